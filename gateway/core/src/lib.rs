@@ -1,0 +1,1 @@
+//! What both Perijove binaries share: Solana value types, secrets, telemetry set-up.

@@ -1,0 +1,24 @@
+//! The Perijove gateway as a library. The binary only calls [`app`]; tests and fuzz targets reach
+//! single layers from here.
+//!
+//! The modules form layers: each imports only from those above it in this list, and
+//! `tests/layering.rs` holds the table.
+
+pub mod jsonrpc;
+pub mod solana;
+
+pub mod config;
+pub mod error;
+
+pub mod auth;
+pub mod upstream;
+
+pub mod dispatch;
+pub mod snapshot;
+
+pub mod pipeline;
+
+pub mod edge;
+
+pub mod app;
+pub mod cli;
