@@ -1,1 +1,89 @@
-//! (to be written)
+//! The configuration: plain typed settings, read from one YAML file and checked as a whole.
+//!
+//! Settings carry no behaviour. What is built from them (pools, snapshots) belongs to the layers
+//! below; durations are [`std::time::Duration`], sizes are bytes.
+
+mod cluster;
+mod compression;
+mod consumer;
+mod dispatch;
+mod health;
+mod limits;
+mod listen;
+mod log;
+mod methods;
+mod runtime;
+mod selection;
+mod tier;
+mod upstream;
+
+pub use cluster::{Cluster, GenesisRule};
+pub use compression::Compression;
+pub use consumer::Consumer;
+pub use dispatch::{Hedge, Retry};
+pub use health::{Breaker, Health, HoldOff};
+pub use limits::Limits;
+pub use listen::{Admin, Listen, TlsListener};
+pub use log::{Log, LogFormat};
+pub use methods::Methods;
+pub use runtime::{Runtime, Shutdown};
+pub use selection::Selection;
+pub use tier::{Tier, TierDefaults, Tiers};
+pub use upstream::{Probe, Timeouts, Upstream, UpstreamTls, UpstreamUrl};
+
+/// Everything the gateway can be told. [`Config::default`] has every default and no upstream; the
+/// loader refuses a file that leaves `upstreams` empty.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Config {
+    pub listen: Listen,
+    pub admin: Admin,
+    pub runtime: Runtime,
+    pub shutdown: Shutdown,
+    pub log: Log,
+    pub limits: Limits,
+    pub compression: Compression,
+    /// Owners of API keys.
+    pub consumers: Vec<Consumer>,
+    /// Whether calls without a key are served. Defaults to true exactly when there are no
+    /// consumers.
+    pub anonymous: bool,
+    pub cluster: Cluster,
+    /// What upstreams of a tier have where they say nothing themselves. Already applied to
+    /// [`Config::upstreams`].
+    pub tiers: Tiers,
+    /// Never empty in a loaded configuration; ids are unique.
+    pub upstreams: Vec<Upstream>,
+    pub health: Health,
+    pub breaker: Breaker,
+    pub hold_off: HoldOff,
+    pub retry: Retry,
+    pub hedge: Hedge,
+    pub selection: Selection,
+    pub methods: Methods,
+}
+
+impl Default for Config {
+    fn default() -> Self {
+        Self {
+            listen: Listen::default(),
+            admin: Admin::default(),
+            runtime: Runtime::default(),
+            shutdown: Shutdown::default(),
+            log: Log::default(),
+            limits: Limits::default(),
+            compression: Compression::default(),
+            consumers: Vec::new(),
+            anonymous: true,
+            cluster: Cluster::default(),
+            tiers: Tiers::default(),
+            upstreams: Vec::new(),
+            health: Health::default(),
+            breaker: Breaker::default(),
+            hold_off: HoldOff::default(),
+            retry: Retry::default(),
+            hedge: Hedge::default(),
+            selection: Selection::default(),
+            methods: Methods::default(),
+        }
+    }
+}

@@ -1,0 +1,50 @@
+//! Further attempts: after a failure (retry) and before one (hedge).
+
+use std::time::Duration;
+
+/// How failed calls are repeated on the next upstream.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Retry {
+    /// Most attempts for one call, the first included.
+    pub attempts: u32,
+    /// Retries as a share of the calls.
+    pub budget: f64,
+    /// Retries in a second that are free of the budget, so that a quiet gateway can retry.
+    pub min_per_second: u32,
+    /// The pause before asking again for a slot that no upstream has yet.
+    pub later: Duration,
+}
+
+impl Default for Retry {
+    fn default() -> Self {
+        Self {
+            attempts: 3,
+            budget: 0.2,
+            min_per_second: 10,
+            later: Duration::from_millis(150),
+        }
+    }
+}
+
+/// When a second upstream is asked although the first has not failed. Reads only.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Hedge {
+    pub enabled: bool,
+    /// The quantile of the observed latency after which the hedge goes out.
+    pub quantile: f64,
+    /// It never goes out earlier than this.
+    pub floor: Duration,
+    /// Most hedges for one call.
+    pub extra: u32,
+}
+
+impl Default for Hedge {
+    fn default() -> Self {
+        Self {
+            enabled: true,
+            quantile: 0.95,
+            floor: Duration::from_millis(20),
+            extra: 1,
+        }
+    }
+}

@@ -1,0 +1,30 @@
+//! How one of several fit upstreams is chosen, and what a client has seen already.
+
+use std::time::Duration;
+
+/// Scoring, and the session floor below which `getSlot` and its like never answer.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Selection {
+    /// How fast old latencies are forgotten.
+    pub latency_decay: Duration,
+    /// What each slot of lag counts as in latency.
+    pub lag_penalty: Duration,
+    /// What a recent failure counts as in latency.
+    pub failure_penalty: Duration,
+    /// How long the newest slot given to a client is remembered.
+    pub floor_ttl: Duration,
+    /// For how many clients it is remembered.
+    pub floor_entries: usize,
+}
+
+impl Default for Selection {
+    fn default() -> Self {
+        Self {
+            latency_decay: Duration::from_secs(10),
+            lag_penalty: Duration::from_millis(20),
+            failure_penalty: Duration::from_millis(500),
+            floor_ttl: Duration::from_secs(60),
+            floor_entries: 100_000,
+        }
+    }
+}

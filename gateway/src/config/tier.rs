@@ -1,0 +1,71 @@
+//! Tiers: which upstreams are asked first, and what follows from it.
+
+/// The order in which upstreams are preferred.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Tier {
+    /// Own validators.
+    Local,
+    /// Bought capacity.
+    Paid,
+    /// Free endpoints, the last resort.
+    Public,
+}
+
+impl Tier {
+    pub const ALL: [Self; 3] = [Self::Local, Self::Paid, Self::Public];
+
+    /// The name in configuration, metrics and logs.
+    pub fn label(self) -> &'static str {
+        match self {
+            Self::Local => "local",
+            Self::Paid => "paid",
+            Self::Public => "public",
+        }
+    }
+}
+
+/// What upstreams of each tier have where they say nothing themselves.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Tiers {
+    pub local: TierDefaults,
+    pub paid: TierDefaults,
+    pub public: TierDefaults,
+}
+
+impl Default for Tiers {
+    fn default() -> Self {
+        Self {
+            local: TierDefaults {
+                connections: 20,
+                metered: false,
+            },
+            paid: TierDefaults {
+                connections: 10,
+                metered: true,
+            },
+            public: TierDefaults {
+                connections: 5,
+                metered: true,
+            },
+        }
+    }
+}
+
+impl Tiers {
+    pub fn of(&self, tier: Tier) -> &TierDefaults {
+        match tier {
+            Tier::Local => &self.local,
+            Tier::Paid => &self.paid,
+            Tier::Public => &self.public,
+        }
+    }
+}
+
+/// Defaults for the upstreams of one tier.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct TierDefaults {
+    /// Most connections to one upstream.
+    pub connections: usize,
+    /// Whether each call costs credits.
+    pub metered: bool,
+}
