@@ -1,5 +1,13 @@
 //! What both Perijove binaries share: Solana value types, secrets, telemetry set-up.
+//!
+//! Knows no proxy, no Kafka and no database.
 
+mod address;
+mod commitment;
 mod secret;
+mod slot;
 
+pub use address::{AddressError, Pubkey, Signature};
+pub use commitment::Commitment;
 pub use secret::Secret;
+pub use slot::Slot;
