@@ -1,1 +1,22 @@
-//! (to be written)
+//! JSON-RPC 2.0 as Agave speaks it, on bytes: reading requests, writing requests and errors,
+//! looking into answers far enough to exchange the id. Pure, without I/O or clock.
+//!
+//! What the methods mean is [`crate::solana`]'s knowledge; nothing here reads parameters.
+
+mod answer;
+mod call;
+mod cursor;
+mod error;
+mod head;
+mod id;
+mod parse;
+mod splice;
+
+pub use answer::{Answer, ErrorObject, Malformed, MalformedKind};
+pub use call::{Call, Entry, Invalid, Payload, UPSTREAM_ID, encode};
+pub use cursor::{Cursor, Token};
+pub use error::{RpcError, error_reply};
+pub use head::{HeadKind, head_kind};
+pub use id::Id;
+pub use parse::{ParseError, parse};
+pub use splice::Splicer;

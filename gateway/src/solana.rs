@@ -1,1 +1,21 @@
-//! (to be written)
+//! What the gateway knows about Solana's RPC: its methods, where a call says how fresh it wants its
+//! answer, where an answer says how fresh it is, and what every error means. Pure tables and
+//! functions.
+
+mod capability;
+mod class;
+mod context;
+mod fault;
+mod judge;
+mod method;
+mod profile;
+mod verdict;
+
+pub use capability::Capability;
+pub use class::{Class, ReadContext, Refusal, classify};
+pub use context::{Head, HeadValue, context_slot, head_value};
+pub use fault::{Blame, FaultKind};
+pub use judge::{ReplyHints, judge};
+pub use method::Method;
+pub use profile::{CommitmentRule, Finality, Idempotency, Priority, Profile};
+pub use verdict::{Penalty, Retry, Scope, Verdict};

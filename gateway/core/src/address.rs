@@ -75,14 +75,20 @@ mod tests {
             assert_eq!(text.parse::<Pubkey>().unwrap().to_string(), text);
         }
         let signature = "42N7STqGFPuDZtFq3rp69G6eBUuJUtXHjhUk319aiQcDEqzHGJqTpn1YDsQPrEMF5UWZMQYEcc4pSxf2Hm2Qyw3t";
-        assert_eq!(signature.parse::<Signature>().unwrap().to_string(), signature);
+        assert_eq!(
+            signature.parse::<Signature>().unwrap().to_string(),
+            signature
+        );
     }
 
     #[test]
     fn a_wrong_length_and_a_wrong_alphabet_are_told_apart() {
         assert_eq!(
             "1111".parse::<Pubkey>(),
-            Err(AddressError::Length { expected: 32, found: 4 })
+            Err(AddressError::Length {
+                expected: 32,
+                found: 4
+            })
         );
         assert_eq!("0OIl".parse::<Pubkey>(), Err(AddressError::NotBase58));
         let too_long = "1".repeat(33);
@@ -92,6 +98,9 @@ mod tests {
     #[test]
     fn debug_shows_the_base58_form() {
         let key: Pubkey = "11111111111111111111111111111111".parse().unwrap();
-        assert_eq!(format!("{key:?}"), "Pubkey(11111111111111111111111111111111)");
+        assert_eq!(
+            format!("{key:?}"),
+            "Pubkey(11111111111111111111111111111111)"
+        );
     }
 }

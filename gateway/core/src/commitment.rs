@@ -79,7 +79,15 @@ mod tests {
 
     #[test]
     fn retired_names_are_unknown_and_the_default_is_finalized() {
-        for name in ["recent", "root", "single", "singleGossip", "max", "Confirmed", ""] {
+        for name in [
+            "recent",
+            "root",
+            "single",
+            "singleGossip",
+            "max",
+            "Confirmed",
+            "",
+        ] {
             assert_eq!(Commitment::parse(name), None, "{name}");
         }
         assert_eq!(Commitment::default(), Commitment::Finalized);

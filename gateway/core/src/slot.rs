@@ -45,6 +45,9 @@ mod tests {
     fn a_slot_is_a_bare_number_in_json() {
         let slot: Slot = serde_json::from_str("18446744073709551615").unwrap();
         assert_eq!(slot, Slot(u64::MAX));
-        assert_eq!(serde_json::to_string(&slot).unwrap(), "18446744073709551615");
+        assert_eq!(
+            serde_json::to_string(&slot).unwrap(),
+            "18446744073709551615"
+        );
     }
 }

@@ -1,0 +1,99 @@
+//! What a request body holds once read: calls, entries that are no calls, and their grouping.
+//! Owns writing a call for an upstream; reading is [`super::parse`].
+
+use bytes::{BufMut, Bytes, BytesMut};
+
+use super::{Id, RpcError};
+
+/// The id every call carries towards upstreams. One call travels per HTTP request, so nothing has
+/// to be told apart by it, and equal calls are equal bytes.
+pub const UPSTREAM_ID: &[u8] = b"1";
+
+/// One call, its parts still the caller's bytes.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Call {
+    /// The caller's id. `None` is a notification: Agave runs none of its methods for one and
+    /// answers nothing.
+    pub id: Option<Id>,
+    /// The method as JSON string, quotes included.
+    pub(super) method: Bytes,
+    /// The method unescaped, when the caller escaped a character of it.
+    pub(super) unescaped: Option<Box<str>>,
+    /// Raw JSON of the parameters, an array or an object.
+    pub(super) params: Option<Bytes>,
+}
+
+impl Call {
+    /// The method's name.
+    pub fn method(&self) -> &str {
+        match &self.unescaped {
+            Some(name) => name,
+            None => self
+                .method
+                .get(1..self.method.len().saturating_sub(1))
+                .and_then(|name| std::str::from_utf8(name).ok())
+                .unwrap_or_default(),
+        }
+    }
+
+    /// The raw JSON of the parameters: an array or an object; `None` when absent or `null`.
+    pub fn params(&self) -> Option<&[u8]> {
+        self.params.as_deref()
+    }
+}
+
+/// An entry that is no call, with the error that answers it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Invalid {
+    /// The id as far as it could be read.
+    pub id: Id,
+    /// What to answer.
+    pub error: RpcError,
+    /// The entry named no protocol version, so the reply names none either.
+    pub versionless: bool,
+}
+
+/// One entry of a request body.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Entry {
+    /// A call or a notification.
+    Call(Call),
+    /// To be answered with an error.
+    Invalid(Invalid),
+}
+
+/// A request body.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Payload {
+    /// One object.
+    Single(Entry),
+    /// An array, answered by an array in the same order. An empty one is answered with an empty
+    /// HTTP body, as is one of notifications only.
+    Batch(Vec<Entry>),
+}
+
+/// Writes a call as the body of an upstream request, with [`UPSTREAM_ID`] as its id.
+pub fn encode(call: &Call, out: &mut BytesMut) {
+    const HEAD: &[u8] = br#"{"jsonrpc":"2.0","id":"#;
+    const METHOD: &[u8] = br#","method":"#;
+    const PARAMS: &[u8] = br#","params":"#;
+    let params = call.params().unwrap_or_default();
+    out.reserve(
+        HEAD.len()
+            + UPSTREAM_ID.len()
+            + METHOD.len()
+            + call.method.len()
+            + PARAMS.len()
+            + params.len()
+            + 1,
+    );
+    out.put_slice(HEAD);
+    out.put_slice(UPSTREAM_ID);
+    out.put_slice(METHOD);
+    out.put_slice(&call.method);
+    if !params.is_empty() {
+        out.put_slice(PARAMS);
+        out.put_slice(params);
+    }
+    out.put_u8(b'}');
+}

@@ -1,0 +1,218 @@
+//! Reading a request body the way Agave's JSON-RPC server does (jsonrpc-core 18): what is a call,
+//! what is an invalid entry, what spoils the whole body. Zero copy: every part of a call is a
+//! slice of the body, so numbers beyond 2^53 pass untouched.
+
+use bytes::Bytes;
+
+use super::{
+    Call, Entry, Id, Invalid, Payload, RpcError,
+    cursor::{Cursor, NotJson, Token},
+};
+
+/// Why a body holds no payload at all.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum ParseError {
+    /// Not JSON, or with an id no call can have; answered with -32700 and a null id.
+    #[error("the body is not a JSON-RPC request")]
+    Json,
+    /// Not UTF-8.
+    #[error("the body is not UTF-8 from byte {valid_up_to} on")]
+    Utf8 {
+        /// Where the first invalid byte stands.
+        valid_up_to: usize,
+    },
+    /// More calls in one batch than allowed.
+    #[error("the batch holds {calls} calls, at most {limit} are allowed")]
+    TooManyCalls {
+        /// Entries of the batch.
+        calls: usize,
+        /// Entries allowed.
+        limit: usize,
+    },
+}
+
+impl From<NotJson> for ParseError {
+    fn from(_: NotJson) -> Self {
+        Self::Json
+    }
+}
+
+/// Reads a request body; `max_calls` bounds the entries of a batch.
+///
+/// Parameters may be an array or an object here: whether a method takes an object is not a matter
+/// of JSON-RPC.
+///
+/// # Errors
+/// See [`ParseError`].
+pub fn parse(body: &Bytes, max_calls: usize) -> Result<Payload, ParseError> {
+    if let Err(error) = std::str::from_utf8(body) {
+        return Err(ParseError::Utf8 {
+            valid_up_to: error.valid_up_to(),
+        });
+    }
+    let mut cursor = Cursor::new(body);
+    let payload = match cursor.token() {
+        Some(Token::Object) => Payload::Single(entry(body, &mut cursor)?),
+        Some(Token::Array) => Payload::Batch(batch(body, &mut cursor, max_calls)?),
+        _ => return Err(ParseError::Json),
+    };
+    if cursor.at_end() {
+        Ok(payload)
+    } else {
+        Err(ParseError::Json)
+    }
+}
+
+fn batch(body: &Bytes, cursor: &mut Cursor<'_>, limit: usize) -> Result<Vec<Entry>, ParseError> {
+    let mut entries = Vec::new();
+    let mut calls = 0;
+    cursor.eat(b'[');
+    while cursor.item(calls == 0)? {
+        calls += 1;
+        if cursor.token() != Some(Token::Object) {
+            return Err(ParseError::Json);
+        }
+        if calls > limit {
+            // Counted to the end for the error, but no longer kept.
+            cursor.value().ok_or(ParseError::Json)?;
+        } else {
+            entries.push(entry(body, cursor)?);
+        }
+    }
+    if calls > limit {
+        Err(ParseError::TooManyCalls { calls, limit })
+    } else {
+        Ok(entries)
+    }
+}
+
+/// The members of a request object, as far as they were seen.
+#[derive(Default)]
+struct Members<'a> {
+    id: Option<&'a [u8]>,
+    /// `Some(true)` when the version is "2.0".
+    version: Option<bool>,
+    method: Option<&'a [u8]>,
+    /// `Some(None)` when `null`.
+    params: Option<Option<&'a [u8]>>,
+    /// An unknown or repeated member, or one of the wrong type: the object is no call.
+    spoilt: bool,
+}
+
+fn entry(body: &Bytes, cursor: &mut Cursor<'_>) -> Result<Entry, ParseError> {
+    let mut members = Members::default();
+    let mut first = true;
+    cursor.eat(b'{');
+    while let Some(raw) = cursor.key(first)? {
+        first = false;
+        if raw.contains(&b'\\') {
+            members
+                .read(unescape(raw).as_bytes(), cursor)
+                .ok_or(ParseError::Json)?;
+        } else {
+            members.read(raw, cursor).ok_or(ParseError::Json)?;
+        }
+    }
+    Ok(members.into_entry(body))
+}
+
+impl<'a> Members<'a> {
+    fn read(&mut self, key: &[u8], cursor: &mut Cursor<'a>) -> Option<()> {
+        let token = cursor.token()?;
+        match key {
+            b"id" => {
+                // Agave's server reads the id even of an invalid call, so a bad or second one
+                // leaves nothing to answer to: the whole body is a parse error.
+                let id = identifier(token, cursor)?;
+                if self.id.replace(id).is_some() {
+                    return None;
+                }
+            }
+            b"jsonrpc" => {
+                let two = match cursor.value()? {
+                    b"\"2.0\"" => true,
+                    b"null" => false,
+                    other => {
+                        self.spoilt |= token != Token::String || unescape(inside(other)) != "2.0";
+                        true
+                    }
+                };
+                self.spoilt |= self.version.replace(two).is_some();
+            }
+            b"method" => {
+                self.spoilt |= token != Token::String;
+                self.spoilt |= self.method.replace(cursor.value()?).is_some();
+            }
+            b"params" => {
+                let value = cursor.value()?;
+                let value = match token {
+                    Token::Array | Token::Object => Some(value),
+                    Token::Null => None,
+                    Token::String | Token::Number | Token::Bool => {
+                        self.spoilt = true;
+                        None
+                    }
+                };
+                self.spoilt |= self.params.replace(value).is_some();
+            }
+            _ => {
+                cursor.value()?;
+                self.spoilt = true;
+            }
+        }
+        Some(())
+    }
+
+    fn into_entry(self, body: &Bytes) -> Entry {
+        let id = self.id.map(|raw| Id::from_raw(body.slice_ref(raw)));
+        let Some(method) = self.method.filter(|_| !self.spoilt) else {
+            return Entry::Invalid(Invalid {
+                id: id.unwrap_or_else(Id::null),
+                error: RpcError::invalid_request(),
+                versionless: false,
+            });
+        };
+        match id {
+            // A notification is not answered, whatever it says.
+            Some(id) if self.version != Some(true) => Entry::Invalid(Invalid {
+                id,
+                error: RpcError::unsupported_version(),
+                versionless: true,
+            }),
+            id => Entry::Call(Call {
+                id,
+                method: body.slice_ref(method),
+                unescaped: method
+                    .contains(&b'\\')
+                    .then(|| unescape(inside(method)).into()),
+                params: self.params.flatten().map(|raw| body.slice_ref(raw)),
+            }),
+        }
+    }
+}
+
+/// Reads an id: an unsigned 64-bit integer, a string or `null`.
+fn identifier<'a>(token: Token, cursor: &mut Cursor<'a>) -> Option<&'a [u8]> {
+    let value = cursor.value()?;
+    match token {
+        Token::String | Token::Null => Some(value),
+        Token::Number => Cursor::new(value).unsigned().map(|_| value),
+        Token::Object | Token::Array | Token::Bool => None,
+    }
+}
+
+/// The text between the quotes of a string.
+fn inside(string: &[u8]) -> &[u8] {
+    string
+        .get(1..string.len().saturating_sub(1))
+        .unwrap_or_default()
+}
+
+/// The characters a checked raw string stands for.
+fn unescape(raw: &[u8]) -> String {
+    let quoted = [b"\"", raw, b"\""].concat();
+    serde_json::from_slice(&quoted).unwrap_or_default()
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,198 @@
+//! Every way in which an attempt can fail, named once. Owns the names and metric labels; what
+//! follows from a fault is [`super::Verdict`].
+
+/// Whose fault it was.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Blame {
+    /// The call cannot succeed anywhere.
+    Client,
+    /// The upstream, its provider or the way to it.
+    Upstream,
+    /// Nobody's: the state of the cluster.
+    Cluster,
+}
+
+impl Blame {
+    /// The value of a metric label.
+    pub const fn label(self) -> &'static str {
+        match self {
+            Self::Client => "client",
+            Self::Upstream => "upstream",
+            Self::Cluster => "cluster",
+        }
+    }
+}
+
+macro_rules! faults {
+    ($($(#[$doc:meta])* $variant:ident = $label:literal,)*) => {
+        /// What went wrong with an attempt.
+        #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+        pub enum FaultKind {
+            $($(#[$doc])* $variant,)*
+        }
+
+        impl FaultKind {
+            /// Every kind.
+            pub const ALL: &[Self] = &[$(Self::$variant),*];
+
+            /// The value of a metric label.
+            pub const fn label(self) -> &'static str {
+                match self {
+                    $(Self::$variant => $label,)*
+                }
+            }
+        }
+    };
+}
+
+faults! {
+    // The connection.
+    /// The name could not be resolved.
+    Dns = "dns",
+    /// Nobody listens.
+    ConnectRefused = "connect-refused",
+    /// No connection within the limit.
+    ConnectTimeout = "connect-timeout",
+    /// No connection for another reason.
+    ConnectFailed = "connect-failed",
+    /// The TLS handshake failed.
+    Tls = "tls",
+    /// The request could not be written.
+    WriteFailed = "write-failed",
+    /// The request could not be written within the limit.
+    WriteTimeout = "write-timeout",
+    /// No byte of the answer within the limit.
+    FirstByteTimeout = "first-byte-timeout",
+    /// The answer was not complete within the limit.
+    TotalTimeout = "total-timeout",
+    /// The connection broke before the answer was complete.
+    Reset = "reset",
+    /// The answer ended before its announced length.
+    Truncated = "truncated",
+    /// Not HTTP.
+    BadHttp = "bad-http",
+    /// HTTP, but neither JSON-RPC nor anything else known.
+    BadJson = "bad-json",
+    /// The answer is larger than allowed.
+    TooLarge = "too-large",
+
+    // HTTP and providers.
+    /// A status of 500 or above.
+    ServerError = "server-error",
+    /// A status that a JSON-RPC server does not give to a well-formed call.
+    UnexpectedStatus = "unexpected-status",
+    /// Too many requests, in whatever form it was said.
+    RateLimited = "rate-limited",
+    /// The provider's credits are used up.
+    CreditsExhausted = "credits-exhausted",
+    /// The key is missing or wrong.
+    Unauthorized = "unauthorized",
+    /// The key does not allow this.
+    Forbidden = "forbidden",
+    /// A challenge for browsers stands before the upstream.
+    Challenge = "challenge",
+    /// The provider has switched this method off.
+    MethodDisabled = "method-disabled",
+    /// The provider serves this only under another plan.
+    PolicyRefused = "policy-refused",
+    /// The request is larger than this upstream takes.
+    BodyTooLarge = "body-too-large",
+
+    // JSON-RPC.
+    /// -32700
+    ParseError = "parse-error",
+    /// -32600
+    InvalidRequest = "invalid-request",
+    /// -32600 to requestAirdrop.
+    NoFaucet = "no-faucet",
+    /// -32601
+    MethodNotFound = "method-not-found",
+    /// -32602
+    InvalidParams = "invalid-params",
+    /// -32603
+    InternalError = "internal-error",
+    /// A code that Agave does not have.
+    UnknownError = "unknown-error",
+
+    // Agave's own codes.
+    /// -32001
+    BlockCleanedUp = "block-cleaned-up",
+    /// -32002
+    SimulationFailed = "simulation-failed",
+    /// -32002 with `BlockhashNotFound`: the node may just be behind.
+    BlockhashNotFound = "blockhash-not-found",
+    /// -32002 with `AlreadyProcessed`: the transaction has landed.
+    AlreadyProcessed = "already-processed",
+    /// -32003
+    SignatureVerification = "signature-verification",
+    /// -32004
+    BlockNotAvailable = "block-not-available",
+    /// -32005 with a number of slots.
+    NodeBehind = "node-behind",
+    /// -32005 without one.
+    NodeUnhealthy = "node-unhealthy",
+    /// -32006
+    PrecompileVerification = "precompile-verification",
+    /// -32007
+    SlotSkipped = "slot-skipped",
+    /// -32008
+    NoSnapshot = "no-snapshot",
+    /// -32009
+    LongTermSlotSkipped = "long-term-slot-skipped",
+    /// -32010
+    KeyExcluded = "key-excluded",
+    /// -32011
+    NoHistory = "no-history",
+    /// -32012
+    ScanError = "scan-error",
+    /// -32013
+    SignatureLength = "signature-length",
+    /// -32014
+    BlockStatusUnavailable = "block-status-unavailable",
+    /// -32015
+    UnsupportedVersion = "unsupported-version",
+    /// -32016
+    MinContextSlot = "min-context-slot",
+    /// -32017
+    EpochRewardsActive = "epoch-rewards-active",
+    /// -32018
+    NotEpochBoundary = "not-epoch-boundary",
+    /// -32019
+    LongTermUnreachable = "long-term-unreachable",
+    /// -32020
+    FilterTransactionNotFound = "filter-transaction-not-found",
+    /// -32021
+    NoSlotHistory = "no-slot-history",
+    /// -32022
+    NotInLeaderSchedule = "not-in-leader-schedule",
+}
+
+impl FaultKind {
+    /// Whether a time limit ended the attempt.
+    pub const fn is_timeout(self) -> bool {
+        matches!(
+            self,
+            Self::ConnectTimeout | Self::WriteTimeout | Self::FirstByteTimeout | Self::TotalTimeout
+        )
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::FaultKind;
+    use std::collections::BTreeSet;
+
+    #[test]
+    fn labels_are_unique_and_in_kebab_case() {
+        let labels: BTreeSet<_> = FaultKind::ALL.iter().map(|kind| kind.label()).collect();
+        assert_eq!(labels.len(), FaultKind::ALL.len());
+        for label in labels {
+            assert!(
+                label
+                    .bytes()
+                    .all(|byte| byte.is_ascii_lowercase() || byte == b'-'),
+                "{label}"
+            );
+        }
+    }
+}

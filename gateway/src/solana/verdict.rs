@@ -1,0 +1,130 @@
+//! What follows from a fault: where to try again, and what it costs the upstream. Whose fault it
+//! was, whether to retry and the penalty are three separate facts.
+
+use std::time::Duration;
+
+use super::{Blame, Capability, Class, FaultKind, Idempotency};
+
+/// Where a call may be tried again.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Retry {
+    /// Nowhere: this is the answer.
+    Final,
+    /// On the next candidates, as far as the attempts reach.
+    Elsewhere,
+    /// On one other upstream, then it is the answer.
+    ElsewhereOnce,
+    /// On another or the same upstream, about a slot later.
+    ElsewhereLater,
+    /// Only on an upstream with this capability; without one it is the answer.
+    Capable(Capability),
+}
+
+/// What part of an upstream rests.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Scope {
+    /// This method.
+    Method,
+    /// All of it.
+    Upstream,
+}
+
+/// What a fault costs the upstream it came from.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Penalty {
+    /// Nothing: the upstream did its work.
+    None,
+    /// Counts for the breaker.
+    Failure,
+    /// It says itself that it is behind.
+    Lagging {
+        /// By how much, if it said.
+        slots: Option<u64>,
+    },
+    /// It wants to be left alone for a while. Never counts for the breaker.
+    HoldOff {
+        /// Which part of it.
+        scope: Scope,
+        /// The least time it named.
+        at_least: Option<Duration>,
+        /// Its credits are used up: a matter of hours, not seconds.
+        credits: bool,
+    },
+    /// It does not serve this method.
+    CloseMethod,
+    /// It lacks a capability it was believed to have.
+    Lacks(Capability),
+}
+
+/// The judgement on one failed attempt.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Verdict {
+    /// What happened.
+    pub kind: FaultKind,
+    /// Whose fault it was.
+    pub blame: Blame,
+    /// Where to try again.
+    pub retry: Retry,
+    /// What it costs the upstream.
+    pub penalty: Penalty,
+}
+
+impl Verdict {
+    /// Judges a fault of the connection. `bytes_sent` says whether the upstream may have seen any
+    /// of the request: from then on only a read may be repeated.
+    pub fn transport(kind: FaultKind, class: &Class, bytes_sent: bool) -> Self {
+        let repeatable = class.profile().idempotency == Idempotency::Read;
+        let retry = match (repeatable, bytes_sent) {
+            // A scan that ran into its time limit does so everywhere: one more upstream, no storm.
+            (true, true) if class.heavy && kind.is_timeout() => Retry::ElsewhereOnce,
+            (true, _) | (false, false) => Retry::Elsewhere,
+            (false, true) => Retry::Final,
+        };
+        Self {
+            kind,
+            blame: Blame::Upstream,
+            retry,
+            penalty: Penalty::Failure,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{FaultKind, Penalty, Retry, Verdict};
+    use crate::solana::classify;
+
+    #[test]
+    fn a_write_is_repeated_only_when_no_byte_was_sent() {
+        for method in ["sendTransaction", "requestAirdrop", "sendBundle"] {
+            let class = classify(method, Some(b"[\"AAAA\"]"));
+            let refused = Verdict::transport(FaultKind::ConnectRefused, &class, false);
+            assert_eq!(refused.retry, Retry::Elsewhere, "{method}");
+            let reset = Verdict::transport(FaultKind::Reset, &class, true);
+            assert_eq!(reset.retry, Retry::Final, "{method}");
+        }
+    }
+
+    #[test]
+    fn a_read_is_repeated_whatever_was_sent() {
+        let class = classify("getBalance", Some(b"[\"k\"]"));
+        for kind in [
+            FaultKind::Reset,
+            FaultKind::FirstByteTimeout,
+            FaultKind::Truncated,
+        ] {
+            let verdict = Verdict::transport(kind, &class, true);
+            assert_eq!(
+                (verdict.retry, verdict.penalty),
+                (Retry::Elsewhere, Penalty::Failure)
+            );
+        }
+    }
+
+    #[test]
+    fn a_scan_that_timed_out_is_tried_once_more_only() {
+        let class = classify("getProgramAccounts", Some(b"[\"k\"]"));
+        let verdict = Verdict::transport(FaultKind::TotalTimeout, &class, true);
+        assert_eq!(verdict.retry, Retry::ElsewhereOnce);
+    }
+}
