@@ -1,1 +1,8 @@
 //! Harness for end-to-end tests: the real binaries on free ports, scripted upstreams, clients.
+
+pub mod client;
+pub mod gateway;
+pub mod load;
+pub mod metrics;
+pub mod sandbox;
+pub mod wait;

@@ -1,1 +1,165 @@
-fn main() {}
+//! `perijove-sandbox`: a stand-in cluster on loopback ports, with faults to switch while it runs.
+//! The cluster itself is the test harness's `sandbox`.
+
+use std::io::Write;
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::process::ExitCode;
+use std::sync::Arc;
+use std::time::Duration;
+
+use clap::Parser;
+use perijove_tests::sandbox::{Sandbox, Settings, control};
+use serde_json::json;
+use tokio::net::TcpListener;
+use tokio::signal::unix::{SignalKind, signal};
+
+/// A stand-in Solana cluster: validators that answer all of Agave's RPC methods over one moving
+/// chain and can be given faults while they run. Nothing is executed or verified.
+#[derive(Debug, Parser)]
+#[command(name = "perijove-sandbox", version, after_help = EXAMPLES)]
+struct Options {
+    /// How many validators.
+    #[arg(long, default_value_t = 3)]
+    validators: usize,
+
+    /// Validator i listens on this port + 2i; 0 takes free ports (see --print-json).
+    #[arg(long, default_value_t = 18_899)]
+    base_port: u16,
+
+    /// Address the validators listen on.
+    #[arg(long, default_value_t = IpAddr::V4(Ipv4Addr::LOCALHOST))]
+    bind: IpAddr,
+
+    /// Address of the control port.
+    #[arg(long, default_value = "127.0.0.1:18898")]
+    control: SocketAddr,
+
+    /// Time between slots, in milliseconds with the suffix ms or in seconds with s.
+    #[arg(long, default_value = "400ms", value_parser = duration)]
+    slot_time: Duration,
+
+    /// The slot the cluster begins with.
+    #[arg(long, default_value_t = 300_000_000)]
+    start_slot: u64,
+
+    /// Print one JSON line with all addresses when ready, instead of text.
+    #[arg(long)]
+    print_json: bool,
+}
+
+const EXAMPLES: &str = "\
+Ask it:
+  curl -s http://127.0.0.1:18899 -H 'content-type: application/json' \\
+    -d '{\"jsonrpc\":\"2.0\",\"id\":1,\"method\":\"getSlot\"}'
+
+Besides Agave's methods there are sandboxPad [{\"bytes\": N}], which answers a string of N letters,
+and sandboxEcho, which answers its params. The reply header x-sandbox-validator names the validator.
+
+Give validator 0 a fault, look, and take it away again:
+  curl -s 127.0.0.1:18898/validators/0/fault -d '{\"kind\":\"lag\",\"slots\":50}'
+  curl -s 127.0.0.1:18898/validators
+  curl -s -X DELETE 127.0.0.1:18898/validators/0/fault
+
+Faults of what it knows:
+  {\"kind\":\"lag\",\"slots\":50}           trails the cluster
+  {\"kind\":\"stop\"}                     its slot stands still
+  {\"kind\":\"wrong-genesis\"}            is on another cluster
+  {\"kind\":\"health\",\"says\":\"ok\"}       ok, behind or unknown, whatever is true
+  {\"kind\":\"height-is-slot\"}           block height not below the slot
+  {\"kind\":\"shred-gap\",\"slots\":500}    has shreds it does not process
+Faults of how it answers:
+  {\"kind\":\"rate-limit\",\"shape\":\"rpcpool\",\"retry_after\":\"2\"}
+                                      shapes: rpcpool plain ok ok-internal helius credits
+  {\"kind\":\"http-status\",\"status\":503} any status; \"body\" to replace the usual one
+  {\"kind\":\"challenge\"}                Cloudflare's challenge page
+  {\"kind\":\"rpc-error\",\"code\":-32005}  with Agave's message and data, or \"message\", \"data\"
+  {\"kind\":\"garbage\"}  {\"kind\":\"wrong-shape\"}  {\"kind\":\"big\",\"bytes\":1000000}
+Faults of the wire:
+  {\"kind\":\"down\"}  {\"kind\":\"up\"}      connection refused, and back again
+  {\"kind\":\"hang\"}                     takes requests, never answers
+  {\"kind\":\"slow\",\"ms\":500}            before the first byte
+  {\"kind\":\"slow-body\",\"ms\":500}       between the first and the last
+  {\"kind\":\"reset\",\"when\":\"after-read\"}  or before-read, mid-body
+  {\"kind\":\"truncate\"}                 half of the promised body
+  {\"kind\":\"keep-alive-close\"}         closes after answering, unannounced
+  {\"kind\":\"connection-close\"}  {\"kind\":\"http10\"}  {\"kind\":\"chunked\"}
+
+Faults that concern answers can be limited:
+  \"methods\": [\"getBalance\"]           only requests that call one of these
+  \"times\": 3                          only the next three
+  \"spare_probes\": true                not those with the header x-perijove-probe
+";
+
+/// `400ms`, `2s` or a bare number of milliseconds.
+fn duration(text: &str) -> Result<Duration, String> {
+    let (digits, unit) = match text.strip_suffix("ms") {
+        Some(digits) => (digits, 1),
+        None => match text.strip_suffix('s') {
+            Some(digits) => (digits, 1_000),
+            None => (text, 1),
+        },
+    };
+    let number: u64 = digits
+        .trim()
+        .parse()
+        .map_err(|_text| format!("{text:?} is not a duration such as 400ms or 2s"))?;
+    if number == 0 {
+        return Err("a slot takes time".to_owned());
+    }
+    Ok(Duration::from_millis(number.saturating_mul(unit)))
+}
+
+#[tokio::main]
+async fn main() -> ExitCode {
+    match run(Options::parse()).await {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            // Standard error being gone leaves the exit code to tell.
+            writeln!(std::io::stderr(), "perijove-sandbox: {error}").unwrap_or_default();
+            ExitCode::FAILURE
+        }
+    }
+}
+
+async fn run(options: Options) -> Result<(), Box<dyn std::error::Error>> {
+    let sandbox = Arc::new(
+        Sandbox::with(Settings {
+            validators: options.validators,
+            base_port: options.base_port,
+            bind: options.bind,
+            slot_time: options.slot_time,
+            start_slot: options.start_slot,
+        })
+        .await?,
+    );
+    let listener = TcpListener::bind(options.control)
+        .await
+        .map_err(|error| format!("cannot listen on {}: {error}", options.control))?;
+    announce(&sandbox, listener.local_addr()?, options.print_json)?;
+    let mut terminate = signal(SignalKind::terminate())?;
+    tokio::select! {
+        served = control::serve(listener, sandbox) => served?,
+        interrupted = tokio::signal::ctrl_c() => interrupted?,
+        _ = terminate.recv() => {}
+    }
+    Ok(())
+}
+
+fn announce(sandbox: &Sandbox, control: SocketAddr, as_json: bool) -> std::io::Result<()> {
+    let mut out = std::io::stdout();
+    let urls: Vec<_> = sandbox.validators().iter().map(|one| one.url()).collect();
+    if as_json {
+        let line = json!({
+            "event": "listening",
+            "validators": urls,
+            "control": format!("http://{control}"),
+        });
+        writeln!(out, "{line}")?;
+    } else {
+        for (index, url) in urls.iter().enumerate() {
+            writeln!(out, "validator {index}  {url}")?;
+        }
+        writeln!(out, "control      http://{control}")?;
+    }
+    out.flush()
+}

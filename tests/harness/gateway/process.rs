@@ -1,0 +1,186 @@
+//! The gateway's process: the binary, its output, its signals, its memory, its end.
+
+#![expect(clippy::expect_used, reason = "a harness fails the test it is used in")]
+
+use std::path::{Path, PathBuf};
+use std::process::{ExitStatus, Stdio};
+use std::sync::Arc;
+use std::time::Duration;
+
+use parking_lot::Mutex;
+use serde_json::Value;
+use tokio::io::{AsyncBufReadExt, AsyncRead, BufReader};
+use tokio::process::{Child, Command};
+use tokio::time::timeout;
+
+/// Lines of output kept for a failing test.
+const KEPT: usize = 400;
+
+/// A running gateway process, killed when dropped.
+#[derive(Debug)]
+pub struct Process {
+    child: Child,
+    pid: u32,
+    out: Arc<Mutex<Vec<String>>>,
+    log: Arc<Mutex<Vec<String>>>,
+}
+
+/// Where the binary is: beside the test's own executable.
+///
+/// # Panics
+/// If it has not been built.
+pub fn binary(name: &str) -> PathBuf {
+    let own = std::env::current_exe().expect("the path of this executable");
+    // target/<profile>/deps/e2e-… or, for a binary, target/<profile>/…
+    let found = own
+        .ancestors()
+        .skip(1)
+        .take(2)
+        .map(|folder| folder.join(name))
+        .find(|path| path.is_file());
+    found.unwrap_or_else(|| {
+        panic!(
+            "{name} is missing beside {}; build it first: cargo build --workspace --locked",
+            own.display()
+        )
+    })
+}
+
+impl Process {
+    /// Runs `perijove-gateway run --config FILE` with further arguments.
+    ///
+    /// # Panics
+    /// If it cannot be run.
+    pub fn run(config: &Path, further: &[&str]) -> Self {
+        let mut command = Command::new(binary("perijove-gateway"));
+        command.arg("run").arg("--config").arg(config).args(further);
+        Self::spawn(command)
+    }
+
+    fn spawn(mut command: Command) -> Self {
+        let mut child = command
+            .stdin(Stdio::null())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .env_remove("RUST_LOG")
+            .kill_on_drop(true)
+            .spawn()
+            .expect("the gateway runs");
+        let pid = child.id().expect("a process id");
+        let out = collect(child.stdout.take().expect("standard output"));
+        let log = collect(child.stderr.take().expect("standard error"));
+        Self {
+            child,
+            pid,
+            out,
+            log,
+        }
+    }
+
+    /// Its process id.
+    pub fn pid(&self) -> u32 {
+        self.pid
+    }
+
+    /// The line that says where it listens, once it is there.
+    pub fn listening(&self) -> Option<Value> {
+        let out = self.out.lock();
+        let mut lines = out.iter();
+        lines.find_map(|line| {
+            let json: Value = serde_json::from_str(line).ok()?;
+            (json.get("event")? == "listening").then_some(json)
+        })
+    }
+
+    /// Whether it has ended.
+    pub fn ended(&mut self) -> Option<ExitStatus> {
+        self.child.try_wait().expect("the state of a child")
+    }
+
+    /// Waits for its end.
+    ///
+    /// # Panics
+    /// If it does not end within `bound`.
+    pub async fn wait(&mut self, bound: Duration) -> ExitStatus {
+        timeout(bound, self.child.wait())
+            .await
+            .unwrap_or_else(|_elapsed| panic!("the gateway did not end within {bound:?}"))
+            .expect("the state of a child")
+    }
+
+    /// Sends a signal by its name, such as `TERM`.
+    ///
+    /// # Panics
+    /// If the process is gone.
+    pub fn signal(&self, name: &str) {
+        let sent = std::process::Command::new("kill")
+            .args(["-s", name, &self.pid.to_string()])
+            .status();
+        assert!(
+            sent.is_ok_and(|status| status.success()),
+            "SIG{name} to {}",
+            self.pid
+        );
+    }
+
+    /// What it wrote to standard error.
+    pub fn log(&self) -> Vec<String> {
+        self.log.lock().clone()
+    }
+
+    /// What it wrote to standard output.
+    pub fn out(&self) -> Vec<String> {
+        self.out.lock().clone()
+    }
+
+    /// Resident memory in bytes.
+    ///
+    /// # Panics
+    /// If the process is gone.
+    pub fn resident(&self) -> u64 {
+        let status = std::fs::read_to_string(format!("/proc/{}/status", self.pid))
+            .expect("the status of a running process");
+        let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"));
+        let kilobytes = line.and_then(|text| text.split_whitespace().next());
+        1024 * kilobytes
+            .and_then(|text| text.parse::<u64>().ok())
+            .expect("VmRSS")
+    }
+}
+
+impl Drop for Process {
+    fn drop(&mut self) {
+        if std::thread::panicking() {
+            // Captured by the test runner, shown for failed tests only.
+            let log = self.log.lock();
+            let shown: String = log.join("\n  ");
+            drop(log);
+            report(&format!("log of gateway {}:\n  {shown}", self.pid));
+        }
+    }
+}
+
+#[expect(
+    clippy::print_stderr,
+    reason = "the test runner captures it for failed tests"
+)]
+fn report(text: &str) {
+    eprintln!("{text}");
+}
+
+fn collect(stream: impl AsyncRead + Unpin + Send + 'static) -> Arc<Mutex<Vec<String>>> {
+    let lines = Arc::new(Mutex::new(Vec::new()));
+    let kept = Arc::clone(&lines);
+    tokio::spawn(async move {
+        let mut reader = BufReader::new(stream).lines();
+        while let Ok(Some(line)) = reader.next_line().await {
+            let mut kept = kept.lock();
+            if kept.len() >= KEPT {
+                // The beginning says how it started, the end how it failed.
+                kept.remove(KEPT / 4);
+            }
+            kept.push(line);
+        }
+    });
+    lines
+}

@@ -1,0 +1,196 @@
+//! The faults one validator has at the moment: added and removed by the control port or a test,
+//! consulted for every request, used up when they are limited in number.
+
+use parking_lot::Mutex;
+
+use super::fault::{Fault, Kind, ResetWhen};
+
+/// A validator's active faults, oldest first.
+#[derive(Debug, Default)]
+pub struct Afflictions {
+    active: Mutex<Vec<Active>>,
+}
+
+#[derive(Debug)]
+struct Active {
+    fault: Fault,
+    left: Option<u32>,
+    /// The slot at which the fault was set, where `stop` freezes.
+    since: u64,
+}
+
+/// What the view faults change, all in one.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Distortion {
+    pub lag: u64,
+    pub stopped_at: Option<u64>,
+    pub wrong_genesis: bool,
+    pub health: Option<String>,
+    pub height_is_slot: bool,
+    pub shred_gap: u64,
+}
+
+impl Afflictions {
+    /// Adds a fault, `now` being the validator's slot.
+    pub fn add(&self, fault: Fault, now: u64) {
+        let left = fault.times;
+        self.active.lock().push(Active {
+            fault,
+            left,
+            since: now,
+        });
+    }
+
+    /// Removes every fault.
+    pub fn clear(&self) {
+        self.active.lock().clear();
+    }
+
+    /// The faults that are not over.
+    pub fn list(&self) -> Vec<Fault> {
+        let active = self.active.lock();
+        active
+            .iter()
+            .map(|one| Fault {
+                times: one.left,
+                ..one.fault.clone()
+            })
+            .collect()
+    }
+
+    /// What the validator believes instead of the truth.
+    pub fn distortion(&self) -> Distortion {
+        let mut all = Distortion::default();
+        for one in self.active.lock().iter() {
+            match &one.fault.kind {
+                Kind::Lag { slots } => all.lag = all.lag.max(*slots),
+                Kind::Stop => all.stopped_at = all.stopped_at.or(Some(one.since)),
+                Kind::WrongGenesis => all.wrong_genesis = true,
+                Kind::Health { says } => all.health = Some(says.clone()),
+                Kind::HeightIsSlot => all.height_is_slot = true,
+                Kind::ShredGap { slots } => all.shred_gap = *slots,
+                _ => {}
+            }
+        }
+        all
+    }
+
+    /// Whether the connection is to be reset before a request is read; uses the fault up.
+    pub fn take_early_reset(&self) -> bool {
+        let early = |kind: &Kind| {
+            matches!(
+                kind,
+                Kind::Reset {
+                    when: ResetWhen::BeforeRead
+                }
+            )
+        };
+        !self.take(|fault| early(&fault.kind)).is_empty()
+    }
+
+    /// The faults that a request calling `methods` meets as a whole; each is used up by one.
+    pub fn take_for_request(&self, methods: &[String], probe: bool) -> Vec<Kind> {
+        self.take(|fault| {
+            let whole = !fault.kind.is_view() && !matches!(fault.kind, Kind::RpcError { .. });
+            let read = !matches!(
+                fault.kind,
+                Kind::Reset {
+                    when: ResetWhen::BeforeRead
+                }
+            );
+            whole && read && hits(fault, methods, probe)
+        })
+    }
+
+    /// The JSON-RPC error one call meets, used up by one.
+    pub fn take_for_call(&self, method: &str, probe: bool) -> Option<Kind> {
+        let methods = [method.to_owned()];
+        let mut found = false;
+        self.take(|fault| {
+            let first = !found
+                && matches!(fault.kind, Kind::RpcError { .. })
+                && hits(fault, &methods, probe);
+            found |= first;
+            first
+        })
+        .pop()
+    }
+
+    /// Uses up, by one, each active fault that `wanted` picks.
+    fn take(&self, mut wanted: impl FnMut(&Fault) -> bool) -> Vec<Kind> {
+        let mut active = self.active.lock();
+        let mut taken = Vec::new();
+        active.retain_mut(|one| {
+            if !wanted(&one.fault) {
+                return true;
+            }
+            taken.push(one.fault.kind.clone());
+            one.left = one.left.map(|left| left.saturating_sub(1));
+            one.left != Some(0)
+        });
+        taken
+    }
+}
+
+fn hits(fault: &Fault, methods: &[String], probe: bool) -> bool {
+    if probe && fault.spare_probes {
+        return false;
+    }
+    fault.methods.is_empty()
+        || methods
+            .iter()
+            .any(|method| fault.methods.iter().any(|one| one == method))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn methods(names: &[&str]) -> Vec<String> {
+        names.iter().map(|name| (*name).to_owned()).collect()
+    }
+
+    #[test]
+    fn a_limited_fault_is_used_up() {
+        let faults = Afflictions::default();
+        faults.add(Fault::status(500).times(2), 0);
+        for expected in [1, 1, 0] {
+            let taken = faults.take_for_request(&methods(&["getSlot"]), false);
+            assert_eq!(taken.len(), expected);
+        }
+        assert!(faults.list().is_empty());
+    }
+
+    #[test]
+    fn a_fault_hits_its_methods_only_and_may_spare_probes() {
+        let faults = Afflictions::default();
+        faults.add(Fault::status(500).on("getBalance").sparing_probes(), 0);
+        let hit = |names: &[&str], probe| faults.take_for_request(&methods(names), probe).len();
+        assert_eq!(hit(&["getSlot"], false), 0);
+        assert_eq!(hit(&["getSlot", "getBalance"], false), 1);
+        assert_eq!(hit(&["getBalance"], true), 0);
+    }
+
+    #[test]
+    fn an_rpc_error_counts_calls_not_requests() {
+        let faults = Afflictions::default();
+        faults.add(Fault::rpc(-32005).times(1), 0);
+        assert!(
+            faults
+                .take_for_request(&methods(&["a", "b"]), false)
+                .is_empty()
+        );
+        assert!(faults.take_for_call("a", false).is_some());
+        assert!(faults.take_for_call("b", false).is_none());
+    }
+
+    #[test]
+    fn a_stopped_validator_stays_where_it_was() {
+        let faults = Afflictions::default();
+        faults.add(Kind::Stop.into(), 77);
+        faults.add(Kind::Stop.into(), 99);
+        assert_eq!(faults.distortion().stopped_at, Some(77));
+        faults.clear();
+        assert_eq!(faults.distortion(), Distortion::default());
+    }
+}

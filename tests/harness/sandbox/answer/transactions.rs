@@ -1,0 +1,192 @@
+//! Methods about transactions: sending, simulating, finding them again, fees.
+
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
+use serde_json::{Value, json};
+
+use super::{Found, Node, recorded, set, wrapped_at};
+use crate::sandbox::chain;
+use crate::sandbox::clock::Level;
+use crate::sandbox::failure::Failure;
+use crate::sandbox::ledger::Landed;
+use crate::sandbox::params::Params;
+use crate::sandbox::transaction::{Transaction, sample};
+
+pub(super) fn answer(node: &Node<'_>, method: &str, params: &Params) -> Found {
+    Some(match method {
+        "sendTransaction" => send(node, params),
+        "simulateTransaction" => simulate(node, params),
+        "requestAirdrop" => airdrop(node, params),
+        "getTransaction" => transaction(node, params),
+        "getSignatureStatuses" => statuses(node, params),
+        "getSignaturesForAddress" => for_address(node, params),
+        "getFeeForMessage" => params
+            .text(0)
+            .and_then(|_| node.wrapped(params, json!(5_000))),
+        "getRecentPrioritizationFees" => Ok(fees(node)),
+        _ => return None,
+    })
+}
+
+/// Decodes the transaction of the first parameter: base58 unless told otherwise.
+fn decode(params: &Params) -> Result<(Transaction, Vec<u8>), Failure> {
+    let text = params.text(0)?;
+    let bytes = if params.encoding() == Some("base64") {
+        STANDARD
+            .decode(text)
+            .map_err(|error| Failure::params(format!("invalid base64 encoding: {error:?}")))?
+    } else {
+        bs58::decode(text)
+            .into_vec()
+            .map_err(|error| Failure::params(format!("invalid base58 encoding: {error:?}")))?
+    };
+    let read = Transaction::read(&bytes).ok_or_else(|| {
+        Failure::params(
+            "failed to deserialize solana_transaction::versioned::VersionedTransaction: io error: \
+             failed to fill whole buffer",
+        )
+    })?;
+    Ok((read, bytes))
+}
+
+fn send(node: &Node<'_>, params: &Params) -> Result<Value, Failure> {
+    let (transaction, bytes) = decode(params)?;
+    if params.option("skipPreflight") != Some(&json!(true)) {
+        let level = params
+            .option("preflightCommitment")
+            .and_then(Value::as_str)
+            .and_then(Level::parse)
+            .unwrap_or(Level::Finalized);
+        let known = transaction
+            .blockhash
+            .as_deref()
+            .is_none_or(|hash| chain::slot_of(hash, node.sight.at(level)).is_some());
+        if !known {
+            return Err(Failure::blockhash_not_found());
+        }
+    }
+    node.ledger
+        .land(&transaction.signature, STANDARD.encode(bytes), node.tip + 1);
+    Ok(json!(transaction.signature))
+}
+
+fn simulate(node: &Node<'_>, params: &Params) -> Result<Value, Failure> {
+    decode(params)?;
+    let mut simulated = recorded(include_str!(
+        "../../../sandbox/answers/simulateTransaction.json"
+    ));
+    let value = simulated
+        .get_mut("value")
+        .map(Value::take)
+        .unwrap_or_default();
+    node.wrapped(params, value)
+}
+
+/// Every airdrop has its own signature: sending the request twice pays twice.
+fn airdrop(node: &Node<'_>, params: &Params) -> Result<Value, Failure> {
+    let (key, lamports) = (params.pubkey(0)?, params.number(1)?);
+    let count = node.ledger.airdrop(key, lamports);
+    let bytes = sample(count, &chain::blockhash(node.tip));
+    let signature = Transaction::read(&bytes).map_or_else(String::new, |read| read.signature);
+    node.ledger
+        .land(&signature, STANDARD.encode(bytes), node.tip + 1);
+    Ok(json!(signature))
+}
+
+fn check_signature(text: &str) -> Result<(), Failure> {
+    match bs58::decode(text).into_vec() {
+        Ok(bytes) if bytes.len() == 64 => Ok(()),
+        Ok(_) => Err(Failure::params("Invalid param: WrongSize")),
+        Err(_) => Err(Failure::params("Invalid param: Invalid")),
+    }
+}
+
+fn transaction(node: &Node<'_>, params: &Params) -> Result<Value, Failure> {
+    let signature = params.text(0)?;
+    check_signature(signature)?;
+    let level = params.level_of_history()?;
+    let visible = |landed: &Landed| landed.slot <= node.sight.at(level);
+    let Some(landed) = node.ledger.find(signature).filter(visible) else {
+        return Ok(Value::Null);
+    };
+    let mut found = recorded(include_str!("../../../sandbox/answers/getTransaction.json"));
+    set(&mut found, "slot", landed.slot);
+    set(&mut found, "blockTime", chain::time(landed.slot));
+    let encoding = params
+        .encoding()
+        .or_else(|| params.get(1).and_then(Value::as_str));
+    if let Some(binary @ ("base64" | "base58")) = encoding {
+        let text = if binary == "base64" {
+            landed.transaction
+        } else {
+            let bytes = STANDARD.decode(&landed.transaction).unwrap_or_default();
+            bs58::encode(bytes).into_string()
+        };
+        set(&mut found, "transaction", json!([text, binary]));
+    } else if let Some(slot) = found.pointer_mut("/transaction/signatures/0") {
+        *slot = json!(signature);
+    }
+    Ok(found)
+}
+
+fn statuses(node: &Node<'_>, params: &Params) -> Result<Value, Failure> {
+    let signatures = params.texts(0)?;
+    if signatures.len() > 256 {
+        return Err(Failure::params("Too many inputs provided; max 256"));
+    }
+    let mut list = Vec::with_capacity(signatures.len());
+    for signature in signatures {
+        check_signature(signature)?;
+        list.push(status(node, signature));
+    }
+    let slot = node.sight.at(params.level(Level::Processed));
+    Ok(wrapped_at(slot, json!(list)))
+}
+
+fn status(node: &Node<'_>, signature: &str) -> Value {
+    let found = node.ledger.find(signature);
+    let seen = found.and_then(|landed| Some((landed.slot, node.sight.level_of(landed.slot)?)));
+    let Some((slot, level)) = seen else {
+        return Value::Null;
+    };
+    let confirmations = match level {
+        Level::Finalized => Value::Null,
+        _ => json!(node.sight.processed - slot),
+    };
+    json!({
+        "confirmationStatus": level.label(),
+        "confirmations": confirmations,
+        "err": null,
+        "slot": slot,
+        "status": { "Ok": null },
+    })
+}
+
+fn for_address(node: &Node<'_>, params: &Params) -> Result<Value, Failure> {
+    params.pubkey(0)?;
+    params.level_of_history()?;
+    let limit = params.option("limit").and_then(Value::as_u64);
+    if limit.is_some_and(|limit| limit == 0 || limit > 1_000) {
+        return Err(Failure::params("Invalid limit; max 1000"));
+    }
+    let mut page = recorded(include_str!(
+        "../../../sandbox/answers/getSignaturesForAddress.json"
+    ));
+    let newest = node.sight.at(Level::Finalized);
+    for (age, entry) in (0..).zip(page.as_array_mut().into_iter().flatten()) {
+        let slot = chain::block_at_or_before(newest - age * 5);
+        set(entry, "slot", slot);
+        set(entry, "blockTime", chain::time(slot));
+        set(entry, "confirmationStatus", "finalized");
+    }
+    Ok(page)
+}
+
+/// The last 150 slots, some of them with a fee.
+fn fees(node: &Node<'_>) -> Value {
+    let newest = node.sight.at(Level::Confirmed);
+    let list: Vec<_> = (newest.saturating_sub(149)..=newest)
+        .map(|slot| json!({ "prioritizationFee": slot % 7 * 1_000, "slot": slot }))
+        .collect();
+    json!(list)
+}

@@ -1,0 +1,279 @@
+//! The faults a validator can be given: what kinds there are, which requests they hit and for how
+//! long. How a fault shows on the wire is `treatment`'s and `connection`'s.
+
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+
+/// A fault and the requests it is limited to.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct Fault {
+    #[serde(flatten)]
+    pub kind: Kind,
+    /// Only requests that call one of these methods; empty means all.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub methods: Vec<String>,
+    /// How many requests (for `rpc-error`: calls) it hits before it is over; `None` means until
+    /// it is removed.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub times: Option<u32>,
+    /// Whether requests of a gateway's health probe (`x-perijove-probe: 1`) pass unharmed.
+    pub spare_probes: bool,
+}
+
+/// What goes wrong.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(tag = "kind", rename_all = "kebab-case", deny_unknown_fields)]
+pub enum Kind {
+    /// Trails the cluster by `slots`.
+    Lag { slots: u64 },
+    /// The slot stands still where it was when the fault was set.
+    Stop,
+    /// Answers with mainnet's genesis hash.
+    WrongGenesis,
+    /// `getHealth` and `GET /health` say this whatever the slot: `ok`, `behind` or `unknown`.
+    Health { says: String },
+    /// `getBlockHeight` answers the slot.
+    HeightIsSlot,
+    /// `getMaxShredInsertSlot` is this far ahead of the processed slot.
+    ShredGap { slots: u64 },
+    /// Refuses for its rate limit, in the shape of one of the providers.
+    RateLimit {
+        #[serde(default)]
+        shape: RateShape,
+        /// The `retry-after` header, as it is.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        retry_after: Option<String>,
+    },
+    /// Answers with this HTTP status and, unless `body` is given, the usual text for it.
+    HttpStatus {
+        status: u16,
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        body: Option<String>,
+    },
+    /// Cloudflare's challenge page: 403, HTML, `cf-mitigated: challenge`.
+    Challenge,
+    /// Waits before the first byte.
+    Slow { ms: u64 },
+    /// Sends the head at once and the body spread over this time.
+    SlowBody { ms: u64 },
+    /// Resets the connection (RST).
+    Reset {
+        #[serde(default)]
+        when: ResetWhen,
+    },
+    /// Promises a whole body and closes after half of it.
+    Truncate,
+    /// 200, `application/json`, and a body that is not JSON.
+    Garbage,
+    /// 200 and JSON that is no JSON-RPC answer.
+    WrongShape,
+    /// A JSON-RPC error in place of the answer.
+    RpcError {
+        code: i64,
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        message: Option<String>,
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        data: Option<Value>,
+    },
+    /// The port is closed: connections are refused and open ones are cut.
+    Down,
+    /// Takes requests and never answers them.
+    Hang,
+    /// Pads every result to at least this many bytes.
+    Big { bytes: u64 },
+    /// Closes the connection after each answer without having announced it.
+    KeepAliveClose,
+    /// Announces `connection: close` with each answer and closes.
+    ConnectionClose,
+    /// Answers as HTTP/1.0, the body ending with the connection.
+    Http10,
+    /// Sends bodies with `transfer-encoding: chunked`.
+    Chunked,
+}
+
+/// How a refusal for rate limits looks.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum RateShape {
+    /// 429 with error code 429 and per-method headers (rpcpool, public mainnet).
+    #[default]
+    Rpcpool,
+    /// 429 and plain text (a CDN or load balancer).
+    Plain,
+    /// 200 with error code 429.
+    Ok,
+    /// 200 with -32603 "Too many requests".
+    OkInternal,
+    /// 429 with -32429 "rate limited" and no id (Helius).
+    Helius,
+    /// 429 with -32429 "max usage reached": the credits of the month are gone (Helius).
+    Credits,
+}
+
+/// The moment of a reset.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum ResetWhen {
+    /// When the request's first bytes arrive, before any was read. Ignores `methods` and
+    /// `spare_probes`, which would need reading.
+    BeforeRead,
+    /// After the whole request was read.
+    #[default]
+    AfterRead,
+    /// After half of the answer was sent.
+    MidBody,
+}
+
+impl Kind {
+    /// Whether the fault changes what the validator knows rather than how it answers.
+    pub fn is_view(&self) -> bool {
+        matches!(
+            self,
+            Self::Lag { .. }
+                | Self::Stop
+                | Self::WrongGenesis
+                | Self::Health { .. }
+                | Self::HeightIsSlot
+                | Self::ShredGap { .. }
+        )
+    }
+}
+
+impl From<Kind> for Fault {
+    fn from(kind: Kind) -> Self {
+        Self {
+            kind,
+            methods: Vec::new(),
+            times: None,
+            spare_probes: false,
+        }
+    }
+}
+
+impl Fault {
+    /// Answers this HTTP status.
+    pub fn status(status: u16) -> Self {
+        Kind::HttpStatus { status, body: None }.into()
+    }
+
+    /// Answers this JSON-RPC error with the message and data Agave gives it.
+    pub fn rpc(code: i64) -> Self {
+        Kind::RpcError {
+            code,
+            message: None,
+            data: None,
+        }
+        .into()
+    }
+
+    /// Trails the cluster.
+    pub fn lag(slots: u64) -> Self {
+        Kind::Lag { slots }.into()
+    }
+
+    /// Waits before the first byte.
+    pub fn slow(ms: u64) -> Self {
+        Kind::Slow { ms }.into()
+    }
+
+    /// Resets the connection.
+    pub fn reset(when: ResetWhen) -> Self {
+        Kind::Reset { when }.into()
+    }
+
+    /// Refuses in a provider's shape, with this `retry-after`.
+    pub fn rate_limit(shape: RateShape, retry_after: Option<&str>) -> Self {
+        Kind::RateLimit {
+            shape,
+            retry_after: retry_after.map(str::to_owned),
+        }
+        .into()
+    }
+
+    /// Limits it to a method; may be repeated.
+    #[must_use]
+    pub fn on(mut self, method: &str) -> Self {
+        self.methods.push(method.to_owned());
+        self
+    }
+
+    /// Limits it to the next `times` requests.
+    #[must_use]
+    pub fn times(mut self, times: u32) -> Self {
+        self.times = Some(times);
+        self
+    }
+
+    /// Lets health probes pass.
+    #[must_use]
+    pub fn sparing_probes(mut self) -> Self {
+        self.spare_probes = true;
+        self
+    }
+
+    /// Reads the control port's JSON: the kind's own members beside `methods`, `times` and
+    /// `spare_probes`.
+    pub fn from_json(json: Value) -> Result<Self, serde_json::Error> {
+        #[derive(Deserialize, Default)]
+        #[serde(default)]
+        struct Limits {
+            methods: Vec<String>,
+            times: Option<u32>,
+            spare_probes: bool,
+        }
+        let mut own = json;
+        let mut limits = serde_json::Map::new();
+        if let Some(members) = own.as_object_mut() {
+            for name in ["methods", "times", "spare_probes"] {
+                if let Some(value) = members.remove(name) {
+                    limits.insert(name.to_owned(), value);
+                }
+            }
+        }
+        let kind = serde_json::from_value(own)?;
+        let limits: Limits = serde_json::from_value(Value::Object(limits))?;
+        Ok(Self {
+            kind,
+            methods: limits.methods,
+            times: limits.times,
+            spare_probes: limits.spare_probes,
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn a_fault_reads_back_as_it_is_written() {
+        let faults = [
+            Fault::lag(50),
+            Fault::status(503).on("getBalance").times(2),
+            Fault::rpc(-32005).sparing_probes(),
+            Fault::rate_limit(RateShape::Credits, Some("3")),
+            Fault::reset(ResetWhen::BeforeRead),
+            Kind::Down.into(),
+        ];
+        for fault in faults {
+            let json = serde_json::to_value(&fault).unwrap();
+            assert_eq!(Fault::from_json(json).unwrap(), fault);
+        }
+    }
+
+    #[test]
+    fn what_is_misspelt_is_refused() {
+        for json in [
+            json!({"kind": "lagg", "slots": 5}),
+            json!({"kind": "lag", "slot": 5}),
+            json!({"kind": "lag", "slots": 5, "extra": 1}),
+            json!({"kind": "hang", "times": -1}),
+            json!({"slots": 5}),
+            json!([]),
+        ] {
+            assert!(Fault::from_json(json.clone()).is_err(), "{json}");
+        }
+    }
+}

@@ -1,0 +1,231 @@
+//! What the faults make of one request: when it is answered, with what, and how the bytes go out.
+//! Pure; `connection` carries it out.
+
+use std::time::Duration;
+
+use super::body::Body;
+use super::failure::Failure;
+use super::fault::{Kind, RateShape, ResetWhen};
+use super::rpc::error_body;
+
+/// How to answer one request.
+#[derive(Debug, Default)]
+pub struct Treatment {
+    pub delay: Duration,
+    pub hang: bool,
+    pub reset: Option<ResetWhen>,
+    pub truncate: bool,
+    pub body_time: Duration,
+    pub framing: Framing,
+    pub close: Close,
+    /// Answers are padded to at least this many bytes.
+    pub widen: u64,
+    /// The reply in place of the answer.
+    pub instead: Option<Reply>,
+}
+
+/// How the end of the body is told.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum Framing {
+    #[default]
+    Length,
+    Chunked,
+    /// HTTP/1.0: the connection ends with the body.
+    UntilClose,
+}
+
+/// What happens to the connection afterwards.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum Close {
+    #[default]
+    Keep,
+    /// `connection: close`, then closed.
+    Announced,
+    /// Closed without a word.
+    Silent,
+}
+
+/// A reply before framing.
+#[derive(Debug)]
+pub struct Reply {
+    pub status: u16,
+    pub content_type: &'static str,
+    pub headers: Vec<(&'static str, String)>,
+    pub body: Body,
+}
+
+/// The content type of JSON-RPC answers.
+pub const JSON: &str = "application/json; charset=utf-8";
+/// The content type of everything said in words.
+pub const TEXT: &str = "text/plain; charset=utf-8";
+
+impl Reply {
+    /// A reply of this status and body.
+    pub fn new(status: u16, content_type: &'static str, body: impl Into<Body>) -> Self {
+        Self {
+            status,
+            content_type,
+            headers: Vec::new(),
+            body: body.into(),
+        }
+    }
+}
+
+impl Treatment {
+    /// Combines the faults a request meets; `id` is what an error answer echoes.
+    pub fn of(kinds: &[Kind], id: &str) -> Self {
+        let mut all = Self::default();
+        for kind in kinds {
+            match kind {
+                Kind::Slow { ms } => all.delay += Duration::from_millis(*ms),
+                Kind::SlowBody { ms } => all.body_time += Duration::from_millis(*ms),
+                Kind::Hang => all.hang = true,
+                Kind::Reset { when } => all.reset = Some(*when),
+                Kind::Truncate => all.truncate = true,
+                Kind::Chunked => all.framing = Framing::Chunked,
+                Kind::Http10 => all.framing = Framing::UntilClose,
+                Kind::KeepAliveClose => all.close = Close::Silent,
+                Kind::ConnectionClose => all.close = Close::Announced,
+                Kind::Big { bytes } => all.widen = all.widen.max(*bytes),
+                other => all.instead = instead(other, id).or(all.instead),
+            }
+        }
+        all
+    }
+}
+
+/// The reply a fault sends in place of an answer.
+fn instead(kind: &Kind, id: &str) -> Option<Reply> {
+    match kind {
+        Kind::RateLimit { shape, retry_after } => {
+            let mut reply = refusal(*shape, id);
+            let wait = retry_after.iter().cloned();
+            reply
+                .headers
+                .extend(wait.map(|seconds| ("retry-after", seconds)));
+            Some(reply)
+        }
+        Kind::HttpStatus { status, body } => {
+            let usual = usual_body(*status);
+            let text = body.clone().unwrap_or_else(|| usual.1.to_owned());
+            Some(Reply::new(*status, usual.0, text))
+        }
+        Kind::Challenge => {
+            let page = "<!DOCTYPE html><html><head><title>Just a moment...</title></head><body>\
+                        </body></html>\n";
+            let mut reply = Reply::new(403, "text/html; charset=UTF-8", page);
+            reply.headers.push(("cf-mitigated", "challenge".to_owned()));
+            reply.headers.push(("server", "cloudflare".to_owned()));
+            Some(reply)
+        }
+        Kind::Garbage => Some(Reply::new(200, JSON, "<<not json>>{\"jsonrpc\":")),
+        Kind::WrongShape => Some(Reply::new(200, JSON, "{\"status\":\"ok\"}\n")),
+        _ => None,
+    }
+}
+
+/// A rate-limit refusal as the provider words it.
+fn refusal(shape: RateShape, id: &str) -> Reply {
+    let error = |status, failure: Failure| {
+        let mut body = error_body(&failure, id, false);
+        body.text("\n");
+        Reply::new(status, JSON, body)
+    };
+    match shape {
+        RateShape::Rpcpool => {
+            let mut reply = error(429, Failure::typical(429, 0));
+            for (name, value) in [
+                ("x-ratelimit-tier", "free"),
+                ("x-ratelimit-method-limit", "10"),
+                ("x-ratelimit-method-remaining", "-1"),
+                ("x-ratelimit-rps-limit", "250"),
+                ("x-ratelimit-rps-remaining", "240"),
+            ] {
+                reply.headers.push((name, value.to_owned()));
+            }
+            reply
+        }
+        RateShape::Plain => Reply::new(429, TEXT, "Too Many Requests\n"),
+        RateShape::Ok => error(200, Failure::typical(429, 0)),
+        RateShape::OkInternal => error(
+            200,
+            Failure::new(-32603, "Too many requests, please slow down"),
+        ),
+        RateShape::Helius => helius("rate limited"),
+        RateShape::Credits => helius("max usage reached"),
+    }
+}
+
+/// Helius leaves the id out.
+fn helius(message: &str) -> Reply {
+    let body =
+        format!("{{\"jsonrpc\":\"2.0\",\"error\":{{\"code\":-32429,\"message\":\"{message}\"}}}}");
+    Reply::new(429, JSON, body)
+}
+
+/// What such a status usually says.
+fn usual_body(status: u16) -> (&'static str, &'static str) {
+    match status {
+        401 => (
+            JSON,
+            "{\"jsonrpc\":\"2.0\",\"error\":{\"code\":-32401,\"message\":\"invalid api key provided\"}}\n",
+        ),
+        403 => (
+            JSON,
+            "{\"jsonrpc\":\"2.0\",\"error\":{\"code\": 403,\"message\":\"Access forbidden, contact your app developer or support@rpcpool.com.\"}}\n",
+        ),
+        410 => (
+            JSON,
+            "{\"jsonrpc\":\"2.0\",\"error\":{\"code\":410,\"message\":\"The RPC call or parameters have been disabled.\"},\"id\":1}\n",
+        ),
+        502 => (
+            "text/html",
+            "<html><head><title>502 Bad Gateway</title></head></html>\n",
+        ),
+        503 => (
+            TEXT,
+            "upstream connect error or disconnect/reset before headers\n",
+        ),
+        504 => (
+            "text/html",
+            "<html><head><title>504 Gateway Time-out</title></head></html>\n",
+        ),
+        _ => (TEXT, "something went wrong\n"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn faults_combine() {
+        let kinds = [
+            Kind::Slow { ms: 5 },
+            Kind::Slow { ms: 7 },
+            Kind::Chunked,
+            Kind::Big { bytes: 9 },
+        ];
+        let all = Treatment::of(&kinds, "1");
+        assert_eq!(all.delay, Duration::from_millis(12));
+        assert_eq!(all.framing, Framing::Chunked);
+        assert_eq!(all.widen, 9);
+        assert!(all.instead.is_none());
+    }
+
+    #[test]
+    fn a_rate_limit_may_lack_the_id_or_say_when_to_return() {
+        let kind = |shape, retry_after: Option<&str>| Kind::RateLimit {
+            shape,
+            retry_after: retry_after.map(str::to_owned),
+        };
+        let helius = Treatment::of(&[kind(RateShape::Helius, None)], "\"x\"");
+        let mut reply = helius.instead.unwrap();
+        assert_eq!(reply.status, 429);
+        let text = reply.body.take(1_000);
+        assert!(!String::from_utf8_lossy(&text).contains("\"id\""));
+        let rpcpool = Treatment::of(&[kind(RateShape::Rpcpool, Some("3"))], "1");
+        let headers = rpcpool.instead.unwrap().headers;
+        assert!(headers.contains(&("retry-after", "3".to_owned())));
+    }
+}

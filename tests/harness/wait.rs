@@ -1,0 +1,34 @@
+//! Waiting for a condition, with a bound. Tests never sleep for a fixed time and hope.
+
+use std::time::Duration;
+
+use tokio::time::{Instant, sleep};
+
+/// How long a condition may take to become true before the test fails.
+pub const PATIENCE: Duration = Duration::from_secs(15);
+
+/// Asks again and again until `found` gives something.
+///
+/// # Panics
+/// If it gives nothing within [`PATIENCE`].
+pub async fn until<T, F>(what: &str, mut found: impl FnMut() -> F) -> T
+where
+    F: Future<Output = Option<T>>,
+{
+    let deadline = Instant::now() + PATIENCE;
+    loop {
+        if let Some(thing) = found().await {
+            return thing;
+        }
+        assert!(Instant::now() < deadline, "waited in vain for: {what}");
+        sleep(Duration::from_millis(15)).await;
+    }
+}
+
+/// Asks again and again until the condition holds.
+///
+/// # Panics
+/// If it does not within [`PATIENCE`].
+pub async fn eventually(what: &str, mut condition: impl FnMut() -> bool) {
+    until(what, || std::future::ready(condition().then_some(()))).await;
+}
