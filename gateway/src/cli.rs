@@ -1,1 +1,137 @@
-//! (to be written)
+//! The command line: what can be asked of the program. What it does then is in `app`.
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use clap::{Args, Parser, Subcommand};
+
+const AFTER_HELP: &str = "\
+Exit codes:
+  0  done, or stopped as asked
+  1  could not start, or had to stop
+  2  the command line is wrong
+  3  the configuration is wrong; standard error says what
+
+Signals:
+  TERM, INT  finish what is under way, then end (see `shutdown` in the configuration)
+  HUP        load the configuration again
+  QUIT       hand the sockets to a process started with `run --upgrade`, then end";
+
+/// A drop-in Solana RPC endpoint in front of your validators and providers.
+#[derive(Clone, Debug, PartialEq, Eq, Parser)]
+#[command(name = "perijove-gateway", version, about, after_help = AFTER_HELP)]
+#[command(arg_required_else_help = true)]
+pub struct Cli {
+    #[command(subcommand)]
+    pub command: Command,
+}
+
+/// What the program can do.
+#[derive(Clone, Debug, PartialEq, Eq, Subcommand)]
+pub enum Command {
+    /// Serve until told to stop
+    Run(Run),
+    /// Check a configuration and say everything that is wrong with it
+    Check(Source),
+    /// Print the JSON Schema of the configuration
+    Schema,
+}
+
+/// How to serve.
+#[derive(Clone, Debug, PartialEq, Eq, Args)]
+pub struct Run {
+    #[command(flatten)]
+    pub source: Source,
+
+    /// Take over the listening sockets of the process that runs now
+    ///
+    /// Start this first, then send QUIT to the old process: no connection is refused in between.
+    /// Both must name the same `runtime.upgrade_socket`.
+    #[arg(long)]
+    pub upgrade: bool,
+}
+
+/// Which configuration.
+#[derive(Clone, Debug, PartialEq, Eq, Args)]
+pub struct Source {
+    /// Configuration file (YAML)
+    ///
+    /// Without one, the embedded demo configuration is used: three validators on
+    /// 127.0.0.1:18899, 18901 and 18903.
+    #[arg(short, long, value_name = "FILE", env = "PERIJOVE_CONFIG")]
+    pub config: Option<PathBuf>,
+}
+
+/// How the program ends. A wrong command line ends it with 2 before any of this.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Exit {
+    Done,
+    Failed,
+    BadConfig,
+}
+
+impl From<Exit> for ExitCode {
+    fn from(exit: Exit) -> Self {
+        match exit {
+            Exit::Done => Self::SUCCESS,
+            Exit::Failed => Self::from(1),
+            Exit::BadConfig => Self::from(3),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory;
+
+    use super::*;
+
+    #[test]
+    fn the_definition_is_sound() {
+        Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn a_run_names_its_file_and_may_take_over() {
+        let cli = Cli::parse_from(["perijove-gateway", "run", "-c", "a.yaml", "--upgrade"]);
+        let source = Source {
+            config: Some(PathBuf::from("a.yaml")),
+        };
+        assert_eq!(
+            cli.command,
+            Command::Run(Run {
+                source,
+                upgrade: true
+            })
+        );
+    }
+
+    #[test]
+    fn every_command_is_understood_and_others_are_not() {
+        for line in ["run", "run --config x", "check -c x", "schema"] {
+            let words = std::iter::once("perijove-gateway").chain(line.split(' '));
+            assert!(Cli::try_parse_from(words).is_ok(), "{line}");
+        }
+        for line in ["", "walk", "check --upgrade", "run a.yaml"] {
+            let words = std::iter::once("perijove-gateway").chain(line.split(' '));
+            assert!(Cli::try_parse_from(words).is_err(), "{line}");
+        }
+    }
+
+    #[test]
+    fn the_help_says_where_the_file_comes_from_and_how_the_program_ends() {
+        let mut command = Cli::command();
+        assert!(
+            command
+                .render_long_help()
+                .to_string()
+                .contains("Exit codes:")
+        );
+        let run = command.find_subcommand_mut("run").unwrap();
+        assert!(
+            run.render_long_help()
+                .to_string()
+                .contains("PERIJOVE_CONFIG")
+        );
+    }
+}

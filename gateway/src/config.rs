@@ -3,38 +3,61 @@
 //! Settings carry no behaviour. What is built from them (pools, snapshots) belongs to the layers
 //! below; durations are [`std::time::Duration`], sizes are bytes.
 
+mod change;
 mod cluster;
 mod compression;
 mod consumer;
 mod dispatch;
+mod environment;
 mod health;
+mod identity;
+mod interpolate;
 mod limits;
 mod listen;
+mod load;
 mod log;
 mod methods;
+mod reading;
 mod runtime;
+mod schema;
 mod selection;
+mod setting;
 mod tier;
 mod upstream;
+mod violation;
+mod warning;
+mod watch;
 
+use schemars::JsonSchema;
+
+pub use change::restart_only_changes;
 pub use cluster::{Cluster, GenesisRule};
 pub use compression::Compression;
 pub use consumer::Consumer;
 pub use dispatch::{Hedge, Retry};
+pub use environment::{Environment, ProcessEnvironment};
 pub use health::{Breaker, Health, HoldOff};
 pub use limits::Limits;
 pub use listen::{Admin, Listen, TlsListener};
+pub use load::{Digest, Loaded, load, parse};
 pub use log::{Log, LogFormat};
 pub use methods::Methods;
 pub use runtime::{Runtime, Shutdown};
+pub use schema::{KeyReference, reference, schema};
 pub use selection::Selection;
 pub use tier::{Tier, TierDefaults, Tiers};
-pub use upstream::{Probe, Timeouts, Upstream, UpstreamTls, UpstreamUrl};
+pub use upstream::{Probe, Timeouts, Upstream, UpstreamTls, UpstreamUrl, UrlFault};
+pub use violation::{ConfigError, Violation};
+pub use watch::{Watch, watch};
+
+/// The configuration used when none is given: three stand-in validators on this machine.
+pub const DEMO: &str = include_str!("../../conf/demo.yaml");
 
 /// Everything the gateway can be told. [`Config::default`] has every default and no upstream; the
 /// loader refuses a file that leaves `upstreams` empty.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, JsonSchema, PartialEq)]
 pub struct Config {
+    /// Where clients are listened for.
     pub listen: Listen,
     pub admin: Admin,
     pub runtime: Runtime,

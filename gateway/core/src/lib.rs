@@ -6,6 +6,7 @@ mod address;
 mod commitment;
 mod secret;
 mod slot;
+pub mod telemetry;
 
 pub use address::{AddressError, Pubkey, Signature};
 pub use commitment::Commitment;

@@ -1,8 +1,15 @@
 //! Compression of answers towards clients that ask for it.
 
+use schemars::JsonSchema;
+
+use crate::config::limits::size;
+use crate::config::reading::Section;
+use crate::config::setting::Size;
+
 /// When and how hard answers are compressed with gzip.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, JsonSchema, PartialEq, Eq)]
 pub struct Compression {
+    /// Whether answers are compressed at all.
     pub enabled: bool,
     /// Answers below this many bytes go out as they are.
     pub min_bytes: usize,
@@ -16,6 +23,22 @@ impl Default for Compression {
             enabled: true,
             min_bytes: 4 * 1024,
             level: 1,
+        }
+    }
+}
+
+impl Compression {
+    pub(super) fn read(section: &mut Section<'_>) -> Self {
+        let default = Self::default();
+        Self {
+            enabled: section.or("enabled", default.enabled),
+            min_bytes: size(
+                section,
+                "min_bytes",
+                default.min_bytes,
+                Size(0)..=Size::mib(64),
+            ),
+            level: section.within("level", default.level, 1..=9),
         }
     }
 }

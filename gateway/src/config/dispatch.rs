@@ -2,8 +2,12 @@
 
 use std::time::Duration;
 
+use schemars::JsonSchema;
+
+use crate::config::reading::Section;
+
 /// How failed calls are repeated on the next upstream.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, JsonSchema, PartialEq)]
 pub struct Retry {
     /// Most attempts for one call, the first included.
     pub attempts: u32,
@@ -26,9 +30,26 @@ impl Default for Retry {
     }
 }
 
+impl Retry {
+    pub(super) fn read(section: &mut Section<'_>) -> Self {
+        let default = Self::default();
+        Self {
+            attempts: section.within("attempts", default.attempts, 1..=10),
+            budget: section.within("budget", default.budget, 0.0..=1.0),
+            min_per_second: section.within("min_per_second", default.min_per_second, 0..=100_000),
+            later: section.within(
+                "later",
+                default.later,
+                Duration::from_millis(1)..=Duration::from_secs(10),
+            ),
+        }
+    }
+}
+
 /// When a second upstream is asked although the first has not failed. Reads only.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, JsonSchema, PartialEq)]
 pub struct Hedge {
+    /// Whether hedges go out at all.
     pub enabled: bool,
     /// The quantile of the observed latency after which the hedge goes out.
     pub quantile: f64,
@@ -45,6 +66,22 @@ impl Default for Hedge {
             quantile: 0.95,
             floor: Duration::from_millis(20),
             extra: 1,
+        }
+    }
+}
+
+impl Hedge {
+    pub(super) fn read(section: &mut Section<'_>) -> Self {
+        let default = Self::default();
+        Self {
+            enabled: section.or("enabled", default.enabled),
+            quantile: section.within("quantile", default.quantile, 0.5..=0.999),
+            floor: section.within(
+                "floor",
+                default.floor,
+                Duration::from_millis(1)..=Duration::from_secs(10),
+            ),
+            extra: section.within("extra", default.extra, 1..=3),
         }
     }
 }

@@ -2,8 +2,12 @@
 
 use std::time::Duration;
 
+use schemars::JsonSchema;
+
+use crate::config::reading::Section;
+
 /// When an upstream counts as unfit by what its slots say, with hysteresis both ways.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, JsonSchema, PartialEq, Eq)]
 pub struct Health {
     /// Excluded when more slots than this behind the tip.
     pub exclude_lag: u64,
@@ -32,14 +36,41 @@ impl Default for Health {
     }
 }
 
+impl Health {
+    pub(super) fn read(section: &mut Section<'_>) -> Self {
+        let default = Self::default();
+        let health = Self {
+            exclude_lag: section.within("exclude_lag", default.exclude_lag, 1..=100_000),
+            readmit_lag: section.within("readmit_lag", default.readmit_lag, 1..=100_000),
+            stopped_after: section.within(
+                "stopped_after",
+                default.stopped_after,
+                Duration::from_millis(500)..=Duration::from_secs(600),
+            ),
+            shred_gap: section.within("shred_gap", default.shred_gap, 1..=1_000_000),
+            failures: section.within("failures", default.failures, 1..=1000),
+            successes: section.within("successes", default.successes, 1..=1000),
+        };
+        if health.readmit_lag > health.exclude_lag {
+            section.violation(
+                "readmit_lag",
+                format_args!("must not be above exclude_lag ({})", health.exclude_lag),
+            );
+        }
+        health
+    }
+}
+
 /// When an upstream that keeps failing is left alone. 429 and errors of the client never count.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, JsonSchema, PartialEq)]
 pub struct Breaker {
     /// Failures in a row that open the breaker.
     pub failures: u32,
     /// Share of failed calls in `window` that opens it, once there were `min_calls`.
     pub ratio: f64,
+    /// Calls in `window` below which the share says nothing.
     pub min_calls: u32,
+    /// Over which time calls are counted for `ratio`.
     pub window: Duration,
     /// How long it stays open before trial calls are let through.
     pub open: Duration,
@@ -63,9 +94,25 @@ impl Default for Breaker {
     }
 }
 
+impl Breaker {
+    pub(super) fn read(section: &mut Section<'_>) -> Self {
+        let default = Self::default();
+        let long = Duration::from_millis(100)..=Duration::from_secs(3600);
+        Self {
+            failures: section.within("failures", default.failures, 1..=10_000),
+            ratio: section.within("ratio", default.ratio, 0.01..=1.0),
+            min_calls: section.within("min_calls", default.min_calls, 1..=1_000_000),
+            window: section.within("window", default.window, long.clone()),
+            open: section.within("open", default.open, long),
+            trials: section.within("trials", default.trials, 1..=1000),
+            successes: section.within("successes", default.successes, 1..=1000),
+        }
+    }
+}
+
 /// How long an upstream (or one method of it) rests after it said "too many requests". What it
 /// asks for itself (`Retry-After`, `x-ratelimit-reset`) is the least.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, JsonSchema, PartialEq)]
 pub struct HoldOff {
     /// The first pause.
     pub base: Duration,
@@ -88,5 +135,23 @@ impl Default for HoldOff {
             max: Duration::from_secs(300),
             credits: Duration::from_secs(1800),
         }
+    }
+}
+
+impl HoldOff {
+    pub(super) fn read(section: &mut Section<'_>) -> Self {
+        let default = Self::default();
+        let long = Duration::from_millis(10)..=Duration::from_secs(86_400);
+        let hold_off = Self {
+            base: section.within("base", default.base, long.clone()),
+            factor: section.within("factor", default.factor, 1.0..=10.0),
+            jitter: section.within("jitter", default.jitter, 0.0..=1.0),
+            max: section.within("max", default.max, long.clone()),
+            credits: section.within("credits", default.credits, long),
+        };
+        if hold_off.base > hold_off.max {
+            section.violation("base", "must not be above max");
+        }
+        hold_off
     }
 }

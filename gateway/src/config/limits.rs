@@ -1,9 +1,15 @@
 //! What one request may ask of the gateway.
 
+use std::ops::RangeInclusive;
 use std::time::Duration;
 
+use schemars::JsonSchema;
+
+use crate::config::reading::Section;
+use crate::config::setting::Size;
+
 /// Bounds on the size and the time of a request.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, JsonSchema, PartialEq, Eq)]
 pub struct Limits {
     /// Largest request body in bytes; above it the answer is 413.
     pub max_body: usize,
@@ -31,4 +37,43 @@ impl Default for Limits {
             request_timeout: Duration::from_secs(30),
         }
     }
+}
+
+impl Limits {
+    pub(super) fn read(section: &mut Section<'_>) -> Self {
+        let default = Self::default();
+        let time = Duration::from_millis(100)..=Duration::from_secs(600);
+        Self {
+            max_body: size(
+                section,
+                "max_body",
+                default.max_body,
+                Size::kib(1)..=Size::mib(256),
+            ),
+            body_timeout: section.within("body_timeout", default.body_timeout, time.clone()),
+            max_batch: section.within("max_batch", default.max_batch, 1..=10_000),
+            batch_concurrency: section.within(
+                "batch_concurrency",
+                default.batch_concurrency,
+                1..=1000,
+            ),
+            answer_buffer: size(
+                section,
+                "answer_buffer",
+                default.answer_buffer,
+                Size::kib(4)..=Size::mib(64),
+            ),
+            request_timeout: section.within("request_timeout", default.request_timeout, time),
+        }
+    }
+}
+
+/// A size in bytes within bounds.
+pub(super) fn size(
+    section: &mut Section<'_>,
+    key: &'static str,
+    default: usize,
+    bounds: RangeInclusive<Size>,
+) -> usize {
+    section.within(key, Size(default), bounds).0
 }

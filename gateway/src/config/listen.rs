@@ -1,11 +1,17 @@
 //! Where the gateway listens: the RPC port in clear and over TLS, and the admin port.
 
 use std::net::{Ipv4Addr, SocketAddr};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use schemars::JsonSchema;
+use serde_json::Value;
+
+use crate::config::reading::Section;
+use crate::config::setting::Setting;
+
 /// The listeners of the RPC endpoint.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, JsonSchema, PartialEq, Eq)]
 pub struct Listen {
     /// Addresses served in clear: HTTP/1.1 and, with `h2c`, HTTP/2 with prior knowledge.
     pub rpc: Vec<SocketAddr>,
@@ -28,9 +34,37 @@ impl Default for Listen {
     }
 }
 
+impl Listen {
+    pub(super) fn read(section: &mut Section<'_>) -> Self {
+        let default = Self::default();
+        let tls = section.sections("tls", TlsListener::read);
+        // Whoever names TLS addresses alone wants no clear one beside them.
+        let rpc = if section.has("tls") {
+            Vec::new()
+        } else {
+            default.rpc
+        };
+        let listen = Self {
+            rpc: section.list_or("rpc", rpc),
+            tls: tls.into_iter().flatten().collect(),
+            keepalive: section.within(
+                "keepalive",
+                default.keepalive,
+                Duration::from_secs(1)..=Duration::from_secs(3600),
+            ),
+            h2c: section.or("h2c", default.h2c),
+        };
+        if listen.rpc.is_empty() && !section.has("tls") {
+            section.violation("rpc", "needs at least one address, or one in tls");
+        }
+        listen
+    }
+}
+
 /// One TLS address with the files of its certificate.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, JsonSchema, PartialEq, Eq)]
 pub struct TlsListener {
+    /// Address and port.
     pub address: SocketAddr,
     /// PEM file: the certificate, then its chain.
     pub certificate: PathBuf,
@@ -38,10 +72,47 @@ pub struct TlsListener {
     pub key: PathBuf,
 }
 
+impl TlsListener {
+    fn read(section: &mut Section<'_>) -> Option<Self> {
+        let address = section.required("address");
+        let certificate = required_pem(section, "certificate", "CERTIFICATE");
+        let key = required_pem(section, "key", "PRIVATE KEY");
+        Some(Self {
+            address: address?,
+            certificate: certificate?,
+            key: key?,
+        })
+    }
+}
+
+/// A required path of a PEM file.
+fn required_pem(section: &mut Section<'_>, key: &'static str, block: &str) -> Option<PathBuf> {
+    let file: PathBuf = section.required(key)?;
+    pem_file(section, key, &file, block)
+}
+
+/// The resolved path of a PEM file, which must have at least one block of the wanted kind.
+pub(super) fn pem_file(
+    section: &Section<'_>,
+    key: &str,
+    file: &Path,
+    block: &str,
+) -> Option<PathBuf> {
+    let contents = section.contents(key, file)?;
+    let file = section.resolve(file);
+    if !contents.contains(&format!("{block}-----")) {
+        section.violation(
+            key,
+            format_args!("{} has no {block} in PEM form", file.display()),
+        );
+    }
+    Some(file)
+}
+
 /// The port for operators: metrics, health, status, reload.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, JsonSchema, PartialEq, Eq)]
 pub struct Admin {
-    /// None switches the admin port off.
+    /// Address and port; `off` (None) for no admin port.
     pub listen: Option<SocketAddr>,
 }
 
@@ -51,4 +122,64 @@ impl Default for Admin {
             listen: Some(SocketAddr::from((Ipv4Addr::LOCALHOST, 9090))),
         }
     }
+}
+
+impl Admin {
+    /// The word in the file that switches the admin port off.
+    const OFF: &'static str = "off";
+
+    pub(super) fn read(section: &mut Section<'_>) -> Self {
+        Self {
+            listen: section.or("listen", Self::default().listen),
+        }
+    }
+}
+
+impl Setting for Option<SocketAddr> {
+    const EXPECTED: &'static str = "an address with a port, such as 127.0.0.1:9090, or off";
+
+    fn from_text(text: &str) -> Option<Self> {
+        if text == Admin::OFF {
+            Some(None)
+        } else {
+            text.parse().ok().map(Some)
+        }
+    }
+
+    fn show(&self) -> Value {
+        self.map_or_else(|| Admin::OFF.into(), |address| address.show())
+    }
+
+    fn schema() -> Value {
+        SocketAddr::schema()
+    }
+}
+
+/// Reports addresses that are to be listened on twice. Port 0 takes any free port each time.
+pub(super) fn refuse_double_addresses(section: &Section<'_>, listen: &Listen, admin: &Admin) {
+    let rpc = listen
+        .rpc
+        .iter()
+        .enumerate()
+        .map(|(i, at)| (format!("listen.rpc[{i}]"), *at));
+    let tls = listen.tls.iter().enumerate();
+    let tls = tls.map(|(i, tls)| (format!("listen.tls[{i}].address"), tls.address));
+    let admin = admin
+        .listen
+        .iter()
+        .map(|at| ("admin.listen".to_owned(), *at));
+    let mut seen: Vec<(String, SocketAddr)> = Vec::new();
+    for (path, address) in rpc.chain(tls).chain(admin).filter(|(_, at)| at.port() != 0) {
+        match seen.iter().find(|(_, other)| overlap(*other, address)) {
+            Some((first, _)) => section.violation(&path, format_args!("is taken by {first}")),
+            None => seen.push((path, address)),
+        }
+    }
+}
+
+/// Whether one process cannot listen on both.
+fn overlap(left: SocketAddr, right: SocketAddr) -> bool {
+    let wild = left.ip().is_unspecified() || right.ip().is_unspecified();
+    left.port() == right.port()
+        && (left.ip() == right.ip() || wild && left.is_ipv4() == right.is_ipv4())
 }

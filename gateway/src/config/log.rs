@@ -1,10 +1,19 @@
 //! What is logged and how it looks.
 
+use perijove_core::telemetry;
+use schemars::JsonSchema;
+
+use crate::config::reading::Section;
+use crate::config::setting::words;
+
+pub use perijove_core::telemetry::Format as LogFormat;
+
 /// Settings of the log on standard error.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, JsonSchema, PartialEq, Eq)]
 pub struct Log {
+    /// `json` for machines, `pretty` for a person at a terminal.
     pub format: LogFormat,
-    /// A level (`error`, `warn`, `info`, `debug`, `trace`) or a filter such as
+    /// A level (`error`, `warn`, `info`, `debug`, `trace`, `off`) or a filter such as
     /// `info,perijove_gateway::upstream=debug`. `RUST_LOG` wins over it.
     pub level: String,
     /// One line for each request.
@@ -21,12 +30,19 @@ impl Default for Log {
     }
 }
 
-/// How a log line looks.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum LogFormat {
-    /// For a person at a terminal.
-    Pretty,
-    /// One JSON object for each line.
-    #[default]
-    Json,
+impl Log {
+    pub(super) fn read(section: &mut Section<'_>) -> Self {
+        let default = Self::default();
+        let log = Self {
+            format: section.or("format", default.format),
+            level: section.or("level", default.level),
+            access: section.or("access", default.access),
+        };
+        if let Err(error) = telemetry::check_filter(&log.level) {
+            section.violation("level", error);
+        }
+        log
+    }
 }
+
+words!(LogFormat, "pretty or json", "pretty" => Self::Pretty, "json" => Self::Json);

@@ -1,8 +1,38 @@
 //! Which RPC methods the gateway serves at all.
 
+use schemars::JsonSchema;
+
+use crate::config::reading::Section;
+
 /// Methods for the gateway as a whole; each upstream has lists of its own.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, JsonSchema, PartialEq, Eq)]
 pub struct Methods {
     /// Refused with -32601 before any upstream is asked.
     pub deny: Vec<String>,
+}
+
+impl Methods {
+    pub(super) fn read(section: &mut Section<'_>) -> Self {
+        Self {
+            deny: method_names(section, "deny"),
+        }
+    }
+}
+
+/// A list of RPC methods.
+pub(super) fn method_names(section: &mut Section<'_>, key: &'static str) -> Vec<String> {
+    let names: Vec<String> = section.list_or(key, Vec::new());
+    for (index, name) in names.iter().enumerate() {
+        if name.is_empty()
+            || !name
+                .bytes()
+                .all(|byte| byte.is_ascii_alphanumeric() || byte == b'_')
+        {
+            section.violation(
+                &format!("{key}[{index}]"),
+                "must be the name of an RPC method",
+            );
+        }
+    }
+    names
 }

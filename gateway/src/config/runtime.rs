@@ -3,8 +3,12 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
+use schemars::JsonSchema;
+
+use crate::config::reading::Section;
+
 /// Threads and the socket of the zero-downtime upgrade.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, JsonSchema, PartialEq, Eq)]
 pub struct Runtime {
     /// Worker threads; None takes one for each core.
     pub threads: Option<usize>,
@@ -22,8 +26,18 @@ impl Default for Runtime {
     }
 }
 
+impl Runtime {
+    pub(super) fn read(section: &mut Section<'_>) -> Self {
+        let socket = section.or("upgrade_socket", Self::default().upgrade_socket);
+        Self {
+            threads: section.optional_within("threads", 1..=1024),
+            upgrade_socket: section.resolve(&socket),
+        }
+    }
+}
+
 /// What happens between SIGTERM and the end of the process.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, JsonSchema, PartialEq, Eq)]
 pub struct Shutdown {
     /// How long to serve on as before while `/ready` already says 503, so that load balancers
     /// look elsewhere first.
@@ -40,6 +54,25 @@ impl Default for Shutdown {
             delay: Duration::ZERO,
             grace: Duration::from_secs(25),
             linger: Duration::from_secs(2),
+        }
+    }
+}
+
+impl Shutdown {
+    pub(super) fn read(section: &mut Section<'_>) -> Self {
+        let default = Self::default();
+        let minutes = |minutes: u64| Duration::ZERO..=Duration::from_secs(60 * minutes);
+        let shutdown = Self {
+            delay: section.within("delay", default.delay, minutes(10)),
+            grace: section.within("grace", default.grace, minutes(60)),
+            linger: section.within("linger", default.linger, minutes(10)),
+        };
+        if shutdown.linger > shutdown.grace && section.has("linger") {
+            section.violation("linger", "must not be above grace");
+        }
+        Self {
+            linger: shutdown.linger.min(shutdown.grace),
+            ..shutdown
         }
     }
 }

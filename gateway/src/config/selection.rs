@@ -2,8 +2,12 @@
 
 use std::time::Duration;
 
+use schemars::JsonSchema;
+
+use crate::config::reading::Section;
+
 /// Scoring, and the session floor below which `getSlot` and its like never answer.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, JsonSchema, PartialEq, Eq)]
 pub struct Selection {
     /// How fast old latencies are forgotten.
     pub latency_decay: Duration,
@@ -25,6 +29,28 @@ impl Default for Selection {
             failure_penalty: Duration::from_millis(500),
             floor_ttl: Duration::from_secs(60),
             floor_entries: 100_000,
+        }
+    }
+}
+
+impl Selection {
+    pub(super) fn read(section: &mut Section<'_>) -> Self {
+        let default = Self::default();
+        let penalty = Duration::ZERO..=Duration::from_secs(60);
+        Self {
+            latency_decay: section.within(
+                "latency_decay",
+                default.latency_decay,
+                Duration::from_millis(100)..=Duration::from_secs(600),
+            ),
+            lag_penalty: section.within("lag_penalty", default.lag_penalty, penalty.clone()),
+            failure_penalty: section.within("failure_penalty", default.failure_penalty, penalty),
+            floor_ttl: section.within(
+                "floor_ttl",
+                default.floor_ttl,
+                Duration::from_secs(1)..=Duration::from_secs(86_400),
+            ),
+            floor_entries: section.within("floor_entries", default.floor_entries, 1..=10_000_000),
         }
     }
 }

@@ -1,7 +1,12 @@
 //! Tiers: which upstreams are asked first, and what follows from it.
 
+use schemars::JsonSchema;
+
+use crate::config::reading::Section;
+use crate::config::setting::words;
+
 /// The order in which upstreams are preferred.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Clone, Copy, Debug, JsonSchema, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Tier {
     /// Own validators.
     Local,
@@ -25,7 +30,7 @@ impl Tier {
 }
 
 /// What upstreams of each tier have where they say nothing themselves.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, JsonSchema, PartialEq, Eq)]
 pub struct Tiers {
     pub local: TierDefaults,
     pub paid: TierDefaults,
@@ -52,6 +57,15 @@ impl Default for Tiers {
 }
 
 impl Tiers {
+    pub(super) fn read(section: &mut Section<'_>) -> Self {
+        let default = Self::default();
+        Self {
+            local: section.nested("local", |section| default.local.read(section)),
+            paid: section.nested("paid", |section| default.paid.read(section)),
+            public: section.nested("public", |section| default.public.read(section)),
+        }
+    }
+
     pub fn of(&self, tier: Tier) -> &TierDefaults {
         match tier {
             Tier::Local => &self.local,
@@ -62,10 +76,27 @@ impl Tiers {
 }
 
 /// Defaults for the upstreams of one tier.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, JsonSchema, PartialEq, Eq)]
 pub struct TierDefaults {
     /// Most connections to one upstream.
     pub connections: usize,
     /// Whether each call costs credits.
     pub metered: bool,
 }
+
+impl TierDefaults {
+    fn read(&self, section: &mut Section<'_>) -> Self {
+        Self {
+            connections: section.within("connections", self.connections, 1..=10_000),
+            metered: section.or("metered", self.metered),
+        }
+    }
+}
+
+words!(
+    Tier,
+    "local, paid or public",
+    "local" => Self::Local,
+    "paid" => Self::Paid,
+    "public" => Self::Public,
+);

@@ -1,33 +1,45 @@
 //! One upstream: where it is, how it is spoken to and what it can do.
 
+mod read;
+mod url;
+
 use std::collections::BTreeMap;
-use std::fmt;
 use std::path::PathBuf;
 use std::time::Duration;
 
 use perijove_core::Secret;
-use url::Url;
+use schemars::JsonSchema;
 
 use crate::config::Tier;
+use crate::config::setting::words;
+use crate::solana::Capability;
 
-/// One endpoint that answers Solana RPC.
-#[derive(Clone, Debug, PartialEq, Eq)]
+pub use self::url::{UpstreamUrl, UrlFault};
+
+/// One endpoint that answers Solana RPC. The file has two keys more, `enabled` and `when_env`;
+/// what they switch off is not in the loaded configuration.
+#[derive(Clone, Debug, JsonSchema, PartialEq, Eq)]
+#[schemars(transform = read::add_switches)]
 pub struct Upstream {
     /// Name in metrics, logs and the header `x-perijove-upstream`; unique.
     pub id: String,
+    /// `http://` or `https://`, with the path and query the provider asks for. Neither is logged.
     pub url: UpstreamUrl,
+    /// `local` before `paid` before `public`.
     pub tier: Tier,
     /// Share of the calls within its tier; at least 1.
     pub weight: u32,
-    /// Sent with every call. Names are lower case and valid header names.
+    /// Sent with every call. Names are lower case; names and values are valid in HTTP.
     pub headers: BTreeMap<String, Secret>,
     /// Whether each call costs credits: probes are rare then, and hedges go elsewhere.
     pub metered: bool,
+    /// How long each step of one attempt may take.
     pub timeouts: Timeouts,
     /// Most connections; further calls wait for one of them.
     pub connections: usize,
     /// How long an unused connection is kept.
     pub idle_timeout: Duration,
+    /// TLS towards an `https://` URL.
     pub tls: UpstreamTls,
     /// How often the host name is resolved again.
     pub dns_refresh: Duration,
@@ -35,57 +47,28 @@ pub struct Upstream {
     pub allow: Vec<String>,
     /// Methods never sent here.
     pub deny: Vec<String>,
+    /// What it can do beyond what every node can. None: everything but `archive`, and what it
+    /// refuses is learned.
+    pub capabilities: Option<Vec<Capability>>,
+    /// How the gateway asks for the state of the upstream.
     pub probe: Probe,
 }
 
-/// The address of an upstream. Providers put keys into path and query, so neither is ever
-/// printed: `Display` gives the origin, `Debug` hides the rest.
-#[derive(Clone, PartialEq, Eq)]
-pub struct UpstreamUrl(Url);
+impl Upstream {
+    pub const IDLE_TIMEOUT: Duration = Duration::from_secs(60);
+    pub const DNS_REFRESH: Duration = Duration::from_secs(30);
 
-impl UpstreamUrl {
-    /// Takes an `http` or `https` URL with a host; the loader has checked that.
-    pub fn new(url: Url) -> Self {
-        Self(url)
-    }
-
-    /// The whole URL with what may be a key.
-    pub fn expose(&self) -> &Url {
-        &self.0
-    }
-
-    pub fn is_tls(&self) -> bool {
-        self.0.scheme() == "https"
-    }
-
-    /// Host name or address; IPv6 without brackets.
-    pub fn host(&self) -> &str {
-        self.0
-            .host_str()
-            .unwrap_or_default()
-            .trim_start_matches('[')
-            .trim_end_matches(']')
-    }
-
-    pub fn port(&self) -> u16 {
-        self.0.port_or_known_default().unwrap_or(80)
-    }
-}
-
-impl fmt::Display for UpstreamUrl {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.0.origin().ascii_serialization())
-    }
-}
-
-impl fmt::Debug for UpstreamUrl {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{self}/***")
+    /// Whether the configuration lets it be asked for what needs this capability.
+    pub fn can(&self, capability: Capability) -> bool {
+        match &self.capabilities {
+            Some(listed) => listed.contains(&capability),
+            None => capability != Capability::Archive,
+        }
     }
 }
 
 /// How long each step of one attempt may take.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, JsonSchema, PartialEq, Eq)]
 pub struct Timeouts {
     /// TCP and TLS together.
     pub connect: Duration,
@@ -109,7 +92,7 @@ impl Default for Timeouts {
 }
 
 /// TLS towards an `https` upstream.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, JsonSchema, PartialEq, Eq)]
 pub struct UpstreamTls {
     /// Server name to ask for and to check; None takes the URL's host.
     pub sni: Option<String>,
@@ -130,10 +113,11 @@ impl Default for UpstreamTls {
 }
 
 /// How the gateway asks an upstream for its state when no client does.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, JsonSchema, PartialEq, Eq)]
 pub struct Probe {
     /// Time between two probes. Defaults to 400 ms, and to 30 s for a metered upstream.
     pub interval: Duration,
+    /// How long a probe may take.
     pub timeout: Duration,
 }
 
@@ -150,3 +134,14 @@ impl Default for Probe {
         }
     }
 }
+
+words!(
+    Capability,
+    "full-api, history, archive, index, airdrop or alpenglow",
+    "full-api" => Self::FullApi,
+    "history" => Self::History,
+    "archive" => Self::Archive,
+    "index" => Self::Index,
+    "airdrop" => Self::Airdrop,
+    "alpenglow" => Self::Alpenglow,
+);

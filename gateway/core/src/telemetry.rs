@@ -1,0 +1,225 @@
+//! Setting up the log: format, filter, and changing the filter while the process runs.
+//!
+//! What is logged belongs to the code that logs it. Records of libraries that use the `log` crate
+//! (Pingora does) arrive here too.
+
+use std::io;
+
+use schemars::JsonSchema;
+use tracing_subscriber::filter::{EnvFilter, LevelFilter, ParseError};
+use tracing_subscriber::fmt::{self, MakeWriter};
+use tracing_subscriber::layer::{Layer, SubscriberExt};
+use tracing_subscriber::registry::Registry;
+use tracing_subscriber::reload;
+use tracing_subscriber::util::{SubscriberInitExt, TryInitError};
+
+/// The environment variable whose filter wins over the configured one.
+pub const FILTER_VARIABLE: &str = "RUST_LOG";
+
+/// Pingora reports every connection error of a client; only its warnings are of interest unless
+/// somebody asks for more.
+const QUIET: &str = "pingora=warn";
+
+/// How a log line looks.
+#[derive(Clone, Copy, Debug, Default, JsonSchema, PartialEq, Eq)]
+pub enum Format {
+    /// For a person at a terminal.
+    Pretty,
+    /// One JSON object for each line.
+    #[default]
+    Json,
+}
+
+/// The running log. Dropping it changes nothing.
+#[derive(Clone, Debug)]
+pub struct Telemetry {
+    /// None while the environment decides.
+    filter: Option<reload::Handle<EnvFilter, Registry>>,
+}
+
+/// Why the log could not be set up or changed.
+#[derive(Debug, thiserror::Error)]
+pub enum TelemetryError {
+    #[error(transparent)]
+    Filter(#[from] FilterError),
+    #[error("{FILTER_VARIABLE}: {0}")]
+    Variable(FilterError),
+    #[error("the log is set up already")]
+    Twice(#[from] TryInitError),
+    #[error("the log has ended")]
+    Ended(#[from] reload::Error),
+}
+
+/// Why a text is not a filter.
+#[derive(Debug, thiserror::Error)]
+pub enum FilterError {
+    #[error(
+        "`{0}` is not a level; there are error, warn, info, debug, trace and off, for one module \
+         written as `module=level`"
+    )]
+    Level(String),
+    #[error("is not a filter: {0}")]
+    Syntax(#[from] ParseError),
+}
+
+/// Starts logging to standard error. `RUST_LOG`, if set, wins over `filter`.
+///
+/// # Errors
+/// The filter is wrong, or the process logs already.
+pub fn start(format: Format, filter: &str) -> Result<Telemetry, TelemetryError> {
+    let variable = std::env::var(FILTER_VARIABLE)
+        .ok()
+        .filter(|text| !text.is_empty());
+    let filter = match &variable {
+        Some(text) => parse(text).map_err(TelemetryError::Variable)?,
+        None => parse(filter)?,
+    };
+    let (filter, handle) = reload::Layer::new(filter);
+    tracing_subscriber::registry()
+        .with(filter)
+        .with(lines(format, io::stderr))
+        .try_init()?;
+    Ok(Telemetry {
+        filter: variable.is_none().then_some(handle),
+    })
+}
+
+impl Telemetry {
+    /// Applies another filter from now on; without effect while `RUST_LOG` is set.
+    ///
+    /// # Errors
+    /// The filter is wrong; the old one stays.
+    pub fn set_filter(&self, filter: &str) -> Result<(), TelemetryError> {
+        let filter = parse(filter)?;
+        match &self.filter {
+            Some(handle) => Ok(handle.reload(filter)?),
+            None => Ok(()),
+        }
+    }
+}
+
+/// Checks a filter without using it.
+///
+/// # Errors
+/// Says which part is wrong.
+pub fn check_filter(filter: &str) -> Result<(), FilterError> {
+    parse(filter).map(drop)
+}
+
+fn parse(filter: &str) -> Result<EnvFilter, FilterError> {
+    // A bare word that is no level would count as a module with everything switched on.
+    for part in filter.split(',').map(str::trim) {
+        let is_level = !part.is_empty() && part.parse::<LevelFilter>().is_ok();
+        if !is_level && !part.contains(['=', '[']) {
+            return Err(FilterError::Level(part.to_owned()));
+        }
+    }
+    Ok(EnvFilter::builder().parse(format!("{QUIET},{filter}"))?)
+}
+
+fn lines<W>(format: Format, writer: W) -> Box<dyn Layer<Filtered> + Send + Sync>
+where
+    W: for<'w> MakeWriter<'w> + Send + Sync + 'static,
+{
+    let layer = fmt::layer().with_writer(writer);
+    match format {
+        Format::Pretty => layer.with_target(false).boxed(),
+        Format::Json => layer
+            .json()
+            .flatten_event(true)
+            .with_span_list(false)
+            .boxed(),
+    }
+}
+
+type Filtered = tracing_subscriber::layer::Layered<reload::Layer<EnvFilter, Registry>, Registry>;
+
+#[cfg(test)]
+mod tests {
+    use std::io::Write;
+    use std::sync::{Arc, Mutex};
+
+    use super::*;
+
+    /// Keeps what is written.
+    #[derive(Clone, Default)]
+    struct Page(Arc<Mutex<Vec<u8>>>);
+
+    impl Write for Page {
+        fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+            self.0.lock().unwrap().write(bytes)
+        }
+
+        fn flush(&mut self) -> io::Result<()> {
+            Ok(())
+        }
+    }
+
+    impl Page {
+        fn take(&self) -> String {
+            String::from_utf8(std::mem::take(&mut *self.0.lock().unwrap())).unwrap()
+        }
+    }
+
+    #[test]
+    fn json_lines_carry_message_and_fields_on_the_top_level() {
+        let page = Page::default();
+        let writer = page.clone();
+        let (filter, _handle) = reload::Layer::new(parse("info").unwrap());
+        let subscriber = tracing_subscriber::registry()
+            .with(filter)
+            .with(lines(Format::Json, move || writer.clone()));
+        tracing::subscriber::with_default(subscriber, || tracing::info!(calls = 3, "served"));
+        let line: serde_json::Value = serde_json::from_str(&page.take()).unwrap();
+        assert_eq!(line["message"], "served");
+        assert_eq!(line["calls"], 3);
+        assert_eq!(line["level"], "INFO");
+    }
+
+    #[test]
+    fn the_filter_can_be_changed_while_running() {
+        let page = Page::default();
+        let writer = page.clone();
+        let (filter, handle) = reload::Layer::new(parse("warn").unwrap());
+        let telemetry = Telemetry {
+            filter: Some(handle),
+        };
+        let subscriber = tracing_subscriber::registry()
+            .with(filter)
+            .with(lines(Format::Pretty, move || writer.clone()));
+        tracing::subscriber::with_default(subscriber, || {
+            tracing::info!("unheard");
+            telemetry.set_filter("info").unwrap();
+            tracing::info!("heard");
+            assert!(telemetry.set_filter("loud").is_err());
+            tracing::info!("still heard");
+        });
+        let text = page.take();
+        assert!(
+            !text.contains("unheard") && text.contains("still heard"),
+            "{text}"
+        );
+    }
+
+    #[test]
+    fn a_word_that_is_no_level_is_refused() {
+        for filter in [
+            "info",
+            "INFO",
+            "off",
+            "warn,perijove_gateway=debug",
+            "info,hyper[span]=off",
+        ] {
+            assert!(check_filter(filter).is_ok(), "{filter}");
+        }
+        for filter in ["", "verbose", "info,loud", "a=b=c"] {
+            assert!(check_filter(filter).is_err(), "{filter}");
+        }
+        assert!(
+            check_filter("verbose")
+                .unwrap_err()
+                .to_string()
+                .starts_with("`verbose` is not")
+        );
+    }
+}

@@ -1,0 +1,138 @@
+//! `${NAME}` in values: what it becomes and what is wrong with it. Pure; the lookup is passed in.
+//!
+//! `${NAME}` is the variable, which must be set; `${NAME:-text}` is `text` when it is not set or
+//! empty; `$$` is a single `$`. Any other `$` stands for itself. Keys are never interpolated.
+
+/// Replaces every reference in `text`.
+///
+/// # Errors
+/// Says what is wrong with the first bad reference. Values never appear in it.
+pub(super) fn interpolate(
+    text: &str,
+    mut lookup: impl FnMut(&str) -> Option<String>,
+) -> Result<String, Fault> {
+    let mut out = String::with_capacity(text.len());
+    let mut rest = text;
+    while let Some((before, after)) = rest.split_once('$') {
+        out.push_str(before);
+        if let Some(after) = after.strip_prefix('$') {
+            out.push('$');
+            rest = after;
+        } else if let Some(after) = after.strip_prefix('{') {
+            let (reference, after) = after.split_once('}').ok_or(Fault::Unclosed)?;
+            out.push_str(&resolve(reference, &mut lookup)?);
+            rest = after;
+        } else {
+            out.push('$');
+            rest = after;
+        }
+    }
+    out.push_str(rest);
+    Ok(out)
+}
+
+fn resolve(
+    reference: &str,
+    lookup: &mut impl FnMut(&str) -> Option<String>,
+) -> Result<String, Fault> {
+    let (name, fallback) = match reference.split_once(":-") {
+        Some((name, fallback)) => (name, Some(fallback)),
+        None => (reference, None),
+    };
+    if !is_name(name) {
+        return Err(Fault::Name(reference.to_owned()));
+    }
+    match (lookup(name), fallback) {
+        (_, Some(fallback)) if fallback.contains("${") => Err(Fault::Nested),
+        (None, None) => Err(Fault::Unset(name.to_owned())),
+        (Some(value), None) => Ok(value),
+        (Some(value), Some(_)) if !value.is_empty() => Ok(value),
+        (_, Some(fallback)) => Ok(fallback.to_owned()),
+    }
+}
+
+/// Whether `name` can be the name of an environment variable.
+pub(super) fn is_name(name: &str) -> bool {
+    !name.is_empty()
+        && !name.starts_with(|first: char| first.is_ascii_digit())
+        && name
+            .bytes()
+            .all(|byte| byte.is_ascii_alphanumeric() || byte == b'_')
+}
+
+/// What is wrong with a reference.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub(super) enum Fault {
+    #[error("environment variable {0} is not set; `${{{0}:-default}}` would give a default")]
+    Unset(String),
+    #[error("`${{` without `}}`; write `$$` for a plain `$`")]
+    Unclosed,
+    #[error("`${{{0}}}` does not name an environment variable; write `$$` for a plain `$`")]
+    Name(String),
+    #[error("a default may not contain `${{`")]
+    Nested,
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn with_host(text: &str) -> Result<String, Fault> {
+        interpolate(text, |name| match name {
+            "HOST" => Some("node-1".to_owned()),
+            "EMPTY" => Some(String::new()),
+            "COST" => Some("${HOST}$$".to_owned()),
+            _ => None,
+        })
+    }
+
+    #[test]
+    fn references_are_replaced() {
+        for (text, expected) in [
+            ("", ""),
+            ("plain", "plain"),
+            ("${HOST}", "node-1"),
+            ("http://${HOST}:8899/${EMPTY}", "http://node-1:8899/"),
+            ("${MISSING:-here}", "here"),
+            ("${EMPTY:-here}", "here"),
+            ("${HOST:-here}", "node-1"),
+            ("${MISSING:-}", ""),
+            ("${MISSING:-a:-b}", "a:-b"),
+            ("$HOST costs 5$", "$HOST costs 5$"),
+            ("$${HOST}", "${HOST}"),
+            ("$$$$", "$$"),
+            // A value is never looked into again.
+            ("${COST}", "${HOST}$$"),
+        ] {
+            assert_eq!(with_host(text), Ok(expected.to_owned()), "{text}");
+        }
+    }
+
+    #[test]
+    fn bad_references_are_named() {
+        for (text, fault) in [
+            ("a ${MISSING} b", Fault::Unset("MISSING".to_owned())),
+            ("${HOST", Fault::Unclosed),
+            ("${}", Fault::Name(String::new())),
+            ("${1ST}", Fault::Name("1ST".to_owned())),
+            ("${HO ST:-x}", Fault::Name("HO ST:-x".to_owned())),
+            ("${MISSING:-${HOST}}", Fault::Nested),
+        ] {
+            assert_eq!(with_host(text), Err(fault), "{text}");
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn escaped_text_comes_back_as_it_was(text in ".{0,60}") {
+            prop_assert_eq!(with_host(&text.replace('$', "$$")), Ok(text));
+        }
+
+        #[test]
+        fn no_text_panics(text in "[${}:A-Z-]{0,40}") {
+            drop(with_host(&text));
+        }
+    }
+}

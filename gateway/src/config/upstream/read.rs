@@ -1,0 +1,255 @@
+//! Reading upstreams from the file: tier defaults, switches, and what contradicts itself.
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use http::{HeaderName, HeaderValue};
+use perijove_core::Secret;
+use schemars::Schema;
+use serde_json::{Value, json};
+
+use crate::config::identity::{refuse_doubles, required_id};
+use crate::config::interpolate::is_name;
+use crate::config::listen::pem_file;
+use crate::config::methods::method_names;
+use crate::config::reading::Section;
+use crate::config::{Probe, Tier, Tiers, Timeouts, Upstream, UpstreamTls, UpstreamUrl};
+
+/// Headers the gateway sets itself.
+const OWN_HEADERS: [&str; 12] = [
+    "accept-encoding",
+    "connection",
+    "content-encoding",
+    "content-length",
+    "content-type",
+    "expect",
+    "host",
+    "keep-alive",
+    "te",
+    "trailer",
+    "transfer-encoding",
+    "upgrade",
+];
+
+impl Upstream {
+    /// All upstreams that are switched on.
+    pub(in crate::config) fn read_all(section: &mut Section<'_>, tiers: &Tiers) -> Vec<Self> {
+        let mut ids = Vec::new();
+        let read = section.sections("upstreams", |section| {
+            let id = required_id(section);
+            ids.push((section.at("id"), id.clone()));
+            let on = is_on(section);
+            section.forgive_unset(!on);
+            let upstream = Self::read(section, id, tiers);
+            section.forgive_unset(false);
+            (on, upstream)
+        });
+        refuse_doubles(
+            section,
+            ids.iter().map(|(path, id)| (path.as_str(), id.as_ref())),
+        );
+        if section.is_empty_list("upstreams") {
+            section.violation("upstreams", "needs at least one upstream");
+        } else if !read.is_empty() && read.iter().all(|(on, _)| !on) {
+            section.violation("upstreams", "every upstream is switched off");
+        }
+        read.into_iter()
+            .filter(|(on, _)| *on)
+            .filter_map(|(_, upstream)| upstream)
+            .collect()
+    }
+
+    /// Reads every key even if some are wrong, so that all that is wrong is reported.
+    fn read(section: &mut Section<'_>, id: Option<String>, tiers: &Tiers) -> Option<Self> {
+        let url = read_url(section);
+        let tier: Option<Tier> = section.required("tier");
+        let of_tier = tiers.of(tier.unwrap_or(Tier::Public));
+        let weight = section.within("weight", 1, 1..=1000);
+        let headers = read_headers(section);
+        let metered = section.optional("metered").unwrap_or(of_tier.metered);
+        let timeouts = section.nested("timeouts", Timeouts::read);
+        let connections = section.optional_within("connections", 1..=10_000);
+        let hour = Duration::from_secs(1)..=Duration::from_secs(3600);
+        let idle_timeout = section.within("idle_timeout", Self::IDLE_TIMEOUT, hour.clone());
+        let tls = section.nested("tls", UpstreamTls::read);
+        if section.has("tls") && url.as_ref().is_some_and(|url| !url.is_tls()) {
+            section.violation("tls", "has no effect on an http:// URL");
+        }
+        let dns_refresh = section.within("dns_refresh", Self::DNS_REFRESH, hour);
+        let allow = method_names(section, "allow");
+        let deny = method_names(section, "deny");
+        for (index, method) in deny.iter().enumerate() {
+            if allow.contains(method) {
+                section.violation(&format!("deny[{index}]"), "is also in allow");
+            }
+        }
+        let capabilities = section.optional_list("capabilities");
+        let probe = section.nested("probe", |section| Probe::read(section, metered));
+        Some(Self {
+            id: id?,
+            url: url?,
+            tier: tier?,
+            weight,
+            headers,
+            metered,
+            timeouts,
+            connections: connections.unwrap_or(of_tier.connections),
+            idle_timeout,
+            tls,
+            dns_refresh,
+            allow,
+            deny,
+            capabilities,
+            probe,
+        })
+    }
+}
+
+/// The two keys that are not in [`Upstream`], because they have had their effect when it exists.
+pub(super) fn add_switches(schema: &mut Schema) {
+    for (key, description) in [
+        ("enabled", "Whether the upstream is used at all."),
+        (
+            "when_env",
+            "Name of an environment variable; while it is unset or empty the upstream is left out, \
+             and the variables it refers to need not be set.",
+        ),
+    ] {
+        if let Some(properties) = schema.get_mut("properties").and_then(Value::as_object_mut) {
+            properties.insert(key.to_owned(), json!({ "description": description }));
+        }
+    }
+}
+
+/// Whether the upstream is to be used at all.
+fn is_on(section: &mut Section<'_>) -> bool {
+    let enabled = section.or("enabled", true);
+    let Some(variable) = section.optional::<String>("when_env") else {
+        return enabled;
+    };
+    if !is_name(&variable) {
+        section.violation("when_env", "must be the name of an environment variable");
+        return enabled;
+    }
+    let set = section.is_set(&variable);
+    if enabled && !set {
+        section.warn(
+            "when_env",
+            format_args!("{variable} is not set; the upstream is left out"),
+        );
+    }
+    enabled && set
+}
+
+fn read_url(section: &mut Section<'_>) -> Option<UpstreamUrl> {
+    let text: String = section.required("url")?;
+    match UpstreamUrl::parse(&text) {
+        Ok(url) => Some(url),
+        Err(fault) => {
+            section.violation("url", fault);
+            None
+        }
+    }
+}
+
+fn read_headers(section: &mut Section<'_>) -> BTreeMap<String, Secret> {
+    let mut headers = BTreeMap::new();
+    for (path, name, value) in section.named_secrets("headers") {
+        let Ok(name) = HeaderName::from_bytes(name.as_bytes()) else {
+            section.violation_at(&path, "is not the name of a header");
+            continue;
+        };
+        if OWN_HEADERS.contains(&name.as_str()) {
+            section.violation_at(&path, "is set by the gateway itself");
+        } else if HeaderValue::from_str(value.expose()).is_err() {
+            section.violation_at(&path, "cannot be sent: it has a line break or the like");
+        } else if headers.insert(name.as_str().to_owned(), value).is_some() {
+            section.violation_at(&path, "is there twice, in upper and lower case");
+        }
+    }
+    headers
+}
+
+impl Timeouts {
+    fn read(section: &mut Section<'_>) -> Self {
+        let default = Self::default();
+        let long = Duration::from_millis(1)..=Duration::from_secs(600);
+        let timeouts = Self {
+            connect: section.within("connect", default.connect, long.clone()),
+            write: section.within("write", default.write, long.clone()),
+            first_byte: section.within("first_byte", default.first_byte, long.clone()),
+            total: section.within("total", default.total, long),
+        };
+        // A default gives way to a shorter total; what was written must fit.
+        for (key, step) in [
+            ("connect", timeouts.connect),
+            ("write", timeouts.write),
+            ("first_byte", timeouts.first_byte),
+        ] {
+            if section.has(key) && step > timeouts.total {
+                section.violation(key, "must not be above total");
+            }
+        }
+        Self {
+            connect: timeouts.connect.min(timeouts.total),
+            write: timeouts.write.min(timeouts.total),
+            first_byte: timeouts.first_byte.min(timeouts.total),
+            total: timeouts.total,
+        }
+    }
+}
+
+impl UpstreamTls {
+    fn read(section: &mut Section<'_>) -> Self {
+        let sni: Option<String> = section.optional("sni");
+        if sni.as_ref().is_some_and(|name| !is_server_name(name)) {
+            section.violation("sni", "must be a host name");
+        }
+        let verify = section.or("verify", true);
+        if !verify {
+            section.warn(
+                "verify",
+                "whoever is on the way can read and change what is sent",
+            );
+        }
+        let ca: Option<PathBuf> = section.optional("ca");
+        if ca.is_some() && !verify {
+            section.violation("ca", "is of no use while verify is false");
+        }
+        let ca = ca.and_then(|file| pem_file(section, "ca", &file, "CERTIFICATE"));
+        Self { sni, verify, ca }
+    }
+}
+
+fn is_server_name(name: &str) -> bool {
+    let is_label = |label: &str| {
+        !label.is_empty()
+            && label.len() <= 63
+            && label
+                .bytes()
+                .all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_'))
+    };
+    name.len() <= 253 && name.split('.').all(is_label)
+}
+
+impl Probe {
+    fn read(section: &mut Section<'_>, metered: bool) -> Self {
+        let interval = if metered {
+            Self::METERED_INTERVAL
+        } else {
+            Self::INTERVAL
+        };
+        let bounds = Duration::from_millis(50)..=Duration::from_secs(3600);
+        Self {
+            interval: section
+                .optional_within("interval", bounds)
+                .unwrap_or(interval),
+            timeout: section.within(
+                "timeout",
+                Self::default().timeout,
+                Duration::from_millis(10)..=Duration::from_secs(60),
+            ),
+        }
+    }
+}

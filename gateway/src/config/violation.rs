@@ -1,0 +1,53 @@
+//! What is wrong with a configuration: every violation with its place, and all of them together.
+
+use std::fmt;
+
+/// One thing that is wrong.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Violation {
+    /// The key, such as `upstreams[1].timeouts.connect`; empty for the file as a whole.
+    pub path: String,
+    /// Never contains a value that came from the environment or from a secret file.
+    pub message: String,
+}
+
+impl fmt::Display for Violation {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if self.path.is_empty() {
+            f.write_str(&self.message)
+        } else {
+            write!(f, "{}: {}", self.path, self.message)
+        }
+    }
+}
+
+/// A configuration that was refused, with everything that is wrong about it: one line each.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub struct ConfigError {
+    /// Never empty; in the order of the settings, not of the file.
+    pub violations: Vec<Violation>,
+}
+
+impl ConfigError {
+    /// An error about the file as a whole.
+    pub(super) fn whole(message: String) -> Self {
+        Self {
+            violations: vec![Violation {
+                path: String::new(),
+                message,
+            }],
+        }
+    }
+}
+
+impl fmt::Display for ConfigError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for (index, violation) in self.violations.iter().enumerate() {
+            if index > 0 {
+                f.write_str("\n")?;
+            }
+            violation.fmt(f)?;
+        }
+        Ok(())
+    }
+}

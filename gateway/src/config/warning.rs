@@ -1,0 +1,60 @@
+//! What is allowed but probably not meant.
+
+use crate::config::reading::Reading;
+use crate::config::{Config, Tier, Upstream};
+
+/// Adds a warning for each doubt about a valid configuration.
+pub(super) fn look_for_doubts(config: &Config, reading: &Reading<'_>) {
+    if let [only] = config.upstreams.as_slice() {
+        reading.warn(
+            "upstreams",
+            format_args!(
+                "{} is the only one; nothing takes over when it fails",
+                only.id
+            ),
+        );
+    }
+    if !config
+        .upstreams
+        .iter()
+        .any(|upstream| upstream.tier == Tier::Local)
+    {
+        reading.warn(
+            "upstreams",
+            "none is local; every call goes over the Internet",
+        );
+    }
+    for upstream in &config.upstreams {
+        look_at(upstream, config, reading);
+    }
+    if config.anonymous && !config.consumers.is_empty() {
+        reading.warn("anonymous", "callers without a key are served as well");
+    }
+    if let Some(address) = config
+        .admin
+        .listen
+        .filter(|address| address.ip().is_unspecified())
+    {
+        reading.warn(
+            "admin.listen",
+            format_args!("{address} is open to every network"),
+        );
+    }
+}
+
+fn look_at(upstream: &Upstream, config: &Config, reading: &Reading<'_>) {
+    let path = format_args!("upstreams.{}", upstream.id).to_string();
+    let has_key = upstream.url.has_secret_part() || !upstream.headers.is_empty();
+    if has_key && !upstream.url.is_tls() && !upstream.url.is_nearby() {
+        reading.warn(&path, "the key travels in clear over http://");
+    }
+    if upstream.tier == Tier::Local && !upstream.url.is_nearby() {
+        reading.warn(&path, "is in tier local but not in a local network");
+    }
+    if upstream.timeouts.total > config.limits.request_timeout {
+        reading.warn(
+            &path,
+            "timeouts.total is above limits.request_timeout, which ends the request first",
+        );
+    }
+}
