@@ -1,1 +1,129 @@
-//! (to be written)
+//! Upstreams: the endpoints that answer, the connections to them, one attempt at a time, what is
+//! known of their health, and which of them a call goes to.
+//!
+//! Besides `edge` and `app` this is the only layer that knows Pingora: its transport connectors
+//! open the connections, and one of its load balancers per upstream resolves the name, runs the
+//! probes and spreads connections over the addresses. Who an upstream is, how fit it is and how
+//! good is decided here, because there a backend is an address and a weight.
+//!
+//! Retries, hedges and deadlines belong to [`crate::dispatch`]; what an answer means to
+//! [`crate::solana`].
+//!
+//! ```text
+//! Pool ── Upstream ── Member ── Live      survives reloads: score, breaker, hold-off, tracker,
+//!   │        │          │                 connections, addresses
+//!   │        │          ├─ Wire           endpoint, TLS, timeouts of the present settings
+//!   │        │          └─ Cluster        genesis hash and tip, from all members
+//!   │        └─ Balancer ── Probe         background: DNS, health checks
+//!   └─ Candidates ── Candidate ── client::attempt ── Reply
+//! ```
+
+mod balance;
+mod breaker;
+pub mod client;
+mod cluster;
+mod connection;
+mod connector;
+mod endpoint;
+mod hold_off;
+mod live;
+mod member;
+mod metrics;
+mod pool;
+mod probe;
+mod resolve;
+mod response;
+mod score;
+mod select;
+mod status;
+mod stream;
+#[cfg(test)]
+mod testing;
+mod timer;
+mod tracker;
+mod wire;
+
+use std::sync::Arc;
+
+use parking_lot::Mutex;
+use tokio::runtime::Handle;
+use tokio::task::AbortHandle;
+
+use crate::config;
+use crate::upstream::balance::Balancer;
+use crate::upstream::member::Member;
+
+pub use breaker::BreakerState;
+pub use client::{AttemptLimits, Reply, ReplyBody, TransportFault, attempt};
+pub use connector::{Connectors, TrustError};
+pub use endpoint::BadHeader;
+pub use live::Live;
+pub use member::Outcome;
+pub use metrics::UpstreamMetrics;
+pub use pool::{Parts, Pool, PoolError, UnixClock};
+pub use select::{Candidate, Candidates, Need};
+pub use status::{PoolStatus, UpstreamStatus};
+pub use stream::{BodyStream, CHUNK};
+pub use tracker::Health;
+
+/// One configured endpoint. It is replaced when its settings change; what was learned about it
+/// ([`Live`]) stays as long as it is the same endpoint.
+pub struct Upstream {
+    pub(in crate::upstream) member: Arc<Member>,
+    pub(in crate::upstream) balancer: Arc<Balancer>,
+    background: Mutex<Option<Background>>,
+}
+
+/// The tasks of one upstream; they end with it.
+struct Background(AbortHandle);
+
+impl Drop for Background {
+    fn drop(&mut self) {
+        self.0.abort();
+    }
+}
+
+impl Upstream {
+    fn new(member: Arc<Member>) -> Self {
+        Self {
+            balancer: Arc::new(Balancer::new(&member)),
+            member,
+            background: Mutex::new(None),
+        }
+    }
+
+    /// The name in metrics, logs and the reply header.
+    pub fn id(&self) -> &str {
+        &self.member.settings.id
+    }
+
+    pub fn tier(&self) -> config::Tier {
+        self.member.settings.tier
+    }
+
+    pub fn settings(&self) -> &config::Upstream {
+        &self.member.settings
+    }
+
+    pub fn live(&self) -> &Arc<Live> {
+        &self.member.live
+    }
+
+    /// What is known of its health.
+    pub fn health(&self) -> Health {
+        self.member.live.health()
+    }
+
+    /// Starts name resolution and probes, unless they run already.
+    fn start(&self, handle: &Handle) {
+        let mut background = self.background.lock();
+        if background.is_none() {
+            let balancer = Arc::clone(&self.balancer);
+            let member = Arc::clone(&self.member);
+            let task = handle.spawn(async move {
+                tokio::join!(balancer.run(), member.keep_house());
+            });
+            *background = Some(Background(task.abort_handle()));
+        }
+    }
+}

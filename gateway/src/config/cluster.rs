@@ -104,11 +104,7 @@ mod tests {
 
     #[test]
     fn what_is_neither_a_name_nor_a_hash_is_refused() {
-        for text in [
-            "",
-            "mainnet-beta!",
-            "5eykt4UsFv8P8NJdTREpY1vzqKqZKvdpKuc1",
-        ] {
+        for text in ["", "mainnet-beta!", "5eykt4UsFv8P8NJdTREpY1vzqKqZKvdpKuc1"] {
             assert_eq!(GenesisRule::from_text(text), None, "{text}");
         }
     }

@@ -47,6 +47,8 @@ macro_rules! faults {
 
 faults! {
     // The connection.
+    /// All connections that may be opened to the upstream stayed in use.
+    Saturated = "saturated",
     /// The name could not be resolved.
     Dns = "dns",
     /// Nobody listens.

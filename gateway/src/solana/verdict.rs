@@ -80,11 +80,16 @@ impl Verdict {
             (true, _) | (false, false) => Retry::Elsewhere,
             (false, true) => Retry::Final,
         };
+        // Too many calls of our own are no failure of the upstream.
+        let penalty = match kind {
+            FaultKind::Saturated => Penalty::None,
+            _ => Penalty::Failure,
+        };
         Self {
             kind,
             blame: Blame::Upstream,
             retry,
-            penalty: Penalty::Failure,
+            penalty,
         }
     }
 }

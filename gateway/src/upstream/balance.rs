@@ -1,0 +1,86 @@
+//! One of Pingora's load balancers per upstream: its backends are that upstream's addresses. It
+//! resolves the name and runs the probes at their intervals, and gives an address to each new
+//! connection. It never says which upstream is used, nor whether one is fit.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use pingora::{Error, ErrorType};
+use pingora_load_balancing::health_check::HealthCheck;
+use pingora_load_balancing::selection::RoundRobin;
+use pingora_load_balancing::{Backend, Backends, LoadBalancer};
+use tokio::sync::watch;
+
+use crate::upstream::member::Member;
+use crate::upstream::probe::Probe;
+use crate::upstream::resolve::Discovery;
+
+/// How many addresses are looked at for one that works.
+const MOST_TRIED: usize = 64;
+
+pub(super) struct Balancer(LoadBalancer<RoundRobin>);
+
+impl Balancer {
+    pub(super) fn new(member: &Arc<Member>) -> Self {
+        let discovery = Discovery(Arc::clone(&member.live.addresses));
+        let mut balancer = LoadBalancer::from_backends(Backends::new(Box::new(discovery)));
+        balancer.update_frequency = Some(member.settings.dns_refresh);
+        balancer.health_check_frequency = Some(member.settings.probe.interval);
+        balancer.set_health_check(Box::new(AddressCheck {
+            probe: Probe::new(Arc::clone(member)),
+            failures: usize::try_from(member.policy.health.failures).unwrap_or(1),
+            successes: usize::try_from(member.policy.health.successes).unwrap_or(1),
+        }));
+        Self(balancer)
+    }
+
+    /// The address for a new connection: one whose probes are good, else any. None before the
+    /// first resolution.
+    pub(super) fn pick(&self) -> Option<SocketAddr> {
+        let any = |_: &Backend, _healthy: bool| true;
+        self.0
+            .select(b"", MOST_TRIED)
+            .or_else(|| self.0.select_with(b"", MOST_TRIED, any))
+            .and_then(|backend| backend.addr.as_inet().copied())
+    }
+
+    /// Resolves and probes for ever.
+    pub(super) async fn run(&self) {
+        // The task is aborted when the upstream is dropped; this never says stop.
+        let (_stop, stopped) = watch::channel(false);
+        self.0.run(stopped, None).await;
+    }
+}
+
+/// The probe in the shape the load balancer takes.
+struct AddressCheck {
+    probe: Probe,
+    failures: usize,
+    successes: usize,
+}
+
+#[async_trait]
+impl HealthCheck for AddressCheck {
+    async fn check(&self, target: &Backend) -> pingora::Result<()> {
+        let Some(address) = target.addr.as_inet() else {
+            return Ok(());
+        };
+        match self.probe.check(*address).await {
+            true => Ok(()),
+            false => Err(Error::new(ErrorType::new("probe failed"))),
+        }
+    }
+
+    fn health_threshold(&self, success: bool) -> usize {
+        if success {
+            self.successes
+        } else {
+            self.failures
+        }
+    }
+
+    fn backend_summary(&self, target: &Backend) -> String {
+        format!("address {} of {}", target.addr, self.probe.upstream())
+    }
+}

@@ -1,0 +1,275 @@
+//! A circuit breaker as a pure state machine: no clock, no locks, no I/O.
+//!
+//! It only counts what callers report. That rate limits, errors of the client and lagging nodes
+//! are not failures, and that the last usable upstream is asked whatever its breaker says, is
+//! decided outside (see [`crate::upstream::select`]).
+//!
+//! ```text
+//!            failures in a row, or too large a share of the window
+//!   Closed ────────────────────────────────────────────────────────▶ Open
+//!     ▲                                                            ▲  │ pause over, trial asked for
+//!     │ enough good trials                            failed trial │  ▼
+//!     └─────────────────────────────────────────────────────────── HalfOpen
+//! ```
+
+use std::time::Duration;
+
+use tokio::time::Instant;
+
+use crate::config;
+
+#[cfg(test)]
+mod tests;
+
+/// Buckets of the sliding window. An exact share over buckets is used instead of a decaying
+/// average because in the latter a burst of calls hides an outage.
+const BUCKETS: usize = 10;
+
+/// Each opening without a closing in between doubles the pause, this many times at most.
+const MOST_DOUBLINGS: u32 = 3;
+
+/// What the breaker says about one more call.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Admission {
+    Free,
+    /// Only with a [`Trial`].
+    Trial,
+    Refused,
+}
+
+/// The state as shown in metrics and status.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum BreakerState {
+    Closed,
+    HalfOpen,
+    Open,
+}
+
+impl BreakerState {
+    pub fn label(self) -> &'static str {
+        match self {
+            Self::Closed => "closed",
+            Self::HalfOpen => "half-open",
+            Self::Open => "open",
+        }
+    }
+
+    /// Value of the gauge: 0 closed, 1 half-open, 2 open.
+    pub fn number(self) -> i64 {
+        match self {
+            Self::Closed => 0,
+            Self::HalfOpen => 1,
+            Self::Open => 2,
+        }
+    }
+}
+
+/// The right to one call while half-open. It names the half-open period it belongs to, so that a
+/// late result cannot count for a later one.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Trial {
+    period: u64,
+}
+
+#[derive(Debug)]
+enum State {
+    Closed { failures_in_row: u32 },
+    Open { until: Instant },
+    HalfOpen { running: u32, successes: u32 },
+}
+
+#[derive(Debug)]
+pub(super) struct Breaker {
+    state: State,
+    window: Window,
+    /// Openings since it was last closed.
+    openings: u32,
+    /// Counts half-open periods.
+    period: u64,
+}
+
+impl Default for Breaker {
+    fn default() -> Self {
+        Self {
+            state: State::Closed { failures_in_row: 0 },
+            window: Window::default(),
+            openings: 0,
+            period: 0,
+        }
+    }
+}
+
+impl Breaker {
+    /// What would be said to a call now. Changes nothing.
+    pub(super) fn admission(&self, now: Instant, settings: &config::Breaker) -> Admission {
+        match &self.state {
+            State::Closed { .. } => Admission::Free,
+            State::Open { until } if now < *until => Admission::Refused,
+            State::Open { .. } => Admission::Trial,
+            State::HalfOpen { running, .. } if *running < settings.trials => Admission::Trial,
+            State::HalfOpen { .. } => Admission::Refused,
+        }
+    }
+
+    pub(super) fn shown(&self) -> BreakerState {
+        match self.state {
+            State::Closed { .. } => BreakerState::Closed,
+            State::Open { .. } => BreakerState::Open,
+            State::HalfOpen { .. } => BreakerState::HalfOpen,
+        }
+    }
+
+    /// How long it stays open, if it is.
+    pub(super) fn open_for(&self, now: Instant) -> Option<Duration> {
+        match self.state {
+            State::Open { until } => Some(until.saturating_duration_since(now)),
+            State::Closed { .. } | State::HalfOpen { .. } => None,
+        }
+    }
+
+    /// Takes one of the trial calls, going half-open if the pause is over.
+    pub(super) fn begin_trial(
+        &mut self,
+        now: Instant,
+        settings: &config::Breaker,
+    ) -> Option<Trial> {
+        if self.admission(now, settings) != Admission::Trial {
+            return None;
+        }
+        if let State::Open { .. } = self.state {
+            self.period += 1;
+            self.state = State::HalfOpen {
+                running: 0,
+                successes: 0,
+            };
+        }
+        if let State::HalfOpen { running, .. } = &mut self.state {
+            *running += 1;
+        }
+        Some(Trial {
+            period: self.period,
+        })
+    }
+
+    /// A trial call ended without saying anything about the upstream.
+    pub(super) fn abandon(&mut self, trial: Trial) {
+        if trial.period == self.period
+            && let State::HalfOpen { running, .. } = &mut self.state
+        {
+            *running = running.saturating_sub(1);
+        }
+    }
+
+    pub(super) fn success(
+        &mut self,
+        trial: Option<Trial>,
+        now: Instant,
+        settings: &config::Breaker,
+    ) {
+        match &mut self.state {
+            State::Closed { failures_in_row } => {
+                *failures_in_row = 0;
+                self.window.add(now, settings.window, true);
+            }
+            State::HalfOpen { running, successes } if trial_of(trial, self.period) => {
+                *running = running.saturating_sub(1);
+                *successes += 1;
+                if *successes >= settings.successes {
+                    *self = Self {
+                        period: self.period,
+                        ..Self::default()
+                    };
+                }
+            }
+            // A call from before the opening: too old to say anything.
+            State::HalfOpen { .. } | State::Open { .. } => {}
+        }
+    }
+
+    pub(super) fn failure(
+        &mut self,
+        trial: Option<Trial>,
+        now: Instant,
+        settings: &config::Breaker,
+    ) {
+        match &mut self.state {
+            State::Closed { failures_in_row } => {
+                *failures_in_row += 1;
+                let in_row = *failures_in_row;
+                self.window.add(now, settings.window, false);
+                if in_row >= settings.failures || self.window.exceeds(now, settings) {
+                    self.open(now, settings);
+                }
+            }
+            State::HalfOpen { .. } if trial_of(trial, self.period) => self.open(now, settings),
+            State::HalfOpen { .. } | State::Open { .. } => {}
+        }
+    }
+
+    fn open(&mut self, now: Instant, settings: &config::Breaker) {
+        let pause = settings.open * 2_u32.pow(self.openings.min(MOST_DOUBLINGS));
+        self.openings += 1;
+        self.window = Window::default();
+        self.state = State::Open { until: now + pause };
+    }
+}
+
+fn trial_of(trial: Option<Trial>, period: u64) -> bool {
+    trial.is_some_and(|trial| trial.period == period)
+}
+
+/// Results of the last `window`, in buckets that are reused as time goes on.
+#[derive(Debug, Default)]
+struct Window {
+    start: Option<Instant>,
+    buckets: [Bucket; BUCKETS],
+}
+
+#[derive(Clone, Copy, Debug, Default)]
+struct Bucket {
+    /// Which stretch of time the counts belong to, from 1.
+    turn: u64,
+    good: u32,
+    failed: u32,
+}
+
+impl Window {
+    fn add(&mut self, now: Instant, window: Duration, good: bool) {
+        let turn = self.turn(now, window);
+        let slot = usize::try_from(turn % BUCKETS as u64).unwrap_or_default();
+        let Some(bucket) = self.buckets.get_mut(slot) else {
+            return;
+        };
+        if bucket.turn != turn {
+            *bucket = Bucket {
+                turn,
+                ..Bucket::default()
+            };
+        }
+        if good {
+            bucket.good = bucket.good.saturating_add(1);
+        } else {
+            bucket.failed = bucket.failed.saturating_add(1);
+        }
+    }
+
+    fn turn(&mut self, now: Instant, window: Duration) -> u64 {
+        let start = *self.start.get_or_insert(now);
+        let bucket = (window / BUCKETS as u32).max(Duration::from_millis(1));
+        let turns = now.saturating_duration_since(start).as_nanos() / bucket.as_nanos();
+        u64::try_from(turns).unwrap_or(u64::MAX - 1) + 1
+    }
+
+    fn exceeds(&mut self, now: Instant, settings: &config::Breaker) -> bool {
+        let turn = self.turn(now, settings.window);
+        let (mut good, mut failed) = (0_u32, 0_u32);
+        for bucket in &self.buckets {
+            if bucket.turn != 0 && bucket.turn + BUCKETS as u64 > turn {
+                good = good.saturating_add(bucket.good);
+                failed = failed.saturating_add(bucket.failed);
+            }
+        }
+        let calls = good.saturating_add(failed);
+        calls >= settings.min_calls.max(1) && f64::from(failed) > settings.ratio * f64::from(calls)
+    }
+}

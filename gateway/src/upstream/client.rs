@@ -1,0 +1,505 @@
+//! One attempt: a request to one upstream and its answer, over HTTP/1.1.
+//!
+//! Head and body go out with one write. An answer up to the buffer limit is read whole, into one
+//! piece of memory; a larger one is handed on as a stream that is read only as fast as it is
+//! consumed. Dropping an attempt closes its connection.
+//!
+//! **Dead connections.** An upstream may close an idle connection at the moment a request is
+//! written to it. If a *reused* connection breaks before any byte of an answer, the request is
+//! sent once more on a fresh one, silently: a read may be repeated anyway, and a signed
+//! transaction lands only once however often it is sent. For anything else the end of the
+//! connection does not prove that the request was not carried out. It is repeated only when not
+//! one byte was written; to make the race unlikely it uses only connections that were in use a
+//! moment ago. What remains is reported with `bytes_sent` for the caller to decide.
+//!
+//! HTTP/2 upstreams are not spoken to yet. They would share [`Reply`] and [`TransportFault`] and
+//! differ below [`Line::exchange`].
+
+use std::io;
+use std::net::SocketAddr;
+use std::pin::{Pin, pin};
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::{Buf, Bytes, BytesMut};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::time::{Instant, Sleep};
+
+use crate::solana::{FaultKind, ReplyHints};
+use crate::upstream::balance::Balancer;
+use crate::upstream::connection::{Connection, Connections, Slot};
+use crate::upstream::response::{BadResponse, Body, Framing, Head, Parsed, Taken, parse_head};
+use crate::upstream::select::Candidate;
+use crate::upstream::stream::BodyStream;
+use crate::upstream::timer::within;
+use crate::upstream::wire::Wire;
+
+#[cfg(test)]
+mod tests;
+
+/// A call that must not be carried out twice uses only connections that were used within this.
+const RECENT: Duration = Duration::from_secs(1);
+/// Room for a response of unknown size, and the most that is guessed from the last one.
+const LEAST_ROOM: usize = 2 * 1024;
+const MOST_ROOM: usize = 256 * 1024;
+/// Reading a little more than expected tells the runtime that nothing is left to read.
+const SLACK: usize = 64;
+/// A stream begins with at least this much, so that its kind can be told.
+const LEAST_HEAD: u64 = 1024;
+
+/// The bounds of one attempt. The upstream's own connect, write and total limits apply as well.
+#[derive(Clone, Copy, Debug)]
+pub struct AttemptLimits {
+    /// When the caller stops waiting.
+    pub deadline: Instant,
+    /// From the request sent to the first byte of the answer; also the longest silence within an
+    /// answer that is streamed.
+    pub first_byte: Duration,
+    /// Larger answers are streamed.
+    pub answer_buffer: usize,
+    /// Whether the upstream may see the call twice: reads, and writes that carry a signature.
+    pub replayable: bool,
+}
+
+/// What came back.
+#[derive(Debug)]
+pub struct Reply {
+    pub status: u16,
+    pub hints: ReplyHints,
+    pub body: ReplyBody,
+    /// From the start of the attempt to the end of the answer, or to its beginning if streamed.
+    pub latency: Duration,
+}
+
+#[derive(Debug)]
+pub enum ReplyBody {
+    /// The whole answer.
+    Complete(Bytes),
+    /// The beginning of a large one.
+    Streaming {
+        head: Bytes,
+        /// The length of the whole, if the upstream said.
+        length: Option<u64>,
+        rest: BodyStream,
+    },
+}
+
+/// No usable answer, by fault of the connection.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("{}", kind.label())]
+pub struct TransportFault {
+    pub kind: FaultKind,
+    /// Whether the upstream may have seen any of the request.
+    pub bytes_sent: bool,
+}
+
+impl TransportFault {
+    pub(super) fn before(kind: FaultKind) -> Self {
+        Self {
+            kind,
+            bytes_sent: false,
+        }
+    }
+
+    pub(super) fn after(kind: FaultKind) -> Self {
+        Self {
+            kind,
+            bytes_sent: true,
+        }
+    }
+}
+
+impl From<BadResponse> for TransportFault {
+    fn from(bad: BadResponse) -> Self {
+        Self::after(match bad {
+            BadResponse::Truncated => FaultKind::Truncated,
+            _ => FaultKind::BadHttp,
+        })
+    }
+}
+
+/// Sends `request`, the body of a JSON-RPC call, to the candidate's upstream.
+///
+/// Cancel-safe: dropping the future closes the connection in use.
+pub async fn attempt(
+    candidate: &Candidate,
+    request: &[u8],
+    limits: &AttemptLimits,
+) -> Result<Reply, TransportFault> {
+    let upstream = candidate.upstream();
+    let live = upstream.live();
+    let line = Line {
+        wire: &upstream.member.wire,
+        connections: &live.connections,
+        opened: &live.metrics.opened,
+        broken: &live.metrics.broken,
+    };
+    let mut timer = pin!(None);
+    let route = Route::Balanced(&upstream.balancer);
+    let mut reply = line.call(request, limits, route, &mut timer).await?;
+    if let ReplyBody::Streaming { rest, .. } = &mut reply.body {
+        rest.count_for(live);
+    }
+    Ok(reply)
+}
+
+/// A fault of a connection, and whether it may simply have been dead.
+struct Broken {
+    fault: TransportFault,
+    silent: bool,
+}
+
+/// Where a new connection goes.
+#[derive(Clone, Copy)]
+pub(super) enum Route<'a> {
+    /// To the address whose turn it is, or to another if that one does not answer.
+    Balanced(&'a Balancer),
+    Only(SocketAddr),
+}
+
+/// One upstream's connections, with what is needed to open more.
+pub(super) struct Line<'a> {
+    pub(super) wire: &'a Wire,
+    pub(super) connections: &'a Arc<Connections>,
+    pub(super) opened: &'a prometheus::IntCounter,
+    pub(super) broken: &'a prometheus::IntCounter,
+}
+
+impl Line<'_> {
+    /// The whole exchange.
+    pub(super) async fn call(
+        &self,
+        request: &[u8],
+        limits: &AttemptLimits,
+        route: Route<'_>,
+        timer: &mut Pin<&mut Option<Sleep>>,
+    ) -> Result<Reply, TransportFault> {
+        let start = Instant::now();
+        let timeouts = &self.wire.timeouts;
+        let total = limits.deadline.min(start + timeouts.total);
+        let slot = match self.connections.try_slot() {
+            Some(slot) => slot,
+            None => within(
+                timer,
+                total.min(start + timeouts.connect),
+                self.connections.slot(),
+            )
+            .await
+            .ok_or(TransportFault::before(FaultKind::Saturated))?,
+        };
+        let idle = if limits.replayable {
+            Duration::MAX
+        } else {
+            RECENT
+        };
+        let exchange = Exchange {
+            request,
+            limits,
+            start,
+            total,
+        };
+        if let Some(mut connection) = slot.reuse(&self.wire.addresses, idle, start) {
+            match self.exchange(&mut connection, &exchange, timer).await {
+                Ok(head) => return self.body(slot, connection, head, &exchange, timer).await,
+                Err(broken) if broken.silent && (limits.replayable || !broken.fault.bytes_sent) => {
+                    self.broken.inc();
+                }
+                Err(broken) => return Err(broken.fault),
+            }
+        }
+        let until = total.min(Instant::now() + timeouts.connect);
+        let mut connection = Box::pin(self.open(route, until, timer))
+            .await
+            .map_err(TransportFault::before)?;
+        self.opened.inc();
+        match self.exchange(&mut connection, &exchange, timer).await {
+            Ok(head) => self.body(slot, connection, head, &exchange, timer).await,
+            Err(broken) => Err(broken.fault),
+        }
+    }
+
+    async fn open(
+        &self,
+        route: Route<'_>,
+        until: Instant,
+        timer: &mut Pin<&mut Option<Sleep>>,
+    ) -> Result<Box<Connection>, FaultKind> {
+        match route {
+            Route::Balanced(balancer) => self.wire.open(balancer.pick(), until, timer).await,
+            Route::Only(address) => self.wire.connect(address, until, timer).await,
+        }
+    }
+
+    /// Sends the request and reads the head of the answer.
+    async fn exchange(
+        &self,
+        connection: &mut Connection,
+        exchange: &Exchange<'_>,
+        timer: &mut Pin<&mut Option<Sleep>>,
+    ) -> Result<Head, Broken> {
+        connection.output.clear();
+        let output = &mut connection.output;
+        self.wire.endpoint.request(exchange.request, output);
+        let mut written = 0;
+        let until = exchange
+            .total
+            .min(exchange.start + self.wire.timeouts.write);
+        let write = within(timer, until, send(connection, &mut written)).await;
+        let fault = |kind| TransportFault {
+            kind,
+            bytes_sent: written > 0,
+        };
+        match write {
+            Some(Ok(())) => read_head(connection, exchange, timer).await,
+            Some(Err(_)) => Err(Broken {
+                fault: fault(FaultKind::WriteFailed),
+                silent: true,
+            }),
+            None => Err(Broken {
+                fault: fault(FaultKind::WriteTimeout),
+                silent: false,
+            }),
+        }
+    }
+
+    /// Reads the body, or as much as the buffer takes.
+    async fn body(
+        &self,
+        slot: Slot,
+        mut connection: Box<Connection>,
+        head: Head,
+        exchange: &Exchange<'_>,
+        timer: &mut Pin<&mut Option<Sleep>>,
+    ) -> Result<Reply, TransportFault> {
+        let mut body = Body::new(head.framing);
+        let gathered = match head.framing {
+            Framing::Length(length) => {
+                gather_known(&mut connection, &mut body, length, exchange, timer).await?
+            }
+            Framing::Chunked | Framing::UntilClose => {
+                gather(&mut connection, &mut body, exchange, timer).await?
+            }
+        };
+        let latency = exchange.start.elapsed();
+        let addresses = &self.wire.addresses;
+        connection.kept_for(head.keep_for, exchange.start + latency);
+        let body = match gathered {
+            Gathered::Whole(bytes) => {
+                connection.last_response = bytes.len() + SLACK;
+                if head.keep_alive && connection.input.is_empty() {
+                    slot.keep(connection, addresses, exchange.start + latency);
+                }
+                ReplyBody::Complete(bytes)
+            }
+            Gathered::Beginning(bytes) => ReplyBody::Streaming {
+                head: bytes,
+                length: match head.framing {
+                    Framing::Length(length) => Some(length),
+                    Framing::Chunked | Framing::UntilClose => None,
+                },
+                rest: BodyStream::new(
+                    slot,
+                    connection,
+                    body,
+                    head.keep_alive,
+                    Arc::clone(addresses),
+                    exchange.limits.first_byte,
+                ),
+            },
+        };
+        Ok(Reply {
+            status: head.status,
+            hints: head.hints,
+            body,
+            latency,
+        })
+    }
+}
+
+/// What is sent, and until when the answer must be there.
+struct Exchange<'a> {
+    request: &'a [u8],
+    limits: &'a AttemptLimits,
+    start: Instant,
+    total: Instant,
+}
+
+enum Gathered {
+    Whole(Bytes),
+    Beginning(Bytes),
+}
+
+/// Writes the request, counting what was taken so that a failure can tell.
+async fn send(connection: &mut Connection, written: &mut usize) -> io::Result<()> {
+    while let Some(rest) = connection
+        .output
+        .get(*written..)
+        .filter(|rest| !rest.is_empty())
+    {
+        match connection.stream.write(rest).await? {
+            0 => return Err(io::ErrorKind::WriteZero.into()),
+            taken => *written += taken,
+        }
+    }
+    connection.stream.flush().await
+}
+
+async fn read_head(
+    connection: &mut Connection,
+    exchange: &Exchange<'_>,
+    timer: &mut Pin<&mut Option<Sleep>>,
+) -> Result<Head, Broken> {
+    let loud = |kind| Broken {
+        fault: TransportFault::after(kind),
+        silent: false,
+    };
+    let first_byte = exchange
+        .total
+        .min(Instant::now() + exchange.limits.first_byte);
+    let room = connection.last_response.clamp(LEAST_ROOM, MOST_ROOM);
+    connection.input.reserve(room);
+    let mut answered = false;
+    loop {
+        let until = if answered { exchange.total } else { first_byte };
+        match within(timer, until, receive(connection)).await {
+            None if answered || first_byte == exchange.total => {
+                return Err(loud(FaultKind::TotalTimeout));
+            }
+            None => return Err(loud(FaultKind::FirstByteTimeout)),
+            Some(Ok(0) | Err(_)) if !answered => {
+                return Err(Broken {
+                    fault: TransportFault::after(FaultKind::Reset),
+                    silent: true,
+                });
+            }
+            Some(Ok(0)) => return Err(loud(FaultKind::Truncated)),
+            Some(Err(_)) => return Err(loud(FaultKind::Reset)),
+            Some(Ok(_)) => answered = true,
+        }
+        match skip_to_final(&mut connection.input) {
+            Ok(Some(head)) => return Ok(head),
+            Ok(None) => connection.input.reserve(LEAST_ROOM),
+            Err(bad) => {
+                return Err(Broken {
+                    fault: bad.into(),
+                    silent: false,
+                });
+            }
+        }
+    }
+}
+
+/// Takes a head off the input, and interim responses before it.
+fn skip_to_final(input: &mut BytesMut) -> Result<Option<Head>, BadResponse> {
+    loop {
+        match parse_head(input)? {
+            Parsed::Partial => return Ok(None),
+            Parsed::Interim { length } => {
+                input.advance(length);
+            }
+            Parsed::Final { head, length } => {
+                input.advance(length);
+                return Ok(Some(head));
+            }
+        }
+    }
+}
+
+/// One read into the connection's buffer. 0 is the end of the stream; a TLS peer that ends
+/// without saying so counts as the same.
+pub(super) async fn receive(connection: &mut Connection) -> io::Result<usize> {
+    match connection.stream.read_buf(&mut connection.input).await {
+        Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => Ok(0),
+        result => result,
+    }
+}
+
+/// A body of known length: room for all of it at once, so that nothing is moved.
+async fn gather_known(
+    connection: &mut Connection,
+    body: &mut Body,
+    length: u64,
+    exchange: &Exchange<'_>,
+    timer: &mut Pin<&mut Option<Sleep>>,
+) -> Result<Gathered, TransportFault> {
+    let buffered = usize::try_from(length)
+        .ok()
+        .filter(|length| *length <= exchange.limits.answer_buffer);
+    let (wanted, whole) = match buffered {
+        Some(length) => (length, true),
+        None => (usize::try_from(length.min(LEAST_HEAD)).unwrap_or(0), false),
+    };
+    while connection.input.len() < wanted {
+        let missing = wanted - connection.input.len();
+        connection.input.reserve(missing + SLACK);
+        read_more(connection, body, exchange, timer).await?;
+    }
+    let bytes = match body.take(&mut connection.input)? {
+        Taken::Data(bytes) => bytes,
+        Taken::More | Taken::End => Bytes::new(),
+    };
+    Ok(if whole {
+        Gathered::Whole(bytes)
+    } else {
+        Gathered::Beginning(bytes)
+    })
+}
+
+/// A body of unknown length, until its end or the buffer limit.
+async fn gather(
+    connection: &mut Connection,
+    body: &mut Body,
+    exchange: &Exchange<'_>,
+    timer: &mut Pin<&mut Option<Sleep>>,
+) -> Result<Gathered, TransportFault> {
+    let mut first = Bytes::new();
+    let mut joined = BytesMut::new();
+    loop {
+        match body.take(&mut connection.input)? {
+            Taken::Data(bytes) if first.is_empty() => first = bytes,
+            Taken::Data(bytes) => {
+                if joined.is_empty() {
+                    joined.extend_from_slice(&first);
+                }
+                joined.extend_from_slice(&bytes);
+            }
+            Taken::End => return Ok(Gathered::Whole(join(first, joined))),
+            Taken::More => {
+                connection.input.reserve(16 * 1024);
+                if read_more(connection, body, exchange, timer).await? == 0 {
+                    return Ok(Gathered::Whole(join(first, joined)));
+                }
+            }
+        }
+        if first.len().max(joined.len()) > exchange.limits.answer_buffer {
+            return Ok(Gathered::Beginning(join(first, joined)));
+        }
+    }
+}
+
+/// The common case of one piece needs no copy.
+fn join(first: Bytes, joined: BytesMut) -> Bytes {
+    if joined.is_empty() {
+        first
+    } else {
+        joined.freeze()
+    }
+}
+
+/// Reads on within the total limit. 0 only if the body may end with the connection.
+async fn read_more(
+    connection: &mut Connection,
+    body: &mut Body,
+    exchange: &Exchange<'_>,
+    timer: &mut Pin<&mut Option<Sleep>>,
+) -> Result<usize, TransportFault> {
+    match within(timer, exchange.total, receive(connection)).await {
+        None => Err(TransportFault::after(FaultKind::TotalTimeout)),
+        Some(Err(_)) => Err(TransportFault::after(FaultKind::Reset)),
+        Some(Ok(0)) => {
+            body.close()?;
+            Ok(0)
+        }
+        Some(Ok(read)) => Ok(read),
+    }
+}

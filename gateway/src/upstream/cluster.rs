@@ -1,0 +1,164 @@
+//! What the upstreams say together: the cluster's genesis hash and its newest slots, the *tip*.
+//!
+//! The tip must not be made by one upstream that is wrong. Upstreams on another cluster, with
+//! impossible numbers or with a slot that does not move have no say. A sudden jump of one
+//! upstream is not believed before it is confirmed (see [`crate::upstream::tracker`]), and among
+//! three or more the leader counts only as far as the second is near. With two, a leader that
+//! moves and passes all checks is believed: nothing tells it from a second that is late.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+use arc_swap::ArcSwap;
+use parking_lot::Mutex;
+use perijove_core::{Commitment, Slot};
+use tokio::time::Instant;
+
+use crate::config;
+use crate::upstream::live::{Live, estimate};
+use crate::upstream::tracker::HeightCheck;
+
+#[cfg(test)]
+mod tests;
+
+/// Slots as old as this say where the cluster is without an estimate.
+const FRESH: Duration = Duration::from_secs(2);
+/// Among three or more, a leader further ahead than this of the second is not believed.
+const LONELY_LEAD: u64 = 1000;
+
+/// All upstreams as one cluster.
+pub(super) struct Cluster {
+    pub(super) rule: config::GenesisRule,
+    slot_time: Duration,
+    members: ArcSwap<Vec<Arc<Live>>>,
+    /// With the rule `auto`: what the reference said.
+    learned: Mutex<Option<String>>,
+    /// Whether some upstream's block height is below its slot: slots are skipped here, as on
+    /// every real cluster. On a fresh test validator the two may be equal.
+    skips_slots: AtomicBool,
+}
+
+impl Cluster {
+    pub(super) fn new(settings: &config::Cluster) -> Arc<Self> {
+        Arc::new(Self {
+            rule: settings.genesis.clone(),
+            slot_time: settings.slot_time,
+            members: ArcSwap::default(),
+            learned: Mutex::default(),
+            skips_slots: AtomicBool::new(false),
+        })
+    }
+
+    pub(super) fn is(&self, settings: &config::Cluster) -> bool {
+        self.rule == settings.genesis && self.slot_time == settings.slot_time
+    }
+
+    /// The upstreams from now on. The first is the reference for the genesis hash.
+    pub(super) fn replace(&self, members: Vec<Arc<Live>>) {
+        self.members.store(Arc::new(members));
+    }
+
+    /// The genesis hash the upstreams must have, once it is known.
+    pub(super) fn genesis(&self) -> Option<String> {
+        match &self.rule {
+            config::GenesisRule::Hash(hash) => Some(hash.clone()),
+            config::GenesisRule::Auto => self.learned.lock().clone(),
+        }
+    }
+
+    /// An upstream named its genesis hash. Returns whether what the cluster's hash is changed,
+    /// so that all must be looked at again.
+    pub(super) fn heard_genesis(&self, from: &Live, hash: &str) -> bool {
+        from.set_genesis(hash.to_owned());
+        if self.rule != config::GenesisRule::Auto {
+            return false;
+        }
+        let members = self.members.load();
+        let is_reference = members.first().is_some_and(|first| first.id() == from.id());
+        let mut learned = self.learned.lock();
+        let adopt = match learned.as_deref() {
+            Some(known) if known == hash => false,
+            None => is_reference,
+            // A test cluster that was started anew: nobody is left on the old one.
+            Some(_) => members
+                .iter()
+                .filter_map(|member| member.genesis())
+                .all(|other| other == hash),
+        };
+        if adopt {
+            if let Some(before) = learned.as_deref() {
+                tracing::warn!(
+                    before,
+                    now = hash,
+                    "all upstreams have another genesis hash"
+                );
+            }
+            *learned = Some(hash.to_owned());
+        }
+        adopt
+    }
+
+    /// Whether an upstream is known to belong to another cluster.
+    pub(super) fn is_wrong(&self, live: &Live) -> bool {
+        match (self.genesis(), live.genesis()) {
+            (Some(expected), Some(hash)) => expected != hash,
+            _ => false,
+        }
+    }
+
+    pub(super) fn members(&self) -> Arc<Vec<Arc<Live>>> {
+        self.members.load_full()
+    }
+
+    /// Holds a block height against the slot that was asked for after it.
+    pub(super) fn check_height(&self, height: u64, slot: Slot) -> HeightCheck {
+        if height < slot.0 {
+            self.skips_slots.store(true, Ordering::Relaxed);
+        }
+        if height > slot.0 || (height == slot.0 && self.skips_slots.load(Ordering::Relaxed)) {
+            HeightCheck::Implausible
+        } else {
+            HeightCheck::Plausible
+        }
+    }
+
+    /// The newest slot at a commitment; None while no upstream has named one. `except` leaves out
+    /// an upstream that is compared with the others.
+    pub(super) fn tip(
+        &self,
+        commitment: Commitment,
+        except: Option<&str>,
+        now: Instant,
+    ) -> Option<Slot> {
+        let members = self.members.load();
+        let seen = || {
+            members
+                .iter()
+                .filter(|live| Some(live.id()) != except && live.health().knows_the_tip())
+                .filter_map(|live| live.seen(commitment, now))
+        };
+        // Estimates only where nobody was asked lately: they are as wrong as the slot time is.
+        let fresh = seen().any(|(_, age)| age <= FRESH);
+        let (mut first, mut second, mut count) = (None, None, 0);
+        for (slot, age) in seen() {
+            let slot = if fresh {
+                slot
+            } else {
+                estimate(slot, age, self.slot_time)
+            };
+            count += 1;
+            if Some(slot) > first {
+                (first, second) = (Some(slot), first);
+            } else {
+                second = second.max(Some(slot));
+            }
+        }
+        match (first, second) {
+            (Some(first), Some(second)) if count >= 3 && second.lag_behind(first) > LONELY_LEAD => {
+                Some(second)
+            }
+            (first, _) => first,
+        }
+    }
+}

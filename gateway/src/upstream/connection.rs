@@ -1,0 +1,227 @@
+//! The connections of one upstream: a bounded number, the idle ones on a stack. The one used last
+//! is used next, so that those not needed grow old and are closed.
+//!
+//! Pingora's connector makes the connections; the pool is our own because there an idle
+//! connection costs a task, and taking one costs a system call. Here taking one polls a read
+//! once: pending means alive.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::task::{Context, Poll, Waker};
+use std::time::Duration;
+
+use bytes::BytesMut;
+use parking_lot::Mutex;
+use pingora::protocols::Stream;
+use tokio::io::{AsyncRead, ReadBuf};
+use tokio::sync::Semaphore;
+use tokio::time::Instant;
+
+use crate::upstream::resolve::Addresses;
+
+#[cfg(test)]
+mod tests;
+
+/// Buffers larger than this are not kept with an idle connection.
+const MOST_KEPT: usize = 64 * 1024;
+/// Closing this much earlier than the upstream says it will avoids a race with it.
+const KEEP_MARGIN: Duration = Duration::from_secs(1);
+
+/// One open connection and its buffers.
+#[derive(Debug)]
+pub(super) struct Connection {
+    pub(super) stream: Stream,
+    /// Bytes received but not used yet.
+    pub(super) input: BytesMut,
+    /// The request being written.
+    pub(super) output: Vec<u8>,
+    /// Size of the last response, as a guess at the next.
+    pub(super) last_response: usize,
+    address: SocketAddr,
+    /// The state of the addresses when this one was last known to be among them.
+    changes: u64,
+    /// When it is closed if it is not used, as the upstream announced.
+    expires: Option<Instant>,
+    idle_since: Instant,
+}
+
+impl Connection {
+    pub(super) fn new(
+        stream: Stream,
+        address: SocketAddr,
+        addresses: &Addresses,
+        now: Instant,
+    ) -> Box<Self> {
+        Box::new(Self {
+            stream,
+            input: BytesMut::new(),
+            output: Vec::new(),
+            last_response: 0,
+            address,
+            changes: addresses.changes(),
+            expires: None,
+            idle_since: now,
+        })
+    }
+
+    /// The upstream keeps an unused connection for so long.
+    pub(super) fn kept_for(&mut self, announced: Option<Duration>, now: Instant) {
+        self.expires = announced.map(|time| now + time.saturating_sub(KEEP_MARGIN));
+    }
+
+    /// Whether it may be used again after `idle` at most.
+    fn is_usable(&self, idle: Duration, now: Instant) -> bool {
+        now.saturating_duration_since(self.idle_since) < idle
+            && self.expires.is_none_or(|expires| now < expires)
+    }
+
+    /// Whether nothing has come since the last response. The end of the stream means closed,
+    /// bytes mean that the upstream is out of step; neither may be used.
+    fn is_quiet(&mut self) -> bool {
+        let mut byte = [0_u8; 1];
+        let mut buffer = ReadBuf::new(&mut byte);
+        let mut context = Context::from_waker(Waker::noop());
+        matches!(
+            std::pin::Pin::new(&mut self.stream).poll_read(&mut context, &mut buffer),
+            Poll::Pending
+        )
+    }
+
+    /// Whether its address still belongs to the upstream.
+    fn is_current(&mut self, addresses: &Addresses) -> bool {
+        let changes = addresses.changes();
+        if self.changes != changes {
+            if !addresses.contains(self.address) {
+                return false;
+            }
+            self.changes = changes;
+        }
+        true
+    }
+}
+
+/// All connections to one upstream.
+#[derive(Debug)]
+pub(super) struct Connections {
+    /// One permit for each connection that may be in use. An idle connection was in use before,
+    /// and a new one is opened only when none is idle, so this bounds the open ones as well.
+    slots: Semaphore,
+    most: usize,
+    idle: Mutex<Vec<Box<Connection>>>,
+    idle_timeout: Duration,
+}
+
+impl Connections {
+    pub(super) fn new(most: usize, idle_timeout: Duration) -> Arc<Self> {
+        let most = most.clamp(1, Semaphore::MAX_PERMITS);
+        Arc::new(Self {
+            slots: Semaphore::new(most),
+            most,
+            idle: Mutex::new(Vec::new()),
+            idle_timeout,
+        })
+    }
+
+    /// Waits for the right to use a connection. First come, first served.
+    pub(super) async fn slot(self: &Arc<Self>) -> Slot {
+        // The semaphore is never closed.
+        if let Ok(permit) = self.slots.acquire().await {
+            permit.forget();
+        }
+        Slot {
+            connections: Arc::clone(self),
+        }
+    }
+
+    /// As [`Connections::slot`], but only without waiting.
+    pub(super) fn try_slot(self: &Arc<Self>) -> Option<Slot> {
+        self.slots.try_acquire().ok()?.forget();
+        Some(Slot {
+            connections: Arc::clone(self),
+        })
+    }
+
+    /// Connections in use or being opened.
+    pub(super) fn busy(&self) -> usize {
+        self.most.saturating_sub(self.slots.available_permits())
+    }
+
+    pub(super) fn idle(&self) -> usize {
+        self.idle.lock().len()
+    }
+
+    /// Closes what is too old or was closed by the upstream.
+    pub(super) fn prune(&self, addresses: &Addresses, now: Instant) {
+        // Taken out, so that no call waits while connections are looked at.
+        let all = std::mem::take(&mut *self.idle.lock());
+        let kept: Vec<_> = all
+            .into_iter()
+            .filter_map(|mut connection| {
+                let usable = connection.is_usable(self.idle_timeout, now)
+                    && connection.is_current(addresses)
+                    && connection.is_quiet();
+                usable.then_some(connection)
+            })
+            .collect();
+        if kept.is_empty() {
+            return;
+        }
+        let mut idle = self.idle.lock();
+        // What came back meanwhile was used later and belongs on top.
+        let newer = std::mem::replace(&mut *idle, kept);
+        idle.extend(newer);
+    }
+}
+
+/// The right to one connection. Dropping it makes room for another caller.
+#[derive(Debug)]
+pub(super) struct Slot {
+    connections: Arc<Connections>,
+}
+
+impl Drop for Slot {
+    fn drop(&mut self) {
+        self.connections.slots.add_permits(1);
+    }
+}
+
+impl Slot {
+    /// The idle connection that was used last and is still alive, if it was used within `idle`.
+    pub(super) fn reuse(
+        &self,
+        addresses: &Addresses,
+        idle: Duration,
+        now: Instant,
+    ) -> Option<Box<Connection>> {
+        let idle = idle.min(self.connections.idle_timeout);
+        loop {
+            let mut connection = self.connections.idle.lock().pop()?;
+            if !connection.is_usable(idle, now) {
+                if connection.is_usable(self.connections.idle_timeout, now) {
+                    // Too old for this call only. Those below are older still.
+                    self.connections.idle.lock().push(connection);
+                    return None;
+                }
+                continue;
+            }
+            if connection.is_current(addresses) && connection.is_quiet() {
+                return Some(connection);
+            }
+        }
+    }
+
+    /// Puts a connection back whose last response was read to its end.
+    pub(super) fn keep(self, mut connection: Box<Connection>, addresses: &Addresses, now: Instant) {
+        if !connection.is_current(addresses) {
+            return;
+        }
+        if connection.input.capacity() > MOST_KEPT || connection.last_response > MOST_KEPT {
+            connection.input = BytesMut::new();
+        }
+        if connection.output.capacity() > MOST_KEPT {
+            connection.output = Vec::new();
+        }
+        connection.idle_since = now;
+        self.connections.idle.lock().push(connection);
+    }
+}

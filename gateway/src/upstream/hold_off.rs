@@ -1,0 +1,233 @@
+//! What an upstream has refused: pauses after "too many requests", methods it does not serve,
+//! capabilities it lacks. Pure: time and chance come from outside.
+//!
+//! None of this says that the upstream is broken, so none of it touches the breaker.
+
+use std::collections::HashMap;
+use std::time::Duration;
+
+use tokio::time::Instant;
+
+use crate::config;
+use crate::solana::Capability;
+
+#[cfg(test)]
+mod tests;
+
+/// How long a learned refusal is believed before it is tried again.
+pub(super) const REFUSAL: Duration = Duration::from_secs(600);
+
+/// Most methods remembered per upstream. Names of unknown methods come from clients.
+const MOST_METHODS: usize = 256;
+
+/// The pause after 2^16 times the base is far beyond any maximum.
+const MOST_DOUBLINGS: u32 = 16;
+
+/// What a call may be refused for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Refusal {
+    /// The upstream as a whole rests for so long.
+    Resting(Duration),
+    /// This method of it rests for so long.
+    MethodResting(Duration),
+    /// It does not serve the method.
+    MethodClosed,
+}
+
+/// How the upstream asked for the pause.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Demand {
+    /// What it named itself, by `Retry-After` or a reset time.
+    pub(super) at_least: Option<Duration>,
+    /// It said that no credits are left.
+    pub(super) credits: bool,
+}
+
+#[derive(Debug, Default)]
+pub(super) struct HoldOff {
+    upstream: Pause,
+    methods: HashMap<Box<str>, MethodMemory>,
+    lacks: Vec<(Capability, Instant)>,
+}
+
+#[derive(Debug, Default)]
+struct MethodMemory {
+    pause: Pause,
+    closed_until: Option<Instant>,
+}
+
+/// One exponential pause.
+#[derive(Debug, Default)]
+struct Pause {
+    until: Option<Instant>,
+    /// Demands since the last good answer.
+    times: u32,
+}
+
+impl HoldOff {
+    /// Whether nothing is held against the upstream.
+    pub(super) fn is_clear(&self, now: Instant) -> bool {
+        self.upstream.left(now).is_none()
+            && self.lacks.iter().all(|(_, until)| *until <= now)
+            && self
+                .methods
+                .values()
+                .all(|memory| memory.pause.left(now).is_none() && memory.closed(now).is_none())
+    }
+
+    pub(super) fn refusal(&self, method: &str, now: Instant) -> Option<Refusal> {
+        if let Some(left) = self.upstream.left(now) {
+            return Some(Refusal::Resting(left));
+        }
+        let memory = self.methods.get(method)?;
+        if memory.closed(now).is_some() {
+            return Some(Refusal::MethodClosed);
+        }
+        memory.pause.left(now).map(Refusal::MethodResting)
+    }
+
+    pub(super) fn lacks(&self, capability: Capability, now: Instant) -> bool {
+        self.lacks
+            .iter()
+            .any(|(lacked, until)| *lacked == capability && *until > now)
+    }
+
+    /// How long the upstream as a whole rests.
+    pub(super) fn resting(&self, now: Instant) -> Option<Duration> {
+        self.upstream.left(now)
+    }
+
+    /// Methods it is known not to serve, in alphabetical order.
+    pub(super) fn closed_methods(&self, now: Instant) -> Vec<String> {
+        let mut closed: Vec<String> = self
+            .methods
+            .iter()
+            .filter(|(_, memory)| memory.closed(now).is_some())
+            .map(|(method, _)| method.to_string())
+            .collect();
+        closed.sort_unstable();
+        closed
+    }
+
+    /// The whole upstream is to rest. `chance` lies in 0..1 and spreads the pauses of several
+    /// gateways. Returns the pause.
+    pub(super) fn rest(
+        &mut self,
+        demand: Demand,
+        now: Instant,
+        chance: f64,
+        settings: &config::HoldOff,
+    ) -> Duration {
+        self.upstream.begin(demand, now, chance, settings)
+    }
+
+    /// As [`HoldOff::rest`], for one method.
+    pub(super) fn rest_method(
+        &mut self,
+        method: &str,
+        demand: Demand,
+        now: Instant,
+        chance: f64,
+        settings: &config::HoldOff,
+    ) -> Duration {
+        match self.memory(method, now) {
+            Some(memory) => memory.pause.begin(demand, now, chance, settings),
+            None => Duration::ZERO,
+        }
+    }
+
+    /// The upstream does not serve this method.
+    pub(super) fn close_method(&mut self, method: &str, now: Instant) {
+        if let Some(memory) = self.memory(method, now) {
+            memory.closed_until = Some(now + REFUSAL);
+        }
+    }
+
+    /// The upstream cannot do this.
+    pub(super) fn learn_lack(&mut self, capability: Capability, now: Instant) {
+        self.lacks
+            .retain(|(lacked, until)| *lacked != capability && *until > now);
+        self.lacks.push((capability, now + REFUSAL));
+    }
+
+    /// A good answer to `method` clears what was held against it and against the upstream.
+    pub(super) fn clear(&mut self, method: &str) {
+        self.upstream = Pause::default();
+        self.methods.remove(method);
+    }
+
+    /// A good answer to a call that needed `capability`.
+    pub(super) fn clear_lack(&mut self, capability: Capability) {
+        self.lacks.retain(|(lacked, _)| *lacked != capability);
+    }
+
+    /// The memory of a method, making room among what is out of date if there are too many.
+    fn memory(&mut self, method: &str, now: Instant) -> Option<&mut MethodMemory> {
+        if !self.methods.contains_key(method) {
+            if self.methods.len() >= MOST_METHODS {
+                self.methods.retain(|_, memory| {
+                    memory.pause.left(now).is_some() || memory.closed(now).is_some()
+                });
+            }
+            if self.methods.len() >= MOST_METHODS {
+                return None;
+            }
+            self.methods.insert(method.into(), MethodMemory::default());
+        }
+        self.methods.get_mut(method)
+    }
+}
+
+impl MethodMemory {
+    fn closed(&self, now: Instant) -> Option<Instant> {
+        self.closed_until.filter(|until| *until > now)
+    }
+}
+
+impl Pause {
+    fn left(&self, now: Instant) -> Option<Duration> {
+        self.until
+            .map(|until| until.saturating_duration_since(now))
+            .filter(|left| !left.is_zero())
+    }
+
+    fn begin(
+        &mut self,
+        demand: Demand,
+        now: Instant,
+        chance: f64,
+        settings: &config::HoldOff,
+    ) -> Duration {
+        // Several calls that were under way together are refused together: they count once.
+        if self.left(now).is_none() {
+            self.times = (self.times + 1).min(MOST_DOUBLINGS);
+        }
+        let exponent = i32::try_from(self.times.saturating_sub(1)).unwrap_or_default();
+        let grown = if demand.credits {
+            settings.credits
+        } else {
+            scaled(settings.base, settings.factor.powi(exponent), settings.max)
+        };
+        let spread = 1.0 + settings.jitter * (2.0 * chance - 1.0);
+        let most = if demand.credits {
+            settings.credits.max(settings.max)
+        } else {
+            settings.max
+        };
+        let pause = scaled(grown, spread, most);
+        // What the upstream asks for is the least, but no upstream can switch itself off for good.
+        let pause = demand
+            .at_least
+            .map_or(pause, |least| pause.max(least))
+            .min(most);
+        let until = now + pause;
+        self.until = Some(self.until.map_or(until, |earlier| earlier.max(until)));
+        pause
+    }
+}
+
+fn scaled(duration: Duration, by: f64, most: Duration) -> Duration {
+    Duration::try_from_secs_f64(duration.as_secs_f64() * by)
+        .unwrap_or(most)
+        .min(most)
+}

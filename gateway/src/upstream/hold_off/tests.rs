@@ -1,0 +1,145 @@
+//! How pauses grow, what bounds them and what clears them.
+
+use proptest::prelude::*;
+
+use super::*;
+
+const NEUTRAL: f64 = 0.5;
+
+fn settings() -> config::HoldOff {
+    config::HoldOff::default()
+}
+
+fn demand(at_least: Option<u64>) -> Demand {
+    Demand {
+        at_least: at_least.map(Duration::from_secs),
+        credits: false,
+    }
+}
+
+#[test]
+fn pauses_double_up_to_five_minutes_while_nothing_good_comes() {
+    let mut now = Instant::now();
+    let mut hold_off = HoldOff::default();
+    for expected in [1, 2, 4, 8, 16, 32, 64, 128, 256, 300, 300] {
+        let pause = hold_off.rest(demand(None), now, NEUTRAL, &settings());
+        assert_eq!(pause, Duration::from_secs(expected));
+        assert_eq!(
+            hold_off.refusal("getSlot", now),
+            Some(Refusal::Resting(pause))
+        );
+        now += pause;
+        assert_eq!(hold_off.refusal("getSlot", now), None);
+    }
+    hold_off.clear("getSlot");
+    let pause = hold_off.rest(demand(None), now, NEUTRAL, &settings());
+    assert_eq!(pause, Duration::from_secs(1));
+}
+
+#[test]
+fn refusals_that_come_together_count_once() {
+    let now = Instant::now();
+    let mut hold_off = HoldOff::default();
+    for _ in 0..20 {
+        hold_off.rest(demand(None), now, NEUTRAL, &settings());
+    }
+    assert_eq!(hold_off.resting(now), Some(Duration::from_secs(1)));
+}
+
+#[test]
+fn what_the_upstream_asks_for_is_the_least_and_the_maximum_is_the_most() {
+    let now = Instant::now();
+    for (asked, expected) in [(None, 1), (Some(0), 1), (Some(10), 10), (Some(86_400), 300)] {
+        let mut hold_off = HoldOff::default();
+        let pause = hold_off.rest(demand(asked), now, NEUTRAL, &settings());
+        assert_eq!(pause, Duration::from_secs(expected), "asked for {asked:?}");
+    }
+}
+
+#[test]
+fn used_up_credits_rest_for_half_an_hour() {
+    let now = Instant::now();
+    let mut hold_off = HoldOff::default();
+    let gone = Demand {
+        at_least: None,
+        credits: true,
+    };
+    assert_eq!(
+        hold_off.rest(gone, now, NEUTRAL, &settings()),
+        Duration::from_secs(1800)
+    );
+}
+
+#[test]
+fn one_method_rests_while_the_others_go_on() {
+    let now = Instant::now();
+    let mut hold_off = HoldOff::default();
+    hold_off.rest_method("getBlock", demand(Some(10)), now, NEUTRAL, &settings());
+    assert!(matches!(
+        hold_off.refusal("getBlock", now),
+        Some(Refusal::MethodResting(_))
+    ));
+    assert_eq!(hold_off.refusal("getSlot", now), None);
+    hold_off.clear("getSlot");
+    assert!(hold_off.refusal("getBlock", now).is_some());
+    hold_off.clear("getBlock");
+    assert!(hold_off.is_clear(now));
+}
+
+#[test]
+fn a_closed_method_is_tried_again_after_ten_minutes() {
+    let now = Instant::now();
+    let mut hold_off = HoldOff::default();
+    hold_off.close_method("getLargestAccounts", now);
+    assert_eq!(
+        hold_off.refusal("getLargestAccounts", now),
+        Some(Refusal::MethodClosed)
+    );
+    assert_eq!(hold_off.closed_methods(now), ["getLargestAccounts"]);
+    assert_eq!(hold_off.refusal("getLargestAccounts", now + REFUSAL), None);
+}
+
+#[test]
+fn a_lacking_capability_is_learned_and_unlearned() {
+    let now = Instant::now();
+    let mut hold_off = HoldOff::default();
+    hold_off.learn_lack(Capability::History, now);
+    assert!(hold_off.lacks(Capability::History, now));
+    assert!(!hold_off.lacks(Capability::Archive, now));
+    assert!(!hold_off.lacks(Capability::History, now + REFUSAL));
+    hold_off.clear_lack(Capability::History);
+    assert!(hold_off.is_clear(now));
+}
+
+#[test]
+fn names_made_up_by_clients_do_not_fill_the_memory() {
+    let now = Instant::now();
+    let mut hold_off = HoldOff::default();
+    for number in 0..10 * MOST_METHODS {
+        hold_off.close_method(&format!("getNothing{number}"), now);
+    }
+    assert_eq!(hold_off.methods.len(), MOST_METHODS);
+    hold_off.close_method("getBlock", now + REFUSAL);
+    assert_eq!(hold_off.methods.len(), 1);
+}
+
+proptest! {
+    #[test]
+    fn a_pause_stays_within_its_jitter_and_its_bounds(
+        asked in proptest::option::of(0_u64..1000),
+        times in 1_u32..40,
+        chance in 0.0_f64..1.0,
+    ) {
+        let mut now = Instant::now();
+        let mut hold_off = HoldOff::default();
+        for turn in 0..times {
+            let pause = hold_off.rest(demand(asked), now, chance, &settings());
+            let plain = 2_f64.powi(i32::try_from(turn.min(15)).unwrap()).min(300.0);
+            let least = asked.unwrap_or_default().min(300) as f64;
+            prop_assert!(pause.as_secs_f64() >= least);
+            prop_assert!(pause.as_secs_f64() >= (plain * 0.75).min(300.0) - 1e-6);
+            prop_assert!(pause.as_secs_f64() <= (plain * 1.25).max(least).min(300.0) + 1e-6);
+            now += pause;
+        }
+    }
+}

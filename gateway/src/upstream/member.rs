@@ -1,0 +1,326 @@
+//! One upstream under its present settings: recording what became of calls, and what follows for
+//! breaker, hold-off, tracker, score and metrics.
+
+use std::collections::HashSet;
+use std::sync::Arc;
+use std::time::Duration;
+
+use perijove_core::{Commitment, Slot};
+use tokio::time::{Instant, MissedTickBehavior, interval};
+
+use crate::config;
+use crate::solana::{Blame, Capability, Class, FaultKind, Penalty, Scope, Verdict};
+use crate::upstream::breaker::{BreakerState, Trial};
+use crate::upstream::cluster::Cluster;
+use crate::upstream::hold_off::Demand;
+use crate::upstream::live::{Doubt, Live};
+use crate::upstream::pool::UnixClock;
+use crate::upstream::tracker::Source;
+use crate::upstream::wire::Wire;
+
+#[cfg(test)]
+mod tests;
+
+/// How often idle connections are looked at and gauges are set.
+const HOUSEKEEPING: Duration = Duration::from_secs(1);
+
+/// The settings that hold for all upstreams alike.
+#[derive(Clone, Debug, PartialEq)]
+pub(super) struct Policy {
+    pub(super) health: config::Health,
+    pub(super) breaker: config::Breaker,
+    pub(super) hold_off: config::HoldOff,
+    pub(super) selection: config::Selection,
+    pub(super) cluster: config::Cluster,
+}
+
+impl Policy {
+    pub(super) fn of(config: &config::Config) -> Self {
+        Self {
+            health: config.health.clone(),
+            breaker: config.breaker.clone(),
+            hold_off: config.hold_off.clone(),
+            selection: config.selection.clone(),
+            cluster: config.cluster.clone(),
+        }
+    }
+}
+
+/// What became of an attempt.
+#[derive(Clone, Copy, Debug)]
+pub enum Outcome<'a> {
+    /// An answer to deliver.
+    Good {
+        class: &'a Class,
+        method: &'a str,
+        latency: Duration,
+        /// The slot the answer was read at, as its context says, or that it consists of. It
+        /// counts at the commitment of the class.
+        slot: Option<Slot>,
+    },
+    /// Anything else, judged.
+    Fault {
+        class: &'a Class,
+        method: &'a str,
+        verdict: &'a Verdict,
+    },
+}
+
+pub(super) struct Member {
+    pub(super) settings: Arc<config::Upstream>,
+    pub(super) policy: Arc<Policy>,
+    pub(super) live: Arc<Live>,
+    pub(super) wire: Wire,
+    pub(super) cluster: Arc<Cluster>,
+    pub(super) clock: UnixClock,
+    pub(super) methods: MethodRules,
+}
+
+/// The methods and capabilities that the settings grant.
+#[derive(Debug)]
+pub(super) struct MethodRules {
+    allow: HashSet<String>,
+    deny: HashSet<String>,
+    capabilities: Option<Vec<Capability>>,
+}
+
+impl MethodRules {
+    pub(super) fn new(settings: &config::Upstream) -> Self {
+        Self {
+            allow: settings.allow.iter().cloned().collect(),
+            deny: settings.deny.iter().cloned().collect(),
+            capabilities: settings.capabilities.clone(),
+        }
+    }
+
+    /// Whether the method may be sent here at all.
+    pub(super) fn allow(&self, method: &str) -> bool {
+        (self.allow.is_empty() || self.allow.contains(method))
+            && (self.deny.is_empty() || !self.deny.contains(method))
+    }
+
+    /// Whether the upstream is believed to have a capability. Unless told otherwise, all but the
+    /// archive: what is missing is learned from refusals, but a ledger that goes back to genesis
+    /// is rare and its absence shows only as "block not found".
+    pub(super) fn grant(&self, capability: Capability) -> bool {
+        match &self.capabilities {
+            Some(granted) => granted.contains(&capability),
+            None => capability != Capability::Archive,
+        }
+    }
+}
+
+impl Member {
+    /// Records what became of a call. `trial` is what the breaker gave for it.
+    pub(super) fn record(&self, outcome: &Outcome<'_>, trial: Option<Trial>) {
+        let now = Instant::now();
+        match *outcome {
+            Outcome::Good {
+                class,
+                method,
+                latency,
+                slot,
+            } => {
+                self.live.metrics.good.inc();
+                self.live.metrics.latency.observe(latency.as_secs_f64());
+                let selection = &self.policy.selection;
+                self.live
+                    .score
+                    .succeeded(latency, class.heavy, now, selection);
+                self.breaker_success(trial, now);
+                if !self.live.is_clear() {
+                    self.clear_hold_off(method, class.needs, now);
+                }
+                if let Some(slot) = slot {
+                    self.heard_slot(class.context.commitment, slot, now);
+                }
+            }
+            Outcome::Fault {
+                class,
+                method,
+                verdict,
+            } => {
+                self.live.metrics.fault(verdict.kind);
+                match verdict.penalty {
+                    Penalty::Failure => self.failed(trial, now),
+                    // An answer that is the client's business shows an upstream that works.
+                    Penalty::None if verdict.blame != Blame::Upstream => {
+                        self.breaker_success(trial, now);
+                    }
+                    _ => self.abandon(trial),
+                }
+                self.penalise(verdict, method, class.needs, now);
+            }
+        }
+    }
+
+    /// What a fault costs besides the breaker.
+    pub(super) fn penalise(
+        &self,
+        verdict: &Verdict,
+        method: &str,
+        needs: Option<Capability>,
+        now: Instant,
+    ) {
+        match verdict.penalty {
+            Penalty::None | Penalty::Failure => {}
+            Penalty::Lagging { .. } => {
+                self.live.track(&self.policy.health, now, |tracker| {
+                    tracker.says_unwell(true)
+                });
+            }
+            Penalty::HoldOff {
+                scope,
+                at_least,
+                credits,
+            } => self.rest(
+                scope,
+                Demand { at_least, credits },
+                method,
+                verdict.kind,
+                now,
+            ),
+            Penalty::CloseMethod => {
+                tracing::info!(
+                    upstream = self.live.id(),
+                    method,
+                    "upstream refuses a method"
+                );
+                self.hold_off(now, |hold_off| hold_off.close_method(method, now));
+            }
+            Penalty::Lacks(capability) => {
+                self.hold_off(now, |hold_off| {
+                    hold_off.learn_lack(needs.unwrap_or(capability), now);
+                    hold_off.learn_lack(capability, now);
+                });
+            }
+        }
+    }
+
+    fn rest(&self, scope: Scope, demand: Demand, method: &str, kind: FaultKind, now: Instant) {
+        let settings = &self.policy.hold_off;
+        let chance = fastrand::f64();
+        let metrics = &self.live.metrics;
+        let pause = self.hold_off(now, |hold_off| match scope {
+            Scope::Upstream => {
+                metrics.hold_offs.inc();
+                hold_off.rest(demand, now, chance, settings)
+            }
+            Scope::Method => {
+                metrics.method_hold_offs.inc();
+                hold_off.rest_method(method, demand, now, chance, settings)
+            }
+        });
+        tracing::info!(
+            upstream = self.live.id(),
+            method,
+            reason = kind.label(),
+            whole = (scope == Scope::Upstream),
+            ?pause,
+            "upstream rests"
+        );
+    }
+
+    /// Changes the hold-off and notes whether anything is left in it.
+    fn hold_off<T>(
+        &self,
+        now: Instant,
+        change: impl FnOnce(&mut crate::upstream::hold_off::HoldOff) -> T,
+    ) -> T {
+        let mut hold_off = self.live.hold_off.lock();
+        let result = change(&mut hold_off);
+        self.live.doubt(Doubt::HoldOff, !hold_off.is_clear(now));
+        result
+    }
+
+    pub(super) fn clear_hold_off(&self, method: &str, needs: Option<Capability>, now: Instant) {
+        self.hold_off(now, |hold_off| {
+            hold_off.clear(method);
+            if let Some(capability) = needs {
+                hold_off.clear_lack(capability);
+            }
+        });
+    }
+
+    fn failed(&self, trial: Option<Trial>, now: Instant) {
+        self.live.score.failed(now, &self.policy.selection);
+        let mut breaker = self.live.breaker.lock();
+        let before = breaker.shown();
+        breaker.failure(trial, now, &self.policy.breaker);
+        self.breaker_changed(before, breaker.shown());
+    }
+
+    fn breaker_success(&self, trial: Option<Trial>, now: Instant) {
+        let mut breaker = self.live.breaker.lock();
+        let before = breaker.shown();
+        breaker.success(trial, now, &self.policy.breaker);
+        self.breaker_changed(before, breaker.shown());
+    }
+
+    /// A trial call said nothing.
+    pub(super) fn abandon(&self, trial: Option<Trial>) {
+        if let Some(trial) = trial {
+            self.live.breaker.lock().abandon(trial);
+        }
+    }
+
+    /// Asks the breaker for a trial call.
+    pub(super) fn begin_trial(&self, now: Instant) -> Option<Trial> {
+        let mut breaker = self.live.breaker.lock();
+        let before = breaker.shown();
+        let trial = breaker.begin_trial(now, &self.policy.breaker);
+        self.breaker_changed(before, breaker.shown());
+        trial
+    }
+
+    /// To be called with the breaker locked.
+    fn breaker_changed(&self, before: BreakerState, after: BreakerState) {
+        if before == after {
+            return;
+        }
+        self.live
+            .doubt(Doubt::Breaker, after != BreakerState::Closed);
+        self.live.metrics.breaker.set(after.number());
+        tracing::info!(
+            upstream = self.live.id(),
+            from = before.label(),
+            to = after.label(),
+            "breaker of upstream changed"
+        );
+    }
+
+    /// A live answer named its slot. Most name one that is known already.
+    fn heard_slot(&self, commitment: Commitment, slot: Slot, now: Instant) {
+        let known = self.live.seen(commitment, now).map(|(known, _)| known);
+        if known.is_none_or(|known| slot > known) {
+            self.live.freshen(commitment);
+            self.observe(commitment, slot, Source::Answer, now);
+        }
+    }
+
+    /// Holds a slot against those of the others.
+    pub(super) fn observe(&self, commitment: Commitment, slot: Slot, source: Source, now: Instant) {
+        let tip = self.cluster.tip(commitment, Some(self.live.id()), now);
+        let slot_time = self.policy.cluster.slot_time;
+        self.live.track(&self.policy.health, now, |tracker| {
+            tracker.observe(commitment, slot, source, tip, now, slot_time);
+        });
+    }
+
+    /// Closes connections that nobody needs, and sets the gauges that calls do not touch.
+    pub(super) async fn keep_house(&self) {
+        let mut tick = interval(HOUSEKEEPING);
+        tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        loop {
+            tick.tick().await;
+            let live = &self.live;
+            live.connections.prune(&live.addresses, Instant::now());
+            let gauge = |number: usize| i64::try_from(number).unwrap_or(i64::MAX);
+            live.metrics.busy.set(gauge(live.connections.busy()));
+            live.metrics.idle.set(gauge(live.connections.idle()));
+            live.metrics
+                .in_flight
+                .set(i64::from(live.score.in_flight()));
+        }
+    }
+}

@@ -1,0 +1,224 @@
+//! All upstreams of one configuration. A new pool takes over what an earlier one learned.
+
+use std::sync::Arc;
+
+use perijove_core::{Commitment, Slot};
+use tokio::runtime::Handle;
+use tokio::time::Instant;
+
+use crate::config;
+use crate::upstream::cluster::Cluster;
+use crate::upstream::connector::{Connectors, TrustError};
+use crate::upstream::endpoint::{BadHeader, Endpoint};
+use crate::upstream::live::Live;
+use crate::upstream::member::{Member, MethodRules, Policy};
+use crate::upstream::metrics::UpstreamMetrics;
+use crate::upstream::select::{Candidates, MOST_UPSTREAMS, Need};
+use crate::upstream::status::PoolStatus;
+use crate::upstream::tracker::Health;
+use crate::upstream::wire::Wire;
+use crate::upstream::{BreakerState, Upstream};
+
+#[cfg(test)]
+mod tests;
+
+/// Seconds since the Unix epoch, for reset times that providers name as such.
+#[derive(Clone, Copy)]
+pub struct UnixClock(fn() -> u64);
+
+impl UnixClock {
+    pub fn new(seconds: fn() -> u64) -> Self {
+        Self(seconds)
+    }
+
+    pub fn now(self) -> u64 {
+        (self.0)()
+    }
+}
+
+/// What all pools of the process share.
+pub struct Parts {
+    pub connectors: Connectors,
+    pub metrics: UpstreamMetrics,
+    pub clock: UnixClock,
+}
+
+/// Upstreams that cannot be used as configured.
+#[derive(Debug, thiserror::Error)]
+pub enum PoolError {
+    #[error("more than {MOST_UPSTREAMS} upstreams")]
+    TooMany,
+    #[error("upstream {upstream}: {source}")]
+    Trust {
+        upstream: String,
+        source: TrustError,
+    },
+    #[error(transparent)]
+    Header(#[from] BadHeader),
+}
+
+/// The upstreams of a snapshot.
+pub struct Pool {
+    /// Best tier first, in the order of the configuration within a tier.
+    upstreams: Vec<Arc<Upstream>>,
+    cluster: Arc<Cluster>,
+    policy: Arc<Policy>,
+    metrics: UpstreamMetrics,
+}
+
+impl Pool {
+    /// Builds the pool, taking over from `previous` each upstream that did not change and what
+    /// was learned about each endpoint that is still the same. Nothing runs before
+    /// [`Pool::start`], and `previous` stays as it is.
+    pub fn compile(
+        config: &config::Config,
+        previous: Option<&Self>,
+        parts: &Parts,
+    ) -> Result<Self, PoolError> {
+        if config.upstreams.len() > MOST_UPSTREAMS {
+            return Err(PoolError::TooMany);
+        }
+        let policy = Arc::new(Policy::of(config));
+        let cluster = previous
+            .map(|pool| &pool.cluster)
+            .filter(|cluster| cluster.is(&config.cluster))
+            .map_or_else(|| Cluster::new(&config.cluster), Arc::clone);
+        let mut upstreams = config
+            .upstreams
+            .iter()
+            .map(|settings| {
+                let before = previous.and_then(|pool| pool.upstream(&settings.id));
+                compile_upstream(settings, before, &policy, &cluster, parts)
+            })
+            .collect::<Result<Vec<_>, _>>()?;
+        // Stable: the order of the configuration stays within a tier.
+        upstreams.sort_by_key(|upstream| upstream.tier());
+        Ok(Self {
+            upstreams,
+            cluster,
+            policy,
+            metrics: parts.metrics.clone(),
+        })
+    }
+
+    /// Starts what runs in the background of each new upstream, and ends the metrics of those
+    /// that `previous` had and this pool has not. Their tasks end when the last call that uses
+    /// them does.
+    pub fn start(&self, handle: &Handle, previous: Option<&Self>) {
+        let members = self
+            .upstreams
+            .iter()
+            .map(|upstream| Arc::clone(upstream.live()));
+        self.cluster.replace(members.collect());
+        for upstream in &self.upstreams {
+            upstream.start(handle);
+        }
+        let displaced = previous
+            .map(|pool| pool.upstreams.as_slice())
+            .unwrap_or_default();
+        for upstream in displaced {
+            if self.upstream(upstream.id()).is_none() {
+                self.metrics.forget(upstream.id());
+            }
+        }
+    }
+
+    #[cfg(test)]
+    pub(super) fn cluster(&self) -> &Cluster {
+        &self.cluster
+    }
+
+    pub fn upstreams(&self) -> &[Arc<Upstream>] {
+        &self.upstreams
+    }
+
+    pub fn upstream(&self, id: &str) -> Option<&Arc<Upstream>> {
+        self.upstreams.iter().find(|upstream| upstream.id() == id)
+    }
+
+    /// The upstreams for a call, best first, each at most once.
+    pub fn candidates<'a>(&'a self, need: Need<'a>) -> Candidates<'a> {
+        Candidates::new(self, need)
+    }
+
+    /// The newest slot of the cluster, as far as it is known.
+    pub fn tip(&self, commitment: Commitment) -> Option<Slot> {
+        self.cluster.tip(commitment, None, Instant::now())
+    }
+
+    /// How far the freshest upstream in service is behind the tip; None if none is in service.
+    pub fn least_lag(&self) -> Option<u64> {
+        let healthy = |upstream: &&Arc<Upstream>| upstream.health() == Health::Healthy;
+        self.upstreams
+            .iter()
+            .filter(healthy)
+            .map(|upstream| upstream.live().lag())
+            .min()
+    }
+
+    /// Whether any upstream is likely to answer. Lagging or standing still is no reason against
+    /// it: the least bad serves.
+    pub fn can_serve(&self) -> bool {
+        let now = Instant::now();
+        self.upstreams.iter().any(|upstream| {
+            let live = upstream.live();
+            let answers = !matches!(
+                live.health(),
+                Health::Unprobed | Health::Failing | Health::Implausible | Health::WrongCluster
+            );
+            answers
+                && live.breaker.lock().shown() != BreakerState::Open
+                && live.hold_off.lock().resting(now).is_none()
+        })
+    }
+
+    /// Everything known, for people.
+    pub fn status(&self) -> PoolStatus {
+        PoolStatus::of(&self.upstreams, &self.cluster, &self.policy, Instant::now())
+    }
+}
+
+fn compile_upstream(
+    settings: &config::Upstream,
+    before: Option<&Arc<Upstream>>,
+    policy: &Arc<Policy>,
+    cluster: &Arc<Cluster>,
+    parts: &Parts,
+) -> Result<Arc<Upstream>, PoolError> {
+    let connector = parts
+        .connectors
+        .of(settings)
+        .map_err(|source| PoolError::Trust {
+            upstream: settings.id.clone(),
+            source,
+        })?;
+    if let Some(before) = before {
+        let member = &before.member;
+        let unchanged = *member.settings == *settings
+            && *member.policy == **policy
+            && Arc::ptr_eq(&member.cluster, cluster)
+            && Arc::ptr_eq(&member.wire.connector, &connector);
+        if unchanged {
+            return Ok(Arc::clone(before));
+        }
+    }
+    let live = before
+        .map(|before| before.live())
+        .filter(|live| live.is(settings))
+        .map_or_else(|| Live::new(settings, &parts.metrics), Arc::clone);
+    let wire = Wire {
+        endpoint: Endpoint::new(settings)?,
+        addresses: Arc::clone(&live.addresses),
+        timeouts: settings.timeouts.clone(),
+        connector,
+    };
+    Ok(Arc::new(Upstream::new(Arc::new(Member {
+        settings: Arc::new(settings.clone()),
+        policy: Arc::clone(policy),
+        methods: MethodRules::new(settings),
+        live,
+        wire,
+        cluster: Arc::clone(cluster),
+        clock: parts.clock,
+    }))))
+}

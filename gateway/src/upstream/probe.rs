@@ -1,0 +1,437 @@
+//! Asking an upstream how it is, over the same client as calls.
+//!
+//! Every round asks for the slot. What changes rarely (genesis hash, block height, received
+//! shreds, `getHealth`) is asked at the start and every so many rounds. Live answers count as
+//! probes: where they brought new slots, up to [`MOST_SKIPPED`] rounds are left out. A metered
+//! upstream is asked for one slot only, through one of its addresses, and not at all while it
+//! rests.
+
+use std::collections::HashMap;
+use std::net::SocketAddr;
+use std::pin::pin;
+use std::sync::Arc;
+use std::time::Duration;
+
+use parking_lot::Mutex;
+use perijove_core::{Commitment, Slot};
+use tokio::time::Instant;
+
+use crate::jsonrpc::Answer;
+use crate::solana::{Class, FaultKind, Penalty, Verdict, classify, judge};
+use crate::upstream::client::{AttemptLimits, Line, Reply, ReplyBody, Route};
+use crate::upstream::connection::Connections;
+use crate::upstream::member::Member;
+use crate::upstream::tracker::Source;
+
+#[cfg(test)]
+mod tests;
+
+/// Rounds that may be left out in a row because live answers told enough.
+const MOST_SKIPPED: u32 = 4;
+/// Rounds of an upstream that costs nothing between two looks at itself, and at what changes
+/// rarely.
+const HEALTH_EVERY: u64 = 5;
+const FACTS_EVERY: u64 = 25;
+/// The same for a metered one, in rounds of half a minute.
+const METERED_FACTS_EVERY: u64 = 120;
+/// No answer to a probe is larger than this.
+const ANSWER: usize = 16 * 1024;
+
+/// What a probe asks.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Question {
+    Slot(Commitment),
+    Health,
+    /// Before the slot, so that a height at most as high as the slot is plausible.
+    BlockHeight,
+    ReceivedShred,
+    Genesis,
+}
+
+impl Question {
+    fn method(self) -> &'static str {
+        match self {
+            Self::Slot(_) => "getSlot",
+            Self::Health => "getHealth",
+            Self::BlockHeight => "getBlockHeight",
+            Self::ReceivedShred => "getMaxShredInsertSlot",
+            Self::Genesis => "getGenesisHash",
+        }
+    }
+
+    fn params(self) -> &'static str {
+        match self {
+            Self::Slot(Commitment::Processed) | Self::BlockHeight => {
+                r#"[{"commitment":"processed"}]"#
+            }
+            Self::Slot(Commitment::Confirmed) => r#"[{"commitment":"confirmed"}]"#,
+            Self::Slot(Commitment::Finalized) => r#"[{"commitment":"finalized"}]"#,
+            Self::Health | Self::ReceivedShred | Self::Genesis => "[]",
+        }
+    }
+
+    fn body(self) -> String {
+        format!(
+            r#"{{"jsonrpc":"2.0","id":1,"method":"{}","params":{}}}"#,
+            self.method(),
+            self.params()
+        )
+    }
+}
+
+/// What a round is planned from.
+#[derive(Clone, Copy, Debug)]
+struct Circumstances {
+    round: u64,
+    metered: bool,
+    unwell: bool,
+    /// Per commitment: live answers brought a slot since the last round.
+    told: [bool; 3],
+    may_skip: bool,
+}
+
+/// What to ask in a round, in order.
+fn plan(given: &Circumstances) -> Vec<Question> {
+    let facts_every = if given.metered {
+        METERED_FACTS_EVERY
+    } else {
+        FACTS_EVERY
+    };
+    let facts = given.round.is_multiple_of(facts_every);
+    let mut questions = Vec::new();
+    if facts {
+        questions.push(Question::Genesis);
+        if !given.metered {
+            questions.push(Question::BlockHeight);
+        }
+    }
+    let levels = if given.metered {
+        &Commitment::ALL[1..2]
+    } else {
+        &Commitment::ALL[..]
+    };
+    for commitment in levels {
+        let told = given.told.get(commitment.index()).copied().unwrap_or(false);
+        // The height is compared with the processed slot.
+        let needed = facts && *commitment == Commitment::Processed;
+        if needed || !(told && given.may_skip) {
+            questions.push(Question::Slot(*commitment));
+        }
+    }
+    if !given.metered && given.round.is_multiple_of(HEALTH_EVERY) {
+        questions.push(Question::ReceivedShred);
+    }
+    if given.unwell || (!given.metered && given.round.is_multiple_of(HEALTH_EVERY)) {
+        questions.push(Question::Health);
+    }
+    questions
+}
+
+/// The answer to one question.
+enum Said {
+    /// The raw JSON of the result.
+    Result(Vec<u8>),
+    /// Reached, but it does not want to say.
+    Refused,
+    /// No usable answer.
+    Nothing,
+}
+
+/// The probe of one upstream.
+pub(super) struct Probe {
+    member: Arc<Member>,
+    memory: Mutex<Memory>,
+}
+
+#[derive(Default)]
+struct Memory {
+    rounds: HashMap<SocketAddr, AddressMemory>,
+    /// Counts checks of a metered upstream, to take its addresses in turn.
+    turn: usize,
+}
+
+struct AddressMemory {
+    connections: Arc<Connections>,
+    round: u64,
+    skipped: u32,
+    fresh: [u64; 3],
+    good: bool,
+}
+
+impl Probe {
+    pub(super) fn new(member: Arc<Member>) -> Self {
+        Self {
+            member,
+            memory: Mutex::default(),
+        }
+    }
+
+    pub(super) fn upstream(&self) -> &str {
+        self.member.live.id()
+    }
+
+    /// One round at one address. Returns whether the address works.
+    pub(super) async fn check(&self, address: SocketAddr) -> bool {
+        let now = Instant::now();
+        if let Some(good) = self.leave_out(address, now) {
+            return good;
+        }
+        let (questions, connections) = self.begin(address);
+        let mut worked = true;
+        let mut height = None;
+        for question in questions {
+            let started = Instant::now();
+            let said = self.ask(question, address, &connections).await;
+            let essential = matches!(question, Question::Slot(_));
+            match said {
+                Said::Result(result) => self.learn(question, &result, &mut height, started),
+                Said::Refused => self.refused(question),
+                Said::Nothing if essential => {
+                    worked = false;
+                    break;
+                }
+                Said::Nothing => {}
+            }
+        }
+        self.conclude(address, worked);
+        worked
+    }
+
+    /// Whether this round is left out, and what is believed of the address then.
+    fn leave_out(&self, address: SocketAddr, now: Instant) -> Option<bool> {
+        if !self.member.settings.metered {
+            return None;
+        }
+        let mut memory = self.memory.lock();
+        let good = memory.rounds.get(&address).is_none_or(|known| known.good);
+        let resting = self.member.live.hold_off.lock().resting(now).is_some();
+        if resting {
+            return Some(good);
+        }
+        // The addresses of a metered upstream are looked at in turn, one per round.
+        let addresses = self.member.live.addresses.known().len().max(1);
+        let turn = memory.turn;
+        memory.turn = turn.wrapping_add(1);
+        let chosen = turn % addresses == (turn / addresses) % addresses;
+        (!chosen).then_some(good)
+    }
+
+    fn begin(&self, address: SocketAddr) -> (Vec<Question>, Arc<Connections>) {
+        let live = &self.member.live;
+        let fresh = Commitment::ALL.map(|commitment| live.freshness(commitment));
+        let unwell = live.is_unwell();
+        let mut memory = self.memory.lock();
+        let known = memory
+            .rounds
+            .entry(address)
+            .or_insert_with(|| AddressMemory {
+                // A lane of its own: when all connections are busy it must still be seen how it is.
+                connections: Connections::new(1, self.member.settings.idle_timeout),
+                round: 0,
+                skipped: 0,
+                fresh,
+                good: true,
+            });
+        let mut told = [false; 3];
+        for ((told, fresh), before) in told.iter_mut().zip(&fresh).zip(&known.fresh) {
+            *told = fresh != before;
+        }
+        let questions = plan(&Circumstances {
+            round: known.round,
+            metered: self.member.settings.metered,
+            unwell,
+            told,
+            may_skip: known.skipped < MOST_SKIPPED,
+        });
+        known.skipped = if told.contains(&true) && known.skipped < MOST_SKIPPED {
+            known.skipped + 1
+        } else {
+            0
+        };
+        known.fresh = fresh;
+        known.round += 1;
+        (questions, Arc::clone(&known.connections))
+    }
+
+    async fn ask(
+        &self,
+        question: Question,
+        address: SocketAddr,
+        connections: &Arc<Connections>,
+    ) -> Said {
+        let metrics = &self.member.live.metrics;
+        let line = Line {
+            wire: &self.member.wire,
+            connections,
+            opened: &metrics.opened,
+            broken: &metrics.broken,
+        };
+        let timeout = self.member.settings.probe.timeout;
+        let limits = AttemptLimits {
+            deadline: Instant::now() + timeout,
+            first_byte: timeout,
+            answer_buffer: ANSWER,
+            replayable: true,
+        };
+        let mut timer = pin!(None);
+        let body = question.body();
+        let reply = line
+            .call(body.as_bytes(), &limits, Route::Only(address), &mut timer)
+            .await;
+        let class = classify(question.method(), Some(question.params().as_bytes()));
+        let (said, outcome) = match reply {
+            Ok(reply) => self.understand(reply, question, &class),
+            Err(fault) => (Said::Nothing, fault.kind.label()),
+        };
+        metrics.probe(question.method(), outcome);
+        said
+    }
+
+    /// Judges a reply as that to any call; penalties other than failures are taken over.
+    fn understand(&self, reply: Reply, question: Question, class: &Class) -> (Said, &'static str) {
+        let ReplyBody::Complete(body) = reply.body else {
+            return (Said::Nothing, FaultKind::TooLarge.label());
+        };
+        let now = Instant::now();
+        let answer = Answer::scan(body);
+        let verdict = judge(
+            reply.status,
+            &reply.hints,
+            answer.as_ref(),
+            class,
+            self.member.clock.now(),
+        );
+        match verdict {
+            None => {
+                let slot = matches!(question, Question::Slot(_));
+                if slot {
+                    self.answered(reply.latency, now);
+                }
+                let result = answer
+                    .ok()
+                    .and_then(|answer| Some(answer.result()?.to_vec()));
+                (result.map_or(Said::Nothing, Said::Result), "good")
+            }
+            Some(verdict) => (self.weigh(&verdict, question, now), verdict.kind.label()),
+        }
+    }
+
+    fn weigh(&self, verdict: &Verdict, question: Question, now: Instant) -> Said {
+        match verdict.penalty {
+            Penalty::Failure => Said::Nothing,
+            Penalty::Lagging { .. } if question == Question::Health => {
+                self.unwell(true);
+                // Reached, and it said something: not to be taken back as a refusal.
+                Said::Nothing
+            }
+            // What is refused to the probe need not be closed to calls.
+            Penalty::CloseMethod | Penalty::Lacks(_) | Penalty::None => Said::Refused,
+            Penalty::HoldOff { .. } | Penalty::Lagging { .. } => {
+                self.member.penalise(verdict, question.method(), None, now);
+                Said::Refused
+            }
+        }
+    }
+
+    fn answered(&self, latency: Duration, now: Instant) {
+        let selection = &self.member.policy.selection;
+        self.member
+            .live
+            .score
+            .succeeded(latency, false, now, selection);
+    }
+
+    fn refused(&self, question: Question) {
+        // Whoever does not answer getHealth cannot take a complaint back.
+        if question == Question::Health {
+            self.unwell(false);
+        }
+    }
+
+    fn unwell(&self, unwell: bool) {
+        let limits = &self.member.policy.health;
+        self.member.live.track(limits, Instant::now(), |tracker| {
+            tracker.says_unwell(unwell)
+        });
+    }
+
+    fn learn(&self, question: Question, result: &[u8], height: &mut Option<u64>, now: Instant) {
+        let live = &self.member.live;
+        let limits = &self.member.policy.health;
+        match question {
+            Question::Slot(commitment) => {
+                let Some(slot) = unsigned(result).map(Slot) else {
+                    return;
+                };
+                self.member.observe(commitment, slot, Source::Probe, now);
+                if commitment == Commitment::Processed
+                    && let Some(height) = height.take()
+                {
+                    let check = self.member.cluster.check_height(height, slot);
+                    live.track(limits, now, |tracker| tracker.height(check));
+                }
+            }
+            Question::BlockHeight => *height = unsigned(result),
+            Question::ReceivedShred => {
+                if let Some(shred) = unsigned(result).map(Slot) {
+                    live.track(limits, now, |tracker| tracker.received(shred));
+                }
+            }
+            Question::Health => self.unwell(false),
+            Question::Genesis => {
+                if let Some(hash) = text(result) {
+                    self.heard_genesis(hash, now);
+                }
+            }
+        }
+    }
+
+    fn heard_genesis(&self, hash: &str, now: Instant) {
+        let Member {
+            cluster,
+            live,
+            policy,
+            ..
+        } = &*self.member;
+        let judge = |live: &crate::upstream::Live| {
+            let wrong = cluster.is_wrong(live);
+            live.track(&policy.health, now, |tracker| tracker.wrong_cluster(wrong));
+        };
+        if cluster.heard_genesis(live, hash) {
+            cluster.members().iter().for_each(|member| judge(member));
+        }
+        judge(live);
+    }
+
+    /// An upstream fails only when none of its addresses works.
+    fn conclude(&self, address: SocketAddr, worked: bool) {
+        let known = self.member.live.addresses.known();
+        let any = {
+            let mut memory = self.memory.lock();
+            memory.rounds.retain(|address, _| known.contains(address));
+            if let Some(entry) = memory.rounds.get_mut(&address) {
+                entry.good = worked;
+            }
+            memory.rounds.values().any(|entry| entry.good)
+        };
+        let limits = &self.member.policy.health;
+        self.member.live.track(limits, Instant::now(), |tracker| {
+            if worked {
+                tracker.succeeded(limits);
+            } else if !any {
+                tracker.failed(limits);
+            }
+        });
+    }
+}
+
+fn unsigned(result: &[u8]) -> Option<u64> {
+    std::str::from_utf8(result).ok()?.trim().parse().ok()
+}
+
+/// A JSON string without escapes, as hashes are.
+fn text(result: &[u8]) -> Option<&str> {
+    let text = std::str::from_utf8(result).ok()?.trim();
+    let text = text.strip_prefix('"')?.strip_suffix('"')?;
+    (!text.contains(['"', '\\'])).then_some(text)
+}

@@ -1,0 +1,181 @@
+//! What a call to an upstream is expected to cost, from its recent latency, failures, lag and the
+//! calls already under way. Lock-free: every call reads and writes it.
+//!
+//! Latency is an exponentially weighted mean that rises faster than it falls, so that a slow
+//! upstream is left quickly and trusted again slowly. Heavy methods have a mean of their own: a
+//! scan of five seconds says nothing about how fast a balance is read.
+
+use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
+use std::time::Duration;
+
+use tokio::time::Instant;
+
+use crate::config;
+
+#[cfg(test)]
+mod tests;
+
+/// The latency assumed before the first answer.
+const UNKNOWN: f32 = 1000.0;
+/// The same for heavy methods.
+const UNKNOWN_HEAVY: f32 = 100_000.0;
+/// The weight of a slower answer.
+const RISE: f32 = 0.25;
+/// The least weight of a faster answer.
+const FALL: f32 = 0.03;
+/// How far one failure moves the share of failures towards 1.
+const FAILURE: f32 = 0.25;
+/// How far one success moves it towards 0.
+const SUCCESS: f32 = 0.1;
+
+/// Latency, failures and load of one upstream.
+#[derive(Debug)]
+pub(super) struct Score {
+    start: Instant,
+    light: Mean,
+    heavy: Mean,
+    failures: Mean,
+    in_flight: AtomicU32,
+}
+
+impl Score {
+    pub(super) fn new(start: Instant) -> Self {
+        Self {
+            start,
+            light: Mean::default(),
+            heavy: Mean::default(),
+            failures: Mean::default(),
+            in_flight: AtomicU32::new(0),
+        }
+    }
+
+    /// A good answer came after `latency`.
+    pub(super) fn succeeded(
+        &self,
+        latency: Duration,
+        heavy: bool,
+        now: Instant,
+        settings: &config::Selection,
+    ) {
+        let mean = if heavy { &self.heavy } else { &self.light };
+        let at = self.milliseconds(now);
+        let sample = latency.as_secs_f32() * 1e6;
+        let (value, since) = mean.load(at);
+        let value = match since {
+            None => sample,
+            Some(_) if sample > value => value + RISE * (sample - value),
+            Some(elapsed) => {
+                let faded = 1.0 - fade(elapsed, settings.latency_decay);
+                value + faded.max(FALL) * (sample - value)
+            }
+        };
+        mean.store(value, at);
+        let share = self.failure_share(now, settings);
+        if share > 0.001 {
+            self.failures.store(share * (1.0 - SUCCESS), at);
+        }
+    }
+
+    /// An attempt failed by the upstream's fault.
+    pub(super) fn failed(&self, now: Instant, settings: &config::Selection) {
+        let share = self.failure_share(now, settings);
+        let share = share + FAILURE * (1.0 - share);
+        self.failures.store(share, self.milliseconds(now));
+    }
+
+    /// Expected cost of one more call, in microseconds of latency. Lower is better.
+    pub(super) fn cost(
+        &self,
+        heavy: bool,
+        lag: u64,
+        weight: u32,
+        now: Instant,
+        settings: &config::Selection,
+    ) -> f32 {
+        let latency =
+            self.latency_micros(heavy)
+                .unwrap_or(if heavy { UNKNOWN_HEAVY } else { UNKNOWN });
+        // A lag beyond any bound must not overflow into a good score.
+        let lag = u16::try_from(lag).map_or(f32::from(u16::MAX), f32::from);
+        let penalty = lag * micros(settings.lag_penalty)
+            + self.failure_share(now, settings) * micros(settings.failure_penalty);
+        let calls = (self.in_flight() + 1) as f32;
+        (latency + penalty) * calls / (weight.max(1) as f32)
+    }
+
+    /// The mean latency of heavy or other calls, if any was answered.
+    pub(super) fn latency(&self, heavy: bool) -> Option<Duration> {
+        let micros = self.latency_micros(heavy)?;
+        Duration::try_from_secs_f32(micros / 1e6).ok()
+    }
+
+    fn latency_micros(&self, heavy: bool) -> Option<f32> {
+        let mean = if heavy { &self.heavy } else { &self.light };
+        let (value, since) = mean.load(0);
+        since.map(|_| value)
+    }
+
+    /// The share of recent attempts that failed, forgotten with time.
+    pub(super) fn failure_share(&self, now: Instant, settings: &config::Selection) -> f32 {
+        let (share, since) = self.failures.load(self.milliseconds(now));
+        since.map_or(0.0, |elapsed| share * fade(elapsed, settings.latency_decay))
+    }
+
+    pub(super) fn in_flight(&self) -> u32 {
+        self.in_flight.load(Ordering::Relaxed)
+    }
+
+    pub(super) fn begin(&self) {
+        self.in_flight.fetch_add(1, Ordering::Relaxed);
+    }
+
+    pub(super) fn end(&self) {
+        self.in_flight.fetch_sub(1, Ordering::Relaxed);
+    }
+
+    /// Milliseconds since the start, never 0, wrapping after 49 days.
+    fn milliseconds(&self, now: Instant) -> u32 {
+        let elapsed = now.saturating_duration_since(self.start).as_millis();
+        #[expect(clippy::cast_possible_truncation, reason = "only differences are used")]
+        let wrapped = elapsed as u32;
+        wrapped.max(1)
+    }
+}
+
+/// A number and when it was written, in one atomic: two writers at once lose one sample, never
+/// mix two.
+#[derive(Debug, Default)]
+struct Mean(AtomicU64);
+
+impl Mean {
+    /// The number and the milliseconds since it was written; None if it never was.
+    fn load(&self, at: u32) -> (f32, Option<u32>) {
+        let both = self.0.load(Ordering::Relaxed).to_be_bytes();
+        let [a, b, c, d, e, f, g, h] = both;
+        let written = u32::from_be_bytes([e, f, g, h]);
+        let value = f32::from_be_bytes([a, b, c, d]);
+        match written {
+            0 => (0.0, None),
+            written => (value, Some(at.wrapping_sub(written))),
+        }
+    }
+
+    fn store(&self, value: f32, at: u32) {
+        let bits = u64::from(value.to_bits()) << 32 | u64::from(at);
+        self.0.store(bits, Ordering::Relaxed);
+    }
+}
+
+/// What is left of something after so many milliseconds.
+fn fade(elapsed: u32, decay: Duration) -> f32 {
+    // Another thread may have written a moment "later" than our clock reading.
+    let elapsed = if elapsed > u32::MAX / 2 { 0 } else { elapsed };
+    if elapsed == 0 {
+        return 1.0;
+    }
+    (-(elapsed as f32) / (decay.as_secs_f32() * 1000.0).max(1.0)).exp()
+}
+
+fn micros(duration: Duration) -> f32 {
+    duration.as_secs_f32() * 1e6
+}

@@ -1,0 +1,350 @@
+//! Which upstream a call goes to, and which next if that one fails.
+//!
+//! Fit upstreams of the best tier that has any are compared two at a time: of two taken at random
+//! the cheaper one is used, which spreads calls without herding them. If no upstream is fit, the
+//! least unfit one serves rather than none. Two things are absolute even then: the methods an
+//! upstream is allowed, and the cluster it belongs to.
+
+use std::sync::Arc;
+
+use perijove_core::Slot;
+use tokio::time::Instant;
+
+use crate::solana::{Capability, Class};
+use crate::upstream::breaker::{Admission, Trial};
+use crate::upstream::hold_off::Refusal;
+use crate::upstream::live::InFlight;
+use crate::upstream::pool::Pool;
+use crate::upstream::tracker::Health;
+use crate::upstream::{Live, Outcome, Upstream};
+
+#[cfg(test)]
+mod tests;
+
+/// Most upstreams in a pool; see [`Tried`].
+pub(super) const MOST_UPSTREAMS: usize = 256;
+
+/// What a call needs.
+#[derive(Clone, Copy, Debug)]
+pub struct Need<'a> {
+    pub class: &'a Class,
+    /// The method as the client named it.
+    pub method_name: &'a str,
+    /// The caller's `minContextSlot`, or another slot that must have been reached.
+    pub min_slot: Option<Slot>,
+    /// What the client has seen already and must not be led back behind.
+    pub floor: Option<Slot>,
+    /// The id of the upstream to take if it is fit.
+    pub prefer: Option<&'a str>,
+    /// Only upstreams believed to have this, and none rather than another.
+    pub only: Option<Capability>,
+}
+
+impl<'a> Need<'a> {
+    /// What the class itself says.
+    pub fn of(class: &'a Class, method_name: &'a str) -> Self {
+        Self {
+            class,
+            method_name,
+            min_slot: class.context.min_context_slot,
+            floor: None,
+            prefer: None,
+            only: None,
+        }
+    }
+
+    /// The slot the upstream should have reached.
+    fn slot(&self) -> Option<Slot> {
+        self.min_slot.max(self.floor).max(self.class.pinned_slot)
+    }
+}
+
+/// What speaks against sending a call to an upstream, the least bad first.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+enum Obstacle {
+    None,
+    Unprobed,
+    /// It has not reached the slot.
+    Behind,
+    Lagging,
+    Unwell,
+    Stale,
+    Stopped,
+    // From here on a second choice is not worth the wait: see `Candidates::next`.
+    Resting,
+    BreakerOpen,
+    Failing,
+    Lacking,
+    MethodClosed,
+    Implausible,
+    /// It must not be asked.
+    Never,
+}
+
+impl Obstacle {
+    fn of(health: Health) -> Self {
+        match health {
+            Health::Healthy => Self::None,
+            Health::Unprobed => Self::Unprobed,
+            Health::Lagging => Self::Lagging,
+            Health::Unwell => Self::Unwell,
+            Health::Stale => Self::Stale,
+            Health::Stopped => Self::Stopped,
+            Health::Failing => Self::Failing,
+            Health::Implausible => Self::Implausible,
+            Health::WrongCluster => Self::Never,
+        }
+    }
+}
+
+/// The upstreams for one call, each given at most once.
+pub struct Candidates<'a> {
+    pool: &'a Pool,
+    need: Need<'a>,
+    tried: Tried,
+    given: u32,
+}
+
+/// Which upstreams were given already, by their place in the pool.
+#[derive(Clone, Copy, Default)]
+struct Tried([u64; MOST_UPSTREAMS / 64]);
+
+impl Tried {
+    fn contains(self, index: usize) -> bool {
+        self.0
+            .get(index / 64)
+            .is_none_or(|word| word & (1 << (index % 64)) != 0)
+    }
+
+    fn insert(&mut self, index: usize) {
+        if let Some(word) = self.0.get_mut(index / 64) {
+            *word |= 1 << (index % 64);
+        }
+    }
+}
+
+/// Where an upstream stands for a call.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+struct Rank {
+    obstacle: Obstacle,
+    /// Not the preferred one.
+    other: bool,
+    tier: crate::config::Tier,
+}
+
+/// Two taken at random from those of the best rank.
+struct Draw {
+    rank: Rank,
+    first: usize,
+    second: Option<usize>,
+    seen: usize,
+}
+
+impl<'a> Candidates<'a> {
+    pub(super) fn new(pool: &'a Pool, need: Need<'a>) -> Self {
+        Self {
+            pool,
+            need,
+            tried: Tried::default(),
+            given: 0,
+        }
+    }
+
+    /// The next upstream to ask; None when all were given or none may be asked.
+    pub fn next(&mut self, now: Instant) -> Option<Candidate> {
+        loop {
+            let draw = self.draw(now)?;
+            // Asking an upstream that is down or wants to be left alone is a last resort, not a
+            // second attempt.
+            if self.given > 0 && draw.rank.obstacle >= Obstacle::Resting {
+                return None;
+            }
+            let index = self.cheaper(&draw, now);
+            self.tried.insert(index);
+            let Some(upstream) = self.pool.upstreams().get(index) else {
+                continue;
+            };
+            let live = upstream.live();
+            let trial = if live.is_clear() {
+                None
+            } else {
+                upstream.member.begin_trial(now)
+            };
+            if trial.is_none()
+                && draw.rank.obstacle < Obstacle::BreakerOpen
+                && !live.is_clear()
+                && admission(upstream, now) != Admission::Free
+            {
+                // Another call took the last trial.
+                continue;
+            }
+            self.given += 1;
+            let forced = draw.rank.obstacle > Obstacle::Unprobed;
+            if forced {
+                live.metrics.forced.inc();
+            }
+            return Some(Candidate {
+                in_flight: InFlight::begin(live),
+                upstream: Arc::clone(upstream),
+                trial,
+                forced,
+            });
+        }
+    }
+
+    /// Whether an upstream that may be asked is left.
+    pub fn any_left(&self, now: Instant) -> bool {
+        self.draw(now).is_some()
+    }
+
+    fn draw(&self, now: Instant) -> Option<Draw> {
+        let mut best: Option<Draw> = None;
+        for (index, upstream) in self.pool.upstreams().iter().enumerate() {
+            if self.tried.contains(index) {
+                continue;
+            }
+            let obstacle = self.obstacle(upstream, now);
+            if obstacle == Obstacle::Never {
+                continue;
+            }
+            let preferred = self.need.prefer == Some(upstream.id());
+            let rank = Rank {
+                obstacle,
+                other: !preferred,
+                tier: upstream.tier(),
+            };
+            match &mut best {
+                Some(draw) if rank > draw.rank => {}
+                Some(draw) if rank == draw.rank => draw.add(index),
+                _ => {
+                    best = Some(Draw {
+                        rank,
+                        first: index,
+                        second: None,
+                        seen: 1,
+                    });
+                }
+            }
+        }
+        best
+    }
+
+    fn cheaper(&self, draw: &Draw, now: Instant) -> usize {
+        match draw.second {
+            Some(second) if self.cost(second, now) < self.cost(draw.first, now) => second,
+            _ => draw.first,
+        }
+    }
+
+    fn cost(&self, index: usize, now: Instant) -> f32 {
+        self.pool
+            .upstreams()
+            .get(index)
+            .map_or(f32::MAX, |upstream| {
+                let live = upstream.live();
+                let selection = &upstream.member.policy.selection;
+                let weight = upstream.settings().weight;
+                live.score
+                    .cost(self.need.class.heavy, live.lag(), weight, now, selection)
+            })
+    }
+
+    /// The worst that speaks against an upstream.
+    fn obstacle(&self, upstream: &Upstream, now: Instant) -> Obstacle {
+        let member = &upstream.member;
+        let live = &member.live;
+        let rules = &member.methods;
+        let clear = live.is_clear();
+        let lacks = |capability| {
+            !rules.grant(capability) || (!clear && live.hold_off.lock().lacks(capability, now))
+        };
+        if !rules.allow(self.need.method_name) || self.need.only.is_some_and(lacks) {
+            return Obstacle::Never;
+        }
+        let mut worst = Obstacle::None;
+        if !clear {
+            worst = self.doubts(upstream, live, now);
+        }
+        if self.need.class.needs.is_some_and(lacks) {
+            worst = worst.max(Obstacle::Lacking);
+        }
+        if let Some(slot) = self.need.slot() {
+            let slot_time = member.policy.cluster.slot_time;
+            let commitment = self.need.class.context.commitment;
+            if !live.reaches(slot, commitment, now, slot_time) {
+                worst = worst.max(Obstacle::Behind);
+            }
+        }
+        worst
+    }
+
+    /// Health, breaker and hold-off of an upstream that is not beyond doubt.
+    fn doubts(&self, upstream: &Upstream, live: &Live, now: Instant) -> Obstacle {
+        let health = Obstacle::of(live.health());
+        let breaker = match admission(upstream, now) {
+            Admission::Free | Admission::Trial => Obstacle::None,
+            Admission::Refused => Obstacle::BreakerOpen,
+        };
+        let held_off = live.hold_off.lock().refusal(self.need.method_name, now);
+        let hold_off = match held_off {
+            None => Obstacle::None,
+            Some(Refusal::Resting(_) | Refusal::MethodResting(_)) => Obstacle::Resting,
+            Some(Refusal::MethodClosed) => Obstacle::MethodClosed,
+        };
+        health.max(breaker).max(hold_off)
+    }
+}
+
+fn admission(upstream: &Upstream, now: Instant) -> Admission {
+    let settings = &upstream.member.policy.breaker;
+    upstream.live().breaker.lock().admission(now, settings)
+}
+
+impl Draw {
+    /// One more of the same rank. Every pair is equally likely to be kept.
+    fn add(&mut self, index: usize) {
+        self.seen += 1;
+        if self.second.is_none() {
+            self.second = Some(index);
+            return;
+        }
+        match fastrand::usize(..self.seen) {
+            0 => self.first = index,
+            1 => self.second = Some(index),
+            _ => {}
+        }
+    }
+}
+
+/// An upstream chosen for one attempt. While it lives the call counts as under way; if it is
+/// dropped without [`Candidate::record`] nothing is held against the upstream.
+pub struct Candidate {
+    upstream: Arc<Upstream>,
+    trial: Option<Trial>,
+    forced: bool,
+    #[expect(dead_code, reason = "counts the call as long as the candidate lives")]
+    in_flight: InFlight,
+}
+
+impl Candidate {
+    pub fn upstream(&self) -> &Arc<Upstream> {
+        &self.upstream
+    }
+
+    /// Whether the upstream is unfit and was chosen for want of a better one.
+    pub fn is_forced(&self) -> bool {
+        self.forced
+    }
+
+    /// Records what became of the attempt. Not to be called for attempts that were given up,
+    /// such as the loser of a hedge: they say nothing.
+    pub fn record(&mut self, outcome: &Outcome<'_>) {
+        self.upstream.member.record(outcome, self.trial.take());
+    }
+}
+
+impl Drop for Candidate {
+    fn drop(&mut self) {
+        self.upstream.member.abandon(self.trial.take());
+    }
+}

@@ -1,0 +1,114 @@
+//! The rest of a large answer, read only as fast as it is consumed. Memory per stream is one
+//! chunk here plus whatever the consumer holds.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use tokio::time::{Instant, timeout};
+
+use crate::solana::FaultKind;
+use crate::upstream::client::{TransportFault, receive};
+use crate::upstream::connection::{Connection, Slot};
+use crate::upstream::live::{InFlight, Live};
+use crate::upstream::resolve::Addresses;
+use crate::upstream::response::{Body, Taken};
+
+/// Most bytes read ahead of the consumer.
+pub const CHUNK: usize = 64 * 1024;
+
+/// What follows the beginning of a streamed answer. At its end the connection goes back to its
+/// pool; dropped before that, it is closed.
+///
+/// The caller's deadline does not apply: a large answer takes as long as its consumer does. Only
+/// silence of the upstream ends it.
+#[derive(Debug)]
+pub struct BodyStream {
+    /// None once the end was reached or the stream broke.
+    source: Option<(Slot, Box<Connection>)>,
+    body: Body,
+    keep_alive: bool,
+    addresses: Arc<Addresses>,
+    silence: Duration,
+    /// Keeps the call counted as long as the answer flows.
+    in_flight: Option<InFlight>,
+}
+
+impl BodyStream {
+    pub(super) fn new(
+        slot: Slot,
+        connection: Box<Connection>,
+        body: Body,
+        keep_alive: bool,
+        addresses: Arc<Addresses>,
+        silence: Duration,
+    ) -> Self {
+        Self {
+            source: Some((slot, connection)),
+            body,
+            keep_alive,
+            addresses,
+            silence,
+            in_flight: None,
+        }
+    }
+
+    pub(super) fn count_for(&mut self, live: &Arc<Live>) {
+        self.in_flight = Some(InFlight::begin(live));
+    }
+
+    /// The next piece; None at the end. After an error the stream is over. Cancel-safe.
+    pub async fn next(&mut self) -> Option<Result<Bytes, TransportFault>> {
+        let next = self.read().await;
+        match next {
+            Ok(Some(bytes)) => Some(Ok(bytes)),
+            Ok(None) => {
+                self.finish();
+                None
+            }
+            Err(fault) => {
+                self.source = None;
+                self.in_flight = None;
+                Some(Err(fault))
+            }
+        }
+    }
+
+    async fn read(&mut self) -> Result<Option<Bytes>, TransportFault> {
+        let Some((_, connection)) = &mut self.source else {
+            return Ok(None);
+        };
+        loop {
+            match self.body.take(&mut connection.input)? {
+                Taken::Data(bytes) => return Ok(Some(bytes)),
+                Taken::End => return Ok(None),
+                Taken::More => {}
+            }
+            let room = connection.input.capacity() - connection.input.len();
+            if room < CHUNK / 4 {
+                connection.input.reserve(CHUNK);
+            }
+            match timeout(self.silence, receive(connection)).await {
+                Err(_elapsed) => return Err(TransportFault::after(FaultKind::TotalTimeout)),
+                Ok(Err(_)) => return Err(TransportFault::after(FaultKind::Reset)),
+                Ok(Ok(0)) => {
+                    self.body.close()?;
+                    self.keep_alive = false;
+                    return Ok(None);
+                }
+                Ok(Ok(_)) => {}
+            }
+        }
+    }
+
+    fn finish(&mut self) {
+        self.in_flight = None;
+        if let Some((slot, mut connection)) = self.source.take()
+            && self.keep_alive
+            && connection.input.is_empty()
+        {
+            connection.last_response = 0;
+            slot.keep(connection, &self.addresses, Instant::now());
+        }
+    }
+}
