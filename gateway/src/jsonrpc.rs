@@ -7,10 +7,14 @@ mod answer;
 mod call;
 mod cursor;
 mod error;
+#[cfg(test)]
+mod fixtures;
 mod head;
 mod id;
 mod parse;
+mod seek;
 mod splice;
+mod tail;
 
 pub use answer::{Answer, ErrorObject, Malformed, MalformedKind};
 pub use call::{Call, Entry, Invalid, Payload, UPSTREAM_ID, encode};

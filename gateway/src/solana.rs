@@ -15,7 +15,7 @@ pub use capability::Capability;
 pub use class::{Class, ReadContext, Refusal, classify};
 pub use context::{Head, HeadValue, context_slot, head_value};
 pub use fault::{Blame, FaultKind};
-pub use judge::{ReplyHints, judge};
+pub use judge::{ReplyHints, judge, reached_slot};
 pub use method::Method;
 pub use profile::{CommitmentRule, Finality, Idempotency, Priority, Profile};
 pub use verdict::{Penalty, Retry, Scope, Verdict};

@@ -283,6 +283,12 @@ impl<'a> Cursor<'a> {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct NotJson;
 
+/// The characters a checked raw string stands for.
+pub(super) fn unescape(raw: &[u8]) -> String {
+    let quoted = [b"\"", raw, b"\""].concat();
+    serde_json::from_slice(&quoted).unwrap_or_default()
+}
+
 /// How many bytes from the start belong to a string as they are: no quote, no backslash, no
 /// control character. Eight at a time, since transactions are kilobytes of base64.
 fn plain_length(text: &[u8]) -> usize {

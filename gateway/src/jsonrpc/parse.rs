@@ -6,7 +6,7 @@ use bytes::Bytes;
 
 use super::{
     Call, Entry, Id, Invalid, Payload, RpcError,
-    cursor::{Cursor, NotJson, Token},
+    cursor::{Cursor, NotJson, Token, unescape},
 };
 
 /// Why a body holds no payload at all.
@@ -206,12 +206,6 @@ fn inside(string: &[u8]) -> &[u8] {
     string
         .get(1..string.len().saturating_sub(1))
         .unwrap_or_default()
-}
-
-/// The characters a checked raw string stands for.
-fn unescape(raw: &[u8]) -> String {
-    let quoted = [b"\"", raw, b"\""].concat();
-    serde_json::from_slice(&quoted).unwrap_or_default()
 }
 
 #[cfg(test)]

@@ -1,32 +1,176 @@
-//! Exchanging the id of an answer that streams by, in constant memory.
+//! Exchanging the id of an answer that streams by, in constant memory. Owns the choice between
+//! watching the end, scanning, and letting pass; what a complete answer looks like is
+//! [`super::answer`]'s.
 
 use bytes::Bytes;
 
-use super::{Id, Malformed};
+use super::{
+    Id, Malformed, MalformedKind,
+    answer::{HEAD_ID_LAST, id_member},
+    seek::{Seeker, Write},
+    tail,
+};
 
-/// Replaces the id in a stream of chunks.
+/// Bytes held back at the end of the usual shape: `,"id":1}` with room for white space.
+const WINDOW: usize = 64;
+
+/// White space held back because it may be the end; more is sent on as it is.
+const MAX_SPACE: usize = 1024;
+
+/// Replaces the id in one answer that arrives in chunks.
+///
+/// Chunks pass as they are, in slices; nothing but the window at the end is copied. An answer that
+/// begins as Agave's is not looked into: its id is taken from the last 64 bytes, and should it
+/// stand elsewhere, behind the result, the caller's follows it as the last member (JSON readers
+/// take the last of two). Any other answer is scanned up to its id and passes from there on.
 #[derive(Debug)]
 pub struct Splicer {
     id: Bytes,
+    mode: Mode,
+}
+
+#[derive(Debug)]
+enum Mode {
+    /// Too few bytes yet to tell the shape.
+    Start(Vec<u8>),
+    /// The usual shape: the id stands in the last bytes, which are held back.
+    Window(Vec<u8>),
+    /// Another shape: looking for the id.
+    Seek(Seeker),
+    /// The id is replaced. White space is held back, since it may be the end.
+    Pass { space: Vec<u8>, last: u8 },
+    /// No JSON-RPC answer; nothing more is sent.
+    Broken(Malformed),
 }
 
 impl Splicer {
     /// For one answer to the call with `id`.
     pub fn new(id: &Id) -> Self {
-        Self { id: id.to_bytes() }
+        Self {
+            id: id.to_bytes(),
+            mode: Mode::Start(Vec::new()),
+        }
     }
 
     /// Takes the next chunk of the upstream's body and appends to `out` what can be sent.
     pub fn push(&mut self, chunk: Bytes, out: &mut Vec<Bytes>) {
-        out.push(chunk);
+        if chunk.is_empty() {
+            return;
+        }
+        match &mut self.mode {
+            Mode::Start(begun) => {
+                let chunk = if begun.is_empty() {
+                    chunk
+                } else {
+                    begun.extend_from_slice(&chunk);
+                    Bytes::from(std::mem::take(begun))
+                };
+                self.start(chunk, out);
+            }
+            Mode::Window(held) => hold_back(held, &chunk, out),
+            Mode::Seek(_) => self.seek(chunk, out),
+            Mode::Pass { space, last } => pass(space, last, &chunk, out),
+            Mode::Broken(_) => {}
+        }
     }
 
     /// Takes the end of the upstream's body and appends to `out` what was held back.
     ///
     /// # Errors
-    /// What went through was no complete JSON-RPC answer.
+    /// What went through was no complete JSON-RPC answer. What is in `out` must not be taken for
+    /// one: break off towards the client.
     pub fn finish(self, out: &mut Vec<Bytes>) -> Result<(), Malformed> {
-        out.push(self.id);
-        Ok(())
+        match self.mode {
+            Mode::Pass { last: b'}', .. } => Ok(()),
+            Mode::Window(held) => tail::splice(Bytes::from(held), &self.id, out),
+            Mode::Broken(malformed) => Err(malformed),
+            Mode::Start(begun) if begun.trim_ascii().is_empty() => Err(Malformed {
+                kind: MalformedKind::Empty,
+                excerpt: Bytes::new(),
+            }),
+            Mode::Start(begun) => Err(Malformed {
+                kind: MalformedKind::NotJson,
+                excerpt: Bytes::from(begun),
+            }),
+            Mode::Seek(_) | Mode::Pass { .. } => Err(Malformed {
+                kind: MalformedKind::NotJson,
+                excerpt: Bytes::new(),
+            }),
+        }
+    }
+
+    /// Chooses the mode by the first bytes.
+    fn start(&mut self, chunk: Bytes, out: &mut Vec<Bytes>) {
+        if chunk.starts_with(HEAD_ID_LAST) {
+            let mut held = Vec::with_capacity(2 * WINDOW);
+            hold_back(&mut held, &chunk, out);
+            self.mode = Mode::Window(held);
+        } else if HEAD_ID_LAST.starts_with(&chunk) {
+            self.mode = Mode::Start(chunk.to_vec());
+        } else {
+            self.mode = Mode::Seek(Seeker::default());
+            self.seek(chunk, out);
+        }
+    }
+
+    fn seek(&mut self, chunk: Bytes, out: &mut Vec<Bytes>) {
+        let Mode::Seek(seeker) = &mut self.mode else {
+            return;
+        };
+        let Ok(found) = seeker.push(&chunk) else {
+            self.mode = Mode::Broken(Malformed::new(MalformedKind::NotAnAnswer, &chunk));
+            return;
+        };
+        send(chunk.slice(..found.keep), out);
+        match found.write {
+            Write::Nothing => {}
+            Write::Id => send(self.id.clone(), out),
+            Write::Member => send(id_member(&self.id), out),
+        }
+        if let Some(from) = found.rest {
+            let (mut space, mut last) = (Vec::new(), 0);
+            pass(&mut space, &mut last, &chunk.slice(from..), out);
+            self.mode = Mode::Pass { space, last };
+        }
     }
 }
+
+fn send(piece: Bytes, out: &mut Vec<Bytes>) {
+    if !piece.is_empty() {
+        out.push(piece);
+    }
+}
+
+/// Keeps the last [`WINDOW`] bytes in `held` and sends what came before them.
+fn hold_back(held: &mut Vec<u8>, chunk: &Bytes, out: &mut Vec<Bytes>) {
+    if chunk.len() >= WINDOW {
+        send(Bytes::copy_from_slice(held), out);
+        held.clear();
+        let kept = chunk.len() - WINDOW;
+        send(chunk.slice(..kept), out);
+        held.extend_from_slice(&chunk.slice(kept..));
+    } else {
+        held.extend_from_slice(chunk);
+        let surplus = held.len().saturating_sub(WINDOW);
+        if surplus > 0 {
+            send(held.drain(..surplus).collect(), out);
+        }
+    }
+}
+
+/// Sends a chunk but for the white space at its end.
+fn pass(space: &mut Vec<u8>, last: &mut u8, chunk: &Bytes, out: &mut Vec<Bytes>) {
+    let text = chunk.trim_ascii_end();
+    if let Some(end) = text.last() {
+        *last = *end;
+        send(Bytes::from(std::mem::take(space)), out);
+        send(chunk.slice(..text.len()), out);
+    }
+    space.extend_from_slice(&chunk.slice(text.len()..));
+    if space.len() > MAX_SPACE {
+        send(Bytes::from(std::mem::take(space)), out);
+    }
+}
+
+#[cfg(test)]
+mod tests;

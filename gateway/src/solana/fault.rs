@@ -177,6 +177,29 @@ impl FaultKind {
             Self::ConnectTimeout | Self::WriteTimeout | Self::FirstByteTimeout | Self::TotalTimeout
         )
     }
+
+    /// Whether a reply of this kind shows that the upstream did nothing with the call, so that
+    /// even a write may go elsewhere. A broken connection, a gateway's 5xx or an internal error
+    /// leave that open.
+    pub const fn is_refusal(self) -> bool {
+        matches!(
+            self,
+            Self::RateLimited
+                | Self::CreditsExhausted
+                | Self::Unauthorized
+                | Self::Forbidden
+                | Self::Challenge
+                | Self::MethodDisabled
+                | Self::PolicyRefused
+                | Self::BodyTooLarge
+                | Self::NoFaucet
+                | Self::MethodNotFound
+                | Self::BlockhashNotFound
+                | Self::NodeBehind
+                | Self::NodeUnhealthy
+                | Self::MinContextSlot
+        )
+    }
 }
 
 #[cfg(test)]

@@ -1,9 +1,23 @@
-//! Judging a reply: is it good to deliver, and if not, what does it mean?
+//! Judging a reply: is it good to deliver, and if not, what does it mean? Owns the order in which
+//! status, headers and body are believed; the meaning of each error code is [`codes`]'s, that of
+//! providers' wording [`wording`]'s.
+
+mod codes;
+mod wording;
 
 use std::time::Duration;
 
-use super::{Class, Verdict};
-use crate::jsonrpc::{Answer, Malformed};
+use perijove_core::Slot;
+
+use super::{Blame, Class, FaultKind, Idempotency, Penalty, Retry, Scope, Verdict};
+use crate::jsonrpc::{Answer, ErrorObject, Malformed};
+
+/// How long an upstream rests whose key was refused, when it names no time of its own.
+const KEY_REST: Duration = Duration::from_mins(1);
+
+/// Longest `x-ratelimit-reset` that is read as a number of seconds to wait; all above are points
+/// in time.
+const LONGEST_WAIT: u64 = 86_400;
 
 /// What the headers of a reply say besides its status.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -21,12 +35,240 @@ pub struct ReplyHints {
 }
 
 /// Judges a reply. `None` means: deliver it. `now_unix` is in seconds.
+///
+/// A refused key or a closed method outranks whatever the body says, and a rate limit is one in
+/// every status and shape. Writes keep a retry only where the reply shows that nothing was done.
 pub fn judge(
-    _status: u16,
-    _hints: &ReplyHints,
-    _answer: Result<&Answer, &Malformed>,
-    _class: &Class,
-    _now_unix: u64,
+    status: u16,
+    hints: &ReplyHints,
+    answer: Result<&Answer, &Malformed>,
+    class: &Class,
+    now_unix: u64,
 ) -> Option<Verdict> {
-    None
+    let success = (200..300).contains(&status);
+    let error = match answer {
+        Ok(answer) if success && answer.error().is_none() => return None,
+        Ok(answer) => answer.error(),
+        Err(_) => None,
+    };
+    let reply = Reply {
+        status,
+        hints,
+        error,
+        malformed: answer.err(),
+        class,
+        now_unix,
+    };
+    let mut verdict = reply.verdict();
+    let repeatable = class.profile().idempotency == Idempotency::Read;
+    if !repeatable && !verdict.kind.is_refusal() {
+        verdict.retry = Retry::Final;
+    }
+    Some(verdict)
 }
+
+/// The slot a node says it has reached when it refuses a call for its `minContextSlot`.
+pub fn reached_slot(error: &ErrorObject) -> Option<Slot> {
+    codes::reached_slot(error)
+}
+
+/// A reply that cannot be delivered as a result.
+struct Reply<'a> {
+    status: u16,
+    hints: &'a ReplyHints,
+    error: Option<&'a ErrorObject>,
+    malformed: Option<&'a Malformed>,
+    class: &'a Class,
+    now_unix: u64,
+}
+
+impl Reply<'_> {
+    fn verdict(&self) -> Verdict {
+        match self.status {
+            401 => return self.unauthorized(),
+            402 => return self.credits(),
+            403 => return self.forbidden(),
+            410 => return method_disabled(),
+            413 => return upstream(FaultKind::BodyTooLarge, Retry::Elsewhere, Penalty::None),
+            429 => return self.limited(),
+            _ if self.hints.challenge => return challenge(),
+            _ => {}
+        }
+        self.by_error()
+            .or_else(|| self.by_wording())
+            .unwrap_or_else(|| self.by_status())
+    }
+
+    /// What the error member says. A status of 500 and above outranks codes that say no more than
+    /// it does.
+    fn by_error(&self) -> Option<Verdict> {
+        let error = self.error?;
+        match error.code {
+            401 => return Some(self.unauthorized()),
+            403 => return Some(self.forbidden()),
+            429 | -32429 | -32029 => return Some(self.limited()),
+            _ => {}
+        }
+        let wording = wording::Wording::of_error(error);
+        if let Some(verdict) = self.by_spoken(wording, error.code) {
+            return Some(verdict);
+        }
+        let vague = matches!(error.code, -32603) || !codes::is_known(error.code);
+        if vague && self.status >= 500 {
+            return None;
+        }
+        Some(codes::verdict(error, self.class))
+    }
+
+    /// What a body that is no answer says.
+    fn by_wording(&self) -> Option<Verdict> {
+        let malformed = self.malformed?;
+        self.by_spoken(wording::Wording::of_body(&malformed.excerpt), 0)
+    }
+
+    fn by_spoken(&self, wording: Option<wording::Wording>, code: i64) -> Option<Verdict> {
+        use wording::Wording;
+        match wording? {
+            Wording::Limited | Wording::Credits => Some(self.limited()),
+            // A page that only mentions such words is no refusal.
+            Wording::Disabled | Wording::Plan if code == 0 => None,
+            Wording::Disabled => Some(method_disabled()),
+            Wording::Plan => Some(upstream(
+                FaultKind::PolicyRefused,
+                Retry::Elsewhere,
+                Penalty::CloseMethod,
+            )),
+        }
+    }
+
+    fn by_status(&self) -> Verdict {
+        match self.status {
+            408 | 500.. => upstream(FaultKind::ServerError, self.elsewhere(), Penalty::Failure),
+            200..300 => upstream(FaultKind::BadJson, self.elsewhere(), Penalty::Failure),
+            // What a firewall in front of the upstream says to one odd call must not cost the
+            // upstream its other calls.
+            400 | 414 | 422 | 431 => {
+                upstream(FaultKind::UnexpectedStatus, self.elsewhere(), Penalty::None)
+            }
+            _ => upstream(
+                FaultKind::UnexpectedStatus,
+                self.elsewhere(),
+                Penalty::Failure,
+            ),
+        }
+    }
+
+    fn elsewhere(&self) -> Retry {
+        if self.class.heavy {
+            Retry::ElsewhereOnce
+        } else {
+            Retry::Elsewhere
+        }
+    }
+
+    /// What the reply says in words, from either kind of body.
+    fn wording(&self) -> Option<wording::Wording> {
+        match (self.error, self.malformed) {
+            (Some(error), _) => wording::Wording::of_error(error),
+            (None, Some(malformed)) => wording::Wording::of_body(&malformed.excerpt),
+            (None, None) => None,
+        }
+    }
+
+    fn limited(&self) -> Verdict {
+        if self.hints.method_limit == Some(0) {
+            return method_disabled();
+        }
+        if self.wording() == Some(wording::Wording::Credits) {
+            return self.credits();
+        }
+        let message = self.error.map(|error| error.message.as_bytes());
+        let text = message.or_else(|| self.malformed.map(|malformed| &malformed.excerpt[..]));
+        let scope = wording::scope(text.unwrap_or_default());
+        let penalty = Penalty::HoldOff {
+            scope,
+            at_least: self.wait(),
+            credits: false,
+        };
+        upstream(FaultKind::RateLimited, Retry::Elsewhere, penalty)
+    }
+
+    fn credits(&self) -> Verdict {
+        let (scope, at_least) = (Scope::Upstream, self.wait());
+        let penalty = Penalty::HoldOff {
+            scope,
+            at_least,
+            credits: true,
+        };
+        upstream(FaultKind::CreditsExhausted, Retry::Elsewhere, penalty)
+    }
+
+    fn unauthorized(&self) -> Verdict {
+        let at_least = self.wait().or(Some(KEY_REST));
+        let penalty = Penalty::HoldOff {
+            scope: Scope::Upstream,
+            at_least,
+            credits: false,
+        };
+        upstream(FaultKind::Unauthorized, Retry::Elsewhere, penalty)
+    }
+
+    /// Either the key does not allow this method, or all of the upstream is forbidden. Only the
+    /// method rests, lest one forbidden call take the upstream away from all others.
+    fn forbidden(&self) -> Verdict {
+        if self.hints.challenge {
+            return challenge();
+        }
+        if self.hints.method_limit == Some(0) {
+            return method_disabled();
+        }
+        let at_least = self.wait().or(Some(KEY_REST));
+        let penalty = Penalty::HoldOff {
+            scope: Scope::Method,
+            at_least,
+            credits: false,
+        };
+        upstream(FaultKind::Forbidden, Retry::Elsewhere, penalty)
+    }
+
+    /// How long the upstream wants to be left alone. `x-ratelimit-reset` is a point in time in
+    /// seconds, by some in milliseconds, by others the seconds to wait.
+    fn wait(&self) -> Option<Duration> {
+        let reset = || {
+            let reset = self.hints.ratelimit_reset_unix?;
+            let seconds = match reset {
+                ..=LONGEST_WAIT => reset,
+                100_000_000_000.. => (reset / 1000).saturating_sub(self.now_unix),
+                _ => reset.saturating_sub(self.now_unix),
+            };
+            (1..=LONGEST_WAIT)
+                .contains(&seconds)
+                .then(|| Duration::from_secs(seconds))
+        };
+        self.hints.retry_after.or_else(reset)
+    }
+}
+
+const fn upstream(kind: FaultKind, retry: Retry, penalty: Penalty) -> Verdict {
+    Verdict {
+        kind,
+        blame: Blame::Upstream,
+        retry,
+        penalty,
+    }
+}
+
+const fn challenge() -> Verdict {
+    upstream(FaultKind::Challenge, Retry::Elsewhere, Penalty::Failure)
+}
+
+const fn method_disabled() -> Verdict {
+    upstream(
+        FaultKind::MethodDisabled,
+        Retry::Elsewhere,
+        Penalty::CloseMethod,
+    )
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,194 @@
+//! Finding the id of an answer that arrives in chunks and does not have the usual shape. Keeps a
+//! few flags whatever goes by; checks only the nesting.
+
+use super::cursor::NotJson;
+
+/// Where in the outermost object the scan stands. Deeper containers only have a depth.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+enum Role {
+    /// Before the first byte.
+    #[default]
+    Outside,
+    /// Before a key.
+    Key,
+    /// Behind a key or within its value.
+    Value,
+    /// Behind the key `"id"`.
+    IdColon,
+    /// Behind its colon.
+    Id,
+    /// Within the upstream's id, a string.
+    IdString,
+    /// Within the upstream's id, a number or `null`.
+    IdToken,
+}
+
+/// The scan's state between two chunks.
+#[derive(Debug, Default)]
+pub(super) struct Seeker {
+    role: Role,
+    /// Open containers.
+    depth: usize,
+    /// A string is open.
+    string: bool,
+    /// The next byte is escaped.
+    escaped: bool,
+    /// How far the key read so far agrees with `id`; `None` when it does not.
+    key: Option<usize>,
+    /// The object has a member.
+    members: bool,
+}
+
+/// What to write behind the kept bytes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Write {
+    /// Nothing.
+    Nothing,
+    /// The caller's id, in place of the upstream's.
+    Id,
+    /// The caller's id as a member of its own.
+    Member,
+}
+
+/// What one chunk brought.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Found {
+    /// Bytes from the start that pass as they are.
+    pub(super) keep: usize,
+    /// What follows them.
+    pub(super) write: Write,
+    /// Where the rest begins that passes unseen; `None` while the search goes on.
+    pub(super) rest: Option<usize>,
+}
+
+impl Seeker {
+    /// Looks through the next chunk.
+    ///
+    /// # Errors
+    /// The bytes are no JSON object, or its id is no scalar.
+    pub(super) fn push(&mut self, chunk: &[u8]) -> Result<Found, NotJson> {
+        let mut found = Found {
+            keep: chunk.len(),
+            write: Write::Nothing,
+            rest: None,
+        };
+        if matches!(self.role, Role::IdString | Role::IdToken) {
+            found.keep = 0;
+            found.rest = self.id_end(chunk, 0);
+            return Ok(found);
+        }
+        let mut at = 0;
+        while let Some(&byte) = chunk.get(at) {
+            if self.string {
+                at = self.in_string(chunk, at);
+                continue;
+            }
+            if self.role == Role::Id && !byte.is_ascii_whitespace() {
+                self.role = match byte {
+                    b'"' => Role::IdString,
+                    b'{' | b'[' => return Err(NotJson),
+                    _ => Role::IdToken,
+                };
+                found.keep = at;
+                found.write = Write::Id;
+                found.rest = self.id_end(chunk, at + usize::from(byte == b'"'));
+                return Ok(found);
+            }
+            if byte == b'}' && self.depth == 1 {
+                if !self.members {
+                    return Err(NotJson);
+                }
+                return Ok(Found {
+                    keep: at,
+                    write: Write::Member,
+                    rest: Some(at),
+                });
+            }
+            self.outside_string(byte)?;
+            at += 1;
+        }
+        Ok(found)
+    }
+
+    /// Reads on within a string, to its end or the end of the chunk.
+    fn in_string(&mut self, chunk: &[u8], at: usize) -> usize {
+        if self.escaped {
+            self.escaped = false;
+            self.key = None;
+            return at + 1;
+        }
+        let rest = chunk.get(at..).unwrap_or_default();
+        let plain = memchr::memchr2(b'"', b'\\', rest).unwrap_or(rest.len());
+        if self.depth == 1 && self.role == Role::Key {
+            let text = rest.get(..plain).unwrap_or_default();
+            self.key = self
+                .key
+                .filter(|&read| b"id".get(read..).is_some_and(|left| left.starts_with(text)));
+            self.key = self.key.map(|read| read + text.len());
+        }
+        match rest.get(plain) {
+            Some(b'\\') => self.escaped = true,
+            Some(_) => self.string_end(),
+            None => return at + plain,
+        }
+        at + plain + 1
+    }
+
+    fn string_end(&mut self) {
+        self.string = false;
+        if self.depth == 1 && self.role == Role::Key {
+            self.members = true;
+            self.role = if self.key == Some(2) {
+                Role::IdColon
+            } else {
+                Role::Value
+            };
+        }
+    }
+
+    fn outside_string(&mut self, byte: u8) -> Result<(), NotJson> {
+        match byte {
+            b'"' => {
+                self.string = true;
+                self.key = Some(0);
+            }
+            b'{' | b'[' => {
+                if self.depth == 0 {
+                    if byte == b'[' {
+                        return Err(NotJson);
+                    }
+                    self.role = Role::Key;
+                }
+                self.depth += 1;
+            }
+            b'}' | b']' => self.depth = self.depth.checked_sub(1).ok_or(NotJson)?,
+            b',' if self.depth == 1 => self.role = Role::Key,
+            b':' if self.role == Role::IdColon => self.role = Role::Id,
+            _ => {}
+        }
+        if self.depth == 0 && !byte.is_ascii_whitespace() {
+            return Err(NotJson);
+        }
+        Ok(())
+    }
+
+    /// Where the upstream's id ends, from `at` on; `None` when the chunk ends first.
+    fn id_end(&mut self, chunk: &[u8], at: usize) -> Option<usize> {
+        let rest = chunk.get(at..)?;
+        if self.role == Role::IdToken {
+            let ends = |byte: &u8| matches!(byte, b',' | b'}') || byte.is_ascii_whitespace();
+            return Some(at + rest.iter().position(ends)?);
+        }
+        for (offset, byte) in rest.iter().enumerate() {
+            if std::mem::replace(&mut self.escaped, false) {
+                continue;
+            }
+            match byte {
+                b'\\' => self.escaped = true,
+                b'"' => return Some(at + offset + 1),
+                _ => {}
+            }
+        }
+        None
+    }
+}

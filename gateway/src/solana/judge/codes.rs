@@ -1,0 +1,169 @@
+//! What each JSON-RPC error code means. Codes and texts as Agave 4.5 has them.
+
+use perijove_core::Slot;
+
+use crate::{
+    jsonrpc::{Cursor, ErrorObject, Token},
+    solana::{Blame, Capability, Class, FaultKind, Method, Penalty, Retry, Verdict},
+};
+
+/// Whether the code is JSON-RPC's or Agave's.
+pub(super) const fn is_known(code: i64) -> bool {
+    matches!(code, -32700 | -32603..=-32600 | -32022..=-32001)
+}
+
+/// Judges an error by its code.
+pub(super) fn verdict(error: &ErrorObject, class: &Class) -> Verdict {
+    match error.code {
+        -32002 => simulation(error),
+        -32005 => unhealthy(error),
+        -32600 if class.method == Method::RequestAirdrop => Verdict {
+            kind: FaultKind::NoFaucet,
+            blame: Blame::Upstream,
+            retry: Retry::Capable(Capability::Airdrop),
+            penalty: Penalty::Lacks(Capability::Airdrop),
+        },
+        -32603 if class.heavy => Verdict {
+            retry: Retry::ElsewhereOnce,
+            ..row(error.code)
+        },
+        code => row(code),
+    }
+}
+
+/// The table of the codes that need no look at the rest of the error.
+#[allow(clippy::too_many_lines, reason = "a table: one row per code")]
+const fn row(code: i64) -> Verdict {
+    use {Blame as B, Capability as C, FaultKind as F, Penalty as P, Retry as R};
+    let (kind, blame, retry, penalty) = match code {
+        -32700 => (F::ParseError, B::Client, R::Final, P::None),
+        -32600 => (F::InvalidRequest, B::Client, R::Final, P::None),
+        -32601 => (F::MethodNotFound, B::Upstream, R::Elsewhere, P::CloseMethod),
+        -32602 => (F::InvalidParams, B::Client, R::Final, P::None),
+        -32603 => (F::InternalError, B::Upstream, R::Elsewhere, P::Failure),
+        -32001 => (
+            F::BlockCleanedUp,
+            B::Upstream,
+            R::Capable(C::Archive),
+            P::None,
+        ),
+        -32003 => (F::SignatureVerification, B::Client, R::Final, P::None),
+        -32004 => (F::BlockNotAvailable, B::Cluster, R::ElsewhereLater, P::None),
+        -32006 => (F::PrecompileVerification, B::Client, R::Final, P::None),
+        -32007 => (F::SlotSkipped, B::Cluster, R::ElsewhereOnce, P::None),
+        -32008 => (F::NoSnapshot, B::Upstream, R::Elsewhere, P::None),
+        -32009 => (
+            F::LongTermSlotSkipped,
+            B::Cluster,
+            R::Capable(C::Archive),
+            P::None,
+        ),
+        -32010 => (F::KeyExcluded, B::Upstream, R::Elsewhere, P::None),
+        -32011 => (
+            F::NoHistory,
+            B::Upstream,
+            R::Capable(C::History),
+            P::Lacks(C::History),
+        ),
+        -32012 => (F::ScanError, B::Client, R::Final, P::None),
+        -32013 => (F::SignatureLength, B::Client, R::Final, P::None),
+        -32014 => (
+            F::BlockStatusUnavailable,
+            B::Cluster,
+            R::ElsewhereLater,
+            P::None,
+        ),
+        -32015 => (F::UnsupportedVersion, B::Client, R::Final, P::None),
+        // No penalty: the caller chose the slot, and may choose one that nobody has reached.
+        -32016 => (F::MinContextSlot, B::Cluster, R::ElsewhereLater, P::None),
+        -32017 => (F::EpochRewardsActive, B::Cluster, R::Final, P::None),
+        -32018 => (
+            F::NotEpochBoundary,
+            B::Upstream,
+            R::Capable(C::Archive),
+            P::None,
+        ),
+        -32019 => (
+            F::LongTermUnreachable,
+            B::Upstream,
+            R::ElsewhereLater,
+            P::None,
+        ),
+        -32020 => (
+            F::FilterTransactionNotFound,
+            B::Client,
+            R::ElsewhereOnce,
+            P::None,
+        ),
+        -32021 => (F::NoSlotHistory, B::Upstream, R::Elsewhere, P::None),
+        -32022 => (F::NotInLeaderSchedule, B::Client, R::Final, P::None),
+        _ => (F::UnknownError, B::Upstream, R::ElsewhereOnce, P::None),
+    };
+    Verdict {
+        kind,
+        blame,
+        retry,
+        penalty,
+    }
+}
+
+/// -32002: the simulation's result is in `data`, its failure in `data.err`. A blockhash unknown to
+/// one node may be known to a fresher one.
+fn simulation(error: &ErrorObject) -> Verdict {
+    let (kind, blame, retry) = match member(error, b"err").and_then(|mut err| err.string()) {
+        Some(b"BlockhashNotFound") => (
+            FaultKind::BlockhashNotFound,
+            Blame::Cluster,
+            Retry::ElsewhereOnce,
+        ),
+        Some(b"AlreadyProcessed") => (FaultKind::AlreadyProcessed, Blame::Cluster, Retry::Final),
+        _ => (FaultKind::SimulationFailed, Blame::Client, Retry::Final),
+    };
+    Verdict {
+        kind,
+        blame,
+        retry,
+        penalty: Penalty::None,
+    }
+}
+
+/// -32005: `data.numSlotsBehind` is a number, or `null` when the node does not know.
+fn unhealthy(error: &ErrorObject) -> Verdict {
+    let slots = member(error, b"numSlotsBehind").and_then(|mut slots| slots.unsigned());
+    Verdict {
+        kind: if slots.is_some() {
+            FaultKind::NodeBehind
+        } else {
+            FaultKind::NodeUnhealthy
+        },
+        blame: Blame::Upstream,
+        retry: Retry::Elsewhere,
+        penalty: Penalty::Lagging { slots },
+    }
+}
+
+/// The slot a node says it has reached when it answers -32016.
+pub(super) fn reached_slot(error: &ErrorObject) -> Option<Slot> {
+    if error.code != -32016 {
+        return None;
+    }
+    member(error, b"contextSlot")?.unsigned().map(Slot)
+}
+
+/// Moves before a member of an error's data.
+fn member<'a>(error: &'a ErrorObject, name: &[u8]) -> Option<Cursor<'a>> {
+    let mut cursor = Cursor::new(error.data.as_deref()?);
+    if cursor.token()? != Token::Object {
+        return None;
+    }
+    cursor.eat(b'{');
+    let mut first = true;
+    while let Some(key) = cursor.key(first).ok()? {
+        if key == name {
+            return Some(cursor);
+        }
+        cursor.value()?;
+        first = false;
+    }
+    None
+}
