@@ -45,7 +45,7 @@ impl Health {
             stopped_after: section.within(
                 "stopped_after",
                 default.stopped_after,
-                Duration::from_millis(500)..=Duration::from_secs(600),
+                Duration::from_millis(500)..=Duration::from_mins(10),
             ),
             shred_gap: section.within("shred_gap", default.shred_gap, 1..=1_000_000),
             failures: section.within("failures", default.failures, 1..=1000),
@@ -87,7 +87,7 @@ impl Default for Breaker {
             ratio: 0.5,
             min_calls: 10,
             window: Duration::from_secs(10),
-            open: Duration::from_secs(60),
+            open: Duration::from_mins(1),
             trials: 3,
             successes: 2,
         }
@@ -97,7 +97,7 @@ impl Default for Breaker {
 impl Breaker {
     pub(super) fn read(section: &mut Section<'_>) -> Self {
         let default = Self::default();
-        let long = Duration::from_millis(100)..=Duration::from_secs(3600);
+        let long = Duration::from_millis(100)..=Duration::from_hours(1);
         Self {
             failures: section.within("failures", default.failures, 1..=10_000),
             ratio: section.within("ratio", default.ratio, 0.01..=1.0),
@@ -132,8 +132,8 @@ impl Default for HoldOff {
             base: Duration::from_secs(1),
             factor: 2.0,
             jitter: 0.25,
-            max: Duration::from_secs(300),
-            credits: Duration::from_secs(1800),
+            max: Duration::from_mins(5),
+            credits: Duration::from_mins(30),
         }
     }
 }
@@ -141,7 +141,7 @@ impl Default for HoldOff {
 impl HoldOff {
     pub(super) fn read(section: &mut Section<'_>) -> Self {
         let default = Self::default();
-        let long = Duration::from_millis(10)..=Duration::from_secs(86_400);
+        let long = Duration::from_millis(10)..=Duration::from_hours(24);
         let hold_off = Self {
             base: section.within("base", default.base, long.clone()),
             factor: section.within("factor", default.factor, 1.0..=10.0),

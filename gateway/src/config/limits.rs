@@ -42,7 +42,7 @@ impl Default for Limits {
 impl Limits {
     pub(super) fn read(section: &mut Section<'_>) -> Self {
         let default = Self::default();
-        let time = Duration::from_millis(100)..=Duration::from_secs(600);
+        let time = Duration::from_millis(100)..=Duration::from_mins(10);
         Self {
             max_body: size(
                 section,

@@ -50,11 +50,11 @@ impl Listen {
             keepalive: section.within(
                 "keepalive",
                 default.keepalive,
-                Duration::from_secs(1)..=Duration::from_secs(3600),
+                Duration::from_secs(1)..=Duration::from_hours(1),
             ),
             h2c: section.or("h2c", default.h2c),
         };
-        if listen.rpc.is_empty() && !section.has("tls") {
+        if section.has("rpc") && section.is_empty_list("rpc") && !section.has("tls") {
             section.violation("rpc", "needs at least one address, or one in tls");
         }
         listen
@@ -112,7 +112,7 @@ pub(super) fn pem_file(
 /// The port for operators: metrics, health, status, reload.
 #[derive(Clone, Debug, JsonSchema, PartialEq, Eq)]
 pub struct Admin {
-    /// Address and port; `off` (None) for no admin port.
+    /// Address and port, or `off` for no admin port.
     pub listen: Option<SocketAddr>,
 }
 

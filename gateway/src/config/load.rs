@@ -5,7 +5,7 @@ use std::hash::{Hash, Hasher};
 use std::path::{Path, PathBuf};
 
 use serde_json::Value;
-use serde_saphyr::Options;
+use serde_saphyr::{MessageFormatter, Options, UserMessageFormatter};
 
 use crate::config::environment::{Environment, ProcessEnvironment};
 use crate::config::reading::{Reading, Section, unreadable};
@@ -79,10 +79,21 @@ fn document(text: &str) -> Result<Value, ConfigError> {
     options.with_snippet = false;
     // `off` and `yes` are words, as in YAML 1.2.
     options.strict_booleans = true;
-    serde_saphyr::from_str_with_options(text, options).map_err(|error| {
-        let error = error.without_snippet();
-        ConfigError::whole(format!("not valid YAML: {error}"))
-    })
+    match serde_saphyr::from_str_with_options(text, options) {
+        Ok(document @ (Value::Object(_) | Value::Null)) => Ok(document),
+        Ok(_) => Err(ConfigError::whole(
+            "the file must be a mapping of keys to values".to_owned(),
+        )),
+        Err(error) => {
+            let message = UserMessageFormatter.format_message(&error).into_owned();
+            let place = error.location().map_or_else(String::new, |location| {
+                format!("line {}, column {}: ", location.line(), location.column())
+            });
+            Err(ConfigError::whole(format!(
+                "{place}not valid YAML: {message}"
+            )))
+        }
+    }
 }
 
 impl Config {

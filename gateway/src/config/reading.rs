@@ -402,19 +402,16 @@ impl<'r> Section<'r> {
 
     fn items(&mut self, key: &'static str) -> Option<Vec<(String, &'r Value)>> {
         let path = self.at(key);
-        match self.take(key)? {
-            Value::Array(items) => {
-                let numbered = items.iter().enumerate();
-                Some(
-                    numbered
-                        .map(|(index, item)| (format!("{path}[{index}]"), item))
-                        .collect(),
-                )
-            }
-            _ => {
-                self.violation(key, "must be a list");
-                None
-            }
+        if let Value::Array(items) = self.take(key)? {
+            let numbered = items.iter().enumerate();
+            Some(
+                numbered
+                    .map(|(index, item)| (format!("{path}[{index}]"), item))
+                    .collect(),
+            )
+        } else {
+            self.violation(key, "must be a list");
+            None
         }
     }
 
@@ -476,12 +473,11 @@ fn secret(reading: &Reading<'_>, path: &str, value: &Value) -> Option<Secret> {
     const EXPECTED: &str = "text or {file: path}";
     let text = match value {
         Value::Object(fields) => {
-            let file = match (fields.get("file"), fields.len()) {
-                (Some(file), 1) => reading.setting::<PathBuf>(&format!("{path}.file"), file)?,
-                _ => {
-                    reading.violation(path, format_args!("must be {EXPECTED}"));
-                    return None;
-                }
+            let file = if let (Some(file), 1) = (fields.get("file"), fields.len()) {
+                reading.setting::<PathBuf>(&format!("{path}.file"), file)?
+            } else {
+                reading.violation(path, format_args!("must be {EXPECTED}"));
+                return None;
             };
             reading.file(&format!("{path}.file"), &file)?
         }
@@ -508,7 +504,7 @@ fn unknown(key: &str, known: &[&str]) -> String {
 }
 
 /// How many letters have to be changed, added or left out to make one word of the other.
-fn distance(left: &str, right: &str) -> usize {
+pub(super) fn distance(left: &str, right: &str) -> usize {
     let mut row: Vec<usize> = (0..=right.chars().count()).collect();
     for (above, from) in left.chars().enumerate() {
         let mut diagonal = above;

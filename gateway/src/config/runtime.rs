@@ -10,7 +10,7 @@ use crate::config::reading::Section;
 /// Threads and the socket of the zero-downtime upgrade.
 #[derive(Clone, Debug, JsonSchema, PartialEq, Eq)]
 pub struct Runtime {
-    /// Worker threads; None takes one for each core.
+    /// Worker threads; without it one for each core.
     pub threads: Option<usize>,
     /// Unix socket over which a running process hands its listeners to `run --upgrade`. Its
     /// directory should be closed to other users.

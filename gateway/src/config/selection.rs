@@ -27,7 +27,7 @@ impl Default for Selection {
             latency_decay: Duration::from_secs(10),
             lag_penalty: Duration::from_millis(20),
             failure_penalty: Duration::from_millis(500),
-            floor_ttl: Duration::from_secs(60),
+            floor_ttl: Duration::from_mins(1),
             floor_entries: 100_000,
         }
     }
@@ -36,19 +36,19 @@ impl Default for Selection {
 impl Selection {
     pub(super) fn read(section: &mut Section<'_>) -> Self {
         let default = Self::default();
-        let penalty = Duration::ZERO..=Duration::from_secs(60);
+        let penalty = Duration::ZERO..=Duration::from_mins(1);
         Self {
             latency_decay: section.within(
                 "latency_decay",
                 default.latency_decay,
-                Duration::from_millis(100)..=Duration::from_secs(600),
+                Duration::from_millis(100)..=Duration::from_mins(10),
             ),
             lag_penalty: section.within("lag_penalty", default.lag_penalty, penalty.clone()),
             failure_penalty: section.within("failure_penalty", default.failure_penalty, penalty),
             floor_ttl: section.within(
                 "floor_ttl",
                 default.floor_ttl,
-                Duration::from_secs(1)..=Duration::from_secs(86_400),
+                Duration::from_secs(1)..=Duration::from_hours(24),
             ),
             floor_entries: section.within("floor_entries", default.floor_entries, 1..=10_000_000),
         }

@@ -29,7 +29,7 @@ pub struct Upstream {
     pub tier: Tier,
     /// Share of the calls within its tier; at least 1.
     pub weight: u32,
-    /// Sent with every call. Names are lower case; names and values are valid in HTTP.
+    /// Sent with every call, such as the key of a provider. Names are lower case here.
     pub headers: BTreeMap<String, Secret>,
     /// Whether each call costs credits: probes are rare then, and hedges go elsewhere.
     pub metered: bool,
@@ -47,15 +47,15 @@ pub struct Upstream {
     pub allow: Vec<String>,
     /// Methods never sent here.
     pub deny: Vec<String>,
-    /// What it can do beyond what every node can. None: everything but `archive`, and what it
-    /// refuses is learned.
+    /// What it can do beyond what every node can. Without it: everything but `archive`.
+    /// What it refuses is learned in any case.
     pub capabilities: Option<Vec<Capability>>,
     /// How the gateway asks for the state of the upstream.
     pub probe: Probe,
 }
 
 impl Upstream {
-    pub const IDLE_TIMEOUT: Duration = Duration::from_secs(60);
+    pub const IDLE_TIMEOUT: Duration = Duration::from_mins(1);
     pub const DNS_REFRESH: Duration = Duration::from_secs(30);
 
     /// Whether the configuration lets it be asked for what needs this capability.
@@ -74,7 +74,7 @@ pub struct Timeouts {
     pub connect: Duration,
     /// Sending the request.
     pub write: Duration,
-    /// From the request sent to the first byte of the answer.
+    /// Between the request sent and the first byte of the answer.
     pub first_byte: Duration,
     /// The whole attempt, the answer's body included.
     pub total: Duration,
@@ -94,11 +94,11 @@ impl Default for Timeouts {
 /// TLS towards an `https` upstream.
 #[derive(Clone, Debug, JsonSchema, PartialEq, Eq)]
 pub struct UpstreamTls {
-    /// Server name to ask for and to check; None takes the URL's host.
+    /// Server name to ask for and to check; without it the URL's host.
     pub sni: Option<String>,
     /// Whether the certificate is checked.
     pub verify: bool,
-    /// PEM file of further certificate authorities; None trusts the usual ones.
+    /// PEM file of the only certificate authorities to trust; without it the usual ones.
     pub ca: Option<PathBuf>,
 }
 

@@ -1,7 +1,8 @@
 //! What is allowed but probably not meant.
 
-use crate::config::reading::Reading;
+use crate::config::reading::{Reading, distance};
 use crate::config::{Config, Tier, Upstream};
+use crate::solana::Method;
 
 /// Adds a warning for each doubt about a valid configuration.
 pub(super) fn look_for_doubts(config: &Config, reading: &Reading<'_>) {
@@ -24,6 +25,7 @@ pub(super) fn look_for_doubts(config: &Config, reading: &Reading<'_>) {
             "none is local; every call goes over the Internet",
         );
     }
+    look_at_methods("methods.deny", &config.methods.deny, reading);
     for upstream in &config.upstreams {
         look_at(upstream, config, reading);
     }
@@ -51,10 +53,29 @@ fn look_at(upstream: &Upstream, config: &Config, reading: &Reading<'_>) {
     if upstream.tier == Tier::Local && !upstream.url.is_nearby() {
         reading.warn(&path, "is in tier local but not in a local network");
     }
+    look_at_methods(&format!("{path}.allow"), &upstream.allow, reading);
+    look_at_methods(&format!("{path}.deny"), &upstream.deny, reading);
     if upstream.timeouts.total > config.limits.request_timeout {
         reading.warn(
             &path,
             "timeouts.total is above limits.request_timeout, which ends the request first",
         );
+    }
+}
+
+/// Providers have methods of their own, so an unknown name is fine; one that is a letter or two
+/// away from a known one hardly is.
+fn look_at_methods(path: &str, methods: &[String], reading: &Reading<'_>) {
+    for method in methods
+        .iter()
+        .filter(|name| Method::from_name(name) == Method::Other)
+    {
+        let known = Method::ALL.iter().filter_map(|known| known.name());
+        if let Some(close) = known.into_iter().find(|known| distance(method, known) <= 2) {
+            reading.warn(
+                path,
+                format_args!("{method} is unknown; did you mean {close}?"),
+            );
+        }
     }
 }

@@ -2,7 +2,7 @@
 //! from it, is for whoever loads it again.
 //!
 //! Directories are watched, not files: an editor writes a new file and renames it over the old
-//! one, and a mounted ConfigMap swaps a symbolic link (`..data`) beside the file, so a watch on
+//! one, and a mounted `ConfigMap` swaps a symbolic link (`..data`) beside the file, so a watch on
 //! the file itself would go on looking at what nobody reads any more.
 
 use std::collections::BTreeSet;

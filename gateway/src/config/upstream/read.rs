@@ -70,7 +70,7 @@ impl Upstream {
         let metered = section.optional("metered").unwrap_or(of_tier.metered);
         let timeouts = section.nested("timeouts", Timeouts::read);
         let connections = section.optional_within("connections", 1..=10_000);
-        let hour = Duration::from_secs(1)..=Duration::from_secs(3600);
+        let hour = Duration::from_secs(1)..=Duration::from_hours(1);
         let idle_timeout = section.within("idle_timeout", Self::IDLE_TIMEOUT, hour.clone());
         let tls = section.nested("tls", UpstreamTls::read);
         if section.has("tls") && url.as_ref().is_some_and(|url| !url.is_tls()) {
@@ -174,7 +174,7 @@ fn read_headers(section: &mut Section<'_>) -> BTreeMap<String, Secret> {
 impl Timeouts {
     fn read(section: &mut Section<'_>) -> Self {
         let default = Self::default();
-        let long = Duration::from_millis(1)..=Duration::from_secs(600);
+        let long = Duration::from_millis(1)..=Duration::from_mins(10);
         let timeouts = Self {
             connect: section.within("connect", default.connect, long.clone()),
             write: section.within("write", default.write, long.clone()),
@@ -240,7 +240,7 @@ impl Probe {
         } else {
             Self::INTERVAL
         };
-        let bounds = Duration::from_millis(50)..=Duration::from_secs(3600);
+        let bounds = Duration::from_millis(50)..=Duration::from_hours(1);
         Self {
             interval: section
                 .optional_within("interval", bounds)
@@ -248,7 +248,7 @@ impl Probe {
             timeout: section.within(
                 "timeout",
                 Self::default().timeout,
-                Duration::from_millis(10)..=Duration::from_secs(60),
+                Duration::from_millis(10)..=Duration::from_mins(1),
             ),
         }
     }

@@ -13,6 +13,11 @@ use url::{Host, Url};
 pub struct UpstreamUrl(Url);
 
 impl UpstreamUrl {
+    /// Takes a URL that is known to be fit; text from outside goes through [`Self::parse`].
+    pub fn new(url: Url) -> Self {
+        Self(url)
+    }
+
     /// Reads an `http` or `https` URL.
     ///
     /// # Errors

@@ -1,0 +1,425 @@
+//! The files under `conf/` and the reference in `docs/` say what the program does: examples load,
+//! each invalid file gives exactly the errors it names, schema and reference are complete.
+
+#![expect(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::{Path, PathBuf};
+use std::{fs, io};
+
+use perijove_gateway::config::{self, Config, Environment, KeyReference, LogFormat};
+use serde_json::{Value, json};
+
+/// Set it to write the schema instead of comparing it.
+const UPDATE: &str = "PERIJOVE_UPDATE";
+
+const TWO: &str = "
+upstreams:
+  - {id: one, url: http://127.0.0.1:1, tier: local}
+  - {id: two, url: http://127.0.0.1:2, tier: local}
+";
+
+/// What the program sees when it is started from the top of the repository.
+struct Checkout {
+    directory: PathBuf,
+    variables: BTreeMap<&'static str, String>,
+}
+
+impl Environment for Checkout {
+    fn variable(&self, name: &str) -> Option<String> {
+        self.variables.get(name).cloned()
+    }
+
+    fn directory(&self) -> &Path {
+        &self.directory
+    }
+
+    fn read(&self, path: &Path) -> io::Result<String> {
+        fs::read_to_string(root().join(path))
+    }
+}
+
+fn root() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("..")
+}
+
+/// The YAML files of a directory, in the order of their names.
+fn files(directory: &str) -> Vec<PathBuf> {
+    let entries = fs::read_dir(root().join(directory)).unwrap();
+    let mut files: Vec<PathBuf> = entries
+        .map(|entry| Path::new(directory).join(entry.unwrap().file_name()))
+        .filter(|file| {
+            file.extension()
+                .is_some_and(|extension| extension == "yaml")
+        })
+        .collect();
+    files.sort();
+    assert!(!files.is_empty(), "{directory} has files");
+    files
+}
+
+fn parse<const N: usize>(
+    file: &Path,
+    variables: [(&'static str, String); N],
+) -> Result<config::Loaded, config::ConfigError> {
+    let directory = file.parent().unwrap().to_owned();
+    let text = fs::read_to_string(root().join(file)).unwrap();
+    config::parse(
+        &text,
+        &Checkout {
+            directory,
+            variables: variables.into(),
+        },
+    )
+}
+
+fn parse_text(text: &str) -> Result<config::Loaded, config::ConfigError> {
+    let directory = PathBuf::from("conf");
+    config::parse(
+        text,
+        &Checkout {
+            directory,
+            variables: BTreeMap::new(),
+        },
+    )
+}
+
+/// Follows a path such as `upstreams[].probe.interval` into a document, making what is missing.
+fn place<'d>(document: &'d mut Value, path: &str) -> &'d mut Value {
+    path.split('.').fold(document, |place, step| {
+        let name = step.trim_end_matches("[]");
+        let place = &mut place[name];
+        if name.len() < step.len() {
+            &mut place[0]
+        } else {
+            place
+        }
+    })
+}
+
+#[test]
+fn the_configuration_in_the_repository_needs_no_environment() {
+    let loaded = parse(Path::new("conf/gateway.yaml"), []).unwrap();
+    let ids: Vec<&str> = loaded
+        .config
+        .upstreams
+        .iter()
+        .map(|one| one.id.as_str())
+        .collect();
+    assert_eq!(ids, ["validator", "public"]);
+    assert_eq!(
+        loaded.warnings,
+        ["upstreams[1].when_env: HELIUS_API_KEY is not set; the upstream is left out"]
+    );
+}
+
+#[test]
+fn a_key_in_the_environment_brings_the_paid_upstream() {
+    let key = ("HELIUS_API_KEY", "hunter2".to_owned());
+    let loaded = parse(Path::new("conf/gateway.yaml"), [key]).unwrap();
+    let [own, paid, public] = &loaded.config.upstreams[..] else {
+        panic!("three upstreams")
+    };
+    assert_eq!(paid.url.expose().query(), Some("api-key=hunter2"));
+    assert_eq!(
+        [own.metered, paid.metered, public.metered],
+        [false, true, true]
+    );
+    assert_eq!(
+        [own.connections, paid.connections, public.connections],
+        [20, 10, 5]
+    );
+    assert!(own.probe.interval < paid.probe.interval);
+    assert!(loaded.warnings.is_empty(), "{:?}", loaded.warnings);
+    assert!(!format!("{loaded:?}").contains("hunter2"));
+}
+
+#[test]
+fn the_settings_shown_in_the_repository_are_the_defaults() {
+    let config = parse(Path::new("conf/gateway.yaml"), []).unwrap().config;
+    let (upstreams, cluster) = (config.upstreams.clone(), config.cluster.clone());
+    let runtime = config.runtime.clone();
+    assert_eq!(
+        config,
+        Config {
+            upstreams,
+            cluster,
+            runtime,
+            ..Config::default()
+        }
+    );
+}
+
+#[test]
+fn the_embedded_configuration_is_the_demo() {
+    let loaded = parse(Path::new("conf/demo.yaml"), []).unwrap();
+    let ports: Vec<u16> = loaded
+        .config
+        .upstreams
+        .iter()
+        .map(|one| one.url.port())
+        .collect();
+    assert_eq!(ports, [18899, 18901, 18903]);
+    assert_eq!(
+        config::DEMO,
+        fs::read_to_string(root().join("conf/demo.yaml")).unwrap()
+    );
+    assert!(loaded.warnings.is_empty(), "{:?}", loaded.warnings);
+}
+
+#[test]
+fn every_example_loads() {
+    let tls = tempfile::tempdir().unwrap();
+    for (file, block) in [
+        ("tls.crt", "CERTIFICATE"),
+        ("tls.key", "PRIVATE KEY"),
+        ("ca.crt", "CERTIFICATE"),
+    ] {
+        let pem = format!("-----BEGIN {block}-----\n-----END {block}-----\n");
+        fs::write(tls.path().join(file), pem).unwrap();
+    }
+    for file in files("conf/examples") {
+        let directory = ("TLS_DIR", tls.path().display().to_string());
+        if let Err(error) = parse(&file, [directory]) {
+            panic!("{}:\n{error}", file.display());
+        }
+    }
+}
+
+#[test]
+fn every_invalid_file_gives_exactly_the_errors_it_names() {
+    let files = files("conf/invalid");
+    for file in &files {
+        let text = fs::read_to_string(root().join(file)).unwrap();
+        let comment = text.lines().take_while(|line| line.starts_with('#'));
+        let named: Vec<&str> = comment
+            .filter_map(|line| line.strip_prefix("#   "))
+            .collect();
+        let error = parse(file, [])
+            .expect_err(&file.display().to_string())
+            .to_string();
+        assert_eq!(
+            error.lines().collect::<Vec<_>>(),
+            named,
+            "{}",
+            file.display()
+        );
+    }
+    assert!(files.len() >= 25);
+}
+
+#[test]
+fn a_file_that_is_not_there_is_named() {
+    let error = config::load(Path::new("nowhere/gateway.yaml")).unwrap_err();
+    assert_eq!(
+        error.to_string(),
+        "cannot read nowhere/gateway.yaml: no such file"
+    );
+}
+
+#[test]
+fn the_digest_follows_the_variables() {
+    let text = "upstreams: [{id: one, url: 'https://example.com/${KEY}', tier: paid}]";
+    let with = |key: &str| {
+        let variables = BTreeMap::from([("KEY", key.to_owned())]);
+        config::parse(
+            text,
+            &Checkout {
+                directory: PathBuf::new(),
+                variables,
+            },
+        )
+        .unwrap()
+        .digest
+    };
+    assert_eq!(with("first"), with("first"));
+    assert_ne!(with("first"), with("second"));
+}
+
+#[test]
+fn a_secret_file_is_read_beside_the_configuration_without_its_last_line_ending() {
+    let directory = tempfile::tempdir().unwrap();
+    let (file, key) = (
+        directory.path().join("gateway.yaml"),
+        directory.path().join("key"),
+    );
+    fs::write(&key, "a-key-in-a-file\r\n").unwrap();
+    fs::write(
+        &file,
+        format!("consumers: [{{id: bot, keys: [{{file: key}}]}}]\n{TWO}"),
+    )
+    .unwrap();
+    let first = config::load(&file).unwrap();
+    assert_eq!(
+        first.config.consumers[0].keys[0].expose(),
+        "a-key-in-a-file"
+    );
+    assert_eq!(first.files, std::slice::from_ref(&key));
+    assert!(!first.config.anonymous);
+    fs::write(&key, "another-key-in-a-file").unwrap();
+    assert_ne!(config::load(&file).unwrap().digest, first.digest);
+}
+
+/// What is said about the bounds of a key when it has this value.
+fn complaints(key: &KeyReference, value: &str) -> Vec<String> {
+    let mut document = json!({
+        "upstreams": [{ "id": "one", "url": "http://127.0.0.1:1", "tier": "local" }],
+    });
+    *place(&mut document, &key.path) = value.into();
+    let violations = match parse_text(&document.to_string()) {
+        Ok(_) => Vec::new(),
+        Err(error) => error.violations,
+    };
+    let path = key.path.replace("[]", "[0]");
+    let own = violations
+        .into_iter()
+        .filter(|violation| violation.path == path);
+    own.map(|violation| violation.message)
+        .filter(|text| text.starts_with("must be at"))
+        .collect()
+}
+
+#[test]
+fn both_bounds_are_allowed_and_what_is_beyond_is_not() {
+    let bounded: Vec<KeyReference> = config::reference()
+        .into_iter()
+        .filter(|key| key.bounds.is_some())
+        .collect();
+    assert!(bounded.len() > 40);
+    for key in &bounded {
+        let (least, most) = key.bounds.clone().unwrap();
+        assert_eq!(complaints(key, &least), [""; 0], "{}", key.path);
+        assert_eq!(complaints(key, &most), [""; 0], "{}", key.path);
+        if let Ok(number) = most.parse::<u64>() {
+            let beyond = complaints(key, &(number + 1).to_string());
+            assert_eq!(beyond, [format!("must be at most {most}")], "{}", key.path);
+        }
+    }
+}
+
+#[test]
+fn writing_every_default_changes_nothing() {
+    let mut document = json!({
+        "upstreams": [
+            { "id": "one", "url": "http://127.0.0.1:1", "tier": "local" },
+            { "id": "two", "url": "http://127.0.0.1:2", "tier": "local" },
+        ],
+    });
+    let lists = [
+        "listen.rpc",
+        "methods.deny",
+        "upstreams[].allow",
+        "upstreams[].deny",
+    ];
+    // TLS is refused for this URL, whatever is said about it.
+    let other = |path: &str| lists.contains(&path) || path.starts_with("upstreams[].tls");
+    for key in config::reference()
+        .into_iter()
+        .filter(|key| !other(&key.path))
+    {
+        if let Some(default) = key.default {
+            *place(&mut document, &key.path) = default.into();
+        }
+    }
+    let written = parse_text(&document.to_string()).unwrap();
+    let silent = parse_text(TWO).unwrap();
+    assert_eq!(written.config, silent.config);
+    assert_ne!(written.digest, silent.digest);
+}
+
+#[test]
+fn the_schema_in_the_repository_is_up_to_date() {
+    let file = root().join("conf/gateway.schema.json");
+    let schema = format!("{:#}\n", config::schema());
+    if std::env::var_os(UPDATE).is_some() {
+        fs::write(&file, &schema).unwrap();
+    }
+    let committed = fs::read_to_string(&file).unwrap_or_default();
+    assert!(
+        committed == schema,
+        "{} is old; {UPDATE}=1 writes it",
+        file.display()
+    );
+}
+
+#[test]
+fn every_key_is_described_in_the_schema() {
+    let schema = config::schema();
+    for key in config::reference() {
+        let property = key.path.split('.').fold(&schema, |place, step| {
+            let name = step.trim_end_matches("[]");
+            let place = &place["properties"][name];
+            if name.len() < step.len() {
+                &place["items"]
+            } else {
+                place
+            }
+        });
+        let text = property["description"].as_str().unwrap_or_default();
+        assert!(
+            text.len() > 10 && !text.starts_with("From"),
+            "{} is not described",
+            key.path
+        );
+    }
+}
+
+#[test]
+fn every_key_is_in_the_reference_with_its_default_its_bounds_and_what_a_reload_does() {
+    let text = fs::read_to_string(root().join("docs/configuration.md")).unwrap();
+    let rows: BTreeMap<&str, Vec<&str>> = text
+        .lines()
+        .filter_map(|line| line.strip_prefix("| `")?.split_once("` |"))
+        .map(|(path, rest)| (path, rest.split('|').map(str::trim).collect::<Vec<_>>()))
+        .filter(|(_, columns)| columns.len() == 6)
+        .collect();
+    let keys = config::reference();
+    for key in &keys {
+        let row = rows
+            .get(key.path.as_str())
+            .unwrap_or_else(|| panic!("no row for {}", key.path));
+        let [kind, default, bounds, reload, meaning, ""] = row[..] else {
+            panic!("the row of {} has other columns", key.path)
+        };
+        assert!(!kind.is_empty() && !meaning.is_empty(), "{}", key.path);
+        match &key.default {
+            Some(value) => assert_eq!(default, format!("`{value}`"), "default of {}", key.path),
+            None => assert_eq!(default == "required", key.required, "{}", key.path),
+        }
+        let expected = match &key.bounds {
+            Some((least, most)) => format!("{least} – {most}"),
+            None => "–".to_owned(),
+        };
+        assert_eq!(bounds, expected, "bounds of {}", key.path);
+        let restart = restart_only_keys()
+            .iter()
+            .any(|only| key.path.starts_with(only));
+        assert_eq!(
+            reload,
+            if restart { "restart" } else { "yes" },
+            "reload of {}",
+            key.path
+        );
+    }
+    let known: BTreeSet<&str> = keys.iter().map(|key| key.path.as_str()).collect();
+    let unknown: Vec<_> = rows.keys().filter(|path| !known.contains(**path)).collect();
+    assert!(unknown.is_empty(), "keys there are not: {unknown:?}");
+}
+
+/// What is named when everything that needs a restart has changed.
+fn restart_only_keys() -> Vec<&'static str> {
+    let mut config = Config::default();
+    config.listen.rpc.clear();
+    config.listen.tls.push(config::TlsListener {
+        address: "127.0.0.1:1".parse().unwrap(),
+        certificate: PathBuf::new(),
+        key: PathBuf::new(),
+    });
+    config.listen.keepalive *= 2;
+    config.listen.h2c = !config.listen.h2c;
+    config.admin.listen = None;
+    config.runtime.threads = Some(3);
+    config.runtime.upgrade_socket = PathBuf::from("elsewhere");
+    config.log.format = LogFormat::Pretty;
+    config::restart_only_changes(&Config::default(), &config)
+}
