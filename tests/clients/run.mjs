@@ -1,0 +1,192 @@
+#!/usr/bin/env node
+// Runs every client twice, directly against an upstream that executes transactions and through the
+// gateway in front of it, and compares what the client saw. Needs `scripts/setup test` and a built
+// gateway.
+
+import { spawn } from 'node:child_process';
+import { existsSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import path from 'node:path';
+import { createInterface } from 'node:readline';
+import { parseArgs } from 'node:util';
+
+import { describeDifference, normalise } from './compare.mjs';
+
+const HERE = import.meta.dirname;
+const ROOT = path.resolve(HERE, '../..');
+const START_MS = 30_000;
+const FLOW_MS = 120_000;
+const SLOT_MS = 200;
+
+const { values: options } = parseArgs({
+  options: {
+    help: { type: 'boolean', short: 'h', default: false },
+    gateway: { type: 'string', default: builtGateway() },
+    only: { type: 'string', multiple: true, default: [] },
+    'direct-only': { type: 'boolean', default: false },
+  },
+});
+if (options.help) {
+  console.log(`usage: run.mjs [--gateway BINARY] [--only CLIENT]... [--direct-only]
+
+  --gateway      the gateway to test (default: ${options.gateway})
+  --only         run this client only: ${clients().map(({ name }) => name).join(', ')}
+  --direct-only  run both times directly; checks the flows and the comparison themselves`);
+  process.exit(0);
+}
+
+const children = [];
+const scratch = mkdtempSync(path.join(tmpdir(), 'perijove-clients-'));
+process.on('exit', () => {
+  for (const child of children) child.kill('SIGKILL');
+  rmSync(scratch, { recursive: true, force: true });
+});
+for (const signal of ['SIGINT', 'SIGTERM']) process.on(signal, () => process.exit(1));
+
+await main();
+
+async function main() {
+  const { only } = options;
+  const chosen = clients().filter(({ name }) => only.length === 0 || only.includes(name));
+  const upstream = await start('upstream', process.execPath, [
+    path.join(HERE, 'upstream/main.mjs'),
+    '--slot-ms',
+    String(SLOT_MS),
+  ]);
+  const direct = await runAll(chosen, upstream.rpc[0], upstream.control);
+  if (options['direct-only']) {
+    const again = await runAll(chosen, upstream.rpc[0], upstream.control);
+    return report(chosen.map((client, i) => [client, direct[i], again[i]]));
+  }
+
+  const config = path.join(scratch, 'gateway.yaml');
+  writeFileSync(config, gatewayConfig(upstream.rpc));
+  const gateway = await start('gateway', options.gateway, ['run', '-c', config]);
+  const [address] = gateway.rpc;
+  await ready(`http://${gateway.admin}/ready`);
+  const through = await runAll(chosen, `http://${address}`, upstream.control, {
+    THROUGH_GATEWAY: '1',
+  });
+  return report(chosen.map((client, i) => [client, direct[i], through[i]]));
+}
+
+function clients() {
+  const node = (file) => [process.execPath, path.join(HERE, 'flow', file)];
+  const python = (line) => [
+    path.join(ROOT, `.venv/solana-py-${line}/bin/python`),
+    path.join(HERE, 'flow/solana_py.py'),
+  ];
+  return [
+    { name: 'web3.js', command: node('web3js.mjs') },
+    { name: 'kit', command: node('kit.mjs') },
+    { name: 'solana-py 0.36', command: python('0.36') },
+    { name: 'solana-py 0.41', command: python('0.41') },
+    { name: 'curl', command: node('curl.mjs') },
+  ];
+}
+
+function builtGateway() {
+  const target = process.env.CARGO_TARGET_DIR ?? path.join(ROOT, 'target');
+  return path.resolve(ROOT, target, 'debug/perijove-gateway');
+}
+
+/** Two upstreams that share one ledger, as two validators share a cluster. */
+function gatewayConfig(urls) {
+  const upstreams = urls.map((url, i) => `  - { id: node-${i + 1}, url: "${url}", tier: local }`);
+  return `listen: { rpc: ["127.0.0.1:0"] }
+admin: { listen: "127.0.0.1:0" }
+cluster: { slot_time: ${SLOT_MS}ms }
+upstreams:
+${upstreams.join('\n')}
+`;
+}
+
+/** Starts a server and waits for the line that says where it listens. */
+async function start(what, command, args) {
+  if (!existsSync(command)) fail(`${command} is missing; \`make build\` makes it`);
+  const log = [];
+  const child = spawn(command, args, { cwd: scratch, stdio: ['ignore', 'pipe', 'pipe'] });
+  children.push(child);
+  createInterface({ input: child.stderr }).on('line', (line) => log.push(line));
+  const listening = new Promise((resolve, reject) => {
+    createInterface({ input: child.stdout }).on('line', (line) => {
+      const event = parsed(line);
+      if (event?.event === 'listening') resolve(event);
+      else log.push(line);
+    });
+    child.once('error', reject);
+    child.once('exit', (code) => reject(new Error(`${what} ended with ${code}`)));
+    setTimeout(() => reject(new Error(`${what} did not start`)), START_MS).unref();
+  });
+  return listening.catch((error) => fail(`${error.message}\n${log.slice(-20).join('\n')}`));
+}
+
+async function ready(url) {
+  const deadline = Date.now() + START_MS;
+  for (;;) {
+    const answer = await fetch(url).catch(() => null);
+    if (answer?.ok) return;
+    if (Date.now() > deadline) fail(`${url} did not become ready`);
+    await new Promise((resolve) => setTimeout(resolve, 50));
+  }
+}
+
+async function runAll(chosen, url, control, env = {}) {
+  const records = [];
+  for (const { command } of chosen) records.push(await record(command, url, control, env));
+  return records;
+}
+
+/** Runs one flow; the normalised steps by title. */
+async function record([program, ...args], url, control, env) {
+  if (!existsSync(program)) fail(`${program} is missing; \`scripts/setup test\` installs it`);
+  const child = spawn(program, [...args, url, control], {
+    env: { ...process.env, ...env },
+    stdio: ['ignore', 'pipe', 'pipe'],
+    timeout: FLOW_MS,
+  });
+  children.push(child);
+  const lines = [];
+  const errors = [];
+  createInterface({ input: child.stdout }).on('line', (line) => lines.push(line));
+  createInterface({ input: child.stderr }).on('line', (line) => errors.push(line));
+  const code = await new Promise((resolve) => child.once('close', resolve));
+  const steps = normalise(lines.map(parsed).filter(Boolean));
+  if (code !== 0) steps.set('ran to its end', { failed: [`exit ${code}`, ...errors].join('\n') });
+  return steps;
+}
+
+function parsed(line) {
+  try {
+    return JSON.parse(line);
+  } catch {
+    return null;
+  }
+}
+
+function report(results) {
+  let passed = 0;
+  const failures = [];
+  const row = (name, ...cells) =>
+    name.padEnd(16) + cells.map((cell) => String(cell).padStart(7)).join('');
+  console.log(row('client', 'steps', 'equal'));
+  for (const [{ name }, direct, through] of results) {
+    const titles = [...new Set([...direct.keys(), ...through.keys()])];
+    const wrong = titles
+      .map((title) => [title, describeDifference(title, direct.get(title), through.get(title))])
+      .filter(([, difference]) => difference !== null);
+    const equal = titles.length - wrong.length;
+    passed += equal;
+    for (const [title, difference] of wrong) failures.push(`${name}: ${title}\n${difference}`);
+    console.log(row(name, titles.length, equal));
+    if (titles.length === 0) failures.push(`${name}: no step ran`);
+  }
+  for (const failure of failures) console.log(`\nFAILED ${failure}`);
+  console.log(`\nclients: ${passed} passed, ${failures.length} failed`);
+  process.exit(failures.length === 0 ? 0 : 1);
+}
+
+function fail(message) {
+  console.error(`error: ${message}`);
+  process.exit(1);
+}
