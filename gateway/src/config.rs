@@ -22,6 +22,7 @@ mod runtime;
 mod schema;
 mod selection;
 mod setting;
+mod spelling;
 mod tier;
 mod upstream;
 mod violation;

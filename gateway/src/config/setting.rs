@@ -152,7 +152,7 @@ impl Setting for Duration {
     }
 
     fn schema() -> Value {
-        json!({ "type": "string", "examples": ["400ms", "30s", "5m"] })
+        json!({ "type": ["string", "integer"], "maximum": 0, "examples": ["400ms", "30s", "5m"] })
     }
 }
 
@@ -211,7 +211,10 @@ macro_rules! words {
             }
 
             fn schema() -> serde_json::Value {
-                serde_json::json!({ "type": "string", "enum": [$($word),+] })
+                serde_json::json!({ "anyOf": [
+                    { "enum": [$($word),+] },
+                    { "type": "string", "pattern": $crate::config::setting::REFERENCE }
+                ] })
             }
         }
     };

@@ -7,10 +7,12 @@
 
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::time::Duration;
 
 use notify::{Event, EventKind, RecommendedWatcher, RecursiveMode, Watcher as _};
-use tokio::sync::mpsc;
+use tokio::sync::Notify;
+use tokio::time::timeout;
 
 /// How long the directory must be quiet before the change is reported; a save is several events.
 const QUIET: Duration = Duration::from_millis(100);
@@ -22,8 +24,8 @@ const PATIENCE: Duration = Duration::from_secs(1);
 pub struct Watch {
     watcher: RecommendedWatcher,
     directories: BTreeSet<PathBuf>,
-    /// Holds one signal at most: ten changes are looked at once.
-    changes: mpsc::Receiver<()>,
+    /// Keeps one signal at most: ten changes are looked at once.
+    changes: Arc<Notify>,
 }
 
 /// Starts to watch these files, which need not exist, for changes of any kind.
@@ -31,15 +33,13 @@ pub struct Watch {
 /// # Errors
 /// The system has no watch to give, or a directory does not exist.
 pub fn watch<'f>(files: impl IntoIterator<Item = &'f Path>) -> notify::Result<Watch> {
-    let (signal, changes) = mpsc::channel(1);
+    let changes = Arc::new(Notify::new());
+    let signal = Arc::clone(&changes);
     let watcher = notify::recommended_watcher(move |event: notify::Result<Event>| {
         // An error means that events may be missing, so it counts as a change as well.
-        if event.is_ok_and(|event| matches!(event.kind, EventKind::Access(_))) {
-            return;
+        if !event.is_ok_and(|event| matches!(event.kind, EventKind::Access(_))) {
+            signal.notify_one();
         }
-        // When it is full it has a signal in it already.
-        let full_or_sent = signal.try_send(());
-        tracing::trace!(?full_or_sent, "something happened beside the configuration");
     })?;
     let mut watch = Watch {
         watcher,
@@ -74,20 +74,13 @@ impl Watch {
     }
 
     /// Waits until something has happened in one of the directories and has come to rest. May
-    /// also wake for nothing. Never returns once the watch has broken, which is logged.
+    /// also wake for nothing. A signal is not lost while nobody waits, nor when this is dropped
+    /// before it is ready for the first time.
     pub async fn changed(&mut self) {
-        if self.changes.recv().await.is_none() {
-            tracing::error!("the configuration is no longer watched");
-            std::future::pending::<()>().await;
-        }
-        let rest = async {
-            while tokio::time::timeout(QUIET, self.changes.recv())
-                .await
-                .is_ok_and(|s| s.is_some())
-            {}
-        };
+        self.changes.notified().await;
+        let rest = async { while timeout(QUIET, self.changes.notified()).await.is_ok() {} };
         // Out of patience is no error: the change is reported now.
-        drop(tokio::time::timeout(PATIENCE, rest).await);
+        drop(timeout(PATIENCE, rest).await);
     }
 }
 
@@ -120,9 +113,7 @@ mod tests {
                 }
             }
         };
-        tokio::time::timeout(BOUND, wait)
-            .await
-            .expect("the change is noticed");
+        timeout(BOUND, wait).await.expect("the change is noticed");
     }
 
     #[tokio::test]

@@ -1,0 +1,350 @@
+//! One mapping of the file: which keys it knows, what stands behind them, and which keys there
+//! are that it does not know.
+
+use std::fmt;
+use std::ops::RangeInclusive;
+use std::path::{Path, PathBuf};
+
+use perijove_core::Secret;
+use serde_json::{Map, Value, json};
+
+use crate::config::reading::{Key, Reading};
+use crate::config::setting::{Setting, plain};
+use crate::config::spelling;
+
+/// One mapping of the file, or its absence.
+pub(in crate::config) struct Section<'r> {
+    reading: &'r Reading<'r>,
+    path: String,
+    fields: Option<&'r Map<String, Value>>,
+    known: Vec<&'static str>,
+}
+
+impl<'r> Section<'r> {
+    pub(super) fn enter<T>(
+        reading: &'r Reading<'_>,
+        path: String,
+        value: Option<&'r Value>,
+        read: impl FnOnce(&mut Section<'_>) -> T,
+    ) -> T {
+        let fields = match value {
+            None | Some(Value::Null) => None,
+            Some(Value::Object(fields)) => Some(fields),
+            Some(_) => {
+                reading.violation(&path, "must be a mapping of keys to values");
+                None
+            }
+        };
+        let mut section = Section {
+            reading,
+            path,
+            fields,
+            known: Vec::new(),
+        };
+        let settings = read(&mut section);
+        section.refuse_unknown_keys();
+        settings
+    }
+
+    /// The place of a key below this section.
+    pub(in crate::config) fn at(&self, key: &str) -> String {
+        if self.path.is_empty() {
+            key.to_owned()
+        } else {
+            format!("{}.{key}", self.path)
+        }
+    }
+
+    pub(in crate::config) fn violation(&self, key: &str, message: impl fmt::Display) {
+        self.reading.violation(&self.at(key), message);
+    }
+
+    pub(in crate::config) fn warn(&self, key: &str, message: impl fmt::Display) {
+        self.reading.warn(self.at(key), message);
+    }
+
+    /// Whether the file says something about this key.
+    pub(in crate::config) fn has(&self, key: &str) -> bool {
+        self.fields
+            .and_then(|fields| fields.get(key))
+            .is_some_and(|value| !value.is_null())
+    }
+
+    /// Whether the key is absent or a list of nothing.
+    pub(in crate::config) fn is_empty_list(&self, key: &str) -> bool {
+        match self.fields.and_then(|fields| fields.get(key)) {
+            None | Some(Value::Null) => true,
+            Some(Value::Array(items)) => items.is_empty(),
+            Some(_) => false,
+        }
+    }
+
+    fn take(&mut self, key: &'static str) -> Option<&'r Value> {
+        self.known.push(key);
+        self.fields?.get(key).filter(|value| !value.is_null())
+    }
+
+    /// A value that need not be there and has no single default.
+    pub(in crate::config) fn optional<T: Setting>(&mut self, key: &'static str) -> Option<T> {
+        self.describe::<T>(key, None, None, false);
+        let value = self.take(key)?;
+        self.reading.setting(&self.at(key), value)
+    }
+
+    /// Like [`Self::optional`], within bounds.
+    pub(in crate::config) fn optional_within<T: Setting + PartialOrd>(
+        &mut self,
+        key: &'static str,
+        bounds: RangeInclusive<T>,
+    ) -> Option<T> {
+        self.describe(key, None, Some(&bounds), false);
+        self.bounded(key, &bounds)
+    }
+
+    /// A value with a default.
+    pub(in crate::config) fn or<T: Setting>(&mut self, key: &'static str, default: T) -> T {
+        self.describe(key, Some(&default), None, false);
+        let Some(value) = self.take(key) else {
+            return default;
+        };
+        self.reading
+            .setting(&self.at(key), value)
+            .unwrap_or(default)
+    }
+
+    /// A value with a default and bounds, both inclusive.
+    pub(in crate::config) fn within<T: Setting + PartialOrd>(
+        &mut self,
+        key: &'static str,
+        default: T,
+        bounds: RangeInclusive<T>,
+    ) -> T {
+        self.describe(key, Some(&default), Some(&bounds), false);
+        self.bounded(key, &bounds).unwrap_or(default)
+    }
+
+    fn bounded<T: Setting + PartialOrd>(
+        &mut self,
+        key: &'static str,
+        bounds: &RangeInclusive<T>,
+    ) -> Option<T> {
+        let value = self.take(key)?;
+        let setting: T = self.reading.setting(&self.at(key), value)?;
+        if setting < *bounds.start() {
+            self.violation(
+                key,
+                format_args!("must be at least {}", plain(&bounds.start().show())),
+            );
+            None
+        } else if setting > *bounds.end() {
+            self.violation(
+                key,
+                format_args!("must be at most {}", plain(&bounds.end().show())),
+            );
+            None
+        } else {
+            Some(setting)
+        }
+    }
+
+    /// A value that must be there. None has been reported.
+    pub(in crate::config) fn required<T: Setting>(&mut self, key: &'static str) -> Option<T> {
+        self.describe::<T>(key, None, None, true);
+        let Some(value) = self.take(key) else {
+            self.violation(key, "is missing");
+            return None;
+        };
+        self.reading.setting(&self.at(key), value)
+    }
+
+    /// A path, taken from the directory of the configuration file when it is relative.
+    pub(in crate::config) fn resolve(&self, path: &Path) -> PathBuf {
+        self.reading.environment.directory().join(path)
+    }
+
+    /// The text of the file that the key names, or None with the reason reported.
+    pub(in crate::config) fn contents(&self, key: &str, file: &Path) -> Option<String> {
+        self.reading.file(&self.at(key), file)
+    }
+
+    /// Whether an environment variable is set and not empty.
+    pub(in crate::config) fn is_set(&self, name: &str) -> bool {
+        self.reading
+            .variable(name)
+            .is_some_and(|value| !value.is_empty())
+    }
+
+    /// Passes over unset variables from here on, until it is called with false.
+    pub(in crate::config) fn forgive_unset(&self, lenient: bool) {
+        self.reading.lenient.set(lenient);
+    }
+
+    /// A section below this one; an absent one is read as if it were empty.
+    pub(in crate::config) fn nested<T>(
+        &mut self,
+        key: &'static str,
+        read: impl FnOnce(&mut Section<'_>) -> T,
+    ) -> T {
+        let value = self.take(key);
+        Section::enter(self.reading, self.at(key), value, read)
+    }
+
+    /// A list of sections; absent is empty.
+    pub(in crate::config) fn sections<T>(
+        &mut self,
+        key: &'static str,
+        mut read: impl FnMut(&mut Section<'_>) -> T,
+    ) -> Vec<T> {
+        let reading = self.reading;
+        self.items(key)
+            .into_iter()
+            .flatten()
+            .map(|(path, item)| Section::enter(reading, path, Some(item), &mut read))
+            .collect()
+    }
+
+    /// A list of single values; None when it is absent.
+    pub(in crate::config) fn optional_list<T: Setting>(
+        &mut self,
+        key: &'static str,
+    ) -> Option<Vec<T>> {
+        self.describe_as(key, list_of(&T::schema()), None);
+        self.settings(key)
+    }
+
+    /// A list of single values with a default.
+    pub(in crate::config) fn list_or<T: Setting>(
+        &mut self,
+        key: &'static str,
+        default: Vec<T>,
+    ) -> Vec<T> {
+        let shown = default.iter().map(Setting::show).collect();
+        self.describe_as(key, list_of(&T::schema()), Some(Value::Array(shown)));
+        self.settings(key).unwrap_or(default)
+    }
+
+    fn settings<T: Setting>(&mut self, key: &'static str) -> Option<Vec<T>> {
+        let reading = self.reading;
+        let items = self.items(key)?;
+        Some(
+            items
+                .into_iter()
+                .filter_map(|(path, item)| reading.setting(&path, item))
+                .collect(),
+        )
+    }
+
+    /// A list of secrets; absent is empty.
+    pub(in crate::config) fn secrets(&mut self, key: &'static str) -> Vec<(String, Secret)> {
+        self.describe_as(key, list_of(&secret_schema()), None);
+        let reading = self.reading;
+        let items = self.items(key).unwrap_or_default();
+        items
+            .into_iter()
+            .filter_map(|(path, item)| reading.secret(&path, item).map(|secret| (path, secret)))
+            .collect()
+    }
+
+    /// A mapping of free names to secrets, each with its place.
+    pub(in crate::config) fn named_secrets(
+        &mut self,
+        key: &'static str,
+    ) -> Vec<(String, String, Secret)> {
+        let path = self.at(key);
+        let schema = json!({ "type": "object", "additionalProperties": secret_schema() });
+        self.describe_as(key, schema, None);
+        let Some(value) = self.take(key) else {
+            return Vec::new();
+        };
+        let Value::Object(fields) = value else {
+            self.violation(key, "must be a mapping of names to values");
+            return Vec::new();
+        };
+        fields
+            .iter()
+            .filter_map(|(name, value)| {
+                let path = format!("{path}.{name}");
+                self.reading
+                    .secret(&path, value)
+                    .map(|secret| (path, name.clone(), secret))
+            })
+            .collect()
+    }
+
+    /// Reports a violation at a place given from the top.
+    pub(in crate::config) fn violation_at(&self, path: &str, message: impl fmt::Display) {
+        self.reading.violation(path, message);
+    }
+
+    /// Warns about a place given from the top.
+    pub(in crate::config) fn warn_at(&self, path: &str, message: impl fmt::Display) {
+        self.reading.warn(path, message);
+    }
+
+    fn items(&mut self, key: &'static str) -> Option<Vec<(String, &'r Value)>> {
+        let path = self.at(key);
+        if let Value::Array(items) = self.take(key)? {
+            let numbered = items.iter().enumerate();
+            Some(
+                numbered
+                    .map(|(index, item)| (format!("{path}[{index}]"), item))
+                    .collect(),
+            )
+        } else {
+            self.violation(key, "must be a list");
+            None
+        }
+    }
+
+    fn describe<T: Setting>(
+        &self,
+        key: &str,
+        default: Option<&T>,
+        bounds: Option<&RangeInclusive<T>>,
+        required: bool,
+    ) {
+        self.reading.keys.borrow_mut().push(Key {
+            path: self.at(key),
+            schema: T::schema(),
+            default: default.map(Setting::show),
+            bounds: bounds.map(|bounds| (bounds.start().show(), bounds.end().show())),
+            required,
+        });
+    }
+
+    fn describe_as(&self, key: &str, schema: Value, default: Option<Value>) {
+        let path = self.at(key);
+        let key = Key {
+            path,
+            schema,
+            default,
+            bounds: None,
+            required: false,
+        };
+        self.reading.keys.borrow_mut().push(key);
+    }
+
+    fn refuse_unknown_keys(&self) {
+        for key in self.fields.into_iter().flat_map(Map::keys) {
+            if !self.known.contains(&key.as_str()) {
+                self.violation(key, spelling::unknown(key, &self.known));
+            }
+        }
+    }
+}
+
+fn list_of(items: &Value) -> Value {
+    json!({ "type": "array", "items": items })
+}
+
+fn secret_schema() -> Value {
+    json!({ "anyOf": [
+        { "type": "string", "minLength": 1 },
+        {
+            "type": "object",
+            "properties": { "file": { "type": "string", "minLength": 1 } },
+            "required": ["file"],
+            "additionalProperties": false
+        }
+    ] })
+}
