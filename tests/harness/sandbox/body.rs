@@ -56,6 +56,9 @@ impl Body {
     #[must_use]
     pub fn widened(self, length: u64) -> Self {
         let missing = length.saturating_sub(self.len());
+        if missing == 0 {
+            return self;
+        }
         let [Part::Bytes(text)] = self.parts.as_slice() else {
             return self;
         };
@@ -130,6 +133,7 @@ mod tests {
             serde_json::from_slice::<serde_json::Value>(&whole).unwrap();
         }
         assert_eq!(Body::from("17").widened(1_000).len(), 2);
+        assert_eq!(Body::from(r#"{"a":1}"#).widened(0).len(), 7);
     }
 
     #[test]
