@@ -5,6 +5,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 use std::{fs, io};
 
 use perijove_gateway::config::{self, Config, Environment, KeyReference, LogFormat};
@@ -420,6 +421,9 @@ fn restart_only_keys() -> Vec<&'static str> {
     config.admin.listen = None;
     config.runtime.threads = Some(3);
     config.runtime.upgrade_socket = PathBuf::from("elsewhere");
+    config.shutdown.delay += Duration::from_secs(1);
+    config.shutdown.grace *= 2;
+    config.shutdown.linger *= 2;
     config.log.format = LogFormat::Pretty;
     config::restart_only_changes(&Config::default(), &config)
 }

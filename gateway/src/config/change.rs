@@ -5,24 +5,29 @@ use crate::config::Config;
 /// The keys that differ between two configurations and take effect only after a restart (or an
 /// upgrade of the running binary).
 pub fn restart_only_changes(old: &Config, new: &Config) -> Vec<&'static str> {
+    let Config {
+        listen,
+        admin,
+        runtime,
+        shutdown,
+        log,
+        ..
+    } = old;
     let changes = [
-        ("listen.rpc", old.listen.rpc != new.listen.rpc),
-        ("listen.tls", old.listen.tls != new.listen.tls),
-        (
-            "listen.keepalive",
-            old.listen.keepalive != new.listen.keepalive,
-        ),
-        ("listen.h2c", old.listen.h2c != new.listen.h2c),
-        ("admin.listen", old.admin.listen != new.admin.listen),
-        (
-            "runtime.threads",
-            old.runtime.threads != new.runtime.threads,
-        ),
+        ("listen.rpc", listen.rpc != new.listen.rpc),
+        ("listen.tls", listen.tls != new.listen.tls),
+        ("listen.keepalive", listen.keepalive != new.listen.keepalive),
+        ("listen.h2c", listen.h2c != new.listen.h2c),
+        ("admin.listen", admin.listen != new.admin.listen),
+        ("runtime.threads", runtime.threads != new.runtime.threads),
         (
             "runtime.upgrade_socket",
-            old.runtime.upgrade_socket != new.runtime.upgrade_socket,
+            runtime.upgrade_socket != new.runtime.upgrade_socket,
         ),
-        ("log.format", old.log.format != new.log.format),
+        ("shutdown.delay", shutdown.delay != new.shutdown.delay),
+        ("shutdown.grace", shutdown.grace != new.shutdown.grace),
+        ("shutdown.linger", shutdown.linger != new.shutdown.linger),
+        ("log.format", log.format != new.log.format),
     ];
     changes
         .into_iter()

@@ -57,14 +57,6 @@ pub struct Upstream {
 impl Upstream {
     pub const IDLE_TIMEOUT: Duration = Duration::from_mins(1);
     pub const DNS_REFRESH: Duration = Duration::from_secs(30);
-
-    /// Whether the configuration lets it be asked for what needs this capability.
-    pub fn can(&self, capability: Capability) -> bool {
-        match &self.capabilities {
-            Some(listed) => listed.contains(&capability),
-            None => capability != Capability::Archive,
-        }
-    }
 }
 
 /// How long each step of one attempt may take.
