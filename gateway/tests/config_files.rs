@@ -261,6 +261,37 @@ fn a_secret_file_is_read_beside_the_configuration_without_its_last_line_ending()
     assert_ne!(config::load(&file).unwrap().digest, first.digest);
 }
 
+#[test]
+fn no_error_shows_what_a_variable_holds_unless_it_names_a_file_or_a_level() {
+    let shown = [
+        "log.level",
+        "listen.tls[].certificate",
+        "listen.tls[].key",
+        "upstreams[].tls.ca",
+    ];
+    let keys = config::reference().into_iter().map(|key| key.path);
+    for path in keys.filter(|path| !shown.contains(&path.as_str())) {
+        let mut document = json!({
+            "listen": { "tls": [{}] },
+            "consumers": [{ "id": "bot" }],
+            "upstreams": [{ "id": "one", "url": "http://127.0.0.1:1", "tier": "local" }],
+        });
+        *place(&mut document, &path) = match path.as_str() {
+            "consumers[].keys" => json!(["${SECRET}"]),
+            "upstreams[].headers" => json!({ "x-key": "${SECRET}" }),
+            _ => json!("${SECRET}"),
+        };
+        let environment = Checkout {
+            directory: PathBuf::from("conf"),
+            variables: BTreeMap::from([("SECRET", "http://hunter2 :\n/".to_owned())]),
+        };
+        let error = config::parse(&document.to_string(), &environment)
+            .unwrap_err()
+            .to_string();
+        assert!(!error.contains("hunter2"), "{path}:\n{error}");
+    }
+}
+
 /// What is said about the bounds of a key when it has this value.
 fn complaints(key: &KeyReference, value: &str) -> Vec<String> {
     let mut document = json!({

@@ -7,7 +7,7 @@ use std::fmt;
 pub struct Violation {
     /// The key, such as `upstreams[1].timeouts.connect`; empty for the file as a whole.
     pub path: String,
-    /// Never contains a value that came from the environment or from a secret file.
+    /// Never contains a value, which may be secret; only names of files and log levels are shown.
     pub message: String,
 }
 
