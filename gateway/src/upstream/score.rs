@@ -99,8 +99,9 @@ impl Score {
         let lag = u16::try_from(lag).map_or(f32::from(u16::MAX), f32::from);
         let penalty = lag * micros(settings.lag_penalty)
             + self.failure_share(now, settings) * micros(settings.failure_penalty);
-        let calls = (self.in_flight() + 1) as f32;
-        (latency + penalty) * calls / (weight.max(1) as f32)
+        // Whoever has twice the weight may have twice the calls under way.
+        let calls = 1.0 + self.in_flight() as f32 / weight.max(1) as f32;
+        (latency + penalty) * calls
     }
 
     /// The mean latency of heavy or other calls, if any was answered.

@@ -24,6 +24,9 @@ mod tests;
 /// Most upstreams in a pool; see [`Tried`].
 pub(super) const MOST_UPSTREAMS: usize = 256;
 
+/// Costs further apart than this decide between two upstreams.
+const MUCH_DEARER: f32 = 1.25;
+
 /// What a call needs.
 #[derive(Clone, Copy, Debug)]
 pub struct Need<'a> {
@@ -229,24 +232,33 @@ impl<'a> Candidates<'a> {
         best
     }
 
+    /// The cheaper of the two. What differs by little is as good as equal, and shared out by
+    /// weight.
     fn cheaper(&self, draw: &Draw, now: Instant) -> usize {
-        match draw.second {
-            Some(second) if self.cost(second, now) < self.cost(draw.first, now) => second,
-            _ => draw.first,
-        }
+        let Some(second) = draw.second else {
+            return draw.first;
+        };
+        let (first_cost, first_weight) = self.cost(draw.first, now);
+        let (second_cost, second_weight) = self.cost(second, now);
+        let (less, more) = (first_cost.min(second_cost), first_cost.max(second_cost));
+        let take_first = if more <= less * MUCH_DEARER {
+            fastrand::u64(..first_weight + second_weight) < first_weight
+        } else {
+            first_cost < second_cost
+        };
+        if take_first { draw.first } else { second }
     }
 
-    fn cost(&self, index: usize, now: Instant) -> f32 {
-        self.pool
-            .upstreams()
-            .get(index)
-            .map_or(f32::MAX, |upstream| {
-                let live = upstream.live();
-                let selection = &upstream.member.policy.selection;
-                let weight = upstream.settings().weight;
-                live.score
-                    .cost(self.need.class.heavy, live.lag(), weight, now, selection)
-            })
+    fn cost(&self, index: usize, now: Instant) -> (f32, u64) {
+        let Some(upstream) = self.pool.upstreams().get(index) else {
+            return (f32::MAX, 1);
+        };
+        let live = upstream.live();
+        let selection = &upstream.member.policy.selection;
+        let weight = upstream.settings().weight.max(1);
+        let heavy = self.need.class.heavy;
+        let cost = live.score.cost(heavy, live.lag(), weight, now, selection);
+        (cost, u64::from(weight))
     }
 
     /// The worst that speaks against an upstream.

@@ -13,7 +13,7 @@ use crate::upstream::{Connectors, Parts, Pool, UnixClock, UpstreamMetrics};
 pub(super) fn settings(id: &str, url: &str) -> Upstream {
     Upstream {
         id: id.to_owned(),
-        url: UpstreamUrl::new(url.parse().unwrap()),
+        url: UpstreamUrl::parse(url).unwrap(),
         tier: Tier::Local,
         weight: 1,
         headers: BTreeMap::new(),

@@ -1,1 +1,131 @@
-//! (tests follow)
+//! Which kept connection is used again, and which never.
+
+use tokio::io::AsyncWriteExt;
+use tokio::net::{TcpListener, TcpStream};
+
+use super::*;
+use crate::upstream::resolve::Addresses;
+
+struct Pair {
+    addresses: Addresses,
+    address: SocketAddr,
+    listener: TcpListener,
+    connections: Arc<Connections>,
+}
+
+impl Pair {
+    async fn new() -> Self {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = listener.local_addr().unwrap();
+        Self {
+            addresses: Addresses::new("127.0.0.1", address.port()),
+            address,
+            listener,
+            connections: Connections::new(4, Duration::from_secs(60)),
+        }
+    }
+
+    /// A connection that was used and put back, and the upstream's end of it.
+    async fn kept(&self) -> TcpStream {
+        let stream = TcpStream::connect(self.address).await.unwrap();
+        let (other, _) = self.listener.accept().await.unwrap();
+        let stream: pingora::protocols::l4::stream::Stream = stream.into();
+        let now = Instant::now();
+        let connection = Connection::new(Box::new(stream), self.address, &self.addresses, now);
+        let slot = self.connections.try_slot().unwrap();
+        slot.keep(connection, &self.addresses, now);
+        other
+    }
+
+    fn reuse(&self, idle: Duration) -> Option<Box<Connection>> {
+        let slot = self.connections.try_slot().unwrap();
+        slot.reuse(&self.addresses, idle, Instant::now())
+    }
+
+    async fn settled(&self) {
+        // Lets the runtime see what came from the other end.
+        for _ in 0..10 {
+            tokio::task::yield_now().await;
+        }
+    }
+}
+
+#[tokio::test]
+async fn the_last_one_used_is_used_next() {
+    let pair = Pair::new().await;
+    let ends = [pair.kept().await, pair.kept().await];
+    let mut connection = pair.reuse(Duration::MAX).unwrap();
+    AsyncWriteExt::write_all(&mut connection.stream, b"x")
+        .await
+        .unwrap();
+    ends[1].readable().await.unwrap();
+    assert_eq!(pair.connections.idle(), 1);
+}
+
+#[tokio::test]
+async fn one_that_was_closed_or_spoke_is_skipped() {
+    let pair = Pair::new().await;
+    let alive = pair.kept().await;
+    drop(pair.kept().await);
+    let mut talking = pair.kept().await;
+    talking.write_all(b"HTTP/1.1 408\r\n").await.unwrap();
+    pair.settled().await;
+    assert!(pair.reuse(Duration::MAX).is_some());
+    assert_eq!(pair.connections.idle(), 0);
+    drop(alive);
+}
+
+#[tokio::test(start_paused = true)]
+async fn one_that_rested_too_long_is_closed() {
+    let pair = Pair::new().await;
+    let _end = pair.kept().await;
+    tokio::time::advance(Duration::from_secs(2)).await;
+    assert!(pair.reuse(Duration::from_secs(1)).is_none());
+    assert_eq!(pair.connections.idle(), 1, "too old for this call only");
+    tokio::time::advance(Duration::from_secs(59)).await;
+    assert!(pair.reuse(Duration::MAX).is_none());
+    assert_eq!(pair.connections.idle(), 0);
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_upstreams_own_limit_counts_with_a_margin() {
+    let pair = Pair::new().await;
+    let _end = pair.kept().await;
+    let mut connection = pair.reuse(Duration::MAX).unwrap();
+    connection.kept_for(Some(Duration::from_secs(5)), Instant::now());
+    let slot = pair.connections.try_slot().unwrap();
+    slot.keep(connection, &pair.addresses, Instant::now());
+    tokio::time::advance(Duration::from_millis(4100)).await;
+    assert!(pair.reuse(Duration::MAX).is_none());
+}
+
+#[tokio::test(start_paused = true)]
+async fn pruning_closes_the_old_and_the_dead_and_keeps_the_order() {
+    let pair = Pair::new().await;
+    let _old = pair.kept().await;
+    tokio::time::advance(Duration::from_secs(61)).await;
+    let _first = pair.kept().await;
+    drop(pair.kept().await);
+    let last = pair.kept().await;
+    pair.settled().await;
+    pair.connections.prune(&pair.addresses, Instant::now());
+    assert_eq!(pair.connections.idle(), 2);
+    let mut connection = pair.reuse(Duration::MAX).unwrap();
+    AsyncWriteExt::write_all(&mut connection.stream, b"x")
+        .await
+        .unwrap();
+    last.readable().await.unwrap();
+}
+
+#[tokio::test]
+async fn the_places_in_use_are_counted_and_freed() {
+    let connections = Connections::new(2, Duration::from_secs(60));
+    let first = connections.try_slot().unwrap();
+    let second = connections.slot().await;
+    assert!(connections.try_slot().is_none());
+    assert_eq!(connections.busy(), 2);
+    drop(first);
+    assert_eq!(connections.busy(), 1);
+    drop(second);
+    assert!(connections.try_slot().is_some());
+}

@@ -53,9 +53,7 @@ fn path_query_and_host_are_those_of_the_url() {
 fn configured_headers_are_sent_and_replace_the_defaults() {
     let mut settings = settings("a", "http://node/");
     let mut set = |name: &str, value: &str| {
-        settings
-            .headers
-            .insert(name.into(), Secret::from(value.to_owned()));
+        settings.headers.insert(name.into(), Secret::new(value));
     };
     set("x-api-key", "secret\n");
     set("user-agent", "mine");
@@ -76,7 +74,7 @@ fn headers_that_would_break_the_request_are_refused() {
         ("", "a"),
     ] {
         let mut settings = settings("a", "http://node/");
-        let value = Secret::from(value.to_owned());
+        let value = Secret::new(value);
         settings.headers.insert(name.to_owned(), value);
         let refused = Endpoint::new(&settings).map(|_| ());
         assert_eq!(

@@ -1,1 +1,365 @@
-//! (tests follow)
+//! Which upstream is given for a call in every state that the others can be in.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use perijove_core::Commitment;
+
+use super::*;
+use crate::config::Tier;
+use crate::solana::{FaultKind, Penalty, Scope, Verdict, classify};
+use crate::upstream::testing::{pool, settings};
+use crate::upstream::tracker::Source;
+
+/// A pool with its clock. Upstreams are written as letters; the tier is that of their case and
+/// place: `a`, `b` are local, `p`, `q` paid, `x`, `y` public.
+struct Scene {
+    pool: Arc<Pool>,
+    now: Instant,
+}
+
+impl Scene {
+    fn of(ids: &str) -> Self {
+        Self::with(ids, |_| {})
+    }
+
+    fn with(ids: &str, change: impl Fn(&mut crate::config::Upstream)) -> Self {
+        let upstreams = ids.chars().map(|id| {
+            let mut settings = settings(&id.to_string(), "http://127.0.0.1:1/");
+            settings.tier = match id {
+                'a'..='h' => Tier::Local,
+                'p'..='s' => Tier::Paid,
+                _ => Tier::Public,
+            };
+            change(&mut settings);
+            settings
+        });
+        let scene = Self {
+            pool: pool(upstreams.collect()),
+            now: Instant::now(),
+        };
+        for id in ids.chars() {
+            scene.probe(id, 1000);
+        }
+        scene
+    }
+
+    fn upstream(&self, id: char) -> &Arc<Upstream> {
+        self.pool.upstream(&id.to_string()).unwrap()
+    }
+
+    /// A good probe that sees this slot at every commitment.
+    fn probe(&self, id: char, slot: u64) {
+        let member = &self.upstream(id).member;
+        let limits = &member.policy.health;
+        for commitment in Commitment::ALL {
+            member.observe(commitment, Slot(slot), Source::Probe, self.now);
+        }
+        member
+            .live
+            .track(limits, self.now, |tracker| tracker.succeeded(limits));
+    }
+
+    fn fault(&self, id: char, method: &str, penalty: Penalty) {
+        let class = classify(method, None);
+        let verdict = Verdict {
+            penalty,
+            ..Verdict::transport(FaultKind::Reset, &class, true)
+        };
+        let outcome = Outcome::Fault {
+            class: &class,
+            method,
+            verdict: &verdict,
+        };
+        self.upstream(id).member.record(&outcome, None);
+    }
+
+    fn good(&self, id: char, millis: u64) {
+        let class = classify("getBalance", None);
+        let outcome = Outcome::Good {
+            class: &class,
+            method: "getBalance",
+            latency: Duration::from_millis(millis),
+            slot: None,
+        };
+        self.upstream(id).member.record(&outcome, None);
+    }
+
+    fn break_down(&self, id: char) {
+        for _ in 0..5 {
+            self.fault(id, "getBalance", Penalty::Failure);
+        }
+    }
+
+    /// All upstreams given for a call, in order; forced ones with an exclamation mark.
+    fn order(&self, method: &str) -> String {
+        let class = classify(method, None);
+        self.order_for(Need::of(&class, method))
+    }
+
+    fn order_for(&self, need: Need<'_>) -> String {
+        let mut candidates = self.pool.candidates(need);
+        let mut order = String::new();
+        while let Some(candidate) = candidates.next(self.now) {
+            order.push_str(candidate.upstream().id());
+            if candidate.is_forced() {
+                order.push('!');
+            }
+        }
+        order
+    }
+
+    /// How often each upstream comes first in a thousand calls.
+    fn shares(&self) -> BTreeMap<String, u32> {
+        let class = classify("getBalance", None);
+        let mut shares = BTreeMap::new();
+        for _ in 0..1000 {
+            let mut candidates = self.pool.candidates(Need::of(&class, "getBalance"));
+            let first = candidates.next(self.now).unwrap();
+            *shares.entry(first.upstream().id().to_owned()).or_default() += 1;
+        }
+        shares
+    }
+}
+
+fn rest(scope: Scope) -> Penalty {
+    Penalty::HoldOff {
+        scope,
+        at_least: Some(Duration::from_secs(30)),
+        credits: false,
+    }
+}
+
+#[test]
+fn tiers_come_in_order_and_each_upstream_once() {
+    assert_eq!(Scene::of("xpa").order("getBalance"), "apx");
+}
+
+#[test]
+fn a_tier_without_a_fit_upstream_spills_into_the_next() {
+    let scene = Scene::of("apx");
+    scene.probe('a', 900);
+    assert_eq!(scene.order("getBalance"), "pxa!");
+    scene.break_down('p');
+    assert_eq!(scene.order("getBalance"), "xa!");
+}
+
+#[test]
+fn if_all_are_bad_the_least_bad_serves() {
+    let scene = Scene::of("ab");
+    scene.break_down('a');
+    assert_eq!(scene.order("getBalance"), "b");
+    scene.fault('b', "getBalance", rest(Scope::Upstream));
+    assert_eq!(scene.order("getBalance"), "b!", "a rest is not a breakdown");
+    let scene = Scene::of("a");
+    scene.break_down('a');
+    assert_eq!(scene.order("getBalance"), "a!");
+}
+
+#[test]
+fn an_upstream_on_another_cluster_is_never_asked() {
+    let scene = Scene::of("a");
+    let member = &scene.upstream('a').member;
+    member
+        .live
+        .track(&member.policy.health, scene.now, |tracker| {
+            tracker.wrong_cluster(true);
+        });
+    assert_eq!(scene.order("getBalance"), "");
+}
+
+#[test]
+fn allowed_and_denied_methods_are_absolute() {
+    let scene = Scene::with("ab", |settings| match settings.id.as_str() {
+        "a" => settings.allow = vec!["sendTransaction".into()],
+        _ => settings.deny = vec!["sendTransaction".into(), "getBlock".into()],
+    });
+    assert_eq!(scene.order("sendTransaction"), "a");
+    assert_eq!(scene.order("getBalance"), "b");
+    assert_eq!(scene.order("getBlock"), "");
+}
+
+#[test]
+fn an_unprobed_upstream_serves_only_if_no_probed_one_is_fit() {
+    let scene = Scene::with("ax", |_| {});
+    let fresh = pool(vec![settings("n", "http://127.0.0.1:1/")]);
+    let class = classify("getBalance", None);
+    let first = fresh
+        .candidates(Need::of(&class, "getBalance"))
+        .next(scene.now)
+        .unwrap();
+    assert!(!first.is_forced());
+    assert!(!fresh.can_serve() && scene.pool.can_serve());
+}
+
+#[test]
+fn a_resting_method_goes_elsewhere_and_other_methods_stay() {
+    let scene = Scene::of("ap");
+    scene.fault('a', "getBlock", rest(Scope::Method));
+    assert_eq!(scene.order("getBlock"), "p");
+    assert_eq!(scene.order("getBalance"), "ap");
+    scene.fault('a', "getBalance", rest(Scope::Upstream));
+    assert_eq!(scene.order("getSlot"), "p");
+    scene.good('a', 1);
+    assert_eq!(scene.order("getSlot"), "ap");
+}
+
+#[test]
+fn rate_limits_never_open_the_breaker() {
+    let scene = Scene::of("a");
+    for _ in 0..50 {
+        scene.fault('a', "getBalance", rest(Scope::Upstream));
+        scene.fault('a', "getBalance", Penalty::None);
+        scene.fault('a', "getBalance", Penalty::CloseMethod);
+    }
+    let breaker = scene.upstream('a').live().breaker.lock().shown();
+    assert_eq!(breaker, crate::upstream::BreakerState::Closed);
+}
+
+#[test]
+fn a_closed_method_is_remembered_and_served_by_its_refuser_as_a_last_resort() {
+    let scene = Scene::of("ap");
+    scene.fault('a', "getLargestAccounts", Penalty::CloseMethod);
+    assert_eq!(scene.order("getLargestAccounts"), "p");
+    scene.fault('p', "getLargestAccounts", Penalty::CloseMethod);
+    assert_eq!(scene.order("getLargestAccounts"), "a!");
+}
+
+#[test]
+fn a_lacking_capability_is_learned_and_can_be_insisted_on() {
+    let scene = Scene::with("ap", |settings| {
+        if settings.id == "p" {
+            settings.capabilities = Some(vec![Capability::History, Capability::Archive]);
+        }
+    });
+    let class = classify("getTransaction", None);
+    let need = Need::of(&class, "getTransaction");
+    let archive = Need {
+        only: Some(Capability::Archive),
+        ..need
+    };
+    assert_eq!(scene.order_for(archive), "p");
+    scene.fault('a', "getTransaction", Penalty::Lacks(Capability::History));
+    assert_eq!(scene.order("getTransaction"), "p");
+    scene.fault('p', "getTransaction", Penalty::Lacks(Capability::Archive));
+    assert_eq!(scene.order_for(archive), "");
+}
+
+#[test]
+fn an_upstream_that_has_not_reached_the_slot_comes_last() {
+    let scene = Scene::of("ap");
+    scene.probe('p', 1005);
+    let class = classify("getBalance", None);
+    let need = Need::of(&class, "getBalance");
+    for (min_slot, floor, order) in [
+        (None, None, "ap"),
+        (Some(1000), None, "ap"),
+        (Some(1003), None, "pa!"),
+        (None, Some(1003), "pa!"),
+        (Some(2000), Some(1), "a!p!"),
+    ] {
+        let need = Need {
+            min_slot: min_slot.map(Slot),
+            floor: floor.map(Slot),
+            ..need
+        };
+        assert_eq!(scene.order_for(need), order, "{min_slot:?} {floor:?}");
+    }
+}
+
+#[test]
+fn a_slot_is_reached_by_the_time_that_has_passed() {
+    let mut scene = Scene::of("a");
+    scene.now += Duration::from_secs(10);
+    let class = classify("getBalance", None);
+    let at = |slot| Need {
+        min_slot: Some(Slot(slot)),
+        ..Need::of(&class, "getBalance")
+    };
+    assert_eq!(scene.order_for(at(1022)), "a");
+    assert_eq!(scene.order_for(at(1023)), "a!");
+}
+
+#[test]
+fn the_preferred_upstream_comes_first_if_it_is_fit() {
+    let scene = Scene::of("abx");
+    let class = classify("getBalance", None);
+    let need = Need {
+        prefer: Some("x"),
+        ..Need::of(&class, "getBalance")
+    };
+    assert!(scene.order_for(need).starts_with('x'));
+    scene.break_down('x');
+    assert!(!scene.order_for(need).contains('x'));
+}
+
+#[test]
+fn equals_share_the_calls_and_the_slow_get_few() {
+    let scene = Scene::of("abc");
+    for id in "abc".chars() {
+        scene.good(id, 2);
+    }
+    let shares = scene.shares();
+    for id in ["a", "b", "c"] {
+        assert!((200..=470).contains(&shares[id]), "{shares:?}");
+    }
+    for _ in 0..20 {
+        scene.good('c', 80);
+    }
+    assert_eq!(scene.shares().get("c"), None, "never the better of two");
+}
+
+#[test]
+fn equals_share_by_weight() {
+    let scene = Scene::with("ab", |settings| {
+        settings.weight = if settings.id == "a" { 3 } else { 1 };
+    });
+    scene.good('a', 2);
+    scene.good('b', 2);
+    let shares = scene.shares();
+    assert!((680..=820).contains(&shares["a"]), "{shares:?}");
+}
+
+#[test]
+fn calls_under_way_count() {
+    let scene = Scene::of("ab");
+    scene.good('a', 2);
+    scene.good('b', 2);
+    let busy: Vec<_> = (0..5)
+        .map(|_| InFlight::begin(scene.upstream('a').live()))
+        .collect();
+    assert_eq!(scene.shares().get("a"), None);
+    drop(busy);
+    assert!(scene.shares().contains_key("a"));
+}
+
+#[test]
+fn after_its_pause_a_broken_upstream_gets_trial_calls_and_comes_back() {
+    let mut scene = Scene::of("a");
+    scene.break_down('a');
+    scene.now += Duration::from_secs(61);
+    scene.probe('a', 1100);
+    let class = classify("getBalance", None);
+    let need = Need::of(&class, "getBalance");
+    let trials: Vec<_> = (0..3)
+        .map(|_| scene.pool.candidates(need).next(scene.now).unwrap())
+        .collect();
+    assert!(
+        trials
+            .iter()
+            .all(|trial| trial.trial.is_some() && !trial.is_forced())
+    );
+    assert_eq!(scene.order("getBalance"), "a!", "a fourth only by force");
+    drop(trials);
+    for _ in 0..2 {
+        let mut trial = scene.pool.candidates(need).next(scene.now).unwrap();
+        trial.record(&Outcome::Good {
+            class: &class,
+            method: "getBalance",
+            latency: Duration::from_millis(2),
+            slot: None,
+        });
+    }
+    assert!(scene.upstream('a').live().is_clear());
+    assert_eq!(scene.order("getBalance"), "a");
+}
