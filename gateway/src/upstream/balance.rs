@@ -66,9 +66,10 @@ impl HealthCheck for AddressCheck {
         let Some(address) = target.addr.as_inet() else {
             return Ok(());
         };
-        match self.probe.check(*address).await {
-            true => Ok(()),
-            false => Err(Error::new(ErrorType::new("probe failed"))),
+        if self.probe.check(*address).await {
+            Ok(())
+        } else {
+            Err(Error::new(ErrorType::new("probe failed")))
         }
     }
 

@@ -23,7 +23,7 @@ mod tests;
 
 /// Buckets of the sliding window. An exact share over buckets is used instead of a decaying
 /// average because in the latter a burst of calls hides an outage.
-const BUCKETS: usize = 10;
+const BUCKETS: u8 = 10;
 
 /// Each opening without a closing in between doubles the pause, this many times at most.
 const MOST_DOUBLINGS: u32 = 3;
@@ -222,7 +222,7 @@ fn trial_of(trial: Option<Trial>, period: u64) -> bool {
 #[derive(Debug, Default)]
 struct Window {
     start: Option<Instant>,
-    buckets: [Bucket; BUCKETS],
+    buckets: [Bucket; BUCKETS as usize],
 }
 
 #[derive(Clone, Copy, Debug, Default)]
@@ -236,7 +236,7 @@ struct Bucket {
 impl Window {
     fn add(&mut self, now: Instant, window: Duration, good: bool) {
         let turn = self.turn(now, window);
-        let slot = usize::try_from(turn % BUCKETS as u64).unwrap_or_default();
+        let slot = usize::try_from(turn % u64::from(BUCKETS)).unwrap_or_default();
         let Some(bucket) = self.buckets.get_mut(slot) else {
             return;
         };
@@ -255,7 +255,7 @@ impl Window {
 
     fn turn(&mut self, now: Instant, window: Duration) -> u64 {
         let start = *self.start.get_or_insert(now);
-        let bucket = (window / BUCKETS as u32).max(Duration::from_millis(1));
+        let bucket = (window / u32::from(BUCKETS)).max(Duration::from_millis(1));
         let turns = now.saturating_duration_since(start).as_nanos() / bucket.as_nanos();
         u64::try_from(turns).unwrap_or(u64::MAX - 1) + 1
     }
@@ -264,7 +264,7 @@ impl Window {
         let turn = self.turn(now, settings.window);
         let (mut good, mut failed) = (0_u32, 0_u32);
         for bucket in &self.buckets {
-            if bucket.turn != 0 && bucket.turn + BUCKETS as u64 > turn {
+            if bucket.turn != 0 && bucket.turn + u64::from(BUCKETS) > turn {
                 good = good.saturating_add(bucket.good);
                 failed = failed.saturating_add(bucket.failed);
             }

@@ -107,6 +107,10 @@ pub(super) struct Connections {
     /// and a new one is opened only when none is idle, so this bounds the open ones as well.
     slots: Semaphore,
     most: usize,
+    #[expect(
+        clippy::vec_box,
+        reason = "connections move between calls and this stack"
+    )]
     idle: Mutex<Vec<Box<Connection>>>,
     idle_timeout: Duration,
 }

@@ -23,7 +23,7 @@ const OWN: [&str; 6] = [
 ];
 
 /// TCP keep-alive finds dead peers under connections that are only read from.
-const TCP_KEEPALIVE: Duration = Duration::from_secs(60);
+const TCP_KEEPALIVE: Duration = Duration::from_mins(1);
 
 /// A header that cannot be sent.
 #[derive(Debug, PartialEq, Eq, thiserror::Error)]

@@ -15,7 +15,7 @@ use crate::solana::Capability;
 mod tests;
 
 /// How long a learned refusal is believed before it is tried again.
-pub(super) const REFUSAL: Duration = Duration::from_secs(600);
+pub(super) const REFUSAL: Duration = Duration::from_mins(10);
 
 /// Most methods remembered per upstream. Names of unknown methods come from clients.
 const MOST_METHODS: usize = 256;
@@ -53,13 +53,14 @@ pub(super) struct HoldOff {
 #[derive(Debug, Default)]
 struct MethodMemory {
     pause: Pause,
-    closed_until: Option<Instant>,
+    closed_at: Option<Instant>,
 }
 
 /// One exponential pause.
 #[derive(Debug, Default)]
 struct Pause {
     until: Option<Instant>,
+    begun: Option<Instant>,
     /// Demands since the last good answer.
     times: u32,
 }
@@ -72,7 +73,7 @@ impl HoldOff {
             && self
                 .methods
                 .values()
-                .all(|memory| memory.pause.left(now).is_none() && memory.closed(now).is_none())
+                .all(|memory| memory.pause.left(now).is_none() && !memory.is_closed(now))
     }
 
     pub(super) fn refusal(&self, method: &str, now: Instant) -> Option<Refusal> {
@@ -80,7 +81,7 @@ impl HoldOff {
             return Some(Refusal::Resting(left));
         }
         let memory = self.methods.get(method)?;
-        if memory.closed(now).is_some() {
+        if memory.is_closed(now) {
             return Some(Refusal::MethodClosed);
         }
         memory.pause.left(now).map(Refusal::MethodResting)
@@ -102,7 +103,7 @@ impl HoldOff {
         let mut closed: Vec<String> = self
             .methods
             .iter()
-            .filter(|(_, memory)| memory.closed(now).is_some())
+            .filter(|(_, memory)| memory.is_closed(now))
             .map(|(method, _)| method.to_string())
             .collect();
         closed.sort_unstable();
@@ -139,7 +140,7 @@ impl HoldOff {
     /// The upstream does not serve this method.
     pub(super) fn close_method(&mut self, method: &str, now: Instant) {
         if let Some(memory) = self.memory(method, now) {
-            memory.closed_until = Some(now + REFUSAL);
+            memory.closed_at = Some(now);
         }
     }
 
@@ -150,10 +151,19 @@ impl HoldOff {
         self.lacks.push((capability, now + REFUSAL));
     }
 
-    /// A good answer to `method` clears what was held against it and against the upstream.
-    pub(super) fn clear(&mut self, method: &str) {
-        self.upstream = Pause::default();
-        self.methods.remove(method);
+    /// A good answer to `method` clears what was held against it and against the upstream, unless
+    /// the call had `started` before the refusal: among calls under way together some are still
+    /// served when the others are refused.
+    pub(super) fn clear(&mut self, method: &str, started: Instant) {
+        if self.upstream.is_before(started) {
+            self.upstream = Pause::default();
+        }
+        let after_all = |memory: &MethodMemory| {
+            memory.pause.is_before(started) && memory.closed_at.is_none_or(|at| at <= started)
+        };
+        if self.methods.get(method).is_some_and(after_all) {
+            self.methods.remove(method);
+        }
     }
 
     /// A good answer to a call that needed `capability`.
@@ -165,9 +175,8 @@ impl HoldOff {
     fn memory(&mut self, method: &str, now: Instant) -> Option<&mut MethodMemory> {
         if !self.methods.contains_key(method) {
             if self.methods.len() >= MOST_METHODS {
-                self.methods.retain(|_, memory| {
-                    memory.pause.left(now).is_some() || memory.closed(now).is_some()
-                });
+                self.methods
+                    .retain(|_, memory| memory.pause.left(now).is_some() || memory.is_closed(now));
             }
             if self.methods.len() >= MOST_METHODS {
                 return None;
@@ -179,8 +188,8 @@ impl HoldOff {
 }
 
 impl MethodMemory {
-    fn closed(&self, now: Instant) -> Option<Instant> {
-        self.closed_until.filter(|until| *until > now)
+    fn is_closed(&self, now: Instant) -> bool {
+        self.closed_at.is_some_and(|at| now < at + REFUSAL)
     }
 }
 
@@ -189,6 +198,11 @@ impl Pause {
         self.until
             .map(|until| until.saturating_duration_since(now))
             .filter(|left| !left.is_zero())
+    }
+
+    /// Whether it began before a moment, or never did.
+    fn is_before(&self, moment: Instant) -> bool {
+        self.begun.is_none_or(|begun| begun <= moment)
     }
 
     fn begin(
@@ -221,6 +235,7 @@ impl Pause {
             .map_or(pause, |least| pause.max(least))
             .min(most);
         let until = now + pause;
+        self.begun = Some(now);
         self.until = Some(self.until.map_or(until, |earlier| earlier.max(until)));
         pause
     }

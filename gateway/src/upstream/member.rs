@@ -15,7 +15,7 @@ use crate::upstream::cluster::Cluster;
 use crate::upstream::hold_off::Demand;
 use crate::upstream::live::{Doubt, Live};
 use crate::upstream::pool::UnixClock;
-use crate::upstream::tracker::Source;
+use crate::upstream::tracker::{Sighting, Source};
 use crate::upstream::wire::Wire;
 
 #[cfg(test)]
@@ -129,7 +129,7 @@ impl Member {
                     .succeeded(latency, class.heavy, now, selection);
                 self.breaker_success(trial, now);
                 if !self.live.is_clear() {
-                    self.clear_hold_off(method, class.needs, now);
+                    self.clear_hold_off(method, class.needs, latency, now);
                 }
                 if let Some(slot) = slot {
                     self.heard_slot(class.context.commitment, slot, now);
@@ -166,7 +166,7 @@ impl Member {
             Penalty::None | Penalty::Failure => {}
             Penalty::Lagging { .. } => {
                 self.live.track(&self.policy.health, now, |tracker| {
-                    tracker.says_unwell(true)
+                    tracker.says_unwell(true);
                 });
             }
             Penalty::HoldOff {
@@ -233,9 +233,17 @@ impl Member {
         result
     }
 
-    pub(super) fn clear_hold_off(&self, method: &str, needs: Option<Capability>, now: Instant) {
+    /// A good answer came after `latency`.
+    pub(super) fn clear_hold_off(
+        &self,
+        method: &str,
+        needs: Option<Capability>,
+        latency: Duration,
+        now: Instant,
+    ) {
+        let started = now.checked_sub(latency).unwrap_or(now);
         self.hold_off(now, |hold_off| {
-            hold_off.clear(method);
+            hold_off.clear(method, started);
             if let Some(capability) = needs {
                 hold_off.clear_lack(capability);
             }
@@ -294,16 +302,23 @@ impl Member {
         let known = self.live.seen(commitment, now).map(|(known, _)| known);
         if known.is_none_or(|known| slot > known) {
             self.live.freshen(commitment);
-            self.observe(commitment, slot, Source::Answer, now);
+            self.observe(Sighting {
+                commitment,
+                slot,
+                source: Source::Answer,
+                at: now,
+            });
         }
     }
 
     /// Holds a slot against those of the others.
-    pub(super) fn observe(&self, commitment: Commitment, slot: Slot, source: Source, now: Instant) {
-        let tip = self.cluster.tip(commitment, Some(self.live.id()), now);
+    pub(super) fn observe(&self, sighting: Sighting) {
+        let now = sighting.at;
+        let id = Some(self.live.id());
+        let tip = self.cluster.tip(sighting.commitment, id, now);
         let slot_time = self.policy.cluster.slot_time;
         self.live.track(&self.policy.health, now, |tracker| {
-            tracker.observe(commitment, slot, source, tip, now, slot_time);
+            tracker.observe(sighting, tip, slot_time);
         });
     }
 

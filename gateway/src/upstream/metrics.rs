@@ -35,6 +35,7 @@ pub struct UpstreamMetrics {
 }
 
 impl UpstreamMetrics {
+    #[expect(clippy::too_many_lines, reason = "one entry per metric")]
     pub fn register(registry: &Registry) -> prometheus::Result<Self> {
         let counter = |name: &str, help: &str, labels: &[&str]| {
             let family = IntCounterVec::new(Opts::new(name, help), labels)?;
@@ -220,6 +221,8 @@ impl Handles {
 
 #[cfg(test)]
 mod tests {
+    use prometheus::proto::MetricFamily;
+
     use super::*;
 
     #[test]
@@ -232,7 +235,7 @@ mod tests {
         other.health(Health::Stopped);
         let series = |id: &str| -> usize {
             let families = registry.gather();
-            let all = families.iter().flat_map(|family| family.get_metric());
+            let all = families.iter().flat_map(MetricFamily::get_metric);
             all.filter(|metric| metric.get_label().iter().any(|label| label.value() == id))
                 .count()
         };

@@ -21,7 +21,7 @@ use crate::solana::{Class, FaultKind, Penalty, Verdict, classify, judge};
 use crate::upstream::client::{AttemptLimits, Line, Reply, ReplyBody, Route};
 use crate::upstream::connection::Connections;
 use crate::upstream::member::Member;
-use crate::upstream::tracker::Source;
+use crate::upstream::tracker::{Sighting, Source};
 
 #[cfg(test)]
 mod tests;
@@ -49,9 +49,11 @@ enum Question {
 }
 
 impl Question {
+    const SLOT: &str = "getSlot";
+
     fn method(self) -> &'static str {
         match self {
-            Self::Slot(_) => "getSlot",
+            Self::Slot(_) => Self::SLOT,
             Self::Health => "getHealth",
             Self::BlockHeight => "getBlockHeight",
             Self::ReceivedShred => "getMaxShredInsertSlot",
@@ -204,7 +206,9 @@ impl Probe {
         }
         let mut memory = self.memory.lock();
         let good = memory.rounds.get(&address).is_none_or(|known| known.good);
-        let resting = self.member.live.hold_off.lock().resting(now).is_some();
+        let hold_off = self.member.live.hold_off.lock();
+        let resting = hold_off.refusal(Question::SLOT, now).is_some();
+        drop(hold_off);
         if resting {
             return Some(good);
         }
@@ -334,11 +338,12 @@ impl Probe {
     }
 
     fn answered(&self, latency: Duration, now: Instant) {
-        let selection = &self.member.policy.selection;
-        self.member
-            .live
-            .score
-            .succeeded(latency, false, now, selection);
+        let Member { live, policy, .. } = &*self.member;
+        live.score.succeeded(latency, false, now, &policy.selection);
+        if !live.is_clear() {
+            self.member
+                .clear_hold_off(Question::SLOT, None, latency, now);
+        }
     }
 
     fn refused(&self, question: Question) {
@@ -351,7 +356,7 @@ impl Probe {
     fn unwell(&self, unwell: bool) {
         let limits = &self.member.policy.health;
         self.member.live.track(limits, Instant::now(), |tracker| {
-            tracker.says_unwell(unwell)
+            tracker.says_unwell(unwell);
         });
     }
 
@@ -363,7 +368,12 @@ impl Probe {
                 let Some(slot) = unsigned(result).map(Slot) else {
                     return;
                 };
-                self.member.observe(commitment, slot, Source::Probe, now);
+                self.member.observe(Sighting {
+                    commitment,
+                    slot,
+                    source: Source::Probe,
+                    at: now,
+                });
                 if commitment == Commitment::Processed
                     && let Some(height) = height.take()
                 {

@@ -67,6 +67,12 @@ impl Addresses {
         self.replace(found.collect())
     }
 
+    /// Makes these the addresses, for tests of what depends on them.
+    #[cfg(test)]
+    pub(super) fn pretend(&self, addresses: Vec<SocketAddr>) {
+        self.known.store(Arc::new(addresses));
+    }
+
     fn replace(&self, mut found: Vec<SocketAddr>) -> io::Result<()> {
         found.sort_unstable();
         found.dedup();

@@ -84,6 +84,7 @@ impl Score {
     }
 
     /// Expected cost of one more call, in microseconds of latency. Lower is better.
+    #[expect(clippy::cast_precision_loss, reason = "a score needs no precision")]
     pub(super) fn cost(
         &self,
         heavy: bool,
@@ -151,13 +152,14 @@ struct Mean(AtomicU64);
 impl Mean {
     /// The number and the milliseconds since it was written; None if it never was.
     fn load(&self, at: u32) -> (f32, Option<u32>) {
-        let both = self.0.load(Ordering::Relaxed).to_be_bytes();
-        let [a, b, c, d, e, f, g, h] = both;
-        let written = u32::from_be_bytes([e, f, g, h]);
-        let value = f32::from_be_bytes([a, b, c, d]);
-        match written {
+        let both = self.0.load(Ordering::Relaxed);
+        let half = |bits: u64| u32::try_from(bits & u64::from(u32::MAX)).unwrap_or_default();
+        match half(both) {
             0 => (0.0, None),
-            written => (value, Some(at.wrapping_sub(written))),
+            written => (
+                f32::from_bits(half(both >> 32)),
+                Some(at.wrapping_sub(written)),
+            ),
         }
     }
 
@@ -168,6 +170,7 @@ impl Mean {
 }
 
 /// What is left of something after so many milliseconds.
+#[expect(clippy::cast_precision_loss, reason = "a score needs no precision")]
 fn fade(elapsed: u32, decay: Duration) -> f32 {
     // Another thread may have written a moment "later" than our clock reading.
     let elapsed = if elapsed > u32::MAX / 2 { 0 } else { elapsed };

@@ -20,7 +20,7 @@ pub(super) fn settings(id: &str, url: &str) -> Upstream {
         metered: false,
         timeouts: Timeouts::default(),
         connections: 20,
-        idle_timeout: Duration::from_secs(60),
+        idle_timeout: Duration::from_mins(1),
         tls: UpstreamTls::default(),
         dns_refresh: Duration::from_secs(30),
         allow: Vec::new(),

@@ -100,6 +100,15 @@ pub(super) enum Source {
     Answer,
 }
 
+/// One look at where an upstream stands.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Sighting {
+    pub(super) commitment: Commitment,
+    pub(super) slot: Slot,
+    pub(super) source: Source,
+    pub(super) at: Instant,
+}
+
 /// A slot at a commitment, and when the upstream was last known to stand there.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Seen {
@@ -115,6 +124,10 @@ pub(super) enum HeightCheck {
 }
 
 #[derive(Debug)]
+#[expect(
+    clippy::struct_excessive_bools,
+    reason = "findings that do not depend on each other"
+)]
 pub(super) struct Tracker {
     health: Health,
     seen: [Option<Seen>; 3],
@@ -181,19 +194,16 @@ impl Tracker {
         self.seen.get(commitment.index()).copied().flatten()
     }
 
-    /// A slot was seen. `tip` is the slot of the others, None while this one is alone. Returns
-    /// the slot that is now believed.
-    pub(super) fn observe(
-        &mut self,
-        commitment: Commitment,
-        slot: Slot,
-        source: Source,
-        tip: Option<Slot>,
-        now: Instant,
-        slot_time: Duration,
-    ) -> Option<Slot> {
+    /// A slot was seen. `tip` is the slot of the others, None while this one is alone.
+    pub(super) fn observe(&mut self, sighting: Sighting, tip: Option<Slot>, slot_time: Duration) {
+        let Sighting {
+            commitment,
+            slot,
+            source,
+            at: now,
+        } = sighting;
         if !self.believes(commitment, slot, now, slot_time) {
-            return self.seen(commitment).map(|seen| seen.slot);
+            return;
         }
         let known = self.seen(commitment);
         let restarted = source == Source::Probe
@@ -202,10 +212,11 @@ impl Tracker {
         if ahead || restarted {
             self.advanced_at = Some(now);
         }
-        if ahead || restarted || known.is_some_and(|seen| slot == seen.slot) {
-            if let Some(entry) = self.seen.get_mut(commitment.index()) {
-                *entry = Some(Seen { slot, at: now });
-            }
+        let stands_there = ahead || restarted || known.is_some_and(|seen| slot == seen.slot);
+        if let Some(entry) = self.seen.get_mut(commitment.index())
+            && stands_there
+        {
+            *entry = Some(Seen { slot, at: now });
         }
         // An older answer tells neither where the upstream stands nor that it stands still.
         if source == Source::Probe || ahead {
@@ -214,7 +225,6 @@ impl Tracker {
                 self.lag = tip.map_or(0, |tip| slot.lag_behind(tip));
             }
         }
-        self.seen(commitment).map(|seen| seen.slot)
     }
 
     /// Finality comes in bursts: the finalized slot tells the lag only if nothing better is known.

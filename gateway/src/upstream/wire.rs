@@ -65,7 +65,9 @@ impl Wire {
         timer: &mut Pin<&mut Option<Sleep>>,
     ) -> Result<Box<Connection>, FaultKind> {
         let peer = self.endpoint.peer(address);
-        match within(timer, until, self.connector.new_stream(&peer)).await {
+        // Boxed: with TLS this future is larger than all the rest of an attempt.
+        let connect = Box::pin(self.connector.new_stream(&peer));
+        match within(timer, until, connect).await {
             None => Err(FaultKind::ConnectTimeout),
             Some(Ok(stream)) => Ok(Connection::new(
                 stream,

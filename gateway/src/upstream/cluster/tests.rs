@@ -3,7 +3,7 @@
 use super::*;
 use crate::config::GenesisRule;
 use crate::upstream::testing::{parts, settings};
-use crate::upstream::tracker::Source;
+use crate::upstream::tracker::{Sighting, Source};
 
 const PROCESSED: Commitment = Commitment::Processed;
 
@@ -39,8 +39,13 @@ impl Members {
         let slot_time = Duration::from_millis(400);
         self.live[member].track(&config::Health::default(), self.now, |tracker| {
             tracker.succeeded(&config::Health::default());
-            let source = Source::Probe;
-            tracker.observe(PROCESSED, Slot(slot), source, None, self.now, slot_time);
+            let sighting = Sighting {
+                commitment: PROCESSED,
+                slot: Slot(slot),
+                source: Source::Probe,
+                at: self.now,
+            };
+            tracker.observe(sighting, None, slot_time);
         });
     }
 
@@ -104,7 +109,7 @@ fn old_slots_are_carried_forward_only_if_there_is_no_fresh_one() {
     members.see(0, 1000);
     members.now += Duration::from_secs(20);
     assert_eq!(members.tip(), Some(1045), "45 slots in 18 of 20 seconds");
-    members.now += Duration::from_secs(3600);
+    members.now += Duration::from_hours(1);
     assert_eq!(members.tip(), Some(1067), "no further than half a minute");
     members.see(1, 1010);
     assert_eq!(members.tip(), Some(1010));

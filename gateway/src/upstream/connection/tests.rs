@@ -21,7 +21,7 @@ impl Pair {
             addresses: Addresses::new("127.0.0.1", address.port()),
             address,
             listener,
-            connections: Connections::new(4, Duration::from_secs(60)),
+            connections: Connections::new(4, Duration::from_mins(1)),
         }
     }
 
@@ -119,7 +119,7 @@ async fn pruning_closes_the_old_and_the_dead_and_keeps_the_order() {
 
 #[tokio::test]
 async fn the_places_in_use_are_counted_and_freed() {
-    let connections = Connections::new(2, Duration::from_secs(60));
+    let connections = Connections::new(2, Duration::from_mins(1));
     let first = connections.try_slot().unwrap();
     let second = connections.slot().await;
     assert!(connections.try_slot().is_none());

@@ -6,6 +6,9 @@ use super::*;
 use crate::config::Config;
 use crate::upstream::testing::{config, parts, settings};
 
+/// Something an operator may edit.
+type Change = fn(&mut Config);
+
 fn compile(config: &Config, previous: Option<&Pool>, parts: &Parts) -> Pool {
     Pool::compile(config, previous, parts).unwrap()
 }
@@ -33,7 +36,6 @@ fn a_reload_keeps_what_did_not_change() {
     );
     assert!(Arc::ptr_eq(old, &same.upstreams()[0]));
 
-    type Change = fn(&mut Config);
     let cases: [(&str, Change, bool); 7] = [
         ("weight", |config| config.upstreams[0].weight = 5, true),
         (

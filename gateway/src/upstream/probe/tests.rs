@@ -1,1 +1,299 @@
-//! (tests follow)
+//! What is asked when, and what a node's answers do to its health.
+
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpListener;
+
+use super::*;
+use crate::config;
+use crate::upstream::testing::{pool, settings};
+use crate::upstream::{Health, Pool};
+
+fn circumstances(round: u64, metered: bool) -> Circumstances {
+    Circumstances {
+        round,
+        metered,
+        unwell: false,
+        told: [false; 3],
+        may_skip: true,
+    }
+}
+
+fn methods(given: &Circumstances) -> Vec<&'static str> {
+    plan(given).into_iter().map(Question::method).collect()
+}
+
+#[test]
+fn everything_is_asked_at_the_start_and_the_slots_in_every_round() {
+    let slots = ["getSlot"; 3];
+    let start = methods(&circumstances(0, false));
+    assert_eq!(start[..2], ["getGenesisHash", "getBlockHeight"]);
+    assert_eq!(start[2..5], slots);
+    assert_eq!(start[5..], ["getMaxShredInsertSlot", "getHealth"]);
+    assert_eq!(methods(&circumstances(1, false)), slots);
+    assert_eq!(methods(&circumstances(5, false)).len(), 5);
+}
+
+#[test]
+fn a_metered_upstream_is_asked_for_one_slot() {
+    assert_eq!(
+        methods(&circumstances(0, true)),
+        ["getGenesisHash", "getSlot"]
+    );
+    for round in 1..100 {
+        assert_eq!(methods(&circumstances(round, true)), ["getSlot"]);
+    }
+    let mut unwell = circumstances(7, true);
+    unwell.unwell = true;
+    assert_eq!(methods(&unwell), ["getSlot", "getHealth"]);
+}
+
+#[test]
+fn what_live_answers_told_is_not_asked_for_a_while() {
+    let mut given = circumstances(1, false);
+    given.told = [false, true, true];
+    assert_eq!(plan(&given), [Question::Slot(Commitment::Processed)]);
+    given.may_skip = false;
+    assert_eq!(plan(&given).len(), 3);
+    let mut metered = circumstances(1, true);
+    metered.told = [true; 3];
+    assert_eq!(plan(&metered), []);
+}
+
+#[test]
+fn results_are_read_strictly() {
+    for (result, number) in [
+        ("5", Some(5)),
+        (" 5 ", Some(5)),
+        ("-5", None),
+        ("\"5\"", None),
+    ] {
+        assert_eq!(unsigned(result.as_bytes()), number, "{result}");
+    }
+    for (result, hash) in [("\"abc\"", Some("abc")), ("abc", None), (r#""a\"b""#, None)] {
+        assert_eq!(text(result.as_bytes()), hash, "{result}");
+    }
+}
+
+/// A node that answers what its table says, and counts what it was asked.
+struct Node {
+    answers: Mutex<HashMap<&'static str, String>>,
+    asked: Mutex<HashMap<String, u32>>,
+    silent: AtomicBool,
+    address: SocketAddr,
+}
+
+impl Node {
+    async fn start(slot: u64) -> Arc<Self> {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let node = Arc::new(Self {
+            answers: Mutex::default(),
+            asked: Mutex::default(),
+            silent: AtomicBool::new(false),
+            address: listener.local_addr().unwrap(),
+        });
+        node.says("getSlot", &result(slot));
+        node.says("getBlockHeight", &result(slot - 50));
+        node.says("getMaxShredInsertSlot", &result(slot + 2));
+        node.says("getHealth", &result("\"ok\""));
+        node.says("getGenesisHash", &result("\"abc\""));
+        let server = Arc::clone(&node);
+        tokio::spawn(async move {
+            while let Ok((stream, _)) = listener.accept().await {
+                tokio::spawn(Arc::clone(&server).serve(stream));
+            }
+        });
+        node
+    }
+
+    fn says(&self, method: &'static str, answer: &str) {
+        self.answers.lock().insert(method, answer.to_owned());
+    }
+
+    fn asked(&self, method: &str) -> u32 {
+        self.asked.lock().get(method).copied().unwrap_or_default()
+    }
+
+    async fn serve(self: Arc<Self>, mut stream: tokio::net::TcpStream) {
+        let mut bytes = vec![0; 4096];
+        while let Ok(read @ 1..) = stream.read(&mut bytes).await {
+            let request = String::from_utf8_lossy(&bytes[..read]).into_owned();
+            let method = request.split("\"method\":\"").nth(1).unwrap();
+            let method = method.split('"').next().unwrap();
+            *self.asked.lock().entry(method.to_owned()).or_default() += 1;
+            if self.silent.load(Ordering::SeqCst) {
+                return;
+            }
+            let body = self.answers.lock()[method].clone();
+            let length = body.len();
+            let response = format!("HTTP/1.1 200 OK\r\ncontent-length: {length}\r\n\r\n{body}");
+            stream.write_all(response.as_bytes()).await.unwrap();
+        }
+    }
+
+    fn settings(&self, id: &str) -> config::Upstream {
+        settings(id, &format!("http://{}/", self.address))
+    }
+}
+
+fn result(value: impl std::fmt::Display) -> String {
+    format!(r#"{{"jsonrpc":"2.0","result":{value},"id":1}}"#)
+}
+
+fn error(code: i64, message: &str) -> String {
+    format!(r#"{{"jsonrpc":"2.0","error":{{"code":{code},"message":"{message}"}},"id":1}}"#)
+}
+
+fn probe(pool: &Pool, id: &str) -> Probe {
+    Probe::new(Arc::clone(&pool.upstream(id).unwrap().member))
+}
+
+fn health(pool: &Pool, id: &str) -> Health {
+    pool.upstream(id).unwrap().health()
+}
+
+#[tokio::test]
+async fn one_good_round_makes_an_upstream_healthy() {
+    let node = Node::start(1000).await;
+    let pool = pool(vec![node.settings("a")]);
+    assert_eq!(health(&pool, "a"), Health::Unprobed);
+    assert!(probe(&pool, "a").check(node.address).await);
+    assert_eq!(health(&pool, "a"), Health::Healthy);
+    for commitment in Commitment::ALL {
+        assert_eq!(pool.tip(commitment), Some(Slot(1000)));
+    }
+    assert_eq!(pool.status().genesis.as_deref(), Some("abc"));
+}
+
+#[tokio::test]
+async fn an_upstream_is_failing_after_three_rounds_without_an_answer() {
+    let node = Node::start(1000).await;
+    let pool = pool(vec![node.settings("a")]);
+    let probe = probe(&pool, "a");
+    probe.check(node.address).await;
+    node.silent.store(true, Ordering::SeqCst);
+    for expected in [Health::Healthy, Health::Healthy, Health::Failing] {
+        assert!(!probe.check(node.address).await);
+        assert_eq!(health(&pool, "a"), expected);
+    }
+    node.silent.store(false, Ordering::SeqCst);
+    probe.check(node.address).await;
+    assert_eq!(health(&pool, "a"), Health::Failing);
+    probe.check(node.address).await;
+    assert_eq!(health(&pool, "a"), Health::Healthy);
+}
+
+#[tokio::test]
+async fn one_dead_address_among_two_is_no_failure() {
+    let node = Node::start(1000).await;
+    let pool = pool(vec![node.settings("a")]);
+    let probe = probe(&pool, "a");
+    let dead = SocketAddr::new("127.0.0.2".parse().unwrap(), 1);
+    let addresses = &pool.upstreams()[0].live().addresses;
+    addresses.pretend(vec![node.address, dead]);
+    for _ in 0..5 {
+        assert!(probe.check(node.address).await);
+        assert!(!probe.check(dead).await);
+    }
+    assert_eq!(health(&pool, "a"), Health::Healthy);
+}
+
+#[tokio::test]
+async fn what_a_node_does_not_want_to_say_is_not_held_against_it() {
+    let node = Node::start(1000).await;
+    for method in [
+        "getHealth",
+        "getBlockHeight",
+        "getMaxShredInsertSlot",
+        "getGenesisHash",
+    ] {
+        node.says(method, &error(-32601, "Method not found"));
+    }
+    let pool = pool(vec![node.settings("a")]);
+    assert!(probe(&pool, "a").check(node.address).await);
+    assert_eq!(health(&pool, "a"), Health::Healthy);
+    assert!(pool.status().upstreams[0].closed_methods.is_empty());
+}
+
+#[tokio::test]
+async fn each_lie_is_found_out() {
+    let cases = [
+        (
+            "getHealth",
+            error(-32005, "Node is behind by 200 slots"),
+            Health::Unwell,
+        ),
+        ("getMaxShredInsertSlot", result(1200), Health::Stale),
+        ("getBlockHeight", result(1001), Health::Implausible),
+        ("getGenesisHash", result("\"other\""), Health::WrongCluster),
+        ("getSlot", result(900), Health::Lagging),
+    ];
+    for (method, answer, expected) in cases {
+        let (good, bad) = (Node::start(1000).await, Node::start(1000).await);
+        bad.says(method, &answer);
+        if method == "getSlot" {
+            bad.says("getBlockHeight", &result(800));
+            bad.says("getMaxShredInsertSlot", &result(901));
+        }
+        let pool = pool(vec![good.settings("good"), bad.settings("bad")]);
+        probe(&pool, "good").check(good.address).await;
+        probe(&pool, "bad").check(bad.address).await;
+        assert_eq!(health(&pool, "good"), Health::Healthy, "{method}");
+        assert_eq!(health(&pool, "bad"), expected, "{method}");
+    }
+}
+
+#[tokio::test]
+async fn a_complaint_is_asked_about_in_every_round_until_it_is_withdrawn() {
+    let node = Node::start(1000).await;
+    node.says("getHealth", &error(-32005, "Node is unhealthy"));
+    let pool = pool(vec![node.settings("a")]);
+    let probe = probe(&pool, "a");
+    for round in 1..4 {
+        probe.check(node.address).await;
+        assert_eq!(node.asked("getHealth"), round);
+        assert_eq!(health(&pool, "a"), Health::Unwell);
+    }
+    node.says("getHealth", &result("\"ok\""));
+    probe.check(node.address).await;
+    assert_eq!(health(&pool, "a"), Health::Healthy);
+    probe.check(node.address).await;
+    assert_eq!(node.asked("getHealth"), 4);
+}
+
+#[tokio::test]
+async fn a_metered_upstream_costs_one_call_a_round_and_none_while_it_rests() {
+    let node = Node::start(1000).await;
+    let mut settings = node.settings("a");
+    settings.metered = true;
+    let pool = pool(vec![settings]);
+    let probe = probe(&pool, "a");
+    for _ in 0..3 {
+        probe.check(node.address).await;
+    }
+    assert_eq!(
+        (node.asked("getSlot"), node.asked("getGenesisHash")),
+        (3, 1)
+    );
+    assert_eq!(node.asked("getHealth"), 0);
+    node.says("getSlot", &error(429, "Too many requests"));
+    probe.check(node.address).await;
+    for _ in 0..5 {
+        assert!(probe.check(node.address).await);
+    }
+    assert_eq!(node.asked("getSlot"), 4);
+    assert_eq!(health(&pool, "a"), Health::Healthy);
+}
+
+#[tokio::test]
+async fn probes_run_by_themselves_and_are_counted() {
+    let node = Node::start(1000).await;
+    let pool = pool(vec![node.settings("a")]);
+    pool.start(&tokio::runtime::Handle::current(), None);
+    while health(&pool, "a") != Health::Healthy {
+        tokio::task::yield_now().await;
+    }
+    assert!(pool.can_serve());
+    assert_eq!(pool.upstreams()[0].balancer.pick(), Some(node.address));
+}

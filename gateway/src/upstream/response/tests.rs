@@ -168,13 +168,13 @@ fn collect(framing: Framing, pieces: &[&[u8]]) -> Result<(Vec<u8>, Vec<u8>), Bad
                 pieces.for_each(|rest| input.extend_from_slice(rest));
                 return Ok((out, input.to_vec()));
             }
-            Taken::More => match pieces.next() {
-                Some(piece) => input.extend_from_slice(piece),
-                None => {
+            Taken::More => {
+                let Some(piece) = pieces.next() else {
                     body.close()?;
                     return Ok((out, input.to_vec()));
-                }
-            },
+                };
+                input.extend_from_slice(piece);
+            }
         }
     }
 }
@@ -266,8 +266,8 @@ proptest! {
     #[test]
     fn every_beginning_of_a_head_is_partial(at in any::<prop::sample::Index>()) {
         let text = "HTTP/1.1 429 Too Many Requests\r\ncontent-length: 20\r\nretry-after: 3\r\n\r\n";
-        let beginning = &text[..at.index(text.len())];
-        prop_assert_eq!(head(beginning), Ok(Parsed::Partial));
+        let beginning = &text.as_bytes()[..at.index(text.len())];
+        prop_assert_eq!(parse_head(beginning), Ok(Parsed::Partial));
     }
 
     #[test]

@@ -9,7 +9,7 @@ use super::*;
 use crate::config::Tier;
 use crate::solana::{FaultKind, Penalty, Scope, Verdict, classify};
 use crate::upstream::testing::{pool, settings};
-use crate::upstream::tracker::Source;
+use crate::upstream::tracker::{Sighting, Source};
 
 /// A pool with its clock. Upstreams are written as letters; the tier is that of their case and
 /// place: `a`, `b` are local, `p`, `q` paid, `x`, `y` public.
@@ -53,7 +53,12 @@ impl Scene {
         let member = &self.upstream(id).member;
         let limits = &member.policy.health;
         for commitment in Commitment::ALL {
-            member.observe(commitment, Slot(slot), Source::Probe, self.now);
+            member.observe(Sighting {
+                commitment,
+                slot: Slot(slot),
+                source: Source::Probe,
+                at: self.now,
+            });
         }
         member
             .live
@@ -200,7 +205,7 @@ fn a_resting_method_goes_elsewhere_and_other_methods_stay() {
     assert_eq!(scene.order("getBalance"), "ap");
     scene.fault('a', "getBalance", rest(Scope::Upstream));
     assert_eq!(scene.order("getSlot"), "p");
-    scene.good('a', 1);
+    scene.good('a', 0);
     assert_eq!(scene.order("getSlot"), "ap");
 }
 

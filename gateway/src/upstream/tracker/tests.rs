@@ -36,14 +36,13 @@ impl Watched {
     }
 
     fn see(&mut self, slot: u64, tip: u64, source: Source) -> Health {
-        self.tracker.observe(
-            Commitment::Processed,
-            Slot(slot),
+        let sighting = Sighting {
+            commitment: Commitment::Processed,
+            slot: Slot(slot),
             source,
-            Some(Slot(tip)),
-            self.now,
-            SLOT_TIME,
-        );
+            at: self.now,
+        };
+        self.tracker.observe(sighting, Some(Slot(tip)), SLOT_TIME);
         self.settle()
     }
 
@@ -103,7 +102,7 @@ fn a_slot_that_stands_still_for_fifteen_seconds_stops_it_even_if_it_is_the_tip()
 #[test]
 fn an_upstream_that_nobody_asked_does_not_stand_still() {
     let mut watched = Watched::healthy_at(1000);
-    watched.wait(Duration::from_secs(3600));
+    watched.wait(Duration::from_hours(1));
     assert_eq!(watched.settle(), Health::Healthy);
     watched.probe(1001, 1001);
     assert_eq!(watched.settle(), Health::Healthy);
@@ -209,7 +208,7 @@ fn an_absurd_jump_is_believed_only_when_it_is_seen_three_times() {
 #[test]
 fn a_jump_that_the_elapsed_time_explains_is_believed_at_once() {
     let mut watched = Watched::healthy_at(1000);
-    watched.wait(Duration::from_secs(3600));
+    watched.wait(Duration::from_hours(1));
     watched.probe(10_000, 10_000);
     let seen = watched.tracker.seen(Commitment::Processed).unwrap();
     assert_eq!(seen.slot, Slot(10_000));
@@ -218,15 +217,19 @@ fn a_jump_that_the_elapsed_time_explains_is_believed_at_once() {
 #[test]
 fn the_finalized_slot_tells_the_lag_only_if_nothing_else_is_known() {
     let mut tracker = Tracker::default();
-    let now = Instant::now();
-    let tip = Some(Slot(1000));
-    let finalized = Commitment::Finalized;
-    tracker.observe(finalized, Slot(970), Source::Probe, tip, now, SLOT_TIME);
-    assert_eq!(tracker.lag(), 30);
-    let processed = Commitment::Processed;
-    tracker.observe(processed, Slot(1000), Source::Probe, tip, now, SLOT_TIME);
-    tracker.observe(finalized, Slot(971), Source::Probe, tip, now, SLOT_TIME);
-    assert_eq!(tracker.lag(), 0);
+    let mut see = |commitment, slot| {
+        let sighting = Sighting {
+            commitment,
+            slot: Slot(slot),
+            source: Source::Probe,
+            at: Instant::now(),
+        };
+        tracker.observe(sighting, Some(Slot(1000)), SLOT_TIME);
+        tracker.lag()
+    };
+    assert_eq!(see(Commitment::Finalized, 970), 30);
+    assert_eq!(see(Commitment::Processed, 1000), 0);
+    assert_eq!(see(Commitment::Finalized, 971), 0);
 }
 
 #[test]
