@@ -31,7 +31,11 @@ pub(super) fn splice(tail: Bytes, id: &Bytes, out: &mut Vec<Bytes>) -> Result<()
 fn id_value(text: &[u8]) -> Option<Range<usize>> {
     let text = text.trim_ascii_end();
     let start = match text.split_last()? {
-        (b'"', inside) => inside.iter().rposition(|&byte| byte == b'"')?,
+        // The opening quote stands behind a colon or a space, an escaped one behind a backslash.
+        (b'"', inside) => {
+            let opening = |pair: &[u8]| matches!(pair, [before, b'"'] if *before != b'\\');
+            inside.windows(2).rposition(opening)? + 1
+        }
         _ => {
             let token = |byte: &u8| byte.is_ascii_alphanumeric() || b"+-.".contains(byte);
             text.iter().rposition(|byte| !token(byte))? + 1
@@ -68,6 +72,7 @@ mod tests {
             (r#"5],"id":1}"#, r#"5],"id":77}"#),
             ("5], \"id\" : null } \n", "5], \"id\" : 77 }"),
             (r#"5],"id":"1"}"#, r#"5],"id":77}"#),
+            (r#"5],"id":"a\"b"}"#, r#"5],"id":77}"#),
         ] {
             assert_eq!(spliced(tail).as_deref(), Some(expected), "{tail}");
         }
