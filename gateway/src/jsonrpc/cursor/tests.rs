@@ -89,9 +89,25 @@ fn only_whole_unsigned_numbers_are_unsigned() {
     }
 }
 
+#[test]
+fn a_string_ends_at_the_right_byte_however_long_it_is() {
+    for length in 0..200 {
+        let plain = "a".repeat(length);
+        for (stop, inside) in [
+            ("\"", Some(length)),
+            ("\\n\"", Some(length + 2)),
+            ("\n\"", None),
+        ] {
+            let text = format!("\"{plain}{stop} tail \"\n");
+            let found = Cursor::new(text.as_bytes()).string().map(<[u8]>::len);
+            assert_eq!(found, inside, "{length} {stop:?}");
+        }
+    }
+}
+
 proptest! {
     #[test]
-    fn strings_end_where_serde_ends_them(text in "\\PC{0,40}") {
+    fn strings_end_where_serde_ends_them(text in "\\PC{0,120}") {
         let quoted = serde_json::to_string(&text).unwrap();
         let padded = format!("{quoted} tail");
         let mut cursor = Cursor::new(padded.as_bytes());

@@ -1,0 +1,76 @@
+//! The answer scanner and the splicer: no panic; what is taken for an answer keeps every byte but
+//! the id; and a stream in chunks gives what the whole gives.
+
+#![no_main]
+
+use std::{collections::BTreeSet, fmt};
+
+use bytes::Bytes;
+use libfuzzer_sys::fuzz_target;
+use perijove_fuzz::jsonrpc::{Answer, HeadKind, Id, Splicer, head_kind};
+use serde::de::{Deserialize, Deserializer, Error as _, MapAccess, Visitor};
+
+fuzz_target!(|input: (u8, &[u8])| {
+    let (step, body) = (usize::from(input.0) + 1, Bytes::copy_from_slice(input.1));
+    let id = Id::from(1_234_567);
+    let streamed = stream(&body, step, &id);
+    let kind = head_kind(&body);
+    let Ok(answer) = Answer::scan(body.clone()) else {
+        return;
+    };
+    let spliced = answer.splice(&id).concat();
+
+    // The quick path does not look into results, so only real JSON is held to more; and with a
+    // repeated member there is more than one right answer.
+    if serde_json::from_slice::<Unrepeated>(&body).is_err() {
+        return;
+    }
+    let after: serde_json::Value = serde_json::from_slice(&spliced).expect("still JSON");
+    assert_eq!(after["id"], 1_234_567);
+    match kind {
+        HeadKind::Error => assert!(answer.error().is_some()),
+        HeadKind::Result => assert!(answer.result().is_some() || answer.error().is_some()),
+        HeadKind::Unknown => {}
+    }
+    let streamed = streamed.expect("a valid answer passes in chunks");
+    let streamed: serde_json::Value = serde_json::from_slice(&streamed).expect("still JSON");
+    assert_eq!(streamed["id"], 1_234_567);
+});
+
+fn stream(body: &Bytes, step: usize, id: &Id) -> Option<Vec<u8>> {
+    let mut splicer = Splicer::new(id);
+    let mut out = Vec::new();
+    let mut rest = body.clone();
+    while !rest.is_empty() {
+        splicer.push(rest.split_to(rest.len().min(step)), &mut out);
+    }
+    splicer.finish(&mut out).ok()?;
+    Some(out.concat())
+}
+
+/// An object no member of which is there twice.
+struct Unrepeated;
+
+impl<'de> Deserialize<'de> for Unrepeated {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        deserializer.deserialize_map(Self)
+    }
+}
+
+impl<'de> Visitor<'de> for Unrepeated {
+    type Value = Self;
+
+    fn expecting(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str("an object")
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Self, A::Error> {
+        let mut keys = BTreeSet::new();
+        while let Some((key, _)) = map.next_entry::<String, serde_json::Value>()? {
+            if !keys.insert(key) {
+                return Err(A::Error::custom("repeated"));
+            }
+        }
+        Ok(self)
+    }
+}

@@ -1,0 +1,3 @@
+//! The gateway's JSON-RPC layer, by itself.
+
+pub mod jsonrpc;
