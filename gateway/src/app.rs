@@ -1,1 +1,267 @@
-//! (to be written)
+//! The composition root: knows every module, and in which order they start and stop.
+//!
+//! Start: configuration, telemetry, metrics, upstreams, listeners (taken over from the running
+//! process with `--upgrade`), then the announcement on stdout. Stop: `/ready` says no, listeners
+//! close, requests in progress end, the process leaves.
+
+mod addresses;
+mod announce;
+mod check;
+mod drain;
+mod reload;
+mod signals;
+mod upkeep;
+
+use std::process::ExitCode;
+use std::sync::Arc;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use parking_lot::Mutex;
+use perijove_core::telemetry::{self, Telemetry, TelemetryError};
+use pingora::apps::HttpServerOptions;
+use pingora::listeners::tls::TlsSettings;
+use pingora::server::configuration::{Opt, ServerConf};
+use pingora::server::{RunArgs, Server};
+use pingora::services::background::background_service;
+use pingora::services::listening::Service;
+use prometheus::Registry;
+use tokio::sync::mpsc;
+use tokio::time::Instant;
+
+use crate::cli::{Cli, Command, Exit, Run};
+use crate::config::{self, Config, Loaded};
+use crate::dispatch::{DispatchMetrics, Live};
+use crate::edge::{AdminApp, Drain, EdgeMetrics, RpcApp};
+use crate::pipeline::{Pipeline, PipelineMetrics};
+use crate::snapshot::{Published, Snapshot};
+use crate::upstream::{Connectors, Parts, Pool, UnixClock, UpstreamMetrics};
+use addresses::Addresses;
+use reload::{ReloadMetrics, Reloader};
+
+/// Why the gateway did not start.
+#[derive(Debug, thiserror::Error)]
+pub enum StartError {
+    #[error(transparent)]
+    Config(#[from] config::ConfigError),
+    #[error("log: {0}")]
+    Telemetry(#[from] TelemetryError),
+    #[error("metrics: {0}")]
+    Metrics(#[from] prometheus::Error),
+    #[error("upstreams: {0}")]
+    Pool(#[from] crate::upstream::PoolError),
+    #[error("{0}")]
+    Address(#[from] addresses::AddressError),
+    #[error("TLS listener {address}: {source}")]
+    Tls {
+        address: std::net::SocketAddr,
+        source: Box<pingora::Error>,
+    },
+}
+
+/// Runs what the command line asks for.
+pub fn execute(cli: Cli) -> ExitCode {
+    let exit = match cli.command {
+        Command::Run(run) => match start(&run) {
+            Ok(assembled) => assembled.serve(),
+            Err(error) => {
+                check::complain(&format!("perijove-gateway cannot start: {error}"));
+                if matches!(error, StartError::Config(_)) {
+                    Exit::BadConfig
+                } else {
+                    Exit::Failed
+                }
+            }
+        },
+        Command::Check(source) => check::check(&source),
+        Command::Schema => check::schema(),
+    };
+    exit.into()
+}
+
+/// Everything that is put together and not yet running.
+struct Assembled {
+    server: Server,
+    signals: signals::Signals,
+}
+
+impl Assembled {
+    /// Serves until a signal ends the process. Leaves by itself once drained, so the return is
+    /// only the fallback for a drain that hangs.
+    fn serve(self) -> Exit {
+        self.server.run(RunArgs {
+            shutdown_signal: Box::new(self.signals),
+        });
+        Exit::Done
+    }
+}
+
+fn start(run: &Run) -> Result<Assembled, StartError> {
+    let loaded = check::load(&run.source)?;
+    let log = &loaded.config.log;
+    let telemetry = telemetry::start(log.format, &log.level)?;
+    for warning in &loaded.warnings {
+        tracing::warn!(%warning, "configuration");
+    }
+    let addresses = Addresses::settle(&loaded.config, run.upgrade)?;
+    assemble(run, loaded, telemetry, &addresses)
+}
+
+fn assemble(
+    run: &Run,
+    loaded: Loaded,
+    telemetry: Telemetry,
+    addresses: &Addresses,
+) -> Result<Assembled, StartError> {
+    let registry = Registry::new();
+    register_process_metrics(&registry)?;
+    let config = &loaded.config;
+    let parts = Parts {
+        connectors: Connectors::default(),
+        metrics: UpstreamMetrics::register(&registry)?,
+        clock: UnixClock::new(unix_now),
+    };
+    let pipeline = Arc::new(Pipeline {
+        live: Live::new(
+            DispatchMetrics::register(&registry)?,
+            config.selection.floor_entries,
+            unix_now,
+        ),
+        metrics: PipelineMetrics::register(&registry)?,
+    });
+    let pool = Arc::new(Pool::compile(config, None, &parts)?);
+    let published = Arc::new(Published::new(Snapshot::new(config.clone(), pool, 1)));
+    let edge = EdgeMetrics::register(&registry)?;
+    let drain = Arc::new(Drain::default());
+    let (reload, reloads) = mpsc::channel(1);
+    let reloader = Reloader {
+        path: run.source.config.clone(),
+        files: loaded.files,
+        telemetry,
+        published: Arc::clone(&published),
+        parts,
+        metrics: ReloadMetrics::register(&registry)?,
+        digest: loaded.digest,
+        started_with: config.clone(),
+    };
+
+    let mut server = Server::new_with_opt_and_conf(
+        Opt {
+            upgrade: run.upgrade,
+            ..Opt::default()
+        },
+        server_conf(config),
+    );
+    server.bootstrap();
+    let rpc = RpcApp {
+        published: Arc::clone(&published),
+        pipeline,
+        drain: Arc::clone(&drain),
+        metrics: edge.clone(),
+        options: rpc_options(config),
+    };
+    server.add_service(rpc_service(rpc, config, addresses)?);
+    if let Some(address) = addresses.admin {
+        let admin = AdminApp {
+            published,
+            drain: Arc::clone(&drain),
+            registry,
+            metrics: edge,
+            reload,
+            started: Instant::now(),
+        };
+        let mut service = Service::new("admin".to_owned(), admin);
+        service.add_tcp(&address.to_string());
+        service.threads = Some(1);
+        server.add_service(service);
+    }
+    let upkeep = upkeep::Upkeep::new(reloader, reloads);
+    server.add_service(background_service("upkeep", upkeep));
+    server.add_service(background_service(
+        "announce",
+        announce::Announce::new(addresses.clone()),
+    ));
+    server.add_service(background_service(
+        "drain",
+        drain::Leave {
+            drain: Arc::clone(&drain),
+            shutdown: config.shutdown.clone(),
+        },
+    ));
+    let signals = signals::Signals {
+        drain,
+        delay: config.shutdown.delay,
+    };
+    Ok(Assembled { server, signals })
+}
+
+fn rpc_service(
+    app: RpcApp,
+    config: &Config,
+    addresses: &Addresses,
+) -> Result<Service<RpcApp>, StartError> {
+    let mut service = Service::new("rpc".to_owned(), app);
+    for address in &addresses.rpc {
+        service.add_tcp(&address.to_string());
+    }
+    for (listener, address) in config.listen.tls.iter().zip(&addresses.tls) {
+        let settings = TlsSettings::intermediate(
+            &listener.certificate.to_string_lossy(),
+            &listener.key.to_string_lossy(),
+        );
+        let mut settings = settings.map_err(|source| StartError::Tls {
+            address: *address,
+            source,
+        })?;
+        settings.enable_h2();
+        service.add_tls_with_settings(&address.to_string(), None, settings);
+    }
+    Ok(service)
+}
+
+fn rpc_options(config: &Config) -> HttpServerOptions {
+    let mut options = HttpServerOptions::default();
+    options.h2c = config.listen.h2c;
+    options.h2_idle_timeout = Some(config.listen.keepalive);
+    options
+}
+
+fn server_conf(config: &Config) -> ServerConf {
+    let threads = config
+        .runtime
+        .threads
+        .or_else(|| std::thread::available_parallelism().ok().map(usize::from))
+        .unwrap_or(1);
+    // `drain::Leave` ends the process; Pingora's own sleep is only the fallback behind it.
+    let fallback = config.shutdown.grace + config.shutdown.linger + Duration::from_secs(5);
+    ServerConf {
+        threads,
+        upgrade_sock: config.runtime.upgrade_socket.to_string_lossy().into_owned(),
+        grace_period_seconds: Some(fallback.as_secs()),
+        graceful_shutdown_timeout_seconds: Some(1),
+        ..ServerConf::default()
+    }
+}
+
+fn register_process_metrics(registry: &Registry) -> prometheus::Result<()> {
+    let process = prometheus::process_collector::ProcessCollector::for_self();
+    registry.register(Box::new(process))?;
+    let build = prometheus::IntGaugeVec::new(
+        prometheus::Opts::new("perijove_build_info", "Always 1; the version is the label"),
+        &["version"],
+    )?;
+    build.with_label_values(&[env!("CARGO_PKG_VERSION")]).set(1);
+    registry.register(Box::new(build))
+}
+
+#[expect(
+    clippy::disallowed_methods,
+    reason = "the one place where the wall clock comes in"
+)]
+fn unix_now() -> u64 {
+    SystemTime::now()
+        .duration_since(UNIX_EPOCH)
+        .map_or(0, |since| since.as_secs())
+}
+
+/// A value that a service takes once when it starts.
+type Once<T> = Mutex<Option<T>>;

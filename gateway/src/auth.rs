@@ -1,1 +1,194 @@
-//! (to be written)
+//! Who is calling: finds the consumer behind an API key, before the request body is read.
+//!
+//! Keys come where Solana clients and providers put them: the `x-api-key` header, a bearer token,
+//! the `api-key` query parameter or a path segment (every client keeps path and query of the URL
+//! it was given). Not here: what a consumer may do.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use crate::config;
+use crate::error::Rejection;
+
+/// A consumer's configured name. Cheap to clone.
+pub type ConsumerId = Arc<str>;
+
+/// The parts of a request head that may carry a key.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Credentials<'a> {
+    /// Value of `x-api-key`.
+    pub api_key: Option<&'a [u8]>,
+    /// Value of `authorization`.
+    pub authorization: Option<&'a [u8]>,
+    pub path: &'a str,
+    pub query: Option<&'a str>,
+}
+
+/// All configured consumers, by key.
+///
+/// The map's hasher is seeded at random, so that the time of a lookup tells nothing of a key.
+#[derive(Debug, Default)]
+pub struct Consumers {
+    by_key: HashMap<Box<[u8]>, ConsumerId>,
+    anonymous: bool,
+}
+
+impl Consumers {
+    /// `anonymous` admits callers that show no key at all.
+    pub fn new(consumers: &[config::Consumer], anonymous: bool) -> Self {
+        let by_key = consumers
+            .iter()
+            .flat_map(|consumer| {
+                let id: ConsumerId = consumer.id.as_str().into();
+                consumer
+                    .keys
+                    .iter()
+                    .map(move |key| (key.expose().as_bytes().into(), ConsumerId::clone(&id)))
+            })
+            .collect();
+        Self { by_key, anonymous }
+    }
+
+    /// The consumer whose key the request shows; `None` is an admitted anonymous caller.
+    ///
+    /// A wrong key in a header or the query is refused even where anonymous callers are admitted:
+    /// its owner believes to have a plan and must learn otherwise. A path segment that is no key
+    /// is just a path.
+    ///
+    /// # Errors
+    /// [`Rejection::Unauthorised`] for a wrong key, or none where one is required.
+    pub fn identify(&self, credentials: &Credentials<'_>) -> Result<Option<ConsumerId>, Rejection> {
+        if self.by_key.is_empty() {
+            return self.nobody();
+        }
+        if let Some(key) = credentials.explicit_key() {
+            return self.find(key).map(Some).ok_or(Rejection::Unauthorised);
+        }
+        let in_path = credentials
+            .path
+            .split('/')
+            .filter(|segment| !segment.is_empty());
+        match in_path
+            .filter_map(|segment| self.find(segment.as_bytes()))
+            .next()
+        {
+            Some(consumer) => Ok(Some(consumer)),
+            None => self.nobody(),
+        }
+    }
+
+    fn find(&self, key: &[u8]) -> Option<ConsumerId> {
+        self.by_key.get(key).cloned()
+    }
+
+    fn nobody(&self) -> Result<Option<ConsumerId>, Rejection> {
+        if self.anonymous {
+            Ok(None)
+        } else {
+            Err(Rejection::Unauthorised)
+        }
+    }
+}
+
+impl<'a> Credentials<'a> {
+    fn explicit_key(&self) -> Option<&'a [u8]> {
+        self.api_key
+            .or_else(|| self.authorization.and_then(bearer_token))
+            .or_else(|| self.query.and_then(key_in_query))
+    }
+}
+
+fn bearer_token(authorization: &[u8]) -> Option<&[u8]> {
+    let (scheme, token) = authorization.split_at_checked(b"bearer ".len())?;
+    scheme
+        .eq_ignore_ascii_case(b"bearer ")
+        .then_some(token.trim_ascii())
+}
+
+/// Keys are compared as they stand in the URL: providers' keys need no percent-encoding.
+fn key_in_query(query: &str) -> Option<&[u8]> {
+    query.split('&').find_map(|pair| {
+        let (name, value) = pair.split_once('=')?;
+        matches!(name, "api-key" | "api_key" | "apikey").then_some(value.as_bytes())
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn consumers(anonymous: bool) -> Consumers {
+        let by_key = [("sesame", "bots"), ("plum", "wallet")]
+            .map(|(key, id)| (key.as_bytes().into(), id.into()))
+            .into_iter()
+            .collect();
+        Consumers { by_key, anonymous }
+    }
+
+    fn at(path: &str) -> Credentials<'_> {
+        Credentials {
+            path,
+            ..Credentials::default()
+        }
+    }
+
+    #[test]
+    fn a_key_is_found_wherever_clients_put_it() {
+        let by_header = Credentials {
+            api_key: Some(b"sesame"),
+            ..at("/")
+        };
+        let by_bearer = Credentials {
+            authorization: Some(b"BEARER sesame"),
+            ..at("/")
+        };
+        let by_query = Credentials {
+            query: Some("x=1&api-key=sesame"),
+            ..at("/rpc")
+        };
+        for credentials in [
+            by_header,
+            by_bearer,
+            by_query,
+            at("/v2/sesame"),
+            at("/sesame/"),
+        ] {
+            let found = consumers(false).identify(&credentials).unwrap();
+            assert_eq!(found.as_deref(), Some("bots"), "{credentials:?}");
+        }
+    }
+
+    #[test]
+    fn a_wrong_explicit_key_is_refused_even_where_strangers_are_welcome() {
+        let wrong = Credentials {
+            api_key: Some(b"sesam"),
+            ..at("/")
+        };
+        assert_eq!(
+            consumers(true).identify(&wrong),
+            Err(Rejection::Unauthorised)
+        );
+    }
+
+    #[test]
+    fn a_path_that_is_no_key_is_a_path() {
+        assert_eq!(consumers(true).identify(&at("/some/path")), Ok(None));
+        assert_eq!(
+            consumers(false).identify(&at("/some/path")),
+            Err(Rejection::Unauthorised)
+        );
+    }
+
+    #[test]
+    fn without_consumers_keys_mean_nothing() {
+        let open = Consumers {
+            by_key: HashMap::new(),
+            anonymous: true,
+        };
+        let with_key = Credentials {
+            api_key: Some(b"whatever"),
+            ..at("/")
+        };
+        assert_eq!(open.identify(&with_key), Ok(None));
+    }
+}

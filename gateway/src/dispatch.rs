@@ -1,1 +1,93 @@
-//! (to be written)
+//! Gets one call answered: attempts, hedges and retries on the next candidate, inside the caller's
+//! deadline and a retry budget.
+//!
+//! Not here: what a call is (`solana::class`), which upstreams could serve it (`upstream::pool`),
+//! what their answers mean (`solana::fault`), and answers that are already known.
+
+mod attempt;
+mod budget;
+mod flight;
+mod floor;
+mod live;
+mod metrics;
+mod quantile;
+mod session;
+mod settle;
+
+use std::sync::Arc;
+
+use tokio::time::Instant;
+
+pub use attempt::Payload;
+pub use budget::RetryBudget;
+pub use floor::{ClientKey, Floors};
+pub use live::Live;
+pub use metrics::DispatchMetrics;
+
+use crate::config;
+use crate::error::Rejection;
+use crate::jsonrpc::Call;
+use crate::solana::{Class, FaultKind};
+use crate::upstream::{Pool, Upstream};
+use flight::Flight;
+
+/// How hard to try; part of a snapshot.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Settings {
+    pub retry: config::Retry,
+    pub hedge: config::Hedge,
+    pub selection: config::Selection,
+    /// Answers up to this many bytes are held and checked whole; larger ones stream.
+    pub answer_buffer: usize,
+}
+
+/// One call to be answered.
+#[derive(Debug)]
+pub struct Exchange<'a> {
+    pub pool: &'a Pool,
+    pub settings: &'a Settings,
+    pub live: &'a Live,
+    pub call: &'a Call,
+    pub class: &'a Class,
+    pub client: ClientKey,
+    /// The caller's time is up.
+    pub deadline: Instant,
+}
+
+/// What the caller gets.
+#[derive(Debug)]
+pub enum Delivered {
+    Payload(Payload),
+    Rejected(Rejection),
+}
+
+/// How it came about, for logs, headers and metrics.
+#[derive(Debug, Default)]
+pub struct Trace {
+    pub attempts: u32,
+    pub hedged: bool,
+    /// Who gave the delivered answer.
+    pub upstream: Option<Arc<Upstream>>,
+    /// The first upstream that failed, if a retry followed.
+    pub failed_over_from: Option<Arc<Upstream>>,
+    /// The last fault met.
+    pub fault: Option<FaultKind>,
+}
+
+impl Exchange<'_> {
+    /// Runs the call to its end. Dropping the future cancels what is under way upstream.
+    pub async fn run(&self) -> (Delivered, Trace) {
+        Flight::new(self).run().await
+    }
+
+    /// Why there was not even one candidate.
+    fn nobody(&self) -> Rejection {
+        if self.pool.allows(self.call.method()) {
+            Rejection::NoUpstream {
+                reason: "no upstream is available",
+            }
+        } else {
+            Rejection::MethodRefused
+        }
+    }
+}

@@ -1,1 +1,194 @@
-//! (to be written)
+//! The answers the gateway gives in its own name. A [`Rejection`] maps to exactly one HTTP status,
+//! one body and one metric label.
+//!
+//! Not here: what upstreams answer (their codes and `error.data` pass through untouched) and
+//! configuration errors.
+
+use std::borrow::Cow;
+use std::time::Duration;
+
+use bytes::Bytes;
+
+use crate::jsonrpc::{Id, RpcError, error_reply};
+
+/// The shortest and longest `Retry-After` ever sent, in seconds. Rust's `RpcClient` burns all its
+/// tries at once on 0 and ignores values from 120 on.
+const RETRY_AFTER_SECONDS: std::ops::RangeInclusive<u64> = 1..=119;
+
+/// A request that the gateway answers itself.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum Rejection {
+    /// Anything but `POST`, `OPTIONS` and the few `GET` paths.
+    #[error("Used HTTP Method is not allowed. POST or OPTIONS is required")]
+    HttpMethod,
+    /// A `content-type` that Agave does not take.
+    #[error("Supplied content type is not allowed. Content-Type: application/json is required")]
+    ContentType,
+    #[error("request body size exceeds allowed maximum")]
+    BodyTooLarge,
+    /// The client did not send its body within the limit.
+    #[error("the request body did not arrive in time")]
+    BodyTimeout,
+    #[error("the request body is not valid UTF-8")]
+    BodyNotUtf8,
+    /// Framing or header syntax on which two servers might disagree; the connection is closed.
+    #[error("{reason}")]
+    BadHttp { reason: &'static str },
+    /// WebSocket upgrades are answered by their own layer; until it is there, plainly refused.
+    #[error("WebSocket subscriptions are not served on this endpoint")]
+    Upgrade,
+    #[error("a valid API key is required")]
+    Unauthorised,
+    #[error("Parse error")]
+    Parse,
+    #[error("batch of {calls} calls exceeds the limit of {limit}")]
+    TooManyCalls { calls: usize, limit: usize },
+    /// The operator closed this method for everybody, or no upstream is allowed to serve it.
+    #[error("Method not found")]
+    MethodRefused,
+    /// Every upstream that could answer asks for a pause.
+    #[error("Too many requests for a specific RPC call")]
+    RateLimited { retry_after: Duration },
+    /// No upstream gave an answer that could be passed on.
+    #[error("Node is unhealthy: {reason}")]
+    NoUpstream { reason: &'static str },
+    /// A write whose bytes had left when the connection failed: it may or may not have happened.
+    #[error("no answer from the upstream; the transaction may or may not have been accepted")]
+    OutcomeUnknown,
+}
+
+impl Rejection {
+    /// The HTTP status. Node-state errors travel in a 200 as with Agave, because clients drop the
+    /// body of every other status.
+    pub fn status(&self) -> u16 {
+        match self {
+            Self::HttpMethod => 405,
+            Self::ContentType => 415,
+            Self::BodyTooLarge => 413,
+            Self::BodyTimeout => 408,
+            Self::BodyNotUtf8 | Self::BadHttp { .. } => 400,
+            Self::Upgrade => 501,
+            Self::Unauthorised => 401,
+            Self::RateLimited { .. } => 429,
+            Self::OutcomeUnknown => 504,
+            Self::Parse
+            | Self::TooManyCalls { .. }
+            | Self::MethodRefused
+            | Self::NoUpstream { .. } => 200,
+        }
+    }
+
+    /// Value of the `outcome` label in metrics and logs.
+    pub fn label(&self) -> &'static str {
+        match self {
+            Self::HttpMethod => "http_method",
+            Self::ContentType => "content_type",
+            Self::BodyTooLarge => "body_too_large",
+            Self::BodyTimeout => "body_timeout",
+            Self::BodyNotUtf8 => "body_not_utf8",
+            Self::BadHttp { .. } => "bad_http",
+            Self::Upgrade => "upgrade",
+            Self::Unauthorised => "unauthorised",
+            Self::Parse => "parse",
+            Self::TooManyCalls { .. } => "too_many_calls",
+            Self::MethodRefused => "method_refused",
+            Self::RateLimited { .. } => "rate_limited",
+            Self::NoUpstream { .. } => "no_upstream",
+            Self::OutcomeUnknown => "outcome_unknown",
+        }
+    }
+
+    /// Whole seconds for the `retry-after` header.
+    pub fn retry_after(&self) -> Option<u64> {
+        let Self::RateLimited { retry_after } = self else {
+            return None;
+        };
+        let rounded_up = retry_after.as_secs() + u64::from(retry_after.subsec_nanos() > 0);
+        Some(rounded_up.clamp(*RETRY_AFTER_SECONDS.start(), *RETRY_AFTER_SECONDS.end()))
+    }
+
+    /// The body for a caller with this id, with its content type.
+    pub fn body(&self, id: &Id) -> (Bytes, &'static str) {
+        match self.rpc_error() {
+            Some(error) => (error_reply(id, &error, false), JSON),
+            None => (Bytes::from(format!("{self}\n")), TEXT),
+        }
+    }
+
+    /// The JSON-RPC error, for the rejections that are answered as one.
+    pub fn rpc_error(&self) -> Option<RpcError> {
+        let code = match self {
+            Self::Parse => -32700,
+            Self::TooManyCalls { .. } => -32600,
+            Self::MethodRefused => -32601,
+            Self::RateLimited { .. } => 429,
+            Self::Unauthorised => 401,
+            Self::NoUpstream { .. } => -32005,
+            Self::OutcomeUnknown => -32603,
+            Self::HttpMethod
+            | Self::ContentType
+            | Self::BodyTooLarge
+            | Self::BodyTimeout
+            | Self::BodyNotUtf8
+            | Self::BadHttp { .. }
+            | Self::Upgrade => return None,
+        };
+        // @solana/kit builds its text for -32005 from `data.numSlotsBehind` and must find it.
+        let data = matches!(self, Self::NoUpstream { .. })
+            .then(|| Bytes::from_static(br#"{"numSlotsBehind":null}"#));
+        Some(RpcError {
+            code,
+            message: Cow::Owned(self.to_string()),
+            data,
+        })
+    }
+}
+
+/// Content type of every JSON-RPC answer, exactly as Agave writes it.
+pub const JSON: &str = "application/json; charset=utf-8";
+/// Content type of the plain-text refusals.
+pub const TEXT: &str = "text/plain; charset=utf-8";
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn retry_after_is_a_whole_number_of_seconds_that_every_client_honours() {
+        for (millis, seconds) in [(0, 1), (1, 1), (1000, 1), (1001, 2), (7_200_000, 119)] {
+            let rejection = Rejection::RateLimited {
+                retry_after: Duration::from_millis(millis),
+            };
+            assert_eq!(rejection.retry_after(), Some(seconds), "{millis} ms");
+        }
+    }
+
+    #[test]
+    fn no_upstream_is_an_agave_error_inside_a_200() {
+        let rejection = Rejection::NoUpstream {
+            reason: "none configured",
+        };
+        let (body, content_type) = rejection.body(&Id::null());
+        assert_eq!(rejection.status(), 200);
+        assert_eq!(content_type, JSON);
+        let value: serde_json::Value = serde_json::from_slice(&body).unwrap();
+        assert_eq!(value["error"]["code"], -32005);
+        assert!(value["error"]["data"]["numSlotsBehind"].is_null());
+        assert!(
+            value["error"]["data"]
+                .as_object()
+                .unwrap()
+                .contains_key("numSlotsBehind")
+        );
+    }
+
+    #[test]
+    fn plain_refusals_are_agaves_texts() {
+        let (body, content_type) = Rejection::HttpMethod.body(&Id::null());
+        assert_eq!(
+            body,
+            "Used HTTP Method is not allowed. POST or OPTIONS is required\n".as_bytes()
+        );
+        assert_eq!(content_type, TEXT);
+    }
+}

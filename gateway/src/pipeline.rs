@@ -1,1 +1,60 @@
-//! (to be written)
+//! The path of a request from its body to its answer, as one readable list. It knows bytes, not
+//! sessions: the `edge` reads and writes them.
+//!
+//! The list for JSON-RPC is in [`call`]; [`batch`] walks it for every entry of a batch.
+
+mod batch;
+mod call;
+mod metrics;
+mod part;
+mod response;
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+use tokio::time::Instant;
+
+pub use metrics::PipelineMetrics;
+pub use response::{Body, BodyFault, BodyStream, Response, Summary};
+
+use crate::dispatch::{ClientKey, Live};
+use crate::error::Rejection;
+use crate::jsonrpc::{self, Id, ParseError, Payload};
+use crate::snapshot::Snapshot;
+
+/// What all requests share.
+#[derive(Debug)]
+pub struct Pipeline {
+    pub live: Live,
+    pub metrics: PipelineMetrics,
+}
+
+/// One HTTP request whose body has been read.
+#[derive(Clone, Debug)]
+pub struct Request {
+    pub pipeline: Arc<Pipeline>,
+    pub snapshot: Arc<Snapshot>,
+    /// Whose session the answers belong to.
+    pub client: ClientKey,
+    /// When the answer is no longer of use.
+    pub deadline: Instant,
+}
+
+impl Request {
+    /// Answers a JSON-RPC body: a call, a notification or a batch.
+    pub async fn answer(self, body: Bytes) -> Response {
+        match jsonrpc::parse(&body, self.snapshot.config.limits.max_batch) {
+            Ok(Payload::Single(entry)) => call::answer(&self, entry).await.into_response(),
+            Ok(Payload::Batch(entries)) if entries.is_empty() => Response::empty("batch"),
+            Ok(Payload::Batch(entries)) => batch::answer(self, entries).await,
+            Err(ParseError::Json) => Response::rejected(&Rejection::Parse, &Id::null(), "other"),
+            Err(ParseError::Utf8 { .. }) => {
+                Response::rejected(&Rejection::BodyNotUtf8, &Id::null(), "other")
+            }
+            Err(ParseError::TooManyCalls { calls, limit }) => {
+                let rejection = Rejection::TooManyCalls { calls, limit };
+                Response::rejected(&rejection, &Id::null(), "batch")
+            }
+        }
+    }
+}

@@ -1,1 +1,72 @@
-//! (to be written)
+//! The configuration in force, compiled: everything a request needs to know of it, loaded once per
+//! request and never changed in place.
+//!
+//! Compiling may fail and then changes nothing; publishing cannot fail. What lives longer than a
+//! snapshot (scores, breakers, connections, floors) is kept by its owners and found by id.
+
+use std::collections::HashSet;
+use std::sync::Arc;
+
+use arc_swap::ArcSwap;
+
+use crate::auth::Consumers;
+use crate::config::Config;
+use crate::dispatch;
+use crate::upstream::Pool;
+
+/// One compiled configuration.
+#[derive(Debug)]
+pub struct Snapshot {
+    /// 1 at the start, one more with each reload that changed something.
+    pub revision: u64,
+    pub config: Config,
+    pub consumers: Consumers,
+    pub pool: Arc<Pool>,
+    pub dispatch: dispatch::Settings,
+    denied: HashSet<String>,
+}
+
+impl Snapshot {
+    /// Compiles `config` around an already compiled pool.
+    pub fn new(config: Config, pool: Arc<Pool>, revision: u64) -> Self {
+        Self {
+            revision,
+            consumers: Consumers::new(&config.consumers, config.anonymous),
+            dispatch: dispatch::Settings {
+                retry: config.retry.clone(),
+                hedge: config.hedge.clone(),
+                selection: config.selection.clone(),
+                answer_buffer: config.limits.answer_buffer,
+            },
+            denied: config.methods.deny.iter().cloned().collect(),
+            pool,
+            config,
+        }
+    }
+
+    /// Whether the operator closed this method for everybody.
+    pub fn denies(&self, method: &str) -> bool {
+        !self.denied.is_empty() && self.denied.contains(method)
+    }
+}
+
+/// The snapshot in force. Requests load it once and hold on to it.
+#[derive(Debug)]
+pub struct Published(ArcSwap<Snapshot>);
+
+impl Published {
+    pub fn new(first: Snapshot) -> Self {
+        Self(ArcSwap::from_pointee(first))
+    }
+
+    pub fn load(&self) -> Arc<Snapshot> {
+        self.0.load_full()
+    }
+
+    /// Replaces the snapshot for all requests that start from now on.
+    pub fn publish(&self, next: Snapshot) -> Arc<Snapshot> {
+        let next = Arc::new(next);
+        self.0.store(Arc::clone(&next));
+        next
+    }
+}

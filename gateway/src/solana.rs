@@ -9,6 +9,7 @@ mod fault;
 mod judge;
 mod method;
 mod profile;
+mod transaction;
 mod verdict;
 
 pub use capability::Capability;
@@ -18,4 +19,5 @@ pub use fault::{Blame, FaultKind};
 pub use judge::{ReplyHints, judge, reached_slot};
 pub use method::Method;
 pub use profile::{CommitmentRule, Finality, Idempotency, Priority, Profile};
+pub use transaction::first_signature;
 pub use verdict::{Penalty, Retry, Scope, Verdict};

@@ -127,3 +127,9 @@ impl Upstream {
         }
     }
 }
+
+impl std::fmt::Debug for Upstream {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_tuple("Upstream").field(&self.id()).finish()
+    }
+}

@@ -159,6 +159,33 @@ impl Answer {
     }
 }
 
+impl Answer {
+    /// The same as [`Self::splice`] in one piece, without copying the answer where its id stands
+    /// last and nobody else holds its bytes: the usual case.
+    pub fn into_spliced(self, id: &Id) -> Bytes {
+        let (head_length, id, tail) = {
+            let [head, id, tail] = self.splice(id);
+            // The pieces share the allocation and must be gone before it is written to.
+            (head.len(), id, Bytes::copy_from_slice(&tail))
+        };
+        drop(self.error);
+        let mut spliced = match self.body.try_into_mut() {
+            Ok(mut owned) => {
+                owned.truncate(head_length);
+                owned
+            }
+            Err(shared) => {
+                let mut copy = BytesMut::with_capacity(head_length + id.len() + tail.len() + 1);
+                copy.put_slice(shared.get(..head_length).unwrap_or_default());
+                copy
+            }
+        };
+        spliced.put_slice(&id);
+        spliced.put_slice(&tail);
+        spliced.freeze()
+    }
+}
+
 /// `,"id":…`, for answers that come without one.
 pub(super) fn id_member(id: &[u8]) -> Bytes {
     const KEY: &[u8] = br#","id":"#;

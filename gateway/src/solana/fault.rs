@@ -100,6 +100,9 @@ faults! {
     /// The request is larger than this upstream takes.
     BodyTooLarge = "body-too-large",
 
+    /// A good answer, but older than what its client was told before.
+    BehindSession = "behind-session",
+
     // JSON-RPC.
     /// -32700
     ParseError = "parse-error",

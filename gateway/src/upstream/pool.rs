@@ -141,6 +141,13 @@ impl Pool {
         Candidates::new(self, need)
     }
 
+    /// Whether the settings let any upstream serve this method.
+    pub fn allows(&self, method: &str) -> bool {
+        self.upstreams
+            .iter()
+            .any(|upstream| upstream.member.methods.allow(method))
+    }
+
     /// The newest slot of the cluster, as far as it is known.
     pub fn tip(&self, commitment: Commitment) -> Option<Slot> {
         self.cluster.tip(commitment, None, Instant::now())
@@ -175,6 +182,12 @@ impl Pool {
     /// Everything known, for people.
     pub fn status(&self) -> PoolStatus {
         PoolStatus::of(&self.upstreams, &self.cluster, &self.policy, Instant::now())
+    }
+}
+
+impl std::fmt::Debug for Pool {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_list().entries(&self.upstreams).finish()
     }
 }
 

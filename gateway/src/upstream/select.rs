@@ -195,6 +195,11 @@ impl<'a> Candidates<'a> {
         }
     }
 
+    /// From here on only upstreams believed to have this.
+    pub fn narrow(&mut self, capability: Capability) {
+        self.need.only = Some(capability);
+    }
+
     /// Whether an upstream that may be asked is left.
     pub fn any_left(&self, now: Instant) -> bool {
         self.draw(now).is_some()

@@ -13,7 +13,6 @@ use crate::upstream::member::Policy;
 
 /// All upstreams.
 #[derive(Clone, Debug, PartialEq, Serialize)]
-#[serde(rename_all = "camelCase")]
 pub struct PoolStatus {
     pub genesis: Option<String>,
     pub tip: Slots,
@@ -40,7 +39,6 @@ impl Slots {
 
 /// One upstream.
 #[derive(Clone, Debug, PartialEq, Serialize)]
-#[serde(rename_all = "camelCase")]
 pub struct UpstreamStatus {
     pub id: String,
     pub tier: &'static str,

@@ -208,4 +208,27 @@ proptest! {
         }
         prop_assert_eq!(before, after);
     }
+
+    #[test]
+    fn splicing_in_place_gives_the_same_bytes_and_leaves_other_holders_alone(
+        body in crate::jsonrpc::fixtures::answers(),
+        id in any::<u64>(),
+    ) {
+        let expected = spliced(&scan(&body), &id.to_string());
+        let id = Id::from(id);
+        let alone = scan(&body).into_spliced(&id);
+        prop_assert_eq!(&alone[..], expected.as_bytes());
+        let shared = scan(&body);
+        let holder = shared.body().clone();
+        let copied = shared.into_spliced(&id);
+        prop_assert_eq!(&copied[..], expected.as_bytes());
+        prop_assert_eq!(&holder[..], body.as_bytes());
+    }
+}
+
+#[test]
+fn the_usual_answer_is_spliced_without_being_copied() {
+    let answer = scan(r#"{"jsonrpc":"2.0","result":5,"id":1}"#);
+    let place = answer.body().as_ptr();
+    assert_eq!(answer.into_spliced(&Id::from(2)).as_ptr(), place);
 }

@@ -1,0 +1,56 @@
+//! The commands that print and end: `check` and `schema`.
+
+use std::io::Write;
+use std::path::Path;
+
+use crate::cli::{Exit, Source};
+use crate::config::{self, ConfigError, Loaded, ProcessEnvironment};
+
+/// The configuration that is meant: a file, or the embedded demo.
+pub(super) fn load(source: &Source) -> Result<Loaded, ConfigError> {
+    match &source.config {
+        Some(path) => config::load(path),
+        None => config::parse(config::DEMO, &ProcessEnvironment::new(Path::new(""))),
+    }
+}
+
+/// Says everything that is wrong with a configuration, or what it amounts to.
+pub(super) fn check(source: &Source) -> Exit {
+    let name = source.config.as_deref().map_or_else(
+        || "the embedded configuration".to_owned(),
+        |path| path.display().to_string(),
+    );
+    match load(source) {
+        Ok(loaded) => {
+            for warning in &loaded.warnings {
+                complain(&format!("warning: {warning}"));
+            }
+            let upstreams = loaded.config.upstreams.len();
+            say(&format!(
+                "{name} is valid: {upstreams} upstreams, {} consumers",
+                loaded.config.consumers.len()
+            ));
+            Exit::Done
+        }
+        Err(error) => {
+            complain(&format!("{name} is not valid:\n{error}"));
+            Exit::BadConfig
+        }
+    }
+}
+
+/// Prints the JSON Schema of the configuration.
+pub(super) fn schema() -> Exit {
+    say(&format!("{:#}", config::schema()));
+    Exit::Done
+}
+
+/// A closed pipe is no reason to fail.
+fn say(line: &str) {
+    drop(writeln!(std::io::stdout().lock(), "{line}"));
+}
+
+/// To standard error, before or without a log.
+pub(super) fn complain(line: &str) {
+    drop(writeln!(std::io::stderr().lock(), "{line}"));
+}

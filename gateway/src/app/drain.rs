@@ -1,0 +1,47 @@
+//! Ends the process when the last request has ended. Pingora would sleep its whole grace period.
+
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use pingora::server::ShutdownWatch;
+use pingora::services::background::BackgroundService;
+
+use crate::config::Shutdown;
+use crate::edge::Drain;
+
+pub(super) struct Leave {
+    pub drain: Arc<Drain>,
+    pub shutdown: Shutdown,
+}
+
+#[async_trait]
+impl BackgroundService for Leave {
+    async fn start(&self, mut shutdown: ShutdownWatch) {
+        // The sender lives as long as the server; an error means that it has gone already.
+        if shutdown.wait_for(|stopping| *stopping).await.is_err() {
+            return;
+        }
+        self.drain.leave();
+        let left = self
+            .drain
+            .drained(self.shutdown.linger, self.shutdown.grace)
+            .await;
+        if left == 0 {
+            tracing::info!("drained; leaving");
+        } else {
+            tracing::warn!(
+                requests = left,
+                "grace period over; leaving with requests in progress"
+            );
+        }
+        leave();
+    }
+}
+
+#[expect(
+    clippy::exit,
+    reason = "Pingora's main thread sleeps and cannot be woken otherwise"
+)]
+fn leave() -> ! {
+    std::process::exit(0)
+}

@@ -1,0 +1,85 @@
+//! The background service beside the listeners: it keeps the upstreams' tasks running and reloads
+//! the configuration.
+
+use async_trait::async_trait;
+use pingora::server::ShutdownWatch;
+use pingora::services::background::BackgroundService;
+use tokio::runtime::Handle;
+use tokio::signal::unix::{Signal, SignalKind, signal};
+use tokio::sync::mpsc;
+
+use super::Once;
+use super::reload::Reloader;
+use crate::config::{self, Watch};
+use crate::edge::ReloadRequest;
+
+pub(super) struct Upkeep(Once<Parts>);
+
+struct Parts {
+    reloader: Reloader,
+    requests: mpsc::Receiver<ReloadRequest>,
+}
+
+impl Upkeep {
+    pub(super) fn new(reloader: Reloader, requests: mpsc::Receiver<ReloadRequest>) -> Self {
+        Self(Once::new(Some(Parts { reloader, requests })))
+    }
+}
+
+#[async_trait]
+impl BackgroundService for Upkeep {
+    async fn start(&self, mut shutdown: ShutdownWatch) {
+        let Some(Parts {
+            mut reloader,
+            mut requests,
+        }) = self.0.lock().take()
+        else {
+            return;
+        };
+        let runtime = Handle::current();
+        reloader.published.load().pool.start(&runtime, None);
+        let mut hangup = signal(SignalKind::hangup()).ok();
+        let mut watch = watched(&reloader);
+        loop {
+            tokio::select! {
+                Some(reply) = requests.recv() => {
+                    // Whoever asked may have stopped waiting.
+                    drop(reply.send(reloader.reload(&runtime)));
+                }
+                () = received(hangup.as_mut()) => drop(reloader.reload(&runtime)),
+                () = changed(watch.as_mut()) => drop(reloader.reload(&runtime)),
+                // Upstreams are probed until the process leaves: requests still run.
+                _ = shutdown.wait_for(|stopping| *stopping) => break,
+            }
+            if let Some(watch) = &mut watch
+                && let Err(error) = watch.follow(reloader.watched())
+            {
+                tracing::warn!(%error, "a file of the configuration is not watched");
+            }
+        }
+        std::future::pending::<()>().await;
+    }
+}
+
+fn watched(reloader: &Reloader) -> Option<Watch> {
+    reloader.path.as_ref()?;
+    config::watch(reloader.watched())
+        .inspect_err(|error| {
+            tracing::warn!(%error, "the configuration is not watched; reload with SIGHUP");
+        })
+        .ok()
+}
+
+async fn received(signal: Option<&mut Signal>) {
+    match signal {
+        Some(signal) => drop(signal.recv().await),
+        None => std::future::pending().await,
+    }
+}
+
+async fn changed(watch: Option<&mut Watch>) {
+    match watch {
+        Some(watch) => watch.changed().await,
+        None => std::future::pending().await,
+    }
+}

@@ -1,0 +1,194 @@
+//! One attempt at one upstream, from the encoded call to a judged answer.
+//!
+//! Not here: how bytes travel (`upstream::client`), what an answer means (`solana::fault`), and what
+//! follows from it (the [flight](super::flight)).
+
+use std::pin::Pin;
+use std::time::Duration;
+
+use bytes::Bytes;
+use perijove_core::Slot;
+
+use crate::jsonrpc::{Answer, HeadKind, Malformed, MalformedKind, head_kind};
+use crate::solana::{self, Class, FaultKind, Head, HeadValue, Verdict};
+use crate::upstream::{
+    AttemptLimits, BodyStream, Candidate, Outcome, Reply, ReplyBody, TransportFault, client,
+};
+
+/// An attempt on its way. Boxed, so that the loser of a hedge can be left to finish on its own:
+/// dropping it would close a good connection.
+pub(super) type InFlight = Pin<Box<dyn Future<Output = Attempted> + Send>>;
+
+/// What came back, before anything is concluded from it.
+pub(super) struct Attempted {
+    pub candidate: Candidate,
+    pub hedge: bool,
+    reply: Result<Reply, TransportFault>,
+}
+
+/// What one upstream said, in the shape it goes on.
+#[derive(Debug)]
+pub enum Payload {
+    /// The whole answer, scanned.
+    Whole(Answer),
+    /// An answer too large to be held: its beginning, and the rest as it comes.
+    Stream {
+        head: Bytes,
+        length: Option<u64>,
+        rest: BodyStream,
+    },
+}
+
+/// The conclusion about one attempt.
+pub(super) enum Judged {
+    Good {
+        payload: Payload,
+        latency: Duration,
+    },
+    Bad {
+        verdict: Verdict,
+        payload: Option<Payload>,
+    },
+}
+
+/// Sends `request` to the candidate.
+pub(super) fn start(
+    candidate: Candidate,
+    request: Bytes,
+    limits: AttemptLimits,
+    hedge: bool,
+) -> InFlight {
+    Box::pin(async move {
+        let reply = client::attempt(&candidate, &request, &limits).await;
+        Attempted {
+            candidate,
+            hedge,
+            reply,
+        }
+    })
+}
+
+impl Attempted {
+    /// Whether the upstream may have seen the call.
+    pub(super) fn bytes_sent(&self) -> bool {
+        self.reply
+            .as_ref()
+            .map_or_else(|fault| fault.bytes_sent, |_| true)
+    }
+
+    /// Judges the reply, and tells the upstream's live state what it was worth.
+    pub(super) fn judge(
+        self,
+        class: &Class,
+        method: &str,
+        unix_now: fn() -> u64,
+    ) -> (Candidate, Judged) {
+        let Self {
+            mut candidate,
+            reply,
+            ..
+        } = self;
+        let judged = match reply {
+            Err(fault) => Judged::Bad {
+                verdict: Verdict::transport(fault.kind, class, fault.bytes_sent),
+                payload: None,
+            },
+            Ok(reply) => judge_reply(reply, class, unix_now),
+        };
+        let outcome = match &judged {
+            Judged::Good { payload, latency } => {
+                let slot = slot_of(payload, class);
+                Outcome::Good {
+                    class,
+                    method,
+                    latency: *latency,
+                    slot,
+                }
+            }
+            Judged::Bad { verdict, .. } => Outcome::Fault {
+                class,
+                method,
+                verdict,
+            },
+        };
+        candidate.record(&outcome);
+        (candidate, judged)
+    }
+}
+
+/// The slot an answer was read at, or that it consists of.
+fn slot_of(payload: &Payload, class: &Class) -> Option<Slot> {
+    let Payload::Whole(answer) = payload else {
+        return None;
+    };
+    let result = answer.result()?;
+    match solana::head_value(class.method, result) {
+        Some(HeadValue {
+            head: Head::Slot,
+            number,
+        }) => Some(Slot(number)),
+        _ if class.profile().wrapped => solana::context_slot(result),
+        _ => None,
+    }
+}
+
+fn judge_reply(reply: Reply, class: &Class, unix_now: fn() -> u64) -> Judged {
+    let Reply {
+        status,
+        hints,
+        body,
+        latency,
+    } = reply;
+    // The clock is read only where a header speaks of an absolute time.
+    let now = if hints.ratelimit_reset_unix.is_some() {
+        unix_now()
+    } else {
+        0
+    };
+    match body {
+        ReplyBody::Complete(bytes) => {
+            let scanned = Answer::scan(bytes);
+            match solana::judge(status, &hints, scanned.as_ref(), class, now) {
+                None => match scanned {
+                    Ok(answer) => Judged::Good {
+                        payload: Payload::Whole(answer),
+                        latency,
+                    },
+                    Err(_malformed) => bad_json(class),
+                },
+                Some(verdict) => Judged::Bad {
+                    verdict,
+                    payload: scanned.ok().map(Payload::Whole),
+                },
+            }
+        }
+        ReplyBody::Streaming { head, length, rest } => {
+            if status == 200 && head_kind(&head) != HeadKind::Unknown {
+                return Judged::Good {
+                    payload: Payload::Stream { head, length, rest },
+                    latency,
+                };
+            }
+            // A page of that size is no JSON-RPC answer; it is judged by how it begins.
+            let excerpt = head.slice(..head.len().min(512));
+            let malformed = Malformed {
+                kind: MalformedKind::NotAnAnswer,
+                excerpt,
+            };
+            match solana::judge(status, &hints, Err(&malformed), class, now) {
+                None => bad_json(class),
+                Some(verdict) => Judged::Bad {
+                    verdict,
+                    payload: None,
+                },
+            }
+        }
+    }
+}
+
+fn bad_json(class: &Class) -> Judged {
+    Judged::Bad {
+        verdict: Verdict::transport(FaultKind::BadJson, class, true),
+        payload: None,
+    }
+}

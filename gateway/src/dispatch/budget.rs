@@ -1,0 +1,130 @@
+//! The retry budget: retries and hedges may add at most a share of the requests on top, so that a
+//! failing cluster is not buried under its own clients' repetitions.
+//!
+//! Not here: whether an answer may be repeated at all (`solana::fault`) and where (`upstream`).
+
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+
+use parking_lot::Mutex;
+use tokio::time::Instant;
+
+/// Deposits older than this are forgotten, so that a quiet night does not pay for a storm at dawn.
+const HORIZON: Duration = Duration::from_secs(10);
+
+/// A token bucket that every request fills by `ratio` and every repetition empties by one.
+/// A reserve refilled by time lets a gateway with little traffic repeat at all.
+#[derive(Debug)]
+pub struct RetryBudget {
+    /// Requests since the last withdrawal; folded into `state` lazily to keep deposits lock-free.
+    deposits: AtomicU64,
+    state: Mutex<State>,
+}
+
+#[derive(Debug)]
+struct State {
+    earned: f64,
+    reserve: f64,
+    refilled: Instant,
+    window_started: Instant,
+}
+
+impl RetryBudget {
+    /// Starts with a full reserve of `per_second` (see [`Self::withdraw`]) times the horizon.
+    pub fn new(now: Instant) -> Self {
+        Self {
+            deposits: AtomicU64::new(0),
+            state: Mutex::new(State {
+                earned: 0.0,
+                reserve: f64::INFINITY,
+                refilled: now,
+                window_started: now,
+            }),
+        }
+    }
+
+    /// Counts one request of a client.
+    pub fn deposit(&self) {
+        self.deposits.fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// Takes the price of one repetition; `false` when the budget is spent.
+    ///
+    /// `ratio` is the share of requests that may be repeated (0.2 = 20 %), `per_second` the
+    /// repetitions a second that are always allowed. They are passed in because a reload may
+    /// change them while the balance lives on.
+    pub fn withdraw(&self, ratio: f64, per_second: u32, now: Instant) -> bool {
+        let mut state = self.state.lock();
+        let fresh = self.deposits.swap(0, Ordering::Relaxed);
+        if now.saturating_duration_since(state.window_started) >= HORIZON {
+            state.earned /= 2.0;
+            state.window_started = now;
+        }
+        #[expect(
+            clippy::cast_precision_loss,
+            reason = "a count of requests, far below 2^52"
+        )]
+        let fresh = fresh as f64;
+        state.earned += fresh * ratio;
+        let elapsed = now.saturating_duration_since(state.refilled).as_secs_f64();
+        state.refilled = now;
+        state.reserve = (state.reserve + elapsed * f64::from(per_second))
+            .min(f64::from(per_second) * HORIZON.as_secs_f64());
+        if state.earned >= 1.0 {
+            state.earned -= 1.0;
+            true
+        } else if state.reserve >= 1.0 {
+            state.reserve -= 1.0;
+            true
+        } else {
+            false
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn withdrawals(budget: &RetryBudget, ratio: f64, per_second: u32, now: Instant) -> usize {
+        std::iter::from_fn(|| budget.withdraw(ratio, per_second, now).then_some(()))
+            .take(100_000)
+            .count()
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_fifth_of_the_requests_may_be_repeated() {
+        let now = Instant::now();
+        let budget = RetryBudget::new(now);
+        (0..1000).for_each(|_| budget.deposit());
+        assert_eq!(withdrawals(&budget, 0.2, 0, now), 200);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_quiet_gateway_may_still_repeat_some() {
+        let now = Instant::now();
+        let budget = RetryBudget::new(now);
+        assert_eq!(
+            withdrawals(&budget, 0.2, 10, now),
+            100,
+            "the reserve starts full"
+        );
+        assert_eq!(
+            withdrawals(&budget, 0.2, 10, now + Duration::from_secs(1)),
+            10
+        );
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn what_was_earned_long_ago_fades() {
+        let start = Instant::now();
+        let budget = RetryBudget::new(start);
+        (0..1000).for_each(|_| budget.deposit());
+        assert!(budget.withdraw(0.2, 0, start));
+        let rest = withdrawals(&budget, 0.2, 0, start + Duration::from_secs(11));
+        assert!(
+            (95..=100).contains(&rest),
+            "half of 199 is left, not {rest}"
+        );
+    }
+}

@@ -1,0 +1,337 @@
+//! All attempts for one call: which one starts when, and which answer is delivered.
+//!
+//! ```text
+//! launch ─▶ in flight ─▶ good ────────────────────────────▶ delivered
+//!              │  ▲        bad ─▶ retry allowed? ─ yes ─▶ launch on the next candidate
+//!        hedge ▼  │                      └─ no ─▶ others in flight? wait : best answer so far
+//!          launch ┘
+//! ```
+
+use std::future::poll_fn;
+use std::sync::Arc;
+use std::task::Poll;
+use std::time::Duration;
+
+use bytes::{Bytes, BytesMut};
+use tokio::time::{Instant, sleep, sleep_until};
+
+use super::attempt::{self, Attempted, InFlight, Judged};
+use super::settle::Settled;
+use super::{Delivered, Exchange, Trace};
+use crate::jsonrpc;
+use crate::solana::{Capability, FaultKind, Idempotency, Retry};
+use crate::upstream::{AttemptLimits, Candidate, Candidates, Need, Upstream};
+
+/// The losers of a race may take this long to give their connection back.
+const LOSER_LIMIT: Duration = Duration::from_secs(10);
+/// Hedge timer of a method whose latency is not known yet.
+const UNKNOWN_LATENCY: Duration = Duration::from_secs(1);
+
+pub(super) struct Flight<'a> {
+    exchange: &'a Exchange<'a>,
+    candidates: Candidates<'a>,
+    request: Bytes,
+    in_flight: Vec<InFlight>,
+    /// Attempts whose bytes reached an upstream; refused connections cost nothing and count for
+    /// nothing.
+    sent: u32,
+    hedges: u32,
+    retried_once: bool,
+    settled: Settled,
+    trace: Trace,
+}
+
+enum Event {
+    Done(Attempted),
+    HedgeDue,
+}
+
+enum Step {
+    Deliver(Delivered),
+    Launch { after: Option<Duration> },
+    Wait,
+    End,
+}
+
+impl<'a> Flight<'a> {
+    pub(super) fn new(exchange: &'a Exchange<'a>) -> Self {
+        let mut request =
+            BytesMut::with_capacity(128 + exchange.call.params().map_or(0, <[u8]>::len));
+        jsonrpc::encode(exchange.call, &mut request);
+        Self {
+            candidates: exchange.candidates(),
+            exchange,
+            request: request.freeze(),
+            in_flight: Vec::with_capacity(1),
+            sent: 0,
+            hedges: 0,
+            retried_once: false,
+            settled: Settled::default(),
+            trace: Trace::default(),
+        }
+    }
+
+    pub(super) async fn run(mut self) -> (Delivered, Trace) {
+        self.exchange.live.budget.deposit();
+        if !self.launch(false) {
+            return self.end();
+        }
+        let mut hedge_at = self.hedge_due();
+        loop {
+            match next_event(&mut self.in_flight, hedge_at).await {
+                Event::HedgeDue => {
+                    self.launch_hedge();
+                    hedge_at = None;
+                }
+                Event::Done(attempted) => match self.conclude(attempted) {
+                    Step::Deliver(delivered) => return self.deliver(delivered),
+                    Step::Wait => {}
+                    Step::End => return self.end(),
+                    Step::Launch { after } => {
+                        if let Some(pause) = after {
+                            sleep(pause).await;
+                        }
+                        if !self.launch(false) && self.in_flight.is_empty() {
+                            return self.end();
+                        }
+                    }
+                },
+            }
+        }
+    }
+
+    /// Starts an attempt at the next candidate; `false` when there is none.
+    fn launch(&mut self, hedge: bool) -> bool {
+        let Some(candidate) = self.candidates.next(Instant::now()) else {
+            return false;
+        };
+        self.trace.attempts += 1;
+        let limits = self.limits(&candidate);
+        self.in_flight.push(attempt::start(
+            candidate,
+            self.request.clone(),
+            limits,
+            hedge,
+        ));
+        true
+    }
+
+    /// Every attempt but the last may use half of what is left of the caller's time, so that a
+    /// silent upstream leaves time for another.
+    fn limits(&self, candidate: &Candidate) -> AttemptLimits {
+        let now = Instant::now();
+        let left = self.exchange.deadline.saturating_duration_since(now);
+        let last = self.sent + 1 >= self.exchange.settings.retry.attempts
+            || !self.may_repeat()
+            || !self.candidates.any_left(now);
+        let share = if last { left } else { left / 2 };
+        let timeouts = &candidate.upstream().settings().timeouts;
+        AttemptLimits {
+            deadline: self.exchange.deadline,
+            first_byte: share.min(timeouts.first_byte),
+            answer_buffer: self.exchange.settings.answer_buffer,
+            replayable: self.may_repeat()
+                || self.exchange.class.profile().idempotency == Idempotency::WriteBySignature,
+        }
+    }
+
+    /// Whether this kind of call may ever be sent a second time while the first is unanswered.
+    fn may_repeat(&self) -> bool {
+        self.exchange.class.profile().idempotency == Idempotency::Read
+    }
+
+    fn hedge_due(&self) -> Option<Instant> {
+        let hedge = &self.exchange.settings.hedge;
+        let class = self.exchange.class;
+        if !hedge.enabled || !self.may_repeat() || class.heavy {
+            return None;
+        }
+        let usual = self
+            .exchange
+            .live
+            .latency(class.method)
+            .estimate()
+            .unwrap_or(UNKNOWN_LATENCY);
+        Some(Instant::now() + usual.max(hedge.floor))
+    }
+
+    fn launch_hedge(&mut self) {
+        let metrics = &self.exchange.live.metrics;
+        if self.hedges >= self.exchange.settings.hedge.extra {
+            return;
+        }
+        if !self.pay_for_repetition() {
+            metrics.hedge("no_budget");
+        } else if self.launch(true) {
+            self.hedges += 1;
+            self.trace.hedged = true;
+            metrics.hedge("started");
+        }
+    }
+
+    fn pay_for_repetition(&self) -> bool {
+        let retry = &self.exchange.settings.retry;
+        let paid =
+            self.exchange
+                .live
+                .budget
+                .withdraw(retry.budget, retry.min_per_second, Instant::now());
+        if !paid {
+            self.exchange.live.metrics.budget_exhausted();
+        }
+        paid
+    }
+
+    /// Draws the conclusion from one finished attempt.
+    fn conclude(&mut self, attempted: Attempted) -> Step {
+        let exchange = self.exchange;
+        let (sent, hedge) = (attempted.bytes_sent(), attempted.hedge);
+        self.sent += u32::from(sent);
+        let method = exchange.call.method();
+        let (candidate, judged) = attempted.judge(exchange.class, method, exchange.live.unix_now);
+        let upstream = Arc::clone(candidate.upstream());
+        match judged {
+            Judged::Good { payload, latency } => {
+                exchange.observe_latency(latency);
+                if exchange.goes_backwards(&payload) {
+                    self.settled.note_stale(payload, &upstream);
+                    return self.retry(&upstream, FaultKind::BehindSession, Retry::Elsewhere, sent);
+                }
+                exchange.raise_floor(&payload);
+                if hedge {
+                    exchange.live.metrics.hedge("won");
+                }
+                self.trace.upstream = Some(upstream);
+                Step::Deliver(Delivered::Payload(payload))
+            }
+            Judged::Bad { verdict, payload } => {
+                self.settled
+                    .note(&verdict, payload, &upstream, sent, exchange.class);
+                self.retry(&upstream, verdict.kind, verdict.retry, sent)
+            }
+        }
+    }
+
+    /// Decides what comes after an answer that was not good.
+    fn retry(
+        &mut self,
+        upstream: &Arc<Upstream>,
+        kind: FaultKind,
+        retry: Retry,
+        sent: bool,
+    ) -> Step {
+        self.trace.fault = Some(kind);
+        let attempts_left = self.sent < self.exchange.settings.retry.attempts;
+        let time_left = Instant::now() < self.exchange.deadline;
+        let wanted = match retry {
+            Retry::Final => return self.final_answer(),
+            Retry::ElsewhereOnce if std::mem::replace(&mut self.retried_once, true) => false,
+            Retry::Capable(capability) => self.narrow(capability),
+            Retry::Elsewhere | Retry::ElsewhereOnce | Retry::ElsewhereLater => true,
+        };
+        if !self.in_flight.is_empty() {
+            return Step::Wait;
+        }
+        if !wanted || !attempts_left || !time_left {
+            return Step::End;
+        }
+        let later = retry == Retry::ElsewhereLater;
+        if !self.candidates.any_left(Instant::now()) {
+            if !later {
+                return Step::End;
+            }
+            // What is not there yet may be there in a moment, on the same upstream too.
+            self.candidates = self.exchange.candidates();
+        }
+        // An upstream that never saw the call was not burdened by it: moving on is free.
+        if sent && !self.pay_for_repetition() {
+            return Step::End;
+        }
+        self.exchange.live.metrics.retry(kind);
+        self.trace
+            .failed_over_from
+            .get_or_insert_with(|| Arc::clone(upstream));
+        Step::Launch {
+            after: later.then(|| self.exchange.settings.retry.later),
+        }
+    }
+
+    /// A final answer ends the call, even while a hedge is still out.
+    fn final_answer(&mut self) -> Step {
+        let settled = std::mem::take(&mut self.settled);
+        let (delivered, upstream) = settled.into_delivered(self.exchange);
+        self.trace.upstream = upstream;
+        Step::Deliver(delivered)
+    }
+
+    /// From here on only upstreams with this capability; `false` when there is none left.
+    fn narrow(&mut self, capability: Capability) -> bool {
+        self.candidates.narrow(capability);
+        self.candidates.any_left(Instant::now())
+    }
+
+    fn deliver(mut self, delivered: Delivered) -> (Delivered, Trace) {
+        for loser in self.in_flight.drain(..) {
+            leave_behind(loser);
+        }
+        if let (Some(from), Some(to)) = (&self.trace.failed_over_from, &self.trace.upstream) {
+            if !Arc::ptr_eq(from, to) {
+                self.exchange.live.metrics.failover(from.id(), to.id());
+            }
+        }
+        (delivered, self.trace)
+    }
+
+    fn end(mut self) -> (Delivered, Trace) {
+        let settled = std::mem::take(&mut self.settled);
+        let (delivered, upstream) = settled.into_delivered(self.exchange);
+        self.trace.upstream = upstream;
+        self.deliver(delivered)
+    }
+}
+
+/// Waits for the first attempt to finish, or for the hedge timer.
+async fn next_event(in_flight: &mut Vec<InFlight>, hedge_at: Option<Instant>) -> Event {
+    let first_done = poll_fn(|cx| {
+        for i in 0..in_flight.len() {
+            if let Some(attempt) = in_flight.get_mut(i)
+                && let Poll::Ready(attempted) = attempt.as_mut().poll(cx)
+            {
+                drop(in_flight.swap_remove(i));
+                return Poll::Ready(attempted);
+            }
+        }
+        Poll::Pending
+    });
+    match hedge_at {
+        None => Event::Done(first_done.await),
+        Some(at) => tokio::select! {
+            biased;
+            attempted = first_done => Event::Done(attempted),
+            () = sleep_until(at) => Event::HedgeDue,
+        },
+    }
+}
+
+/// Lets an attempt whose answer nobody waits for finish, so that its connection can be used again.
+fn leave_behind(attempt: InFlight) {
+    drop(tokio::spawn(async move {
+        drop(tokio::time::timeout(LOSER_LIMIT, attempt).await);
+    }));
+}
+
+impl<'a> Exchange<'a> {
+    fn candidates(&'a self) -> Candidates<'a> {
+        let need = Need {
+            floor: self.slot_floor(),
+            ..Need::of(self.class, self.call.method())
+        };
+        self.pool.candidates(need)
+    }
+
+    fn observe_latency(&self, latency: Duration) {
+        self.live
+            .latency(self.class.method)
+            .observe(latency, self.settings.hedge.quantile);
+    }
+}

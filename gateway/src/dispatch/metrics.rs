@@ -1,0 +1,72 @@
+//! Counters of retries, hedges and failovers.
+
+use prometheus::{IntCounter, IntCounterVec, Opts, Registry};
+
+use crate::solana::FaultKind;
+
+#[derive(Clone, Debug)]
+pub struct DispatchMetrics {
+    retries: IntCounterVec,
+    hedges: IntCounterVec,
+    exhausted: IntCounter,
+    failovers: IntCounterVec,
+}
+
+impl DispatchMetrics {
+    /// # Errors
+    /// When one of the names is taken in `registry`.
+    pub fn register(registry: &Registry) -> prometheus::Result<Self> {
+        let retries = IntCounterVec::new(
+            Opts::new(
+                "perijove_dispatch_retries_total",
+                "Attempts repeated on another upstream, by the fault that caused them",
+            ),
+            &["reason"],
+        )?;
+        let hedges = IntCounterVec::new(
+            Opts::new(
+                "perijove_dispatch_hedges_total",
+                "Second attempts started because the first was slow: started, won, or no_budget",
+            ),
+            &["result"],
+        )?;
+        let exhausted = IntCounter::new(
+            "perijove_dispatch_retry_budget_exhausted_total",
+            "Retries and hedges not made because the retry budget was spent",
+        )?;
+        let failovers = IntCounterVec::new(
+            Opts::new(
+                "jupiter_api_rpc_failover_total",
+                "Calls answered by another upstream than the first one tried",
+            ),
+            &["from", "to"],
+        )?;
+        registry.register(Box::new(retries.clone()))?;
+        registry.register(Box::new(hedges.clone()))?;
+        registry.register(Box::new(exhausted.clone()))?;
+        registry.register(Box::new(failovers.clone()))?;
+        Ok(Self {
+            retries,
+            hedges,
+            exhausted,
+            failovers,
+        })
+    }
+
+    pub(super) fn retry(&self, reason: FaultKind) {
+        self.retries.with_label_values(&[reason.label()]).inc();
+    }
+
+    /// `result` is one of `started`, `won`, `no_budget`.
+    pub(super) fn hedge(&self, result: &'static str) {
+        self.hedges.with_label_values(&[result]).inc();
+    }
+
+    pub(super) fn budget_exhausted(&self) {
+        self.exhausted.inc();
+    }
+
+    pub(super) fn failover(&self, from: &str, to: &str) {
+        self.failovers.with_label_values(&[from, to]).inc();
+    }
+}

@@ -1,0 +1,152 @@
+//! Which of several bad answers the client gets when no good one came.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use super::attempt::Payload;
+use super::{Delivered, Exchange};
+use crate::error::Rejection;
+use crate::solana::{Blame, Class, FaultKind, Idempotency, Penalty, Verdict};
+use crate::upstream::Upstream;
+
+/// Sent as `Retry-After` when providers limit us without saying for how long.
+const UNKNOWN_PAUSE: Duration = Duration::from_secs(1);
+
+/// Rank of an answer that is good but old: better than any error.
+const STALE: u8 = 4;
+
+/// The bad answers of one call so far.
+#[derive(Debug, Default)]
+pub(super) struct Settled {
+    best: Option<Best>,
+    /// The shortest pause asked for, if any upstream limited our rate.
+    rate_limited: Option<Duration>,
+    /// Some upstream failed otherwise.
+    failed: bool,
+    /// A write left and its fate is not known.
+    outcome_unknown: bool,
+}
+
+#[derive(Debug)]
+struct Best {
+    rank: u8,
+    payload: Payload,
+    upstream: Arc<Upstream>,
+}
+
+impl Settled {
+    pub(super) fn note(
+        &mut self,
+        verdict: &Verdict,
+        payload: Option<Payload>,
+        upstream: &Arc<Upstream>,
+        sent: bool,
+        class: &Class,
+    ) {
+        if let Penalty::HoldOff { at_least, .. } = verdict.penalty {
+            let pause = at_least.unwrap_or(UNKNOWN_PAUSE);
+            self.rate_limited = Some(
+                self.rate_limited
+                    .map_or(pause, |shortest| shortest.min(pause)),
+            );
+        } else if let (Some(payload), Some(rank)) = (payload, rank(verdict)) {
+            if self.best.as_ref().is_none_or(|best| rank > best.rank) {
+                self.best = Some(Best {
+                    rank,
+                    payload,
+                    upstream: Arc::clone(upstream),
+                });
+            }
+        } else {
+            self.failed = true;
+            let write = class.profile().idempotency != Idempotency::Read;
+            self.outcome_unknown |= write && sent && leaves_in_doubt(verdict.kind);
+        }
+    }
+
+    /// A good answer that is older than what the client has been told.
+    pub(super) fn note_stale(&mut self, payload: Payload, upstream: &Arc<Upstream>) {
+        self.best = Some(Best {
+            rank: STALE,
+            payload,
+            upstream: Arc::clone(upstream),
+        });
+    }
+
+    /// The answer for the client and the upstream it came from.
+    ///
+    /// A write of unknown fate outweighs everything: whatever another upstream said afterwards does
+    /// not undo it. Then native errors, because clients act on their codes; then the plea to come
+    /// back later; then "unhealthy".
+    pub(super) fn into_delivered(
+        self,
+        exchange: &Exchange<'_>,
+    ) -> (Delivered, Option<Arc<Upstream>>) {
+        if self.outcome_unknown {
+            return (Delivered::Rejected(Rejection::OutcomeUnknown), None);
+        }
+        if let Some(best) = self.best {
+            return (exchange.hold_floor(best.payload), Some(best.upstream));
+        }
+        let rejection = match (self.rate_limited, self.failed) {
+            (Some(retry_after), _) => Rejection::RateLimited { retry_after },
+            (None, true) => Rejection::NoUpstream {
+                reason: "no upstream could answer",
+            },
+            (None, false) => exchange.nobody(),
+        };
+        (Delivered::Rejected(rejection), None)
+    }
+}
+
+/// How much an answer tells the client; `None` for answers that are none of its business, such as
+/// a provider's complaint about our key.
+fn rank(verdict: &Verdict) -> Option<u8> {
+    if !is_the_clients(verdict.kind) {
+        return None;
+    }
+    Some(match verdict.blame {
+        Blame::Client => 3,
+        Blame::Cluster => 2,
+        Blame::Upstream => 1,
+    })
+}
+
+/// Whether an answer of this kind is a JSON-RPC error a client may see, and not something between
+/// us and a provider.
+fn is_the_clients(kind: FaultKind) -> bool {
+    !(leaves_in_doubt(kind)
+        || matches!(
+            kind,
+            FaultKind::Dns
+                | FaultKind::ConnectRefused
+                | FaultKind::ConnectTimeout
+                | FaultKind::ConnectFailed
+                | FaultKind::Tls
+                | FaultKind::RateLimited
+                | FaultKind::CreditsExhausted
+                | FaultKind::Unauthorized
+                | FaultKind::Forbidden
+                | FaultKind::Challenge
+                | FaultKind::MethodDisabled
+                | FaultKind::PolicyRefused
+        ))
+}
+
+/// Whether a call that ended like this may have been carried out all the same.
+fn leaves_in_doubt(kind: FaultKind) -> bool {
+    matches!(
+        kind,
+        FaultKind::WriteFailed
+            | FaultKind::WriteTimeout
+            | FaultKind::FirstByteTimeout
+            | FaultKind::TotalTimeout
+            | FaultKind::Reset
+            | FaultKind::Truncated
+            | FaultKind::BadHttp
+            | FaultKind::BadJson
+            | FaultKind::TooLarge
+            | FaultKind::ServerError
+            | FaultKind::UnexpectedStatus
+    )
+}

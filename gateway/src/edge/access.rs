@@ -1,0 +1,85 @@
+//! The access log: one line per request, its fields bounded and free of keys.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use http::HeaderValue;
+use tokio::time::Instant;
+
+use super::head::Head;
+use super::reply::{Sent, WriteFault};
+use crate::auth::ConsumerId;
+use crate::pipeline::Response;
+use crate::upstream::Upstream;
+
+/// What is known of an answered request.
+#[derive(Debug)]
+pub(super) struct Entry {
+    pub status: u16,
+    pub method: &'static str,
+    pub outcome: &'static str,
+    pub calls: usize,
+    pub took: Duration,
+    attempts: u32,
+    hedged: bool,
+    fault: &'static str,
+    upstream: Option<Arc<Upstream>>,
+    consumer: Option<ConsumerId>,
+    client: Option<std::net::IpAddr>,
+    request_id: HeaderValue,
+}
+
+impl Entry {
+    pub(super) fn new(
+        response: &Response,
+        head: &Head,
+        consumer: Option<ConsumerId>,
+        started: Instant,
+    ) -> Self {
+        let summary = &response.summary;
+        Self {
+            status: response.status,
+            method: summary.method,
+            outcome: summary.outcome,
+            calls: summary.calls,
+            took: started.elapsed(),
+            attempts: summary.trace.attempts,
+            hedged: summary.trace.hedged,
+            fault: summary
+                .trace
+                .fault
+                .map_or("", crate::solana::FaultKind::label),
+            upstream: summary.trace.upstream.clone(),
+            consumer,
+            client: head.client_ip,
+            request_id: head.request_id.clone(),
+        }
+    }
+}
+
+pub(super) fn log(entry: &Entry, written: Result<Sent, WriteFault>) {
+    let micros = u64::try_from(entry.took.as_micros()).unwrap_or(u64::MAX);
+    let (bytes, end) = match written {
+        Ok(sent) => (sent, "sent"),
+        Err(WriteFault::Gone) => (0, "client_gone"),
+        Err(WriteFault::Broken) => (0, "cut"),
+    };
+    tracing::info!(
+        target: "access",
+        request_id = entry.request_id.to_str().unwrap_or("-"),
+        client = entry.client.map(tracing::field::display),
+        consumer = entry.consumer.as_deref(),
+        method = entry.method,
+        calls = entry.calls,
+        status = entry.status,
+        outcome = entry.outcome,
+        upstream = entry.upstream.as_deref().map(Upstream::id),
+        attempts = entry.attempts,
+        hedged = entry.hedged,
+        fault = entry.fault,
+        micros,
+        bytes,
+        end,
+        "request"
+    );
+}

@@ -1,0 +1,191 @@
+//! The admin listener: metrics, health, status and reload. Not for the public.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use async_trait::async_trait;
+use bytes::Bytes;
+use http::Method;
+use pingora::apps::{HttpPersistentSettings, HttpServerApp, ReusedHttpStream};
+use pingora::http::ResponseHeader;
+use pingora::protocols::http::ServerSession;
+use pingora::server::ShutdownWatch;
+use prometheus::{Registry, TextEncoder};
+use serde::Serialize;
+use tokio::sync::{mpsc, oneshot};
+use tokio::time::Instant;
+
+use super::drain::Drain;
+use super::metrics::EdgeMetrics;
+use crate::snapshot::Published;
+
+/// How long `POST /-/reload` waits for the outcome.
+const RELOAD_LIMIT: Duration = Duration::from_secs(10);
+
+/// The status page: a frame around `/status`.
+const PAGE: &str = include_str!("status.html");
+
+/// Asks for a reload and wants to hear how it went.
+pub type ReloadRequest = oneshot::Sender<ReloadOutcome>;
+/// Where to ask.
+pub type ReloadHandle = mpsc::Sender<ReloadRequest>;
+
+/// How a reload went.
+#[derive(Clone, Debug, Serialize)]
+pub struct ReloadOutcome {
+    /// The revision in force afterwards.
+    pub revision: u64,
+    /// Whether a new configuration is in force.
+    pub changed: bool,
+    /// Keys whose new value only a restart applies.
+    pub restart_required: Vec<&'static str>,
+    /// Why the new configuration was refused, if it was; the old one serves on.
+    pub errors: Vec<String>,
+}
+
+/// Serves the admin port.
+pub struct AdminApp {
+    pub published: Arc<Published>,
+    pub drain: Arc<Drain>,
+    pub registry: Registry,
+    pub metrics: EdgeMetrics,
+    pub reload: ReloadHandle,
+    pub started: Instant,
+}
+
+/// One answer of the admin port.
+struct Page {
+    status: u16,
+    content_type: &'static str,
+    body: String,
+}
+
+#[async_trait]
+impl HttpServerApp for AdminApp {
+    async fn process_new_http(
+        self: &Arc<Self>,
+        mut session: ServerSession,
+        shutdown: &ShutdownWatch,
+    ) -> Option<ReusedHttpStream> {
+        if !matches!(session.read_request().await, Ok(true)) {
+            return None;
+        }
+        session.set_keepalive((!*shutdown.borrow()).then_some(60));
+        let head = session.req_header();
+        let (method, path) = (head.method.clone(), head.uri.path().to_owned());
+        session.drain_request_body().await.ok()?;
+        let page = self.page(&method, &path).await;
+        write(&mut session, page).await.ok()?;
+        let settings = HttpPersistentSettings::for_session(&session);
+        let stream = session.finish().await.ok().flatten()?;
+        Some(ReusedHttpStream::from_reusable_stream(stream, settings))
+    }
+}
+
+impl AdminApp {
+    async fn page(&self, method: &Method, path: &str) -> Page {
+        match (method, path) {
+            (&Method::GET | &Method::HEAD, "/metrics") => self.metrics_page(),
+            // Liveness: the process answers. An upstream that is down is no reason to restart.
+            (&Method::GET | &Method::HEAD, "/health") => Page::text(200, "ok\n"),
+            (&Method::GET | &Method::HEAD, "/ready") => self.ready(),
+            (&Method::GET | &Method::HEAD, "/status") => self.status(),
+            (&Method::GET | &Method::HEAD, "/") => Page {
+                status: 200,
+                content_type: "text/html; charset=utf-8",
+                body: PAGE.to_owned(),
+            },
+            (&Method::POST, "/-/reload") => self.reload().await,
+            (_, "/-/reload") => Page::text(405, "POST is required\n"),
+            _ => Page::text(
+                404,
+                "try /, /status, /metrics, /health, /ready or POST /-/reload\n",
+            ),
+        }
+    }
+
+    fn metrics_page(&self) -> Page {
+        self.metrics.set_in_flight(self.drain.in_flight());
+        match TextEncoder::new().encode_to_string(&self.registry.gather()) {
+            Ok(body) => Page {
+                status: 200,
+                content_type: "text/plain; version=0.0.4",
+                body,
+            },
+            Err(error) => Page::text(500, &format!("metrics cannot be encoded: {error}\n")),
+        }
+    }
+
+    fn ready(&self) -> Page {
+        if self.drain.is_leaving() {
+            Page::text(503, "shutting down\n")
+        } else if self.published.load().pool.can_serve() {
+            Page::text(200, "ready\n")
+        } else {
+            Page::text(503, "no upstream can serve\n")
+        }
+    }
+
+    fn status(&self) -> Page {
+        let snapshot = self.published.load();
+        let pool = snapshot.pool.status();
+        let status = serde_json::json!({
+            "version": env!("CARGO_PKG_VERSION"),
+            "revision": snapshot.revision,
+            "uptime_seconds": self.started.elapsed().as_secs(),
+            "ready": !self.drain.is_leaving() && snapshot.pool.can_serve(),
+            "shutting_down": self.drain.is_leaving(),
+            "in_flight": self.drain.in_flight(),
+            "genesis": pool.genesis,
+            "tip": pool.tip,
+            "upstreams": pool.upstreams,
+        });
+        Page::json(200, &status)
+    }
+
+    async fn reload(&self) -> Page {
+        let (reply, outcome) = oneshot::channel();
+        if self.reload.try_send(reply).is_err() {
+            return Page::text(503, "another reload is in progress\n");
+        }
+        match tokio::time::timeout(RELOAD_LIMIT, outcome).await {
+            Ok(Ok(outcome)) => {
+                let status = if outcome.errors.is_empty() { 200 } else { 422 };
+                Page::json(status, &outcome)
+            }
+            Ok(Err(_)) | Err(_) => Page::text(504, "the reload did not end in time\n"),
+        }
+    }
+}
+
+impl Page {
+    fn text(status: u16, body: &str) -> Self {
+        Self {
+            status,
+            content_type: "text/plain; charset=utf-8",
+            body: body.to_owned(),
+        }
+    }
+
+    fn json(status: u16, value: &impl Serialize) -> Self {
+        match serde_json::to_string_pretty(value) {
+            Ok(json) => Self {
+                status,
+                content_type: "application/json",
+                body: json + "\n",
+            },
+            Err(error) => Self::text(500, &format!("status cannot be written: {error}\n")),
+        }
+    }
+}
+
+async fn write(session: &mut ServerSession, page: Page) -> pingora::Result<()> {
+    let mut header = ResponseHeader::build(page.status, Some(4))?;
+    header.insert_header("content-type", page.content_type)?;
+    header.insert_header("cache-control", "no-store")?;
+    header.set_content_length(page.body.len())?;
+    session.write_response_header(Box::new(header)).await?;
+    session
+        .write_response_body(Bytes::from(page.body), true)
+        .await
+}

@@ -1,0 +1,130 @@
+//! Counts what is being served, so that a stopping gateway leaves when the last request has ended
+//! and not a grace period later.
+//!
+//! Pingora closes the listeners and then sleeps its whole grace period. [`Drain`] watches beside it
+//! and tells when nothing is left to wait for.
+
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::time::Duration;
+
+use tokio::time::{Instant, sleep};
+
+/// How often an almost drained gateway looks again.
+const TICK: Duration = Duration::from_millis(20);
+
+/// Requests in progress and connections waiting for their next request.
+#[derive(Debug, Default)]
+pub struct Drain {
+    leaving: AtomicBool,
+    serving: AtomicUsize,
+    waiting: AtomicUsize,
+}
+
+/// One request (or one wait for a request) that [`Drain`] counts while this is alive.
+#[derive(Debug)]
+#[must_use = "the count ends when this is dropped"]
+pub struct Counted<'a>(&'a AtomicUsize);
+
+impl Drop for Counted<'_> {
+    fn drop(&mut self) {
+        self.0.fetch_sub(1, Ordering::Release);
+    }
+}
+
+impl Drain {
+    /// Counts a request from its head until its answer is written.
+    pub fn serving(&self) -> Counted<'_> {
+        self.serving.fetch_add(1, Ordering::Acquire);
+        Counted(&self.serving)
+    }
+
+    /// Counts a connection on which the next request may arrive.
+    pub fn waiting(&self) -> Counted<'_> {
+        self.waiting.fetch_add(1, Ordering::Acquire);
+        Counted(&self.waiting)
+    }
+
+    /// From here on answers ask their client to close the connection, and `/ready` says no.
+    pub fn leave(&self) {
+        self.leaving.store(true, Ordering::Release);
+    }
+
+    pub fn is_leaving(&self) -> bool {
+        self.leaving.load(Ordering::Acquire)
+    }
+
+    /// Requests in progress.
+    pub fn in_flight(&self) -> usize {
+        self.serving.load(Ordering::Acquire)
+    }
+
+    /// Resolves when the gateway may go: no request in progress, and either no connection left or
+    /// `linger` passed without any request, so that an idle client's last request is not cut off.
+    /// At the latest after `grace`. Returns the requests still in progress then.
+    pub async fn drained(&self, linger: Duration, grace: Duration) -> usize {
+        let end = Instant::now() + grace;
+        let mut quiet_since = Instant::now();
+        loop {
+            let now = Instant::now();
+            if self.in_flight() > 0 {
+                quiet_since = now;
+            }
+            let nobody_left = self.in_flight() == 0 && self.waiting.load(Ordering::Acquire) == 0;
+            if now.saturating_duration_since(quiet_since) >= linger
+                || (nobody_left && now.saturating_duration_since(quiet_since) >= TICK)
+                || now >= end
+            {
+                return self.in_flight();
+            }
+            sleep(TICK).await;
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const LINGER: Duration = Duration::from_secs(2);
+    const GRACE: Duration = Duration::from_secs(25);
+
+    async fn seconds_to_drain(drain: &Drain) -> f64 {
+        let start = Instant::now();
+        drain.drained(LINGER, GRACE).await;
+        start.elapsed().as_secs_f64()
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn without_connections_it_leaves_at_once() {
+        assert!(seconds_to_drain(&Drain::default()).await < 0.1);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn an_idle_connection_may_speak_for_as_long_as_the_linger() {
+        let drain = Drain::default();
+        let _idle = drain.waiting();
+        let seconds = seconds_to_drain(&drain).await;
+        assert!((2.0..2.1).contains(&seconds), "{seconds}");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_request_is_waited_for_until_it_ends() {
+        let drain = Drain::default();
+        let request = drain.serving();
+        let ends = async {
+            sleep(Duration::from_secs(7)).await;
+            drop(request);
+        };
+        let (seconds, ()) = tokio::join!(seconds_to_drain(&drain), ends);
+        assert!((7.0..7.1).contains(&seconds), "{seconds}");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_request_that_never_ends_is_left_behind_after_the_grace() {
+        let drain = Drain::default();
+        let _stuck = drain.serving();
+        let start = Instant::now();
+        assert_eq!(drain.drained(LINGER, GRACE).await, 1);
+        assert!(start.elapsed() < GRACE + Duration::from_secs(1));
+    }
+}

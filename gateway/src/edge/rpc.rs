@@ -1,0 +1,191 @@
+//! The public listener: one call of [`RpcApp::process_new_http`] per request.
+
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use pingora::apps::{HttpPersistentSettings, HttpServerApp, HttpServerOptions, ReusedHttpStream};
+use pingora::protocols::http::ServerSession;
+use pingora::server::ShutdownWatch;
+use tokio::time::Instant;
+
+use super::access::{self, Entry};
+use super::body::{self, BodyFault};
+use super::drain::Drain;
+use super::head::{self, Head, Kind};
+use super::metrics::EdgeMetrics;
+use super::reply::{self, Sent, WriteFault};
+use crate::error::Rejection;
+use crate::pipeline::{Pipeline, Request};
+use crate::snapshot::{Published, Snapshot};
+
+/// A node calls itself healthy up to this many slots behind the cluster (Agave's default of
+/// `--health-check-slot-distance`).
+const AGAVE_HEALTHY_LAG: u64 = 128;
+
+/// Serves JSON-RPC on any path, as Agave does.
+pub struct RpcApp {
+    pub published: Arc<Published>,
+    pub pipeline: Arc<Pipeline>,
+    pub drain: Arc<Drain>,
+    pub metrics: EdgeMetrics,
+    pub options: HttpServerOptions,
+}
+
+#[async_trait]
+impl HttpServerApp for RpcApp {
+    async fn process_new_http(
+        self: &Arc<Self>,
+        mut session: ServerSession,
+        _shutdown: &ShutdownWatch,
+    ) -> Option<ReusedHttpStream> {
+        let waiting = self.drain.waiting();
+        let read = session.read_request().await;
+        let _serving = self.drain.serving();
+        drop(waiting);
+        match read {
+            Ok(true) => {}
+            Ok(false) => return None,
+            Err(malformed) => {
+                self.metrics.refused("bad_http");
+                tracing::debug!(error = %malformed, "request head refused");
+                // Nobody may be listening any more; there is nothing else to do for them.
+                drop(session.respond_error(400).await);
+                return None;
+            }
+        }
+        let snapshot = self.published.load();
+        self.keep_alive(&mut session, &snapshot);
+        match self.serve(&mut session, &snapshot).await {
+            Ok(()) => finish(session).await,
+            Err(Cut) => None,
+        }
+    }
+
+    fn server_options(&self) -> Option<&HttpServerOptions> {
+        Some(&self.options)
+    }
+}
+
+/// The connection is of no more use.
+struct Cut;
+
+impl RpcApp {
+    fn keep_alive(&self, session: &mut ServerSession, snapshot: &Snapshot) {
+        let seconds = snapshot.config.listen.keepalive.as_secs();
+        let leaving = self.drain.is_leaving() || seconds == 0;
+        session.set_keepalive((!leaving).then_some(seconds));
+        session.set_pipelining_enabled(true);
+    }
+
+    async fn serve(
+        &self,
+        session: &mut ServerSession,
+        snapshot: &Arc<Snapshot>,
+    ) -> Result<(), Cut> {
+        let started = Instant::now();
+        let head = Head::of(session);
+        let written = match head::kind(session) {
+            Ok(Kind::Rpc) => return self.call(session, snapshot, &head, started).await,
+            Ok(Kind::Preflight) => reply::preflight(session, &head).await,
+            Ok(Kind::Health) => reply::health(session, health_word(snapshot), &head).await,
+            Err(rejection) => return self.refuse(session, &rejection, &head).await,
+        };
+        written.map(drop).map_err(|_fault| Cut)
+    }
+
+    async fn call(
+        &self,
+        session: &mut ServerSession,
+        snapshot: &Arc<Snapshot>,
+        head: &Head,
+        started: Instant,
+    ) -> Result<(), Cut> {
+        let consumer = match head::identify(session, snapshot) {
+            Ok(consumer) => consumer,
+            Err(rejection) => return self.refuse(session, &rejection, head).await,
+        };
+        let limits = &snapshot.config.limits;
+        let body = match body::read(session, limits.max_body, limits.body_timeout).await {
+            Ok(body) => body,
+            Err(BodyFault::Rejected(rejection)) => {
+                return self.refuse(session, &rejection, head).await;
+            }
+            Err(BodyFault::Gone) => return Err(self.client_gone()),
+        };
+        let request = Request {
+            pipeline: Arc::clone(&self.pipeline),
+            snapshot: Arc::clone(snapshot),
+            client: head.client_key(consumer.as_ref()),
+            deadline: started + limits.request_timeout,
+        };
+        let response = tokio::select! {
+            biased;
+            response = request.answer(body) => response,
+            () = gone(session) => return Err(self.client_gone()),
+        };
+        let entry = Entry::new(&response, head, consumer, started);
+        let written = reply::write(session, response, head, &snapshot.config.compression).await;
+        self.account(entry, written, snapshot.config.log.access)
+    }
+
+    fn account(
+        &self,
+        entry: Entry,
+        written: Result<Sent, WriteFault>,
+        log: bool,
+    ) -> Result<(), Cut> {
+        self.metrics.answered(&entry, written);
+        if log {
+            access::log(&entry, written);
+        }
+        written.map(drop).map_err(|_fault| Cut)
+    }
+
+    /// Refuses a request. Its body may be unread, so the connection is only kept where Pingora
+    /// finds it in order; after ambiguous framing it is closed in any case.
+    async fn refuse(
+        &self,
+        session: &mut ServerSession,
+        rejection: &Rejection,
+        head: &Head,
+    ) -> Result<(), Cut> {
+        self.metrics.refused(rejection.label());
+        if matches!(
+            rejection,
+            Rejection::BadHttp { .. } | Rejection::BodyTimeout
+        ) {
+            session.set_keepalive(None);
+        }
+        reply::refuse(session, rejection, head)
+            .await
+            .map(drop)
+            .map_err(|_fault| Cut)
+    }
+
+    fn client_gone(&self) -> Cut {
+        self.metrics.client_gone();
+        Cut
+    }
+}
+
+/// Resolves when the client has closed its connection (or reset its stream).
+async fn gone(session: &mut ServerSession) {
+    if session.read_body_or_idle(true).await.is_ok() {
+        std::future::pending::<()>().await;
+    }
+}
+
+/// Agave's three words, for the freshest upstream in service.
+fn health_word(snapshot: &Snapshot) -> &'static str {
+    match snapshot.pool.least_lag() {
+        Some(lag) if lag <= AGAVE_HEALTHY_LAG => "ok",
+        Some(_) => "behind",
+        None => "unknown",
+    }
+}
+
+async fn finish(session: ServerSession) -> Option<ReusedHttpStream> {
+    let settings = HttpPersistentSettings::for_session(&session);
+    let stream = session.finish().await.ok().flatten()?;
+    Some(ReusedHttpStream::from_reusable_stream(stream, settings))
+}

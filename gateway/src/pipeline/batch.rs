@@ -1,0 +1,138 @@
+//! A batch: its calls go out side by side, within a bound, and come back in the order they stood
+//! in, because web3.js and solana-py match answers by position.
+//!
+//! Answers are collected while they are small. From the first large one on, or when they have
+//! become many, the rest streams: entries beyond the bound are not even started before the client
+//! has taken what is before them, so a batch never holds more than
+//! `batch_concurrency` × `answer_buffer` bytes plus [`COLLECT_LIMIT`].
+
+use std::pin::Pin;
+
+use bytes::{Bytes, BytesMut};
+use futures::StreamExt;
+use futures::stream::{self, Stream};
+
+use super::Request;
+use super::call;
+use super::part::{Part, PartStream, Reply};
+use super::response::{Body, BodyFault, BodyStream, Response, Summary};
+use crate::dispatch::Trace;
+use crate::jsonrpc::Entry;
+
+/// Collected answers above this many bytes start to stream.
+const COLLECT_LIMIT: usize = 1024 * 1024;
+
+type Replies = Pin<Box<dyn Stream<Item = Reply> + Send>>;
+
+pub(super) async fn answer(request: Request, entries: Vec<Entry>) -> Response {
+    let calls = entries.len();
+    let concurrency = request.snapshot.config.limits.batch_concurrency.max(1);
+    let mut replies: Replies = Box::pin(
+        stream::iter(entries)
+            .map(move |entry| {
+                let request = request.clone();
+                async move { call::answer(&request, entry).await }
+            })
+            .buffered(concurrency),
+    );
+
+    let mut outcome = "ok";
+    let mut collected = BytesMut::with_capacity(256 * calls);
+    let body = loop {
+        let Some(reply) = replies.next().await else {
+            break close(collected);
+        };
+        if reply.outcome != "ok" {
+            outcome = "mixed";
+        }
+        match reply.part {
+            Part::Nothing => {}
+            Part::Whole(bytes) => {
+                separate(&mut collected);
+                collected.extend_from_slice(&bytes);
+                if collected.len() > COLLECT_LIMIT {
+                    break go_on(collected, None, replies);
+                }
+            }
+            Part::Stream(part) => {
+                separate(&mut collected);
+                break go_on(collected, Some(part), replies);
+            }
+        }
+    };
+    Response {
+        status: 200,
+        body,
+        retry_after: None,
+        summary: Summary {
+            method: "batch",
+            calls,
+            outcome,
+            trace: Trace::default(),
+        },
+    }
+}
+
+/// Only notifications: a node answers nothing, not an empty array.
+fn close(mut collected: BytesMut) -> Body {
+    if collected.is_empty() {
+        return Body::Empty;
+    }
+    collected.extend_from_slice(b"]");
+    Body::Whole(collected.freeze())
+}
+
+fn separate(collected: &mut BytesMut) {
+    collected.extend_from_slice(if collected.is_empty() { b"[" } else { b"," });
+}
+
+fn go_on(collected: BytesMut, current: Option<Box<PartStream>>, replies: Replies) -> Body {
+    let stream = BatchStream {
+        ready: Some(collected.freeze()),
+        current,
+        replies: Some(replies),
+    };
+    Body::Stream {
+        length: None,
+        stream: BodyStream::Batch(Box::pin(stream)),
+    }
+}
+
+/// The rest of a batch, one answer after the other.
+pub(super) struct BatchStream {
+    ready: Option<Bytes>,
+    current: Option<Box<PartStream>>,
+    /// `None` when the closing bracket has been sent.
+    replies: Option<Replies>,
+}
+
+impl BatchStream {
+    pub(super) async fn next(&mut self) -> Option<Result<Bytes, BodyFault>> {
+        loop {
+            if let Some(bytes) = self.ready.take() {
+                return Some(Ok(bytes));
+            }
+            if let Some(part) = &mut self.current {
+                match part.next().await {
+                    Some(next) => return Some(next),
+                    None => self.current = None,
+                }
+            }
+            let Some(reply) = self.replies.as_mut()?.next().await else {
+                self.replies = None;
+                return Some(Ok(Bytes::from_static(b"]")));
+            };
+            match reply.part {
+                Part::Nothing => {}
+                Part::Whole(bytes) => {
+                    self.ready = Some(bytes);
+                    return Some(Ok(Bytes::from_static(b",")));
+                }
+                Part::Stream(part) => {
+                    self.current = Some(part);
+                    return Some(Ok(Bytes::from_static(b",")));
+                }
+            }
+        }
+    }
+}

@@ -1,0 +1,117 @@
+//! One JSON-RPC call, step by step.
+
+use bytes::Bytes;
+use tokio::time::Instant;
+
+use super::Request;
+use super::part::{Part, PartStream, Reply};
+use crate::dispatch::{Delivered, Exchange, Payload, Trace};
+use crate::error::Rejection;
+use crate::jsonrpc::{self, Call, Entry, Id};
+use crate::solana::{self, Class, Method};
+
+/// Answers one entry of a request: itself the request, or a member of a batch.
+pub(super) async fn answer(request: &Request, entry: Entry) -> Reply {
+    let call = match entry {
+        Entry::Call(call) => call,
+        Entry::Invalid(invalid) => {
+            let body = jsonrpc::error_reply(&invalid.id, &invalid.error, invalid.versionless);
+            return Reply::own(body, Method::Other.label(), "invalid");
+        }
+    };
+    let started = Instant::now();
+    let class = solana::classify(call.method(), call.params());
+    let reply = walk(request, &call, &class).await;
+    request
+        .pipeline
+        .metrics
+        .answered(class.method, reply.outcome, started.elapsed());
+    reply
+}
+
+/// The list. Steps 1–4 (edge, auth, body, parse) lie behind us; `class` is step 5.
+async fn walk(request: &Request, call: &Call, class: &Class) -> Reply {
+    let label = class.method.label();
+    let Some(id) = &call.id else {
+        // Agave runs no method for a notification and answers nothing.
+        return Reply::nothing(label);
+    };
+
+    // What the operator closed is refused before it costs anybody anything.
+    if request.snapshot.denies(call.method()) {
+        return Reply::rejected(&Rejection::MethodRefused, id, label);
+    }
+
+    // What no node would serve needs no node to say so.
+    if let Some(refusal) = class.refusal {
+        return Reply::own(
+            jsonrpc::error_reply(id, &refusal.error(), false),
+            label,
+            "refused",
+        );
+    }
+
+    // The gateway's own health is what a client means, not that of the node it happens to hit.
+    if class.method == Method::GetHealth {
+        return health(request, id);
+    }
+
+    // 6 admission, 7 cache and 8 coalescing take their place here; each either answers or lets
+    // the call go on.
+
+    // 9–11 candidates, attempts, hedges, retries.
+    let (delivered, trace) = dispatch(request, call, class).await;
+
+    // 12 the caller's id goes back in; nothing else is touched.
+    deliver(delivered, id, trace, label)
+}
+
+async fn dispatch(request: &Request, call: &Call, class: &Class) -> (Delivered, Trace) {
+    Exchange {
+        pool: &request.snapshot.pool,
+        settings: &request.snapshot.dispatch,
+        live: &request.pipeline.live,
+        call,
+        class,
+        client: request.client,
+        deadline: request.deadline,
+    }
+    .run()
+    .await
+}
+
+fn deliver(delivered: Delivered, id: &Id, trace: Trace, label: &'static str) -> Reply {
+    match delivered {
+        Delivered::Payload(Payload::Whole(answer)) => {
+            let outcome = if answer.error().is_some() {
+                "error"
+            } else {
+                "ok"
+            };
+            Reply::upstream(Part::Whole(answer.into_spliced(id)), label, outcome, trace)
+        }
+        Delivered::Payload(Payload::Stream { head, length, rest }) => {
+            let stream = PartStream::new(id, head, length, rest);
+            Reply::upstream(Part::Stream(Box::new(stream)), label, "ok", trace)
+        }
+        Delivered::Rejected(rejection) => Reply::rejected(&rejection, id, label).traced(trace),
+    }
+}
+
+fn health(request: &Request, id: &Id) -> Reply {
+    let label = Method::GetHealth.label();
+    if request.snapshot.pool.can_serve() {
+        let body = [
+            br#"{"jsonrpc":"2.0","result":"ok","id":"#,
+            id.as_bytes(),
+            b"}",
+        ]
+        .concat();
+        Reply::own(Bytes::from(body), label, "ok")
+    } else {
+        let rejection = Rejection::NoUpstream {
+            reason: "no upstream is available",
+        };
+        Reply::rejected(&rejection, id, label)
+    }
+}

@@ -1,0 +1,106 @@
+//! Calls answered, by method and outcome. Handles are resolved once: a good call costs one histogram
+//! observation and one counter.
+
+use std::sync::OnceLock;
+use std::time::Duration;
+
+use prometheus::{
+    Histogram, HistogramOpts, HistogramVec, IntCounter, IntCounterVec, Opts, Registry,
+};
+
+use crate::solana::Method;
+
+/// From a hit on the same host to a heavy scan.
+const SECONDS: [f64; 14] = [
+    0.000_5, 0.001, 0.002_5, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 10.0, 30.0,
+];
+
+/// The outcome of nearly every call.
+const OK: &str = "ok";
+
+#[derive(Debug)]
+pub struct PipelineMetrics {
+    durations: HistogramVec,
+    calls: IntCounterVec,
+    /// By method; made when first needed, so that only methods in use have series.
+    usual: Vec<OnceLock<Usual>>,
+}
+
+#[derive(Debug)]
+struct Usual {
+    duration: Histogram,
+    ok: IntCounter,
+}
+
+impl PipelineMetrics {
+    /// # Errors
+    /// When one of the names is taken in `registry`.
+    pub fn register(registry: &Registry) -> prometheus::Result<Self> {
+        let durations = HistogramVec::new(
+            HistogramOpts::new(
+                "perijove_rpc_call_duration_seconds",
+                "Time from a parsed call to its answer, batches counted call by call",
+            )
+            .buckets(SECONDS.to_vec()),
+            &["method"],
+        )?;
+        let calls = IntCounterVec::new(
+            Opts::new(
+                "perijove_rpc_calls_total",
+                "Calls answered, by method (unknown ones are `other`) and outcome",
+            ),
+            &["method", "outcome"],
+        )?;
+        registry.register(Box::new(durations.clone()))?;
+        registry.register(Box::new(calls.clone()))?;
+        let usual = Method::ALL
+            .iter()
+            .chain([&Method::Other])
+            .map(|_| OnceLock::new())
+            .collect();
+        Ok(Self {
+            durations,
+            calls,
+            usual,
+        })
+    }
+
+    pub(super) fn answered(&self, method: Method, outcome: &'static str, took: Duration) {
+        let Some(slot) = self.usual.get(method as usize) else {
+            return;
+        };
+        let usual = slot.get_or_init(|| Usual {
+            duration: self.durations.with_label_values(&[method.label()]),
+            ok: self.calls.with_label_values(&[method.label(), OK]),
+        });
+        usual.duration.observe(took.as_secs_f64());
+        if outcome == OK {
+            usual.ok.inc();
+        } else {
+            self.calls
+                .with_label_values(&[method.label(), outcome])
+                .inc();
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_method_has_a_place_of_its_own() {
+        let registry = Registry::new();
+        let metrics = PipelineMetrics::register(&registry).unwrap();
+        for method in Method::ALL.iter().chain([&Method::Other]) {
+            metrics.answered(*method, OK, Duration::from_millis(1));
+        }
+        let counted = registry
+            .gather()
+            .iter()
+            .filter(|family| family.name() == "perijove_rpc_calls_total")
+            .map(|family| family.get_metric().len())
+            .sum::<usize>();
+        assert_eq!(counted, Method::ALL.len() + 1);
+    }
+}

@@ -1,0 +1,158 @@
+//! The answer to one call on its way out: whole, as a stream, or nothing at all.
+
+use std::collections::VecDeque;
+
+use bytes::Bytes;
+
+use super::response::{Body, BodyFault, BodyStream, Response, Summary};
+use crate::dispatch::Trace;
+use crate::error::Rejection;
+use crate::jsonrpc::{Id, Splicer};
+use crate::upstream;
+
+/// One answer with what is to be said about it.
+#[derive(Debug)]
+pub(super) struct Reply {
+    pub part: Part,
+    /// HTTP status if this answer is the whole response.
+    pub status: u16,
+    pub retry_after: Option<u64>,
+    pub method: &'static str,
+    pub outcome: &'static str,
+    pub trace: Trace,
+}
+
+/// The bytes of one answer, without the newline that ends a response.
+#[derive(Debug)]
+pub(super) enum Part {
+    /// Notifications have no answer.
+    Nothing,
+    Whole(Bytes),
+    Stream(Box<PartStream>),
+}
+
+impl Reply {
+    /// An answer of the gateway's own.
+    pub(super) fn own(body: Bytes, method: &'static str, outcome: &'static str) -> Self {
+        Self::upstream(Part::Whole(body), method, outcome, Trace::default())
+    }
+
+    pub(super) fn nothing(method: &'static str) -> Self {
+        Self::upstream(Part::Nothing, method, "notification", Trace::default())
+    }
+
+    pub(super) fn upstream(
+        part: Part,
+        method: &'static str,
+        outcome: &'static str,
+        trace: Trace,
+    ) -> Self {
+        Self {
+            part,
+            status: 200,
+            retry_after: None,
+            method,
+            outcome,
+            trace,
+        }
+    }
+
+    pub(super) fn rejected(rejection: &Rejection, id: &Id, method: &'static str) -> Self {
+        let (body, _json) = rejection.body(id);
+        Self {
+            status: rejection.status(),
+            retry_after: rejection.retry_after(),
+            ..Self::own(body, method, rejection.label())
+        }
+    }
+
+    pub(super) fn traced(self, trace: Trace) -> Self {
+        Self { trace, ..self }
+    }
+
+    /// This answer as a whole response.
+    pub(super) fn into_response(self) -> Response {
+        let body = match self.part {
+            Part::Nothing => Body::Empty,
+            Part::Whole(bytes) => Body::Whole(bytes),
+            Part::Stream(stream) => {
+                let length = stream.length();
+                Body::Stream {
+                    length,
+                    stream: BodyStream::Single(stream),
+                }
+            }
+        };
+        Response {
+            status: self.status,
+            body,
+            retry_after: self.retry_after,
+            summary: Summary {
+                method: self.method,
+                calls: 1,
+                outcome: self.outcome,
+                trace: self.trace,
+            },
+        }
+    }
+}
+
+/// An answer too large to be held, with the caller's id put in on the way through.
+#[derive(Debug)]
+pub(super) struct PartStream {
+    splicer: Option<Splicer>,
+    ready: VecDeque<Bytes>,
+    scratch: Vec<Bytes>,
+    rest: upstream::BodyStream,
+    length: Option<u64>,
+}
+
+impl PartStream {
+    /// `head` is what has been read; `length` the length of the whole answer if it was announced.
+    pub(super) fn new(
+        id: &Id,
+        head: Bytes,
+        length: Option<u64>,
+        rest: upstream::BodyStream,
+    ) -> Self {
+        let mut splicer = Splicer::new(id);
+        let mut scratch = Vec::with_capacity(4);
+        splicer.push(head, &mut scratch);
+        Self {
+            splicer: Some(splicer),
+            ready: scratch.drain(..).collect(),
+            scratch,
+            rest,
+            length,
+        }
+    }
+
+    /// Length of the upstream's answer; the spliced one may differ, so it is no content length.
+    pub(super) fn length(&self) -> Option<u64> {
+        self.length
+    }
+
+    /// The next bytes to send, or `None` at the end.
+    pub(super) async fn next(&mut self) -> Option<Result<Bytes, BodyFault>> {
+        loop {
+            if let Some(bytes) = self.ready.pop_front() {
+                return Some(Ok(bytes));
+            }
+            let splicer = self.splicer.as_mut()?;
+            match self.rest.next().await {
+                Some(Ok(chunk)) => splicer.push(chunk, &mut self.scratch),
+                Some(Err(fault)) => {
+                    self.splicer = None;
+                    return Some(Err(BodyFault::Upstream(fault.kind)));
+                }
+                None => {
+                    let finished = self.splicer.take()?.finish(&mut self.scratch);
+                    if finished.is_err() {
+                        return Some(Err(BodyFault::Malformed));
+                    }
+                }
+            }
+            self.ready.extend(self.scratch.drain(..));
+        }
+    }
+}

@@ -1,0 +1,113 @@
+//! A response without a framework: status, body and what a log line says of it.
+
+use std::pin::Pin;
+
+use bytes::Bytes;
+
+use super::batch::BatchStream;
+use super::part::PartStream;
+use crate::dispatch::Trace;
+use crate::error::Rejection;
+use crate::jsonrpc::Id;
+use crate::solana::FaultKind;
+
+#[derive(Debug)]
+pub struct Response {
+    pub status: u16,
+    pub body: Body,
+    /// Whole seconds.
+    pub retry_after: Option<u64>,
+    pub summary: Summary,
+}
+
+/// What happened, for headers, logs and metrics.
+#[derive(Debug)]
+pub struct Summary {
+    /// Label of the method, or `batch`.
+    pub method: &'static str,
+    pub calls: usize,
+    pub outcome: &'static str,
+    pub trace: Trace,
+}
+
+/// The newline that ends every answer of a node is the edge's to add.
+#[derive(Debug)]
+pub enum Body {
+    Empty,
+    Whole(Bytes),
+    Stream {
+        /// About how long the body is, if known: enough to decide on compression.
+        length: Option<u64>,
+        stream: BodyStream,
+    },
+}
+
+/// A body that is not held in memory. Reading it slowly slows down the upstream.
+pub enum BodyStream {
+    #[expect(private_interfaces, reason = "read through `next` only")]
+    Single(Box<PartStream>),
+    #[expect(private_interfaces, reason = "read through `next` only")]
+    Batch(Pin<Box<BatchStream>>),
+}
+
+/// Why a streamed body ended early. The response has begun, so the connection must be cut.
+#[derive(Debug, thiserror::Error)]
+pub enum BodyFault {
+    #[error("the upstream failed while its answer was streamed: {}", .0.label())]
+    Upstream(FaultKind),
+    #[error("a streamed answer is not the JSON-RPC answer it began as")]
+    Malformed,
+}
+
+impl BodyStream {
+    /// The next bytes, or `None` at the end.
+    pub async fn next(&mut self) -> Option<Result<Bytes, BodyFault>> {
+        match self {
+            Self::Single(part) => part.next().await,
+            Self::Batch(batch) => batch.next().await,
+        }
+    }
+}
+
+impl std::fmt::Debug for BodyStream {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(match self {
+            Self::Single(_) => "Single(..)",
+            Self::Batch(_) => "Batch(..)",
+        })
+    }
+}
+
+impl Response {
+    /// A 200 without a body: an empty batch, or notifications only.
+    pub fn empty(method: &'static str) -> Self {
+        let summary = Summary {
+            method,
+            calls: 0,
+            outcome: "empty",
+            trace: Trace::default(),
+        };
+        Self {
+            status: 200,
+            body: Body::Empty,
+            retry_after: None,
+            summary,
+        }
+    }
+
+    pub fn rejected(rejection: &Rejection, id: &Id, method: &'static str) -> Self {
+        let (body, _content_type) = rejection.body(id);
+        let outcome = rejection.label();
+        Self {
+            status: rejection.status(),
+            body: Body::Whole(body),
+            retry_after: rejection.retry_after(),
+            summary: Summary {
+                method,
+                calls: 0,
+                outcome,
+                trace: Trace::default(),
+            },
+        }
+    }
+}
