@@ -255,16 +255,16 @@ impl Window {
 
     fn turn(&mut self, now: Instant, window: Duration) -> u64 {
         let start = *self.start.get_or_insert(now);
-        let bucket = (window / u32::from(BUCKETS)).max(Duration::from_millis(1));
-        let turns = now.saturating_duration_since(start).as_nanos() / bucket.as_nanos();
-        u64::try_from(turns).unwrap_or(u64::MAX - 1) + 1
+        let milliseconds = |time: Duration| u64::try_from(time.as_millis()).unwrap_or(u64::MAX);
+        let bucket = milliseconds(window / u32::from(BUCKETS)).max(1);
+        (milliseconds(now.saturating_duration_since(start)) / bucket).saturating_add(1)
     }
 
     fn exceeds(&mut self, now: Instant, settings: &config::Breaker) -> bool {
         let turn = self.turn(now, settings.window);
         let (mut good, mut failed) = (0_u32, 0_u32);
         for bucket in &self.buckets {
-            if bucket.turn != 0 && bucket.turn + u64::from(BUCKETS) > turn {
+            if bucket.turn != 0 && bucket.turn.saturating_add(u64::from(BUCKETS)) > turn {
                 good = good.saturating_add(bucket.good);
                 failed = failed.saturating_add(bucket.failed);
             }

@@ -7,6 +7,8 @@ use tokio::runtime::Handle;
 use tokio::time::Instant;
 
 use crate::config;
+use crate::upstream::Upstream;
+use crate::upstream::breaker::Admission;
 use crate::upstream::cluster::Cluster;
 use crate::upstream::connector::{Connectors, TrustError};
 use crate::upstream::endpoint::{BadHeader, Endpoint};
@@ -17,7 +19,6 @@ use crate::upstream::select::{Candidates, MOST_UPSTREAMS, Need};
 use crate::upstream::status::PoolStatus;
 use crate::upstream::tracker::Health;
 use crate::upstream::wire::Wire;
-use crate::upstream::{BreakerState, Upstream};
 
 #[cfg(test)]
 mod tests;
@@ -164,7 +165,8 @@ impl Pool {
     }
 
     /// Whether any upstream is likely to answer. Lagging or standing still is no reason against
-    /// it: the least bad serves.
+    /// it: the least bad serves. An open breaker counts only where probes are rare; elsewhere they
+    /// know earlier whether the upstream is back.
     pub fn can_serve(&self) -> bool {
         let now = Instant::now();
         self.upstreams.iter().any(|upstream| {
@@ -173,9 +175,11 @@ impl Pool {
                 live.health(),
                 Health::Unprobed | Health::Failing | Health::Implausible | Health::WrongCluster
             );
-            answers
-                && live.breaker.lock().shown() != BreakerState::Open
-                && live.hold_off.lock().resting(now).is_none()
+            let open = upstream.settings().metered && {
+                let breaker = live.breaker.lock();
+                breaker.admission(now, &self.policy.breaker) == Admission::Refused
+            };
+            answers && !open && live.hold_off.lock().resting(now).is_none()
         })
     }
 

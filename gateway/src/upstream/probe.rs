@@ -23,111 +23,16 @@ use crate::upstream::connection::Connections;
 use crate::upstream::member::Member;
 use crate::upstream::tracker::{Sighting, Source};
 
+mod plan;
 #[cfg(test)]
 mod tests;
 
+use plan::{Circumstances, Question, plan};
+
 /// Rounds that may be left out in a row because live answers told enough.
 const MOST_SKIPPED: u32 = 4;
-/// Rounds of an upstream that costs nothing between two looks at itself, and at what changes
-/// rarely.
-const HEALTH_EVERY: u64 = 5;
-const FACTS_EVERY: u64 = 25;
-/// The same for a metered one, in rounds of half a minute.
-const METERED_FACTS_EVERY: u64 = 120;
 /// No answer to a probe is larger than this.
 const ANSWER: usize = 16 * 1024;
-
-/// What a probe asks.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Question {
-    Slot(Commitment),
-    Health,
-    /// Before the slot, so that a height at most as high as the slot is plausible.
-    BlockHeight,
-    ReceivedShred,
-    Genesis,
-}
-
-impl Question {
-    const SLOT: &str = "getSlot";
-
-    fn method(self) -> &'static str {
-        match self {
-            Self::Slot(_) => Self::SLOT,
-            Self::Health => "getHealth",
-            Self::BlockHeight => "getBlockHeight",
-            Self::ReceivedShred => "getMaxShredInsertSlot",
-            Self::Genesis => "getGenesisHash",
-        }
-    }
-
-    fn params(self) -> &'static str {
-        match self {
-            Self::Slot(Commitment::Processed) | Self::BlockHeight => {
-                r#"[{"commitment":"processed"}]"#
-            }
-            Self::Slot(Commitment::Confirmed) => r#"[{"commitment":"confirmed"}]"#,
-            Self::Slot(Commitment::Finalized) => r#"[{"commitment":"finalized"}]"#,
-            Self::Health | Self::ReceivedShred | Self::Genesis => "[]",
-        }
-    }
-
-    fn body(self) -> String {
-        format!(
-            r#"{{"jsonrpc":"2.0","id":1,"method":"{}","params":{}}}"#,
-            self.method(),
-            self.params()
-        )
-    }
-}
-
-/// What a round is planned from.
-#[derive(Clone, Copy, Debug)]
-struct Circumstances {
-    round: u64,
-    metered: bool,
-    unwell: bool,
-    /// Per commitment: live answers brought a slot since the last round.
-    told: [bool; 3],
-    may_skip: bool,
-}
-
-/// What to ask in a round, in order.
-fn plan(given: &Circumstances) -> Vec<Question> {
-    let facts_every = if given.metered {
-        METERED_FACTS_EVERY
-    } else {
-        FACTS_EVERY
-    };
-    let facts = given.round.is_multiple_of(facts_every);
-    let mut questions = Vec::new();
-    if facts {
-        questions.push(Question::Genesis);
-        if !given.metered {
-            questions.push(Question::BlockHeight);
-        }
-    }
-    let levels = if given.metered {
-        &Commitment::ALL[1..2]
-    } else {
-        &Commitment::ALL[..]
-    };
-    for commitment in levels {
-        let told = given.told.get(commitment.index()).copied().unwrap_or(false);
-        // The height is compared with the processed slot.
-        let needed = facts && *commitment == Commitment::Processed;
-        if needed || !(told && given.may_skip) {
-            questions.push(Question::Slot(*commitment));
-        }
-    }
-    if !given.metered && given.round.is_multiple_of(HEALTH_EVERY) {
-        questions.push(Question::ReceivedShred);
-    }
-    if given.unwell || (!given.metered && given.round.is_multiple_of(HEALTH_EVERY)) {
-        questions.push(Question::Health);
-    }
-    questions
-}
 
 /// The answer to one question.
 enum Said {
@@ -137,6 +42,8 @@ enum Said {
     Refused,
     /// No usable answer.
     Nothing,
+    /// No answer at all: there is no point in asking on.
+    Unreachable,
 }
 
 /// The probe of one upstream.
@@ -188,10 +95,11 @@ impl Probe {
             match said {
                 Said::Result(result) => self.learn(question, &result, &mut height, started),
                 Said::Refused => self.refused(question),
-                Said::Nothing if essential => {
+                Said::Unreachable => {
                     worked = false;
                     break;
                 }
+                Said::Nothing if essential => worked = false,
                 Said::Nothing => {}
             }
         }
@@ -285,7 +193,7 @@ impl Probe {
         let class = classify(question.method(), Some(question.params().as_bytes()));
         let (said, outcome) = match reply {
             Ok(reply) => self.understand(reply, question, &class),
-            Err(fault) => (Said::Nothing, fault.kind.label()),
+            Err(fault) => (Said::Unreachable, fault.kind.label()),
         };
         metrics.probe(question.method(), outcome);
         said

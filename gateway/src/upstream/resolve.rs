@@ -17,6 +17,8 @@ use pingora_load_balancing::discovery::ServiceDiscovery;
 
 /// How long one lookup may take. The upstream's probes wait for it.
 const LOOKUP: Duration = Duration::from_secs(2);
+/// The pause after a failed lookup while no address is known.
+const AGAIN: Duration = Duration::from_secs(1);
 
 /// The known addresses of one host and port.
 #[derive(Debug)]
@@ -93,8 +95,13 @@ pub(super) struct Discovery(pub(super) Arc<Addresses>);
 #[async_trait]
 impl ServiceDiscovery for Discovery {
     async fn discover(&self) -> pingora::Result<(BTreeSet<Backend>, HashMap<u64, bool>)> {
-        if let Err(error) = self.0.refresh().await {
+        while let Err(error) = self.0.refresh().await {
             tracing::warn!(host = self.0.host, %error, "upstream name not resolved");
+            if !self.0.known().is_empty() {
+                break;
+            }
+            // Without an address there is nothing to probe meanwhile.
+            tokio::time::sleep(AGAIN).await;
         }
         let backends: BTreeSet<Backend> = self
             .0

@@ -7,6 +7,7 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::Notify;
 
+use super::steps::MOST_ROOM;
 use super::*;
 use crate::solana::classify;
 use crate::upstream::stream::CHUNK;
@@ -389,7 +390,11 @@ async fn waiting_for_a_connection_ends_and_is_not_the_upstreams_fault() {
     while pool.upstreams()[0].live().connections.busy() == 0 {
         tokio::task::yield_now().await;
     }
-    let fault = call(&pool, &limits()).await.unwrap_err();
+    let patient = AttemptLimits {
+        deadline: Instant::now() + Duration::from_secs(3),
+        ..limits()
+    };
+    let fault = call(&pool, &patient).await.unwrap_err();
     assert_eq!(fault, TransportFault::before(FaultKind::Saturated));
     assert!(first.await.unwrap().is_err());
 }

@@ -1,0 +1,212 @@
+//! The steps of an attempt on its connection: writing the request, reading the head, reading the
+//! body as far as the buffer takes. What to do when a step fails is decided above.
+
+use std::io;
+use std::pin::Pin;
+
+use bytes::{Buf, Bytes, BytesMut};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::time::{Instant, Sleep};
+
+use super::{AttemptLimits, Broken, TransportFault};
+use crate::solana::FaultKind;
+use crate::upstream::connection::Connection;
+use crate::upstream::response::{BadResponse, Body, Head, Parsed, Taken, parse_head};
+use crate::upstream::timer::within;
+
+/// Room for a response of unknown size, and the most that is guessed from the last one.
+const LEAST_ROOM: usize = 2 * 1024;
+pub(super) const MOST_ROOM: usize = 256 * 1024;
+/// Reading a little more than expected tells the runtime that nothing is left to read.
+const SLACK: usize = 64;
+/// A stream begins with at least this much, so that its kind can be told.
+const LEAST_HEAD: u64 = 1024;
+
+/// What is sent, and until when the answer must be there.
+pub(super) struct Exchange<'a> {
+    pub(super) request: &'a [u8],
+    pub(super) limits: &'a AttemptLimits,
+    pub(super) start: Instant,
+    pub(super) total: Instant,
+}
+
+/// As much of a body as was read into the buffer.
+pub(super) enum Gathered {
+    Whole(Bytes),
+    Beginning(Bytes),
+}
+
+/// Writes the request, counting what was taken so that a failure can tell.
+pub(super) async fn send(connection: &mut Connection, written: &mut usize) -> io::Result<()> {
+    while let Some(rest) = connection
+        .output
+        .get(*written..)
+        .filter(|rest| !rest.is_empty())
+    {
+        match connection.stream.write(rest).await? {
+            0 => return Err(io::ErrorKind::WriteZero.into()),
+            taken => *written += taken,
+        }
+    }
+    connection.stream.flush().await
+}
+
+pub(super) async fn read_head(
+    connection: &mut Connection,
+    exchange: &Exchange<'_>,
+    timer: &mut Pin<&mut Option<Sleep>>,
+) -> Result<Head, Broken> {
+    let loud = |kind| Broken {
+        fault: TransportFault::after(kind),
+        silent: false,
+    };
+    let first_byte = exchange
+        .total
+        .min(Instant::now() + exchange.limits.first_byte);
+    let room = connection.last_response.clamp(LEAST_ROOM, MOST_ROOM);
+    connection.input.reserve(room);
+    let mut answered = false;
+    loop {
+        let until = if answered { exchange.total } else { first_byte };
+        match within(timer, until, receive(connection)).await {
+            None if answered || first_byte == exchange.total => {
+                return Err(loud(FaultKind::TotalTimeout));
+            }
+            None => return Err(loud(FaultKind::FirstByteTimeout)),
+            Some(Ok(0) | Err(_)) if !answered => {
+                return Err(Broken {
+                    fault: TransportFault::after(FaultKind::Reset),
+                    silent: true,
+                });
+            }
+            Some(Ok(0)) => return Err(loud(FaultKind::Truncated)),
+            Some(Err(_)) => return Err(loud(FaultKind::Reset)),
+            Some(Ok(_)) => answered = true,
+        }
+        match skip_to_final(&mut connection.input) {
+            Ok(Some(head)) => return Ok(head),
+            Ok(None) => connection.input.reserve(LEAST_ROOM),
+            Err(bad) => {
+                return Err(Broken {
+                    fault: bad.into(),
+                    silent: false,
+                });
+            }
+        }
+    }
+}
+
+/// Takes a head off the input, and interim responses before it.
+fn skip_to_final(input: &mut BytesMut) -> Result<Option<Head>, BadResponse> {
+    loop {
+        match parse_head(input)? {
+            Parsed::Partial => return Ok(None),
+            Parsed::Interim { length } => {
+                input.advance(length);
+            }
+            Parsed::Final { head, length } => {
+                input.advance(length);
+                return Ok(Some(head));
+            }
+        }
+    }
+}
+
+/// One read into the connection's buffer. 0 is the end of the stream; a TLS peer that ends
+/// without saying so counts as the same.
+pub(in crate::upstream) async fn receive(connection: &mut Connection) -> io::Result<usize> {
+    match connection.stream.read_buf(&mut connection.input).await {
+        Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => Ok(0),
+        result => result,
+    }
+}
+
+/// A body of known length: room for all of it at once, so that nothing is moved.
+pub(super) async fn gather_known(
+    connection: &mut Connection,
+    body: &mut Body,
+    length: u64,
+    exchange: &Exchange<'_>,
+    timer: &mut Pin<&mut Option<Sleep>>,
+) -> Result<Gathered, TransportFault> {
+    let buffered = usize::try_from(length)
+        .ok()
+        .filter(|length| *length <= exchange.limits.answer_buffer);
+    let (wanted, whole) = match buffered {
+        Some(length) => (length, true),
+        None => (usize::try_from(length.min(LEAST_HEAD)).unwrap_or(0), false),
+    };
+    while connection.input.len() < wanted {
+        let missing = wanted - connection.input.len();
+        connection.input.reserve(missing + SLACK);
+        read_more(connection, body, exchange, timer).await?;
+    }
+    let bytes = match body.take(&mut connection.input)? {
+        Taken::Data(bytes) => bytes,
+        Taken::More | Taken::End => Bytes::new(),
+    };
+    Ok(if whole {
+        Gathered::Whole(bytes)
+    } else {
+        Gathered::Beginning(bytes)
+    })
+}
+
+/// A body of unknown length, until its end or the buffer limit.
+pub(super) async fn gather(
+    connection: &mut Connection,
+    body: &mut Body,
+    exchange: &Exchange<'_>,
+    timer: &mut Pin<&mut Option<Sleep>>,
+) -> Result<Gathered, TransportFault> {
+    let mut first = Bytes::new();
+    let mut joined = BytesMut::new();
+    loop {
+        match body.take(&mut connection.input)? {
+            Taken::Data(bytes) if first.is_empty() => first = bytes,
+            Taken::Data(bytes) => {
+                if joined.is_empty() {
+                    joined.extend_from_slice(&first);
+                }
+                joined.extend_from_slice(&bytes);
+            }
+            Taken::End => return Ok(Gathered::Whole(join(first, joined))),
+            Taken::More => {
+                connection.input.reserve(16 * 1024);
+                if read_more(connection, body, exchange, timer).await? == 0 {
+                    return Ok(Gathered::Whole(join(first, joined)));
+                }
+            }
+        }
+        if first.len().max(joined.len()) > exchange.limits.answer_buffer {
+            return Ok(Gathered::Beginning(join(first, joined)));
+        }
+    }
+}
+
+/// The common case of one piece needs no copy.
+fn join(first: Bytes, joined: BytesMut) -> Bytes {
+    if joined.is_empty() {
+        first
+    } else {
+        joined.freeze()
+    }
+}
+
+/// Reads on within the total limit. 0 only if the body may end with the connection.
+async fn read_more(
+    connection: &mut Connection,
+    body: &mut Body,
+    exchange: &Exchange<'_>,
+    timer: &mut Pin<&mut Option<Sleep>>,
+) -> Result<usize, TransportFault> {
+    match within(timer, exchange.total, receive(connection)).await {
+        None => Err(TransportFault::after(FaultKind::TotalTimeout)),
+        Some(Err(_)) => Err(TransportFault::after(FaultKind::Reset)),
+        Some(Ok(0)) => {
+            body.close()?;
+            Ok(0)
+        }
+        Some(Ok(read)) => Ok(read),
+    }
+}

@@ -1,0 +1,102 @@
+//! What a round of probing asks, and in what order. Pure.
+
+use perijove_core::Commitment;
+
+/// Rounds of an upstream that costs nothing between two looks at itself, and at what changes
+/// rarely.
+const HEALTH_EVERY: u64 = 5;
+const FACTS_EVERY: u64 = 25;
+/// The same for a metered one, in rounds of half a minute.
+const METERED_FACTS_EVERY: u64 = 120;
+
+/// What a probe asks.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Question {
+    Slot(Commitment),
+    Health,
+    /// Before the slot, so that a height at most as high as the slot is plausible.
+    BlockHeight,
+    ReceivedShred,
+    Genesis,
+}
+
+impl Question {
+    pub(super) const SLOT: &str = "getSlot";
+
+    pub(super) fn method(self) -> &'static str {
+        match self {
+            Self::Slot(_) => Self::SLOT,
+            Self::Health => "getHealth",
+            Self::BlockHeight => "getBlockHeight",
+            Self::ReceivedShred => "getMaxShredInsertSlot",
+            Self::Genesis => "getGenesisHash",
+        }
+    }
+
+    pub(super) fn params(self) -> &'static str {
+        match self {
+            Self::Slot(Commitment::Processed) | Self::BlockHeight => {
+                r#"[{"commitment":"processed"}]"#
+            }
+            Self::Slot(Commitment::Confirmed) => r#"[{"commitment":"confirmed"}]"#,
+            Self::Slot(Commitment::Finalized) => r#"[{"commitment":"finalized"}]"#,
+            Self::Health | Self::ReceivedShred | Self::Genesis => "[]",
+        }
+    }
+
+    pub(super) fn body(self) -> String {
+        format!(
+            r#"{{"jsonrpc":"2.0","id":1,"method":"{}","params":{}}}"#,
+            self.method(),
+            self.params()
+        )
+    }
+}
+
+/// What a round is planned from.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Circumstances {
+    pub(super) round: u64,
+    pub(super) metered: bool,
+    pub(super) unwell: bool,
+    /// Per commitment: live answers brought a slot since the last round.
+    pub(super) told: [bool; 3],
+    pub(super) may_skip: bool,
+}
+
+/// What to ask in a round, in order.
+pub(super) fn plan(given: &Circumstances) -> Vec<Question> {
+    let facts_every = if given.metered {
+        METERED_FACTS_EVERY
+    } else {
+        FACTS_EVERY
+    };
+    let facts = given.round.is_multiple_of(facts_every);
+    let mut questions = Vec::new();
+    if facts {
+        questions.push(Question::Genesis);
+        if !given.metered {
+            questions.push(Question::BlockHeight);
+        }
+    }
+    let levels = if given.metered {
+        &Commitment::ALL[1..2]
+    } else {
+        &Commitment::ALL[..]
+    };
+    for commitment in levels {
+        let told = given.told.get(commitment.index()).copied().unwrap_or(false);
+        // The height is compared with the processed slot.
+        let needed = facts && *commitment == Commitment::Processed;
+        if needed || !(told && given.may_skip) {
+            questions.push(Question::Slot(*commitment));
+        }
+    }
+    if !given.metered && given.round.is_multiple_of(HEALTH_EVERY) {
+        questions.push(Question::ReceivedShred);
+    }
+    if given.unwell || (!given.metered && given.round.is_multiple_of(HEALTH_EVERY)) {
+        questions.push(Question::Health);
+    }
+    questions
+}
