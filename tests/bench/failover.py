@@ -1,0 +1,117 @@
+"""Failover: a steady open-loop stream of reads while one of two validators gets a fault.
+
+Open loop: calls leave at their time whether or not earlier ones have been answered, and latency counts
+from that time. The gateway's access log says which calls needed more than one attempt.
+"""
+
+import asyncio
+import json
+import time
+import urllib.request
+from statistics import median, quantiles
+
+from servers import Servers
+
+CALL = json.dumps(
+    {
+        "jsonrpc": "2.0",
+        "id": 1,
+        "method": "getBalance",
+        "params": ["11111111111111111111111111111111", {"commitment": "processed"}],
+    }
+).encode()
+TIMEOUT_SECONDS = 10
+# Until the gateway knows its upstreams.
+WARM_UP_SECONDS = 2
+
+
+def measure(fault, rate, seconds):
+    """One run: what was lost, and what the failed-over calls cost. Latencies in milliseconds."""
+    with Servers() as servers:
+        validators, control = servers.sandbox(2)
+        _, address, log = servers.gateway(validators, access_log=True)
+        killed, calls = asyncio.run(stream(address, rate, seconds, control, fault))
+        attempts = attempts_by_request(log)
+    return summary(killed, calls, attempts)
+
+
+async def stream(address, rate, seconds, control, fault):
+    host, port = address.rsplit(":", 1)
+    head = f"POST / HTTP/1.1\r\nhost: {address}\r\ncontent-type: application/json\r\n"
+    request = f"{head}content-length: {len(CALL)}\r\n\r\n".encode() + CALL
+    idle, calls = [], []
+    killed = None
+    begin = asyncio.get_running_loop().time() + 0.05
+    count = int(rate * (WARM_UP_SECONDS + seconds))
+    kill_at = int(rate * (WARM_UP_SECONDS + seconds / 3))
+    async with asyncio.TaskGroup() as tasks:
+        for number in range(count):
+            due = begin + number / rate
+            await asyncio.sleep(due - asyncio.get_running_loop().time())
+            if number == kill_at:
+                killed = due
+                tasks.create_task(asyncio.to_thread(afflict, control, fault))
+            tasks.create_task(one_call(host, port, request, idle, due, calls))
+    for _, writer in idle:
+        writer.close()
+    return killed, [call for call in calls if call["due"] > begin + WARM_UP_SECONDS]
+
+
+def afflict(control, fault):
+    body = json.dumps(fault).encode()
+    urllib.request.urlopen(f"{control}/validators/0/fault", body, timeout=5).close()
+
+
+async def one_call(host, port, request, idle, due, calls):
+    call = {"due": due, "ok": False, "request_id": None}
+    calls.append(call)
+    try:
+        async with asyncio.timeout(TIMEOUT_SECONDS):
+            stream_pair = idle.pop() if idle else await asyncio.open_connection(host, port)
+            reader, writer = stream_pair
+            writer.write(request)
+            head = (await reader.readuntil(b"\r\n\r\n")).decode("latin-1").lower()
+            fields = dict(line.split(": ", 1) for line in head.split("\r\n")[1:] if ": " in line)
+            body = await reader.readexactly(int(fields["content-length"]))
+            call["request_id"] = fields.get("x-request-id")
+            call["ok"] = " 200 " in head.split("\r\n", 1)[0] and b'"result"' in body
+            idle.append(stream_pair)
+    except (OSError, EOFError, KeyError, TimeoutError) as error:
+        call["error"] = repr(error)
+    call["latency"] = asyncio.get_running_loop().time() - due
+
+
+def attempts_by_request(log):
+    attempts = {}
+    # The last lines are written a moment after their answers.
+    time.sleep(0.3)
+    for line in log.read_text().splitlines():
+        if '"attempts"' not in line:
+            continue
+        entry = json.loads(line)
+        fields = entry.get("fields", entry)
+        attempts[fields["request_id"].lower()] = fields
+    return attempts
+
+
+def summary(killed, calls, attempts):
+    def repeated(call):
+        fields = attempts.get(call["request_id"])
+        return fields is not None and fields["attempts"] > 1
+
+    after = [call for call in calls if call["due"] >= killed]
+    plain = [call["latency"] for call in calls if call["due"] < killed and not repeated(call)]
+    again = [call for call in after if repeated(call)]
+    usual = median(plain)
+    extra = [max(0.0, call["latency"] - usual) * 1e3 for call in again]
+    last = max((call["due"] + call["latency"] - killed for call in again), default=0.0)
+    return {
+        "calls": len(calls),
+        "lost": sum(not call["ok"] for call in calls),
+        "usual": usual * 1e3,
+        "failed_over": len(again),
+        "extra_median": median(extra) if extra else 0.0,
+        "extra_p99": quantiles(extra, n=100)[98] if len(extra) > 1 else sum(extra),
+        "worst": max(call["latency"] for call in after) * 1e3,
+        "until_settled": last * 1e3,
+    }

@@ -1,0 +1,92 @@
+"""Pass-through: the same call through every proxy, in alternating rounds."""
+
+import json
+import os
+import subprocess
+import urllib.request
+from pathlib import Path
+from statistics import median
+
+from servers import LOAD_CORE, Servers, answer, call_body
+
+HERE = Path(__file__).resolve().parent
+CONNECTIONS = 32
+TICKS = os.sysconf("SC_CLK_TCK")
+DIRECT = "direct"
+
+
+def measure(size, rounds, seconds, names):
+    """Rows of one answer size: {name: {"rate", "p50", "p99", "cpu", "errors"}}, in the order of
+    names. Times in microseconds, CPU per request; medians over the rounds."""
+    with Servers() as servers:
+        validators, _ = servers.sandbox(1)
+        backends = servers.backend(size, validators[0])
+        starts = {
+            DIRECT: lambda: (backends[0], None),
+            "nginx": lambda: servers.nginx_proxy(backends),
+            "HAProxy": lambda: servers.haproxy(backends),
+            "bare Pingora": lambda: servers.bare_pingora(backends),
+            "Perijove": lambda: gateway(servers, backends),
+        }
+        proxies = {name: starts[name]() for name in names}
+        for name, (port, _) in proxies.items():
+            check(name, port, size)
+            round_of(port, None, 1)
+        results = {name: [] for name in names}
+        for number in range(rounds):
+            # The other way round every second time, so that drift hits all alike.
+            for name in names if number % 2 == 0 else reversed(names):
+                results[name].append(round_of(*proxies[name], seconds))
+    return {
+        name: {key: median(one[key] for one in runs) for key in runs[0]}
+        for name, runs in results.items()
+    }
+
+
+def gateway(servers, backends):
+    process, address, _ = servers.gateway([f"http://127.0.0.1:{port}" for port in backends])
+    return int(address.rsplit(":", 1)[1]), process.pid
+
+
+def check(name, port, size):
+    """One call: is the answer whole, and that of the backend?"""
+    request = urllib.request.Request(
+        f"http://127.0.0.1:{port}/",
+        call_body().encode(),
+        {"content-type": "application/json"},
+    )
+    with urllib.request.urlopen(request, timeout=10) as reply:
+        body = reply.read()
+    if body.strip() != answer(size).encode().strip():
+        raise SystemExit(f"{name} changed the answer: {body[:200]!r}… ({len(body)} bytes)")
+
+
+def round_of(port, pid, seconds):
+    """wrk for some seconds, and the CPU time the proxy took meanwhile."""
+    before = cpu_seconds(pid)
+    result = subprocess.run(
+        ["taskset", "-c", str(LOAD_CORE), "wrk", "-t", "1", "-c", str(CONNECTIONS)]
+        + ["-d", f"{seconds}s", "-s", str(HERE / "call.lua"), f"http://127.0.0.1:{port}/"],
+        env={**os.environ, "CALL_BODY": call_body()},
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    spent = cpu_seconds(pid) - before
+    line = next(line for line in result.stdout.splitlines() if line.startswith("{"))
+    seen = json.loads(line)
+    return {
+        "rate": seen["requests"] / seen["micros"] * 1e6,
+        "p50": seen["p50"],
+        "p99": seen["p99"],
+        "cpu": spent / seen["requests"] * 1e6,
+        "errors": seen["errors"],
+    }
+
+
+def cpu_seconds(pid):
+    """User and system time of a process with all its threads."""
+    if pid is None:
+        return 0.0
+    fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+    return (int(fields[11]) + int(fields[12])) / TICKS
