@@ -9,6 +9,7 @@ mod fault;
 mod judge;
 mod method;
 mod profile;
+mod table;
 mod transaction;
 mod verdict;
 

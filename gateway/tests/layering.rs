@@ -1,6 +1,13 @@
 //! The layers of the gateway's modules: each may use only those above it in the table. Owns the
 //! table; `gateway/src/lib.rs` shows the same order.
 
+#![allow(
+    clippy::unwrap_used,
+    clippy::indexing_slicing,
+    clippy::string_slice,
+    reason = "a test, its helpers included"
+)]
+
 use std::{
     collections::BTreeSet,
     fs,

@@ -93,8 +93,7 @@ struct Members<'a> {
     /// `Some(true)` when the version is "2.0".
     version: Option<bool>,
     method: Option<&'a [u8]>,
-    /// `Some(None)` when `null`.
-    params: Option<Option<&'a [u8]>>,
+    params: Option<&'a [u8]>,
     /// An unknown or repeated member, or one of the wrong type: the object is no call.
     spoilt: bool,
 }
@@ -144,16 +143,8 @@ impl<'a> Members<'a> {
                 self.spoilt |= self.method.replace(cursor.value()?).is_some();
             }
             b"params" => {
-                let value = cursor.value()?;
-                let value = match token {
-                    Token::Array | Token::Object => Some(value),
-                    Token::Null => None,
-                    Token::String | Token::Number | Token::Bool => {
-                        self.spoilt = true;
-                        None
-                    }
-                };
-                self.spoilt |= self.params.replace(value).is_some();
+                self.spoilt |= matches!(token, Token::String | Token::Number | Token::Bool);
+                self.spoilt |= self.params.replace(cursor.value()?).is_some();
             }
             _ => {
                 cursor.value()?;
@@ -172,6 +163,7 @@ impl<'a> Members<'a> {
                 versionless: false,
             });
         };
+        let params = self.params.filter(|raw| *raw != b"null");
         match id {
             // A notification is not answered, whatever it says.
             Some(id) if self.version != Some(true) => Entry::Invalid(Invalid {
@@ -185,7 +177,7 @@ impl<'a> Members<'a> {
                 unescaped: method
                     .contains(&b'\\')
                     .then(|| unescape(inside(method)).into()),
-                params: self.params.flatten().map(|raw| body.slice_ref(raw)),
+                params: params.map(|raw| body.slice_ref(raw)),
             }),
         }
     }

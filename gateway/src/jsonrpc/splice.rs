@@ -65,10 +65,10 @@ impl Splicer {
                     begun.extend_from_slice(&chunk);
                     Bytes::from(std::mem::take(begun))
                 };
-                self.start(chunk, out);
+                self.start(&chunk, out);
             }
             Mode::Window(held) => hold_back(held, &chunk, out),
-            Mode::Seek(_) => self.seek(chunk, out),
+            Mode::Seek(_) => self.seek(&chunk, out),
             Mode::Pass { space, last } => pass(space, last, &chunk, out),
             Mode::Broken(_) => {}
         }
@@ -82,7 +82,7 @@ impl Splicer {
     pub fn finish(self, out: &mut Vec<Bytes>) -> Result<(), Malformed> {
         match self.mode {
             Mode::Pass { last: b'}', .. } => Ok(()),
-            Mode::Window(held) => tail::splice(Bytes::from(held), &self.id, out),
+            Mode::Window(held) => tail::splice(&Bytes::from(held), &self.id, out),
             Mode::Broken(malformed) => Err(malformed),
             Mode::Start(begun) if begun.trim_ascii().is_empty() => Err(Malformed {
                 kind: MalformedKind::Empty,
@@ -100,12 +100,12 @@ impl Splicer {
     }
 
     /// Chooses the mode by the first bytes.
-    fn start(&mut self, chunk: Bytes, out: &mut Vec<Bytes>) {
+    fn start(&mut self, chunk: &Bytes, out: &mut Vec<Bytes>) {
         if chunk.starts_with(HEAD_ID_LAST) {
             let mut held = Vec::with_capacity(2 * WINDOW);
-            hold_back(&mut held, &chunk, out);
+            hold_back(&mut held, chunk, out);
             self.mode = Mode::Window(held);
-        } else if HEAD_ID_LAST.starts_with(&chunk) {
+        } else if HEAD_ID_LAST.starts_with(chunk) {
             self.mode = Mode::Start(chunk.to_vec());
         } else {
             self.mode = Mode::Seek(Seeker::default());
@@ -113,12 +113,12 @@ impl Splicer {
         }
     }
 
-    fn seek(&mut self, chunk: Bytes, out: &mut Vec<Bytes>) {
+    fn seek(&mut self, chunk: &Bytes, out: &mut Vec<Bytes>) {
         let Mode::Seek(seeker) = &mut self.mode else {
             return;
         };
-        let Ok(found) = seeker.push(&chunk) else {
-            self.mode = Mode::Broken(Malformed::new(MalformedKind::NotAnAnswer, &chunk));
+        let Ok(found) = seeker.push(chunk) else {
+            self.mode = Mode::Broken(Malformed::new(MalformedKind::NotAnAnswer, chunk));
             return;
         };
         send(chunk.slice(..found.keep), out);

@@ -11,10 +11,10 @@ use super::{Malformed, MalformedKind, answer::id_member};
 ///
 /// # Errors
 /// The bytes do not end an object: the answer was cut off.
-pub(super) fn splice(tail: Bytes, id: &Bytes, out: &mut Vec<Bytes>) -> Result<(), Malformed> {
+pub(super) fn splice(tail: &Bytes, id: &Bytes, out: &mut Vec<Bytes>) -> Result<(), Malformed> {
     let end = tail.trim_ascii_end().len();
     let Some(text) = tail.get(..end).and_then(|text| text.strip_suffix(b"}")) else {
-        return Err(Malformed::new(MalformedKind::NotJson, &tail));
+        return Err(Malformed::new(MalformedKind::NotJson, tail));
     };
     let (old, new) = match id_value(text) {
         Some(value) => (value, id.clone()),
@@ -30,16 +30,13 @@ pub(super) fn splice(tail: Bytes, id: &Bytes, out: &mut Vec<Bytes>) -> Result<()
 /// the closing brace backwards cannot be anything else: its quotes and colon leave no string open.
 fn id_value(text: &[u8]) -> Option<Range<usize>> {
     let text = text.trim_ascii_end();
-    let start = match text.split_last()? {
+    let start = if let Some(inside) = text.strip_suffix(b"\"") {
         // The opening quote stands behind a colon or a space, an escaped one behind a backslash.
-        (b'"', inside) => {
-            let opening = |pair: &[u8]| matches!(pair, [before, b'"'] if *before != b'\\');
-            inside.windows(2).rposition(opening)? + 1
-        }
-        _ => {
-            let token = |byte: &u8| byte.is_ascii_alphanumeric() || b"+-.".contains(byte);
-            text.iter().rposition(|byte| !token(byte))? + 1
-        }
+        let opening = |pair: &[u8]| matches!(pair, [before, b'"'] if *before != b'\\');
+        inside.windows(2).rposition(opening)? + 1
+    } else {
+        let token = |byte: &u8| byte.is_ascii_alphanumeric() || b"+-.".contains(byte);
+        text.iter().rposition(|byte| !token(byte))? + 1
     };
     let key = text
         .get(..start)?
@@ -58,7 +55,7 @@ mod tests {
     fn spliced(tail: &'static str) -> Option<String> {
         let mut out = Vec::new();
         splice(
-            Bytes::from_static(tail.as_bytes()),
+            &Bytes::from_static(tail.as_bytes()),
             &Bytes::from_static(b"77"),
             &mut out,
         )

@@ -1,4 +1,4 @@
-//! The methods of Agave 4.5, by name. What each of them is like stands in [`super::profile`].
+//! The methods of Agave 4.5, by name. What each of them is like stands in [`super::table`].
 
 macro_rules! methods {
     ($($variant:ident = $name:literal,)*) => {

@@ -1,5 +1,7 @@
 //! The tables hold what jsonrpc-core 18, the server within Agave, was seen to answer.
 
+#![allow(clippy::too_many_lines, reason = "tables, one case per row")]
+
 use bytes::{Bytes, BytesMut};
 use proptest::prelude::*;
 
@@ -221,6 +223,18 @@ fn null_parameters_are_not_sent_on() {
     assert_eq!(&out[..], br#"{"jsonrpc":"2.0","id":1,"method":"m"}"#);
 }
 
+/// A call as serde reads it.
+#[derive(serde::Deserialize)]
+#[serde(deny_unknown_fields)]
+#[allow(dead_code, reason = "read, not used")]
+struct Request<'a> {
+    jsonrpc: &'a str,
+    id: u64,
+    method: &'a str,
+    #[serde(borrow)]
+    params: Vec<&'a serde_json::value::RawValue>,
+}
+
 proptest! {
     #[test]
     fn no_bytes_make_the_parser_panic(body in proptest::collection::vec(any::<u8>(), 0..200)) {
@@ -255,16 +269,6 @@ proptest! {
     ) {
         let body = format!(r#"{{"jsonrpc":"2.0","id":1,"method":"m","params":[{value}]}}"#);
         let call_only = matches!(read(&body), Ok(Payload::Single(Entry::Call(_))));
-        #[derive(serde::Deserialize)]
-        #[serde(deny_unknown_fields)]
-        #[allow(dead_code, reason = "read, not used")]
-        struct Request<'a> {
-            jsonrpc: &'a str,
-            id: u64,
-            method: &'a str,
-            #[serde(borrow)]
-            params: Vec<&'a serde_json::value::RawValue>,
-        }
         prop_assert_eq!(call_only, serde_json::from_str::<Request<'_>>(&body).is_ok());
     }
 }

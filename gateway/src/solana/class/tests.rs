@@ -1,3 +1,5 @@
+#![allow(clippy::too_many_lines, reason = "tables, one case per row")]
+
 use perijove_core::{Commitment, Slot};
 use proptest::prelude::*;
 

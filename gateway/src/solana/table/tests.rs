@@ -1,7 +1,6 @@
 use perijove_core::Commitment;
 
-use super::{CommitmentRule, Finality, Idempotency, Priority};
-use crate::solana::{Capability, Method};
+use crate::solana::{Capability, CommitmentRule, Finality, Idempotency, Method, Priority};
 
 fn methods(of: impl Fn(Method) -> bool) -> Vec<&'static str> {
     Method::ALL
@@ -69,7 +68,7 @@ fn what_answers_for_one_node_is_marked() {
         "getVersion",
         "minimumLedgerSlot",
     ];
-    assert_eq!(methods(|method| method.profile().node_specific), marked);
+    assert_eq!(methods(|method| method.profile().node_specific()), marked);
     let by_finality = methods(|method| method.profile().finality == Finality::NodeSpecific);
     assert_eq!(by_finality, marked);
 }
