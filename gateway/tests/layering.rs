@@ -29,6 +29,8 @@ const LAYERS: &[&[&str]] = &[
 const ALLOWED: &[(&str, &str)] = &[
     // Judging an answer needs to read it.
     ("solana", "jsonrpc"),
+    // A snapshot holds the compiled policy of dispatch.
+    ("snapshot", "dispatch"),
     // The composition root and what it is started by.
     ("main", "app"),
     ("main", "cli"),
