@@ -105,7 +105,7 @@ await step('a batch of every outcome', () =>
       { jsonrpc: '2.0', id: 2, method: 'getNothing' },
       { jsonrpc: '2.0', id: 2, method: 'getBalance', params: ['no key'] },
       { jsonrpc: '2.0', id: null, method: 'getHealth', params: null },
-      7,
+      { jsonrpc: '2.0', id: 9 },
     ]),
   ),
 );
@@ -117,6 +117,7 @@ await step('nothing to answer', async () => [
 
 await step('what is no call', async () => [
   await post('{"jsonrpc":"2.0",'),
+  await post('[7]'),
   await post('{"jsonrpc":"2.0","id":1,"method":"getHealth","params":{"a":1}}'),
   await post('{"jsonrpc":"2.0","id":1}'),
 ]);

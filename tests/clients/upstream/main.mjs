@@ -102,7 +102,7 @@ async function serveRpc(request, response) {
       'retry-after': limited.retryAfter,
     });
     const error = new RpcError(429, 'Too many requests for a specific RPC call');
-    return void response.end(encode({ jsonrpc: '2.0', error, id: calls.id ?? null }));
+    return void response.end(encode({ jsonrpc: '2.0', error, id: calls?.id ?? null }));
   }
   const answers = Array.isArray(calls) ? await Promise.all(calls.map(answer)) : await answer(calls);
   response.setHeader('content-type', 'application/json; charset=utf-8');
@@ -122,7 +122,9 @@ function limit(calls) {
 
 function read(text) {
   try {
-    return JSON.parse(text);
+    const calls = JSON.parse(text);
+    // To Agave a batch with anything but objects is no JSON-RPC at all.
+    return [calls].flat().every(isObject) ? calls : undefined;
   } catch {
     return undefined;
   }
@@ -140,6 +142,10 @@ async function answer(call) {
     if (isNotification(call)) return undefined;
     return { jsonrpc: '2.0', error, id };
   }
+}
+
+function isObject(value) {
+  return value !== null && typeof value === 'object';
 }
 
 function isNotification(call) {
