@@ -26,6 +26,7 @@ use tokio::time::{Instant, Sleep};
 use crate::solana::{FaultKind, ReplyHints};
 use crate::upstream::balance::Balancer;
 use crate::upstream::connection::{Connection, Connections, Slot};
+use crate::upstream::endpoint::Purpose;
 use crate::upstream::response::{BadResponse, Body, Framing, Head};
 use crate::upstream::select::Candidate;
 use crate::upstream::stream::BodyStream;
@@ -127,6 +128,7 @@ pub async fn attempt(
     let live = upstream.live();
     let line = Line {
         wire: &upstream.member.wire,
+        purpose: Purpose::Call,
         connections: &live.connections,
         opened: &live.metrics.opened,
         broken: &live.metrics.broken,
@@ -157,6 +159,7 @@ pub(super) enum Route<'a> {
 /// One upstream's connections, with what is needed to open more.
 pub(super) struct Line<'a> {
     pub(super) wire: &'a Wire,
+    pub(super) purpose: Purpose,
     pub(super) connections: &'a Arc<Connections>,
     pub(super) opened: &'a prometheus::IntCounter,
     pub(super) broken: &'a prometheus::IntCounter,
@@ -232,7 +235,9 @@ impl Line<'_> {
     ) -> Result<Head, Broken> {
         connection.output.clear();
         let output = &mut connection.output;
-        self.wire.endpoint.request(exchange.request, output);
+        self.wire
+            .endpoint
+            .request(exchange.request, self.purpose, output);
         let mut written = 0;
         let until = exchange
             .total

@@ -25,6 +25,18 @@ const OWN: [&str; 6] = [
 /// TCP keep-alive finds dead peers under connections that are only read from.
 const TCP_KEEPALIVE: Duration = Duration::from_mins(1);
 
+/// Tells the gateway's own calls apart in the logs of a node.
+const PROBE: &str = "x-perijove-probe";
+
+/// Who wants to know.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Purpose {
+    /// A client.
+    Call,
+    /// The gateway itself.
+    Probe,
+}
+
 /// A header that cannot be sent.
 #[derive(Debug, PartialEq, Eq, thiserror::Error)]
 #[error("upstream {upstream}: header {name:?} cannot be sent")]
@@ -37,7 +49,7 @@ pub struct BadHeader {
 #[derive(Debug)]
 pub(super) struct Endpoint {
     peer: HttpPeer,
-    /// Everything up to the number of the content length.
+    /// Everything that is the same for all requests.
     head: Vec<u8>,
 }
 
@@ -57,9 +69,13 @@ impl Endpoint {
     }
 
     /// Appends a whole request: head and body, to be sent with one write.
-    pub(super) fn request(&self, body: &[u8], out: &mut Vec<u8>) {
-        out.reserve(self.head.len() + body.len() + 24);
+    pub(super) fn request(&self, body: &[u8], purpose: Purpose, out: &mut Vec<u8>) {
+        out.reserve(self.head.len() + body.len() + 64);
         out.extend_from_slice(&self.head);
+        if purpose == Purpose::Probe {
+            append(out, PROBE, "1");
+        }
+        out.extend_from_slice(b"content-length: ");
         // Writing into a vector cannot fail.
         let _written = write!(out, "{}\r\n\r\n", body.len());
         out.extend_from_slice(body);
@@ -128,7 +144,6 @@ fn head(settings: &config::Upstream) -> Result<Vec<u8>, BadHeader> {
         }
         append(&mut head, name, value);
     }
-    head.extend_from_slice(b"content-length: ");
     Ok(head)
 }
 

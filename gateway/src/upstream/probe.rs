@@ -20,6 +20,7 @@ use crate::jsonrpc::Answer;
 use crate::solana::{Class, FaultKind, Penalty, Verdict, classify, judge};
 use crate::upstream::client::{AttemptLimits, Line, Reply, ReplyBody, Route};
 use crate::upstream::connection::Connections;
+use crate::upstream::endpoint::Purpose;
 use crate::upstream::member::Member;
 use crate::upstream::tracker::{Sighting, Source};
 
@@ -154,6 +155,7 @@ impl Probe {
             unwell,
             told,
             may_skip: known.skipped < MOST_SKIPPED,
+            failed: !known.good,
         });
         known.skipped = if told.contains(&true) && known.skipped < MOST_SKIPPED {
             known.skipped + 1
@@ -174,6 +176,7 @@ impl Probe {
         let metrics = &self.member.live.metrics;
         let line = Line {
             wire: &self.member.wire,
+            purpose: Purpose::Probe,
             connections,
             opened: &metrics.opened,
             broken: &metrics.broken,

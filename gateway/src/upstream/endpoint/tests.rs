@@ -8,7 +8,7 @@ use crate::upstream::testing::settings;
 fn request(settings: &config::Upstream, body: &str) -> String {
     let mut out = Vec::new();
     let endpoint = Endpoint::new(settings).unwrap();
-    endpoint.request(body.as_bytes(), &mut out);
+    endpoint.request(body.as_bytes(), Purpose::Call, &mut out);
     String::from_utf8(out).unwrap()
 }
 

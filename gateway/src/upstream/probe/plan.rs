@@ -5,7 +5,7 @@ use perijove_core::Commitment;
 /// Rounds of an upstream that costs nothing between two looks at itself, and at what changes
 /// rarely.
 const HEALTH_EVERY: u64 = 5;
-const FACTS_EVERY: u64 = 25;
+const FACTS_EVERY: u64 = 10;
 /// The same for a metered one, in rounds of half a minute.
 const METERED_FACTS_EVERY: u64 = 120;
 
@@ -55,6 +55,10 @@ impl Question {
 
 /// What a round is planned from.
 #[derive(Clone, Copy, Debug)]
+#[expect(
+    clippy::struct_excessive_bools,
+    reason = "findings that do not depend on each other"
+)]
 pub(super) struct Circumstances {
     pub(super) round: u64,
     pub(super) metered: bool,
@@ -62,6 +66,8 @@ pub(super) struct Circumstances {
     /// Per commitment: live answers brought a slot since the last round.
     pub(super) told: [bool; 3],
     pub(super) may_skip: bool,
+    /// The last round got no answer: what comes back may be another node.
+    pub(super) failed: bool,
 }
 
 /// What to ask in a round, in order.
@@ -71,7 +77,7 @@ pub(super) fn plan(given: &Circumstances) -> Vec<Question> {
     } else {
         FACTS_EVERY
     };
-    let facts = given.round.is_multiple_of(facts_every);
+    let facts = given.failed || given.round.is_multiple_of(facts_every);
     let mut questions = Vec::new();
     if facts {
         questions.push(Question::Genesis);

@@ -17,6 +17,7 @@ fn circumstances(round: u64, metered: bool) -> Circumstances {
         unwell: false,
         told: [false; 3],
         may_skip: true,
+        failed: false,
     }
 }
 
@@ -33,6 +34,13 @@ fn everything_is_asked_at_the_start_and_the_slots_in_every_round() {
     assert_eq!(start[5..], ["getMaxShredInsertSlot", "getHealth"]);
     assert_eq!(methods(&circumstances(1, false)), slots);
     assert_eq!(methods(&circumstances(5, false)).len(), 5);
+}
+
+#[test]
+fn a_node_that_was_away_is_asked_who_it_is() {
+    let mut given = circumstances(3, false);
+    given.failed = true;
+    assert!(plan(&given).contains(&Question::Genesis));
 }
 
 #[test]
