@@ -13,20 +13,23 @@ HERE = Path(__file__).resolve().parent
 CONNECTIONS = 32
 TICKS = os.sysconf("SC_CLK_TCK")
 DIRECT = "direct"
+GATEWAY = "Perijove"
 
 
 def measure(size, rounds, seconds, names):
     """Rows of one answer size: {name: {"rate", "p50", "p99", "cpu", "errors"}}, in the order of
-    names. Times in microseconds, CPU per request; medians over the rounds."""
+    names, times in microseconds, CPU per request, medians over the rounds; and a remark on what the
+    gateway did besides passing through."""
     with Servers() as servers:
         validators, _ = servers.sandbox(1)
         backends = servers.backend(size, validators[0])
+        admin = []
         starts = {
             DIRECT: lambda: (backends[0], None),
             "nginx": lambda: servers.nginx_proxy(backends),
             "HAProxy": lambda: servers.haproxy(backends),
             "bare Pingora": lambda: servers.bare_pingora(backends),
-            "Perijove": lambda: gateway(servers, backends),
+            GATEWAY: lambda: gateway(servers, backends, admin),
         }
         proxies = {name: starts[name]() for name in names}
         for name, (port, _) in proxies.items():
@@ -37,15 +40,39 @@ def measure(size, rounds, seconds, names):
             # The other way round every second time, so that drift hits all alike.
             for name in names if number % 2 == 0 else reversed(names):
                 results[name].append(round_of(*proxies[name], seconds))
-    return {
+        remark = "".join(map(besides, admin))
+    rows = {
         name: {key: median(one[key] for one in runs) for key in runs[0]}
         for name, runs in results.items()
     }
+    return rows, remark
 
 
-def gateway(servers, backends):
-    process, address, _ = servers.gateway([f"http://127.0.0.1:{port}" for port in backends])
-    return int(address.rsplit(":", 1)[1]), process.pid
+def gateway(servers, backends, admin):
+    """Starts the gateway and adds its admin URL to a list."""
+    process, at, _ = servers.gateway([f"http://127.0.0.1:{port}" for port in backends])
+    admin.append(at["admin"])
+    return int(at["rpc"].rsplit(":", 1)[1]), process.pid
+
+
+def besides(admin):
+    """What the gateway's metrics say about calls that took more than one plain attempt."""
+    with urllib.request.urlopen(f"{admin}/metrics", timeout=10) as reply:
+        lines = reply.read().decode().splitlines()
+
+    def total(family):
+        own = (line for line in lines if line.startswith((f"{family}{{", f"{family} ")))
+        return sum(float(line.rsplit(" ", 1)[1]) for line in own)
+
+    names = {
+        "calls": "perijove_rpc_calls_total",
+        "retries": "perijove_dispatch_retries_total",
+        "hedges": "perijove_dispatch_hedges_total",
+        "forced choices": "perijove_upstream_forced_total",
+        "connections opened": "perijove_upstream_connections_opened_total",
+    }
+    counted = (f"{total(family):,.0f} {what}" for what, family in names.items())
+    return f"Perijove meanwhile: {', '.join(counted)}."
 
 
 def check(name, port, size):

@@ -34,15 +34,15 @@ def ratio(seen, yardstick):
     return f"{seen['cpu'] / yardstick['cpu']:.2f}"
 
 
-def failover(rate, results):
+def failover(rate, repeats, results):
     columns = ["fault", "calls", "lost", "usual ms", "failed over", "extra median ms"]
     columns += ["extra p99 ms", "slowest ms", "settled after ms"]
     lines = [
         "### One of two validators gets a fault",
         "",
-        f"{rate} reads a second, open loop. Failed over: calls with more than one attempt after the "
-        "fault. Extra: their latency above the usual median. Settled: from the fault until the last "
-        "of them was answered.",
+        f"{rate} reads a second, open loop, {repeats} runs of each fault. Failed over: calls with "
+        "more than one attempt after the fault. Extra: their latency above the usual median. Settled: "
+        "from the fault until the last of them was answered, median of the runs.",
         "",
         row(columns),
         row(["---"] + ["---:"] * (len(columns) - 1)),

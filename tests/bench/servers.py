@@ -228,7 +228,7 @@ backend upstreams
         return port, process.pid
 
     def gateway(self, urls, access_log=False):
-        """The gateway in front of local upstreams. Returns the process, where it listens, its log."""
+        """The gateway in front of local upstreams: the process, its addresses, its log."""
         upstreams = "\n".join(
             f"  - {{id: upstream-{i}, url: '{url}', tier: local, connections: 64}}"
             for i, url in enumerate(urls)
@@ -246,9 +246,11 @@ upstreams:
         process, where, log = self.start_announcing(
             "gateway", PROXY_CORE, [GATEWAY, "run", "-c", config]
         )
-        admin = f"http://{where['admin'][0] if isinstance(where['admin'], list) else where['admin']}"
-        self.wait("gateway", process, log, lambda: is_ready(f"{admin}/ready"))
-        return process, where["rpc"][0], log
+        (rpc,), admin = where["rpc"], where["admin"]
+        if isinstance(admin, list):
+            (admin,) = admin
+        self.wait("gateway", process, log, lambda: is_ready(f"http://{admin}/ready"))
+        return process, {"rpc": rpc, "admin": f"http://{admin}"}, log
 
     def sandbox(self, validators):
         """A sandbox cluster; the URLs of its validators and of its control port."""
