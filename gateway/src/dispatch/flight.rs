@@ -102,7 +102,13 @@ impl<'a> Flight<'a> {
 
     /// Starts an attempt at the next candidate; `false` when there is none.
     fn launch(&mut self, hedge: bool) -> bool {
-        let Some(candidate) = self.candidates.next(Instant::now()) else {
+        let now = Instant::now();
+        let next = if hedge {
+            self.candidates.next_hedge(now)
+        } else {
+            self.candidates.next(now)
+        };
+        let Some(candidate) = next else {
             return false;
         };
         self.trace.attempts += 1;
