@@ -69,8 +69,8 @@ impl Consumers {
             .split('/')
             .filter(|segment| !segment.is_empty());
         match in_path
-            .into_iter()
-            .find_map(|segment| self.find(segment.as_bytes()))
+            .filter_map(|segment| self.find(segment.as_bytes()))
+            .next()
         {
             Some(consumer) => Ok(Some(consumer)),
             None => self.nobody(),

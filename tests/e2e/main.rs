@@ -2,11 +2,33 @@
 //! all others run the real gateway binary in front of it.
 
 #![allow(
+    unreachable_pub,
     clippy::unwrap_used,
     clippy::expect_used,
     clippy::indexing_slicing,
     clippy::print_stderr,
+    clippy::too_many_lines,
     reason = "tests fail by panicking, and what they measure is printed"
 )]
 
+mod agave;
+mod answers;
+mod batches;
+mod connections;
+mod consumers;
+mod failover;
+mod faults;
+mod health;
+mod operations;
+mod rate_limits;
+mod reloads;
+mod retries;
 mod sandbox;
+mod scene;
+mod shutdown;
+mod slots;
+mod smuggling;
+mod streaming;
+mod upgrade;
+mod upstream_tls;
+mod writes;

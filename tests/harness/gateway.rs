@@ -8,6 +8,7 @@ pub mod process;
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
+use std::sync::Arc;
 
 use serde_json::Value;
 use tempfile::TempDir;
@@ -15,9 +16,9 @@ use tempfile::TempDir;
 use crate::client::raw::RawConnection;
 use crate::client::{self, Reply};
 use crate::metrics::Metrics;
-use crate::wait::until;
+use crate::wait::{eventually, until};
 
-pub use config::{Endpoint, GatewayConfig};
+pub use config::{Endpoint, GatewayConfig, loopback};
 pub use process::Process;
 
 /// A running gateway; dropping it kills the process and removes its files.
@@ -28,7 +29,7 @@ pub struct Gateway {
     rpc: SocketAddr,
     admin: SocketAddr,
     listening: Value,
-    folder: TempDir,
+    folder: Arc<TempDir>,
 }
 
 impl Gateway {
@@ -50,10 +51,26 @@ impl Gateway {
         let config = config.set("runtime.upgrade_socket", socket.display().to_string());
         std::fs::write(&file, config.text()).expect("the configuration is written");
         let process = Process::run(&file, &[]);
-        Self::attach(process, folder).await
+        Self::attach(process, Arc::new(folder)).await
     }
 
-    async fn attach(mut process: Process, folder: TempDir) -> Self {
+    /// Starts a second process that takes the sockets over, tells this one to hand them on, and
+    /// waits until the new one is ready. This one then ends by itself.
+    pub async fn upgrade(&self) -> Self {
+        let process = Process::run(&self.config_file(), &["--upgrade"]);
+        let socket = self.folder.path().join("upgrade.sock");
+        // The new process must wait at the socket before the old one comes to it.
+        eventually("the new process to wait for the sockets", || {
+            socket.exists()
+        })
+        .await;
+        self.process.signal("QUIT");
+        let mut new = Self::attach(process, Arc::clone(&self.folder)).await;
+        new.wait_ready().await;
+        new
+    }
+
+    async fn attach(mut process: Process, folder: Arc<TempDir>) -> Self {
         let listening = until("the gateway to listen", || {
             let ended = process.ended();
             assert!(
@@ -211,13 +228,4 @@ impl Gateway {
     pub fn pid(&self) -> u32 {
         self.process.pid()
     }
-}
-
-/// A port that was free a moment ago: for tests that must know it before the gateway runs.
-///
-/// # Panics
-/// If none is free.
-pub fn free_port() -> u16 {
-    let listener = std::net::TcpListener::bind("127.0.0.1:0").expect("a free port");
-    listener.local_addr().expect("its address").port()
 }

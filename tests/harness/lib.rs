@@ -4,5 +4,7 @@ pub mod client;
 pub mod gateway;
 pub mod load;
 pub mod metrics;
+pub mod ports;
 pub mod sandbox;
+pub mod tls;
 pub mod wait;

@@ -24,13 +24,6 @@ pub(super) enum WriteFault {
     Broken,
 }
 
-/// Sessions fail because their peer went away; a header that cannot be written ends the same way.
-impl From<Box<pingora::Error>> for WriteFault {
-    fn from(_client_gone: Box<pingora::Error>) -> Self {
-        Self::Gone
-    }
-}
-
 /// Body bytes sent, before compression.
 pub(super) type Sent = usize;
 
@@ -42,8 +35,8 @@ pub(super) async fn write(
     compression: &Compression,
 ) -> Result<Sent, WriteFault> {
     let gzip_level = (head.accepts_gzip && compression.enabled).then_some(compression.level);
-    let mut header = answer_head(response.status, JSON, head)?;
-    extras(&mut header, &response)?;
+    let mut header = answer_head(response.status, JSON, head).map_err(|_| WriteFault::Gone)?;
+    extras(&mut header, &response).map_err(|_| WriteFault::Gone)?;
     match response.body {
         Body::Empty => whole(session, header, Bytes::new()).await,
         Body::Whole(body) => {
@@ -52,7 +45,7 @@ pub(super) async fn write(
             match gzip_level.filter(|_| sent >= compression.min_bytes) {
                 None => whole(session, header, body).await,
                 Some(level) => {
-                    encoded(&mut header)?;
+                    encoded(&mut header).map_err(|_| WriteFault::Gone)?;
                     whole(session, header, gzip(&body, level))
                         .await
                         .map(|_| sent)
@@ -71,9 +64,11 @@ pub(super) async fn refuse(
 ) -> Result<Sent, WriteFault> {
     let (body, content_type) = rejection.body(&crate::jsonrpc::Id::null());
     let header = answer_head(rejection.status(), content_type, head);
-    let mut header = header?;
+    let mut header = header.map_err(|_| WriteFault::Gone)?;
     if let Some(seconds) = rejection.retry_after() {
-        header.insert_header("retry-after", seconds.to_string())?;
+        header
+            .insert_header("retry-after", seconds.to_string())
+            .map_err(|_| WriteFault::Gone)?;
     }
     whole(session, header, body).await
 }
@@ -86,8 +81,10 @@ pub(super) async fn preflight(
     let requested = session
         .get_header("access-control-request-headers")
         .cloned();
-    let mut header = ResponseHeader::build(200, Some(USUAL_HEADERS))?;
-    cors::preflight(head.origin.as_ref(), requested.as_ref(), &mut header)?;
+    let mut header =
+        ResponseHeader::build(200, Some(USUAL_HEADERS)).map_err(|_| WriteFault::Gone)?;
+    cors::preflight(head.origin.as_ref(), requested.as_ref(), &mut header)
+        .map_err(|_| WriteFault::Gone)?;
     whole(session, header, Bytes::new()).await
 }
 
@@ -97,7 +94,7 @@ pub(super) async fn health(
     word: &'static str,
     head: &Head,
 ) -> Result<Sent, WriteFault> {
-    let header = answer_head(200, TEXT, head)?;
+    let header = answer_head(200, TEXT, head).map_err(|_| WriteFault::Gone)?;
     whole(session, header, Bytes::from_static(word.as_bytes())).await
 }
 
@@ -149,9 +146,17 @@ async fn whole(
     body: Bytes,
 ) -> Result<Sent, WriteFault> {
     let sent = body.len();
-    header.set_content_length(sent)?;
-    session.write_response_header(Box::new(header)).await?;
-    session.write_response_body(body, true).await?;
+    header
+        .set_content_length(sent)
+        .map_err(|_| WriteFault::Gone)?;
+    session
+        .write_response_header(Box::new(header))
+        .await
+        .map_err(|_| WriteFault::Gone)?;
+    session
+        .write_response_body(body, true)
+        .await
+        .map_err(|_| WriteFault::Gone)?;
     Ok(sent)
 }
 
@@ -163,13 +168,18 @@ async fn streamed(
 ) -> Result<Sent, WriteFault> {
     let chunked = !session.is_http2() && session.req_header().version == Version::HTTP_11;
     if chunked {
-        header.insert_header("transfer-encoding", "chunked")?;
+        header
+            .insert_header("transfer-encoding", "chunked")
+            .map_err(|_| WriteFault::Gone)?;
     }
     let mut gzip = gzip_level.map(Gzip::new);
     if gzip.is_some() {
-        encoded(&mut header)?;
+        encoded(&mut header).map_err(|_| WriteFault::Gone)?;
     }
-    session.write_response_header(Box::new(header)).await?;
+    session
+        .write_response_header(Box::new(header))
+        .await
+        .map_err(|_| WriteFault::Gone)?;
     let mut sent = 0;
     while let Some(next) = stream.next().await {
         let chunk = next.map_err(|fault| {
@@ -181,7 +191,10 @@ async fn streamed(
     }
     push(session, Bytes::from_static(b"\n"), gzip.as_mut()).await?;
     let last = gzip.map_or_else(Bytes::new, Gzip::finish);
-    session.write_response_body(last, true).await?;
+    session
+        .write_response_body(last, true)
+        .await
+        .map_err(|_| WriteFault::Gone)?;
     Ok(sent + 1)
 }
 
@@ -197,6 +210,8 @@ async fn push(
     if chunk.is_empty() {
         return Ok(());
     }
-    session.write_response_body(chunk, false).await?;
-    Ok(())
+    session
+        .write_response_body(chunk, false)
+        .await
+        .map_err(|_| WriteFault::Gone)
 }

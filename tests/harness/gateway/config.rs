@@ -2,6 +2,7 @@
 
 use serde_json::{Map, Value, json};
 
+use crate::ports;
 use crate::sandbox::Validator;
 
 /// A configuration in the making. What tests need is set: free ports on loopback, frequent probes.
@@ -21,8 +22,8 @@ impl GatewayConfig {
     pub fn new() -> Self {
         Self {
             root: json!({
-                "listen": { "rpc": ["127.0.0.1:0"] },
-                "admin": { "listen": "127.0.0.1:0" },
+                "listen": { "rpc": [loopback()] },
+                "admin": { "listen": loopback() },
                 "runtime": { "threads": 2 },
                 "log": { "format": "json", "level": "info", "access": true },
                 "upstreams": [],
@@ -102,6 +103,12 @@ impl Endpoint {
     }
 }
 
+/// A free address on loopback. Port 0 would do for one gateway, but it has to let go of the port it
+/// found before its server takes it, and among many tests another may be faster.
+pub fn loopback() -> String {
+    format!("127.0.0.1:{}", ports::take())
+}
+
 /// Sets a value, making the objects on the way.
 fn put(root: &mut Value, path: &str, value: Value) {
     let mut place = root;
@@ -128,7 +135,7 @@ mod tests {
             .set("listen.h2c", true)
             .endpoint(Endpoint::at("a", "http://a").set("timeouts.total", "1s"));
         assert_eq!(config.get("retry.attempts"), Some(&json!(2)));
-        assert_eq!(config.get("listen.rpc"), Some(&json!(["127.0.0.1:0"])));
+        assert!(config.get("listen.rpc").is_some());
         let upstream = config
             .get("upstreams")
             .and_then(|list| list.get(0))

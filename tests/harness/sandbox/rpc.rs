@@ -121,16 +121,15 @@ pub fn error_body(failure: &Failure, id: &str, versionless: bool) -> Body {
     format!(r#"{{{version}"error":{error},"id":{id}}}"#).into()
 }
 
-/// Reads one entry; `None` if its id is one that makes Agave's parser give up on everything.
+/// Reads one entry; `None` if it is one that makes Agave's parser give up on everything: no object,
+/// or with an id it cannot hold.
 fn entry(text: &str) -> Option<Entry> {
     let invalid = |id: String, message: &str, versionless| Entry::Bad {
         id,
         failure: Failure::new(-32600, message),
         versionless,
     };
-    let Ok(mut members) = serde_json::from_str::<BTreeMap<String, &RawValue>>(text) else {
-        return Some(invalid("null".to_owned(), "Invalid request", false));
-    };
+    let mut members = serde_json::from_str::<BTreeMap<String, &RawValue>>(text).ok()?;
     let id = match members.remove("id").map(RawValue::get) {
         None => None,
         Some(raw) if is_id(raw) => Some(raw.to_owned()),

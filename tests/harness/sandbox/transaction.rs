@@ -48,7 +48,7 @@ fn blockhash(message: &[u8]) -> Option<String> {
 pub fn sample(mark: u64, blockhash_text: &str) -> Vec<u8> {
     let mut bytes = vec![1];
     let mut signature = [7; 64];
-    for (to, from) in signature.iter_mut().zip(mark.to_be_bytes()) {
+    for (to, from) in signature.iter_mut().skip(8).zip(mark.to_be_bytes()) {
         *to = from;
     }
     bytes.extend_from_slice(&signature);

@@ -1,0 +1,187 @@
+//! Further attempts: how many, when, and how upstreams that keep failing are left alone.
+
+use perijove_tests::sandbox::{Fault, Kind};
+use perijove_tests::wait::until;
+use serde_json::json;
+
+use crate::scene::{KEY, Scene, on_reads};
+
+#[tokio::test]
+async fn without_budget_nothing_is_retried() {
+    let scene = Scene::ranked_with(|config| {
+        config
+            .set("retry.budget", 0.0)
+            .set("retry.min_per_second", 0)
+    })
+    .await;
+    scene.v(0).fault(on_reads(Fault::status(503)));
+    for _ in 0..3 {
+        let reply = scene.balance().await;
+        assert!(reply.code().is_some(), "{}", reply.text());
+    }
+    assert_eq!(scene.hits("getBalance"), [3, 0]);
+}
+
+#[tokio::test]
+async fn attempts_are_bounded() {
+    let scene = Scene::equals_with(4, |config| config.set("retry.attempts", 2)).await;
+    for validator in scene.cluster.validators() {
+        validator.fault(on_reads(Fault::status(503)));
+    }
+    let reply = scene.balance().await;
+    assert!(reply.code().is_some(), "{}", reply.text());
+    assert_eq!(scene.cluster.hits("getBalance"), 2);
+    assert!(scene.hits("getBalance").iter().all(|hits| *hits <= 1));
+}
+
+#[tokio::test]
+async fn a_call_that_takes_longer_than_allowed_ends_in_time() {
+    let scene = Scene::ranked_with(|config| {
+        config
+            .set("limits.request_timeout", "700ms")
+            .set("hedge.enabled", false)
+    })
+    .await;
+    for validator in scene.cluster.validators() {
+        validator.fault(on_reads(Kind::Hang));
+    }
+    let reply = scene.balance().await;
+    assert_eq!(reply.code(), Some(-32005), "{}", reply.text());
+}
+
+/// A gateway that has seen enough calls to know how long they usually take.
+async fn warmed_up() -> Scene {
+    let scene = Scene::ranked_with(|config| config.set("hedge.floor", "20ms")).await;
+    for _ in 0..60 {
+        scene.balance().await;
+    }
+    scene.cluster.reset_counts();
+    scene
+}
+
+#[tokio::test]
+async fn a_slow_read_is_hedged_and_the_faster_answer_wins() {
+    let scene = warmed_up().await;
+    scene.v(0).fault(on_reads(Fault::slow(5_000)));
+    let reply = scene.balance().await;
+    assert_eq!(reply.upstream(), "v1");
+    assert_eq!(scene.hits("getBalance"), [1, 1]);
+}
+
+#[tokio::test]
+async fn a_read_that_is_fast_enough_is_not_hedged() {
+    let scene = Scene::ranked_with(|config| config.set("hedge.floor", "2s")).await;
+    for _ in 0..30 {
+        scene.balance().await;
+    }
+    assert_eq!(scene.hits("getBalance"), [30, 0]);
+}
+
+#[tokio::test]
+async fn hedging_can_be_switched_off() {
+    let scene = Scene::ranked_with(|config| config.set("hedge.enabled", false)).await;
+    scene.v(0).fault(on_reads(Fault::slow(500)));
+    assert_eq!(scene.balance().await.upstream(), "v0");
+    assert_eq!(scene.hits("getBalance"), [1, 0]);
+}
+
+#[tokio::test]
+async fn an_unknown_method_is_never_hedged() {
+    let scene = warmed_up().await;
+    scene.v(0).fault(Fault::slow(400).on("sandboxEcho"));
+    let reply = scene.gateway.rpc("sandboxEcho", json!([1])).await;
+    assert_eq!(reply.result(), json!([1]));
+    assert_eq!(scene.hits("sandboxEcho"), [1, 0]);
+}
+
+#[tokio::test]
+async fn a_breaker_opens_after_failures_in_a_row_and_closes_after_good_trials() {
+    let scene = Scene::ranked_with(|config| {
+        config
+            .set("breaker.failures", 3)
+            .set("breaker.open", "1s")
+            .set("breaker.trials", 1)
+            .set("breaker.successes", 1)
+            .set("hedge.enabled", false)
+    })
+    .await;
+    scene.v(0).fault(on_reads(Fault::status(500)));
+    for _ in 0..8 {
+        assert_eq!(scene.balance().await.upstream(), "v1");
+    }
+    assert_eq!(scene.hits("getBalance"), [3, 8]);
+    // A trial that fails opens it again.
+    until("a trial", || async {
+        scene.balance().await;
+        (scene.v(0).hits("getBalance") == 4).then_some(())
+    })
+    .await;
+    for _ in 0..3 {
+        assert_eq!(scene.balance().await.upstream(), "v1");
+    }
+    assert_eq!(scene.v(0).hits("getBalance"), 4);
+    scene.v(0).heal().unwrap();
+    scene.settles_on(0).await;
+}
+
+#[tokio::test]
+async fn errors_of_the_client_open_no_breaker() {
+    let scene = Scene::ranked_with(|config| config.set("breaker.failures", 2)).await;
+    for _ in 0..5 {
+        let reply = scene.gateway.rpc("getBalance", json!(["no key"])).await;
+        assert_eq!(reply.code(), Some(-32602));
+    }
+    assert_eq!(scene.balance().await.upstream(), "v0");
+}
+
+#[tokio::test]
+async fn failovers_are_counted() {
+    let scene = Scene::ranked().await;
+    scene.v(0).fault(on_reads(Fault::status(503)).times(1));
+    scene.balance().await;
+    let metrics = scene.gateway.metrics().await;
+    let failovers = metrics.sum("jupiter_api_rpc_failover_total", &[]);
+    assert!((failovers - 1.0).abs() < f64::EPSILON, "{failovers}");
+}
+
+#[tokio::test]
+async fn a_skipped_slot_is_asked_for_twice_and_then_believed() {
+    let scene = Scene::equals(3).await;
+    let first = scene.v(0).sight().processed - 500;
+    let skipped = (first..first + 100)
+        .find(|slot| perijove_tests::sandbox::chain::skipped(*slot))
+        .unwrap();
+    let reply = scene.gateway.rpc("getBlock", json!([skipped])).await;
+    assert_eq!(reply.code(), Some(-32007));
+    assert_eq!(scene.cluster.hits("getBlock"), 2);
+}
+
+#[tokio::test]
+async fn a_denied_method_goes_where_it_is_allowed() {
+    let scene = Scene::ranked_with(|config| {
+        let mut upstreams = config.get("upstreams").unwrap().clone();
+        upstreams[0]["deny"] = json!(["getBalance"]);
+        upstreams[1]["deny"] = json!(["getSupply"]);
+        config
+            .set("upstreams", upstreams)
+            .set("methods.deny", json!(["getLargestAccounts"]))
+    })
+    .await;
+    assert_eq!(scene.balance().await.upstream(), "v1");
+    assert_eq!(
+        scene
+            .gateway
+            .rpc("getAccountInfo", json!([KEY]))
+            .await
+            .upstream(),
+        "v0"
+    );
+    assert_eq!(
+        scene.gateway.rpc("getSupply", json!([])).await.upstream(),
+        "v0"
+    );
+    let refused = scene.gateway.rpc("getLargestAccounts", json!([])).await;
+    assert_eq!((refused.status, refused.code()), (200, Some(-32601)));
+    assert_eq!(scene.hits("getLargestAccounts"), [0, 0]);
+    assert_eq!(scene.hits("getBalance"), [0, 1]);
+}

@@ -1,0 +1,132 @@
+//! What most tests begin with: a cluster, a gateway in front of it, and the calls they make.
+
+use perijove_tests::client::Reply;
+use perijove_tests::gateway::{Endpoint, Gateway, GatewayConfig};
+use perijove_tests::sandbox::{Fault, Sandbox, Settings, Validator, chain, transaction};
+use perijove_tests::wait::until;
+use serde_json::json;
+use std::sync::Arc;
+
+/// An account everybody asks about.
+pub const KEY: &str = "3qri489hLgWkzeAw76pCNPwRF2RiCmi5iQgKpLioeJz2";
+
+/// A cluster and a gateway in front of it.
+pub struct Scene {
+    pub cluster: Sandbox,
+    pub gateway: Gateway,
+}
+
+impl Scene {
+    /// `v0` is asked first and `v1` only when `v0` is no use.
+    pub async fn ranked() -> Self {
+        Self::ranked_with(|config| config).await
+    }
+
+    /// The same with changes to the configuration.
+    pub async fn ranked_with(change: impl FnOnce(GatewayConfig) -> GatewayConfig) -> Self {
+        let cluster = Sandbox::start(2).await.unwrap();
+        let config = change(ranked(&cluster));
+        let gateway = Gateway::start(config).await;
+        cluster.reset_counts();
+        Self { cluster, gateway }
+    }
+
+    /// `validators` equal upstreams.
+    pub async fn equals(validators: usize) -> Self {
+        Self::equals_with(validators, |config| config).await
+    }
+
+    /// The same with changes to the configuration.
+    pub async fn equals_with(
+        validators: usize,
+        change: impl FnOnce(GatewayConfig) -> GatewayConfig,
+    ) -> Self {
+        let cluster = Sandbox::start(validators).await.unwrap();
+        let config = change(equals(&cluster));
+        let gateway = Gateway::start(config).await;
+        cluster.reset_counts();
+        Self { cluster, gateway }
+    }
+
+    pub fn v(&self, index: usize) -> &Arc<Validator> {
+        self.cluster.validator(index)
+    }
+
+    /// A read.
+    pub async fn balance(&self) -> Reply {
+        self.gateway.rpc("getBalance", json!([KEY])).await
+    }
+
+    /// Hits of each validator by one method.
+    pub fn hits(&self, method: &str) -> Vec<u64> {
+        let all = self.cluster.validators().iter();
+        all.map(|one| one.hits(method)).collect()
+    }
+
+    /// Reads until this upstream answers.
+    pub async fn until_answered_by(&self, upstream: &str) {
+        until(&format!("{upstream} to answer"), || async {
+            (self.balance().await.upstream() == upstream).then_some(())
+        })
+        .await;
+    }
+
+    /// Reads until this upstream answers, then some more, all of which it must answer alone.
+    pub async fn settles_on(&self, index: usize) {
+        let name = format!("v{index}");
+        self.until_answered_by(&name).await;
+        self.cluster.reset_counts();
+        for _ in 0..10 {
+            assert_eq!(self.balance().await.upstream(), name);
+        }
+        let mut expected = vec![0; self.cluster.validators().len()];
+        expected[index] = 10;
+        assert_eq!(self.hits("getBalance"), expected);
+    }
+
+    /// Params of `sendTransaction` for a transaction nobody sent before.
+    pub fn transaction(&self, mark: u64) -> serde_json::Value {
+        let tip = self.cluster.cluster().clock.tip();
+        let hash = chain::blockhash(chain::block_at_or_before(tip - 60));
+        let text = bs58::encode(transaction::sample(mark, &hash)).into_string();
+        json!([text])
+    }
+}
+
+/// `v0` local, the others bought, all probed often and none metered.
+pub fn ranked(cluster: &Sandbox) -> GatewayConfig {
+    let mut config = GatewayConfig::new();
+    for validator in cluster.validators() {
+        let endpoint = Endpoint::of(validator);
+        config = config.endpoint(if validator.index() == 0 {
+            endpoint
+        } else {
+            endpoint.tier("paid").set("metered", false)
+        });
+    }
+    config
+}
+
+/// All local.
+pub fn equals(cluster: &Sandbox) -> GatewayConfig {
+    cluster
+        .validators()
+        .iter()
+        .fold(GatewayConfig::new(), |config, one| config.upstream(one))
+}
+
+/// A cluster whose slots move fast, for tests that wait for slots.
+pub async fn brisk(validators: usize) -> Sandbox {
+    Sandbox::with(Settings {
+        validators,
+        slot_time: std::time::Duration::from_millis(100),
+        ..Settings::default()
+    })
+    .await
+    .unwrap()
+}
+
+/// Every read meets it, probes do not.
+pub fn on_reads(fault: impl Into<Fault>) -> Fault {
+    fault.into().on("getBalance")
+}

@@ -1,0 +1,161 @@
+//! TLS in front of a validator, as a provider has it: a certificate of its own authority, and a
+//! note of the server names that were asked for.
+
+#![expect(clippy::expect_used, reason = "a harness fails the test it is used in")]
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use parking_lot::Mutex;
+use tempfile::TempDir;
+use tokio::io::copy_bidirectional;
+use tokio::net::{TcpListener, TcpStream};
+use tokio::task::JoinHandle;
+use tokio_rustls::LazyConfigAcceptor;
+use tokio_rustls::rustls::ServerConfig;
+use tokio_rustls::rustls::crypto::aws_lc_rs;
+use tokio_rustls::rustls::pki_types::pem::PemObject;
+use tokio_rustls::rustls::pki_types::{CertificateDer, PrivateKeyDer};
+use tokio_rustls::rustls::server::Acceptor;
+
+use crate::sandbox::Validator;
+
+/// A certificate with its key, self-signed, in files as the gateway reads them.
+#[derive(Debug)]
+pub struct Identity {
+    certificate: String,
+    key: String,
+    folder: TempDir,
+}
+
+impl Identity {
+    /// For a server of this name.
+    ///
+    /// # Panics
+    /// If it cannot be made or written.
+    pub fn of(name: &str) -> Self {
+        let own = rcgen::generate_simple_self_signed([name.to_owned()]).expect("a certificate");
+        let folder = TempDir::new().expect("a temporary folder");
+        let (certificate, key) = (own.cert.pem(), own.signing_key.serialize_pem());
+        std::fs::write(folder.path().join("tls.crt"), &certificate).expect("a file");
+        std::fs::write(folder.path().join("tls.key"), &key).expect("a file");
+        Self {
+            certificate,
+            key,
+            folder,
+        }
+    }
+
+    /// The file with the certificate.
+    pub fn certificate_file(&self) -> PathBuf {
+        self.folder.path().join("tls.crt")
+    }
+
+    /// The file with the key.
+    pub fn key_file(&self) -> PathBuf {
+        self.folder.path().join("tls.key")
+    }
+
+    /// The certificate, to be trusted by a client.
+    ///
+    /// # Panics
+    /// If the TLS library does not take it.
+    pub fn trusted(&self) -> reqwest::Certificate {
+        reqwest::Certificate::from_pem(self.certificate.as_bytes()).expect("a certificate")
+    }
+
+    fn server(&self) -> ServerConfig {
+        let certificate = CertificateDer::from_pem_slice(self.certificate.as_bytes());
+        let key = PrivateKeyDer::from_pem_slice(self.key.as_bytes());
+        ServerConfig::builder_with_provider(Arc::new(aws_lc_rs::default_provider()))
+            .with_safe_default_protocol_versions()
+            .expect("TLS versions")
+            .with_no_client_auth()
+            .with_single_cert(
+                vec![certificate.expect("a certificate")],
+                key.expect("a key"),
+            )
+            .expect("a certificate with its key")
+    }
+}
+
+/// A TLS listener that passes everything on to a validator.
+#[derive(Debug)]
+pub struct TlsFront {
+    address: SocketAddr,
+    names: Arc<Mutex<Vec<String>>>,
+    accepting: JoinHandle<()>,
+}
+
+impl TlsFront {
+    /// Listens on a free port.
+    ///
+    /// # Panics
+    /// If none is free.
+    pub async fn start(identity: &Identity, validator: &Validator) -> Self {
+        let listener = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
+        let address = listener.local_addr().expect("its address");
+        let names = Arc::new(Mutex::new(Vec::new()));
+        let accepting = tokio::spawn(accept(
+            listener,
+            Arc::new(identity.server()),
+            validator.address(),
+            Arc::clone(&names),
+        ));
+        Self {
+            address,
+            names,
+            accepting,
+        }
+    }
+
+    /// Its port.
+    pub fn port(&self) -> u16 {
+        self.address.port()
+    }
+
+    /// The server names clients asked for; empty text for those who asked for none.
+    pub fn names(&self) -> Vec<String> {
+        self.names.lock().clone()
+    }
+}
+
+impl Drop for TlsFront {
+    fn drop(&mut self) {
+        self.accepting.abort();
+    }
+}
+
+async fn accept(
+    listener: TcpListener,
+    config: Arc<ServerConfig>,
+    to: SocketAddr,
+    names: Arc<Mutex<Vec<String>>>,
+) {
+    while let Ok((stream, _)) = listener.accept().await {
+        let (config, names) = (Arc::clone(&config), Arc::clone(&names));
+        tokio::spawn(async move {
+            // A client that does not trust us hangs up: nothing to do about it here.
+            drop(pass(stream, config, to, names).await);
+        });
+    }
+}
+
+async fn pass(
+    stream: TcpStream,
+    config: Arc<ServerConfig>,
+    to: SocketAddr,
+    names: Arc<Mutex<Vec<String>>>,
+) -> std::io::Result<(u64, u64)> {
+    let handshake = LazyConfigAcceptor::new(Acceptor::default(), stream).await?;
+    let name = handshake
+        .client_hello()
+        .server_name()
+        .unwrap_or_default()
+        .to_owned();
+    names.lock().push(name);
+    let mut inner = handshake.into_stream(config).await?;
+    let mut outer = TcpStream::connect(to).await?;
+    copy_bidirectional(&mut inner, &mut outer).await
+}
