@@ -12,6 +12,7 @@ mod reload;
 mod signals;
 mod upkeep;
 
+use std::net::SocketAddr;
 use std::process::ExitCode;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
@@ -53,7 +54,7 @@ pub enum StartError {
     Address(#[from] addresses::AddressError),
     #[error("TLS listener {address}: {source}")]
     Tls {
-        address: std::net::SocketAddr,
+        address: SocketAddr,
         source: Box<pingora::Error>,
     },
 }
@@ -115,34 +116,11 @@ fn assemble(
     let registry = Registry::new();
     register_process_metrics(&registry)?;
     let config = &loaded.config;
-    let parts = Parts {
-        connectors: Connectors::default(),
-        metrics: UpstreamMetrics::register(&registry)?,
-        clock: UnixClock::new(unix_now),
-    };
-    let pipeline = Arc::new(Pipeline {
-        live: Live::new(
-            DispatchMetrics::register(&registry)?,
-            config.selection.floor_entries,
-            unix_now,
-        ),
-        metrics: PipelineMetrics::register(&registry)?,
-    });
+    let parts = parts(&registry)?;
     let pool = Arc::new(Pool::compile(config, None, &parts)?);
     let published = Arc::new(Published::new(Snapshot::new(config.clone(), pool, 1)));
-    let edge = EdgeMetrics::register(&registry)?;
     let drain = Arc::new(Drain::default());
-    let (reload, reloads) = mpsc::channel(1);
-    let reloader = Reloader {
-        path: run.source.config.clone(),
-        files: loaded.files,
-        telemetry,
-        published: Arc::clone(&published),
-        parts,
-        metrics: ReloadMetrics::register(&registry)?,
-        digest: loaded.digest,
-        started_with: config.clone(),
-    };
+    let edge = EdgeMetrics::register(&registry)?;
 
     let mut server = Server::new_with_opt_and_conf(
         Opt {
@@ -154,44 +132,79 @@ fn assemble(
     server.bootstrap();
     let rpc = RpcApp {
         published: Arc::clone(&published),
-        pipeline,
+        pipeline: Arc::new(pipeline(config, &registry)?),
         drain: Arc::clone(&drain),
         metrics: edge.clone(),
         options: rpc_options(config),
     };
     server.add_service(rpc_service(rpc, config, addresses)?);
+    let (reload, reloads) = mpsc::channel(1);
+    let reloader = Reloader {
+        path: run.source.config.clone(),
+        files: loaded.files,
+        telemetry,
+        published: Arc::clone(&published),
+        parts,
+        metrics: ReloadMetrics::register(&registry)?,
+        digest: loaded.digest,
+        started_with: config.clone(),
+    };
+    let admin = AdminApp {
+        published,
+        drain: Arc::clone(&drain),
+        registry,
+        metrics: edge,
+        reload,
+        started: Instant::now(),
+    };
     if let Some(address) = addresses.admin {
-        let admin = AdminApp {
-            published,
-            drain: Arc::clone(&drain),
-            registry,
-            metrics: edge,
-            reload,
-            started: Instant::now(),
-        };
-        let mut service = Service::new("admin".to_owned(), admin);
-        service.add_tcp(&address.to_string());
-        service.threads = Some(1);
-        server.add_service(service);
+        server.add_service(admin_service(admin, address));
     }
-    let upkeep = upkeep::Upkeep::new(reloader, reloads);
-    server.add_service(background_service("upkeep", upkeep));
+    server.add_service(background_service(
+        "upkeep",
+        upkeep::Upkeep::new(reloader, reloads),
+    ));
     server.add_service(background_service(
         "announce",
         announce::Announce::new(addresses.clone()),
     ));
-    server.add_service(background_service(
-        "drain",
-        drain::Leave {
-            drain: Arc::clone(&drain),
-            shutdown: config.shutdown.clone(),
-        },
-    ));
+    server.add_service(background_service("drain", leave(config, &drain)));
     let signals = signals::Signals {
         drain,
         delay: config.shutdown.delay,
     };
     Ok(Assembled { server, signals })
+}
+
+fn parts(registry: &Registry) -> prometheus::Result<Parts> {
+    Ok(Parts {
+        connectors: Connectors::default(),
+        metrics: UpstreamMetrics::register(registry)?,
+        clock: UnixClock::new(unix_now),
+    })
+}
+
+fn pipeline(config: &Config, registry: &Registry) -> prometheus::Result<Pipeline> {
+    let dispatch = DispatchMetrics::register(registry)?;
+    Ok(Pipeline {
+        live: Live::new(dispatch, config.selection.floor_entries, unix_now),
+        metrics: PipelineMetrics::register(registry)?,
+    })
+}
+
+fn leave(config: &Config, drain: &Arc<Drain>) -> drain::Leave {
+    drain::Leave {
+        drain: Arc::clone(drain),
+        shutdown: config.shutdown.clone(),
+    }
+}
+
+/// One thread: a scrape never takes one from the calls.
+fn admin_service(app: AdminApp, address: SocketAddr) -> Service<AdminApp> {
+    let mut service = Service::new("admin".to_owned(), app);
+    service.add_tcp(&address.to_string());
+    service.threads = Some(1);
+    service
 }
 
 fn rpc_service(

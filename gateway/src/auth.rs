@@ -69,8 +69,8 @@ impl Consumers {
             .split('/')
             .filter(|segment| !segment.is_empty());
         match in_path
-            .filter_map(|segment| self.find(segment.as_bytes()))
-            .next()
+            .into_iter()
+            .find_map(|segment| self.find(segment.as_bytes()))
         {
             Some(consumer) => Ok(Some(consumer)),
             None => self.nobody(),

@@ -31,7 +31,7 @@ pub(super) struct Flight<'a> {
     exchange: &'a Exchange<'a>,
     candidates: Candidates<'a>,
     request: Bytes,
-    in_flight: Vec<InFlight>,
+    attempts: Vec<InFlight>,
     /// Attempts whose bytes reached an upstream; refused connections cost nothing and count for
     /// nothing.
     sent: u32,
@@ -41,6 +41,7 @@ pub(super) struct Flight<'a> {
     trace: Trace,
 }
 
+#[expect(clippy::large_enum_variant, reason = "one at a time, on the stack")]
 enum Event {
     Done(Attempted),
     HedgeDue,
@@ -62,7 +63,7 @@ impl<'a> Flight<'a> {
             candidates: exchange.candidates(),
             exchange,
             request: request.freeze(),
-            in_flight: Vec::with_capacity(1),
+            attempts: Vec::with_capacity(1),
             sent: 0,
             hedges: 0,
             retried_once: false,
@@ -78,7 +79,7 @@ impl<'a> Flight<'a> {
         }
         let mut hedge_at = self.hedge_due();
         loop {
-            match next_event(&mut self.in_flight, hedge_at).await {
+            match next_event(&mut self.attempts, hedge_at).await {
                 Event::HedgeDue => {
                     self.launch_hedge();
                     hedge_at = None;
@@ -91,7 +92,7 @@ impl<'a> Flight<'a> {
                         if let Some(pause) = after {
                             sleep(pause).await;
                         }
-                        if !self.launch(false) && self.in_flight.is_empty() {
+                        if !self.launch(false) && self.attempts.is_empty() {
                             return self.end();
                         }
                     }
@@ -102,12 +103,18 @@ impl<'a> Flight<'a> {
 
     /// Starts an attempt at the next candidate; `false` when there is none.
     fn launch(&mut self, hedge: bool) -> bool {
-        let Some(candidate) = self.candidates.next(Instant::now()) else {
+        let now = Instant::now();
+        let next = if hedge {
+            self.candidates.next_hedge(now)
+        } else {
+            self.candidates.next(now)
+        };
+        let Some(candidate) = next else {
             return false;
         };
         self.trace.attempts += 1;
         let limits = self.limits(&candidate);
-        self.in_flight.push(attempt::start(
+        self.attempts.push(attempt::start(
             candidate,
             self.request.clone(),
             limits,
@@ -229,7 +236,7 @@ impl<'a> Flight<'a> {
             Retry::Capable(capability) => self.narrow(capability),
             Retry::Elsewhere | Retry::ElsewhereOnce | Retry::ElsewhereLater => true,
         };
-        if !self.in_flight.is_empty() {
+        if !self.attempts.is_empty() {
             return Step::Wait;
         }
         if !wanted || !attempts_left || !time_left {
@@ -252,7 +259,7 @@ impl<'a> Flight<'a> {
             .failed_over_from
             .get_or_insert_with(|| Arc::clone(upstream));
         Step::Launch {
-            after: later.then(|| self.exchange.settings.retry.later),
+            after: later.then_some(self.exchange.settings.retry.later),
         }
     }
 
@@ -271,13 +278,13 @@ impl<'a> Flight<'a> {
     }
 
     fn deliver(mut self, delivered: Delivered) -> (Delivered, Trace) {
-        for loser in self.in_flight.drain(..) {
+        for loser in self.attempts.drain(..) {
             leave_behind(loser);
         }
-        if let (Some(from), Some(to)) = (&self.trace.failed_over_from, &self.trace.upstream) {
-            if !Arc::ptr_eq(from, to) {
-                self.exchange.live.metrics.failover(from.id(), to.id());
-            }
+        if let (Some(from), Some(to)) = (&self.trace.failed_over_from, &self.trace.upstream)
+            && !Arc::ptr_eq(from, to)
+        {
+            self.exchange.live.metrics.failover(from.id(), to.id());
         }
         (delivered, self.trace)
     }

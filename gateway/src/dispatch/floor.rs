@@ -69,7 +69,7 @@ impl Floors {
 mod tests {
     use super::*;
 
-    const TTL: Duration = Duration::from_secs(60);
+    const TTL: Duration = Duration::from_mins(1);
 
     #[tokio::test(start_paused = true)]
     async fn a_floor_belongs_to_one_client_number_and_commitment() {

@@ -2,7 +2,6 @@
 
 use prometheus::{IntCounter, IntCounterVec, IntGauge, Opts, Registry};
 
-use super::access::Entry;
 use super::reply::{Sent, WriteFault};
 
 #[derive(Clone, Debug)]
@@ -53,7 +52,7 @@ impl EdgeMetrics {
         })
     }
 
-    pub(super) fn answered(&self, _entry: &Entry, written: Result<Sent, WriteFault>) {
+    pub(super) fn answered(&self, written: Result<Sent, WriteFault>) {
         self.answered.inc();
         match written {
             Ok(sent) => self.bytes.inc_by(u64::try_from(sent).unwrap_or(u64::MAX)),

@@ -24,6 +24,13 @@ pub(super) enum WriteFault {
     Broken,
 }
 
+/// Sessions fail because their peer went away; a header that cannot be written ends the same way.
+impl From<Box<pingora::Error>> for WriteFault {
+    fn from(_client_gone: Box<pingora::Error>) -> Self {
+        Self::Gone
+    }
+}
+
 /// Body bytes sent, before compression.
 pub(super) type Sent = usize;
 
@@ -35,8 +42,8 @@ pub(super) async fn write(
     compression: &Compression,
 ) -> Result<Sent, WriteFault> {
     let gzip_level = (head.accepts_gzip && compression.enabled).then_some(compression.level);
-    let mut header = answer_head(response.status, JSON, head).map_err(|_| WriteFault::Gone)?;
-    extras(&mut header, &response).map_err(|_| WriteFault::Gone)?;
+    let mut header = answer_head(response.status, JSON, head)?;
+    extras(&mut header, &response)?;
     match response.body {
         Body::Empty => whole(session, header, Bytes::new()).await,
         Body::Whole(body) => {
@@ -45,7 +52,7 @@ pub(super) async fn write(
             match gzip_level.filter(|_| sent >= compression.min_bytes) {
                 None => whole(session, header, body).await,
                 Some(level) => {
-                    encoded(&mut header).map_err(|_| WriteFault::Gone)?;
+                    encoded(&mut header)?;
                     whole(session, header, gzip(&body, level))
                         .await
                         .map(|_| sent)
@@ -64,11 +71,9 @@ pub(super) async fn refuse(
 ) -> Result<Sent, WriteFault> {
     let (body, content_type) = rejection.body(&crate::jsonrpc::Id::null());
     let header = answer_head(rejection.status(), content_type, head);
-    let mut header = header.map_err(|_| WriteFault::Gone)?;
+    let mut header = header?;
     if let Some(seconds) = rejection.retry_after() {
-        header
-            .insert_header("retry-after", seconds.to_string())
-            .map_err(|_| WriteFault::Gone)?;
+        header.insert_header("retry-after", seconds.to_string())?;
     }
     whole(session, header, body).await
 }
@@ -81,10 +86,8 @@ pub(super) async fn preflight(
     let requested = session
         .get_header("access-control-request-headers")
         .cloned();
-    let mut header =
-        ResponseHeader::build(200, Some(USUAL_HEADERS)).map_err(|_| WriteFault::Gone)?;
-    cors::preflight(head.origin.as_ref(), requested.as_ref(), &mut header)
-        .map_err(|_| WriteFault::Gone)?;
+    let mut header = ResponseHeader::build(200, Some(USUAL_HEADERS))?;
+    cors::preflight(head.origin.as_ref(), requested.as_ref(), &mut header)?;
     whole(session, header, Bytes::new()).await
 }
 
@@ -94,7 +97,7 @@ pub(super) async fn health(
     word: &'static str,
     head: &Head,
 ) -> Result<Sent, WriteFault> {
-    let header = answer_head(200, TEXT, head).map_err(|_| WriteFault::Gone)?;
+    let header = answer_head(200, TEXT, head)?;
     whole(session, header, Bytes::from_static(word.as_bytes())).await
 }
 
@@ -146,17 +149,9 @@ async fn whole(
     body: Bytes,
 ) -> Result<Sent, WriteFault> {
     let sent = body.len();
-    header
-        .set_content_length(sent)
-        .map_err(|_| WriteFault::Gone)?;
-    session
-        .write_response_header(Box::new(header))
-        .await
-        .map_err(|_| WriteFault::Gone)?;
-    session
-        .write_response_body(body, true)
-        .await
-        .map_err(|_| WriteFault::Gone)?;
+    header.set_content_length(sent)?;
+    session.write_response_header(Box::new(header)).await?;
+    session.write_response_body(body, true).await?;
     Ok(sent)
 }
 
@@ -168,18 +163,13 @@ async fn streamed(
 ) -> Result<Sent, WriteFault> {
     let chunked = !session.is_http2() && session.req_header().version == Version::HTTP_11;
     if chunked {
-        header
-            .insert_header("transfer-encoding", "chunked")
-            .map_err(|_| WriteFault::Gone)?;
+        header.insert_header("transfer-encoding", "chunked")?;
     }
     let mut gzip = gzip_level.map(Gzip::new);
     if gzip.is_some() {
-        encoded(&mut header).map_err(|_| WriteFault::Gone)?;
+        encoded(&mut header)?;
     }
-    session
-        .write_response_header(Box::new(header))
-        .await
-        .map_err(|_| WriteFault::Gone)?;
+    session.write_response_header(Box::new(header)).await?;
     let mut sent = 0;
     while let Some(next) = stream.next().await {
         let chunk = next.map_err(|fault| {
@@ -191,10 +181,7 @@ async fn streamed(
     }
     push(session, Bytes::from_static(b"\n"), gzip.as_mut()).await?;
     let last = gzip.map_or_else(Bytes::new, Gzip::finish);
-    session
-        .write_response_body(last, true)
-        .await
-        .map_err(|_| WriteFault::Gone)?;
+    session.write_response_body(last, true).await?;
     Ok(sent + 1)
 }
 
@@ -210,8 +197,6 @@ async fn push(
     if chunk.is_empty() {
         return Ok(());
     }
-    session
-        .write_response_body(chunk, false)
-        .await
-        .map_err(|_| WriteFault::Gone)
+    session.write_response_body(chunk, false).await?;
+    Ok(())
 }

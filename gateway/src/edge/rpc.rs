@@ -125,18 +125,18 @@ impl RpcApp {
         };
         let entry = Entry::new(&response, head, consumer, started);
         let written = reply::write(session, response, head, &snapshot.config.compression).await;
-        self.account(entry, written, snapshot.config.log.access)
+        self.account(&entry, written, snapshot.config.log.access)
     }
 
     fn account(
         &self,
-        entry: Entry,
+        entry: &Entry,
         written: Result<Sent, WriteFault>,
         log: bool,
     ) -> Result<(), Cut> {
-        self.metrics.answered(&entry, written);
+        self.metrics.answered(written);
         if log {
-            access::log(&entry, written);
+            access::log(entry, written);
         }
         written.map(drop).map_err(|_fault| Cut)
     }

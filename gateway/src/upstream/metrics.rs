@@ -101,7 +101,7 @@ impl UpstreamMetrics {
             )?,
             connections_opened: counter(
                 "perijove_upstream_connections_opened_total",
-                "Connections opened for calls.",
+                "Connections opened.",
                 &one,
             )?,
             connections_broken: counter(

@@ -155,13 +155,29 @@ impl<'a> Candidates<'a> {
 
     /// The next upstream to ask; None when all were given or none may be asked.
     pub fn next(&mut self, now: Instant) -> Option<Candidate> {
+        self.give(now, |_| true)
+    }
+
+    /// The next upstream for a hedge: a fit one, and none that charges for it.
+    pub fn next_hedge(&mut self, now: Instant) -> Option<Candidate> {
+        let pool = self.pool;
+        let charges = |index: usize| {
+            let upstream = pool.upstreams().get(index);
+            upstream.is_none_or(|upstream| upstream.settings().metered)
+        };
+        let is_free = |draw: &Draw| {
+            draw.rank.obstacle == Obstacle::None
+                && !charges(draw.first)
+                && !draw.second.is_some_and(charges)
+        };
+        self.give(now, is_free)
+    }
+
+    fn give(&mut self, now: Instant, takes: impl Fn(&Draw) -> bool) -> Option<Candidate> {
         loop {
-            let draw = self.draw(now)?;
-            // Asking an upstream that is down or wants to be left alone is a last resort, not a
-            // second attempt.
-            if self.given > 0 && draw.rank.obstacle >= Obstacle::Resting {
-                return None;
-            }
+            let draw = self
+                .draw(now)
+                .filter(|draw| self.is_worth(draw) && takes(draw))?;
             let index = self.cheaper(&draw, now);
             self.tried.insert(index);
             let Some(upstream) = self.pool.upstreams().get(index) else {
@@ -182,7 +198,7 @@ impl<'a> Candidates<'a> {
                 continue;
             }
             self.given += 1;
-            let forced = draw.rank.obstacle > Obstacle::Unprobed;
+            let forced = draw.rank.obstacle > Obstacle::Behind;
             if forced {
                 live.metrics.forced.inc();
             }
@@ -202,7 +218,13 @@ impl<'a> Candidates<'a> {
 
     /// Whether an upstream that may be asked is left.
     pub fn any_left(&self, now: Instant) -> bool {
-        self.draw(now).is_some()
+        self.draw(now).is_some_and(|draw| self.is_worth(&draw))
+    }
+
+    /// Asking an upstream that is down or wants to be left alone is a last resort, not a second
+    /// attempt.
+    fn is_worth(&self, draw: &Draw) -> bool {
+        self.given == 0 || draw.rank.obstacle < Obstacle::Resting
     }
 
     fn draw(&self, now: Instant) -> Option<Draw> {

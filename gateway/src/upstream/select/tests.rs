@@ -259,9 +259,9 @@ fn an_upstream_that_has_not_reached_the_slot_comes_last() {
     for (min_slot, floor, order) in [
         (None, None, "ap"),
         (Some(1000), None, "ap"),
-        (Some(1003), None, "pa!"),
-        (None, Some(1003), "pa!"),
-        (Some(2000), Some(1), "a!p!"),
+        (Some(1003), None, "pa"),
+        (None, Some(1003), "pa"),
+        (Some(2000), Some(1), "ap"),
     ] {
         let need = Need {
             min_slot: min_slot.map(Slot),
@@ -273,16 +273,42 @@ fn an_upstream_that_has_not_reached_the_slot_comes_last() {
 }
 
 #[test]
+fn nothing_is_left_that_would_not_be_given() {
+    let scene = Scene::of("ap");
+    scene.break_down('p');
+    let class = classify("getBalance", None);
+    let mut candidates = scene.pool.candidates(Need::of(&class, "getBalance"));
+    assert!(candidates.any_left(scene.now));
+    let first = candidates.next(scene.now).unwrap();
+    assert_eq!(first.upstream().id(), "a");
+    assert!(!candidates.any_left(scene.now));
+    assert!(candidates.next(scene.now).is_none());
+}
+
+#[test]
+fn a_hedge_goes_to_a_fit_upstream_that_does_not_charge() {
+    let scene = Scene::with("abp", |settings| settings.metered = settings.id == "p");
+    let class = classify("getBalance", None);
+    let mut candidates = scene.pool.candidates(Need::of(&class, "getBalance"));
+    let first = candidates.next(scene.now).unwrap();
+    let hedge = candidates.next_hedge(scene.now).unwrap();
+    assert_ne!(first.upstream().id(), hedge.upstream().id());
+    assert!(candidates.next_hedge(scene.now).is_none());
+    assert!(candidates.next(scene.now).is_some(), "a retry may cost");
+}
+
+#[test]
 fn a_slot_is_reached_by_the_time_that_has_passed() {
-    let mut scene = Scene::of("a");
+    let mut scene = Scene::of("ap");
+    scene.probe('p', 1100);
     scene.now += Duration::from_secs(10);
     let class = classify("getBalance", None);
     let at = |slot| Need {
         min_slot: Some(Slot(slot)),
         ..Need::of(&class, "getBalance")
     };
-    assert_eq!(scene.order_for(at(1022)), "a");
-    assert_eq!(scene.order_for(at(1023)), "a!");
+    assert_eq!(scene.order_for(at(1022)), "ap");
+    assert_eq!(scene.order_for(at(1023)), "pa");
 }
 
 #[test]
