@@ -28,7 +28,7 @@ ACCOUNT = "11111111111111111111111111111111"
 
 
 def call_body():
-    """The call of the benchmark, exactly as the gateway encodes it for an upstream."""
+    """The call of the benchmark."""
     params = [ACCOUNT, {"encoding": "base64", "commitment": "processed"}]
     call = {"jsonrpc": "2.0", "id": 1, "method": "getAccountInfo", "params": params}
     return json.dumps(call, separators=(",", ":"))
@@ -111,8 +111,7 @@ class Servers(ExitStack):
     # The servers themselves.
 
     def backend(self, size, probes):
-        """nginx with one fixed answer on two ports. What has not the length of the call is a probe
-        and goes to a sandbox validator."""
+        """nginx with one fixed answer on two ports; the gateway's probes go to a sandbox validator."""
         folder = self.place(f"backend-{size}")
         ports = free_ports(2)
         text = answer(size)
@@ -128,14 +127,13 @@ class Servers(ExitStack):
         self.nginx(
             folder,
             f"""
-            map $content_length $probe {{ default 1; {len(call_body())} 0; }}
             upstream probes {{ server {probes.removeprefix("http://")}; }}
             server {{
               {listen}
               root {folder};
               default_type "application/json; charset=utf-8";
               error_page 418 = @probe;
-              if ($probe) {{ return 418; }}
+              if ($http_x_perijove_probe) {{ return 418; }}
               location / {{ {deliver} }}
               location = /answer.json {{ }}
               location @probe {{ proxy_pass http://probes; }}
