@@ -76,6 +76,11 @@ impl Attempted {
             .map_or_else(|fault| fault.bytes_sent, |_| true)
     }
 
+    /// Whether the upstream may have seen the call twice.
+    pub(super) fn resent(&self) -> bool {
+        self.reply.as_ref().is_ok_and(|reply| reply.resent)
+    }
+
     /// Judges the reply, and tells the upstream's live state what it was worth.
     pub(super) fn judge(
         self,
@@ -138,6 +143,7 @@ fn judge_reply(reply: Reply, class: &Class, unix_now: fn() -> u64) -> Judged {
         hints,
         body,
         latency,
+        ..
     } = reply;
     // The clock is read only where a header speaks of an absolute time.
     let now = if hints.ratelimit_reset_unix.is_some() {

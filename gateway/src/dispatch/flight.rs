@@ -19,7 +19,7 @@ use super::attempt::{self, Attempted, InFlight, Judged};
 use super::settle::Settled;
 use super::{Delivered, Exchange, Trace};
 use crate::jsonrpc;
-use crate::solana::{Capability, FaultKind, Idempotency, Retry};
+use crate::solana::{Capability, FaultKind, Idempotency, Retry, Verdict};
 use crate::upstream::{AttemptLimits, Candidate, Candidates, Need, Upstream};
 
 /// The losers of a race may take this long to give their connection back.
@@ -37,6 +37,8 @@ pub(super) struct Flight<'a> {
     sent: u32,
     hedges: u32,
     retried_once: bool,
+    /// Some upstream may have seen the call more than once, or more than one of them.
+    repeated: bool,
     settled: Settled,
     trace: Trace,
 }
@@ -67,6 +69,7 @@ impl<'a> Flight<'a> {
             sent: 0,
             hedges: 0,
             retried_once: false,
+            repeated: false,
             settled: Settled::default(),
             trace: Trace::default(),
         }
@@ -194,6 +197,7 @@ impl<'a> Flight<'a> {
         let exchange = self.exchange;
         let (sent, hedge) = (attempted.bytes_sent(), attempted.hedge);
         self.sent += u32::from(sent);
+        self.repeated |= attempted.resent() || self.sent > 1;
         let method = exchange.call.method();
         let (candidate, judged) = attempted.judge(exchange.class, method, exchange.live.unix_now);
         let upstream = Arc::clone(candidate.upstream());
@@ -211,12 +215,24 @@ impl<'a> Flight<'a> {
                 self.trace.upstream = Some(upstream);
                 Step::Deliver(Delivered::Payload(payload))
             }
+            Judged::Bad { verdict, .. } if self.is_landed(&verdict) => {
+                self.trace.upstream = Some(upstream);
+                match exchange.signature() {
+                    Some(signature) => Step::Deliver(Delivered::Payload(signature)),
+                    None => self.final_answer(),
+                }
+            }
             Judged::Bad { verdict, payload } => {
                 self.settled
                     .note(&verdict, payload, &upstream, sent, exchange.class);
                 self.retry(&upstream, verdict.kind, verdict.retry, sent)
             }
         }
+    }
+
+    /// Whether a refusal only says that our own repetition came second: the transaction is in.
+    fn is_landed(&self, verdict: &Verdict) -> bool {
+        self.repeated && verdict.kind == FaultKind::AlreadyProcessed
     }
 
     /// Decides what comes after an answer that was not good.

@@ -1,3 +1,6 @@
+//! The answers dispatch gives itself, from what it knows: a floor that holds, a transaction that
+//! landed.
+//!
 //! Keeps the head of the chain from running backwards for one client.
 //!
 //! An answer below what the client was told before is asked for again elsewhere. If nobody knows
@@ -73,12 +76,23 @@ impl Exchange<'_> {
             return Delivered::Payload(payload);
         };
         let bare = matches!(&payload, Payload::Whole(answer) if is_number(answer));
-        let text = format!(r#"{{"jsonrpc":"2.0","result":{floor},"id":1}}"#);
-        match Answer::scan(Bytes::from(text)) {
-            Ok(held) if bare => Delivered::Payload(Payload::Whole(held)),
+        match own_answer(&floor.to_string()) {
+            Some(held) if bare => Delivered::Payload(held),
             _ => Delivered::Payload(payload),
         }
     }
+
+    /// What `sendTransaction` answers: the first signature.
+    pub(super) fn signature(&self) -> Option<Payload> {
+        let signature = solana::first_signature(self.call.params()?)?;
+        own_answer(&format!("\"{signature}\""))
+    }
+}
+
+/// An answer in the shape upstreams give it, so that it takes the same way.
+fn own_answer(result: &str) -> Option<Payload> {
+    let text = format!(r#"{{"jsonrpc":"2.0","result":{result},"id":1}}"#);
+    Answer::scan(Bytes::from(text)).ok().map(Payload::Whole)
 }
 
 fn is_number(answer: &Answer) -> bool {

@@ -67,6 +67,8 @@ pub struct Reply {
     pub body: ReplyBody,
     /// From the start of the attempt to the end of the answer, or to its beginning if streamed.
     pub latency: Duration,
+    /// Whether the upstream may have seen the call twice, because a connection broke under it.
+    pub resent: bool,
 }
 
 #[derive(Debug)]
@@ -194,10 +196,12 @@ impl Line<'_> {
             start,
             total,
         };
+        let mut resent = false;
         if let Some(mut connection) = slot.reuse(&self.wire.addresses, idle, start) {
             match self.exchange(&mut connection, &exchange, timer).await {
                 Ok(head) => return self.body(slot, connection, head, &exchange, timer).await,
                 Err(broken) if broken.silent && (limits.replayable || !broken.fault.bytes_sent) => {
+                    resent = broken.fault.bytes_sent;
                     self.broken.inc();
                 }
                 Err(broken) => return Err(broken.fault),
@@ -209,7 +213,10 @@ impl Line<'_> {
             .map_err(TransportFault::before)?;
         self.opened.inc();
         match self.exchange(&mut connection, &exchange, timer).await {
-            Ok(head) => self.body(slot, connection, head, &exchange, timer).await,
+            Ok(head) => {
+                let reply = self.body(slot, connection, head, &exchange, timer).await?;
+                Ok(Reply { resent, ..reply })
+            }
             Err(broken) => Err(broken.fault),
         }
     }
@@ -310,6 +317,7 @@ impl Line<'_> {
             hints: head.hints,
             body,
             latency,
+            resent: false,
         })
     }
 }

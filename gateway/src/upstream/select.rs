@@ -221,10 +221,14 @@ impl<'a> Candidates<'a> {
         self.draw(now).is_some_and(|draw| self.is_worth(&draw))
     }
 
-    /// Asking an upstream that is down or wants to be left alone is a last resort, not a second
-    /// attempt.
+    /// Asking an upstream that wants to be left alone, or does not serve the call, is a last
+    /// resort, not a second attempt. One that was down a moment ago may be back, and is the only
+    /// hope of a call whose first upstream has just died.
     fn is_worth(&self, draw: &Draw) -> bool {
-        self.given == 0 || draw.rank.obstacle < Obstacle::Resting
+        let obstacle = draw.rank.obstacle;
+        self.given == 0
+            || obstacle < Obstacle::Resting
+            || matches!(obstacle, Obstacle::BreakerOpen | Obstacle::Failing)
     }
 
     fn draw(&self, now: Instant) -> Option<Draw> {
