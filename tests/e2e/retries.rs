@@ -69,6 +69,33 @@ async fn a_slow_read_is_hedged_and_the_faster_answer_wins() {
 }
 
 #[tokio::test]
+async fn an_upstream_that_loses_every_race_is_left() {
+    // Its probes are answered and each call is rescued by a hedge: its failures must count all the
+    // same, or it would be asked first for ever.
+    let scene = Scene::ranked_with(|config| {
+        let mut upstreams = config.get("upstreams").unwrap().clone();
+        upstreams[0]["timeouts"] = json!({ "first_byte": "300ms" });
+        config
+            .set("upstreams", upstreams)
+            .set("hedge.floor", "20ms")
+            .set("retry.min_per_second", 1_000)
+    })
+    .await;
+    for _ in 0..60 {
+        scene.balance().await;
+    }
+    scene.v(0).fault(on_reads(Kind::Hang));
+    until("reads to go past it", || async {
+        let before = scene.v(0).hits("getBalance");
+        for _ in 0..5 {
+            assert_eq!(scene.balance().await.upstream(), "v1");
+        }
+        (scene.v(0).hits("getBalance") == before).then_some(())
+    })
+    .await;
+}
+
+#[tokio::test]
 async fn a_read_that_is_fast_enough_is_not_hedged() {
     let scene = Scene::ranked_with(|config| config.set("hedge.floor", "2s")).await;
     for _ in 0..30 {

@@ -295,7 +295,7 @@ impl<'a> Flight<'a> {
 
     fn deliver(mut self, delivered: Delivered) -> (Delivered, Trace) {
         for loser in self.attempts.drain(..) {
-            leave_behind(loser);
+            leave_behind(loser, self.exchange);
         }
         if let (Some(from), Some(to)) = (&self.trace.failed_over_from, &self.trace.upstream)
             && !Arc::ptr_eq(from, to)
@@ -336,10 +336,17 @@ async fn next_event(in_flight: &mut Vec<InFlight>, hedge_at: Option<Instant>) ->
     }
 }
 
-/// Lets an attempt whose answer nobody waits for finish, so that its connection can be used again.
-fn leave_behind(attempt: InFlight) {
+/// Lets an attempt whose answer nobody waits for finish, so that its connection can be used again,
+/// and so that an upstream which never answers in time is known for it: where every race is lost,
+/// only the losers can tell.
+fn leave_behind(attempt: InFlight, exchange: &Exchange<'_>) {
+    let class = exchange.class.clone();
+    let method = exchange.call.method().to_owned();
+    let unix_now = exchange.live.unix_now;
     drop(tokio::spawn(async move {
-        drop(tokio::time::timeout(LOSER_LIMIT, attempt).await);
+        if let Ok(attempted) = tokio::time::timeout(LOSER_LIMIT, attempt).await {
+            drop(attempted.judge(&class, &method, unix_now));
+        }
     }));
 }
 
