@@ -96,6 +96,32 @@ async fn an_upstream_that_loses_every_race_is_left() {
 }
 
 #[tokio::test]
+async fn calls_do_not_wait_behind_hanging_ones() {
+    let scene = Scene::ranked_with(|config| {
+        let mut upstreams = config.get("upstreams").unwrap().clone();
+        upstreams[0]["connections"] = json!(2);
+        config
+            .set("upstreams", upstreams)
+            .set("hedge.enabled", false)
+    })
+    .await;
+    scene.v(0).fault(Fault::slow(3_000).on("getSupply"));
+    let slow = || scene.gateway.rpc("getSupply", json!([]));
+    let others = async {
+        perijove_tests::wait::eventually("both calls to arrive", || {
+            scene.v(0).hits("getSupply") == 2
+        })
+        .await;
+        for _ in 0..3 {
+            assert_eq!(scene.balance().await.upstream(), "v1");
+        }
+        assert_eq!(scene.v(0).counts().tally().abandoned, 0);
+    };
+    let (first, second, ()) = tokio::join!(slow(), slow(), others);
+    assert_eq!((first.upstream(), second.upstream()), ("v0", "v0"));
+}
+
+#[tokio::test]
 async fn a_read_that_is_fast_enough_is_not_hedged() {
     let scene = Scene::ranked_with(|config| config.set("hedge.floor", "2s")).await;
     for _ in 0..30 {

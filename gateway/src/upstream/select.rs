@@ -66,6 +66,8 @@ impl<'a> Need<'a> {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 enum Obstacle {
     None,
+    /// All its connections are busy: the call would wait for one.
+    Busy,
     Unprobed,
     /// It has not reached the slot.
     Behind,
@@ -305,8 +307,11 @@ impl<'a> Candidates<'a> {
             return Obstacle::Never;
         }
         let mut worst = Obstacle::None;
+        if live.connections.all_busy() {
+            worst = Obstacle::Busy;
+        }
         if !clear {
-            worst = self.doubts(upstream, live, now);
+            worst = worst.max(self.doubts(upstream, live, now));
         }
         if self.need.class.needs.is_some_and(lacks) {
             worst = worst.max(Obstacle::Lacking);
