@@ -105,6 +105,17 @@ async fn a_client_that_expects_continue_and_is_refused_need_not_send_its_body() 
 }
 
 #[tokio::test]
+async fn http_1_0_is_answered_and_closed() {
+    let scene = Scene::equals(1).await;
+    let mut raw = scene.gateway.raw().await;
+    raw.send(post(&echo(1), "").replace("HTTP/1.1", "HTTP/1.0"))
+        .await;
+    let reply = raw.reply().await.unwrap();
+    assert!(reply.text().contains("\"result\":[1]"), "{}", reply.text());
+    assert!(raw.closed().await.is_empty());
+}
+
+#[tokio::test]
 async fn close_is_respected() {
     let scene = Scene::equals(1).await;
     let mut raw = scene.gateway.raw().await;

@@ -72,7 +72,9 @@ struct Cut;
 impl RpcApp {
     fn keep_alive(&self, session: &mut ServerSession, snapshot: &Snapshot) {
         let seconds = snapshot.config.listen.keepalive.as_secs();
-        let leaving = self.drain.is_leaving() || seconds == 0;
+        // A client of HTTP/1.0 waits for the end of the connection to know that of the answer.
+        let old = session.req_header().version == http::Version::HTTP_10;
+        let leaving = self.drain.is_leaving() || seconds == 0 || old;
         session.set_keepalive((!leaving).then_some(seconds));
         session.set_pipelining_enabled(true);
     }
