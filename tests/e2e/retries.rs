@@ -96,10 +96,11 @@ async fn an_upstream_that_loses_every_race_is_left() {
 }
 
 #[tokio::test]
-async fn calls_do_not_wait_behind_hanging_ones() {
+async fn calls_wait_behind_hanging_ones_no_longer_than_a_connection_may_take() {
     let scene = Scene::ranked_with(|config| {
         let mut upstreams = config.get("upstreams").unwrap().clone();
         upstreams[0]["connections"] = json!(2);
+        upstreams[0]["timeouts"] = json!({"connect": "50ms"});
         config
             .set("upstreams", upstreams)
             .set("hedge.enabled", false)

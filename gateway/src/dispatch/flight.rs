@@ -127,21 +127,28 @@ impl<'a> Flight<'a> {
     }
 
     /// Every attempt but the last may use half of what is left of the caller's time, so that a
-    /// silent upstream leaves time for another.
+    /// silent upstream leaves time for another. While there is another one, a connection is not
+    /// waited for longer than a new one may take.
     fn limits(&self, candidate: &Candidate) -> AttemptLimits {
         let now = Instant::now();
-        let left = self.exchange.deadline.saturating_duration_since(now);
-        let last = self.sent + 1 >= self.exchange.settings.retry.attempts
-            || !self.may_repeat()
-            || !self.candidates.any_left(now);
-        let share = if last { left } else { left / 2 };
+        let exchange = self.exchange;
+        let left = exchange.deadline.saturating_duration_since(now);
+        let alone = !self.candidates.any_left(now);
+        let last = alone || self.sent + 1 >= exchange.settings.retry.attempts;
+        let share = if last || !self.may_repeat() {
+            left
+        } else {
+            left / 2
+        };
         let timeouts = &candidate.upstream().settings().timeouts;
+        let queue = if alone { left } else { timeouts.connect };
         AttemptLimits {
-            deadline: self.exchange.deadline,
+            deadline: exchange.deadline,
+            queue: now + queue,
             first_byte: share.min(timeouts.first_byte),
-            answer_buffer: self.exchange.settings.answer_buffer,
+            answer_buffer: exchange.settings.answer_buffer,
             replayable: self.may_repeat()
-                || self.exchange.class.profile().idempotency == Idempotency::WriteBySignature,
+                || exchange.class.profile().idempotency == Idempotency::WriteBySignature,
         }
     }
 
@@ -340,7 +347,7 @@ async fn next_event(in_flight: &mut Vec<InFlight>, hedge_at: Option<Instant>) ->
 /// and so that an upstream which never answers in time is known for it: where every race is lost,
 /// only the losers can tell.
 fn leave_behind(attempt: InFlight, exchange: &Exchange<'_>) {
-    let class = exchange.class.clone();
+    let class = *exchange.class;
     let method = exchange.call.method().to_owned();
     let unix_now = exchange.live.unix_now;
     drop(tokio::spawn(async move {

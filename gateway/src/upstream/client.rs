@@ -50,6 +50,8 @@ const USUAL_HEAD: usize = 512;
 pub struct AttemptLimits {
     /// When the caller stops waiting.
     pub deadline: Instant,
+    /// How long the attempt may wait for one of the upstream's connections.
+    pub queue: Instant,
     /// From the request sent to the first byte of the answer; also the longest silence within an
     /// answer that is streamed.
     pub first_byte: Duration,
@@ -181,7 +183,7 @@ impl Line<'_> {
         let total = limits.deadline.min(start + timeouts.total);
         let slot = match self.connections.try_slot() {
             Some(slot) => slot,
-            None => within(timer, total, self.connections.slot())
+            None => within(timer, total.min(limits.queue), self.connections.slot())
                 .await
                 .ok_or(TransportFault::before(FaultKind::Saturated))?,
         };

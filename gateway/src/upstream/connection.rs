@@ -137,12 +137,12 @@ impl Connections {
         }
     }
 
-    /// As [`Connections::slot`], but only without waiting.
     /// Whether a call would have to wait for a connection.
     pub(super) fn all_busy(&self) -> bool {
         self.slots.available_permits() == 0
     }
 
+    /// As [`Connections::slot`], but only without waiting.
     pub(super) fn try_slot(self: &Arc<Self>) -> Option<Slot> {
         self.slots.try_acquire().ok()?.forget();
         Some(Slot {

@@ -182,8 +182,10 @@ impl Probe {
             broken: &metrics.broken,
         };
         let timeout = self.member.settings.probe.timeout;
+        let deadline = Instant::now() + timeout;
         let limits = AttemptLimits {
-            deadline: Instant::now() + timeout,
+            deadline,
+            queue: deadline,
             first_byte: timeout,
             answer_buffer: ANSWER,
             replayable: true,

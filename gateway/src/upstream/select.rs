@@ -66,8 +66,6 @@ impl<'a> Need<'a> {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 enum Obstacle {
     None,
-    /// All its connections are busy: the call would wait for one.
-    Busy,
     Unprobed,
     /// It has not reached the slot.
     Behind,
@@ -135,6 +133,9 @@ struct Rank {
     /// Not the preferred one.
     other: bool,
     tier: crate::config::Tier,
+    /// All its connections are in use: the call would wait for one. Another of the tier is better;
+    /// one that costs money is not.
+    busy: bool,
 }
 
 /// Two taken at random from those of the best rank.
@@ -169,6 +170,7 @@ impl<'a> Candidates<'a> {
         };
         let is_free = |draw: &Draw| {
             draw.rank.obstacle == Obstacle::None
+                && !draw.rank.busy
                 && !charges(draw.first)
                 && !draw.second.is_some_and(charges)
         };
@@ -248,6 +250,7 @@ impl<'a> Candidates<'a> {
                 obstacle,
                 other: !preferred,
                 tier: upstream.tier(),
+                busy: upstream.live().connections.all_busy(),
             };
             match &mut best {
                 Some(draw) if rank > draw.rank => {}
@@ -307,11 +310,8 @@ impl<'a> Candidates<'a> {
             return Obstacle::Never;
         }
         let mut worst = Obstacle::None;
-        if live.connections.all_busy() {
-            worst = Obstacle::Busy;
-        }
         if !clear {
-            worst = worst.max(self.doubts(upstream, live, now));
+            worst = self.doubts(upstream, live, now);
         }
         if self.need.class.needs.is_some_and(lacks) {
             worst = worst.max(Obstacle::Lacking);

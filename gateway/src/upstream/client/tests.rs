@@ -89,6 +89,7 @@ fn ok(body: &str) -> String {
 fn limits() -> AttemptLimits {
     AttemptLimits {
         deadline: Instant::now() + Duration::from_secs(5),
+        queue: Instant::now() + Duration::from_secs(5),
         first_byte: Duration::from_secs(4),
         answer_buffer: 64 * 1024,
         replayable: true,
@@ -390,11 +391,11 @@ async fn waiting_for_a_connection_ends_and_is_not_the_upstreams_fault() {
     while pool.upstreams()[0].live().connections.busy() == 0 {
         tokio::task::yield_now().await;
     }
-    let patient = AttemptLimits {
-        deadline: Instant::now() + Duration::from_secs(3),
+    let impatient = AttemptLimits {
+        queue: Instant::now() + Duration::from_secs(3),
         ..limits()
     };
-    let fault = call(&pool, &patient).await.unwrap_err();
+    let fault = call(&pool, &impatient).await.unwrap_err();
     assert_eq!(fault, TransportFault::before(FaultKind::Saturated));
     assert!(first.await.unwrap().is_err());
 }
