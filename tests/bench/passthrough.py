@@ -17,9 +17,9 @@ GATEWAY = "Perijove"
 
 
 def measure(size, rounds, seconds, names):
-    """Rows of one answer size: {name: {"rate", "p50", "p99", "cpu", "errors"}}, in the order of
-    names, times in microseconds, CPU per request, medians over the rounds; and a remark on what the
-    gateway did besides passing through."""
+    """Rows of one answer size, in the order of names: {name: {"rate", "p50", "p99", "user", "system",
+    "cpu", "errors"}}, times in microseconds, CPU per request, medians over the rounds. And a remark
+    on what the gateway did besides passing through."""
     with Servers() as servers:
         validators, _ = servers.sandbox(1)
         backends = servers.backend(size, validators[0])
@@ -90,7 +90,7 @@ def check(name, port, size):
 
 def round_of(port, pid, seconds):
     """wrk for some seconds, and the CPU time the proxy took meanwhile."""
-    before = cpu_seconds(pid)
+    before = cpu_micros(pid)
     result = subprocess.run(
         ["taskset", "-c", str(LOAD_CORE), "wrk", "-t", "1", "-c", str(CONNECTIONS)]
         + ["-d", f"{seconds}s", "-s", str(HERE / "call.lua"), f"http://127.0.0.1:{port}/"],
@@ -99,21 +99,24 @@ def round_of(port, pid, seconds):
         text=True,
         check=True,
     )
-    spent = cpu_seconds(pid) - before
+    after = cpu_micros(pid)
     line = next(line for line in result.stdout.splitlines() if line.startswith("{"))
     seen = json.loads(line)
+    user, system = ((b - a) / seen["requests"] for a, b in zip(before, after, strict=True))
     return {
         "rate": seen["requests"] / seen["micros"] * 1e6,
         "p50": seen["p50"],
         "p99": seen["p99"],
-        "cpu": spent / seen["requests"] * 1e6,
+        "user": user,
+        "system": system,
+        "cpu": user + system,
         "errors": seen["errors"],
     }
 
 
-def cpu_seconds(pid):
+def cpu_micros(pid):
     """User and system time of a process with all its threads."""
     if pid is None:
-        return 0.0
+        return 0.0, 0.0
     fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
-    return (int(fields[11]) + int(fields[12])) / TICKS
+    return tuple(int(field) * 1e6 / TICKS for field in fields[11:13])

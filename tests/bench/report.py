@@ -6,10 +6,12 @@ from pathlib import Path
 
 def passthrough(size, rows):
     """A table of one answer size, with ratios to nginx and to bare Pingora."""
-    columns = ["", "req/s", "p50 µs", "p99 µs", "CPU µs/req", "÷ nginx", "÷ bare Pingora", "errors"]
-    lines = [f"### Answers of {size // 1000} KB", "", row(columns), row(["---"] + ["---:"] * 7)]
+    columns = ["", "req/s", "p50 µs", "p99 µs", "CPU µs/req", "user + system", "÷ nginx", "÷ bare Pingora", "errors"]
+    lines = [f"### Answers of {size // 1000} KB", "", row(columns), row(["---"] + ["---:"] * 8)]
     for name, seen in rows.items():
-        cpu = f"{seen['cpu']:.1f}" if seen["cpu"] else ""
+        cpu = split = ""
+        if seen["cpu"]:
+            cpu, split = f"{seen['cpu']:.1f}", f"{seen['user']:.1f} + {seen['system']:.1f}"
         lines.append(
             row(
                 [
@@ -18,6 +20,7 @@ def passthrough(size, rows):
                     f"{seen['p50']:.0f}",
                     f"{seen['p99']:.0f}",
                     cpu,
+                    split,
                     ratio(seen, rows.get("nginx")),
                     ratio(seen, rows.get("bare Pingora")),
                     f"{seen['errors']:.0f}",
