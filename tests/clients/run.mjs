@@ -61,7 +61,7 @@ async function main() {
 
   const config = path.join(scratch, 'gateway.yaml');
   writeFileSync(config, gatewayConfig(upstream.rpc));
-  const gateway = await start('gateway', options.gateway, ['run', '-c', config]);
+  const gateway = await start('gateway', path.resolve(options.gateway), ['run', '-c', config]);
   const [address] = gateway.rpc;
   await ready(`http://${gateway.admin}/ready`);
   const through = await runAll(chosen, `http://${address}`, upstream.control, {
