@@ -50,6 +50,8 @@ pub struct Exchange<'a> {
     pub call: &'a Call,
     pub class: &'a Class,
     pub client: ClientKey,
+    /// When the caller began to wait.
+    pub started: Instant,
     /// The caller's time is up.
     pub deadline: Instant,
 }

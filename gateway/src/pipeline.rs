@@ -36,6 +36,8 @@ pub struct Request {
     pub snapshot: Arc<Snapshot>,
     /// Whose session the answers belong to.
     pub client: ClientKey,
+    /// When the request's head had been read.
+    pub started: Instant,
     /// When the answer is no longer of use.
     pub deadline: Instant,
 }

@@ -131,6 +131,34 @@ async fn a_read_that_is_fast_enough_is_not_hedged() {
     assert_eq!(scene.hits("getBalance"), [30, 0]);
 }
 
+/// `v1` charges for each call.
+async fn metered(metered_after: &str) -> Scene {
+    Scene::ranked_with(|config| {
+        let mut upstreams = config.get("upstreams").unwrap().clone();
+        upstreams[1]["metered"] = json!(true);
+        config
+            .set("upstreams", upstreams)
+            .set("hedge.metered_after", metered_after)
+    })
+    .await
+}
+
+#[tokio::test]
+async fn a_slow_read_is_not_hedged_where_that_costs() {
+    let scene = metered("10s").await;
+    scene.v(0).fault(on_reads(Fault::slow(1_500)));
+    assert_eq!(scene.balance().await.upstream(), "v0");
+    assert_eq!(scene.hits("getBalance"), [1, 0]);
+}
+
+#[tokio::test]
+async fn a_read_that_is_stuck_is_hedged_even_where_that_costs() {
+    let scene = metered("100ms").await;
+    scene.v(0).fault(on_reads(Kind::Hang));
+    assert_eq!(scene.balance().await.upstream(), "v1");
+    assert_eq!(scene.hits("getBalance"), [1, 1]);
+}
+
 #[tokio::test]
 async fn hedging_can_be_switched_off() {
     let scene = Scene::ranked_with(|config| config.set("hedge.enabled", false)).await;

@@ -55,6 +55,8 @@ pub struct Hedge {
     pub quantile: f64,
     /// It never goes out earlier than this.
     pub floor: Duration,
+    /// After this long a hedge may also go to an upstream that charges for it.
+    pub metered_after: Duration,
     /// Most hedges for one call.
     pub extra: u32,
 }
@@ -65,6 +67,7 @@ impl Default for Hedge {
             enabled: true,
             quantile: 0.95,
             floor: Duration::from_millis(20),
+            metered_after: Duration::from_secs(1),
             extra: 1,
         }
     }
@@ -80,6 +83,11 @@ impl Hedge {
                 "floor",
                 default.floor,
                 Duration::from_millis(1)..=Duration::from_secs(10),
+            ),
+            metered_after: section.within(
+                "metered_after",
+                default.metered_after,
+                Duration::from_millis(50)..=Duration::from_mins(1),
             ),
             extra: section.within("extra", default.extra, 1..=3),
         }

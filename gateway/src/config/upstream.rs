@@ -31,7 +31,8 @@ pub struct Upstream {
     pub weight: u32,
     /// Sent with every call, such as the key of a provider. Names are lower case here.
     pub headers: BTreeMap<String, Secret>,
-    /// Whether each call costs credits: probes are rare then, and hedges go elsewhere.
+    /// Whether each call costs credits: probes are rare then, and hedges come only after
+    /// `hedge.metered_after`.
     pub metered: bool,
     /// How long each step of one attempt may take.
     pub timeouts: Timeouts,

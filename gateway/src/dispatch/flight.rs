@@ -77,16 +77,13 @@ impl<'a> Flight<'a> {
 
     pub(super) async fn run(mut self) -> (Delivered, Trace) {
         self.exchange.live.budget.deposit();
-        if !self.launch(false) {
+        if !self.launch() {
             return self.end();
         }
         let mut hedge_at = self.hedge_due();
         loop {
             match next_event(&mut self.attempts, hedge_at).await {
-                Event::HedgeDue => {
-                    self.launch_hedge();
-                    hedge_at = None;
-                }
+                Event::HedgeDue => hedge_at = self.hedge(),
                 Event::Done(attempted) => match self.conclude(attempted) {
                     Step::Deliver(delivered) => return self.deliver(delivered),
                     Step::Wait => {}
@@ -95,7 +92,7 @@ impl<'a> Flight<'a> {
                         if let Some(pause) = after {
                             sleep(pause).await;
                         }
-                        if !self.launch(false) && self.attempts.is_empty() {
+                        if !self.launch() && self.attempts.is_empty() {
                             return self.end();
                         }
                     }
@@ -105,32 +102,27 @@ impl<'a> Flight<'a> {
     }
 
     /// Starts an attempt at the next candidate; `false` when there is none.
-    fn launch(&mut self, hedge: bool) -> bool {
+    fn launch(&mut self) -> bool {
         let now = Instant::now();
-        let next = if hedge {
-            self.candidates.next_hedge(now)
-        } else {
-            self.candidates.next(now)
-        };
-        let Some(candidate) = next else {
+        let Some(candidate) = self.candidates.next(now) else {
             return false;
         };
-        self.trace.attempts += 1;
-        let limits = self.limits(&candidate);
-        self.attempts.push(attempt::start(
-            candidate,
-            self.request.clone(),
-            limits,
-            hedge,
-        ));
+        self.start(candidate, false, now);
         true
+    }
+
+    fn start(&mut self, candidate: Candidate, hedge: bool, now: Instant) {
+        self.trace.attempts += 1;
+        let limits = self.limits(&candidate, now);
+        let request = self.request.clone();
+        self.attempts
+            .push(attempt::start(candidate, request, limits, hedge));
     }
 
     /// Every attempt but the last may use half of what is left of the caller's time, so that a
     /// silent upstream leaves time for another. While there is another one, a connection is not
     /// waited for longer than a new one may take.
-    fn limits(&self, candidate: &Candidate) -> AttemptLimits {
-        let now = Instant::now();
+    fn limits(&self, candidate: &Candidate, now: Instant) -> AttemptLimits {
         let exchange = self.exchange;
         let left = exchange.deadline.saturating_duration_since(now);
         let alone = !self.candidates.any_left(now);
@@ -157,33 +149,37 @@ impl<'a> Flight<'a> {
         self.exchange.class.profile().idempotency == Idempotency::Read
     }
 
+    /// When the first hedge is due, if there may be one.
     fn hedge_due(&self) -> Option<Instant> {
         let hedge = &self.exchange.settings.hedge;
-        let class = self.exchange.class;
-        if !hedge.enabled || !self.may_repeat() || class.heavy {
-            return None;
-        }
-        let usual = self
-            .exchange
-            .live
-            .latency(class.method)
-            .estimate()
-            .unwrap_or(UNKNOWN_LATENCY);
-        Some(Instant::now() + usual.max(hedge.floor))
+        let hedged = hedge.enabled && self.may_repeat() && !self.exchange.class.heavy;
+        hedged.then(|| Instant::now() + self.usual_latency().max(hedge.floor))
     }
 
-    fn launch_hedge(&mut self) {
-        let metrics = &self.exchange.live.metrics;
-        if self.hedges >= self.exchange.settings.hedge.extra {
-            return;
-        }
+    fn usual_latency(&self) -> Duration {
+        let latency = self.exchange.live.latency(self.exchange.class.method);
+        latency.estimate().unwrap_or(UNKNOWN_LATENCY)
+    }
+
+    /// Starts a hedge, and says when to look for another. Where only upstreams that charge are
+    /// left, it waits until the call is not slow any more but stuck.
+    fn hedge(&mut self) -> Option<Instant> {
+        let now = Instant::now();
+        let settings = &self.exchange.settings.hedge;
+        let stuck_at = self.exchange.started + settings.metered_after;
+        let Some(candidate) = self.candidates.next_hedge(now, now >= stuck_at) else {
+            return (now < stuck_at).then_some(stuck_at);
+        };
         if !self.pay_for_repetition() {
-            metrics.hedge("no_budget");
-        } else if self.launch(true) {
-            self.hedges += 1;
-            self.trace.hedged = true;
-            metrics.hedge("started");
+            self.exchange.live.metrics.hedge("no_budget");
+            return None;
         }
+        self.start(candidate, true, now);
+        self.hedges += 1;
+        self.trace.hedged = true;
+        self.exchange.live.metrics.hedge("started");
+        let again = now + self.usual_latency().max(settings.floor);
+        (self.hedges < settings.extra).then_some(again)
     }
 
     fn pay_for_repetition(&self) -> bool {

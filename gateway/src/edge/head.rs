@@ -4,7 +4,7 @@ use std::hash::{DefaultHasher, Hash, Hasher};
 use std::net::IpAddr;
 
 use http::header::{ACCEPT_ENCODING, AUTHORIZATION, CONTENT_TYPE, ORIGIN};
-use http::{HeaderValue, Method};
+use http::{HeaderName, HeaderValue, Method};
 use pingora::protocols::http::ServerSession;
 
 use super::{compress, smuggling};
@@ -12,6 +12,10 @@ use crate::auth::{ConsumerId, Credentials};
 use crate::dispatch::ClientKey;
 use crate::error::Rejection;
 use crate::snapshot::Snapshot;
+
+/// Names a request in logs and answers, here and at the client.
+pub(super) static X_REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
+static X_API_KEY: HeaderName = HeaderName::from_static("x-api-key");
 
 /// Longest request id that is taken over from a client.
 const REQUEST_ID_MAX: usize = 128;
@@ -39,7 +43,7 @@ impl Head {
     pub(super) fn of(session: &ServerSession) -> Self {
         let headers = &session.req_header().headers;
         Self {
-            request_id: request_id(headers.get("x-request-id")),
+            request_id: request_id(headers.get(&X_REQUEST_ID)),
             origin: headers.get(ORIGIN).cloned(),
             accepts_gzip: headers
                 .get(ACCEPT_ENCODING)
@@ -107,7 +111,7 @@ pub(super) fn identify(
 ) -> Result<Option<ConsumerId>, Rejection> {
     let head = session.req_header();
     snapshot.consumers.identify(&Credentials {
-        api_key: head.headers.get("x-api-key").map(HeaderValue::as_bytes),
+        api_key: head.headers.get(&X_API_KEY).map(HeaderValue::as_bytes),
         authorization: head.headers.get(AUTHORIZATION).map(HeaderValue::as_bytes),
         path: head.uri.path(),
         query: head.uri.query(),
@@ -119,10 +123,21 @@ fn request_id(given: Option<&HeaderValue>) -> HeaderValue {
     let presentable = given.filter(|id| {
         (1..=REQUEST_ID_MAX).contains(&id.len()) && id.as_bytes().iter().all(u8::is_ascii_graphic)
     });
-    presentable.cloned().unwrap_or_else(|| {
-        let id = format!("{:016x}", fastrand::u64(..));
-        HeaderValue::from_str(&id).unwrap_or(HeaderValue::from_static("-"))
-    })
+    presentable.cloned().unwrap_or_else(random_id)
+}
+
+/// Sixteen random hexadecimal digits.
+fn random_id() -> HeaderValue {
+    let digits = fastrand::u64(..).to_be_bytes().map(|byte| {
+        [byte >> 4, byte & 15].map(|digit| {
+            if digit < 10 {
+                b'0' + digit
+            } else {
+                b'a' + digit - 10
+            }
+        })
+    });
+    HeaderValue::from_bytes(digits.as_flattened()).unwrap_or(HeaderValue::from_static("-"))
 }
 
 #[cfg(test)]

@@ -1,16 +1,20 @@
 //! Writes a response: headers, gzip, and a body that is whole or streamed with back-pressure.
 
 use bytes::{Bytes, BytesMut};
-use http::{HeaderValue, Version};
+use http::header::CONTENT_TYPE;
+use http::{HeaderName, HeaderValue, Version};
 use pingora::http::ResponseHeader;
 use pingora::protocols::http::ServerSession;
 
 use super::compress::{Gzip, gzip};
 use super::cors;
-use super::head::Head;
+use super::head::{Head, X_REQUEST_ID};
 use crate::config::Compression;
 use crate::error::{JSON, Rejection, TEXT};
 use crate::pipeline::{Body, BodyStream, Response};
+
+/// Who gave the answer.
+static X_UPSTREAM: HeaderName = HeaderName::from_static("x-perijove-upstream");
 
 /// Room for the headers that most answers carry.
 const USUAL_HEADERS: usize = 10;
@@ -107,8 +111,8 @@ fn answer_head(
     head: &Head,
 ) -> pingora::Result<ResponseHeader> {
     let mut header = ResponseHeader::build_no_case(status, Some(USUAL_HEADERS))?;
-    header.insert_header("content-type", HeaderValue::from_static(content_type))?;
-    header.insert_header("x-request-id", head.request_id.clone())?;
+    header.insert_header(CONTENT_TYPE, HeaderValue::from_static(content_type))?;
+    header.insert_header(X_REQUEST_ID.clone(), head.request_id.clone())?;
     if let Some(origin) = &head.origin {
         cors::allow(origin, &mut header)?;
     }
@@ -117,7 +121,7 @@ fn answer_head(
 
 fn extras(header: &mut ResponseHeader, response: &Response) -> pingora::Result<()> {
     if let Some(upstream) = &response.summary.trace.upstream {
-        header.insert_header("x-perijove-upstream", upstream.id())?;
+        header.insert_header(X_UPSTREAM.clone(), upstream.id())?;
     }
     if let Some(seconds) = response.retry_after {
         header.insert_header("retry-after", seconds.to_string())?;

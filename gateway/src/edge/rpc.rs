@@ -118,6 +118,7 @@ impl RpcApp {
             pipeline: Arc::clone(&self.pipeline),
             snapshot: Arc::clone(snapshot),
             client: head.client_key(consumer.as_ref()),
+            started,
             deadline: started + limits.request_timeout,
         };
         let response = tokio::select! {

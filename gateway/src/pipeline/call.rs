@@ -1,7 +1,6 @@
 //! One JSON-RPC call, step by step.
 
 use bytes::Bytes;
-use tokio::time::Instant;
 
 use super::Request;
 use super::part::{Part, PartStream, Reply};
@@ -19,13 +18,12 @@ pub(super) async fn answer(request: &Request, entry: Entry) -> Reply {
             return Reply::own(body, Method::Other.label(), "invalid");
         }
     };
-    let started = Instant::now();
     let class = solana::classify(call.method(), call.params());
     let reply = walk(request, &call, &class).await;
     request
         .pipeline
         .metrics
-        .answered(class.method, reply.outcome, started.elapsed());
+        .answered(class.method, reply.outcome, request.started.elapsed());
     reply
 }
 
@@ -74,6 +72,7 @@ async fn dispatch(request: &Request, call: &Call, class: &Class) -> (Delivered, 
         call,
         class,
         client: request.client,
+        started: request.started,
         deadline: request.deadline,
     }
     .run()

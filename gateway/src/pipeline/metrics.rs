@@ -39,7 +39,7 @@ impl PipelineMetrics {
         let durations = HistogramVec::new(
             HistogramOpts::new(
                 "perijove_rpc_call_duration_seconds",
-                "Time from a parsed call to its answer, batches counted call by call",
+                "Time from the request's head to the answer of the call, batches counted call by call",
             )
             .buckets(SECONDS.to_vec()),
             &["method"],

@@ -20,7 +20,7 @@ use std::pin::{Pin, pin};
 use std::sync::Arc;
 use std::time::Duration;
 
-use bytes::Bytes;
+use bytes::{Bytes, BytesMut};
 use tokio::time::{Instant, Sleep};
 
 use crate::solana::{FaultKind, ReplyHints};
@@ -44,6 +44,9 @@ use steps::{Exchange, Gathered, gather, gather_known, read_head, send};
 const RECENT: Duration = Duration::from_secs(1);
 /// Room for the head of the next response besides its body.
 const USUAL_HEAD: usize = 512;
+
+/// A smaller answer is copied sooner than its buffer is allocated again.
+const WORTH_OWNING: usize = 16 * 1024;
 
 /// The bounds of one attempt. The upstream's own connect, write and total limits apply as well.
 #[derive(Clone, Copy, Debug)]
@@ -293,6 +296,10 @@ impl Line<'_> {
         let body = match gathered {
             Gathered::Whole(bytes) => {
                 connection.last_response = bytes.len() + USUAL_HEAD;
+                if bytes.len() > WORTH_OWNING && connection.input.is_empty() {
+                    // The answer then owns its memory and is completed in place, not copied.
+                    connection.input = BytesMut::new();
+                }
                 if head.keep_alive && connection.input.is_empty() {
                     slot.keep(connection, addresses, exchange.start + latency);
                 }

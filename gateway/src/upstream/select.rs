@@ -161,20 +161,21 @@ impl<'a> Candidates<'a> {
         self.give(now, |_| true)
     }
 
-    /// The next upstream for a hedge: a fit one, and none that charges for it.
-    pub fn next_hedge(&mut self, now: Instant) -> Option<Candidate> {
+    /// The next upstream for a hedge: a fit one, and only if `charging` is true one that charges
+    /// for it.
+    pub fn next_hedge(&mut self, now: Instant, charging: bool) -> Option<Candidate> {
         let pool = self.pool;
-        let charges = |index: usize| {
+        let admits = |index: usize| {
             let upstream = pool.upstreams().get(index);
-            upstream.is_none_or(|upstream| upstream.settings().metered)
+            charging || upstream.is_some_and(|upstream| !upstream.settings().metered)
         };
-        let is_free = |draw: &Draw| {
+        let is_fit = |draw: &Draw| {
             draw.rank.obstacle == Obstacle::None
                 && !draw.rank.busy
-                && !charges(draw.first)
-                && !draw.second.is_some_and(charges)
+                && admits(draw.first)
+                && draw.second.is_none_or(admits)
         };
-        self.give(now, is_free)
+        self.give(now, is_fit)
     }
 
     fn give(&mut self, now: Instant, takes: impl Fn(&Draw) -> bool) -> Option<Candidate> {

@@ -294,15 +294,18 @@ fn nothing_is_left_that_would_not_be_given() {
 }
 
 #[test]
-fn a_hedge_goes_to_a_fit_upstream_that_does_not_charge() {
+fn a_hedge_goes_to_a_fit_upstream_that_does_not_charge_unless_it_must() {
     let scene = Scene::with("abp", |settings| settings.metered = settings.id == "p");
     let class = classify("getBalance", None);
     let mut candidates = scene.pool.candidates(Need::of(&class, "getBalance"));
     let first = candidates.next(scene.now).unwrap();
-    let hedge = candidates.next_hedge(scene.now).unwrap();
+    let hedge = candidates.next_hedge(scene.now, false).unwrap();
     assert_ne!(first.upstream().id(), hedge.upstream().id());
-    assert!(candidates.next_hedge(scene.now).is_none());
-    assert!(candidates.next(scene.now).is_some(), "a retry may cost");
+    assert!(candidates.next_hedge(scene.now, false).is_none());
+    assert!(
+        candidates.next_hedge(scene.now, true).is_some(),
+        "unless it must"
+    );
 }
 
 #[test]
