@@ -1,6 +1,11 @@
 //! The metrics of upstreams. Labels are upstream ids, which come from the configuration, and
 //! names of our own; handles are resolved once per upstream because looking one up hashes.
 
+use std::collections::HashMap;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use prometheus::core::{Collector, MetricVec, MetricVecBuilder};
+use prometheus::proto::MetricFamily;
 use prometheus::{
     Histogram, HistogramOpts, HistogramVec, IntCounter, IntCounterVec, IntGauge, IntGaugeVec, Opts,
     Registry,
@@ -138,41 +143,23 @@ impl UpstreamMetrics {
             broken: self.connections_broken.with_label_values(&[id]),
             in_flight: self.in_flight.with_label_values(&[id]),
             families: self.clone(),
+            ended: AtomicBool::new(false),
         }
     }
+}
 
-    /// Ends the series of an upstream that is no longer configured.
-    pub(super) fn forget(&self, id: &str) {
-        fn one<M>(result: prometheus::Result<M>) {
-            // What was never counted has no series to remove.
-            drop(result);
+/// Removes the series of one upstream from a family, whatever their other labels.
+fn remove<B: MetricVecBuilder>(family: &MetricVec<B>, id: &str) {
+    for metric in family.collect().iter().flat_map(MetricFamily::get_metric) {
+        let labels: HashMap<&str, &str> = metric
+            .get_label()
+            .iter()
+            .map(|label| (label.name(), label.value()))
+            .collect();
+        if labels.get("upstream") == Some(&id) {
+            // It was there a moment ago; if it has gone since, so much the better.
+            drop(family.remove(&labels));
         }
-        for kind in std::iter::once("good").chain(FaultKind::ALL.iter().map(|kind| kind.label())) {
-            one(self.attempts.remove_label_values(&[id, kind]));
-        }
-        for health in Health::ALL {
-            one(self.state.remove_label_values(&[id, health.label()]));
-        }
-        for commitment in Commitment::ALL {
-            one(self.slot.remove_label_values(&[id, commitment.label()]));
-        }
-        for scope in ["method", "upstream"] {
-            one(self.hold_offs.remove_label_values(&[id, scope]));
-        }
-        for state in ["busy", "idle"] {
-            one(self.connections.remove_label_values(&[id, state]));
-        }
-        for family in [
-            &self.forced,
-            &self.connections_opened,
-            &self.connections_broken,
-        ] {
-            one(family.remove_label_values(&[id]));
-        }
-        for family in [&self.slot_lag, &self.breaker_state, &self.in_flight] {
-            one(family.remove_label_values(&[id]));
-        }
-        one(self.latency.remove_label_values(&[id]));
     }
 }
 
@@ -180,6 +167,8 @@ impl UpstreamMetrics {
 pub(super) struct Handles {
     id: String,
     families: UpstreamMetrics,
+    /// The upstream is no longer configured: what is still under way makes no new series.
+    ended: AtomicBool,
     pub(super) good: IntCounter,
     pub(super) latency: Histogram,
     pub(super) forced: IntCounter,
@@ -199,17 +188,44 @@ pub(super) struct Handles {
 impl Handles {
     /// A failed attempt. Rare enough to look the counter up.
     pub(super) fn fault(&self, kind: FaultKind) {
-        self.families
-            .attempts
-            .with_label_values(&[&self.id, kind.label()])
-            .inc();
+        self.count(&self.families.attempts, &[&self.id, kind.label()]);
     }
 
     pub(super) fn probe(&self, method: &'static str, outcome: &'static str) {
-        self.families
-            .probes
-            .with_label_values(&[&self.id, method, outcome])
-            .inc();
+        self.count(&self.families.probes, &[&self.id, method, outcome]);
+    }
+
+    fn count(&self, family: &IntCounterVec, labels: &[&str]) {
+        if !self.ended.load(Ordering::Relaxed) {
+            family.with_label_values(labels).inc();
+        }
+    }
+
+    /// Ends the series of this upstream, which is no longer configured.
+    pub(super) fn end(&self) {
+        self.ended.store(true, Ordering::Relaxed);
+        let (families, id) = (&self.families, &self.id);
+        for family in [
+            &families.attempts,
+            &families.forced,
+            &families.hold_offs,
+            &families.connections_opened,
+            &families.connections_broken,
+            &families.probes,
+        ] {
+            remove(family, id);
+        }
+        for family in [
+            &families.slot,
+            &families.slot_lag,
+            &families.state,
+            &families.breaker_state,
+            &families.connections,
+            &families.in_flight,
+        ] {
+            remove(family, id);
+        }
+        remove(&families.latency, id);
     }
 
     pub(super) fn health(&self, health: Health) {
@@ -221,27 +237,34 @@ impl Handles {
 
 #[cfg(test)]
 mod tests {
-    use prometheus::proto::MetricFamily;
-
     use super::*;
 
     #[test]
-    fn the_series_of_an_upstream_end_when_it_is_forgotten() {
+    fn the_series_of_an_upstream_end_with_it_and_do_not_come_back() {
         let registry = Registry::new();
         let metrics = UpstreamMetrics::register(&registry).unwrap();
         let (one, other) = (metrics.of("one"), metrics.of("other"));
-        one.fault(FaultKind::Reset);
-        one.health(Health::Healthy);
-        other.health(Health::Stopped);
+        let count_all = |handles: &Handles| {
+            handles.fault(FaultKind::Reset);
+            handles.probe("getSlot", "good");
+            handles.health(Health::Healthy);
+        };
+        count_all(&one);
+        count_all(&other);
         let series = |id: &str| -> usize {
             let families = registry.gather();
             let all = families.iter().flat_map(MetricFamily::get_metric);
             all.filter(|metric| metric.get_label().iter().any(|label| label.value() == id))
                 .count()
         };
-        assert!(series("one") > 10);
-        metrics.forget("one");
+        let before = series("other");
+        assert!(before > 10);
+        assert_eq!(series("one"), before);
+        one.end();
         assert_eq!(series("one"), 0);
-        assert!(series("other") > 10);
+        // A call that was under way ends late.
+        count_all(&one);
+        assert_eq!(series("one"), 0);
+        assert_eq!(series("other"), before);
     }
 }

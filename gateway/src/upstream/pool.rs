@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use perijove_core::{Commitment, Slot};
+use pingora::connectors::TransportConnector;
 use tokio::runtime::Handle;
 use tokio::time::Instant;
 
@@ -64,7 +65,6 @@ pub struct Pool {
     upstreams: Vec<Arc<Upstream>>,
     cluster: Arc<Cluster>,
     policy: Arc<Policy>,
-    metrics: UpstreamMetrics,
 }
 
 impl Pool {
@@ -84,21 +84,28 @@ impl Pool {
             .map(|pool| &pool.cluster)
             .filter(|cluster| cluster.is(&config.cluster))
             .map_or_else(|| Cluster::new(&config.cluster), Arc::clone);
-        let mut upstreams = config
+        // All that can fail comes first: nothing is seen of a pool that is refused, not even in
+        // the metrics.
+        let reaches = config
             .upstreams
             .iter()
-            .map(|settings| {
-                let before = previous.and_then(|pool| pool.upstream(&settings.id));
-                compile_upstream(settings, before, &policy, &cluster, parts)
-            })
+            .map(|settings| prepare(settings, parts))
             .collect::<Result<Vec<_>, _>>()?;
+        let mut upstreams: Vec<_> = config
+            .upstreams
+            .iter()
+            .zip(reaches)
+            .map(|(settings, reach)| {
+                let before = previous.and_then(|pool| pool.upstream(&settings.id));
+                compile_upstream(settings, reach, before, &policy, &cluster, parts)
+            })
+            .collect();
         // Stable: the order of the configuration stays within a tier.
         upstreams.sort_by_key(|upstream| upstream.tier());
         Ok(Self {
             upstreams,
             cluster,
             policy,
-            metrics: parts.metrics.clone(),
         })
     }
 
@@ -119,7 +126,7 @@ impl Pool {
             .unwrap_or_default();
         for upstream in displaced {
             if self.upstream(upstream.id()).is_none() {
-                self.metrics.forget(upstream.id());
+                upstream.live().metrics.end();
             }
         }
     }
@@ -154,12 +161,15 @@ impl Pool {
         self.cluster.tip(commitment, None, Instant::now())
     }
 
-    /// How far the freshest upstream in service is behind the tip; None if none is in service.
+    /// How far the freshest upstream is behind the tip, of those that are well or only lag; None
+    /// if there is none.
     pub fn least_lag(&self) -> Option<u64> {
-        let healthy = |upstream: &&Arc<Upstream>| upstream.health() == Health::Healthy;
+        let counts = |upstream: &&Arc<Upstream>| {
+            matches!(upstream.health(), Health::Healthy | Health::Lagging)
+        };
         self.upstreams
             .iter()
-            .filter(healthy)
+            .filter(counts)
             .map(|upstream| upstream.live().lag())
             .min()
     }
@@ -195,13 +205,10 @@ impl std::fmt::Debug for Pool {
     }
 }
 
-fn compile_upstream(
-    settings: &config::Upstream,
-    before: Option<&Arc<Upstream>>,
-    policy: &Arc<Policy>,
-    cluster: &Arc<Cluster>,
-    parts: &Parts,
-) -> Result<Arc<Upstream>, PoolError> {
+/// What it takes to reach an upstream.
+type Reach = (Arc<TransportConnector>, Endpoint);
+
+fn prepare(settings: &config::Upstream, parts: &Parts) -> Result<Reach, PoolError> {
     let connector = parts
         .connectors
         .of(settings)
@@ -209,6 +216,17 @@ fn compile_upstream(
             upstream: settings.id.clone(),
             source,
         })?;
+    Ok((connector, Endpoint::new(settings)?))
+}
+
+fn compile_upstream(
+    settings: &config::Upstream,
+    (connector, endpoint): Reach,
+    before: Option<&Arc<Upstream>>,
+    policy: &Arc<Policy>,
+    cluster: &Arc<Cluster>,
+    parts: &Parts,
+) -> Arc<Upstream> {
     if let Some(before) = before {
         let member = &before.member;
         let unchanged = *member.settings == *settings
@@ -216,7 +234,7 @@ fn compile_upstream(
             && Arc::ptr_eq(&member.cluster, cluster)
             && Arc::ptr_eq(&member.wire.connector, &connector);
         if unchanged {
-            return Ok(Arc::clone(before));
+            return Arc::clone(before);
         }
     }
     let live = before
@@ -224,12 +242,12 @@ fn compile_upstream(
         .filter(|live| live.is(settings))
         .map_or_else(|| Live::new(settings, &parts.metrics), Arc::clone);
     let wire = Wire {
-        endpoint: Endpoint::new(settings)?,
+        endpoint,
         addresses: Arc::clone(&live.addresses),
         timeouts: settings.timeouts.clone(),
         connector,
     };
-    Ok(Arc::new(Upstream::new(Arc::new(Member {
+    Arc::new(Upstream::new(Arc::new(Member {
         settings: Arc::new(settings.clone()),
         policy: Arc::clone(policy),
         methods: MethodRules::new(settings),
@@ -237,5 +255,5 @@ fn compile_upstream(
         wire,
         cluster: Arc::clone(cluster),
         clock: parts.clock,
-    }))))
+    })))
 }

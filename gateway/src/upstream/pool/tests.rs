@@ -2,9 +2,12 @@
 
 use std::time::Duration;
 
+use prometheus::{Registry, TextEncoder};
+
 use super::*;
 use crate::config::Config;
 use crate::upstream::testing::{config, parts, settings};
+use crate::upstream::tracker::{Sighting, Source};
 
 /// Something an operator may edit.
 type Change = fn(&mut Config);
@@ -89,6 +92,27 @@ fn a_configuration_that_cannot_be_used_names_the_upstream() {
     );
 }
 
+#[test]
+fn a_configuration_that_cannot_be_used_leaves_no_trace_in_the_metrics() {
+    let registry = Registry::new();
+    let parts = Parts {
+        metrics: UpstreamMetrics::register(&registry).unwrap(),
+        ..parts()
+    };
+    let before = compile(&config(vec![settings("a", "http://a/")]), None, &parts);
+    before.upstreams()[0].live().metrics.health(Health::Healthy);
+    let shown = || TextEncoder::new().encode_to_string(&registry.gather());
+    let in_force = shown().unwrap();
+
+    let mut broken = settings("c", "https://c/");
+    broken.tls.ca = Some("/nonexistent.pem".into());
+    let moved = settings("a", "http://elsewhere/");
+    let new = settings("b", "http://b/");
+    let refused = config(vec![moved, new, broken]);
+    assert!(Pool::compile(&refused, Some(&before), &parts).is_err());
+    assert_eq!(shown().unwrap(), in_force);
+}
+
 #[tokio::test]
 async fn a_displaced_upstream_stops_when_the_last_user_is_gone() {
     let parts = parts();
@@ -111,6 +135,27 @@ async fn a_displaced_upstream_stops_when_the_last_user_is_gone() {
     while live.upgrade().is_some() {
         tokio::task::yield_now().await;
     }
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_upstream_that_only_lags_still_says_how_far_the_best_is_behind() {
+    let pool = compile(&config(vec![settings("a", "http://a/")]), None, &parts());
+    assert_eq!(pool.least_lag(), None);
+    let now = Instant::now();
+    pool.upstreams()[0]
+        .live()
+        .track(&crate::config::Health::default(), now, |tracker| {
+            tracker.succeeded(&crate::config::Health::default());
+            let sighting = Sighting {
+                commitment: Commitment::Processed,
+                slot: Slot(1000),
+                source: Source::Probe,
+                at: now,
+            };
+            tracker.observe(sighting, Some(Slot(1300)), Duration::from_millis(400));
+        });
+    assert_eq!(pool.upstreams()[0].health(), Health::Lagging);
+    assert_eq!(pool.least_lag(), Some(300));
 }
 
 #[test]
