@@ -144,7 +144,7 @@ pub async fn attempt(
     let route = Route::Balanced(&upstream.balancer);
     let mut reply = line.call(request, limits, route, &mut timer).await?;
     if let ReplyBody::Streaming { rest, .. } = &mut reply.body {
-        rest.count_for(live);
+        rest.is_from(upstream);
     }
     Ok(reply)
 }

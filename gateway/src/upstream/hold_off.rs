@@ -9,7 +9,7 @@ use std::time::Duration;
 use tokio::time::Instant;
 
 use crate::config;
-use crate::solana::Capability;
+use crate::solana::{Capability, Method};
 
 #[cfg(test)]
 mod tests;
@@ -17,8 +17,11 @@ mod tests;
 /// How long a learned refusal is believed before it is tried again.
 pub(super) const REFUSAL: Duration = Duration::from_mins(10);
 
-/// Most methods remembered per upstream. Names of unknown methods come from clients.
-const MOST_METHODS: usize = 256;
+/// Most unknown methods remembered per upstream. Their names come from clients, who must be able
+/// neither to fill the memory nor to keep what is known of other methods out of it.
+const MOST_UNKNOWN: usize = 200;
+/// Longer names are no methods of anybody's.
+pub(super) const LONGEST_NAME: usize = 64;
 
 /// The pause after 2^16 times the base is far beyond any maximum.
 const MOST_DOUBLINGS: u32 = 16;
@@ -171,20 +174,31 @@ impl HoldOff {
         self.lacks.retain(|(lacked, _)| *lacked != capability);
     }
 
-    /// The memory of a method, making room among what is out of date if there are too many.
+    /// The memory of a method. Known methods always have one, unknown ones while there is room.
     fn memory(&mut self, method: &str, now: Instant) -> Option<&mut MethodMemory> {
-        if !self.methods.contains_key(method) {
-            if self.methods.len() >= MOST_METHODS {
+        if is_unknown(method) && !self.methods.contains_key(method) {
+            if method.len() > LONGEST_NAME {
+                return None;
+            }
+            if self.unknown() >= MOST_UNKNOWN {
                 self.methods
                     .retain(|_, memory| memory.pause.left(now).is_some() || memory.is_closed(now));
             }
-            if self.methods.len() >= MOST_METHODS {
+            if self.unknown() >= MOST_UNKNOWN {
                 return None;
             }
-            self.methods.insert(method.into(), MethodMemory::default());
         }
-        self.methods.get_mut(method)
+        Some(self.methods.entry(method.into()).or_default())
     }
+
+    /// How many of the remembered methods are unknown ones.
+    fn unknown(&self) -> usize {
+        self.methods.keys().filter(|name| is_unknown(name)).count()
+    }
+}
+
+fn is_unknown(method: &str) -> bool {
+    Method::from_name(method) == Method::Other
 }
 
 impl MethodMemory {

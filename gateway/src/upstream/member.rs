@@ -12,7 +12,7 @@ use crate::config;
 use crate::solana::{Blame, Capability, Class, FaultKind, Penalty, Scope, Verdict};
 use crate::upstream::breaker::{BreakerState, Trial};
 use crate::upstream::cluster::Cluster;
-use crate::upstream::hold_off::Demand;
+use crate::upstream::hold_off::{Demand, LONGEST_NAME};
 use crate::upstream::live::{Doubt, Live};
 use crate::upstream::pool::UnixClock;
 use crate::upstream::tracker::{Sighting, Source};
@@ -110,6 +110,12 @@ impl MethodRules {
     }
 }
 
+/// A method's name for the log. Clients choose it; of a long one the beginning is enough.
+fn shown(method: &str) -> &str {
+    let end = method.char_indices().nth(LONGEST_NAME);
+    end.and_then(|(end, _)| method.get(..end)).unwrap_or(method)
+}
+
 impl Member {
     /// Records what became of a call. `trial` is what the breaker gave for it.
     pub(super) fn record(&self, outcome: &Outcome<'_>, trial: Option<Trial>) {
@@ -183,7 +189,7 @@ impl Member {
             Penalty::CloseMethod => {
                 tracing::info!(
                     upstream = self.live.id(),
-                    method,
+                    method = shown(method),
                     "upstream refuses a method"
                 );
                 self.hold_off(now, |hold_off| hold_off.close_method(method, now));
@@ -213,7 +219,7 @@ impl Member {
         });
         tracing::info!(
             upstream = self.live.id(),
-            method,
+            method = shown(method),
             reason = kind.label(),
             whole = (scope == Scope::Upstream),
             ?pause,
@@ -248,6 +254,17 @@ impl Member {
                 hold_off.clear_lack(capability);
             }
         });
+    }
+
+    /// An answer that was good at its beginning broke off while it was streamed.
+    pub(super) fn broke_off(&self, kind: FaultKind) {
+        self.live.metrics.fault(kind);
+        self.failed(None, Instant::now());
+        tracing::info!(
+            upstream = self.live.id(),
+            fault = kind.label(),
+            "a streamed answer broke off"
+        );
     }
 
     fn failed(&self, trial: Option<Trial>, now: Instant) {

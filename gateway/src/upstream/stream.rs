@@ -8,9 +8,10 @@ use bytes::Bytes;
 use tokio::time::{Instant, timeout};
 
 use crate::solana::FaultKind;
+use crate::upstream::Upstream;
 use crate::upstream::client::{TransportFault, receive};
 use crate::upstream::connection::{Connection, Slot};
-use crate::upstream::live::{InFlight, Live};
+use crate::upstream::live::InFlight;
 use crate::upstream::resolve::Addresses;
 use crate::upstream::response::{Body, Taken};
 
@@ -30,8 +31,8 @@ pub struct BodyStream {
     keep_alive: bool,
     addresses: Arc<Addresses>,
     silence: Duration,
-    /// Keeps the call counted as long as the answer flows.
-    in_flight: Option<InFlight>,
+    /// Whose answer it is; the call is counted as under way as long as it flows.
+    origin: Option<(Arc<Upstream>, InFlight)>,
 }
 
 impl BodyStream {
@@ -49,12 +50,12 @@ impl BodyStream {
             keep_alive,
             addresses,
             silence,
-            in_flight: None,
+            origin: None,
         }
     }
 
-    pub(super) fn count_for(&mut self, live: &Arc<Live>) {
-        self.in_flight = Some(InFlight::begin(live));
+    pub(super) fn is_from(&mut self, upstream: &Arc<Upstream>) {
+        self.origin = Some((Arc::clone(upstream), InFlight::begin(upstream.live())));
     }
 
     /// The next piece; None at the end. After an error the stream is over. Cancel-safe.
@@ -68,7 +69,9 @@ impl BodyStream {
             }
             Err(fault) => {
                 self.source = None;
-                self.in_flight = None;
+                if let Some((upstream, _in_flight)) = self.origin.take() {
+                    upstream.member.broke_off(fault.kind);
+                }
                 Some(Err(fault))
             }
         }
@@ -102,7 +105,7 @@ impl BodyStream {
     }
 
     fn finish(&mut self) {
-        self.in_flight = None;
+        self.origin = None;
         if let Some((slot, mut connection)) = self.source.take()
             && self.keep_alive
             && connection.input.is_empty()

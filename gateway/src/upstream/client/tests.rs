@@ -9,6 +9,7 @@ use tokio::sync::Notify;
 
 use super::steps::MOST_ROOM;
 use super::*;
+use crate::config::Selection;
 use crate::solana::classify;
 use crate::upstream::stream::CHUNK;
 use crate::upstream::testing::{pool, settings};
@@ -534,7 +535,8 @@ async fn a_stream_that_breaks_or_falls_silent_ends_with_a_fault() {
             }
         })
         .await;
-        let reply = call(&server.pool(), &limits()).await.unwrap();
+        let pool = server.pool();
+        let reply = call(&pool, &limits()).await.unwrap();
         let ReplyBody::Streaming { mut rest, .. } = reply.body else {
             panic!("not streamed");
         };
@@ -546,5 +548,11 @@ async fn a_stream_that_breaks_or_falls_silent_ends_with_a_fault() {
         };
         assert_eq!(fault, Some(Err(TransportFault::after(kind))));
         assert_eq!(rest.next().await, None);
+        let live = pool.upstreams()[0].live();
+        let failures = live
+            .score
+            .failure_share(Instant::now(), &Selection::default());
+        assert!(failures > 0.0, "the upstream is none the worse for it");
+        assert_eq!(live.score.in_flight(), 0);
     }
 }

@@ -127,12 +127,33 @@ fn a_lacking_capability_is_learned_and_unlearned() {
 fn names_made_up_by_clients_do_not_fill_the_memory() {
     let now = Instant::now();
     let mut hold_off = HoldOff::default();
-    for number in 0..10 * MOST_METHODS {
+    for number in 0..10 * MOST_UNKNOWN {
         hold_off.close_method(&format!("getNothing{number}"), now);
     }
-    assert_eq!(hold_off.methods.len(), MOST_METHODS);
-    hold_off.close_method("getBlock", now + REFUSAL);
+    hold_off.close_method(&"x".repeat(LONGEST_NAME + 1), now);
+    assert_eq!(hold_off.methods.len(), MOST_UNKNOWN);
+    hold_off.close_method("getSomething", now + REFUSAL);
+    assert_eq!(hold_off.closed_methods(now + REFUSAL), ["getSomething"]);
     assert_eq!(hold_off.methods.len(), 1);
+}
+
+#[test]
+fn names_made_up_by_clients_do_not_displace_real_methods() {
+    let now = Instant::now();
+    let mut hold_off = HoldOff::default();
+    for number in 0..10 * MOST_UNKNOWN {
+        hold_off.close_method(&format!("getNothing{number}"), now);
+    }
+    hold_off.close_method("getBlock", now);
+    hold_off.rest_method("getBalance", demand(None), now, NEUTRAL, &settings());
+    assert_eq!(
+        hold_off.refusal("getBlock", now),
+        Some(Refusal::MethodClosed)
+    );
+    assert_eq!(
+        hold_off.refusal("getBalance", now),
+        Some(Refusal::MethodResting(Duration::from_secs(1)))
+    );
 }
 
 proptest! {

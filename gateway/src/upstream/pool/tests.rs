@@ -144,8 +144,8 @@ async fn an_upstream_that_only_lags_still_says_how_far_the_best_is_behind() {
     let now = Instant::now();
     pool.upstreams()[0]
         .live()
-        .track(&crate::config::Health::default(), now, |tracker| {
-            tracker.succeeded(&crate::config::Health::default());
+        .track(&config::Health::default(), now, |tracker| {
+            tracker.succeeded(&config::Health::default());
             let sighting = Sighting {
                 commitment: Commitment::Processed,
                 slot: Slot(1000),
