@@ -456,5 +456,6 @@ fn restart_only_keys() -> Vec<&'static str> {
     config.shutdown.grace *= 2;
     config.shutdown.linger *= 2;
     config.log.format = LogFormat::Pretty;
+    config.selection.floor_entries += 1;
     config::restart_only_changes(&Config::default(), &config)
 }

@@ -11,6 +11,7 @@ pub fn restart_only_changes(old: &Config, new: &Config) -> Vec<&'static str> {
         runtime,
         shutdown,
         log,
+        selection,
         ..
     } = old;
     let changes = [
@@ -28,6 +29,10 @@ pub fn restart_only_changes(old: &Config, new: &Config) -> Vec<&'static str> {
         ("shutdown.grace", shutdown.grace != new.shutdown.grace),
         ("shutdown.linger", shutdown.linger != new.shutdown.linger),
         ("log.format", log.format != new.log.format),
+        (
+            "selection.floor_entries",
+            selection.floor_entries != new.selection.floor_entries,
+        ),
     ];
     changes
         .into_iter()

@@ -69,7 +69,7 @@ pub struct Timeouts {
     pub write: Duration,
     /// Between the request sent and the first byte of the answer.
     pub first_byte: Duration,
-    /// The whole attempt, the answer's body included.
+    /// The whole attempt, the answer's body included unless it streams.
     pub total: Duration,
 }
 
