@@ -201,13 +201,15 @@ async fn requests_that_are_no_json_rpc_are_told_so_without_asking_anybody() {
 }
 
 #[tokio::test]
-async fn a_notification_is_passed_on_and_answered_with_nothing() {
+async fn a_notification_is_answered_with_nothing_and_costs_nothing() {
     let scene = Scene::equals(1).await;
     let reply = scene
         .gateway
         .post(r#"{"jsonrpc":"2.0","method":"getSlot"}"#)
         .await;
     assert_eq!((reply.status, reply.text().as_str()), (200, ""));
+    // A node runs none of its methods for a notification.
+    assert_eq!(scene.hits("getSlot"), [0]);
 }
 
 #[tokio::test]

@@ -1,0 +1,115 @@
+//! `docs/metrics.md` and `/metrics` tell the same: names, types, labels, and where each is made.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::{Path, PathBuf};
+
+use perijove_tests::sandbox::Fault;
+
+use crate::scene::{Scene, on_reads};
+
+/// What is said of one metric.
+#[derive(Debug, Default, PartialEq, Eq)]
+struct Told {
+    kind: String,
+    labels: BTreeSet<String>,
+}
+
+fn root() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("..")
+}
+
+fn is_ours(name: &str) -> bool {
+    name.starts_with("perijove_") || name.starts_with("jupiter_")
+}
+
+/// The rows of the document, with their source files.
+fn documented() -> BTreeMap<String, (Told, String)> {
+    let text = std::fs::read_to_string(root().join("docs/metrics.md")).unwrap();
+    let rows = text.lines().filter(|line| line.starts_with("| `"));
+    let mut told = BTreeMap::new();
+    for row in rows {
+        let columns: Vec<_> = row.trim_matches('|').split('|').map(str::trim).collect();
+        let [name, kind, labels, unit, meaning, source] = columns[..] else {
+            panic!("a row of other columns: {row}");
+        };
+        assert!(!unit.is_empty() && !meaning.is_empty(), "{row}");
+        let quoted = |text: &str| text.trim_matches('`').to_owned();
+        let labels = labels.split(", ").filter(|label| *label != "–").map(quoted);
+        let entry = Told {
+            kind: kind.to_owned(),
+            labels: labels.collect(),
+        };
+        let twice = told.insert(quoted(name), (entry, quoted(source)));
+        assert!(twice.is_none(), "{name} is there twice");
+    }
+    told
+}
+
+/// What a scrape shows of our metrics.
+fn exported(scrape: &str) -> BTreeMap<String, Told> {
+    let mut told: BTreeMap<String, Told> = BTreeMap::new();
+    let mut current = String::new();
+    for line in scrape.lines() {
+        if let Some(family) = line.strip_prefix("# TYPE ") {
+            let (name, kind) = family.split_once(' ').unwrap();
+            current = name.to_owned();
+            told.entry(current.clone()).or_default().kind = kind.to_owned();
+        } else if !line.starts_with('#')
+            && let Some((_, rest)) = line.split_once('{')
+            && let Some((labels, _)) = rest.rsplit_once('}')
+        {
+            let names = labels
+                .split("\",")
+                .filter_map(|pair| pair.split('=').next());
+            let own = names.filter(|name| *name != "le").map(str::to_owned);
+            told.entry(current.clone()).or_default().labels.extend(own);
+        }
+    }
+    told.retain(|name, _| is_ours(name));
+    told
+}
+
+/// A scene in which everything that is counted has happened.
+async fn eventful() -> Scene {
+    let scene = Scene::ranked().await;
+    scene.balance().await;
+    // A retry and a failover, then a hedge.
+    scene.v(0).fault(on_reads(Fault::status(503)).times(1));
+    scene.balance().await;
+    scene.v(0).fault(on_reads(Fault::slow(3_000)).times(1));
+    scene.balance().await;
+    // A refusal at the door and a reload.
+    scene
+        .gateway
+        .send(scene.gateway.client().get(scene.gateway.url()))
+        .await;
+    scene.gateway.reload().await;
+    scene
+}
+
+#[tokio::test]
+async fn every_metric_is_documented_and_every_documented_one_is_there() {
+    let scene = eventful().await;
+    let scrape = scene.gateway.admin("/metrics").await.text();
+    let exported = exported(&scrape);
+    let documented = documented();
+    let names = |all: Vec<&String>| all.into_iter().cloned().collect::<BTreeSet<_>>();
+    assert_eq!(
+        names(exported.keys().collect()),
+        names(documented.keys().collect())
+    );
+    for (name, told) in &exported {
+        assert_eq!(&documented[name].0, told, "{name}");
+    }
+}
+
+#[test]
+fn every_metric_is_made_where_the_document_says() {
+    for (name, (_, source)) in documented() {
+        let text = std::fs::read_to_string(root().join(&source)).unwrap_or_default();
+        assert!(
+            text.contains(&format!("\"{name}\"")),
+            "{name} is not in {source}"
+        );
+    }
+}
