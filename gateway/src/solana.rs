@@ -17,7 +17,7 @@ pub use capability::Capability;
 pub use class::{Class, ReadContext, Refusal, classify};
 pub use context::{Head, HeadValue, context_slot, head_value};
 pub use fault::{Blame, FaultKind};
-pub use judge::{ReplyHints, judge, reached_slot};
+pub use judge::{ReplyHints, judge};
 pub use method::Method;
 pub use profile::{CommitmentRule, Finality, Idempotency, Priority, Profile};
 pub use transaction::first_signature;

@@ -40,11 +40,6 @@ impl<'a> Cursor<'a> {
         self.at
     }
 
-    /// The text between two positions.
-    pub fn between(&self, from: usize, to: usize) -> Option<&'a [u8]> {
-        self.text.get(from..to)
-    }
-
     fn peek(&self) -> Option<u8> {
         self.text.get(self.at).copied()
     }

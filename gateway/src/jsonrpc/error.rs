@@ -28,11 +28,6 @@ impl RpcError {
         }
     }
 
-    /// -32700: the body is no JSON, or an id is neither string, unsigned integer nor null.
-    pub const fn parse_error() -> Self {
-        Self::new(-32700, "Parse error")
-    }
-
     /// -32600: an object that is no call.
     pub const fn invalid_request() -> Self {
         Self::new(-32600, "Invalid request")
@@ -41,18 +36,6 @@ impl RpcError {
     /// -32600: a call that does not say `"jsonrpc":"2.0"`.
     pub const fn unsupported_version() -> Self {
         Self::new(-32600, "Unsupported JSON-RPC protocol version")
-    }
-
-    /// -32601: no such method.
-    pub const fn method_not_found() -> Self {
-        Self::new(-32601, "Method not found")
-    }
-
-    /// Adds raw JSON as the `data` member.
-    #[must_use]
-    pub fn with_data(mut self, data: Bytes) -> Self {
-        self.data = Some(data);
-        self
     }
 }
 
@@ -107,7 +90,11 @@ mod tests {
 
     #[test]
     fn members_come_in_the_order_agave_writes_them() {
-        let reply = error_reply(&Id::from(7), &RpcError::method_not_found(), false);
+        let reply = error_reply(
+            &Id::from(7),
+            &RpcError::new(-32601, "Method not found"),
+            false,
+        );
         assert_eq!(
             &reply[..],
             br#"{"jsonrpc":"2.0","error":{"code":-32601,"message":"Method not found"},"id":7}"#

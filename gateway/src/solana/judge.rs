@@ -7,8 +7,6 @@ mod wording;
 
 use std::time::Duration;
 
-use perijove_core::Slot;
-
 use super::{Blame, Class, FaultKind, Idempotency, Penalty, Retry, Scope, Verdict};
 use crate::jsonrpc::{Answer, ErrorObject, Malformed};
 
@@ -65,11 +63,6 @@ pub fn judge(
         verdict.retry = Retry::Final;
     }
     Some(verdict)
-}
-
-/// The slot a node says it has reached when it refuses a call for its `minContextSlot`.
-pub fn reached_slot(error: &ErrorObject) -> Option<Slot> {
-    codes::reached_slot(error)
 }
 
 /// A reply that cannot be delivered as a result.

@@ -37,8 +37,6 @@ pub struct Need<'a> {
     pub min_slot: Option<Slot>,
     /// What the client has seen already and must not be led back behind.
     pub floor: Option<Slot>,
-    /// The id of the upstream to take if it is fit.
-    pub prefer: Option<&'a str>,
     /// Only upstreams believed to have this, and none rather than another.
     pub only: Option<Capability>,
 }
@@ -51,7 +49,6 @@ impl<'a> Need<'a> {
             method_name,
             min_slot: class.context.min_context_slot,
             floor: None,
-            prefer: None,
             only: None,
         }
     }
@@ -130,8 +127,6 @@ impl Tried {
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 struct Rank {
     obstacle: Obstacle,
-    /// Not the preferred one.
-    other: bool,
     tier: crate::config::Tier,
     /// All its connections are in use: the call would wait for one. Another of the tier is better;
     /// one that costs money is not.
@@ -246,10 +241,8 @@ impl<'a> Candidates<'a> {
             if obstacle == Obstacle::Never {
                 continue;
             }
-            let preferred = self.need.prefer == Some(upstream.id());
             let rank = Rank {
                 obstacle,
-                other: !preferred,
                 tier: upstream.tier(),
                 busy: upstream.live().connections.all_busy(),
             };

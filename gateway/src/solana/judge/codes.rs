@@ -1,7 +1,5 @@
 //! What each JSON-RPC error code means. Codes and texts as Agave 4.5 has them.
 
-use perijove_core::Slot;
-
 use crate::{
     jsonrpc::{Cursor, ErrorObject, Token},
     solana::{Blame, Capability, Class, FaultKind, Method, Penalty, Retry, Verdict},
@@ -140,14 +138,6 @@ fn unhealthy(error: &ErrorObject) -> Verdict {
         retry: Retry::Elsewhere,
         penalty: Penalty::Lagging { slots },
     }
-}
-
-/// The slot a node says it has reached when it answers -32016.
-pub(super) fn reached_slot(error: &ErrorObject) -> Option<Slot> {
-    if error.code != -32016 {
-        return None;
-    }
-    member(error, b"contextSlot")?.unsigned().map(Slot)
 }
 
 /// Moves before a member of an error's data.

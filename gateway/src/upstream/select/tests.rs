@@ -323,19 +323,6 @@ fn a_slot_is_reached_by_the_time_that_has_passed() {
 }
 
 #[test]
-fn the_preferred_upstream_comes_first_if_it_is_fit() {
-    let scene = Scene::of("abx");
-    let class = classify("getBalance", None);
-    let need = Need {
-        prefer: Some("x"),
-        ..Need::of(&class, "getBalance")
-    };
-    assert!(scene.order_for(need).starts_with('x'));
-    scene.break_down('x');
-    assert!(scene.order_for(need).ends_with("x!"));
-}
-
-#[test]
 fn equals_share_the_calls_and_the_slow_get_few() {
     let scene = Scene::of("abc");
     for id in "abc".chars() {

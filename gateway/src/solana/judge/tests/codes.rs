@@ -2,15 +2,9 @@
 
 #![allow(clippy::too_many_lines, reason = "tables, one case per row")]
 
-use bytes::Bytes;
-
 use super::{error, judged, verdict};
-use crate::{
-    jsonrpc::Answer,
-    solana::{
-        Blame, Capability, FaultKind as F, Penalty as P, ReplyHints, Retry as R, Verdict, classify,
-        reached_slot,
-    },
+use crate::solana::{
+    Blame, Capability, FaultKind as F, Penalty as P, ReplyHints, Retry as R, Verdict, classify,
 };
 
 #[test]
@@ -343,14 +337,4 @@ fn a_node_without_a_faucet_lacks_the_capability() {
     assert_eq!(found.kind, F::NoFaucet);
     assert_eq!(found.retry, R::Capable(Capability::Airdrop));
     assert_eq!(found.penalty, P::Lacks(Capability::Airdrop));
-}
-
-#[test]
-fn a_node_that_is_behind_says_how_far_it_is() {
-    let body = include_str!("../../../../tests/fixtures/answers/err_min_context_slot.json");
-    let answer = Answer::scan(Bytes::from_static(body.as_bytes())).unwrap();
-    assert_eq!(
-        reached_slot(answer.error().unwrap()).map(|slot| slot.0),
-        Some(1936)
-    );
 }
