@@ -48,21 +48,26 @@ fn documented() -> BTreeMap<String, (Told, String)> {
 /// What a scrape shows of our metrics.
 fn exported(scrape: &str) -> BTreeMap<String, Told> {
     let mut told: BTreeMap<String, Told> = BTreeMap::new();
-    let mut current = String::new();
+    let mut current = "";
     for line in scrape.lines() {
         if let Some(family) = line.strip_prefix("# TYPE ") {
             let (name, kind) = family.split_once(' ').unwrap();
-            current = name.to_owned();
-            told.entry(current.clone()).or_default().kind = kind.to_owned();
+            current = name;
+            let fresh = Told {
+                kind: kind.to_owned(),
+                ..Told::default()
+            };
+            told.insert(current.to_owned(), fresh);
         } else if !line.starts_with('#')
             && let Some((_, rest)) = line.split_once('{')
             && let Some((labels, _)) = rest.rsplit_once('}')
+            && let Some(family) = told.get_mut(current)
         {
             let names = labels
                 .split("\",")
                 .filter_map(|pair| pair.split('=').next());
             let own = names.filter(|name| *name != "le").map(str::to_owned);
-            told.entry(current.clone()).or_default().labels.extend(own);
+            family.labels.extend(own);
         }
     }
     told.retain(|name, _| is_ours(name));
