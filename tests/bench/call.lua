@@ -1,8 +1,17 @@
 -- One JSON-RPC call, over and over; the result as one JSON line. The body comes from CALL_BODY.
+-- CALL_PAUSE is how many milliseconds each connection waits before its next call.
 
 wrk.method = "POST"
 wrk.body = os.getenv("CALL_BODY")
 wrk.headers["content-type"] = "application/json"
+
+local pause = tonumber(os.getenv("CALL_PAUSE")) or 0
+
+if pause > 0 then
+  function delay()
+    return pause
+  end
+end
 
 function done(summary, latency)
   local errors = summary.errors

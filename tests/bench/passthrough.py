@@ -11,6 +11,10 @@ from servers import LOAD_CORE, Servers, answer, call_body
 
 HERE = Path(__file__).resolve().parent
 CONNECTIONS = 32
+# Between two calls of a connection in the paced rounds. Flat out, the core of load and backend never
+# rests behind a fast proxy but has to be woken for each call of a slower one, which is charged to
+# the slower one; paced, all pay for it alike.
+PAUSE_MILLIS = 5
 TICKS = os.sysconf("SC_CLK_TCK")
 DIRECT = "direct"
 GATEWAY = "Perijove"
@@ -18,8 +22,8 @@ GATEWAY = "Perijove"
 
 def measure(size, rounds, seconds, names):
     """Rows of one answer size, in the order of names: {name: {"rate", "p50", "p99", "user", "system",
-    "cpu", "errors"}}, times in microseconds, CPU per request, medians over the rounds. And a remark
-    on what the gateway did besides passing through."""
+    "cpu", "errors"}}, times in microseconds, CPU per request, medians over the rounds: as fast as it
+    goes, and all at the same pace. And a remark on what the gateway did besides passing through."""
     with Servers() as servers:
         validators, _ = servers.sandbox(1)
         backends = servers.backend(size, validators[0])
@@ -34,18 +38,24 @@ def measure(size, rounds, seconds, names):
         proxies = {name: starts[name]() for name in names}
         for name, (port, _) in proxies.items():
             check(name, port, size)
-            round_of(port, None, 1)
-        results = {name: [] for name in names}
-        for number in range(rounds):
-            # The other way round every second time, so that drift hits all alike.
-            for name in names if number % 2 == 0 else reversed(names):
-                results[name].append(round_of(*proxies[name], seconds))
+            round_of(port, None, 1, 0)
+        flat_out = alternate(proxies, rounds, seconds, 0)
+        paced = alternate(proxies, rounds, seconds, PAUSE_MILLIS)
         remark = "".join(map(besides, admin))
-    rows = {
+    return flat_out, paced, remark
+
+
+def alternate(proxies, rounds, seconds, pause):
+    """The medians of each proxy's rounds."""
+    results = {name: [] for name in proxies}
+    for number in range(rounds):
+        # The other way round every second time, so that drift hits all alike.
+        for name in proxies if number % 2 == 0 else reversed(proxies):
+            results[name].append(round_of(*proxies[name], seconds, pause))
+    return {
         name: {key: median(one[key] for one in runs) for key in runs[0]}
         for name, runs in results.items()
     }
-    return rows, remark
 
 
 def gateway(servers, backends, admin):
@@ -88,13 +98,13 @@ def check(name, port, size):
         raise SystemExit(f"{name} changed the answer: {body[:200]!r}… ({len(body)} bytes)")
 
 
-def round_of(port, pid, seconds):
+def round_of(port, pid, seconds, pause):
     """wrk for some seconds, and the CPU time the proxy took meanwhile."""
     before = cpu_micros(pid)
     result = subprocess.run(
         ["taskset", "-c", str(LOAD_CORE), "wrk", "-t", "1", "-c", str(CONNECTIONS)]
         + ["-d", f"{seconds}s", "-s", str(HERE / "call.lua"), f"http://127.0.0.1:{port}/"],
-        env={**os.environ, "CALL_BODY": call_body()},
+        env={**os.environ, "CALL_BODY": call_body(), "CALL_PAUSE": str(pause)},
         capture_output=True,
         text=True,
         check=True,

@@ -4,10 +4,10 @@ import platform
 from pathlib import Path
 
 
-def passthrough(size, rows):
+def passthrough(size, rows, how):
     """A table of one answer size, with ratios to nginx and to bare Pingora."""
     columns = ["", "req/s", "p50 µs", "p99 µs", "CPU µs/req", "user + system", "÷ nginx", "÷ bare Pingora", "errors"]
-    lines = [f"### Answers of {size // 1000} KB", "", row(columns), row(["---"] + ["---:"] * 8)]
+    lines = [f"### Answers of {size // 1000} KB, {how}", "", row(columns), row(["---"] + ["---:"] * 8)]
     for name, seen in rows.items():
         cpu = split = ""
         if seen["cpu"]:
