@@ -123,6 +123,35 @@ async fn calls_wait_behind_hanging_ones_no_longer_than_a_connection_may_take() {
 }
 
 #[tokio::test]
+async fn a_hedge_that_cannot_be_paid_for_costs_no_candidate() {
+    let scene = Scene::ranked_with(|config| {
+        let mut upstreams = config.get("upstreams").unwrap().clone();
+        upstreams[0]["connections"] = json!(1);
+        upstreams[0]["timeouts"] = json!({"connect": "1500ms"});
+        config
+            .set("upstreams", upstreams)
+            .set("retry.budget", 0.0)
+            .set("retry.min_per_second", 0)
+    })
+    .await;
+    scene.v(0).fault(Fault::slow(6_000).on("getSupply"));
+    let slow = scene.gateway.rpc("getSupply", json!([]));
+    let other = async {
+        perijove_tests::wait::eventually("the slow call to arrive", || {
+            scene.v(0).hits("getSupply") == 1
+        })
+        .await;
+        // It waits for the only connection; its hedge is due meanwhile, and then it moves on.
+        assert_eq!(scene.balance().await.upstream(), "v1");
+        let metrics = scene.gateway.metrics().await;
+        let unpaid = metrics.sum("perijove_dispatch_hedges_total", &[("result", "no_budget")]);
+        assert!(unpaid > 0.0, "no hedge was due");
+    };
+    let (slow, ()) = tokio::join!(slow, other);
+    assert_eq!(slow.upstream(), "v0");
+}
+
+#[tokio::test]
 async fn a_read_that_is_fast_enough_is_not_hedged() {
     let scene = Scene::ranked_with(|config| config.set("hedge.floor", "2s")).await;
     for _ in 0..30 {

@@ -167,13 +167,15 @@ impl<'a> Flight<'a> {
         let now = Instant::now();
         let settings = &self.exchange.settings.hedge;
         let stuck_at = self.exchange.started + settings.metered_after;
-        let Some(candidate) = self.candidates.next_hedge(now, now >= stuck_at) else {
-            return (now < stuck_at).then_some(stuck_at);
-        };
+        let charging = now >= stuck_at;
+        if !self.candidates.any_hedge(now, charging) {
+            return (!charging).then_some(stuck_at);
+        }
         if !self.pay_for_repetition() {
             self.exchange.live.metrics.hedge("no_budget");
             return None;
         }
+        let candidate = self.candidates.next_hedge(now, charging)?;
         self.start(candidate, true, now);
         self.hedges += 1;
         self.trace.hedged = true;
@@ -248,7 +250,9 @@ impl<'a> Flight<'a> {
     ) -> Step {
         self.trace.fault = Some(kind);
         let attempts_left = self.sent < self.exchange.settings.retry.attempts;
-        let time_left = Instant::now() < self.exchange.deadline;
+        let later = retry == Retry::ElsewhereLater;
+        let pause = later.then_some(self.exchange.settings.retry.later);
+        let time_left = Instant::now() + pause.unwrap_or_default() < self.exchange.deadline;
         let wanted = match retry {
             Retry::Final => return self.final_answer(),
             Retry::ElsewhereOnce if std::mem::replace(&mut self.retried_once, true) => false,
@@ -261,7 +265,6 @@ impl<'a> Flight<'a> {
         if !wanted || !attempts_left || !time_left {
             return Step::End;
         }
-        let later = retry == Retry::ElsewhereLater;
         if !self.candidates.any_left(Instant::now()) {
             if !later {
                 return Step::End;
@@ -277,9 +280,7 @@ impl<'a> Flight<'a> {
         self.trace
             .failed_over_from
             .get_or_insert_with(|| Arc::clone(upstream));
-        Step::Launch {
-            after: later.then_some(self.exchange.settings.retry.later),
-        }
+        Step::Launch { after: pause }
     }
 
     /// A final answer ends the call, even while a hedge is still out.

@@ -156,21 +156,17 @@ impl<'a> Candidates<'a> {
         self.give(now, |_| true)
     }
 
+    /// Whether [`Candidates::next_hedge`] would give one.
+    pub fn any_hedge(&self, now: Instant, charging: bool) -> bool {
+        self.draw(now)
+            .is_some_and(|draw| draw.suits_hedge(self.pool, charging))
+    }
+
     /// The next upstream for a hedge: a fit one, and only if `charging` is true one that charges
     /// for it.
     pub fn next_hedge(&mut self, now: Instant, charging: bool) -> Option<Candidate> {
         let pool = self.pool;
-        let admits = |index: usize| {
-            let upstream = pool.upstreams().get(index);
-            charging || upstream.is_some_and(|upstream| !upstream.settings().metered)
-        };
-        let is_fit = |draw: &Draw| {
-            draw.rank.obstacle == Obstacle::None
-                && !draw.rank.busy
-                && admits(draw.first)
-                && draw.second.is_none_or(admits)
-        };
-        self.give(now, is_fit)
+        self.give(now, |draw| draw.suits_hedge(pool, charging))
     }
 
     fn give(&mut self, now: Instant, takes: impl Fn(&Draw) -> bool) -> Option<Candidate> {
@@ -343,6 +339,17 @@ fn admission(upstream: &Upstream, now: Instant) -> Admission {
 }
 
 impl Draw {
+    fn suits_hedge(&self, pool: &Pool, charging: bool) -> bool {
+        let admits = |index: usize| {
+            let upstream = pool.upstreams().get(index);
+            charging || upstream.is_some_and(|upstream| !upstream.settings().metered)
+        };
+        self.rank.obstacle == Obstacle::None
+            && !self.rank.busy
+            && admits(self.first)
+            && self.second.is_none_or(admits)
+    }
+
     /// One more of the same rank. Every pair is equally likely to be kept.
     fn add(&mut self, index: usize) {
         self.seen += 1;
