@@ -49,14 +49,19 @@ impl Request {
             Ok(Payload::Single(entry)) => call::answer(&self, entry).await.into_response(),
             Ok(Payload::Batch(entries)) if entries.is_empty() => Response::empty("batch"),
             Ok(Payload::Batch(entries)) => batch::answer(self, entries).await,
-            Err(ParseError::Json) => Response::rejected(&Rejection::Parse, &Id::null(), "other"),
-            Err(ParseError::Utf8 { .. }) => {
-                Response::rejected(&Rejection::BodyNotUtf8, &Id::null(), "other")
-            }
-            Err(ParseError::TooManyCalls { calls, limit }) => {
-                let rejection = Rejection::TooManyCalls { calls, limit };
-                Response::rejected(&rejection, &Id::null(), "batch")
-            }
+            Err(unreadable) => self.unreadable(unreadable),
         }
+    }
+
+    fn unreadable(&self, error: ParseError) -> Response {
+        let (rejection, method) = match error {
+            ParseError::Json => (Rejection::Parse, "other"),
+            ParseError::Utf8 { .. } => (Rejection::BodyNotUtf8, "other"),
+            ParseError::TooManyCalls { calls, limit } => {
+                (Rejection::TooManyCalls { calls, limit }, "batch")
+            }
+        };
+        self.pipeline.metrics.no_call(rejection.label());
+        Response::rejected(&rejection, &Id::null(), method)
     }
 }

@@ -213,6 +213,18 @@ async fn a_notification_is_answered_with_nothing_and_costs_nothing() {
 }
 
 #[tokio::test]
+async fn a_body_that_is_no_text_is_a_bad_request() {
+    let scene = Scene::equals(1).await;
+    let reply = scene.gateway.post(&b"{\"id\":\"\xff\"}"[..]).await;
+    assert_eq!(reply.status, 400);
+    assert_eq!(
+        reply.header("content-type"),
+        Some("text/plain; charset=utf-8")
+    );
+    assert_eq!(reply.text(), "the request body is not valid UTF-8\n");
+}
+
+#[tokio::test]
 async fn health_on_the_rpc_port_is_a_word() {
     let scene = Scene::equals(1).await;
     let url = format!("{}health", scene.gateway.url());

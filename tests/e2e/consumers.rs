@@ -1,6 +1,7 @@
 //! API keys of consumers: where they may stand, and what happens without a right one.
 
 use perijove_tests::client::Reply;
+use perijove_tests::wait::until;
 use serde_json::json;
 
 use crate::scene::Scene;
@@ -105,6 +106,34 @@ async fn a_key_never_reaches_the_upstream_or_the_log() {
     assert!(!log.contains("sesame"), "{log}");
     let status = scene.gateway.admin("/status").await.text();
     assert!(!status.contains("sesame"), "{status}");
+}
+
+#[tokio::test]
+async fn a_key_in_a_malformed_request_is_not_logged_at_any_level() {
+    let scene = Scene::equals_with(1, |config| {
+        config
+            .set(
+                "consumers",
+                json!([{"id": "bots", "keys": ["sesame-open"]}]),
+            )
+            .set("log.level", "trace")
+    })
+    .await;
+    let mut raw = scene.gateway.raw().await;
+    raw.send(
+        "POST /sesame-open?api-key=sesame-open HTTP/1.1\r\nhost: a\r\nx-api-key: \
+         sesame-open\r\nno colon here\r\n\r\n",
+    )
+    .await;
+    assert_eq!(raw.reply().await.unwrap().status, 400);
+    let line = until("the refusal in the log", || {
+        let log = scene.gateway.process.log();
+        std::future::ready(log.into_iter().find(|line| line.contains("head refused")))
+    })
+    .await;
+    assert!(!line.contains("sesame"), "{line}");
+    let log = scene.gateway.process.log().join("\n");
+    assert!(!log.contains("sesame"), "{log}");
 }
 
 #[tokio::test]

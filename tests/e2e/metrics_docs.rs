@@ -83,7 +83,8 @@ async fn eventful() -> Scene {
     scene.balance().await;
     scene.v(0).fault(on_reads(Fault::slow(3_000)).times(1));
     scene.balance().await;
-    // A refusal at the door and a reload.
+    // A refusal at the door, a body without a call, and a reload.
+    scene.gateway.post("{").await;
     scene
         .gateway
         .send(scene.gateway.client().get(scene.gateway.url()))

@@ -75,6 +75,22 @@ async fn each_request_leaves_one_line_in_the_access_log() {
 }
 
 #[tokio::test]
+async fn a_refused_request_leaves_a_line_too() {
+    let scene = Scene::equals(1).await;
+    let request = scene.gateway.client().get(scene.gateway.url());
+    let reply = scene.gateway.send(request).await;
+    let id = reply.header("x-request-id").unwrap().to_owned();
+    let line = until("the line of the request", || {
+        let log = scene.gateway.process.log();
+        std::future::ready(log.into_iter().find(|line| line.contains(&id)))
+    })
+    .await;
+    let json: Value = serde_json::from_str(&line).unwrap();
+    assert_eq!(json["status"], 405, "{line}");
+    assert_eq!(json["outcome"], "http_method", "{line}");
+}
+
+#[tokio::test]
 async fn a_request_id_of_the_client_is_kept_if_it_is_a_sane_one() {
     let scene = Scene::equals(1).await;
     let send = async |id: &str| {

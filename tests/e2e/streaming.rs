@@ -83,6 +83,21 @@ async fn clients_that_do_not_read_hold_the_upstream_back() {
 }
 
 #[tokio::test]
+async fn a_client_that_stops_reading_does_not_keep_its_upstreams_connection() {
+    let scene = Scene::equals_with(1, |config| config.set("limits.write_timeout", "300ms")).await;
+    let mut stalled = scene.gateway.raw().await;
+    stalled.send(post(&pad(50 * MEGABYTE), "")).await;
+    eventually("the call to be cancelled", || {
+        scene.v(0).counts().tally().abandoned == 1
+    })
+    .await;
+    assert!(
+        stalled.reply().await.is_none(),
+        "the client must see that its answer is not whole"
+    );
+}
+
+#[tokio::test]
 async fn a_streamed_answer_has_the_clients_id_and_every_byte() {
     let scene = Scene::equals(1).await;
     for bytes in [250_000, 262_144, 300_000, 5_000_000] {

@@ -24,6 +24,9 @@ pub struct Limits {
     pub answer_buffer: usize,
     /// The whole time for a request: all attempts together.
     pub request_timeout: Duration,
+    /// How long a client may take for a piece of an answer that streams, 64 KiB as a rule; then
+    /// it is cut off.
+    pub write_timeout: Duration,
 }
 
 impl Default for Limits {
@@ -35,6 +38,7 @@ impl Default for Limits {
             batch_concurrency: 16,
             answer_buffer: 256 * 1024,
             request_timeout: Duration::from_secs(30),
+            write_timeout: Duration::from_secs(30),
         }
     }
 }
@@ -63,7 +67,12 @@ impl Limits {
                 default.answer_buffer,
                 Size::kib(4)..=Size::mib(64),
             ),
-            request_timeout: section.within("request_timeout", default.request_timeout, time),
+            request_timeout: section.within(
+                "request_timeout",
+                default.request_timeout,
+                time.clone(),
+            ),
+            write_timeout: section.within("write_timeout", default.write_timeout, time),
         }
     }
 }

@@ -9,6 +9,7 @@ use tokio::time::Instant;
 use super::head::Head;
 use super::reply::{Sent, WriteFault};
 use crate::auth::ConsumerId;
+use crate::error::Rejection;
 use crate::pipeline::Response;
 use crate::upstream::Upstream;
 
@@ -51,6 +52,26 @@ impl Entry {
                 .map_or("", crate::solana::FaultKind::label),
             upstream: summary.trace.upstream.clone(),
             consumer,
+            client: head.client_ip,
+            request_id: head.request_id.clone(),
+        }
+    }
+}
+
+impl Entry {
+    /// A request that was refused before a call was read.
+    pub(super) fn refused(rejection: &Rejection, head: &Head, started: Instant) -> Self {
+        Self {
+            status: rejection.status(),
+            method: "-",
+            outcome: rejection.label(),
+            calls: 0,
+            took: started.elapsed(),
+            attempts: 0,
+            hedged: false,
+            fault: "",
+            upstream: None,
+            consumer: None,
             client: head.client_ip,
             request_id: head.request_id.clone(),
         }

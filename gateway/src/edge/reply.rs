@@ -9,8 +9,8 @@ use pingora::protocols::http::ServerSession;
 use super::compress::{Gzip, gzip};
 use super::cors;
 use super::head::{Head, X_REQUEST_ID};
-use crate::config::Compression;
-use crate::error::{JSON, Rejection, TEXT};
+use crate::config::Config;
+use crate::error::{Rejection, TEXT};
 use crate::pipeline::{Body, BodyStream, Response};
 
 /// Who gave the answer.
@@ -43,10 +43,11 @@ pub(super) async fn write(
     session: &mut ServerSession,
     response: Response,
     head: &Head,
-    compression: &Compression,
+    config: &Config,
 ) -> Result<Sent, WriteFault> {
+    let compression = &config.compression;
     let gzip_level = (head.accepts_gzip && compression.enabled).then_some(compression.level);
-    let mut header = answer_head(response.status, JSON, head)?;
+    let mut header = answer_head(response.status, response.content_type, head)?;
     extras(&mut header, &response)?;
     match response.body {
         Body::Empty => whole(session, header, Bytes::new()).await,
@@ -63,7 +64,13 @@ pub(super) async fn write(
                 }
             }
         }
-        Body::Stream { stream, .. } => streamed(session, header, stream, gzip_level).await,
+        Body::Stream { length, stream } => {
+            // The upstream's connection is held as long as the client takes its answer.
+            session.set_write_timeout(Some(config.limits.write_timeout));
+            let least = u64::try_from(compression.min_bytes).unwrap_or(u64::MAX);
+            let gzip_level = gzip_level.filter(|_| length.is_none_or(|length| length >= least));
+            streamed(session, header, stream, gzip_level).await
+        }
     }
 }
 
@@ -79,7 +86,7 @@ pub(super) async fn refuse(
     if let Some(seconds) = rejection.retry_after() {
         header.insert_header("retry-after", seconds.to_string())?;
     }
-    whole(session, header, body).await
+    whole(session, header, with_newline(body)).await
 }
 
 /// Answers a CORS preflight.
@@ -138,6 +145,9 @@ fn encoded(header: &mut ResponseHeader) -> pingora::Result<()> {
 
 /// Every answer of a node ends with a newline. The buffer usually has room for it.
 fn with_newline(body: Bytes) -> Bytes {
+    if body.ends_with(b"\n") {
+        return body;
+    }
     let mut body = body.try_into_mut().unwrap_or_else(|shared| {
         let mut copy = BytesMut::with_capacity(shared.len() + 1);
         copy.extend_from_slice(&shared);

@@ -47,7 +47,8 @@ impl HttpServerApp for RpcApp {
             Ok(false) => return None,
             Err(malformed) => {
                 self.metrics.refused("bad_http");
-                tracing::debug!(error = %malformed, "request head refused");
+                // The error's text quotes the head, and a key may stand in it.
+                tracing::debug!(error = malformed.etype().as_str(), "request head refused");
                 // Nobody may be listening any more; there is nothing else to do for them.
                 drop(session.respond_error(400).await);
                 return None;
@@ -69,6 +70,29 @@ impl HttpServerApp for RpcApp {
 /// The connection is of no more use.
 struct Cut;
 
+/// Why a request ends before its answer is written.
+enum Stop {
+    Refused(Rejection),
+    /// The client has gone.
+    Gone,
+    Cut,
+}
+
+impl From<Rejection> for Stop {
+    fn from(rejection: Rejection) -> Self {
+        Self::Refused(rejection)
+    }
+}
+
+impl From<BodyFault> for Stop {
+    fn from(fault: BodyFault) -> Self {
+        match fault {
+            BodyFault::Rejected(rejection) => Self::Refused(rejection),
+            BodyFault::Gone => Self::Gone,
+        }
+    }
+}
+
 impl RpcApp {
     fn keep_alive(&self, session: &mut ServerSession, snapshot: &Snapshot) {
         let seconds = snapshot.config.listen.keepalive.as_secs();
@@ -86,13 +110,28 @@ impl RpcApp {
     ) -> Result<(), Cut> {
         let started = Instant::now();
         let head = Head::of(session);
-        let written = match head::kind(session) {
-            Ok(Kind::Rpc) => return self.call(session, snapshot, &head, started).await,
-            Ok(Kind::Preflight) => reply::preflight(session, &head).await,
-            Ok(Kind::Health) => reply::health(session, health_word(snapshot), &head).await,
-            Err(rejection) => return self.refuse(session, &rejection, &head).await,
+        let served = match head::kind(session) {
+            Ok(Kind::Rpc) => self.call(session, snapshot, &head, started).await,
+            Ok(Kind::Preflight) => ended(reply::preflight(session, &head).await),
+            Ok(Kind::Health) => ended(reply::health(session, health_word(snapshot), &head).await),
+            Err(rejection) => Err(Stop::Refused(rejection)),
         };
-        written.map(drop).map_err(|_fault| Cut)
+        match served {
+            Ok(()) => Ok(()),
+            Err(Stop::Refused(rejection)) => {
+                let entry = snapshot
+                    .config
+                    .log
+                    .access
+                    .then(|| Entry::refused(&rejection, &head, started));
+                self.refuse(session, &rejection, &head, entry).await
+            }
+            Err(Stop::Gone) => {
+                self.metrics.client_gone();
+                Err(Cut)
+            }
+            Err(Stop::Cut) => Err(Cut),
+        }
     }
 
     async fn call(
@@ -101,19 +140,10 @@ impl RpcApp {
         snapshot: &Arc<Snapshot>,
         head: &Head,
         started: Instant,
-    ) -> Result<(), Cut> {
-        let consumer = match head::identify(session, snapshot) {
-            Ok(consumer) => consumer,
-            Err(rejection) => return self.refuse(session, &rejection, head).await,
-        };
+    ) -> Result<(), Stop> {
+        let consumer = head::identify(session, snapshot)?;
         let limits = &snapshot.config.limits;
-        let body = match body::read(session, limits.max_body, limits.body_timeout).await {
-            Ok(body) => body,
-            Err(BodyFault::Rejected(rejection)) => {
-                return self.refuse(session, &rejection, head).await;
-            }
-            Err(BodyFault::Gone) => return Err(self.client_gone()),
-        };
+        let body = body::read(session, limits.max_body, limits.body_timeout).await?;
         let request = Request {
             pipeline: Arc::clone(&self.pipeline),
             snapshot: Arc::clone(snapshot),
@@ -124,10 +154,10 @@ impl RpcApp {
         let response = tokio::select! {
             biased;
             response = request.answer(body) => response,
-            () = gone(session) => return Err(self.client_gone()),
+            () = gone(session) => return Err(Stop::Gone),
         };
         let entry = Entry::new(&response, head, consumer, started);
-        let written = reply::write(session, response, head, &snapshot.config.compression).await;
+        let written = reply::write(session, response, head, &snapshot.config).await;
         self.account(&entry, written, snapshot.config.log.access)
     }
 
@@ -136,12 +166,12 @@ impl RpcApp {
         entry: &Entry,
         written: Result<Sent, WriteFault>,
         log: bool,
-    ) -> Result<(), Cut> {
+    ) -> Result<(), Stop> {
         self.metrics.answered(written);
         if log {
             access::log(entry, written);
         }
-        written.map(drop).map_err(|_fault| Cut)
+        ended(written)
     }
 
     /// Refuses a request. Its body may be unread, so the connection is only kept where Pingora
@@ -151,6 +181,7 @@ impl RpcApp {
         session: &mut ServerSession,
         rejection: &Rejection,
         head: &Head,
+        entry: Option<Entry>,
     ) -> Result<(), Cut> {
         self.metrics.refused(rejection.label());
         if matches!(
@@ -159,16 +190,16 @@ impl RpcApp {
         ) {
             session.set_keepalive(None);
         }
-        reply::refuse(session, rejection, head)
-            .await
-            .map(drop)
-            .map_err(|_fault| Cut)
+        let written = reply::refuse(session, rejection, head).await;
+        if let Some(entry) = &entry {
+            access::log(entry, written);
+        }
+        written.map(drop).map_err(|_fault| Cut)
     }
+}
 
-    fn client_gone(&self) -> Cut {
-        self.metrics.client_gone();
-        Cut
-    }
+fn ended(written: Result<Sent, WriteFault>) -> Result<(), Stop> {
+    written.map(drop).map_err(|_fault| Stop::Cut)
 }
 
 /// Resolves when the client has closed its connection (or reset its stream).

@@ -17,6 +17,7 @@ use super::call;
 use super::part::{Part, PartStream, Reply};
 use super::response::{Body, BodyFault, BodyStream, Response, Summary};
 use crate::dispatch::Trace;
+use crate::error::JSON;
 use crate::jsonrpc::Entry;
 
 /// Collected answers above this many bytes start to stream.
@@ -62,6 +63,7 @@ pub(super) async fn answer(request: Request, entries: Vec<Entry>) -> Response {
     };
     Response {
         status: 200,
+        content_type: JSON,
         body,
         retry_after: None,
         summary: Summary {

@@ -9,13 +9,17 @@ use crate::error::Rejection;
 use crate::jsonrpc::{self, Call, Entry, Id};
 use crate::solana::{self, Class, Method};
 
+/// The outcome of an entry that is no call.
+const INVALID: &str = "invalid";
+
 /// Answers one entry of a request: itself the request, or a member of a batch.
 pub(super) async fn answer(request: &Request, entry: Entry) -> Reply {
     let call = match entry {
         Entry::Call(call) => call,
         Entry::Invalid(invalid) => {
             let body = jsonrpc::error_reply(&invalid.id, &invalid.error, invalid.versionless);
-            return Reply::own(body, Method::Other.label(), "invalid");
+            request.pipeline.metrics.no_call(INVALID);
+            return Reply::own(body, Method::Other.label(), INVALID);
         }
     };
     let class = solana::classify(call.method(), call.params());

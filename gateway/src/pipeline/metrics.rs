@@ -65,6 +65,13 @@ impl PipelineMetrics {
         })
     }
 
+    /// Something came that holds no call. It takes no time worth measuring.
+    pub(super) fn no_call(&self, outcome: &'static str) {
+        self.calls
+            .with_label_values(&[Method::Other.label(), outcome])
+            .inc();
+    }
+
     pub(super) fn answered(&self, method: Method, outcome: &'static str, took: Duration) {
         let Some(slot) = self.usual.get(method as usize) else {
             return;

@@ -6,7 +6,7 @@ use bytes::Bytes;
 
 use super::response::{Body, BodyFault, BodyStream, Response, Summary};
 use crate::dispatch::Trace;
-use crate::error::Rejection;
+use crate::error::{JSON, Rejection};
 use crate::jsonrpc::{Id, Splicer};
 use crate::upstream;
 
@@ -85,6 +85,7 @@ impl Reply {
         };
         Response {
             status: self.status,
+            content_type: JSON,
             body,
             retry_after: self.retry_after,
             summary: Summary {

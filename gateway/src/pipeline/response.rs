@@ -7,13 +7,14 @@ use bytes::Bytes;
 use super::batch::BatchStream;
 use super::part::PartStream;
 use crate::dispatch::Trace;
-use crate::error::Rejection;
+use crate::error::{JSON, Rejection};
 use crate::jsonrpc::Id;
 use crate::solana::FaultKind;
 
 #[derive(Debug)]
 pub struct Response {
     pub status: u16,
+    pub content_type: &'static str,
     pub body: Body,
     /// Whole seconds.
     pub retry_after: Option<u64>,
@@ -89,6 +90,7 @@ impl Response {
         };
         Self {
             status: 200,
+            content_type: JSON,
             body: Body::Empty,
             retry_after: None,
             summary,
@@ -96,10 +98,11 @@ impl Response {
     }
 
     pub fn rejected(rejection: &Rejection, id: &Id, method: &'static str) -> Self {
-        let (body, _content_type) = rejection.body(id);
+        let (body, content_type) = rejection.body(id);
         let outcome = rejection.label();
         Self {
             status: rejection.status(),
+            content_type,
             body: Body::Whole(body),
             retry_after: rejection.retry_after(),
             summary: Summary {
