@@ -1,5 +1,5 @@
 //! What a request body holds once read: calls, entries that are no calls, and their grouping.
-//! Owns writing a call for an upstream; reading is [`super::parse`].
+//! Owns writing a call for an upstream; reading is [`mod@super::parse`].
 
 use bytes::{BufMut, Bytes, BytesMut};
 
