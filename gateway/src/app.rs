@@ -32,7 +32,7 @@ use tokio::time::Instant;
 use crate::cli::{Cli, Command, Exit, Run};
 use crate::config::{self, Config, Loaded};
 use crate::dispatch::{DispatchMetrics, Live};
-use crate::edge::{AdminApp, Drain, EdgeMetrics, RpcApp};
+use crate::edge::{AdminApp, Drain, EdgeMetrics, Front, RpcApp};
 use crate::pipeline::{Pipeline, PipelineMetrics};
 use crate::snapshot::{Published, Snapshot};
 use crate::upstream::{Connectors, Parts, Pool, UnixClock, UpstreamMetrics};
@@ -135,9 +135,9 @@ fn assemble(
         pipeline: Arc::new(pipeline(config, &registry)?),
         drain: Arc::clone(&drain),
         metrics: edge.clone(),
-        options: rpc_options(config),
+        options: HttpServerOptions::default(),
     };
-    server.add_service(rpc_service(rpc, config, addresses)?);
+    server.add_service(rpc_service(&rpc, config, addresses)?);
     let (reload, reloads) = mpsc::channel(1);
     let reloader = Reloader {
         path: run.source.config.clone(),
@@ -208,11 +208,12 @@ fn admin_service(app: AdminApp, address: SocketAddr) -> Service<AdminApp> {
 }
 
 fn rpc_service(
-    app: RpcApp,
+    app: &RpcApp,
     config: &Config,
     addresses: &Addresses,
-) -> Result<Service<RpcApp>, StartError> {
-    let mut service = Service::new("rpc".to_owned(), app);
+) -> Result<Service<Front>, StartError> {
+    let front = Front::new(app, config.listen.h2c, config.listen.keepalive);
+    let mut service = Service::new("rpc".to_owned(), front);
     for address in &addresses.rpc {
         service.add_tcp(&address.to_string());
     }
@@ -229,13 +230,6 @@ fn rpc_service(
         service.add_tls_with_settings(&address.to_string(), None, settings);
     }
     Ok(service)
-}
-
-fn rpc_options(config: &Config) -> HttpServerOptions {
-    let mut options = HttpServerOptions::default();
-    options.h2c = config.listen.h2c;
-    options.h2_idle_timeout = Some(config.listen.keepalive);
-    options
 }
 
 fn server_conf(config: &Config) -> ServerConf {

@@ -7,6 +7,7 @@ mod body;
 mod compress;
 mod cors;
 mod drain;
+mod front;
 mod head;
 mod metrics;
 mod reply;
@@ -15,5 +16,6 @@ mod smuggling;
 
 pub use admin::{AdminApp, ReloadHandle, ReloadOutcome, ReloadRequest};
 pub use drain::Drain;
+pub use front::Front;
 pub use metrics::EdgeMetrics;
 pub use rpc::RpcApp;

@@ -116,6 +116,25 @@ async fn http_1_0_is_answered_and_closed() {
 }
 
 #[tokio::test]
+async fn a_request_shorter_than_the_preface_of_http_2_is_answered() {
+    let scene = Scene::equals(1).await;
+    // What HAProxy sends as a check unless told otherwise.
+    let mut raw = scene.gateway.raw().await;
+    raw.send("OPTIONS / HTTP/1.0\r\n\r\n").await;
+    assert_eq!(raw.reply().await.unwrap().status, 200);
+}
+
+#[tokio::test]
+async fn a_connection_on_which_nothing_is_said_is_closed() {
+    let scene = Scene::equals_with(1, |config| config.set("listen.keepalive", "1s")).await;
+    for beginning in ["", "P", "PRI * HT"] {
+        let mut raw = scene.gateway.raw().await;
+        raw.send(beginning).await;
+        assert!(raw.closed().await.is_empty(), "{beginning:?}");
+    }
+}
+
+#[tokio::test]
 async fn close_is_respected() {
     let scene = Scene::equals(1).await;
     let mut raw = scene.gateway.raw().await;

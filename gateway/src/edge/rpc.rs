@@ -23,6 +23,7 @@ use crate::snapshot::{Published, Snapshot};
 const AGAVE_HEALTHY_LAG: u64 = 128;
 
 /// Serves JSON-RPC on any path, as Agave does.
+#[derive(Clone)]
 pub struct RpcApp {
     pub published: Arc<Published>,
     pub pipeline: Arc<Pipeline>,
