@@ -191,14 +191,18 @@ async fn a_streamed_answer_that_breaks_is_not_passed_off_as_whole() {
             "sandboxPad",
             &json!([{"bytes": 4_000_000}]),
         ));
-    if let Ok(response) = request.send().await
-        && response.status() == 200
-    {
-        assert!(
-            response.bytes().await.is_err(),
-            "half an answer looked whole"
-        );
-    }
+    let response = request.send().await.unwrap();
+    assert_eq!(response.status(), 200, "it begins well");
+    assert!(
+        response.bytes().await.is_err(),
+        "half an answer looked whole"
+    );
+    let metrics = scene.gateway.metrics().await;
+    let cut = metrics.sum("perijove_http_cut_total", &[]);
+    assert!((cut - 1.0).abs() < f64::EPSILON, "{cut}");
+    let broken = [("outcome", "truncated")];
+    let broken = metrics.sum("perijove_upstream_attempts_total", &broken);
+    assert!((broken - 1.0).abs() < f64::EPSILON, "{broken}");
 }
 
 #[tokio::test]
