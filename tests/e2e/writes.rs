@@ -126,6 +126,51 @@ async fn a_failed_simulation_is_the_callers_with_all_its_data() {
     assert_eq!(scene.hits("sendTransaction"), [1, 0]);
 }
 
+#[tokio::test]
+async fn a_transaction_that_only_our_own_repetition_finds_processed_is_answered_with_its_signature()
+{
+    let scene = Scene::ranked().await;
+    scene.balance().await;
+    // The kept connection breaks under the call, as if the node had taken it and closed.
+    let v0 = scene.v(0);
+    v0.fault(
+        Fault::reset(ResetWhen::AfterRead)
+            .on("sendTransaction")
+            .times(1),
+    );
+    v0.fault(already_processed());
+    let transaction = scene.transaction(1);
+    let reply = scene
+        .gateway
+        .rpc("sendTransaction", transaction.clone())
+        .await;
+    assert_eq!(scene.hits("sendTransaction"), [2, 0]);
+    scene.v(0).heal().unwrap();
+    let signature = scene.gateway.rpc("sendTransaction", transaction).await;
+    assert_eq!(reply.result(), signature.result(), "{}", reply.text());
+}
+
+#[tokio::test]
+async fn a_transaction_that_the_client_repeats_is_refused_as_a_node_refuses_it() {
+    let scene = Scene::ranked().await;
+    scene.v(0).fault(already_processed());
+    let reply = scene
+        .gateway
+        .rpc("sendTransaction", scene.transaction(1))
+        .await;
+    assert_eq!(reply.code(), Some(-32002), "{}", reply.text());
+    assert_eq!(scene.hits("sendTransaction"), [1, 0]);
+}
+
+fn already_processed() -> Fault {
+    Fault::from(Kind::RpcError {
+        code: -32002,
+        message: None,
+        data: Some(json!({ "err": "AlreadyProcessed", "logs": [] })),
+    })
+    .on("sendTransaction")
+}
+
 async fn airdrop(scene: &Scene) -> Value {
     scene
         .gateway
