@@ -8,6 +8,7 @@ mod attempt;
 mod budget;
 mod flight;
 mod floor;
+mod landed;
 mod live;
 mod metrics;
 mod quantile;

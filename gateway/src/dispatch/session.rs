@@ -1,17 +1,14 @@
-//! The answers dispatch gives itself, from what it knows: a floor that holds, a transaction that
-//! landed.
-//!
 //! Keeps the head of the chain from running backwards for one client.
 //!
 //! An answer below what the client was told before is asked for again elsewhere. If nobody knows
 //! better, a bare number is answered with the floor itself, which is a value the cluster has really
 //! had; answers that carry more than the number are delivered as they are.
 
-use bytes::Bytes;
 use perijove_core::Slot;
 use tokio::time::Instant;
 
 use super::attempt::Payload;
+use super::landed::own_answer;
 use super::{Delivered, Exchange};
 use crate::jsonrpc::Answer;
 use crate::solana::{self, Head, HeadValue, Method};
@@ -81,18 +78,6 @@ impl Exchange<'_> {
             _ => Delivered::Payload(payload),
         }
     }
-
-    /// What `sendTransaction` answers: the first signature.
-    pub(super) fn signature(&self) -> Option<Payload> {
-        let signature = solana::first_signature(self.call.params()?)?;
-        own_answer(&format!("\"{signature}\""))
-    }
-}
-
-/// An answer in the shape upstreams give it, so that it takes the same way.
-fn own_answer(result: &str) -> Option<Payload> {
-    let text = format!(r#"{{"jsonrpc":"2.0","result":{result},"id":1}}"#);
-    Answer::scan(Bytes::from(text)).ok().map(Payload::Whole)
 }
 
 fn is_number(answer: &Answer) -> bool {

@@ -257,6 +257,23 @@ impl<'a> Cursor<'a> {
         }
     }
 
+    /// Moves from the beginning of an object before the value of one of its members. `None` when
+    /// there is no object here, no such member, or no JSON.
+    pub fn member(&mut self, name: &[u8]) -> Option<&mut Self> {
+        if !self.eat(b'{') {
+            return None;
+        }
+        let mut first = true;
+        while let Some(key) = self.key(first).ok()? {
+            if key == name {
+                return Some(self);
+            }
+            self.value()?;
+            first = false;
+        }
+        None
+    }
+
     /// Moves before the next item of an array. `first` says whether it is the first one.
     /// `Ok(false)` is the end of the array.
     ///

@@ -35,7 +35,7 @@ pub fn context_slot(result: &[u8]) -> Option<Slot> {
     if !cursor.eat(b'{') || cursor.key(true).ok()?? != b"context" {
         return None;
     }
-    member(&mut cursor, b"slot")?.unsigned().map(Slot)
+    cursor.member(b"slot")?.unsigned().map(Slot)
 }
 
 /// The number in a result that must not go backwards, for the methods that answer with one.
@@ -46,34 +46,18 @@ pub fn head_value(method: Method, result: &[u8]) -> Option<HeadValue> {
         Method::GetBlockHeight => Head::BlockHeight,
         Method::GetTransactionCount => Head::TransactionCount,
         Method::GetEpochInfo => {
-            member(&mut cursor, b"absoluteSlot")?;
+            cursor.member(b"absoluteSlot")?;
             Head::Slot
         }
         Method::GetLatestBlockhash => {
-            member(&mut cursor, b"value")?;
-            member(&mut cursor, b"lastValidBlockHeight")?;
+            cursor.member(b"value")?;
+            cursor.member(b"lastValidBlockHeight")?;
             Head::LastValidBlockHeight
         }
         _ => return None,
     };
     let number = cursor.unsigned()?;
     Some(HeadValue { head, number })
-}
-
-/// Moves before the value of an object's member.
-fn member<'c, 'a>(cursor: &'c mut Cursor<'a>, name: &[u8]) -> Option<&'c mut Cursor<'a>> {
-    if !cursor.eat(b'{') {
-        return None;
-    }
-    let mut first = true;
-    while let Some(key) = cursor.key(first).ok()? {
-        if key == name {
-            return Some(cursor);
-        }
-        cursor.value()?;
-        first = false;
-    }
-    None
 }
 
 #[cfg(test)]

@@ -1,7 +1,7 @@
 //! What each JSON-RPC error code means. Codes and texts as Agave 4.5 has them.
 
 use crate::{
-    jsonrpc::{Cursor, ErrorObject, Token},
+    jsonrpc::{Cursor, ErrorObject},
     solana::{Blame, Capability, Class, FaultKind, Method, Penalty, Retry, Verdict},
 };
 
@@ -108,7 +108,7 @@ const fn row(code: i64) -> Verdict {
 /// -32002: the simulation's result is in `data`, its failure in `data.err`. A blockhash unknown to
 /// one node may be known to a fresher one.
 fn simulation(error: &ErrorObject) -> Verdict {
-    let (kind, blame, retry) = match member(error, b"err").and_then(|mut err| err.string()) {
+    let (kind, blame, retry) = match details(error).member(b"err").and_then(Cursor::string) {
         Some(b"BlockhashNotFound") => (
             FaultKind::BlockhashNotFound,
             Blame::Cluster,
@@ -127,7 +127,9 @@ fn simulation(error: &ErrorObject) -> Verdict {
 
 /// -32005: `data.numSlotsBehind` is a number, or `null` when the node does not know.
 fn unhealthy(error: &ErrorObject) -> Verdict {
-    let slots = member(error, b"numSlotsBehind").and_then(|mut slots| slots.unsigned());
+    let slots = details(error)
+        .member(b"numSlotsBehind")
+        .and_then(Cursor::unsigned);
     Verdict {
         kind: if slots.is_some() {
             FaultKind::NodeBehind
@@ -140,20 +142,7 @@ fn unhealthy(error: &ErrorObject) -> Verdict {
     }
 }
 
-/// Moves before a member of an error's data.
-fn member<'a>(error: &'a ErrorObject, name: &[u8]) -> Option<Cursor<'a>> {
-    let mut cursor = Cursor::new(error.data.as_deref()?);
-    if cursor.token()? != Token::Object {
-        return None;
-    }
-    cursor.eat(b'{');
-    let mut first = true;
-    while let Some(key) = cursor.key(first).ok()? {
-        if key == name {
-            return Some(cursor);
-        }
-        cursor.value()?;
-        first = false;
-    }
-    None
+/// The data of an error; nothing where there is none.
+fn details(error: &ErrorObject) -> Cursor<'_> {
+    Cursor::new(error.data.as_deref().unwrap_or_default())
 }
