@@ -11,6 +11,7 @@ pub mod config;
 pub mod error;
 
 pub mod auth;
+pub mod cache;
 pub mod upstream;
 
 pub mod dispatch;

@@ -2,23 +2,29 @@
 //! answer, where an answer says how fresh it is, and what every error means. Pure tables and
 //! functions.
 
+mod canonical;
 mod capability;
 mod class;
 mod context;
 mod fault;
 mod judge;
+mod keep;
 mod method;
 mod profile;
 mod table;
 mod transaction;
 mod verdict;
+mod view;
 
+pub use canonical::{Canonical, canonical};
 pub use capability::Capability;
 pub use class::{Class, ReadContext, Refusal, classify};
 pub use context::{Head, HeadValue, context_slot, head_value};
 pub use fault::{Blame, FaultKind};
 pub use judge::{ReplyHints, judge};
+pub use keep::{Dated, Keep, keep};
 pub use method::Method;
 pub use profile::{CommitmentRule, Finality, Idempotency, Priority, Profile};
 pub use transaction::first_signature;
 pub use verdict::{Penalty, Retry, Scope, Verdict};
+pub use view::SlotView;

@@ -18,7 +18,7 @@ use std::{
 const LAYERS: &[&[&str]] = &[
     &["jsonrpc", "solana"],
     &["config", "error"],
-    &["auth", "upstream"],
+    &["auth", "cache", "upstream"],
     &["dispatch", "snapshot"],
     &["pipeline"],
     &["edge"],

@@ -1,0 +1,19 @@
+//! Answers that are already known, and calls that are already under way.
+//!
+//! What may be kept and for how long is [`crate::solana`]'s knowledge ([`Keep`](crate::solana::Keep)),
+//! counted here in slots of a [`SlotView`](crate::solana::SlotView). The cache knows neither
+//! upstreams nor requests: it is given answers and gives them back while they are true.
+//!
+//! ```text
+//! Key ──▶ Memory ──▶ Entry          bounded by bytes
+//!  │        ▲ │
+//!  │        │ ▼
+//!  ├──▶ Remote (Redis)              shared by replicas, never waited for longer than its deadline
+//!  └──▶ Flights                     identical calls under way
+//! ```
+
+mod entry;
+mod key;
+
+pub use entry::{Entry, Freshness, Lifetime};
+pub use key::{Key, Shelf};
