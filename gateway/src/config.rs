@@ -8,51 +8,47 @@ mod cluster;
 mod compression;
 mod consumer;
 mod dispatch;
-mod environment;
 mod health;
-mod identity;
-mod interpolate;
 mod limits;
 mod listen;
 mod load;
 mod log;
 mod methods;
-mod reading;
 mod runtime;
 mod schema;
 mod selection;
-mod setting;
-mod spelling;
 mod tier;
 mod upstream;
-mod violation;
 mod warning;
-mod watch;
 
 use schemars::JsonSchema;
+
+pub use perijove_core::settings::{
+    ConfigError, Digest, Environment, KeyReference, ProcessEnvironment, Violation, Watch, watch,
+};
 
 pub use change::restart_only_changes;
 pub use cluster::{Cluster, GenesisRule};
 pub use compression::Compression;
 pub use consumer::Consumer;
 pub use dispatch::{Hedge, Retry};
-pub use environment::{Environment, ProcessEnvironment};
 pub use health::{Breaker, Health, HoldOff};
 pub use limits::Limits;
 pub use listen::{Admin, Listen, TlsListener};
-pub use load::{Digest, Loaded, load, parse};
+pub use load::{load, parse};
 pub use log::{Log, LogFormat};
 pub use methods::Methods;
 pub use runtime::{Runtime, Shutdown};
-pub use schema::{KeyReference, reference, schema};
+pub use schema::{reference, schema};
 pub use selection::Selection;
 pub use tier::{Tier, TierDefaults, Tiers};
 pub use upstream::{Probe, Timeouts, Upstream, UpstreamTls, UpstreamUrl, UrlFault};
-pub use violation::{ConfigError, Violation};
-pub use watch::{Watch, watch};
 
 /// The configuration used when none is given: three stand-in validators on this machine.
 pub const DEMO: &str = include_str!("../../conf/demo.yaml");
+
+/// A configuration of the gateway that may be used.
+pub type Loaded = perijove_core::settings::Loaded<Config>;
 
 /// Everything the gateway can be told. [`Config::default`] has every default and no upstream; the
 /// loader refuses a file that leaves `upstreams` empty.

@@ -1,10 +1,12 @@
-//! What both Perijove binaries share: Solana value types, secrets, telemetry set-up.
+//! What both Perijove binaries share: Solana value types, reading of settings, secrets,
+//! telemetry set-up.
 //!
 //! Knows no proxy, no Kafka and no database.
 
 mod address;
 mod commitment;
 mod secret;
+pub mod settings;
 mod slot;
 pub mod telemetry;
 

@@ -3,11 +3,9 @@
 use std::time::Duration;
 
 use perijove_core::Pubkey;
+use perijove_core::settings::{Section, Setting};
 use schemars::JsonSchema;
 use serde_json::{Value, json};
-
-use crate::config::reading::Section;
-use crate::config::setting::Setting;
 
 /// The cluster behind the gateway.
 #[derive(Clone, Debug, JsonSchema, PartialEq, Eq)]

@@ -1,10 +1,9 @@
 //! Compression of answers towards clients that ask for it.
 
+use perijove_core::settings::{Section, Size};
 use schemars::JsonSchema;
 
 use crate::config::limits::size;
-use crate::config::reading::Section;
-use crate::config::setting::Size;
 
 /// When and how hard answers are compressed with gzip.
 #[derive(Clone, Debug, JsonSchema, PartialEq, Eq)]

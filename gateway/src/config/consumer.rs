@@ -1,10 +1,8 @@
 //! Consumers: owners of API keys.
 
 use perijove_core::Secret;
+use perijove_core::settings::{Section, refuse_doubles, required_id};
 use schemars::JsonSchema;
-
-use crate::config::identity::{refuse_doubles, required_id};
-use crate::config::reading::Section;
 
 /// Somebody who calls the gateway with a key of his own.
 #[derive(Clone, Debug, JsonSchema, PartialEq, Eq)]

@@ -2,9 +2,8 @@
 
 use std::time::Duration;
 
+use perijove_core::settings::Section;
 use schemars::JsonSchema;
-
-use crate::config::reading::Section;
 
 /// How failed calls are repeated on the next upstream.
 #[derive(Clone, Debug, JsonSchema, PartialEq)]

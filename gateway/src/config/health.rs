@@ -2,9 +2,8 @@
 
 use std::time::Duration;
 
+use perijove_core::settings::Section;
 use schemars::JsonSchema;
-
-use crate::config::reading::Section;
 
 /// When an upstream counts as unfit by what its slots say, with hysteresis both ways.
 #[derive(Clone, Debug, JsonSchema, PartialEq, Eq)]

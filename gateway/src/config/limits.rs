@@ -3,10 +3,8 @@
 use std::ops::RangeInclusive;
 use std::time::Duration;
 
+use perijove_core::settings::{Section, Size};
 use schemars::JsonSchema;
-
-use crate::config::reading::Section;
-use crate::config::setting::Size;
 
 /// Bounds on the size and the time of a request.
 #[derive(Clone, Debug, JsonSchema, PartialEq, Eq)]

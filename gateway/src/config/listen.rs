@@ -1,14 +1,11 @@
 //! Where the gateway listens: the RPC port in clear and over TLS, and the admin port.
 
 use std::net::{Ipv4Addr, SocketAddr};
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::time::Duration;
 
+use perijove_core::settings::{Section, required_pem};
 use schemars::JsonSchema;
-use serde_json::Value;
-
-use crate::config::reading::Section;
-use crate::config::setting::Setting;
 
 /// The listeners of the RPC endpoint.
 #[derive(Clone, Debug, JsonSchema, PartialEq, Eq)]
@@ -85,30 +82,6 @@ impl TlsListener {
     }
 }
 
-/// A required path of a PEM file.
-fn required_pem(section: &mut Section<'_>, key: &'static str, block: &str) -> Option<PathBuf> {
-    let file: PathBuf = section.required(key)?;
-    pem_file(section, key, &file, block)
-}
-
-/// The resolved path of a PEM file, which must have at least one block of the wanted kind.
-pub(super) fn pem_file(
-    section: &Section<'_>,
-    key: &str,
-    file: &Path,
-    block: &str,
-) -> Option<PathBuf> {
-    let contents = section.contents(key, file)?;
-    let file = section.resolve(file);
-    if !contents.contains(&format!("{block}-----")) {
-        section.violation(
-            key,
-            format_args!("{} has no {block} in PEM form", file.display()),
-        );
-    }
-    Some(file)
-}
-
 /// The port for operators: metrics, health, status, reload.
 #[derive(Clone, Debug, JsonSchema, PartialEq, Eq)]
 pub struct Admin {
@@ -125,33 +98,10 @@ impl Default for Admin {
 }
 
 impl Admin {
-    /// The word in the file that switches the admin port off.
-    const OFF: &'static str = "off";
-
     pub(super) fn read(section: &mut Section<'_>) -> Self {
         Self {
             listen: section.or("listen", Self::default().listen),
         }
-    }
-}
-
-impl Setting for Option<SocketAddr> {
-    const EXPECTED: &'static str = "an address with a port, such as 127.0.0.1:9090, or off";
-
-    fn from_text(text: &str) -> Option<Self> {
-        if text == Admin::OFF {
-            Some(None)
-        } else {
-            text.parse().ok().map(Some)
-        }
-    }
-
-    fn show(&self) -> Value {
-        self.map_or_else(|| Admin::OFF.into(), |address| address.show())
-    }
-
-    fn schema() -> Value {
-        SocketAddr::schema()
     }
 }
 

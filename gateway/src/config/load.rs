@@ -1,103 +1,34 @@
-//! From a file to a checked [`Config`]: read, parse, walk, compare across sections.
+//! From a file to a checked [`Config`]: every section, and what must hold between them.
 
-use std::fmt;
-use std::hash::{Hash, Hasher};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
-use serde_json::Value;
-use serde_saphyr::{MessageFormatter, Options, UserMessageFormatter};
+use perijove_core::settings::{
+    self, ConfigError, Configuration, Environment, Loaded, Reading, Section,
+};
 
-use crate::config::environment::{Environment, ProcessEnvironment};
-use crate::config::reading::{Reading, Section, unreadable};
-use crate::config::violation::ConfigError;
 use crate::config::{
     Admin, Breaker, Cluster, Compression, Config, Consumer, Health, Hedge, HoldOff, Limits, Listen,
     Log, Methods, Retry, Runtime, Selection, Shutdown, Tiers, Upstream, listen, warning,
 };
 
-/// A configuration that may be used.
-#[derive(Clone, Debug)]
-pub struct Loaded {
-    pub config: Config,
-    /// What is allowed but probably not meant, one sentence each with its place.
-    pub warnings: Vec<String>,
-    /// Differs whenever the text or anything it refers to differs.
-    pub digest: Digest,
-    /// The files besides the configuration that were read: secrets and certificates.
-    pub files: Vec<PathBuf>,
-}
-
-/// A fingerprint of a configuration with its secrets. Only good for comparing within one build
-/// of the program; never published, since it depends on the secrets.
-#[derive(Clone, Copy, PartialEq, Eq)]
-pub struct Digest(u64);
-
-impl fmt::Debug for Digest {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("Digest(***)")
-    }
-}
-
 /// Loads the configuration file at `path` in the environment of this process.
 ///
 /// # Errors
 /// The file cannot be read, is not YAML, or everything that is wrong with its settings.
-pub fn load(path: &Path) -> Result<Loaded, ConfigError> {
-    let text = std::fs::read_to_string(path)
-        .map_err(|error| ConfigError::whole(unreadable(path, &error)))?;
-    let directory = path.parent().unwrap_or(Path::new(""));
-    parse(&text, &ProcessEnvironment::new(directory))
+pub fn load(path: &Path) -> Result<Loaded<Config>, ConfigError> {
+    settings::load(path)
 }
 
 /// Checks the text of a configuration file.
 ///
 /// # Errors
 /// The text is not YAML, or everything that is wrong with its settings.
-pub fn parse(text: &str, environment: &dyn Environment) -> Result<Loaded, ConfigError> {
-    let document = document(text)?;
-    let reading = Reading::new(environment);
-    let config = reading.root(&document, Config::read);
-    let violations = reading.violations.take();
-    if !violations.is_empty() {
-        return Err(ConfigError { violations });
-    }
-    warning::look_for_doubts(&config, &reading);
-    let mut digest = reading.digest.take();
-    text.hash(&mut digest);
-    Ok(Loaded {
-        config,
-        warnings: reading.warnings.take(),
-        digest: Digest(digest.finish()),
-        files: reading.files.take(),
-    })
+pub fn parse(text: &str, environment: &dyn Environment) -> Result<Loaded<Config>, ConfigError> {
+    settings::parse(text, environment)
 }
 
-/// The file as a tree. An empty file is an empty mapping.
-fn document(text: &str) -> Result<Value, ConfigError> {
-    let mut options = Options::default();
-    // A snippet of the text could show a secret.
-    options.with_snippet = false;
-    // `off` and `yes` are words, as in YAML 1.2.
-    options.strict_booleans = true;
-    match serde_saphyr::from_str_with_options(text, options) {
-        Ok(document @ (Value::Object(_) | Value::Null)) => Ok(document),
-        Ok(_) => Err(ConfigError::whole(
-            "the file must be a mapping of keys to values".to_owned(),
-        )),
-        Err(error) => {
-            let message = UserMessageFormatter.format_message(&error).into_owned();
-            let place = error.location().map_or_else(String::new, |location| {
-                format!("line {}, column {}: ", location.line(), location.column())
-            });
-            Err(ConfigError::whole(format!(
-                "{place}not valid YAML: {message}"
-            )))
-        }
-    }
-}
-
-impl Config {
-    pub(super) fn read(section: &mut Section<'_>) -> Self {
+impl Configuration for Config {
+    fn read(section: &mut Section<'_>) -> Self {
         let listen = section.nested("listen", Listen::read);
         let admin = section.nested("admin", Admin::read);
         listen::refuse_double_addresses(section, &listen, &admin);
@@ -140,5 +71,9 @@ impl Config {
             selection: section.nested("selection", Selection::read),
             methods: section.nested("methods", Methods::read),
         }
+    }
+
+    fn look_for_doubts(&self, reading: &Reading<'_>) {
+        warning::look_for_doubts(self, reading);
     }
 }

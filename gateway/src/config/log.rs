@@ -1,10 +1,8 @@
 //! What is logged and how it looks.
 
+use perijove_core::settings::Section;
 use perijove_core::telemetry;
 use schemars::JsonSchema;
-
-use crate::config::reading::Section;
-use crate::config::setting::words;
 
 pub use perijove_core::telemetry::Format as LogFormat;
 
@@ -44,5 +42,3 @@ impl Log {
         log
     }
 }
-
-words!(LogFormat, "pretty or json", "pretty" => Self::Pretty, "json" => Self::Json);

@@ -1,8 +1,7 @@
 //! Which RPC methods the gateway serves at all.
 
+use perijove_core::settings::Section;
 use schemars::JsonSchema;
-
-use crate::config::reading::Section;
 
 /// Methods for the gateway as a whole; each upstream has lists of its own.
 #[derive(Clone, Debug, Default, JsonSchema, PartialEq, Eq)]

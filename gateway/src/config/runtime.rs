@@ -3,9 +3,8 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
+use perijove_core::settings::Section;
 use schemars::JsonSchema;
-
-use crate::config::reading::Section;
 
 /// Threads and the socket of the zero-downtime upgrade.
 #[derive(Clone, Debug, JsonSchema, PartialEq, Eq)]

@@ -2,9 +2,8 @@
 
 use std::time::Duration;
 
+use perijove_core::settings::Section;
 use schemars::JsonSchema;
-
-use crate::config::reading::Section;
 
 /// Scoring, and the session floor below which `getSlot` and its like never answer.
 #[derive(Clone, Debug, JsonSchema, PartialEq, Eq)]

@@ -1,9 +1,7 @@
 //! Tiers: which upstreams are asked first, and what follows from it.
 
+use perijove_core::settings::{Section, words};
 use schemars::JsonSchema;
-
-use crate::config::reading::Section;
-use crate::config::setting::words;
 
 /// The order in which upstreams are preferred.
 #[derive(Clone, Copy, Debug, JsonSchema, PartialEq, Eq, PartialOrd, Ord, Hash)]

@@ -8,10 +8,10 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use perijove_core::Secret;
+use perijove_core::settings::words;
 use schemars::JsonSchema;
 
 use crate::config::Tier;
-use crate::config::setting::words;
 use crate::solana::Capability;
 
 pub use self::url::{UpstreamUrl, UrlFault};

@@ -1,7 +1,7 @@
 //! What is allowed but probably not meant.
 
-use crate::config::reading::Reading;
-use crate::config::spelling::distance;
+use perijove_core::settings::{Reading, distance};
+
 use crate::config::{Config, Tier, Upstream};
 use crate::solana::Method;
 

@@ -6,14 +6,11 @@ use std::time::Duration;
 
 use http::{HeaderName, HeaderValue};
 use perijove_core::Secret;
+use perijove_core::settings::{Section, is_name, pem_file, refuse_doubles, required_id};
 use schemars::Schema;
 use serde_json::{Value, json};
 
-use crate::config::identity::{refuse_doubles, required_id};
-use crate::config::interpolate::is_name;
-use crate::config::listen::pem_file;
 use crate::config::methods::method_names;
-use crate::config::reading::Section;
 use crate::config::{Probe, Tier, Tiers, Timeouts, Upstream, UpstreamTls, UpstreamUrl};
 
 /// Headers the gateway sets itself.

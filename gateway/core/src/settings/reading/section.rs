@@ -5,15 +5,15 @@ use std::fmt;
 use std::ops::RangeInclusive;
 use std::path::{Path, PathBuf};
 
-use perijove_core::Secret;
+use crate::Secret;
 use serde_json::{Map, Value, json};
 
-use crate::config::reading::{Key, Reading};
-use crate::config::setting::{Setting, plain};
-use crate::config::spelling;
+use crate::settings::reading::{Key, Reading};
+use crate::settings::setting::{Setting, plain};
+use crate::settings::spelling;
 
 /// One mapping of the file, or its absence.
-pub(in crate::config) struct Section<'r> {
+pub struct Section<'r> {
     reading: &'r Reading<'r>,
     path: String,
     fields: Option<&'r Map<String, Value>>,
@@ -47,7 +47,7 @@ impl<'r> Section<'r> {
     }
 
     /// The place of a key below this section.
-    pub(in crate::config) fn at(&self, key: &str) -> String {
+    pub fn at(&self, key: &str) -> String {
         if self.path.is_empty() {
             key.to_owned()
         } else {
@@ -55,23 +55,25 @@ impl<'r> Section<'r> {
         }
     }
 
-    pub(in crate::config) fn violation(&self, key: &str, message: impl fmt::Display) {
+    /// Reports what is wrong with a key of this section.
+    pub fn violation(&self, key: &str, message: impl fmt::Display) {
         self.reading.violation(&self.at(key), message);
     }
 
-    pub(in crate::config) fn warn(&self, key: &str, message: impl fmt::Display) {
+    /// Notes what is allowed but probably not meant.
+    pub fn warn(&self, key: &str, message: impl fmt::Display) {
         self.reading.warn(self.at(key), message);
     }
 
     /// Whether the file says something about this key.
-    pub(in crate::config) fn has(&self, key: &str) -> bool {
+    pub fn has(&self, key: &str) -> bool {
         self.fields
             .and_then(|fields| fields.get(key))
             .is_some_and(|value| !value.is_null())
     }
 
     /// Whether the key is absent or a list of nothing.
-    pub(in crate::config) fn is_empty_list(&self, key: &str) -> bool {
+    pub fn is_empty_list(&self, key: &str) -> bool {
         match self.fields.and_then(|fields| fields.get(key)) {
             None | Some(Value::Null) => true,
             Some(Value::Array(items)) => items.is_empty(),
@@ -85,14 +87,14 @@ impl<'r> Section<'r> {
     }
 
     /// A value that need not be there and has no single default.
-    pub(in crate::config) fn optional<T: Setting>(&mut self, key: &'static str) -> Option<T> {
+    pub fn optional<T: Setting>(&mut self, key: &'static str) -> Option<T> {
         self.describe::<T>(key, None, None, false);
         let value = self.take(key)?;
         self.reading.setting(&self.at(key), value)
     }
 
     /// Like [`Self::optional`], within bounds.
-    pub(in crate::config) fn optional_within<T: Setting + PartialOrd>(
+    pub fn optional_within<T: Setting + PartialOrd>(
         &mut self,
         key: &'static str,
         bounds: RangeInclusive<T>,
@@ -102,7 +104,7 @@ impl<'r> Section<'r> {
     }
 
     /// A value with a default.
-    pub(in crate::config) fn or<T: Setting>(&mut self, key: &'static str, default: T) -> T {
+    pub fn or<T: Setting>(&mut self, key: &'static str, default: T) -> T {
         self.describe(key, Some(&default), None, false);
         let Some(value) = self.take(key) else {
             return default;
@@ -113,7 +115,7 @@ impl<'r> Section<'r> {
     }
 
     /// A value with a default and bounds, both inclusive.
-    pub(in crate::config) fn within<T: Setting + PartialOrd>(
+    pub fn within<T: Setting + PartialOrd>(
         &mut self,
         key: &'static str,
         default: T,
@@ -148,7 +150,7 @@ impl<'r> Section<'r> {
     }
 
     /// A value that must be there. None has been reported.
-    pub(in crate::config) fn required<T: Setting>(&mut self, key: &'static str) -> Option<T> {
+    pub fn required<T: Setting>(&mut self, key: &'static str) -> Option<T> {
         self.describe::<T>(key, None, None, true);
         let Some(value) = self.take(key) else {
             self.violation(key, "is missing");
@@ -158,39 +160,35 @@ impl<'r> Section<'r> {
     }
 
     /// A path, taken from the directory of the configuration file when it is relative.
-    pub(in crate::config) fn resolve(&self, path: &Path) -> PathBuf {
+    pub fn resolve(&self, path: &Path) -> PathBuf {
         self.reading.environment.directory().join(path)
     }
 
     /// The text of the file that the key names, or None with the reason reported.
-    pub(in crate::config) fn contents(&self, key: &str, file: &Path) -> Option<String> {
+    pub fn contents(&self, key: &str, file: &Path) -> Option<String> {
         self.reading.file(&self.at(key), file)
     }
 
     /// Whether an environment variable is set and not empty.
-    pub(in crate::config) fn is_set(&self, name: &str) -> bool {
+    pub fn is_set(&self, name: &str) -> bool {
         self.reading
             .variable(name)
             .is_some_and(|value| !value.is_empty())
     }
 
     /// Passes over unset variables from here on, until it is called with false.
-    pub(in crate::config) fn forgive_unset(&self, lenient: bool) {
+    pub fn forgive_unset(&self, lenient: bool) {
         self.reading.lenient.set(lenient);
     }
 
     /// A section below this one; an absent one is read as if it were empty.
-    pub(in crate::config) fn nested<T>(
-        &mut self,
-        key: &'static str,
-        read: impl FnOnce(&mut Section<'_>) -> T,
-    ) -> T {
+    pub fn nested<T>(&mut self, key: &'static str, read: impl FnOnce(&mut Section<'_>) -> T) -> T {
         let value = self.take(key);
         Section::enter(self.reading, self.at(key), value, read)
     }
 
     /// A list of sections; absent is empty.
-    pub(in crate::config) fn sections<T>(
+    pub fn sections<T>(
         &mut self,
         key: &'static str,
         mut read: impl FnMut(&mut Section<'_>) -> T,
@@ -204,20 +202,13 @@ impl<'r> Section<'r> {
     }
 
     /// A list of single values; None when it is absent.
-    pub(in crate::config) fn optional_list<T: Setting>(
-        &mut self,
-        key: &'static str,
-    ) -> Option<Vec<T>> {
+    pub fn optional_list<T: Setting>(&mut self, key: &'static str) -> Option<Vec<T>> {
         self.describe_as(key, list_of(&T::schema()), None);
         self.settings(key)
     }
 
     /// A list of single values with a default.
-    pub(in crate::config) fn list_or<T: Setting>(
-        &mut self,
-        key: &'static str,
-        default: Vec<T>,
-    ) -> Vec<T> {
+    pub fn list_or<T: Setting>(&mut self, key: &'static str, default: Vec<T>) -> Vec<T> {
         let shown = default.iter().map(Setting::show).collect();
         self.describe_as(key, list_of(&T::schema()), Some(Value::Array(shown)));
         self.settings(key).unwrap_or(default)
@@ -235,7 +226,7 @@ impl<'r> Section<'r> {
     }
 
     /// A list of secrets; absent is empty.
-    pub(in crate::config) fn secrets(&mut self, key: &'static str) -> Vec<(String, Secret)> {
+    pub fn secrets(&mut self, key: &'static str) -> Vec<(String, Secret)> {
         self.describe_as(key, list_of(&secret_schema()), None);
         let reading = self.reading;
         let items = self.items(key).unwrap_or_default();
@@ -246,10 +237,7 @@ impl<'r> Section<'r> {
     }
 
     /// A mapping of free names to secrets, each with its place.
-    pub(in crate::config) fn named_secrets(
-        &mut self,
-        key: &'static str,
-    ) -> Vec<(String, String, Secret)> {
+    pub fn named_secrets(&mut self, key: &'static str) -> Vec<(String, String, Secret)> {
         let path = self.at(key);
         let schema = json!({ "type": "object", "additionalProperties": secret_schema() });
         self.describe_as(key, schema, None);
@@ -272,12 +260,12 @@ impl<'r> Section<'r> {
     }
 
     /// Reports a violation at a place given from the top.
-    pub(in crate::config) fn violation_at(&self, path: &str, message: impl fmt::Display) {
+    pub fn violation_at(&self, path: &str, message: impl fmt::Display) {
         self.reading.violation(path, message);
     }
 
     /// Warns about a place given from the top.
-    pub(in crate::config) fn warn_at(&self, path: &str, message: impl fmt::Display) {
+    pub fn warn_at(&self, path: &str, message: impl fmt::Display) {
         self.reading.warn(path, message);
     }
 

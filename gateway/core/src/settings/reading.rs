@@ -14,18 +14,18 @@ use std::hash::Hash;
 use std::io;
 use std::path::{Path, PathBuf};
 
-use perijove_core::Secret;
+use crate::Secret;
 use serde_json::Value;
 
-use crate::config::environment::Environment;
-use crate::config::interpolate::{self, interpolate};
-use crate::config::setting::{Setting, plain};
-use crate::config::violation::Violation;
+use crate::settings::environment::Environment;
+use crate::settings::interpolate::{self, interpolate};
+use crate::settings::setting::{Setting, plain};
+use crate::settings::violation::Violation;
 
-pub(super) use section::Section;
+pub use section::Section;
 
 /// One pass over one file.
-pub(super) struct Reading<'e> {
+pub struct Reading<'e> {
     environment: &'e dyn Environment,
     /// Whether an unset variable is passed over: true within what is switched off.
     lenient: Cell<bool>,
@@ -40,12 +40,16 @@ pub(super) struct Reading<'e> {
 
 /// What reading knows of one key.
 #[derive(Clone, Debug)]
-pub(super) struct Key {
-    pub(super) path: String,
-    pub(super) schema: Value,
-    pub(super) default: Option<Value>,
-    pub(super) bounds: Option<(Value, Value)>,
-    pub(super) required: bool,
+pub struct Key {
+    /// Such as `upstreams[].timeouts.connect`, with `[0]` for `[]` while it is being read.
+    pub path: String,
+    /// Without default and bounds.
+    pub schema: Value,
+    /// As one would write it; None when there is no single one.
+    pub default: Option<Value>,
+    /// The least and the most, both allowed.
+    pub bounds: Option<(Value, Value)>,
+    pub required: bool,
 }
 
 impl<'e> Reading<'e> {
@@ -66,7 +70,8 @@ impl<'e> Reading<'e> {
         Section::enter(self, String::new(), Some(value), read)
     }
 
-    pub(super) fn warn(&self, path: impl fmt::Display, message: impl fmt::Display) {
+    /// Notes what is allowed but probably not meant.
+    pub fn warn(&self, path: impl fmt::Display, message: impl fmt::Display) {
         self.warnings
             .borrow_mut()
             .push(format!("{path}: {message}"));

@@ -15,7 +15,7 @@ pub(super) fn unknown(key: &str, known: &[&str]) -> String {
 }
 
 /// How many letters have to be changed, added or left out to make one word of the other.
-pub(super) fn distance(left: &str, right: &str) -> usize {
+pub fn distance(left: &str, right: &str) -> usize {
     let mut row: Vec<usize> = (0..=right.chars().count()).collect();
     for (above, from) in left.chars().enumerate() {
         let mut diagonal = above;

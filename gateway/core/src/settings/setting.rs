@@ -9,8 +9,10 @@ use std::time::Duration;
 use bytesize::ByteSize;
 use serde_json::{Value, json};
 
+use crate::telemetry::Format;
+
 /// A type that stands behind one key.
-pub(super) trait Setting: Sized {
+pub trait Setting: Sized {
     /// What the value has to be, after "must be".
     const EXPECTED: &'static str;
 
@@ -25,7 +27,7 @@ pub(super) trait Setting: Sized {
 }
 
 /// The pattern of a reference to the environment, for values that are not text otherwise.
-pub(super) const REFERENCE: &str = r"\$\{";
+pub const REFERENCE: &str = r"\$\{";
 
 macro_rules! whole_numbers {
     ($($number:ty),*) => {$(
@@ -129,6 +131,29 @@ impl Setting for SocketAddr {
     }
 }
 
+/// The word in the file that switches an optional address off.
+const OFF: &str = "off";
+
+impl Setting for Option<SocketAddr> {
+    const EXPECTED: &'static str = "an address with a port, such as 127.0.0.1:9090, or off";
+
+    fn from_text(text: &str) -> Option<Self> {
+        if text == OFF {
+            Some(None)
+        } else {
+            text.parse().ok().map(Some)
+        }
+    }
+
+    fn show(&self) -> Value {
+        self.map_or_else(|| OFF.into(), |address| address.show())
+    }
+
+    fn schema() -> Value {
+        SocketAddr::schema()
+    }
+}
+
 impl Setting for Duration {
     const EXPECTED: &'static str = "a duration with its unit, such as 400ms, 30s or 5m";
 
@@ -158,14 +183,14 @@ impl Setting for Duration {
 
 /// A size in bytes. `KB` is 1000 bytes, `KiB` 1024; a bare number counts bytes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub(super) struct Size(pub(super) usize);
+pub struct Size(pub usize);
 
 impl Size {
-    pub(super) const fn kib(count: usize) -> Self {
+    pub const fn kib(count: usize) -> Self {
         Self(count * 1024)
     }
 
-    pub(super) const fn mib(count: usize) -> Self {
+    pub const fn mib(count: usize) -> Self {
         Self(count * 1024 * 1024)
     }
 }
@@ -192,10 +217,13 @@ impl Setting for Size {
     }
 }
 
-/// Implements [`Setting`] for an enum that is written as one of a few words.
-macro_rules! words {
+/// Implements [`Setting`](crate::settings::Setting) for an enum that is written as one of a few
+/// words. Its name within the module is `settings::words`.
+#[macro_export]
+#[doc(hidden)]
+macro_rules! setting_words {
     ($name:ty, $expected:literal, $($word:literal => $value:expr),+ $(,)?) => {
-        impl $crate::config::setting::Setting for $name {
+        impl $crate::settings::Setting for $name {
             const EXPECTED: &'static str = $expected;
 
             fn from_text(text: &str) -> Option<Self> {
@@ -205,25 +233,27 @@ macro_rules! words {
                 }
             }
 
-            fn show(&self) -> serde_json::Value {
+            fn show(&self) -> $crate::settings::serde_json::Value {
                 let words = [$(($value, $word)),+];
                 words.iter().find(|(value, _)| value == self).map(|(_, word)| *word).into()
             }
 
-            fn schema() -> serde_json::Value {
-                serde_json::json!({ "anyOf": [
+            fn schema() -> $crate::settings::serde_json::Value {
+                $crate::settings::serde_json::json!({ "anyOf": [
                     { "enum": [$($word),+] },
-                    { "type": "string", "pattern": $crate::config::setting::REFERENCE }
+                    { "type": "string", "pattern": $crate::settings::REFERENCE }
                 ] })
             }
         }
     };
 }
 
-pub(super) use words;
+pub use crate::setting_words as words;
+
+words!(Format, "pretty or json", "pretty" => Self::Pretty, "json" => Self::Json);
 
 /// A value as people read it: text without quotes.
-pub(super) fn plain(value: &Value) -> String {
+pub fn plain(value: &Value) -> String {
     match value {
         Value::String(text) => text.clone(),
         other => other.to_string(),

@@ -52,7 +52,7 @@ fn resolve(
 }
 
 /// Whether `name` can be the name of an environment variable.
-pub(super) fn is_name(name: &str) -> bool {
+pub fn is_name(name: &str) -> bool {
     !name.is_empty()
         && !name.starts_with(|first: char| first.is_ascii_digit())
         && name

@@ -1,12 +1,12 @@
 //! Names the operator gives: what they may look like, and that none is given twice.
 
-use crate::config::reading::Section;
+use crate::settings::reading::Section;
 
 /// The longest id. It stands in metric labels and headers.
 const LONGEST_ID: usize = 64;
 
 /// The `id` of a list's item; None has been reported.
-pub(super) fn required_id(section: &mut Section<'_>) -> Option<String> {
+pub fn required_id(section: &mut Section<'_>) -> Option<String> {
     let id: String = section.required("id")?;
     let is_plain = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_' | b'.');
     if id.is_empty() || id.len() > LONGEST_ID || !id.bytes().all(is_plain) {
@@ -21,7 +21,7 @@ pub(super) fn required_id(section: &mut Section<'_>) -> Option<String> {
 
 /// Reports each value that an earlier place has already; the value itself is not shown, for it
 /// may be secret.
-pub(super) fn refuse_doubles<'a, T: PartialEq + 'a>(
+pub fn refuse_doubles<'a, T: PartialEq + 'a>(
     section: &Section<'_>,
     values: impl Iterator<Item = (&'a str, Option<&'a T>)>,
 ) {

@@ -1,0 +1,32 @@
+//! Reading settings from one YAML file: references to the environment, secrets, bounds, every
+//! error at once with its place, the schema of it all, and noticing that the file has changed.
+//!
+//! Which settings there are belongs to each program: its types read themselves through a
+//! [`Section`] and stand together as a [`Configuration`].
+
+mod environment;
+mod identity;
+mod interpolate;
+mod load;
+mod pem;
+mod reading;
+mod schema;
+mod setting;
+mod spelling;
+mod violation;
+mod watch;
+
+#[doc(hidden)]
+pub use serde_json;
+
+pub use environment::{Environment, ProcessEnvironment};
+pub use identity::{refuse_doubles, required_id};
+pub use interpolate::is_name;
+pub use load::{Configuration, Digest, Loaded, load, parse};
+pub use pem::{pem_file, required_pem};
+pub use reading::{Key, Reading, Section};
+pub use schema::{KeyReference, described, reference, schema};
+pub use setting::{REFERENCE, Setting, Size, plain, words};
+pub use spelling::distance;
+pub use violation::{ConfigError, Violation};
+pub use watch::{Watch, watch};

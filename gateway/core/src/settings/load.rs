@@ -1,0 +1,106 @@
+//! From a file to checked settings: read, parse, walk. What there is to say is said by the
+//! settings' own `read`.
+
+use std::fmt;
+use std::hash::{Hash, Hasher};
+use std::path::{Path, PathBuf};
+
+use serde_json::Value;
+use serde_saphyr::{MessageFormatter, Options, UserMessageFormatter};
+
+use crate::settings::environment::{Environment, ProcessEnvironment};
+use crate::settings::reading::{Reading, Section, unreadable};
+use crate::settings::violation::ConfigError;
+
+/// What a program can be told in one file.
+pub trait Configuration: Sized {
+    /// Reads all of it from the top of the file; what is wrong is left with the section.
+    fn read(section: &mut Section<'_>) -> Self;
+
+    /// Warns of what is allowed but probably not meant. Only called for what is valid.
+    fn look_for_doubts(&self, reading: &Reading<'_>);
+}
+
+/// A configuration that may be used.
+#[derive(Clone, Debug)]
+pub struct Loaded<C> {
+    pub config: C,
+    /// What is allowed but probably not meant, one sentence each with its place.
+    pub warnings: Vec<String>,
+    /// Differs whenever the text or anything it refers to differs.
+    pub digest: Digest,
+    /// The files besides the configuration that were read: secrets and certificates.
+    pub files: Vec<PathBuf>,
+}
+
+/// A fingerprint of a configuration with its secrets. Only good for comparing within one build
+/// of the program; never published, since it depends on the secrets.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub struct Digest(u64);
+
+impl fmt::Debug for Digest {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Digest(***)")
+    }
+}
+
+/// Loads the configuration file at `path` in the environment of this process.
+///
+/// # Errors
+/// The file cannot be read, is not YAML, or everything that is wrong with its settings.
+pub fn load<C: Configuration>(path: &Path) -> Result<Loaded<C>, ConfigError> {
+    let text = std::fs::read_to_string(path)
+        .map_err(|error| ConfigError::whole(unreadable(path, &error)))?;
+    let directory = path.parent().unwrap_or(Path::new(""));
+    parse(&text, &ProcessEnvironment::new(directory))
+}
+
+/// Checks the text of a configuration file.
+///
+/// # Errors
+/// The text is not YAML, or everything that is wrong with its settings.
+pub fn parse<C: Configuration>(
+    text: &str,
+    environment: &dyn Environment,
+) -> Result<Loaded<C>, ConfigError> {
+    let document = document(text)?;
+    let reading = Reading::new(environment);
+    let config = reading.root(&document, C::read);
+    let violations = reading.violations.take();
+    if !violations.is_empty() {
+        return Err(ConfigError { violations });
+    }
+    config.look_for_doubts(&reading);
+    let mut digest = reading.digest.take();
+    text.hash(&mut digest);
+    Ok(Loaded {
+        config,
+        warnings: reading.warnings.take(),
+        digest: Digest(digest.finish()),
+        files: reading.files.take(),
+    })
+}
+
+/// The file as a tree. An empty file is an empty mapping.
+fn document(text: &str) -> Result<Value, ConfigError> {
+    let mut options = Options::default();
+    // A snippet of the text could show a secret.
+    options.with_snippet = false;
+    // `off` and `yes` are words, as in YAML 1.2.
+    options.strict_booleans = true;
+    match serde_saphyr::from_str_with_options(text, options) {
+        Ok(document @ (Value::Object(_) | Value::Null)) => Ok(document),
+        Ok(_) => Err(ConfigError::whole(
+            "the file must be a mapping of keys to values".to_owned(),
+        )),
+        Err(error) => {
+            let message = UserMessageFormatter.format_message(&error).into_owned();
+            let place = error.location().map_or_else(String::new, |location| {
+                format!("line {}, column {}: ", location.line(), location.column())
+            });
+            Err(ConfigError::whole(format!(
+                "{place}not valid YAML: {message}"
+            )))
+        }
+    }
+}
