@@ -3,6 +3,7 @@
 //! Settings carry no behaviour. What is built from them (pools, snapshots) belongs to the layers
 //! below; durations are [`std::time::Duration`], sizes are bytes.
 
+mod cache;
 mod change;
 mod cluster;
 mod compression;
@@ -27,6 +28,7 @@ pub use perijove_core::settings::{
     ConfigError, Digest, Environment, KeyReference, ProcessEnvironment, Violation, Watch, watch,
 };
 
+pub use cache::{Cache, MethodRule};
 pub use change::restart_only_changes;
 pub use cluster::{Cluster, GenesisRule};
 pub use compression::Compression;
@@ -80,6 +82,7 @@ pub struct Config {
     pub hedge: Hedge,
     pub selection: Selection,
     pub methods: Methods,
+    pub cache: Cache,
 }
 
 impl Default for Config {
@@ -104,6 +107,7 @@ impl Default for Config {
             hedge: Hedge::default(),
             selection: Selection::default(),
             methods: Methods::default(),
+            cache: Cache::default(),
         }
     }
 }

@@ -379,6 +379,9 @@ fn every_key_is_described_in_the_schema() {
     let schema = config::schema();
     for key in config::reference() {
         let property = key.path.split('.').fold(&schema, |place, step| {
+            if step == "*" {
+                return &place["additionalProperties"];
+            }
             let name = step.trim_end_matches("[]");
             let place = &place["properties"][name];
             if name.len() < step.len() {

@@ -7,8 +7,8 @@ use perijove_core::settings::{
 };
 
 use crate::config::{
-    Admin, Breaker, Cluster, Compression, Config, Consumer, Health, Hedge, HoldOff, Limits, Listen,
-    Log, Methods, Retry, Runtime, Selection, Shutdown, Tiers, Upstream, listen, warning,
+    Admin, Breaker, Cache, Cluster, Compression, Config, Consumer, Health, Hedge, HoldOff, Limits,
+    Listen, Log, Methods, Retry, Runtime, Selection, Shutdown, Tiers, Upstream, listen, warning,
 };
 
 /// Loads the configuration file at `path` in the environment of this process.
@@ -70,6 +70,7 @@ impl Configuration for Config {
             hedge: section.nested("hedge", Hedge::read),
             selection: section.nested("selection", Selection::read),
             methods: section.nested("methods", Methods::read),
+            cache: section.nested("cache", Cache::read),
         }
     }
 

@@ -24,6 +24,7 @@ fn described() -> Vec<Key> {
         "listen": { "tls": [{}] },
         "consumers": [{}],
         "upstreams": [{}],
+        "cache": { "methods": { "*": {} } },
     });
     let mut keys = settings::described::<Config>(&document);
     // The document has `listen.tls`, which changes this default; see `Listen::read`.

@@ -5,7 +5,8 @@ use serde_json::{Map, Value, json};
 use crate::ports;
 use crate::sandbox::Validator;
 
-/// A configuration in the making. What tests need is set: free ports on loopback, frequent probes.
+/// A configuration in the making. What tests need is set: free ports on loopback, frequent probes,
+/// and no cache, so that each call comes to an upstream.
 #[derive(Debug, Clone)]
 pub struct GatewayConfig {
     root: Value,
@@ -26,6 +27,7 @@ impl GatewayConfig {
                 "admin": { "listen": loopback() },
                 "runtime": { "threads": 2 },
                 "log": { "format": "json", "level": "info", "access": true },
+                "cache": { "enabled": false },
                 "upstreams": [],
             }),
         }

@@ -15,7 +15,7 @@ use crate::settings::setting::plain;
 /// One key of the configuration file.
 #[derive(Clone, Debug, PartialEq)]
 pub struct KeyReference {
-    /// Such as `upstreams[].timeouts.connect`.
+    /// Such as `upstreams[].timeouts.connect`; `*` is any name.
     pub path: String,
     /// As one would write it; None when there is no single default.
     pub default: Option<String>,
@@ -75,8 +75,8 @@ impl Environment for Nowhere {
     }
 }
 
-/// Reads a document with one item in each list, only for what reading says about itself: every
-/// key with its default and bounds.
+/// Reads a document with one item in each list, and one named `*` in each mapping of names, only for
+/// what reading says about itself: every key with its default and bounds.
 pub fn described<C: Configuration>(document: &Value) -> Vec<Key> {
     let reading = Reading::new(&Nowhere);
     drop(reading.root(document, C::read));
@@ -157,6 +157,9 @@ fn bound(property: &mut Map<String, Value>, least: &Value, most: &Value) {
 fn find<'s>(schema: &'s mut Value, path: &str) -> Option<&'s mut Value> {
     let steps = path.split('.').filter(|step| !step.is_empty());
     steps.into_iter().try_fold(schema, |schema, step| {
+        if step == "*" {
+            return schema.get_mut("additionalProperties");
+        }
         let name = step.trim_end_matches("[]");
         let property = schema.get_mut("properties")?.get_mut(name)?;
         if name.len() < step.len() {

@@ -201,6 +201,35 @@ impl<'r> Section<'r> {
             .collect()
     }
 
+    /// A mapping of known names to sections, in the order of the names; absent is empty. `read` is
+    /// given each name with its section, also a name that was refused.
+    pub fn named_sections<T>(
+        &mut self,
+        key: &'static str,
+        names: &[&str],
+        mut read: impl FnMut(&str, &mut Section<'_>) -> T,
+    ) -> Vec<T> {
+        let reading = self.reading;
+        let path = self.at(key);
+        let Some(value) = self.take(key) else {
+            return Vec::new();
+        };
+        let Value::Object(fields) = value else {
+            self.violation(key, "must be a mapping of names to settings");
+            return Vec::new();
+        };
+        fields
+            .iter()
+            .map(|(name, value)| {
+                let path = format!("{path}.{name}");
+                if !names.contains(&name.as_str()) {
+                    reading.violation(&path, spelling::unknown(name, names));
+                }
+                Section::enter(reading, path, Some(value), |section| read(name, section))
+            })
+            .collect()
+    }
+
     /// A list of single values; None when it is absent.
     pub fn optional_list<T: Setting>(&mut self, key: &'static str) -> Option<Vec<T>> {
         self.describe_as(key, list_of(&T::schema()), None);

@@ -1,0 +1,148 @@
+//! What is kept of the answers, and for how long at most.
+
+use std::collections::BTreeMap;
+
+use perijove_core::settings::{Section, Size};
+use schemars::JsonSchema;
+
+use crate::config::limits::size;
+use crate::solana::Method;
+
+mod usual;
+
+use usual::Usual;
+
+/// The largest entry is at most this part of the memory: a shard holds several of them.
+const LARGEST_SHARE: usize = 64;
+
+/// Lifetimes above an epoch mean nothing.
+const EPOCH: u32 = 432_000;
+
+/// Kept answers. How long each is true is known from its method; what is set here shortens that.
+#[derive(Clone, Debug, JsonSchema, PartialEq, Eq)]
+#[expect(
+    clippy::struct_excessive_bools,
+    reason = "switches of the file, each read on its own"
+)]
+pub struct Cache {
+    /// Whether answers are kept, and identical calls joined, at all.
+    pub enabled: bool,
+    /// Bytes of memory for answers. Less of it takes effect at once.
+    pub memory: usize,
+    /// Answers of more bytes are not kept. At most a 64th of `memory`.
+    pub max_entry: usize,
+    /// For how many slots after its end an answer is given once more while a fresh one is fetched.
+    pub stale_while_revalidate: u64,
+    /// For how many slots after its end an answer is given when every upstream fails.
+    pub stale_if_error: u64,
+    /// Whether `methods` may make lifetimes longer than they are by default.
+    pub allow_looser: bool,
+    /// Lifetimes by method.
+    #[schemars(
+        with = "BTreeMap<String, MethodRule>",
+        extend("propertyNames" = { "enum": Method::ALL.map(Method::label).as_slice() })
+    )]
+    pub methods: BTreeMap<Method, MethodRule>,
+    /// Whether one answer to `getMultipleAccounts` may hold accounts read at different slots.
+    pub mix_account_slots: bool,
+    /// Whether identical calls under way at the same time share one call to an upstream.
+    pub coalesce: bool,
+}
+
+/// How one method differs from what is usual.
+#[derive(Clone, Copy, Debug, Default, JsonSchema, PartialEq, Eq)]
+pub struct MethodRule {
+    /// The most slots an answer is given for, the one it was read at included; 0 for not at all.
+    pub slots: Option<u32>,
+}
+
+impl Default for Cache {
+    fn default() -> Self {
+        Self {
+            enabled: true,
+            memory: 256 * 1024 * 1024,
+            max_entry: 1024 * 1024,
+            stale_while_revalidate: 0,
+            stale_if_error: 4,
+            allow_looser: false,
+            methods: BTreeMap::new(),
+            mix_account_slots: false,
+            coalesce: true,
+        }
+    }
+}
+
+impl Cache {
+    pub(super) fn read(section: &mut Section<'_>) -> Self {
+        let default = Self::default();
+        let enabled = section.or("enabled", default.enabled);
+        let memory = size(
+            section,
+            "memory",
+            default.memory,
+            Size::mib(1)..=Size::mib(1024 * 1024),
+        );
+        let max_entry = size(
+            section,
+            "max_entry",
+            default.max_entry,
+            Size::kib(1)..=Size::mib(64),
+        );
+        if max_entry > memory / LARGEST_SHARE && section.has("max_entry") {
+            section.violation(
+                "max_entry",
+                format_args!("must not be above a {LARGEST_SHARE}th of memory"),
+            );
+        }
+        let stale = 0..=1000;
+        let stale_while_revalidate = section.within(
+            "stale_while_revalidate",
+            default.stale_while_revalidate,
+            stale.clone(),
+        );
+        let stale_if_error = section.within("stale_if_error", default.stale_if_error, stale);
+        let allow_looser = section.or("allow_looser", default.allow_looser);
+        Self {
+            enabled,
+            memory,
+            max_entry: max_entry.min(memory / LARGEST_SHARE),
+            stale_while_revalidate,
+            stale_if_error,
+            allow_looser,
+            methods: read_methods(section, allow_looser),
+            mix_account_slots: section.or("mix_account_slots", default.mix_account_slots),
+            coalesce: section.or("coalesce", default.coalesce),
+        }
+    }
+}
+
+fn read_methods(section: &mut Section<'_>, allow_looser: bool) -> BTreeMap<Method, MethodRule> {
+    let names = Method::ALL.map(Method::label);
+    let rules = section.named_sections("methods", &names, |name, section| {
+        let method = Method::from_name(name);
+        (method, MethodRule::read(section, method, allow_looser))
+    });
+    rules
+        .into_iter()
+        .filter(|(method, _)| *method != Method::Other)
+        .collect()
+}
+
+impl MethodRule {
+    fn read(section: &mut Section<'_>, method: Method, allow_looser: bool) -> Self {
+        let slots = section.optional_within("slots", 0..=EPOCH);
+        match (Usual::of(method), slots) {
+            (Usual::Never, Some(1..)) => section.violation(
+                "slots",
+                format_args!("must be 0: {} is never kept", method.label()),
+            ),
+            (Usual::Slots(usual), Some(slots)) if slots > usual && !allow_looser => section
+                .violation(
+                    "slots",
+                    format_args!("is above the default of {usual}, which needs cache.allow_looser"),
+                ),
+            _ => {}
+        }
+        Self { slots }
+    }
+}
