@@ -23,6 +23,15 @@ pub enum Keep {
         /// How long it may be given while the slot is not final yet.
         slots: u32,
     },
+    /// About one slot, but from whatever fork the node was on (the method takes no commitment): for
+    /// good only if the slot was final already when the answer came, otherwise as [`Keep::Head`].
+    /// Never settles later: the block may have been forked away since.
+    Rooted {
+        /// The slot it is about.
+        about: Slot,
+        /// How long it may be given when the slot was not final.
+        slots: u32,
+    },
     /// Until the epoch ends; as [`Keep::Head`] while the end is not known.
     Epoch {
         /// How long without knowledge of the epoch.
