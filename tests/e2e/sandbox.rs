@@ -5,7 +5,10 @@ use std::sync::Arc;
 
 use perijove_tests::client::raw::{RawConnection, post};
 use perijove_tests::client::{self, Reply};
-use perijove_tests::sandbox::{Fault, Kind, RateShape, ResetWhen, Sandbox, Validator, control};
+use perijove_tests::sandbox::accounts::{self, Nature};
+use perijove_tests::sandbox::{
+    Fault, Kind, RateShape, ResetWhen, Sandbox, Settings, Validator, control,
+};
 use perijove_tests::wait::eventually;
 use serde_json::{Value, json};
 
@@ -210,6 +213,51 @@ async fn a_lagging_validator_trails_and_a_stopped_one_stands() {
 }
 
 #[tokio::test]
+async fn a_forked_validator_processes_blocks_that_vanish_when_it_is_healed() {
+    let cluster = Sandbox::with(Settings {
+        validators: 2,
+        moving: true,
+        ..Settings::default()
+    })
+    .await
+    .unwrap();
+    let slot = cluster.cluster().clock.stop();
+    let key = accounts::keys(Nature::Moving, 1).pop().unwrap();
+    let balances = async |level: &str| {
+        let params = json!([key, {"commitment": level}]);
+        let mut said = Vec::new();
+        for one in cluster.validators() {
+            said.push(
+                ask(one, "getBalance", params.clone())
+                    .await
+                    .unwrap()
+                    .result(),
+            );
+        }
+        (said[0].clone(), said[1].clone())
+    };
+    let before = balances("processed").await;
+    assert_eq!(before.0, before.1);
+    cluster.validator(0).fault(Kind::Fork { ahead: 2 });
+    let (forked, main) = balances("processed").await;
+    assert_eq!(
+        (&forked["context"]["slot"], &main),
+        (&json!(slot + 2), &before.1)
+    );
+    for level in ["confirmed", "finalized"] {
+        let (forked, main) = balances(level).await;
+        assert_eq!(forked, main, "{level}");
+    }
+    cluster.validator(0).heal().unwrap();
+    assert_eq!(balances("processed").await, before);
+    // When the others come to that slot, it says something else.
+    cluster.cluster().clock.advance(2);
+    let (later, _) = balances("processed").await;
+    assert_eq!(later["context"], forked["context"]);
+    assert_ne!(later["value"], forked["value"]);
+}
+
+#[tokio::test]
 async fn a_caller_that_leaves_is_noticed() {
     let cluster = Sandbox::start(1).await.unwrap();
     let validator = cluster.validator(0);
@@ -279,6 +327,18 @@ async fn the_control_port_switches_faults_and_shows_what_happened() {
     assert_eq!(shown[0]["hits"]["getSlot"], 1);
     assert_eq!(shown[0]["faults"].as_array().unwrap().len(), 2);
     assert_eq!(shown[1]["requests"], 0);
+    let steer = async |body: &'static str| {
+        let sent = http.post(format!("{base}/cluster")).body(body).send();
+        sent.await.unwrap().json::<Value>().await.unwrap()
+    };
+    let stopped = steer(r#"{"stopped":true,"stall_finality":true}"#).await;
+    let moved = steer(r#"{"advance":40,"slot_time_ms":100}"#).await;
+    let tip = stopped["tip"].as_u64().unwrap();
+    assert_eq!(moved["tip"], tip + 40);
+    assert_eq!(moved["slot_time_ms"], 100);
+    let sight = cluster.validator(1).sight();
+    assert_eq!((sight.processed, sight.finalized), (tip + 40, tip - 31));
+    assert!(steer(r#"{"halt":true}"#).await["error"].is_string());
     assert_eq!(fault(r#"{"kind":"down"}"#).await, 200);
     assert!(
         ask(cluster.validator(0), "getSlot", json!([]))

@@ -1,8 +1,8 @@
 //! A stand-in Solana cluster: validators on loopback ports that answer like Agave nodes over one
 //! moving chain, and that can be given faults while they run. Nothing is executed or verified.
 //!
-//! `clock` and `chain` say what exists, `ledger` what clients wrote; `answer` speaks for a node,
-//! `rpc` and `http` frame it; `fault`, `afflictions` and `treatment` spoil it; `connection` and
+//! `clock` and `chain` say what exists, `accounts` what they hold, `ledger` what clients wrote;
+//! `sight` is what one node sees of it, `answer` speaks for the node, `rpc` and `http` frame it; `fault`, `afflictions` and `treatment` spoil it; `connection` and
 //! `validator` carry it over sockets; `control` is the remote switchboard.
 
 use std::io;
@@ -10,6 +10,7 @@ use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::sync::Arc;
 use std::time::Duration;
 
+pub mod accounts;
 pub mod afflictions;
 pub mod answer;
 pub mod body;
@@ -22,12 +23,15 @@ pub mod failure;
 pub mod fault;
 pub mod http;
 pub mod ledger;
+pub mod oracle;
 pub mod params;
 pub mod rpc;
+pub mod sight;
 pub mod transaction;
 pub mod treatment;
 pub mod validator;
 
+pub use accounts::Accounts;
 pub use fault::{Fault, Kind, RateShape, ResetWhen};
 pub use validator::{Cluster, Validator};
 
@@ -45,6 +49,8 @@ pub struct Settings {
     pub slot_time: Duration,
     /// The slot to begin with.
     pub start_slot: u64,
+    /// Whether accounts and everything counted change with every slot, see [`accounts`].
+    pub moving: bool,
 }
 
 impl Default for Settings {
@@ -55,6 +61,7 @@ impl Default for Settings {
             bind: Ipv4Addr::LOCALHOST.into(),
             slot_time: Duration::from_millis(400),
             start_slot: 300_000_000,
+            moving: false,
         }
     }
 }
@@ -98,6 +105,11 @@ impl Sandbox {
         let cluster = Arc::new(Cluster {
             clock: clock::Clock::start(settings.start_slot, settings.slot_time),
             ledger: ledger::Ledger::default(),
+            accounts: if settings.moving {
+                Accounts::Moving
+            } else {
+                Accounts::Still
+            },
             size: settings.validators,
         });
         let mut validators = Vec::with_capacity(settings.validators);
@@ -132,6 +144,17 @@ impl Sandbox {
     /// Clock and ledger.
     pub fn cluster(&self) -> &Arc<Cluster> {
         &self.cluster
+    }
+
+    /// What every validator without faults says at these slots.
+    pub fn said_at(
+        &self,
+        moment: chain::Moment,
+        method: &str,
+        params: &serde_json::Value,
+    ) -> Result<serde_json::Value, failure::Failure> {
+        let params = params.to_string();
+        self.cluster.said_at(moment, method, Some(&params))
     }
 
     /// Calls of this method anywhere, probes not counted.

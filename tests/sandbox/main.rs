@@ -42,6 +42,10 @@ struct Options {
     #[arg(long, default_value_t = 300_000_000)]
     start_slot: u64,
 
+    /// Let accounts, supply and everything counted change with every slot.
+    #[arg(long)]
+    moving: bool,
+
     /// Print one JSON line with all addresses when ready, instead of text.
     #[arg(long)]
     print_json: bool,
@@ -63,6 +67,7 @@ Give validator 0 a fault, look, and take it away again:
 Faults of what it knows:
   {\"kind\":\"lag\",\"slots\":50}           trails the cluster
   {\"kind\":\"stop\"}                     its slot stands still
+  {\"kind\":\"fork\",\"ahead\":2}        what it processes is not the cluster's
   {\"kind\":\"wrong-genesis\"}            is on another cluster
   {\"kind\":\"health\",\"says\":\"ok\"}       ok, behind or unknown, whatever is true
   {\"kind\":\"height-is-slot\"}           block height not below the slot
@@ -129,6 +134,7 @@ async fn run(options: Options) -> Result<(), Box<dyn std::error::Error>> {
             bind: options.bind,
             slot_time: options.slot_time,
             start_slot: options.start_slot,
+            moving: options.moving,
         })
         .await?,
     );

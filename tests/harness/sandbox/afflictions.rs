@@ -3,6 +3,7 @@
 
 use parking_lot::Mutex;
 
+use super::chain::Line;
 use super::fault::{Fault, Kind, ResetWhen};
 
 /// A validator's active faults, oldest first.
@@ -15,7 +16,7 @@ pub struct Afflictions {
 struct Active {
     fault: Fault,
     left: Option<u32>,
-    /// The slot at which the fault was set, where `stop` freezes.
+    /// The slot at which the fault was set, where `stop` freezes and `fork` leaves the others.
     since: u64,
 }
 
@@ -24,10 +25,19 @@ struct Active {
 pub struct Distortion {
     pub lag: u64,
     pub stopped_at: Option<u64>,
+    pub fork: Option<Fork>,
     pub wrong_genesis: bool,
     pub health: Option<String>,
     pub height_is_slot: bool,
     pub shred_gap: u64,
+}
+
+/// A fork a validator is on.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Fork {
+    pub line: Line,
+    /// How many slots it runs before the cluster.
+    pub ahead: u64,
 }
 
 impl Afflictions {
@@ -65,6 +75,14 @@ impl Afflictions {
             match &one.fault.kind {
                 Kind::Lag { slots } => all.lag = all.lag.max(*slots),
                 Kind::Stop => all.stopped_at = all.stopped_at.or(Some(one.since)),
+                Kind::Fork { ahead } => {
+                    // The slot it stands at is the first of its own.
+                    let line = Line::fork(one.since.saturating_sub(1));
+                    all.fork = all.fork.or(Some(Fork {
+                        line,
+                        ahead: *ahead,
+                    }));
+                }
                 Kind::WrongGenesis => all.wrong_genesis = true,
                 Kind::Health { says } => all.health = Some(says.clone()),
                 Kind::HeightIsSlot => all.height_is_slot = true,
@@ -192,5 +210,14 @@ mod tests {
         assert_eq!(faults.distortion().stopped_at, Some(77));
         faults.clear();
         assert_eq!(faults.distortion(), Distortion::default());
+    }
+
+    #[test]
+    fn a_fork_leaves_the_others_where_it_was_set() {
+        let faults = Afflictions::default();
+        faults.add(Kind::Fork { ahead: 2 }.into(), 77);
+        faults.add(Kind::Fork { ahead: 9 }.into(), 99);
+        let line = Line::fork(76);
+        assert_eq!(faults.distortion().fork, Some(Fork { line, ahead: 2 }));
     }
 }

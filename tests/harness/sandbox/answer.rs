@@ -10,12 +10,14 @@ mod transactions;
 use bytes::Bytes;
 use serde_json::{Value, json};
 
+use super::accounts::Accounts;
 use super::afflictions::Distortion;
 use super::body::Body;
-use super::clock::{Level, Sight};
+use super::chain::Moment;
 use super::failure::Failure;
 use super::ledger::Ledger;
 use super::params::Params;
+use super::sight::{Level, Sight};
 
 /// The version the validators say they run.
 pub const API_VERSION: &str = "4.2.2";
@@ -34,6 +36,8 @@ pub struct Node<'a> {
     /// What its faults make it believe.
     pub distortion: Distortion,
     pub ledger: &'a Ledger,
+    /// What the accounts hold.
+    pub accounts: Accounts,
 }
 
 /// One group's answer: `None` if the method is not of the group.
@@ -71,7 +75,22 @@ impl Node<'_> {
 
     /// The slot of the caller's commitment.
     fn slot(&self, params: &Params) -> u64 {
-        self.sight.at(params.level(Level::Finalized))
+        self.moment(params).slot
+    }
+
+    /// The slot of the caller's commitment and the line it is on.
+    fn moment(&self, params: &Params) -> Moment {
+        self.sight.moment(params.level(Level::Finalized))
+    }
+
+    /// The slot that what a node says at its newest is about in a cluster at rest; in a moving one
+    /// every answer follows from the slot of the caller's commitment.
+    fn newest(&self, level: Level, params: &Params) -> u64 {
+        if self.accounts.moves() {
+            self.slot(params)
+        } else {
+            self.sight.at(level)
+        }
     }
 
     fn check_min_context_slot(&self, method: &str, params: &Params) -> Result<(), Failure> {

@@ -1,5 +1,6 @@
-//! The sandbox's chain: every block follows from its slot number, so that any validator answers
-//! for any slot alike without storing history. What clients wrote lives in `ledger`.
+//! The sandbox's chain: every block follows from its slot number and the line it is on, so that any
+//! validator answers for any slot alike without storing history. What clients wrote lives in
+//! `ledger`, what accounts hold in `accounts`.
 
 /// The genesis hash of the sandbox cluster.
 pub const GENESIS: &str = "8JACGLhxajD5UzEa3ACYQX38yehqPzvShCWLYGPieEMa";
@@ -16,45 +17,119 @@ pub const HISTORY: u64 = 100_000;
 /// Unix time of slot 0.
 const BIRTH: u64 = 1_676_000_000;
 
-/// One slot of each `SKIP_EVERY` has no block.
+/// One slot of each `SKIP_EVERY` has no block: this one on the main line, that one on forks.
 const SKIP_EVERY: u64 = 41;
 const SKIP_AT: u64 = 17;
+const FORK_SKIP_AT: u64 = 29;
 
-/// Whether no block was produced in `slot`.
-pub fn skipped(slot: u64) -> bool {
-    slot % SKIP_EVERY == SKIP_AT
+/// A line of blocks: the main one, which all end up on, or a fork of it.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash)]
+pub struct Line {
+    left_after: Option<u64>,
 }
 
-/// The newest slot at or before `slot` that has a block.
-pub fn block_at_or_before(slot: u64) -> u64 {
-    if skipped(slot) {
-        slot.saturating_sub(1)
-    } else {
-        slot
+/// A slot on one of the lines.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub struct Moment {
+    pub slot: u64,
+    pub line: Line,
+}
+
+impl Line {
+    /// The line everybody ends up on.
+    pub const MAIN: Self = Self { left_after: None };
+
+    /// A line that has the main one's blocks up to this slot, and its own from there.
+    pub fn fork(left_after: u64) -> Self {
+        Self {
+            left_after: Some(left_after),
+        }
+    }
+
+    /// Tells the states of different lines at a slot apart; 0 where it is the main line's.
+    pub fn salt(self, slot: u64) -> u64 {
+        match self.left_after {
+            Some(after) if slot > after => after.wrapping_add(1),
+            _ => 0,
+        }
+    }
+
+    /// Whether no block was produced in `slot`.
+    pub fn skipped(self, slot: u64) -> bool {
+        let at = if self.salt(slot) == 0 {
+            SKIP_AT
+        } else {
+            FORK_SKIP_AT
+        };
+        slot % SKIP_EVERY == at
+    }
+
+    /// The newest slot at or before `slot` that has a block.
+    pub fn block_at_or_before(self, slot: u64) -> u64 {
+        if self.skipped(slot) {
+            slot.saturating_sub(1)
+        } else {
+            slot
+        }
+    }
+
+    /// Number of blocks before the newest one at `slot`; always below the slot.
+    pub fn height(self, slot: u64) -> u64 {
+        let skips = |slot: u64, at: u64| (slot + SKIP_EVERY - at) / SKIP_EVERY;
+        let common = match self.left_after {
+            Some(after) => slot.min(after),
+            None => slot,
+        };
+        let own_skips = skips(slot, FORK_SKIP_AT) - skips(common, FORK_SKIP_AT);
+        slot.saturating_sub(skips(common, SKIP_AT) + own_skips)
+    }
+
+    /// The blockhash of `slot`, base58.
+    pub fn blockhash(self, slot: u64) -> String {
+        hash32(slot, 0x7065_7269_6a6f_7665 ^ self.salt(slot))
+    }
+
+    /// The slot a blockhash belongs to, looked for in the 300 slots up to `tip`.
+    pub fn slot_of(self, blockhash_text: &str, tip: u64) -> Option<u64> {
+        (tip.saturating_sub(300)..=tip)
+            .rev()
+            .find(|slot| self.blockhash(*slot) == blockhash_text)
+    }
+
+    /// Unix time at which `slot` was produced. A fork's clock is a second ahead.
+    pub fn time(self, slot: u64) -> u64 {
+        BIRTH + slot * 2 / 5 + u64::from(self.salt(slot) != 0)
     }
 }
 
-/// Number of blocks before the newest one at `slot`; always below the slot.
+/// [`Line::skipped`] on the main line.
+pub fn skipped(slot: u64) -> bool {
+    Line::MAIN.skipped(slot)
+}
+
+/// [`Line::block_at_or_before`] on the main line.
+pub fn block_at_or_before(slot: u64) -> u64 {
+    Line::MAIN.block_at_or_before(slot)
+}
+
+/// [`Line::height`] on the main line.
 pub fn height(slot: u64) -> u64 {
-    let skips = (slot + SKIP_EVERY - SKIP_AT) / SKIP_EVERY;
-    slot.saturating_sub(skips)
+    Line::MAIN.height(slot)
 }
 
-/// The blockhash of `slot`, base58.
+/// [`Line::blockhash`] on the main line.
 pub fn blockhash(slot: u64) -> String {
-    hash32(slot, 0x7065_7269_6a6f_7665)
+    Line::MAIN.blockhash(slot)
 }
 
-/// The slot a blockhash belongs to, looked for in the 300 slots up to `tip`.
+/// [`Line::slot_of`] on the main line.
 pub fn slot_of(blockhash_text: &str, tip: u64) -> Option<u64> {
-    (tip.saturating_sub(300)..=tip)
-        .rev()
-        .find(|slot| blockhash(*slot) == blockhash_text)
+    Line::MAIN.slot_of(blockhash_text, tip)
 }
 
-/// Unix time at which `slot` was produced.
+/// [`Line::time`] on the main line.
 pub fn time(slot: u64) -> u64 {
-    BIRTH + slot * 2 / 5
+    Line::MAIN.time(slot)
 }
 
 /// The identity of validator `index`, base58.
@@ -62,18 +137,25 @@ pub fn identity(index: usize) -> String {
     hash32(u64::try_from(index).unwrap_or(u64::MAX), 0x0076_616c_6964)
 }
 
-/// 32 bytes that look like a hash, from a number and a salt (splitmix64).
-fn hash32(number: u64, salt: u64) -> String {
+/// 32 bytes that look like a hash, from a number and a salt.
+pub(super) fn hash32(number: u64, salt: u64) -> String {
     let mut state = number ^ salt.rotate_left(17);
     let mut bytes = Vec::with_capacity(32);
     for _ in 0..4 {
-        state = state.wrapping_add(0x9e37_79b9_7f4a_7c15);
-        let mut word = state;
-        word = (word ^ (word >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-        word = (word ^ (word >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-        bytes.extend_from_slice(&(word ^ (word >> 31)).to_be_bytes());
+        state = state.wrapping_add(GAMMA);
+        bytes.extend_from_slice(&mix(state).to_be_bytes());
     }
     bs58::encode(bytes).into_string()
+}
+
+/// The step between the states of splitmix64.
+pub(super) const GAMMA: u64 = 0x9e37_79b9_7f4a_7c15;
+
+/// The output of splitmix64 for a state.
+pub(super) fn mix(state: u64) -> u64 {
+    let word = (state ^ (state >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+    let word = (word ^ (word >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+    word ^ (word >> 31)
 }
 
 #[cfg(test)]
@@ -87,6 +169,29 @@ mod tests {
             let step = u64::from(!skipped(slot));
             assert_eq!(height(slot), height(slot - 1) + step, "slot {slot}");
         }
+    }
+
+    #[test]
+    fn a_fork_shares_what_was_before_it_and_nothing_after() {
+        let fork = Line::fork(1_000);
+        for slot in 900..=1_000 {
+            assert_eq!(fork.blockhash(slot), blockhash(slot));
+            assert_eq!(fork.height(slot), height(slot));
+            assert_eq!(fork.skipped(slot), skipped(slot));
+        }
+        for slot in 1_001..1_200 {
+            assert_ne!(fork.blockhash(slot), blockhash(slot));
+            assert_ne!(fork.blockhash(slot), Line::fork(999).blockhash(slot));
+            assert_ne!(fork.time(slot), time(slot));
+            let step = u64::from(!fork.skipped(slot));
+            assert_eq!(
+                fork.height(slot),
+                fork.height(slot - 1) + step,
+                "slot {slot}"
+            );
+            assert!(!fork.skipped(fork.block_at_or_before(slot)));
+        }
+        assert!((1_001..1_200).any(|slot| fork.skipped(slot) != skipped(slot)));
     }
 
     #[test]

@@ -1,131 +1,175 @@
-//! The cluster's clock: which slot the cluster is at, and what a validator that trails it sees at
-//! each commitment. Owns no history; `chain` derives blocks from slot numbers.
+//! The cluster's clock: which slot the cluster is at, and how far finality has come. It runs by
+//! itself, and a test may change its pace, stop it, move it by hand or hold finality back. What a
+//! validator sees of it is `sight`'s; `chain` derives blocks from slot numbers.
 
 use std::time::Duration;
 
+use parking_lot::Mutex;
 use tokio::time::Instant;
 
 /// How far `finalized` trails `processed` on a live cluster.
 pub const FINALIZED_DISTANCE: u64 = 31;
 
 /// Slots that advance with time, shared by every validator of the cluster.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug)]
 pub struct Clock {
-    started: Instant,
-    start_slot: u64,
+    pace: Mutex<Pace>,
+}
+
+#[derive(Debug, Clone, Copy)]
+struct Pace {
+    /// The slot at `since`.
+    slot: u64,
+    since: Instant,
     slot_time: Duration,
+    stopped: bool,
+    /// The finalized slot while finality is held back.
+    root: Option<u64>,
+}
+
+impl Pace {
+    fn passed(&self) -> u64 {
+        if self.stopped {
+            return 0;
+        }
+        let passed = self.since.elapsed().as_nanos() / self.slot_time.as_nanos();
+        u64::try_from(passed).unwrap_or(u64::MAX)
+    }
+
+    fn tip(&self) -> u64 {
+        self.slot.saturating_add(self.passed())
+    }
+
+    /// Begins a new count at the present slot.
+    fn rebase(&mut self) {
+        self.slot = self.tip();
+        self.since = Instant::now();
+    }
 }
 
 impl Clock {
     /// Starts at `start_slot`, advancing one slot every `slot_time` (at least a millisecond).
     pub fn start(start_slot: u64, slot_time: Duration) -> Self {
         Self {
-            started: Instant::now(),
-            start_slot: start_slot.max(FINALIZED_DISTANCE + 2),
-            slot_time: slot_time.max(Duration::from_millis(1)),
+            pace: Mutex::new(Pace {
+                slot: start_slot.max(FINALIZED_DISTANCE + 2),
+                since: Instant::now(),
+                slot_time: slot_time.max(Duration::from_millis(1)),
+                stopped: false,
+                root: None,
+            }),
         }
     }
 
     /// The newest slot anywhere in the cluster.
     pub fn tip(&self) -> u64 {
-        let passed = self.started.elapsed().as_nanos() / self.slot_time.as_nanos();
-        self.start_slot
-            .saturating_add(u64::try_from(passed).unwrap_or(u64::MAX))
+        self.pace.lock().tip()
     }
 
     /// Time between slots.
     pub fn slot_time(&self) -> Duration {
-        self.slot_time
-    }
-}
-
-/// A commitment level as Agave spells it.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Level {
-    Processed,
-    Confirmed,
-    Finalized,
-}
-
-impl Level {
-    /// Parses a level; `None` for anything Agave does not know.
-    pub fn parse(text: &str) -> Option<Self> {
-        match text {
-            "processed" => Some(Self::Processed),
-            "confirmed" => Some(Self::Confirmed),
-            "finalized" => Some(Self::Finalized),
-            _ => None,
-        }
+        self.pace.lock().slot_time
     }
 
-    /// The spelling in requests and answers.
-    pub fn label(self) -> &'static str {
-        match self {
-            Self::Processed => "processed",
-            Self::Confirmed => "confirmed",
-            Self::Finalized => "finalized",
-        }
-    }
-}
-
-/// What one validator has seen: its newest processed slot, the other levels follow.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Sight {
-    pub processed: u64,
-}
-
-impl Sight {
-    /// The newest slot at `level`. Confirmed trails by one or two slots and never goes back.
-    pub fn at(self, level: Level) -> u64 {
-        match level {
-            Level::Processed => self.processed,
-            Level::Confirmed => self.processed.saturating_sub(1 + self.processed % 2),
-            Level::Finalized => self.processed.saturating_sub(FINALIZED_DISTANCE),
-        }
+    /// The slot that stays the finalized one while finality is held back.
+    pub fn root(&self) -> Option<u64> {
+        self.pace.lock().root
     }
 
-    /// The strongest level that `slot` has reached here, `None` if it is still ahead.
-    pub fn level_of(self, slot: u64) -> Option<Level> {
-        [Level::Finalized, Level::Confirmed, Level::Processed]
-            .into_iter()
-            .find(|level| slot <= self.at(*level))
+    /// Changes the time between slots; the slot under way begins anew.
+    pub fn set_slot_time(&self, slot_time: Duration) {
+        let mut pace = self.pace.lock();
+        pace.rebase();
+        pace.slot_time = slot_time.max(Duration::from_millis(1));
+    }
+
+    /// Lets the cluster stand at its slot, and gives that.
+    pub fn stop(&self) -> u64 {
+        let mut pace = self.pace.lock();
+        pace.rebase();
+        pace.stopped = true;
+        pace.slot
+    }
+
+    /// Lets a stopped cluster go on.
+    pub fn resume(&self) {
+        let mut pace = self.pace.lock();
+        pace.rebase();
+        pace.stopped = false;
+    }
+
+    /// Moves the cluster on by hand, and gives the new slot.
+    pub fn advance(&self, slots: u64) -> u64 {
+        let mut pace = self.pace.lock();
+        pace.rebase();
+        pace.slot = pace.slot.saturating_add(slots);
+        pace.slot
+    }
+
+    /// Holds finality where it is while the cluster moves on, and gives the finalized slot.
+    pub fn stall_finality(&self) -> u64 {
+        let mut pace = self.pace.lock();
+        let root = pace.tip().saturating_sub(FINALIZED_DISTANCE);
+        *pace.root.get_or_insert(root)
+    }
+
+    /// Lets finality catch up, at once.
+    pub fn resume_finality(&self) {
+        self.pace.lock().root = None;
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use tokio::time::advance;
+
     use super::*;
+
+    const SLOT: Duration = Duration::from_millis(400);
 
     #[tokio::test(start_paused = true)]
     async fn slots_advance_with_time() {
-        let clock = Clock::start(1_000, Duration::from_millis(400));
+        let clock = Clock::start(1_000, SLOT);
         assert_eq!(clock.tip(), 1_000);
-        tokio::time::advance(Duration::from_millis(399)).await;
+        advance(Duration::from_millis(399)).await;
         assert_eq!(clock.tip(), 1_000);
-        tokio::time::advance(Duration::from_millis(1_201)).await;
+        advance(Duration::from_millis(1_201)).await;
         assert_eq!(clock.tip(), 1_004);
     }
 
-    #[test]
-    fn no_commitment_ever_goes_backwards_and_stronger_ones_trail() {
-        let mut last = Sight { processed: 100 };
-        for processed in 101..300 {
-            let sight = Sight { processed };
-            for level in [Level::Processed, Level::Confirmed, Level::Finalized] {
-                assert!(sight.at(level) >= last.at(level));
-            }
-            assert!(sight.at(Level::Finalized) < sight.at(Level::Confirmed));
-            assert!(sight.at(Level::Confirmed) < sight.at(Level::Processed));
-            last = sight;
-        }
+    #[tokio::test(start_paused = true)]
+    async fn the_pace_changes_without_a_jump() {
+        let clock = Clock::start(1_000, SLOT);
+        advance(SLOT * 5).await;
+        clock.set_slot_time(SLOT / 4);
+        assert_eq!(clock.tip(), 1_005);
+        advance(SLOT).await;
+        assert_eq!(clock.tip(), 1_009);
+        assert_eq!(clock.slot_time(), SLOT / 4);
     }
 
-    #[test]
-    fn a_slot_climbs_through_the_levels() {
-        let sight = Sight { processed: 100 };
-        assert_eq!(sight.level_of(101), None);
-        assert_eq!(sight.level_of(100), Some(Level::Processed));
-        assert_eq!(sight.level_of(99), Some(Level::Confirmed));
-        assert_eq!(sight.level_of(69), Some(Level::Finalized));
+    #[tokio::test(start_paused = true)]
+    async fn a_stopped_cluster_moves_only_by_hand() {
+        let clock = Clock::start(1_000, SLOT);
+        advance(SLOT).await;
+        assert_eq!(clock.stop(), 1_001);
+        advance(SLOT * 9).await;
+        assert_eq!(clock.tip(), 1_001);
+        assert_eq!(clock.advance(3), 1_004);
+        clock.resume();
+        advance(SLOT).await;
+        assert_eq!(clock.tip(), 1_005);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn finality_is_held_back_and_let_go() {
+        let clock = Clock::start(1_000, SLOT);
+        assert_eq!(clock.root(), None);
+        assert_eq!(clock.stall_finality(), 969);
+        advance(SLOT * 4).await;
+        assert_eq!(clock.stall_finality(), 969);
+        assert_eq!((clock.tip(), clock.root()), (1_004, Some(969)));
+        clock.resume_finality();
+        assert_eq!(clock.root(), None);
     }
 }

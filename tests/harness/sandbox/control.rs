@@ -2,12 +2,14 @@
 
 use std::io;
 use std::sync::Arc;
+use std::time::Duration;
 
 use axum::extract::{Path, State};
 use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
 use axum::{Json, Router};
+use serde::Deserialize;
 use serde_json::{Value, json};
 use tokio::net::TcpListener;
 
@@ -19,7 +21,7 @@ use super::{Sandbox, chain};
 pub async fn serve(listener: TcpListener, sandbox: Arc<Sandbox>) -> io::Result<()> {
     let router = Router::new()
         .route("/", get(usage))
-        .route("/cluster", get(cluster))
+        .route("/cluster", get(cluster).post(steer))
         .route("/validators", get(validators))
         .route("/validators/{index}", get(validator))
         .route("/validators/{index}/fault", post(afflict).delete(heal))
@@ -32,6 +34,8 @@ pub async fn serve(listener: TcpListener, sandbox: Arc<Sandbox>) -> io::Result<(
 /// What can be done here.
 pub const USAGE: &str = "\
 GET    /cluster              slots, genesis hash, transactions accepted
+POST   /cluster              steers its clock, with any of these:
+                             {\"slot_time_ms\":100, \"stopped\":true, \"advance\":3, \"stall_finality\":true}
 GET    /validators           state, faults, hits by method, connections of each
 POST   /validators/N/fault   adds a fault to validator N, for example
                              {\"kind\":\"lag\",\"slots\":50}
@@ -54,6 +58,39 @@ async fn cluster(State(sandbox): State<Arc<Sandbox>>) -> Json<Value> {
         "transactions": cluster.ledger.len(),
         "validators": cluster.size,
     }))
+}
+
+/// What the clock is told.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Steering {
+    slot_time_ms: Option<u64>,
+    stopped: Option<bool>,
+    advance: Option<u64>,
+    stall_finality: Option<bool>,
+}
+
+async fn steer(State(sandbox): State<Arc<Sandbox>>, body: String) -> Response {
+    let steering: Steering = match serde_json::from_str(&body) {
+        Ok(steering) => steering,
+        Err(error) => return refuse(StatusCode::BAD_REQUEST, &error.to_string()),
+    };
+    let clock = &sandbox.cluster().clock;
+    if let Some(milliseconds) = steering.slot_time_ms {
+        clock.set_slot_time(Duration::from_millis(milliseconds));
+    }
+    match steering.stopped {
+        Some(true) => drop(clock.stop()),
+        Some(false) => clock.resume(),
+        None => {}
+    }
+    clock.advance(steering.advance.unwrap_or(0));
+    match steering.stall_finality {
+        Some(true) => drop(clock.stall_finality()),
+        Some(false) => clock.resume_finality(),
+        None => {}
+    }
+    cluster(State(sandbox)).await.into_response()
 }
 
 async fn validators(State(sandbox): State<Arc<Sandbox>>) -> Json<Value> {

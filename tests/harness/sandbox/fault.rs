@@ -28,6 +28,13 @@ pub enum Kind {
     Lag { slots: u64 },
     /// The slot stands still where it was when the fault was set.
     Stop,
+    /// What it has processed since the fault was set is another fork of the chain, `ahead` slots
+    /// before the cluster; what is confirmed stays the cluster's. Without the fault it is back on
+    /// the main line, and those slots are gone.
+    Fork {
+        #[serde(default)]
+        ahead: u64,
+    },
     /// Answers with mainnet's genesis hash.
     WrongGenesis,
     /// `getHealth` and `GET /health` say this whatever the slot: `ok`, `behind` or `unknown`.
@@ -131,6 +138,7 @@ impl Kind {
             self,
             Self::Lag { .. }
                 | Self::Stop
+                | Self::Fork { .. }
                 | Self::WrongGenesis
                 | Self::Health { .. }
                 | Self::HeightIsSlot
@@ -251,6 +259,7 @@ mod tests {
     fn a_fault_reads_back_as_it_is_written() {
         let faults = [
             Fault::lag(50),
+            Kind::Fork { ahead: 2 }.into(),
             Fault::status(503).on("getBalance").times(2),
             Fault::rpc(-32005).sparing_probes(),
             Fault::rate_limit(RateShape::Credits, Some("3")),

@@ -8,9 +8,6 @@ use parking_lot::Mutex;
 /// Transactions remembered before the oldest is forgotten.
 const CAPACITY: usize = 100_000;
 
-/// Lamports an account holds that nobody ever touched.
-const UNTOUCHED: u64 = 1_999_995_000;
-
 /// A transaction that was accepted.
 #[derive(Debug, Clone)]
 pub struct Landed {
@@ -30,7 +27,8 @@ pub struct Ledger {
 struct State {
     transactions: HashMap<String, Landed>,
     order: VecDeque<String>,
-    lamports: HashMap<String, u64>,
+    /// What each account was given, and from which slot on it is there.
+    gifts: HashMap<String, Vec<(u64, u64)>>,
     airdrops: u64,
 }
 
@@ -67,20 +65,32 @@ impl Ledger {
         self.len() == 0
     }
 
-    /// Adds lamports to an account and returns a fresh number for the airdrop's signature.
-    pub fn airdrop(&self, account: &str, lamports: u64) -> u64 {
+    /// Gives lamports to an account from a slot on, and returns a fresh number for the airdrop's
+    /// signature.
+    pub fn airdrop(&self, account: &str, lamports: u64, slot: u64) -> u64 {
         let mut state = self.state.lock();
-        let balance = state.lamports.entry(account.to_owned()).or_insert(0);
-        *balance = balance.saturating_add(lamports);
+        let gifts = state.gifts.entry(account.to_owned()).or_default();
+        gifts.push((slot, lamports));
         state.airdrops += 1;
         state.airdrops
     }
 
-    /// Lamports of an account.
-    pub fn lamports(&self, account: &str) -> u64 {
+    /// All lamports an account was given; `None` if it never was given any.
+    pub fn lamports(&self, account: &str) -> Option<u64> {
         let state = self.state.lock();
-        state.lamports.get(account).copied().unwrap_or(UNTOUCHED)
+        state.gifts.get(account).map(|gifts| sum(gifts, u64::MAX))
     }
+
+    /// The lamports an account was given up to a slot.
+    pub fn lamports_by(&self, account: &str, slot: u64) -> u64 {
+        let state = self.state.lock();
+        state.gifts.get(account).map_or(0, |gifts| sum(gifts, slot))
+    }
+}
+
+fn sum(gifts: &[(u64, u64)], by: u64) -> u64 {
+    let there = gifts.iter().filter(|(slot, _)| *slot <= by);
+    there.fold(0, |sum, (_, lamports)| sum.saturating_add(*lamports))
 }
 
 #[cfg(test)]
@@ -100,8 +110,12 @@ mod tests {
     #[test]
     fn airdrops_add_up() {
         let ledger = Ledger::default();
-        assert_eq!(ledger.airdrop("key", 5), 1);
-        assert_eq!(ledger.airdrop("key", 7), 2);
-        assert_eq!(ledger.lamports("key"), 12);
+        assert_eq!(ledger.lamports("key"), None);
+        assert_eq!(ledger.airdrop("key", 5, 100), 1);
+        assert_eq!(ledger.airdrop("key", 7, 103), 2);
+        assert_eq!(ledger.lamports("key"), Some(12));
+        assert_eq!(ledger.lamports_by("key", 99), 0);
+        assert_eq!(ledger.lamports_by("key", 102), 5);
+        assert_eq!(ledger.lamports_by("key", 103), 12);
     }
 }

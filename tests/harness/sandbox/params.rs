@@ -3,8 +3,8 @@
 
 use serde_json::{Map, Value};
 
-use super::clock::Level;
 use super::failure::Failure;
+use super::sight::Level;
 
 /// Positional parameters.
 #[derive(Debug, Default)]

@@ -8,11 +8,12 @@ use serde::Serialize;
 use tokio::net::{TcpListener, TcpSocket};
 use tokio::task::{JoinHandle, JoinSet};
 
+use super::accounts::Accounts;
 use super::afflictions::Afflictions;
 use super::answer::Node;
 use super::body::Body;
 use super::chain;
-use super::clock::{Clock, Sight};
+use super::clock::Clock;
 use super::connection::Connection;
 use super::counts::{Counts, Seen, Tally};
 use super::failure::Failure;
@@ -20,6 +21,7 @@ use super::fault::{Fault, Kind};
 use super::http::Request;
 use super::ledger::Ledger;
 use super::rpc::Incoming;
+use super::sight::Sight;
 use super::{StartError, start_error};
 
 /// What all validators share.
@@ -27,6 +29,7 @@ use super::{StartError, start_error};
 pub struct Cluster {
     pub clock: Clock,
     pub ledger: Ledger,
+    pub accounts: Accounts,
     pub size: usize,
 }
 
@@ -103,9 +106,13 @@ impl Validator {
     /// What it has seen, after its faults.
     pub fn sight(&self) -> Sight {
         let distortion = self.faults.distortion();
-        let seen = self.cluster.clock.tip().saturating_sub(distortion.lag);
-        Sight {
-            processed: distortion.stopped_at.map_or(seen, |slot| slot.min(seen)),
+        let clock = &self.cluster.clock;
+        let seen = clock.tip().saturating_sub(distortion.lag);
+        let seen = distortion.stopped_at.map_or(seen, |slot| slot.min(seen));
+        let sight = Sight::of(seen).rooted_at_most(clock.root());
+        match distortion.fork {
+            Some(fork) => sight.on_fork(fork.line, fork.ahead),
+            None => sight,
         }
     }
 
@@ -220,6 +227,7 @@ impl Validator {
             tip: self.cluster.clock.tip(),
             distortion: self.faults.distortion(),
             ledger: &self.cluster.ledger,
+            accounts: self.cluster.accounts,
         }
     }
 

@@ -1,13 +1,14 @@
 //! Methods about accounts, tokens and supply.
 
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
 use serde_json::{Value, json};
 
 use super::{Found, Node, recorded, set};
+use crate::sandbox::accounts::Account;
+use crate::sandbox::chain;
 use crate::sandbox::failure::Failure;
 use crate::sandbox::params::Params;
-
-/// The account nobody has: `getAccountInfo` answers null.
-pub(super) const NOBODY: &str = "1nc1nerator11111111111111111111111111111111";
 
 pub(super) fn answer(node: &Node<'_>, method: &str, params: &Params) -> Found {
     Some(match method {
@@ -19,15 +20,7 @@ pub(super) fn answer(node: &Node<'_>, method: &str, params: &Params) -> Found {
         "getTokenAccountBalance" | "getTokenSupply" => token_amount(node, params),
         "getTokenLargestAccounts" => token_largest(node, params),
         "getLargestAccounts" => largest(node, params),
-        "getSupply" => node.wrapped(
-            params,
-            json!({
-                "circulating": 540_000_000_000_000_000_u64,
-                "nonCirculating": 60_000_000_000_000_000_u64,
-                "nonCirculatingAccounts": [],
-                "total": 600_000_000_000_000_000_u64,
-            }),
-        ),
+        "getSupply" => supply(node, params),
         "getMinimumBalanceForRentExemption" => params
             .number(0)
             .map(|length| json!((length + 128).saturating_mul(6_960))),
@@ -37,39 +30,75 @@ pub(super) fn answer(node: &Node<'_>, method: &str, params: &Params) -> Found {
 }
 
 fn balance(node: &Node<'_>, params: &Params) -> Result<Value, Failure> {
-    let key = params.pubkey(0)?;
-    let lamports = if key == NOBODY {
-        0
-    } else {
-        node.ledger.lamports(key)
-    };
-    node.wrapped(params, json!(lamports))
+    let found = held(node, params, params.pubkey(0)?);
+    node.wrapped(params, json!(found.map_or(0, |account| account.lamports)))
 }
 
-/// The account in the encoding asked for; it holds no bytes, so encodings differ in shape only.
-fn account(node: &Node<'_>, key: &str, encoding: Option<&str>) -> Value {
-    if key == NOBODY {
-        return Value::Null;
-    }
+/// What an account holds at the slot of the caller's commitment.
+fn held(node: &Node<'_>, params: &Params, key: &str) -> Option<Account> {
+    node.accounts.at(key, node.moment(params), node.ledger)
+}
+
+/// The account in the encoding asked for.
+fn account(
+    node: &Node<'_>,
+    params: &Params,
+    key: &str,
+    encoding: Option<&str>,
+) -> Result<Value, Failure> {
+    let Some(found) = held(node, params, key) else {
+        return Ok(Value::Null);
+    };
     let mut account = recorded(include_str!("../../../sandbox/answers/getAccountInfo.json"));
     let mut value = account
         .get_mut("value")
         .map(Value::take)
         .unwrap_or_default();
-    set(&mut value, "lamports", node.ledger.lamports(key));
-    let bytes = match encoding {
-        None => json!(""),
-        Some("base58") => json!(["", "base58"]),
-        Some("base64+zstd") => json!(["KLUv/QBYAQAA", "base64+zstd"]),
+    set(&mut value, "lamports", found.lamports);
+    set(&mut value, "space", found.data.len());
+    set(&mut value, "data", encoded(found.data, params, encoding)?);
+    Ok(value)
+}
+
+/// An account's bytes, or the slice of them asked for, as `data` has them.
+fn encoded(data: Vec<u8>, params: &Params, encoding: Option<&str>) -> Result<Value, Failure> {
+    let data = sliced(data, params)?;
+    Ok(match encoding {
+        None | Some("binary") => json!(bs58::encode(data).into_string()),
+        Some("base58") => json!([bs58::encode(data).into_string(), "base58"]),
+        Some("base64+zstd") => json!([STANDARD.encode(stored(&data)), "base64+zstd"]),
         // What has no parser is answered in base64.
-        Some(_) => json!(["", "base64"]),
+        Some(_) => json!([STANDARD.encode(data), "base64"]),
+    })
+}
+
+fn sliced(data: Vec<u8>, params: &Params) -> Result<Vec<u8>, Failure> {
+    let Some(slice) = params.option("dataSlice") else {
+        return Ok(data);
     };
-    set(&mut value, "data", bytes);
-    value
+    let part = |name: &str| {
+        let number = slice.get(name).and_then(Value::as_u64);
+        number.and_then(|number| usize::try_from(number).ok())
+    };
+    let (Some(offset), Some(length)) = (part("offset"), part("length")) else {
+        return Err(Failure::params(
+            "Invalid params: dataSlice needs offset and length",
+        ));
+    };
+    Ok(data.into_iter().skip(offset).take(length).collect())
+}
+
+/// A zstd frame that holds fewer than 2^21 bytes as they are.
+fn stored(data: &[u8]) -> Vec<u8> {
+    let block = u32::try_from(data.len() << 3 | 1).unwrap_or(1);
+    let mut frame = vec![0x28, 0xb5, 0x2f, 0xfd, 0x00, 0x58];
+    frame.extend(block.to_le_bytes().into_iter().take(3));
+    frame.extend_from_slice(data);
+    frame
 }
 
 fn account_info(node: &Node<'_>, params: &Params) -> Result<Value, Failure> {
-    let account = account(node, params.pubkey(0)?, params.encoding());
+    let account = account(node, params, params.pubkey(0)?, params.encoding())?;
     node.wrapped(params, account)
 }
 
@@ -78,10 +107,11 @@ fn multiple_accounts(node: &Node<'_>, params: &Params) -> Result<Value, Failure>
     if keys.len() > 100 {
         return Err(Failure::params("Too many inputs provided; max 100"));
     }
+    let encoding = params.encoding().or(Some("base64"));
     let mut accounts = Vec::with_capacity(keys.len());
     for key in keys {
         Params::check_key(key)?;
-        accounts.push(account(node, key, params.encoding().or(Some("base64"))));
+        accounts.push(account(node, params, key, encoding)?);
     }
     node.wrapped(params, json!(accounts))
 }
@@ -92,28 +122,39 @@ fn program_accounts(node: &Node<'_>, params: &Params) -> Result<Value, Failure> 
     if filters.is_some_and(|filters| filters.len() > 4) {
         return Err(Failure::params("Too many filters provided; max 4"));
     }
-    let list: Vec<_> = (0..3)
-        .map(|index| {
-            let key = crate::sandbox::chain::blockhash(index);
-            let mut account = account(node, &key, params.encoding());
-            set(&mut account, "owner", program);
-            json!({ "account": account, "pubkey": key })
-        })
-        .collect();
+    let mut list = Vec::new();
+    for index in 0..3 {
+        let key = chain::blockhash(index);
+        let mut account = account(node, params, &key, params.encoding())?;
+        if account.is_null() {
+            continue;
+        }
+        set(&mut account, "owner", program);
+        list.push(json!({ "account": account, "pubkey": key }));
+    }
     if params.option("withContext") == Some(&json!(true)) {
         return node.wrapped(params, json!(list));
     }
     Ok(json!(list))
 }
 
+/// None in a cluster at rest, two in a moving one.
 fn token_accounts(node: &Node<'_>, params: &Params) -> Result<Value, Failure> {
-    params.pubkey(0)?;
+    let owner = params.pubkey(0)?;
     if params.option("mint").is_none() && params.option("programId").is_none() {
         return Err(Failure::params(
             "Invalid params: expected a mint or a programId",
         ));
     }
-    node.wrapped(params, json!([]))
+    let mut list = Vec::new();
+    if node.accounts.moves() {
+        for key in [owner.to_owned(), chain::blockhash(7)] {
+            let account = account(node, params, &key, params.encoding())?;
+            list.push(json!({ "account": account, "pubkey": key }));
+        }
+        list.retain(|one| one.get("account").is_some_and(Value::is_object));
+    }
+    node.wrapped(params, json!(list))
 }
 
 fn amount(units: u64) -> Value {
@@ -125,26 +166,49 @@ fn amount(units: u64) -> Value {
     })
 }
 
+/// How many units of a token there are: more or fewer with every slot in a moving cluster.
+fn units(node: &Node<'_>, params: &Params, key: &str) -> u64 {
+    let found = held(node, params, key);
+    let moved = found.filter(|_| node.accounts.moves());
+    25_000_000 + moved.map_or(0, |account| account.lamports)
+}
+
 fn token_amount(node: &Node<'_>, params: &Params) -> Result<Value, Failure> {
-    params.pubkey(0)?;
-    node.wrapped(params, amount(25_000_000))
+    let key = params.pubkey(0)?;
+    if node.accounts.moves() && held(node, params, key).is_none() {
+        return Err(Failure::params("Invalid param: could not find account"));
+    }
+    node.wrapped(params, amount(units(node, params, key)))
 }
 
 fn token_largest(node: &Node<'_>, params: &Params) -> Result<Value, Failure> {
-    params.pubkey(0)?;
-    let mut holder = amount(25_000_000);
-    set(&mut holder, "address", crate::sandbox::chain::blockhash(1));
+    let mut holder = amount(units(node, params, params.pubkey(0)?));
+    set(&mut holder, "address", chain::blockhash(1));
     node.wrapped(params, json!([holder]))
 }
 
 fn largest(node: &Node<'_>, params: &Params) -> Result<Value, Failure> {
+    let more = node.accounts.tide(2, node.moment(params), 1_000_000);
     let list: Vec<_> = (1..=20_u64)
         .map(|rank| {
             json!({
-                "address": crate::sandbox::chain::blockhash(rank),
-                "lamports": 10_000_000_000_000_000 / rank,
+                "address": chain::blockhash(rank),
+                "lamports": 10_000_000_000_000_000 / rank + more,
             })
         })
         .collect();
     node.wrapped(params, json!(list))
+}
+
+fn supply(node: &Node<'_>, params: &Params) -> Result<Value, Failure> {
+    let minted = node.accounts.tide(3, node.moment(params), 1_000_000_000);
+    node.wrapped(
+        params,
+        json!({
+            "circulating": 540_000_000_000_000_000 + minted,
+            "nonCirculating": 60_000_000_000_000_000_u64,
+            "nonCirculatingAccounts": [],
+            "total": 600_000_000_000_000_000 + minted,
+        }),
+    )
 }

@@ -5,9 +5,9 @@ use serde_json::{Value, json};
 use super::heads::first_available;
 use super::{Found, Node, recorded, set};
 use crate::sandbox::chain;
-use crate::sandbox::clock::Level;
 use crate::sandbox::failure::Failure;
 use crate::sandbox::params::Params;
+use crate::sandbox::sight::Level;
 
 /// Slots a range may span.
 const MAX_RANGE: u64 = 500_000;
@@ -39,10 +39,11 @@ fn check(node: &Node<'_>, slot: u64, level: Level) -> Result<(), Failure> {
             ),
         ));
     }
-    if slot > node.sight.at(level) {
+    let newest = node.sight.moment(level);
+    if slot > newest.slot {
         return Err(Failure::typical(-32004, slot));
     }
-    if chain::skipped(slot) {
+    if newest.line.skipped(slot) {
         return Err(Failure::typical(-32007, slot));
     }
     Ok(())
@@ -86,7 +87,7 @@ fn block(node: &Node<'_>, params: &Params) -> Result<Value, Failure> {
 fn block_time(node: &Node<'_>, params: &Params) -> Result<Value, Failure> {
     let slot = params.number(0)?;
     check(node, slot, Level::Processed)?;
-    Ok(json!(chain::time(slot)))
+    Ok(json!(node.sight.line.time(slot)))
 }
 
 /// The slots with blocks from `start` to `end`, as far as this node has them.

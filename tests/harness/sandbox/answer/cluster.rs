@@ -4,9 +4,10 @@ use serde_json::{Value, json};
 
 use super::{API_VERSION, Found, Node, recorded};
 use crate::sandbox::chain;
-use crate::sandbox::clock::Level;
+use crate::sandbox::clock::FINALIZED_DISTANCE;
 use crate::sandbox::failure::Failure;
 use crate::sandbox::params::Params;
+use crate::sandbox::sight::Level;
 
 /// How far a node may trail before its own `getHealth` says so (Agave's default).
 const HEALTH_DISTANCE: u64 = 128;
@@ -19,7 +20,7 @@ pub(super) fn answer(node: &Node<'_>, method: &str, params: &Params) -> Found {
         "getGenesisHash" if node.distortion.wrong_genesis => Ok(json!(chain::OTHER_GENESIS)),
         "getGenesisHash" => Ok(json!(chain::GENESIS)),
         "getClusterNodes" => Ok(cluster_nodes(node)),
-        "getVoteAccounts" => Ok(vote_accounts(node)),
+        "getVoteAccounts" => Ok(vote_accounts(node, params)),
         "getRecentPerformanceSamples" => performance(node, params),
         "getEpochSchedule" => Ok(recorded(include_str!(
             "../../../sandbox/answers/getEpochSchedule.json"
@@ -75,8 +76,13 @@ fn cluster_nodes(node: &Node<'_>) -> Value {
     json!(nodes)
 }
 
-fn vote_accounts(node: &Node<'_>) -> Value {
-    let newest = node.sight.at(Level::Processed);
+fn vote_accounts(node: &Node<'_>, params: &Params) -> Value {
+    let newest = node.newest(Level::Processed, params);
+    let root = if node.accounts.moves() {
+        newest.saturating_sub(FINALIZED_DISTANCE)
+    } else {
+        node.sight.at(Level::Finalized)
+    };
     let epoch = newest / chain::SLOTS_PER_EPOCH;
     let current: Vec<_> = (0..node.validators)
         .map(|index| {
@@ -87,7 +93,7 @@ fn vote_accounts(node: &Node<'_>) -> Value {
                 "epochVoteAccount": true,
                 "lastVote": newest,
                 "nodePubkey": chain::identity(index),
-                "rootSlot": node.sight.at(Level::Finalized),
+                "rootSlot": root,
                 "votePubkey": chain::identity(1_000 + index),
             })
         })

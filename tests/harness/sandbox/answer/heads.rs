@@ -3,10 +3,10 @@
 use serde_json::{Value, json};
 
 use super::{Found, Node};
-use crate::sandbox::chain;
-use crate::sandbox::clock::Level;
+use crate::sandbox::chain::{self, Moment};
 use crate::sandbox::failure::Failure;
 use crate::sandbox::params::Params;
+use crate::sandbox::sight::Level;
 
 /// How many blocks a blockhash stays valid.
 const BLOCKHASH_LIFE: u64 = 150;
@@ -16,9 +16,9 @@ pub(super) fn answer(node: &Node<'_>, method: &str, params: &Params) -> Found {
     Some(match method {
         "getSlot" => Ok(json!(slot)),
         "getBlockHeight" if node.distortion.height_is_slot => Ok(json!(slot)),
-        "getBlockHeight" => Ok(json!(chain::height(slot))),
+        "getBlockHeight" => Ok(json!(node.moment(params).line.height(slot))),
         "getTransactionCount" => Ok(json!(transaction_count(slot))),
-        "getEpochInfo" => Ok(epoch_info(slot)),
+        "getEpochInfo" => Ok(epoch_info(node.moment(params))),
         "getLatestBlockhash" => latest_blockhash(node, params),
         "isBlockhashValid" => is_blockhash_valid(node, params),
         "getSlotLeader" => Ok(json!(leader(node, slot))),
@@ -48,10 +48,10 @@ pub(super) fn transaction_count(slot: u64) -> u64 {
     slot * 1_200
 }
 
-fn epoch_info(slot: u64) -> Value {
+fn epoch_info(Moment { slot, line }: Moment) -> Value {
     json!({
         "absoluteSlot": slot,
-        "blockHeight": chain::height(slot),
+        "blockHeight": line.height(slot),
         "epoch": slot / chain::SLOTS_PER_EPOCH,
         "slotIndex": slot % chain::SLOTS_PER_EPOCH,
         "slotsInEpoch": chain::SLOTS_PER_EPOCH,
@@ -60,21 +60,23 @@ fn epoch_info(slot: u64) -> Value {
 }
 
 fn latest_blockhash(node: &Node<'_>, params: &Params) -> Result<Value, Failure> {
-    let slot = chain::block_at_or_before(node.slot(params));
+    let Moment { slot, line } = node.moment(params);
+    let slot = line.block_at_or_before(slot);
     node.wrapped(
         params,
         json!({
-            "blockhash": chain::blockhash(slot),
-            "lastValidBlockHeight": chain::height(slot) + BLOCKHASH_LIFE,
+            "blockhash": line.blockhash(slot),
+            "lastValidBlockHeight": line.height(slot) + BLOCKHASH_LIFE,
         }),
     )
 }
 
 fn is_blockhash_valid(node: &Node<'_>, params: &Params) -> Result<Value, Failure> {
     let text = params.pubkey(0)?;
-    let slot = node.slot(params);
-    let valid = chain::slot_of(text, slot)
-        .is_some_and(|of| chain::height(of) + BLOCKHASH_LIFE >= chain::height(slot));
+    let Moment { slot, line } = node.moment(params);
+    let valid = line
+        .slot_of(text, slot)
+        .is_some_and(|of| line.height(of) + BLOCKHASH_LIFE >= line.height(slot));
     node.wrapped(params, json!(valid))
 }
 
@@ -97,7 +99,7 @@ fn slot_leaders(node: &Node<'_>, params: &Params) -> Result<Value, Failure> {
 
 /// A short schedule: the first 400 slots of the epoch.
 fn leader_schedule(node: &Node<'_>, params: &Params) -> Value {
-    let tip = node.sight.at(Level::Processed);
+    let tip = node.newest(Level::Processed, params);
     let slot = params.get(0).and_then(Value::as_u64).unwrap_or(tip);
     if slot > tip + chain::SLOTS_PER_EPOCH {
         return Value::Null;

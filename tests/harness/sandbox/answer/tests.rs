@@ -10,12 +10,11 @@ fn node(ledger: &Ledger) -> Node<'_> {
     Node {
         index: 1,
         validators: 3,
-        sight: Sight {
-            processed: 300_000_100,
-        },
+        sight: Sight::of(300_000_100),
         tip: 300_000_100,
         distortion: Distortion::default(),
         ledger,
+        accounts: Accounts::Still,
     }
 }
 
@@ -121,12 +120,12 @@ fn a_sent_transaction_is_found_when_its_slot_is_confirmed() {
     };
     assert!(found(&node).is_null());
     assert!(status(&node).is_null());
-    node.sight.processed += 1;
+    node.sight = Sight::of(300_000_101);
     assert_eq!(status(&node), "processed");
-    node.sight.processed += 2;
+    node.sight = Sight::of(300_000_103);
     assert_eq!(found(&node)["transaction"]["signatures"][0], signature);
     assert_eq!(status(&node), "confirmed");
-    node.sight.processed += 40;
+    node.sight = Sight::of(300_000_143);
     assert_eq!(status(&node), "finalized");
 }
 
@@ -189,9 +188,9 @@ fn echo_gives_back_the_bytes_of_its_params() {
 fn health_is_ok_until_the_lag_is_large_unless_a_fault_speaks_for_it() {
     let ledger = Ledger::default();
     let mut node = node(&ledger);
-    node.sight.processed -= 128;
+    node.sight = Sight::of(node.tip - 128);
     assert_eq!(node.health_word(), "ok");
-    node.sight.processed -= 1;
+    node.sight = Sight::of(node.tip - 129);
     assert_eq!(node.health_word(), "behind");
     node.distortion.health = Some("ok".to_owned());
     assert_eq!(node.health_word(), "ok");

@@ -6,10 +6,10 @@ use serde_json::{Value, json};
 
 use super::{Found, Node, recorded, set, wrapped_at};
 use crate::sandbox::chain;
-use crate::sandbox::clock::Level;
 use crate::sandbox::failure::Failure;
 use crate::sandbox::ledger::Landed;
 use crate::sandbox::params::Params;
+use crate::sandbox::sight::Level;
 use crate::sandbox::transaction::{Transaction, sample};
 
 pub(super) fn answer(node: &Node<'_>, method: &str, params: &Params) -> Found {
@@ -20,9 +20,7 @@ pub(super) fn answer(node: &Node<'_>, method: &str, params: &Params) -> Found {
         "getTransaction" => transaction(node, params),
         "getSignatureStatuses" => statuses(node, params),
         "getSignaturesForAddress" => for_address(node, params),
-        "getFeeForMessage" => params
-            .text(0)
-            .and_then(|_| node.wrapped(params, json!(5_000))),
+        "getFeeForMessage" => fee(node, params),
         "getRecentPrioritizationFees" => Ok(fees(node)),
         _ => return None,
     })
@@ -57,10 +55,11 @@ fn send(node: &Node<'_>, params: &Params) -> Result<Value, Failure> {
             .and_then(Value::as_str)
             .and_then(Level::parse)
             .unwrap_or(Level::Finalized);
+        let seen = node.sight.moment(level);
         let known = transaction
             .blockhash
             .as_deref()
-            .is_none_or(|hash| chain::slot_of(hash, node.sight.at(level)).is_some());
+            .is_none_or(|hash| seen.line.slot_of(hash, seen.slot).is_some());
         if !known {
             return Err(Failure::blockhash_not_found());
         }
@@ -85,11 +84,11 @@ fn simulate(node: &Node<'_>, params: &Params) -> Result<Value, Failure> {
 /// Every airdrop has its own signature: sending the request twice pays twice.
 fn airdrop(node: &Node<'_>, params: &Params) -> Result<Value, Failure> {
     let (key, lamports) = (params.pubkey(0)?, params.number(1)?);
-    let count = node.ledger.airdrop(key, lamports);
+    let lands = node.tip + 1;
+    let count = node.ledger.airdrop(key, lamports, lands);
     let bytes = sample(count, &chain::blockhash(node.tip));
     let signature = Transaction::read(&bytes).map_or_else(String::new, |read| read.signature);
-    node.ledger
-        .land(&signature, STANDARD.encode(bytes), node.tip + 1);
+    node.ledger.land(&signature, STANDARD.encode(bytes), lands);
     Ok(json!(signature))
 }
 
@@ -164,7 +163,7 @@ fn status(node: &Node<'_>, signature: &str) -> Value {
 
 fn for_address(node: &Node<'_>, params: &Params) -> Result<Value, Failure> {
     params.pubkey(0)?;
-    params.level_of_history()?;
+    let level = params.level_of_history()?;
     let limit = params.option("limit").and_then(Value::as_u64);
     if limit.is_some_and(|limit| limit == 0 || limit > 1_000) {
         return Err(Failure::params("Invalid limit; max 1000"));
@@ -172,14 +171,25 @@ fn for_address(node: &Node<'_>, params: &Params) -> Result<Value, Failure> {
     let mut page = recorded(include_str!(
         "../../../sandbox/answers/getSignaturesForAddress.json"
     ));
-    let newest = node.sight.at(Level::Finalized);
+    let newest = node.newest(Level::Finalized, params);
+    let level = if node.accounts.moves() {
+        level
+    } else {
+        Level::Finalized
+    };
     for (age, entry) in (0..).zip(page.as_array_mut().into_iter().flatten()) {
         let slot = chain::block_at_or_before(newest - age * 5);
         set(entry, "slot", slot);
         set(entry, "blockTime", chain::time(slot));
-        set(entry, "confirmationStatus", "finalized");
+        set(entry, "confirmationStatus", level.label());
     }
     Ok(page)
+}
+
+fn fee(node: &Node<'_>, params: &Params) -> Result<Value, Failure> {
+    params.text(0)?;
+    let more = node.accounts.tide(1, node.moment(params), 1_000);
+    node.wrapped(params, json!(5_000 + more))
 }
 
 /// The last 150 slots, some of them with a fee.
