@@ -1,10 +1,11 @@
-//! What both Perijove binaries share: Solana value types, reading of settings, secrets,
-//! telemetry set-up.
+//! What both Perijove binaries share: Solana value types, the schema of Redis, reading of
+//! settings, secrets, telemetry set-up.
 //!
 //! Knows no proxy, no Kafka and no database.
 
 mod address;
 mod commitment;
+pub mod redis;
 mod secret;
 pub mod settings;
 mod slot;

@@ -1,0 +1,24 @@
+//! What is kept in Redis: what keys are called, what stands before every value, and who wins when
+//! two write the same key. Both binaries agree on it here. Not here: connections, and what the
+//! bodies of values mean.
+//!
+//! Everything under [`PREFIX`] follows these rules:
+//!
+//! - A value begins with the slot its content was read at. A newer slot always wins, which
+//!   [`NEWER_WINS`] sees to within Redis, so that no writer needs to read first.
+//! - Every value has a lifetime. Redis forgets by itself.
+//! - Readers take what they can [`open`] and pass over the rest as if it were not there: another
+//!   version, another program's value, a damaged one, one that belongs to another key.
+
+mod names;
+mod value;
+
+#[cfg(test)]
+mod tests;
+
+pub use names::{PREFIX, answer};
+pub use value::{HEADER, LONGEST, Stamp, Unreadable, open, seal};
+
+/// The script that writes a value unless what is there is newer. `KEYS[1]` is the key, `ARGV[1]`
+/// the sealed value, `ARGV[2]` its lifetime in milliseconds. Gives 1 if it has written, else 0.
+pub const NEWER_WINS: &str = include_str!("redis/newer_wins.lua");
