@@ -15,6 +15,7 @@ mod listen;
 mod load;
 mod log;
 mod methods;
+mod redis;
 mod runtime;
 mod schema;
 mod selection;
@@ -28,6 +29,7 @@ pub use perijove_core::settings::{
     ConfigError, Digest, Environment, KeyReference, ProcessEnvironment, Violation, Watch, watch,
 };
 
+pub use self::redis::{Redis, RedisBreaker, RedisMode, RedisUrl, RedisUrlFault};
 pub use cache::{Cache, MethodRule};
 pub use change::restart_only_changes;
 pub use cluster::{Cluster, GenesisRule};

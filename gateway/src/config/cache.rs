@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use perijove_core::settings::{Section, Size};
 use schemars::JsonSchema;
 
+use crate::config::Redis;
 use crate::config::limits::size;
 use crate::solana::Method;
 
@@ -47,6 +48,8 @@ pub struct Cache {
     pub mix_account_slots: bool,
     /// Whether identical calls under way at the same time share one call to an upstream.
     pub coalesce: bool,
+    /// A second cache behind the memory, shared with other gateways. Without it there is none.
+    pub redis: Option<Redis>,
 }
 
 /// How one method differs from what is usual.
@@ -68,6 +71,7 @@ impl Default for Cache {
             methods: BTreeMap::new(),
             mix_account_slots: false,
             coalesce: true,
+            redis: None,
         }
     }
 }
@@ -112,6 +116,7 @@ impl Cache {
             methods: read_methods(section, allow_looser),
             mix_account_slots: section.or("mix_account_slots", default.mix_account_slots),
             coalesce: section.or("coalesce", default.coalesce),
+            redis: Redis::read_from(section),
         }
     }
 }

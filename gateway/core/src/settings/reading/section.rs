@@ -254,6 +254,13 @@ impl<'r> Section<'r> {
         )
     }
 
+    /// A secret that need not be there.
+    pub fn secret(&mut self, key: &'static str) -> Option<Secret> {
+        self.describe_as(key, secret_schema(), None);
+        let value = self.take(key)?;
+        self.reading.secret(&self.at(key), value)
+    }
+
     /// A list of secrets; absent is empty.
     pub fn secrets(&mut self, key: &'static str) -> Vec<(String, Secret)> {
         self.describe_as(key, list_of(&secret_schema()), None);

@@ -1,0 +1,116 @@
+//! The Redis that gateways share: where it is, how it is spoken to, and how much of its time and
+//! of this process's memory it may take.
+
+mod read;
+mod url;
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use perijove_core::Secret;
+use perijove_core::settings::words;
+use schemars::JsonSchema;
+
+pub use self::url::{RedisUrl, RedisUrlFault};
+
+/// A cache shared by gateways. Whatever happens to it, calls are answered: it is asked for a short
+/// time, and left alone while it fails.
+#[derive(Clone, Debug, JsonSchema, PartialEq, Eq)]
+#[schemars(transform = read::add_single_url)]
+pub struct Redis {
+    /// In place of `url`: several Sentinels, or several nodes of a Cluster.
+    pub urls: Vec<RedisUrl>,
+    /// `single`, `sentinel` or `cluster`.
+    pub mode: RedisMode,
+    /// The name under which Sentinel knows the servers. Only with `mode: sentinel`, and needed there.
+    pub master: Option<String>,
+    /// User of the Redis servers, if not in the URL. Needs `password`.
+    pub username: Option<Secret>,
+    /// Password of the Redis servers, if not in the URL. URLs of Sentinels hold the Sentinels' own.
+    pub password: Option<Secret>,
+    /// PEM file of the only certificate authorities to trust; without it the usual ones.
+    pub ca: Option<PathBuf>,
+    /// How long a lookup may take; after that the call goes on without.
+    pub deadline: Duration,
+    /// How long opening a connection may take, TLS and login included.
+    pub connect: Duration,
+    /// Connections that lookups are spread over; there is one more for writes. In a Cluster, this
+    /// many to each node.
+    pub connections: usize,
+    /// Most lookups under way at the same time; further calls go on without.
+    pub concurrency: usize,
+    /// Most answers that wait to be written; beyond it the oldest are dropped.
+    pub queue: usize,
+    /// Most bytes of answers that wait to be written.
+    pub queue_bytes: usize,
+    /// Answers from this many bytes on are compressed.
+    pub compress_from: usize,
+    /// How long answers are kept that are true for good.
+    pub settled_ttl: Duration,
+    /// When it is left alone.
+    pub breaker: RedisBreaker,
+}
+
+/// What kind of Redis it is.
+#[derive(Clone, Copy, Debug, JsonSchema, PartialEq, Eq)]
+pub enum RedisMode {
+    /// One server.
+    Single,
+    /// One of several servers at a time, which Sentinel names.
+    Sentinel,
+    /// Several servers with a part of the keys each.
+    Cluster,
+}
+
+words!(
+    RedisMode,
+    "single, sentinel or cluster",
+    "single" => Self::Single,
+    "sentinel" => Self::Sentinel,
+    "cluster" => Self::Cluster,
+);
+
+/// When lookups are not even tried.
+#[derive(Clone, Debug, JsonSchema, PartialEq, Eq)]
+pub struct RedisBreaker {
+    /// Failed lookups in a row after which it is left alone.
+    pub failures: u32,
+    /// For how long, before one lookup is let through to see.
+    pub open: Duration,
+}
+
+impl Default for RedisBreaker {
+    fn default() -> Self {
+        Self {
+            failures: 5,
+            open: Duration::from_secs(5),
+        }
+    }
+}
+
+impl Redis {
+    /// A single server with every default.
+    pub fn at(url: RedisUrl) -> Self {
+        Self::among(vec![url])
+    }
+
+    fn among(urls: Vec<RedisUrl>) -> Self {
+        Self {
+            urls,
+            mode: RedisMode::Single,
+            master: None,
+            username: None,
+            password: None,
+            ca: None,
+            deadline: Duration::from_millis(50),
+            connect: Duration::from_secs(1),
+            connections: 2,
+            concurrency: 256,
+            queue: 4096,
+            queue_bytes: 32 * 1024 * 1024,
+            compress_from: 1024,
+            settled_ttl: Duration::from_hours(24),
+            breaker: RedisBreaker::default(),
+        }
+    }
+}

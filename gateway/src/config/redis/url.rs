@@ -1,0 +1,136 @@
+//! The address of a Redis server, which is never printed: it may hold a password.
+
+use std::borrow::Cow;
+use std::fmt;
+
+use redis::IntoConnectionInfo;
+use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
+use url::Url;
+
+/// The address of a Redis server: `redis://user:password@host:6379/0`, or `rediss://` for TLS.
+#[derive(Clone, PartialEq, Eq)]
+pub struct RedisUrl(Url);
+
+impl RedisUrl {
+    /// Reads a `redis` or `rediss` URL.
+    ///
+    /// # Errors
+    /// Says what is wrong, without the text.
+    pub fn parse(text: &str) -> Result<Self, RedisUrlFault> {
+        let url = Url::parse(text)?;
+        if !matches!(url.scheme(), "redis" | "rediss") {
+            return Err(RedisUrlFault::Scheme);
+        }
+        if url.query().is_some() || url.fragment().is_some() {
+            return Err(RedisUrlFault::Query);
+        }
+        let database = url.path().trim_start_matches('/');
+        if !database.is_empty() && database.parse::<u16>().is_err() {
+            return Err(RedisUrlFault::Database);
+        }
+        // What the client library thinks of it: host and credentials.
+        if url.clone().into_connection_info().is_err() {
+            return Err(RedisUrlFault::Other);
+        }
+        Ok(Self(url))
+    }
+
+    /// The whole URL, with what is secret.
+    pub fn expose(&self) -> &Url {
+        &self.0
+    }
+
+    pub fn is_tls(&self) -> bool {
+        self.0.scheme() == "rediss"
+    }
+
+    /// The number of the database; 0 if none is named.
+    pub fn database(&self) -> u16 {
+        let path = self.0.path().trim_start_matches('/');
+        path.parse().unwrap_or(0)
+    }
+
+    pub fn has_credentials(&self) -> bool {
+        !self.0.username().is_empty() || self.0.password().is_some()
+    }
+}
+
+impl fmt::Debug for RedisUrl {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}://***", self.0.scheme())
+    }
+}
+
+impl JsonSchema for RedisUrl {
+    fn schema_name() -> Cow<'static, str> {
+        "RedisUrl".into()
+    }
+
+    fn json_schema(_: &mut SchemaGenerator) -> Schema {
+        json_schema!({ "type": "string" })
+    }
+}
+
+/// Why a text is not the address of a Redis server.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum RedisUrlFault {
+    #[error("is not a URL: {0}")]
+    Syntax(#[from] url::ParseError),
+    #[error("must begin with redis:// or rediss://")]
+    Scheme,
+    #[error("must not have a query (?) or a fragment (#)")]
+    Query,
+    #[error("must end with the host, or with the number of a database")]
+    Database,
+    #[error("has no host to connect to, or credentials that are not UTF-8")]
+    Other,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn nothing_of_it_is_printed() {
+        let url = RedisUrl::parse("rediss://user:hunter2@cache.example.com:6380/3").unwrap();
+        assert_eq!(format!("{url:?} {url:#?}"), "rediss://*** rediss://***");
+        assert_eq!(
+            (url.is_tls(), url.database(), url.has_credentials()),
+            (true, 3, true)
+        );
+    }
+
+    #[test]
+    fn host_alone_is_enough() {
+        for text in ["redis://cache", "redis://10.0.0.1/", "redis://[::1]:6379/0"] {
+            let url = RedisUrl::parse(text).unwrap();
+            assert_eq!(
+                (url.is_tls(), url.database(), url.has_credentials()),
+                (false, 0, false)
+            );
+        }
+    }
+
+    #[test]
+    fn what_is_no_redis_is_refused() {
+        for (text, fault) in [
+            ("http://cache:6379", RedisUrlFault::Scheme),
+            ("cache:6379", RedisUrlFault::Scheme),
+            ("unix:///run/redis.sock", RedisUrlFault::Scheme),
+            ("redis://cache/?protocol=resp3", RedisUrlFault::Query),
+            ("rediss://cache/#insecure", RedisUrlFault::Query),
+            ("redis://cache/first", RedisUrlFault::Database),
+            ("redis://cache/-1", RedisUrlFault::Database),
+            ("redis://cache/0/1", RedisUrlFault::Database),
+            ("redis://0.0.0.0:6379", RedisUrlFault::Other),
+            ("redis:///0", RedisUrlFault::Other),
+            ("redis://:%ff@cache", RedisUrlFault::Other),
+            (
+                "cache",
+                RedisUrlFault::Syntax(url::ParseError::RelativeUrlWithoutBase),
+            ),
+        ] {
+            assert_eq!(RedisUrl::parse(text), Err(fault), "{text}");
+        }
+    }
+}
