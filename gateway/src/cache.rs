@@ -15,5 +15,5 @@
 mod entry;
 mod key;
 
-pub use entry::{Entry, Freshness, Lifetime};
+pub use entry::{End, Entry, Freshness, Lifetime};
 pub use key::{Key, Shelf};

@@ -15,6 +15,7 @@ mod parse;
 mod seek;
 mod splice;
 mod tail;
+mod template;
 
 pub use answer::{Answer, ErrorObject, Malformed, MalformedKind};
 pub use call::{Call, Entry, Invalid, Payload, UPSTREAM_ID, encode};
@@ -24,3 +25,4 @@ pub use head::{HeadKind, head_kind};
 pub use id::Id;
 pub use parse::{ParseError, parse};
 pub use splice::Splicer;
+pub use template::Template;

@@ -1,28 +1,50 @@
 //! One kept answer, and whether it is still true.
 
-use std::ops::Range;
+use std::mem::size_of;
 use std::sync::Arc;
 
-use bytes::{BufMut, Bytes, BytesMut};
-use perijove_core::Slot;
+use bytes::Bytes;
+use perijove_core::{Commitment, Slot};
 
-use crate::jsonrpc::Id;
+use crate::jsonrpc::{Id, Template};
 use crate::solana::SlotView;
 
-/// How long an entry is true. Slots are those of [`SlotView::now`].
+/// How long an entry is true.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Lifetime {
-    /// Before this slot.
-    Until(Slot),
-    /// Before `until`, and for good once the slot it is about is final.
+    /// Up to an end.
+    Until(End),
+    /// Up to an end, and for good once the slot it is about is final.
     Pinned {
         /// The slot it is about.
         about: Slot,
         /// The end of its life until then.
-        until: Slot,
+        until: End,
     },
     /// For good.
     Settled,
+}
+
+/// The end of a life: whichever of the two comes first. The clock alone would let an answer live
+/// on when its commitment turns out to be further than was thought as it was stored; the commitment
+/// alone, when nobody tells of it any more.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct End {
+    /// True before this slot of [`SlotView::now`].
+    pub now: Slot,
+    /// The level it was read at.
+    pub commitment: Commitment,
+    /// True before this slot is expected at that level.
+    pub reach: Slot,
+}
+
+impl End {
+    /// For how many slots it has been over, or `None` if it has not.
+    fn past(&self, view: &SlotView) -> Option<u64> {
+        let over = |at: Slot, end: Slot| at.0.checked_sub(end.0).map(|past| past.saturating_add(1));
+        let reached = view.expected(self.commitment);
+        over(view.now, self.now).max(reached.and_then(|reached| over(reached, self.reach)))
+    }
 }
 
 /// What a look at an entry says.
@@ -36,16 +58,11 @@ pub enum Freshness {
     Stale(u64),
 }
 
-/// A kept answer: its bytes as the upstream sent them, without the id.
+/// A kept answer.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Entry {
-    /// Everything before the id.
-    pub head: Bytes,
-    /// Everything after it.
-    pub tail: Bytes,
-    /// Where the raw JSON of the result stands: in `head` if the flag is true, else in `tail`.
-    /// `None` for an error.
-    pub result: Option<(bool, Range<usize>)>,
+    /// Its bytes as the upstream sent them, without the id.
+    pub answer: Template,
     /// The slot it was read at, as far as it is known: from its context, else the slot its upstream
     /// had reached at least. The newer of two answers wins by it.
     pub read_at: Slot,
@@ -60,18 +77,12 @@ pub struct Entry {
 impl Entry {
     /// The answer for a caller with this id, with room for the newline that ends a response.
     pub fn spliced(&self, id: &Id) -> Bytes {
-        let length = self.head.len() + id.as_bytes().len() + self.tail.len();
-        let mut answer = BytesMut::with_capacity(length + 1);
-        answer.put_slice(&self.head);
-        answer.put_slice(id.as_bytes());
-        answer.put_slice(&self.tail);
-        answer.freeze()
+        self.answer.filled(id)
     }
 
-    /// The raw JSON of the result.
+    /// The raw JSON of the result; `None` for an error.
     pub fn result(&self) -> Option<&[u8]> {
-        let (in_head, range) = self.result.clone()?;
-        if in_head { &self.head } else { &self.tail }.get(range)
+        self.answer.result()
     }
 
     /// How true it is at this moment.
@@ -81,15 +92,27 @@ impl Entry {
             Lifetime::Pinned { about, .. } if view.is_final(about) => return Freshness::Settled,
             Lifetime::Until(until) | Lifetime::Pinned { until, .. } => until,
         };
-        match view.now.0.checked_sub(until.0) {
-            None => Freshness::Fresh,
-            Some(past) => Freshness::Stale(past + 1),
+        until.past(view).map_or(Freshness::Fresh, Freshness::Stale)
+    }
+
+    /// The same, true for good.
+    #[must_use]
+    pub fn settled(&self) -> Self {
+        Self {
+            lifetime: Lifetime::Settled,
+            ..self.clone()
         }
     }
 
     /// Bytes it takes in memory, its share of the index included.
     pub fn weight(&self) -> u64 {
-        const INDEX: usize = 160;
-        u64::try_from(self.head.len() + self.tail.len() + INDEX).unwrap_or(u64::MAX)
+        // The counts of its `Arc`; key, value and links in the index; what is remembered of keys
+        // that were evicted; what the allocator rounds up.
+        const INDEX: usize = 16 + 64 + 16 + 48;
+        let bytes = size_of::<Self>() + INDEX + self.answer.body().len();
+        u64::try_from(bytes).unwrap_or(u64::MAX)
     }
 }
+
+#[cfg(test)]
+mod tests;

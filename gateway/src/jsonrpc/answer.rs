@@ -7,7 +7,7 @@ use std::ops::Range;
 use bytes::{BufMut, Bytes, BytesMut};
 
 use super::{
-    Id,
+    Id, Template,
     cursor::{Cursor, Token, unescape},
 };
 
@@ -160,6 +160,28 @@ impl Answer {
 }
 
 impl Answer {
+    /// The answer without its id, copied into as many bytes as it needs: what it was read into may
+    /// be much larger.
+    pub fn template(&self) -> Template {
+        let (head, key, tail, removed): (_, &[u8], _, _) = match &self.id {
+            Place::Instead(old, end) => (..old.start, b"", old.end..*end, old.len()),
+            Place::Before(brace) => (..*brace, ID_KEY, *brace..*brace + 1, 0),
+        };
+        let [head, tail] =
+            [self.body.get(head), self.body.get(tail)].map(Option::unwrap_or_default);
+        // Behind the id everything moves up into its place.
+        let result = self.result.clone().map(|result| {
+            if result.start < head.len() {
+                result
+            } else {
+                result.start - removed..result.end - removed
+            }
+        });
+        let gap = head.len() + key.len();
+        let body = Bytes::from([head, key, tail].concat());
+        Template::new(body, gap, result)
+    }
+
     /// The same as [`Self::splice`] in one piece, without copying the answer where its id stands
     /// last and nobody else holds its bytes: the usual case.
     pub fn into_spliced(self, id: &Id) -> Bytes {
@@ -186,11 +208,13 @@ impl Answer {
     }
 }
 
+/// What stands before the id of answers that come without one.
+const ID_KEY: &[u8] = br#","id":"#;
+
 /// `,"id":…`, for answers that come without one.
 pub(super) fn id_member(id: &[u8]) -> Bytes {
-    const KEY: &[u8] = br#","id":"#;
-    let mut member = BytesMut::with_capacity(KEY.len() + id.len());
-    member.put_slice(KEY);
+    let mut member = BytesMut::with_capacity(ID_KEY.len() + id.len());
+    member.put_slice(ID_KEY);
     member.put_slice(id);
     member.freeze()
 }

@@ -15,6 +15,9 @@ pub struct SlotView {
     pub seen: [Option<Slot>; 3],
     /// The slot each commitment has probably reached by now.
     pub expected: [Option<Slot>; 3],
+    /// The first slot of the present epoch, once an upstream has told of it. What was read before
+    /// it may be of the epoch before: a finalized answer is, for some 32 slots.
+    pub epoch_start: Option<Slot>,
     /// The last slot of the present epoch, once an upstream has told of it.
     pub epoch_end: Option<Slot>,
 }
