@@ -38,6 +38,17 @@ macro_rules! base58_bytes {
             }
         }
 
+        impl TryFrom<&[u8]> for $name {
+            type Error = AddressError;
+
+            fn try_from(bytes: &[u8]) -> Result<Self, Self::Error> {
+                bytes.try_into().map(Self).map_err(|_| AddressError::Length {
+                    expected: $length,
+                    found: bytes.len(),
+                })
+            }
+        }
+
         impl fmt::Display for $name {
             fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
                 formatter.write_str(&bs58::encode(&self.0).into_string())
@@ -93,6 +104,18 @@ mod tests {
         assert_eq!("0OIl".parse::<Pubkey>(), Err(AddressError::NotBase58));
         let too_long = "1".repeat(33);
         assert_eq!(too_long.parse::<Pubkey>(), Err(AddressError::NotBase58));
+    }
+
+    #[test]
+    fn bytes_of_the_right_number_are_an_address() {
+        assert_eq!(Pubkey::try_from([7; 32].as_slice()), Ok(Pubkey([7; 32])));
+        assert_eq!(
+            Signature::try_from([7; 32].as_slice()),
+            Err(AddressError::Length {
+                expected: 64,
+                found: 32
+            })
+        );
     }
 
     #[test]

@@ -1,0 +1,38 @@
+//! Why a payload is no message.
+
+/// What is wrong with a payload. The text never shows the payload itself.
+#[derive(Debug, thiserror::Error)]
+pub enum DecodeError {
+    /// No payload, or one of no bytes.
+    #[error("the record has no payload")]
+    Empty,
+    /// More bytes than any message may have.
+    #[error("{found} bytes are more than the {limit} a message may have")]
+    TooLarge { found: usize, limit: usize },
+    /// More parts than memory is given for.
+    #[error("more than {limit} {what}, which no block has")]
+    TooMany { what: &'static str, limit: usize },
+    /// Not protobuf, or another message.
+    #[error("not protobuf of this kind: {0}")]
+    Protobuf(#[from] prost::DecodeError),
+    /// Not JSON, or another message.
+    #[error("not JSON of this kind: {0}")]
+    Json(#[from] serde_json::Error),
+    /// Without its slot a message cannot be placed.
+    #[error("the message does not say its slot")]
+    NoSlot,
+}
+
+impl DecodeError {
+    /// The label in metrics and in the dead-letter store.
+    pub const fn label(&self) -> &'static str {
+        match self {
+            Self::Empty => "empty",
+            Self::TooLarge { .. } => "too_large",
+            Self::TooMany { .. } => "too_many",
+            Self::Protobuf(_) => "protobuf",
+            Self::Json(_) => "json",
+            Self::NoSlot => "no_slot",
+        }
+    }
+}

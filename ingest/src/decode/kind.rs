@@ -1,0 +1,73 @@
+//! What a topic carries, and how it is written.
+
+use perijove_core::settings::words;
+use schemars::JsonSchema;
+
+/// What the messages of a topic tell.
+#[derive(Clone, Copy, Debug, JsonSchema, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Kind {
+    /// `DexParsedBlockMessage`.
+    Trades,
+    /// `TokenBlockMessage`.
+    Transfers,
+    /// `ParsedIdlBlockMessage`.
+    Transactions,
+    /// A block header, alone or at the head of any block message.
+    Slots,
+}
+
+words!(Kind, "trades, transfers, transactions or slots",
+    "trades" => Self::Trades,
+    "transfers" => Self::Transfers,
+    "transactions" => Self::Transactions,
+    "slots" => Self::Slots,
+);
+
+impl Kind {
+    /// Every kind.
+    pub const ALL: [Self; 4] = [
+        Self::Trades,
+        Self::Transfers,
+        Self::Transactions,
+        Self::Slots,
+    ];
+
+    /// The word in the configuration and in metric labels.
+    pub const fn label(self) -> &'static str {
+        match self {
+            Self::Trades => "trades",
+            Self::Transfers => "transfers",
+            Self::Transactions => "transactions",
+            Self::Slots => "slots",
+        }
+    }
+}
+
+/// How the messages of a topic are written.
+#[derive(Clone, Copy, Debug, Default, JsonSchema, PartialEq, Eq, Hash)]
+pub enum Encoding {
+    /// JSON when a message begins with `{`, protobuf otherwise.
+    #[default]
+    Auto,
+    Protobuf,
+    Json,
+}
+
+words!(Encoding, "auto, protobuf or json",
+    "auto" => Self::Auto,
+    "protobuf" => Self::Protobuf,
+    "json" => Self::Json,
+);
+
+impl Encoding {
+    /// How this payload is written; never [`Encoding::Auto`]. No protobuf message begins with `{`:
+    /// the byte would open a group, which proto3 does not have.
+    #[must_use]
+    pub fn of(self, payload: &[u8]) -> Self {
+        match self {
+            Self::Auto if payload.first() == Some(&b'{') => Self::Json,
+            Self::Auto => Self::Protobuf,
+            said => said,
+        }
+    }
+}

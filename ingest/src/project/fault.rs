@@ -1,0 +1,95 @@
+//! What does not become a row: by rule, or because it makes no sense.
+
+use perijove_core::AddressError;
+
+/// Why something was passed over on purpose. These are facts of the chain, not errors.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Skip {
+    /// The transaction failed, so nothing of it happened.
+    Failed,
+    /// The same transaction stood in this message before.
+    Duplicate,
+    /// One side of the trade has no amount.
+    NoAmount,
+    /// One side of the trade has no mint.
+    NoMint,
+}
+
+impl Skip {
+    /// Every reason.
+    pub const ALL: [Self; 4] = [Self::Failed, Self::Duplicate, Self::NoAmount, Self::NoMint];
+
+    /// The label in metrics.
+    pub const fn label(self) -> &'static str {
+        match self {
+            Self::Failed => "failed",
+            Self::Duplicate => "duplicate",
+            Self::NoAmount => "no_amount",
+            Self::NoMint => "no_mint",
+        }
+    }
+}
+
+/// How many rows each reason cost.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Skipped([u64; Skip::ALL.len()]);
+
+impl Skipped {
+    /// Every reason with its count.
+    pub fn iter(&self) -> impl Iterator<Item = (Skip, u64)> {
+        Skip::ALL.into_iter().zip(self.0)
+    }
+
+    /// The count of one reason.
+    pub fn of(&self, skip: Skip) -> u64 {
+        self.iter()
+            .find_map(|(reason, count)| (reason == skip).then_some(count))
+            .unwrap_or_default()
+    }
+
+    pub(super) fn add(&mut self, skip: Skip, rows: usize) {
+        if let Some(count) = self.0.get_mut(skip as usize) {
+            *count += rows as u64;
+        }
+    }
+}
+
+/// A transaction that makes no sense within a message that does.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Poisoned {
+    /// Its place in the message, from 0.
+    pub transaction: usize,
+    pub fault: Fault,
+}
+
+/// What makes no sense about a transaction. The text shows no content.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum Fault {
+    /// Bytes of another number than keys or signatures have.
+    #[error("{field}: {error}")]
+    Length {
+        field: &'static str,
+        error: AddressError,
+    },
+    /// A part without which there is no row.
+    #[error("{0} is missing")]
+    Missing(&'static str),
+    /// More decimals than a mint can have.
+    #[error("{0} decimals are more than a mint can have")]
+    Decimals(u32),
+}
+
+impl Fault {
+    pub(super) const fn length(field: &'static str, error: AddressError) -> Self {
+        Self::Length { field, error }
+    }
+
+    /// The label in metrics and in the dead-letter store.
+    pub const fn label(&self) -> &'static str {
+        match self {
+            Self::Length { .. } => "key_length",
+            Self::Missing(_) => "missing",
+            Self::Decimals(_) => "decimals",
+        }
+    }
+}

@@ -1,0 +1,106 @@
+//! Well-known programs and tokens, and which token of a pair a price is told in.
+
+use std::cmp::Ordering;
+
+use perijove_core::Pubkey;
+
+/// The native token as Bitquery names it: the system program.
+pub const NATIVE_SOL: Pubkey = address(b"11111111111111111111111111111111");
+/// Wrapped SOL, the token that is traded.
+pub const WSOL: Pubkey = address(b"So11111111111111111111111111111111111111112");
+pub const USDC: Pubkey = address(b"EPjFWdd5AufqSSqeM2qN1xzybapC8G4wEGGkZwyTDt1v");
+pub const USDT: Pubkey = address(b"Es9vMFrzaCERmJfrF4H2FYD4KCoNkY11McCe8BenwNYB");
+
+/// Jupiter's routing programs, the current one first.
+pub const JUPITER: [Pubkey; 2] = [
+    address(b"JUP6LkbZbjS1jKKwapdHNy74zcZ3tLUZoi5QNyVTaV4"),
+    address(b"JUP4Fb2cqiRUcaTHdrPC8h2gNsA2ETXiPDD33WcGuJB"),
+];
+
+/// Tokens that prices are told in, the first of two wins.
+const QUOTES: [Pubkey; 3] = [USDC, USDT, WSOL];
+
+const fn address(text: &[u8]) -> Pubkey {
+    Pubkey(bs58::decode(text).into_array_const_unwrap::<32>())
+}
+
+/// Two tokens, the price of one told in the other.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Pair {
+    pub base: Pubkey,
+    pub quote: Pubkey,
+}
+
+/// What a market says about its pair, as far as it does.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Said {
+    pub(super) base: Option<Pubkey>,
+    pub(super) quote: Option<Pubkey>,
+}
+
+/// Which of two tokens is the base: what the market says, else the one that is not money, else
+/// the lesser address, so that every trade of two tokens is told the same way round.
+pub(super) fn pair(left: Pubkey, right: Pubkey, said: Said) -> Pair {
+    let forth = Pair {
+        base: left,
+        quote: right,
+    };
+    let back = Pair {
+        base: right,
+        quote: left,
+    };
+    if said.base == Some(left) || said.quote == Some(right) {
+        return forth;
+    }
+    if said.base == Some(right) || said.quote == Some(left) {
+        return back;
+    }
+    let rank = |token: Pubkey| {
+        QUOTES
+            .iter()
+            .position(|quote| *quote == token)
+            .unwrap_or(QUOTES.len())
+    };
+    match rank(left).cmp(&rank(right)) {
+        Ordering::Greater => forth,
+        Ordering::Equal if left <= right => forth,
+        Ordering::Less | Ordering::Equal => back,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const LOW: Pubkey = Pubkey([1; 32]);
+    const HIGH: Pubkey = Pubkey([2; 32]);
+
+    #[test]
+    fn the_base_is_what_the_market_says_then_what_is_not_money() {
+        let none = Said::default();
+        let base = |token| Said {
+            base: Some(token),
+            quote: None,
+        };
+        let quote = |token| Said {
+            base: None,
+            quote: Some(token),
+        };
+        for (left, right, said, expected) in [
+            (LOW, HIGH, base(HIGH), HIGH),
+            (HIGH, LOW, base(HIGH), HIGH),
+            (LOW, HIGH, quote(LOW), HIGH),
+            (WSOL, LOW, base(WSOL), WSOL),
+            (WSOL, LOW, none, LOW),
+            (LOW, WSOL, none, LOW),
+            (WSOL, USDC, none, WSOL),
+            (USDC, USDT, none, USDT),
+            (HIGH, LOW, none, LOW),
+            (LOW, HIGH, base(WSOL), LOW),
+        ] {
+            let pair = pair(left, right, said);
+            assert_eq!(pair.base, expected, "{left} {right} {said:?}");
+            assert_eq!(pair.quote, if expected == left { right } else { left });
+        }
+    }
+}

@@ -1,0 +1,56 @@
+//! What a message says of a token: its mint, and how many decimals it has.
+
+use perijove_core::Pubkey;
+
+use crate::decode::wire;
+use crate::project::fault::Fault;
+use crate::project::market::{NATIVE_SOL, WSOL};
+use crate::project::origin::key;
+
+/// Decimals of SOL, wrapped or not.
+const SOL_DECIMALS: u8 = 9;
+
+/// The decimals of a token. Protobuf leaves a 0 out, so 0 only counts as said when something else
+/// is said of the token too: its name, its symbol, or an account that holds it.
+pub(super) fn decimals(
+    mint: Pubkey,
+    currency: &wire::Currency,
+    account: Option<&wire::Account>,
+) -> Result<Option<u8>, Fault> {
+    let held = account
+        .and_then(|account| account.token.as_ref())
+        .filter(|token| token.mint.as_ref() == mint.0);
+    let said = match (currency.decimals, held) {
+        (0, Some(held)) => held.decimals,
+        (said, _) => said,
+    };
+    let Ok(said) = u8::try_from(said) else {
+        return Err(Fault::Decimals(said));
+    };
+    let described = !currency.symbol.is_empty() || !currency.name.is_empty() || held.is_some();
+    Ok(match said {
+        0 if currency.native || mint == NATIVE_SOL || mint == WSOL => Some(SOL_DECIMALS),
+        0 if !described => None,
+        said => Some(said),
+    })
+}
+
+/// The address of an account, and who may spend from it: its token's owner, or itself.
+pub(super) fn holder(
+    account: Option<&wire::Account>,
+) -> Result<(Option<Pubkey>, Option<Pubkey>), Fault> {
+    let Some(account) = account else {
+        return Ok((None, None));
+    };
+    let address = key("account", &account.address)?;
+    let owner = match &account.token {
+        Some(token) => key("account owner", &token.owner)?,
+        None => address,
+    };
+    Ok((address, owner))
+}
+
+/// A number of dollars; 0 is not said, and nonsense is not either.
+pub(super) fn dollars(usd: f32) -> Option<f32> {
+    (usd.is_finite() && usd > 0.0).then_some(usd)
+}

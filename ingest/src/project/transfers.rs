@@ -1,0 +1,133 @@
+//! The token transfers of a block message.
+
+use perijove_core::Pubkey;
+
+use crate::decode::wire;
+use crate::project::Projected;
+use crate::project::amount::Amount;
+use crate::project::fault::{Fault, Poisoned, Skip};
+use crate::project::origin::{Block, Ordinals, Origin, Position, RowKey, key};
+use crate::project::token::{decimals, dollars, holder};
+use crate::record::UnixMillis;
+
+/// One transfer of a token.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Transfer {
+    pub origin: Origin,
+    /// Of the instruction in its transaction.
+    pub instruction: u32,
+    /// Of the transfer among those of its instruction, from 0.
+    pub ordinal: u32,
+    /// The system program for native SOL.
+    pub mint: Pubkey,
+    pub symbol: String,
+    /// May be 0.
+    pub amount: Amount,
+    /// No address when tokens were minted.
+    pub sender: Party,
+    /// No address when tokens were burned.
+    pub receiver: Party,
+    /// Who allowed it.
+    pub authority: Option<Pubkey>,
+    /// What it was worth in dollars, if the message says.
+    pub usd: Option<f32>,
+}
+
+/// One end of a transfer.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Party {
+    pub account: Option<Pubkey>,
+    /// Who owns the account.
+    pub owner: Option<Pubkey>,
+}
+
+impl Transfer {
+    /// The name of the row, the same in every delivery.
+    pub const fn key(&self) -> RowKey {
+        RowKey {
+            signature: self.origin.signature,
+            instruction: self.instruction,
+            ordinal: self.ordinal,
+        }
+    }
+
+    /// Where it stands in the order of the chain.
+    pub const fn position(&self) -> Position {
+        Position {
+            slot: self.origin.slot,
+            transaction: self.origin.index,
+            instruction: self.instruction,
+            ordinal: self.ordinal,
+        }
+    }
+}
+
+pub(super) fn project(message: wire::TokenBlockMessage, recorded: UnixMillis) -> Projected {
+    let mut block = Block::new(message.header.as_ref(), recorded);
+    let mut projected = Projected::default();
+    for (place, transaction) in message.transactions.into_iter().enumerate() {
+        let rows = transaction.transfers.len();
+        match transfers(&mut block, transaction) {
+            Ok(Ok(transfers)) => {
+                projected.skipped.add(Skip::NoMint, rows - transfers.len());
+                projected.transfers.extend(transfers);
+            }
+            Ok(Err(skip)) => projected.skipped.add(skip, rows),
+            Err(fault) => projected.poisoned.push(Poisoned {
+                transaction: place,
+                fault,
+            }),
+        }
+    }
+    projected
+}
+
+fn transfers(
+    block: &mut Block,
+    transaction: wire::ParsedTokenTransaction,
+) -> Result<Result<Vec<Transfer>, Skip>, Fault> {
+    let origin = block.origin(transaction.index, &transaction.signature)?;
+    if let Some(skip) = block.skip(&origin, transaction.status.as_ref()) {
+        return Ok(Err(skip));
+    }
+    let mut ordinals = Ordinals::default();
+    let mut transfers = Vec::with_capacity(transaction.transfers.len());
+    for event in transaction.transfers {
+        let ordinal = ordinals.next(event.instruction_index);
+        transfers.extend(transfer(origin, event, ordinal)?);
+    }
+    Ok(Ok(transfers))
+}
+
+/// None when it names no token.
+fn transfer(
+    origin: Origin,
+    event: wire::Transfer,
+    ordinal: u32,
+) -> Result<Option<Transfer>, Fault> {
+    let currency = event.currency.unwrap_or_default();
+    let Some(mint) = key("mint", &currency.mint_address)? else {
+        return Ok(None);
+    };
+    let either = event.sender.as_ref().or(event.receiver.as_ref());
+    Ok(Some(Transfer {
+        origin,
+        instruction: event.instruction_index,
+        ordinal,
+        mint,
+        amount: Amount {
+            raw: event.amount,
+            decimals: decimals(mint, &currency, either)?,
+        },
+        symbol: currency.symbol,
+        sender: party(event.sender.as_ref())?,
+        receiver: party(event.receiver.as_ref())?,
+        authority: key("authority", &event.authority.unwrap_or_default().address)?,
+        usd: dollars(event.amount_in_usd),
+    }))
+}
+
+fn party(account: Option<&wire::Account>) -> Result<Party, Fault> {
+    let (account, owner) = holder(account)?;
+    Ok(Party { account, owner })
+}
