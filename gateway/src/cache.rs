@@ -16,4 +16,4 @@ mod entry;
 mod key;
 
 pub use entry::{End, Entry, Freshness, Lifetime};
-pub use key::{Key, Shelf};
+pub use key::{Key, Keys, Shelf};

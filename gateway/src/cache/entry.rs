@@ -92,6 +92,10 @@ impl Entry {
             Lifetime::Pinned { about, .. } if view.is_final(about) => return Freshness::Settled,
             Lifetime::Until(until) | Lifetime::Pinned { until, .. } => until,
         };
+        if view.now < self.read_at {
+            // The clock went back: the slot it was read at may never have been.
+            return Freshness::Stale(u64::MAX);
+        }
         until.past(view).map_or(Freshness::Fresh, Freshness::Stale)
     }
 

@@ -22,27 +22,44 @@ pub enum Shelf {
     Settled,
 }
 
-impl Key {
-    /// The key of a call on one shelf. `cluster` is the genesis hash. `variant` is whatever else
-    /// tells answers apart, such as a request header; empty for most calls.
-    pub fn new(cluster: &str, canonical: &Canonical, shelf: Shelf, variant: &[u8]) -> Self {
+/// The keys of one call, one for each shelf: independent parts of one long hash.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Keys([Key; 4]);
+
+impl Keys {
+    /// The keys of a call. `cluster` is the genesis hash. `variant` is whatever else tells answers
+    /// apart, such as a request header; empty for most calls.
+    pub fn new(cluster: &str, canonical: &Canonical, variant: &[u8]) -> Self {
         let mut hasher = blake3::Hasher::new();
         for part in [cluster.as_bytes(), canonical.as_bytes(), variant] {
             let length = u64::try_from(part.len()).unwrap_or(u64::MAX);
             hasher.update(&length.to_le_bytes());
             hasher.update(part);
         }
-        hasher.update(&[match shelf {
-            Shelf::At(Commitment::Processed) => 0,
-            Shelf::At(Commitment::Confirmed) => 1,
-            Shelf::At(Commitment::Finalized) => 2,
-            Shelf::Settled => 3,
-        }]);
-        let mut bytes = [0; 16];
+        // One block of output: as cheap as a single key.
+        let mut bytes = [0; 64];
         hasher.finalize_xof().fill(&mut bytes);
-        Self(u128::from_be_bytes(bytes))
+        let (keys, _) = bytes.as_chunks::<16>();
+        let mut shelves = [Key(0); 4];
+        for (shelf, key) in shelves.iter_mut().zip(keys) {
+            *shelf = Key(u128::from_be_bytes(*key));
+        }
+        Self(shelves)
     }
 
+    /// The key on one shelf.
+    pub const fn at(&self, shelf: Shelf) -> Key {
+        let [processed, confirmed, finalized, settled] = self.0;
+        match shelf {
+            Shelf::At(Commitment::Processed) => processed,
+            Shelf::At(Commitment::Confirmed) => confirmed,
+            Shelf::At(Commitment::Finalized) => finalized,
+            Shelf::Settled => settled,
+        }
+    }
+}
+
+impl Key {
     /// The sixteen bytes of the key.
     pub const fn to_bytes(self) -> [u8; 16] {
         self.0.to_be_bytes()

@@ -47,7 +47,7 @@ fn a_life_ends_by_the_clock_or_by_the_commitment_whichever_comes_first() {
         (113, None, Freshness::Stale(4)),
         (100, Some(102), Freshness::Stale(1)),
         (111, Some(109), Freshness::Stale(8)),
-        (0, None, Freshness::Fresh),
+        (99, None, Freshness::Stale(u64::MAX)),
         (u64::MAX, None, Freshness::Stale(u64::MAX - 109)),
     ] {
         let found = entry.freshness(&view(now, confirmed, Some(200)));
