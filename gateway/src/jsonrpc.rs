@@ -19,6 +19,7 @@ mod template;
 
 pub use answer::{Answer, ErrorObject, Malformed, MalformedKind};
 pub use call::{Call, Entry, Invalid, Payload, UPSTREAM_ID, encode};
+pub(crate) use cursor::unescape;
 pub use cursor::{Cursor, Token};
 pub use error::{RpcError, error_reply};
 pub use head::{HeadKind, head_kind};

@@ -296,7 +296,7 @@ impl<'a> Cursor<'a> {
 pub struct NotJson;
 
 /// The characters a checked raw string stands for.
-pub(super) fn unescape(raw: &[u8]) -> String {
+pub(crate) fn unescape(raw: &[u8]) -> String {
     let quoted = [b"\"", raw, b"\""].concat();
     serde_json::from_slice(&quoted).unwrap_or_default()
 }

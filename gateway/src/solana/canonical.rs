@@ -1,7 +1,20 @@
 //! The one spelling of a call: calls that mean the same have the same canonical bytes, calls that
 //! do not, do not. Commitment and `minContextSlot` are not part of it (the class holds them).
+//!
+//! Equal spelling lets a caller have another's answer, so whatever is not certain stays in it: an
+//! unknown member, a `null` or a commitment no node is known to ignore. What a method's parameters
+//! mean stands in [`parameters`]; how bytes are written, in [`spelling`].
 
-use super::Class;
+use super::{Class, Idempotency, Method, class::takes_config};
+use crate::jsonrpc::{Cursor, Token};
+
+mod config;
+mod parameters;
+mod spelling;
+
+use config::config;
+use parameters::{members, positions};
+use spelling::Spelling;
 
 /// A call in its one spelling.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
@@ -14,8 +27,76 @@ impl Canonical {
     }
 }
 
-/// Spells a call; `None` where what it means is not certain enough to be equal to any other
-/// (members given twice, parameters that are no array).
-pub fn canonical(_method: &str, _class: &Class, _params: Option<&[u8]>) -> Option<Canonical> {
-    None
+/// Spells a call; `None` where what it means is not certain enough to be equal to any other: a
+/// member given twice, parameters that are no array or more than the method has, a method that is
+/// not Agave's or writes.
+pub fn canonical(class: &Class, params: Option<&[u8]>) -> Option<Canonical> {
+    let method = class.method;
+    if class.profile().idempotency != Idempotency::Read {
+        return None;
+    }
+    let params = params.unwrap_or(b"[]");
+    let mut spelling = Spelling::call(method, params.len());
+    let mut cursor = Cursor::new(params);
+    if !cursor.eat(b'[') {
+        return None;
+    }
+    let most = positions(method);
+    let mut position = 0;
+    // Nulls count only once another parameter follows them.
+    let mut nulls = 0;
+    let mut configured = false;
+    while cursor.item(position == 0).ok()? {
+        let token = cursor.token()?;
+        if position == most || (configured && token != Token::Null) {
+            return None;
+        }
+        if token == Token::Null {
+            cursor.value()?;
+            nulls += usize::from(!configured);
+        } else if token == Token::Object && takes_config(method, class.profile(), position) {
+            spelling.end_positions();
+            config(&mut spelling, class, members(method), &mut cursor)?;
+            configured = true;
+        } else if token == Token::String && position == 1 && takes_encoding(method) {
+            spelling.end_positions();
+            bare_encoding(&mut spelling, method, cursor.string()?);
+            configured = true;
+        } else {
+            spelling.nulls(nulls);
+            nulls = 0;
+            spelling.value(&mut cursor)?;
+        }
+        position += 1;
+    }
+    if !configured {
+        spelling.end_positions();
+        spelling.no_config();
+    }
+    cursor.at_end().then(|| Canonical(spelling.finish()))
 }
+
+/// Whether a string in the configuration's place is its encoding, the form from before there were
+/// more options.
+const fn takes_encoding(method: Method) -> bool {
+    matches!(method, Method::GetTransaction | Method::GetBlock)
+}
+
+/// Spells `"base64"` as `{"encoding":"base64"}`.
+fn bare_encoding(spelling: &mut Spelling, method: Method, raw: &[u8]) {
+    const NAME: &[u8] = b"encoding";
+    let start = spelling.open();
+    spelling.text(NAME);
+    let value = spelling.length();
+    spelling.text(raw);
+    let known = members(method).iter().find(|known| known.is(NAME));
+    if known.is_some_and(|known| known.is_default(spelling.since(value))) {
+        spelling.cut(start);
+        spelling.no_config();
+    } else {
+        spelling.close();
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -132,7 +132,7 @@ const fn pins_slot(method: Method) -> bool {
 
 /// Whether the object at `index` is the configuration. Two methods take it in the place of an
 /// optional parameter before it.
-fn takes_config(method: Method, profile: &Profile, index: usize) -> bool {
+pub(super) fn takes_config(method: Method, profile: &Profile, index: usize) -> bool {
     profile.config_index == Some(index)
         || matches!(
             (method, index),

@@ -303,11 +303,13 @@ impl Method {
             }
             Self::GetRankMap => {
                 const {
+                    // Of the finalized bank always; its configuration refuses a commitment.
                     &Profile {
                         capability: Some(Capability::Alpenglow),
+                        config_index: Some(1),
                         ..PLAIN
                     }
-                    .config(1)
+                    .min_slot()
                     .wrapped()
                 }
             }

@@ -120,6 +120,7 @@ fn bare_commitments_and_minimum_slots_stand_where_agave_has_them() {
             "getLatestBlockhash",
             "getMultipleAccounts",
             "getProgramAccounts",
+            "getRankMap",
             "getSignatureStatuses",
             "getSignaturesForAddress",
             "getSlot",

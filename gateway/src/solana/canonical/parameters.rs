@@ -1,0 +1,188 @@
+//! What the methods take: how many parameters, and the members of their configurations with what
+//! each means when it is not given.
+//!
+//! Sources: the method signatures, `rpc_config` types and `unwrap_or`s of Agave 4.5's RPC service.
+//! A member or default that is missing here costs a hit, one that is wrong gives a caller an answer
+//! to another question: nothing stands here that was not read there. Only members that are known
+//! may be dropped when they are `null`: where a node takes an enum beside a struct, as in
+//! `getTransaction`, it reads `{"base64":null}` as the encoding.
+
+use crate::solana::Method;
+
+/// A member of a configuration.
+#[derive(Clone, Copy, Debug)]
+pub(in crate::solana) struct Known {
+    /// Its name.
+    pub(super) name: &'static str,
+    /// `null` counts as not given; otherwise the node refuses it.
+    pub(super) null_is_absent: bool,
+    /// What it is when it is not given.
+    pub(super) default: Value,
+}
+
+/// A default.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Value {
+    /// Nothing that could also be said.
+    None,
+    /// A string.
+    Text(&'static str),
+    /// A number, in its usual writing.
+    Number(&'static str),
+    /// A switch.
+    Bool(bool),
+    /// `[]`
+    NoItems,
+}
+
+impl Known {
+    /// Whether this is its name.
+    pub(super) fn is(&self, name: &[u8]) -> bool {
+        self.name.as_bytes() == name
+    }
+
+    /// Whether a value, as [`super::Spelling`] writes it, is the default.
+    pub(super) fn is_default(&self, spelled: &[u8]) -> bool {
+        match self.default {
+            Value::None => false,
+            // Every default is shorter than what one byte of length can say.
+            Value::Text(text) => matches!(
+                spelled,
+                [b'"', length, rest @ ..] if usize::from(*length) == text.len() && rest == text.as_bytes()
+            ),
+            Value::Number(text) => spelled.strip_suffix(b",") == Some(text.as_bytes()),
+            Value::Bool(value) => spelled == if value { b"t" } else { b"f" },
+            Value::NoItems => spelled == b"[]",
+        }
+    }
+}
+
+/// `Option<T>`: may be `null`.
+const fn optional(name: &'static str) -> Known {
+    or(name, Value::None)
+}
+
+/// `Option<T>` with a default.
+const fn or(name: &'static str, default: Value) -> Known {
+    Known {
+        name,
+        null_is_absent: true,
+        default,
+    }
+}
+
+/// `#[serde(default)] bool`: may be absent, but not `null`.
+const fn switch(name: &'static str) -> Known {
+    Known {
+        name,
+        null_is_absent: false,
+        default: Value::Bool(false),
+    }
+}
+
+/// `RpcAccountInfoConfig` of all methods but `getMultipleAccounts`: `binary` is base58 as a bare
+/// string, which only these still give when nothing is said.
+const ACCOUNT: &[Known] = &[or("encoding", Value::Text("binary")), optional("dataSlice")];
+
+/// The members of a method's configuration, without `commitment` and `minContextSlot`.
+#[allow(clippy::too_many_lines, reason = "a table: one row per method")]
+pub(in crate::solana) const fn members(method: Method) -> &'static [Known] {
+    match method {
+        Method::GetAccountInfo
+        | Method::GetTokenAccountsByOwner
+        | Method::GetTokenAccountsByDelegate => ACCOUNT,
+        Method::GetMultipleAccounts => {
+            const { &[or("encoding", Value::Text("base64")), optional("dataSlice")] }
+        }
+        Method::GetProgramAccounts => {
+            const {
+                &[
+                    or("encoding", Value::Text("binary")),
+                    optional("dataSlice"),
+                    or("filters", Value::NoItems),
+                    or("withContext", Value::Bool(false)),
+                    or("sortResults", Value::Bool(true)),
+                ]
+            }
+        }
+        Method::GetTransaction => {
+            const {
+                &[
+                    or("encoding", Value::Text("json")),
+                    optional("maxSupportedTransactionVersion"),
+                ]
+            }
+        }
+        Method::GetBlock => {
+            const {
+                &[
+                    or("encoding", Value::Text("json")),
+                    or("transactionDetails", Value::Text("full")),
+                    or("rewards", Value::Bool(true)),
+                    optional("maxSupportedTransactionVersion"),
+                ]
+            }
+        }
+        Method::GetSignaturesForAddress => {
+            const {
+                &[
+                    optional("before"),
+                    optional("until"),
+                    or("limit", Value::Number("1000")),
+                ]
+            }
+        }
+        Method::GetSignatureStatuses => const { &[switch("searchTransactionHistory")] },
+        Method::GetInflationReward => const { &[optional("epoch")] },
+        Method::GetLeaderSchedule => {
+            const {
+                &[
+                    optional("identity"),
+                    or("keyByVoteAccount", Value::Bool(false)),
+                ]
+            }
+        }
+        Method::GetBlockProduction => const { &[optional("identity"), optional("range")] },
+        Method::GetVoteAccounts => {
+            const {
+                &[
+                    optional("votePubkey"),
+                    or("keepUnstakedDelinquents", Value::Bool(false)),
+                    or("delinquentSlotDistance", Value::Number("128")),
+                ]
+            }
+        }
+        Method::GetLargestAccounts => const { &[optional("filter"), optional("sortResults")] },
+        Method::GetSupply => const { &[switch("excludeNonCirculatingAccountsList")] },
+        Method::GetRankMap => const { &[optional("identity")] },
+        Method::SimulateTransaction => {
+            const {
+                &[
+                    or("encoding", Value::Text("base58")),
+                    switch("sigVerify"),
+                    switch("replaceRecentBlockhash"),
+                    switch("innerInstructions"),
+                    or("innerInstructionsEncoding", Value::Text("jsonParsed")),
+                    optional("accounts"),
+                ]
+            }
+        }
+        _ => &[],
+    }
+}
+
+/// How many parameters a method takes at most. With more, Agave refuses the call.
+pub(in crate::solana) fn positions(method: Method) -> usize {
+    match (method, method.profile().config_index) {
+        (_, Some(config)) => config + 1,
+        (Method::GetSlotLeaders, _) => 2,
+        (
+            Method::GetBlockCommitment
+            | Method::GetBlockTime
+            | Method::GetRecentPerformanceSamples
+            | Method::GetRecentPrioritizationFees,
+            _,
+        ) => 1,
+        _ => 0,
+    }
+}
