@@ -8,7 +8,7 @@ mod call;
 mod cursor;
 mod error;
 #[cfg(test)]
-mod fixtures;
+pub(crate) mod fixtures;
 mod head;
 mod id;
 mod parse;

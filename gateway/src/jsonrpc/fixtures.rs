@@ -5,7 +5,7 @@ use proptest::{prelude::*, sample::subsequence};
 macro_rules! recorded {
     ($($name:literal,)*) => {
         /// Name and body of the recorded answers.
-        pub(super) const ALL: &[(&str, &str)] = &[
+        pub(crate) const ALL: &[(&str, &str)] = &[
             $(($name, include_str!(concat!("../../tests/fixtures/answers/", $name, ".json"))),)*
         ];
     };

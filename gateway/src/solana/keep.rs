@@ -1,10 +1,15 @@
 //! For how long an answer stays true: the finality rules of each method, applied to one answer.
 //! Counting the slots is the cache's business.
+//!
+//! Looks into an answer no further than it must: a wrapped one says what matters at its beginning,
+//! a block's slot is in the call. What only [`pinned`] reads is read to the end at worst.
 
-use perijove_core::Slot;
+use perijove_core::{Commitment, Slot};
 
-use super::Class;
-use crate::jsonrpc::Answer;
+use super::{Class, Head, Method, context_slot, head_value};
+use crate::jsonrpc::{Answer, Cursor, ErrorObject, Token};
+
+mod pinned;
 
 /// For how long an answer may be given again.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -32,7 +37,8 @@ pub enum Keep {
         /// How long it may be given when the slot was not final.
         slots: u32,
     },
-    /// Until the epoch ends; as [`Keep::Head`] while the end is not known.
+    /// Until the epoch ends; as [`Keep::Head`] while the end is not known. The epoch is that of the
+    /// finalized bank: it ends later than that of the newest slot, by the distance between them.
     Epoch {
         /// How long without knowledge of the epoch.
         slots: u32,
@@ -58,10 +64,176 @@ pub struct Dated {
     pub read_at: Option<Slot>,
 }
 
-/// Judges one answer to a call of this class.
-pub fn keep(_class: &Class, _params: Option<&[u8]>, _answer: &Answer) -> Dated {
-    Dated {
-        keep: Keep::Never,
-        read_at: None,
+/// A minute: how long a skipped slot stays so for those who ask again. Another node's storage may
+/// still have it.
+const SKIPPED_SLOTS: u32 = 150;
+
+/// Without knowledge of the epoch.
+const EPOCH_SLOTS: u32 = 2;
+
+/// What a method answers about, with what it takes to date the answer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum About {
+    /// A write, a simulation, a status somebody waits for, or one node.
+    Nothing,
+    /// The head of the chain.
+    Head,
+    /// The head, while the answer is `true`: a node that lags says `false` of what it will know.
+    Truth,
+    /// The transaction's slot, which the result names.
+    Transaction,
+    /// The block of the slot in the call.
+    Block,
+    /// The time of the slot in the call, on any fork.
+    BlockTime,
+    /// An epoch's rewards, paid in slots the result names.
+    Rewards,
+    /// The leaders of one slot's epoch, or of the present one.
+    Leaders,
+    /// The present epoch.
+    Epoch,
+    /// The genesis.
+    Genesis,
+}
+
+/// The table of the methods.
+const fn about(method: Method) -> About {
+    use Method as M;
+    match method {
+        M::GetAccountInfo
+        | M::GetBalance
+        | M::GetBlockCommitment
+        | M::GetBlockHeight
+        | M::GetBlockProduction
+        | M::GetBlocks
+        | M::GetBlocksWithLimit
+        | M::GetClusterNodes
+        | M::GetEpochInfo
+        | M::GetFeeForMessage
+        | M::GetLargestAccounts
+        | M::GetLatestBlockhash
+        | M::GetMultipleAccounts
+        | M::GetProgramAccounts
+        | M::GetRecentPerformanceSamples
+        | M::GetRecentPrioritizationFees
+        | M::GetSignaturesForAddress
+        | M::GetSlot
+        | M::GetSlotLeader
+        | M::GetStakeMinimumDelegation
+        | M::GetSupply
+        | M::GetTokenAccountBalance
+        | M::GetTokenAccountsByDelegate
+        | M::GetTokenAccountsByOwner
+        | M::GetTokenLargestAccounts
+        | M::GetTokenSupply
+        | M::GetTransactionCount
+        | M::GetVoteAccounts => About::Head,
+        M::IsBlockhashValid => About::Truth,
+        M::GetTransaction => About::Transaction,
+        M::GetBlock => About::Block,
+        M::GetBlockTime => About::BlockTime,
+        M::GetInflationReward => About::Rewards,
+        M::GetLeaderSchedule => About::Leaders,
+        M::GetInflationGovernor
+        | M::GetInflationRate
+        | M::GetMinimumBalanceForRentExemption
+        | M::GetSlotLeaders => About::Epoch,
+        M::GetEpochSchedule | M::GetGenesisHash => About::Genesis,
+        M::GetAgGenesisCert
+        | M::GetFirstAvailableBlock
+        | M::GetHealth
+        | M::GetHighestSnapshotSlot
+        | M::GetIdentity
+        | M::GetMaxRetransmitSlot
+        | M::GetMaxShredInsertSlot
+        | M::GetRankMap
+        | M::GetSignatureStatuses
+        | M::GetVersion
+        | M::MinimumLedgerSlot
+        | M::RequestAirdrop
+        | M::SendTransaction
+        | M::SimulateTransaction
+        | M::Other => About::Nothing,
     }
 }
+
+/// Judges one answer to a call of this class.
+pub fn keep(class: &Class, params: Option<&[u8]>, answer: &Answer) -> Dated {
+    let about = about(class.method);
+    let judged = about != About::Nothing && class.refusal.is_none();
+    let (keep, read_at) = match (answer.result(), answer.error()) {
+        (Some(result), _) if judged => (
+            of_result(about, class, params, result),
+            read_at(class, result),
+        ),
+        (_, Some(error)) if judged => (of_error(class, error), None),
+        _ => (Keep::Never, None),
+    };
+    Dated { keep, read_at }
+}
+
+fn of_result(about: About, class: &Class, params: Option<&[u8]>, result: &[u8]) -> Keep {
+    let mut cursor = Cursor::new(result);
+    if class.profile().wrapped && cursor.token() != Some(Token::Null) {
+        // A result that is not what the method gives is not kept.
+        if cursor.member(b"value").is_none() {
+            return Keep::Never;
+        }
+    }
+    let token = match cursor.token() {
+        // What is not there now may be in the next slot.
+        Some(Token::Null) => return Keep::Head { slots: 1 },
+        Some(token) => token,
+        None => return Keep::Never,
+    };
+    let head = Keep::Head {
+        slots: head_slots(class.context.commitment),
+    };
+    match about {
+        About::Head => head,
+        About::Truth if cursor.value() == Some(b"true") => head,
+        About::Truth | About::Nothing => Keep::Never,
+        About::Transaction => pinned::transaction(result),
+        About::Block => pinned::block(class.pinned_slot, token),
+        About::BlockTime => pinned::block_time(class.pinned_slot, token),
+        About::Rewards => pinned::rewards(params, result).unwrap_or(head),
+        About::Leaders => pinned::leaders(params, token),
+        About::Epoch => Keep::Epoch { slots: EPOCH_SLOTS },
+        About::Genesis => Keep::Forever,
+    }
+}
+
+/// A skipped slot stays skipped; every other error may be another one for the next caller.
+fn of_error(class: &Class, error: &ErrorObject) -> Keep {
+    match (class.method, error.code, class.pinned_slot) {
+        (Method::GetBlock | Method::GetBlockTime, -32007 | -32009, Some(about)) => Keep::Absent {
+            about,
+            slots: SKIPPED_SLOTS,
+        },
+        _ => Keep::Never,
+    }
+}
+
+/// Who asks for finalized state is 32 slots behind anyway.
+const fn head_slots(commitment: Commitment) -> u32 {
+    match commitment {
+        Commitment::Processed | Commitment::Confirmed => 1,
+        Commitment::Finalized => 2,
+    }
+}
+
+/// The slot of a wrapped result's context, or of an answer that is a slot.
+fn read_at(class: &Class, result: &[u8]) -> Option<Slot> {
+    match class.method {
+        Method::GetSlot | Method::GetEpochInfo => head_value(class.method, result)
+            .filter(|value| value.head == Head::Slot)
+            .map(|value| Slot(value.number)),
+        // Wrapped when asked to be.
+        Method::GetProgramAccounts => context_slot(result),
+        _ if class.profile().wrapped => context_slot(result),
+        _ => None,
+    }
+}
+
+#[cfg(test)]
+mod tests;
