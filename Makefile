@@ -6,6 +6,7 @@ SHELL := /bin/bash
 
 TARGET := $(or $(CARGO_TARGET_DIR),target)
 GATEWAY := $(TARGET)/debug/perijove-gateway
+INGEST := $(TARGET)/debug/perijove-ingest
 STEP := scripts/step
 CARGO_LOCKED := --workspace --locked
 
@@ -25,7 +26,7 @@ test: ## Everything: format, lints, unit and end-to-end tests, configurations, r
 	@$(STEP) 'lints' cargo clippy $(CARGO_LOCKED) --all-targets -- -D warnings
 	@$(STEP) 'build' cargo build $(CARGO_LOCKED)
 	@$(STEP) 'tests' cargo test $(CARGO_LOCKED)
-	@$(STEP) 'configurations' scripts/check-conf $(GATEWAY)
+	@$(STEP) 'configurations' scripts/check-conf $(GATEWAY) $(INGEST)
 	@$(STEP) 'links' scripts/check-links
 	@$(STEP) 'demo' env CI=true scripts/demo </dev/null
 	@$(STEP) 'real clients' node tests/clients/run.mjs --gateway $(GATEWAY)
@@ -52,7 +53,7 @@ build: ## Build everything for development
 	cargo build $(CARGO_LOCKED)
 
 check-conf: build ## Check every configuration file
-	scripts/check-conf $(GATEWAY)
+	scripts/check-conf $(GATEWAY) $(INGEST)
 
 clients: build ## Run the real clients directly and through the gateway
 	@scripts/setup test

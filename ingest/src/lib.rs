@@ -1,4 +1,5 @@
-//! Perijove's ingest as a library: Bitquery's Solana streams, stage by stage.
+//! Perijove's ingest as a library. The binary only calls [`app`]; tests and benchmarks reach
+//! single stages from here.
 //!
 //! The modules form layers: each imports only from those above it in this list, and
 //! `tests/layering.rs` holds the table.
@@ -9,4 +10,8 @@ pub mod decode;
 
 pub mod project;
 
+pub mod config;
 pub mod dead_letter;
+
+pub mod app;
+pub mod cli;

@@ -60,6 +60,13 @@ pub fn is_name(name: &str) -> bool {
             .all(|byte| byte.is_ascii_alphanumeric() || byte == b'_')
 }
 
+/// Whether the whole of `text` is one variable, without a default.
+pub(super) fn is_reference(text: &str) -> bool {
+    text.strip_prefix("${")
+        .and_then(|rest| rest.strip_suffix('}'))
+        .is_some_and(is_name)
+}
+
 /// What is wrong with a reference.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub(super) enum Fault {
@@ -121,6 +128,21 @@ mod tests {
             ("${MISSING:-${HOST}}", Fault::Nested),
         ] {
             assert_eq!(with_host(text), Err(fault), "{text}");
+        }
+    }
+
+    #[test]
+    fn only_a_variable_alone_is_a_reference() {
+        for (text, expected) in [
+            ("${NAME}", true),
+            ("${NAME:-default}", false),
+            ("${NAME}${NAME}", false),
+            ("a${NAME}", false),
+            ("$NAME", false),
+            ("${}", false),
+            ("", false),
+        ] {
+            assert_eq!(is_reference(text), expected, "{text}");
         }
     }
 

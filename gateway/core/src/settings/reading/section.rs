@@ -8,6 +8,7 @@ use std::path::{Path, PathBuf};
 use crate::Secret;
 use serde_json::{Map, Value, json};
 
+use crate::settings::interpolate;
 use crate::settings::reading::{Key, Reading};
 use crate::settings::setting::{Setting, plain};
 use crate::settings::spelling;
@@ -83,7 +84,7 @@ impl<'r> Section<'r> {
 
     fn take(&mut self, key: &'static str) -> Option<&'r Value> {
         self.known.push(key);
-        self.fields?.get(key).filter(|value| !value.is_null())
+        self.written(key)
     }
 
     /// A value that need not be there and has no single default.
@@ -259,6 +260,33 @@ impl<'r> Section<'r> {
         self.describe_as(key, secret_schema(), None);
         let value = self.take(key)?;
         self.reading.secret(&self.at(key), value)
+    }
+
+    /// A secret that must not stand in the file itself; None when it is absent or has been
+    /// reported.
+    pub fn outside_secret(&mut self, key: &'static str) -> Option<Secret> {
+        let secret = self.secret(key);
+        match self.written(key) {
+            Some(Value::Object(_)) | None => secret,
+            Some(Value::String(text)) if interpolate::is_reference(text) => secret,
+            Some(_) => {
+                self.violation(
+                    key,
+                    "must not stand in the file; write ${NAME} for an environment variable, or \
+                     {file: path}",
+                );
+                None
+            }
+        }
+    }
+
+    /// The text of a key as it stands in the file, references included.
+    pub fn written_text(&self, key: &str) -> Option<&'r str> {
+        self.written(key).and_then(Value::as_str)
+    }
+
+    fn written(&self, key: &str) -> Option<&'r Value> {
+        self.fields?.get(key).filter(|value| !value.is_null())
     }
 
     /// A list of secrets; absent is empty.

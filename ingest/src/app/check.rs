@@ -1,0 +1,63 @@
+//! The commands that print and end: `check` and `schema`.
+
+use std::path::Path;
+
+use crate::app::{complain, say};
+use crate::cli::{Exit, Source};
+use crate::config::{self, Config, ConfigError, Loaded, ProcessEnvironment};
+
+/// The configuration that is meant: a file, or every default.
+pub(super) fn load(source: &Source) -> Result<Loaded, ConfigError> {
+    match &source.config {
+        Some(path) => config::load(path),
+        None => config::parse("", &ProcessEnvironment::new(Path::new(""))),
+    }
+}
+
+/// Says everything that is wrong with a configuration, or what it amounts to.
+pub(super) fn check(source: &Source) -> Exit {
+    let name = source.config.as_deref().map_or_else(
+        || "the default configuration".to_owned(),
+        |path| path.display().to_string(),
+    );
+    match load(source) {
+        Ok(loaded) => {
+            for warning in &loaded.warnings {
+                complain(&format!("warning: {warning}"));
+            }
+            say(&format!("{name} is valid: {}", summary(&loaded.config)));
+            Exit::Done
+        }
+        Err(error) => {
+            complain(&format!("{name} is not valid:\n{error}"));
+            Exit::BadConfig
+        }
+    }
+}
+
+fn summary(config: &Config) -> String {
+    let topics: Vec<&str> = config
+        .streams
+        .iter()
+        .map(|stream| stream.topic.as_str())
+        .collect();
+    let from = match &config.kafka {
+        Some(kafka) => format!("Kafka as group {}", kafka.group.id),
+        None => "recordings only".to_owned(),
+    };
+    let redis = match &config.redis {
+        Some(redis) => redis.url.to_string(),
+        None => "no Redis".to_owned(),
+    };
+    let database = &config.database.url;
+    format!(
+        "{} from {from} into {database} and {redis}",
+        topics.join(", ")
+    )
+}
+
+/// Prints the JSON Schema of the configuration.
+pub(super) fn schema() -> Exit {
+    say(&format!("{:#}", config::schema()));
+    Exit::Done
+}

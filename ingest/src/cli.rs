@@ -1,0 +1,84 @@
+//! The command line: what can be asked of the program. What it does then is in `app`.
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use clap::{Args, Parser, Subcommand};
+
+const AFTER_HELP: &str = "\
+Exit codes:
+  0  done, or stopped as asked
+  1  could not start, or had to stop
+  2  the command line is wrong
+  3  the configuration is wrong; standard error says what";
+
+/// Bitquery's Solana streams into Redis and the database, exactly once.
+#[derive(Clone, Debug, PartialEq, Eq, Parser)]
+#[command(name = "perijove-ingest", version, about, after_help = AFTER_HELP)]
+#[command(arg_required_else_help = true)]
+pub struct Cli {
+    #[command(subcommand)]
+    pub command: Command,
+}
+
+/// What the program can do.
+#[derive(Clone, Debug, PartialEq, Eq, Subcommand)]
+pub enum Command {
+    /// Check a configuration and say everything that is wrong with it
+    Check(Source),
+    /// Print the JSON Schema of the configuration
+    Schema,
+}
+
+/// Which configuration.
+#[derive(Clone, Debug, PartialEq, Eq, Args)]
+pub struct Source {
+    /// Configuration file (YAML)
+    ///
+    /// Without one every setting has its default: recordings are replayed into perijove.db in this
+    /// folder, and there is neither Kafka nor Redis.
+    #[arg(short, long, value_name = "FILE", env = "PERIJOVE_INGEST_CONFIG")]
+    pub config: Option<PathBuf>,
+}
+
+/// How the program ends. A wrong command line ends it with 2 before any of this.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Exit {
+    Done,
+    Failed,
+    BadConfig,
+}
+
+impl From<Exit> for ExitCode {
+    fn from(exit: Exit) -> Self {
+        match exit {
+            Exit::Done => Self::SUCCESS,
+            Exit::Failed => Self::from(1),
+            Exit::BadConfig => Self::from(3),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory;
+
+    use super::*;
+
+    #[test]
+    fn the_definition_is_sound() {
+        Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn every_command_is_understood_and_others_are_not() {
+        for line in ["check", "check -c x", "check --config x", "schema"] {
+            let words = std::iter::once("perijove-ingest").chain(line.split(' '));
+            assert!(Cli::try_parse_from(words).is_ok(), "{line}");
+        }
+        for line in ["", "walk", "check a.yaml"] {
+            let words = std::iter::once("perijove-ingest").chain(line.split(' '));
+            assert!(Cli::try_parse_from(words).is_err(), "{line}");
+        }
+    }
+}
