@@ -62,6 +62,11 @@ impl Reply {
         self.json().pointer("/error/code").and_then(Value::as_i64)
     }
 
+    /// What the cache had to do with it: `none` if nothing.
+    pub fn cache(&self) -> &str {
+        self.header("x-perijove-cache").unwrap_or("none")
+    }
+
     /// The name of the upstream that answered.
     pub fn upstream(&self) -> &str {
         self.header("x-perijove-upstream").unwrap_or("nobody")

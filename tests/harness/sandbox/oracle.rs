@@ -97,7 +97,9 @@ mod tests {
             .map(|method| (method, json!([]))),
         );
         all.push(("getMultipleAccounts", json!([keys(Nature::Moving, 3)])));
-        all.push(("getTokenAccountsByOwner", json!([key, {"mint": key}])));
+        let config = json!({"commitment": "confirmed"});
+        let held = json!([key, {"mint": key}, config]);
+        all.push(("getTokenAccountsByOwner", held));
         all.push(("getFeeForMessage", json!(["AQ=="])));
         all
     }

@@ -3,6 +3,7 @@
 use std::net::SocketAddr;
 use std::sync::Arc;
 
+use base64::Engine;
 use parking_lot::Mutex;
 use serde::Serialize;
 use tokio::net::{TcpListener, TcpSocket};
@@ -22,6 +23,7 @@ use super::http::Request;
 use super::ledger::Ledger;
 use super::rpc::Incoming;
 use super::sight::Sight;
+use super::transaction::Transaction;
 use super::{StartError, start_error};
 
 /// What all validators share.
@@ -31,6 +33,17 @@ pub struct Cluster {
     pub ledger: Ledger,
     pub accounts: Accounts,
     pub size: usize,
+}
+
+impl Cluster {
+    /// Takes a transaction in as if a client had sent it to some validator: it lands in the next
+    /// slot. Gives its signature; `None` if the bytes are no transaction.
+    pub fn land(&self, bytes: &[u8]) -> Option<String> {
+        let signature = Transaction::read(bytes)?.signature;
+        let text = base64::engine::general_purpose::STANDARD.encode(bytes);
+        self.ledger.land(&signature, text, self.clock.tip() + 1);
+        Some(signature)
+    }
 }
 
 /// A validator of the sandbox cluster.

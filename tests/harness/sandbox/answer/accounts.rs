@@ -141,7 +141,9 @@ fn program_accounts(node: &Node<'_>, params: &Params) -> Result<Value, Failure> 
 /// None in a cluster at rest, two in a moving one.
 fn token_accounts(node: &Node<'_>, params: &Params) -> Result<Value, Failure> {
     let owner = params.pubkey(0)?;
-    if params.option("mint").is_none() && params.option("programId").is_none() {
+    // The configuration comes after it.
+    let wanted = |name| params.get(1).is_some_and(|only| only.get(name).is_some());
+    if !wanted("mint") && !wanted("programId") {
         return Err(Failure::params(
             "Invalid params: expected a mint or a programId",
         ));
