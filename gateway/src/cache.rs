@@ -14,6 +14,12 @@
 
 mod entry;
 mod key;
+mod memory;
+mod metrics;
+mod policy;
 
 pub use entry::{End, Entry, Freshness, Lifetime};
 pub use key::{Key, Keys, Shelf};
+pub use memory::Memory;
+pub use metrics::{CacheMetrics, Lookup, Tier};
+pub use policy::{Policy, Source};

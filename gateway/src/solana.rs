@@ -24,7 +24,7 @@ pub use context::{Head, HeadValue, context_slot, head_value};
 pub use epoch::epoch_end;
 pub use fault::{Blame, FaultKind};
 pub use judge::{ReplyHints, judge};
-pub use keep::{Dated, Keep, keep};
+pub use keep::{Dated, Keep, Usual, keep};
 pub use method::Method;
 pub use profile::{CommitmentRule, Finality, Idempotency, Priority, Profile};
 pub use transaction::first_signature;

@@ -39,6 +39,15 @@ pub struct End {
 }
 
 impl End {
+    /// The earlier of two ends at one commitment.
+    pub(super) fn or_earlier(self, other: Self) -> Self {
+        Self {
+            now: self.now.min(other.now),
+            reach: self.reach.min(other.reach),
+            ..self
+        }
+    }
+
     /// For how many slots it has been over, or `None` if it has not.
     fn past(&self, view: &SlotView) -> Option<u64> {
         let over = |at: Slot, end: Slot| at.0.checked_sub(end.0).map(|past| past.saturating_add(1));

@@ -4,6 +4,7 @@
 //! would put a wrong answer under it.
 
 use std::fmt;
+use std::hash::{BuildHasherDefault, Hasher};
 
 use perijove_core::Commitment;
 
@@ -60,6 +61,11 @@ impl Keys {
 }
 
 impl Key {
+    /// A key by its bytes.
+    pub const fn from_bytes(bytes: [u8; 16]) -> Self {
+        Self(u128::from_be_bytes(bytes))
+    }
+
     /// The sixteen bytes of the key.
     pub const fn to_bytes(self) -> [u8; 16] {
         self.0.to_be_bytes()
@@ -75,5 +81,31 @@ impl fmt::Display for Key {
 impl fmt::Debug for Key {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         fmt::Display::fmt(self, formatter)
+    }
+}
+
+/// Tables are looked into with the key as it is: it is a hash already, and one that nobody can
+/// steer.
+pub(super) type ByKey = BuildHasherDefault<KeyHasher>;
+
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct KeyHasher(u64);
+
+impl Hasher for KeyHasher {
+    fn write_u128(&mut self, key: u128) {
+        #[expect(clippy::cast_possible_truncation, reason = "half of it is enough")]
+        let half = key as u64;
+        self.0 = half;
+    }
+
+    fn write(&mut self, bytes: &[u8]) {
+        // Keys are written in one piece; anything else would do no harm.
+        for byte in bytes {
+            self.0 = self.0.rotate_left(8) ^ u64::from(*byte);
+        }
+    }
+
+    fn finish(&self) -> u64 {
+        self.0
     }
 }

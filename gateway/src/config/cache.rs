@@ -7,14 +7,10 @@ use schemars::JsonSchema;
 
 use crate::config::Redis;
 use crate::config::limits::size;
-use crate::solana::Method;
-
-mod usual;
-
-use usual::Usual;
+use crate::solana::{Method, Usual};
 
 /// The largest entry is at most this part of the memory: a shard holds several of them.
-const LARGEST_SHARE: usize = 64;
+const LARGEST_SHARE: usize = 128;
 
 /// Lifetimes above an epoch mean nothing.
 const EPOCH: u32 = 432_000;
@@ -30,7 +26,7 @@ pub struct Cache {
     pub enabled: bool,
     /// Bytes of memory for answers. Less of it takes effect at once.
     pub memory: usize,
-    /// Answers of more bytes are not kept. At most a 64th of `memory`.
+    /// Answers of more bytes are not kept. At most a 128th of `memory`.
     pub max_entry: usize,
     /// For how many slots after its end an answer is given once more while a fresh one is fetched.
     pub stale_while_revalidate: u64,

@@ -10,6 +10,9 @@ use super::{Class, Head, Method, context_slot, head_value};
 use crate::jsonrpc::{Answer, Cursor, ErrorObject, Token};
 
 mod pinned;
+mod usual;
+
+pub use usual::Usual;
 
 /// For how long an answer may be given again.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -7,7 +7,7 @@ use crate::jsonrpc::{Cursor, Token};
 
 /// How long the history of a slot that is not final yet may be given: it changes only when the
 /// slot is forked away, which has not happened to a confirmed one so far.
-const HISTORY_SLOTS: u32 = 4;
+pub(super) const HISTORY_SLOTS: u32 = 4;
 
 /// `getTransaction`: the result's `slot`. Nodes put it before or behind the transaction's logs, so
 /// kilobytes may have to be read over.

@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use perijove_core::{Commitment, Slot};
 
 use super::{EPOCH, NEVER, ONE, TWO, judge, judge_result, pinned, recorded};
-use crate::solana::{Keep, Method};
+use crate::solana::{Keep, Method, Usual};
 
 /// At processed, confirmed and finalized.
 const HEAD: [Keep; 3] = [ONE, ONE, TWO];
@@ -265,5 +265,24 @@ fn a_null_lives_for_one_slot_at_most_whatever_was_asked() {
                 assert_eq!(wrapped.keep, expected, "{method} at {commitment}");
             }
         }
+    }
+}
+
+#[test]
+fn what_is_usual_is_the_longest_life_of_the_method() {
+    for (name, _, _, keeps) in METHODS {
+        let lives = keeps.map(|keep| match keep {
+            Keep::Never | Keep::Absent { .. } => Usual::Never,
+            Keep::Head { slots } | Keep::Pinned { slots, .. } | Keep::Rooted { slots, .. } => {
+                Usual::Slots(slots)
+            }
+            Keep::Epoch { .. } | Keep::Forever => Usual::Long,
+        });
+        let longest = match *name {
+            // The row shows an epoch that was named; the present one lives longer.
+            "getInflationReward" => Some(Usual::Slots(2)),
+            _ => lives.into_iter().max(),
+        };
+        assert_eq!(Some(Usual::of(Method::from_name(name))), longest, "{name}");
     }
 }

@@ -1,0 +1,291 @@
+//! What the cache counts. What concerns the connection to Redis is counted beside it.
+
+use std::sync::{Arc, OnceLock};
+
+use prometheus::core::{Collector, Desc};
+use prometheus::proto::MetricFamily;
+use prometheus::{IntCounter, IntCounterVec, IntGauge, Opts, Registry};
+
+use crate::solana::Class;
+
+/// Where answers are kept.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Tier {
+    Memory,
+    Redis,
+}
+
+impl Tier {
+    const fn label(self) -> &'static str {
+        match self {
+            Self::Memory => "memory",
+            Self::Redis => "redis",
+        }
+    }
+}
+
+/// How one look into a tier ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Lookup {
+    /// Found, and true.
+    Hit,
+    /// Found, no longer true, and given all the same.
+    Stale,
+    /// Found, no longer true, and left alone.
+    Expired,
+    /// Found and true, but not what this caller may have: older than the slot it asks for, or than
+    /// what it has been told.
+    Unfit,
+    /// Not there.
+    Miss,
+    /// Not waited for any longer.
+    Slow,
+    /// The tier failed.
+    Error,
+}
+
+impl Lookup {
+    const ALL: [Self; 7] = [
+        Self::Hit,
+        Self::Stale,
+        Self::Expired,
+        Self::Unfit,
+        Self::Miss,
+        Self::Slow,
+        Self::Error,
+    ];
+
+    const fn label(self) -> &'static str {
+        match self {
+            Self::Hit => "hit",
+            Self::Stale => "stale",
+            Self::Expired => "expired",
+            Self::Unfit => "unfit",
+            Self::Miss => "miss",
+            Self::Slow => "slow",
+            Self::Error => "error",
+        }
+    }
+}
+
+/// How much is held, told when somebody asks.
+pub(super) trait Held: Send + Sync {
+    /// Bytes and entries.
+    fn held(&self) -> (u64, usize);
+}
+
+/// Counters and gauges of the cache. Clones count together.
+#[derive(Clone, Debug)]
+pub struct CacheMetrics {
+    lookups: IntCounterVec,
+    /// Of the memory, in the order of [`Lookup::ALL`]: finding a counter by its labels costs as much
+    /// as the look itself.
+    in_memory: [OnceLock<IntCounter>; Lookup::ALL.len()],
+    stores: IntCounterVec,
+    evictions: IntCounter,
+    coalesced: IntCounter,
+    credits_saved: IntCounter,
+    hits: IntCounter,
+    holdings: Holdings,
+}
+
+impl CacheMetrics {
+    /// # Errors
+    /// When one of the names is taken in `registry`.
+    pub fn register(registry: &Registry) -> prometheus::Result<Self> {
+        let family = |name, help, labels: &[&str]| {
+            let family = IntCounterVec::new(Opts::new(name, help), labels)?;
+            registry.register(Box::new(family.clone()))?;
+            Ok::<_, prometheus::Error>(family)
+        };
+        let counter = |name, help| {
+            let counter = IntCounter::new(name, help)?;
+            registry.register(Box::new(counter.clone()))?;
+            Ok::<_, prometheus::Error>(counter)
+        };
+        let products = family(
+            "jupiter_api_cache_hits_total",
+            "Calls answered from the cache, by product",
+            &["product"],
+        )?;
+        let holdings = Holdings::new()?;
+        registry.register(Box::new(holdings.clone()))?;
+        Ok(Self {
+            lookups: family(
+                "perijove_cache_lookups_total",
+                "Looks into a tier of the cache, by how they ended",
+                &["tier", "result"],
+            )?,
+            in_memory: std::array::from_fn(|_| OnceLock::new()),
+            stores: family(
+                "perijove_cache_stores_total",
+                "Answers put into a tier of the cache",
+                &["tier"],
+            )?,
+            evictions: counter(
+                "perijove_cache_evictions_total",
+                "Answers dropped from memory to make room for others",
+            )?,
+            coalesced: counter(
+                "perijove_cache_coalesced_total",
+                "Calls answered by an identical call that was under way",
+            )?,
+            credits_saved: counter(
+                "perijove_cache_credits_saved_total",
+                "Cost of the calls that no upstream was asked for, in units of the cheapest call",
+            )?,
+            hits: products.with_label_values(&["rpc"]),
+            holdings,
+        })
+    }
+
+    /// One look into one tier.
+    pub fn lookup(&self, tier: Tier, result: Lookup) {
+        let find = || {
+            self.lookups
+                .with_label_values(&[tier.label(), result.label()])
+        };
+        match (tier, self.in_memory.get(result as usize)) {
+            (Tier::Memory, Some(counter)) => counter.get_or_init(find).inc(),
+            _ => find().inc(),
+        }
+    }
+
+    /// A call was answered from the cache, whichever tier it was found in.
+    pub fn hit(&self, class: &Class) {
+        self.hits.inc();
+        self.saved(class);
+    }
+
+    /// A call was answered by an identical one.
+    pub fn coalesced(&self, class: &Class) {
+        self.coalesced.inc();
+        self.saved(class);
+    }
+
+    /// An answer was put into a tier.
+    pub fn stored(&self, tier: Tier) {
+        self.stores.with_label_values(&[tier.label()]).inc();
+    }
+
+    pub(super) fn evictions(&self) -> IntCounter {
+        self.evictions.clone()
+    }
+
+    /// From now on the gauges show what is held here.
+    pub(super) fn show(&self, held: Arc<dyn Held>) {
+        // There is one memory; a second one would have metrics of its own.
+        drop(self.holdings.held.set(held));
+    }
+
+    fn saved(&self, class: &Class) {
+        self.credits_saved.inc_by(u64::from(class.profile().cost));
+    }
+}
+
+/// Gauges that are read when they are asked for.
+#[derive(Clone)]
+struct Holdings {
+    bytes: IntGauge,
+    entries: IntGauge,
+    held: Arc<OnceLock<Arc<dyn Held>>>,
+}
+
+impl Holdings {
+    fn new() -> prometheus::Result<Self> {
+        Ok(Self {
+            bytes: IntGauge::new(
+                "perijove_cache_bytes",
+                "Memory held by answers, what finding them takes included",
+            )?,
+            entries: IntGauge::new("perijove_cache_entries", "Answers held in memory")?,
+            held: Arc::default(),
+        })
+    }
+}
+
+impl std::fmt::Debug for Holdings {
+    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        formatter.write_str("Holdings(..)")
+    }
+}
+
+impl Collector for Holdings {
+    fn desc(&self) -> Vec<&Desc> {
+        [self.bytes.desc(), self.entries.desc()].concat()
+    }
+
+    fn collect(&self) -> Vec<MetricFamily> {
+        let (bytes, entries) = self.held.get().map_or((0, 0), |held| held.held());
+        self.bytes.set(i64::try_from(bytes).unwrap_or(i64::MAX));
+        self.entries.set(i64::try_from(entries).unwrap_or(i64::MAX));
+        [self.bytes.collect(), self.entries.collect()].concat()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use prometheus::TextEncoder;
+
+    use super::*;
+    use crate::solana::classify;
+
+    struct Fixed;
+
+    impl Held for Fixed {
+        fn held(&self) -> (u64, usize) {
+            (4096, 3)
+        }
+    }
+
+    fn scrape(registry: &Registry) -> String {
+        TextEncoder::new()
+            .encode_to_string(&registry.gather())
+            .unwrap()
+    }
+
+    #[test]
+    fn every_count_is_found_under_its_name() {
+        let registry = Registry::new();
+        let metrics = CacheMetrics::register(&registry).unwrap();
+        for result in Lookup::ALL {
+            metrics.lookup(Tier::Memory, result);
+            metrics.clone().lookup(Tier::Memory, result);
+            metrics.lookup(Tier::Redis, result);
+        }
+        metrics.stored(Tier::Redis);
+        metrics.evictions().inc();
+        let class = classify("getProgramAccounts", None);
+        metrics.hit(&class);
+        metrics.coalesced(&class);
+        metrics.show(Arc::new(Fixed));
+        let text = scrape(&registry);
+        for line in [
+            r#"perijove_cache_lookups_total{result="unfit",tier="memory"} 2"#,
+            r#"perijove_cache_lookups_total{result="slow",tier="redis"} 1"#,
+            r#"perijove_cache_stores_total{tier="redis"} 1"#,
+            "perijove_cache_evictions_total 1",
+            "perijove_cache_coalesced_total 1",
+            "perijove_cache_credits_saved_total 100",
+            r#"jupiter_api_cache_hits_total{product="rpc"} 1"#,
+            "perijove_cache_bytes 4096",
+            "perijove_cache_entries 3",
+        ] {
+            assert!(text.contains(line), "{line} is not in\n{text}");
+        }
+    }
+
+    #[test]
+    fn nothing_is_held_before_there_is_a_memory() {
+        let registry = Registry::new();
+        drop(CacheMetrics::register(&registry).unwrap());
+        assert!(scrape(&registry).contains("perijove_cache_bytes 0"));
+    }
+
+    #[test]
+    fn each_result_has_a_place_of_its_own() {
+        for (place, result) in Lookup::ALL.into_iter().enumerate() {
+            assert_eq!(result as usize, place);
+        }
+    }
+}

@@ -1,0 +1,202 @@
+//! For how long an answer is kept: what its method allows ([`Keep`]), what the operator made of
+//! that, and the slots that had passed when the answer came.
+
+mod reading;
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use perijove_core::Slot;
+
+use super::{End, Entry, Lifetime, Shelf};
+use crate::config;
+use crate::jsonrpc::{Answer, Cursor, Token};
+use crate::solana::{Class, Dated, Keep, Method, SlotView, Usual};
+use reading::Reading;
+
+#[cfg(test)]
+mod tests;
+
+/// Where an answer came from.
+#[derive(Clone, Copy, Debug)]
+pub struct Source<'a> {
+    /// Who gave it.
+    pub upstream: &'a Arc<str>,
+    /// The slot it was known to have reached, at the call's commitment, **before** it was asked:
+    /// from where an answer that does not say its slot is counted. What is known later would make a
+    /// slow answer pass for a new one.
+    pub reached: Option<Slot>,
+}
+
+/// What is kept, and for how long.
+#[derive(Clone, Debug)]
+pub struct Policy {
+    settings: config::Cache,
+    rules: BTreeMap<Method, Rule>,
+}
+
+/// What the operator made of one method.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Rule {
+    /// Answers live so many slots at most.
+    Most(u32),
+    /// Answers live so many slots, which is more than usual.
+    Longer(u32),
+}
+
+impl Rule {
+    fn of(method: Method, slots: u32) -> Self {
+        match Usual::of(method) {
+            Usual::Slots(usual) if slots > usual => Self::Longer(slots),
+            _ => Self::Most(slots),
+        }
+    }
+}
+
+impl Policy {
+    /// The policy of a configuration.
+    pub fn new(settings: &config::Cache) -> Self {
+        let rules = settings.methods.iter();
+        let rules = rules
+            .filter_map(|(method, rule)| Some((*method, Rule::of(*method, rule.slots?))))
+            .collect();
+        Self {
+            settings: settings.clone(),
+            rules,
+        }
+    }
+
+    /// Whether there is a cache at all.
+    pub fn enabled(&self) -> bool {
+        self.settings.enabled
+    }
+
+    /// Whether identical calls share one call to an upstream.
+    pub fn coalesces(&self) -> bool {
+        self.settings.enabled && self.settings.coalesce
+    }
+
+    /// Whether any answer of a method is ever kept. If not, there is no use in looking for one.
+    pub fn keeps(&self, method: Method) -> bool {
+        self.settings.enabled
+            && self.rules.get(&method) != Some(&Rule::Most(0))
+            && Usual::of(method) != Usual::Never
+    }
+
+    /// For how many slots after its end an answer is given while a fresh one is fetched.
+    pub fn stale_while_revalidate(&self) -> u64 {
+        self.settings.stale_while_revalidate
+    }
+
+    /// For how many slots after its end an answer is given when every upstream fails.
+    pub fn stale_if_error(&self) -> u64 {
+        self.settings.stale_if_error
+    }
+
+    /// Whether accounts read at different slots may stand in one answer.
+    pub fn mixes_account_slots(&self) -> bool {
+        self.settings.mix_account_slots
+    }
+
+    /// The entry to be kept of an answer, and its shelf. `None` if it is not to be kept, is too
+    /// large, or would be over already.
+    pub fn shelve(
+        &self,
+        answer: &Answer,
+        dated: &Dated,
+        class: &Class,
+        view: &SlotView,
+        source: &Source<'_>,
+    ) -> Option<(Shelf, Entry)> {
+        let method = class.method;
+        let large = answer.body().len() > self.settings.max_entry;
+        if large || !self.keeps(method) || reading::is_implausible(dated.read_at, view) {
+            return None;
+        }
+        let commitment = class.context.commitment;
+        let reading = Reading::new(dated.read_at, commitment, view, source.reached);
+        let lifetime = self.lifetime(method, dated.keep, answer, view, reading.as_ref())?;
+        let shelf = match lifetime {
+            Lifetime::Settled => Shelf::Settled,
+            Lifetime::Until(_) | Lifetime::Pinned { .. } => Shelf::At(commitment),
+        };
+        let read_at = match (reading, dated.keep) {
+            (Some(reading), _) => reading.slot,
+            // It was there to be read.
+            (None, Keep::Pinned { about, .. }) => about,
+            (None, _) => Slot(0),
+        };
+        let entry = Entry {
+            answer: answer.template(),
+            read_at,
+            dated: dated.read_at.is_some(),
+            lifetime,
+            upstream: Arc::clone(source.upstream),
+        };
+        Some((shelf, entry))
+    }
+
+    fn lifetime(
+        &self,
+        method: Method,
+        keep: Keep,
+        answer: &Answer,
+        view: &SlotView,
+        reading: Option<&Reading<'_>>,
+    ) -> Option<Lifetime> {
+        let rule = self.rules.get(&method).copied();
+        let at_most = |slots: u32| match rule {
+            Some(Rule::Most(most)) => slots.min(most),
+            _ => slots,
+        };
+        let usually = |slots: u32| match rule {
+            Some(Rule::Longer(slots)) if !says_nothing(answer) => slots,
+            _ => at_most(slots),
+        };
+        Some(match keep {
+            Keep::Pinned { about, .. } if view.is_final(about) => Lifetime::Settled,
+            Keep::Pinned { about, slots } => Lifetime::Pinned {
+                about,
+                until: reading?.after(usually(slots))?,
+            },
+            // Final for the upstream too, and before it was asked.
+            Keep::Rooted { about, .. } if view.is_final(about) && about <= reading?.slot => {
+                Lifetime::Settled
+            }
+            Keep::Head { slots } | Keep::Rooted { slots, .. } => {
+                Lifetime::Until(reading?.after(usually(slots))?)
+            }
+            Keep::Epoch { slots } => Lifetime::Until(epoch(reading?, slots, rule)?),
+            Keep::Forever => match rule {
+                Some(Rule::Most(slots)) => Lifetime::Until(reading?.after(slots)?),
+                _ => Lifetime::Settled,
+            },
+            Keep::Absent { about, slots } if view.is_final(about) => {
+                Lifetime::Until(reading?.after(at_most(slots))?)
+            }
+            Keep::Never | Keep::Absent { .. } => return None,
+        })
+    }
+}
+
+/// The end of the epoch, or of `slots` while the epoch is not known; earlier if the operator says so.
+fn epoch(reading: &Reading<'_>, slots: u32, rule: Option<Rule>) -> Option<End> {
+    let end = reading.epoch().or_else(|| reading.after(slots))?;
+    match rule {
+        Some(Rule::Most(slots)) => Some(end.or_earlier(reading.after(slots)?)),
+        _ => Some(end),
+    }
+}
+
+/// Whether the result is `null`, or holds nothing but its context.
+fn says_nothing(answer: &Answer) -> bool {
+    let Some(result) = answer.result() else {
+        return false;
+    };
+    let mut cursor = Cursor::new(result);
+    if cursor.token() == Some(Token::Null) {
+        return true;
+    }
+    let value = cursor.member(b"value");
+    value.is_some_and(|value| value.token() == Some(Token::Null))
+}

@@ -1,0 +1,75 @@
+//! When an answer was read, and when so many slots will have passed since.
+//!
+//! All counting begins at the slot an answer was read at. Where the answer does not say it, that is
+//! what its upstream is known to have reached before: never too late, so that nothing lives too
+//! long.
+
+use perijove_core::{Commitment, Slot};
+
+use crate::cache::End;
+use crate::solana::SlotView;
+
+/// An upstream may be so many slots ahead of what is known of the cluster.
+const AHEAD: u64 = 32;
+
+/// Whether an answer claims to be from further on than the cluster can be. Kept, it would be newer
+/// than every true answer for a long time.
+pub(super) fn is_implausible(read_at: Option<Slot>, view: &SlotView) -> bool {
+    read_at.is_some_and(|slot| slot.0 > view.now.0.saturating_add(AHEAD))
+}
+
+/// The moment at which an answer was read.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Reading<'v> {
+    /// The slot it was read at, or an earlier one.
+    pub(super) slot: Slot,
+    commitment: Commitment,
+    /// The slots that had passed at this commitment when the answer came.
+    lag: u64,
+    view: &'v SlotView,
+}
+
+impl<'v> Reading<'v> {
+    /// `None` when too little is known of the cluster or of the upstream.
+    pub(super) fn new(
+        read_at: Option<Slot>,
+        commitment: Commitment,
+        view: &'v SlotView,
+        reached: Option<Slot>,
+    ) -> Option<Self> {
+        let expected = view.expected(commitment)?;
+        let slot = match read_at {
+            Some(slot) => slot,
+            None => reached?.min(expected),
+        };
+        Some(Self {
+            slot,
+            commitment,
+            lag: slot.lag_behind(expected),
+            view,
+        })
+    }
+
+    /// The end of a life of so many slots, or `None` if they have passed already.
+    pub(super) fn after(&self, slots: u32) -> Option<End> {
+        let slots = u64::from(slots);
+        let left = slots.checked_sub(self.lag).filter(|left| *left > 0)?;
+        Some(End {
+            now: Slot(self.view.now.0.saturating_add(left)),
+            commitment: self.commitment,
+            reach: Slot(self.slot.0.saturating_add(slots)),
+        })
+    }
+
+    /// The end of the present epoch, if the answer is certainly of that one.
+    pub(super) fn epoch(&self) -> Option<End> {
+        let (first, last) = (self.view.epoch_start?, self.view.epoch_end?);
+        let within = first..=last;
+        let next = Slot(last.0.saturating_add(1));
+        (within.contains(&self.slot) && within.contains(&self.view.now)).then_some(End {
+            now: next,
+            commitment: self.commitment,
+            reach: next,
+        })
+    }
+}

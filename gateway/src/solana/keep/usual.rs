@@ -1,0 +1,34 @@
+//! How long the answers of a method live as a rule: what an operator's own numbers are compared
+//! with.
+
+use perijove_core::Commitment;
+
+use super::pinned::HISTORY_SLOTS;
+use super::{About, Method, about, head_slots};
+
+/// How long the answers of a method live as a rule.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Usual {
+    /// Not at all.
+    Never,
+    /// So many slots, at the commitment where it is longest; for good where they are about one slot
+    /// that is final.
+    Slots(u32),
+    /// For an epoch or longer.
+    Long,
+}
+
+impl Usual {
+    /// What is usual for a method.
+    pub const fn of(method: Method) -> Self {
+        match about(method) {
+            About::Nothing => Self::Never,
+            About::Head | About::Truth | About::Rewards => {
+                Self::Slots(head_slots(Commitment::Finalized))
+            }
+            About::Transaction | About::Block => Self::Slots(HISTORY_SLOTS),
+            About::BlockTime => Self::Slots(1),
+            About::Leaders | About::Epoch | About::Genesis => Self::Long,
+        }
+    }
+}
