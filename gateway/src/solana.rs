@@ -2,6 +2,7 @@
 //! answer, where an answer says how fresh it is, and what every error means. Pure tables and
 //! functions.
 
+mod accounts;
 mod canonical;
 mod capability;
 mod class;
@@ -17,6 +18,7 @@ mod transaction;
 mod verdict;
 mod view;
 
+pub use accounts::{AccountReads, Values, account_reads, compose, single, values, wrapped_parts};
 pub use canonical::{Canonical, canonical};
 pub use capability::Capability;
 pub use class::{Class, ReadContext, Refusal, classify};

@@ -8,10 +8,12 @@
 use super::{Class, Idempotency, Method, class::takes_config};
 use crate::jsonrpc::{Cursor, Token};
 
+mod account;
 mod config;
 mod parameters;
 mod spelling;
 
+pub(super) use account::AccountSpelling;
 use config::config;
 use parameters::{members, positions};
 use spelling::Spelling;
@@ -56,7 +58,13 @@ pub fn canonical(class: &Class, params: Option<&[u8]>) -> Option<Canonical> {
             nulls += usize::from(!configured);
         } else if token == Token::Object && takes_config(method, class.profile(), position) {
             spelling.end_positions();
-            config(&mut spelling, class, members(method), &mut cursor)?;
+            config(
+                &mut spelling,
+                class,
+                members(method),
+                None,
+                Some(&mut cursor),
+            )?;
             configured = true;
         } else if token == Token::String && position == 1 && takes_encoding(method) {
             spelling.end_positions();

@@ -12,28 +12,35 @@ use crate::{
     solana::{Class, CommitmentRule},
 };
 
+/// A member that is there although it was not given: its name and its value, a string.
+pub(super) type Implied = (&'static str, &'static str);
+
 /// Spells the configuration the cursor stands before, or that there is none when nothing of it is
-/// left.
-pub(in crate::solana) fn config(
+/// left. Without a cursor there is nothing but what is implied.
+pub(super) fn config(
     spelling: &mut Spelling,
     class: &Class,
     known: &[Known],
-    cursor: &mut Cursor<'_>,
+    implied: Option<Implied>,
+    cursor: Option<&mut Cursor<'_>>,
 ) -> Option<()> {
     let mut config = Config {
         start: spelling.open(),
         spelling,
         class,
         known,
+        implied,
         spans: Spans::default(),
         seen: 0,
-        understood: class.profile().commitment != CommitmentRule::Bare,
+        understood: cursor.is_none() || class.profile().commitment != CommitmentRule::Bare,
     };
-    cursor.eat(b'{');
-    let mut first = true;
-    while let Some(key) = cursor.key(first).ok()? {
-        first = false;
-        config.member(key, cursor)?;
+    if let Some(cursor) = cursor {
+        cursor.eat(b'{');
+        let mut first = true;
+        while let Some(key) = cursor.key(first).ok()? {
+            first = false;
+            config.member(key, cursor)?;
+        }
     }
     config.finish()
 }
@@ -44,6 +51,8 @@ struct Config<'a> {
     start: usize,
     class: &'a Class,
     known: &'a [Known],
+    /// Cleared when it was given.
+    implied: Option<Implied>,
     spans: Spans,
     /// The known members that were there, one bit each: those left out would not be found twice
     /// otherwise.
@@ -86,6 +95,9 @@ impl Config<'_> {
         let row = known
             .and_then(|bit| bit.checked_sub(KNOWN))
             .and_then(|row| self.known.get(row as usize));
+        if let Some(row) = row.filter(|_| token != Token::Null) {
+            self.implied = self.implied.filter(|(name, _)| *name != row.name);
+        }
         let means_nothing = row.is_some_and(|row| {
             (token == Token::Null && row.null_is_absent)
                 || row.is_default(self.spelling.since(value))
@@ -134,7 +146,14 @@ impl Config<'_> {
         }
     }
 
-    fn finish(self) -> Option<()> {
+    fn finish(mut self) -> Option<()> {
+        if let Some((name, text)) = self.implied {
+            let start = self.spelling.length();
+            self.spelling.text(name.as_bytes());
+            let value = self.spelling.length();
+            self.spelling.text(text.as_bytes());
+            self.spans.push(start..self.spelling.length(), value);
+        }
         if self.spans.is_empty() && self.understood {
             self.spelling.cut(self.start);
             self.spelling.no_config();

@@ -11,7 +11,7 @@ use crate::solana::Method;
 
 /// A member of a configuration.
 #[derive(Clone, Copy, Debug)]
-pub(in crate::solana) struct Known {
+pub(super) struct Known {
     /// Its name.
     pub(super) name: &'static str,
     /// `null` counts as not given; otherwise the node refuses it.
@@ -86,7 +86,7 @@ const ACCOUNT: &[Known] = &[or("encoding", Value::Text("binary")), optional("dat
 
 /// The members of a method's configuration, without `commitment` and `minContextSlot`.
 #[allow(clippy::too_many_lines, reason = "a table: one row per method")]
-pub(in crate::solana) const fn members(method: Method) -> &'static [Known] {
+pub(super) const fn members(method: Method) -> &'static [Known] {
     match method {
         Method::GetAccountInfo
         | Method::GetTokenAccountsByOwner
@@ -172,7 +172,7 @@ pub(in crate::solana) const fn members(method: Method) -> &'static [Known] {
 }
 
 /// How many parameters a method takes at most. With more, Agave refuses the call.
-pub(in crate::solana) fn positions(method: Method) -> usize {
+pub(super) fn positions(method: Method) -> usize {
     match (method, method.profile().config_index) {
         (_, Some(config)) => config + 1,
         (Method::GetSlotLeaders, _) => 2,

@@ -32,7 +32,7 @@ struct Span {
 
 /// The members of one object while it is written. Most have fewer.
 #[derive(Debug, Default)]
-pub(in crate::solana) struct Spans(SmallVec<[Span; 8]>);
+pub(super) struct Spans(SmallVec<[Span; 8]>);
 
 impl Spans {
     /// Notes a member: where it starts, where its value does, and where it ends.
@@ -52,13 +52,13 @@ impl Spans {
 /// A call being written. What is read returns `None` where the text is no JSON, or is JSON that has
 /// no one meaning.
 #[derive(Clone, Debug)]
-pub(in crate::solana) struct Spelling {
+pub(super) struct Spelling {
     out: Vec<u8>,
 }
 
 impl Spelling {
     /// Starts a call. `params` is the length of its parameters, which rarely get longer.
-    pub(in crate::solana) fn call(method: Method, params: usize) -> Self {
+    pub(super) fn call(method: Method, params: usize) -> Self {
         let name = method.label();
         let mut out = Vec::with_capacity(name.len() + params + 16);
         write_text(&mut out, name.as_bytes());
@@ -66,18 +66,30 @@ impl Spelling {
         Self { out }
     }
 
+    /// The same so far, with room for so many bytes of text and what else is to come.
+    pub(super) fn clone_for(&self, more: usize) -> Self {
+        let mut out = Vec::with_capacity(self.out.len() + more + 4);
+        out.extend_from_slice(&self.out);
+        Self { out }
+    }
+
+    /// Adds what was spelled elsewhere.
+    pub(super) fn append(&mut self, spelled: &[u8]) {
+        self.out.extend_from_slice(spelled);
+    }
+
     /// Ends the parameters before the configuration.
-    pub(in crate::solana) fn end_positions(&mut self) {
+    pub(super) fn end_positions(&mut self) {
         self.out.push(b']');
     }
 
     /// In the place of the configuration.
-    pub(in crate::solana) fn no_config(&mut self) {
+    pub(super) fn no_config(&mut self) {
         self.out.push(b'.');
     }
 
     /// The written bytes.
-    pub(in crate::solana) fn finish(self) -> Vec<u8> {
+    pub(super) fn finish(self) -> Vec<u8> {
         self.out
     }
 
