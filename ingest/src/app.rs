@@ -1,19 +1,34 @@
 //! The composition root: carries out what the command line asks for.
 
 mod check;
+mod generate;
 
 use std::io::Write;
 use std::process::ExitCode;
+use std::time::{SystemTime, UNIX_EPOCH};
 
 use crate::cli::{Cli, Command};
+use crate::record::UnixMillis;
 
 /// Carries out a command and says how it ended.
 pub fn execute(cli: Cli) -> ExitCode {
     let exit = match cli.command {
         Command::Check(source) => check::check(&source),
         Command::Schema => check::schema(),
+        Command::Generate(what) => generate::generate(&what, now()),
     };
     exit.into()
+}
+
+#[expect(
+    clippy::disallowed_methods,
+    reason = "the one place where the wall clock comes in"
+)]
+fn now() -> UnixMillis {
+    let since = SystemTime::now()
+        .duration_since(UNIX_EPOCH)
+        .unwrap_or_default();
+    UnixMillis(i64::try_from(since.as_millis()).unwrap_or(i64::MAX))
 }
 
 /// To standard output. A closed pipe is no reason to fail.

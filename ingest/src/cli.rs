@@ -28,6 +28,30 @@ pub enum Command {
     Check(Source),
     /// Print the JSON Schema of the configuration
     Schema,
+    /// Write a recording of made-up trades, for a try or a demonstration
+    Generate(Generate),
+}
+
+/// What is made up.
+#[derive(Clone, Debug, PartialEq, Eq, Args)]
+pub struct Generate {
+    /// File to write; one that exists is replaced
+    #[arg(value_name = "FILE")]
+    pub file: PathBuf,
+
+    /// How many messages
+    #[arg(short, long, value_name = "N", default_value_t = 1000)]
+    pub messages: u32,
+
+    /// Which of many streams; the same seed gives the same trades
+    #[arg(short, long, value_name = "N", default_value_t = 1)]
+    pub seed: u64,
+
+    /// When the last slot ends, in seconds since 1970
+    ///
+    /// Now, if nothing is said. Only times depend on it.
+    #[arg(short, long, value_name = "SECONDS")]
+    pub until: Option<i64>,
 }
 
 /// Which configuration.
@@ -72,11 +96,18 @@ mod tests {
 
     #[test]
     fn every_command_is_understood_and_others_are_not() {
-        for line in ["check", "check -c x", "check --config x", "schema"] {
+        for line in [
+            "check",
+            "check -c x",
+            "check --config x",
+            "schema",
+            "generate x",
+            "generate x --messages 5 --seed 2 --until 1760000000",
+        ] {
             let words = std::iter::once("perijove-ingest").chain(line.split(' '));
             assert!(Cli::try_parse_from(words).is_ok(), "{line}");
         }
-        for line in ["", "walk", "check a.yaml"] {
+        for line in ["", "walk", "check a.yaml", "generate"] {
             let words = std::iter::once("perijove-ingest").chain(line.split(' '));
             assert!(Cli::try_parse_from(words).is_err(), "{line}");
         }

@@ -7,8 +7,11 @@
 pub mod record;
 
 pub mod decode;
+pub mod recording;
 
 pub mod project;
+
+pub mod generator;
 
 pub mod config;
 pub mod dead_letter;

@@ -1,0 +1,80 @@
+//! The command `generate`.
+
+use std::fs::File;
+use std::io::BufWriter;
+
+use crate::app::{complain, say};
+use crate::cli::{Exit, Generate};
+use crate::generator::{Generator, Plan, SLOT_MILLIS};
+use crate::record::UnixMillis;
+use crate::recording::{RecordingError, Writer};
+
+/// Writes a recording of made-up trades that ends about now.
+pub(super) fn generate(what: &Generate, now: UnixMillis) -> Exit {
+    let file = what.file.display();
+    match write(what, now) {
+        Ok(()) => {
+            say(&format!("{} messages are in {file}", what.messages));
+            Exit::Done
+        }
+        Err(error) => {
+            complain(&format!("cannot write {file}: {error}"));
+            Exit::Failed
+        }
+    }
+}
+
+fn write(what: &Generate, now: UnixMillis) -> Result<(), RecordingError> {
+    let plan = Plan {
+        seed: what.seed,
+        ..Plan::default()
+    };
+    let end = what.until.map_or(now, UnixMillis::from_seconds);
+    let blocks = i64::from(what.messages.div_ceil(plan.messages_per_block));
+    let plan = Plan {
+        start: UnixMillis(end.0.saturating_sub(blocks * SLOT_MILLIS)),
+        ..plan
+    };
+    let mut writer = Writer::new(BufWriter::new(File::create(&what.file)?))?;
+    for record in Generator::new(plan).take(what.messages as usize) {
+        writer.write(&record)?;
+    }
+    writer.finish()?;
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::recording::Reader;
+
+    #[test]
+    fn a_recording_is_written_that_ends_when_it_should() {
+        let directory = tempfile::tempdir().unwrap();
+        let what = Generate {
+            file: directory.path().join("trades.rec"),
+            messages: 20,
+            seed: 3,
+            until: Some(1_760_000_000),
+        };
+        assert_eq!(generate(&what, UnixMillis(0)), Exit::Done);
+        let reader = Reader::new(File::open(&what.file).unwrap()).unwrap();
+        let times: Vec<_> = reader
+            .map(|record| record.unwrap().timestamp.unwrap())
+            .collect();
+        assert_eq!(times.len(), 20);
+        let end = UnixMillis(1_760_000_000_000);
+        assert!(times.is_sorted() && times[19] < end && times[19].0 > end.0 - 2 * SLOT_MILLIS);
+    }
+
+    #[test]
+    fn a_file_that_cannot_be_written_is_a_failure() {
+        let what = Generate {
+            file: "/nowhere/at/all".into(),
+            messages: 1,
+            seed: 1,
+            until: None,
+        };
+        assert_eq!(generate(&what, UnixMillis(0)), Exit::Failed);
+    }
+}

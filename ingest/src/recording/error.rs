@@ -1,0 +1,32 @@
+//! Why a file is no recording, or not a whole one.
+
+use std::io;
+
+/// What is wrong with a recording.
+#[derive(Debug, thiserror::Error)]
+pub enum RecordingError {
+    #[error("not a recording: it does not begin as one")]
+    Magic,
+    #[error("a recording of version {0}, of which this program knows nothing")]
+    Version(u8),
+    /// The bytes of a record are not those that were written.
+    #[error("damaged at byte {at}: {what}")]
+    Damaged { at: u64, what: &'static str },
+    /// A record that the format has no room for.
+    #[error("the record has {0} bytes, more than a recording can hold")]
+    TooLarge(usize),
+    #[error(transparent)]
+    Io(#[from] io::Error),
+}
+
+/// A last record that is not all there.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error(
+    "ends within a record at byte {at}: its writer was stopped; the {records} records before are whole"
+)]
+pub struct Truncated {
+    /// Where the record begins; cutting the file here mends it.
+    pub at: u64,
+    /// How many whole records there are.
+    pub records: u64,
+}
