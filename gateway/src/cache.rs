@@ -13,12 +13,14 @@
 //! ```
 
 mod entry;
+mod flights;
 mod key;
 mod memory;
 mod metrics;
 mod policy;
 
 pub use entry::{End, Entry, Freshness, Lifetime};
+pub use flights::{Flights, Follow, Lead, Role, Told};
 pub use key::{Key, Keys, Shelf};
 pub use memory::Memory;
 pub use metrics::{CacheMetrics, Lookup, Tier};

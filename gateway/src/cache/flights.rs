@@ -1,0 +1,165 @@
+//! Identical calls under way: the first leads, the others follow and are told what it was told.
+//!
+//! ```text
+//! join ─┬─ nobody there ──▶ Lead ──┬─ settle ──▶ its followers are told
+//!       │                          └─ dropped ─▶ its followers join again; the first of them leads
+//!       └─ somebody leads ▶ Follow ── wait ──▶ Told
+//! ```
+//!
+//! Either side may be cancelled at any moment. A leader leaves its place before it tells anybody, so
+//! whoever joins from then on leads a call of its own: nobody is told what was asked for before it
+//! came, and nobody waits for a call that is over.
+
+use std::collections::HashMap;
+use std::sync::{Arc, OnceLock};
+
+use parking_lot::Mutex;
+use tokio::sync::Notify;
+
+use super::Key;
+use super::key::ByKey;
+
+#[cfg(test)]
+mod tests;
+
+/// Calls that meet here by their keys share nothing else.
+const SHARDS: usize = 64;
+
+/// The calls under way, each with whoever waits for it. `T` is what they are told.
+#[derive(Debug)]
+pub struct Flights<T> {
+    /// Shared with the leaders one by one, so that they do not meet at one counter.
+    shards: [Arc<Shard<T>>; SHARDS],
+}
+
+type Shard<T> = Mutex<HashMap<Key, Arc<Flight<T>>, ByKey>>;
+
+/// One call under way.
+#[derive(Debug)]
+struct Flight<T> {
+    told: OnceLock<Told<T>>,
+    landed: Notify,
+}
+
+/// What whoever joins has to do.
+#[derive(Debug)]
+pub enum Role<T> {
+    /// Make the call.
+    Lead(Lead<T>),
+    /// Wait for it.
+    Follow(Follow<T>),
+}
+
+/// What followers are told.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Told<T> {
+    /// How the call ended.
+    Settled(T),
+    /// It was given up; join again.
+    HandedOver,
+}
+
+impl<T> Default for Flights<T> {
+    fn default() -> Self {
+        Self {
+            shards: std::array::from_fn(|_| Arc::default()),
+        }
+    }
+}
+
+impl<T> Flights<T> {
+    /// Joins the call of this key.
+    pub fn join(&self, key: Key) -> Role<T> {
+        let shard = self.shard(key);
+        let mut under_way = shard.lock();
+        if let Some(flight) = under_way.get(&key) {
+            return Role::Follow(Follow {
+                flight: Arc::clone(flight),
+            });
+        }
+        let flight = Arc::new(Flight {
+            told: OnceLock::new(),
+            landed: Notify::new(),
+        });
+        under_way.insert(key, Arc::clone(&flight));
+        Role::Lead(Lead {
+            key,
+            shard: Arc::clone(shard),
+            flight: Some(flight),
+        })
+    }
+
+    fn shard(&self, key: Key) -> &Arc<Shard<T>> {
+        // Other bits than those by which the tables are looked into.
+        let [first, ..] = key.to_bytes();
+        let [shard, ..] = &self.shards;
+        self.shards
+            .get(usize::from(first) % SHARDS)
+            .unwrap_or(shard)
+    }
+}
+
+/// The place of the one who makes the call. Dropping it gives the place up to a follower.
+#[derive(Debug)]
+#[must_use = "followers wait for it to be settled"]
+pub struct Lead<T> {
+    key: Key,
+    shard: Arc<Shard<T>>,
+    /// `None` once it has landed.
+    flight: Option<Arc<Flight<T>>>,
+}
+
+impl<T> Lead<T> {
+    /// Whether anybody waits now. Somebody may come until it is settled.
+    pub fn is_followed(&self) -> bool {
+        // This one and the table's.
+        self.flight
+            .as_ref()
+            .is_some_and(|flight| Arc::strong_count(flight) > 2)
+    }
+
+    /// Tells the followers how the call ended. Costs next to nothing when there are none.
+    pub fn settle(mut self, outcome: T) {
+        self.land(Told::Settled(outcome));
+    }
+
+    fn land(&mut self, told: Told<T>) {
+        let Some(flight) = self.flight.take() else {
+            return;
+        };
+        // Nobody finds it from here on; the value goes once the lock is let go of.
+        drop(self.shard.lock().remove(&self.key));
+        if Arc::strong_count(&flight) > 1 {
+            // It lands once.
+            drop(flight.told.set(told));
+            flight.landed.notify_waiters();
+        }
+    }
+}
+
+impl<T> Drop for Lead<T> {
+    fn drop(&mut self) {
+        self.land(Told::HandedOver);
+    }
+}
+
+/// The place of one who waits. Dropping it disturbs nobody.
+#[derive(Debug)]
+#[must_use = "nobody is told who does not wait"]
+pub struct Follow<T> {
+    flight: Arc<Flight<T>>,
+}
+
+impl<T: Clone> Follow<T> {
+    /// Waits until the call is settled or given up.
+    pub async fn wait(self) -> Told<T> {
+        loop {
+            // Before the look, so that what happens in between wakes it up.
+            let landed = self.flight.landed.notified();
+            if let Some(told) = self.flight.told.get() {
+                return told.clone();
+            }
+            landed.await;
+        }
+    }
+}
