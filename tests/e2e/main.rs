@@ -19,6 +19,7 @@ mod consumers;
 mod failover;
 mod faults;
 mod health;
+mod kafka;
 mod metrics_docs;
 mod operations;
 mod rate_limits;

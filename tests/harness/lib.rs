@@ -2,6 +2,7 @@
 
 pub mod client;
 pub mod gateway;
+pub mod kafka;
 pub mod load;
 pub mod metrics;
 pub mod ports;

@@ -1,0 +1,116 @@
+//! What a cluster holds: topics, the records in them, and the loss of the oldest.
+
+use futures::future::join_all;
+use rdkafka::admin::{AdminClient, AdminOptions, NewTopic, TopicReplication};
+use rdkafka::client::DefaultClientContext;
+use rdkafka::consumer::{BaseConsumer, Consumer};
+use rdkafka::producer::{FutureProducer, FutureRecord};
+use rdkafka::{Offset, TopicPartitionList};
+use tokio::task::spawn_blocking;
+
+use crate::kafka::{Kafka, Listener};
+use crate::wait::PATIENCE;
+
+impl Kafka {
+    /// Makes a topic, with a copy of each partition on every broker, up to three.
+    ///
+    /// # Panics
+    /// If it cannot be made.
+    pub async fn create_topic(&self, topic: &str, partitions: i32) {
+        let copies = i32::try_from(self.brokers.len().min(3)).expect("a number of brokers");
+        let topic = NewTopic::new(topic, partitions, TopicReplication::Fixed(copies))
+            .set("min.insync.replicas", "1");
+        let made = self.admin().create_topics([&topic], &options()).await;
+        for topic in made.expect("an answer of the cluster") {
+            topic.expect("the topic is made");
+        }
+    }
+
+    /// Appends payloads to a partition, in this order.
+    ///
+    /// # Panics
+    /// If one is not taken by the cluster.
+    pub async fn produce<P: AsRef<[u8]>>(
+        &self,
+        topic: &str,
+        partition: i32,
+        payloads: impl IntoIterator<Item = P>,
+    ) {
+        produce(&self.producer(), topic, partition, payloads).await;
+    }
+
+    /// A producer that comes in through the listener for everybody.
+    ///
+    /// # Panics
+    /// If it cannot be made.
+    pub fn producer(&self) -> FutureProducer {
+        let mut config = self.client(Listener::Plaintext);
+        config
+            .set("enable.idempotence", "true")
+            .set("linger.ms", "1");
+        config.create().expect("a producer")
+    }
+
+    /// Deletes all records of a partition before this offset, as retention would.
+    ///
+    /// # Panics
+    /// If the cluster does not.
+    pub async fn lose_before(&self, topic: &str, partition: i32, offset: i64) {
+        let mut list = TopicPartitionList::new();
+        list.add_partition_offset(topic, partition, Offset::Offset(offset))
+            .expect("an offset");
+        let lost = self.admin().delete_records(&list, &options()).await;
+        let lost = lost.expect("an answer of the cluster");
+        for partition in lost.elements() {
+            partition.error().expect("the records are deleted");
+        }
+    }
+
+    /// The offsets of the oldest record of a partition and of the next one to come.
+    ///
+    /// # Panics
+    /// If the cluster does not say.
+    pub async fn watermarks(&self, topic: &str, partition: i32) -> (i64, i64) {
+        let client: BaseConsumer = self
+            .client(Listener::Plaintext)
+            .create()
+            .expect("a consumer");
+        let topic = topic.to_owned();
+        let asked =
+            spawn_blocking(move || client.fetch_watermarks(&topic, partition, PATIENCE)).await;
+        asked.expect("an answer").expect("the watermarks")
+    }
+
+    fn admin(&self) -> AdminClient<DefaultClientContext> {
+        let config = self.client(Listener::Plaintext);
+        config.create().expect("an admin client")
+    }
+}
+
+/// Appends payloads to a partition of any cluster, in this order.
+///
+/// # Panics
+/// If one is not taken.
+pub async fn produce<P: AsRef<[u8]>>(
+    producer: &FutureProducer,
+    topic: &str,
+    partition: i32,
+    payloads: impl IntoIterator<Item = P>,
+) {
+    let sent: Vec<_> = payloads
+        .into_iter()
+        .map(|payload| {
+            let record = FutureRecord::<(), _>::to(topic).partition(partition);
+            let sent = producer.send_result(record.payload(payload.as_ref()));
+            sent.map_err(|(error, _)| error).expect("room for a record")
+        })
+        .collect();
+    for one in join_all(sent).await {
+        let delivered = one.expect("a producer that lives");
+        delivered.map_err(|(error, _)| error).expect("delivery");
+    }
+}
+
+fn options() -> AdminOptions {
+    AdminOptions::new().operation_timeout(Some(PATIENCE))
+}
