@@ -7,8 +7,10 @@ mod address;
 mod commitment;
 pub mod redis;
 mod secret;
+#[cfg(feature = "process")]
 pub mod settings;
 mod slot;
+#[cfg(feature = "process")]
 pub mod telemetry;
 
 pub use address::{AddressError, Pubkey, Signature};

@@ -1,6 +1,6 @@
 //! Which topics are read, and what they carry.
 
-use perijove_core::settings::{Section, refuse_doubles};
+use perijove_core::settings::{Section, refuse_doubles, words};
 use schemars::JsonSchema;
 
 use crate::decode::{Encoding, Kind};
@@ -71,3 +71,16 @@ fn topic(section: &mut Section<'_>) -> Option<String> {
     }
     Some(topic)
 }
+
+words!(Kind, "trades, transfers, transactions or slots",
+    "trades" => Self::Trades,
+    "transfers" => Self::Transfers,
+    "transactions" => Self::Transactions,
+    "slots" => Self::Slots,
+);
+
+words!(Encoding, "auto, protobuf or json",
+    "auto" => Self::Auto,
+    "protobuf" => Self::Protobuf,
+    "json" => Self::Json,
+);

@@ -1,6 +1,5 @@
 //! What a topic carries, and how it is written.
 
-use perijove_core::settings::words;
 use schemars::JsonSchema;
 
 /// What the messages of a topic tell.
@@ -15,13 +14,6 @@ pub enum Kind {
     /// A block header, alone or at the head of any block message.
     Slots,
 }
-
-words!(Kind, "trades, transfers, transactions or slots",
-    "trades" => Self::Trades,
-    "transfers" => Self::Transfers,
-    "transactions" => Self::Transactions,
-    "slots" => Self::Slots,
-);
 
 impl Kind {
     /// Every kind.
@@ -52,12 +44,6 @@ pub enum Encoding {
     Protobuf,
     Json,
 }
-
-words!(Encoding, "auto, protobuf or json",
-    "auto" => Self::Auto,
-    "protobuf" => Self::Protobuf,
-    "json" => Self::Json,
-);
 
 impl Encoding {
     /// How this payload is written; never [`Encoding::Auto`]. No protobuf message begins with `{`:
