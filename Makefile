@@ -68,4 +68,4 @@ links: ## Check the links of the documentation
 
 clean: ## Remove what was built and installed in this folder
 	cargo clean
-	rm -rf .venv tests/clients/node_modules gateway/fuzz/target
+	rm -rf .venv tests/clients/node_modules gateway/fuzz/target ingest/fuzz/target
