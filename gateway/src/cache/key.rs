@@ -10,6 +10,9 @@ use perijove_core::Commitment;
 
 use crate::solana::Canonical;
 
+#[cfg(test)]
+mod tests;
+
 /// The key of an answer. Equal on every replica.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct Key(u128);
@@ -31,10 +34,15 @@ impl Keys {
     /// The keys of a call. `cluster` is the genesis hash. `variant` is whatever else tells answers
     /// apart, such as a request header; empty for most calls.
     pub fn new(cluster: &str, canonical: &Canonical, variant: &[u8]) -> Self {
+        Self::of_parts([cluster.as_bytes(), canonical.as_bytes(), variant])
+    }
+
+    fn of_parts(parts: [&[u8]; 3]) -> Self {
         let mut hasher = blake3::Hasher::new();
-        for part in [cluster.as_bytes(), canonical.as_bytes(), variant] {
-            let length = u64::try_from(part.len()).unwrap_or(u64::MAX);
-            hasher.update(&length.to_le_bytes());
+        // The lengths first, and together: each piece that is added costs a little.
+        let lengths = parts.map(|part| u64::try_from(part.len()).unwrap_or(u64::MAX).to_le_bytes());
+        hasher.update(lengths.as_flattened());
+        for part in parts.into_iter().filter(|part| !part.is_empty()) {
             hasher.update(part);
         }
         // One block of output: as cheap as a single key.

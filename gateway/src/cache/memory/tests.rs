@@ -147,7 +147,7 @@ fn an_entry_that_would_drive_out_a_good_part_of_its_shard_is_not_kept() {
     memory.put(key(1_000_000), entry(1, MIB / 4));
     assert_eq!(memory.get(&key(1_000_000)), None);
     assert_eq!(memory.entries.held(), before);
-    memory.put(key(1_000_000), entry(1, MIB / 4 - 1000));
+    memory.put(key(1_000_000), entry(1, MIB / 5));
     assert!(memory.get(&key(1_000_000)).is_some());
 }
 

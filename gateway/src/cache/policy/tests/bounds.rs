@@ -89,7 +89,7 @@ fn rank(freshness: Freshness) -> u64 {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(400))]
+    #![proptest_config(ProptestConfig::with_cases(256))]
 
     #[test]
     fn an_entry_is_never_true_once_so_many_slots_have_passed_at_its_commitment(
