@@ -18,6 +18,7 @@ mod key;
 mod memory;
 mod metrics;
 mod policy;
+mod remote;
 
 pub use entry::{End, Entry, Freshness, Lifetime};
 pub use flights::{Flights, Follow, Lead, Role, Told};
@@ -25,3 +26,4 @@ pub use key::{Key, Keys, Shelf};
 pub use memory::Memory;
 pub use metrics::{CacheMetrics, Lookup, Tier};
 pub use policy::{Policy, Source};
+pub use remote::{OriginError, RedisMetrics, Remote, RemoteStatus};

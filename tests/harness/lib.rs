@@ -2,10 +2,12 @@
 
 pub mod client;
 pub mod gateway;
+#[cfg(feature = "kafka")]
 pub mod kafka;
 pub mod load;
 pub mod metrics;
 pub mod ports;
+pub mod redis;
 pub mod sandbox;
 pub mod tls;
 pub mod wait;

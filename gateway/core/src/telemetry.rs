@@ -17,8 +17,8 @@ use tracing_subscriber::util::{SubscriberInitExt, TryInitError};
 pub const FILTER_VARIABLE: &str = "RUST_LOG";
 
 /// Pingora reports every connection error of a client; only its warnings are of interest unless
-/// somebody asks for more.
-const QUIET: &str = "pingora=warn";
+/// somebody asks for more. The client of Redis repeats what its user is told as well.
+const QUIET: &str = "pingora=warn,redis=off";
 
 /// How a log line looks.
 #[derive(Clone, Copy, Debug, Default, JsonSchema, PartialEq, Eq)]

@@ -1,0 +1,264 @@
+//! The cache that gateways share, in Redis. What it knows is welcome; nothing depends on it.
+//!
+//! ```text
+//! get ─▶ connected? ─▶ a free place? ─▶ breaker? ─▶ GETRANGE, at most `deadline` ─▶ open ─▶ Entry
+//! put ─▶ queue (the oldest give way) ─▶ writer ─▶ seal ─▶ EVALSHA: a newer slot wins
+//! ```
+//!
+//! No caller ever waits for a connection, sees an error, or waits longer than the deadline. Links
+//! keep themselves connected in tasks of their own. The layout of keys and values belongs to
+//! [`perijove_core::redis`]; how true an entry still is, to [`Entry::freshness`].
+
+mod breaker;
+mod codec;
+mod connection;
+mod failure;
+mod link;
+mod metrics;
+mod news;
+mod origin;
+mod queue;
+mod status;
+mod writer;
+
+#[cfg(test)]
+mod testing;
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
+
+use futures::future::join_all;
+use parking_lot::Mutex;
+use perijove_core::redis as schema;
+use redis::{Cmd, Value, cmd};
+use tokio::runtime::Handle;
+use tokio::sync::Semaphore;
+use tokio::task::AbortHandle;
+use tokio::time::{Instant, timeout};
+
+use self::breaker::{Breaker, BreakerState};
+use self::failure::{Failure, Operation};
+use self::link::{Link, Live};
+use self::news::News;
+use self::queue::{Queue, Write};
+use self::writer::Writer;
+use super::{Entry, Key, Lifetime, Lookup};
+use crate::config;
+
+pub use self::metrics::RedisMetrics;
+pub use self::origin::OriginError;
+pub use self::status::RemoteStatus;
+
+/// What a body has beyond the bytes of the answer, at most.
+const BEYOND_ANSWER: usize = 1024;
+
+/// The shared cache. Dropping it closes its connections.
+pub struct Remote {
+    settings: config::Redis,
+    /// The longest body that is read, in bytes.
+    longest: usize,
+    /// Over which lookups are spread.
+    links: Vec<Arc<Link>>,
+    turn: AtomicUsize,
+    places: Semaphore,
+    breaker: Mutex<Breaker>,
+    queue: Arc<Queue>,
+    news: Arc<News>,
+    metrics: RedisMetrics,
+    /// The writer until it is started.
+    writer: Mutex<Option<Writer>>,
+    tasks: Mutex<Vec<AbortHandle>>,
+}
+
+impl Remote {
+    /// Prepares it. `longest` is the most bytes an answer may have that is read or written; `clock`
+    /// tells the milliseconds since 1970.
+    ///
+    /// # Errors
+    /// Certificates that cannot be used. That nobody listens is no error.
+    pub fn new(
+        settings: &config::Redis,
+        longest: usize,
+        metrics: RedisMetrics,
+        clock: fn() -> u64,
+    ) -> Result<Arc<Self>, OriginError> {
+        let news = Arc::new(News::default());
+        let link = || Link::new(settings, &news, &metrics).map(Arc::new);
+        let links = (0..settings.connections.max(1))
+            .map(|_| link())
+            .collect::<Result<Vec<_>, _>>()?;
+        let writing = link()?;
+        let queue = Arc::new(Queue::new(settings.queue, settings.queue_bytes));
+        let others = links.iter().chain([&writing]).map(Arc::clone).collect();
+        let writer = Writer::new(writing, others, &queue, settings, &metrics, clock);
+        Ok(Arc::new(Self {
+            longest: longest.saturating_add(BEYOND_ANSWER).min(schema::LONGEST),
+            links,
+            turn: AtomicUsize::new(0),
+            places: Semaphore::new(settings.concurrency),
+            breaker: Mutex::new(Breaker::new(&settings.breaker)),
+            queue,
+            news,
+            metrics,
+            writer: Mutex::new(Some(writer)),
+            tasks: Mutex::default(),
+            settings: settings.clone(),
+        }))
+    }
+
+    /// Begins to connect and to write, on this runtime. Until then nothing is found, and what is
+    /// put waits. A second time it does nothing.
+    pub fn start(&self, runtime: &Handle) {
+        let Some(writer) = self.writer.lock().take() else {
+            return;
+        };
+        let mut tasks = self.tasks.lock();
+        for link in writer.links() {
+            tasks.push(runtime.spawn(Arc::clone(link).keep()).abort_handle());
+        }
+        tasks.push(runtime.spawn(writer.run()).abort_handle());
+    }
+
+    /// The entry of a key, if it is there and comes in time.
+    ///
+    /// # Errors
+    /// How the look ended instead: [`Lookup::Miss`], [`Lookup::Slow`] or [`Lookup::Error`]. For the
+    /// caller they are all the same.
+    pub async fn get(&self, key: Key) -> Result<Entry, Lookup> {
+        match self.look_up(key).await {
+            Ok(entry) => entry.ok_or(Lookup::Miss),
+            Err(failure) => {
+                self.metrics.failure(Operation::Lookup, failure);
+                Err(if failure == Failure::Timeout {
+                    Lookup::Slow
+                } else {
+                    Lookup::Error
+                })
+            }
+        }
+    }
+
+    /// The entries of several keys, in their order. All share one deadline.
+    pub async fn get_many(&self, keys: &[Key]) -> Vec<Result<Entry, Lookup>> {
+        join_all(keys.iter().map(|key| self.get(*key))).await
+    }
+
+    /// Has an entry written that is true for so long; one that is settled is kept longer. Never
+    /// waits: when too many wait already, the oldest of them are given up.
+    pub fn put(&self, key: Key, entry: &Arc<Entry>, lives: Duration) {
+        let lives = match entry.lifetime {
+            Lifetime::Settled => self.settings.settled_ttl,
+            Lifetime::Until(_) | Lifetime::Pinned { .. } => lives.min(self.settings.settled_ttl),
+        };
+        let write = Write {
+            key,
+            entry: Arc::clone(entry),
+            ends: Instant::now() + lives,
+        };
+        let crowded_out = self.queue.push(write);
+        self.metrics.crowded_out(crowded_out);
+        self.metrics.queued(&self.queue);
+    }
+
+    /// How it is, for people.
+    pub fn status(&self) -> RemoteStatus {
+        RemoteStatus {
+            mode: status::mode(self.settings.mode),
+            connections: self.links.iter().filter(|link| link.is_live()).count(),
+            of_connections: self.links.len(),
+            breaker: self.breaker.lock().state().label(),
+            waiting_writes: self.queue.waiting().0,
+            trouble: self.news.trouble(),
+        }
+    }
+
+    async fn look_up(&self, key: Key) -> Result<Option<Entry>, Failure> {
+        let live = self.live().ok_or(Failure::Down)?;
+        let place = self.places.try_acquire();
+        let _place = place.map_err(|_all_taken| Failure::Busy)?;
+        let began = Instant::now();
+        if !self.breaker.lock().admits(began) {
+            return Err(Failure::BreakerOpen);
+        }
+        let name = schema::answer(key.to_bytes());
+        let answer = self.ask(&live, &name).await;
+        self.metrics.took(began.elapsed());
+        self.judge(answer.as_ref().err().copied());
+        match answer? {
+            value if value.is_empty() => Ok(None),
+            value => codec::open(&name, value, self.longest)
+                .map(Some)
+                .ok_or(Failure::Unreadable),
+        }
+    }
+
+    /// The value of a key; empty if there is none.
+    async fn ask(&self, live: &Live, name: &str) -> Result<Vec<u8>, Failure> {
+        let command = self.read(name);
+        let answer = timeout(self.settings.deadline, live.ask(&command)).await;
+        match answer {
+            Ok(Ok(Value::BulkString(value))) => Ok(value),
+            Ok(Ok(Value::Nil)) => Ok(Vec::new()),
+            Ok(Ok(_)) => {
+                live.broken();
+                Err(Failure::Protocol)
+            }
+            Ok(Err(error)) => {
+                live.failed(&error);
+                Err(Failure::of(&error))
+            }
+            Err(_elapsed) => {
+                live.slow();
+                Err(Failure::Timeout)
+            }
+        }
+    }
+
+    /// `GETRANGE` instead of `GET`: whatever stands under the key, no more of it comes than an
+    /// answer may have.
+    fn read(&self, name: &str) -> Cmd {
+        let mut command = cmd("GETRANGE");
+        command
+            .arg(name)
+            .arg(0)
+            .arg(schema::HEADER + self.longest - 1);
+        command
+    }
+
+    /// Tells the breaker how a lookup went.
+    fn judge(&self, failure: Option<Failure>) {
+        let mut breaker = self.breaker.lock();
+        let before = breaker.state();
+        match failure {
+            None | Some(Failure::Unreadable) => breaker.success(),
+            Some(_) => breaker.failure(Instant::now()),
+        }
+        let after = breaker.state();
+        drop(breaker);
+        self.metrics.breaker(after);
+        if before == BreakerState::Closed && after == BreakerState::Open {
+            tracing::warn!(
+                failure = failure.map(Failure::label),
+                "the shared cache does not answer; going on without it"
+            );
+        } else if before != BreakerState::Closed && after == BreakerState::Closed {
+            tracing::info!("the shared cache answers again");
+        }
+    }
+
+    /// The next connection that is there.
+    fn live(&self) -> Option<Arc<Live>> {
+        let turn = self.turn.fetch_add(1, Ordering::Relaxed) % self.links.len().max(1);
+        let (before, from) = self.links.split_at_checked(turn)?;
+        from.iter().chain(before).find_map(|link| link.live())
+    }
+}
+
+impl Drop for Remote {
+    fn drop(&mut self) {
+        for task in self.tasks.get_mut() {
+            task.abort();
+        }
+    }
+}

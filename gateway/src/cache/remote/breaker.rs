@@ -1,0 +1,209 @@
+//! Leaves Redis alone while it fails, as a pure state machine: no clock, no locks.
+//!
+//! Smaller than the upstreams' breaker, which weighs shares over a window: a lookup that is not made
+//! costs nothing but a hit, so some failures in a row are reason enough.
+//!
+//! ```text
+//!          failures in a row              one trial at a time
+//! Closed ────────────────────▶ Open ─────────────────────────▶ HalfOpen
+//!   ▲                           ▲           pause over            │  │
+//!   │                           └────────────── failure ──────────┘  │
+//!   └────────────────────────────────────────── success ─────────────┘
+//! ```
+
+use std::time::Duration;
+
+use tokio::time::Instant;
+
+use crate::config;
+
+/// The state as shown in metrics and status.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum BreakerState {
+    Closed,
+    HalfOpen,
+    Open,
+}
+
+impl BreakerState {
+    pub(super) const fn label(self) -> &'static str {
+        match self {
+            Self::Closed => "closed",
+            Self::HalfOpen => "half-open",
+            Self::Open => "open",
+        }
+    }
+
+    /// Value of the gauge: 0 closed, 1 half-open, 2 open.
+    pub(super) const fn number(self) -> i64 {
+        match self {
+            Self::Closed => 0,
+            Self::HalfOpen => 1,
+            Self::Open => 2,
+        }
+    }
+}
+
+#[derive(Debug)]
+enum State {
+    Closed {
+        in_row: u32,
+    },
+    Open {
+        until: Instant,
+    },
+    /// A trial is under way. Its caller may go away without a word; then another is let through.
+    HalfOpen {
+        until: Instant,
+    },
+}
+
+#[derive(Debug)]
+pub(super) struct Breaker {
+    failures: u32,
+    open: Duration,
+    state: State,
+}
+
+impl Breaker {
+    pub(super) fn new(settings: &config::RedisBreaker) -> Self {
+        Self {
+            failures: settings.failures,
+            open: settings.open,
+            state: State::Closed { in_row: 0 },
+        }
+    }
+
+    /// Whether one more lookup may be made. While it is not closed, one is let through in each
+    /// pause.
+    pub(super) fn admits(&mut self, now: Instant) -> bool {
+        match self.state {
+            State::Closed { .. } => true,
+            State::Open { until } | State::HalfOpen { until } if now < until => false,
+            State::Open { .. } | State::HalfOpen { .. } => {
+                self.state = State::HalfOpen {
+                    until: now + self.open,
+                };
+                true
+            }
+        }
+    }
+
+    /// An answer came. One that was asked for before the opening says as much as a trial does.
+    pub(super) fn success(&mut self) {
+        self.state = State::Closed { in_row: 0 };
+    }
+
+    pub(super) fn failure(&mut self, now: Instant) {
+        match &mut self.state {
+            State::Closed { in_row } => {
+                *in_row += 1;
+                if *in_row >= self.failures {
+                    self.trip(now);
+                }
+            }
+            State::HalfOpen { .. } => self.trip(now),
+            // From before the opening; it must not prolong it.
+            State::Open { .. } => {}
+        }
+    }
+
+    pub(super) fn state(&self) -> BreakerState {
+        match self.state {
+            State::Closed { .. } => BreakerState::Closed,
+            State::Open { .. } => BreakerState::Open,
+            State::HalfOpen { .. } => BreakerState::HalfOpen,
+        }
+    }
+
+    fn trip(&mut self, now: Instant) {
+        self.state = State::Open {
+            until: now + self.open,
+        };
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const PAUSE: Duration = Duration::from_secs(5);
+
+    fn breaker() -> (Breaker, Instant) {
+        let settings = config::RedisBreaker {
+            failures: 3,
+            open: PAUSE,
+        };
+        (Breaker::new(&settings), Instant::now())
+    }
+
+    fn opened() -> (Breaker, Instant) {
+        let (mut breaker, now) = breaker();
+        for _ in 0..3 {
+            assert!(breaker.admits(now));
+            breaker.failure(now);
+        }
+        assert_eq!(breaker.state(), BreakerState::Open);
+        (breaker, now)
+    }
+
+    #[test]
+    fn failures_in_a_row_open_it_and_an_answer_between_them_does_not_count_as_one() {
+        let (mut breaker, now) = breaker();
+        for _ in 0..10 {
+            breaker.failure(now);
+            breaker.failure(now);
+            breaker.success();
+        }
+        assert_eq!(breaker.state(), BreakerState::Closed);
+        breaker.failure(now);
+        breaker.failure(now);
+        assert!(breaker.admits(now));
+        breaker.failure(now);
+        assert!(!breaker.admits(now));
+    }
+
+    #[test]
+    fn after_the_pause_one_is_let_through() {
+        let (mut breaker, now) = opened();
+        assert!(!breaker.admits(now + PAUSE - Duration::from_millis(1)));
+        let later = now + PAUSE;
+        assert!(breaker.admits(later));
+        assert!(!breaker.admits(later));
+        assert_eq!(breaker.state(), BreakerState::HalfOpen);
+        breaker.success();
+        assert!(breaker.admits(later) && breaker.admits(later));
+    }
+
+    #[test]
+    fn a_failed_trial_begins_another_pause() {
+        let (mut breaker, now) = opened();
+        let later = now + PAUSE;
+        assert!(breaker.admits(later));
+        breaker.failure(later);
+        assert!(!breaker.admits(later + PAUSE - Duration::from_millis(1)));
+        assert!(breaker.admits(later + PAUSE));
+    }
+
+    #[test]
+    fn a_trial_that_is_never_heard_of_again_makes_way_for_another() {
+        let (mut breaker, now) = opened();
+        assert!(breaker.admits(now + PAUSE));
+        assert!(!breaker.admits(now + PAUSE));
+        assert!(breaker.admits(now + 2 * PAUSE));
+    }
+
+    #[test]
+    fn late_failures_do_not_prolong_the_pause() {
+        let (mut breaker, now) = opened();
+        breaker.failure(now + PAUSE / 2);
+        assert!(breaker.admits(now + PAUSE));
+    }
+
+    #[test]
+    fn a_late_answer_closes_it() {
+        let (mut breaker, now) = opened();
+        breaker.success();
+        assert!(breaker.admits(now));
+    }
+}

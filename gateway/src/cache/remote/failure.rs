@@ -1,0 +1,148 @@
+//! Why a lookup or a write came to nothing.
+
+use redis::{ErrorKind, RedisError};
+
+/// What was tried.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Operation {
+    Lookup,
+    Write,
+}
+
+impl Operation {
+    pub(super) const ALL: [Self; 2] = [Self::Lookup, Self::Write];
+
+    pub(super) const fn label(self) -> &'static str {
+        match self {
+            Self::Lookup => "lookup",
+            Self::Write => "write",
+        }
+    }
+}
+
+/// Why it came to nothing.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Failure {
+    /// Not connected.
+    Down,
+    /// As many lookups as may be were under way.
+    Busy,
+    BreakerOpen,
+    /// No answer in time.
+    Timeout,
+    /// The connection broke.
+    Io,
+    /// What came was not the protocol, or not what was asked for.
+    Protocol,
+    /// The server said no: it is loading, lets nobody in, has the key elsewhere.
+    Refused,
+    /// The server has no memory left.
+    Full,
+    /// A value that is not an entry; see [`perijove_core::redis::Unreadable`].
+    Unreadable,
+}
+
+impl Failure {
+    pub(super) const ALL: [Self; 9] = [
+        Self::Down,
+        Self::Busy,
+        Self::BreakerOpen,
+        Self::Timeout,
+        Self::Io,
+        Self::Protocol,
+        Self::Refused,
+        Self::Full,
+        Self::Unreadable,
+    ];
+
+    /// The word in metrics and logs.
+    pub(super) const fn label(self) -> &'static str {
+        match self {
+            Self::Down => "down",
+            Self::Busy => "busy",
+            Self::BreakerOpen => "breaker_open",
+            Self::Timeout => "timeout",
+            Self::Io => "io",
+            Self::Protocol => "protocol",
+            Self::Refused => "refused",
+            Self::Full => "oom",
+            Self::Unreadable => "decode",
+        }
+    }
+
+    /// What an error of the client library means.
+    pub(super) fn of(error: &RedisError) -> Self {
+        if error.is_timeout() {
+            return Self::Timeout;
+        }
+        match error.code() {
+            Some("OOM") => return Self::Full,
+            // Something else stands under the key, a list or a hash.
+            Some("WRONGTYPE") => return Self::Unreadable,
+            _ => {}
+        }
+        match error.kind() {
+            ErrorKind::Parse | ErrorKind::UnexpectedReturnType => Self::Protocol,
+            ErrorKind::Io | ErrorKind::ClusterConnectionNotFound => Self::Io,
+            _ => Self::Refused,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io;
+
+    use redis::{RedisError, Value, parse_redis_value};
+
+    use super::*;
+
+    fn answered(text: &str) -> RedisError {
+        match parse_redis_value(text.as_bytes()) {
+            Ok(Value::ServerError(error)) => error.into(),
+            Ok(other) => panic!("no error: {other:?}"),
+            Err(error) => error,
+        }
+    }
+
+    #[test]
+    fn errors_are_told_apart() {
+        for (error, failure) in [
+            (answered("-OOM command not allowed\r\n"), Failure::Full),
+            (
+                answered("-WRONGTYPE Operation against\r\n"),
+                Failure::Unreadable,
+            ),
+            (answered("-READONLY You can't write\r\n"), Failure::Refused),
+            (answered("-LOADING Redis is loading\r\n"), Failure::Refused),
+            (answered("-NOPERM this user\r\n"), Failure::Refused),
+            (
+                answered("-CLUSTERDOWN Hash slot not served\r\n"),
+                Failure::Refused,
+            ),
+            (answered("HTTP/1.1 400 Bad Request\r\n"), Failure::Protocol),
+            (
+                io::Error::from(io::ErrorKind::TimedOut).into(),
+                Failure::Timeout,
+            ),
+            (
+                io::Error::from(io::ErrorKind::ConnectionReset).into(),
+                Failure::Io,
+            ),
+            (
+                io::Error::from(io::ErrorKind::UnexpectedEof).into(),
+                Failure::Io,
+            ),
+        ] {
+            assert_eq!(Failure::of(&error), failure, "{error}");
+        }
+    }
+
+    #[test]
+    fn every_failure_has_a_word_of_its_own() {
+        let mut words = Failure::ALL.map(Failure::label).to_vec();
+        words.sort_unstable();
+        words.dedup();
+        assert_eq!(words.len(), Failure::ALL.len());
+    }
+}

@@ -1,0 +1,172 @@
+//! The metrics of the shared cache. Labels are words of our own; their series are there from the
+//! start, so that a rate is known from the first event.
+
+use std::time::Duration;
+
+use prometheus::{Histogram, HistogramOpts, IntCounter, IntCounterVec, IntGauge, Opts, Registry};
+
+use super::breaker::BreakerState;
+use super::failure::{Failure, Operation};
+use super::queue::Queue;
+
+/// Upper bounds of the latency histogram, in seconds.
+const LATENCIES: [f64; 11] = [
+    0.0001, 0.0002, 0.0005, 0.001, 0.002, 0.005, 0.01, 0.025, 0.05, 0.1, 0.5,
+];
+
+/// What became of a write.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Outcome {
+    Written,
+    /// What was there is newer.
+    Older,
+    Failed,
+    /// Its time was over before its turn came.
+    Expired,
+    /// It gave way to newer ones in the queue.
+    CrowdedOut,
+    /// It has no place in the layout.
+    Unfit,
+}
+
+impl Outcome {
+    const ALL: [Self; 6] = [
+        Self::Written,
+        Self::Older,
+        Self::Failed,
+        Self::Expired,
+        Self::CrowdedOut,
+        Self::Unfit,
+    ];
+
+    const fn label(self) -> &'static str {
+        match self {
+            Self::Written => "written",
+            Self::Older => "older",
+            Self::Failed => "failed",
+            Self::Expired => "expired",
+            Self::CrowdedOut => "crowded_out",
+            Self::Unfit => "unfit",
+        }
+    }
+}
+
+/// Counters and gauges of the shared cache.
+#[derive(Clone, Debug)]
+pub struct RedisMetrics {
+    lookups: Histogram,
+    failures: IntCounterVec,
+    writes: IntCounterVec,
+    queue: IntGauge,
+    queue_bytes: IntGauge,
+    breaker: IntGauge,
+    connections: IntGauge,
+}
+
+impl RedisMetrics {
+    /// # Errors
+    /// When one of the names is taken in `registry`.
+    pub fn register(registry: &Registry) -> prometheus::Result<Self> {
+        let counter = |name: &str, help: &str, labels: &[&str]| {
+            let family = IntCounterVec::new(Opts::new(name, help), labels)?;
+            registry.register(Box::new(family.clone()))?;
+            Ok::<_, prometheus::Error>(family)
+        };
+        let gauge = |name: &str, help: &str| {
+            let gauge = IntGauge::new(name, help)?;
+            registry.register(Box::new(gauge.clone()))?;
+            Ok::<_, prometheus::Error>(gauge)
+        };
+        let lookups = Histogram::with_opts(
+            HistogramOpts::new(
+                "perijove_redis_lookup_duration_seconds",
+                "Time of a lookup in Redis, with or without an answer.",
+            )
+            .buckets(LATENCIES.to_vec()),
+        )?;
+        registry.register(Box::new(lookups.clone()))?;
+        let metrics = Self {
+            lookups,
+            failures: counter(
+                "perijove_redis_errors_total",
+                "Lookups and writes that came to nothing, by the reason.",
+                &["operation", "kind"],
+            )?,
+            writes: counter(
+                "perijove_redis_writes_total",
+                "Answers for Redis by what became of them.",
+                &["outcome"],
+            )?,
+            queue: gauge(
+                "perijove_redis_queue_writes",
+                "Answers waiting to be written.",
+            )?,
+            queue_bytes: gauge(
+                "perijove_redis_queue_bytes",
+                "Bytes of the answers waiting to be written.",
+            )?,
+            breaker: gauge(
+                "perijove_redis_breaker_state",
+                "Circuit breaker: 0 closed, 1 half-open, 2 open.",
+            )?,
+            connections: gauge("perijove_redis_connections", "Open connections to Redis.")?,
+        };
+        for operation in Operation::ALL {
+            for failure in Failure::ALL {
+                metrics.failed(operation, failure);
+            }
+        }
+        for outcome in Outcome::ALL {
+            metrics.outcome(outcome);
+        }
+        Ok(metrics)
+    }
+
+    pub(super) fn took(&self, time: Duration) {
+        self.lookups.observe(time.as_secs_f64());
+    }
+
+    pub(super) fn failure(&self, operation: Operation, failure: Failure) {
+        self.failed(operation, failure).inc();
+    }
+
+    pub(super) fn write(&self, outcome: Outcome) {
+        self.outcome(outcome).inc();
+    }
+
+    pub(super) fn crowded_out(&self, count: usize) {
+        if count > 0 {
+            let count = u64::try_from(count).unwrap_or(u64::MAX);
+            self.outcome(Outcome::CrowdedOut).inc_by(count);
+        }
+    }
+
+    pub(super) fn queued(&self, queue: &Queue) {
+        let (count, bytes) = queue.waiting();
+        self.queue.set(i64::try_from(count).unwrap_or(i64::MAX));
+        self.queue_bytes
+            .set(i64::try_from(bytes).unwrap_or(i64::MAX));
+    }
+
+    pub(super) fn breaker(&self, state: BreakerState) {
+        self.breaker.set(state.number());
+    }
+
+    /// One connection more, or one less.
+    pub(super) fn connected(&self, more: bool) {
+        if more {
+            self.connections.inc();
+        } else {
+            self.connections.dec();
+        }
+    }
+
+    fn failed(&self, operation: Operation, failure: Failure) -> IntCounter {
+        self.failures
+            .with_label_values(&[operation.label(), failure.label()])
+    }
+
+    fn outcome(&self, outcome: Outcome) -> IntCounter {
+        self.writes.with_label_values(&[outcome.label()])
+    }
+}

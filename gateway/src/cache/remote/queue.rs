@@ -1,0 +1,205 @@
+//! Answers that wait to be written, bounded in number and bytes. What came first goes first; when
+//! there is no room, what came first is given up, for it is the nearest to its end.
+
+use std::collections::VecDeque;
+use std::sync::Arc;
+
+use parking_lot::Mutex;
+use tokio::sync::Notify;
+use tokio::time::Instant;
+
+use crate::cache::{Entry, Key};
+
+/// An answer to be written.
+#[derive(Debug)]
+pub(super) struct Write {
+    pub(super) key: Key,
+    pub(super) entry: Arc<Entry>,
+    /// When it is no longer worth it.
+    pub(super) ends: Instant,
+}
+
+#[derive(Debug)]
+pub(super) struct Queue {
+    most: usize,
+    most_bytes: u64,
+    waiting: Mutex<Waiting>,
+    arrived: Notify,
+}
+
+#[derive(Debug, Default)]
+struct Waiting {
+    writes: VecDeque<Write>,
+    bytes: u64,
+}
+
+impl Queue {
+    pub(super) fn new(most: usize, most_bytes: usize) -> Self {
+        Self {
+            most,
+            most_bytes: u64::try_from(most_bytes).unwrap_or(u64::MAX),
+            waiting: Mutex::default(),
+            arrived: Notify::new(),
+        }
+    }
+
+    /// Adds one, and says how many were given up for it. One that alone is too large is given up
+    /// itself.
+    pub(super) fn push(&self, write: Write) -> usize {
+        let bytes = write.entry.weight();
+        if bytes > self.most_bytes {
+            return 1;
+        }
+        let mut given_up = 0;
+        let mut waiting = self.waiting.lock();
+        while waiting.writes.len() >= self.most || waiting.bytes + bytes > self.most_bytes {
+            if waiting.pop().is_none() {
+                break;
+            }
+            given_up += 1;
+        }
+        waiting.bytes += bytes;
+        waiting.writes.push_back(write);
+        drop(waiting);
+        self.arrived.notify_one();
+        given_up
+    }
+
+    /// Waits for writes and takes them: at least one, at most `most`, and after the first none that
+    /// would make them more than `most_bytes`. For one taker at a time.
+    pub(super) async fn take(&self, most: usize, most_bytes: u64) -> Vec<Write> {
+        loop {
+            let taken = self.waiting.lock().take(most, most_bytes);
+            if !taken.is_empty() {
+                return taken;
+            }
+            self.arrived.notified().await;
+        }
+    }
+
+    /// Number and bytes of what waits.
+    pub(super) fn waiting(&self) -> (usize, u64) {
+        let waiting = self.waiting.lock();
+        (waiting.writes.len(), waiting.bytes)
+    }
+}
+
+impl Waiting {
+    fn pop(&mut self) -> Option<Write> {
+        let write = self.writes.pop_front()?;
+        self.bytes -= write.entry.weight();
+        Some(write)
+    }
+
+    fn take(&mut self, most: usize, most_bytes: u64) -> Vec<Write> {
+        let mut taken = Vec::new();
+        let mut bytes = 0;
+        while taken.len() < most
+            && let Some(next) = self.writes.front()
+        {
+            bytes += next.entry.weight();
+            if bytes > most_bytes && !taken.is_empty() {
+                break;
+            }
+            taken.extend(self.pop());
+        }
+        taken
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use futures::FutureExt;
+
+    use super::*;
+    use crate::cache::remote::testing::{key, long};
+
+    /// A write of about so many bytes.
+    fn write(number: u64, bytes: usize) -> Write {
+        Write {
+            key: key(number),
+            entry: Arc::new(long(bytes)),
+            ends: Instant::now() + Duration::from_secs(1),
+        }
+    }
+
+    /// Bytes of an entry beside its answer.
+    fn own() -> usize {
+        usize::try_from(write(0, 0).entry.weight()).unwrap()
+    }
+
+    fn keys(writes: &[Write]) -> Vec<Key> {
+        writes.iter().map(|write| write.key).collect()
+    }
+
+    async fn all(queue: &Queue) -> Vec<Key> {
+        keys(&queue.take(usize::MAX, u64::MAX).await)
+    }
+
+    #[tokio::test]
+    async fn what_came_first_goes_first() {
+        let queue = Queue::new(10, 1 << 20);
+        for number in 1..=3 {
+            assert_eq!(queue.push(write(number, 10)), 0);
+        }
+        assert_eq!(all(&queue).await, [key(1), key(2), key(3)]);
+        assert_eq!(queue.waiting(), (0, 0));
+    }
+
+    #[tokio::test]
+    async fn the_oldest_makes_room_by_number() {
+        let queue = Queue::new(2, 1 << 20);
+        let given_up: usize = (1..=5).map(|number| queue.push(write(number, 10))).sum();
+        assert_eq!(given_up, 3);
+        assert_eq!(all(&queue).await, [key(4), key(5)]);
+    }
+
+    #[tokio::test]
+    async fn the_oldest_make_room_by_bytes() {
+        let queue = Queue::new(100, 3 * (own() + 100));
+        assert_eq!(queue.push(write(1, 100)), 0);
+        assert_eq!(queue.push(write(2, 100)), 0);
+        assert_eq!(queue.push(write(3, 100)), 0);
+        // As much as two of them.
+        assert_eq!(queue.push(write(4, own() + 200)), 2);
+        assert_eq!(all(&queue).await, [key(3), key(4)]);
+    }
+
+    #[tokio::test]
+    async fn one_that_fits_at_no_time_drives_nobody_out() {
+        let queue = Queue::new(100, own() + 100);
+        assert_eq!(queue.push(write(1, 100)), 0);
+        assert_eq!(queue.push(write(2, 101)), 1);
+        assert_eq!(all(&queue).await, [key(1)]);
+    }
+
+    #[tokio::test]
+    async fn they_are_taken_in_portions() {
+        let queue = Queue::new(100, 1 << 20);
+        for number in 1..=5 {
+            queue.push(write(number, 100));
+        }
+        let two = u64::try_from(2 * (own() + 100)).unwrap();
+        assert_eq!(keys(&queue.take(10, two).await), [key(1), key(2)]);
+        assert_eq!(keys(&queue.take(1, two).await), [key(3)]);
+        // One larger than a portion is a portion.
+        assert_eq!(keys(&queue.take(10, 1).await), [key(4)]);
+        let rest = queue.waiting();
+        assert_eq!(rest, (1, two / 2));
+    }
+
+    #[tokio::test]
+    async fn whoever_takes_waits_until_there_is_something() {
+        let queue = Queue::new(100, 1 << 20);
+        assert!(queue.take(1, 1).now_or_never().is_none());
+        queue.push(write(1, 1));
+        // A taker that was dropped took nothing with it.
+        assert_eq!(all(&queue).await, [key(1)]);
+        let mut waiting = std::pin::pin!(queue.take(1, 1));
+        assert!(waiting.as_mut().now_or_never().is_none());
+        queue.push(write(2, 1));
+        assert_eq!(keys(&waiting.await), [key(2)]);
+    }
+}

@@ -1,0 +1,180 @@
+//! Writes what waits in the queue, behind everybody's back: in portions whose commands go out
+//! together, over a connection of its own so that no lookup stands behind a large write.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use futures::future::join_all;
+use perijove_core::redis as schema;
+use redis::{Cmd, RedisError, Script, Value, cmd};
+use tokio::time::{Instant, timeout};
+
+use super::codec;
+use super::failure::{Failure, Operation};
+use super::link::{Link, Live};
+use super::metrics::{Outcome, RedisMetrics};
+use super::queue::{Queue, Write};
+use crate::config::{self, RedisMode};
+
+/// Most writes under way at the same time.
+const PORTION: usize = 64;
+
+/// Most bytes of them, unless one alone has more.
+const PORTION_BYTES: u64 = 1024 * 1024;
+
+/// How long one may take.
+const PATIENCE: Duration = Duration::from_secs(1);
+
+pub(super) struct Writer {
+    link: Arc<Link>,
+    /// All links, the writer's own among them.
+    links: Vec<Arc<Link>>,
+    queue: Arc<Queue>,
+    /// The name under which the server knows the script.
+    script: String,
+    compress_from: usize,
+    /// Whether another server can become the master.
+    follows_master: bool,
+    /// Milliseconds since 1970.
+    clock: fn() -> u64,
+    metrics: RedisMetrics,
+    failing: bool,
+}
+
+impl Writer {
+    pub(super) fn new(
+        link: Arc<Link>,
+        links: Vec<Arc<Link>>,
+        queue: &Arc<Queue>,
+        settings: &config::Redis,
+        metrics: &RedisMetrics,
+        clock: fn() -> u64,
+    ) -> Self {
+        Self {
+            link,
+            links,
+            queue: Arc::clone(queue),
+            script: Script::new(schema::NEWER_WINS).get_hash().to_owned(),
+            compress_from: settings.compress_from,
+            follows_master: settings.mode == RedisMode::Sentinel,
+            clock,
+            metrics: metrics.clone(),
+            failing: false,
+        }
+    }
+
+    pub(super) fn links(&self) -> &[Arc<Link>] {
+        &self.links
+    }
+
+    /// Writes whatever comes; does not return.
+    pub(super) async fn run(mut self) {
+        loop {
+            // What waits for a connection waits in the queue, where the oldest gives way.
+            self.link.ready().await;
+            let writes = self.queue.take(PORTION, PORTION_BYTES).await;
+            self.metrics.queued(&self.queue);
+            let live = self.link.ready().await;
+            let results = join_all(writes.iter().map(|write| self.write(&live, write))).await;
+            self.tell(&results);
+        }
+    }
+
+    async fn write(&self, live: &Live, write: &Write) -> Result<(), Failure> {
+        let result = self.try_write(live, write).await;
+        self.metrics.write(match result {
+            Ok(outcome) => outcome,
+            Err(failure) => {
+                self.metrics.failure(Operation::Write, failure);
+                Outcome::Failed
+            }
+        });
+        result.map(drop)
+    }
+
+    async fn try_write(&self, live: &Live, write: &Write) -> Result<Outcome, Failure> {
+        let lives = write.ends.saturating_duration_since(Instant::now());
+        let lives = u64::try_from(lives.as_millis()).unwrap_or(u64::MAX);
+        if lives == 0 {
+            return Ok(Outcome::Expired);
+        }
+        let name = schema::answer(write.key.to_bytes());
+        let sealed = codec::seal(&name, &write.entry, (self.clock)(), self.compress_from);
+        let Some(value) = sealed else {
+            return Ok(Outcome::Unfit);
+        };
+        let command = |verb, script: &str| {
+            let mut command = cmd(verb);
+            command
+                .arg(script)
+                .arg(1)
+                .arg(&name)
+                .arg(&*value)
+                .arg(lives);
+            command
+        };
+        let first = self.ask(live, &command("EVALSHA", &self.script)).await;
+        let answer = match first {
+            // A server that has been started since. This also teaches it the script.
+            Err(Refusal::NoScript) => self.ask(live, &command("EVAL", schema::NEWER_WINS)).await,
+            answer => answer,
+        };
+        match answer {
+            Ok(Value::Int(1)) => Ok(Outcome::Written),
+            Ok(Value::Int(0)) => Ok(Outcome::Older),
+            Ok(_) => {
+                live.broken();
+                Err(Failure::Protocol)
+            }
+            Err(Refusal::NoScript) => Err(Failure::Refused),
+            Err(Refusal::Other(failure)) => Err(failure),
+        }
+    }
+
+    async fn ask(&self, live: &Live, command: &Cmd) -> Result<Value, Refusal> {
+        match timeout(PATIENCE, live.ask(command)).await {
+            Ok(Ok(answer)) => Ok(answer),
+            Ok(Err(error)) if error.code() == Some("NOSCRIPT") => Err(Refusal::NoScript),
+            Ok(Err(error)) => {
+                self.conclude(live, &error);
+                Err(Refusal::Other(Failure::of(&error)))
+            }
+            Err(_elapsed) => {
+                live.slow();
+                Err(Refusal::Other(Failure::Timeout))
+            }
+        }
+    }
+
+    fn conclude(&self, live: &Live, error: &RedisError) {
+        live.failed(error);
+        if self.follows_master && error.code() == Some("READONLY") {
+            // The master has become a replica. Lookups do not notice, for it still answers them.
+            for live in self.links.iter().filter_map(|link| link.live()) {
+                live.broken();
+            }
+        }
+    }
+
+    /// Tells the log when writes begin to fail, and when they are fine again.
+    fn tell(&mut self, results: &[Result<(), Failure>]) {
+        let failure = results.iter().find_map(|result| result.as_ref().err());
+        match (failure, self.failing) {
+            (Some(failure), false) => {
+                tracing::warn!(
+                    failure = failure.label(),
+                    "answers cannot be written to the shared cache"
+                );
+            }
+            (None, true) => tracing::info!("answers are written to the shared cache again"),
+            _ => {}
+        }
+        self.failing = failure.is_some();
+    }
+}
+
+/// Why the server did not do it.
+enum Refusal {
+    NoScript,
+    Other(Failure),
+}
