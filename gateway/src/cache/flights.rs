@@ -6,14 +6,19 @@
 //!       └─ somebody leads ▶ Follow ── wait ──▶ Told
 //! ```
 //!
+//! A call that began too long ago is not followed any more: what it will say is old news to who comes
+//! now. Its place is taken by a new one, and it goes on for those who follow it already.
+//!
 //! Either side may be cancelled at any moment. A leader leaves its place before it tells anybody, so
 //! whoever joins from then on leads a call of its own: nobody is told what was asked for before it
 //! came, and nobody waits for a call that is over.
 
 use std::collections::HashMap;
+use std::collections::hash_map::Entry;
 use std::sync::{Arc, OnceLock};
 
 use parking_lot::Mutex;
+use perijove_core::Slot;
 use tokio::sync::Notify;
 
 use super::Key;
@@ -37,6 +42,8 @@ type Shard<T> = Mutex<HashMap<Key, Arc<Flight<T>>, ByKey>>;
 /// One call under way.
 #[derive(Debug)]
 struct Flight<T> {
+    /// The slot in which it began.
+    begun: Slot,
     told: OnceLock<Told<T>>,
     landed: Notify,
 }
@@ -68,16 +75,24 @@ impl<T> Default for Flights<T> {
 }
 
 impl<T> Flights<T> {
-    /// Joins the call of this key.
+    /// Joins the call of this key, whenever it began.
     pub fn join(&self, key: Key) -> Role<T> {
+        self.join_within(key, Slot(0), u64::MAX)
+    }
+
+    /// Joins the call of this key if it began less than `slots` slots before `now`.
+    pub fn join_within(&self, key: Key, now: Slot, slots: u64) -> Role<T> {
         let shard = self.shard(key);
         let mut under_way = shard.lock();
-        if let Some(flight) = under_way.get(&key) {
+        if let Some(flight) = under_way.get(&key)
+            && flight.begun.lag_behind(now) < slots
+        {
             return Role::Follow(Follow {
                 flight: Arc::clone(flight),
             });
         }
         let flight = Arc::new(Flight {
+            begun: now,
             told: OnceLock::new(),
             landed: Notify::new(),
         });
@@ -112,10 +127,13 @@ pub struct Lead<T> {
 impl<T> Lead<T> {
     /// Whether anybody waits now. Somebody may come until it is settled.
     pub fn is_followed(&self) -> bool {
-        // This one and the table's.
-        self.flight
-            .as_ref()
-            .is_some_and(|flight| Arc::strong_count(flight) > 2)
+        let Some(flight) = &self.flight else {
+            return false;
+        };
+        let under_way = self.shard.lock();
+        let listed = under_way.get(&self.key);
+        let listed = listed.is_some_and(|listed| Arc::ptr_eq(listed, flight));
+        Arc::strong_count(flight) > 1 + usize::from(listed)
     }
 
     /// Tells the followers how the call ended. Costs next to nothing when there are none.
@@ -128,11 +146,20 @@ impl<T> Lead<T> {
             return;
         };
         // Nobody finds it from here on; the value goes once the lock is let go of.
-        drop(self.shard.lock().remove(&self.key));
+        self.leave(&flight);
         if Arc::strong_count(&flight) > 1 {
             // It lands once.
             drop(flight.told.set(told));
             flight.landed.notify_waiters();
+        }
+    }
+
+    /// Leaves its place, unless another has taken it.
+    fn leave(&self, flight: &Arc<Flight<T>>) {
+        if let Entry::Occupied(place) = self.shard.lock().entry(self.key)
+            && Arc::ptr_eq(place.get(), flight)
+        {
+            drop(place.remove());
         }
     }
 }

@@ -76,6 +76,23 @@ impl Policy {
         self.settings.enabled && self.settings.coalesce
     }
 
+    /// For how many slots after its beginning a call may be joined: for as long as an answer that was
+    /// read at its beginning would be true. Who comes later would be told of a state that was over
+    /// before it asked. At least 1: calls of one slot may always be one call.
+    pub fn joins_for(&self, class: &Class) -> u64 {
+        let slots = match Usual::at(class.method, class.context.commitment) {
+            Usual::Never => 1,
+            Usual::Slots(slots) => slots,
+            Usual::Long => return u64::MAX,
+        };
+        let slots = match self.rules.get(&class.method) {
+            Some(Rule::Most(most)) => slots.min(*most),
+            Some(Rule::Longer(longer)) => *longer,
+            None => slots,
+        };
+        u64::from(slots.max(1))
+    }
+
     /// Whether any answer of a method is ever kept. If not, there is no use in looking for one.
     pub fn keeps(&self, method: Method) -> bool {
         self.settings.enabled

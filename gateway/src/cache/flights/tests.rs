@@ -70,6 +70,60 @@ fn who_comes_after_the_end_leads_a_call_of_its_own() {
 }
 
 #[test]
+fn a_call_that_began_too_long_ago_is_not_followed_and_goes_on_for_those_who_follow_it() {
+    let begins = |flights: &Flights<&'static str>, now| match flights.join_within(key(1), now, 2) {
+        Role::Lead(lead) => lead,
+        Role::Follow(_) => panic!("somebody else leads"),
+    };
+    let joins = |flights: &Flights<&'static str>, now| match flights.join_within(key(1), now, 2) {
+        Role::Follow(follow) => follow,
+        Role::Lead(_) => panic!("nobody leads"),
+    };
+    for old_ends_first in [true, false] {
+        let flights = Flights::default();
+        let old = begins(&flights, Slot(10));
+        let at_once = joins(&flights, Slot(10));
+        let in_time = joins(&flights, Slot(11));
+        let new = begins(&flights, Slot(12));
+        assert!(old.is_followed() && !new.is_followed());
+        // The clock may have gone back a little.
+        let late = [joins(&flights, Slot(13)), joins(&flights, Slot(11))];
+        assert!(new.is_followed());
+        if old_ends_first {
+            old.settle("old");
+            assert_eq!(flights.under_way(), 1);
+            new.settle("new");
+        } else {
+            new.settle("new");
+            assert_eq!(flights.under_way(), 0);
+            old.settle("old");
+        }
+        assert_eq!(flights.under_way(), 0);
+        for follow in [at_once, in_time] {
+            assert_eq!(block_on(follow.wait()), Told::Settled("old"));
+        }
+        for follow in late {
+            assert_eq!(block_on(follow.wait()), Told::Settled("new"));
+        }
+    }
+}
+
+#[test]
+fn one_whose_place_was_taken_hands_over_to_the_one_who_took_it() {
+    let flights = Flights::<u8>::default();
+    let old = flights.lead(1);
+    let follower = flights.follow(1);
+    let Role::Lead(new) = flights.join_within(key(1), Slot(9), 1) else {
+        panic!("the old one began too long ago")
+    };
+    drop(old);
+    assert_eq!(block_on(follower.wait()), Told::HandedOver);
+    let again = flights.follow(1);
+    new.settle(5);
+    assert_eq!(block_on(again.wait()), Told::Settled(5));
+}
+
+#[test]
 fn a_dropped_leader_hands_over_to_exactly_one_follower() {
     let flights = Flights::<u8>::default();
     let lead = flights.lead(1);
@@ -257,4 +311,25 @@ fn nobody_waits_for_ever_however_joining_settling_and_leaving_meet() {
     });
     assert_eq!(flights.under_way(), 0);
     assert!(begun.load(Ordering::SeqCst) > 0);
+}
+
+#[test]
+fn nobody_waits_for_ever_when_places_are_taken_either() {
+    const THREADS: usize = 4;
+    const ROUNDS: u64 = 10_000;
+    let flights = Flights::default();
+    let act = |round: u64| {
+        // Of two slots at a time, so that calls are followed now and overtaken then.
+        match flights.join_within(key(0), Slot(round / 2), 1) {
+            Role::Lead(lead) if round.is_multiple_of(3) => drop(lead),
+            Role::Lead(lead) => lead.settle(round),
+            Role::Follow(follow) => drop(block_on(follow.wait())),
+        }
+    };
+    thread::scope(|scope| {
+        for _ in 0..THREADS {
+            scope.spawn(|| (0..ROUNDS).for_each(act));
+        }
+    });
+    assert_eq!(flights.under_way(), 0);
 }

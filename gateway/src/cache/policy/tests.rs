@@ -421,6 +421,28 @@ fn what_is_too_large_or_unwanted_is_not_kept() {
 }
 
 #[test]
+fn a_call_is_joined_for_as_long_as_an_answer_read_at_its_beginning_would_be_true() {
+    let finalized = Commitment::Finalized;
+    for (method, commitment, rule, slots) in [
+        ("getBalance", CONFIRMED, None, 1),
+        ("getBalance", finalized, None, 2),
+        ("getBalance", finalized, Some(1), 1),
+        ("getBalance", finalized, Some(0), 1),
+        ("getProgramAccounts", CONFIRMED, Some(25), 25),
+        ("getTransaction", finalized, None, 4),
+        ("getSignatureStatuses", finalized, None, 1),
+        ("getGenesisHash", finalized, None, u64::MAX),
+    ] {
+        let scene = scene(commitment, HEAD).method(method);
+        let scene = match rule {
+            Some(slots) => scene.rule(slots),
+            None => scene,
+        };
+        assert_eq!(scene.policy.joins_for(&scene.class), slots, "{method}");
+    }
+}
+
+#[test]
 fn only_what_may_ever_be_kept_is_looked_for() {
     let policy = Policy::new(&config::Cache::default());
     for method in [Method::GetBalance, Method::GetBlock, Method::GetGenesisHash] {

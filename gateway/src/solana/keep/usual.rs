@@ -11,21 +11,23 @@ use super::{About, Method, about, head_slots};
 pub enum Usual {
     /// Not at all.
     Never,
-    /// So many slots, at the commitment where it is longest; for good where they are about one slot
-    /// that is final.
+    /// So many slots; for good where they are about one slot that is final.
     Slots(u32),
     /// For an epoch or longer.
     Long,
 }
 
 impl Usual {
-    /// What is usual for a method.
+    /// What is usual for a method, at the commitment at which it is longest.
     pub const fn of(method: Method) -> Self {
+        Self::at(method, Commitment::Finalized)
+    }
+
+    /// What is usual for a method at a commitment.
+    pub const fn at(method: Method, commitment: Commitment) -> Self {
         match about(method) {
             About::Nothing => Self::Never,
-            About::Head | About::Truth | About::Rewards => {
-                Self::Slots(head_slots(Commitment::Finalized))
-            }
+            About::Head | About::Truth | About::Rewards => Self::Slots(head_slots(commitment)),
             About::Transaction | About::Block => Self::Slots(HISTORY_SLOTS),
             About::BlockTime => Self::Slots(1),
             About::Leaders | About::Epoch | About::Genesis => Self::Long,
