@@ -23,7 +23,7 @@ pub use canonical::{Canonical, canonical};
 pub use capability::Capability;
 pub use class::{Class, ReadContext, Refusal, classify};
 pub use context::{Head, HeadValue, context_slot, head_value};
-pub use epoch::epoch_end;
+pub use epoch::epoch_slots;
 pub use fault::{Blame, FaultKind};
 pub use judge::{ReplyHints, judge};
 pub use keep::{Dated, Keep, Usual, keep};

@@ -1,12 +1,14 @@
-//! Where an epoch ends, as `getEpochInfo` tells it.
+//! Which slots an epoch has, as `getEpochInfo` tells it.
+
+use std::ops::RangeInclusive;
 
 use perijove_core::Slot;
 
 use crate::jsonrpc::Cursor;
 
-/// The last slot of the epoch a `getEpochInfo` result is about. What is kept for an epoch is of the
-/// finalized bank: ask at `finalized`, or entries of the old epoch outlive it.
-pub fn epoch_end(result: &[u8]) -> Option<Slot> {
+/// The first and the last slot of the epoch a `getEpochInfo` result is about. What is kept for an
+/// epoch is of the finalized bank, whose epoch changes some 32 slots after that of the newest.
+pub fn epoch_slots(result: &[u8]) -> Option<RangeInclusive<Slot>> {
     let mut cursor = Cursor::new(result);
     if !cursor.eat(b'{') {
         return None;
@@ -24,48 +26,53 @@ pub fn epoch_end(result: &[u8]) -> Option<Slot> {
             }
         }
     }
-    let left = length?.checked_sub(index?)?.checked_sub(1)?;
-    absolute
-        .filter(|absolute| Some(*absolute) >= index)?
-        .checked_add(left)
-        .map(Slot)
+    let (index, length) = (index?, length?);
+    let start = absolute?.checked_sub(index)?;
+    let end = start.checked_add(length.checked_sub(1)?)?;
+    (index < length).then_some(Slot(start)..=Slot(end))
 }
 
 #[cfg(test)]
 mod tests {
     use perijove_core::Slot;
 
-    use super::epoch_end;
+    use super::epoch_slots;
 
     #[test]
-    fn an_epoch_ends_with_its_last_slot() {
-        for (result, end) in [
+    fn an_epoch_has_a_first_and_a_last_slot() {
+        for (result, first, last) in [
             (
                 r#"{"absoluteSlot":1967,"blockHeight":1937,"epoch":0,"slotIndex":1967,"slotsInEpoch":432000,"transactionCount":8}"#,
-                Some(431_999),
+                0,
+                431_999,
             ),
             (
                 r#"{ "slotsInEpoch" : 32, "epoch" : 3, "slotIndex" : 31, "absoluteSlot" : 127 }"#,
-                Some(127),
+                96,
+                127,
             ),
             (
                 r#"{"absoluteSlot":128,"slotIndex":0,"slotsInEpoch":32}"#,
-                Some(159),
+                128,
+                159,
             ),
             (
                 r#"{"absoluteSlot":18446744073709551615,"slotIndex":5,"slotsInEpoch":6}"#,
-                Some(u64::MAX),
+                u64::MAX - 5,
+                u64::MAX,
             ),
         ] {
-            assert_eq!(epoch_end(result.as_bytes()), end.map(Slot), "{result}");
+            let slots = epoch_slots(result.as_bytes());
+            assert_eq!(slots, Some(Slot(first)..=Slot(last)), "{result}");
         }
     }
 
     #[test]
     fn numbers_that_cannot_be_are_no_epoch() {
         for result in [
-            r#"{"absoluteSlot":5,"slotIndex":32,"slotsInEpoch":32}"#,
+            r#"{"absoluteSlot":500,"slotIndex":32,"slotsInEpoch":32}"#,
             r#"{"absoluteSlot":5,"slotIndex":6,"slotsInEpoch":32}"#,
+            r#"{"absoluteSlot":5,"slotIndex":0,"slotsInEpoch":0}"#,
             r#"{"absoluteSlot":18446744073709551615,"slotIndex":5,"slotsInEpoch":7}"#,
             r#"{"absoluteSlot":5,"slotsInEpoch":32}"#,
             r#"{"absoluteSlot":"5","slotIndex":5,"slotsInEpoch":32}"#,
@@ -74,7 +81,7 @@ mod tests {
             "null",
             "",
         ] {
-            assert_eq!(epoch_end(result.as_bytes()), None, "{result}");
+            assert_eq!(epoch_slots(result.as_bytes()), None, "{result}");
         }
     }
 }
