@@ -125,9 +125,9 @@ mod tests {
         }
     }
 
-    /// Bytes of an entry beside its answer.
-    fn own() -> usize {
-        usize::try_from(write(0, 0).entry.weight()).unwrap()
+    /// What such a write weighs.
+    fn weight(bytes: usize) -> usize {
+        usize::try_from(write(0, bytes).entry.weight()).unwrap()
     }
 
     fn keys(writes: &[Write]) -> Vec<Key> {
@@ -158,18 +158,18 @@ mod tests {
 
     #[tokio::test]
     async fn the_oldest_make_room_by_bytes() {
-        let queue = Queue::new(100, 3 * (own() + 100));
+        let queue = Queue::new(100, 3 * weight(100));
         assert_eq!(queue.push(write(1, 100)), 0);
         assert_eq!(queue.push(write(2, 100)), 0);
         assert_eq!(queue.push(write(3, 100)), 0);
-        // As much as two of them.
-        assert_eq!(queue.push(write(4, own() + 200)), 2);
+        // More than one of them, less than two.
+        assert_eq!(queue.push(write(4, 300)), 2);
         assert_eq!(all(&queue).await, [key(3), key(4)]);
     }
 
     #[tokio::test]
     async fn one_that_fits_at_no_time_drives_nobody_out() {
-        let queue = Queue::new(100, own() + 100);
+        let queue = Queue::new(100, weight(100));
         assert_eq!(queue.push(write(1, 100)), 0);
         assert_eq!(queue.push(write(2, 101)), 1);
         assert_eq!(all(&queue).await, [key(1)]);
@@ -181,7 +181,7 @@ mod tests {
         for number in 1..=5 {
             queue.push(write(number, 100));
         }
-        let two = u64::try_from(2 * (own() + 100)).unwrap();
+        let two = u64::try_from(2 * weight(100)).unwrap();
         assert_eq!(keys(&queue.take(10, two).await), [key(1), key(2)]);
         assert_eq!(keys(&queue.take(1, two).await), [key(3)]);
         // One larger than a portion is a portion.
