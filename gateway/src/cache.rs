@@ -26,4 +26,4 @@ pub use key::{Key, Keys, Shelf};
 pub use memory::Memory;
 pub use metrics::{CacheMetrics, Lookup, Tier};
 pub use policy::{Policy, Source};
-pub use remote::{OriginError, RedisMetrics, Remote, RemoteStatus};
+pub use remote::{OriginError, RedisMetrics, Remote, RemoteStatus, TrustError};

@@ -41,13 +41,14 @@ use self::breaker::{Breaker, BreakerState};
 use self::failure::{Failure, Operation};
 use self::link::{Link, Live};
 use self::news::News;
+use self::origin::{Maker, Origin};
 use self::queue::{Queue, Write};
 use self::writer::Writer;
 use super::{Entry, Key, Lifetime, Lookup};
 use crate::config;
 
 pub use self::metrics::RedisMetrics;
-pub use self::origin::OriginError;
+pub use self::origin::{OriginError, TrustError};
 pub use self::status::RemoteStatus;
 
 /// What a body has beyond the bytes of the answer, at most.
@@ -84,7 +85,11 @@ impl Remote {
         clock: fn() -> u64,
     ) -> Result<Arc<Self>, OriginError> {
         let news = Arc::new(News::default());
-        let link = || Link::new(settings, &news, &metrics).map(Arc::new);
+        let maker = Maker::new(settings)?;
+        let link = || {
+            let link = Link::new(Origin::new(&maker)?, settings, &news, &metrics);
+            Ok::<_, OriginError>(Arc::new(link))
+        };
         let links = (0..settings.connections.max(1))
             .map(|_| link())
             .collect::<Result<Vec<_>, _>>()?;

@@ -3,22 +3,62 @@
 use redis::aio::{ConnectionLike, MultiplexedConnection};
 use redis::cluster_async::ClusterConnection;
 use redis::{Cmd, RedisError, Value};
+use tokio::task::AbortHandle;
+
+use super::origin::Unanswered;
 
 /// A connection for many calls at the same time. A call that is dropped leaves it as it was: its
 /// answer is read and thrown away.
-#[derive(Clone)]
 pub(super) enum Connection {
-    Server(MultiplexedConnection),
+    Server(Server),
     Cluster(ClusterConnection),
 }
 
 impl Connection {
     /// Sends a command and waits for the answer, without end.
-    pub(super) async fn ask(&mut self, command: &Cmd) -> Result<Value, RedisError> {
-        let answer = match self {
-            Self::Server(connection) => connection.req_packed_command(command).await,
-            Self::Cluster(connection) => connection.req_packed_command(command).await,
-        };
+    pub(super) async fn ask(&self, command: &Cmd) -> Result<Value, RedisError> {
+        match self {
+            Self::Server(server) => server.ask(command).await,
+            Self::Cluster(connection) => {
+                let answer = connection.clone().req_packed_command(command).await;
+                answer.and_then(Value::extract_error)
+            }
+        }
+    }
+}
+
+/// A connection to one server. Dropping it closes it, whatever is under way.
+pub(super) struct Server {
+    connection: MultiplexedConnection,
+    unanswered: Unanswered,
+    driver: AbortHandle,
+}
+
+impl Server {
+    /// `driver` is the task that reads and writes for the connection.
+    pub(super) fn new(
+        connection: MultiplexedConnection,
+        unanswered: Unanswered,
+        driver: AbortHandle,
+    ) -> Self {
+        Self {
+            connection,
+            unanswered,
+            driver,
+        }
+    }
+
+    pub(super) async fn ask(&self, command: &Cmd) -> Result<Value, RedisError> {
+        let answer = self.connection.clone().req_packed_command(command).await;
+        if answer.is_ok() {
+            self.unanswered.answered();
+        }
         answer.and_then(Value::extract_error)
+    }
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        self.driver.abort();
     }
 }

@@ -18,7 +18,7 @@ use super::connection::Connection;
 use super::failure::Failure;
 use super::metrics::RedisMetrics;
 use super::news::News;
-use super::origin::{Origin, OriginError};
+use super::origin::Origin;
 use crate::config;
 
 /// A connection that held for so long was a good one: the next one is tried for without a pause.
@@ -42,7 +42,7 @@ pub(super) struct Live {
 impl Live {
     /// Sends a command and waits for the answer, without end.
     pub(super) async fn ask(&self, command: &Cmd) -> Result<Value, RedisError> {
-        self.connection.clone().ask(command).await
+        self.connection.ask(command).await
     }
 
     /// An answer did not come in time: perhaps nothing will come any more.
@@ -106,19 +106,20 @@ pub(super) struct Link {
 
 impl Link {
     pub(super) fn new(
+        origin: Origin,
         settings: &config::Redis,
         news: &Arc<News>,
         metrics: &RedisMetrics,
-    ) -> Result<Self, OriginError> {
-        Ok(Self {
+    ) -> Self {
+        Self {
             current: watch::Sender::new(None),
             trouble: Arc::default(),
-            origin: Mutex::new(Some(Origin::new(settings)?)),
+            origin: Mutex::new(Some(origin)),
             patience: settings.connect,
             longest_pause: settings.breaker.open,
             news: Arc::clone(news),
             metrics: metrics.clone(),
-        })
+        }
     }
 
     /// The connection, if there is one.
