@@ -29,6 +29,7 @@ use prometheus::Registry;
 use tokio::sync::mpsc;
 use tokio::time::Instant;
 
+use crate::cache::{Cache, CacheMetrics, RedisMetrics};
 use crate::cli::{Cli, Command, Exit, Run};
 use crate::config::{self, Config, Loaded};
 use crate::dispatch::{DispatchMetrics, Live};
@@ -50,6 +51,8 @@ pub enum StartError {
     Metrics(#[from] prometheus::Error),
     #[error("upstreams: {0}")]
     Pool(#[from] crate::upstream::PoolError),
+    #[error("cache.redis: {0}")]
+    Redis(#[from] crate::cache::OriginError),
     #[error("{0}")]
     Address(#[from] addresses::AddressError),
     #[error("TLS listener {address}: {source}")]
@@ -122,17 +125,12 @@ fn assemble(
     let drain = Arc::new(Drain::default());
     let edge = EdgeMetrics::register(&registry)?;
 
-    let mut server = Server::new_with_opt_and_conf(
-        Opt {
-            upgrade: run.upgrade,
-            ..Opt::default()
-        },
-        server_conf(config),
-    );
-    server.bootstrap();
+    let mut server = server(run, config);
+    let pipeline = Arc::new(pipeline(config, &registry)?);
+    let prepared = pipeline.cache.prepare(&config.cache)?;
     let rpc = RpcApp {
         published: Arc::clone(&published),
-        pipeline: Arc::new(pipeline(config, &registry)?),
+        pipeline: Arc::clone(&pipeline),
         drain: Arc::clone(&drain),
         metrics: edge.clone(),
         options: HttpServerOptions::default(),
@@ -144,6 +142,8 @@ fn assemble(
         files: loaded.files,
         telemetry,
         published: Arc::clone(&published),
+        pipeline,
+        prepared: Some(prepared),
         parts,
         metrics: ReloadMetrics::register(&registry)?,
         digest: loaded.digest,
@@ -176,6 +176,18 @@ fn assemble(
     Ok(Assembled { server, signals })
 }
 
+fn server(run: &Run, config: &Config) -> Server {
+    let mut server = Server::new_with_opt_and_conf(
+        Opt {
+            upgrade: run.upgrade,
+            ..Opt::default()
+        },
+        server_conf(config),
+    );
+    server.bootstrap();
+    server
+}
+
 fn parts(registry: &Registry) -> prometheus::Result<Parts> {
     Ok(Parts {
         connectors: Connectors::default(),
@@ -186,10 +198,17 @@ fn parts(registry: &Registry) -> prometheus::Result<Parts> {
 
 fn pipeline(config: &Config, registry: &Registry) -> prometheus::Result<Pipeline> {
     let dispatch = DispatchMetrics::register(registry)?;
-    Ok(Pipeline {
-        live: Live::new(dispatch, config.selection.floor_entries, unix_now),
-        metrics: PipelineMetrics::register(registry)?,
-    })
+    let live = Live::new(dispatch, config.selection.floor_entries, unix_now);
+    let metrics = PipelineMetrics::register(registry)?;
+    let metrics_of_cache = CacheMetrics::register(registry)?;
+    let metrics_of_redis = RedisMetrics::register(registry)?;
+    let cache = Cache::new(
+        &config.cache,
+        metrics_of_cache,
+        metrics_of_redis,
+        unix_now_millis,
+    );
+    Ok(Pipeline::new(live, metrics, cache))
 }
 
 fn leave(config: &Config, drain: &Arc<Drain>) -> drain::Leave {
@@ -260,14 +279,19 @@ fn register_process_metrics(registry: &Registry) -> prometheus::Result<()> {
     registry.register(Box::new(build))
 }
 
+fn unix_now() -> u64 {
+    unix_now_millis() / 1000
+}
+
 #[expect(
     clippy::disallowed_methods,
     reason = "the one place where the wall clock comes in"
 )]
-fn unix_now() -> u64 {
-    SystemTime::now()
-        .duration_since(UNIX_EPOCH)
-        .map_or(0, |since| since.as_secs())
+fn unix_now_millis() -> u64 {
+    let since = SystemTime::now().duration_since(UNIX_EPOCH);
+    since.map_or(0, |since| {
+        u64::try_from(since.as_millis()).unwrap_or(u64::MAX)
+    })
 }
 
 /// A value that a service takes once when it starts.

@@ -19,6 +19,7 @@ mod memory;
 mod metrics;
 mod policy;
 mod remote;
+mod tiers;
 
 pub use entry::{End, Entry, Freshness, Lifetime};
 pub use flights::{Flights, Follow, Lead, Role, Told};
@@ -27,3 +28,4 @@ pub use memory::Memory;
 pub use metrics::{CacheMetrics, Lookup, Tier};
 pub use policy::{Policy, Source};
 pub use remote::{OriginError, RedisMetrics, Remote, RemoteStatus, TrustError};
+pub use tiers::{Cache, Prepared};

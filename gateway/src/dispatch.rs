@@ -24,6 +24,7 @@ pub use budget::RetryBudget;
 pub use floor::{ClientKey, Floors};
 pub use live::Live;
 pub use metrics::DispatchMetrics;
+pub use session::Session;
 
 use crate::config;
 use crate::error::Rejection;
@@ -55,6 +56,8 @@ pub struct Exchange<'a> {
     pub started: Instant,
     /// The caller's time is up.
     pub deadline: Instant,
+    /// Upstreams are told not to look into long-term storage.
+    pub ledger_only: bool,
 }
 
 /// What the caller gets.

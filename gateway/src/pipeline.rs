@@ -3,30 +3,51 @@
 //!
 //! The list for JSON-RPC is in [`call`]; [`batch`] walks it for every entry of a batch.
 
+mod accounts;
 mod batch;
+mod cache_use;
 mod call;
+mod known;
 mod metrics;
 mod part;
+mod question;
 mod response;
+mod shared;
 
 use std::sync::Arc;
 
 use bytes::Bytes;
 use tokio::time::Instant;
 
+pub use cache_use::{CacheStatus, CacheUse};
 pub use metrics::PipelineMetrics;
 pub use response::{Body, BodyFault, BodyStream, Response, Summary};
 
+use crate::cache::{Cache, Flights};
 use crate::dispatch::{ClientKey, Live};
 use crate::error::Rejection;
 use crate::jsonrpc::{self, Id, ParseError, Payload};
 use crate::snapshot::Snapshot;
+use shared::Shared;
 
 /// What all requests share.
 #[derive(Debug)]
 pub struct Pipeline {
     pub live: Live,
     pub metrics: PipelineMetrics,
+    pub cache: Cache,
+    flights: Flights<Shared>,
+}
+
+impl Pipeline {
+    pub fn new(live: Live, metrics: PipelineMetrics, cache: Cache) -> Self {
+        Self {
+            live,
+            metrics,
+            cache,
+            flights: Flights::default(),
+        }
+    }
 }
 
 /// One HTTP request whose body has been read.
@@ -40,6 +61,9 @@ pub struct Request {
     pub started: Instant,
     /// When the answer is no longer of use.
     pub deadline: Instant,
+    pub cache_use: CacheUse,
+    /// The caller does not want the node to look into long-term storage (`x-bigtable: disabled`).
+    pub ledger_only: bool,
 }
 
 impl Request {
@@ -50,6 +74,15 @@ impl Request {
             Ok(Payload::Batch(entries)) if entries.is_empty() => Response::empty("batch"),
             Ok(Payload::Batch(entries)) => batch::answer(self, entries).await,
             Err(unreadable) => self.unreadable(unreadable),
+        }
+    }
+
+    /// What tells answers apart besides the call itself.
+    fn variant(&self) -> &'static [u8] {
+        if self.ledger_only {
+            b"ledger only"
+        } else {
+            b""
         }
     }
 

@@ -10,6 +10,7 @@ use std::sync::Arc;
 use arc_swap::ArcSwap;
 
 use crate::auth::Consumers;
+use crate::cache;
 use crate::config::Config;
 use crate::dispatch;
 use crate::upstream::Pool;
@@ -23,6 +24,7 @@ pub struct Snapshot {
     pub consumers: Consumers,
     pub pool: Arc<Pool>,
     pub dispatch: dispatch::Settings,
+    pub cache: cache::Policy,
     denied: HashSet<String>,
 }
 
@@ -38,6 +40,7 @@ impl Snapshot {
                 selection: config.selection.clone(),
                 answer_buffer: config.limits.answer_buffer,
             },
+            cache: cache::Policy::new(&config.cache),
             denied: config.methods.deny.iter().cloned().collect(),
             pool,
             config,

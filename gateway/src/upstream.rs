@@ -21,6 +21,7 @@
 mod balance;
 mod breaker;
 pub mod client;
+mod clock;
 mod cluster;
 mod connection;
 mod connector;
@@ -71,6 +72,7 @@ pub use tracker::Health;
 pub struct Upstream {
     pub(in crate::upstream) member: Arc<Member>,
     pub(in crate::upstream) balancer: Arc<Balancer>,
+    name: Arc<str>,
     background: Mutex<Option<Background>>,
 }
 
@@ -87,6 +89,7 @@ impl Upstream {
     fn new(member: Arc<Member>) -> Self {
         Self {
             balancer: Arc::new(Balancer::new(&member)),
+            name: member.settings.id.as_str().into(),
             member,
             background: Mutex::new(None),
         }
@@ -95,6 +98,11 @@ impl Upstream {
     /// The name in metrics, logs and the reply header.
     pub fn id(&self) -> &str {
         &self.member.settings.id
+    }
+
+    /// The same for whoever keeps it.
+    pub fn name(&self) -> &Arc<str> {
+        &self.name
     }
 
     pub fn tier(&self) -> config::Tier {

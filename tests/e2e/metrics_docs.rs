@@ -3,7 +3,8 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
-use perijove_tests::sandbox::Fault;
+use perijove_tests::sandbox::{Fault, chain};
+use serde_json::json;
 
 use crate::scene::{Scene, on_reads};
 
@@ -76,13 +77,16 @@ fn exported(scrape: &str) -> BTreeMap<String, Told> {
 
 /// A scene in which everything that is counted has happened.
 async fn eventful() -> Scene {
-    let scene = Scene::ranked().await;
-    scene.balance().await;
-    // A retry and a failover, then a hedge.
+    let scene = Scene::ranked_with(|config| config.set("cache.enabled", true)).await;
+    // A miss that is kept, and a hit.
+    for _ in 0..2 {
+        scene.gateway.rpc("getGenesisHash", json!([])).await;
+    }
+    // A retry and a failover, then a hedge: each for another account, so that nothing is known.
     scene.v(0).fault(on_reads(Fault::status(503)).times(1));
-    scene.balance().await;
+    balance_of(&scene, 1).await;
     scene.v(0).fault(on_reads(Fault::slow(3_000)).times(1));
-    scene.balance().await;
+    balance_of(&scene, 2).await;
     // A refusal at the door, a body without a call, and a reload.
     scene.gateway.post("{").await;
     scene
@@ -91,6 +95,11 @@ async fn eventful() -> Scene {
         .await;
     scene.gateway.reload().await;
     scene
+}
+
+async fn balance_of(scene: &Scene, number: usize) {
+    let params = json!([chain::identity(number)]);
+    scene.gateway.rpc("getBalance", params).await;
 }
 
 #[tokio::test]

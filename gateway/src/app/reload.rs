@@ -8,8 +8,10 @@ use perijove_core::telemetry::Telemetry;
 use prometheus::{IntCounterVec, IntGauge, Opts, Registry};
 use tokio::runtime::Handle;
 
+use crate::cache::Prepared;
 use crate::config::{self, Digest, Loaded};
 use crate::edge::ReloadOutcome;
+use crate::pipeline::Pipeline;
 use crate::snapshot::{Published, Snapshot};
 use crate::upstream::{Parts, Pool};
 
@@ -63,6 +65,9 @@ pub(super) struct Reloader {
     /// `None`: the embedded default, which cannot change.
     pub path: Option<PathBuf>,
     pub published: Arc<Published>,
+    pub pipeline: Arc<Pipeline>,
+    /// The shared cache of the configuration the process was started with, until it is started.
+    pub prepared: Option<Prepared>,
     pub parts: Parts,
     pub metrics: ReloadMetrics,
     /// Files the configuration refers to, which are watched with it.
@@ -78,6 +83,16 @@ impl Reloader {
     /// The files a change of which may change the configuration.
     pub(super) fn watched(&self) -> impl Iterator<Item = &Path> {
         self.path.iter().chain(&self.files).map(PathBuf::as_path)
+    }
+
+    /// Starts what runs besides the calls.
+    pub(super) fn start(&mut self, runtime: &Handle) {
+        let snapshot = self.published.load();
+        snapshot.pool.start(runtime, None);
+        if let Some(prepared) = self.prepared.take() {
+            let settings = &snapshot.config.cache;
+            self.pipeline.cache.adopt(settings, prepared, runtime);
+        }
     }
 
     /// Reads the file again and publishes it if it holds and differs.
@@ -105,6 +120,10 @@ impl Reloader {
             Ok(pool) => Arc::new(pool),
             Err(error) => return self.refuse(current, vec![error.to_string()]),
         };
+        let prepared = match self.pipeline.cache.prepare(&loaded.config.cache) {
+            Ok(prepared) => prepared,
+            Err(error) => return self.refuse(current, vec![format!("cache.redis: {error}")]),
+        };
         for warning in &loaded.warnings {
             tracing::warn!(%warning, "configuration");
         }
@@ -112,6 +131,9 @@ impl Reloader {
         if let Err(error) = self.telemetry.set_filter(&loaded.config.log.level) {
             tracing::warn!(%error, "the log level stays as it was");
         }
+        self.pipeline
+            .cache
+            .adopt(&loaded.config.cache, prepared, runtime);
         self.digest = loaded.digest;
         self.files = loaded.files;
         let next = Snapshot::new(loaded.config, pool, current.revision + 1);

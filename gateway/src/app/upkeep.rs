@@ -37,7 +37,7 @@ impl BackgroundService for Upkeep {
             return;
         };
         let runtime = Handle::current();
-        reloader.published.load().pool.start(&runtime, None);
+        reloader.start(&runtime);
         let mut hangup = signal(SignalKind::hangup()).ok();
         let mut watch = watched(&reloader);
         loop {

@@ -117,6 +117,16 @@ impl Entry {
         }
     }
 
+    /// For how many slots it is still true; `None` for good.
+    pub fn remaining(&self, view: &SlotView) -> Option<u64> {
+        match self.lifetime {
+            Lifetime::Settled => None,
+            Lifetime::Until(end) | Lifetime::Pinned { until: end, .. } => {
+                Some(view.now.lag_behind(end.now))
+            }
+        }
+    }
+
     /// Bytes it takes in memory, its share of the index included.
     pub fn weight(&self) -> u64 {
         // The counts of its `Arc`; key, value and links in the index; what is remembered of keys

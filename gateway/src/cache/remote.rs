@@ -112,6 +112,12 @@ impl Remote {
         }))
     }
 
+    /// Whether it is what these settings ask for.
+    pub fn is(&self, settings: &config::Redis, longest: usize) -> bool {
+        self.settings == *settings
+            && self.longest == longest.saturating_add(BEYOND_ANSWER).min(schema::LONGEST)
+    }
+
     /// Begins to connect and to write, on this runtime. Until then nothing is found, and what is
     /// put waits. A second time it does nothing.
     pub fn start(&self, runtime: &Handle) {

@@ -139,6 +139,7 @@ impl<'a> Flight<'a> {
             queue: now + queue,
             first_byte: share.min(timeouts.first_byte),
             answer_buffer: exchange.settings.answer_buffer,
+            ledger_only: exchange.ledger_only,
             replayable: self.may_repeat()
                 || exchange.class.profile().idempotency == Idempotency::WriteBySignature,
         }

@@ -4,16 +4,28 @@
 //! better, a bare number is answered with the floor itself, which is a value the cluster has really
 //! had; answers that carry more than the number are delivered as they are.
 
+use std::time::Duration;
+
 use perijove_core::Slot;
 use tokio::time::Instant;
 
 use super::attempt::Payload;
 use super::landed::own_answer;
-use super::{Delivered, Exchange};
+use super::{ClientKey, Delivered, Exchange, Live};
 use crate::jsonrpc::Answer;
-use crate::solana::{self, Head, HeadValue, Method};
+use crate::solana::{self, Class, Head, HeadValue, Method};
 
-impl Exchange<'_> {
+/// What one client was told about the number that this kind of call answers with.
+#[derive(Clone, Copy, Debug)]
+pub struct Session<'a> {
+    pub live: &'a Live,
+    pub client: ClientKey,
+    pub class: &'a Class,
+    /// How long the client's floor is remembered.
+    pub floor_ttl: Duration,
+}
+
+impl Session<'_> {
     /// Which counter this method's answer tells of.
     fn head(&self) -> Option<Head> {
         match self.class.method {
@@ -27,49 +39,66 @@ impl Exchange<'_> {
 
     /// The lowest number this client may be told.
     fn floor(&self) -> Option<u64> {
-        let ttl = self.settings.selection.floor_ttl;
         let commitment = self.class.context.commitment;
-        self.live
-            .floors
-            .get(self.client, self.head()?, commitment, ttl, Instant::now())
+        let (floors, now) = (&self.live.floors, Instant::now());
+        floors.get(self.client, self.head()?, commitment, self.floor_ttl, now)
     }
 
-    /// The floor where it is a slot, which helps to choose an upstream.
-    pub(super) fn slot_floor(&self) -> Option<Slot> {
-        (self.head()? == Head::Slot)
-            .then(|| self.floor().map(Slot))
-            .flatten()
-    }
-
-    fn told(&self, payload: &Payload) -> Option<HeadValue> {
+    fn told(&self, result: &[u8]) -> Option<HeadValue> {
         self.head()?;
-        let Payload::Whole(answer) = payload else {
-            return None;
-        };
-        solana::head_value(self.class.method, answer.result()?)
+        solana::head_value(self.class.method, result)
     }
 
-    /// Whether a good answer would let this client see the chain run backwards.
-    pub(super) fn goes_backwards(&self, payload: &Payload) -> bool {
-        match (self.told(payload), self.floor()) {
+    /// Whether a good result would let this client see the chain run backwards.
+    pub fn goes_backwards(&self, result: &[u8]) -> bool {
+        match (self.told(result), self.floor()) {
             (Some(told), Some(floor)) => told.number < floor,
             _ => false,
         }
     }
 
-    /// Remembers what a good answer tells the client.
-    pub(super) fn raise_floor(&self, payload: &Payload) {
-        if let Some(HeadValue { head, number }) = self.told(payload) {
+    /// Remembers what a good result tells the client.
+    pub fn raise_floor(&self, result: &[u8]) {
+        if let Some(HeadValue { head, number }) = self.told(result) {
             let commitment = self.class.context.commitment;
-            self.live
-                .floors
-                .raise(self.client, head, commitment, number, Instant::now());
+            let (floors, now) = (&self.live.floors, Instant::now());
+            floors.raise(self.client, head, commitment, number, now);
+        }
+    }
+}
+
+impl Exchange<'_> {
+    fn session(&self) -> Session<'_> {
+        Session {
+            live: self.live,
+            client: self.client,
+            class: self.class,
+            floor_ttl: self.settings.selection.floor_ttl,
+        }
+    }
+
+    /// The floor where it is a slot, which helps to choose an upstream.
+    pub(super) fn slot_floor(&self) -> Option<Slot> {
+        let session = self.session();
+        (session.head()? == Head::Slot)
+            .then(|| session.floor().map(Slot))
+            .flatten()
+    }
+
+    pub(super) fn goes_backwards(&self, payload: &Payload) -> bool {
+        whole(payload).is_some_and(|result| self.session().goes_backwards(result))
+    }
+
+    pub(super) fn raise_floor(&self, payload: &Payload) {
+        if let Some(result) = whole(payload) {
+            self.session().raise_floor(result);
         }
     }
 
     /// The last resort for an answer that is below the floor.
     pub(super) fn hold_floor(&self, payload: Payload) -> Delivered {
-        let Some(floor) = self.floor().filter(|_| self.goes_backwards(&payload)) else {
+        let floor = self.session().floor();
+        let Some(floor) = floor.filter(|_| self.goes_backwards(&payload)) else {
             return Delivered::Payload(payload);
         };
         let bare = matches!(&payload, Payload::Whole(answer) if is_number(answer));
@@ -77,6 +106,13 @@ impl Exchange<'_> {
             Some(held) if bare => Delivered::Payload(held),
             _ => Delivered::Payload(payload),
         }
+    }
+}
+
+fn whole(payload: &Payload) -> Option<&[u8]> {
+    match payload {
+        Payload::Whole(answer) => answer.result(),
+        Payload::Stream { .. } => None,
     }
 }
 

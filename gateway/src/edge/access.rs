@@ -10,7 +10,7 @@ use super::head::Head;
 use super::reply::{Sent, WriteFault};
 use crate::auth::ConsumerId;
 use crate::error::Rejection;
-use crate::pipeline::Response;
+use crate::pipeline::{CacheStatus, Response};
 use crate::upstream::Upstream;
 
 /// What is known of an answered request.
@@ -25,6 +25,7 @@ pub(super) struct Entry {
     hedged: bool,
     fault: &'static str,
     upstream: Option<Arc<Upstream>>,
+    cache: Option<&'static str>,
     consumer: Option<ConsumerId>,
     client: Option<std::net::IpAddr>,
     request_id: HeaderValue,
@@ -51,6 +52,7 @@ impl Entry {
                 .fault
                 .map_or("", crate::solana::FaultKind::label),
             upstream: summary.trace.upstream.clone(),
+            cache: summary.cache.map(CacheStatus::label),
             consumer,
             client: head.client_ip,
             request_id: head.request_id.clone(),
@@ -71,6 +73,7 @@ impl Entry {
             hedged: false,
             fault: "",
             upstream: None,
+            cache: None,
             consumer: None,
             client: head.client_ip,
             request_id: head.request_id.clone(),
@@ -95,6 +98,7 @@ pub(super) fn log(entry: &Entry, written: Result<Sent, WriteFault>) {
         status = entry.status,
         outcome = entry.outcome,
         upstream = entry.upstream.as_deref().map(Upstream::id),
+        cache = entry.cache,
         attempts = entry.attempts,
         hedged = entry.hedged,
         fault = entry.fault,

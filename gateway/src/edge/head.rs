@@ -3,7 +3,7 @@
 use std::hash::{DefaultHasher, Hash, Hasher};
 use std::net::IpAddr;
 
-use http::header::{ACCEPT_ENCODING, AUTHORIZATION, CONTENT_TYPE, ORIGIN};
+use http::header::{ACCEPT_ENCODING, AUTHORIZATION, CACHE_CONTROL, CONTENT_TYPE, ORIGIN};
 use http::{HeaderName, HeaderValue, Method};
 use pingora::protocols::http::ServerSession;
 
@@ -11,10 +11,14 @@ use super::{compress, smuggling};
 use crate::auth::{ConsumerId, Credentials};
 use crate::dispatch::ClientKey;
 use crate::error::Rejection;
+use crate::pipeline::CacheUse;
 use crate::snapshot::Snapshot;
 
 /// Names a request in logs and answers, here and at the client.
 pub(super) static X_REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
+/// What part the cache had in an answer, or is to have.
+pub(super) static X_CACHE: HeaderName = HeaderName::from_static("x-perijove-cache");
+static X_BIGTABLE: HeaderName = HeaderName::from_static("x-bigtable");
 static X_API_KEY: HeaderName = HeaderName::from_static("x-api-key");
 
 /// Longest request id that is taken over from a client.
@@ -116,6 +120,31 @@ pub(super) fn identify(
         path: head.uri.path(),
         query: head.uri.query(),
     })
+}
+
+/// What the caller wants of the cache. `no-cache` is HTTP's word for an answer of now, `no-store`
+/// for one that is nobody else's business.
+pub(super) fn cache_use(session: &ServerSession) -> CacheUse {
+    let headers = &session.req_header().headers;
+    let says = |name: &HeaderName, word: &str| {
+        headers.get(name).is_some_and(|value| {
+            let mut parts = value.as_bytes().split(|byte| *byte == b',');
+            parts.any(|part| part.trim_ascii().eq_ignore_ascii_case(word.as_bytes()))
+        })
+    };
+    if says(&X_CACHE, "bypass") || says(&CACHE_CONTROL, "no-store") {
+        CacheUse::Bypass
+    } else if says(&CACHE_CONTROL, "no-cache") {
+        CacheUse::Revalidate
+    } else {
+        CacheUse::Normal
+    }
+}
+
+/// Whether the caller switches a node's long-term storage off, as Agave lets him.
+pub(super) fn ledger_only(session: &ServerSession) -> bool {
+    let value = session.req_header().headers.get(&X_BIGTABLE);
+    value.is_some_and(|value| value == "disabled")
 }
 
 /// The client's own id if it is presentable, else a random one.

@@ -8,7 +8,7 @@ use pingora::protocols::http::ServerSession;
 
 use super::compress::{Gzip, gzip};
 use super::cors;
-use super::head::{Head, X_REQUEST_ID};
+use super::head::{Head, X_CACHE, X_REQUEST_ID};
 use crate::config::Config;
 use crate::error::{Rejection, TEXT};
 use crate::pipeline::{Body, BodyStream, Response};
@@ -129,6 +129,9 @@ fn answer_head(
 fn extras(header: &mut ResponseHeader, response: &Response) -> pingora::Result<()> {
     if let Some(upstream) = &response.summary.trace.upstream {
         header.insert_header(X_UPSTREAM.clone(), upstream.id())?;
+    }
+    if let Some(status) = response.summary.cache {
+        header.insert_header(X_CACHE.clone(), HeaderValue::from_static(status.label()))?;
     }
     if let Some(seconds) = response.retry_after {
         header.insert_header("retry-after", seconds.to_string())?;

@@ -151,6 +151,8 @@ impl RpcApp {
             client: head.client_key(consumer.as_ref()),
             started,
             deadline: started + limits.request_timeout,
+            cache_use: head::cache_use(session),
+            ledger_only: head::ledger_only(session),
         };
         let response = tokio::select! {
             biased;

@@ -36,6 +36,15 @@ impl Call {
         }
     }
 
+    /// The same call with other parameters: raw JSON, an array or an object.
+    #[must_use]
+    pub fn with_params(&self, params: Bytes) -> Self {
+        Self {
+            params: Some(params),
+            ..self.clone()
+        }
+    }
+
     /// The raw JSON of the parameters: an array or an object; `None` when absent or `null`.
     pub fn params(&self) -> Option<&[u8]> {
         self.params.as_deref()

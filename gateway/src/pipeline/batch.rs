@@ -13,6 +13,7 @@ use futures::StreamExt;
 use futures::stream::{self, Stream};
 
 use super::Request;
+use super::cache_use::CacheStatus;
 use super::call;
 use super::part::{Part, PartStream, Reply};
 use super::response::{Body, BodyFault, BodyStream, Response, Summary};
@@ -38,6 +39,7 @@ pub(super) async fn answer(request: Request, entries: Vec<Entry>) -> Response {
     );
 
     let mut outcome = "ok";
+    let mut cache = Agreement::default();
     let mut collected = BytesMut::with_capacity(256 * calls);
     let body = loop {
         let Some(reply) = replies.next().await else {
@@ -46,6 +48,7 @@ pub(super) async fn answer(request: Request, entries: Vec<Entry>) -> Response {
         if reply.outcome != "ok" {
             outcome = "mixed";
         }
+        cache.add(reply.cache);
         match reply.part {
             Part::Nothing => {}
             Part::Whole(bytes) => {
@@ -71,7 +74,34 @@ pub(super) async fn answer(request: Request, entries: Vec<Entry>) -> Response {
             calls,
             outcome,
             trace: Trace::default(),
+            cache: cache.all(),
         },
+    }
+}
+
+/// Whether the cache had the same part in every answer so far.
+#[derive(Default)]
+enum Agreement {
+    #[default]
+    Nothing,
+    On(Option<CacheStatus>),
+    Differ,
+}
+
+impl Agreement {
+    fn add(&mut self, status: Option<CacheStatus>) {
+        *self = match self {
+            Self::Nothing => Self::On(status),
+            Self::On(known) if *known == status => return,
+            _ => Self::Differ,
+        };
+    }
+
+    fn all(self) -> Option<CacheStatus> {
+        match self {
+            Self::On(status) => status,
+            Self::Nothing | Self::Differ => None,
+        }
     }
 }
 

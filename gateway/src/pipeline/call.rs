@@ -3,7 +3,9 @@
 use bytes::Bytes;
 
 use super::Request;
+use super::cache_use::CacheStatus;
 use super::part::{Part, PartStream, Reply};
+use super::question::Question;
 use crate::dispatch::{Delivered, Exchange, Payload, Trace};
 use crate::error::Rejection;
 use crate::jsonrpc::{self, Call, Entry, Id};
@@ -58,17 +60,27 @@ async fn walk(request: &Request, call: &Call, class: &Class) -> Reply {
         return health(request, id);
     }
 
-    // 6 admission, 7 cache and 8 coalescing take their place here; each either answers or lets
-    // the call go on.
+    // 6 admission takes its place here.
+
+    // 7 what is known already, 8 what is being asked already. It calls the steps below where
+    // neither is the case, and keeps what they bring.
+    if let Some(question) = Question::of(request, call, class) {
+        return question.answer(id).await;
+    }
 
     // 9–11 candidates, attempts, hedges, retries.
     let (delivered, trace) = dispatch(request, call, class).await;
 
     // 12 the caller's id goes back in; nothing else is touched.
-    deliver(delivered, id, trace, label)
+    let reply = deliver(delivered, id, trace, label);
+    if request.snapshot.cache.enabled() {
+        reply.cached(CacheStatus::Bypass)
+    } else {
+        reply
+    }
 }
 
-async fn dispatch(request: &Request, call: &Call, class: &Class) -> (Delivered, Trace) {
+pub(super) async fn dispatch(request: &Request, call: &Call, class: &Class) -> (Delivered, Trace) {
     Exchange {
         pool: &request.snapshot.pool,
         settings: &request.snapshot.dispatch,
@@ -78,12 +90,13 @@ async fn dispatch(request: &Request, call: &Call, class: &Class) -> (Delivered, 
         client: request.client,
         started: request.started,
         deadline: request.deadline,
+        ledger_only: request.ledger_only,
     }
     .run()
     .await
 }
 
-fn deliver(delivered: Delivered, id: &Id, trace: Trace, label: &'static str) -> Reply {
+pub(super) fn deliver(delivered: Delivered, id: &Id, trace: Trace, label: &'static str) -> Reply {
     match delivered {
         Delivered::Payload(Payload::Whole(answer)) => {
             let outcome = if answer.error().is_some() {

@@ -4,6 +4,7 @@ use std::collections::VecDeque;
 
 use bytes::Bytes;
 
+use super::cache_use::CacheStatus;
 use super::response::{Body, BodyFault, BodyStream, Response, Summary};
 use crate::dispatch::Trace;
 use crate::error::{JSON, Rejection};
@@ -20,6 +21,8 @@ pub(super) struct Reply {
     pub method: &'static str,
     pub outcome: &'static str,
     pub trace: Trace,
+    /// What part the cache had, where it could have had one.
+    pub cache: Option<CacheStatus>,
 }
 
 /// The bytes of one answer, without the newline that ends a response.
@@ -54,6 +57,7 @@ impl Reply {
             method,
             outcome,
             trace,
+            cache: None,
         }
     }
 
@@ -68,6 +72,13 @@ impl Reply {
 
     pub(super) fn traced(self, trace: Trace) -> Self {
         Self { trace, ..self }
+    }
+
+    pub(super) fn cached(self, status: CacheStatus) -> Self {
+        Self {
+            cache: Some(status),
+            ..self
+        }
     }
 
     /// This answer as a whole response.
@@ -93,6 +104,7 @@ impl Reply {
                 calls: 1,
                 outcome: self.outcome,
                 trace: self.trace,
+                cache: self.cache,
             },
         }
     }

@@ -5,6 +5,7 @@ use std::pin::Pin;
 use bytes::Bytes;
 
 use super::batch::BatchStream;
+use super::cache_use::CacheStatus;
 use super::part::PartStream;
 use crate::dispatch::Trace;
 use crate::error::{JSON, Rejection};
@@ -29,6 +30,8 @@ pub struct Summary {
     pub calls: usize,
     pub outcome: &'static str,
     pub trace: Trace,
+    /// What part the cache had; `None` where it differs within a batch or means nothing.
+    pub cache: Option<CacheStatus>,
 }
 
 /// The newline that ends every answer of a node is the edge's to add.
@@ -87,6 +90,7 @@ impl Response {
             calls: 0,
             outcome: "empty",
             trace: Trace::default(),
+            cache: None,
         };
         Self {
             status: 200,
@@ -110,6 +114,7 @@ impl Response {
                 calls: 0,
                 outcome,
                 trace: Trace::default(),
+                cache: None,
             },
         }
     }

@@ -7,8 +7,7 @@ use perijove_core::{Commitment, Slot};
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct SlotView {
     /// The slot the cluster is probably at now: the newest that was seen, moved on by the time that
-    /// has passed since. It never goes back while the cluster stays the same. Lifetimes are
-    /// counted in it.
+    /// has passed since. Lifetimes are counted in it.
     pub now: Slot,
     /// The newest slot seen at each commitment, in the order of [`Commitment::ALL`]. Facts, not
     /// estimates: nothing is called final before an upstream has said so.

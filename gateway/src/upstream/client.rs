@@ -60,6 +60,8 @@ pub struct AttemptLimits {
     pub first_byte: Duration,
     /// Larger answers are streamed.
     pub answer_buffer: usize,
+    /// Whether the node is told not to look into long-term storage.
+    pub ledger_only: bool,
     /// Whether the upstream may see the call twice: reads, and writes that carry a signature.
     pub replayable: bool,
 }
@@ -135,7 +137,11 @@ pub async fn attempt(
     let live = upstream.live();
     let line = Line {
         wire: &upstream.member.wire,
-        purpose: Purpose::Call,
+        purpose: if limits.ledger_only {
+            Purpose::LedgerOnly
+        } else {
+            Purpose::Call
+        },
         connections: &live.connections,
         opened: &live.metrics.opened,
         broken: &live.metrics.broken,

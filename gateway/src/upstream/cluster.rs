@@ -10,12 +10,13 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-use arc_swap::ArcSwap;
+use arc_swap::{ArcSwap, ArcSwapOption};
 use parking_lot::Mutex;
 use perijove_core::{Commitment, Slot};
 use tokio::time::Instant;
 
 use crate::config;
+use crate::upstream::clock::SlotClock;
 use crate::upstream::live::{Live, estimate};
 use crate::upstream::tracker::HeightCheck;
 
@@ -31,9 +32,12 @@ const LONELY_LEAD: u64 = 1000;
 pub(super) struct Cluster {
     pub(super) rule: config::GenesisRule,
     slot_time: Duration,
+    pub(super) clock: SlotClock,
     members: ArcSwap<Vec<Arc<Live>>>,
     /// With the rule `auto`: what the reference said.
     learned: Mutex<Option<String>>,
+    /// The genesis hash in force, for those who ask with every call.
+    genesis: ArcSwapOption<String>,
     /// Whether some upstream's block height is below its slot: slots are skipped here, as on
     /// every real cluster. On a fresh test validator the two may be equal.
     skips_slots: AtomicBool,
@@ -44,8 +48,13 @@ impl Cluster {
         Arc::new(Self {
             rule: settings.genesis.clone(),
             slot_time: settings.slot_time,
+            clock: SlotClock::new(settings.slot_time),
             members: ArcSwap::default(),
             learned: Mutex::default(),
+            genesis: ArcSwapOption::from_pointee(match &settings.genesis {
+                config::GenesisRule::Hash(hash) => Some(hash.clone()),
+                config::GenesisRule::Auto => None,
+            }),
             skips_slots: AtomicBool::new(false),
         })
     }
@@ -60,11 +69,8 @@ impl Cluster {
     }
 
     /// The genesis hash the upstreams must have, once it is known.
-    pub(super) fn genesis(&self) -> Option<String> {
-        match &self.rule {
-            config::GenesisRule::Hash(hash) => Some(hash.clone()),
-            config::GenesisRule::Auto => self.learned.lock().clone(),
-        }
+    pub(super) fn genesis(&self) -> Option<Arc<String>> {
+        self.genesis.load_full()
     }
 
     /// An upstream named its genesis hash. Returns whether what the cluster's hash is changed,
@@ -95,6 +101,7 @@ impl Cluster {
                 );
             }
             *learned = Some(hash.to_owned());
+            self.genesis.store(Some(Arc::new(hash.to_owned())));
         }
         adopt
     }
@@ -102,7 +109,7 @@ impl Cluster {
     /// Whether an upstream is known to belong to another cluster.
     pub(super) fn is_wrong(&self, live: &Live) -> bool {
         match (self.genesis(), live.genesis()) {
-            (Some(expected), Some(hash)) => expected != hash,
+            (Some(expected), Some(hash)) => *expected != hash,
             _ => false,
         }
     }
@@ -121,6 +128,12 @@ impl Cluster {
         } else {
             HeightCheck::Plausible
         }
+    }
+
+    /// An upstream was seen at a slot: the clock learns where the cluster is.
+    pub(super) fn tick(&self, commitment: Commitment, seen: Slot, at: Instant) {
+        let tip = self.tip(commitment, None, at);
+        self.clock.set(commitment, tip, Some(seen), at);
     }
 
     /// The newest slot at a commitment; None while no upstream has named one. `except` leaves out

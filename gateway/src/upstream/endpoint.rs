@@ -28,11 +28,16 @@ const TCP_KEEPALIVE: Duration = Duration::from_mins(1);
 /// Tells the gateway's own calls apart in the logs of a node.
 const PROBE: &str = "x-perijove-probe";
 
+/// Agave's switch for its long-term storage.
+const BIGTABLE: &str = "x-bigtable";
+
 /// Who wants to know.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Purpose {
     /// A client.
     Call,
+    /// A client that wants what the node itself has, without its long-term storage.
+    LedgerOnly,
     /// The gateway itself.
     Probe,
 }
@@ -72,8 +77,10 @@ impl Endpoint {
     pub(super) fn request(&self, body: &[u8], purpose: Purpose, out: &mut Vec<u8>) {
         out.reserve(self.head.len() + body.len() + 64);
         out.extend_from_slice(&self.head);
-        if purpose == Purpose::Probe {
-            append(out, PROBE, "1");
+        match purpose {
+            Purpose::Call => {}
+            Purpose::LedgerOnly => append(out, BIGTABLE, "disabled"),
+            Purpose::Probe => append(out, PROBE, "1"),
         }
         out.extend_from_slice(b"content-length: ");
         // Writing into a vector cannot fail.

@@ -337,6 +337,7 @@ impl Member {
         self.live.track(&self.policy.health, now, |tracker| {
             tracker.observe(sighting, tip, slot_time);
         });
+        self.cluster.tick(sighting.commitment, sighting.slot, now);
     }
 
     /// Closes connections that nobody needs, and sets the gauges that calls do not touch.

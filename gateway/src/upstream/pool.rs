@@ -8,6 +8,7 @@ use tokio::runtime::Handle;
 use tokio::time::Instant;
 
 use crate::config;
+use crate::solana::SlotView;
 use crate::upstream::Upstream;
 use crate::upstream::breaker::Admission;
 use crate::upstream::cluster::Cluster;
@@ -159,6 +160,16 @@ impl Pool {
     /// The newest slot of the cluster, as far as it is known.
     pub fn tip(&self, commitment: Commitment) -> Option<Slot> {
         self.cluster.tip(commitment, None, Instant::now())
+    }
+
+    /// Where the cluster stands; None before any upstream has said so.
+    pub fn slots(&self) -> Option<SlotView> {
+        self.cluster.clock.view(Instant::now())
+    }
+
+    /// The genesis hash the upstreams must have, once it is known.
+    pub fn genesis(&self) -> Option<Arc<String>> {
+        self.cluster.genesis()
     }
 
     /// How far the freshest upstream is behind the tip, of those that are well or only lag; None

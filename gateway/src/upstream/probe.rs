@@ -1,6 +1,6 @@
 //! Asking an upstream how it is, over the same client as calls.
 //!
-//! Every round asks for the slot. What changes rarely (genesis hash, block height, received
+//! Every round asks for the slot. What changes rarely (genesis hash, epoch, block height, received
 //! shreds, `getHealth`) is asked at the start and every so many rounds. Live answers count as
 //! probes: where they brought new slots, up to [`MOST_SKIPPED`] rounds are left out. A metered
 //! upstream is asked for one slot only, through one of its addresses, and not at all while it
@@ -17,7 +17,7 @@ use perijove_core::{Commitment, Slot};
 use tokio::time::Instant;
 
 use crate::jsonrpc::Answer;
-use crate::solana::{Class, FaultKind, Penalty, Verdict, classify, judge};
+use crate::solana::{self, Class, FaultKind, Penalty, Verdict, classify, judge};
 use crate::upstream::client::{AttemptLimits, Line, Reply, ReplyBody, Route};
 use crate::upstream::connection::Connections;
 use crate::upstream::endpoint::Purpose;
@@ -188,6 +188,7 @@ impl Probe {
             queue: deadline,
             first_byte: timeout,
             answer_buffer: ANSWER,
+            ledger_only: false,
             replayable: true,
         };
         let mut timer = pin!(None);
@@ -301,6 +302,16 @@ impl Probe {
                 }
             }
             Question::Health => self.unwell(false),
+            Question::Epoch => {
+                if let Some(epoch) = solana::epoch_slots(result)
+                    && live.health().knows_the_tip()
+                {
+                    self.member
+                        .cluster
+                        .clock
+                        .epoch(*epoch.start(), *epoch.end());
+                }
+            }
             Question::Genesis => {
                 if let Some(hash) = text(result) {
                     self.heard_genesis(hash, now);

@@ -72,7 +72,7 @@ impl PoolStatus {
         now: Instant,
     ) -> Self {
         Self {
-            genesis: cluster.genesis(),
+            genesis: cluster.genesis().as_deref().cloned(),
             tip: Slots::of(|commitment| cluster.tip(commitment, None, now)),
             upstreams: upstreams
                 .iter()

@@ -92,6 +92,7 @@ fn limits() -> AttemptLimits {
         deadline: Instant::now() + Duration::from_secs(5),
         queue: Instant::now() + Duration::from_secs(5),
         first_byte: Duration::from_secs(4),
+        ledger_only: false,
         answer_buffer: 64 * 1024,
         replayable: true,
     }

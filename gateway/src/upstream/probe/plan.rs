@@ -18,6 +18,8 @@ pub(super) enum Question {
     BlockHeight,
     ReceivedShred,
     Genesis,
+    /// When the epoch ends.
+    Epoch,
 }
 
 impl Question {
@@ -30,6 +32,7 @@ impl Question {
             Self::BlockHeight => "getBlockHeight",
             Self::ReceivedShred => "getMaxShredInsertSlot",
             Self::Genesis => "getGenesisHash",
+            Self::Epoch => "getEpochInfo",
         }
     }
 
@@ -40,7 +43,7 @@ impl Question {
             }
             Self::Slot(Commitment::Confirmed) => r#"[{"commitment":"confirmed"}]"#,
             Self::Slot(Commitment::Finalized) => r#"[{"commitment":"finalized"}]"#,
-            Self::Health | Self::ReceivedShred | Self::Genesis => "[]",
+            Self::Health | Self::ReceivedShred | Self::Genesis | Self::Epoch => "[]",
         }
     }
 
@@ -81,6 +84,7 @@ pub(super) fn plan(given: &Circumstances) -> Vec<Question> {
     let mut questions = Vec::new();
     if facts {
         questions.push(Question::Genesis);
+        questions.push(Question::Epoch);
         if !given.metered {
             questions.push(Question::BlockHeight);
         }

@@ -29,9 +29,12 @@ fn methods(given: &Circumstances) -> Vec<&'static str> {
 fn everything_is_asked_at_the_start_and_the_slots_in_every_round() {
     let slots = ["getSlot"; 3];
     let start = methods(&circumstances(0, false));
-    assert_eq!(start[..2], ["getGenesisHash", "getBlockHeight"]);
-    assert_eq!(start[2..5], slots);
-    assert_eq!(start[5..], ["getMaxShredInsertSlot", "getHealth"]);
+    assert_eq!(
+        start[..3],
+        ["getGenesisHash", "getEpochInfo", "getBlockHeight"]
+    );
+    assert_eq!(start[3..6], slots);
+    assert_eq!(start[6..], ["getMaxShredInsertSlot", "getHealth"]);
     assert_eq!(methods(&circumstances(1, false)), slots);
     assert_eq!(methods(&circumstances(5, false)).len(), 5);
 }
@@ -47,7 +50,7 @@ fn a_node_that_was_away_is_asked_who_it_is() {
 fn a_metered_upstream_is_asked_for_one_slot() {
     assert_eq!(
         methods(&circumstances(0, true)),
-        ["getGenesisHash", "getSlot"]
+        ["getGenesisHash", "getEpochInfo", "getSlot"]
     );
     for round in 1..100 {
         assert_eq!(methods(&circumstances(round, true)), ["getSlot"]);
@@ -106,6 +109,8 @@ impl Node {
         node.says("getMaxShredInsertSlot", &result(slot + 2));
         node.says("getHealth", &result("\"ok\""));
         node.says("getGenesisHash", &result("\"abc\""));
+        let epoch = r#"{"absoluteSlot":1000,"slotIndex":900,"slotsInEpoch":1000}"#;
+        node.says("getEpochInfo", &result(epoch));
         let server = Arc::clone(&node);
         tokio::spawn(async move {
             while let Ok((stream, _)) = listener.accept().await {
@@ -172,6 +177,11 @@ async fn one_good_round_makes_an_upstream_healthy() {
         assert_eq!(pool.tip(commitment), Some(Slot(1000)));
     }
     assert_eq!(pool.status().genesis.as_deref(), Some("abc"));
+    let view = pool.slots().unwrap();
+    assert_eq!(
+        (view.epoch_start, view.epoch_end),
+        (Some(Slot(100)), Some(Slot(1099)))
+    );
 }
 
 #[tokio::test]

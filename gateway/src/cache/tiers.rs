@@ -1,0 +1,99 @@
+//! The tiers together: what every request shares of the cache, whatever the configuration in force.
+
+use std::fmt;
+use std::sync::Arc;
+use std::time::Duration;
+
+use arc_swap::ArcSwapOption;
+use tokio::runtime::Handle;
+
+use super::{
+    CacheMetrics, Entry, Key, Memory, OriginError, RedisMetrics, Remote, RemoteStatus, Tier,
+};
+use crate::config;
+
+/// Kept answers of the whole gateway. It survives reloads.
+pub struct Cache {
+    pub memory: Memory,
+    pub metrics: CacheMetrics,
+    remote: ArcSwapOption<Remote>,
+    redis_metrics: RedisMetrics,
+    /// Milliseconds since 1970.
+    unix_now: fn() -> u64,
+}
+
+/// What a configuration makes of the shared tier; nothing happens before it is adopted.
+#[derive(Clone)]
+pub struct Prepared(Option<Arc<Remote>>);
+
+impl Cache {
+    /// A cache of its own, without the shared tier. `unix_now` tells the milliseconds since 1970.
+    pub fn new(
+        settings: &config::Cache,
+        metrics: CacheMetrics,
+        redis_metrics: RedisMetrics,
+        unix_now: fn() -> u64,
+    ) -> Self {
+        Self {
+            memory: Memory::new(settings.memory, metrics.clone()),
+            metrics,
+            remote: ArcSwapOption::empty(),
+            redis_metrics,
+            unix_now,
+        }
+    }
+
+    /// Prepares what these settings ask for. The shared tier in use is kept if it is the same.
+    ///
+    /// # Errors
+    /// Certificates that cannot be used.
+    pub fn prepare(&self, settings: &config::Cache) -> Result<Prepared, OriginError> {
+        let Some(redis) = settings.redis.as_ref().filter(|_| settings.enabled) else {
+            return Ok(Prepared(None));
+        };
+        let longest = settings.max_entry;
+        if let Some(present) = self.remote()
+            && present.is(redis, longest)
+        {
+            return Ok(Prepared(Some(present)));
+        }
+        let metrics = self.redis_metrics.clone();
+        Remote::new(redis, longest, metrics, self.unix_now).map(|remote| Prepared(Some(remote)))
+    }
+
+    /// Takes new settings over.
+    pub fn adopt(&self, settings: &config::Cache, prepared: Prepared, runtime: &Handle) {
+        self.memory.resize(settings.memory);
+        if let Some(remote) = &prepared.0 {
+            remote.start(runtime);
+        }
+        self.remote.store(prepared.0);
+    }
+
+    /// The tier that replicas share, if there is one.
+    pub fn remote(&self) -> Option<Arc<Remote>> {
+        self.remote.load_full()
+    }
+
+    /// Keeps an answer in every tier, `lives` long in the shared one unless it is true for good.
+    /// Never waits.
+    pub fn put(&self, key: Key, entry: &Arc<Entry>, lives: Duration) {
+        self.memory.put(key, Arc::clone(entry));
+        self.metrics.stored(Tier::Memory);
+        if let Some(remote) = &*self.remote.load() {
+            remote.put(key, entry, lives);
+            self.metrics.stored(Tier::Redis);
+        }
+    }
+
+    /// How the shared tier is, for people.
+    pub fn status(&self) -> Option<RemoteStatus> {
+        self.remote().map(|remote| remote.status())
+    }
+}
+
+impl fmt::Debug for Cache {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.debug_struct("Cache").finish_non_exhaustive()
+    }
+}

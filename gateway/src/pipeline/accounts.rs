@@ -1,0 +1,155 @@
+//! `getMultipleAccounts` out of single accounts, and single accounts out of it.
+//!
+//! A node reads all accounts of one call from one bank. An answer put together from accounts read
+//! at different slots is one that no node has given, and traders rely on it: so only what was read
+//! at the same slot is put together, unless the operator says otherwise.
+
+use std::sync::Arc;
+
+use perijove_core::Slot;
+
+use super::call::dispatch;
+use super::question::Question;
+use crate::cache::{Entry, Freshness, Key, Keys, Shelf, Source};
+use crate::dispatch::{Delivered, Payload, Trace};
+use crate::jsonrpc::Answer;
+use crate::solana::{self, AccountReads, Method, SlotView};
+
+/// The accounts of one call that are known.
+struct Pieces {
+    reads: AccountReads,
+    /// In the order of the call.
+    entries: Vec<Option<Arc<Entry>>>,
+    /// The slot all of them were read at; the oldest where they may differ.
+    slot: Slot,
+}
+
+impl Question<'_> {
+    fn account_reads(&self) -> Option<AccountReads> {
+        (self.class.method == Method::GetMultipleAccounts)
+            .then(|| solana::account_reads(self.class, self.call.params()))
+            .flatten()
+    }
+
+    fn account_key(&self, reads: &AccountReads, index: usize) -> Option<Key> {
+        let shelf = Shelf::At(self.class.context.commitment);
+        let spelled = reads.spelled(index)?;
+        Some(Keys::new(&self.cluster, spelled, self.request.variant()).at(shelf))
+    }
+
+    /// The accounts of this call that are in memory, if any, and if they go together.
+    fn pieces(&self, view: &SlotView) -> Option<Pieces> {
+        let reads = self.account_reads()?;
+        let memory = &self.request.pipeline.cache.memory;
+        let entries: Vec<_> = (0..reads.len())
+            .map(|index| {
+                let entry = memory.get(&self.account_key(&reads, index)?)?;
+                let fresh = self.weigh(&entry, view) == Some(Freshness::Fresh) && entry.dated;
+                fresh.then_some(entry)
+            })
+            .collect();
+        let slots = || entries.iter().flatten().map(|entry| entry.read_at);
+        let (oldest, newest) = (slots().min()?, slots().max()?);
+        let together = oldest == newest || self.request.snapshot.cache.mixes_account_slots();
+        together.then_some(Pieces {
+            reads,
+            entries,
+            slot: oldest,
+        })
+    }
+
+    /// The whole answer out of known accounts.
+    pub(super) fn composed(&self, view: &SlotView) -> Option<Answer> {
+        let pieces = self.pieces(view)?;
+        let entries: Option<Vec<_>> = pieces.entries.iter().map(Option::as_ref).collect();
+        let entries = entries?;
+        let oldest = entries.iter().find(|entry| entry.read_at == pieces.slot)?;
+        let (context, _) = solana::wrapped_parts(oldest.result()?)?;
+        let values: Option<Vec<_>> = entries.iter().map(|entry| value(entry)).collect();
+        Answer::scan(solana::compose(context, &values?)).ok()
+    }
+
+    /// Asks only for the accounts that are not known, where the rest can be expected at the same
+    /// slot. `None` when all have to be asked for after all.
+    pub(super) async fn ask_for_the_rest(&self) -> Option<(Delivered, Trace)> {
+        if !self.reads() {
+            return None;
+        }
+        let view = self.view()?;
+        let pieces = self.pieces(&view)?;
+        let mixes = self.request.snapshot.cache.mixes_account_slots();
+        let head = view.expected(self.class.context.commitment)?;
+        let missing: Vec<_> = (0..pieces.entries.len())
+            .filter(|index| pieces.entries.get(*index).is_some_and(Option::is_none))
+            .collect();
+        if missing.is_empty() || (pieces.slot != head && !mixes) {
+            return None;
+        }
+        let call = self.call.with_params(pieces.reads.rest(&missing));
+        let (delivered, trace) = dispatch(self.request, &call, self.class).await;
+        let Delivered::Payload(Payload::Whole(answer)) = &delivered else {
+            return None;
+        };
+        let composed = pieces.completed(answer, mixes)?;
+        Some((Delivered::Payload(Payload::Whole(composed)), trace))
+    }
+
+    /// Keeps each account of an answer for those who ask for it alone or among others.
+    pub(super) fn keep_accounts(&self, answer: &Answer, view: &SlotView, source: &Source<'_>) {
+        let Some(reads) = self.account_reads() else {
+            return;
+        };
+        let Some(values) = answer.result().and_then(solana::values) else {
+            return;
+        };
+        let cache = &self.request.pipeline.cache;
+        for (index, value) in values.iter().enumerate() {
+            let Ok(single) = Answer::scan(solana::single(values.context(), value)) else {
+                continue;
+            };
+            let dated = solana::keep(self.class, None, &single);
+            let policy = &self.request.snapshot.cache;
+            let shelved = policy.shelve(&single, &dated, self.class, view, source);
+            if let (Some((_, entry)), Some(key)) = (shelved, self.account_key(&reads, index)) {
+                cache.memory.put(key, Arc::new(entry));
+            }
+        }
+    }
+}
+
+impl Pieces {
+    /// The whole answer, with what was asked for in the gaps. `None` if it was read at another
+    /// slot.
+    fn completed(&self, answer: &Answer, mixes: bool) -> Option<Answer> {
+        let result = answer.result()?;
+        let slot = solana::context_slot(result)?;
+        let fetched = solana::values(result)?;
+        if slot != self.slot && !mixes {
+            return None;
+        }
+        let mut gaps = fetched.iter();
+        let values: Option<Vec<&[u8]>> = self
+            .entries
+            .iter()
+            .map(|known| match known {
+                Some(entry) => value(entry),
+                None => gaps.next(),
+            })
+            .collect();
+        let context = if slot <= self.slot {
+            fetched.context()
+        } else {
+            let mut known = self.entries.iter().flatten();
+            let oldest = known.find(|entry| entry.read_at == self.slot)?;
+            solana::wrapped_parts(oldest.result()?)?.0
+        };
+        let composed = solana::compose(context, &values?);
+        let complete = gaps.next().is_none();
+        complete.then(|| Answer::scan(composed).ok()).flatten()
+    }
+}
+
+/// The account of an entry.
+fn value(entry: &Entry) -> Option<&[u8]> {
+    Some(solana::wrapped_parts(entry.result()?)?.1)
+}

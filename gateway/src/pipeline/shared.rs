@@ -1,0 +1,105 @@
+//! What those who wait for somebody else's call are told.
+
+use std::sync::Arc;
+
+use crate::cache::Entry;
+use crate::dispatch::{Delivered, Payload, Trace};
+use crate::error::Rejection;
+use crate::jsonrpc::Answer;
+use crate::upstream::Upstream;
+
+/// The end of a shared call.
+#[derive(Clone, Debug)]
+pub(super) enum Shared {
+    /// It was known after all.
+    Known(Arc<Entry>),
+    /// An answer that would be the same for everybody: a result, or an error that is the call's own.
+    Answer(Answer, Option<Arc<Upstream>>),
+    /// It failed, and might not the next time. With the upstream's words, if it had any.
+    Failed(Failure),
+    /// The answer is too large to be held for others.
+    Unshared,
+}
+
+/// A failure as its caller is told of it.
+#[derive(Clone, Debug)]
+pub(super) enum Failure {
+    Said(Answer, Option<Arc<Upstream>>),
+    Rejected(Rejection),
+}
+
+impl Shared {
+    pub(super) fn of(delivered: &Delivered, trace: &Trace) -> Self {
+        let upstream = trace.upstream.clone();
+        match delivered {
+            Delivered::Payload(Payload::Stream { .. }) => Self::Unshared,
+            Delivered::Rejected(rejection) => Self::Failed(Failure::Rejected(rejection.clone())),
+            Delivered::Payload(Payload::Whole(answer)) => {
+                if is_the_calls_own(answer) {
+                    Self::Answer(answer.clone(), upstream)
+                } else {
+                    Self::Failed(Failure::Said(answer.clone(), upstream))
+                }
+            }
+        }
+    }
+}
+
+/// Whether every node would say the same: results, and errors that the call itself is the reason
+/// for (Agave's codes; the slot's state counts too, it is the same for all who ask now).
+fn is_the_calls_own(answer: &Answer) -> bool {
+    answer.error().is_none_or(|error| {
+        matches!(
+            error.code,
+            -32700
+                | -32600
+                | -32601
+                | -32602
+                | -32003
+                | -32006
+                | -32007
+                | -32009
+                | -32013
+                | -32015
+                | -32017
+                | -32018
+                | -32022
+        )
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use bytes::Bytes;
+
+    use super::*;
+
+    fn told(answer: &str) -> Shared {
+        let answer = Answer::scan(Bytes::from(answer.to_owned())).unwrap();
+        let delivered = Delivered::Payload(Payload::Whole(answer));
+        Shared::of(&delivered, &Trace::default())
+    }
+
+    #[test]
+    fn results_and_the_calls_own_errors_are_for_everybody() {
+        for answer in [
+            r#"{"jsonrpc":"2.0","result":5,"id":1}"#,
+            r#"{"jsonrpc":"2.0","error":{"code":-32602,"message":"Invalid param"},"id":1}"#,
+        ] {
+            assert!(matches!(told(answer), Shared::Answer(..)), "{answer}");
+        }
+    }
+
+    #[test]
+    fn what_one_node_could_not_do_may_be_tried_again() {
+        for code in [-32005, -32016, -32603, -32004, -32000] {
+            let answer = format!(
+                r#"{{"jsonrpc":"2.0","error":{{"code":{code},"message":"Node is unhealthy"}},"id":1}}"#
+            );
+            assert!(matches!(told(&answer), Shared::Failed(_)), "{answer}");
+        }
+        let rejected = Delivered::Rejected(Rejection::NoUpstream { reason: "none" });
+        let told = Shared::of(&rejected, &Trace::default());
+        assert!(matches!(told, Shared::Failed(Failure::Rejected(_))));
+    }
+}

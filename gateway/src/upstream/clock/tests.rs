@@ -1,0 +1,135 @@
+//! Where the clock is between sightings, and when it goes back.
+
+use super::*;
+
+const SLOT: Duration = Duration::from_millis(400);
+const PROCESSED: Commitment = Commitment::Processed;
+const FINALIZED: Commitment = Commitment::Finalized;
+
+struct Scene {
+    clock: SlotClock,
+    start: Instant,
+}
+
+impl Scene {
+    fn new() -> Self {
+        Self {
+            clock: SlotClock::new(SLOT),
+            start: Instant::now(),
+        }
+    }
+
+    fn at(&self, millis: u64) -> Instant {
+        self.start + Duration::from_millis(millis)
+    }
+
+    fn see(&self, commitment: Commitment, slot: u64, millis: u64) {
+        let slot = Some(Slot(slot));
+        self.clock.set(commitment, slot, slot, self.at(millis));
+    }
+
+    fn now(&self, millis: u64) -> u64 {
+        self.clock.view(self.at(millis)).unwrap().now.0
+    }
+}
+
+#[test]
+fn before_the_first_sighting_nothing_is_known() {
+    let scene = Scene::new();
+    assert_eq!(scene.clock.view(scene.start), None);
+}
+
+#[test]
+fn it_goes_on_between_sightings_a_little_slower_than_the_cluster() {
+    let scene = Scene::new();
+    scene.see(PROCESSED, 100, 0);
+    for (millis, slot) in [
+        (0, 100),
+        (400, 100),
+        (445, 101),
+        (4_450, 110),
+        (60_000, 235),
+    ] {
+        assert_eq!(scene.now(millis), slot, "{millis} ms");
+    }
+}
+
+#[test]
+fn a_slot_that_is_seen_again_is_as_good_as_new() {
+    let scene = Scene::new();
+    scene.see(PROCESSED, 100, 0);
+    scene.see(PROCESSED, 100, 400);
+    assert_eq!(scene.now(800), 100);
+}
+
+#[test]
+fn whoever_is_late_says_nothing_about_the_cluster() {
+    let scene = Scene::new();
+    scene.see(PROCESSED, 100, 0);
+    let (tip, late) = (Some(Slot(100)), Some(Slot(90)));
+    scene.clock.set(PROCESSED, tip, late, scene.at(400));
+    assert_eq!(scene.now(445), 101);
+}
+
+#[test]
+fn it_waits_rather_than_go_back() {
+    let scene = Scene::new();
+    scene.see(PROCESSED, 100, 0);
+    assert_eq!(scene.now(890), 102);
+    // Slots were slower than usual.
+    scene.see(PROCESSED, 101, 890);
+    assert_eq!(scene.now(890), 102);
+    scene.see(PROCESSED, 102, 1_000);
+    assert_eq!(scene.now(1_000), 102);
+    scene.see(PROCESSED, 103, 1_200);
+    assert_eq!(scene.now(1_200), 103);
+}
+
+#[test]
+fn while_it_waits_everybody_else_is_late() {
+    let scene = Scene::new();
+    scene.see(PROCESSED, 102, 0);
+    scene.see(PROCESSED, 100, 100);
+    let view = scene.clock.view(scene.at(100)).unwrap();
+    assert_eq!(view.now, Slot(102));
+    assert_eq!(view.expected(PROCESSED), Some(Slot(102)));
+    assert_eq!(view.seen(PROCESSED), Some(Slot(100)));
+    scene.see(PROCESSED, 101, 500);
+    assert_eq!(
+        scene.now(500),
+        103,
+        "it does not stand still to be caught up with"
+    );
+}
+
+#[test]
+fn it_goes_back_to_the_upstreams_that_are_left() {
+    let scene = Scene::new();
+    scene.see(PROCESSED, 105, 0);
+    scene.see(PROCESSED, 100, 100);
+    assert_eq!(scene.now(100), 100);
+    scene.see(PROCESSED, 101, 500);
+    assert_eq!(scene.now(500), 101);
+}
+
+#[test]
+fn what_is_final_is_never_an_estimate() {
+    let scene = Scene::new();
+    scene.see(PROCESSED, 132, 0);
+    scene.see(FINALIZED, 100, 0);
+    let view = scene.clock.view(scene.at(10_000)).unwrap();
+    assert!(view.is_final(Slot(100)));
+    assert!(!view.is_final(Slot(101)));
+    assert_eq!(view.expected(FINALIZED), Some(Slot(122)));
+}
+
+#[test]
+fn an_epoch_is_known_until_it_ends() {
+    let scene = Scene::new();
+    scene.see(PROCESSED, 100, 0);
+    scene.clock.epoch(Slot(50), Slot(101));
+    let end = |millis| scene.clock.view(scene.at(millis)).unwrap().epoch_end;
+    assert_eq!(end(0), Some(Slot(101)));
+    assert_eq!(end(445), Some(Slot(101)));
+    assert_eq!(end(890), None);
+}
