@@ -16,7 +16,7 @@
 
 use std::sync::Arc;
 
-use perijove_core::Slot;
+use perijove_core::{Commitment, Slot};
 use tokio::time::{Instant, timeout_at};
 
 use super::Request;
@@ -29,7 +29,7 @@ use crate::cache::{Entry, Freshness, Lead, Lookup, Role, Source, Tier, Told};
 use crate::dispatch::{Delivered, Payload, Trace};
 use crate::error::Rejection;
 use crate::jsonrpc::{Answer, Id};
-use crate::solana::{self, SlotView};
+use crate::solana::{self, SlotView, Usual};
 use crate::upstream::Upstream;
 
 /// Leaders that may fail before those who wait for them give up.
@@ -72,7 +72,7 @@ impl Question<'_> {
         }
         let mut patience = PATIENCE;
         loop {
-            let follow = match self.request.pipeline.flights.join(self.flight) {
+            let follow = match self.join() {
                 Role::Lead(lead) => return self.lead(lead).await,
                 Role::Follow(follow) => follow,
             };
@@ -200,7 +200,7 @@ impl Question<'_> {
 
     /// Fetches the answer anew, unless somebody does so already.
     fn refresh(&self) {
-        let Role::Lead(lead) = self.request.pipeline.flights.join(self.flight) else {
+        let Role::Lead(lead) = self.join() else {
             return;
         };
         let request = Request {
@@ -214,6 +214,20 @@ impl Question<'_> {
                 drop(question.ask(Some(lead)).await);
             }
         }));
+    }
+
+    /// Joins the same call if it is under way and began while what it reads was still true.
+    fn join(&self) -> Role<Shared> {
+        let flights = &self.request.pipeline.flights;
+        let Some(view) = self.view() else {
+            return flights.join(self.flight);
+        };
+        let slots = match (Usual::of(self.class.method), self.class.context.commitment) {
+            (Usual::Long, _) => u64::MAX,
+            (Usual::Slots(slots), Commitment::Finalized) => slots.into(),
+            (Usual::Slots(_) | Usual::Never, _) => 1,
+        };
+        flights.join_within(self.flight, view.now, slots)
     }
 
     /// Whether a shared answer does not lead this caller back.
