@@ -27,6 +27,7 @@ impl Scene {
         let cluster = Sandbox::start(2).await.unwrap();
         let config = change(ranked(&cluster));
         let gateway = Gateway::start(config).await;
+        all_probed(&gateway).await;
         cluster.reset_counts();
         Self { cluster, gateway }
     }
@@ -44,6 +45,7 @@ impl Scene {
         let cluster = Sandbox::start(validators).await.unwrap();
         let config = change(equals(&cluster));
         let gateway = Gateway::start(config).await;
+        all_probed(&gateway).await;
         cluster.reset_counts();
         Self { cluster, gateway }
     }
@@ -91,6 +93,17 @@ impl Scene {
         let text = bs58::encode(transaction::sample(mark, &hash)).into_string();
         json!([text])
     }
+}
+
+/// Waits until something is known of every upstream: the gateway is ready with the first.
+async fn all_probed(gateway: &Gateway) {
+    until("all upstreams to be probed", || async {
+        let status = gateway.status().await;
+        let upstreams = status["upstreams"].as_array()?;
+        let probed = upstreams.iter().all(|one| one["health"] != "unprobed");
+        probed.then_some(())
+    })
+    .await;
 }
 
 /// `v0` local, the others bought, all probed often and none metered.

@@ -84,7 +84,6 @@ pub(super) fn plan(given: &Circumstances) -> Vec<Question> {
     let mut questions = Vec::new();
     if facts {
         questions.push(Question::Genesis);
-        questions.push(Question::Epoch);
         if !given.metered {
             questions.push(Question::BlockHeight);
         }
@@ -107,6 +106,10 @@ pub(super) fn plan(given: &Circumstances) -> Vec<Question> {
     }
     if given.unwell || (!given.metered && given.round.is_multiple_of(HEALTH_EVERY)) {
         questions.push(Question::Health);
+    }
+    if facts {
+        // Last: nothing waits for it.
+        questions.push(Question::Epoch);
     }
     questions
 }
