@@ -29,9 +29,7 @@ impl Tier {
 pub enum Lookup {
     /// Found, and true.
     Hit,
-    /// Found, no longer true, and given all the same.
-    Stale,
-    /// Found, no longer true, and left alone.
+    /// Found, and no longer true.
     Expired,
     /// Found and true, but not what this caller may have: older than the slot it asks for, or than
     /// what it has been told.
@@ -45,9 +43,8 @@ pub enum Lookup {
 }
 
 impl Lookup {
-    const ALL: [Self; 7] = [
+    const ALL: [Self; 6] = [
         Self::Hit,
-        Self::Stale,
         Self::Expired,
         Self::Unfit,
         Self::Miss,
@@ -58,7 +55,6 @@ impl Lookup {
     const fn label(self) -> &'static str {
         match self {
             Self::Hit => "hit",
-            Self::Stale => "stale",
             Self::Expired => "expired",
             Self::Unfit => "unfit",
             Self::Miss => "miss",

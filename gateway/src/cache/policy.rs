@@ -76,12 +76,13 @@ impl Policy {
         self.settings.enabled && self.settings.coalesce
     }
 
-    /// For how many slots after its beginning a call may be joined: for as long as an answer that was
-    /// read at its beginning would be true. Who comes later would be told of a state that was over
-    /// before it asked. At least 1: calls of one slot may always be one call.
+    /// For how many slots after its beginning a call may be joined: as long as an answer that was
+    /// read at its beginning would be true, and one slot more, for it was sent before it was read and
+    /// what comes at one time may come at the turn of a slot. Who comes later would be told of a state
+    /// that was over before it asked.
     pub fn joins_for(&self, class: &Class) -> u64 {
         let slots = match Usual::at(class.method, class.context.commitment) {
-            Usual::Never => 1,
+            Usual::Never => 0,
             Usual::Slots(slots) => slots,
             Usual::Long => return u64::MAX,
         };
@@ -90,7 +91,7 @@ impl Policy {
             Some(Rule::Longer(longer)) => *longer,
             None => slots,
         };
-        u64::from(slots.max(1))
+        u64::from(slots) + 1
     }
 
     /// Whether any answer of a method is ever kept. If not, there is no use in looking for one.

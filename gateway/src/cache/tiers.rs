@@ -79,7 +79,6 @@ impl Cache {
     /// Never waits.
     pub fn put(&self, key: Key, entry: &Arc<Entry>, lives: Duration) {
         self.memory.put(key, Arc::clone(entry));
-        self.metrics.stored(Tier::Memory);
         if let Some(remote) = &*self.remote.load() {
             remote.put(key, entry, lives);
             self.metrics.stored(Tier::Redis);
@@ -95,5 +94,28 @@ impl Cache {
 impl fmt::Debug for Cache {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         formatter.debug_struct("Cache").finish_non_exhaustive()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use prometheus::{Registry, TextEncoder};
+
+    use super::*;
+    use crate::cache::remote::testing::{balance, key};
+
+    #[test]
+    fn an_answer_that_is_put_is_counted_once() {
+        let registry = Registry::new();
+        let metrics = CacheMetrics::register(&registry).unwrap();
+        let redis = RedisMetrics::register(&registry).unwrap();
+        let cache = Cache::new(&config::Cache::default(), metrics, redis, || 0);
+        cache.put(key(1), &Arc::new(balance(100)), Duration::from_secs(1));
+        // Older: it is not kept.
+        cache.put(key(1), &Arc::new(balance(99)), Duration::from_secs(1));
+        let text = TextEncoder::new().encode_to_string(&registry.gather());
+        let told = text.unwrap();
+        let counted = r#"perijove_cache_stores_total{tier="memory"} 1"#;
+        assert!(told.lines().any(|line| line == counted), "{told}");
     }
 }

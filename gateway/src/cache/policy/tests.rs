@@ -421,15 +421,15 @@ fn what_is_too_large_or_unwanted_is_not_kept() {
 }
 
 #[test]
-fn a_call_is_joined_for_as_long_as_an_answer_read_at_its_beginning_would_be_true() {
+fn a_call_is_joined_for_a_slot_longer_than_an_answer_read_at_its_beginning_would_be_true() {
     let finalized = Commitment::Finalized;
     for (method, commitment, rule, slots) in [
-        ("getBalance", CONFIRMED, None, 1),
-        ("getBalance", finalized, None, 2),
-        ("getBalance", finalized, Some(1), 1),
+        ("getBalance", CONFIRMED, None, 2),
+        ("getBalance", finalized, None, 3),
+        ("getBalance", finalized, Some(1), 2),
         ("getBalance", finalized, Some(0), 1),
-        ("getProgramAccounts", CONFIRMED, Some(25), 25),
-        ("getTransaction", finalized, None, 4),
+        ("getProgramAccounts", CONFIRMED, Some(25), 26),
+        ("getTransaction", finalized, None, 5),
         ("getSignatureStatuses", finalized, None, 1),
         ("getGenesisHash", finalized, None, u64::MAX),
     ] {

@@ -8,7 +8,7 @@ use crate::jsonrpc::Answer;
 use crate::solana::{canonical, classify};
 
 /// An answer of few bytes, read at this slot.
-pub(super) fn balance(slot: u64) -> Entry {
+pub(in crate::cache) fn balance(slot: u64) -> Entry {
     let body =
         format!(r#"{{"jsonrpc":"2.0","result":{{"context":{{"slot":{slot}}},"value":7}},"id":1}}"#);
     answered(body, slot)
@@ -50,7 +50,7 @@ fn answered(body: String, slot: u64) -> Entry {
 }
 
 /// The key of some call.
-pub(super) fn key(number: u64) -> Key {
+pub(in crate::cache) fn key(number: u64) -> Key {
     let params = format!("[{number}]").into_bytes();
     let class = classify("getBlock", Some(&params));
     let canonical = canonical(&class, Some(&params)).unwrap();
