@@ -7,7 +7,9 @@ use perijove_tests::client::{call, keep_alive};
 use perijove_tests::wait::eventually;
 use serde_json::json;
 
-use crate::scene::Scene;
+use crate::scene::{KEY, Scene, equals, on_reads};
+use perijove_tests::gateway::Gateway;
+use perijove_tests::sandbox::{Fault, Sandbox, Settings};
 
 const MEGABYTE: u64 = 1024 * 1024;
 
@@ -127,4 +129,30 @@ async fn a_streamed_answer_has_the_clients_id_and_every_byte() {
         );
         assert_eq!(reply.upstream(), "v0");
     }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn who_waits_for_a_call_of_a_batch_does_not_wait_for_the_client_of_the_batch() {
+    // Half a minute a slot: the same call may be joined for as long as that.
+    let cluster = Sandbox::with(Settings {
+        slot_time: Duration::from_secs(30),
+        ..Settings::default()
+    })
+    .await
+    .unwrap();
+    let config = equals(&cluster)
+        .set("cluster.slot_time", "10s")
+        .set("cache.enabled", true);
+    let gateway = Gateway::start(config).await;
+    cluster.reset_counts();
+    cluster.validator(0).fault(on_reads(Fault::slow(1_000)));
+    let balance = call("getBalance", &json!([KEY]));
+    let mut stalled = gateway.raw().await;
+    let batch = format!("[{},{balance}]", pad(50 * MEGABYTE));
+    stalled.send(post(&batch, "")).await;
+    eventually("the batch to arrive", || cluster.hits("getBalance") == 1).await;
+    let reply = gateway.post(balance).await;
+    assert!(reply.result()["value"].is_u64());
+    assert_ne!(reply.header("x-perijove-cache"), Some("miss"));
+    assert_eq!(cluster.hits("getBalance"), 1);
 }

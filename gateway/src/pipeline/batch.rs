@@ -7,10 +7,12 @@
 //! `batch_concurrency` × `answer_buffer` bytes plus [`COLLECT_LIMIT`].
 
 use std::pin::Pin;
+use std::task::{Context, Poll};
 
 use bytes::{Bytes, BytesMut};
 use futures::StreamExt;
 use futures::stream::{self, Stream};
+use tokio::task::JoinHandle;
 
 use super::Request;
 use super::cache_use::CacheStatus;
@@ -33,7 +35,11 @@ pub(super) async fn answer(request: Request, entries: Vec<Entry>) -> Response {
         stream::iter(entries)
             .map(move |entry| {
                 let request = request.clone();
-                async move { call::answer(&request, entry).await }
+                // A task of its own: others may wait for this call, and must not wait for the client
+                // that is slow to take what stands before it in the batch.
+                Entered(tokio::spawn(
+                    async move { call::answer(&request, entry).await },
+                ))
             })
             .buffered(concurrency),
     );
@@ -76,6 +82,31 @@ pub(super) async fn answer(request: Request, entries: Vec<Entry>) -> Response {
             trace: Trace::default(),
             cache: cache.all(),
         },
+    }
+}
+
+/// The answer to one entry, under way. Dropping it cancels the call.
+struct Entered(JoinHandle<Reply>);
+
+impl Future for Entered {
+    type Output = Reply;
+
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Reply> {
+        match Pin::new(&mut self.0).poll(cx) {
+            Poll::Pending => Poll::Pending,
+            Poll::Ready(Ok(reply)) => Poll::Ready(reply),
+            Poll::Ready(Err(error)) => match error.try_into_panic() {
+                Ok(panic) => std::panic::resume_unwind(panic),
+                // Only the end of the runtime cancels it while somebody polls.
+                Err(_cancelled) => Poll::Pending,
+            },
+        }
+    }
+}
+
+impl Drop for Entered {
+    fn drop(&mut self) {
+        self.0.abort();
     }
 }
 
