@@ -16,7 +16,7 @@
 
 use std::sync::Arc;
 
-use perijove_core::{Commitment, Slot};
+use perijove_core::Slot;
 use tokio::time::{Instant, timeout_at};
 
 use super::Request;
@@ -29,7 +29,7 @@ use crate::cache::{Entry, Freshness, Lead, Lookup, Role, Source, Tier, Told};
 use crate::dispatch::{Delivered, Payload, Trace};
 use crate::error::Rejection;
 use crate::jsonrpc::{Answer, Id};
-use crate::solana::{self, SlotView, Usual};
+use crate::solana::{self, SlotView};
 use crate::upstream::Upstream;
 
 /// Leaders that may fail before those who wait for them give up.
@@ -216,17 +216,13 @@ impl Question<'_> {
         }));
     }
 
-    /// Joins the same call if it is under way and began while what it reads was still true.
+    /// Joins the same call if it is under way and did not begin too long ago.
     fn join(&self) -> Role<Shared> {
         let flights = &self.request.pipeline.flights;
         let Some(view) = self.view() else {
             return flights.join(self.flight);
         };
-        let slots = match (Usual::of(self.class.method), self.class.context.commitment) {
-            (Usual::Long, _) => u64::MAX,
-            (Usual::Slots(slots), Commitment::Finalized) => slots.into(),
-            (Usual::Slots(_) | Usual::Never, _) => 1,
-        };
+        let slots = self.request.snapshot.cache.joins_for(self.class);
         flights.join_within(self.flight, view.now, slots)
     }
 
