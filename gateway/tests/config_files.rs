@@ -293,6 +293,28 @@ fn no_error_shows_what_a_variable_holds_unless_it_names_a_file_or_a_level() {
     }
 }
 
+#[test]
+fn a_shared_cache_that_others_can_read_is_doubted() {
+    for (url, doubt) in [
+        ("redis://cache:6379", None),
+        ("rediss://:hunter2@cache.example.com", None),
+        (
+            "redis://:hunter2@cache.example.com",
+            Some("cache.redis: password and answers travel in clear over redis://"),
+        ),
+        (
+            "redis://8.8.8.8",
+            Some(
+                "cache.redis: answers travel in clear over redis://, where others can change them",
+            ),
+        ),
+    ] {
+        let text = format!("cache: {{redis: {{url: '{url}'}}}}\n{TWO}");
+        let warnings = parse_text(&text).unwrap().warnings;
+        assert_eq!(warnings, Vec::from_iter(doubt), "{url}");
+    }
+}
+
 /// What is said about the bounds of a key when it has this value.
 fn complaints(key: &KeyReference, value: &str) -> Vec<String> {
     let mut document = json!({

@@ -14,6 +14,7 @@ use schemars::JsonSchema;
 use crate::config::Tier;
 use crate::solana::Capability;
 
+pub(super) use self::url::is_nearby;
 pub use self::url::{UpstreamUrl, UrlFault};
 
 /// One endpoint that answers Solana RPC. The file has two keys more, `enabled` and `when_env`;

@@ -30,6 +30,22 @@ pub(super) fn look_for_doubts(config: &Config, reading: &Reading<'_>) {
     for upstream in &config.upstreams {
         look_at(upstream, config, reading);
     }
+    if let Some(redis) = &config.cache.redis
+        && let Some(open) = redis
+            .urls
+            .iter()
+            .find(|url| !url.is_tls() && !url.is_nearby())
+    {
+        let has_login = redis.password.is_some() || open.has_credentials();
+        reading.warn(
+            "cache.redis",
+            if has_login {
+                "password and answers travel in clear over redis://"
+            } else {
+                "answers travel in clear over redis://, where others can change them"
+            },
+        );
+    }
     if config.anonymous && !config.consumers.is_empty() {
         reading.warn("anonymous", "callers without a key are served as well");
     }

@@ -7,6 +7,8 @@ use redis::IntoConnectionInfo;
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use url::Url;
 
+use crate::config::upstream::is_nearby;
+
 /// The address of a Redis server: `redis://user:password@host:6379/0`, or `rediss://` for TLS.
 #[derive(Clone, PartialEq, Eq)]
 pub struct RedisUrl(Url);
@@ -48,6 +50,11 @@ impl RedisUrl {
     pub fn database(&self) -> u16 {
         let path = self.0.path().trim_start_matches('/');
         path.parse().unwrap_or(0)
+    }
+
+    /// Whether it is on this machine or in a private network.
+    pub fn is_nearby(&self) -> bool {
+        is_nearby(&self.0)
     }
 
     pub fn has_credentials(&self) -> bool {
@@ -108,6 +115,20 @@ mod tests {
                 (url.is_tls(), url.database(), url.has_credentials()),
                 (false, 0, false)
             );
+        }
+    }
+
+    #[test]
+    fn own_networks_are_nearby() {
+        for (text, nearby) in [
+            ("redis://127.0.0.1:6379", true),
+            ("redis://10.1.2.3", true),
+            ("redis://[::1]:6379", true),
+            ("redis://redis", true),
+            ("redis://8.8.8.8", false),
+            ("rediss://cache.example.com", false),
+        ] {
+            assert_eq!(RedisUrl::parse(text).unwrap().is_nearby(), nearby, "{text}");
         }
     }
 

@@ -60,16 +60,7 @@ impl UpstreamUrl {
 
     /// Whether it is on this machine or in a private network.
     pub fn is_nearby(&self) -> bool {
-        match self.0.host() {
-            Some(Host::Ipv4(ip)) => is_private(IpAddr::V4(ip)),
-            Some(Host::Ipv6(ip)) => is_private(IpAddr::V6(ip)),
-            // A name without a dot is resolved within the own network.
-            Some(Host::Domain(name)) => {
-                let ends = [".localhost", ".local", ".internal", ".lan"];
-                !name.contains('.') || ends.iter().any(|end| name.ends_with(end))
-            }
-            None => false,
-        }
+        is_nearby(&self.0)
     }
 
     /// Whether path or query may hold a key.
@@ -98,6 +89,26 @@ impl JsonSchema for UpstreamUrl {
     fn json_schema(_: &mut SchemaGenerator) -> Schema {
         json_schema!({ "type": "string" })
     }
+}
+
+/// Whether a host is on this machine or in a private network.
+pub(in crate::config) fn is_nearby(url: &Url) -> bool {
+    match url.host() {
+        Some(Host::Ipv4(ip)) => is_private(IpAddr::V4(ip)),
+        Some(Host::Ipv6(ip)) => is_private(IpAddr::V6(ip)),
+        // The URLs of some schemes keep addresses as text.
+        Some(Host::Domain(name)) => match name.parse() {
+            Ok(ip) => is_private(ip),
+            Err(_) => is_own_name(name),
+        },
+        None => false,
+    }
+}
+
+/// A name without a dot is resolved within the own network.
+fn is_own_name(name: &str) -> bool {
+    let ends = [".localhost", ".local", ".internal", ".lan"];
+    !name.contains('.') || ends.iter().any(|end| name.ends_with(end))
 }
 
 fn is_private(ip: IpAddr) -> bool {
