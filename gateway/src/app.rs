@@ -142,7 +142,7 @@ fn assemble(
         files: loaded.files,
         telemetry,
         published: Arc::clone(&published),
-        pipeline,
+        pipeline: Arc::clone(&pipeline),
         prepared: Some(prepared),
         parts,
         metrics: ReloadMetrics::register(&registry)?,
@@ -151,6 +151,7 @@ fn assemble(
     };
     let admin = AdminApp {
         published,
+        pipeline,
         drain: Arc::clone(&drain),
         registry,
         metrics: edge,

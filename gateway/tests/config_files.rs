@@ -486,7 +486,5 @@ fn restart_only_keys() -> Vec<&'static str> {
     config.shutdown.linger *= 2;
     config.log.format = LogFormat::Pretty;
     config.selection.floor_entries += 1;
-    let url = config::RedisUrl::parse("redis://cache").unwrap();
-    config.cache.redis = Some(config::Redis::at(url));
     config::restart_only_changes(&Config::default(), &config)
 }

@@ -23,6 +23,7 @@ mod kafka;
 mod metrics_docs;
 mod operations;
 mod rate_limits;
+mod redis;
 mod reloads;
 mod retries;
 mod sandbox;

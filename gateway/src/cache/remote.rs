@@ -40,6 +40,7 @@ use tokio::time::{Instant, timeout};
 use self::breaker::{Breaker, BreakerState};
 use self::failure::{Failure, Operation};
 use self::link::{Link, Live};
+use self::metrics::Outcome;
 use self::news::News;
 use self::origin::{Maker, Origin};
 use self::queue::{Queue, Write};
@@ -57,6 +58,7 @@ const BEYOND_ANSWER: usize = 1024;
 /// The shared cache. Dropping it closes its connections.
 pub struct Remote {
     settings: config::Redis,
+    maker: Maker,
     /// The longest body that is read, in bytes.
     longest: usize,
     /// Over which lookups are spread.
@@ -109,12 +111,13 @@ impl Remote {
             writer: Mutex::new(Some(writer)),
             tasks: Mutex::default(),
             settings: settings.clone(),
+            maker,
         }))
     }
 
     /// Whether it is what these settings ask for.
     pub fn is(&self, settings: &config::Redis, longest: usize) -> bool {
-        self.settings == *settings
+        self.maker.is(settings)
             && self.longest == longest.saturating_add(BEYOND_ANSWER).min(schema::LONGEST)
     }
 
@@ -124,6 +127,9 @@ impl Remote {
         let Some(writer) = self.writer.lock().take() else {
             return;
         };
+        // Another one may have been here before.
+        self.metrics.breaker(BreakerState::Closed);
+        self.metrics.queued(&self.queue);
         let mut tasks = self.tasks.lock();
         for link in writer.links() {
             tasks.push(runtime.spawn(Arc::clone(link).keep()).abort_handle());
@@ -162,6 +168,9 @@ impl Remote {
             Lifetime::Settled => self.settings.settled_ttl,
             Lifetime::Until(_) | Lifetime::Pinned { .. } => lives.min(self.settings.settled_ttl),
         };
+        if lives.is_zero() {
+            return self.metrics.write(Outcome::Expired);
+        }
         let write = Write {
             key,
             entry: Arc::clone(entry),

@@ -12,7 +12,6 @@ pub fn restart_only_changes(old: &Config, new: &Config) -> Vec<&'static str> {
         shutdown,
         log,
         selection,
-        cache,
         ..
     } = old;
     let changes = [
@@ -34,7 +33,6 @@ pub fn restart_only_changes(old: &Config, new: &Config) -> Vec<&'static str> {
             "selection.floor_entries",
             selection.floor_entries != new.selection.floor_entries,
         ),
-        ("cache.redis", cache.redis != new.cache.redis),
     ];
     changes
         .into_iter()

@@ -17,6 +17,7 @@ use tokio::time::Instant;
 
 use super::drain::Drain;
 use super::metrics::EdgeMetrics;
+use crate::pipeline::Pipeline;
 use crate::snapshot::Published;
 
 /// How long `POST /-/reload` waits for the outcome.
@@ -46,6 +47,7 @@ pub struct ReloadOutcome {
 /// Serves the admin port.
 pub struct AdminApp {
     pub published: Arc<Published>,
+    pub pipeline: Arc<Pipeline>,
     pub drain: Arc<Drain>,
     pub registry: Registry,
     pub metrics: EdgeMetrics,
@@ -139,6 +141,7 @@ impl AdminApp {
             "genesis": pool.genesis,
             "tip": pool.tip,
             "upstreams": pool.upstreams,
+            "shared_cache": self.pipeline.cache.status(),
         });
         Page::json(200, &status)
     }

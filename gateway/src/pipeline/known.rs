@@ -17,6 +17,7 @@
 use std::sync::Arc;
 
 use perijove_core::Slot;
+use smallvec::SmallVec;
 use tokio::time::{Instant, timeout_at};
 
 use super::Request;
@@ -25,7 +26,7 @@ use super::call::{deliver, dispatch};
 use super::part::{Part, Reply};
 use super::question::{Found, Question};
 use super::shared::{Failure, Shared};
-use crate::cache::{Entry, Freshness, Lead, Lookup, Role, Source, Tier, Told};
+use crate::cache::{Entry, Freshness, Key, Lead, Lookup, Role, Source, Tier, Told};
 use crate::dispatch::{Delivered, Payload, Trace};
 use crate::error::Rejection;
 use crate::jsonrpc::{Answer, Id};
@@ -114,8 +115,10 @@ impl Question<'_> {
         }
         let cache = &self.request.pipeline.cache;
         let remote = cache.remote()?;
-        for key in self.keys() {
-            let looked_up = remote.get(key).await;
+        // All at once: one deadline for all of them.
+        let keys: SmallVec<[Key; 2]> = self.keys().collect();
+        let looked_up = remote.get_many(&keys).await;
+        for (key, looked_up) in keys.into_iter().zip(looked_up) {
             let found = self.judge_remote(looked_up);
             let result = found.as_ref().map_or_else(|why| *why, |_entry| Lookup::Hit);
             cache.metrics.lookup(Tier::Redis, result);

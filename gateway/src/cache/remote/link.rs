@@ -244,6 +244,12 @@ impl Link {
     }
 }
 
+impl Drop for Link {
+    fn drop(&mut self) {
+        self.withdraw();
+    }
+}
+
 /// Growing pauses, none of them quite like another, so that replicas do not come all at once.
 struct Pauses {
     next: Duration,

@@ -71,13 +71,7 @@ impl Maker {
             .iter()
             .map(|url| Ok(url.expose().clone().into_connection_info()?))
             .collect::<Result<Vec<_>, OriginError>>()?;
-        let read = |path: &PathBuf| {
-            std::fs::read(path).map_err(|source| OriginError::Unreadable {
-                path: path.clone(),
-                source,
-            })
-        };
-        let authorities = settings.ca.as_ref().map(read).transpose()?;
+        let authorities = authorities(settings)?;
         let dial = if settings.urls.iter().any(config::RedisUrl::is_tls) {
             // The library's own TLS does not know which provider of cryptography to take where a
             // process holds several. That there is one already is fine.
@@ -92,6 +86,26 @@ impl Maker {
             authorities,
             dial,
         })
+    }
+
+    /// Whether these settings mean the same as those it was made from, the content of the file they
+    /// name included.
+    pub(super) fn is(&self, settings: &config::Redis) -> bool {
+        self.settings == *settings
+            && authorities(settings).is_ok_and(|authorities| authorities == self.authorities)
+    }
+}
+
+fn authorities(settings: &config::Redis) -> Result<Option<Vec<u8>>, OriginError> {
+    let Some(path) = &settings.ca else {
+        return Ok(None);
+    };
+    match std::fs::read(path) {
+        Ok(authorities) => Ok(Some(authorities)),
+        Err(source) => Err(OriginError::Unreadable {
+            path: path.clone(),
+            source,
+        }),
     }
 }
 
