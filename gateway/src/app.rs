@@ -161,10 +161,10 @@ fn assemble(
     if let Some(address) = addresses.admin {
         server.add_service(admin_service(admin, address));
     }
-    server.add_service(background_service(
-        "upkeep",
-        upkeep::Upkeep::new(reloader, reloads),
-    ));
+    let mut upkeep = background_service("upkeep", upkeep::Upkeep::new(reloader, reloads));
+    // The connections to Redis are served here too: they must not wait for a reload.
+    upkeep.threads = Some(2);
+    server.add_service(upkeep);
     server.add_service(background_service(
         "announce",
         announce::Announce::new(addresses.clone()),

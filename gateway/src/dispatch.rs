@@ -17,6 +17,7 @@ mod settle;
 
 use std::sync::Arc;
 
+use perijove_core::Slot;
 use tokio::time::Instant;
 
 pub use attempt::Payload;
@@ -76,6 +77,9 @@ pub struct Trace {
     pub upstream: Option<Arc<Upstream>>,
     /// The first upstream that failed, if a retry followed.
     pub failed_over_from: Option<Arc<Upstream>>,
+    /// The slot that upstream was known to have reached before it was asked, at the call's
+    /// commitment.
+    pub reached: Option<Slot>,
     /// The last fault met.
     pub fault: Option<FaultKind>,
 }

@@ -105,6 +105,11 @@ impl Upstream {
         &self.name
     }
 
+    /// Whether it has shown to belong to the cluster with this genesis hash.
+    pub fn is_of(&self, genesis: &str) -> bool {
+        self.member.live.genesis().as_deref() == Some(genesis)
+    }
+
     pub fn tier(&self) -> config::Tier {
         self.member.settings.tier
     }

@@ -81,17 +81,23 @@ impl Policy {
     /// what comes at one time may come at the turn of a slot. Who comes later would be told of a state
     /// that was over before it asked.
     pub fn joins_for(&self, class: &Class) -> u64 {
+        self.slots(class).map_or(u64::MAX, |slots| slots + 1)
+    }
+
+    /// For how many slots an answer is true, the one it was read at included; `None` if for longer
+    /// than slots can tell.
+    pub fn slots(&self, class: &Class) -> Option<u64> {
         let slots = match Usual::at(class.method, class.context.commitment) {
             Usual::Never => 0,
             Usual::Slots(slots) => slots,
-            Usual::Long => return u64::MAX,
+            Usual::Long => return None,
         };
         let slots = match self.rules.get(&class.method) {
             Some(Rule::Most(most)) => slots.min(*most),
             Some(Rule::Longer(longer)) => *longer,
             None => slots,
         };
-        u64::from(slots) + 1
+        Some(u64::from(slots))
     }
 
     /// Whether any answer of a method is ever kept. If not, there is no use in looking for one.

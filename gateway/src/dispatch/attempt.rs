@@ -7,7 +7,7 @@ use std::pin::Pin;
 use std::time::Duration;
 
 use bytes::Bytes;
-use perijove_core::Slot;
+use perijove_core::{Commitment, Slot};
 
 use crate::jsonrpc::{Answer, HeadKind, Malformed, MalformedKind, head_kind};
 use crate::solana::{self, Class, FaultKind, Head, HeadValue, Verdict};
@@ -23,6 +23,8 @@ pub(super) type InFlight = Pin<Box<dyn Future<Output = Attempted> + Send>>;
 pub(super) struct Attempted {
     pub candidate: Candidate,
     pub hedge: bool,
+    /// What its upstream was known to have reached before it was asked.
+    pub reached: Option<Slot>,
     reply: Result<Reply, TransportFault>,
 }
 
@@ -56,13 +58,16 @@ pub(super) fn start(
     candidate: Candidate,
     request: Bytes,
     limits: AttemptLimits,
+    commitment: Commitment,
     hedge: bool,
 ) -> InFlight {
+    let reached = candidate.upstream().live().slot(commitment);
     Box::pin(async move {
         let reply = client::attempt(&candidate, &request, &limits).await;
         Attempted {
             candidate,
             hedge,
+            reached,
             reply,
         }
     })

@@ -114,9 +114,11 @@ impl<'a> Flight<'a> {
     fn start(&mut self, candidate: Candidate, hedge: bool, now: Instant) {
         self.trace.attempts += 1;
         let limits = self.limits(&candidate, now);
+        let commitment = self.exchange.class.context.commitment;
         let request = self.request.clone();
-        self.attempts
-            .push(attempt::start(candidate, request, limits, hedge));
+        self.attempts.push(attempt::start(
+            candidate, request, limits, commitment, hedge,
+        ));
     }
 
     /// Every attempt but the last may use half of what is left of the caller's time, so that a
@@ -202,6 +204,7 @@ impl<'a> Flight<'a> {
     fn conclude(&mut self, attempted: Attempted) -> Step {
         let exchange = self.exchange;
         let (sent, hedge) = (attempted.bytes_sent(), attempted.hedge);
+        let reached = attempted.reached;
         self.sent += u32::from(sent);
         self.repeated |= attempted.resent() || self.sent > 1;
         let method = exchange.call.method();
@@ -219,6 +222,7 @@ impl<'a> Flight<'a> {
                     exchange.live.metrics.hedge("won");
                 }
                 self.trace.upstream = Some(upstream);
+                self.trace.reached = reached;
                 Step::Deliver(Delivered::Payload(payload))
             }
             Judged::Bad { verdict, .. } if self.is_landed(&verdict) => {

@@ -10,7 +10,7 @@ use perijove_core::Commitment;
 use quick_cache::sync::Cache;
 use tokio::time::Instant;
 
-use crate::solana::Head;
+use crate::solana::{Head, HeadValue};
 
 /// Identifies a client: its consumer or its address, hashed.
 pub type ClientKey = u64;
@@ -48,20 +48,28 @@ impl Floors {
         (now.saturating_duration_since(floor.raised) < ttl).then_some(floor.value)
     }
 
-    /// Remembers that this client is told `value`.
+    /// Remembers that this client is told `value`. Only a greater one counts: a floor that fades is
+    /// not held up by being told again.
     ///
     /// Two answers racing here may leave the lower one for a moment; the client asked for both at
     /// once and cannot tell which came first.
     pub fn raise(
         &self,
         client: ClientKey,
-        kind: Head,
         commitment: Commitment,
-        value: u64,
+        told: HeadValue,
+        ttl: Duration,
         now: Instant,
     ) {
-        self.entries
-            .insert((client, kind, commitment), Floor { value, raised: now });
+        let HeadValue { head, number } = told;
+        let known = self.get(client, head, commitment, ttl, now);
+        if known.is_none_or(|known| number > known) {
+            let floor = Floor {
+                value: number,
+                raised: now,
+            };
+            self.entries.insert((client, head, commitment), floor);
+        }
     }
 }
 
@@ -70,11 +78,15 @@ mod tests {
     use super::*;
 
     const TTL: Duration = Duration::from_mins(1);
+    const SLOT_100: HeadValue = HeadValue {
+        head: Head::Slot,
+        number: 100,
+    };
 
     #[tokio::test(start_paused = true)]
     async fn a_floor_belongs_to_one_client_number_and_commitment() {
         let (floors, now) = (Floors::new(16), Instant::now());
-        floors.raise(7, Head::Slot, Commitment::Confirmed, 100, now);
+        floors.raise(7, Commitment::Confirmed, SLOT_100, TTL, now);
         let get = |client, kind, commitment| floors.get(client, kind, commitment, TTL, now);
         assert_eq!(get(7, Head::Slot, Commitment::Confirmed), Some(100));
         assert_eq!(get(8, Head::Slot, Commitment::Confirmed), None);
@@ -85,7 +97,9 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn a_floor_fades_so_that_a_restarted_test_cluster_is_not_shut_out() {
         let (floors, now) = (Floors::new(16), Instant::now());
-        floors.raise(7, Head::Slot, Commitment::Processed, 100, now);
+        floors.raise(7, Commitment::Processed, SLOT_100, TTL, now);
+        let half = now + TTL / 2;
+        floors.raise(7, Commitment::Processed, SLOT_100, TTL, half);
         let later = now + TTL;
         assert_eq!(
             floors.get(7, Head::Slot, Commitment::Processed, TTL, later),

@@ -11,7 +11,7 @@ use tokio::time::Instant;
 
 use super::attempt::Payload;
 use super::landed::own_answer;
-use super::{ClientKey, Delivered, Exchange, Live};
+use super::{ClientKey, Exchange, Live};
 use crate::jsonrpc::Answer;
 use crate::solana::{self, Class, Head, HeadValue, Method};
 
@@ -59,10 +59,10 @@ impl Session<'_> {
 
     /// Remembers what a good result tells the client.
     pub fn raise_floor(&self, result: &[u8]) {
-        if let Some(HeadValue { head, number }) = self.told(result) {
+        if let Some(told) = self.told(result) {
             let commitment = self.class.context.commitment;
             let (floors, now) = (&self.live.floors, Instant::now());
-            floors.raise(self.client, head, commitment, number, now);
+            floors.raise(self.client, commitment, told, self.floor_ttl, now);
         }
     }
 }
@@ -96,17 +96,25 @@ impl Exchange<'_> {
     }
 
     /// The last resort for an answer that is below the floor.
-    pub(super) fn hold_floor(&self, payload: Payload) -> Delivered {
+    pub(super) fn hold_floor(&self, payload: Payload) -> Held {
         let floor = self.session().floor();
         let Some(floor) = floor.filter(|_| self.goes_backwards(&payload)) else {
-            return Delivered::Payload(payload);
+            return Held::Answer(payload);
         };
         let bare = matches!(&payload, Payload::Whole(answer) if is_number(answer));
         match own_answer(&floor.to_string()) {
-            Some(held) if bare => Delivered::Payload(held),
-            _ => Delivered::Payload(payload),
+            Some(held) if bare => Held::Floor(held),
+            _ => Held::Answer(payload),
         }
     }
+}
+
+/// An answer that would have led its client back.
+pub(super) enum Held {
+    /// The client's own floor instead: it is no upstream's answer, and nobody else's business.
+    Floor(Payload),
+    /// As it came.
+    Answer(Payload),
 }
 
 fn whole(payload: &Payload) -> Option<&[u8]> {

@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::attempt::Payload;
+use super::session::Held;
 use super::{Delivered, Exchange};
 use crate::error::Rejection;
 use crate::solana::{Blame, Class, FaultKind, Idempotency, Penalty, Verdict};
@@ -86,7 +87,10 @@ impl Settled {
             return (Delivered::Rejected(Rejection::OutcomeUnknown), None);
         }
         if let Some(best) = self.best {
-            return (exchange.hold_floor(best.payload), Some(best.upstream));
+            return match exchange.hold_floor(best.payload) {
+                Held::Floor(floor) => (Delivered::Payload(floor), None),
+                Held::Answer(payload) => (Delivered::Payload(payload), Some(best.upstream)),
+            };
         }
         let rejection = match (self.rate_limited, self.failed) {
             (Some(retry_after), _) => Rejection::RateLimited { retry_after },

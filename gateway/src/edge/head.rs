@@ -127,7 +127,7 @@ pub(super) fn identify(
 pub(super) fn cache_use(session: &ServerSession) -> CacheUse {
     let headers = &session.req_header().headers;
     let says = |name: &HeaderName, word: &str| {
-        headers.get(name).is_some_and(|value| {
+        headers.get_all(name).iter().any(|value| {
             let mut parts = value.as_bytes().split(|byte| *byte == b',');
             parts.any(|part| part.trim_ascii().eq_ignore_ascii_case(word.as_bytes()))
         })

@@ -66,7 +66,10 @@ impl Question<'_> {
         let oldest = entries.iter().find(|entry| entry.read_at == pieces.slot)?;
         let (context, _) = solana::wrapped_parts(oldest.result()?)?;
         let values: Option<Vec<_>> = entries.iter().map(|entry| value(entry)).collect();
-        Answer::scan(solana::compose(context, &values?)).ok()
+        let values = values?;
+        self.is_small(&values)
+            .then(|| Answer::scan(solana::compose(context, &values)).ok())
+            .flatten()
     }
 
     /// Asks only for the accounts that are not known, where the rest can be expected at the same
@@ -85,13 +88,35 @@ impl Question<'_> {
         if missing.is_empty() || (pieces.slot != head && !mixes) {
             return None;
         }
+        let known: Vec<_> = pieces
+            .entries
+            .iter()
+            .flatten()
+            .filter_map(|one| value(one))
+            .collect();
+        if !self.is_small(&known) {
+            return None;
+        }
         let call = self.call.with_params(pieces.reads.rest(&missing));
         let (delivered, trace) = dispatch(self.request, &call, self.class).await;
-        let Delivered::Payload(Payload::Whole(answer)) = &delivered else {
-            return None;
+        let answer = match &delivered {
+            // What could not be asked for a part cannot be asked for the whole.
+            Delivered::Rejected(_) => return Some((delivered, trace)),
+            Delivered::Payload(Payload::Whole(answer)) if answer.error().is_some() => {
+                return Some((delivered, trace));
+            }
+            Delivered::Payload(Payload::Whole(answer)) => answer,
+            Delivered::Payload(Payload::Stream { .. }) => return None,
         };
         let composed = pieces.completed(answer, mixes)?;
         Some((Delivered::Payload(Payload::Whole(composed)), trace))
+    }
+
+    /// Whether accounts may be put together in memory: as much as an upstream's answer may take. A
+    /// larger one comes as a stream.
+    fn is_small(&self, values: &[&[u8]]) -> bool {
+        let listed: usize = values.iter().map(|value| value.len() + 1).sum();
+        listed <= self.request.snapshot.dispatch.answer_buffer
     }
 
     /// Keeps each account of an answer for those who ask for it alone or among others.

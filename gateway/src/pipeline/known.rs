@@ -16,7 +16,6 @@
 
 use std::sync::Arc;
 
-use perijove_core::Slot;
 use smallvec::SmallVec;
 use tokio::time::{Instant, timeout_at};
 
@@ -26,12 +25,11 @@ use super::call::{deliver, dispatch};
 use super::part::{Part, Reply};
 use super::question::{Found, Question};
 use super::shared::{Failure, Shared};
-use crate::cache::{Entry, Freshness, Key, Lead, Lookup, Role, Source, Tier, Told};
+use crate::cache::{Entry, Freshness, Key, Lead, Lookup, Role, Shelf, Source, Tier, Told};
 use crate::dispatch::{Delivered, Payload, Trace};
 use crate::error::Rejection;
 use crate::jsonrpc::{Answer, Id};
 use crate::solana::{self, SlotView};
-use crate::upstream::Upstream;
 
 /// Leaders that may fail before those who wait for them give up.
 const PATIENCE: u32 = 1;
@@ -55,7 +53,7 @@ impl Question<'_> {
                 Found::Nothing => {}
             }
             if let Some(answer) = self.composed(&view) {
-                self.request.pipeline.cache.metrics.hit(self.class);
+                self.count(CacheStatus::Hit);
                 return self.whole(answer, id, CacheStatus::Hit, Trace::default());
             }
         }
@@ -77,6 +75,7 @@ impl Question<'_> {
                 Role::Lead(lead) => return self.lead(lead).await,
                 Role::Follow(follow) => follow,
             };
+            let joined = self.view();
             let Ok(told) = timeout_at(self.request.deadline, follow.wait()).await else {
                 return (Fetched::Rejected(out_of_time()), CacheStatus::Coalesced);
             };
@@ -85,13 +84,14 @@ impl Question<'_> {
                 Told::Settled(shared) => shared,
             };
             match shared {
-                Shared::Failed(_) if patience > 0 => patience -= 1,
                 Shared::Unshared => return (self.ask(None).await, CacheStatus::Miss),
-                shared if self.suits(&shared) => {
-                    self.request.pipeline.cache.metrics.coalesced(self.class);
+                shared if self.suits(&shared, joined.as_ref()) => {
                     return (Fetched::Shared(shared), CacheStatus::Coalesced);
                 }
-                // It is behind what this caller was told before.
+                _ if patience > 0 => patience -= 1,
+                failed @ Shared::Failed(_) => {
+                    return (Fetched::Shared(failed), CacheStatus::Coalesced);
+                }
                 _ => return (self.ask(None).await, CacheStatus::Miss),
             }
         }
@@ -110,7 +110,7 @@ impl Question<'_> {
 
     /// What became known since the first look, to this replica or to another.
     async fn known_meanwhile(&self) -> Option<Arc<Entry>> {
-        if let Found::Fresh(entry) = self.look_up(&self.view()?) {
+        if let (Found::Fresh(entry), _) = self.find(&self.view()?) {
             return Some(entry);
         }
         let cache = &self.request.pipeline.cache;
@@ -142,22 +142,18 @@ impl Question<'_> {
 
     /// Asks upstreams, keeps what they say, and tells those who wait.
     async fn ask(&self, lead: Option<Lead<Shared>>) -> Fetched {
-        let before = self.view();
         let (delivered, trace) = match self.ask_for_the_rest().await {
             Some(composed) => composed,
             None => dispatch(self.request, self.call, self.class).await,
         };
-        if let Some(before) = before {
-            self.keep(&delivered, &trace, &before);
-        }
+        self.keep(&delivered, &trace);
         if let Some(lead) = lead {
             lead.settle(Shared::of(&delivered, &trace));
         }
         Fetched::Asked(delivered, trace)
     }
 
-    /// `before` is where the cluster stood when the upstream was asked.
-    fn keep(&self, delivered: &Delivered, trace: &Trace, before: &SlotView) {
+    fn keep(&self, delivered: &Delivered, trace: &Trace) {
         let Delivered::Payload(Payload::Whole(answer)) = delivered else {
             return;
         };
@@ -170,12 +166,14 @@ impl Question<'_> {
         let dated = solana::keep(self.class, self.call.params(), answer);
         let source = Source {
             upstream: upstream.name(),
-            reached: self.reached_before(upstream, before, &view),
+            reached: trace.reached,
         };
         let shelved = snapshot
             .cache
             .shelve(answer, &dated, self.class, &view, &source);
-        if let Some((shelf, entry)) = shelved {
+        // For good only from an upstream that has shown to be of this cluster.
+        let trusted = |shelf| shelf != Shelf::Settled || upstream.is_of(&self.cluster);
+        if let Some((shelf, entry)) = shelved.filter(|(shelf, _)| trusted(*shelf)) {
             let cache = &self.request.pipeline.cache;
             let slots = entry.remaining(&view).unwrap_or_default();
             let lives = snapshot
@@ -186,19 +184,6 @@ impl Question<'_> {
             cache.put(self.key(shelf), &Arc::new(entry), lives);
         }
         self.keep_accounts(answer, &view, &source);
-    }
-
-    /// The slot an upstream had reached when it was asked, as far as can be told now: as far behind
-    /// where it is as the cluster was then behind where it is.
-    fn reached_before(
-        &self,
-        upstream: &Upstream,
-        before: &SlotView,
-        now: &SlotView,
-    ) -> Option<Slot> {
-        let reached = upstream.live().slot(self.class.context.commitment)?;
-        let passed = before.now.lag_behind(now.now);
-        Some(Slot(reached.0.saturating_sub(passed)))
     }
 
     /// Fetches the answer anew, unless somebody does so already.
@@ -229,14 +214,34 @@ impl Question<'_> {
         flights.join_within(self.flight, view.now, slots)
     }
 
-    /// Whether a shared answer does not lead this caller back.
-    fn suits(&self, shared: &Shared) -> bool {
+    /// Whether a shared answer is one for this caller: it does not lead him back, and was still true
+    /// when he asked, at `joined`.
+    fn suits(&self, shared: &Shared, joined: Option<&SlotView>) -> bool {
         let result = match shared {
+            Shared::Failed(_) | Shared::Unshared => return false,
             Shared::Known(entry) => entry.result(),
             Shared::Answer(answer, _) => answer.result(),
-            Shared::Failed(_) | Shared::Unshared => None,
         };
-        !result.is_some_and(|result| self.session().goes_backwards(result))
+        // An error that is the call's own is the same at any time.
+        let Some(result) = result else { return true };
+        !self.was_over(result, joined) && !self.session().goes_backwards(result)
+    }
+
+    /// Whether an answer that names its slot was past its time already at `joined`.
+    fn was_over(&self, result: &[u8], joined: Option<&SlotView>) -> bool {
+        let read_at = || {
+            let wrapped = self.class.profile().wrapped;
+            wrapped.then(|| solana::context_slot(result)).flatten()
+        };
+        let slots = self.request.snapshot.cache.slots(self.class);
+        let expected = joined.and_then(|view| view.expected(self.class.context.commitment));
+        match (slots, expected, read_at()) {
+            // What is never kept may be of the slot the call began in.
+            (Some(slots), Some(expected), Some(read_at)) => {
+                read_at.0.saturating_add(slots.max(1)) <= expected.0
+            }
+            _ => false,
+        }
     }
 }
 
@@ -280,6 +285,7 @@ impl Question<'_> {
             ) => {
                 if let Some(result) = answer.result() {
                     self.session().raise_floor(result);
+                    self.count(status);
                 }
                 let trace = Trace {
                     upstream,
@@ -314,10 +320,21 @@ impl Question<'_> {
             }
             None => "error",
         };
-        self.request.pipeline.cache.metrics.hit(self.class);
+        self.count(status);
         let part = Part::Whole(entry.spliced(id));
         let label = self.class.method.label();
         Reply::upstream(part, label, outcome, Trace::default()).cached(status)
+    }
+
+    /// Counts a call that no upstream was asked for.
+    fn count(&self, status: CacheStatus) {
+        let metrics = &self.request.pipeline.cache.metrics;
+        match status {
+            CacheStatus::Hit => metrics.hit(self.class),
+            CacheStatus::Coalesced => metrics.coalesced(self.class),
+            // An upstream is asked because of it, or was.
+            CacheStatus::Stale | CacheStatus::Miss | CacheStatus::Bypass => {}
+        }
     }
 
     fn whole(&self, answer: Answer, id: &Id, status: CacheStatus, trace: Trace) -> Reply {

@@ -96,6 +96,14 @@ impl<'a> Question<'a> {
 
     /// Looks into memory.
     pub(super) fn look_up(&self, view: &SlotView) -> Found {
+        let (found, result) = self.find(view);
+        let metrics = &self.request.pipeline.cache.metrics;
+        metrics.lookup(Tier::Memory, result);
+        found
+    }
+
+    /// The same, not counted.
+    pub(super) fn find(&self, view: &SlotView) -> (Found, Lookup) {
         let cache = &self.request.pipeline.cache;
         let (mut found, mut result) = (Found::Nothing, Lookup::Miss);
         for key in self.keys() {
@@ -118,14 +126,18 @@ impl<'a> Question<'a> {
                 None => result = Lookup::Unfit,
             }
         }
-        cache.metrics.lookup(Tier::Memory, result);
-        found
+        (found, result)
     }
 
     /// How true an entry is for this caller; `None` if it must not have it at all: it asked for a
     /// later slot, or was told of a later one already.
     pub(super) fn weigh(&self, entry: &Entry, view: &SlotView) -> Option<Freshness> {
-        let freshness = entry.freshness(view);
+        let mut freshness = entry.freshness(view);
+        if freshness == Freshness::Fresh
+            && let Some(past) = self.outlived(entry, view)
+        {
+            freshness = Freshness::Stale(past);
+        }
         let context = &self.class.context;
         let late_enough = match context.min_context_slot {
             None => true,
@@ -140,6 +152,17 @@ impl<'a> Question<'a> {
             result.is_some_and(|result| self.session().goes_backwards(result))
         };
         (late_enough && !backwards()).then_some(freshness)
+    }
+
+    /// For how many slots an entry is older than this method and the policy in force allow: it may
+    /// have been kept for another method, under another policy, or by another replica.
+    fn outlived(&self, entry: &Entry, view: &SlotView) -> Option<u64> {
+        // Errors have lives of their own.
+        entry.result()?;
+        let slots = self.request.snapshot.cache.slots(self.class)?;
+        let end = entry.read_at.0.saturating_add(slots);
+        let expected = view.expected(self.class.context.commitment)?;
+        expected.0.checked_sub(end).map(|past| past + 1)
     }
 
     /// Moves an entry whose slot has become final to the shelf where every commitment finds it.

@@ -34,13 +34,18 @@ impl Shared {
         match delivered {
             Delivered::Payload(Payload::Stream { .. }) => Self::Unshared,
             Delivered::Rejected(rejection) => Self::Failed(Failure::Rejected(rejection.clone())),
-            Delivered::Payload(Payload::Whole(answer)) => {
-                if is_the_calls_own(answer) {
-                    Self::Answer(answer.clone(), upstream)
-                } else {
-                    Self::Failed(Failure::Said(answer.clone(), upstream))
-                }
-            }
+            // Made for one client.
+            Delivered::Payload(Payload::Whole(_)) if upstream.is_none() => Self::Unshared,
+            Delivered::Payload(Payload::Whole(answer)) => Self::said(answer, upstream),
+        }
+    }
+
+    /// What an upstream said.
+    fn said(answer: &Answer, upstream: Option<Arc<Upstream>>) -> Self {
+        if is_the_calls_own(answer) {
+            Self::Answer(answer.clone(), upstream)
+        } else {
+            Self::Failed(Failure::Said(answer.clone(), upstream))
         }
     }
 }
@@ -76,8 +81,7 @@ mod tests {
 
     fn told(answer: &str) -> Shared {
         let answer = Answer::scan(Bytes::from(answer.to_owned())).unwrap();
-        let delivered = Delivered::Payload(Payload::Whole(answer));
-        Shared::of(&delivered, &Trace::default())
+        Shared::said(&answer, None)
     }
 
     #[test]
@@ -88,6 +92,14 @@ mod tests {
         ] {
             assert!(matches!(told(answer), Shared::Answer(..)), "{answer}");
         }
+    }
+
+    #[test]
+    fn what_was_made_for_one_client_is_not_shared() {
+        let own = Answer::scan(Bytes::from_static(b"{\"result\":5,\"id\":1}")).unwrap();
+        let delivered = Delivered::Payload(Payload::Whole(own));
+        let told = Shared::of(&delivered, &Trace::default());
+        assert!(matches!(told, Shared::Unshared));
     }
 
     #[test]

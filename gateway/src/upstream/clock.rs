@@ -5,6 +5,7 @@
 //! fast, it waits rather than go back. It goes back when the upstreams that are left are further
 //! behind: then they are what calls are answered from.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use arc_swap::ArcSwap;
@@ -85,7 +86,13 @@ impl SlotClock {
             },
             _ => 0,
         };
-        self.known.store(std::sync::Arc::new(known));
+        self.known.store(Arc::new(known));
+    }
+
+    /// Forgets everything: the cluster is another one.
+    pub(super) fn reset(&self) {
+        let _writing = self.writing.lock();
+        self.known.store(Arc::default());
     }
 
     /// The present epoch has these for its first and last slots.
@@ -94,8 +101,7 @@ impl SlotClock {
         let known = **self.known.load();
         let epoch = Some((first, last));
         if known.epoch != epoch {
-            self.known
-                .store(std::sync::Arc::new(Known { epoch, ..known }));
+            self.known.store(Arc::new(Known { epoch, ..known }));
         }
     }
 
@@ -104,12 +110,14 @@ impl SlotClock {
         let known = self.known.load();
         let newest = known.newest(now, self.slot_time)?;
         let epoch = known.epoch.filter(|(_, last)| newest <= *last);
+        let seen = known.levels.map(|level| level.map(|seen| seen.slot));
+        let expected = known
+            .levels
+            .map(|level| level.map(|seen| known.moved(seen, now, self.slot_time)));
         Some(SlotView {
             now: newest,
-            seen: known.levels.map(|level| level.map(|seen| seen.slot)),
-            expected: known
-                .levels
-                .map(|level| level.map(|seen| known.moved(seen, now, self.slot_time))),
+            seen: at_least_stronger(seen),
+            expected: at_least_stronger(expected),
             epoch_start: epoch.map(|(first, _)| first),
             epoch_end: epoch.map(|(_, last)| last),
         })
@@ -128,4 +136,11 @@ impl Known {
         let moved = slots_in(age * 9 / 10, slot_time);
         Slot(seen.slot.0.saturating_add(moved).saturating_add(self.ahead))
     }
+}
+
+/// What is known at a commitment holds for the weaker ones too.
+fn at_least_stronger(levels: [Option<Slot>; 3]) -> [Option<Slot>; 3] {
+    let [processed, confirmed, finalized] = levels;
+    let confirmed = confirmed.max(finalized);
+    [processed.max(confirmed), confirmed, finalized]
 }

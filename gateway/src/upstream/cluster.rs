@@ -18,7 +18,7 @@ use tokio::time::Instant;
 use crate::config;
 use crate::upstream::clock::SlotClock;
 use crate::upstream::live::{Live, estimate};
-use crate::upstream::tracker::HeightCheck;
+use crate::upstream::tracker::{Health, HeightCheck};
 
 #[cfg(test)]
 mod tests;
@@ -85,7 +85,7 @@ impl Cluster {
         let mut learned = self.learned.lock();
         let adopt = match learned.as_deref() {
             Some(known) if known == hash => false,
-            None => is_reference,
+            None => is_reference || self.agree_without_reference(hash),
             // A test cluster that was started anew: nobody is left on the old one.
             Some(_) => members
                 .iter()
@@ -100,10 +100,43 @@ impl Cluster {
                     "all upstreams have another genesis hash"
                 );
             }
+            // The slots of another cluster mean nothing.
+            if learned.is_some() {
+                self.clock.reset();
+            }
             *learned = Some(hash.to_owned());
             self.genesis.store(Some(Arc::new(hash.to_owned())));
         }
         adopt
+    }
+
+    /// Whether the reference does not answer, and all that do say this.
+    fn agree_without_reference(&self, hash: &str) -> bool {
+        let members = self.members.load();
+        let silent = members
+            .first()
+            .is_some_and(|first| first.health() == Health::Failing);
+        let others = || members.iter().filter_map(|member| member.genesis());
+        silent && others().next().is_some() && others().all(|other| other == hash)
+    }
+
+    /// What all others agree on while the reference does not answer at all: without it, nothing
+    /// could be kept.
+    fn learn_without_reference(&self) {
+        let members = self.members.load();
+        if let Some(hash) = members.iter().find_map(|member| member.genesis())
+            && self.agree_without_reference(&hash)
+        {
+            let mut learned = self.learned.lock();
+            if learned.is_none() {
+                tracing::info!(
+                    hash,
+                    "the first upstream does not answer; the others agree on the genesis hash"
+                );
+                *learned = Some(hash.clone());
+                self.genesis.store(Some(Arc::new(hash)));
+            }
+        }
     }
 
     /// Whether an upstream is known to belong to another cluster.
@@ -132,6 +165,9 @@ impl Cluster {
 
     /// An upstream was seen at a slot: the clock learns where the cluster is.
     pub(super) fn tick(&self, commitment: Commitment, seen: Slot, at: Instant) {
+        if self.rule == config::GenesisRule::Auto && self.genesis.load().is_none() {
+            self.learn_without_reference();
+        }
         let tip = self.tip(commitment, None, at);
         self.clock.set(commitment, tip, Some(seen), at);
     }

@@ -133,3 +133,22 @@ fn an_epoch_is_known_until_it_ends() {
     assert_eq!(end(445), Some(Slot(101)));
     assert_eq!(end(890), None);
 }
+
+#[test]
+fn what_is_known_at_a_commitment_holds_for_the_weaker_ones_too() {
+    let scene = Scene::new();
+    scene.see(Commitment::Confirmed, 150, 0);
+    // From an upstream that is late.
+    scene.see(PROCESSED, 137, 0);
+    let view = scene.clock.view(scene.at(0)).unwrap();
+    assert_eq!(view.expected(PROCESSED), Some(Slot(150)));
+    assert_eq!(view.seen(PROCESSED), Some(Slot(150)));
+}
+
+#[test]
+fn another_cluster_begins_with_nothing() {
+    let scene = Scene::new();
+    scene.see(FINALIZED, 100, 0);
+    scene.clock.reset();
+    assert_eq!(scene.clock.view(scene.at(0)), None);
+}

@@ -165,6 +165,26 @@ fn a_cluster_that_was_started_anew_is_recognised_when_all_agree() {
 }
 
 #[test]
+fn while_the_reference_does_not_answer_the_others_say_what_cluster_it_is() {
+    let members = Members::new(3);
+    members.cluster.heard_genesis(&members.live[1], "main");
+    members.see(1, 100);
+    members.cluster.tick(PROCESSED, Slot(100), members.now);
+    assert_eq!(
+        members.cluster.genesis(),
+        None,
+        "the reference may still answer"
+    );
+    let limits = config::Health::default();
+    for _ in 0..3 {
+        members.live[0].track(&limits, members.now, |tracker| tracker.failed(&limits));
+    }
+    members.cluster.tick(PROCESSED, Slot(100), members.now);
+    let genesis = members.cluster.genesis();
+    assert_eq!(genesis.as_deref().map(String::as_str), Some("main"));
+}
+
+#[test]
 fn a_height_equal_to_the_slot_is_plausible_until_slots_are_skipped() {
     let members = Members::new(1);
     let check = |height, slot| members.cluster.check_height(height, Slot(slot));

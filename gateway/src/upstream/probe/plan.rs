@@ -73,6 +73,12 @@ pub(super) struct Circumstances {
     pub(super) failed: bool,
 }
 
+impl Circumstances {
+    fn told_of(&self, commitment: Commitment) -> bool {
+        self.told.get(commitment.index()).copied().unwrap_or(false)
+    }
+}
+
 /// What to ask in a round, in order.
 pub(super) fn plan(given: &Circumstances) -> Vec<Question> {
     let facts_every = if given.metered {
@@ -88,13 +94,16 @@ pub(super) fn plan(given: &Circumstances) -> Vec<Question> {
             questions.push(Question::BlockHeight);
         }
     }
-    let levels = if given.metered {
-        &Commitment::ALL[1..2]
-    } else {
-        &Commitment::ALL[..]
+    let levels: &[Commitment] = match given.metered {
+        false => &Commitment::ALL,
+        // By turns, unless calls tell it: what is final must be known to be kept for good.
+        true if given.round % 2 == 1 && !given.told_of(Commitment::Finalized) => {
+            &[Commitment::Finalized]
+        }
+        true => &[Commitment::Confirmed],
     };
     for commitment in levels {
-        let told = given.told.get(commitment.index()).copied().unwrap_or(false);
+        let told = given.told_of(*commitment);
         // The height is compared with the processed slot.
         let needed = facts && *commitment == Commitment::Processed;
         if needed || !(told && given.may_skip) {
