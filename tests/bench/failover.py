@@ -7,20 +7,13 @@ from that time. The gateway's access log says which calls needed more than one a
 import asyncio
 import json
 import time
-import urllib.request
 from statistics import median, quantiles
 
-from servers import Servers
+from calls import ACCOUNT, call
+from client import Client
+from servers import Servers, afflict
 
-CALL = json.dumps(
-    {
-        "jsonrpc": "2.0",
-        "id": 1,
-        "method": "getBalance",
-        "params": ["11111111111111111111111111111111", {"commitment": "processed"}],
-    }
-).encode()
-TIMEOUT_SECONDS = 10
+CALL = call("getBalance", ACCOUNT, {"commitment": "processed"})
 # Until the gateway knows its upstreams.
 WARM_UP_SECONDS = 2
 
@@ -45,17 +38,15 @@ def run(fault, rate, seconds):
     """One run, with servers of its own."""
     with Servers() as servers:
         validators, control = servers.sandbox(2)
-        _, at, log = servers.gateway(validators, access_log=True)
-        killed, calls = asyncio.run(stream(at["rpc"], rate, seconds, control, fault))
-        attempts = attempts_by_request(log)
+        gateway = servers.gateway(validators, access_log=True)
+        killed, calls = asyncio.run(stream(gateway.rpc, rate, seconds, control, fault))
+        attempts = attempts_by_request(gateway.log)
     return summary(killed, calls, attempts)
 
 
 async def stream(address, rate, seconds, control, fault):
-    host, port = address.rsplit(":", 1)
-    head = f"POST / HTTP/1.1\r\nhost: {address}\r\ncontent-type: application/json\r\n"
-    request = f"{head}content-length: {len(CALL)}\r\n\r\n".encode() + CALL
-    idle, calls = [], []
+    client = Client(address)
+    calls = []
     killed = None
     begin = asyncio.get_running_loop().time() + 0.05
     count = int(rate * (WARM_UP_SECONDS + seconds))
@@ -66,35 +57,19 @@ async def stream(address, rate, seconds, control, fault):
             await asyncio.sleep(due - asyncio.get_running_loop().time())
             if number == kill_at:
                 killed = due
-                tasks.create_task(asyncio.to_thread(afflict, control, fault))
-            tasks.create_task(one_call(host, port, request, idle, due, calls))
-    for _, writer in idle:
-        writer.close()
+                tasks.create_task(asyncio.to_thread(afflict, control, 0, fault))
+            tasks.create_task(one_call(client, due, calls))
+    client.close()
     return killed, [call for call in calls if call["due"] > begin + WARM_UP_SECONDS]
 
 
-def afflict(control, fault):
-    body = json.dumps(fault).encode()
-    urllib.request.urlopen(f"{control}/validators/0/fault", body, timeout=5).close()
-
-
-async def one_call(host, port, request, idle, due, calls):
-    call = {"due": due, "ok": False, "request_id": None}
-    calls.append(call)
-    try:
-        async with asyncio.timeout(TIMEOUT_SECONDS):
-            stream_pair = idle.pop() if idle else await asyncio.open_connection(host, port)
-            reader, writer = stream_pair
-            writer.write(request)
-            head = (await reader.readuntil(b"\r\n\r\n")).decode("latin-1").lower()
-            fields = dict(line.split(": ", 1) for line in head.split("\r\n")[1:] if ": " in line)
-            body = await reader.readexactly(int(fields["content-length"]))
-            call["request_id"] = fields.get("x-request-id")
-            call["ok"] = " 200 " in head.split("\r\n", 1)[0] and b'"result"' in body
-            idle.append(stream_pair)
-    except (OSError, EOFError, KeyError, TimeoutError) as error:
-        call["error"] = repr(error)
-    call["latency"] = asyncio.get_running_loop().time() - due
+async def one_call(client, due, calls):
+    seen = {"due": due, "ok": False, "request_id": None}
+    calls.append(seen)
+    reply = await client.call(CALL)
+    seen["ok"] = reply.ok
+    seen["request_id"] = reply.fields.get("x-request-id")
+    seen["latency"] = asyncio.get_running_loop().time() - due
 
 
 def attempts_by_request(log):

@@ -3,11 +3,13 @@
 import platform
 from pathlib import Path
 
+from hits import MEMORY, NGINX, REDIS
+
 
 def passthrough(size, rows, how):
     """A table of one answer size, with ratios to nginx and to bare Pingora."""
     columns = ["", "req/s", "p50 µs", "p99 µs", "CPU µs/req", "user + system", "÷ nginx", "÷ bare Pingora", "errors"]
-    lines = [f"### Answers of {size // 1000} KB, {how}", "", row(columns), row(["---"] + ["---:"] * 8)]
+    lines = [f"### Answers of {size // 1000} KB, {how}", "", *header(columns)]
     for name, seen in rows.items():
         cpu = split = ""
         if seen["cpu"]:
@@ -30,6 +32,56 @@ def passthrough(size, rows, how):
     return "\n".join(lines)
 
 
+def hits(size, rows, how):
+    """A table of one answer size, with ratios to nginx' cache."""
+    columns = ["", "req/s", "p50 µs", "p99 µs", "CPU µs/req", "user + system", "÷ nginx proxy_cache"]
+    columns += ["Redis' CPU µs/req", "hits %", "from Redis %", "errors"]
+    lines = [f"### Hits of {size // 1000} KB, {how}", "", *header(columns)]
+    for name, seen in rows.items():
+        cells = [name, f"{seen['rate']:,.0f}", f"{seen['p50']:.0f}", f"{seen['p99']:.0f}"]
+        cells += [f"{seen['cpu']:.1f}", f"{seen['user']:.1f} + {seen['system']:.1f}"]
+        cells += [ratio(seen, rows.get(NGINX)), f"{seen['beside']:.1f}" if seen["beside"] else ""]
+        cells += [f"{seen['hits']:.3f}", f"{seen['from_redis']:.1f}" if seen["from_redis"] else ""]
+        lines.append(row([*cells, f"{seen['errors']:.0f}"]))
+    return "\n".join([*lines, "", *aims(rows)])
+
+
+def aims(rows):
+    """What a hit may cost, and what it costs."""
+    for name, most in ((MEMORY, 1.0), (REDIS, 1.5)):
+        if name in rows and NGINX in rows:
+            found = rows[name]["cpu"] / rows[NGINX]["cpu"]
+            word = "met" if round(found, 2) <= most else "missed"
+            yield f"- {name}: {found:.2f} × the CPU of {NGINX}; the aim of {most} is {word}."
+
+
+def crowd(callers, node_millis, rounds, results):
+    columns = ["", "calls that reached the node", "p50 ms", "p99 ms", "all answered after ms", "errors"]
+    lines = [
+        f"### {callers} identical calls at once, the answer unknown",
+        "",
+        f"The node takes {node_millis} ms. The most calls and all errors of {rounds} crowds, the "
+        "medians of their times; 64 connections to the node at most.",
+        "",
+        *header(columns),
+    ]
+    for name, seen in results.items():
+        times = [f"{seen[key]:.0f}" for key in ("p50", "p99", "all")]
+        lines.append(row([name, seen["asked"], *times, seen["errors"]]))
+    return "\n".join(lines)
+
+
+def bots(count, seconds, seen):
+    columns = ["", "calls", "reached a node", "answered without, %", "x-perijove-cache"]
+    lines = [f"### {count} bots for {seconds} s", "", *header(columns)]
+    for method, calls in [*sorted(seen["calls"].items()), ("all", seen["calls"].total())]:
+        asked = seen["asked"].total() if method == "all" else seen["asked"][method]
+        said = ", ".join(f"{word} {n}" for word, n in sorted(seen["said"].get(method, {}).items()))
+        lines.append(row([method, calls, asked, f"{100 * (1 - asked / calls):.1f}", said]))
+    lines += ["", f"Credits saved: {seen['saved']:,.0f}. Errors: {seen['errors']}."]
+    return "\n".join(lines)
+
+
 def ratio(seen, yardstick):
     """CPU per request in units of the yardstick's."""
     if yardstick is None or not seen["cpu"]:
@@ -47,8 +99,7 @@ def failover(rate, repeats, results):
         "more than one attempt after the fault. Extra: their latency above the usual median. Settled: "
         "from the fault until the last of them was answered, median of the runs.",
         "",
-        row(columns),
-        row(["---"] + ["---:"] * (len(columns) - 1)),
+        *header(columns),
     ]
     for name, seen in results.items():
         numbers = [seen["calls"], seen["lost"], f"{seen['usual']:.2f}", seen["failed_over"]]
@@ -71,8 +122,14 @@ def machine(rounds, seconds, connections):
         f"{cpu}; Linux {platform.release()}; load before the run {load}. wrk with {connections} "
         f"connections and the backend (nginx) on one core, the proxy alone on another, one thread "
         f"each; medians of {rounds} alternating rounds of {seconds} s. CPU is user and system time of "
-        "the proxy. Access logs are off, everything else of the gateway is on."
+        "the proxy. Access logs are off; the gateway's cache is off while it passes through and fails "
+        "over; everything else of the gateway is on."
     )
+
+
+def header(columns):
+    """The first two lines of a table whose first column is text."""
+    return [row(columns), row(["---"] + ["---:"] * (len(columns) - 1))]
 
 
 def row(cells):

@@ -8,7 +8,9 @@ import subprocess
 import tempfile
 import time
 import urllib.request
+from collections import Counter
 from contextlib import ExitStack
+from dataclasses import dataclass
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -24,33 +26,6 @@ START_SECONDS = 30
 # Nobody closes a connection because it served enough.
 MANY = 1_000_000_000
 
-ACCOUNT = "11111111111111111111111111111111"
-
-
-def call_body():
-    """The call of the benchmark."""
-    params = [ACCOUNT, {"encoding": "base64", "commitment": "processed"}]
-    call = {"jsonrpc": "2.0", "id": 1, "method": "getAccountInfo", "params": params}
-    return json.dumps(call, separators=(",", ":"))
-
-
-def answer(size):
-    """An answer to the call of exactly this many bytes."""
-    result = {
-        "context": {"apiVersion": "4.2.2", "slot": 300_000_000},
-        "value": {
-            "data": ["", "base64"],
-            "executable": False,
-            "lamports": 1,
-            "owner": ACCOUNT,
-            "rentEpoch": 2**64 - 1,
-            "space": 0,
-        },
-    }
-    text = json.dumps({"jsonrpc": "2.0", "result": result, "id": 1}, separators=(",", ":")) + "\n"
-    return text.replace('["",', f'["{"A" * (size - len(text))}",')
-
-
 def free_ports(count):
     """Ports that nobody listens on now."""
     sockets = [socket.socket() for _ in range(count)]
@@ -60,6 +35,20 @@ def free_ports(count):
     for each in sockets:
         each.close()
     return ports
+
+
+@dataclass
+class Gateway:
+    """A running gateway: its process, where it listens, its log."""
+
+    pid: int
+    rpc: str
+    admin: str
+    log: Path
+
+    @property
+    def port(self):
+        return int(self.rpc.rsplit(":", 1)[1])
 
 
 class Servers(ExitStack):
@@ -72,6 +61,7 @@ class Servers(ExitStack):
         self.callback(shutil.rmtree, self.folder, ignore_errors=True)
 
     def place(self, name):
+        """The folder of a program."""
         folder = self.folder / name
         folder.mkdir(exist_ok=True)
         return folder
@@ -110,38 +100,61 @@ class Servers(ExitStack):
 
     # The servers themselves.
 
-    def backend(self, size, probes):
-        """nginx with one fixed answer on two ports; the gateway's probes go to a sandbox validator."""
-        folder = self.place(f"backend-{size}")
-        ports = free_ports(2)
-        text = answer(size)
-        (folder / "answer.json").write_text(text)
-        # Short answers from the configuration, long ones from a file. nginx answers POST to a file
-        # with 405, which is turned into the file.
-        deliver = (
-            f"return 200 '{text}';"
-            if size < 4000
-            else "error_page 405 =200 /answer.json; try_files /answer.json =404;"
-        )
+    def calls(self, name, bodies):
+        """A file of calls for the load."""
+        path = self.place("calls") / name
+        path.write_text("".join(f"{body}\n" for body in bodies))
+        return path
+
+    def backend(self, text, probes, ports=2, counted=False):
+        """nginx with one fixed answer on some ports; the gateway's probes go to a sandbox validator.
+        If counted, every other call is a line in asked_log, see asked."""
+        name = "backend-counted" if counted else "backend"
+        ports = free_ports(ports)
         listen = " ".join(f"listen 127.0.0.1:{port} reuseport backlog=4096;" for port in ports)
+        log = f"access_log {self.asked_log} asked if=$is_call;" if counted else ""
         self.nginx(
-            folder,
+            self.place(name),
             f"""
+            log_format asked "$server_port";
+            map $http_x_perijove_probe $is_call {{ "" 1; default 0; }}
             upstream probes {{ server {probes.removeprefix("http://")}; }}
             server {{
               {listen}
-              root {folder};
-              default_type "application/json; charset=utf-8";
+              {log}
               error_page 418 = @probe;
               if ($http_x_perijove_probe) {{ return 418; }}
-              location / {{ {deliver} }}
-              location = /answer.json {{ }}
+              {self.fixed(name, text)}
               location @probe {{ proxy_pass http://probes; }}
             }}""",
             LOAD_CORE,
             ports[0],
         )
         return ports
+
+    @property
+    def asked_log(self):
+        return self.place("backend-counted") / "asked"
+
+    def asked(self, port):
+        """Calls that have reached a port of the counted backend."""
+        return self.asked_log.read_text().split().count(str(port))
+
+    def fixed(self, name, text):
+        """The locations of an nginx server with one fixed answer."""
+        folder = self.place(name)
+        (folder / "answer.json").write_text(text)
+        # Short answers from the configuration, long ones from a file. nginx answers POST to a file
+        # with 405, which is turned into the file.
+        deliver = (
+            f"return 200 '{text}';"
+            if len(text) < 4000
+            else "error_page 405 =200 /answer.json; try_files /answer.json =404;"
+        )
+        return f"""root {folder};
+              default_type "application/json; charset=utf-8";
+              location / {{ {deliver} }}
+              location = /answer.json {{ }}"""
 
     def nginx_proxy(self, backends):
         folder = self.place("nginx")
@@ -225,40 +238,57 @@ backend upstreams
         )
         return port, process.pid
 
-    def gateway(self, urls, access_log=False):
-        """The gateway in front of local upstreams: the process, its addresses, its log."""
+    def gateway(self, urls, name="gateway", cache="enabled: false", access_log=False):
+        """The gateway in front of local upstreams. `cache` is that section of its configuration."""
         upstreams = "\n".join(
             f"  - {{id: upstream-{i}, url: '{url}', tier: local, connections: 64}}"
             for i, url in enumerate(urls)
         )
-        config = self.place("gateway") / "gateway.yaml"
+        config = self.place(name) / "gateway.yaml"
         config.write_text(
             f"""listen: {{rpc: ['127.0.0.1:0']}}
 admin: {{listen: '127.0.0.1:0'}}
 runtime: {{threads: 1}}
 log: {{format: json, access: {str(access_log).lower()}}}
+cache: {{{cache}}}
 upstreams:
 {upstreams}
 """
         )
         process, where, log = self.start_announcing(
-            "gateway", PROXY_CORE, [GATEWAY, "run", "-c", config]
+            name, PROXY_CORE, [GATEWAY, "run", "-c", config]
         )
         (rpc,), admin = where["rpc"], where["admin"]
         if isinstance(admin, list):
             (admin,) = admin
-        self.wait("gateway", process, log, lambda: is_ready(f"http://{admin}/ready"))
-        return process, {"rpc": rpc, "admin": f"http://{admin}"}, log
+        self.wait(name, process, log, lambda: is_ready(f"http://{admin}/ready"))
+        return Gateway(process.pid, rpc, f"http://{admin}", log)
 
-    def sandbox(self, validators):
+    def sandbox(self, validators, *options):
         """A sandbox cluster; the URLs of its validators and of its control port."""
         _, where, _ = self.start_announcing(
             "sandbox",
             LOAD_CORE,
             [SANDBOX, "--print-json", "--validators", validators]
-            + ["--base-port", "0", "--control", "127.0.0.1:0"],
+            + ["--base-port", "0", "--control", "127.0.0.1:0", *options],
         )
         return where["validators"], where["control"]
+
+
+def afflict(control, validator, fault):
+    """Gives a sandbox validator a fault."""
+    body = json.dumps(fault).encode()
+    urllib.request.urlopen(f"{control}/validators/{validator}/fault", body, timeout=5).close()
+
+
+def reached(control):
+    """The calls by method that have reached the sandbox's validators, probes not among them."""
+    with urllib.request.urlopen(f"{control}/validators", timeout=5) as reply:
+        validators = json.load(reply)
+    total = Counter()
+    for each in validators:
+        total.update(each["hits"])
+    return total
 
 
 def end(process):
@@ -295,6 +325,16 @@ def announced(path):
 
 def worker_of(pid_file):
     """The only worker of the nginx whose master's pid is in a file."""
-    master = pid_file.read_text().strip()
-    children = Path(f"/proc/{master}/task/{master}/children").read_text().split()
-    return int(children[0])
+    deadline = time.monotonic() + START_SECONDS
+    while time.monotonic() < deadline:
+        # The port is open before either has its name, and before the pid is written.
+        master = pid_file.read_text().strip() if pid_file.exists() else ""
+        for child in children_of(master) if master else []:
+            if b"worker process" in Path(f"/proc/{child}/cmdline").read_bytes():
+                return child
+        time.sleep(0.02)
+    raise SystemExit(f"no worker of the nginx in {pid_file.parent}")
+
+
+def children_of(pid):
+    return [int(child) for child in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
