@@ -16,5 +16,7 @@ pub mod generator;
 pub mod config;
 pub mod dead_letter;
 
+pub mod sink;
+
 pub mod app;
 pub mod cli;

@@ -3,11 +3,9 @@
 //! Pure: no clock, no I/O. One message gives the same rows each time it is read, which is what
 //! makes redelivery harmless. What becomes of the rows is for the sinks.
 
-mod amount;
 mod fault;
 mod market;
 mod origin;
-mod price;
 mod slot;
 mod token;
 mod trade;
@@ -18,11 +16,11 @@ mod transfers;
 use crate::decode::Message;
 use crate::record::UnixMillis;
 
-pub use amount::Amount;
+pub use perijove_core::market::{Amount, Pair, Position, Price};
+
 pub use fault::{Fault, Poisoned, Skip, Skipped};
-pub use market::{JUPITER, NATIVE_SOL, Pair, USDC, USDT, WSOL};
-pub use origin::{Origin, Position, RowKey};
-pub use price::Price;
+pub use market::{JUPITER, NATIVE_SOL, USDC, USDT, WSOL};
+pub use origin::{Origin, RowKey};
 pub use slot::SlotUpdate;
 pub use trade::{Dex, Direction, Side, Trade};
 pub use transactions::TransactionRow;

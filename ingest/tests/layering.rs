@@ -21,6 +21,7 @@ const LAYERS: &[&[&str]] = &[
     &["decode", "recording"],
     &["project"],
     &["config", "dead_letter", "generator"],
+    &["sink"],
     &["app", "cli", "main"],
 ];
 

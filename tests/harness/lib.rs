@@ -7,6 +7,7 @@ pub mod kafka;
 pub mod load;
 pub mod metrics;
 pub mod ports;
+pub mod postgres;
 pub mod redis;
 pub mod sandbox;
 pub mod tls;

@@ -1,10 +1,11 @@
-//! What both Perijove binaries share: Solana value types, the schema of Redis, reading of
+//! What both Perijove binaries share: Solana value types, amounts and prices, the schema of Redis, reading of
 //! settings, secrets, telemetry set-up.
 //!
 //! Knows no proxy, no Kafka and no database.
 
 mod address;
 mod commitment;
+pub mod market;
 pub mod redis;
 mod secret;
 #[cfg(feature = "process")]

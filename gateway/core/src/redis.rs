@@ -1,6 +1,6 @@
 //! What is kept in Redis: what keys are called, what stands before every value, and who wins when
-//! two write the same key. Both binaries agree on it here. Not here: connections, and what the
-//! bodies of values mean.
+//! two write the same key, and what market data looks like. Both binaries agree on it here. Not
+//! here: connections, and what the bodies of answers mean.
 //!
 //! Everything under [`PREFIX`] follows these rules:
 //!
@@ -10,13 +10,18 @@
 //! - Readers take what they can [`open`] and pass over the rest as if it were not there: another
 //!   version, another program's value, a damaged one, one that belongs to another key.
 
+mod market;
 mod names;
 mod value;
 
 #[cfg(test)]
 mod tests;
 
-pub use names::{PREFIX, answer};
+pub use market::{
+    Candle, Field, Fill, Interval, KEPT_TRADES, LANE, LANE_LIFETIME, LATER_WINS, LATEST_LIFETIME,
+    Latest, PAIR, POOL_LIFETIME, POOLS, Part, Progress, TRADES_LIFETIME, announce, announced,
+};
+pub use names::{PREFIX, PairKeys, answer, lane, pool, price};
 pub use value::{HEADER, LONGEST, Stamp, Unreadable, open, seal};
 
 /// The script that writes a value unless what is there is newer. `KEYS[1]` is the key, `ARGV[1]`

@@ -3,6 +3,7 @@
 use std::cmp::Ordering;
 
 use perijove_core::Pubkey;
+use perijove_core::market::Pair;
 
 /// The native token as Bitquery names it: the system program.
 pub const NATIVE_SOL: Pubkey = address(b"11111111111111111111111111111111");
@@ -22,13 +23,6 @@ const QUOTES: [Pubkey; 3] = [USDC, USDT, WSOL];
 
 const fn address(text: &[u8]) -> Pubkey {
     Pubkey(bs58::decode(text).into_array_const_unwrap::<32>())
-}
-
-/// Two tokens, the price of one told in the other.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct Pair {
-    pub base: Pubkey,
-    pub quote: Pubkey,
 }
 
 /// What a market says about its pair, as far as it does.

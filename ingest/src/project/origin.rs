@@ -39,19 +39,6 @@ pub struct RowKey {
     pub ordinal: u32,
 }
 
-/// When something happened, in the order of the chain. Greater is newer; the same position is
-/// the same event.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct Position {
-    pub slot: Slot,
-    /// Of the transaction in its block.
-    pub transaction: u32,
-    /// Of the instruction in its transaction.
-    pub instruction: u32,
-    /// Of the row among those of its instruction.
-    pub ordinal: u32,
-}
-
 /// What all transactions of one message share.
 pub(super) struct Block {
     slot: Slot,

@@ -1,11 +1,10 @@
 //! One trade on one market.
 
 use perijove_core::Pubkey;
+use perijove_core::market::{Amount, Pair, Position, Price};
 
-use crate::project::amount::Amount;
-use crate::project::market::{NATIVE_SOL, Pair, WSOL};
-use crate::project::origin::{Origin, Position, RowKey};
-use crate::project::price::Price;
+use crate::project::market::{NATIVE_SOL, WSOL};
+use crate::project::origin::{Origin, RowKey};
 
 /// A trade, from the side of the one who traded.
 #[derive(Clone, Debug, PartialEq)]

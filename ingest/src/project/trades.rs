@@ -1,13 +1,12 @@
 //! The trades of a block message, and the rules by which one counts.
 
 use perijove_core::Pubkey;
+use perijove_core::market::{Amount, Pair, Price};
 
 use crate::decode::wire;
-use crate::project::amount::Amount;
 use crate::project::fault::{Fault, Poisoned, Skip};
-use crate::project::market::{JUPITER, Pair, Said, pair};
+use crate::project::market::{JUPITER, Said, pair};
 use crate::project::origin::{Block, Ordinals, Origin, key};
-use crate::project::price::Price;
 use crate::project::token::{decimals, dollars, holder};
 use crate::project::trade::{Dex, Side, Trade};
 use crate::project::{NATIVE_SOL, Projected, WSOL};

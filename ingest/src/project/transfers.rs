@@ -1,12 +1,12 @@
 //! The token transfers of a block message.
 
 use perijove_core::Pubkey;
+use perijove_core::market::{Amount, Position};
 
 use crate::decode::wire;
 use crate::project::Projected;
-use crate::project::amount::Amount;
 use crate::project::fault::{Fault, Poisoned, Skip};
-use crate::project::origin::{Block, Ordinals, Origin, Position, RowKey, key};
+use crate::project::origin::{Block, Ordinals, Origin, RowKey, key};
 use crate::project::token::{decimals, dollars, holder};
 use crate::record::UnixMillis;
 

@@ -1,4 +1,9 @@
-//! What keys are called.
+//! What keys are called. What stands in braces decides which node of a Redis Cluster has the key, so
+//! all keys of a pair are on one node and one script can write them.
+
+use crate::Pubkey;
+use crate::market::Pair;
+use crate::redis::Interval;
 
 /// The beginning of every key. The number changes when old and new programs can no longer share
 /// keys.
@@ -7,4 +12,46 @@ pub const PREFIX: &str = "pj:v1:";
 /// The key of an answer to a call, by the call's hash. The gateway writes and reads it.
 pub fn answer(hash: [u8; 16]) -> String {
     format!("{PREFIX}answer:{:032x}", u128::from_be_bytes(hash))
+}
+
+/// The key of the latest price of a token.
+pub fn price(mint: Pubkey) -> String {
+    format!("{PREFIX}price:{mint}")
+}
+
+/// The keys of one pair. All begin alike, which takes a while to spell.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct PairKeys(String);
+
+impl PairKeys {
+    pub fn of(Pair { base, quote }: Pair) -> Self {
+        Self(format!("{PREFIX}pair:{{{base}/{quote}}}"))
+    }
+
+    /// Of its latest trade.
+    pub fn latest(&self) -> String {
+        format!("{}:latest", self.0)
+    }
+
+    /// Of its recent trades.
+    pub fn trades(&self) -> String {
+        format!("{}:trades", self.0)
+    }
+
+    /// Of a group of candles; `start` is [`Interval::group`]'s, in milliseconds since 1970.
+    pub fn candles(&self, interval: Interval, start: i64) -> String {
+        format!("{}:candles:{}:{start}", self.0, interval.label())
+    }
+}
+
+/// The key of the slot of a pool's last trade.
+pub fn pool(address: Pubkey) -> String {
+    format!("{PREFIX}pool:{address}")
+}
+
+/// The key that says how much of a lane of the database is in Redis; see [`Progress`].
+///
+/// [`Progress`]: crate::redis::Progress
+pub fn lane(group: &str, topic: &str, partition: i32) -> String {
+    format!("{PREFIX}lane:{group}:{topic}:{partition}")
 }

@@ -6,7 +6,10 @@
 use std::cmp::Ordering;
 use std::fmt;
 
-use crate::project::amount::Amount;
+use crate::market::Amount;
+
+/// More places than the ratio of any two amounts has: 255 decimals and 40 digits.
+const MOST_PLACES: u16 = 300;
 
 /// A positive number: `mantissa` × 10^`exponent`. Equal numbers are equal values.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -35,6 +38,17 @@ impl Price {
         let mantissa = u64::try_from((up + down / 2) / down).ok()?;
         let places = i16::from(denominator.decimals?) - i16::from(numerator.decimals?);
         Some(Self::new(mantissa, places - shift))
+    }
+
+    /// `mantissa` × 10^`exponent`. None for 0, and for an exponent beyond all amounts there are.
+    pub fn from_parts(mantissa: u64, exponent: i16) -> Option<Self> {
+        let possible = mantissa > 0 && exponent.unsigned_abs() <= MOST_PLACES;
+        possible.then(|| Self::new(mantissa, exponent))
+    }
+
+    /// The mantissa and the exponent of ten, as [`Price::from_parts`] takes them.
+    pub const fn parts(self) -> (u64, i16) {
+        (self.mantissa, self.exponent)
     }
 
     fn new(mut mantissa: u64, mut exponent: i16) -> Self {
@@ -128,6 +142,16 @@ mod tests {
             let price = Price::ratio(numerator, denominator).unwrap();
             assert_eq!(price.to_string(), expected);
         }
+    }
+
+    #[test]
+    fn a_price_is_made_of_its_parts_again() {
+        let price = Price::ratio(amount(1_000, 0), amount(8, 0)).unwrap();
+        assert_eq!(price.parts(), (125, 0));
+        assert_eq!(Price::from_parts(1250, -1), Some(price));
+        assert_eq!(Price::from_parts(0, 0), None);
+        assert_eq!(Price::from_parts(1, 301), None);
+        assert_eq!(Price::from_parts(1, i16::MIN), None);
     }
 
     #[test]

@@ -1,0 +1,30 @@
+//! What a trade is told in: amounts, prices, pairs of tokens, and the order of the chain. Values
+//! only; which trades count is for ingest, what is made of them for whoever reads them.
+
+mod amount;
+mod price;
+
+use crate::{Pubkey, Slot};
+
+pub use amount::Amount;
+pub use price::Price;
+
+/// Two tokens, the price of one told in the other.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Pair {
+    pub base: Pubkey,
+    pub quote: Pubkey,
+}
+
+/// When something happened, in the order of the chain. Greater is newer; the same position is
+/// the same event.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Position {
+    pub slot: Slot,
+    /// Of the transaction in its block.
+    pub transaction: u32,
+    /// Of the instruction in its transaction.
+    pub instruction: u32,
+    /// Of the row among those of its instruction.
+    pub ordinal: u32,
+}

@@ -1,0 +1,59 @@
+//! What the bodies of market data mean: prices, recent trades, candles, pools. Ingest writes them,
+//! the gateway reads them.
+//!
+//! | key | type | content | written by |
+//! |---|---|---|---|
+//! | `price:MINT` | sealed value | [`Latest`] trade against money | [`LATER_WINS`] |
+//! | `pair:{BASE/QUOTE}:latest` | sealed value | [`Latest`] trade | [`PAIR`] |
+//! | `pair:{BASE/QUOTE}:trades` | sorted set | the newest [`Fill`]s, at most [`KEPT_TRADES`] | [`PAIR`] |
+//! | `pair:{BASE/QUOTE}:candles:1s:START` | hash | [`Part`]s of candles, by [`Field`] | [`PAIR`] |
+//! | `pool:ADDRESS` | sealed value | nothing but the slot of the last trade | [`NEWER_WINS`] |
+//! | `pools` | channel | [`announce`]d slots of pools | |
+//! | `lane:GROUP:TOPIC:PARTITION` | text | [`Progress`] of one writer | [`LANE`] |
+//!
+//! Everything can be written again, in any order, without a change: a latest trade gives way only
+//! to a later one, a sorted set holds a trade once, and a part of a candle gives way only to one
+//! of a later batch of the same lane.
+//!
+//! [`NEWER_WINS`]: crate::redis::NEWER_WINS
+
+mod bytes;
+mod candle;
+mod fill;
+mod latest;
+mod pools;
+mod progress;
+
+#[cfg(test)]
+mod tests;
+
+use std::time::Duration;
+
+pub use candle::{Candle, Field, Interval, Part};
+pub use fill::{Fill, KEPT_TRADES};
+pub use latest::Latest;
+pub use pools::{POOLS, announce, announced};
+pub use progress::Progress;
+
+/// How long the latest trade of a token or pair is kept. Readers decide what is too old to use.
+pub const LATEST_LIFETIME: Duration = Duration::from_hours(24);
+
+/// How long recent trades are kept after the last of them.
+pub const TRADES_LIFETIME: Duration = Duration::from_hours(1);
+
+/// How long the slot of a pool's last trade is kept.
+pub const POOL_LIFETIME: Duration = Duration::from_hours(1);
+
+/// How long the progress of a lane is kept after its last batch.
+pub const LANE_LIFETIME: Duration = Duration::from_hours(7 * 24);
+
+/// The script that writes a latest trade unless a later one is there. `KEYS[1]` is the key,
+/// `ARGV[1]` the sealed value, `ARGV[2]` its lifetime in milliseconds. Gives 1 if it has written.
+pub const LATER_WINS: &str = include_str!("market/later_wins.lua");
+
+/// The script that writes what became of a pair: its latest trade, recent trades and candles. What
+/// it takes stands in it.
+pub const PAIR: &str = include_str!("market/pair.lua");
+
+/// The script that writes the progress of a lane, unless it has got further.
+pub const LANE: &str = include_str!("market/lane.lua");

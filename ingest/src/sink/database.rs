@@ -1,0 +1,177 @@
+//! The database: rows, how far each partition was read, dead letters. All that comes from one batch
+//! is committed in one transaction, and only by the one who holds the lane, so that every row is
+//! there exactly once.
+//!
+//! PostgreSQL for production, SQLite where nothing else is installed; both do the same.
+
+mod batch;
+mod error;
+mod fresh;
+mod lane;
+mod letter;
+mod postgres;
+mod read;
+mod slots;
+mod sqlite;
+mod text;
+
+use std::ops::Range;
+
+use perijove_core::market::Pair;
+
+use crate::config;
+use crate::record::UnixMillis;
+
+pub use batch::{Batch, Committed};
+pub use error::StoreError;
+pub use lane::{Lane, Settled};
+pub use letter::{Letter, LetterFilter};
+pub use postgres::Postgres;
+pub use read::{Hour, Stored, Ticks};
+pub use sqlite::Sqlite;
+
+/// Slots of one partition of a table in PostgreSQL: about six hours.
+pub const PARTITION_SLOTS: i64 = 54_000;
+
+/// The greatest slot that is believed: the cluster's for the next ten thousand years.
+pub const MOST_SLOT: u64 = 1_000_000_000_000;
+
+/// An open database with all its tables.
+#[derive(Clone, Debug)]
+pub enum Database {
+    Postgres(Postgres),
+    Sqlite(Sqlite),
+}
+
+macro_rules! either {
+    ($database:expr, $store:ident => $call:expr) => {
+        match $database {
+            Database::Postgres($store) => $call,
+            Database::Sqlite($store) => $call,
+        }
+    };
+}
+
+impl Database {
+    /// Opens it and brings its tables up to date.
+    ///
+    /// # Errors
+    /// It cannot be reached, or its tables cannot be made.
+    pub async fn open(settings: &config::Database) -> Result<Self, StoreError> {
+        Ok(if settings.is_sqlite() {
+            Self::Sqlite(Sqlite::open(settings).await?)
+        } else {
+            Self::Postgres(Postgres::open(settings).await?)
+        })
+    }
+
+    /// Takes a lane for writing. Whoever held it before can commit no more.
+    pub async fn claim(
+        &self,
+        group: &str,
+        topic: &str,
+        partition: i32,
+    ) -> Result<Lane, StoreError> {
+        either!(self, store => store.claim(group, topic, partition).await)
+    }
+
+    /// Every lane of a group, without taking any.
+    pub async fn lanes(&self, group: &str) -> Result<Vec<Lane>, StoreError> {
+        either!(self, store => store.lanes(group).await)
+    }
+
+    /// Sets where a partition goes on, and takes the lane from whoever holds it.
+    pub async fn reset(
+        &self,
+        group: &str,
+        topic: &str,
+        partition: i32,
+        next_offset: i64,
+    ) -> Result<Lane, StoreError> {
+        let mut lane = self.claim(group, topic, partition).await?;
+        let batch = Batch {
+            next_offset: Some(next_offset),
+            ..Batch::default()
+        };
+        self.commit(&mut lane, &batch).await?;
+        Ok(lane)
+    }
+
+    /// Writes a batch and where its lane goes on, or nothing at all.
+    ///
+    /// # Errors
+    /// [`StoreError::Fenced`] when somebody else holds the lane; [`StoreError::Refused`] when the
+    /// rows cannot be stored however often it is tried. After any other error it is not known
+    /// whether the batch was written; [`settle`](Self::settle) tells.
+    pub async fn commit(&self, lane: &mut Lane, batch: &Batch) -> Result<Committed, StoreError> {
+        either!(self, store => store.commit(lane, batch).await)
+    }
+
+    /// Finds out whether a batch whose commit ended in an error was written after all.
+    ///
+    /// # Errors
+    /// [`StoreError::Fenced`] when somebody else holds the lane.
+    pub async fn settle(&self, lane: &mut Lane) -> Result<Settled, StoreError> {
+        either!(self, store => store.settle(lane).await)
+    }
+
+    /// The trades of pools that `ticks` asks for, in no particular order.
+    ///
+    /// # Errors
+    /// The database fails; some trades may have been given by then.
+    pub async fn ticks(
+        &self,
+        ticks: &Ticks<'_>,
+        each: impl FnMut(Stored) + Send,
+    ) -> Result<(), StoreError> {
+        either!(self, store => store.ticks(ticks, each).await)
+    }
+
+    /// The pairs of which trades came with a lane's batches after one, each with the time of the
+    /// first of them.
+    pub async fn touched(&self, lane: i32, after: i64) -> Result<Vec<(Pair, i64)>, StoreError> {
+        either!(self, store => store.touched(lane, after).await)
+    }
+
+    /// The pairs of which a lane has trades from a time on.
+    pub async fn traded(&self, lane: i32, from: i64) -> Result<Vec<Pair>, StoreError> {
+        either!(self, store => store.traded(lane, from).await)
+    }
+
+    /// The time of the newest trade, by slots.
+    pub async fn newest(&self) -> Result<Option<i64>, StoreError> {
+        either!(self, store => store.newest().await)
+    }
+
+    /// Trades and volume of each hour that has any, between two times in milliseconds since 1970.
+    pub async fn hours(&self, from: i64, to: i64) -> Result<Vec<Hour>, StoreError> {
+        either!(self, store => store.hours(from, to).await)
+    }
+
+    /// Dead letters in the order of their ids.
+    pub async fn letters(&self, filter: &LetterFilter) -> Result<Vec<Letter>, StoreError> {
+        either!(self, store => store.letters(filter).await)
+    }
+
+    /// Notes records that the broker no longer had.
+    pub async fn note_gap(
+        &self,
+        group: &str,
+        topic: &str,
+        partition: i32,
+        offsets: Range<i64>,
+    ) -> Result<(), StoreError> {
+        either!(self, store => store.note_gap(group, topic, partition, offsets).await)
+    }
+
+    /// Removes rows from before a time: in PostgreSQL whole partitions, which is what is counted,
+    /// in SQLite single rows. Dead letters and gaps stay.
+    pub async fn forget(&self, before: UnixMillis) -> Result<u64, StoreError> {
+        either!(self, store => store.forget(before).await)
+    }
+
+    /// Whether it answers.
+    pub async fn ping(&self) -> Result<(), StoreError> {
+        either!(self, store => store.ping().await)
+    }
+}

@@ -1,0 +1,165 @@
+//! PostgreSQL. Rows of a batch go in one statement per table, as one array for each column.
+
+mod columns;
+mod insert;
+mod letters;
+mod partitions;
+mod query;
+
+use std::collections::HashSet;
+use std::sync::Arc;
+use std::time::Duration;
+
+use parking_lot::Mutex;
+use sqlx::migrate::Migrator;
+use sqlx::postgres::{PgConnectOptions, PgPool, PgPoolOptions, PgRow};
+use sqlx::{PgConnection, Row};
+
+use crate::config;
+use crate::sink::database::{Batch, Committed, Lane, Settled, StoreError};
+
+static MIGRATIONS: Migrator = sqlx::migrate!("migrations/postgres");
+
+/// A pool of connections to PostgreSQL.
+#[derive(Clone, Debug)]
+pub struct Postgres {
+    pool: PgPool,
+    /// Partitions of tables that are known to be there.
+    partitions: Arc<Mutex<HashSet<(&'static str, i64)>>>,
+}
+
+impl Postgres {
+    pub(super) async fn open(settings: &config::Database) -> Result<Self, StoreError> {
+        let options: PgConnectOptions = settings
+            .url
+            .expose()
+            .as_str()
+            .parse()
+            .map_err(StoreError::Address)?;
+        let timeout = settings.timeout.as_millis().to_string();
+        let mut options = options.application_name("perijove-ingest").options([
+            ("statement_timeout", timeout.as_str()),
+            // A transaction whose writer is gone must not hold its lane.
+            ("idle_in_transaction_session_timeout", timeout.as_str()),
+            // Never trust a plan made for arrays of another length.
+            ("plan_cache_mode", "force_generic_plan"),
+        ]);
+        if let Some(password) = &settings.password {
+            options = options.password(password.expose());
+        }
+        let pool = PgPoolOptions::new()
+            .max_connections(settings.connections)
+            .acquire_timeout(settings.connect)
+            .max_lifetime(Duration::from_hours(1))
+            .connect_with(options)
+            .await?;
+        MIGRATIONS.run(&pool).await?;
+        let partitions = Arc::default();
+        Ok(Self { pool, partitions })
+    }
+
+    /// Whether it answers.
+    pub(super) async fn ping(&self) -> Result<(), StoreError> {
+        sqlx::query("SELECT 1").execute(&self.pool).await?;
+        Ok(())
+    }
+
+    pub(super) async fn claim(
+        &self,
+        group: &str,
+        topic: &str,
+        partition: i32,
+    ) -> Result<Lane, StoreError> {
+        let row = sqlx::query(
+            "INSERT INTO kafka_offsets AS o (consumer_group, topic, partition) VALUES ($1, $2, $3)
+             ON CONFLICT (consumer_group, topic, partition)
+             DO UPDATE SET epoch = o.epoch + 1, updated_at = now()
+             RETURNING lane, consumer_group, topic, partition, next_offset, batch, epoch",
+        )
+        .bind(group)
+        .bind(topic)
+        .bind(partition)
+        .fetch_one(&self.pool)
+        .await?;
+        lane(&row)
+    }
+
+    pub(super) async fn lanes(&self, group: &str) -> Result<Vec<Lane>, StoreError> {
+        let rows = sqlx::query(
+            "SELECT lane, consumer_group, topic, partition, next_offset, batch, epoch
+             FROM kafka_offsets WHERE consumer_group = $1 ORDER BY topic, partition",
+        )
+        .bind(group)
+        .fetch_all(&self.pool)
+        .await?;
+        rows.iter().map(lane).collect()
+    }
+
+    pub(super) async fn settle(&self, held: &mut Lane) -> Result<Settled, StoreError> {
+        let row = sqlx::query(
+            "SELECT lane, consumer_group, topic, partition, next_offset, batch, epoch
+             FROM kafka_offsets WHERE lane = $1 AND epoch = $2",
+        )
+        .bind(held.id)
+        .bind(held.epoch)
+        .fetch_optional(&self.pool)
+        .await?;
+        Ok(held.settle(&lane(&row.ok_or(StoreError::Fenced)?)?))
+    }
+
+    pub(super) async fn commit(
+        &self,
+        lane: &mut Lane,
+        batch: &Batch,
+    ) -> Result<Committed, StoreError> {
+        self.make_room(batch).await?;
+        let mut transaction = self.pool.begin().await?;
+        let number = advance(&mut transaction, lane, batch.next_offset).await?;
+        let mut committed = Committed {
+            previous: lane.batch,
+            batch: number,
+            ..Committed::default()
+        };
+        insert::rows(&mut transaction, lane.id, batch, &mut committed).await?;
+        letters::store(&mut transaction, batch).await?;
+        transaction.commit().await?;
+        lane.batch = number;
+        lane.next_offset = batch.next_offset.or(lane.next_offset);
+        Ok(committed)
+    }
+}
+
+/// Moves the lane on, and holds it until the end of the transaction.
+async fn advance(
+    connection: &mut PgConnection,
+    lane: &Lane,
+    next_offset: Option<i64>,
+) -> Result<i64, StoreError> {
+    let row = sqlx::query(
+        "UPDATE kafka_offsets SET
+             next_offset = coalesce($3, next_offset),
+             batch = greatest(batch + 1, floor(extract(epoch FROM clock_timestamp()) * 1000)::bigint),
+             updated_at = now()
+         WHERE lane = $1 AND epoch = $2 AND batch = $4
+         RETURNING batch",
+    )
+    .bind(lane.id)
+    .bind(lane.epoch)
+    .bind(next_offset)
+    .bind(lane.batch)
+    .fetch_optional(connection)
+    .await?;
+    Ok(row.ok_or(StoreError::Fenced)?.try_get(0)?)
+}
+
+fn lane(row: &PgRow) -> Result<Lane, StoreError> {
+    Ok(Lane {
+        id: row.try_get(0)?,
+        group: row.try_get::<&str, _>(1)?.into(),
+        topic: row.try_get::<&str, _>(2)?.into(),
+        partition: row.try_get(3)?,
+        next_offset: row.try_get(4)?,
+        batch: row.try_get(5)?,
+        epoch: row.try_get(6)?,
+    })
+}

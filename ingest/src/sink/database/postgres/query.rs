@@ -1,0 +1,128 @@
+//! What is read back.
+
+use futures::TryStreamExt;
+use perijove_core::market::Pair;
+use sqlx::Row;
+
+use super::Postgres;
+use crate::sink::database::StoreError;
+use crate::sink::database::read::{Hour, Stored, Ticks, Touched, pair, stored};
+
+impl Postgres {
+    pub(in crate::sink::database) async fn ticks(
+        &self,
+        ticks: &Ticks<'_>,
+        mut each: impl FnMut(Stored) + Send,
+    ) -> Result<(), StoreError> {
+        let column = |of: fn(&Pair) -> [u8; 32]| ticks.pairs.iter().map(of).collect::<Vec<_>>();
+        let rows = if ticks.pairs.is_empty() {
+            sqlx::query(
+                "SELECT lane, batch, slot, transaction_index, instruction, ordinal, signature,
+                     (extract(epoch FROM time) * 1000)::bigint, market, base, quote,
+                     base_amount::text, base_decimals, quote_amount::text, quote_decimals,
+                     base_unit_usd, quote_unit_usd, buy, jupiter
+                 FROM dex_trades
+                 WHERE time >= to_timestamp($1::float8 / 1000) AND ($2::integer IS NULL OR lane = $2)
+                     AND market IS NOT NULL",
+            )
+            .bind(ticks.from)
+            .bind(ticks.lane)
+        } else {
+            sqlx::query(
+                "SELECT lane, batch, slot, transaction_index, instruction, ordinal, signature,
+                     (extract(epoch FROM time) * 1000)::bigint, market, t.base, t.quote,
+                     base_amount::text, base_decimals, quote_amount::text, quote_decimals,
+                     base_unit_usd, quote_unit_usd, buy, jupiter
+                 FROM unnest($3::bytea[], $4::bytea[]) AS pair (base, quote)
+                 JOIN dex_trades t ON t.base = pair.base AND t.quote = pair.quote
+                 WHERE time >= to_timestamp($1::float8 / 1000) AND ($2::integer IS NULL OR lane = $2)
+                     AND market IS NOT NULL",
+            )
+            .bind(ticks.from)
+            .bind(ticks.lane)
+            .bind(column(|pair| pair.base.0))
+            .bind(column(|pair| pair.quote.0))
+        };
+        let mut rows = rows.fetch(&self.pool);
+        while let Some(row) = rows.try_next().await? {
+            each(stored(&row)?);
+        }
+        Ok(())
+    }
+
+    pub(in crate::sink::database) async fn touched(
+        &self,
+        lane: i32,
+        after: i64,
+    ) -> Result<Touched, StoreError> {
+        let rows = sqlx::query(
+            "SELECT base, quote, (extract(epoch FROM min(time)) * 1000)::bigint FROM dex_trades
+             WHERE batch > $2 AND lane = $1 AND market IS NOT NULL GROUP BY base, quote",
+        )
+        .bind(lane)
+        .bind(after)
+        .fetch_all(&self.pool)
+        .await?;
+        rows.iter()
+            .map(|row| Ok((pair(row, 0)?, row.try_get(2)?)))
+            .collect()
+    }
+
+    pub(in crate::sink::database) async fn traded(
+        &self,
+        lane: i32,
+        from: i64,
+    ) -> Result<Vec<Pair>, StoreError> {
+        let rows = sqlx::query(
+            "SELECT DISTINCT base, quote FROM dex_trades
+             WHERE time >= to_timestamp($2::float8 / 1000) AND lane = $1 AND market IS NOT NULL",
+        )
+        .bind(lane)
+        .bind(from)
+        .fetch_all(&self.pool)
+        .await?;
+        rows.iter().map(|row| pair(row, 0)).collect()
+    }
+
+    pub(in crate::sink::database) async fn newest(&self) -> Result<Option<i64>, StoreError> {
+        let time = sqlx::query_scalar(
+            "SELECT (extract(epoch FROM time) * 1000)::bigint FROM dex_trades
+             ORDER BY slot DESC LIMIT 1",
+        );
+        Ok(time.fetch_optional(&self.pool).await?)
+    }
+
+    pub(in crate::sink::database) async fn hours(
+        &self,
+        from: i64,
+        to: i64,
+    ) -> Result<Vec<Hour>, StoreError> {
+        let rows = sqlx::query(
+            "SELECT (extract(epoch FROM date_trunc('hour', time)) * 1000)::bigint AS start, count(*),
+                 coalesce(sum(CASE
+                     WHEN quote IN ($3, $4) THEN quote_amount / 1e6
+                     WHEN base IN ($3, $4) THEN base_amount / 1e6
+                     ELSE coalesce(quote_usd, base_usd, 0)
+                 END), 0)::float8
+             FROM dex_trades
+             WHERE time >= to_timestamp($1::float8 / 1000) AND time < to_timestamp($2::float8 / 1000)
+                 AND market IS NOT NULL
+             GROUP BY start ORDER BY start",
+        )
+        .bind(from)
+        .bind(to)
+        .bind(crate::project::USDC.0)
+        .bind(crate::project::USDT.0)
+        .fetch_all(&self.pool)
+        .await?;
+        rows.iter()
+            .map(|row| {
+                Ok(Hour {
+                    start: row.try_get(0)?,
+                    trades: row.try_get::<i64, _>(1)?.unsigned_abs(),
+                    volume_usd: row.try_get(2)?,
+                })
+            })
+            .collect()
+    }
+}

@@ -1,0 +1,172 @@
+//! SQLite, for where nothing else is installed: one writer, in a file or in memory.
+
+mod insert;
+mod letters;
+mod query;
+
+use sqlx::migrate::Migrator;
+use sqlx::sqlite::{
+    SqliteConnectOptions, SqliteJournalMode, SqlitePool, SqlitePoolOptions, SqliteRow,
+    SqliteSynchronous,
+};
+use sqlx::{Row, SqliteConnection};
+
+use crate::config;
+use crate::sink::database::{Batch, Committed, Lane, Settled, StoreError};
+
+static MIGRATIONS: Migrator = sqlx::migrate!("migrations/sqlite");
+
+/// The columns of a lane, as [`lane`] reads them.
+macro_rules! lane_columns {
+    () => {
+        "lane, consumer_group, topic, partition, next_offset, batch, epoch"
+    };
+}
+
+/// An open SQLite database.
+#[derive(Clone, Debug)]
+pub struct Sqlite {
+    /// Of one connection.
+    writer: SqlitePool,
+    readers: SqlitePool,
+}
+
+impl Sqlite {
+    pub(super) async fn open(settings: &config::Database) -> Result<Self, StoreError> {
+        let options: SqliteConnectOptions = settings
+            .url
+            .expose()
+            .as_str()
+            .parse()
+            .map_err(StoreError::Address)?;
+        let in_memory = settings.url.expose().path().starts_with(":memory:");
+        let options = options
+            .create_if_missing(true)
+            .busy_timeout(settings.timeout)
+            .journal_mode(SqliteJournalMode::Wal)
+            // A power cut may take the last batches, with their offsets; a crash takes none.
+            .synchronous(SqliteSynchronous::Normal)
+            .pragma("temp_store", "memory")
+            .pragma("cache_size", "-65536");
+        let pool = |connections: u32| {
+            SqlitePoolOptions::new()
+                .max_connections(connections)
+                .acquire_timeout(settings.timeout)
+                .idle_timeout(None)
+                .max_lifetime(None)
+        };
+        let writer = pool(1).connect_with(options.clone()).await?;
+        MIGRATIONS.run(&writer).await?;
+        let readers = if in_memory {
+            writer.clone()
+        } else {
+            pool(settings.connections).connect_with(options).await?
+        };
+        Ok(Self { writer, readers })
+    }
+
+    pub(super) async fn ping(&self) -> Result<(), StoreError> {
+        sqlx::query("SELECT 1").execute(&self.readers).await?;
+        Ok(())
+    }
+
+    pub(super) async fn claim(
+        &self,
+        group: &str,
+        topic: &str,
+        partition: i32,
+    ) -> Result<Lane, StoreError> {
+        let row = sqlx::query(concat!(
+            "INSERT INTO kafka_offsets (consumer_group, topic, partition) VALUES (?, ?, ?)
+             ON CONFLICT (consumer_group, topic, partition) DO UPDATE SET epoch = epoch + 1
+             RETURNING ",
+            lane_columns!()
+        ))
+        .bind(group)
+        .bind(topic)
+        .bind(partition)
+        .fetch_one(&self.writer)
+        .await?;
+        lane(&row)
+    }
+
+    pub(super) async fn lanes(&self, group: &str) -> Result<Vec<Lane>, StoreError> {
+        let rows = sqlx::query(concat!(
+            "SELECT ",
+            lane_columns!(),
+            " FROM kafka_offsets WHERE consumer_group = ? ORDER BY topic, partition"
+        ))
+        .bind(group)
+        .fetch_all(&self.readers)
+        .await?;
+        rows.iter().map(lane).collect()
+    }
+
+    pub(super) async fn settle(&self, held: &mut Lane) -> Result<Settled, StoreError> {
+        let row = sqlx::query(concat!(
+            "SELECT ",
+            lane_columns!(),
+            " FROM kafka_offsets WHERE lane = ? AND epoch = ?"
+        ))
+        .bind(held.id)
+        .bind(held.epoch)
+        .fetch_optional(&self.writer)
+        .await?;
+        Ok(held.settle(&lane(&row.ok_or(StoreError::Fenced)?)?))
+    }
+
+    pub(super) async fn commit(
+        &self,
+        lane: &mut Lane,
+        batch: &Batch,
+    ) -> Result<Committed, StoreError> {
+        let mut transaction = self.writer.begin_with("BEGIN IMMEDIATE").await?;
+        let number = advance(&mut transaction, lane, batch.next_offset).await?;
+        let mut committed = Committed {
+            previous: lane.batch,
+            batch: number,
+            ..Committed::default()
+        };
+        insert::rows(&mut transaction, lane.id, batch, &mut committed).await?;
+        letters::store(&mut transaction, batch).await?;
+        transaction.commit().await?;
+        lane.batch = number;
+        lane.next_offset = batch.next_offset.or(lane.next_offset);
+        Ok(committed)
+    }
+}
+
+/// Moves the lane on.
+async fn advance(
+    connection: &mut SqliteConnection,
+    lane: &Lane,
+    next_offset: Option<i64>,
+) -> Result<i64, StoreError> {
+    let row = sqlx::query(
+        "UPDATE kafka_offsets SET
+             next_offset = coalesce(?3, next_offset),
+             batch = max(batch + 1, CAST(unixepoch('subsec') * 1000 AS INTEGER)),
+             updated_at = CAST(unixepoch('subsec') * 1000 AS INTEGER)
+         WHERE lane = ?1 AND epoch = ?2 AND batch = ?4
+         RETURNING batch",
+    )
+    .bind(lane.id)
+    .bind(lane.epoch)
+    .bind(next_offset)
+    .bind(lane.batch)
+    .fetch_optional(connection)
+    .await?;
+    Ok(row.ok_or(StoreError::Fenced)?.try_get(0)?)
+}
+
+fn lane(row: &SqliteRow) -> Result<Lane, StoreError> {
+    Ok(Lane {
+        id: row.try_get(0)?,
+        group: row.try_get::<&str, _>(1)?.into(),
+        topic: row.try_get::<&str, _>(2)?.into(),
+        partition: row.try_get(3)?,
+        next_offset: row.try_get(4)?,
+        batch: row.try_get(5)?,
+        epoch: row.try_get(6)?,
+    })
+}

@@ -1,0 +1,117 @@
+//! Dead letters and gaps.
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+use sqlx::sqlite::SqliteRow;
+use sqlx::{Row, SqliteConnection};
+
+use super::Sqlite;
+use crate::record::{Place, Record, UnixMillis};
+use crate::sink::database::letter::{self, Letter, LetterFilter};
+use crate::sink::database::{Batch, StoreError};
+
+/// Stores the letters of a batch, and notes which were replayed with it.
+pub(super) async fn store(
+    connection: &mut SqliteConnection,
+    batch: &Batch,
+) -> Result<(), StoreError> {
+    for row in letter::rows(&batch.letters) {
+        let record = row.record;
+        sqlx::query(
+            "INSERT INTO dead_letters (topic, partition, kafka_offset, recorded_at, key, payload,
+                 class, error)
+             VALUES (?, ?, ?, ?, ?, ?, ?, ?)
+             ON CONFLICT (topic, partition, kafka_offset)
+             DO UPDATE SET class = excluded.class, error = excluded.error",
+        )
+        .bind(&*record.place.topic)
+        .bind(record.place.partition)
+        .bind(record.place.offset)
+        .bind(record.timestamp.map(|time| time.0))
+        .bind(record.key.as_deref())
+        .bind(record.payload.as_deref())
+        .bind(row.class)
+        .bind(row.error)
+        .execute(&mut *connection)
+        .await?;
+    }
+    for id in &batch.replayed {
+        sqlx::query(
+            "UPDATE dead_letters SET replayed_at = CAST(unixepoch('subsec') * 1000 AS INTEGER)
+             WHERE id = ?",
+        )
+        .bind(id)
+        .execute(&mut *connection)
+        .await?;
+    }
+    Ok(())
+}
+
+impl Sqlite {
+    pub(in crate::sink::database) async fn letters(
+        &self,
+        filter: &LetterFilter,
+    ) -> Result<Vec<Letter>, StoreError> {
+        let rows = sqlx::query(
+            "SELECT id, topic, partition, kafka_offset, recorded_at, key, payload, class, error,
+                 created_at, replayed_at
+             FROM dead_letters
+             WHERE id > ?1 AND (?2 IS NULL OR id = ?2) AND (?3 IS NULL OR class = ?3)
+                 AND (?4 OR replayed_at IS NULL)
+             ORDER BY id LIMIT ?5",
+        )
+        .bind(filter.after)
+        .bind(filter.id)
+        .bind(&filter.class)
+        .bind(filter.replayed)
+        .bind(filter.most)
+        .fetch_all(&self.readers)
+        .await?;
+        rows.iter().map(letter).collect()
+    }
+
+    pub(in crate::sink::database) async fn note_gap(
+        &self,
+        group: &str,
+        topic: &str,
+        partition: i32,
+        offsets: std::ops::Range<i64>,
+    ) -> Result<(), StoreError> {
+        sqlx::query(
+            "INSERT INTO ingest_gaps (consumer_group, topic, partition, from_offset, to_offset)
+             VALUES (?, ?, ?, ?, ?) ON CONFLICT DO NOTHING",
+        )
+        .bind(group)
+        .bind(topic)
+        .bind(partition)
+        .bind(offsets.start)
+        .bind(offsets.end)
+        .execute(&self.writer)
+        .await?;
+        Ok(())
+    }
+}
+
+fn letter(row: &SqliteRow) -> Result<Letter, StoreError> {
+    let blob = |column: usize| -> Result<Option<Bytes>, StoreError> {
+        Ok(row.try_get::<Option<Vec<u8>>, _>(column)?.map(Bytes::from))
+    };
+    Ok(Letter {
+        id: row.try_get(0)?,
+        record: Record {
+            place: Place {
+                topic: Arc::from(row.try_get::<&str, _>(1)?),
+                partition: row.try_get(2)?,
+                offset: row.try_get(3)?,
+            },
+            timestamp: row.try_get::<Option<i64>, _>(4)?.map(UnixMillis),
+            key: blob(5)?,
+            payload: blob(6)?,
+        },
+        class: row.try_get(7)?,
+        error: row.try_get(8)?,
+        created: UnixMillis(row.try_get(9)?),
+        replayed: row.try_get::<Option<i64>, _>(10)?.map(UnixMillis),
+    })
+}

@@ -1,0 +1,154 @@
+//! What is read back, and what is removed.
+
+use futures::TryStreamExt;
+use perijove_core::market::Pair;
+use sqlx::Row;
+
+use super::Sqlite;
+use crate::project::{USDC, USDT};
+use crate::record::UnixMillis;
+use crate::sink::database::StoreError;
+use crate::sink::database::read::{Hour, Stored, Ticks, Touched, pair, stored};
+
+/// Rows that are removed at once; the lanes write in between.
+const ROWS: i64 = 20_000;
+
+macro_rules! stored_columns {
+    () => {
+        "SELECT lane, batch, slot, transaction_index, instruction, ordinal, signature, time, market,
+             base, quote, base_amount, base_decimals, quote_amount, quote_decimals, base_unit_usd,
+             quote_unit_usd, buy, jupiter
+         FROM dex_trades "
+    };
+}
+
+impl Sqlite {
+    pub(in crate::sink::database) async fn ticks(
+        &self,
+        ticks: &Ticks<'_>,
+        mut each: impl FnMut(Stored) + Send,
+    ) -> Result<(), StoreError> {
+        if ticks.pairs.is_empty() {
+            let query = sqlx::query(concat!(
+                stored_columns!(),
+                "WHERE time >= ?1 AND (?2 IS NULL OR lane = ?2) AND market IS NOT NULL"
+            ));
+            let query = query.bind(ticks.from).bind(ticks.lane);
+            let mut rows = query.fetch(&self.readers);
+            while let Some(row) = rows.try_next().await? {
+                each(stored(&row)?);
+            }
+            return Ok(());
+        }
+        for pair in ticks.pairs {
+            let query = sqlx::query(concat!(
+                stored_columns!(),
+                "WHERE base = ?3 AND quote = ?4 AND time >= ?1 AND (?2 IS NULL OR lane = ?2)
+                 AND market IS NOT NULL"
+            ));
+            let query = query.bind(ticks.from).bind(ticks.lane);
+            let query = query.bind(pair.base.0.to_vec()).bind(pair.quote.0.to_vec());
+            let mut rows = query.fetch(&self.readers);
+            while let Some(row) = rows.try_next().await? {
+                each(stored(&row)?);
+            }
+        }
+        Ok(())
+    }
+
+    pub(in crate::sink::database) async fn touched(
+        &self,
+        lane: i32,
+        after: i64,
+    ) -> Result<Touched, StoreError> {
+        let rows = sqlx::query(
+            "SELECT base, quote, min(time) FROM dex_trades
+             WHERE batch > ? AND lane = ? AND market IS NOT NULL GROUP BY base, quote",
+        )
+        .bind(after)
+        .bind(lane)
+        .fetch_all(&self.readers)
+        .await?;
+        rows.iter()
+            .map(|row| Ok((pair(row, 0)?, row.try_get(2)?)))
+            .collect()
+    }
+
+    pub(in crate::sink::database) async fn traded(
+        &self,
+        lane: i32,
+        from: i64,
+    ) -> Result<Vec<Pair>, StoreError> {
+        let rows = sqlx::query(
+            "SELECT DISTINCT base, quote FROM dex_trades
+             WHERE time >= ? AND lane = ? AND market IS NOT NULL",
+        )
+        .bind(from)
+        .bind(lane)
+        .fetch_all(&self.readers)
+        .await?;
+        rows.iter().map(|row| pair(row, 0)).collect()
+    }
+
+    pub(in crate::sink::database) async fn newest(&self) -> Result<Option<i64>, StoreError> {
+        let time = sqlx::query_scalar("SELECT time FROM dex_trades ORDER BY slot DESC LIMIT 1");
+        Ok(time.fetch_optional(&self.readers).await?)
+    }
+
+    pub(in crate::sink::database) async fn hours(
+        &self,
+        from: i64,
+        to: i64,
+    ) -> Result<Vec<Hour>, StoreError> {
+        let rows = sqlx::query(
+            "SELECT time - time % 3600000 AS start, count(*), sum(CASE
+                     WHEN quote IN (?3, ?4) THEN CAST(quote_amount AS REAL) / 1e6
+                     WHEN base IN (?3, ?4) THEN CAST(base_amount AS REAL) / 1e6
+                     ELSE coalesce(quote_usd, base_usd, 0.0)
+                 END)
+             FROM dex_trades WHERE time >= ?1 AND time < ?2 AND market IS NOT NULL
+             GROUP BY start ORDER BY start",
+        )
+        .bind(from)
+        .bind(to)
+        .bind(USDC.0.to_vec())
+        .bind(USDT.0.to_vec())
+        .fetch_all(&self.readers)
+        .await?;
+        rows.iter()
+            .map(|row| {
+                Ok(Hour {
+                    start: row.try_get(0)?,
+                    trades: row.try_get::<i64, _>(1)?.unsigned_abs(),
+                    volume_usd: row.try_get(2)?,
+                })
+            })
+            .collect()
+    }
+
+    pub(in crate::sink::database) async fn forget(
+        &self,
+        before: UnixMillis,
+    ) -> Result<u64, StoreError> {
+        let mut removed = 0;
+        for statement in [
+            "DELETE FROM dex_trades WHERE rowid IN
+                 (SELECT rowid FROM dex_trades WHERE time < ? LIMIT ?)",
+            "DELETE FROM transfers WHERE rowid IN
+                 (SELECT rowid FROM transfers WHERE time < ? LIMIT ?)",
+            "DELETE FROM transactions WHERE rowid IN
+                 (SELECT rowid FROM transactions WHERE time < ? LIMIT ?)",
+            "DELETE FROM slots WHERE rowid IN (SELECT rowid FROM slots WHERE time < ? LIMIT ?)",
+        ] {
+            loop {
+                let query = sqlx::query(statement).bind(before.0).bind(ROWS);
+                let rows = query.execute(&self.writer).await?.rows_affected();
+                removed += rows;
+                if rows < ROWS.unsigned_abs() {
+                    break;
+                }
+            }
+        }
+        Ok(removed)
+    }
+}

@@ -1,0 +1,28 @@
+//! Why Redis does not have what it should.
+
+use crate::sink::database::StoreError;
+
+/// What went wrong.
+#[derive(Debug, thiserror::Error)]
+pub enum MarketError {
+    /// Redis is away, busy or full.
+    #[error("Redis does not answer as it should: {0}")]
+    Redis(#[from] redis::RedisError),
+    /// It took longer than a batch may take.
+    #[error("Redis takes too long")]
+    Timeout,
+    /// What Redis lacks could not be read.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+}
+
+impl MarketError {
+    /// The label in metrics.
+    pub const fn label(&self) -> &'static str {
+        match self {
+            Self::Redis(_) => "redis",
+            Self::Timeout => "timeout",
+            Self::Store(_) => "store",
+        }
+    }
+}

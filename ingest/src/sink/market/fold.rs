@@ -1,0 +1,82 @@
+//! What trades come to, all together. Pure, and the same in whichever order the trades come.
+
+use std::collections::BTreeMap;
+
+use perijove_core::market::Pair;
+use perijove_core::redis::{Candle, Fill, Interval, KEPT_TRADES, Latest};
+use perijove_core::{Pubkey, Slot};
+
+use crate::sink::tick::Tick;
+
+/// What some trades come to.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub(super) struct Fold {
+    pub(super) pairs: BTreeMap<Pair, PairFold>,
+    /// What tokens are worth in money.
+    pub(super) worth: BTreeMap<Pubkey, Latest>,
+    /// The slots of the last trades of pools.
+    pub(super) pools: BTreeMap<Pubkey, Slot>,
+}
+
+/// What the trades of one pair come to.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub(super) struct PairFold {
+    pub(super) latest: Option<Latest>,
+    fills: Vec<Fill>,
+    /// By their beginnings, in milliseconds since 1970.
+    pub(super) candles: BTreeMap<(Interval, i64), Candle>,
+}
+
+impl Fold {
+    pub(super) fn of<'t>(ticks: impl IntoIterator<Item = &'t Tick>) -> Self {
+        let mut fold = Self::default();
+        for tick in ticks {
+            fold.add(tick);
+        }
+        fold
+    }
+
+    pub(super) fn add(&mut self, tick: &Tick) {
+        let slot = tick.position.slot;
+        let last = self.pools.entry(tick.pool).or_insert(slot);
+        *last = slot.max(*last);
+        if let Some((token, worth)) = tick.worth() {
+            let latest = self.worth.entry(token).or_insert(worth);
+            if worth.is_later(latest) {
+                *latest = worth;
+            }
+        }
+        let (Some(latest), Some(fill), Some(candle)) = (tick.latest(), tick.fill(), tick.candle())
+        else {
+            return;
+        };
+        let pair = self.pairs.entry(tick.pair).or_default();
+        if pair.latest.is_none_or(|known| latest.is_later(&known)) {
+            pair.latest = Some(latest);
+        }
+        pair.push(fill);
+        for interval in Interval::ALL {
+            pair.candles
+                .entry((interval, interval.start(tick.time)))
+                .and_modify(|known| *known = known.with(candle))
+                .or_insert(candle);
+        }
+    }
+}
+
+impl PairFold {
+    fn push(&mut self, fill: Fill) {
+        self.fills.push(fill);
+        if self.fills.len() > 8 * KEPT_TRADES {
+            self.fills = self.fills();
+        }
+    }
+
+    /// The newest trades, the newest last.
+    pub(super) fn fills(&self) -> Vec<Fill> {
+        let mut fills = self.fills.clone();
+        fills.sort_by_cached_key(Fill::encode);
+        fills.dedup();
+        fills.split_off(fills.len().saturating_sub(KEPT_TRADES))
+    }
+}

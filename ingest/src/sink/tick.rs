@@ -1,0 +1,131 @@
+//! A trade as far as market data is made of it. The same whether it comes from the stream or back
+//! from the database.
+
+use perijove_core::market::{Amount, Pair, Position, Price};
+use perijove_core::redis::{Candle, Fill, Latest};
+use perijove_core::{Pubkey, Signature};
+
+use crate::project::{Direction, NATIVE_SOL, Trade, USDC, USDT, WSOL};
+
+/// Tokens that prices are told in, the first of two wins, with the least amount that tells a price:
+/// what is traded for less tells more of rounding than of value.
+const MONEY: [(Pubkey, u64); 3] = [(USDC, 1_000_000), (USDT, 1_000_000), (WSOL, 5_000_000)];
+
+/// A trade in a pool.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Tick {
+    pub position: Position,
+    pub signature: Signature,
+    /// In milliseconds since 1970: the block's time, or when its record was written.
+    pub time: i64,
+    pub pool: Pubkey,
+    pub pair: Pair,
+    pub base: Amount,
+    pub quote: Amount,
+    /// What one token was worth in dollars, if the stream says.
+    pub base_usd: Option<f32>,
+    pub quote_usd: Option<f32>,
+    pub buy: bool,
+    pub jupiter: bool,
+}
+
+impl Tick {
+    /// None for the sum that an aggregator tells.
+    pub fn of(trade: &Trade) -> Option<Self> {
+        let (base, quote) = (trade.base(), trade.quote());
+        Some(Self {
+            position: trade.position(),
+            signature: trade.origin.signature,
+            time: trade.origin.time().0,
+            pool: trade.market?,
+            pair: trade.pair,
+            base: base.amount,
+            quote: quote.amount,
+            base_usd: base.unit_usd,
+            quote_usd: quote.unit_usd,
+            buy: trade.direction() == Direction::Buy,
+            jupiter: trade.jupiter,
+        })
+    }
+
+    /// How much of the quote one base costs. None when decimals are not known, and where there is
+    /// nothing to tell.
+    pub fn price(&self) -> Option<Price> {
+        let told = self.pair.base != self.pair.quote;
+        told.then(|| Price::ratio(self.quote, self.base)).flatten()
+    }
+
+    /// What it tells about the pair.
+    pub fn latest(&self) -> Option<Latest> {
+        self.tell(self.price()?, self.pair.quote, self.base, self.base_usd)
+    }
+
+    /// The token it tells the price of in money, and that price.
+    pub fn worth(&self) -> Option<(Pubkey, Latest)> {
+        self.price()?;
+        let Pair { base, quote } = self.pair;
+        let least = |token: Pubkey| {
+            let place = MONEY.iter().position(|(money, _)| *money == token)?;
+            MONEY.get(place).map(|(_, least)| (place, *least))
+        };
+        // The side that is more of a money pays for the other.
+        let quote_pays = match (least(base), least(quote)) {
+            (None, None) => return None,
+            (None, Some(_)) => true,
+            (Some(_), None) => false,
+            (Some((base, _)), Some((quote, _))) => quote < base,
+        };
+        let (token, money) = if quote_pays {
+            (base, quote)
+        } else {
+            (quote, base)
+        };
+        let (what, paid, usd) = if quote_pays {
+            (self.base, self.quote, self.base_usd)
+        } else {
+            (self.quote, self.base, self.quote_usd)
+        };
+        let enough = least(money).is_some_and(|(_, least)| paid.raw >= least);
+        let price = Price::ratio(paid, what).filter(|_| enough)?;
+        Some((token, self.tell(price, money, what, usd)?))
+    }
+
+    fn tell(&self, price: Price, quote: Pubkey, what: Amount, usd: Option<f32>) -> Option<Latest> {
+        Some(Latest {
+            position: self.position,
+            signature: self.signature,
+            time: self.time,
+            price,
+            quote,
+            pool: self.pool,
+            decimals: what.decimals?,
+            usd,
+        })
+    }
+
+    /// Itself among the recent trades of its pair.
+    pub fn fill(&self) -> Option<Fill> {
+        Some(Fill {
+            position: self.position,
+            signature: self.signature,
+            time: self.time,
+            price: self.price()?,
+            base: self.base,
+            quote: self.quote,
+            pool: self.pool,
+            buy: self.buy,
+            jupiter: self.jupiter,
+        })
+    }
+
+    /// A candle of nothing but itself.
+    pub fn candle(&self) -> Option<Candle> {
+        let price = self.price()?;
+        Some(Candle::of(self.position, price, self.base, self.quote))
+    }
+}
+
+/// Whether one side of a trade was native SOL, for which wrapped SOL stands in its pair.
+pub(super) fn is_native(trade: &Trade) -> bool {
+    trade.bought.mint == NATIVE_SOL || trade.sold.mint == NATIVE_SOL
+}

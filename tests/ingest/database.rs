@@ -1,0 +1,467 @@
+//! What is promised of the database, of both kinds of it.
+
+use std::collections::HashMap;
+
+use perijove_core::{Pubkey, Slot};
+use perijove_ingest::config;
+use perijove_ingest::dead_letter::DeadLetter;
+use perijove_ingest::generator::Plan;
+use perijove_ingest::project::{
+    Amount, Fault, Origin, Party, Poisoned, SlotUpdate, TransactionRow, Transfer, USDC,
+};
+use perijove_ingest::record::{Place, Record, UnixMillis};
+use perijove_ingest::sink::database::{
+    Batch, Database, LetterFilter, Settled, StoreError, Stored, Ticks,
+};
+use perijove_ingest::sink::tick::Tick;
+
+use crate::scene::{batch, on_both, open, records};
+
+on_both!(
+    trades_are_stored_once_however_often_they_come,
+    what_is_stored_comes_back_as_it_was,
+    only_the_last_to_claim_a_lane_may_write_it,
+    a_commit_whose_end_was_not_seen_is_found_out_about,
+    a_lane_goes_on_where_it_was_left,
+    transfers_transactions_and_slots_are_stored_once,
+    dead_letters_are_kept_until_they_can_be_used,
+    trades_of_any_size_and_text_are_stored,
+    old_rows_are_forgotten,
+    hours_are_summed_up,
+    a_batch_that_is_refused_leaves_nothing_behind,
+);
+
+async fn stored(database: &Database) -> Vec<Stored> {
+    let mut all = Vec::new();
+    let everything = Ticks {
+        from: -1,
+        ..Ticks::default()
+    };
+    let each = |stored| all.push(stored);
+    database.ticks(&everything, each).await.unwrap();
+    all.sort_by_key(|stored: &Stored| (stored.tick.position, stored.tick.signature));
+    all
+}
+
+async fn trades_are_stored_once_however_often_they_come(settings: config::Database) {
+    let database = open(&settings).await;
+    let mut lane = database.claim("group", "topic", 0).await.unwrap();
+    let records = records(Plan::default(), 60);
+    let first = database.commit(&mut lane, &batch(&records)).await.unwrap();
+    assert!(first.new > 100, "{first:?}");
+    let before = stored(&database).await;
+    assert_eq!(before.len(), first.ticks.len());
+
+    let again = database.commit(&mut lane, &batch(&records)).await.unwrap();
+    assert_eq!((again.new, again.ticks.len()), (0, 0));
+    assert_eq!(again.known, first.new + first.known);
+    assert_eq!(again.previous, first.batch);
+    assert!(again.batch > first.batch);
+    assert_eq!(stored(&database).await, before);
+
+    // By another lane, and one by one.
+    let mut other = database.claim("group", "topic", 1).await.unwrap();
+    for record in &records {
+        let one = batch(std::slice::from_ref(record));
+        assert_eq!(database.commit(&mut other, &one).await.unwrap().new, 0);
+    }
+    assert_eq!(stored(&database).await, before);
+}
+
+async fn what_is_stored_comes_back_as_it_was(settings: config::Database) {
+    let database = open(&settings).await;
+    let mut lane = database.claim("group", "topic", 0).await.unwrap();
+    let batch = batch(&records(Plan::default(), 60));
+    let committed = database.commit(&mut lane, &batch).await.unwrap();
+    let mut expected: HashMap<_, _> = HashMap::new();
+    for trade in &batch.trades {
+        let name = (trade.position(), trade.origin.signature);
+        expected.entry(name).or_insert_with(|| Tick::of(trade));
+    }
+    let mut expected: Vec<Tick> = expected.into_values().flatten().collect();
+    let order = |tick: &Tick| (tick.position, tick.signature);
+    expected.sort_by_key(order);
+    let mut said = committed.ticks.clone();
+    said.sort_by_key(order);
+    assert_eq!(said, expected);
+    let stored = stored(&database).await;
+    assert!(
+        stored
+            .iter()
+            .all(|row| row.lane == lane.id && row.batch == committed.batch)
+    );
+    let found: Vec<Tick> = stored.into_iter().map(|stored| stored.tick).collect();
+    assert_eq!(found, expected);
+
+    // The same through the questions that mending asks.
+    let touched = database.touched(lane.id, 0).await.unwrap();
+    let traded = database.traded(lane.id, 0).await.unwrap();
+    assert_eq!(touched.len(), traded.len());
+    let mut of_pairs = Vec::new();
+    for (pair, first) in touched {
+        let ticks = Ticks {
+            lane: Some(lane.id),
+            pairs: &[pair],
+            from: first,
+        };
+        let each = |stored: Stored| of_pairs.push(stored.tick);
+        database.ticks(&ticks, each).await.unwrap();
+    }
+    of_pairs.sort_by_key(order);
+    assert_eq!(of_pairs, expected);
+    assert!(
+        database
+            .touched(lane.id, committed.batch)
+            .await
+            .unwrap()
+            .is_empty()
+    );
+    assert!(database.touched(lane.id + 1, 0).await.unwrap().is_empty());
+    let newest = database.newest().await.unwrap().unwrap();
+    assert!(expected.iter().any(|tick| tick.time == newest));
+}
+
+async fn only_the_last_to_claim_a_lane_may_write_it(settings: config::Database) {
+    let database = open(&settings).await;
+    let other = open(&settings).await;
+    let records = records(Plan::default(), 40);
+    let mut old = database.claim("group", "topic", 0).await.unwrap();
+    database
+        .commit(&mut old, &batch(&records[..10]))
+        .await
+        .unwrap();
+    let mut new = other.claim("group", "topic", 0).await.unwrap();
+    assert_eq!(new.next_offset, old.next_offset);
+    let before = stored(&database).await;
+
+    let fenced = database.commit(&mut old, &batch(&records[10..20])).await;
+    assert!(matches!(fenced, Err(StoreError::Fenced)), "{fenced:?}");
+    let settled = database.settle(&mut old).await;
+    assert!(matches!(settled, Err(StoreError::Fenced)), "{settled:?}");
+    assert_eq!(stored(&database).await, before);
+    other
+        .commit(&mut new, &batch(&records[10..20]))
+        .await
+        .unwrap();
+
+    // A twin that knows the right epoch, but not the last batch.
+    let mut twin = new.clone();
+    other
+        .commit(&mut new, &batch(&records[20..30]))
+        .await
+        .unwrap();
+    let late = other.commit(&mut twin, &batch(&records[30..])).await;
+    assert!(matches!(late, Err(StoreError::Fenced)), "{late:?}");
+}
+
+async fn a_commit_whose_end_was_not_seen_is_found_out_about(settings: config::Database) {
+    let database = open(&settings).await;
+    let mut lane = database.claim("group", "topic", 0).await.unwrap();
+    let before = lane.clone();
+    let batch = batch(&records(Plan::default(), 5));
+    assert_eq!(database.settle(&mut lane).await.unwrap(), Settled::Lost);
+    assert_eq!(lane, before);
+    database.commit(&mut lane, &batch).await.unwrap();
+    let mut unseen = before;
+    assert_eq!(
+        database.settle(&mut unseen).await.unwrap(),
+        Settled::Written
+    );
+    assert_eq!(unseen, lane);
+}
+
+async fn a_lane_goes_on_where_it_was_left(settings: config::Database) {
+    let database = open(&settings).await;
+    let mut lane = database.claim("group", "topic", 3).await.unwrap();
+    assert_eq!((lane.next_offset, lane.batch), (None, 0));
+    let batch = Batch {
+        next_offset: Some(17),
+        ..Batch::default()
+    };
+    database.commit(&mut lane, &batch).await.unwrap();
+    database.claim("group", "topic", 4).await.unwrap();
+    database.claim("other", "topic", 3).await.unwrap();
+    drop(database);
+
+    let database = open(&settings).await;
+    let lanes = database.lanes("group").await.unwrap();
+    let offsets: Vec<_> = lanes
+        .iter()
+        .map(|lane| (lane.partition, lane.next_offset))
+        .collect();
+    assert_eq!(offsets, [(3, Some(17)), (4, None)]);
+    let reset = database.reset("group", "topic", 3, 5).await.unwrap();
+    assert_eq!((reset.next_offset, reset.id), (Some(5), lane.id));
+    let fenced = database.commit(&mut lane, &batch).await;
+    assert!(matches!(fenced, Err(StoreError::Fenced)), "{fenced:?}");
+    database.note_gap("group", "topic", 3, 5..9).await.unwrap();
+    database.note_gap("group", "topic", 3, 5..9).await.unwrap();
+    database.ping().await.unwrap();
+}
+
+fn origin(name: u8) -> Origin {
+    Origin {
+        slot: Slot(900_000_000_000),
+        index: u32::MAX,
+        signature: perijove_core::Signature([name; 64]),
+        block_time: None,
+        recorded: UnixMillis(1_760_000_000_123),
+    }
+}
+
+async fn transfers_transactions_and_slots_are_stored_once(settings: config::Database) {
+    let database = open(&settings).await;
+    let mut lane = database.claim("group", "topic", 0).await.unwrap();
+    let key = |byte| Some(Pubkey([byte; 32]));
+    let transfer = Transfer {
+        origin: origin(1),
+        instruction: 1,
+        ordinal: 0,
+        mint: USDC,
+        symbol: "US\0DC".to_owned(),
+        amount: Amount {
+            raw: u64::MAX,
+            decimals: None,
+        },
+        sender: Party::default(),
+        receiver: Party {
+            account: key(3),
+            owner: key(4),
+        },
+        authority: None,
+        usd: Some(0.1),
+    };
+    let row = TransactionRow {
+        origin: origin(2),
+        success: false,
+        error: "custom program error: 0x1".to_owned(),
+        fee: u64::MAX,
+        fee_usd: None,
+        fee_payer: key(5),
+        signer: None,
+        instructions: 3,
+        programs: vec![Pubkey([6; 32]), Pubkey([7; 32])],
+        jupiter: false,
+    };
+    let slot = |height, hash: &'static [u8]| SlotUpdate {
+        slot: Slot(5),
+        parent: None,
+        height,
+        hash: bytes::Bytes::from_static(hash),
+        block_time: None,
+        recorded: UnixMillis(1_760_000_000_000),
+    };
+    let batch = Batch {
+        next_offset: Some(1),
+        transfers: vec![transfer.clone(), transfer],
+        transactions: vec![row.clone(), row],
+        slots: vec![slot(None, b""), slot(Some(4), b"")],
+        ..Batch::default()
+    };
+    let first = database.commit(&mut lane, &batch).await.unwrap();
+    assert_eq!((first.new, first.known), (3, 3));
+    let later = Batch {
+        slots: vec![slot(None, &[1; 32])],
+        ..batch.clone()
+    };
+    let again = database.commit(&mut lane, &later).await.unwrap();
+    assert_eq!((again.new, again.known), (0, 5));
+}
+
+fn record(offset: i64, payload: &'static [u8]) -> Record {
+    Record {
+        place: Place {
+            topic: "topic".into(),
+            partition: 2,
+            offset,
+        },
+        timestamp: (offset > 1).then_some(UnixMillis(1_760_000_000_001)),
+        key: None,
+        payload: Some(bytes::Bytes::from_static(payload)),
+    }
+}
+
+async fn dead_letters_are_kept_until_they_can_be_used(settings: config::Database) {
+    let database = open(&settings).await;
+    let mut lane = database.claim("group", "topic", 2).await.unwrap();
+    let poisoned = |place| Poisoned {
+        transaction: place,
+        fault: Fault::Missing("signature"),
+    };
+    let letter =
+        |record: &Record, place| DeadLetter::of_transaction(record.clone(), &poisoned(place));
+    let (one, other) = (record(1, b"one\0"), record(2, b"other"));
+    let batch = Batch {
+        next_offset: Some(3),
+        letters: vec![letter(&one, 4), letter(&one, 6), letter(&other, 0)],
+        ..Batch::default()
+    };
+    database.commit(&mut lane, &batch).await.unwrap();
+    database.commit(&mut lane, &batch).await.unwrap();
+    let all = LetterFilter {
+        most: 10,
+        ..LetterFilter::default()
+    };
+    let letters = database.letters(&all).await.unwrap();
+    assert_eq!(letters.len(), 2);
+    assert_eq!(letters[0].record, one);
+    assert_eq!(letters[1].record, other);
+    assert_eq!(letters[0].class, "missing");
+    assert_eq!(
+        letters[0].error,
+        "transaction 4: signature is missing; transaction 6: signature is missing"
+    );
+    assert_eq!(letters[0].replayed, None);
+
+    let batch = Batch {
+        replayed: vec![letters[0].id],
+        ..Batch::default()
+    };
+    database.commit(&mut lane, &batch).await.unwrap();
+    let ids = |filter: LetterFilter| {
+        let database = database.clone();
+        async move {
+            let letters = database.letters(&filter).await.unwrap();
+            letters.iter().map(|letter| letter.id).collect::<Vec<_>>()
+        }
+    };
+    let (first, second) = (letters[0].id, letters[1].id);
+    for (filter, expected) in [
+        (all.clone(), vec![second]),
+        (
+            LetterFilter {
+                replayed: true,
+                ..all.clone()
+            },
+            vec![first, second],
+        ),
+        (
+            LetterFilter {
+                replayed: true,
+                most: 1,
+                ..all.clone()
+            },
+            vec![first],
+        ),
+        (
+            LetterFilter {
+                replayed: true,
+                after: first,
+                ..all.clone()
+            },
+            vec![second],
+        ),
+        (
+            LetterFilter {
+                id: Some(second),
+                ..all.clone()
+            },
+            vec![second],
+        ),
+        (
+            LetterFilter {
+                class: Some("json".to_owned()),
+                ..all.clone()
+            },
+            vec![],
+        ),
+    ] {
+        assert_eq!(ids(filter.clone()).await, expected, "{filter:?}");
+    }
+}
+
+async fn trades_of_any_size_and_text_are_stored(settings: config::Database) {
+    let database = open(&settings).await;
+    let mut lane = database.claim("group", "topic", 0).await.unwrap();
+    let mut batch = batch(&records(Plan::default(), 5));
+    batch.trades.truncate(2);
+    for (trade, raw) in batch.trades.iter_mut().zip([u64::MAX, 1]) {
+        trade.origin.index = u32::MAX;
+        trade.instruction = u32::MAX;
+        for side in [&mut trade.bought, &mut trade.sold] {
+            side.amount.raw = raw;
+            side.symbol = "\0 '\"\\ ä ".repeat(100);
+            side.usd = Some(f32::MIN_POSITIVE);
+            side.unit_usd = Some(f32::MAX);
+        }
+        trade.dex.protocol = "\0".to_owned();
+        trade.price = perijove_core::market::Price::from_parts(u64::MAX, -300);
+    }
+    let committed = database.commit(&mut lane, &batch).await.unwrap();
+    assert_eq!(committed.new, 2);
+    let expected: Vec<Tick> = batch.trades.iter().filter_map(Tick::of).collect();
+    let mut found: Vec<Tick> = stored(&database).await.iter().map(|row| row.tick).collect();
+    found.sort_by_key(|tick| std::cmp::Reverse(tick.base.raw));
+    assert_eq!(found.len(), expected.len());
+    for tick in found {
+        assert!(expected.contains(&tick), "{tick:?}");
+    }
+}
+
+async fn old_rows_are_forgotten(settings: config::Database) {
+    let database = open(&settings).await;
+    let mut lane = database.claim("group", "topic", 0).await.unwrap();
+    let day = 86_400_000;
+    let plan = |days: i64| Plan {
+        seed: days.unsigned_abs(),
+        first_slot: Slot(1_000_000 * days.unsigned_abs()),
+        start: UnixMillis(days * day),
+        ..Plan::default()
+    };
+    let (old, new) = (batch(&records(plan(1), 20)), batch(&records(plan(5), 20)));
+    database.commit(&mut lane, &old).await.unwrap();
+    let kept = database.commit(&mut lane, &new).await.unwrap();
+    assert!(database.forget(UnixMillis(3 * day)).await.unwrap() > 0);
+    assert_eq!(stored(&database).await.len(), kept.ticks.len());
+    assert_eq!(database.forget(UnixMillis(3 * day)).await.unwrap(), 0);
+    // What was forgotten can come again, and so can what comes after it.
+    let again = database.commit(&mut lane, &old).await.unwrap();
+    assert!(again.new > 0 && again.ticks.len() + kept.ticks.len() == stored(&database).await.len());
+}
+
+async fn hours_are_summed_up(settings: config::Database) {
+    let database = open(&settings).await;
+    let mut lane = database.claim("group", "topic", 0).await.unwrap();
+    let mut batch = batch(&records(Plan::default(), 40));
+    batch.trades.retain(|trade| trade.market.is_some());
+    let (hour, count) = (3_600_000, batch.trades.len());
+    for (number, trade) in batch.trades.iter_mut().enumerate() {
+        trade.origin.block_time = Some(UnixMillis(if number == 0 { hour } else { 2 * hour }));
+        trade.origin.signature.0[0] = u8::try_from(number % 256).unwrap();
+        trade.origin.index = u32::try_from(number).unwrap();
+        trade.pair.quote = USDC;
+        trade.sold.amount.raw = 1_500_000;
+        trade.bought.amount.raw = 1_500_000;
+    }
+    let new = usize::try_from(database.commit(&mut lane, &batch).await.unwrap().new).unwrap();
+    assert_eq!(new, count);
+    let hours = database.hours(0, 3 * hour).await.unwrap();
+    let counted: Vec<_> = hours.iter().map(|hour| (hour.start, hour.trades)).collect();
+    assert_eq!(counted, [(hour, 1), (2 * hour, count as u64 - 1)]);
+    assert!((hours[0].volume_usd - 1.5).abs() < 1e-9, "{hours:?}");
+    assert_eq!(database.hours(0, hour).await.unwrap(), []);
+}
+
+async fn a_batch_that_is_refused_leaves_nothing_behind(settings: config::Database) {
+    let database = open(&settings).await;
+    let mut lane = database.claim("group", "topic", 0).await.unwrap();
+    let good = batch(&records(Plan::default(), 10));
+    let mut bad = good.clone();
+    // No database can place it in its calendar, or has so many milliseconds.
+    bad.trades[3].origin.block_time = Some(UnixMillis(i64::MAX));
+    let refused = database.commit(&mut lane, &bad).await;
+    if database_refuses(&settings) {
+        assert!(
+            matches!(refused, Err(StoreError::Refused(_))),
+            "{refused:?}"
+        );
+        assert_eq!(database.settle(&mut lane).await.unwrap(), Settled::Lost);
+        assert_eq!(stored(&database).await, []);
+    }
+    database.commit(&mut lane, &good).await.unwrap();
+}
+
+/// SQLite has no calendar.
+fn database_refuses(settings: &config::Database) -> bool {
+    settings.url.scheme() == "postgres"
+}
