@@ -384,7 +384,7 @@ async fn trades_of_any_size_and_text_are_stored(settings: config::Database) {
             side.usd = Some(f32::MIN_POSITIVE);
             side.unit_usd = Some(f32::MAX);
         }
-        trade.dex.protocol = "\0".to_owned();
+        "\0".clone_into(&mut trade.dex.protocol);
         trade.price = perijove_core::market::Price::from_parts(u64::MAX, -300);
     }
     let committed = database.commit(&mut lane, &batch).await.unwrap();

@@ -1,5 +1,16 @@
 //! Ingest's sinks against real databases and a real Redis.
 
+#![allow(
+    unreachable_pub,
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::indexing_slicing,
+    clippy::print_stderr,
+    clippy::too_many_lines,
+    clippy::map_entry,
+    reason = "tests fail by panicking, and what they measure is printed"
+)]
+
 mod database;
 mod market;
 mod scene;
