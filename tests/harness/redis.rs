@@ -15,6 +15,7 @@ use ::redis::{Client, Cmd, FromRedisValue, TlsCertificates};
 use tempfile::TempDir;
 use tokio::net::TcpStream;
 use tokio::process::{Child, Command};
+use tokio_rustls::rustls::crypto::aws_lc_rs;
 
 use crate::ports;
 use crate::tls::Identity;
@@ -45,57 +46,65 @@ struct Address {
     certificate: Option<Vec<u8>>,
 }
 
+/// How a server is to be.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Settings<'a> {
+    /// What it wants to hear first, from clients and from its kind.
+    pub password: Option<&'a str>,
+    /// With it, it speaks only TLS and shows this.
+    pub identity: Option<&'a Identity>,
+    /// Further arguments, such as `--maxmemory 2mb`.
+    pub arguments: &'a [&'a str],
+}
+
 impl Redis {
     /// One server, in clear, without a password.
     pub async fn start() -> Self {
-        Self::with(&[]).await
-    }
-
-    /// One with further arguments, such as `--maxmemory 2mb`.
-    pub async fn with(arguments: &[&str]) -> Self {
-        let port = ports::take();
-        let mut all = vec!["--port".to_owned(), port.to_string()];
-        all.extend(arguments.iter().map(|&argument| argument.to_owned()));
-        Self::run(Address::clear(port), all).await
+        Self::with(Settings::default()).await
     }
 
     /// One that wants this password.
     pub async fn guarded(password: &str) -> Self {
-        let port = ports::take();
-        let arguments = ["--port", &port.to_string(), "--requirepass", password];
-        let arguments = arguments.map(str::to_owned).to_vec();
-        let address = Address {
-            password: Some(password.to_owned()),
-            ..Address::clear(port)
-        };
-        Self::run(address, arguments).await
+        Self::with(Settings {
+            password: Some(password),
+            ..Settings::default()
+        })
+        .await
     }
 
     /// One that speaks only TLS and shows this identity.
+    pub async fn secured(identity: &Identity) -> Self {
+        Self::with(Settings {
+            identity: Some(identity),
+            ..Settings::default()
+        })
+        .await
+    }
+
+    /// One of this kind.
     ///
     /// # Panics
     /// If its files cannot be read.
-    pub async fn secured(identity: &Identity) -> Self {
+    pub async fn with(settings: Settings<'_>) -> Self {
         let port = ports::take();
-        let (certificate, key) = (identity.certificate_file(), identity.key_file());
-        let arguments = [
-            "--port",
-            "0",
-            "--tls-port",
-            &port.to_string(),
-            "--tls-cert-file",
-            &certificate.display().to_string(),
-            "--tls-key-file",
-            &key.display().to_string(),
-            "--tls-ca-cert-file",
-            &certificate.display().to_string(),
-            "--tls-auth-clients",
-            "no",
-        ];
-        let arguments = arguments.map(str::to_owned).to_vec();
+        let mut arguments = transport(port, settings.identity);
+        if let Some(password) = settings.password {
+            for option in ["--requirepass", "--masterauth"] {
+                arguments.extend([option.to_owned(), password.to_owned()]);
+            }
+        }
+        let further = settings
+            .arguments
+            .iter()
+            .map(|&argument| argument.to_owned());
+        arguments.extend(further);
+        let certificate = settings
+            .identity
+            .map(|identity| std::fs::read(identity.certificate_file()).expect("a certificate"));
         let address = Address {
-            certificate: Some(std::fs::read(&certificate).expect("a certificate")),
-            ..Address::clear(port)
+            port,
+            password: settings.password.map(str::to_owned),
+            certificate,
         };
         Self::run(address, arguments).await
     }
@@ -238,15 +247,28 @@ impl Redis {
     }
 }
 
-impl Address {
-    const fn clear(port: u16) -> Self {
-        Self {
-            port,
-            password: None,
-            certificate: None,
-        }
-    }
+/// The arguments that say where it listens.
+fn transport(port: u16, identity: Option<&Identity>) -> Vec<String> {
+    let port = port.to_string();
+    let Some(identity) = identity else {
+        return vec!["--port".to_owned(), port];
+    };
+    let certificate = identity.certificate_file().display().to_string();
+    let key = identity.key_file().display().to_string();
+    let arguments = [
+        ["--port", "0"],
+        ["--tls-port", &port],
+        ["--tls-cert-file", &certificate],
+        ["--tls-key-file", &key],
+        ["--tls-ca-cert-file", &certificate],
+        ["--tls-auth-clients", "no"],
+        ["--tls-replication", "yes"],
+        ["--tls-cluster", "yes"],
+    ];
+    arguments.concat().into_iter().map(str::to_owned).collect()
+}
 
+impl Address {
     fn url(&self) -> String {
         let scheme = if self.certificate.is_some() {
             "rediss"
@@ -275,13 +297,15 @@ impl Address {
     async fn connect(&self) -> ::redis::RedisResult<MultiplexedConnection> {
         let client = match self.certificate.clone() {
             None => Client::open(self.url())?,
-            root_cert => Client::build_with_tls(
-                self.url(),
-                TlsCertificates {
+            root_cert => {
+                // There may be one already.
+                drop(aws_lc_rs::default_provider().install_default());
+                let trust = TlsCertificates {
                     client_tls: None,
                     root_cert,
-                },
-            )?,
+                };
+                Client::build_with_tls(self.url(), trust)?
+            }
         };
         client.get_multiplexed_async_connection().await
     }

@@ -35,7 +35,16 @@ impl Identity {
     /// # Panics
     /// If it cannot be made or written.
     pub fn of(name: &str) -> Self {
-        let own = rcgen::generate_simple_self_signed([name.to_owned()]).expect("a certificate");
+        Self::for_all(&[name])
+    }
+
+    /// For a server of several names or addresses.
+    ///
+    /// # Panics
+    /// If it cannot be made or written.
+    pub fn for_all(names: &[&str]) -> Self {
+        let names: Vec<_> = names.iter().map(|&name| name.to_owned()).collect();
+        let own = rcgen::generate_simple_self_signed(names).expect("a certificate");
         let folder = TempDir::new().expect("a temporary folder");
         let (certificate, key) = (own.cert.pem(), own.signing_key.serialize_pem());
         std::fs::write(folder.path().join("tls.crt"), &certificate).expect("a file");

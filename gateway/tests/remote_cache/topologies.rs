@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use perijove_core::Secret;
 use perijove_gateway::config::{self, RedisMode};
-use perijove_tests::redis::{Cluster, Redis, Sentinel};
+use perijove_tests::redis::{Cluster, Redis, Sentinel, Settings};
 use perijove_tests::tls::Identity;
 use perijove_tests::wait::{eventually, until};
 
@@ -181,6 +181,25 @@ async fn when_the_master_changes_while_it_lives_the_new_one_is_used() {
 }
 
 #[tokio::test]
+async fn sentinel_and_servers_may_have_passwords_of_their_own() {
+    let mut servers = Sentinel::guarded(Some("hunter2"), Some("watchman")).await;
+    let settings = config::Redis {
+        master: Some(servers.name().to_owned()),
+        password: Some(Secret::new("hunter2")),
+        ..eager(among(&[servers.url()], RedisMode::Sentinel))
+    };
+    let scene = Scene::connected(&settings).await;
+    scene.store(key(1), &balance(1)).await;
+    servers.master.kill().await;
+    scene.until_kept(key(2), &balance(2)).await;
+    let bare = config::Redis {
+        password: None,
+        ..settings
+    };
+    trouble(&bare, "login").await;
+}
+
+#[tokio::test]
 async fn a_sentinel_that_does_not_know_the_name_is_told_of() {
     let servers = Sentinel::start().await;
     let settings = config::Redis {
@@ -212,6 +231,35 @@ async fn a_cluster_keeps_answers_on_all_its_nodes() {
         taught += cluster.node(index).calls("eval").await;
     }
     assert_eq!(taught, 3);
+}
+
+#[tokio::test]
+async fn a_cluster_may_have_a_password_and_speak_tls() {
+    // The nodes know each other by address.
+    let identity = Identity::for_all(&["localhost", "127.0.0.1"]);
+    let cluster = Cluster::with(Settings {
+        password: Some("hunter2"),
+        identity: Some(&identity),
+        ..Settings::default()
+    })
+    .await;
+    let settings = config::Redis {
+        ca: Some(identity.certificate_file()),
+        ..eager(among(&cluster.urls()[..1], RedisMode::Cluster))
+    };
+    let scene = Scene::connected(&settings).await;
+    for number in 0..10 {
+        scene.store(key(number), &balance(number)).await;
+        assert_eq!(scene.get(key(number)).await, Some(balance(number)));
+    }
+    let other = Identity::of("localhost");
+    let mut stranger = settings.clone();
+    stranger.ca = Some(other.certificate_file());
+    trouble(&stranger, "certificate").await;
+    let mut bare = settings;
+    let open = format!("rediss://localhost:{}", cluster.node(0).port());
+    bare.urls = vec![config::RedisUrl::parse(&open).unwrap()];
+    trouble(&bare, "login").await;
 }
 
 /// A number whose key is on the first node.

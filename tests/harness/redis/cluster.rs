@@ -2,7 +2,7 @@
 
 use tokio::time::Instant;
 
-use super::Redis;
+use super::{Redis, Settings};
 use crate::ports;
 use crate::wait::{PATIENCE, until};
 
@@ -18,9 +18,14 @@ pub struct Cluster {
 impl Cluster {
     /// Waits until all of it agrees.
     pub async fn start() -> Self {
+        Self::with(Settings::default()).await
+    }
+
+    /// The same of nodes of this kind; further arguments they cannot have.
+    pub async fn with(settings: Settings<'_>) -> Self {
         let mut nodes = Vec::new();
         for _ in 0..=MASTERS {
-            nodes.push(node().await);
+            nodes.push(node(settings).await);
         }
         let cluster = Self { nodes };
         cluster.meet().await;
@@ -94,17 +99,17 @@ impl Cluster {
     }
 }
 
-async fn node() -> Redis {
+async fn node(settings: Settings<'_>) -> Redis {
     let bus = ports::take().to_string();
-    Redis::with(&[
-        "--cluster-enabled",
-        "yes",
-        "--cluster-port",
-        &bus,
-        "--cluster-node-timeout",
-        "1000",
-        "--cluster-replica-validity-factor",
-        "0",
-    ])
+    let arguments = [
+        ["--cluster-enabled", "yes"],
+        ["--cluster-port", &bus],
+        ["--cluster-node-timeout", "1000"],
+        ["--cluster-replica-validity-factor", "0"],
+    ];
+    Redis::with(Settings {
+        arguments: &arguments.concat(),
+        ..settings
+    })
     .await
 }

@@ -5,7 +5,7 @@ use std::collections::HashMap;
 use tempfile::TempDir;
 use tokio::process::Child;
 
-use super::{Redis, run_server};
+use super::{Redis, Settings, run_server};
 use crate::ports;
 use crate::wait::until;
 
@@ -18,6 +18,7 @@ pub struct Sentinel {
     pub master: Redis,
     pub replica: Redis,
     port: u16,
+    password: Option<String>,
     _child: Child,
     _folder: TempDir,
 }
@@ -28,18 +29,39 @@ impl Sentinel {
     /// # Panics
     /// If its files cannot be written.
     pub async fn start() -> Self {
-        let master = Redis::start().await;
+        Self::guarded(None, None).await
+    }
+
+    /// The same with a password of the servers and one of the Sentinel.
+    ///
+    /// # Panics
+    /// If its files cannot be written.
+    pub async fn guarded(password: Option<&str>, own: Option<&str>) -> Self {
+        let server = Settings {
+            password,
+            ..Settings::default()
+        };
+        let master = Redis::with(server).await;
         let of = format!("127.0.0.1 {}", master.port());
-        let replica = Redis::with(&["--replicaof", &of]).await;
+        let replica = Redis::with(Settings {
+            arguments: &["--replicaof", &of],
+            ..server
+        })
+        .await;
         let port = ports::take();
         let folder = TempDir::new().expect("a temporary folder");
         let file = folder.path().join("sentinel.conf");
-        let settings = format!(
-            "port {port}\nbind 127.0.0.1\ndir {}\nsentinel monitor {NAME} {of} 1\n\
-             sentinel down-after-milliseconds {NAME} 500\nsentinel failover-timeout {NAME} 2000\n",
-            folder.path().display()
-        );
-        std::fs::write(&file, settings).expect("a file");
+        let mut settings = vec![
+            format!("port {port}"),
+            "bind 127.0.0.1".to_owned(),
+            format!("dir {}", folder.path().display()),
+            format!("sentinel monitor {NAME} {of} 1"),
+            format!("sentinel down-after-milliseconds {NAME} 500"),
+            format!("sentinel failover-timeout {NAME} 2000"),
+        ];
+        settings.extend(password.map(|password| format!("sentinel auth-pass {NAME} {password}")));
+        settings.extend(own.map(|own| format!("requirepass {own}")));
+        std::fs::write(&file, settings.join("\n") + "\n").expect("a file");
         let child = run_server(|command| {
             command.arg(&file).arg("--sentinel");
         });
@@ -47,6 +69,7 @@ impl Sentinel {
             master,
             replica,
             port,
+            password: own.map(str::to_owned),
             _child: child,
             _folder: folder,
         };
@@ -84,9 +107,13 @@ impl Sentinel {
         command.query_async(&mut connection).await.ok()
     }
 
-    /// Where the Sentinel is.
+    /// Where the Sentinel is, with its password.
     pub fn url(&self) -> String {
-        format!("redis://localhost:{}", self.port)
+        let login = match &self.password {
+            Some(password) => format!(":{password}@"),
+            None => String::new(),
+        };
+        format!("redis://{login}localhost:{}", self.port)
     }
 
     /// The name to ask it for.
