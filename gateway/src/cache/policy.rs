@@ -195,7 +195,8 @@ impl Policy {
                 Some(Rule::Most(slots)) => Lifetime::Until(reading?.after(slots)?),
                 _ => Lifetime::Settled,
             },
-            Keep::Absent { about, slots } if view.is_final(about) => {
+            // On a fork other slots are skipped: it has to have been final when it was looked for.
+            Keep::Absent { about, slots } if view.is_final(about) && about <= reading?.slot => {
                 Lifetime::Until(reading?.after(at_most(slots))?)
             }
             Keep::Never | Keep::Absent { .. } => return None,

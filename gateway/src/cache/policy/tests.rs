@@ -287,15 +287,35 @@ fn what_holds_for_an_epoch_ends_with_it_if_it_is_certainly_of_it() {
 
 #[test]
 fn a_skipped_slot_is_known_for_a_while_once_it_is_final() {
-    let absent = |about| {
+    let absent = |about, reached| {
         let keep = Keep::Absent {
             about: Slot(about),
             slots: 150,
         };
-        scene(CONFIRMED, keep).method("getBlock")
+        Scene {
+            reached: Some(reached),
+            ..scene(CONFIRMED, keep).method("getBlock")
+        }
     };
-    assert_eq!(absent(968).lives(), Some(150));
-    assert_eq!(absent(969).shelve(), None);
+    assert_eq!(absent(968, 999).lives(), Some(150));
+    assert_eq!(absent(969, 999).shelve(), None);
+}
+
+#[test]
+fn a_slot_an_upstream_had_not_reached_may_have_been_skipped_on_a_fork_only() {
+    let absent = |reached| {
+        let keep = Keep::Absent {
+            about: Slot(968),
+            slots: 150,
+        };
+        Scene {
+            reached,
+            ..scene(Commitment::Finalized, keep).method("getBlockTime")
+        }
+    };
+    assert_eq!(absent(Some(968)).lives(), Some(150));
+    assert_eq!(absent(Some(967)).shelve(), None);
+    assert_eq!(absent(None).shelve(), None);
 }
 
 #[test]
