@@ -34,8 +34,11 @@ pub(super) struct SlotClock {
 #[derive(Clone, Copy, Debug, Default)]
 struct Known {
     levels: [Option<Seen>; 3],
-    /// By how much the clock is ahead of the sightings, so as not to go back.
+    /// By how much the clock is ahead of the sightings since the upstreams that were there are
+    /// gone, so as not to go back.
     ahead: u64,
+    /// Where the clock waits for the sightings, having gone a little too fast.
+    wait: Slot,
     /// First and last slot.
     epoch: Option<(Slot, Slot)>,
 }
@@ -68,6 +71,7 @@ impl SlotClock {
         let _writing = self.writing.lock();
         let mut known = **self.known.load();
         let before = known.newest(at, self.slot_time);
+        let tip_before = known.tip();
         let Some(level) = known.levels.get_mut(commitment.index()) else {
             return;
         };
@@ -76,15 +80,21 @@ impl SlotClock {
             (Some(tip), _) => Some(Seen { slot: tip, at }),
             (None, old) => old,
         };
-        let bare = Known { ahead: 0, ..known };
-        known.ahead = match (before, bare.newest(at, self.slot_time)) {
-            (Some(before), Some(after)) => match before.0.saturating_sub(after.0) {
-                0 => 0,
-                // Not less than before: it would stand still for as many slots.
-                back @ 1..=OVERSHOT => back.max(known.ahead),
-                _ => 0,
-            },
+        let lost = known.tip() < tip_before;
+        let bare = Known {
+            ahead: 0,
+            wait: Slot(0),
+            ..known
+        };
+        let back = match (before, bare.newest(at, self.slot_time)) {
+            (Some(before), Some(after)) => before.0.saturating_sub(after.0),
             _ => 0,
+        };
+        (known.ahead, known.wait) = match (back, before) {
+            (1..=OVERSHOT, Some(before)) if !lost && known.ahead == 0 => (0, before),
+            // Not less than before: it would stand still for as many slots.
+            (1..=OVERSHOT, _) => (back.max(known.ahead), Slot(0)),
+            _ => (0, Slot(0)),
         };
         self.known.store(Arc::new(known));
     }
@@ -125,17 +135,36 @@ impl SlotClock {
 }
 
 impl Known {
+    /// The newest slot that was seen.
+    fn tip(&self) -> Option<Slot> {
+        self.levels.iter().flatten().map(|seen| seen.slot).max()
+    }
+
     fn newest(&self, now: Instant, slot_time: Duration) -> Option<Slot> {
         let levels = self.levels.iter().flatten();
         levels.map(|seen| self.moved(*seen, now, slot_time)).max()
     }
 
     fn moved(&self, seen: Seen, now: Instant, slot_time: Duration) -> Slot {
-        let age = now.saturating_duration_since(seen.at);
-        // A little slower than the usual speed, as everywhere where slots are estimated.
-        let moved = slots_in(age * 9 / 10, slot_time);
-        Slot(seen.slot.0.saturating_add(moved).saturating_add(self.ahead))
+        let slot = estimate(seen, now, slot_time).0;
+        Slot(slot.saturating_add(self.lead(now, slot_time)))
     }
+
+    /// How far the clock is ahead of what the sightings alone would say.
+    fn lead(&self, now: Instant, slot_time: Duration) -> u64 {
+        let levels = self.levels.iter().flatten();
+        let newest = levels.map(|seen| estimate(*seen, now, slot_time)).max();
+        let waiting = newest.map_or(0, |newest| self.wait.0.saturating_sub(newest.0));
+        self.ahead.max(waiting)
+    }
+}
+
+/// Where a level that was seen at a slot is now.
+fn estimate(seen: Seen, now: Instant, slot_time: Duration) -> Slot {
+    let age = now.saturating_duration_since(seen.at);
+    // A little slower than the usual speed, as everywhere where slots are estimated.
+    let moved = slots_in(age * 9 / 10, slot_time);
+    Slot(seen.slot.0.saturating_add(moved))
 }
 
 /// What is known at a commitment holds for the weaker ones too.

@@ -86,7 +86,24 @@ fn it_waits_rather_than_go_back() {
 }
 
 #[test]
-fn while_it_waits_everybody_else_is_late() {
+fn having_been_too_fast_it_is_right_again_when_it_has_waited() {
+    let scene = Scene::new();
+    // Slots take half a second here and are looked at every 450 ms: after each look the estimate is
+    // a little too fast.
+    let mut right = 0;
+    for look in 0..40 {
+        let millis = look * 450;
+        let real = 100 + millis / 500;
+        scene.see(PROCESSED, real, millis);
+        let shown = scene.now(millis);
+        assert!((real..=real + 1).contains(&shown), "{shown} at {real}");
+        right += u64::from(shown == real);
+    }
+    assert!(right > 20, "right at {right} looks of 40");
+}
+
+#[test]
+fn while_those_ahead_are_gone_everybody_else_is_late() {
     let scene = Scene::new();
     scene.see(PROCESSED, 102, 0);
     scene.see(PROCESSED, 100, 100);
