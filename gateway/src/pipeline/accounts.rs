@@ -2,11 +2,13 @@
 //!
 //! A node reads all accounts of one call from one bank. An answer put together from accounts read
 //! at different slots is one that no node has given, and traders rely on it: so only what was read
-//! at the same slot is put together, unless the operator says otherwise.
+//! at the same slot is put together, unless the operator says otherwise. Before a slot is confirmed
+//! its number may be that of two banks, when its leader has made two blocks: there only what the
+//! same node has said is put together.
 
 use std::sync::Arc;
 
-use perijove_core::Slot;
+use perijove_core::{Commitment, Slot};
 
 use super::call::dispatch;
 use super::question::Question;
@@ -50,12 +52,20 @@ impl Question<'_> {
             .collect();
         let slots = || entries.iter().flatten().map(|entry| entry.read_at);
         let (oldest, newest) = (slots().min()?, slots().max()?);
-        let together = oldest == newest || self.request.snapshot.cache.mixes_account_slots();
+        let mut upstreams = entries.iter().flatten().map(|entry| &entry.upstream);
+        let first = upstreams.next()?;
+        let one_bank = !self.may_be_on_a_fork() || upstreams.all(|upstream| upstream == first);
+        let mixes = self.request.snapshot.cache.mixes_account_slots();
+        let together = mixes || (oldest == newest && one_bank);
         together.then_some(Pieces {
             reads,
             entries,
             slot: oldest,
         })
+    }
+
+    fn may_be_on_a_fork(&self) -> bool {
+        self.class.context.commitment == Commitment::Processed
     }
 
     /// The whole answer out of known accounts.
@@ -73,7 +83,7 @@ impl Question<'_> {
     }
 
     /// Asks only for the accounts that are not known, where the rest can be expected at the same
-    /// slot. `None` when all have to be asked for after all.
+    /// slot, and from the same bank. `None` when all have to be asked for after all.
     pub(super) async fn ask_for_the_rest(&self) -> Option<(Delivered, Trace)> {
         if !self.reads() {
             return None;
@@ -85,7 +95,8 @@ impl Question<'_> {
         let missing: Vec<_> = (0..pieces.entries.len())
             .filter(|index| pieces.entries.get(*index).is_some_and(Option::is_none))
             .collect();
-        if missing.is_empty() || (pieces.slot != head && !mixes) {
+        let together = mixes || (pieces.slot == head && !self.may_be_on_a_fork());
+        if missing.is_empty() || !together {
             return None;
         }
         let known: Vec<_> = pieces
