@@ -14,6 +14,8 @@
 mod agave;
 mod answers;
 mod batches;
+mod cache;
+mod cache_differential;
 mod connections;
 mod consumers;
 mod failover;

@@ -82,6 +82,7 @@ Faults of how it answers:
 Faults of the wire:
   {\"kind\":\"down\"}  {\"kind\":\"up\"}      connection refused, and back again
   {\"kind\":\"hang\"}                     takes requests, never answers
+  {\"kind\":\"hold\"}                     answers them when it is taken away
   {\"kind\":\"slow\",\"ms\":500}            before the first byte
   {\"kind\":\"slow-body\",\"ms\":500}       between the first and the last
   {\"kind\":\"reset\",\"when\":\"after-read\"}  or before-read, mid-body

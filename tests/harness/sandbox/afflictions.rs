@@ -2,6 +2,7 @@
 //! consulted for every request, used up when they are limited in number.
 
 use parking_lot::Mutex;
+use tokio::sync::watch;
 
 use super::chain::Line;
 use super::fault::{Fault, Kind, ResetWhen};
@@ -10,6 +11,8 @@ use super::fault::{Fault, Kind, ResetWhen};
 #[derive(Debug, Default)]
 pub struct Afflictions {
     active: Mutex<Vec<Active>>,
+    /// Told when all faults are taken away.
+    cleared: watch::Sender<()>,
 }
 
 #[derive(Debug)]
@@ -54,6 +57,12 @@ impl Afflictions {
     /// Removes every fault.
     pub fn clear(&self) {
         self.active.lock().clear();
+        self.cleared.send_replace(());
+    }
+
+    /// Changes when all faults are taken away from now on.
+    pub fn clearing(&self) -> watch::Receiver<()> {
+        self.cleared.subscribe()
     }
 
     /// The faults that are not over.
@@ -210,6 +219,17 @@ mod tests {
         assert_eq!(faults.distortion().stopped_at, Some(77));
         faults.clear();
         assert_eq!(faults.distortion(), Distortion::default());
+    }
+
+    #[test]
+    fn whoever_waits_is_told_when_the_faults_are_taken_away() {
+        let faults = Afflictions::default();
+        faults.add(Kind::Hold.into(), 0);
+        let clearing = faults.clearing();
+        assert!(!clearing.has_changed().unwrap());
+        faults.clear();
+        assert!(clearing.has_changed().unwrap());
+        assert!(!faults.clearing().has_changed().unwrap());
     }
 
     #[test]

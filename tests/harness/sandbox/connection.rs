@@ -8,6 +8,7 @@ use std::time::Duration;
 use bytes::{Bytes, BytesMut};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
+use tokio::sync::watch;
 use tokio::time::sleep;
 
 use super::body::Body;
@@ -79,10 +80,11 @@ impl Connection {
         let methods = incoming.as_ref().map(Incoming::methods).unwrap_or_default();
         let origin = request.header("origin").map(str::to_owned);
         validator.count(request, methods.clone(), probe);
+        let clearing = validator.faults().clearing();
         let kinds = validator.faults().take_for_request(&methods, probe);
         let id = incoming.as_ref().map_or("null", |one| one.first_id());
         let mut treatment = Treatment::of(&kinds, id);
-        if !self.hold_back(&treatment).await? {
+        if !self.hold_back(&treatment, clearing).await? {
             return Ok(Next::End);
         }
         let mut reply = treatment.instead.take().unwrap_or_else(|| {
@@ -101,15 +103,26 @@ impl Connection {
     }
 
     /// Waits as long as the faults want; `false` when the connection is over before the answer.
-    async fn hold_back(&mut self, treatment: &Treatment) -> io::Result<bool> {
+    async fn hold_back(
+        &mut self,
+        treatment: &Treatment,
+        mut clearing: watch::Receiver<()>,
+    ) -> io::Result<bool> {
         let wait = if treatment.hang {
             Duration::MAX
         } else {
             treatment.delay
         };
-        if !wait.is_zero() {
+        if !wait.is_zero() || treatment.hold {
+            let held = async {
+                if treatment.hold {
+                    // A cluster that is gone holds nothing back.
+                    clearing.changed().await.unwrap_or_default();
+                }
+                sleep(wait).await;
+            };
             tokio::select! {
-                () = sleep(wait) => {}
+                () = held => {}
                 () = peer_gone(&mut self.stream, &mut self.inbox) => {
                     self.validator.counts().abandoned();
                     return Ok(false);

@@ -86,6 +86,8 @@ pub enum Kind {
     Down,
     /// Takes requests and never answers them.
     Hang,
+    /// Takes requests and answers them when the fault is taken away.
+    Hold,
     /// Pads every result to at least this many bytes.
     Big { bytes: u64 },
     /// Closes the connection after each answer without having announced it.

@@ -13,6 +13,8 @@ use super::rpc::error_body;
 pub struct Treatment {
     pub delay: Duration,
     pub hang: bool,
+    /// Not before the faults are taken away.
+    pub hold: bool,
     pub reset: Option<ResetWhen>,
     pub truncate: bool,
     pub body_time: Duration,
@@ -80,6 +82,7 @@ impl Treatment {
                 Kind::Slow { ms } => all.delay += Duration::from_millis(*ms),
                 Kind::SlowBody { ms } => all.body_time += Duration::from_millis(*ms),
                 Kind::Hang => all.hang = true,
+                Kind::Hold => all.hold = true,
                 Kind::Reset { when } => all.reset = Some(*when),
                 Kind::Truncate => all.truncate = true,
                 Kind::Chunked => all.framing = Framing::Chunked,
