@@ -16,7 +16,7 @@ use bytes::{Bytes, BytesMut};
 use tokio::time::{Instant, sleep, sleep_until};
 
 use super::attempt::{self, Attempted, InFlight, Judged};
-use super::settle::Settled;
+use super::settle::{Settled, Speaker};
 use super::{Delivered, Exchange, Trace};
 use crate::jsonrpc;
 use crate::solana::{Capability, FaultKind, Idempotency, Retry, Verdict};
@@ -209,24 +209,27 @@ impl<'a> Flight<'a> {
         self.repeated |= attempted.resent() || self.sent > 1;
         let method = exchange.call.method();
         let (candidate, judged) = attempted.judge(exchange.class, method, exchange.live.unix_now);
-        let upstream = Arc::clone(candidate.upstream());
+        let speaker = Speaker {
+            upstream: Arc::clone(candidate.upstream()),
+            reached,
+        };
         match judged {
             Judged::Good { payload, latency } => {
                 exchange.observe_latency(latency);
                 if exchange.goes_backwards(&payload) {
-                    self.settled.note_stale(payload, &upstream);
-                    return self.retry(&upstream, FaultKind::BehindSession, Retry::Elsewhere, sent);
+                    self.settled.note_stale(payload, &speaker);
+                    let kind = FaultKind::BehindSession;
+                    return self.retry(&speaker.upstream, kind, Retry::Elsewhere, sent);
                 }
                 exchange.raise_floor(&payload);
                 if hedge {
                     exchange.live.metrics.hedge("won");
                 }
-                self.trace.upstream = Some(upstream);
-                self.trace.reached = reached;
+                self.said_by(Some(speaker));
                 Step::Deliver(Delivered::Payload(payload))
             }
             Judged::Bad { verdict, .. } if self.is_landed(&verdict) => {
-                self.trace.upstream = Some(upstream);
+                self.said_by(Some(speaker));
                 match exchange.signature() {
                     Some(signature) => Step::Deliver(Delivered::Payload(signature)),
                     None => self.final_answer(),
@@ -234,8 +237,8 @@ impl<'a> Flight<'a> {
             }
             Judged::Bad { verdict, payload } => {
                 self.settled
-                    .note(&verdict, payload, &upstream, sent, exchange.class);
-                self.retry(&upstream, verdict.kind, verdict.retry, sent)
+                    .note(&verdict, payload, &speaker, sent, exchange.class);
+                self.retry(&speaker.upstream, verdict.kind, verdict.retry, sent)
             }
         }
     }
@@ -288,11 +291,18 @@ impl<'a> Flight<'a> {
         Step::Launch { after: pause }
     }
 
+    fn said_by(&mut self, speaker: Option<Speaker>) {
+        (self.trace.upstream, self.trace.reached) = match speaker {
+            Some(Speaker { upstream, reached }) => (Some(upstream), reached),
+            None => (None, None),
+        };
+    }
+
     /// A final answer ends the call, even while a hedge is still out.
     fn final_answer(&mut self) -> Step {
         let settled = std::mem::take(&mut self.settled);
-        let (delivered, upstream) = settled.into_delivered(self.exchange);
-        self.trace.upstream = upstream;
+        let (delivered, speaker) = settled.into_delivered(self.exchange);
+        self.said_by(speaker);
         Step::Deliver(delivered)
     }
 
@@ -316,8 +326,8 @@ impl<'a> Flight<'a> {
 
     fn end(mut self) -> (Delivered, Trace) {
         let settled = std::mem::take(&mut self.settled);
-        let (delivered, upstream) = settled.into_delivered(self.exchange);
-        self.trace.upstream = upstream;
+        let (delivered, speaker) = settled.into_delivered(self.exchange);
+        self.said_by(speaker);
         self.deliver(delivered)
     }
 }

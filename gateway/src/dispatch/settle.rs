@@ -3,6 +3,8 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use perijove_core::Slot;
+
 use super::attempt::Payload;
 use super::session::Held;
 use super::{Delivered, Exchange};
@@ -32,7 +34,15 @@ pub(super) struct Settled {
 struct Best {
     rank: u8,
     payload: Payload,
-    upstream: Arc<Upstream>,
+    speaker: Speaker,
+}
+
+/// Who said something.
+#[derive(Clone, Debug)]
+pub(super) struct Speaker {
+    pub(super) upstream: Arc<Upstream>,
+    /// The slot it was known to have reached before it was asked.
+    pub(super) reached: Option<Slot>,
 }
 
 impl Settled {
@@ -40,7 +50,7 @@ impl Settled {
         &mut self,
         verdict: &Verdict,
         payload: Option<Payload>,
-        upstream: &Arc<Upstream>,
+        speaker: &Speaker,
         sent: bool,
         class: &Class,
     ) {
@@ -55,7 +65,7 @@ impl Settled {
                 self.best = Some(Best {
                     rank,
                     payload,
-                    upstream: Arc::clone(upstream),
+                    speaker: speaker.clone(),
                 });
             }
         } else {
@@ -66,30 +76,27 @@ impl Settled {
     }
 
     /// A good answer that is older than what the client has been told.
-    pub(super) fn note_stale(&mut self, payload: Payload, upstream: &Arc<Upstream>) {
+    pub(super) fn note_stale(&mut self, payload: Payload, speaker: &Speaker) {
         self.best = Some(Best {
             rank: STALE,
             payload,
-            upstream: Arc::clone(upstream),
+            speaker: speaker.clone(),
         });
     }
 
-    /// The answer for the client and the upstream it came from.
+    /// The answer for the client and who gave it.
     ///
     /// A write of unknown fate outweighs everything: whatever another upstream said afterwards does
     /// not undo it. Then native errors, because clients act on their codes; then the plea to come
     /// back later; then "unhealthy".
-    pub(super) fn into_delivered(
-        self,
-        exchange: &Exchange<'_>,
-    ) -> (Delivered, Option<Arc<Upstream>>) {
+    pub(super) fn into_delivered(self, exchange: &Exchange<'_>) -> (Delivered, Option<Speaker>) {
         if self.outcome_unknown {
             return (Delivered::Rejected(Rejection::OutcomeUnknown), None);
         }
         if let Some(best) = self.best {
             return match exchange.hold_floor(best.payload) {
                 Held::Floor(floor) => (Delivered::Payload(floor), None),
-                Held::Answer(payload) => (Delivered::Payload(payload), Some(best.upstream)),
+                Held::Answer(payload) => (Delivered::Payload(payload), Some(best.speaker)),
             };
         }
         let rejection = match (self.rate_limited, self.failed) {
