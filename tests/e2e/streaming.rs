@@ -7,9 +7,10 @@ use perijove_tests::client::{call, keep_alive};
 use perijove_tests::wait::eventually;
 use serde_json::json;
 
-use crate::scene::{KEY, Scene, equals, on_reads};
+use crate::redis::scene::blocks;
+use crate::scene::{Scene, equals};
 use perijove_tests::gateway::Gateway;
-use perijove_tests::sandbox::{Fault, Sandbox, Settings};
+use perijove_tests::sandbox::{Fault, Sandbox};
 
 const MEGABYTE: u64 = 1024 * 1024;
 
@@ -133,26 +134,20 @@ async fn a_streamed_answer_has_the_clients_id_and_every_byte() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn who_waits_for_a_call_of_a_batch_does_not_wait_for_the_client_of_the_batch() {
-    // Half a minute a slot: the same call may be joined for as long as that.
-    let cluster = Sandbox::with(Settings {
-        slot_time: Duration::from_secs(30),
-        ..Settings::default()
-    })
-    .await
-    .unwrap();
-    let config = equals(&cluster)
-        .set("cluster.slot_time", "10s")
-        .set("cache.enabled", true);
-    let gateway = Gateway::start(config).await;
+    let cluster = Sandbox::start(1).await.unwrap();
+    let gateway = Gateway::start(equals(&cluster).set("cache.enabled", true)).await;
     cluster.reset_counts();
-    cluster.validator(0).fault(on_reads(Fault::slow(1_000)));
-    let balance = call("getBalance", &json!([KEY]));
+    cluster
+        .validator(0)
+        .fault(Fault::slow(1_000).on("getBlock"));
+    // A final block: however long all this takes, the same call may be joined and its answer kept.
+    let block = call("getBlock", &blocks(&cluster)[0]);
     let mut stalled = gateway.raw().await;
-    let batch = format!("[{},{balance}]", pad(50 * MEGABYTE));
+    let batch = format!("[{},{block}]", pad(50 * MEGABYTE));
     stalled.send(post(&batch, "")).await;
-    eventually("the batch to arrive", || cluster.hits("getBalance") == 1).await;
-    let reply = gateway.post(balance).await;
-    assert!(reply.result()["value"].is_u64());
+    eventually("the batch to arrive", || cluster.hits("getBlock") == 1).await;
+    let reply = gateway.post(block).await;
+    assert!(reply.result()["blockhash"].is_string());
     assert_ne!(reply.header("x-perijove-cache"), Some("miss"));
-    assert_eq!(cluster.hits("getBalance"), 1);
+    assert_eq!(cluster.hits("getBlock"), 1);
 }

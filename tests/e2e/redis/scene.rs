@@ -26,6 +26,9 @@ const RATE: u32 = 100;
 /// So many calls later the second gateway asks for what the first has asked for.
 const BEHIND: usize = 20;
 
+/// Fewer answers than this say little.
+const ENOUGH: u64 = 200;
+
 /// Two validators.
 pub async fn cluster() -> Sandbox {
     Sandbox::start(2).await.unwrap()
@@ -306,12 +309,16 @@ impl Load {
 
     /// Ends it and compares every answer with what a validator says.
     pub async fn assert_all_right(self) -> Outcomes {
+        until("answers enough to judge by", || async {
+            (self.answered.load(Ordering::Relaxed) > ENOUGH).then_some(())
+        })
+        .await;
         self.stop.send_replace(true);
         let mut all = Vec::new();
         for task in self.tasks {
             all.extend(task.await.unwrap());
         }
-        assert!(all.len() > 200, "only {} calls were made", all.len());
+        assert!(all.len() as u64 > ENOUGH, "a load ended early");
         let direct = client::keep_alive();
         for asked in &all {
             let reply = asked
