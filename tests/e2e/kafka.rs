@@ -4,8 +4,7 @@
 use std::time::Duration;
 
 use futures::future::join_all;
-use perijove_tests::kafka::{Kafka, Listener};
-use perijove_tests::wait::PATIENCE;
+use perijove_tests::kafka::{Kafka, Listener, PATIENCE};
 use rdkafka::consumer::{BaseConsumer, Consumer};
 use rdkafka::{ClientConfig, Message, Offset, TopicPartitionList};
 use tokio::task::spawn_blocking;
@@ -23,7 +22,7 @@ async fn read(config: &ClientConfig, partition: i32, count: usize) -> Vec<String
             .unwrap();
         consumer.assign(&list).unwrap();
         // Errors pass: where a broker has died, asking goes on until the others have taken over.
-        let message = || (0..100).find_map(|_| consumer.poll(PATIENCE / 10)?.ok());
+        let message = || (0..100).find_map(|_| consumer.poll(PATIENCE / 100)?.ok());
         let payload = || message().unwrap().payload().unwrap().to_vec();
         let text = || String::from_utf8(payload()).unwrap();
         (0..count).map(|_| text()).collect()

@@ -15,13 +15,14 @@ mod storage;
 mod topics;
 
 use std::path::PathBuf;
+use std::time::Duration;
 
 use rdkafka::ClientConfig;
 use rdkafka::consumer::{BaseConsumer, Consumer};
 use tempfile::TempDir;
 use tokio::task::spawn_blocking;
 
-use crate::wait::until;
+use crate::wait::until_within;
 use authority::Authority;
 use broker::Broker;
 use java::Java;
@@ -34,6 +35,9 @@ pub use topics::produce;
 pub const USER: &str = "solana_113";
 /// Its password.
 pub const PASSWORD: &str = "s3cret of the tests";
+
+/// How long anything may take that brokers or a group of consumers do among themselves.
+pub const PATIENCE: Duration = Duration::from_mins(2);
 
 /// How soon clients in tests ask again what did not answer.
 const RECONNECT_MS: &str = "100";
@@ -81,7 +85,7 @@ impl Kafka {
         for broker in self.brokers.iter().filter(|broker| broker.runs()) {
             let servers = broker.address(Listener::Plaintext);
             let id = broker.id();
-            until("a broker to join its cluster", || {
+            until_within(PATIENCE, "a broker to join its cluster", || {
                 broker.assert_alive();
                 let client = asking(&servers);
                 async move { spawn_blocking(move || joined(&client, id)).await.ok()? }
@@ -188,7 +192,7 @@ fn asking(servers: &str) -> BaseConsumer {
 }
 
 fn joined(client: &BaseConsumer, broker: i32) -> Option<()> {
-    let metadata = client.fetch_metadata(None, crate::wait::PATIENCE / 3);
+    let metadata = client.fetch_metadata(None, PATIENCE / 20);
     let metadata = metadata.ok()?;
     let known = metadata.brokers().iter().any(|one| one.id() == broker);
     known.then_some(())

@@ -11,11 +11,22 @@ pub const PATIENCE: Duration = Duration::from_secs(15);
 ///
 /// # Panics
 /// If it gives nothing within [`PATIENCE`].
-pub async fn until<T, F>(what: &str, mut found: impl FnMut() -> F) -> T
+pub async fn until<T, F>(what: &str, found: impl FnMut() -> F) -> T
 where
     F: Future<Output = Option<T>>,
 {
-    let deadline = Instant::now() + PATIENCE;
+    until_within(PATIENCE, what, found).await
+}
+
+/// The same with another bound, for what is slow on a busy machine.
+///
+/// # Panics
+/// If it gives nothing in time.
+pub async fn until_within<T, F>(patience: Duration, what: &str, mut found: impl FnMut() -> F) -> T
+where
+    F: Future<Output = Option<T>>,
+{
+    let deadline = Instant::now() + patience;
     loop {
         if let Some(thing) = found().await {
             return thing;
@@ -29,6 +40,21 @@ where
 ///
 /// # Panics
 /// If it does not within [`PATIENCE`].
-pub async fn eventually(what: &str, mut condition: impl FnMut() -> bool) {
-    until(what, || std::future::ready(condition().then_some(()))).await;
+pub async fn eventually(what: &str, condition: impl FnMut() -> bool) {
+    eventually_within(PATIENCE, what, condition).await;
+}
+
+/// The same with another bound.
+///
+/// # Panics
+/// If it does not in time.
+pub async fn eventually_within(
+    patience: Duration,
+    what: &str,
+    mut condition: impl FnMut() -> bool,
+) {
+    until_within(patience, what, || {
+        std::future::ready(condition().then_some(()))
+    })
+    .await;
 }

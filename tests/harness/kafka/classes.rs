@@ -6,10 +6,10 @@ use std::net::TcpStream;
 use tokio::task::spawn_blocking;
 
 use crate::kafka::broker::Broker;
-use crate::kafka::formatted;
 use crate::kafka::java::Java;
 use crate::kafka::settings::Listener;
-use crate::wait::eventually;
+use crate::kafka::{PATIENCE, formatted};
+use crate::wait::eventually_within;
 
 /// Makes it if it is not there. Others that want it wait meanwhile.
 pub(super) async fn ready(java: &'static Java) {
@@ -35,12 +35,12 @@ async fn record(java: &'static Java) {
     let option = format!("-XX:ArchiveClassesAtExit={}", new.display());
     let broker = Broker::start_with(java, settings.remove(0), &[option]);
     let address = broker.address(Listener::Plaintext);
-    eventually("a broker to listen", || {
+    eventually_within(PATIENCE, "a broker to listen", || {
         broker.assert_alive();
         TcpStream::connect(&address).is_ok()
     })
     .await;
     broker.signal("TERM");
-    eventually("a broker to end", || !broker.alive()).await;
+    eventually_within(PATIENCE, "a broker to end", || !broker.alive()).await;
     fs::rename(new, java.archive()).expect("the archive of classes");
 }

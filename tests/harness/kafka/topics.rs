@@ -8,8 +8,7 @@ use rdkafka::producer::{FutureProducer, FutureRecord};
 use rdkafka::{Offset, TopicPartitionList};
 use tokio::task::spawn_blocking;
 
-use crate::kafka::{Kafka, Listener};
-use crate::wait::PATIENCE;
+use crate::kafka::{Kafka, Listener, PATIENCE};
 
 impl Kafka {
     /// Makes a topic, with a copy of each partition on every broker, up to three.
