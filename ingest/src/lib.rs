@@ -16,6 +16,7 @@ pub mod generator;
 pub mod config;
 pub mod dead_letter;
 
+pub mod offsets;
 pub mod sink;
 
 pub mod app;

@@ -1,9 +1,13 @@
 //! A record of a topic, as every source gives it: Kafka, a recording, a generator.
 
+mod partition;
+
 use std::fmt;
 use std::sync::Arc;
 
 use bytes::Bytes;
+
+pub use partition::Partition;
 
 /// A point in time in milliseconds since 1970.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]

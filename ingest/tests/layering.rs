@@ -21,7 +21,7 @@ const LAYERS: &[&[&str]] = &[
     &["decode", "recording"],
     &["project"],
     &["config", "dead_letter", "generator"],
-    &["sink"],
+    &["offsets", "sink"],
     &["app", "cli", "main"],
 ];
 

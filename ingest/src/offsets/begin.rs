@@ -1,0 +1,121 @@
+//! Where reading a partition begins.
+
+use std::ops::Range;
+
+use crate::config::{Reset, Start};
+
+/// What a broker has of a partition.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Bounds {
+    /// The oldest record there is, or `high`.
+    pub low: i64,
+    /// The next record to come.
+    pub high: i64,
+}
+
+/// Where reading begins, and what is missing before it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Begin {
+    pub offset: i64,
+    /// Records that should have been read and cannot be. It starts above its end when the partition
+    /// has become shorter than it was, as one does that was made anew: then nobody knows what is
+    /// missing.
+    pub gap: Option<Range<i64>>,
+}
+
+/// Where to begin. `stored` is where reading goes on, None for a partition never read before;
+/// `timed` is the first record that is not older than [`Start::Ago`] asks for, None if there is
+/// none.
+pub fn begin(
+    stored: Option<i64>,
+    bounds: Bounds,
+    timed: Option<i64>,
+    start: Start,
+    reset: Reset,
+) -> Begin {
+    let Bounds { low, high } = bounds;
+    let Some(stored) = stored else {
+        let offset = match start {
+            Start::Latest => high,
+            Start::Earliest => low,
+            Start::Ago(_) => timed.unwrap_or(high).clamp(low, high),
+        };
+        return Begin { offset, gap: None };
+    };
+    if (low..=high).contains(&stored) {
+        return Begin {
+            offset: stored,
+            gap: None,
+        };
+    }
+    let offset = match reset {
+        Reset::Latest => high,
+        Reset::Earliest => low,
+    };
+    Begin {
+        offset,
+        gap: Some(stored..offset),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+
+    const BOUNDS: Bounds = Bounds { low: 10, high: 20 };
+
+    fn at(stored: Option<i64>, start: Start, reset: Reset) -> (i64, Option<Range<i64>>) {
+        let begin = begin(stored, BOUNDS, Some(15), start, reset);
+        (begin.offset, begin.gap)
+    }
+
+    #[test]
+    fn a_partition_never_read_begins_where_the_settings_say() {
+        for (start, offset) in [
+            (Start::Latest, 20),
+            (Start::Earliest, 10),
+            (Start::Ago(Duration::from_mins(30)), 15),
+        ] {
+            assert_eq!(at(None, start, Reset::Latest), (offset, None), "{start:?}");
+        }
+    }
+
+    #[test]
+    fn a_time_of_which_there_is_no_record_is_brought_within_bounds() {
+        let ago = Start::Ago(Duration::from_mins(30));
+        for (timed, offset) in [(None, 20), (Some(3), 10), (Some(40), 20)] {
+            let begin = begin(None, BOUNDS, timed, ago, Reset::Earliest);
+            assert_eq!(begin.offset, offset, "{timed:?}");
+        }
+    }
+
+    #[test]
+    fn reading_goes_on_where_it_stopped() {
+        for stored in [10, 17, 20] {
+            assert_eq!(
+                at(Some(stored), Start::Latest, Reset::Latest),
+                (stored, None)
+            );
+        }
+    }
+
+    #[test]
+    fn what_the_broker_has_no_more_is_a_gap() {
+        assert_eq!(
+            at(Some(4), Start::Latest, Reset::Earliest),
+            (10, Some(4..10))
+        );
+        assert_eq!(at(Some(4), Start::Latest, Reset::Latest), (20, Some(4..20)));
+    }
+
+    #[test]
+    fn a_partition_shorter_than_it_was_is_read_anew() {
+        let (offset, gap) = at(Some(90), Start::Latest, Reset::Earliest);
+        assert_eq!(
+            (offset, gap.map(|gap| (gap.start, gap.end))),
+            (10, Some((90, 10)))
+        );
+    }
+}
