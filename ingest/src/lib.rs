@@ -19,5 +19,7 @@ pub mod dead_letter;
 pub mod offsets;
 pub mod sink;
 
+pub mod source;
+
 pub mod app;
 pub mod cli;

@@ -22,6 +22,7 @@ const LAYERS: &[&[&str]] = &[
     &["project"],
     &["config", "dead_letter", "generator"],
     &["offsets", "sink"],
+    &["source"],
     &["app", "cli", "main"],
 ];
 

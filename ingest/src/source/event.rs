@@ -1,0 +1,62 @@
+//! What a source tells the pipeline.
+
+use std::ops::Range;
+
+use tokio::time::Instant;
+
+use crate::record::Record;
+use crate::source::claim::Claim;
+use crate::source::fault::Fault;
+use crate::source::room::Load;
+
+/// What happened. For each claim the order is: assigned, begun, batches (and perhaps begun again,
+/// after a gap), then revoked or lost.
+#[derive(Debug)]
+pub enum Event {
+    /// A partition is ours. Nothing comes of it until [`Control::begin`](crate::source::Control::begin)
+    /// says where it stopped.
+    Assigned(Claim),
+    /// Reading begins here.
+    Begun(Begun),
+    Batch(Batch),
+    /// A partition is taken away in good order: no more batches of it come. What was handed out is
+    /// to be settled, and then released; at the deadline it is gone in any case.
+    Revoked {
+        claim: Claim,
+        deadline: Instant,
+    },
+    /// A partition is gone: what is not stored belongs to somebody else now.
+    Lost(Claim),
+    /// The last event. A source that was stopped, or a recording that was read, ends well.
+    Ended(Result<(), Fault>),
+}
+
+/// Where reading a partition begins.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Begun {
+    pub claim: Claim,
+    pub offset: i64,
+    /// What should have been read before it and is gone; see [`Begin`](crate::offsets::Begin).
+    pub gap: Option<Range<i64>>,
+}
+
+/// Records of one partition, in their order, at least one.
+#[derive(Debug)]
+pub struct Batch {
+    pub claim: Claim,
+    pub records: Vec<Record>,
+    /// Makes room for others when it is dropped: keep it until the records are settled.
+    pub load: Load,
+}
+
+impl Batch {
+    /// The offset of the first record.
+    pub fn first(&self) -> i64 {
+        self.records.first().map_or(0, |record| record.place.offset)
+    }
+
+    /// The offset of the last record.
+    pub fn last(&self) -> i64 {
+        self.records.last().map_or(0, |record| record.place.offset)
+    }
+}

@@ -1,0 +1,225 @@
+//! Partitions on their way in: announced to the pipeline, begun where it says that it stopped. Also
+//! those that are begun anew because they are ours and somebody wrote over their offset, and those
+//! whose next record is gone.
+
+use std::mem;
+
+use rdkafka::TopicPartitionList;
+use rdkafka::consumer::{CommitMode, Consumer, RebalanceProtocol};
+use rdkafka::error::KafkaResult;
+
+use crate::offsets::Begin;
+use crate::record::Partition;
+use crate::source::kafka::context::answer;
+use crate::source::kafka::owned::{Owned, Stage};
+use crate::source::kafka::position::{list, names};
+use crate::source::kafka::reader::Reader;
+use crate::source::metrics::Rebalance;
+use crate::source::{Begun, Claim, Event, Fault};
+
+/// Partitions the group has given us, which are read once the place of each is known.
+#[derive(Debug)]
+pub(super) struct Arrival {
+    partitions: Vec<Partition>,
+}
+
+impl Reader {
+    /// The group gives us partitions.
+    pub(super) fn arrive(&mut self, list: &TopicPartitionList) {
+        let partitions = self.topics.partitions(list);
+        if !partitions.is_empty() {
+            self.metrics.rebalance(Rebalance::Assign);
+        }
+        for partition in &partitions {
+            self.announce(partition);
+        }
+        self.arrival = Some(Arrival { partitions });
+    }
+
+    fn announce(&mut self, partition: &Partition) {
+        self.tenure += 1;
+        let claim = Claim {
+            partition: partition.clone(),
+            tenure: self.tenure,
+        };
+        let owned = Owned::new(claim.clone(), &self.room);
+        self.partitions.insert(partition.clone(), owned);
+        self.tell(Event::Assigned(claim));
+    }
+
+    /// Begins what was asked for, as far as the brokers answer.
+    pub(super) fn begin_asked(&mut self) {
+        if !self.is_time_to_try() {
+            return;
+        }
+        let done = match self.arrival.take() {
+            Some(arrival) if self.is_asked(&arrival) => {
+                let done = self.assign();
+                if done.is_err() {
+                    self.arrival = Some(arrival);
+                }
+                done
+            }
+            Some(arrival) => {
+                self.arrival = Some(arrival);
+                return;
+            }
+            None if self.departure.is_some() => return,
+            None => self.begin_again(),
+        };
+        if let Err(error) = done {
+            self.try_later(&Fault::of(&error));
+        }
+    }
+
+    fn is_asked(&self, arrival: &Arrival) -> bool {
+        arrival.partitions.iter().all(|partition| {
+            let owned = self.partitions.get(partition);
+            owned.is_none_or(|owned| matches!(owned.stage, Stage::Asked(_)))
+        })
+    }
+
+    fn asked(&self) -> Vec<(Partition, Option<i64>)> {
+        let asked = self.partitions.iter().filter_map(|(partition, owned)| {
+            let Stage::Asked(stored) = owned.stage else {
+                return None;
+            };
+            Some((partition.clone(), stored))
+        });
+        asked.collect()
+    }
+
+    /// Ends the rebalance by saying where each partition begins; not by seeking afterwards, which
+    /// Kafka's own idea of where we are may overtake.
+    fn assign(&mut self) -> KafkaResult<()> {
+        let mut begins = Vec::new();
+        for (partition, stored) in self.asked() {
+            let begin = self.policy.begin(&self.consumer, &partition, stored)?;
+            begins.push((partition, begin));
+        }
+        let offsets = begins.iter().map(|(at, begin)| (at, begin.offset));
+        let list = list(offsets)?;
+        answer(&self.consumer, true, &list, &list)?;
+        for (partition, begin) in begins {
+            self.begun(&partition, begin);
+        }
+        Ok(())
+    }
+
+    /// Begins partitions that never stopped being ours.
+    fn begin_again(&mut self) -> KafkaResult<()> {
+        for (partition, stored) in self.asked() {
+            let begin = self.policy.begin(&self.consumer, &partition, stored)?;
+            self.restart(&partition, begin.offset)?;
+            self.begun(&partition, begin);
+        }
+        Ok(())
+    }
+
+    /// Reads a partition of ours from elsewhere. Not by seeking: where the next record is gone the
+    /// client has stopped, and does not seek.
+    fn restart(&mut self, partition: &Partition, offset: i64) -> KafkaResult<()> {
+        if let Some(owned) = self.partitions.get_mut(partition)
+            && mem::take(&mut owned.paused)
+        {
+            self.consumer.resume(&names([partition]))?;
+        }
+        let alone = list([(partition, offset)])?;
+        if matches!(
+            self.consumer.rebalance_protocol(),
+            RebalanceProtocol::Cooperative
+        ) {
+            self.consumer.incremental_unassign(&alone)?;
+            return self.consumer.incremental_assign(&alone);
+        }
+        let all = self.partitions.iter().map(|(at, owned)| {
+            let offset = if at == partition { offset } else { owned.next };
+            (at, offset)
+        });
+        self.consumer.assign(&list(all)?)
+    }
+
+    fn begun(&mut self, partition: &Partition, begin: Begin) {
+        let Some(owned) = self.partitions.get_mut(partition) else {
+            return;
+        };
+        owned.begin(begin.offset);
+        let claim = owned.claim.clone();
+        if let Some(gap) = &begin.gap {
+            let records = u64::try_from(gap.end - gap.start).unwrap_or(0);
+            tracing::error!(%partition, from = gap.start, to = gap.end, "records are gone unread");
+            self.metrics.gap(&partition.topic, records);
+        }
+        tracing::info!(%partition, offset = begin.offset, "reading begins");
+        self.tell(Event::Begun(Begun {
+            claim,
+            offset: begin.offset,
+            gap: begin.gap,
+        }));
+    }
+
+    /// Some partition's next record is gone. Kafka's client does not say which.
+    pub(super) fn out_of_range(&mut self) {
+        if self.arrival.is_some() || self.departure.is_some() {
+            // The group waits for another answer first.
+            return;
+        }
+        self.recheck = false;
+        if let Err(error) = self.jump_gaps() {
+            // It is noticed again: the client stands still there.
+            self.recheck = true;
+            self.try_later(&Fault::of(&error));
+        }
+    }
+
+    fn jump_gaps(&mut self) -> KafkaResult<()> {
+        let reading: Vec<(Partition, i64)> = self
+            .partitions
+            .iter()
+            .filter(|(_, owned)| owned.stage == Stage::Reading)
+            .map(|(partition, owned)| (partition.clone(), owned.next))
+            .collect();
+        let mut found = false;
+        for (partition, next) in &reading {
+            let begin = self.policy.begin(&self.consumer, partition, Some(*next))?;
+            if begin.gap.is_some() {
+                found = true;
+                self.restart(partition, begin.offset)?;
+                self.flush(partition);
+                self.begun(partition, begin);
+            }
+        }
+        // What was gone is there again, as when a broker that lagged behind has led for a moment.
+        for (partition, next) in reading.iter().filter(|_| !found) {
+            self.restart(partition, *next)?;
+        }
+        Ok(())
+    }
+
+    /// Somebody wrote over the offset of a partition. If the group still takes a commit of ours, it
+    /// was not the next owner, but a person who wants it read from elsewhere.
+    pub(super) fn reclaim(&mut self, claim: &Claim) {
+        let Some(owned) = self.of(claim).filter(|owned| owned.stage == Stage::Reading) else {
+            return;
+        };
+        let settled = owned.settled;
+        owned.discard();
+        owned.stage = Stage::Forsaken;
+        self.tell(Event::Lost(claim.clone()));
+        let partition = &claim.partition;
+        let ours = list([(partition, settled)])
+            .and_then(|list| self.consumer.commit(&list, CommitMode::Sync));
+        match ours {
+            Ok(()) if !self.consumer.assignment_lost() => {
+                // The client knows nothing of claims.
+                let before = self.partitions.get(partition);
+                let before = before.map_or((0, false), |old| (old.next, old.paused));
+                self.announce(partition);
+                if let Some(owned) = self.partitions.get_mut(partition) {
+                    (owned.next, owned.paused) = before;
+                }
+            }
+            outcome => tracing::warn!(%partition, ?outcome, "somebody else reads it now"),
+        }
+    }
+}

@@ -1,0 +1,72 @@
+//! Does what came out of polling besides records: rebalances, errors, statistics.
+
+use rdkafka::consumer::Consumer;
+use rdkafka::error::RDKafkaErrorCode;
+
+use crate::source::Fault;
+use crate::source::kafka::context::Note;
+use crate::source::kafka::owned::{Owned, Stage};
+use crate::source::kafka::reader::{Ending, Reader};
+use crate::source::kafka::statistics::Statistics;
+
+impl Reader {
+    /// Does what came out of polling.
+    pub(super) fn heed(&mut self) {
+        for note in self.consumer.context().take() {
+            match note {
+                Note::Assign(list) => self.arrive(&list),
+                Note::Revoke(list) => self.revoke(list),
+                Note::Error(code, reason) => self.heed_error(code, &reason),
+                Note::Statistics(statistics) => self.heed_statistics(&statistics),
+            }
+        }
+        if self.recheck && self.is_time_to_try() {
+            self.out_of_range();
+        }
+        let paused = self.partitions.values().filter(|owned| owned.paused);
+        self.metrics.room(paused.count(), self.room.bytes());
+        let reading = |owned: &&Owned| owned.stage == Stage::Reading;
+        let reading = self.partitions.values().filter(reading);
+        self.status.set_partitions(reading.count());
+    }
+
+    fn heed_error(&mut self, code: RDKafkaErrorCode, reason: &str) {
+        let fault = Fault::told(code, reason);
+        match code {
+            RDKafkaErrorCode::AutoOffsetReset => self.recheck = true,
+            RDKafkaErrorCode::AllBrokersDown => self.connected(false),
+            RDKafkaErrorCode::Fatal => self.ending = Some(Ending::Broken(fault.clone())),
+            _ => {}
+        }
+        self.fault(fault);
+    }
+
+    fn heed_statistics(&mut self, statistics: &Statistics) {
+        self.connected(statistics.is_connected());
+        for (partition, owned) in &self.partitions {
+            let end = statistics.end(&partition.topic, partition.number);
+            if let Some(end) = end
+                && matches!(owned.stage, Stage::Reading | Stage::Leaving)
+            {
+                let lag = end.saturating_sub(owned.settled).max(0);
+                self.metrics.lag(partition, lag);
+            }
+        }
+    }
+
+    pub(super) fn connected(&self, connected: bool) {
+        self.status.set_connected(connected);
+        self.metrics.connected(connected);
+    }
+
+    pub(super) fn fault(&self, fault: Fault) {
+        self.metrics.fault(fault.kind);
+        if self.status.fault().as_ref() == Some(&fault) {
+            return;
+        }
+        let kind = fault.kind.label();
+        let hint = fault.kind.hint().unwrap_or_default();
+        tracing::warn!(kind, hint, "{fault}");
+        self.status.set_fault(fault);
+    }
+}

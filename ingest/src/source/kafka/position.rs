@@ -1,0 +1,80 @@
+//! What the brokers say about where partitions begin and end.
+
+use std::time::Duration;
+
+use rdkafka::consumer::{BaseConsumer, Consumer, ConsumerContext};
+use rdkafka::error::KafkaResult;
+use rdkafka::topic_partition_list::TopicPartitionListElem;
+use rdkafka::{Offset, TopicPartitionList};
+
+use crate::config::{Reset, Start};
+use crate::offsets::{Begin, Bounds, begin};
+use crate::record::{Partition, UnixMillis};
+
+/// How reading begins where nothing or nonsense is stored.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Policy {
+    pub(super) start: Start,
+    pub(super) reset: Reset,
+    /// How long one question to a broker may take.
+    pub(super) timeout: Duration,
+    pub(super) clock: fn() -> UnixMillis,
+}
+
+impl Policy {
+    /// Where to begin. Asks the brokers, and waits for them.
+    pub(super) fn begin<C: ConsumerContext>(
+        &self,
+        consumer: &BaseConsumer<C>,
+        partition: &Partition,
+        stored: Option<i64>,
+    ) -> KafkaResult<Begin> {
+        let (topic, number) = (&partition.topic, partition.number);
+        let (low, high) = consumer.fetch_watermarks(topic, number, self.timeout)?;
+        let timed = match (stored, self.start) {
+            (None, Start::Ago(ago)) => self.timed(consumer, partition, ago)?,
+            _ => None,
+        };
+        let bounds = Bounds { low, high };
+        Ok(begin(stored, bounds, timed, self.start, self.reset))
+    }
+
+    /// The first record that is no older.
+    fn timed<C: ConsumerContext>(
+        &self,
+        consumer: &BaseConsumer<C>,
+        partition: &Partition,
+        ago: Duration,
+    ) -> KafkaResult<Option<i64>> {
+        let ago = i64::try_from(ago.as_millis()).unwrap_or(i64::MAX);
+        let time = (self.clock)().0.saturating_sub(ago).max(0);
+        let list = list([(partition, time)])?;
+        let found = consumer.offsets_for_times(list, self.timeout)?;
+        let offset = found.elements().first().map(TopicPartitionListElem::offset);
+        Ok(match offset {
+            Some(Offset::Offset(offset)) => Some(offset),
+            _ => None,
+        })
+    }
+}
+
+/// Partitions with offsets, as Kafka's client takes them.
+pub(super) fn list<'p>(
+    offsets: impl IntoIterator<Item = (&'p Partition, i64)>,
+) -> KafkaResult<TopicPartitionList> {
+    let mut list = TopicPartitionList::new();
+    for (partition, offset) in offsets {
+        let offset = Offset::Offset(offset);
+        list.add_partition_offset(&partition.topic, partition.number, offset)?;
+    }
+    Ok(list)
+}
+
+/// Partitions without offsets.
+pub(super) fn names<'p>(partitions: impl IntoIterator<Item = &'p Partition>) -> TopicPartitionList {
+    let mut list = TopicPartitionList::new();
+    for partition in partitions {
+        list.add_partition(&partition.topic, partition.number);
+    }
+    list
+}

@@ -1,0 +1,122 @@
+//! The metrics of a source. Series of a partition exist while it is ours, so that nobody sees the
+//! lag of what somebody else reads.
+
+use prometheus::{IntCounterVec, IntGauge, IntGaugeVec, Opts, Registry, core::Collector};
+
+use crate::record::Partition;
+use crate::source::fault::FaultKind;
+
+/// The metric families, with the consumer group filled in.
+#[derive(Clone, Debug)]
+pub struct SourceMetrics {
+    lag: IntGaugeVec,
+    connected: IntGauge,
+    rebalances: IntCounterVec,
+    faults: IntCounterVec,
+    gap_records: IntCounterVec,
+    paused: IntGauge,
+    buffered: IntGauge,
+    group: String,
+}
+
+/// What a rebalance did.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Rebalance {
+    Assign,
+    Revoke,
+    Lose,
+}
+
+impl SourceMetrics {
+    /// For the consumer of this group; a recording has none.
+    ///
+    /// # Errors
+    /// A name is registered already.
+    pub fn register(registry: &Registry, group: &str) -> prometheus::Result<Self> {
+        let gauges = |name: &str, help: &str, labels: &[&str]| {
+            kept(registry, IntGaugeVec::new(Opts::new(name, help), labels)?)
+        };
+        let gauge = |name: &str, help: &str| kept(registry, IntGauge::new(name, help)?);
+        let counters = |name: &str, help: &str, label: &str| {
+            kept(
+                registry,
+                IntCounterVec::new(Opts::new(name, help), &[label])?,
+            )
+        };
+        Ok(Self {
+            lag: gauges(
+                "kafka_consumer_lag",
+                "Records between what is stored and the end of the partition.",
+                &["topic", "partition", "group"],
+            )?,
+            connected: gauge(
+                "kafka_connection_active",
+                "Whether at least one broker is connected.",
+            )?,
+            rebalances: counters(
+                "kafka_rebalances_total",
+                "Rebalances that gave us partitions, took some, or found them lost.",
+                "kind",
+            )?,
+            faults: counters("kafka_errors_total", "Errors between us and Kafka.", "kind")?,
+            gap_records: counters(
+                "kafka_gap_records_total",
+                "Records that were gone before they could be read.",
+                "topic",
+            )?,
+            paused: gauge(
+                "kafka_paused_partitions",
+                "Partitions of which nothing is fetched until the sinks have caught up.",
+            )?,
+            buffered: gauge(
+                "kafka_buffered_bytes",
+                "Bytes of records between the source and the sinks.",
+            )?,
+            group: group.to_owned(),
+        })
+    }
+
+    pub(super) fn lag(&self, partition: &Partition, lag: i64) {
+        let number = partition.number.to_string();
+        let labels = [&*partition.topic, &number, &self.group];
+        self.lag.with_label_values(&labels).set(lag);
+    }
+
+    pub(super) fn forget(&self, partition: &Partition) {
+        let number = partition.number.to_string();
+        let labels = [&*partition.topic, &number, &self.group];
+        // There is none yet if it was never seen.
+        drop(self.lag.remove_label_values(&labels));
+    }
+
+    pub(super) fn connected(&self, connected: bool) {
+        self.connected.set(i64::from(connected));
+    }
+
+    pub(super) fn rebalance(&self, kind: Rebalance) {
+        let kind = match kind {
+            Rebalance::Assign => "assign",
+            Rebalance::Revoke => "revoke",
+            Rebalance::Lose => "lose",
+        };
+        self.rebalances.with_label_values(&[kind]).inc();
+    }
+
+    pub(super) fn fault(&self, kind: FaultKind) {
+        self.faults.with_label_values(&[kind.label()]).inc();
+    }
+
+    pub(super) fn gap(&self, topic: &str, records: u64) {
+        self.gap_records.with_label_values(&[topic]).inc_by(records);
+    }
+
+    pub(super) fn room(&self, paused: usize, bytes: usize) {
+        self.paused.set(i64::try_from(paused).unwrap_or(i64::MAX));
+        self.buffered.set(i64::try_from(bytes).unwrap_or(i64::MAX));
+    }
+}
+
+fn kept<C: Collector + Clone + 'static>(registry: &Registry, family: C) -> prometheus::Result<C> {
+    registry.register(Box::new(family.clone()))?;
+    Ok(family)
+}

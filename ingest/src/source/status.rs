@@ -1,0 +1,79 @@
+//! How a source is, for health and readiness.
+
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+
+use parking_lot::Mutex;
+
+use crate::source::fault::Fault;
+
+/// Written by the source, read by everybody.
+#[derive(Debug, Default)]
+pub struct Status {
+    connected: AtomicBool,
+    partitions: AtomicUsize,
+    fault: Mutex<Option<Fault>>,
+}
+
+impl Status {
+    /// Whether at least one broker is connected; always for a recording.
+    pub fn is_connected(&self) -> bool {
+        self.connected.load(Ordering::Relaxed)
+    }
+
+    /// How many partitions are being read.
+    pub fn partitions(&self) -> usize {
+        self.partitions.load(Ordering::Relaxed)
+    }
+
+    /// What went wrong last, until something goes well.
+    pub fn fault(&self) -> Option<Fault> {
+        self.fault.lock().clone()
+    }
+
+    pub fn set_connected(&self, connected: bool) {
+        self.connected.store(connected, Ordering::Relaxed);
+        if connected {
+            *self.fault.lock() = None;
+        }
+    }
+
+    pub fn set_partitions(&self, partitions: usize) {
+        self.partitions.store(partitions, Ordering::Relaxed);
+    }
+
+    /// Notes what went wrong, unless something is known that says more.
+    pub fn set_fault(&self, fault: Fault) {
+        let mut known = self.fault.lock();
+        if !known
+            .as_ref()
+            .is_some_and(|known| fault.says_less_than(known))
+        {
+            *known = Some(fault);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::source::fault::FaultKind;
+
+    #[test]
+    fn a_reason_is_kept_until_it_is_gone() {
+        let status = Status::default();
+        let kind = || status.fault().map(|fault| fault.kind);
+        for (told, kept) in [
+            (FaultKind::Unreachable, FaultKind::Unreachable),
+            (FaultKind::Name, FaultKind::Name),
+            (FaultKind::Unreachable, FaultKind::Name),
+            (FaultKind::Login, FaultKind::Login),
+            (FaultKind::Unreachable, FaultKind::Login),
+            (FaultKind::Tls, FaultKind::Tls),
+        ] {
+            status.set_fault(Fault::new(told, "told"));
+            assert_eq!(kind(), Some(kept));
+        }
+        status.set_connected(true);
+        assert_eq!(kind(), None);
+    }
+}

@@ -1,0 +1,18 @@
+//! Kafka as a source: against the mock cluster of Kafka's client, which starts in milliseconds, and
+//! in `cluster` against Kafka itself.
+
+#![allow(
+    unreachable_pub,
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::indexing_slicing,
+    reason = "tests fail by panicking"
+)]
+
+mod beginning;
+mod cluster;
+mod groups;
+mod member;
+mod mock;
+mod room;
+mod store;

@@ -1,0 +1,206 @@
+//! One process of the pipeline: reads a source and stores what it gives, as the program does.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use parking_lot::Mutex;
+use perijove_core::settings::Setting;
+use perijove_ingest::config::{Broker, Buffer, Group, Kafka, Security};
+use perijove_ingest::record::{Partition, UnixMillis};
+use perijove_ingest::source::kafka::{self, Subscription};
+use perijove_ingest::source::{Batch, Claim, Control, Event, Fault, Room, Source, SourceMetrics};
+use perijove_tests::kafka::PATIENCE;
+use perijove_tests::wait::eventually_within;
+use prometheus::Registry;
+use prometheus::proto::MetricType;
+use tokio::sync::watch;
+use tokio::task::JoinHandle;
+
+use crate::store::{Row, Store};
+
+pub const TOPIC: &str = "solana.dextrades.proto";
+
+/// Waits for a condition, with time for a group to settle on a busy machine.
+pub async fn eventually(what: &str, condition: impl FnMut() -> bool) {
+    eventually_within(PATIENCE, what, condition).await;
+}
+
+/// A member of the group.
+pub struct Member {
+    pub control: Control,
+    pub room: Arc<Room>,
+    pub registry: Registry,
+    /// What happened, batches left out.
+    pub heard: Arc<Mutex<Vec<String>>>,
+    /// Whether batches are stored; otherwise they wait.
+    storing: watch::Sender<bool>,
+    run: JoinHandle<Result<(), Fault>>,
+}
+
+/// Settings for a cluster that asks nobody who he is.
+pub fn settings(servers: &str) -> Kafka {
+    Kafka {
+        brokers: servers
+            .split(',')
+            .map(|server| Broker::from_text(server).unwrap())
+            .collect(),
+        security: Security::Plaintext,
+        group: Group {
+            id: "solana_113-dex-monitor-test".to_owned(),
+            member: None,
+        },
+        start: perijove_ingest::config::Start::Earliest,
+        session_timeout: Duration::from_secs(6),
+        heartbeat: Duration::from_millis(200),
+        commit_interval: Duration::from_millis(100),
+        ..Kafka::default()
+    }
+}
+
+impl Member {
+    pub fn join(kafka: &Kafka, store: &Store) -> Self {
+        Self::join_with(kafka, store, &Buffer::default(), Duration::from_secs(5))
+    }
+
+    pub fn join_with(kafka: &Kafka, store: &Store, buffer: &Buffer, grace: Duration) -> Self {
+        let registry = Registry::new();
+        let room = Room::new(buffer);
+        let subscription = Subscription {
+            topics: vec![TOPIC.to_owned()],
+            room: Arc::clone(&room),
+            grace,
+            clock: || UnixMillis(1_760_000_000_000),
+        };
+        let metrics = SourceMetrics::register(&registry, &kafka.group.id).unwrap();
+        let source = kafka::start(kafka, subscription, metrics).unwrap();
+        let control = source.control().clone();
+        let (storing, stores) = watch::channel(true);
+        let heard = Arc::default();
+        let pipeline = Pipeline {
+            source,
+            store: store.clone(),
+            stores,
+            heard: Arc::clone(&heard),
+            epochs: HashMap::new(),
+        };
+        Self {
+            control,
+            room,
+            registry,
+            heard,
+            storing,
+            run: tokio::spawn(pipeline.run()),
+        }
+    }
+
+    /// Lets batches wait, or stores them again.
+    pub fn store(&self, stores: bool) {
+        self.storing.send(stores).unwrap();
+    }
+
+    /// Stops in good order and says how it ended.
+    pub async fn stop(self) -> Result<(), Fault> {
+        self.control.stop();
+        self.run.await.unwrap()
+    }
+
+    pub async fn ended(self) -> Result<(), Fault> {
+        self.run.await.unwrap()
+    }
+
+    /// Ends without settling anything more.
+    pub async fn abort(self) {
+        self.run.abort();
+        drop(self.run.await);
+    }
+
+    pub fn has_heard(&self, what: &str) -> bool {
+        self.heard.lock().iter().any(|heard| heard == what)
+    }
+
+    /// The value of a metric; None if there is none with these labels.
+    pub fn metric(&self, name: &str, labels: &[(&str, &str)]) -> Option<f64> {
+        let families = self.registry.gather();
+        let family = families.iter().find(|family| family.name() == name)?;
+        let metric = family.get_metric().iter().find(|metric| {
+            labels.iter().all(|(name, value)| {
+                let mut pairs = metric.get_label().iter();
+                pairs.any(|pair| pair.name() == *name && pair.value() == *value)
+            })
+        })?;
+        Some(match family.get_field_type() {
+            MetricType::GAUGE => metric.get_gauge().get_value(),
+            _ => metric.get_counter().get_value(),
+        })
+    }
+}
+
+struct Pipeline {
+    source: Source,
+    store: Store,
+    stores: watch::Receiver<bool>,
+    heard: Arc<Mutex<Vec<String>>>,
+    epochs: HashMap<Claim, u64>,
+}
+
+impl Pipeline {
+    async fn run(mut self) -> Result<(), Fault> {
+        while let Some(event) = self.source.next().await {
+            let control = self.source.control().clone();
+            match event {
+                Event::Assigned(claim) => {
+                    self.hear(format!("assigned {claim}"));
+                    let lane = self.store.claim(&claim.partition);
+                    self.epochs.insert(claim.clone(), lane.epoch);
+                    control.begin(claim, lane.next);
+                }
+                Event::Begun(begun) => {
+                    let (claim, offset) = (begun.claim, begun.offset);
+                    self.hear(format!("begun {claim} {offset}"));
+                    if let Some(gap) = begun.gap {
+                        self.store.note_gap(&claim.partition, gap);
+                    }
+                    let epoch = self.epochs[&claim];
+                    self.store
+                        .commit(&claim.partition, epoch, Vec::new(), offset);
+                }
+                Event::Batch(batch) => self.settle(&control, batch).await,
+                Event::Revoked { claim, .. } => {
+                    self.hear(format!("revoked {claim}"));
+                    // Batches before this are stored by now: one thing is done after the other.
+                    control.release(claim);
+                }
+                Event::Lost(claim) => self.hear(format!("lost {claim}")),
+                Event::Ended(outcome) => return outcome,
+            }
+        }
+        panic!("the last event is that it has ended");
+    }
+
+    async fn settle(&mut self, control: &Control, batch: Batch) {
+        self.stores.wait_for(|stores| *stores).await.unwrap();
+        let next = batch.last() + 1;
+        assert!(batch.first() < next);
+        let claim = batch.claim.clone();
+        let rows = batch.records.iter().map(|record| Row {
+            partition: Partition::new(Arc::clone(&record.place.topic), record.place.partition),
+            offset: record.place.offset,
+            payload: record.payload.as_ref().unwrap().to_vec(),
+        });
+        let epoch = self.epochs[&claim];
+        if self
+            .store
+            .commit(&claim.partition, epoch, rows.collect(), next)
+        {
+            control.settled(claim, next);
+        } else {
+            self.hear(format!("fenced {claim}"));
+            control.reclaim(claim);
+        }
+    }
+
+    fn hear(&self, what: String) {
+        self.heard.lock().push(what);
+    }
+}
