@@ -1,7 +1,10 @@
 //! The composition root: carries out what the command line asks for.
 
 mod check;
+mod connection;
 mod generate;
+mod lag;
+mod record;
 
 use std::io::Write;
 use std::process::ExitCode;
@@ -15,6 +18,9 @@ pub fn execute(cli: Cli) -> ExitCode {
     let exit = match cli.command {
         Command::Check(source) => check::check(&source),
         Command::Schema => check::schema(),
+        Command::TestConnection(source) => connection::test(&source),
+        Command::Lag(source) => lag::lag(&source),
+        Command::Record(what) => record::record(&what, now),
         Command::Generate(what) => generate::generate(&what, now()),
     };
     exit.into()

@@ -2,8 +2,12 @@
 
 use std::path::PathBuf;
 use std::process::ExitCode;
+use std::time::Duration;
 
 use clap::{Args, Parser, Subcommand};
+use perijove_core::settings::Setting;
+
+use crate::config::Start;
 
 const AFTER_HELP: &str = "\
 Exit codes:
@@ -28,6 +32,12 @@ pub enum Command {
     Check(Source),
     /// Print the JSON Schema of the configuration
     Schema,
+    /// Try the connection to Kafka step by step; say what is wrong and what mends it
+    TestConnection(Source),
+    /// Show how far behind the group is, as it has told Kafka
+    Lag(Source),
+    /// Write the streams into a file, without the group's knowledge
+    Record(Record),
     /// Write a recording of made-up trades, for a try or a demonstration
     Generate(Generate),
 }
@@ -52,6 +62,37 @@ pub struct Generate {
     /// Now, if nothing is said. Only times depend on it.
     #[arg(short, long, value_name = "SECONDS")]
     pub until: Option<i64>,
+}
+
+/// What is recorded.
+#[derive(Clone, Debug, PartialEq, Eq, Args)]
+pub struct Record {
+    /// File to write; one that exists is replaced
+    #[arg(value_name = "FILE")]
+    pub file: PathBuf,
+
+    #[command(flatten)]
+    pub source: Source,
+
+    /// Where to begin: latest, earliest, or how far back such as 30m
+    #[arg(long, value_name = "WHERE", value_parser = start)]
+    pub from: Option<Start>,
+
+    /// How long to record
+    #[arg(short, long, value_name = "TIME", default_value = "1m", value_parser = duration)]
+    pub time: Duration,
+
+    /// End before that, after so many messages
+    #[arg(short, long, value_name = "N")]
+    pub messages: Option<u64>,
+}
+
+fn start(text: &str) -> Result<Start, String> {
+    Start::from_text(text).ok_or_else(|| format!("must be {}", Start::EXPECTED))
+}
+
+fn duration(text: &str) -> Result<Duration, String> {
+    Duration::from_text(text).ok_or_else(|| format!("must be {}", Duration::EXPECTED))
 }
 
 /// Which configuration.
@@ -102,12 +143,23 @@ mod tests {
             "check --config x",
             "schema",
             "generate x",
+            "test-connection -c x",
+            "lag",
+            "record x -c y --from 30m --time 5s --messages 7",
+            "record x --from earliest",
             "generate x --messages 5 --seed 2 --until 1760000000",
         ] {
             let words = std::iter::once("perijove-ingest").chain(line.split(' '));
             assert!(Cli::try_parse_from(words).is_ok(), "{line}");
         }
-        for line in ["", "walk", "check a.yaml", "generate"] {
+        for line in [
+            "",
+            "walk",
+            "check a.yaml",
+            "generate",
+            "record",
+            "record x --from x",
+        ] {
             let words = std::iter::once("perijove-ingest").chain(line.split(' '));
             assert!(Cli::try_parse_from(words).is_err(), "{line}");
         }

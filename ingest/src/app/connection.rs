@@ -1,0 +1,63 @@
+//! The command `test-connection`.
+
+use crate::app::check::load;
+use crate::app::{complain, say};
+use crate::cli::{Exit, Source};
+use crate::source::kafka::{Step, probe};
+
+/// Tries everything that reading needs, and says what is wrong and what mends it.
+pub(super) fn test(source: &Source) -> Exit {
+    let loaded = match load(source) {
+        Ok(loaded) => loaded,
+        Err(error) => {
+            complain(&error.to_string());
+            return Exit::BadConfig;
+        }
+    };
+    let Some(kafka) = &loaded.config.kafka else {
+        complain("there is no Kafka in the configuration, or it is switched off; see kafka");
+        return Exit::BadConfig;
+    };
+    if probe(kafka, &loaded.config.streams, |step| say(&line(&step))) {
+        say("all is well");
+        Exit::Done
+    } else {
+        Exit::Failed
+    }
+}
+
+fn line(step: &Step) -> String {
+    let (what, of) = (step.what, &step.of);
+    match &step.outcome {
+        Ok(found) => format!("ok    {what:<8}  {of}: {found}"),
+        Err(fault) => {
+            let kind = fault.kind.label();
+            let hint = fault.kind.hint();
+            let hint = hint.map_or(String::new(), |hint| format!("\n      {hint}"));
+            format!("FAIL  {what:<8}  {of}: {fault} [{kind}]{hint}")
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::source::{Fault, FaultKind};
+
+    #[test]
+    fn a_step_that_fails_says_what_mends_it() {
+        let mut step = Step {
+            what: "name",
+            of: "rpk0.bitquery.io:9092".to_owned(),
+            outcome: Ok("10.0.0.1".to_owned()),
+        };
+        assert_eq!(
+            line(&step),
+            "ok    name      rpk0.bitquery.io:9092: 10.0.0.1"
+        );
+        step.outcome = Err(Fault::new(FaultKind::Name, "unknown"));
+        let failed = "FAIL  name      rpk0.bitquery.io:9092: unknown [name]\n      \
+                      see kafka.brokers; is there a name server?";
+        assert_eq!(line(&step), failed);
+    }
+}

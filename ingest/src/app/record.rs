@@ -1,0 +1,81 @@
+//! The command `record`.
+
+use std::collections::BTreeMap;
+use std::fs::File;
+use std::io::BufWriter;
+
+use tokio::time::Instant;
+
+use crate::app::check::load;
+use crate::app::{complain, say};
+use crate::cli::{Exit, Record};
+use crate::config::{Config, Kafka, Start};
+use crate::record::UnixMillis;
+use crate::recording::{RecordingError, Writer};
+use crate::source::Fault;
+use crate::source::kafka::Inquiry;
+
+/// Why a recording was not made.
+#[derive(Debug, thiserror::Error)]
+enum Failure {
+    #[error(transparent)]
+    Kafka(#[from] Fault),
+    #[error(transparent)]
+    File(#[from] RecordingError),
+}
+
+/// Writes the streams into a file, without the group's knowledge.
+pub(super) fn record(what: &Record, clock: fn() -> UnixMillis) -> Exit {
+    let loaded = match load(&what.source) {
+        Ok(loaded) => loaded,
+        Err(error) => {
+            complain(&error.to_string());
+            return Exit::BadConfig;
+        }
+    };
+    let Some(kafka) = &loaded.config.kafka else {
+        complain("there is no Kafka in the configuration, or it is switched off; see kafka");
+        return Exit::BadConfig;
+    };
+    match write(what, kafka, &loaded.config, clock) {
+        Ok(records) => {
+            say(&format!("{records} records are in {}", what.file.display()));
+            Exit::Done
+        }
+        Err(failure) => {
+            complain(&failure.to_string());
+            Exit::Failed
+        }
+    }
+}
+
+fn write(
+    what: &Record,
+    kafka: &Kafka,
+    config: &Config,
+    clock: fn() -> UnixMillis,
+) -> Result<u64, Failure> {
+    let mut inquiry = Inquiry::new(kafka)?;
+    let start = what.from.unwrap_or(Start::Latest);
+    let mut offsets = BTreeMap::new();
+    for stream in &config.streams {
+        for partition in inquiry.partitions(&stream.topic)? {
+            let offset = inquiry.begin(&partition, start, clock)?;
+            offsets.insert(partition, offset);
+        }
+    }
+    let file = File::create(&what.file).map_err(RecordingError::from)?;
+    let mut writer = Writer::new(BufWriter::new(file))?;
+    let deadline = Instant::now() + what.time;
+    let mut records = 0;
+    inquiry.read(&offsets, |record| {
+        if let Some(record) = record {
+            writer.write(&record)?;
+            records += 1;
+        }
+        let enough = what.messages.is_some_and(|most| records >= most);
+        Ok::<_, Failure>(enough || Instant::now() >= deadline)
+    })?;
+    writer.finish()?;
+    Ok(records)
+}

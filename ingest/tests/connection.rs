@@ -1,0 +1,228 @@
+//! The commands of ingest that ask Kafka: what they find, and what they say when something is wrong.
+
+#![allow(
+    clippy::unwrap_used,
+    clippy::indexing_slicing,
+    reason = "tests fail by panicking"
+)]
+
+use std::fmt::Write as _;
+use std::path::PathBuf;
+
+use perijove_tests::kafka::{Kafka, Listener, PASSWORD, USER};
+use tempfile::TempDir;
+use tokio::process::Command;
+
+const TOPIC: &str = "solana.dextrades.proto";
+
+/// A configuration, to be spoilt.
+struct Settings {
+    brokers: String,
+    security: &'static str,
+    mechanism: &'static str,
+    password: &'static str,
+    topic: &'static str,
+    ca: Option<PathBuf>,
+}
+
+impl Settings {
+    fn through(kafka: &Kafka, listener: Listener) -> Self {
+        Self {
+            brokers: kafka.servers(listener),
+            security: match listener {
+                Listener::Plaintext => "plaintext",
+                Listener::SaslPlaintext => "sasl_plaintext",
+                Listener::Ssl => "ssl",
+                Listener::SaslSsl => "sasl_ssl",
+            },
+            mechanism: "scram-sha-512",
+            password: PASSWORD,
+            topic: TOPIC,
+            ca: listener.secured().then(|| kafka.ca_file()),
+        }
+    }
+
+    fn text(&self) -> String {
+        let Self {
+            brokers,
+            security,
+            mechanism,
+            topic,
+            ..
+        } = self;
+        let mut text = format!(
+            "kafka:\n  brokers: [\"{}\"]\n  security: {security}\n  mechanism: {mechanism}\n  \
+             connect: 10s\n  group: {{ prefix: {USER} }}\n",
+            brokers.replace(',', "\", \"")
+        );
+        if security.starts_with("sasl") {
+            text.push_str("  username: ${KAFKA_USER}\n  password: ${KAFKA_PASSWORD}\n");
+        }
+        if let Some(ca) = &self.ca {
+            writeln!(text, "  tls: {{ ca: \"{}\" }}", ca.display()).unwrap();
+        }
+        write!(text, "streams:\n  - topic: {topic}\n    kind: trades\n").unwrap();
+        text
+    }
+
+    /// Runs a command with it: whether that went well, and what it said.
+    async fn run(&self, command: &[&str]) -> (bool, String) {
+        let folder = TempDir::new().unwrap();
+        let file = folder.path().join("ingest.yaml");
+        std::fs::write(&file, self.text()).unwrap();
+        let output = Command::new(env!("CARGO_BIN_EXE_perijove-ingest"))
+            .args(command)
+            .arg("--config")
+            .arg(&file)
+            .env("KAFKA_USER", USER)
+            .env("KAFKA_PASSWORD", self.password)
+            .current_dir(folder.path())
+            .kill_on_drop(true)
+            .output()
+            .await
+            .unwrap();
+        let said = [output.stdout, output.stderr].concat();
+        let said = String::from_utf8(said).unwrap();
+        (output.status.success(), said)
+    }
+
+    /// Asserts that trying the connection fails at this step first, and what is said about it.
+    async fn assert_fails(&self, step: &str, says: &str) {
+        let (well, said) = self.run(&["test-connection"]).await;
+        assert!(!well, "{said}");
+        let failed = said.lines().find_map(|line| line.strip_prefix("FAIL"));
+        let failed = failed.unwrap_or_else(|| panic!("no failure in: {said}"));
+        assert_eq!(failed.split_whitespace().next(), Some(step), "{said}");
+        assert!(said.contains(says), "{says} is not in: {said}");
+        assert!(!said.contains(self.password), "{said}");
+    }
+}
+
+/// Recorded trades, as messages of the topic.
+async fn produced(kafka: &Kafka) {
+    kafka.create_topic(TOPIC, 2).await;
+    let folder = TempDir::new().unwrap();
+    let file = folder.path().join("trades");
+    let made = Command::new(env!("CARGO_BIN_EXE_perijove-ingest"))
+        .args(["generate", "--messages", "10"])
+        .arg(&file)
+        .output()
+        .await
+        .unwrap();
+    assert!(made.status.success());
+    let file = std::fs::File::open(&file).unwrap();
+    let records = perijove_ingest::recording::Reader::new(file).unwrap();
+    let payloads = records.map(|record| record.unwrap().payload.unwrap());
+    kafka.produce(TOPIC, 1, payloads).await;
+}
+
+#[tokio::test]
+async fn a_connection_that_is_well_is_shown_step_by_step() {
+    let kafka = Kafka::start().await;
+    produced(&kafka).await;
+    for listener in [Listener::SaslPlaintext, Listener::SaslSsl] {
+        let (well, said) = Settings::through(&kafka, listener)
+            .run(&["test-connection"])
+            .await;
+        assert!(well, "{said}");
+        for step in [
+            "name", "port", "settings", "login", "topic", "offsets", "record", "group",
+        ] {
+            assert!(
+                said.contains(&format!("ok    {step}")),
+                "{step} is not in: {said}"
+            );
+        }
+        assert!(said.contains("[1]: 0 to 10"), "{said}");
+        assert!(said.contains("[1]@9 of slot"), "{said}");
+        assert!(said.ends_with("all is well\n"), "{said}");
+    }
+}
+
+#[tokio::test]
+async fn each_thing_that_is_wrong_is_found_where_it_is_wrong() {
+    let kafka = Kafka::start().await;
+    produced(&kafka).await;
+    let nowhere = Settings {
+        brokers: format!("127.0.0.1:{}", perijove_tests::ports::take()),
+        ..Settings::through(&kafka, Listener::SaslPlaintext)
+    };
+    nowhere.assert_fails("port", "refused").await;
+    let nameless = Settings {
+        brokers: "no-such-host.invalid:9092".to_owned(),
+        ..Settings::through(&kafka, Listener::SaslPlaintext)
+    };
+    nameless.assert_fails("name", "[name]").await;
+    let wrong_password = Settings {
+        password: "wrong",
+        ..Settings::through(&kafka, Listener::SaslPlaintext)
+    };
+    wrong_password.assert_fails("login", "[login]").await;
+    let wrong_mechanism = Settings {
+        mechanism: "plain",
+        ..Settings::through(&kafka, Listener::SaslSsl)
+    };
+    wrong_mechanism.assert_fails("login", "SCRAM-SHA-512").await;
+    let wrong_topic = Settings {
+        topic: "solana.slot_update_stream_1_13",
+        ..Settings::through(&kafka, Listener::SaslPlaintext)
+    };
+    wrong_topic.assert_fails("topic", TOPIC).await;
+    let wrong_authority = Settings {
+        ca: Some(kafka.other_ca_file()),
+        ..Settings::through(&kafka, Listener::SaslSsl)
+    };
+    wrong_authority.assert_fails("login", "[tls]").await;
+}
+
+#[tokio::test]
+async fn tls_where_there_is_none_and_none_where_there_is_are_found() {
+    let kafka = Kafka::start().await;
+    let tls = Settings {
+        brokers: kafka.servers(Listener::SaslPlaintext),
+        ..Settings::through(&kafka, Listener::SaslSsl)
+    };
+    tls.assert_fails("login", "[handshake]").await;
+    let none = Settings {
+        brokers: kafka.servers(Listener::SaslSsl),
+        ..Settings::through(&kafka, Listener::SaslPlaintext)
+    };
+    none.assert_fails("login", "kafka.security").await;
+}
+
+#[tokio::test]
+async fn the_lag_is_shown_and_a_stream_recorded_without_the_group_knowing() {
+    let kafka = Kafka::start().await;
+    produced(&kafka).await;
+    let settings = Settings::through(&kafka, Listener::Plaintext);
+    let folder = TempDir::new().unwrap();
+    let file = folder.path().join("recording");
+    let name = file.display().to_string();
+    let record = [
+        "record",
+        &name,
+        "--from",
+        "earliest",
+        "--time",
+        "1m",
+        "--messages",
+        "10",
+    ];
+    let (well, said) = settings.run(&record).await;
+    assert!(well && said.contains("10 records"), "{said}");
+    let file = std::fs::File::open(&file).unwrap();
+    let records = perijove_ingest::recording::Reader::new(file).unwrap();
+    let places: Vec<String> = records
+        .map(|record| record.unwrap().place.to_string())
+        .collect();
+    assert_eq!(places.len(), 10);
+    assert_eq!(places[9], format!("{TOPIC}[1]@9"));
+
+    let (well, said) = settings.run(&["lag"]).await;
+    assert!(well, "{said}");
+    let row = said
+        .lines()
+        .find(|line| line.starts_with(&format!("{TOPIC}[1]")));
+    let columns: Vec<_> = row.unwrap().split_whitespace().collect();
+    assert_eq!(columns[1..], ["-", "10", "-"]);
+}
