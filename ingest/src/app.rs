@@ -1,16 +1,30 @@
 //! The composition root: carries out what the command line asks for.
 
+mod breaker;
 mod check;
 mod connection;
+mod convert;
+mod gate;
 mod generate;
+mod health;
+mod http;
 mod lag;
+mod lane;
+mod letters;
+mod metrics;
+mod pipeline;
+mod reconcile;
 mod record;
+mod run;
+mod shelf;
+mod store;
+mod verify;
 
 use std::io::Write;
 use std::process::ExitCode;
 use std::time::{SystemTime, UNIX_EPOCH};
 
-use crate::cli::{Cli, Command};
+use crate::cli::{Cli, Command, Letters};
 use crate::record::UnixMillis;
 
 /// Carries out a command and says how it ended.
@@ -21,6 +35,12 @@ pub fn execute(cli: Cli) -> ExitCode {
         Command::TestConnection(source) => connection::test(&source),
         Command::Lag(source) => lag::lag(&source),
         Command::Record(what) => record::record(&what, now),
+        Command::Run(source) => run::run(&source),
+        Command::Replay(what) => run::replay(&what.source, &what.file),
+        Command::DeadLetters(Letters::List(what)) => letters::list(&what),
+        Command::DeadLetters(Letters::Replay(what)) => letters::replay(&what),
+        Command::Verify(what) => verify::verify(&what),
+        Command::Reconcile(what) => reconcile::reconcile(&what),
         Command::Generate(what) => generate::generate(&what, now()),
     };
     exit.into()

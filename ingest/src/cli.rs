@@ -5,7 +5,9 @@ use std::process::ExitCode;
 use std::time::Duration;
 
 use clap::{Args, Parser, Subcommand};
+use perijove_core::Pubkey;
 use perijove_core::settings::Setting;
+use url::Url;
 
 use crate::config::Start;
 
@@ -17,7 +19,7 @@ Exit codes:
   3  the configuration is wrong; standard error says what";
 
 /// Bitquery's Solana streams into Redis and the database, exactly once.
-#[derive(Clone, Debug, PartialEq, Eq, Parser)]
+#[derive(Clone, Debug, PartialEq, Parser)]
 #[command(name = "perijove-ingest", version, about, after_help = AFTER_HELP)]
 #[command(arg_required_else_help = true)]
 pub struct Cli {
@@ -26,7 +28,7 @@ pub struct Cli {
 }
 
 /// What the program can do.
-#[derive(Clone, Debug, PartialEq, Eq, Subcommand)]
+#[derive(Clone, Debug, PartialEq, Subcommand)]
 pub enum Command {
     /// Check a configuration and say everything that is wrong with it
     Check(Source),
@@ -38,8 +40,120 @@ pub enum Command {
     Lag(Source),
     /// Write the streams into a file, without the group's knowledge
     Record(Record),
+    /// Follow Kafka until told to stop
+    Run(Source),
+    /// Store a recording and end; a second time changes nothing
+    Replay(Replay),
+    /// See and replay what could not be used
+    #[command(subcommand)]
+    DeadLetters(Letters),
+    /// Compare trades and volume of each hour with a reference
+    Verify(Verify),
+    /// Compare the prices in Redis with Jupiter's
+    Reconcile(Reconcile),
     /// Write a recording of made-up trades, for a try or a demonstration
     Generate(Generate),
+}
+
+/// What is replayed.
+#[derive(Clone, Debug, PartialEq, Eq, Args)]
+pub struct Replay {
+    /// A recording
+    #[arg(value_name = "FILE")]
+    pub file: PathBuf,
+
+    #[command(flatten)]
+    pub source: Source,
+}
+
+/// What is done with dead letters.
+#[derive(Clone, Debug, PartialEq, Eq, Subcommand)]
+pub enum Letters {
+    /// Show them, the oldest first
+    List(ListLetters),
+    /// Read them again, as the program reads messages now, and store what can be used
+    Replay(ReplayLetters),
+}
+
+/// Which dead letters are shown.
+#[derive(Clone, Debug, PartialEq, Eq, Args)]
+pub struct ListLetters {
+    #[command(flatten)]
+    pub source: Source,
+
+    /// Only those with this class of error
+    #[arg(long, value_name = "CLASS")]
+    pub class: Option<String>,
+
+    /// Those that were replayed as well
+    #[arg(long)]
+    pub all: bool,
+
+    /// How many
+    #[arg(short = 'n', long, value_name = "N", default_value_t = 100)]
+    pub most: i64,
+}
+
+/// Which dead letters are replayed.
+#[derive(Clone, Debug, PartialEq, Eq, Args)]
+pub struct ReplayLetters {
+    #[command(flatten)]
+    pub source: Source,
+
+    /// Only those with this class of error
+    #[arg(long, value_name = "CLASS")]
+    pub class: Option<String>,
+
+    /// Only this one
+    #[arg(long, value_name = "ID")]
+    pub id: Option<i64>,
+}
+
+/// What is compared with what.
+#[derive(Clone, Debug, PartialEq, Args)]
+pub struct Verify {
+    #[command(flatten)]
+    pub source: Source,
+
+    /// CSV with the columns hour (such as 2026-11-21T14:00:00Z), trades, `volume_usd`
+    #[arg(short, long, value_name = "FILE")]
+    pub reference: PathBuf,
+
+    /// Most percent by which an hour may differ
+    #[arg(short, long, value_name = "PERCENT", default_value_t = 5.0)]
+    pub tolerance: f64,
+}
+
+/// Which prices are compared.
+#[derive(Clone, Debug, PartialEq, Args)]
+pub struct Reconcile {
+    #[command(flatten)]
+    pub source: Source,
+
+    /// Jupiter's price API
+    #[arg(
+        long,
+        value_name = "URL",
+        default_value = "https://lite-api.jup.ag/price/v3"
+    )]
+    pub api: Url,
+
+    /// Key for it
+    #[arg(
+        long,
+        value_name = "KEY",
+        env = "JUPITER_API_KEY",
+        hide_env_values = true
+    )]
+    pub key: Option<String>,
+
+    /// Most percent by which a price may differ
+    #[arg(short, long, value_name = "PERCENT", default_value_t = 2.0)]
+    pub tolerance: f64,
+
+    /// Mints to compare
+    #[arg(value_name = "MINT", required = true)]
+    pub mints: Vec<Pubkey>,
 }
 
 /// What is made up.
@@ -147,6 +261,12 @@ mod tests {
             "lag",
             "record x -c y --from 30m --time 5s --messages 7",
             "record x --from earliest",
+            "run -c x",
+            "replay x -c y",
+            "dead-letters list --class json --all -n 5",
+            "dead-letters replay --id 3",
+            "verify --reference x --tolerance 3",
+            "reconcile So11111111111111111111111111111111111111112 --tolerance 1",
             "generate x --messages 5 --seed 2 --until 1760000000",
         ] {
             let words = std::iter::once("perijove-ingest").chain(line.split(' '));
@@ -159,6 +279,10 @@ mod tests {
             "generate",
             "record",
             "record x --from x",
+            "replay",
+            "dead-letters",
+            "verify",
+            "reconcile x",
         ] {
             let words = std::iter::once("perijove-ingest").chain(line.split(' '));
             assert!(Cli::try_parse_from(words).is_err(), "{line}");

@@ -16,6 +16,7 @@ mod event;
 mod fault;
 pub mod kafka;
 mod metrics;
+pub mod replay;
 mod room;
 mod status;
 

@@ -78,7 +78,10 @@ impl Market {
         let Some(pool) = self.pools.get_mut(number) else {
             return Pool::new(random, 0);
         };
-        pool.base.usd *= 1.0 + (random.f64() - 0.5) / 100.0;
+        // What SOL costs stays as it is: everything paid with it would have to follow.
+        if pool.base.mint != WSOL {
+            pool.base.usd *= 1.0 + (random.f64() - 0.5) / 100.0;
+        }
         pool.clone()
     }
 
@@ -90,26 +93,28 @@ impl Market {
 impl Pool {
     fn new(random: &mut fastrand::Rng, number: usize) -> Self {
         let (program, protocol, family) = random.choice(DEXES).unwrap_or(DEXES[0]);
-        let base = Token {
+        let sol = Token {
+            mint: WSOL,
+            symbol: "WSOL".to_owned(),
+            decimals: 9,
+            usd: SOL_USD,
+        };
+        let dollar = Token {
+            mint: USDC,
+            symbol: "USDC".to_owned(),
+            decimals: 6,
+            usd: 1.0,
+        };
+        let token = Token {
             mint: address(random),
             symbol: format!("TOK{number}"),
             decimals: random.choice([0, 5, 6, 6, 6, 8, 9]).unwrap_or(6),
             usd: 10_f64.powf(random.f64() * 8.0 - 6.0),
         };
-        let quote = if number.is_multiple_of(4) {
-            Token {
-                mint: USDC,
-                symbol: "USDC".to_owned(),
-                decimals: 6,
-                usd: 1.0,
-            }
-        } else {
-            Token {
-                mint: WSOL,
-                symbol: "WSOL".to_owned(),
-                decimals: 9,
-                usd: SOL_USD,
-            }
+        let (base, quote) = match number {
+            0 => (sol, dollar),
+            number if number.is_multiple_of(4) => (token, dollar),
+            _ => (token, sol),
         };
         Self {
             address: address(random),

@@ -23,7 +23,29 @@ pub enum StoreError {
     Foreign(&'static str),
 }
 
+/// SQLSTATEs of a server that starts, stops, or has too many clients for the moment.
+const PASSING: [&str; 4] = ["57P01", "57P02", "57P03", "53300"];
+
 impl StoreError {
+    /// Whether waiting may help although nobody mends anything: there is no server, or it starts.
+    pub fn is_passing(&self) -> bool {
+        let (Self::Unavailable(error)
+        | Self::Migration(
+            sqlx::migrate::MigrateError::Execute(error)
+            | sqlx::migrate::MigrateError::ExecuteMigration(error, _),
+        )) = self
+        else {
+            return false;
+        };
+        match error {
+            sqlx::Error::Io(_) | sqlx::Error::PoolTimedOut => true,
+            sqlx::Error::Database(error) => {
+                error.code().is_some_and(|code| PASSING.contains(&&*code))
+            }
+            _ => false,
+        }
+    }
+
     /// The label in metrics.
     pub const fn label(&self) -> &'static str {
         match self {

@@ -1,8 +1,10 @@
 //! One connection to Redis, opened again when it breaks.
 
+use std::collections::HashMap;
 use std::time::Duration;
 
-use perijove_core::redis::{LANE, LATER_WINS, NEWER_WINS, PAIR};
+use perijove_core::Pubkey;
+use perijove_core::redis::{LANE, LATER_WINS, Latest, NEWER_WINS, PAIR, open, price};
 use redis::aio::MultiplexedConnection;
 use redis::{
     AsyncConnectionConfig, Client, Cmd, ErrorKind, FromRedisValue, Pipeline, ServerErrorKind, Value,
@@ -10,6 +12,9 @@ use redis::{
 
 use crate::config;
 use crate::sink::market::MarketError;
+
+/// Most bytes of a price that is looked into.
+const LONGEST_PRICE: usize = 4096;
 
 /// Commands that are sent together.
 const TOGETHER: usize = 256;
@@ -99,6 +104,33 @@ impl Link {
     pub async fn ping(&mut self) -> Result<(), MarketError> {
         self.run::<Value>(&[redis::cmd("PING")]).await?;
         Ok(())
+    }
+
+    /// The latest prices of tokens in money. Those that are not there, or cannot be read, are left
+    /// out.
+    ///
+    /// # Errors
+    /// Redis is away.
+    pub async fn prices(
+        &mut self,
+        mints: &[Pubkey],
+    ) -> Result<HashMap<Pubkey, Latest>, MarketError> {
+        let keys: Vec<String> = mints.iter().map(|mint| price(*mint)).collect();
+        let ask = |key: &String| {
+            let mut command = redis::cmd("GET");
+            command.arg(key);
+            command
+        };
+        let commands: Vec<Cmd> = keys.iter().map(ask).collect();
+        let values: Vec<Option<Vec<u8>>> = self.run(&commands).await?;
+        let found = mints.iter().zip(&keys).zip(values);
+        Ok(found
+            .filter_map(|((mint, key), value)| {
+                let value = value?;
+                let (_, body) = open(key, &value, LONGEST_PRICE).ok()?;
+                Some((*mint, Latest::decode(&body)?))
+            })
+            .collect())
     }
 
     async fn send(&mut self, pipeline: &Pipeline) -> Result<Vec<Value>, MarketError> {

@@ -1,0 +1,104 @@
+//! Records into a batch of rows: decode, project, and dead letters for what makes no sense.
+
+use std::collections::HashMap;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::Arc;
+
+use crate::app::metrics::Metrics;
+use crate::config::{Config, Stream};
+use crate::dead_letter::DeadLetter;
+use crate::decode::{Encoding, Kind, Limits, decode};
+use crate::project::{Projected, project};
+use crate::record::{Record, UnixMillis};
+use crate::sink::database::{Batch, MOST_SLOT};
+
+/// How the messages of each topic are read.
+#[derive(Clone, Debug)]
+pub(super) struct Converter {
+    topics: Arc<HashMap<String, (Kind, Encoding)>>,
+    limits: Limits,
+    metrics: Metrics,
+}
+
+/// What became of one record.
+enum Outcome {
+    Rows(Projected),
+    Letter(DeadLetter),
+}
+
+impl Converter {
+    pub(super) fn new(config: &Config, metrics: Metrics) -> Self {
+        let topic = |stream: &Stream| (stream.topic.clone(), (stream.kind, stream.encoding));
+        Self {
+            topics: Arc::new(config.streams.iter().map(topic).collect()),
+            limits: Limits {
+                bytes: config.buffer.max_message,
+                ..Limits::default()
+            },
+            metrics,
+        }
+    }
+
+    /// Adds the rows and dead letters of a record to a batch.
+    pub(super) fn add(&self, record: &Record, batch: &mut Batch) {
+        // What goes wrong in here is the message's fault, whatever it is.
+        let outcome = catch_unwind(AssertUnwindSafe(|| self.convert(record)));
+        let outcome = outcome.unwrap_or_else(|_panic| {
+            Outcome::Letter(letter(
+                record,
+                "panic",
+                "the program could not cope with it",
+            ))
+        });
+        match outcome {
+            Outcome::Letter(letter) => self.note(letter, batch),
+            Outcome::Rows(projected) => {
+                self.metrics.projected(&projected);
+                for poisoned in &projected.poisoned {
+                    self.note(DeadLetter::of_transaction(record.clone(), poisoned), batch);
+                }
+                batch.trades.extend(projected.trades);
+                batch.transfers.extend(projected.transfers);
+                batch.transactions.extend(projected.transactions);
+                batch.slots.extend(projected.slots);
+            }
+        }
+        batch.next_offset = Some(record.place.offset.saturating_add(1));
+    }
+
+    fn convert(&self, record: &Record) -> Outcome {
+        let kind = self.topics.get(&*record.place.topic);
+        // A recording may have other topics than the configuration.
+        let (kind, encoding) = kind.copied().unwrap_or((Kind::Trades, Encoding::Auto));
+        match decode(kind, encoding, record.payload.as_ref(), &self.limits) {
+            Err(error) => Outcome::Letter(DeadLetter::of_record(record.clone(), &error)),
+            Ok(message) => match message.header().map(|header| header.slot) {
+                Some(slot) if slot > MOST_SLOT => {
+                    let error = format!("slot {slot} is none that the cluster will ever have");
+                    Outcome::Letter(letter(record, "slot", &error))
+                }
+                _ => Outcome::Rows(project(message, record.timestamp.unwrap_or(UnixMillis(0)))),
+            },
+        }
+    }
+
+    fn note(&self, letter: DeadLetter, batch: &mut Batch) {
+        self.metrics
+            .letters
+            .with_label_values(&[letter.class])
+            .inc();
+        self.metrics.errors.with_label_values(&[letter.class]).inc();
+        tracing::warn!(place = %letter.record.place, class = letter.class, error = %letter.error, "dead letter");
+        batch.letters.push(letter);
+    }
+}
+
+/// A dead letter about a whole record.
+pub(super) fn letter(record: &Record, class: &'static str, error: &str) -> DeadLetter {
+    DeadLetter {
+        record: record.clone(),
+        transaction: None,
+        class,
+        error: error.to_owned(),
+    }
+}

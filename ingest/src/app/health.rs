@@ -1,0 +1,65 @@
+//! How the program is, for people and for whatever starts and stops it.
+
+use std::sync::{Arc, OnceLock};
+
+use serde_json::{Value, json};
+use tokio::sync::watch;
+use tokio::time::Instant;
+
+use crate::app::breaker::BreakerState;
+use crate::app::gate::Gate;
+use crate::source::{Control, Status};
+
+/// What health is made of.
+#[derive(Clone, Debug)]
+pub(super) struct Health {
+    /// Empty until the database is open.
+    pub(super) source: Arc<OnceLock<Control>>,
+    pub(super) database: Arc<Gate>,
+    /// None without Redis.
+    pub(super) redis: Option<Arc<Gate>>,
+    pub(super) stopping: watch::Receiver<bool>,
+    pub(super) started: Instant,
+}
+
+impl Health {
+    fn source(&self) -> Option<&Status> {
+        self.source.get().map(Control::status)
+    }
+
+    /// Why no messages are being stored; None when they are, or would be.
+    pub(super) fn not_ready(&self) -> Option<&'static str> {
+        if *self.stopping.borrow() {
+            Some("shutting down")
+        } else if self.source.get().is_none() {
+            Some("the database is not open yet")
+        } else if self.database.state() == BreakerState::Open {
+            Some("the database does not answer")
+        } else if !self.source().is_some_and(Status::is_connected) {
+            Some("no broker is connected")
+        } else {
+            None
+        }
+    }
+
+    /// The whole of it. `status` is `healthy` when everything works, else `degraded`.
+    pub(super) fn tell(&self) -> Value {
+        let redis = self.redis.as_ref().map(|gate| gate.state());
+        let not_ready = self.not_ready();
+        let healthy =
+            not_ready.is_none() && redis.is_none_or(|state| state == BreakerState::Closed);
+        json!({
+            "status": if healthy { "healthy" } else { "degraded" },
+            "kafka_connected": self.source().is_some_and(Status::is_connected),
+            "partitions": self.source().map_or(0, Status::partitions),
+            "database": self.database.state().label(),
+            "redis": redis.map_or("none", BreakerState::label),
+            "ready": not_ready.is_none(),
+            "reason": not_ready,
+            "last_error": self.source().and_then(Status::fault).map(|fault| fault.to_string()),
+            "shutting_down": *self.stopping.borrow(),
+            "uptime_seconds": self.started.elapsed().as_secs(),
+            "version": env!("CARGO_PKG_VERSION"),
+        })
+    }
+}

@@ -1,0 +1,49 @@
+//! The port for operators: `/metrics`, `/health`, `/ready`. Not for the public.
+
+use axum::Router;
+use axum::extract::State;
+use axum::http::{StatusCode, header};
+use axum::response::{IntoResponse, Response};
+use axum::routing::get;
+use prometheus::{Registry, TextEncoder};
+
+use crate::app::health::Health;
+
+/// What is told.
+#[derive(Clone, Debug)]
+pub(super) struct Told {
+    pub(super) health: Health,
+    pub(super) registry: Registry,
+}
+
+pub(super) fn router(told: Told) -> Router {
+    Router::new()
+        .route("/metrics", get(metrics))
+        .route("/health", get(health))
+        .route("/ready", get(ready))
+        .fallback(|| async { (StatusCode::NOT_FOUND, "try /metrics, /health or /ready\n") })
+        .with_state(told)
+}
+
+async fn metrics(State(told): State<Told>) -> Response {
+    match TextEncoder::new().encode_to_string(&told.registry.gather()) {
+        Ok(page) => ([(header::CONTENT_TYPE, "text/plain; version=0.0.4")], page).into_response(),
+        Err(error) => {
+            let text = format!("metrics cannot be encoded: {error}\n");
+            (StatusCode::INTERNAL_SERVER_ERROR, text).into_response()
+        }
+    }
+}
+
+/// Liveness: it answers. That a sink is down is no reason to start the program again.
+async fn health(State(told): State<Told>) -> Response {
+    let page = format!("{:#}\n", told.health.tell());
+    ([(header::CONTENT_TYPE, "application/json")], page).into_response()
+}
+
+async fn ready(State(told): State<Told>) -> Response {
+    match told.health.not_ready() {
+        None => "ready\n".into_response(),
+        Some(reason) => (StatusCode::SERVICE_UNAVAILABLE, format!("{reason}\n")).into_response(),
+    }
+}

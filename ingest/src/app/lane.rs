@@ -1,0 +1,195 @@
+//! The task of one claim: batches of records, in their order, into the database and on to Redis.
+
+use tokio::sync::mpsc;
+use tokio::time::{Instant, timeout_at};
+
+use crate::app::convert::Converter;
+use crate::app::metrics::Metrics;
+use crate::app::shelf::Shelf;
+use crate::app::store::{Fenced, Store};
+use crate::config;
+use crate::record::{Partition, Record};
+use crate::sink::database::{Batch, Committed, Lane};
+use crate::source::{self, Begun, Claim, Control};
+
+/// From so many bytes on, decoding goes to a thread where it holds up nobody.
+const HEAVY: usize = 256 * 1024;
+
+/// What the task needs.
+pub(super) struct LaneTask {
+    pub(super) claim: Claim,
+    pub(super) lane: Lane,
+    pub(super) store: Store,
+    pub(super) converter: Converter,
+    pub(super) shelf: Option<Shelf>,
+    pub(super) control: Control,
+    pub(super) metrics: Metrics,
+    pub(super) settings: config::Batch,
+}
+
+/// Records on their way into the database.
+#[derive(Default)]
+struct Gathered {
+    rows: Batch,
+    records: Vec<Record>,
+    arrivals: Vec<(Instant, usize)>,
+    /// Makes room for others when it is dropped.
+    loads: Vec<source::Load>,
+    /// What came in the midst of it: reading goes on elsewhere.
+    begun: Option<Begun>,
+}
+
+/// What comes from the source.
+#[derive(Debug)]
+pub(super) enum Input {
+    Begun(Begun),
+    Batch(source::Batch),
+}
+
+impl LaneTask {
+    /// Ends once the sender is gone and everything is settled, or when somebody else has the lane.
+    pub(super) async fn run(mut self, mut inputs: mpsc::UnboundedReceiver<Input>) {
+        while let Some(input) = inputs.recv().await {
+            let settled = match input {
+                Input::Begun(begun) => self.begin(&begun).await,
+                Input::Batch(first) => {
+                    let gathered = self.gather(first, &mut inputs).await;
+                    self.settle(gathered).await
+                }
+            };
+            let Ok(next) = settled else {
+                self.fenced();
+                return;
+            };
+            self.control.settled(self.claim.clone(), next);
+        }
+        if let Some(shelf) = self.shelf.take() {
+            shelf.finish().await;
+        }
+    }
+
+    fn fenced(mut self) {
+        tracing::warn!(partition = %self.claim, "another process writes this partition");
+        self.control.reclaim(self.claim.clone());
+        if let Some(shelf) = self.shelf.take() {
+            shelf.abort();
+        }
+    }
+
+    /// Stores where reading begins, so that it is not looked for again after a crash, and what is
+    /// missing before it.
+    async fn begin(&mut self, begun: &Begun) -> Result<i64, Fenced> {
+        if let Some(gap) = &begun.gap {
+            let Partition { topic, number } = &self.claim.partition;
+            tracing::error!(partition = %self.claim, ?gap, "records were gone before they were read");
+            let noted = self
+                .store
+                .database
+                .note_gap(&self.lane.group, topic, *number, gap.clone());
+            if let Err(error) = noted.await {
+                tracing::error!(%error, "the gap could not be noted");
+            }
+        }
+        let batch = Batch {
+            next_offset: Some(begun.offset),
+            ..Batch::default()
+        };
+        if self.lane.next_offset != batch.next_offset
+            && let Ok(committed) = self.store.commit(&mut self.lane, &batch).await?
+        {
+            self.pass_on(committed).await;
+        }
+        Ok(begun.offset)
+    }
+
+    /// Enough for a batch, or what there is when its first message has waited long enough.
+    async fn gather(
+        &self,
+        first: source::Batch,
+        inputs: &mut mpsc::UnboundedReceiver<Input>,
+    ) -> Gathered {
+        let deadline = Instant::now() + self.settings.wait;
+        let mut gathered = self.add(Gathered::default(), first).await;
+        while gathered.rows.rows() < self.settings.rows {
+            match timeout_at(deadline, inputs.recv()).await {
+                Ok(Some(Input::Batch(batch))) => gathered = self.add(gathered, batch).await,
+                // A gap is noted before what comes after it, and after what came before.
+                Ok(Some(Input::Begun(begun))) => {
+                    gathered.begun = Some(begun);
+                    break;
+                }
+                Ok(None) | Err(_) => break,
+            }
+        }
+        gathered
+    }
+
+    async fn add(&self, mut gathered: Gathered, batch: source::Batch) -> Gathered {
+        gathered
+            .arrivals
+            .push((Instant::now(), batch.records.len()));
+        let source::Batch { records, load, .. } = batch;
+        let converter = self.converter.clone();
+        let heavy = load.bytes() >= HEAVY;
+        gathered.loads.push(load);
+        let convert = move || {
+            for record in &records {
+                converter.add(record, &mut gathered.rows);
+            }
+            gathered.records.extend(records);
+            gathered
+        };
+        if !heavy {
+            return convert();
+        }
+        match tokio::task::spawn_blocking(convert).await {
+            Ok(gathered) => gathered,
+            // Only when the runtime ends: then nothing is settled any more.
+            Err(_gone) => std::future::pending().await,
+        }
+    }
+
+    /// Stores what was gathered, and gives the offset at which the lane goes on.
+    async fn settle(&mut self, gathered: Gathered) -> Result<i64, Fenced> {
+        let next = gathered.rows.next_offset.unwrap_or_default();
+        self.metrics.batch_rows.observe(rows(&gathered.rows));
+        match self.store.commit(&mut self.lane, &gathered.rows).await? {
+            Ok(committed) => self.pass_on(committed).await,
+            Err(error) => {
+                tracing::warn!(partition = %self.claim, %error, "storing the messages one by one");
+                let done = self
+                    .store
+                    .apart(&mut self.lane, &gathered.records, &self.converter);
+                for committed in done.await? {
+                    self.pass_on(committed).await;
+                }
+            }
+        }
+        for (arrived, messages) in &gathered.arrivals {
+            let seconds = arrived.elapsed().as_secs_f64();
+            for _ in 0..*messages {
+                self.metrics.duration.observe(seconds);
+            }
+        }
+        let processed = self
+            .metrics
+            .processed
+            .with_label_values(&[&*self.lane.topic]);
+        processed.inc_by(gathered.records.len() as u64);
+        match &gathered.begun {
+            Some(begun) => self.begin(begun).await,
+            None => Ok(next),
+        }
+    }
+
+    async fn pass_on(&mut self, committed: Committed) {
+        if let Some(shelf) = &mut self.shelf {
+            shelf.put(committed).await;
+        }
+    }
+}
+
+#[expect(clippy::cast_precision_loss, reason = "a metric")]
+fn rows(batch: &Batch) -> f64 {
+    batch.rows() as f64
+}

@@ -1,0 +1,179 @@
+//! The metrics of the pipeline. Some bear the names of the dashboards they were made for.
+
+use prometheus::core::Collector;
+use prometheus::proto::MetricFamily;
+use prometheus::{
+    Histogram, HistogramOpts, HistogramVec, IntCounter, IntCounterVec, IntGaugeVec, Opts, Registry,
+};
+
+use crate::project::Projected;
+use crate::sink::database::Committed;
+
+/// Seconds, from a millisecond to a minute.
+const SECONDS: [f64; 15] = [
+    0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0,
+];
+
+#[derive(Clone, Debug)]
+pub(super) struct Metrics {
+    pub(super) processed: IntCounterVec,
+    pub(super) duration: Histogram,
+    pub(super) errors: IntCounterVec,
+    pub(super) letters: IntCounterVec,
+    rows: IntCounterVec,
+    skipped: IntCounterVec,
+    pub(super) batch_rows: Histogram,
+    pub(super) sink_seconds: HistogramVec,
+    pub(super) breaker: IntGaugeVec,
+    pub(super) applied: IntCounterVec,
+    pub(super) delay: Histogram,
+    pub(super) forgotten: IntCounter,
+}
+
+impl Metrics {
+    /// # Errors
+    /// A name is registered already.
+    pub(super) fn register(registry: &Registry) -> prometheus::Result<Self> {
+        let on = Families(registry);
+        let rows = vec![
+            1.0, 10.0, 50.0, 100.0, 250.0, 500.0, 1000.0, 2500.0, 5000.0, 10_000.0,
+        ];
+        Ok(Self {
+            processed: on.counters(
+                "messages_processed_total",
+                "Messages that are in the sinks, dead letters among them.",
+                "topic",
+            )?,
+            duration: on.histogram(
+                "message_processing_duration_seconds",
+                "From a message's arrival in the pipeline to its commit in the database.",
+                SECONDS.into(),
+            )?,
+            errors: on.counters(
+                "processing_errors_total",
+                "What went wrong: messages that make no sense, and failures of the sinks.",
+                "kind",
+            )?,
+            letters: on.counters(
+                "dead_letters_total",
+                "Dead letters that were stored.",
+                "class",
+            )?,
+            rows: on.counters(
+                "perijove_ingest_rows_total",
+                "Rows that were given to the database, and whether it had them.",
+                "outcome",
+            )?,
+            skipped: on.counters(
+                "perijove_ingest_skipped_rows_total",
+                "Rows that were passed over on purpose.",
+                "reason",
+            )?,
+            batch_rows: on.histogram(
+                "perijove_ingest_batch_rows",
+                "Rows of one transaction.",
+                rows,
+            )?,
+            sink_seconds: on.sink_seconds()?,
+            breaker: on.breaker()?,
+            applied: on.counters(
+                "perijove_ingest_redis_batches_total",
+                "Batches that came to Redis, live or mended from the database.",
+                "how",
+            )?,
+            delay: on.histogram(
+                "perijove_ingest_end_to_end_seconds",
+                "From the time of the oldest trade of a batch to its presence in Redis.",
+                SECONDS.into(),
+            )?,
+            forgotten: kept(
+                registry,
+                IntCounter::new(
+                    "perijove_ingest_forgotten_total",
+                    "Partitions of tables, or rows of SQLite, that were removed for their age.",
+                )?,
+            )?,
+        })
+    }
+
+    pub(super) fn projected(&self, projected: &Projected) {
+        for (skip, count) in projected.skipped.iter().filter(|(_, count)| *count > 0) {
+            self.skipped
+                .with_label_values(&[skip.label()])
+                .inc_by(count);
+        }
+    }
+
+    /// What was done so far, for a person.
+    pub(super) fn summary(&self) -> String {
+        let rows = |outcome| self.rows.with_label_values(&[outcome]).get();
+        format!(
+            "{} messages: {} new rows, {} that were there already, {} dead letters",
+            sum(&self.processed),
+            rows("new"),
+            rows("known"),
+            sum(&self.letters),
+        )
+    }
+
+    pub(super) fn committed(&self, committed: &Committed) {
+        self.rows.with_label_values(&["new"]).inc_by(committed.new);
+        self.rows
+            .with_label_values(&["known"])
+            .inc_by(committed.known);
+    }
+}
+
+/// Makes families and registers them.
+struct Families<'r>(&'r Registry);
+
+impl Families<'_> {
+    fn counters(&self, name: &str, help: &str, label: &str) -> prometheus::Result<IntCounterVec> {
+        kept(self.0, IntCounterVec::new(Opts::new(name, help), &[label])?)
+    }
+
+    fn histogram(
+        &self,
+        name: &str,
+        help: &str,
+        buckets: Vec<f64>,
+    ) -> prometheus::Result<Histogram> {
+        let options = HistogramOpts::new(name, help).buckets(buckets);
+        kept(self.0, Histogram::with_opts(options)?)
+    }
+
+    fn sink_seconds(&self) -> prometheus::Result<HistogramVec> {
+        let (name, help) = (
+            "perijove_ingest_sink_seconds",
+            "How long a sink took for a batch.",
+        );
+        let options = HistogramOpts::new(name, help).buckets(SECONDS.into());
+        kept(self.0, HistogramVec::new(options, &["sink"])?)
+    }
+
+    fn breaker(&self) -> prometheus::Result<IntGaugeVec> {
+        let options = Opts::new(
+            "perijove_ingest_breaker_state",
+            "The breaker of a sink: 0 closed, 1 half-open, 2 open.",
+        );
+        kept(self.0, IntGaugeVec::new(options, &["sink"])?)
+    }
+}
+
+fn sum(counters: &IntCounterVec) -> u64 {
+    let families = counters.collect();
+    let metrics = families.iter().flat_map(MetricFamily::get_metric);
+    #[expect(
+        clippy::cast_possible_truncation,
+        clippy::cast_sign_loss,
+        reason = "counters of whole things"
+    )]
+    metrics
+        .map(|metric| metric.get_counter().get_value() as u64)
+        .sum()
+}
+
+fn kept<C: Collector + Clone + 'static>(registry: &Registry, metric: C) -> prometheus::Result<C> {
+    registry.register(Box::new(metric.clone()))?;
+    Ok(metric)
+}

@@ -1,0 +1,264 @@
+//! A recording as a source, on a thread of its own: every partition in it is assigned when its first
+//! record comes, and revoked at the end.
+
+use std::collections::BTreeMap;
+use std::io::Read;
+use std::sync::Arc;
+use std::sync::mpsc::{Receiver, RecvTimeoutError, channel};
+use std::thread;
+use std::time::Duration;
+
+use tokio::sync::mpsc::{UnboundedSender, unbounded_channel};
+use tokio::time::Instant;
+
+use crate::record::{Partition, Record};
+use crate::recording::{Reader, RecordingError};
+use crate::source::room::{Bay, Fill};
+use crate::source::{Batch, Begun, Claim, Command, Control, Event, Fault, FaultKind};
+use crate::source::{Room, Source, Status};
+
+/// Records that are handed out together.
+const TOGETHER: usize = 64;
+
+/// How long to wait for room before looking again.
+const NO_ROOM: Duration = Duration::from_millis(2);
+
+/// Starts reading. `grace` is how long what was handed out may take to be settled when the source
+/// is stopped; at the end of the recording there is no such limit.
+///
+/// # Errors
+/// There can be no thread.
+pub fn start<R: Read + Send + 'static>(
+    reader: Reader<R>,
+    room: &Arc<Room>,
+    grace: Duration,
+) -> Result<Source, Fault> {
+    let (events, received) = unbounded_channel();
+    let (sent, commands) = channel();
+    let status = Arc::new(Status::default());
+    status.set_connected(true);
+    let replay = Replay {
+        room: Arc::clone(room),
+        grace,
+        events,
+        commands,
+        status: Arc::clone(&status),
+        partitions: BTreeMap::new(),
+        held: false,
+        stopping: false,
+        lost: None,
+    };
+    thread::Builder::new()
+        .name("replay".to_owned())
+        .spawn(move || replay.run(reader))
+        .map_err(|error| Fault::new(FaultKind::Other, error.to_string()))?;
+    Ok(Source::new(received, Control::new(sent, status)))
+}
+
+struct Replay {
+    room: Arc<Room>,
+    grace: Duration,
+    events: UnboundedSender<Event>,
+    commands: Receiver<Command>,
+    status: Arc<Status>,
+    partitions: BTreeMap<Partition, Owned>,
+    held: bool,
+    stopping: bool,
+    /// Why it stopped by itself.
+    lost: Option<Fault>,
+}
+
+/// A partition that was assigned.
+struct Owned {
+    tenure: u64,
+    bay: Bay,
+    begun: bool,
+    waiting: Vec<Record>,
+}
+
+/// Nobody listens any more.
+struct Gone;
+
+impl Replay {
+    fn run<R: Read>(mut self, reader: Reader<R>) {
+        let ended = self.read(reader);
+        if let Ok(result) = ended {
+            drop(self.events.send(Event::Ended(result)));
+        }
+    }
+
+    fn read<R: Read>(&mut self, reader: Reader<R>) -> Result<Result<(), Fault>, Gone> {
+        let mut result = Ok(());
+        for record in reader {
+            match record {
+                Ok(record) => self.take(record)?,
+                Err(error) => {
+                    result = Err(fault(&error));
+                    break;
+                }
+            }
+            if self.stopping {
+                break;
+            }
+        }
+        self.leave()?;
+        Ok(self.lost.take().map_or(result, Err))
+    }
+
+    fn take(&mut self, record: Record) -> Result<(), Gone> {
+        let partition = Partition::new(Arc::clone(&record.place.topic), record.place.partition);
+        if !self.partitions.contains_key(&partition) {
+            self.assign(&partition, record.place.offset)?;
+        }
+        let Some(owned) = self.partitions.get_mut(&partition) else {
+            return Ok(());
+        };
+        owned.waiting.push(record);
+        if owned.waiting.len() >= TOGETHER {
+            self.hand_out(&partition)?;
+        }
+        self.obey(Duration::ZERO)
+    }
+
+    /// Assigns a partition and waits until its lane is open.
+    fn assign(&mut self, partition: &Partition, first: i64) -> Result<(), Gone> {
+        let owned = Owned {
+            tenure: 1,
+            bay: self.room.bay(),
+            begun: false,
+            waiting: Vec::new(),
+        };
+        let claim = owned.claim(partition);
+        self.partitions.insert(partition.clone(), owned);
+        self.status.set_partitions(self.partitions.len());
+        self.tell(Event::Assigned(claim))?;
+        self.await_begin(partition, first)
+    }
+
+    fn await_begin(&mut self, partition: &Partition, offset: i64) -> Result<(), Gone> {
+        while let Some(owned) = self.partitions.get(partition)
+            && !self.stopping
+        {
+            if owned.begun {
+                // What is stored does not matter: what was read before is known by its rows.
+                let claim = owned.claim(partition);
+                let gap = None;
+                return self.tell(Event::Begun(Begun { claim, offset, gap }));
+            }
+            self.obey(Duration::from_millis(100))?;
+        }
+        Ok(())
+    }
+
+    fn hand_out(&mut self, partition: &Partition) -> Result<(), Gone> {
+        loop {
+            let Some(owned) = self.partitions.get_mut(partition) else {
+                return Ok(());
+            };
+            if !self.held && owned.bay.fill() != Fill::Full {
+                let records = std::mem::take(&mut owned.waiting);
+                if records.is_empty() {
+                    return Ok(());
+                }
+                let bytes = records.iter().map(size).sum();
+                let batch = Batch {
+                    claim: owned.claim(partition),
+                    load: owned.bay.load(records.len(), bytes),
+                    records,
+                };
+                return self.tell(Event::Batch(batch));
+            }
+            if self.stopping {
+                return Ok(());
+            }
+            self.obey(NO_ROOM)?;
+        }
+    }
+
+    /// Hands out the rest, revokes everything and waits for it to be released.
+    fn leave(&mut self) -> Result<(), Gone> {
+        let partitions: Vec<Partition> = self.partitions.keys().cloned().collect();
+        if !self.stopping {
+            for partition in &partitions {
+                self.hand_out(partition)?;
+            }
+        }
+        let grace = if self.stopping {
+            self.grace
+        } else {
+            Duration::from_hours(24 * 365)
+        };
+        let deadline = Instant::now() + grace;
+        for partition in partitions {
+            if let Some(owned) = self.partitions.get(&partition) {
+                let claim = owned.claim(&partition);
+                self.tell(Event::Revoked { claim, deadline })?;
+            }
+        }
+        while !self.partitions.is_empty() && Instant::now() < deadline {
+            self.obey(Duration::from_millis(100))?;
+        }
+        Ok(())
+    }
+
+    /// Does what it is told, and waits so long for the first.
+    fn obey(&mut self, wait: Duration) -> Result<(), Gone> {
+        let mut command = match self.commands.recv_timeout(wait) {
+            Ok(command) => command,
+            Err(RecvTimeoutError::Timeout) => return Ok(()),
+            Err(RecvTimeoutError::Disconnected) => return Err(Gone),
+        };
+        loop {
+            match command {
+                Command::Begin { claim, .. } => {
+                    if let Some(owned) = self.partitions.get_mut(&claim.partition) {
+                        owned.begun |= owned.tenure == claim.tenure;
+                    }
+                }
+                Command::Release(claim) => {
+                    self.partitions.remove(&claim.partition);
+                }
+                Command::Reclaim(claim) => self.lose(claim)?,
+                Command::Hold(hold) => self.held = hold,
+                Command::Stop => self.stopping = true,
+                Command::Abort => return Err(Gone),
+                Command::Settled { .. } => {}
+            }
+            match self.commands.try_recv() {
+                Ok(next) => command = next,
+                Err(_) => return Ok(()),
+            }
+        }
+    }
+
+    /// Another process replays into the same database. Whoever came last goes on alone.
+    fn lose(&mut self, claim: Claim) -> Result<(), Gone> {
+        let message = "another process replays into the same database";
+        self.lost = Some(Fault::new(FaultKind::Group, message));
+        self.stopping = true;
+        self.partitions.remove(&claim.partition);
+        self.tell(Event::Lost(claim))
+    }
+
+    fn tell(&self, event: Event) -> Result<(), Gone> {
+        self.events.send(event).map_err(|_closed| Gone)
+    }
+}
+
+impl Owned {
+    fn claim(&self, partition: &Partition) -> Claim {
+        Claim {
+            partition: partition.clone(),
+            tenure: self.tenure,
+        }
+    }
+}
+
+fn size(record: &Record) -> usize {
+    let length = |bytes: &Option<bytes::Bytes>| bytes.as_ref().map_or(0, bytes::Bytes::len);
+    length(&record.key) + length(&record.payload)
+}
+
+fn fault(error: &RecordingError) -> Fault {
+    Fault::new(FaultKind::Other, format!("the recording: {error}"))
+}

@@ -1,0 +1,234 @@
+//! The commands that need no Kafka: recordings, dead letters, comparisons.
+
+use std::fs::File;
+use std::path::Path;
+use std::sync::Arc;
+
+use axum::Router;
+use axum::extract::{Query, State};
+use axum::routing::get;
+use perijove_core::redis::{Latest, open, price};
+use perijove_ingest::config::{self, StoreUrl};
+use perijove_ingest::generator::{Generator, Plan};
+use perijove_ingest::project::{USDC, WSOL};
+use perijove_ingest::record::Record;
+use perijove_ingest::recording::Writer;
+use perijove_ingest::sink::database::Database;
+use perijove_tests::redis::Redis;
+use serde_json::json;
+use tempfile::TempDir;
+
+use crate::messages::{Ledger, plan};
+use crate::program::command;
+use crate::world::redis_equals;
+
+const RECORDING: &str = "trades.rec";
+
+fn record(folder: &Path, records: &[Record]) {
+    let file = File::create(folder.join(RECORDING)).unwrap();
+    let mut writer = Writer::new(file).unwrap();
+    for record in records {
+        writer.write(record).unwrap();
+    }
+    writer.finish().unwrap();
+}
+
+fn poisoned(seed: u64, count: usize) -> Vec<Record> {
+    let plan = Plan {
+        poison: 0.06,
+        ..plan(seed)
+    };
+    Generator::new(plan).take(count).collect()
+}
+
+async fn sqlite(folder: &Path) -> Database {
+    let url = format!("sqlite:{}", folder.join("perijove.db").display());
+    let settings = config::Database {
+        url: StoreUrl::parse(&url, &["sqlite"]).unwrap(),
+        ..config::Database::default()
+    };
+    Database::open(&settings).await.unwrap()
+}
+
+fn configure(folder: &Path, text: &str) {
+    std::fs::write(folder.join("ingest.yaml"), text).unwrap();
+}
+
+#[tokio::test]
+async fn a_recording_is_replayed_into_a_file_with_nothing_else_installed() {
+    let folder = TempDir::new().unwrap();
+    let records = poisoned(1, 300);
+    record(folder.path(), &records);
+    let ledger = Ledger::of(records);
+    let (trades, poison) = (ledger.trades().len(), ledger.poison().len());
+    let said = command(folder.path(), &["replay", RECORDING]).await.well();
+    assert!(said.contains(&format!("{trades} new rows")), "{said}");
+    let again = command(folder.path(), &["replay", RECORDING]).await.well();
+    assert!(again.contains("300 messages: 0 new rows"), "{again}");
+    let letters = command(folder.path(), &["dead-letters", "list", "-n", "1000"])
+        .await
+        .well();
+    assert_eq!(letters.lines().count(), poison);
+}
+
+#[tokio::test]
+async fn a_recording_is_replayed_into_redis_as_often_as_one_likes() {
+    let redis = Redis::start().await;
+    let folder = TempDir::new().unwrap();
+    record(folder.path(), &poisoned(2, 200));
+    configure(
+        folder.path(),
+        &format!("redis: {{url: \"{}\", timeout: 10s}}", redis.url()),
+    );
+    for _ in 0..2 {
+        command(folder.path(), &["replay", RECORDING, "-c", "ingest.yaml"])
+            .await
+            .well();
+        let keys = redis_equals(&sqlite(folder.path()).await, &redis).await;
+        assert!(keys > 50, "{keys}");
+    }
+}
+
+#[tokio::test]
+async fn a_recording_that_is_none_is_an_error() {
+    let folder = TempDir::new().unwrap();
+    std::fs::write(folder.path().join(RECORDING), "nothing of the kind").unwrap();
+    let said = command(folder.path(), &["replay", RECORDING]).await;
+    assert_eq!(said.code, 1);
+    assert!(said.error.contains(RECORDING), "{}", said.error);
+}
+
+#[tokio::test]
+async fn dead_letters_are_replayed_once_they_can_be_used() {
+    let redis = Redis::start().await;
+    let folder = TempDir::new().unwrap();
+    let plan = Plan {
+        ballast: 5_000,
+        transactions: 30,
+        ..plan(3)
+    };
+    let records: Vec<Record> = Generator::new(plan).take(60).collect();
+    record(folder.path(), &records);
+    let too_large = |record: &&Record| record.payload.as_ref().unwrap().len() > 64 * 1024;
+    let large = records.iter().filter(too_large).count();
+    assert!(large > 10 && large < 55, "{large}");
+    let with = |limit: &str| {
+        let url = redis.url();
+        let text = format!("redis: {{url: \"{url}\"}}\nbuffer: {{max_message: {limit}}}");
+        configure(folder.path(), &text);
+    };
+    let run = async |words: &[&str]| {
+        let words = [words, &["-c", "ingest.yaml"]].concat();
+        command(folder.path(), &words).await.well()
+    };
+    with("64KiB");
+    run(&["replay", RECORDING]).await;
+    let listed = run(&["dead-letters", "list"]).await;
+    assert_eq!(listed.lines().count(), large);
+    assert!(
+        listed.lines().all(|line| line.contains("too_large")),
+        "{listed}"
+    );
+    let replayed = run(&["dead-letters", "replay"]).await;
+    assert!(replayed.contains("0 could be used"), "{replayed}");
+
+    with("4MiB");
+    let first = listed.split_whitespace().next().unwrap();
+    let one = run(&["dead-letters", "replay", "--id", first]).await;
+    assert!(one.contains("1 could be used, 0 still cannot"), "{one}");
+    let rest = run(&["dead-letters", "replay", "--class", "too_large"]).await;
+    let told = format!("{} could be used, 0 still cannot", large - 1);
+    assert!(rest.contains(&told), "{rest}");
+    assert_eq!(run(&["dead-letters", "list"]).await, "");
+    let all = run(&["dead-letters", "list", "--all"]).await;
+    assert_eq!(all.lines().count(), large);
+    assert!(all.lines().all(|line| line.ends_with("replayed")), "{all}");
+
+    // Everything is there as if nothing had been.
+    let database = sqlite(folder.path()).await;
+    redis_equals(&database, &redis).await;
+    let again = run(&["replay", RECORDING]).await;
+    assert!(again.contains(" 0 new rows"), "{again}");
+}
+
+#[tokio::test]
+async fn hours_that_lack_trades_are_flagged() {
+    let folder = TempDir::new().unwrap();
+    let records = poisoned(4, 200);
+    record(folder.path(), &records);
+    command(folder.path(), &["replay", RECORDING]).await.well();
+    let hours = sqlite(folder.path())
+        .await
+        .hours(0, i64::MAX)
+        .await
+        .unwrap();
+    assert!(!hours.is_empty());
+    let reference = |factor: f64| {
+        let lines = hours.iter().map(|hour| {
+            let since = std::time::Duration::from_millis(hour.start.unsigned_abs());
+            let time = humantime::format_rfc3339_seconds(std::time::UNIX_EPOCH + since);
+            let (trades, volume) = (hour.trades as f64 * factor, hour.volume_usd * factor);
+            format!("{time},{trades},{volume}\n")
+        });
+        let text: String = lines.collect();
+        std::fs::write(folder.path().join("reference.csv"), text).unwrap();
+    };
+    let verify = ["verify", "--reference", "reference.csv"];
+    reference(1.04);
+    command(folder.path(), &verify).await.well();
+    reference(1.06);
+    let said = command(folder.path(), &verify).await;
+    assert_eq!(said.code, 1, "{}", said.out);
+    assert!(said.out.contains("<-"), "{}", said.out);
+    let tolerant = [&verify[..], &["--tolerance", "10"]].concat();
+    command(folder.path(), &tolerant).await.well();
+}
+
+/// Says of every token that it costs as much.
+async fn jupiter(dollars: f64) -> String {
+    #[derive(serde::Deserialize)]
+    struct Asked {
+        ids: String,
+    }
+    let answer = async |State(dollars): State<Arc<f64>>, Query(asked): Query<Asked>| {
+        let prices = asked.ids.split(',').map(|mint| {
+            let told = json!({ "usdPrice": *dollars, "blockId": 1, "decimals": 6 });
+            (mint.to_owned(), told)
+        });
+        axum::Json(prices.collect::<serde_json::Map<_, _>>())
+    };
+    let app = Router::new().route("/price/v3", get(answer));
+    let app = app.with_state(Arc::new(dollars));
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap();
+    tokio::spawn(async move { axum::serve(listener, app).await });
+    format!("http://{address}/price/v3")
+}
+
+#[tokio::test]
+async fn prices_that_differ_from_jupiters_are_flagged() {
+    let redis = Redis::start().await;
+    let folder = TempDir::new().unwrap();
+    record(folder.path(), &poisoned(5, 200));
+    configure(
+        folder.path(),
+        &format!("redis: {{url: \"{}\"}}", redis.url()),
+    );
+    command(folder.path(), &["replay", RECORDING, "-c", "ingest.yaml"])
+        .await
+        .well();
+    let key = price(WSOL);
+    let value = redis.value(&key).await;
+    let (_, body) = open(&key, &value, 4096).unwrap();
+    let latest = Latest::decode(&body).unwrap();
+    assert_eq!(latest.quote, USDC);
+    let ours = latest.price.to_f64();
+    let sol = WSOL.to_string();
+    for (factor, code, flag) in [(1.01, 0, ""), (1.05, 1, "<-")] {
+        let api = jupiter(ours * factor).await;
+        let words = ["reconcile", "-c", "ingest.yaml", "--api", &api, &sol];
+        let said = command(folder.path(), &words).await;
+        assert_eq!(said.code, code, "{}{}", said.out, said.error);
+        assert!(said.out.contains(flag), "{}", said.out);
+    }
+}

@@ -1,0 +1,20 @@
+//! The real program, against Kafka, PostgreSQL, SQLite and Redis themselves.
+
+#![allow(
+    unreachable_pub,
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::indexing_slicing,
+    clippy::print_stderr,
+    clippy::cast_precision_loss,
+    clippy::cast_possible_truncation,
+    clippy::cast_sign_loss,
+    reason = "tests fail by panicking, say what they did, and count little"
+)]
+
+mod commands;
+mod crash;
+mod messages;
+mod program;
+mod running;
+mod world;

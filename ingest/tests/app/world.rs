@@ -1,0 +1,164 @@
+//! What the program needs around it: Kafka, PostgreSQL, Redis, and a configuration that names them.
+
+use std::collections::BTreeMap;
+use std::fmt::Write as _;
+
+use perijove_ingest::config::{self, StoreUrl};
+use perijove_ingest::sink::database::Database;
+use perijove_ingest::sink::market::{Link, audit};
+use perijove_tests::kafka::{Kafka, Listener};
+use perijove_tests::ports;
+use perijove_tests::postgres::Postgres;
+use perijove_tests::redis::Redis;
+use perijove_tests::wait::until_within;
+use rdkafka::consumer::{BaseConsumer, Consumer};
+use rdkafka::topic_partition_list::{Offset, TopicPartitionList, TopicPartitionListElem};
+use sqlx::postgres::PgPool;
+use tempfile::TempDir;
+use tokio::task::spawn_blocking;
+
+use crate::messages::Ledger;
+use crate::program::{PATIENCE, Program};
+
+pub const TOPIC: &str = "solana.dextrades.proto";
+pub const PARTITIONS: i32 = 4;
+pub const GROUP: &str = "tests";
+
+#[derive(Debug)]
+pub struct World {
+    pub kafka: Kafka,
+    pub postgres: Postgres,
+    pub redis: Redis,
+    folder: TempDir,
+}
+
+impl World {
+    pub async fn start() -> Self {
+        let kafka = Kafka::start().await;
+        kafka.create_topic(TOPIC, PARTITIONS).await;
+        Self {
+            kafka,
+            // Killed, but never with the whole machine.
+            postgres: Postgres::alone(&["-c", "fsync=off"]).await,
+            redis: Redis::start().await,
+            folder: TempDir::new().unwrap(),
+        }
+    }
+
+    /// Starts the program; of those with a name there is one at a time, and its partitions stay its
+    /// own when it is started again.
+    pub fn program(&self, member: Option<&str>) -> Program {
+        self.program_with(member, "{rows: 300, wait: 20ms}")
+    }
+
+    /// The same with other batches.
+    pub fn program_with(&self, member: Option<&str>, batch: &str) -> Program {
+        let port = ports::take();
+        let file = self
+            .folder
+            .path()
+            .join(format!("{}.yaml", member.unwrap_or("member")));
+        std::fs::write(&file, self.settings(member, port, batch)).unwrap();
+        Program::start(&file, port)
+    }
+
+    fn settings(&self, member: Option<&str>, port: u16, batch: &str) -> String {
+        let brokers = self.kafka.servers(Listener::Plaintext);
+        let (database, redis) = (self.postgres.url(), self.redis.url());
+        let mut text = format!(
+            "http: {{listen: 127.0.0.1:{port}}}
+streams: [{{topic: {TOPIC}, kind: trades}}]
+batch: {batch}
+database: {{url: \"{database}\", timeout: 2s, connect: 1s}}
+redis: {{url: \"{redis}\", connect: 500ms, timeout: 1s}}
+breaker: {{open: 500ms}}
+shutdown: {{grace: 2s}}
+kafka:
+  brokers: [\"{brokers}\"]
+  security: plaintext
+  start: earliest
+  session_timeout: 3s
+  heartbeat: 1s
+  max_poll_interval: 10s
+  commit_interval: 1s
+  group:
+    id: {GROUP}
+"
+        );
+        if let Some(member) = member {
+            writeln!(text, "    member: {member}").unwrap();
+        }
+        text
+    }
+
+    /// The database as tests ask it.
+    pub async fn pool(&self) -> PgPool {
+        PgPool::connect(&self.postgres.url()).await.unwrap()
+    }
+
+    /// How far each partition is stored, by what the database says.
+    pub async fn stored(&self, pool: &PgPool) -> Result<BTreeMap<i32, i64>, sqlx::Error> {
+        let rows: Vec<(i32, Option<i64>)> = sqlx::query_as(
+            "SELECT partition, next_offset FROM kafka_offsets WHERE consumer_group = $1",
+        )
+        .bind(GROUP)
+        .fetch_all(pool)
+        .await?;
+        let rows = rows.into_iter();
+        Ok(rows
+            .map(|(partition, next)| (partition, next.unwrap_or(0)))
+            .collect())
+    }
+
+    /// How far Kafka has been told that each partition is read.
+    pub async fn committed(&self) -> BTreeMap<i32, i64> {
+        let mut client = self.kafka.client(Listener::Plaintext);
+        let client: BaseConsumer = client.set("group.id", GROUP).create().unwrap();
+        let mut asked = TopicPartitionList::new();
+        asked.add_partition_range(TOPIC, 0, PARTITIONS - 1);
+        let told = spawn_blocking(move || client.committed_offsets(asked, PATIENCE)).await;
+        let told = told.unwrap().unwrap();
+        let offset = |element: &TopicPartitionListElem<'_>| match element.offset() {
+            Offset::Offset(offset) => Some((element.partition(), offset)),
+            _ => None,
+        };
+        told.elements().iter().filter_map(offset).collect()
+    }
+
+    /// Waits until everything that was sent is stored.
+    pub async fn all_stored(&self, pool: &PgPool, ledger: &Ledger) {
+        let ends = ledger.ends();
+        until_within(PATIENCE, "everything to be stored", || async {
+            let stored = self.stored(pool).await.ok()?;
+            (stored == ends).then_some(())
+        })
+        .await;
+    }
+
+    /// Redis holds what the trades in the database come to, and nothing else. Says how many keys
+    /// that were.
+    pub async fn redis_equals_the_database(&self) -> usize {
+        let settings = config::Database {
+            url: StoreUrl::parse(&self.postgres.url(), &["postgres"]).unwrap(),
+            ..config::Database::default()
+        };
+        let database = Database::open(&settings).await.unwrap();
+        redis_equals(&database, &self.redis).await
+    }
+}
+
+/// The same for any database.
+pub async fn redis_equals(database: &Database, redis: &Redis) -> usize {
+    let url = StoreUrl::parse(&redis.url(), &["redis"]).unwrap();
+    let patient = config::Redis {
+        connect: PATIENCE,
+        timeout: PATIENCE,
+        ..config::Redis::at(url)
+    };
+    let mut link = Link::new(&patient).unwrap();
+    let found = audit(database, &mut link, 0).await.unwrap();
+    let few: Vec<&String> = found.differences.iter().take(20).collect();
+    let all = found.differences.len();
+    assert!(few.is_empty(), "{all} of {}: {few:#?}", found.compared);
+    found.compared
+}
