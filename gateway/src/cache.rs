@@ -27,5 +27,7 @@ pub use key::{Key, Keys, Shelf};
 pub use memory::Memory;
 pub use metrics::{CacheMetrics, Lookup, Tier};
 pub use policy::{Policy, Source};
-pub use remote::{OriginError, RedisMetrics, Remote, RemoteStatus, TrustError};
+pub use remote::{
+    Awaited, Claim, Claimed, OriginError, RedisMetrics, Remote, RemoteStatus, TrustError,
+};
 pub use tiers::{Cache, Prepared};

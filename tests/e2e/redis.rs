@@ -5,10 +5,12 @@ pub mod scene;
 
 use std::time::Duration;
 
+use perijove_tests::client::call;
+use perijove_tests::client::raw::post;
 use perijove_tests::gateway::Gateway;
 use perijove_tests::redis::Redis;
-use perijove_tests::sandbox::chain;
-use perijove_tests::wait::until;
+use perijove_tests::sandbox::{Fault, chain};
+use perijove_tests::wait::{eventually, until};
 use serde_json::json;
 
 use scene::{DEADLINE, Shared};
@@ -26,6 +28,44 @@ async fn what_one_gateway_asked_for_the_other_knows() {
     assert_eq!(shared.cluster.hits("getBlock"), 1);
     let keys = shared.redis.keys().await;
     assert!(keys.iter().all(|key| key.starts_with("pj:v1:")), "{keys:?}");
+}
+
+#[tokio::test]
+async fn what_one_gateway_is_asking_for_the_other_waits_for_if_it_is_told_to() {
+    let shared = Shared::waiting("5s").await;
+    let slow = Fault::slow(1_000).on("getBlock");
+    shared.cluster.validator(0).fault(slow);
+    for index in 0..2 {
+        let params = shared.block(index);
+        let (first, second) = tokio::join!(
+            shared.gateways[0].rpc("getBlock", params.clone()),
+            shared.gateways[1].rpc("getBlock", params),
+        );
+        assert_eq!(first.result(), second.result());
+        let mut cache = [first.cache(), second.cache()];
+        cache.sort_unstable();
+        assert_eq!(cache, ["coalesced", "miss"]);
+    }
+    assert_eq!(shared.cluster.hits("getBlock"), 2);
+}
+
+#[tokio::test]
+async fn a_gateway_that_dies_while_it_asks_is_not_waited_for_long() {
+    let mut shared = Shared::waiting("2s").await;
+    let slow = Fault::slow(1_000).on("getBlock");
+    shared.cluster.validator(0).fault(slow);
+    let params = shared.block(0);
+    let body = call("getBlock", &params);
+    let mut client = shared.gateways[0].raw().await;
+    client.send(post(&body, "")).await;
+    let cluster = &shared.cluster;
+    eventually("the call to arrive", || cluster.hits("getBlock") == 1).await;
+    // Killed.
+    drop(shared.gateways.remove(0));
+    let answer = shared.gateways[0].rpc("getBlock", params).await;
+    assert_eq!(answer.cache(), "miss");
+    assert!(answer.result()["blockhash"].is_string());
+    assert_eq!(shared.cluster.hits("getBlock"), 2);
 }
 
 #[tokio::test]

@@ -4,7 +4,7 @@
 //!
 //! Everything under [`PREFIX`] follows these rules:
 //!
-//! - A value begins with the slot its content was read at. A newer slot always wins, which
+//! - A value (but for a [`claim`]'s) begins with the slot its content was read at. A newer slot always wins, which
 //!   [`NEWER_WINS`] sees to within Redis, so that no writer needs to read first.
 //! - Every value has a lifetime. Redis forgets by itself.
 //! - Readers take what they can [`open`] and pass over the rest as if it were not there: another
@@ -21,8 +21,11 @@ pub use market::{
     Candle, Field, Fill, Interval, KEPT_TRADES, LANE, LANE_LIFETIME, LATER_WINS, LATEST_LIFETIME,
     Latest, PAIR, POOL_LIFETIME, POOLS, Part, Progress, TRADES_LIFETIME, announce, announced,
 };
-pub use names::{PREFIX, PairKeys, answer, lane, pool, price};
+pub use names::{PREFIX, PairKeys, answer, claim, lane, pool, price};
 pub use value::{HEADER, LONGEST, Stamp, Unreadable, open, seal};
+
+/// The script that takes a claim back. `KEYS[1]` is the key, `ARGV[1]` the token it must hold.
+pub const RELEASE: &str = include_str!("redis/release.lua");
 
 /// The script that writes a value unless what is there is newer. `KEYS[1]` is the key, `ARGV[1]`
 /// the sealed value, `ARGV[2]` its lifetime in milliseconds. Gives 1 if it has written, else 0.

@@ -10,6 +10,7 @@
 //! [`perijove_core::redis`]; how true an entry still is, to [`Entry::freshness`].
 
 mod breaker;
+mod claim;
 mod codec;
 mod connection;
 mod failure;
@@ -48,6 +49,7 @@ use self::writer::Writer;
 use super::{Entry, Key, Lifetime, Lookup};
 use crate::config;
 
+pub use self::claim::{Awaited, Claim, Claimed};
 pub use self::metrics::RedisMetrics;
 pub use self::origin::{OriginError, TrustError};
 pub use self::status::RemoteStatus;
@@ -194,17 +196,16 @@ impl Remote {
     }
 
     async fn look_up(&self, key: Key) -> Result<Option<Entry>, Failure> {
-        let live = self.live().ok_or(Failure::Down)?;
-        let place = self.places.try_acquire();
-        let _place = place.map_err(|_all_taken| Failure::Busy)?;
         let began = Instant::now();
-        if !self.breaker.lock().admits(began) {
-            return Err(Failure::BreakerOpen);
-        }
         let name = schema::answer(key.to_bytes());
-        let answer = self.ask(&live, &name).await;
-        self.metrics.took(began.elapsed());
-        self.judge(answer.as_ref().err().copied());
+        let answer = self.ask(&self.read(&name), bytes).await;
+        if answer
+            .as_ref()
+            .err()
+            .is_none_or(|failure| failure.was_sent())
+        {
+            self.metrics.took(began.elapsed());
+        }
         match answer? {
             value if value.is_empty() => Ok(None),
             value => codec::open(&name, value, self.longest)
@@ -213,17 +214,32 @@ impl Remote {
         }
     }
 
-    /// The value of a key; empty if there is none.
-    async fn ask(&self, live: &Live, name: &str) -> Result<Vec<u8>, Failure> {
-        let command = self.read(name);
-        let answer = timeout(self.settings.deadline, live.ask(&command)).await;
+    /// Sends a command, if there is a connection, a free place, and hope. What `read` does not know
+    /// is no answer of Redis.
+    async fn ask<T>(&self, command: &Cmd, read: fn(Value) -> Option<T>) -> Result<T, Failure> {
+        let live = self.live().ok_or(Failure::Down)?;
+        let place = self.places.try_acquire();
+        let _place = place.map_err(|_all_taken| Failure::Busy)?;
+        if !self.breaker.lock().admits(Instant::now()) {
+            return Err(Failure::BreakerOpen);
+        }
+        let answer = self.send(&live, command, read).await;
+        self.judge(answer.as_ref().err().copied());
+        answer
+    }
+
+    async fn send<T>(
+        &self,
+        live: &Live,
+        command: &Cmd,
+        read: fn(Value) -> Option<T>,
+    ) -> Result<T, Failure> {
+        let answer = timeout(self.settings.deadline, live.ask(command)).await;
         match answer {
-            Ok(Ok(Value::BulkString(value))) => Ok(value),
-            Ok(Ok(Value::Nil)) => Ok(Vec::new()),
-            Ok(Ok(_)) => {
+            Ok(Ok(value)) => read(value).ok_or_else(|| {
                 live.broken();
-                Err(Failure::Protocol)
-            }
+                Failure::Protocol
+            }),
             Ok(Err(error)) => {
                 live.failed(&error);
                 Err(Failure::of(&error))
@@ -272,6 +288,15 @@ impl Remote {
         let turn = self.turn.fetch_add(1, Ordering::Relaxed) % self.links.len().max(1);
         let (before, from) = self.links.split_at_checked(turn)?;
         from.iter().chain(before).find_map(|link| link.live())
+    }
+}
+
+/// The value of a key; empty if there is none.
+fn bytes(value: Value) -> Option<Vec<u8>> {
+    match value {
+        Value::BulkString(value) => Some(value),
+        Value::Nil => Some(Vec::new()),
+        _ => None,
     }
 }
 

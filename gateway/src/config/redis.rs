@@ -47,6 +47,8 @@ pub struct Redis {
     pub compress_from: usize,
     /// How long answers are kept that are true for good.
     pub settled_ttl: Duration,
+    /// How long a call may wait for another gateway that is making the same call; zero not to.
+    pub wait_for_others: Duration,
     /// When it is left alone.
     pub breaker: RedisBreaker,
 }
@@ -110,6 +112,7 @@ impl Redis {
             queue_bytes: 32 * 1024 * 1024,
             compress_from: 1024,
             settled_ttl: Duration::from_hours(24),
+            wait_for_others: Duration::ZERO,
             breaker: RedisBreaker::default(),
         }
     }

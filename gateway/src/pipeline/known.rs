@@ -10,22 +10,24 @@
 //!   ▼
 //! Redis ─ true ──────────────────────────────────────────────────▶ hit
 //!   ▼
+//! another gateway makes it? (if configured) ─ wait for it ───────▶ coalesced
+//!   ▼
 //! upstream ─▶ keep it ─▶ tell those who wait ────────────────────▶ miss
 //!        └ failed ─▶ something past its time, within bounds ─────▶ stale
 //! ```
 
 use std::sync::Arc;
 
-use smallvec::SmallVec;
 use tokio::time::{Instant, timeout_at};
 
 use super::Request;
 use super::cache_use::{CacheStatus, CacheUse};
 use super::call::{deliver, dispatch};
+use super::elsewhere::Elsewhere;
 use super::part::{Part, Reply};
 use super::question::{Found, Question};
 use super::shared::{Failure, Shared};
-use crate::cache::{Entry, Freshness, Key, Lead, Lookup, Role, Shelf, Source, Tier, Told};
+use crate::cache::{Claim, Entry, Freshness, Lead, Role, Shelf, Source, Told};
 use crate::dispatch::{Delivered, Payload, Trace};
 use crate::error::Rejection;
 use crate::jsonrpc::{Answer, Id};
@@ -67,7 +69,7 @@ impl Question<'_> {
         let joins =
             self.request.cache_use == CacheUse::Normal && self.request.snapshot.cache.coalesces();
         if !joins {
-            return (self.ask(None).await, CacheStatus::Miss);
+            return (self.ask(None, None).await, CacheStatus::Miss);
         }
         let mut patience = PATIENCE;
         loop {
@@ -84,7 +86,7 @@ impl Question<'_> {
                 Told::Settled(shared) => shared,
             };
             match shared {
-                Shared::Unshared => return (self.ask(None).await, CacheStatus::Miss),
+                Shared::Unshared => return (self.ask(None, None).await, CacheStatus::Miss),
                 shared if self.suits(&shared, joined.as_ref()) => {
                     return (Fetched::Shared(shared), CacheStatus::Coalesced);
                 }
@@ -92,77 +94,60 @@ impl Question<'_> {
                 failed @ Shared::Failed(_) => {
                     return (Fetched::Shared(failed), CacheStatus::Coalesced);
                 }
-                _ => return (self.ask(None).await, CacheStatus::Miss),
+                _ => return (self.ask(None, None).await, CacheStatus::Miss),
             }
         }
     }
 
     /// Makes the call that others wait for.
     async fn lead(&self, lead: Lead<Shared>) -> (Fetched, CacheStatus) {
-        if self.reads()
-            && let Some(entry) = self.known_meanwhile().await
-        {
-            lead.settle(Shared::Known(Arc::clone(&entry)));
-            return (Fetched::Shared(Shared::Known(entry)), CacheStatus::Hit);
-        }
-        (self.ask(Some(lead)).await, CacheStatus::Miss)
-    }
-
-    /// What became known since the first look, to this replica or to another.
-    async fn known_meanwhile(&self) -> Option<Arc<Entry>> {
-        if let (Found::Fresh(entry), _) = self.find(&self.view()?) {
-            return Some(entry);
-        }
-        let cache = &self.request.pipeline.cache;
-        let remote = cache.remote()?;
-        // All at once: one deadline for all of them.
-        let keys: SmallVec<[Key; 2]> = self.keys().collect();
-        let looked_up = remote.get_many(&keys).await;
-        for (key, looked_up) in keys.into_iter().zip(looked_up) {
-            let found = self.judge_remote(looked_up);
-            let result = found.as_ref().map_or_else(|why| *why, |_entry| Lookup::Hit);
-            cache.metrics.lookup(Tier::Redis, result);
-            if let Ok(entry) = found {
-                cache.memory.put(key, Arc::clone(&entry));
-                return Some(entry);
+        let elsewhere = if self.reads() {
+            self.known_elsewhere().await
+        } else {
+            Elsewhere::Nothing(None)
+        };
+        let (entry, status) = match elsewhere {
+            Elsewhere::Known(entry) => (entry, CacheStatus::Hit),
+            Elsewhere::Fetched(entry) => (entry, CacheStatus::Coalesced),
+            Elsewhere::Nothing(claim) => {
+                return (self.ask(Some(lead), claim).await, CacheStatus::Miss);
             }
-        }
-        None
-    }
-
-    fn judge_remote(&self, looked_up: Result<Entry, Lookup>) -> Result<Arc<Entry>, Lookup> {
-        let entry = looked_up?;
-        let view = self.view().ok_or(Lookup::Unfit)?;
-        match self.weigh(&entry, &view) {
-            Some(Freshness::Fresh | Freshness::Settled) => Ok(Arc::new(entry)),
-            Some(Freshness::Stale(_)) => Err(Lookup::Expired),
-            None => Err(Lookup::Unfit),
-        }
+        };
+        lead.settle(Shared::Known(Arc::clone(&entry)));
+        (Fetched::Shared(Shared::Known(entry)), status)
     }
 
     /// Asks upstreams, keeps what they say, and tells those who wait.
-    async fn ask(&self, lead: Option<Lead<Shared>>) -> Fetched {
+    async fn ask(&self, lead: Option<Lead<Shared>>, claim: Option<Claim>) -> Fetched {
         let (delivered, trace) = match self.ask_for_the_rest().await {
             Some(composed) => composed,
             None => dispatch(self.request, self.call, self.class).await,
         };
-        self.keep(&delivered, &trace);
+        let kept = self.keep(&delivered, &trace);
+        if let Some(claim) = claim
+            && kept
+        {
+            claim.kept();
+        }
         if let Some(lead) = lead {
             lead.settle(Shared::of(&delivered, &trace));
         }
         Fetched::Asked(delivered, trace)
     }
 
-    fn keep(&self, delivered: &Delivered, trace: &Trace) {
+    /// Keeps an answer if it may be, and says whether it was the whole one.
+    fn keep(&self, delivered: &Delivered, trace: &Trace) -> bool {
         let Delivered::Payload(Payload::Whole(answer)) = delivered else {
-            return;
+            return false;
         };
         let snapshot = &self.request.snapshot;
         let (Some(upstream), true) = (&trace.upstream, snapshot.cache.keeps(self.class.method))
         else {
-            return;
+            return false;
         };
-        let Some(view) = self.view() else { return };
+        let Some(view) = self.view() else {
+            return false;
+        };
         let dated = solana::keep(self.class, self.call.params(), answer);
         let source = Source {
             upstream: upstream.name(),
@@ -173,7 +158,9 @@ impl Question<'_> {
             .shelve(answer, &dated, self.class, &view, &source);
         // For good only from an upstream that has shown to be of this cluster.
         let trusted = |shelf| shelf != Shelf::Settled || upstream.is_of(&self.cluster);
-        if let Some((shelf, entry)) = shelved.filter(|(shelf, _)| trusted(*shelf)) {
+        let shelved = shelved.filter(|(shelf, _)| trusted(*shelf));
+        let kept = shelved.is_some();
+        if let Some((shelf, entry)) = shelved {
             let cache = &self.request.pipeline.cache;
             let slots = entry.remaining(&view).unwrap_or_default();
             let lives = snapshot
@@ -184,6 +171,7 @@ impl Question<'_> {
             cache.put(self.key(shelf), &Arc::new(entry), lives);
         }
         self.keep_accounts(answer, &view, &source);
+        kept
     }
 
     /// Fetches the answer anew, unless somebody does so already.
@@ -199,7 +187,7 @@ impl Question<'_> {
         let (call, class) = (self.call.clone(), *self.class);
         drop(tokio::spawn(async move {
             if let Some(question) = Question::of(&request, &call, &class) {
-                drop(question.ask(Some(lead)).await);
+                drop(question.ask(Some(lead), None).await);
             }
         }));
     }

@@ -9,6 +9,7 @@
     reason = "tests fail by panicking"
 )]
 
+mod claims;
 mod outages;
 mod scene;
 mod topologies;

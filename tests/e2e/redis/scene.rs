@@ -82,7 +82,14 @@ pub struct Shared {
 impl Shared {
     /// Waits until both gateways are connected.
     pub async fn start() -> Self {
-        Self::before(cluster().await).await
+        Self::before(cluster().await, |config| config).await
+    }
+
+    /// Both wait for each other for so long, before the only validator.
+    pub async fn waiting(for_others: &str) -> Self {
+        let cluster = Sandbox::start(1).await.unwrap();
+        let waiting = |config: GatewayConfig| config.set("cache.redis.wait_for_others", for_others);
+        Self::before(cluster, waiting).await
     }
 
     /// The same with slots of another length.
@@ -92,12 +99,13 @@ impl Shared {
             slot_time,
             ..Settings::default()
         };
-        Self::before(Sandbox::with(settings).await.unwrap()).await
+        let cluster = Sandbox::with(settings).await.unwrap();
+        Self::before(cluster, |config| config).await
     }
 
-    async fn before(cluster: Sandbox) -> Self {
+    async fn before(cluster: Sandbox, change: impl FnOnce(GatewayConfig) -> GatewayConfig) -> Self {
         let redis = Redis::start().await;
-        let config = sharing(&cluster, &redis.url());
+        let config = change(sharing(&cluster, &redis.url()));
         let mut gateways = Vec::new();
         for _ in 0..2 {
             gateways.push(Gateway::start(fresh(&config)).await);

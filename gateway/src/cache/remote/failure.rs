@@ -7,15 +7,17 @@ use redis::{ErrorKind, RedisError};
 pub(super) enum Operation {
     Lookup,
     Write,
+    Claim,
 }
 
 impl Operation {
-    pub(super) const ALL: [Self; 2] = [Self::Lookup, Self::Write];
+    pub(super) const ALL: [Self; 3] = [Self::Lookup, Self::Write, Self::Claim];
 
     pub(super) const fn label(self) -> &'static str {
         match self {
             Self::Lookup => "lookup",
             Self::Write => "write",
+            Self::Claim => "claim",
         }
     }
 }
@@ -54,6 +56,11 @@ impl Failure {
         Self::Full,
         Self::Unreadable,
     ];
+
+    /// Whether Redis was asked at all.
+    pub(super) const fn was_sent(self) -> bool {
+        !matches!(self, Self::Down | Self::Busy | Self::BreakerOpen)
+    }
 
     /// The word in metrics and logs.
     pub(super) const fn label(self) -> &'static str {

@@ -51,12 +51,39 @@ impl Outcome {
     }
 }
 
+/// How it ended to say that one fetches an answer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Claiming {
+    /// It is ours to fetch.
+    Mine,
+    /// Another gateway fetched it, and it was waited for.
+    Found,
+    /// Another gateway was to fetch it; it did not, or not in time.
+    InVain,
+    /// Redis did not say.
+    Failed,
+}
+
+impl Claiming {
+    const ALL: [Self; 4] = [Self::Mine, Self::Found, Self::InVain, Self::Failed];
+
+    const fn label(self) -> &'static str {
+        match self {
+            Self::Mine => "mine",
+            Self::Found => "found",
+            Self::InVain => "in_vain",
+            Self::Failed => "failed",
+        }
+    }
+}
+
 /// Counters and gauges of the shared cache.
 #[derive(Clone, Debug)]
 pub struct RedisMetrics {
     lookups: Histogram,
     failures: IntCounterVec,
     writes: IntCounterVec,
+    claims: IntCounterVec,
     queue: IntGauge,
     queue_bytes: IntGauge,
     breaker: IntGauge,
@@ -89,12 +116,17 @@ impl RedisMetrics {
             lookups,
             failures: counter(
                 "perijove_redis_errors_total",
-                "Lookups and writes that came to nothing, by the reason.",
+                "Lookups, writes and claims that came to nothing, by the reason.",
                 &["operation", "kind"],
             )?,
             writes: counter(
                 "perijove_redis_writes_total",
                 "Answers for Redis by what became of them.",
+                &["outcome"],
+            )?,
+            claims: counter(
+                "perijove_redis_claims_total",
+                "Calls that asked whether another gateway makes the same call, by what came of it.",
                 &["outcome"],
             )?,
             queue: gauge(
@@ -111,15 +143,23 @@ impl RedisMetrics {
             )?,
             connections: gauge("perijove_redis_connections", "Open connections to Redis.")?,
         };
+        metrics.begin();
+        Ok(metrics)
+    }
+
+    /// Has every series there at zero.
+    fn begin(&self) {
         for operation in Operation::ALL {
             for failure in Failure::ALL {
-                metrics.failed(operation, failure);
+                self.failed(operation, failure);
             }
         }
         for outcome in Outcome::ALL {
-            metrics.outcome(outcome);
+            self.outcome(outcome);
         }
-        Ok(metrics)
+        for outcome in Claiming::ALL {
+            self.claims.with_label_values(&[outcome.label()]);
+        }
     }
 
     pub(super) fn took(&self, time: Duration) {
@@ -132,6 +172,10 @@ impl RedisMetrics {
 
     pub(super) fn write(&self, outcome: Outcome) {
         self.outcome(outcome).inc();
+    }
+
+    pub(super) fn claim(&self, outcome: Claiming) {
+        self.claims.with_label_values(&[outcome.label()]).inc();
     }
 
     pub(super) fn crowded_out(&self, count: usize) {

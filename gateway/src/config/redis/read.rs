@@ -68,6 +68,11 @@ impl Redis {
                 self.settled_ttl,
                 Duration::from_secs(1)..=Duration::from_hours(24 * 365),
             ),
+            wait_for_others: section.within(
+                "wait_for_others",
+                self.wait_for_others,
+                Duration::ZERO..=Duration::from_secs(5),
+            ),
             breaker: section.nested("breaker", RedisBreaker::read),
             ..self
         }
