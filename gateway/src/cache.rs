@@ -12,6 +12,7 @@
 //!  └──▶ Flights                     identical calls under way
 //! ```
 
+mod copies;
 mod entry;
 mod flights;
 mod key;
@@ -21,6 +22,7 @@ mod policy;
 mod remote;
 mod tiers;
 
+pub use copies::{Copies, Copy};
 pub use entry::{End, Entry, Freshness, Lifetime};
 pub use flights::{Flights, Follow, Lead, Role, Told};
 pub use key::{Key, Keys, Shelf};

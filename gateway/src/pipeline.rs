@@ -7,6 +7,7 @@ mod accounts;
 mod batch;
 mod cache_use;
 mod call;
+mod copied;
 mod elsewhere;
 mod known;
 mod metrics;

@@ -7,6 +7,7 @@ mod batches;
 mod flights;
 mod freshness;
 mod hits;
+mod large;
 mod lifetimes;
 mod outages;
 mod pinned;

@@ -8,14 +8,19 @@ use arc_swap::ArcSwapOption;
 use tokio::runtime::Handle;
 
 use super::{
-    CacheMetrics, Entry, Key, Memory, OriginError, RedisMetrics, Remote, RemoteStatus, Tier,
+    CacheMetrics, Copies, Entry, Key, Memory, OriginError, RedisMetrics, Remote, RemoteStatus, Tier,
 };
 use crate::config;
+
+/// The part of the memory that answers may take while they are copied, beside it.
+const COPIES: usize = 16;
 
 /// Kept answers of the whole gateway. It survives reloads.
 pub struct Cache {
     pub memory: Memory,
     pub metrics: CacheMetrics,
+    /// Large answers on their way out that are to be kept.
+    pub copies: Arc<Copies>,
     remote: ArcSwapOption<Remote>,
     redis_metrics: RedisMetrics,
     /// Milliseconds since 1970.
@@ -37,6 +42,7 @@ impl Cache {
         Self {
             memory: Memory::new(settings.memory, metrics.clone()),
             metrics,
+            copies: Copies::new(settings.memory / COPIES),
             remote: ArcSwapOption::empty(),
             redis_metrics,
             unix_now,
@@ -64,6 +70,7 @@ impl Cache {
     /// Takes new settings over.
     pub fn adopt(&self, settings: &config::Cache, prepared: Prepared, runtime: &Handle) {
         self.memory.resize(settings.memory);
+        self.copies.resize(settings.memory / COPIES);
         if let Some(remote) = &prepared.0 {
             remote.start(runtime);
         }

@@ -4,6 +4,7 @@ use bytes::Bytes;
 
 use super::Request;
 use super::cache_use::CacheStatus;
+use super::copied::Copying;
 use super::part::{Part, PartStream, Reply};
 use super::question::Question;
 use crate::dispatch::{Delivered, Exchange, Payload, Trace};
@@ -72,7 +73,7 @@ async fn walk(request: &Request, call: &Call, class: &Class) -> Reply {
     let (delivered, trace) = dispatch(request, call, class).await;
 
     // 12 the caller's id goes back in; nothing else is touched.
-    let reply = deliver(delivered, id, trace, label);
+    let reply = deliver(delivered, id, trace, label, None);
     if request.snapshot.cache.enabled() {
         reply.cached(CacheStatus::Bypass)
     } else {
@@ -96,7 +97,14 @@ pub(super) async fn dispatch(request: &Request, call: &Call, class: &Class) -> (
     .await
 }
 
-pub(super) fn deliver(delivered: Delivered, id: &Id, trace: Trace, label: &'static str) -> Reply {
+/// `copying` is shown what streams.
+pub(super) fn deliver(
+    delivered: Delivered,
+    id: &Id,
+    trace: Trace,
+    label: &'static str,
+    copying: Option<Copying>,
+) -> Reply {
     match delivered {
         Delivered::Payload(Payload::Whole(answer)) => {
             let outcome = if answer.error().is_some() {
@@ -107,7 +115,7 @@ pub(super) fn deliver(delivered: Delivered, id: &Id, trace: Trace, label: &'stat
             Reply::upstream(Part::Whole(answer.into_spliced(id)), label, outcome, trace)
         }
         Delivered::Payload(Payload::Stream { head, length, rest }) => {
-            let stream = PartStream::new(id, head, length, rest);
+            let stream = PartStream::new(id, head, length, rest, copying);
             Reply::upstream(Part::Stream(Box::new(stream)), label, "ok", trace)
         }
         Delivered::Rejected(rejection) => Reply::rejected(&rejection, id, label).traced(trace),

@@ -136,7 +136,7 @@ impl Question<'_> {
     }
 
     /// Keeps an answer if it may be, and says whether it was the whole one.
-    fn keep(&self, delivered: &Delivered, trace: &Trace) -> bool {
+    pub(super) fn keep(&self, delivered: &Delivered, trace: &Trace) -> bool {
         let Delivered::Payload(Payload::Whole(answer)) = delivered else {
             return false;
         };
@@ -186,8 +186,10 @@ impl Question<'_> {
         };
         let (call, class) = (self.call.clone(), *self.class);
         drop(tokio::spawn(async move {
-            if let Some(question) = Question::of(&request, &call, &class) {
-                drop(question.ask(Some(lead), None).await);
+            if let Some(question) = Question::of(&request, &call, &class)
+                && let Fetched::Asked(delivered, trace) = question.ask(Some(lead), None).await
+            {
+                question.read_to_the_end(delivered, &trace).await;
             }
         }));
     }
@@ -262,7 +264,10 @@ impl Question<'_> {
         }
         let label = self.class.method.label();
         match fetched {
-            Fetched::Asked(delivered, trace) => deliver(delivered, id, trace, label).cached(status),
+            Fetched::Asked(delivered, trace) => {
+                let copying = self.copying(&delivered, &trace);
+                deliver(delivered, id, trace, label, copying).cached(status)
+            }
             Fetched::Rejected(rejection)
             | Fetched::Shared(Shared::Failed(Failure::Rejected(rejection))) => {
                 Reply::rejected(&rejection, id, label).cached(status)
@@ -327,7 +332,7 @@ impl Question<'_> {
 
     fn whole(&self, answer: Answer, id: &Id, status: CacheStatus, trace: Trace) -> Reply {
         let delivered = Delivered::Payload(Payload::Whole(answer));
-        deliver(delivered, id, trace, self.class.method.label()).cached(status)
+        deliver(delivered, id, trace, self.class.method.label(), None).cached(status)
     }
 }
 

@@ -5,6 +5,7 @@ use std::collections::VecDeque;
 use bytes::Bytes;
 
 use super::cache_use::CacheStatus;
+use super::copied::Copying;
 use super::response::{Body, BodyFault, BodyStream, Response, Summary};
 use crate::dispatch::Trace;
 use crate::error::{JSON, Rejection};
@@ -118,18 +119,25 @@ pub(super) struct PartStream {
     scratch: Vec<Bytes>,
     rest: upstream::BodyStream,
     length: Option<u64>,
+    /// For the cache.
+    copying: Option<Copying>,
 }
 
 impl PartStream {
     /// `head` is what has been read; `length` the length of the whole answer if it was announced.
+    /// `copying` is shown what the upstream sends.
     pub(super) fn new(
         id: &Id,
         head: Bytes,
         length: Option<u64>,
         rest: upstream::BodyStream,
+        mut copying: Option<Copying>,
     ) -> Self {
         let mut splicer = Splicer::new(id);
         let mut scratch = Vec::with_capacity(4);
+        if let Some(copying) = &mut copying {
+            copying.push(&head);
+        }
         splicer.push(head, &mut scratch);
         Self {
             splicer: Some(splicer),
@@ -137,6 +145,7 @@ impl PartStream {
             scratch,
             rest,
             length,
+            copying,
         }
     }
 
@@ -153,7 +162,12 @@ impl PartStream {
             }
             let splicer = self.splicer.as_mut()?;
             match self.rest.next().await {
-                Some(Ok(chunk)) => splicer.push(chunk, &mut self.scratch),
+                Some(Ok(chunk)) => {
+                    if let Some(copying) = &mut self.copying {
+                        copying.push(&chunk);
+                    }
+                    splicer.push(chunk, &mut self.scratch);
+                }
                 Some(Err(fault)) => {
                     self.splicer = None;
                     return Some(Err(BodyFault::Upstream(fault.kind)));
@@ -162,6 +176,9 @@ impl PartStream {
                     let finished = self.splicer.take()?.finish(&mut self.scratch);
                     if finished.is_err() {
                         return Some(Err(BodyFault::Malformed));
+                    }
+                    if let Some(copying) = self.copying.take() {
+                        copying.finish();
                     }
                 }
             }
