@@ -37,7 +37,7 @@ run: ## Build for release and run the gateway with conf/gateway.yaml
 	cargo build --release --locked -p perijove-gateway
 	$(TARGET)/release/perijove-gateway run -c conf/gateway.yaml
 
-bench: ## Compare with nginx, HAProxy, Varnish and a bare Pingora proxy; measure caching and failover
+bench: ## Compare with nginx, HAProxy, Varnish and a bare Pingora proxy; measure caching, failover, ingest
 	@scripts/setup bench
 	tests/bench/run
 

@@ -12,6 +12,7 @@ mod lag;
 mod lane;
 mod letters;
 mod metrics;
+mod offsets;
 mod pipeline;
 mod reconcile;
 mod record;
@@ -24,7 +25,7 @@ use std::io::Write;
 use std::process::ExitCode;
 use std::time::{SystemTime, UNIX_EPOCH};
 
-use crate::cli::{Cli, Command, Letters};
+use crate::cli::{Cli, Command, Letters, Offsets};
 use crate::record::UnixMillis;
 
 /// Carries out a command and says how it ended.
@@ -37,6 +38,8 @@ pub fn execute(cli: Cli) -> ExitCode {
         Command::Record(what) => record::record(&what, now),
         Command::Run(source) => run::run(&source),
         Command::Replay(what) => run::replay(&what.source, &what.file),
+        Command::Offsets(Offsets::Show(source)) => offsets::show(&source),
+        Command::Offsets(Offsets::Reset(what)) => offsets::reset(&what),
         Command::DeadLetters(Letters::List(what)) => letters::list(&what),
         Command::DeadLetters(Letters::Replay(what)) => letters::replay(&what),
         Command::Verify(what) => verify::verify(&what),

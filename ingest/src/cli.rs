@@ -44,6 +44,9 @@ pub enum Command {
     Run(Source),
     /// Store a recording and end; a second time changes nothing
     Replay(Replay),
+    /// See and set where partitions are read on, which the database keeps
+    #[command(subcommand)]
+    Offsets(Offsets),
     /// See and replay what could not be used
     #[command(subcommand)]
     DeadLetters(Letters),
@@ -64,6 +67,48 @@ pub struct Replay {
 
     #[command(flatten)]
     pub source: Source,
+}
+
+/// What is done with offsets.
+#[derive(Clone, Debug, PartialEq, Eq, Subcommand)]
+pub enum Offsets {
+    /// Show where each partition of the group goes on
+    Show(Source),
+    /// Read partitions on from elsewhere; a running program notices and does so at once
+    Reset(ResetOffsets),
+}
+
+/// Which partitions go on where.
+#[derive(Clone, Debug, PartialEq, Eq, Args)]
+pub struct ResetOffsets {
+    /// The next offset, or latest, earliest, or how far back, such as 30m
+    #[arg(long, value_name = "WHERE", value_parser = whence)]
+    pub to: Whence,
+
+    /// Only this topic
+    #[arg(long, value_name = "TOPIC")]
+    pub topic: Option<String>,
+
+    /// Only this partition of each topic
+    #[arg(long, value_name = "NUMBER")]
+    pub partition: Option<i32>,
+
+    #[command(flatten)]
+    pub source: Source,
+}
+
+/// Where a partition goes on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Whence {
+    Offset(i64),
+    Start(Start),
+}
+
+fn whence(text: &str) -> Result<Whence, String> {
+    match text.parse() {
+        Ok(offset) if offset >= 0 => Ok(Whence::Offset(offset)),
+        _ => start(text).map(Whence::Start),
+    }
 }
 
 /// What is done with dead letters.
@@ -263,6 +308,9 @@ mod tests {
             "record x --from earliest",
             "run -c x",
             "replay x -c y",
+            "offsets show",
+            "offsets reset --to 17 --topic x --partition 3",
+            "offsets reset --to 30m",
             "dead-letters list --class json --all -n 5",
             "dead-letters replay --id 3",
             "verify --reference x --tolerance 3",
@@ -280,6 +328,8 @@ mod tests {
             "record",
             "record x --from x",
             "replay",
+            "offsets reset",
+            "offsets reset --to -1",
             "dead-letters",
             "verify",
             "reconcile x",

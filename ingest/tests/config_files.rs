@@ -4,6 +4,7 @@
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
 
 use std::collections::BTreeMap;
+use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
 use std::{fs, io};
 
@@ -215,21 +216,27 @@ fn the_schema_in_the_repository_is_up_to_date() {
     );
 }
 
+/// What the schema says of a key.
+#[expect(clippy::indexing_slicing, reason = "what is not there is null")]
+fn property<'s>(schema: &'s Value, path: &str) -> &'s Value {
+    path.split('.').fold(schema, |place, step| {
+        let name = step.trim_end_matches("[]");
+        let place = &place["properties"][name];
+        if name.len() < step.len() {
+            &place["items"]
+        } else {
+            place
+        }
+    })
+}
+
 #[test]
 fn every_key_is_described_in_the_schema() {
     let schema = config::schema();
     let keys = config::reference();
     assert!(keys.len() > 40);
     for key in keys {
-        let property = key.path.split('.').fold(&schema, |place, step| {
-            let name = step.trim_end_matches("[]");
-            let place = &place["properties"][name];
-            if name.len() < step.len() {
-                &place["items"]
-            } else {
-                place
-            }
-        });
+        let property = property(&schema, &key.path);
         let text = property["description"].as_str().unwrap_or_default();
         assert!(
             text.len() > 10 && !text.starts_with("From"),
@@ -237,6 +244,59 @@ fn every_key_is_described_in_the_schema() {
             key.path
         );
     }
+}
+
+#[test]
+fn every_key_is_in_the_reference_as_the_schema_describes_it() {
+    let file = root().join("docs/ingest-configuration.md");
+    let page = fs::read_to_string(&file).unwrap();
+    let (before, rest) = page.split_once(BEGIN).unwrap();
+    let (_, after) = rest.split_once(END).unwrap();
+    let page_should = format!("{before}{BEGIN}\n{}{END}{after}", tables());
+    if std::env::var_os(UPDATE).is_some() {
+        fs::write(&file, &page_should).unwrap();
+    }
+    let committed = fs::read_to_string(&file).unwrap();
+    assert!(
+        committed == page_should,
+        "{} is old; {UPDATE}=1 writes it",
+        file.display()
+    );
+}
+
+/// What stands around the tables of the reference.
+const BEGIN: &str = "<!-- keys, written by a test -->";
+const END: &str = "<!-- end of keys -->";
+
+/// A table for each section of the configuration.
+fn tables() -> String {
+    let schema = config::schema();
+    let (mut text, mut section) = (String::new(), String::new());
+    for key in config::reference() {
+        let path = key.path.as_str();
+        let top = path.split(['.', '[']).next().unwrap_or(path);
+        if top != section {
+            top.clone_into(&mut section);
+            let head = "| key | default | bounds | meaning |\n|---|---|---|---|\n";
+            write!(text, "\n## {section}\n\n{head}").unwrap();
+        }
+        let default = match &key.default {
+            Some(value) => format!("`{value}`"),
+            None if key.required => "required".to_owned(),
+            None => "–".to_owned(),
+        };
+        let bounds = match &key.bounds {
+            Some((least, most)) => format!("{least} – {most}"),
+            None => "–".to_owned(),
+        };
+        let meaning = property(&schema, path)["description"]
+            .as_str()
+            .unwrap_or_default();
+        let meaning = meaning.split(" From ").next().unwrap_or_default();
+        writeln!(text, "| `{path}` | {default} | {bounds} | {meaning} |").unwrap();
+    }
+    text.push('\n');
+    text
 }
 
 #[test]

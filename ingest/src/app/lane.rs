@@ -1,7 +1,7 @@
 //! The task of one claim: batches of records, in their order, into the database and on to Redis.
 
 use tokio::sync::mpsc;
-use tokio::time::{Instant, timeout_at};
+use tokio::time::{Duration, Instant, timeout, timeout_at};
 
 use crate::app::convert::Converter;
 use crate::app::metrics::Metrics;
@@ -9,11 +9,14 @@ use crate::app::shelf::Shelf;
 use crate::app::store::{Fenced, Store};
 use crate::config;
 use crate::record::{Partition, Record};
-use crate::sink::database::{Batch, Committed, Lane};
+use crate::sink::database::{Batch, Committed, Lane, StoreError};
 use crate::source::{self, Begun, Claim, Control};
 
 /// From so many bytes on, decoding goes to a thread where it holds up nobody.
 const HEAVY: usize = 256 * 1024;
+
+/// How long nothing may come before the lane is looked after.
+const QUIET: Duration = Duration::from_secs(2);
 
 /// What the task needs.
 pub(super) struct LaneTask {
@@ -49,22 +52,44 @@ pub(super) enum Input {
 impl LaneTask {
     /// Ends once the sender is gone and everything is settled, or when somebody else has the lane.
     pub(super) async fn run(mut self, mut inputs: mpsc::UnboundedReceiver<Input>) {
-        while let Some(input) = inputs.recv().await {
-            let settled = match input {
-                Input::Begun(begun) => self.begin(&begun).await,
-                Input::Batch(first) => {
-                    let gathered = self.gather(first, &mut inputs).await;
-                    self.settle(gathered).await
-                }
+        loop {
+            let done = match timeout(QUIET, inputs.recv()).await {
+                Ok(None) => break,
+                Ok(Some(input)) => self.take(input, &mut inputs).await,
+                Err(_quiet) => self.look_after().await,
             };
-            let Ok(next) = settled else {
+            if done.is_err() {
                 self.fenced();
                 return;
-            };
-            self.control.settled(self.claim.clone(), next);
+            }
         }
         if let Some(shelf) = self.shelf.take() {
             shelf.finish().await;
+        }
+    }
+
+    async fn take(
+        &mut self,
+        input: Input,
+        inputs: &mut mpsc::UnboundedReceiver<Input>,
+    ) -> Result<(), Fenced> {
+        let next = match input {
+            Input::Begun(begun) => self.begin(&begun).await?,
+            Input::Batch(first) => {
+                let gathered = self.gather(first, inputs).await;
+                self.settle(gathered).await?
+            }
+        };
+        self.control.settled(self.claim.clone(), next);
+        Ok(())
+    }
+
+    /// Whether the lane is still ours, when nothing that comes would tell.
+    async fn look_after(&mut self) -> Result<(), Fenced> {
+        match self.store.database.settle(&mut self.lane).await {
+            Err(StoreError::Fenced) => Err(Fenced),
+            // The next batch is told what is wrong with the database.
+            Ok(_) | Err(_) => Ok(()),
         }
     }
 

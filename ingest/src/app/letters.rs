@@ -12,6 +12,7 @@ use crate::cli::{Exit, ListLetters, ReplayLetters, Source};
 use crate::config::{Config, ConfigError};
 use crate::sink::database::{Batch, Database, Lane, Letter, LetterFilter, StoreError};
 use crate::sink::market::{Keeper, Link, MarketError};
+use crate::source::Fault;
 
 /// The lane of rows that come from dead letters: those of the letters' own partitions have writers.
 const GROUP: &str = "dead-letters";
@@ -28,6 +29,8 @@ pub(super) enum Failure {
     Store(#[from] StoreError),
     #[error(transparent)]
     Market(#[from] MarketError),
+    #[error(transparent)]
+    Kafka(#[from] Fault),
     #[error("metrics: {0}")]
     Metrics(#[from] prometheus::Error),
     #[error("the runtime: {0}")]

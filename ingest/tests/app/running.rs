@@ -2,6 +2,7 @@
 
 use perijove_ingest::generator::Generator;
 use perijove_ingest::record::Record;
+use perijove_tests::metrics::Metrics;
 use perijove_tests::wait::until_within;
 use serde_json::json;
 use tokio::time::timeout;
@@ -160,6 +161,39 @@ async fn it_waits_for_a_database_that_is_not_there_yet_and_says_so() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn offsets_that_somebody_sets_are_taken_over_at_once() {
+    let world = World::start().await;
+    let program = world.program(None);
+    let (mut ledger, pool) = (Ledger::default(), world.pool().await);
+    ledger.send(&world.kafka.producer(), records(8, 200)).await;
+    world.all_stored(&pool, &ledger).await;
+    let known =
+        |metrics: &Metrics| metrics.sum("perijove_ingest_rows_total", &[("outcome", "known")]);
+    let before = known(&program.metrics().await);
+    let said = world
+        .command(&["offsets", "reset", "--to", "earliest"])
+        .await;
+    assert_eq!(said.lines().count(), PARTITIONS as usize);
+    until_within(PATIENCE, "everything to be read again", || async {
+        let again = known(&program.metrics().await) - before;
+        (again as usize >= ledger.trades().len()).then_some(())
+    })
+    .await;
+    world.all_stored(&pool, &ledger).await;
+    let shown = world.command(&["offsets", "show"]).await;
+    for (partition, end) in ledger.ends() {
+        let line = shown
+            .lines()
+            .find(|line| line.contains(&format!("[{partition}]")));
+        assert!(line.unwrap().ends_with(&format!(" {end}")), "{shown}");
+    }
+    program.leave().await;
+    let expected = i64::try_from(ledger.trades().len()).unwrap();
+    assert_eq!(trades(&world).await, expected);
+    world.redis_equals_the_database().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn metrics_have_the_names_that_dashboards_were_made_for() {
     let world = World::start().await;
     let program = world.program(None);
@@ -172,7 +206,7 @@ async fn metrics_have_the_names_that_dashboards_were_made_for() {
         let partitions = metrics
             .label_values("kafka_consumer_lag", "partition")
             .len();
-        let told = metrics.has("perijove_ingest_end_to_end_seconds")
+        let told = metrics.sum("kafka_consumer_lag", &[]) == 0.0
             && metrics.sum("perijove_ingest_end_to_end_seconds_count", &[]) > 0.0;
         let processed = metrics.sum("messages_processed_total", &[("topic", TOPIC)]);
         let all = told && partitions == PARTITIONS as usize && processed as usize == ledger.len();
@@ -210,9 +244,23 @@ async fn metrics_have_the_names_that_dashboards_were_made_for() {
     ] {
         assert!(metrics.has(name), "{name}");
     }
+    each_is_told_of(&program).await;
     let rows = metrics.sum("perijove_ingest_rows_total", &[("outcome", "new")]);
     assert_eq!(rows as usize, ledger.trades().len());
     program.leave().await;
+}
+
+/// The page of the documentation has every metric with its type.
+async fn each_is_told_of(program: &Program) {
+    let page = include_str!("../../../docs/ingest-storing.md");
+    let (_, text) = program.ask("/metrics").await;
+    for line in text.lines().filter_map(|line| line.strip_prefix("# TYPE ")) {
+        let (name, kind) = line.split_once(' ').unwrap();
+        assert!(
+            page.contains(&format!("| `{name}` | {kind} |")),
+            "{name}, a {kind}"
+        );
+    }
 }
 
 #[tokio::test]

@@ -18,7 +18,7 @@ use tempfile::TempDir;
 use tokio::task::spawn_blocking;
 
 use crate::messages::Ledger;
-use crate::program::{PATIENCE, Program};
+use crate::program::{PATIENCE, Program, command};
 
 pub const TOPIC: &str = "solana.dextrades.proto";
 pub const PARTITIONS: i32 = 4;
@@ -89,6 +89,12 @@ kafka:
             writeln!(text, "    member: {member}").unwrap();
         }
         text
+    }
+
+    /// Runs a command with the configuration of the member without a name, which must end well.
+    pub async fn command(&self, words: &[&str]) -> String {
+        let words = [words, &["--config", "member.yaml"]].concat();
+        command(self.folder.path(), &words).await.well()
     }
 
     /// The database as tests ask it.

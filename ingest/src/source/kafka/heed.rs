@@ -61,12 +61,15 @@ impl Reader {
 
     pub(super) fn fault(&self, fault: Fault) {
         self.metrics.fault(fault.kind);
-        if self.status.fault().as_ref() == Some(&fault) {
+        let (kind, text) = (fault.kind, fault.to_string());
+        let known = self.status.fault();
+        self.status.set_fault(fault);
+        if self.status.fault() == known {
+            // Brokers that are away are away many times a second.
+            tracing::debug!("{text}");
             return;
         }
-        let kind = fault.kind.label();
-        let hint = fault.kind.hint().unwrap_or_default();
-        tracing::warn!(kind, hint, "{fault}");
-        self.status.set_fault(fault);
+        let hint = kind.hint().unwrap_or_default();
+        tracing::warn!(kind = kind.label(), hint, "{text}");
     }
 }
