@@ -35,17 +35,29 @@ pub use status::Status;
 pub struct Source {
     events: UnboundedReceiver<Event>,
     control: Control,
+    ended: bool,
 }
 
 impl Source {
     /// From the ends of its channels. The sender of events bounds what it sends by a [`Room`].
     pub fn new(events: UnboundedReceiver<Event>, control: Control) -> Self {
-        Self { events, control }
+        Self {
+            events,
+            control,
+            ended: false,
+        }
     }
 
-    /// What happens next; None after [`Event::Ended`]. Cancel safe.
+    /// What happens next; None after [`Event::Ended`], which also comes of a source that broke
+    /// without a word. Cancel safe.
     pub async fn next(&mut self) -> Option<Event> {
-        self.events.recv().await
+        let event = self.events.recv().await;
+        let event = event.or_else(|| {
+            let broken = Fault::new(FaultKind::Other, "the source broke");
+            (!self.ended).then_some(Event::Ended(Err(broken)))
+        });
+        self.ended |= matches!(event, Some(Event::Ended(_)));
+        event
     }
 
     /// Tells it what to do.
@@ -57,5 +69,35 @@ impl Source {
 impl Drop for Source {
     fn drop(&mut self) {
         self.control.send(Command::Abort);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::{Arc, mpsc};
+
+    use tokio::sync::mpsc::unbounded_channel;
+
+    use super::*;
+
+    #[tokio::test]
+    async fn a_source_that_breaks_without_a_word_ends_badly() {
+        let (events, received) = unbounded_channel();
+        let (sent, _commands) = mpsc::channel();
+        let mut source = Source::new(received, Control::new(sent, Arc::default()));
+        drop(events);
+        assert!(matches!(source.next().await, Some(Event::Ended(Err(_)))));
+        assert!(source.next().await.is_none());
+    }
+
+    #[tokio::test]
+    async fn a_source_ends_once() {
+        let (events, received) = unbounded_channel();
+        let (sent, _commands) = mpsc::channel();
+        let mut source = Source::new(received, Control::new(sent, Arc::default()));
+        events.send(Event::Ended(Ok(()))).unwrap();
+        drop(events);
+        assert!(matches!(source.next().await, Some(Event::Ended(Ok(())))));
+        assert!(source.next().await.is_none());
     }
 }

@@ -108,8 +108,8 @@ impl FaultKind {
             Self::Topic => "see streams; the account may also not be allowed to see the topic",
             Self::OutOfRange => "see kafka.out_of_range",
             Self::Group => {
-                "see kafka.group.member, which no other process may have, and \
-                 kafka.max_poll_interval"
+                "see kafka.assignment, which must be the same in the whole group, \
+                 kafka.group.member, which no other process may have, and kafka.max_poll_interval"
             }
             Self::Other => return None,
         })

@@ -8,8 +8,10 @@
 mod arrival;
 mod context;
 mod departure;
+mod doubt;
 mod heed;
 mod inquiry;
+mod lag;
 mod owned;
 mod pace;
 mod poll;
@@ -33,7 +35,7 @@ use crate::record::UnixMillis;
 use crate::source::{Control, Fault, FaultKind, Room, Source, SourceMetrics, Status};
 use context::Context;
 use reader::Reader;
-use settings::consumer;
+use settings::member;
 
 pub use inquiry::{Cluster, Inquiry};
 pub use probe::{Step, probe};
@@ -62,7 +64,7 @@ pub fn start(
     metrics: SourceMetrics,
 ) -> Result<Source, Fault> {
     let status = Arc::new(Status::default());
-    let consumer = BaseConsumer::from_config_and_context(&consumer(kafka), Context::default())
+    let consumer = BaseConsumer::from_config_and_context(&member(kafka), Context::default())
         .map_err(|error| Fault::of(&error))?;
     let topics: Vec<&str> = subscription.topics.iter().map(String::as_str).collect();
     consumer

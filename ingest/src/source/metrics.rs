@@ -1,6 +1,8 @@
 //! The metrics of a source. Series of a partition exist while it is ours, so that nobody sees the
 //! lag of what somebody else reads.
 
+use std::ops::Range;
+
 use prometheus::{IntCounterVec, IntGauge, IntGaugeVec, Opts, Registry, core::Collector};
 
 use crate::record::Partition;
@@ -13,6 +15,7 @@ pub struct SourceMetrics {
     connected: IntGauge,
     rebalances: IntCounterVec,
     faults: IntCounterVec,
+    gaps: IntCounterVec,
     gap_records: IntCounterVec,
     paused: IntGauge,
     buffered: IntGauge,
@@ -59,6 +62,11 @@ impl SourceMetrics {
                 "kind",
             )?,
             faults: counters("kafka_errors_total", "Errors between us and Kafka.", "kind")?,
+            gaps: counters(
+                "kafka_gaps_total",
+                "Times that reading could not go on where it stopped.",
+                "topic",
+            )?,
             gap_records: counters(
                 "kafka_gap_records_total",
                 "Records that were gone before they could be read.",
@@ -106,7 +114,10 @@ impl SourceMetrics {
         self.faults.with_label_values(&[kind.label()]).inc();
     }
 
-    pub(super) fn gap(&self, topic: &str, records: u64) {
+    /// Counts a gap. How many records one has is not known when it ends before it starts.
+    pub(super) fn gap(&self, topic: &str, gap: &Range<i64>) {
+        let records = u64::try_from(gap.end - gap.start).unwrap_or(0);
+        self.gaps.with_label_values(&[topic]).inc();
         self.gap_records.with_label_values(&[topic]).inc_by(records);
     }
 

@@ -33,6 +33,22 @@ async fn records_are_read_in_order_and_a_restart_goes_on_where_it_stopped() {
     assert_once(&store, 2, 0..60);
 }
 
+/// What the group has told Kafka of the first partition.
+fn committed(settings: &Kafka) -> Offset {
+    let servers: Vec<String> = settings.brokers.iter().map(Broker::to_string).collect();
+    let mut config = ClientConfig::new();
+    config
+        .set("bootstrap.servers", servers.join(","))
+        .set("group.id", &settings.group.id);
+    let consumer: BaseConsumer = config.create().unwrap();
+    let mut list = TopicPartitionList::new();
+    list.add_partition(TOPIC, 0);
+    let list = consumer
+        .committed_offsets(list, Duration::from_secs(10))
+        .unwrap();
+    list.elements()[0].offset()
+}
+
 #[tokio::test]
 async fn what_is_stored_is_told_to_kafka_before_leaving() {
     let mock = Mock::start(1);
@@ -46,18 +62,24 @@ async fn what_is_stored_is_told_to_kafka_before_leaving() {
     let member = Member::join(&settings, &store);
     eventually("all to be stored", || store.len() == 30).await;
     member.stop().await.unwrap();
+    assert_eq!(committed(&settings), Offset::Offset(30));
+}
 
-    let mut config = ClientConfig::new();
-    config
-        .set("bootstrap.servers", mock.cluster.bootstrap_servers())
-        .set("group.id", &settings.group.id);
-    let consumer: BaseConsumer = config.create().unwrap();
-    let mut list = TopicPartitionList::new();
-    list.add_partition(TOPIC, 0);
-    let list = consumer
-        .committed_offsets(list, Duration::from_secs(10))
-        .unwrap();
-    assert_eq!(list.elements()[0].offset(), Offset::Offset(30));
+#[tokio::test]
+async fn of_a_partition_of_which_nothing_comes_kafka_is_told_where_it_was_begun() {
+    let mock = Mock::start(1);
+    mock.produce(0, 0..5).await;
+    let settings = Kafka {
+        start: Start::Latest,
+        ..mock.settings()
+    };
+    let member = Member::join(&settings, &Store::default());
+    eventually("reading to begin", || {
+        member.has_heard("begun solana.dextrades.proto[0] 5")
+    })
+    .await;
+    member.stop().await.unwrap();
+    assert_eq!(committed(&settings), Offset::Offset(5));
 }
 
 #[tokio::test]
@@ -101,6 +123,8 @@ async fn a_topic_that_was_made_anew_is_read_from_its_beginning_and_the_gap_is_no
     };
     let member = Member::join(&settings, &store);
     eventually("all to be stored", || store.len() == 5).await;
+    let counted = member.metric("kafka_gaps_total", &[("topic", TOPIC)]);
+    assert_eq!(counted, Some(1.0));
     member.stop().await.unwrap();
     assert_once(&store, 1, 0..5);
     let gaps = store.gaps();

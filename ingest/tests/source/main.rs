@@ -16,3 +16,4 @@ mod member;
 mod mock;
 mod room;
 mod store;
+mod trouble;

@@ -35,6 +35,8 @@ pub struct Member {
     pub heard: Arc<Mutex<Vec<String>>>,
     /// Whether batches are stored; otherwise they wait.
     storing: watch::Sender<bool>,
+    /// Partitions of which it is not said where they begin.
+    silent: watch::Sender<Vec<i32>>,
     run: JoinHandle<Result<(), Fault>>,
 }
 
@@ -64,6 +66,17 @@ impl Member {
     }
 
     pub fn join_with(kafka: &Kafka, store: &Store, buffer: &Buffer, grace: Duration) -> Self {
+        Self::join_silent(kafka, store, buffer, grace, &[])
+    }
+
+    /// Of these partitions it is not said where they begin, until [`answer_all_but`](Self::answer_all_but) says otherwise.
+    pub fn join_silent(
+        kafka: &Kafka,
+        store: &Store,
+        buffer: &Buffer,
+        grace: Duration,
+        silent: &[i32],
+    ) -> Self {
         let registry = Registry::new();
         let room = Room::new(buffer);
         let subscription = Subscription {
@@ -76,11 +89,14 @@ impl Member {
         let source = kafka::start(kafka, subscription, metrics).unwrap();
         let control = source.control().clone();
         let (storing, stores) = watch::channel(true);
+        let (silent, silence) = watch::channel(silent.to_vec());
         let heard = Arc::default();
         let pipeline = Pipeline {
             source,
             store: store.clone(),
             stores,
+            silence,
+            waiting: Vec::new(),
             heard: Arc::clone(&heard),
             epochs: HashMap::new(),
         };
@@ -90,6 +106,7 @@ impl Member {
             registry,
             heard,
             storing,
+            silent,
             run: tokio::spawn(pipeline.run()),
         }
     }
@@ -97,6 +114,15 @@ impl Member {
     /// Lets batches wait, or stores them again.
     pub fn store(&self, stores: bool) {
         self.storing.send(stores).unwrap();
+    }
+
+    /// Says where all partitions begin but these.
+    pub fn answer_all_but(&self, silent: &[i32]) {
+        self.silent.send(silent.to_vec()).unwrap();
+    }
+
+    pub fn is_over(&self) -> bool {
+        self.run.is_finished()
     }
 
     /// Stops in good order and says how it ended.
@@ -140,20 +166,29 @@ struct Pipeline {
     source: Source,
     store: Store,
     stores: watch::Receiver<bool>,
+    silence: watch::Receiver<Vec<i32>>,
+    /// Claims that are not answered yet.
+    waiting: Vec<Claim>,
     heard: Arc<Mutex<Vec<String>>>,
     epochs: HashMap<Claim, u64>,
 }
 
 impl Pipeline {
     async fn run(mut self) -> Result<(), Fault> {
-        while let Some(event) = self.source.next().await {
+        loop {
             let control = self.source.control().clone();
-            match event {
+            let event = tokio::select! {
+                event = self.source.next() => event,
+                Ok(()) = self.silence.changed() => {
+                    self.answer();
+                    continue;
+                }
+            };
+            match event.expect("the last event is that it has ended") {
                 Event::Assigned(claim) => {
                     self.hear(format!("assigned {claim}"));
-                    let lane = self.store.claim(&claim.partition);
-                    self.epochs.insert(claim.clone(), lane.epoch);
-                    control.begin(claim, lane.next);
+                    self.waiting.push(claim);
+                    self.answer();
                 }
                 Event::Begun(begun) => {
                     let (claim, offset) = (begun.claim, begun.offset);
@@ -162,8 +197,12 @@ impl Pipeline {
                         self.store.note_gap(&claim.partition, gap);
                     }
                     let epoch = self.epochs[&claim];
-                    self.store
-                        .commit(&claim.partition, epoch, Vec::new(), offset);
+                    if self
+                        .store
+                        .commit(&claim.partition, epoch, Vec::new(), offset)
+                    {
+                        control.settled(claim, offset);
+                    }
                 }
                 Event::Batch(batch) => self.settle(&control, batch).await,
                 Event::Revoked { claim, .. } => {
@@ -175,7 +214,18 @@ impl Pipeline {
                 Event::Ended(outcome) => return outcome,
             }
         }
-        panic!("the last event is that it has ended");
+    }
+
+    fn answer(&mut self) {
+        let silent = self.silence.borrow_and_update().clone();
+        let is_silent = |claim: &Claim| silent.contains(&claim.partition.number);
+        let (waiting, answered): (Vec<_>, Vec<_>) = self.waiting.drain(..).partition(is_silent);
+        self.waiting = waiting;
+        for claim in answered {
+            let lane = self.store.claim(&claim.partition);
+            self.epochs.insert(claim.clone(), lane.epoch);
+            self.source.control().begin(claim, lane.next);
+        }
     }
 
     async fn settle(&mut self, control: &Control, batch: Batch) {

@@ -1,11 +1,10 @@
 //! Partitions on their way in: announced to the pipeline, begun where it says that it stopped. Also
-//! those that are begun anew because they are ours and somebody wrote over their offset, and those
-//! whose next record is gone.
+//! those that are begun anew although they never left us, and those whose next record is gone.
 
 use std::mem;
 
 use rdkafka::TopicPartitionList;
-use rdkafka::consumer::{CommitMode, Consumer, RebalanceProtocol};
+use rdkafka::consumer::{Consumer, RebalanceProtocol};
 use rdkafka::error::KafkaResult;
 
 use crate::offsets::Begin;
@@ -36,7 +35,7 @@ impl Reader {
         self.arrival = Some(Arrival { partitions });
     }
 
-    fn announce(&mut self, partition: &Partition) {
+    pub(super) fn announce(&mut self, partition: &Partition) {
         self.tenure += 1;
         let claim = Claim {
             partition: partition.clone(),
@@ -54,7 +53,7 @@ impl Reader {
         }
         let done = match self.arrival.take() {
             Some(arrival) if self.is_asked(&arrival) => {
-                let done = self.assign();
+                let done = self.assign(&arrival);
                 if done.is_err() {
                     self.arrival = Some(arrival);
                 }
@@ -90,10 +89,14 @@ impl Reader {
     }
 
     /// Ends the rebalance by saying where each partition begins; not by seeking afterwards, which
-    /// Kafka's own idea of where we are may overtake.
-    fn assign(&mut self) -> KafkaResult<()> {
+    /// Kafka's own idea of where we are may overtake. Partitions that are to be begun again are not
+    /// among them: the client has those already, and refuses to have them twice.
+    fn assign(&mut self, arrival: &Arrival) -> KafkaResult<()> {
         let mut begins = Vec::new();
         for (partition, stored) in self.asked() {
+            if !arrival.partitions.contains(&partition) {
+                continue;
+            }
             let begin = self.policy.begin(&self.consumer, &partition, stored)?;
             begins.push((partition, begin));
         }
@@ -146,9 +149,8 @@ impl Reader {
         owned.begin(begin.offset);
         let claim = owned.claim.clone();
         if let Some(gap) = &begin.gap {
-            let records = u64::try_from(gap.end - gap.start).unwrap_or(0);
             tracing::error!(%partition, from = gap.start, to = gap.end, "records are gone unread");
-            self.metrics.gap(&partition.topic, records);
+            self.metrics.gap(&partition.topic, gap);
         }
         tracing::info!(%partition, offset = begin.offset, "reading begins");
         self.tell(Event::Begun(Begun {
@@ -193,33 +195,9 @@ impl Reader {
         for (partition, next) in reading.iter().filter(|_| !found) {
             self.restart(partition, *next)?;
         }
-        Ok(())
-    }
-
-    /// Somebody wrote over the offset of a partition. If the group still takes a commit of ours, it
-    /// was not the next owner, but a person who wants it read from elsewhere.
-    pub(super) fn reclaim(&mut self, claim: &Claim) {
-        let Some(owned) = self.of(claim).filter(|owned| owned.stage == Stage::Reading) else {
-            return;
-        };
-        let settled = owned.settled;
-        owned.discard();
-        owned.stage = Stage::Forsaken;
-        self.tell(Event::Lost(claim.clone()));
-        let partition = &claim.partition;
-        let ours = list([(partition, settled)])
-            .and_then(|list| self.consumer.commit(&list, CommitMode::Sync));
-        match ours {
-            Ok(()) if !self.consumer.assignment_lost() => {
-                // The client knows nothing of claims.
-                let before = self.partitions.get(partition);
-                let before = before.map_or((0, false), |old| (old.next, old.paused));
-                self.announce(partition);
-                if let Some(owned) = self.partitions.get_mut(partition) {
-                    (owned.next, owned.paused) = before;
-                }
-            }
-            outcome => tracing::warn!(%partition, ?outcome, "somebody else reads it now"),
+        if !found {
+            self.rest();
         }
+        Ok(())
     }
 }

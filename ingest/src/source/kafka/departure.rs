@@ -54,7 +54,7 @@ impl Reader {
                 let claim = owned.claim.clone();
                 told.push(Event::Revoked { claim, deadline });
             } else if let Some(gone) = self.partitions.remove(partition)
-                && gone.stage != Stage::Forsaken
+                && !matches!(gone.stage, Stage::Doubted { .. })
             {
                 told.push(Event::Lost(gone.claim));
             }

@@ -43,15 +43,7 @@ impl Reader {
 
     fn heed_statistics(&mut self, statistics: &Statistics) {
         self.connected(statistics.is_connected());
-        for (partition, owned) in &self.partitions {
-            let end = statistics.end(&partition.topic, partition.number);
-            if let Some(end) = end
-                && matches!(owned.stage, Stage::Reading | Stage::Leaving)
-            {
-                let lag = end.saturating_sub(owned.settled).max(0);
-                self.metrics.lag(partition, lag);
-            }
-        }
+        self.heed_ends(statistics);
     }
 
     pub(super) fn connected(&self, connected: bool) {

@@ -19,7 +19,7 @@ use crate::source::kafka::context::{Context, Note};
 use crate::source::kafka::owned::Topics;
 use crate::source::kafka::poll::record;
 use crate::source::kafka::position::{Policy, list, names};
-use crate::source::kafka::settings::consumer;
+use crate::source::kafka::settings::stranger;
 use crate::source::{Fault, FaultKind};
 
 /// A question is asked in steps, the first so long and each twice as long as the one before: in
@@ -51,7 +51,7 @@ impl Inquiry {
     /// # Errors
     /// The settings are such that there can be no client.
     pub fn new(kafka: &Kafka) -> Result<Self, Fault> {
-        let consumer = BaseConsumer::from_config_and_context(&consumer(kafka), Context::default())
+        let consumer = BaseConsumer::from_config_and_context(&stranger(kafka), Context::default())
             .map_err(|error| Fault::of(&error))?;
         Ok(Self {
             consumer,

@@ -6,6 +6,7 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use rdkafka::TopicPartitionList;
+use tokio::time::Instant;
 
 use crate::record::{Partition, Record};
 use crate::source::room::{Bay, Fill};
@@ -54,6 +55,8 @@ pub(super) struct Owned {
     pub(super) next: i64,
     /// Where it would be read on after a crash.
     pub(super) settled: i64,
+    /// The next offset to be written, as far as is known; None before anybody said.
+    pub(super) end: Option<i64>,
     bay: Bay,
     records: Vec<Record>,
     bytes: usize,
@@ -69,8 +72,11 @@ pub(super) enum Stage {
     Reading,
     /// It is revoked; the pipeline may still settle.
     Leaving,
-    /// The group gives it to somebody else and has not told us yet.
-    Forsaken,
+    /// Somebody wrote over its offset; whether it is still ours is not known yet.
+    Doubted {
+        /// Until when the group would have told us that it is not.
+        until: Instant,
+    },
 }
 
 impl Owned {
@@ -81,6 +87,7 @@ impl Owned {
             paused: false,
             next: 0,
             settled: 0,
+            end: None,
             bay: room.bay(),
             records: Vec::new(),
             bytes: 0,
@@ -93,6 +100,20 @@ impl Owned {
         self.stage = Stage::Reading;
         self.next = offset;
         self.settled = offset;
+        self.end = None;
+    }
+
+    /// Notes where the partition ends. What is heard later may be older.
+    pub(super) fn ends(&mut self, end: i64) {
+        self.end = self.end.max(Some(end));
+    }
+
+    /// What is between its end and what is stored.
+    pub(super) fn lag(&self) -> Option<i64> {
+        if !matches!(self.stage, Stage::Reading | Stage::Leaving) {
+            return None;
+        }
+        Some(self.end?.saturating_sub(self.settled).max(0))
     }
 
     /// Forgets what was not handed out yet.

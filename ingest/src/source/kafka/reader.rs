@@ -45,6 +45,7 @@ pub(super) struct Reader {
     pub(super) policy: Policy,
     pub(super) room: Arc<Room>,
     pub(super) grace: Duration,
+    pub(super) heartbeat: Duration,
     pub(super) metrics: SourceMetrics,
     pub(super) ending: Option<Ending>,
     /// Whether some partition stands still because its next record is gone.
@@ -55,6 +56,8 @@ pub(super) struct Reader {
     pub(super) held: bool,
     pub(super) full_since: Option<Instant>,
     pub(super) not_before: Option<Instant>,
+    /// When the ends of paused partitions are asked for again.
+    pub(super) ends_after: Option<Instant>,
 }
 
 impl Reader {
@@ -81,6 +84,7 @@ impl Reader {
             },
             room: subscription.room,
             grace: subscription.grace,
+            heartbeat: kafka.heartbeat,
             metrics,
             ending: None,
             recheck: false,
@@ -90,6 +94,7 @@ impl Reader {
             held: false,
             full_since: None,
             not_before: None,
+            ends_after: None,
         }
     }
 
@@ -97,6 +102,7 @@ impl Reader {
         loop {
             self.obey_all(commands);
             self.begin_asked();
+            self.end_doubts();
             self.depart();
             if self.is_over() {
                 break;
@@ -136,7 +142,7 @@ impl Reader {
             Command::Settled { claim, next } => {
                 if let Some(owned) = self.of(&claim)
                     && matches!(owned.stage, Stage::Reading | Stage::Leaving)
-                    && owned.settled < next
+                    && owned.settled <= next
                 {
                     owned.settled = next;
                     self.due.note(&claim.partition, next);
@@ -174,8 +180,13 @@ impl Reader {
     }
 
     pub(super) fn try_later(&mut self, fault: &Fault) {
-        self.not_before = Some(Instant::now() + AGAIN);
+        self.rest();
         self.fault(fault.clone());
+    }
+
+    /// Asks no broker anything for a moment.
+    pub(super) fn rest(&mut self) {
+        self.not_before = Some(Instant::now() + AGAIN);
     }
 
     pub(super) fn is_time_to_try(&self) -> bool {

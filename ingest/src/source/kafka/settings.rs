@@ -46,8 +46,15 @@ fn client(kafka: &Kafka) -> ClientConfig {
     config
 }
 
+/// For questions: whoever asks must not pass for the member whose name is in the settings.
+pub(super) fn stranger(kafka: &Kafka) -> ClientConfig {
+    let mut config = member(kafka);
+    config.remove("group.instance.id");
+    config
+}
+
 /// What a member of the group needs besides.
-pub(super) fn consumer(kafka: &Kafka) -> ClientConfig {
+pub(super) fn member(kafka: &Kafka) -> ClientConfig {
     let mut config = client(kafka);
     let assignment = match kafka.assignment {
         Assignment::CooperativeSticky => "cooperative-sticky",

@@ -17,7 +17,7 @@ fn bitquerys_defaults_are_what_its_pages_and_the_users_list_say() {
         },
         ..Kafka::default()
     };
-    let config = consumer(&kafka);
+    let config = member(&kafka);
     for (key, value) in [
         (
             "bootstrap.servers",
@@ -69,7 +69,7 @@ fn everything_else_can_be_chosen() {
         connect: Duration::from_secs(7),
         ..Kafka::default()
     };
-    let config = consumer(&kafka);
+    let config = member(&kafka);
     for (key, value) in [
         ("security.protocol", "SASL_SSL"),
         ("sasl.mechanism", "PLAIN"),
@@ -87,4 +87,18 @@ fn everything_else_can_be_chosen() {
         assert_eq!(config.get(key), Some(value), "{key}");
     }
     config.create_native_config().unwrap();
+}
+
+#[test]
+fn who_only_asks_does_not_bear_the_name_of_a_member() {
+    let kafka = Kafka {
+        group: Group {
+            id: "g".to_owned(),
+            member: Some("pod-0".to_owned()),
+        },
+        ..Kafka::default()
+    };
+    let config = stranger(&kafka);
+    assert_eq!(config.get("group.id"), Some("g"));
+    assert_eq!(config.get("group.instance.id"), None);
 }
