@@ -18,6 +18,7 @@ mod reconcile;
 mod record;
 mod run;
 mod shelf;
+mod standing;
 mod store;
 mod verify;
 
@@ -34,7 +35,7 @@ pub fn execute(cli: Cli) -> ExitCode {
         Command::Check(source) => check::check(&source),
         Command::Schema => check::schema(),
         Command::TestConnection(source) => connection::test(&source),
-        Command::Lag(source) => lag::lag(&source),
+        Command::Lag(source) => lag::lag(&source, now),
         Command::Record(what) => record::record(&what, now),
         Command::Run(source) => run::run(&source),
         Command::Replay(what) => run::replay(&what.source, &what.file),

@@ -74,7 +74,7 @@ pub struct Replay {
 pub enum Offsets {
     /// Show where each partition of the group goes on
     Show(Source),
-    /// Read partitions on from elsewhere; a running program notices and does so at once
+    /// Read partitions on from elsewhere; a running program notices within seconds
     Reset(ResetOffsets),
 }
 
@@ -92,6 +92,10 @@ pub struct ResetOffsets {
     /// Only this partition of each topic
     #[arg(long, value_name = "NUMBER")]
     pub partition: Option<i32>,
+
+    /// Only say what would change
+    #[arg(long)]
+    pub dry_run: bool,
 
     #[command(flatten)]
     pub source: Source,

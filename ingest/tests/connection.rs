@@ -23,6 +23,8 @@ struct Settings {
     password: &'static str,
     topic: &'static str,
     ca: Option<PathBuf>,
+    /// Where commands run, with the database that is the default.
+    folder: TempDir,
 }
 
 impl Settings {
@@ -39,6 +41,7 @@ impl Settings {
             password: PASSWORD,
             topic: TOPIC,
             ca: listener.secured().then(|| kafka.ca_file()),
+            folder: TempDir::new().unwrap(),
         }
     }
 
@@ -67,8 +70,7 @@ impl Settings {
 
     /// Runs a command with it: whether that went well, and what it said.
     async fn run(&self, command: &[&str]) -> (bool, String) {
-        let folder = TempDir::new().unwrap();
-        let file = folder.path().join("ingest.yaml");
+        let file = self.folder.path().join("ingest.yaml");
         std::fs::write(&file, self.text()).unwrap();
         let output = Command::new(env!("CARGO_BIN_EXE_perijove-ingest"))
             .args(command)
@@ -76,7 +78,7 @@ impl Settings {
             .arg(&file)
             .env("KAFKA_USER", USER)
             .env("KAFKA_PASSWORD", self.password)
-            .current_dir(folder.path())
+            .current_dir(self.folder.path())
             .kill_on_drop(true)
             .output()
             .await
@@ -84,6 +86,16 @@ impl Settings {
         let said = [output.stdout, output.stderr].concat();
         let said = String::from_utf8(said).unwrap();
         (output.status.success(), said)
+    }
+
+    /// What a command says of partition 1 in its table.
+    async fn row(&self, command: &[&str]) -> Vec<String> {
+        let (well, said) = self.run(command).await;
+        assert!(well, "{said}");
+        let partition = format!("{TOPIC}[1]");
+        let row = said.lines().find_map(|line| line.strip_prefix(&partition));
+        let row = row.unwrap_or_else(|| panic!("no {partition} in: {said}"));
+        row.split_whitespace().map(str::to_owned).collect()
     }
 
     /// Asserts that trying the connection fails at this step first, and what is said about it.
@@ -218,11 +230,61 @@ async fn the_lag_is_shown_and_a_stream_recorded_without_the_group_knowing() {
     assert_eq!(places.len(), 10);
     assert_eq!(places[9], format!("{TOPIC}[1]@9"));
 
-    let (well, said) = settings.run(&["lag"]).await;
+    assert_eq!(settings.row(&["lag"]).await, ["-", "10", "-", "-"]);
+}
+
+#[tokio::test]
+async fn offsets_are_shown_and_set_where_they_are_kept_and_kafka_is_told() {
+    let kafka = Kafka::start().await;
+    produced(&kafka).await;
+    let settings = Settings::through(&kafka, Listener::Plaintext);
+    let shown = ["offsets", "show"];
+    assert_eq!(settings.row(&shown).await, ["-", "-", "0", "10"]);
+
+    let reset = |to: &'static str| ["offsets", "reset", "--partition", "1", "--to", to];
+    let (well, said) = settings.run(&reset("3")).await;
+    assert!(well && said.contains("was never read"), "{said}");
+    assert_eq!(settings.row(&shown).await, ["3", "3", "0", "10"]);
+    let lag = settings.row(&["lag"]).await;
+    assert_eq!(lag[..3], ["3", "10", "7"]);
+    assert!(lag[3].ends_with('s'), "{lag:?}");
+
+    let (well, said) = settings.run(&reset("11")).await;
+    assert!(!well && said.contains("0 to 10"), "{said}");
+    let dry = [&reset("latest")[..], &["--dry-run"]].concat();
+    let (well, said) = settings.run(&dry).await;
+    assert!(well && said.contains("7 are left out"), "{said}");
+    let (well, said) = settings
+        .run(&["offsets", "reset", "--to", "0", "--partition", "2"])
+        .await;
+    assert!(!well && said.contains("no such partition"), "{said}");
+    assert_eq!(settings.row(&shown).await, ["3", "3", "0", "10"]);
+
+    kafka.lose_before(TOPIC, 1, 5).await;
+    let (well, said) = settings.run(&shown).await;
+    assert!(
+        well && said.contains("the next 2 records are gone unread"),
+        "{said}"
+    );
+    let (well, said) = settings.run(&reset("earliest")).await;
+    assert!(well && said.contains("2 are left out"), "{said}");
+    assert_eq!(settings.row(&shown).await, ["5", "5", "5", "10"]);
+}
+
+#[tokio::test]
+async fn offsets_are_shown_also_while_kafka_is_away() {
+    let mut kafka = Kafka::start().await;
+    produced(&kafka).await;
+    let settings = Settings::through(&kafka, Listener::Plaintext);
+    let (well, said) = settings
+        .run(&["offsets", "reset", "--to", "earliest"])
+        .await;
     assert!(well, "{said}");
-    let row = said
-        .lines()
-        .find(|line| line.starts_with(&format!("{TOPIC}[1]")));
-    let columns: Vec<_> = row.unwrap().split_whitespace().collect();
-    assert_eq!(columns[1..], ["-", "10", "-"]);
+    kafka.kill(0);
+    let (well, said) = settings.run(&["offsets", "show"]).await;
+    assert!(
+        !well && said.contains("only what the database knows"),
+        "{said}"
+    );
+    assert!(said.contains(&format!("{TOPIC}[1]")), "{said}");
 }

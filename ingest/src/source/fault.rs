@@ -23,6 +23,8 @@ pub enum FaultKind {
     Unreachable,
     /// No answer in time.
     Timeout,
+    /// The cluster is choosing who leads a partition or coordinates the group.
+    Election,
     /// TLS: certificates, or no TLS at all on the other side.
     Tls,
     /// The connection broke while TLS was being agreed on: mostly there is none on the other side,
@@ -52,6 +54,7 @@ impl FaultKind {
             Self::Name => "name",
             Self::Unreachable => "unreachable",
             Self::Timeout => "timeout",
+            Self::Election => "election",
             Self::Tls => "tls",
             Self::Handshake => "handshake",
             Self::Login => "login",
@@ -88,6 +91,7 @@ impl FaultKind {
                  (9093 and 9092 at Bitquery); is a firewall between?"
             }
             Self::Timeout => "the broker is slow or something on the way drops packets",
+            Self::Election => "it passes by itself, unless the cluster lacks brokers",
             Self::Tls => {
                 "see kafka.tls: ca must have signed the broker's certificate; does this port speak \
                  TLS at all?"
@@ -169,6 +173,12 @@ fn kind(code: Code, reason: &str) -> FaultKind {
         }
         Code::BrokerTransportFailure | Code::AllBrokersDown => FaultKind::Unreachable,
         Code::OperationTimedOut | Code::RequestTimedOut | Code::TimedOutQueue => FaultKind::Timeout,
+        Code::NotCoordinator
+        | Code::CoordinatorNotAvailable
+        | Code::CoordinatorLoadInProgress
+        | Code::WaitingForCoordinator
+        | Code::LeaderNotAvailable
+        | Code::NotLeaderForPartition => FaultKind::Election,
         Code::TopicAuthorizationFailed
         | Code::GroupAuthorizationFailed
         | Code::ClusterAuthorizationFailed => FaultKind::Forbidden,

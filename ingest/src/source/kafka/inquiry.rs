@@ -187,6 +187,31 @@ impl Inquiry {
         Ok(unassigned.map_err(|error| Fault::of(&error))?)
     }
 
+    /// The record at each of these offsets, or the next there is; those that did not come in time
+    /// are left out.
+    ///
+    /// # Errors
+    /// As of [`read`](Self::read).
+    pub fn first_of(
+        &mut self,
+        offsets: &BTreeMap<Partition, i64>,
+    ) -> Result<BTreeMap<Partition, Record>, Fault> {
+        let mut found = BTreeMap::new();
+        if offsets.is_empty() {
+            return Ok(found);
+        }
+        let deadline = Instant::now() + self.patience;
+        self.read(offsets, |record| {
+            if let Some(record) = record {
+                let place = &record.place;
+                let partition = Partition::new(Arc::clone(&place.topic), place.partition);
+                found.entry(partition).or_insert(record);
+            }
+            Ok::<_, Fault>(found.len() == offsets.len() || Instant::now() >= deadline)
+        })?;
+        Ok(found)
+    }
+
     fn ask<T>(
         &self,
         question: impl Fn(&BaseConsumer<Context>, Duration) -> KafkaResult<T>,
@@ -214,7 +239,10 @@ impl Inquiry {
                     likely = Some(told);
                 }
             }
-            let waits = matches!(fault.kind, FaultKind::Timeout | FaultKind::Unreachable);
+            let waits = matches!(
+                fault.kind,
+                FaultKind::Timeout | FaultKind::Unreachable | FaultKind::Election
+            );
             if !waits || left.is_zero() {
                 return Err(likely.filter(|_| waits).unwrap_or(fault));
             }
