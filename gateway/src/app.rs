@@ -127,7 +127,9 @@ fn assemble(
 
     let mut server = server(run, config);
     let pipeline = Arc::new(pipeline(config, &registry)?);
-    let prepared = pipeline.cache.prepare(&config.cache)?;
+    let prepared = pipeline
+        .cache
+        .prepare(&config.cache, config.price.enabled)?;
     let rpc = RpcApp {
         published: Arc::clone(&published),
         pipeline: Arc::clone(&pipeline),

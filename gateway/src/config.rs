@@ -15,6 +15,7 @@ mod listen;
 mod load;
 mod log;
 mod methods;
+mod price;
 mod redis;
 mod runtime;
 mod schema;
@@ -42,6 +43,7 @@ pub use listen::{Admin, Listen, TlsListener};
 pub use load::{load, parse};
 pub use log::{Log, LogFormat};
 pub use methods::Methods;
+pub use price::Price;
 pub use runtime::{Runtime, Shutdown};
 pub use schema::{reference, schema};
 pub use selection::Selection;
@@ -85,6 +87,7 @@ pub struct Config {
     pub selection: Selection,
     pub methods: Methods,
     pub cache: Cache,
+    pub price: Price,
 }
 
 impl Default for Config {
@@ -110,6 +113,7 @@ impl Default for Config {
             selection: Selection::default(),
             methods: Methods::default(),
             cache: Cache::default(),
+            price: Price::default(),
         }
     }
 }

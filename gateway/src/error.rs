@@ -8,8 +8,10 @@ use std::borrow::Cow;
 use std::time::Duration;
 
 use bytes::Bytes;
+use serde_json::json;
 
 use crate::jsonrpc::{Id, RpcError, error_reply};
+use crate::jupiter::{self, IdsFault};
 
 /// The shortest and longest `Retry-After` ever sent, in seconds. Rust's `RpcClient` burns all its
 /// tries at once on 0 and ignores values from 120 on.
@@ -52,6 +54,12 @@ pub enum Rejection {
     /// No upstream gave an answer that could be passed on.
     #[error("Node is unhealthy: {reason}")]
     NoUpstream { reason: &'static str },
+    /// A price is asked for of nothing, of too many tokens, or of what is no token.
+    #[error(transparent)]
+    Ids(#[from] IdsFault),
+    /// Part of Jupiter's API that is not configured.
+    #[error("{product} is not served here")]
+    NotServed { product: &'static str },
     /// A write whose bytes had left when the connection failed: it may or may not have happened.
     #[error("no answer from the upstream; the transaction may or may not have been accepted")]
     OutcomeUnknown,
@@ -66,7 +74,8 @@ impl Rejection {
             Self::ContentType => 415,
             Self::BodyTooLarge => 413,
             Self::BodyTimeout => 408,
-            Self::BodyNotUtf8 | Self::BadHttp { .. } => 400,
+            Self::BodyNotUtf8 | Self::BadHttp { .. } | Self::Ids(_) => 400,
+            Self::NotServed { .. } => 404,
             Self::Upgrade => 501,
             Self::Unauthorised => 401,
             Self::RateLimited { .. } => 429,
@@ -94,6 +103,8 @@ impl Rejection {
             Self::MethodRefused => "method_refused",
             Self::RateLimited { .. } => "rate_limited",
             Self::NoUpstream { .. } => "no_upstream",
+            Self::Ids(_) => "bad_ids",
+            Self::NotServed { .. } => "not_served",
             Self::OutcomeUnknown => "outcome_unknown",
         }
     }
@@ -115,6 +126,17 @@ impl Rejection {
         }
     }
 
+    /// The body for a caller of Jupiter's API, with its content type. Jupiter says `error` where a
+    /// request makes no sense, and `code` and `message` where it does not come to that.
+    pub fn api_body(&self) -> (Bytes, &'static str) {
+        let text = self.to_string();
+        let body = match self {
+            Self::Ids(_) => json!({ "error": text }),
+            _ => json!({ "code": self.status(), "message": text }),
+        };
+        (Bytes::from(body.to_string()), jupiter::JSON)
+    }
+
     /// The JSON-RPC error, for the rejections that are answered as one.
     pub fn rpc_error(&self) -> Option<RpcError> {
         let code = match self {
@@ -131,6 +153,8 @@ impl Rejection {
             | Self::BodyTimeout
             | Self::BodyNotUtf8
             | Self::BadHttp { .. }
+            | Self::Ids(_)
+            | Self::NotServed { .. }
             | Self::Upgrade => return None,
         };
         // @solana/kit builds its text for -32005 from `data.numSlotsBehind` and must find it.

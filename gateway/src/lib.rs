@@ -5,6 +5,7 @@
 //! `tests/layering.rs` holds the table.
 
 pub mod jsonrpc;
+pub mod jupiter;
 pub mod solana;
 
 pub mod config;

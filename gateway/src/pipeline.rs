@@ -1,7 +1,8 @@
 //! The path of a request from its body to its answer, as one readable list. It knows bytes, not
 //! sessions: the `edge` reads and writes them.
 //!
-//! The list for JSON-RPC is in [`call`]; [`batch`] walks it for every entry of a batch.
+//! The list for JSON-RPC is in [`call`]; [`batch`] walks it for every entry of a batch. [`price`] is
+//! Jupiter's price API.
 
 mod accounts;
 mod batch;
@@ -12,6 +13,7 @@ mod elsewhere;
 mod known;
 mod metrics;
 mod part;
+mod price;
 mod question;
 mod response;
 mod shared;
@@ -23,7 +25,7 @@ use tokio::time::Instant;
 
 pub use cache_use::{CacheStatus, CacheUse};
 pub use metrics::PipelineMetrics;
-pub use response::{Body, BodyFault, BodyStream, Response, Summary};
+pub use response::{Body, BodyFault, BodyStream, Provenance, Response, Source, Summary};
 
 use crate::cache::{Cache, Flights};
 use crate::dispatch::{ClientKey, Live};

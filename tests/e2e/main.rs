@@ -24,6 +24,7 @@ mod health;
 mod kafka;
 mod metrics_docs;
 mod operations;
+mod price;
 mod rate_limits;
 mod redis;
 mod reloads;

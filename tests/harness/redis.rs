@@ -5,6 +5,7 @@
 
 mod cluster;
 mod impostor;
+pub mod prices;
 mod sentinel;
 
 use std::io::ErrorKind;

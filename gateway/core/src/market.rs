@@ -2,11 +2,13 @@
 //! only; which trades count is for ingest, what is made of them for whoever reads them.
 
 mod amount;
+mod money;
 mod price;
 
 use crate::{Pubkey, Slot};
 
 pub use amount::Amount;
+pub use money::{MONEY, USDC, USDT, WSOL};
 pub use price::Price;
 
 /// Two tokens, the price of one told in the other.

@@ -120,7 +120,11 @@ impl Reloader {
             Ok(pool) => Arc::new(pool),
             Err(error) => return self.refuse(current, vec![error.to_string()]),
         };
-        let prepared = match self.pipeline.cache.prepare(&loaded.config.cache) {
+        let prepared = self
+            .pipeline
+            .cache
+            .prepare(&loaded.config.cache, loaded.config.price.enabled);
+        let prepared = match prepared {
             Ok(prepared) => prepared,
             Err(error) => return self.refuse(current, vec![format!("cache.redis: {error}")]),
         };

@@ -82,6 +82,7 @@ pub struct CacheMetrics {
     coalesced: IntCounter,
     credits_saved: IntCounter,
     hits: IntCounter,
+    prices: IntCounter,
     holdings: Holdings,
 }
 
@@ -131,6 +132,7 @@ impl CacheMetrics {
                 "Cost of the calls that no upstream was asked for, in units of the cheapest call",
             )?,
             hits: products.with_label_values(&["rpc"]),
+            prices: products.with_label_values(&["price"]),
             holdings,
         })
     }
@@ -151,6 +153,11 @@ impl CacheMetrics {
     pub fn hit(&self, class: &Class) {
         self.hits.inc();
         self.saved(class);
+    }
+
+    /// Every price of a request was known.
+    pub fn price_told(&self) {
+        self.prices.inc();
     }
 
     /// A call was answered by an identical one.

@@ -18,6 +18,7 @@ mod link;
 mod metrics;
 mod news;
 mod origin;
+mod prices;
 mod queue;
 mod status;
 mod writer;
@@ -149,11 +150,7 @@ impl Remote {
             Ok(entry) => entry.ok_or(Lookup::Miss),
             Err(failure) => {
                 self.metrics.failure(Operation::Lookup, failure);
-                Err(if failure == Failure::Timeout {
-                    Lookup::Slow
-                } else {
-                    Lookup::Error
-                })
+                Err(failure.into())
             }
         }
     }
@@ -198,7 +195,7 @@ impl Remote {
     async fn look_up(&self, key: Key) -> Result<Option<Entry>, Failure> {
         let began = Instant::now();
         let name = schema::answer(key.to_bytes());
-        let answer = self.ask(&self.read(&name), bytes).await;
+        let answer = self.ask(&range(&name, self.longest), bytes).await;
         if answer
             .as_ref()
             .err()
@@ -251,17 +248,6 @@ impl Remote {
         }
     }
 
-    /// `GETRANGE` instead of `GET`: whatever stands under the key, no more of it comes than an
-    /// answer may have.
-    fn read(&self, name: &str) -> Cmd {
-        let mut command = cmd("GETRANGE");
-        command
-            .arg(name)
-            .arg(0)
-            .arg(schema::HEADER + self.longest - 1);
-        command
-    }
-
     /// Tells the breaker how a lookup went.
     fn judge(&self, failure: Option<Failure>) {
         let mut breaker = self.breaker.lock();
@@ -298,6 +284,13 @@ fn bytes(value: Value) -> Option<Vec<u8>> {
         Value::Nil => Some(Vec::new()),
         _ => None,
     }
+}
+
+/// `GETRANGE` instead of `GET`: whatever stands under the key, no more of it comes than there may be.
+fn range(name: &str, longest: usize) -> Cmd {
+    let mut command = cmd("GETRANGE");
+    command.arg(name).arg(0).arg(schema::HEADER + longest - 1);
+    command
 }
 
 impl Drop for Remote {

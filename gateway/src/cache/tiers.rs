@@ -49,12 +49,14 @@ impl Cache {
         }
     }
 
-    /// Prepares what these settings ask for. The shared tier in use is kept if it is the same.
+    /// Prepares what these settings ask for. The shared tier in use is kept if it is the same. With
+    /// `prices` there is one even where no answers are kept.
     ///
     /// # Errors
     /// Certificates that cannot be used.
-    pub fn prepare(&self, settings: &config::Cache) -> Result<Prepared, OriginError> {
-        let Some(redis) = settings.redis.as_ref().filter(|_| settings.enabled) else {
+    pub fn prepare(&self, settings: &config::Cache, prices: bool) -> Result<Prepared, OriginError> {
+        let wanted = settings.enabled || prices;
+        let Some(redis) = settings.redis.as_ref().filter(|_| wanted) else {
             return Ok(Prepared(None));
         };
         let longest = settings.max_entry;
@@ -90,6 +92,11 @@ impl Cache {
             remote.put(key, entry, lives);
             self.metrics.stored(Tier::Redis);
         }
+    }
+
+    /// Milliseconds since 1970.
+    pub fn unix_now(&self) -> u64 {
+        (self.unix_now)()
     }
 
     /// How the shared tier is, for people.

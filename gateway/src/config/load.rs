@@ -8,7 +8,8 @@ use perijove_core::settings::{
 
 use crate::config::{
     Admin, Breaker, Cache, Cluster, Compression, Config, Consumer, Health, Hedge, HoldOff, Limits,
-    Listen, Log, Methods, Retry, Runtime, Selection, Shutdown, Tiers, Upstream, listen, warning,
+    Listen, Log, Methods, Price, Retry, Runtime, Selection, Shutdown, Tiers, Upstream, listen,
+    warning,
 };
 
 /// Loads the configuration file at `path` in the environment of this process.
@@ -50,6 +51,11 @@ impl Configuration for Config {
         let cluster = section.nested("cluster", Cluster::read);
         let tiers = section.nested("tiers", Tiers::read);
         let upstreams = Upstream::read_all(section, &tiers);
+        let mut has_redis = false;
+        let cache = |section: &mut Section<'_>| {
+            has_redis = section.has("redis");
+            Cache::read(section)
+        };
         Self {
             listen,
             admin,
@@ -70,7 +76,8 @@ impl Configuration for Config {
             hedge: section.nested("hedge", Hedge::read),
             selection: section.nested("selection", Selection::read),
             methods: section.nested("methods", Methods::read),
-            cache: section.nested("cache", Cache::read),
+            cache: section.nested("cache", cache),
+            price: section.nested("price", |section| Price::read(section, has_redis)),
         }
     }
 

@@ -5,7 +5,7 @@ use http::HeaderValue;
 use pingora::http::ResponseHeader;
 
 /// Our own headers that a browser's script may read.
-const EXPOSED: &str = "x-request-id, x-perijove-cache, x-perijove-upstream, retry-after, \
+const EXPOSED: &str = "x-request-id, x-perijove-cache, x-perijove-upstream, x-perijove-source, age, retry-after, \
                        x-ratelimit-limit, x-ratelimit-remaining, x-ratelimit-reset";
 
 /// Adds the headers of an actual answer.

@@ -41,6 +41,8 @@ pub(super) enum Kind {
     Preflight,
     /// `GET …/health`: the word for load balancers and monitors.
     Health,
+    /// `GET …/price/v3`: Jupiter's price API.
+    Price,
 }
 
 impl Head {
@@ -90,6 +92,7 @@ pub(super) fn kind(session: &ServerSession) -> Result<Kind, Rejection> {
         },
         Method::OPTIONS => Ok(Kind::Preflight),
         Method::GET if head.uri.path().ends_with("/health") => Ok(Kind::Health),
+        Method::GET if head.uri.path().ends_with("/price/v3") => Ok(Kind::Price),
         _ => Err(Rejection::HttpMethod),
     }
 }

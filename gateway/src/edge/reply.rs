@@ -1,7 +1,7 @@
 //! Writes a response: headers, gzip, and a body that is whole or streamed with back-pressure.
 
 use bytes::{Bytes, BytesMut};
-use http::header::CONTENT_TYPE;
+use http::header::{AGE, CACHE_CONTROL, CONTENT_TYPE};
 use http::{HeaderName, HeaderValue, Version};
 use pingora::http::ResponseHeader;
 use pingora::protocols::http::ServerSession;
@@ -15,6 +15,8 @@ use crate::pipeline::{Body, BodyStream, Response};
 
 /// Who gave the answer.
 static X_UPSTREAM: HeaderName = HeaderName::from_static("x-perijove-upstream");
+/// Who knew, where no upstream was asked.
+static X_SOURCE: HeaderName = HeaderName::from_static("x-perijove-source");
 
 /// Room for the headers that most answers carry.
 const USUAL_HEADERS: usize = 10;
@@ -74,19 +76,47 @@ pub(super) async fn write(
     }
 }
 
-/// Writes a refusal that is no JSON-RPC answer (or one without an id to answer to).
+/// A refusal in the words of the API that was called.
+pub(super) struct Refusal<'r> {
+    pub rejection: &'r Rejection,
+    body: Bytes,
+    content_type: &'static str,
+}
+
+impl<'r> Refusal<'r> {
+    /// One that is no JSON-RPC answer (or one without an id to answer to).
+    pub(super) fn rpc(rejection: &'r Rejection) -> Self {
+        let (body, content_type) = rejection.body(&crate::jsonrpc::Id::null());
+        Self {
+            rejection,
+            body,
+            content_type,
+        }
+    }
+
+    /// One for callers of Jupiter's API.
+    pub(super) fn api(rejection: &'r Rejection) -> Self {
+        let (body, content_type) = rejection.api_body();
+        Self {
+            rejection,
+            body,
+            content_type,
+        }
+    }
+}
+
+/// Writes a refusal.
 pub(super) async fn refuse(
     session: &mut ServerSession,
-    rejection: &Rejection,
+    refusal: &Refusal<'_>,
     head: &Head,
 ) -> Result<Sent, WriteFault> {
-    let (body, content_type) = rejection.body(&crate::jsonrpc::Id::null());
-    let header = answer_head(rejection.status(), content_type, head);
-    let mut header = header?;
+    let rejection = refusal.rejection;
+    let mut header = answer_head(rejection.status(), refusal.content_type, head)?;
     if let Some(seconds) = rejection.retry_after() {
         header.insert_header("retry-after", seconds.to_string())?;
     }
-    whole(session, header, with_newline(body)).await
+    whole(session, header, with_newline(refusal.body.clone())).await
 }
 
 /// Answers a CORS preflight.
@@ -135,6 +165,15 @@ fn extras(header: &mut ResponseHeader, response: &Response) -> pingora::Result<(
     }
     if let Some(seconds) = response.retry_after {
         header.insert_header("retry-after", seconds.to_string())?;
+    }
+    if let Some(provenance) = &response.provenance {
+        let source = HeaderValue::from_static(provenance.source.label());
+        header.insert_header(X_SOURCE.clone(), source)?;
+        // What is true now is not for a cache on the way to keep.
+        header.insert_header(CACHE_CONTROL, HeaderValue::from_static("no-store"))?;
+        if let Some(age) = provenance.age {
+            header.insert_header(AGE, age.as_secs().to_string())?;
+        }
     }
     Ok(())
 }

@@ -13,7 +13,7 @@ use super::body::{self, BodyFault};
 use super::drain::Drain;
 use super::head::{self, Head, Kind};
 use super::metrics::EdgeMetrics;
-use super::reply::{self, Sent, WriteFault};
+use super::reply::{self, Refusal, Sent, WriteFault};
 use crate::error::Rejection;
 use crate::pipeline::{Pipeline, Request};
 use crate::snapshot::{Published, Snapshot};
@@ -22,7 +22,7 @@ use crate::snapshot::{Published, Snapshot};
 /// `--health-check-slot-distance`).
 const AGAVE_HEALTHY_LAG: u64 = 128;
 
-/// Serves JSON-RPC on any path, as Agave does.
+/// Serves JSON-RPC on any path, as Agave does, and what of Jupiter's API is told without Jupiter.
 #[derive(Clone)]
 pub struct RpcApp {
     pub published: Arc<Published>,
@@ -74,9 +74,21 @@ struct Cut;
 /// Why a request ends before its answer is written.
 enum Stop {
     Refused(Rejection),
+    /// The same, told as Jupiter tells it.
+    RefusedByApi(Rejection),
     /// The client has gone.
     Gone,
     Cut,
+}
+
+impl Stop {
+    /// The same for callers of Jupiter's API.
+    fn by_api(self) -> Self {
+        match self {
+            Self::Refused(rejection) => Self::RefusedByApi(rejection),
+            other => other,
+        }
+    }
 }
 
 impl From<Rejection> for Stop {
@@ -115,17 +127,23 @@ impl RpcApp {
             Ok(Kind::Rpc) => self.call(session, snapshot, &head, started).await,
             Ok(Kind::Preflight) => ended(reply::preflight(session, &head).await),
             Ok(Kind::Health) => ended(reply::health(session, health_word(snapshot), &head).await),
+            Ok(Kind::Price) => {
+                let served = self.price(session, snapshot, &head, started).await;
+                served.map_err(Stop::by_api)
+            }
             Err(rejection) => Err(Stop::Refused(rejection)),
         };
         match served {
             Ok(()) => Ok(()),
             Err(Stop::Refused(rejection)) => {
-                let entry = snapshot
-                    .config
-                    .log
-                    .access
-                    .then(|| Entry::refused(&rejection, &head, started));
-                self.refuse(session, &rejection, &head, entry).await
+                let refusal = Refusal::rpc(&rejection);
+                self.refuse(session, snapshot, &refusal, &head, started)
+                    .await
+            }
+            Err(Stop::RefusedByApi(rejection)) => {
+                let refusal = Refusal::api(&rejection);
+                self.refuse(session, snapshot, &refusal, &head, started)
+                    .await
             }
             Err(Stop::Gone) => {
                 self.metrics.client_gone();
@@ -164,6 +182,25 @@ impl RpcApp {
         self.account(&entry, written, snapshot.config.log.access)
     }
 
+    /// Jupiter's `GET /price/v3`.
+    async fn price(
+        &self,
+        session: &mut ServerSession,
+        snapshot: &Arc<Snapshot>,
+        head: &Head,
+        started: Instant,
+    ) -> Result<(), Stop> {
+        let consumer = head::identify(session, snapshot)?;
+        let limits = &snapshot.config.limits;
+        // It should have none, and what it has must not be taken for the next request.
+        body::read(session, limits.max_body, limits.body_timeout).await?;
+        let query = session.req_header().uri.query();
+        let response = self.pipeline.prices(snapshot, query, started).await?;
+        let entry = Entry::new(&response, head, consumer, started);
+        let written = reply::write(session, response, head, &snapshot.config).await;
+        self.account(&entry, written, snapshot.config.log.access)
+    }
+
     fn account(
         &self,
         entry: &Entry,
@@ -182,10 +219,14 @@ impl RpcApp {
     async fn refuse(
         &self,
         session: &mut ServerSession,
-        rejection: &Rejection,
+        snapshot: &Snapshot,
+        refusal: &Refusal<'_>,
         head: &Head,
-        entry: Option<Entry>,
+        started: Instant,
     ) -> Result<(), Cut> {
+        let rejection = refusal.rejection;
+        let log = snapshot.config.log.access;
+        let entry = log.then(|| Entry::refused(rejection, head, started));
         self.metrics.refused(rejection.label());
         if matches!(
             rejection,
@@ -193,7 +234,7 @@ impl RpcApp {
         ) {
             session.set_keepalive(None);
         }
-        let written = reply::refuse(session, rejection, head).await;
+        let written = reply::refuse(session, refusal, head).await;
         if let Some(entry) = &entry {
             access::log(entry, written);
         }

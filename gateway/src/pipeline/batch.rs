@@ -75,6 +75,7 @@ pub(super) async fn answer(request: Request, entries: Vec<Entry>) -> Response {
         content_type: JSON,
         body,
         retry_after: None,
+        provenance: None,
         summary: Summary {
             method: "batch",
             calls,

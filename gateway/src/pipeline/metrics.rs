@@ -8,6 +8,7 @@ use prometheus::{
     Histogram, HistogramOpts, HistogramVec, IntCounter, IntCounterVec, Opts, Registry,
 };
 
+use super::price::PriceMetrics;
 use crate::solana::Method;
 
 /// From a hit on the same host to a heavy scan.
@@ -22,6 +23,7 @@ const OK: &str = "ok";
 pub struct PipelineMetrics {
     durations: HistogramVec,
     calls: IntCounterVec,
+    pub(super) prices: PriceMetrics,
     /// By method; made when first needed, so that only methods in use have series.
     usual: Vec<OnceLock<Usual>>,
 }
@@ -61,6 +63,7 @@ impl PipelineMetrics {
         Ok(Self {
             durations,
             calls,
+            prices: PriceMetrics::register(registry)?,
             usual,
         })
     }

@@ -100,6 +100,7 @@ impl Reply {
             content_type: JSON,
             body,
             retry_after: self.retry_after,
+            provenance: None,
             summary: Summary {
                 method: self.method,
                 calls: 1,

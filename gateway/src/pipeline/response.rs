@@ -1,6 +1,7 @@
 //! A response without a framework: status, body and what a log line says of it.
 
 use std::pin::Pin;
+use std::time::Duration;
 
 use bytes::Bytes;
 
@@ -19,7 +20,36 @@ pub struct Response {
     pub body: Body,
     /// Whole seconds.
     pub retry_after: Option<u64>,
+    /// Where it comes from if not from an upstream.
+    pub provenance: Option<Provenance>,
     pub summary: Summary,
+}
+
+/// Where an answer comes from that no upstream has given.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Provenance {
+    pub source: Source,
+    /// Of the oldest thing it says.
+    pub age: Option<Duration>,
+}
+
+/// Who knew.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Source {
+    /// Ingest, by way of Redis.
+    Ingest,
+    /// Nobody: Redis has not answered.
+    Nobody,
+}
+
+impl Source {
+    /// The value of the `x-perijove-source` header.
+    pub const fn label(self) -> &'static str {
+        match self {
+            Self::Ingest => "ingest",
+            Self::Nobody => "none",
+        }
+    }
 }
 
 /// What happened, for headers, logs and metrics.
@@ -97,6 +127,7 @@ impl Response {
             content_type: JSON,
             body: Body::Empty,
             retry_after: None,
+            provenance: None,
             summary,
         }
     }
@@ -109,6 +140,7 @@ impl Response {
             content_type,
             body: Body::Whole(body),
             retry_after: rejection.retry_after(),
+            provenance: None,
             summary: Summary {
                 method,
                 calls: 0,

@@ -11,6 +11,7 @@
 
 mod claims;
 mod outages;
+mod prices;
 mod scene;
 mod topologies;
 mod values;

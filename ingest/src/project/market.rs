@@ -3,23 +3,17 @@
 use std::cmp::Ordering;
 
 use perijove_core::Pubkey;
-use perijove_core::market::Pair;
+use perijove_core::market::{MONEY, Pair};
+pub use perijove_core::market::{USDC, USDT, WSOL};
 
 /// The native token as Bitquery names it: the system program.
 pub const NATIVE_SOL: Pubkey = address(b"11111111111111111111111111111111");
-/// Wrapped SOL, the token that is traded.
-pub const WSOL: Pubkey = address(b"So11111111111111111111111111111111111111112");
-pub const USDC: Pubkey = address(b"EPjFWdd5AufqSSqeM2qN1xzybapC8G4wEGGkZwyTDt1v");
-pub const USDT: Pubkey = address(b"Es9vMFrzaCERmJfrF4H2FYD4KCoNkY11McCe8BenwNYB");
 
 /// Jupiter's routing programs, the current one first.
 pub const JUPITER: [Pubkey; 2] = [
     address(b"JUP6LkbZbjS1jKKwapdHNy74zcZ3tLUZoi5QNyVTaV4"),
     address(b"JUP4Fb2cqiRUcaTHdrPC8h2gNsA2ETXiPDD33WcGuJB"),
 ];
-
-/// Tokens that prices are told in, the first of two wins.
-const QUOTES: [Pubkey; 3] = [USDC, USDT, WSOL];
 
 const fn address(text: &[u8]) -> Pubkey {
     Pubkey(bs58::decode(text).into_array_const_unwrap::<32>())
@@ -50,10 +44,10 @@ pub(super) fn pair(left: Pubkey, right: Pubkey, said: Said) -> Pair {
         return back;
     }
     let rank = |token: Pubkey| {
-        QUOTES
+        MONEY
             .iter()
-            .position(|quote| *quote == token)
-            .unwrap_or(QUOTES.len())
+            .position(|money| *money == token)
+            .unwrap_or(MONEY.len())
     };
     match rank(left).cmp(&rank(right)) {
         Ordering::Greater => forth,

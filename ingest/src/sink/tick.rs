@@ -1,15 +1,15 @@
 //! A trade as far as market data is made of it. The same whether it comes from the stream or back
 //! from the database.
 
-use perijove_core::market::{Amount, Pair, Position, Price};
+use perijove_core::market::{Amount, MONEY, Pair, Position, Price};
 use perijove_core::redis::{Candle, Fill, Latest};
 use perijove_core::{Pubkey, Signature};
 
-use crate::project::{Direction, NATIVE_SOL, Trade, USDC, USDT, WSOL};
+use crate::project::{Direction, NATIVE_SOL, Trade};
 
-/// Tokens that prices are told in, the first of two wins, with the least amount that tells a price:
-/// what is traded for less tells more of rounding than of value.
-const MONEY: [(Pubkey, u64); 3] = [(USDC, 1_000_000), (USDT, 1_000_000), (WSOL, 5_000_000)];
+/// The least amount of each of [`MONEY`] that tells a price: what is traded for less tells more of
+/// rounding than of value. A dollar, and half a hundredth of a SOL.
+const LEAST: [u64; MONEY.len()] = [1_000_000, 1_000_000, 5_000_000];
 
 /// A trade in a pool.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -65,8 +65,8 @@ impl Tick {
         self.price()?;
         let Pair { base, quote } = self.pair;
         let least = |token: Pubkey| {
-            let place = MONEY.iter().position(|(money, _)| *money == token)?;
-            MONEY.get(place).map(|(_, least)| (place, *least))
+            let place = MONEY.iter().position(|money| *money == token)?;
+            LEAST.get(place).map(|least| (place, *least))
         };
         // The side that is more of a money pays for the other.
         let quote_pays = match (least(base), least(quote)) {

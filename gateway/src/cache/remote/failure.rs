@@ -2,20 +2,25 @@
 
 use redis::{ErrorKind, RedisError};
 
+use crate::cache::Lookup;
+
 /// What was tried.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Operation {
     Lookup,
+    /// A lookup of a price.
+    Price,
     Write,
     Claim,
 }
 
 impl Operation {
-    pub(super) const ALL: [Self; 3] = [Self::Lookup, Self::Write, Self::Claim];
+    pub(super) const ALL: [Self; 4] = [Self::Lookup, Self::Price, Self::Write, Self::Claim];
 
     pub(super) const fn label(self) -> &'static str {
         match self {
             Self::Lookup => "lookup",
+            Self::Price => "price",
             Self::Write => "write",
             Self::Claim => "claim",
         }
@@ -77,6 +82,11 @@ impl Failure {
         }
     }
 
+    /// Whether the server has spoken, if only to say no.
+    pub(super) const fn is_answer(self) -> bool {
+        matches!(self, Self::Refused | Self::Full | Self::Unreadable)
+    }
+
     /// What an error of the client library means.
     pub(super) fn of(error: &RedisError) -> Self {
         if error.is_timeout() {
@@ -92,6 +102,17 @@ impl Failure {
             ErrorKind::Parse | ErrorKind::UnexpectedReturnType => Self::Protocol,
             ErrorKind::Io | ErrorKind::ClusterConnectionNotFound => Self::Io,
             _ => Self::Refused,
+        }
+    }
+}
+
+impl From<Failure> for Lookup {
+    /// What is told to whoever wanted it.
+    fn from(failure: Failure) -> Self {
+        if failure == Failure::Timeout {
+            Self::Slow
+        } else {
+            Self::Error
         }
     }
 }

@@ -1,0 +1,16 @@
+//! The tokens that others are priced in.
+
+use crate::Pubkey;
+
+pub const USDC: Pubkey = address(b"EPjFWdd5AufqSSqeM2qN1xzybapC8G4wEGGkZwyTDt1v");
+pub const USDT: Pubkey = address(b"Es9vMFrzaCERmJfrF4H2FYD4KCoNkY11McCe8BenwNYB");
+/// Wrapped SOL, the token that is traded.
+pub const WSOL: Pubkey = address(b"So11111111111111111111111111111111111111112");
+
+/// What prices are told in, the first of two wins: where two of them are traded for each other, the
+/// latter is priced in the former. So the first has no price of its own.
+pub const MONEY: [Pubkey; 3] = [USDC, USDT, WSOL];
+
+const fn address(text: &[u8]) -> Pubkey {
+    Pubkey(bs58::decode(text).into_array_const_unwrap::<32>())
+}

@@ -1,0 +1,87 @@
+//! The latest trades of tokens, which ingest writes into the same Redis. Only reads them, and over
+//! the same connections: what holds for lookups of answers holds here.
+
+use futures::future::join_all;
+use perijove_core::Pubkey;
+use perijove_core::redis::{self as schema, Latest};
+use tokio::time::Instant;
+
+use super::failure::{Failure, Operation};
+use super::{Remote, bytes, range};
+use crate::cache::Lookup;
+
+/// The longest body that is read, in bytes. They have 171, and room for what later versions add.
+const LONGEST: usize = 4096;
+
+impl Remote {
+    /// The latest trades of these tokens, in their order, as far as they are there and come in time.
+    /// All share one deadline, one place among the lookups and one judgement of the breaker, so that
+    /// a client cannot do more harm with many tokens than with one.
+    ///
+    /// # Errors
+    /// For each token, how the look ended instead: [`Lookup::Miss`] (also for what is no trade),
+    /// [`Lookup::Slow`] or [`Lookup::Error`].
+    pub async fn latest(&self, tokens: &[Pubkey]) -> Vec<Result<Latest, Lookup>> {
+        match self.look_up_all(tokens).await {
+            Ok(found) => found.into_iter().map(|one| self.conclude(one)).collect(),
+            Err(failure) => {
+                self.metrics.failure(Operation::Price, failure);
+                vec![Err(failure.into()); tokens.len()]
+            }
+        }
+    }
+
+    async fn look_up_all(&self, tokens: &[Pubkey]) -> Result<Vec<Found>, Failure> {
+        let live = self.live().ok_or(Failure::Down)?;
+        let place = self.places.try_acquire();
+        let _place = place.map_err(|_all_taken| Failure::Busy)?;
+        let began = Instant::now();
+        if !self.breaker.lock().admits(began) {
+            return Err(Failure::BreakerOpen);
+        }
+        let names: Vec<_> = tokens.iter().copied().map(schema::price).collect();
+        let commands: Vec<_> = names.iter().map(|name| range(name, LONGEST)).collect();
+        let asks = commands
+            .iter()
+            .map(|command| self.send(&live, command, bytes));
+        let answers = join_all(asks).await;
+        self.metrics.took(began.elapsed());
+        self.judge(silence(&answers));
+        Ok(names
+            .iter()
+            .zip(answers)
+            .map(|(name, answer)| trade(name, &answer?))
+            .collect())
+    }
+
+    fn conclude(&self, found: Found) -> Result<Latest, Lookup> {
+        found
+            .inspect_err(|failure| self.metrics.failure(Operation::Price, *failure))
+            .map_err(Lookup::from)?
+            .ok_or(Lookup::Miss)
+    }
+}
+
+/// Why nobody has answered; `None` if anybody has. In a Cluster some servers may be well while others
+/// are not, and a user who may not read prices may still read answers.
+fn silence<T>(answers: &[Result<T, Failure>]) -> Option<Failure> {
+    let mut failures = answers.iter().map(|answer| answer.as_ref().err().copied());
+    let first = failures.clone().next()??;
+    failures
+        .all(|failure| failure.is_some_and(|failure| !failure.is_answer()))
+        .then_some(first)
+}
+
+/// What was found under one name.
+type Found = Result<Option<Latest>, Failure>;
+
+/// The trade in the value of a name; none if the value is empty.
+fn trade(name: &str, value: &[u8]) -> Found {
+    if value.is_empty() {
+        return Ok(None);
+    }
+    let body = schema::open(name, value, LONGEST)
+        .inspect_err(|reason| tracing::debug!(%reason, "passed over a price in the shared cache"));
+    let latest = body.ok().and_then(|(_, body)| Latest::decode(&body));
+    latest.map(Some).ok_or(Failure::Unreadable)
+}

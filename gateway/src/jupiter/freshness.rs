@@ -1,0 +1,116 @@
+//! How old a trade may be to tell a price.
+
+use std::time::Duration;
+
+use perijove_core::Slot;
+use perijove_core::redis::Latest;
+
+/// What counts as fresh, and the present it is measured from.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Freshness {
+    /// Older ones do not count.
+    pub max_age: Duration,
+    /// Those more slots behind do not count. None: whatever the slot.
+    pub max_slots: Option<u64>,
+    /// Milliseconds since 1970.
+    pub now: u64,
+    /// The newest slot of the cluster. While none is known, slots are not looked at.
+    pub tip: Option<Slot>,
+}
+
+impl Freshness {
+    /// Whether a trade is fresh. One that is further in the future than it might be in the past is
+    /// not: its time is wrong, and it would stay fresh for ever.
+    pub fn admits(&self, trade: &Latest) -> bool {
+        let apart = self.now.abs_diff(u64::try_from(trade.time).unwrap_or(0));
+        let in_time = u128::from(apart) <= self.max_age.as_millis();
+        let behind = self.tip.map(|tip| trade.position.slot.lag_behind(tip));
+        let in_reach = self
+            .max_slots
+            .zip(behind)
+            .is_none_or(|(most, lag)| lag <= most);
+        in_time && in_reach
+    }
+
+    /// How long ago something was, by its time in milliseconds since 1970; nothing is negative.
+    pub fn age(&self, time: i64) -> Duration {
+        let then = u64::try_from(time).unwrap_or(0);
+        Duration::from_millis(self.now.saturating_sub(then))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use perijove_core::market::USDC;
+
+    use super::*;
+    use crate::jupiter::testing::trade;
+
+    const NOW: u64 = 1_763_741_000_000;
+
+    fn freshness() -> Freshness {
+        Freshness {
+            max_age: Duration::from_mins(1),
+            max_slots: None,
+            now: NOW,
+            tip: Some(Slot(1_000)),
+        }
+    }
+
+    fn at(time: i64, slot: u64) -> Latest {
+        let mut trade = trade("1", USDC);
+        trade.time = time;
+        trade.position.slot = Slot(slot);
+        trade
+    }
+
+    #[test]
+    fn a_trade_is_fresh_for_so_long_and_no_longer() {
+        let now = NOW.cast_signed();
+        for (time, fresh) in [
+            (now, true),
+            (now - 60_000, true),
+            (now - 60_001, false),
+            (now + 60_000, true),
+            (now + 60_001, false),
+            (i64::MAX, false),
+            (i64::MIN, false),
+            (-1, false),
+            (0, false),
+        ] {
+            assert_eq!(freshness().admits(&at(time, 1)), fresh, "{time}");
+        }
+    }
+
+    #[test]
+    fn slots_count_where_a_limit_is_set_and_the_tip_is_known() {
+        let limited = Freshness {
+            max_slots: Some(10),
+            ..freshness()
+        };
+        let blind = Freshness {
+            tip: None,
+            ..limited
+        };
+        for (slot, free, bounded) in [
+            (1_000, true, true),
+            (990, true, true),
+            (989, true, false),
+            (0, true, false),
+            (u64::MAX, true, true),
+        ] {
+            let trade = at(NOW.cast_signed(), slot);
+            assert_eq!(freshness().admits(&trade), free, "{slot}");
+            assert_eq!(limited.admits(&trade), bounded, "{slot}");
+            assert!(blind.admits(&trade), "{slot}");
+        }
+    }
+
+    #[test]
+    fn nothing_is_younger_than_now() {
+        for (time, age) in [(NOW.cast_signed() - 1_500, 1_500), (i64::MAX, 0)] {
+            assert_eq!(freshness().age(time), Duration::from_millis(age));
+        }
+        assert_eq!(freshness().age(i64::MIN), Duration::from_millis(NOW));
+    }
+}
