@@ -81,7 +81,10 @@ pub(super) fn replay(what: &ReplayLetters) -> Exit {
             database,
         };
         if let Some(redis) = &config.redis {
-            replay.keeper = Some(Keeper::new(Link::new(redis)?, &replay.lane, now));
+            let mut keeper = Keeper::new(Link::new(redis)?, &replay.lane, now);
+            // What an earlier replay has stored, and Redis has not got.
+            keeper.mend(&replay.database, replay.lane.batch).await?;
+            replay.keeper = Some(keeper);
         }
         let mut filter = LetterFilter {
             id: what.id,

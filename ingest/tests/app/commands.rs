@@ -98,31 +98,40 @@ async fn a_recording_that_is_none_is_an_error() {
     assert!(said.error.contains(RECORDING), "{}", said.error);
 }
 
-#[tokio::test]
-async fn dead_letters_are_replayed_once_they_can_be_used() {
-    let redis = Redis::start().await;
-    let folder = TempDir::new().unwrap();
+/// A recording of which the larger messages became dead letters, and how many those are.
+async fn too_large(folder: &Path, redis: &Redis) -> usize {
     let plan = Plan {
         ballast: 5_000,
         transactions: 30,
         ..plan(3)
     };
     let records: Vec<Record> = Generator::new(plan).take(60).collect();
-    record(folder.path(), &records);
+    record(folder, &records);
     let too_large = |record: &&Record| record.payload.as_ref().unwrap().len() > 64 * 1024;
     let large = records.iter().filter(too_large).count();
     assert!(large > 10 && large < 55, "{large}");
-    let with = |limit: &str| {
-        let url = redis.url();
-        let text = format!("redis: {{url: \"{url}\"}}\nbuffer: {{max_message: {limit}}}");
-        configure(folder.path(), &text);
-    };
-    let run = async |words: &[&str]| {
-        let words = [words, &["-c", "ingest.yaml"]].concat();
-        command(folder.path(), &words).await.well()
-    };
-    with("64KiB");
-    run(&["replay", RECORDING]).await;
+    allow(folder, redis, "64KiB");
+    run(folder, &["replay", RECORDING]).await;
+    large
+}
+
+fn allow(folder: &Path, redis: &Redis, limit: &str) {
+    let url = redis.url();
+    let text = format!("redis: {{url: \"{url}\"}}\nbuffer: {{max_message: {limit}}}");
+    configure(folder, &text);
+}
+
+async fn run(folder: &Path, words: &[&str]) -> String {
+    let words = [words, &["-c", "ingest.yaml"]].concat();
+    command(folder, &words).await.well()
+}
+
+#[tokio::test]
+async fn dead_letters_are_replayed_once_they_can_be_used() {
+    let redis = Redis::start().await;
+    let folder = TempDir::new().unwrap();
+    let large = too_large(folder.path(), &redis).await;
+    let run = async |words: &[&str]| run(folder.path(), words).await;
     let listed = run(&["dead-letters", "list"]).await;
     assert_eq!(listed.lines().count(), large);
     assert!(
@@ -132,7 +141,7 @@ async fn dead_letters_are_replayed_once_they_can_be_used() {
     let replayed = run(&["dead-letters", "replay"]).await;
     assert!(replayed.contains("0 could be used"), "{replayed}");
 
-    with("4MiB");
+    allow(folder.path(), &redis, "4MiB");
     let first = listed.split_whitespace().next().unwrap();
     let one = run(&["dead-letters", "replay", "--id", first]).await;
     assert!(one.contains("1 could be used, 0 still cannot"), "{one}");
@@ -145,10 +154,30 @@ async fn dead_letters_are_replayed_once_they_can_be_used() {
     assert!(all.lines().all(|line| line.ends_with("replayed")), "{all}");
 
     // Everything is there as if nothing had been.
-    let database = sqlite(folder.path()).await;
-    redis_equals(&database, &redis).await;
+    redis_equals(&sqlite(folder.path()).await, &redis).await;
     let again = run(&["replay", RECORDING]).await;
     assert!(again.contains(" 0 new rows"), "{again}");
+}
+
+#[tokio::test]
+async fn what_redis_missed_of_a_replay_it_gets_with_the_next() {
+    let mut redis = Redis::start().await;
+    let folder = TempDir::new().unwrap();
+    too_large(folder.path(), &redis).await;
+    allow(folder.path(), &redis, "4MiB");
+    // As when Redis goes away in the midst of it.
+    let url = redis.url();
+    configure(folder.path(), "{}");
+    run(folder.path(), &["dead-letters", "replay"]).await;
+    configure(folder.path(), &format!("redis: {{url: \"{url}\"}}"));
+    redis.kill().await;
+    let words = ["dead-letters", "replay", "-c", "ingest.yaml"];
+    let failed = command(folder.path(), &words).await;
+    assert_eq!(failed.code, 1, "{}{}", failed.out, failed.error);
+    redis.restart().await;
+    run(folder.path(), &["replay", RECORDING]).await;
+    run(folder.path(), &["dead-letters", "replay"]).await;
+    redis_equals(&sqlite(folder.path()).await, &redis).await;
 }
 
 #[tokio::test]
