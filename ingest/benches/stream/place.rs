@@ -187,16 +187,19 @@ pub async fn send(producer: &FutureProducer, records: impl IntoIterator<Item = R
     count
 }
 
-/// A quantile of a histogram of the program, by its buckets: between which bounds it is.
-pub fn quantile(metrics: &Metrics, name: &str, share: f64) -> String {
+/// A quantile of a histogram of the program, of what came between two scrapes: between which of its
+/// bounds it is.
+pub fn quantile(before: &Metrics, after: &Metrics, name: &str, share: f64) -> String {
     let bucket = format!("{name}_bucket");
+    let between =
+        |name: &str, labels: &[(&str, &str)]| after.sum(name, labels) - before.sum(name, labels);
     let mut counts = BTreeMap::new();
-    for bound in metrics.label_values(&bucket, "le") {
-        let count = metrics.sum(&bucket, &[("le", &bound)]);
+    for bound in after.label_values(&bucket, "le") {
+        let count = between(&bucket, &[("le", &bound)]);
         let bound: f64 = bound.parse().unwrap_or(f64::INFINITY);
         counts.insert((bound * 1e4) as u64, (bound, count));
     }
-    let all = metrics.sum(&format!("{name}_count"), &[]);
+    let all = between(&format!("{name}_count"), &[]);
     let mut below = 0.0;
     for (bound, count) in counts.values() {
         if *count >= all * share {

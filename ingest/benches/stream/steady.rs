@@ -68,10 +68,10 @@ async fn at(size: Size, together: usize) {
     println!(
         "| {:.0} | {} | {} | {} | {} | {:.2} |",
         (rows(&metrics) - rows(&before)) / seconds,
-        quantile(&metrics, duration, 0.5),
-        quantile(&metrics, duration, 0.99),
-        quantile(&metrics, delay, 0.5),
-        quantile(&metrics, delay, 0.99),
+        quantile(&before, &metrics, duration, 0.5),
+        quantile(&before, &metrics, duration, 0.99),
+        quantile(&before, &metrics, delay, 0.5),
+        quantile(&before, &metrics, delay, 0.99),
         used / seconds,
     );
     program.leave().await;
