@@ -24,6 +24,8 @@ pub async fn measure(size: Size) {
         trades: 1,
         ballast: 0,
         duplicates: 0.0,
+        // Kafka takes none from too far in the future.
+        messages_per_block: 200,
         ..plan()
     });
     let producer = place.producer();
