@@ -2,6 +2,7 @@
 //! or damaged is left out, whatever happens to Redis is no error, and no upstream is ever asked.
 
 mod attacks;
+mod ingest;
 mod outages;
 mod scene;
 
