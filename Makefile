@@ -9,6 +9,7 @@ GATEWAY := $(TARGET)/debug/perijove-gateway
 INGEST := $(TARGET)/debug/perijove-ingest
 STEP := scripts/step
 CARGO_LOCKED := --workspace --locked
+DOC_STRICT := RUSTDOCFLAGS='-D warnings'
 
 # Where scripts/setup puts Node if the system has none that serves.
 export PATH := $(CURDIR)/.venv/bin:$(PATH)
@@ -24,6 +25,7 @@ test: ## Everything: format, lints, unit and end-to-end tests, configurations, r
 	@$(STEP) 'set-up' scripts/setup test
 	@$(STEP) 'format' cargo fmt --all --check
 	@$(STEP) 'lints' cargo clippy $(CARGO_LOCKED) --all-targets -- -D warnings
+	@$(STEP) 'documentation' env $(DOC_STRICT) cargo doc $(CARGO_LOCKED) --no-deps
 	@$(STEP) 'build' cargo build $(CARGO_LOCKED)
 	@$(STEP) 'tests' cargo test $(CARGO_LOCKED)
 	@$(STEP) 'configurations' scripts/check-conf $(GATEWAY) $(INGEST)
@@ -41,9 +43,10 @@ bench: ## Compare with nginx, HAProxy, Varnish and a bare Pingora proxy; measure
 	@scripts/setup bench
 	tests/bench/run
 
-lint: ## Check format and lints
+lint: ## Check format, lints and what the documentation links to
 	cargo fmt --all --check
 	cargo clippy $(CARGO_LOCKED) --all-targets -- -D warnings
+	$(DOC_STRICT) cargo doc $(CARGO_LOCKED) --no-deps
 
 fmt: ## Format the code
 	cargo fmt --all

@@ -1,7 +1,7 @@
 //! The path of a request from its body to its answer, as one readable list. It knows bytes, not
 //! sessions: the `edge` reads and writes them.
 //!
-//! The list for JSON-RPC is in [`call`]; [`batch`] walks it for every entry of a batch. [`price`] is
+//! The list for JSON-RPC is in `call`; `batch` walks it for every entry of a batch. `price` is
 //! Jupiter's price API.
 
 mod accounts;

@@ -13,7 +13,7 @@
 //! moment ago. What remains is reported with `bytes_sent` for the caller to decide.
 //!
 //! HTTP/2 upstreams are not spoken to yet. They would share [`Reply`] and [`TransportFault`] and
-//! differ below [`Line::exchange`].
+//! differ below `Line::exchange`.
 
 use std::net::SocketAddr;
 use std::pin::{Pin, pin};
