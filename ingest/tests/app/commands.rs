@@ -7,19 +7,22 @@ use std::sync::Arc;
 use axum::Router;
 use axum::extract::{Query, State};
 use axum::routing::get;
+use perijove_core::Slot;
 use perijove_core::redis::{Latest, open, price};
 use perijove_ingest::config::{self, StoreUrl};
 use perijove_ingest::generator::{Generator, Plan};
 use perijove_ingest::project::{USDC, WSOL};
-use perijove_ingest::record::Record;
+use perijove_ingest::record::{Record, UnixMillis};
 use perijove_ingest::recording::Writer;
 use perijove_ingest::sink::database::Database;
+use perijove_tests::ports;
 use perijove_tests::redis::Redis;
+use perijove_tests::wait::until_within;
 use serde_json::json;
 use tempfile::TempDir;
 
 use crate::messages::{Ledger, plan};
-use crate::program::command;
+use crate::program::{PATIENCE, Program, command};
 use crate::world::redis_equals;
 
 const RECORDING: &str = "trades.rec";
@@ -178,6 +181,50 @@ async fn what_redis_missed_of_a_replay_it_gets_with_the_next() {
     run(folder.path(), &["replay", RECORDING]).await;
     run(folder.path(), &["dead-letters", "replay"]).await;
     redis_equals(&sqlite(folder.path()).await, &redis).await;
+}
+
+#[tokio::test]
+async fn what_is_older_than_the_retention_is_removed_while_it_runs() {
+    let folder = TempDir::new().unwrap();
+    let day = 86_400_000;
+    let recent = plan(6);
+    let old = Plan {
+        start: UnixMillis(recent.start.0 - 30 * day),
+        first_slot: Slot(1_000_000),
+        ..plan(7)
+    };
+    for plan in [old, recent.clone()] {
+        let records: Vec<Record> = Generator::new(plan).take(60).collect();
+        record(folder.path(), &records);
+        command(folder.path(), &["replay", RECORDING]).await.well();
+    }
+    let port = ports::take();
+    // Nobody is there to read from, which is no reason to keep what is old.
+    let text = format!(
+        "http: {{listen: 127.0.0.1:{port}}}\n\
+         kafka: {{brokers: [\"127.0.0.1:1\"], security: plaintext, group: {{id: x}}}}\n\
+         database: {{url: \"sqlite:perijove.db\", retention: 168h}}"
+    );
+    configure(folder.path(), &text);
+    let program = Program::start(&folder.path().join("ingest.yaml"), port);
+    until_within(PATIENCE, "old rows to be removed", || async {
+        let metrics = program.metrics().await;
+        (metrics.sum("perijove_ingest_forgotten_total", &[]) > 0.0).then_some(())
+    })
+    .await;
+    program.leave().await;
+    let kept: Vec<Record> = Generator::new(recent).take(60).collect();
+    let hours = sqlite(folder.path())
+        .await
+        .hours(0, i64::MAX)
+        .await
+        .unwrap();
+    let trades: u64 = hours.iter().map(|hour| hour.trades).sum();
+    let (all, sums) = (
+        Ledger::of(kept.clone()).trades().len(),
+        Ledger::of(kept).sums(),
+    );
+    assert_eq!(trades as usize, all - sums);
 }
 
 #[tokio::test]

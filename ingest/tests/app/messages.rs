@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use futures::future::join_all;
 use perijove_ingest::decode::{Encoding, Kind, Limits, decode};
 use perijove_ingest::generator::Plan;
-use perijove_ingest::project::project;
+use perijove_ingest::project::{Trade, project};
 use perijove_ingest::record::{Record, UnixMillis};
 use rdkafka::producer::{FutureProducer, FutureRecord};
 
@@ -88,23 +88,21 @@ impl Ledger {
     /// The trades, and how often each was sent.
     pub fn trades(&self) -> BTreeMap<Name, i64> {
         let mut trades = BTreeMap::new();
-        for record in &self.0 {
-            let payload = record.payload.as_ref();
-            let Ok(message) = decode(Kind::Trades, Encoding::Auto, payload, &Limits::default())
-            else {
-                continue;
-            };
-            for trade in project(message, record.timestamp.unwrap()).trades {
-                let name = (
-                    i64::try_from(trade.origin.slot.0).unwrap(),
-                    trade.origin.signature.0.to_vec(),
-                    i64::from(trade.instruction),
-                    i64::from(trade.ordinal),
-                );
-                *trades.entry(name).or_insert(0) += 1;
-            }
+        for trade in self.0.iter().flat_map(self::trades) {
+            *trades.entry(name(&trade)).or_insert(0) += 1;
         }
         trades
+    }
+
+    /// How many of the trades are aggregators' sums, which count in no volume.
+    pub fn sums(&self) -> usize {
+        let mut names = BTreeSet::new();
+        for trade in self.0.iter().flat_map(trades) {
+            if trade.market.is_none() {
+                names.insert(name(&trade));
+            }
+        }
+        names.len()
     }
 
     /// Partition and offset of the records of which something cannot be used.
@@ -122,4 +120,23 @@ impl Ledger {
             .map(|record| (record.place.partition, record.place.offset))
             .collect()
     }
+}
+
+fn name(trade: &Trade) -> Name {
+    (
+        i64::try_from(trade.origin.slot.0).unwrap(),
+        trade.origin.signature.0.to_vec(),
+        i64::from(trade.instruction),
+        i64::from(trade.ordinal),
+    )
+}
+
+/// None when nothing of it can be used.
+fn trades(record: &Record) -> Vec<Trade> {
+    let payload = record.payload.as_ref();
+    let message = decode(Kind::Trades, Encoding::Auto, payload, &Limits::default());
+    message.map_or_else(
+        |_poison| Vec::new(),
+        |message| project(message, record.timestamp.unwrap()).trades,
+    )
 }
