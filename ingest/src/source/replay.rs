@@ -87,9 +87,9 @@ impl Replay {
         }
     }
 
-    fn read<R: Read>(&mut self, reader: Reader<R>) -> Result<Result<(), Fault>, Gone> {
+    fn read<R: Read>(&mut self, mut reader: Reader<R>) -> Result<Result<(), Fault>, Gone> {
         let mut result = Ok(());
-        for record in reader {
+        for record in reader.by_ref() {
             match record {
                 Ok(record) => self.take(record)?,
                 Err(error) => {
@@ -100,6 +100,13 @@ impl Replay {
             if self.stopping {
                 break;
             }
+        }
+        if let Some(cut) = reader.truncated() {
+            tracing::warn!(
+                records = cut.records,
+                at = cut.at,
+                "the recording ends within a record"
+            );
         }
         self.leave()?;
         Ok(self.lost.take().map_or(result, Err))

@@ -130,6 +130,23 @@ async fn run(folder: &Path, words: &[&str]) -> String {
 }
 
 #[tokio::test]
+async fn of_a_recording_that_was_cut_off_the_whole_records_are_stored() {
+    let folder = TempDir::new().unwrap();
+    record(folder.path(), &poisoned(8, 50));
+    let path = folder.path().join(RECORDING);
+    let whole = std::fs::read(&path).unwrap();
+    std::fs::write(&path, &whole[..whole.len() - 7]).unwrap();
+    let said = command(folder.path(), &["replay", RECORDING]).await;
+    assert!(said.out.contains("49 messages"), "{}", said.out);
+    assert!(
+        said.error.contains("ends within a record"),
+        "{}",
+        said.error
+    );
+    assert_eq!(said.code, 0);
+}
+
+#[tokio::test]
 async fn dead_letters_are_replayed_once_they_can_be_used() {
     let redis = Redis::start().await;
     let folder = TempDir::new().unwrap();
