@@ -1,5 +1,4 @@
-//! How far partitions were read: where to begin, what of what was handed out is settled, and when
-//! Kafka is told. Pure.
+//! How far partitions were read: where to begin, and when Kafka is told. Pure.
 //!
 //! What counts is the offset in the database, which is written in one transaction with the rows.
 //! Kafka's own is written after it, now and then, for tools that show the lag. An offset is always
@@ -7,8 +6,6 @@
 
 mod begin;
 mod due;
-mod progress;
 
 pub use begin::{Begin, Bounds, begin};
 pub use due::Due;
-pub use progress::Progress;

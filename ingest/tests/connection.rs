@@ -203,6 +203,15 @@ async fn tls_where_there_is_none_and_none_where_there_is_are_found() {
 }
 
 #[tokio::test]
+async fn a_broker_that_wants_a_certificate_is_found() {
+    let kafka = Kafka::start().await;
+    let settings = Settings::through(&kafka, Listener::Ssl);
+    settings
+        .assert_fails("login", "kafka.tls.certificate")
+        .await;
+}
+
+#[tokio::test]
 async fn the_lag_is_shown_and_a_stream_recorded_without_the_group_knowing() {
     let kafka = Kafka::start().await;
     produced(&kafka).await;

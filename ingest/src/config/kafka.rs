@@ -29,8 +29,8 @@ pub struct Kafka {
     /// How the members of the group share the partitions. All must say the same; moving from one to
     /// the other needs all of them stopped.
     pub assignment: Assignment,
-    /// Where a partition is begun that was never read before: `latest`, `earliest`, or how far back
-    /// such as `30m`.
+    /// Where a partition is begun of which the database knows nothing: `latest`, `earliest`, or how
+    /// far back such as `30m`. One that is added to a topic later is read from its oldest record.
     pub start: Start,
     /// Where reading goes on when what was next is gone already. The gap is recorded.
     pub out_of_range: Reset,

@@ -27,6 +27,8 @@ pub enum FaultKind {
     Election,
     /// TLS: certificates, or no TLS at all on the other side.
     Tls,
+    /// The broker wants a certificate of ours, or not this one.
+    Certificate,
     /// The connection broke while TLS was being agreed on: mostly there is none on the other side,
     /// but brokers that are about to end do that too.
     Handshake,
@@ -56,6 +58,7 @@ impl FaultKind {
             Self::Timeout => "timeout",
             Self::Election => "election",
             Self::Tls => "tls",
+            Self::Certificate => "certificate",
             Self::Handshake => "handshake",
             Self::Login => "login",
             Self::Mechanism => "mechanism",
@@ -73,6 +76,7 @@ impl FaultKind {
             self,
             Self::Settings
                 | Self::Tls
+                | Self::Certificate
                 | Self::Login
                 | Self::Mechanism
                 | Self::Forbidden
@@ -95,6 +99,10 @@ impl FaultKind {
             Self::Tls => {
                 "see kafka.tls: ca must have signed the broker's certificate; does this port speak \
                  TLS at all?"
+            }
+            Self::Certificate => {
+                "see kafka.tls.certificate and kafka.tls.key: the broker wants one that an authority \
+                 it trusts has signed"
             }
             Self::Handshake => {
                 "does this port speak TLS at all? see kafka.brokers and kafka.security (TLS is on \
@@ -162,6 +170,9 @@ impl Fault {
 fn kind(code: Code, reason: &str) -> FaultKind {
     match code {
         Code::Resolve => FaultKind::Name,
+        Code::SSL | Code::BrokerTransportFailure if refuses_certificate(reason) => {
+            FaultKind::Certificate
+        }
         Code::SSL => FaultKind::Tls,
         Code::Authentication | Code::SaslAuthenticationFailed if is_mechanism(reason) => {
             FaultKind::Mechanism
@@ -201,6 +212,17 @@ fn is_mechanism(reason: &str) -> bool {
     reason.contains("supported mechanisms") || reason.contains("Unsupported SASL mechanism")
 }
 
+/// TLS' alerts about certificates. Since TLS 1.3 they come after the handshake, when the connection
+/// counts as open.
+fn refuses_certificate(reason: &str) -> bool {
+    let alert = reason.split_once("SSL alert number ").map(|(_, rest)| {
+        let digits = rest.split(|letter: char| !letter.is_ascii_digit());
+        digits.take(1).collect::<String>()
+    });
+    let about_certificates = ["42", "43", "44", "45", "46", "48", "116"];
+    alert.is_some_and(|alert| about_certificates.contains(&alert.as_str()))
+}
+
 impl fmt::Display for Fault {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         formatter.write_str(&self.message)
@@ -208,3 +230,52 @@ impl fmt::Display for Fault {
 }
 
 impl std::error::Error for Fault {}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_the_client_says_tells_apart_what_its_codes_do_not() {
+        for (code, reason, kind) in [
+            (
+                Code::BrokerTransportFailure,
+                "Receive failed: error:0A000412:SSL routines::sslv3 alert bad certificate: SSL \
+                 alert number 42 (after 23ms in state APIVERSION_QUERY)",
+                FaultKind::Certificate,
+            ),
+            (
+                Code::SSL,
+                "tlsv13 alert certificate required: SSL alert number 116",
+                FaultKind::Certificate,
+            ),
+            (
+                Code::SSL,
+                "tlsv1 alert protocol version: SSL alert number 70",
+                FaultKind::Tls,
+            ),
+            (
+                Code::BrokerTransportFailure,
+                "SSL handshake failed: Disconnected: connecting to a PLAINTEXT broker listener?",
+                FaultKind::Handshake,
+            ),
+            (
+                Code::BrokerTransportFailure,
+                "Connect to ipv4#127.0.0.1:9092 failed: Connection refused",
+                FaultKind::Unreachable,
+            ),
+            (
+                Code::Authentication,
+                "SASL PLAIN mechanism handshake failed: broker's supported mechanisms: SCRAM-SHA-512",
+                FaultKind::Mechanism,
+            ),
+            (
+                Code::Authentication,
+                "SASL authentication error: Authentication failed",
+                FaultKind::Login,
+            ),
+        ] {
+            assert_eq!(Fault::told(code, reason).kind, kind, "{reason}");
+        }
+    }
+}

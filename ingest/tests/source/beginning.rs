@@ -34,7 +34,7 @@ async fn records_are_read_in_order_and_a_restart_goes_on_where_it_stopped() {
 }
 
 /// What the group has told Kafka of the first partition.
-fn committed(settings: &Kafka) -> Offset {
+pub fn committed(settings: &Kafka) -> Offset {
     let servers: Vec<String> = settings.brokers.iter().map(Broker::to_string).collect();
     let mut config = ClientConfig::new();
     config

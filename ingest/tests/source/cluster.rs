@@ -1,28 +1,31 @@
-//! Against Kafka itself: logins, certificates, brokers that die, records that expire.
+//! Against Kafka itself: members that come and go, brokers that die, records that expire, topics that
+//! grow.
 
 use perijove_core::Secret;
 use perijove_core::settings::Setting;
-use perijove_ingest::config::{Broker, Kafka, KafkaTls, Mechanism, Security};
-use perijove_ingest::source::FaultKind;
+use perijove_ingest::config::{Assignment, Kafka, KafkaTls, Security, Start};
 use perijove_tests::kafka::{Kafka as Cluster, Listener, PASSWORD, USER};
+use rdkafka::Offset;
 
+use crate::beginning::committed;
+use crate::groups::{PARTITIONS, join_and_leave};
 use crate::member::{Member, TOPIC, eventually, settings};
 use crate::mock::{assert_once, partition};
 use crate::store::Store;
 
-async fn cluster(brokers: usize, partitions: i32) -> Cluster {
+pub async fn cluster(brokers: usize, partitions: i32) -> Cluster {
     let cluster = Cluster::start_brokers(brokers).await;
     cluster.create_topic(TOPIC, partitions).await;
     cluster
 }
 
-async fn produce(cluster: &Cluster, at: i32, numbers: std::ops::Range<i64>) {
+pub async fn produce(cluster: &Cluster, at: i32, numbers: std::ops::Range<i64>) {
     let payloads = numbers.map(|number| format!("{at}/{number}"));
     cluster.produce(TOPIC, at, payloads).await;
 }
 
 /// Settings with which a listener lets one in.
-fn through(cluster: &Cluster, listener: Listener) -> Kafka {
+pub fn through(cluster: &Cluster, listener: Listener) -> Kafka {
     let servers = cluster.servers(listener);
     let mut kafka = Kafka {
         security: Security::from_text(&listener.protocol().to_lowercase()).unwrap(),
@@ -44,105 +47,109 @@ fn through(cluster: &Cluster, listener: Listener) -> Kafka {
     kafka
 }
 
-/// Waits until a consumer with these settings knows what is wrong.
-async fn assert_fault(kafka: &Kafka, kind: FaultKind) {
-    let member = Member::join(kafka, &Store::default());
-    let what = format!("the fault {kind:?}");
-    eventually(&what, || {
-        let fault = member.control.status().fault();
-        fault.is_some_and(|fault| fault.kind == kind)
-    })
-    .await;
-    member.stop().await.unwrap();
-}
-
-#[tokio::test]
-async fn every_login_and_every_certificate_lets_us_read() {
-    let cluster = cluster(1, 1).await;
-    produce(&cluster, 0, 0..10).await;
-    let mut ways: Vec<Kafka> = Listener::ALL
-        .map(|listener| through(&cluster, listener))
-        .into();
-    for mechanism in [Mechanism::Plain, Mechanism::ScramSha256] {
-        ways.push(Kafka {
-            mechanism,
-            ..through(&cluster, Listener::SaslPlaintext)
-        });
-    }
-    for (number, mut way) in ways.into_iter().enumerate() {
-        way.group.id = format!("{USER}-{number}");
-        let store = Store::default();
-        let member = Member::join(&way, &store);
-        eventually("all to be stored", || store.len() == 10).await;
-        member.stop().await.unwrap();
-        assert_once(&store, 1, 0..10);
-    }
-}
-
-#[tokio::test]
-async fn what_is_wrong_is_told_apart() {
-    let cluster = cluster(1, 1).await;
-    let sasl = through(&cluster, Listener::SaslPlaintext);
-    let tls = through(&cluster, Listener::SaslSsl);
-    let wrong_password = Kafka {
-        password: Some(Secret::new("wrong")),
-        ..sasl.clone()
-    };
-    let wrong_mechanism = Kafka {
-        mechanism: Mechanism::Plain,
-        ..tls.clone()
-    };
-    let wrong_authority = Kafka {
-        tls: KafkaTls {
-            ca: Some(cluster.other_ca_file()),
-            ..tls.tls.clone()
-        },
-        ..tls.clone()
-    };
-    let wrong_name = Kafka {
-        brokers: vec![Broker::from_text("no-such-host.invalid:9092").unwrap()],
-        ..sasl.clone()
-    };
-    for (settings, kind) in [
-        (wrong_password, FaultKind::Login),
-        (wrong_mechanism, FaultKind::Mechanism),
-        (wrong_authority, FaultKind::Tls),
-        (wrong_name, FaultKind::Name),
-    ] {
-        assert_fault(&settings, kind).await;
-    }
-}
-
-#[tokio::test]
-async fn records_that_expired_unread_are_a_gap() {
-    let cluster = cluster(1, 1).await;
+async fn lose_records(assignment: Assignment) {
+    let cluster = cluster(1, 2).await;
     produce(&cluster, 0, 0..20).await;
+    produce(&cluster, 1, 0..5).await;
     let store = Store::default();
     store.reset(&partition(0), 3);
     cluster.lose_before(TOPIC, 0, 8).await;
-    let member = Member::join(&through(&cluster, Listener::Plaintext), &store);
-    eventually("the rest to be stored", || store.len() == 12).await;
+    let settings = Kafka {
+        assignment,
+        ..through(&cluster, Listener::Plaintext)
+    };
+    let member = Member::join(&settings, &store);
+    eventually("the rest to be stored", || store.len() == 12 + 5).await;
     assert_eq!(store.gaps(), [(partition(0), 3..8)]);
 
     // And while it runs: held, until what is next has gone.
     member.control.hold(true);
     eventually("it to pause", || {
-        member.metric("kafka_paused_partitions", &[]) == Some(1.0)
+        member.metric("kafka_paused_partitions", &[]) == Some(2.0)
     })
     .await;
     produce(&cluster, 0, 20..40).await;
+    produce(&cluster, 1, 5..10).await;
     cluster.lose_before(TOPIC, 0, 30).await;
     member.control.hold(false);
     eventually("the rest to be stored", || {
-        store.next(&partition(0)) == Some(40)
+        let next = |at| store.next(&partition(at));
+        (next(0), next(1)) == (Some(40), Some(10))
     })
     .await;
     assert_eq!(store.gaps(), [(partition(0), 3..8), (partition(0), 20..30)]);
-    let gaps = member.metric("kafka_gap_records_total", &[("topic", TOPIC)]);
-    assert_eq!(gaps, Some(15.0));
+    let counted = |name| member.metric(name, &[("topic", TOPIC)]);
+    assert_eq!(counted("kafka_gap_records_total"), Some(15.0));
+    assert_eq!(counted("kafka_gaps_total"), Some(2.0));
     member.stop().await.unwrap();
     let expected: Vec<i64> = (8..20).chain(30..40).collect();
     assert_eq!(store.offsets(&partition(0)), expected);
+    assert_eq!(store.offsets(&partition(1)), (0..10).collect::<Vec<_>>());
+}
+
+#[tokio::test]
+async fn records_that_expired_unread_are_a_gap_cooperative_sticky() {
+    lose_records(Assignment::CooperativeSticky).await;
+}
+
+#[tokio::test]
+async fn records_that_expired_unread_are_a_gap_round_robin() {
+    lose_records(Assignment::RoundRobin).await;
+}
+
+#[tokio::test]
+async fn members_join_and_leave_a_group_of_kafka_itself() {
+    let cluster = cluster(1, PARTITIONS).await;
+    for assignment in [Assignment::CooperativeSticky, Assignment::RoundRobin] {
+        let mut settings = Kafka {
+            assignment,
+            ..through(&cluster, Listener::SaslPlaintext)
+        };
+        settings.group.id = format!("{USER}-{assignment:?}");
+        let (_, first) = cluster.watermarks(TOPIC, 0).await;
+        let store = Store::default();
+        for at in 0..PARTITIONS {
+            store.reset(&partition(at), first);
+        }
+        join_and_leave(&settings, &store, first, async |numbers| {
+            for at in 0..PARTITIONS {
+                produce(&cluster, at, numbers.clone()).await;
+            }
+        })
+        .await;
+    }
+}
+
+#[tokio::test]
+async fn a_partition_that_is_added_is_read_from_its_beginning() {
+    let cluster = cluster(1, 1).await;
+    produce(&cluster, 0, 0..10).await;
+    let settings = Kafka {
+        start: Start::Latest,
+        ..through(&cluster, Listener::Plaintext)
+    };
+    let store = Store::default();
+    let first = Member::join(&settings, &store);
+    eventually("reading to begin", || {
+        first.has_heard(&format!("begun {} 10", partition(0)))
+    })
+    .await;
+    eventually("Kafka to be told", || {
+        committed(&settings) == Offset::Offset(10)
+    })
+    .await;
+    cluster.add_partitions(TOPIC, 2).await;
+    produce(&cluster, 1, 0..5).await;
+    // The group looks at the topic again when somebody joins.
+    let second = Member::join(&settings, &store);
+    eventually("what is in it to be stored", || {
+        store.next(&partition(1)) == Some(5)
+    })
+    .await;
+    first.stop().await.unwrap();
+    second.stop().await.unwrap();
+    assert!(store.offsets(&partition(0)).is_empty());
+    assert_eq!(store.offsets(&partition(1)), [0, 1, 2, 3, 4]);
 }
 
 #[tokio::test]

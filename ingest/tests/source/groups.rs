@@ -1,5 +1,6 @@
 //! Several members of one group.
 
+use std::ops::Range;
 use std::time::Duration;
 
 use perijove_ingest::config::{Assignment, Buffer, Kafka};
@@ -8,58 +9,64 @@ use crate::member::{Member, eventually};
 use crate::mock::{Mock, assert_once, partition};
 use crate::store::Store;
 
-const PARTITIONS: i32 = 4;
+pub const PARTITIONS: i32 = 4;
 
-async fn join_and_leave(assignment: Assignment) {
-    let mock = Mock::start(PARTITIONS);
-    let store = Store::default();
-    let settings = Kafka {
-        assignment,
-        ..mock.settings()
+/// Two members come and go while records come. `first` is the next record of each partition.
+pub async fn join_and_leave(
+    settings: &Kafka,
+    store: &Store,
+    first: i64,
+    produce: impl AsyncFn(Range<i64>),
+) {
+    let produce = async |numbers: Range<i64>| {
+        produce(first + numbers.start..first + numbers.end).await;
     };
-    let produce = async |numbers: std::ops::Range<i64>| {
-        for at in 0..PARTITIONS {
-            mock.produce(at, numbers.clone()).await;
-        }
-    };
-    let shares = |first: &Member, second: &Member| {
-        let share = |member: &Member| member.control.status().partitions();
-        (share(first), share(second))
-    };
+    let share = |member: &Member| member.control.status().partitions();
     produce(0..50).await;
-    let first = Member::join(&settings, &store);
-    eventually("the first to have all", || {
-        first.control.status().partitions() == 4
+    let one = Member::join(settings, store);
+    eventually("the first to have all", || share(&one) == 4).await;
+    let other = Member::join(settings, store);
+    produce(50..100).await;
+    eventually("each to have half", || {
+        (share(&one), share(&other)) == (2, 2)
     })
     .await;
-    let second = Member::join(&settings, &store);
-    produce(50..100).await;
-    eventually("each to have half", || shares(&first, &second) == (2, 2)).await;
     produce(100..150).await;
     eventually("all to be stored", || store.len() == 600).await;
-    assert!(
-        first.metric("kafka_rebalances_total", &[("kind", "revoke")]) >= Some(1.0),
-        "{:?}",
-        first.heard
-    );
-    first.stop().await.unwrap();
+    let revoked = one.metric("kafka_rebalances_total", &[("kind", "revoke")]);
+    assert!(revoked >= Some(1.0), "{:?}", one.heard);
+    one.stop().await.unwrap();
     produce(150..200).await;
     eventually("the second to have all", || store.len() == 800).await;
-    second.stop().await.unwrap();
-    assert_once(&store, PARTITIONS, 0..200);
+    other.stop().await.unwrap();
+    assert_once(store, PARTITIONS, first..first + 200);
     for at in 0..PARTITIONS {
         assert!(store.offsets(&partition(at)).is_sorted(), "{at}");
     }
 }
 
+async fn with_the_mock(assignment: Assignment) {
+    let mock = Mock::start(PARTITIONS);
+    let settings = Kafka {
+        assignment,
+        ..mock.settings()
+    };
+    join_and_leave(&settings, &Store::default(), 0, async |numbers| {
+        for at in 0..PARTITIONS {
+            mock.produce(at, numbers.clone()).await;
+        }
+    })
+    .await;
+}
+
 #[tokio::test]
 async fn members_that_join_and_leave_read_each_record_once_cooperative_sticky() {
-    join_and_leave(Assignment::CooperativeSticky).await;
+    with_the_mock(Assignment::CooperativeSticky).await;
 }
 
 #[tokio::test]
 async fn members_that_join_and_leave_read_each_record_once_round_robin() {
-    join_and_leave(Assignment::RoundRobin).await;
+    with_the_mock(Assignment::RoundRobin).await;
 }
 
 #[tokio::test]

@@ -12,6 +12,7 @@
 mod beginning;
 mod cluster;
 mod groups;
+mod login;
 mod member;
 mod mock;
 mod room;

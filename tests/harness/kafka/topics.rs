@@ -1,7 +1,7 @@
 //! What a cluster holds: topics, the records in them, and the loss of the oldest.
 
 use futures::future::join_all;
-use rdkafka::admin::{AdminClient, AdminOptions, NewTopic, TopicReplication};
+use rdkafka::admin::{AdminClient, AdminOptions, NewPartitions, NewTopic, TopicReplication};
 use rdkafka::client::DefaultClientContext;
 use rdkafka::consumer::{BaseConsumer, Consumer};
 use rdkafka::producer::{FutureProducer, FutureRecord};
@@ -9,6 +9,7 @@ use rdkafka::{Offset, TopicPartitionList};
 use tokio::task::spawn_blocking;
 
 use crate::kafka::{Kafka, Listener, PATIENCE};
+use crate::wait::until_within;
 
 impl Kafka {
     /// Makes a topic, with a copy of each partition on every broker, up to three.
@@ -22,6 +23,18 @@ impl Kafka {
         let made = self.admin().create_topics([&topic], &options()).await;
         for topic in made.expect("an answer of the cluster") {
             topic.expect("the topic is made");
+        }
+    }
+
+    /// Makes the partitions of a topic more: as many as this.
+    ///
+    /// # Panics
+    /// If the cluster does not.
+    pub async fn add_partitions(&self, topic: &str, partitions: usize) {
+        let more = NewPartitions::new(topic, partitions);
+        let made = self.admin().create_partitions([&more], &options()).await;
+        for topic in made.expect("an answer of the cluster") {
+            topic.expect("the partitions are made");
         }
     }
 
@@ -70,14 +83,16 @@ impl Kafka {
     /// # Panics
     /// If the cluster does not say.
     pub async fn watermarks(&self, topic: &str, partition: i32) -> (i64, i64) {
-        let client: BaseConsumer = self
-            .client(Listener::Plaintext)
-            .create()
-            .expect("a consumer");
-        let topic = topic.to_owned();
-        let asked =
-            spawn_blocking(move || client.fetch_watermarks(&topic, partition, PATIENCE)).await;
-        asked.expect("an answer").expect("the watermarks")
+        // A topic that was just made has no leader for a moment.
+        until_within(PATIENCE, "the watermarks", || {
+            let client = self.client(Listener::Plaintext).create();
+            let client: BaseConsumer = client.expect("a consumer");
+            let topic = topic.to_owned();
+            let asked =
+                spawn_blocking(move || client.fetch_watermarks(&topic, partition, PATIENCE));
+            async move { asked.await.expect("an answer").ok() }
+        })
+        .await
     }
 
     fn admin(&self) -> AdminClient<DefaultClientContext> {

@@ -7,11 +7,12 @@ use rdkafka::TopicPartitionList;
 use rdkafka::consumer::{Consumer, RebalanceProtocol};
 use rdkafka::error::KafkaResult;
 
+use crate::config::Start;
 use crate::offsets::Begin;
 use crate::record::Partition;
 use crate::source::kafka::context::answer;
 use crate::source::kafka::owned::{Owned, Stage};
-use crate::source::kafka::position::{list, names};
+use crate::source::kafka::position::{Policy, list, names};
 use crate::source::kafka::reader::Reader;
 use crate::source::metrics::Rebalance;
 use crate::source::{Begun, Claim, Event, Fault};
@@ -97,7 +98,8 @@ impl Reader {
             if !arrival.partitions.contains(&partition) {
                 continue;
             }
-            let begin = self.policy.begin(&self.consumer, &partition, stored)?;
+            let policy = self.policy_of(&partition, stored)?;
+            let begin = policy.begin(&self.consumer, &partition, stored)?;
             begins.push((partition, begin));
         }
         let offsets = begins.iter().map(|(at, begin)| (at, begin.offset));
@@ -107,6 +109,21 @@ impl Reader {
             self.begun(&partition, begin);
         }
         Ok(())
+    }
+
+    /// A partition that nobody of the group has read, of a topic that the group reads, was added to
+    /// the topic meanwhile. To begin it with what comes next would leave out what came before anybody
+    /// noticed.
+    fn policy_of(&self, partition: &Partition, stored: Option<i64>) -> KafkaResult<Policy> {
+        let mut policy = self.policy;
+        if stored.is_none()
+            && policy.start != Start::Earliest
+            && policy.is_added(&self.consumer, partition)?
+        {
+            tracing::info!(%partition, "was added to its topic; read from its oldest record");
+            policy.start = Start::Earliest;
+        }
+        Ok(policy)
     }
 
     /// Begins partitions that never stopped being ours.

@@ -39,6 +39,30 @@ impl Policy {
         Ok(begin(stored, bounds, timed, self.start, self.reset))
     }
 
+    /// Whether the group has told Kafka of other partitions of the topic and not of this one.
+    pub(super) fn is_added<C: ConsumerContext>(
+        &self,
+        consumer: &BaseConsumer<C>,
+        partition: &Partition,
+    ) -> KafkaResult<bool> {
+        let metadata = consumer.fetch_metadata(Some(&partition.topic), self.timeout)?;
+        let mut all = TopicPartitionList::new();
+        for topic in metadata.topics() {
+            for one in topic.partitions() {
+                all.add_partition(topic.name(), one.id());
+            }
+        }
+        let told = consumer.committed_offsets(all, self.timeout)?;
+        let is_told = |one: &TopicPartitionListElem<'_>| matches!(one.offset(), Offset::Offset(_));
+        let told: Vec<i32> = told
+            .elements()
+            .iter()
+            .filter(|one| is_told(one))
+            .map(TopicPartitionListElem::partition)
+            .collect();
+        Ok(!told.is_empty() && !told.contains(&partition.number))
+    }
+
     /// The first record that is no older.
     fn timed<C: ConsumerContext>(
         &self,
