@@ -19,7 +19,8 @@ mod tests;
 
 pub use market::{
     Candle, Field, Fill, Interval, KEPT_TRADES, LANE, LANE_LIFETIME, LATER_WINS, LATEST_LIFETIME,
-    Latest, PAIR, POOL_LIFETIME, POOLS, Part, Progress, TRADES_LIFETIME, announce, announced,
+    LONGEST_LATEST, Latest, PAIR, POOL_LIFETIME, POOLS, Part, Priced, Progress, TRADES_LIFETIME,
+    Trades, announce, announced,
 };
 pub use names::{PREFIX, PairKeys, answer, claim, lane, pool, price};
 pub use value::{HEADER, LONGEST, Stamp, Unreadable, open, seal};

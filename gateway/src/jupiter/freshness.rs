@@ -43,8 +43,9 @@ impl Freshness {
 mod tests {
     use perijove_core::market::USDC;
 
+    use perijove_tests::redis::prices::trade;
+
     use super::*;
-    use crate::jupiter::testing::trade;
 
     const NOW: u64 = 1_763_741_000_000;
 

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use perijove_core::Pubkey;
 use perijove_core::market::MONEY;
-use perijove_core::redis::Latest;
+use perijove_core::redis::{Latest, Priced, Trades};
 use tokio::time::Instant;
 
 pub(super) use self::metrics::PriceMetrics;
@@ -18,7 +18,7 @@ use super::response::{Body, Provenance, Response, Source, Summary};
 use crate::cache::Lookup;
 use crate::dispatch::Trace;
 use crate::error::Rejection;
-use crate::jupiter::{self, Freshness, Priced, Trades};
+use crate::jupiter::{self, Freshness};
 use crate::snapshot::Snapshot;
 
 /// The method in logs, and the product in metrics.

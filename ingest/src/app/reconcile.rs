@@ -3,7 +3,8 @@
 use std::collections::HashMap;
 
 use perijove_core::Pubkey;
-use perijove_core::redis::Latest;
+use perijove_core::market::MONEY;
+use perijove_core::redis::Trades;
 use serde::Deserialize;
 use tokio::time::Duration;
 
@@ -11,7 +12,6 @@ use crate::app::check::load;
 use crate::app::letters::Failure;
 use crate::app::{complain, now, say};
 use crate::cli::{Exit, Reconcile};
-use crate::project::{USDC, USDT, WSOL};
 use crate::sink::market::Link;
 
 /// How long Jupiter may take.
@@ -50,26 +50,26 @@ pub(super) fn reconcile(what: &Reconcile) -> Exit {
 
 async fn compare(what: &Reconcile, mut link: Link) -> Result<Exit, Failure> {
     let mut asked = what.mints.clone();
-    asked.push(WSOL);
-    let ours: HashMap<Pubkey, Latest> = link.prices(&asked).await?;
+    asked.extend(MONEY);
+    let ours: Trades = link.prices(&asked).await?.into_iter().collect();
     let theirs = theirs(what).await?;
     let mut flagged = 0;
     for mint in &what.mints {
-        let our = ours.get(mint).and_then(|latest| dollars(latest, &ours));
+        let our = ours.price(*mint);
         let their = theirs.get(&mint.to_string()).map(|price| price.usd_price);
         let Some((our, their)) = our.zip(their) else {
             let who = if our.is_none() { "we" } else { "Jupiter" };
             say(&format!("{mint}  {who} do not know a price"));
             continue;
         };
-        let percent = (our / their - 1.0) * 100.0;
+        let percent = (our.dollars / their - 1.0) * 100.0;
         let good = percent.abs() <= what.tolerance;
         flagged += u32::from(!good);
-        let time = ours.get(mint).map_or(0, |latest| latest.time);
-        let age = now().0.saturating_sub(time) / 1000;
+        let age = now().0.saturating_sub(our.since) / 1000;
         let flag = if good { "" } else { "  <-" };
         say(&format!(
-            "{mint}  {our:.9} against {their:.9}: {percent:+.2} %, {age} s old{flag}"
+            "{mint}  {:.9} against {their:.9}: {percent:+.2} %, {age} s old{flag}",
+            our.dollars
         ));
     }
     Ok(if flagged > 0 {
@@ -77,19 +77,6 @@ async fn compare(what: &Reconcile, mut link: Link) -> Result<Exit, Failure> {
     } else {
         Exit::Done
     })
-}
-
-/// What a token is worth: its last price in money, and money's.
-fn dollars(latest: &Latest, all: &HashMap<Pubkey, Latest>) -> Option<f64> {
-    let price = latest.price.to_f64();
-    match latest.quote {
-        USDC | USDT => Some(price),
-        WSOL => {
-            let sol = all.get(&WSOL).filter(|sol| sol.quote != WSOL)?;
-            Some(price * sol.price.to_f64())
-        }
-        _ => None,
-    }
 }
 
 async fn theirs(what: &Reconcile) -> Result<HashMap<String, Theirs>, Failure> {
@@ -119,39 +106,9 @@ async fn theirs(what: &Reconcile) -> Result<HashMap<String, Theirs>, Failure> {
 
 #[cfg(test)]
 mod tests {
-    use perijove_core::market::{Position, Price};
-    use perijove_core::{Signature, Slot};
+    use perijove_core::market::WSOL;
 
     use super::*;
-
-    fn latest(quote: Pubkey, price: Price) -> Latest {
-        Latest {
-            position: Position {
-                slot: Slot(1),
-                transaction: 0,
-                instruction: 0,
-                ordinal: 0,
-            },
-            signature: Signature([0; 64]),
-            time: 0,
-            price,
-            quote,
-            pool: Pubkey([1; 32]),
-            decimals: 6,
-            usd: None,
-        }
-    }
-
-    #[test]
-    fn a_price_in_sol_is_worth_what_sol_is() {
-        let half = Price::from_parts(5, -1).unwrap();
-        let hundred = Price::from_parts(1, 2).unwrap();
-        let all = HashMap::from([(WSOL, latest(USDC, hundred))]);
-        assert_eq!(dollars(&latest(USDT, half), &all), Some(0.5));
-        assert_eq!(dollars(&latest(WSOL, half), &all), Some(50.0));
-        assert_eq!(dollars(&latest(WSOL, half), &HashMap::new()), None);
-        assert_eq!(dollars(&latest(Pubkey([9; 32]), half), &all), None);
-    }
 
     #[test]
     fn jupiters_answer_is_understood() {

@@ -23,6 +23,7 @@ mod fill;
 mod latest;
 mod pools;
 mod progress;
+mod worth;
 
 #[cfg(test)]
 mod tests;
@@ -31,9 +32,10 @@ use std::time::Duration;
 
 pub use candle::{Candle, Field, Interval, Part};
 pub use fill::{Fill, KEPT_TRADES};
-pub use latest::Latest;
+pub use latest::{LONGEST_LATEST, Latest};
 pub use pools::{POOLS, announce, announced};
 pub use progress::Progress;
+pub use worth::{Priced, Trades};
 
 /// How long the latest trade of a token or pair is kept. Readers decide what is too old to use.
 pub const LATEST_LIFETIME: Duration = Duration::from_hours(24);

@@ -3,15 +3,12 @@
 
 use futures::future::join_all;
 use perijove_core::Pubkey;
-use perijove_core::redis::{self as schema, Latest};
+use perijove_core::redis::{self as schema, LONGEST_LATEST, Latest};
 use tokio::time::Instant;
 
 use super::failure::{Failure, Operation};
 use super::{Remote, bytes, range};
 use crate::cache::Lookup;
-
-/// The longest body that is read, in bytes. They have 171, and room for what later versions add.
-const LONGEST: usize = 4096;
 
 impl Remote {
     /// The latest trades of these tokens, in their order, as far as they are there and come in time.
@@ -40,7 +37,10 @@ impl Remote {
             return Err(Failure::BreakerOpen);
         }
         let names: Vec<_> = tokens.iter().copied().map(schema::price).collect();
-        let commands: Vec<_> = names.iter().map(|name| range(name, LONGEST)).collect();
+        let commands: Vec<_> = names
+            .iter()
+            .map(|name| range(name, LONGEST_LATEST))
+            .collect();
         let asks = commands
             .iter()
             .map(|command| self.send(&live, command, bytes));
@@ -80,7 +80,7 @@ fn trade(name: &str, value: &[u8]) -> Found {
     if value.is_empty() {
         return Ok(None);
     }
-    let body = schema::open(name, value, LONGEST)
+    let body = schema::open(name, value, LONGEST_LATEST)
         .inspect_err(|reason| tracing::debug!(%reason, "passed over a price in the shared cache"));
     let latest = body.ok().and_then(|(_, body)| Latest::decode(&body));
     latest.map(Some).ok_or(Failure::Unreadable)

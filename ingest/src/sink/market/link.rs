@@ -4,7 +4,9 @@ use std::collections::HashMap;
 use std::time::Duration;
 
 use perijove_core::Pubkey;
-use perijove_core::redis::{LANE, LATER_WINS, Latest, NEWER_WINS, PAIR, open, price};
+use perijove_core::redis::{
+    LANE, LATER_WINS, LONGEST_LATEST, Latest, NEWER_WINS, PAIR, open, price,
+};
 use redis::aio::MultiplexedConnection;
 use redis::{
     AsyncConnectionConfig, Client, Cmd, ErrorKind, FromRedisValue, Pipeline, ServerErrorKind, Value,
@@ -12,9 +14,6 @@ use redis::{
 
 use crate::config;
 use crate::sink::market::MarketError;
-
-/// Most bytes of a price that is looked into.
-const LONGEST_PRICE: usize = 4096;
 
 /// Commands that are sent together.
 const TOGETHER: usize = 256;
@@ -127,7 +126,7 @@ impl Link {
         Ok(found
             .filter_map(|((mint, key), value)| {
                 let value = value?;
-                let (_, body) = open(key, &value, LONGEST_PRICE).ok()?;
+                let (_, body) = open(key, &value, LONGEST_LATEST).ok()?;
                 Some((*mint, Latest::decode(&body)?))
             })
             .collect())

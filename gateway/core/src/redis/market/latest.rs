@@ -4,6 +4,9 @@ use crate::market::{Position, Price};
 use crate::redis::market::bytes::{Reader, put_position, put_price};
 use crate::{Pubkey, Signature};
 
+/// The longest body that is read, in bytes: room for what later versions add.
+pub const LONGEST_LATEST: usize = 4096;
+
 /// A trade as far as it tells a price.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Latest {
