@@ -25,7 +25,12 @@ pub use market::{
 pub use names::{PREFIX, PairKeys, answer, claim, lane, pool, price};
 pub use value::{HEADER, LONGEST, Stamp, Unreadable, open, seal};
 
-/// The script that takes a claim back. `KEYS[1]` is the key, `ARGV[1]` the token it must hold.
+/// The script that claims a call. `KEYS[1]` is the key, `ARGV[1]` the slot, `ARGV[2]` the token,
+/// `ARGV[3]` the lifetime in milliseconds, `ARGV[4]` for how many slots an answer holds. Gives 1 if
+/// the claim stands, 0 if somebody else's does.
+pub const CLAIM: &str = include_str!("redis/claim.lua");
+
+/// The script that takes a claim back. `KEYS[1]` is the key, `ARGV[1]` the value it must have.
 pub const RELEASE: &str = include_str!("redis/release.lua");
 
 /// The script that writes a value unless what is there is newer. `KEYS[1]` is the key, `ARGV[1]`

@@ -34,7 +34,8 @@ impl Question<'_> {
         if let Some(entry) = self.in_remote(&remote, count).await {
             return Elsewhere::Known(entry);
         }
-        match remote.claim(self.flight, view.now).await {
+        let slots = self.request.snapshot.cache.slots(self.class);
+        match remote.claim(self.flight, view.now, slots).await {
             Claimed::Mine(claim) => Elsewhere::Nothing(Some(claim)),
             Claimed::Unknown => Elsewhere::Nothing(None),
             Claimed::Taken(awaited) => {

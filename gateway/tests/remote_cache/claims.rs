@@ -12,6 +12,9 @@ use crate::scene::{Scene, at, balance, key};
 
 const NOW: Slot = Slot(7);
 
+/// Answers hold for the slot they were read at.
+const ONE: Option<u64> = Some(1);
+
 fn waiting(redis: &Redis, time: Duration) -> Settings {
     Settings {
         wait_for_others: time,
@@ -31,7 +34,7 @@ async fn two(redis: &Redis, time: Duration) -> (Scene, Scene) {
 }
 
 async fn is_taken(scene: &Scene, key: Key, slot: Slot) -> bool {
-    matches!(scene.remote.claim(key, slot).await, Claimed::Taken(_))
+    matches!(scene.remote.claim(key, slot, ONE).await, Claimed::Taken(_))
 }
 
 /// Claims until it succeeds.
@@ -46,10 +49,10 @@ async fn until_free(scene: &Scene, key: Key) {
 async fn what_one_fetches_the_other_waits_for() {
     let redis = Redis::start().await;
     let (one, other) = two(&redis, Duration::from_mins(1)).await;
-    let Claimed::Mine(claim) = one.remote.claim(key(1), NOW).await else {
+    let Claimed::Mine(claim) = one.remote.claim(key(1), NOW, ONE).await else {
         panic!("nobody else wants it");
     };
-    let Claimed::Taken(mut awaited) = other.remote.claim(key(1), NOW).await else {
+    let Claimed::Taken(mut awaited) = other.remote.claim(key(1), NOW, ONE).await else {
         panic!("it is taken");
     };
     assert!(awaited.next().await, "it may still come");
@@ -65,22 +68,45 @@ async fn what_one_fetches_the_other_waits_for() {
 }
 
 #[tokio::test]
-async fn other_calls_and_other_slots_are_not_waited_for() {
+async fn other_calls_are_not_waited_for() {
     let redis = Redis::start().await;
     let (one, other) = two(&redis, Duration::from_mins(1)).await;
-    let claim = one.remote.claim(key(1), NOW).await;
+    let claim = one.remote.claim(key(1), NOW, ONE).await;
     assert!(!is_taken(&other, key(2), NOW).await);
-    assert!(!is_taken(&other, key(1), Slot(8)).await);
     assert!(is_taken(&other, key(1), NOW).await);
     drop(claim);
+}
+
+#[tokio::test]
+async fn an_answer_that_will_not_hold_is_not_waited_for() {
+    let redis = Redis::start().await;
+    let (one, other) = two(&redis, Duration::from_mins(1)).await;
+    let table = [
+        (ONE, Slot(6), true),
+        (ONE, Slot(7), true),
+        (ONE, Slot(8), false),
+        (Some(4), Slot(10), true),
+        (Some(4), Slot(11), false),
+        (None, Slot(1_000_000), true),
+    ];
+    for (number, (slots, later, waits)) in (0..).zip(table) {
+        let claim = one.remote.claim(key(number), NOW, slots).await;
+        let second = other.remote.claim(key(number), later, slots).await;
+        assert_eq!(
+            matches!(second, Claimed::Taken(_)),
+            waits,
+            "{slots:?} {later:?}"
+        );
+        drop(claim);
+    }
 }
 
 #[tokio::test]
 async fn who_gives_up_is_not_waited_for_any_longer() {
     let redis = Redis::start().await;
     let (one, other) = two(&redis, Duration::from_mins(1)).await;
-    let claim = one.remote.claim(key(1), NOW).await;
-    let Claimed::Taken(mut awaited) = other.remote.claim(key(1), NOW).await else {
+    let claim = one.remote.claim(key(1), NOW, ONE).await;
+    let Claimed::Taken(mut awaited) = other.remote.claim(key(1), NOW, ONE).await else {
         panic!("it is taken");
     };
     drop(claim);
@@ -94,12 +120,12 @@ async fn who_gives_up_is_not_waited_for_any_longer() {
 async fn who_has_died_is_waited_for_no_longer_than_configured() {
     let redis = Redis::start().await;
     let (one, other) = two(&redis, Duration::from_secs(3)).await;
-    let Claimed::Mine(claim) = one.remote.claim(key(1), NOW).await else {
+    let Claimed::Mine(claim) = one.remote.claim(key(1), NOW, ONE).await else {
         panic!("nobody else wants it");
     };
     // As if it had been killed: it never says that it gives up.
     claim.kept();
-    let Claimed::Taken(mut awaited) = other.remote.claim(key(1), NOW).await else {
+    let Claimed::Taken(mut awaited) = other.remote.claim(key(1), NOW, ONE).await else {
         panic!("it is taken");
     };
     while awaited.next().await {}
@@ -110,15 +136,15 @@ async fn who_has_died_is_waited_for_no_longer_than_configured() {
 async fn nobody_takes_back_what_another_has_claimed_since() {
     let redis = Redis::start().await;
     let (one, other) = two(&redis, Duration::from_mins(1)).await;
-    let first = one.remote.claim(key(1), NOW).await;
+    let first = one.remote.claim(key(1), NOW, ONE).await;
     let name = redis.keys().await.remove(0);
     // Its time is over, and the other is faster.
     redis.ask::<i64>(&["DEL", &name]).await;
-    let second = other.remote.claim(key(1), NOW).await;
+    let second = other.remote.claim(key(1), NOW, ONE).await;
     assert!(matches!(second, Claimed::Mine(_)));
     drop(first);
     // Released after the first.
-    drop(one.remote.claim(key(2), NOW).await);
+    drop(one.remote.claim(key(2), NOW, ONE).await);
     until_free(&one, key(2)).await;
     assert!(is_taken(&one, key(1), NOW).await);
 }
@@ -127,13 +153,13 @@ async fn nobody_takes_back_what_another_has_claimed_since() {
 async fn without_redis_or_without_the_wish_nobody_waits() {
     let redis = Redis::start().await;
     let unwilling = Scene::connected(&at(&redis.url())).await;
-    let claimed = unwilling.remote.claim(key(1), NOW).await;
+    let claimed = unwilling.remote.claim(key(1), NOW, ONE).await;
     assert!(matches!(claimed, Claimed::Unknown));
     assert!(redis.keys().await.is_empty());
     let nowhere = Scene::start(&Settings {
         wait_for_others: Duration::from_mins(1),
         ..at("redis://127.0.0.1:1")
     });
-    let claimed = nowhere.remote.claim(key(1), NOW).await;
+    let claimed = nowhere.remote.claim(key(1), NOW, ONE).await;
     assert!(matches!(claimed, Claimed::Unknown));
 }

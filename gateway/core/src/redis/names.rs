@@ -14,10 +14,10 @@ pub fn answer(hash: [u8; 16]) -> String {
     format!("{PREFIX}answer:{:032x}", u128::from_be_bytes(hash))
 }
 
-/// The key under which a gateway says that it is fetching an answer, for those that would fetch the
-/// same at the same slot. Its value is the gateway's own token and nothing else.
-pub fn claim(hash: [u8; 16], slot: u64) -> String {
-    format!("{PREFIX}claim:{:032x}:{slot}", u128::from_be_bytes(hash))
+/// The key under which a gateway says that it is fetching an answer. Its value is the slot at which it
+/// said so, a space, and a token of its own.
+pub fn claim(hash: [u8; 16]) -> String {
+    format!("{PREFIX}claim:{:032x}", u128::from_be_bytes(hash))
 }
 
 /// The key of the latest price of a token.

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use perijove_core::Slot;
 use perijove_core::redis as schema;
-use redis::{Cmd, Value, cmd, from_redis_value};
+use redis::{Value, cmd, from_redis_value};
 use tokio::runtime::Handle;
 use tokio::time::{Instant, sleep_until};
 
@@ -17,6 +17,9 @@ use crate::cache::Key;
 
 /// How often it is looked whether an answer has come.
 const LOOK: Duration = Duration::from_millis(10);
+
+/// Slots beyond which no claim lasts; numbers in Redis' scripts are doubles.
+const LONG: u64 = 1_000_000_000;
 
 /// What became of a claim.
 pub enum Claimed {
@@ -32,7 +35,7 @@ pub enum Claimed {
 /// themselves.
 pub struct Claim {
     name: String,
-    token: String,
+    value: String,
     remote: Option<Arc<Remote>>,
 }
 
@@ -54,7 +57,7 @@ impl Drop for Claim {
             .arg(schema::RELEASE)
             .arg(1)
             .arg(&self.name)
-            .arg(&self.token);
+            .arg(&self.value);
         drop(runtime.spawn(async move {
             if let Err(failure) = remote.ask(&release, Some).await {
                 // It runs out by itself.
@@ -95,21 +98,26 @@ impl Awaited {
 }
 
 impl Remote {
-    /// Says that the answer of `key` is being fetched at `slot`, unless another gateway has said so.
-    pub async fn claim(self: &Arc<Self>, key: Key, slot: Slot) -> Claimed {
+    /// Says that the answer of `key` is being fetched at `slot`, unless another gateway has said so
+    /// and its answer would hold at that slot. Answers hold for `slots` slots; `None`: for long.
+    pub async fn claim(self: &Arc<Self>, key: Key, slot: Slot, slots: Option<u64>) -> Claimed {
         let wait = self.settings.wait_for_others;
         if wait.is_zero() {
             return Claimed::Unknown;
         }
-        let name = schema::claim(key.to_bytes(), slot.0);
+        let name = schema::claim(key.to_bytes());
         let token = format!("{:032x}", fastrand::u128(..));
         let until = Instant::now() + wait;
-        match self.ask(&claim(&name, &token, wait), yes).await {
+        let mut claim = cmd("EVAL");
+        claim.arg(schema::CLAIM).arg(1).arg(&name);
+        claim.arg(slot.0).arg(&token).arg(millis(wait));
+        claim.arg(slots.unwrap_or(LONG).min(LONG));
+        match self.ask(&claim, yes).await {
             Ok(true) => {
                 self.metrics.claim(Claiming::Mine);
                 Claimed::Mine(Claim {
                     name,
-                    token,
+                    value: format!("{} {token}", slot.0),
                     remote: Some(Arc::clone(self)),
                 })
             }
@@ -137,18 +145,11 @@ impl Remote {
 }
 
 /// As long as the others wait, the claim lasts: whoever has made it may be gone.
-fn claim(name: &str, token: &str, lasts: Duration) -> Cmd {
-    let mut claim = cmd("SET");
-    claim
-        .arg(name)
-        .arg(token)
-        .arg("NX")
-        .arg("PX")
-        .arg(u64::try_from(lasts.as_millis()).unwrap_or(u64::MAX).max(1));
-    claim
+fn millis(wait: Duration) -> u64 {
+    u64::try_from(wait.as_millis()).unwrap_or(u64::MAX).max(1)
 }
 
-/// `OK` and 1 are yes; nothing and 0 are no.
+/// 1 is yes, 0 is no.
 fn yes(value: Value) -> Option<bool> {
     from_redis_value(value).ok()
 }
