@@ -14,6 +14,7 @@
 
 mod commands;
 mod crash;
+mod frozen;
 mod messages;
 mod program;
 mod running;

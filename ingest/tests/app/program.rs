@@ -75,8 +75,24 @@ impl Program {
     }
 
     pub fn terminate(&self) {
+        self.signal("TERM");
+    }
+
+    /// Stops it where it is; it does not notice.
+    pub fn freeze(&self) {
+        self.signal("STOP");
+    }
+
+    /// Lets it go on where it was.
+    pub fn thaw(&self) {
+        self.signal("CONT");
+    }
+
+    fn signal(&self, signal: &str) {
         let pid = self.child.id().expect("a running program").to_string();
-        let sent = std::process::Command::new("kill").arg(pid).status();
+        let sent = std::process::Command::new("kill")
+            .args(["-s", signal, &pid])
+            .status();
         assert!(sent.is_ok_and(|status| status.success()));
     }
 

@@ -4,6 +4,7 @@
 use perijove_core::Secret;
 use perijove_core::settings::Setting;
 use perijove_ingest::config::{Assignment, Kafka, KafkaTls, Security, Start};
+use perijove_ingest::source::FaultKind;
 use perijove_tests::kafka::{Kafka as Cluster, Listener, PASSWORD, USER};
 use rdkafka::Offset;
 
@@ -70,6 +71,11 @@ async fn lose_records(assignment: Assignment) {
     .await;
     produce(&cluster, 0, 20..40).await;
     produce(&cluster, 1, 5..10).await;
+    let lag = [("topic", TOPIC), ("partition", "0")];
+    eventually("the lag to be seen", || {
+        member.metric("kafka_consumer_lag", &lag) == Some(20.0)
+    })
+    .await;
     cluster.lose_before(TOPIC, 0, 30).await;
     member.control.hold(false);
     eventually("the rest to be stored", || {
@@ -200,4 +206,21 @@ async fn a_cluster_that_was_away_altogether_is_read_on() {
     assert!(member.control.status().is_connected());
     member.stop().await.unwrap();
     assert_once(&store, 2, 0..60);
+}
+
+#[tokio::test]
+async fn a_topic_that_is_not_there_yet_is_a_fault_and_read_once_it_is_made() {
+    let cluster = Cluster::start().await;
+    let store = Store::default();
+    let member = Member::join(&through(&cluster, Listener::Plaintext), &store);
+    eventually("the fault", || {
+        let fault = member.control.status().fault();
+        fault.is_some_and(|fault| fault.kind == FaultKind::Topic)
+    })
+    .await;
+    cluster.create_topic(TOPIC, 1).await;
+    produce(&cluster, 0, 0..5).await;
+    eventually("all to be stored", || store.len() == 5).await;
+    assert_eq!(member.control.status().fault(), None);
+    member.stop().await.unwrap();
 }

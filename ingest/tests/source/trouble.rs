@@ -206,3 +206,30 @@ async fn sinks_that_are_away_for_longer_than_the_poll_interval_cost_no_partition
     member.stop().await.unwrap();
     assert_once(&store, 2, 0..50);
 }
+
+#[tokio::test]
+async fn a_partition_without_a_leader_holds_up_no_other() {
+    for assignment in BOTH {
+        let mock = Mock::start(3);
+        for at in 0..3 {
+            mock.produce(at, 0..10).await;
+        }
+        mock.cluster.partition_leader(TOPIC, 1, None).unwrap();
+        let store = Store::default();
+        let settings = Kafka {
+            assignment,
+            ..mock.settings()
+        };
+        let member = Member::join(&settings, &store);
+        eventually("the others to be stored", || store.len() == 20).await;
+        assert_eq!(store.next(&partition(1)), None);
+        mock.cluster.partition_leader(TOPIC, 1, Some(1)).unwrap();
+        eventually("all to be stored", || store.len() == 30).await;
+        for at in 0..3 {
+            mock.produce(at, 10..20).await;
+        }
+        eventually("what comes later", || store.len() == 60).await;
+        member.stop().await.unwrap();
+        assert_once(&store, 3, 0..20);
+    }
+}

@@ -1,7 +1,9 @@
 //! Partitions on their way in: announced to the pipeline, begun where it says that it stopped. Also
 //! those that are begun anew although they never left us, and those whose next record is gone.
 
+use std::collections::BTreeSet;
 use std::mem;
+use std::sync::Arc;
 
 use rdkafka::TopicPartitionList;
 use rdkafka::consumer::{Consumer, RebalanceProtocol};
@@ -92,10 +94,19 @@ impl Reader {
     /// Ends the rebalance by saying where each partition begins; not by seeking afterwards, which
     /// Kafka's own idea of where we are may overtake. Partitions that are to be begun again are not
     /// among them: the client has those already, and refuses to have them twice.
+    ///
+    /// Those without a leader are begun again later: what they have cannot be asked, and the others
+    /// shall not wait for them. The client has to know them nevertheless, or it could not be told
+    /// that they are gone.
     fn assign(&mut self, arrival: &Arrival) -> KafkaResult<()> {
-        let mut begins = Vec::new();
+        let led = self.led(&arrival.partitions)?;
+        let (mut begins, mut later) = (Vec::new(), Vec::new());
         for (partition, stored) in self.asked() {
             if !arrival.partitions.contains(&partition) {
+                continue;
+            }
+            if !led.contains(&partition) {
+                later.push((partition, stored.unwrap_or(0)));
                 continue;
             }
             let policy = self.policy_of(&partition, stored)?;
@@ -103,12 +114,37 @@ impl Reader {
             begins.push((partition, begin));
         }
         let offsets = begins.iter().map(|(at, begin)| (at, begin.offset));
-        let list = list(offsets)?;
+        let list = list(offsets.chain(later.iter().map(|(at, offset)| (at, *offset))))?;
         answer(&self.consumer, true, &list, &list)?;
+        self.put_off(later.iter().map(|(partition, _)| partition));
         for (partition, begin) in begins {
             self.begun(&partition, begin);
         }
         Ok(())
+    }
+
+    /// Partitions that have a leader.
+    fn led(&self, partitions: &[Partition]) -> KafkaResult<BTreeSet<Partition>> {
+        let topics: BTreeSet<&Arc<str>> = partitions.iter().map(|one| &one.topic).collect();
+        let mut led = BTreeSet::new();
+        for topic in topics {
+            led.extend(self.policy.led(&self.consumer, topic)?);
+        }
+        Ok(led)
+    }
+
+    fn put_off<'p>(&mut self, partitions: impl Iterator<Item = &'p Partition>) {
+        let mut paused = Vec::new();
+        for partition in partitions {
+            tracing::warn!(%partition, "has no leader; begun once it has");
+            if let Some(owned) = self.partitions.get_mut(partition) {
+                owned.paused = true;
+                paused.push(partition);
+            }
+        }
+        if let Err(error) = self.consumer.pause(&names(paused)) {
+            self.fault(Fault::of(&error));
+        }
     }
 
     /// A partition that nobody of the group has read, of a topic that the group reads, was added to
@@ -128,10 +164,22 @@ impl Reader {
 
     /// Begins partitions that never stopped being ours.
     fn begin_again(&mut self) -> KafkaResult<()> {
-        for (partition, stored) in self.asked() {
-            let begin = self.policy.begin(&self.consumer, &partition, stored)?;
-            self.restart(&partition, begin.offset)?;
-            self.begun(&partition, begin);
+        let asked = self.asked();
+        if asked.is_empty() {
+            return Ok(());
+        }
+        let partitions: Vec<Partition> = asked.iter().map(|(at, _)| at.clone()).collect();
+        let led = self.led(&partitions)?;
+        if led.len() < asked.len() {
+            self.rest();
+        }
+        for (partition, stored) in asked {
+            if led.contains(&partition) {
+                let policy = self.policy_of(&partition, stored)?;
+                let begin = policy.begin(&self.consumer, &partition, stored)?;
+                self.restart(&partition, begin.offset)?;
+                self.begun(&partition, begin);
+            }
         }
         Ok(())
     }
@@ -149,7 +197,10 @@ impl Reader {
             self.consumer.rebalance_protocol(),
             RebalanceProtocol::Cooperative
         ) {
-            self.consumer.incremental_unassign(&alone)?;
+            if let Err(error) = self.consumer.incremental_unassign(&alone) {
+                // It was taken before, and giving it again failed. If not, that fails now.
+                tracing::debug!(%partition, %error, "not unassigned");
+            }
             return self.consumer.incremental_assign(&alone);
         }
         let all = self.partitions.iter().map(|(at, owned)| {

@@ -149,6 +149,9 @@ impl Inquiry {
     /// # Errors
     /// The group has members, or the cluster does not answer.
     pub fn commit(&self, offsets: &BTreeMap<Partition, i64>) -> Result<(), Fault> {
+        // Without a coordinator the client would wait ten minutes for one.
+        let partitions: Vec<Partition> = offsets.keys().cloned().collect();
+        self.committed(&partitions)?;
         let offsets = offsets.iter().map(|(partition, next)| (partition, *next));
         list(offsets)
             .and_then(|list| self.consumer.commit(&list, CommitMode::Sync))

@@ -4,15 +4,17 @@
 use std::time::Duration;
 
 use rdkafka::consumer::Consumer;
+use rdkafka::{Offset, TopicPartitionList};
 use tokio::time::Instant;
 
+use crate::record::Partition;
 use crate::source::kafka::owned::Stage;
 use crate::source::kafka::reader::Reader;
 use crate::source::kafka::statistics::Statistics;
 
 /// Between two questions for the ends of what is paused.
 const AGAIN: Duration = Duration::from_secs(5);
-/// How long one answer may take: the thread waits for it.
+/// How long the answer may take: the thread waits for it.
 const ANSWER: Duration = Duration::from_secs(1);
 
 impl Reader {
@@ -35,16 +37,28 @@ impl Reader {
     }
 
     fn ask_for_ends(&mut self) {
-        for (partition, owned) in &mut self.partitions {
-            if !owned.paused || owned.stage != Stage::Reading {
-                continue;
+        let mut asked = TopicPartitionList::new();
+        for (partition, owned) in &self.partitions {
+            if owned.paused && owned.stage == Stage::Reading {
+                let (topic, number) = (&partition.topic, partition.number);
+                // Cannot fail: it is an offset that can be written.
+                drop(asked.add_partition_offset(topic, number, Offset::End));
             }
-            let (topic, number) = (&partition.topic, partition.number);
-            let Ok((_, end)) = self.consumer.fetch_watermarks(topic, number, ANSWER) else {
-                // Others would keep us waiting as long.
-                return;
-            };
-            owned.ends(end);
+        }
+        if asked.count() == 0 {
+            return;
+        }
+        // The end is a time as well to Kafka, later than every other.
+        let Ok(ends) = self.consumer.offsets_for_times(asked, ANSWER) else {
+            return;
+        };
+        for end in ends.elements() {
+            if let Offset::Offset(offset) = end.offset() {
+                let partition = Partition::new(self.topics.of(end.topic()), end.partition());
+                if let Some(owned) = self.partitions.get_mut(&partition) {
+                    owned.ends(offset);
+                }
+            }
         }
     }
 }

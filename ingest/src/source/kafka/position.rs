@@ -1,9 +1,11 @@
 //! What the brokers say about where partitions begin and end.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use rdkafka::consumer::{BaseConsumer, Consumer, ConsumerContext};
 use rdkafka::error::KafkaResult;
+use rdkafka::metadata::MetadataTopic;
 use rdkafka::topic_partition_list::TopicPartitionListElem;
 use rdkafka::{Offset, TopicPartitionList};
 
@@ -37,6 +39,20 @@ impl Policy {
         };
         let bounds = Bounds { low, high };
         Ok(begin(stored, bounds, timed, self.start, self.reset))
+    }
+
+    /// The partitions of a topic that have a leader.
+    pub(super) fn led<C: ConsumerContext>(
+        &self,
+        consumer: &BaseConsumer<C>,
+        topic: &Arc<str>,
+    ) -> KafkaResult<Vec<Partition>> {
+        let metadata = consumer.fetch_metadata(Some(topic), self.timeout)?;
+        let partitions = metadata.topics().iter().flat_map(MetadataTopic::partitions);
+        let led = partitions.filter(|one| one.leader() >= 0);
+        Ok(led
+            .map(|one| Partition::new(Arc::clone(topic), one.id()))
+            .collect())
     }
 
     /// Whether the group has told Kafka of other partitions of the topic and not of this one.

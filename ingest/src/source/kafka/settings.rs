@@ -12,6 +12,8 @@ use crate::config::{Assignment, Broker, Kafka, Mechanism, Security};
 const ANSWER: usize = 16 << 20;
 /// Kafka's own limit for a message, below which the one for answers may not be.
 const MESSAGE: usize = 1_000_000;
+/// How often topics are looked at again, for partitions that were added.
+const METADATA_MS: u64 = 60_000;
 /// How often the client tells its statistics: what is connected, and where partitions end.
 const STATISTICS_MS: u64 = 1000;
 
@@ -24,7 +26,11 @@ fn client(kafka: &Kafka) -> ClientConfig {
         .set("bootstrap.servers", brokers.join(","))
         .set("security.protocol", protocol(kafka.security))
         .set("socket.connection.setup.timeout.ms", millis(kafka.connect))
-        .set("allow.auto.create.topics", "false");
+        .set("allow.auto.create.topics", "false")
+        .set(
+            "topic.metadata.refresh.interval.ms",
+            METADATA_MS.to_string(),
+        );
     if kafka.security.is_sasl() {
         config.set("sasl.mechanism", mechanism(kafka.mechanism));
         secret(&mut config, "sasl.username", kafka.username.as_ref());

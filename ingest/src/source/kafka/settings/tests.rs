@@ -38,6 +38,7 @@ fn bitquerys_defaults_are_what_its_pages_and_the_users_list_say() {
         ("queued.max.messages.kbytes", "65536"),
         ("fetch.queue.backoff.ms", "10"),
         ("fetch.max.bytes", "16777216"),
+        ("topic.metadata.refresh.interval.ms", "60000"),
     ] {
         assert_eq!(config.get(key), Some(value), "{key}");
     }
