@@ -1,6 +1,7 @@
 //! How fast a stream goes through the program, beside what only reads it and what only decodes it;
 //! how long a message takes when there is no backlog; what an outage of the database costs. Prints
-//! Markdown. `--quick` is for a first look.
+//! Markdown. `--quick` is for a first look, `--only PART` for one of backlog, steady and outage, and
+//! `--away SECONDS` for an outage as long as that.
 //!
 //! Kafka, PostgreSQL and Redis are real and on this machine, so they take part of its cores.
 
@@ -36,23 +37,36 @@ pub struct Size {
     pub steady: u64,
     /// Small messages that wait while the database is away.
     pub waiting: usize,
+    /// Seconds that it stays away once they all wait.
+    pub away: u64,
 }
 
 const WHOLE: Size = Size {
     backlog: 24_000,
     steady: 30,
     waiting: 1_000_000,
+    away: 15,
 };
 
 const QUICK: Size = Size {
     backlog: 3_000,
     steady: 5,
     waiting: 50_000,
+    away: 5,
 };
 
 fn main() {
-    let quick = std::env::args().any(|word| word == "--quick");
-    let size = if quick { QUICK } else { WHOLE };
+    let words: Vec<String> = std::env::args().collect();
+    let quick = words.iter().any(|word| word == "--quick");
+    let mut size = if quick { QUICK } else { WHOLE };
+    let after = |name: &str| {
+        let place = words.iter().position(|word| word == name)?;
+        Some(words.get(place + 1).expect("a value").as_str())
+    };
+    if let Some(seconds) = after("--away") {
+        size.away = seconds.parse().expect("seconds");
+    }
+    let wanted = |part: &str| after("--only").is_none_or(|only| only == part);
     let cores = std::thread::available_parallelism().map_or(0, usize::from);
     println!("## Ingest\n");
     println!(
@@ -62,9 +76,15 @@ fn main() {
     );
     let runtime = tokio::runtime::Runtime::new().unwrap();
     runtime.block_on(async {
-        backlog::measure(size).await;
-        steady::measure(size).await;
-        outage::measure(size).await;
+        if wanted("backlog") {
+            backlog::measure(size).await;
+        }
+        if wanted("steady") {
+            steady::measure(size).await;
+        }
+        if wanted("outage") {
+            outage::measure(size).await;
+        }
     });
 }
 

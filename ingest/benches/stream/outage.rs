@@ -11,9 +11,6 @@ use crate::backlog::plan;
 use crate::place::{Place, send};
 use crate::usage::memory;
 
-/// How long the database is away, once everything waits.
-const AWAY: Duration = Duration::from_secs(15);
-
 pub async fn measure(size: Size) {
     let place = Place::make().await;
     let program = place.program();
@@ -37,7 +34,7 @@ pub async fn measure(size: Size) {
     place.postgres.kill().await;
     let gone = Instant::now();
     let waiting = send(&producer, stream.take(size.waiting)).await;
-    sleep(AWAY).await;
+    sleep(Duration::from_secs(size.away)).await;
     let (during, most) = memory(program.pid());
     place.postgres.restart().await;
     let away = gone.elapsed();
