@@ -12,7 +12,7 @@ use perijove_core::redis::{Latest, open, price};
 use perijove_ingest::config::{self, StoreUrl};
 use perijove_ingest::generator::{Generator, Plan};
 use perijove_ingest::project::{USDC, WSOL};
-use perijove_ingest::record::{Record, UnixMillis};
+use perijove_ingest::record::{Place, Record, UnixMillis};
 use perijove_ingest::recording::Writer;
 use perijove_ingest::sink::database::Database;
 use perijove_tests::ports;
@@ -127,6 +127,33 @@ fn allow(folder: &Path, redis: &Redis, limit: &str) {
 async fn run(folder: &Path, words: &[&str]) -> String {
     let words = [words, &["-c", "ingest.yaml"]].concat();
     command(folder, &words).await.well()
+}
+
+#[tokio::test]
+async fn a_topic_of_slots_is_read_as_its_stream_says() {
+    let folder = TempDir::new().unwrap();
+    let payloads = [
+        r#"{"slot": 373000001, "parent": 373000000, "blockhash": null}"#,
+        r#"{"Header": {"Slot": 373000002, "Timestamp": 1760000000}}"#,
+        r#"{"slot": "none"}"#,
+        r#"{"slot": 373000001, "parent": 373000000}"#,
+    ];
+    let records = payloads.iter().zip(0..).map(|(payload, offset)| Record {
+        place: Place {
+            topic: "slots".into(),
+            partition: 0,
+            offset,
+        },
+        timestamp: Some(UnixMillis(1_760_000_000_000)),
+        key: None,
+        payload: Some((*payload).into()),
+    });
+    record(folder.path(), &records.collect::<Vec<_>>());
+    configure(folder.path(), "streams: [{topic: slots, kind: slots}]");
+    let said = run(folder.path(), &["replay", RECORDING]).await;
+    assert!(said.contains("4 messages: 2 new rows"), "{said}");
+    let letters = run(folder.path(), &["dead-letters", "list"]).await;
+    assert!(letters.contains("slots[0]@2  json"), "{letters}");
 }
 
 #[tokio::test]
