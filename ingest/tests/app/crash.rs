@@ -84,11 +84,12 @@ async fn every_trade_is_stored_exactly_once_whatever_dies() {
 
 /// The world, and the two members of the group in it.
 struct Scene {
+    // Dropped first: when the test fails, what they have logged is shown, which is in the world's folder.
+    first: Program,
+    second: Option<Program>,
     world: World,
     pool: PgPool,
     random: fastrand::Rng,
-    first: Program,
-    second: Option<Program>,
     kills: usize,
     /// Those that came after something was stored.
     kills_at_work: usize,
@@ -105,11 +106,11 @@ impl Scene {
         })
         .await;
         Self {
+            first,
+            second: None,
             world,
             pool,
             random: fastrand::Rng::with_seed(seed),
-            first,
-            second: None,
             kills: 0,
             kills_at_work: 0,
             worked: false,

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
+use std::time::Duration;
 
 use perijove_ingest::config::{self, StoreUrl};
 use perijove_ingest::sink::database::Database;
@@ -10,12 +11,12 @@ use perijove_tests::kafka::{Kafka, Listener};
 use perijove_tests::ports;
 use perijove_tests::postgres::Postgres;
 use perijove_tests::redis::Redis;
-use perijove_tests::wait::until_within;
 use rdkafka::consumer::{BaseConsumer, Consumer};
 use rdkafka::topic_partition_list::{Offset, TopicPartitionList, TopicPartitionListElem};
 use sqlx::postgres::PgPool;
 use tempfile::TempDir;
 use tokio::task::spawn_blocking;
+use tokio::time::{Instant, sleep};
 
 use crate::messages::Ledger;
 use crate::program::{PATIENCE, Program, command};
@@ -134,11 +135,18 @@ kafka:
     /// Waits until everything that was sent is stored.
     pub async fn all_stored(&self, pool: &PgPool, ledger: &Ledger) {
         let ends = ledger.ends();
-        until_within(PATIENCE, "everything to be stored", || async {
-            let stored = self.stored(pool).await.ok()?;
-            (stored == ends).then_some(())
-        })
-        .await;
+        let deadline = Instant::now() + PATIENCE;
+        loop {
+            let stored = self.stored(pool).await;
+            if stored.as_ref().is_ok_and(|stored| *stored == ends) {
+                return;
+            }
+            assert!(
+                Instant::now() < deadline,
+                "waited in vain for {ends:?} to be stored, not {stored:?}"
+            );
+            sleep(Duration::from_millis(50)).await;
+        }
     }
 
     /// Redis holds what the trades in the database come to, and nothing else. Says how many keys
