@@ -11,7 +11,7 @@ pub struct Group {
     /// The whole id; without it `prefix-app-instance`.
     pub id: String,
     /// A name of this process that outlives it: a restart within `session_timeout` then moves no
-    /// partition. Unique in the group.
+    /// partition. Unique in the group; needs the assignment `roundrobin`.
     pub member: Option<String>,
 }
 

@@ -140,6 +140,15 @@ impl Kafka {
             out_of_range: section.or("out_of_range", default.out_of_range),
             ..Self::times(section)
         };
+        if kafka.group.member.is_some() && kafka.assignment == Assignment::CooperativeSticky {
+            // One that is killed between giving partitions up and asking for the next round is back under its
+            // name before anybody notices, and the round never comes: nobody reads those partitions.
+            section.violation(
+                "assignment",
+                "must be roundrobin with group.member: else a member that is killed amid a rebalance \
+                 can leave partitions to nobody",
+            );
+        }
         if kafka.heartbeat.saturating_mul(3) > kafka.session_timeout {
             section.violation("heartbeat", "must not be above a third of session_timeout");
         }

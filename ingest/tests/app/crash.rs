@@ -19,7 +19,7 @@ use crate::world::{PARTITIONS, World};
 /// What is done to the world.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 enum Deed {
-    /// SIGKILL for the first member, which comes back under the same name.
+    /// SIGKILL for the first member, which comes back, under the same name if it has one.
     KillFirst,
     /// SIGKILL for the second member, whose partitions go to the first; or it joins.
     KillSecond,
@@ -34,8 +34,8 @@ enum Deed {
 }
 
 const DEEDS: [(Deed, usize); 6] = [
-    (Deed::KillFirst, 16),
-    (Deed::KillSecond, 10),
+    (Deed::KillFirst, 20),
+    (Deed::KillSecond, 8),
     (Deed::JoinOrLeave, 6),
     (Deed::Database, 4),
     (Deed::Redis, 3),
@@ -98,7 +98,8 @@ struct Scene {
 
 impl Scene {
     async fn set(seed: u64) -> Self {
-        let world = World::start().await;
+        // By turns: members with names, whose partitions wait for them, and members without.
+        let world = World::with(seed.is_multiple_of(2)).await;
         let pool = world.pool().await;
         let first = world.program(Some("first"));
         until_within(PATIENCE, "tables", || async {

@@ -30,11 +30,18 @@ pub struct World {
     pub kafka: Kafka,
     pub postgres: Postgres,
     pub redis: Redis,
+    /// Whether members keep their names when they are started again, which needs another assignment.
+    named: bool,
     folder: TempDir,
 }
 
 impl World {
     pub async fn start() -> Self {
+        Self::with(false).await
+    }
+
+    /// One in which members have names, or none.
+    pub async fn with(named: bool) -> Self {
         let kafka = Kafka::start().await;
         kafka.create_topic(TOPIC, PARTITIONS).await;
         Self {
@@ -42,12 +49,13 @@ impl World {
             // Killed, but never with the whole machine.
             postgres: Postgres::alone(&["-c", "fsync=off"]).await,
             redis: Redis::start().await,
+            named,
             folder: TempDir::new().unwrap(),
         }
     }
 
-    /// Starts the program; of those with a name there is one at a time, and its partitions stay its
-    /// own when it is started again.
+    /// Starts the program; of those with a name there is one at a time. Where names count, its
+    /// partitions stay its own when it is started again.
     pub fn program(&self, member: Option<&str>) -> Program {
         self.program_with(member, "{rows: 300, wait: 20ms}")
     }
@@ -66,6 +74,11 @@ impl World {
     fn settings(&self, member: Option<&str>, port: u16, batch: &str) -> String {
         let brokers = self.kafka.servers(Listener::Plaintext);
         let (database, redis) = (self.postgres.url(), self.redis.url());
+        let assignment = if self.named {
+            "roundrobin"
+        } else {
+            "cooperative-sticky"
+        };
         let mut text = format!(
             "http: {{listen: 127.0.0.1:{port}}}
 streams: [{{topic: {TOPIC}, kind: trades}}]
@@ -82,11 +95,12 @@ kafka:
   heartbeat: 1s
   max_poll_interval: 10s
   commit_interval: 1s
+  assignment: {assignment}
   group:
     id: {GROUP}
 "
         );
-        if let Some(member) = member {
+        if let Some(member) = member.filter(|_| self.named) {
             writeln!(text, "    member: {member}").unwrap();
         }
         text
