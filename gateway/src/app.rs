@@ -10,6 +10,7 @@ mod check;
 mod drain;
 mod reload;
 mod signals;
+mod told;
 mod upkeep;
 
 use std::net::SocketAddr;
@@ -39,6 +40,7 @@ use crate::snapshot::{Published, Snapshot};
 use crate::upstream::{Connectors, Parts, Pool, UnixClock, UpstreamMetrics};
 use addresses::Addresses;
 use reload::{ReloadMetrics, Reloader};
+use told::Told;
 
 /// Why the gateway did not start.
 #[derive(Debug, thiserror::Error)]
@@ -137,7 +139,8 @@ fn assemble(
         metrics: edge.clone(),
         options: HttpServerOptions::default(),
     };
-    server.add_service(rpc_service(&rpc, config, addresses)?);
+    let (calls, calls_on) = Told::new(rpc_service(&rpc, config, addresses)?);
+    server.add_service(calls);
     let (reload, reloads) = mpsc::channel(1);
     let reloader = Reloader {
         path: run.source.config.clone(),
@@ -163,10 +166,8 @@ fn assemble(
     if let Some(address) = addresses.admin {
         server.add_service(admin_service(admin, address));
     }
-    let mut upkeep = background_service("upkeep", upkeep::Upkeep::new(reloader, reloads));
-    // The connections to Redis are served here too: they must not wait for a reload.
-    upkeep.threads = Some(2);
-    server.add_service(upkeep);
+    let upkeep = upkeep::Upkeep::new(reloader, reloads, calls_on);
+    server.add_service(background_service("upkeep", upkeep));
     server.add_service(background_service(
         "announce",
         announce::Announce::new(addresses.clone()),

@@ -60,6 +60,15 @@ impl ReloadMetrics {
     }
 }
 
+/// Where what runs besides the calls runs.
+#[derive(Debug)]
+pub(super) struct Runtimes {
+    /// Probes, health checks and reloads.
+    pub upkeep: Handle,
+    /// The calls themselves, and the connections they wait for.
+    pub calls: Handle,
+}
+
 /// Reloads one file.
 pub(super) struct Reloader {
     /// `None`: the embedded default, which cannot change.
@@ -86,17 +95,19 @@ impl Reloader {
     }
 
     /// Starts what runs besides the calls.
-    pub(super) fn start(&mut self, runtime: &Handle) {
+    pub(super) fn start(&mut self, runtimes: &Runtimes) {
         let snapshot = self.published.load();
-        snapshot.pool.start(runtime, None);
+        snapshot.pool.start(&runtimes.upkeep, None);
         if let Some(prepared) = self.prepared.take() {
             let settings = &snapshot.config.cache;
-            self.pipeline.cache.adopt(settings, prepared, runtime);
+            self.pipeline
+                .cache
+                .adopt(settings, prepared, &runtimes.calls);
         }
     }
 
     /// Reads the file again and publishes it if it holds and differs.
-    pub(super) fn reload(&mut self, runtime: &Handle) -> ReloadOutcome {
+    pub(super) fn reload(&mut self, runtimes: &Runtimes) -> ReloadOutcome {
         let current = self.published.load();
         let Some(path) = &self.path else {
             return self.outcome(&current, false, Vec::new());
@@ -111,11 +122,16 @@ impl Reloader {
                 self.metrics.successful.set(1);
                 self.outcome(&current, false, Vec::new())
             }
-            Ok(loaded) => self.publish(&current, loaded, runtime),
+            Ok(loaded) => self.publish(&current, loaded, runtimes),
         }
     }
 
-    fn publish(&mut self, current: &Snapshot, loaded: Loaded, runtime: &Handle) -> ReloadOutcome {
+    fn publish(
+        &mut self,
+        current: &Snapshot,
+        loaded: Loaded,
+        runtimes: &Runtimes,
+    ) -> ReloadOutcome {
         let pool = match Pool::compile(&loaded.config, Some(&current.pool), &self.parts) {
             Ok(pool) => Arc::new(pool),
             Err(error) => return self.refuse(current, vec![error.to_string()]),
@@ -131,13 +147,13 @@ impl Reloader {
         for warning in &loaded.warnings {
             tracing::warn!(%warning, "configuration");
         }
-        pool.start(runtime, Some(&current.pool));
+        pool.start(&runtimes.upkeep, Some(&current.pool));
         if let Err(error) = self.telemetry.set_filter(&loaded.config.log.level) {
             tracing::warn!(%error, "the log level stays as it was");
         }
         self.pipeline
             .cache
-            .adopt(&loaded.config.cache, prepared, runtime);
+            .adopt(&loaded.config.cache, prepared, &runtimes.calls);
         self.digest = loaded.digest;
         self.files = loaded.files;
         let next = Snapshot::new(loaded.config, pool, current.revision + 1);

@@ -6,10 +6,10 @@ use pingora::server::ShutdownWatch;
 use pingora::services::background::BackgroundService;
 use tokio::runtime::Handle;
 use tokio::signal::unix::{Signal, SignalKind, signal};
-use tokio::sync::mpsc;
+use tokio::sync::{mpsc, oneshot};
 
 use super::Once;
-use super::reload::Reloader;
+use super::reload::{Reloader, Runtimes};
 use crate::config::{self, Watch};
 use crate::edge::ReloadRequest;
 
@@ -18,11 +18,21 @@ pub(super) struct Upkeep(Once<Parts>);
 struct Parts {
     reloader: Reloader,
     requests: mpsc::Receiver<ReloadRequest>,
+    /// The runtime of the calls.
+    calls_on: oneshot::Receiver<Handle>,
 }
 
 impl Upkeep {
-    pub(super) fn new(reloader: Reloader, requests: mpsc::Receiver<ReloadRequest>) -> Self {
-        Self(Once::new(Some(Parts { reloader, requests })))
+    pub(super) fn new(
+        reloader: Reloader,
+        requests: mpsc::Receiver<ReloadRequest>,
+        calls_on: oneshot::Receiver<Handle>,
+    ) -> Self {
+        Self(Once::new(Some(Parts {
+            reloader,
+            requests,
+            calls_on,
+        })))
     }
 }
 
@@ -32,22 +42,28 @@ impl BackgroundService for Upkeep {
         let Some(Parts {
             mut reloader,
             mut requests,
+            calls_on,
         }) = self.0.lock().take()
         else {
             return;
         };
-        let runtime = Handle::current();
-        reloader.start(&runtime);
+        let upkeep = Handle::current();
+        let runtimes = Runtimes {
+            // Only the end of the server drops the other end.
+            calls: calls_on.await.unwrap_or_else(|_ending| upkeep.clone()),
+            upkeep,
+        };
+        reloader.start(&runtimes);
         let mut hangup = signal(SignalKind::hangup()).ok();
         let mut watch = watched(&reloader);
         loop {
             tokio::select! {
                 Some(reply) = requests.recv() => {
                     // Whoever asked may have stopped waiting.
-                    drop(reply.send(reloader.reload(&runtime)));
+                    drop(reply.send(reloader.reload(&runtimes)));
                 }
-                () = received(hangup.as_mut()) => drop(reloader.reload(&runtime)),
-                () = changed(watch.as_mut()) => drop(reloader.reload(&runtime)),
+                () = received(hangup.as_mut()) => drop(reloader.reload(&runtimes)),
+                () = changed(watch.as_mut()) => drop(reloader.reload(&runtimes)),
                 // Upstreams are probed until the process leaves: requests still run.
                 _ = shutdown.wait_for(|stopping| *stopping) => break,
             }
