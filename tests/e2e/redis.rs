@@ -185,7 +185,7 @@ async fn redis_holds_garbage_under_load() {
     for (number, key) in (0_u8..).zip(shared.redis.keys().await) {
         let garbage: &[u8] = match number % 4 {
             0 => b"",
-            1 => b"PJ\x01 and then something else that is long enough for a header",
+            1 => b"PJ\x02 and then something else that is long enough for a header",
             2 => br#"{"jsonrpc":"2.0","result":{"blockhash":"1"},"id":1}"#,
             _ => b"\xff\xfe\xfd",
         };

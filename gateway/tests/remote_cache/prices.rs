@@ -71,7 +71,7 @@ async fn what_is_no_price_is_passed_over() {
     let good = trade("147.25", USDC).encode();
     let sealed = |body: &[u8]| seal(&name, stamp, body, usize::MAX).unwrap();
     let mut version = sealed(&good);
-    version[2] = 2;
+    version[2] = 3;
     let mut bit = sealed(&good);
     bit[60] ^= 1;
     // A price of nothing, with a right checksum.
@@ -82,7 +82,7 @@ async fn what_is_no_price_is_passed_over() {
         ("text", b"147.25".to_vec()),
         (
             "another header",
-            b"PJ\x01 long enough for a header, but not one of ours".to_vec(),
+            b"PJ\x02 long enough for a header, but not one of ours".to_vec(),
         ),
         ("a later version", version),
         ("a flipped bit", bit),
