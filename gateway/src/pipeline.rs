@@ -11,6 +11,7 @@ mod call;
 mod copied;
 mod elsewhere;
 mod known;
+mod meaning;
 mod metrics;
 mod part;
 mod price;
@@ -30,8 +31,9 @@ pub use response::{Body, BodyFault, BodyStream, Provenance, Response, Source, Su
 use crate::cache::{Cache, Flights};
 use crate::dispatch::{ClientKey, Live};
 use crate::error::Rejection;
-use crate::jsonrpc::{self, Id, ParseError, Payload};
+use crate::jsonrpc::{self, Call, Id, ParseError, Payload};
 use crate::snapshot::Snapshot;
+use meaning::{Meaning, Meanings};
 use shared::Shared;
 
 /// What all requests share.
@@ -41,6 +43,7 @@ pub struct Pipeline {
     pub metrics: PipelineMetrics,
     pub cache: Cache,
     flights: Flights<Shared>,
+    meanings: Meanings,
 }
 
 impl Pipeline {
@@ -50,6 +53,7 @@ impl Pipeline {
             metrics,
             cache,
             flights: Flights::default(),
+            meanings: Meanings::default(),
         }
     }
 }
@@ -76,9 +80,22 @@ impl Request {
         match jsonrpc::parse(&body, self.snapshot.config.limits.max_batch) {
             Ok(Payload::Single(entry)) => call::answer(&self, entry).await.into_response(),
             Ok(Payload::Batch(entries)) if entries.is_empty() => Response::empty("batch"),
-            Ok(Payload::Batch(entries)) => batch::answer(self, entries).await,
+            Ok(Payload::Batch(entries)) => Box::pin(batch::answer(self, entries)).await,
             Err(unreadable) => self.unreadable(unreadable),
         }
+    }
+
+    /// What a call means; where the cache is off there is no place for its answer.
+    fn meaning(&self, call: &Call) -> Arc<Meaning> {
+        let pool = &self.snapshot.pool;
+        let cluster = self
+            .snapshot
+            .cache
+            .enabled()
+            .then(|| pool.genesis())
+            .flatten();
+        let meanings = &self.pipeline.meanings;
+        meanings.of(call, self.variant(), cluster.as_ref())
     }
 
     /// What tells answers apart besides the call itself.

@@ -36,7 +36,7 @@ impl Question<'_> {
     fn account_key(&self, reads: &AccountReads, index: usize) -> Option<Key> {
         let shelf = Shelf::At(self.class.context.commitment);
         let spelled = reads.spelled(index)?;
-        Some(Keys::new(&self.cluster, spelled, self.request.variant()).at(shelf))
+        Some(Keys::new(&self.places.cluster, spelled, self.request.variant()).at(shelf))
     }
 
     /// The accounts of this call that are in memory, if any, and if they go together.

@@ -1,16 +1,19 @@
 //! One JSON-RPC call, step by step.
 
+use std::sync::Arc;
+
 use bytes::Bytes;
 
 use super::Request;
 use super::cache_use::CacheStatus;
 use super::copied::Copying;
+use super::meaning::Meaning;
 use super::part::{Part, PartStream, Reply};
 use super::question::Question;
 use crate::dispatch::{Delivered, Exchange, Payload, Trace};
 use crate::error::Rejection;
 use crate::jsonrpc::{self, Call, Entry, Id};
-use crate::solana::{self, Class, Method};
+use crate::solana::{Class, Method};
 
 /// The outcome of an entry that is no call.
 const INVALID: &str = "invalid";
@@ -25,17 +28,17 @@ pub(super) async fn answer(request: &Request, entry: Entry) -> Reply {
             return Reply::own(body, Method::Other.label(), INVALID);
         }
     };
-    let class = solana::classify(call.method(), call.params());
-    let reply = walk(request, &call, &class).await;
-    request
-        .pipeline
-        .metrics
-        .answered(class.method, reply.outcome, request.started.elapsed());
+    let meaning = request.meaning(&call);
+    let reply = walk(request, &call, &meaning).await;
+    let (method, took) = (meaning.class.method, request.started.elapsed());
+    let metrics = &request.pipeline.metrics;
+    metrics.answered(method, reply.outcome, took);
     reply
 }
 
-/// The list. Steps 1–4 (edge, auth, body, parse) lie behind us; `class` is step 5.
-async fn walk(request: &Request, call: &Call, class: &Class) -> Reply {
+/// The list. Steps 1–4 (edge, auth, body, parse) lie behind us; `meaning` is step 5.
+async fn walk(request: &Request, call: &Call, meaning: &Arc<Meaning>) -> Reply {
+    let class = &meaning.class;
     let label = class.method.label();
     let Some(id) = &call.id else {
         // Agave runs no method for a notification and answers nothing.
@@ -65,12 +68,12 @@ async fn walk(request: &Request, call: &Call, class: &Class) -> Reply {
 
     // 7 what is known already, 8 what is being asked already. It calls the steps below where
     // neither is the case, and keeps what they bring.
-    if let Some(question) = Question::of(request, call, class) {
+    if let Some(question) = Question::of(request, call, meaning) {
         return question.answer(id).await;
     }
 
     // 9–11 candidates, attempts, hedges, retries.
-    let (delivered, trace) = dispatch(request, call, class).await;
+    let (delivered, trace) = Box::pin(dispatch(request, call, class)).await;
 
     // 12 the caller's id goes back in; nothing else is touched.
     let reply = deliver(delivered, id, trace, label, None);

@@ -1,6 +1,7 @@
 //! Keeping what is too large to be held before it is sent on: copied while it streams by.
 
 use std::fmt;
+use std::sync::Arc;
 
 use bytes::Bytes;
 
@@ -51,7 +52,11 @@ impl Question<'_> {
         }
         let longest = snapshot.config.cache.max_entry;
         let copy = self.request.pipeline.cache.copies.begin(*length, longest)?;
-        let (request, call, class) = (self.request.clone(), self.call.clone(), *self.class);
+        let (request, call, meaning) = (
+            self.request.clone(),
+            self.call.clone(),
+            Arc::clone(self.meaning),
+        );
         let trace = Trace {
             upstream: trace.upstream.clone(),
             reached: trace.reached,
@@ -60,7 +65,7 @@ impl Question<'_> {
         Some(Copying {
             copy: Some(copy),
             keep: Box::new(move |answer| {
-                if let Some(question) = Question::of(&request, &call, &class) {
+                if let Some(question) = Question::of(&request, &call, &meaning) {
                     let answer = Delivered::Payload(Payload::Whole(answer));
                     question.keep(&answer, &trace);
                 }

@@ -35,7 +35,7 @@ impl Question<'_> {
             return Elsewhere::Known(entry);
         }
         let slots = self.request.snapshot.cache.slots(self.class);
-        match remote.claim(self.flight, view.now, slots).await {
+        match remote.claim(self.places.flight, view.now, slots).await {
             Claimed::Mine(claim) => Elsewhere::Nothing(Some(claim)),
             Claimed::Unknown => Elsewhere::Nothing(None),
             Claimed::Taken(awaited) => {

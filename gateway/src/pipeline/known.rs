@@ -59,7 +59,8 @@ impl Question<'_> {
                 return self.whole(answer, id, CacheStatus::Hit, Trace::default());
             }
         }
-        let (told, status) = self.fetch().await;
+        // Not a part of what a hit is: it takes some kilobytes to wait in.
+        let (told, status) = Box::pin(self.fetch()).await;
         self.reply(told, status, old, id)
     }
 
@@ -157,7 +158,7 @@ impl Question<'_> {
             .cache
             .shelve(answer, &dated, self.class, &view, &source);
         // For good only from an upstream that has shown to be of this cluster.
-        let trusted = |shelf| shelf != Shelf::Settled || upstream.is_of(&self.cluster);
+        let trusted = |shelf| shelf != Shelf::Settled || upstream.is_of(&self.places.cluster);
         let shelved = shelved.filter(|(shelf, _)| trusted(*shelf));
         let kept = shelved.is_some();
         if let Some((shelf, entry)) = shelved {
@@ -184,9 +185,9 @@ impl Question<'_> {
             deadline: Instant::now() + self.request.snapshot.config.limits.request_timeout,
             ..self.request.clone()
         };
-        let (call, class) = (self.call.clone(), *self.class);
+        let (call, meaning) = (self.call.clone(), Arc::clone(self.meaning));
         drop(tokio::spawn(async move {
-            if let Some(question) = Question::of(&request, &call, &class)
+            if let Some(question) = Question::of(&request, &call, &meaning)
                 && let Fetched::Asked(delivered, trace) = question.ask(Some(lead), None).await
             {
                 question.read_to_the_end(delivered, &trace).await;
@@ -198,10 +199,10 @@ impl Question<'_> {
     fn join(&self) -> Role<Shared> {
         let flights = &self.request.pipeline.flights;
         let Some(view) = self.view() else {
-            return flights.join(self.flight);
+            return flights.join(self.places.flight);
         };
         let slots = self.request.snapshot.cache.joins_for(self.class);
-        flights.join_within(self.flight, view.now, slots)
+        flights.join_within(self.places.flight, view.now, slots)
     }
 
     /// Whether a shared answer is one for this caller: it does not lead him back, and was still true

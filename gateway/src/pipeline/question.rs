@@ -5,24 +5,19 @@ use std::time::Duration;
 
 use super::Request;
 use super::cache_use::CacheUse;
-use crate::cache::{Entry, Freshness, Key, Keys, Lookup, Shelf, Tier};
+use super::meaning::{Meaning, Places};
+use crate::cache::{Entry, Freshness, Key, Lookup, Shelf, Tier};
 use crate::dispatch::Session;
 use crate::jsonrpc::Call;
-use crate::solana::{self, Class, Finality, Idempotency, SlotView};
+use crate::solana::{Class, SlotView};
 
 /// A call that somebody else's answer may answer.
 pub(super) struct Question<'a> {
     pub(super) request: &'a Request,
     pub(super) call: &'a Call,
+    pub(super) meaning: &'a Arc<Meaning>,
     pub(super) class: &'a Class,
-    /// The genesis hash.
-    pub(super) cluster: Arc<String>,
-    /// Answers at the call's commitment.
-    here: Key,
-    /// Answers for good, for the methods that have such.
-    settled: Option<Key>,
-    /// The same call under way.
-    pub(super) flight: Key,
+    pub(super) places: &'a Places,
 }
 
 /// What is known.
@@ -35,38 +30,19 @@ pub(super) enum Found {
 }
 
 impl<'a> Question<'a> {
-    /// `None` for calls that no other call's answer can answer, and where the cache is off or
-    /// unwanted.
-    pub(super) fn of(request: &'a Request, call: &'a Call, class: &'a Class) -> Option<Self> {
-        let profile = class.profile();
-        let shareable = profile.idempotency == Idempotency::Read && !profile.node_specific();
-        let wanted = request.cache_use != CacheUse::Bypass && request.snapshot.cache.enabled();
-        if !shareable || !wanted {
-            return None;
-        }
-        let canonical = solana::canonical(class, call.params())?;
-        let cluster = request.snapshot.pool.genesis()?;
-        let variant = request.variant();
-        let shelf = Shelf::At(class.context.commitment);
-        let keys = Keys::new(&cluster, &canonical, variant);
-        let here = keys.at(shelf);
-        let flight = match class.context.min_context_slot {
-            None => here,
-            // Its answer or refusal is none for those who ask for another slot.
-            Some(slot) => {
-                let variant = [variant, b"@", &slot.0.to_be_bytes()].concat();
-                Keys::new(&cluster, &canonical, &variant).at(shelf)
-            }
-        };
-        let settled = may_settle(profile.finality).then(|| keys.at(Shelf::Settled));
-        Some(Self {
+    /// `None` for calls that no other call's answer can answer, and where the cache is unwanted.
+    pub(super) fn of(
+        request: &'a Request,
+        call: &'a Call,
+        meaning: &'a Arc<Meaning>,
+    ) -> Option<Self> {
+        let places = meaning.places.as_ref()?;
+        (request.cache_use != CacheUse::Bypass).then_some(Self {
             request,
             call,
-            class,
-            cluster,
-            here,
-            settled,
-            flight,
+            meaning,
+            class: &meaning.class,
+            places,
         })
     }
 
@@ -83,15 +59,15 @@ impl<'a> Question<'a> {
 
     /// The key of a shelf.
     pub(super) fn key(&self, shelf: Shelf) -> Key {
-        match (shelf, self.settled) {
+        match (shelf, self.places.settled) {
             (Shelf::Settled, Some(settled)) => settled,
-            _ => self.here,
+            _ => self.places.here,
         }
     }
 
     /// The keys under which an answer may be, the likelier first.
     pub(super) fn keys(&self) -> impl Iterator<Item = Key> + use<> {
-        self.settled.into_iter().chain([self.here])
+        self.places.settled.into_iter().chain([self.places.here])
     }
 
     /// Looks into memory.
@@ -167,7 +143,11 @@ impl<'a> Question<'a> {
 
     /// Moves an entry whose slot has become final to the shelf where every commitment finds it.
     fn promote(&self, found_under: Key, entry: &Arc<Entry>) {
-        let Some(settled) = self.settled.filter(|settled| *settled != found_under) else {
+        let Some(settled) = self
+            .places
+            .settled
+            .filter(|settled| *settled != found_under)
+        else {
             return;
         };
         let cache = &self.request.pipeline.cache;
@@ -184,12 +164,4 @@ impl<'a> Question<'a> {
             floor_ttl: self.request.snapshot.config.selection.floor_ttl,
         }
     }
-}
-
-/// Whether answers of this finality may become true for good.
-const fn may_settle(finality: Finality) -> bool {
-    matches!(
-        finality,
-        Finality::Pinned | Finality::PerEpoch | Finality::Genesis
-    )
 }

@@ -118,12 +118,12 @@ impl SlotClock {
     /// Everything known at this moment; `None` before the first sighting.
     pub(super) fn view(&self, now: Instant) -> Option<SlotView> {
         let known = self.known.load();
-        let newest = known.newest(now, self.slot_time)?;
-        let epoch = known.epoch.filter(|(_, last)| newest <= *last);
-        let seen = known.levels.map(|level| level.map(|seen| seen.slot));
         let expected = known
             .levels
             .map(|level| level.map(|seen| known.moved(seen, now, self.slot_time)));
+        let newest = expected.iter().flatten().max().copied()?;
+        let epoch = known.epoch.filter(|(_, last)| newest <= *last);
+        let seen = known.levels.map(|level| level.map(|seen| seen.slot));
         Some(SlotView {
             now: newest,
             seen: at_least_stronger(seen),

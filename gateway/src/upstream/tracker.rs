@@ -352,6 +352,7 @@ impl Tracker {
 
 /// How many slots fit into a time.
 pub(super) fn slots_in(elapsed: Duration, slot_time: Duration) -> u64 {
-    let slot = slot_time.as_nanos().max(1);
-    u64::try_from(elapsed.as_nanos() / slot).unwrap_or(u64::MAX)
+    // Divided by in every request: 64 bits are centuries.
+    let nanos = |time: Duration| u64::try_from(time.as_nanos()).unwrap_or(u64::MAX);
+    nanos(elapsed) / nanos(slot_time).max(1)
 }
