@@ -7,6 +7,8 @@ mod body;
 mod compress;
 mod cors;
 mod drain;
+mod express;
+mod fields;
 mod front;
 mod head;
 mod metrics;

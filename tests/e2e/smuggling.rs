@@ -1,7 +1,7 @@
 //! Requests on whose framing two servers could disagree: refused, with nothing reaching an
 //! upstream and the connection closed.
 
-use perijove_tests::client::raw::post;
+use perijove_tests::client::raw::{RawConnection, post};
 
 use crate::scene::Scene;
 
@@ -12,10 +12,25 @@ fn hidden() -> String {
     post(CALL, "")
 }
 
-/// Sends the bytes on a fresh connection: it must be closed, and no upstream asked for anything.
+/// Sends the bytes on a fresh connection, and behind a good call: it must be closed, and no upstream
+/// asked for anything.
 async fn is_refused(what: &str, scene: &Scene, bytes: String) {
-    let mut raw = scene.gateway.raw().await;
-    raw.send(bytes).await;
+    let good = post(r#"{"jsonrpc":"2.0","id":1,"method":"getHealth"}"#, "");
+    for before in [None, Some(good)] {
+        let mut raw = scene.gateway.raw().await;
+        if let Some(good) = &before {
+            raw.send(good).await;
+            assert_eq!(raw.reply().await.unwrap().status, 200);
+            raw.send(format!("{good}{bytes}")).await;
+            assert_eq!(raw.reply().await.unwrap().status, 200);
+        } else {
+            raw.send(&bytes).await;
+        }
+        ends_in_a_refusal(what, scene, raw).await;
+    }
+}
+
+async fn ends_in_a_refusal(what: &str, scene: &Scene, mut raw: RawConnection) {
     let mut said = Vec::new();
     while let Some(reply) = raw.reply().await {
         said.push(reply.status);

@@ -3,10 +3,9 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use http::HeaderValue;
 use tokio::time::Instant;
 
-use super::head::Head;
+use super::head::{Head, RequestId};
 use super::reply::{Sent, WriteFault};
 use crate::auth::ConsumerId;
 use crate::error::Rejection;
@@ -28,7 +27,7 @@ pub(super) struct Entry {
     cache: Option<&'static str>,
     consumer: Option<ConsumerId>,
     client: Option<std::net::IpAddr>,
-    request_id: HeaderValue,
+    request_id: RequestId,
 }
 
 impl Entry {
@@ -90,7 +89,7 @@ pub(super) fn log(entry: &Entry, written: Result<Sent, WriteFault>) {
     };
     tracing::info!(
         target: "access",
-        request_id = entry.request_id.to_str().unwrap_or("-"),
+        request_id = entry.request_id.as_str(),
         client = entry.client.map(tracing::field::display),
         consumer = entry.consumer.as_deref(),
         method = entry.method,

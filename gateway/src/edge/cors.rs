@@ -1,41 +1,29 @@
 //! CORS as Agave answers it: the origin echoed, `OPTIONS, POST`, a day of cache, and only when the
 //! request carries an `Origin`.
 
-use http::HeaderValue;
-use pingora::http::ResponseHeader;
+/// Takes a line of a head: its name and its value.
+pub(super) type Line<'a> = &'a mut dyn FnMut(&'static str, &[u8]);
 
 /// Our own headers that a browser's script may read.
 const EXPOSED: &str = "x-request-id, x-perijove-cache, x-perijove-upstream, x-perijove-source, age, retry-after, \
                        x-ratelimit-limit, x-ratelimit-remaining, x-ratelimit-reset";
 
-/// Adds the headers of an actual answer.
-///
-/// # Errors
-/// A header that cannot be serialised; only a malformed `origin` could cause it.
-pub(super) fn allow(origin: &HeaderValue, head: &mut ResponseHeader) -> pingora::Result<()> {
-    head.insert_header("access-control-allow-origin", origin.clone())?;
-    head.insert_header("access-control-expose-headers", EXPOSED)?;
-    head.insert_header("vary", "origin")
+/// Tells the lines of an actual answer.
+pub(super) fn allow(origin: &[u8], line: Line<'_>) {
+    line("access-control-allow-origin", origin);
+    line("access-control-expose-headers", EXPOSED.as_bytes());
+    line("vary", b"origin");
 }
 
-/// Adds the headers of a preflight answer; `requested` is what the browser wants to send.
-///
-/// # Errors
-/// As [`allow`].
-pub(super) fn preflight(
-    origin: Option<&HeaderValue>,
-    requested: Option<&HeaderValue>,
-    head: &mut ResponseHeader,
-) -> pingora::Result<()> {
-    head.insert_header("allow", "OPTIONS, POST")?;
-    head.insert_header("accept", "application/json")?;
-    if let Some(origin) = origin {
-        allow(origin, head)?;
-        head.insert_header("access-control-allow-methods", "OPTIONS, POST")?;
-        head.insert_header("access-control-max-age", "86400")?;
-        if let Some(requested) = requested {
-            head.insert_header("access-control-allow-headers", requested.clone())?;
-        }
+/// Tells the lines of a preflight answer; `requested` is what the browser wants to send.
+pub(super) fn preflight(origin: Option<&[u8]>, requested: Option<&[u8]>, line: Line<'_>) {
+    line("allow", b"OPTIONS, POST");
+    line("accept", b"application/json");
+    let Some(origin) = origin else { return };
+    allow(origin, &mut *line);
+    line("access-control-allow-methods", b"OPTIONS, POST");
+    line("access-control-max-age", b"86400");
+    if let Some(requested) = requested {
+        line("access-control-allow-headers", requested);
     }
-    Ok(())
 }

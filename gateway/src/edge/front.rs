@@ -9,11 +9,12 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use pingora::apps::{HttpServerOptions, ServerApp};
-use pingora::protocols::Stream;
+use pingora::protocols::{ALPN, Stream};
 use pingora::server::ShutdownWatch;
 use tokio::time::timeout;
 
 use super::drain::Drain;
+use super::express;
 use super::rpc::RpcApp;
 
 /// How every connection of HTTP/2 begins (RFC 9113 §3.4).
@@ -80,6 +81,11 @@ impl ServerApp for Front {
         } else {
             self.app(&mut stream).await?
         };
-        app.process_new(stream, shutdown).await
+        let http2 = app.options.h2c || matches!(stream.selected_alpn_proto(), Some(ALPN::H2));
+        if http2 {
+            return app.process_new(stream, shutdown).await;
+        }
+        express::serve(app, stream, self.patience).await;
+        None
     }
 }

@@ -3,34 +3,34 @@
 use std::hash::{DefaultHasher, Hash, Hasher};
 use std::net::IpAddr;
 
-use http::header::{ACCEPT_ENCODING, AUTHORIZATION, CACHE_CONTROL, CONTENT_TYPE, ORIGIN};
-use http::{HeaderName, HeaderValue, Method};
+use http::Method;
 use pingora::protocols::http::ServerSession;
+use smallvec::SmallVec;
 
-use super::{compress, smuggling};
+use super::fields::Fields;
+use super::smuggling;
 use crate::auth::{ConsumerId, Credentials};
 use crate::dispatch::ClientKey;
 use crate::error::Rejection;
 use crate::pipeline::CacheUse;
 use crate::snapshot::Snapshot;
 
-/// Names a request in logs and answers, here and at the client.
-pub(super) static X_REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
-/// What part the cache had in an answer, or is to have.
-pub(super) static X_CACHE: HeaderName = HeaderName::from_static("x-perijove-cache");
-static X_BIGTABLE: HeaderName = HeaderName::from_static("x-bigtable");
-static X_API_KEY: HeaderName = HeaderName::from_static("x-api-key");
-
 /// Longest request id that is taken over from a client.
 const REQUEST_ID_MAX: usize = 128;
+
+/// Names a request in logs and answers, here and at the client: printable ASCII.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct RequestId(SmallVec<[u8; 16]>);
 
 /// A request head, reduced to what decides its course.
 #[derive(Debug)]
 pub(super) struct Head {
-    pub request_id: HeaderValue,
-    pub origin: Option<HeaderValue>,
+    pub request_id: RequestId,
+    pub origin: Option<Box<[u8]>>,
     pub accepts_gzip: bool,
     pub client_ip: Option<IpAddr>,
+    pub cache_use: CacheUse,
+    pub ledger_only: bool,
 }
 
 /// What kind of request it is. Agave looks at the path only for a few `GET`s; a call may be posted
@@ -46,19 +46,14 @@ pub(super) enum Kind {
 }
 
 impl Head {
-    pub(super) fn of(session: &ServerSession) -> Self {
-        let headers = &session.req_header().headers;
+    pub(super) fn new(fields: &Fields<'_>, client_ip: Option<IpAddr>) -> Self {
         Self {
-            request_id: request_id(headers.get(&X_REQUEST_ID)),
-            origin: headers.get(ORIGIN).cloned(),
-            accepts_gzip: headers
-                .get(ACCEPT_ENCODING)
-                .and_then(|value| value.to_str().ok())
-                .is_some_and(compress::accepts_gzip),
-            client_ip: session
-                .client_addr()
-                .and_then(|address| address.as_inet())
-                .map(std::net::SocketAddr::ip),
+            request_id: RequestId::of(fields.request_id),
+            origin: fields.origin.map(Box::from),
+            accepts_gzip: fields.accepts_gzip(),
+            client_ip,
+            cache_use: cache_use(fields),
+            ledger_only: fields.ledger_only(),
         }
     }
 
@@ -73,11 +68,22 @@ impl Head {
     }
 }
 
+/// The fields of a session's request.
+pub(super) fn fields(session: &ServerSession) -> Fields<'_> {
+    let headers = session.req_header().headers.iter();
+    Fields::of(headers.map(|(name, value)| (name.as_str().as_bytes(), value.as_bytes())))
+}
+
+pub(super) fn client_ip(session: &ServerSession) -> Option<IpAddr> {
+    let address = session.client_addr()?.as_inet()?;
+    Some(address.ip())
+}
+
 /// Tells what is asked for.
 ///
 /// # Errors
 /// The refusals that need no body: ambiguous framing, upgrade, method, content type.
-pub(super) fn kind(session: &ServerSession) -> Result<Kind, Rejection> {
+pub(super) fn kind(session: &ServerSession, fields: &Fields<'_>) -> Result<Kind, Rejection> {
     if let Some(h1) = session.as_http1() {
         smuggling::check_head(&h1.get_headers_raw_bytes())?;
     }
@@ -86,10 +92,8 @@ pub(super) fn kind(session: &ServerSession) -> Result<Kind, Rejection> {
     }
     let head = session.req_header();
     match head.method {
-        Method::POST => match head.headers.get(CONTENT_TYPE) {
-            Some(content_type) if is_json(content_type.as_bytes()) => Ok(Kind::Rpc),
-            _ => Err(Rejection::ContentType),
-        },
+        Method::POST if fields.is_json() => Ok(Kind::Rpc),
+        Method::POST => Err(Rejection::ContentType),
         Method::OPTIONS => Ok(Kind::Preflight),
         Method::GET if head.uri.path().ends_with("/health") => Ok(Kind::Health),
         Method::GET if head.uri.path().ends_with("/price/v3") => Ok(Kind::Price),
@@ -97,79 +101,66 @@ pub(super) fn kind(session: &ServerSession) -> Result<Kind, Rejection> {
     }
 }
 
-/// The three spellings that Agave's HTTP server accepts.
-fn is_json(content_type: &[u8]) -> bool {
-    [
-        "application/json",
-        "application/json; charset=utf-8",
-        "application/json;charset=utf-8",
-    ]
-    .iter()
-    .any(|spelling| content_type.eq_ignore_ascii_case(spelling.as_bytes()))
-}
-
-/// The consumer behind the request's key.
+/// The consumer behind the request's key, if there is one.
 ///
 /// # Errors
 /// As [`crate::auth::Consumers::identify`].
 pub(super) fn identify(
-    session: &ServerSession,
+    fields: &Fields<'_>,
+    path: &str,
+    query: Option<&str>,
     snapshot: &Snapshot,
 ) -> Result<Option<ConsumerId>, Rejection> {
-    let head = session.req_header();
     snapshot.consumers.identify(&Credentials {
-        api_key: head.headers.get(&X_API_KEY).map(HeaderValue::as_bytes),
-        authorization: head.headers.get(AUTHORIZATION).map(HeaderValue::as_bytes),
-        path: head.uri.path(),
-        query: head.uri.query(),
+        api_key: fields.api_key,
+        authorization: fields.authorization,
+        path,
+        query,
     })
 }
 
 /// What the caller wants of the cache. `no-cache` is HTTP's word for an answer of now, `no-store`
 /// for one that is nobody else's business.
-pub(super) fn cache_use(session: &ServerSession) -> CacheUse {
-    let headers = &session.req_header().headers;
-    let says = |name: &HeaderName, word: &str| {
-        headers.get_all(name).iter().any(|value| {
-            let mut parts = value.as_bytes().split(|byte| *byte == b',');
-            parts.any(|part| part.trim_ascii().eq_ignore_ascii_case(word.as_bytes()))
-        })
-    };
-    if says(&X_CACHE, "bypass") || says(&CACHE_CONTROL, "no-store") {
+fn cache_use(fields: &Fields<'_>) -> CacheUse {
+    if fields.bypasses {
         CacheUse::Bypass
-    } else if says(&CACHE_CONTROL, "no-cache") {
+    } else if fields.revalidates {
         CacheUse::Revalidate
     } else {
         CacheUse::Normal
     }
 }
 
-/// Whether the caller switches a node's long-term storage off, as Agave lets him.
-pub(super) fn ledger_only(session: &ServerSession) -> bool {
-    let value = session.req_header().headers.get(&X_BIGTABLE);
-    value.is_some_and(|value| value == "disabled")
-}
+impl RequestId {
+    /// The client's own id if it is presentable, else a random one.
+    fn of(given: Option<&[u8]>) -> Self {
+        let presentable = given.filter(|id| {
+            (1..=REQUEST_ID_MAX).contains(&id.len()) && id.iter().all(u8::is_ascii_graphic)
+        });
+        presentable.map_or_else(Self::random, |id| Self(SmallVec::from_slice(id)))
+    }
 
-/// The client's own id if it is presentable, else a random one.
-fn request_id(given: Option<&HeaderValue>) -> HeaderValue {
-    let presentable = given.filter(|id| {
-        (1..=REQUEST_ID_MAX).contains(&id.len()) && id.as_bytes().iter().all(u8::is_ascii_graphic)
-    });
-    presentable.cloned().unwrap_or_else(random_id)
-}
-
-/// Sixteen random hexadecimal digits.
-fn random_id() -> HeaderValue {
-    let digits = fastrand::u64(..).to_be_bytes().map(|byte| {
-        [byte >> 4, byte & 15].map(|digit| {
-            if digit < 10 {
-                b'0' + digit
-            } else {
-                b'a' + digit - 10
+    /// Sixteen random hexadecimal digits.
+    fn random() -> Self {
+        const DIGITS: &[u8; 16] = b"0123456789abcdef";
+        let mut random = fastrand::u64(..);
+        let mut digits = [b'0'; 16];
+        for digit in &mut digits {
+            if let Some(known) = DIGITS.get((random & 15) as usize) {
+                *digit = *known;
             }
-        })
-    });
-    HeaderValue::from_bytes(digits.as_flattened()).unwrap_or(HeaderValue::from_static("-"))
+            random >>= 4;
+        }
+        Self(SmallVec::from_buf(digits))
+    }
+
+    pub(super) fn as_bytes(&self) -> &[u8] {
+        &self.0
+    }
+
+    pub(super) fn as_str(&self) -> &str {
+        std::str::from_utf8(&self.0).unwrap_or("-")
+    }
 }
 
 #[cfg(test)]
@@ -177,36 +168,15 @@ mod tests {
     use super::*;
 
     #[test]
-    fn content_types_are_taken_as_agave_takes_them() {
-        for yes in [
-            "application/json",
-            "Application/JSON",
-            "application/json; charset=UTF-8",
-        ] {
-            assert!(is_json(yes.as_bytes()), "{yes}");
-        }
-        for no in [
-            "",
-            "text/plain",
-            "application/json; charset=latin1",
-            "application/jsonp",
-        ] {
-            assert!(!is_json(no.as_bytes()), "{no}");
-        }
-    }
-
-    #[test]
     fn a_clients_request_id_is_kept_and_an_unpresentable_one_replaced() {
-        let kept = HeaderValue::from_static("order-7");
-        assert_eq!(request_id(Some(&kept)), "order-7");
-        let long = HeaderValue::from_str(&"x".repeat(REQUEST_ID_MAX + 1)).unwrap();
-        for bad in [
-            HeaderValue::from_static(""),
-            HeaderValue::from_static("a b"),
-            long,
-        ] {
-            let id = request_id(Some(&bad));
-            assert_eq!(id.len(), 16, "{id:?}");
+        assert_eq!(RequestId::of(Some(b"order-7")).as_str(), "order-7");
+        let longest = "x".repeat(REQUEST_ID_MAX);
+        assert_eq!(RequestId::of(Some(longest.as_bytes())).as_str(), longest);
+        let long = "x".repeat(REQUEST_ID_MAX + 1);
+        for bad in [None, Some(""), Some("a b"), Some("a\r\nb"), Some(&*long)] {
+            let id = RequestId::of(bad.map(str::as_bytes));
+            assert_eq!(id.as_bytes().len(), 16, "{id:?}");
+            assert!(id.as_bytes().iter().all(u8::is_ascii_hexdigit), "{id:?}");
         }
     }
 }

@@ -1,25 +1,28 @@
-//! Writes a response: headers, gzip, and a body that is whole or streamed with back-pressure.
+//! Answers as they are written: the lines of their heads, gzip, and a body that is whole or
+//! streamed with back-pressure. How bytes reach the client is the [`Wire`]'s matter: Pingora's
+//! session here, the bare connection in [`super::express`].
+
+use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
-use http::header::{AGE, CACHE_CONTROL, CONTENT_TYPE};
-use http::{HeaderName, HeaderValue, Version};
+use http::Version;
 use pingora::http::ResponseHeader;
 use pingora::protocols::http::ServerSession;
+use smallvec::SmallVec;
 
 use super::compress::{Gzip, gzip};
-use super::cors;
-use super::head::{Head, X_CACHE, X_REQUEST_ID};
+use super::cors::{self, Line};
+use super::head::Head;
 use crate::config::Config;
 use crate::error::{Rejection, TEXT};
-use crate::pipeline::{Body, BodyStream, Response};
-
-/// Who gave the answer.
-static X_UPSTREAM: HeaderName = HeaderName::from_static("x-perijove-upstream");
-/// Who knew, where no upstream was asked.
-static X_SOURCE: HeaderName = HeaderName::from_static("x-perijove-source");
+use crate::jsonrpc::Id;
+use crate::pipeline::{Body, BodyStream, CacheStatus, Provenance, Response};
 
 /// Room for the headers that most answers carry.
 const USUAL_HEADERS: usize = 10;
+
+/// What ends every answer of a node.
+const NEWLINE: &[u8] = b"\n";
 
 /// Why an answer did not reach the client.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -40,40 +43,135 @@ impl From<Box<pingora::Error>> for WriteFault {
 /// Body bytes sent, before compression.
 pub(super) type Sent = usize;
 
+/// A body, in pieces that follow each other.
+pub(super) type Pieces = SmallVec<[Bytes; 4]>;
+
+/// The client's end of one exchange, as far as answers need it.
+pub(super) trait Wire {
+    /// Sends an answer whose body is known.
+    async fn whole(&mut self, lines: &Lines<'_>, body: Pieces) -> Result<(), WriteFault>;
+
+    /// Begins an answer of unknown length. From now on the client may take so long for each piece.
+    async fn begin(&mut self, lines: &Lines<'_>, patience: Duration) -> Result<(), WriteFault>;
+
+    /// Sends a piece that is not empty.
+    async fn push(&mut self, chunk: Bytes) -> Result<(), WriteFault>;
+
+    /// Ends the answer.
+    async fn end(&mut self) -> Result<(), WriteFault>;
+}
+
+/// The head of an answer, without what belongs to the connection.
+#[derive(Debug)]
+pub(super) struct Lines<'a> {
+    pub status: u16,
+    content_type: &'static str,
+    head: &'a Head,
+    /// Who gave the answer.
+    upstream: Option<&'a str>,
+    cache: Option<CacheStatus>,
+    retry_after: Option<u64>,
+    /// Where the answer is from if no upstream gave it.
+    provenance: Option<Provenance>,
+    gzip: bool,
+}
+
+impl<'a> Lines<'a> {
+    fn new(status: u16, content_type: &'static str, head: &'a Head) -> Self {
+        Self {
+            status,
+            content_type,
+            head,
+            upstream: None,
+            cache: None,
+            retry_after: None,
+            provenance: None,
+            gzip: false,
+        }
+    }
+
+    /// Tells each line, name and value.
+    pub(super) fn tell(&self, line: Line<'_>) {
+        line("content-type", self.content_type.as_bytes());
+        line("x-request-id", self.head.request_id.as_bytes());
+        if let Some(origin) = &self.head.origin {
+            cors::allow(origin, &mut *line);
+        }
+        if let Some(upstream) = self.upstream {
+            line("x-perijove-upstream", upstream.as_bytes());
+        }
+        if let Some(cache) = self.cache {
+            line("x-perijove-cache", cache.label().as_bytes());
+        }
+        if let Some(seconds) = self.retry_after {
+            line("retry-after", seconds.to_string().as_bytes());
+        }
+        if let Some(provenance) = &self.provenance {
+            line("x-perijove-source", provenance.source.label().as_bytes());
+            // What is true now is not for a cache on the way to keep.
+            line("cache-control", b"no-store");
+            if let Some(age) = provenance.age {
+                line("age", age.as_secs().to_string().as_bytes());
+            }
+        }
+        if self.gzip {
+            line("content-encoding", b"gzip");
+            line("vary", b"accept-encoding");
+        }
+    }
+}
+
 /// Writes the answer to a call.
 pub(super) async fn write(
-    session: &mut ServerSession,
+    wire: &mut impl Wire,
     response: Response,
     head: &Head,
     config: &Config,
 ) -> Result<Sent, WriteFault> {
+    let Response {
+        status,
+        content_type,
+        body,
+        retry_after,
+        provenance,
+        summary,
+    } = response;
     let compression = &config.compression;
-    let gzip_level = (head.accepts_gzip && compression.enabled).then_some(compression.level);
-    let mut header = answer_head(response.status, response.content_type, head)?;
-    extras(&mut header, &response)?;
-    match response.body {
-        Body::Empty => whole(session, header, Bytes::new()).await,
-        Body::Whole(body) => {
-            let body = with_newline(body);
-            let sent = body.len();
-            match gzip_level.filter(|_| sent >= compression.min_bytes) {
-                None => whole(session, header, body).await,
-                Some(level) => {
-                    encoded(&mut header)?;
-                    whole(session, header, gzip(&body, level))
-                        .await
-                        .map(|_| sent)
-                }
-            }
-        }
+    let level = (head.accepts_gzip && compression.enabled).then_some(compression.level);
+    let mut lines = Lines {
+        upstream: summary
+            .trace
+            .upstream
+            .as_ref()
+            .map(|upstream| upstream.id()),
+        cache: summary.cache,
+        retry_after,
+        provenance,
+        ..Lines::new(status, content_type, head)
+    };
+    let body: Pieces = match body {
+        Body::Empty => Pieces::new(),
+        Body::Whole(body) => with_newline(Pieces::from_iter([body])),
+        Body::Shared(pieces) => with_newline(pieces.into_iter().collect()),
         Body::Stream { length, stream } => {
-            // The upstream's connection is held as long as the client takes its answer.
-            session.set_write_timeout(Some(config.limits.write_timeout));
             let least = u64::try_from(compression.min_bytes).unwrap_or(u64::MAX);
-            let gzip_level = gzip_level.filter(|_| length.is_none_or(|length| length >= least));
-            streamed(session, header, stream, gzip_level).await
+            let level = level.filter(|_| length.is_none_or(|length| length >= least));
+            lines.gzip = level.is_some();
+            // The upstream's connection is held as long as the client takes its answer.
+            wire.begin(&lines, config.limits.write_timeout).await?;
+            return streamed(wire, stream, level).await;
+        }
+    };
+    let sent = body.iter().map(Bytes::len).sum();
+    match level.filter(|_| sent >= compression.min_bytes) {
+        None => wire.whole(&lines, body).await?,
+        Some(level) => {
+            lines.gzip = true;
+            let packed = gzip(&body.concat(), level);
+            wire.whole(&lines, Pieces::from_iter([packed])).await?;
         }
     }
+    Ok(sent)
 }
 
 /// A refusal in the words of the API that was called.
@@ -86,7 +184,7 @@ pub(super) struct Refusal<'r> {
 impl<'r> Refusal<'r> {
     /// One that is no JSON-RPC answer (or one without an id to answer to).
     pub(super) fn rpc(rejection: &'r Rejection) -> Self {
-        let (body, content_type) = rejection.body(&crate::jsonrpc::Id::null());
+        let (body, content_type) = rejection.body(&Id::null());
         Self {
             rejection,
             body,
@@ -107,16 +205,19 @@ impl<'r> Refusal<'r> {
 
 /// Writes a refusal.
 pub(super) async fn refuse(
-    session: &mut ServerSession,
+    wire: &mut impl Wire,
     refusal: &Refusal<'_>,
     head: &Head,
 ) -> Result<Sent, WriteFault> {
     let rejection = refusal.rejection;
-    let mut header = answer_head(rejection.status(), refusal.content_type, head)?;
-    if let Some(seconds) = rejection.retry_after() {
-        header.insert_header("retry-after", seconds.to_string())?;
-    }
-    whole(session, header, with_newline(refusal.body.clone())).await
+    let lines = Lines {
+        retry_after: rejection.retry_after(),
+        ..Lines::new(rejection.status(), refusal.content_type, head)
+    };
+    let body = with_newline(Pieces::from_iter([refusal.body.clone()]));
+    let sent = body.iter().map(Bytes::len).sum();
+    wire.whole(&lines, body).await?;
+    Ok(sent)
 }
 
 /// Answers a CORS preflight.
@@ -124,108 +225,43 @@ pub(super) async fn preflight(
     session: &mut ServerSession,
     head: &Head,
 ) -> Result<Sent, WriteFault> {
-    let requested = session
-        .get_header("access-control-request-headers")
-        .cloned();
+    let requested = session.get_header("access-control-request-headers");
+    let requested = requested.map(|value| value.as_bytes().to_vec());
     let mut header = ResponseHeader::build(200, Some(USUAL_HEADERS))?;
-    cors::preflight(head.origin.as_ref(), requested.as_ref(), &mut header)?;
-    whole(session, header, Bytes::new()).await
+    header.set_content_length(0)?;
+    filled(&mut header, |line| {
+        cors::preflight(head.origin.as_deref(), requested.as_deref(), line);
+    })?;
+    session.write_response_header(Box::new(header)).await?;
+    session.write_response_body(Bytes::new(), true).await?;
+    Ok(0)
 }
 
 /// Answers `GET /health` with Agave's bare word: 200 whatever it says, and no newline.
 pub(super) async fn health(
-    session: &mut ServerSession,
+    wire: &mut impl Wire,
     word: &'static str,
     head: &Head,
 ) -> Result<Sent, WriteFault> {
-    let header = answer_head(200, TEXT, head)?;
-    whole(session, header, Bytes::from_static(word.as_bytes())).await
+    let word = Pieces::from_iter([Bytes::from_static(word.as_bytes())]);
+    wire.whole(&Lines::new(200, TEXT, head), word).await?;
+    Ok(0)
 }
 
-fn answer_head(
-    status: u16,
-    content_type: &'static str,
-    head: &Head,
-) -> pingora::Result<ResponseHeader> {
-    let mut header = ResponseHeader::build_no_case(status, Some(USUAL_HEADERS))?;
-    header.insert_header(CONTENT_TYPE, HeaderValue::from_static(content_type))?;
-    header.insert_header(X_REQUEST_ID.clone(), head.request_id.clone())?;
-    if let Some(origin) = &head.origin {
-        cors::allow(origin, &mut header)?;
+/// Every answer of a node ends with a newline.
+fn with_newline(mut body: Pieces) -> Pieces {
+    if !body.last().is_some_and(|last| last.ends_with(NEWLINE)) {
+        body.push(Bytes::from_static(NEWLINE));
     }
-    Ok(header)
-}
-
-fn extras(header: &mut ResponseHeader, response: &Response) -> pingora::Result<()> {
-    if let Some(upstream) = &response.summary.trace.upstream {
-        header.insert_header(X_UPSTREAM.clone(), upstream.id())?;
-    }
-    if let Some(status) = response.summary.cache {
-        header.insert_header(X_CACHE.clone(), HeaderValue::from_static(status.label()))?;
-    }
-    if let Some(seconds) = response.retry_after {
-        header.insert_header("retry-after", seconds.to_string())?;
-    }
-    if let Some(provenance) = &response.provenance {
-        let source = HeaderValue::from_static(provenance.source.label());
-        header.insert_header(X_SOURCE.clone(), source)?;
-        // What is true now is not for a cache on the way to keep.
-        header.insert_header(CACHE_CONTROL, HeaderValue::from_static("no-store"))?;
-        if let Some(age) = provenance.age {
-            header.insert_header(AGE, age.as_secs().to_string())?;
-        }
-    }
-    Ok(())
-}
-
-fn encoded(header: &mut ResponseHeader) -> pingora::Result<()> {
-    header.insert_header("content-encoding", "gzip")?;
-    header
-        .append_header("vary", "accept-encoding")
-        .map(|_appended| ())
-}
-
-/// Every answer of a node ends with a newline. The buffer usually has room for it.
-fn with_newline(body: Bytes) -> Bytes {
-    if body.ends_with(b"\n") {
-        return body;
-    }
-    let mut body = body.try_into_mut().unwrap_or_else(|shared| {
-        let mut copy = BytesMut::with_capacity(shared.len() + 1);
-        copy.extend_from_slice(&shared);
-        copy
-    });
-    body.extend_from_slice(b"\n");
-    body.freeze()
-}
-
-async fn whole(
-    session: &mut ServerSession,
-    mut header: ResponseHeader,
-    body: Bytes,
-) -> Result<Sent, WriteFault> {
-    let sent = body.len();
-    header.set_content_length(sent)?;
-    session.write_response_header(Box::new(header)).await?;
-    session.write_response_body(body, true).await?;
-    Ok(sent)
+    body
 }
 
 async fn streamed(
-    session: &mut ServerSession,
-    mut header: ResponseHeader,
+    wire: &mut impl Wire,
     mut stream: BodyStream,
     gzip_level: Option<u32>,
 ) -> Result<Sent, WriteFault> {
-    let chunked = !session.is_http2() && session.req_header().version == Version::HTTP_11;
-    if chunked {
-        header.insert_header("transfer-encoding", "chunked")?;
-    }
     let mut gzip = gzip_level.map(Gzip::new);
-    if gzip.is_some() {
-        encoded(&mut header)?;
-    }
-    session.write_response_header(Box::new(header)).await?;
     let mut sent = 0;
     while let Some(next) = stream.next().await {
         let chunk = next.map_err(|fault| {
@@ -233,16 +269,18 @@ async fn streamed(
             WriteFault::Broken
         })?;
         sent += chunk.len();
-        push(session, chunk, gzip.as_mut()).await?;
+        push(wire, chunk, gzip.as_mut()).await?;
     }
-    push(session, Bytes::from_static(b"\n"), gzip.as_mut()).await?;
-    let last = gzip.map_or_else(Bytes::new, Gzip::finish);
-    session.write_response_body(last, true).await?;
+    push(wire, Bytes::from_static(NEWLINE), gzip.as_mut()).await?;
+    if let Some(gzip) = gzip {
+        push(wire, gzip.finish(), None).await?;
+    }
+    wire.end().await?;
     Ok(sent + 1)
 }
 
 async fn push(
-    session: &mut ServerSession,
+    wire: &mut impl Wire,
     chunk: Bytes,
     gzip: Option<&mut Gzip>,
 ) -> Result<(), WriteFault> {
@@ -253,6 +291,73 @@ async fn push(
     if chunk.is_empty() {
         return Ok(());
     }
-    session.write_response_body(chunk, false).await?;
-    Ok(())
+    wire.push(chunk).await
+}
+
+impl Wire for ServerSession {
+    async fn whole(&mut self, lines: &Lines<'_>, body: Pieces) -> Result<(), WriteFault> {
+        let body = joined(body);
+        let mut header = header(lines)?;
+        header.set_content_length(body.len())?;
+        self.write_response_header(Box::new(header)).await?;
+        self.write_response_body(body, true).await?;
+        Ok(())
+    }
+
+    async fn begin(&mut self, lines: &Lines<'_>, patience: Duration) -> Result<(), WriteFault> {
+        self.set_write_timeout(Some(patience));
+        let mut header = header(lines)?;
+        let chunked = !self.is_http2() && self.req_header().version == Version::HTTP_11;
+        if chunked {
+            header.insert_header("transfer-encoding", "chunked")?;
+        }
+        self.write_response_header(Box::new(header)).await?;
+        Ok(())
+    }
+
+    async fn push(&mut self, chunk: Bytes) -> Result<(), WriteFault> {
+        self.write_response_body(chunk, false).await?;
+        Ok(())
+    }
+
+    async fn end(&mut self) -> Result<(), WriteFault> {
+        self.write_response_body(Bytes::new(), true).await?;
+        Ok(())
+    }
+}
+
+fn header(lines: &Lines<'_>) -> pingora::Result<ResponseHeader> {
+    let mut header = ResponseHeader::build_no_case(lines.status, Some(USUAL_HEADERS))?;
+    filled(&mut header, |line| lines.tell(line))?;
+    Ok(header)
+}
+
+/// Puts lines that are told into a header.
+fn filled(header: &mut ResponseHeader, tell: impl FnOnce(Line<'_>)) -> pingora::Result<()> {
+    let mut filled = Ok(());
+    tell(&mut |name, value| {
+        if filled.is_ok() {
+            filled = header.append_header(name, value).map(drop);
+        }
+    });
+    filled
+}
+
+/// The pieces as one. The first usually has room for what follows it.
+fn joined(pieces: Pieces) -> Bytes {
+    let length = pieces.iter().map(Bytes::len).sum();
+    let mut pieces = pieces.into_iter();
+    let first = pieces.next().unwrap_or_default();
+    if first.len() == length {
+        return first;
+    }
+    let mut whole = first.try_into_mut().unwrap_or_else(|shared| {
+        let mut copy = BytesMut::with_capacity(length);
+        copy.extend_from_slice(&shared);
+        copy
+    });
+    for piece in pieces {
+        whole.extend_from_slice(&piece);
+    }
+    whole.freeze()
 }

@@ -14,6 +14,7 @@ use super::drain::Drain;
 use super::head::{self, Head, Kind};
 use super::metrics::EdgeMetrics;
 use super::reply::{self, Refusal, Sent, WriteFault};
+use crate::auth::ConsumerId;
 use crate::error::Rejection;
 use crate::pipeline::{Pipeline, Request};
 use crate::snapshot::{Published, Snapshot};
@@ -39,28 +40,10 @@ impl HttpServerApp for RpcApp {
         mut session: ServerSession,
         _shutdown: &ShutdownWatch,
     ) -> Option<ReusedHttpStream> {
-        let waiting = self.drain.waiting();
-        let read = session.read_request().await;
-        let _serving = self.drain.serving();
-        drop(waiting);
-        match read {
-            Ok(true) => {}
-            Ok(false) => return None,
-            Err(malformed) => {
-                self.metrics.refused("bad_http");
-                // The error's text quotes the head, and a key may stand in it.
-                tracing::debug!(error = malformed.etype().as_str(), "request head refused");
-                // Nobody may be listening any more; there is nothing else to do for them.
-                drop(session.respond_error(400).await);
-                return None;
-            }
-        }
-        let snapshot = self.published.load();
-        self.keep_alive(&mut session, &snapshot);
-        match self.serve(&mut session, &snapshot).await {
-            Ok(()) => finish(session).await,
-            Err(Cut) => None,
-        }
+        self.exchange(&mut session).await.ok()?;
+        let settings = HttpPersistentSettings::for_session(&session);
+        let stream = session.finish().await.ok().flatten()?;
+        Some(ReusedHttpStream::from_reusable_stream(stream, settings))
     }
 
     fn server_options(&self) -> Option<&HttpServerOptions> {
@@ -68,8 +51,33 @@ impl HttpServerApp for RpcApp {
     }
 }
 
+impl RpcApp {
+    /// Reads one request and answers it. The session may still have to be finished.
+    pub(super) async fn exchange(&self, session: &mut ServerSession) -> Result<(), Cut> {
+        let waiting = self.drain.waiting();
+        let read = session.read_request().await;
+        let _serving = self.drain.serving();
+        drop(waiting);
+        match read {
+            Ok(true) => {}
+            Ok(false) => return Err(Cut),
+            Err(malformed) => {
+                self.metrics.refused("bad_http");
+                // The error's text quotes the head, and a key may stand in it.
+                tracing::debug!(error = malformed.etype().as_str(), "request head refused");
+                // Nobody may be listening any more; there is nothing else to do for them.
+                drop(session.respond_error(400).await);
+                return Err(Cut);
+            }
+        }
+        let snapshot = self.published.load();
+        self.keep_alive(session, &snapshot);
+        self.serve(session, &snapshot).await
+    }
+}
+
 /// The connection is of no more use.
-struct Cut;
+pub(super) struct Cut;
 
 /// Why a request ends before its answer is written.
 enum Stop {
@@ -122,13 +130,17 @@ impl RpcApp {
         snapshot: &Arc<Snapshot>,
     ) -> Result<(), Cut> {
         let started = Instant::now();
-        let head = Head::of(session);
-        let served = match head::kind(session) {
-            Ok(Kind::Rpc) => self.call(session, snapshot, &head, started).await,
+        let fields = head::fields(session);
+        let head = Head::new(&fields, head::client_ip(session));
+        let kind = head::kind(session, &fields);
+        let uri = &session.req_header().uri;
+        let who = head::identify(&fields, uri.path(), uri.query(), snapshot);
+        let served = match kind {
+            Ok(Kind::Rpc) => self.call(session, snapshot, &head, who, started).await,
             Ok(Kind::Preflight) => ended(reply::preflight(session, &head).await),
             Ok(Kind::Health) => ended(reply::health(session, health_word(snapshot), &head).await),
             Ok(Kind::Price) => {
-                let served = self.price(session, snapshot, &head, started).await;
+                let served = self.price(session, snapshot, &head, who, started).await;
                 served.map_err(Stop::by_api)
             }
             Err(rejection) => Err(Stop::Refused(rejection)),
@@ -158,28 +170,23 @@ impl RpcApp {
         session: &mut ServerSession,
         snapshot: &Arc<Snapshot>,
         head: &Head,
+        who: Result<Option<ConsumerId>, Rejection>,
         started: Instant,
     ) -> Result<(), Stop> {
-        let consumer = head::identify(session, snapshot)?;
+        let consumer = who?;
         let limits = &snapshot.config.limits;
         let body = body::read(session, limits.max_body, limits.body_timeout).await?;
-        let request = Request {
-            pipeline: Arc::clone(&self.pipeline),
-            snapshot: Arc::clone(snapshot),
-            client: head.client_key(consumer.as_ref()),
-            started,
-            deadline: started + limits.request_timeout,
-            cache_use: head::cache_use(session),
-            ledger_only: head::ledger_only(session),
-        };
+        let request = self.request(snapshot, head, consumer.as_ref(), started);
         let response = tokio::select! {
             biased;
             response = request.answer(body) => response,
             () = gone(session) => return Err(Stop::Gone),
         };
-        let entry = Entry::new(&response, head, consumer, started);
+        let log = snapshot.config.log.access;
+        let entry = log.then(|| Entry::new(&response, head, consumer, started));
         let written = reply::write(session, response, head, &snapshot.config).await;
-        self.account(&entry, written, snapshot.config.log.access)
+        self.account(entry.as_ref(), written)
+            .map_err(|Cut| Stop::Cut)
     }
 
     /// Jupiter's `GET /price/v3`.
@@ -188,30 +195,52 @@ impl RpcApp {
         session: &mut ServerSession,
         snapshot: &Arc<Snapshot>,
         head: &Head,
+        who: Result<Option<ConsumerId>, Rejection>,
         started: Instant,
     ) -> Result<(), Stop> {
-        let consumer = head::identify(session, snapshot)?;
+        let consumer = who?;
         let limits = &snapshot.config.limits;
         // It should have none, and what it has must not be taken for the next request.
         body::read(session, limits.max_body, limits.body_timeout).await?;
         let query = session.req_header().uri.query();
         let response = self.pipeline.prices(snapshot, query, started).await?;
-        let entry = Entry::new(&response, head, consumer, started);
+        let log = snapshot.config.log.access;
+        let entry = log.then(|| Entry::new(&response, head, consumer, started));
         let written = reply::write(session, response, head, &snapshot.config).await;
-        self.account(&entry, written, snapshot.config.log.access)
+        self.account(entry.as_ref(), written)
+            .map_err(|Cut| Stop::Cut)
     }
 
-    fn account(
+    /// A request as the pipeline takes it.
+    pub(super) fn request(
         &self,
-        entry: &Entry,
+        snapshot: &Arc<Snapshot>,
+        head: &Head,
+        consumer: Option<&ConsumerId>,
+        started: Instant,
+    ) -> Request {
+        Request {
+            pipeline: Arc::clone(&self.pipeline),
+            snapshot: Arc::clone(snapshot),
+            client: head.client_key(consumer),
+            started,
+            deadline: started + snapshot.config.limits.request_timeout,
+            cache_use: head.cache_use,
+            ledger_only: head.ledger_only,
+        }
+    }
+
+    /// Counts an answer, and logs it if there is to be a log.
+    pub(super) fn account(
+        &self,
+        entry: Option<&Entry>,
         written: Result<Sent, WriteFault>,
-        log: bool,
-    ) -> Result<(), Stop> {
+    ) -> Result<(), Cut> {
         self.metrics.answered(written);
-        if log {
+        if let Some(entry) = entry {
             access::log(entry, written);
         }
-        ended(written)
+        written.map(drop).map_err(|_fault| Cut)
     }
 
     /// Refuses a request. Its body may be unread, so the connection is only kept where Pingora
@@ -260,10 +289,4 @@ fn health_word(snapshot: &Snapshot) -> &'static str {
         Some(_) => "behind",
         None => "unknown",
     }
-}
-
-async fn finish(session: ServerSession) -> Option<ReusedHttpStream> {
-    let settings = HttpPersistentSettings::for_session(&session);
-    let stream = session.finish().await.ok().flatten()?;
-    Some(ReusedHttpStream::from_reusable_stream(stream, settings))
 }

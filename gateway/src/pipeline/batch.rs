@@ -57,16 +57,18 @@ pub(super) async fn answer(request: Request, entries: Vec<Entry>) -> Response {
         cache.add(reply.cache);
         match reply.part {
             Part::Nothing => {}
-            Part::Whole(bytes) => {
-                separate(&mut collected);
-                collected.extend_from_slice(&bytes);
-                if collected.len() > COLLECT_LIMIT {
-                    break go_on(collected, None, replies);
-                }
-            }
             Part::Stream(part) => {
                 separate(&mut collected);
                 break go_on(collected, Some(part), replies);
+            }
+            whole => {
+                separate(&mut collected);
+                for piece in whole.pieces() {
+                    collected.extend_from_slice(piece);
+                }
+                if collected.len() > COLLECT_LIMIT {
+                    break go_on(collected, None, replies);
+                }
             }
         }
     };
@@ -188,12 +190,12 @@ impl BatchStream {
             };
             match reply.part {
                 Part::Nothing => {}
-                Part::Whole(bytes) => {
-                    self.ready = Some(bytes);
-                    return Some(Ok(Bytes::from_static(b",")));
-                }
                 Part::Stream(part) => {
                     self.current = Some(part);
+                    return Some(Ok(Bytes::from_static(b",")));
+                }
+                whole => {
+                    self.ready = Some(whole.joined());
                     return Some(Ok(Bytes::from_static(b",")));
                 }
             }

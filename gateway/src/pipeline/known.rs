@@ -36,6 +36,10 @@ use crate::solana::{self, SlotView};
 /// Leaders that may fail before those who wait for them give up.
 const PATIENCE: u32 = 1;
 
+/// From this size on an answer is not copied for each who gets it. Below, a copy is cheaper than to
+/// send pieces.
+const LARGE: usize = 8 * 1024;
+
 impl Question<'_> {
     /// Answers the call from wherever the answer is.
     pub(super) async fn answer(&self, id: &Id) -> Reply {
@@ -315,7 +319,11 @@ impl Question<'_> {
             None => "error",
         };
         self.count(status);
-        let part = Part::Whole(entry.spliced(id));
+        let part = if entry.answer.body().len() < LARGE {
+            Part::Whole(entry.spliced(id))
+        } else {
+            Part::Shared(entry.answer.pieces(id))
+        };
         let label = self.class.method.label();
         Reply::upstream(part, label, outcome, Trace::default()).cached(status)
     }

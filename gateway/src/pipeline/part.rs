@@ -32,7 +32,28 @@ pub(super) enum Part {
     /// Notifications have no answer.
     Nothing,
     Whole(Bytes),
+    /// A large one that others are given too: before the id, the id, behind it.
+    Shared([Bytes; 3]),
     Stream(Box<PartStream>),
+}
+
+impl Part {
+    /// The bytes of one that does not stream.
+    pub(super) fn pieces(&self) -> &[Bytes] {
+        match self {
+            Self::Nothing | Self::Stream(_) => &[],
+            Self::Whole(bytes) => std::slice::from_ref(bytes),
+            Self::Shared(pieces) => pieces,
+        }
+    }
+
+    /// The same as one piece.
+    pub(super) fn joined(self) -> Bytes {
+        match self {
+            Self::Whole(bytes) => bytes,
+            other => Bytes::from(other.pieces().concat()),
+        }
+    }
 }
 
 impl Reply {
@@ -87,6 +108,7 @@ impl Reply {
         let body = match self.part {
             Part::Nothing => Body::Empty,
             Part::Whole(bytes) => Body::Whole(bytes),
+            Part::Shared(pieces) => Body::Shared(pieces),
             Part::Stream(stream) => {
                 let length = stream.length();
                 Body::Stream {

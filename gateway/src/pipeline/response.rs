@@ -69,6 +69,8 @@ pub struct Summary {
 pub enum Body {
     Empty,
     Whole(Bytes),
+    /// One after the other; the bytes are others' too.
+    Shared([Bytes; 3]),
     Stream {
         /// About how long the body is, if known: enough to decide on compression.
         length: Option<u64>,

@@ -1,0 +1,212 @@
+//! The fields of a request head that decide its course, found in one pass whichever way the request
+//! came. The first of several equal fields counts, except where a word may stand in any of them.
+
+use super::compress;
+
+/// Values as they stand in the head.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Fields<'a> {
+    pub content_type: Option<&'a [u8]>,
+    pub request_id: Option<&'a [u8]>,
+    pub origin: Option<&'a [u8]>,
+    pub api_key: Option<&'a [u8]>,
+    pub authorization: Option<&'a [u8]>,
+    accept_encoding: Option<&'a [u8]>,
+    bigtable: Option<&'a [u8]>,
+    /// `cache-control: no-store`, `x-perijove-cache: bypass`.
+    pub bypasses: bool,
+    /// `cache-control: no-cache`.
+    pub revalidates: bool,
+    pub framing: Framing<'a>,
+}
+
+/// What decides where a request ends, and whether anything is to happen before.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Framing<'a> {
+    pub content_length: Option<&'a [u8]>,
+    pub host: Option<&'a [u8]>,
+    /// There is more to it than one length and one host: a coding, an upgrade, an expectation, a
+    /// connection that is to be closed.
+    pub special: bool,
+}
+
+impl<'a> Fields<'a> {
+    /// Reads names (in any case) and values.
+    pub(super) fn of(fields: impl Iterator<Item = (&'a [u8], &'a [u8])>) -> Self {
+        let mut found = Self::default();
+        for (name, value) in fields {
+            found.add(name, value);
+        }
+        found
+    }
+
+    /// By length first: most names are told apart by it, and most fields are none of these.
+    fn add(&mut self, name: &[u8], value: &'a [u8]) {
+        let is = |known: &str| name.eq_ignore_ascii_case(known.as_bytes());
+        match name.len() {
+            4 if is("host") => self.framing.host(value),
+            6 if is("origin") => first(&mut self.origin, value),
+            6 if is("expect") => self.framing.special = true,
+            7 if is("upgrade") => self.framing.special = true,
+            9 if is("x-api-key") => first(&mut self.api_key, value),
+            10 if is("x-bigtable") => first(&mut self.bigtable, value),
+            10 if is("connection") => self.framing.connection(value),
+            12 if is("content-type") => first(&mut self.content_type, value),
+            12 if is("x-request-id") => first(&mut self.request_id, value),
+            13 if is("authorization") => first(&mut self.authorization, value),
+            13 if is("cache-control") => self.cache_control(value),
+            14 if is("content-length") => self.framing.length(value),
+            15 if is("accept-encoding") => first(&mut self.accept_encoding, value),
+            16 if is("x-perijove-cache") => self.bypasses |= says(value, b"bypass"),
+            17 if is("transfer-encoding") => self.framing.special = true,
+            _ => {}
+        }
+    }
+
+    fn cache_control(&mut self, value: &[u8]) {
+        self.bypasses |= says(value, b"no-store");
+        self.revalidates |= says(value, b"no-cache");
+    }
+
+    /// Whether the client takes a compressed answer.
+    pub(super) fn accepts_gzip(&self) -> bool {
+        self.accept_encoding
+            .and_then(|value| std::str::from_utf8(value).ok())
+            .is_some_and(compress::accepts_gzip)
+    }
+
+    /// Whether the caller switches a node's long-term storage off, as Agave lets him.
+    pub(super) fn ledger_only(&self) -> bool {
+        self.bigtable == Some(b"disabled")
+    }
+
+    /// Whether it says to send JSON, in one of the three spellings that Agave's server accepts.
+    pub(super) fn is_json(&self) -> bool {
+        const SPELLINGS: [&str; 3] = [
+            "application/json",
+            "application/json; charset=utf-8",
+            "application/json;charset=utf-8",
+        ];
+        let is = |value: &[u8], spelling: &str| value.eq_ignore_ascii_case(spelling.as_bytes());
+        let value = self.content_type;
+        value.is_some_and(|value| SPELLINGS.iter().any(|spelling| is(value, spelling)))
+    }
+}
+
+impl<'a> Framing<'a> {
+    fn host(&mut self, value: &'a [u8]) {
+        self.special |= self.host.replace(value).is_some();
+    }
+
+    fn length(&mut self, value: &'a [u8]) {
+        self.special |= self.content_length.replace(value).is_some();
+    }
+
+    fn connection(&mut self, value: &[u8]) {
+        self.special |= !value.eq_ignore_ascii_case(b"keep-alive");
+    }
+}
+
+fn first<'a>(place: &mut Option<&'a [u8]>, value: &'a [u8]) {
+    place.get_or_insert(value);
+}
+
+/// Whether a list has this word.
+fn says(list: &[u8], word: &[u8]) -> bool {
+    list.split(|byte| *byte == b',')
+        .any(|part| part.trim_ascii().eq_ignore_ascii_case(word))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn read<'a>(fields: &[(&'a str, &'a str)]) -> Fields<'a> {
+        let bytes = fields.iter();
+        Fields::of(bytes.map(|(name, value)| (name.as_bytes(), value.as_bytes())))
+    }
+
+    #[test]
+    fn content_types_are_taken_as_agave_takes_them() {
+        for yes in [
+            "application/json",
+            "Application/JSON",
+            "application/json; charset=UTF-8",
+        ] {
+            assert!(read(&[("Content-Type", yes)]).is_json(), "{yes}");
+        }
+        for no in [
+            "",
+            "text/plain",
+            "application/json; charset=latin1",
+            "application/jsonp",
+        ] {
+            assert!(!read(&[("content-type", no)]).is_json(), "{no}");
+        }
+        assert!(!read(&[]).is_json());
+    }
+
+    #[test]
+    fn names_count_in_any_case_and_the_first_of_equals_counts() {
+        let fields = read(&[
+            ("ORIGIN", "a"),
+            ("X-Api-Key", "key"),
+            ("x-request-id", "1"),
+            ("X-Request-Id", "2"),
+            ("Authorization", "Bearer x"),
+            ("X-Bigtable", "disabled"),
+            ("Accept-Encoding", "gzip"),
+        ]);
+        assert_eq!(fields.origin, Some(&b"a"[..]));
+        assert_eq!(fields.api_key, Some(&b"key"[..]));
+        assert_eq!(fields.request_id, Some(&b"1"[..]));
+        assert_eq!(fields.authorization, Some(&b"Bearer x"[..]));
+        assert!(fields.ledger_only() && fields.accepts_gzip());
+    }
+
+    #[test]
+    fn words_for_the_cache_count_wherever_they_stand() {
+        let words = |fields| {
+            let fields = read(fields);
+            (fields.bypasses, fields.revalidates)
+        };
+        assert_eq!(words(&[("cache-control", "max-age=1")]), (false, false));
+        assert_eq!(
+            words(&[
+                ("cache-control", "max-age=1, No-Cache"),
+                ("accept", "no-store")
+            ]),
+            (false, true)
+        );
+        assert_eq!(
+            words(&[("cache-control", "a"), ("Cache-Control", "no-store ,b")]),
+            (true, false)
+        );
+        assert_eq!(words(&[("x-perijove-cache", "bypass")]), (true, false));
+    }
+
+    #[test]
+    fn whatever_makes_framing_more_than_one_length_is_special() {
+        for special in [
+            &[("content-length", "1"), ("Content-Length", "1")][..],
+            &[("host", "a"), ("host", "a")],
+            &[("Transfer-Encoding", "chunked")],
+            &[("Expect", "100-continue")],
+            &[("upgrade", "websocket")],
+            &[("connection", "close")],
+            &[("connection", "keep-alive, upgrade")],
+        ] {
+            assert!(read(special).framing.special, "{special:?}");
+        }
+        let usual = [
+            ("Host", "a"),
+            ("Content-Length", "5"),
+            ("Connection", "Keep-Alive"),
+            ("Accept", "*/*"),
+        ];
+        let framing = read(&usual).framing;
+        assert!(!framing.special);
+        assert_eq!(framing.content_length, Some(&b"5"[..]));
+        assert_eq!(framing.host, Some(&b"a"[..]));
+    }
+}
