@@ -152,6 +152,21 @@ async fn a_connection_that_is_well_is_shown_step_by_step() {
 }
 
 #[tokio::test]
+async fn brokers_that_are_only_learnt_are_tried_as_well() {
+    let kafka = Kafka::start().await;
+    produced(&kafka).await;
+    let mut settings = Settings::through(&kafka, Listener::SaslPlaintext);
+    let learnt = settings.brokers.clone();
+    settings.brokers = learnt.replace("127.0.0.1", "localhost");
+    let (well, said) = settings.run(&["test-connection"]).await;
+    assert!(well, "{said}");
+    assert!(
+        said.contains(&format!("ok    port      {learnt}")),
+        "{said}"
+    );
+}
+
+#[tokio::test]
 async fn each_thing_that_is_wrong_is_found_where_it_is_wrong() {
     let kafka = Kafka::start().await;
     produced(&kafka).await;

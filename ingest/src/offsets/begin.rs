@@ -33,7 +33,9 @@ pub fn begin(
     start: Start,
     reset: Reset,
 ) -> Begin {
-    let Bounds { low, high } = bounds;
+    let low = bounds.low;
+    // The ends are asked for one after the other, and records expire in between.
+    let high = bounds.high.max(low);
     let Some(stored) = stored else {
         let offset = match start {
             Start::Latest => high,
@@ -98,6 +100,21 @@ mod tests {
                 at(Some(stored), Start::Latest, Reset::Latest),
                 (stored, None)
             );
+        }
+    }
+
+    #[test]
+    fn bounds_that_were_asked_one_after_the_other_may_cross() {
+        let crossed = Bounds { low: 30, high: 20 };
+        let ago = Start::Ago(Duration::from_mins(30));
+        for (stored, start, reset) in [
+            (None, ago, Reset::Latest),
+            (None, Start::Latest, Reset::Latest),
+            (Some(25), Start::Latest, Reset::Latest),
+            (Some(25), Start::Latest, Reset::Earliest),
+        ] {
+            let begin = begin(stored, crossed, Some(15), start, reset);
+            assert_eq!(begin.offset, 30, "{stored:?}");
         }
     }
 

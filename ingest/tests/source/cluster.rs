@@ -224,3 +224,21 @@ async fn a_topic_that_is_not_there_yet_is_a_fault_and_read_once_it_is_made() {
     assert_eq!(member.control.status().fault(), None);
     member.stop().await.unwrap();
 }
+
+#[tokio::test]
+async fn a_second_process_of_the_same_name_ends_the_first() {
+    let cluster = cluster(1, 1).await;
+    produce(&cluster, 0, 0..5).await;
+    let mut settings = through(&cluster, Listener::Plaintext);
+    settings.group.member = Some("pod-0".to_owned());
+    let store = Store::default();
+    let first = Member::join(&settings, &store);
+    eventually("all to be stored", || store.len() == 5).await;
+    let second = Member::join(&settings, &store);
+    let fault = first.ended().await.unwrap_err();
+    assert_eq!(fault.kind, FaultKind::Group, "{fault}");
+    produce(&cluster, 0, 5..10).await;
+    eventually("all to be stored", || store.len() == 10).await;
+    second.stop().await.unwrap();
+    assert_once(&store, 1, 0..10);
+}

@@ -16,6 +16,7 @@ use prometheus::Registry;
 use prometheus::proto::MetricType;
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
+use tokio::time::timeout;
 
 use crate::store::{Row, Store};
 
@@ -128,11 +129,11 @@ impl Member {
     /// Stops in good order and says how it ended.
     pub async fn stop(self) -> Result<(), Fault> {
         self.control.stop();
-        self.run.await.unwrap()
+        self.ended().await
     }
 
     pub async fn ended(self) -> Result<(), Fault> {
-        self.run.await.unwrap()
+        timeout(PATIENCE, self.run).await.expect("it ends").unwrap()
     }
 
     /// Ends without settling anything more.

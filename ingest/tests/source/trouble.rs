@@ -233,3 +233,43 @@ async fn a_partition_without_a_leader_holds_up_no_other() {
         assert_once(&store, 3, 0..20);
     }
 }
+
+#[tokio::test]
+async fn a_member_that_ends_settles_what_it_has_also_when_another_joins_meanwhile() {
+    for assignment in BOTH {
+        let mock = Mock::start(2);
+        let store = Store::default();
+        let settings = Kafka {
+            assignment,
+            ..mock.settings()
+        };
+        let grace = Duration::from_mins(1);
+        let first = Member::join_with(&settings, &store, &Buffer::default(), grace);
+        eventually("the first to have all", || {
+            first.control.status().partitions() == 2
+        })
+        .await;
+        first.store(false);
+        for at in 0..2 {
+            mock.produce(at, 0..10).await;
+        }
+        eventually("records under way", || first.room.bytes() > 0).await;
+        first.control.stop();
+        eventually("it to read no more", || {
+            first.control.status().partitions() == 0
+        })
+        .await;
+        let revoked = || first.metric("kafka_rebalances_total", &[("kind", "revoke")]);
+        let second = Member::join(&settings, &store);
+        eventually("the group to want a partition", || revoked() >= Some(1.0)).await;
+        first.store(true);
+        eventually("all to be stored", || store.len() == 20).await;
+        let heard = std::sync::Arc::clone(&first.heard);
+        first.ended().await.unwrap();
+        second.stop().await.unwrap();
+        let heard = heard.lock().clone();
+        let unwanted = |one: &String| one.starts_with("lost") || one.starts_with("fenced");
+        assert!(!heard.iter().any(unwanted), "{heard:?}");
+        assert_once(&store, 2, 0..10);
+    }
+}

@@ -49,24 +49,34 @@ impl Reader {
                 continue;
             };
             owned.discard();
-            if owned.stage == Stage::Reading {
-                owned.stage = Stage::Leaving;
-                let claim = owned.claim.clone();
-                told.push(Event::Revoked { claim, deadline });
-            } else if let Some(gone) = self.partitions.remove(partition)
-                && !matches!(gone.stage, Stage::Doubted { .. })
-            {
-                told.push(Event::Lost(gone.claim));
+            match owned.stage {
+                Stage::Reading => {
+                    owned.stage = Stage::Leaving;
+                    let claim = owned.claim.clone();
+                    told.push(Event::Revoked { claim, deadline });
+                }
+                // We were leaving already when the group wanted it.
+                Stage::Leaving => {}
+                Stage::Doubted { .. } => drop(self.partitions.remove(partition)),
+                Stage::Assigned | Stage::Asked(_) => {
+                    told.push(Event::Lost(owned.claim.clone()));
+                    self.partitions.remove(partition);
+                }
             }
         }
         for event in told {
             self.tell(event);
         }
-        self.departure = Some(Departure {
+        let mut departure = Departure {
             partitions,
             deadline,
             revoked,
-        });
+        };
+        if let Some(earlier) = self.departure.take() {
+            departure.partitions.extend(earlier.partitions);
+            departure.deadline = departure.deadline.min(earlier.deadline);
+        }
+        self.departure = Some(departure);
     }
 
     /// The pipeline has settled what it will.

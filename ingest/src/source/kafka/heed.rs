@@ -31,14 +31,16 @@ impl Reader {
     }
 
     fn heed_error(&mut self, code: RDKafkaErrorCode, reason: &str) {
-        let fault = Fault::told(code, reason);
         match code {
             RDKafkaErrorCode::AutoOffsetReset => self.recheck = true,
             RDKafkaErrorCode::AllBrokersDown => self.connected(false),
-            RDKafkaErrorCode::Fatal => self.ending = Some(Ending::Broken(fault.clone())),
             _ => {}
         }
-        self.fault(fault);
+        // What is told of a fatal error is its cause, such as that somebody bears our name.
+        if let Some((code, reason)) = self.consumer.client().fatal_error() {
+            self.ending = Some(Ending::Broken(Fault::told(code, &reason)));
+        }
+        self.fault(Fault::told(code, reason));
     }
 
     fn heed_statistics(&mut self, statistics: &Statistics) {

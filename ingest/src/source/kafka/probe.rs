@@ -5,12 +5,13 @@ use std::collections::BTreeMap;
 use std::net::{SocketAddr, TcpStream, ToSocketAddrs};
 use std::time::Duration;
 
+use perijove_core::settings::Setting;
 use tokio::time::Instant;
 
 use crate::config::{Broker, Kafka, Stream};
 use crate::decode::{self, Limits};
 use crate::record::{Partition, Record};
-use crate::source::kafka::inquiry::Inquiry;
+use crate::source::kafka::inquiry::{Cluster, Inquiry};
 use crate::source::{Fault, FaultKind};
 
 /// Topics shown when the one that is asked for is not among them.
@@ -66,6 +67,7 @@ impl<R: FnMut(Step)> Probe<'_, R> {
             format!("{} brokers: {}", brokers.len(), brokers.join(", "))
         });
         let Some(cluster) = found else { return };
+        self.reach_learnt(&cluster);
         let mut partitions = Vec::new();
         for stream in streams {
             let known = cluster.topics.keys().map(String::as_str);
@@ -94,6 +96,17 @@ impl<R: FnMut(Step)> Probe<'_, R> {
             format!("{address} in {:.0?}", begun.elapsed())
         });
         connected.is_some()
+    }
+
+    /// Reading goes through the brokers by the names that they give themselves, which need not be
+    /// those of the settings.
+    fn reach_learnt(&mut self, cluster: &Cluster) {
+        let learnt = cluster.brokers.values();
+        for broker in learnt.filter_map(|address| Broker::from_text(address)) {
+            if !self.kafka.brokers.contains(&broker) {
+                self.reach(&broker);
+            }
+        }
     }
 
     fn security(&self) -> String {
