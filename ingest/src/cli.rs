@@ -183,18 +183,13 @@ pub struct Reconcile {
     #[arg(
         long,
         value_name = "URL",
-        default_value = "https://lite-api.jup.ag/price/v3"
+        default_value = "https://api.jup.ag/price/v3"
     )]
     pub api: Url,
 
-    /// Key for it
-    #[arg(
-        long,
-        value_name = "KEY",
-        env = "JUPITER_API_KEY",
-        hide_env_values = true
-    )]
-    pub key: Option<String>,
+    /// File that holds the key for it; without one, `JUPITER_API_KEY` may
+    #[arg(long, value_name = "FILE")]
+    pub key_file: Option<PathBuf>,
 
     /// Most percent by which a price may differ
     #[arg(short, long, value_name = "PERCENT", default_value_t = 2.0)]

@@ -1,10 +1,11 @@
 //! The command `reconcile`: are the prices in Redis those of the market?
 
 use std::collections::HashMap;
+use std::fs;
 
-use perijove_core::Pubkey;
 use perijove_core::market::MONEY;
 use perijove_core::redis::Trades;
+use perijove_core::{Pubkey, Secret};
 use serde::Deserialize;
 use tokio::time::Duration;
 
@@ -16,6 +17,9 @@ use crate::sink::market::Link;
 
 /// How long Jupiter may take.
 const PATIENCE: Duration = Duration::from_secs(10);
+
+/// Where the key is looked for without a file.
+const KEY: &str = "JUPITER_API_KEY";
 
 /// Jupiter answers for so many mints at once.
 const TOGETHER: usize = 50;
@@ -79,18 +83,32 @@ async fn compare(what: &Reconcile, mut link: Link) -> Result<Exit, Failure> {
     })
 }
 
+/// Never from the command line, which everybody on the machine can read.
+fn key(what: &Reconcile) -> Result<Option<Secret>, Failure> {
+    let text = match &what.key_file {
+        None => std::env::var(KEY).ok(),
+        Some(file) => {
+            let failed = |error| Failure::Other(format!("cannot read {}: {error}", file.display()));
+            Some(fs::read_to_string(file).map_err(failed)?)
+        }
+    };
+    let text = text.map(|text| text.trim().to_owned());
+    Ok(text.filter(|text| !text.is_empty()).map(Secret::from))
+}
+
 async fn theirs(what: &Reconcile) -> Result<HashMap<String, Theirs>, Failure> {
     let failed = |error: reqwest::Error| Failure::Other(format!("Jupiter: {error}"));
     let client = reqwest::Client::builder().timeout(PATIENCE).build();
     let client = client.map_err(failed)?;
+    let key = key(what)?;
     let mut theirs = HashMap::new();
     for mints in what.mints.chunks(TOGETHER) {
         let mints: Vec<String> = mints.iter().map(Pubkey::to_string).collect();
         let mut url = what.api.clone();
         url.query_pairs_mut().append_pair("ids", &mints.join(","));
         let mut request = client.get(url);
-        if let Some(key) = &what.key {
-            request = request.header("x-api-key", key);
+        if let Some(key) = &key {
+            request = request.header("x-api-key", key.expose());
         }
         let answer = request.send().await.map_err(failed)?;
         let answer = answer.error_for_status().map_err(failed)?;

@@ -99,7 +99,8 @@ async fn what_ingest_has_read_off_a_stream_the_gateway_tells() {
     // Ingest's own comparison with "Jupiter", which is us.
     let api = format!("{}price/v3", market.gateway.url());
     let mut arguments = vec!["reconcile", "-c", "ingest.yaml", "--tolerance", "0.001"];
-    arguments.extend(["--key", KEY, "--api", &api]);
+    std::fs::write(folder.join("key"), format!("{KEY}\n")).unwrap();
+    arguments.extend(["--key-file", "key", "--api", &api]);
     let texts: Vec<String> = tokens.iter().map(Pubkey::to_string).collect();
     arguments.extend(texts.iter().map(String::as_str));
     let said = well(folder, &arguments).await;
@@ -109,7 +110,7 @@ async fn what_ingest_has_read_off_a_stream_the_gateway_tells() {
             .all(|line| line.contains("+0.00 %") || line.contains("-0.00 %")),
         "{said}"
     );
-    arguments[6] = "another-key";
+    std::fs::write(folder.join("key"), "another-key").unwrap();
     assert!(!ingest(folder, &arguments).await.status.success());
     market.asked_nobody().await;
 }
