@@ -9,7 +9,7 @@
 use std::fmt::Write as _;
 use std::path::PathBuf;
 
-use perijove_tests::kafka::{Kafka, Listener, PASSWORD, USER};
+use perijove_tests::kafka::{GUEST, Kafka, Listener, PASSWORD, USER};
 use tempfile::TempDir;
 use tokio::process::Command;
 
@@ -20,6 +20,7 @@ struct Settings {
     brokers: String,
     security: &'static str,
     mechanism: &'static str,
+    username: &'static str,
     password: &'static str,
     topic: &'static str,
     ca: Option<PathBuf>,
@@ -38,6 +39,7 @@ impl Settings {
                 Listener::SaslSsl => "sasl_ssl",
             },
             mechanism: "scram-sha-512",
+            username: USER,
             password: PASSWORD,
             topic: TOPIC,
             ca: listener.secured().then(|| kafka.ca_file()),
@@ -76,7 +78,7 @@ impl Settings {
             .args(command)
             .arg("--config")
             .arg(&file)
-            .env("KAFKA_USER", USER)
+            .env("KAFKA_USER", self.username)
             .env("KAFKA_PASSWORD", self.password)
             .current_dir(self.folder.path())
             .kill_on_drop(true)
@@ -185,6 +187,11 @@ async fn each_thing_that_is_wrong_is_found_where_it_is_wrong() {
         ..Settings::through(&kafka, Listener::SaslPlaintext)
     };
     wrong_password.assert_fails("login", "[login]").await;
+    let no_rights = Settings {
+        username: GUEST,
+        ..Settings::through(&kafka, Listener::SaslPlaintext)
+    };
+    no_rights.assert_fails("topic", "[forbidden]").await;
     let wrong_mechanism = Settings {
         mechanism: "plain",
         ..Settings::through(&kafka, Listener::SaslSsl)

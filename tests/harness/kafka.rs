@@ -33,7 +33,9 @@ pub use topics::produce;
 
 /// The one account there is, in every mechanism. The name is of the form Bitquery gives.
 pub const USER: &str = "solana_113";
-/// Its password.
+/// One that may log in with SCRAM-SHA-512 and nothing more.
+pub const GUEST: &str = "guest";
+/// The password of both.
 pub const PASSWORD: &str = "s3cret of the tests";
 
 /// How long anything may take that brokers or a group of consumers do among themselves.

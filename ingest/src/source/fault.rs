@@ -236,6 +236,31 @@ mod tests {
     use super::*;
 
     #[test]
+    fn the_runbook_tells_what_to_do_about_each() {
+        let page = include_str!("../../../docs/operations/kafka-login.md");
+        for kind in [
+            FaultKind::Settings,
+            FaultKind::Name,
+            FaultKind::Unreachable,
+            FaultKind::Timeout,
+            FaultKind::Election,
+            FaultKind::Tls,
+            FaultKind::Certificate,
+            FaultKind::Handshake,
+            FaultKind::Login,
+            FaultKind::Mechanism,
+            FaultKind::Forbidden,
+            FaultKind::Topic,
+            FaultKind::OutOfRange,
+            FaultKind::Group,
+            FaultKind::Other,
+        ] {
+            let label = kind.label();
+            assert!(page.contains(&format!("| `{label}` |")), "{label}");
+        }
+    }
+
+    #[test]
     fn what_the_client_says_tells_apart_what_its_codes_do_not() {
         for (code, reason, kind) in [
             (

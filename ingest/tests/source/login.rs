@@ -4,7 +4,7 @@ use perijove_core::Secret;
 use perijove_core::settings::Setting;
 use perijove_ingest::config::{Broker, Kafka, KafkaTls, Mechanism};
 use perijove_ingest::source::FaultKind;
-use perijove_tests::kafka::{Listener, USER};
+use perijove_tests::kafka::{GUEST, Listener, USER};
 
 use crate::cluster::{cluster, produce, through};
 use crate::member::{Member, eventually};
@@ -56,6 +56,10 @@ async fn what_is_wrong_is_told_apart() {
         password: Some(Secret::new("wrong")),
         ..sasl.clone()
     };
+    let no_rights = Kafka {
+        username: Some(Secret::new(GUEST)),
+        ..sasl.clone()
+    };
     let wrong_mechanism = Kafka {
         mechanism: Mechanism::Plain,
         ..tls.clone()
@@ -81,6 +85,7 @@ async fn what_is_wrong_is_told_apart() {
     };
     for (settings, kind) in [
         (wrong_password, FaultKind::Login),
+        (no_rights, FaultKind::Forbidden),
         (wrong_mechanism, FaultKind::Mechanism),
         (wrong_authority, FaultKind::Tls),
         (no_certificate, FaultKind::Certificate),

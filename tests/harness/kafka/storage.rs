@@ -1,12 +1,12 @@
 //! What a broker finds on its disk before it has ever run: the cluster it belongs to, and the
-//! account with its SCRAM credentials.
+//! accounts with their SCRAM credentials.
 
 use std::fs;
 use std::process::Command;
 
 use crate::kafka::java::Java;
 use crate::kafka::settings::Settings;
-use crate::kafka::{PASSWORD, USER};
+use crate::kafka::{GUEST, PASSWORD, USER};
 
 /// 16 bytes in base64, as every cluster has them.
 const CLUSTER: &str = "UGVyaWpvdmVUZXN0czAwMQ";
@@ -32,8 +32,12 @@ fn run(java: &Java, settings: &Settings) {
     let mut command = java.command("kafka.tools.StorageTool", &[]);
     let file = settings.file().display().to_string();
     command.extend(["format", "-t", CLUSTER, "-c", &file].map(str::to_owned));
-    for mechanism in ["SCRAM-SHA-256", "SCRAM-SHA-512"] {
-        let account = format!("{mechanism}=[name={USER},password={PASSWORD}]");
+    for (mechanism, user) in [
+        ("SCRAM-SHA-256", USER),
+        ("SCRAM-SHA-512", USER),
+        ("SCRAM-SHA-512", GUEST),
+    ] {
+        let account = format!("{mechanism}=[name={user},password={PASSWORD}]");
         command.extend(["--add-scram".to_owned(), account]);
     }
     let (program, arguments) = command.split_first().expect("a program");
