@@ -6,10 +6,12 @@
     clippy::unwrap_used,
     clippy::expect_used,
     clippy::indexing_slicing,
-    reason = "tests fail by panicking"
+    clippy::print_stderr,
+    reason = "tests fail by panicking, and say what they did"
 )]
 
 mod beginning;
+mod chaos;
 mod cluster;
 mod groups;
 mod login;

@@ -273,3 +273,73 @@ async fn a_member_that_ends_settles_what_it_has_also_when_another_joins_meanwhil
         assert_once(&store, 2, 0..10);
     }
 }
+
+/// Kafka is away for longer than a member may be.
+async fn away(mock: &Mock, member: &Member, settings: &Kafka) {
+    for broker in 1..=3 {
+        mock.cluster.broker_down(broker).unwrap();
+    }
+    eventually("it to notice", || !member.control.status().is_connected()).await;
+    let since = Instant::now();
+    let enough = settings.session_timeout + Duration::from_secs(2);
+    eventually("the group to forget it", || since.elapsed() > enough).await;
+    for broker in 1..=3 {
+        mock.cluster.broker_up(broker).unwrap();
+    }
+    eventually("it to notice", || member.control.status().is_connected()).await;
+}
+
+#[tokio::test]
+async fn a_member_that_waits_for_its_database_while_kafka_is_away_reads_on() {
+    for assignment in BOTH {
+        let mock = Mock::start(2);
+        let store = Store::default();
+        let settings = Kafka {
+            assignment,
+            ..mock.settings()
+        };
+        let member = silent(&settings, &store, &[0, 1]);
+        eventually("its partitions", || {
+            member.has_heard("assigned solana.dextrades.proto[1]")
+        })
+        .await;
+        away(&mock, &member, &settings).await;
+        member.answer_all_but(&[]);
+        for at in 0..2 {
+            mock.produce(at, 0..10).await;
+        }
+        eventually("all to be stored", || store.len() == 20).await;
+        member.stop().await.unwrap();
+        assert_once(&store, 2, 0..10);
+    }
+}
+
+#[tokio::test]
+async fn a_member_that_has_batches_under_way_while_kafka_is_away_stores_them_once() {
+    for assignment in BOTH {
+        let mock = Mock::start(2);
+        let store = Store::default();
+        let settings = Kafka {
+            assignment,
+            ..mock.settings()
+        };
+        let member = Member::join(&settings, &store);
+        eventually("its partitions", || {
+            member.control.status().partitions() == 2
+        })
+        .await;
+        member.store(false);
+        for at in 0..2 {
+            mock.produce(at, 0..10).await;
+        }
+        eventually("records under way", || member.room.bytes() > 0).await;
+        away(&mock, &member, &settings).await;
+        member.store(true);
+        for at in 0..2 {
+            mock.produce(at, 10..20).await;
+        }
+        eventually("all to be stored", || store.len() == 40).await;
+        member.stop().await.unwrap();
+        assert_once(&store, 2, 0..20);
+    }
+}
