@@ -9,7 +9,9 @@
 use std::fmt::Write as _;
 use std::path::PathBuf;
 
-use perijove_tests::kafka::{GUEST, Kafka, Listener, PASSWORD, USER};
+use bytes::Bytes;
+use perijove_tests::kafka::{GUEST, Kafka, Listener, PASSWORD, PATIENCE, USER, produce};
+use rdkafka::producer::Producer as _;
 use tempfile::TempDir;
 use tokio::process::Command;
 
@@ -112,9 +114,8 @@ impl Settings {
     }
 }
 
-/// Recorded trades, as messages of the topic.
-async fn produced(kafka: &Kafka) {
-    kafka.create_topic(TOPIC, 2).await;
+/// Messages with trades.
+async fn messages() -> Vec<Bytes> {
     let folder = TempDir::new().unwrap();
     let file = folder.path().join("trades");
     let made = Command::new(env!("CARGO_BIN_EXE_perijove-ingest"))
@@ -127,7 +128,13 @@ async fn produced(kafka: &Kafka) {
     let file = std::fs::File::open(&file).unwrap();
     let records = perijove_ingest::recording::Reader::new(file).unwrap();
     let payloads = records.map(|record| record.unwrap().payload.unwrap());
-    kafka.produce(TOPIC, 1, payloads).await;
+    payloads.collect()
+}
+
+/// The topic with some of them.
+async fn produced(kafka: &Kafka) {
+    kafka.create_topic(TOPIC, 2).await;
+    kafka.produce(TOPIC, 1, messages().await).await;
 }
 
 #[tokio::test]
@@ -148,9 +155,34 @@ async fn a_connection_that_is_well_is_shown_step_by_step() {
             );
         }
         assert!(said.contains("[1]: 0 to 10"), "{said}");
-        assert!(said.contains("[1]@9 of slot"), "{said}");
+        assert!(said.contains("[1]@2 of slot"), "{said}");
         assert!(said.ends_with("all is well\n"), "{said}");
     }
+}
+
+#[tokio::test]
+async fn a_topic_that_is_written_in_transactions_is_no_less_well() {
+    let kafka = Kafka::start().await;
+    kafka.create_topic(TOPIC, 2).await;
+    let payloads = messages().await;
+    let producer = kafka.transactional_producer("tests").await;
+    producer.begin_transaction().unwrap();
+    produce(&producer, TOPIC, 1, &payloads).await;
+    let producer = tokio::task::spawn_blocking(move || {
+        producer.commit_transaction(PATIENCE).unwrap();
+        producer
+    });
+    drop(producer.await.unwrap());
+    // The last offset is that of the mark that ends the transaction.
+    assert_eq!(kafka.watermarks(TOPIC, 1).await, (0, 11));
+    let settings = Settings::through(&kafka, Listener::Plaintext);
+    let (well, said) = settings.run(&["test-connection"]).await;
+    assert!(well, "{said}");
+    let (well, said) = settings
+        .run(&["offsets", "reset", "--to", "10", "--partition", "1"])
+        .await;
+    assert!(well, "{said}");
+    assert_eq!(settings.row(&["lag"]).await, ["10", "11", "1", "-"]);
 }
 
 #[tokio::test]

@@ -5,8 +5,10 @@ use perijove_core::Secret;
 use perijove_core::settings::Setting;
 use perijove_ingest::config::{Assignment, Kafka, KafkaTls, Security, Start};
 use perijove_ingest::source::FaultKind;
-use perijove_tests::kafka::{Kafka as Cluster, Listener, PASSWORD, USER};
+use perijove_tests::kafka::{self, Kafka as Cluster, Listener, PASSWORD, PATIENCE, USER};
 use rdkafka::Offset;
+use rdkafka::producer::Producer as _;
+use tokio::task::spawn_blocking;
 
 use crate::beginning::committed;
 use crate::groups::{PARTITIONS, join_and_leave};
@@ -241,4 +243,31 @@ async fn a_second_process_of_the_same_name_ends_the_first() {
     eventually("all to be stored", || store.len() == 10).await;
     second.stop().await.unwrap();
     assert_once(&store, 1, 0..10);
+}
+
+#[tokio::test]
+async fn what_was_written_in_transactions_is_read_when_they_are_committed() {
+    let cluster = cluster(1, 1).await;
+    let mut producer = cluster.transactional_producer("tests").await;
+    // Five records each; every transaction ends with a mark that takes an offset.
+    for commits in [true, false, true] {
+        producer.begin_transaction().unwrap();
+        kafka::produce(&producer, TOPIC, 0, (0..5).map(|number| number.to_string())).await;
+        let ended = spawn_blocking(move || {
+            if commits {
+                producer.commit_transaction(PATIENCE).unwrap();
+            } else {
+                producer.abort_transaction(PATIENCE).unwrap();
+            }
+            producer
+        });
+        producer = ended.await.unwrap();
+    }
+    let store = Store::default();
+    let member = Member::join(&through(&cluster, Listener::Plaintext), &store);
+    eventually("all to be stored", || store.len() == 10).await;
+    member.stop().await.unwrap();
+    let expected: Vec<i64> = (0..5).chain(12..17).collect();
+    assert_eq!(store.offsets(&partition(0)), expected);
+    assert_eq!(store.gaps(), []);
 }

@@ -4,7 +4,7 @@ use futures::future::join_all;
 use rdkafka::admin::{AdminClient, AdminOptions, NewPartitions, NewTopic, TopicReplication};
 use rdkafka::client::DefaultClientContext;
 use rdkafka::consumer::{BaseConsumer, Consumer};
-use rdkafka::producer::{FutureProducer, FutureRecord};
+use rdkafka::producer::{FutureProducer, FutureRecord, Producer};
 use rdkafka::{Offset, TopicPartitionList};
 use tokio::task::spawn_blocking;
 
@@ -61,6 +61,21 @@ impl Kafka {
             .set("enable.idempotence", "true")
             .set("linger.ms", "1");
         config.create().expect("a producer")
+    }
+
+    /// A producer that writes in transactions.
+    ///
+    /// # Panics
+    /// If the cluster does not let it.
+    pub async fn transactional_producer(&self, id: &str) -> FutureProducer {
+        let mut config = self.client(Listener::Plaintext);
+        let producer = config.set("transactional.id", id).create();
+        let producer: FutureProducer = producer.expect("a producer");
+        let ready = spawn_blocking(move || {
+            let ready = producer.init_transactions(PATIENCE);
+            ready.map(|()| producer)
+        });
+        ready.await.expect("an answer").expect("transactions")
     }
 
     /// Deletes all records of a partition before this offset, as retention would.

@@ -27,6 +27,8 @@ use crate::source::{Fault, FaultKind};
 const STEP: Duration = Duration::from_secs(1);
 /// Between two steps, for what has been said meanwhile.
 const PAUSE: Duration = Duration::from_millis(20);
+/// How long all partitions together are waited for when one record of each is wanted.
+const RECORD: Duration = Duration::from_secs(5);
 /// How long a poll waits for a record.
 const POLL: Duration = Duration::from_millis(100);
 
@@ -190,8 +192,8 @@ impl Inquiry {
         Ok(unassigned.map_err(|error| Fault::of(&error))?)
     }
 
-    /// The record at each of these offsets, or the next there is; those that did not come in time
-    /// are left out.
+    /// The record at each of these offsets, or the next there is; those that did not come within some
+    /// seconds are left out, for what is left of a partition may be no record.
     ///
     /// # Errors
     /// As of [`read`](Self::read).
@@ -203,7 +205,7 @@ impl Inquiry {
         if offsets.is_empty() {
             return Ok(found);
         }
-        let deadline = Instant::now() + self.patience;
+        let deadline = Instant::now() + self.patience.min(RECORD);
         self.read(offsets, |record| {
             if let Some(record) = record {
                 let place = &record.place;
