@@ -25,6 +25,14 @@ fn an_answer_is_called_by_its_hash() {
 }
 
 #[test]
+fn scripts_that_read_values_know_the_version_that_is_written() {
+    let version = sealed(b"body")[2];
+    for script in [LATER_WINS, PAIR] {
+        assert!(script.contains(&format!(r"'PJ\{version}'")), "{script}");
+    }
+}
+
+#[test]
 fn the_layout_is_what_other_versions_and_the_script_rely_on() {
     let value = seal(KEY, stamp(0x0102_0304_0506_0708), b"body", usize::MAX).unwrap();
     assert_eq!(value[..3], *b"PJ\x02");

@@ -13,7 +13,7 @@ local function earlier(old, new, from, to)
 end
 
 local there = redis.pcall('GETRANGE', KEYS[1], 0, 115)
-local ours = type(there) == 'string' and #there == 116 and string.sub(there, 1, 3) == 'PJ\1'
+local ours = type(there) == 'string' and #there == 116 and string.sub(there, 1, 3) == 'PJ\2'
 if not ours or earlier(there, ARGV[1], 33, 116) then
   redis.call('SET', KEYS[1], ARGV[1], 'PX', ARGV[2])
 end
