@@ -37,17 +37,25 @@ impl Health {
             Some("the database does not answer")
         } else if !self.source().is_some_and(Status::is_connected) {
             Some("no broker is connected")
+        } else if self.has_lasting_fault() && self.source().is_none_or(|it| it.partitions() == 0) {
+            Some("a topic or the group is not there for us; see last_error")
         } else {
             None
         }
+    }
+
+    fn has_lasting_fault(&self) -> bool {
+        let fault = self.source().and_then(Status::fault);
+        fault.is_some_and(|fault| fault.kind.is_lasting())
     }
 
     /// The whole of it. `status` is `healthy` when everything works, else `degraded`.
     pub(super) fn tell(&self) -> Value {
         let redis = self.redis.as_ref().map(|gate| gate.state());
         let not_ready = self.not_ready();
-        let healthy =
-            not_ready.is_none() && redis.is_none_or(|state| state == BreakerState::Closed);
+        let healthy = not_ready.is_none()
+            && !self.has_lasting_fault()
+            && redis.is_none_or(|state| state == BreakerState::Closed);
         json!({
             "status": if healthy { "healthy" } else { "degraded" },
             "kafka_connected": self.source().is_some_and(Status::is_connected),

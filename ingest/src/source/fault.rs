@@ -85,6 +85,11 @@ impl FaultKind {
         )
     }
 
+    /// Whether it stays while brokers are connected: Kafka's client says it once and not again.
+    pub const fn is_lasting(self) -> bool {
+        matches!(self, Self::Forbidden | Self::Topic)
+    }
+
     /// What mends it; None where the message says all there is.
     pub const fn hint(self) -> Option<&'static str> {
         Some(match self {

@@ -33,8 +33,14 @@ impl Status {
     pub fn set_connected(&self, connected: bool) {
         self.connected.store(connected, Ordering::Relaxed);
         if connected {
-            *self.fault.lock() = None;
+            let mut fault = self.fault.lock();
+            fault.take_if(|fault| !fault.kind.is_lasting());
         }
+    }
+
+    /// Topics and group are there for us after all.
+    pub fn set_permitted(&self) {
+        self.fault.lock().take_if(|fault| fault.kind.is_lasting());
     }
 
     pub fn set_partitions(&self, partitions: usize) {
@@ -75,5 +81,15 @@ mod tests {
         }
         status.set_connected(true);
         assert_eq!(kind(), None);
+    }
+
+    #[test]
+    fn a_topic_that_is_not_there_is_a_fault_however_well_we_are_connected() {
+        let status = Status::default();
+        status.set_fault(Fault::new(FaultKind::Topic, "told"));
+        status.set_connected(true);
+        assert!(status.fault().is_some());
+        status.set_permitted();
+        assert_eq!(status.fault(), None);
     }
 }

@@ -263,6 +263,30 @@ async fn each_is_told_of(program: &Program) {
     }
 }
 
+#[tokio::test(flavor = "multi_thread")]
+async fn a_topic_that_is_not_there_is_told_until_it_is() {
+    let world = World::start().await;
+    let program = world.program_of("solana.tokens.proto");
+    let health = program
+        .healthy_when("the topic to be missed", |health| {
+            health["kafka_connected"] == json!(true) && health["status"] == "degraded"
+        })
+        .await;
+    assert!(
+        health["last_error"]
+            .to_string()
+            .contains("solana.tokens.proto"),
+        "{health}"
+    );
+    assert_eq!(program.ask("/ready").await.0, 503);
+    world.kafka.create_topic("solana.tokens.proto", 1).await;
+    program
+        .healthy_when("health", |health| health["status"] == "healthy")
+        .await;
+    assert!(is_ready(&program).await);
+    program.leave().await;
+}
+
 #[tokio::test]
 async fn what_it_cannot_do_it_says_and_ends() {
     use crate::program::command;

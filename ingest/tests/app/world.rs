@@ -60,6 +60,15 @@ impl World {
         self.program_with(member, "{rows: 300, wait: 20ms}")
     }
 
+    /// The same with another topic.
+    pub fn program_of(&self, topic: &str) -> Program {
+        let port = ports::take();
+        let file = self.folder.path().join("member.yaml");
+        let settings = self.settings(None, port, "{rows: 300, wait: 20ms}");
+        std::fs::write(&file, settings.replace(TOPIC, topic)).unwrap();
+        Program::start(&file, port)
+    }
+
     /// The same with other batches.
     pub fn program_with(&self, member: Option<&str>, batch: &str) -> Program {
         let port = ports::take();

@@ -9,6 +9,7 @@ use perijove_tests::kafka::{self, Kafka as Cluster, Listener, PASSWORD, PATIENCE
 use rdkafka::Offset;
 use rdkafka::producer::Producer as _;
 use tokio::task::spawn_blocking;
+use tokio::time::Instant;
 
 use crate::beginning::committed;
 use crate::groups::{PARTITIONS, join_and_leave};
@@ -220,10 +221,18 @@ async fn a_topic_that_is_not_there_yet_is_a_fault_and_read_once_it_is_made() {
         fault.is_some_and(|fault| fault.kind == FaultKind::Topic)
     })
     .await;
+    // The client says it once; it stays true however well it is connected.
+    let connected = Instant::now();
+    eventually("some seconds to pass", || {
+        let fault = member.control.status().fault();
+        assert!(fault.is_some_and(|fault| fault.kind == FaultKind::Topic));
+        member.control.status().is_connected() && connected.elapsed().as_secs() >= 8
+    })
+    .await;
     cluster.create_topic(TOPIC, 1).await;
     produce(&cluster, 0, 0..5).await;
     eventually("all to be stored", || store.len() == 5).await;
-    assert_eq!(member.control.status().fault(), None);
+    eventually("no fault", || member.control.status().fault().is_none()).await;
     member.stop().await.unwrap();
 }
 

@@ -170,7 +170,7 @@ impl Reader {
         }
         let partitions: Vec<Partition> = asked.iter().map(|(at, _)| at.clone()).collect();
         let led = self.led(&partitions)?;
-        if led.len() < asked.len() {
+        if !partitions.iter().all(|one| led.contains(one)) {
             self.rest();
         }
         for (partition, stored) in asked {

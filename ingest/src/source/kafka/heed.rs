@@ -1,13 +1,19 @@
 //! Does what came out of polling besides records: rebalances, errors, statistics.
 
+use std::time::Duration;
+
 use rdkafka::consumer::Consumer;
 use rdkafka::error::RDKafkaErrorCode;
+use tokio::time::Instant;
 
 use crate::source::Fault;
 use crate::source::kafka::context::Note;
 use crate::source::kafka::owned::{Owned, Stage};
 use crate::source::kafka::reader::{Ending, Reader};
 use crate::source::kafka::statistics::Statistics;
+
+/// Between two looks at topics that are not there or not for us.
+const LOOK: Duration = Duration::from_secs(5);
 
 impl Reader {
     /// Does what came out of polling.
@@ -46,6 +52,23 @@ impl Reader {
     fn heed_statistics(&mut self, statistics: &Statistics) {
         self.connected(statistics.is_connected());
         self.heed_ends(statistics);
+        self.look_again();
+    }
+
+    /// Whether what we may not do or is not there has changed; the client would not say so.
+    fn look_again(&mut self) {
+        let fault = self.status.fault();
+        if !fault.is_some_and(|fault| fault.kind.is_lasting()) || !self.is_time_to_look() {
+            return;
+        }
+        self.look_after = Some(Instant::now() + LOOK);
+        if self.policy.is_permitted(&self.consumer, &self.subscribed) {
+            self.status.set_permitted();
+        }
+    }
+
+    fn is_time_to_look(&self) -> bool {
+        self.look_after.is_none_or(|time| Instant::now() >= time)
     }
 
     pub(super) fn connected(&self, connected: bool) {

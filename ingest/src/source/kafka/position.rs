@@ -13,6 +13,9 @@ use crate::config::{Reset, Start};
 use crate::offsets::{Begin, Bounds, begin};
 use crate::record::{Partition, UnixMillis};
 
+/// How long the brokers may take over what is asked for again anyway.
+const GLANCE: Duration = Duration::from_secs(1);
+
 /// How reading begins where nothing or nonsense is stored.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Policy {
@@ -53,6 +56,30 @@ impl Policy {
         Ok(led
             .map(|one| Partition::new(Arc::clone(topic), one.id()))
             .collect())
+    }
+
+    /// Whether all topics are there and the group is open to us. Waits little: the answer is asked
+    /// for again.
+    pub(super) fn is_permitted<C: ConsumerContext>(
+        &self,
+        consumer: &BaseConsumer<C>,
+        topics: &[String],
+    ) -> bool {
+        let timeout = self.timeout.min(GLANCE);
+        let mut first = TopicPartitionList::new();
+        for name in topics {
+            let Ok(metadata) = consumer.fetch_metadata(Some(name), timeout) else {
+                return false;
+            };
+            let is_there = |topic: &MetadataTopic| {
+                topic.name() == name && topic.error().is_none() && !topic.partitions().is_empty()
+            };
+            if !metadata.topics().iter().any(is_there) {
+                return false;
+            }
+            first.add_partition(name, 0);
+        }
+        consumer.committed_offsets(first, timeout).is_ok()
     }
 
     /// Whether the group has told Kafka of other partitions of the topic and not of this one.

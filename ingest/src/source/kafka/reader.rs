@@ -51,6 +51,7 @@ pub(super) struct Reader {
     /// Whether some partition stands still because its next record is gone.
     pub(super) recheck: bool,
     pub(super) topics: Topics,
+    pub(super) subscribed: Vec<String>,
     pub(super) status: Arc<Status>,
     pub(super) events: UnboundedSender<Event>,
     pub(super) held: bool,
@@ -58,6 +59,8 @@ pub(super) struct Reader {
     pub(super) not_before: Option<Instant>,
     /// When the ends of paused partitions are asked for again.
     pub(super) ends_after: Option<Instant>,
+    /// When it is looked again whether topics are there and for us.
+    pub(super) look_after: Option<Instant>,
 }
 
 impl Reader {
@@ -89,12 +92,14 @@ impl Reader {
             ending: None,
             recheck: false,
             topics: Topics::default(),
+            subscribed: subscription.topics,
             status,
             events,
             held: false,
             full_since: None,
             not_before: None,
             ends_after: None,
+            look_after: None,
         }
     }
 
