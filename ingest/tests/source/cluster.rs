@@ -280,3 +280,26 @@ async fn what_was_written_in_transactions_is_read_when_they_are_committed() {
     assert_eq!(store.offsets(&partition(0)), expected);
     assert_eq!(store.gaps(), []);
 }
+
+#[tokio::test]
+async fn a_broker_that_hangs_is_gone_around() {
+    let mut cluster = cluster(3, 3).await;
+    let store = Store::default();
+    let member = Member::join(&through(&cluster, Listener::Plaintext), &store);
+    for at in 0..3 {
+        produce(&cluster, at, 0..50).await;
+    }
+    eventually("all to be stored", || store.len() == 150).await;
+    cluster.freeze(1);
+    for at in 0..3 {
+        produce(&cluster, at, 50..100).await;
+    }
+    eventually("all to be stored", || store.len() == 300).await;
+    cluster.wake(1);
+    for at in 0..3 {
+        produce(&cluster, at, 100..150).await;
+    }
+    eventually("all to be stored", || store.len() == 450).await;
+    member.stop().await.unwrap();
+    assert_once(&store, 3, 0..150);
+}
