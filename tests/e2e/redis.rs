@@ -1,6 +1,7 @@
 //! Gateways that share what they know through Redis, and whatever may happen to it: no call fails or
 //! waits for it, every answer is right.
 
+mod load;
 pub mod scene;
 
 use std::time::Duration;

@@ -126,7 +126,8 @@ pub struct Lead<T> {
 
 impl<T> Lead<T> {
     /// Whether anybody waits now. Somebody may come until it is settled.
-    pub fn is_followed(&self) -> bool {
+    #[cfg(test)]
+    fn is_followed(&self) -> bool {
         let Some(flight) = &self.flight else {
             return false;
         };

@@ -4,13 +4,39 @@ use std::path::Path;
 
 use crate::app::{complain, say};
 use crate::cli::{Exit, Source};
-use crate::config::{self, Config, ConfigError, Loaded, ProcessEnvironment};
+use crate::config::{self, Config, ConfigError, Kafka, Loaded, ProcessEnvironment};
+
+/// There is nothing to read from.
+#[derive(Debug, thiserror::Error)]
+#[error("there is no Kafka in the configuration, or it is switched off; see kafka")]
+pub(super) struct NoKafka;
 
 /// The configuration that is meant: a file, or every default.
 pub(super) fn load(source: &Source) -> Result<Loaded, ConfigError> {
     match &source.config {
         Some(path) => config::load(path),
         None => config::parse("", &ProcessEnvironment::new(Path::new(""))),
+    }
+}
+
+/// # Errors
+/// There is none.
+pub(super) fn kafka(config: &Config) -> Result<&Kafka, NoKafka> {
+    config.kafka.as_ref().ok_or(NoKafka)
+}
+
+/// Carries out a command about Kafka, or says why it cannot.
+pub(super) fn with_kafka(source: &Source, command: impl FnOnce(&Kafka, &Config) -> Exit) -> Exit {
+    let refuse = |error: &dyn std::error::Error| {
+        complain(&error.to_string());
+        Exit::BadConfig
+    };
+    match load(source) {
+        Err(error) => refuse(&error),
+        Ok(Loaded { config, .. }) => match kafka(&config) {
+            Err(error) => refuse(&error),
+            Ok(kafka) => command(kafka, &config),
+        },
     }
 }
 

@@ -1,29 +1,20 @@
 //! The command `test-connection`.
 
-use crate::app::check::load;
-use crate::app::{complain, say};
+use crate::app::check::with_kafka;
+use crate::app::say;
 use crate::cli::{Exit, Source};
 use crate::source::kafka::{Step, probe};
 
 /// Tries everything that reading needs, and says what is wrong and what mends it.
 pub(super) fn test(source: &Source) -> Exit {
-    let loaded = match load(source) {
-        Ok(loaded) => loaded,
-        Err(error) => {
-            complain(&error.to_string());
-            return Exit::BadConfig;
+    with_kafka(source, |kafka, config| {
+        if probe(kafka, &config.streams, |step| say(&line(&step))) {
+            say("all is well");
+            Exit::Done
+        } else {
+            Exit::Failed
         }
-    };
-    let Some(kafka) = &loaded.config.kafka else {
-        complain("there is no Kafka in the configuration, or it is switched off; see kafka");
-        return Exit::BadConfig;
-    };
-    if probe(kafka, &loaded.config.streams, |step| say(&line(&step))) {
-        say("all is well");
-        Exit::Done
-    } else {
-        Exit::Failed
-    }
+    })
 }
 
 fn line(step: &Step) -> String {

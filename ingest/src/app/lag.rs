@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use crate::app::check::load;
+use crate::app::check::with_kafka;
 use crate::app::standing::{Standing, shown, standings};
 use crate::app::{complain, say};
 use crate::cli::{Exit, Source};
@@ -14,18 +14,7 @@ use crate::source::kafka::Inquiry;
 /// Prints for each partition how far the group has come, as it has told Kafka, what is left, and how
 /// old the next record is.
 pub(super) fn lag(source: &Source, clock: fn() -> UnixMillis) -> Exit {
-    let loaded = match load(source) {
-        Ok(loaded) => loaded,
-        Err(error) => {
-            complain(&error.to_string());
-            return Exit::BadConfig;
-        }
-    };
-    let Some(kafka) = &loaded.config.kafka else {
-        complain("there is no Kafka in the configuration, or it is switched off; see kafka");
-        return Exit::BadConfig;
-    };
-    match rows(kafka, &loaded.config, clock) {
+    with_kafka(source, |kafka, config| match rows(kafka, config, clock) {
         Ok(rows) => {
             say(&line(["partition", "next", "end", "lag", "behind"]));
             for row in rows {
@@ -38,7 +27,7 @@ pub(super) fn lag(source: &Source, clock: fn() -> UnixMillis) -> Exit {
             fault.kind.hint().into_iter().for_each(complain);
             Exit::Failed
         }
-    }
+    })
 }
 
 fn rows(kafka: &Kafka, config: &Config, clock: fn() -> UnixMillis) -> Result<Vec<String>, Fault> {

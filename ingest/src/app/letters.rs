@@ -4,7 +4,7 @@ use bytes::Bytes;
 use prometheus::Registry;
 use tokio::runtime;
 
-use crate::app::check::load;
+use crate::app::check::{NoKafka, load};
 use crate::app::convert::Converter;
 use crate::app::metrics::Metrics;
 use crate::app::{complain, now, say};
@@ -25,6 +25,8 @@ const TOGETHER: i64 = 100;
 pub(super) enum Failure {
     #[error(transparent)]
     Config(#[from] ConfigError),
+    #[error(transparent)]
+    NoKafka(#[from] NoKafka),
     #[error(transparent)]
     Store(#[from] StoreError),
     #[error(transparent)]
@@ -163,7 +165,7 @@ pub(super) fn with_database(
     run().unwrap_or_else(|error: Failure| {
         complain(&error.to_string());
         match error {
-            Failure::Config(_) => Exit::BadConfig,
+            Failure::Config(_) | Failure::NoKafka(_) => Exit::BadConfig,
             _ => Exit::Failed,
         }
     })

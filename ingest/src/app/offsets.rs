@@ -3,11 +3,12 @@
 
 use std::collections::BTreeMap;
 
+use crate::app::check::kafka;
 use crate::app::letters::{Failure, with_database};
 use crate::app::standing::{Standing, shown, standings};
 use crate::app::{complain, now, say};
 use crate::cli::{Exit, ResetOffsets, Source, Whence};
-use crate::config::{Config, Kafka};
+use crate::config::Config;
 use crate::offsets::Bounds;
 use crate::record::Partition;
 use crate::sink::database::{Database, StoreError};
@@ -189,11 +190,6 @@ fn untold(fault: &Fault) -> String {
         }
         _ => format!("the database has it, but Kafka was not told: {fault}"),
     }
-}
-
-fn kafka(config: &Config) -> Result<&Kafka, Failure> {
-    let missing = || Failure::Other("there is no Kafka in the configuration; see kafka".to_owned());
-    config.kafka.as_ref().ok_or_else(missing)
 }
 
 #[cfg(test)]

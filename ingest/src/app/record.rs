@@ -6,7 +6,7 @@ use std::io::BufWriter;
 
 use tokio::time::Instant;
 
-use crate::app::check::load;
+use crate::app::check::with_kafka;
 use crate::app::{complain, say};
 use crate::cli::{Exit, Record};
 use crate::config::{Config, Kafka, Start};
@@ -26,27 +26,18 @@ enum Failure {
 
 /// Writes the streams into a file, without the group's knowledge.
 pub(super) fn record(what: &Record, clock: fn() -> UnixMillis) -> Exit {
-    let loaded = match load(&what.source) {
-        Ok(loaded) => loaded,
-        Err(error) => {
-            complain(&error.to_string());
-            return Exit::BadConfig;
+    with_kafka(&what.source, |kafka, config| {
+        match write(what, kafka, config, clock) {
+            Ok(records) => {
+                say(&format!("{records} records are in {}", what.file.display()));
+                Exit::Done
+            }
+            Err(failure) => {
+                complain(&failure.to_string());
+                Exit::Failed
+            }
         }
-    };
-    let Some(kafka) = &loaded.config.kafka else {
-        complain("there is no Kafka in the configuration, or it is switched off; see kafka");
-        return Exit::BadConfig;
-    };
-    match write(what, kafka, &loaded.config, clock) {
-        Ok(records) => {
-            say(&format!("{records} records are in {}", what.file.display()));
-            Exit::Done
-        }
-        Err(failure) => {
-            complain(&failure.to_string());
-            Exit::Failed
-        }
-    }
+    })
 }
 
 fn write(

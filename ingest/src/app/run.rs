@@ -14,7 +14,7 @@ use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::watch;
 use tokio::time::{Duration, Instant, interval, sleep};
 
-use crate::app::check::load;
+use crate::app::check::{NoKafka, kafka as kafka_of, load};
 use crate::app::convert::Converter;
 use crate::app::gate::Gate;
 use crate::app::health::Health;
@@ -51,8 +51,8 @@ pub(super) enum RunError {
     Metrics(#[from] prometheus::Error),
     #[error(transparent)]
     Store(#[from] StoreError),
-    #[error("there is no Kafka in the configuration, or it is switched off; see kafka")]
-    NoKafka,
+    #[error(transparent)]
+    NoKafka(#[from] NoKafka),
     #[error("{0}{hint}", hint = hint(.0))]
     Source(#[from] Fault),
     #[error("cannot listen on {address}: {source}")]
@@ -89,7 +89,7 @@ fn end(result: Result<(), RunError>) -> Exit {
         Ok(()) => Exit::Done,
         Err(error) => {
             complain(&format!("perijove-ingest: {error}"));
-            if matches!(error, RunError::Config(_) | RunError::NoKafka) {
+            if matches!(error, RunError::Config(_) | RunError::NoKafka(_)) {
                 Exit::BadConfig
             } else {
                 Exit::Failed
@@ -101,6 +101,10 @@ fn end(result: Result<(), RunError>) -> Exit {
 fn start(chosen: &Chosen, recording: Option<&Path>) -> Result<(), RunError> {
     let loaded = load(chosen)?;
     let config = loaded.config;
+    if recording.is_none() {
+        // Before a database is made for nothing.
+        kafka_of(&config)?;
+    }
     let _telemetry = telemetry::start(config.log.format, &config.log.level)?;
     for warning in &loaded.warnings {
         tracing::warn!("configuration: {warning}");
@@ -236,7 +240,7 @@ fn open(
         let source = replay::start(reader, room, config.shutdown.grace)?;
         return Ok((source, REPLAY.to_owned()));
     }
-    let settings = config.kafka.as_ref().ok_or(RunError::NoKafka)?;
+    let settings = kafka_of(config)?;
     let topics = config.streams.iter().map(|stream| stream.topic.clone());
     let subscription = kafka::Subscription {
         topics: topics.collect(),

@@ -305,5 +305,8 @@ async fn what_it_cannot_do_it_says_and_ends() {
         let said = command(folder.path(), &["run", "--config", "ingest.yaml"]).await;
         assert_eq!(said.code, code, "{text}: {}", said.error);
         assert!(said.error.contains(told), "{text}: {}", said.error);
+        assert_eq!(said.out, "", "{text}: it must not listen");
     }
+    let files = std::fs::read_dir(folder.path()).unwrap();
+    assert_eq!(files.count(), 1, "nothing but the configuration");
 }
