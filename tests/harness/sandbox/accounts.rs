@@ -107,7 +107,8 @@ fn moving(key: &str, moment: Moment) -> Option<Account> {
     let number = number_of(key);
     let moment = match Nature::of(key) {
         Nature::Absent => return None,
-        Nature::Fleeting if (moment.slot + number) % PERIOD < CLOSED => return None,
+        // The key shifts the period; where in it a slot lies may wrap around.
+        Nature::Fleeting if moment.slot.wrapping_add(number) % PERIOD < CLOSED => return None,
         Nature::Fleeting | Nature::Moving => moment,
         Nature::Still => Moment {
             slot: 0,

@@ -22,13 +22,11 @@ pub struct Body {
 impl Body {
     /// Its length in bytes.
     pub fn len(&self) -> u64 {
-        self.parts
-            .iter()
-            .map(|part| match part {
-                Part::Bytes(bytes) => bytes.len() as u64,
-                Part::Pad(length) => *length,
-            })
-            .sum()
+        let lengths = self.parts.iter().map(|part| match part {
+            Part::Bytes(bytes) => bytes.len() as u64,
+            Part::Pad(length) => *length,
+        });
+        lengths.fold(0, u64::saturating_add)
     }
 
     /// Whether it has no bytes.

@@ -75,13 +75,13 @@ impl Line {
 
     /// Number of blocks before the newest one at `slot`; always below the slot.
     pub fn height(self, slot: u64) -> u64 {
-        let skips = |slot: u64, at: u64| (slot + SKIP_EVERY - at) / SKIP_EVERY;
+        let skips = |slot: u64, at: u64| slot / SKIP_EVERY + u64::from(slot % SKIP_EVERY >= at);
         let common = match self.left_after {
             Some(after) => slot.min(after),
             None => slot,
         };
         let own_skips = skips(slot, FORK_SKIP_AT) - skips(common, FORK_SKIP_AT);
-        slot.saturating_sub(skips(common, SKIP_AT) + own_skips)
+        slot.saturating_sub(skips(common, SKIP_AT).saturating_add(own_skips))
     }
 
     /// The blockhash of `slot`, base58.
@@ -98,7 +98,10 @@ impl Line {
 
     /// Unix time at which `slot` was produced. A fork's clock is a second ahead.
     pub fn time(self, slot: u64) -> u64 {
-        BIRTH + slot * 2 / 5 + u64::from(self.salt(slot) != 0)
+        let since = slot / 5 * 2 + slot % 5 * 2 / 5;
+        BIRTH
+            .saturating_add(since)
+            .saturating_add(u64::from(self.salt(slot) != 0))
     }
 }
 

@@ -79,8 +79,8 @@ impl Treatment {
         let mut all = Self::default();
         for kind in kinds {
             match kind {
-                Kind::Slow { ms } => all.delay += Duration::from_millis(*ms),
-                Kind::SlowBody { ms } => all.body_time += Duration::from_millis(*ms),
+                Kind::Slow { ms } => add(&mut all.delay, *ms),
+                Kind::SlowBody { ms } => add(&mut all.body_time, *ms),
                 Kind::Hang => all.hang = true,
                 Kind::Hold => all.hold = true,
                 Kind::Reset { when } => all.reset = Some(*when),
@@ -95,6 +95,10 @@ impl Treatment {
         }
         all
     }
+}
+
+fn add(time: &mut Duration, milliseconds: u64) {
+    *time = time.saturating_add(Duration::from_millis(milliseconds));
 }
 
 /// The reply a fault sends in place of an answer.

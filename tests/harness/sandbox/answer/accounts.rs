@@ -23,7 +23,7 @@ pub(super) fn answer(node: &Node<'_>, method: &str, params: &Params) -> Found {
         "getSupply" => supply(node, params),
         "getMinimumBalanceForRentExemption" => params
             .number(0)
-            .map(|length| json!((length + 128).saturating_mul(6_960))),
+            .map(|length| json!(length.saturating_add(128).saturating_mul(6_960))),
         "getStakeMinimumDelegation" => node.wrapped(params, json!(1_000_000_000)),
         _ => return None,
     })
@@ -172,7 +172,8 @@ fn amount(units: u64) -> Value {
 fn units(node: &Node<'_>, params: &Params, key: &str) -> u64 {
     let found = held(node, params, key);
     let moved = found.filter(|_| node.accounts.moves());
-    25_000_000 + moved.map_or(0, |account| account.lamports)
+    let more = moved.map_or(0, |account| account.lamports);
+    more.saturating_add(25_000_000)
 }
 
 fn token_amount(node: &Node<'_>, params: &Params) -> Result<Value, Failure> {

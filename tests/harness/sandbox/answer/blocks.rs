@@ -122,7 +122,8 @@ fn blocks_with_limit(node: &Node<'_>, params: &Params) -> Result<Value, Failure>
         return Err(Failure::params("Limit too large; max 500000"));
     }
     // Skipped slots do not count, so look a little further than the limit.
-    let mut found = range(node, start, start + limit + limit / 20 + 1, level);
+    let end = start.saturating_add(limit + limit / 20 + 1);
+    let mut found = range(node, start, end, level);
     if let Some(list) = found.as_array_mut() {
         list.truncate(usize::try_from(limit).unwrap_or(usize::MAX));
     }

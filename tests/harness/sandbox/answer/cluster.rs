@@ -134,7 +134,7 @@ fn inflation_reward(node: &Node<'_>, params: &Params) -> Result<Value, Failure> 
             json!({
                 "amount": 2_500,
                 "commission": null,
-                "effectiveSlot": (epoch + 1) * chain::SLOTS_PER_EPOCH,
+                "effectiveSlot": epoch.saturating_add(1).saturating_mul(chain::SLOTS_PER_EPOCH),
                 "epoch": epoch,
                 "postBalance": 499_999_442_500_u64,
             })

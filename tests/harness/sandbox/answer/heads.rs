@@ -24,8 +24,8 @@ pub(super) fn answer(node: &Node<'_>, method: &str, params: &Params) -> Found {
         "getSlotLeader" => Ok(json!(leader(node, slot))),
         "getSlotLeaders" => slot_leaders(node, params),
         "getLeaderSchedule" => Ok(leader_schedule(node, params)),
-        "getMaxShredInsertSlot" => Ok(json!(node.sight.processed + 1 + node.distortion.shred_gap)),
-        "getMaxRetransmitSlot" => Ok(json!(node.sight.processed + 1)),
+        "getMaxShredInsertSlot" => Ok(json!(received(node))),
+        "getMaxRetransmitSlot" => Ok(json!(node.sight.processed.saturating_add(1))),
         "getFirstAvailableBlock" | "minimumLedgerSlot" => Ok(json!(first_available(node))),
         "getHighestSnapshotSlot" => Ok(json!({
             "full": node.sight.processed / 25_000 * 25_000,
@@ -33,6 +33,12 @@ pub(super) fn answer(node: &Node<'_>, method: &str, params: &Params) -> Found {
         })),
         _ => return None,
     })
+}
+
+/// The newest slot this node has shreds of.
+fn received(node: &Node<'_>) -> u64 {
+    let next = node.sight.processed.saturating_add(1);
+    next.saturating_add(node.distortion.shred_gap)
 }
 
 /// The oldest slot whose block this node still has.
@@ -45,7 +51,7 @@ pub(super) fn first_available(node: &Node<'_>) -> u64 {
 }
 
 pub(super) fn transaction_count(slot: u64) -> u64 {
-    slot * 1_200
+    slot.saturating_mul(1_200)
 }
 
 fn epoch_info(Moment { slot, line }: Moment) -> Value {
@@ -66,7 +72,7 @@ fn latest_blockhash(node: &Node<'_>, params: &Params) -> Result<Value, Failure> 
         params,
         json!({
             "blockhash": line.blockhash(slot),
-            "lastValidBlockHeight": line.height(slot) + BLOCKHASH_LIFE,
+            "lastValidBlockHeight": line.height(slot).saturating_add(BLOCKHASH_LIFE),
         }),
     )
 }
@@ -76,7 +82,7 @@ fn is_blockhash_valid(node: &Node<'_>, params: &Params) -> Result<Value, Failure
     let Moment { slot, line } = node.moment(params);
     let valid = line
         .slot_of(text, slot)
-        .is_some_and(|of| line.height(of) + BLOCKHASH_LIFE >= line.height(slot));
+        .is_some_and(|of| line.height(of).saturating_add(BLOCKHASH_LIFE) >= line.height(slot));
     node.wrapped(params, json!(valid))
 }
 
@@ -91,7 +97,7 @@ fn slot_leaders(node: &Node<'_>, params: &Params) -> Result<Value, Failure> {
     if limit == 0 || limit > 5_000 {
         return Err(Failure::params("Invalid limit; max 5000"));
     }
-    let leaders: Vec<_> = (start..start + limit)
+    let leaders: Vec<_> = (start..start.saturating_add(limit))
         .map(|slot| leader(node, slot))
         .collect();
     Ok(json!(leaders))
@@ -101,14 +107,14 @@ fn slot_leaders(node: &Node<'_>, params: &Params) -> Result<Value, Failure> {
 fn leader_schedule(node: &Node<'_>, params: &Params) -> Value {
     let tip = node.newest(Level::Processed, params);
     let slot = params.get(0).and_then(Value::as_u64).unwrap_or(tip);
-    if slot > tip + chain::SLOTS_PER_EPOCH {
+    if slot > tip.saturating_add(chain::SLOTS_PER_EPOCH) {
         return Value::Null;
     }
     let first = slot - slot % chain::SLOTS_PER_EPOCH;
     let only = params.option("identity").and_then(Value::as_str);
     let mut schedule = serde_json::Map::new();
     for index in 0..400_u64 {
-        let name = leader(node, first + index);
+        let name = leader(node, first.saturating_add(index));
         if only.is_none_or(|identity| identity == name) {
             let turns = schedule.entry(name).or_insert_with(|| json!([]));
             if let Some(list) = turns.as_array_mut() {

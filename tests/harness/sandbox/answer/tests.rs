@@ -2,6 +2,8 @@
 
 use super::*;
 
+mod hostile;
+
 const KEY: &str = "3qri489hLgWkzeAw76pCNPwRF2RiCmi5iQgKpLioeJz2";
 const SIGNATURE: &str =
     "42N7STqGFPuDZtFq3rp69G6eBUuJUtXHjhUk319aiQcDEqzHGJqTpn1YDsQPrEMF5UWZMQYEcc4pSxf2Hm2Qyw3t";

@@ -26,10 +26,30 @@ pub(super) fn answer(node: &Node<'_>, method: &str, params: &Params) -> Found {
     })
 }
 
+/// Bytes of a transaction, and letters of its spellings, at most: as Agave has them. Decoding base58
+/// takes time quadratic in the length.
+const PACKET: usize = 1_232;
+const LONGEST_BASE58: usize = 1_683;
+const LONGEST_BASE64: usize = 1_644;
+const LONGEST_SIGNATURE: usize = 88;
+
 /// Decodes the transaction of the first parameter: base58 unless told otherwise.
 fn decode(params: &Params) -> Result<(Transaction, Vec<u8>), Failure> {
     let text = params.text(0)?;
-    let bytes = if params.encoding() == Some("base64") {
+    let base64 = params.encoding() == Some("base64");
+    let (name, longest) = if base64 {
+        ("base64", LONGEST_BASE64)
+    } else {
+        ("base58", LONGEST_BASE58)
+    };
+    if text.len() > longest {
+        return Err(Failure::params(format!(
+            "{name} encoded solana_transaction::versioned::VersionedTransaction too large: {} \
+             bytes (max: encoded/raw {longest}/{PACKET})",
+            text.len()
+        )));
+    }
+    let bytes = if base64 {
         STANDARD
             .decode(text)
             .map_err(|error| Failure::params(format!("invalid base64 encoding: {error:?}")))?
@@ -64,8 +84,11 @@ fn send(node: &Node<'_>, params: &Params) -> Result<Value, Failure> {
             return Err(Failure::blockhash_not_found());
         }
     }
-    node.ledger
-        .land(&transaction.signature, STANDARD.encode(bytes), node.tip + 1);
+    node.ledger.land(
+        &transaction.signature,
+        STANDARD.encode(bytes),
+        node.tip.saturating_add(1),
+    );
     Ok(json!(transaction.signature))
 }
 
@@ -84,7 +107,7 @@ fn simulate(node: &Node<'_>, params: &Params) -> Result<Value, Failure> {
 /// Every airdrop has its own signature: sending the request twice pays twice.
 fn airdrop(node: &Node<'_>, params: &Params) -> Result<Value, Failure> {
     let (key, lamports) = (params.pubkey(0)?, params.number(1)?);
-    let lands = node.tip + 1;
+    let lands = node.tip.saturating_add(1);
     let count = node.ledger.airdrop(key, lamports, lands);
     let bytes = sample(count, &chain::blockhash(node.tip));
     let signature = Transaction::read(&bytes).map_or_else(String::new, |read| read.signature);
@@ -93,6 +116,9 @@ fn airdrop(node: &Node<'_>, params: &Params) -> Result<Value, Failure> {
 }
 
 fn check_signature(text: &str) -> Result<(), Failure> {
+    if text.len() > LONGEST_SIGNATURE {
+        return Err(Failure::params("Invalid param: WrongSize"));
+    }
     match bs58::decode(text).into_vec() {
         Ok(bytes) if bytes.len() == 64 => Ok(()),
         Ok(_) => Err(Failure::params("Invalid param: WrongSize")),
@@ -150,7 +176,7 @@ fn status(node: &Node<'_>, signature: &str) -> Value {
     };
     let confirmations = match level {
         Level::Finalized => Value::Null,
-        _ => json!(node.sight.processed - slot),
+        _ => json!(node.sight.processed.saturating_sub(slot)),
     };
     json!({
         "confirmationStatus": level.label(),
@@ -178,7 +204,7 @@ fn for_address(node: &Node<'_>, params: &Params) -> Result<Value, Failure> {
         Level::Finalized
     };
     for (age, entry) in (0..).zip(page.as_array_mut().into_iter().flatten()) {
-        let slot = chain::block_at_or_before(newest - age * 5);
+        let slot = chain::block_at_or_before(newest.saturating_sub(age * 5));
         set(entry, "slot", slot);
         set(entry, "blockTime", chain::time(slot));
         set(entry, "confirmationStatus", level.label());
