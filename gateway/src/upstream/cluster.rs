@@ -7,7 +7,7 @@
 //! moves and passes all checks is believed: nothing tells it from a second that is late.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
 
 use arc_swap::{ArcSwap, ArcSwapOption};
@@ -28,6 +28,10 @@ const FRESH: Duration = Duration::from_secs(2);
 /// Among three or more, a leader further ahead than this of the second is not believed.
 const LONELY_LEAD: u64 = 1000;
 
+/// The next [`Cluster::generation`]. One for the process, so that no two clusters, of before and
+/// after a reload, have the same.
+static GENERATIONS: AtomicU64 = AtomicU64::new(0);
+
 /// All upstreams as one cluster.
 pub(super) struct Cluster {
     pub(super) rule: config::GenesisRule,
@@ -41,6 +45,7 @@ pub(super) struct Cluster {
     /// Whether some upstream's block height is below its slot: slots are skipped here, as on
     /// every real cluster. On a fresh test validator the two may be equal.
     skips_slots: AtomicBool,
+    generation: AtomicU64,
 }
 
 impl Cluster {
@@ -56,6 +61,7 @@ impl Cluster {
                 config::GenesisRule::Auto => None,
             }),
             skips_slots: AtomicBool::new(false),
+            generation: AtomicU64::new(next_generation()),
         })
     }
 
@@ -66,6 +72,18 @@ impl Cluster {
     /// The upstreams from now on. The first is the reference for the genesis hash.
     pub(super) fn replace(&self, members: Vec<Arc<Live>>) {
         self.members.store(Arc::new(members));
+    }
+
+    /// Another number whenever an upstream has proved to belong to another cluster, and whenever
+    /// the cluster's own genesis hash changes: what upstreams said before may be about another
+    /// chain. It never decreases.
+    pub(super) fn generation(&self) -> u64 {
+        self.generation.load(Ordering::Acquire)
+    }
+
+    /// An upstream that was believed until now belongs elsewhere.
+    pub(super) fn disown(&self) {
+        self.generation.store(next_generation(), Ordering::Release);
     }
 
     /// The genesis hash the upstreams must have, once it is known.
@@ -103,6 +121,7 @@ impl Cluster {
             // The slots of another cluster mean nothing.
             if learned.is_some() {
                 self.clock.reset();
+                self.disown();
             }
             *learned = Some(hash.to_owned());
             self.genesis.store(Some(Arc::new(hash.to_owned())));
@@ -210,4 +229,8 @@ impl Cluster {
             (first, _) => first,
         }
     }
+}
+
+fn next_generation() -> u64 {
+    GENERATIONS.fetch_add(1, Ordering::AcqRel)
 }

@@ -172,6 +172,14 @@ impl Pool {
         self.cluster.genesis()
     }
 
+    /// A number that increases whenever an upstream has proved to belong to another cluster, and
+    /// whenever the cluster's genesis hash becomes another one. Whoever keeps what upstreams said
+    /// (answers, slot floors) forgets it when this is not what it was. Different across reloads too
+    /// where the cluster changed.
+    pub fn generation(&self) -> u64 {
+        self.cluster.generation()
+    }
+
     /// How far the freshest upstream is behind the tip, of those that are well or only lag; None
     /// if there is none.
     pub fn least_lag(&self) -> Option<u64> {

@@ -22,7 +22,7 @@ use crate::upstream::client::{AttemptLimits, Line, Reply, ReplyBody, Route};
 use crate::upstream::connection::Connections;
 use crate::upstream::endpoint::Purpose;
 use crate::upstream::member::Member;
-use crate::upstream::tracker::{Sighting, Source};
+use crate::upstream::tracker::{Health, Sighting, Source};
 
 mod plan;
 #[cfg(test)]
@@ -329,7 +329,11 @@ impl Probe {
         } = &*self.member;
         let judge = |live: &crate::upstream::Live| {
             let wrong = cluster.is_wrong(live);
+            let before = live.health();
             live.track(&policy.health, now, |tracker| tracker.wrong_cluster(wrong));
+            if wrong && before != Health::WrongCluster {
+                cluster.disown();
+            }
         };
         if cluster.heard_genesis(live, hash) {
             cluster.members().iter().for_each(|member| judge(member));

@@ -315,3 +315,24 @@ async fn probes_run_by_themselves_and_are_counted() {
     assert!(pool.can_serve());
     assert_eq!(pool.upstreams()[0].balancer.pick(), Some(node.address));
 }
+
+#[tokio::test]
+async fn an_upstream_that_proves_to_be_of_another_cluster_begins_a_new_generation_once() {
+    let (good, bad) = (Node::start(1000).await, Node::start(1000).await);
+    let pool = pool(vec![good.settings("good"), bad.settings("bad")]);
+    probe(&pool, "good").check(good.address).await;
+    let changing = probe(&pool, "bad");
+    changing.check(bad.address).await;
+    let before = pool.generation();
+    bad.says("getGenesisHash", &result("\"other\""));
+    for _ in 0..20 {
+        changing.check(bad.address).await;
+    }
+    assert_eq!(health(&pool, "bad"), Health::WrongCluster);
+    let after = pool.generation();
+    assert!(after > before, "{after} after {before}");
+    for _ in 0..20 {
+        changing.check(bad.address).await;
+    }
+    assert_eq!(pool.generation(), after, "it is known by now");
+}
