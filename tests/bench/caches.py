@@ -109,10 +109,10 @@ sub vcl_deliver {{
     return port, serving
 
 
-def redis(servers):
+def redis(servers, name="redis"):
     """A Redis that forgets everything at its end: its port and its process."""
     (port,) = free_ports(1)
-    folder = servers.place("redis")
+    folder = servers.place(name)
     command = ["redis-server", "--bind", "127.0.0.1", "--port", port, "--dir", folder]
     command += ["--save", "", "--appendonly", "no"]
     process = servers.start_listening("redis", LOAD_CORE, command, port)

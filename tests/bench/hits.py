@@ -9,6 +9,7 @@ import caches
 from calls import account_call, transaction_answer, transaction_call
 from load import PAUSE_MILLIS, Target, alternate, round_of
 from scrape import Scrape
+from servers import GATEWAY as BINARY
 from servers import Servers, afflict, reached
 
 FIXED = "nginx, fixed answer"
@@ -16,9 +17,12 @@ NGINX = "nginx proxy_cache"
 NGINX_PLAIN = "nginx proxy_cache, files opened anew"
 VARNISH = "Varnish"
 MEMORY = "Perijove, memory"
+MEMORY_BASELINE = "Perijove, memory, baseline"
 REDIS = "Perijove, Redis"
+REDIS_BASELINE = "Perijove, Redis, baseline"
 MOVING = "Perijove, moving head"
 ALL = [FIXED, NGINX, NGINX_PLAIN, VARNISH, MEMORY, REDIS, MOVING]
+BASELINES = [MEMORY_BASELINE, REDIS_BASELINE]
 
 MIB = 1024 * 1024
 # The gateway keeps nothing above this part of its memory.
@@ -46,11 +50,12 @@ class Cache:
     admin: str | None = None
 
 
-def measure(size, rounds, seconds, names):
+def measure(size, rounds, seconds, names, baseline=None):
     """Rows of one answer size, {name: what load.round_of says, "hits", "from_redis"}, the latter in
-    per cent of the calls; medians over the rounds: as fast as it goes, and all at the same pace."""
+    per cent of the calls; medians over the rounds: as fast as it goes, and all at the same pace.
+    `baseline` is the gateway of an earlier build, for its rows."""
     with Servers() as servers:
-        bench = Bench(servers, size)
+        bench = Bench(servers, size, baseline)
         made = {name: bench.make(name) for name in names}
         for name, cache in made.items():
             fill(name, cache)
@@ -62,11 +67,11 @@ def measure(size, rounds, seconds, names):
 class Bench:
     """The servers for one answer size. Each cache has a port of the backend to itself."""
 
-    def __init__(self, servers, size):
-        self.servers, self.size = servers, size
+    def __init__(self, servers, size, baseline):
+        self.servers, self.size, self.baseline = servers, size, baseline
         self.validators, self.control = servers.sandbox(1, "--moving")
         self.answer = transaction_answer(size)
-        self.ports = servers.backend(self.answer, self.validators[0], ports=5, counted=True)
+        self.ports = servers.backend(self.answer, self.validators[0], ports=7, counted=True)
         self.calls = servers.calls("transaction", [transaction_call(0)])
 
     def make(self, name):
@@ -75,8 +80,10 @@ class Bench:
             NGINX: lambda: self.peer(caches.nginx_cache, self.size, True),
             NGINX_PLAIN: lambda: self.peer(caches.nginx_cache, self.size, False),
             VARNISH: lambda: self.peer(caches.varnish),
-            MEMORY: self.memory,
-            REDIS: self.redis,
+            MEMORY: lambda: self.memory("memory", BINARY),
+            MEMORY_BASELINE: lambda: self.memory("memory-baseline", self.baseline),
+            REDIS: lambda: self.redis("redis", BINARY),
+            REDIS_BASELINE: lambda: self.redis("redis-baseline", self.baseline),
             MOVING: self.moving,
         }[name]()
 
@@ -89,23 +96,24 @@ class Bench:
         port, pid = start(self.servers, backend, *how)
         return Cache(Target(port, self.calls, pid), "x-cache", lambda: self.servers.asked(backend))
 
-    def memory(self):
-        return self.gateway("memory", self.ports.pop(), "enabled: true", self.calls)
+    def memory(self, name, binary):
+        return self.gateway(name, self.ports.pop(), "enabled: true", self.calls, binary)
 
-    def redis(self):
+    def redis(self, name, binary):
         """More answers than memory holds, asked for one after the other: nearly all come from Redis."""
-        port, pid = caches.redis(self.servers)
+        port, pid = caches.redis(self.servers, f"{name}-server")
         mebibytes = -(-self.size * LARGEST_SHARE // MIB)
         count = BEYOND_MEMORY * mebibytes * MIB // self.size
         calls = self.servers.calls("transactions", map(transaction_call, range(count)))
         section = f"memory: {mebibytes}MiB, redis: {{url: 'redis://127.0.0.1:{port}/'}}"
-        cache = self.gateway("redis", self.ports.pop(), section, calls)
+        cache = self.gateway(name, self.ports.pop(), section, calls, binary)
         cache.target.beside = pid
         cache.is_full = lambda: caches.redis_keys(port) == count
         return cache
 
-    def gateway(self, name, backend, section, calls):
-        running = self.servers.gateway([f"http://127.0.0.1:{backend}"], name, section)
+    def gateway(self, name, backend, section, calls, binary):
+        urls = [f"http://127.0.0.1:{backend}"]
+        running = self.servers.gateway(urls, name, section, binary=binary)
         target = Target(running.port, calls, running.pid)
         asked = lambda: self.servers.asked(backend)  # noqa: E731
         return Cache(target, "x-perijove-cache", asked, admin=running.admin)

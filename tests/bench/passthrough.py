@@ -5,17 +5,19 @@ import urllib.request
 from calls import account_answer, account_call
 from load import PAUSE_MILLIS, Target, alternate, round_of
 from scrape import Scrape
+from servers import GATEWAY as BINARY
 from servers import Servers
 
 CALL = account_call("processed")
 DIRECT = "direct"
 GATEWAY = "Perijove"
+BASELINE = "Perijove, baseline"
 
 
-def measure(size, rounds, seconds, names):
+def measure(size, rounds, seconds, names, baseline=None):
     """Rows of one answer size, in the order of names, {name: what load.round_of says}, medians over
     the rounds: as fast as it goes, and all at the same pace. And a remark on what the gateway did
-    besides passing through."""
+    besides passing through. `baseline` is the gateway of an earlier build, for its row."""
     with Servers() as servers:
         validators, _ = servers.sandbox(1)
         backends = servers.backend(account_answer(size), validators[0])
@@ -26,6 +28,7 @@ def measure(size, rounds, seconds, names):
             "nginx": lambda: servers.nginx_proxy(backends),
             "HAProxy": lambda: servers.haproxy(backends),
             "bare Pingora": lambda: servers.bare_pingora(backends),
+            BASELINE: lambda: gateway(servers, backends, [], "baseline", baseline),
             GATEWAY: lambda: gateway(servers, backends, admin),
         }
         targets = {}
@@ -40,9 +43,10 @@ def measure(size, rounds, seconds, names):
     return flat_out, paced, remark
 
 
-def gateway(servers, backends, admin):
+def gateway(servers, backends, admin, name="gateway", binary=BINARY):
     """Starts the gateway and adds its admin URL to a list."""
-    running = servers.gateway([f"http://127.0.0.1:{port}" for port in backends])
+    urls = [f"http://127.0.0.1:{port}" for port in backends]
+    running = servers.gateway(urls, name, binary=binary)
     admin.append(running.admin)
     return running.port, running.pid
 

@@ -3,7 +3,8 @@
 import platform
 from pathlib import Path
 
-from hits import MEMORY, NGINX, REDIS
+from hits import MEMORY, MEMORY_BASELINE, NGINX, REDIS, REDIS_BASELINE
+from passthrough import BASELINE, GATEWAY
 
 
 def passthrough(size, rows, how):
@@ -29,7 +30,7 @@ def passthrough(size, rows, how):
                 ]
             )
         )
-    return "\n".join(lines)
+    return "\n".join([*lines, *beside_baseline(rows, ((GATEWAY, BASELINE),))])
 
 
 def hits(size, rows, how):
@@ -43,7 +44,16 @@ def hits(size, rows, how):
         cells += [ratio(seen, rows.get(NGINX)), f"{seen['beside']:.1f}" if seen["beside"] else ""]
         cells += [f"{seen['hits']:.3f}", f"{seen['from_redis']:.1f}" if seen["from_redis"] else ""]
         lines.append(row([*cells, f"{seen['errors']:.0f}"]))
-    return "\n".join([*lines, "", *aims(rows)])
+    pairs = ((MEMORY, MEMORY_BASELINE), (REDIS, REDIS_BASELINE))
+    return "\n".join([*lines, "", *aims(rows), *beside_baseline(rows, pairs)])
+
+
+def beside_baseline(rows, pairs):
+    """What a call costs now, in units of what it cost the earlier build in the same run."""
+    for now, before in pairs:
+        if now in rows and before in rows:
+            found = rows[now]["cpu"] / rows[before]["cpu"]
+            yield f"- {now}: {found:.3f} × the CPU of the baseline."
 
 
 def aims(rows):

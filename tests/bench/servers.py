@@ -238,8 +238,11 @@ backend upstreams
         )
         return port, process.pid
 
-    def gateway(self, urls, name="gateway", cache="enabled: false", access_log=False):
-        """The gateway in front of local upstreams. `cache` is that section of its configuration."""
+    def gateway(
+        self, urls, name="gateway", cache="enabled: false", access_log=False, binary=GATEWAY
+    ):
+        """The gateway in front of local upstreams. `cache` is that section of its configuration,
+        `binary` the program, if not the one that was built here."""
         upstreams = "\n".join(
             f"  - {{id: upstream-{i}, url: '{url}', tier: local, connections: 64}}"
             for i, url in enumerate(urls)
@@ -256,7 +259,7 @@ upstreams:
 """
         )
         process, where, log = self.start_announcing(
-            name, PROXY_CORE, [GATEWAY, "run", "-c", config]
+            name, PROXY_CORE, [binary, "run", "-c", config]
         )
         (rpc,), admin = where["rpc"], where["admin"]
         if isinstance(admin, list):
