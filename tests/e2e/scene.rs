@@ -24,7 +24,15 @@ impl Scene {
 
     /// The same with changes to the configuration.
     pub async fn ranked_with(change: impl FnOnce(GatewayConfig) -> GatewayConfig) -> Self {
-        let cluster = Sandbox::start(2).await.unwrap();
+        Self::ranked_of(2, change).await
+    }
+
+    /// The same with this many upstreams, all but the first bought.
+    pub async fn ranked_of(
+        validators: usize,
+        change: impl FnOnce(GatewayConfig) -> GatewayConfig,
+    ) -> Self {
+        let cluster = Sandbox::start(validators).await.unwrap();
         let config = change(ranked(&cluster));
         let gateway = Gateway::start(config).await;
         all_probed(&gateway).await;

@@ -1,6 +1,6 @@
-//! Writes: sent once, and again only when it is certain that nothing arrived.
+//! Writes: a signed transaction goes on to whoever takes it; what would happen twice is sent once.
 
-use perijove_tests::sandbox::{Fault, Kind, RateShape, ResetWhen};
+use perijove_tests::sandbox::{Fault, Kind, RateShape, ResetWhen, transaction};
 use serde_json::{Value, json};
 
 use crate::scene::{KEY, Scene};
@@ -17,15 +17,47 @@ async fn impatient() -> Scene {
     .await
 }
 
-async fn is_sent_once(fault: impl Into<Fault>) {
-    let scene = impatient().await;
+/// `v0` has the fault for transactions only, so `v1` takes them, each time.
+async fn goes_on(fault: impl Into<Fault>) {
+    let scene = Scene::ranked().await;
     scene.v(0).fault(fault.into().on("sendTransaction"));
-    let reply = scene
-        .gateway
-        .rpc("sendTransaction", scene.transaction(1))
-        .await;
-    assert!(reply.code().is_some(), "{}", reply.text());
-    assert_eq!(scene.hits("sendTransaction"), [1, 0]);
+    for mark in 1..=3 {
+        let reply = scene
+            .gateway
+            .rpc("sendTransaction", scene.transaction(mark))
+            .await;
+        assert!(reply.result().is_string(), "{}", reply.text());
+        assert_eq!(reply.upstream(), "v1");
+    }
+    assert_eq!(scene.v(1).hits("sendTransaction"), 3);
+    assert_eq!(scene.cluster.cluster().ledger.len(), 3);
+}
+
+macro_rules! each {
+    ($test:ident: $($name:ident => $fault:expr,)*) => {
+        $(#[tokio::test]
+        async fn $name() {
+            $test($fault).await;
+        })*
+    };
+}
+
+each! { goes_on:
+    a_transaction_goes_on_after_http_500 => Fault::status(500),
+    a_transaction_goes_on_after_http_503 => Fault::status(503),
+    a_transaction_goes_on_after_http_504 => Fault::status(504),
+    a_transaction_goes_on_after_http_400 => Fault::status(400),
+    a_transaction_goes_on_after_http_404 => Fault::status(404),
+    a_transaction_goes_on_after_http_413 => Fault::status(413),
+    a_transaction_goes_on_after_an_internal_error => Fault::rpc(-32603),
+    a_transaction_goes_on_after_a_code_nobody_knows => Fault::rpc(-32000),
+    a_transaction_goes_on_after_a_node_that_is_behind => Fault::rpc(-32005),
+    a_transaction_goes_on_after_a_reset => Fault::reset(ResetWhen::AfterRead),
+    a_transaction_goes_on_after_half_an_answer => Fault::reset(ResetWhen::MidBody),
+    a_transaction_goes_on_after_a_truncated_answer => Kind::Truncate,
+    a_transaction_goes_on_after_garbage => Kind::Garbage,
+    a_transaction_goes_on_after_what_is_no_answer => Kind::WrongShape,
+    a_transaction_goes_on_after_a_hang => Kind::Hang,
 }
 
 #[tokio::test]
@@ -41,25 +73,155 @@ async fn a_transaction_is_answered_with_its_signature_and_sent_to_one_upstream()
 }
 
 #[tokio::test]
-async fn a_transaction_whose_upstream_does_not_answer_is_not_sent_elsewhere() {
-    is_sent_once(Kind::Hang).await;
-}
-
-#[tokio::test]
-async fn a_transaction_whose_connection_is_reset_is_not_sent_elsewhere() {
-    is_sent_once(Fault::reset(ResetWhen::AfterRead)).await;
-}
-
-#[tokio::test]
-async fn a_transaction_is_never_hedged() {
-    let scene = Scene::ranked_with(|config| config.set("hedge.floor", "20ms")).await;
-    scene.v(0).fault(Fault::slow(600).on("sendTransaction"));
+async fn a_transaction_passes_two_upstreams_that_hang() {
+    let scene = Scene::ranked_of(3, |config| config.set("retry.attempts", 1)).await;
+    for index in [0, 1] {
+        let hang = Fault::from(Kind::Hang).on("sendTransaction");
+        scene.v(index).fault(hang);
+    }
     let reply = scene
         .gateway
         .rpc("sendTransaction", scene.transaction(1))
         .await;
-    assert!(reply.result().is_string());
-    assert_eq!(scene.hits("sendTransaction"), [1, 0]);
+    assert!(reply.result().is_string(), "{}", reply.text());
+    assert_eq!(scene.hits("sendTransaction"), [1, 1, 1]);
+}
+
+#[tokio::test]
+async fn a_slow_answer_to_a_transaction_is_waited_for_when_nobody_else_takes_it() {
+    let scene = Scene::ranked().await;
+    scene.v(0).fault(Fault::slow(600).on("sendTransaction"));
+    scene.v(1).fault(Fault::status(503).on("sendTransaction"));
+    let reply = scene
+        .gateway
+        .rpc("sendTransaction", scene.transaction(1))
+        .await;
+    assert!(reply.result().is_string(), "{}", reply.text());
+    assert_eq!(reply.upstream(), "v0");
+    assert_eq!(scene.hits("sendTransaction"), [1, 1]);
+}
+
+#[tokio::test]
+async fn no_budget_loses_a_transaction() {
+    let scene = Scene::ranked_with(|config| {
+        config
+            .set("retry.budget", 0.0)
+            .set("retry.min_per_second", 0)
+            .set("retry.attempts", 1)
+    })
+    .await;
+    scene.v(0).fault(Fault::status(503).on("sendTransaction"));
+    let reply = scene
+        .gateway
+        .rpc("sendTransaction", scene.transaction(1))
+        .await;
+    assert!(reply.result().is_string(), "{}", reply.text());
+}
+
+#[tokio::test]
+async fn a_transaction_that_one_took_and_another_finds_processed_is_answered_with_its_signature() {
+    for fate in [
+        Fault::from(Kind::Hang),
+        Fault::status(503),
+        Fault::reset(ResetWhen::AfterRead),
+    ] {
+        for encoding in ["base58", "base64"] {
+            let scene = Scene::ranked().await;
+            scene.v(0).fault(fate.clone().on("sendTransaction"));
+            scene.v(1).fault(already_processed());
+            let (params, signature) = encoded(&scene, encoding);
+            let reply = scene.gateway.rpc("sendTransaction", params).await;
+            assert_eq!(reply.result(), json!(signature), "{fate:?}");
+            assert_eq!(scene.hits("sendTransaction"), [1, 1], "{fate:?}");
+        }
+    }
+}
+
+/// A transaction in this encoding without a preflight, and its signature.
+fn encoded(scene: &Scene, encoding: &str) -> (Value, String) {
+    use base64::Engine as _;
+    let text = scene.transaction(1)[0].as_str().unwrap().to_owned();
+    let bytes = bs58::decode(text).into_vec().unwrap();
+    let signature = transaction::Transaction::read(&bytes).unwrap().signature;
+    let text = match encoding {
+        "base64" => base64::engine::general_purpose::STANDARD.encode(bytes),
+        _ => bs58::encode(bytes).into_string(),
+    };
+    let options = json!({ "encoding": encoding, "skipPreflight": true });
+    (json!([text, options]), signature)
+}
+
+#[tokio::test]
+async fn a_transaction_that_no_node_takes_is_refused_by_the_first() {
+    for code in [-32003, -32006, -32013] {
+        let scene = Scene::ranked().await;
+        scene.v(0).fault(Fault::rpc(code).on("sendTransaction"));
+        let reply = scene
+            .gateway
+            .rpc("sendTransaction", scene.transaction(1))
+            .await;
+        assert_eq!(reply.code(), Some(code), "{}", reply.text());
+        assert_eq!(scene.hits("sendTransaction"), [1, 0]);
+    }
+}
+
+#[tokio::test]
+async fn a_bad_signature_is_told_although_an_earlier_upstream_said_nothing() {
+    let scene = Scene::ranked().await;
+    scene.v(0).fault(Fault::status(503).on("sendTransaction"));
+    scene.v(1).fault(Fault::rpc(-32003).on("sendTransaction"));
+    let reply = scene
+        .gateway
+        .rpc("sendTransaction", scene.transaction(1))
+        .await;
+    assert_eq!(reply.code(), Some(-32003), "{}", reply.text());
+}
+
+#[tokio::test]
+async fn a_preflight_that_fails_after_the_transaction_may_have_been_taken_is_no_verdict() {
+    for fate in [Fault::status(503), Fault::from(Kind::Hang)] {
+        let scene = Scene::ranked().await;
+        scene.v(0).fault(fate.clone().on("sendTransaction"));
+        scene.v(1).fault(failed_preflight());
+        let reply = scene
+            .gateway
+            .rpc("sendTransaction", scene.transaction(1))
+            .await;
+        assert_eq!(reply.status, 504, "{fate:?}: {}", reply.text());
+        assert_eq!(scene.hits("sendTransaction"), [1, 1]);
+    }
+}
+
+#[tokio::test]
+async fn a_preflight_on_a_node_that_trails_is_asked_again_elsewhere() {
+    let scene = Scene::ranked_of(2, |config| config.set("health.exclude_lag", 100)).await;
+    scene.v(0).fault(Fault::lag(30));
+    perijove_tests::wait::until("the lag to be seen", || async {
+        let status = scene.gateway.status().await;
+        let lag = status["upstreams"][0]["lag"].as_u64()?;
+        (lag > 10).then_some(())
+    })
+    .await;
+    scene.v(0).fault(failed_preflight());
+    let reply = scene
+        .gateway
+        .rpc("sendTransaction", scene.transaction(1))
+        .await;
+    assert!(reply.result().is_string(), "{}", reply.text());
+    assert_eq!(reply.upstream(), "v1");
+}
+
+fn failed_preflight() -> Fault {
+    Fault::from(Kind::RpcError {
+        code: -32002,
+        message: Some("Transaction simulation failed: Error processing Instruction 0".into()),
+        data: Some(json!({
+            "err": {"InstructionError": [0, {"Custom": 1}]},
+            "logs": ["Program log: no"],
+            "unitsConsumed": 150,
+        })),
+    })
+    .on("sendTransaction")
 }
 
 #[tokio::test]
@@ -104,18 +266,7 @@ async fn a_blockhash_one_node_does_not_know_is_tried_on_another() {
 #[tokio::test]
 async fn a_failed_simulation_is_the_callers_with_all_its_data() {
     let scene = Scene::ranked().await;
-    scene.v(0).fault(
-        Fault::from(Kind::RpcError {
-            code: -32002,
-            message: Some("Transaction simulation failed: Error processing Instruction 0".into()),
-            data: Some(json!({
-                "err": {"InstructionError": [0, {"Custom": 1}]},
-                "logs": ["Program log: no"],
-                "unitsConsumed": 150,
-            })),
-        })
-        .on("sendTransaction"),
-    );
+    scene.v(0).fault(failed_preflight());
     let reply = scene
         .gateway
         .rpc("sendTransaction", scene.transaction(1))

@@ -16,6 +16,8 @@ pub struct Retry {
     pub min_per_second: u32,
     /// The pause before asking again for a slot that no upstream has yet.
     pub later: Duration,
+    /// A signed transaction without an answer for this long is sent to the next upstream too.
+    pub write_after: Duration,
 }
 
 impl Default for Retry {
@@ -25,6 +27,7 @@ impl Default for Retry {
             budget: 0.2,
             min_per_second: 10,
             later: Duration::from_millis(150),
+            write_after: Duration::from_millis(300),
         }
     }
 }
@@ -40,6 +43,11 @@ impl Retry {
                 "later",
                 default.later,
                 Duration::from_millis(1)..=Duration::from_secs(10),
+            ),
+            write_after: section.within(
+                "write_after",
+                default.write_after,
+                Duration::from_millis(20)..=Duration::from_secs(10),
             ),
         }
     }

@@ -3,9 +3,15 @@
 //! ```text
 //! launch ─▶ in flight ─▶ good ────────────────────────────▶ delivered
 //!              │  ▲        bad ─▶ retry allowed? ─ yes ─▶ launch on the next candidate
-//!        hedge ▼  │                      └─ no ─▶ others in flight? wait : best answer so far
+//!     no answer ▼  │                     └─ no ─▶ others in flight? wait : best answer so far
 //!          launch ┘
 //! ```
+//!
+//! When an unanswered call is sent to another upstream as well is [`repetition`]'s; what becomes of
+//! attempts nobody waits for any more is [`losers`]'s.
+
+mod losers;
+mod repetition;
 
 use std::future::poll_fn;
 use std::sync::Arc;
@@ -13,40 +19,53 @@ use std::task::Poll;
 use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
-use tokio::time::{Instant, sleep, sleep_until};
+use tokio::time::{Instant, sleep_until};
 
 use super::attempt::{self, Attempted, InFlight, Judged};
 use super::settle::{Settled, Speaker};
 use super::{Delivered, Exchange, Trace};
 use crate::jsonrpc;
 use crate::solana::{Capability, FaultKind, Idempotency, Retry, Verdict};
-use crate::upstream::{AttemptLimits, Candidate, Candidates, Need, Upstream};
+use crate::upstream::{AttemptLimits, Candidate, Candidates, Health, Need, Upstream};
 
-/// The losers of a race may take this long to give their connection back.
-const LOSER_LIMIT: Duration = Duration::from_secs(10);
-/// Hedge timer of a method whose latency is not known yet.
-const UNKNOWN_LATENCY: Duration = Duration::from_secs(1);
+/// While another upstream could answer at once, a connection is waited for this long at most.
+const QUEUE: Duration = Duration::from_millis(100);
+/// A node this many slots behind the others may know less than they do about a transaction.
+const FRESH_LAG: u64 = 2;
+/// How long an answer to an earlier attempt is waited for when a preflight failed meanwhile.
+const SECOND_WORD: Duration = Duration::from_secs(1);
 
 pub(super) struct Flight<'a> {
     exchange: &'a Exchange<'a>,
     candidates: Candidates<'a>,
     request: Bytes,
     attempts: Vec<InFlight>,
+    /// What is to be done next if no attempt ends before, and when.
+    due: Option<(Instant, Due)>,
     /// Attempts whose bytes reached an upstream; refused connections cost nothing and count for
     /// nothing.
     sent: u32,
     hedges: u32,
     retried_once: bool,
-    /// Some upstream may have seen the call more than once, or more than one of them.
-    repeated: bool,
     settled: Settled,
     trace: Trace,
+}
+
+/// What the passing of time asks for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Due {
+    /// The call has had no answer for long enough to ask somebody else as well.
+    Repetition,
+    /// The pause before a further attempt is over.
+    Attempt,
+    /// Nothing better is to be expected.
+    End,
 }
 
 #[expect(clippy::large_enum_variant, reason = "one at a time, on the stack")]
 enum Event {
     Done(Attempted),
-    HedgeDue,
+    Due(Due),
 }
 
 enum Step {
@@ -66,10 +85,10 @@ impl<'a> Flight<'a> {
             exchange,
             request: request.freeze(),
             attempts: Vec::with_capacity(1),
+            due: None,
             sent: 0,
             hedges: 0,
             retried_once: false,
-            repeated: false,
             settled: Settled::default(),
             trace: Trace::default(),
         }
@@ -80,23 +99,28 @@ impl<'a> Flight<'a> {
         if !self.launch() {
             return self.end();
         }
-        let mut hedge_at = self.hedge_due();
         loop {
-            match next_event(&mut self.attempts, hedge_at).await {
-                Event::HedgeDue => hedge_at = self.hedge(),
-                Event::Done(attempted) => match self.conclude(attempted) {
-                    Step::Deliver(delivered) => return self.deliver(delivered),
-                    Step::Wait => {}
-                    Step::End => return self.end(),
-                    Step::Launch { after } => {
-                        if let Some(pause) = after {
-                            sleep(pause).await;
-                        }
-                        if !self.launch() && self.attempts.is_empty() {
-                            return self.end();
-                        }
+            let step = match next_event(&mut self.attempts, self.due).await {
+                Event::Done(attempted) => self.conclude(attempted),
+                Event::Due(Due::Attempt) => Step::Launch { after: None },
+                Event::Due(Due::Repetition) => {
+                    self.repeat();
+                    Step::Wait
+                }
+                Event::Due(Due::End) => Step::End,
+            };
+            match step {
+                Step::Deliver(delivered) => return self.deliver(delivered),
+                Step::Wait => {}
+                Step::End => return self.end(),
+                Step::Launch { after: Some(pause) } => {
+                    self.due = Some((Instant::now() + pause, Due::Attempt));
+                }
+                Step::Launch { after: None } => {
+                    if !self.launch() && self.attempts.is_empty() {
+                        return self.end();
                     }
-                },
+                }
             }
         }
     }
@@ -105,12 +129,14 @@ impl<'a> Flight<'a> {
     fn launch(&mut self) -> bool {
         let now = Instant::now();
         let Some(candidate) = self.candidates.next(now) else {
+            self.due = None;
             return false;
         };
         self.start(candidate, false, now);
         true
     }
 
+    /// Starts an attempt, and with it the time after which it is unanswered for too long.
     fn start(&mut self, candidate: Candidate, hedge: bool, now: Instant) {
         self.trace.attempts += 1;
         let limits = self.limits(&candidate, now);
@@ -119,85 +145,48 @@ impl<'a> Flight<'a> {
         self.attempts.push(attempt::start(
             candidate, request, limits, commitment, hedge,
         ));
+        self.arm(now);
     }
 
     /// Every attempt but the last may use half of what is left of the caller's time, so that a
     /// silent upstream leaves time for another. While there is another one, a connection is not
-    /// waited for longer than a new one may take.
+    /// waited for longer than that one would need.
     fn limits(&self, candidate: &Candidate, now: Instant) -> AttemptLimits {
         let exchange = self.exchange;
         let left = exchange.deadline.saturating_duration_since(now);
         let alone = !self.candidates.any_left(now);
         let last = alone || self.sent + 1 >= exchange.settings.retry.attempts;
-        let share = if last || !self.may_repeat() {
+        let share = if last || !self.is_repeatable() {
             left
         } else {
             left / 2
         };
         let timeouts = &candidate.upstream().settings().timeouts;
-        let queue = if alone { left } else { timeouts.connect };
+        let queue = if alone {
+            left
+        } else if self.candidates.any_fit(now) {
+            QUEUE.min(timeouts.connect)
+        } else {
+            timeouts.connect
+        };
         AttemptLimits {
             deadline: exchange.deadline,
             queue: now + queue,
             first_byte: share.min(timeouts.first_byte),
             answer_buffer: exchange.settings.answer_buffer,
             ledger_only: exchange.ledger_only,
-            replayable: self.may_repeat()
-                || exchange.class.profile().idempotency == Idempotency::WriteBySignature,
+            replayable: self.is_repeatable(),
         }
     }
 
-    /// Whether this kind of call may ever be sent a second time while the first is unanswered.
-    fn may_repeat(&self) -> bool {
-        self.exchange.class.profile().idempotency == Idempotency::Read
+    /// Whether this kind of call may be sent a second time while the first is unanswered.
+    fn is_repeatable(&self) -> bool {
+        self.exchange.class.profile().idempotency.is_repeatable()
     }
 
-    /// When the first hedge is due, if there may be one.
-    fn hedge_due(&self) -> Option<Instant> {
-        let hedge = &self.exchange.settings.hedge;
-        let hedged = hedge.enabled && self.may_repeat() && !self.exchange.class.heavy;
-        hedged.then(|| Instant::now() + self.usual_latency().max(hedge.floor))
-    }
-
-    fn usual_latency(&self) -> Duration {
-        let latency = self.exchange.live.latency(self.exchange.class.method);
-        latency.estimate().unwrap_or(UNKNOWN_LATENCY)
-    }
-
-    /// Starts a hedge, and says when to look for another. Where only upstreams that charge are
-    /// left, it waits until the call is not slow any more but stuck.
-    fn hedge(&mut self) -> Option<Instant> {
-        let now = Instant::now();
-        let settings = &self.exchange.settings.hedge;
-        let stuck_at = self.exchange.started + settings.metered_after;
-        let charging = now >= stuck_at;
-        if !self.candidates.any_hedge(now, charging) {
-            return (!charging).then_some(stuck_at);
-        }
-        if !self.pay_for_repetition() {
-            self.exchange.live.metrics.hedge("no_budget");
-            return None;
-        }
-        let candidate = self.candidates.next_hedge(now, charging)?;
-        self.start(candidate, true, now);
-        self.hedges += 1;
-        self.trace.hedged = true;
-        self.exchange.live.metrics.hedge("started");
-        let again = now + self.usual_latency().max(settings.floor);
-        (self.hedges < settings.extra).then_some(again)
-    }
-
-    fn pay_for_repetition(&self) -> bool {
-        let retry = &self.exchange.settings.retry;
-        let paid =
-            self.exchange
-                .live
-                .budget
-                .withdraw(retry.budget, retry.min_per_second, Instant::now());
-        if !paid {
-            self.exchange.live.metrics.budget_exhausted();
-        }
-        paid
+    /// Whether this is a transaction, which its signature keeps from happening twice.
+    fn is_signed_write(&self) -> bool {
+        self.exchange.class.profile().idempotency == Idempotency::WriteBySignature
     }
 
     /// Draws the conclusion from one finished attempt.
@@ -205,8 +194,9 @@ impl<'a> Flight<'a> {
         let exchange = self.exchange;
         let (sent, hedge) = (attempted.bytes_sent(), attempted.hedge);
         let reached = attempted.reached;
+        // What is under way may have arrived just as well.
+        let repeated = attempted.resent() || self.sent > 0 || !self.attempts.is_empty();
         self.sent += u32::from(sent);
-        self.repeated |= attempted.resent() || self.sent > 1;
         let method = exchange.call.method();
         let (candidate, judged) = attempted.judge(exchange.class, method, exchange.live.unix_now);
         let speaker = Speaker {
@@ -228,7 +218,7 @@ impl<'a> Flight<'a> {
                 self.said_by(Some(speaker));
                 Step::Deliver(Delivered::Payload(payload))
             }
-            Judged::Bad { verdict, .. } if self.is_landed(&verdict) => {
+            Judged::Bad { verdict, .. } if repeated && is_landed(&verdict) => {
                 self.said_by(Some(speaker));
                 match exchange.signature() {
                     Some(signature) => Step::Deliver(Delivered::Payload(signature)),
@@ -236,16 +226,23 @@ impl<'a> Flight<'a> {
                 }
             }
             Judged::Bad { verdict, payload } => {
+                let retry = self.where_next(&verdict, &speaker.upstream);
                 self.settled
                     .note(&verdict, payload, &speaker, sent, exchange.class);
-                self.retry(&speaker.upstream, verdict.kind, verdict.retry, sent)
+                self.retry(&speaker.upstream, verdict.kind, retry, sent)
             }
         }
     }
 
-    /// Whether a refusal only says that our own repetition came second: the transaction is in.
-    fn is_landed(&self, verdict: &Verdict) -> bool {
-        self.repeated && verdict.kind == FaultKind::AlreadyProcessed
+    /// Where to ask next, given who has spoken. What a node that trails the others finds wrong with
+    /// a transaction may be right on theirs.
+    fn where_next(&self, verdict: &Verdict, upstream: &Upstream) -> Retry {
+        let live = upstream.live();
+        let trails = live.health() != Health::Healthy || live.lag() > FRESH_LAG;
+        if verdict.kind == FaultKind::SimulationFailed && self.is_signed_write() && trails {
+            return Retry::Elsewhere;
+        }
+        verdict.retry
     }
 
     /// Decides what comes after an answer that was not good.
@@ -257,38 +254,46 @@ impl<'a> Flight<'a> {
         sent: bool,
     ) -> Step {
         self.trace.fault = Some(kind);
-        let attempts_left = self.sent < self.exchange.settings.retry.attempts;
+        let now = Instant::now();
         let later = retry == Retry::ElsewhereLater;
         let pause = later.then_some(self.exchange.settings.retry.later);
-        let time_left = Instant::now() + pause.unwrap_or_default() < self.exchange.deadline;
+        let time_left = now + pause.unwrap_or_default() < self.exchange.deadline;
         let wanted = match retry {
-            Retry::Final => return self.final_answer(),
+            Retry::Final => return self.final_word(kind, now),
             Retry::ElsewhereOnce if std::mem::replace(&mut self.retried_once, true) => false,
             Retry::Capable(capability) => self.narrow(capability),
             Retry::Elsewhere | Retry::ElsewhereOnce | Retry::ElsewhereLater => true,
         };
-        if !self.attempts.is_empty() {
+        let others = !self.attempts.is_empty();
+        // The youngest attempt was the hope of the call; while it is out there is no hurry.
+        if others && (later || !wanted || !self.is_signed_write()) {
             return Step::Wait;
         }
-        if !wanted || !attempts_left || !time_left {
-            return Step::End;
+        let otherwise = if others { Step::Wait } else { Step::End };
+        if !wanted || !self.may_attempt() || !time_left {
+            return otherwise;
         }
-        if !self.candidates.any_left(Instant::now()) {
+        if !self.candidates.any_left(now) {
             if !later {
-                return Step::End;
+                return otherwise;
             }
             // What is not there yet may be there in a moment, on the same upstream too.
             self.candidates = self.exchange.candidates();
         }
         // An upstream that never saw the call was not burdened by it: moving on is free.
-        if sent && !self.pay_for_repetition() {
-            return Step::End;
+        if sent && !self.pay_for_retry(now) {
+            return otherwise;
         }
         self.exchange.live.metrics.retry(kind);
         self.trace
             .failed_over_from
             .get_or_insert_with(|| Arc::clone(upstream));
         Step::Launch { after: pause }
+    }
+
+    /// Whether the call may be sent once more. A transaction may go to every upstream there is.
+    fn may_attempt(&self) -> bool {
+        self.is_signed_write() || self.sent < self.exchange.settings.retry.attempts
     }
 
     fn said_by(&mut self, speaker: Option<Speaker>) {
@@ -298,7 +303,20 @@ impl<'a> Flight<'a> {
         };
     }
 
-    /// A final answer ends the call, even while a hedge is still out.
+    /// A verdict that needs no second opinion ends the call, even while a hedge is still out. Only a
+    /// failed preflight waits a little for an attempt that may have been taken.
+    fn final_word(&mut self, kind: FaultKind, now: Instant) -> Step {
+        if self.is_signed_write() && !self.attempts.is_empty() {
+            if !self.settled.is_certain() && kind == FaultKind::SimulationFailed {
+                let until = (now + SECOND_WORD).min(self.exchange.deadline);
+                self.due = Some((until, Due::End));
+                return Step::Wait;
+            }
+            self.settled.left_in_doubt();
+        }
+        self.final_answer()
+    }
+
     fn final_answer(&mut self) -> Step {
         let settled = std::mem::take(&mut self.settled);
         let (delivered, speaker) = settled.into_delivered(self.exchange);
@@ -314,7 +332,7 @@ impl<'a> Flight<'a> {
 
     fn deliver(mut self, delivered: Delivered) -> (Delivered, Trace) {
         for loser in self.attempts.drain(..) {
-            leave_behind(loser, self.exchange);
+            losers::leave_behind(loser, self.exchange);
         }
         if let (Some(from), Some(to)) = (&self.trace.failed_over_from, &self.trace.upstream)
             && !Arc::ptr_eq(from, to)
@@ -325,6 +343,9 @@ impl<'a> Flight<'a> {
     }
 
     fn end(mut self) -> (Delivered, Trace) {
+        if self.is_signed_write() && !self.attempts.is_empty() {
+            self.settled.left_in_doubt();
+        }
         let settled = std::mem::take(&mut self.settled);
         let (delivered, speaker) = settled.into_delivered(self.exchange);
         self.said_by(speaker);
@@ -332,8 +353,13 @@ impl<'a> Flight<'a> {
     }
 }
 
-/// Waits for the first attempt to finish, or for the hedge timer.
-async fn next_event(in_flight: &mut Vec<InFlight>, hedge_at: Option<Instant>) -> Event {
+/// Whether a refusal only says that the transaction is in.
+fn is_landed(verdict: &Verdict) -> bool {
+    verdict.kind == FaultKind::AlreadyProcessed
+}
+
+/// Waits for the first attempt to finish, or for what is due.
+async fn next_event(in_flight: &mut Vec<InFlight>, due: Option<(Instant, Due)>) -> Event {
     let first_done = poll_fn(|cx| {
         for i in 0..in_flight.len() {
             if let Some(attempt) = in_flight.get_mut(i)
@@ -345,28 +371,14 @@ async fn next_event(in_flight: &mut Vec<InFlight>, hedge_at: Option<Instant>) ->
         }
         Poll::Pending
     });
-    match hedge_at {
+    match due {
         None => Event::Done(first_done.await),
-        Some(at) => tokio::select! {
+        Some((at, due)) => tokio::select! {
             biased;
             attempted = first_done => Event::Done(attempted),
-            () = sleep_until(at) => Event::HedgeDue,
+            () = sleep_until(at) => Event::Due(due),
         },
     }
-}
-
-/// Lets an attempt whose answer nobody waits for finish, so that its connection can be used again,
-/// and so that an upstream which never answers in time is known for it: where every race is lost,
-/// only the losers can tell.
-fn leave_behind(attempt: InFlight, exchange: &Exchange<'_>) {
-    let class = *exchange.class;
-    let method = exchange.call.method().to_owned();
-    let unix_now = exchange.live.unix_now;
-    drop(tokio::spawn(async move {
-        if let Ok(attempted) = tokio::time::timeout(LOSER_LIMIT, attempt).await {
-            drop(attempted.judge(&class, &method, unix_now));
-        }
-    }));
 }
 
 impl<'a> Exchange<'a> {

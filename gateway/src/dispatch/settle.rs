@@ -33,6 +33,8 @@ pub(super) struct Settled {
 #[derive(Debug)]
 struct Best {
     rank: u8,
+    /// No node would have taken the call: it did not happen anywhere.
+    certain: bool,
     payload: Payload,
     speaker: Speaker,
 }
@@ -64,6 +66,7 @@ impl Settled {
             if self.best.as_ref().is_none_or(|best| rank > best.rank) {
                 self.best = Some(Best {
                     rank,
+                    certain: is_certain(verdict.kind),
                     payload,
                     speaker: speaker.clone(),
                 });
@@ -75,10 +78,21 @@ impl Settled {
         }
     }
 
+    /// An attempt at a write is under way and will not be waited for.
+    pub(super) fn left_in_doubt(&mut self) {
+        self.outcome_unknown = true;
+    }
+
+    /// Whether the best answer is one that no node could contradict.
+    pub(super) fn is_certain(&self) -> bool {
+        self.best.as_ref().is_some_and(|best| best.certain)
+    }
+
     /// A good answer that is older than what the client has been told.
     pub(super) fn note_stale(&mut self, payload: Payload, speaker: &Speaker) {
         self.best = Some(Best {
             rank: STALE,
+            certain: false,
             payload,
             speaker: speaker.clone(),
         });
@@ -86,11 +100,12 @@ impl Settled {
 
     /// The answer for the client and who gave it.
     ///
-    /// A write of unknown fate outweighs everything: whatever another upstream said afterwards does
-    /// not undo it. Then native errors, because clients act on their codes; then the plea to come
+    /// A write of unknown fate outweighs everything but a verdict that every node would give:
+    /// whatever else another upstream said afterwards does not undo it, and may be its consequence.
+    /// Then native errors, because clients act on their codes; then the plea to come
     /// back later; then "unhealthy".
     pub(super) fn into_delivered(self, exchange: &Exchange<'_>) -> (Delivered, Option<Speaker>) {
-        if self.outcome_unknown {
+        if self.outcome_unknown && !self.is_certain() {
             return (Delivered::Rejected(Rejection::OutcomeUnknown), None);
         }
         if let Some(best) = self.best {
@@ -142,6 +157,17 @@ fn is_the_clients(kind: FaultKind) -> bool {
                 | FaultKind::MethodDisabled
                 | FaultKind::PolicyRefused
         ))
+}
+
+/// Whether a call of which one node says this is one that no node takes.
+fn is_certain(kind: FaultKind) -> bool {
+    matches!(
+        kind,
+        FaultKind::InvalidParams
+            | FaultKind::SignatureVerification
+            | FaultKind::SignatureLength
+            | FaultKind::PrecompileVerification
+    )
 }
 
 /// Whether a call that ended like this may have been carried out all the same.

@@ -35,7 +35,9 @@ pub struct ReplyHints {
 /// Judges a reply. `None` means: deliver it. `now_unix` is in seconds.
 ///
 /// A refused key or a closed method outranks whatever the body says, and a rate limit is one in
-/// every status and shape. Writes keep a retry only where the reply shows that nothing was done.
+/// every status and shape. A signed transaction goes on to the next upstream after everything but
+/// a verdict that every node would give; what would be done twice keeps a retry only where the
+/// reply shows that nothing was done.
 pub fn judge(
     status: u16,
     hints: &ReplyHints,
@@ -58,9 +60,18 @@ pub fn judge(
         now_unix,
     };
     let mut verdict = reply.verdict();
-    let repeatable = class.profile().idempotency == Idempotency::Read;
-    if !repeatable && !verdict.kind.is_refusal() {
-        verdict.retry = Retry::Final;
+    match class.profile().idempotency {
+        Idempotency::Read => {}
+        Idempotency::WriteBySignature => {
+            if verdict.retry == Retry::ElsewhereOnce {
+                verdict.retry = Retry::Elsewhere;
+            }
+        }
+        Idempotency::WriteOnce | Idempotency::Unknown => {
+            if !verdict.kind.is_refusal() {
+                verdict.retry = Retry::Final;
+            }
+        }
     }
     Some(verdict)
 }

@@ -46,6 +46,13 @@ pub enum Idempotency {
     Unknown,
 }
 
+impl Idempotency {
+    /// Whether the same bytes may be sent anywhere any number of times.
+    pub const fn is_repeatable(self) -> bool {
+        matches!(self, Self::Read | Self::WriteBySignature)
+    }
+}
+
 /// When an answer stops changing.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Finality {

@@ -3,7 +3,7 @@
 
 use std::time::Duration;
 
-use super::{Blame, Capability, Class, FaultKind, Idempotency};
+use super::{Blame, Capability, Class, FaultKind};
 
 /// Where a call may be tried again.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -71,9 +71,9 @@ pub struct Verdict {
 
 impl Verdict {
     /// Judges a fault of the connection. `bytes_sent` says whether the upstream may have seen any
-    /// of the request: from then on only a read may be repeated.
+    /// of the request: from then on only a read or a signed transaction may be repeated.
     pub fn transport(kind: FaultKind, class: &Class, bytes_sent: bool) -> Self {
-        let repeatable = class.profile().idempotency == Idempotency::Read;
+        let repeatable = class.profile().idempotency.is_repeatable();
         let retry = match (repeatable, bytes_sent) {
             // A scan that ran into its time limit does so everywhere: one more upstream, no storm.
             (true, true) if class.heavy && kind.is_timeout() => Retry::ElsewhereOnce,
@@ -100,8 +100,8 @@ mod tests {
     use crate::solana::classify;
 
     #[test]
-    fn a_write_is_repeated_only_when_no_byte_was_sent() {
-        for method in ["sendTransaction", "requestAirdrop", "sendBundle"] {
+    fn what_is_done_twice_is_repeated_only_when_no_byte_was_sent() {
+        for method in ["requestAirdrop", "sendBundle"] {
             let class = classify(method, Some(b"[\"AAAA\"]"));
             let refused = Verdict::transport(FaultKind::ConnectRefused, &class, false);
             assert_eq!(refused.retry, Retry::Elsewhere, "{method}");
@@ -111,18 +111,21 @@ mod tests {
     }
 
     #[test]
-    fn a_read_is_repeated_whatever_was_sent() {
-        let class = classify("getBalance", Some(b"[\"k\"]"));
-        for kind in [
-            FaultKind::Reset,
-            FaultKind::FirstByteTimeout,
-            FaultKind::Truncated,
-        ] {
-            let verdict = Verdict::transport(kind, &class, true);
-            assert_eq!(
-                (verdict.retry, verdict.penalty),
-                (Retry::Elsewhere, Penalty::Failure)
-            );
+    fn a_read_and_a_signed_transaction_are_repeated_whatever_was_sent() {
+        for method in ["getBalance", "sendTransaction"] {
+            let class = classify(method, Some(b"[\"k\"]"));
+            for kind in [
+                FaultKind::Reset,
+                FaultKind::FirstByteTimeout,
+                FaultKind::Truncated,
+            ] {
+                let verdict = Verdict::transport(kind, &class, true);
+                assert_eq!(
+                    (verdict.retry, verdict.penalty),
+                    (Retry::Elsewhere, Penalty::Failure),
+                    "{method}"
+                );
+            }
         }
     }
 

@@ -27,6 +27,10 @@ pub(super) const MOST_UPSTREAMS: usize = 256;
 /// Costs further apart than this decide between two upstreams.
 const MUCH_DEARER: f32 = 1.25;
 
+/// An upstream that fails this share of its recent calls is not to be burdened with those of
+/// others as well.
+const STRUGGLING: f32 = 0.5;
+
 /// What a call needs.
 #[derive(Clone, Copy, Debug)]
 pub struct Need<'a> {
@@ -127,10 +131,10 @@ impl Tried {
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 struct Rank {
     obstacle: Obstacle,
-    tier: crate::config::Tier,
-    /// All its connections are in use: the call would wait for one. Another of the tier is better;
-    /// one that costs money is not.
+    /// All its connections are in use: the call would wait for one. Any other that is as well is
+    /// better, of whatever tier.
     busy: bool,
+    tier: crate::config::Tier,
 }
 
 /// Two taken at random from those of the best rank.
@@ -217,6 +221,23 @@ impl<'a> Candidates<'a> {
         self.draw(now).is_some_and(|draw| self.is_worth(&draw))
     }
 
+    /// Whether the next upstream is one that a further attempt does no harm: well, not failing, and
+    /// with a connection free.
+    pub fn any_fit(&self, now: Instant) -> bool {
+        self.draw(now).is_some_and(|draw| {
+            draw.rank.obstacle == Obstacle::None
+                && !draw.rank.busy
+                && draw.indices().all(|index| self.is_sound(index, now))
+        })
+    }
+
+    fn is_sound(&self, index: usize, now: Instant) -> bool {
+        self.pool.upstreams().get(index).is_some_and(|upstream| {
+            let selection = &upstream.member.policy.selection;
+            upstream.live().score.failure_share(now, selection) < STRUGGLING
+        })
+    }
+
     /// Asking an upstream that wants to be left alone, or does not serve the call, is a last
     /// resort, not a second attempt. One that was down a moment ago may be back, and is the only
     /// hope of a call whose first upstream has just died.
@@ -239,8 +260,8 @@ impl<'a> Candidates<'a> {
             }
             let rank = Rank {
                 obstacle,
-                tier: upstream.tier(),
                 busy: upstream.live().connections.all_busy(),
+                tier: upstream.tier(),
             };
             match &mut best {
                 Some(draw) if rank > draw.rank => {}
@@ -339,6 +360,10 @@ fn admission(upstream: &Upstream, now: Instant) -> Admission {
 }
 
 impl Draw {
+    fn indices(&self) -> impl Iterator<Item = usize> {
+        std::iter::once(self.first).chain(self.second)
+    }
+
     fn suits_hedge(&self, pool: &Pool, charging: bool) -> bool {
         let admits = |index: usize| {
             let upstream = pool.upstreams().get(index);

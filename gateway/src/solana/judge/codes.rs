@@ -12,6 +12,9 @@ pub(super) const fn is_known(code: i64) -> bool {
 
 /// Judges an error by its code.
 pub(super) fn verdict(error: &ErrorObject, class: &Class) -> Verdict {
+    if class.method == Method::SendTransaction && speaks_of_processed(error) {
+        return already_processed();
+    }
     match error.code {
         -32002 => simulation(error),
         -32005 => unhealthy(error),
@@ -114,7 +117,7 @@ fn simulation(error: &ErrorObject) -> Verdict {
             Blame::Cluster,
             Retry::ElsewhereOnce,
         ),
-        Some(b"AlreadyProcessed") => (FaultKind::AlreadyProcessed, Blame::Cluster, Retry::Final),
+        Some(b"AlreadyProcessed") => return already_processed(),
         _ => (FaultKind::SimulationFailed, Blame::Client, Retry::Final),
     };
     Verdict {
@@ -123,6 +126,23 @@ fn simulation(error: &ErrorObject) -> Verdict {
         retry,
         penalty: Penalty::None,
     }
+}
+
+/// The transaction is in, by whichever way it came.
+const fn already_processed() -> Verdict {
+    Verdict {
+        kind: FaultKind::AlreadyProcessed,
+        blame: Blame::Cluster,
+        retry: Retry::Final,
+        penalty: Penalty::None,
+    }
+}
+
+/// Providers in front of a node give its words under codes of their own, without its data. A
+/// program's words stand in the logs, never in the message.
+fn speaks_of_processed(error: &ErrorObject) -> bool {
+    const AGAVES: &str = "This transaction has already been processed";
+    error.message.contains(AGAVES) || error.message.contains("AlreadyProcessed")
 }
 
 /// -32005: `data.numSlotsBehind` is a number, or `null` when the node does not know.

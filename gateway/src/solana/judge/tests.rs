@@ -112,7 +112,7 @@ fn agaves_own_codes_count_in_any_status() {
 }
 
 #[test]
-fn a_transaction_goes_elsewhere_only_when_it_was_not_taken() {
+fn a_transaction_goes_elsewhere_unless_every_node_would_say_the_same() {
     let class = classify("sendTransaction", Some(b"[\"AAAA\"]"));
     let blockhash = include_str!("../../../tests/fixtures/answers/err_preflight_blockhash.json");
     let retry = |status, body: &str| {
@@ -137,13 +137,13 @@ fn a_transaction_goes_elsewhere_only_when_it_was_not_taken() {
         (401, "", R::Elsewhere),
         (403, "", R::Elsewhere),
         (410, "", R::Elsewhere),
-        (200, blockhash, R::ElsewhereOnce),
+        (200, blockhash, R::Elsewhere),
         (
             200,
             &*error(-32016, "Minimum context slot has not been reached", "null"),
             R::ElsewhereLater,
         ),
-        (200, &*error(-32603, "Internal error", "null"), R::Final),
+        (200, &*error(-32603, "Internal error", "null"), R::Elsewhere),
         (
             200,
             &*error(-32002, "Transaction simulation failed", "{}"),
@@ -154,11 +154,12 @@ fn a_transaction_goes_elsewhere_only_when_it_was_not_taken() {
             &*error(-32003, "Transaction signature verification failure", "null"),
             R::Final,
         ),
-        (200, &*error(-1, "tip too low", "null"), R::Final),
-        (502, "", R::Final),
-        (503, "", R::Final),
-        (504, "", R::Final),
-        (200, "garbage", R::Final),
+        (200, &*error(-32000, "Server error", "null"), R::Elsewhere),
+        (200, &*error(-1, "tip too low", "null"), R::Elsewhere),
+        (502, "", R::Elsewhere),
+        (503, "", R::Elsewhere),
+        (504, "", R::Elsewhere),
+        (200, "garbage", R::Elsewhere),
     ] {
         assert_eq!(retry(status, body), Some(expected), "{status} {body}");
     }
@@ -166,6 +167,56 @@ fn a_transaction_goes_elsewhere_only_when_it_was_not_taken() {
         retry(200, r#"{"jsonrpc":"2.0","result":"sig","id":1}"#),
         None
     );
+}
+
+#[test]
+fn what_is_done_twice_goes_elsewhere_only_when_it_was_not_done() {
+    for method in ["requestAirdrop", "sendBundle"] {
+        let class = classify(method, Some(b"[\"k\",5]"));
+        let retry = |status, body: &str| {
+            judged(status, ReplyHints::default(), body, &class).map(|verdict| verdict.retry)
+        };
+        for (status, body) in [
+            (502, ""),
+            (200, &*error(-32603, "Internal error", "null")),
+            (200, &*error(-1, "tip too low", "null")),
+            (200, "garbage"),
+        ] {
+            assert_eq!(
+                retry(status, body),
+                Some(R::Final),
+                "{method} {status} {body}"
+            );
+        }
+        assert_eq!(retry(429, ""), Some(R::Elsewhere), "{method}");
+    }
+}
+
+#[test]
+fn a_processed_transaction_is_known_by_whatever_code_it_is_said_with() {
+    let class = classify("sendTransaction", Some(b"[\"AAAA\"]"));
+    let agaves = "Transaction simulation failed: This transaction has already been processed";
+    for (code, message, data) in [
+        (
+            -32002,
+            "Transaction simulation failed",
+            r#"{"err":"AlreadyProcessed"}"#,
+        ),
+        (-32002, agaves, "null"),
+        (-32603, agaves, "null"),
+        (-32000, "rpc: AlreadyProcessed", "null"),
+    ] {
+        let body = error(code, message, data);
+        let found = judged(200, ReplyHints::default(), &body, &class).unwrap();
+        assert_eq!(found.kind, F::AlreadyProcessed, "{code} {message}");
+    }
+    let read = judged(
+        200,
+        ReplyHints::default(),
+        &error(-32603, agaves, "null"),
+        &read(),
+    );
+    assert_eq!(read.unwrap().kind, F::InternalError);
 }
 
 #[test]
