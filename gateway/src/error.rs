@@ -54,6 +54,9 @@ pub enum Rejection {
     /// No upstream gave an answer that could be passed on.
     #[error("Node is unhealthy: {reason}")]
     NoUpstream { reason: &'static str },
+    /// All connections the gateway may open to the upstreams that could answer stayed in use.
+    #[error("the gateway's connections to its upstreams are all in use; try again")]
+    Saturated,
     /// A price is asked for of nothing, of too many tokens, or of what is no token.
     #[error(transparent)]
     Ids(#[from] IdsFault),
@@ -83,7 +86,8 @@ impl Rejection {
             Self::Parse
             | Self::TooManyCalls { .. }
             | Self::MethodRefused
-            | Self::NoUpstream { .. } => 200,
+            | Self::NoUpstream { .. }
+            | Self::Saturated => 200,
         }
     }
 
@@ -103,6 +107,7 @@ impl Rejection {
             Self::MethodRefused => "method_refused",
             Self::RateLimited { .. } => "rate_limited",
             Self::NoUpstream { .. } => "no_upstream",
+            Self::Saturated => "saturated",
             Self::Ids(_) => "bad_ids",
             Self::NotServed { .. } => "not_served",
             Self::OutcomeUnknown => "outcome_unknown",
@@ -145,7 +150,7 @@ impl Rejection {
             Self::MethodRefused => -32601,
             Self::RateLimited { .. } => 429,
             Self::Unauthorised => 401,
-            Self::NoUpstream { .. } => -32005,
+            Self::NoUpstream { .. } | Self::Saturated => -32005,
             Self::OutcomeUnknown => -32603,
             Self::HttpMethod
             | Self::ContentType
@@ -158,7 +163,7 @@ impl Rejection {
             | Self::Upgrade => return None,
         };
         // @solana/kit builds its text for -32005 from `data.numSlotsBehind` and must find it.
-        let data = matches!(self, Self::NoUpstream { .. })
+        let data = matches!(self, Self::NoUpstream { .. } | Self::Saturated)
             .then(|| Bytes::from_static(br#"{"numSlotsBehind":null}"#));
         Some(RpcError {
             code,
@@ -189,21 +194,24 @@ mod tests {
 
     #[test]
     fn no_upstream_is_an_agave_error_inside_a_200() {
-        let rejection = Rejection::NoUpstream {
+        let none = Rejection::NoUpstream {
             reason: "none configured",
         };
-        let (body, content_type) = rejection.body(&Id::null());
-        assert_eq!(rejection.status(), 200);
-        assert_eq!(content_type, JSON);
-        let value: serde_json::Value = serde_json::from_slice(&body).unwrap();
-        assert_eq!(value["error"]["code"], -32005);
-        assert!(value["error"]["data"]["numSlotsBehind"].is_null());
-        assert!(
-            value["error"]["data"]
-                .as_object()
-                .unwrap()
-                .contains_key("numSlotsBehind")
-        );
+        for (rejection, said) in [(none, "unhealthy"), (Rejection::Saturated, "connections")] {
+            let (body, content_type) = rejection.body(&Id::null());
+            assert_eq!(rejection.status(), 200);
+            assert_eq!(content_type, JSON);
+            let value: serde_json::Value = serde_json::from_slice(&body).unwrap();
+            assert_eq!(value["error"]["code"], -32005);
+            assert!(value["error"]["message"].as_str().unwrap().contains(said));
+            assert!(value["error"]["data"]["numSlotsBehind"].is_null());
+            assert!(
+                value["error"]["data"]
+                    .as_object()
+                    .unwrap()
+                    .contains_key("numSlotsBehind")
+            );
+        }
     }
 
     #[test]

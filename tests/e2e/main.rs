@@ -36,5 +36,6 @@ mod slots;
 mod smuggling;
 mod streaming;
 mod upgrade;
+mod upstream_connections;
 mod upstream_tls;
 mod writes;

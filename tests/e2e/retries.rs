@@ -99,7 +99,8 @@ async fn an_upstream_that_loses_every_race_is_left() {
 async fn calls_wait_behind_hanging_ones_no_longer_than_a_connection_may_take() {
     let scene = Scene::ranked_with(|config| {
         let mut upstreams = config.get("upstreams").unwrap().clone();
-        upstreams[0]["connections"] = json!(2);
+        upstreams[0]["connections"] = json!(1);
+        upstreams[0]["connections_ceiling"] = json!(2);
         upstreams[0]["timeouts"] = json!({"connect": "50ms"});
         config
             .set("upstreams", upstreams)
@@ -127,6 +128,7 @@ async fn a_hedge_that_cannot_be_paid_for_costs_no_candidate() {
     let scene = Scene::ranked_with(|config| {
         let mut upstreams = config.get("upstreams").unwrap().clone();
         upstreams[0]["connections"] = json!(1);
+        upstreams[0]["connections_ceiling"] = json!(1);
         upstreams[0]["timeouts"] = json!({"connect": "1500ms"});
         config
             .set("upstreams", upstreams)

@@ -76,7 +76,7 @@ impl Tiers {
 /// Defaults for the upstreams of one tier.
 #[derive(Clone, Debug, JsonSchema, PartialEq, Eq)]
 pub struct TierDefaults {
-    /// Most connections to one upstream.
+    /// Connections kept open to one upstream.
     pub connections: usize,
     /// Whether each call costs credits.
     pub metered: bool,

@@ -37,8 +37,11 @@ pub struct Upstream {
     pub metered: bool,
     /// How long each step of one attempt may take.
     pub timeouts: Timeouts,
-    /// Most connections; further calls wait for one of them.
+    /// Connections kept open. More are opened while all of them are in use, and closed when they
+    /// have not been needed for a few seconds.
     pub connections: usize,
+    /// Most connections at once; further calls wait for one of them. Not below `connections`.
+    pub connections_ceiling: usize,
     /// How long an unused connection is kept.
     pub idle_timeout: Duration,
     /// TLS towards an `https://` URL.
@@ -59,6 +62,7 @@ pub struct Upstream {
 impl Upstream {
     pub const IDLE_TIMEOUT: Duration = Duration::from_mins(1);
     pub const DNS_REFRESH: Duration = Duration::from_secs(30);
+    pub const CONNECTIONS_CEILING: usize = 1024;
 }
 
 /// How long each step of one attempt may take.

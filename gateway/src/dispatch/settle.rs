@@ -26,6 +26,8 @@ pub(super) struct Settled {
     rate_limited: Option<Duration>,
     /// Some upstream failed otherwise.
     failed: bool,
+    /// All our connections to some upstream stayed in use.
+    saturated: bool,
     /// A write left and its fate is not known.
     outcome_unknown: bool,
 }
@@ -72,6 +74,7 @@ impl Settled {
                 });
             }
         } else {
+            self.saturated |= verdict.kind == FaultKind::Saturated;
             self.failed = true;
             let write = class.profile().idempotency != Idempotency::Read;
             self.outcome_unknown |= write && sent && leaves_in_doubt(verdict.kind);
@@ -116,6 +119,7 @@ impl Settled {
         }
         let rejection = match (self.rate_limited, self.failed) {
             (Some(retry_after), _) => Rejection::RateLimited { retry_after },
+            (None, true) if self.saturated => Rejection::Saturated,
             (None, true) => Rejection::NoUpstream {
                 reason: "no upstream could answer",
             },
@@ -149,6 +153,7 @@ fn is_the_clients(kind: FaultKind) -> bool {
                 | FaultKind::ConnectTimeout
                 | FaultKind::ConnectFailed
                 | FaultKind::Tls
+                | FaultKind::Saturated
                 | FaultKind::RateLimited
                 | FaultKind::CreditsExhausted
                 | FaultKind::Unauthorized

@@ -20,14 +20,17 @@ use std::pin::{Pin, pin};
 use std::sync::Arc;
 use std::time::Duration;
 
-use bytes::{Bytes, BytesMut};
+use bytes::BytesMut;
 use tokio::time::{Instant, Sleep};
 
-use crate::solana::{FaultKind, ReplyHints};
+use crate::solana::FaultKind;
 use crate::upstream::balance::Balancer;
 use crate::upstream::connection::{Connection, Connections, Slot};
 use crate::upstream::endpoint::Purpose;
-use crate::upstream::response::{BadResponse, Body, Framing, Head};
+use crate::upstream::fault::TransportFault;
+use crate::upstream::reply::{AttemptLimits, Reply, ReplyBody};
+use crate::upstream::response::{Body, Framing, Head};
+use crate::upstream::saturation::Saturation;
 use crate::upstream::select::Candidate;
 use crate::upstream::stream::BodyStream;
 use crate::upstream::timer::within;
@@ -37,7 +40,6 @@ mod steps;
 #[cfg(test)]
 mod tests;
 
-pub(super) use steps::receive;
 use steps::{Exchange, Gathered, gather, gather_known, read_head, send};
 
 /// A call that must not be carried out twice uses only connections that were used within this.
@@ -47,83 +49,6 @@ const USUAL_HEAD: usize = 512;
 
 /// A smaller answer is copied sooner than its buffer is allocated again.
 const WORTH_OWNING: usize = 16 * 1024;
-
-/// The bounds of one attempt. The upstream's own connect, write and total limits apply as well.
-#[derive(Clone, Copy, Debug)]
-pub struct AttemptLimits {
-    /// When the caller stops waiting.
-    pub deadline: Instant,
-    /// How long the attempt may wait for one of the upstream's connections.
-    pub queue: Instant,
-    /// From the request sent to the first byte of the answer; also the longest silence within an
-    /// answer that is streamed.
-    pub first_byte: Duration,
-    /// Larger answers are streamed.
-    pub answer_buffer: usize,
-    /// Whether the node is told not to look into long-term storage.
-    pub ledger_only: bool,
-    /// Whether the upstream may see the call twice: reads, and writes that carry a signature.
-    pub replayable: bool,
-}
-
-/// What came back.
-#[derive(Debug)]
-pub struct Reply {
-    pub status: u16,
-    pub hints: ReplyHints,
-    pub body: ReplyBody,
-    /// From the start of the attempt to the end of the answer, or to its beginning if streamed.
-    pub latency: Duration,
-    /// Whether the upstream may have seen the call twice, because a connection broke under it.
-    pub resent: bool,
-}
-
-#[derive(Debug)]
-pub enum ReplyBody {
-    /// The whole answer.
-    Complete(Bytes),
-    /// The beginning of a large one.
-    Streaming {
-        head: Bytes,
-        /// The length of the whole, if the upstream said.
-        length: Option<u64>,
-        rest: BodyStream,
-    },
-}
-
-/// No usable answer, by fault of the connection.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("{}", kind.label())]
-pub struct TransportFault {
-    pub kind: FaultKind,
-    /// Whether the upstream may have seen any of the request.
-    pub bytes_sent: bool,
-}
-
-impl TransportFault {
-    pub(super) fn before(kind: FaultKind) -> Self {
-        Self {
-            kind,
-            bytes_sent: false,
-        }
-    }
-
-    pub(super) fn after(kind: FaultKind) -> Self {
-        Self {
-            kind,
-            bytes_sent: true,
-        }
-    }
-}
-
-impl From<BadResponse> for TransportFault {
-    fn from(bad: BadResponse) -> Self {
-        Self::after(match bad {
-            BadResponse::Truncated => FaultKind::Truncated,
-            _ => FaultKind::BadHttp,
-        })
-    }
-}
 
 /// Sends `request`, the body of a JSON-RPC call, to the candidate's upstream.
 ///
@@ -143,6 +68,7 @@ pub async fn attempt(
             Purpose::Call
         },
         connections: &live.connections,
+        saturation: Some(&live.saturation),
         opened: &live.metrics.opened,
         broken: &live.metrics.broken,
     };
@@ -174,6 +100,8 @@ pub(super) struct Line<'a> {
     pub(super) wire: &'a Wire,
     pub(super) purpose: Purpose,
     pub(super) connections: &'a Arc<Connections>,
+    /// Told of calls that have to wait; a lane of one caller has none.
+    pub(super) saturation: Option<&'a Saturation>,
     pub(super) opened: &'a prometheus::IntCounter,
     pub(super) broken: &'a prometheus::IntCounter,
 }
@@ -192,9 +120,12 @@ impl Line<'_> {
         let total = limits.deadline.min(start + timeouts.total);
         let slot = match self.connections.try_slot() {
             Some(slot) => slot,
-            None => within(timer, total.min(limits.queue), self.connections.slot())
-                .await
-                .ok_or(TransportFault::before(FaultKind::Saturated))?,
+            None => {
+                let _wait = self.saturation.map(Saturation::meet);
+                within(timer, total.min(limits.queue), self.connections.slot())
+                    .await
+                    .ok_or(TransportFault::before(FaultKind::Saturated))?
+            }
         };
         let idle = if limits.replayable {
             Duration::MAX

@@ -1,10 +1,14 @@
-//! The connections of one upstream: a bounded number, the idle ones on a stack. The one used last
-//! is used next, so that those not needed grow old and are closed.
+//! The HTTP/1.1 connections of one upstream, each for one call at a time: the idle ones on a stack.
+//! The one used last is used next, so that those not needed grow old and are closed.
+//!
+//! Two numbers bound them. So many are kept for the whole idle timeout; what a burst opened beyond
+//! that is closed after [`SURPLUS`]. Only at the ceiling does a call wait for another's connection.
 //!
 //! Pingora's connector makes the connections; the pool is our own because there an idle
 //! connection costs a task, and taking one costs a system call. Here taking one polls a read
 //! once: pending means alive.
 
+use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::task::{Context, Poll, Waker};
@@ -13,7 +17,7 @@ use std::time::Duration;
 use bytes::BytesMut;
 use parking_lot::Mutex;
 use pingora::protocols::Stream;
-use tokio::io::{AsyncRead, ReadBuf};
+use tokio::io::{AsyncRead, AsyncReadExt, ReadBuf};
 use tokio::sync::Semaphore;
 use tokio::time::Instant;
 
@@ -24,6 +28,9 @@ mod tests;
 
 /// Buffers larger than this are not kept with an idle connection.
 const MOST_KEPT: usize = 64 * 1024;
+/// How long an idle connection beyond those that are kept waits for another call. Not at once: as
+/// many as a busy upstream uses on average are idle again and again for a moment.
+const SURPLUS: Duration = Duration::from_secs(5);
 /// Closing this much earlier than the upstream says it will avoids a race with it.
 const KEEP_MARGIN: Duration = Duration::from_secs(1);
 
@@ -87,6 +94,15 @@ impl Connection {
         )
     }
 
+    /// One read into the buffer. 0 is the end of the stream; a TLS peer that ends without saying so
+    /// counts as the same.
+    pub(super) async fn receive(&mut self) -> io::Result<usize> {
+        match self.stream.read_buf(&mut self.input).await {
+            Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => Ok(0),
+            result => result,
+        }
+    }
+
     /// Whether its address still belongs to the upstream.
     fn is_current(&mut self, addresses: &Addresses) -> bool {
         let changes = addresses.changes();
@@ -106,7 +122,9 @@ pub(super) struct Connections {
     /// One permit for each connection that may be in use. An idle connection was in use before,
     /// and a new one is opened only when none is idle, so this bounds the open ones as well.
     slots: Semaphore,
-    most: usize,
+    ceiling: usize,
+    /// So many idle ones are kept.
+    kept: usize,
     #[expect(
         clippy::vec_box,
         reason = "connections move between calls and this stack"
@@ -116,11 +134,12 @@ pub(super) struct Connections {
 }
 
 impl Connections {
-    pub(super) fn new(most: usize, idle_timeout: Duration) -> Arc<Self> {
-        let most = most.clamp(1, Semaphore::MAX_PERMITS);
+    pub(super) fn new(kept: usize, ceiling: usize, idle_timeout: Duration) -> Arc<Self> {
+        let ceiling = ceiling.clamp(1, Semaphore::MAX_PERMITS);
         Arc::new(Self {
-            slots: Semaphore::new(most),
-            most,
+            slots: Semaphore::new(ceiling),
+            ceiling,
+            kept,
             idle: Mutex::new(Vec::new()),
             idle_timeout,
         })
@@ -152,7 +171,7 @@ impl Connections {
 
     /// Connections in use or being opened.
     pub(super) fn busy(&self) -> usize {
-        self.most.saturating_sub(self.slots.available_permits())
+        self.ceiling.saturating_sub(self.slots.available_permits())
     }
 
     pub(super) fn idle(&self) -> usize {
@@ -163,10 +182,17 @@ impl Connections {
     pub(super) fn prune(&self, addresses: &Addresses, now: Instant) {
         // Taken out, so that no call waits while connections are looked at.
         let all = std::mem::take(&mut *self.idle.lock());
+        let surplus = all.len().saturating_sub(self.kept);
         let kept: Vec<_> = all
             .into_iter()
-            .filter_map(|mut connection| {
-                let usable = connection.is_usable(self.idle_timeout, now)
+            .enumerate()
+            .filter_map(|(index, mut connection)| {
+                let timeout = if index < surplus {
+                    self.idle_timeout.min(SURPLUS)
+                } else {
+                    self.idle_timeout
+                };
+                let usable = connection.is_usable(timeout, now)
                     && connection.is_current(addresses)
                     && connection.is_quiet();
                 usable.then_some(connection)

@@ -18,6 +18,7 @@ use crate::upstream::connection::Connections;
 use crate::upstream::hold_off::HoldOff;
 use crate::upstream::metrics::{Handles, UpstreamMetrics};
 use crate::upstream::resolve::Addresses;
+use crate::upstream::saturation::Saturation;
 use crate::upstream::score::Score;
 use crate::upstream::tracker::{Health, Tracker, Transition, slots_in};
 
@@ -39,6 +40,7 @@ pub struct Live {
     identity: Identity,
     start: Instant,
     pub(super) connections: Arc<Connections>,
+    pub(super) saturation: Saturation,
     pub(super) addresses: Arc<Addresses>,
     pub(super) score: Score,
     pub(super) breaker: Mutex<Breaker>,
@@ -63,6 +65,7 @@ struct Identity {
     url: config::UpstreamUrl,
     tls: config::UpstreamTls,
     connections: usize,
+    connections_ceiling: usize,
     idle_timeout: Duration,
 }
 
@@ -72,6 +75,7 @@ impl Identity {
             url: settings.url.clone(),
             tls: settings.tls.clone(),
             connections: settings.connections,
+            connections_ceiling: settings.connections_ceiling,
             idle_timeout: settings.idle_timeout,
         }
     }
@@ -89,11 +93,22 @@ impl std::fmt::Debug for Live {
 impl Live {
     pub(super) fn new(settings: &config::Upstream, metrics: &UpstreamMetrics) -> Arc<Self> {
         let start = Instant::now();
+        let handles = metrics.of(&settings.id);
         let live = Self {
             id: settings.id.clone(),
             identity: Identity::of(settings),
             start,
-            connections: Connections::new(settings.connections, settings.idle_timeout),
+            connections: Connections::new(
+                settings.connections,
+                settings.connections_ceiling,
+                settings.idle_timeout,
+            ),
+            saturation: Saturation::new(
+                &settings.id,
+                settings.connections_ceiling,
+                handles.saturated.clone(),
+                handles.connection_wait.clone(),
+            ),
             addresses: Arc::new(Addresses::new(settings.url.host(), settings.url.port())),
             score: Score::new(start),
             breaker: Mutex::default(),
@@ -106,7 +121,7 @@ impl Live {
             seen_at: Default::default(),
             lag: AtomicU64::new(0),
             fresh: Default::default(),
-            metrics: metrics.of(&settings.id),
+            metrics: handles,
         };
         live.metrics.health(Health::Unprobed);
         Arc::new(live)

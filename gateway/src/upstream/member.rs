@@ -347,7 +347,9 @@ impl Member {
         loop {
             tick.tick().await;
             let live = &self.live;
-            live.connections.prune(&live.addresses, Instant::now());
+            let now = Instant::now();
+            live.connections.prune(&live.addresses, now);
+            live.saturation.settle(now);
             let gauge = |number: usize| i64::try_from(number).unwrap_or(i64::MAX);
             live.metrics.busy.set(gauge(live.connections.busy()));
             live.metrics.idle.set(gauge(live.connections.idle()));

@@ -35,6 +35,8 @@ pub struct UpstreamMetrics {
     connections: IntGaugeVec,
     connections_opened: IntCounterVec,
     connections_broken: IntCounterVec,
+    saturated: IntCounterVec,
+    connection_wait: HistogramVec,
     in_flight: IntGaugeVec,
     probes: IntCounterVec,
 }
@@ -61,6 +63,15 @@ impl UpstreamMetrics {
             &["upstream"],
         )?;
         registry.register(Box::new(latency.clone()))?;
+        let connection_wait = HistogramVec::new(
+            HistogramOpts::new(
+                "perijove_upstream_connection_wait_seconds",
+                "How long calls waited for a connection because all were in use.",
+            )
+            .buckets(LATENCIES.to_vec()),
+            &["upstream"],
+        )?;
+        registry.register(Box::new(connection_wait.clone()))?;
         let one = ["upstream"];
         Ok(Self {
             latency,
@@ -114,6 +125,12 @@ impl UpstreamMetrics {
                 "Kept connections that turned out to be dead, replaced without a failure.",
                 &one,
             )?,
+            saturated: counter(
+                "perijove_upstream_saturated_total",
+                "Calls that found all connections in use and waited for one.",
+                &one,
+            )?,
+            connection_wait,
             in_flight: gauge("perijove_upstream_in_flight", "Calls under way.", &one)?,
             probes: counter(
                 "perijove_upstream_probes_total",
@@ -141,6 +158,8 @@ impl UpstreamMetrics {
             idle: self.connections.with_label_values(&[id, "idle"]),
             opened: self.connections_opened.with_label_values(&[id]),
             broken: self.connections_broken.with_label_values(&[id]),
+            saturated: self.saturated.with_label_values(&[id]),
+            connection_wait: self.connection_wait.with_label_values(&[id]),
             in_flight: self.in_flight.with_label_values(&[id]),
             families: self.clone(),
             ended: AtomicBool::new(false),
@@ -182,6 +201,8 @@ pub(super) struct Handles {
     pub(super) idle: IntGauge,
     pub(super) opened: IntCounter,
     pub(super) broken: IntCounter,
+    pub(super) saturated: IntCounter,
+    pub(super) connection_wait: Histogram,
     pub(super) in_flight: IntGauge,
 }
 
@@ -211,6 +232,7 @@ impl Handles {
             &families.hold_offs,
             &families.connections_opened,
             &families.connections_broken,
+            &families.saturated,
             &families.probes,
         ] {
             remove(family, id);
@@ -226,6 +248,7 @@ impl Handles {
             remove(family, id);
         }
         remove(&families.latency, id);
+        remove(&families.connection_wait, id);
     }
 
     pub(super) fn health(&self, health: Health) {

@@ -18,10 +18,11 @@ use tokio::time::Instant;
 
 use crate::jsonrpc::Answer;
 use crate::solana::{self, Class, FaultKind, Penalty, Verdict, classify, judge};
-use crate::upstream::client::{AttemptLimits, Line, Reply, ReplyBody, Route};
+use crate::upstream::client::{Line, Route};
 use crate::upstream::connection::Connections;
 use crate::upstream::endpoint::Purpose;
 use crate::upstream::member::Member;
+use crate::upstream::reply::{AttemptLimits, Reply, ReplyBody};
 use crate::upstream::tracker::{Health, Sighting, Source};
 
 mod plan;
@@ -139,7 +140,7 @@ impl Probe {
             .entry(address)
             .or_insert_with(|| AddressMemory {
                 // A lane of its own: when all connections are busy it must still be seen how it is.
-                connections: Connections::new(1, self.member.settings.idle_timeout),
+                connections: Connections::new(1, 1, self.member.settings.idle_timeout),
                 round: 0,
                 skipped: 0,
                 fresh,
@@ -178,6 +179,7 @@ impl Probe {
             wire: &self.member.wire,
             purpose: Purpose::Probe,
             connections,
+            saturation: None,
             opened: &metrics.opened,
             broken: &metrics.broken,
         };

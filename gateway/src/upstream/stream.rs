@@ -9,8 +9,8 @@ use tokio::time::{Instant, timeout};
 
 use crate::solana::FaultKind;
 use crate::upstream::Upstream;
-use crate::upstream::client::{TransportFault, receive};
 use crate::upstream::connection::{Connection, Slot};
+use crate::upstream::fault::TransportFault;
 use crate::upstream::live::InFlight;
 use crate::upstream::resolve::Addresses;
 use crate::upstream::response::{Body, Taken};
@@ -91,7 +91,7 @@ impl BodyStream {
             if room < CHUNK / 4 {
                 connection.input.reserve(CHUNK);
             }
-            match timeout(self.silence, receive(connection)).await {
+            match timeout(self.silence, connection.receive()).await {
                 Err(_elapsed) => return Err(TransportFault::after(FaultKind::TotalTimeout)),
                 Ok(Err(_)) => return Err(TransportFault::after(FaultKind::Reset)),
                 Ok(Ok(0)) => {

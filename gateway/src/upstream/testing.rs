@@ -20,6 +20,7 @@ pub(super) fn settings(id: &str, url: &str) -> Upstream {
         metered: false,
         timeouts: Timeouts::default(),
         connections: 20,
+        connections_ceiling: 1024,
         idle_timeout: Duration::from_mins(1),
         tls: UpstreamTls::default(),
         dns_refresh: Duration::from_secs(30),

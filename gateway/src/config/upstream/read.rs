@@ -67,6 +67,8 @@ impl Upstream {
         let metered = section.optional("metered").unwrap_or(of_tier.metered);
         let timeouts = section.nested("timeouts", Timeouts::read);
         let connections = section.optional_within("connections", 1..=10_000);
+        let connections = connections.unwrap_or(of_tier.connections);
+        let connections_ceiling = read_ceiling(section, connections);
         let hour = Duration::from_secs(1)..=Duration::from_hours(1);
         let idle_timeout = section.within("idle_timeout", Self::IDLE_TIMEOUT, hour.clone());
         let tls = section.nested("tls", UpstreamTls::read);
@@ -91,7 +93,8 @@ impl Upstream {
             headers,
             metered,
             timeouts,
-            connections: connections.unwrap_or(of_tier.connections),
+            connections,
+            connections_ceiling,
             idle_timeout,
             tls,
             dns_refresh,
@@ -137,6 +140,16 @@ fn is_on(section: &mut Section<'_>) -> bool {
         );
     }
     enabled && set
+}
+
+/// The default gives way to more connections that are kept; what was written must fit.
+fn read_ceiling(section: &mut Section<'_>, kept: usize) -> usize {
+    let default = Upstream::CONNECTIONS_CEILING;
+    let ceiling = section.within("connections_ceiling", default, 1..=65_536);
+    if section.has("connections_ceiling") && ceiling < kept {
+        section.violation("connections_ceiling", "must not be below connections");
+    }
+    ceiling.max(kept)
 }
 
 fn read_url(section: &mut Section<'_>) -> Option<UpstreamUrl> {

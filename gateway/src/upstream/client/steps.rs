@@ -5,12 +5,14 @@ use std::io;
 use std::pin::Pin;
 
 use bytes::{Buf, Bytes, BytesMut};
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::io::AsyncWriteExt;
 use tokio::time::{Instant, Sleep};
 
-use super::{AttemptLimits, Broken, TransportFault};
+use super::Broken;
 use crate::solana::FaultKind;
 use crate::upstream::connection::Connection;
+use crate::upstream::fault::TransportFault;
+use crate::upstream::reply::AttemptLimits;
 use crate::upstream::response::{BadResponse, Body, Head, Parsed, Taken, parse_head};
 use crate::upstream::timer::within;
 
@@ -68,7 +70,7 @@ pub(super) async fn read_head(
     let mut answered = false;
     loop {
         let until = if answered { exchange.total } else { first_byte };
-        match within(timer, until, receive(connection)).await {
+        match within(timer, until, connection.receive()).await {
             None if answered || first_byte == exchange.total => {
                 return Err(loud(FaultKind::TotalTimeout));
             }
@@ -109,15 +111,6 @@ fn skip_to_final(input: &mut BytesMut) -> Result<Option<Head>, BadResponse> {
                 return Ok(Some(head));
             }
         }
-    }
-}
-
-/// One read into the connection's buffer. 0 is the end of the stream; a TLS peer that ends
-/// without saying so counts as the same.
-pub(in crate::upstream) async fn receive(connection: &mut Connection) -> io::Result<usize> {
-    match connection.stream.read_buf(&mut connection.input).await {
-        Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => Ok(0),
-        result => result,
     }
 }
 
@@ -200,7 +193,7 @@ async fn read_more(
     exchange: &Exchange<'_>,
     timer: &mut Pin<&mut Option<Sleep>>,
 ) -> Result<usize, TransportFault> {
-    match within(timer, exchange.total, receive(connection)).await {
+    match within(timer, exchange.total, connection.receive()).await {
         None => Err(TransportFault::after(FaultKind::TotalTimeout)),
         Some(Err(_)) => Err(TransportFault::after(FaultKind::Reset)),
         Some(Ok(0)) => {

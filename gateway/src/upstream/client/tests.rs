@@ -354,7 +354,7 @@ async fn connections_are_bounded_and_further_calls_wait() {
     })
     .await;
     let mut settings = settings("a", &server.url);
-    settings.connections = 2;
+    settings.connections_ceiling = 2;
     let pool = pool(vec![settings]);
     let calls: Vec<_> = (0..6)
         .map(|_| {
@@ -384,7 +384,7 @@ async fn waiting_for_a_connection_ends_and_is_not_the_upstreams_fault() {
     })
     .await;
     let mut settings = settings("a", &server.url);
-    settings.connections = 1;
+    settings.connections_ceiling = 1;
     let pool = pool(vec![settings]);
     let first = tokio::spawn({
         let pool = Arc::clone(&pool);

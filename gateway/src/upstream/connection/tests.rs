@@ -21,7 +21,7 @@ impl Pair {
             addresses: Addresses::new("127.0.0.1", address.port()),
             address,
             listener,
-            connections: Connections::new(4, Duration::from_mins(1)),
+            connections: Connections::new(4, 8, Duration::from_mins(1)),
         }
     }
 
@@ -117,9 +117,31 @@ async fn pruning_closes_the_old_and_the_dead_and_keeps_the_order() {
     last.readable().await.unwrap();
 }
 
+#[tokio::test(start_paused = true)]
+async fn what_a_burst_opened_beyond_those_that_are_kept_is_closed_soon() {
+    let pair = Pair::new().await;
+    let connections = Connections::new(1, 8, Duration::from_mins(1));
+    let pair = Pair {
+        connections,
+        ..pair
+    };
+    let _ends = [pair.kept().await, pair.kept().await, pair.kept().await];
+    let idle_after = |passed| {
+        tokio::spawn(tokio::time::advance(passed));
+        let (pair, passed) = (&pair, Instant::now() + passed);
+        async move {
+            tokio::time::sleep_until(passed).await;
+            pair.connections.prune(&pair.addresses, Instant::now());
+            pair.connections.idle()
+        }
+    };
+    assert_eq!(idle_after(Duration::from_secs(4)).await, 3);
+    assert_eq!(idle_after(Duration::from_secs(2)).await, 1);
+}
+
 #[tokio::test]
 async fn the_places_in_use_are_counted_and_freed() {
-    let connections = Connections::new(2, Duration::from_mins(1));
+    let connections = Connections::new(1, 2, Duration::from_mins(1));
     let first = connections.try_slot().unwrap();
     let second = connections.slot().await;
     assert!(connections.try_slot().is_none());

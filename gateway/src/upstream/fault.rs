@@ -1,0 +1,38 @@
+//! What goes wrong below HTTP: a fault of the connection, and how far the request had come.
+
+use crate::solana::FaultKind;
+use crate::upstream::response::BadResponse;
+
+/// No usable answer, by fault of the connection.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("{}", kind.label())]
+pub struct TransportFault {
+    pub kind: FaultKind,
+    /// Whether the upstream may have seen any of the request.
+    pub bytes_sent: bool,
+}
+
+impl TransportFault {
+    pub(super) fn before(kind: FaultKind) -> Self {
+        Self {
+            kind,
+            bytes_sent: false,
+        }
+    }
+
+    pub(super) fn after(kind: FaultKind) -> Self {
+        Self {
+            kind,
+            bytes_sent: true,
+        }
+    }
+}
+
+impl From<BadResponse> for TransportFault {
+    fn from(bad: BadResponse) -> Self {
+        Self::after(match bad {
+            BadResponse::Truncated => FaultKind::Truncated,
+            _ => FaultKind::BadHttp,
+        })
+    }
+}
