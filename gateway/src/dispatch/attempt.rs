@@ -10,7 +10,7 @@ use bytes::Bytes;
 use perijove_core::{Commitment, Slot};
 
 use crate::jsonrpc::{Answer, HeadKind, Malformed, MalformedKind, head_kind};
-use crate::solana::{self, Class, FaultKind, Head, HeadValue, Verdict};
+use crate::solana::{self, Class, FaultKind, Head, HeadValue, Idempotency, Verdict};
 use crate::upstream::{
     AttemptLimits, BodyStream, Candidate, Outcome, Reply, ReplyBody, TransportFault, client,
 };
@@ -157,8 +157,7 @@ fn judge_reply(reply: Reply, class: &Class, unix_now: fn() -> u64) -> Judged {
         0
     };
     match body {
-        ReplyBody::Complete(bytes) => {
-            let scanned = Answer::scan(bytes);
+        ReplyBody::Complete(scanned) => {
             match solana::judge(status, &hints, scanned.as_ref(), class, now) {
                 None => match scanned {
                     Ok(answer) => Judged::Good {
@@ -167,25 +166,33 @@ fn judge_reply(reply: Reply, class: &Class, unix_now: fn() -> u64) -> Judged {
                     },
                     Err(_malformed) => bad_json(class),
                 },
-                Some(verdict) => Judged::Bad {
-                    verdict,
-                    payload: scanned.ok().map(Payload::Whole),
-                },
+                Some(mut verdict) => {
+                    let anonymous = scanned.as_ref().is_ok_and(Answer::is_anonymous);
+                    if anonymous && class.profile().idempotency == Idempotency::Read {
+                        // Whose error it is cannot be told: it is no last word on this call.
+                        verdict.retry = verdict.retry.at_least_elsewhere();
+                    }
+                    Judged::Bad {
+                        verdict,
+                        payload: scanned.ok().map(Payload::Whole),
+                    }
+                }
             }
         }
         ReplyBody::Streaming { head, length, rest } => {
-            if status == 200 && head_kind(&head) != HeadKind::Unknown {
-                return Judged::Good {
-                    payload: Payload::Stream { head, length, rest },
-                    latency,
-                };
-            }
-            // A page of that size is no JSON-RPC answer; it is judged by how it begins.
-            let excerpt = head.slice(..head.len().min(512));
-            let malformed = Malformed {
-                kind: MalformedKind::NotAnAnswer,
-                excerpt,
+            let kind = match head_kind(&head, rest.asked()) {
+                HeadKind::Result(_) | HeadKind::Error if status == 200 => {
+                    return Judged::Good {
+                        payload: Payload::Stream { head, length, rest },
+                        latency,
+                    };
+                }
+                HeadKind::Foreign => MalformedKind::WrongId,
+                // A page of that size is no JSON-RPC answer; it is judged by how it begins.
+                _ => MalformedKind::NotAnAnswer,
             };
+            let excerpt = head.slice(..head.len().min(512));
+            let malformed = Malformed { kind, excerpt };
             match solana::judge(status, &hints, Err(&malformed), class, now) {
                 None => bad_json(class),
                 Some(verdict) => Judged::Bad {

@@ -187,6 +187,7 @@ fn leaves_in_doubt(kind: FaultKind) -> bool {
             | FaultKind::Truncated
             | FaultKind::BadHttp
             | FaultKind::BadJson
+            | FaultKind::WrongId
             | FaultKind::TooLarge
             | FaultKind::ServerError
             | FaultKind::UnexpectedStatus

@@ -1,15 +1,18 @@
-//! One complete answer of an upstream: where its result, error and id stand. The usual shapes are
-//! recognised by their first and last bytes, without reading what lies between; any other is
-//! scanned from end to end.
+//! One complete answer of an upstream: where its result, error and id stand, and whether it is the
+//! answer to what was asked.
 
 use std::ops::Range;
 
 use bytes::{BufMut, Bytes, BytesMut};
 
-use super::{
-    Id, Template,
-    cursor::{Cursor, Token, unescape},
-};
+use super::{Id, RequestId, Template};
+
+mod members;
+mod shape;
+
+use members::Members;
+pub(super) use shape::HEAD_ID_LAST;
+use shape::usual_shape;
 
 /// The error member of an answer.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -31,6 +34,8 @@ pub enum MalformedKind {
     NotJson,
     /// JSON, but no JSON-RPC answer.
     NotAnAnswer,
+    /// The answer to another request, or a result that does not say to which.
+    WrongId,
 }
 
 /// A body that is no answer, with its beginning: some providers say there what they refuse.
@@ -71,45 +76,58 @@ enum Place {
     Before(usize),
 }
 
-/// How Agave's answers begin and end.
-pub(super) const HEAD_ID_LAST: &[u8] = br#"{"jsonrpc":"2.0","result":"#;
-const TAIL_ID_LAST: &[u8] = br#","id":1}"#;
-/// How the answers of most other servers begin, and where the id stands in them.
-const HEAD_ID_FIRST: &[u8] = br#"{"jsonrpc":"2.0","id":1,"result":"#;
-const ID_FIRST: Range<usize> = 22..23;
-
 impl Answer {
-    /// Scans a complete body.
+    /// Scans a complete body, whoever was asked for it.
     ///
-    /// The shapes of Agave and of most providers, the id last or before the result, cost the same
-    /// whatever the size; what the result holds is not checked then.
+    /// The shapes of Agave and of most providers, the id last or before the result, are recognised
+    /// by their ends. What lies between is read as JSON where it is short; where it is long, only
+    /// what would break every reader is looked for: bytes that no string may have.
     ///
     /// # Errors
     /// The body is no JSON-RPC answer.
     pub fn scan(body: Bytes) -> Result<Self, Malformed> {
         let end = body.trim_ascii_end().len();
-        if let Some((result, id)) = usual_shape(&body, end) {
+        let text = body.get(..end).unwrap_or_default();
+        if let Some((result, id)) = usual_shape(text) {
             return Ok(Self {
                 body,
                 result: Some(result),
                 error: None,
-                id,
+                id: Place::Instead(id, end),
             });
         }
         Self::scan_all(body)
+    }
+
+    /// Scans the complete body that came back for a request.
+    ///
+    /// An error may be without id, or with `null`: servers say so when they could not read the
+    /// request, and what stands before them does not read it at all. A result without the id may
+    /// be anybody's.
+    ///
+    /// # Errors
+    /// The body is no JSON-RPC answer, or none to this request.
+    pub fn scan_reply(body: Bytes, asked: RequestId) -> Result<Self, Malformed> {
+        let answer = Self::scan(body)?;
+        let named = answer.raw_id().is_some_and(|id| asked.is(id));
+        if named || (answer.error.is_some() && answer.is_anonymous()) {
+            Ok(answer)
+        } else {
+            Err(Malformed::new(MalformedKind::WrongId, &answer.body))
+        }
     }
 
     fn scan_all(body: Bytes) -> Result<Self, Malformed> {
         if body.trim_ascii().is_empty() {
             return Err(Malformed::new(MalformedKind::Empty, &body));
         }
+        if std::str::from_utf8(&body).is_err() {
+            return Err(Malformed::new(MalformedKind::NotJson, &body));
+        }
         let Some(found) = Members::read(&body) else {
             return Err(Malformed::new(MalformedKind::NotJson, &body));
         };
-        let Some(end) = found
-            .end
-            .filter(|_| found.error.is_some() || found.result.is_some())
-        else {
+        let Some(end) = found.end.filter(|_| found.make_an_answer(&body)) else {
             return Err(Malformed::new(MalformedKind::NotAnAnswer, &body));
         };
         let id = match found.id {
@@ -133,6 +151,19 @@ impl Answer {
     /// The error, or `None` when the answer is a result.
     pub fn error(&self) -> Option<&ErrorObject> {
         self.error.as_deref()
+    }
+
+    /// Whether it does not say which request it answers.
+    pub fn is_anonymous(&self) -> bool {
+        self.raw_id().is_none_or(|id| id == b"null")
+    }
+
+    /// The raw JSON of the upstream's id.
+    fn raw_id(&self) -> Option<&[u8]> {
+        match &self.id {
+            Place::Instead(id, _) => self.body.get(id.clone()),
+            Place::Before(_) => None,
+        }
     }
 
     /// The whole body as the upstream sent it.
@@ -212,132 +243,11 @@ impl Answer {
 const ID_KEY: &[u8] = br#","id":"#;
 
 /// `,"id":…`, for answers that come without one.
-pub(super) fn id_member(id: &[u8]) -> Bytes {
+fn id_member(id: &[u8]) -> Bytes {
     let mut member = BytesMut::with_capacity(ID_KEY.len() + id.len());
     member.put_slice(ID_KEY);
     member.put_slice(id);
     member.freeze()
-}
-
-/// Recognises a result by the first and last bytes of its answer. In JSON that begins like
-/// [`HEAD_ID_LAST`], [`TAIL_ID_LAST`] can only be the object's last member: within a nested object
-/// another brace would follow, and within a string a quote.
-fn usual_shape(body: &Bytes, end: usize) -> Option<(Range<usize>, Place)> {
-    let text = body.get(..end)?;
-    let (result, id) = if text.starts_with(HEAD_ID_LAST) && text.ends_with(TAIL_ID_LAST) {
-        let id = end - 2..end - 1;
-        (HEAD_ID_LAST.len()..end - TAIL_ID_LAST.len(), id)
-    } else if text.starts_with(HEAD_ID_FIRST) && text.ends_with(b"}") {
-        (HEAD_ID_FIRST.len()..end - 1, ID_FIRST)
-    } else {
-        return None;
-    };
-    is_one_value(text.get(result.clone())?).then_some((result, Place::Instead(id, end)))
-}
-
-/// Whether bytes look like one whole JSON value, by both their ends: keeps a cut-off answer or one
-/// with more members after the result (`"result":null,"error":…`) out of the quick path.
-fn is_one_value(text: &[u8]) -> bool {
-    match (text.first(), text.last()) {
-        (Some(b'{'), Some(b'}')) | (Some(b'['), Some(b']')) => true,
-        (Some(b'"' | b'n' | b't' | b'f' | b'-' | b'0'..=b'9'), Some(_)) => {
-            let mut cursor = Cursor::new(text);
-            cursor
-                .value()
-                .is_some_and(|value| value.len() == text.len())
-        }
-        _ => false,
-    }
-}
-
-/// The members of an answer that matter.
-#[derive(Default)]
-struct Members {
-    result: Option<Range<usize>>,
-    error: Option<Box<ErrorObject>>,
-    id: Option<Range<usize>>,
-    /// Behind the closing brace; `None` when the JSON is no object.
-    end: Option<usize>,
-}
-
-impl Members {
-    /// Reads the whole text; `None` when it is not JSON.
-    fn read(body: &Bytes) -> Option<Self> {
-        let mut members = Self::default();
-        let mut cursor = Cursor::new(body);
-        if cursor.token()? == Token::Object {
-            cursor.eat(b'{');
-            let mut first = true;
-            while let Some(key) = cursor.key(first).ok()? {
-                first = false;
-                let token = cursor.token()?;
-                let start = cursor.position();
-                let value = cursor.value()?;
-                let place = start..cursor.position();
-                match key {
-                    b"result" => members.result = Some(place),
-                    b"error" => members.error = error_object(token, value, body),
-                    b"id" if matches!(token, Token::Object | Token::Array) => return None,
-                    b"id" => members.id = Some(place),
-                    _ => {}
-                }
-            }
-            members.end = Some(cursor.position());
-        } else {
-            cursor.value()?;
-        }
-        cursor.at_end().then_some(members)
-    }
-}
-
-/// Reads an error as leniently as providers write it: a bare string is its message, and a code may
-/// be missing or a string. `null` is no error.
-fn error_object(token: Token, value: &[u8], body: &Bytes) -> Option<Box<ErrorObject>> {
-    let mut error = ErrorObject::default();
-    match token {
-        Token::Null => return None,
-        Token::String => error.message = string(value),
-        Token::Object => {
-            // Read once already, so it is JSON.
-            _ = error_members(&mut error, value, body);
-        }
-        Token::Array | Token::Number | Token::Bool => {}
-    }
-    Some(Box::new(error))
-}
-
-fn error_members(error: &mut ErrorObject, value: &[u8], body: &Bytes) -> Option<()> {
-    let mut cursor = Cursor::new(value);
-    cursor.eat(b'{');
-    let mut first = true;
-    while let Some(key) = cursor.key(first).ok()? {
-        first = false;
-        let token = cursor.token()?;
-        let value = cursor.value()?;
-        match (key, token) {
-            (b"code", Token::Number | Token::String) => {
-                error.code = string(value).parse().unwrap_or_default();
-            }
-            (b"message", Token::String) => error.message = string(value),
-            (b"data", Token::Null) => {}
-            (b"data", _) => error.data = Some(body.slice_ref(value)),
-            _ => {}
-        }
-    }
-    Some(())
-}
-
-/// The characters of a string, or the digits of a number.
-fn string(value: &[u8]) -> String {
-    let inside = value
-        .strip_prefix(b"\"")
-        .and_then(|value| value.strip_suffix(b"\""))
-        .unwrap_or(value);
-    if inside.contains(&b'\\') {
-        unescape(inside)
-    } else {
-        String::from_utf8_lossy(inside).into_owned()
-    }
 }
 
 #[cfg(test)]

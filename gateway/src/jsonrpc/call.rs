@@ -5,9 +5,8 @@ use bytes::{BufMut, Bytes, BytesMut};
 
 use super::{Id, RpcError};
 
-/// The id every call carries towards upstreams. One call travels per HTTP request, so nothing has
-/// to be told apart by it, and equal calls are equal bytes.
-pub const UPSTREAM_ID: &[u8] = b"1";
+/// The id in answers that the gateway puts together itself, until the caller's takes its place.
+pub const PLACEHOLDER_ID: &[u8] = b"1";
 
 /// One call, its parts still the caller's bytes.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -81,28 +80,19 @@ pub enum Payload {
     Batch(Vec<Entry>),
 }
 
-/// Writes a call as the body of an upstream request, with [`UPSTREAM_ID`] as its id.
+/// Writes a call as the body of an upstream request, up to its last member, the id: every attempt
+/// has one of its own, which [`RequestId::close`](super::RequestId::close) appends.
 pub fn encode(call: &Call, out: &mut BytesMut) {
-    const HEAD: &[u8] = br#"{"jsonrpc":"2.0","id":"#;
-    const METHOD: &[u8] = br#","method":"#;
+    const HEAD: &[u8] = br#"{"jsonrpc":"2.0","method":"#;
     const PARAMS: &[u8] = br#","params":"#;
+    const ID: &[u8] = br#","id":"#;
     let params = call.params().unwrap_or_default();
-    out.reserve(
-        HEAD.len()
-            + UPSTREAM_ID.len()
-            + METHOD.len()
-            + call.method.len()
-            + PARAMS.len()
-            + params.len()
-            + 1,
-    );
+    out.reserve(HEAD.len() + call.method.len() + PARAMS.len() + params.len() + ID.len());
     out.put_slice(HEAD);
-    out.put_slice(UPSTREAM_ID);
-    out.put_slice(METHOD);
     out.put_slice(&call.method);
     if !params.is_empty() {
         out.put_slice(PARAMS);
         out.put_slice(params);
     }
-    out.put_u8(b'}');
+    out.put_slice(ID);
 }

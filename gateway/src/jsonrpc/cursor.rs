@@ -99,7 +99,7 @@ impl<'a> Cursor<'a> {
     }
 
     /// Reads a backslash and what it escapes. Half a surrogate pair is no character.
-    fn escape(&mut self) -> Option<()> {
+    pub(super) fn escape(&mut self) -> Option<()> {
         self.at += 2;
         match self.text.get(self.at - 1)? {
             b'"' | b'\\' | b'/' | b'b' | b'f' | b'n' | b'r' | b't' => Some(()),

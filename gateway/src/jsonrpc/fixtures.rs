@@ -72,12 +72,20 @@ fn value() -> impl Strategy<Value = String> {
     })
 }
 
-/// A valid answer: members in any order, any spacing, the id anywhere or missing. Behind a result
-/// in the usual place the id is last, as [`super::Splicer`] documents.
+/// The id that most of the generated answers have.
+pub(super) const ASKED: u64 = 4_242_424_242;
+
+/// A valid answer: members in any order, any spacing, the id anywhere, another one or missing.
 pub(super) fn answers() -> impl Strategy<Value = String> {
     let members = (
         value(),
-        prop_oneof![Just("1"), Just("null"), Just("\"1\""), Just("\"a\\\"b\"")],
+        prop_oneof![
+            4 => Just("4242424242"),
+            1 => Just("\"4242424242\""),
+            1 => Just("4242424243"),
+            1 => Just("null"),
+            1 => Just("\"a\\\"b\""),
+        ],
     )
         .prop_flat_map(|(value, id)| {
             let telling = [
@@ -101,13 +109,8 @@ pub(super) fn answers() -> impl Strategy<Value = String> {
             Just(others).prop_shuffle()
         });
     let space = prop_oneof![Just(""), Just(" "), Just("\n  ")];
-    (members, space, "[ \n]{0,3}")
-        .prop_map(|(members, space, end)| {
-            let joined = members.join(&format!(",{space}"));
-            format!("{{{space}{joined}{space}}}{end}")
-        })
-        .prop_filter("an id behind the window", |body| {
-            let usual = body.starts_with(r#"{"jsonrpc":"2.0","result":"#);
-            !usual || !body.contains(r#""x":[1]"#)
-        })
+    (members, space, "[ \n]{0,3}").prop_map(|(members, space, end)| {
+        let joined = members.join(&format!(",{space}"));
+        format!("{{{space}{joined}{space}}}{end}")
+    })
 }

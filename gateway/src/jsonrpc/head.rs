@@ -1,25 +1,30 @@
 //! Telling from the beginning of an answer whether it is a result or an error, before the rest has
 //! arrived.
 
+use super::RequestId;
 use super::cursor::{Cursor, Token};
 
 /// What the beginning of an answer shows.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum HeadKind {
-    /// A result that is not `null`.
-    Result,
+    /// A result of this kind that is not `null`.
+    Result(Token),
     /// An error that is not `null`.
     Error,
+    /// The answer to another request.
+    Foreign,
     /// Neither yet, or no JSON-RPC answer.
     Unknown,
 }
 
-/// Looks at the beginning of an answer, which may be cut off anywhere.
-pub fn head_kind(head: &[u8]) -> HeadKind {
-    first_telling(head).unwrap_or(HeadKind::Unknown)
+/// Looks at the beginning of an answer to `asked`, which may be cut off anywhere. Its id is
+/// compared where it stands before the result; where it does not, the [`Splicer`](super::Splicer)
+/// does so at the end.
+pub fn head_kind(head: &[u8], asked: RequestId) -> HeadKind {
+    first_telling(head, asked).unwrap_or(HeadKind::Unknown)
 }
 
-fn first_telling(head: &[u8]) -> Option<HeadKind> {
+fn first_telling(head: &[u8], asked: RequestId) -> Option<HeadKind> {
     let mut cursor = Cursor::new(head);
     if !cursor.eat(b'{') {
         return None;
@@ -29,8 +34,10 @@ fn first_telling(head: &[u8]) -> Option<HeadKind> {
         first = false;
         match (key, cursor.token()?) {
             (b"result" | b"error", Token::Null) => {}
-            (b"result", _) => return Some(HeadKind::Result),
+            (b"result", token) => return Some(HeadKind::Result(token)),
             (b"error", _) => return Some(HeadKind::Error),
+            (b"id", _) if !asked.is(cursor.value()?) => return Some(HeadKind::Foreign),
+            (b"id", _) => continue,
             _ => {}
         }
         cursor.value()?;
@@ -41,19 +48,28 @@ fn first_telling(head: &[u8]) -> Option<HeadKind> {
 #[cfg(test)]
 mod tests {
     use super::{HeadKind, head_kind};
+    use crate::jsonrpc::{RequestId, Token};
 
     #[test]
     fn the_first_telling_member_decides() {
         for (head, kind) in [
             (
                 r#"{"jsonrpc":"2.0","result":{"context":{"sl"#,
-                HeadKind::Result,
+                HeadKind::Result(Token::Object),
             ),
-            (r#"{"jsonrpc":"2.0","result":["#, HeadKind::Result),
-            (r#"{"id":1,"result":"QmFz"#, HeadKind::Result),
+            (
+                r#"{"jsonrpc":"2.0","result":["#,
+                HeadKind::Result(Token::Array),
+            ),
+            (r#"{"id":1,"result":"QmFz"#, HeadKind::Result(Token::String)),
+            (r#"{"id":2,"result":"QmFz"#, HeadKind::Foreign),
+            (r#"{"id":null,"error":{"code":1"#, HeadKind::Foreign),
             (r#"{"jsonrpc":"2.0","error":{"code":"#, HeadKind::Error),
             (r#"{"result":null,"error":{"code":1"#, HeadKind::Error),
-            (r#"{"error":null,"result":[1"#, HeadKind::Result),
+            (
+                r#"{"error":null,"result":[1"#,
+                HeadKind::Result(Token::Array),
+            ),
             (r#"{"jsonrpc":"2.0","result":"#, HeadKind::Unknown),
             (r#"{"jsonrpc":"2.0","res"#, HeadKind::Unknown),
             (
@@ -64,7 +80,11 @@ mod tests {
             ("<html>", HeadKind::Unknown),
             ("", HeadKind::Unknown),
         ] {
-            assert_eq!(head_kind(head.as_bytes()), kind, "{head}");
+            assert_eq!(
+                head_kind(head.as_bytes(), RequestId::from(1)),
+                kind,
+                "{head}"
+            );
         }
     }
 }

@@ -1,7 +1,11 @@
 //! Finding the id of an answer that arrives in chunks and does not have the usual shape. Keeps a
 //! few flags whatever goes by; checks only the nesting.
 
+use super::RequestId;
 use super::cursor::NotJson;
+
+/// More bytes than any id of ours has.
+const LONGEST_ID: usize = 32;
 
 /// Where in the outermost object the scan stands. Deeper containers only have a depth.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -37,6 +41,8 @@ pub(super) struct Seeker {
     key: Option<usize>,
     /// The object has a member.
     members: bool,
+    /// The beginning of the upstream's id.
+    id: Vec<u8>,
 }
 
 /// What to write behind the kept bytes.
@@ -46,8 +52,6 @@ pub(super) enum Write {
     Nothing,
     /// The caller's id, in place of the upstream's.
     Id,
-    /// The caller's id as a member of its own.
-    Member,
 }
 
 /// What one chunk brought.
@@ -57,7 +61,8 @@ pub(super) struct Found {
     pub(super) keep: usize,
     /// What follows them.
     pub(super) write: Write,
-    /// Where the rest begins that passes unseen; `None` while the search goes on.
+    /// Where the rest begins that passes unseen, behind the id or at the end of an object without
+    /// one; `None` while the search goes on.
     pub(super) rest: Option<usize>,
 }
 
@@ -75,6 +80,7 @@ impl Seeker {
         if matches!(self.role, Role::IdString | Role::IdToken) {
             found.keep = 0;
             found.rest = self.id_end(chunk, 0);
+            self.read_id(chunk, 0, found.rest);
             return Ok(found);
         }
         let mut at = 0;
@@ -92,6 +98,7 @@ impl Seeker {
                 found.keep = at;
                 found.write = Write::Id;
                 found.rest = self.id_end(chunk, at + usize::from(byte == b'"'));
+                self.read_id(chunk, at, found.rest);
                 return Ok(found);
             }
             if byte == b'}' && self.depth == 1 {
@@ -100,7 +107,7 @@ impl Seeker {
                 }
                 return Ok(Found {
                     keep: at,
-                    write: Write::Member,
+                    write: Write::Nothing,
                     rest: Some(at),
                 });
             }
@@ -108,6 +115,18 @@ impl Seeker {
             at += 1;
         }
         Ok(found)
+    }
+
+    /// Whether the id that was found is this one.
+    pub(super) fn found(&self, asked: RequestId) -> bool {
+        asked.is(&self.id)
+    }
+
+    fn read_id(&mut self, chunk: &[u8], from: usize, end: Option<usize>) {
+        let read = chunk.get(from..end.unwrap_or(chunk.len()));
+        let room = LONGEST_ID - self.id.len();
+        self.id
+            .extend(read.unwrap_or_default().iter().copied().take(room));
     }
 
     /// Reads on within a string, to its end or the end of the chunk.

@@ -5,27 +5,29 @@
 use bytes::Bytes;
 
 use super::{
-    Id, Malformed, MalformedKind,
-    answer::{HEAD_ID_LAST, id_member},
+    Id, Malformed, MalformedKind, RequestId,
+    answer::HEAD_ID_LAST,
     seek::{Seeker, Write},
     tail,
 };
 
-/// Bytes held back at the end of the usual shape: `,"id":1}` with room for white space.
-const WINDOW: usize = 64;
+/// Bytes held back at the end of the usual shape: the id, with room for white space and for members
+/// that some servers put behind it.
+const WINDOW: usize = 256;
 
 /// White space held back because it may be the end; more is sent on as it is.
 const MAX_SPACE: usize = 1024;
 
-/// Replaces the id in one answer that arrives in chunks.
+/// Replaces the id in one answer that arrives in chunks, and sees to it that it was that of the
+/// request.
 ///
 /// Chunks pass as they are, in slices; nothing but the window at the end is copied. An answer that
-/// begins as Agave's is not looked into: its id is taken from the last 64 bytes, and should it
-/// stand elsewhere, behind the result, the caller's follows it as the last member (JSON readers
-/// take the last of two). Any other answer is scanned up to its id and passes from there on.
+/// begins as Agave's is not looked into: its id must stand in the last 256 bytes. Any other answer
+/// is scanned up to its id and passes from there on.
 #[derive(Debug)]
 pub struct Splicer {
     id: Bytes,
+    asked: RequestId,
     mode: Mode,
 }
 
@@ -44,10 +46,11 @@ enum Mode {
 }
 
 impl Splicer {
-    /// For one answer to the call with `id`.
-    pub fn new(id: &Id) -> Self {
+    /// For the answer to the request `asked`, which was made for the call with `id`.
+    pub fn new(id: &Id, asked: RequestId) -> Self {
         Self {
             id: id.to_bytes(),
+            asked,
             mode: Mode::Start(Vec::new()),
         }
     }
@@ -77,12 +80,12 @@ impl Splicer {
     /// Takes the end of the upstream's body and appends to `out` what was held back.
     ///
     /// # Errors
-    /// What went through was no complete JSON-RPC answer. What is in `out` must not be taken for
-    /// one: break off towards the client.
+    /// What went through was no complete JSON-RPC answer to this request. What is in `out` must not
+    /// be taken for one: break off towards the client.
     pub fn finish(self, out: &mut Vec<Bytes>) -> Result<(), Malformed> {
         match self.mode {
             Mode::Pass { last: b'}', .. } => Ok(()),
-            Mode::Window(held) => tail::splice(&Bytes::from(held), &self.id, out),
+            Mode::Window(held) => tail::splice(&Bytes::from(held), &self.id, self.asked, out),
             Mode::Broken(malformed) => Err(malformed),
             Mode::Start(begun) if begun.trim_ascii().is_empty() => Err(Malformed {
                 kind: MalformedKind::Empty,
@@ -122,12 +125,14 @@ impl Splicer {
             return;
         };
         send(chunk.slice(..found.keep), out);
-        match found.write {
-            Write::Nothing => {}
-            Write::Id => send(self.id.clone(), out),
-            Write::Member => send(id_member(&self.id), out),
+        if found.write == Write::Id {
+            send(self.id.clone(), out);
         }
         if let Some(from) = found.rest {
+            if !seeker.found(self.asked) {
+                self.mode = Mode::Broken(Malformed::new(MalformedKind::WrongId, chunk));
+                return;
+            }
             let (mut space, mut last) = (Vec::new(), 0);
             pass(&mut space, &mut last, &chunk.slice(from..), out);
             self.mode = Mode::Pass { space, last };

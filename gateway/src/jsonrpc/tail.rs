@@ -4,26 +4,44 @@ use std::ops::Range;
 
 use bytes::Bytes;
 
-use super::{Malformed, MalformedKind, answer::id_member};
+use super::{Malformed, MalformedKind, RequestId};
 
-/// Sends the last bytes of an answer with `id` in place of the one they end with, or as one more
-/// member when they end with another.
+/// Sends the last bytes of an answer with `id` in place of the one of the request.
 ///
 /// # Errors
-/// The bytes do not end an object: the answer was cut off.
-pub(super) fn splice(tail: &Bytes, id: &Bytes, out: &mut Vec<Bytes>) -> Result<(), Malformed> {
+/// The bytes do not end an object: the answer was cut off. Or they have another id, or none.
+pub(super) fn splice(
+    tail: &Bytes,
+    id: &Bytes,
+    asked: RequestId,
+    out: &mut Vec<Bytes>,
+) -> Result<(), Malformed> {
     let end = tail.trim_ascii_end().len();
     let Some(text) = tail.get(..end).and_then(|text| text.strip_suffix(b"}")) else {
         return Err(Malformed::new(MalformedKind::NotJson, tail));
     };
-    let (old, new) = match id_value(text) {
-        Some(value) => (value, id.clone()),
-        None => (text.len()..text.len(), id_member(id)),
+    let is_asked = |value: &Range<usize>| text.get(value.clone()).is_some_and(|id| asked.is(id));
+    let found = match id_value(text) {
+        Some(value) => Some(value).filter(is_asked),
+        None => earlier(text, asked),
+    };
+    let Some(old) = found else {
+        return Err(Malformed::new(MalformedKind::WrongId, tail));
     };
     out.push(tail.slice(..old.start));
-    out.push(new);
+    out.push(id.clone());
     out.push(tail.slice(old.end..end));
     Ok(())
+}
+
+/// Where the request's id stands when other members follow it. What reads like a member with just
+/// this number is that member: no other text has the number.
+fn earlier(text: &[u8], asked: RequestId) -> Option<Range<usize>> {
+    memchr::memmem::rfind_iter(text, b"\"id\"").find_map(|key| {
+        let end = key + text.get(key..)?.iter().position(|byte| *byte == b',')?;
+        let value = id_value(text.get(..end)?)?;
+        asked.is(text.get(value.clone())?).then_some(value)
+    })
 }
 
 /// Where the value of a last member `"id"` stands. In JSON, bytes that read as such a member from
@@ -49,48 +67,53 @@ fn id_value(text: &[u8]) -> Option<Range<usize>> {
 
 #[cfg(test)]
 mod tests {
-    use super::splice;
+    use super::{MalformedKind, RequestId, splice};
     use bytes::Bytes;
 
-    fn spliced(tail: &'static str) -> Option<String> {
+    fn spliced(tail: &'static str) -> Result<String, MalformedKind> {
         let mut out = Vec::new();
-        splice(
-            &Bytes::from_static(tail.as_bytes()),
-            &Bytes::from_static(b"77"),
-            &mut out,
-        )
-        .ok()?;
-        Some(String::from_utf8(out.concat()).unwrap())
+        let (id, asked) = (Bytes::from_static(b"77"), RequestId::from(1));
+        splice(&Bytes::from_static(tail.as_bytes()), &id, asked, &mut out)
+            .map_err(|malformed| malformed.kind)?;
+        Ok(String::from_utf8(out.concat()).unwrap())
     }
 
     #[test]
     fn the_id_is_found_from_the_end() {
         for (tail, expected) in [
             (r#"5],"id":1}"#, r#"5],"id":77}"#),
-            ("5], \"id\" : null } \n", "5], \"id\" : 77 }"),
+            ("5], \"id\" : 1 } \n", "5], \"id\" : 77 }"),
             (r#"5],"id":"1"}"#, r#"5],"id":77}"#),
-            (r#"5],"id":"a\"b"}"#, r#"5],"id":77}"#),
+            (
+                r#"5],"id":1,"usage":{"id":5}}"#,
+                r#"5],"id":77,"usage":{"id":5}}"#,
+            ),
         ] {
-            assert_eq!(spliced(tail).as_deref(), Some(expected), "{tail}");
+            assert_eq!(spliced(tail).as_deref(), Ok(expected), "{tail}");
         }
     }
 
     #[test]
-    fn a_missing_id_becomes_the_last_member() {
-        for (tail, expected) in [
-            (r#"{"id":5}}"#, r#"{"id":5},"id":77}"#),
-            (r#""a,\"id\":1"}"#, r#""a,\"id\":1","id":77}"#),
-            (r#","grid":1}"#, r#","grid":1,"id":77}"#),
-            ("5]}\n", r#"5],"id":77}"#),
+    fn another_id_and_none_at_all_are_refused() {
+        for tail in [
+            r#"5],"id":2}"#,
+            r#"5],"id":11}"#,
+            r#"5],"id":null}"#,
+            r#"5],"id":"a\"b"}"#,
+            r#"{"id":5}}"#,
+            r#"{"id":1}}"#,
+            r#""a,\"id\":1"}"#,
+            r#","grid":1}"#,
+            "5]}\n",
         ] {
-            assert_eq!(spliced(tail).as_deref(), Some(expected), "{tail}");
+            assert_eq!(spliced(tail), Err(MalformedKind::WrongId), "{tail}");
         }
     }
 
     #[test]
     fn a_cut_off_answer_is_refused() {
         for tail in ["", "5]", r#""id":1"#, "\n"] {
-            assert_eq!(spliced(tail), None, "{tail}");
+            assert_eq!(spliced(tail), Err(MalformedKind::NotJson), "{tail}");
         }
     }
 }

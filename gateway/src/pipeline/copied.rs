@@ -8,7 +8,7 @@ use bytes::Bytes;
 use super::question::Question;
 use crate::cache::Copy;
 use crate::dispatch::{Delivered, Payload, Trace};
-use crate::jsonrpc::Answer;
+use crate::jsonrpc::{Answer, RequestId};
 
 /// A copy in the making, and what to do with it.
 pub(super) struct Copying {
@@ -31,12 +31,17 @@ impl Copying {
         self.copy.is_some()
     }
 
-    /// The answer is complete.
-    pub(super) fn finish(self) {
-        let Some(copy) = self.copy else { return };
-        if let Ok(answer) = Answer::scan(Bytes::from(copy)) {
-            (self.keep)(answer);
-        }
+    /// All has come of what should be the answer to `asked`; `false` if it is not, or was not
+    /// copied.
+    pub(super) fn finish(self, asked: RequestId) -> bool {
+        let scanned = self
+            .copy
+            .map(|copy| Answer::scan_reply(Bytes::from(copy), asked));
+        let Some(Ok(answer)) = scanned else {
+            return false;
+        };
+        (self.keep)(answer);
+        true
     }
 }
 
@@ -86,7 +91,12 @@ impl Question<'_> {
             match rest.next().await {
                 Some(Ok(piece)) => copying.push(&piece),
                 Some(Err(_)) => return,
-                None => return copying.finish(),
+                None => {
+                    if copying.finish(rest.asked()) {
+                        rest.complete();
+                    }
+                    return;
+                }
             }
         }
     }

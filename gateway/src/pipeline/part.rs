@@ -156,7 +156,7 @@ impl PartStream {
         rest: upstream::BodyStream,
         mut copying: Option<Copying>,
     ) -> Self {
-        let mut splicer = Splicer::new(id);
+        let mut splicer = Splicer::new(id, rest.asked());
         let mut scratch = Vec::with_capacity(4);
         if let Some(copying) = &mut copying {
             copying.push(&head);
@@ -197,11 +197,13 @@ impl PartStream {
                 }
                 None => {
                     let finished = self.splicer.take()?.finish(&mut self.scratch);
-                    if finished.is_err() {
+                    if let Err(malformed) = finished {
+                        self.rest.broken(malformed.kind.into());
                         return Some(Err(BodyFault::Malformed));
                     }
+                    self.rest.complete();
                     if let Some(copying) = self.copying.take() {
-                        copying.finish();
+                        copying.finish(self.rest.asked());
                     }
                 }
             }

@@ -54,22 +54,23 @@ impl Shared {
 /// for (Agave's codes; the slot's state counts too, it is the same for all who ask now).
 fn is_the_calls_own(answer: &Answer) -> bool {
     answer.error().is_none_or(|error| {
-        matches!(
-            error.code,
-            -32700
-                | -32600
-                | -32601
-                | -32602
-                | -32003
-                | -32006
-                | -32007
-                | -32009
-                | -32013
-                | -32015
-                | -32017
-                | -32018
-                | -32022
-        )
+        !answer.is_anonymous()
+            && matches!(
+                error.code,
+                -32700
+                    | -32600
+                    | -32601
+                    | -32602
+                    | -32003
+                    | -32006
+                    | -32007
+                    | -32009
+                    | -32013
+                    | -32015
+                    | -32017
+                    | -32018
+                    | -32022
+            )
     })
 }
 
@@ -110,6 +111,8 @@ mod tests {
             );
             assert!(matches!(told(&answer), Shared::Failed(_)), "{answer}");
         }
+        let anonymous = r#"{"jsonrpc":"2.0","error":{"code":-32602,"message":"x"},"id":null}"#;
+        assert!(matches!(told(anonymous), Shared::Failed(_)));
         let rejected = Delivered::Rejected(Rejection::NoUpstream { reason: "none" });
         let told = Shared::of(&rejected, &Trace::default());
         assert!(matches!(told, Shared::Failed(Failure::Rejected(_))));

@@ -10,7 +10,7 @@ use std::ops::Range;
 use bytes::{BufMut, Bytes, BytesMut};
 
 use super::{Canonical, Class, Method, canonical::AccountSpelling};
-use crate::jsonrpc::{Cursor, Token, UPSTREAM_ID};
+use crate::jsonrpc::{Cursor, PLACEHOLDER_ID, Token};
 
 /// The most accounts a node answers for unless its operator allows more. Calls for more are left
 /// alone: what would be answered from parts here, an upstream may refuse.
@@ -179,14 +179,14 @@ pub fn single(context: &[u8], value: &[u8]) -> Bytes {
 
 fn answer(context: &[u8], length: usize, put_value: impl FnOnce(&mut BytesMut)) -> Bytes {
     let length =
-        HEAD.len() + context.len() + VALUE.len() + length + ID.len() + UPSTREAM_ID.len() + 1;
+        HEAD.len() + context.len() + VALUE.len() + length + ID.len() + PLACEHOLDER_ID.len() + 1;
     let mut body = BytesMut::with_capacity(length);
     body.put_slice(HEAD);
     body.put_slice(context);
     body.put_slice(VALUE);
     put_value(&mut body);
     body.put_slice(ID);
-    body.put_slice(UPSTREAM_ID);
+    body.put_slice(PLACEHOLDER_ID);
     body.put_u8(b'}');
     body.freeze()
 }

@@ -1,6 +1,8 @@
 //! Every way in which an attempt can fail, named once. Owns the names and metric labels; what
 //! follows from a fault is [`super::Verdict`].
 
+use crate::jsonrpc::MalformedKind;
+
 /// Whose fault it was.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Blame {
@@ -75,6 +77,8 @@ faults! {
     BadHttp = "bad-http",
     /// HTTP, but neither JSON-RPC nor anything else known.
     BadJson = "bad-json",
+    /// The answer to another request, or a result that does not say to which.
+    WrongId = "wrong-id",
     /// The answer is larger than allowed.
     TooLarge = "too-large",
 
@@ -170,6 +174,17 @@ faults! {
     NoSlotHistory = "no-slot-history",
     /// -32022
     NotInLeaderSchedule = "not-in-leader-schedule",
+}
+
+impl From<MalformedKind> for FaultKind {
+    fn from(kind: MalformedKind) -> Self {
+        match kind {
+            MalformedKind::WrongId => Self::WrongId,
+            MalformedKind::Empty | MalformedKind::NotJson | MalformedKind::NotAnAnswer => {
+                Self::BadJson
+            }
+        }
+    }
 }
 
 impl FaultKind {

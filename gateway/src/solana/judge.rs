@@ -148,7 +148,11 @@ impl Reply<'_> {
     fn by_status(&self) -> Verdict {
         match self.status {
             408 | 500.. => upstream(FaultKind::ServerError, self.elsewhere(), Penalty::Failure),
-            200..300 => upstream(FaultKind::BadJson, self.elsewhere(), Penalty::Failure),
+            200..300 => {
+                let kind = self.malformed.map(|malformed| malformed.kind.into());
+                let kind = kind.unwrap_or(FaultKind::BadJson);
+                upstream(kind, self.elsewhere(), Penalty::Failure)
+            }
             // What a firewall in front of the upstream says to one odd call must not cost the
             // upstream its other calls.
             400 | 414 | 422 | 431 => {

@@ -169,7 +169,8 @@ pub fn keep(class: &Class, params: Option<&[u8]>, answer: &Answer) -> Dated {
             of_result(about, class, params, result),
             read_at(class, result),
         ),
-        (_, Some(error)) if judged => (of_error(class, error), None),
+        // An error that does not say what it answers may be about anything.
+        (_, Some(error)) if judged && !answer.is_anonymous() => (of_error(class, error), None),
         _ => (Keep::Never, None),
     };
     Dated { keep, read_at }

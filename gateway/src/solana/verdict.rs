@@ -20,6 +20,17 @@ pub enum Retry {
     Capable(Capability),
 }
 
+impl Retry {
+    /// The same, but never the last word.
+    #[must_use]
+    pub fn at_least_elsewhere(self) -> Self {
+        match self {
+            Self::Final => Self::Elsewhere,
+            other => other,
+        }
+    }
+}
+
 /// What part of an upstream rests.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Scope {

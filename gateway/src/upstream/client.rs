@@ -12,6 +12,10 @@
 //! one byte was written; to make the race unlikely it uses only connections that were in use a
 //! moment ago. What remains is reported with `bytes_sent` for the caller to decide.
 //!
+//! **Whose answer.** Every request that is written has an id of its own. A complete answer is read
+//! before its connection is used again: where it has another id, the connection is out of step and
+//! closed.
+//!
 //! HTTP/2 upstreams are not spoken to yet. They would share [`Reply`] and [`TransportFault`] and
 //! differ below `Line::exchange`.
 
@@ -23,6 +27,7 @@ use std::time::Duration;
 use bytes::BytesMut;
 use tokio::time::{Instant, Sleep};
 
+use crate::jsonrpc::{Answer, Malformed, MalformedKind};
 use crate::solana::FaultKind;
 use crate::upstream::balance::Balancer;
 use crate::upstream::connection::{Connection, Connections, Slot};
@@ -36,6 +41,7 @@ use crate::upstream::stream::BodyStream;
 use crate::upstream::timer::within;
 use crate::upstream::wire::Wire;
 
+mod ids;
 mod steps;
 #[cfg(test)]
 mod tests;
@@ -50,7 +56,7 @@ const USUAL_HEAD: usize = 512;
 /// A smaller answer is copied sooner than its buffer is allocated again.
 const WORTH_OWNING: usize = 16 * 1024;
 
-/// Sends `request`, the body of a JSON-RPC call, to the candidate's upstream.
+/// Sends `request`, a JSON-RPC call open at its end for the id, to the candidate's upstream.
 ///
 /// Cancel-safe: dropping the future closes the connection in use.
 pub async fn attempt(
@@ -183,10 +189,11 @@ impl Line<'_> {
         timer: &mut Pin<&mut Option<Sleep>>,
     ) -> Result<Head, Broken> {
         connection.output.clear();
-        let output = &mut connection.output;
+        connection.asked = ids::next();
+        let (asked, output) = (connection.asked, &mut connection.output);
         self.wire
             .endpoint
-            .request(exchange.request, self.purpose, output);
+            .request(exchange.request, asked, self.purpose, output);
         let mut written = 0;
         let until = exchange
             .total
@@ -237,10 +244,11 @@ impl Line<'_> {
                     // The answer then owns its memory and is completed in place, not copied.
                     connection.input = BytesMut::new();
                 }
-                if head.keep_alive && connection.input.is_empty() {
+                let answer = Answer::scan_reply(bytes, connection.asked);
+                if head.keep_alive && connection.input.is_empty() && is_in_step(&answer) {
                     slot.keep(connection, addresses, exchange.start + latency);
                 }
-                ReplyBody::Complete(bytes)
+                ReplyBody::Complete(answer)
             }
             Gathered::Beginning(bytes) => ReplyBody::Streaming {
                 head: bytes,
@@ -266,4 +274,9 @@ impl Line<'_> {
             resent: false,
         })
     }
+}
+
+/// Whether the next answer on this connection can be expected to be the next request's.
+fn is_in_step(answer: &Result<Answer, Malformed>) -> bool {
+    !matches!(answer, Err(malformed) if malformed.kind == MalformedKind::WrongId)
 }

@@ -21,6 +21,7 @@ use tokio::io::{AsyncRead, AsyncReadExt, ReadBuf};
 use tokio::sync::Semaphore;
 use tokio::time::Instant;
 
+use crate::jsonrpc::RequestId;
 use crate::upstream::resolve::Addresses;
 
 #[cfg(test)]
@@ -42,6 +43,8 @@ pub(super) struct Connection {
     pub(super) input: BytesMut,
     /// The request being written.
     pub(super) output: Vec<u8>,
+    /// The id of the request written last.
+    pub(super) asked: RequestId,
     /// Size of the last response, as a guess at the next.
     pub(super) last_response: usize,
     address: SocketAddr,
@@ -63,6 +66,7 @@ impl Connection {
             stream,
             input: BytesMut::new(),
             output: Vec::new(),
+            asked: RequestId::from(0),
             last_response: 0,
             address,
             changes: addresses.changes(),

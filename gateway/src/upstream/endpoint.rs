@@ -8,6 +8,7 @@ use std::time::Duration;
 use pingora::upstreams::peer::HttpPeer;
 
 use crate::config;
+use crate::jsonrpc::RequestId;
 
 #[cfg(test)]
 mod tests;
@@ -73,9 +74,11 @@ impl Endpoint {
         peer
     }
 
-    /// Appends a whole request: head and body, to be sent with one write.
-    pub(super) fn request(&self, body: &[u8], purpose: Purpose, out: &mut Vec<u8>) {
-        out.reserve(self.head.len() + body.len() + 64);
+    /// Appends a whole request: head and body, to be sent with one write. The call is open at its
+    /// end, where its id goes.
+    pub(super) fn request(&self, call: &[u8], id: RequestId, purpose: Purpose, out: &mut Vec<u8>) {
+        let length = call.len() + id.closing_length();
+        out.reserve(self.head.len() + length + 64);
         out.extend_from_slice(&self.head);
         match purpose {
             Purpose::Call => {}
@@ -84,8 +87,9 @@ impl Endpoint {
         }
         out.extend_from_slice(b"content-length: ");
         // Writing into a vector cannot fail.
-        let _written = write!(out, "{}\r\n\r\n", body.len());
-        out.extend_from_slice(body);
+        let _written = write!(out, "{length}\r\n\r\n");
+        out.extend_from_slice(call);
+        id.close(out);
     }
 }
 

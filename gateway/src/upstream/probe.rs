@@ -16,7 +16,6 @@ use parking_lot::Mutex;
 use perijove_core::{Commitment, Slot};
 use tokio::time::Instant;
 
-use crate::jsonrpc::Answer;
 use crate::solana::{self, Class, FaultKind, Penalty, Verdict, classify, judge};
 use crate::upstream::client::{Line, Route};
 use crate::upstream::connection::Connections;
@@ -209,11 +208,10 @@ impl Probe {
 
     /// Judges a reply as that to any call; penalties other than failures are taken over.
     fn understand(&self, reply: Reply, question: Question, class: &Class) -> (Said, &'static str) {
-        let ReplyBody::Complete(body) = reply.body else {
+        let ReplyBody::Complete(answer) = reply.body else {
             return (Said::Nothing, FaultKind::TooLarge.label());
         };
         let now = Instant::now();
-        let answer = Answer::scan(body);
         let verdict = judge(
             reply.status,
             &reply.hints,

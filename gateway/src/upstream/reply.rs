@@ -5,6 +5,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use tokio::time::Instant;
 
+use crate::jsonrpc::{Answer, Malformed};
 use crate::solana::ReplyHints;
 use crate::upstream::stream::BodyStream;
 
@@ -40,8 +41,8 @@ pub struct Reply {
 
 #[derive(Debug)]
 pub enum ReplyBody {
-    /// The whole answer.
-    Complete(Bytes),
+    /// The whole answer, if it is one to this request.
+    Complete(Result<Answer, Malformed>),
     /// The beginning of a large one.
     Streaming {
         head: Bytes,

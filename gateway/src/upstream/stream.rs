@@ -7,6 +7,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use tokio::time::{Instant, timeout};
 
+use crate::jsonrpc::RequestId;
 use crate::solana::FaultKind;
 use crate::upstream::Upstream;
 use crate::upstream::connection::{Connection, Slot};
@@ -18,16 +19,19 @@ use crate::upstream::response::{Body, Taken};
 /// Most bytes read ahead of the consumer.
 pub const CHUNK: usize = 64 * 1024;
 
-/// What follows the beginning of a streamed answer. At its end the connection goes back to its
-/// pool; dropped before that, it is closed.
+/// What follows the beginning of a streamed answer. Whoever has read it to its end says what it was
+/// worth; without a good word the connection is closed.
 ///
 /// The caller's deadline does not apply: a large answer takes as long as its consumer does. Only
 /// silence of the upstream ends it.
 #[derive(Debug)]
 pub struct BodyStream {
-    /// None once the end was reached or the stream broke.
+    /// None once it is known what the stream was worth.
     source: Option<(Slot, Box<Connection>)>,
+    asked: RequestId,
     body: Body,
+    /// The last byte has been read.
+    ended: bool,
     keep_alive: bool,
     addresses: Arc<Addresses>,
     silence: Duration,
@@ -45,8 +49,10 @@ impl BodyStream {
         silence: Duration,
     ) -> Self {
         Self {
+            asked: connection.asked,
             source: Some((slot, connection)),
             body,
+            ended: false,
             keep_alive,
             addresses,
             silence,
@@ -58,22 +64,33 @@ impl BodyStream {
         self.origin = Some((Arc::clone(upstream), InFlight::begin(upstream.live())));
     }
 
+    /// The id that the answer has to have.
+    pub fn asked(&self) -> RequestId {
+        self.asked
+    }
+
     /// The next piece; None at the end. After an error the stream is over. Cancel-safe.
     pub async fn next(&mut self) -> Option<Result<Bytes, TransportFault>> {
         let next = self.read().await;
         match next {
             Ok(Some(bytes)) => Some(Ok(bytes)),
             Ok(None) => {
-                self.finish();
+                self.ended = true;
                 None
             }
             Err(fault) => {
-                self.source = None;
-                if let Some((upstream, _in_flight)) = self.origin.take() {
-                    upstream.member.broke_off(fault.kind);
-                }
+                self.broken(fault.kind);
                 Some(Err(fault))
             }
+        }
+    }
+
+    /// It was no good, for a reason that its bytes alone do not show. The upstream is told, and the
+    /// connection is closed.
+    pub fn broken(&mut self, kind: FaultKind) {
+        self.source = None;
+        if let Some((upstream, _in_flight)) = self.origin.take() {
+            upstream.member.broke_off(kind);
         }
     }
 
@@ -104,9 +121,11 @@ impl BodyStream {
         }
     }
 
-    fn finish(&mut self) {
+    /// It was the whole answer to what was asked: the connection goes back to its pool.
+    pub fn complete(&mut self) {
         self.origin = None;
         if let Some((slot, mut connection)) = self.source.take()
+            && self.ended
             && self.keep_alive
             && connection.input.is_empty()
         {

@@ -3,7 +3,7 @@ use proptest::prelude::*;
 use serde_json::Value;
 
 use super::{Answer, ErrorObject, MalformedKind};
-use crate::jsonrpc::Id;
+use crate::jsonrpc::{Id, RequestId};
 
 fn scan(body: &str) -> Answer {
     Answer::scan(Bytes::copy_from_slice(body.as_bytes())).unwrap_or_else(|_| panic!("{body}"))
@@ -116,7 +116,6 @@ fn errors_are_read_as_leniently_as_providers_write_them() {
         (r#"{"message":"M","code":"429"}"#, 429, "M", None),
         (r#"{"message":"M"}"#, 0, "M", None),
         (r#""rate limited""#, 0, "rate limited", None),
-        ("5", 0, "", None),
     ] {
         let answer = scan(&format!(r#"{{"jsonrpc":"2.0","error":{error},"id":1}}"#));
         let expected = ErrorObject {
@@ -152,14 +151,205 @@ fn what_is_no_answer_is_refused_with_its_beginning() {
             MalformedKind::NotAnAnswer,
         ),
         ("[]", MalformedKind::NotAnAnswer),
+        (
+            r#"{"jsonrpc":"2.0","result":1,"error":{"code":1},"id":1}"#,
+            MalformedKind::NotAnAnswer,
+        ),
+        (
+            r#"{"jsonrpc":"2.0","result":{"a":1},"error":{"code":1},"id":1}"#,
+            MalformedKind::NotAnAnswer,
+        ),
+        (
+            r#"{"jsonrpc":"2.0","id":1,"result":{"a":1},"error":{"code":1}}"#,
+            MalformedKind::NotAnAnswer,
+        ),
+        (
+            r#"{"jsonrpc":"2.0","result":1,"result":2,"id":1}"#,
+            MalformedKind::NotAnAnswer,
+        ),
+        (
+            r#"{"jsonrpc":"2.0","error":{"code":1},"error":{"code":2},"id":1}"#,
+            MalformedKind::NotAnAnswer,
+        ),
+        (
+            r#"{"jsonrpc":"2.0","id":1,"result":1,"id":1}"#,
+            MalformedKind::NotAnAnswer,
+        ),
+        (
+            r#"{"jsonrpc":"2.0","error":5,"id":1}"#,
+            MalformedKind::NotAnAnswer,
+        ),
+        (
+            r#"{"jsonrpc":"2.0","error":[],"id":1}"#,
+            MalformedKind::NotAnAnswer,
+        ),
+        (
+            r#"{"jsonrpc":"2.0","result":[1,,2],"id":1}"#,
+            MalformedKind::NotJson,
+        ),
+        (
+            r#"{"jsonrpc":"2.0","result":{"a":01},"id":1}"#,
+            MalformedKind::NotJson,
+        ),
+        (
+            r#"{"jsonrpc":"2.0","result":1,"id":1}{"jsonrpc":"2.0","result":2,"id":2}"#,
+            MalformedKind::NotJson,
+        ),
         ("\"rate limited\"", MalformedKind::NotAnAnswer),
     ] {
-        let malformed = Answer::scan(Bytes::from_static(body.as_bytes())).unwrap_err();
+        let scanned = Answer::scan(Bytes::from_static(body.as_bytes()));
+        let malformed = scanned.expect_err(body);
         assert_eq!(malformed.kind, kind, "{body}");
         assert_eq!(malformed.excerpt, body.as_bytes());
     }
     let long = Answer::scan(Bytes::from(vec![b'x'; 9000])).unwrap_err();
     assert_eq!(long.excerpt.len(), 512);
+}
+
+#[test]
+fn an_answer_belongs_to_its_request() {
+    let asked = RequestId::from(7_000_000_001);
+    for (body, belongs) in [
+        (r#"{"jsonrpc":"2.0","result":5,"id":7000000001}"#, true),
+        (r#"{"jsonrpc":"2.0","id":7000000001,"result":5}"#, true),
+        (r#"{"id":7000000001,"result":5}"#, true),
+        (r#"{"result":5,"id":7000000001,"jsonrpc":"2.0"}"#, true),
+        (r#"{"jsonrpc":"2.0","result":5,"id":"7000000001"}"#, true),
+        (r#"{"jsonrpc":"2.0","result":5,"id":7000000000}"#, false),
+        (r#"{"jsonrpc":"2.0","id":7000000002,"result":5}"#, false),
+        (r#"{"jsonrpc":"2.0","result":5,"id":1}"#, false),
+        (r#"{"jsonrpc":"2.0","result":5,"id":777}"#, false),
+        (r#"{"jsonrpc":"2.0","result":5,"id":"x"}"#, false),
+        (r#"{"jsonrpc":"2.0","result":5,"id":null}"#, false),
+        (r#"{"jsonrpc":"2.0","result":5}"#, false),
+        (r#"{"jsonrpc":"2.0","result":null,"id":null}"#, false),
+        (
+            r#"{"jsonrpc":"2.0","error":{"code":1},"id":7000000001}"#,
+            true,
+        ),
+        (r#"{"jsonrpc":"2.0","error":{"code":1},"id":777}"#, false),
+        // Servers that could not read the request, and what stands before them, do not know it.
+        (r#"{"jsonrpc":"2.0","error":{"code":1},"id":null}"#, true),
+        (r#"{"jsonrpc":"2.0","error":{"code":1}}"#, true),
+    ] {
+        let scanned = Answer::scan_reply(Bytes::from_static(body.as_bytes()), asked);
+        let kind = scanned.map_err(|malformed| malformed.kind).map(drop);
+        let expected = if belongs {
+            Ok(())
+        } else {
+            Err(MalformedKind::WrongId)
+        };
+        assert_eq!(kind, expected, "{body}");
+    }
+}
+
+/// A string in a short answer, and in ones too long to be read token by token.
+fn with_string(raw: &[u8]) -> Vec<Vec<u8>> {
+    let pads = [0, 2000, 100_000];
+    let bodies = pads.iter().flat_map(|pad| {
+        let pad = vec![b'A'; *pad];
+        let parts: [&[&[u8]]; 3] = [
+            &[
+                br#"{"jsonrpc":"2.0","result":[""#,
+                raw,
+                br#"",""#,
+                &pad,
+                br#""],"id":1}"#,
+            ],
+            &[
+                br#"{"jsonrpc":"2.0","result":[""#,
+                &pad,
+                raw,
+                b"\"],\"id\":1}\n",
+            ],
+            &[
+                br#"{"jsonrpc":"2.0","id":1,"result":{""#,
+                raw,
+                br#"":""#,
+                &pad,
+                br#""}}"#,
+            ],
+        ];
+        parts.map(<[&[u8]]>::concat)
+    });
+    bodies.collect()
+}
+
+#[test]
+fn bytes_that_no_string_may_have_are_found_at_every_size() {
+    for raw in [
+        &b"a\nb"[..],
+        b"\x00",
+        b"\x1f",
+        b"a\tb",
+        b"a\rb",
+        b"\\x",
+        b"\\u12",
+        b"\\u12g4",
+        b"\\ud800",
+        b"\\ud800\\u0041",
+        b"\\udc00",
+        b"\xff",
+        b"\xc3",
+        b"\xc3(",
+        b"\xed\xa0\x80",
+        b"\xf5\x80\x80\x80",
+    ] {
+        for body in with_string(raw) {
+            let length = body.len();
+            let scanned = Answer::scan(Bytes::from(body)).map(drop);
+            let kind = scanned.map_err(|malformed| malformed.kind);
+            assert_eq!(kind, Err(MalformedKind::NotJson), "{raw:?} of {length}");
+        }
+    }
+}
+
+#[test]
+fn whatever_a_string_may_have_passes_at_every_size() {
+    for raw in [
+        "",
+        "plain",
+        "\\n",
+        "\\\\",
+        "\\\"",
+        "\\u0000",
+        "\\u00e9",
+        "\\ud83d\\ude00",
+        "é",
+        "日本",
+        "😀",
+        "\u{7f}",
+        "{[",
+        "}]",
+        "\\\\\\\"",
+    ] {
+        for body in with_string(raw.as_bytes()) {
+            let length = body.len();
+            assert!(Answer::scan(Bytes::from(body)).is_ok(), "{raw} of {length}");
+        }
+    }
+}
+
+#[test]
+fn a_long_answer_with_a_result_and_an_error_is_none() {
+    let pad = "A".repeat(5000);
+    for body in [
+        format!(
+            r#"{{"jsonrpc":"2.0","result":["{pad}"],"error":{{"code":1,"message":"}}"}},"id":1}}"#
+        ),
+        format!(r#"{{"jsonrpc":"2.0","id":1,"result":{{"a":"{pad}"}},"error":{{"code":1}}}}"#),
+        format!(r#"{{"jsonrpc":"2.0","result":["{pad}"],"result":[2],"id":1}}"#),
+    ] {
+        let kind = Answer::scan(Bytes::from(body)).unwrap_err().kind;
+        assert_eq!(kind, MalformedKind::NotAnAnswer);
+    }
+}
+
+#[test]
+fn a_long_answer_may_be_written_with_white_space() {
+    let items = "  1,\n".repeat(5000);
+    let body = format!("{{\"jsonrpc\":\"2.0\",\"result\":[\n{items}  2\n],\"id\":1}}");
+    assert!(Answer::scan(Bytes::from(body)).is_ok());
 }
 
 #[test]

@@ -6,7 +6,7 @@ use bytes::{Bytes, BytesMut};
 use proptest::prelude::*;
 
 use super::{ParseError, parse};
-use crate::jsonrpc::{Call, Entry, Payload, encode, error_reply};
+use crate::jsonrpc::{Call, Entry, Payload, RequestId, encode, error_reply};
 
 fn read(body: &str) -> Result<Payload, ParseError> {
     parse(&Bytes::copy_from_slice(body.as_bytes()), 100)
@@ -187,15 +187,22 @@ fn parameters_and_ids_stay_the_callers_bytes() {
     assert_eq!(call.id.unwrap().as_bytes(), br#""a\u0041""#);
 }
 
+/// A call as an upstream gets it, with 7 for its id.
+fn sent(call: &Call) -> Vec<u8> {
+    let mut open = BytesMut::new();
+    encode(call, &mut open);
+    let mut sent = open.to_vec();
+    RequestId::from(7).close(&mut sent);
+    sent
+}
+
 #[test]
 fn an_escaped_method_is_unescaped_for_us_and_verbatim_for_the_upstream() {
     let call = call(r#"{"jsonrpc":"2.0","id":1,"method":"get\u0053lot"}"#);
     assert_eq!(call.method(), "getSlot");
-    let mut out = BytesMut::new();
-    encode(&call, &mut out);
     assert_eq!(
-        &out[..],
-        br#"{"jsonrpc":"2.0","id":1,"method":"get\u0053lot"}"#
+        sent(&call),
+        br#"{"jsonrpc":"2.0","method":"get\u0053lot","id":7}"#
     );
 }
 
@@ -203,24 +210,17 @@ fn an_escaped_method_is_unescaped_for_us_and_verbatim_for_the_upstream() {
 fn equal_calls_are_equal_bytes_whatever_their_id_and_spacing_between_members() {
     let first = call(r#"{"jsonrpc":"2.0","id":"x","method":"getBalance","params":["k"]}"#);
     let second = call(r#"{"params":["k"], "method":"getBalance", "jsonrpc":"2.0", "id":9}"#);
-    let (mut one, mut two) = (BytesMut::new(), BytesMut::new());
-    encode(&first, &mut one);
-    encode(&second, &mut two);
-    assert_eq!(one, two);
+    assert_eq!(sent(&first), sent(&second));
     assert_eq!(
-        &one[..],
-        br#"{"jsonrpc":"2.0","id":1,"method":"getBalance","params":["k"]}"#
+        sent(&first),
+        br#"{"jsonrpc":"2.0","method":"getBalance","params":["k"],"id":7}"#
     );
 }
 
 #[test]
 fn null_parameters_are_not_sent_on() {
-    let mut out = BytesMut::new();
-    encode(
-        &call(r#"{"jsonrpc":"2.0","id":1,"method":"m","params":null}"#),
-        &mut out,
-    );
-    assert_eq!(&out[..], br#"{"jsonrpc":"2.0","id":1,"method":"m"}"#);
+    let call = call(r#"{"jsonrpc":"2.0","id":1,"method":"m","params":null}"#);
+    assert_eq!(sent(&call), br#"{"jsonrpc":"2.0","method":"m","id":7}"#);
 }
 
 /// A call as serde reads it.
@@ -255,9 +255,7 @@ proptest! {
         });
         let body = body.to_string();
         let call = call(&body);
-        let mut out = BytesMut::new();
-        encode(&call, &mut out);
-        let sent: serde_json::Value = serde_json::from_slice(&out).unwrap();
+        let sent: serde_json::Value = serde_json::from_slice(&sent(&call)).unwrap();
         prop_assert_eq!(&sent["params"][0], &serde_json::json!(number));
         prop_assert_eq!(&sent["params"][1], &serde_json::json!(text));
         prop_assert_eq!(call.id, Some(crate::jsonrpc::Id::from(id)));

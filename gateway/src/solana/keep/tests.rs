@@ -166,6 +166,10 @@ fn of_errors_only_a_skipped_slot_is_kept() {
     }
     let body = r#"{"jsonrpc":"2.0","error":{"code":-32007,"message":"x"},"id":1}"#.to_owned();
     assert_eq!(judge("getBlock", "[\"430\"]", body).keep, NEVER);
+    for id in ["", r#","id":null"#] {
+        let body = format!(r#"{{"jsonrpc":"2.0","error":{{"code":-32007,"message":"x"}}{id}}}"#);
+        assert_eq!(judge("getBlock", "[430]", body).keep, NEVER, "{id}");
+    }
 }
 
 #[test]

@@ -3,6 +3,7 @@
 use std::future::Future;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
+use bytes::Bytes;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::Notify;
@@ -105,7 +106,7 @@ fn candidate(pool: &Pool) -> Candidate {
 }
 
 async fn call(pool: &Pool, limits: &AttemptLimits) -> Result<Reply, TransportFault> {
-    attempt(&candidate(pool), b"{}", limits).await
+    attempt(&candidate(pool), br#"{"id":"#, limits).await
 }
 
 async fn call_ok(pool: &Pool) -> String {
@@ -114,7 +115,11 @@ async fn call_ok(pool: &Pool) -> String {
 
 fn text(reply: Reply) -> String {
     match reply.body {
-        ReplyBody::Complete(body) => String::from_utf8(body.to_vec()).unwrap(),
+        ReplyBody::Complete(answer) => {
+            // Words are no answers; they come back as what was wrong.
+            let words = answer.map_or_else(|bad| bad.excerpt, |answer| answer.body().clone());
+            String::from_utf8(words.to_vec()).unwrap()
+        }
         ReplyBody::Streaming { .. } => panic!("streamed"),
     }
 }
@@ -135,7 +140,15 @@ async fn the_request_goes_out_in_one_piece_and_the_hints_come_back() {
     let server = Server::start(|_, mut stream| async move {
         let mut bytes = vec![0; 4096];
         let read = stream.read(&mut bytes).await.unwrap();
-        assert!(bytes[..read].ends_with(b"\r\ncontent-length: 2\r\n\r\n{}"));
+        let request = String::from_utf8_lossy(&bytes[..read]);
+        let (head, body) = request.split_once("\r\n\r\n").unwrap();
+        let id = body
+            .strip_prefix("{\"id\":")
+            .unwrap()
+            .strip_suffix('}')
+            .unwrap();
+        assert!(id.parse::<u64>().is_ok(), "{body}");
+        assert!(head.ends_with(&format!("\r\ncontent-length: {}", body.len())));
         let refusal =
             "HTTP/1.1 429 Too Many Requests\r\nretry-after: 7\r\ncontent-length: 0\r\n\r\n";
         stream.write_all(refusal.as_bytes()).await.unwrap();
@@ -339,6 +352,130 @@ async fn bytes_after_an_answer_make_the_connection_useless() {
     assert_eq!(server.connections(), 2);
 }
 
+/// The id of a request as it was written.
+fn id_of(request: &[u8]) -> String {
+    let text = String::from_utf8_lossy(request);
+    let id = text.rsplit("\"id\":").next().unwrap();
+    id.strip_suffix('}').unwrap().to_owned()
+}
+
+fn answer(result: u32, id: &str) -> String {
+    ok(&format!(
+        r#"{{"jsonrpc":"2.0","result":{result},"id":{id}}}"#
+    ))
+}
+
+async fn called(pool: &Pool) -> Result<Bytes, MalformedKind> {
+    match call(pool, &limits()).await.unwrap().body {
+        ReplyBody::Complete(answer) => answer
+            .map(|answer| Bytes::copy_from_slice(answer.result().unwrap()))
+            .map_err(|malformed| malformed.kind),
+        ReplyBody::Streaming { .. } => panic!("streamed"),
+    }
+}
+
+#[tokio::test]
+async fn no_two_requests_have_the_same_id() {
+    let seen = Arc::new(parking_lot::Mutex::new(std::collections::HashSet::new()));
+    let ids = Arc::clone(&seen);
+    let server = Server::start(move |_, mut stream| {
+        let ids = Arc::clone(&ids);
+        async move {
+            while let Some(request) = read_request(&mut stream).await {
+                let id = id_of(&request);
+                stream.write_all(answer(1, &id).as_bytes()).await.unwrap();
+                assert!(ids.lock().insert(id));
+            }
+        }
+    })
+    .await;
+    let pool = server.pool();
+    for _ in 0..20 {
+        assert!(called(&pool).await.is_ok());
+    }
+    assert_eq!(server.connections(), 1);
+    assert_eq!(seen.lock().len(), 20);
+}
+
+#[tokio::test]
+async fn an_answer_to_another_request_closes_the_connection() {
+    for wrong in ["777", "null", "\"x\"", "1"] {
+        let server = Server::start(move |number, mut stream| async move {
+            while let Some(request) = read_request(&mut stream).await {
+                let id = if number == 0 {
+                    wrong.to_owned()
+                } else {
+                    id_of(&request)
+                };
+                stream.write_all(answer(1, &id).as_bytes()).await.unwrap();
+            }
+        })
+        .await;
+        let pool = server.pool();
+        assert_eq!(called(&pool).await, Err(MalformedKind::WrongId), "{wrong}");
+        let connections = &pool.upstreams()[0].live().connections;
+        assert_eq!((connections.busy(), connections.idle()), (0, 0), "{wrong}");
+        assert!(called(&pool).await.is_ok());
+        assert_eq!(server.connections(), 2);
+    }
+}
+
+#[tokio::test]
+async fn a_second_answer_that_comes_late_is_not_taken_for_the_next_one() {
+    let server = Server::start(|number, mut stream| async move {
+        let mut before = None;
+        while let Some(request) = read_request(&mut stream).await {
+            let id = id_of(&request);
+            if let Some(before) = before.filter(|_| number == 0) {
+                // It was on its way when the next request came.
+                let late: String = before;
+                stream.write_all(answer(1, &late).as_bytes()).await.unwrap();
+                return;
+            }
+            stream.write_all(answer(2, &id).as_bytes()).await.unwrap();
+            before = Some(id);
+        }
+    })
+    .await;
+    let pool = server.pool();
+    assert_eq!(called(&pool).await.as_deref(), Ok(&b"2"[..]));
+    assert_eq!(called(&pool).await, Err(MalformedKind::WrongId));
+    assert_eq!(called(&pool).await.as_deref(), Ok(&b"2"[..]));
+    assert_eq!(server.connections(), 2);
+}
+
+#[tokio::test]
+async fn of_two_answers_in_one_piece_the_first_counts_and_the_connection_is_left() {
+    let server = Server::start(|_, mut stream| async move {
+        while let Some(request) = read_request(&mut stream).await {
+            let id = id_of(&request);
+            let both = answer(1, &id) + &answer(2, &id);
+            stream.write_all(both.as_bytes()).await.unwrap();
+        }
+    })
+    .await;
+    let pool = server.pool();
+    for calls in 1..4 {
+        assert_eq!(called(&pool).await.as_deref(), Ok(&b"1"[..]));
+        assert_eq!(server.connections(), calls);
+    }
+}
+
+#[tokio::test]
+async fn a_stream_that_nobody_vouches_for_closes_its_connection() {
+    let server = sending(1_000_000, false, Arc::default()).await;
+    let pool = server.pool();
+    let reply = call(&pool, &limits()).await.unwrap();
+    let ReplyBody::Streaming { mut rest, .. } = reply.body else {
+        panic!("not streamed");
+    };
+    while rest.next().await.is_some() {}
+    rest.broken(FaultKind::WrongId);
+    let live = pool.upstreams()[0].live();
+    assert_eq!((live.connections.busy(), live.connections.idle()), (0, 0));
+    assert_eq!(live.score.in_flight(), 0);
+}
+
 #[tokio::test]
 async fn connections_are_bounded_and_further_calls_wait() {
     let gate = Arc::new(Notify::new());
@@ -492,6 +629,7 @@ async fn a_large_answer_streams_in_bounded_pieces_and_gives_its_connection_back(
             total += piece.len();
         }
         assert_eq!(total, size);
+        rest.complete();
         assert_eq!(live.score.in_flight(), 0);
         assert_eq!((live.connections.busy(), live.connections.idle()), (0, 1));
         let again = call(&pool, &limits()).await.unwrap();

@@ -8,19 +8,19 @@ use crate::upstream::testing::settings;
 fn request(settings: &config::Upstream, body: &str) -> String {
     let mut out = Vec::new();
     let endpoint = Endpoint::new(settings).unwrap();
-    endpoint.request(body.as_bytes(), Purpose::Call, &mut out);
+    endpoint.request(body.as_bytes(), RequestId::from(7), Purpose::Call, &mut out);
     String::from_utf8(out).unwrap()
 }
 
 #[test]
 fn head_and_body_are_one_piece_of_bytes() {
-    let text = request(&settings("a", "http://node:8899/"), "{}");
+    let text = request(&settings("a", "http://node:8899/"), "{\"id\":");
     let agent = concat!("user-agent: perijove/", env!("CARGO_PKG_VERSION"), "\r\n");
     assert_eq!(
         text,
         format!(
             "POST / HTTP/1.1\r\nhost: node:8899\r\ncontent-type: application/json\r\n\
-             accept: application/json\r\n{agent}content-length: 2\r\n\r\n{{}}"
+             accept: application/json\r\n{agent}content-length: 8\r\n\r\n{{\"id\":7}}"
         )
     );
 }

@@ -47,9 +47,10 @@ impl Question {
         }
     }
 
+    /// The call, open at its end for the id.
     pub(super) fn body(self) -> String {
         format!(
-            r#"{{"jsonrpc":"2.0","id":1,"method":"{}","params":{}}}"#,
+            r#"{{"jsonrpc":"2.0","method":"{}","params":{},"id":"#,
             self.method(),
             self.params()
         )

@@ -138,7 +138,9 @@ impl Node {
             if self.silent.load(Ordering::SeqCst) {
                 return;
             }
-            let body = self.answers.lock()[method].clone();
+            let id = request.rsplit("\"id\":").next().unwrap();
+            let id = format!("\"id\":{id}");
+            let body = self.answers.lock()[method].replace("\"id\":1}", &id);
             let length = body.len();
             let response = format!("HTTP/1.1 200 OK\r\ncontent-length: {length}\r\n\r\n{body}");
             stream.write_all(response.as_bytes()).await.unwrap();

@@ -1,0 +1,113 @@
+//! The members of an answer that does not have one of the usual shapes, read from end to end.
+
+use std::ops::Range;
+
+use bytes::Bytes;
+
+use super::ErrorObject;
+use crate::jsonrpc::cursor::{Cursor, Token, unescape};
+
+/// The members of an answer that matter.
+#[derive(Default)]
+pub(super) struct Members {
+    pub(super) result: Option<Range<usize>>,
+    pub(super) error: Option<Box<ErrorObject>>,
+    pub(super) id: Option<Range<usize>>,
+    /// Behind the closing brace; `None` when the JSON is no object.
+    pub(super) end: Option<usize>,
+    /// What an answer may have once is there twice, or is of a kind that it cannot be.
+    odd: bool,
+}
+
+impl Members {
+    /// Whether the members are those of an answer: a result or an error, once each, and not both.
+    /// Some servers always write both, one of them `null`.
+    pub(super) fn make_an_answer(&self, body: &[u8]) -> bool {
+        let result = self.result.clone().and_then(|result| body.get(result));
+        let contradictory = self.error.is_some() && result.is_some_and(|result| result != b"null");
+        (self.error.is_some() || result.is_some()) && !contradictory && !self.odd
+    }
+
+    /// Reads the whole text; `None` when it is not JSON.
+    pub(super) fn read(body: &Bytes) -> Option<Self> {
+        let mut members = Self::default();
+        let mut cursor = Cursor::new(body);
+        if cursor.token()? == Token::Object {
+            cursor.eat(b'{');
+            let mut first = true;
+            let mut errors = 0;
+            while let Some(key) = cursor.key(first).ok()? {
+                first = false;
+                let token = cursor.token()?;
+                let start = cursor.position();
+                let value = cursor.value()?;
+                let place = start..cursor.position();
+                members.odd |= match key {
+                    b"result" => members.result.replace(place).is_some(),
+                    b"error" => {
+                        members.error = error_object(token, value, body);
+                        errors += 1;
+                        errors > 1 || matches!(token, Token::Array | Token::Number | Token::Bool)
+                    }
+                    b"id" if matches!(token, Token::Object | Token::Array) => return None,
+                    b"id" => members.id.replace(place).is_some(),
+                    _ => false,
+                };
+            }
+            members.end = Some(cursor.position());
+        } else {
+            cursor.value()?;
+        }
+        cursor.at_end().then_some(members)
+    }
+}
+
+/// Reads an error as leniently as providers write it: a bare string is its message, and a code may
+/// be missing or a string. `null` is no error.
+fn error_object(token: Token, value: &[u8], body: &Bytes) -> Option<Box<ErrorObject>> {
+    let mut error = ErrorObject::default();
+    match token {
+        Token::Null => return None,
+        Token::String => error.message = string(value),
+        Token::Object => {
+            // Read once already, so it is JSON.
+            _ = error_members(&mut error, value, body);
+        }
+        Token::Array | Token::Number | Token::Bool => {}
+    }
+    Some(Box::new(error))
+}
+
+fn error_members(error: &mut ErrorObject, value: &[u8], body: &Bytes) -> Option<()> {
+    let mut cursor = Cursor::new(value);
+    cursor.eat(b'{');
+    let mut first = true;
+    while let Some(key) = cursor.key(first).ok()? {
+        first = false;
+        let token = cursor.token()?;
+        let value = cursor.value()?;
+        match (key, token) {
+            (b"code", Token::Number | Token::String) => {
+                error.code = string(value).parse().unwrap_or_default();
+            }
+            (b"message", Token::String) => error.message = string(value),
+            (b"data", Token::Null) => {}
+            (b"data", _) => error.data = Some(body.slice_ref(value)),
+            _ => {}
+        }
+    }
+    Some(())
+}
+
+/// The characters of a string, or the digits of a number.
+fn string(value: &[u8]) -> String {
+    let inside = value
+        .strip_prefix(b"\"")
+        .and_then(|value| value.strip_suffix(b"\""))
+        .unwrap_or(value);
+    if inside.contains(&b'\\') {
+        unescape(inside)
+    } else {
+        String::from_utf8_lossy(inside).into_owned()
+    }
+}

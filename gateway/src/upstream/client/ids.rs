@@ -1,0 +1,21 @@
+//! The ids of requests, unique in this process: also an answer that another connection's request
+//! should have had is seen to be foreign.
+
+use std::hash::{BuildHasher, RandomState};
+use std::sync::LazyLock;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use crate::jsonrpc::RequestId;
+
+/// Begins at a random number of ten digits, so that neither a server that always says the same id
+/// nor the answers to another gateway agree by chance. From there it does not reach the numbers
+/// that servers which read them as floating point cannot hold.
+static NEXT: LazyLock<AtomicU64> = LazyLock::new(|| {
+    let random = RandomState::new().hash_one(0);
+    AtomicU64::new(1_000_000_000 + random % 8_000_000_000)
+});
+
+/// The id of the next request.
+pub(super) fn next() -> RequestId {
+    NEXT.fetch_add(1, Ordering::Relaxed).into()
+}
