@@ -51,6 +51,10 @@ pub enum Rejection {
     /// Every upstream that could answer asks for a pause.
     #[error("Too many requests for a specific RPC call")]
     RateLimited { retry_after: Duration },
+    /// Only upstreams are left that do not take the key the gateway is configured with. Not a rate
+    /// limit, which clients would wait for.
+    #[error("the gateway's key was refused by every upstream that could answer")]
+    KeyRefused,
     /// No upstream gave an answer that could be passed on.
     #[error("Node is unhealthy: {reason}")]
     NoUpstream { reason: &'static str },
@@ -86,6 +90,7 @@ impl Rejection {
             Self::Parse
             | Self::TooManyCalls { .. }
             | Self::MethodRefused
+            | Self::KeyRefused
             | Self::NoUpstream { .. }
             | Self::Saturated => 200,
         }
@@ -106,6 +111,7 @@ impl Rejection {
             Self::TooManyCalls { .. } => "too_many_calls",
             Self::MethodRefused => "method_refused",
             Self::RateLimited { .. } => "rate_limited",
+            Self::KeyRefused => "key_refused",
             Self::NoUpstream { .. } => "no_upstream",
             Self::Saturated => "saturated",
             Self::Ids(_) => "bad_ids",
@@ -151,7 +157,7 @@ impl Rejection {
             Self::RateLimited { .. } => 429,
             Self::Unauthorised => 401,
             Self::NoUpstream { .. } | Self::Saturated => -32005,
-            Self::OutcomeUnknown => -32603,
+            Self::OutcomeUnknown | Self::KeyRefused => -32603,
             Self::HttpMethod
             | Self::ContentType
             | Self::BodyTooLarge

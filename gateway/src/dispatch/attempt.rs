@@ -151,11 +151,7 @@ fn judge_reply(reply: Reply, class: &Class, unix_now: fn() -> u64) -> Judged {
         ..
     } = reply;
     // The clock is read only where a header speaks of an absolute time.
-    let now = if hints.ratelimit_reset_unix.is_some() {
-        unix_now()
-    } else {
-        0
-    };
+    let now = if hints.name_a_moment() { unix_now() } else { 0 };
     match body {
         ReplyBody::Complete(scanned) => {
             match solana::judge(status, &hints, scanned.as_ref(), class, now) {

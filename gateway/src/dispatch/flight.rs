@@ -346,7 +346,8 @@ impl<'a> Flight<'a> {
         if self.is_signed_write() && !self.attempts.is_empty() {
             self.settled.left_in_doubt();
         }
-        let settled = std::mem::take(&mut self.settled);
+        let mut settled = std::mem::take(&mut self.settled);
+        settled.note_paused(self.candidates.paused(Instant::now()));
         let (delivered, speaker) = settled.into_delivered(self.exchange);
         self.said_by(speaker);
         self.deliver(delivered)

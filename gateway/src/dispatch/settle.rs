@@ -10,7 +10,7 @@ use super::session::Held;
 use super::{Delivered, Exchange};
 use crate::error::Rejection;
 use crate::solana::{Blame, Class, FaultKind, Idempotency, Penalty, Verdict};
-use crate::upstream::Upstream;
+use crate::upstream::{Paused, Upstream};
 
 /// Sent as `Retry-After` when providers limit us without saying for how long.
 const UNKNOWN_PAUSE: Duration = Duration::from_secs(1);
@@ -24,6 +24,8 @@ pub(super) struct Settled {
     best: Option<Best>,
     /// The shortest pause asked for, if any upstream limited our rate.
     rate_limited: Option<Duration>,
+    /// Some upstream does not take the gateway's key.
+    key_refused: bool,
     /// Some upstream failed otherwise.
     failed: bool,
     /// All our connections to some upstream stayed in use.
@@ -64,6 +66,8 @@ impl Settled {
                 self.rate_limited
                     .map_or(pause, |shortest| shortest.min(pause)),
             );
+        } else if matches!(verdict.penalty, Penalty::KeyRefused { .. }) {
+            self.key_refused = true;
         } else if let (Some(payload), Some(rank)) = (payload, rank(verdict)) {
             if self.best.as_ref().is_none_or(|best| rank > best.rank) {
                 self.best = Some(Best {
@@ -91,6 +95,12 @@ impl Settled {
         self.best.as_ref().is_some_and(|best| best.certain)
     }
 
+    /// Upstreams that rest, which know best when they may be asked again.
+    pub(super) fn note_paused(&mut self, paused: Paused) {
+        self.rate_limited = paused.limited.or(self.rate_limited);
+        self.key_refused |= paused.key_refused;
+    }
+
     /// A good answer that is older than what the client has been told.
     pub(super) fn note_stale(&mut self, payload: Payload, speaker: &Speaker) {
         self.best = Some(Best {
@@ -106,7 +116,8 @@ impl Settled {
     /// A write of unknown fate outweighs everything but a verdict that every node would give:
     /// whatever else another upstream said afterwards does not undo it, and may be its consequence.
     /// Then native errors, because clients act on their codes; then the plea to come
-    /// back later; then "unhealthy".
+    /// back later; then "unhealthy". That the gateway's key is refused is said only where nothing
+    /// else went wrong.
     pub(super) fn into_delivered(self, exchange: &Exchange<'_>) -> (Delivered, Option<Speaker>) {
         if self.outcome_unknown && !self.is_certain() {
             return (Delivered::Rejected(Rejection::OutcomeUnknown), None);
@@ -123,6 +134,7 @@ impl Settled {
             (None, true) => Rejection::NoUpstream {
                 reason: "no upstream could answer",
             },
+            (None, false) if self.key_refused => Rejection::KeyRefused,
             (None, false) => exchange.nobody(),
         };
         (Delivered::Rejected(rejection), None)

@@ -22,6 +22,8 @@ const LONGEST_WAIT: u64 = 86_400;
 pub struct ReplyHints {
     /// `retry-after`, if it was a number of seconds.
     pub retry_after: Option<Duration>,
+    /// `retry-after`, if it was a date: seconds since the Unix epoch.
+    pub retry_at_unix: Option<u64>,
     /// `x-ratelimit-reset` in seconds since the Unix epoch.
     pub ratelimit_reset_unix: Option<u64>,
     /// `x-ratelimit-method-limit`; 0 means that the method is closed.
@@ -84,6 +86,13 @@ struct Reply<'a> {
     malformed: Option<&'a Malformed>,
     class: &'a Class,
     now_unix: u64,
+}
+
+impl ReplyHints {
+    /// Whether they name a moment, so that the clock is needed to understand them.
+    pub const fn name_a_moment(&self) -> bool {
+        self.retry_at_unix.is_some() || self.ratelimit_reset_unix.is_some()
+    }
 }
 
 impl Reply<'_> {
@@ -212,12 +221,7 @@ impl Reply<'_> {
     }
 
     fn unauthorized(&self) -> Verdict {
-        let at_least = self.wait().or(Some(KEY_REST));
-        let penalty = Penalty::HoldOff {
-            scope: Scope::Upstream,
-            at_least,
-            credits: false,
-        };
+        let penalty = self.key_refused(Scope::Upstream);
         upstream(FaultKind::Unauthorized, Retry::Elsewhere, penalty)
     }
 
@@ -230,17 +234,18 @@ impl Reply<'_> {
         if self.hints.method_limit == Some(0) {
             return method_disabled();
         }
-        let at_least = self.wait().or(Some(KEY_REST));
-        let penalty = Penalty::HoldOff {
-            scope: Scope::Method,
-            at_least,
-            credits: false,
-        };
+        let penalty = self.key_refused(Scope::Method);
         upstream(FaultKind::Forbidden, Retry::Elsewhere, penalty)
     }
 
-    /// How long the upstream wants to be left alone. `x-ratelimit-reset` is a point in time in
-    /// seconds, by some in milliseconds, by others the seconds to wait.
+    fn key_refused(&self, scope: Scope) -> Penalty {
+        let at_least = self.wait().unwrap_or(KEY_REST);
+        Penalty::KeyRefused { scope, at_least }
+    }
+
+    /// How long the upstream wants to be left alone. A moment that is over says nothing.
+    /// `x-ratelimit-reset` is a point in time in seconds, by some in milliseconds, by others the
+    /// seconds to wait.
     fn wait(&self) -> Option<Duration> {
         let reset = || {
             let reset = self.hints.ratelimit_reset_unix?;
@@ -253,7 +258,12 @@ impl Reply<'_> {
                 .contains(&seconds)
                 .then(|| Duration::from_secs(seconds))
         };
-        self.hints.retry_after.or_else(reset)
+        let retry_at = || {
+            let seconds = self.hints.retry_at_unix?.saturating_sub(self.now_unix);
+            Some(Duration::from_secs(seconds))
+        };
+        let retry_after = self.hints.retry_after.or_else(retry_at);
+        retry_after.filter(|wait| !wait.is_zero()).or_else(reset)
     }
 }
 

@@ -61,6 +61,14 @@ pub enum Penalty {
         /// Its credits are used up: a matter of hours, not seconds.
         credits: bool,
     },
+    /// It does not take the gateway's key. Never counts for the breaker, and is no rate limit:
+    /// coming back later is of no use to a client.
+    KeyRefused {
+        /// For which part of it.
+        scope: Scope,
+        /// How long it is left alone at least.
+        at_least: Duration,
+    },
     /// It does not serve this method.
     CloseMethod,
     /// It lacks a capability it was believed to have.

@@ -1,5 +1,6 @@
 //! What an upstream has refused: pauses after "too many requests", methods it does not serve,
-//! capabilities it lacks. Pure: time and chance come from outside.
+//! capabilities it lacks. Pure: time and chance come from outside. How long a pause is, is
+//! [`super::pause`]'s.
 //!
 //! None of this says that the upstream is broken, so none of it touches the breaker.
 
@@ -10,6 +11,7 @@ use tokio::time::Instant;
 
 use crate::config;
 use crate::solana::{Capability, Method};
+use crate::upstream::pause::{Begun, Cause, Demand, Pause, Rest};
 
 #[cfg(test)]
 mod tests;
@@ -23,27 +25,15 @@ const MOST_UNKNOWN: usize = 200;
 /// Longer names are no methods of anybody's.
 pub(super) const LONGEST_NAME: usize = 64;
 
-/// The pause after 2^16 times the base is far beyond any maximum.
-const MOST_DOUBLINGS: u32 = 16;
-
 /// What a call may be refused for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Refusal {
-    /// The upstream as a whole rests for so long.
-    Resting(Duration),
-    /// This method of it rests for so long.
-    MethodResting(Duration),
+    /// The upstream, or this method of it, rests.
+    Resting(Rest),
+    /// The upstream rests, and would not serve the method if it did not.
+    RestingAndClosed,
     /// It does not serve the method.
     MethodClosed,
-}
-
-/// How the upstream asked for the pause.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Demand {
-    /// What it named itself, by `Retry-After` or a reset time.
-    pub(super) at_least: Option<Duration>,
-    /// It said that no credits are left.
-    pub(super) credits: bool,
 }
 
 #[derive(Debug, Default)]
@@ -59,15 +49,6 @@ struct MethodMemory {
     closed_at: Option<Instant>,
 }
 
-/// One exponential pause.
-#[derive(Debug, Default)]
-struct Pause {
-    until: Option<Instant>,
-    begun: Option<Instant>,
-    /// Demands since the last good answer.
-    times: u32,
-}
-
 impl HoldOff {
     /// Whether nothing is held against the upstream.
     pub(super) fn is_clear(&self, now: Instant) -> bool {
@@ -79,15 +60,44 @@ impl HoldOff {
                 .all(|memory| memory.pause.left(now).is_none() && !memory.is_closed(now))
     }
 
-    pub(super) fn refusal(&self, method: &str, now: Instant) -> Option<Refusal> {
-        if let Some(left) = self.upstream.left(now) {
-            return Some(Refusal::Resting(left));
+    /// What speaks against a call of `method`. A pause that is only a guess lets a trial call
+    /// through every `trial`.
+    pub(super) fn refusal(&self, method: &str, now: Instant, trial: Duration) -> Option<Refusal> {
+        let whole = self.upstream.rest(now, trial);
+        let memory = self.methods.get(method);
+        if memory.is_some_and(|memory| memory.is_closed(now)) {
+            return Some(match whole {
+                None => Refusal::MethodClosed,
+                Some(_) => Refusal::RestingAndClosed,
+            });
         }
-        let memory = self.methods.get(method)?;
-        if memory.is_closed(now) {
-            return Some(Refusal::MethodClosed);
+        let own = memory.and_then(|memory| memory.pause.rest(now, trial));
+        let rest = match whole {
+            Some(whole) => whole.longer(own),
+            None => own?,
+        };
+        Some(Refusal::Resting(rest))
+    }
+
+    /// Whether anything speaks against a call of `method`.
+    pub(super) fn is_refused(&self, method: &str, now: Instant) -> bool {
+        self.refusal(method, now, Duration::ZERO).is_some()
+    }
+
+    /// Takes the trial call that a guessed pause lets through; `false` when another has it.
+    pub(super) fn take_trial(&mut self, method: &str, now: Instant, trial: Duration) -> bool {
+        let due = match self.refusal(method, now, trial) {
+            Some(Refusal::Resting(rest)) => rest.next.is_zero(),
+            Some(Refusal::RestingAndClosed) => false,
+            Some(Refusal::MethodClosed) | None => true,
+        };
+        if due {
+            self.upstream.tries(now);
+            if let Some(memory) = self.methods.get_mut(method) {
+                memory.pause.tries(now);
+            }
         }
-        memory.pause.left(now).map(Refusal::MethodResting)
+        due
     }
 
     pub(super) fn lacks(&self, capability: Capability, now: Instant) -> bool {
@@ -113,15 +123,21 @@ impl HoldOff {
         closed
     }
 
+    /// Whether the upstream as a whole refuses the gateway's key.
+    pub(super) fn refuses_key(&self, now: Instant) -> bool {
+        let rest = self.upstream.rest(now, Duration::ZERO);
+        rest.is_some_and(|rest| rest.cause == Cause::Key)
+    }
+
     /// The whole upstream is to rest. `chance` lies in 0..1 and spreads the pauses of several
-    /// gateways. Returns the pause.
+    /// gateways.
     pub(super) fn rest(
         &mut self,
         demand: Demand,
         now: Instant,
         chance: f64,
         settings: &config::HoldOff,
-    ) -> Duration {
+    ) -> Begun {
         self.upstream.begin(demand, now, chance, settings)
     }
 
@@ -133,18 +149,21 @@ impl HoldOff {
         now: Instant,
         chance: f64,
         settings: &config::HoldOff,
-    ) -> Duration {
+    ) -> Begun {
         match self.memory(method, now) {
             Some(memory) => memory.pause.begin(demand, now, chance, settings),
-            None => Duration::ZERO,
+            None => Begun::default(),
         }
     }
 
-    /// The upstream does not serve this method.
-    pub(super) fn close_method(&mut self, method: &str, now: Instant) {
-        if let Some(memory) = self.memory(method, now) {
-            memory.closed_at = Some(now);
-        }
+    /// The upstream does not serve this method. Returns whether that is news.
+    pub(super) fn close_method(&mut self, method: &str, now: Instant) -> bool {
+        let Some(memory) = self.memory(method, now) else {
+            return false;
+        };
+        let news = !memory.is_closed(now);
+        memory.closed_at = Some(now);
+        news
     }
 
     /// The upstream cannot do this.
@@ -156,16 +175,30 @@ impl HoldOff {
 
     /// A good answer to `method` clears what was held against it and against the upstream, unless
     /// the call had `started` before the refusal: among calls under way together some are still
-    /// served when the others are refused.
-    pub(super) fn clear(&mut self, method: &str, started: Instant) {
+    /// served when the others are refused. Returns whether the gateway's key was refused before.
+    pub(super) fn clear(&mut self, method: &str, started: Instant) -> bool {
+        let mut key_taken = false;
         if self.upstream.is_before(started) {
+            key_taken |= self.upstream.is_for_key();
             self.upstream = Pause::default();
         }
         let after_all = |memory: &MethodMemory| {
             memory.pause.is_before(started) && memory.closed_at.is_none_or(|at| at <= started)
         };
-        if self.methods.get(method).is_some_and(after_all) {
-            self.methods.remove(method);
+        if self.methods.get(method).is_some_and(after_all)
+            && let Some(memory) = self.methods.remove(method)
+        {
+            key_taken |= memory.pause.is_for_key();
+        }
+        key_taken
+    }
+
+    /// A probe that `started` then was answered well: the upstream takes calls again, if nothing
+    /// but a guess kept them from it. What it named itself, used-up credits and a refused key are
+    /// not taken back by an answer to a probe, which may cost nothing and need no key.
+    pub(super) fn clear_guess(&mut self, started: Instant, now: Instant) {
+        if self.upstream.is_before(started) && self.upstream.is_guess(now) {
+            self.upstream = Pause::default();
         }
     }
 
@@ -197,7 +230,8 @@ impl HoldOff {
     }
 }
 
-fn is_unknown(method: &str) -> bool {
+/// Whether only a client may have made this name up.
+pub(super) fn is_unknown(method: &str) -> bool {
     Method::from_name(method) == Method::Other
 }
 
@@ -205,58 +239,4 @@ impl MethodMemory {
     fn is_closed(&self, now: Instant) -> bool {
         self.closed_at.is_some_and(|at| now < at + REFUSAL)
     }
-}
-
-impl Pause {
-    fn left(&self, now: Instant) -> Option<Duration> {
-        self.until
-            .map(|until| until.saturating_duration_since(now))
-            .filter(|left| !left.is_zero())
-    }
-
-    /// Whether it began before a moment, or never did.
-    fn is_before(&self, moment: Instant) -> bool {
-        self.begun.is_none_or(|begun| begun <= moment)
-    }
-
-    fn begin(
-        &mut self,
-        demand: Demand,
-        now: Instant,
-        chance: f64,
-        settings: &config::HoldOff,
-    ) -> Duration {
-        // Several calls that were under way together are refused together: they count once.
-        if self.left(now).is_none() {
-            self.times = (self.times + 1).min(MOST_DOUBLINGS);
-        }
-        let exponent = i32::try_from(self.times.saturating_sub(1)).unwrap_or_default();
-        let grown = if demand.credits {
-            settings.credits
-        } else {
-            scaled(settings.base, settings.factor.powi(exponent), settings.max)
-        };
-        let spread = 1.0 + settings.jitter * (2.0 * chance - 1.0);
-        let most = if demand.credits {
-            settings.credits.max(settings.max)
-        } else {
-            settings.max
-        };
-        let pause = scaled(grown, spread, most);
-        // What the upstream asks for is the least, but no upstream can switch itself off for good.
-        let pause = demand
-            .at_least
-            .map_or(pause, |least| pause.max(least))
-            .min(most);
-        let until = now + pause;
-        self.begun = Some(now);
-        self.until = Some(self.until.map_or(until, |earlier| earlier.max(until)));
-        pause
-    }
-}
-
-fn scaled(duration: Duration, by: f64, most: Duration) -> Duration {
-    Duration::try_from_secs_f64(duration.as_secs_f64() * by)
-        .unwrap_or(most)
-        .min(most)
 }

@@ -12,8 +12,9 @@ use crate::config;
 use crate::solana::{Blame, Capability, Class, FaultKind, Penalty, Scope, Verdict};
 use crate::upstream::breaker::{BreakerState, Trial};
 use crate::upstream::cluster::Cluster;
-use crate::upstream::hold_off::{Demand, LONGEST_NAME};
+use crate::upstream::hold_off::{LONGEST_NAME, is_unknown};
 use crate::upstream::live::{Doubt, Live};
+use crate::upstream::pause::{Begun, Cause, Demand};
 use crate::upstream::pool::UnixClock;
 use crate::upstream::tracker::{Sighting, Source};
 use crate::upstream::wire::Wire;
@@ -179,20 +180,39 @@ impl Member {
                 scope,
                 at_least,
                 credits,
-            } => self.rest(
-                scope,
-                Demand { at_least, credits },
-                method,
-                verdict.kind,
-                now,
-            ),
+            } => {
+                let cause = if credits {
+                    Cause::Credits
+                } else {
+                    Cause::Limit
+                };
+                let begun = self.rest(scope, Demand { at_least, cause }, method, now);
+                self.log_rest(scope, method, verdict.kind, begun);
+            }
+            Penalty::KeyRefused { scope, at_least } => {
+                self.live.metrics.key_refusals.inc();
+                let demand = Demand {
+                    at_least: Some(at_least),
+                    cause: Cause::Key,
+                };
+                let begun = self.rest(scope, demand, method, now);
+                self.log_key(scope, method, verdict.kind, begun);
+            }
             Penalty::CloseMethod => {
-                tracing::info!(
-                    upstream = self.live.id(),
-                    method = shown(method),
-                    "upstream refuses a method"
-                );
-                self.hold_off(now, |hold_off| hold_off.close_method(method, now));
+                let news = self.hold_off(now, |hold_off| hold_off.close_method(method, now));
+                if news && !is_unknown(method) {
+                    tracing::info!(
+                        upstream = self.live.id(),
+                        method,
+                        "upstream refuses a method"
+                    );
+                } else {
+                    tracing::debug!(
+                        upstream = self.live.id(),
+                        method = shown(method),
+                        "upstream refuses a method"
+                    );
+                }
             }
             Penalty::Lacks(capability) => {
                 self.hold_off(now, |hold_off| {
@@ -203,28 +223,62 @@ impl Member {
         }
     }
 
-    fn rest(&self, scope: Scope, demand: Demand, method: &str, kind: FaultKind, now: Instant) {
+    fn rest(&self, scope: Scope, demand: Demand, method: &str, now: Instant) -> Begun {
         let settings = &self.policy.hold_off;
         let chance = fastrand::f64();
         let metrics = &self.live.metrics;
-        let pause = self.hold_off(now, |hold_off| match scope {
+        let limited = demand.cause != Cause::Key;
+        self.hold_off(now, |hold_off| match scope {
             Scope::Upstream => {
-                metrics.hold_offs.inc();
+                metrics.hold_offs.inc_by(limited.into());
                 hold_off.rest(demand, now, chance, settings)
             }
             Scope::Method => {
-                metrics.method_hold_offs.inc();
+                metrics.method_hold_offs.inc_by(limited.into());
                 hold_off.rest_method(method, demand, now, chance, settings)
             }
-        });
-        tracing::info!(
-            upstream = self.live.id(),
-            method = shown(method),
-            reason = kind.label(),
-            whole = (scope == Scope::Upstream),
-            ?pause,
-            "upstream rests"
-        );
+        })
+    }
+
+    /// One line for each pause, not for each of the calls that are refused together.
+    fn log_rest(&self, scope: Scope, method: &str, kind: FaultKind, begun: Begun) {
+        let (upstream, reason) = (self.live.id(), kind.label());
+        let (method, whole) = (shown(method), scope == Scope::Upstream);
+        let pause = begun.pause;
+        if begun.fresh {
+            tracing::info!(upstream, method, reason, whole, ?pause, "upstream rests");
+        } else {
+            tracing::debug!(upstream, method, reason, whole, ?pause, "upstream rests");
+        }
+    }
+
+    /// Only the operator can mend it, so that they are told, once.
+    fn log_key(&self, scope: Scope, method: &str, kind: FaultKind, begun: Begun) {
+        let (upstream, reason) = (self.live.id(), kind.label());
+        let whole = scope == Scope::Upstream;
+        let news = if whole {
+            begun.first
+        } else {
+            begun.first && !is_unknown(method)
+        };
+        let method = shown(method);
+        if news {
+            tracing::warn!(
+                upstream,
+                method,
+                reason,
+                whole,
+                "upstream refuses the gateway's key"
+            );
+        } else {
+            tracing::debug!(
+                upstream,
+                method,
+                reason,
+                whole,
+                "upstream refuses the gateway's key"
+            );
+        }
     }
 
     /// Changes the hold-off and notes whether anything is left in it.
@@ -240,7 +294,7 @@ impl Member {
     }
 
     /// A good answer came after `latency`.
-    pub(super) fn clear_hold_off(
+    fn clear_hold_off(
         &self,
         method: &str,
         needs: Option<Capability>,
@@ -248,12 +302,22 @@ impl Member {
         now: Instant,
     ) {
         let started = now.checked_sub(latency).unwrap_or(now);
-        self.hold_off(now, |hold_off| {
-            hold_off.clear(method, started);
+        let key_taken = self.hold_off(now, |hold_off| {
             if let Some(capability) = needs {
                 hold_off.clear_lack(capability);
             }
+            hold_off.clear(method, started)
         });
+        if key_taken {
+            let upstream = self.live.id();
+            tracing::info!(upstream, method, "upstream takes the gateway's key again");
+        }
+    }
+
+    /// A probe was answered well after `latency`.
+    pub(super) fn probed_well(&self, latency: Duration, now: Instant) {
+        let started = now.checked_sub(latency).unwrap_or(now);
+        self.hold_off(now, |hold_off| hold_off.clear_guess(started, now));
     }
 
     /// An answer that was good at its beginning broke off while it was streamed.

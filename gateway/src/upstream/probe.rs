@@ -116,7 +116,7 @@ impl Probe {
         let mut memory = self.memory.lock();
         let good = memory.rounds.get(&address).is_none_or(|known| known.good);
         let hold_off = self.member.live.hold_off.lock();
-        let resting = hold_off.refusal(Question::SLOT, now).is_some();
+        let resting = hold_off.is_refused(Question::SLOT, now);
         drop(hold_off);
         if resting {
             return Some(good);
@@ -244,7 +244,7 @@ impl Probe {
             }
             // What is refused to the probe need not be closed to calls.
             Penalty::CloseMethod | Penalty::Lacks(_) | Penalty::None => Said::Refused,
-            Penalty::HoldOff { .. } | Penalty::Lagging { .. } => {
+            Penalty::HoldOff { .. } | Penalty::KeyRefused { .. } | Penalty::Lagging { .. } => {
                 self.member.penalise(verdict, question.method(), None, now);
                 Said::Refused
             }
@@ -255,8 +255,7 @@ impl Probe {
         let Member { live, policy, .. } = &*self.member;
         live.score.succeeded(latency, false, now, &policy.selection);
         if !live.is_clear() {
-            self.member
-                .clear_hold_off(Question::SLOT, None, latency, now);
+            self.member.probed_well(latency, now);
         }
     }
 

@@ -10,6 +10,7 @@ use std::time::Duration;
 use bytes::{Buf, Bytes, BytesMut};
 
 use crate::solana::ReplyHints;
+use crate::upstream::hints::{self, number};
 
 #[cfg(test)]
 mod tests;
@@ -151,13 +152,6 @@ impl Fields {
         match name.len() {
             10 if is("connection") => self.connection(value),
             10 if is("keep-alive") => self.keep_for = keep_alive_timeout(value),
-            11 if is("retry-after") => {
-                self.hints.retry_after = number(value).map(Duration::from_secs);
-            }
-            12 if is("content-type") => self.hints.content_type_json = is_json(value),
-            12 if is("cf-mitigated") => {
-                self.hints.challenge = value.eq_ignore_ascii_case(b"challenge");
-            }
             14 if is("content-length") => self.content_length(value)?,
             16 if is("content-encoding") && !value.eq_ignore_ascii_case(b"identity") => {
                 return Err(BadResponse::Encoded);
@@ -168,11 +162,7 @@ impl Fields {
                 }
                 self.chunked = true;
             }
-            17 if is("x-ratelimit-reset") => self.hints.ratelimit_reset_unix = number(value),
-            24 if is("x-ratelimit-method-limit") => {
-                self.hints.method_limit = signed(value);
-            }
-            _ => {}
+            _ => hints::read(&mut self.hints, name, value),
         }
         Ok(())
     }
@@ -199,24 +189,6 @@ impl Fields {
         }
         Ok(())
     }
-}
-
-/// Digits only: no sign, no fraction, no overflow.
-fn number(value: &[u8]) -> Option<u64> {
-    let digits = value.trim_ascii();
-    if digits.is_empty() || !digits.iter().all(u8::is_ascii_digit) {
-        return None;
-    }
-    std::str::from_utf8(digits).ok()?.parse().ok()
-}
-
-fn signed(value: &[u8]) -> Option<i64> {
-    std::str::from_utf8(value.trim_ascii()).ok()?.parse().ok()
-}
-
-fn is_json(value: &[u8]) -> bool {
-    let media = value.split(|byte| *byte == b';').next().unwrap_or_default();
-    media.trim_ascii().eq_ignore_ascii_case(b"application/json")
 }
 
 fn keep_alive_timeout(value: &[u8]) -> Option<Duration> {

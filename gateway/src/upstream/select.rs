@@ -6,6 +6,7 @@
 //! upstream is allowed, and the cluster it belongs to.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use perijove_core::Slot;
 use tokio::time::Instant;
@@ -14,6 +15,7 @@ use crate::solana::{Capability, Class};
 use crate::upstream::breaker::{Admission, Trial};
 use crate::upstream::hold_off::Refusal;
 use crate::upstream::live::InFlight;
+use crate::upstream::pause::{Cause, Rest};
 use crate::upstream::pool::Pool;
 use crate::upstream::tracker::Health;
 use crate::upstream::{Live, Outcome, Upstream};
@@ -81,6 +83,8 @@ enum Obstacle {
     Lacking,
     MethodClosed,
     Implausible,
+    /// It asked to be left alone for a while, and the while is not over: see [`Paused`].
+    Paused,
     /// It must not be asked.
     Never,
 }
@@ -99,6 +103,15 @@ impl Obstacle {
             Health::WrongCluster => Self::Never,
         }
     }
+}
+
+/// Upstreams that would be asked but for a pause.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Paused {
+    /// The shortest time until one that limits our rate may be asked again.
+    pub limited: Option<Duration>,
+    /// Some refuse the gateway's key.
+    pub key_refused: bool,
 }
 
 /// The upstreams for one call, each given at most once.
@@ -143,6 +156,8 @@ struct Draw {
     first: usize,
     second: Option<usize>,
     seen: usize,
+    /// Another would be asked but for a pause.
+    paused: bool,
 }
 
 impl<'a> Candidates<'a> {
@@ -197,6 +212,9 @@ impl<'a> Candidates<'a> {
                 // Another call took the last trial.
                 continue;
             }
+            if draw.rank.obstacle == Obstacle::Resting && !self.take_trial(upstream, now) {
+                continue;
+            }
             self.given += 1;
             let forced = draw.rank.obstacle > Obstacle::Behind;
             if forced {
@@ -238,24 +256,69 @@ impl<'a> Candidates<'a> {
         })
     }
 
+    /// Which upstreams only a pause keeps from being asked, those included that were asked before.
+    pub fn paused(&self, now: Instant) -> Paused {
+        let mut paused = Paused::default();
+        for upstream in self.pool.upstreams() {
+            if self.obstacle(upstream, now) == Obstacle::Never {
+                continue;
+            }
+            match self.rest(upstream, now) {
+                None => {}
+                Some(rest) if rest.cause == Cause::Key => paused.key_refused = true,
+                Some(rest) => {
+                    let shortest = paused.limited.unwrap_or(rest.next);
+                    paused.limited = Some(shortest.min(rest.next));
+                }
+            }
+        }
+        paused
+    }
+
+    fn rest(&self, upstream: &Upstream, now: Instant) -> Option<Rest> {
+        let live = upstream.live();
+        if live.is_clear() {
+            return None;
+        }
+        let trial = upstream.member.policy.hold_off.base;
+        let held_off = live.hold_off.lock();
+        match held_off.refusal(self.need.method_name, now, trial)? {
+            Refusal::Resting(rest) => Some(rest),
+            Refusal::RestingAndClosed | Refusal::MethodClosed => None,
+        }
+    }
+
+    /// The one call that may be sent to an upstream which rests on a guess; `false` when another
+    /// call took it.
+    fn take_trial(&self, upstream: &Upstream, now: Instant) -> bool {
+        let trial = upstream.member.policy.hold_off.base;
+        let mut hold_off = upstream.live().hold_off.lock();
+        hold_off.take_trial(self.need.method_name, now, trial)
+    }
+
     /// Asking an upstream that wants to be left alone, or does not serve the call, is a last
     /// resort, not a second attempt. One that was down a moment ago may be back, and is the only
-    /// hope of a call whose first upstream has just died.
+    /// hope of a call whose first upstream has just died. Who does not serve the call is not asked
+    /// in place of one that does and only rests.
     fn is_worth(&self, draw: &Draw) -> bool {
         let obstacle = draw.rank.obstacle;
-        self.given == 0
-            || obstacle < Obstacle::Resting
+        if self.given == 0 {
+            return obstacle <= Obstacle::Failing || !draw.paused;
+        }
+        obstacle < Obstacle::Resting
             || matches!(obstacle, Obstacle::BreakerOpen | Obstacle::Failing)
     }
 
     fn draw(&self, now: Instant) -> Option<Draw> {
         let mut best: Option<Draw> = None;
+        let mut paused = false;
         for (index, upstream) in self.pool.upstreams().iter().enumerate() {
             if self.tried.contains(index) {
                 continue;
             }
             let obstacle = self.obstacle(upstream, now);
-            if obstacle == Obstacle::Never {
+            if obstacle >= Obstacle::Paused {
+                paused |= obstacle == Obstacle::Paused;
                 continue;
             }
             let rank = Rank {
@@ -272,11 +335,12 @@ impl<'a> Candidates<'a> {
                         first: index,
                         second: None,
                         seen: 1,
+                        paused: false,
                     });
                 }
             }
         }
-        best
+        best.map(|draw| Draw { paused, ..draw })
     }
 
     /// The cheaper of the two. What differs by little is as good as equal, and shared out by
@@ -325,7 +389,10 @@ impl<'a> Candidates<'a> {
             worst = self.doubts(upstream, live, now);
         }
         if self.need.class.needs.is_some_and(lacks) {
-            worst = worst.max(Obstacle::Lacking);
+            worst = match worst {
+                Obstacle::Paused => Obstacle::Never,
+                other => other.max(Obstacle::Lacking),
+            };
         }
         if let Some(slot) = self.need.slot() {
             let slot_time = member.policy.cluster.slot_time;
@@ -344,10 +411,13 @@ impl<'a> Candidates<'a> {
             Admission::Free | Admission::Trial => Obstacle::None,
             Admission::Refused => Obstacle::BreakerOpen,
         };
-        let held_off = live.hold_off.lock().refusal(self.need.method_name, now);
-        let hold_off = match held_off {
+        let trial = upstream.member.policy.hold_off.base;
+        let hold_off = live.hold_off.lock();
+        let hold_off = match hold_off.refusal(self.need.method_name, now, trial) {
             None => Obstacle::None,
-            Some(Refusal::Resting(_) | Refusal::MethodResting(_)) => Obstacle::Resting,
+            Some(Refusal::Resting(rest)) if rest.next.is_zero() => Obstacle::Resting,
+            Some(Refusal::Resting(_)) => Obstacle::Paused,
+            Some(Refusal::RestingAndClosed) => Obstacle::Never,
             Some(Refusal::MethodClosed) => Obstacle::MethodClosed,
         };
         health.max(breaker).max(hold_off)

@@ -50,6 +50,8 @@ pub struct UpstreamStatus {
     pub breaker_open_seconds: Option<u64>,
     /// How long it wants to be left alone.
     pub resting_seconds: Option<u64>,
+    /// It does not take the gateway's key.
+    pub key_refused: bool,
     pub slots: Slots,
     pub lag: u64,
     pub genesis: Option<String>,
@@ -89,9 +91,14 @@ impl UpstreamStatus {
             let breaker = live.breaker.lock();
             (breaker.shown(), breaker.open_for(now))
         };
-        let (resting, closed_methods) = {
+        let (resting, key_refused, closed_methods) = {
             let hold_off = live.hold_off.lock();
-            (hold_off.resting(now), hold_off.closed_methods(now))
+            let closed_methods = hold_off.closed_methods(now);
+            (
+                hold_off.resting(now),
+                hold_off.refuses_key(now),
+                closed_methods,
+            )
         };
         let latency = live.score.latency(false);
         Self {
@@ -102,6 +109,7 @@ impl UpstreamStatus {
             breaker: breaker.label(),
             breaker_open_seconds: open.map(|open| open.as_secs()),
             resting_seconds: resting.map(|resting| resting.as_secs()),
+            key_refused,
             slots: Slots::of(|commitment| live.seen(commitment, now).map(|(slot, _)| slot)),
             lag: live.lag(),
             genesis: live.genesis(),

@@ -13,7 +13,15 @@ fn settings() -> config::HoldOff {
 fn demand(at_least: Option<u64>) -> Demand {
     Demand {
         at_least: at_least.map(Duration::from_secs),
-        credits: false,
+        cause: Cause::Limit,
+    }
+}
+
+/// Until a call may be sent, if the upstream or the method rests.
+fn next(hold_off: &HoldOff, method: &str, now: Instant) -> Option<Duration> {
+    match hold_off.refusal(method, now, settings().base)? {
+        Refusal::Resting(rest) => Some(rest.next),
+        Refusal::RestingAndClosed | Refusal::MethodClosed => None,
     }
 }
 
@@ -22,18 +30,15 @@ fn pauses_double_up_to_five_minutes_while_nothing_good_comes() {
     let mut now = Instant::now();
     let mut hold_off = HoldOff::default();
     for expected in [1, 2, 4, 8, 16, 32, 64, 128, 256, 300, 300] {
-        let pause = hold_off.rest(demand(None), now, NEUTRAL, &settings());
+        let pause = hold_off.rest(demand(None), now, NEUTRAL, &settings()).pause;
         assert_eq!(pause, Duration::from_secs(expected));
-        assert_eq!(
-            hold_off.refusal("getSlot", now),
-            Some(Refusal::Resting(pause))
-        );
+        assert_eq!(hold_off.resting(now), Some(pause));
         now += pause;
-        assert_eq!(hold_off.refusal("getSlot", now), None);
+        assert!(!hold_off.is_refused("getSlot", now));
     }
     hold_off.clear("getSlot", now + Duration::from_millis(1));
-    let pause = hold_off.rest(demand(None), now, NEUTRAL, &settings());
-    assert_eq!(pause, Duration::from_secs(1));
+    let begun = hold_off.rest(demand(None), now, NEUTRAL, &settings());
+    assert_eq!(begun.pause, Duration::from_secs(1));
 }
 
 #[test]
@@ -51,8 +56,9 @@ fn what_the_upstream_asks_for_is_the_least_and_the_maximum_is_the_most() {
     let now = Instant::now();
     for (asked, expected) in [(None, 1), (Some(0), 1), (Some(10), 10), (Some(86_400), 300)] {
         let mut hold_off = HoldOff::default();
-        let pause = hold_off.rest(demand(asked), now, NEUTRAL, &settings());
-        assert_eq!(pause, Duration::from_secs(expected), "asked for {asked:?}");
+        let begun = hold_off.rest(demand(asked), now, NEUTRAL, &settings());
+        let expected = Duration::from_secs(expected);
+        assert_eq!(begun.pause, expected, "asked for {asked:?}");
     }
 }
 
@@ -62,11 +68,16 @@ fn used_up_credits_rest_for_half_an_hour() {
     let mut hold_off = HoldOff::default();
     let gone = Demand {
         at_least: None,
-        credits: true,
+        cause: Cause::Credits,
     };
+    let pause = hold_off.rest(gone, now, NEUTRAL, &settings()).pause;
+    assert_eq!(pause, Duration::from_mins(30));
+    let later = now + Duration::from_mins(29);
+    assert!(!hold_off.take_trial("getSlot", later, settings().base));
+    hold_off.clear_guess(later, later);
     assert_eq!(
-        hold_off.rest(gone, now, NEUTRAL, &settings()),
-        Duration::from_mins(30)
+        next(&hold_off, "getSlot", later),
+        Some(Duration::from_mins(1))
     );
 }
 
@@ -75,13 +86,13 @@ fn one_method_rests_while_the_others_go_on() {
     let now = Instant::now();
     let mut hold_off = HoldOff::default();
     hold_off.rest_method("getBlock", demand(Some(10)), now, NEUTRAL, &settings());
-    assert!(matches!(
-        hold_off.refusal("getBlock", now),
-        Some(Refusal::MethodResting(_))
-    ));
-    assert_eq!(hold_off.refusal("getSlot", now), None);
+    assert_eq!(
+        next(&hold_off, "getBlock", now),
+        Some(Duration::from_secs(10))
+    );
+    assert!(!hold_off.is_refused("getSlot", now));
     hold_off.clear("getSlot", now + Duration::from_millis(1));
-    assert!(hold_off.refusal("getBlock", now).is_some());
+    assert!(hold_off.is_refused("getBlock", now));
     hold_off.clear("getBlock", now + Duration::from_millis(1));
     assert!(hold_off.is_clear(now));
 }
@@ -103,12 +114,9 @@ fn a_closed_method_is_tried_again_after_ten_minutes() {
     let now = Instant::now();
     let mut hold_off = HoldOff::default();
     hold_off.close_method("getLargestAccounts", now);
-    assert_eq!(
-        hold_off.refusal("getLargestAccounts", now),
-        Some(Refusal::MethodClosed)
-    );
+    assert!(hold_off.is_refused("getLargestAccounts", now));
     assert_eq!(hold_off.closed_methods(now), ["getLargestAccounts"]);
-    assert_eq!(hold_off.refusal("getLargestAccounts", now + REFUSAL), None);
+    assert!(!hold_off.is_refused("getLargestAccounts", now + REFUSAL));
 }
 
 #[test]
@@ -146,14 +154,72 @@ fn names_made_up_by_clients_do_not_displace_real_methods() {
     }
     hold_off.close_method("getBlock", now);
     hold_off.rest_method("getBalance", demand(None), now, NEUTRAL, &settings());
+    let closed = hold_off.closed_methods(now);
+    assert!(closed.contains(&"getBlock".to_owned()));
     assert_eq!(
-        hold_off.refusal("getBlock", now),
-        Some(Refusal::MethodClosed)
+        next(&hold_off, "getBalance", now),
+        Some(Duration::from_secs(1))
     );
+}
+
+#[test]
+fn in_a_pause_that_is_our_own_guess_one_call_a_second_may_try() {
+    let start = Instant::now();
+    let mut hold_off = HoldOff::default();
+    let base = settings().base;
+    let mut now = start;
+    // Refused often enough for a pause of 32 s.
+    for _ in 0..6 {
+        let pause = hold_off.rest(demand(None), now, NEUTRAL, &settings()).pause;
+        now += pause;
+    }
+    now -= Duration::from_secs(31);
+    assert_eq!(next(&hold_off, "getSlot", now), Some(Duration::ZERO));
+    assert!(hold_off.take_trial("getSlot", now, base));
+    assert!(!hold_off.take_trial("getSlot", now, base), "one for all");
+    assert_eq!(next(&hold_off, "getSlot", now), Some(base));
+    assert!(hold_off.take_trial("getSlot", now + base, base));
+}
+
+#[test]
+fn a_wait_that_was_named_is_kept_to_its_end_by_calls_and_probes() {
+    let now = Instant::now();
+    let mut hold_off = HoldOff::default();
+    hold_off.rest(demand(Some(30)), now, NEUTRAL, &settings());
+    let late = now + Duration::from_secs(29);
+    assert!(!hold_off.take_trial("getSlot", late, settings().base));
+    hold_off.clear_guess(late, late);
     assert_eq!(
-        hold_off.refusal("getBalance", now),
-        Some(Refusal::MethodResting(Duration::from_secs(1)))
+        next(&hold_off, "getSlot", late),
+        Some(Duration::from_secs(1))
     );
+    assert!(!hold_off.is_refused("getSlot", now + Duration::from_secs(30)));
+}
+
+#[test]
+fn a_good_probe_ends_a_guess() {
+    let now = Instant::now();
+    let mut hold_off = HoldOff::default();
+    hold_off.rest(demand(None), now, NEUTRAL, &settings());
+    let soon = now + Duration::from_millis(10);
+    hold_off.clear_guess(soon, soon);
+    assert!(hold_off.is_clear(soon));
+}
+
+#[test]
+fn a_refused_key_is_news_once_until_it_is_taken_again() {
+    let mut now = Instant::now();
+    let mut hold_off = HoldOff::default();
+    let refused = Demand {
+        at_least: Some(Duration::from_mins(1)),
+        cause: Cause::Key,
+    };
+    let begun = hold_off.rest(refused, now, NEUTRAL, &settings());
+    assert!(begun.first && hold_off.refuses_key(now));
+    now += begun.pause;
+    assert!(!hold_off.rest(refused, now, NEUTRAL, &settings()).first);
+    assert!(hold_off.clear("getSlot", now + Duration::from_millis(1)));
+    assert!(hold_off.rest(refused, now, NEUTRAL, &settings()).first);
 }
 
 proptest! {
@@ -166,7 +232,8 @@ proptest! {
         let mut now = Instant::now();
         let mut hold_off = HoldOff::default();
         for turn in 0..times {
-            let pause = hold_off.rest(demand(asked.map(u64::from)), now, chance, &settings());
+            let demand = demand(asked.map(u64::from));
+            let pause = hold_off.rest(demand, now, chance, &settings()).pause;
             let plain = 2_f64.powi(i32::try_from(turn.min(15)).unwrap()).min(300.0);
             let least = f64::from(asked.unwrap_or_default().min(300));
             prop_assert!(pause.as_secs_f64() >= least);

@@ -50,6 +50,14 @@ fn only_failures_of_the_upstream_count_for_its_breaker() {
             false,
         ),
         (Blame::Upstream, Penalty::CloseMethod, false),
+        (
+            Blame::Upstream,
+            Penalty::KeyRefused {
+                scope: Scope::Upstream,
+                at_least: Duration::from_mins(1),
+            },
+            false,
+        ),
         (Blame::Upstream, Penalty::Lacks(Capability::History), false),
     ] {
         let pool = scene();

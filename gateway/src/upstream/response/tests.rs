@@ -140,6 +140,7 @@ fn hints_are_what_providers_send_with_a_refusal() {
         hints,
         ReplyHints {
             retry_after: Some(Duration::from_secs(10)),
+            retry_at_unix: None,
             ratelimit_reset_unix: Some(1_790_000_000),
             method_limit: Some(0),
             challenge: true,
@@ -147,7 +148,7 @@ fn hints_are_what_providers_send_with_a_refusal() {
         }
     );
     let dated = final_head("retry-after: Wed, 21 Oct 2026 07:28:00 GMT\r\n").hints;
-    assert_eq!(dated, ReplyHints::default());
+    assert_eq!(dated.retry_at_unix, Some(1_792_567_680));
     let negative = final_head("x-ratelimit-method-limit: -3\r\n").hints;
     assert_eq!(negative.method_limit, Some(-3));
 }

@@ -127,6 +127,29 @@ impl Scene {
     }
 }
 
+fn paused(scene: &Scene, method: &str) -> Paused {
+    let class = classify(method, None);
+    scene
+        .pool
+        .candidates(Need::of(&class, method))
+        .paused(scene.now)
+}
+
+fn guess(scope: Scope) -> Penalty {
+    Penalty::HoldOff {
+        scope,
+        at_least: None,
+        credits: false,
+    }
+}
+
+fn refused_key(scope: Scope) -> Penalty {
+    Penalty::KeyRefused {
+        scope,
+        at_least: Duration::from_mins(1),
+    }
+}
+
 fn rest(scope: Scope) -> Penalty {
     Penalty::HoldOff {
         scope,
@@ -161,8 +184,8 @@ fn if_all_are_bad_the_least_bad_serves() {
     scene.fault('b', "getBalance", rest(Scope::Upstream));
     assert_eq!(
         scene.order("getBalance"),
-        "b!a!",
-        "a rest is not a breakdown"
+        "a!",
+        "a rest that was asked for is kept"
     );
     let scene = Scene::of("a");
     scene.break_down('a');
@@ -215,6 +238,70 @@ fn a_resting_method_goes_elsewhere_and_other_methods_stay() {
     assert_eq!(scene.order("getSlot"), "p");
     scene.good('a', 0);
     assert_eq!(scene.order("getSlot"), "ap");
+}
+
+#[test]
+fn nobody_is_asked_before_the_time_it_named_and_the_shortest_wait_is_told() {
+    let mut scene = Scene::of("ap");
+    scene.now = Instant::now();
+    scene.fault('a', "getBalance", rest(Scope::Method));
+    scene.fault('p', "getBalance", rest(Scope::Upstream));
+    assert_eq!(scene.order("getBalance"), "");
+    let wait = paused(&scene, "getBalance").limited.unwrap();
+    assert!((29..=31).contains(&wait.as_secs()), "{wait:?}");
+    assert_eq!(scene.order("getSlot"), "a", "other methods go on");
+    assert_eq!(
+        paused(&scene, "getTokenSupply").limited.map(|_| ()),
+        Some(())
+    );
+    scene.now += Duration::from_secs(31);
+    for id in ['a', 'p'] {
+        scene.probe(id, 1100);
+    }
+    assert_eq!(scene.order("getBalance"), "ap");
+    assert_eq!(paused(&scene, "getBalance"), Paused::default());
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_guess_is_probed_by_one_call_where_nobody_else_can_serve() {
+    let mut scene = Scene::of("ap");
+    // Until the pause is one of about four seconds.
+    for _ in 0..3 {
+        tokio::time::advance(Duration::from_secs(3)).await;
+        scene.fault('a', "getBalance", guess(Scope::Method));
+    }
+    assert_eq!(scene.order("getBalance"), "p", "with another no need");
+    scene.fault('p', "getBalance", rest(Scope::Method));
+    scene.now = Instant::now();
+    assert_eq!(scene.order("getBalance"), "");
+    let base = Duration::from_secs(1);
+    assert_eq!(paused(&scene, "getBalance").limited, Some(base));
+    scene.now += base;
+    assert_eq!(scene.order("getBalance"), "a!");
+    assert_eq!(scene.order("getBalance"), "", "one a second");
+}
+
+#[test]
+fn who_does_not_serve_a_method_does_not_stand_in_for_one_that_rests() {
+    let scene = Scene::of("ap");
+    scene.fault('a', "getLargestAccounts", Penalty::CloseMethod);
+    scene.fault('p', "getBalance", rest(Scope::Upstream));
+    assert_eq!(scene.order("getLargestAccounts"), "");
+    assert!(paused(&scene, "getLargestAccounts").limited.is_some());
+    scene.fault('p', "getLargestAccounts", Penalty::CloseMethod);
+    assert_eq!(scene.order("getLargestAccounts"), "a!");
+    assert_eq!(paused(&scene, "getLargestAccounts"), Paused::default());
+}
+
+#[test]
+fn a_refused_key_is_told_from_a_rate_limit() {
+    let scene = Scene::of("ap");
+    scene.fault('a', "getBalance", refused_key(Scope::Upstream));
+    scene.fault('p', "getBalance", refused_key(Scope::Method));
+    assert_eq!(scene.order("getBalance"), "");
+    let all = paused(&scene, "getBalance");
+    assert!(all.key_refused && all.limited.is_none());
+    assert_eq!(scene.order("getSlot"), "p");
 }
 
 #[test]

@@ -127,6 +127,8 @@ fn the_wait_is_what_the_headers_say() {
         (None, Some(NOW + 1_000_000), None),
         (None, Some(u64::MAX), None),
         (None, None, None),
+        (Some(0), None, None),
+        (Some(0), Some(NOW + 60), Some(60)),
     ] {
         let hints = ReplyHints {
             retry_after: retry_after.map(Duration::from_secs),
@@ -180,16 +182,44 @@ fn closed_methods_are_closed_and_the_upstream_goes_on() {
     );
 }
 
+fn key_refused(scope: Scope) -> P {
+    P::KeyRefused {
+        scope,
+        at_least: Duration::from_mins(1),
+    }
+}
+
+#[test]
+fn a_date_names_the_wait_too_unless_it_is_over() {
+    let limited = |hints| judged(429, hints, "", &read()).unwrap().penalty;
+    for (retry_at, reset, expected) in [
+        (NOW + 30, None, Some(30)),
+        (NOW + 30, Some(NOW + 60), Some(30)),
+        (NOW, None, None),
+        (NOW - 30, None, None),
+        (NOW - 30, Some(NOW + 60), Some(60)),
+        (0, None, None),
+    ] {
+        let hints = ReplyHints {
+            retry_at_unix: Some(retry_at),
+            ratelimit_reset_unix: reset,
+            ..ReplyHints::default()
+        };
+        let expected = hold_off(Scope::Method, expected, false);
+        assert_eq!(limited(hints), expected, "{hints:?}");
+    }
+}
+
 #[test]
 fn a_refused_key_outranks_the_body() {
     let good = r#"{"jsonrpc":"2.0","result":1,"id":1}"#;
     for body in [good, "", &*error(-32602, "Invalid params", "null")] {
         let found = verdict(401, body);
         assert_eq!((found.kind, found.retry), (F::Unauthorized, R::Elsewhere));
-        assert_eq!(found.penalty, hold_off(Scope::Upstream, Some(60), false));
+        assert_eq!(found.penalty, key_refused(Scope::Upstream));
         let found = verdict(403, body);
         assert_eq!((found.kind, found.retry), (F::Forbidden, R::Elsewhere));
-        assert_eq!(found.penalty, hold_off(Scope::Method, Some(60), false));
+        assert_eq!(found.penalty, key_refused(Scope::Method));
     }
     assert_eq!(
         verdict(200, &error(403, "Access forbidden", "null")).kind,

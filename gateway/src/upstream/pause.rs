@@ -1,0 +1,173 @@
+//! One pause of an upstream, or of one method of it: how long it is, which part of it the upstream
+//! named itself, and whether a trial call may be made in what is our own guess. Pure: time and
+//! chance come from outside.
+
+use std::time::Duration;
+
+use tokio::time::Instant;
+
+use crate::config;
+
+/// The pause after 2^16 times the base is far beyond any maximum.
+const MOST_DOUBLINGS: u32 = 16;
+
+/// Why an upstream is left alone.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) enum Cause {
+    /// Too many requests.
+    #[default]
+    Limit,
+    /// The provider's credits are used up.
+    Credits,
+    /// It does not take the gateway's key.
+    Key,
+}
+
+/// How the upstream asked for the pause.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Demand {
+    /// What it named itself, by `Retry-After` or a reset time.
+    pub(super) at_least: Option<Duration>,
+    pub(super) cause: Cause,
+}
+
+/// What is left of a pause.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Rest {
+    /// Until a call may be sent again, be it a trial; zero when one may be sent now.
+    pub(super) next: Duration,
+    pub(super) cause: Cause,
+}
+
+impl Rest {
+    /// The longer of two.
+    pub(super) fn longer(self, other: Option<Self>) -> Self {
+        other.filter(|other| other.next > self.next).unwrap_or(self)
+    }
+}
+
+/// A pause that has been set.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) struct Begun {
+    pub(super) pause: Duration,
+    /// None of the same cause was under way.
+    pub(super) fresh: bool,
+    /// None of the same cause came before it since the last good answer.
+    pub(super) first: bool,
+}
+
+/// One exponential pause.
+#[derive(Debug, Default)]
+pub(super) struct Pause {
+    until: Option<Instant>,
+    /// The end of what the upstream named. What follows is a guess, and may be probed by trials.
+    named_until: Option<Instant>,
+    cause: Cause,
+    begun: Option<Instant>,
+    /// The last call that was refused, or sent to try.
+    tried: Option<Instant>,
+    /// Demands since the last good answer.
+    times: u32,
+}
+
+impl Pause {
+    pub(super) fn left(&self, now: Instant) -> Option<Duration> {
+        remaining(self.until, now)
+    }
+
+    /// What is left, where a trial may be made every `trial` once the named part is over.
+    pub(super) fn rest(&self, now: Instant, trial: Duration) -> Option<Rest> {
+        let left = self.left(now)?;
+        let next_trial = self.tried.map(|tried| tried + trial);
+        let next = remaining(self.named_until.max(next_trial), now).unwrap_or_default();
+        Some(Rest {
+            next: next.min(left),
+            cause: self.cause,
+        })
+    }
+
+    /// A trial call is made now.
+    pub(super) fn tries(&mut self, now: Instant) {
+        self.tried = Some(now);
+    }
+
+    /// Whether it began before a moment, or never did.
+    pub(super) fn is_before(&self, moment: Instant) -> bool {
+        self.begun.is_none_or(|begun| begun <= moment)
+    }
+
+    /// Whether the gateway's key was refused, now or the last time.
+    pub(super) fn is_for_key(&self) -> bool {
+        self.begun.is_some() && self.cause == Cause::Key
+    }
+
+    /// Whether it is no more than a guess about a rate limit.
+    pub(super) fn is_guess(&self, now: Instant) -> bool {
+        self.cause == Cause::Limit && remaining(self.named_until, now).is_none()
+    }
+
+    /// The upstream asks to be left alone. `chance` lies in 0..1 and spreads the pauses of several
+    /// gateways.
+    pub(super) fn begin(
+        &mut self,
+        demand: Demand,
+        now: Instant,
+        chance: f64,
+        settings: &config::HoldOff,
+    ) -> Begun {
+        let under_way = self.left(now).is_some();
+        let first = self.begun.is_none() || self.cause != demand.cause;
+        let fresh = !under_way || self.cause != demand.cause;
+        // Several calls that were under way together are refused together: they count once.
+        if !under_way {
+            self.times = (self.times + 1).min(MOST_DOUBLINGS);
+            self.named_until = None;
+        }
+        let exponent = i32::try_from(self.times.saturating_sub(1)).unwrap_or_default();
+        let credits = demand.cause == Cause::Credits;
+        let grown = if credits {
+            settings.credits
+        } else {
+            scaled(settings.base, settings.factor.powi(exponent), settings.max)
+        };
+        let spread = 1.0 + settings.jitter * (2.0 * chance - 1.0);
+        let most = if credits {
+            settings.credits.max(settings.max)
+        } else {
+            settings.max
+        };
+        // What the upstream asks for is the least, but no upstream can switch itself off for good.
+        let named = demand.at_least.unwrap_or_default().min(most);
+        let pause = scaled(grown, spread, most).max(named);
+        // Credits do not come back, nor does a key become good, because somebody tries.
+        let unconditional = if demand.cause == Cause::Limit {
+            named
+        } else {
+            pause
+        };
+        self.begun = Some(now);
+        self.tried = Some(now);
+        self.until = self.until.max(Some(now + pause));
+        self.named_until = self.named_until.max(Some(now + unconditional));
+        if fresh {
+            self.cause = demand.cause;
+        }
+        Begun {
+            pause,
+            fresh,
+            first,
+        }
+    }
+}
+
+fn remaining(until: Option<Instant>, now: Instant) -> Option<Duration> {
+    until
+        .map(|until| until.saturating_duration_since(now))
+        .filter(|left| !left.is_zero())
+}
+
+fn scaled(duration: Duration, by: f64, most: Duration) -> Duration {
+    Duration::try_from_secs_f64(duration.as_secs_f64() * by)
+        .unwrap_or(most)
+        .min(most)
+}
