@@ -30,6 +30,7 @@ mod redis;
 mod reloads;
 mod retries;
 mod sandbox;
+mod sandbox_faults;
 mod scene;
 mod shutdown;
 mod slots;

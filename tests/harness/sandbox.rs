@@ -2,7 +2,7 @@
 //! moving chain, and that can be given faults while they run. Nothing is executed or verified.
 //!
 //! `clock` and `chain` say what exists, `accounts` what they hold, `ledger` what clients wrote;
-//! `sight` is what one node sees of it, `answer` speaks for the node, `rpc` and `http` frame it; `fault`, `afflictions` and `treatment` spoil it; `connection` and
+//! `sight` is what one node sees of it, `answer` speaks for the node, `rpc` and `http` frame it; `fault`, `afflictions`, `treatment` and `spoil` spoil it; `connection` and
 //! `validator` carry it over sockets; `control` is the remote switchboard.
 
 use std::io;
@@ -27,12 +27,14 @@ pub mod oracle;
 pub mod params;
 pub mod rpc;
 pub mod sight;
+pub mod spoil;
 pub mod transaction;
 pub mod treatment;
 pub mod validator;
 
 pub use accounts::Accounts;
-pub use fault::{Fault, Kind, RateShape, ResetWhen};
+pub use fault::{Fault, Kind, RateShape, ResetWhen, StallAfter};
+pub use spoil::Spoilage;
 pub use validator::{Cluster, Validator};
 
 /// How to start a cluster.

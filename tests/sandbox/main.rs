@@ -72,6 +72,7 @@ Faults of what it knows:
   {\"kind\":\"health\",\"says\":\"ok\"}       ok, behind or unknown, whatever is true
   {\"kind\":\"height-is-slot\"}           block height not below the slot
   {\"kind\":\"shred-gap\",\"slots\":500}    has shreds it does not process
+  {\"kind\":\"already-processed\"}        refuses a transaction that any validator was sent
 Faults of how it answers:
   {\"kind\":\"rate-limit\",\"shape\":\"rpcpool\",\"retry_after\":\"2\"}
                                       shapes: rpcpool plain ok ok-internal helius credits
@@ -79,6 +80,9 @@ Faults of how it answers:
   {\"kind\":\"challenge\"}                Cloudflare's challenge page
   {\"kind\":\"rpc-error\",\"code\":-32005}  with Agave's message and data, or \"message\", \"data\"
   {\"kind\":\"garbage\"}  {\"kind\":\"wrong-shape\"}  {\"kind\":\"big\",\"bytes\":1000000}
+  {\"kind\":\"spoil\",\"how\":\"wrong-id\"}    or no-id, null-result, error-text, control-bytes,
+                                      half-json, gzip
+  {\"kind\":\"previous\"}                 with the answer to the request before
 Faults of the wire:
   {\"kind\":\"down\"}  {\"kind\":\"up\"}      connection refused, and back again
   {\"kind\":\"hang\"}                     takes requests, never answers
@@ -87,6 +91,10 @@ Faults of the wire:
   {\"kind\":\"slow-body\",\"ms\":500}       between the first and the last
   {\"kind\":\"reset\",\"when\":\"after-read\"}  or before-read, mid-body
   {\"kind\":\"truncate\"}                 half of the promised body
+  {\"kind\":\"stall\",\"after\":\"head\"}    or half: that much of the answer, then nothing
+  {\"kind\":\"trickle\",\"ms\":200}         the body byte by byte
+  {\"kind\":\"close\"}  {\"kind\":\"swallow\"}  closes in place of an answer; does the work first
+  {\"kind\":\"twice\",\"ms\":50}            each answer once more, later
   {\"kind\":\"keep-alive-close\"}         closes after answering, unannounced
   {\"kind\":\"connection-close\"}  {\"kind\":\"http10\"}  {\"kind\":\"chunked\"}
 

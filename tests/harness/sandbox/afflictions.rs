@@ -33,6 +33,7 @@ pub struct Distortion {
     pub health: Option<String>,
     pub height_is_slot: bool,
     pub shred_gap: u64,
+    pub already_processed: bool,
 }
 
 /// A fork a validator is on.
@@ -96,6 +97,7 @@ impl Afflictions {
                 Kind::Health { says } => all.health = Some(says.clone()),
                 Kind::HeightIsSlot => all.height_is_slot = true,
                 Kind::ShredGap { slots } => all.shred_gap = *slots,
+                Kind::AlreadyProcessed => all.already_processed = true,
                 _ => {}
             }
         }

@@ -1,6 +1,6 @@
 //! A response body in parts, so that very large answers are sent without being held in memory.
 
-use bytes::Bytes;
+use bytes::{Bytes, BytesMut};
 
 /// The filler of padding.
 const FILLER: [u8; 16 * 1024] = [b'a'; 16 * 1024];
@@ -71,6 +71,18 @@ impl Body {
         wide.pad(missing);
         wide.text(close);
         wide
+    }
+
+    /// All of it in one piece.
+    pub fn collect(mut self) -> Bytes {
+        let mut whole = BytesMut::new();
+        loop {
+            let piece = self.take(usize::MAX);
+            if piece.is_empty() {
+                return whole.freeze();
+            }
+            whole.extend_from_slice(&piece);
+        }
     }
 
     /// Takes up to `most` bytes off the front; empty when nothing is left.

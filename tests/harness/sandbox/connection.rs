@@ -9,13 +9,13 @@ use bytes::{Bytes, BytesMut};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tokio::sync::watch;
-use tokio::time::sleep;
+use tokio::time::{Instant, sleep, sleep_until};
 
 use super::body::Body;
-use super::fault::ResetWhen;
+use super::fault::{ResetWhen, StallAfter};
 use super::http::{self, Request};
 use super::rpc::{Incoming, error_body};
-use super::treatment::{Close, Framing, JSON, Reply, TEXT, Treatment};
+use super::treatment::{Close, Cut, Framing, JSON, Reply, TEXT, Treatment};
 use super::validator::Validator;
 
 /// Most bytes written at once.
@@ -31,6 +31,10 @@ pub(super) struct Connection {
     stream: TcpStream,
     inbox: BytesMut,
     validator: Arc<Validator>,
+    /// The right answer to the request before, kept only while answers are mixed up.
+    last: Option<Body>,
+    /// What is sent once more, and when.
+    late: Option<(Instant, Bytes)>,
 }
 
 /// Whether another request may follow.
@@ -46,6 +50,8 @@ impl Connection {
             stream,
             inbox: BytesMut::with_capacity(8 * 1024),
             validator,
+            last: None,
+            late: None,
         }
     }
 
@@ -55,7 +61,7 @@ impl Connection {
         self.stream.set_nodelay(true)?;
         loop {
             if self.inbox.is_empty() {
-                let arrived = self.stream.peek(&mut [0]).await?;
+                let arrived = self.arrival().await?;
                 if arrived > 0 && self.validator.faults().take_early_reset() {
                     return self.stream.set_zero_linger();
                 }
@@ -66,6 +72,25 @@ impl Connection {
             if self.exchange(request).await? == Next::End {
                 return Ok(());
             }
+        }
+    }
+
+    /// Waits for the next request, or for the peer to close: 0 then. Meanwhile what is late goes out.
+    async fn arrival(&mut self) -> io::Result<usize> {
+        if let Some((due, _)) = self.late {
+            let mut byte = [0];
+            tokio::select! {
+                arrived = self.stream.peek(&mut byte) => return arrived,
+                () = sleep_until(due) => self.send_late().await?,
+            }
+        }
+        self.stream.peek(&mut [0]).await
+    }
+
+    async fn send_late(&mut self) -> io::Result<()> {
+        match self.late.take() {
+            Some((_, bytes)) => self.stream.write_all(&bytes).await,
+            None => Ok(()),
         }
     }
 
@@ -99,7 +124,24 @@ impl Connection {
             Reply::new(200, JSON, body)
         });
         reply.headers.extend(cors(origin, None));
+        if treatment.cut == Some(Cut::Done) {
+            self.stream.shutdown().await?;
+            return Ok(Next::End);
+        }
+        let reply = self.spoilt(reply, &treatment, id);
         self.send(reply, treatment, wants_close).await
+    }
+
+    fn spoilt(&mut self, mut reply: Reply, treatment: &Treatment, id: &str) -> Reply {
+        if treatment.previous
+            && let Some(last) = self.last.replace(reply.body.clone())
+        {
+            reply.body = last;
+        }
+        match treatment.spoil {
+            Some(how) => how.apply(reply, id),
+            None => reply,
+        }
     }
 
     /// Waits as long as the faults want; `false` when the connection is over before the answer.
@@ -133,6 +175,10 @@ impl Connection {
             self.stream.set_zero_linger()?;
             return Ok(false);
         }
+        if treatment.cut == Some(Cut::Unanswered) {
+            self.stream.shutdown().await?;
+            return Ok(false);
+        }
         Ok(true)
     }
 
@@ -147,7 +193,13 @@ impl Connection {
         } else {
             treatment.close
         };
+        self.send_late().await?;
         let head = http::head(&reply, self.validator.index(), treatment.framing, close);
+        if let Some(after) = treatment.twice {
+            let mut again = BytesMut::from(head.as_bytes());
+            again.extend_from_slice(&reply.body.clone().collect());
+            self.late = Some((Instant::now() + after, again.freeze()));
+        }
         let sent = self.write(head, reply.body, &treatment).await;
         if sent.is_err() {
             self.validator.counts().abandoned();
@@ -169,14 +221,14 @@ impl Connection {
         mut body: Body,
         treatment: &Treatment,
     ) -> io::Result<bool> {
-        let cut = treatment.truncate || treatment.reset == Some(ResetWhen::MidBody);
-        let mut left = if cut { body.len() / 2 } else { body.len() };
-        let slow = !treatment.body_time.is_zero();
-        let piece = if slow {
-            usize::try_from(left / u64::from(SLOW_PIECES)).unwrap_or(PIECE) + 1
-        } else {
-            PIECE
+        let cut = treatment.cut.is_some() || treatment.reset == Some(ResetWhen::MidBody);
+        let mut left = match treatment.cut {
+            Some(Cut::Stall(StallAfter::Head)) => 0,
+            _ if cut => body.len() / 2,
+            _ => body.len(),
         };
+        let (piece, pause) = pace(treatment, left);
+        let slow = !pause.is_zero();
         let mut out = BytesMut::from(head.as_bytes());
         if slow {
             self.stream.write_all(&out.split()).await?;
@@ -190,7 +242,7 @@ impl Connection {
             left -= bytes.len() as u64;
             frame(&mut out, &bytes, treatment.framing);
             if slow {
-                sleep(treatment.body_time / SLOW_PIECES).await;
+                sleep(pause).await;
             } else if out.len() < PIECE && left > 0 {
                 continue;
             }
@@ -200,6 +252,10 @@ impl Connection {
             out.extend_from_slice(b"0\r\n\r\n");
         }
         self.stream.write_all(&out).await?;
+        if let Some(Cut::Stall(_)) = treatment.cut {
+            peer_gone(&mut self.stream, &mut self.inbox).await;
+            self.validator.counts().abandoned();
+        }
         if treatment.reset == Some(ResetWhen::MidBody) {
             // Let the half reach the peer before the reset overtakes it.
             sleep(Duration::from_millis(20)).await;
@@ -207,6 +263,18 @@ impl Connection {
         }
         Ok(!cut)
     }
+}
+
+/// Most bytes of a body of this length that go out at once, and the pause before each piece.
+fn pace(treatment: &Treatment, length: u64) -> (usize, Duration) {
+    if !treatment.trickle.is_zero() {
+        return (1, treatment.trickle);
+    }
+    if treatment.body_time.is_zero() {
+        return (PIECE, Duration::ZERO);
+    }
+    let piece = usize::try_from(length / u64::from(SLOW_PIECES)).unwrap_or(PIECE) + 1;
+    (piece, treatment.body_time / SLOW_PIECES)
 }
 
 fn frame(out: &mut BytesMut, bytes: &Bytes, framing: Framing) {

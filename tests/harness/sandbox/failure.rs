@@ -102,6 +102,25 @@ impl Failure {
         }
     }
 
+    /// -32002 as a preflight answers a transaction that its bank has already processed.
+    pub fn already_processed() -> Self {
+        Self {
+            code: -32002,
+            message: "Transaction simulation failed: This transaction has already been processed"
+                .to_owned(),
+            data: Some(json!({
+                "accounts": null,
+                "err": "AlreadyProcessed",
+                "innerInstructions": null,
+                "loadedAccountsDataSize": 0,
+                "logs": [],
+                "replacementBlockhash": null,
+                "returnData": null,
+                "unitsConsumed": 0,
+            })),
+        }
+    }
+
     /// The `error` member as JSON.
     pub fn json(&self) -> String {
         let mut text = format!(

@@ -4,6 +4,8 @@
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
+use super::spoil::Spoilage;
+
 /// A fault and the requests it is limited to.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct Fault {
@@ -43,6 +45,8 @@ pub enum Kind {
     HeightIsSlot,
     /// `getMaxShredInsertSlot` is this far ahead of the processed slot.
     ShredGap { slots: u64 },
+    /// Has processed whatever any validator was sent, and refuses it when it comes again.
+    AlreadyProcessed,
     /// Refuses for its rate limit, in the shape of one of the providers.
     RateLimit {
         #[serde(default)]
@@ -51,7 +55,8 @@ pub enum Kind {
         #[serde(default, skip_serializing_if = "Option::is_none")]
         retry_after: Option<String>,
     },
-    /// Answers with this HTTP status and, unless `body` is given, the usual text for it.
+    /// Answers with this HTTP status and, unless `body` is given, the usual text for it. A body
+    /// that begins with `{` or `<` is sent as JSON or HTML.
     HttpStatus {
         status: u16,
         #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -70,6 +75,25 @@ pub enum Kind {
     },
     /// Promises a whole body and closes after half of it.
     Truncate,
+    /// Closes the connection (FIN) in place of an answer, without doing what was asked.
+    Close,
+    /// Does what was asked and closes the connection without a word of it.
+    Swallow,
+    /// Sends a part of the answer and then nothing more.
+    Stall {
+        #[serde(default)]
+        after: StallAfter,
+    },
+    /// Sends the body byte by byte, with this time between two.
+    Trickle { ms: u64 },
+    /// Answers, but something is wrong with the answer.
+    Spoil { how: Spoilage },
+    /// Answers with what the request before, on the same connection, should have had; the first
+    /// one gets its own.
+    Previous,
+    /// Sends each answer a second time, unasked: after this time, or before the next answer if
+    /// that is earlier.
+    Twice { ms: u64 },
     /// 200, `application/json`, and a body that is not JSON.
     Garbage,
     /// 200 and JSON that is no JSON-RPC answer.
@@ -133,6 +157,17 @@ pub enum ResetWhen {
     MidBody,
 }
 
+/// How much of an answer is sent before it stalls.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum StallAfter {
+    /// The head alone.
+    #[default]
+    Head,
+    /// The head and half of the body.
+    Half,
+}
+
 impl Kind {
     /// Whether the fault changes what the validator knows rather than how it answers.
     pub fn is_view(&self) -> bool {
@@ -145,6 +180,7 @@ impl Kind {
                 | Self::Health { .. }
                 | Self::HeightIsSlot
                 | Self::ShredGap { .. }
+                | Self::AlreadyProcessed
         )
     }
 }
@@ -189,6 +225,11 @@ impl Fault {
     /// Resets the connection.
     pub fn reset(when: ResetWhen) -> Self {
         Kind::Reset { when }.into()
+    }
+
+    /// Spoils answers.
+    pub fn spoil(how: Spoilage) -> Self {
+        Kind::Spoil { how }.into()
     }
 
     /// Refuses in a provider's shape, with this `retry-after`.
@@ -267,6 +308,11 @@ mod tests {
             Fault::rate_limit(RateShape::Credits, Some("3")),
             Fault::reset(ResetWhen::BeforeRead),
             Kind::Down.into(),
+            Fault::spoil(Spoilage::NullResult).on("sendTransaction"),
+            Kind::Stall {
+                after: StallAfter::Half,
+            }
+            .into(),
         ];
         for fault in faults {
             let json = serde_json::to_value(&fault).unwrap();

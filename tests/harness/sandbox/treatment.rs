@@ -5,8 +5,9 @@ use std::time::Duration;
 
 use super::body::Body;
 use super::failure::Failure;
-use super::fault::{Kind, RateShape, ResetWhen};
+use super::fault::{Kind, RateShape, ResetWhen, StallAfter};
 use super::rpc::error_body;
+use super::spoil::Spoilage;
 
 /// How to answer one request.
 #[derive(Debug, Default)]
@@ -16,14 +17,34 @@ pub struct Treatment {
     /// Not before the faults are taken away.
     pub hold: bool,
     pub reset: Option<ResetWhen>,
-    pub truncate: bool,
+    pub cut: Option<Cut>,
     pub body_time: Duration,
+    /// The time between two bytes of the body.
+    pub trickle: Duration,
+    pub spoil: Option<Spoilage>,
+    /// The answer is that of the request before.
+    pub previous: bool,
+    /// The answer is sent once more after this time.
+    pub twice: Option<Duration>,
     pub framing: Framing,
     pub close: Close,
     /// Answers are padded to at least this many bytes.
     pub widen: u64,
     /// The reply in place of the answer.
     pub instead: Option<Reply>,
+}
+
+/// Where an answer ends too early.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Cut {
+    /// Before the work is done: the connection is closed.
+    Unanswered,
+    /// After the work is done, before the answer: the connection is closed.
+    Done,
+    /// After half of the body: the connection is closed.
+    Half,
+    /// Here, and the connection stays open.
+    Stall(StallAfter),
 }
 
 /// How the end of the body is told.
@@ -84,7 +105,14 @@ impl Treatment {
                 Kind::Hang => all.hang = true,
                 Kind::Hold => all.hold = true,
                 Kind::Reset { when } => all.reset = Some(*when),
-                Kind::Truncate => all.truncate = true,
+                Kind::Truncate => all.cut = Some(Cut::Half),
+                Kind::Close => all.cut = Some(Cut::Unanswered),
+                Kind::Swallow => all.cut = Some(Cut::Done),
+                Kind::Stall { after } => all.cut = Some(Cut::Stall(*after)),
+                Kind::Trickle { ms } => all.trickle = Duration::from_millis(*ms),
+                Kind::Spoil { how } => all.spoil = Some(*how),
+                Kind::Previous => all.previous = true,
+                Kind::Twice { ms } => all.twice = Some(Duration::from_millis(*ms)),
                 Kind::Chunked => all.framing = Framing::Chunked,
                 Kind::Http10 => all.framing = Framing::UntilClose,
                 Kind::KeepAliveClose => all.close = Close::Silent,
@@ -114,8 +142,10 @@ fn instead(kind: &Kind, id: &str) -> Option<Reply> {
         }
         Kind::HttpStatus { status, body } => {
             let usual = usual_body(*status);
-            let text = body.clone().unwrap_or_else(|| usual.1.to_owned());
-            Some(Reply::new(*status, usual.0, text))
+            Some(match body {
+                Some(text) => Reply::new(*status, type_of(text), text.clone()),
+                None => Reply::new(*status, usual.0, usual.1),
+            })
         }
         Kind::Challenge => {
             let page = "<!DOCTYPE html><html><head><title>Just a moment...</title></head><body>\
@@ -168,6 +198,14 @@ fn helius(message: &str) -> Reply {
     let body =
         format!("{{\"jsonrpc\":\"2.0\",\"error\":{{\"code\":-32429,\"message\":\"{message}\"}}}}");
     Reply::new(429, JSON, body)
+}
+
+fn type_of(text: &str) -> &'static str {
+    match text.as_bytes().first() {
+        Some(b'{' | b'[') => JSON,
+        Some(b'<') => "text/html; charset=utf-8",
+        _ => TEXT,
+    }
 }
 
 /// What such a status usually says.

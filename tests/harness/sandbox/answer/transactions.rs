@@ -83,6 +83,9 @@ fn send(node: &Node<'_>, params: &Params) -> Result<Value, Failure> {
         if !known {
             return Err(Failure::blockhash_not_found());
         }
+        if node.distortion.already_processed && node.ledger.find(&transaction.signature).is_some() {
+            return Err(Failure::already_processed());
+        }
     }
     node.ledger.land(
         &transaction.signature,
