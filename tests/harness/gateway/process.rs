@@ -25,11 +25,17 @@ pub struct Process {
     log: Arc<Mutex<Vec<String>>>,
 }
 
-/// Where the binary is: beside the test's own executable.
+/// The variable that names a folder of binaries to use in place of those built with the test.
+const BINARIES: &str = "PERIJOVE_BINARIES";
+
+/// Where the binary is: beside the test's own executable, unless `PERIJOVE_BINARIES` names a folder.
 ///
 /// # Panics
 /// If it has not been built.
 pub fn binary(name: &str) -> PathBuf {
+    if let Some(folder) = std::env::var_os(BINARIES) {
+        return Path::new(&folder).join(name);
+    }
     let own = std::env::current_exe().expect("the path of this executable");
     // target/<profile>/deps/e2e-… or, for a binary, target/<profile>/…
     let found = own
