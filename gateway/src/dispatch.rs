@@ -5,13 +5,13 @@
 //! what their answers mean (`solana::fault`), and answers that are already known.
 
 mod attempt;
+mod blame;
 mod budget;
 mod flight;
 mod floor;
 mod landed;
 mod live;
 mod metrics;
-mod quantile;
 mod session;
 mod settle;
 

@@ -61,6 +61,9 @@ pub enum Rejection {
     /// All connections the gateway may open to the upstreams that could answer stayed in use.
     #[error("the gateway's connections to its upstreams are all in use; try again")]
     Saturated,
+    /// What an upstream says in HTTP alone, where all that could be asked refuse the call.
+    #[error("the upstream answered HTTP {}: {}", .0.status, .0.excerpt())]
+    Refused(Page),
     /// A price is asked for of nothing, of too many tokens, or of what is no token.
     #[error(transparent)]
     Ids(#[from] IdsFault),
@@ -72,7 +75,32 @@ pub enum Rejection {
     OutcomeUnknown,
 }
 
+/// An answer that is no JSON-RPC.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Page {
+    pub status: u16,
+    pub content_type: &'static str,
+    /// Its beginning, at most 512 bytes.
+    pub body: Bytes,
+}
+
+impl Page {
+    /// Its beginning, for an error message.
+    fn excerpt(&self) -> String {
+        let text = String::from_utf8_lossy(&self.body);
+        text.trim().chars().take(200).collect()
+    }
+}
+
 impl Rejection {
+    /// What a single call is answered with word for word, instead of a JSON-RPC error.
+    pub fn page(&self) -> Option<&Page> {
+        match self {
+            Self::Refused(page) => Some(page),
+            _ => None,
+        }
+    }
+
     /// The HTTP status. Node-state errors travel in a 200 as with Agave, because clients drop the
     /// body of every other status.
     pub fn status(&self) -> u16 {
@@ -87,6 +115,7 @@ impl Rejection {
             Self::Unauthorised => 401,
             Self::RateLimited { .. } => 429,
             Self::OutcomeUnknown => 504,
+            Self::Refused(page) => page.status,
             Self::Parse
             | Self::TooManyCalls { .. }
             | Self::MethodRefused
@@ -117,6 +146,7 @@ impl Rejection {
             Self::Ids(_) => "bad_ids",
             Self::NotServed { .. } => "not_served",
             Self::OutcomeUnknown => "outcome_unknown",
+            Self::Refused(_) => "refused",
         }
     }
 
@@ -158,6 +188,7 @@ impl Rejection {
             Self::Unauthorised => 401,
             Self::NoUpstream { .. } | Self::Saturated => -32005,
             Self::OutcomeUnknown | Self::KeyRefused => -32603,
+            Self::Refused(_) => -32000,
             Self::HttpMethod
             | Self::ContentType
             | Self::BodyTooLarge

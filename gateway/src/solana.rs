@@ -25,7 +25,7 @@ pub use class::{Class, ReadContext, Refusal, classify};
 pub use context::{Head, HeadValue, context_slot, head_value};
 pub use epoch::epoch_slots;
 pub use fault::{Blame, FaultKind};
-pub use judge::{ReplyHints, judge};
+pub use judge::{ReplyHints, is_the_calls_own, judge};
 pub use keep::{Dated, Keep, Usual, keep};
 pub use method::Method;
 pub use profile::{CommitmentRule, Finality, Idempotency, Priority, Profile};

@@ -20,14 +20,35 @@ async fn moves_on(fault: impl Into<Fault>) {
     assert_eq!(scene.hits("getBalance"), [1, 1]);
 }
 
-/// `v0`'s error is the answer; `v1` is not asked.
-async fn is_final(code: i64) {
+/// Both upstreams give the error: it is the caller's, in the words of the first, and costs neither
+/// anything.
+async fn is_the_callers(code: i64) {
     let scene = Scene::ranked().await;
-    scene.v(0).fault(Fault::rpc(code).on("getBalance"));
-    let reply = scene.balance().await;
+    for validator in scene.cluster.validators() {
+        validator.fault(Fault::rpc(code).on("getBalance"));
+    }
+    for _ in 0..6 {
+        let reply = scene.balance().await;
+        assert_eq!((reply.status, reply.code()), (200, Some(code)));
+        assert_eq!(
+            (reply.json()["id"].as_u64(), reply.upstream()),
+            (Some(1), "v0")
+        );
+    }
+    assert_eq!(scene.v(0).hits("getBalance"), 6);
+    for validator in scene.cluster.validators() {
+        validator.heal().unwrap();
+    }
+    assert_eq!(scene.balance().await.upstream(), "v0");
+}
+
+/// `v0`'s error to this method is the answer; `v1` is not asked.
+async fn is_final((method, code): (&str, i64)) {
+    let scene = Scene::ranked().await;
+    scene.v(0).fault(Fault::rpc(code).on(method));
+    let reply = scene.gateway.rpc(method, json!([KEY])).await;
     assert_eq!((reply.status, reply.code()), (200, Some(code)));
-    assert_eq!(reply.json()["id"], 1);
-    assert_eq!(scene.hits("getBalance"), [1, 0]);
+    assert_eq!(scene.hits(method), [1, 0]);
 }
 
 /// The fault is none: `v0` answers.
@@ -87,14 +108,30 @@ each! { moves_on:
     a_skipped_slot_is_checked_elsewhere => Fault::rpc(-32007),
 }
 
-each! { is_final:
+each! { moves_on:
+    http_400_moves_the_read_on => Fault::status(400),
+    http_405_moves_the_read_on => Fault::status(405),
+    http_413_moves_the_read_on => Fault::status(413),
+    http_415_moves_the_read_on => Fault::status(415),
+    http_422_moves_the_read_on => Fault::status(422),
+    http_431_moves_the_read_on => Fault::status(431),
+    a_code_nobody_knows_moves_the_read_on => Fault::rpc(-32000),
+    a_well_formed_request_called_invalid_moves_the_read_on => Fault::rpc(-32600),
+    right_parameters_called_wrong_move_the_read_on => Fault::rpc(-32602),
+    a_code_that_belongs_to_other_methods_moves_the_read_on => Fault::rpc(-32003),
+}
+
+each! { is_the_callers:
     wrong_params_are_the_callers => -32602,
     an_invalid_request_is_the_callers => -32600,
-    a_wrong_signature_is_the_callers => -32003,
-    a_failed_precompile_is_the_callers => -32006,
-    a_wrong_signature_length_is_the_callers => -32013,
-    an_unsupported_transaction_version_is_the_callers => -32015,
-    active_epoch_rewards_are_an_answer => -32017,
+    a_code_nobody_knows_is_the_callers_when_all_give_it => -32000,
+}
+
+each! { is_final:
+    an_unsupported_transaction_version_is_the_callers => ("getTransaction", -32015),
+    active_epoch_rewards_are_an_answer => ("getInflationReward", -32017),
+    a_wrong_signature_is_the_callers => ("simulateTransaction", -32003),
+    a_failed_precompile_is_the_callers => ("simulateTransaction", -32006),
 }
 
 each! { is_borne:
@@ -105,6 +142,35 @@ each! { is_borne:
     slow_bodies_are_waited_for => Kind::SlowBody { ms: 80 },
     wide_answers_pass => Kind::Big { bytes: 150_000 },
     answers_over_the_buffer_pass => Kind::Big { bytes: 600_000 },
+}
+
+#[tokio::test]
+async fn a_refusal_in_http_that_all_share_arrives_word_for_word() {
+    for status in [400, 410, 413, 415] {
+        let scene = Scene::ranked().await;
+        for validator in scene.cluster.validators() {
+            let refusal = Kind::HttpStatus {
+                status,
+                body: Some(format!("no, says v{}", validator.index())),
+            };
+            validator.fault(on_reads(refusal));
+        }
+        let reply = scene.balance().await;
+        assert_eq!((reply.status, reply.text()), (status, "no, says v0".into()));
+        assert_eq!(reply.upstream(), "v0");
+        let call = perijove_tests::client::call("getBalance", &json!([KEY]));
+        let batch = scene.gateway.post(format!("[{call}]")).await;
+        assert_eq!(batch.status, 200, "{}", batch.text());
+        let error = batch.json()[0]["error"].clone();
+        let message = error["message"].as_str().unwrap();
+        assert!(message.contains(&status.to_string()), "{error}");
+        assert!(message.contains("no, says v0"), "{error}");
+        assert_eq!(batch.json()[0]["id"], 1);
+        for validator in scene.cluster.validators() {
+            validator.heal().unwrap();
+        }
+        assert_eq!(scene.balance().await.upstream(), "v0", "nobody is charged");
+    }
 }
 
 #[tokio::test]
@@ -209,10 +275,14 @@ async fn a_streamed_answer_that_breaks_is_not_passed_off_as_whole() {
 async fn a_method_an_upstream_lacks_is_not_asked_for_there_again() {
     let scene = Scene::ranked().await;
     scene.v(0).fault(Fault::status(410).on("getBalance"));
-    for _ in 0..5 {
-        assert_eq!(scene.balance().await.upstream(), "v1");
-    }
-    assert_eq!(scene.hits("getBalance"), [1, 5]);
+    perijove_tests::wait::until("reads to go past it", || async {
+        let before = scene.v(0).hits("getBalance");
+        for _ in 0..5 {
+            assert_eq!(scene.balance().await.upstream(), "v1");
+        }
+        (scene.v(0).hits("getBalance") == before).then_some(())
+    })
+    .await;
     let other = scene.gateway.rpc("getAccountInfo", json!([KEY])).await;
     assert_eq!(other.upstream(), "v0");
 }

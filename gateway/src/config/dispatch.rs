@@ -23,7 +23,7 @@ pub struct Retry {
 impl Default for Retry {
     fn default() -> Self {
         Self {
-            attempts: 3,
+            attempts: 5,
             budget: 0.2,
             min_per_second: 10,
             later: Duration::from_millis(150),
@@ -62,9 +62,10 @@ pub struct Hedge {
     pub quantile: f64,
     /// It never goes out earlier than this.
     pub floor: Duration,
-    /// After this long a hedge may also go to an upstream that charges for it.
+    /// After this long a call is stuck, if others do not take as long: it is then asked of any fit
+    /// upstream, also of one that charges for it.
     pub metered_after: Duration,
-    /// Most hedges for one call.
+    /// Most hedges for one call that is slow. One that is stuck goes on, within `retry.attempts`.
     pub extra: u32,
 }
 
@@ -74,7 +75,7 @@ impl Default for Hedge {
             enabled: true,
             quantile: 0.95,
             floor: Duration::from_millis(20),
-            metered_after: Duration::from_secs(1),
+            metered_after: Duration::from_millis(500),
             extra: 1,
         }
     }

@@ -74,6 +74,8 @@ pub struct Timeouts {
     pub write: Duration,
     /// Between the request sent and the first byte of the answer.
     pub first_byte: Duration,
+    /// The same for scans and other calls that take a good node seconds.
+    pub first_byte_heavy: Duration,
     /// The whole attempt, the answer's body included unless it streams.
     pub total: Duration,
 }
@@ -84,6 +86,7 @@ impl Default for Timeouts {
             connect: Duration::from_secs(1),
             write: Duration::from_secs(5),
             first_byte: Duration::from_secs(8),
+            first_byte_heavy: Duration::from_secs(30),
             total: Duration::from_secs(30),
         }
     }

@@ -4,25 +4,58 @@
 //! follows from it (the [flight](super::flight)).
 
 use std::pin::Pin;
+use std::task::{Context, Poll};
 use std::time::Duration;
 
 use bytes::Bytes;
 use perijove_core::{Commitment, Slot};
+use tokio::time::Instant;
 
+use crate::error::{Page, TEXT};
 use crate::jsonrpc::{Answer, HeadKind, Malformed, MalformedKind, head_kind};
-use crate::solana::{self, Class, FaultKind, Head, HeadValue, Idempotency, Verdict};
+use crate::solana::{self, Class, FaultKind, Head, HeadValue, Idempotency, ReplyHints, Verdict};
 use crate::upstream::{
-    AttemptLimits, BodyStream, Candidate, Outcome, Reply, ReplyBody, TransportFault, client,
+    AttemptLimits, BodyStream, Candidate, Outcome, Reply, ReplyBody, TransportFault, Witness,
 };
+
+#[cfg(not(test))]
+use crate::upstream::client;
+
+#[cfg(test)]
+pub(super) mod script;
 
 /// An attempt on its way. Boxed, so that the loser of a hedge can be left to finish on its own:
 /// dropping it would close a good connection.
-pub(super) type InFlight = Pin<Box<dyn Future<Output = Attempted> + Send>>;
+pub(super) struct InFlight {
+    pub(super) started: Instant,
+    /// It was paid for from the retry budget.
+    pub(super) paid: bool,
+    pub(super) witness: Witness,
+    run: Pin<Box<dyn Future<Output = Attempted> + Send>>,
+}
+
+impl Future for InFlight {
+    type Output = Attempted;
+
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Attempted> {
+        self.run.as_mut().poll(cx)
+    }
+}
+
+/// Why an attempt is made.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Reason {
+    /// Another one has not been answered.
+    pub(super) hedge: bool,
+    /// It was paid for from the retry budget.
+    pub(super) paid: bool,
+}
 
 /// What came back, before anything is concluded from it.
 pub(super) struct Attempted {
     pub candidate: Candidate,
-    pub hedge: bool,
+    pub reason: Reason,
+    pub started: Instant,
     /// What its upstream was known to have reached before it was asked.
     pub reached: Option<Slot>,
     reply: Result<Reply, TransportFault>,
@@ -50,27 +83,41 @@ pub(super) enum Judged {
     Bad {
         verdict: Verdict,
         payload: Option<Payload>,
+        /// What it said that is no JSON-RPC, where that may be meant for the client.
+        page: Option<Page>,
     },
 }
 
-/// Sends `request` to the candidate.
+/// Sends `request` to the candidate. It is `now`.
 pub(super) fn start(
     candidate: Candidate,
     request: Bytes,
     limits: AttemptLimits,
     commitment: Commitment,
-    hedge: bool,
+    reason: Reason,
+    now: Instant,
 ) -> InFlight {
     let reached = candidate.upstream().live().slot(commitment);
-    Box::pin(async move {
-        let reply = client::attempt(&candidate, &request, &limits).await;
-        Attempted {
-            candidate,
-            hedge,
-            reached,
-            reply,
-        }
-    })
+    InFlight {
+        started: now,
+        paid: reason.paid,
+        witness: candidate.witness(),
+        run: Box::pin(async move {
+            #[cfg(test)]
+            let reply = script::play(&candidate).await;
+            #[cfg(not(test))]
+            let reply = client::attempt(&candidate, &request, &limits).await;
+            #[cfg(test)]
+            drop((request, limits));
+            Attempted {
+                candidate,
+                reason,
+                started: now,
+                reached,
+                reply,
+            }
+        }),
+    }
 }
 
 impl Attempted {
@@ -102,6 +149,7 @@ impl Attempted {
             Err(fault) => Judged::Bad {
                 verdict: Verdict::transport(fault.kind, class, fault.bytes_sent),
                 payload: None,
+                page: None,
             },
             Ok(reply) => judge_reply(reply, class, unix_now),
         };
@@ -170,6 +218,7 @@ fn judge_reply(reply: Reply, class: &Class, unix_now: fn() -> u64) -> Judged {
                     }
                     Judged::Bad {
                         verdict,
+                        page: page(status, &hints, scanned.as_ref().err()),
                         payload: scanned.ok().map(Payload::Whole),
                     }
                 }
@@ -194,15 +243,28 @@ fn judge_reply(reply: Reply, class: &Class, unix_now: fn() -> u64) -> Judged {
                 Some(verdict) => Judged::Bad {
                     verdict,
                     payload: None,
+                    page: None,
                 },
             }
         }
     }
 }
 
+/// A refusal in HTTP alone.
+fn page(status: u16, hints: &ReplyHints, malformed: Option<&Malformed>) -> Option<Page> {
+    malformed
+        .filter(|_| (400..500).contains(&status))
+        .map(|malformed| Page {
+            status,
+            content_type: hints.content_type.unwrap_or(TEXT),
+            body: malformed.excerpt.clone(),
+        })
+}
+
 fn bad_json(class: &Class) -> Judged {
     Judged::Bad {
         verdict: Verdict::transport(FaultKind::BadJson, class, true),
         payload: None,
+        page: None,
     }
 }

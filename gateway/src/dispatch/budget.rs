@@ -48,6 +48,11 @@ impl RetryBudget {
         self.deposits.fetch_add(1, Ordering::Relaxed);
     }
 
+    /// Gives the price of one repetition back: it never left.
+    pub fn refund(&self) {
+        self.state.lock().earned += 1.0;
+    }
+
     /// Takes the price of one repetition; `false` when the budget is spent.
     ///
     /// `ratio` is the share of requests that may be repeated (0.2 = 20 %), `per_second` the

@@ -8,7 +8,7 @@ use perijove_core::Slot;
 use super::attempt::Payload;
 use super::session::Held;
 use super::{Delivered, Exchange};
-use crate::error::Rejection;
+use crate::error::{Page, Rejection};
 use crate::solana::{Blame, Class, FaultKind, Idempotency, Penalty, Verdict};
 use crate::upstream::{Paused, Upstream};
 
@@ -22,6 +22,8 @@ const STALE: u8 = 4;
 #[derive(Debug, Default)]
 pub(super) struct Settled {
     best: Option<Best>,
+    /// The first refusal that was no JSON-RPC.
+    refused: Option<(Page, Speaker)>,
     /// The shortest pause asked for, if any upstream limited our rate.
     rate_limited: Option<Duration>,
     /// Some upstream does not take the gateway's key.
@@ -43,6 +45,13 @@ struct Best {
     speaker: Speaker,
 }
 
+/// What came with a bad answer.
+#[derive(Debug)]
+pub(super) struct Said {
+    pub(super) payload: Option<Payload>,
+    pub(super) page: Option<Page>,
+}
+
 /// Who said something.
 #[derive(Clone, Debug)]
 pub(super) struct Speaker {
@@ -55,7 +64,7 @@ impl Settled {
     pub(super) fn note(
         &mut self,
         verdict: &Verdict,
-        payload: Option<Payload>,
+        Said { payload, page }: Said,
         speaker: &Speaker,
         sent: bool,
         class: &Class,
@@ -77,6 +86,8 @@ impl Settled {
                     speaker: speaker.clone(),
                 });
             }
+        } else if let Some(page) = page.filter(|_| verdict.penalty == Penalty::Refusal) {
+            self.refused.get_or_insert_with(|| (page, speaker.clone()));
         } else {
             self.saturated |= verdict.kind == FaultKind::Saturated;
             self.failed = true;
@@ -115,9 +126,9 @@ impl Settled {
     ///
     /// A write of unknown fate outweighs everything but a verdict that every node would give:
     /// whatever else another upstream said afterwards does not undo it, and may be its consequence.
-    /// Then native errors, because clients act on their codes; then the plea to come
-    /// back later; then "unhealthy". That the gateway's key is refused is said only where nothing
-    /// else went wrong.
+    /// Then native errors, because clients act on their codes; then what all who were asked refused
+    /// in HTTP alone; then the plea to come back later; then "unhealthy". That the gateway's key is
+    /// refused is said only where nothing else went wrong.
     pub(super) fn into_delivered(self, exchange: &Exchange<'_>) -> (Delivered, Option<Speaker>) {
         if self.outcome_unknown && !self.is_certain() {
             return (Delivered::Rejected(Rejection::OutcomeUnknown), None);
@@ -127,6 +138,13 @@ impl Settled {
                 Held::Floor(floor) => (Delivered::Payload(floor), None),
                 Held::Answer(payload) => (Delivered::Payload(payload), Some(best.speaker)),
             };
+        }
+        if let Some((page, speaker)) = self.refused
+            && self.rate_limited.is_none()
+            && !self.failed
+        {
+            let refused = Rejection::Refused(page);
+            return (Delivered::Rejected(refused), Some(speaker));
         }
         let rejection = match (self.rate_limited, self.failed) {
             (Some(retry_after), _) => Rejection::RateLimited { retry_after },
@@ -171,8 +189,6 @@ fn is_the_clients(kind: FaultKind) -> bool {
                 | FaultKind::Unauthorized
                 | FaultKind::Forbidden
                 | FaultKind::Challenge
-                | FaultKind::MethodDisabled
-                | FaultKind::PolicyRefused
         ))
 }
 
@@ -202,6 +218,5 @@ fn leaves_in_doubt(kind: FaultKind) -> bool {
             | FaultKind::WrongId
             | FaultKind::TooLarge
             | FaultKind::ServerError
-            | FaultKind::UnexpectedStatus
     )
 }

@@ -151,6 +151,7 @@ pub(super) async fn write(
     };
     let body: Pieces = match body {
         Body::Empty => Pieces::new(),
+        Body::Verbatim(body) => Pieces::from_iter([body]),
         Body::Whole(body) => with_newline(Pieces::from_iter([body])),
         Body::Shared(pieces) => with_newline(pieces.into_iter().collect()),
         Body::Stream { length, stream } => {

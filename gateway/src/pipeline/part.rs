@@ -8,7 +8,7 @@ use super::cache_use::CacheStatus;
 use super::copied::Copying;
 use super::response::{Body, BodyFault, BodyStream, Response, Summary};
 use crate::dispatch::Trace;
-use crate::error::{JSON, Rejection};
+use crate::error::{JSON, Page, Rejection};
 use crate::jsonrpc::{Id, Splicer};
 use crate::upstream;
 
@@ -19,6 +19,8 @@ pub(super) struct Reply {
     /// HTTP status if this answer is the whole response.
     pub status: u16,
     pub retry_after: Option<u64>,
+    /// What stands for this answer if it is the whole response, word for word.
+    pub page: Option<Page>,
     pub method: &'static str,
     pub outcome: &'static str,
     pub trace: Trace,
@@ -76,6 +78,7 @@ impl Reply {
             part,
             status: 200,
             retry_after: None,
+            page: None,
             method,
             outcome,
             trace,
@@ -88,6 +91,7 @@ impl Reply {
         Self {
             status: rejection.status(),
             retry_after: rejection.retry_after(),
+            page: rejection.page().cloned(),
             ..Self::own(body, method, rejection.label())
         }
     }
@@ -105,6 +109,7 @@ impl Reply {
 
     /// This answer as a whole response.
     pub(super) fn into_response(self) -> Response {
+        let content_type = self.page.as_ref().map_or(JSON, |page| page.content_type);
         let body = match self.part {
             Part::Nothing => Body::Empty,
             Part::Whole(bytes) => Body::Whole(bytes),
@@ -119,8 +124,8 @@ impl Reply {
         };
         Response {
             status: self.status,
-            content_type: JSON,
-            body,
+            content_type,
+            body: self.page.map_or(body, |page| Body::Verbatim(page.body)),
             retry_after: self.retry_after,
             provenance: None,
             summary: Summary {

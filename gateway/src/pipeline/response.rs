@@ -69,6 +69,8 @@ pub struct Summary {
 pub enum Body {
     Empty,
     Whole(Bytes),
+    /// As it is, to its last byte.
+    Verbatim(Bytes),
     /// One after the other; the bytes are others' too.
     Shared([Bytes; 3]),
     Stream {

@@ -6,6 +6,7 @@ use crate::cache::Entry;
 use crate::dispatch::{Delivered, Payload, Trace};
 use crate::error::Rejection;
 use crate::jsonrpc::Answer;
+use crate::solana::is_the_calls_own;
 use crate::upstream::Upstream;
 
 /// The end of a shared call.
@@ -42,36 +43,14 @@ impl Shared {
 
     /// What an upstream said.
     fn said(answer: &Answer, upstream: Option<Arc<Upstream>>) -> Self {
-        if is_the_calls_own(answer) {
+        // Results are for everybody.
+        let own = |error| !answer.is_anonymous() && is_the_calls_own(error);
+        if answer.error().is_none_or(own) {
             Self::Answer(answer.clone(), upstream)
         } else {
             Self::Failed(Failure::Said(answer.clone(), upstream))
         }
     }
-}
-
-/// Whether every node would say the same: results, and errors that the call itself is the reason
-/// for (Agave's codes; the slot's state counts too, it is the same for all who ask now).
-fn is_the_calls_own(answer: &Answer) -> bool {
-    answer.error().is_none_or(|error| {
-        !answer.is_anonymous()
-            && matches!(
-                error.code,
-                -32700
-                    | -32600
-                    | -32601
-                    | -32602
-                    | -32003
-                    | -32006
-                    | -32007
-                    | -32009
-                    | -32013
-                    | -32015
-                    | -32017
-                    | -32018
-                    | -32022
-            )
-    })
 }
 
 #[cfg(test)]

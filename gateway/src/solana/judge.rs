@@ -2,10 +2,13 @@
 //! status, headers and body are believed; the meaning of each error code is [`codes`]'s, that of
 //! providers' wording [`wording`]'s.
 
+mod agave;
 mod codes;
 mod wording;
 
 use std::time::Duration;
+
+pub use codes::is_the_calls_own;
 
 use super::{Blame, Class, FaultKind, Idempotency, Penalty, Retry, Scope, Verdict};
 use crate::jsonrpc::{Answer, ErrorObject, Malformed};
@@ -32,6 +35,8 @@ pub struct ReplyHints {
     pub challenge: bool,
     /// The content type is JSON.
     pub content_type_json: bool,
+    /// The content type, if it is one of the usual ones.
+    pub content_type: Option<&'static str>,
 }
 
 /// Judges a reply. `None` means: deliver it. `now_unix` is in seconds.
@@ -65,9 +70,11 @@ pub fn judge(
     match class.profile().idempotency {
         Idempotency::Read => {}
         Idempotency::WriteBySignature => {
-            if verdict.retry == Retry::ElsewhereOnce {
-                verdict.retry = Retry::Elsewhere;
-            }
+            verdict.retry = match verdict.retry {
+                Retry::ElsewhereOnce => Retry::Elsewhere,
+                Retry::SecondOpinion => Retry::Final,
+                retry => retry,
+            };
         }
         Idempotency::WriteOnce | Idempotency::Unknown => {
             if !verdict.kind.is_refusal() {
@@ -101,8 +108,8 @@ impl Reply<'_> {
             401 => return self.unauthorized(),
             402 => return self.credits(),
             403 => return self.forbidden(),
-            410 => return method_disabled(),
-            413 => return upstream(FaultKind::BodyTooLarge, Retry::Elsewhere, Penalty::None),
+            410 => return disabled(),
+            413 => return upstream(FaultKind::BodyTooLarge, Retry::Elsewhere, Penalty::Refusal),
             429 => return self.limited(),
             _ if self.hints.challenge => return challenge(),
             _ => {}
@@ -145,11 +152,11 @@ impl Reply<'_> {
             Wording::Limited | Wording::Credits => Some(self.limited()),
             // A page that only mentions such words is no refusal.
             Wording::Disabled | Wording::Plan if code == 0 => None,
-            Wording::Disabled => Some(method_disabled()),
+            Wording::Disabled => Some(disabled()),
             Wording::Plan => Some(upstream(
                 FaultKind::PolicyRefused,
                 Retry::Elsewhere,
-                Penalty::CloseMethod,
+                Penalty::Refusal,
             )),
         }
     }
@@ -162,11 +169,12 @@ impl Reply<'_> {
                 let kind = kind.unwrap_or(FaultKind::BadJson);
                 upstream(kind, self.elsewhere(), Penalty::Failure)
             }
-            // What a firewall in front of the upstream says to one odd call must not cost the
-            // upstream its other calls.
-            400 | 414 | 422 | 431 => {
-                upstream(FaultKind::UnexpectedStatus, self.elsewhere(), Penalty::None)
-            }
+            // Whether the call was odd or the upstream is, others will tell.
+            400..500 => upstream(
+                FaultKind::UnexpectedStatus,
+                self.elsewhere(),
+                Penalty::Refusal,
+            ),
             _ => upstream(
                 FaultKind::UnexpectedStatus,
                 self.elsewhere(),
@@ -280,6 +288,16 @@ const fn challenge() -> Verdict {
     upstream(FaultKind::Challenge, Retry::Elsewhere, Penalty::Failure)
 }
 
+/// Switched off, but perhaps only for parameters like these.
+const fn disabled() -> Verdict {
+    upstream(
+        FaultKind::MethodDisabled,
+        Retry::Elsewhere,
+        Penalty::Refusal,
+    )
+}
+
+/// Switched off, whatever the parameters.
 const fn method_disabled() -> Verdict {
     upstream(
         FaultKind::MethodDisabled,

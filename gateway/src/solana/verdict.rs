@@ -14,6 +14,8 @@ pub enum Retry {
     Elsewhere,
     /// On one other upstream, then it is the answer.
     ElsewhereOnce,
+    /// The same, but only if the retry budget pays for it: most probably it is the answer.
+    SecondOpinion,
     /// On another or the same upstream, about a slot later.
     ElsewhereLater,
     /// Only on an upstream with this capability; without one it is the answer.
@@ -69,6 +71,9 @@ pub enum Penalty {
         /// How long it is left alone at least.
         at_least: Duration,
     },
+    /// It refused what others may serve. If one does, that counts against it for this method; if
+    /// all refuse, it is the caller's.
+    Refusal,
     /// It does not serve this method.
     CloseMethod,
     /// It lacks a capability it was believed to have.
@@ -102,6 +107,8 @@ impl Verdict {
         // Too many calls of our own are no failure of the upstream.
         let penalty = match kind {
             FaultKind::Saturated => Penalty::None,
+            // What a scan needs says nothing about cheap calls.
+            _ if class.heavy && kind.is_timeout() && bytes_sent => Penalty::Refusal,
             _ => Penalty::Failure,
         };
         Self {
@@ -153,5 +160,6 @@ mod tests {
         let class = classify("getProgramAccounts", Some(b"[\"k\"]"));
         let verdict = Verdict::transport(FaultKind::TotalTimeout, &class, true);
         assert_eq!(verdict.retry, Retry::ElsewhereOnce);
+        assert_eq!(verdict.penalty, Penalty::Refusal, "cheap calls go on");
     }
 }

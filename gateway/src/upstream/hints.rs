@@ -14,7 +14,10 @@ pub(super) fn read(hints: &mut ReplyHints, name: &str, value: &[u8]) {
             hints.retry_after = seconds(value);
             hints.retry_at_unix = date(value);
         }
-        12 if is("content-type") => hints.content_type_json = is_json(value),
+        12 if is("content-type") => {
+            hints.content_type_json = is_json(value);
+            hints.content_type = usual_type(value);
+        }
         12 if is("cf-mitigated") => {
             hints.challenge = value.eq_ignore_ascii_case(b"challenge");
         }
@@ -55,6 +58,23 @@ fn date(value: &[u8]) -> Option<u64> {
 
 fn signed(value: &[u8]) -> Option<i64> {
     std::str::from_utf8(value.trim_ascii()).ok()?.parse().ok()
+}
+
+/// The content type as it is passed on with a refusal.
+fn usual_type(value: &[u8]) -> Option<&'static str> {
+    const USUAL: [&str; 8] = [
+        "application/json",
+        "application/json; charset=utf-8",
+        "text/plain",
+        "text/plain; charset=utf-8",
+        "text/html",
+        "text/html; charset=utf-8",
+        "application/xml",
+        "application/problem+json",
+    ];
+    let value = value.trim_ascii();
+    let usual = |known: &&&str| value.eq_ignore_ascii_case(known.as_bytes());
+    USUAL.iter().find(usual).copied()
 }
 
 fn is_json(value: &[u8]) -> bool {

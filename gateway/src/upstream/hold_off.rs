@@ -1,8 +1,10 @@
 //! What an upstream has refused: pauses after "too many requests", methods it does not serve,
-//! capabilities it lacks. Pure: time and chance come from outside. How long a pause is, is
-//! [`super::pause`]'s.
+//! capabilities it lacks, and what it refused although others did not ([`refusals`]). Pure: time
+//! and chance come from outside. How long a pause is, is [`super::pause`]'s.
 //!
 //! None of this says that the upstream is broken, so none of it touches the breaker.
+
+mod refusals;
 
 use std::collections::HashMap;
 use std::time::Duration;
@@ -13,6 +15,9 @@ use crate::config;
 use crate::solana::{Capability, Method};
 use crate::upstream::pause::{Begun, Cause, Demand, Pause, Rest};
 
+use refusals::Refusals;
+pub(super) use refusals::Refused;
+
 #[cfg(test)]
 mod tests;
 
@@ -22,6 +27,8 @@ pub(super) const REFUSAL: Duration = Duration::from_mins(10);
 /// Most unknown methods remembered per upstream. Their names come from clients, who must be able
 /// neither to fill the memory nor to keep what is known of other methods out of it.
 const MOST_UNKNOWN: usize = 200;
+/// An upstream that refuses so many methods, and answers none, is doubted as a whole.
+const MANY_METHODS: usize = 3;
 /// Longer names are no methods of anybody's.
 pub(super) const LONGEST_NAME: usize = 64;
 
@@ -41,12 +48,17 @@ pub(super) struct HoldOff {
     upstream: Pause,
     methods: HashMap<Box<str>, MethodMemory>,
     lacks: Vec<(Capability, Instant)>,
+    /// What it refused of anything, once it seems to refuse everything.
+    everything: Refusals,
+    /// When the last call that was answered well had begun.
+    served: Option<Instant>,
 }
 
 #[derive(Debug, Default)]
 struct MethodMemory {
     pause: Pause,
     closed_at: Option<Instant>,
+    refusals: Refusals,
 }
 
 impl HoldOff {
@@ -54,10 +66,60 @@ impl HoldOff {
     pub(super) fn is_clear(&self, now: Instant) -> bool {
         self.upstream.left(now).is_none()
             && self.lacks.iter().all(|(_, until)| *until <= now)
-            && self
-                .methods
-                .values()
-                .all(|memory| memory.pause.left(now).is_none() && !memory.is_closed(now))
+            && self.everything.is_clear(now)
+            && self.methods.values().all(|memory| {
+                memory.pause.left(now).is_none()
+                    && !memory.is_closed(now)
+                    && memory.refusals.is_clear(now)
+            })
+    }
+
+    /// Whether a call should go elsewhere because of what was refused to others like it. `question`
+    /// is made only if it matters.
+    pub(super) fn refuses(&self, method: &str, question: impl Fn() -> u64, now: Instant) -> bool {
+        let memory = self.methods.get(method);
+        self.everything.excludes(&question, now)
+            || memory.is_some_and(|memory| memory.refusals.excludes(&question, now))
+    }
+
+    /// It refused what another upstream then served. Returns the pause if the method, or all of it,
+    /// rests from now on.
+    pub(super) fn refused(
+        &mut self,
+        method: &str,
+        refused: Refused,
+        now: Instant,
+    ) -> Option<Duration> {
+        let pause = self.memory(method, now)?.refusals.note(refused, now)?;
+        let closed = self
+            .methods
+            .values()
+            .filter(|memory| memory.refusals.closed(now));
+        let first = closed
+            .clone()
+            .filter_map(|memory| memory.refusals.begun())
+            .min();
+        let serves = first.is_none_or(|first| self.served.is_some_and(|served| served >= first));
+        if !serves && closed.count() >= MANY_METHODS {
+            self.everything.close(refused, now);
+        }
+        Some(pause)
+    }
+
+    /// A call is sent in spite of what was refused, to see whether it still is.
+    pub(super) fn begin_trial(&mut self, method: &str, now: Instant) {
+        self.everything.begin_trial(now);
+        if let Some(memory) = self.methods.get_mut(method) {
+            memory.refusals.begin_trial(now);
+        }
+    }
+
+    /// A call that began at `started` was answered well.
+    pub(super) fn served(&mut self, started: Instant) {
+        self.served = self.served.max(Some(started));
+        if self.everything.are_before(started) {
+            self.everything = Refusals::default();
+        }
     }
 
     /// What speaks against a call of `method`. A pause that is only a guess lets a trial call
@@ -116,7 +178,7 @@ impl HoldOff {
         let mut closed: Vec<String> = self
             .methods
             .iter()
-            .filter(|(_, memory)| memory.is_closed(now))
+            .filter(|(_, memory)| memory.is_closed(now) || memory.refusals.closed(now))
             .map(|(method, _)| method.to_string())
             .collect();
         closed.sort_unstable();
@@ -183,7 +245,9 @@ impl HoldOff {
             self.upstream = Pause::default();
         }
         let after_all = |memory: &MethodMemory| {
-            memory.pause.is_before(started) && memory.closed_at.is_none_or(|at| at <= started)
+            memory.pause.is_before(started)
+                && memory.closed_at.is_none_or(|at| at <= started)
+                && memory.refusals.are_before(started)
         };
         if self.methods.get(method).is_some_and(after_all)
             && let Some(memory) = self.methods.remove(method)
@@ -214,8 +278,11 @@ impl HoldOff {
                 return None;
             }
             if self.unknown() >= MOST_UNKNOWN {
-                self.methods
-                    .retain(|_, memory| memory.pause.left(now).is_some() || memory.is_closed(now));
+                self.methods.retain(|_, memory| {
+                    memory.pause.left(now).is_some()
+                        || memory.is_closed(now)
+                        || !memory.refusals.is_clear(now)
+                });
             }
             if self.unknown() >= MOST_UNKNOWN {
                 return None;

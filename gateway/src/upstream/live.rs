@@ -13,10 +13,12 @@ use perijove_core::{Commitment, Slot};
 use tokio::time::Instant;
 
 use crate::config;
+use crate::solana::Method;
 use crate::upstream::breaker::Breaker;
 use crate::upstream::connection::Connections;
 use crate::upstream::hold_off::HoldOff;
 use crate::upstream::metrics::{Handles, UpstreamMetrics};
+use crate::upstream::quantile::Latencies;
 use crate::upstream::resolve::Addresses;
 use crate::upstream::saturation::Saturation;
 use crate::upstream::score::Score;
@@ -43,6 +45,7 @@ pub struct Live {
     pub(super) saturation: Saturation,
     pub(super) addresses: Arc<Addresses>,
     pub(super) score: Score,
+    pub(super) latencies: Latencies,
     pub(super) breaker: Mutex<Breaker>,
     pub(super) hold_off: Mutex<HoldOff>,
     tracker: Mutex<Tracker>,
@@ -111,6 +114,7 @@ impl Live {
             ),
             addresses: Arc::new(Addresses::new(settings.url.host(), settings.url.port())),
             score: Score::new(start),
+            latencies: Latencies::default(),
             breaker: Mutex::default(),
             hold_off: Mutex::default(),
             tracker: Mutex::default(),
@@ -152,6 +156,11 @@ impl Live {
     pub fn health(&self) -> Health {
         let number = usize::from(self.health.load(Ordering::Acquire));
         Health::ALL.get(number).copied().unwrap_or(Health::Unprobed)
+    }
+
+    /// A good answer came after `latency`. `quantile`, in 0..1, is the one asked for later.
+    pub fn observe_latency(&self, method: Method, latency: Duration, quantile: f64) {
+        self.latencies.observe(method, latency, quantile);
     }
 
     /// Slots behind the others at the last observation.

@@ -12,7 +12,7 @@ use crate::config;
 use crate::solana::{Blame, Capability, Class, FaultKind, Penalty, Scope, Verdict};
 use crate::upstream::breaker::{BreakerState, Trial};
 use crate::upstream::cluster::Cluster;
-use crate::upstream::hold_off::{LONGEST_NAME, is_unknown};
+use crate::upstream::hold_off::{LONGEST_NAME, Refused, is_unknown};
 use crate::upstream::live::{Doubt, Live};
 use crate::upstream::pause::{Begun, Cause, Demand};
 use crate::upstream::pool::UnixClock;
@@ -136,6 +136,8 @@ impl Member {
                     .succeeded(latency, class.heavy, now, selection);
                 self.breaker_success(trial, now);
                 if !self.live.is_clear() {
+                    let started = now.checked_sub(latency).unwrap_or(now);
+                    self.live.hold_off.lock().served(started);
                     self.clear_hold_off(method, class.needs, latency, now);
                 }
                 if let Some(slot) = slot {
@@ -151,7 +153,7 @@ impl Member {
                 match verdict.penalty {
                     Penalty::Failure => self.failed(trial, now),
                     // An answer that is the client's business shows an upstream that works.
-                    Penalty::None if verdict.blame != Blame::Upstream => {
+                    Penalty::None | Penalty::Refusal if verdict.blame != Blame::Upstream => {
                         self.breaker_success(trial, now);
                     }
                     _ => self.abandon(trial),
@@ -170,7 +172,8 @@ impl Member {
         now: Instant,
     ) {
         match verdict.penalty {
-            Penalty::None | Penalty::Failure => {}
+            // What a refusal costs is settled by what others say.
+            Penalty::None | Penalty::Failure | Penalty::Refusal => {}
             Penalty::Lagging { .. } => {
                 self.live.track(&self.policy.health, now, |tracker| {
                     tracker.says_unwell(true);
@@ -220,6 +223,22 @@ impl Member {
                     hold_off.learn_lack(capability, now);
                 });
             }
+        }
+    }
+
+    /// Another upstream served what this one refused.
+    pub(super) fn refused(&self, method: &str, refused: Refused, kind: FaultKind) {
+        let now = Instant::now();
+        let pause = self.hold_off(now, |hold_off| hold_off.refused(method, refused, now));
+        if let Some(pause) = pause {
+            self.live.metrics.method_hold_offs.inc();
+            tracing::info!(
+                upstream = self.live.id(),
+                method = shown(method),
+                reason = kind.label(),
+                ?pause,
+                "upstream refuses what others serve"
+            );
         }
     }
 

@@ -1,6 +1,7 @@
 //! All upstreams of one configuration. A new pool takes over what an earlier one learned.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use perijove_core::{Commitment, Slot};
 use pingora::connectors::TransportConnector;
@@ -8,7 +9,7 @@ use tokio::runtime::Handle;
 use tokio::time::Instant;
 
 use crate::config;
-use crate::solana::SlotView;
+use crate::solana::{Method, SlotView};
 use crate::upstream::Upstream;
 use crate::upstream::breaker::Admission;
 use crate::upstream::cluster::Cluster;
@@ -148,6 +149,19 @@ impl Pool {
     /// The upstreams for a call, best first, each at most once.
     pub fn candidates<'a>(&'a self, need: Need<'a>) -> Candidates<'a> {
         Candidates::new(self, need)
+    }
+
+    /// How long the quickest upstream in good standing usually takes for a method, and whether more
+    /// than one is known well enough to say so.
+    pub fn usual_latency(&self, method: Method) -> Option<(Duration, bool)> {
+        let mut known = self
+            .upstreams
+            .iter()
+            .map(|upstream| upstream.live())
+            .filter(|live| live.is_clear())
+            .filter_map(|live| live.latencies.estimate(method));
+        let first = known.next()?;
+        Some(known.fold((first, false), |(least, _), next| (least.min(next), true)))
     }
 
     /// Whether the settings let any upstream serve this method.

@@ -243,7 +243,9 @@ impl Probe {
                 Said::Nothing
             }
             // What is refused to the probe need not be closed to calls.
-            Penalty::CloseMethod | Penalty::Lacks(_) | Penalty::None => Said::Refused,
+            Penalty::CloseMethod | Penalty::Lacks(_) | Penalty::Refusal | Penalty::None => {
+                Said::Refused
+            }
             Penalty::HoldOff { .. } | Penalty::KeyRefused { .. } | Penalty::Lagging { .. } => {
                 self.member.penalise(verdict, question.method(), None, now);
                 Said::Refused

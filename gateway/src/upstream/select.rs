@@ -5,6 +5,7 @@
 //! least unfit one serves rather than none. Two things are absolute even then: the methods an
 //! upstream is allowed, and the cluster it belongs to.
 
+use std::hash::{DefaultHasher, Hasher};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -12,16 +13,19 @@ use perijove_core::Slot;
 use tokio::time::Instant;
 
 use crate::solana::{Capability, Class};
-use crate::upstream::breaker::{Admission, Trial};
+use crate::upstream::breaker::Admission;
 use crate::upstream::hold_off::Refusal;
 use crate::upstream::live::InFlight;
 use crate::upstream::pause::{Cause, Rest};
 use crate::upstream::pool::Pool;
 use crate::upstream::tracker::Health;
-use crate::upstream::{Live, Outcome, Upstream};
+use crate::upstream::{Live, Upstream};
 
+mod candidate;
 #[cfg(test)]
 mod tests;
+
+pub use candidate::{Candidate, Witness};
 
 /// Most upstreams in a pool; see [`Tried`].
 pub(super) const MOST_UPSTREAMS: usize = 256;
@@ -39,6 +43,8 @@ pub struct Need<'a> {
     pub class: &'a Class,
     /// The method as the client named it.
     pub method_name: &'a str,
+    /// The raw parameters, which tell one question from another.
+    pub params: Option<&'a [u8]>,
     /// The caller's `minContextSlot`, or another slot that must have been reached.
     pub min_slot: Option<Slot>,
     /// What the client has seen already and must not be led back behind.
@@ -53,6 +59,7 @@ impl<'a> Need<'a> {
         Self {
             class,
             method_name,
+            params: None,
             min_slot: class.context.min_context_slot,
             floor: None,
             only: None,
@@ -76,6 +83,8 @@ enum Obstacle {
     Unwell,
     Stale,
     Stopped,
+    /// It has refused such calls, which others served.
+    Refusing,
     // From here on a second choice is not worth the wait: see `Candidates::next`.
     Resting,
     BreakerOpen,
@@ -202,6 +211,7 @@ impl<'a> Candidates<'a> {
             let trial = if live.is_clear() {
                 None
             } else {
+                live.hold_off.lock().begin_trial(self.need.method_name, now);
                 upstream.member.begin_trial(now)
             };
             if trial.is_none()
@@ -412,8 +422,12 @@ impl<'a> Candidates<'a> {
             Admission::Refused => Obstacle::BreakerOpen,
         };
         let trial = upstream.member.policy.hold_off.base;
+        let method = self.need.method_name;
         let hold_off = live.hold_off.lock();
-        let hold_off = match hold_off.refusal(self.need.method_name, now, trial) {
+        let hold_off = match hold_off.refusal(method, now, trial) {
+            None if hold_off.refuses(method, || question(self.need.params), now) => {
+                Obstacle::Refusing
+            }
             None => Obstacle::None,
             Some(Refusal::Resting(rest)) if rest.next.is_zero() => Obstacle::Resting,
             Some(Refusal::Resting(_)) => Obstacle::Paused,
@@ -422,6 +436,13 @@ impl<'a> Candidates<'a> {
         };
         health.max(breaker).max(hold_off)
     }
+}
+
+/// Tells questions of one method apart.
+pub(super) fn question(params: Option<&[u8]>) -> u64 {
+    let mut hasher = DefaultHasher::new();
+    hasher.write(params.unwrap_or_default());
+    hasher.finish()
 }
 
 fn admission(upstream: &Upstream, now: Instant) -> Admission {
@@ -457,38 +478,5 @@ impl Draw {
             1 => self.second = Some(index),
             _ => {}
         }
-    }
-}
-
-/// An upstream chosen for one attempt. While it lives the call counts as under way; if it is
-/// dropped without [`Candidate::record`] nothing is held against the upstream.
-pub struct Candidate {
-    upstream: Arc<Upstream>,
-    trial: Option<Trial>,
-    forced: bool,
-    #[expect(dead_code, reason = "counts the call as long as the candidate lives")]
-    in_flight: InFlight,
-}
-
-impl Candidate {
-    pub fn upstream(&self) -> &Arc<Upstream> {
-        &self.upstream
-    }
-
-    /// Whether the upstream is unfit and was chosen for want of a better one.
-    pub fn is_forced(&self) -> bool {
-        self.forced
-    }
-
-    /// Records what became of the attempt. Not to be called for attempts that were given up,
-    /// such as the loser of a hedge: they say nothing.
-    pub fn record(&mut self, outcome: &Outcome<'_>) {
-        self.upstream.member.record(outcome, self.trial.take());
-    }
-}
-
-impl Drop for Candidate {
-    fn drop(&mut self) {
-        self.upstream.member.abandon(self.trial.take());
     }
 }

@@ -4,13 +4,16 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
+use perijove_core::{Commitment, Slot};
 use prometheus::Registry;
+use tokio::time::Instant;
 
 use crate::config::{Config, Probe, Tier, Timeouts, Upstream, UpstreamTls, UpstreamUrl};
-use crate::upstream::{Connectors, Parts, Pool, UnixClock, UpstreamMetrics};
+use crate::upstream::tracker::{Sighting, Source};
+use crate::upstream::{BreakerState, Connectors, Parts, Pool, UnixClock, UpstreamMetrics};
 
 /// Settings of a local upstream with every default.
-pub(super) fn settings(id: &str, url: &str) -> Upstream {
+pub(crate) fn settings(id: &str, url: &str) -> Upstream {
     Upstream {
         id: id.to_owned(),
         url: UpstreamUrl::parse(url).unwrap(),
@@ -31,14 +34,14 @@ pub(super) fn settings(id: &str, url: &str) -> Upstream {
     }
 }
 
-pub(super) fn config(upstreams: Vec<Upstream>) -> Config {
+pub(crate) fn config(upstreams: Vec<Upstream>) -> Config {
     Config {
         upstreams,
         ..Config::default()
     }
 }
 
-pub(super) fn parts() -> Parts {
+pub(crate) fn parts() -> Parts {
     Parts {
         connectors: Connectors::default(),
         metrics: UpstreamMetrics::register(&Registry::new()).unwrap(),
@@ -47,9 +50,37 @@ pub(super) fn parts() -> Parts {
 }
 
 /// A pool whose background does not run.
-pub(super) fn pool(upstreams: Vec<Upstream>) -> Arc<Pool> {
+pub(crate) fn pool(upstreams: Vec<Upstream>) -> Arc<Pool> {
     let pool = Pool::compile(&config(upstreams), None, &parts()).unwrap();
     let members = pool.upstreams().iter().map(|up| Arc::clone(up.live()));
     pool.cluster().replace(members.collect());
     Arc::new(pool)
+}
+
+/// The same with every upstream probed and well, at slot 1000.
+pub(crate) fn healthy(upstreams: Vec<Upstream>) -> Arc<Pool> {
+    let (pool, now) = (pool(upstreams), Instant::now());
+    for upstream in pool.upstreams() {
+        let member = &upstream.member;
+        for commitment in Commitment::ALL {
+            member.observe(Sighting {
+                commitment,
+                slot: Slot(1000),
+                source: Source::Probe,
+                at: now,
+            });
+        }
+        let limits = &member.policy.health;
+        member
+            .live
+            .track(limits, now, |tracker| tracker.succeeded(limits));
+    }
+    pool
+}
+
+impl crate::upstream::Upstream {
+    /// Whether its breaker lets calls through.
+    pub(crate) fn breaker_is_closed(&self) -> bool {
+        self.member.live.breaker.lock().shown() == BreakerState::Closed
+    }
 }

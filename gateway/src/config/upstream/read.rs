@@ -189,6 +189,11 @@ impl Timeouts {
             connect: section.within("connect", default.connect, long.clone()),
             write: section.within("write", default.write, long.clone()),
             first_byte: section.within("first_byte", default.first_byte, long.clone()),
+            first_byte_heavy: section.within(
+                "first_byte_heavy",
+                default.first_byte_heavy,
+                long.clone(),
+            ),
             total: section.within("total", default.total, long),
         };
         // A default gives way to a shorter total; what was written must fit.
@@ -196,6 +201,7 @@ impl Timeouts {
             ("connect", timeouts.connect),
             ("write", timeouts.write),
             ("first_byte", timeouts.first_byte),
+            ("first_byte_heavy", timeouts.first_byte_heavy),
         ] {
             if section.has(key) && step > timeouts.total {
                 section.violation(key, "must not be above total");
@@ -205,6 +211,7 @@ impl Timeouts {
             connect: timeouts.connect.min(timeouts.total),
             write: timeouts.write.min(timeouts.total),
             first_byte: timeouts.first_byte.min(timeouts.total),
+            first_byte_heavy: timeouts.first_byte_heavy.min(timeouts.total),
             total: timeouts.total,
         }
     }

@@ -1,22 +1,103 @@
-//! Attempts whose answers nobody waits for any more.
+//! Attempts whose answers nobody waits for any more. They run on, so that their connections can be
+//! used again, and so that an upstream which never answers in time is known for it: where every race
+//! is lost, only the losers can tell.
 
+use std::sync::Arc;
 use std::time::Duration;
 
-use crate::dispatch::Exchange;
-use crate::dispatch::attempt::InFlight;
+use tokio::time::{Instant, timeout_at};
 
-/// They may take this long to give their connection back.
-const LIMIT: Duration = Duration::from_secs(10);
+use crate::dispatch::attempt::{Attempted, InFlight, Judged};
+use crate::dispatch::{Exchange, RetryBudget};
+use crate::jsonrpc::Call;
+use crate::solana::{Class, FaultKind, Verdict};
+use crate::upstream::Outcome;
 
-/// Lets an attempt finish, so that its connection can be used again, and so that an upstream which
-/// never answers in time is known for it: where every race is lost, only the losers can tell.
-pub(super) fn leave_behind(attempt: InFlight, exchange: &Exchange<'_>) {
-    let class = *exchange.class;
-    let method = exchange.call.method().to_owned();
-    let unix_now = exchange.live.unix_now;
-    drop(tokio::spawn(async move {
-        if let Ok(attempted) = tokio::time::timeout(LIMIT, attempt).await {
-            drop(attempted.judge(&class, &method, unix_now));
+/// A call that is still unanswered this long after another upstream has answered it will not be.
+const LIMIT: Duration = Duration::from_secs(5);
+/// The same for scans.
+const HEAVY_LIMIT: Duration = Duration::from_mins(1);
+
+/// Lets an attempt finish, counts a defeat against its upstream once it is unanswered for `stuck`
+/// since its start, and a timeout at the limit. Scans are not raced by the clock.
+pub(super) fn leave_behind(attempt: InFlight, exchange: &Exchange<'_>, stuck: Duration) {
+    let now = Instant::now();
+    let mut loser = Loser {
+        class: *exchange.class,
+        call: exchange.call.clone(),
+        stuck_at: (!exchange.class.heavy).then_some(attempt.started + stuck),
+        until: now
+            + if exchange.class.heavy {
+                HEAVY_LIMIT
+            } else {
+                LIMIT
+            },
+        quantile: exchange.settings.hedge.quantile,
+        budget: Arc::clone(&exchange.live.budget),
+        unix_now: exchange.live.unix_now,
+        attempt,
+    };
+    if loser.stuck_at.is_some_and(|stuck_at| stuck_at <= now) {
+        loser.defeated();
+    }
+    drop(tokio::spawn(loser.run()));
+}
+
+struct Loser {
+    attempt: InFlight,
+    class: Class,
+    call: Call,
+    /// When it counts as a defeat; `None` once it does, and for scans.
+    stuck_at: Option<Instant>,
+    until: Instant,
+    quantile: f64,
+    budget: Arc<RetryBudget>,
+    unix_now: fn() -> u64,
+}
+
+impl Loser {
+    fn defeated(&mut self) {
+        self.stuck_at = None;
+        let upstream = self.attempt.witness.upstream();
+        let (method, params) = (self.call.method(), self.call.params());
+        upstream.refused(method, params, FaultKind::FirstByteTimeout);
+    }
+
+    async fn run(mut self) {
+        let mut done = None;
+        if let Some(stuck_at) = self.stuck_at.filter(|stuck_at| *stuck_at < self.until) {
+            done = timeout_at(stuck_at, &mut self.attempt).await.ok();
+            if done.is_none() {
+                self.defeated();
+            }
         }
-    }));
+        if done.is_none() {
+            done = timeout_at(self.until, &mut self.attempt).await.ok();
+        }
+        match done {
+            Some(attempted) => self.finished(attempted),
+            None => self.never_finished(),
+        }
+    }
+
+    fn finished(self, attempted: Attempted) {
+        if self.attempt.paid && !attempted.bytes_sent() {
+            self.budget.refund();
+        }
+        let method = self.call.method();
+        let (candidate, judged) = attempted.judge(&self.class, method, self.unix_now);
+        if let Judged::Good { latency, .. } = judged {
+            let live = candidate.upstream().live();
+            live.observe_latency(self.class.method, latency, self.quantile);
+        }
+    }
+
+    fn never_finished(self) {
+        let verdict = Verdict::transport(FaultKind::FirstByteTimeout, &self.class, true);
+        self.attempt.witness.record(&Outcome::Fault {
+            class: &self.class,
+            method: self.call.method(),
+            verdict: &verdict,
+        });
+    }
 }

@@ -1,15 +1,32 @@
-//! Asking another upstream as well while the first has not answered: hedges of reads that are slow,
-//! repetitions of transactions that may be lost, and what they are paid from.
+//! Asking another upstream as well while the first has not answered: hedges of reads that are slow
+//! or stuck, repetitions of transactions that may be lost, and what they are paid from.
+//!
+//! A read is *slow* when it takes longer than the quickest upstream usually does; a hedge then goes
+//! where it costs nothing, `hedge.extra` times, and is paid for from the retry budget. It is *stuck*
+//! when no healthy upstream takes so long: from then on it may be asked of any that is fit, and is
+//! charged to nobody.
 
 use std::time::Duration;
 
 use tokio::time::Instant;
 
 use super::{Due, Flight};
+use crate::dispatch::attempt::Reason;
 use crate::solana::Idempotency;
 
-/// Hedge timer of a method whose latency is not known yet.
-const UNKNOWN_LATENCY: Duration = Duration::from_secs(1);
+/// What a method takes whose latency is not known yet.
+const UNKNOWN_LATENCY: Duration = Duration::from_millis(400);
+/// The same for scans.
+const UNKNOWN_SCAN: Duration = Duration::from_secs(5);
+/// No scan is slow before this.
+const LEAST_SCAN: Duration = Duration::from_secs(1);
+
+/// How long a read is waited for.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Patience {
+    slow: Duration,
+    pub(super) stuck: Duration,
+}
 
 impl Flight<'_> {
     /// Sets the time at which the call has been unanswered for too long, counted from now.
@@ -17,22 +34,43 @@ impl Flight<'_> {
         let settings = self.exchange.settings;
         let patience = match self.exchange.class.profile().idempotency {
             Idempotency::WriteBySignature => Some(settings.retry.write_after),
-            Idempotency::Read => self.hedge_after(),
-            Idempotency::WriteOnce | Idempotency::Unknown => None,
+            Idempotency::Read if settings.hedge.enabled => {
+                let patience = self.patience();
+                Some(patience.slow.min(patience.stuck))
+            }
+            Idempotency::Read | Idempotency::WriteOnce | Idempotency::Unknown => None,
         };
         self.due = patience.map(|patience| (now + patience, Due::Repetition));
     }
 
-    /// After how long a hedge is due, if there may be one.
-    fn hedge_after(&self) -> Option<Duration> {
-        let hedge = &self.exchange.settings.hedge;
-        let hedged = hedge.enabled && !self.exchange.class.heavy && self.hedges < hedge.extra;
-        hedged.then(|| self.usual_latency().max(hedge.floor))
-    }
-
-    fn usual_latency(&self) -> Duration {
-        let latency = self.exchange.live.latency(self.exchange.class.method);
-        latency.estimate().unwrap_or(UNKNOWN_LATENCY)
+    /// What is usual is judged by the quickest upstream, lest a slow one set the measure for itself.
+    /// Where only one is known, others are asked when it is stuck by the configured measure, and so
+    /// become known.
+    pub(super) fn patience(&self) -> Patience {
+        let exchange = self.exchange;
+        let hedge = &exchange.settings.hedge;
+        let usual = exchange.pool.usual_latency(exchange.class.method);
+        if exchange.class.heavy {
+            let half = exchange
+                .deadline
+                .saturating_duration_since(exchange.started)
+                / 2;
+            let usual = usual.map_or(UNKNOWN_SCAN, |(usual, _)| usual);
+            return Patience {
+                slow: (usual * 2).max(LEAST_SCAN).max(hedge.floor),
+                stuck: half.max(hedge.metered_after),
+            };
+        }
+        let compared = usual.is_some_and(|(_, several)| several);
+        let usual = usual.map_or(UNKNOWN_LATENCY, |(usual, _)| usual);
+        Patience {
+            slow: usual.max(hedge.floor),
+            stuck: if compared {
+                usual.max(hedge.metered_after).max(hedge.floor)
+            } else {
+                hedge.metered_after.max(hedge.floor)
+            },
+        }
     }
 
     /// Asks another upstream too, and says when to look again.
@@ -41,7 +79,11 @@ impl Flight<'_> {
         if !self.is_signed_write() {
             self.hedge(now);
         } else if let Some(candidate) = self.candidates.next(now) {
-            self.start(candidate, true, now);
+            let hedge = Reason {
+                hedge: true,
+                paid: false,
+            };
+            self.start(candidate, hedge, now);
             self.trace.hedged = true;
             self.exchange.live.metrics.hedge("started");
         } else {
@@ -52,23 +94,37 @@ impl Flight<'_> {
     /// Starts a hedge. Where only upstreams that charge are left, it waits until the call is not
     /// slow any more but stuck.
     fn hedge(&mut self, now: Instant) {
-        self.due = None;
-        let settings = &self.exchange.settings.hedge;
-        let stuck_at = self.exchange.started + settings.metered_after;
-        let charging = now >= stuck_at;
-        if !self.candidates.any_hedge(now, charging) {
-            self.due = (!charging).then_some((stuck_at, Due::Repetition));
+        let patience = self.patience();
+        let stuck_at = self.launched + patience.stuck;
+        let stuck = now >= stuck_at;
+        let again = if stuck {
+            now + patience.stuck
+        } else {
+            stuck_at
+        };
+        self.due = Some((again, Due::Repetition));
+        let under_way = u32::try_from(self.attempts.len()).unwrap_or(u32::MAX);
+        let allowed = if stuck {
+            self.sent.saturating_add(under_way) < self.exchange.settings.retry.attempts
+        } else {
+            self.hedges < self.exchange.settings.hedge.extra
+        };
+        if !allowed || !self.candidates.any_hedge(now, stuck) {
             return;
         }
-        if !self.pay(now) {
+        if !stuck && !self.pay(now) {
             self.exchange.live.metrics.hedge("no_budget");
             return;
         }
-        let Some(candidate) = self.candidates.next_hedge(now, charging) else {
+        let Some(candidate) = self.candidates.next_hedge(now, stuck) else {
             return;
         };
         self.hedges += 1;
-        self.start(candidate, true, now);
+        let hedge = Reason {
+            hedge: true,
+            paid: !stuck,
+        };
+        self.start(candidate, hedge, now);
         self.trace.hedged = true;
         self.exchange.live.metrics.hedge("started");
     }
@@ -79,7 +135,7 @@ impl Flight<'_> {
         self.is_signed_write() || self.candidates.any_fit(now) || self.pay(now)
     }
 
-    fn pay(&self, now: Instant) -> bool {
+    pub(super) fn pay(&self, now: Instant) -> bool {
         let retry = &self.exchange.settings.retry;
         let budget = &self.exchange.live.budget;
         let paid = budget.withdraw(retry.budget, retry.min_per_second, now);

@@ -1,5 +1,6 @@
 //! What each JSON-RPC error code means. Codes and texts as Agave 4.5 has them.
 
+use super::agave;
 use crate::{
     jsonrpc::{Cursor, ErrorObject},
     solana::{Blame, Capability, Class, FaultKind, Method, Penalty, Retry, Verdict},
@@ -16,7 +17,7 @@ pub(super) fn verdict(error: &ErrorObject, class: &Class) -> Verdict {
         return already_processed();
     }
     match error.code {
-        -32002 => simulation(error),
+        -32002 if agave::belongs(-32002, class) => simulation(error),
         -32005 => unhealthy(error),
         -32600 if class.method == Method::RequestAirdrop => Verdict {
             kind: FaultKind::NoFaucet,
@@ -24,9 +25,23 @@ pub(super) fn verdict(error: &ErrorObject, class: &Class) -> Verdict {
             retry: Retry::Capable(Capability::Airdrop),
             penalty: Penalty::Lacks(Capability::Airdrop),
         },
+        -32601 if class.method == Method::Other => Verdict {
+            penalty: Penalty::CloseMethod,
+            ..row(error.code)
+        },
+        -32602 if agave::speaks_of_parameters(&error.message) => Verdict {
+            retry: Retry::SecondOpinion,
+            ..row(error.code)
+        },
         -32603 if class.heavy => Verdict {
             retry: Retry::ElsewhereOnce,
             ..row(error.code)
+        },
+        code if !agave::belongs(code, class) => Verdict {
+            blame: Blame::Upstream,
+            retry: Retry::Elsewhere,
+            penalty: Penalty::Refusal,
+            ..row(code)
         },
         code => row(code),
     }
@@ -37,10 +52,12 @@ pub(super) fn verdict(error: &ErrorObject, class: &Class) -> Verdict {
 const fn row(code: i64) -> Verdict {
     use {Blame as B, Capability as C, FaultKind as F, Penalty as P, Retry as R};
     let (kind, blame, retry, penalty) = match code {
-        -32700 => (F::ParseError, B::Client, R::Final, P::None),
-        -32600 => (F::InvalidRequest, B::Client, R::Final, P::None),
-        -32601 => (F::MethodNotFound, B::Upstream, R::Elsewhere, P::CloseMethod),
-        -32602 => (F::InvalidParams, B::Client, R::Final, P::None),
+        // The gateway wrote the request: it is well-formed.
+        -32700 => (F::ParseError, B::Client, R::Elsewhere, P::Refusal),
+        -32600 => (F::InvalidRequest, B::Client, R::Elsewhere, P::Refusal),
+        -32601 => (F::MethodNotFound, B::Upstream, R::Elsewhere, P::Refusal),
+        -32602 => (F::InvalidParams, B::Client, R::ElsewhereOnce, P::Refusal),
+        -32002 => (F::SimulationFailed, B::Client, R::Final, P::None),
         -32603 => (F::InternalError, B::Upstream, R::Elsewhere, P::Failure),
         -32001 => (
             F::BlockCleanedUp,
@@ -98,13 +115,27 @@ const fn row(code: i64) -> Verdict {
         ),
         -32021 => (F::NoSlotHistory, B::Upstream, R::Elsewhere, P::None),
         -32022 => (F::NotInLeaderSchedule, B::Client, R::Final, P::None),
-        _ => (F::UnknownError, B::Upstream, R::ElsewhereOnce, P::None),
+        _ => (F::UnknownError, B::Upstream, R::Elsewhere, P::Refusal),
     };
     Verdict {
         kind,
         blame,
         retry,
         penalty,
+    }
+}
+
+/// Whether an error is the call's own: every node would say the same now, so that others who ask the
+/// same may be told it.
+pub fn is_the_calls_own(error: &ErrorObject) -> bool {
+    let told = row(error.code);
+    match error.code {
+        // Of the slot, which is the same for all who ask now; where nobody has more, it is so.
+        -32007 | -32009 | -32017 | -32018 => true,
+        // Both nodes that were asked said so, or the only one.
+        -32601 => true,
+        -32002 | -32012 | -32020 => false,
+        _ => told.blame == Blame::Client,
     }
 }
 

@@ -145,6 +145,7 @@ fn hints_are_what_providers_send_with_a_refusal() {
             method_limit: Some(0),
             challenge: true,
             content_type_json: true,
+            content_type: Some("application/json; charset=utf-8"),
         }
     );
     let dated = final_head("retry-after: Wed, 21 Oct 2026 07:28:00 GMT\r\n").hints;

@@ -8,6 +8,7 @@ use perijove_core::Commitment;
 use super::*;
 use crate::config::Tier;
 use crate::solana::{FaultKind, Penalty, Scope, Verdict, classify};
+use crate::upstream::Outcome;
 use crate::upstream::testing::{pool, settings};
 use crate::upstream::tracker::{Sighting, Source};
 

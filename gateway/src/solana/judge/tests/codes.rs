@@ -3,8 +3,10 @@
 #![allow(clippy::too_many_lines, reason = "tables, one case per row")]
 
 use super::{error, judged, verdict};
+use crate::jsonrpc::ErrorObject;
 use crate::solana::{
     Blame, Capability, FaultKind as F, Penalty as P, ReplyHints, Retry as R, Verdict, classify,
+    is_the_calls_own,
 };
 
 #[test]
@@ -18,8 +20,8 @@ fn every_error_code_of_agave_has_its_verdict() {
             "null",
             F::ParseError,
             Client,
-            R::Final,
-            P::None,
+            R::Elsewhere,
+            P::Refusal,
         ),
         (
             -32600,
@@ -27,8 +29,8 @@ fn every_error_code_of_agave_has_its_verdict() {
             "null",
             F::InvalidRequest,
             Client,
-            R::Final,
-            P::None,
+            R::Elsewhere,
+            P::Refusal,
         ),
         (
             -32601,
@@ -37,7 +39,7 @@ fn every_error_code_of_agave_has_its_verdict() {
             F::MethodNotFound,
             Upstream,
             R::Elsewhere,
-            P::CloseMethod,
+            P::Refusal,
         ),
         (
             -32602,
@@ -45,8 +47,8 @@ fn every_error_code_of_agave_has_its_verdict() {
             "null",
             F::InvalidParams,
             Client,
-            R::Final,
-            P::None,
+            R::SecondOpinion,
+            P::Refusal,
         ),
         (
             -32603,
@@ -297,8 +299,8 @@ fn every_error_code_of_agave_has_its_verdict() {
             "null",
             F::UnknownError,
             Upstream,
-            R::ElsewhereOnce,
-            P::None,
+            R::Elsewhere,
+            P::Refusal,
         ),
         (
             0,
@@ -306,8 +308,8 @@ fn every_error_code_of_agave_has_its_verdict() {
             "null",
             F::UnknownError,
             Upstream,
-            R::ElsewhereOnce,
-            P::None,
+            R::Elsewhere,
+            P::Refusal,
         ),
     ] {
         let expected = Verdict {
@@ -316,11 +318,84 @@ fn every_error_code_of_agave_has_its_verdict() {
             retry,
             penalty,
         };
-        assert_eq!(
-            verdict(200, &error(code, message, data)),
-            expected,
-            "{code} {message}"
+        let class = classify(method_of(code), Some(b"[\"k\"]"));
+        let found = judged(
+            200,
+            ReplyHints::default(),
+            &error(code, message, data),
+            &class,
         );
+        assert_eq!(found, Some(expected), "{code} {message}");
+    }
+}
+
+/// A method that a node may answer with this code.
+fn method_of(code: i64) -> &'static str {
+    match code {
+        -32002 | -32003 | -32006 | -32013 => "simulateTransaction",
+        -32012 => "getProgramAccounts",
+        -32015 => "getTransaction",
+        -32017 | -32018 => "getInflationReward",
+        -32020 => "getSignaturesForAddress",
+        -32022 => "getLeaderSchedule",
+        _ => "getBalance",
+    }
+}
+
+#[test]
+fn a_code_that_no_node_gives_to_the_method_is_the_upstreams() {
+    for code in [
+        -32002, -32003, -32006, -32012, -32013, -32015, -32017, -32018, -32020, -32022,
+    ] {
+        let found = verdict(200, &error(code, "whatever", "null"));
+        assert_eq!(
+            (found.blame, found.retry, found.penalty),
+            (Blame::Upstream, R::Elsewhere, P::Refusal),
+            "{code}"
+        );
+    }
+}
+
+#[test]
+fn wrong_parameters_in_a_providers_own_words_are_asked_about_elsewhere() {
+    for message in [
+        "too wide a filter",
+        "Query exceeds the limit of this endpoint",
+        "",
+    ] {
+        let found = verdict(200, &error(-32602, message, "null"));
+        assert_eq!(found.kind, F::InvalidParams, "{message}");
+        assert_eq!((found.retry, found.penalty), (R::ElsewhereOnce, P::Refusal));
+    }
+    let send = classify("sendTransaction", Some(b"[\"AAAA\"]"));
+    let malformed = error(
+        -32602,
+        "invalid transaction: Transaction failed to sanitize",
+        "null",
+    );
+    let found = judged(200, ReplyHints::default(), &malformed, &send).unwrap();
+    assert_eq!(found.retry, R::Final, "no node takes it");
+}
+
+#[test]
+fn the_calls_own_errors_are_those_that_every_node_would_give() {
+    let own = |code| {
+        is_the_calls_own(&ErrorObject {
+            code,
+            ..ErrorObject::default()
+        })
+    };
+    for code in [
+        -32700, -32600, -32601, -32602, -32003, -32006, -32007, -32009, -32013, -32015, -32017,
+        -32018, -32022,
+    ] {
+        assert!(own(code), "{code}");
+    }
+    for code in [
+        0, 429, -32000, -32603, -32001, -32002, -32004, -32005, -32008, -32010, -32011, -32012,
+        -32014, -32016, -32019, -32020, -32021,
+    ] {
+        assert!(!own(code), "{code}");
     }
 }
 

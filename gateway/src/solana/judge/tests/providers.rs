@@ -5,7 +5,9 @@
 use std::time::Duration;
 
 use super::{NOW, error, hold_off, judged, read, verdict};
-use crate::solana::{Blame, FaultKind as F, Penalty as P, ReplyHints, Retry as R, Scope, Verdict};
+use crate::solana::{
+    Blame, FaultKind as F, Penalty as P, ReplyHints, Retry as R, Scope, Verdict, classify,
+};
 
 #[test]
 fn a_rate_limit_is_one_in_every_status_and_shape() {
@@ -151,21 +153,22 @@ fn closed_methods_are_closed_and_the_upstream_goes_on() {
         ..ReplyHints::default()
     };
     let limited = r#"{"jsonrpc":"2.0","error":{"code":429,"message":"Too many requests"},"id":1}"#;
-    for (status, hints, body) in [
-        (410, ReplyHints::default(), disabled),
-        (200, ReplyHints::default(), disabled),
-        (410, ReplyHints::default(), "Gone"),
-        (429, zero, limited),
-        (200, zero, limited),
-        (403, zero, ""),
+    for (status, hints, body, penalty) in [
+        (410, ReplyHints::default(), disabled, P::Refusal),
+        (200, ReplyHints::default(), disabled, P::Refusal),
+        (410, ReplyHints::default(), "Gone", P::Refusal),
+        (429, zero, limited, P::CloseMethod),
+        (200, zero, limited, P::CloseMethod),
+        (403, zero, "", P::CloseMethod),
         (
             200,
             ReplyHints::default(),
             &*error(-32005, "Method not allowed", "null"),
+            P::Refusal,
         ),
     ] {
         let found = judged(status, hints, body, &read()).unwrap();
-        let expected = (F::MethodDisabled, R::Elsewhere, P::CloseMethod);
+        let expected = (F::MethodDisabled, R::Elsewhere, penalty);
         assert_eq!(
             (found.kind, found.retry, found.penalty),
             expected,
@@ -255,7 +258,7 @@ fn a_plan_that_lacks_the_method_is_the_upstreams_policy() {
         (-32600, "Please upgrade to use this method"),
     ] {
         let found = verdict(200, &error(code, message, "null"));
-        let expected = (F::PolicyRefused, R::Elsewhere, P::CloseMethod);
+        let expected = (F::PolicyRefused, R::Elsewhere, P::Refusal);
         assert_eq!(
             (found.kind, found.retry, found.penalty),
             expected,
@@ -275,14 +278,12 @@ fn a_caller_cannot_have_an_upstream_punished_by_what_it_sends() {
         "expected `rate limit`",
     ] {
         let found = verdict(200, &error(-32602, message, "null"));
-        let expected = (F::InvalidParams, R::Final, P::None);
-        assert_eq!(
-            (found.kind, found.retry, found.penalty),
-            expected,
-            "{message}"
-        );
+        assert_eq!(found.kind, F::InvalidParams, "{message}");
+        assert_eq!(found.penalty, P::Refusal, "{message}: others will tell");
     }
     let logs = r#"{"err":{"InstructionError":[0,{"Custom":1}]},"logs":["too many requests"]}"#;
-    let found = verdict(200, &error(-32002, "Program log: too many requests", logs));
+    let simulate = classify("simulateTransaction", Some(b"[\"AAAA\"]"));
+    let spoken = error(-32002, "Program log: too many requests", logs);
+    let found = judged(200, ReplyHints::default(), &spoken, &simulate).unwrap();
     assert_eq!(found.kind, F::SimulationFailed);
 }

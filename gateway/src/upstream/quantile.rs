@@ -1,8 +1,11 @@
-//! A running latency quantile per method, for the hedge timer: log-scaled buckets that fade, one
-//! atomic increment per observation.
+//! A running latency quantile per method of one upstream, for the hedge timer: log-scaled buckets
+//! that fade, one atomic increment per observation.
 
+use std::sync::OnceLock;
 use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 use std::time::Duration;
+
+use crate::solana::Method;
 
 /// Buckets grow by a quarter power of two: an estimate is at most 19 % above the true value.
 const BUCKETS: usize = 96;
@@ -11,9 +14,33 @@ const RENEW_EVERY: u32 = 128;
 /// Below this many observations there is no estimate.
 const ENOUGH: u32 = 32;
 
+/// Latencies of all methods; room is made for those that are called.
+#[derive(Debug)]
+pub(super) struct Latencies(Box<[OnceLock<Box<Latency>>]>);
+
+impl Default for Latencies {
+    fn default() -> Self {
+        Self(Method::ALL.iter().map(|_| OnceLock::new()).collect())
+    }
+}
+
+impl Latencies {
+    /// `quantile` is in 0..1.
+    pub(super) fn observe(&self, method: Method, latency: Duration, quantile: f64) {
+        if let Some(place) = self.0.get(method as usize) {
+            place.get_or_init(Box::default).observe(latency, quantile);
+        }
+    }
+
+    /// `None` while too little is known.
+    pub(super) fn estimate(&self, method: Method) -> Option<Duration> {
+        self.0.get(method as usize)?.get()?.estimate()
+    }
+}
+
 /// Latency of one method over its recent calls.
 #[derive(Debug)]
-pub(super) struct Latency {
+struct Latency {
     buckets: [AtomicU32; BUCKETS],
     observed: AtomicU32,
     /// Cached estimate in microseconds; 0 = not enough observations yet.
@@ -32,7 +59,7 @@ impl Default for Latency {
 
 impl Latency {
     /// Adds one observation. `quantile` is in 0..1 and only used when the estimate is renewed.
-    pub(super) fn observe(&self, latency: Duration, quantile: f64) {
+    fn observe(&self, latency: Duration, quantile: f64) {
         if let Some(bucket) = self.buckets.get(bucket_of(latency)) {
             bucket.fetch_add(1, Ordering::Relaxed);
         }
@@ -43,7 +70,7 @@ impl Latency {
     }
 
     /// The estimated quantile, or `None` while too little is known.
-    pub(super) fn estimate(&self) -> Option<Duration> {
+    fn estimate(&self) -> Option<Duration> {
         match self.estimate.load(Ordering::Relaxed) {
             0 => None,
             micros => Some(Duration::from_micros(micros)),

@@ -1,0 +1,78 @@
+//! In place of the network, in tests: what each upstream answers and after how long, and a record of
+//! when it was asked. Each test has its own thread, and so its own script.
+
+use std::cell::RefCell;
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use bytes::Bytes;
+use tokio::time::{Instant, sleep};
+
+use crate::jsonrpc::Answer;
+use crate::solana::{FaultKind, ReplyHints};
+use crate::upstream::{Candidate, Reply, ReplyBody, TransportFault};
+
+/// What an upstream does with every call.
+#[derive(Clone, Debug)]
+pub(in crate::dispatch) enum Act {
+    /// A status and a body, after so many milliseconds.
+    Say(u64, u16, String),
+    /// The connection breaks after the call was sent.
+    Break(u64),
+    /// Nothing, ever.
+    Hang,
+}
+
+#[derive(Default)]
+struct Script {
+    acts: BTreeMap<String, Act>,
+    asked: Vec<(String, Instant)>,
+}
+
+thread_local! {
+    static SCRIPT: RefCell<Script> = RefCell::default();
+}
+
+/// From now on `upstream` does this.
+pub(in crate::dispatch) fn set(upstream: &str, act: Act) {
+    SCRIPT.with_borrow_mut(|script| script.acts.insert(upstream.to_owned(), act));
+}
+
+/// Who was asked since the last look, and how many milliseconds after `start`.
+pub(in crate::dispatch) fn asked(start: Instant) -> Vec<(String, u128)> {
+    let asked = SCRIPT.with_borrow_mut(|script| std::mem::take(&mut script.asked));
+    let after = |at: Instant| at.saturating_duration_since(start).as_millis();
+    asked
+        .into_iter()
+        .map(|(who, at)| (who, after(at)))
+        .collect()
+}
+
+pub(super) async fn play(candidate: &Candidate) -> Result<Reply, TransportFault> {
+    let id = candidate.upstream().id().to_owned();
+    let (act, begun) = (
+        SCRIPT.with_borrow(|script| script.acts.get(&id).cloned()),
+        Instant::now(),
+    );
+    SCRIPT.with_borrow_mut(|script| script.asked.push((id, begun)));
+    match act {
+        Some(Act::Say(after, status, body)) => {
+            sleep(Duration::from_millis(after)).await;
+            Ok(Reply {
+                status,
+                hints: ReplyHints::default(),
+                body: ReplyBody::Complete(Answer::scan(Bytes::from(body))),
+                latency: begun.elapsed(),
+                resent: false,
+            })
+        }
+        Some(Act::Break(after)) => {
+            sleep(Duration::from_millis(after)).await;
+            Err(TransportFault {
+                kind: FaultKind::Reset,
+                bytes_sent: true,
+            })
+        }
+        Some(Act::Hang) | None => std::future::pending().await,
+    }
+}

@@ -1,0 +1,48 @@
+//! Whose fault a refusal was, settled by what others say: an upstream that refused or failed a call
+//! which another then served has that counted against it, for the method. Where all refuse, nobody
+//! is to blame but the call.
+
+use std::sync::Arc;
+
+use perijove_core::Slot;
+
+use super::Exchange;
+use crate::solana::{FaultKind, Penalty, Verdict};
+use crate::upstream::Upstream;
+
+/// The upstreams that did not serve this call, so far.
+#[derive(Debug, Default)]
+pub(super) struct Accused(Vec<(Arc<Upstream>, FaultKind)>);
+
+impl Accused {
+    /// Notes what one said that had seen the call. `reached` is the slot it was known to be at.
+    pub(super) fn note(
+        &mut self,
+        upstream: &Arc<Upstream>,
+        verdict: &Verdict,
+        reached: Option<Slot>,
+        exchange: &Exchange<'_>,
+    ) {
+        let counts = match verdict.penalty {
+            Penalty::Failure | Penalty::Refusal => true,
+            // It speaks of a slot nobody asked for, or that it has.
+            Penalty::None if verdict.kind == FaultKind::MinContextSlot => {
+                let asked = exchange.class.context.min_context_slot;
+                asked.is_none_or(|slot| reached >= Some(slot))
+            }
+            _ => false,
+        };
+        if counts {
+            self.0.push((Arc::clone(upstream), verdict.kind));
+        }
+    }
+
+    /// Somebody served the call.
+    pub(super) fn settle(&mut self, exchange: &Exchange<'_>, by: &Arc<Upstream>) {
+        for (upstream, kind) in self.0.drain(..) {
+            if !Arc::ptr_eq(&upstream, by) {
+                upstream.refused(exchange.call.method(), exchange.call.params(), kind);
+            }
+        }
+    }
+}

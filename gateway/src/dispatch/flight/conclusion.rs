@@ -1,0 +1,204 @@
+//! What follows from a finished attempt: it is delivered, another upstream is asked, or others that
+//! are under way are waited for.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::time::Instant;
+
+use super::{Due, Flight, Step};
+use crate::dispatch::Delivered;
+use crate::dispatch::attempt::{Attempted, Judged};
+use crate::dispatch::settle::{Said, Speaker};
+use crate::solana::{FaultKind, Retry, Verdict};
+use crate::upstream::{Health, Upstream};
+
+/// A node this many slots behind the others may know less than they do about a transaction.
+const FRESH_LAG: u64 = 2;
+/// How long an answer to an earlier attempt is waited for when a preflight failed meanwhile.
+const SECOND_WORD: Duration = Duration::from_secs(1);
+
+impl Flight<'_> {
+    /// Draws the conclusion from one finished attempt.
+    pub(super) fn conclude(&mut self, attempted: Attempted) -> Step {
+        let exchange = self.exchange;
+        let (sent, reason) = (attempted.bytes_sent(), attempted.reason);
+        let (reached, youngest) = (attempted.reached, attempted.started >= self.launched);
+        // What is under way may have arrived just as well.
+        let repeated = attempted.resent() || self.sent > 0 || !self.attempts.is_empty();
+        self.sent += u32::from(sent);
+        if reason.paid && !sent {
+            exchange.live.budget.refund();
+        }
+        let method = exchange.call.method();
+        let (candidate, judged) = attempted.judge(exchange.class, method, exchange.live.unix_now);
+        let speaker = Speaker {
+            upstream: Arc::clone(candidate.upstream()),
+            reached,
+        };
+        match judged {
+            Judged::Good { payload, latency } => {
+                exchange.observe_latency(&speaker.upstream, latency);
+                self.accused.settle(exchange, &speaker.upstream);
+                if exchange.goes_backwards(&payload) {
+                    self.settled.note_stale(payload, &speaker);
+                    let kind = FaultKind::BehindSession;
+                    let next = Next {
+                        kind,
+                        retry: Retry::Elsewhere,
+                        sent,
+                        youngest,
+                    };
+                    return self.retry(&speaker.upstream, next);
+                }
+                exchange.raise_floor(&payload);
+                if reason.hedge {
+                    exchange.live.metrics.hedge("won");
+                }
+                self.said_by(Some(speaker));
+                Step::Deliver(Delivered::Payload(payload))
+            }
+            Judged::Bad { verdict, .. } if repeated && is_landed(&verdict) => {
+                self.accused.settle(exchange, &speaker.upstream);
+                self.said_by(Some(speaker));
+                match exchange.signature() {
+                    Some(signature) => Step::Deliver(Delivered::Payload(signature)),
+                    None => self.final_answer(),
+                }
+            }
+            Judged::Bad {
+                verdict,
+                payload,
+                page,
+            } => {
+                if sent {
+                    let upstream = &speaker.upstream;
+                    self.accused.note(upstream, &verdict, reached, exchange);
+                }
+                let (kind, retry) = (verdict.kind, self.where_next(&verdict, &speaker.upstream));
+                let said = Said { payload, page };
+                self.settled
+                    .note(&verdict, said, &speaker, sent, exchange.class);
+                let next = Next {
+                    kind,
+                    retry,
+                    sent,
+                    youngest,
+                };
+                self.retry(&speaker.upstream, next)
+            }
+        }
+    }
+
+    /// Where to ask next, given who has spoken. What a node that trails the others finds wrong with
+    /// a transaction may be right on theirs.
+    fn where_next(&self, verdict: &Verdict, upstream: &Upstream) -> Retry {
+        let live = upstream.live();
+        let trails = live.health() != Health::Healthy || live.lag() > FRESH_LAG;
+        if verdict.kind == FaultKind::SimulationFailed && self.is_signed_write() && trails {
+            return Retry::Elsewhere;
+        }
+        verdict.retry
+    }
+
+    /// Decides what comes after an answer that was not good.
+    fn retry(&mut self, upstream: &Arc<Upstream>, next: Next) -> Step {
+        let Next {
+            kind,
+            retry,
+            sent,
+            youngest,
+        } = next;
+        self.trace.fault = Some(kind);
+        let now = Instant::now();
+        let later = retry == Retry::ElsewhereLater;
+        let pause = later.then_some(self.exchange.settings.retry.later);
+        let time_left = now + pause.unwrap_or_default() < self.exchange.deadline;
+        let once = matches!(retry, Retry::ElsewhereOnce | Retry::SecondOpinion);
+        let wanted = match retry {
+            Retry::Final => return self.final_word(kind, now),
+            _ if once && std::mem::replace(&mut self.retried_once, true) => false,
+            Retry::Capable(capability) => self.narrow(capability),
+            _ => true,
+        };
+        let others = !self.attempts.is_empty();
+        // The youngest attempt is the hope of the call; while it is out there is no hurry.
+        let hurry = youngest || self.is_signed_write();
+        if others && (later || !wanted || !hurry) {
+            return Step::Wait;
+        }
+        let otherwise = if others { Step::Wait } else { Step::End };
+        if !wanted || !self.may_attempt() || !time_left {
+            return otherwise;
+        }
+        if !self.candidates.any_left(now) {
+            if !later {
+                return otherwise;
+            }
+            // What is not there yet may be there in a moment, on the same upstream too.
+            self.candidates = self.exchange.candidates();
+        }
+        // An upstream that never saw the call was not burdened by it: moving on is free.
+        let paid = match retry {
+            Retry::SecondOpinion => self.pay(now),
+            _ => !sent || self.pay_for_retry(now),
+        };
+        if !paid {
+            return otherwise;
+        }
+        self.exchange.live.metrics.retry(kind);
+        self.trace
+            .failed_over_from
+            .get_or_insert_with(|| Arc::clone(upstream));
+        Step::Launch { after: pause }
+    }
+
+    /// Whether the call may be sent once more. A transaction may go to every upstream there is.
+    fn may_attempt(&self) -> bool {
+        self.is_signed_write() || self.sent < self.exchange.settings.retry.attempts
+    }
+
+    pub(super) fn said_by(&mut self, speaker: Option<Speaker>) {
+        (self.trace.upstream, self.trace.reached) = match speaker {
+            Some(Speaker { upstream, reached }) => (Some(upstream), reached),
+            None => (None, None),
+        };
+    }
+
+    /// A verdict that needs no second opinion ends the call, even while a hedge is still out. Only a
+    /// failed preflight waits a little for an attempt that may have been taken.
+    fn final_word(&mut self, kind: FaultKind, now: Instant) -> Step {
+        if self.is_signed_write() && !self.attempts.is_empty() {
+            if !self.settled.is_certain() && kind == FaultKind::SimulationFailed {
+                let until = (now + SECOND_WORD).min(self.exchange.deadline);
+                self.due = Some((until, Due::End));
+                return Step::Wait;
+            }
+            self.settled.left_in_doubt();
+        }
+        self.final_answer()
+    }
+
+    pub(super) fn final_answer(&mut self) -> Step {
+        let settled = std::mem::take(&mut self.settled);
+        let (delivered, speaker) = settled.into_delivered(self.exchange);
+        self.said_by(speaker);
+        Step::Deliver(delivered)
+    }
+}
+
+/// A bad answer, as far as it matters for what comes next.
+#[derive(Clone, Copy)]
+struct Next {
+    kind: FaultKind,
+    retry: Retry,
+    /// The upstream has seen the call.
+    sent: bool,
+    /// No attempt was begun later.
+    youngest: bool,
+}
+
+/// Whether a refusal only says that the transaction is in.
+fn is_landed(verdict: &Verdict) -> bool {
+    verdict.kind == FaultKind::AlreadyProcessed
+}

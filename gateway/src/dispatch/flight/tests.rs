@@ -1,0 +1,366 @@
+//! Who is asked when, in virtual time: upstreams `own` (local), `paid` and `spare` (metered) follow
+//! a script.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use prometheus::Registry;
+use tokio::time::{Instant, sleep};
+
+use crate::config;
+use crate::dispatch::attempt::script::{self, Act};
+use crate::dispatch::{Delivered, DispatchMetrics, Exchange, Live, Payload, Settings};
+use crate::error::Rejection;
+use crate::jsonrpc::{self, Call, Entry};
+use crate::solana::classify;
+use crate::upstream::{Pool, testing};
+
+const GOOD: &str = r#"{"jsonrpc":"2.0","result":5,"id":1}"#;
+const NO_SLOT: &str =
+    r#"{"jsonrpc":"2.0","error":{"code":-32016,"message":"Minimum context slot"},"id":1}"#;
+const ODD: &str = r#"{"jsonrpc":"2.0","error":{"code":-32000,"message":"odd"},"id":1}"#;
+
+fn good(after: u64) -> Act {
+    Act::Say(after, 200, GOOD.to_owned())
+}
+
+fn says(body: &str) -> Act {
+    Act::Say(0, 200, body.to_owned())
+}
+
+struct Scene {
+    pool: Arc<Pool>,
+    settings: Settings,
+    live: Live,
+}
+
+impl Scene {
+    fn new(ids: &[&str]) -> Self {
+        let upstreams = ids.iter().map(|id| {
+            let mut settings = testing::settings(id, "http://127.0.0.1:1/");
+            settings.metered = *id != "own";
+            settings.tier = match *id {
+                "own" => config::Tier::Local,
+                "paid" => config::Tier::Paid,
+                _ => config::Tier::Public,
+            };
+            settings
+        });
+        let metrics = DispatchMetrics::register(&Registry::new()).unwrap();
+        Self {
+            pool: testing::healthy(upstreams.collect()),
+            settings: Settings {
+                retry: config::Retry::default(),
+                hedge: config::Hedge::default(),
+                selection: config::Selection::default(),
+                answer_buffer: 1024,
+            },
+            live: Live::new(metrics, 16, || 0),
+        }
+    }
+
+    /// Without a budget for repetitions.
+    fn broke(ids: &[&str]) -> Self {
+        let mut scene = Self::new(ids);
+        scene.settings.retry.budget = 0.0;
+        scene.settings.retry.min_per_second = 0;
+        scene
+    }
+
+    async fn ask(&self, method: &str, params: &str) -> Delivered {
+        let call = call(method, params);
+        let class = classify(call.method(), call.params());
+        let started = Instant::now();
+        let exchange = Exchange {
+            pool: &self.pool,
+            settings: &self.settings,
+            live: &self.live,
+            call: &call,
+            class: &class,
+            client: 7,
+            started,
+            deadline: started + Duration::from_secs(30),
+            ledger_only: false,
+        };
+        exchange.run().await.0
+    }
+
+    /// Asks, and says what came of it and who was asked at which millisecond.
+    async fn shows(&self, method: &str, params: &str) -> (String, String) {
+        let start = Instant::now();
+        let delivered = self.ask(method, params).await;
+        let asked: Vec<_> = script::asked(start)
+            .into_iter()
+            .map(|(who, at)| format!("{who}@{at}"))
+            .collect();
+        (text(&delivered), asked.join(" "))
+    }
+
+    async fn balance(&self, key: u32) -> (String, String) {
+        self.shows("getBalance", &format!(r#"["{key}"]"#)).await
+    }
+}
+
+fn call(method: &str, params: &str) -> Call {
+    let body = format!(r#"{{"jsonrpc":"2.0","id":1,"method":"{method}","params":{params}}}"#);
+    match jsonrpc::parse(&Bytes::from(body), 10) {
+        Ok(jsonrpc::Payload::Single(Entry::Call(call))) => call,
+        other => panic!("{other:?}"),
+    }
+}
+
+fn text(delivered: &Delivered) -> String {
+    match delivered {
+        Delivered::Payload(Payload::Whole(answer)) => match answer.error() {
+            Some(error) => format!("{} {}", error.code, error.message),
+            None => String::from_utf8(answer.result().unwrap().to_vec()).unwrap(),
+        },
+        Delivered::Rejected(Rejection::OutcomeUnknown) => "unknown".to_owned(),
+        other => panic!("{other:?}"),
+    }
+}
+
+fn was(answer: &str, asked: &str) -> (String, String) {
+    (answer.to_owned(), asked.to_owned())
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_slot_that_nobody_has_is_asked_for_after_each_pause() {
+    let mut scene = Scene::new(&["own", "paid"]);
+    scene.settings.retry.attempts = 3;
+    script::set("own", says(NO_SLOT));
+    script::set("paid", says(NO_SLOT));
+    let shown = scene
+        .shows("getBalance", r#"["k",{"minContextSlot":5000}]"#)
+        .await;
+    assert_eq!(
+        shown,
+        was("-32016 Minimum context slot", "own@0 paid@150 own@300")
+    );
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_read_that_hangs_is_asked_of_the_bought_upstream_once_it_is_stuck() {
+    let scene = Scene::new(&["own", "paid"]);
+    script::set("own", Act::Hang);
+    script::set("paid", good(100));
+    assert_eq!(scene.balance(1).await, was("5", "own@0 paid@500"));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_read_passes_two_upstreams_that_hang() {
+    let scene = Scene::broke(&["own", "paid", "spare"]);
+    script::set("own", Act::Hang);
+    script::set("paid", Act::Hang);
+    script::set("spare", good(100));
+    assert_eq!(
+        scene.balance(1).await,
+        was("5", "own@0 paid@500 spare@1000")
+    );
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_hedge_that_fails_is_replaced_at_once() {
+    let scene = Scene::new(&["own", "paid", "spare"]);
+    script::set("own", Act::Hang);
+    script::set("paid", Act::Break(10));
+    script::set("spare", good(100));
+    assert_eq!(scene.balance(1).await, was("5", "own@0 paid@500 spare@510"));
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_upstream_that_loses_every_race_is_left_soon() {
+    let scene = Scene::new(&["own", "paid"]);
+    script::set("own", Act::Hang);
+    script::set("paid", good(100));
+    for key in 0..4 {
+        scene.balance(key).await;
+    }
+    assert_eq!(scene.balance(9).await, was("5", "paid@0"));
+    assert!(scene.pool.upstreams()[0].breaker_is_closed());
+    // Whoever never answers has failed, although nobody waits for it any more.
+    sleep(Duration::from_secs(6)).await;
+    scene.balance(10).await;
+    sleep(Duration::from_secs(6)).await;
+    assert!(!scene.pool.upstreams()[0].breaker_is_closed());
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_slow_upstream_does_not_set_the_measure_for_itself() {
+    let scene = Scene::new(&["own", "paid"]);
+    script::set("own", good(3000));
+    script::set("paid", good(100));
+    for key in 0..80 {
+        let start = Instant::now();
+        scene.balance(key).await;
+        assert!(start.elapsed() <= Duration::from_millis(600), "call {key}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_all_upstreams_need_long_for_is_not_bought_for_ever() {
+    let scene = Scene::new(&["own", "paid"]);
+    script::set("own", good(800));
+    script::set("paid", good(800));
+    let mut bought = 0;
+    for key in 0..200 {
+        bought = u32::from(scene.balance(key).await.1.contains("paid"));
+    }
+    assert_eq!(bought, 0, "it is known by now that nobody is quicker");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_refusal_that_the_next_does_not_share_closes_the_method_after_a_handful() {
+    for refusal in [
+        says(ODD),
+        Act::Say(0, 400, "Bad Request".to_owned()),
+        Act::Say(0, 410, "Gone".to_owned()),
+        Act::Say(0, 503, String::new()),
+        says(NO_SLOT),
+        says(r#"{"jsonrpc":"2.0","error":"no","id":1}"#),
+        says(r#"{"jsonrpc":"2.0","error":{"code":-32600,"message":"Invalid request"},"id":1}"#),
+        says(r#"{"jsonrpc":"2.0","error":{"code":-32602,"message":"Invalid params"},"id":1}"#),
+        says(r#"{"jsonrpc":"2.0","error":{"code":-32601,"message":"Method not found"},"id":1}"#),
+        says(r#"{"jsonrpc":"2.0","error":{"code":-32015,"message":"Version"},"id":1}"#),
+    ] {
+        let scene = Scene::new(&["own", "paid"]);
+        script::set("own", refusal.clone());
+        script::set("paid", good(0));
+        for key in 0..4 {
+            let (answer, _) = scene.balance(key).await;
+            assert_eq!(answer, "5", "{refusal:?}");
+        }
+        assert_eq!(scene.balance(9).await, was("5", "paid@0"), "{refusal:?}");
+        script::set("own", good(0));
+        sleep(Duration::from_secs(4)).await;
+        assert_eq!(scene.balance(9).await, was("5", "own@0"), "{refusal:?}");
+        assert_eq!(scene.balance(9).await, was("5", "own@0"), "{refusal:?}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn without_budget_no_read_is_lost_while_an_upstream_is_fit() {
+    let scene = Scene::broke(&["own", "paid"]);
+    script::set("own", Act::Say(0, 400, String::new()));
+    script::set("paid", good(0));
+    for key in 0..200 {
+        assert_eq!(scene.balance(key).await.0, "5");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_refusal_that_all_share_costs_nobody_anything_and_is_the_first_ones() {
+    let scene = Scene::new(&["own", "paid"]);
+    let other = r#"{"jsonrpc":"2.0","error":{"code":-32000,"message":"also odd"},"id":1}"#;
+    script::set("own", says(ODD));
+    script::set("paid", says(other));
+    for key in 0..20 {
+        assert_eq!(scene.balance(key).await, was("-32000 odd", "own@0 paid@0"));
+    }
+    script::set("own", good(0));
+    assert_eq!(scene.balance(21).await, was("5", "own@0"));
+}
+
+#[tokio::test(start_paused = true)]
+async fn one_odd_question_closes_the_method_for_nobody_else() {
+    let scene = Scene::new(&["own", "paid"]);
+    script::set("paid", good(0));
+    for _ in 0..50 {
+        script::set("own", says(ODD));
+        assert_eq!(scene.balance(666).await.0, "5");
+        script::set("own", good(0));
+        assert_eq!(scene.balance(1).await, was("5", "own@0"));
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_upstream_that_refuses_everything_is_left_with_everything() {
+    let scene = Scene::new(&["own", "paid"]);
+    script::set("own", says(ODD));
+    script::set("paid", good(0));
+    for method in ["getBalance", "getAccountInfo", "getSlotLeader"] {
+        for key in 0..4 {
+            scene.shows(method, &format!("[{key}]")).await;
+        }
+    }
+    let shown = scene.shows("getTokenSupply", "[1]").await;
+    assert_eq!(shown, was("5", "paid@0"));
+}
+
+#[tokio::test(start_paused = true)]
+async fn agaves_word_on_parameters_is_doubted_only_as_far_as_the_budget_goes() {
+    let wrong =
+        r#"{"jsonrpc":"2.0","error":{"code":-32602,"message":"Invalid param: WrongSize"},"id":1}"#;
+    let scene = Scene::broke(&["own", "paid"]);
+    script::set("own", says(wrong));
+    script::set("paid", says(wrong));
+    let told = "-32602 Invalid param: WrongSize";
+    assert_eq!(scene.balance(1).await, was(told, "own@0"));
+    let scene = Scene::new(&["own", "paid"]);
+    assert_eq!(scene.balance(1).await, was(told, "own@0 paid@0"));
+}
+
+/// A transaction whose signature is 64 sevens, in base58.
+fn transaction() -> String {
+    let wire = [&[1][..], &[7; 64], &[1, 2, 3]].concat();
+    format!(r#"["{}"]"#, bs58::encode(wire).into_string())
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_transaction_passes_upstreams_that_hang() {
+    let mut scene = Scene::broke(&["own", "paid", "spare"]);
+    scene.settings.retry.attempts = 1;
+    script::set("own", Act::Hang);
+    script::set("paid", Act::Hang);
+    script::set("spare", good(20));
+    let shown = scene.shows("sendTransaction", &transaction()).await;
+    assert_eq!(shown, was("5", "own@0 paid@300 spare@600"));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_transaction_under_way_counts_as_sent() {
+    let processed = r#"{"jsonrpc":"2.0","error":{"code":-32002,"message":"x","data":{"err":"AlreadyProcessed"}},"id":1}"#;
+    let scene = Scene::new(&["own", "paid"]);
+    script::set("own", Act::Hang);
+    script::set("paid", says(processed));
+    let (answer, asked) = scene.shows("sendTransaction", &transaction()).await;
+    assert_eq!(
+        answer,
+        format!("\"{}\"", bs58::encode([7; 64]).into_string())
+    );
+    assert_eq!(asked, "own@0 paid@300");
+    // The client's own repetition is refused as a node refuses it.
+    let scene = Scene::new(&["paid"]);
+    let (answer, _) = scene.shows("sendTransaction", &transaction()).await;
+    assert!(answer.starts_with("-32002"), "{answer}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_failed_preflight_waits_a_little_for_an_earlier_attempt() {
+    let failed = r#"{"jsonrpc":"2.0","error":{"code":-32002,"message":"no","data":{"err":{"InstructionError":[0,"Custom"]}}},"id":1}"#;
+    let scene = Scene::new(&["own", "paid"]);
+    script::set("own", good(900));
+    script::set("paid", says(failed));
+    let shown = scene.shows("sendTransaction", &transaction()).await;
+    assert_eq!(shown, was("5", "own@0 paid@300"));
+    script::set("own", Act::Hang);
+    let start = Instant::now();
+    let shown = scene.shows("sendTransaction", &transaction()).await;
+    assert_eq!(shown.0, "unknown");
+    assert_eq!(start.elapsed(), Duration::from_millis(1300));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_slow_scan_is_waited_for_and_held_against_nobody() {
+    let scene = Scene::new(&["own", "paid"]);
+    script::set("own", good(9_000));
+    script::set("paid", good(100));
+    for key in 0..6 {
+        let shown = scene
+            .shows("getProgramAccounts", &format!(r#"["{key}"]"#))
+            .await;
+        assert_eq!(shown, was("5", "own@0"));
+    }
+    assert!(scene.pool.upstreams()[0].breaker_is_closed());
+}

@@ -1,0 +1,50 @@
+//! What Agave's errors look like: which code belongs to which method, and its own words for wrong
+//! parameters. An error that no node would give to the call is the upstream's, not the caller's.
+
+use crate::solana::{Capability, Class, Method};
+
+/// How Agave and its JSON-RPC server begin when they find fault with parameters.
+const PARAMETERS: &[&str] = &[
+    "Invalid",
+    "invalid",
+    "`params` should",
+    "Method does not support",
+    "Too many inputs",
+    "Slot range too large",
+    "No more than",
+    "failed to deserialize",
+    "unsupported",
+    "base58 encoded",
+    "base64 encoded",
+    "decoded ",
+    "expected ",
+];
+
+/// Whether wrong parameters are told in Agave's words, not in a provider's.
+pub(super) fn speaks_of_parameters(message: &str) -> bool {
+    PARAMETERS.iter().any(|begin| message.starts_with(begin))
+}
+
+/// Whether a node may answer this method with this code. Codes that every method may be answered
+/// with belong to all.
+pub(super) fn belongs(code: i64, class: &Class) -> bool {
+    use Method as M;
+    let method = class.method;
+    let history = class.profile().capability == Some(Capability::History);
+    match code {
+        _ if method == M::Other => true,
+        -32002 | -32003 | -32006 | -32013 => {
+            matches!(method, M::SendTransaction | M::SimulateTransaction)
+        }
+        -32012 => class.heavy,
+        -32015 => matches!(method, M::GetBlock | M::GetTransaction),
+        -32017 => class.heavy || history || method == M::GetStakeMinimumDelegation,
+        -32018 => method == M::GetInflationReward,
+        -32020 => method == M::GetSignaturesForAddress,
+        -32022 => matches!(
+            method,
+            M::GetLeaderSchedule | M::GetBlockProduction | M::GetSlotLeaders
+        ),
+        _ => true,
+    }
+}
