@@ -25,7 +25,7 @@ pub use budget::RetryBudget;
 pub use floor::{ClientKey, Floors};
 pub use live::Live;
 pub use metrics::DispatchMetrics;
-pub use session::Session;
+pub use session::{Session, ToldHeads};
 
 use crate::config;
 use crate::error::Rejection;
@@ -52,7 +52,7 @@ pub struct Exchange<'a> {
     pub live: &'a Live,
     pub call: &'a Call,
     pub class: &'a Class,
-    pub client: ClientKey,
+    pub session: &'a Session,
     /// When the caller began to wait.
     pub started: Instant,
     /// The caller's time is up.
@@ -80,6 +80,8 @@ pub struct Trace {
     /// The slot that upstream was known to have reached before it was asked, at the call's
     /// commitment.
     pub reached: Option<Slot>,
+    /// What the delivered answer told its client of the head of the chain.
+    pub told: ToldHeads,
     /// The last fault met.
     pub fault: Option<FaultKind>,
 }

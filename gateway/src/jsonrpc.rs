@@ -23,7 +23,7 @@ pub use call::{Call, Entry, Invalid, PLACEHOLDER_ID, Payload, encode};
 pub(crate) use cursor::unescape;
 pub use cursor::{Cursor, Token};
 pub use error::{RpcError, error_reply};
-pub use head::{HeadKind, head_kind};
+pub use head::{HeadKind, head_kind, result_head};
 pub use id::Id;
 pub use parse::{ParseError, parse};
 pub use request_id::RequestId;

@@ -10,9 +10,11 @@ mod cache_use;
 mod call;
 mod copied;
 mod elsewhere;
+mod forget;
 mod known;
 mod meaning;
 mod metrics;
+mod order;
 mod part;
 mod price;
 mod question;
@@ -29,10 +31,12 @@ pub use metrics::PipelineMetrics;
 pub use response::{Body, BodyFault, BodyStream, Provenance, Response, Source, Summary};
 
 use crate::cache::{Cache, Flights};
-use crate::dispatch::{ClientKey, Live};
+use crate::dispatch::{ClientKey, Live, Session};
 use crate::error::Rejection;
 use crate::jsonrpc::{self, Call, Id, ParseError, Payload};
 use crate::snapshot::Snapshot;
+use crate::solana::Class;
+use forget::Forgotten;
 use meaning::{Meaning, Meanings};
 use shared::Shared;
 
@@ -44,6 +48,7 @@ pub struct Pipeline {
     pub cache: Cache,
     flights: Flights<Shared>,
     meanings: Meanings,
+    forgotten: Forgotten,
 }
 
 impl Pipeline {
@@ -54,6 +59,7 @@ impl Pipeline {
             cache,
             flights: Flights::default(),
             meanings: Meanings::default(),
+            forgotten: Forgotten::default(),
         }
     }
 }
@@ -77,6 +83,7 @@ pub struct Request {
 impl Request {
     /// Answers a JSON-RPC body: a call, a notification or a batch.
     pub async fn answer(self, body: Bytes) -> Response {
+        self.pipeline.forget_strangers(&self.snapshot.pool);
         match jsonrpc::parse(&body, self.snapshot.config.limits.max_batch) {
             Ok(Payload::Single(entry)) => call::answer(&self, entry).await.into_response(),
             Ok(Payload::Batch(entries)) if entries.is_empty() => Response::empty("batch"),
@@ -96,6 +103,13 @@ impl Request {
             .flatten();
         let meanings = &self.pipeline.meanings;
         meanings.of(call, self.variant(), cluster.as_ref())
+    }
+
+    /// What the client was told before, as far as it matters to a call.
+    fn session(&self, class: &Class) -> Session {
+        let selection = &self.snapshot.config.selection;
+        let live = &self.pipeline.live;
+        Session::of(live, self.client, class, selection, self.started)
     }
 
     /// What tells answers apart besides the call itself.

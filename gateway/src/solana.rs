@@ -22,7 +22,7 @@ pub use accounts::{AccountReads, Values, account_reads, compose, single, values,
 pub use canonical::{Canonical, canonical};
 pub use capability::Capability;
 pub use class::{Class, ReadContext, Refusal, classify};
-pub use context::{Head, HeadValue, context_slot, head_value};
+pub use context::{Head, Heads, context_slot, heads, tells_head};
 pub use epoch::epoch_slots;
 pub use fault::{Blame, FaultKind};
 pub use judge::{ReplyHints, is_the_calls_own, judge};

@@ -53,8 +53,10 @@ mod wire;
 use std::sync::Arc;
 
 use parking_lot::Mutex;
+use perijove_core::{Commitment, Slot};
 use tokio::runtime::Handle;
 use tokio::task::AbortHandle;
+use tokio::time::Instant;
 
 use crate::config;
 use crate::upstream::balance::Balancer;
@@ -128,6 +130,17 @@ impl Upstream {
 
     pub fn live(&self) -> &Arc<Live> {
         &self.member.live
+    }
+
+    /// It answered just now from this slot, which is not as new as was expected of it.
+    pub fn stands_at(&self, slot: Slot, commitment: Commitment) {
+        let live = &self.member.live;
+        live.stands_at(slot, commitment, Instant::now());
+    }
+
+    /// Whether it has turned out to belong to another cluster: what it says means nothing here.
+    pub fn is_stranger(&self) -> bool {
+        self.health() == Health::WrongCluster
     }
 
     /// What is known of its health.

@@ -13,4 +13,4 @@ mod outages;
 mod pinned;
 mod policy;
 mod spellings;
-mod stage;
+pub mod stage;

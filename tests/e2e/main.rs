@@ -32,6 +32,7 @@ mod retries;
 mod sandbox;
 mod sandbox_faults;
 mod scene;
+mod sessions;
 mod shutdown;
 mod slots;
 mod smuggling;

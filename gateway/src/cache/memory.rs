@@ -100,6 +100,20 @@ impl Memory {
         drop(self.entries.remove(key));
     }
 
+    /// Lets go of what `lost` says has to go, and gives that. Not for the path of a call: it looks at
+    /// everything there is.
+    pub fn forget(&self, lost: impl Fn(&Entry) -> bool) -> Vec<(Key, Arc<Entry>)> {
+        let gone = Mutex::new(Vec::new());
+        self.entries.retain(|key, entry| {
+            let goes = lost(entry);
+            if goes {
+                gone.lock().push((*key, Arc::clone(entry)));
+            }
+            !goes
+        });
+        gone.into_inner()
+    }
+
     /// Holds at most `bytes` from now on; what is too much goes at once.
     pub fn resize(&self, bytes: usize) {
         if self.entries.capacity() != weight(bytes) {

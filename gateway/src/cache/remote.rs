@@ -14,6 +14,7 @@ mod claim;
 mod codec;
 mod connection;
 mod failure;
+mod forget;
 mod link;
 mod metrics;
 mod news;

@@ -8,7 +8,8 @@ use arc_swap::ArcSwapOption;
 use tokio::runtime::Handle;
 
 use super::{
-    CacheMetrics, Copies, Entry, Key, Memory, OriginError, RedisMetrics, Remote, RemoteStatus, Tier,
+    CacheMetrics, Copies, Entry, Key, Lifetime, Memory, OriginError, RedisMetrics, Remote,
+    RemoteStatus, Tier,
 };
 use crate::config;
 
@@ -94,6 +95,22 @@ impl Cache {
         }
     }
 
+    /// Forgets what these upstreams said, here and, as far as it is known from here, in the shared
+    /// tier; and what may have been put together with it here. Gives the number of answers.
+    ///
+    /// An answer that was put together from several upstreams' names one of them. Only short-lived
+    /// ones are, and those are little loss.
+    pub fn forget(&self, upstreams: &[Arc<str>]) -> usize {
+        let said = |entry: &Entry| upstreams.contains(&entry.upstream);
+        let short = |entry: &Entry| matches!(entry.lifetime, Lifetime::Until(_));
+        let gone = self.memory.forget(|entry| said(entry) || short(entry));
+        if let Some(remote) = self.remote() {
+            let said = gone.iter().filter(|(_, entry)| said(entry));
+            remote.forget(said.map(|(key, _)| *key).collect());
+        }
+        gone.len()
+    }
+
     /// Milliseconds since 1970.
     pub fn unix_now(&self) -> u64 {
         (self.unix_now)()
@@ -116,14 +133,31 @@ mod tests {
     use prometheus::{Registry, TextEncoder};
 
     use super::*;
-    use crate::cache::remote::testing::{balance, key};
+    use crate::cache::remote::testing::{balance, key, named};
+
+    fn cache(registry: &Registry) -> Cache {
+        let metrics = CacheMetrics::register(registry).unwrap();
+        let redis = RedisMetrics::register(registry).unwrap();
+        Cache::new(&config::Cache::default(), metrics, redis, || 0)
+    }
+
+    #[test]
+    fn what_some_upstreams_said_for_good_is_forgotten_and_what_others_said_is_not() {
+        let cache = cache(&Registry::new());
+        let keep = |number, entry: Entry| cache.memory.put(key(number), Arc::new(entry));
+        keep(1, named("stranger").settled());
+        keep(2, named("validator").settled());
+        // It may have been put together with something of the stranger's.
+        keep(3, named("validator"));
+        assert_eq!(cache.forget(&["stranger".into()]), 2);
+        let known = [1, 2, 3].map(|number| cache.memory.get(&key(number)).is_some());
+        assert_eq!(known, [false, true, false]);
+    }
 
     #[test]
     fn an_answer_that_is_put_is_counted_once() {
         let registry = Registry::new();
-        let metrics = CacheMetrics::register(&registry).unwrap();
-        let redis = RedisMetrics::register(&registry).unwrap();
-        let cache = Cache::new(&config::Cache::default(), metrics, redis, || 0);
+        let cache = cache(&registry);
         cache.put(key(1), &Arc::new(balance(100)), Duration::from_secs(1));
         // Older: it is not kept.
         cache.put(key(1), &Arc::new(balance(99)), Duration::from_secs(1));

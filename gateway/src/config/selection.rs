@@ -5,7 +5,7 @@ use std::time::Duration;
 use perijove_core::settings::Section;
 use schemars::JsonSchema;
 
-/// Scoring, and the session floor below which `getSlot` and its like never answer.
+/// Scoring, and the session floor below which no client is led back.
 #[derive(Clone, Debug, JsonSchema, PartialEq, Eq)]
 pub struct Selection {
     /// How fast old latencies are forgotten.
@@ -14,7 +14,9 @@ pub struct Selection {
     pub lag_penalty: Duration,
     /// What a recent failure counts as in latency.
     pub failure_penalty: Duration,
-    /// How long the newest slot given to a client is remembered.
+    /// By how many slots an answer may be older than what the same client was told before.
+    pub step_back: u64,
+    /// How long the newest slot that a client was told of is remembered.
     pub floor_ttl: Duration,
     /// For how many clients it is remembered.
     pub floor_entries: usize,
@@ -26,6 +28,7 @@ impl Default for Selection {
             latency_decay: Duration::from_secs(10),
             lag_penalty: Duration::from_millis(20),
             failure_penalty: Duration::from_millis(500),
+            step_back: 0,
             floor_ttl: Duration::from_mins(1),
             floor_entries: 100_000,
         }
@@ -44,6 +47,7 @@ impl Selection {
             ),
             lag_penalty: section.within("lag_penalty", default.lag_penalty, penalty.clone()),
             failure_penalty: section.within("failure_penalty", default.failure_penalty, penalty),
+            step_back: section.within("step_back", default.step_back, 0..=10_000),
             floor_ttl: section.within(
                 "floor_ttl",
                 default.floor_ttl,

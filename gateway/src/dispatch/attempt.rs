@@ -12,8 +12,8 @@ use perijove_core::{Commitment, Slot};
 use tokio::time::Instant;
 
 use crate::error::{Page, TEXT};
-use crate::jsonrpc::{Answer, HeadKind, Malformed, MalformedKind, head_kind};
-use crate::solana::{self, Class, FaultKind, Head, HeadValue, Idempotency, ReplyHints, Verdict};
+use crate::jsonrpc::{self, Answer, HeadKind, Malformed, MalformedKind, head_kind};
+use crate::solana::{self, Class, FaultKind, Idempotency, ReplyHints, Verdict};
 use crate::upstream::{
     AttemptLimits, BodyStream, Candidate, Outcome, Reply, ReplyBody, TransportFault, Witness,
 };
@@ -72,6 +72,16 @@ pub enum Payload {
         length: Option<u64>,
         rest: BodyStream,
     },
+}
+
+impl Payload {
+    /// The raw JSON of the result; of an answer that streams, its beginning.
+    pub(super) fn result(&self) -> Option<&[u8]> {
+        match self {
+            Self::Whole(answer) => answer.result(),
+            Self::Stream { head, .. } => jsonrpc::result_head(head),
+        }
+    }
 }
 
 /// The conclusion about one attempt.
@@ -151,6 +161,11 @@ impl Attempted {
                 payload: None,
                 page: None,
             },
+            Ok(_) if candidate.upstream().is_stranger() => Judged::Bad {
+                verdict: Verdict::stranger(class),
+                payload: None,
+                page: None,
+            },
             Ok(reply) => judge_reply(reply, class, unix_now),
         };
         let outcome = match &judged {
@@ -176,18 +191,7 @@ impl Attempted {
 
 /// The slot an answer was read at, or that it consists of.
 fn slot_of(payload: &Payload, class: &Class) -> Option<Slot> {
-    let Payload::Whole(answer) = payload else {
-        return None;
-    };
-    let result = answer.result()?;
-    match solana::head_value(class.method, result) {
-        Some(HeadValue {
-            head: Head::Slot,
-            number,
-        }) => Some(Slot(number)),
-        _ if class.profile().wrapped => solana::context_slot(result),
-        _ => None,
-    }
+    solana::heads(class.method, payload.result()?).slot()
 }
 
 fn judge_reply(reply: Reply, class: &Class, unix_now: fn() -> u64) -> Judged {

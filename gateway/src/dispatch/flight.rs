@@ -7,11 +7,14 @@
 //!          launch ┘
 //! ```
 //!
-//! What follows from a finished attempt is [`conclusion`]'s; when an unanswered call is sent to another upstream as well is [`repetition`]'s; what becomes of
+//! What follows from a finished attempt is [`conclusion`]'s, from an answer that is older than its
+//! client knows [`older`]'s; when an unanswered call is sent to another upstream as well is
+//! [`repetition`]'s; what becomes of
 //! attempts nobody waits for any more is [`losers`]'s.
 
 mod conclusion;
 mod losers;
+mod older;
 mod repetition;
 
 use std::future::poll_fn;
@@ -22,6 +25,8 @@ use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
 use tokio::time::{Instant, sleep_until};
+
+use older::Older;
 
 use super::attempt::{self, Attempted, InFlight, Reason};
 use super::blame::Accused;
@@ -50,6 +55,7 @@ pub(super) struct Flight<'a> {
     launched: Instant,
     /// Who did not serve the call.
     accused: Accused,
+    older: Older,
     settled: Settled,
     trace: Trace,
 }
@@ -94,6 +100,7 @@ impl<'a> Flight<'a> {
             retried_once: false,
             launched: exchange.started,
             accused: Accused::default(),
+            older: Older::default(),
             settled: Settled::default(),
             trace: Trace::default(),
         }
@@ -105,7 +112,8 @@ impl<'a> Flight<'a> {
             return self.end();
         }
         loop {
-            let step = match next_event(&mut self.attempts, self.due).await {
+            let due = self.next_due();
+            let step = match next_event(&mut self.attempts, due).await {
                 Event::Done(attempted) => self.conclude(attempted),
                 Event::Due(Due::Attempt) => Step::Launch { after: None },
                 Event::Due(Due::Repetition) => {
@@ -258,7 +266,7 @@ impl<'a> Exchange<'a> {
     fn candidates(&'a self) -> Candidates<'a> {
         let need = Need {
             params: self.call.params(),
-            floor: self.slot_floor(),
+            floor: self.session.slot_floor(),
             ..Need::of(self.class, self.call.method())
         };
         self.pool.candidates(need)

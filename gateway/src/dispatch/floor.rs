@@ -1,76 +1,136 @@
 //! What a client has already been told about the head of the chain, so that it never sees the
 //! chain run backwards when its calls land on different upstreams.
 //!
-//! A floor is kept per client, kind of number and commitment, fades when unused, and is bounded in
-//! count. Not here: which upstream is likely to satisfy it (`upstream::pool`).
+//! Floors are kept per client and commitment, one number for each of the cluster's counters. They
+//! fade when nothing greater is told, and are bounded in count. A call looks its client up once and
+//! reads and raises the numbers without a lock. Not here: which upstream is likely to satisfy them
+//! (`upstream::pool`).
 
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use perijove_core::Commitment;
 use quick_cache::sync::Cache;
 use tokio::time::Instant;
 
-use crate::solana::{Head, HeadValue};
+use crate::solana::{Head, Heads};
 
 /// Identifies a client: its consumer or its address, hashed.
 pub type ClientKey = u64;
 
-#[derive(Clone, Copy, Debug)]
-struct Floor {
-    value: u64,
-    raised: Instant,
-}
-
 /// All floors of all clients.
 #[derive(Debug)]
 pub struct Floors {
-    entries: Cache<(ClientKey, Head, Commitment), Floor>,
+    start: Instant,
+    clients: Cache<(ClientKey, Commitment), Arc<Floor>>,
+}
+
+/// What one client was told at one commitment. Numbers are 0 as long as nothing was told.
+#[derive(Debug, Default)]
+pub(super) struct Floor([Number; 4]);
+
+/// The greatest number told, and when it was, in milliseconds since the start.
+#[derive(Debug, Default)]
+struct Number {
+    value: AtomicU64,
+    raised: AtomicU64,
+}
+
+/// A moment at which floors are looked at.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Moment {
+    now: u64,
+    ttl: u64,
 }
 
 impl Floors {
-    /// Keeps at most about `capacity` floors; the least used ones go first.
+    /// Keeps the floors of at most about `capacity` clients; the least used ones go first.
     pub fn new(capacity: usize) -> Self {
         Self {
-            entries: Cache::new(capacity.max(1)),
+            start: Instant::now(),
+            clients: Cache::new(capacity.max(1)),
         }
     }
 
-    /// The lowest value this client may still be told, unless `ttl` has passed since it was set.
-    pub fn get(
-        &self,
-        client: ClientKey,
-        kind: Head,
-        commitment: Commitment,
-        ttl: Duration,
-        now: Instant,
-    ) -> Option<u64> {
-        let floor = self.entries.get(&(client, kind, commitment))?;
-        (now.saturating_duration_since(floor.raised) < ttl).then_some(floor.value)
+    /// What this client was told at this commitment.
+    pub(super) fn of(&self, client: ClientKey, commitment: Commitment) -> Arc<Floor> {
+        let key = (client, commitment);
+        if let Some(known) = self.clients.get(&key) {
+            return known;
+        }
+        let entered = self
+            .clients
+            .get_or_insert_with(&key, || Ok::<_, std::convert::Infallible>(Arc::default()));
+        match entered {
+            Ok(floor) => floor,
+            Err(never) => match never {},
+        }
     }
 
-    /// Remembers that this client is told `value`. Only a greater one counts: a floor that fades is
+    /// The moment `now`, at which what was told longer than `ttl` ago is forgotten.
+    pub(super) fn moment(&self, now: Instant, ttl: Duration) -> Moment {
+        let passed = now.saturating_duration_since(self.start);
+        Moment {
+            now: milliseconds(passed),
+            ttl: milliseconds(ttl),
+        }
+    }
+
+    /// Forgets what everybody was told. Calls that are under way no longer count.
+    pub fn forget(&self) {
+        self.clients.clear();
+    }
+}
+
+impl Floor {
+    /// The greatest number this client was told, unless that is too long ago.
+    pub(super) fn get(&self, head: Head, at: Moment) -> Option<u64> {
+        let number = self.0.get(head as usize)?;
+        let value = number.value.load(Ordering::Acquire);
+        (value > 0 && !number.faded(at)).then_some(value)
+    }
+
+    /// All of them.
+    pub(super) fn heads(&self, at: Moment) -> Heads {
+        let mut heads = Heads::default();
+        for head in Head::ALL {
+            heads.set(head, self.get(head, at));
+        }
+        heads
+    }
+
+    /// Remembers that the client is told `told`. Only a greater one counts: a floor that fades is
     /// not held up by being told again.
-    ///
-    /// Two answers racing here may leave the lower one for a moment; the client asked for both at
-    /// once and cannot tell which came first.
-    pub fn raise(
-        &self,
-        client: ClientKey,
-        commitment: Commitment,
-        told: HeadValue,
-        ttl: Duration,
-        now: Instant,
-    ) {
-        let HeadValue { head, number } = told;
-        let known = self.get(client, head, commitment, ttl, now);
-        if known.is_none_or(|known| number > known) {
-            let floor = Floor {
-                value: number,
-                raised: now,
-            };
-            self.entries.insert((client, head, commitment), floor);
+    pub(super) fn raise(&self, head: Head, told: u64, at: Moment) {
+        let Some(number) = self.0.get(head as usize) else {
+            return;
+        };
+        let mut known = number.value.load(Ordering::Acquire);
+        // A greater one that is told at the same time stays.
+        while told > known || number.faded(at) {
+            // First the time: nobody may take the new number for one that has faded.
+            number.raised.store(at.now, Ordering::Release);
+            let swapped =
+                number
+                    .value
+                    .compare_exchange(known, told, Ordering::AcqRel, Ordering::Acquire);
+            match swapped {
+                Ok(_) => return,
+                Err(other) => known = other,
+            }
         }
     }
+}
+
+impl Number {
+    fn faded(&self, at: Moment) -> bool {
+        at.now.saturating_sub(self.raised.load(Ordering::Acquire)) >= at.ttl
+    }
+}
+
+fn milliseconds(time: Duration) -> u64 {
+    u64::try_from(time.as_millis()).unwrap_or(u64::MAX)
 }
 
 #[cfg(test)]
@@ -78,16 +138,20 @@ mod tests {
     use super::*;
 
     const TTL: Duration = Duration::from_mins(1);
-    const SLOT_100: HeadValue = HeadValue {
-        head: Head::Slot,
-        number: 100,
-    };
+
+    fn told(floors: &Floors, client: ClientKey, head: Head, commitment: Commitment) -> Option<u64> {
+        let at = floors.moment(Instant::now(), TTL);
+        floors.of(client, commitment).get(head, at)
+    }
 
     #[tokio::test(start_paused = true)]
     async fn a_floor_belongs_to_one_client_number_and_commitment() {
-        let (floors, now) = (Floors::new(16), Instant::now());
-        floors.raise(7, Commitment::Confirmed, SLOT_100, TTL, now);
-        let get = |client, kind, commitment| floors.get(client, kind, commitment, TTL, now);
+        let floors = Floors::new(16);
+        let at = floors.moment(Instant::now(), TTL);
+        let client = floors.of(7, Commitment::Confirmed);
+        client.raise(Head::Slot, 100, at);
+        client.raise(Head::Slot, 99, at);
+        let get = |client, head, commitment| told(&floors, client, head, commitment);
         assert_eq!(get(7, Head::Slot, Commitment::Confirmed), Some(100));
         assert_eq!(get(8, Head::Slot, Commitment::Confirmed), None);
         assert_eq!(get(7, Head::BlockHeight, Commitment::Confirmed), None);
@@ -96,13 +160,52 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn a_floor_fades_so_that_a_restarted_test_cluster_is_not_shut_out() {
-        let (floors, now) = (Floors::new(16), Instant::now());
-        floors.raise(7, Commitment::Processed, SLOT_100, TTL, now);
-        let half = now + TTL / 2;
-        floors.raise(7, Commitment::Processed, SLOT_100, TTL, half);
-        let later = now + TTL;
+        let floors = Floors::new(16);
+        let at = |later| floors.moment(Instant::now() + later, TTL);
+        let client = floors.of(7, Commitment::Processed);
+        client.raise(Head::Slot, 100, at(Duration::ZERO));
+        client.raise(Head::Slot, 100, at(TTL / 2));
+        assert_eq!(client.get(Head::Slot, at(TTL / 2)), Some(100));
+        assert_eq!(client.get(Head::Slot, at(TTL)), None);
+        client.raise(Head::Slot, 7, at(TTL));
+        assert_eq!(client.get(Head::Slot, at(TTL * 3 / 2)), Some(7));
+    }
+
+    #[test]
+    fn of_numbers_told_at_once_the_greatest_stays() {
+        let floors = Floors::new(16);
+        let at = floors.moment(Instant::now(), TTL);
+        std::thread::scope(|scope| {
+            for offset in 0..4_u64 {
+                let floors = &floors;
+                scope.spawn(move || {
+                    for step in 0..2_000 {
+                        let client = floors.of(7, Commitment::Processed);
+                        let told = step * 4 + offset + 1;
+                        client.raise(Head::Slot, told, at);
+                        assert!(client.get(Head::Slot, at) >= Some(told));
+                    }
+                });
+            }
+        });
+        let known = floors.of(7, Commitment::Processed).get(Head::Slot, at);
+        assert_eq!(known, Some(8_000));
+    }
+
+    #[test]
+    fn a_crowd_does_not_fill_the_memory_and_all_can_be_forgotten() {
+        let floors = Floors::new(100);
+        let at = floors.moment(Instant::now(), TTL);
+        for client in 0..10_000 {
+            let floor = floors.of(client, Commitment::Processed);
+            floor.raise(Head::Slot, 5, at);
+        }
+        assert!(floors.clients.len() <= 200, "{}", floors.clients.len());
+        let last = floors.of(9_999, Commitment::Processed);
+        assert_eq!(last.get(Head::Slot, at), Some(5));
+        floors.forget();
         assert_eq!(
-            floors.get(7, Head::Slot, Commitment::Processed, TTL, later),
+            floors.of(9_999, Commitment::Processed).get(Head::Slot, at),
             None
         );
     }

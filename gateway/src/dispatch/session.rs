@@ -1,110 +1,124 @@
 //! Keeps the head of the chain from running backwards for one client.
 //!
-//! An answer below what the client was told before is asked for again elsewhere. If nobody knows
-//! better, a bare number is answered with the floor itself, which is a value the cluster has really
-//! had; answers that carry more than the number are delivered as they are.
+//! An answer below what the client was told before is asked for again of an upstream that is fit
+//! and has reached it. If nobody knows better, a bare number is answered with the floor itself,
+//! which is a value the cluster has really had; answers that carry more than the number are
+//! delivered as they are.
 
-use std::time::Duration;
+use std::sync::Arc;
 
-use perijove_core::Slot;
+use perijove_core::{Commitment, Slot};
 use tokio::time::Instant;
 
 use super::attempt::Payload;
+use super::floor::{Floor, Moment};
 use super::landed::own_answer;
 use super::{ClientKey, Exchange, Live};
+use crate::config;
 use crate::jsonrpc::Answer;
-use crate::solana::{self, Class, Head, HeadValue, Method};
+use crate::solana::{self, Class, Head, Heads, Method};
 
-/// What one client was told about the number that this kind of call answers with.
-#[derive(Clone, Copy, Debug)]
-pub struct Session<'a> {
-    pub live: &'a Live,
-    pub client: ClientKey,
-    pub class: &'a Class,
-    /// How long the client's floor is remembered.
-    pub floor_ttl: Duration,
+/// What one client was told, as far as it matters to one call. Found once per call.
+#[derive(Clone, Debug)]
+pub struct Session {
+    method: Method,
+    commitment: Commitment,
+    /// `None` where the method's answers tell nothing of the head of the chain.
+    floor: Option<Arc<Floor>>,
+    at: Moment,
+    /// By how many slots the client may be led back.
+    step_back: u64,
 }
 
-impl Session<'_> {
-    /// Which counter this method's answer tells of.
-    fn head(&self) -> Option<Head> {
-        match self.class.method {
-            Method::GetSlot | Method::GetEpochInfo => Some(Head::Slot),
-            Method::GetBlockHeight => Some(Head::BlockHeight),
-            Method::GetLatestBlockhash => Some(Head::LastValidBlockHeight),
-            Method::GetTransactionCount => Some(Head::TransactionCount),
-            _ => None,
+/// What one answer told its client; nothing where that is of no account.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct ToldHeads(Option<(Commitment, Heads)>);
+
+impl ToldHeads {
+    /// At which commitment it told what.
+    pub fn heads(&self) -> Option<(Commitment, Heads)> {
+        self.0
+    }
+}
+
+impl Session {
+    /// The session of a client for one call. `now` may be when the call came.
+    pub fn of(
+        live: &Live,
+        client: ClientKey,
+        class: &Class,
+        selection: &config::Selection,
+        now: Instant,
+    ) -> Self {
+        let tells = solana::tells_head(class.method);
+        let commitment = class.context.commitment;
+        Self {
+            method: class.method,
+            commitment,
+            floor: tells.then(|| live.floors.of(client, commitment)),
+            at: live.floors.moment(now, selection.floor_ttl),
+            step_back: selection.step_back,
         }
     }
 
-    /// The lowest number this client may be told.
-    fn floor(&self) -> Option<u64> {
-        let commitment = self.class.context.commitment;
-        let (floors, now) = (&self.live.floors, Instant::now());
-        floors.get(self.client, self.head()?, commitment, self.floor_ttl, now)
-    }
-
-    fn told(&self, result: &[u8]) -> Option<HeadValue> {
-        self.head()?;
-        solana::head_value(self.class.method, result)
-    }
-
-    /// Whether a good result would let this client see the chain run backwards.
-    pub fn goes_backwards(&self, result: &[u8]) -> bool {
-        match (self.told(result), self.floor()) {
-            (Some(told), Some(floor)) => told.number < floor,
-            _ => false,
+    /// What a result says of the head of the chain, where that matters. The result may be cut off
+    /// behind its context.
+    pub fn heads(&self, result: &[u8]) -> Heads {
+        if self.floor.is_none() {
+            return Heads::default();
         }
+        solana::heads(self.method, result)
     }
 
-    /// Remembers what a good result tells the client.
-    pub fn raise_floor(&self, result: &[u8]) {
-        if let Some(told) = self.told(result) {
-            let commitment = self.class.context.commitment;
-            let (floors, now) = (&self.live.floors, Instant::now());
-            floors.raise(self.client, commitment, told, self.floor_ttl, now);
+    /// Whether an answer that says this would let the client see the chain run backwards.
+    pub fn goes_backwards(&self, heads: &Heads) -> bool {
+        let floor = self.floor.as_ref();
+        floor.is_some_and(|floor| heads.is_below(&floor.heads(self.at), self.step_back))
+    }
+
+    /// Remembers that the client is told this.
+    pub fn tell(&self, heads: &Heads) -> ToldHeads {
+        let Some(floor) = &self.floor else {
+            return ToldHeads::default();
+        };
+        for (head, number) in heads.named() {
+            floor.raise(head, number, self.at);
         }
+        ToldHeads(Some((self.commitment, *heads)))
+    }
+
+    /// The greatest number the client was told.
+    fn told(&self, head: Head) -> Option<u64> {
+        self.floor.as_ref()?.get(head, self.at)
+    }
+
+    /// The lowest slot at which an answer for the client may be read.
+    pub(super) fn slot_floor(&self) -> Option<Slot> {
+        let told = self.told(Head::Slot)?;
+        Some(Slot(Head::Slot.back(told, self.step_back)))
     }
 }
 
 impl Exchange<'_> {
-    fn session(&self) -> Session<'_> {
-        Session {
-            live: self.live,
-            client: self.client,
-            class: self.class,
-            floor_ttl: self.settings.selection.floor_ttl,
-        }
-    }
-
-    /// The floor where it is a slot, which helps to choose an upstream.
-    pub(super) fn slot_floor(&self) -> Option<Slot> {
-        let session = self.session();
-        (session.head()? == Head::Slot)
-            .then(|| session.floor().map(Slot))
-            .flatten()
-    }
-
-    pub(super) fn goes_backwards(&self, payload: &Payload) -> bool {
-        whole(payload).is_some_and(|result| self.session().goes_backwards(result))
-    }
-
-    pub(super) fn raise_floor(&self, payload: &Payload) {
-        if let Some(result) = whole(payload) {
-            self.session().raise_floor(result);
-        }
+    /// What an answer says of the head of the chain. Of one that streams, its beginning is looked
+    /// at.
+    pub(super) fn heads(&self, payload: &Payload) -> Heads {
+        let result = payload.result();
+        result.map_or_else(Heads::default, |result| self.session.heads(result))
     }
 
     /// The last resort for an answer that is below the floor.
     pub(super) fn hold_floor(&self, payload: Payload) -> Held {
-        let floor = self.session().floor();
-        let Some(floor) = floor.filter(|_| self.goes_backwards(&payload)) else {
-            return Held::Answer(payload);
-        };
+        let heads = self.heads(&payload);
         let bare = matches!(&payload, Payload::Whole(answer) if is_number(answer));
-        match own_answer(&floor.to_string()) {
-            Some(held) if bare => Held::Floor(held),
-            _ => Held::Answer(payload),
+        if !bare || !self.session.goes_backwards(&heads) {
+            return Held::Answer(payload);
+        }
+        let mut named = heads.named();
+        let told = named.find_map(|(head, _)| self.session.told(head));
+        match told.and_then(|told| own_answer(&told.to_string())) {
+            Some(held) => Held::Floor(held),
+            None => Held::Answer(payload),
         }
     }
 }
@@ -115,13 +129,6 @@ pub(super) enum Held {
     Floor(Payload),
     /// As it came.
     Answer(Payload),
-}
-
-fn whole(payload: &Payload) -> Option<&[u8]> {
-    match payload {
-        Payload::Whole(answer) => answer.result(),
-        Payload::Stream { .. } => None,
-    }
 }
 
 fn is_number(answer: &Answer) -> bool {

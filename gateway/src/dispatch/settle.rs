@@ -24,6 +24,8 @@ pub(super) struct Settled {
     best: Option<Best>,
     /// The first refusal that was no JSON-RPC.
     refused: Option<(Page, Speaker)>,
+    /// The slot of the newest answer that was good but old.
+    stale_at: Option<Slot>,
     /// The shortest pause asked for, if any upstream limited our rate.
     rate_limited: Option<Duration>,
     /// Some upstream does not take the gateway's key.
@@ -112,8 +114,13 @@ impl Settled {
         self.key_refused |= paused.key_refused;
     }
 
-    /// A good answer that is older than what the client has been told.
-    pub(super) fn note_stale(&mut self, payload: Payload, speaker: &Speaker) {
+    /// A good answer that is older than what the client has been told. Of several the newest counts.
+    pub(super) fn note_stale(&mut self, payload: Payload, speaker: &Speaker, slot: Option<Slot>) {
+        let newer = slot >= self.stale_at;
+        self.stale_at = self.stale_at.max(slot);
+        if !newer && self.best.as_ref().is_some_and(|best| best.rank == STALE) {
+            return;
+        }
         self.best = Some(Best {
             rank: STALE,
             certain: false,

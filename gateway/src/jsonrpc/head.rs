@@ -45,10 +45,33 @@ fn first_telling(head: &[u8], asked: RequestId) -> Option<HeadKind> {
     None
 }
 
+/// Where the result begins in the beginning of an answer, and all that is there of it.
+pub fn result_head(head: &[u8]) -> Option<&[u8]> {
+    let mut cursor = Cursor::new(head);
+    let found = cursor.member(b"result")?;
+    found.space();
+    head.get(found.position()..)
+}
+
 #[cfg(test)]
 mod tests {
-    use super::{HeadKind, head_kind};
+    use super::{HeadKind, head_kind, result_head};
     use crate::jsonrpc::{RequestId, Token};
+
+    #[test]
+    fn a_result_is_found_as_far_as_it_has_come() {
+        for (head, result) in [
+            (r#"{"jsonrpc":"2.0","result": {"a":[1"#, Some(r#"{"a":[1"#)),
+            (r#"{"id":"x","result":7}"#, Some("7}")),
+            (r#"{"id":{"result":1},"jsonrpc":"2.0"}"#, None),
+            (r#"{"jsonrpc":"2.0","error":{"code":1}"#, None),
+            (r#"["result"]"#, None),
+            ("", None),
+        ] {
+            let found = result_head(head.as_bytes());
+            assert_eq!(found, result.map(str::as_bytes), "{head}");
+        }
+    }
 
     #[test]
     fn the_first_telling_member_decides() {

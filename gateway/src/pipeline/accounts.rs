@@ -109,7 +109,7 @@ impl Question<'_> {
             return None;
         }
         let call = self.call.with_params(pieces.reads.rest(&missing));
-        let (delivered, trace) = dispatch(self.request, &call, self.class).await;
+        let (delivered, trace) = dispatch(self.request, &call, self.class, &self.session).await;
         let answer = match &delivered {
             // What could not be asked for a part cannot be asked for the whole.
             Delivered::Rejected(_) => return Some((delivered, trace)),

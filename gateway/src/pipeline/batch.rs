@@ -17,6 +17,7 @@ use tokio::task::JoinHandle;
 use super::Request;
 use super::cache_use::CacheStatus;
 use super::call;
+use super::order::in_order;
 use super::part::{Part, PartStream, Reply};
 use super::response::{Body, BodyFault, BodyStream, Response, Summary};
 use crate::dispatch::Trace;
@@ -31,18 +32,18 @@ type Replies = Pin<Box<dyn Stream<Item = Reply> + Send>>;
 pub(super) async fn answer(request: Request, entries: Vec<Entry>) -> Response {
     let calls = entries.len();
     let concurrency = request.snapshot.config.limits.batch_concurrency.max(1);
-    let mut replies: Replies = Box::pin(
-        stream::iter(entries)
-            .map(move |entry| {
-                let request = request.clone();
-                // A task of its own: others may wait for this call, and must not wait for the client
-                // that is slow to take what stands before it in the batch.
-                Entered(tokio::spawn(
-                    async move { call::answer(&request, entry).await },
-                ))
-            })
-            .buffered(concurrency),
-    );
+    let first = request.clone();
+    let answered = stream::iter(entries)
+        .map(move |entry| {
+            let (request, asked) = (first.clone(), entry.clone());
+            // A task of its own: others may wait for this call, and must not wait for the client
+            // that is slow to take what stands before it in the batch.
+            let task = tokio::spawn(async move { call::answer(&request, asked).await });
+            let entered = Entered(task);
+            async move { (entered.await, entry) }
+        })
+        .buffered(concurrency);
+    let mut replies: Replies = Box::pin(in_order(request, Box::pin(answered)));
 
     let mut outcome = "ok";
     let mut cache = Agreement::default();

@@ -10,7 +10,7 @@ use super::copied::Copying;
 use super::meaning::Meaning;
 use super::part::{Part, PartStream, Reply};
 use super::question::Question;
-use crate::dispatch::{Delivered, Exchange, Payload, Trace};
+use crate::dispatch::{Delivered, Exchange, Payload, Session, Trace};
 use crate::error::Rejection;
 use crate::jsonrpc::{self, Call, Entry, Id};
 use crate::solana::{Class, Method};
@@ -34,6 +34,15 @@ pub(super) async fn answer(request: &Request, entry: Entry) -> Reply {
     let metrics = &request.pipeline.metrics;
     metrics.answered(method, reply.outcome, took);
     reply
+}
+
+/// Answers an entry once more, instead of what was answered before.
+pub(super) async fn again(request: &Request, entry: Entry) -> Reply {
+    let Entry::Call(call) = entry else {
+        return Reply::nothing(Method::Other.label());
+    };
+    let meaning = request.meaning(&call);
+    walk(request, &call, &meaning).await
 }
 
 /// The list. Steps 1–4 (edge, auth, body, parse) lie behind us; `meaning` is step 5.
@@ -73,7 +82,8 @@ async fn walk(request: &Request, call: &Call, meaning: &Arc<Meaning>) -> Reply {
     }
 
     // 9–11 candidates, attempts, hedges, retries.
-    let (delivered, trace) = Box::pin(dispatch(request, call, class)).await;
+    let session = request.session(class);
+    let (delivered, trace) = Box::pin(dispatch(request, call, class, &session)).await;
 
     // 12 the caller's id goes back in; nothing else is touched.
     let reply = deliver(delivered, id, trace, label, None);
@@ -84,14 +94,19 @@ async fn walk(request: &Request, call: &Call, meaning: &Arc<Meaning>) -> Reply {
     }
 }
 
-pub(super) async fn dispatch(request: &Request, call: &Call, class: &Class) -> (Delivered, Trace) {
+pub(super) async fn dispatch(
+    request: &Request,
+    call: &Call,
+    class: &Class,
+    session: &Session,
+) -> (Delivered, Trace) {
     Exchange {
         pool: &request.snapshot.pool,
         settings: &request.snapshot.dispatch,
         live: &request.pipeline.live,
         call,
         class,
-        client: request.client,
+        session,
         started: request.started,
         deadline: request.deadline,
         ledger_only: request.ledger_only,

@@ -78,6 +78,12 @@ impl Question<'_> {
 
     fn judge_remote(&self, looked_up: Result<Entry, Lookup>) -> Result<Arc<Entry>, Lookup> {
         let entry = looked_up?;
+        // Before it was found out, here or by another gateway.
+        let pool = &self.request.snapshot.pool;
+        let giver = pool.upstream(&entry.upstream);
+        if giver.is_some_and(|upstream| upstream.is_stranger()) {
+            return Err(Lookup::Unfit);
+        }
         let view = self.view().ok_or(Lookup::Unfit)?;
         match self.weigh(&entry, &view) {
             Some(Freshness::Fresh | Freshness::Settled) => Ok(Arc::new(entry)),

@@ -28,7 +28,7 @@ use super::part::{Part, Reply};
 use super::question::{Found, Question};
 use super::shared::{Failure, Shared};
 use crate::cache::{Claim, Entry, Freshness, Lead, Role, Shelf, Source, Told};
-use crate::dispatch::{Delivered, Payload, Trace};
+use crate::dispatch::{Delivered, Payload, ToldHeads, Trace};
 use crate::error::Rejection;
 use crate::jsonrpc::{Answer, Id};
 use crate::solana::{self, SlotView};
@@ -59,8 +59,12 @@ impl Question<'_> {
                 Found::Nothing => {}
             }
             if let Some(answer) = self.composed(&view) {
+                let trace = Trace {
+                    told: self.tell(&answer),
+                    ..Trace::default()
+                };
                 self.count(CacheStatus::Hit);
-                return self.whole(answer, id, CacheStatus::Hit, Trace::default());
+                return self.whole(answer, id, CacheStatus::Hit, trace);
             }
         }
         // Not a part of what a hit is: it takes some kilobytes to wait in.
@@ -126,7 +130,7 @@ impl Question<'_> {
     async fn ask(&self, lead: Option<Lead<Shared>>, claim: Option<Claim>) -> Fetched {
         let (delivered, trace) = match self.ask_for_the_rest().await {
             Some(composed) => composed,
-            None => dispatch(self.request, self.call, self.class).await,
+            None => dispatch(self.request, self.call, self.class, &self.session).await,
         };
         let kept = self.keep(&delivered, &trace);
         if let Some(claim) = claim
@@ -150,7 +154,9 @@ impl Question<'_> {
         else {
             return false;
         };
-        let Some(view) = self.view() else {
+        let pool = &snapshot.pool;
+        let generation = pool.generation();
+        let Some(view) = self.view().filter(|_| !upstream.is_stranger()) else {
             return false;
         };
         let dated = solana::keep(self.class, self.call.params(), answer);
@@ -176,6 +182,7 @@ impl Question<'_> {
             cache.put(self.key(shelf), &Arc::new(entry), lives);
         }
         self.keep_accounts(answer, &view, &source);
+        self.request.pipeline.forget_since(generation, pool);
         kept
     }
 
@@ -215,11 +222,13 @@ impl Question<'_> {
         let result = match shared {
             Shared::Failed(_) | Shared::Unshared => return false,
             Shared::Known(entry) => entry.result(),
+            Shared::Answer(_, Some(upstream)) if upstream.is_stranger() => return false,
             Shared::Answer(answer, _) => answer.result(),
         };
         // An error that is the call's own is the same at any time.
         let Some(result) = result else { return true };
-        !self.was_over(result, joined) && !self.session().goes_backwards(result)
+        let heads = self.session.heads(result);
+        !self.was_over(result, joined) && !self.session.goes_backwards(&heads)
     }
 
     /// Whether an answer that names its slot was past its time already at `joined`.
@@ -281,12 +290,12 @@ impl Question<'_> {
             Fetched::Shared(
                 Shared::Answer(answer, upstream) | Shared::Failed(Failure::Said(answer, upstream)),
             ) => {
-                if let Some(result) = answer.result() {
-                    self.session().raise_floor(result);
+                if answer.result().is_some() {
                     self.count(status);
                 }
                 let trace = Trace {
                     upstream,
+                    told: self.tell(&answer),
                     ..Trace::default()
                 };
                 self.whole(answer, id, status, trace)
@@ -312,11 +321,12 @@ impl Question<'_> {
 
     fn known(&self, entry: &Entry, id: &Id, status: CacheStatus) -> Reply {
         let outcome = match entry.result() {
-            Some(result) => {
-                self.session().raise_floor(result);
-                "ok"
-            }
+            Some(_) => "ok",
             None => "error",
+        };
+        let trace = Trace {
+            told: self.session.tell(&self.heads(entry)),
+            ..Trace::default()
         };
         self.count(status);
         let part = if entry.answer.body().len() < LARGE {
@@ -325,7 +335,14 @@ impl Question<'_> {
             Part::Shared(entry.answer.pieces(id))
         };
         let label = self.class.method.label();
-        Reply::upstream(part, label, outcome, Trace::default()).cached(status)
+        Reply::upstream(part, label, outcome, trace).cached(status)
+    }
+
+    /// Remembers what the client is told.
+    fn tell(&self, answer: &Answer) -> ToldHeads {
+        let result = answer.result();
+        let heads = result.map(|result| self.session.heads(result));
+        heads.map_or_else(ToldHeads::default, |heads| self.session.tell(&heads))
     }
 
     /// Counts a call that no upstream was asked for.

@@ -9,7 +9,7 @@ use super::meaning::{Meaning, Places};
 use crate::cache::{Entry, Freshness, Key, Lookup, Shelf, Tier};
 use crate::dispatch::Session;
 use crate::jsonrpc::Call;
-use crate::solana::{Class, SlotView};
+use crate::solana::{Class, Heads, Method, SlotView};
 
 /// A call that somebody else's answer may answer.
 pub(super) struct Question<'a> {
@@ -18,6 +18,7 @@ pub(super) struct Question<'a> {
     pub(super) meaning: &'a Arc<Meaning>,
     pub(super) class: &'a Class,
     pub(super) places: &'a Places,
+    pub(super) session: Session,
 }
 
 /// What is known.
@@ -43,6 +44,7 @@ impl<'a> Question<'a> {
             meaning,
             class: &meaning.class,
             places,
+            session: request.session(&meaning.class),
         })
     }
 
@@ -123,10 +125,7 @@ impl<'a> Question<'a> {
             }
             Some(slot) => entry.dated && entry.read_at >= slot,
         };
-        let backwards = || {
-            let result = entry.result();
-            result.is_some_and(|result| self.session().goes_backwards(result))
-        };
+        let backwards = || self.session.goes_backwards(&self.heads(entry));
         (late_enough && !backwards()).then_some(freshness)
     }
 
@@ -156,12 +155,17 @@ impl<'a> Question<'a> {
         cache.memory.remove(&found_under);
     }
 
-    pub(super) fn session(&self) -> Session<'_> {
-        Session {
-            live: &self.request.pipeline.live,
-            client: self.request.client,
-            class: self.class,
-            floor_ttl: self.request.snapshot.config.selection.floor_ttl,
+    /// What an entry says of the head of the chain.
+    pub(super) fn heads(&self, entry: &Entry) -> Heads {
+        let Some(result) = entry.result() else {
+            return Heads::default();
+        };
+        match self.class.method {
+            // They say more than their slot.
+            Method::GetEpochInfo | Method::GetLatestBlockhash => self.session.heads(result),
+            // Read when it was kept.
+            _ if entry.dated => Heads::at(entry.read_at),
+            _ => self.session.heads(result),
         }
     }
 }

@@ -9,7 +9,7 @@ use crate::jsonrpc::Cursor;
 /// Which of the cluster's counters a number is. Numbers of different counters do not compare.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Head {
-    /// The current slot.
+    /// The current slot, or the one an answer was read at: a node takes both from the same bank.
     Slot,
     /// The current block height.
     BlockHeight,
@@ -19,13 +19,77 @@ pub enum Head {
     TransactionCount,
 }
 
-/// A number that only grows on an honest cluster.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct HeadValue {
-    /// Which counter.
-    pub head: Head,
-    /// Its value.
-    pub number: u64,
+impl Head {
+    /// All counters, in the order of their numbers.
+    pub const ALL: [Self; 4] = [
+        Self::Slot,
+        Self::BlockHeight,
+        Self::LastValidBlockHeight,
+        Self::TransactionCount,
+    ];
+
+    /// The lowest value this counter had `slots` slots ago, as far as that can be told.
+    pub const fn back(self, number: u64, slots: u64) -> u64 {
+        match self {
+            // No more blocks than slots.
+            Self::Slot | Self::BlockHeight | Self::LastValidBlockHeight => {
+                number.saturating_sub(slots)
+            }
+            // So many slots are any number of transactions.
+            Self::TransactionCount => number,
+        }
+    }
+}
+
+/// What one answer says of the head of the chain: numbers that only grow on an honest cluster. 0
+/// stands for what it does not say.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Heads([u64; 4]);
+
+impl Heads {
+    /// An answer that was read at this slot and says no more.
+    pub const fn at(slot: Slot) -> Self {
+        Self([slot.0, 0, 0, 0])
+    }
+
+    /// The slot the answer was read at.
+    pub fn slot(&self) -> Option<Slot> {
+        self.get(Head::Slot).map(Slot)
+    }
+
+    /// The value of one counter, if the answer names it.
+    pub fn get(&self, head: Head) -> Option<u64> {
+        let number = self.0.get(head as usize).copied();
+        number.filter(|number| *number > 0)
+    }
+
+    /// The counters that the answer names.
+    pub fn named(&self) -> impl Iterator<Item = (Head, u64)> {
+        let all = Head::ALL.into_iter().zip(self.0);
+        all.filter(|(_, number)| *number > 0)
+    }
+
+    /// Whether some number is below what it was `before`, by more than `slots` slots bring.
+    pub fn is_below(&self, before: &Self, slots: u64) -> bool {
+        self.named().any(|(head, number)| {
+            let lowest = before.get(head).map(|before| head.back(before, slots));
+            lowest.is_some_and(|lowest| number < lowest)
+        })
+    }
+
+    /// Takes the greater of each number over.
+    pub fn raise(&mut self, other: &Self) {
+        for (known, other) in self.0.iter_mut().zip(other.0) {
+            *known = other.max(*known);
+        }
+    }
+
+    /// Notes a number, if there is one.
+    pub fn set(&mut self, head: Head, number: Option<u64>) {
+        if let (Some(place), Some(number)) = (self.0.get_mut(head as usize), number) {
+            *place = number;
+        }
+    }
 }
 
 /// The slot a wrapped result (`{"context":{…,"slot":N},"value":…}`) was read at. Looks at the
@@ -38,31 +102,61 @@ pub fn context_slot(result: &[u8]) -> Option<Slot> {
     cursor.member(b"slot")?.unsigned().map(Slot)
 }
 
-/// The number in a result that must not go backwards, for the methods that answer with one.
-pub fn head_value(method: Method, result: &[u8]) -> Option<HeadValue> {
-    let mut cursor = Cursor::new(result);
-    let head = match method {
-        Method::GetSlot => Head::Slot,
-        Method::GetBlockHeight => Head::BlockHeight,
-        Method::GetTransactionCount => Head::TransactionCount,
-        Method::GetEpochInfo => {
-            cursor.member(b"absoluteSlot")?;
-            Head::Slot
-        }
-        Method::GetLatestBlockhash => {
-            cursor.member(b"value")?;
-            cursor.member(b"lastValidBlockHeight")?;
-            Head::LastValidBlockHeight
-        }
-        _ => return None,
+/// Whether answers of a method say anything of the head of the chain.
+pub const fn tells_head(method: Method) -> bool {
+    matches!(
+        method,
+        Method::GetSlot
+            | Method::GetBlockHeight
+            | Method::GetTransactionCount
+            | Method::GetEpochInfo
+            // Wrapped when asked to be.
+            | Method::GetProgramAccounts
+    ) || method.profile().wrapped
+}
+
+/// What a result of this method says of the head of the chain. The result may be cut off behind
+/// its context.
+pub fn heads(method: Method, result: &[u8]) -> Heads {
+    let bare = |head| {
+        let mut heads = Heads::default();
+        heads.set(head, Cursor::new(result).unsigned());
+        heads
     };
-    let number = cursor.unsigned()?;
-    Some(HeadValue { head, number })
+    match method {
+        Method::GetSlot => bare(Head::Slot),
+        Method::GetBlockHeight => bare(Head::BlockHeight),
+        Method::GetTransactionCount => bare(Head::TransactionCount),
+        Method::GetEpochInfo => epoch_info(result),
+        _ if tells_head(method) => {
+            let mut heads = context_slot(result).map(Heads::at).unwrap_or_default();
+            if method == Method::GetLatestBlockhash {
+                heads.set(Head::LastValidBlockHeight, last_valid(result));
+            }
+            heads
+        }
+        _ => Heads::default(),
+    }
+}
+
+fn last_valid(result: &[u8]) -> Option<u64> {
+    let mut cursor = Cursor::new(result);
+    let value = cursor.member(b"value")?;
+    value.member(b"lastValidBlockHeight")?.unsigned()
+}
+
+fn epoch_info(result: &[u8]) -> Heads {
+    let member = |name: &[u8]| Cursor::new(result).member(name)?.unsigned();
+    let mut heads = Heads::default();
+    heads.set(Head::Slot, member(b"absoluteSlot"));
+    heads.set(Head::BlockHeight, member(b"blockHeight"));
+    heads.set(Head::TransactionCount, member(b"transactionCount"));
+    heads
 }
 
 #[cfg(test)]
 mod tests {
-    use super::{Head, HeadValue, context_slot, head_value};
+    use super::{Head, Heads, context_slot, heads, tells_head};
     use crate::solana::Method;
     use perijove_core::Slot;
 
@@ -92,38 +186,76 @@ mod tests {
     }
 
     #[test]
-    fn the_growing_number_of_each_method_is_found() {
+    fn the_growing_numbers_of_each_method_are_found() {
         let blockhash =
             r#"{"context":{"slot":1},"value":{"blockhash":"x","lastValidBlockHeight":2057}}"#;
+        let epoch = r#"{"absoluteSlot":3,"blockHeight":2,"epoch":0,"transactionCount":9}"#;
+        let balance = r#"{"context":{"slot":4},"value":5}"#;
+        let list = r#"{"context":{"slot":6},"value":[]}"#;
+        let none: &[(Head, u64)] = &[];
         for (method, result, expected) in [
-            (Method::GetSlot, "1967", Some((Head::Slot, 1967))),
-            (
-                Method::GetBlockHeight,
-                "1937",
-                Some((Head::BlockHeight, 1937)),
-            ),
+            (Method::GetSlot, "1967", &[(Head::Slot, 1967)][..]),
+            (Method::GetBlockHeight, "1937", &[(Head::BlockHeight, 1937)]),
             (
                 Method::GetTransactionCount,
                 "8",
-                Some((Head::TransactionCount, 8)),
+                &[(Head::TransactionCount, 8)],
             ),
             (
                 Method::GetEpochInfo,
-                r#"{"absoluteSlot":3,"epoch":0}"#,
-                Some((Head::Slot, 3)),
+                epoch,
+                &[
+                    (Head::Slot, 3),
+                    (Head::BlockHeight, 2),
+                    (Head::TransactionCount, 9),
+                ],
             ),
-            (Method::GetEpochInfo, r#"{"epoch":0}"#, None),
+            (Method::GetEpochInfo, r#"{"epoch":0}"#, none),
             (
                 Method::GetLatestBlockhash,
                 blockhash,
-                Some((Head::LastValidBlockHeight, 2057)),
+                &[(Head::Slot, 1), (Head::LastValidBlockHeight, 2057)],
             ),
-            (Method::GetSlot, "\"1967\"", None),
-            (Method::GetSlot, "19.5", None),
-            (Method::GetBalance, "1967", None),
+            (Method::GetBalance, balance, &[(Head::Slot, 4)]),
+            (Method::GetProgramAccounts, list, &[(Head::Slot, 6)]),
+            (Method::GetProgramAccounts, "[]", none),
+            (Method::GetSlot, "\"1967\"", none),
+            (Method::GetSlot, "19.5", none),
+            (Method::GetBalance, "1967", none),
+            (Method::GetTransaction, list, none),
         ] {
-            let expected = expected.map(|(head, number)| HeadValue { head, number });
-            assert_eq!(head_value(method, result.as_bytes()), expected, "{result}");
+            let found: Vec<_> = heads(method, result.as_bytes()).named().collect();
+            assert_eq!(found, expected, "{result}");
+        }
+        assert_eq!(Heads::at(Slot(7)).slot(), Some(Slot(7)));
+    }
+
+    #[test]
+    fn what_is_below_is_told_by_each_counter_and_only_by_those_that_are_named() {
+        let told = |slot, count| {
+            let mut heads = Heads::at(Slot(slot));
+            heads.set(Head::TransactionCount, count);
+            heads
+        };
+        let before = told(100, Some(1_000));
+        assert!(!told(100, None).is_below(&before, 0));
+        assert!(told(99, None).is_below(&before, 0));
+        assert!(!told(98, None).is_below(&before, 2));
+        assert!(told(97, None).is_below(&before, 2));
+        assert!(told(101, Some(999)).is_below(&before, 2));
+        assert!(!told(5, Some(5)).is_below(&Heads::default(), 0));
+        let mut greatest = before;
+        greatest.raise(&told(99, Some(1_001)));
+        assert_eq!(greatest, told(100, Some(1_001)));
+    }
+
+    #[test]
+    fn methods_that_tell_nothing_of_the_head_are_known_by_name() {
+        for method in [Method::GetSupply, Method::GetSignatureStatuses] {
+            assert!(tells_head(method), "{method:?}");
+        }
+        for method in [Method::GetTransaction, Method::GetBlock, Method::Other] {
+            assert!(!tells_head(method), "{method:?}");
         }
     }
 }

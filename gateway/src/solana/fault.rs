@@ -106,6 +106,8 @@ faults! {
 
     /// A good answer, but older than what its client was told before.
     BehindSession = "behind-session",
+    /// An answer of an upstream that turned out to belong to another cluster while it was asked.
+    WrongCluster = "wrong-cluster",
 
     // JSON-RPC.
     /// -32700

@@ -6,7 +6,7 @@
 
 use perijove_core::{Commitment, Slot};
 
-use super::{Class, Head, Method, context_slot, head_value};
+use super::{Class, Method, heads};
 use crate::jsonrpc::{Answer, Cursor, ErrorObject, Token};
 
 mod pinned;
@@ -228,15 +228,7 @@ const fn head_slots(commitment: Commitment) -> u32 {
 
 /// The slot of a wrapped result's context, or of an answer that is a slot.
 fn read_at(class: &Class, result: &[u8]) -> Option<Slot> {
-    match class.method {
-        Method::GetSlot | Method::GetEpochInfo => head_value(class.method, result)
-            .filter(|value| value.head == Head::Slot)
-            .map(|value| Slot(value.number)),
-        // Wrapped when asked to be.
-        Method::GetProgramAccounts => context_slot(result),
-        _ if class.profile().wrapped => context_slot(result),
-        _ => None,
-    }
+    heads(class.method, result).slot()
 }
 
 #[cfg(test)]

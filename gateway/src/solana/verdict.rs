@@ -118,6 +118,21 @@ impl Verdict {
             penalty,
         }
     }
+
+    /// The answer of an upstream that belongs to another cluster: it means nothing here, whatever it
+    /// says. A transaction that it took did not happen.
+    pub fn stranger(class: &Class) -> Self {
+        Self {
+            kind: FaultKind::WrongCluster,
+            blame: Blame::Upstream,
+            retry: if class.profile().idempotency.is_repeatable() {
+                Retry::Elsewhere
+            } else {
+                Retry::Final
+            },
+            penalty: Penalty::None,
+        }
+    }
 }
 
 #[cfg(test)]

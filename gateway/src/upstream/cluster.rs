@@ -81,8 +81,18 @@ impl Cluster {
         self.generation.load(Ordering::Acquire)
     }
 
-    /// An upstream that was believed until now belongs elsewhere.
-    pub(super) fn disown(&self) {
+    /// An upstream that was believed until now belongs elsewhere: where the cluster is, the others
+    /// alone say.
+    pub(super) fn disown(&self, now: Instant) {
+        self.clock.reset();
+        for commitment in Commitment::ALL {
+            let tip = self.tip(commitment, None, now);
+            self.clock.set(commitment, tip, None, now);
+        }
+        self.begin_generation();
+    }
+
+    fn begin_generation(&self) {
         self.generation.store(next_generation(), Ordering::Release);
     }
 
@@ -121,7 +131,7 @@ impl Cluster {
             // The slots of another cluster mean nothing.
             if learned.is_some() {
                 self.clock.reset();
-                self.disown();
+                self.begin_generation();
             }
             *learned = Some(hash.to_owned());
             self.genesis.store(Some(Arc::new(hash.to_owned())));

@@ -201,6 +201,35 @@ impl Live {
             .any(|(seen, age)| estimate(seen, age, slot_time) >= slot)
     }
 
+    /// Whether it can have reached a slot by now, if it goes on as fast as slots are made.
+    pub(super) fn may_reach(
+        &self,
+        slot: Slot,
+        commitment: Commitment,
+        now: Instant,
+        slot_time: Duration,
+    ) -> bool {
+        Commitment::ALL
+            .into_iter()
+            .skip(commitment.index())
+            .filter_map(|level| self.seen(level, now))
+            .any(|(seen, age)| {
+                // Slots are sometimes made a little faster than usual.
+                let age = age.min(FURTHEST_ESTIMATE) * 21 / 20;
+                seen.0.saturating_add(slots_in(age, slot_time)) >= slot.0
+            })
+    }
+
+    /// An answer that came just now was read at a slot that is no news: it still stands there.
+    pub(super) fn stands_at(&self, slot: Slot, commitment: Commitment, now: Instant) {
+        let index = commitment.index();
+        if let (Some(known), Some(seen_at)) = (self.slots.get(index), self.seen_at.get(index))
+            && known.load(Ordering::Relaxed) == slot.0
+        {
+            seen_at.store(self.milliseconds(now), Ordering::Relaxed);
+        }
+    }
+
     /// Feeds the tracker and publishes what it concludes.
     pub(super) fn track(
         &self,

@@ -333,7 +333,7 @@ impl Probe {
             let before = live.health();
             live.track(&policy.health, now, |tracker| tracker.wrong_cluster(wrong));
             if wrong && before != Health::WrongCluster {
-                cluster.disown();
+                cluster.disown(now);
             }
         };
         if cluster.heard_genesis(live, hash) {

@@ -47,7 +47,8 @@ pub struct Need<'a> {
     pub params: Option<&'a [u8]>,
     /// The caller's `minContextSlot`, or another slot that must have been reached.
     pub min_slot: Option<Slot>,
-    /// What the client has seen already and must not be led back behind.
+    /// What the client has seen already and must not be led back behind. An upstream that may have
+    /// reached it by now will do: its answer is looked at.
     pub floor: Option<Slot>,
     /// Only upstreams believed to have this, and none rather than another.
     pub only: Option<Capability>,
@@ -68,7 +69,7 @@ impl<'a> Need<'a> {
 
     /// The slot the upstream should have reached.
     fn slot(&self) -> Option<Slot> {
-        self.min_slot.max(self.floor).max(self.class.pinned_slot)
+        self.min_slot.max(self.class.pinned_slot)
     }
 }
 
@@ -249,6 +250,17 @@ impl<'a> Candidates<'a> {
         self.draw(now).is_some_and(|draw| self.is_worth(&draw))
     }
 
+    /// From here on upstreams that may have reached `floor`. Whether the next is fit for that; where
+    /// none is, one that may have reached the slot before will do, for slots are known late.
+    pub fn aim_at(&mut self, floor: Option<Slot>, now: Instant) -> bool {
+        let nearly = floor.map(|slot| Slot(slot.0.saturating_sub(1)));
+        [floor, nearly].into_iter().any(|floor| {
+            self.need.floor = floor;
+            let draw = self.draw(now);
+            draw.is_some_and(|draw| draw.rank.obstacle == Obstacle::None)
+        })
+    }
+
     /// Whether the next upstream is one that a further attempt does no harm: well, not failing, and
     /// with a connection free.
     pub fn any_fit(&self, now: Instant) -> bool {
@@ -404,12 +416,12 @@ impl<'a> Candidates<'a> {
                 other => other.max(Obstacle::Lacking),
             };
         }
-        if let Some(slot) = self.need.slot() {
-            let slot_time = member.policy.cluster.slot_time;
-            let commitment = self.need.class.context.commitment;
-            if !live.reaches(slot, commitment, now, slot_time) {
-                worst = worst.max(Obstacle::Behind);
-            }
+        let slot_time = member.policy.cluster.slot_time;
+        let commitment = self.need.class.context.commitment;
+        let behind = |slot| !live.reaches(slot, commitment, now, slot_time);
+        let below = |slot| !live.may_reach(slot, commitment, now, slot_time);
+        if self.need.slot().is_some_and(behind) || self.need.floor.is_some_and(below) {
+            worst = worst.max(Obstacle::Behind);
         }
         worst
     }

@@ -89,7 +89,11 @@ impl Shared {
         Self::before(cluster, |config| config).await
     }
 
-    async fn before(cluster: Sandbox, change: impl FnOnce(GatewayConfig) -> GatewayConfig) -> Self {
+    /// The same before this cluster, with changes to the configuration.
+    pub async fn before(
+        cluster: Sandbox,
+        change: impl FnOnce(GatewayConfig) -> GatewayConfig,
+    ) -> Self {
         let redis = Redis::start().await;
         let config = change(sharing(&cluster, &redis.url()));
         let mut gateways = Vec::new();

@@ -1,7 +1,7 @@
 //! Answers that wait to be written, bounded in number and bytes. What came first goes first; when
 //! there is no room, what came first is given up, for it is the nearest to its end.
 
-use std::collections::VecDeque;
+use std::collections::{HashSet, VecDeque};
 use std::sync::Arc;
 
 use parking_lot::Mutex;
@@ -75,6 +75,21 @@ impl Queue {
             }
             self.arrived.notified().await;
         }
+    }
+
+    /// Gives up what waits to be written under these keys.
+    pub(super) fn forget(&self, keys: &HashSet<Key>) {
+        let mut waiting = self.waiting.lock();
+        let writes = std::mem::take(&mut waiting.writes);
+        let kept = writes
+            .into_iter()
+            .filter(|write| !keys.contains(&write.key));
+        waiting.writes = kept.collect();
+        waiting.bytes = waiting
+            .writes
+            .iter()
+            .map(|write| write.entry.weight())
+            .sum();
     }
 
     /// Number and bytes of what waits.
@@ -188,6 +203,18 @@ mod tests {
         assert_eq!(keys(&queue.take(10, 1).await), [key(4)]);
         let rest = queue.waiting();
         assert_eq!(rest, (1, two / 2));
+    }
+
+    #[tokio::test]
+    async fn what_is_forgotten_is_not_written() {
+        let queue = Queue::new(100, 1 << 20);
+        for number in 1..=3 {
+            queue.push(write(number, 100));
+        }
+        queue.forget(&HashSet::from([key(1), key(3)]));
+        let left = u64::try_from(weight(100)).unwrap();
+        assert_eq!(queue.waiting(), (1, left));
+        assert_eq!(all(&queue).await, [key(2)]);
     }
 
     #[tokio::test]

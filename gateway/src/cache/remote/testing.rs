@@ -26,7 +26,7 @@ pub(super) fn long(bytes: usize) -> Entry {
 }
 
 /// An answer of an upstream with this name.
-pub(super) fn named(upstream: &str) -> Entry {
+pub(in crate::cache) fn named(upstream: &str) -> Entry {
     Entry {
         upstream: upstream.into(),
         ..balance(100)

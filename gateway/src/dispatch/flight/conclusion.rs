@@ -40,18 +40,11 @@ impl Flight<'_> {
             Judged::Good { payload, latency } => {
                 exchange.observe_latency(&speaker.upstream, latency);
                 self.accused.settle(exchange, &speaker.upstream);
-                if exchange.goes_backwards(&payload) {
-                    self.settled.note_stale(payload, &speaker);
-                    let kind = FaultKind::BehindSession;
-                    let next = Next {
-                        kind,
-                        retry: Retry::Elsewhere,
-                        sent,
-                        youngest,
-                    };
-                    return self.retry(&speaker.upstream, next);
+                let heads = exchange.heads(&payload);
+                if exchange.session.goes_backwards(&heads) {
+                    return self.older(payload, &heads, &speaker);
                 }
-                exchange.raise_floor(&payload);
+                self.trace.told = exchange.session.tell(&heads);
                 if reason.hedge {
                     exchange.live.metrics.hedge("won");
                 }

@@ -10,7 +10,7 @@ use tokio::time::{Instant, sleep};
 
 use crate::config;
 use crate::dispatch::attempt::script::{self, Act};
-use crate::dispatch::{Delivered, DispatchMetrics, Exchange, Live, Payload, Settings};
+use crate::dispatch::{Delivered, DispatchMetrics, Exchange, Live, Payload, Session, Settings};
 use crate::error::Rejection;
 use crate::jsonrpc::{self, Call, Entry};
 use crate::solana::classify;
@@ -78,7 +78,7 @@ impl Scene {
             live: &self.live,
             call: &call,
             class: &class,
-            client: 7,
+            session: &Session::of(&self.live, 7, &class, &self.settings.selection, started),
             started,
             deadline: started + Duration::from_secs(30),
             ledger_only: false,

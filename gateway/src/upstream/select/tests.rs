@@ -480,3 +480,34 @@ fn after_its_pause_a_broken_upstream_gets_trial_calls_and_comes_back() {
     assert!(scene.upstream('a').live().is_clear());
     assert_eq!(scene.order("getBalance"), "a");
 }
+
+#[tokio::test(start_paused = true)]
+async fn for_a_floor_a_fit_upstream_is_aimed_at_that_has_reached_it_or_nearly_so() {
+    let class = classify("getBalance", None);
+    for (floor, fit, expected) in [
+        (None, true, Some("p")),
+        (Some(1001), true, Some("p")),
+        (Some(1010), true, Some("p")),
+        // Slots are known late.
+        (Some(1011), true, Some("p")),
+        (Some(1012), true, None),
+        (Some(1010), false, None),
+    ] {
+        let scene = Scene::of("ap");
+        scene.probe('p', 1010);
+        if !fit {
+            let limits = &scene.upstream('p').member.policy.health;
+            for _ in 0..limits.failures {
+                let live = &scene.upstream('p').member.live;
+                live.track(limits, scene.now, |tracker| tracker.failed(limits));
+            }
+        }
+        let mut candidates = scene.pool.candidates(Need::of(&class, "getBalance"));
+        // It has answered already.
+        assert_eq!(candidates.next(scene.now).unwrap().upstream().id(), "a");
+        let aimed = candidates.aim_at(floor.map(Slot), scene.now);
+        let next = aimed.then(|| candidates.next(scene.now).unwrap());
+        let next = next.as_ref().map(|next| next.upstream().id());
+        assert_eq!(next, expected, "{floor:?} {fit}");
+    }
+}

@@ -1,0 +1,63 @@
+//! What becomes of a good answer that is older than what its client was told before: it is kept as
+//! the best there is, and an upstream that is fit and has reached the client's floor is asked. That
+//! is paid for by nobody's budget, so it is bounded by itself.
+
+use std::sync::Arc;
+
+use tokio::time::Instant;
+
+use super::{Due, Flight, Step};
+use crate::dispatch::attempt::Payload;
+use crate::dispatch::settle::Speaker;
+use crate::solana::{FaultKind, Heads};
+
+/// Upstreams that are asked instead, at most.
+const MOST: u32 = 2;
+
+/// What came so far that was too old.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Older {
+    asked: u32,
+    /// When the best of it is delivered.
+    until: Option<Instant>,
+}
+
+impl Flight<'_> {
+    /// Decides what comes after an answer that would lead its client back.
+    pub(super) fn older(&mut self, payload: Payload, heads: &Heads, speaker: &Speaker) -> Step {
+        let exchange = self.exchange;
+        if let Some(slot) = heads.slot() {
+            let commitment = exchange.class.context.commitment;
+            speaker.upstream.stands_at(slot, commitment);
+        }
+        self.trace.fault = Some(FaultKind::BehindSession);
+        self.settled.note_stale(payload, speaker, heads.slot());
+        let now = Instant::now();
+        // One that does not answer for so long is stuck, and not fit.
+        let until = (now + exchange.settings.hedge.metered_after).min(exchange.deadline);
+        let until = *self.older.until.get_or_insert(until);
+        let floor = exchange.session.slot_floor();
+        if self.older.asked < MOST && now < until && self.candidates.aim_at(floor, now) {
+            self.older.asked += 1;
+            exchange.live.metrics.retry(FaultKind::BehindSession);
+            self.trace
+                .failed_over_from
+                .get_or_insert_with(|| Arc::clone(&speaker.upstream));
+            return Step::Launch { after: None };
+        }
+        if self.attempts.is_empty() {
+            Step::End
+        } else {
+            Step::Wait
+        }
+    }
+
+    /// What the passing of time asks for first.
+    pub(super) fn next_due(&self) -> Option<(Instant, Due)> {
+        let end = self.older.until.map(|until| (until, Due::End));
+        match (self.due, end) {
+            (Some(due), Some(end)) if due.0 > end.0 => Some(end),
+            (due, end) => due.or(end),
+        }
+    }
+}

@@ -1,0 +1,64 @@
+//! Forgetting what an upstream said that turned out to belong to another cluster: answers, and what
+//! clients were told of the head of the chain. A slot of another chain, far above this one's, would
+//! make every true answer look old.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use parking_lot::Mutex;
+
+use super::Pipeline;
+use crate::upstream::Pool;
+
+/// Up to which generation of the pool what was said is forgotten.
+#[derive(Debug, Default)]
+pub(super) struct Forgotten {
+    generation: AtomicU64,
+    /// Held while something is being forgotten: nobody is answered from it any more.
+    forgetting: Mutex<()>,
+}
+
+impl Pipeline {
+    /// Forgets what strangers said, if one has been found out since the last time.
+    pub(super) fn forget_strangers(&self, pool: &Pool) {
+        if self.forgotten.generation.load(Ordering::Acquire) < pool.generation() {
+            self.forget_now(pool);
+        }
+    }
+
+    /// The same for a call that keeps something while a stranger is found out.
+    pub(super) fn forget_since(&self, generation: u64, pool: &Pool) {
+        if generation != pool.generation() {
+            self.forgotten.generation.store(0, Ordering::Release);
+            self.forget_now(pool);
+        }
+    }
+
+    #[cold]
+    fn forget_now(&self, pool: &Pool) {
+        let _forgetting = self.forgotten.forgetting.lock();
+        let generation = pool.generation();
+        if self.forgotten.generation.load(Ordering::Acquire) >= generation {
+            return;
+        }
+        let strangers: Vec<_> = pool
+            .upstreams()
+            .iter()
+            .filter(|upstream| upstream.is_stranger())
+            .map(|upstream| Arc::clone(upstream.name()))
+            .collect();
+        // Answers first: from then on nobody is told of their slots any more.
+        let answers = self.cache.forget(&strangers);
+        self.live.floors.forget();
+        self.forgotten
+            .generation
+            .store(generation, Ordering::Release);
+        if !strangers.is_empty() {
+            tracing::warn!(
+                ?strangers,
+                answers,
+                "upstreams belong to another cluster; what they said is forgotten"
+            );
+        }
+    }
+}
