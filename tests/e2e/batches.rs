@@ -40,7 +40,9 @@ async fn answers_come_in_the_order_of_the_calls_whoever_is_faster() {
 async fn each_call_has_its_own_outcome() {
     let scene = Scene::ranked().await;
     scene.v(0).fault(Fault::status(500).on("getBalance"));
-    scene.v(0).fault(Fault::rpc(-32602).on("getBlockHeight"));
+    for validator in scene.cluster.validators() {
+        validator.fault(Fault::rpc(-32602).on("getBlockHeight"));
+    }
     let batch = json!([
         {"jsonrpc": "2.0", "id": 1, "method": "getBalance", "params": [KEY]},
         {"jsonrpc": "2.0", "id": 2, "method": "getBlockHeight"},

@@ -20,6 +20,10 @@ const STALE: u8 = 4;
 
 /// The bad answers of one call so far.
 #[derive(Debug, Default)]
+#[expect(
+    clippy::struct_excessive_bools,
+    reason = "each may be true beside any other"
+)]
 pub(super) struct Settled {
     best: Option<Best>,
     /// The first refusal that was no JSON-RPC.

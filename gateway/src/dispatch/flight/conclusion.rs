@@ -64,23 +64,28 @@ impl Flight<'_> {
                 payload,
                 page,
             } => {
-                if sent {
-                    let upstream = &speaker.upstream;
-                    self.accused.note(upstream, &verdict, reached, exchange);
-                }
-                let (kind, retry) = (verdict.kind, self.where_next(&verdict, &speaker.upstream));
-                let said = Said { payload, page };
-                self.settled
-                    .note(&verdict, said, &speaker, sent, exchange.class);
                 let next = Next {
-                    kind,
-                    retry,
+                    kind: verdict.kind,
+                    retry: self.where_next(&verdict, &speaker.upstream),
                     sent,
                     youngest,
                 };
-                self.retry(&speaker.upstream, next)
+                self.bad(&verdict, Said { payload, page }, &speaker, next)
             }
         }
+    }
+
+    /// An answer that is not to be delivered before others have been asked.
+    fn bad(&mut self, verdict: &Verdict, said: Said, speaker: &Speaker, next: Next) -> Step {
+        let exchange = self.exchange;
+        if next.sent {
+            let upstream = &speaker.upstream;
+            self.accused
+                .note(upstream, verdict, speaker.reached, exchange);
+        }
+        self.settled
+            .note(verdict, said, speaker, next.sent, exchange.class);
+        self.retry(&speaker.upstream, next)
     }
 
     /// Where to ask next, given who has spoken. What a node that trails the others finds wrong with

@@ -131,9 +131,8 @@ pub fn is_the_calls_own(error: &ErrorObject) -> bool {
     let told = row(error.code);
     match error.code {
         // Of the slot, which is the same for all who ask now; where nobody has more, it is so.
-        -32007 | -32009 | -32017 | -32018 => true,
-        // Both nodes that were asked said so, or the only one.
-        -32601 => true,
+        // -32601 is what all who were asked have said.
+        -32007 | -32009 | -32017 | -32018 | -32601 => true,
         -32002 | -32012 | -32020 => false,
         _ => told.blame == Blame::Client,
     }
