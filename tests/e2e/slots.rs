@@ -1,6 +1,6 @@
 //! Slots as clients see them: never backwards, and never older than they ask for.
 
-use perijove_tests::gateway::Gateway;
+use perijove_tests::gateway::{Gateway, GatewayConfig};
 use perijove_tests::sandbox::{Fault, Sandbox};
 use perijove_tests::wait::until;
 use serde_json::{Value, json};
@@ -73,7 +73,10 @@ async fn a_minimum_slot_goes_straight_to_an_upstream_that_has_it() {
 
 #[tokio::test]
 async fn a_minimum_slot_nobody_has_yet_is_waited_for_a_moment_and_then_refused() {
-    let scene = Scene::ranked().await;
+    // Attempts are counted: so many, and none beside them for being slow.
+    let counted =
+        |config: GatewayConfig| config.set("retry.attempts", 4).set("hedge.enabled", false);
+    let scene = Scene::ranked_with(counted).await;
     let wanted = scene.v(0).sight().processed + 1_000;
     let params = json!([KEY, {"commitment": "processed", "minContextSlot": wanted}]);
     let reply = scene.gateway.rpc("getBalance", params).await;
