@@ -20,6 +20,9 @@ pub enum Retry {
     ElsewhereLater,
     /// Only on an upstream with this capability; without one it is the answer.
     Capable(Capability),
+    /// Only where history reaches further back, for which dispatching looks once the upstreams that
+    /// come first have spoken.
+    Deeper,
 }
 
 impl Retry {

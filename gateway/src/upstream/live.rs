@@ -16,6 +16,7 @@ use crate::config;
 use crate::solana::Method;
 use crate::upstream::breaker::Breaker;
 use crate::upstream::connection::Connections;
+use crate::upstream::history::Ledger;
 use crate::upstream::hold_off::HoldOff;
 use crate::upstream::metrics::{Handles, UpstreamMetrics};
 use crate::upstream::quantile::Latencies;
@@ -50,6 +51,7 @@ pub struct Live {
     pub(super) hold_off: Mutex<HoldOff>,
     tracker: Mutex<Tracker>,
     genesis: Mutex<Option<String>>,
+    ledger: Ledger,
     doubts: AtomicU8,
     health: AtomicU8,
     /// Newest slot per commitment; 0 while unknown.
@@ -119,6 +121,7 @@ impl Live {
             hold_off: Mutex::default(),
             tracker: Mutex::default(),
             genesis: Mutex::default(),
+            ledger: Ledger::default(),
             doubts: AtomicU8::new(Doubt::Health as u8),
             health: AtomicU8::new(Health::Unprobed as u8),
             slots: Default::default(),
@@ -302,6 +305,36 @@ impl Live {
 
     pub(super) fn set_genesis(&self, hash: String) {
         *self.genesis.lock() = Some(hash);
+    }
+
+    /// The oldest slot of its history, as far as it has said so.
+    pub fn oldest(&self) -> Option<Slot> {
+        self.ledger.oldest()
+    }
+
+    /// Its own ledger begins here.
+    pub(super) fn ledger_starts(&self, slot: Slot) {
+        self.ledger.starts(slot);
+        self.show_oldest();
+    }
+
+    /// This is the first block it can give.
+    pub(super) fn history_begins(&self, slot: Slot) {
+        self.ledger.begins(slot);
+        self.show_oldest();
+    }
+
+    /// It has refused an older block with the words that this one is its first.
+    pub fn has_pruned(&self, first: Slot) {
+        self.ledger.has_pruned(first);
+        self.show_oldest();
+    }
+
+    fn show_oldest(&self) {
+        if let Some(Slot(oldest)) = self.oldest() {
+            let oldest = i64::try_from(oldest).unwrap_or(i64::MAX);
+            self.metrics.oldest(oldest);
+        }
     }
 
     fn milliseconds(&self, at: Instant) -> u64 {

@@ -40,6 +40,7 @@ pub struct UpstreamMetrics {
     connection_wait: HistogramVec,
     in_flight: IntGaugeVec,
     probes: IntCounterVec,
+    oldest: IntGaugeVec,
 }
 
 impl UpstreamMetrics {
@@ -143,6 +144,11 @@ impl UpstreamMetrics {
                 "Calls the gateway made itself to see how an upstream is.",
                 &["upstream", "method", "outcome"],
             )?,
+            oldest: gauge(
+                "perijove_upstream_oldest_slot",
+                "Where its history begins, by what it says of itself.",
+                &one,
+            )?,
         })
     }
 
@@ -224,6 +230,16 @@ impl Handles {
         self.count(&self.families.probes, &[&self.id, method, outcome]);
     }
 
+    /// Where its history begins; without a series as long as it has not said so.
+    pub(super) fn oldest(&self, slot: i64) {
+        if !self.ended.load(Ordering::Relaxed) {
+            self.families
+                .oldest
+                .with_label_values(&[&self.id])
+                .set(slot);
+        }
+    }
+
     fn count(&self, family: &IntCounterVec, labels: &[&str]) {
         if !self.ended.load(Ordering::Relaxed) {
             family.with_label_values(labels).inc();
@@ -253,6 +269,7 @@ impl Handles {
             &families.breaker_state,
             &families.connections,
             &families.in_flight,
+            &families.oldest,
         ] {
             remove(family, id);
         }

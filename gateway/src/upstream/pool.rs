@@ -15,6 +15,7 @@ use crate::upstream::breaker::Admission;
 use crate::upstream::cluster::Cluster;
 use crate::upstream::connector::{Connectors, TrustError};
 use crate::upstream::endpoint::{BadHeader, Endpoint};
+use crate::upstream::history::Elsewhere;
 use crate::upstream::live::Live;
 use crate::upstream::member::{Member, MethodRules, Policy};
 use crate::upstream::metrics::UpstreamMetrics;
@@ -192,6 +193,14 @@ impl Pool {
     /// where the cluster changed.
     pub fn generation(&self) -> u64 {
         self.cluster.generation()
+    }
+
+    /// Whether any upstream may have history that another has not, fit or not.
+    pub fn any_elsewhere(&self, elsewhere: &Elsewhere<'_>, method: &str) -> bool {
+        let now = Instant::now();
+        self.upstreams.iter().any(|upstream| {
+            upstream.member.methods.allow(method) && elsewhere.accepts(upstream, now)
+        })
     }
 
     /// How far the freshest upstream is behind the tip, of those that are well or only lag; None

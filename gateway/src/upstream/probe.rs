@@ -318,6 +318,16 @@ impl Probe {
                     self.heard_genesis(hash, now);
                 }
             }
+            Question::LedgerStart => {
+                if let Some(slot) = unsigned(result).map(Slot) {
+                    live.ledger_starts(slot);
+                }
+            }
+            Question::FirstBlock => {
+                if let Some(slot) = unsigned(result).map(Slot) {
+                    live.history_begins(slot);
+                }
+            }
         }
     }
 

@@ -14,6 +14,7 @@ use tokio::time::Instant;
 
 use crate::solana::{Capability, Class};
 use crate::upstream::breaker::Admission;
+use crate::upstream::history::{Distance, Elsewhere};
 use crate::upstream::hold_off::Refusal;
 use crate::upstream::live::InFlight;
 use crate::upstream::pause::{Cause, Rest};
@@ -52,6 +53,8 @@ pub struct Need<'a> {
     pub floor: Option<Slot>,
     /// Only upstreams believed to have this, and none rather than another.
     pub only: Option<Capability>,
+    /// Only upstreams that may have history which another has not.
+    pub history: Option<Elsewhere<'a>>,
 }
 
 impl<'a> Need<'a> {
@@ -64,6 +67,7 @@ impl<'a> Need<'a> {
             min_slot: class.context.min_context_slot,
             floor: None,
             only: None,
+            history: None,
         }
     }
 
@@ -154,6 +158,8 @@ impl Tried {
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 struct Rank {
     obstacle: Obstacle,
+    /// How far its history is from what is looked for; the same for all where none is.
+    distance: Distance,
     /// All its connections are in use: the call would wait for one. Any other that is as well is
     /// better, of whatever tier.
     busy: bool,
@@ -324,6 +330,10 @@ impl<'a> Candidates<'a> {
     /// in place of one that does and only rests.
     fn is_worth(&self, draw: &Draw) -> bool {
         let obstacle = draw.rank.obstacle;
+        if self.need.history.is_some() {
+            // There is an answer already; it is not worth disturbing whoever is not well.
+            return obstacle < Obstacle::Resting;
+        }
         if self.given == 0 {
             return obstacle <= Obstacle::Failing || !draw.paused;
         }
@@ -345,6 +355,9 @@ impl<'a> Candidates<'a> {
             }
             let rank = Rank {
                 obstacle,
+                distance: self.need.history.map_or(Distance::default(), |elsewhere| {
+                    elsewhere.distance(upstream, now)
+                }),
                 busy: upstream.live().connections.all_busy(),
                 tier: upstream.tier(),
             };
@@ -404,6 +417,11 @@ impl<'a> Candidates<'a> {
             !rules.grant(capability) || (!clear && live.hold_off.lock().lacks(capability, now))
         };
         if !rules.allow(self.need.method_name) || self.need.only.is_some_and(lacks) {
+            return Obstacle::Never;
+        }
+        if let Some(elsewhere) = self.need.history
+            && !elsewhere.accepts(upstream, now)
+        {
             return Obstacle::Never;
         }
         let mut worst = Obstacle::None;

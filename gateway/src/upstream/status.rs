@@ -53,6 +53,11 @@ pub struct UpstreamStatus {
     /// It does not take the gateway's key.
     pub key_refused: bool,
     pub slots: Slots,
+    /// Where its history begins, by what it says of itself.
+    pub oldest_slot: Option<Slot>,
+    /// How far back it is believed to reach: `archive`, `presumed archive`, `oldest slot`, `unknown`
+    /// or `none`.
+    pub history: &'static str,
     pub lag: u64,
     pub genesis: Option<String>,
     pub latency_milliseconds: Option<f64>,
@@ -111,6 +116,8 @@ impl UpstreamStatus {
             resting_seconds: resting.map(|resting| resting.as_secs()),
             key_refused,
             slots: Slots::of(|commitment| live.seen(commitment, now).map(|(slot, _)| slot)),
+            oldest_slot: live.oldest(),
+            history: upstream.reach(now).label(),
             lag: live.lag(),
             genesis: live.genesis(),
             latency_milliseconds: latency.map(|latency| latency.as_secs_f64() * 1e3),

@@ -37,6 +37,12 @@ pub(super) fn verdict(error: &ErrorObject, class: &Class) -> Verdict {
             retry: Retry::ElsewhereOnce,
             ..row(error.code)
         },
+        -32001 | -32007 | -32009 | -32018 | -32020 if class.needs == Some(Capability::History) => {
+            Verdict {
+                retry: Retry::Deeper,
+                ..row(error.code)
+            }
+        }
         code if !agave::belongs(code, class) => Verdict {
             blame: Blame::Upstream,
             retry: Retry::Elsewhere,

@@ -8,6 +8,10 @@ const HEALTH_EVERY: u64 = 5;
 const FACTS_EVERY: u64 = 10;
 /// The same for a metered one, in rounds of half a minute.
 const METERED_FACTS_EVERY: u64 = 120;
+/// Rounds between two looks at where history begins: it moves on as a ledger is pruned, in hours.
+const HISTORY_EVERY: u64 = 150;
+/// The same for a metered one: a day.
+const METERED_HISTORY_EVERY: u64 = 2_880;
 
 /// What a probe asks.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -20,6 +24,11 @@ pub(super) enum Question {
     Genesis,
     /// When the epoch ends.
     Epoch,
+    /// Where the node's own ledger begins.
+    LedgerStart,
+    /// The first block it can give, long-term storage included. After the ledger's start, by which
+    /// a node that is just starting is found out.
+    FirstBlock,
 }
 
 impl Question {
@@ -33,6 +42,8 @@ impl Question {
             Self::ReceivedShred => "getMaxShredInsertSlot",
             Self::Genesis => "getGenesisHash",
             Self::Epoch => "getEpochInfo",
+            Self::LedgerStart => "minimumLedgerSlot",
+            Self::FirstBlock => "getFirstAvailableBlock",
         }
     }
 
@@ -43,7 +54,12 @@ impl Question {
             }
             Self::Slot(Commitment::Confirmed) => r#"[{"commitment":"confirmed"}]"#,
             Self::Slot(Commitment::Finalized) => r#"[{"commitment":"finalized"}]"#,
-            Self::Health | Self::ReceivedShred | Self::Genesis | Self::Epoch => "[]",
+            Self::Health
+            | Self::ReceivedShred
+            | Self::Genesis
+            | Self::Epoch
+            | Self::LedgerStart
+            | Self::FirstBlock => "[]",
         }
     }
 
@@ -121,5 +137,18 @@ pub(super) fn plan(given: &Circumstances) -> Vec<Question> {
         // Last: nothing waits for it.
         questions.push(Question::Epoch);
     }
+    look_at_history(given, &mut questions);
     questions
+}
+
+/// An upstream that was away may have come back with another ledger; a metered one is a provider,
+/// whose history is not lost in a restart.
+fn look_at_history(given: &Circumstances, questions: &mut Vec<Question>) {
+    if given.metered {
+        if given.round.is_multiple_of(METERED_HISTORY_EVERY) {
+            questions.push(Question::FirstBlock);
+        }
+    } else if given.failed || given.round.is_multiple_of(HISTORY_EVERY) {
+        questions.extend([Question::LedgerStart, Question::FirstBlock]);
+    }
 }

@@ -33,7 +33,13 @@ fn everything_is_asked_at_the_start_and_the_slots_in_every_round() {
     assert_eq!(start[2..5], slots);
     assert_eq!(
         start[5..],
-        ["getMaxShredInsertSlot", "getHealth", "getEpochInfo"]
+        [
+            "getMaxShredInsertSlot",
+            "getHealth",
+            "getEpochInfo",
+            "minimumLedgerSlot",
+            "getFirstAvailableBlock"
+        ]
     );
     assert_eq!(methods(&circumstances(1, false)), slots);
     assert_eq!(methods(&circumstances(5, false)).len(), 5);
@@ -50,7 +56,12 @@ fn a_node_that_was_away_is_asked_who_it_is() {
 fn a_metered_upstream_is_asked_for_one_slot() {
     assert_eq!(
         methods(&circumstances(0, true)),
-        ["getGenesisHash", "getSlot", "getEpochInfo"]
+        [
+            "getGenesisHash",
+            "getSlot",
+            "getEpochInfo",
+            "getFirstAvailableBlock"
+        ]
     );
     for round in 1..100 {
         assert_eq!(methods(&circumstances(round, true)), ["getSlot"]);
@@ -58,6 +69,23 @@ fn a_metered_upstream_is_asked_for_one_slot() {
     let mut unwell = circumstances(7, true);
     unwell.unwell = true;
     assert_eq!(methods(&unwell), ["getSlot", "getHealth"]);
+}
+
+#[test]
+fn where_history_begins_is_asked_rarely() {
+    let rounds = |metered: bool, most: u64| {
+        let asks = |round: &u64| {
+            methods(&circumstances(*round, metered)).contains(&"getFirstAvailableBlock")
+        };
+        (0..most).filter(asks).count()
+    };
+    assert_eq!(rounds(false, 1_500), 10, "once a minute");
+    assert_eq!(rounds(true, 2 * 2_880), 2, "once a day");
+    let mut back = circumstances(3, false);
+    back.failed = true;
+    assert!(methods(&back).contains(&"minimumLedgerSlot"));
+    back.metered = true;
+    assert!(!methods(&back).contains(&"getFirstAvailableBlock"));
 }
 
 #[test]
@@ -111,6 +139,8 @@ impl Node {
         node.says("getGenesisHash", &result("\"abc\""));
         let epoch = r#"{"absoluteSlot":1000,"slotIndex":900,"slotsInEpoch":1000}"#;
         node.says("getEpochInfo", &result(epoch));
+        node.says("minimumLedgerSlot", &result(100));
+        node.says("getFirstAvailableBlock", &result(102));
         let server = Arc::clone(&node);
         tokio::spawn(async move {
             while let Ok((stream, _)) = listener.accept().await {
@@ -179,6 +209,7 @@ async fn one_good_round_makes_an_upstream_healthy() {
         assert_eq!(pool.tip(commitment), Some(Slot(1000)));
     }
     assert_eq!(pool.status().genesis.as_deref(), Some("abc"));
+    assert_eq!(pool.status().upstreams[0].oldest_slot, Some(Slot(102)));
     let view = pool.slots().unwrap();
     assert_eq!(
         (view.epoch_start, view.epoch_end),

@@ -400,6 +400,27 @@ fn the_calls_own_errors_are_those_that_every_node_would_give() {
 }
 
 #[test]
+fn a_ledger_that_does_not_reach_back_is_no_reason_to_ask_the_next_best() {
+    for code in [-32001, -32007, -32009, -32018, -32020] {
+        for method in [
+            "getBlock",
+            "getTransaction",
+            "getBlocks",
+            "getInflationReward",
+        ] {
+            let class = classify(method, Some(b"[7]"));
+            let said = error(code, "said", "null");
+            let found = judged(200, ReplyHints::default(), &said, &class).unwrap();
+            assert_eq!(
+                (found.retry, found.penalty),
+                (R::Deeper, P::None),
+                "{method} {code}"
+            );
+        }
+    }
+}
+
+#[test]
 fn a_node_without_a_faucet_lacks_the_capability() {
     let class = classify("requestAirdrop", Some(b"[\"k\",5]"));
     let found = judged(

@@ -1,0 +1,326 @@
+//! What an answer says of history: whether it has what was asked for, and if not, where in history
+//! the call looked. Whether the upstream that gave it could know is not decided here: that takes
+//! its oldest slot.
+//!
+//! Which methods are in question, and what a node without the history answers (Agave 4.5):
+//!
+//! | method | nothing, or less |
+//! |---|---|
+//! | `getTransaction` | `null` |
+//! | `getSignatureStatuses` with `searchTransactionHistory` | `null` for a signature |
+//! | `getSignaturesForAddress` | a page shorter than its limit; it ends at the node's oldest slot |
+//! | `getBlock`, `getBlockTime` | `null` |
+//! | `getBlocks`, `getBlocksWithLimit` | a list that begins at the node's oldest slot, or `[]` |
+//! | `getBlockCommitment` | a `commitment` of `null` |
+//! | `getInflationReward` | `null` for every address |
+//!
+//! and the errors of [`Word`]. The old names (`getConfirmedBlock` …) are read like the new ones.
+//! Leader schedules and block production come from the bank and are the same everywhere.
+
+use std::hash::{DefaultHasher, Hash, Hasher};
+
+use perijove_core::Slot;
+use smallvec::SmallVec;
+
+use super::{Capability, Class, Method, SlotView};
+use crate::jsonrpc::{Answer, Cursor, ErrorObject, Token};
+
+mod params;
+
+#[cfg(test)]
+mod tests;
+
+/// A list of blocks that begins so few slots late may begin there because slots were skipped.
+const SKIPPED_IN_A_ROW: u64 = 32;
+
+/// The kind of history a call asks for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum History {
+    /// One transaction.
+    Transaction,
+    /// The statuses of signatures.
+    Statuses,
+    /// A page of an account's signatures.
+    Page,
+    /// One block.
+    Block,
+    /// The time of one block.
+    BlockTime,
+    /// The stake that voted for one block.
+    Commitment,
+    /// The slots with blocks.
+    Blocks,
+    /// The rewards of an epoch.
+    Rewards,
+}
+
+/// Where in history a call looks.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Place {
+    /// In this slot, or from it on.
+    From(Slot),
+    /// Signatures and accounts say nothing of their slots.
+    Anywhere,
+}
+
+/// How it was said that something is not there.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Word {
+    /// By a result that is empty, or shorter than it might be.
+    Empty,
+    /// -32007, -32009: the slot was skipped, or is missing. The error itself leaves open which.
+    Skipped,
+    /// The node says that it does not have this (any more, or at this moment): -32001, -32004,
+    /// -32011, -32014, -32018, -32019, -32020.
+    Refused,
+}
+
+/// What an answer leaves open.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Lack {
+    /// How it was said.
+    pub word: Word,
+    /// Where the call looked.
+    pub place: Place,
+    /// How many items came all the same.
+    pub found: usize,
+    /// Skipped slots explain as well as a short ledger why the list begins late.
+    pub slight: bool,
+    /// The refusal may be another one in a moment.
+    pub passing: bool,
+    /// What is missing, each thing as a hash: the same thing asked for in another encoding or at
+    /// another commitment is the same.
+    pub subjects: SmallVec<[u64; 1]>,
+}
+
+impl History {
+    /// The history a call asks for, if any.
+    pub fn of(class: &Class, method_name: &str) -> Option<Self> {
+        use Method as M;
+        Some(match class.method {
+            M::GetTransaction => Self::Transaction,
+            M::GetSignatureStatuses if class.needs == Some(Capability::History) => Self::Statuses,
+            M::GetSignaturesForAddress => Self::Page,
+            M::GetBlock => Self::Block,
+            M::GetBlockTime => Self::BlockTime,
+            M::GetBlockCommitment => Self::Commitment,
+            M::GetBlocks | M::GetBlocksWithLimit => Self::Blocks,
+            M::GetInflationReward => Self::Rewards,
+            M::Other => match method_name.strip_prefix("getConfirmed")? {
+                "Transaction" => Self::Transaction,
+                "Block" => Self::Block,
+                "Blocks" | "BlocksWithLimit" => Self::Blocks,
+                "SignaturesForAddress" | "SignaturesForAddress2" => Self::Page,
+                _ => return None,
+            },
+            _ => return None,
+        })
+    }
+
+    /// What an answer leaves open; `None` when it has all that was asked for, or fails for another
+    /// reason. `view` tells where epochs begin.
+    pub fn lack(
+        self,
+        params: Option<&[u8]>,
+        answer: &Answer,
+        view: Option<&SlotView>,
+    ) -> Option<Lack> {
+        let params = params.unwrap_or_default();
+        match (answer.result(), answer.error()) {
+            (Some(result), _) => self.of_result(params, result, view),
+            (None, Some(error)) => self.of_error(params, error, view),
+            (None, None) => None,
+        }
+    }
+
+    /// The same of the beginning of an answer that is too large to be held. Only a list of blocks
+    /// shows there that it is not whole.
+    pub fn lack_of_head(self, params: Option<&[u8]>, head: &[u8]) -> Option<Lack> {
+        if self != Self::Blocks {
+            return None;
+        }
+        let mut cursor = Cursor::new(head);
+        let first = first_item(cursor.member(b"result")?)?.ok()?;
+        self.late(params.unwrap_or_default(), first, usize::MAX)
+    }
+
+    fn of_result(self, params: &[u8], result: &[u8], view: Option<&SlotView>) -> Option<Lack> {
+        let mut cursor = Cursor::new(result);
+        match self {
+            Self::Transaction | Self::Block | Self::BlockTime => {
+                let nothing = cursor.token() == Some(Token::Null);
+                nothing.then(|| self.nothing(params, view)).flatten()
+            }
+            Self::Commitment => {
+                let commitment = cursor.member(b"commitment")?;
+                let nothing = commitment.token() == Some(Token::Null);
+                nothing.then(|| self.nothing(params, view)).flatten()
+            }
+            Self::Statuses => statuses(params, cursor),
+            Self::Page => page(params, &mut cursor),
+            Self::Blocks => match first_item(&mut cursor)? {
+                Ok(first) => {
+                    let found = count(&mut Cursor::new(result))?;
+                    self.late(params, first, found)
+                }
+                Err(Nothing) => self.nothing(params, view),
+            },
+            Self::Rewards => {
+                let nothing = all_null(&mut cursor)?;
+                nothing.then(|| self.nothing(params, view)).flatten()
+            }
+        }
+    }
+
+    fn of_error(self, params: &[u8], error: &ErrorObject, view: Option<&SlotView>) -> Option<Lack> {
+        let (word, passing) = match error.code {
+            -32007 | -32009 => (Word::Skipped, false),
+            -32001 | -32011 | -32018 | -32020 => (Word::Refused, false),
+            -32004 | -32014 | -32019 => (Word::Refused, true),
+            // What Agave makes of a failing long-term storage where a range was asked for.
+            -32602 if error.message.contains("BigTable query failed") => (Word::Refused, true),
+            _ => return None,
+        };
+        Some(Lack {
+            word,
+            place: params::place(self, params, view),
+            found: 0,
+            slight: false,
+            passing,
+            subjects: SmallVec::from_elem(params::subject(self, params), 1),
+        })
+    }
+
+    fn nothing(self, params: &[u8], view: Option<&SlotView>) -> Option<Lack> {
+        let place = params::place(self, params, view);
+        // Where the epoch's slots are not known, an address without rewards is the likelier reason.
+        if self == Self::Rewards && place == Place::Anywhere {
+            return None;
+        }
+        Some(Lack {
+            word: Word::Empty,
+            place,
+            found: 0,
+            slight: false,
+            passing: false,
+            subjects: SmallVec::from_elem(params::subject(self, params), 1),
+        })
+    }
+
+    /// A list of slots that begins later than it was asked to.
+    fn late(self, params: &[u8], first: u64, found: usize) -> Option<Lack> {
+        let start = params::number(params, 0)?;
+        let missing = first.checked_sub(start).filter(|missing| *missing > 0)?;
+        Some(Lack {
+            word: Word::Empty,
+            place: Place::From(Slot(start)),
+            found,
+            slight: missing <= SKIPPED_IN_A_ROW,
+            passing: false,
+            subjects: SmallVec::from_elem(params::subject(self, params), 1),
+        })
+    }
+}
+
+/// The first block that a node says it has, in its refusal of an older one (-32001).
+pub fn first_available(error: &ErrorObject) -> Option<Slot> {
+    if error.code != -32001 {
+        return None;
+    }
+    let (_, rest) = error.message.split_once("First available block: ")?;
+    let end = rest
+        .find(|character: char| !character.is_ascii_digit())
+        .unwrap_or(rest.len());
+    rest.get(..end)?.parse().ok().map(Slot)
+}
+
+/// The hash by which a signature is remembered, whatever call names it.
+pub fn signature_subject(signature: &[u8]) -> u64 {
+    let mut hasher = DefaultHasher::new();
+    (0_u8, signature).hash(&mut hasher);
+    hasher.finish()
+}
+
+/// The list has no items.
+struct Nothing;
+
+/// The number an array begins with. `None` where there is no array of numbers.
+fn first_item(cursor: &mut Cursor<'_>) -> Option<Result<u64, Nothing>> {
+    if !cursor.eat(b'[') {
+        return None;
+    }
+    match cursor.item(true).ok()? {
+        true => cursor.unsigned().map(Ok),
+        false => Some(Err(Nothing)),
+    }
+}
+
+/// How many items an array has.
+fn count(cursor: &mut Cursor<'_>) -> Option<usize> {
+    if !cursor.eat(b'[') {
+        return None;
+    }
+    let mut items = 0;
+    while cursor.item(items == 0).ok()? {
+        cursor.value()?;
+        items += 1;
+    }
+    Some(items)
+}
+
+/// Whether an array has items and all of them are `null`.
+fn all_null(cursor: &mut Cursor<'_>) -> Option<bool> {
+    if !cursor.eat(b'[') {
+        return None;
+    }
+    let mut first = true;
+    while cursor.item(first).ok()? {
+        if cursor.value()? != b"null" {
+            return Some(false);
+        }
+        first = false;
+    }
+    Some(!first)
+}
+
+/// A page that is shorter than it might be.
+fn page(params: &[u8], cursor: &mut Cursor<'_>) -> Option<Lack> {
+    let found = count(cursor)?;
+    let limit = params::limit(params);
+    (found < limit).then(|| Lack {
+        word: Word::Empty,
+        place: Place::Anywhere,
+        found,
+        slight: false,
+        passing: false,
+        subjects: SmallVec::from_elem(params::subject(History::Page, params), 1),
+    })
+}
+
+/// Statuses of which some are `null`.
+fn statuses(params: &[u8], mut cursor: Cursor<'_>) -> Option<Lack> {
+    let mut signatures = params::parameter(params, 0)?;
+    let values = cursor.member(b"value")?;
+    if !signatures.eat(b'[') || !values.eat(b'[') {
+        return None;
+    }
+    let (mut found, mut subjects) = (0, SmallVec::new());
+    let mut first = true;
+    while signatures.item(first).ok()? && values.item(first).ok()? {
+        first = false;
+        let signature = signatures.string()?;
+        if values.value()? == b"null" {
+            subjects.push(signature_subject(signature));
+        } else {
+            found += 1;
+        }
+    }
+    (!subjects.is_empty()).then_some(Lack {
+        word: Word::Empty,
+        place: Place::Anywhere,
+        found,
+        slight: false,
+        passing: false,
+        subjects,
+    })
+}

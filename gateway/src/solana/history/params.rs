@@ -1,0 +1,99 @@
+//! What the parameters of a call say about history: where it looks, and for what.
+
+use std::hash::{DefaultHasher, Hash, Hasher};
+
+use perijove_core::Slot;
+
+use super::{History, Place, signature_subject};
+use crate::jsonrpc::Cursor;
+use crate::solana::SlotView;
+
+/// Signatures on a page when none are asked for.
+const PAGE: usize = 1_000;
+
+/// Where a call looks.
+pub(super) fn place(history: History, params: &[u8], view: Option<&SlotView>) -> Place {
+    let slot = match history {
+        History::Transaction | History::Statuses | History::Page => None,
+        History::Block | History::BlockTime | History::Commitment | History::Blocks => {
+            number(params, 0)
+        }
+        History::Rewards => boundary(params, view),
+    };
+    slot.map_or(Place::Anywhere, |slot| Place::From(Slot(slot)))
+}
+
+/// What is asked for, as a hash.
+pub(super) fn subject(history: History, params: &[u8]) -> u64 {
+    if let (History::Transaction, Some(signature)) = (history, text(params, 0)) {
+        return signature_subject(signature);
+    }
+    let mut hasher = DefaultHasher::new();
+    (1_u8, history).hash(&mut hasher);
+    match history {
+        History::Transaction | History::Statuses => params.hash(&mut hasher),
+        // Whoever asks "since" again and again names another signature each time; it is the same
+        // question.
+        History::Page => {
+            let option = |name: &[u8]| options(params).and_then(|mut o| o.member(name)?.value());
+            let since = option(b"until").is_some_and(|until| until != b"null");
+            (text(params, 0), option(b"before"), limit(params), since).hash(&mut hasher);
+        }
+        History::Block | History::BlockTime | History::Commitment => {
+            number(params, 0).hash(&mut hasher);
+        }
+        History::Blocks => (number(params, 0), number(params, 1)).hash(&mut hasher),
+        History::Rewards => params.hash(&mut hasher),
+    }
+    hasher.finish()
+}
+
+/// Items on the page a call asks for.
+pub(super) fn limit(params: &[u8]) -> usize {
+    let limit = options(params).and_then(|mut options| options.member(b"limit")?.unsigned());
+    limit
+        .and_then(|limit| usize::try_from(limit).ok())
+        .unwrap_or(PAGE)
+}
+
+/// The number at a position.
+pub(super) fn number(params: &[u8], position: usize) -> Option<u64> {
+    parameter(params, position)?.unsigned()
+}
+
+fn text(params: &[u8], position: usize) -> Option<&[u8]> {
+    parameter(params, position)?.string()
+}
+
+fn options(params: &[u8]) -> Option<Cursor<'_>> {
+    parameter(params, 1)
+}
+
+/// Before a parameter, if there are so many.
+pub(super) fn parameter(params: &[u8], position: usize) -> Option<Cursor<'_>> {
+    let mut cursor = Cursor::new(params);
+    if !cursor.eat(b'[') {
+        return None;
+    }
+    for before in 0..position {
+        if !cursor.item(before == 0).ok()? {
+            return None;
+        }
+        cursor.value()?;
+    }
+    cursor.item(position == 0).ok()?.then_some(cursor)
+}
+
+/// The slot in which the rewards of the epoch in the call are paid: the first one of the epoch
+/// after it. Without an epoch in the call it is the last one. `None` in a cluster whose epochs are
+/// not all of the same length.
+fn boundary(params: &[u8], view: Option<&SlotView>) -> Option<u64> {
+    let (start, end) = (view?.epoch_start?.0, view?.epoch_end?.0);
+    let length = (end.checked_sub(start)?).checked_add(1)?;
+    let epoch = options(params).and_then(|mut options| options.member(b"epoch")?.unsigned());
+    match epoch {
+        None => Some(start),
+        Some(epoch) if start.is_multiple_of(length) => epoch.checked_add(1)?.checked_mul(length),
+        Some(_) => None,
+    }
+}

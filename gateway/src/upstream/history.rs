@@ -1,0 +1,225 @@
+//! How far back each upstream's history reaches, and who may have what another has not.
+//!
+//! Bought and public upstreams count as archives unless `capabilities` says otherwise: what their
+//! front node says of its own ledger is not what the provider keeps. A local one is taken at its
+//! word. Pure but for the atomics that hold what was learned.
+
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use parking_lot::Mutex;
+use perijove_core::Slot;
+use tokio::time::Instant;
+
+use crate::config::Tier;
+use crate::solana::{Capability, Place, Word};
+use crate::upstream::Upstream;
+
+#[cfg(test)]
+mod tests;
+
+/// How far back an upstream's history reaches, as far as is known.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Reach {
+    /// To the beginning: the configuration says so.
+    Archive,
+    /// To the beginning, as those of its tier do. With where it says that it begins.
+    Presumed(Option<Slot>),
+    /// From this slot on, by what it says of itself.
+    From(Slot),
+    /// It has not said.
+    Unknown,
+    /// It keeps none.
+    Nothing,
+}
+
+/// Smaller is nearer to what is looked for.
+pub(super) type Distance = (u64, u64);
+
+impl Reach {
+    pub const fn label(self) -> &'static str {
+        match self {
+            Self::Archive => "archive",
+            Self::Presumed(_) => "presumed archive",
+            Self::From(_) => "oldest slot",
+            Self::Unknown => "unknown",
+            Self::Nothing => "none",
+        }
+    }
+
+    /// Whether what it does not have in this slot is not there.
+    pub fn covers(self, slot: Slot) -> bool {
+        match self {
+            Self::Archive => true,
+            Self::Presumed(oldest) => oldest.is_none_or(|oldest| oldest <= slot),
+            Self::From(oldest) => oldest <= slot,
+            Self::Unknown | Self::Nothing => false,
+        }
+    }
+
+    /// Whether it may have what is in this slot.
+    fn may_cover(self, slot: Slot) -> bool {
+        match self {
+            Self::Archive | Self::Presumed(_) | Self::Unknown => true,
+            Self::From(oldest) => oldest <= slot,
+            Self::Nothing => false,
+        }
+    }
+
+    const fn is_archive(self) -> bool {
+        matches!(self, Self::Archive | Self::Presumed(_))
+    }
+
+    /// The smaller the deeper. What is presumed is less than what is known.
+    fn depth(self) -> Distance {
+        match self {
+            Self::Archive => (0, 0),
+            Self::Presumed(oldest) => (0, oldest.map_or(0, |oldest| oldest.0).saturating_add(1)),
+            Self::From(oldest) => (oldest.0, 0),
+            Self::Unknown => (u64::MAX, 0),
+            Self::Nothing => (u64::MAX, 1),
+        }
+    }
+
+    fn is_deeper_than(self, other: Self) -> bool {
+        self.depth() < other.depth()
+    }
+}
+
+impl Upstream {
+    /// How far back its history reaches.
+    pub fn reach(&self, now: Instant) -> Reach {
+        let member = &self.member;
+        let live = &member.live;
+        let rules = &member.methods;
+        let lacks = |capability| live.hold_off.lock().lacks(capability, now);
+        if !rules.grant(Capability::History) || (!live.is_clear() && lacks(Capability::History)) {
+            return Reach::Nothing;
+        }
+        if rules.grant(Capability::Archive) {
+            return Reach::Archive;
+        }
+        let presumed = self.settings().capabilities.is_none() && self.tier() != Tier::Local;
+        match (presumed, live.oldest()) {
+            (true, oldest) => Reach::Presumed(oldest),
+            (false, Some(oldest)) => Reach::From(oldest),
+            (false, None) => Reach::Unknown,
+        }
+    }
+}
+
+/// Others who may have what one upstream has not.
+#[derive(Clone, Copy, Debug)]
+pub struct Elsewhere<'a> {
+    /// Who has not got it.
+    pub than: &'a Upstream,
+    /// How it said so.
+    pub word: Word,
+    /// Where it would be.
+    pub place: Place,
+}
+
+impl Elsewhere<'_> {
+    /// Whether another upstream may have it.
+    pub(super) fn accepts(&self, other: &Upstream, now: Instant) -> bool {
+        if std::ptr::eq(self.than, other) {
+            return false;
+        }
+        may_have(
+            self.word,
+            self.place,
+            self.than.reach(now),
+            other.reach(now),
+        )
+    }
+
+    /// How likely the other has it, and what it costs to be wrong: in a known slot whoever has it
+    /// will do, and one's own node is nearer than a deep archive; elsewhere the deepest is asked,
+    /// because only one is.
+    pub(super) fn distance(&self, other: &Upstream, now: Instant) -> Distance {
+        let reach = other.reach(now);
+        match self.place {
+            Place::From(slot) => (u64::from(!reach.covers(slot)), 0),
+            Place::Anywhere => reach.depth(),
+        }
+    }
+}
+
+/// Whether an upstream may have what another says it has not.
+fn may_have(word: Word, place: Place, said_by: Reach, other: Reach) -> bool {
+    if other == Reach::Nothing {
+        return false;
+    }
+    match (word, place) {
+        // A skipped slot or a hole in the ledger of a node that was restarted from a snapshot: any
+        // second node knows. Between archives only the deeper one does.
+        (Word::Skipped, Place::From(slot)) if !said_by.is_archive() => other.may_cover(slot),
+        // It says itself that it has not got it; its own reach is no measure then.
+        (Word::Refused, Place::From(slot)) => other != Reach::Unknown && other.may_cover(slot),
+        (Word::Refused, Place::Anywhere) => other.is_archive() || other.is_deeper_than(said_by),
+        (_, Place::From(slot)) => other.may_cover(slot) && other.is_deeper_than(said_by),
+        (_, Place::Anywhere) => other.is_deeper_than(said_by),
+    }
+}
+
+/// What an upstream has said of where its history begins.
+#[derive(Debug)]
+pub(super) struct Ledger {
+    /// `u64::MAX` while it is not known.
+    oldest: AtomicU64,
+    heard: Mutex<Heard>,
+}
+
+#[derive(Debug, Default)]
+struct Heard {
+    /// Where its own ledger begins.
+    start: Option<Slot>,
+    /// It has named a first block.
+    first: bool,
+    /// It has said 0 although its ledger begins later.
+    zero: bool,
+}
+
+impl Default for Ledger {
+    fn default() -> Self {
+        Self {
+            oldest: AtomicU64::new(u64::MAX),
+            heard: Mutex::default(),
+        }
+    }
+}
+
+impl Ledger {
+    pub(super) fn oldest(&self) -> Option<Slot> {
+        let oldest = self.oldest.load(Ordering::Relaxed);
+        (oldest != u64::MAX).then_some(Slot(oldest))
+    }
+
+    /// `minimumLedgerSlot`. Counts where the node names no first block.
+    pub(super) fn starts(&self, slot: Slot) {
+        let mut heard = self.heard.lock();
+        heard.start = Some(slot);
+        if !heard.first {
+            self.oldest.store(slot.0, Ordering::Relaxed);
+        }
+    }
+
+    /// `getFirstAvailableBlock`. A node that has just been started says 0 until it has rooted two
+    /// slots, and so does one with long-term storage, but that one goes on saying it.
+    pub(super) fn begins(&self, slot: Slot) {
+        let mut heard = self.heard.lock();
+        let doubtful = slot == Slot(0) && heard.start.is_some_and(|start| start > Slot(1));
+        if doubtful && !std::mem::replace(&mut heard.zero, true) {
+            return;
+        }
+        heard.zero = doubtful;
+        heard.first = true;
+        self.oldest.store(slot.0, Ordering::Relaxed);
+    }
+
+    /// It no longer has what is before this slot.
+    pub(super) fn has_pruned(&self, first: Slot) {
+        if self.oldest().is_none_or(|oldest| oldest < first) {
+            self.oldest.store(first.0, Ordering::Relaxed);
+        }
+    }
+}
