@@ -10,6 +10,7 @@ mod compression;
 mod consumer;
 mod dispatch;
 mod health;
+mod history;
 mod limits;
 mod listen;
 mod load;
@@ -38,6 +39,7 @@ pub use compression::Compression;
 pub use consumer::Consumer;
 pub use dispatch::{Hedge, Retry};
 pub use health::{Breaker, Health, HoldOff};
+pub use history::History;
 pub use limits::Limits;
 pub use listen::{Admin, Listen, TlsListener};
 pub use load::{load, parse};
@@ -84,6 +86,7 @@ pub struct Config {
     pub hold_off: HoldOff,
     pub retry: Retry,
     pub hedge: Hedge,
+    pub history: History,
     pub selection: Selection,
     pub methods: Methods,
     pub cache: Cache,
@@ -110,6 +113,7 @@ impl Default for Config {
             hold_off: HoldOff::default(),
             retry: Retry::default(),
             hedge: Hedge::default(),
+            history: History::default(),
             selection: Selection::default(),
             methods: Methods::default(),
             cache: Cache::default(),

@@ -9,6 +9,7 @@ mod blame;
 mod budget;
 mod flight;
 mod floor;
+mod history;
 mod landed;
 mod live;
 mod metrics;
@@ -31,7 +32,7 @@ use crate::config;
 use crate::error::Rejection;
 use crate::jsonrpc::Call;
 use crate::solana::{Class, FaultKind};
-use crate::upstream::{Pool, Upstream};
+use crate::upstream::{Elsewhere, Pool, Upstream};
 use flight::Flight;
 
 /// How hard to try; part of a snapshot.
@@ -39,6 +40,7 @@ use flight::Flight;
 pub struct Settings {
     pub retry: config::Retry,
     pub hedge: config::Hedge,
+    pub history: config::History,
     pub selection: config::Selection,
     /// Answers up to this many bytes are held and checked whole; larger ones stream.
     pub answer_buffer: usize,
@@ -59,6 +61,8 @@ pub struct Exchange<'a> {
     pub deadline: Instant,
     /// Upstreams are told not to look into long-term storage.
     pub ledger_only: bool,
+    /// Only upstreams that may have what another has not; see [`history`].
+    pub elsewhere: Option<Elsewhere<'a>>,
 }
 
 /// What the caller gets.
@@ -84,12 +88,16 @@ pub struct Trace {
     pub told: ToldHeads,
     /// The last fault met.
     pub fault: Option<FaultKind>,
+    /// It says that there is nothing, and an upstream whose history reaches further back has not
+    /// confirmed it: not to be kept.
+    pub unproven: bool,
 }
 
 impl Exchange<'_> {
     /// Runs the call to its end. Dropping the future cancels what is under way upstream.
     pub async fn run(&self) -> (Delivered, Trace) {
-        Flight::new(self).run().await
+        let (delivered, trace) = Flight::new(self).run().await;
+        self.look_deeper(delivered, trace).await
     }
 
     /// Why there was not even one candidate.

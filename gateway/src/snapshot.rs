@@ -37,6 +37,7 @@ impl Snapshot {
             dispatch: dispatch::Settings {
                 retry: config.retry.clone(),
                 hedge: config.hedge.clone(),
+                history: config.history.clone(),
                 selection: config.selection.clone(),
                 answer_buffer: config.limits.answer_buffer,
             },

@@ -7,9 +7,9 @@ use perijove_core::settings::{
 };
 
 use crate::config::{
-    Admin, Breaker, Cache, Cluster, Compression, Config, Consumer, Health, Hedge, HoldOff, Limits,
-    Listen, Log, Methods, Price, Retry, Runtime, Selection, Shutdown, Tiers, Upstream, listen,
-    warning,
+    Admin, Breaker, Cache, Cluster, Compression, Config, Consumer, Health, Hedge, History, HoldOff,
+    Limits, Listen, Log, Methods, Price, Retry, Runtime, Selection, Shutdown, Tiers, Upstream,
+    listen, warning,
 };
 
 /// Loads the configuration file at `path` in the environment of this process.
@@ -74,6 +74,7 @@ impl Configuration for Config {
             hold_off: section.nested("hold_off", HoldOff::read),
             retry: section.nested("retry", Retry::read),
             hedge: section.nested("hedge", Hedge::read),
+            history: section.nested("history", History::read),
             selection: section.nested("selection", Selection::read),
             methods: section.nested("methods", Methods::read),
             cache: section.nested("cache", cache),

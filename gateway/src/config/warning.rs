@@ -3,7 +3,7 @@
 use perijove_core::settings::{Reading, distance};
 
 use crate::config::{Config, Tier, Upstream};
-use crate::solana::Method;
+use crate::solana::{Capability, Method};
 
 /// Adds a warning for each doubt about a valid configuration.
 pub(super) fn look_for_doubts(config: &Config, reading: &Reading<'_>) {
@@ -24,6 +24,13 @@ pub(super) fn look_for_doubts(config: &Config, reading: &Reading<'_>) {
         reading.warn(
             "upstreams",
             "none is local; every call goes over the Internet",
+        );
+    }
+    if !config.upstreams.iter().any(reaches_back) {
+        reading.warn(
+            "upstreams",
+            "none has old history; blocks and transactions that a local node has pruned are not \
+             found (paid and public ones count as archives, others with capabilities: [archive])",
         );
     }
     look_at_methods("methods.deny", &config.methods.deny, reading);
@@ -58,6 +65,14 @@ pub(super) fn look_for_doubts(config: &Config, reading: &Reading<'_>) {
             "admin.listen",
             format_args!("{address} is open to every network"),
         );
+    }
+}
+
+/// Whether an upstream is believed to keep what local nodes have pruned.
+fn reaches_back(upstream: &Upstream) -> bool {
+    match &upstream.capabilities {
+        Some(capabilities) => capabilities.contains(&Capability::Archive),
+        None => upstream.tier != Tier::Local,
     }
 }
 

@@ -267,6 +267,7 @@ impl<'a> Exchange<'a> {
         let need = Need {
             params: self.call.params(),
             floor: self.session.slot_floor(),
+            history: self.elsewhere,
             ..Need::of(self.class, self.call.method())
         };
         self.pool.candidates(need)

@@ -6,6 +6,7 @@ use tokio::time::Instant;
 
 use super::budget::RetryBudget;
 use super::floor::Floors;
+use super::history::Memory;
 use super::metrics::DispatchMetrics;
 
 /// Budget and session floors of the whole gateway.
@@ -14,6 +15,7 @@ pub struct Live {
     pub budget: Arc<RetryBudget>,
     pub floors: Floors,
     pub metrics: DispatchMetrics,
+    pub(super) history: Memory,
     /// Seconds since the epoch, for headers that name an absolute time.
     pub unix_now: fn() -> u64,
 }
@@ -25,6 +27,7 @@ impl Live {
             budget: Arc::new(RetryBudget::new(Instant::now())),
             floors: Floors::new(floor_entries),
             metrics,
+            history: Memory::default(),
             unix_now,
         }
     }

@@ -2,7 +2,7 @@
 
 use prometheus::{IntCounter, IntCounterVec, Opts, Registry};
 
-use crate::solana::FaultKind;
+use crate::solana::{FaultKind, Method};
 
 #[derive(Clone, Debug)]
 pub struct DispatchMetrics {
@@ -10,6 +10,7 @@ pub struct DispatchMetrics {
     hedges: IntCounterVec,
     exhausted: IntCounter,
     failovers: IntCounterVec,
+    history: IntCounterVec,
 }
 
 impl DispatchMetrics {
@@ -41,6 +42,15 @@ impl DispatchMetrics {
             ),
             &["from", "to"],
         )?;
+        let history = IntCounterVec::new(
+            Opts::new(
+                "perijove_dispatch_history_total",
+                "Empty answers taken to an upstream with more history, by what it had: found, \
+                 nothing, or failed",
+            ),
+            &["method", "result"],
+        )?;
+        registry.register(Box::new(history.clone()))?;
         registry.register(Box::new(retries.clone()))?;
         registry.register(Box::new(hedges.clone()))?;
         registry.register(Box::new(exhausted.clone()))?;
@@ -50,6 +60,7 @@ impl DispatchMetrics {
             hedges,
             exhausted,
             failovers,
+            history,
         })
     }
 
@@ -60,6 +71,12 @@ impl DispatchMetrics {
     /// `result` is one of `started`, `won`, `no_budget`.
     pub(super) fn hedge(&self, result: &'static str) {
         self.hedges.with_label_values(&[result]).inc();
+    }
+
+    /// `result` is one of `found`, `nothing`, `failed`.
+    pub(super) fn history(&self, method: Method, result: &'static str) {
+        let labels = [method.label(), result];
+        self.history.with_label_values(&labels).inc();
     }
 
     pub(super) fn budget_exhausted(&self) {

@@ -110,6 +110,7 @@ pub(super) async fn dispatch(
         started: request.started,
         deadline: request.deadline,
         ledger_only: request.ledger_only,
+        elsewhere: None,
     }
     .run()
     .await

@@ -52,7 +52,7 @@ impl Question<'_> {
             return None;
         };
         let snapshot = &self.request.snapshot;
-        if !snapshot.cache.keeps(self.class.method) {
+        if !snapshot.cache.keeps(self.class.method) || trace.unproven {
             return None;
         }
         let longest = snapshot.config.cache.max_entry;

@@ -149,6 +149,10 @@ impl Question<'_> {
         let Delivered::Payload(Payload::Whole(answer)) = delivered else {
             return false;
         };
+        // Another upstream may have what this one says is not there.
+        if trace.unproven {
+            return false;
+        }
         let snapshot = &self.request.snapshot;
         let (Some(upstream), true) = (&trace.upstream, snapshot.cache.keeps(self.class.method))
         else {

@@ -117,6 +117,8 @@ impl Flight<'_> {
             Retry::Final => return self.final_word(kind, now),
             _ if once && std::mem::replace(&mut self.retried_once, true) => false,
             Retry::Capable(capability) => self.narrow(capability),
+            // Looked for when this is over.
+            Retry::Deeper => false,
             _ => true,
         };
         let others = !self.attempts.is_empty();

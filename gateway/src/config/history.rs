@@ -1,0 +1,53 @@
+//! Where history is looked for that the first upstream asked does not have.
+
+use std::time::Duration;
+
+use perijove_core::settings::Section;
+use schemars::JsonSchema;
+
+/// What happens before "there is nothing" is believed.
+#[derive(Clone, Debug, JsonSchema, PartialEq, Eq)]
+pub struct History {
+    /// Whether the upstream that reaches further back is asked before an empty answer about the
+    /// past (a transaction, a block, an account's signatures) is delivered.
+    pub ask_deeper: bool,
+    /// How long that may take; then the first answer is delivered.
+    pub timeout: Duration,
+    /// After it had nothing either, it is not asked for the same again for so long; twice as long
+    /// each further time.
+    pub pause: Duration,
+    /// The longest pause.
+    pub longest_pause: Duration,
+}
+
+impl Default for History {
+    fn default() -> Self {
+        Self {
+            ask_deeper: true,
+            timeout: Duration::from_secs(5),
+            pause: Duration::from_secs(5),
+            longest_pause: Duration::from_mins(5),
+        }
+    }
+}
+
+impl History {
+    pub(super) fn read(section: &mut Section<'_>) -> Self {
+        let default = Self::default();
+        let pauses = Duration::from_millis(100)..=Duration::from_hours(24);
+        let history = Self {
+            ask_deeper: section.or("ask_deeper", default.ask_deeper),
+            timeout: section.within(
+                "timeout",
+                default.timeout,
+                Duration::from_millis(100)..=Duration::from_mins(10),
+            ),
+            pause: section.within("pause", default.pause, pauses.clone()),
+            longest_pause: section.within("longest_pause", default.longest_pause, pauses),
+        };
+        if history.pause > history.longest_pause {
+            section.violation("pause", "is above longest_pause");
+        }
+        history
+    }
+}
