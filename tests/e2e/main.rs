@@ -21,6 +21,7 @@ mod consumers;
 mod failover;
 mod faults;
 mod health;
+mod history;
 mod kafka;
 mod metrics_docs;
 mod operations;
