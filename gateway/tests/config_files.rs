@@ -310,8 +310,35 @@ fn a_shared_cache_that_others_can_read_is_doubted() {
         ),
     ] {
         let text = format!("cache: {{redis: {{url: '{url}'}}}}\n{TWO}");
-        let warnings = parse_text(&text).unwrap().warnings;
+        let mut warnings = parse_text(&text).unwrap().warnings;
+        warnings.retain(|warning| warning.starts_with("cache."));
         assert_eq!(warnings, Vec::from_iter(doubt), "{url}");
+    }
+}
+
+#[test]
+fn upstreams_of_which_none_keeps_old_history_are_doubted() {
+    let own = "{id: own, url: 'http://127.0.0.1:1', tier: local";
+    let paid = "{id: paid, url: 'https://paid.example.com', tier: paid";
+    for (upstreams, doubted) in [
+        (format!("[{own}}}]"), true),
+        (format!("[{own}}}, {paid}}}]"), false),
+        (
+            format!("[{own}, capabilities: [history, archive]}}]"),
+            false,
+        ),
+        (
+            format!("[{own}}}, {paid}, capabilities: [full-api, history]}}]"),
+            true,
+        ),
+        (
+            format!("[{own}}}, {paid}, capabilities: [history, archive]}}]"),
+            false,
+        ),
+    ] {
+        let loaded = parse_text(&format!("upstreams: {upstreams}")).unwrap();
+        let said = |warning: &String| warning.starts_with("upstreams: none has old history");
+        assert_eq!(loaded.warnings.iter().any(said), doubted, "{upstreams}");
     }
 }
 

@@ -46,7 +46,7 @@ impl History {
             longest_pause: section.within("longest_pause", default.longest_pause, pauses),
         };
         if history.pause > history.longest_pause {
-            section.violation("pause", "is above longest_pause");
+            section.violation("pause", "must not be above longest_pause");
         }
         history
     }

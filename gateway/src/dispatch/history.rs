@@ -116,7 +116,12 @@ impl Exchange<'_> {
     fn lack(&self, history: History, payload: &Payload) -> Option<Lack> {
         let params = self.call.params();
         match payload {
-            Payload::Whole(answer) => history.lack(params, answer, self.pool.slots().as_ref()),
+            Payload::Whole(answer) => {
+                // Only rewards are asked for by their epoch.
+                let epochs = history == History::Rewards;
+                let view = epochs.then(|| self.pool.slots()).flatten();
+                history.lack(params, answer, view.as_ref())
+            }
             Payload::Stream { head, .. } => history.lack_of_head(params, head),
         }
     }
@@ -135,7 +140,9 @@ impl Exchange<'_> {
             return true;
         }
         let reach = said_by.reach(Instant::now());
-        lack.word == Word::Empty && (reach.covers(slot) || (lack.slight && reach == Reach::Unknown))
+        let own = said_by.live().slot(Commitment::Finalized);
+        let covers = own.is_none_or(|own| slot <= own) && reach.covers(slot);
+        lack.word == Word::Empty && (covers || (lack.slight && reach == Reach::Unknown))
     }
 
     fn standing(&self, lack: &Lack) -> Standing {
