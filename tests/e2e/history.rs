@@ -153,7 +153,7 @@ fn rows() -> Vec<Row> {
             transaction(),
         ),
         row("getBlock", json!([OLD]), json!(null), block()),
-        row("getConfirmedBlock", json!([OLD]), json!(null), block()),
+        row("getConfirmedBlock", json!([OLD + 20]), json!(null), block()),
         row(
             "getBlockTime",
             json!([OLD]),
@@ -186,9 +186,9 @@ fn rows() -> Vec<Row> {
         ),
         row(
             "getConfirmedBlocksWithLimit",
-            json!([OLD, 2]),
+            json!([OLD + 20, 2]),
             json!([]),
-            json!([OLD, OLD + 1]),
+            json!([OLD + 20, OLD + 21]),
         ),
         row(
             "getBlockCommitment",
