@@ -87,6 +87,9 @@ async fn eventful() -> Scene {
     balance_of(&scene, 1).await;
     scene.v(0).fault(on_reads(Fault::slow(3_000)).times(1));
     balance_of(&scene, 2).await;
+    // A transaction that v0 does not know, and v1 is asked for as the archive.
+    let unknown = json!([bs58::encode([9; 64]).into_string()]);
+    scene.gateway.rpc("getTransaction", unknown).await;
     // A refusal at the door, a body without a call, and a reload.
     scene.gateway.post("{").await;
     scene
