@@ -335,7 +335,7 @@ async fn what_nobody_has_is_asked_for_once() {
             match &row.lacks {
                 Says::Result(result) => assert_eq!(&reply.json()["result"], result, "{what}"),
                 Says::Error(code, _) => assert_eq!(reply.code(), Some(*code), "{what}"),
-                other => panic!("{other:?}"),
+                Says::Status(status) => panic!("{status}"),
             }
             assert_eq!(reply.upstream(), "own", "{what}");
             assert_eq!(scene.hits(row.method), [asked, 1], "{what}");

@@ -249,9 +249,10 @@ fn first_item(cursor: &mut Cursor<'_>) -> Option<Result<u64, Nothing>> {
     if !cursor.eat(b'[') {
         return None;
     }
-    match cursor.item(true).ok()? {
-        true => cursor.unsigned().map(Ok),
-        false => Some(Err(Nothing)),
+    if cursor.item(true).ok()? {
+        cursor.unsigned().map(Ok)
+    } else {
+        Some(Err(Nothing))
     }
 }
 

@@ -31,7 +31,7 @@ pub(super) fn subject(history: History, params: &[u8]) -> u64 {
     let mut hasher = DefaultHasher::new();
     (1_u8, history).hash(&mut hasher);
     match history {
-        History::Transaction | History::Statuses => params.hash(&mut hasher),
+        History::Transaction | History::Statuses | History::Rewards => params.hash(&mut hasher),
         // Whoever asks "since" again and again names another signature each time; it is the same
         // question.
         History::Page => {
@@ -43,7 +43,6 @@ pub(super) fn subject(history: History, params: &[u8]) -> u64 {
             number(params, 0).hash(&mut hasher);
         }
         History::Blocks => (number(params, 0), number(params, 1)).hash(&mut hasher),
-        History::Rewards => params.hash(&mut hasher),
     }
     hasher.finish()
 }
