@@ -53,6 +53,7 @@ impl Scene {
             settings: Settings {
                 retry: config::Retry::default(),
                 hedge: config::Hedge::default(),
+                history: config::History::default(),
                 selection: config::Selection::default(),
                 answer_buffer: 1024,
             },
@@ -82,6 +83,7 @@ impl Scene {
             started,
             deadline: started + Duration::from_secs(30),
             ledger_only: false,
+            elsewhere: None,
         };
         exchange.run().await.0
     }
