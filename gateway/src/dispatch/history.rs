@@ -181,6 +181,7 @@ impl Exchange<'_> {
             trace.failed_over_from.get_or_insert(doubt.said_by);
             trace.upstream = asked.upstream;
             trace.reached = asked.reached;
+            trace.told = asked.told;
             trace.unproven = unproven;
             return (second, trace);
         }
