@@ -15,6 +15,7 @@ mod live;
 mod metrics;
 mod session;
 mod settle;
+mod strangers;
 
 use std::sync::Arc;
 

@@ -43,7 +43,9 @@ pub enum Rejection {
     Unauthorised,
     #[error("Parse error")]
     Parse,
-    #[error("batch of {calls} calls exceeds the limit of {limit}")]
+    /// A batch of more calls than the operator allows, refused as a node refuses one that is too
+    /// large.
+    #[error("request body size exceeds allowed maximum")]
     TooManyCalls { calls: usize, limit: usize },
     /// The operator closed this method for everybody, or no upstream is allowed to serve it.
     #[error("Method not found")]
@@ -73,6 +75,9 @@ pub enum Rejection {
     /// A write whose bytes had left when the connection failed: it may or may not have happened.
     #[error("no answer from the upstream; the transaction may or may not have been accepted")]
     OutcomeUnknown,
+    /// The same for a method of which is not known whether it changes anything.
+    #[error("no answer from the upstream; the call may or may not have been carried out")]
+    AnswerLost,
 }
 
 /// An answer that is no JSON-RPC.
@@ -107,17 +112,16 @@ impl Rejection {
         match self {
             Self::HttpMethod => 405,
             Self::ContentType => 415,
-            Self::BodyTooLarge => 413,
+            Self::BodyTooLarge | Self::TooManyCalls { .. } => 413,
             Self::BodyTimeout => 408,
             Self::BodyNotUtf8 | Self::BadHttp { .. } | Self::Ids(_) => 400,
             Self::NotServed { .. } => 404,
             Self::Upgrade => 501,
             Self::Unauthorised => 401,
             Self::RateLimited { .. } => 429,
-            Self::OutcomeUnknown => 504,
+            Self::OutcomeUnknown | Self::AnswerLost => 504,
             Self::Refused(page) => page.status,
             Self::Parse
-            | Self::TooManyCalls { .. }
             | Self::MethodRefused
             | Self::KeyRefused
             | Self::NoUpstream { .. }
@@ -145,7 +149,7 @@ impl Rejection {
             Self::Saturated => "saturated",
             Self::Ids(_) => "bad_ids",
             Self::NotServed { .. } => "not_served",
-            Self::OutcomeUnknown => "outcome_unknown",
+            Self::OutcomeUnknown | Self::AnswerLost => "outcome_unknown",
             Self::Refused(_) => "refused",
         }
     }
@@ -182,16 +186,16 @@ impl Rejection {
     pub fn rpc_error(&self) -> Option<RpcError> {
         let code = match self {
             Self::Parse => -32700,
-            Self::TooManyCalls { .. } => -32600,
             Self::MethodRefused => -32601,
             Self::RateLimited { .. } => 429,
             Self::Unauthorised => 401,
             Self::NoUpstream { .. } | Self::Saturated => -32005,
-            Self::OutcomeUnknown | Self::KeyRefused => -32603,
+            Self::OutcomeUnknown | Self::AnswerLost | Self::KeyRefused => -32603,
             Self::Refused(_) => -32000,
             Self::HttpMethod
             | Self::ContentType
             | Self::BodyTooLarge
+            | Self::TooManyCalls { .. }
             | Self::BodyTimeout
             | Self::BodyNotUtf8
             | Self::BadHttp { .. }

@@ -19,13 +19,13 @@ mod tail;
 mod template;
 
 pub use answer::{Answer, ErrorObject, Malformed, MalformedKind};
-pub use call::{Call, Entry, Invalid, PLACEHOLDER_ID, Payload, encode};
+pub use call::{Call, Entry, Invalid, PLACEHOLDER_ID, encode};
 pub(crate) use cursor::unescape;
 pub use cursor::{Cursor, Token};
 pub use error::{RpcError, error_reply};
 pub use head::{HeadKind, head_kind, result_head};
 pub use id::Id;
-pub use parse::{ParseError, parse};
+pub use parse::{Batch, ParseError, Payload, parse};
 pub use request_id::RequestId;
 pub use splice::Splicer;
 pub use template::Template;

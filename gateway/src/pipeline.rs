@@ -35,7 +35,7 @@ use crate::dispatch::{ClientKey, Live, Session};
 use crate::error::Rejection;
 use crate::jsonrpc::{self, Call, Id, ParseError, Payload};
 use crate::snapshot::Snapshot;
-use crate::solana::Class;
+use crate::solana::{self, Class, Idempotency};
 use forget::Forgotten;
 use meaning::{Meaning, Meanings};
 use shared::Shared;
@@ -84,10 +84,13 @@ impl Request {
     /// Answers a JSON-RPC body: a call, a notification or a batch.
     pub async fn answer(self, body: Bytes) -> Response {
         self.pipeline.forget_strangers(&self.snapshot.pool);
-        match jsonrpc::parse(&body, self.snapshot.config.limits.max_batch) {
+        match jsonrpc::parse(
+            &body,
+            self.snapshot.config.limits.max_batch.unwrap_or(usize::MAX),
+        ) {
             Ok(Payload::Single(entry)) => call::answer(&self, entry).await.into_response(),
-            Ok(Payload::Batch(entries)) if entries.is_empty() => Response::empty("batch"),
-            Ok(Payload::Batch(entries)) => Box::pin(batch::answer(self, entries)).await,
+            Ok(Payload::Batch(batch)) if batch.is_empty() => Response::empty("batch"),
+            Ok(Payload::Batch(batch)) => Box::pin(batch::answer(self, batch, body)).await,
             Err(unreadable) => self.unreadable(unreadable),
         }
     }
@@ -102,7 +105,20 @@ impl Request {
             .then(|| pool.genesis())
             .flatten();
         let meanings = &self.pipeline.meanings;
-        meanings.of(call, self.variant(), cluster.as_ref())
+        let meaning = meanings.of(call, self.variant(), cluster.as_ref());
+        let method = meaning.class.method;
+        if method.is_foreign() && self.snapshot.reads(call.method()) {
+            return Arc::new(Meaning::of_a_read());
+        }
+        meaning
+    }
+
+    /// Whether a call only reads, as far as its method tells.
+    fn is_read(&self, call: &Call) -> bool {
+        let class = solana::classify(call.method(), None);
+        let foreign = class.method.is_foreign();
+        class.profile().idempotency == Idempotency::Read
+            || (foreign && self.snapshot.reads(call.method()))
     }
 
     /// What the client was told before, as far as it matters to a call.

@@ -26,6 +26,7 @@ pub struct Snapshot {
     pub dispatch: dispatch::Settings,
     pub cache: cache::Policy,
     denied: HashSet<String>,
+    reads: HashSet<String>,
 }
 
 impl Snapshot {
@@ -43,6 +44,7 @@ impl Snapshot {
             },
             cache: cache::Policy::new(&config.cache),
             denied: config.methods.deny.iter().cloned().collect(),
+            reads: config.methods.read.iter().cloned().collect(),
             pool,
             config,
         }
@@ -51,6 +53,11 @@ impl Snapshot {
     /// Whether the operator closed this method for everybody.
     pub fn denies(&self, method: &str) -> bool {
         !self.denied.is_empty() && self.denied.contains(method)
+    }
+
+    /// Whether the operator says that this method only reads.
+    pub fn reads(&self, method: &str) -> bool {
+        self.reads.contains(method)
     }
 }
 

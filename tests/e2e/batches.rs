@@ -1,6 +1,6 @@
 //! Batches: split, sent concurrently, answered in the order of the request.
 
-use perijove_tests::sandbox::Fault;
+use perijove_tests::sandbox::{Fault, RateShape};
 use serde_json::{Value, json};
 
 use crate::scene::{KEY, Scene};
@@ -113,13 +113,14 @@ async fn a_batch_over_the_cap_is_refused_as_a_whole() {
         json!(calls).to_string()
     };
     let reply = scene.gateway.post(batch(6)).await;
+    assert_eq!(reply.status, 413, "{}", reply.text());
     assert_eq!(
-        reply.code(),
-        Some(-32600),
-        "{} {}",
-        reply.status,
-        reply.text()
+        reply.text(),
+        "request body size exceeds allowed maximum\n",
+        "as a node refuses one that is too large"
     );
+    let content_type = reply.header("content-type").unwrap();
+    assert!(content_type.starts_with("text/plain"), "{content_type}");
     assert_eq!(scene.v(0).hits_total(), 0);
     let reply = scene.gateway.post(batch(5)).await;
     assert_eq!(reply.json().as_array().unwrap().len(), 5);
@@ -146,4 +147,89 @@ async fn large_and_small_answers_mix() {
         .map(|one| one["result"].as_str().unwrap().len())
         .collect();
     assert_eq!(lengths, [700_000, 3, 600_000]);
+}
+
+#[tokio::test]
+async fn only_the_size_of_the_body_bounds_a_batch() {
+    let scene = Scene::equals(1).await;
+    let calls = 20_000;
+    let one = r#"{"jsonrpc":"2.0","id":1,"method":"getHealth"}"#;
+    let body = format!("[{}]", vec![one; calls].join(","));
+    assert!(body.len() < 1024 * 1024);
+    let batch = scene.gateway.post(body);
+    let others = async {
+        for _ in 0..5 {
+            assert_eq!(scene.balance().await.status, 200);
+        }
+    };
+    let (reply, ()) = tokio::join!(batch, others);
+    assert_eq!(reply.status, 200);
+    let answers = reply.json();
+    let answers = answers.as_array().unwrap();
+    assert_eq!(answers.len(), calls);
+    assert!(answers.iter().all(|answer| answer["result"] == "ok"));
+}
+
+fn balance(id: u64) -> Value {
+    json!({"jsonrpc": "2.0", "id": id, "method": "getBalance", "params": [KEY]})
+}
+
+fn limited() -> Fault {
+    Fault::rate_limit(RateShape::Rpcpool, Some("7")).on("getBalance")
+}
+
+#[tokio::test]
+async fn a_batch_of_reads_with_one_that_is_limited_is_limited_as_a_whole() {
+    let scene = Scene::equals(1).await;
+    scene.v(0).fault(limited());
+    let slot = json!({"jsonrpc": "2.0", "id": 1, "method": "getSlot"});
+    let batch = json!([slot, balance(2), slot, {"foo": "bar"}]);
+    for _ in 0..2 {
+        let reply = scene.gateway.post(batch.to_string()).await;
+        assert_eq!(reply.status, 429, "{}", reply.text());
+        let wait: u64 = reply.header("retry-after").unwrap().parse().unwrap();
+        assert!((1..=7).contains(&wait), "{wait}");
+        let error = reply.json();
+        assert_eq!(
+            (&error["error"]["code"], &error["id"]),
+            (&json!(429), &json!(null))
+        );
+    }
+    assert_eq!(scene.hits("getBalance"), [1]);
+    scene.v(0).heal().unwrap();
+}
+
+#[tokio::test]
+async fn a_batch_with_a_write_that_went_out_is_told_entry_by_entry() {
+    let scene = Scene::equals(1).await;
+    scene.v(0).fault(limited());
+    let send = json!({
+        "jsonrpc": "2.0", "id": 2, "method": "sendTransaction",
+        "params": scene.transaction(1),
+    });
+    for write in [send, echo(2)] {
+        let batch = json!([balance(1), write]);
+        let reply = scene.gateway.post(batch.to_string()).await;
+        assert_eq!(reply.status, 200, "{}", reply.text());
+        let answers = reply.json();
+        assert_eq!(answers[0]["error"]["code"], 429, "{answers}");
+        assert!(answers[1]["result"].is_string() || answers[1]["result"].is_array());
+    }
+    assert_eq!(scene.hits("sendTransaction"), [1]);
+    assert_eq!(scene.hits("sandboxEcho"), [1]);
+}
+
+#[tokio::test]
+async fn a_limit_met_after_the_answer_has_begun_is_told_in_its_place() {
+    let scene = Scene::equals(1).await;
+    scene.v(0).fault(limited());
+    let large = json!({
+        "jsonrpc": "2.0", "id": 1, "method": "sandboxPad", "params": [{"bytes": 2_000_000}],
+    });
+    let batch = json!([large, balance(2)]);
+    let reply = scene.gateway.post(batch.to_string()).await;
+    assert_eq!(reply.status, 200);
+    let answers = reply.json();
+    assert_eq!(answers[0]["result"].as_str().unwrap().len(), 2_000_000);
+    assert_eq!(answers[1]["error"]["code"], 429);
 }

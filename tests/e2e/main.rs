@@ -38,6 +38,7 @@ mod shutdown;
 mod slots;
 mod smuggling;
 mod streaming;
+mod unknown_methods;
 mod upgrade;
 mod upstream_connections;
 mod upstream_tls;

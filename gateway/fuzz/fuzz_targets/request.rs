@@ -11,7 +11,7 @@ fuzz_target!(|body: &[u8]| {
     let body = Bytes::copy_from_slice(body);
     let entries = match parse(&body, 16) {
         Ok(Payload::Single(entry)) => vec![entry],
-        Ok(Payload::Batch(entries)) => entries,
+        Ok(Payload::Batch(entries)) => entries.collect(),
         Err(_) => return,
     };
     for entry in &entries {

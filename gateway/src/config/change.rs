@@ -58,7 +58,7 @@ mod tests {
         new.log.format = LogFormat::Pretty;
         new.log.level = "debug".to_owned();
         new.admin.listen = None;
-        new.limits.max_batch = 7;
+        new.limits.max_batch = Some(7);
         assert_eq!(
             restart_only_changes(&old, &new),
             ["admin.listen", "log.format"]

@@ -13,8 +13,9 @@ pub struct Limits {
     pub max_body: usize,
     /// How long a client may take to send its body.
     pub body_timeout: Duration,
-    /// Most calls in one batch.
-    pub max_batch: usize,
+    /// Most calls in one batch. Without it only the size of the body bounds a batch, as with a
+    /// node.
+    pub max_batch: Option<usize>,
     /// Calls of one batch that are under way at the same time.
     pub batch_concurrency: usize,
     /// Answers up to this many bytes are read whole, can be checked and retried; longer ones
@@ -32,7 +33,7 @@ impl Default for Limits {
         Self {
             max_body: 1024 * 1024,
             body_timeout: Duration::from_secs(10),
-            max_batch: 100,
+            max_batch: None,
             batch_concurrency: 16,
             answer_buffer: 256 * 1024,
             request_timeout: Duration::from_secs(30),
@@ -53,7 +54,7 @@ impl Limits {
                 Size::kib(1)..=Size::mib(256),
             ),
             body_timeout: section.within("body_timeout", default.body_timeout, time.clone()),
-            max_batch: section.within("max_batch", default.max_batch, 1..=10_000),
+            max_batch: section.optional_within("max_batch", 1..=1_000_000),
             batch_concurrency: section.within(
                 "batch_concurrency",
                 default.batch_concurrency,

@@ -3,7 +3,7 @@
 use perijove_core::settings::{Reading, distance};
 
 use crate::config::{Config, Tier, Upstream};
-use crate::solana::{Capability, Method};
+use crate::solana::{self, Capability, Method};
 
 /// Adds a warning for each doubt about a valid configuration.
 pub(super) fn look_for_doubts(config: &Config, reading: &Reading<'_>) {
@@ -34,6 +34,7 @@ pub(super) fn look_for_doubts(config: &Config, reading: &Reading<'_>) {
         );
     }
     look_at_methods("methods.deny", &config.methods.deny, reading);
+    look_at_methods("methods.read", &config.methods.read, reading);
     for upstream in &config.upstreams {
         look_at(upstream, config, reading);
     }
@@ -100,7 +101,8 @@ fn look_at(upstream: &Upstream, config: &Config, reading: &Reading<'_>) {
 fn look_at_methods(path: &str, methods: &[String], reading: &Reading<'_>) {
     for method in methods
         .iter()
-        .filter(|name| Method::from_name(name) == Method::Other)
+        .filter(|name| solana::classify(name, None).method.is_foreign())
+        .filter(|name| solana::classify(name, None).method != Method::Extension)
     {
         let known = Method::ALL.iter().filter_map(|known| known.name());
         if let Some(close) = known.into_iter().find(|known| distance(method, known) <= 2) {

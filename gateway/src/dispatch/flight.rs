@@ -16,6 +16,7 @@ mod conclusion;
 mod losers;
 mod older;
 mod repetition;
+mod search;
 
 use std::future::poll_fn;
 use std::pin::Pin;
@@ -56,6 +57,8 @@ pub(super) struct Flight<'a> {
     /// Who did not serve the call.
     accused: Accused,
     older: Older,
+    /// Others were asked for a method that nobody knows.
+    searched: bool,
     settled: Settled,
     trace: Trace,
 }
@@ -101,6 +104,7 @@ impl<'a> Flight<'a> {
             launched: exchange.started,
             accused: Accused::default(),
             older: Older::default(),
+            searched: false,
             settled: Settled::default(),
             trace: Trace::default(),
         }
@@ -268,6 +272,7 @@ impl<'a> Exchange<'a> {
             params: self.call.params(),
             floor: self.session.slot_floor(),
             history: self.elsewhere,
+            strange: self.is_strange(),
             ..Need::of(self.class, self.call.method())
         };
         self.pool.candidates(need)

@@ -8,6 +8,7 @@ use super::budget::RetryBudget;
 use super::floor::Floors;
 use super::history::Memory;
 use super::metrics::DispatchMetrics;
+use super::strangers::Strangers;
 
 /// Budget and session floors of the whole gateway.
 #[derive(Debug)]
@@ -16,6 +17,7 @@ pub struct Live {
     pub floors: Floors,
     pub metrics: DispatchMetrics,
     pub(super) history: Memory,
+    pub(super) strangers: Strangers,
     /// Seconds since the epoch, for headers that name an absolute time.
     pub unix_now: fn() -> u64,
 }
@@ -28,6 +30,7 @@ impl Live {
             floors: Floors::new(floor_entries),
             metrics,
             history: Memory::default(),
+            strangers: Strangers::new(Instant::now()),
             unix_now,
         }
     }

@@ -11,6 +11,7 @@ pub struct DispatchMetrics {
     exhausted: IntCounter,
     failovers: IntCounterVec,
     history: IntCounterVec,
+    unknown_methods: IntCounterVec,
 }
 
 impl DispatchMetrics {
@@ -51,6 +52,14 @@ impl DispatchMetrics {
             &["method", "result"],
         )?;
         registry.register(Box::new(history.clone()))?;
+        let unknown_methods = IntCounterVec::new(
+            Opts::new(
+                "perijove_dispatch_unknown_methods_total",
+                "Calls of methods that nobody knows and the first upstream refused, by whether others were asked: searched or answered",
+            ),
+            &["result"],
+        )?;
+        registry.register(Box::new(unknown_methods.clone()))?;
         registry.register(Box::new(retries.clone()))?;
         registry.register(Box::new(hedges.clone()))?;
         registry.register(Box::new(exhausted.clone()))?;
@@ -61,6 +70,7 @@ impl DispatchMetrics {
             exhausted,
             failovers,
             history,
+            unknown_methods,
         })
     }
 
@@ -81,6 +91,12 @@ impl DispatchMetrics {
 
     pub(super) fn budget_exhausted(&self) {
         self.exhausted.inc();
+    }
+
+    /// The first upstream does not know a method that nobody is known to serve.
+    pub(super) fn unknown_method(&self, searched: bool) {
+        let result = if searched { "searched" } else { "answered" };
+        self.unknown_methods.with_label_values(&[result]).inc();
     }
 
     pub(super) fn failover(&self, from: &str, to: &str) {

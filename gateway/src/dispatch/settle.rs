@@ -142,7 +142,11 @@ impl Settled {
     /// refused is said only where nothing else went wrong.
     pub(super) fn into_delivered(self, exchange: &Exchange<'_>) -> (Delivered, Option<Speaker>) {
         if self.outcome_unknown && !self.is_certain() {
-            return (Delivered::Rejected(Rejection::OutcomeUnknown), None);
+            let rejection = match exchange.class.profile().idempotency {
+                Idempotency::Unknown => Rejection::AnswerLost,
+                _ => Rejection::OutcomeUnknown,
+            };
+            return (Delivered::Rejected(rejection), None);
         }
         if let Some(best) = self.best {
             return match exchange.hold_floor(best.payload) {

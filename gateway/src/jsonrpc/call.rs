@@ -70,16 +70,6 @@ pub enum Entry {
     Invalid(Invalid),
 }
 
-/// A request body.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Payload {
-    /// One object.
-    Single(Entry),
-    /// An array, answered by an array in the same order. An empty one is answered with an empty
-    /// HTTP body, as is one of notifications only.
-    Batch(Vec<Entry>),
-}
-
 /// Writes a call as the body of an upstream request, up to its last member, the id: every attempt
 /// has one of its own, which [`RequestId::close`](super::RequestId::close) appends.
 pub fn encode(call: &Call, out: &mut BytesMut) {

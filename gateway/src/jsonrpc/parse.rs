@@ -2,12 +2,71 @@
 //! what is an invalid entry, what spoils the whole body. Zero copy: every part of a call is a
 //! slice of the body, so numbers beyond 2^53 pass untouched.
 
+use std::collections::VecDeque;
+
 use bytes::Bytes;
 
 use super::{
-    Call, Entry, Id, Invalid, Payload, RpcError,
+    Call, Entry, Id, Invalid, RpcError,
     cursor::{Cursor, NotJson, Token, unescape},
 };
+
+/// Entries of a batch that are kept as they are read. Whoever sends more of them has them read
+/// again one by one: in a mebibyte there is room for 350 000 objects that are no calls.
+const KEPT: usize = 1024;
+
+/// A request body.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Payload {
+    /// One object.
+    Single(Entry),
+    /// An array, answered by an array in the same order. An empty one is answered with an empty
+    /// HTTP body, as is one of notifications only.
+    Batch(Batch),
+}
+
+/// The entries of a batch, in order.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Batch {
+    kept: VecDeque<Entry>,
+    /// The text from the first entry on that is not kept, and how many there are in it.
+    rest: Bytes,
+    unread: usize,
+}
+
+impl Batch {
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+}
+
+impl ExactSizeIterator for Batch {
+    fn len(&self) -> usize {
+        self.kept.len() + self.unread
+    }
+}
+
+impl Iterator for Batch {
+    type Item = Entry;
+
+    fn next(&mut self) -> Option<Entry> {
+        if let Some(entry) = self.kept.pop_front() {
+            return Some(entry);
+        }
+        self.unread = self.unread.checked_sub(1)?;
+        let mut cursor = Cursor::new(&self.rest);
+        // It was read once already.
+        let next = entry(&self.rest, &mut cursor).ok()?;
+        cursor.item(false).ok()?;
+        let end = cursor.position();
+        self.rest = self.rest.slice(end..);
+        Some(next)
+    }
+
+    fn size_hint(&self) -> (usize, Option<usize>) {
+        (self.len(), Some(self.len()))
+    }
+}
 
 /// Why a body holds no payload at all.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
@@ -63,8 +122,8 @@ pub fn parse(body: &Bytes, max_calls: usize) -> Result<Payload, ParseError> {
     }
 }
 
-fn batch(body: &Bytes, cursor: &mut Cursor<'_>, limit: usize) -> Result<Vec<Entry>, ParseError> {
-    let mut entries = Vec::new();
+fn batch(body: &Bytes, cursor: &mut Cursor<'_>, limit: usize) -> Result<Batch, ParseError> {
+    let mut batch = Batch::default();
     let mut calls = 0;
     cursor.eat(b'[');
     while cursor.item(calls == 0)? {
@@ -75,14 +134,20 @@ fn batch(body: &Bytes, cursor: &mut Cursor<'_>, limit: usize) -> Result<Vec<Entr
         if calls > limit {
             // Counted to the end for the error, but no longer kept.
             cursor.value().ok_or(ParseError::Json)?;
+        } else if calls <= KEPT {
+            batch.kept.push_back(entry(body, cursor)?);
         } else {
-            entries.push(entry(body, cursor)?);
+            if batch.unread == 0 {
+                batch.rest = body.slice(cursor.position()..);
+            }
+            batch.unread += 1;
+            entry(body, cursor)?;
         }
     }
     if calls > limit {
         Err(ParseError::TooManyCalls { calls, limit })
     } else {
-        Ok(entries)
+        Ok(batch)
     }
 }
 

@@ -5,9 +5,14 @@
 //! become many, the rest streams: entries beyond the bound are not even started before the client
 //! has taken what is before them, so a batch never holds more than
 //! `batch_concurrency` × `answer_buffer` bytes plus [`COLLECT_LIMIT`].
+//!
+//! A batch of reads of which one is rate-limited before anything has been sent is answered as a
+//! whole with 429, as a node's proxy does: web3.js repeats it then, and fails on the 200. What has
+//! written is never repeated by such an answer: its entries are told one by one.
 
 use std::pin::Pin;
 use std::task::{Context, Poll};
+use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
 use futures::StreamExt;
@@ -21,16 +26,20 @@ use super::order::in_order;
 use super::part::{Part, PartStream, Reply};
 use super::response::{Body, BodyFault, BodyStream, Response, Summary};
 use crate::dispatch::Trace;
-use crate::error::JSON;
-use crate::jsonrpc::Entry;
+use crate::error::{JSON, Rejection};
+use crate::jsonrpc::{self, Batch, Entry, Id, Payload};
 
 /// Collected answers above this many bytes start to stream.
 const COLLECT_LIMIT: usize = 1024 * 1024;
+/// More than that do not have room made for them beforehand.
+const USUAL_CALLS: usize = 256;
 
 type Replies = Pin<Box<dyn Stream<Item = Reply> + Send>>;
 
-pub(super) async fn answer(request: Request, entries: Vec<Entry>) -> Response {
+pub(super) async fn answer(request: Request, entries: Batch, body: Bytes) -> Response {
     let calls = entries.len();
+    let whole = request.clone();
+    let mut limits = Limits::default();
     let concurrency = request.snapshot.config.limits.batch_concurrency.max(1);
     let first = request.clone();
     let answered = stream::iter(entries)
@@ -47,11 +56,20 @@ pub(super) async fn answer(request: Request, entries: Vec<Entry>) -> Response {
 
     let mut outcome = "ok";
     let mut cache = Agreement::default();
-    let mut collected = BytesMut::with_capacity(256 * calls);
+    let mut collected = BytesMut::with_capacity(256 * calls.min(USUAL_CALLS));
     let body = loop {
         let Some(reply) = replies.next().await else {
+            if let Some(response) = limits.response(calls) {
+                return response;
+            }
             break close(collected);
         };
+        if limits.add(&reply) && only_reads(&whole, &body) {
+            drop(replies);
+            return limits
+                .response(calls)
+                .unwrap_or_else(|| Response::empty("batch"));
+        }
         if reply.outcome != "ok" {
             outcome = "mixed";
         }
@@ -86,6 +104,48 @@ pub(super) async fn answer(request: Request, entries: Vec<Entry>) -> Response {
             trace: Trace::default(),
             cache: cache.all(),
         },
+    }
+}
+
+/// Whether a batch holds nothing but reads. Asked only where one was limited: it is read again.
+fn only_reads(request: &Request, body: &Bytes) -> bool {
+    match jsonrpc::parse(body, usize::MAX) {
+        Ok(Payload::Batch(mut entries)) => entries.all(|entry| match entry {
+            Entry::Call(call) => call.id.is_none() || request.is_read(&call),
+            Entry::Invalid(_) => true,
+        }),
+        Ok(Payload::Single(_)) | Err(_) => false,
+    }
+}
+
+/// What of a batch was rate-limited.
+#[derive(Default)]
+struct Limits {
+    /// The longest wait that was named, in seconds: after it all may be answered.
+    retry_after: Option<u64>,
+    wrote: bool,
+}
+
+impl Limits {
+    /// Whether it is the first that is limited.
+    fn add(&mut self, reply: &Reply) -> bool {
+        self.wrote |= reply.wrote;
+        let first = self.retry_after.is_none();
+        if reply.status == 429 {
+            self.retry_after = self.retry_after.max(reply.retry_after);
+        }
+        first && self.retry_after.is_some()
+    }
+
+    /// The answer to the whole batch, if it may be repeated.
+    fn response(&self, calls: usize) -> Option<Response> {
+        let seconds = self.retry_after.filter(|_| !self.wrote)?;
+        let rejection = Rejection::RateLimited {
+            retry_after: Duration::from_secs(seconds),
+        };
+        let mut response = Response::rejected(&rejection, &Id::null(), "batch");
+        response.summary.calls = calls;
+        Some(response)
     }
 }
 

@@ -13,7 +13,7 @@ use super::question::Question;
 use crate::dispatch::{Delivered, Exchange, Payload, Session, Trace};
 use crate::error::Rejection;
 use crate::jsonrpc::{self, Call, Entry, Id};
-use crate::solana::{Class, Method};
+use crate::solana::{Class, Idempotency, Method};
 
 /// The outcome of an entry that is no call.
 const INVALID: &str = "invalid";
@@ -29,7 +29,9 @@ pub(super) async fn answer(request: &Request, entry: Entry) -> Reply {
         }
     };
     let meaning = request.meaning(&call);
-    let reply = walk(request, &call, &meaning).await;
+    let mut reply = walk(request, &call, &meaning).await;
+    let reads = meaning.class.profile().idempotency == Idempotency::Read;
+    reply.wrote = !reads && reply.trace.attempts > 0 && reply.status != 429;
     let (method, took) = (meaning.class.method, request.started.elapsed());
     let metrics = &request.pipeline.metrics;
     metrics.answered(method, reply.outcome, took);

@@ -53,6 +53,14 @@ impl Meaning {
         let places = cluster.and_then(|cluster| Places::of(call, &class, variant, cluster));
         Self { class, places }
     }
+
+    /// What the operator says is a read. Nothing is known of its answers, so that they have no place.
+    pub(super) fn of_a_read() -> Self {
+        Self {
+            class: Class::foreign(Some(solana::Extension::Read)),
+            places: None,
+        }
+    }
 }
 
 impl Places {

@@ -57,7 +57,7 @@ impl PipelineMetrics {
         registry.register(Box::new(calls.clone()))?;
         let usual = Method::ALL
             .iter()
-            .chain([&Method::Other])
+            .chain([&Method::Other, &Method::Extension, &Method::NamedAsRead])
             .map(|_| OnceLock::new())
             .collect();
         Ok(Self {
@@ -102,7 +102,8 @@ mod tests {
     fn every_method_has_a_place_of_its_own() {
         let registry = Registry::new();
         let metrics = PipelineMetrics::register(&registry).unwrap();
-        for method in Method::ALL.iter().chain([&Method::Other]) {
+        let others = [Method::Other, Method::Extension, Method::NamedAsRead];
+        for method in Method::ALL.iter().chain(&others) {
             metrics.answered(*method, OK, Duration::from_millis(1));
         }
         let counted = registry
@@ -111,6 +112,10 @@ mod tests {
             .filter(|family| family.name() == "perijove_rpc_calls_total")
             .map(|family| family.get_metric().len())
             .sum::<usize>();
-        assert_eq!(counted, Method::ALL.len() + 1);
+        assert_eq!(
+            counted,
+            Method::ALL.len() + 2,
+            "a name that is made up is no label"
+        );
     }
 }

@@ -21,6 +21,8 @@ pub(super) struct Reply {
     pub retry_after: Option<u64>,
     /// What stands for this answer if it is the whole response, word for word.
     pub page: Option<Page>,
+    /// The call was none that only reads, and went out to an upstream.
+    pub wrote: bool,
     pub method: &'static str,
     pub outcome: &'static str,
     pub trace: Trace,
@@ -79,6 +81,7 @@ impl Reply {
             status: 200,
             retry_after: None,
             page: None,
+            wrote: false,
             method,
             outcome,
             trace,

@@ -34,7 +34,7 @@ impl Canonical {
 /// not Agave's or writes.
 pub fn canonical(class: &Class, params: Option<&[u8]>) -> Option<Canonical> {
     let method = class.method;
-    if class.profile().idempotency != Idempotency::Read {
+    if class.profile().idempotency != Idempotency::Read || method.is_foreign() {
         return None;
     }
     let params = params.unwrap_or(b"[]");

@@ -3,7 +3,7 @@
 
 use perijove_core::{Commitment, Slot};
 
-use super::{Capability, CommitmentRule, Method, Profile};
+use super::{Capability, CommitmentRule, Extension, Method, Profile};
 use crate::jsonrpc::{Cursor, RpcError, Token};
 
 /// How fresh a call wants its answer.
@@ -59,11 +59,41 @@ impl Class {
     pub const fn profile(&self) -> &'static Profile {
         self.method.profile()
     }
+
+    /// What holds for a method that Agave does not have.
+    pub const fn foreign(extension: Option<Extension>) -> Self {
+        let method = match extension {
+            Some(Extension::Read | Extension::HeavyRead) => Method::Extension,
+            Some(Extension::NamedAsRead) => Method::NamedAsRead,
+            Some(Extension::Write) | None => Method::Other,
+        };
+        let profile = method.profile();
+        Self {
+            method,
+            context: ReadContext {
+                commitment: profile.default,
+                min_context_slot: None,
+            },
+            heavy: matches!(extension, Some(Extension::HeavyRead)),
+            needs: None,
+            pinned_slot: None,
+            refusal: None,
+        }
+    }
+
+    /// Whether a second upstream may be asked before the first has answered. What is only named as
+    /// a read is repeated when it is lost, not as a precaution.
+    pub const fn may_hedge(&self) -> bool {
+        !matches!(self.method, Method::NamedAsRead)
+    }
 }
 
 /// Classifies a call by its method and the raw JSON of its parameters.
 pub fn classify(method: &str, params: Option<&[u8]>) -> Class {
-    let method = Method::from_name(method);
+    let method = match Method::from_name(method) {
+        Method::Other => return Class::foreign(Extension::of(method)),
+        method => method,
+    };
     let profile = method.profile();
     let mut class = Class {
         method,
@@ -76,7 +106,7 @@ pub fn classify(method: &str, params: Option<&[u8]>) -> Class {
         pinned_slot: None,
         refusal: None,
     };
-    if let Some(params) = params.filter(|_| method != Method::Other) {
+    if let Some(params) = params {
         let mut cursor = Cursor::new(params);
         if cursor.token() == Some(Token::Object) {
             class.refusal = Some(Refusal::ParamsByName);

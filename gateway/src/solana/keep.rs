@@ -156,7 +156,9 @@ const fn about(method: Method) -> About {
         | M::RequestAirdrop
         | M::SendTransaction
         | M::SimulateTransaction
-        | M::Other => About::Nothing,
+        | M::Other
+        | M::Extension
+        | M::NamedAsRead => About::Nothing,
     }
 }
 

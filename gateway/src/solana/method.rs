@@ -9,6 +9,10 @@ macro_rules! methods {
             $($variant,)*
             /// A method Agave does not have: a provider's extension, or a mistake.
             Other,
+            /// A provider's read that is known as such; see [`super::Extension`].
+            Extension,
+            /// No more is known of it than that it is named as reads are.
+            NamedAsRead,
         }
 
         impl Method {
@@ -28,7 +32,8 @@ macro_rules! methods {
             pub const fn label(self) -> &'static str {
                 match self {
                     $(Self::$variant => $name,)*
-                    Self::Other => "other",
+                    Self::Other | Self::NamedAsRead => "other",
+                    Self::Extension => "extension",
                 }
             }
         }
@@ -95,7 +100,12 @@ methods! {
 impl Method {
     /// The name in requests, when it is one of Agave's.
     pub fn name(self) -> Option<&'static str> {
-        (self != Self::Other).then_some(self.label())
+        (!self.is_foreign()).then_some(self.label())
+    }
+
+    /// Whether Agave does not have it.
+    pub const fn is_foreign(self) -> bool {
+        matches!(self, Self::Other | Self::Extension | Self::NamedAsRead)
     }
 }
 

@@ -314,6 +314,10 @@ impl Method {
                 }
             }
 
+            // Nothing is known of their parameters and answers, so that these are not kept.
+            Self::Extension | Self::NamedAsRead => {
+                const { &PLAIN.cost(5).finality(Finality::Never) }
+            }
             Self::Other => {
                 const {
                     &Profile {

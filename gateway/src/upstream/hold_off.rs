@@ -12,7 +12,7 @@ use std::time::Duration;
 use tokio::time::Instant;
 
 use crate::config;
-use crate::solana::{Capability, Method};
+use crate::solana::{Capability, Extension, Method};
 use crate::upstream::pause::{Begun, Cause, Demand, Pause, Rest};
 
 use refusals::Refusals;
@@ -297,9 +297,10 @@ impl HoldOff {
     }
 }
 
-/// Whether only a client may have made this name up.
+/// Whether a client may have made this name up.
 pub(super) fn is_unknown(method: &str) -> bool {
-    Method::from_name(method) == Method::Other
+    let known = || !matches!(Extension::of(method), None | Some(Extension::NamedAsRead));
+    Method::from_name(method) == Method::Other && !known()
 }
 
 impl MethodMemory {

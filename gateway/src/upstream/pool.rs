@@ -172,6 +172,13 @@ impl Pool {
             .any(|upstream| upstream.member.methods.allow(method))
     }
 
+    /// Whether the settings name this method as one that an upstream serves.
+    pub fn names(&self, method: &str) -> bool {
+        self.upstreams
+            .iter()
+            .any(|upstream| upstream.settings().allow.iter().any(|name| name == method))
+    }
+
     /// The newest slot of the cluster, as far as it is known.
     pub fn tip(&self, commitment: Commitment) -> Option<Slot> {
         self.cluster.tip(commitment, None, Instant::now())

@@ -55,6 +55,9 @@ pub struct Need<'a> {
     pub only: Option<Capability>,
     /// Only upstreams that may have history which another has not.
     pub history: Option<Elsewhere<'a>>,
+    /// Nobody is known to serve the method: the first to be asked is one that does not charge, even
+    /// if it has refused this method before.
+    pub strange: bool,
 }
 
 impl<'a> Need<'a> {
@@ -68,6 +71,7 @@ impl<'a> Need<'a> {
             floor: None,
             only: None,
             history: None,
+            strange: false,
         }
     }
 
@@ -160,6 +164,8 @@ struct Rank {
     obstacle: Obstacle,
     /// How far its history is from what is looked for; the same for all where none is.
     distance: Distance,
+    /// It charges for a call that is probably a mistake.
+    charges: bool,
     /// All its connections are in use: the call would wait for one. Any other that is as well is
     /// better, of whatever tier.
     busy: bool,
@@ -358,6 +364,7 @@ impl<'a> Candidates<'a> {
                 distance: self.need.history.map_or(Distance::default(), |elsewhere| {
                     elsewhere.distance(upstream, now)
                 }),
+                charges: self.need.strange && upstream.settings().metered,
                 busy: upstream.live().connections.all_busy(),
                 tier: upstream.tier(),
             };
@@ -462,6 +469,7 @@ impl<'a> Candidates<'a> {
             Some(Refusal::Resting(rest)) if rest.next.is_zero() => Obstacle::Resting,
             Some(Refusal::Resting(_)) => Obstacle::Paused,
             Some(Refusal::RestingAndClosed) => Obstacle::Never,
+            Some(Refusal::MethodClosed) if self.need.strange && self.given == 0 => Obstacle::None,
             Some(Refusal::MethodClosed) => Obstacle::MethodClosed,
         };
         health.max(breaker).max(hold_off)

@@ -164,6 +164,13 @@ await step('rate limited', async () => {
   return { slotsInEpoch };
 });
 
+await step('rate limited batch', async () => {
+  // Not asked for before: what is known already would not be limited.
+  await control({ limit: { method: 'getTransaction', times: 2, retryAfter: 1 } });
+  const unknown = ['2', '3'].map((digit) => digit.repeat(64));
+  return connection.getTransactions(unknown, { maxSupportedTransactionVersion: 0 });
+});
+
 await step('many at once', async () =>
   Promise.all(Array.from({ length: 50 }, () => connection.getBalance(receiver.publicKey))),
 );

@@ -45,6 +45,7 @@ impl Flight<'_> {
                     return self.older(payload, &heads, &speaker);
                 }
                 self.trace.told = exchange.session.tell(&heads);
+                self.is_served();
                 if reason.hedge {
                     exchange.live.metrics.hedge("won");
                 }
@@ -115,6 +116,7 @@ impl Flight<'_> {
         let once = matches!(retry, Retry::ElsewhereOnce | Retry::SecondOpinion);
         let wanted = match retry {
             Retry::Final => return self.final_word(kind, now),
+            _ if !self.searches_on(kind, now) => false,
             _ if once && std::mem::replace(&mut self.retried_once, true) => false,
             Retry::Capable(capability) => self.narrow(capability),
             // Looked for when this is over.

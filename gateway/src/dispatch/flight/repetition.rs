@@ -34,7 +34,7 @@ impl Flight<'_> {
         let settings = self.exchange.settings;
         let patience = match self.exchange.class.profile().idempotency {
             Idempotency::WriteBySignature => Some(settings.retry.write_after),
-            Idempotency::Read if settings.hedge.enabled => {
+            Idempotency::Read if settings.hedge.enabled && self.exchange.class.may_hedge() => {
                 let patience = self.patience();
                 Some(patience.slow.min(patience.stuck))
             }

@@ -5,7 +5,7 @@
 use bytes::{Bytes, BytesMut};
 use proptest::prelude::*;
 
-use super::{ParseError, parse};
+use super::{Batch, KEPT, ParseError, parse};
 use crate::jsonrpc::{Call, Entry, Payload, RequestId, encode, error_reply};
 
 fn read(body: &str) -> Result<Payload, ParseError> {
@@ -153,7 +153,7 @@ fn batches_keep_their_order_and_their_invalid_entries() {
     let Ok(Payload::Batch(entries)) = read(body) else {
         panic!("no batch")
     };
-    let shown: Vec<_> = entries.iter().map(shown).collect();
+    let shown: Vec<_> = entries.map(|entry| shown(&entry)).collect();
     assert_eq!(
         shown,
         [INVALID_NULL, "call \"a\"", "notification", VERSIONLESS]
@@ -163,8 +163,38 @@ fn batches_keep_their_order_and_their_invalid_entries() {
 #[test]
 fn an_empty_batch_is_a_batch() {
     for body in ["[]", " [ ] \n"] {
-        assert_eq!(read(body), Ok(Payload::Batch(Vec::new())));
+        assert_eq!(read(body), Ok(Payload::Batch(Batch::default())));
     }
+}
+
+#[test]
+fn the_entries_of_a_long_batch_are_read_when_their_turn_comes() {
+    let calls = 3 * KEPT;
+    let entries: Vec<_> = (0..calls)
+        .map(|id| match id % 3 {
+            0 => format!(r#"{{"jsonrpc":"2.0","id":{id},"method":"m","params":[{id}]}}"#),
+            1 => "{}".to_owned(),
+            _ => format!(r#" {{"jsonrpc":"2.0","id":"{id}","method":"m"}} "#),
+        })
+        .collect();
+    let body = Bytes::from(format!("[{}]", entries.join(" ,\n")));
+    let Ok(Payload::Batch(batch)) = parse(&body, usize::MAX) else {
+        panic!("no batch")
+    };
+    assert_eq!((batch.len(), batch.kept.len()), (calls, KEPT));
+    let mut count = 0;
+    for (entry, text) in batch.zip(entries) {
+        let alone = parse(&Bytes::from(text), 1);
+        assert_eq!(alone, Ok(Payload::Single(entry)), "{count}");
+        count += 1;
+    }
+    assert_eq!(count, calls);
+    // One that spoils the whole body does so wherever it stands.
+    let spoilt = format!("[{}{{\"id\":-1}}]", "{},".repeat(2 * KEPT));
+    assert_eq!(
+        parse(&Bytes::from(spoilt), usize::MAX),
+        Err(ParseError::Json)
+    );
 }
 
 #[test]

@@ -235,11 +235,21 @@ fn looking_for_old_signatures_needs_history() {
 
 #[test]
 fn an_unknown_method_gets_defaults_that_are_safe() {
-    let class = class("getAsset", r#"{"commitment":"processed"}"#);
-    assert_eq!(class.method, Method::Other);
-    assert_eq!(class.needs, None);
-    assert_eq!(class.profile().priority, Priority::Medium);
-    assert_eq!(class.context.commitment, Commitment::Finalized);
+    for (name, method, heavy) in [
+        ("zzz", Method::Other, false),
+        ("sendBundle", Method::Other, false),
+        ("getNothing", Method::NamedAsRead, false),
+        ("getAsset", Method::Extension, false),
+        ("getProgramAccountsV2", Method::Extension, true),
+    ] {
+        let class = class(name, r#"{"commitment":"processed"}"#);
+        assert_eq!((class.method, class.heavy), (method, heavy), "{name}");
+        assert_eq!((class.needs, class.refusal), (None, None));
+        assert_eq!(class.profile().priority, Priority::Medium);
+        assert_eq!(class.profile().finality, crate::solana::Finality::Never);
+        assert_eq!(class.context.commitment, Commitment::Finalized);
+        assert_eq!(class.may_hedge(), method != Method::NamedAsRead);
+    }
 }
 
 proptest! {

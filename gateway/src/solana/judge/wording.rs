@@ -27,6 +27,7 @@ const CREDITS: &[&str] = &[
     "exceeded your quota",
     "monthly",
     "daily request",
+    "usage limit",
 ];
 
 const LIMITED: &[&str] = &[
@@ -37,6 +38,10 @@ const LIMITED: &[&str] = &[
     "rate exceeded",
     "requests per second",
     "request limit",
+    "rps limit",
+    "requests/second",
+    "requests/sec",
+    "per second capacity",
     "throttled",
 ];
 
@@ -82,7 +87,10 @@ const WHOLE: &[&str] = &[
 impl Wording {
     /// Reads the message of an error, if its code leaves the meaning open.
     pub(super) fn of_error(error: &ErrorObject) -> Option<Self> {
-        if is_precise(error.code) || may_quote_the_caller(&error.message) {
+        if may_quote_the_caller(&error.message) {
+            return None;
+        }
+        if is_precise(error.code) && !is_anothers(error) {
             return None;
         }
         let message = error.message.to_ascii_lowercase();
@@ -129,6 +137,13 @@ pub(super) fn scope(text: &[u8]) -> Scope {
 /// Codes whose messages are Agave's own and may hold program logs or other foreign text.
 const fn is_precise(code: i64) -> bool {
     matches!(code, -32022..=-32001 | -32700) && code != -32005
+}
+
+/// Some providers use codes of Agave's for limits of their own. Agave's text for these codes is
+/// fixed, and quotes nobody.
+fn is_anothers(error: &ErrorObject) -> bool {
+    matches!(error.code, -32003 | -32007 | -32009)
+        && error.message.to_ascii_lowercase().contains("request limit")
 }
 
 /// Agave's server repeats parts of the parameters after these words or within quotes. A caller

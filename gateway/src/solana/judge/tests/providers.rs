@@ -67,6 +67,16 @@ fn a_rate_limit_is_one_in_every_status_and_shape() {
         ),
         (200, r#"{"message":"Too many requests"}"#, Method),
         (
+            200,
+            r#"{"jsonrpc":"2.0","error":{"code":-32007,"message":"50/second request limit reached - reduce calls per second or upgrade your account"},"id":1}"#,
+            Method,
+        ),
+        (
+            200,
+            r#"{"jsonrpc":"2.0","error":{"code":-32005,"message":"You've exceeded the RPS limit available on the current plan."},"id":1}"#,
+            Upstream,
+        ),
+        (
             503,
             r#"{"jsonrpc":"2.0","error":{"code":-32000,"message":"request rate limited"},"id":1}"#,
             Method,
@@ -102,6 +112,10 @@ fn used_up_credits_are_no_mere_rate_limit() {
         (
             200,
             r#"{"jsonrpc":"2.0","error":{"code":-32005,"message":"daily request count exceeded, request rate limited"},"id":1}"#,
+        ),
+        (
+            200,
+            r#"{"jsonrpc":"2.0","error":{"code":-32003,"message":"daily request limit reached - upgrade your account"},"id":1}"#,
         ),
         (402, "Payment Required"),
     ] {

@@ -1,0 +1,121 @@
+//! Methods that nobody knows: neither Agave, nor a provider's documentation, nor the configuration,
+//! nor an upstream that has served them before. Most are a client's mistake or invention.
+//!
+//! One upstream is asked, one that does not charge if there is such, and its "method not found" is
+//! the answer. Only a few of these calls go on to the others, where the method may exist all the
+//! same; once one has answered, the method is no stranger any more.
+
+use std::collections::HashSet;
+use std::time::Duration;
+
+use parking_lot::Mutex;
+use tokio::time::Instant;
+
+/// Calls that may go on to the other upstreams at once.
+const BURST: f64 = 8.0;
+/// How long it takes until one more may.
+const REFILL: Duration = Duration::from_mins(1);
+/// Most names remembered as served. Only upstreams put names here, and none has so many.
+const MOST_SERVED: usize = 512;
+/// Longer names are no methods of anybody's.
+const LONGEST_NAME: usize = 64;
+
+/// What is known of strange methods, in the whole gateway.
+#[derive(Debug)]
+pub(super) struct Strangers {
+    served: Mutex<HashSet<Box<str>>>,
+    searches: Mutex<Searches>,
+}
+
+/// A token bucket.
+#[derive(Debug)]
+struct Searches {
+    left: f64,
+    refilled: Instant,
+}
+
+impl Strangers {
+    pub(super) fn new(now: Instant) -> Self {
+        Self {
+            served: Mutex::default(),
+            searches: Mutex::new(Searches {
+                left: BURST,
+                refilled: now,
+            }),
+        }
+    }
+
+    /// Whether an upstream has served this method.
+    pub(super) fn is_served(&self, method: &str) -> bool {
+        self.served.lock().contains(method)
+    }
+
+    /// An upstream has served this method. If that was found out by a search, the search was worth
+    /// it and costs nothing.
+    pub(super) fn serves(&self, method: &str, searched: bool) {
+        if method.len() <= LONGEST_NAME {
+            let mut served = self.served.lock();
+            if served.len() < MOST_SERVED {
+                served.insert(method.into());
+            }
+        }
+        if searched {
+            let mut searches = self.searches.lock();
+            searches.left = (searches.left + 1.0).min(BURST);
+        }
+    }
+
+    /// Whether the other upstreams may be asked for one more method that the first did not know.
+    pub(super) fn may_search(&self, now: Instant) -> bool {
+        let mut searches = self.searches.lock();
+        let elapsed = now.saturating_duration_since(searches.refilled);
+        searches.refilled = now;
+        let refill = elapsed.as_secs_f64() / REFILL.as_secs_f64();
+        searches.left = (searches.left + refill).min(BURST);
+        let may = searches.left >= 1.0;
+        if may {
+            searches.left -= 1.0;
+        }
+        may
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn searches(strangers: &Strangers, now: Instant) -> usize {
+        (0..1000).filter(|_| strangers.may_search(now)).count()
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn of_a_thousand_inventions_a_handful_is_searched_for() {
+        let now = Instant::now();
+        let strangers = Strangers::new(now);
+        assert_eq!(searches(&strangers, now), 8);
+        assert_eq!(searches(&strangers, now + Duration::from_mins(2)), 2);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_search_that_found_something_is_free_and_not_made_again() {
+        let now = Instant::now();
+        let strangers = Strangers::new(now);
+        for _ in 0..100 {
+            assert!(strangers.may_search(now));
+            strangers.serves("doSomething", true);
+        }
+        assert!(strangers.is_served("doSomething"));
+        assert!(!strangers.is_served("doNothing"));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn the_memory_is_bounded() {
+        let strangers = Strangers::new(Instant::now());
+        for number in 0..10 * MOST_SERVED {
+            strangers.serves(&format!("do{number}"), false);
+        }
+        strangers.serves(&"x".repeat(LONGEST_NAME + 1), false);
+        assert_eq!(strangers.served.lock().len(), MOST_SERVED);
+        assert!(strangers.is_served("do0"));
+    }
+}
