@@ -50,7 +50,7 @@ pub use runtime::{Runtime, Shutdown};
 pub use schema::{reference, schema};
 pub use selection::Selection;
 pub use tier::{Tier, TierDefaults, Tiers};
-pub use upstream::{Probe, Timeouts, Upstream, UpstreamTls, UpstreamUrl, UrlFault};
+pub use upstream::{HttpVersion, Probe, Timeouts, Upstream, UpstreamTls, UpstreamUrl, UrlFault};
 
 /// The configuration used when none is given: three stand-in validators on this machine.
 pub const DEMO: &str = include_str!("../../conf/demo.yaml");

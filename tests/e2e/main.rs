@@ -22,6 +22,7 @@ mod failover;
 mod faults;
 mod health;
 mod history;
+mod http2_upstreams;
 mod kafka;
 mod metrics_docs;
 mod operations;

@@ -3,6 +3,8 @@
 
 #![expect(clippy::expect_used, reason = "a harness fails the test it is used in")]
 
+mod http2;
+
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -18,6 +20,8 @@ use tokio_rustls::rustls::crypto::aws_lc_rs;
 use tokio_rustls::rustls::pki_types::pem::PemObject;
 use tokio_rustls::rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use tokio_rustls::rustls::server::Acceptor;
+
+pub use http2::Http2Front;
 
 use crate::sandbox::Validator;
 
@@ -103,12 +107,25 @@ impl TlsFront {
     /// # Panics
     /// If none is free.
     pub async fn start(identity: &Identity, validator: &Validator) -> Self {
+        Self::offering(identity, validator, &[]).await
+    }
+
+    /// The same, choosing among these protocols if the client offers any (ALPN).
+    ///
+    /// # Panics
+    /// If no port is free.
+    pub async fn offering(identity: &Identity, validator: &Validator, protocols: &[&str]) -> Self {
+        let mut config = identity.server();
+        config.alpn_protocols = protocols
+            .iter()
+            .map(|one| one.as_bytes().to_vec())
+            .collect();
         let listener = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
         let address = listener.local_addr().expect("its address");
         let names = Arc::new(Mutex::new(Vec::new()));
         let accepting = tokio::spawn(accept(
             listener,
-            Arc::new(identity.server()),
+            Arc::new(config),
             validator.address(),
             Arc::clone(&names),
         ));

@@ -8,8 +8,9 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use perijove_core::Secret;
-use perijove_core::settings::words;
+use perijove_core::settings::{Setting, words};
 use schemars::JsonSchema;
+use serde_json::{Value, json};
 
 use crate::config::Tier;
 use crate::solana::Capability;
@@ -37,6 +38,9 @@ pub struct Upstream {
     pub metered: bool,
     /// How long each step of one attempt may take.
     pub timeouts: Timeouts,
+    /// Whether HTTP/2 is spoken. `auto` offers it over TLS and takes what the upstream chooses; in
+    /// the clear it is HTTP/1.1. `2` in the clear needs an upstream that expects it.
+    pub http: HttpVersion,
     /// Connections kept open. More are opened while all of them are in use, and closed when they
     /// have not been needed for a few seconds.
     pub connections: usize,
@@ -63,6 +67,43 @@ impl Upstream {
     pub const IDLE_TIMEOUT: Duration = Duration::from_mins(1);
     pub const DNS_REFRESH: Duration = Duration::from_secs(30);
     pub const CONNECTIONS_CEILING: usize = 1024;
+}
+
+/// Which version of HTTP an upstream is spoken to in.
+#[derive(Clone, Copy, Debug, Default, JsonSchema, PartialEq, Eq)]
+pub enum HttpVersion {
+    /// HTTP/2 where the upstream offers it (ALPN, over TLS), else HTTP/1.1.
+    #[default]
+    Auto,
+    /// HTTP/1.1 only.
+    One,
+    /// HTTP/2 only; without TLS with prior knowledge.
+    Two,
+}
+
+impl Setting for HttpVersion {
+    const EXPECTED: &'static str = "auto, 1.1 or 2";
+
+    fn from_text(text: &str) -> Option<Self> {
+        match text {
+            "auto" => Some(Self::Auto),
+            "1.1" => Some(Self::One),
+            "2" => Some(Self::Two),
+            _ => None,
+        }
+    }
+
+    fn show(&self) -> Value {
+        json!(match self {
+            Self::Auto => "auto",
+            Self::One => "1.1",
+            Self::Two => "2",
+        })
+    }
+
+    fn schema() -> Value {
+        json!({ "enum": ["auto", "1.1", "2", 1.1, 2] })
+    }
 }
 
 /// How long each step of one attempt may take.

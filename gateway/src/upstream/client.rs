@@ -1,8 +1,8 @@
-//! One attempt: a request to one upstream and its answer, over HTTP/1.1.
+//! One attempt: a request to one upstream and its answer.
 //!
-//! Head and body go out with one write. An answer up to the buffer limit is read whole, into one
+//! Over HTTP/1.1 head and body go out with one write. An answer up to the buffer limit is read whole, into one
 //! piece of memory; a larger one is handed on as a stream that is read only as fast as it is
-//! consumed. Dropping an attempt closes its connection.
+//! consumed. Dropping an attempt closes its connection; over HTTP/2, only its stream.
 //!
 //! **Dead connections.** An upstream may close an idle connection at the moment a request is
 //! written to it. If a *reused* connection breaks before any byte of an answer, the request is
@@ -12,12 +12,12 @@
 //! one byte was written; to make the race unlikely it uses only connections that were in use a
 //! moment ago. What remains is reported with `bytes_sent` for the caller to decide.
 //!
+//! Over HTTP/2 the same holds for a shared connection, and more can be known: a stream that the
+//! upstream says it has not looked at is sent again, whatever it holds.
+//!
 //! **Whose answer.** Every request that is written has an id of its own. A complete answer is read
 //! before its connection is used again: where it has another id, the connection is out of step and
 //! closed.
-//!
-//! HTTP/2 upstreams are not spoken to yet. They would share [`Reply`] and [`TransportFault`] and
-//! differ below `Line::exchange`.
 
 use std::net::SocketAddr;
 use std::pin::{Pin, pin};
@@ -33,15 +33,18 @@ use crate::upstream::balance::Balancer;
 use crate::upstream::connection::{Connection, Connections, Slot};
 use crate::upstream::endpoint::Purpose;
 use crate::upstream::fault::TransportFault;
+use crate::upstream::http2::Http2;
+use crate::upstream::opening::Target;
 use crate::upstream::reply::{AttemptLimits, Reply, ReplyBody};
 use crate::upstream::response::{Body, Framing, Head};
 use crate::upstream::saturation::Saturation;
 use crate::upstream::select::Candidate;
-use crate::upstream::stream::BodyStream;
+use crate::upstream::stream::{BodyStream, Rest, Source};
 use crate::upstream::timer::within;
-use crate::upstream::wire::Wire;
+use crate::upstream::wire::{Opened, Wire};
 
 mod ids;
+mod multiplexed;
 mod steps;
 #[cfg(test)]
 mod tests;
@@ -74,6 +77,7 @@ pub async fn attempt(
             Purpose::Call
         },
         connections: &live.connections,
+        http2: live.http2.as_ref(),
         saturation: Some(&live.saturation),
         opened: &live.metrics.opened,
         broken: &live.metrics.broken,
@@ -101,11 +105,22 @@ pub(super) enum Route<'a> {
     Only(SocketAddr),
 }
 
+impl Route<'_> {
+    fn target(self) -> Target {
+        match self {
+            Self::Balanced(balancer) => Target::First(balancer.pick()),
+            Self::Only(address) => Target::Only(address),
+        }
+    }
+}
+
 /// One upstream's connections, with what is needed to open more.
 pub(super) struct Line<'a> {
-    pub(super) wire: &'a Wire,
+    pub(super) wire: &'a Arc<Wire>,
     pub(super) purpose: Purpose,
     pub(super) connections: &'a Arc<Connections>,
+    /// Where HTTP/2 may be spoken.
+    pub(super) http2: Option<&'a Arc<Http2>>,
     /// Told of calls that have to wait; a lane of one caller has none.
     pub(super) saturation: Option<&'a Saturation>,
     pub(super) opened: &'a prometheus::IntCounter,
@@ -124,25 +139,23 @@ impl Line<'_> {
         let start = Instant::now();
         let timeouts = &self.wire.timeouts;
         let total = limits.deadline.min(start + timeouts.total);
-        let slot = match self.connections.try_slot() {
-            Some(slot) => slot,
-            None => {
-                let _wait = self.saturation.map(Saturation::meet);
-                within(timer, total.min(limits.queue), self.connections.slot())
-                    .await
-                    .ok_or(TransportFault::before(FaultKind::Saturated))?
-            }
-        };
-        let idle = if limits.replayable {
-            Duration::MAX
-        } else {
-            RECENT
-        };
         let exchange = Exchange {
             request,
             limits,
             start,
             total,
+        };
+        if let Some(http2) = self.http2.filter(|http2| http2.is_spoken()) {
+            let call = self.call_http2(http2, &exchange, route, timer);
+            if let Some(reply) = Box::pin(call).await {
+                return reply;
+            }
+        }
+        let slot = self.slot(total.min(limits.queue), timer).await?;
+        let idle = if limits.replayable {
+            Duration::MAX
+        } else {
+            RECENT
         };
         let mut resent = false;
         if let Some(mut connection) = slot.reuse(&self.wire.addresses, idle, start) {
@@ -156,10 +169,19 @@ impl Line<'_> {
             }
         }
         let until = total.min(Instant::now() + timeouts.connect);
-        let mut connection = Box::pin(self.open(route, until, timer))
+        let opened = Box::pin(self.open(route, until, timer))
             .await
             .map_err(TransportFault::before)?;
         self.opened.inc();
+        let mut connection = match opened {
+            Opened::Http1(connection) => connection,
+            Opened::Http2(stream, address) => {
+                // It spoke HTTP/1.1 before.
+                drop(slot);
+                let call = self.call_adopted(stream, address, &exchange, route, timer);
+                return Box::pin(call).await;
+            }
+        };
         match self.exchange(&mut connection, &exchange, timer).await {
             Ok(head) => {
                 let reply = self.body(slot, connection, head, &exchange, timer).await?;
@@ -169,15 +191,30 @@ impl Line<'_> {
         }
     }
 
+    /// The right to a connection, waited for only where all are in use.
+    async fn slot(
+        &self,
+        until: Instant,
+        timer: &mut Pin<&mut Option<Sleep>>,
+    ) -> Result<Slot, TransportFault> {
+        if let Some(slot) = self.connections.try_slot() {
+            return Ok(slot);
+        }
+        let _wait = self.saturation.map(Saturation::meet);
+        within(timer, until, self.connections.slot())
+            .await
+            .ok_or(TransportFault::before(FaultKind::Saturated))
+    }
+
     async fn open(
         &self,
         route: Route<'_>,
         until: Instant,
         timer: &mut Pin<&mut Option<Sleep>>,
-    ) -> Result<Box<Connection>, FaultKind> {
-        match route {
-            Route::Balanced(balancer) => self.wire.open(balancer.pick(), until, timer).await,
-            Route::Only(address) => self.wire.connect(address, until, timer).await,
+    ) -> Result<Opened, FaultKind> {
+        match route.target() {
+            Target::First(first) => self.wire.open(first, until, timer).await,
+            Target::Only(address) => self.wire.connect(address, until, timer).await,
         }
     }
 
@@ -235,7 +272,7 @@ impl Line<'_> {
             }
         };
         let latency = exchange.start.elapsed();
-        let addresses = &self.wire.addresses;
+        let (asked, addresses) = (connection.asked, &self.wire.addresses);
         connection.kept_for(head.keep_for, exchange.start + latency);
         let body = match gathered {
             Gathered::Whole(bytes) => {
@@ -257,11 +294,14 @@ impl Line<'_> {
                     Framing::Chunked | Framing::UntilClose => None,
                 },
                 rest: BodyStream::new(
-                    slot,
-                    connection,
-                    body,
-                    head.keep_alive,
-                    Arc::clone(addresses),
+                    Source::Http1(Box::new(Rest {
+                        slot,
+                        connection,
+                        body,
+                        keep_alive: head.keep_alive,
+                        addresses: Arc::clone(addresses),
+                    })),
+                    asked,
                     exchange.limits.first_byte,
                 ),
             },

@@ -173,6 +173,13 @@ impl Connections {
         })
     }
 
+    /// Adds a connection that nobody has used yet.
+    pub(super) fn put(&self, mut connection: Box<Connection>, addresses: &Addresses) {
+        if connection.is_current(addresses) {
+            self.idle.lock().push(connection);
+        }
+    }
+
     /// Connections in use or being opened.
     pub(super) fn busy(&self) -> usize {
         self.ceiling.saturating_sub(self.slots.available_permits())

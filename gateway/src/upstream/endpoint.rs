@@ -5,9 +5,12 @@ use std::io::Write as _;
 use std::net::SocketAddr;
 use std::time::Duration;
 
+use http::{HeaderMap, HeaderName, HeaderValue, Method, Request, Uri, Version};
+use pingora::protocols::{ALPN, Stream};
 use pingora::upstreams::peer::HttpPeer;
 
 use crate::config;
+use crate::config::HttpVersion;
 use crate::jsonrpc::RequestId;
 
 #[cfg(test)]
@@ -22,6 +25,9 @@ const OWN: [&str; 6] = [
     "transfer-encoding",
     "upgrade",
 ];
+
+/// Headers whose values are no secrets.
+const OPEN: [&str; 3] = ["content-type", "accept", "user-agent"];
 
 /// TCP keep-alive finds dead peers under connections that are only read from.
 const TCP_KEEPALIVE: Duration = Duration::from_mins(1);
@@ -57,14 +63,38 @@ pub(super) struct Endpoint {
     peer: HttpPeer,
     /// Everything that is the same for all requests.
     head: Vec<u8>,
+    http: HttpVersion,
+    tls: bool,
+    uri: Uri,
+    headers: HeaderMap,
 }
 
 impl Endpoint {
     pub(super) fn new(settings: &config::Upstream) -> Result<Self, BadHeader> {
+        let fields = fields(settings)?;
         Ok(Self {
             peer: template(settings),
-            head: head(settings)?,
+            head: head(settings, &fields),
+            http: settings.http,
+            tls: settings.url.is_tls(),
+            uri: uri(settings)?,
+            headers: headers(&fields),
         })
+    }
+
+    /// Whether a connection may turn out to speak HTTP/2.
+    pub(super) fn may_be_http2(&self) -> bool {
+        may_be_http2(self.http, self.tls)
+    }
+
+    /// Whether this new connection speaks HTTP/2; None if it speaks another version than it must.
+    pub(super) fn speaks_http2(&self, stream: &Stream) -> Option<bool> {
+        let chosen = self.tls && stream.selected_alpn_proto() == Some(ALPN::H2);
+        match self.http {
+            HttpVersion::One => Some(false),
+            HttpVersion::Auto => Some(chosen),
+            HttpVersion::Two => (chosen || !self.tls).then_some(true),
+        }
     }
 
     /// The peer at one of the upstream's addresses.
@@ -91,6 +121,38 @@ impl Endpoint {
         out.extend_from_slice(call);
         id.close(out);
     }
+
+    /// The head of a request over HTTP/2 whose body has this length.
+    pub(super) fn request_head(&self, length: usize, purpose: Purpose) -> Request<()> {
+        let mut request = Request::new(());
+        *request.method_mut() = Method::POST;
+        *request.version_mut() = Version::HTTP_2;
+        *request.uri_mut() = self.uri.clone();
+        let mut headers = self.headers.clone();
+        let marked = match purpose {
+            Purpose::Call => None,
+            Purpose::LedgerOnly => Some((BIGTABLE, "disabled")),
+            Purpose::Probe => Some((PROBE, "1")),
+        };
+        if let Some((name, value)) = marked {
+            headers.insert(
+                HeaderName::from_static(name),
+                HeaderValue::from_static(value),
+            );
+        }
+        headers.insert(http::header::CONTENT_LENGTH, HeaderValue::from(length));
+        *request.headers_mut() = headers;
+        request
+    }
+}
+
+/// Whether an upstream with these settings may be spoken to in HTTP/2.
+pub(super) fn may_be_http2(http: HttpVersion, tls: bool) -> bool {
+    match http {
+        HttpVersion::One => false,
+        HttpVersion::Auto => tls,
+        HttpVersion::Two => true,
+    }
 }
 
 /// The peer without its address. The address is given as a number so that the library never
@@ -103,6 +165,11 @@ fn template(settings: &config::Upstream) -> HttpPeer {
     };
     let unset = SocketAddr::from(([0, 0, 0, 0], settings.url.port()));
     let mut peer = HttpPeer::new(unset, tls, if tls { sni } else { String::new() });
+    peer.options.alpn = match settings.http {
+        HttpVersion::Auto => ALPN::H2H1,
+        HttpVersion::One => ALPN::H1,
+        HttpVersion::Two => ALPN::H2,
+    };
     peer.options.verify_cert = settings.tls.verify;
     peer.options.verify_hostname = settings.tls.verify;
     peer.options.tcp_keepalive = Some(pingora::protocols::l4::ext::TcpKeepalive {
@@ -115,35 +182,37 @@ fn template(settings: &config::Upstream) -> HttpPeer {
     peer
 }
 
-fn head(settings: &config::Upstream) -> Result<Vec<u8>, BadHeader> {
-    let url = settings.url.expose();
-    let mut head = Vec::with_capacity(512);
-    head.extend_from_slice(b"POST ");
-    head.extend_from_slice(url.path().as_bytes());
-    if let Some(query) = url.query() {
-        head.push(b'?');
-        head.extend_from_slice(query.as_bytes());
+/// The target of every request: path and query.
+fn target(url: &url::Url) -> String {
+    match url.query() {
+        Some(query) => format!("{}?{query}", url.path()),
+        None => url.path().to_owned(),
     }
-    head.extend_from_slice(b" HTTP/1.1\r\n");
+}
 
-    let host = match (url.host_str().unwrap_or_default(), url.port()) {
+fn authority(url: &url::Url) -> String {
+    match (url.host_str().unwrap_or_default(), url.port()) {
         (host, Some(port)) => format!("{host}:{port}"),
         (host, None) => host.to_owned(),
-    };
+    }
+}
+
+/// The headers of every request but its length: our defaults, and what the settings say.
+fn fields(settings: &config::Upstream) -> Result<Vec<(String, String)>, BadHeader> {
     let defaults = [
-        ("host", host.as_str()),
-        ("content-type", "application/json"),
-        ("accept", "application/json"),
+        ("host", authority(settings.url.expose())),
+        ("content-type", "application/json".to_owned()),
+        ("accept", "application/json".to_owned()),
         (
             "user-agent",
-            concat!("perijove/", env!("CARGO_PKG_VERSION")),
+            concat!("perijove/", env!("CARGO_PKG_VERSION")).to_owned(),
         ),
     ];
-    for (name, value) in defaults {
-        if !settings.headers.contains_key(name) {
-            append(&mut head, name, value);
-        }
-    }
+    let mut fields: Vec<_> = defaults
+        .into_iter()
+        .filter(|(name, _)| !settings.headers.contains_key(*name))
+        .map(|(name, value)| (name.to_owned(), value))
+        .collect();
     for (name, value) in &settings.headers {
         // Secrets from files end with a newline.
         let value = value.expose().trim();
@@ -153,9 +222,47 @@ fn head(settings: &config::Upstream) -> Result<Vec<u8>, BadHeader> {
                 name: name.clone(),
             });
         }
+        fields.push((name.clone(), value.to_owned()));
+    }
+    Ok(fields)
+}
+
+fn head(settings: &config::Upstream, fields: &[(String, String)]) -> Vec<u8> {
+    let mut head = Vec::with_capacity(512);
+    head.extend_from_slice(b"POST ");
+    head.extend_from_slice(target(settings.url.expose()).as_bytes());
+    head.extend_from_slice(b" HTTP/1.1\r\n");
+    for (name, value) in fields {
         append(&mut head, name, value);
     }
-    Ok(head)
+    head
+}
+
+fn uri(settings: &config::Upstream) -> Result<Uri, BadHeader> {
+    let url = settings.url.expose();
+    Uri::builder()
+        .scheme(url.scheme())
+        .authority(authority(url))
+        .path_and_query(target(url))
+        .build()
+        .map_err(|_invalid| BadHeader {
+            upstream: settings.id.clone(),
+            name: ":path".to_owned(),
+        })
+}
+
+/// As HTTP/2 has them: the host is part of the target.
+fn headers(fields: &[(String, String)]) -> HeaderMap {
+    fields
+        .iter()
+        .filter(|(name, _)| name != "host")
+        .filter_map(|(name, value)| {
+            let mut value = HeaderValue::from_str(value).ok()?;
+            // Keys of providers stay out of the compression table.
+            value.set_sensitive(!OPEN.contains(&name.as_str()));
+            Some((HeaderName::from_bytes(name.as_bytes()).ok()?, value))
+        })
+        .collect()
 }
 
 fn append(head: &mut Vec<u8>, name: &str, value: &str) {
@@ -165,6 +272,5 @@ fn append(head: &mut Vec<u8>, name: &str, value: &str) {
 }
 
 fn is_header(name: &str, value: &str) -> bool {
-    http::HeaderName::from_bytes(name.as_bytes()).is_ok()
-        && http::HeaderValue::from_str(value).is_ok()
+    HeaderName::from_bytes(name.as_bytes()).is_ok() && HeaderValue::from_str(value).is_ok()
 }

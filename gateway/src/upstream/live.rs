@@ -16,8 +16,10 @@ use crate::config;
 use crate::solana::Method;
 use crate::upstream::breaker::Breaker;
 use crate::upstream::connection::Connections;
+use crate::upstream::endpoint::may_be_http2;
 use crate::upstream::history::Ledger;
 use crate::upstream::hold_off::HoldOff;
+use crate::upstream::http2::Http2;
 use crate::upstream::metrics::{Handles, UpstreamMetrics};
 use crate::upstream::quantile::Latencies;
 use crate::upstream::resolve::Addresses;
@@ -43,6 +45,8 @@ pub struct Live {
     identity: Identity,
     start: Instant,
     pub(super) connections: Arc<Connections>,
+    /// Where HTTP/2 may be spoken.
+    pub(super) http2: Option<Arc<Http2>>,
     pub(super) saturation: Saturation,
     pub(super) addresses: Arc<Addresses>,
     pub(super) score: Score,
@@ -69,6 +73,7 @@ pub struct Live {
 struct Identity {
     url: config::UpstreamUrl,
     tls: config::UpstreamTls,
+    http: config::HttpVersion,
     connections: usize,
     connections_ceiling: usize,
     idle_timeout: Duration,
@@ -79,11 +84,22 @@ impl Identity {
         Self {
             url: settings.url.clone(),
             tls: settings.tls.clone(),
+            http: settings.http,
             connections: settings.connections,
             connections_ceiling: settings.connections_ceiling,
             idle_timeout: settings.idle_timeout,
         }
     }
+}
+
+fn http2_of(settings: &config::Upstream) -> Option<Arc<Http2>> {
+    may_be_http2(settings.http, settings.url.is_tls()).then(|| {
+        Http2::new(
+            settings.connections,
+            settings.connections_ceiling,
+            settings.idle_timeout,
+        )
+    })
 }
 
 impl std::fmt::Debug for Live {
@@ -108,6 +124,7 @@ impl Live {
                 settings.connections_ceiling,
                 settings.idle_timeout,
             ),
+            http2: http2_of(settings),
             saturation: Saturation::new(
                 &settings.id,
                 settings.connections_ceiling,
@@ -141,6 +158,29 @@ impl Live {
 
     pub fn id(&self) -> &str {
         &self.id
+    }
+
+    /// Whether a call would have to wait for a connection that another one uses.
+    pub(super) fn all_busy(&self) -> bool {
+        self.connections.all_busy() || self.http2.as_ref().is_some_and(|http2| http2.is_full())
+    }
+
+    /// Connections in use, and those that are not.
+    pub(super) fn open_connections(&self) -> (usize, usize) {
+        let (busy, idle) = self.http2.as_ref().map_or((0, 0), |http2| http2.count());
+        (
+            busy + self.connections.busy(),
+            idle + self.connections.idle(),
+        )
+    }
+
+    /// Closes connections that nobody needs.
+    pub(super) fn prune_connections(&self, now: Instant) {
+        self.connections.prune(&self.addresses, now);
+        if let Some(http2) = &self.http2 {
+            http2.prune(&self.addresses, now);
+        }
+        self.saturation.settle(now);
     }
 
     pub(super) fn is_clear(&self) -> bool {

@@ -71,7 +71,7 @@ pub(super) struct Member {
     pub(super) settings: Arc<config::Upstream>,
     pub(super) policy: Arc<Policy>,
     pub(super) live: Arc<Live>,
-    pub(super) wire: Wire,
+    pub(super) wire: Arc<Wire>,
     pub(super) cluster: Arc<Cluster>,
     pub(super) clock: UnixClock,
     pub(super) methods: MethodRules,
@@ -430,12 +430,11 @@ impl Member {
         loop {
             tick.tick().await;
             let live = &self.live;
-            let now = Instant::now();
-            live.connections.prune(&live.addresses, now);
-            live.saturation.settle(now);
+            live.prune_connections(Instant::now());
             let gauge = |number: usize| i64::try_from(number).unwrap_or(i64::MAX);
-            live.metrics.busy.set(gauge(live.connections.busy()));
-            live.metrics.idle.set(gauge(live.connections.idle()));
+            let (busy, idle) = live.open_connections();
+            live.metrics.busy.set(gauge(busy));
+            live.metrics.idle.set(gauge(idle));
             live.metrics
                 .in_flight
                 .set(i64::from(live.score.in_flight()));

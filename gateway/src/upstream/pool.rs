@@ -290,12 +290,12 @@ fn compile_upstream(
         .map(|before| before.live())
         .filter(|live| live.is(settings))
         .map_or_else(|| Live::new(settings, &parts.metrics), Arc::clone);
-    let wire = Wire {
+    let wire = Arc::new(Wire {
         endpoint,
         addresses: Arc::clone(&live.addresses),
         timeouts: settings.timeouts.clone(),
         connector,
-    };
+    });
     Arc::new(Upstream::new(Arc::new(Member {
         settings: Arc::new(settings.clone()),
         policy: Arc::clone(policy),

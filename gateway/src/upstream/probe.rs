@@ -20,6 +20,7 @@ use crate::solana::{self, Class, FaultKind, Penalty, Verdict, classify, judge};
 use crate::upstream::client::{Line, Route};
 use crate::upstream::connection::Connections;
 use crate::upstream::endpoint::Purpose;
+use crate::upstream::http2::Http2;
 use crate::upstream::member::Member;
 use crate::upstream::reply::{AttemptLimits, Reply, ReplyBody};
 use crate::upstream::tracker::{Health, Sighting, Source};
@@ -61,11 +62,30 @@ struct Memory {
 }
 
 struct AddressMemory {
-    connections: Arc<Connections>,
+    lane: Lane,
     round: u64,
     skipped: u32,
     fresh: [u64; 3],
     good: bool,
+}
+
+/// A way to one address for one caller: when all connections are in use it must still be seen how
+/// the upstream is.
+#[derive(Clone)]
+struct Lane {
+    connections: Arc<Connections>,
+    http2: Option<Arc<Http2>>,
+}
+
+impl Lane {
+    fn new(member: &Member) -> Self {
+        let idle_timeout = member.settings.idle_timeout;
+        let http2 = member.wire.endpoint.may_be_http2();
+        Self {
+            connections: Connections::new(1, 1, idle_timeout),
+            http2: http2.then(|| Http2::new(1, 1, idle_timeout)),
+        }
+    }
 }
 
 impl Probe {
@@ -86,12 +106,12 @@ impl Probe {
         if let Some(good) = self.leave_out(address, now) {
             return good;
         }
-        let (questions, connections) = self.begin(address);
+        let (questions, lane) = self.begin(address);
         let mut worked = true;
         let mut height = None;
         for question in questions {
             let started = Instant::now();
-            let said = self.ask(question, address, &connections).await;
+            let said = self.ask(question, address, &lane).await;
             let essential = matches!(question, Question::Slot(_));
             match said {
                 Said::Result(result) => self.learn(question, &result, &mut height, started),
@@ -129,7 +149,7 @@ impl Probe {
         (!chosen).then_some(good)
     }
 
-    fn begin(&self, address: SocketAddr) -> (Vec<Question>, Arc<Connections>) {
+    fn begin(&self, address: SocketAddr) -> (Vec<Question>, Lane) {
         let live = &self.member.live;
         let fresh = Commitment::ALL.map(|commitment| live.freshness(commitment));
         let unwell = live.is_unwell();
@@ -138,8 +158,7 @@ impl Probe {
             .rounds
             .entry(address)
             .or_insert_with(|| AddressMemory {
-                // A lane of its own: when all connections are busy it must still be seen how it is.
-                connections: Connections::new(1, 1, self.member.settings.idle_timeout),
+                lane: Lane::new(&self.member),
                 round: 0,
                 skipped: 0,
                 fresh,
@@ -164,20 +183,16 @@ impl Probe {
         };
         known.fresh = fresh;
         known.round += 1;
-        (questions, Arc::clone(&known.connections))
+        (questions, known.lane.clone())
     }
 
-    async fn ask(
-        &self,
-        question: Question,
-        address: SocketAddr,
-        connections: &Arc<Connections>,
-    ) -> Said {
+    async fn ask(&self, question: Question, address: SocketAddr, lane: &Lane) -> Said {
         let metrics = &self.member.live.metrics;
         let line = Line {
             wire: &self.member.wire,
             purpose: Purpose::Probe,
-            connections,
+            connections: &lane.connections,
+            http2: lane.http2.as_ref(),
             saturation: None,
             opened: &metrics.opened,
             broken: &metrics.broken,

@@ -117,35 +117,53 @@ fn read_headers(
     version_1_1: bool,
     headers: &[httparse::Header<'_>],
 ) -> Result<Head, BadResponse> {
-    let mut fields = Fields {
-        hints: ReplyHints::default(),
-        length: None,
-        chunked: false,
-        keep_alive: version_1_1,
-        keep_for: None,
-    };
+    let mut fields = Fields::new(version_1_1);
     for header in headers {
         fields.read(header.name, header.value)?;
     }
-    let framing = match (fields.chunked, fields.length) {
-        // Either may be a lie; the next response would be read from the middle of this one.
-        (true, Some(_)) => return Err(BadResponse::Length),
-        (true, None) if !version_1_1 => return Err(BadResponse::Transfer),
-        _ if status == 204 || status == 304 => Framing::Length(0),
-        (true, None) => Framing::Chunked,
-        (false, Some(length)) => Framing::Length(length),
-        (false, None) => Framing::UntilClose,
-    };
-    Ok(Head {
-        status,
-        hints: fields.hints,
-        framing,
-        keep_alive: fields.keep_alive && framing != Framing::UntilClose,
-        keep_for: fields.keep_for,
-    })
+    fields.into_head(status, version_1_1)
+}
+
+/// The head of a response over HTTP/2, where the end of the body needs no header and the connection
+/// is nobody's business.
+pub(super) fn head_of(status: u16, headers: &http::HeaderMap) -> Result<Head, BadResponse> {
+    let mut fields = Fields::new(true);
+    for (name, value) in headers {
+        fields.read(name.as_str(), value.as_bytes())?;
+    }
+    fields.into_head(status, true)
 }
 
 impl Fields {
+    fn new(keep_alive: bool) -> Self {
+        Self {
+            hints: ReplyHints::default(),
+            length: None,
+            chunked: false,
+            keep_alive,
+            keep_for: None,
+        }
+    }
+
+    fn into_head(self, status: u16, version_1_1: bool) -> Result<Head, BadResponse> {
+        let framing = match (self.chunked, self.length) {
+            // Either may be a lie; the next response would be read from the middle of this one.
+            (true, Some(_)) => return Err(BadResponse::Length),
+            (true, None) if !version_1_1 => return Err(BadResponse::Transfer),
+            _ if status == 204 || status == 304 => Framing::Length(0),
+            (true, None) => Framing::Chunked,
+            (false, Some(length)) => Framing::Length(length),
+            (false, None) => Framing::UntilClose,
+        };
+        Ok(Head {
+            status,
+            hints: self.hints,
+            framing,
+            keep_alive: self.keep_alive && framing != Framing::UntilClose,
+            keep_for: self.keep_for,
+        })
+    }
+
     /// Length first: it differs for nearly all names, and no name is compared needlessly.
     fn read(&mut self, name: &str, value: &[u8]) -> Result<(), BadResponse> {
         let is = |known: &str| name.eq_ignore_ascii_case(known);

@@ -365,7 +365,7 @@ impl<'a> Candidates<'a> {
                     elsewhere.distance(upstream, now)
                 }),
                 charges: self.need.strange && upstream.settings().metered,
-                busy: upstream.live().connections.all_busy(),
+                busy: upstream.live().all_busy(),
                 tier: upstream.tier(),
             };
             match &mut best {

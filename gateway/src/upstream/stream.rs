@@ -12,6 +12,7 @@ use crate::solana::FaultKind;
 use crate::upstream::Upstream;
 use crate::upstream::connection::{Connection, Slot};
 use crate::upstream::fault::TransportFault;
+use crate::upstream::http2::Incoming;
 use crate::upstream::live::InFlight;
 use crate::upstream::resolve::Addresses;
 use crate::upstream::response::{Body, Taken};
@@ -20,41 +21,45 @@ use crate::upstream::response::{Body, Taken};
 pub const CHUNK: usize = 64 * 1024;
 
 /// What follows the beginning of a streamed answer. Whoever has read it to its end says what it was
-/// worth; without a good word the connection is closed.
+/// worth; without a good word the connection is closed, or over HTTP/2 its stream.
 ///
 /// The caller's deadline does not apply: a large answer takes as long as its consumer does. Only
 /// silence of the upstream ends it.
 #[derive(Debug)]
 pub struct BodyStream {
     /// None once it is known what the stream was worth.
-    source: Option<(Slot, Box<Connection>)>,
+    source: Option<Source>,
     asked: RequestId,
-    body: Body,
     /// The last byte has been read.
     ended: bool,
-    keep_alive: bool,
-    addresses: Arc<Addresses>,
     silence: Duration,
     /// Whose answer it is; the call is counted as under way as long as it flows.
     origin: Option<(Arc<Upstream>, InFlight)>,
 }
 
+/// Where the rest comes from.
+#[derive(Debug)]
+pub(super) enum Source {
+    Http1(Box<Rest>),
+    Http2(Box<Incoming>),
+}
+
+/// The rest of an answer over HTTP/1.1, with its connection.
+#[derive(Debug)]
+pub(super) struct Rest {
+    pub(super) slot: Slot,
+    pub(super) connection: Box<Connection>,
+    pub(super) body: Body,
+    pub(super) keep_alive: bool,
+    pub(super) addresses: Arc<Addresses>,
+}
+
 impl BodyStream {
-    pub(super) fn new(
-        slot: Slot,
-        connection: Box<Connection>,
-        body: Body,
-        keep_alive: bool,
-        addresses: Arc<Addresses>,
-        silence: Duration,
-    ) -> Self {
+    pub(super) fn new(source: Source, asked: RequestId, silence: Duration) -> Self {
         Self {
-            asked: connection.asked,
-            source: Some((slot, connection)),
-            body,
+            source: Some(source),
+            asked,
             ended: false,
-            keep_alive,
-            addresses,
             silence,
             origin: None,
         }
@@ -95,9 +100,29 @@ impl BodyStream {
     }
 
     async fn read(&mut self) -> Result<Option<Bytes>, TransportFault> {
-        let Some((_, connection)) = &mut self.source else {
-            return Ok(None);
-        };
+        match &mut self.source {
+            None => Ok(None),
+            Some(Source::Http1(rest)) => rest.read(self.silence).await,
+            Some(Source::Http2(incoming)) => timeout(self.silence, incoming.next())
+                .await
+                .unwrap_or(Err(TransportFault::after(FaultKind::TotalTimeout))),
+        }
+    }
+
+    /// It was the whole answer to what was asked: the connection goes back to its pool.
+    pub fn complete(&mut self) {
+        self.origin = None;
+        if let Some(Source::Http1(rest)) = self.source.take()
+            && self.ended
+        {
+            rest.finish();
+        }
+    }
+}
+
+impl Rest {
+    async fn read(&mut self, silence: Duration) -> Result<Option<Bytes>, TransportFault> {
+        let connection = &mut self.connection;
         loop {
             match self.body.take(&mut connection.input)? {
                 Taken::Data(bytes) => return Ok(Some(bytes)),
@@ -108,7 +133,7 @@ impl BodyStream {
             if room < CHUNK / 4 {
                 connection.input.reserve(CHUNK);
             }
-            match timeout(self.silence, connection.receive()).await {
+            match timeout(silence, connection.receive()).await {
                 Err(_elapsed) => return Err(TransportFault::after(FaultKind::TotalTimeout)),
                 Ok(Err(_)) => return Err(TransportFault::after(FaultKind::Reset)),
                 Ok(Ok(0)) => {
@@ -121,16 +146,11 @@ impl BodyStream {
         }
     }
 
-    /// It was the whole answer to what was asked: the connection goes back to its pool.
-    pub fn complete(&mut self) {
-        self.origin = None;
-        if let Some((slot, mut connection)) = self.source.take()
-            && self.ended
-            && self.keep_alive
-            && connection.input.is_empty()
-        {
+    fn finish(self) {
+        let mut connection = self.connection;
+        if self.keep_alive && connection.input.is_empty() {
             connection.last_response = 0;
-            slot.keep(connection, &self.addresses, Instant::now());
+            self.slot.keep(connection, &self.addresses, Instant::now());
         }
     }
 }

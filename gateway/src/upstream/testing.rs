@@ -8,7 +8,9 @@ use perijove_core::{Commitment, Slot};
 use prometheus::Registry;
 use tokio::time::Instant;
 
-use crate::config::{Config, Probe, Tier, Timeouts, Upstream, UpstreamTls, UpstreamUrl};
+use crate::config::{
+    Config, HttpVersion, Probe, Tier, Timeouts, Upstream, UpstreamTls, UpstreamUrl,
+};
 use crate::upstream::tracker::{Sighting, Source};
 use crate::upstream::{BreakerState, Connectors, Parts, Pool, UnixClock, UpstreamMetrics};
 
@@ -22,6 +24,7 @@ pub(crate) fn settings(id: &str, url: &str) -> Upstream {
         headers: BTreeMap::new(),
         metered: false,
         timeouts: Timeouts::default(),
+        http: HttpVersion::Auto,
         connections: 20,
         connections_ceiling: 1024,
         idle_timeout: Duration::from_mins(1),

@@ -7,6 +7,7 @@ use std::sync::Arc;
 
 use pingora::ErrorType;
 use pingora::connectors::TransportConnector;
+use pingora::protocols::Stream;
 use tokio::time::{Instant, Sleep};
 
 use crate::config;
@@ -25,6 +26,12 @@ pub(super) struct Wire {
     pub(super) connector: Arc<TransportConnector>,
 }
 
+/// A new connection, by what is spoken on it.
+pub(super) enum Opened {
+    Http1(Box<Connection>),
+    Http2(Stream, SocketAddr),
+}
+
 impl Wire {
     /// Opens a connection, beginning with the address `first`. If that one does not answer the
     /// others are tried: `localhost` alone has two, of which often one listens.
@@ -33,7 +40,7 @@ impl Wire {
         first: Option<SocketAddr>,
         until: Instant,
         timer: &mut Pin<&mut Option<Sleep>>,
-    ) -> Result<Box<Connection>, FaultKind> {
+    ) -> Result<Opened, FaultKind> {
         if self.addresses.known().is_empty() {
             // The background has not found any yet; do not fail a call for that.
             match within(timer, until, self.addresses.refresh()).await {
@@ -63,18 +70,24 @@ impl Wire {
         address: SocketAddr,
         until: Instant,
         timer: &mut Pin<&mut Option<Sleep>>,
-    ) -> Result<Box<Connection>, FaultKind> {
+    ) -> Result<Opened, FaultKind> {
         let peer = self.endpoint.peer(address);
         // Boxed: with TLS this future is larger than all the rest of an attempt.
         let connect = Box::pin(self.connector.new_stream(&peer));
         match within(timer, until, connect).await {
             None => Err(FaultKind::ConnectTimeout),
-            Some(Ok(stream)) => Ok(Connection::new(
-                stream,
-                address,
-                &self.addresses,
-                Instant::now(),
-            )),
+            Some(Ok(stream)) => match self.endpoint.speaks_http2(&stream) {
+                Some(true) => Ok(Opened::Http2(stream, address)),
+                Some(false) => {
+                    let addresses = &self.addresses;
+                    let connection = Connection::new(stream, address, addresses, Instant::now());
+                    Ok(Opened::Http1(connection))
+                }
+                None => {
+                    tracing::debug!(%address, "no connection: HTTP/2 was not accepted");
+                    Err(FaultKind::Tls)
+                }
+            },
             Some(Err(error)) => {
                 tracing::debug!(%address, %error, "no connection");
                 Err(kind(error.etype()))

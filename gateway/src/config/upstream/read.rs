@@ -11,7 +11,9 @@ use schemars::Schema;
 use serde_json::{Value, json};
 
 use crate::config::methods::method_names;
-use crate::config::{Probe, Tier, Tiers, Timeouts, Upstream, UpstreamTls, UpstreamUrl};
+use crate::config::{
+    HttpVersion, Probe, Tier, Tiers, Timeouts, Upstream, UpstreamTls, UpstreamUrl,
+};
 
 /// Headers the gateway sets itself.
 const OWN_HEADERS: [&str; 12] = [
@@ -66,6 +68,7 @@ impl Upstream {
         let headers = read_headers(section);
         let metered = section.optional("metered").unwrap_or(of_tier.metered);
         let timeouts = section.nested("timeouts", Timeouts::read);
+        let http = section.or("http", HttpVersion::default());
         let connections = section.optional_within("connections", 1..=10_000);
         let connections = connections.unwrap_or(of_tier.connections);
         let connections_ceiling = read_ceiling(section, connections);
@@ -93,6 +96,7 @@ impl Upstream {
             headers,
             metered,
             timeouts,
+            http,
             connections,
             connections_ceiling,
             idle_timeout,

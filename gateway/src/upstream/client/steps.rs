@@ -22,7 +22,7 @@ pub(super) const MOST_ROOM: usize = 256 * 1024;
 /// Reading a little more than expected tells the runtime that nothing is left to read.
 const SLACK: usize = 64;
 /// A stream begins with at least this much, so that its kind can be told.
-const LEAST_HEAD: u64 = 1024;
+pub(super) const LEAST_HEAD: usize = 1024;
 
 /// What is sent, and until when the answer must be there.
 pub(super) struct Exchange<'a> {
@@ -125,9 +125,10 @@ pub(super) async fn gather_known(
     let buffered = usize::try_from(length)
         .ok()
         .filter(|length| *length <= exchange.limits.answer_buffer);
+    let beginning = usize::try_from(length).map_or(LEAST_HEAD, |length| length.min(LEAST_HEAD));
     let (wanted, whole) = match buffered {
         Some(length) => (length, true),
-        None => (usize::try_from(length.min(LEAST_HEAD)).unwrap_or(0), false),
+        None => (beginning, false),
     };
     while connection.input.len() < wanted {
         let missing = wanted - connection.input.len();

@@ -1,0 +1,189 @@
+//! An attempt over HTTP/2: a stream on a shared connection, and when it is sent again.
+
+use std::net::SocketAddr;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use pingora::protocols::Stream;
+use tokio::time::{Instant, Sleep};
+
+use super::steps::{Exchange, LEAST_HEAD};
+use super::{Line, RECENT, Route, ids, is_in_step};
+use crate::jsonrpc::{Answer, RequestId};
+use crate::solana::FaultKind;
+use crate::upstream::fault::TransportFault;
+use crate::upstream::http2::{Http2, Incoming, Lease, Lost, Pieces, Repeat, exchange};
+use crate::upstream::opening::Opening;
+use crate::upstream::reply::{Reply, ReplyBody};
+use crate::upstream::response::{Framing, Head};
+use crate::upstream::stream::{BodyStream, Source};
+use crate::upstream::timer::within;
+
+#[cfg(test)]
+mod tests;
+
+/// How often a call is sent again because the upstream had not looked at it.
+const MOST_UNSEEN: u32 = 3;
+/// How often a closing connection is met before that counts as a fault.
+const MOST_UNSENT: u32 = 10;
+
+impl Line<'_> {
+    /// The whole exchange; None if the upstream speaks HTTP/1.1.
+    pub(super) async fn call_http2(
+        &self,
+        http2: &Arc<Http2>,
+        exchange: &Exchange<'_>,
+        route: Route<'_>,
+        timer: &mut Pin<&mut Option<Sleep>>,
+    ) -> Option<Result<Reply, TransportFault>> {
+        let replayable = exchange.limits.replayable;
+        let (mut unseen, mut unsent, mut resent) = (0, 0, false);
+        loop {
+            let lease = match self.lease(http2, exchange, route, timer).await {
+                Ok(Some(lease)) => lease,
+                Ok(None) => return None,
+                Err(kind) => return Some(Err(TransportFault::before(kind))),
+            };
+            let asked = ids::next();
+            let lost = match self.exchange_http2(&lease, asked, exchange, timer).await {
+                Ok((head, body)) => {
+                    let incoming = Box::new(Incoming::new(body, head.framing, lease));
+                    let reply = receive(incoming, asked, head, exchange, timer).await;
+                    return Some(reply.map(|reply| Reply { resent, ..reply }));
+                }
+                Err(lost) => lost,
+            };
+            match lost.repeat {
+                Repeat::Unsent if unsent < MOST_UNSENT => unsent += 1,
+                Repeat::Unseen if unseen < MOST_UNSEEN => unseen += 1,
+                Repeat::Broken if replayable && !resent => resent = true,
+                _ => return Some(Err(lost.fault)),
+            }
+            self.broken.inc();
+        }
+    }
+
+    /// The whole exchange, on a connection that turned out to speak HTTP/2.
+    pub(super) async fn call_adopted(
+        &self,
+        stream: Stream,
+        address: SocketAddr,
+        exchange: &Exchange<'_>,
+        route: Route<'_>,
+        timer: &mut Pin<&mut Option<Sleep>>,
+    ) -> Result<Reply, TransportFault> {
+        let otherwise = || TransportFault::before(FaultKind::ConnectFailed);
+        let http2 = self.http2.ok_or_else(otherwise)?;
+        http2
+            .adopt(stream, address, &self.wire.addresses)
+            .await
+            .map_err(TransportFault::before)?;
+        let reply = self.call_http2(http2, exchange, route, timer).await;
+        reply.unwrap_or_else(|| Err(otherwise()))
+    }
+
+    async fn lease(
+        &self,
+        http2: &Arc<Http2>,
+        exchange: &Exchange<'_>,
+        route: Route<'_>,
+        timer: &mut Pin<&mut Option<Sleep>>,
+    ) -> Result<Option<Lease>, FaultKind> {
+        let fresh = if exchange.limits.replayable {
+            Duration::MAX
+        } else {
+            RECENT
+        };
+        let open = || {
+            let opening = Opening {
+                wire: Arc::clone(self.wire),
+                target: route.target(),
+                connections: Arc::clone(self.connections),
+                http2: Arc::clone(http2),
+                opened: self.opened.clone(),
+            };
+            opening.begin();
+        };
+        let until = exchange.total.min(exchange.limits.queue);
+        let addresses = &self.wire.addresses;
+        http2
+            .stream(addresses, fresh, open, until, self.saturation, timer)
+            .await
+    }
+
+    async fn exchange_http2(
+        &self,
+        lease: &Lease,
+        asked: RequestId,
+        call: &Exchange<'_>,
+        timer: &mut Pin<&mut Option<Sleep>>,
+    ) -> Result<(Head, h2::RecvStream), Lost> {
+        let endpoint = &self.wire.endpoint;
+        let length = call.request.len() + asked.closing_length();
+        let mut body = Vec::with_capacity(length);
+        body.extend_from_slice(call.request);
+        asked.close(&mut body);
+        let (head, body) = (
+            endpoint.request_head(length, self.purpose),
+            Bytes::from(body),
+        );
+        let first_byte = Instant::now() + call.limits.first_byte;
+        exchange(lease, head, body, first_byte, call.total, timer).await
+    }
+}
+
+/// Reads the body, or as much as the buffer takes.
+async fn receive(
+    mut incoming: Box<Incoming>,
+    asked: RequestId,
+    head: Head,
+    exchange: &Exchange<'_>,
+    timer: &mut Pin<&mut Option<Sleep>>,
+) -> Result<Reply, TransportFault> {
+    let buffer = exchange.limits.answer_buffer;
+    let length = match head.framing {
+        Framing::Length(length) => Some(length),
+        Framing::Chunked | Framing::UntilClose => None,
+    };
+    let known = length.map(|length| usize::try_from(length).unwrap_or(usize::MAX));
+    // A long answer begins with enough to tell its kind, and streams from there.
+    let enough = match known {
+        Some(known) if known > buffer => LEAST_HEAD,
+        _ => buffer.saturating_add(1),
+    };
+    let mut pieces = Pieces::default();
+    let whole = loop {
+        let next = within(timer, exchange.total, incoming.next()).await;
+        match next.unwrap_or(Err(TransportFault::after(FaultKind::TotalTimeout)))? {
+            None => break true,
+            Some(piece) => pieces.push(piece, known.unwrap_or(0).min(buffer)),
+        }
+        if pieces.len() >= enough {
+            break false;
+        }
+    };
+    let bytes = pieces.into_bytes();
+    let body = if whole {
+        let answer = Answer::scan_reply(bytes, asked);
+        if !is_in_step(&answer) {
+            incoming.retire();
+        }
+        ReplyBody::Complete(answer)
+    } else {
+        let source = Source::Http2(incoming);
+        ReplyBody::Streaming {
+            head: bytes,
+            length,
+            rest: BodyStream::new(source, asked, exchange.limits.first_byte),
+        }
+    };
+    Ok(Reply {
+        status: head.status,
+        hints: head.hints,
+        body,
+        latency: exchange.start.elapsed(),
+        resent: false,
+    })
+}

@@ -1,0 +1,20 @@
+//! HTTP/2 to upstreams: connections that many calls share.
+//!
+//! ```text
+//! Http2 (pool) ── Session ── Driver     one task for each connection: frames, keep-alive
+//!      └─ Lease ── exchange ── Incoming  one stream for each call
+//! ```
+//!
+//! The `h2` library speaks the protocol, over streams that Pingora's connector opens; so names,
+//! addresses, TLS and time limits are those of HTTP/1.1. When a call is repeated, and where, is
+//! decided by [`crate::upstream::client`].
+
+mod exchange;
+mod incoming;
+mod pool;
+mod session;
+mod watched;
+
+pub(super) use exchange::{Lost, Repeat, exchange};
+pub(super) use incoming::{Incoming, Pieces};
+pub(super) use pool::{Http2, Lease};

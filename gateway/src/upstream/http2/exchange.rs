@@ -1,0 +1,98 @@
+//! One call on one stream: the request sent, the head of the answer, and what a loss means.
+
+use std::pin::Pin;
+
+use bytes::Bytes;
+use h2::{Reason, RecvStream};
+use tokio::time::{Instant, Sleep};
+
+use super::pool::Lease;
+use crate::solana::FaultKind;
+use crate::upstream::fault::TransportFault;
+use crate::upstream::response::{Head, head_of};
+use crate::upstream::timer::within;
+
+/// A call that brought no head of an answer.
+#[derive(Debug)]
+pub(in crate::upstream) struct Lost {
+    pub(in crate::upstream) fault: TransportFault,
+    pub(in crate::upstream) repeat: Repeat,
+}
+
+/// Whether a lost call may be sent again without a word.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(in crate::upstream) enum Repeat {
+    /// No: the upstream had it.
+    No,
+    /// Any call: the connection was closing, and nothing was sent.
+    Unsent,
+    /// Any call: the upstream says that it has not looked at it (`REFUSED_STREAM`, or GOAWAY with an
+    /// older stream as the last one).
+    Unseen,
+    /// One that may be seen twice: the connection broke under it, and may have been dead before.
+    Broken,
+}
+
+/// Sends the request and waits for the head of the answer.
+pub(in crate::upstream) async fn exchange(
+    lease: &Lease,
+    head: http::Request<()>,
+    body: Bytes,
+    first_byte: Instant,
+    total: Instant,
+    timer: &mut Pin<&mut Option<Sleep>>,
+) -> Result<(Head, RecvStream), Lost> {
+    let session = lease.session();
+    let answered_before = session.has_answered();
+    let Some(response) = session.send(head, body) else {
+        return Err(Lost {
+            fault: TransportFault::before(FaultKind::Reset),
+            repeat: Repeat::Unsent,
+        });
+    };
+    let until = first_byte.min(total);
+    match within(timer, until, response).await {
+        None => Err(Lost {
+            fault: TransportFault::after(if first_byte < total {
+                FaultKind::FirstByteTimeout
+            } else {
+                FaultKind::TotalTimeout
+            }),
+            repeat: Repeat::No,
+        }),
+        Some(Ok(response)) => {
+            session.note_answer();
+            let (parts, body) = response.into_parts();
+            match head_of(parts.status.as_u16(), &parts.headers) {
+                Ok(head) => Ok((head, body)),
+                Err(bad) => Err(Lost {
+                    fault: bad.into(),
+                    repeat: Repeat::No,
+                }),
+            }
+        }
+        Some(Err(error)) => {
+            let lost = lost(&error, answered_before);
+            if lost.repeat == Repeat::Unseen && error.is_reset() {
+                session.note_refused();
+            }
+            Err(lost)
+        }
+    }
+}
+
+/// What an error before the head of the answer means.
+fn lost(error: &h2::Error, answered_before: bool) -> Lost {
+    let unseen =
+        error.is_remote() && (error.is_go_away() || error.reason() == Some(Reason::REFUSED_STREAM));
+    let (fault, repeat) = if unseen {
+        (TransportFault::before(FaultKind::Reset), Repeat::Unseen)
+    } else if error.is_io() && answered_before {
+        (TransportFault::after(FaultKind::Reset), Repeat::Broken)
+    } else if error.is_library() {
+        (TransportFault::after(FaultKind::BadHttp), Repeat::No)
+    } else {
+        (TransportFault::after(FaultKind::Reset), Repeat::No)
+    };
+    Lost { fault, repeat }
+}

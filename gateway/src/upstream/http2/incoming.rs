@@ -1,0 +1,118 @@
+//! The body of an answer on its stream. Room for more is given to the upstream only when what came
+//! is taken.
+
+use bytes::{Bytes, BytesMut};
+use h2::{Reason, RecvStream};
+
+use super::pool::Lease;
+use crate::solana::FaultKind;
+use crate::upstream::fault::TransportFault;
+use crate::upstream::response::Framing;
+
+/// A body being read. Dropped before its end, the stream is reset.
+#[derive(Debug)]
+pub(in crate::upstream) struct Incoming {
+    stream: RecvStream,
+    /// What is missing, if the upstream announced a length.
+    left: Option<u64>,
+    /// Bytes handed out last, for which the upstream has no room yet.
+    taken: usize,
+    /// Counts the stream as long as the body lives.
+    lease: Lease,
+}
+
+impl Incoming {
+    pub(in crate::upstream) fn new(stream: RecvStream, framing: Framing, lease: Lease) -> Self {
+        let left = match framing {
+            Framing::Length(length) => Some(length),
+            Framing::Chunked | Framing::UntilClose => None,
+        };
+        Self {
+            stream,
+            left,
+            taken: 0,
+            lease,
+        }
+    }
+
+    /// The next piece, never empty; None at the end. To ask for it says that the one before is
+    /// used up. Cancel-safe.
+    pub(in crate::upstream) async fn next(&mut self) -> Result<Option<Bytes>, TransportFault> {
+        loop {
+            let taken = std::mem::take(&mut self.taken);
+            if taken > 0 {
+                // Fails only on a stream that has ended.
+                drop(self.stream.flow_control().release_capacity(taken));
+            }
+            match self.stream.data().await {
+                None => return self.end(),
+                Some(Ok(bytes)) if bytes.is_empty() => {}
+                Some(Ok(bytes)) => {
+                    self.taken = bytes.len();
+                    self.left = self
+                        .left
+                        .map(|left| left.saturating_sub(bytes.len() as u64));
+                    return Ok(Some(bytes));
+                }
+                // A whole answer before the whole request was read: the rest is not wanted.
+                Some(Err(error)) if error.reason() == Some(Reason::NO_ERROR) => return self.end(),
+                Some(Err(error)) => {
+                    let kind = if error.is_library() {
+                        FaultKind::Truncated
+                    } else {
+                        FaultKind::Reset
+                    };
+                    return Err(TransportFault::after(kind));
+                }
+            }
+        }
+    }
+
+    /// The upstream mixes up answers: no new calls on this connection.
+    pub(in crate::upstream) fn retire(&self) {
+        self.lease.session().retire();
+    }
+
+    fn end(&self) -> Result<Option<Bytes>, TransportFault> {
+        match self.left {
+            None | Some(0) => Ok(None),
+            Some(_) => Err(TransportFault::after(FaultKind::Truncated)),
+        }
+    }
+}
+
+/// Pieces of a body, joined. The common case of one needs no copy.
+#[derive(Debug, Default)]
+pub(in crate::upstream) struct Pieces {
+    first: Bytes,
+    joined: BytesMut,
+}
+
+impl Pieces {
+    /// Adds a piece; `expected` is the length of the whole, as far as it is known.
+    pub(in crate::upstream) fn push(&mut self, piece: Bytes, expected: usize) {
+        if self.first.is_empty() && self.joined.is_empty() {
+            self.first = piece;
+            return;
+        }
+        if self.joined.is_empty() {
+            self.joined
+                .reserve(expected.max(self.first.len() + piece.len()));
+            self.joined
+                .extend_from_slice(&std::mem::take(&mut self.first));
+        }
+        self.joined.extend_from_slice(&piece);
+    }
+
+    pub(in crate::upstream) fn len(&self) -> usize {
+        self.first.len().max(self.joined.len())
+    }
+
+    pub(in crate::upstream) fn into_bytes(self) -> Bytes {
+        if self.joined.is_empty() {
+            self.first
+        } else {
+            self.joined.freeze()
+        }
+    }
+}

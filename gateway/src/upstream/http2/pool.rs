@@ -1,0 +1,392 @@
+//! The HTTP/2 connections of one upstream, each shared by many calls.
+//!
+//! A call takes a stream on an open connection that has room. When the streams of all of them are
+//! used up it waits, and another connection is opened for those who wait: by a task of its own, so
+//! that a caller who gives up does not take it away from the others. So many connections are kept;
+//! more are opened only where the upstream takes too few streams on each, up to the ceiling.
+//!
+//! Whether the upstream speaks HTTP/2 at all shows when a connection is opened. Until then one is
+//! opened for all; if it turns out to be HTTP/1.1 it is left to the pool of those.
+
+use std::net::SocketAddr;
+use std::pin::{Pin, pin};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::time::Duration;
+
+use parking_lot::Mutex;
+use pingora::protocols::Stream;
+use tokio::sync::Notify;
+use tokio::time::{Instant, Sleep};
+
+use super::session::Session;
+use crate::solana::FaultKind;
+use crate::upstream::resolve::Addresses;
+use crate::upstream::saturation::Saturation;
+use crate::upstream::timer::within;
+
+/// From so many streams on another of the connections that are kept is used: they share one TCP
+/// stream, and what is lost on it delays all of them.
+const COMFORTABLE: usize = 100;
+/// How long a connection beyond those that are kept may be unused.
+const SURPLUS: Duration = Duration::from_secs(5);
+
+/// All HTTP/2 connections to one upstream.
+#[derive(Debug)]
+pub(in crate::upstream) struct Http2 {
+    kept: usize,
+    ceiling: usize,
+    idle_timeout: Duration,
+    state: Mutex<State>,
+    /// A stream ended, or an attempt to open a connection did.
+    changed: Notify,
+    /// Whether the upstream is believed to speak HTTP/2.
+    spoken: AtomicBool,
+    /// Calls that wait although no connection can be opened for them.
+    stuck: AtomicUsize,
+}
+
+#[derive(Debug)]
+struct State {
+    sessions: Vec<Arc<Session>>,
+    opening: usize,
+    waiting: usize,
+    /// Streams the upstream took on a connection when it last said so.
+    each: usize,
+    /// Openings that failed so far, and why the last one did.
+    failures: u64,
+    fault: FaultKind,
+}
+
+/// One stream of a connection, for one call. Dropped before the answer has ended, the stream is
+/// reset and the connection lives on.
+#[derive(Debug)]
+pub(in crate::upstream) struct Lease {
+    session: Arc<Session>,
+    pool: Arc<Http2>,
+}
+
+/// How a caller stands.
+enum Standing {
+    Served(Lease),
+    /// The upstream speaks HTTP/1.1.
+    OtherVersion,
+    Failed(FaultKind),
+    /// It waits, and a connection is to be opened.
+    Open,
+    /// It waits for what is being opened.
+    Opening,
+    /// It waits for a stream of another call.
+    Stuck,
+}
+
+/// Someone who waits.
+struct Ticket<'a> {
+    pool: &'a Http2,
+    failures: u64,
+    stuck: bool,
+}
+
+impl Http2 {
+    pub(in crate::upstream) fn new(
+        kept: usize,
+        ceiling: usize,
+        idle_timeout: Duration,
+    ) -> Arc<Self> {
+        Arc::new(Self {
+            kept,
+            ceiling: ceiling.max(1),
+            idle_timeout,
+            state: Mutex::new(State {
+                sessions: Vec::new(),
+                opening: 0,
+                waiting: 0,
+                each: usize::MAX,
+                failures: 0,
+                fault: FaultKind::ConnectFailed,
+            }),
+            changed: Notify::new(),
+            spoken: AtomicBool::new(true),
+            stuck: AtomicUsize::new(0),
+        })
+    }
+
+    /// Whether calls should be tried over HTTP/2.
+    pub(in crate::upstream) fn is_spoken(&self) -> bool {
+        self.spoken.load(Ordering::Relaxed)
+    }
+
+    /// Whether a call would have to wait for a stream of another one.
+    pub(in crate::upstream) fn is_full(&self) -> bool {
+        self.stuck.load(Ordering::Relaxed) > 0
+    }
+
+    /// Connections with and without streams.
+    pub(in crate::upstream) fn count(&self) -> (usize, usize) {
+        let state = self.state.lock();
+        let busy = state.sessions.iter().filter(|one| one.streams() > 0);
+        let busy = busy.count();
+        (busy, state.sessions.len() - busy)
+    }
+
+    /// A stream on one of the connections; None if the upstream speaks HTTP/1.1. `open` begins to
+    /// open a connection and reports to [`Http2::opened`], [`Http2::speaks_other`] or
+    /// [`Http2::failed`]. With `fresh`, not on a connection that was unused for longer.
+    #[expect(
+        clippy::too_many_arguments,
+        reason = "one caller, who has them all at hand"
+    )]
+    pub(in crate::upstream) async fn stream(
+        self: &Arc<Self>,
+        addresses: &Addresses,
+        fresh: Duration,
+        open: impl Fn(),
+        until: Instant,
+        saturation: Option<&Saturation>,
+        timer: &mut Pin<&mut Option<Sleep>>,
+    ) -> Result<Option<Lease>, FaultKind> {
+        let (standing, grow) = self.look(addresses, fresh, None);
+        if grow {
+            open();
+        }
+        let mut ticket = match standing {
+            Standing::Served(lease) => return Ok(Some(lease)),
+            Standing::OtherVersion => return Ok(None),
+            _ => Ticket::new(self),
+        };
+        let mut wait = None;
+        loop {
+            let mut changed = pin!(self.changed.notified());
+            changed.as_mut().enable();
+            match self.look(addresses, fresh, Some(&ticket)).0 {
+                Standing::Served(lease) => return Ok(Some(lease)),
+                Standing::OtherVersion => return Ok(None),
+                Standing::Failed(kind) => return Err(kind),
+                Standing::Open => open(),
+                Standing::Opening => {}
+                Standing::Stuck => {
+                    ticket.be_stuck();
+                    if wait.is_none() {
+                        wait = saturation.map(Saturation::meet);
+                    }
+                }
+            }
+            if within(timer, until, changed).await.is_none() {
+                return Err(if ticket.stuck {
+                    FaultKind::Saturated
+                } else {
+                    FaultKind::ConnectTimeout
+                });
+            }
+        }
+    }
+
+    /// Where a caller stands, and whether another connection is to be opened although it is served.
+    fn look(
+        self: &Arc<Self>,
+        addresses: &Addresses,
+        fresh: Duration,
+        ticket: Option<&Ticket<'_>>,
+    ) -> (Standing, bool) {
+        let mut state = self.state.lock();
+        state.sessions.retain(|one| one.is_usable(addresses));
+        state.learn();
+        let open = state.sessions.len() + state.opening;
+        if let Some(session) = state.pick(fresh, open < self.ceiling) {
+            let crowded = session.streams() >= COMFORTABLE || session.is_doubted();
+            let grow = crowded && state.opening == 0 && open < self.kept;
+            state.opening += usize::from(grow);
+            return (Standing::Served(Lease::new(session, self)), grow);
+        }
+        if !self.is_spoken() {
+            return (Standing::OtherVersion, false);
+        }
+        let Some(ticket) = ticket else {
+            return (Standing::Opening, false);
+        };
+        let failed = state.failures > ticket.failures;
+        let nothing_left = state.sessions.iter().all(|one| one.is_doubted());
+        if failed && nothing_left && state.opening == 0 {
+            return (Standing::Failed(state.fault), false);
+        }
+        // Those who wait for the settings of a new connection need no other one yet.
+        let unknown = state.sessions.iter().filter(|one| !one.is_known()).count();
+        let coming = state.opening + unknown;
+        let each = state.each.clamp(1, COMFORTABLE);
+        // Whoever has seen an attempt fail does not begin the next: it might fail at once.
+        if !failed && open < self.ceiling && coming < state.waiting.div_ceil(each) {
+            state.opening += 1;
+            return (Standing::Open, false);
+        }
+        if coming == 0 {
+            return (Standing::Stuck, false);
+        }
+        (Standing::Opening, false)
+    }
+
+    /// A connection was opened, for which [`Http2::stream`] had asked.
+    pub(in crate::upstream) fn opened(self: &Arc<Self>) {
+        self.ended(|_| {});
+    }
+
+    /// The opened connection speaks HTTP/1.1.
+    pub(in crate::upstream) fn speaks_other(&self) {
+        self.spoken.store(false, Ordering::Relaxed);
+        self.ended(|_| {});
+    }
+
+    /// A connection could not be opened.
+    pub(in crate::upstream) fn failed(&self, fault: FaultKind) {
+        self.ended(|state| {
+            state.failures += 1;
+            state.fault = fault;
+        });
+    }
+
+    fn ended(&self, change: impl FnOnce(&mut State)) {
+        {
+            let mut state = self.state.lock();
+            state.opening = state.opening.saturating_sub(1);
+            change(&mut state);
+        }
+        self.changed.notify_waiters();
+    }
+
+    /// Begins HTTP/2 on an open connection.
+    pub(in crate::upstream) async fn adopt(
+        self: &Arc<Self>,
+        stream: Stream,
+        address: SocketAddr,
+        addresses: &Addresses,
+    ) -> Result<(), FaultKind> {
+        let (session, driver) =
+            Session::begin(stream, address, addresses)
+                .await
+                .map_err(|error| {
+                    tracing::debug!(%address, %error, "HTTP/2 could not be begun");
+                    FaultKind::ConnectFailed
+                })?;
+        let pool = Arc::downgrade(self);
+        tokio::spawn(async move {
+            let changed = || {
+                if let Some(pool) = pool.upgrade() {
+                    pool.changed.notify_waiters();
+                }
+            };
+            driver.run(changed).await;
+            // Those who wait for a stream of this connection need another one.
+            changed();
+        });
+        self.state.lock().sessions.push(session);
+        self.spoken.store(true, Ordering::Relaxed);
+        self.changed.notify_waiters();
+        Ok(())
+    }
+
+    /// Closes what is not needed any more. Streams that are open go on to their end.
+    pub(in crate::upstream) fn prune(&self, addresses: &Addresses, now: Instant) {
+        let mut state = self.state.lock();
+        let usable = |one: &Arc<Session>| one.is_usable(addresses) && one.is_open();
+        state.sessions.retain(usable);
+        let mut surplus = state.sessions.len().saturating_sub(self.kept);
+        state.sessions.retain(|session| {
+            let Some(idle) = session.idle(now) else {
+                return true;
+            };
+            if surplus > 0 && idle >= SURPLUS.min(self.idle_timeout) {
+                surplus -= 1;
+                return false;
+            }
+            idle < self.idle_timeout
+        });
+    }
+}
+
+impl State {
+    fn learn(&mut self) {
+        let known = self.sessions.iter().filter(|one| one.is_known());
+        if let Some(each) = known.map(|one| one.capacity()).min() {
+            self.each = each;
+        }
+    }
+
+    /// How many streams may be open on a connection. One that has not said is taken to be like the
+    /// others.
+    fn capacity(&self, session: &Session) -> usize {
+        let capacity = session.capacity();
+        if session.is_known() {
+            capacity
+        } else {
+            capacity.min(self.each).max(1)
+        }
+    }
+
+    /// The connection for the next stream: the first that is not crowded, so that those not needed
+    /// fall idle; else the one with the fewest streams. One that is silent or was unused for too
+    /// long serves only when no other can be opened.
+    fn pick(&self, fresh: Duration, may_open: bool) -> Option<Arc<Session>> {
+        let now = Instant::now();
+        let room = |one: &&Arc<Session>| one.streams() < self.capacity(one);
+        let suits = |one: &&Arc<Session>| {
+            !one.is_doubted() && one.idle(now).is_none_or(|idle| idle < fresh)
+        };
+        let free = || self.sessions.iter().filter(room);
+        free()
+            .filter(suits)
+            .find(|one| one.streams() < COMFORTABLE)
+            .or_else(|| free().filter(suits).min_by_key(|one| one.streams()))
+            .or_else(|| {
+                let anyone = free().min_by_key(|one| one.streams());
+                anyone.filter(|_| !may_open)
+            })
+            .cloned()
+    }
+}
+
+impl<'a> Ticket<'a> {
+    fn new(pool: &'a Http2) -> Self {
+        let mut state = pool.state.lock();
+        state.waiting += 1;
+        Self {
+            pool,
+            failures: state.failures,
+            stuck: false,
+        }
+    }
+
+    fn be_stuck(&mut self) {
+        if !std::mem::replace(&mut self.stuck, true) {
+            self.pool.stuck.fetch_add(1, Ordering::Relaxed);
+        }
+    }
+}
+
+impl Drop for Ticket<'_> {
+    fn drop(&mut self) {
+        self.pool.state.lock().waiting -= 1;
+        if self.stuck {
+            self.pool.stuck.fetch_sub(1, Ordering::Relaxed);
+        }
+    }
+}
+
+impl Lease {
+    fn new(session: Arc<Session>, pool: &Arc<Http2>) -> Self {
+        session.begin_stream();
+        Self {
+            session,
+            pool: Arc::clone(pool),
+        }
+    }
+
+    pub(super) fn session(&self) -> &Session {
+        &self.session
+    }
+}
+
+impl Drop for Lease {
+    fn drop(&mut self) {
+        self.session.end_stream();
+        self.pool.changed.notify_one();
+    }
+}

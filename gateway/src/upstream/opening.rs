@@ -1,0 +1,64 @@
+//! Opening a connection for all who wait for one, whatever becomes of the one that asked for it.
+
+use std::net::SocketAddr;
+use std::pin::pin;
+use std::sync::Arc;
+
+use prometheus::IntCounter;
+use tokio::time::Instant;
+
+use crate::solana::FaultKind;
+use crate::upstream::connection::Connections;
+use crate::upstream::http2::Http2;
+use crate::upstream::wire::{Opened, Wire};
+
+/// Which address a new connection goes to.
+#[derive(Clone, Copy)]
+pub(super) enum Target {
+    /// To this one, or to another if it does not answer.
+    First(Option<SocketAddr>),
+    Only(SocketAddr),
+}
+
+/// A connection to be opened, and the pools it may belong to.
+pub(super) struct Opening {
+    pub(super) wire: Arc<Wire>,
+    pub(super) target: Target,
+    pub(super) connections: Arc<Connections>,
+    pub(super) http2: Arc<Http2>,
+    pub(super) opened: IntCounter,
+}
+
+impl Opening {
+    /// Begins, in a task of its own.
+    pub(super) fn begin(self) {
+        drop(tokio::spawn(async move {
+            match self.run().await {
+                Ok(()) => {}
+                Err(kind) => self.http2.failed(kind),
+            }
+        }));
+    }
+
+    async fn run(&self) -> Result<(), FaultKind> {
+        let wire = &self.wire;
+        let mut timer = pin!(None);
+        let until = Instant::now() + wire.timeouts.connect;
+        let opened = match self.target {
+            Target::First(first) => wire.open(first, until, &mut timer).await?,
+            Target::Only(address) => wire.connect(address, until, &mut timer).await?,
+        };
+        match opened {
+            Opened::Http2(stream, address) => {
+                self.http2.adopt(stream, address, &wire.addresses).await?;
+                self.http2.opened();
+            }
+            Opened::Http1(connection) => {
+                self.connections.put(connection, &wire.addresses);
+                self.http2.speaks_other();
+            }
+        }
+        self.opened.inc();
+        Ok(())
+    }
+}
