@@ -52,6 +52,8 @@ pub(super) struct Flight<'a> {
     sent: u32,
     hedges: u32,
     retried_once: bool,
+    /// All upstreams have failed, and those that are fit are asked again.
+    second_round: bool,
     /// When the youngest attempt began.
     launched: Instant,
     /// Who did not serve the call.
@@ -101,6 +103,7 @@ impl<'a> Flight<'a> {
             sent: 0,
             hedges: 0,
             retried_once: false,
+            second_round: false,
             launched: exchange.started,
             accused: Accused::default(),
             older: Older::default(),

@@ -198,6 +198,21 @@ impl FaultKind {
         )
     }
 
+    /// Whether the way to an upstream failed, or something in front of it, so that the same call may
+    /// succeed there a moment later.
+    pub const fn is_transient(self) -> bool {
+        self.is_timeout()
+            || matches!(
+                self,
+                Self::ConnectRefused
+                    | Self::ConnectFailed
+                    | Self::WriteFailed
+                    | Self::Reset
+                    | Self::Truncated
+                    | Self::ServerError
+            )
+    }
+
     /// Whether a reply of this kind shows that the upstream did nothing with the call, so that
     /// even a write may go elsewhere. A broken connection, a gateway's 5xx or an internal error
     /// leave that open.

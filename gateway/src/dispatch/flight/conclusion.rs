@@ -110,7 +110,8 @@ impl Flight<'_> {
         } = next;
         self.trace.fault = Some(kind);
         let now = Instant::now();
-        let later = retry == Retry::ElsewhereLater;
+        let again = self.begins_again(kind, retry, now);
+        let later = again || retry == Retry::ElsewhereLater;
         let pause = later.then_some(self.exchange.settings.retry.later);
         let time_left = now + pause.unwrap_or_default() < self.exchange.deadline;
         let once = matches!(retry, Retry::ElsewhereOnce | Retry::SecondOpinion);
@@ -126,7 +127,7 @@ impl Flight<'_> {
         let others = !self.attempts.is_empty();
         // The youngest attempt is the hope of the call; while it is out there is no hurry.
         let hurry = youngest || self.is_signed_write();
-        if others && (later || !wanted || !hurry) {
+        if others && (retry == Retry::ElsewhereLater || !wanted || !hurry) {
             return Step::Wait;
         }
         let otherwise = if others { Step::Wait } else { Step::End };
@@ -139,6 +140,7 @@ impl Flight<'_> {
             }
             // What is not there yet may be there in a moment, on the same upstream too.
             self.candidates = self.exchange.candidates();
+            self.second_round |= again;
         }
         // An upstream that never saw the call was not burdened by it: moving on is free.
         let paid = match retry {
@@ -153,6 +155,19 @@ impl Flight<'_> {
             .failed_over_from
             .get_or_insert_with(|| Arc::clone(upstream));
         Step::Launch { after: pause }
+    }
+
+    /// Whether a call that every upstream has failed is to be tried a second time, after a pause: the
+    /// connection to one that is fit broke, say, while another is down. What upstreams answered in
+    /// so many words they would answer again.
+    fn begins_again(&self, kind: FaultKind, retry: Retry, now: Instant) -> bool {
+        retry == Retry::Elsewhere
+            && kind.is_transient()
+            && !self.second_round
+            && self.trace.attempts > 1
+            && self.is_repeatable()
+            && !self.candidates.any_left(now)
+            && self.exchange.candidates().any_fit(now)
     }
 
     /// Whether the call may be sent once more. A transaction may go to every upstream there is.

@@ -366,3 +366,27 @@ async fn a_slow_scan_is_waited_for_and_held_against_nobody() {
     }
     assert!(scene.pool.upstreams()[0].breaker_is_closed());
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_read_that_all_have_failed_is_tried_once_more_where_an_upstream_is_fit() {
+    let scene = Scene::broke(&["own", "paid"]);
+    script::set("own", Act::Break(0));
+    script::set("paid", Act::Break(0));
+    let start = Instant::now();
+    let delivered = scene.ask("getBalance", r#"["k"]"#).await;
+    assert!(matches!(delivered, Delivered::Rejected(_)), "{delivered:?}");
+    let asked = script::asked(start);
+    let (who, when): (Vec<_>, Vec<_>) = asked.into_iter().unzip();
+    assert_eq!(who, ["own", "paid", "own", "paid"]);
+    assert_eq!(when, [0, 0, 150, 150]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_only_upstream_is_not_asked_twice_for_a_connection_that_broke() {
+    let scene = Scene::broke(&["own"]);
+    script::set("own", Act::Break(0));
+    let start = Instant::now();
+    let delivered = scene.ask("getBalance", r#"["k"]"#).await;
+    assert!(matches!(delivered, Delivered::Rejected(_)), "{delivered:?}");
+    assert_eq!(script::asked(start).len(), 1);
+}
