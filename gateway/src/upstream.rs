@@ -27,6 +27,7 @@ mod connection;
 mod connector;
 mod endpoint;
 mod fault;
+mod health;
 mod hints;
 mod history;
 mod hold_off;
@@ -45,6 +46,9 @@ mod response;
 mod saturation;
 mod score;
 mod select;
+#[cfg(test)]
+mod simulation;
+mod stand;
 mod status;
 mod stream;
 #[cfg(test)]
@@ -64,6 +68,7 @@ use tokio::time::Instant;
 use crate::config;
 use crate::upstream::balance::Balancer;
 use crate::upstream::member::Member;
+use crate::upstream::probe::Probe;
 
 pub use breaker::BreakerState;
 pub use client::attempt;
@@ -158,8 +163,13 @@ impl Upstream {
         if background.is_none() {
             let balancer = Arc::clone(&self.balancer);
             let member = Arc::clone(&self.member);
+            let probe = Probe::new(Arc::clone(&self.member));
             let task = handle.spawn(async move {
-                tokio::join!(balancer.run(), member.keep_house());
+                tokio::join!(
+                    balancer.run(),
+                    probe.answer_questions(),
+                    member.keep_house()
+                );
             });
             *background = Some(Background(task.abort_handle()));
         }

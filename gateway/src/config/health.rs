@@ -12,7 +12,7 @@ pub struct Health {
     pub exclude_lag: u64,
     /// Readmitted when fewer slots than this behind the tip; below `exclude_lag`.
     pub readmit_lag: u64,
-    /// Excluded when its slot has not moved for this long.
+    /// Excluded when its slot has not moved for this long while others have, or when there are none.
     pub stopped_after: Duration,
     /// Excluded when it has processed this many slots fewer than it has received.
     pub shred_gap: u64,

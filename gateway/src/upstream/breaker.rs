@@ -11,6 +11,10 @@
 //!     │ enough good trials                            failed trial │  ▼
 //!     └─────────────────────────────────────────────────────────── HalfOpen
 //! ```
+//!
+//! A good probe shortens the pause, it does not close the breaker: trial calls decide. Where probes
+//! are good and calls are not, each failed trial doubles even the shortened pause, and being closed
+//! for a moment in between changes nothing about that.
 
 use std::time::Duration;
 
@@ -25,8 +29,13 @@ mod tests;
 /// average because in the latter a burst of calls hides an outage.
 const BUCKETS: u8 = 10;
 
-/// Each opening without a closing in between doubles the pause, this many times at most.
+/// Each opening without a lasting closing in between doubles the pause, this many times at most.
 const MOST_DOUBLINGS: u32 = 3;
+
+/// The pause after the first opening when a probe has been good since. Doubled by each further one.
+const PROBED_PAUSE: Duration = Duration::from_secs(1);
+/// More doublings than reach the longest pause there is.
+const PROBED_DOUBLINGS: u32 = 16;
 
 /// What the breaker says about one more call.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -74,7 +83,7 @@ pub(super) struct Trial {
 #[derive(Debug)]
 enum State {
     Closed { failures_in_row: u32 },
-    Open { until: Instant },
+    Open { since: Instant, until: Instant },
     HalfOpen { running: u32, successes: u32 },
 }
 
@@ -82,8 +91,9 @@ enum State {
 pub(super) struct Breaker {
     state: State,
     window: Window,
-    /// Openings since it was last closed.
+    /// Openings since it was last closed for long.
     openings: u32,
+    closed_at: Option<Instant>,
     /// Counts half-open periods.
     period: u64,
 }
@@ -94,6 +104,7 @@ impl Default for Breaker {
             state: State::Closed { failures_in_row: 0 },
             window: Window::default(),
             openings: 0,
+            closed_at: None,
             period: 0,
         }
     }
@@ -104,7 +115,7 @@ impl Breaker {
     pub(super) fn admission(&self, now: Instant, settings: &config::Breaker) -> Admission {
         match &self.state {
             State::Closed { .. } => Admission::Free,
-            State::Open { until } if now < *until => Admission::Refused,
+            State::Open { until, .. } if now < *until => Admission::Refused,
             State::Open { .. } => Admission::Trial,
             State::HalfOpen { running, .. } if *running < settings.trials => Admission::Trial,
             State::HalfOpen { .. } => Admission::Refused,
@@ -122,7 +133,7 @@ impl Breaker {
     /// How long it stays open, if it is.
     pub(super) fn open_for(&self, now: Instant) -> Option<Duration> {
         match self.state {
-            State::Open { until } => Some(until.saturating_duration_since(now)),
+            State::Open { until, .. } => Some(until.saturating_duration_since(now)),
             State::Closed { .. } | State::HalfOpen { .. } => None,
         }
     }
@@ -177,6 +188,8 @@ impl Breaker {
                 if *successes >= settings.successes {
                     *self = Self {
                         period: self.period,
+                        openings: self.openings,
+                        closed_at: Some(now),
                         ..Self::default()
                     };
                 }
@@ -206,11 +219,32 @@ impl Breaker {
         }
     }
 
+    /// A probe that began at `started` was good. Returns whether that shortened the pause.
+    pub(super) fn probed(&mut self, started: Instant, now: Instant) -> bool {
+        let doublings = self.openings.saturating_sub(1).min(PROBED_DOUBLINGS);
+        match &mut self.state {
+            State::Open { since, until } if started >= *since => {
+                let probed = (*since + PROBED_PAUSE * 2_u32.pow(doublings)).max(now);
+                let shorter = probed < *until;
+                *until = probed.min(*until);
+                shorter
+            }
+            State::Open { .. } | State::Closed { .. } | State::HalfOpen { .. } => false,
+        }
+    }
+
     fn open(&mut self, now: Instant, settings: &config::Breaker) {
+        let lasted = |closed_at| now.saturating_duration_since(closed_at) >= settings.open;
+        if self.closed_at.take().is_some_and(lasted) {
+            self.openings = 0;
+        }
         let pause = settings.open * 2_u32.pow(self.openings.min(MOST_DOUBLINGS));
-        self.openings += 1;
+        self.openings = self.openings.saturating_add(1);
         self.window = Window::default();
-        self.state = State::Open { until: now + pause };
+        self.state = State::Open {
+            since: now,
+            until: now + pause,
+        };
     }
 }
 

@@ -1,31 +1,32 @@
 //! The gateway's one clock of slots: where the cluster is now, from what its upstreams have shown.
 //!
-//! Between two sightings it goes on by itself, a little slower than slots are made, so that what is
-//! counted in it grows old even when no upstream is left to be seen. Where that was a little too
-//! fast, it waits rather than go back. It goes back when the upstreams that are left are further
-//! behind: then they are what calls are answered from.
+//! Between two sightings it goes on by itself, at the measured speed or a little slower, so that what
+//! is counted in it grows old even when no upstream is left to be seen. While some are, it goes
+//! no further than a minute beyond what was seen, and it stops where all of them stand still. Where it
+//! was a little too fast, it waits rather than go back. It goes back when the upstreams that are left
+//! are further behind: then they are what calls are answered from.
 
 use std::sync::Arc;
-use std::time::Duration;
 
 use arc_swap::ArcSwap;
 use parking_lot::Mutex;
-use perijove_core::{Commitment, Slot};
+use perijove_core::Slot;
 use tokio::time::Instant;
 
 use crate::solana::SlotView;
-use crate::upstream::tracker::slots_in;
+use crate::upstream::stand::{FURTHEST, Pace, Seen};
 
 #[cfg(test)]
 mod tests;
 
-/// An estimate may have been this many slots too fast.
+/// Upstreams that are this little behind of those that are gone do not take the clock back.
 const OVERSHOT: u64 = 2;
+/// Where an estimate was this many slots too fast at most, the clock waits rather than go back.
+const MOST_WAITED: u64 = 4;
 
 /// The clock. Reading takes no lock.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub(super) struct SlotClock {
-    slot_time: Duration,
     known: ArcSwap<Known>,
     /// Held while `known` is replaced.
     writing: Mutex<()>,
@@ -33,7 +34,10 @@ pub(super) struct SlotClock {
 
 #[derive(Clone, Copy, Debug, Default)]
 struct Known {
-    levels: [Option<Seen>; 3],
+    /// Where the cluster is at each commitment, and how fast.
+    levels: [Option<Reckoned>; 3],
+    /// The newest slots that were seen.
+    seen: [Option<Slot>; 3],
     /// By how much the clock is ahead of the sightings since the upstreams that were there are
     /// gone, so as not to go back.
     ahead: u64,
@@ -43,55 +47,69 @@ struct Known {
     epoch: Option<(Slot, Slot)>,
 }
 
-/// A slot, and when the cluster was last seen there.
+/// A slot at a moment, and the speed from there on.
 #[derive(Clone, Copy, Debug)]
-struct Seen {
+pub(super) struct Reckoned {
     slot: Slot,
     at: Instant,
+    pace: Pace,
 }
 
-impl SlotClock {
-    pub(super) fn new(slot_time: Duration) -> Self {
+impl Reckoned {
+    /// What a sighting says now. One from too long ago, or of an upstream that stands still, does
+    /// not say that the cluster goes on.
+    pub(super) fn of(seen: &Seen, now: Instant, pace: Pace) -> Self {
+        if seen.stands(pace) || now.saturating_duration_since(seen.at) >= FURTHEST {
+            return Self::standing(seen.estimate(now, pace), now);
+        }
         Self {
-            slot_time,
-            known: ArcSwap::default(),
-            writing: Mutex::new(()),
+            slot: seen.slot,
+            at: seen.at,
+            pace,
         }
     }
 
-    /// The cluster's newest slot at a commitment is `tip`, and `seen` was seen at `at`. Only a
-    /// sighting of the tip itself says when the cluster was there.
-    pub(super) fn set(
-        &self,
-        commitment: Commitment,
-        tip: Option<Slot>,
-        seen: Option<Slot>,
-        at: Instant,
-    ) {
+    /// From where nobody moves.
+    pub(super) fn standing(slot: Slot, at: Instant) -> Self {
+        Self {
+            slot,
+            at,
+            pace: Pace::NONE,
+        }
+    }
+
+    pub(super) fn estimate(&self, now: Instant) -> Slot {
+        let age = now.saturating_duration_since(self.at);
+        Slot(self.slot.0.saturating_add(self.pace.slots(age)))
+    }
+}
+
+impl SlotClock {
+    /// The upstreams say that the cluster is there, and have been seen there.
+    pub(super) fn set(&self, levels: [Option<Reckoned>; 3], seen: [Option<Slot>; 3], at: Instant) {
         let _writing = self.writing.lock();
         let mut known = **self.known.load();
-        let before = known.newest(at, self.slot_time);
-        let tip_before = known.tip();
-        let Some(level) = known.levels.get_mut(commitment.index()) else {
-            return;
-        };
-        *level = match (tip, *level) {
-            (Some(tip), Some(old)) if old.slot == tip && seen != Some(tip) => Some(old),
-            (Some(tip), _) => Some(Seen { slot: tip, at }),
-            (None, old) => old,
-        };
-        let lost = known.tip() < tip_before;
+        let before = known.newest(at);
+        let seen_before = known.tip();
+        // What nobody is left to say is not carried on beside what others say.
+        if levels.iter().any(Option::is_some) {
+            known.levels = levels;
+        }
+        for (old, new) in known.seen.iter_mut().zip(seen) {
+            *old = new.or(*old);
+        }
+        let lost = known.tip() < seen_before;
         let bare = Known {
             ahead: 0,
             wait: Slot(0),
             ..known
         };
-        let back = match (before, bare.newest(at, self.slot_time)) {
+        let back = match (before, bare.newest(at)) {
             (Some(before), Some(after)) => before.0.saturating_sub(after.0),
             _ => 0,
         };
         (known.ahead, known.wait) = match (back, before) {
-            (1..=OVERSHOT, Some(before)) if !lost && known.ahead == 0 => (0, before),
+            (1..=MOST_WAITED, Some(before)) if !lost && known.ahead == 0 => (0, before),
             // Not less than before: it would stand still for as many slots.
             (1..=OVERSHOT, _) => (back.max(known.ahead), Slot(0)),
             _ => (0, Slot(0)),
@@ -120,13 +138,12 @@ impl SlotClock {
         let known = self.known.load();
         let expected = known
             .levels
-            .map(|level| level.map(|seen| known.moved(seen, now, self.slot_time)));
+            .map(|level| level.map(|reckoned| known.moved(&reckoned, now)));
         let newest = expected.iter().flatten().max().copied()?;
         let epoch = known.epoch.filter(|(_, last)| newest <= *last);
-        let seen = known.levels.map(|level| level.map(|seen| seen.slot));
         Some(SlotView {
             now: newest,
-            seen: at_least_stronger(seen),
+            seen: at_least_stronger(known.seen),
             expected: at_least_stronger(expected),
             epoch_start: epoch.map(|(first, _)| first),
             epoch_end: epoch.map(|(_, last)| last),
@@ -137,38 +154,29 @@ impl SlotClock {
 impl Known {
     /// The newest slot that was seen.
     fn tip(&self) -> Option<Slot> {
-        self.levels.iter().flatten().map(|seen| seen.slot).max()
+        self.seen.iter().flatten().copied().max()
     }
 
-    fn newest(&self, now: Instant, slot_time: Duration) -> Option<Slot> {
+    fn newest(&self, now: Instant) -> Option<Slot> {
         let levels = self.levels.iter().flatten();
-        levels.map(|seen| self.moved(*seen, now, slot_time)).max()
+        levels.map(|reckoned| self.moved(reckoned, now)).max()
     }
 
-    fn moved(&self, seen: Seen, now: Instant, slot_time: Duration) -> Slot {
-        let slot = estimate(seen, now, slot_time).0;
-        Slot(slot.saturating_add(self.lead(now, slot_time)))
+    fn moved(&self, reckoned: &Reckoned, now: Instant) -> Slot {
+        Slot(reckoned.estimate(now).0.saturating_add(self.lead(now)))
     }
 
     /// How far the clock is ahead of what the sightings alone would say.
-    fn lead(&self, now: Instant, slot_time: Duration) -> u64 {
+    fn lead(&self, now: Instant) -> u64 {
         let levels = self.levels.iter().flatten();
-        let newest = levels.map(|seen| estimate(*seen, now, slot_time)).max();
+        let newest = levels.map(|reckoned| reckoned.estimate(now)).max();
         let waiting = newest.map_or(0, |newest| self.wait.0.saturating_sub(newest.0));
         self.ahead.max(waiting)
     }
 }
 
-/// Where a level that was seen at a slot is now.
-fn estimate(seen: Seen, now: Instant, slot_time: Duration) -> Slot {
-    let age = now.saturating_duration_since(seen.at);
-    // A little slower than the usual speed, as everywhere where slots are estimated.
-    let moved = slots_in(age * 9 / 10, slot_time);
-    Slot(seen.slot.0.saturating_add(moved))
-}
-
 /// What is known at a commitment holds for the weaker ones too.
-fn at_least_stronger(levels: [Option<Slot>; 3]) -> [Option<Slot>; 3] {
+pub(super) fn at_least_stronger(levels: [Option<Slot>; 3]) -> [Option<Slot>; 3] {
     let [processed, confirmed, finalized] = levels;
     let confirmed = confirmed.max(finalized);
     [processed.max(confirmed), confirmed, finalized]

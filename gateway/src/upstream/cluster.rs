@@ -1,9 +1,13 @@
 //! What the upstreams say together: the cluster's genesis hash and its newest slots, the *tip*.
 //!
+//! An upstream that was last seen a while ago has moved on since ([`crate::upstream::stand`]): the
+//! tip goes on between two looks at whoever makes it, and is not left to one that is behind but is
+//! looked at more often.
+//!
 //! The tip must not be made by one upstream that is wrong. Upstreams on another cluster, with
 //! impossible numbers or with a slot that does not move have no say. A sudden jump of one
-//! upstream is not believed before it is confirmed (see [`crate::upstream::tracker`]), and among
-//! three or more the leader counts only as far as the second is near. With two, a leader that
+//! upstream is not believed before it is confirmed (see [`crate::upstream::tracker`]), and a leader
+//! far ahead of two others that agree is no leader. With two, a leader that
 //! moves and passes all checks is believed: nothing tells it from a second that is late.
 
 use std::sync::Arc;
@@ -16,17 +20,18 @@ use perijove_core::{Commitment, Slot};
 use tokio::time::Instant;
 
 use crate::config;
-use crate::upstream::clock::SlotClock;
-use crate::upstream::live::{Live, estimate};
-use crate::upstream::tracker::{Health, HeightCheck};
+use crate::upstream::clock::{Reckoned, SlotClock, at_least_stronger};
+use crate::upstream::live::Live;
+use crate::upstream::stand::Pace;
+use crate::upstream::tracker::{Health, HeightCheck, Peers};
 
 #[cfg(test)]
 mod tests;
 
-/// Slots as old as this say where the cluster is without an estimate.
-const FRESH: Duration = Duration::from_secs(2);
 /// Among three or more, a leader further ahead than this of the second is not believed.
 const LONELY_LEAD: u64 = 1000;
+/// And if the second and the third are this near to each other.
+const AGREEMENT: u64 = 150;
 
 /// The next [`Cluster::generation`]. One for the process, so that no two clusters, of before and
 /// after a reload, have the same.
@@ -46,6 +51,8 @@ pub(super) struct Cluster {
     /// every real cluster. On a fresh test validator the two may be equal.
     skips_slots: AtomicBool,
     generation: AtomicU64,
+    /// The cluster's speed, as bits of a [`Pace`].
+    pace: AtomicU64,
 }
 
 impl Cluster {
@@ -53,7 +60,7 @@ impl Cluster {
         Arc::new(Self {
             rule: settings.genesis.clone(),
             slot_time: settings.slot_time,
-            clock: SlotClock::new(settings.slot_time),
+            clock: SlotClock::default(),
             members: ArcSwap::default(),
             learned: Mutex::default(),
             genesis: ArcSwapOption::from_pointee(match &settings.genesis {
@@ -62,6 +69,7 @@ impl Cluster {
             }),
             skips_slots: AtomicBool::new(false),
             generation: AtomicU64::new(next_generation()),
+            pace: AtomicU64::new(Pace::of(settings.slot_time).percent(90).bits()),
         })
     }
 
@@ -85,10 +93,7 @@ impl Cluster {
     /// alone say.
     pub(super) fn disown(&self, now: Instant) {
         self.clock.reset();
-        for commitment in Commitment::ALL {
-            let tip = self.tip(commitment, None, now);
-            self.clock.set(commitment, tip, None, now);
-        }
+        self.tick(now);
         self.begin_generation();
     }
 
@@ -192,53 +197,156 @@ impl Cluster {
         }
     }
 
-    /// An upstream was seen at a slot: the clock learns where the cluster is.
-    pub(super) fn tick(&self, commitment: Commitment, seen: Slot, at: Instant) {
+    /// An upstream was looked at: the clock learns where the cluster is.
+    pub(super) fn tick(&self, at: Instant) {
         if self.rule == config::GenesisRule::Auto && self.genesis.load().is_none() {
             self.learn_without_reference();
         }
-        let tip = self.tip(commitment, None, at);
-        self.clock.set(commitment, tip, Some(seen), at);
+        let survey = self.survey(None, at);
+        self.pace.store(survey.pace.bits(), Ordering::Relaxed);
+        let heads = match survey.heads {
+            // Nobody moves: neither does the clock.
+            [None, None, None] => survey
+                .stopped
+                .map(|slot| slot.map(|slot| Reckoned::standing(slot, at))),
+            heads => heads,
+        };
+        self.clock.set(heads, survey.seen, at);
     }
 
-    /// The newest slot at a commitment; None while no upstream has named one. `except` leaves out
-    /// an upstream that is compared with the others.
-    pub(super) fn tip(
-        &self,
-        commitment: Commitment,
-        except: Option<&str>,
-        now: Instant,
-    ) -> Option<Slot> {
-        let members = self.members.load();
-        let seen = || {
-            members
-                .iter()
-                .filter(|live| Some(live.id()) != except && live.health().knows_the_tip())
-                .filter_map(|live| live.seen(commitment, now))
-        };
-        // Estimates only where nobody was asked lately: they are as wrong as the slot time is.
-        let fresh = seen().any(|(_, age)| age <= FRESH);
-        let (mut first, mut second, mut count) = (None, None, 0);
-        for (slot, age) in seen() {
-            let slot = if fresh {
-                slot
-            } else {
-                estimate(slot, age, self.slot_time)
-            };
-            count += 1;
-            if Some(slot) > first {
-                (first, second) = (Some(slot), first);
-            } else {
-                second = second.max(Some(slot));
-            }
-        }
-        match (first, second) {
-            (Some(first), Some(second)) if count >= 3 && second.lag_behind(first) > LONELY_LEAD => {
-                Some(second)
-            }
-            (first, _) => first,
+    /// How fast the cluster is taken to move where an upstream's own pace is not known.
+    pub(super) fn pace(&self) -> Pace {
+        Pace::from_bits(self.pace.load(Ordering::Relaxed))
+    }
+
+    /// How fast it is by configuration.
+    pub(super) fn usual_pace(&self) -> Pace {
+        Pace::of(self.slot_time)
+    }
+
+    /// Where the cluster probably is at a commitment; None while no upstream has named a slot.
+    pub(super) fn tip(&self, commitment: Commitment, now: Instant) -> Option<Slot> {
+        self.clock.view(now)?.expected(commitment)
+    }
+
+    /// What the upstreams but this one say.
+    pub(super) fn peers(&self, of: &str, now: Instant) -> Peers {
+        let survey = self.survey(Some(of), now);
+        let heads = survey.heads.map(|head| head.map(|head| head.estimate(now)));
+        Peers {
+            heads: at_least_stronger(heads),
+            stopped: at_least_stronger(survey.stopped),
+            pace: survey.pace,
+            usual: self.usual_pace(),
         }
     }
+
+    fn survey(&self, except: Option<&str>, now: Instant) -> Survey {
+        let members = self.members.load();
+        let paces = |counts: fn(Health) -> bool| {
+            let those = members.iter().filter(|live| counts(live.health()));
+            those.filter_map(|live| live.stand().pace()).max()
+        };
+        let pace = paces(|health| health == Health::Healthy)
+            .or_else(|| paces(Health::knows_the_tip))
+            .unwrap_or_else(|| Pace::of(self.slot_time).percent(90));
+        let mut survey = Survey {
+            heads: [None; 3],
+            seen: [None; 3],
+            stopped: [None; 3],
+            pace,
+        };
+        for level in Commitment::ALL {
+            survey.take_in(level, &members, except, now);
+        }
+        survey
+    }
+}
+
+/// What all upstreams, or all but one, have shown.
+struct Survey {
+    /// The sighting that says where the cluster is, at each commitment.
+    heads: [Option<Reckoned>; 3],
+    /// The newest slots that were seen.
+    seen: [Option<Slot>; 3],
+    /// Where those stopped that stand still.
+    stopped: [Option<Slot>; 3],
+    pace: Pace,
+}
+
+impl Survey {
+    /// What the upstreams but `except` show at one commitment.
+    fn take_in(
+        &mut self,
+        level: Commitment,
+        members: &[Arc<Live>],
+        except: Option<&str>,
+        now: Instant,
+    ) {
+        let index = level.index();
+        let (Some(head), Some(newest), Some(stopped)) = (
+            self.heads.get_mut(index),
+            self.seen.get_mut(index),
+            self.stopped.get_mut(index),
+        ) else {
+            return;
+        };
+        let lonely = lonely_leader(level, members, now, self.pace);
+        for live in members {
+            let stand = live.stand();
+            let Some(seen) = stand.seen(level) else {
+                continue;
+            };
+            let excepted = Some(live.id()) == except;
+            let health = live.health();
+            if health == Health::Stopped && !excepted {
+                *stopped = (*stopped).max(Some(seen.slot));
+            }
+            if excepted || !health.knows_the_tip() || lonely == Some(live.id()) {
+                continue;
+            }
+            let pace = stand.pace().unwrap_or(self.pace);
+            let reckoned = if stand.stands(pace) {
+                Reckoned::standing(seen.slot, now)
+            } else {
+                Reckoned::of(&seen, now, pace)
+            };
+            if head.is_none_or(|head| reckoned.estimate(now) > head.estimate(now)) {
+                *head = Some(reckoned);
+            }
+            *newest = (*newest).max(Some(seen.slot));
+        }
+    }
+}
+
+/// Who is ahead of all others by more than can be believed, if there are enough that agree.
+fn lonely_leader(
+    level: Commitment,
+    members: &[Arc<Live>],
+    now: Instant,
+    pace: Pace,
+) -> Option<&str> {
+    if members.len() < 3 {
+        return None;
+    }
+    let (mut first, mut second, mut third) = (None, None, None);
+    for live in members.iter().filter(|live| live.health().knows_the_tip()) {
+        let Some(slot) = live.stand().estimate(level, now, pace) else {
+            continue;
+        };
+        let place = Some((slot, live.id()));
+        if place > first {
+            (first, second, third) = (place, first, second);
+        } else if place > second {
+            (second, third) = (place, second);
+        } else {
+            third = third.max(place);
+        }
+    }
+    let ((first, id), (second, _)) = first.zip(second)?;
+    let (third, _) = third?;
+    let lonely = second.lag_behind(first) > LONELY_LEAD && third.lag_behind(second) <= AGREEMENT;
+    lonely.then_some(id)
 }
 
 fn next_generation() -> u64 {

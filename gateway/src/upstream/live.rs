@@ -8,8 +8,10 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU8, AtomicU64, Ordering};
 use std::time::Duration;
 
+use arc_swap::ArcSwap;
 use parking_lot::Mutex;
 use perijove_core::{Commitment, Slot};
+use tokio::sync::Notify;
 use tokio::time::Instant;
 
 use crate::config;
@@ -25,10 +27,12 @@ use crate::upstream::quantile::Latencies;
 use crate::upstream::resolve::Addresses;
 use crate::upstream::saturation::Saturation;
 use crate::upstream::score::Score;
-use crate::upstream::tracker::{Health, Tracker, Transition, slots_in};
+use crate::upstream::stand::Stand;
+use crate::upstream::tracker::{Health, Tracker, Transition};
 
-/// No call is told that an upstream has moved further than this without being seen.
-const FURTHEST_ESTIMATE: Duration = Duration::from_secs(30);
+/// Answers that are far too old are a reason to ask for the genesis hash so often at most.
+/// Providers keep some answers for hours.
+const ODD_ANSWERS: Duration = Duration::from_mins(1);
 
 /// Things that may speak against an upstream. Each bit is written under the lock of its cause.
 #[derive(Clone, Copy)]
@@ -58,11 +62,12 @@ pub struct Live {
     ledger: Ledger,
     doubts: AtomicU8,
     health: AtomicU8,
-    /// Newest slot per commitment; 0 while unknown.
-    slots: [AtomicU64; 3],
-    /// When it was seen, in milliseconds since the start.
-    seen_at: [AtomicU64; 3],
+    /// Where it stands, as the tracker has it: slots and times that belong together.
+    stand: ArcSwap<Stand>,
     lag: AtomicU64,
+    /// Told when it must be asked which cluster it belongs to.
+    pub(super) in_question: Notify,
+    questioned_at: Mutex<Option<Instant>>,
     /// Counts slots that live answers brought.
     fresh: [AtomicU64; 3],
     pub(super) metrics: Handles,
@@ -141,9 +146,10 @@ impl Live {
             ledger: Ledger::default(),
             doubts: AtomicU8::new(Doubt::Health as u8),
             health: AtomicU8::new(Health::Unprobed as u8),
-            slots: Default::default(),
-            seen_at: Default::default(),
+            stand: ArcSwap::default(),
             lag: AtomicU64::new(0),
+            in_question: Notify::new(),
+            questioned_at: Mutex::default(),
             fresh: Default::default(),
             metrics: handles,
         };
@@ -213,64 +219,19 @@ impl Live {
 
     /// The newest slot known at this commitment or a stronger one.
     pub fn slot(&self, commitment: Commitment) -> Option<Slot> {
-        let known = self.slots.iter().skip(commitment.index());
-        let newest = known.map(|slot| slot.load(Ordering::Relaxed)).max();
-        newest.filter(|slot| *slot > 0).map(Slot)
+        self.stand.load().slot(commitment)
     }
 
-    /// The slot and its age, for this commitment only.
-    pub(super) fn seen(&self, commitment: Commitment, now: Instant) -> Option<(Slot, Duration)> {
-        let slot = self.slots.get(commitment.index())?.load(Ordering::Relaxed);
-        let at = self
-            .seen_at
-            .get(commitment.index())?
-            .load(Ordering::Relaxed);
-        let age = self.milliseconds(now).saturating_sub(at);
-        (slot > 0).then_some((Slot(slot), Duration::from_millis(age)))
-    }
-
-    /// Whether it has probably reached a slot by now.
-    pub(super) fn reaches(
-        &self,
-        slot: Slot,
-        commitment: Commitment,
-        now: Instant,
-        slot_time: Duration,
-    ) -> bool {
-        Commitment::ALL
-            .into_iter()
-            .skip(commitment.index())
-            .filter_map(|level| self.seen(level, now))
-            .any(|(seen, age)| estimate(seen, age, slot_time) >= slot)
-    }
-
-    /// Whether it can have reached a slot by now, if it goes on as fast as slots are made.
-    pub(super) fn may_reach(
-        &self,
-        slot: Slot,
-        commitment: Commitment,
-        now: Instant,
-        slot_time: Duration,
-    ) -> bool {
-        Commitment::ALL
-            .into_iter()
-            .skip(commitment.index())
-            .filter_map(|level| self.seen(level, now))
-            .any(|(seen, age)| {
-                // Slots are sometimes made a little faster than usual.
-                let age = age.min(FURTHEST_ESTIMATE) * 21 / 20;
-                seen.0.saturating_add(slots_in(age, slot_time)) >= slot.0
-            })
+    /// Everything known of its slots.
+    pub(super) fn stand(&self) -> arc_swap::Guard<Arc<Stand>> {
+        self.stand.load()
     }
 
     /// An answer that came just now was read at a slot that is no news: it still stands there.
     pub(super) fn stands_at(&self, slot: Slot, commitment: Commitment, now: Instant) {
-        let index = commitment.index();
-        if let (Some(known), Some(seen_at)) = (self.slots.get(index), self.seen_at.get(index))
-            && known.load(Ordering::Relaxed) == slot.0
-        {
-            seen_at.store(self.milliseconds(now), Ordering::Relaxed);
-        }
+        let mut tracker = self.tracker.lock();
+        tracker.stands_at(slot, commitment, now);
+        self.publish(tracker.stand());
     }
 
     /// Feeds the tracker and publishes what it concludes.
@@ -283,11 +244,7 @@ impl Live {
         let mut tracker = self.tracker.lock();
         feed(&mut tracker);
         let transition = tracker.settle(limits);
-        for commitment in Commitment::ALL {
-            if let Some(seen) = tracker.seen(commitment) {
-                self.publish(commitment, seen.slot, seen.at);
-            }
-        }
+        self.publish(tracker.stand());
         self.lag.store(tracker.lag(), Ordering::Relaxed);
         self.metrics
             .lag
@@ -301,6 +258,7 @@ impl Live {
                 from = from.label(),
                 to = to.label(),
                 lag = tracker.lag(),
+                cause = tracker.cause(),
                 at = ?now.saturating_duration_since(self.start),
                 "health of upstream changed"
             );
@@ -312,16 +270,30 @@ impl Live {
         self.tracker.lock().is_unwell()
     }
 
-    fn publish(&self, commitment: Commitment, slot: Slot, at: Instant) {
-        let index = commitment.index();
-        if let Some(known) = self.slots.get(index) {
-            known.store(slot.0, Ordering::Relaxed);
+    /// Why it is not healthy, for people.
+    pub(super) fn cause(&self) -> Option<String> {
+        self.tracker.lock().cause()
+    }
+
+    fn publish(&self, stand: &Stand) {
+        if **self.stand.load() == *stand {
+            return;
         }
-        if let Some(seen_at) = self.seen_at.get(index) {
-            seen_at.store(self.milliseconds(at), Ordering::Relaxed);
+        self.stand.store(Arc::new(*stand));
+        for (gauge, commitment) in self.metrics.slots.iter().zip(Commitment::ALL) {
+            if let Some(slot) = stand.slot(commitment) {
+                gauge.set(i64::try_from(slot.0).unwrap_or(i64::MAX));
+            }
         }
-        if let Some(gauge) = self.metrics.slots.get(index) {
-            gauge.set(i64::try_from(slot.0).unwrap_or(i64::MAX));
+    }
+
+    /// Its slots leave what the clock explains: it is to be asked which cluster it belongs to.
+    pub(super) fn question(&self, now: Instant) {
+        let mut questioned_at = self.questioned_at.lock();
+        let lately = |at: Instant| now.saturating_duration_since(at) < ODD_ANSWERS;
+        if self.health() == Health::Suspect || !questioned_at.is_some_and(lately) {
+            *questioned_at = Some(now);
+            self.in_question.notify_one();
         }
     }
 
@@ -376,17 +348,6 @@ impl Live {
             self.metrics.oldest(oldest);
         }
     }
-
-    fn milliseconds(&self, at: Instant) -> u64 {
-        u64::try_from(at.saturating_duration_since(self.start).as_millis()).unwrap_or(u64::MAX)
-    }
-}
-
-/// Where an upstream probably stands that was at `slot` some time ago. A little slower than the
-/// usual speed: slots are skipped.
-pub(super) fn estimate(slot: Slot, age: Duration, slot_time: Duration) -> Slot {
-    let moved = slots_in(age.min(FURTHEST_ESTIMATE) * 9 / 10, slot_time);
-    Slot(slot.0.saturating_add(moved))
 }
 
 /// One call under way, counted as long as this lives.

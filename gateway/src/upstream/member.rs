@@ -16,11 +16,14 @@ use crate::upstream::hold_off::{LONGEST_NAME, Refused, is_unknown};
 use crate::upstream::live::{Doubt, Live};
 use crate::upstream::pause::{Begun, Cause, Demand};
 use crate::upstream::pool::UnixClock;
-use crate::upstream::tracker::{Sighting, Source};
+use crate::upstream::tracker::{Look, Source, Tracker};
 use crate::upstream::wire::Wire;
 
 #[cfg(test)]
 mod tests;
+
+/// An answer this many slots old is from a cache of the provider's, or from another cluster.
+const ODD: u64 = 1000;
 
 /// How often idle connections are looked at and gauges are set.
 const HOUSEKEEPING: Duration = Duration::from_secs(1);
@@ -141,7 +144,7 @@ impl Member {
                     self.clear_hold_off(method, class.needs, latency, now);
                 }
                 if let Some(slot) = slot {
-                    self.heard_slot(class.context.commitment, slot, now);
+                    self.heard_slot(class.context.commitment, slot, latency, now);
                 }
             }
             Outcome::Fault {
@@ -365,6 +368,19 @@ impl Member {
         self.breaker_changed(before, breaker.shown());
     }
 
+    /// A probe that began at `started` was good: an open breaker need not wait for the end of its
+    /// pause to let trial calls through.
+    pub(super) fn try_calls_sooner(&self, started: Instant, now: Instant) {
+        let mut breaker = self.live.breaker.lock();
+        if breaker.probed(started, now) {
+            tracing::info!(
+                upstream = self.live.id(),
+                pause = ?breaker.open_for(now),
+                "a probe is good again: trial calls come sooner"
+            );
+        }
+    }
+
     /// A trial call said nothing.
     pub(super) fn abandon(&self, trial: Option<Trial>) {
         if let Some(trial) = trial {
@@ -386,6 +402,9 @@ impl Member {
         if before == after {
             return;
         }
+        if after == BreakerState::Closed {
+            self.live.score.forgive(Instant::now());
+        }
         self.live
             .doubt(Doubt::Breaker, after != BreakerState::Closed);
         self.live.metrics.breaker.set(after.number());
@@ -397,30 +416,48 @@ impl Member {
         );
     }
 
-    /// A live answer named its slot. Most name one that is known already.
-    fn heard_slot(&self, commitment: Commitment, slot: Slot, now: Instant) {
-        let known = self.live.seen(commitment, now).map(|(known, _)| known);
-        if known.is_none_or(|known| slot > known) {
-            self.live.freshen(commitment);
-            self.observe(Sighting {
-                commitment,
-                slot,
-                source: Source::Answer,
-                at: now,
-            });
+    /// A live answer named its slot. Most name one that is known already, which tells something
+    /// only of an upstream that should have moved on.
+    pub(super) fn heard_slot(
+        &self,
+        commitment: Commitment,
+        slot: Slot,
+        latency: Duration,
+        now: Instant,
+    ) {
+        let stand = self.live.stand();
+        let known = stand.seen(commitment).map(|seen| seen.slot);
+        let new = known.is_none_or(|known| slot > known);
+        let started = now.checked_sub(latency).unwrap_or(now);
+        let odd = known.is_some_and(|known| slot.lag_behind(known) > ODD);
+        if !new && !odd && !stand.is_in_question(started) {
+            return;
         }
+        drop(stand);
+        if new {
+            self.live.freshen(commitment);
+        }
+        self.look(&Look::one(Source::Answer, commitment, slot, started, now));
     }
 
-    /// Holds a slot against those of the others.
-    pub(super) fn observe(&self, sighting: Sighting) {
-        let now = sighting.at;
-        let id = Some(self.live.id());
-        let tip = self.cluster.tip(sighting.commitment, id, now);
-        let slot_time = self.policy.cluster.slot_time;
+    /// Holds what a look showed against the other upstreams.
+    pub(super) fn look(&self, look: &Look) {
+        self.judge(look, |_| {});
+    }
+
+    /// The same with what else was found out in the look, for one verdict on all of it.
+    pub(super) fn judge(&self, look: &Look, findings: impl FnOnce(&mut Tracker)) {
+        let now = look.at;
+        let peers = self.cluster.peers(self.live.id(), now);
+        let mut ask = false;
         self.live.track(&self.policy.health, now, |tracker| {
-            tracker.observe(sighting, tip, slot_time);
+            ask = tracker.look(look, &peers);
+            findings(tracker);
         });
-        self.cluster.tick(sighting.commitment, sighting.slot, now);
+        if ask {
+            self.live.question(now);
+        }
+        self.cluster.tick(now);
     }
 
     /// Closes connections that nobody needs, and sets the gauges that calls do not touch.

@@ -206,7 +206,7 @@ pub(super) struct Handles {
     pub(super) forced: IntCounter,
     pub(super) slots: [IntGauge; 3],
     pub(super) lag: IntGauge,
-    pub(super) states: [IntGauge; 9],
+    pub(super) states: [IntGauge; Health::ALL.len()],
     pub(super) breaker: IntGauge,
     pub(super) hold_offs: IntCounter,
     pub(super) method_hold_offs: IntCounter,

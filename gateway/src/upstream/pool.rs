@@ -181,7 +181,7 @@ impl Pool {
 
     /// The newest slot of the cluster, as far as it is known.
     pub fn tip(&self, commitment: Commitment) -> Option<Slot> {
-        self.cluster.tip(commitment, None, Instant::now())
+        self.cluster.tip(commitment, Instant::now())
     }
 
     /// Where the cluster stands; None before any upstream has said so.

@@ -5,6 +5,10 @@
 //! probes: where they brought new slots, up to [`MOST_SKIPPED`] rounds are left out. A metered
 //! upstream is asked for one slot only, through one of its addresses, and not at all while it
 //! rests.
+//!
+//! What a round brought is judged once, when it is over. A round is good when it brought a slot
+//! and, where the genesis hash is configured, when the upstream has shown it: a node that answers
+//! anything else, refuses, or does not say which cluster it belongs to has failed the probe.
 
 use std::collections::HashMap;
 use std::net::SocketAddr;
@@ -16,37 +20,30 @@ use parking_lot::Mutex;
 use perijove_core::{Commitment, Slot};
 use tokio::time::Instant;
 
+use crate::config;
 use crate::solana::{self, Class, FaultKind, Penalty, Verdict, classify, judge};
 use crate::upstream::client::{Line, Route};
 use crate::upstream::connection::Connections;
 use crate::upstream::endpoint::Purpose;
 use crate::upstream::http2::Http2;
+use crate::upstream::live::Live;
 use crate::upstream::member::Member;
 use crate::upstream::reply::{AttemptLimits, Reply, ReplyBody};
-use crate::upstream::tracker::{Health, Sighting, Source};
+use crate::upstream::tracker::{Health, Tracker};
 
 mod plan;
+mod recheck;
+mod round;
 #[cfg(test)]
 mod tests;
 
 use plan::{Circumstances, Question, plan};
+use round::{Round, Said, Worth};
 
 /// Rounds that may be left out in a row because live answers told enough.
 const MOST_SKIPPED: u32 = 4;
 /// No answer to a probe is larger than this.
 const ANSWER: usize = 16 * 1024;
-
-/// The answer to one question.
-enum Said {
-    /// The raw JSON of the result.
-    Result(Vec<u8>),
-    /// Reached, but it does not want to say.
-    Refused,
-    /// No usable answer.
-    Nothing,
-    /// No answer at all: there is no point in asking on.
-    Unreachable,
-}
 
 /// The probe of one upstream.
 pub(super) struct Probe {
@@ -107,25 +104,15 @@ impl Probe {
             return good;
         }
         let (questions, lane) = self.begin(address);
-        let mut worked = true;
-        let mut height = None;
+        let mut round = Round::default();
         for question in questions {
             let started = Instant::now();
             let said = self.ask(question, address, &lane).await;
-            let essential = matches!(question, Question::Slot(_));
-            match said {
-                Said::Result(result) => self.learn(question, &result, &mut height, started),
-                Said::Refused => self.refused(question),
-                Said::Unreachable => {
-                    worked = false;
-                    break;
-                }
-                Said::Nothing if essential => worked = false,
-                Said::Nothing => {}
+            if !self.learn(question, said, &mut round, started) {
+                break;
             }
         }
-        self.conclude(address, worked);
-        worked
+        self.conclude(address, &round)
     }
 
     /// Whether this round is left out, and what is believed of the address then.
@@ -135,10 +122,7 @@ impl Probe {
         }
         let mut memory = self.memory.lock();
         let good = memory.rounds.get(&address).is_none_or(|known| known.good);
-        let hold_off = self.member.live.hold_off.lock();
-        let resting = hold_off.is_refused(Question::SLOT, now);
-        drop(hold_off);
-        if resting {
+        if self.is_resting(now) {
             return Some(good);
         }
         // The addresses of a metered upstream are looked at in turn, one per round.
@@ -149,10 +133,22 @@ impl Probe {
         (!chosen).then_some(good)
     }
 
+    fn is_resting(&self, now: Instant) -> bool {
+        let hold_off = self.member.live.hold_off.lock();
+        hold_off.is_refused(Question::SLOT, now)
+    }
+
+    /// Whether the upstream has shown its genesis hash, or need not.
+    fn is_proven(&self) -> bool {
+        let Member { cluster, live, .. } = &*self.member;
+        cluster.rule == config::GenesisRule::Auto || live.genesis().is_some()
+    }
+
     fn begin(&self, address: SocketAddr) -> (Vec<Question>, Lane) {
         let live = &self.member.live;
         let fresh = Commitment::ALL.map(|commitment| live.freshness(commitment));
         let unwell = live.is_unwell();
+        let unproven = !self.is_proven();
         let mut memory = self.memory.lock();
         let known = memory
             .rounds
@@ -172,6 +168,7 @@ impl Probe {
             round: known.round,
             metered: self.member.settings.metered,
             unwell,
+            unproven,
             told,
             may_skip: known.skipped < MOST_SKIPPED,
             failed: !known.good,
@@ -215,7 +212,10 @@ impl Probe {
         let class = classify(question.method(), Some(question.params().as_bytes()));
         let (said, outcome) = match reply {
             Ok(reply) => self.understand(reply, question, &class),
-            Err(fault) => (Said::Unreachable, fault.kind.label()),
+            Err(fault) => {
+                let label = fault.kind.label();
+                (Said::Unreachable(label.to_owned()), label)
+            }
         };
         metrics.probe(question.method(), outcome);
         said
@@ -224,7 +224,8 @@ impl Probe {
     /// Judges a reply as that to any call; penalties other than failures are taken over.
     fn understand(&self, reply: Reply, question: Question, class: &Class) -> (Said, &'static str) {
         let ReplyBody::Complete(answer) = reply.body else {
-            return (Said::Nothing, FaultKind::TooLarge.label());
+            let label = FaultKind::TooLarge.label();
+            return (Said::Nothing(label.to_owned()), label);
         };
         let now = Instant::now();
         let verdict = judge(
@@ -234,126 +235,99 @@ impl Probe {
             class,
             self.member.clock.now(),
         );
-        match verdict {
-            None => {
-                let slot = matches!(question, Question::Slot(_));
-                if slot {
-                    self.answered(reply.latency, now);
-                }
-                let result = answer
-                    .ok()
-                    .and_then(|answer| Some(answer.result()?.to_vec()));
-                (result.map_or(Said::Nothing, Said::Result), "good")
-            }
-            Some(verdict) => (self.weigh(&verdict, question, now), verdict.kind.label()),
+        if let Some(verdict) = verdict {
+            let label = verdict.kind.label();
+            return (self.weigh(&verdict, question, reply.status, now), label);
         }
+        let result = answer
+            .ok()
+            .and_then(|answer| Some(answer.result()?.to_vec()));
+        let Some(result) = result else {
+            return (Said::Nothing("no result".to_owned()), "good");
+        };
+        if matches!(question, Question::Slot(_)) && unsigned(&result).is_some() {
+            self.answered(reply.latency, now);
+        }
+        (Said::Result(result), "good")
     }
 
-    fn weigh(&self, verdict: &Verdict, question: Question, now: Instant) -> Said {
+    /// What is refused to the probe need not be closed to calls.
+    fn weigh(&self, verdict: &Verdict, question: Question, status: u16, now: Instant) -> Said {
+        let cause = || format!("{} (HTTP {status})", verdict.kind.label());
         match verdict.penalty {
-            Penalty::Failure => Said::Nothing,
-            Penalty::Lagging { .. } if question == Question::Health => {
-                self.unwell(true);
-                // Reached, and it said something: not to be taken back as a refusal.
-                Said::Nothing
-            }
-            // What is refused to the probe need not be closed to calls.
+            Penalty::Failure => Said::Nothing(cause()),
+            Penalty::Lagging { .. } if question == Question::Health => Said::Unwell,
             Penalty::CloseMethod | Penalty::Lacks(_) | Penalty::Refusal | Penalty::None => {
-                Said::Refused
+                Said::Refused(cause())
             }
             Penalty::HoldOff { .. } | Penalty::KeyRefused { .. } | Penalty::Lagging { .. } => {
                 self.member.penalise(verdict, question.method(), None, now);
-                Said::Refused
+                // A refused key is no wish to be left alone for a while.
+                if matches!(status, 401 | 403) {
+                    Said::Refused(cause())
+                } else {
+                    Said::Rests
+                }
             }
         }
     }
 
     fn answered(&self, latency: Duration, now: Instant) {
         let Member { live, policy, .. } = &*self.member;
-        live.score.succeeded(latency, false, now, &policy.selection);
+        live.score.probed(latency, now, &policy.selection);
         if !live.is_clear() {
             self.member.probed_well(latency, now);
         }
     }
 
-    fn refused(&self, question: Question) {
-        // Whoever does not answer getHealth cannot take a complaint back.
-        if question == Question::Health {
-            self.unwell(false);
-        }
-    }
-
-    fn unwell(&self, unwell: bool) {
-        let limits = &self.member.policy.health;
-        self.member.live.track(limits, Instant::now(), |tracker| {
-            tracker.says_unwell(unwell);
-        });
-    }
-
-    fn learn(&self, question: Question, result: &[u8], height: &mut Option<u64>, now: Instant) {
-        let live = &self.member.live;
-        let limits = &self.member.policy.health;
-        match question {
-            Question::Slot(commitment) => {
-                let Some(slot) = unsigned(result).map(Slot) else {
-                    return;
-                };
-                self.member.observe(Sighting {
-                    commitment,
-                    slot,
-                    source: Source::Probe,
-                    at: now,
-                });
-                if commitment == Commitment::Processed
-                    && let Some(height) = height.take()
-                {
-                    let check = self.member.cluster.check_height(height, slot);
-                    live.track(limits, now, |tracker| tracker.height(check));
-                }
+    /// Takes an answer into the round. `false`: there is no point in asking on.
+    fn learn(&self, question: Question, said: Said, round: &mut Round, started: Instant) -> bool {
+        let Said::Result(result) = &said else {
+            return round.without(question, said);
+        };
+        let number = unsigned(result);
+        match (question, number) {
+            (Question::Slot(commitment), Some(slot)) => {
+                round.slot(commitment, Slot(slot), started);
             }
-            Question::BlockHeight => *height = unsigned(result),
-            Question::ReceivedShred => {
-                if let Some(shred) = unsigned(result).map(Slot) {
-                    live.track(limits, now, |tracker| tracker.received(shred));
-                }
-            }
-            Question::Health => self.unwell(false),
-            Question::Epoch => {
+            (Question::BlockHeight, _) => round.height = number,
+            (Question::ReceivedShred, _) => round.shred = number.map(Slot),
+            (Question::Epoch, _) => {
                 if let Some(epoch) = solana::epoch_slots(result)
-                    && live.health().knows_the_tip()
+                    && self.member.live.health().knows_the_tip()
                 {
-                    self.member
-                        .cluster
-                        .clock
-                        .epoch(*epoch.start(), *epoch.end());
+                    let clock = &self.member.cluster.clock;
+                    clock.epoch(*epoch.start(), *epoch.end());
                 }
             }
-            Question::Genesis => {
-                if let Some(hash) = text(result) {
-                    self.heard_genesis(hash, now);
+            (Question::LedgerStart, _) => {
+                if let Some(slot) = number.map(Slot) {
+                    self.member.live.ledger_starts(slot);
                 }
             }
-            Question::LedgerStart => {
-                if let Some(slot) = unsigned(result).map(Slot) {
-                    live.ledger_starts(slot);
+            (Question::FirstBlock, _) => {
+                if let Some(slot) = number.map(Slot) {
+                    self.member.live.history_begins(slot);
                 }
             }
-            Question::FirstBlock => {
-                if let Some(slot) = unsigned(result).map(Slot) {
-                    live.history_begins(slot);
-                }
-            }
+            (Question::Genesis, _) => match text(result) {
+                Some(hash) => round.vouched = self.heard_genesis(hash, started),
+                None => return round.without(question, said),
+            },
+            (Question::Slot(_) | Question::Health, _) => return round.without(question, said),
         }
+        true
     }
 
-    fn heard_genesis(&self, hash: &str, now: Instant) {
+    /// Returns whether it is the cluster's.
+    fn heard_genesis(&self, hash: &str, now: Instant) -> bool {
         let Member {
             cluster,
             live,
             policy,
             ..
         } = &*self.member;
-        let judge = |live: &crate::upstream::Live| {
+        let judge = |live: &Live| {
             let wrong = cluster.is_wrong(live);
             let before = live.health();
             live.track(&policy.health, now, |tracker| tracker.wrong_cluster(wrong));
@@ -365,27 +339,67 @@ impl Probe {
             cluster.members().iter().for_each(|member| judge(member));
         }
         judge(live);
+        cluster.genesis().is_some() && !cluster.is_wrong(live)
     }
 
-    /// An upstream fails only when none of its addresses works.
-    fn conclude(&self, address: SocketAddr, worked: bool) {
-        let known = self.member.live.addresses.known();
-        let any = {
-            let mut memory = self.memory.lock();
-            memory.rounds.retain(|address, _| known.contains(address));
-            if let Some(entry) = memory.rounds.get_mut(&address) {
-                entry.good = worked;
+    /// Judges a round. An upstream fails only when none of its addresses works. Returns whether
+    /// this one does.
+    fn conclude(&self, address: SocketAddr, round: &Round) -> bool {
+        let worth = round.worth(self.is_proven());
+        let (worked, any) = self.remember(address, &worth);
+        let Member {
+            live,
+            policy,
+            cluster,
+            ..
+        } = &*self.member;
+        let limits = &policy.health;
+        let height = round.height.zip(round.processed());
+        let height = height.map(|(height, slot)| cluster.check_height(height, slot));
+        let findings = |tracker: &mut Tracker| {
+            match worth {
+                Worth::Good => tracker.succeeded(limits),
+                Worth::Bad(cause) if !any => tracker.failed(limits, cause),
+                Worth::Bad(_) | Worth::Nothing => {}
             }
-            memory.rounds.values().any(|entry| entry.good)
+            if let Some(check) = height {
+                tracker.height(check);
+            }
+            if let Some(shred) = round.shred {
+                tracker.received(shred);
+            }
+            if let Some(unwell) = round.unwell {
+                tracker.says_unwell(unwell);
+            }
         };
-        let limits = &self.member.policy.health;
-        self.member.live.track(limits, Instant::now(), |tracker| {
-            if worked {
-                tracker.succeeded(limits);
-            } else if !any {
-                tracker.failed(limits);
+        match round.look() {
+            Some(look) => {
+                self.member.judge(&look, findings);
+                if worked {
+                    self.member.try_calls_sooner(look.started, look.at);
+                }
             }
-        });
+            None => {
+                live.track(limits, Instant::now(), findings);
+            }
+        }
+        worked
+    }
+
+    /// Notes whether an address works. Returns that, and whether any does.
+    fn remember(&self, address: SocketAddr, worth: &Worth) -> (bool, bool) {
+        let known = self.member.live.addresses.known();
+        let mut memory = self.memory.lock();
+        memory.rounds.retain(|address, _| known.contains(address));
+        let mut worked = *worth == Worth::Good;
+        if let Some(entry) = memory.rounds.get_mut(&address) {
+            if *worth == Worth::Nothing {
+                worked = entry.good;
+            }
+            entry.good = worked;
+        }
+        let any = memory.rounds.values().any(|entry| entry.good);
+        (worked, any)
     }
 }
 

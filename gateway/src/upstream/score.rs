@@ -4,6 +4,11 @@
 //! Latency is an exponentially weighted mean that rises faster than it falls, so that a slow
 //! upstream is left quickly and trusted again slowly. Heavy methods have a mean of their own: a
 //! scan of five seconds says nothing about how fast a balance is read.
+//!
+//! Whoever is left gets no calls that could show that it has recovered. So failures are forgotten
+//! within seconds (the breaker is there for those that go on), a mean that nothing was added to
+//! fades, and a run of quick probes corrects it at once, provided that probes were slow too: where
+//! they never were, they say nothing about calls.
 
 use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 use std::time::Duration;
@@ -27,6 +32,17 @@ const FALL: f32 = 0.03;
 const FAILURE: f32 = 0.25;
 /// How far one success moves it towards 0.
 const SUCCESS: f32 = 0.1;
+/// Failures are forgotten so many times faster than latencies.
+const FAILURES_FADE: u32 = 8;
+/// A smaller share of failures than this is none.
+const NEGLIGIBLE: f32 = 0.05;
+/// A mean that is older than this fades: nothing is sent here that could correct it.
+const UNTOUCHED: u32 = 1000;
+/// How many times faster it fades than answers are forgotten.
+const UNTOUCHED_FADES: u32 = 4;
+/// So many probes in a row, each at least twice as fast as the mean, show that the mean is out of
+/// date.
+const RUN: u32 = 8;
 
 /// Latency, failures and load of one upstream.
 #[derive(Debug)]
@@ -35,7 +51,38 @@ pub(super) struct Score {
     light: Mean,
     heavy: Mean,
     failures: Mean,
+    /// The slowest probe of late.
+    slowest_probe: Mean,
+    quick_probes: QuickProbes,
     in_flight: AtomicU32,
+}
+
+/// Probes in a row that were much faster than the mean. Two writers at once may miscount by one.
+#[derive(Debug, Default)]
+struct QuickProbes {
+    count: AtomicU32,
+    /// The bits of the slowest latency among them.
+    slowest: AtomicU32,
+}
+
+impl QuickProbes {
+    /// One more; returns the slowest once there are enough of them.
+    fn add(&self, sample: f32) -> Option<f32> {
+        let slowest = f32::from_bits(self.slowest.load(Ordering::Relaxed)).max(sample);
+        self.slowest.store(slowest.to_bits(), Ordering::Relaxed);
+        if self.count.fetch_add(1, Ordering::Relaxed) + 1 < RUN {
+            return None;
+        }
+        self.end();
+        Some(slowest)
+    }
+
+    fn end(&self) {
+        if self.count.load(Ordering::Relaxed) > 0 {
+            self.count.store(0, Ordering::Relaxed);
+            self.slowest.store(0, Ordering::Relaxed);
+        }
+    }
 }
 
 impl Score {
@@ -45,6 +92,8 @@ impl Score {
             light: Mean::default(),
             heavy: Mean::default(),
             failures: Mean::default(),
+            slowest_probe: Mean::default(),
+            quick_probes: QuickProbes::default(),
             in_flight: AtomicU32::new(0),
         }
     }
@@ -71,9 +120,32 @@ impl Score {
         };
         mean.store(value, at);
         let share = self.failure_share(now, settings);
-        if share > 0.001 {
+        if share > 0.0 {
             self.failures.store(share * (1.0 - SUCCESS), at);
         }
+    }
+
+    /// A probe was answered after `latency`.
+    pub(super) fn probed(&self, latency: Duration, now: Instant, settings: &config::Selection) {
+        let at = self.milliseconds(now);
+        let sample = latency.as_secs_f32() * 1e6;
+        let (mean, _) = self.light.load(at);
+        let (slowest, since) = self.slowest_probe.load(at);
+        let slowest = since.map_or(0.0, |elapsed| {
+            slowest * fade(elapsed, settings.latency_decay)
+        });
+        self.slowest_probe.store(slowest.max(sample), at);
+        self.succeeded(latency, false, now, settings);
+        if sample * 2.0 > mean || slowest * 4.0 < mean {
+            self.quick_probes.end();
+        } else if let Some(slowest) = self.quick_probes.add(sample) {
+            self.light.store(slowest, at);
+        }
+    }
+
+    /// The upstream was out of service and is back: its failures are history.
+    pub(super) fn forgive(&self, now: Instant) {
+        self.failures.store(0.0, self.milliseconds(now));
     }
 
     /// An attempt failed by the upstream's fault.
@@ -93,9 +165,15 @@ impl Score {
         now: Instant,
         settings: &config::Selection,
     ) -> f32 {
-        let latency =
-            self.latency_micros(heavy)
-                .unwrap_or(if heavy { UNKNOWN_HEAVY } else { UNKNOWN });
+        let mean = if heavy { &self.heavy } else { &self.light };
+        let latency = match mean.load(self.milliseconds(now)) {
+            (_, None) if heavy => UNKNOWN_HEAVY,
+            (_, None) => UNKNOWN,
+            (value, Some(age)) if age > UNTOUCHED => {
+                value * fade(age - UNTOUCHED, settings.latency_decay / UNTOUCHED_FADES)
+            }
+            (value, Some(_)) => value,
+        };
         // A lag beyond any bound must not overflow into a good score.
         let lag = u16::try_from(lag).map_or(f32::from(u16::MAX), f32::from);
         let penalty = lag * micros(settings.lag_penalty)
@@ -120,7 +198,9 @@ impl Score {
     /// The share of recent attempts that failed, forgotten with time.
     pub(super) fn failure_share(&self, now: Instant, settings: &config::Selection) -> f32 {
         let (share, since) = self.failures.load(self.milliseconds(now));
-        since.map_or(0.0, |elapsed| share * fade(elapsed, settings.latency_decay))
+        let decay = settings.latency_decay / FAILURES_FADE;
+        let share = since.map_or(0.0, |elapsed| share * fade(elapsed, decay));
+        if share < NEGLIGIBLE { 0.0 } else { share }
     }
 
     pub(super) fn in_flight(&self) -> u32 {

@@ -94,6 +94,7 @@ enum Obstacle {
     Stopped,
     /// It has refused such calls, which others served.
     Refusing,
+    Suspect,
     // From here on a second choice is not worth the wait: see `Candidates::next`.
     Resting,
     BreakerOpen,
@@ -116,6 +117,7 @@ impl Obstacle {
             Health::Unwell => Self::Unwell,
             Health::Stale => Self::Stale,
             Health::Stopped => Self::Stopped,
+            Health::Suspect => Self::Suspect,
             Health::Failing => Self::Failing,
             Health::Implausible => Self::Implausible,
             Health::WrongCluster => Self::Never,
@@ -441,10 +443,11 @@ impl<'a> Candidates<'a> {
                 other => other.max(Obstacle::Lacking),
             };
         }
-        let slot_time = member.policy.cluster.slot_time;
         let commitment = self.need.class.context.commitment;
-        let behind = |slot| !live.reaches(slot, commitment, now, slot_time);
-        let below = |slot| !live.may_reach(slot, commitment, now, slot_time);
+        let pace = member.cluster.pace();
+        let stand = live.stand();
+        let behind = |slot| !stand.reaches(slot, commitment, now, pace);
+        let below = |slot| !stand.may_reach(slot, commitment, now, member.cluster.usual_pace());
         if self.need.slot().is_some_and(behind) || self.need.floor.is_some_and(below) {
             worst = worst.max(Obstacle::Behind);
         }

@@ -45,6 +45,8 @@ pub struct UpstreamStatus {
     /// Scheme, host and port.
     pub origin: String,
     pub health: &'static str,
+    /// Why it is not healthy.
+    pub cause: Option<String>,
     pub breaker: &'static str,
     /// Until the breaker lets trial calls through.
     pub breaker_open_seconds: Option<u64>,
@@ -52,12 +54,14 @@ pub struct UpstreamStatus {
     pub resting_seconds: Option<u64>,
     /// It does not take the gateway's key.
     pub key_refused: bool,
+    /// The newest slots it has shown. What is known at a commitment holds for the weaker ones.
     pub slots: Slots,
     /// Where its history begins, by what it says of itself.
     pub oldest_slot: Option<Slot>,
     /// How far back it is believed to reach: `archive`, `presumed archive`, `oldest slot`, `unknown`
     /// or `none`.
     pub history: &'static str,
+    /// Slots behind the others when it was last looked at.
     pub lag: u64,
     pub genesis: Option<String>,
     pub latency_milliseconds: Option<f64>,
@@ -80,7 +84,7 @@ impl PoolStatus {
     ) -> Self {
         Self {
             genesis: cluster.genesis().as_deref().cloned(),
-            tip: Slots::of(|commitment| cluster.tip(commitment, None, now)),
+            tip: Slots::of(|commitment| cluster.tip(commitment, now)),
             upstreams: upstreams
                 .iter()
                 .map(|upstream| UpstreamStatus::of(upstream, policy, now))
@@ -111,11 +115,12 @@ impl UpstreamStatus {
             tier: upstream.tier().label(),
             origin: upstream.settings().url.to_string(),
             health: live.health().label(),
+            cause: live.cause(),
             breaker: breaker.label(),
             breaker_open_seconds: open.map(|open| open.as_secs()),
             resting_seconds: resting.map(|resting| resting.as_secs()),
             key_refused,
-            slots: Slots::of(|commitment| live.seen(commitment, now).map(|(slot, _)| slot)),
+            slots: Slots::of(|commitment| live.slot(commitment)),
             oldest_slot: live.oldest(),
             history: upstream.reach(now).label(),
             lag: live.lag(),

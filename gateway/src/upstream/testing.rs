@@ -4,14 +4,14 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use perijove_core::{Commitment, Slot};
+use perijove_core::Slot;
 use prometheus::Registry;
 use tokio::time::Instant;
 
 use crate::config::{
     Config, HttpVersion, Probe, Tier, Timeouts, Upstream, UpstreamTls, UpstreamUrl,
 };
-use crate::upstream::tracker::{Sighting, Source};
+use crate::upstream::tracker::{Look, Source};
 use crate::upstream::{BreakerState, Connectors, Parts, Pool, UnixClock, UpstreamMetrics};
 
 /// Settings of a local upstream with every default.
@@ -65,18 +65,15 @@ pub(crate) fn healthy(upstreams: Vec<Upstream>) -> Arc<Pool> {
     let (pool, now) = (pool(upstreams), Instant::now());
     for upstream in pool.upstreams() {
         let member = &upstream.member;
-        for commitment in Commitment::ALL {
-            member.observe(Sighting {
-                commitment,
-                slot: Slot(1000),
-                source: Source::Probe,
-                at: now,
-            });
-        }
+        let look = Look {
+            source: Source::Probe,
+            slots: [Some(Slot(1000)); 3],
+            started: now,
+            at: now,
+            vouched: false,
+        };
         let limits = &member.policy.health;
-        member
-            .live
-            .track(limits, now, |tracker| tracker.succeeded(limits));
+        member.judge(&look, |tracker| tracker.succeeded(limits));
     }
     pool
 }

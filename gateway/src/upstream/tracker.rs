@@ -1,12 +1,13 @@
 //! Whether one upstream is fit to serve, by what its slots say. Pure: no clock, no I/O.
 //!
-//! Fed by probes and by the `context.slot` of live answers. An upstream that says it is healthy is
-//! not believed for that alone: it is left out when it is on another cluster, when its numbers
-//! cannot be true, when its probes fail, when it calls itself unhealthy, when its slot stands
-//! still, when it has received much more than it has processed, or when it is too far behind the
-//! others. All of these have hysteresis, so that an upstream at the edge does not flap.
+//! Fed by rounds of probes and by the `context.slot` of live answers; each is one *look*, and is
+//! judged once, with all commitments that it told of. An upstream that says it is healthy is not
+//! believed for that alone: it is left out when it is on another cluster, when its numbers cannot
+//! be true, when its probes fail, when it calls itself unhealthy, when its slot stands still while
+//! the cluster goes on, when it has received much more than it has processed, or when it is too far
+//! behind the others. All of these have hysteresis, so that an upstream at the edge does not flap.
 //!
-//! The slot of the others, the *tip*, is handed in; [`crate::upstream::cluster`] finds it.
+//! Where the others are is handed in ([`Peers`]); [`crate::upstream::cluster`] finds it out.
 
 use std::time::Duration;
 
@@ -14,86 +15,30 @@ use perijove_core::{Commitment, Slot};
 use tokio::time::Instant;
 
 use crate::config;
+use crate::upstream::stand::{Pace, STILL, STILL_SLOTS, Seen, Stand};
+
+pub use crate::upstream::health::Health;
+pub(super) use crate::upstream::health::{HeightCheck, Transition};
 
 #[cfg(test)]
 mod tests;
 
-/// A slot this much above what the elapsed time explains is believed only when it is seen
-/// [`CONFIRMATIONS`] times: one wrong answer must not make all others look late.
+/// A slot this far from what the elapsed time and the others explain is believed only when the
+/// upstream has shown its genesis hash, or when it is seen [`CONFIRMATIONS`] times: one wrong answer
+/// must not make all others look late.
 const JUMP: u64 = 1000;
 const CONFIRMATIONS: u32 = 3;
 
 /// A probe this far below what is known is a node that started again, not an answer out of order.
 const ROLLBACK: u64 = 32;
 
-/// The verdict on one upstream. The order is that of preference when none is healthy.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Health {
-    Healthy,
-    /// No good probe yet.
-    Unprobed,
-    /// Too many slots behind the tip.
-    Lagging,
-    /// It says so itself: -32005, or a failing `getHealth`.
-    Unwell,
-    /// It has received far more than it has processed.
-    Stale,
-    /// Its slot does not move.
-    Stopped,
-    /// Its probes fail.
-    Failing,
-    /// Its block height cannot be: not below the slot.
-    Implausible,
-    /// Another genesis hash. Never asked, not even when nothing else is left.
-    WrongCluster,
-}
+/// Looks without a new slot before a few seconds without one mean anything.
+const STILL_LOOKS: u32 = 3;
+/// An upstream that has stood still for long is left when the others are this far ahead.
+const LITTLE: u64 = 4;
 
-impl Health {
-    pub const ALL: [Self; 9] = [
-        Self::Healthy,
-        Self::Unprobed,
-        Self::Lagging,
-        Self::Unwell,
-        Self::Stale,
-        Self::Stopped,
-        Self::Failing,
-        Self::Implausible,
-        Self::WrongCluster,
-    ];
-
-    pub fn label(self) -> &'static str {
-        match self {
-            Self::Healthy => "healthy",
-            Self::Unprobed => "unprobed",
-            Self::Lagging => "lagging",
-            Self::Unwell => "unwell",
-            Self::Stale => "stale",
-            Self::Stopped => "stopped",
-            Self::Failing => "failing",
-            Self::Implausible => "implausible",
-            Self::WrongCluster => "wrong-cluster",
-        }
-    }
-
-    /// Whether its slots may say where the cluster is.
-    pub(super) fn knows_the_tip(self) -> bool {
-        !matches!(self, Self::WrongCluster | Self::Implausible | Self::Stopped)
-    }
-
-    /// Whether it was in service, so that the wider bound applies to leave it.
-    fn serves(self) -> bool {
-        matches!(self, Self::Healthy | Self::Unprobed)
-    }
-}
-
-/// A change of the verdict.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Transition {
-    pub(super) from: Health,
-    pub(super) to: Health,
-}
-
-/// Where a slot was seen. A probe asks for the head itself; a live answer may be out of order.
+/// Where a slot was seen. A probe asks for the head itself; a live answer may be out of order, or
+/// come from a cache of the provider's.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Source {
     Probe,
@@ -102,25 +47,62 @@ pub(super) enum Source {
 
 /// One look at where an upstream stands.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Sighting {
-    pub(super) commitment: Commitment,
-    pub(super) slot: Slot,
+pub(super) struct Look {
     pub(super) source: Source,
+    /// What it showed, in the order of [`Commitment::ALL`].
+    pub(super) slots: [Option<Slot>; 3],
+    /// When it was asked: an answer that shows no new slot says so of this moment.
+    pub(super) started: Instant,
+    /// When it had answered.
     pub(super) at: Instant,
+    /// Whether it has shown the right genesis hash in this look.
+    pub(super) vouched: bool,
 }
 
-/// A slot at a commitment, and when the upstream was last known to stand there.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Seen {
-    pub(super) slot: Slot,
-    pub(super) at: Instant,
+impl Look {
+    /// At one commitment.
+    pub(super) fn one(
+        source: Source,
+        commitment: Commitment,
+        slot: Slot,
+        started: Instant,
+        at: Instant,
+    ) -> Self {
+        Self {
+            source,
+            slots: Commitment::ALL.map(|level| (level == commitment).then_some(slot)),
+            started,
+            at,
+            vouched: false,
+        }
+    }
+
+    fn slot(&self, commitment: Commitment) -> Option<Slot> {
+        self.slots.get(commitment.index()).copied().flatten()
+    }
 }
 
-/// The result of `getBlockHeight` held against the slot.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum HeightCheck {
-    Plausible,
-    Implausible,
+/// What the other upstreams say at the moment of a look.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Peers {
+    /// Where they probably are, at each commitment or a stronger one.
+    pub(super) heads: [Option<Slot>; 3],
+    /// Where those stopped that stand still. Counts only while nobody moves.
+    pub(super) stopped: [Option<Slot>; 3],
+    /// The speed of the cluster.
+    pub(super) pace: Pace,
+    /// The speed it has by configuration.
+    pub(super) usual: Pace,
+}
+
+impl Peers {
+    fn head(&self, commitment: Commitment) -> Option<Slot> {
+        self.heads.get(commitment.index()).copied().flatten()
+    }
+
+    fn is_alone(&self) -> bool {
+        self.heads.iter().all(Option::is_none)
+    }
 }
 
 #[derive(Debug)]
@@ -130,17 +112,21 @@ pub(super) enum HeightCheck {
 )]
 pub(super) struct Tracker {
     health: Health,
-    seen: [Option<Seen>; 3],
-    /// Last time a slot went up.
-    advanced_at: Option<Instant>,
-    observed_at: Option<Instant>,
-    /// Slots behind the tip at the last observation.
+    stand: Stand,
+    /// Looks since a slot went up.
+    looks: u32,
+    /// Slots behind the others at the last look that told.
     lag: u64,
-    jump: Option<Jump>,
+    /// The same for whether it stands still; None while there are no others.
+    behind: Option<u64>,
+    /// The speed of the cluster at the last look.
+    pace: Pace,
+    jumps: [Option<Jump>; 3],
     probed: bool,
     failing: bool,
     failures_in_row: u32,
     successes_in_row: u32,
+    last_failure: Option<String>,
     unwell: bool,
     /// Slots received but not processed.
     gap: u64,
@@ -148,26 +134,39 @@ pub(super) struct Tracker {
     wrong_cluster: bool,
 }
 
-/// A slot too high to be believed yet.
+/// A slot too far off to be believed yet.
 #[derive(Clone, Copy, Debug)]
 struct Jump {
     slot: Slot,
+    /// How often probes have shown it.
     times: u32,
+}
+
+/// Whether a slot can be true.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Belief {
+    Explained,
+    /// Not before it is confirmed.
+    Jumped,
+    /// An answer from long ago, or from another cluster.
+    Odd,
 }
 
 impl Default for Tracker {
     fn default() -> Self {
         Self {
             health: Health::Unprobed,
-            seen: [None; 3],
-            advanced_at: None,
-            observed_at: None,
+            stand: Stand::default(),
+            looks: 0,
             lag: 0,
-            jump: None,
+            behind: None,
+            pace: Pace::NONE,
+            jumps: [None; 3],
             probed: false,
             failing: false,
             failures_in_row: 0,
             successes_in_row: 0,
+            last_failure: None,
             unwell: false,
             gap: 0,
             implausible: false,
@@ -190,83 +189,156 @@ impl Tracker {
         self.unwell
     }
 
-    pub(super) fn seen(&self, commitment: Commitment) -> Option<Seen> {
-        self.seen.get(commitment.index()).copied().flatten()
+    pub(super) fn stand(&self) -> &Stand {
+        &self.stand
     }
 
-    /// A slot was seen. `tip` is the slot of the others, None while this one is alone.
-    pub(super) fn observe(&mut self, sighting: Sighting, tip: Option<Slot>, slot_time: Duration) {
-        let Sighting {
-            commitment,
-            slot,
-            source,
-            at: now,
-        } = sighting;
-        if !self.believes(commitment, slot, now, slot_time) {
-            return;
-        }
-        let known = self.seen(commitment);
-        let restarted = source == Source::Probe
-            && known.is_some_and(|seen| slot.0.saturating_add(ROLLBACK) < seen.slot.0);
-        let ahead = known.is_none_or(|seen| slot > seen.slot);
-        if ahead || restarted {
-            self.advanced_at = Some(now);
-        }
-        let stands_there = ahead || restarted || known.is_some_and(|seen| slot == seen.slot);
-        if let Some(entry) = self.seen.get_mut(commitment.index())
-            && stands_there
-        {
-            *entry = Some(Seen { slot, at: now });
-        }
-        // An older answer tells neither where the upstream stands nor that it stands still.
-        if source == Source::Probe || ahead {
-            self.observed_at = Some(now);
-            if self.measures_lag(commitment) {
-                self.lag = tip.map_or(0, |tip| slot.lag_behind(tip));
+    /// It was looked at. Returns whether it must be asked which cluster it belongs to.
+    pub(super) fn look(&mut self, look: &Look, peers: &Peers) -> bool {
+        let mut ask = false;
+        let mut believed = *look;
+        for (level, slot) in Commitment::ALL.into_iter().zip(&mut believed.slots) {
+            let belief = slot.map(|slot| self.belief(level, slot, look, peers));
+            if !matches!(belief, None | Some(Belief::Explained)) {
+                *slot = None;
+                ask = true;
             }
         }
-    }
-
-    /// Finality comes in bursts: the finalized slot tells the lag only if nothing better is known.
-    fn measures_lag(&self, commitment: Commitment) -> bool {
-        commitment != Commitment::Finalized
-            || (self.seen(Commitment::Processed).is_none()
-                && self.seen(Commitment::Confirmed).is_none())
-    }
-
-    /// Whether a slot can be true: within what the time since the last one explains, or seen
-    /// often enough.
-    fn believes(
-        &mut self,
-        commitment: Commitment,
-        slot: Slot,
-        now: Instant,
-        slot_time: Duration,
-    ) -> bool {
-        let Some(seen) = self.seen(commitment) else {
-            return true;
-        };
-        let elapsed = now.saturating_duration_since(seen.at);
-        // Twice the usual speed: a node that catches up replays faster than slots are made.
-        let explained = slots_in(elapsed, slot_time).saturating_mul(2);
-        let highest = seen.slot.0.saturating_add(explained).saturating_add(JUMP);
-        if slot.0 <= highest {
-            self.jump = None;
-            return true;
+        if believed.slots.iter().any(Option::is_some) {
+            self.pace = peers.pace;
+            self.move_to(&believed, peers);
+            self.measure_lag(&believed, peers);
         }
-        let times = match self.jump {
+        ask
+    }
+
+    /// It was still at a slot; nothing is concluded from that.
+    pub(super) fn stands_at(&mut self, slot: Slot, level: Commitment, now: Instant) {
+        if self.stand.seen(level).is_some_and(|seen| seen.slot == slot) {
+            self.stand.see(level, slot, now);
+        }
+    }
+
+    fn move_to(&mut self, look: &Look, peers: &Peers) {
+        let shown = |level| Some((look.slot(level)?, self.stand.seen(level)?.slot));
+        let restarted = look.source == Source::Probe
+            && Commitment::ALL
+                .into_iter()
+                .filter_map(shown)
+                .any(|(slot, known)| slot.0.saturating_add(ROLLBACK) < known.0);
+        if restarted {
+            self.stand.forget();
+        }
+        let mut advanced = restarted;
+        for level in Commitment::ALL {
+            if let Some(slot) = look.slot(level) {
+                advanced |= self.stand.see(level, slot, look.at);
+            }
+        }
+        self.stand.cap_pace(peers.usual.percent(200));
+        let looked = if advanced { look.at } else { look.started };
+        if advanced {
+            self.stand.advanced_at = Some(look.at);
+            self.looks = 0;
+        } else if self.stand.advanced_at < Some(look.started) {
+            self.looks = self.looks.saturating_add(1);
+        }
+        self.stand.looked_at = self.stand.looked_at.max(Some(looked));
+    }
+
+    /// How far behind it is, by the commitments of this look. An answer out of order tells nothing.
+    fn measure_lag(&mut self, look: &Look, peers: &Peers) {
+        let newest = |level: Commitment| {
+            let current = self.stand.seen(level)?.slot == look.slot(level)?;
+            current.then_some(level)
+        };
+        let behind = |level: Commitment| {
+            let own = self.stand.slot(level)?;
+            Some(own.lag_behind(peers.head(level)?))
+        };
+        let heads = [Commitment::Processed, Commitment::Confirmed];
+        let lag = heads
+            .into_iter()
+            .filter_map(newest)
+            .filter_map(behind)
+            .max();
+        // Finality comes in bursts: it tells the lag only if nothing better is known.
+        let only_final = heads
+            .into_iter()
+            .all(|level| self.stand.seen(level).is_none());
+        let lag = lag.or_else(|| {
+            let level = newest(Commitment::Finalized).filter(|_| only_final)?;
+            behind(level)
+        });
+        let looked = || {
+            Commitment::ALL
+                .into_iter()
+                .filter(|level| look.slot(*level).is_some())
+        };
+        if peers.is_alone() {
+            self.lag = 0;
+            self.behind = looked()
+                .filter_map(|level| {
+                    let other = peers.stopped.get(level.index()).copied().flatten()?;
+                    Some(self.stand.slot(level)?.lag_behind(other))
+                })
+                .max();
+            return;
+        }
+        if let Some(behind) = looked().filter_map(behind).max() {
+            self.behind = Some(behind);
+        }
+        if let Some(lag) = lag {
+            self.lag = lag;
+        }
+    }
+
+    /// Whether a slot can be true: within what the time since the last one explains, or where the
+    /// others are; else once its genesis hash or repetition speaks for it.
+    fn belief(&mut self, level: Commitment, slot: Slot, look: &Look, peers: &Peers) -> Belief {
+        let Some(Seen {
+            slot: known, at, ..
+        }) = self.stand.seen(level)
+        else {
+            return Belief::Explained;
+        };
+        let elapsed = look.at.saturating_duration_since(at);
+        // Twice the usual speed: a node that catches up replays faster than slots are made.
+        let own = known
+            .0
+            .saturating_add(peers.usual.percent(200).slots(elapsed));
+        let highest = own
+            .max(peers.head(level).map_or(0, |head| head.0))
+            .saturating_add(JUMP);
+        let lowest = known.0.saturating_sub(JUMP);
+        let Some(jump) = self.jumps.get_mut(level.index()) else {
+            return Belief::Explained;
+        };
+        if (lowest..=highest).contains(&slot.0) {
+            *jump = None;
+            return Belief::Explained;
+        }
+        if look.source == Source::Answer {
+            if slot.0 < lowest {
+                return Belief::Odd;
+            }
+            jump.get_or_insert(Jump { slot, times: 0 });
+            return Belief::Jumped;
+        }
+        let times = match *jump {
+            Some(jump) if look.vouched && slot >= jump.slot => CONFIRMATIONS,
             Some(jump) if slot >= jump.slot => jump.times + 1,
             _ => 1,
         };
-        self.jump = Some(Jump { slot, times });
         if times >= CONFIRMATIONS {
-            self.jump = None;
-            return true;
+            *jump = None;
+            return Belief::Explained;
         }
-        false
+        *jump = Some(Jump { slot, times });
+        Belief::Jumped
     }
 
-    /// The upstream was reached and answered sensibly.
+    /// The upstream was reached and told what it was asked for.
     pub(super) fn succeeded(&mut self, limits: &config::Health) {
         self.failures_in_row = 0;
         self.successes_in_row = self.successes_in_row.saturating_add(1);
@@ -274,15 +346,17 @@ impl Tracker {
             self.failing = false;
         }
         self.probed = true;
+        self.last_failure = None;
     }
 
     /// A probe got no usable answer.
-    pub(super) fn failed(&mut self, limits: &config::Health) {
+    pub(super) fn failed(&mut self, limits: &config::Health, cause: impl Into<String>) {
         self.successes_in_row = 0;
         self.failures_in_row = self.failures_in_row.saturating_add(1);
         if self.failures_in_row >= limits.failures {
             self.failing = true;
         }
+        self.last_failure = Some(cause.into());
     }
 
     /// What it says about itself.
@@ -293,6 +367,7 @@ impl Tracker {
     /// The highest slot it has received shreds of.
     pub(super) fn received(&mut self, shred: Slot) {
         self.gap = self
+            .stand
             .seen(Commitment::Processed)
             .map_or(0, |seen| seen.slot.lag_behind(shred));
     }
@@ -331,6 +406,7 @@ impl Tracker {
             () if self.implausible => Health::Implausible,
             () if self.failing => Health::Failing,
             () if !self.probed => Health::Unprobed,
+            () if self.jumps.iter().any(Option::is_some) => Health::Suspect,
             () if self.stands_still(limits) => Health::Stopped,
             () if self.unwell => Health::Unwell,
             () if self.gap > gap_limit => Health::Stale,
@@ -339,20 +415,42 @@ impl Tracker {
         }
     }
 
-    /// Only what was observed counts: an upstream that nobody asked may well have moved.
-    fn stands_still(&self, limits: &config::Health) -> bool {
-        match (self.advanced_at, self.observed_at) {
-            (Some(advanced), Some(observed)) => {
-                observed.saturating_duration_since(advanced) >= limits.stopped_after
-            }
-            _ => false,
+    /// How long it has shown no new slot. Only what was observed counts: an upstream that nobody
+    /// asked may well have moved.
+    fn stood(&self) -> Duration {
+        match (self.stand.looked_at, self.stand.advanced_at) {
+            (Some(looked), Some(advanced)) => looked.saturating_duration_since(advanced),
+            _ => Duration::ZERO,
         }
     }
-}
 
-/// How many slots fit into a time.
-pub(super) fn slots_in(elapsed: Duration, slot_time: Duration) -> u64 {
-    // Divided by in every request: 64 bits are centuries.
-    let nanos = |time: Duration| u64::try_from(time.as_nanos()).unwrap_or(u64::MAX);
-    nanos(elapsed) / nanos(slot_time).max(1)
+    /// Where all stand still the cluster does, and nobody is the worse for it.
+    fn stands_still(&self, limits: &config::Health) -> bool {
+        let stood = self.stood();
+        let long = stood >= limits.stopped_after;
+        let Some(behind) = self.behind else {
+            return long;
+        };
+        let soon = self.looks >= STILL_LOOKS
+            && stood >= STILL.min(limits.stopped_after)
+            && self.pace.slots(stood) >= STILL_SLOTS;
+        (soon && behind >= STILL_SLOTS) || (long && behind >= LITTLE)
+    }
+
+    /// Why it is not healthy, for people.
+    pub(super) fn cause(&self) -> Option<String> {
+        Some(match self.health {
+            Health::Healthy => return None,
+            Health::Unprobed | Health::Failing => return self.last_failure.clone(),
+            Health::Lagging => format!("{} slots behind the others", self.lag),
+            Health::Unwell => "it says so itself".to_owned(),
+            Health::Stale => format!("{} slots received but not processed", self.gap),
+            Health::Stopped => {
+                format!("its slot has not moved for {} s", self.stood().as_secs())
+            }
+            Health::Suspect => "its slots have jumped; it is asked which cluster it is".to_owned(),
+            Health::Implausible => "its block height is not below its slot".to_owned(),
+            Health::WrongCluster => "its genesis hash is not the cluster's".to_owned(),
+        })
+    }
 }

@@ -139,6 +139,83 @@ fn results_of_calls_from_before_the_opening_say_nothing() {
     assert_ne!(first, second);
 }
 
+#[test]
+fn a_good_probe_lets_trial_calls_through_a_second_after_the_opening_and_closes_nothing() {
+    let start = Instant::now();
+    let mut breaker = opened(start);
+    assert!(
+        !breaker.probed(start - Duration::from_millis(1), start),
+        "it began before"
+    );
+    assert_eq!(breaker.open_for(start), Some(Duration::from_mins(1)));
+    assert!(breaker.probed(start, start));
+    assert_eq!(breaker.open_for(start), Some(Duration::from_secs(1)));
+    let now = after(start, 10);
+    assert_eq!(breaker.shown(), BreakerState::Open);
+    assert_eq!(breaker.admission(now, &settings()), Admission::Trial);
+    for _ in 0..2 {
+        let trial = breaker.begin_trial(now, &settings());
+        breaker.success(trial, now, &settings());
+    }
+    assert_eq!(breaker.shown(), BreakerState::Closed);
+}
+
+/// Seconds at which calls get through in so many seconds while a probe is good in each of them.
+/// `good` says which of a period's trial calls are.
+fn trials(seconds: u64, good: impl Fn(u32) -> bool) -> Vec<u64> {
+    let start = Instant::now();
+    let mut breaker = opened(start);
+    let mut at = Vec::new();
+    for second in 0..seconds {
+        let now = after(start, second);
+        breaker.probed(now, now);
+        let mut number = 0;
+        while breaker.admission(now, &settings()) != Admission::Refused && number < 50 {
+            let trial = breaker.begin_trial(now, &settings());
+            if good(number) {
+                breaker.success(trial, now, &settings());
+            } else {
+                breaker.failure(trial, now, &settings());
+            }
+            number += 1;
+        }
+        if number > 0 {
+            at.push(second);
+        }
+    }
+    at
+}
+
+#[test]
+fn where_probes_are_good_and_calls_fail_each_trial_doubles_the_pause() {
+    assert_eq!(trials(600, |_| false), [1, 3, 7, 15, 31, 63, 127, 255, 511]);
+}
+
+#[test]
+fn being_closed_for_a_moment_does_not_make_the_pauses_short_again() {
+    // Two good trial calls close it, the next five open it again.
+    assert_eq!(
+        trials(600, |number| number < 2),
+        [1, 3, 7, 15, 31, 63, 127, 255, 511]
+    );
+}
+
+#[test]
+fn having_been_closed_for_long_it_begins_with_the_shortest_pause() {
+    let start = Instant::now();
+    let mut breaker = opened(start);
+    let now = after(start, 60);
+    for _ in 0..2 {
+        let trial = breaker.begin_trial(now, &settings());
+        breaker.success(trial, now, &settings());
+    }
+    let now = after(now, 60);
+    for _ in 0..settings().failures {
+        breaker.failure(None, now, &settings());
+    }
+    assert_eq!(breaker.open_for(now), Some(Duration::from_mins(1)));
+}
+
 #[derive(Clone, Copy, Debug)]
 enum Step {
     Good,

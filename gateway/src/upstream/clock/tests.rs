@@ -1,5 +1,9 @@
 //! Where the clock is between sightings, and when it goes back.
 
+use std::time::Duration;
+
+use perijove_core::Commitment;
+
 use super::*;
 
 const SLOT: Duration = Duration::from_millis(400);
@@ -14,7 +18,7 @@ struct Scene {
 impl Scene {
     fn new() -> Self {
         Self {
-            clock: SlotClock::new(SLOT),
+            clock: SlotClock::default(),
             start: Instant::now(),
         }
     }
@@ -24,8 +28,30 @@ impl Scene {
     }
 
     fn see(&self, commitment: Commitment, slot: u64, millis: u64) {
-        let slot = Some(Slot(slot));
-        self.clock.set(commitment, slot, slot, self.at(millis));
+        self.seen_before(commitment, slot, millis, millis);
+    }
+
+    /// At `millis` there is nothing newer than what was seen at `seen`.
+    fn seen_before(&self, commitment: Commitment, slot: u64, seen: u64, millis: u64) {
+        let at = self.at(seen);
+        let slot = Slot(slot);
+        let seen = Seen {
+            slot,
+            since: at,
+            at,
+        };
+        let reckoned = Reckoned::of(&seen, self.at(millis), Pace::of(SLOT).percent(90));
+        let before = self.clock.known.load().levels;
+        let levels = Commitment::ALL.map(|level| {
+            let before = before[level.index()];
+            if level == commitment {
+                Some(reckoned)
+            } else {
+                before
+            }
+        });
+        let seen = Commitment::ALL.map(|level| (level == commitment).then_some(slot));
+        self.clock.set(levels, seen, self.at(millis));
     }
 
     fn now(&self, millis: u64) -> u64 {
@@ -66,8 +92,7 @@ fn a_slot_that_is_seen_again_is_as_good_as_new() {
 fn whoever_is_late_says_nothing_about_the_cluster() {
     let scene = Scene::new();
     scene.see(PROCESSED, 100, 0);
-    let (tip, late) = (Some(Slot(100)), Some(Slot(90)));
-    scene.clock.set(PROCESSED, tip, late, scene.at(400));
+    scene.seen_before(PROCESSED, 100, 0, 400);
     assert_eq!(scene.now(445), 101);
 }
 
@@ -100,6 +125,31 @@ fn having_been_too_fast_it_is_right_again_when_it_has_waited() {
         right += u64::from(shown == real);
     }
     assert!(right > 20, "right at {right} looks of 40");
+}
+
+#[test]
+fn where_others_are_seen_it_goes_no_further_than_a_minute_beyond_the_last_sighting() {
+    let scene = Scene::new();
+    scene.see(PROCESSED, 100, 0);
+    scene.seen_before(PROCESSED, 100, 0, 60_000);
+    assert_eq!(scene.now(60_000), 235);
+    assert_eq!(scene.now(600_000), 235);
+}
+
+#[test]
+fn where_the_cluster_stands_still_so_does_the_clock() {
+    let scene = Scene::new();
+    let (since, at) = (scene.at(0), scene.at(10_000));
+    let seen = Seen {
+        slot: Slot(100),
+        since,
+        at,
+    };
+    let reckoned = Reckoned::of(&seen, at, Pace::of(SLOT));
+    scene
+        .clock
+        .set([Some(reckoned); 3], [Some(Slot(100)); 3], at);
+    assert_eq!(scene.now(600_000), 100);
 }
 
 #[test]

@@ -3,7 +3,7 @@
 use super::*;
 use crate::config::GenesisRule;
 use crate::upstream::testing::{parts, settings};
-use crate::upstream::tracker::{Sighting, Source};
+use crate::upstream::tracker::{Look, Source};
 
 const PROCESSED: Commitment = Commitment::Processed;
 
@@ -35,23 +35,31 @@ impl Members {
         }
     }
 
+    /// As if nobody else were there.
     fn see(&self, member: usize, slot: u64) {
-        let slot_time = Duration::from_millis(400);
+        let usual = Pace::of(Duration::from_millis(400));
+        let alone = Peers {
+            heads: [None; 3],
+            stopped: [None; 3],
+            pace: usual,
+            usual,
+        };
         self.live[member].track(&config::Health::default(), self.now, |tracker| {
             tracker.succeeded(&config::Health::default());
-            let sighting = Sighting {
-                commitment: PROCESSED,
-                slot: Slot(slot),
-                source: Source::Probe,
-                at: self.now,
-            };
-            tracker.observe(sighting, None, slot_time);
+            let look = Look::one(Source::Probe, PROCESSED, Slot(slot), self.now, self.now);
+            tracker.look(&look, &alone);
         });
     }
 
     fn tip(&self) -> Option<u64> {
-        let tip = self.cluster.tip(PROCESSED, None, self.now);
+        self.cluster.tick(self.now);
+        let tip = self.cluster.tip(PROCESSED, self.now);
         tip.map(|slot| slot.0)
+    }
+
+    fn others(&self, of: &str) -> Option<u64> {
+        let [processed, ..] = self.cluster.peers(of, self.now).heads;
+        processed.map(|slot| slot.0)
     }
 }
 
@@ -99,20 +107,42 @@ fn an_upstream_is_compared_with_the_others_only() {
     let members = Members::new(2);
     members.see(0, 100);
     members.see(1, 120);
-    let tip = members.cluster.tip(PROCESSED, Some("1"), members.now);
-    assert_eq!(tip, Some(Slot(100)));
+    assert_eq!(members.others("1"), Some(100));
+    assert_eq!(members.others("0"), Some(120));
 }
 
 #[test]
-fn old_slots_are_carried_forward_only_if_there_is_no_fresh_one() {
+fn the_tip_goes_on_between_two_looks_and_is_not_left_to_one_that_is_late() {
     let mut members = Members::new(2);
     members.see(0, 1000);
-    members.now += Duration::from_secs(20);
-    assert_eq!(members.tip(), Some(1045), "45 slots in 18 of 20 seconds");
-    members.now += Duration::from_hours(1);
-    assert_eq!(members.tip(), Some(1067), "no further than half a minute");
-    members.see(1, 1010);
-    assert_eq!(members.tip(), Some(1010));
+    let mut tip_after = |seconds, late| {
+        members.now += Duration::from_secs(seconds);
+        members.see(1, late);
+        (members.tip(), members.others("1"))
+    };
+    let moved = Some(1045);
+    assert_eq!(
+        tip_after(20, 950),
+        (moved, moved),
+        "45 slots in 18 of 20 seconds"
+    );
+    let furthest = Some(1142);
+    assert_eq!(
+        tip_after(70, 1125),
+        (furthest, furthest),
+        "at the measured speed for a minute"
+    );
+    assert_eq!(tip_after(110, 1400), (Some(1400), furthest));
+}
+
+#[test]
+fn one_wrong_leader_is_no_tip_for_anybody() {
+    let members = Members::new(3);
+    members.see(0, 100);
+    members.see(1, 101);
+    members.see(2, 50_000);
+    assert_eq!(members.others("0"), Some(101));
+    assert_eq!(members.others("1"), Some(100));
 }
 
 #[test]
@@ -169,7 +199,7 @@ fn while_the_reference_does_not_answer_the_others_say_what_cluster_it_is() {
     let members = Members::new(3);
     members.cluster.heard_genesis(&members.live[1], "main");
     members.see(1, 100);
-    members.cluster.tick(PROCESSED, Slot(100), members.now);
+    members.cluster.tick(members.now);
     assert_eq!(
         members.cluster.genesis(),
         None,
@@ -177,9 +207,11 @@ fn while_the_reference_does_not_answer_the_others_say_what_cluster_it_is() {
     );
     let limits = config::Health::default();
     for _ in 0..3 {
-        members.live[0].track(&limits, members.now, |tracker| tracker.failed(&limits));
+        members.live[0].track(&limits, members.now, |tracker| {
+            tracker.failed(&limits, "down");
+        });
     }
-    members.cluster.tick(PROCESSED, Slot(100), members.now);
+    members.cluster.tick(members.now);
     let genesis = members.cluster.genesis();
     assert_eq!(genesis.as_deref().map(String::as_str), Some("main"));
 }

@@ -6,8 +6,9 @@ use prometheus::{Registry, TextEncoder};
 
 use super::*;
 use crate::config::Config;
+use crate::upstream::stand::Pace;
 use crate::upstream::testing::{config, parts, settings};
-use crate::upstream::tracker::{Sighting, Source};
+use crate::upstream::tracker::{Look, Peers, Source};
 
 /// Something an operator may edit.
 type Change = fn(&mut Config);
@@ -146,13 +147,16 @@ async fn an_upstream_that_only_lags_still_says_how_far_the_best_is_behind() {
         .live()
         .track(&config::Health::default(), now, |tracker| {
             tracker.succeeded(&config::Health::default());
-            let sighting = Sighting {
-                commitment: Commitment::Processed,
-                slot: Slot(1000),
-                source: Source::Probe,
-                at: now,
+            let usual = Pace::of(Duration::from_millis(400));
+            let peers = Peers {
+                heads: [Some(Slot(1300)); 3],
+                stopped: [None; 3],
+                pace: usual,
+                usual,
             };
-            tracker.observe(sighting, Some(Slot(1300)), Duration::from_millis(400));
+            let level = Commitment::Processed;
+            let look = Look::one(Source::Probe, level, Slot(1000), now, now);
+            tracker.look(&look, &peers);
         });
     assert_eq!(pool.upstreams()[0].health(), Health::Lagging);
     assert_eq!(pool.least_lag(), Some(300));

@@ -83,6 +83,8 @@ pub(super) struct Circumstances {
     pub(super) round: u64,
     pub(super) metered: bool,
     pub(super) unwell: bool,
+    /// It has not yet shown the genesis hash that it must have.
+    pub(super) unproven: bool,
     /// Per commitment: live answers brought a slot since the last round.
     pub(super) told: [bool; 3],
     pub(super) may_skip: bool,
@@ -105,11 +107,11 @@ pub(super) fn plan(given: &Circumstances) -> Vec<Question> {
     };
     let facts = given.failed || given.round.is_multiple_of(facts_every);
     let mut questions = Vec::new();
-    if facts {
+    if facts || given.unproven {
         questions.push(Question::Genesis);
-        if !given.metered {
-            questions.push(Question::BlockHeight);
-        }
+    }
+    if facts && !given.metered {
+        questions.push(Question::BlockHeight);
     }
     let levels: &[Commitment] = match given.metered {
         false => &Commitment::ALL,

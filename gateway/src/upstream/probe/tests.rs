@@ -7,7 +7,7 @@ use tokio::net::TcpListener;
 
 use super::*;
 use crate::config;
-use crate::upstream::testing::{pool, settings};
+use crate::upstream::testing::{self, pool, settings};
 use crate::upstream::{Health, Pool};
 
 fn circumstances(round: u64, metered: bool) -> Circumstances {
@@ -15,6 +15,7 @@ fn circumstances(round: u64, metered: bool) -> Circumstances {
         round,
         metered,
         unwell: false,
+        unproven: false,
         told: [false; 3],
         may_skip: true,
         failed: false,
@@ -119,6 +120,7 @@ fn results_are_read_strictly() {
 struct Node {
     answers: Mutex<HashMap<&'static str, String>>,
     asked: Mutex<HashMap<String, u32>>,
+    statuses: Mutex<HashMap<&'static str, u16>>,
     silent: AtomicBool,
     address: SocketAddr,
 }
@@ -129,6 +131,7 @@ impl Node {
         let node = Arc::new(Self {
             answers: Mutex::default(),
             asked: Mutex::default(),
+            statuses: Mutex::default(),
             silent: AtomicBool::new(false),
             address: listener.local_addr().unwrap(),
         });
@@ -172,7 +175,9 @@ impl Node {
             let id = format!("\"id\":{id}");
             let body = self.answers.lock()[method].replace("\"id\":1}", &id);
             let length = body.len();
-            let response = format!("HTTP/1.1 200 OK\r\ncontent-length: {length}\r\n\r\n{body}");
+            let status = self.statuses.lock().get(method).copied().unwrap_or(200);
+            let response =
+                format!("HTTP/1.1 {status} It\r\ncontent-length: {length}\r\n\r\n{body}");
             stream.write_all(response.as_bytes()).await.unwrap();
         }
     }
@@ -368,4 +373,136 @@ async fn an_upstream_that_proves_to_be_of_another_cluster_begins_a_new_generatio
         changing.check(bad.address).await;
     }
     assert_eq!(pool.generation(), after, "it is known by now");
+}
+
+/// A pool whose cluster has this genesis hash.
+fn pool_of(genesis: &str, upstreams: Vec<config::Upstream>) -> Pool {
+    let mut config = testing::config(upstreams);
+    config.cluster.genesis = config::GenesisRule::Hash(genesis.to_owned());
+    let pool = Pool::compile(&config, None, &testing::parts()).unwrap();
+    let members = pool.upstreams().iter().map(|up| Arc::clone(up.live()));
+    pool.cluster().replace(members.collect());
+    pool
+}
+
+#[tokio::test]
+async fn a_probe_that_brings_no_slot_has_failed_and_the_cause_is_told() {
+    for (status, answer, cause) in [
+        (200, result("null"), "getSlot: no slot in the answer"),
+        (200, result("\"5\""), "getSlot: no slot in the answer"),
+        (200, result("{}"), "getSlot: no slot in the answer"),
+        (200, error(-32601, "Method not found"), "getSlot: "),
+        (200, error(-32000, "no"), "getSlot: "),
+        (200, error(-32602, "Invalid params"), "getSlot: "),
+        (400, "Bad Request".to_owned(), "(HTTP 400)"),
+        (403, "Forbidden".to_owned(), "(HTTP 403)"),
+        (404, "Not Found".to_owned(), "(HTTP 404)"),
+    ] {
+        let node = Node::start(1000).await;
+        node.says("getSlot", &answer);
+        node.statuses.lock().insert("getSlot", status);
+        let pool = pool(vec![node.settings("a")]);
+        let probe = probe(&pool, "a");
+        for _ in 0..3 {
+            assert!(!probe.check(node.address).await, "{status} {answer}");
+            assert_ne!(health(&pool, "a"), Health::Healthy, "{status} {answer}");
+        }
+        assert_eq!(health(&pool, "a"), Health::Failing, "{status} {answer}");
+        let told = pool.status().upstreams[0].cause.clone().unwrap();
+        assert!(told.contains(cause), "{told} for {status} {answer}");
+    }
+}
+
+#[tokio::test]
+async fn where_the_genesis_hash_is_configured_an_upstream_serves_once_it_has_shown_it() {
+    let node = Node::start(1000).await;
+    node.says("getGenesisHash", &error(-32601, "Method not found"));
+    let pool = pool_of("abc", vec![node.settings("a")]);
+    let probe = probe(&pool, "a");
+    for _ in 0..3 {
+        assert!(!probe.check(node.address).await);
+    }
+    assert_eq!(health(&pool, "a"), Health::Failing);
+    let cause = pool.status().upstreams[0].cause.clone().unwrap();
+    assert!(cause.starts_with("getGenesisHash: "), "{cause}");
+    assert_eq!(
+        node.asked("getGenesisHash"),
+        3,
+        "it is asked again each time"
+    );
+    node.says("getGenesisHash", &result("\"abc\""));
+    for _ in 0..2 {
+        probe.check(node.address).await;
+    }
+    assert_eq!(health(&pool, "a"), Health::Healthy);
+    node.says("getGenesisHash", &error(-32601, "Method not found"));
+    for _ in 0..20 {
+        assert!(probe.check(node.address).await, "what it has shown counts");
+    }
+}
+
+fn hears(pool: &Pool, slot: u64) {
+    let member = &pool.upstreams()[0].member;
+    let now = Instant::now();
+    member.heard_slot(Commitment::Confirmed, Slot(slot), Duration::ZERO, now);
+}
+
+#[tokio::test]
+async fn an_upstream_whose_slots_jump_is_asked_at_once_which_cluster_it_is() {
+    for jump in [400_000, 10] {
+        let node = Node::start(100_000).await;
+        let mut settings = node.settings("a");
+        settings.metered = true;
+        let pool = pool_of("abc", vec![settings]);
+        probe(&pool, "a").check(node.address).await;
+        assert_eq!(health(&pool, "a"), Health::Healthy);
+        let before = pool.generation();
+
+        node.says("getGenesisHash", &result("\"other\""));
+        let asked = node.asked("getGenesisHash");
+        let member = Arc::clone(&pool.upstreams()[0].member);
+        let watch = tokio::spawn(async move { Probe::new(member).answer_questions().await });
+        hears(&pool, jump);
+        while health(&pool, "a") != Health::WrongCluster {
+            tokio::task::yield_now().await;
+        }
+        watch.abort();
+        assert_eq!(node.asked("getGenesisHash"), asked + 1);
+        assert!(pool.generation() > before);
+        let slot = pool.upstreams()[0].live().slot(Commitment::Confirmed);
+        assert_eq!(slot, Some(Slot(100_000)), "it was not believed meanwhile");
+    }
+}
+
+#[tokio::test]
+async fn an_upstream_whose_slots_jump_is_believed_when_it_shows_the_right_hash() {
+    let node = Node::start(100_000).await;
+    let mut settings = node.settings("a");
+    settings.metered = true;
+    let pool = pool_of("abc", vec![settings]);
+    probe(&pool, "a").check(node.address).await;
+    node.says("getSlot", &result(400_000));
+    hears(&pool, 400_000);
+    assert_eq!(health(&pool, "a"), Health::Suspect);
+    probe(&pool, "a").recheck().await;
+    assert_eq!(health(&pool, "a"), Health::Healthy);
+    assert_eq!(pool.tip(Commitment::Confirmed), Some(Slot(400_000)));
+}
+
+#[tokio::test]
+async fn a_good_probe_lets_an_open_breaker_try_calls_sooner() {
+    let node = Node::start(1000).await;
+    let pool = pool(vec![node.settings("a")]);
+    let upstream = &pool.upstreams()[0];
+    let start = Instant::now();
+    {
+        let mut breaker = upstream.live().breaker.lock();
+        for _ in 0..5 {
+            breaker.failure(None, start, &upstream.member.policy.breaker);
+        }
+    }
+    let open = || upstream.live().breaker.lock().open_for(start).unwrap();
+    assert_eq!(open(), Duration::from_mins(1));
+    probe(&pool, "a").check(node.address).await;
+    assert!(open() <= Duration::from_secs(30), "{:?}", open());
 }

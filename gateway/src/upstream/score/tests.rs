@@ -77,12 +77,69 @@ fn failures_are_forgotten_with_time_and_with_success() {
     let clean = scored.cost(0, 1);
     scored.score.failed(scored.now, &settings());
     scored.now += Duration::from_mins(2);
+    scored.answers(2, 1);
     assert!((scored.cost(0, 1) - clean).abs() < 10.0);
 
     scored.score.failed(scored.now, &settings());
     let after_failure = scored.cost(0, 1);
     scored.answers(2, 20);
     assert!(scored.cost(0, 1) < after_failure / 5.0);
+}
+
+#[test]
+fn five_seconds_after_its_last_failure_an_upstream_costs_what_it_did_before() {
+    let mut scored = Scored::answering_in(2);
+    let clean = scored.cost(0, 1);
+    for _ in 0..5 {
+        scored.score.failed(scored.now, &settings());
+    }
+    assert!(scored.cost(0, 1) > clean * 50.0);
+    scored.now += Duration::from_secs(5);
+    scored.answers(2, 1);
+    assert!((scored.cost(0, 1) - clean).abs() < 10.0);
+}
+
+/// Probes come three at a time every 400 ms.
+fn probes_for(scored: &mut Scored, millis: u64, latency: u64) {
+    for _ in 0..millis / 400 {
+        scored.now += Duration::from_millis(400);
+        for _ in 0..3 {
+            let latency = Duration::from_millis(latency);
+            scored.score.probed(latency, scored.now, &settings());
+        }
+    }
+}
+
+#[test]
+fn an_upstream_that_was_slow_altogether_is_as_good_as_before_within_five_seconds() {
+    let mut scored = Scored::answering_in(2);
+    let clean = scored.cost(0, 1);
+    scored.answers(2_000, 20);
+    probes_for(&mut scored, 4_000, 2_000);
+    assert!(scored.cost(0, 1) > clean * 100.0);
+    probes_for(&mut scored, 4_400, 2);
+    assert!(scored.cost(0, 1) < clean * 1.25);
+}
+
+#[test]
+fn quick_probes_say_nothing_for_an_upstream_whose_calls_alone_are_slow() {
+    let mut scored = Scored::answering_in(2);
+    let clean = scored.cost(0, 1);
+    probes_for(&mut scored, 4_000, 2);
+    scored.answers(2_000, 20);
+    probes_for(&mut scored, 4_000, 2);
+    assert!(scored.cost(0, 1) > clean * 10.0);
+}
+
+#[test]
+fn a_slow_upstream_that_is_not_asked_at_all_is_tried_again_after_a_while() {
+    let mut scored = Scored::answering_in(2);
+    let clean = scored.cost(0, 1);
+    scored.answers(500, 20);
+    scored.now += Duration::from_secs(1);
+    assert!(scored.cost(0, 1) > clean * 100.0);
+    scored.now += Duration::from_secs(15);
+    assert!(scored.cost(0, 1) < clean);
 }
 
 #[test]

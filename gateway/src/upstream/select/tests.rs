@@ -3,14 +3,12 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use perijove_core::Commitment;
-
 use super::*;
 use crate::config::Tier;
 use crate::solana::{FaultKind, Penalty, Scope, Verdict, classify};
 use crate::upstream::Outcome;
 use crate::upstream::testing::{pool, settings};
-use crate::upstream::tracker::{Sighting, Source};
+use crate::upstream::tracker::{Look, Source};
 
 /// A pool with its clock. Upstreams are written as letters; the tier is that of their case and
 /// place: `a`, `b` are local, `p`, `q` paid, `x`, `y` public.
@@ -53,17 +51,14 @@ impl Scene {
     fn probe(&self, id: char, slot: u64) {
         let member = &self.upstream(id).member;
         let limits = &member.policy.health;
-        for commitment in Commitment::ALL {
-            member.observe(Sighting {
-                commitment,
-                slot: Slot(slot),
-                source: Source::Probe,
-                at: self.now,
-            });
-        }
-        member
-            .live
-            .track(limits, self.now, |tracker| tracker.succeeded(limits));
+        let look = Look {
+            source: Source::Probe,
+            slots: [Some(Slot(slot)); 3],
+            started: self.now,
+            at: self.now,
+            vouched: false,
+        };
+        member.judge(&look, |tracker| tracker.succeeded(limits));
     }
 
     fn fault(&self, id: char, method: &str, penalty: Penalty) {
@@ -499,7 +494,7 @@ async fn for_a_floor_a_fit_upstream_is_aimed_at_that_has_reached_it_or_nearly_so
             let limits = &scene.upstream('p').member.policy.health;
             for _ in 0..limits.failures {
                 let live = &scene.upstream('p').member.live;
-                live.track(limits, scene.now, |tracker| tracker.failed(limits));
+                live.track(limits, scene.now, |tracker| tracker.failed(limits, "down"));
             }
         }
         let mut candidates = scene.pool.candidates(Need::of(&class, "getBalance"));

@@ -2,7 +2,23 @@
 
 use super::*;
 
-const SLOT_TIME: Duration = Duration::from_millis(400);
+/// The others are at this slot, at every commitment.
+fn peers(tip: u64) -> Peers {
+    Peers {
+        heads: [Some(Slot(tip)); 3],
+        ..alone()
+    }
+}
+
+fn alone() -> Peers {
+    let usual = Pace::of(Duration::from_millis(400));
+    Peers {
+        heads: [None; 3],
+        stopped: [None; 3],
+        pace: usual,
+        usual,
+    }
+}
 
 /// A tracker with its clock.
 struct Watched {
@@ -36,14 +52,25 @@ impl Watched {
     }
 
     fn see(&mut self, slot: u64, tip: u64, source: Source) -> Health {
-        let sighting = Sighting {
-            commitment: Commitment::Processed,
-            slot: Slot(slot),
-            source,
-            at: self.now,
-        };
-        self.tracker.observe(sighting, Some(Slot(tip)), SLOT_TIME);
+        self.look(slot, source, &peers(tip))
+    }
+
+    /// A good probe while nothing is known of others.
+    fn probe_alone(&mut self, slot: u64) -> Health {
+        self.tracker.succeeded(&limits());
+        self.look(slot, Source::Probe, &alone())
+    }
+
+    fn look(&mut self, slot: u64, source: Source, peers: &Peers) -> Health {
+        let level = Commitment::Processed;
+        let look = Look::one(source, level, Slot(slot), self.now, self.now);
+        self.tracker.look(&look, peers);
         self.settle()
+    }
+
+    fn slot(&self) -> u64 {
+        let seen = self.tracker.stand().seen(Commitment::Processed);
+        seen.unwrap().slot.0
     }
 
     fn settle(&mut self) -> Health {
@@ -90,13 +117,99 @@ fn the_first_probe_uses_the_wider_bound() {
 }
 
 #[test]
-fn a_slot_that_stands_still_for_fifteen_seconds_stops_it_even_if_it_is_the_tip() {
-    let mut watched = Watched::healthy_at(1000);
+fn a_slot_that_stands_still_for_fifteen_seconds_stops_it_where_nobody_else_is() {
+    let mut watched = Watched::new();
+    watched.probe_alone(1000);
     watched.wait(Duration::from_secs(14));
-    assert_eq!(watched.probe(1000, 1000), Health::Healthy);
+    assert_eq!(watched.probe_alone(1000), Health::Healthy);
     watched.wait(Duration::from_secs(1));
-    assert_eq!(watched.probe(1000, 1000), Health::Stopped);
-    assert_eq!(watched.probe(1001, 1001), Health::Healthy);
+    assert_eq!(watched.probe_alone(1000), Health::Stopped);
+    assert_eq!(watched.probe_alone(1001), Health::Healthy);
+}
+
+#[test]
+fn where_all_stand_still_nobody_is_the_worse_for_it() {
+    let mut watched = Watched::healthy_at(1000);
+    for _ in 0..100 {
+        watched.wait(Duration::from_secs(1));
+        assert_eq!(watched.probe(1000, 1000), Health::Healthy);
+    }
+    // The others are known only to stand still.
+    let stopped = Peers {
+        stopped: [Some(Slot(1000)); 3],
+        ..alone()
+    };
+    watched.wait(Duration::from_secs(20));
+    let health = watched.look(1000, Source::Probe, &stopped);
+    assert_eq!(health, Health::Healthy);
+}
+
+/// After how many milliseconds it is left, at five looks a second.
+fn left_after(source: Source, tip: impl Fn(u64) -> u64) -> Option<u64> {
+    let mut watched = Watched::healthy_at(1000);
+    (1..=60 * 5).map(|turn| turn * 200).find(|millis| {
+        watched.wait(Duration::from_millis(200));
+        watched.see(1000, tip(*millis), source) != Health::Healthy
+    })
+}
+
+#[test]
+fn live_answers_whose_slot_does_not_move_tell_within_five_seconds() {
+    for source in [Source::Answer, Source::Probe] {
+        let left = left_after(source, |millis| 1000 + millis / 400).unwrap();
+        assert!((4_000..5_000).contains(&left), "{left} ms");
+        let halted = left_after(source, |_| 1000);
+        assert_eq!(halted, None, "the whole cluster stands still");
+        let nearly = left_after(source, |millis| 1000 + (millis / 400).min(3));
+        assert_eq!(nearly, None, "the others are hardly ahead");
+    }
+}
+
+#[test]
+fn old_answers_that_come_late_are_no_sign_of_standing_still() {
+    let mut watched = Watched::healthy_at(1000);
+    for turn in 1..100_u64 {
+        watched.wait(Duration::from_millis(400));
+        let slot = 1000 + turn;
+        for old in [slot - 1, slot - 12, slot - 900] {
+            assert_eq!(watched.see(old, slot, Source::Answer), Health::Healthy);
+        }
+        assert_eq!(watched.see(slot, slot, Source::Answer), Health::Healthy);
+    }
+}
+
+#[test]
+fn a_single_answer_from_before_says_nothing_after_a_silence() {
+    let mut watched = Watched::healthy_at(1000);
+    watched.wait(Duration::from_secs(20));
+    let asked = watched.now - Duration::from_secs(18);
+    let level = Commitment::Processed;
+    let look = Look::one(Source::Answer, level, Slot(1000), asked, watched.now);
+    watched.tracker.look(&look, &peers(1014));
+    assert_eq!(watched.settle(), Health::Healthy);
+}
+
+#[test]
+fn all_commitments_of_a_look_are_judged_together() {
+    let mut tracker = Tracker::default();
+    tracker.succeeded(&limits());
+    let now = Instant::now();
+    let look = Look {
+        source: Source::Probe,
+        slots: [1000, 998, 968].map(|slot| Some(Slot(slot))),
+        started: now,
+        at: now,
+        vouched: false,
+    };
+    // Nobody else has told of a processed slot.
+    let confirmed = Some(Slot(1048));
+    let others = Peers {
+        heads: [confirmed, confirmed, Some(Slot(1018))],
+        ..alone()
+    };
+    tracker.look(&look, &others);
+    tracker.settle(&limits());
+    assert_eq!((tracker.health(), tracker.lag()), (Health::Lagging, 50));
 }
 
 #[test]
@@ -112,8 +225,7 @@ fn an_upstream_that_nobody_asked_does_not_stand_still() {
 fn answers_out_of_order_change_nothing() {
     let mut watched = Watched::healthy_at(1000);
     assert_eq!(watched.see(900, 1000, Source::Answer), Health::Healthy);
-    let seen = watched.tracker.seen(Commitment::Processed).unwrap();
-    assert_eq!(seen.slot, Slot(1000));
+    assert_eq!(watched.slot(), 1000);
     assert_eq!(watched.tracker.lag(), 0);
 }
 
@@ -121,18 +233,16 @@ fn answers_out_of_order_change_nothing() {
 fn a_probe_far_below_is_a_node_that_started_again() {
     let mut watched = Watched::healthy_at(1000);
     watched.probe(998, 1000);
-    let seen = watched.tracker.seen(Commitment::Processed).unwrap();
-    assert_eq!(seen.slot, Slot(1000), "a small step back is noise");
+    assert_eq!(watched.slot(), 1000, "a small step back is noise");
     assert_eq!(watched.probe(900, 1001), Health::Lagging);
-    let seen = watched.tracker.seen(Commitment::Processed).unwrap();
-    assert_eq!(seen.slot, Slot(900));
+    assert_eq!(watched.slot(), 900);
 }
 
 #[test]
 fn three_failed_probes_in_a_row_exclude_it_and_two_good_ones_readmit_it() {
     let mut watched = Watched::healthy_at(1000);
     for expected in [Health::Healthy, Health::Healthy, Health::Failing] {
-        watched.tracker.failed(&limits());
+        watched.tracker.failed(&limits(), "getSlot: reset");
         assert_eq!(watched.settle(), expected);
     }
     assert_eq!(watched.probe(1001, 1001), Health::Failing);
@@ -143,8 +253,8 @@ fn three_failed_probes_in_a_row_exclude_it_and_two_good_ones_readmit_it() {
 fn a_failure_now_and_then_is_forgiven() {
     let mut watched = Watched::healthy_at(1000);
     for slot in 1001..1010 {
-        watched.tracker.failed(&limits());
-        watched.tracker.failed(&limits());
+        watched.tracker.failed(&limits(), "getSlot: reset");
+        watched.tracker.failed(&limits(), "getSlot: reset");
         assert_eq!(watched.probe(slot, slot), Health::Healthy);
     }
 }
@@ -200,9 +310,98 @@ fn an_absurd_jump_is_believed_only_when_it_is_seen_three_times() {
         (5_000_003, 5_000_003),
     ] {
         watched.probe(slot, 1000);
-        let seen = watched.tracker.seen(Commitment::Processed).unwrap();
-        assert_eq!(seen.slot, Slot(believed), "after seeing {slot}");
+        assert_eq!(watched.slot(), believed, "after seeing {slot}");
+        let suspect = watched.tracker.health() == Health::Suspect;
+        assert_eq!(suspect, slot != believed, "after seeing {slot}");
     }
+}
+
+#[test]
+fn a_node_that_comes_back_to_where_the_others_are_is_believed_at_once() {
+    let mut watched = Watched::healthy_at(1000);
+    assert_eq!(watched.probe(1000, 9000), Health::Lagging);
+    assert_eq!(watched.probe(9000, 9001), Health::Healthy);
+    assert_eq!(watched.slot(), 9000);
+}
+
+#[test]
+fn each_commitment_confirms_its_own_jump() {
+    let mut tracker = Tracker::default();
+    let now = Instant::now();
+    let mut round = |base: u64| {
+        let look = Look {
+            source: Source::Probe,
+            slots: [base, base - 2, base - 32].map(|slot| Some(Slot(slot))),
+            started: now,
+            at: now,
+            vouched: false,
+        };
+        tracker.look(&look, &alone());
+        Commitment::ALL.map(|level| tracker.stand().seen(level).unwrap().slot.0)
+    };
+    round(1000);
+    assert_eq!(round(9000), [1000, 998, 968]);
+    assert_eq!(round(9001), [1000, 998, 968]);
+    assert_eq!(round(9002), [9002, 9000, 8970]);
+}
+
+#[test]
+fn whoever_shows_its_genesis_hash_after_a_jump_is_believed() {
+    for jump in [1_000_000, 5_000] {
+        let mut watched = Watched::healthy_at(100_000);
+        let mut look = || {
+            let (level, now) = (Commitment::Processed, watched.now);
+            let mut look = Look::one(Source::Probe, level, Slot(jump), now, now);
+            look.vouched = true;
+            let ask = watched.tracker.look(&look, &alone());
+            (ask, watched.settle())
+        };
+        assert_eq!(look(), (true, Health::Suspect), "{jump}");
+        assert_eq!(look(), (false, Health::Healthy), "{jump}");
+        assert_eq!(watched.slot(), jump);
+    }
+}
+
+#[test]
+fn an_answer_from_far_off_is_a_reason_to_ask_whose_it_is() {
+    let mut watched = Watched::healthy_at(100_000);
+    let mut ask = |slot| {
+        let (level, now) = (Commitment::Processed, watched.now);
+        let look = Look::one(Source::Answer, level, Slot(slot), now, now);
+        let ask = watched.tracker.look(&look, &peers(100_000));
+        (ask, watched.settle())
+    };
+    assert_eq!(ask(99_500), (false, Health::Healthy));
+    let old = ask(5_000);
+    assert_eq!(
+        old,
+        (true, Health::Healthy),
+        "providers keep answers for hours"
+    );
+    assert_eq!(ask(200_000), (true, Health::Suspect));
+    assert_eq!(
+        ask(200_001),
+        (true, Health::Suspect),
+        "repetition is no proof"
+    );
+    assert_eq!(ask(100_000), (false, Health::Healthy));
+}
+
+#[test]
+fn what_is_wrong_is_said_in_words() {
+    let mut watched = Watched::healthy_at(1000);
+    assert_eq!(watched.tracker.cause(), None);
+    watched.probe(1000, 1050);
+    let cause = watched.tracker.cause();
+    assert_eq!(cause.as_deref(), Some("50 slots behind the others"));
+    for _ in 0..3 {
+        watched.tracker.failed(&limits(), "getSlot: forbidden");
+    }
+    watched.settle();
+    assert_eq!(
+        watched.tracker.cause().as_deref(),
+        Some("getSlot: forbidden")
+    );
 }
 
 #[test]
@@ -210,21 +409,16 @@ fn a_jump_that_the_elapsed_time_explains_is_believed_at_once() {
     let mut watched = Watched::healthy_at(1000);
     watched.wait(Duration::from_hours(1));
     watched.probe(10_000, 10_000);
-    let seen = watched.tracker.seen(Commitment::Processed).unwrap();
-    assert_eq!(seen.slot, Slot(10_000));
+    assert_eq!(watched.slot(), 10_000);
 }
 
 #[test]
 fn the_finalized_slot_tells_the_lag_only_if_nothing_else_is_known() {
     let mut tracker = Tracker::default();
     let mut see = |commitment, slot| {
-        let sighting = Sighting {
-            commitment,
-            slot: Slot(slot),
-            source: Source::Probe,
-            at: Instant::now(),
-        };
-        tracker.observe(sighting, Some(Slot(1000)), SLOT_TIME);
+        let now = Instant::now();
+        let look = Look::one(Source::Probe, commitment, Slot(slot), now, now);
+        tracker.look(&look, &peers(1000));
         tracker.lag()
     };
     assert_eq!(see(Commitment::Finalized, 970), 30);

@@ -1,0 +1,79 @@
+//! The verdicts on an upstream, and what is said about them to people.
+
+/// The verdict on one upstream. The order is that of preference when none is healthy.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Health {
+    Healthy,
+    /// No good probe yet.
+    Unprobed,
+    /// Too many slots behind the tip.
+    Lagging,
+    /// It says so itself: -32005, or a failing `getHealth`.
+    Unwell,
+    /// It has received far more than it has processed.
+    Stale,
+    /// Its slot does not move.
+    Stopped,
+    /// Its slots have jumped: it is asked for its genesis hash, and not believed before.
+    Suspect,
+    /// Its probes fail.
+    Failing,
+    /// Its block height cannot be: not below the slot.
+    Implausible,
+    /// Another genesis hash. Never asked, not even when nothing else is left.
+    WrongCluster,
+}
+
+impl Health {
+    pub const ALL: [Self; 10] = [
+        Self::Healthy,
+        Self::Unprobed,
+        Self::Lagging,
+        Self::Unwell,
+        Self::Stale,
+        Self::Stopped,
+        Self::Suspect,
+        Self::Failing,
+        Self::Implausible,
+        Self::WrongCluster,
+    ];
+
+    pub fn label(self) -> &'static str {
+        match self {
+            Self::Healthy => "healthy",
+            Self::Unprobed => "unprobed",
+            Self::Lagging => "lagging",
+            Self::Unwell => "unwell",
+            Self::Stale => "stale",
+            Self::Stopped => "stopped",
+            Self::Suspect => "suspect",
+            Self::Failing => "failing",
+            Self::Implausible => "implausible",
+            Self::WrongCluster => "wrong-cluster",
+        }
+    }
+
+    /// Whether its slots may say where the cluster is.
+    pub(super) fn knows_the_tip(self) -> bool {
+        !matches!(self, Self::WrongCluster | Self::Implausible | Self::Stopped)
+    }
+
+    /// Whether it was in service, so that the wider bound applies to leave it.
+    pub(super) fn serves(self) -> bool {
+        matches!(self, Self::Healthy | Self::Unprobed)
+    }
+}
+
+/// A change of the verdict.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Transition {
+    pub(super) from: Health,
+    pub(super) to: Health,
+}
+
+/// The result of `getBlockHeight` held against the slot.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum HeightCheck {
+    Plausible,
+    Implausible,
+}
