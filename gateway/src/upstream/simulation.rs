@@ -419,7 +419,7 @@ proptest! {
     ) {
         // Late ones that agree with each other would be believed rather than one that is ahead.
         let apart = |(index, lag): (usize, &u64)| {
-            local(if *lag > 1000 { lag * (index as u64 + 1) } else { *lag })
+            local(if *lag > 1000 { 1_200 + index as u64 * 1_500 + lag % 1_000 } else { *lag })
         };
         let nodes: Vec<_> = lags.iter().enumerate().map(apart).chain([metered()]).collect();
         let mut simulation = Simulation::new(&nodes, chain, traffic);
