@@ -390,6 +390,7 @@ fn writing_every_default_changes_nothing() {
     let lists = [
         "listen.rpc",
         "methods.deny",
+        "methods.read",
         "upstreams[].allow",
         "upstreams[].deny",
     ];

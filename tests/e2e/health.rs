@@ -67,7 +67,7 @@ async fn a_lag_below_the_limit_is_forgiven() {
     let scene = calm().await;
     scene.v(0).fault(Fault::lag(10));
     let probes = scene.v(0).probes();
-    perijove_tests::wait::eventually("some probes", || scene.v(0).probes() > probes + 5).await;
+    eventually("some probes", || scene.v(0).probes() > probes + 5).await;
     scene.settles_on(0).await;
 }
 
@@ -315,6 +315,6 @@ async fn an_upstream_that_does_not_show_the_genesis_hash_it_must_have_is_left() 
 async fn probes_say_what_they_are() {
     let scene = Scene::equals(1).await;
     let probes = || scene.v(0).counts().tally().probes;
-    perijove_tests::wait::eventually("a probe", || probes().contains_key("getSlot")).await;
+    eventually("a probe", || probes().contains_key("getSlot")).await;
     assert_eq!(scene.v(0).hits_total(), 0);
 }

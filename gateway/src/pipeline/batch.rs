@@ -40,19 +40,7 @@ pub(super) async fn answer(request: Request, entries: Batch, body: Bytes) -> Res
     let calls = entries.len();
     let whole = request.clone();
     let mut limits = Limits::default();
-    let concurrency = request.snapshot.config.limits.batch_concurrency.max(1);
-    let first = request.clone();
-    let answered = stream::iter(entries)
-        .map(move |entry| {
-            let (request, asked) = (first.clone(), entry.clone());
-            // A task of its own: others may wait for this call, and must not wait for the client
-            // that is slow to take what stands before it in the batch.
-            let task = tokio::spawn(async move { call::answer(&request, asked).await });
-            let entered = Entered(task);
-            async move { (entered.await, entry) }
-        })
-        .buffered(concurrency);
-    let mut replies: Replies = Box::pin(in_order(request, Box::pin(answered)));
+    let mut replies = replies(request, entries);
 
     let mut outcome = "ok";
     let mut cache = Agreement::default();
@@ -105,6 +93,23 @@ pub(super) async fn answer(request: Request, entries: Batch, body: Bytes) -> Res
             cache: cache.all(),
         },
     }
+}
+
+/// The answers to all entries, in their order; some are asked for ahead.
+fn replies(request: Request, entries: Batch) -> Replies {
+    let concurrency = request.snapshot.config.limits.batch_concurrency.max(1);
+    let asking = request.clone();
+    let answered = stream::iter(entries)
+        .map(move |entry| {
+            let (request, asked) = (asking.clone(), entry.clone());
+            // A task of its own: others may wait for this call, and must not wait for the client
+            // that is slow to take what stands before it in the batch.
+            let task = tokio::spawn(async move { call::answer(&request, asked).await });
+            let entered = Entered(task);
+            async move { (entered.await, entry) }
+        })
+        .buffered(concurrency);
+    Box::pin(in_order(request, Box::pin(answered)))
 }
 
 /// Whether a batch holds nothing but reads. Asked only where one was limited: it is read again.

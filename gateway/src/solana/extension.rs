@@ -16,6 +16,7 @@ pub enum Extension {
 
 impl Extension {
     /// What a name tells; `None` for names that tell nothing.
+    #[expect(clippy::too_many_lines, reason = "a table of names")]
     pub fn of(name: &str) -> Option<Self> {
         Some(match name {
             // Metaplex' Digital Asset Standard: Helius, Triton, QuickNode, Alchemy and others.
