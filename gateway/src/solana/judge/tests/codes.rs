@@ -254,7 +254,7 @@ fn every_error_code_of_agave_has_its_verdict() {
             r#"{"slot":5}"#,
             F::NotEpochBoundary,
             Upstream,
-            archive,
+            R::Deeper,
             P::None,
         ),
         (
@@ -272,7 +272,7 @@ fn every_error_code_of_agave_has_its_verdict() {
             "null",
             F::FilterTransactionNotFound,
             Client,
-            R::ElsewhereOnce,
+            R::Deeper,
             P::None,
         ),
         (
