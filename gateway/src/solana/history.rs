@@ -106,13 +106,15 @@ impl History {
             M::GetBlockCommitment => Self::Commitment,
             M::GetBlocks | M::GetBlocksWithLimit => Self::Blocks,
             M::GetInflationReward => Self::Rewards,
-            M::Other => match method_name.strip_prefix("getConfirmed")? {
-                "Transaction" => Self::Transaction,
-                "Block" => Self::Block,
-                "Blocks" | "BlocksWithLimit" => Self::Blocks,
-                "SignaturesForAddress" | "SignaturesForAddress2" => Self::Page,
-                _ => return None,
-            },
+            M::Other | M::Extension | M::NamedAsRead => {
+                match method_name.strip_prefix("getConfirmed")? {
+                    "Transaction" => Self::Transaction,
+                    "Block" => Self::Block,
+                    "Blocks" | "BlocksWithLimit" => Self::Blocks,
+                    "SignaturesForAddress" | "SignaturesForAddress2" => Self::Page,
+                    _ => return None,
+                }
+            }
             _ => return None,
         })
     }
