@@ -14,6 +14,7 @@
 mod agave;
 mod answers;
 mod batches;
+mod broken_answers;
 mod cache;
 mod cache_differential;
 mod connections;

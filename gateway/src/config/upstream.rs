@@ -117,6 +117,10 @@ pub struct Timeouts {
     pub first_byte: Duration,
     /// The same for scans and other calls that take a good node seconds.
     pub first_byte_heavy: Duration,
+    /// How often an answer that has begun is looked at, while another upstream could be asked: one
+    /// of which too little has come, or that would not be whole in time, is asked for there. Five
+    /// times as long for expensive calls.
+    pub progress: Duration,
     /// The whole attempt, the answer's body included unless it streams.
     pub total: Duration,
 }
@@ -128,6 +132,7 @@ impl Default for Timeouts {
             write: Duration::from_secs(5),
             first_byte: Duration::from_secs(8),
             first_byte_heavy: Duration::from_secs(30),
+            progress: Duration::from_secs(1),
             total: Duration::from_secs(30),
         }
     }

@@ -230,7 +230,15 @@ fn judge_reply(reply: Reply, class: &Class, unix_now: fn() -> u64) -> Judged {
         }
         ReplyBody::Streaming { head, length, rest } => {
             let kind = match head_kind(&head, rest.asked()) {
-                HeadKind::Result(_) | HeadKind::Error if status == 200 => {
+                HeadKind::Result(token)
+                    if status == 200 && solana::may_begin(class.method, token) =>
+                {
+                    return Judged::Good {
+                        payload: Payload::Stream { head, length, rest },
+                        latency,
+                    };
+                }
+                HeadKind::Error if status == 200 => {
                     return Judged::Good {
                         payload: Payload::Stream { head, length, rest },
                         latency,

@@ -40,6 +40,9 @@ use crate::upstream::{AttemptLimits, Candidate, Candidates, Need, Upstream};
 /// While another upstream could answer at once, a connection is waited for this long at most.
 const QUEUE: Duration = Duration::from_millis(100);
 
+/// How many times longer an expensive answer may make no headway.
+const HEAVY_PATIENCE: u32 = 5;
+
 pub(super) struct Flight<'a> {
     exchange: &'a Exchange<'a>,
     candidates: Candidates<'a>,
@@ -193,10 +196,17 @@ impl<'a> Flight<'a> {
         } else {
             timeouts.connect
         };
+        // The last one has no better to give way to.
+        let progress = match exchange.class.heavy {
+            _ if last || !self.is_repeatable() => left,
+            true => timeouts.progress * HEAVY_PATIENCE,
+            false => timeouts.progress,
+        };
         AttemptLimits {
             deadline: exchange.deadline,
             queue: now + queue,
             first_byte,
+            progress,
             answer_buffer: exchange.settings.answer_buffer,
             ledger_only: exchange.ledger_only,
             replayable: self.is_repeatable(),

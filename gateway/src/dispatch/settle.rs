@@ -231,6 +231,8 @@ fn leaves_in_doubt(kind: FaultKind) -> bool {
             | FaultKind::BadHttp
             | FaultKind::BadJson
             | FaultKind::WrongId
+            | FaultKind::BadResult
+            | FaultKind::Stalled
             | FaultKind::TooLarge
             | FaultKind::ServerError
     )

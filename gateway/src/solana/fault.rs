@@ -67,6 +67,8 @@ faults! {
     WriteTimeout = "write-timeout",
     /// No byte of the answer within the limit.
     FirstByteTimeout = "first-byte-timeout",
+    /// The answer had begun, but too little of it came.
+    Stalled = "stalled",
     /// The answer was not complete within the limit.
     TotalTimeout = "total-timeout",
     /// The connection broke before the answer was complete.
@@ -79,6 +81,8 @@ faults! {
     BadJson = "bad-json",
     /// The answer to another request, or a result that does not say to which.
     WrongId = "wrong-id",
+    /// A result that the method cannot have, such as `null` for a balance.
+    BadResult = "bad-result",
     /// The answer is larger than allowed.
     TooLarge = "too-large",
 
@@ -194,7 +198,11 @@ impl FaultKind {
     pub const fn is_timeout(self) -> bool {
         matches!(
             self,
-            Self::ConnectTimeout | Self::WriteTimeout | Self::FirstByteTimeout | Self::TotalTimeout
+            Self::ConnectTimeout
+                | Self::WriteTimeout
+                | Self::FirstByteTimeout
+                | Self::Stalled
+                | Self::TotalTimeout
         )
     }
 

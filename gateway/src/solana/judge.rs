@@ -10,6 +10,7 @@ use std::time::Duration;
 
 pub use codes::is_the_calls_own;
 
+use super::shape::is_possible;
 use super::{Blame, Class, FaultKind, Idempotency, Penalty, Retry, Scope, Verdict};
 use crate::jsonrpc::{Answer, ErrorObject, Malformed};
 
@@ -54,8 +55,10 @@ pub fn judge(
 ) -> Option<Verdict> {
     let success = (200..300).contains(&status);
     let error = match answer {
-        Ok(answer) if success && answer.error().is_none() => return None,
-        Ok(answer) => answer.error(),
+        Ok(answer) => match answer.result() {
+            Some(result) if success && is_possible(class.method, result) => return None,
+            _ => answer.error(),
+        },
         Err(_) => None,
     };
     let reply = Reply {
@@ -166,7 +169,8 @@ impl Reply<'_> {
             408 | 500.. => upstream(FaultKind::ServerError, self.elsewhere(), Penalty::Failure),
             200..300 => {
                 let kind = self.malformed.map(|malformed| malformed.kind.into());
-                let kind = kind.unwrap_or(FaultKind::BadJson);
+                // Neither an error nor malformed: a result that cannot be.
+                let kind = kind.unwrap_or(FaultKind::BadResult);
                 upstream(kind, self.elsewhere(), Penalty::Failure)
             }
             // Whether the call was odd or the upstream is, others will tell.

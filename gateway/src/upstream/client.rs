@@ -45,6 +45,7 @@ use crate::upstream::wire::{Opened, Wire};
 
 mod ids;
 mod multiplexed;
+mod progress;
 mod steps;
 #[cfg(test)]
 mod tests;

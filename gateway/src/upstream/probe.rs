@@ -200,6 +200,7 @@ impl Probe {
             deadline,
             queue: deadline,
             first_byte: timeout,
+            progress: timeout,
             answer_buffer: ANSWER,
             ledger_only: false,
             replayable: true,

@@ -19,6 +19,9 @@ pub struct AttemptLimits {
     /// From the request sent to the first byte of the answer; also the longest silence within an
     /// answer that is streamed.
     pub first_byte: Duration,
+    /// How often an answer that has begun is looked at: if too little came, or it would not be
+    /// whole in time, the attempt is over.
+    pub progress: Duration,
     /// Larger answers are streamed.
     pub answer_buffer: usize,
     /// Whether the node is told not to look into long-term storage.

@@ -198,6 +198,7 @@ impl Timeouts {
                 default.first_byte_heavy,
                 long.clone(),
             ),
+            progress: section.within("progress", default.progress, long.clone()),
             total: section.within("total", default.total, long),
         };
         // A default gives way to a shorter total; what was written must fit.
@@ -206,6 +207,7 @@ impl Timeouts {
             ("write", timeouts.write),
             ("first_byte", timeouts.first_byte),
             ("first_byte_heavy", timeouts.first_byte_heavy),
+            ("progress", timeouts.progress),
         ] {
             if section.has(key) && step > timeouts.total {
                 section.violation(key, "must not be above total");
@@ -216,6 +218,7 @@ impl Timeouts {
             write: timeouts.write.min(timeouts.total),
             first_byte: timeouts.first_byte.min(timeouts.total),
             first_byte_heavy: timeouts.first_byte_heavy.min(timeouts.total),
+            progress: timeouts.progress.min(timeouts.total),
             total: timeouts.total,
         }
     }

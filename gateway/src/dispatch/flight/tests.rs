@@ -13,16 +13,23 @@ use crate::dispatch::attempt::script::{self, Act};
 use crate::dispatch::{Delivered, DispatchMetrics, Exchange, Live, Payload, Session, Settings};
 use crate::error::Rejection;
 use crate::jsonrpc::{self, Call, Entry};
-use crate::solana::classify;
+use crate::solana::{self, classify};
 use crate::upstream::{Pool, testing};
 
-const GOOD: &str = r#"{"jsonrpc":"2.0","result":5,"id":1}"#;
+/// A balance.
+const GOOD: &str = r#"{"jsonrpc":"2.0","result":{"context":{"slot":1},"value":5},"id":1}"#;
 const NO_SLOT: &str =
     r#"{"jsonrpc":"2.0","error":{"code":-32016,"message":"Minimum context slot"},"id":1}"#;
 const ODD: &str = r#"{"jsonrpc":"2.0","error":{"code":-32000,"message":"odd"},"id":1}"#;
 
 fn good(after: u64) -> Act {
     Act::Say(after, 200, GOOD.to_owned())
+}
+
+/// Another result, after so many milliseconds.
+fn gives(after: u64, result: &str) -> Act {
+    let body = format!(r#"{{"jsonrpc":"2.0","result":{result},"id":1}}"#);
+    Act::Say(after, 200, body)
 }
 
 fn says(body: &str) -> Act {
@@ -116,7 +123,11 @@ fn text(delivered: &Delivered) -> String {
     match delivered {
         Delivered::Payload(Payload::Whole(answer)) => match answer.error() {
             Some(error) => format!("{} {}", error.code, error.message),
-            None => String::from_utf8(answer.result().unwrap().to_vec()).unwrap(),
+            None => {
+                let result = answer.result().unwrap();
+                let value = solana::wrapped_parts(result).map_or(result, |(_, value)| value);
+                String::from_utf8(value.to_vec()).unwrap()
+            }
         },
         Delivered::Rejected(Rejection::OutcomeUnknown) => "unknown".to_owned(),
         other => panic!("{other:?}"),
@@ -281,13 +292,18 @@ async fn an_upstream_that_refuses_everything_is_left_with_everything() {
     let scene = Scene::new(&["own", "paid"]);
     script::set("own", says(ODD));
     script::set("paid", good(0));
-    for method in ["getBalance", "getAccountInfo", "getSlotLeader"] {
+    for method in [
+        "getBalance",
+        "getFeeForMessage",
+        "getStakeMinimumDelegation",
+    ] {
         for key in 0..4 {
             scene.shows(method, &format!("[{key}]")).await;
         }
     }
+    script::set("paid", gives(0, r#"{"context":{"slot":1},"value":{}}"#));
     let shown = scene.shows("getTokenSupply", "[1]").await;
-    assert_eq!(shown, was("5", "paid@0"));
+    assert_eq!(shown, was("{}", "paid@0"));
 }
 
 #[tokio::test(start_paused = true)]
@@ -315,9 +331,9 @@ async fn a_transaction_passes_upstreams_that_hang() {
     scene.settings.retry.attempts = 1;
     script::set("own", Act::Hang);
     script::set("paid", Act::Hang);
-    script::set("spare", good(20));
+    script::set("spare", gives(20, "\"5x\""));
     let shown = scene.shows("sendTransaction", &transaction()).await;
-    assert_eq!(shown, was("5", "own@0 paid@300 spare@600"));
+    assert_eq!(shown, was("\"5x\"", "own@0 paid@300 spare@600"));
 }
 
 #[tokio::test(start_paused = true)]
@@ -342,10 +358,10 @@ async fn a_transaction_under_way_counts_as_sent() {
 async fn a_failed_preflight_waits_a_little_for_an_earlier_attempt() {
     let failed = r#"{"jsonrpc":"2.0","error":{"code":-32002,"message":"no","data":{"err":{"InstructionError":[0,"Custom"]}}},"id":1}"#;
     let scene = Scene::new(&["own", "paid"]);
-    script::set("own", good(900));
+    script::set("own", gives(900, "\"5x\""));
     script::set("paid", says(failed));
     let shown = scene.shows("sendTransaction", &transaction()).await;
-    assert_eq!(shown, was("5", "own@0 paid@300"));
+    assert_eq!(shown, was("\"5x\"", "own@0 paid@300"));
     script::set("own", Act::Hang);
     let start = Instant::now();
     let shown = scene.shows("sendTransaction", &transaction()).await;
@@ -356,13 +372,13 @@ async fn a_failed_preflight_waits_a_little_for_an_earlier_attempt() {
 #[tokio::test(start_paused = true)]
 async fn a_slow_scan_is_waited_for_and_held_against_nobody() {
     let scene = Scene::new(&["own", "paid"]);
-    script::set("own", good(9_000));
-    script::set("paid", good(100));
+    script::set("own", gives(9_000, "[5]"));
+    script::set("paid", gives(100, "[5]"));
     for key in 0..6 {
         let shown = scene
             .shows("getProgramAccounts", &format!(r#"["{key}"]"#))
             .await;
-        assert_eq!(shown, was("5", "own@0"));
+        assert_eq!(shown, was("[5]", "own@0"));
     }
     assert!(scene.pool.upstreams()[0].breaker_is_closed());
 }

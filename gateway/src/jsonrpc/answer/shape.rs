@@ -99,6 +99,10 @@ fn is_escaped(text: &[u8], position: usize) -> bool {
 /// Whether there are no control characters, all escapes exist, and all is UTF-8. The first pass
 /// takes sixteen bytes or more at once, and is the only one for nearly all answers. White space
 /// between tokens counts as forbidden here: servers that write any are read token by token.
+#[expect(
+    clippy::needless_bitwise_bool,
+    reason = "without a branch the compiler takes many bytes at once"
+)]
 fn has_no_forbidden_bytes(text: &[u8]) -> bool {
     let suspicious = |byte: u8| (byte.cast_signed() < 0x20) | (byte == b'\\');
     let any = text.iter().fold(false, |any, byte| any | suspicious(*byte));

@@ -151,6 +151,56 @@ fn what_is_no_answer_is_refused_with_its_beginning() {
             MalformedKind::NotAnAnswer,
         ),
         ("[]", MalformedKind::NotAnAnswer),
+    ] {
+        let scanned = Answer::scan(Bytes::from_static(body.as_bytes()));
+        let malformed = scanned.expect_err(body);
+        assert_eq!(malformed.kind, kind, "{body}");
+        assert_eq!(malformed.excerpt, body.as_bytes());
+    }
+    let long = Answer::scan(Bytes::from(vec![b'x'; 9000])).unwrap_err();
+    assert_eq!(long.excerpt.len(), 512);
+}
+
+#[test]
+fn an_answer_belongs_to_its_request() {
+    let asked = RequestId::from(7_000_000_001);
+    for (body, belongs) in [
+        (r#"{"jsonrpc":"2.0","result":5,"id":7000000001}"#, true),
+        (r#"{"jsonrpc":"2.0","id":7000000001,"result":5}"#, true),
+        (r#"{"id":7000000001,"result":5}"#, true),
+        (r#"{"result":5,"id":7000000001,"jsonrpc":"2.0"}"#, true),
+        (r#"{"jsonrpc":"2.0","result":5,"id":"7000000001"}"#, true),
+        (r#"{"jsonrpc":"2.0","result":5,"id":7000000000}"#, false),
+        (r#"{"jsonrpc":"2.0","id":7000000002,"result":5}"#, false),
+        (r#"{"jsonrpc":"2.0","result":5,"id":1}"#, false),
+        (r#"{"jsonrpc":"2.0","result":5,"id":777}"#, false),
+        (r#"{"jsonrpc":"2.0","result":5,"id":"x"}"#, false),
+        (r#"{"jsonrpc":"2.0","result":5,"id":null}"#, false),
+        (r#"{"jsonrpc":"2.0","result":5}"#, false),
+        (r#"{"jsonrpc":"2.0","result":null,"id":null}"#, false),
+        (
+            r#"{"jsonrpc":"2.0","error":{"code":1},"id":7000000001}"#,
+            true,
+        ),
+        (r#"{"jsonrpc":"2.0","error":{"code":1},"id":777}"#, false),
+        // Servers that could not read the request, and what stands before them, do not know it.
+        (r#"{"jsonrpc":"2.0","error":{"code":1},"id":null}"#, true),
+        (r#"{"jsonrpc":"2.0","error":{"code":1}}"#, true),
+    ] {
+        let scanned = Answer::scan_reply(Bytes::from_static(body.as_bytes()), asked);
+        let kind = scanned.map_err(|malformed| malformed.kind).map(drop);
+        let expected = if belongs {
+            Ok(())
+        } else {
+            Err(MalformedKind::WrongId)
+        };
+        assert_eq!(kind, expected, "{body}");
+    }
+}
+
+#[test]
+fn what_contradicts_itself_is_no_answer() {
+    for (body, kind) in [
         (
             r#"{"jsonrpc":"2.0","result":1,"error":{"code":1},"id":1}"#,
             MalformedKind::NotAnAnswer,
@@ -198,48 +248,7 @@ fn what_is_no_answer_is_refused_with_its_beginning() {
         ("\"rate limited\"", MalformedKind::NotAnAnswer),
     ] {
         let scanned = Answer::scan(Bytes::from_static(body.as_bytes()));
-        let malformed = scanned.expect_err(body);
-        assert_eq!(malformed.kind, kind, "{body}");
-        assert_eq!(malformed.excerpt, body.as_bytes());
-    }
-    let long = Answer::scan(Bytes::from(vec![b'x'; 9000])).unwrap_err();
-    assert_eq!(long.excerpt.len(), 512);
-}
-
-#[test]
-fn an_answer_belongs_to_its_request() {
-    let asked = RequestId::from(7_000_000_001);
-    for (body, belongs) in [
-        (r#"{"jsonrpc":"2.0","result":5,"id":7000000001}"#, true),
-        (r#"{"jsonrpc":"2.0","id":7000000001,"result":5}"#, true),
-        (r#"{"id":7000000001,"result":5}"#, true),
-        (r#"{"result":5,"id":7000000001,"jsonrpc":"2.0"}"#, true),
-        (r#"{"jsonrpc":"2.0","result":5,"id":"7000000001"}"#, true),
-        (r#"{"jsonrpc":"2.0","result":5,"id":7000000000}"#, false),
-        (r#"{"jsonrpc":"2.0","id":7000000002,"result":5}"#, false),
-        (r#"{"jsonrpc":"2.0","result":5,"id":1}"#, false),
-        (r#"{"jsonrpc":"2.0","result":5,"id":777}"#, false),
-        (r#"{"jsonrpc":"2.0","result":5,"id":"x"}"#, false),
-        (r#"{"jsonrpc":"2.0","result":5,"id":null}"#, false),
-        (r#"{"jsonrpc":"2.0","result":5}"#, false),
-        (r#"{"jsonrpc":"2.0","result":null,"id":null}"#, false),
-        (
-            r#"{"jsonrpc":"2.0","error":{"code":1},"id":7000000001}"#,
-            true,
-        ),
-        (r#"{"jsonrpc":"2.0","error":{"code":1},"id":777}"#, false),
-        // Servers that could not read the request, and what stands before them, do not know it.
-        (r#"{"jsonrpc":"2.0","error":{"code":1},"id":null}"#, true),
-        (r#"{"jsonrpc":"2.0","error":{"code":1}}"#, true),
-    ] {
-        let scanned = Answer::scan_reply(Bytes::from_static(body.as_bytes()), asked);
-        let kind = scanned.map_err(|malformed| malformed.kind).map(drop);
-        let expected = if belongs {
-            Ok(())
-        } else {
-            Err(MalformedKind::WrongId)
-        };
-        assert_eq!(kind, expected, "{body}");
+        assert_eq!(scanned.expect_err(body).kind, kind, "{body}");
     }
 }
 

@@ -45,16 +45,47 @@ fn hold_off(scope: Scope, at_least: Option<u64>, credits: bool) -> P {
 }
 
 #[test]
-fn results_are_delivered_even_when_null() {
-    for body in [
-        r#"{"jsonrpc":"2.0","result":null,"id":1}"#,
-        r#"{"jsonrpc":"2.0","result":"too many requests","id":1}"#,
-        r#"{"id":1,"result":{"error":{"code":429}}}"#,
+fn results_that_the_method_can_have_are_delivered_even_when_null() {
+    for (method, body) in [
+        ("getBlock", r#"{"jsonrpc":"2.0","result":null,"id":1}"#),
+        (
+            "getAccountInfo",
+            r#"{"jsonrpc":"2.0","result":{"context":{"slot":1},"value":null},"id":1}"#,
+        ),
+        (
+            "getGenesisHash",
+            r#"{"jsonrpc":"2.0","result":"too many requests","id":1}"#,
+        ),
+        ("getBlock", r#"{"id":1,"result":{"error":{"code":429}}}"#),
+        ("getAsset", r#"{"jsonrpc":"2.0","result":null,"id":1}"#),
     ] {
+        let class = classify(method, None);
+        let verdict = judged(200, ReplyHints::default(), body, &class);
+        assert_eq!(verdict, None, "{method} {body}");
+    }
+}
+
+#[test]
+fn a_result_that_the_method_cannot_have_is_the_upstreams_failure() {
+    for (method, result) in [
+        ("getBalance", "null"),
+        ("getBalance", r#"{"context":{"slot":1},"value":null}"#),
+        ("getSlot", "null"),
+        ("getSlot", "\"5\""),
+        ("getLatestBlockhash", "null"),
+        (
+            "getMultipleAccounts",
+            r#"{"context":{"slot":1},"value":{}}"#,
+        ),
+        ("sendTransaction", "null"),
+    ] {
+        let class = classify(method, None);
+        let body = format!(r#"{{"jsonrpc":"2.0","result":{result},"id":1}}"#);
+        let verdict = judged(200, ReplyHints::default(), &body, &class).expect(method);
         assert_eq!(
-            judged(200, ReplyHints::default(), body, &read()),
-            None,
-            "{body}"
+            (verdict.kind, verdict.retry, verdict.penalty),
+            (F::BadResult, R::Elsewhere, P::Failure),
+            "{method} {result}"
         );
     }
 }

@@ -9,6 +9,7 @@ use bytes::Bytes;
 use pingora::protocols::Stream;
 use tokio::time::{Instant, Sleep};
 
+use super::progress::Progress;
 use super::steps::{Exchange, LEAST_HEAD};
 use super::{Line, RECENT, Route, ids, is_in_step};
 use crate::jsonrpc::{Answer, RequestId};
@@ -154,11 +155,21 @@ async fn receive(
         _ => buffer.saturating_add(1),
     };
     let mut pieces = Pieces::default();
+    let mut progress = Progress::begin(exchange.limits.progress, Instant::now());
     let whole = loop {
-        let next = within(timer, exchange.total, incoming.next()).await;
-        match next.unwrap_or(Err(TransportFault::after(FaultKind::TotalTimeout)))? {
+        let until = progress.until().min(exchange.total);
+        let Some(next) = within(timer, until, incoming.next()).await else {
+            let missing = known.map(|known| known.min(enough).saturating_sub(pieces.len()) as u64);
+            let looked = progress.look(missing, exchange.total);
+            looked.map_err(TransportFault::after)?;
+            continue;
+        };
+        match next? {
             None => break true,
-            Some(piece) => pieces.push(piece, known.unwrap_or(0).min(buffer)),
+            Some(piece) => {
+                progress.came(piece.len());
+                pieces.push(piece, known.unwrap_or(0).min(buffer));
+            }
         }
         if pieces.len() >= enough {
             break false;

@@ -9,6 +9,7 @@ use tokio::io::AsyncWriteExt;
 use tokio::time::{Instant, Sleep};
 
 use super::Broken;
+use super::progress::Progress;
 use crate::solana::FaultKind;
 use crate::upstream::connection::Connection;
 use crate::upstream::fault::TransportFault;
@@ -67,24 +68,19 @@ pub(super) async fn read_head(
         .min(Instant::now() + exchange.limits.first_byte);
     let room = connection.last_response.clamp(LEAST_ROOM, MOST_ROOM);
     connection.input.reserve(room);
-    let mut answered = false;
-    loop {
-        let until = if answered { exchange.total } else { first_byte };
-        match within(timer, until, connection.receive()).await {
-            None if answered || first_byte == exchange.total => {
-                return Err(loud(FaultKind::TotalTimeout));
-            }
-            None => return Err(loud(FaultKind::FirstByteTimeout)),
-            Some(Ok(0) | Err(_)) if !answered => {
-                return Err(Broken {
-                    fault: TransportFault::after(FaultKind::Reset),
-                    silent: true,
-                });
-            }
-            Some(Ok(0)) => return Err(loud(FaultKind::Truncated)),
-            Some(Err(_)) => return Err(loud(FaultKind::Reset)),
-            Some(Ok(_)) => answered = true,
+    match within(timer, first_byte, connection.receive()).await {
+        None if first_byte == exchange.total => return Err(loud(FaultKind::TotalTimeout)),
+        None => return Err(loud(FaultKind::FirstByteTimeout)),
+        Some(Ok(0) | Err(_)) => {
+            return Err(Broken {
+                fault: TransportFault::after(FaultKind::Reset),
+                silent: true,
+            });
         }
+        Some(Ok(_)) => {}
+    }
+    let mut progress = None;
+    loop {
         match skip_to_final(&mut connection.input) {
             Ok(Some(head)) => return Ok(head),
             Ok(None) => connection.input.reserve(LEAST_ROOM),
@@ -95,6 +91,33 @@ pub(super) async fn read_head(
                 });
             }
         }
+        match read_on(connection, &mut progress, None, exchange, timer).await {
+            Err(kind) => return Err(loud(kind)),
+            Ok(Ok(0)) => return Err(loud(FaultKind::Truncated)),
+            Ok(Err(_)) => return Err(loud(FaultKind::Reset)),
+            Ok(Ok(_)) => {}
+        }
+    }
+}
+
+/// One read of an answer that has begun, of which so many bytes are missing if that is known. The
+/// clock is looked at only when an answer does not come in one piece.
+async fn read_on(
+    connection: &mut Connection,
+    progress: &mut Option<Progress>,
+    missing: Option<u64>,
+    exchange: &Exchange<'_>,
+    timer: &mut Pin<&mut Option<Sleep>>,
+) -> Result<io::Result<usize>, FaultKind> {
+    let window = exchange.limits.progress;
+    let progress = progress.get_or_insert_with(|| Progress::begin(window, Instant::now()));
+    loop {
+        let until = progress.until().min(exchange.total);
+        if let Some(read) = within(timer, until, connection.receive()).await {
+            progress.came(read.as_ref().copied().unwrap_or_default());
+            return Ok(read);
+        }
+        progress.look(missing, exchange.total)?;
     }
 }
 
@@ -130,10 +153,12 @@ pub(super) async fn gather_known(
         Some(length) => (length, true),
         None => (beginning, false),
     };
+    let mut progress = None;
     while connection.input.len() < wanted {
         let missing = wanted - connection.input.len();
         connection.input.reserve(missing + SLACK);
-        read_more(connection, body, exchange, timer).await?;
+        let missing = Some(missing as u64);
+        read_more(connection, body, &mut progress, missing, exchange, timer).await?;
     }
     let bytes = match body.take(&mut connection.input)? {
         Taken::Data(bytes) => bytes,
@@ -155,6 +180,7 @@ pub(super) async fn gather(
 ) -> Result<Gathered, TransportFault> {
     let mut first = Bytes::new();
     let mut joined = BytesMut::new();
+    let mut progress = None;
     loop {
         match body.take(&mut connection.input)? {
             Taken::Data(bytes) if first.is_empty() => first = bytes,
@@ -167,7 +193,7 @@ pub(super) async fn gather(
             Taken::End => return Ok(Gathered::Whole(join(first, joined))),
             Taken::More => {
                 connection.input.reserve(16 * 1024);
-                if read_more(connection, body, exchange, timer).await? == 0 {
+                if read_more(connection, body, &mut progress, None, exchange, timer).await? == 0 {
                     return Ok(Gathered::Whole(join(first, joined)));
                 }
             }
@@ -187,20 +213,22 @@ fn join(first: Bytes, joined: BytesMut) -> Bytes {
     }
 }
 
-/// Reads on within the total limit. 0 only if the body may end with the connection.
+/// Reads on, within the limits. 0 only if the body may end with the connection.
 async fn read_more(
     connection: &mut Connection,
     body: &mut Body,
+    progress: &mut Option<Progress>,
+    missing: Option<u64>,
     exchange: &Exchange<'_>,
     timer: &mut Pin<&mut Option<Sleep>>,
 ) -> Result<usize, TransportFault> {
-    match within(timer, exchange.total, connection.receive()).await {
-        None => Err(TransportFault::after(FaultKind::TotalTimeout)),
-        Some(Err(_)) => Err(TransportFault::after(FaultKind::Reset)),
-        Some(Ok(0)) => {
+    match read_on(connection, progress, missing, exchange, timer).await {
+        Err(kind) => Err(TransportFault::after(kind)),
+        Ok(Err(_)) => Err(TransportFault::after(FaultKind::Reset)),
+        Ok(Ok(0)) => {
             body.close()?;
             Ok(0)
         }
-        Some(Ok(read)) => Ok(read),
+        Ok(Ok(read)) => Ok(read),
     }
 }

@@ -93,6 +93,7 @@ fn limits() -> AttemptLimits {
         deadline: Instant::now() + Duration::from_secs(5),
         queue: Instant::now() + Duration::from_secs(5),
         first_byte: Duration::from_secs(4),
+        progress: Duration::from_secs(1),
         ledger_only: false,
         answer_buffer: 64 * 1024,
         replayable: true,
@@ -246,7 +247,7 @@ async fn a_name_with_a_dead_address_is_served_by_the_other() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn silence_ends_at_the_first_byte_limit_and_slowness_at_the_deadline() {
+async fn silence_ends_at_the_first_byte_limit() {
     let start = Instant::now();
     let server = Server::start(|_, mut stream| async move {
         read_request(&mut stream).await;
@@ -256,15 +257,71 @@ async fn silence_ends_at_the_first_byte_limit_and_slowness_at_the_deadline() {
     let fault = call(&server.pool(), &limits()).await.unwrap_err();
     assert_eq!(fault, TransportFault::after(FaultKind::FirstByteTimeout));
     assert_eq!(start.elapsed().as_secs(), 4);
+}
 
-    let start = Instant::now();
+/// Sends the beginning of an answer and then single bytes, every so often.
+async fn trickling(begun: &'static str, every: Option<Duration>) -> Server {
+    Server::start(move |_, mut stream| async move {
+        read_request(&mut stream).await;
+        stream.write_all(begun.as_bytes()).await.unwrap();
+        loop {
+            match every {
+                None => std::future::pending().await,
+                Some(every) => tokio::time::sleep(every).await,
+            }
+            if stream.write_all(b"1").await.is_err() {
+                return;
+            }
+        }
+    })
+    .await
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_answer_that_stalls_or_trickles_is_given_up_after_its_progress_time() {
+    for begun in [
+        "HTTP/1.1 200 OK\r\nx: ",
+        "HTTP/1.1 200 OK\r\ncontent-length: 100000\r\n\r\n",
+        "HTTP/1.1 200 OK\r\ncontent-length: 100\r\n\r\n{\"jsonrpc\"",
+        "HTTP/1.1 200 OK\r\ncontent-length: 5000000\r\n\r\n{\"jsonrpc\"",
+        "HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n5000\r\n{\"jsonrpc\"",
+    ] {
+        for every in [None, Some(Duration::from_millis(300))] {
+            let start = Instant::now();
+            let server = trickling(begun, every).await;
+            let fault = call(&server.pool(), &limits()).await.unwrap_err();
+            assert_eq!(fault, TransportFault::after(FaultKind::Stalled), "{begun}");
+            assert_eq!(start.elapsed().as_secs(), 1, "{begun} {every:?}");
+        }
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_large_answer_that_comes_slowly_arrives() {
     let server = Server::start(|_, mut stream| async move {
         read_request(&mut stream).await;
-        stream.write_all(b"HTTP/1.1 200 OK\r\n").await.unwrap();
-        std::future::pending::<()>().await;
+        let head = "HTTP/1.1 200 OK\r\ncontent-length: 60000\r\n\r\n";
+        stream.write_all(head.as_bytes()).await.unwrap();
+        for _ in 0..20 {
+            tokio::time::sleep(Duration::from_millis(200)).await;
+            stream.write_all(&[b'x'; 3000]).await.unwrap();
+        }
     })
     .await;
-    let fault = call(&server.pool(), &limits()).await.unwrap_err();
+    let start = Instant::now();
+    assert_eq!(call_ok(&server.pool()).await.len(), 512);
+    assert_eq!(start.elapsed().as_secs(), 4);
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_last_upstream_may_take_all_of_the_time() {
+    let server = trickling("HTTP/1.1 200 OK\r\n", None).await;
+    let patient = AttemptLimits {
+        progress: Duration::from_mins(1),
+        ..limits()
+    };
+    let start = Instant::now();
+    let fault = call(&server.pool(), &patient).await.unwrap_err();
     assert_eq!(fault, TransportFault::after(FaultKind::TotalTimeout));
     assert_eq!(start.elapsed().as_secs(), 5);
 }

@@ -136,6 +136,7 @@ fn limits() -> AttemptLimits {
         deadline: Instant::now() + Duration::from_secs(25),
         queue: Instant::now() + Duration::from_secs(20),
         first_byte: Duration::from_secs(20),
+        progress: Duration::from_secs(10),
         ledger_only: false,
         answer_buffer: 64 * 1024,
         replayable: true,
@@ -216,6 +217,28 @@ async fn the_request_is_that_of_http_1_and_the_hints_come_back() {
     assert_eq!(reply.status, 429);
     assert_eq!(reply.hints.retry_after, Some(Duration::from_secs(7)));
     assert_eq!(text(reply), "");
+}
+
+#[tokio::test]
+async fn an_answer_that_stalls_is_given_up_after_its_progress_time() {
+    for begun in ["", r#"{"jsonrpc":"2.0","#] {
+        let server = Server::start(10, move |mut call| async move {
+            let mut stream = call.answer.send_response(json(), false).unwrap();
+            if !begun.is_empty() {
+                stream
+                    .send_data(Bytes::from_static(begun.as_bytes()), false)
+                    .unwrap();
+            }
+            std::future::pending().await
+        })
+        .await;
+        let impatient = AttemptLimits {
+            progress: Duration::from_millis(200),
+            ..limits()
+        };
+        let fault = call(&server.pool(), &impatient).await.unwrap_err();
+        assert_eq!(fault, TransportFault::after(FaultKind::Stalled), "{begun}");
+    }
 }
 
 #[tokio::test]

@@ -1,0 +1,156 @@
+//! Answers that are not the answer to the question: none of them reaches a client or the cache.
+
+use std::time::Duration;
+
+use perijove_tests::client::call;
+use perijove_tests::gateway::Gateway;
+use perijove_tests::sandbox::{Fault, Kind, Sandbox, Spoilage, StallAfter};
+use serde_json::json;
+
+use crate::redis::scene::blocks;
+use crate::scene::{KEY, Scene, equals, on_reads};
+
+/// `v0` has the fault in every answer to a read, so each read is answered by `v1`, and `v0` is
+/// known for it.
+async fn is_left_for(kind: Kind, label: &str) {
+    let scene = Scene::ranked_with(|config| config.set("hedge.enabled", false)).await;
+    scene.v(0).fault(on_reads(kind));
+    for _ in 0..8 {
+        let reply = scene.balance().await;
+        assert!(reply.json()["result"]["value"].is_u64(), "{}", reply.text());
+        assert_eq!(reply.json()["id"], 1);
+        assert_eq!(reply.upstream(), "v1");
+    }
+    let metrics = scene.gateway.metrics().await;
+    let of_kind = [("upstream", "v0"), ("outcome", label)];
+    assert!(
+        metrics.sum("perijove_upstream_attempts_total", &of_kind) > 0.0,
+        "{label}"
+    );
+}
+
+macro_rules! left_for {
+    ($($name:ident => $kind:expr, $label:literal;)*) => {
+        $(#[tokio::test]
+        async fn $name() {
+            is_left_for($kind, $label).await;
+        })*
+    };
+}
+
+left_for! {
+    an_answer_with_another_id_is_not_delivered =>
+        Kind::Spoil { how: Spoilage::WrongId }, "wrong-id";
+    a_result_without_an_id_is_not_delivered => Kind::Spoil { how: Spoilage::NoId }, "wrong-id";
+    null_for_a_balance_is_not_delivered =>
+        Kind::Spoil { how: Spoilage::NullResult }, "bad-result";
+    control_characters_in_a_string_are_not_delivered =>
+        Kind::Spoil { how: Spoilage::ControlBytes }, "bad-json";
+    half_an_answer_is_not_delivered => Kind::Spoil { how: Spoilage::HalfJson }, "bad-json";
+    an_answer_that_stalls_after_its_head_is_asked_for_elsewhere =>
+        Kind::Stall { after: StallAfter::Head }, "stalled";
+    an_answer_that_stalls_in_its_body_is_asked_for_elsewhere =>
+        Kind::Stall { after: StallAfter::Half }, "stalled";
+    an_answer_that_trickles_is_asked_for_elsewhere => Kind::Trickle { ms: 500 }, "stalled";
+}
+
+/// Each read asks for another account, so an answer to another question has another value.
+async fn every_answer_is_its_questions(kind: Kind) {
+    let scene = Scene::ranked_with(|config| config.set("hedge.enabled", false)).await;
+    scene.v(0).fault(Fault::from(kind).on("sandboxEcho"));
+    for number in 0..20 {
+        let reply = scene.gateway.rpc("sandboxEcho", json!([number])).await;
+        // The method is not one of Agave's: it may be refused, but never answered wrongly.
+        let result = &reply.json()["result"];
+        assert!(
+            result.is_null() || *result == json!([number]),
+            "{number}: {}",
+            reply.text()
+        );
+    }
+}
+
+#[tokio::test]
+async fn the_answer_to_the_request_before_is_not_delivered() {
+    every_answer_is_its_questions(Kind::Previous).await;
+}
+
+#[tokio::test]
+async fn a_second_answer_that_comes_late_is_not_delivered() {
+    for ms in [0, 1, 5] {
+        every_answer_is_its_questions(Kind::Twice { ms }).await;
+    }
+}
+
+#[tokio::test]
+async fn nothing_of_a_broken_answer_is_kept() {
+    for how in [
+        Spoilage::WrongId,
+        Spoilage::NoId,
+        Spoilage::NullResult,
+        Spoilage::ControlBytes,
+    ] {
+        let cluster = Sandbox::start(1).await.unwrap();
+        let gateway = Gateway::start(equals(&cluster).set("cache.enabled", true)).await;
+        let block = call("getBlock", &blocks(&cluster)[0]);
+        cluster.reset_counts();
+        // A final block is kept for good, and null is no answer that would be wrong for it.
+        let method = if how == Spoilage::NullResult {
+            "getGenesisHash"
+        } else {
+            "getBlock"
+        };
+        let question = if method == "getBlock" {
+            block
+        } else {
+            call(method, &json!([]))
+        };
+        let fault = Fault::from(Kind::Spoil { how }).on(method);
+        cluster.validator(0).fault(fault.sparing_probes().times(1));
+        let broken = gateway.post(question.clone()).await;
+        assert!(
+            broken.json()["result"].is_null(),
+            "{how:?}: {}",
+            broken.text()
+        );
+        let good = gateway.post(question).await;
+        assert!(!good.json()["result"].is_null(), "{how:?}: {}", good.text());
+        assert_eq!(good.json()["id"], 1);
+    }
+}
+
+#[tokio::test]
+async fn a_streamed_answer_with_another_id_breaks_off() {
+    for how in [Spoilage::WrongId, Spoilage::NoId] {
+        let scene = Scene::equals(1).await;
+        let fault = Fault::from(Kind::Spoil { how }).on("sandboxPad");
+        scene.v(0).fault(fault);
+        let request = scene
+            .gateway
+            .client()
+            .post(scene.gateway.url())
+            .header("content-type", "application/json")
+            .timeout(Duration::from_mins(1))
+            .body(call("sandboxPad", &json!([{"bytes": 2_000_000}])));
+        let body = request.send().await.unwrap().bytes().await;
+        assert!(body.is_err(), "{how:?}: the wrong answer looked whole");
+        let metrics = scene.gateway.metrics().await;
+        let wrong = [("outcome", "wrong-id")];
+        assert!(metrics.sum("perijove_upstream_attempts_total", &wrong) > 0.0);
+    }
+}
+
+#[tokio::test]
+async fn a_large_answer_that_stalls_before_the_client_has_seen_any_of_it_comes_from_elsewhere() {
+    let scene = Scene::ranked_with(|config| config.set("hedge.enabled", false)).await;
+    let stall = Fault::from(Kind::Stall {
+        after: StallAfter::Head,
+    });
+    scene
+        .v(0)
+        .fault(on_reads(Fault::from(Kind::Big { bytes: 600_000 })));
+    scene.v(0).fault(on_reads(stall));
+    let reply = scene.gateway.rpc("getBalance", json!([KEY])).await;
+    assert!(reply.json()["result"]["value"].is_u64());
+    assert_eq!(reply.upstream(), "v1");
+}
