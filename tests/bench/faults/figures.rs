@@ -61,6 +61,8 @@ pub struct Figures {
     pub complaints: BTreeMap<String, usize>,
     /// What is not good enough.
     pub misses: Vec<String>,
+    /// What of it is a matter of percentiles.
+    pub late: Vec<String>,
 }
 
 impl Phases {
@@ -100,13 +102,12 @@ impl Phases {
 }
 
 /// The part of the calls due in a time that this upstream answered; `None` if there are too few.
-/// Calls that cannot meet the fault do not count.
 fn share(row: &Row, name: &str, records: &[Record], from: Duration, to: Duration) -> Option<f64> {
     let mut own = 0_u32;
     let mut all = 0_u32;
     for record in records.iter().filter(|one| one.due >= from && one.due < to) {
         if let Some(upstream) = record.upstream.as_deref()
-            && row.concerns(record.method)
+            && row.shares(record.method)
         {
             all += 1;
             own += u32::from(upstream == name);
@@ -165,10 +166,12 @@ impl Figures {
             reached,
             complaints: BTreeMap::new(),
             misses: Vec::new(),
+            late: Vec::new(),
         };
         for record in records.iter().filter(|one| one.due >= phases.counted) {
             figures.add(phases, record);
         }
+        figures.late = figures.late(row);
         figures.misses = figures.missed(row);
         figures
     }
@@ -194,6 +197,15 @@ impl Figures {
         *self.complaints.entry(what).or_default() += 1;
     }
 
+    /// Percentiles that are too high, in words.
+    fn late(&self, row: &Row) -> Vec<String> {
+        let bound = row.bound.as_millis();
+        let each = [("reads", self.p99), ("writes", self.writes_p99)].into_iter();
+        each.filter(|(_, p99)| *p99 > row.bound)
+            .map(|(whose, p99)| format!("{whose} p99 {} ms above {bound} ms", p99.as_millis()))
+            .collect()
+    }
+
     /// What is not good enough, in words.
     fn missed(&self, row: &Row) -> Vec<String> {
         let mut missed = Vec::new();
@@ -204,14 +216,9 @@ impl Figures {
         };
         unless(self.lost == 0, format!("{} lost", self.lost));
         unless(self.wrong == 0, format!("{} wrong", self.wrong));
-        let bound = row.bound.as_millis();
-        for (whose, p99) in [("reads", self.p99), ("writes", self.writes_p99)] {
-            let millis = p99.as_millis();
-            unless(
-                p99 <= row.bound,
-                format!("{whose} p99 {millis} ms above {bound} ms"),
-            );
-        }
+        self.late
+            .iter()
+            .for_each(|late| unless(false, late.clone()));
         let had = self.share.filter(|share| *share >= 0.05);
         if row.returns && !row.faults.is_empty() && had.is_some() {
             let soon = self.served_again.is_some_and(|after| after <= COMEBACK);

@@ -21,6 +21,12 @@ impl Run {
         }
     }
 
+    /// Whether its only flaw is a percentile.
+    pub fn is_only_slow(&self) -> bool {
+        let figures = self.figures.as_ref();
+        figures.is_ok_and(|figures| !figures.misses.is_empty() && figures.late == figures.misses)
+    }
+
     /// A line for whoever waits.
     pub fn line(&self) -> String {
         let misses = self.misses();

@@ -270,9 +270,12 @@ impl Rows {
         let calm = [Fault::lag(50), healthy.into()];
         self.add("50-slots-behind-says-ok", &KNOWS, AT_ONCE, &calm);
         self.add("2000-slots-behind", &KNOWS, AT_ONCE, &[Fault::lag(2_000)]);
-        let other = |ahead| [Kind::WrongGenesis.into(), Kind::Fork { ahead }.into()];
-        self.add("wrong-cluster", &KNOWS, AT_ONCE, &other(0));
-        self.add("wrong-cluster-ahead", &KNOWS, AT_ONCE, &other(50_000_000));
+        // Other clusters are at other slots.
+        let other = |place: Kind| [Kind::WrongGenesis.into(), place.into()];
+        let ahead = Kind::Fork { ahead: 50_000_000 };
+        self.add("wrong-cluster-ahead", &KNOWS, AT_ONCE, &other(ahead));
+        let behind = Kind::Lag { slots: 50_000_000 };
+        self.add("wrong-cluster-behind", &KNOWS, AT_ONCE, &other(behind));
         self.quick(&[
             "slot-stands-still-says-ok/paid/all",
             "50-slots-behind/own/all",
@@ -381,6 +384,15 @@ impl Row {
         match self.met {
             Met::All | Met::Calls => true,
             Met::Only(only) => method == only,
+        }
+    }
+
+    /// Whether the upstream's share is counted by calls of this method. A scan is welcome to go
+    /// where it is faster; what is cheap is not to follow it.
+    pub fn shares(&self, method: &str) -> bool {
+        match self.met {
+            Met::Only(SCAN) => method != SCAN,
+            _ => self.concerns(method),
         }
     }
 }
