@@ -32,7 +32,7 @@ pub(super) fn belongs(code: i64, class: &Class) -> bool {
     let method = class.method;
     let history = class.profile().capability == Some(Capability::History);
     match code {
-        _ if method == M::Other => true,
+        _ if method.is_foreign() => true,
         -32002 | -32003 | -32006 | -32013 => {
             matches!(method, M::SendTransaction | M::SimulateTransaction)
         }

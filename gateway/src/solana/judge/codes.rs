@@ -25,7 +25,7 @@ pub(super) fn verdict(error: &ErrorObject, class: &Class) -> Verdict {
             retry: Retry::Capable(Capability::Airdrop),
             penalty: Penalty::Lacks(Capability::Airdrop),
         },
-        -32601 if class.method == Method::Other => Verdict {
+        -32601 if class.method.is_foreign() => Verdict {
             penalty: Penalty::CloseMethod,
             ..row(error.code)
         },
