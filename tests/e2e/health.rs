@@ -37,6 +37,12 @@ async fn is_left_and_returned_to(fault: impl Into<Fault>) {
     let scene = calm().await;
     scene.settles_on(0).await;
     scene.v(0).fault(fault);
+    // A client that was told of a newer slot is answered by `v1` before `v0` is left.
+    until("v0 to be left", || async {
+        let told = status_of(&scene.gateway, 0).await;
+        (told["health"] != "healthy").then_some(())
+    })
+    .await;
     scene.settles_on(1).await;
     scene.v(0).heal().unwrap();
     scene.settles_on(0).await;

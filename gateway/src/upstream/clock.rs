@@ -78,6 +78,10 @@ impl Reckoned {
         }
     }
 
+    pub(super) fn pace(&self) -> Pace {
+        self.pace
+    }
+
     pub(super) fn estimate(&self, now: Instant) -> Slot {
         let age = now.saturating_duration_since(self.at);
         Slot(self.slot.0.saturating_add(self.pace.slots(age)))

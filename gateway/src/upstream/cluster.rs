@@ -236,7 +236,13 @@ impl Cluster {
         Peers {
             heads: at_least_stronger(heads),
             stopped: at_least_stronger(survey.stopped),
-            pace: survey.pace,
+            moves: survey
+                .heads
+                .iter()
+                .flatten()
+                .map(Reckoned::pace)
+                .max()
+                .unwrap_or(Pace::NONE),
             usual: self.usual_pace(),
         }
     }

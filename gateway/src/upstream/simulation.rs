@@ -290,6 +290,36 @@ fn a_metered_upstream_that_stands_still_is_out_of_service_within_five_seconds() 
 }
 
 #[test]
+fn one_level_that_nobody_else_has_told_of_is_enough_to_see_that_it_stands_still() {
+    for stands in [u64::MAX, 65_000] {
+        let asked = Node {
+            stands: Some((stands, u64::MAX)),
+            ..metered()
+        };
+        let mut simulation = Simulation::new(&[asked, metered()], Chain::usual(), 0);
+        let mut left = None;
+        // The other one is asked for a finalized slot half a minute after its confirmed one; what
+        // calls read is final as well.
+        simulation.run(0, 75_000, |simulation, millis| {
+            if millis % 200 == 0 {
+                let [_, _, finalized] = simulation.slots(0, millis);
+                let (now, latency) = (simulation.at(millis), Duration::from_millis(2));
+                let member = &simulation.upstream(0).member;
+                member.heard_slot(Commitment::Finalized, Slot(finalized), latency, now);
+            }
+            if simulation.health(0) != Health::Healthy {
+                left.get_or_insert(millis);
+            }
+        });
+        match left {
+            Some(left) => assert!((69_000..=70_000).contains(&left), "{left} ms"),
+            None => assert_eq!(stands, u64::MAX),
+        }
+        assert_eq!(simulation.health(1), Health::Healthy);
+    }
+}
+
+#[test]
 fn the_last_upstream_serves_even_if_it_stands_still_and_the_clock_does_not_run_away() {
     let dead = Node {
         dies: Some(10_000),

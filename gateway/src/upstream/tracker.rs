@@ -34,8 +34,10 @@ const ROLLBACK: u64 = 32;
 
 /// Looks without a new slot before a few seconds without one mean anything.
 const STILL_LOOKS: u32 = 3;
-/// An upstream that has stood still for long is left when the others are this far ahead.
+/// An upstream that has stood still for long is left when the others are this far ahead;
 const LITTLE: u64 = 4;
+/// and sooner when they go on meanwhile, though they may be taken for further back than they are.
+const NEAR: u64 = 5;
 
 /// Where a slot was seen. A probe asks for the head itself; a live answer may be out of order, or
 /// come from a cache of the provider's.
@@ -89,8 +91,8 @@ pub(super) struct Peers {
     pub(super) heads: [Option<Slot>; 3],
     /// Where those stopped that stand still. Counts only while nobody moves.
     pub(super) stopped: [Option<Slot>; 3],
-    /// The speed of the cluster.
-    pub(super) pace: Pace,
+    /// How fast they go on; none where all stand still.
+    pub(super) moves: Pace,
     /// The speed it has by configuration.
     pub(super) usual: Pace,
 }
@@ -119,8 +121,8 @@ pub(super) struct Tracker {
     lag: u64,
     /// The same for whether it stands still; None while there are no others.
     behind: Option<u64>,
-    /// The speed of the cluster at the last look.
-    pace: Pace,
+    /// How fast the others went on at the last look.
+    moves: Pace,
     jumps: [Option<Jump>; 3],
     probed: bool,
     failing: bool,
@@ -160,7 +162,7 @@ impl Default for Tracker {
             looks: 0,
             lag: 0,
             behind: None,
-            pace: Pace::NONE,
+            moves: Pace::NONE,
             jumps: [None; 3],
             probed: false,
             failing: false,
@@ -205,7 +207,7 @@ impl Tracker {
             }
         }
         if believed.slots.iter().any(Option::is_some) {
-            self.pace = peers.pace;
+            self.moves = peers.moves;
             self.move_to(&believed, peers);
             self.measure_lag(&believed, peers);
         }
@@ -285,9 +287,9 @@ impl Tracker {
                 .max();
             return;
         }
-        if let Some(behind) = looked().filter_map(behind).max() {
-            self.behind = Some(behind);
-        }
+        // Where nobody else has told of these commitments: had it moved on as they did up to now.
+        let moved = peers.moves.slots(self.stood());
+        self.behind = Some(looked().filter_map(behind).max().unwrap_or(moved));
         if let Some(lag) = lag {
             self.lag = lag;
         }
@@ -433,8 +435,8 @@ impl Tracker {
         };
         let soon = self.looks >= STILL_LOOKS
             && stood >= STILL.min(limits.stopped_after)
-            && self.pace.slots(stood) >= STILL_SLOTS;
-        (soon && behind >= STILL_SLOTS) || (long && behind >= LITTLE)
+            && self.moves.slots(stood) >= STILL_SLOTS;
+        (soon && behind >= NEAR) || (long && behind >= LITTLE)
     }
 
     /// Why it is not healthy, for people.

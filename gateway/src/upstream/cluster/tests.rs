@@ -41,7 +41,7 @@ impl Members {
         let alone = Peers {
             heads: [None; 3],
             stopped: [None; 3],
-            pace: usual,
+            moves: usual,
             usual,
         };
         self.live[member].track(&config::Health::default(), self.now, |tracker| {

@@ -151,7 +151,7 @@ async fn an_upstream_that_only_lags_still_says_how_far_the_best_is_behind() {
             let peers = Peers {
                 heads: [Some(Slot(1300)); 3],
                 stopped: [None; 3],
-                pace: usual,
+                moves: usual,
                 usual,
             };
             let level = Commitment::Processed;

@@ -15,7 +15,7 @@ fn alone() -> Peers {
     Peers {
         heads: [None; 3],
         stopped: [None; 3],
-        pace: usual,
+        moves: usual,
         usual,
     }
 }
@@ -163,6 +163,40 @@ fn live_answers_whose_slot_does_not_move_tell_within_five_seconds() {
         let nearly = left_after(source, |millis| 1000 + (millis / 400).min(3));
         assert_eq!(nearly, None, "the others are hardly ahead");
     }
+}
+
+#[test]
+fn it_is_seen_to_stand_still_by_a_commitment_that_nobody_else_has_told_of() {
+    let start = Instant::now();
+    let mut tracker = Tracker::default();
+    tracker.succeeded(&limits());
+    let mut look = |level, slot, millis: u64| {
+        let at = start + Duration::from_millis(millis);
+        let source = match level {
+            Commitment::Finalized => Source::Answer,
+            _ => Source::Probe,
+        };
+        // The others have told of their confirmed slot alone.
+        let head = Some(Slot(1000 + millis / 400));
+        let others = Peers {
+            heads: [head, head, None],
+            ..alone()
+        };
+        tracker.look(&Look::one(source, level, Slot(slot), at, at), &others);
+        tracker.settle(&limits());
+        tracker.health()
+    };
+    look(Commitment::Confirmed, 1000, 0);
+    for turn in 0..100 {
+        let (millis, slot) = (turn * 200, 969 + turn / 2);
+        assert_eq!(look(Commitment::Finalized, slot, millis), Health::Healthy);
+    }
+    let stood = (100..150).map(|turn| (turn - 99) * 200);
+    let left = stood
+        .into_iter()
+        .find(|stood| look(Commitment::Finalized, 969 + 99 / 2, 19_800 + stood) != Health::Healthy);
+    let left = left.unwrap();
+    assert!((3_600..=4_800).contains(&left), "{left} ms");
 }
 
 #[test]
