@@ -58,7 +58,8 @@ impl Trial {
                 format!("{}ms", self.slot_time.as_millis()),
             )
             .set("consumers", json!(consumers))
-            .set("cache.enabled", true);
+            .set("cache.enabled", true)
+            .set("hedge.enabled", true);
         let gateway = Gateway::start(change(config)).await;
         let cluster = Arc::new(cluster);
         let (records, weather) = self.ask(&cluster, &gateway, seed, calls).await;

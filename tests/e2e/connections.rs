@@ -207,7 +207,7 @@ async fn a_client_that_sends_its_body_too_slowly_is_let_go() {
 
 #[tokio::test]
 async fn a_client_that_goes_away_cancels_its_call() {
-    let scene = Scene::ranked_with(|config| config.set("hedge.enabled", false)).await;
+    let scene = Scene::ranked().await;
     scene
         .v(0)
         .fault(on_reads(perijove_tests::sandbox::Kind::Hang));

@@ -7,12 +7,7 @@ use crate::scene::{KEY, Scene, on_reads};
 
 /// `v0` has the fault, so the read is answered by `v1`, each having been asked once.
 async fn moves_on(fault: impl Into<Fault>) {
-    let scene = Scene::ranked_with(|config| {
-        config
-            .set("hedge.enabled", false)
-            .set("retry.later", "50ms")
-    })
-    .await;
+    let scene = Scene::ranked_with(|config| config.set("retry.later", "50ms")).await;
     scene.v(0).fault(on_reads(fault));
     let reply = scene.balance().await;
     assert!(reply.json()["result"]["value"].is_u64(), "{}", reply.text());
@@ -53,7 +48,7 @@ async fn is_final((method, code): (&str, i64)) {
 
 /// The fault is none: `v0` answers.
 async fn is_borne(fault: impl Into<Fault>) {
-    let scene = Scene::ranked_with(|config| config.set("hedge.enabled", false)).await;
+    let scene = Scene::ranked().await;
     scene.v(0).fault(on_reads(fault));
     for _ in 0..5 {
         let reply = scene.balance().await;
@@ -199,9 +194,7 @@ async fn an_upstream_that_never_answers_is_left_after_its_first_byte_time() {
         let mut upstreams = config.get("upstreams").unwrap().clone();
         upstreams[0] = hanging;
         upstreams[0]["timeouts"] = json!({ "first_byte": "200ms" });
-        config
-            .set("upstreams", upstreams)
-            .set("hedge.enabled", false)
+        config.set("upstreams", upstreams)
     })
     .await;
     scene.v(0).fault(on_reads(Kind::Hang));
@@ -275,14 +268,7 @@ async fn a_streamed_answer_that_breaks_is_not_passed_off_as_whole() {
 async fn a_method_an_upstream_lacks_is_not_asked_for_there_again() {
     let scene = Scene::ranked().await;
     scene.v(0).fault(Fault::status(410).on("getBalance"));
-    perijove_tests::wait::until("reads to go past it", || async {
-        let before = scene.v(0).hits("getBalance");
-        for _ in 0..5 {
-            assert_eq!(scene.balance().await.upstream(), "v1");
-        }
-        (scene.v(0).hits("getBalance") == before).then_some(())
-    })
-    .await;
+    scene.goes_past_the_first().await;
     let other = scene.gateway.rpc("getAccountInfo", json!([KEY])).await;
     assert_eq!(other.upstream(), "v0");
 }

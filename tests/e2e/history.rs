@@ -26,10 +26,9 @@ fn endpoint(id: &str, node: &Node) -> Endpoint {
     Endpoint::at(id, &node.url())
 }
 
-/// What both tests with and without a cache begin with. Nothing is hedged, so that hits are exact.
+/// What both tests with and without a cache begin with.
 fn config() -> GatewayConfig {
     GatewayConfig::new()
-        .set("hedge.enabled", false)
         .set("history.pause", "1h")
         .set("history.longest_pause", "1h")
 }

@@ -77,7 +77,9 @@ fn exported(scrape: &str) -> BTreeMap<String, Told> {
 
 /// A scene in which everything that is counted has happened.
 async fn eventful() -> Scene {
-    let scene = Scene::ranked_with(|config| config.set("cache.enabled", true)).await;
+    let scene =
+        Scene::ranked_with(|config| config.set("cache.enabled", true).set("hedge.enabled", true))
+            .await;
     // A miss that is kept, and a hit.
     for _ in 0..2 {
         scene.gateway.rpc("getGenesisHash", json!([])).await;

@@ -90,12 +90,7 @@ fn limit_all(scene: &Scene, retry_after: Option<&str>) {
 #[tokio::test]
 async fn while_all_upstreams_rest_nobody_is_asked() {
     for validators in [1, 2] {
-        let scene = Scene::equals_with(validators, |config| {
-            config
-                .set("hedge.enabled", false)
-                .set("cache.enabled", false)
-        })
-        .await;
+        let scene = Scene::equals(validators).await;
         limit_all(&scene, Some("30"));
         for turn in 0..50 {
             let reply = scene.balance().await;
@@ -111,7 +106,7 @@ async fn while_all_upstreams_rest_nobody_is_asked() {
 
 #[tokio::test]
 async fn used_up_credits_are_waited_for_though_probes_are_answered() {
-    let scene = Scene::equals_with(1, |config| config.set("hedge.enabled", false)).await;
+    let scene = Scene::equals(1).await;
     let gone = Fault::rate_limit(RateShape::Credits, None);
     scene.v(0).fault(on_reads(gone).times(1));
     assert_eq!(scene.balance().await.status, 429);
@@ -137,7 +132,7 @@ async fn used_up_credits_are_waited_for_though_probes_are_answered() {
 
 #[tokio::test]
 async fn a_validator_that_rests_does_not_keep_calls_from_a_healthy_provider() {
-    let scene = Scene::ranked_with(|config| config.set("hedge.enabled", false)).await;
+    let scene = Scene::ranked().await;
     let limit = Fault::rate_limit(RateShape::Plain, Some("60"));
     scene.v(0).fault(on_reads(limit));
     for _ in 0..20 {
@@ -150,7 +145,6 @@ async fn a_validator_that_rests_does_not_keep_calls_from_a_healthy_provider() {
 async fn a_guessed_pause_of_the_only_upstream_is_tried_and_ends_with_the_limit() {
     let scene = Scene::equals_with(1, |config| {
         config
-            .set("hedge.enabled", false)
             .set("hold_off.base", "200ms")
             .set("hold_off.factor", 10.0)
     })
@@ -168,7 +162,7 @@ async fn a_guessed_pause_of_the_only_upstream_is_tried_and_ends_with_the_limit()
 
 #[tokio::test]
 async fn a_wait_named_by_a_date_is_kept() {
-    let scene = Scene::equals_with(1, |config| config.set("hedge.enabled", false)).await;
+    let scene = Scene::equals(1).await;
     limit_all(&scene, Some("Fri, 31 Dec 9999 23:59:59 GMT"));
     for _ in 0..10 {
         let reply = scene.balance().await;
@@ -180,12 +174,7 @@ async fn a_wait_named_by_a_date_is_kept() {
 
 #[tokio::test]
 async fn what_is_cached_is_served_while_all_rest() {
-    let scene = Scene::equals_with(1, |config| {
-        config
-            .set("hedge.enabled", false)
-            .set("cache.enabled", true)
-    })
-    .await;
+    let scene = Scene::equals_with(1, |config| config.set("cache.enabled", true)).await;
     let ask = || scene.gateway.rpc("getGenesisHash", json!([]));
     until("the answer to be kept", || async {
         (ask().await.header("x-perijove-cache") == Some("hit")).then_some(())
@@ -202,7 +191,7 @@ async fn what_is_cached_is_served_while_all_rest() {
 #[tokio::test]
 async fn a_refused_key_is_an_error_of_the_gateways_own_and_no_rate_limit() {
     for status in [401, 403] {
-        let scene = Scene::ranked_with(|config| config.set("hedge.enabled", false)).await;
+        let scene = Scene::ranked().await;
         for validator in scene.cluster.validators() {
             validator.fault(on_reads(Fault::status(status)));
         }
@@ -224,7 +213,7 @@ async fn a_refused_key_is_an_error_of_the_gateways_own_and_no_rate_limit() {
 
 #[tokio::test]
 async fn where_one_upstream_takes_the_key_nobody_notices() {
-    let scene = Scene::ranked_with(|config| config.set("hedge.enabled", false)).await;
+    let scene = Scene::ranked().await;
     scene.v(0).fault(on_reads(Fault::status(401)));
     for _ in 0..10 {
         assert_eq!(scene.balance().await.upstream(), "v1");
@@ -234,7 +223,7 @@ async fn where_one_upstream_takes_the_key_nobody_notices() {
 
 #[tokio::test]
 async fn one_that_refuses_the_key_beside_one_that_limits_is_a_rate_limit() {
-    let scene = Scene::ranked_with(|config| config.set("hedge.enabled", false)).await;
+    let scene = Scene::ranked().await;
     scene.v(0).fault(on_reads(Kind::HttpStatus {
         status: 401,
         body: None,

@@ -1,5 +1,6 @@
 //! Further attempts: how many, when, and how upstreams that keep failing are left alone.
 
+use perijove_tests::gateway::GatewayConfig;
 use perijove_tests::sandbox::{Fault, Kind};
 use perijove_tests::wait::until;
 use serde_json::json;
@@ -36,12 +37,7 @@ async fn attempts_are_bounded() {
 
 #[tokio::test]
 async fn a_call_that_takes_longer_than_allowed_ends_in_time() {
-    let scene = Scene::ranked_with(|config| {
-        config
-            .set("limits.request_timeout", "700ms")
-            .set("hedge.enabled", false)
-    })
-    .await;
+    let scene = Scene::ranked_with(|config| config.set("limits.request_timeout", "700ms")).await;
     for validator in scene.cluster.validators() {
         validator.fault(on_reads(Kind::Hang));
     }
@@ -49,9 +45,18 @@ async fn a_call_that_takes_longer_than_allowed_ends_in_time() {
     assert_eq!(reply.code(), Some(-32005), "{}", reply.text());
 }
 
+/// Hedges, as many as there may be reason for.
+fn hedging(config: GatewayConfig) -> GatewayConfig {
+    config
+        .set("hedge.enabled", true)
+        .set("hedge.floor", "20ms")
+        .set("hedge.metered_after", "500ms")
+        .set("retry.min_per_second", 1_000)
+}
+
 /// A gateway that has seen enough calls to know how long they usually take.
 async fn warmed_up() -> Scene {
-    let scene = Scene::ranked_with(|config| config.set("hedge.floor", "20ms")).await;
+    let scene = Scene::ranked_with(hedging).await;
     for _ in 0..60 {
         scene.balance().await;
     }
@@ -75,24 +80,14 @@ async fn an_upstream_that_loses_every_race_is_left() {
     let scene = Scene::ranked_with(|config| {
         let mut upstreams = config.get("upstreams").unwrap().clone();
         upstreams[0]["timeouts"] = json!({ "first_byte": "300ms" });
-        config
-            .set("upstreams", upstreams)
-            .set("hedge.floor", "20ms")
-            .set("retry.min_per_second", 1_000)
+        hedging(config).set("upstreams", upstreams)
     })
     .await;
     for _ in 0..60 {
         scene.balance().await;
     }
     scene.v(0).fault(on_reads(Kind::Hang));
-    until("reads to go past it", || async {
-        let before = scene.v(0).hits("getBalance");
-        for _ in 0..5 {
-            assert_eq!(scene.balance().await.upstream(), "v1");
-        }
-        (scene.v(0).hits("getBalance") == before).then_some(())
-    })
-    .await;
+    scene.goes_past_the_first().await;
 }
 
 #[tokio::test]
@@ -102,12 +97,10 @@ async fn calls_wait_behind_hanging_ones_no_longer_than_a_connection_may_take() {
         upstreams[0]["connections"] = json!(1);
         upstreams[0]["connections_ceiling"] = json!(2);
         upstreams[0]["timeouts"] = json!({"connect": "50ms"});
-        config
-            .set("upstreams", upstreams)
-            .set("hedge.enabled", false)
+        config.set("upstreams", upstreams)
     })
     .await;
-    scene.v(0).fault(Fault::slow(3_000).on("getSupply"));
+    scene.v(0).fault(Fault::from(Kind::Hold).on("getSupply"));
     let slow = || scene.gateway.rpc("getSupply", json!([]));
     let others = async {
         perijove_tests::wait::eventually("both calls to arrive", || {
@@ -118,6 +111,7 @@ async fn calls_wait_behind_hanging_ones_no_longer_than_a_connection_may_take() {
             assert_eq!(scene.balance().await.upstream(), "v1");
         }
         assert_eq!(scene.v(0).counts().tally().abandoned, 0);
+        scene.v(0).heal().unwrap();
     };
     let (first, second, ()) = tokio::join!(slow(), slow(), others);
     assert_eq!((first.upstream(), second.upstream()), ("v0", "v0"));
@@ -125,7 +119,7 @@ async fn calls_wait_behind_hanging_ones_no_longer_than_a_connection_may_take() {
 
 #[tokio::test]
 async fn a_read_that_is_fast_enough_is_not_hedged() {
-    let scene = Scene::ranked_with(|config| config.set("hedge.floor", "2s")).await;
+    let scene = Scene::ranked_with(|config| hedging(config).set("hedge.floor", "10s")).await;
     for _ in 0..30 {
         scene.balance().await;
     }
@@ -137,7 +131,7 @@ async fn metered(metered_after: &str) -> Scene {
     Scene::ranked_with(|config| {
         let mut upstreams = config.get("upstreams").unwrap().clone();
         upstreams[1]["metered"] = json!(true);
-        config
+        hedging(config)
             .set("upstreams", upstreams)
             .set("hedge.metered_after", metered_after)
     })
@@ -146,7 +140,7 @@ async fn metered(metered_after: &str) -> Scene {
 
 #[tokio::test]
 async fn a_slow_read_is_not_hedged_where_that_costs() {
-    let scene = metered("10s").await;
+    let scene = metered("1m").await;
     scene.v(0).fault(on_reads(Fault::slow(1_500)));
     assert_eq!(scene.balance().await.upstream(), "v0");
     assert_eq!(scene.hits("getBalance"), [1, 0]);
@@ -171,7 +165,7 @@ async fn hedging_can_be_switched_off() {
 #[tokio::test]
 async fn an_unknown_method_is_never_hedged() {
     let scene = warmed_up().await;
-    scene.v(0).fault(Fault::slow(400).on("sandboxEcho"));
+    scene.v(0).fault(Fault::slow(1_000).on("sandboxEcho"));
     let reply = scene.gateway.rpc("sandboxEcho", json!([1])).await;
     assert_eq!(reply.result(), json!([1]));
     assert_eq!(scene.hits("sandboxEcho"), [1, 0]);
@@ -179,32 +173,36 @@ async fn an_unknown_method_is_never_hedged() {
 
 #[tokio::test]
 async fn a_breaker_opens_after_failures_in_a_row_and_closes_after_good_trials() {
-    let scene = Scene::ranked_with(|config| {
+    let open_for = |config: GatewayConfig, time: &str| {
         config
             .set("breaker.failures", 3)
-            .set("breaker.open", "1s")
+            .set("breaker.open", time)
             .set("breaker.trials", 1)
             .set("breaker.successes", 1)
-            .set("hedge.enabled", false)
-    })
-    .await;
+    };
+    let breaker =
+        async |scene: &Scene| scene.gateway.status().await["upstreams"][0]["breaker"].clone();
+    let scene = Scene::ranked_with(|config| open_for(config, "1h")).await;
     scene.v(0).fault(on_reads(Fault::status(500)));
     for _ in 0..8 {
         assert_eq!(scene.balance().await.upstream(), "v1");
     }
     assert_eq!(scene.hits("getBalance"), [3, 8]);
+    assert_eq!(breaker(&scene).await, "open");
     // A trial that fails opens it again.
-    until("a trial", || async {
-        scene.balance().await;
-        (scene.v(0).hits("getBalance") == 4).then_some(())
-    })
-    .await;
-    for _ in 0..3 {
-        assert_eq!(scene.balance().await.upstream(), "v1");
+    let scene = Scene::ranked_with(|config| open_for(config, "100ms")).await;
+    scene.v(0).fault(on_reads(Fault::status(500)));
+    for trial in [4, 5] {
+        until("a trial", || async {
+            assert_eq!(scene.balance().await.upstream(), "v1");
+            (scene.v(0).hits("getBalance") == trial).then_some(())
+        })
+        .await;
+        assert_eq!(breaker(&scene).await, "open");
     }
-    assert_eq!(scene.v(0).hits("getBalance"), 4);
     scene.v(0).heal().unwrap();
     scene.settles_on(0).await;
+    assert_eq!(breaker(&scene).await, "closed");
 }
 
 #[tokio::test]

@@ -38,11 +38,12 @@ fn number(answer: &Value, place: &str) -> u64 {
     found.unwrap_or_else(|| panic!("{place} in {answer}"))
 }
 
-/// Nobody is given up for being slow: how old an answer is, not how fast, is what is tested.
+/// Nobody is given up for being slow or far behind: how old an answer is, not how fast it comes, is
+/// what is tested.
 fn patient(config: GatewayConfig) -> GatewayConfig {
     config
-        .set("hedge.enabled", false)
-        .set("hedge.metered_after", "10s")
+        .set("health.exclude_lag", 1_000)
+        .set("health.readmit_lag", 999)
         .set("cluster.slot_time", "100ms")
 }
 
@@ -228,8 +229,7 @@ async fn where_nobody_has_reached_the_floor_an_older_answer_is_better_than_none(
 
 #[tokio::test]
 async fn what_is_kept_is_no_answer_for_a_client_that_was_told_of_a_later_slot() {
-    let patient = |config: GatewayConfig| config.set("hedge.metered_after", "10s");
-    let stage = Stage::ranked_with(patient).await;
+    let stage = Stage::ranked().await;
     let key = moving();
     let params = at(&key, Level::Finalized);
     stage.v(0).fault(Fault::lag(1));
@@ -287,7 +287,7 @@ async fn what_an_upstream_of_another_cluster_said_is_forgotten() {
 #[tokio::test]
 async fn what_it_wrote_to_the_shared_cache_is_taken_back() {
     let cluster = Sandbox::start(2).await.unwrap();
-    let shared = Shared::before(cluster, |config| config.set("hedge.enabled", false)).await;
+    let shared = Shared::before(cluster, |config| config).await;
     let mut blocks = blocks(&shared.cluster).into_iter();
     let mut givers = Vec::new();
     for params in blocks.by_ref().take(6) {

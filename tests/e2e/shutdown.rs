@@ -6,7 +6,7 @@ use perijove_tests::client::call;
 use perijove_tests::client::raw::{RawConnection, post};
 use perijove_tests::load::Load;
 use perijove_tests::sandbox::{Fault, Kind};
-use perijove_tests::wait::{eventually, until};
+use perijove_tests::wait::{PATIENCE, eventually, until};
 use serde_json::json;
 use tokio::net::TcpStream;
 use tokio::time::Instant;
@@ -14,14 +14,15 @@ use tokio::time::Instant;
 use crate::scene::{KEY, Scene, on_reads};
 
 /// Far below the grace period, far above what an idle process needs on a busy machine.
-const SOON: Duration = Duration::from_secs(15);
+const SOON: Duration = PATIENCE;
+/// So long that whoever waits for its end fails the test.
+const GRACE: &str = "10m";
 
 async fn patient() -> Scene {
     Scene::equals_with(1, |config| {
         config
-            .set("shutdown.grace", "60s")
+            .set("shutdown.grace", GRACE)
             .set("shutdown.linger", "1s")
-            .set("hedge.enabled", false)
     })
     .await
 }
@@ -68,12 +69,7 @@ async fn a_large_answer_under_way_is_sent_to_its_end() {
 
 #[tokio::test]
 async fn a_request_that_never_ends_is_cut_after_the_grace_period() {
-    let mut scene = Scene::equals_with(1, |config| {
-        config
-            .set("shutdown.grace", "1s")
-            .set("hedge.enabled", false)
-    })
-    .await;
+    let mut scene = Scene::equals_with(1, |config| config.set("shutdown.grace", "1s")).await;
     scene.v(0).fault(on_reads(Kind::Hang));
     let mut raw = scene.gateway.raw().await;
     raw.send(post(&call("getBalance", &json!([KEY])), "")).await;
@@ -94,7 +90,7 @@ async fn sigterm_under_load_loses_nothing() {
     let mut scene = Scene::equals_with(2, |config| {
         config
             .set("shutdown.delay", "1500ms")
-            .set("shutdown.grace", "60s")
+            .set("shutdown.grace", GRACE)
             .set("shutdown.linger", "1s")
     })
     .await;

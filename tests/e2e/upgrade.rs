@@ -1,17 +1,13 @@
 //! Replacing the running binary: the new process takes the sockets over, nothing is refused.
 
-use std::time::Duration;
-
 use perijove_tests::client::{builder, call};
 use perijove_tests::gateway::Gateway;
 use perijove_tests::load::Load;
 use perijove_tests::sandbox::{Fault, Sandbox};
-use perijove_tests::wait::eventually;
+use perijove_tests::wait::{PATIENCE, eventually};
 use serde_json::json;
 
 use crate::scene::{KEY, equals, on_reads};
-
-const BOUND: Duration = Duration::from_secs(45);
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn an_upgrade_under_load_loses_nothing() {
@@ -30,7 +26,7 @@ async fn an_upgrade_under_load_loses_nothing() {
     eventually("some answers", || kept.ended() >= 60 && fresh.ended() >= 60).await;
     let new = old.upgrade().await;
     assert_ne!(new.pid(), old.pid());
-    let status = old.process.wait(BOUND).await;
+    let status = old.process.wait(PATIENCE).await;
     assert!(status.success(), "{status}");
     let so_far = (kept.started(), fresh.started());
     eventually("answers of the new process", || {

@@ -1,5 +1,6 @@
 //! Writes: a signed transaction goes on to whoever takes it; what would happen twice is sent once.
 
+use perijove_tests::gateway::GatewayConfig;
 use perijove_tests::sandbox::{Fault, Kind, RateShape, ResetWhen, transaction};
 use serde_json::{Value, json};
 
@@ -17,9 +18,14 @@ async fn impatient() -> Scene {
     .await
 }
 
+/// A scene whose transactions are sent elsewhere too when they are not answered soon.
+async fn repeating() -> Scene {
+    Scene::ranked_with(|config| config.set("retry.write_after", "100ms")).await
+}
+
 /// `v0` has the fault for transactions only, so `v1` takes them, each time.
 async fn goes_on(fault: impl Into<Fault>) {
-    let scene = Scene::ranked().await;
+    let scene = repeating().await;
     scene.v(0).fault(fault.into().on("sendTransaction"));
     for mark in 1..=3 {
         let reply = scene
@@ -74,7 +80,12 @@ async fn a_transaction_is_answered_with_its_signature_and_sent_to_one_upstream()
 
 #[tokio::test]
 async fn a_transaction_passes_two_upstreams_that_hang() {
-    let scene = Scene::ranked_of(3, |config| config.set("retry.attempts", 1)).await;
+    let once = |config: GatewayConfig| {
+        config
+            .set("retry.attempts", 1)
+            .set("retry.write_after", "100ms")
+    };
+    let scene = Scene::ranked_of(3, once).await;
     for index in [0, 1] {
         let hang = Fault::from(Kind::Hang).on("sendTransaction");
         scene.v(index).fault(hang);
@@ -89,8 +100,8 @@ async fn a_transaction_passes_two_upstreams_that_hang() {
 
 #[tokio::test]
 async fn a_slow_answer_to_a_transaction_is_waited_for_when_nobody_else_takes_it() {
-    let scene = Scene::ranked().await;
-    scene.v(0).fault(Fault::slow(600).on("sendTransaction"));
+    let scene = repeating().await;
+    scene.v(0).fault(Fault::slow(1_000).on("sendTransaction"));
     scene.v(1).fault(Fault::status(503).on("sendTransaction"));
     let reply = scene
         .gateway
@@ -98,7 +109,9 @@ async fn a_slow_answer_to_a_transaction_is_waited_for_when_nobody_else_takes_it(
         .await;
     assert!(reply.result().is_string(), "{}", reply.text());
     assert_eq!(reply.upstream(), "v0");
-    assert_eq!(scene.hits("sendTransaction"), [1, 1]);
+    // How often both were asked meanwhile depends on the time that the first took.
+    assert!(scene.v(1).hits("sendTransaction") >= 1);
+    assert_eq!(scene.cluster.cluster().ledger.len(), 1);
 }
 
 #[tokio::test]
@@ -126,7 +139,7 @@ async fn a_transaction_that_one_took_and_another_finds_processed_is_answered_wit
         Fault::reset(ResetWhen::AfterRead),
     ] {
         for encoding in ["base58", "base64"] {
-            let scene = Scene::ranked().await;
+            let scene = repeating().await;
             scene.v(0).fault(fate.clone().on("sendTransaction"));
             scene.v(1).fault(already_processed());
             let (params, signature) = encoded(&scene, encoding);
@@ -180,7 +193,7 @@ async fn a_bad_signature_is_told_although_an_earlier_upstream_said_nothing() {
 #[tokio::test]
 async fn a_preflight_that_fails_after_the_transaction_may_have_been_taken_is_no_verdict() {
     for fate in [Fault::status(503), Fault::from(Kind::Hang)] {
-        let scene = Scene::ranked().await;
+        let scene = repeating().await;
         scene.v(0).fault(fate.clone().on("sendTransaction"));
         scene.v(1).fault(failed_preflight());
         let reply = scene

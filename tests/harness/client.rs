@@ -8,6 +8,8 @@ use bytes::Bytes;
 use reqwest::header::HeaderMap;
 use serde_json::{Value, json};
 
+use crate::wait::PATIENCE;
+
 /// A complete HTTP reply.
 #[derive(Debug, Clone)]
 pub struct Reply {
@@ -92,13 +94,13 @@ pub fn h2c() -> reqwest::Client {
         .expect("an HTTP client")
 }
 
-/// What all clients have in common.
+/// What all clients have in common. They wait longer than the gateway does by default.
 pub fn builder() -> reqwest::ClientBuilder {
     reqwest::Client::builder()
         .no_proxy()
         .no_gzip()
         .redirect(reqwest::redirect::Policy::none())
-        .timeout(std::time::Duration::from_mins(1))
+        .timeout(2 * PATIENCE)
 }
 
 /// A call's body.

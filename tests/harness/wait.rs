@@ -4,8 +4,9 @@ use std::time::Duration;
 
 use tokio::time::{Instant, sleep};
 
-/// How long a condition may take to become true before the test fails.
-pub const PATIENCE: Duration = Duration::from_secs(15);
+/// How long a condition may take to become true before the test fails. Far more than any should
+/// need: only a test that fails waits for so long, and a machine may be very busy.
+pub const PATIENCE: Duration = Duration::from_mins(1);
 
 /// Asks again and again until `found` gives something.
 ///

@@ -106,6 +106,9 @@ async fn gateway(row: &Row, cluster: &Sandbox) -> Gateway {
     let config = GatewayConfig::new()
         .set("upstreams", row.configuration(&urls))
         .set("cache.enabled", true)
+        // As by default, which tests are not.
+        .set("hedge", serde_json::json!({}))
+        .set("retry", serde_json::json!({}))
         .set("log.access", false);
     let gateway = Gateway::start(config).await;
     until("both upstreams to be probed", || async {

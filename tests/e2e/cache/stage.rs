@@ -171,7 +171,6 @@ pub fn cached(config: GatewayConfig) -> GatewayConfig {
         .set("cache.enabled", true)
         .set("cluster.slot_time", "10s")
         .set("health.stopped_after", "10m")
-        .set("hedge.enabled", false)
 }
 
 /// An account that changes with every slot.

@@ -3,14 +3,12 @@
 #![expect(clippy::expect_used, reason = "a harness fails the test it is used in")]
 
 use std::net::SocketAddr;
-use std::time::Duration;
 
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tokio::time::timeout;
 
-/// How long to wait for bytes that should come.
-const PATIENCE: Duration = Duration::from_secs(15);
+use crate::wait::PATIENCE;
 
 /// A connection and what was read ahead from it.
 #[derive(Debug)]
