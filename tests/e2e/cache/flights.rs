@@ -245,10 +245,18 @@ async fn those_who_waited_for_a_call_that_failed_are_not_failed_by_it() {
 #[tokio::test]
 async fn when_every_upstream_fails_those_who_wait_do_not_storm_it() {
     let stage = Stage::single_with(|config| config.set("retry.attempts", 1)).await;
-    // Every call takes its time and fails.
-    stage.v(0).fault(on_reads(Fault::slow(300)));
+    // The first call fails when all wait for it, and each after it takes its time and fails.
+    stage.v(0).fault(on_reads(Kind::Hold));
     stage.v(0).fault(on_reads(Fault::status(503)));
-    let replies = all_at_once(&stage, 50, "getBalance", &json!([KEY])).await;
+    let releasing = async {
+        under_way(&stage, 50).await;
+        stage.v(0).heal().unwrap();
+        stage.v(0).fault(on_reads(Fault::slow(1_000)));
+        stage.v(0).fault(on_reads(Fault::status(503)));
+    };
+    let params = json!([KEY]);
+    let asking = all_at_once(&stage, 50, "getBalance", &params);
+    let (replies, ()) = tokio::join!(asking, releasing);
     assert!(replies.iter().all(|reply| reply.code().is_some()));
     let hits = stage.cluster().hits("getBalance");
     assert!(hits < 25, "{hits} calls");

@@ -130,7 +130,7 @@ async fn an_old_answer_is_given_at_once_while_one_call_fetches_the_new_one() {
     let old = stage.asks("getBalance", &params).await;
     stage.advance(1).await;
     // None of these waits for the slow upstream, and only one call is made.
-    stage.v(0).fault(on_reads(Fault::slow(1_500)));
+    stage.v(0).fault(on_reads(Kind::Hold));
     for _ in 0..10 {
         let reply = stage.ask("getBalance", &params).await;
         assert_eq!((reply.cache(), reply.json()), ("stale", old.clone()));

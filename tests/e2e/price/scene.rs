@@ -18,7 +18,7 @@ pub use perijove_tests::gateway::GatewayConfig;
 pub const TOKEN: Pubkey = Pubkey([77; 32]);
 
 /// How long a look into Redis may take here.
-pub const DEADLINE: Duration = Duration::from_millis(200);
+const DEADLINE: Duration = Duration::from_millis(200);
 
 pub const fn ago(seconds: u64) -> Duration {
     Duration::from_secs(seconds)

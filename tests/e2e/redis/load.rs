@@ -94,7 +94,7 @@ impl Load {
     }
 
     /// Ends it and compares every answer with what a validator says.
-    pub async fn assert_all_right(self) -> Outcomes {
+    pub async fn assert_all_right(self) {
         until("answers enough to judge by", || async {
             (self.answered.load(Ordering::Relaxed) > ENOUGH).then_some(())
         })
@@ -121,17 +121,6 @@ impl Load {
                 reply.cache()
             );
         }
-        Outcomes(all)
-    }
-}
-
-/// What a load was told.
-pub struct Outcomes(Vec<Asked>);
-
-impl Outcomes {
-    pub fn slowest(&self) -> Duration {
-        let times = self.0.iter().map(|asked| asked.took);
-        times.max().unwrap_or_default()
     }
 }
 

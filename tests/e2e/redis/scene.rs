@@ -13,7 +13,7 @@ use super::load::Load;
 use crate::scene::equals;
 
 /// How long a lookup may take here.
-pub const DEADLINE: Duration = Duration::from_millis(100);
+const DEADLINE: Duration = Duration::from_millis(100);
 
 /// Two validators.
 pub async fn cluster() -> Sandbox {
