@@ -80,6 +80,8 @@ async fn eventful() -> Scene {
     let scene =
         Scene::ranked_with(|config| config.set("cache.enabled", true).set("hedge.enabled", true))
             .await;
+    // A name that somebody made up.
+    scene.gateway.rpc("madeUp", json!([])).await;
     // A miss that is kept, and a hit.
     for _ in 0..2 {
         scene.gateway.rpc("getGenesisHash", json!([])).await;
