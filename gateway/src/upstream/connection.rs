@@ -123,8 +123,8 @@ impl Connection {
 /// All connections to one upstream.
 #[derive(Debug)]
 pub(super) struct Connections {
-    /// One permit for each connection that may be in use. An idle connection was in use before,
-    /// and a new one is opened only when none is idle, so this bounds the open ones as well.
+    /// One permit for each connection that may be in use. Before one is opened, idle ones are
+    /// closed that would be too many with it: [`Connections::make_room`].
     slots: Semaphore,
     ceiling: usize,
     /// So many idle ones are kept.
@@ -177,7 +177,19 @@ impl Connections {
     pub(super) fn put(&self, mut connection: Box<Connection>, addresses: &Addresses) {
         if connection.is_current(addresses) {
             self.idle.lock().push(connection);
+            self.make_room();
         }
+    }
+
+    /// Closes the oldest idle connections that are beyond the ceiling together with those in use.
+    fn make_room(&self) {
+        let mut idle = self.idle.lock();
+        let surplus = (self.busy() + idle.len()).saturating_sub(self.ceiling);
+        let surplus = surplus.min(idle.len());
+        let oldest: Vec<_> = idle.drain(..surplus).collect();
+        drop(idle);
+        // Closing them needs no lock.
+        drop(oldest);
     }
 
     /// Connections in use or being opened.
@@ -254,6 +266,12 @@ impl Slot {
                 return Some(connection);
             }
         }
+    }
+
+    /// To be called before a connection is opened for it: idle ones too old for this call do not
+    /// make the connections more than they may be.
+    pub(super) fn make_room(&self) {
+        self.connections.make_room();
     }
 
     /// Puts a connection back whose last response was read to its end.

@@ -151,3 +151,21 @@ async fn the_places_in_use_are_counted_and_freed() {
     drop(second);
     assert!(connections.try_slot().is_some());
 }
+
+#[tokio::test(start_paused = true)]
+async fn the_oldest_idle_one_makes_room_when_the_ceiling_is_reached() {
+    let mut pair = Pair::new().await;
+    pair.connections = Connections::new(4, 2, Duration::from_mins(1));
+    let mut oldest = pair.kept().await;
+    let _newer = pair.kept().await;
+    tokio::time::advance(Duration::from_secs(2)).await;
+    let slot = pair.connections.try_slot().unwrap();
+    let recent = Duration::from_secs(1);
+    let reused = slot.reuse(&pair.addresses, recent, Instant::now());
+    assert!(reused.is_none() && pair.connections.idle() == 2);
+    slot.make_room();
+    assert_eq!((pair.connections.busy(), pair.connections.idle()), (1, 1));
+    let mut byte = [0; 1];
+    let read = tokio::io::AsyncReadExt::read(&mut oldest, &mut byte).await;
+    assert_eq!(read.unwrap(), 0, "it was closed");
+}
