@@ -110,6 +110,7 @@ impl UpstreamStatus {
             )
         };
         let latency = live.score.latency(false);
+        let (connections_busy, connections_idle) = live.open_connections();
         Self {
             id: upstream.id().to_owned(),
             tier: upstream.tier().label(),
@@ -128,8 +129,8 @@ impl UpstreamStatus {
             latency_milliseconds: latency.map(|latency| latency.as_secs_f64() * 1e3),
             failures: live.score.failure_share(now, &policy.selection),
             in_flight: live.score.in_flight(),
-            connections_busy: live.connections.busy(),
-            connections_idle: live.connections.idle(),
+            connections_busy,
+            connections_idle,
             addresses: live
                 .addresses
                 .known()

@@ -33,7 +33,8 @@ pub(in crate::upstream) enum Repeat {
     Broken,
 }
 
-/// Sends the request and waits for the head of the answer.
+/// Sends the request and waits for the head of the answer. The connection's task writes, as the
+/// upstream gives room; so the time that takes is part of `first_byte`, and has no limit of its own.
 pub(in crate::upstream) async fn exchange(
     lease: &Lease,
     head: http::Request<()>,
