@@ -193,13 +193,7 @@ fn is_the_clients(kind: FaultKind) -> bool {
     !(leaves_in_doubt(kind)
         || matches!(
             kind,
-            FaultKind::Dns
-                | FaultKind::ConnectRefused
-                | FaultKind::ConnectTimeout
-                | FaultKind::ConnectFailed
-                | FaultKind::Tls
-                | FaultKind::Saturated
-                | FaultKind::RateLimited
+            FaultKind::RateLimited
                 | FaultKind::CreditsExhausted
                 | FaultKind::Unauthorized
                 | FaultKind::Forbidden
@@ -218,11 +212,19 @@ fn is_certain(kind: FaultKind) -> bool {
     )
 }
 
-/// Whether a call that ended like this may have been carried out all the same.
+/// Whether a call that was sent and ended like this may have been carried out all the same. One for
+/// which there was no connection was sent over an earlier one that broke.
 fn leaves_in_doubt(kind: FaultKind) -> bool {
     matches!(
         kind,
-        FaultKind::WriteFailed
+        FaultKind::Saturated
+            | FaultKind::NoTime
+            | FaultKind::Dns
+            | FaultKind::ConnectRefused
+            | FaultKind::ConnectTimeout
+            | FaultKind::ConnectFailed
+            | FaultKind::Tls
+            | FaultKind::WriteFailed
             | FaultKind::WriteTimeout
             | FaultKind::FirstByteTimeout
             | FaultKind::TotalTimeout

@@ -49,6 +49,8 @@ macro_rules! faults {
 
 faults! {
     // The connection.
+    /// The caller's time was over before there was a connection, and sooner than the limit for that.
+    NoTime = "no-time",
     /// All connections that may be opened to the upstream stayed in use.
     Saturated = "saturated",
     /// The name could not be resolved.

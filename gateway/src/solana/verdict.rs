@@ -107,9 +107,9 @@ impl Verdict {
             (true, _) | (false, false) => Retry::Elsewhere,
             (false, true) => Retry::Final,
         };
-        // Too many calls of our own are no failure of the upstream.
+        // Too many calls of our own, and too little time of theirs, are no failure of the upstream.
         let penalty = match kind {
-            FaultKind::Saturated => Penalty::None,
+            FaultKind::Saturated | FaultKind::NoTime => Penalty::None,
             // What a scan needs says nothing about cheap calls.
             _ if class.heavy && kind.is_timeout() && bytes_sent => Penalty::Refusal,
             _ => Penalty::Failure,

@@ -129,12 +129,32 @@ pub(super) struct Line<'a> {
 }
 
 impl Line<'_> {
-    /// The whole exchange.
+    /// The whole exchange. What was sent once stays sent, however the rest of it ends.
     pub(super) async fn call(
         &self,
         request: &[u8],
         limits: &AttemptLimits,
         route: Route<'_>,
+        timer: &mut Pin<&mut Option<Sleep>>,
+    ) -> Result<Reply, TransportFault> {
+        let mut resent = false;
+        let carried = self.carry_out(request, limits, route, &mut resent, timer);
+        match carried.await {
+            Ok(reply) => Ok(Reply { resent, ..reply }),
+            Err(fault) => Err(TransportFault {
+                bytes_sent: fault.bytes_sent || resent,
+                ..fault
+            }),
+        }
+    }
+
+    /// The same, noting in `resent` that a connection broke after something was written to it.
+    async fn carry_out(
+        &self,
+        request: &[u8],
+        limits: &AttemptLimits,
+        route: Route<'_>,
+        resent: &mut bool,
         timer: &mut Pin<&mut Option<Sleep>>,
     ) -> Result<Reply, TransportFault> {
         let start = Instant::now();
@@ -147,7 +167,7 @@ impl Line<'_> {
             total,
         };
         if let Some(http2) = self.http2.filter(|http2| http2.is_spoken()) {
-            let call = self.call_http2(http2, &exchange, route, timer);
+            let call = self.call_http2(http2, &exchange, route, resent, timer);
             if let Some(reply) = Box::pin(call).await {
                 return reply;
             }
@@ -158,36 +178,33 @@ impl Line<'_> {
         } else {
             RECENT
         };
-        let mut resent = false;
         if let Some(mut connection) = slot.reuse(&self.wire.addresses, idle, start) {
             match self.exchange(&mut connection, &exchange, timer).await {
                 Ok(head) => return self.body(slot, connection, head, &exchange, timer).await,
                 Err(broken) if broken.silent && (limits.replayable || !broken.fault.bytes_sent) => {
-                    resent = broken.fault.bytes_sent;
+                    *resent |= broken.fault.bytes_sent;
                     self.broken.inc();
                 }
                 Err(broken) => return Err(broken.fault),
             }
         }
-        let until = total.min(Instant::now() + timeouts.connect);
-        let opened = Box::pin(self.open(route, until, timer))
+        slot.make_room();
+        let connect = Instant::now() + timeouts.connect;
+        let opened = Box::pin(self.open(route, total.min(connect), timer))
             .await
-            .map_err(TransportFault::before)?;
+            .map_err(|kind| TransportFault::before(exchange.cut(kind, connect)))?;
         self.opened.inc();
         let mut connection = match opened {
             Opened::Http1(connection) => connection,
             Opened::Http2(stream, address) => {
                 // It spoke HTTP/1.1 before.
                 drop(slot);
-                let call = self.call_adopted(stream, address, &exchange, route, timer);
+                let call = self.call_adopted(stream, address, &exchange, route, resent, timer);
                 return Box::pin(call).await;
             }
         };
         match self.exchange(&mut connection, &exchange, timer).await {
-            Ok(head) => {
-                let reply = self.body(slot, connection, head, &exchange, timer).await?;
-                Ok(Reply { resent, ..reply })
-            }
+            Ok(head) => self.body(slot, connection, head, &exchange, timer).await,
             Err(broken) => Err(broken.fault),
         }
     }

@@ -17,4 +17,4 @@ mod watched;
 
 pub(super) use exchange::{Lost, Repeat, exchange};
 pub(super) use incoming::{Incoming, Pieces};
-pub(super) use pool::{Http2, Lease};
+pub(super) use pool::{Http2, Lease, Patience};

@@ -14,7 +14,8 @@ use crate::upstream::stream::BodyStream;
 pub struct AttemptLimits {
     /// When the caller stops waiting.
     pub deadline: Instant,
-    /// How long the attempt may wait for one of the upstream's connections.
+    /// How long the attempt may wait for a connection that another call uses. Opening one has the
+    /// upstream's own limit.
     pub queue: Instant,
     /// From the request sent to the first byte of the answer; also the longest silence within an
     /// answer that is streamed.

@@ -19,6 +19,8 @@ pub(in crate::dispatch) enum Act {
     Say(u64, u16, String),
     /// The connection breaks after the call was sent.
     Break(u64),
+    /// The connection breaks after the call was sent, and then nobody listens.
+    Vanish,
     /// Nothing, ever.
     Hang,
 }
@@ -73,6 +75,10 @@ pub(super) async fn play(candidate: &Candidate) -> Result<Reply, TransportFault>
                 bytes_sent: true,
             })
         }
+        Some(Act::Vanish) => Err(TransportFault {
+            kind: FaultKind::ConnectRefused,
+            bytes_sent: true,
+        }),
         Some(Act::Hang) | None => std::future::pending().await,
     }
 }

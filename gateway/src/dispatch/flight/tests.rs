@@ -355,6 +355,22 @@ async fn a_transaction_under_way_counts_as_sent() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_transaction_sent_to_an_upstream_that_is_gone_counts_as_sent() {
+    let processed = r#"{"jsonrpc":"2.0","error":{"code":-32002,"message":"x","data":{"err":"AlreadyProcessed"}},"id":1}"#;
+    let scene = Scene::new(&["own", "paid"]);
+    script::set("own", Act::Vanish);
+    script::set("paid", says(processed));
+    let (answer, _) = scene.shows("sendTransaction", &transaction()).await;
+    assert_eq!(
+        answer,
+        format!("\"{}\"", bs58::encode([7; 64]).into_string())
+    );
+    script::set("paid", Act::Vanish);
+    let (answer, _) = scene.shows("sendTransaction", &transaction()).await;
+    assert_eq!(answer, "unknown");
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_failed_preflight_waits_a_little_for_an_earlier_attempt() {
     let failed = r#"{"jsonrpc":"2.0","error":{"code":-32002,"message":"no","data":{"err":{"InstructionError":[0,"Custom"]}}},"id":1}"#;
     let scene = Scene::new(&["own", "paid"]);

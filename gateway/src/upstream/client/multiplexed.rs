@@ -15,7 +15,7 @@ use super::{Line, RECENT, Route, ids, is_in_step};
 use crate::jsonrpc::{Answer, RequestId};
 use crate::solana::FaultKind;
 use crate::upstream::fault::TransportFault;
-use crate::upstream::http2::{Http2, Incoming, Lease, Lost, Pieces, Repeat, exchange};
+use crate::upstream::http2::{Http2, Incoming, Lease, Lost, Patience, Pieces, Repeat, exchange};
 use crate::upstream::opening::Opening;
 use crate::upstream::reply::{Reply, ReplyBody};
 use crate::upstream::response::{Framing, Head};
@@ -31,16 +31,18 @@ const MOST_UNSEEN: u32 = 3;
 const MOST_UNSENT: u32 = 10;
 
 impl Line<'_> {
-    /// The whole exchange; None if the upstream speaks HTTP/1.1.
+    /// The whole exchange; None if the upstream speaks HTTP/1.1. Notes in `resent` that a
+    /// connection broke under the call.
     pub(super) async fn call_http2(
         &self,
         http2: &Arc<Http2>,
         exchange: &Exchange<'_>,
         route: Route<'_>,
+        resent: &mut bool,
         timer: &mut Pin<&mut Option<Sleep>>,
     ) -> Option<Result<Reply, TransportFault>> {
         let replayable = exchange.limits.replayable;
-        let (mut unseen, mut unsent, mut resent) = (0, 0, false);
+        let (mut unseen, mut unsent) = (0, 0);
         loop {
             let lease = match self.lease(http2, exchange, route, timer).await {
                 Ok(Some(lease)) => lease,
@@ -51,15 +53,14 @@ impl Line<'_> {
             let lost = match self.exchange_http2(&lease, asked, exchange, timer).await {
                 Ok((head, body)) => {
                     let incoming = Box::new(Incoming::new(body, head.framing, lease));
-                    let reply = receive(incoming, asked, head, exchange, timer).await;
-                    return Some(reply.map(|reply| Reply { resent, ..reply }));
+                    return Some(receive(incoming, asked, head, exchange, timer).await);
                 }
                 Err(lost) => lost,
             };
             match lost.repeat {
                 Repeat::Unsent if unsent < MOST_UNSENT => unsent += 1,
                 Repeat::Unseen if unseen < MOST_UNSEEN => unseen += 1,
-                Repeat::Broken if replayable && !resent => resent = true,
+                Repeat::Broken if replayable && !*resent => *resent = true,
                 _ => return Some(Err(lost.fault)),
             }
             self.broken.inc();
@@ -73,6 +74,7 @@ impl Line<'_> {
         address: SocketAddr,
         exchange: &Exchange<'_>,
         route: Route<'_>,
+        resent: &mut bool,
         timer: &mut Pin<&mut Option<Sleep>>,
     ) -> Result<Reply, TransportFault> {
         let otherwise = || TransportFault::before(FaultKind::ConnectFailed);
@@ -81,7 +83,7 @@ impl Line<'_> {
             .adopt(stream, address, &self.wire.addresses)
             .await
             .map_err(TransportFault::before)?;
-        let reply = self.call_http2(http2, exchange, route, timer).await;
+        let reply = self.call_http2(http2, exchange, route, resent, timer).await;
         reply.unwrap_or_else(|| Err(otherwise()))
     }
 
@@ -107,11 +109,16 @@ impl Line<'_> {
             };
             opening.begin();
         };
-        let until = exchange.total.min(exchange.limits.queue);
+        let connect = Instant::now() + self.wire.timeouts.connect;
+        let patience = Patience {
+            opening: exchange.total.min(connect),
+            queue: exchange.total.min(exchange.limits.queue),
+        };
         let addresses = &self.wire.addresses;
         http2
-            .stream(addresses, fresh, open, until, self.saturation, timer)
+            .stream(addresses, fresh, open, patience, self.saturation, timer)
             .await
+            .map_err(|kind| exchange.cut(kind, connect))
     }
 
     async fn exchange_http2(

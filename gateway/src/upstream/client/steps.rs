@@ -33,6 +33,21 @@ pub(super) struct Exchange<'a> {
     pub(super) total: Instant,
 }
 
+impl Exchange<'_> {
+    /// Why there is no connection, which the upstream had until `connect` to give: it did not fail
+    /// if it was the caller who had no more time.
+    pub(super) fn cut(&self, kind: FaultKind, connect: Instant) -> FaultKind {
+        match kind {
+            FaultKind::ConnectTimeout | FaultKind::Dns
+                if self.total < connect && self.total <= Instant::now() =>
+            {
+                FaultKind::NoTime
+            }
+            _ => kind,
+        }
+    }
+}
+
 /// As much of a body as was read into the buffer.
 pub(super) enum Gathered {
     Whole(Bytes),

@@ -357,6 +357,49 @@ async fn a_kept_connection_that_dies_under_a_read_is_replaced_silently() {
 }
 
 #[tokio::test]
+async fn what_was_sent_to_an_upstream_that_is_gone_stays_sent() {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let url = format!("http://{}/", listener.local_addr().unwrap());
+    tokio::spawn(async move {
+        let (mut stream, _) = listener.accept().await.unwrap();
+        read_request(&mut stream).await.unwrap();
+        stream.write_all(ok("hello").as_bytes()).await.unwrap();
+        read_request(&mut stream).await.unwrap();
+        drop(listener);
+        drop(stream);
+    });
+    let pool = pool(vec![settings("a", &url)]);
+    assert_eq!(call_ok(&pool).await, "hello");
+    let fault = call(&pool, &limits()).await.unwrap_err();
+    assert_eq!(fault, TransportFault::after(FaultKind::ConnectRefused));
+    let fault = call(&pool, &limits()).await.unwrap_err();
+    assert_eq!(fault, TransportFault::before(FaultKind::ConnectRefused));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_connection_that_the_caller_had_no_time_for_is_not_the_upstreams_fault() {
+    let (limits, start) = (limits(), Instant::now());
+    let until = |milliseconds| Exchange {
+        request: b"",
+        limits: &limits,
+        start,
+        total: start + Duration::from_millis(milliseconds),
+    };
+    let connect = start + Duration::from_secs(1);
+    tokio::time::advance(Duration::from_secs(1)).await;
+    let cut = |milliseconds, kind| until(milliseconds).cut(kind, connect);
+    assert_eq!(cut(100, FaultKind::ConnectTimeout), FaultKind::NoTime);
+    assert_eq!(
+        cut(2000, FaultKind::ConnectTimeout),
+        FaultKind::ConnectTimeout
+    );
+    assert_eq!(
+        cut(100, FaultKind::ConnectRefused),
+        FaultKind::ConnectRefused
+    );
+}
+
+#[tokio::test]
 async fn a_call_that_must_not_happen_twice_is_reported_instead() {
     let server = dying(drop).await;
     let pool = server.pool();

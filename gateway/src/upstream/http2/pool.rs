@@ -25,6 +25,9 @@ use crate::upstream::resolve::Addresses;
 use crate::upstream::saturation::Saturation;
 use crate::upstream::timer::within;
 
+#[cfg(test)]
+mod tests;
+
 /// From so many streams on another of the connections that are kept is used: they share one TCP
 /// stream, and what is lost on it delays all of them.
 const COMFORTABLE: usize = 100;
@@ -40,6 +43,9 @@ pub(in crate::upstream) struct Http2 {
     state: Mutex<State>,
     /// A stream ended, or an attempt to open a connection did.
     changed: Notify,
+    /// The same, for those who may not use every connection. They are all told, as one of them
+    /// might be told for nothing while another could go on.
+    changed_for_all: Notify,
     /// Whether the upstream is believed to speak HTTP/2.
     spoken: AtomicBool,
     /// Calls that wait although no connection can be opened for them.
@@ -64,6 +70,15 @@ struct State {
 pub(in crate::upstream) struct Lease {
     session: Arc<Session>,
     pool: Arc<Http2>,
+}
+
+/// Until when a caller waits.
+#[derive(Clone, Copy, Debug)]
+pub(in crate::upstream) struct Patience {
+    /// For a connection that is being opened.
+    pub(in crate::upstream) opening: Instant,
+    /// For a stream that another call uses.
+    pub(in crate::upstream) queue: Instant,
 }
 
 /// How a caller stands.
@@ -106,6 +121,7 @@ impl Http2 {
                 fault: FaultKind::ConnectFailed,
             }),
             changed: Notify::new(),
+            changed_for_all: Notify::new(),
             spoken: AtomicBool::new(true),
             stuck: AtomicUsize::new(0),
         })
@@ -141,7 +157,7 @@ impl Http2 {
         addresses: &Addresses,
         fresh: Duration,
         open: impl Fn(),
-        until: Instant,
+        patience: Patience,
         saturation: Option<&Saturation>,
         timer: &mut Pin<&mut Option<Sleep>>,
     ) -> Result<Option<Lease>, FaultKind> {
@@ -156,27 +172,33 @@ impl Http2 {
         };
         let mut wait = None;
         loop {
-            let mut changed = pin!(self.changed.notified());
+            let notify = if fresh == Duration::MAX {
+                &self.changed
+            } else {
+                &self.changed_for_all
+            };
+            let mut changed = pin!(notify.notified());
             changed.as_mut().enable();
-            match self.look(addresses, fresh, Some(&ticket)).0 {
+            let (until, cut) = match self.look(addresses, fresh, Some(&ticket)).0 {
                 Standing::Served(lease) => return Ok(Some(lease)),
                 Standing::OtherVersion => return Ok(None),
                 Standing::Failed(kind) => return Err(kind),
-                Standing::Open => open(),
-                Standing::Opening => {}
+                standing @ (Standing::Open | Standing::Opening) => {
+                    if matches!(standing, Standing::Open) {
+                        open();
+                    }
+                    (patience.opening, FaultKind::ConnectTimeout)
+                }
                 Standing::Stuck => {
                     ticket.be_stuck();
                     if wait.is_none() {
                         wait = saturation.map(Saturation::meet);
                     }
+                    (patience.queue, FaultKind::Saturated)
                 }
-            }
+            };
             if within(timer, until, changed).await.is_none() {
-                return Err(if ticket.stuck {
-                    FaultKind::Saturated
-                } else {
-                    FaultKind::ConnectTimeout
-                });
+                return Err(cut);
             }
         }
     }
@@ -213,8 +235,10 @@ impl Http2 {
         let unknown = state.sessions.iter().filter(|one| !one.is_known()).count();
         let coming = state.opening + unknown;
         let each = state.each.clamp(1, COMFORTABLE);
+        let held_back = |one: &Arc<Session>| one.is_held_back() && !one.is_doubted();
+        let overloaded = state.sessions.iter().any(held_back);
         // Whoever has seen an attempt fail does not begin the next: it might fail at once.
-        if !failed && open < self.ceiling && coming < state.waiting.div_ceil(each) {
+        if !failed && !overloaded && open < self.ceiling && coming < state.waiting.div_ceil(each) {
             state.opening += 1;
             return (Standing::Open, false);
         }
@@ -249,7 +273,12 @@ impl Http2 {
             state.opening = state.opening.saturating_sub(1);
             change(&mut state);
         }
+        self.tell_all();
+    }
+
+    fn tell_all(&self) {
         self.changed.notify_waiters();
+        self.changed_for_all.notify_waiters();
     }
 
     /// Begins HTTP/2 on an open connection.
@@ -270,7 +299,7 @@ impl Http2 {
         tokio::spawn(async move {
             let changed = || {
                 if let Some(pool) = pool.upgrade() {
-                    pool.changed.notify_waiters();
+                    pool.tell_all();
                 }
             };
             driver.run(changed).await;
@@ -279,7 +308,7 @@ impl Http2 {
         });
         self.state.lock().sessions.push(session);
         self.spoken.store(true, Ordering::Relaxed);
-        self.changed.notify_waiters();
+        self.tell_all();
         Ok(())
     }
 
@@ -305,7 +334,7 @@ impl Http2 {
 impl State {
     fn learn(&mut self) {
         let known = self.sessions.iter().filter(|one| one.is_known());
-        if let Some(each) = known.map(|one| one.capacity()).min() {
+        if let Some(each) = known.map(|one| one.announced()).min() {
             self.each = each;
         }
     }
@@ -388,5 +417,6 @@ impl Drop for Lease {
     fn drop(&mut self) {
         self.session.end_stream();
         self.pool.changed.notify_one();
+        self.pool.changed_for_all.notify_waiters();
     }
 }

@@ -51,7 +51,7 @@ pub(super) struct Vitals {
     streams: AtomicUsize,
     /// Streams opened so far.
     asked: AtomicU64,
-    /// Streams it may have at most, as refused ones showed.
+    /// Streams it may have at most, as refused ones showed; each answer allows one more.
     most: AtomicUsize,
     /// The upstream has said how many streams it takes.
     known: AtomicBool,
@@ -166,10 +166,22 @@ impl Session {
         self.vitals.streams.load(Ordering::Relaxed)
     }
 
-    /// How many streams the upstream takes on this connection.
+    /// How many streams the upstream said that it takes on this connection.
+    pub(super) fn announced(&self) -> usize {
+        self.requests.current_max_send_streams()
+    }
+
+    /// How many of these it may have, after what was refused.
     pub(super) fn capacity(&self) -> usize {
         let most = self.vitals.most.load(Ordering::Relaxed);
-        self.requests.current_max_send_streams().min(most)
+        self.announced().min(most)
+    }
+
+    /// Whether only what was refused keeps a further stream from being opened. The upstream has too
+    /// much to do; another connection would not help it.
+    pub(super) fn is_held_back(&self) -> bool {
+        let streams = self.streams();
+        streams >= self.capacity() && streams < self.announced()
     }
 
     /// Whether that is not only a guess.
@@ -203,9 +215,13 @@ impl Session {
 
     pub(super) fn note_answer(&self) {
         self.vitals.answered.store(true, Ordering::Relaxed);
+        // Exact only where nobody refuses or answers at the same moment, which is good enough.
+        if self.vitals.most.load(Ordering::Relaxed) < self.announced() {
+            self.vitals.most.fetch_add(1, Ordering::Relaxed);
+        }
     }
 
-    /// The upstream refused a stream: what is open is what it takes.
+    /// The upstream refused a stream: what is open is what it takes for now.
     pub(super) fn note_refused(&self) {
         let open = self.streams().saturating_sub(1).max(1);
         self.vitals.most.fetch_min(open, Ordering::Relaxed);

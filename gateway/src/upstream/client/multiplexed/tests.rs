@@ -195,6 +195,8 @@ async fn many_calls_at_once_share_a_connection() {
     assert_eq!(all(&pool, 80).await, ["hello"; 80]);
     assert_eq!(server.connections(), 1);
     assert_eq!(pool.upstreams()[0].live().open_connections(), (0, 1));
+    let status = &pool.status().upstreams[0];
+    assert_eq!((status.connections_busy, status.connections_idle), (0, 1));
 }
 
 #[tokio::test]
@@ -220,6 +222,21 @@ async fn the_request_is_that_of_http_1_and_the_hints_come_back() {
 }
 
 #[tokio::test]
+async fn a_date_until_which_to_wait_is_understood_as_over_http_1() {
+    let server = Server::start(10, |mut call| async move {
+        let refusal = Response::builder().status(429);
+        let refusal = refusal.header("retry-after", "Sun, 06 Nov 1994 08:49:37 GMT");
+        let refusal = refusal.header("x-ratelimit-method-limit", "-1");
+        let refusal = refusal.body(()).unwrap();
+        call.answer.send_response(refusal, true).unwrap();
+    })
+    .await;
+    let hints = call(&server.pool(), &limits()).await.unwrap().hints;
+    assert_eq!(hints.retry_at_unix, Some(784_111_777));
+    assert_eq!(hints.method_limit, Some(-1));
+}
+
+#[tokio::test]
 async fn an_answer_that_stalls_is_given_up_after_its_progress_time() {
     for begun in ["", r#"{"jsonrpc":"2.0","#] {
         let server = Server::start(10, move |mut call| async move {
@@ -228,6 +245,10 @@ async fn an_answer_that_stalls_is_given_up_after_its_progress_time() {
                 stream
                     .send_data(Bytes::from_static(begun.as_bytes()), false)
                     .unwrap();
+                // A trickle is no better.
+                while stream.send_data(Bytes::from_static(b" "), false).is_ok() {
+                    tokio::time::sleep(Duration::from_millis(20)).await;
+                }
             }
             std::future::pending().await
         })
@@ -365,6 +386,84 @@ async fn an_upstream_that_refuses_every_stream_is_left_and_has_seen_nothing() {
     let fault = call(&server.pool(), &once()).await.unwrap_err();
     assert_eq!(fault, TransportFault::before(FaultKind::Reset));
     assert_eq!(server.calls(), 4);
+}
+
+#[tokio::test]
+async fn what_was_refused_opens_no_connections_and_is_forgotten_with_answers() {
+    let (gate, all_here) = (Arc::new(Notify::new()), Arc::new(Barrier::new(5)));
+    let (calls, opened) = (Arc::new(AtomicUsize::new(0)), Arc::clone(&gate));
+    let server = Server::start(100, move |mut call| {
+        let number = calls.fetch_add(1, Ordering::SeqCst);
+        let (gate, all_here) = (Arc::clone(&opened), Arc::clone(&all_here));
+        async move {
+            match number {
+                1 => gate.notified().await,
+                2 => return call.answer.send_reset(Reason::REFUSED_STREAM),
+                14.. => drop(all_here.wait().await),
+                _ => {}
+            }
+            call.say("hello");
+        }
+    })
+    .await;
+    let pool = server.pool();
+    assert_eq!(call_ok(&pool).await, "hello");
+    let until = async |reached: &dyn Fn() -> bool| {
+        while !reached() {
+            tokio::task::yield_now().await;
+        }
+    };
+    let refused = async {
+        until(&|| server.calls() == 2).await;
+        call_ok(&pool).await
+    };
+    let gatekeeper = async {
+        until(&|| pool.upstreams()[0].live().all_busy()).await;
+        assert_eq!(server.calls(), 3, "it waits for the one that was taken");
+        gate.notify_one();
+    };
+    let (first, second, ()) = tokio::join!(call_ok(&pool), refused, gatekeeper);
+    assert_eq!((first, second), ("hello".to_owned(), "hello".to_owned()));
+    for _ in 0..10 {
+        assert_eq!(call_ok(&pool).await, "hello");
+    }
+    assert_eq!(all(&pool, 5).await, ["hello"; 5]);
+    assert_eq!(server.connections(), 1);
+}
+
+/// Answers once, and is gone with the second request.
+async fn vanishing() -> String {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let url = format!("http://{}/", listener.local_addr().unwrap());
+    tokio::spawn(async move {
+        let (stream, _) = listener.accept().await.unwrap();
+        let mut connection = h2::server::handshake(stream).await.unwrap();
+        let (_request, mut answer) = connection.accept().await.unwrap().unwrap();
+        let mut stream = answer.send_response(json(), false).unwrap();
+        stream
+            .send_data(Bytes::from_static(b"hello"), true)
+            .unwrap();
+        let second = connection.accept().await;
+        drop(listener);
+        drop((second, connection));
+    });
+    url
+}
+
+#[tokio::test]
+async fn what_was_sent_to_an_upstream_that_is_gone_stays_sent() {
+    let mut settings = settings("a", &vanishing().await);
+    settings.http = HttpVersion::Two;
+    let pool = pool(vec![settings]);
+    assert_eq!(call_ok(&pool).await, "hello");
+    assert_eq!(
+        call_fault(&pool).await,
+        TransportFault::after(FaultKind::ConnectRefused)
+    );
+    assert_eq!(
+        call_fault(&pool).await,
+        TransportFault::before(FaultKind::ConnectRefused)
+    );
 }
 
 /// Says GOAWAY to the first request of its first connection, with nothing looked at.
