@@ -166,6 +166,6 @@ async fn the_oldest_idle_one_makes_room_when_the_ceiling_is_reached() {
     slot.make_room();
     assert_eq!((pair.connections.busy(), pair.connections.idle()), (1, 1));
     let mut byte = [0; 1];
-    let read = tokio::io::AsyncReadExt::read(&mut oldest, &mut byte).await;
+    let read = AsyncReadExt::read(&mut oldest, &mut byte).await;
     assert_eq!(read.unwrap(), 0, "it was closed");
 }
