@@ -6,6 +6,11 @@ use perijove_core::Slot;
 use super::Method;
 use crate::jsonrpc::Cursor;
 
+/// No slot holds more transactions: ten times what the compute limit of a block has room for in
+/// practice. The count does not tell how many slots lie between two of its values, but this keeps
+/// it from going back without bound.
+const MOST_TRANSACTIONS: u64 = 100_000;
+
 /// Which of the cluster's counters a number is. Numbers of different counters do not compare.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Head {
@@ -35,8 +40,9 @@ impl Head {
             Self::Slot | Self::BlockHeight | Self::LastValidBlockHeight => {
                 number.saturating_sub(slots)
             }
-            // So many slots are any number of transactions.
-            Self::TransactionCount => number,
+            Self::TransactionCount => {
+                number.saturating_sub(slots.saturating_mul(MOST_TRANSACTIONS))
+            }
         }
     }
 }
@@ -242,11 +248,29 @@ mod tests {
         assert!(told(99, None).is_below(&before, 0));
         assert!(!told(98, None).is_below(&before, 2));
         assert!(told(97, None).is_below(&before, 2));
-        assert!(told(101, Some(999)).is_below(&before, 2));
+        assert!(told(101, Some(999)).is_below(&before, 0));
         assert!(!told(5, Some(5)).is_below(&Heads::default(), 0));
         let mut greatest = before;
         greatest.raise(&told(99, Some(1_001)));
         assert_eq!(greatest, told(100, Some(1_001)));
+    }
+
+    #[test]
+    fn a_count_of_transactions_may_be_as_old_as_the_slot_it_comes_with() {
+        let told = |slot, count| {
+            let mut heads = Heads::at(Slot(slot));
+            heads.set(Head::TransactionCount, Some(count));
+            heads
+        };
+        let before = told(100, 1_000_000);
+        assert!(!told(98, 990_000).is_below(&before, 2));
+        assert!(told(97, 990_000).is_below(&before, 2));
+        assert!(told(100, 999_999).is_below(&before, 0));
+        assert!(
+            told(100, 100_000).is_below(&before, 2),
+            "that is many slots"
+        );
+        assert!(!told(99, 0).is_below(&told(100, 5), 1));
     }
 
     #[test]
