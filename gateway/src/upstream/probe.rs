@@ -29,7 +29,7 @@ use crate::upstream::http2::Http2;
 use crate::upstream::live::Live;
 use crate::upstream::member::Member;
 use crate::upstream::reply::{AttemptLimits, Reply, ReplyBody};
-use crate::upstream::tracker::{Health, Tracker};
+use crate::upstream::tracker::{Health, Look, Tracker};
 
 mod plan;
 mod recheck;
@@ -64,6 +64,29 @@ struct AddressMemory {
     skipped: u32,
     fresh: [u64; 3],
     good: bool,
+    /// Where it was last seen, in the order of [`Commitment::ALL`].
+    slots: [Option<Slot>; 3],
+}
+
+impl Memory {
+    /// Notes where an address stands, and tells whether another one that works stands further ahead.
+    fn is_outrun(&mut self, address: SocketAddr, look: &Look) -> bool {
+        if let Some(known) = self.rounds.get_mut(&address) {
+            for (known, slot) in known.slots.iter_mut().zip(look.slots) {
+                *known = slot.or(*known);
+            }
+        }
+        let others = self.rounds.iter().filter(|(other, _)| **other != address);
+        let ahead = |slots: &[Option<Slot>; 3]| {
+            let pairs = slots.iter().zip(look.slots);
+            pairs
+                .filter_map(|(other, own)| Some(*other > Some(own?)))
+                .any(|ahead| ahead)
+        };
+        others
+            .filter(|(_, known)| known.good)
+            .any(|(_, known)| ahead(&known.slots))
+    }
 }
 
 /// A way to one address for one caller: when all connections are in use it must still be seen how
@@ -159,6 +182,7 @@ impl Probe {
                 skipped: 0,
                 fresh,
                 good: true,
+                slots: [None; 3],
             });
         let mut told = [false; 3];
         for ((told, fresh), before) in told.iter_mut().zip(&fresh).zip(&known.fresh) {
@@ -374,7 +398,8 @@ impl Probe {
             }
         };
         match round.look() {
-            Some(look) => {
+            Some(mut look) => {
+                look.outrun = self.memory.lock().is_outrun(address, &look);
                 self.member.judge(&look, findings);
                 if worked {
                     self.member.try_calls_sooner(look.started, look.at);

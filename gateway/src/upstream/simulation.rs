@@ -186,6 +186,7 @@ impl Simulation {
             started: now,
             at: now,
             vouched: false,
+            outrun: false,
         };
         member.judge(&look, |tracker| tracker.succeeded(limits));
     }

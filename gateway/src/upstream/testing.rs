@@ -71,6 +71,7 @@ pub(crate) fn healthy(upstreams: Vec<Upstream>) -> Arc<Pool> {
             started: now,
             at: now,
             vouched: false,
+            outrun: false,
         };
         let limits = &member.policy.health;
         member.judge(&look, |tracker| tracker.succeeded(limits));

@@ -59,6 +59,8 @@ pub(super) struct Look {
     pub(super) at: Instant,
     /// Whether it has shown the right genesis hash in this look.
     pub(super) vouched: bool,
+    /// Whether another address behind the same name was further ahead when it was last looked at.
+    pub(super) outrun: bool,
 }
 
 impl Look {
@@ -76,6 +78,7 @@ impl Look {
             started,
             at,
             vouched: false,
+            outrun: false,
         }
     }
 
@@ -223,7 +226,9 @@ impl Tracker {
 
     fn move_to(&mut self, look: &Look, peers: &Peers) {
         let shown = |level| Some((look.slot(level)?, self.stand.seen(level)?.slot));
+        // A node that is behind another one of the same name has not gone back for that.
         let restarted = look.source == Source::Probe
+            && !look.outrun
             && Commitment::ALL
                 .into_iter()
                 .filter_map(shown)

@@ -121,6 +121,7 @@ impl Round {
             started,
             at,
             vouched: self.vouched,
+            outrun: false,
         })
     }
 }

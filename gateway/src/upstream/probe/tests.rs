@@ -256,6 +256,37 @@ async fn one_dead_address_among_two_is_no_failure() {
 }
 
 #[tokio::test]
+async fn an_upstream_stands_where_the_foremost_of_its_addresses_does() {
+    let (fore, late) = (Node::start(1000).await, Node::start(900).await);
+    let other = Node::start(1000).await;
+    let pool = pool(vec![fore.settings("a"), other.settings("other")]);
+    probe(&pool, "other").check(other.address).await;
+    let probe = probe(&pool, "a");
+    let addresses = &pool.upstreams()[0].live().addresses;
+    addresses.pretend(vec![fore.address, late.address]);
+    let slot = || pool.upstreams()[0].live().slot(Commitment::Processed);
+    for _ in 0..5 {
+        for node in [&fore, &late] {
+            assert!(probe.check(node.address).await);
+            assert_eq!(slot(), Some(Slot(1000)));
+            assert_eq!(health(&pool, "a"), Health::Healthy);
+        }
+    }
+    // Where all of them are behind, so is it.
+    for node in [&fore, &late] {
+        node.says("getSlot", &result(850));
+        node.says("getBlockHeight", &result(800));
+        node.says("getMaxShredInsertSlot", &result(852));
+    }
+    for _ in 0..2 {
+        probe.check(fore.address).await;
+        probe.check(late.address).await;
+    }
+    assert_eq!(slot(), Some(Slot(850)));
+    assert_eq!(health(&pool, "a"), Health::Lagging);
+}
+
+#[tokio::test]
 async fn what_a_node_does_not_want_to_say_is_not_held_against_it() {
     let node = Node::start(1000).await;
     for method in [

@@ -57,6 +57,7 @@ impl Scene {
             started: self.now,
             at: self.now,
             vouched: false,
+            outrun: false,
         };
         member.judge(&look, |tracker| tracker.succeeded(limits));
     }

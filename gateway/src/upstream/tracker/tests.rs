@@ -234,6 +234,7 @@ fn all_commitments_of_a_look_are_judged_together() {
         started: now,
         at: now,
         vouched: false,
+        outrun: false,
     };
     // Nobody else has told of a processed slot.
     let confirmed = Some(Slot(1048));
@@ -369,6 +370,7 @@ fn each_commitment_confirms_its_own_jump() {
             started: now,
             at: now,
             vouched: false,
+            outrun: false,
         };
         tracker.look(&look, &alone());
         Commitment::ALL.map(|level| tracker.stand().seen(level).unwrap().slot.0)
