@@ -23,6 +23,8 @@ const OK: &str = "ok";
 pub struct PipelineMetrics {
     durations: HistogramVec,
     calls: IntCounterVec,
+    asked_again: IntCounter,
+    delivered_older: IntCounter,
     pub(super) prices: PriceMetrics,
     /// By method; made when first needed, so that only methods in use have series.
     usual: Vec<OnceLock<Usual>>,
@@ -53,6 +55,16 @@ impl PipelineMetrics {
             ),
             &["method", "outcome"],
         )?;
+        let out_of_order = IntCounterVec::new(
+            Opts::new(
+                "perijove_rpc_batch_out_of_order_total",
+                "Answers within a batch that were older than one before them: asked_again, or delivered",
+            ),
+            &["result"],
+        )?;
+        let [asked_again, delivered] =
+            ["asked_again", "delivered"].map(|result| out_of_order.with_label_values(&[result]));
+        registry.register(Box::new(out_of_order))?;
         registry.register(Box::new(durations.clone()))?;
         registry.register(Box::new(calls.clone()))?;
         let usual = Method::ALL
@@ -63,6 +75,8 @@ impl PipelineMetrics {
         Ok(Self {
             durations,
             calls,
+            asked_again,
+            delivered_older: delivered,
             prices: PriceMetrics::register(registry)?,
             usual,
         })
@@ -73,6 +87,15 @@ impl PipelineMetrics {
         self.calls
             .with_label_values(&[Method::Other.label(), outcome])
             .inc();
+    }
+
+    /// An answer of a batch is older than one before it.
+    pub(super) fn out_of_order(&self, asked_again: bool) {
+        if asked_again {
+            self.asked_again.inc();
+        } else {
+            self.delivered_older.inc();
+        }
     }
 
     pub(super) fn answered(&self, method: Method, outcome: &'static str, took: Duration) {
