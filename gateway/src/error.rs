@@ -150,7 +150,7 @@ impl Rejection {
             Self::Ids(_) => "bad_ids",
             Self::NotServed { .. } => "not_served",
             Self::OutcomeUnknown | Self::AnswerLost => "outcome_unknown",
-            Self::Refused(_) => "refused",
+            Self::Refused(_) => "refused_in_http",
         }
     }
 

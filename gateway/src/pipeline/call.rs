@@ -17,6 +17,8 @@ use crate::solana::{Class, Idempotency, Method};
 
 /// The outcome of an entry that is no call.
 const INVALID: &str = "invalid";
+/// The outcome of a call that no node would serve, and none was asked.
+const UNASKED: &str = "refused_unasked";
 
 /// Answers one entry of a request: itself the request, or a member of a batch.
 pub(super) async fn answer(request: &Request, entry: Entry) -> Reply {
@@ -66,7 +68,7 @@ async fn walk(request: &Request, call: &Call, meaning: &Arc<Meaning>) -> Reply {
         return Reply::own(
             jsonrpc::error_reply(id, &refusal.error(), false),
             label,
-            "refused",
+            UNASKED,
         );
     }
 
