@@ -5,17 +5,18 @@
 //! the answer. Only a few of these calls go on to the others, where the method may exist all the
 //! same; once one has answered, the method is no stranger any more.
 
-use std::collections::HashSet;
 use std::time::Duration;
 
 use parking_lot::Mutex;
+use quick_cache::sync::Cache;
 use tokio::time::Instant;
 
 /// Calls that may go on to the other upstreams at once.
 const BURST: f64 = 8.0;
 /// How long it takes until one more may.
 const REFILL: Duration = Duration::from_mins(1);
-/// Most names remembered as served. Only upstreams put names here, and none has so many.
+/// Most names remembered as served; those that were not asked for lately go first. An upstream that
+/// answers everything would fill any number.
 const MOST_SERVED: usize = 512;
 /// Longer names are no methods of anybody's.
 const LONGEST_NAME: usize = 64;
@@ -23,7 +24,7 @@ const LONGEST_NAME: usize = 64;
 /// What is known of strange methods, in the whole gateway.
 #[derive(Debug)]
 pub(super) struct Strangers {
-    served: Mutex<HashSet<Box<str>>>,
+    served: Cache<Box<str>, ()>,
     searches: Mutex<Searches>,
 }
 
@@ -37,7 +38,7 @@ struct Searches {
 impl Strangers {
     pub(super) fn new(now: Instant) -> Self {
         Self {
-            served: Mutex::default(),
+            served: Cache::new(MOST_SERVED),
             searches: Mutex::new(Searches {
                 left: BURST,
                 refilled: now,
@@ -47,17 +48,14 @@ impl Strangers {
 
     /// Whether an upstream has served this method.
     pub(super) fn is_served(&self, method: &str) -> bool {
-        self.served.lock().contains(method)
+        self.served.get(method).is_some()
     }
 
     /// An upstream has served this method. If that was found out by a search, the search was worth
     /// it and costs nothing.
     pub(super) fn serves(&self, method: &str, searched: bool) {
         if method.len() <= LONGEST_NAME {
-            let mut served = self.served.lock();
-            if served.len() < MOST_SERVED {
-                served.insert(method.into());
-            }
+            self.served.insert(method.into(), ());
         }
         if searched {
             let mut searches = self.searches.lock();
@@ -109,13 +107,26 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn the_memory_is_bounded() {
+    async fn the_memory_is_bounded_and_keeps_what_is_asked_for() {
+        let strangers = Strangers::new(Instant::now());
+        strangers.serves("doSomething", true);
+        for number in 0..10 * MOST_SERVED {
+            strangers.serves(&format!("do{number}"), false);
+            assert!(strangers.is_served("doSomething"), "{number}");
+        }
+        let long = "x".repeat(LONGEST_NAME + 1);
+        strangers.serves(&long, false);
+        assert!(!strangers.is_served(&long));
+        assert!(strangers.served.len() <= MOST_SERVED);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_find_is_remembered_however_many_there_were_before() {
         let strangers = Strangers::new(Instant::now());
         for number in 0..10 * MOST_SERVED {
             strangers.serves(&format!("do{number}"), false);
         }
-        strangers.serves(&"x".repeat(LONGEST_NAME + 1), false);
-        assert_eq!(strangers.served.lock().len(), MOST_SERVED);
-        assert!(strangers.is_served("do0"));
+        strangers.serves("doSomething", true);
+        assert!(strangers.is_served("doSomething"));
     }
 }
