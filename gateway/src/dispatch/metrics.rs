@@ -28,7 +28,7 @@ impl DispatchMetrics {
         let hedges = IntCounterVec::new(
             Opts::new(
                 "perijove_dispatch_hedges_total",
-                "Second attempts started because the first was slow: started, won, or no_budget",
+                "Attempts started while another was unanswered, hedges of reads and repetitions of transactions: started, won, or no_budget",
             ),
             &["result"],
         )?;

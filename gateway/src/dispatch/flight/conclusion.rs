@@ -54,6 +54,9 @@ impl Flight<'_> {
             }
             Judged::Bad { verdict, .. } if repeated && is_landed(&verdict) => {
                 self.accused.settle(exchange, &speaker.upstream);
+                if reason.hedge {
+                    exchange.live.metrics.hedge("won");
+                }
                 self.said_by(Some(speaker));
                 match exchange.signature() {
                     Some(signature) => Step::Deliver(Delivered::Payload(signature)),
