@@ -125,7 +125,7 @@ impl Scene {
 }
 
 /// Waits until something is known of every upstream: the gateway is ready with the first.
-async fn all_probed(gateway: &Gateway) {
+pub async fn all_probed(gateway: &Gateway) {
     until("all upstreams to be probed", || async {
         let status = gateway.status().await;
         let upstreams = status["upstreams"].as_array()?;

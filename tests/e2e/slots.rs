@@ -5,7 +5,7 @@ use perijove_tests::sandbox::{Fault, Sandbox};
 use perijove_tests::wait::until;
 use serde_json::{Value, json};
 
-use crate::scene::{KEY, Scene, brisk, equals, ranked};
+use crate::scene::{KEY, Scene, all_probed, brisk, equals, ranked};
 
 /// No upstream is left for being behind.
 fn lenient(config: GatewayConfig) -> GatewayConfig {
@@ -68,6 +68,8 @@ async fn a_minimum_slot_goes_straight_to_an_upstream_that_has_it() {
     let cluster = Sandbox::start(2).await.unwrap();
     cluster.validator(0).fault(Fault::lag(60));
     let gateway = Gateway::start(lenient(ranked(&cluster))).await;
+    // A client that `v1` has answered first is not led back to `v0`.
+    all_probed(&gateway).await;
     let scene = Scene { cluster, gateway };
     scene.settles_on(0).await;
     let wanted = scene.v(1).sight().processed - 2;
