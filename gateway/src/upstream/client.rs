@@ -199,7 +199,7 @@ impl Line<'_> {
             Opened::Http2(stream, address) => {
                 // It spoke HTTP/1.1 before.
                 drop(slot);
-                let call = self.call_adopted(stream, address, &exchange, route, resent, timer);
+                let call = self.call_adopted((stream, address), &exchange, route, resent, timer);
                 return Box::pin(call).await;
             }
         };

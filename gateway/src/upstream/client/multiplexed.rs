@@ -70,8 +70,7 @@ impl Line<'_> {
     /// The whole exchange, on a connection that turned out to speak HTTP/2.
     pub(super) async fn call_adopted(
         &self,
-        stream: Stream,
-        address: SocketAddr,
+        (stream, address): (Stream, SocketAddr),
         exchange: &Exchange<'_>,
         route: Route<'_>,
         resent: &mut bool,

@@ -250,7 +250,7 @@ async fn an_answer_that_stalls_is_given_up_after_its_progress_time() {
                     tokio::time::sleep(Duration::from_millis(20)).await;
                 }
             }
-            std::future::pending().await
+            std::future::pending::<()>().await;
         })
         .await;
         let impatient = AttemptLimits {
@@ -399,7 +399,9 @@ async fn what_was_refused_opens_no_connections_and_is_forgotten_with_answers() {
             match number {
                 1 => gate.notified().await,
                 2 => return call.answer.send_reset(Reason::REFUSED_STREAM),
-                14.. => drop(all_here.wait().await),
+                14.. => {
+                    all_here.wait().await;
+                }
                 _ => {}
             }
             call.say("hello");
