@@ -13,9 +13,9 @@ const ID_KEY: &[u8] = br#","id":"#;
 const HEAD_ID_FIRST: &[u8] = br#"{"jsonrpc":"2.0","id":"#;
 const RESULT_KEY: &[u8] = br#","result":"#;
 
-/// Results up to this length are read as JSON. At this size it takes about a microsecond, and ten
-/// times as long as looking for forbidden bytes only.
-const READ_WHOLE: usize = 1024;
+/// Results up to this length are read as JSON, which takes about 1.3 ns per byte; looking for
+/// forbidden bytes only takes a fiftieth of that.
+const READ_WHOLE: usize = 512;
 /// How far back another member is looked for behind a longer result.
 const LOOK_BACK: usize = 256;
 
