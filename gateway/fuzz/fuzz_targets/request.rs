@@ -5,7 +5,7 @@
 
 use bytes::{Bytes, BytesMut};
 use libfuzzer_sys::fuzz_target;
-use perijove_fuzz::jsonrpc::{Call, Entry, Payload, encode, error_reply, parse};
+use perijove_fuzz::jsonrpc::{Call, Entry, Payload, RequestId, encode, error_reply, parse};
 
 fuzz_target!(|body: &[u8]| {
     let body = Bytes::copy_from_slice(body);
@@ -26,10 +26,12 @@ fuzz_target!(|body: &[u8]| {
 });
 
 fn survives(call: &Call) {
-    let mut sent = BytesMut::new();
-    encode(call, &mut sent);
+    let mut open = BytesMut::new();
+    encode(call, &mut open);
+    let mut sent = open.to_vec();
+    RequestId::from(u64::MAX).close(&mut sent);
     json(&sent);
-    let Ok(Payload::Single(Entry::Call(again))) = parse(&sent.freeze(), 1) else {
+    let Ok(Payload::Single(Entry::Call(again))) = parse(&Bytes::from(sent), 1) else {
         panic!("what is sent is no call: {call:?}");
     };
     assert_eq!(again.method(), call.method());
