@@ -17,6 +17,7 @@ ROOT = Path(__file__).resolve().parents[2]
 TARGET = (ROOT / os.environ.get("CARGO_TARGET_DIR", "target")).resolve()
 GATEWAY = TARGET / "release/perijove-gateway"
 SANDBOX = TARGET / "release/perijove-sandbox"
+BACKEND = TARGET / "release/perijove-backend"
 BARE_PINGORA = TARGET / "release/bare-pingora"
 
 # Load and backend share one core, what is measured has the other to itself.
@@ -107,29 +108,16 @@ class Servers(ExitStack):
         return path
 
     def backend(self, text, probes, ports=2, counted=False):
-        """nginx with one fixed answer on some ports; the gateway's probes go to a sandbox validator.
-        If counted, every other call is a line in asked_log, see asked."""
+        """One fixed answer on some ports, with the id of each call as a node gives it; the gateway's
+        probes go to a sandbox validator. If counted, every other call is a line in asked_log, see asked."""
         name = "backend-counted" if counted else "backend"
         ports = free_ports(ports)
-        listen = " ".join(f"listen 127.0.0.1:{port} reuseport backlog=4096;" for port in ports)
-        log = f"access_log {self.asked_log} asked if=$is_call;" if counted else ""
-        self.nginx(
-            self.place(name),
-            f"""
-            log_format asked "$server_port";
-            map $http_x_perijove_probe $is_call {{ "" 1; default 0; }}
-            upstream probes {{ server {probes.removeprefix("http://")}; }}
-            server {{
-              {listen}
-              {log}
-              error_page 418 = @probe;
-              if ($http_x_perijove_probe) {{ return 418; }}
-              {self.fixed(name, text)}
-              location @probe {{ proxy_pass http://probes; }}
-            }}""",
-            LOAD_CORE,
-            ports[0],
-        )
+        answer = self.place(name) / "answer.json"
+        answer.write_text(text)
+        log = ["--log", self.asked_log] if counted else []
+        probes = probes.removeprefix("http://").rstrip("/")
+        command = [BACKEND, "--answer", answer, "--probes", probes, *log, *ports]
+        self.start_listening(name, LOAD_CORE, command, ports[-1])
         return ports
 
     @property
