@@ -229,23 +229,21 @@ fn judge_reply(reply: Reply, class: &Class, unix_now: fn() -> u64) -> Judged {
             }
         }
         ReplyBody::Streaming { head, length, rest } => {
-            let kind = match head_kind(&head, rest.asked()) {
-                HeadKind::Result(token)
-                    if status == 200 && solana::may_begin(class.method, token) =>
-                {
-                    return Judged::Good {
-                        payload: Payload::Stream { head, length, rest },
-                        latency,
-                    };
-                }
-                HeadKind::Error if status == 200 => {
-                    return Judged::Good {
-                        payload: Payload::Stream { head, length, rest },
-                        latency,
-                    };
-                }
+            let begun = head_kind(&head, rest.asked());
+            let good = match begun {
+                HeadKind::Result(token) => solana::may_begin(class.method, token),
+                HeadKind::Error => true,
+                HeadKind::Foreign | HeadKind::Unknown => false,
+            };
+            if good && status == 200 {
+                return Judged::Good {
+                    payload: Payload::Stream { head, length, rest },
+                    latency,
+                };
+            }
+            // A page of that size is no JSON-RPC answer; it is judged by how it begins.
+            let kind = match begun {
                 HeadKind::Foreign => MalformedKind::WrongId,
-                // A page of that size is no JSON-RPC answer; it is judged by how it begins.
                 _ => MalformedKind::NotAnAnswer,
             };
             let excerpt = head.slice(..head.len().min(512));

@@ -121,14 +121,14 @@ fn call(method: &str, params: &str) -> Call {
 
 fn text(delivered: &Delivered) -> String {
     match delivered {
-        Delivered::Payload(Payload::Whole(answer)) => match answer.error() {
-            Some(error) => format!("{} {}", error.code, error.message),
-            None => {
-                let result = answer.result().unwrap();
-                let value = solana::wrapped_parts(result).map_or(result, |(_, value)| value);
-                String::from_utf8(value.to_vec()).unwrap()
+        Delivered::Payload(Payload::Whole(answer)) => {
+            if let Some(error) = answer.error() {
+                return format!("{} {}", error.code, error.message);
             }
-        },
+            let result = answer.result().unwrap();
+            let value = solana::wrapped_parts(result).map_or(result, |(_, value)| value);
+            String::from_utf8(value.to_vec()).unwrap()
+        }
         Delivered::Rejected(Rejection::OutcomeUnknown) => "unknown".to_owned(),
         other => panic!("{other:?}"),
     }
