@@ -145,8 +145,8 @@ impl Reply<'_> {
 
     /// What a body that is no answer says.
     fn by_wording(&self) -> Option<Verdict> {
-        let malformed = self.malformed?;
-        self.by_spoken(wording::Wording::of_body(&malformed.excerpt), 0)
+        self.malformed?;
+        self.by_spoken(self.wording(), 0)
     }
 
     fn by_spoken(&self, wording: Option<wording::Wording>, code: i64) -> Option<Verdict> {
@@ -199,7 +199,10 @@ impl Reply<'_> {
     fn wording(&self) -> Option<wording::Wording> {
         match (self.error, self.malformed) {
             (Some(error), _) => wording::Wording::of_error(error),
-            (None, Some(malformed)) => wording::Wording::of_body(&malformed.excerpt),
+            (None, Some(malformed)) => {
+                let refusal = matches!(self.status, 402 | 403 | 429);
+                wording::Wording::of_body(&malformed.excerpt, refusal)
+            }
             (None, None) => None,
         }
     }

@@ -101,13 +101,21 @@ impl Wording {
         Self::of(&message)
     }
 
-    /// Reads the beginning of a body that is no answer.
-    pub(super) fn of_body(excerpt: &[u8]) -> Option<Self> {
-        Self::of(&String::from_utf8_lossy(excerpt).to_ascii_lowercase())
+    /// Reads the beginning of a body that is no answer. That credits are used up takes the upstream
+    /// away for long: it is believed of JSON, and of what came with the status of a `refusal`, not
+    /// of any page that happens to speak of months.
+    pub(super) fn of_body(excerpt: &[u8], refusal: bool) -> Option<Self> {
+        let text = String::from_utf8_lossy(excerpt).to_ascii_lowercase();
+        match Self::of(&text) {
+            Some(Self::Credits) if !refusal && !text.trim_start().starts_with('{') => {
+                mentions(&text, LIMITED).then_some(Self::Limited)
+            }
+            wording => wording,
+        }
     }
 
     fn of(text: &str) -> Option<Self> {
-        let any = |phrases: &[&str]| phrases.iter().any(|phrase| text.contains(phrase));
+        let any = |phrases| mentions(text, phrases);
         if any(CREDITS) {
             Some(Self::Credits)
         } else if any(LIMITED) {
@@ -120,6 +128,10 @@ impl Wording {
             None
         }
     }
+}
+
+fn mentions(text: &str, phrases: &[&str]) -> bool {
+    phrases.iter().any(|phrase| text.contains(phrase))
 }
 
 /// What part of an upstream a rate limit is about, by its text. Unless it says otherwise it is

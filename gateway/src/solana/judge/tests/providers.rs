@@ -301,3 +301,18 @@ fn a_caller_cannot_have_an_upstream_punished_by_what_it_sends() {
     let found = judged(200, ReplyHints::default(), &spoken, &simulate).unwrap();
     assert_eq!(found.kind, F::SimulationFailed);
 }
+
+#[test]
+fn a_page_that_speaks_of_months_does_not_use_up_any_credits() {
+    for (status, kind) in [
+        (502, F::ServerError),
+        (503, F::ServerError),
+        (404, F::UnexpectedStatus),
+        (429, F::CreditsExhausted),
+    ] {
+        let found = verdict(status, "<p>See our monthly usage limit report.</p>");
+        assert_eq!(found.kind, kind, "{status}");
+    }
+    let json = r#"{"message":"monthly usage limit reached"}"#;
+    assert_eq!(verdict(400, json).kind, F::CreditsExhausted);
+}
