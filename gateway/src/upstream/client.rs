@@ -22,6 +22,7 @@
 use std::net::SocketAddr;
 use std::pin::{Pin, pin};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use bytes::BytesMut;
@@ -82,6 +83,7 @@ pub async fn attempt(
         saturation: Some(&live.saturation),
         opened: &live.metrics.opened,
         broken: &live.metrics.broken,
+        written: Some(candidate.written()),
     };
     let mut timer = pin!(None);
     let route = Route::Balanced(&upstream.balancer);
@@ -126,6 +128,8 @@ pub(super) struct Line<'a> {
     pub(super) saturation: Option<&'a Saturation>,
     pub(super) opened: &'a prometheus::IntCounter,
     pub(super) broken: &'a prometheus::IntCounter,
+    /// Set once a call has a connection and is being written.
+    pub(super) written: Option<&'a AtomicBool>,
 }
 
 impl Line<'_> {
@@ -209,6 +213,12 @@ impl Line<'_> {
         }
     }
 
+    fn note_written(&self) {
+        if let Some(written) = self.written {
+            written.store(true, Ordering::Relaxed);
+        }
+    }
+
     /// The right to a connection, waited for only where all are in use.
     async fn slot(
         &self,
@@ -243,6 +253,7 @@ impl Line<'_> {
         exchange: &Exchange<'_>,
         timer: &mut Pin<&mut Option<Sleep>>,
     ) -> Result<Head, Broken> {
+        self.note_written();
         connection.output.clear();
         connection.asked = ids::next();
         let (asked, output) = (connection.asked, &mut connection.output);

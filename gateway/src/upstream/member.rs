@@ -234,7 +234,7 @@ impl Member {
         let now = Instant::now();
         let pause = self.hold_off(now, |hold_off| hold_off.refused(method, refused, now));
         if let Some(pause) = pause {
-            self.live.metrics.method_hold_offs.inc();
+            self.live.metrics.exclusions.inc();
             tracing::info!(
                 upstream = self.live.id(),
                 method = shown(method),

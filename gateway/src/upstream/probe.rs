@@ -217,6 +217,7 @@ impl Probe {
             saturation: None,
             opened: &metrics.opened,
             broken: &metrics.broken,
+            written: None,
         };
         let timeout = self.member.settings.probe.timeout;
         let deadline = Instant::now() + timeout;

@@ -226,7 +226,6 @@ impl<'a> Candidates<'a> {
             let trial = if live.is_clear() {
                 None
             } else {
-                live.hold_off.lock().begin_trial(self.need.method_name, now);
                 upstream.member.begin_trial(now)
             };
             if trial.is_none()
@@ -238,7 +237,12 @@ impl<'a> Candidates<'a> {
                 continue;
             }
             if draw.rank.obstacle == Obstacle::Resting && !self.take_trial(upstream, now) {
+                upstream.member.abandon(trial);
                 continue;
+            }
+            if !live.is_clear() {
+                // Last: it keeps other calls away, and so is only for one that is sent.
+                live.hold_off.lock().begin_trial(self.need.method_name, now);
             }
             self.given += 1;
             let forced = draw.rank.obstacle > Obstacle::Behind;
@@ -250,6 +254,7 @@ impl<'a> Candidates<'a> {
                 upstream: Arc::clone(upstream),
                 trial,
                 forced,
+                written: Arc::default(),
             });
         }
     }

@@ -11,6 +11,7 @@ use tokio::time::Instant;
 use crate::config::{
     Config, HttpVersion, Probe, Tier, Timeouts, Upstream, UpstreamTls, UpstreamUrl,
 };
+use crate::solana::{Blame, FaultKind, Penalty, Retry, Scope, Verdict};
 use crate::upstream::tracker::{Look, Source};
 use crate::upstream::{BreakerState, Connectors, Parts, Pool, UnixClock, UpstreamMetrics};
 
@@ -80,6 +81,22 @@ pub(crate) fn healthy(upstreams: Vec<Upstream>) -> Arc<Pool> {
 }
 
 impl crate::upstream::Upstream {
+    /// It asks to be left alone for so long.
+    pub(crate) fn rest_for(&self, pause: Duration) {
+        let verdict = Verdict {
+            kind: FaultKind::RateLimited,
+            blame: Blame::Upstream,
+            retry: Retry::Elsewhere,
+            penalty: Penalty::HoldOff {
+                scope: Scope::Upstream,
+                at_least: Some(pause),
+                credits: false,
+            },
+        };
+        let now = Instant::now();
+        self.member.penalise(&verdict, "getBalance", None, now);
+    }
+
     /// Whether its breaker lets calls through.
     pub(crate) fn breaker_is_closed(&self) -> bool {
         self.member.live.breaker.lock().shown() == BreakerState::Closed

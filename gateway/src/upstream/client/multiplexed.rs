@@ -127,6 +127,7 @@ impl Line<'_> {
         call: &Exchange<'_>,
         timer: &mut Pin<&mut Option<Sleep>>,
     ) -> Result<(Head, h2::RecvStream), Lost> {
+        self.note_written();
         let endpoint = &self.wire.endpoint;
         let length = call.request.len() + asked.closing_length();
         let mut body = Vec::with_capacity(length);

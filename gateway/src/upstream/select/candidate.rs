@@ -1,6 +1,7 @@
 //! An upstream chosen for one attempt, and what is recorded of it.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use super::question;
 use crate::solana::FaultKind;
@@ -15,6 +16,8 @@ pub struct Candidate {
     pub(super) upstream: Arc<Upstream>,
     pub(super) trial: Option<Trial>,
     pub(super) forced: bool,
+    /// The call is being written, and no longer waits for a connection.
+    pub(super) written: Arc<AtomicBool>,
     #[expect(dead_code, reason = "counts the call as long as the candidate lives")]
     pub(super) in_flight: InFlight,
 }
@@ -34,7 +37,19 @@ impl Candidate {
         Witness {
             upstream: Arc::clone(&self.upstream),
             trial: self.trial,
+            written: Arc::clone(&self.written),
         }
+    }
+
+    /// To be set once the call is about to be written.
+    pub(in crate::upstream) fn written(&self) -> &AtomicBool {
+        &self.written
+    }
+
+    /// As if the call had been written.
+    #[cfg(test)]
+    pub(crate) fn write(&self) {
+        self.written.store(true, Ordering::Relaxed);
     }
 
     /// Records what became of the attempt. Not to be called for attempts that were cancelled: they
@@ -48,11 +63,18 @@ impl Candidate {
 pub struct Witness {
     upstream: Arc<Upstream>,
     trial: Option<Trial>,
+    written: Arc<AtomicBool>,
 }
 
 impl Witness {
     pub fn upstream(&self) -> &Arc<Upstream> {
         &self.upstream
+    }
+
+    /// Whether the upstream may have seen the call. One that still waits for a connection of ours
+    /// says nothing about the upstream.
+    pub fn is_written(&self) -> bool {
+        self.written.load(Ordering::Relaxed)
     }
 
     /// Records what became of the attempt, which must then be dropped.
