@@ -21,6 +21,8 @@ use crate::upstream::{
 #[cfg(not(test))]
 use crate::upstream::client;
 
+mod keys;
+
 #[cfg(test)]
 pub(super) mod script;
 
@@ -166,7 +168,10 @@ impl Attempted {
                 payload: None,
                 page: None,
             },
-            Ok(reply) => judge_reply(reply, class, unix_now),
+            Ok(reply) => {
+                let judged = judge_reply(reply, class, unix_now);
+                keys::withheld(judged, candidate.upstream().settings())
+            }
         };
         let outcome = match &judged {
             Judged::Good { payload, latency } => {

@@ -117,7 +117,10 @@ impl<'a> Flight<'a> {
     }
 
     pub(super) async fn run(mut self) -> (Delivered, Trace) {
-        self.exchange.live.budget.deposit();
+        // A look into deeper history belongs to a call that has been counted.
+        if self.exchange.elsewhere.is_none() {
+            self.exchange.live.budget.deposit();
+        }
         if !self.launch() {
             return self.end();
         }

@@ -9,7 +9,7 @@ use super::attempt::Payload;
 use super::session::Held;
 use super::{Delivered, Exchange};
 use crate::error::{Page, Rejection};
-use crate::solana::{Blame, Class, FaultKind, Idempotency, Penalty, Verdict};
+use crate::solana::{Blame, Class, FaultKind, Idempotency, Penalty, Retry, Verdict};
 use crate::upstream::{Paused, Upstream};
 
 /// Sent as `Retry-After` when providers limit us without saying for how long.
@@ -84,10 +84,16 @@ impl Settled {
         } else if matches!(verdict.penalty, Penalty::KeyRefused { .. }) {
             self.key_refused = true;
         } else if let (Some(payload), Some(rank)) = (payload, rank(verdict)) {
-            if self.best.as_ref().is_none_or(|best| rank > best.rank) {
+            let certain = is_certain(verdict);
+            let place = (rank, certain);
+            if self
+                .best
+                .as_ref()
+                .is_none_or(|best| place > (best.rank, best.certain))
+            {
                 self.best = Some(Best {
                     rank,
-                    certain: is_certain(verdict.kind),
+                    certain,
                     payload,
                     speaker: speaker.clone(),
                 });
@@ -162,7 +168,11 @@ impl Settled {
             return (Delivered::Rejected(refused), Some(speaker));
         }
         let rejection = match (self.rate_limited, self.failed) {
-            (Some(retry_after), _) => Rejection::RateLimited { retry_after },
+            // Whoever failed for a moment may be back long before a pause is over.
+            (Some(pause), true) => Rejection::RateLimited {
+                retry_after: pause.min(UNKNOWN_PAUSE),
+            },
+            (Some(retry_after), false) => Rejection::RateLimited { retry_after },
             (None, true) if self.saturated => Rejection::Saturated,
             (None, true) => Rejection::NoUpstream {
                 reason: "no upstream could answer",
@@ -201,15 +211,17 @@ fn is_the_clients(kind: FaultKind) -> bool {
         ))
 }
 
-/// Whether a call of which one node says this is one that no node takes.
-fn is_certain(kind: FaultKind) -> bool {
-    matches!(
-        kind,
-        FaultKind::InvalidParams
-            | FaultKind::SignatureVerification
-            | FaultKind::SignatureLength
-            | FaultKind::PrecompileVerification
-    )
+/// Whether a call of which one node says this is one that no node takes. What a provider says in
+/// its own name, such as that its plan does not include the call, says nothing about the others.
+fn is_certain(verdict: &Verdict) -> bool {
+    verdict.retry == Retry::Final
+        && matches!(
+            verdict.kind,
+            FaultKind::InvalidParams
+                | FaultKind::SignatureVerification
+                | FaultKind::SignatureLength
+                | FaultKind::PrecompileVerification
+        )
 }
 
 /// Whether a call that was sent and ended like this may have been carried out all the same. One for

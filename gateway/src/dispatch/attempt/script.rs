@@ -23,6 +23,8 @@ pub(in crate::dispatch) enum Act {
     Vanish,
     /// Nothing, ever.
     Hang,
+    /// The call waits for a connection, for ever.
+    Queue,
 }
 
 #[derive(Default)]
@@ -57,6 +59,9 @@ pub(super) async fn play(candidate: &Candidate) -> Result<Reply, TransportFault>
         Instant::now(),
     );
     SCRIPT.with_borrow_mut(|script| script.asked.push((id, begun)));
+    if !matches!(act, Some(Act::Queue)) {
+        candidate.write();
+    }
     match act {
         Some(Act::Say(after, status, body)) => {
             sleep(Duration::from_millis(after)).await;
@@ -79,6 +84,6 @@ pub(super) async fn play(candidate: &Candidate) -> Result<Reply, TransportFault>
             kind: FaultKind::ConnectRefused,
             bytes_sent: true,
         }),
-        Some(Act::Hang) | None => std::future::pending().await,
+        Some(Act::Hang | Act::Queue) | None => std::future::pending().await,
     }
 }

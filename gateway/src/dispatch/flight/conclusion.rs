@@ -138,7 +138,7 @@ impl Flight<'_> {
             return otherwise;
         }
         if !self.candidates.any_left(now) {
-            if !later {
+            if !later || (!again && self.has_asked_enough()) {
                 return otherwise;
             }
             // What is not there yet may be there in a moment, on the same upstream too.
@@ -173,9 +173,14 @@ impl Flight<'_> {
             && self.exchange.candidates().any_fit(now)
     }
 
-    /// Whether the call may be sent once more. A transaction may go to every upstream there is.
+    /// Whether the call may be sent once more. A transaction may go to every upstream there is, and
+    /// to those that were asked before as any other call.
     fn may_attempt(&self) -> bool {
-        self.is_signed_write() || self.sent < self.exchange.settings.retry.attempts
+        self.is_signed_write() || !self.has_asked_enough()
+    }
+
+    fn has_asked_enough(&self) -> bool {
+        self.sent >= self.exchange.settings.retry.attempts
     }
 
     pub(super) fn said_by(&mut self, speaker: Option<Speaker>) {

@@ -58,6 +58,9 @@ struct Loser {
 impl Loser {
     fn defeated(&mut self) {
         self.stuck_at = None;
+        if !self.attempt.witness.is_written() {
+            return;
+        }
         let upstream = self.attempt.witness.upstream();
         let (method, params) = (self.call.method(), self.call.params());
         upstream.refused(method, params, FaultKind::FirstByteTimeout);
@@ -92,7 +95,11 @@ impl Loser {
         }
     }
 
+    /// What still waits for one of our own connections is no failure of the upstream's.
     fn never_finished(self) {
+        if !self.attempt.witness.is_written() {
+            return;
+        }
         let verdict = Verdict::transport(FaultKind::FirstByteTimeout, &self.class, true);
         self.attempt.witness.record(&Outcome::Fault {
             class: &self.class,

@@ -130,6 +130,9 @@ fn text(delivered: &Delivered) -> String {
             String::from_utf8(value.to_vec()).unwrap()
         }
         Delivered::Rejected(Rejection::OutcomeUnknown) => "unknown".to_owned(),
+        Delivered::Rejected(Rejection::RateLimited { retry_after }) => {
+            format!("limited for {} s", retry_after.as_secs())
+        }
         other => panic!("{other:?}"),
     }
 }
@@ -421,4 +424,75 @@ async fn the_only_upstream_is_not_asked_twice_for_a_connection_that_broke() {
     let delivered = scene.ask("getBalance", r#"["k"]"#).await;
     assert!(matches!(delivered, Delivered::Rejected(_)), "{delivered:?}");
     assert_eq!(script::asked(start).len(), 1);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_transaction_for_a_slot_to_come_goes_round_only_so_often() {
+    let scene = Scene::new(&["own", "paid"]);
+    script::set("own", says(NO_SLOT));
+    script::set("paid", says(NO_SLOT));
+    let start = Instant::now();
+    let delivered = scene.ask("sendTransaction", &transaction()).await;
+    assert_eq!(text(&delivered), "-32016 Minimum context slot");
+    let asked = u32::try_from(script::asked(start).len()).unwrap();
+    let attempts = scene.settings.retry.attempts;
+    assert!((2..=attempts + 2).contains(&asked), "{asked}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_a_plan_leaves_out_says_nothing_about_a_transaction_under_way() {
+    let plan = r#"{"jsonrpc":"2.0","error":{"code":-32602,"message":"not in your plan"},"id":1}"#;
+    let unsigned = r#"{"jsonrpc":"2.0","error":{"code":-32003,"message":"Transaction signature verification failure"},"id":1}"#;
+    let scene = Scene::new(&["own", "paid", "spare"]);
+    script::set("own", Act::Break(0));
+    script::set("paid", says(plan));
+    script::set("spare", says(plan));
+    assert_eq!(
+        scene.shows("sendTransaction", &transaction()).await.0,
+        "unknown"
+    );
+    // A verdict of every node is one, whoever spoke before.
+    script::set("spare", says(unsigned));
+    let (answer, _) = scene.shows("sendTransaction", &transaction()).await;
+    assert!(answer.starts_with("-32003"), "{answer}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_pause_is_short_where_another_upstream_failed_for_a_moment() {
+    let limited = r#"{"jsonrpc":"2.0","error":{"code":429,"message":"Too many requests"},"id":1}"#;
+    let scene = Scene::new(&["own", "paid"]);
+    script::set("own", Act::Say(0, 503, String::new()));
+    script::set("paid", says(limited));
+    scene.pool.upstreams()[1].rest_for(Duration::from_secs(30));
+    assert_eq!(scene.balance(1).await.0, "limited for 1 s");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_loser_that_waits_for_a_connection_is_held_against_nobody() {
+    let scene = Scene::new(&["own", "paid"]);
+    script::set("own", Act::Queue);
+    script::set("paid", good(100));
+    for key in 0..10 {
+        assert_eq!(scene.balance(key).await, was("5", "own@0 paid@500"));
+        sleep(Duration::from_secs(6)).await;
+    }
+    assert!(scene.pool.upstreams()[0].breaker_is_closed());
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_page_with_the_upstreams_key_reaches_no_client() {
+    let mut settings = testing::settings("own", "http://127.0.0.1:1/v2/s3cr3tk3y");
+    settings.metered = false;
+    let mut scene = Scene::new(&["own"]);
+    scene.pool = testing::healthy(vec![settings]);
+    script::set(
+        "own",
+        Act::Say(0, 404, "Cannot POST /v2/s3cr3tk3y".to_owned()),
+    );
+    let delivered = scene.ask("getBalance", r#"["k"]"#).await;
+    let Delivered::Rejected(Rejection::Refused(page)) = delivered else {
+        panic!("{delivered:?}");
+    };
+    assert_eq!(page.status, 404);
+    assert_eq!(page.body, "The upstream answered HTTP 404 to this call.\n");
 }
