@@ -62,7 +62,7 @@ pub struct Exchange<'a> {
     pub deadline: Instant,
     /// Upstreams are told not to look into long-term storage.
     pub ledger_only: bool,
-    /// Only upstreams that may have what another has not; see [`history`].
+    /// Only upstreams that may have what another has not; see `history`.
     pub elsewhere: Option<Elsewhere<'a>>,
 }
 
