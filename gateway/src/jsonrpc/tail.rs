@@ -35,13 +35,14 @@ pub(super) fn splice(
 }
 
 /// Where the request's id stands when other members follow it. What reads like a member with just
-/// this number is that member: no other text has the number.
+/// this number is that member; where a server repeats it further in, nothing tells which is which.
 fn earlier(text: &[u8], asked: RequestId) -> Option<Range<usize>> {
-    memchr::memmem::rfind_iter(text, b"\"id\"").find_map(|key| {
+    let mut found = memchr::memmem::find_iter(text, b"\"id\"").filter_map(|key| {
         let end = key + text.get(key..)?.iter().position(|byte| *byte == b',')?;
         let value = id_value(text.get(..end)?)?;
         asked.is(text.get(value.clone())?).then_some(value)
-    })
+    });
+    found.next().filter(|_| found.next().is_none())
 }
 
 /// Where the value of a last member `"id"` stands. In JSON, bytes that read as such a member from
@@ -98,6 +99,7 @@ mod tests {
         for tail in [
             r#"5],"id":2}"#,
             r#"5],"id":11}"#,
+            r#"5],"id":1,"usage":{"of":2,"id":1,"calls":3}}"#,
             r#"5],"id":null}"#,
             r#"5],"id":"a\"b"}"#,
             r#"{"id":5}}"#,
