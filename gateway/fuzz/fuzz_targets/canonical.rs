@@ -77,7 +77,11 @@ fn alone(accounts: &AccountReads, params: &Value) {
     }
 }
 
+/// Only what is JSON is taken apart in earnest: a result of an answer that was scanned.
 fn taken_apart(result: &[u8]) {
+    if serde_json::from_slice::<Value>(result).is_err() {
+        return;
+    }
     let Some((context, value)) = wrapped_parts(result) else {
         return;
     };
