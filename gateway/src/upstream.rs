@@ -168,6 +168,7 @@ impl Upstream {
                 tokio::join!(
                     balancer.run(),
                     probe.answer_questions(),
+                    probe.look_while_away(),
                     member.keep_house()
                 );
             });

@@ -31,6 +31,7 @@ use crate::upstream::member::Member;
 use crate::upstream::reply::{AttemptLimits, Reply, ReplyBody};
 use crate::upstream::tracker::{Health, Look, Tracker};
 
+mod away;
 mod plan;
 mod recheck;
 mod round;

@@ -537,3 +537,50 @@ async fn a_good_probe_lets_an_open_breaker_try_calls_sooner() {
     probe(&pool, "a").check(node.address).await;
     assert!(open() <= Duration::from_secs(30), "{:?}", open());
 }
+
+#[tokio::test]
+async fn a_metered_upstream_that_is_away_is_back_with_one_good_look() {
+    let node = Node::start(1000).await;
+    let mut settings = node.settings("a");
+    settings.metered = true;
+    let pool = pool(vec![settings]);
+    probe(&pool, "a").check(node.address).await;
+    let asked = node.asked("getSlot");
+    let upstream = &pool.upstreams()[0];
+    let start = Instant::now();
+    {
+        let mut breaker = upstream.live().breaker.lock();
+        for _ in 0..5 {
+            breaker.failure(None, start, &upstream.member.policy.breaker);
+        }
+    }
+    let open = || upstream.live().breaker.lock().open_for(start).unwrap();
+    node.says("getSlot", &result("null"));
+    probe(&pool, "a").look_once().await;
+    assert_eq!(open(), Duration::from_mins(1), "no slot is no good look");
+    node.says("getSlot", &result(1001));
+    let member = Arc::clone(&upstream.member);
+    let watch = tokio::spawn(async move { Probe::new(member).look_while_away().await });
+    while open() > Duration::from_secs(30) {
+        tokio::task::yield_now().await;
+    }
+    watch.abort();
+    assert_eq!(node.asked("getSlot"), asked + 2);
+}
+
+#[tokio::test]
+async fn a_metered_upstream_in_service_is_not_asked_for_that() {
+    tokio::time::pause();
+    let node = Node::start(1000).await;
+    let mut settings = node.settings("a");
+    settings.metered = true;
+    let pool = pool(vec![settings]);
+    probe(&pool, "a").check(node.address).await;
+    assert_eq!(health(&pool, "a"), Health::Healthy);
+    let asked = node.asked("getSlot");
+    let member = Arc::clone(&pool.upstreams()[0].member);
+    let watch = tokio::spawn(async move { Probe::new(member).look_while_away().await });
+    tokio::time::sleep(Duration::from_mins(1)).await;
+    watch.abort();
+    assert_eq!(node.asked("getSlot"), asked);
+}

@@ -1,0 +1,72 @@
+//! Asking a metered upstream more often while it is out of service. Its usual probes are half a
+//! minute apart, and calls, which tell how it is at other times, do not reach it.
+
+use std::time::Duration;
+
+use perijove_core::Commitment;
+use tokio::time::{Instant, sleep};
+
+use super::plan::Question;
+use super::round::{Round, Worth};
+use super::{Lane, Probe};
+use crate::upstream::breaker::BreakerState;
+use crate::upstream::tracker::Health;
+
+/// The first pause, and the longest: each is paid for, so 1200 an hour at most, and none while it
+/// serves.
+const FIRST: Duration = Duration::from_secs(1);
+const LONGEST: Duration = Duration::from_secs(3);
+
+impl Probe {
+    /// Looks after it for ever.
+    pub(in crate::upstream) async fn look_while_away(&self) {
+        if !self.member.settings.metered {
+            return;
+        }
+        let most = LONGEST.min(self.member.settings.probe.interval);
+        let mut pause = FIRST.min(most);
+        loop {
+            sleep(pause).await;
+            if self.is_away() {
+                self.look_once().await;
+                pause = (pause * 2).min(most);
+            } else {
+                pause = FIRST.min(most);
+            }
+        }
+    }
+
+    fn is_away(&self) -> bool {
+        let live = &self.member.live;
+        match live.health() {
+            // Another cluster is not waited for, and what is suspect is asked anyway.
+            Health::Unprobed | Health::WrongCluster | Health::Suspect => false,
+            Health::Healthy => live.breaker.lock().shown() == BreakerState::Open,
+            _ => true,
+        }
+    }
+
+    /// One question. A good answer counts as a good probe; none, as nothing new.
+    pub(in crate::upstream) async fn look_once(&self) {
+        let Some(address) = self.member.live.addresses.known().first().copied() else {
+            return;
+        };
+        if self.is_resting(Instant::now()) {
+            return;
+        }
+        let lane = Lane::new(&self.member);
+        let question = Question::Slot(Commitment::Confirmed);
+        let mut round = Round::default();
+        let started = Instant::now();
+        let said = self.ask(question, address, &lane).await;
+        self.learn(question, said, &mut round, started);
+        if round.worth(self.is_proven()) != Worth::Good {
+            return;
+        }
+        let Some(look) = round.look() else { return };
+        let limits = &self.member.policy.health;
+        self.member
+            .judge(&look, |tracker| tracker.succeeded(limits));
+        self.member.try_calls_sooner(look.started, look.at);
+    }
+}
