@@ -16,6 +16,7 @@ mod stream;
 mod trial;
 
 use std::io::{self, Write};
+use std::path::PathBuf;
 use std::process::ExitCode;
 use std::sync::Arc;
 use std::time::Duration;
@@ -73,6 +74,10 @@ struct Options {
     #[arg(long, default_value_t = 1, value_parser = clap::value_parser!(u16).range(1..=8))]
     jobs: u16,
 
+    /// A folder for the gateway's log of each row.
+    #[arg(long)]
+    logs: Option<PathBuf>,
+
     /// How often a row is run again whose only flaw is a percentile: on a busy machine that may be
     /// the machine's. What is lost or wrong once is never tried again.
     #[arg(long, default_value_t = 2, value_parser = clap::value_parser!(u8).range(0..=5))]
@@ -88,6 +93,7 @@ impl Options {
             during: Duration::from_secs(self.during),
             after: Duration::from_secs(3),
             patience: Duration::from_secs(self.after),
+            logs: self.logs.clone(),
         }
     }
 
@@ -152,19 +158,22 @@ async fn main() -> io::Result<ExitCode> {
 async fn run(rows: Vec<Row>, options: &Options) -> io::Result<Vec<Run>> {
     let count = rows.len();
     let (plan, again) = (options.plan(), options.again);
+    let all = u32::from(options.jobs);
     let places = Arc::new(Semaphore::new(options.jobs.into()));
     let mut trials = JoinSet::new();
     for (index, row) in rows.into_iter().enumerate() {
-        let places = Arc::clone(&places);
+        let (places, plan) = (Arc::clone(&places), plan.clone());
+        // Many calls want the machine to themselves.
+        let wanted = if row.rate.is_some() { all } else { 1 };
         trials.spawn(async move {
             // Nobody closes the semaphore.
-            let _place = places.acquire_owned().await;
-            let mut run = one(row, plan).await;
+            let _place = places.acquire_many_owned(wanted).await;
+            let mut run = one(row, plan.clone()).await;
             for _ in 0..again {
                 if !run.is_only_slow() {
                     break;
                 }
-                run = one(run.row, plan).await;
+                run = one(run.row, plan.clone()).await;
             }
             (index, run)
         });
@@ -191,7 +200,7 @@ async fn one(row: Row, plan: Plan) -> Run {
     let trial = row.clone();
     // The set cuts its task, and with it the gateway, when it is dropped.
     let mut running = JoinSet::new();
-    running.spawn(async move { trial::run(&trial, plan).await });
+    running.spawn(async move { trial::run(&trial, &plan).await });
     let figures = match timeout(LIMIT, running.join_next()).await {
         Ok(Some(Ok(ended))) => ended.map_err(|error| error.to_string()),
         // A gateway that does not start fails as it does in a test.

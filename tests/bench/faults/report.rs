@@ -39,7 +39,7 @@ impl Run {
     }
 }
 
-const COLUMNS: [&str; 13] = [
+const COLUMNS: [&str; 14] = [
     "fault/upstream/calls",
     "calls",
     "lost",
@@ -49,6 +49,7 @@ const COLUMNS: [&str; 13] = [
     "p99 ms",
     "p99 writes",
     "p99 before",
+    "share %",
     "share back s",
     "usual again s",
     "reached",
@@ -72,7 +73,7 @@ pub fn table(runs: &[Run]) -> String {
     lines.join("\n")
 }
 
-fn cells(row: &Row, figures: &Figures) -> [String; 13] {
+fn cells(row: &Row, figures: &Figures) -> [String; 14] {
     let marked = |count: usize| match count {
         0 => "0".to_owned(),
         _ => format!("**{count}**"),
@@ -96,6 +97,11 @@ fn cells(row: &Row, figures: &Figures) -> [String; 13] {
         timed(figures.p99),
         timed(figures.writes_p99),
         millis(figures.calm_p99),
+        format!(
+            "{} → {}",
+            percent(figures.share),
+            percent(figures.share_during)
+        ),
         back,
         seconds(figures.usual_again),
         figures.reached.to_string(),
@@ -117,7 +123,7 @@ pub fn missed(runs: &[Run]) -> String {
         let Ok(figures) = &run.figures else { continue };
         let mut complaints: Vec<_> = figures.complaints.iter().collect();
         complaints.sort_by_key(|(_, count)| std::cmp::Reverse(**count));
-        for (complaint, count) in complaints.into_iter().take(3) {
+        for (complaint, count) in complaints.into_iter().take(6) {
             lines.push(format!("  - {count} × `{complaint}`"));
         }
     }
@@ -135,6 +141,10 @@ fn millis(time: Duration) -> String {
     } else {
         format!("{millis:.0}")
     }
+}
+
+fn percent(share: Option<f64>) -> String {
+    share.map_or("–".to_owned(), |share| format!("{:.0}", share * 100.0))
 }
 
 fn seconds(time: Duration) -> String {

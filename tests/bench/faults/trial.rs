@@ -1,5 +1,6 @@
 //! One row: a cluster and a gateway of its own, calls before, during and after the fault.
 
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -18,7 +19,7 @@ const WARM_UP: Duration = Duration::from_secs(2);
 const LOOK: Duration = Duration::from_millis(500);
 
 /// How long and how hard.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone)]
 pub struct Plan {
     pub reads: u32,
     pub writes: u32,
@@ -28,6 +29,8 @@ pub struct Plan {
     pub after: Duration,
     /// And at most that long, if the upstream is not back in service earlier.
     pub patience: Duration,
+    /// Where the gateway's log of a row is written.
+    pub logs: Option<PathBuf>,
 }
 
 /// Why a row could not be run.
@@ -35,12 +38,14 @@ pub struct Plan {
 pub enum TrialError {
     #[error(transparent)]
     Sandbox(#[from] StartError),
+    #[error("no log: {0}")]
+    Log(#[from] std::io::Error),
     #[error("no HTTP client: {0}")]
     Client(#[from] reqwest::Error),
 }
 
 /// Runs a row.
-pub async fn run(row: &Row, plan: Plan) -> Result<Figures, TrialError> {
+pub async fn run(row: &Row, plan: &Plan) -> Result<Figures, TrialError> {
     let cluster = cluster(row).await?;
     let gateway = gateway(row, &cluster).await;
     let rates = Rates {
@@ -85,6 +90,11 @@ pub async fn run(row: &Row, plan: Plan) -> Result<Figures, TrialError> {
         }
     }
     let records = stream.stop().await;
+    if let Some(folder) = &plan.logs {
+        let file = folder.join(format!("{}.log", row.name.replace('/', ".")));
+        std::fs::create_dir_all(folder)?;
+        std::fs::write(file, gateway.process.log().join("\n"))?;
+    }
     Ok(Figures::of(row, name, phases, &records, met, sent))
 }
 
