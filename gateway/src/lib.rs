@@ -4,6 +4,7 @@
 //! The modules form layers: each imports only from those above it in this list, and
 //! `tests/layering.rs` holds the table.
 
+pub mod framing;
 pub mod jsonrpc;
 pub mod jupiter;
 pub mod solana;

@@ -30,7 +30,7 @@ pub use epoch::epoch_slots;
 pub use extension::Extension;
 pub use fault::{Blame, FaultKind};
 pub use history::{History, Lack, Place, Word, first_available, signature_subject};
-pub use judge::{ReplyHints, is_the_calls_own, judge};
+pub use judge::{ReplyHints, carries_answers, is_the_calls_own, judge};
 pub use keep::{Dated, Keep, Usual, keep};
 pub use method::Method;
 pub use profile::{CommitmentRule, Finality, Idempotency, Priority, Profile};

@@ -23,6 +23,7 @@ mod breaker;
 pub mod client;
 mod clock;
 mod cluster;
+mod coding;
 mod connection;
 mod connector;
 mod endpoint;

@@ -16,7 +16,7 @@ use std::{
 
 /// The layers from the top. Modules of one layer do not use each other.
 const LAYERS: &[&[&str]] = &[
-    &["jsonrpc", "jupiter", "solana"],
+    &["framing", "jsonrpc", "jupiter", "solana"],
     &["config", "error"],
     &["auth", "cache", "upstream"],
     &["dispatch", "snapshot"],

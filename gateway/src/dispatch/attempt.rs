@@ -240,7 +240,7 @@ fn judge_reply(reply: Reply, class: &Class, unix_now: fn() -> u64) -> Judged {
                 HeadKind::Error => true,
                 HeadKind::Foreign | HeadKind::Unknown => false,
             };
-            if good && status == 200 {
+            if good && solana::carries_answers(status) {
                 return Judged::Good {
                     payload: Payload::Stream { head, length, rest },
                     latency,

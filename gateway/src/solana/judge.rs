@@ -42,7 +42,8 @@ pub struct ReplyHints {
 
 /// Judges a reply. `None` means: deliver it. `now_unix` is in seconds.
 ///
-/// A refused key or a closed method outranks whatever the body says, and a rate limit is one in
+/// An answer to this very request is one in nearly every status: some servers put errors of
+/// JSON-RPC into a 400, a 404 or a 500. A refused key or a closed method outranks whatever the body says, and a rate limit is one in
 /// every status and shape. A signed transaction goes on to the next upstream after everything but
 /// a verdict that every node would give; what would be done twice keeps a retry only where the
 /// reply shows that nothing was done.
@@ -53,10 +54,11 @@ pub fn judge(
     class: &Class,
     now_unix: u64,
 ) -> Option<Verdict> {
-    let success = (200..300).contains(&status);
     let error = match answer {
         Ok(answer) => match answer.result() {
-            Some(result) if success && is_possible(class.method, result) => return None,
+            Some(result) if carries_answers(status) && is_possible(class.method, result) => {
+                return None;
+            }
             _ => answer.error(),
         },
         Err(_) => None,
@@ -88,6 +90,12 @@ pub fn judge(
     Some(verdict)
 }
 
+/// Whether an answer may be found behind this status. Refusals of the key, for want of credits or of
+/// a rate are meant, whatever stands behind them.
+pub const fn carries_answers(status: u16) -> bool {
+    matches!(status, 200..300 | 400..600) && !matches!(status, 401..=403 | 429)
+}
+
 /// A reply that cannot be delivered as a result.
 struct Reply<'a> {
     status: u16,
@@ -111,8 +119,10 @@ impl Reply<'_> {
             401 => return self.unauthorized(),
             402 => return self.credits(),
             403 => return self.forbidden(),
-            410 => return disabled(),
-            413 => return upstream(FaultKind::BodyTooLarge, Retry::Elsewhere, Penalty::Refusal),
+            410 if !self.is_a_nodes() => return disabled(),
+            413 if !self.is_a_nodes() => {
+                return upstream(FaultKind::BodyTooLarge, Retry::Elsewhere, Penalty::Refusal);
+            }
             429 => return self.limited(),
             _ if self.hints.challenge => return challenge(),
             _ => {}
@@ -120,6 +130,12 @@ impl Reply<'_> {
         self.by_error()
             .or_else(|| self.by_wording())
             .unwrap_or_else(|| self.by_status())
+    }
+
+    /// Whether the error is one that only a node gives, whatever stands before it.
+    fn is_a_nodes(&self) -> bool {
+        let code = self.error.map(|error| error.code);
+        code.is_some_and(|code| matches!(code, -32602 | -32022..=-32001))
     }
 
     /// What the error member says. A status of 500 and above outranks codes that say no more than

@@ -31,13 +31,14 @@ use tokio::time::{Instant, Sleep};
 use crate::jsonrpc::{Answer, Malformed, MalformedKind};
 use crate::solana::FaultKind;
 use crate::upstream::balance::Balancer;
+use crate::upstream::coding::Body;
 use crate::upstream::connection::{Connection, Connections, Slot};
 use crate::upstream::endpoint::Purpose;
 use crate::upstream::fault::TransportFault;
 use crate::upstream::http2::Http2;
 use crate::upstream::opening::Target;
 use crate::upstream::reply::{AttemptLimits, Reply, ReplyBody};
-use crate::upstream::response::{Body, Framing, Head};
+use crate::upstream::response::Head;
 use crate::upstream::saturation::Saturation;
 use crate::upstream::select::Candidate;
 use crate::upstream::stream::{BodyStream, Rest, Source};
@@ -291,14 +292,13 @@ impl Line<'_> {
         exchange: &Exchange<'_>,
         timer: &mut Pin<&mut Option<Sleep>>,
     ) -> Result<Reply, TransportFault> {
-        let mut body = Body::new(head.framing);
-        let gathered = match head.framing {
-            Framing::Length(length) => {
+        let mut body = Body::new(head.framing, head.coding);
+        let length = head.length();
+        let gathered = match length {
+            Some(length) => {
                 gather_known(&mut connection, &mut body, length, exchange, timer).await?
             }
-            Framing::Chunked | Framing::UntilClose => {
-                gather(&mut connection, &mut body, exchange, timer).await?
-            }
+            None => gather(&mut connection, &mut body, exchange, timer).await?,
         };
         let latency = exchange.start.elapsed();
         let (asked, addresses) = (connection.asked, &self.wire.addresses);
@@ -318,10 +318,7 @@ impl Line<'_> {
             }
             Gathered::Beginning(bytes) => ReplyBody::Streaming {
                 head: bytes,
-                length: match head.framing {
-                    Framing::Length(length) => Some(length),
-                    Framing::Chunked | Framing::UntilClose => None,
-                },
+                length,
                 rest: BodyStream::new(
                     Source::Http1(Box::new(Rest {
                         slot,

@@ -1,5 +1,6 @@
 //! What goes wrong below HTTP: a fault of the connection, and how far the request had come.
 
+use crate::framing::BadBody;
 use crate::solana::FaultKind;
 use crate::upstream::response::BadResponse;
 
@@ -31,7 +32,7 @@ impl TransportFault {
 impl From<BadResponse> for TransportFault {
     fn from(bad: BadResponse) -> Self {
         Self::after(match bad {
-            BadResponse::Truncated => FaultKind::Truncated,
+            BadResponse::Body(BadBody::Truncated) => FaultKind::Truncated,
             _ => FaultKind::BadHttp,
         })
     }

@@ -1,5 +1,6 @@
-//! Reading an HTTP/1.1 response from bytes: the head, and the body in whatever framing. Pure, so
-//! that any split of the byte stream can be tested; [`crate::upstream::client`] does the I/O.
+//! Reading the head of an HTTP/1.1 response from bytes. Pure, so that any split of the byte stream
+//! can be tested; [`crate::upstream::client`] does the I/O, and where the body ends is
+//! [`crate::framing`]'s.
 //!
 //! It is strict where two readings are possible (a connection must not get out of step with the
 //! upstream) and looks at no header that nobody asked for.
@@ -7,9 +8,9 @@
 use std::mem::MaybeUninit;
 use std::time::Duration;
 
-use bytes::{Buf, Bytes, BytesMut};
-
+use crate::framing::{BadBody, Framing};
 use crate::solana::ReplyHints;
+use crate::upstream::coding::Coding;
 use crate::upstream::hints::{self, number};
 
 #[cfg(test)]
@@ -18,9 +19,6 @@ mod tests;
 /// Largest head of a response, interim responses not counted.
 pub(super) const MOST_HEAD: usize = 32 * 1024;
 const MOST_HEADERS: usize = 100;
-/// Longest line with a chunk's size, its extensions included.
-const MOST_CHUNK_LINE: usize = 1024;
-const MOST_TRAILERS: usize = 8 * 1024;
 
 /// Bytes that are not an HTTP response the gateway can read.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
@@ -33,14 +31,12 @@ pub(super) enum BadResponse {
     Length,
     #[error("transfer coding other than chunked")]
     Transfer,
-    #[error("content coding that was not asked for")]
+    #[error("content coding that the gateway cannot read")]
     Encoded,
     #[error("protocol switched without being asked")]
     Switched,
-    #[error("malformed chunk")]
-    Chunk,
-    #[error("body ended early")]
-    Truncated,
+    #[error(transparent)]
+    Body(#[from] BadBody),
 }
 
 /// What the beginning of a buffer holds.
@@ -64,18 +60,22 @@ pub(super) struct Head {
     pub(super) status: u16,
     pub(super) hints: ReplyHints,
     pub(super) framing: Framing,
+    /// How the body is compressed, which nobody asked for.
+    pub(super) coding: Option<Coding>,
     /// Whether the connection may carry another call afterwards.
     pub(super) keep_alive: bool,
     /// How long the upstream keeps an unused connection, if it says.
     pub(super) keep_for: Option<Duration>,
 }
 
-/// How the end of the body is found.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Framing {
-    Length(u64),
-    Chunked,
-    UntilClose,
+impl Head {
+    /// The length of the answer, if the upstream said so: of one that is compressed it says another.
+    pub(super) fn length(&self) -> Option<u64> {
+        match (self.framing, self.coding) {
+            (Framing::Length(length), None) => Some(length),
+            _ => None,
+        }
+    }
 }
 
 /// Reads the head at the beginning of `bytes`.
@@ -108,7 +108,10 @@ struct Fields {
     hints: ReplyHints,
     length: Option<u64>,
     chunked: bool,
+    coding: Option<Coding>,
     keep_alive: bool,
+    /// The upstream said that it closes, which no other word takes back.
+    closes: bool,
     keep_for: Option<Duration>,
 }
 
@@ -140,7 +143,9 @@ impl Fields {
             hints: ReplyHints::default(),
             length: None,
             chunked: false,
+            coding: None,
             keep_alive,
+            closes: false,
             keep_for: None,
         }
     }
@@ -159,7 +164,8 @@ impl Fields {
             status,
             hints: self.hints,
             framing,
-            keep_alive: self.keep_alive && framing != Framing::UntilClose,
+            coding: self.coding,
+            keep_alive: self.keep_alive && !self.closes && framing != Framing::UntilClose,
             keep_for: self.keep_for,
         })
     }
@@ -171,9 +177,7 @@ impl Fields {
             10 if is("connection") => self.connection(value),
             10 if is("keep-alive") => self.keep_for = keep_alive_timeout(value),
             14 if is("content-length") => self.content_length(value)?,
-            16 if is("content-encoding") && !value.eq_ignore_ascii_case(b"identity") => {
-                return Err(BadResponse::Encoded);
-            }
+            16 if is("content-encoding") => self.content_encoding(value)?,
             17 if is("transfer-encoding") => {
                 if self.chunked || !value.trim_ascii().eq_ignore_ascii_case(b"chunked") {
                     return Err(BadResponse::Transfer);
@@ -189,11 +193,25 @@ impl Fields {
         for option in value.split(|byte| *byte == b',') {
             let option = option.trim_ascii();
             if option.eq_ignore_ascii_case(b"close") {
-                self.keep_alive = false;
+                self.closes = true;
             } else if option.eq_ignore_ascii_case(b"keep-alive") {
                 self.keep_alive = true;
             }
         }
+    }
+
+    /// One coding that is known, and none upon it.
+    fn content_encoding(&mut self, value: &[u8]) -> Result<(), BadResponse> {
+        for name in value.split(|byte| *byte == b',').map(<[u8]>::trim_ascii) {
+            if name.is_empty() || name.eq_ignore_ascii_case(b"identity") {
+                continue;
+            }
+            let coding = Coding::named(name).ok_or(BadResponse::Encoded)?;
+            if self.coding.replace(coding).is_some() {
+                return Err(BadResponse::Encoded);
+            }
+        }
+        Ok(())
     }
 
     /// Several lengths are fine as long as they are equal (RFC 9110, section 8.6).
@@ -218,145 +236,4 @@ fn keep_alive_timeout(value: &[u8]) -> Option<Duration> {
             .and_then(|_| number(part.get(8..)?))?;
         Some(Duration::from_secs(seconds))
     })
-}
-
-/// A body being read.
-#[derive(Debug)]
-pub(super) struct Body {
-    state: State,
-}
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum State {
-    Length { left: u64 },
-    ChunkSize,
-    ChunkData { left: u64 },
-    ChunkEnd,
-    Trailers { seen: usize },
-    UntilClose,
-    Done,
-}
-
-/// What [`Body::take`] found.
-#[derive(Debug, PartialEq, Eq)]
-pub(super) enum Taken {
-    /// A piece of the body, never empty.
-    Data(Bytes),
-    /// More bytes are needed.
-    More,
-    /// The body is complete. What is left in the input does not belong to it.
-    End,
-}
-
-impl Body {
-    pub(super) fn new(framing: Framing) -> Self {
-        let state = match framing {
-            Framing::Length(left) => State::Length { left },
-            Framing::Chunked => State::ChunkSize,
-            Framing::UntilClose => State::UntilClose,
-        };
-        Self { state }
-    }
-
-    /// Takes the next piece out of `input` without copying it.
-    pub(super) fn take(&mut self, input: &mut BytesMut) -> Result<Taken, BadResponse> {
-        loop {
-            let next = match self.state {
-                State::Done | State::Length { left: 0 } => {
-                    self.state = State::Done;
-                    return Ok(Taken::End);
-                }
-                State::Length { left } => match piece(input, left) {
-                    None => return Ok(Taken::More),
-                    Some((data, left)) => {
-                        self.state = State::Length { left };
-                        return Ok(Taken::Data(data));
-                    }
-                },
-                State::UntilClose => match piece(input, u64::MAX) {
-                    None => return Ok(Taken::More),
-                    Some((data, _)) => return Ok(Taken::Data(data)),
-                },
-                State::ChunkData { left: 0 } => Some(State::ChunkEnd),
-                State::ChunkData { left } => match piece(input, left) {
-                    None => return Ok(Taken::More),
-                    Some((data, left)) => {
-                        self.state = State::ChunkData { left };
-                        return Ok(Taken::Data(data));
-                    }
-                },
-                State::ChunkSize => chunk_size(input)?,
-                State::ChunkEnd => chunk_end(input)?,
-                State::Trailers { seen } => trailer(input, seen)?,
-            };
-            match next {
-                Some(state) => self.state = state,
-                None => return Ok(Taken::More),
-            }
-        }
-    }
-
-    /// The upstream closed the connection: the end of the body, or the loss of it.
-    pub(super) fn close(&mut self) -> Result<(), BadResponse> {
-        match self.state {
-            State::UntilClose | State::Done | State::Length { left: 0 } => {
-                self.state = State::Done;
-                Ok(())
-            }
-            _ => Err(BadResponse::Truncated),
-        }
-    }
-}
-
-/// Up to `left` bytes of the input, and what is left after them.
-fn piece(input: &mut BytesMut, left: u64) -> Option<(Bytes, u64)> {
-    if input.is_empty() {
-        return None;
-    }
-    let size = usize::try_from(left).map_or(input.len(), |left| left.min(input.len()));
-    let data = input.split_to(size).freeze();
-    Some((data, left - size as u64))
-}
-
-fn chunk_size(input: &mut BytesMut) -> Result<Option<State>, BadResponse> {
-    match httparse::parse_chunk_size(input) {
-        Ok(httparse::Status::Complete((length, size))) if length <= MOST_CHUNK_LINE => {
-            input.advance(length);
-            Ok(Some(match size {
-                0 => State::Trailers { seen: 0 },
-                left => State::ChunkData { left },
-            }))
-        }
-        Ok(httparse::Status::Partial) if input.len() <= MOST_CHUNK_LINE => Ok(None),
-        Ok(_) | Err(_) => Err(BadResponse::Chunk),
-    }
-}
-
-fn chunk_end(input: &mut BytesMut) -> Result<Option<State>, BadResponse> {
-    match input.get(..2) {
-        None => Ok(None),
-        Some(b"\r\n") => {
-            input.advance(2);
-            Ok(Some(State::ChunkSize))
-        }
-        Some(_) => Err(BadResponse::Chunk),
-    }
-}
-
-/// Skips one line after the last chunk; an empty one ends the body.
-fn trailer(input: &mut BytesMut, seen: usize) -> Result<Option<State>, BadResponse> {
-    let Some(end) = memchr::memchr(b'\n', input) else {
-        return if seen + input.len() > MOST_TRAILERS {
-            Err(BadResponse::Chunk)
-        } else {
-            Ok(None)
-        };
-    };
-    let line = input.split_to(end + 1);
-    let seen = seen + line.len();
-    match &line[..] {
-        b"\r\n" => Ok(Some(State::Done)),
-        [.., b'\r', b'\n'] if seen <= MOST_TRAILERS => Ok(Some(State::Trailers { seen })),
-        _ => Err(BadResponse::Chunk),
-    }
 }

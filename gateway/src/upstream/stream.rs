@@ -7,15 +7,16 @@ use std::time::Duration;
 use bytes::Bytes;
 use tokio::time::{Instant, timeout};
 
+use crate::framing::Taken;
 use crate::jsonrpc::RequestId;
 use crate::solana::FaultKind;
 use crate::upstream::Upstream;
+use crate::upstream::coding::Body;
 use crate::upstream::connection::{Connection, Slot};
 use crate::upstream::fault::TransportFault;
 use crate::upstream::http2::Incoming;
 use crate::upstream::live::InFlight;
 use crate::upstream::resolve::Addresses;
-use crate::upstream::response::{Body, Taken};
 
 /// Most bytes read ahead of the consumer.
 pub const CHUNK: usize = 64 * 1024;

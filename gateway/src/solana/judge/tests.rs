@@ -140,8 +140,28 @@ fn statuses_without_a_telling_body() {
 }
 
 #[test]
+fn an_answer_is_one_behind_every_status_that_is_no_refusal_itself() {
+    let result = r#"{"jsonrpc":"2.0","result":{"context":{"slot":1},"value":5},"id":1}"#;
+    for status in [200, 400, 404, 405, 408, 410, 413, 422, 500, 503] {
+        let found = judged(status, ReplyHints::default(), result, &read());
+        assert_eq!(found, None, "{status}");
+    }
+    for (status, kind) in [
+        (401, F::Unauthorized),
+        (402, F::CreditsExhausted),
+        (403, F::Forbidden),
+        (429, F::RateLimited),
+        (302, F::UnexpectedStatus),
+    ] {
+        assert_eq!(verdict(status, result).kind, kind, "{status}");
+    }
+    let impossible = r#"{"jsonrpc":"2.0","result":"x","id":1}"#;
+    assert_eq!(verdict(404, impossible).kind, F::UnexpectedStatus);
+}
+
+#[test]
 fn agaves_own_codes_count_in_any_status() {
-    for status in [200, 400, 404, 500, 503] {
+    for status in [200, 400, 404, 410, 413, 422, 500, 503] {
         let found = verdict(status, &error(-32005, "Node is unhealthy", "null"));
         assert_eq!(found.kind, F::NodeUnhealthy, "{status}");
         let found = verdict(status, &error(-32602, "Invalid params: x", "null"));

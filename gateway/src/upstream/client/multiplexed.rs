@@ -18,7 +18,7 @@ use crate::upstream::fault::TransportFault;
 use crate::upstream::http2::{Http2, Incoming, Lease, Lost, Patience, Pieces, Repeat, exchange};
 use crate::upstream::opening::Opening;
 use crate::upstream::reply::{Reply, ReplyBody};
-use crate::upstream::response::{Framing, Head};
+use crate::upstream::response::Head;
 use crate::upstream::stream::{BodyStream, Source};
 use crate::upstream::timer::within;
 
@@ -52,7 +52,8 @@ impl Line<'_> {
             let asked = ids::next();
             let lost = match self.exchange_http2(&lease, asked, exchange, timer).await {
                 Ok((head, body)) => {
-                    let incoming = Box::new(Incoming::new(body, head.framing, lease));
+                    let incoming = Incoming::new(body, head.framing, head.coding, lease);
+                    let incoming = Box::new(incoming);
                     return Some(receive(incoming, asked, head, exchange, timer).await);
                 }
                 Err(lost) => lost,
@@ -151,10 +152,7 @@ async fn receive(
     timer: &mut Pin<&mut Option<Sleep>>,
 ) -> Result<Reply, TransportFault> {
     let buffer = exchange.limits.answer_buffer;
-    let length = match head.framing {
-        Framing::Length(length) => Some(length),
-        Framing::Chunked | Framing::UntilClose => None,
-    };
+    let length = head.length();
     let known = length.map(|length| usize::try_from(length).unwrap_or(usize::MAX));
     // A long answer begins with enough to tell its kind, and streams from there.
     let enough = match known {

@@ -10,11 +10,13 @@ use tokio::time::{Instant, Sleep};
 
 use super::Broken;
 use super::progress::Progress;
+use crate::framing::Taken;
 use crate::solana::FaultKind;
+use crate::upstream::coding::Body;
 use crate::upstream::connection::Connection;
 use crate::upstream::fault::TransportFault;
 use crate::upstream::reply::AttemptLimits;
-use crate::upstream::response::{BadResponse, Body, Head, Parsed, Taken, parse_head};
+use crate::upstream::response::{BadResponse, Head, Parsed, parse_head};
 use crate::upstream::timer::within;
 
 /// Room for a response of unknown size, and the most that is guessed from the last one.

@@ -5,9 +5,10 @@ use bytes::{Bytes, BytesMut};
 use h2::{Reason, RecvStream};
 
 use super::pool::Lease;
+use crate::framing::Framing;
 use crate::solana::FaultKind;
+use crate::upstream::coding::{Coding, Decoder};
 use crate::upstream::fault::TransportFault;
-use crate::upstream::response::Framing;
 
 /// A body being read. Dropped before its end, the stream is reset.
 #[derive(Debug)]
@@ -17,12 +18,19 @@ pub(in crate::upstream) struct Incoming {
     left: Option<u64>,
     /// Bytes handed out last, for which the upstream has no room yet.
     taken: usize,
+    /// For a body that is compressed.
+    decoder: Option<Box<Decoder>>,
     /// Counts the stream as long as the body lives.
     lease: Lease,
 }
 
 impl Incoming {
-    pub(in crate::upstream) fn new(stream: RecvStream, framing: Framing, lease: Lease) -> Self {
+    pub(in crate::upstream) fn new(
+        stream: RecvStream,
+        framing: Framing,
+        coding: Option<Coding>,
+        lease: Lease,
+    ) -> Self {
         let left = match framing {
             Framing::Length(length) => Some(length),
             Framing::Chunked | Framing::UntilClose => None,
@@ -31,6 +39,7 @@ impl Incoming {
             stream,
             left,
             taken: 0,
+            decoder: coding.map(|coding| Box::new(Decoder::new(coding))),
             lease,
         }
     }
@@ -38,6 +47,26 @@ impl Incoming {
     /// The next piece, never empty; None at the end. To ask for it says that the one before is
     /// used up. Cancel-safe.
     pub(in crate::upstream) async fn next(&mut self) -> Result<Option<Bytes>, TransportFault> {
+        loop {
+            if let Some(decoder) = &mut self.decoder
+                && let Some(piece) = decoder.take()?
+            {
+                return Ok(Some(piece));
+            }
+            let came = self.receive().await?;
+            match (&mut self.decoder, came) {
+                (Some(decoder), Some(packed)) => decoder.push(packed),
+                (Some(decoder), None) => {
+                    decoder.finish()?;
+                    return Ok(None);
+                }
+                (None, came) => return Ok(came),
+            }
+        }
+    }
+
+    /// The next piece as it comes.
+    async fn receive(&mut self) -> Result<Option<Bytes>, TransportFault> {
         loop {
             let taken = std::mem::take(&mut self.taken);
             if taken > 0 {

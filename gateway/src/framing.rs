@@ -1,0 +1,186 @@
+//! Where the body of an HTTP/1.1 message ends: the same reader for requests and for answers of
+//! upstreams. Pure, so that any split of the byte stream can be tested.
+//!
+//! It follows RFC 9112 to the letter. Two readers that differ over the end of a body take different
+//! bytes for the next message; what only a lenient reader accepts is refused.
+
+mod chunk;
+pub mod line;
+#[cfg(test)]
+mod tests;
+
+use bytes::{Buf, Bytes, BytesMut};
+
+/// The trailer fields of a message together, at most.
+const MOST_TRAILERS: usize = 8 * 1024;
+
+/// How the end of a body is found.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Framing {
+    /// After so many bytes.
+    Length(u64),
+    Chunked,
+    /// With the connection: answers only.
+    UntilClose,
+}
+
+/// Bytes that are not the body they were announced as.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum BadBody {
+    #[error("malformed chunk")]
+    Chunk,
+    #[error("body ended early")]
+    Truncated,
+}
+
+/// A body being read.
+#[derive(Debug)]
+pub struct Body {
+    state: State,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum State {
+    Length { left: u64 },
+    ChunkSize,
+    ChunkData { left: u64 },
+    ChunkEnd,
+    Trailers { seen: usize },
+    UntilClose,
+    Done,
+}
+
+/// What [`Body::take`] found.
+#[derive(Debug, PartialEq, Eq)]
+pub enum Taken {
+    /// A piece of the body, never empty.
+    Data(Bytes),
+    /// More bytes are needed.
+    More,
+    /// The body is complete. What is left in the input does not belong to it.
+    End,
+}
+
+impl Body {
+    pub fn new(framing: Framing) -> Self {
+        let state = match framing {
+            Framing::Length(left) => State::Length { left },
+            Framing::Chunked => State::ChunkSize,
+            Framing::UntilClose => State::UntilClose,
+        };
+        Self { state }
+    }
+
+    /// Takes the next piece out of `input` without copying it.
+    ///
+    /// # Errors
+    /// If the chunks are malformed. There is no way to go on with the connection then.
+    pub fn take(&mut self, input: &mut BytesMut) -> Result<Taken, BadBody> {
+        loop {
+            let next = match self.state {
+                State::Done | State::Length { left: 0 } => {
+                    self.state = State::Done;
+                    return Ok(Taken::End);
+                }
+                State::Length { left } => match piece(input, left) {
+                    None => return Ok(Taken::More),
+                    Some((data, left)) => {
+                        self.state = State::Length { left };
+                        return Ok(Taken::Data(data));
+                    }
+                },
+                State::UntilClose => match piece(input, u64::MAX) {
+                    None => return Ok(Taken::More),
+                    Some((data, _)) => return Ok(Taken::Data(data)),
+                },
+                State::ChunkData { left: 0 } => Some(State::ChunkEnd),
+                State::ChunkData { left } => match piece(input, left) {
+                    None => return Ok(Taken::More),
+                    Some((data, left)) => {
+                        self.state = State::ChunkData { left };
+                        return Ok(Taken::Data(data));
+                    }
+                },
+                State::ChunkSize => chunk_size(input)?,
+                State::ChunkEnd => chunk_end(input)?,
+                State::Trailers { seen } => trailer(input, seen)?,
+            };
+            match next {
+                Some(state) => self.state = state,
+                None => return Ok(Taken::More),
+            }
+        }
+    }
+
+    /// The peer closed the connection: the end of the body, or the loss of it.
+    ///
+    /// # Errors
+    /// If the body was to go on.
+    pub fn close(&mut self) -> Result<(), BadBody> {
+        match self.state {
+            State::UntilClose | State::Done | State::Length { left: 0 } => {
+                self.state = State::Done;
+                Ok(())
+            }
+            _ => Err(BadBody::Truncated),
+        }
+    }
+
+    /// Whether it has been taken to its end.
+    pub fn is_done(&self) -> bool {
+        matches!(self.state, State::Done | State::Length { left: 0 })
+    }
+}
+
+/// Up to `left` bytes of the input, and what is left after them.
+fn piece(input: &mut BytesMut, left: u64) -> Option<(Bytes, u64)> {
+    if input.is_empty() {
+        return None;
+    }
+    let size = usize::try_from(left).map_or(input.len(), |left| left.min(input.len()));
+    let data = input.split_to(size).freeze();
+    Some((data, left - size as u64))
+}
+
+fn chunk_size(input: &mut BytesMut) -> Result<Option<State>, BadBody> {
+    let Some((length, size)) = chunk::size(input).map_err(|chunk::Malformed| BadBody::Chunk)?
+    else {
+        return Ok(None);
+    };
+    input.advance(length);
+    Ok(Some(match size {
+        0 => State::Trailers { seen: 0 },
+        left => State::ChunkData { left },
+    }))
+}
+
+fn chunk_end(input: &mut BytesMut) -> Result<Option<State>, BadBody> {
+    match input[..] {
+        [b'\r', b'\n', ..] => {
+            input.advance(2);
+            Ok(Some(State::ChunkSize))
+        }
+        [] | [b'\r'] => Ok(None),
+        _ => Err(BadBody::Chunk),
+    }
+}
+
+/// Skips one field after the last chunk; an empty line ends the body.
+fn trailer(input: &mut BytesMut, seen: usize) -> Result<Option<State>, BadBody> {
+    let Some(end) = memchr::memchr(b'\n', input) else {
+        return if seen + input.len() > MOST_TRAILERS {
+            Err(BadBody::Chunk)
+        } else {
+            Ok(None)
+        };
+    };
+    let line = input.split_to(end + 1);
+    let seen = seen + line.len();
+    match line.strip_suffix(b"\r\n") {
+        Some(b"") => Ok(Some(State::Done)),
+        Some(field) if seen <= MOST_TRAILERS && line::field(field).is_ok() => {
+            Ok(Some(State::Trailers { seen }))
+        }
+        _ => Err(BadBody::Chunk),
+    }
+}
