@@ -8,6 +8,7 @@ mod addresses;
 mod announce;
 mod check;
 mod drain;
+mod proxy_log;
 mod reload;
 mod signals;
 mod told;
@@ -39,6 +40,7 @@ use crate::pipeline::{Pipeline, PipelineMetrics};
 use crate::snapshot::{Published, Snapshot};
 use crate::upstream::{Connectors, Parts, Pool, UnixClock, UpstreamMetrics};
 use addresses::Addresses;
+use proxy_log::ProxyLog;
 use reload::{ReloadMetrics, Reloader};
 use told::Told;
 
@@ -104,12 +106,16 @@ impl Assembled {
 fn start(run: &Run) -> Result<Assembled, StartError> {
     let loaded = check::load(&run.source)?;
     let log = &loaded.config.log;
-    let telemetry = telemetry::start(log.format, &log.level)?;
+    let proxy_log = ProxyLog::new()?;
+    let judge = proxy_log.clone().judge();
+    let telemetry = telemetry::start_judging(log.format, &log.level, judge)?;
     for warning in &loaded.warnings {
         tracing::warn!(%warning, "configuration");
     }
     let addresses = Addresses::settle(&loaded.config, run.upgrade)?;
-    assemble(run, loaded, telemetry, &addresses)
+    let registry = Registry::new();
+    proxy_log.register(&registry)?;
+    assemble(run, loaded, telemetry, &addresses, registry)
 }
 
 fn assemble(
@@ -117,8 +123,8 @@ fn assemble(
     loaded: Loaded,
     telemetry: Telemetry,
     addresses: &Addresses,
+    registry: Registry,
 ) -> Result<Assembled, StartError> {
-    let registry = Registry::new();
     register_process_metrics(&registry)?;
     let config = &loaded.config;
     let parts = parts(&registry)?;

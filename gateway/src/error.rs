@@ -186,6 +186,7 @@ impl Rejection {
     pub fn rpc_error(&self) -> Option<RpcError> {
         let code = match self {
             Self::Parse => -32700,
+            Self::BadHttp { .. } => -32600,
             Self::MethodRefused => -32601,
             Self::RateLimited { .. } => 429,
             Self::Unauthorised => 401,
@@ -198,7 +199,6 @@ impl Rejection {
             | Self::TooManyCalls { .. }
             | Self::BodyTimeout
             | Self::BodyNotUtf8
-            | Self::BadHttp { .. }
             | Self::Ids(_)
             | Self::NotServed { .. }
             | Self::Upgrade => return None,

@@ -25,6 +25,7 @@ mod health;
 mod history;
 mod http2_upstreams;
 mod kafka;
+mod logs;
 mod metrics_docs;
 mod operations;
 mod price;

@@ -173,6 +173,11 @@ impl Gateway {
         RawConnection::open(self.rpc).await
     }
 
+    /// Opens a raw connection to another of its ports.
+    pub async fn raw_to(&self, address: SocketAddr) -> RawConnection {
+        RawConnection::open(address).await
+    }
+
     /// Scrapes the metrics.
     pub async fn metrics(&self) -> Metrics {
         Metrics::parse(&self.admin("/metrics").await.text())

@@ -3,15 +3,24 @@
 //! What is logged belongs to the code that logs it. Records of libraries that use the `log` crate
 //! (Pingora does) arrive here too.
 
-use std::io;
+mod foreign;
+mod lines;
+
+use std::io::{self, IsTerminal};
+use std::time::Duration;
 
 use schemars::JsonSchema;
+use serde::Serialize;
 use tracing_subscriber::filter::{EnvFilter, LevelFilter, ParseError};
 use tracing_subscriber::fmt::{self, MakeWriter};
 use tracing_subscriber::layer::{Layer, SubscriberExt};
 use tracing_subscriber::registry::Registry;
 use tracing_subscriber::reload;
-use tracing_subscriber::util::{SubscriberInitExt, TryInitError};
+
+use foreign::{Bridge, follow_filter};
+use lines::{JsonLines, PlainFields};
+
+pub use foreign::Judge;
 
 /// The environment variable whose filter wins over the configured one.
 pub const FILTER_VARIABLE: &str = "RUST_LOG";
@@ -45,7 +54,7 @@ pub enum TelemetryError {
     #[error("{FILTER_VARIABLE}: {0}")]
     Variable(FilterError),
     #[error("the log is set up already")]
-    Twice(#[from] TryInitError),
+    Twice,
     #[error("the log has ended")]
     Ended(#[from] reload::Error),
 }
@@ -67,6 +76,22 @@ pub enum FilterError {
 /// # Errors
 /// The filter is wrong, or the process logs already.
 pub fn start(format: Format, filter: &str) -> Result<Telemetry, TelemetryError> {
+    start_judging(format, filter, Box::new(as_loud))
+}
+
+fn as_loud(record: &log::Record<'_>) -> log::Level {
+    record.level()
+}
+
+/// The same, where `judge` says how loud each record of a library is that uses the `log` crate.
+///
+/// # Errors
+/// The filter is wrong, or the process logs already.
+pub fn start_judging(
+    format: Format,
+    filter: &str,
+    judge: Box<Judge>,
+) -> Result<Telemetry, TelemetryError> {
     let variable = std::env::var(FILTER_VARIABLE)
         .ok()
         .filter(|text| !text.is_empty());
@@ -75,10 +100,14 @@ pub fn start(format: Format, filter: &str) -> Result<Telemetry, TelemetryError> 
         None => parse(filter)?,
     };
     let (filter, handle) = reload::Layer::new(filter);
-    tracing_subscriber::registry()
-        .with(filter)
-        .with(lines(format, io::stderr))
-        .try_init()?;
+    let colours = io::stderr().is_terminal();
+    let subscriber =
+        tracing_subscriber::registry()
+            .with(filter)
+            .with(lines(format, colours, io::stderr));
+    tracing::subscriber::set_global_default(subscriber).map_err(|_twice| TelemetryError::Twice)?;
+    log::set_boxed_logger(Box::new(Bridge::new(judge))).map_err(|_twice| TelemetryError::Twice)?;
+    follow_filter();
     Ok(Telemetry {
         filter: variable.is_none().then_some(handle),
     })
@@ -92,9 +121,11 @@ impl Telemetry {
     pub fn set_filter(&self, filter: &str) -> Result<(), TelemetryError> {
         let filter = parse(filter)?;
         match &self.filter {
-            Some(handle) => Ok(handle.reload(filter)?),
-            None => Ok(()),
+            Some(handle) => handle.reload(filter)?,
+            None => return Ok(()),
         }
+        follow_filter();
+        Ok(())
     }
 }
 
@@ -117,18 +148,29 @@ fn parse(filter: &str) -> Result<EnvFilter, FilterError> {
     Ok(EnvFilter::builder().parse(format!("{QUIET},{filter}"))?)
 }
 
-fn lines<W>(format: Format, writer: W) -> Box<dyn Layer<Filtered> + Send + Sync>
+/// A value with parts, such as a list, as the bytes of its JSON: recorded in a field it stands in
+/// the line as it is.
+pub fn json(value: &impl Serialize) -> Vec<u8> {
+    serde_json::to_vec(value).unwrap_or_else(|_| b"null".to_vec())
+}
+
+/// A duration for a field whose name ends in `_seconds`, to the millisecond.
+pub fn seconds(duration: Duration) -> f64 {
+    (duration.as_secs_f64() * 1e3).round() / 1e3
+}
+
+fn lines<W>(format: Format, colours: bool, writer: W) -> Box<dyn Layer<Filtered> + Send + Sync>
 where
     W: for<'w> MakeWriter<'w> + Send + Sync + 'static,
 {
     let layer = fmt::layer().with_writer(writer);
     match format {
-        Format::Pretty => layer.with_target(false).boxed(),
-        Format::Json => layer
-            .json()
-            .flatten_event(true)
-            .with_span_list(false)
+        Format::Pretty => layer
+            .with_target(false)
+            .with_ansi(colours)
+            .fmt_fields(PlainFields)
             .boxed(),
+        Format::Json => layer.with_ansi(false).event_format(JsonLines).boxed(),
     }
 }
 
@@ -138,6 +180,8 @@ type Filtered = tracing_subscriber::layer::Layered<reload::Layer<EnvFilter, Regi
 mod tests {
     use std::io::Write;
     use std::sync::{Arc, Mutex};
+
+    use serde_json::json;
 
     use super::*;
 
@@ -166,14 +210,71 @@ mod tests {
         let page = Page::default();
         let writer = page.clone();
         let (filter, _handle) = reload::Layer::new(parse("info").unwrap());
-        let subscriber = tracing_subscriber::registry()
-            .with(filter)
-            .with(lines(Format::Json, move || writer.clone()));
-        tracing::subscriber::with_default(subscriber, || tracing::info!(calls = 3, "served"));
-        let line: serde_json::Value = serde_json::from_str(&page.take()).unwrap();
-        assert_eq!(line["message"], "served");
-        assert_eq!(line["calls"], 3);
-        assert_eq!(line["level"], "INFO");
+        let subscriber = tracing_subscriber::registry().with(filter).with(lines(
+            Format::Json,
+            true,
+            move || writer.clone(),
+        ));
+        tracing::subscriber::with_default(subscriber, || {
+            let (none, some) = (None::<u64>, Some("v0"));
+            tracing::info!(
+                calls = 3,
+                none,
+                some,
+                hedged = true,
+                rest_seconds = seconds(Duration::from_micros(34_090_400)),
+                upstreams = json(&["v0", "v1"]).as_slice(),
+                error = %"a \"quoted\" text\nof two lines",
+                "served"
+            );
+        });
+        let text = page.take();
+        assert_eq!(text.lines().count(), 1, "{text}");
+        let line: serde_json::Value = serde_json::from_str(&text).unwrap();
+        for (name, value) in [
+            ("message", json!("served")),
+            ("calls", json!(3)),
+            ("some", json!("v0")),
+            ("hedged", json!(true)),
+            ("rest_seconds", json!(34.09)),
+            ("upstreams", json!(["v0", "v1"])),
+            ("error", json!("a \"quoted\" text\nof two lines")),
+            ("level", json!("INFO")),
+            ("target", json!("perijove_core::telemetry::tests")),
+        ] {
+            assert_eq!(line[name], value, "{name} in {text}");
+        }
+        assert!(line.get("none").is_none(), "{text}");
+        assert!(line["timestamp"].as_str().unwrap().ends_with('Z'), "{text}");
+    }
+
+    #[test]
+    fn a_line_for_a_person_is_one_line_and_has_colours_only_at_a_terminal() {
+        for (colours, coloured) in [(false, false), (true, true)] {
+            let page = Page::default();
+            let writer = page.clone();
+            let (filter, _handle) = reload::Layer::new(parse("info").unwrap());
+            let subscriber = tracing_subscriber::registry().with(filter).with(lines(
+                Format::Pretty,
+                colours,
+                move || writer.clone(),
+            ));
+            tracing::subscriber::with_default(subscriber, || {
+                tracing::warn!(
+                    said = "red\u{1b}[31m\nWARN forged",
+                    upstreams = json(&["v0"]).as_slice(),
+                    "failing"
+                );
+            });
+            let text = page.take();
+            assert_eq!(text.lines().count(), 1, "{text}");
+            assert_eq!(text.contains('\u{1b}'), coloured, "{text:?}");
+            assert!(!text.contains("\u{1b}[31m\n"), "{text:?}");
+            assert!(
+                text.contains(r#"failing said=red\u{1b}[31m\nWARN forged upstreams=["v0"]"#),
+                "{text:?}"
+            );
+        }
     }
 
     #[test]
@@ -188,9 +289,11 @@ mod tests {
         let telemetry = Telemetry {
             filter: Some(handle),
         };
-        let subscriber = tracing_subscriber::registry()
-            .with(filter)
-            .with(lines(Format::Pretty, move || writer.clone()));
+        let subscriber = tracing_subscriber::registry().with(filter).with(lines(
+            Format::Pretty,
+            false,
+            move || writer.clone(),
+        ));
         tracing::subscriber::with_default(subscriber, || {
             tracing::info!("unheard");
             telemetry.set_filter("info").unwrap();

@@ -5,6 +5,7 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::time::Duration;
 
 use async_trait::async_trait;
+use perijove_core::telemetry::json;
 use pingora::server::ShutdownWatch;
 use pingora::services::background::BackgroundService;
 use tokio::net::TcpStream;
@@ -48,7 +49,12 @@ impl BackgroundService for Announce {
             () = up => {}
             _ = shutdown.changed() => return,
         }
-        tracing::info!(rpc = ?self.0.rpc, tls = ?self.0.tls, admin = ?self.0.admin, "listening");
+        tracing::info!(
+            rpc = json(&self.0.rpc).as_slice(),
+            tls = json(&self.0.tls).as_slice(),
+            admin = self.0.admin.map(tracing::field::display),
+            "listening"
+        );
         // A closed stdout is no reason not to serve.
         drop(writeln!(std::io::stdout().lock(), "{}", self.line()));
     }

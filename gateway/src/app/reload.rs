@@ -4,7 +4,7 @@
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use perijove_core::telemetry::Telemetry;
+use perijove_core::telemetry::{Telemetry, json};
 use prometheus::{IntCounterVec, IntGauge, Opts, Registry};
 use tokio::runtime::Handle;
 
@@ -166,7 +166,7 @@ impl Reloader {
         let outcome = self.outcome(&next, true, Vec::new());
         tracing::info!(
             revision = outcome.revision,
-            restart_required = ?outcome.restart_required,
+            restart_required = json(&outcome.restart_required).as_slice(),
             "configuration reloaded"
         );
         outcome

@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
+use perijove_core::telemetry::seconds;
 use pingora::server::{ShutdownSignal, ShutdownSignalWatch};
 use tokio::signal::unix::{SignalKind, signal};
 
@@ -40,7 +41,11 @@ impl ShutdownSignalWatch for Signals {
 
 impl Signals {
     async fn terminate(&self, name: &'static str) -> ShutdownSignal {
-        tracing::info!(signal = name, delay = ?self.delay, "stopping");
+        tracing::info!(
+            signal = name,
+            delay_seconds = seconds(self.delay),
+            "stopping"
+        );
         self.drain.leave();
         tokio::time::sleep(self.delay).await;
         ShutdownSignal::GracefulTerminate

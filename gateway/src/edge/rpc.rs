@@ -11,6 +11,7 @@ use tokio::time::Instant;
 use super::access::{self, Entry};
 use super::body::{self, BodyFault};
 use super::drain::Drain;
+use super::fields::Fields;
 use super::head::{self, Head, Kind};
 use super::metrics::EdgeMetrics;
 use super::reply::{self, Refusal, Sent, WriteFault};
@@ -62,11 +63,9 @@ impl RpcApp {
             Ok(true) => {}
             Ok(false) => return Err(Cut),
             Err(malformed) => {
-                self.metrics.refused("bad_http");
                 // The error's text quotes the head, and a key may stand in it.
                 tracing::debug!(error = malformed.etype().as_str(), "request head refused");
-                // Nobody may be listening any more; there is nothing else to do for them.
-                drop(session.respond_error(400).await);
+                self.refuse_unread(session).await;
                 return Err(Cut);
             }
         }
@@ -241,6 +240,22 @@ impl RpcApp {
             access::log(entry, written);
         }
         written.map(drop).map_err(|_fault| Cut)
+    }
+
+    /// Refuses a request whose head is none: nothing is known of it but where it came from.
+    async fn refuse_unread(&self, session: &mut ServerSession) {
+        let rejection = Rejection::BadHttp {
+            reason: "the request is not well-formed HTTP",
+        };
+        let snapshot = self.published.load();
+        let head = Head::new(&Fields::default(), head::client_ip(session));
+        let refusal = Refusal::rpc(&rejection);
+        session.set_keepalive(None);
+        // Nobody may be listening any more; there is nothing else to do for them.
+        drop(
+            self.refuse(session, &snapshot, &refusal, &head, Instant::now())
+                .await,
+        );
     }
 
     /// Refuses a request. Its body may be unread, so the connection is only kept where Pingora

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use parking_lot::Mutex;
+use perijove_core::telemetry::json;
 
 use super::Pipeline;
 use crate::upstream::Pool;
@@ -55,7 +56,7 @@ impl Pipeline {
             .store(generation, Ordering::Release);
         if !strangers.is_empty() {
             tracing::warn!(
-                ?strangers,
+                strangers = json(&strangers).as_slice(),
                 answers,
                 "upstreams belong to another cluster; what they said is forgotten"
             );

@@ -10,6 +10,7 @@ use std::time::Duration;
 
 use arc_swap::ArcSwap;
 use parking_lot::Mutex;
+use perijove_core::telemetry::seconds;
 use perijove_core::{Commitment, Slot};
 use tokio::sync::Notify;
 use tokio::time::Instant;
@@ -259,7 +260,7 @@ impl Live {
                 to = to.label(),
                 lag = tracker.lag(),
                 cause = tracker.cause(),
-                at = ?now.saturating_duration_since(self.start),
+                after_seconds = seconds(now.saturating_duration_since(self.start)),
                 "health of upstream changed"
             );
         }

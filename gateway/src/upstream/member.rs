@@ -5,6 +5,7 @@ use std::collections::HashSet;
 use std::sync::Arc;
 use std::time::Duration;
 
+use perijove_core::telemetry::seconds;
 use perijove_core::{Commitment, Slot};
 use tokio::time::{Instant, MissedTickBehavior, interval};
 
@@ -239,7 +240,7 @@ impl Member {
                 upstream = self.live.id(),
                 method = shown(method),
                 reason = kind.label(),
-                ?pause,
+                pause_seconds = seconds(pause),
                 "upstream refuses what others serve"
             );
         }
@@ -268,9 +269,23 @@ impl Member {
         let (method, whole) = (shown(method), scope == Scope::Upstream);
         let pause = begun.pause;
         if begun.fresh {
-            tracing::info!(upstream, method, reason, whole, ?pause, "upstream rests");
+            tracing::info!(
+                upstream,
+                method,
+                reason,
+                whole,
+                pause_seconds = seconds(pause),
+                "upstream rests"
+            );
         } else {
-            tracing::debug!(upstream, method, reason, whole, ?pause, "upstream rests");
+            tracing::debug!(
+                upstream,
+                method,
+                reason,
+                whole,
+                pause_seconds = seconds(pause),
+                "upstream rests"
+            );
         }
     }
 
@@ -375,7 +390,7 @@ impl Member {
         if breaker.probed(started, now) {
             tracing::info!(
                 upstream = self.live.id(),
-                pause = ?breaker.open_for(now),
+                pause_seconds = breaker.open_for(now).map(seconds),
                 "a probe is good again: trial calls come sooner"
             );
         }

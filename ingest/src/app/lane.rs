@@ -106,7 +106,12 @@ impl LaneTask {
     async fn begin(&mut self, begun: &Begun) -> Result<i64, Fenced> {
         if let Some(gap) = &begun.gap {
             let Partition { topic, number } = &self.claim.partition;
-            tracing::error!(partition = %self.claim, ?gap, "records were gone before they were read");
+            tracing::error!(
+                partition = %self.claim,
+                from_offset = gap.start,
+                to_offset = gap.end,
+                "records were gone before they were read"
+            );
             let noted = self
                 .store
                 .database

@@ -131,7 +131,7 @@ impl Pipeline {
                 .store
                 .claim(&parts.group, &partition.topic, partition.number);
             let lane = lane.await;
-            tracing::info!(partition = %claim, offset = ?lane.next_offset, "partition is ours");
+            tracing::info!(partition = %claim, offset = lane.next_offset, "partition is ours");
             control.begin(claim.clone(), lane.next_offset);
             let task = LaneTask {
                 shelf: parts.shelf(&lane),

@@ -1,0 +1,141 @@
+//! What the log says, and what it does not: an error is something to look at, values are JSON, and
+//! a stranger at the door is neither.
+
+use perijove_tests::gateway::{Gateway, GatewayConfig, loopback};
+use perijove_tests::sandbox::Sandbox;
+use perijove_tests::tls::Identity;
+use perijove_tests::wait::until;
+use serde_json::{Value, json};
+
+use crate::scene::{Scene, ranked};
+
+/// The lines of the log as JSON.
+fn lines(gateway: &Gateway) -> Vec<Value> {
+    let log = gateway.process.log();
+    log.iter()
+        .map(|line| serde_json::from_str(line).unwrap_or_else(|_| panic!("no JSON: {line}")))
+        .collect()
+}
+
+/// Lines at a level that somebody is called for.
+fn alarms(gateway: &Gateway) -> Vec<Value> {
+    let loud = |line: &Value| line["level"] == "ERROR" || line["level"] == "WARN";
+    lines(gateway).into_iter().filter(loud).collect()
+}
+
+fn with_tls(identity: &Identity, config: GatewayConfig) -> GatewayConfig {
+    let listener = json!([{
+        "address": loopback(),
+        "certificate": identity.certificate_file().display().to_string(),
+        "key": identity.key_file().display().to_string(),
+    }]);
+    config.set("listen.tls", listener)
+}
+
+#[tokio::test]
+async fn a_gateway_that_is_started_and_scanned_alarms_nobody() {
+    let identity = Identity::of("localhost");
+    let cluster = Sandbox::start(2).await.unwrap();
+    let gateway = Gateway::start(with_tls(&identity, ranked(&cluster))).await;
+    let failed = "perijove_tls_handshakes_failed_total";
+    for garbage in [
+        "",
+        "GET / HTTP/1.1\r\n\r\n",
+        "\u{16}\u{3}\u{1}\0\0",
+        "SSH-2.0-x\r\n",
+    ] {
+        let before = gateway.metrics().await.sum(failed, &[]);
+        let mut scanner = gateway.raw_to(gateway.tls_address()).await;
+        scanner.send(garbage).await;
+        drop(scanner);
+        until("the handshake to be counted", || async {
+            let now = gateway.metrics().await.sum(failed, &[]);
+            (now > before).then_some(())
+        })
+        .await;
+    }
+    for garbage in [
+        "SSH-2.0-x\r\n\r\n",
+        "\u{16}\u{3}\u{1}\0\u{5}\r\n\r\n",
+        "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\nnot a frame",
+        "GET /.env HTTP/1.1\r\nHost: x\r\n\r\n",
+        "GET / HTTP/1.1\r\nHost: x\r\nContent-Length: -1\r\n\r\n",
+        "POST / HTTP/1.1\r\nHost: x\r\nContent-Length: x\r\n\r\n",
+        "POST / HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\nContent-Length: 9\r\n\r\n{}",
+    ] {
+        let mut scanner = gateway.raw().await;
+        scanner.send(garbage).await;
+        drop(scanner);
+    }
+    // The last word of all, so that those before it have been said.
+    let reply = gateway.rpc("getSlot", json!([])).await;
+    let id = reply.header("x-request-id").unwrap().to_owned();
+    until("the line of the last request", || async {
+        let all = lines(&gateway);
+        all.iter()
+            .any(|line| line["request_id"] == id.as_str())
+            .then_some(())
+    })
+    .await;
+    assert_eq!(alarms(&gateway), Vec::<Value>::new());
+}
+
+#[tokio::test]
+async fn what_is_no_http_is_refused_in_our_words_and_stands_in_the_access_log() {
+    let scene = Scene::equals(1).await;
+    let mut client = scene.gateway.raw().await;
+    client.send("SSH-2.0-OpenSSH_9.6\r\n\r\n").await;
+    let reply = client.reply().await.unwrap();
+    assert_eq!(reply.status, 400);
+    let body: Value = serde_json::from_slice(&reply.body).unwrap();
+    assert_eq!(body["error"]["code"], -32600, "{body}");
+    assert_eq!(body["id"], Value::Null, "{body}");
+    let id = reply.header("x-request-id").unwrap().to_owned();
+    let line = until("the line of the request", || async {
+        let all = lines(&scene.gateway);
+        all.into_iter()
+            .find(|line| line["request_id"] == id.as_str())
+    })
+    .await;
+    assert_eq!(line["status"], 400, "{line}");
+    assert_eq!(line["outcome"], "bad_http", "{line}");
+    assert_eq!(line["client"], "127.0.0.1", "{line}");
+}
+
+#[tokio::test]
+async fn no_line_into_a_pipe_has_colours() {
+    let scene = Scene::equals_with(1, |config| config.set("log.format", "pretty")).await;
+    scene.balance().await;
+    let log = until("the line of the request", || async {
+        let log = scene.gateway.process.log();
+        log.iter()
+            .any(|line| line.contains("getBalance"))
+            .then_some(log)
+    })
+    .await;
+    for line in log {
+        assert!(!line.contains('\u{1b}'), "{line:?}");
+    }
+}
+
+#[tokio::test]
+async fn lists_and_numbers_in_the_log_are_json() {
+    let scene = Scene::equals(1).await;
+    let listening = lines(&scene.gateway)
+        .into_iter()
+        .find(|line| line["message"] == "listening")
+        .unwrap();
+    assert_eq!(listening["rpc"][0], scene.gateway.address().to_string());
+    let changed = lines(&scene.gateway)
+        .into_iter()
+        .find(|line| line["message"] == "health of upstream changed")
+        .unwrap();
+    assert!(changed["after_seconds"].is_number(), "{changed}");
+    scene.gateway.sigterm();
+    let stopping = until("the line of the signal", || async {
+        let all = lines(&scene.gateway);
+        all.into_iter().find(|line| line["message"] == "stopping")
+    })
+    .await;
+    assert!(stopping["delay_seconds"].is_number(), "{stopping}");
+}
