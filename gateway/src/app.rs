@@ -7,6 +7,7 @@
 mod addresses;
 mod announce;
 mod check;
+mod descriptors;
 mod drain;
 mod proxy_log;
 mod reload;
@@ -21,7 +22,6 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use parking_lot::Mutex;
 use perijove_core::telemetry::{self, Telemetry, TelemetryError};
-use pingora::apps::HttpServerOptions;
 use pingora::listeners::tls::TlsSettings;
 use pingora::server::configuration::{Opt, ServerConf};
 use pingora::server::{RunArgs, Server};
@@ -35,12 +35,12 @@ use crate::cache::{Cache, CacheMetrics, RedisMetrics};
 use crate::cli::{Cli, Command, Exit, Run};
 use crate::config::{self, Config, Loaded};
 use crate::dispatch::{DispatchMetrics, Live};
-use crate::edge::{AdminApp, Drain, EdgeMetrics, Front, RpcApp};
+use crate::edge::{AdminApp, Connections, Drain, EdgeMetrics, Front, RpcApp, TlsListeners};
 use crate::pipeline::{Pipeline, PipelineMetrics};
 use crate::snapshot::{Published, Snapshot};
 use crate::upstream::{Connectors, Parts, Pool, UnixClock, UpstreamMetrics};
 use addresses::Addresses;
-use proxy_log::ProxyLog;
+use descriptors::Descriptors;
 use reload::{ReloadMetrics, Reloader};
 use told::Told;
 
@@ -106,15 +106,12 @@ impl Assembled {
 fn start(run: &Run) -> Result<Assembled, StartError> {
     let loaded = check::load(&run.source)?;
     let log = &loaded.config.log;
-    let proxy_log = ProxyLog::new()?;
-    let judge = proxy_log.clone().judge();
-    let telemetry = telemetry::start_judging(log.format, &log.level, judge)?;
+    let telemetry = telemetry::start_judging(log.format, &log.level, proxy_log::judge())?;
     for warning in &loaded.warnings {
         tracing::warn!(%warning, "configuration");
     }
     let addresses = Addresses::settle(&loaded.config, run.upgrade)?;
     let registry = Registry::new();
-    proxy_log.register(&registry)?;
     assemble(run, loaded, telemetry, &addresses, registry)
 }
 
@@ -132,6 +129,7 @@ fn assemble(
     let published = Arc::new(Published::new(Snapshot::new(config.clone(), pool, 1)));
     let drain = Arc::new(Drain::default());
     let edge = EdgeMetrics::register(&registry)?;
+    let connections = connections(&registry)?;
 
     let mut server = server(run, config);
     let pipeline = Arc::new(pipeline(config, &registry)?);
@@ -142,10 +140,11 @@ fn assemble(
         published: Arc::clone(&published),
         pipeline: Arc::clone(&pipeline),
         drain: Arc::clone(&drain),
+        connections: Arc::clone(&connections),
         metrics: edge.clone(),
-        options: HttpServerOptions::default(),
     };
-    let (calls, calls_on) = Told::new(rpc_service(&rpc, config, addresses)?);
+    server.add_service(background_service("drain", leave(config, &rpc)));
+    let (calls, calls_on) = Told::new(rpc_service(rpc, config, addresses)?);
     server.add_service(calls);
     let (reload, reloads) = mpsc::channel(1);
     let reloader = Reloader {
@@ -164,6 +163,7 @@ fn assemble(
         published,
         pipeline,
         drain: Arc::clone(&drain),
+        connections,
         registry,
         metrics: edge,
         reload,
@@ -178,7 +178,6 @@ fn assemble(
         "announce",
         announce::Announce::new(addresses.clone()),
     ));
-    server.add_service(background_service("drain", leave(config, &drain)));
     let signals = signals::Signals {
         drain,
         delay: config.shutdown.delay,
@@ -196,6 +195,11 @@ fn server(run: &Run, config: &Config) -> Server {
     );
     server.bootstrap();
     server
+}
+
+fn connections(registry: &Registry) -> prometheus::Result<Arc<Connections>> {
+    let allowed = Descriptors::raise().clients();
+    Ok(Arc::new(Connections::new(Some(allowed), registry)?))
 }
 
 fn parts(registry: &Registry) -> prometheus::Result<Parts> {
@@ -221,10 +225,12 @@ fn pipeline(config: &Config, registry: &Registry) -> prometheus::Result<Pipeline
     Ok(Pipeline::new(live, metrics, cache))
 }
 
-fn leave(config: &Config, drain: &Arc<Drain>) -> drain::Leave {
+fn leave(config: &Config, rpc: &RpcApp) -> drain::Leave {
     drain::Leave {
-        drain: Arc::clone(drain),
+        drain: Arc::clone(&rpc.drain),
         shutdown: config.shutdown.clone(),
+        connections: Arc::clone(&rpc.connections),
+        published: Arc::clone(&rpc.published),
     }
 }
 
@@ -237,15 +243,11 @@ fn admin_service(app: AdminApp, address: SocketAddr) -> Service<AdminApp> {
 }
 
 fn rpc_service(
-    app: &RpcApp,
+    app: RpcApp,
     config: &Config,
     addresses: &Addresses,
 ) -> Result<Service<Front>, StartError> {
-    let front = Front::new(app, config.listen.h2c, config.listen.keepalive);
-    let mut service = Service::new("rpc".to_owned(), front);
-    for address in &addresses.rpc {
-        service.add_tcp(&address.to_string());
-    }
+    let mut tls = TlsListeners::default();
     for (listener, address) in config.listen.tls.iter().zip(&addresses.tls) {
         let settings = TlsSettings::intermediate(
             &listener.certificate.to_string_lossy(),
@@ -256,7 +258,13 @@ fn rpc_service(
             source,
         })?;
         settings.enable_h2();
-        service.add_tls_with_settings(&address.to_string(), None, settings);
+        tls.add(*address, settings);
+    }
+    let front = Front::new(app, tls, config.listen.h2c, config.listen.keepalive);
+    let mut service = Service::new("rpc".to_owned(), front);
+    for address in addresses.rpc.iter().chain(&addresses.tls) {
+        // Handshakes are the front's matter.
+        service.add_tcp(&address.to_string());
     }
     Ok(service)
 }

@@ -28,9 +28,18 @@ pub enum Rejection {
     ContentType,
     #[error("request body size exceeds allowed maximum")]
     BodyTooLarge,
+    /// The client did not send the head of its request within the limit.
+    #[error("the request head did not arrive in time")]
+    HeadTimeout,
     /// The client did not send its body within the limit.
     #[error("the request body did not arrive in time")]
     BodyTimeout,
+    /// More bodies are unfinished than there is room for.
+    #[error("too many request bodies are under way; try again")]
+    TooManyBodies,
+    /// Answers wait for slow clients, of this connection or of all, and there is no room for more.
+    #[error("answers wait to be taken by slow clients, and there is no room for more; try again")]
+    TooMuchUnsent,
     #[error("the request body is not valid UTF-8")]
     BodyNotUtf8,
     /// Framing or header syntax on which two servers might disagree; the connection is closed.
@@ -113,13 +122,14 @@ impl Rejection {
             Self::HttpMethod => 405,
             Self::ContentType => 415,
             Self::BodyTooLarge | Self::TooManyCalls { .. } => 413,
-            Self::BodyTimeout => 408,
+            Self::HeadTimeout | Self::BodyTimeout => 408,
             Self::BodyNotUtf8 | Self::BadHttp { .. } | Self::Ids(_) => 400,
             Self::NotServed { .. } => 404,
             Self::Upgrade => 501,
             Self::Unauthorised => 401,
             Self::RateLimited { .. } => 429,
             Self::OutcomeUnknown | Self::AnswerLost => 504,
+            Self::TooManyBodies | Self::TooMuchUnsent => 503,
             Self::Refused(page) => page.status,
             Self::Parse
             | Self::MethodRefused
@@ -135,7 +145,10 @@ impl Rejection {
             Self::HttpMethod => "http_method",
             Self::ContentType => "content_type",
             Self::BodyTooLarge => "body_too_large",
+            Self::HeadTimeout => "head_timeout",
             Self::BodyTimeout => "body_timeout",
+            Self::TooManyBodies => "too_many_bodies",
+            Self::TooMuchUnsent => "too_much_unsent",
             Self::BodyNotUtf8 => "body_not_utf8",
             Self::BadHttp { .. } => "bad_http",
             Self::Upgrade => "upgrade",
@@ -156,8 +169,10 @@ impl Rejection {
 
     /// Whole seconds for the `retry-after` header.
     pub fn retry_after(&self) -> Option<u64> {
-        let Self::RateLimited { retry_after } = self else {
-            return None;
+        let retry_after = match self {
+            Self::RateLimited { retry_after } => *retry_after,
+            Self::TooManyBodies | Self::TooMuchUnsent => Duration::from_secs(1),
+            _ => return None,
         };
         let rounded_up = retry_after.as_secs() + u64::from(retry_after.subsec_nanos() > 0);
         Some(rounded_up.clamp(*RETRY_AFTER_SECONDS.start(), *RETRY_AFTER_SECONDS.end()))
@@ -191,12 +206,14 @@ impl Rejection {
             Self::RateLimited { .. } => 429,
             Self::Unauthorised => 401,
             Self::NoUpstream { .. } | Self::Saturated => -32005,
+            Self::TooManyBodies | Self::TooMuchUnsent => 503,
             Self::OutcomeUnknown | Self::AnswerLost | Self::KeyRefused => -32603,
             Self::Refused(_) => -32000,
             Self::HttpMethod
             | Self::ContentType
             | Self::BodyTooLarge
             | Self::TooManyCalls { .. }
+            | Self::HeadTimeout
             | Self::BodyTimeout
             | Self::BodyNotUtf8
             | Self::Ids(_)

@@ -7,16 +7,25 @@ use pingora::server::ShutdownWatch;
 use pingora::services::background::BackgroundService;
 
 use crate::config::Shutdown;
-use crate::edge::Drain;
+use crate::edge::{Connections, Drain, watch};
+use crate::snapshot::Published;
 
+/// Looks after the connections of clients, and ends the process when they are of no more use.
 pub(super) struct Leave {
     pub drain: Arc<Drain>,
     pub shutdown: Shutdown,
+    pub connections: Arc<Connections>,
+    pub published: Arc<Published>,
 }
 
 #[async_trait]
 impl BackgroundService for Leave {
     async fn start(&self, mut shutdown: ShutdownWatch) {
+        tokio::spawn(watch(
+            Arc::clone(&self.connections),
+            Arc::clone(&self.published),
+            Arc::clone(&self.drain),
+        ));
         // The sender lives as long as the server; an error means that it has gone already.
         if shutdown.wait_for(|stopping| *stopping).await.is_err() {
             return;

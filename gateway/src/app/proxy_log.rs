@@ -5,18 +5,14 @@ use std::time::Duration;
 
 use log::{Level, Record};
 use parking_lot::Mutex;
-use prometheus::{IntCounter, Registry};
 use tokio::time::Instant;
 
 /// How all of Pingora's modules begin.
 const PINGORA: &str = "pingora";
 
-/// A TLS handshake that came to nothing: a scanner, a client that does not trust the certificate, or
-/// whoever looks whether the port is open.
-const HANDSHAKES: [&str; 2] = ["Downstream handshake error", "Downstream handshake timeout"];
-
-/// What else a client causes by what it sends, or by leaving.
-const BY_CLIENTS: [&str; 8] = [
+/// What a client causes by what it sends, or by leaving.
+const BY_CLIENTS: [&str; 9] = [
+    "Downstream handshake",
     "H2 handshake error",
     "tearing down downstream h2 connection",
     "TLS shutdown failed",
@@ -40,53 +36,29 @@ const NOT_ACCEPTED: &str = "Accept() failed";
 /// Once in so long is enough.
 const APART: Duration = Duration::from_mins(1);
 
-/// Judges Pingora's records, and counts the handshakes among them.
-#[derive(Clone)]
-pub(super) struct ProxyLog {
-    handshakes: IntCounter,
-}
-
-impl ProxyLog {
-    pub(super) fn new() -> prometheus::Result<Self> {
-        let handshakes = IntCounter::new(
-            "perijove_tls_handshakes_failed_total",
-            "TLS handshakes with clients that came to nothing",
-        )?;
-        Ok(Self { handshakes })
-    }
-
-    pub(super) fn register(&self, registry: &Registry) -> prometheus::Result<()> {
-        registry.register(Box::new(self.handshakes.clone()))
-    }
-
-    /// The judge for the log.
-    pub(super) fn judge(self) -> Box<perijove_core::telemetry::Judge> {
-        let told = Mutex::new(None::<Instant>);
-        Box::new(move |record: &Record<'_>| {
-            let level = record.level();
-            if level > Level::Warn || !record.target().starts_with(PINGORA) {
-                return level;
-            }
-            let text = record.args().to_string();
-            if text.starts_with(NOT_ACCEPTED) {
-                let mut told = told.lock();
-                if told.is_some_and(|at| at.elapsed() < APART) {
-                    return Level::Debug;
-                }
-                *told = Some(Instant::now());
-                return level;
-            }
-            if begins(&text, &HANDSHAKES) {
-                self.handshakes.inc();
+/// Judges Pingora's records, for the log.
+pub(super) fn judge() -> Box<perijove_core::telemetry::Judge> {
+    let told = Mutex::new(None::<Instant>);
+    Box::new(move |record: &Record<'_>| {
+        let level = record.level();
+        if level > Level::Warn || !record.target().starts_with(PINGORA) {
+            return level;
+        }
+        let text = record.args().to_string();
+        if text.starts_with(NOT_ACCEPTED) {
+            let mut told = told.lock();
+            if told.is_some_and(|at| at.elapsed() < APART) {
                 return Level::Debug;
             }
-            let elsewhere = TOLD_ELSEWHERE.iter().any(|part| text.contains(part));
-            if elsewhere || begins(&text, &BY_CLIENTS) {
-                return Level::Debug;
-            }
-            level
-        })
-    }
+            *told = Some(Instant::now());
+            return level;
+        }
+        let elsewhere = TOLD_ELSEWHERE.iter().any(|part| text.contains(part));
+        if elsewhere || begins(&text, &BY_CLIENTS) {
+            return Level::Debug;
+        }
+        level
+    })
 }
 
 fn begins(text: &str, with: &[&str]) -> bool {
@@ -106,9 +78,7 @@ mod tests {
 
     #[test]
     fn what_clients_cause_is_quiet_and_what_ails_the_gateway_is_not() {
-        let log = ProxyLog::new().unwrap();
-        let counted = log.handshakes.clone();
-        let judge = log.judge();
+        let judge = judge();
         for (text, level) in [
             (
                 "Downstream handshake error from 10.0.0.9:4711:  TLSHandshakeFailure",
@@ -133,14 +103,13 @@ mod tests {
                 "{text}"
             );
         }
-        assert_eq!(counted.get(), 2);
         let other = judged(&*judge, "rustls", "Downstream handshake error");
         assert_eq!(other, Level::Error, "not Pingora's");
     }
 
     #[tokio::test(start_paused = true)]
     async fn connections_that_cannot_be_accepted_are_told_once_in_a_while() {
-        let judge = ProxyLog::new().unwrap().judge();
+        let judge = judge();
         let said = || judged(&*judge, "pingora_core::services", "Accept() failed: EMFILE");
         assert_eq!(said(), Level::Error);
         tokio::time::advance(Duration::from_secs(59)).await;

@@ -23,9 +23,22 @@ pub struct Limits {
     pub answer_buffer: usize,
     /// The whole time for a request: all attempts together.
     pub request_timeout: Duration,
-    /// How long a client may take for a piece of an answer that streams, 64 KiB as a rule; then
-    /// it is cut off.
+    /// How long a client may take for each 64 KiB of an answer; then it is cut off.
     pub write_timeout: Duration,
+    /// How long a client may take for the TLS handshake, for the beginning of HTTP/2, and for a
+    /// request's head once it has begun.
+    pub head_timeout: Duration,
+    /// Most connections of clients. Without it as many as the process's descriptors allow, 16384
+    /// at most.
+    pub connections: Option<usize>,
+    /// Most connections of one client address (of one /64 with IPv6). Without it half of all.
+    pub connections_per_address: Option<usize>,
+    /// Most bytes of answers that wait for their clients to take them, in all.
+    pub unsent: usize,
+    /// The same for the answers of one connection. One answer may always wait.
+    pub unsent_per_connection: usize,
+    /// Most bytes of request bodies that have not arrived as a whole, in all.
+    pub unfinished_bodies: usize,
 }
 
 impl Default for Limits {
@@ -38,6 +51,12 @@ impl Default for Limits {
             answer_buffer: 256 * 1024,
             request_timeout: Duration::from_secs(30),
             write_timeout: Duration::from_secs(30),
+            head_timeout: Duration::from_secs(10),
+            connections: None,
+            connections_per_address: None,
+            unsent: 256 * 1024 * 1024,
+            unsent_per_connection: 32 * 1024 * 1024,
+            unfinished_bodies: 64 * 1024 * 1024,
         }
     }
 }
@@ -46,7 +65,8 @@ impl Limits {
     pub(super) fn read(section: &mut Section<'_>) -> Self {
         let default = Self::default();
         let time = Duration::from_millis(100)..=Duration::from_mins(10);
-        Self {
+        let memory = Size::mib(1)..=Size::mib(64 * 1024);
+        let limits = Self {
             max_body: size(
                 section,
                 "max_body",
@@ -71,7 +91,36 @@ impl Limits {
                 default.request_timeout,
                 time.clone(),
             ),
-            write_timeout: section.within("write_timeout", default.write_timeout, time),
+            write_timeout: section.within("write_timeout", default.write_timeout, time.clone()),
+            head_timeout: section.within("head_timeout", default.head_timeout, time),
+            connections: section.optional_within("connections", 1..=1_000_000),
+            connections_per_address: section
+                .optional_within("connections_per_address", 1..=1_000_000),
+            unsent: size(section, "unsent", default.unsent, memory.clone()),
+            unsent_per_connection: size(
+                section,
+                "unsent_per_connection",
+                default.unsent_per_connection,
+                memory.clone(),
+            ),
+            unfinished_bodies: size(
+                section,
+                "unfinished_bodies",
+                default.unfinished_bodies,
+                memory,
+            ),
+        };
+        if section.has("unsent_per_connection") && limits.unsent_per_connection > limits.unsent {
+            section.violation("unsent_per_connection", "must not be above unsent");
+        }
+        if let (Some(all), Some(one)) = (limits.connections, limits.connections_per_address)
+            && one > all
+        {
+            section.violation("connections_per_address", "must not be above connections");
+        }
+        Self {
+            unsent_per_connection: limits.unsent_per_connection.min(limits.unsent),
+            ..limits
         }
     }
 }

@@ -14,7 +14,8 @@ pub struct Listen {
     pub rpc: Vec<SocketAddr>,
     /// Addresses served over TLS; HTTP/2 is offered by ALPN.
     pub tls: Vec<TlsListener>,
-    /// How long an idle connection of a client is kept, and a new one on which nothing is said.
+    /// How long an idle connection of a client is kept, and a new one of HTTP/1 on which nothing
+    /// is said.
     pub keepalive: Duration,
     /// Whether HTTP/2 is spoken on the clear addresses to clients that begin with it.
     pub h2c: bool,

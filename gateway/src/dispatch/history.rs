@@ -216,8 +216,7 @@ impl Exchange<'_> {
             elsewhere: Some(elsewhere),
             ..*self
         };
-        let mut flight = Flight::new(&exchange);
-        flight.run().await
+        Flight::new(&exchange).run().await
     }
 
     fn remember(&self, lack: &Lack, finding: Finding, rest: Option<&Lack>) {

@@ -86,6 +86,7 @@ pub(super) fn log(entry: &Entry, written: Result<Sent, WriteFault>) {
         Ok(sent) => (sent, "sent"),
         Err(WriteFault::Gone) => (0, "client_gone"),
         Err(WriteFault::Broken) => (0, "cut"),
+        Err(WriteFault::Stalled | WriteFault::NoRoom) => (0, "client_stalled"),
     };
     tracing::info!(
         target: "access",

@@ -15,6 +15,7 @@ use serde::Serialize;
 use tokio::sync::{mpsc, oneshot};
 use tokio::time::Instant;
 
+use super::connections::Connections;
 use super::drain::Drain;
 use super::metrics::EdgeMetrics;
 use crate::pipeline::Pipeline;
@@ -49,6 +50,7 @@ pub struct AdminApp {
     pub published: Arc<Published>,
     pub pipeline: Arc<Pipeline>,
     pub drain: Arc<Drain>,
+    pub connections: Arc<Connections>,
     pub registry: Registry,
     pub metrics: EdgeMetrics,
     pub reload: ReloadHandle,
@@ -108,6 +110,7 @@ impl AdminApp {
 
     fn metrics_page(&self) -> Page {
         self.metrics.set_in_flight(self.drain.in_flight());
+        self.connections.tell_metrics();
         match TextEncoder::new().encode_to_string(&self.registry.gather()) {
             Ok(body) => Page {
                 status: 200,
@@ -138,6 +141,7 @@ impl AdminApp {
             "ready": !self.drain.is_leaving() && snapshot.pool.can_serve(),
             "shutting_down": self.drain.is_leaving(),
             "in_flight": self.drain.in_flight(),
+            "connections": self.connections.status(&snapshot.config.limits),
             "genesis": pool.genesis,
             "tip": pool.tip,
             "upstreams": pool.upstreams,

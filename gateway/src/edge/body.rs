@@ -1,13 +1,18 @@
 //! Reads a request body: capped, in time, without a copy where the client sent it in one piece.
 
-use std::time::Duration;
+use std::sync::Arc;
 
 use bytes::{Bytes, BytesMut};
 use http::header::{CONTENT_LENGTH, EXPECT};
 use pingora::protocols::http::ServerSession;
 use tokio::time::timeout;
 
+use super::connections::Connections;
+use crate::config::Limits;
 use crate::error::Rejection;
+
+/// Room that is made for a body before its bytes are there.
+const ROOM: usize = 256 * 1024;
 
 /// Why there is no body.
 #[derive(Debug)]
@@ -18,21 +23,22 @@ pub(super) enum BodyFault {
     Gone,
 }
 
-/// Reads the whole body of at most `limit` bytes within `within`.
+/// Reads the whole body, within the limits.
 ///
 /// Asks for it first where the client waits for `100 Continue` (nobody else does when the body is
 /// read outside Pingora's proxy).
 ///
 /// # Errors
 /// 413 before reading when `content-length` says so, 413 while reading otherwise, 408 when it does
-/// not arrive in time, 400 when its chunks are not well-formed.
+/// not arrive in time, 400 when its chunks are not well-formed, 503 when too many others are
+/// unfinished.
 pub(super) async fn read(
     session: &mut ServerSession,
-    limit: usize,
-    within: Duration,
+    limits: &Limits,
+    connections: &Arc<Connections>,
 ) -> Result<Bytes, BodyFault> {
     let declared = declared_length(session);
-    if declared.is_some_and(|length| length > limit) {
+    if declared.is_some_and(|length| length > limits.max_body) {
         return Err(BodyFault::Rejected(Rejection::BodyTooLarge));
     }
     if session.get_header(EXPECT).is_some() {
@@ -41,7 +47,8 @@ pub(super) async fn read(
             .await
             .map_err(|_gone| BodyFault::Gone)?;
     }
-    match timeout(within, collect(session, limit, declared)).await {
+    let collected = collect(session, limits, declared, connections);
+    match timeout(limits.body_timeout, collected).await {
         Ok(body) => body,
         Err(_elapsed) => Err(BodyFault::Rejected(Rejection::BodyTimeout)),
     }
@@ -49,8 +56,9 @@ pub(super) async fn read(
 
 async fn collect(
     session: &mut ServerSession,
-    limit: usize,
+    limits: &Limits,
     declared: Option<usize>,
+    connections: &Arc<Connections>,
 ) -> Result<Bytes, BodyFault> {
     let Some(first) = next(session).await? else {
         return Ok(Bytes::new());
@@ -58,16 +66,23 @@ async fn collect(
     if declared == Some(first.len()) {
         return Ok(first);
     }
-    // `declared` was checked against the limit, so a lying client cannot make us reserve more.
-    let mut body = BytesMut::with_capacity(declared.unwrap_or(first.len() * 2));
-    body.extend_from_slice(&first);
-    while body.len() <= limit {
+    let mut unfinished = connections.unfinished_body(limits.unfinished_bodies);
+    let room = declared.unwrap_or(first.len() * 2).min(ROOM);
+    let mut body = BytesMut::with_capacity(room.max(first.len()));
+    let mut chunk = first;
+    loop {
+        if body.len() + chunk.len() > limits.max_body {
+            return Err(BodyFault::Rejected(Rejection::BodyTooLarge));
+        }
+        if !unfinished.add(chunk.len()) {
+            return Err(BodyFault::Rejected(Rejection::TooManyBodies));
+        }
+        body.extend_from_slice(&chunk);
         match next(session).await? {
-            Some(chunk) => body.extend_from_slice(&chunk),
+            Some(further) => chunk = further,
             None => return Ok(body.freeze()),
         }
     }
-    Err(BodyFault::Rejected(Rejection::BodyTooLarge))
 }
 
 async fn next(session: &mut ServerSession) -> Result<Option<Bytes>, BodyFault> {

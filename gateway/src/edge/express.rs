@@ -20,11 +20,12 @@ use futures::FutureExt;
 use pingora::protocols::Stream;
 use pingora::protocols::http::ServerSession;
 use tokio::io::AsyncReadExt;
-use tokio::time::{Instant, Sleep, sleep};
+use tokio::time::{Instant, Sleep, sleep, timeout};
 
 use self::request::Ordinary;
 use self::wire::Plain;
 use super::access::Entry;
+use super::connections::Tracked;
 use super::head::{self, Head};
 use super::reply;
 use super::rpc::{Cut, RpcApp};
@@ -36,8 +37,13 @@ const ROOM: usize = 8 * 1024;
 
 /// Serves a connection of HTTP/1 until its end. `patience` bounds the silence before the first
 /// request; before later ones the configuration in force does.
-pub(super) async fn serve(app: &Arc<RpcApp>, stream: Stream, patience: Duration) {
-    let mut connection = Connection::new(stream, patience);
+pub(super) async fn serve(
+    app: &Arc<RpcApp>,
+    stream: Stream,
+    tracked: &Arc<Tracked>,
+    patience: Duration,
+) {
+    let mut connection = Connection::new(stream, tracked, patience);
     loop {
         // Counted until the request is, so that nobody thinks there is neither.
         let waiting = app.drain.waiting();
@@ -59,15 +65,20 @@ pub(super) async fn serve(app: &Arc<RpcApp>, stream: Stream, patience: Duration)
         };
         let _serving = app.drain.serving();
         drop(waiting);
+        if !tracked.begin() {
+            return;
+        }
         if connection.answer(app, &snapshot, call).await.is_err() {
             return;
         }
+        tracked.end(connection.silence.since);
     }
 }
 
 /// A connection between two requests.
-struct Connection {
+struct Connection<'a> {
     stream: Stream,
+    tracked: &'a Arc<Tracked>,
     client_ip: Option<IpAddr>,
     /// The beginning of the next request, and of those behind it.
     unread: BytesMut,
@@ -86,15 +97,12 @@ struct Call {
     body: Bytes,
 }
 
-impl Connection {
-    fn new(stream: Stream, patience: Duration) -> Self {
-        let digest = stream.get_socket_digest();
-        let address = digest.as_ref().and_then(|digest| digest.peer_addr());
+impl<'a> Connection<'a> {
+    fn new(stream: Stream, tracked: &'a Arc<Tracked>, patience: Duration) -> Self {
         Self {
-            client_ip: address
-                .and_then(|address| address.as_inet())
-                .map(std::net::SocketAddr::ip),
+            client_ip: head::peer_ip(&stream),
             stream,
+            tracked,
             unread: BytesMut::new(),
             buffer: Vec::new(),
             looked_at: true,
@@ -164,7 +172,8 @@ impl Connection {
         };
         let log = snapshot.config.log.access;
         let entry = log.then(|| Entry::new(&response, &head, consumer, started));
-        let mut wire = Plain::new(&mut self.stream, &mut self.buffer);
+        let limits = &snapshot.config.limits;
+        let mut wire = Plain::new(&mut self.stream, &mut self.buffer, self.tracked, limits);
         let written = reply::write(&mut wire, response, &head, &snapshot.config).await;
         app.account(entry.as_ref(), written)?;
         self.silence.since = Instant::now();
@@ -185,8 +194,11 @@ impl Connection {
         let mut session = ServerSession::new_http1(self.stream);
         session.set_keepalive(Some(self.silence.patience.as_secs().max(1)));
         session.set_pipelined_prefix(self.unread);
-        app.exchange(&mut session).await.ok()?;
-        let (stream, unread) = session.finish().await.ok().flatten()?.into_parts();
+        app.exchange(&mut session, self.tracked).await.ok()?;
+        // What is left to be said is little, but it has to be taken too.
+        let limit = app.published.load().config.limits.write_timeout;
+        let finished = timeout(limit, session.finish()).await.ok()?;
+        let (stream, unread) = finished.ok().flatten()?.into_parts();
         self.silence.since = Instant::now();
         Some(Self {
             stream,

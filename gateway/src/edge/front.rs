@@ -1,5 +1,5 @@
-//! The beginning of a connection: whether it speaks HTTP/2 in clear, told by its first bytes, and
-//! how long a client may take to say anything at all.
+//! The beginning of a connection: whether there is room for it, its TLS handshake, which version of
+//! HTTP it speaks, and how long its client may take for all that.
 //!
 //! Pingora looks for the preface of HTTP/2 by waiting for its 24 bytes, for ever: a shorter request
 //! would get no answer, and a connection that stays silent no end.
@@ -8,64 +8,107 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
-use pingora::apps::{HttpServerOptions, ServerApp};
+use pingora::apps::ServerApp;
 use pingora::protocols::{ALPN, Stream};
 use pingora::server::ShutdownWatch;
-use tokio::time::timeout;
+use tokio::time::{Instant, timeout, timeout_at};
 
-use super::drain::Drain;
-use super::express;
+use super::connections::Tracked;
+use super::http2::{self, Patience};
 use super::rpc::RpcApp;
+use super::tls::{self, TlsListeners};
+use super::{express, head};
 
 /// How every connection of HTTP/2 begins (RFC 9113 §3.4).
 const PREFACE: &[u8; 24] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
 
 /// What stands before an [`RpcApp`].
 pub struct Front {
-    http1: Arc<RpcApp>,
-    /// `None`: HTTP/2 is spoken over TLS only, where the handshake agrees on it.
-    h2c: Option<Arc<RpcApp>>,
-    drain: Arc<Drain>,
-    patience: Duration,
+    app: Arc<RpcApp>,
+    tls: TlsListeners,
+    /// Whether HTTP/2 is spoken in clear too; over TLS the handshake agrees on it.
+    h2c: bool,
+    keepalive: Duration,
+}
+
+/// What a connection speaks.
+enum Version {
+    One,
+    Two,
 }
 
 impl Front {
-    /// `h2c` is whether clients may speak HTTP/2 in clear; `patience` bounds the time before the
-    /// first bytes of a connection in clear, and the idle time of one of HTTP/2.
-    pub fn new(app: &RpcApp, h2c: bool, patience: Duration) -> Self {
-        let with = |h2c| {
-            let mut options = HttpServerOptions::default();
-            options.h2c = h2c;
-            options.h2_idle_timeout = Some(patience);
-            Arc::new(RpcApp {
-                options,
-                ..app.clone()
-            })
-        };
+    /// `keepalive` bounds the time before the first bytes of a request, and the idle time later.
+    pub fn new(app: RpcApp, tls: TlsListeners, h2c: bool, keepalive: Duration) -> Self {
         Self {
-            http1: with(false),
-            h2c: h2c.then(|| with(true)),
-            drain: Arc::clone(&app.drain),
-            patience,
+            app: Arc::new(app),
+            tls,
+            h2c,
+            keepalive,
         }
     }
 
-    /// The app for a connection in clear; `None` when it ends or stays silent.
-    async fn app(&self, stream: &mut Stream) -> Option<&Arc<RpcApp>> {
-        let _waiting = self.drain.waiting();
-        let mut first = [0; 3];
-        let peeked = timeout(self.patience, stream.try_peek(&mut first));
-        if !peeked.await.ok()?.ok()? {
-            return Some(&self.http1);
-        }
-        let Some(h2c) = self.h2c.as_ref().filter(|_| PREFACE.starts_with(&first)) else {
-            return Some(&self.http1);
+    async fn serve(&self, stream: Stream, tracked: &Arc<Tracked>, shutdown: &ShutdownWatch) {
+        let beginning = self.app.published.load().config.limits.head_timeout;
+        let Some((stream, version)) = self.begin(stream, beginning).await else {
+            return;
         };
+        let patience = Patience {
+            beginning,
+            idle: self.keepalive,
+        };
+        match version {
+            Version::One => express::serve(&self.app, stream, tracked, self.keepalive).await,
+            Version::Two => http2::serve(&self.app, stream, tracked, patience, shutdown).await,
+        }
+    }
+
+    /// `None` when the connection ends before it has begun, or takes too long for that.
+    async fn begin(&self, stream: Stream, patience: Duration) -> Option<(Stream, Version)> {
+        let _waiting = self.app.drain.waiting();
+        let Some(acceptor) = self.tls.acceptor(&stream) else {
+            return self.begin_in_clear(stream, patience).await;
+        };
+        let shaken = timeout(patience, tls::handshake(acceptor, stream)).await;
+        let Some(stream) = shaken.ok().flatten() else {
+            self.app.metrics.handshake_failed();
+            return None;
+        };
+        let version = match stream.selected_alpn_proto() {
+            Some(ALPN::H2) => Version::Two,
+            _ => Version::One,
+        };
+        Some((stream, version))
+    }
+
+    async fn begin_in_clear(
+        &self,
+        mut stream: Stream,
+        patience: Duration,
+    ) -> Option<(Stream, Version)> {
+        if !self.h2c {
+            return Some((stream, Version::One));
+        }
+        let mut first = [0; 3];
+        let peeked = timeout(self.keepalive, stream.try_peek(&mut first));
+        let peeked = peeked.await.ok()?.ok()?;
+        if !peeked || !PREFACE.starts_with(&first) {
+            return Some((stream, Version::One));
+        }
         // No method of HTTP/1 begins so; what is no preface after all is refused as HTTP/1.
         let mut whole = [0; PREFACE.len()];
-        let peeked = timeout(self.patience, stream.try_peek(&mut whole));
-        peeked.await.ok()?.ok()?;
-        Some(h2c)
+        let end = Instant::now() + patience;
+        let Ok(peeked) = timeout_at(end, stream.try_peek(&mut whole)).await else {
+            self.app.metrics.refused("head_timeout");
+            return None;
+        };
+        peeked.ok()?;
+        let version = if whole == *PREFACE {
+            Version::Two
+        } else {
+            Version::One
+        };
+        Some((stream, version))
     }
 }
 
@@ -73,19 +116,17 @@ impl Front {
 impl ServerApp for Front {
     async fn process_new(
         self: &Arc<Self>,
-        mut stream: Stream,
+        stream: Stream,
         shutdown: &ShutdownWatch,
     ) -> Option<Stream> {
-        let app = if stream.get_ssl_digest().is_some() {
-            &self.http1
-        } else {
-            self.app(&mut stream).await?
-        };
-        let http2 = app.options.h2c || matches!(stream.selected_alpn_proto(), Some(ALPN::H2));
-        if http2 {
-            return app.process_new(stream, shutdown).await;
-        }
-        express::serve(app, stream, self.patience).await;
+        let address = head::peer_ip(&stream);
+        let snapshot = self.app.published.load();
+        let limits = &snapshot.config.limits;
+        let admitted = self.app.connections.admit(address, limits)?;
+        drop(snapshot);
+        // Once on the heap it is not copied any more.
+        let serving = Box::pin(self.serve(stream, &admitted, shutdown));
+        admitted.until_cut(serving).await;
         None
     }
 }

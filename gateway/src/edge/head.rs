@@ -4,6 +4,7 @@ use std::hash::{DefaultHasher, Hash, Hasher};
 use std::net::IpAddr;
 
 use http::Method;
+use pingora::protocols::Stream;
 use pingora::protocols::http::ServerSession;
 use smallvec::SmallVec;
 
@@ -77,6 +78,12 @@ pub(super) fn fields(session: &ServerSession) -> Fields<'_> {
 pub(super) fn client_ip(session: &ServerSession) -> Option<IpAddr> {
     let address = session.client_addr()?.as_inet()?;
     Some(address.ip())
+}
+
+/// The address at the other end of a connection.
+pub(super) fn peer_ip(stream: &Stream) -> Option<IpAddr> {
+    let digest = stream.get_socket_digest()?;
+    Some(digest.peer_addr()?.as_inet()?.ip())
 }
 
 /// Tells what is asked for.

@@ -10,6 +10,8 @@ pub struct EdgeMetrics {
     refused: IntCounterVec,
     gone: IntCounter,
     cut: IntCounter,
+    stalled: IntCounter,
+    handshakes_failed: IntCounter,
     bytes: IntCounter,
     in_flight: IntGauge,
 }
@@ -43,6 +45,14 @@ impl EdgeMetrics {
                 "perijove_http_cut_total",
                 "Streamed answers cut because the upstream failed midway",
             )?,
+            handshakes_failed: counter(
+                "perijove_tls_handshakes_failed_total",
+                "TLS handshakes with clients that came to nothing",
+            )?,
+            stalled: counter(
+                "perijove_http_client_stalled_total",
+                "Requests whose client did not take its answer in time",
+            )?,
             bytes: counter(
                 "perijove_http_answer_bytes_total",
                 "Bytes of answer bodies, before compression",
@@ -58,7 +68,14 @@ impl EdgeMetrics {
             Ok(sent) => self.bytes.inc_by(u64::try_from(sent).unwrap_or(u64::MAX)),
             Err(WriteFault::Gone) => self.gone.inc(),
             Err(WriteFault::Broken) => self.cut.inc(),
+            Err(WriteFault::Stalled) => self.stalled.inc(),
+            // It is refused, and counted as such.
+            Err(WriteFault::NoRoom) => {}
         }
+    }
+
+    pub(super) fn handshake_failed(&self) {
+        self.handshakes_failed.inc();
     }
 
     pub(super) fn refused(&self, reason: &'static str) {

@@ -2,7 +2,7 @@
 //! streamed with back-pressure. How bytes reach the client is the [`Wire`]'s matter: Pingora's
 //! session here, the bare connection in [`super::express`].
 
-use std::time::Duration;
+use std::sync::Arc;
 
 use bytes::{Bytes, BytesMut};
 use http::Version;
@@ -11,15 +11,20 @@ use pingora::protocols::http::ServerSession;
 use smallvec::SmallVec;
 
 use super::compress::{Gzip, gzip};
+use super::connections::{Charge, NoRoom, Tracked};
 use super::cors::{self, Line};
 use super::head::Head;
-use crate::config::Config;
+use super::pace::{PIECE, Pace};
+use crate::config::{Config, Limits};
 use crate::error::{Rejection, TEXT};
 use crate::jsonrpc::Id;
 use crate::pipeline::{Body, BodyStream, CacheStatus, Provenance, Response};
 
 /// Room for the headers that most answers carry.
 const USUAL_HEADERS: usize = 10;
+
+/// Answers up to this size are not counted while they wait: a connection cannot hold many.
+const UNCOUNTED: usize = 4096;
 
 /// What ends every answer of a node.
 const NEWLINE: &[u8] = b"\n";
@@ -31,6 +36,10 @@ pub(super) enum WriteFault {
     Gone,
     /// The answer broke off behind us; the connection has to be cut so that the client notices.
     Broken,
+    /// The client did not take its answer in time.
+    Stalled,
+    /// Too much waits for clients already. Nothing has been written.
+    NoRoom,
 }
 
 /// Sessions fail because their peer went away; a header that cannot be written ends the same way.
@@ -51,8 +60,8 @@ pub(super) trait Wire {
     /// Sends an answer whose body is known.
     async fn whole(&mut self, lines: &Lines<'_>, body: Pieces) -> Result<(), WriteFault>;
 
-    /// Begins an answer of unknown length. From now on the client may take so long for each piece.
-    async fn begin(&mut self, lines: &Lines<'_>, patience: Duration) -> Result<(), WriteFault>;
+    /// Begins an answer of unknown length.
+    async fn begin(&mut self, lines: &Lines<'_>) -> Result<(), WriteFault>;
 
     /// Sends a piece that is not empty.
     async fn push(&mut self, chunk: Bytes) -> Result<(), WriteFault>;
@@ -158,8 +167,7 @@ pub(super) async fn write(
             let least = u64::try_from(compression.min_bytes).unwrap_or(u64::MAX);
             let level = level.filter(|_| length.is_none_or(|length| length >= least));
             lines.gzip = level.is_some();
-            // The upstream's connection is held as long as the client takes its answer.
-            wire.begin(&lines, config.limits.write_timeout).await?;
+            wire.begin(&lines).await?;
             return streamed(wire, stream, level).await;
         }
     };
@@ -222,19 +230,15 @@ pub(super) async fn refuse(
 }
 
 /// Answers a CORS preflight.
-pub(super) async fn preflight(
-    session: &mut ServerSession,
-    head: &Head,
-) -> Result<Sent, WriteFault> {
-    let requested = session.get_header("access-control-request-headers");
+pub(super) async fn preflight(via: &mut Via<'_>, head: &Head) -> Result<Sent, WriteFault> {
+    let requested = via.session.get_header("access-control-request-headers");
     let requested = requested.map(|value| value.as_bytes().to_vec());
     let mut header = ResponseHeader::build(200, Some(USUAL_HEADERS))?;
     header.set_content_length(0)?;
     filled(&mut header, |line| {
         cors::preflight(head.origin.as_deref(), requested.as_deref(), line);
     })?;
-    session.write_response_header(Box::new(header)).await?;
-    session.write_response_body(Bytes::new(), true).await?;
+    via.write(header, Bytes::new(), true).await?;
     Ok(0)
 }
 
@@ -295,35 +299,124 @@ async fn push(
     wire.push(chunk).await
 }
 
-impl Wire for ServerSession {
-    async fn whole(&mut self, lines: &Lines<'_>, body: Pieces) -> Result<(), WriteFault> {
-        let body = joined(body);
-        let mut header = header(lines)?;
-        header.set_content_length(body.len())?;
-        self.write_response_header(Box::new(header)).await?;
-        self.write_response_body(body, true).await?;
-        Ok(())
+/// A session of Pingora's whose client has to keep pace.
+pub(super) struct Via<'a> {
+    pub session: &'a mut ServerSession,
+    pub tracked: &'a Arc<Tracked>,
+    limits: &'a Limits,
+}
+
+/// Bytes given to a connection of HTTP/2, which may hold them for as long as its client does not
+/// take them.
+struct Held {
+    bytes: Bytes,
+    _charge: Charge,
+}
+
+impl AsRef<[u8]> for Held {
+    fn as_ref(&self) -> &[u8] {
+        &self.bytes
+    }
+}
+
+impl<'a> Via<'a> {
+    pub(super) fn new(
+        session: &'a mut ServerSession,
+        tracked: &'a Arc<Tracked>,
+        limits: &'a Limits,
+    ) -> Self {
+        Self {
+            session,
+            tracked,
+            limits,
+        }
     }
 
-    async fn begin(&mut self, lines: &Lines<'_>, patience: Duration) -> Result<(), WriteFault> {
-        self.set_write_timeout(Some(patience));
+    /// Counts the bytes of an answer for as long as they are held anywhere. Over HTTP/1 they are
+    /// held here, and count from when the client does not take them.
+    fn counted(&self, bytes: Bytes) -> Result<Bytes, WriteFault> {
+        if !self.session.is_http2() || bytes.len() <= UNCOUNTED {
+            return Ok(bytes);
+        }
+        match self.tracked.charge(bytes.len(), self.limits) {
+            Err(NoRoom) => Err(WriteFault::NoRoom),
+            Ok(charge) => Ok(Bytes::from_owner(Held {
+                bytes,
+                _charge: charge,
+            })),
+        }
+    }
+
+    /// Writes a head and what follows it.
+    async fn write(
+        &mut self,
+        header: ResponseHeader,
+        body: Bytes,
+        end: bool,
+    ) -> Result<(), WriteFault> {
+        let mut pace = Pace::new(self.tracked, self.limits);
+        let writing = self.session.write_response_header(Box::new(header));
+        pace.hold(body.len(), writing).await??;
+        self.write_body(pace, body, end).await
+    }
+
+    async fn write_body(
+        &mut self,
+        mut pace: Pace<'_>,
+        mut body: Bytes,
+        end: bool,
+    ) -> Result<(), WriteFault> {
+        loop {
+            let piece = body.split_to(body.len().min(PIECE));
+            let (length, last) = (piece.len(), body.is_empty());
+            let waiting = if self.session.is_http2() {
+                0
+            } else {
+                length + body.len()
+            };
+            let writing = self.session.write_response_body(piece, end && last);
+            pace.hold(waiting, writing).await??;
+            if last {
+                return Ok(());
+            }
+            pace.taken(length);
+        }
+    }
+
+    async fn push_body(&mut self, body: Bytes, end: bool) -> Result<(), WriteFault> {
+        let pace = Pace::new(self.tracked, self.limits);
+        self.write_body(pace, body, end).await
+    }
+}
+
+impl Wire for Via<'_> {
+    async fn whole(&mut self, lines: &Lines<'_>, body: Pieces) -> Result<(), WriteFault> {
+        let body = self.counted(joined(body))?;
         let mut header = header(lines)?;
-        let chunked = !self.is_http2() && self.req_header().version == Version::HTTP_11;
+        header.set_content_length(body.len())?;
+        self.write(header, body, true).await
+    }
+
+    async fn begin(&mut self, lines: &Lines<'_>) -> Result<(), WriteFault> {
+        let mut header = header(lines)?;
+        let chunked =
+            !self.session.is_http2() && self.session.req_header().version == Version::HTTP_11;
         if chunked {
             header.insert_header("transfer-encoding", "chunked")?;
         }
-        self.write_response_header(Box::new(header)).await?;
-        Ok(())
+        self.write(header, Bytes::new(), false).await
     }
 
     async fn push(&mut self, chunk: Bytes) -> Result<(), WriteFault> {
-        self.write_response_body(chunk, false).await?;
-        Ok(())
+        // What has begun cannot be refused any more.
+        let chunk = self
+            .counted(chunk)
+            .map_err(|_no_room| WriteFault::Stalled)?;
+        self.push_body(chunk, false).await
     }
 
     async fn end(&mut self) -> Result<(), WriteFault> {
-        self.write_response_body(Bytes::new(), true).await?;
-        Ok(())
+        self.push_body(Bytes::new(), true).await
     }
 }
 

@@ -1,20 +1,18 @@
-//! The public listener: one call of [`RpcApp::process_new_http`] per request.
+//! The public listener: one call of [`RpcApp::exchange`] per request.
 
 use std::sync::Arc;
 
-use async_trait::async_trait;
-use pingora::apps::{HttpPersistentSettings, HttpServerApp, HttpServerOptions, ReusedHttpStream};
 use pingora::protocols::http::ServerSession;
-use pingora::server::ShutdownWatch;
-use tokio::time::Instant;
+use tokio::time::{Instant, timeout};
 
 use super::access::{self, Entry};
 use super::body::{self, BodyFault};
+use super::connections::{Connections, Tracked};
 use super::drain::Drain;
 use super::fields::Fields;
 use super::head::{self, Head, Kind};
 use super::metrics::EdgeMetrics;
-use super::reply::{self, Refusal, Sent, WriteFault};
+use super::reply::{self, Refusal, Sent, Via, WriteFault};
 use crate::auth::ConsumerId;
 use crate::error::Rejection;
 use crate::pipeline::{Pipeline, Request};
@@ -25,53 +23,47 @@ use crate::snapshot::{Published, Snapshot};
 const AGAVE_HEALTHY_LAG: u64 = 128;
 
 /// Serves JSON-RPC on any path, as Agave does, and what of Jupiter's API is told without Jupiter.
-#[derive(Clone)]
 pub struct RpcApp {
     pub published: Arc<Published>,
     pub pipeline: Arc<Pipeline>,
     pub drain: Arc<Drain>,
+    pub connections: Arc<Connections>,
     pub metrics: EdgeMetrics,
-    pub options: HttpServerOptions,
-}
-
-#[async_trait]
-impl HttpServerApp for RpcApp {
-    async fn process_new_http(
-        self: &Arc<Self>,
-        mut session: ServerSession,
-        _shutdown: &ShutdownWatch,
-    ) -> Option<ReusedHttpStream> {
-        self.exchange(&mut session).await.ok()?;
-        let settings = HttpPersistentSettings::for_session(&session);
-        let stream = session.finish().await.ok().flatten()?;
-        Some(ReusedHttpStream::from_reusable_stream(stream, settings))
-    }
-
-    fn server_options(&self) -> Option<&HttpServerOptions> {
-        Some(&self.options)
-    }
 }
 
 impl RpcApp {
     /// Reads one request and answers it. The session may still have to be finished.
-    pub(super) async fn exchange(&self, session: &mut ServerSession) -> Result<(), Cut> {
+    pub(super) async fn exchange(
+        &self,
+        session: &mut ServerSession,
+        tracked: &Arc<Tracked>,
+    ) -> Result<(), Cut> {
         let waiting = self.drain.waiting();
-        let read = session.read_request().await;
+        let snapshot = self.published.load();
+        let limits = &snapshot.config.limits;
+        let read = timeout(limits.head_timeout, session.read_request()).await;
         let _serving = self.drain.serving();
         drop(waiting);
         match read {
-            Ok(true) => {}
-            Ok(false) => return Err(Cut),
-            Err(malformed) => {
+            Ok(Ok(true)) => {}
+            Ok(Ok(false)) => return Err(Cut),
+            Ok(Err(malformed)) => {
                 // The error's text quotes the head, and a key may stand in it.
                 tracing::debug!(error = malformed.etype().as_str(), "request head refused");
-                self.refuse_unread(session).await;
+                let rejection = Rejection::BadHttp {
+                    reason: "the request is not well-formed HTTP",
+                };
+                self.refuse_unread(session, tracked, &rejection).await;
+                return Err(Cut);
+            }
+            Err(_elapsed) => {
+                self.refuse_unread(session, tracked, &Rejection::HeadTimeout)
+                    .await;
                 return Err(Cut);
             }
         }
-        let snapshot = self.published.load();
         self.keep_alive(session, &snapshot);
-        self.serve(session, &snapshot).await
+        self.serve(session, tracked, &snapshot).await
     }
 }
 
@@ -121,11 +113,14 @@ impl RpcApp {
         let leaving = self.drain.is_leaving() || seconds == 0 || old;
         session.set_keepalive((!leaving).then_some(seconds));
         session.set_pipelining_enabled(true);
+        // What is left of a refused request's body is read over, but not for ever.
+        session.set_total_drain_timeout(Some(snapshot.config.limits.body_timeout));
     }
 
     async fn serve(
         &self,
         session: &mut ServerSession,
+        tracked: &Arc<Tracked>,
         snapshot: &Arc<Snapshot>,
     ) -> Result<(), Cut> {
         let started = Instant::now();
@@ -134,12 +129,13 @@ impl RpcApp {
         let kind = head::kind(session, &fields);
         let uri = &session.req_header().uri;
         let who = head::identify(&fields, uri.path(), uri.query(), snapshot);
+        let via = &mut Via::new(session, tracked, &snapshot.config.limits);
         let served = match kind {
-            Ok(Kind::Rpc) => self.call(session, snapshot, &head, who, started).await,
-            Ok(Kind::Preflight) => ended(reply::preflight(session, &head).await),
-            Ok(Kind::Health) => ended(reply::health(session, health_word(snapshot), &head).await),
+            Ok(Kind::Rpc) => self.call(via, snapshot, &head, who, started).await,
+            Ok(Kind::Preflight) => ended(reply::preflight(via, &head).await),
+            Ok(Kind::Health) => ended(reply::health(via, health_word(snapshot), &head).await),
             Ok(Kind::Price) => {
-                let served = self.price(session, snapshot, &head, who, started).await;
+                let served = self.price(via, snapshot, &head, who, started).await;
                 served.map_err(Stop::by_api)
             }
             Err(rejection) => Err(Stop::Refused(rejection)),
@@ -148,13 +144,11 @@ impl RpcApp {
             Ok(()) => Ok(()),
             Err(Stop::Refused(rejection)) => {
                 let refusal = Refusal::rpc(&rejection);
-                self.refuse(session, snapshot, &refusal, &head, started)
-                    .await
+                self.refuse(via, snapshot, &refusal, &head, started).await
             }
             Err(Stop::RefusedByApi(rejection)) => {
                 let refusal = Refusal::api(&rejection);
-                self.refuse(session, snapshot, &refusal, &head, started)
-                    .await
+                self.refuse(via, snapshot, &refusal, &head, started).await
             }
             Err(Stop::Gone) => {
                 self.metrics.client_gone();
@@ -166,7 +160,7 @@ impl RpcApp {
 
     async fn call(
         &self,
-        session: &mut ServerSession,
+        via: &mut Via<'_>,
         snapshot: &Arc<Snapshot>,
         head: &Head,
         who: Result<Option<ConsumerId>, Rejection>,
@@ -174,16 +168,23 @@ impl RpcApp {
     ) -> Result<(), Stop> {
         let consumer = who?;
         let limits = &snapshot.config.limits;
-        let body = body::read(session, limits.max_body, limits.body_timeout).await?;
+        let body = body::read(via.session, limits, &self.connections).await?;
+        if via.tracked.has_no_room(limits) {
+            return Err(Stop::Refused(Rejection::TooMuchUnsent));
+        }
+        let _serving = via.tracked.serving().ok_or(Stop::Cut)?;
         let request = self.request(snapshot, head, consumer.as_ref(), started);
         let response = tokio::select! {
             biased;
             response = request.answer(body) => response,
-            () = gone(session) => return Err(Stop::Gone),
+            () = gone(via.session) => return Err(Stop::Gone),
         };
         let log = snapshot.config.log.access;
         let entry = log.then(|| Entry::new(&response, head, consumer, started));
-        let written = reply::write(session, response, head, &snapshot.config).await;
+        let written = reply::write(via, response, head, &snapshot.config).await;
+        if written == Err(WriteFault::NoRoom) {
+            return Err(Stop::Refused(Rejection::TooMuchUnsent));
+        }
         self.account(entry.as_ref(), written)
             .map_err(|Cut| Stop::Cut)
     }
@@ -191,7 +192,7 @@ impl RpcApp {
     /// Jupiter's `GET /price/v3`.
     async fn price(
         &self,
-        session: &mut ServerSession,
+        via: &mut Via<'_>,
         snapshot: &Arc<Snapshot>,
         head: &Head,
         who: Result<Option<ConsumerId>, Rejection>,
@@ -200,12 +201,16 @@ impl RpcApp {
         let consumer = who?;
         let limits = &snapshot.config.limits;
         // It should have none, and what it has must not be taken for the next request.
-        body::read(session, limits.max_body, limits.body_timeout).await?;
-        let query = session.req_header().uri.query();
+        body::read(via.session, limits, &self.connections).await?;
+        let _serving = via.tracked.serving().ok_or(Stop::Cut)?;
+        let query = via.session.req_header().uri.query();
         let response = self.pipeline.prices(snapshot, query, started).await?;
         let log = snapshot.config.log.access;
         let entry = log.then(|| Entry::new(&response, head, consumer, started));
-        let written = reply::write(session, response, head, &snapshot.config).await;
+        let written = reply::write(via, response, head, &snapshot.config).await;
+        if written == Err(WriteFault::NoRoom) {
+            return Err(Stop::Refused(Rejection::TooMuchUnsent));
+        }
         self.account(entry.as_ref(), written)
             .map_err(|Cut| Stop::Cut)
     }
@@ -243,17 +248,20 @@ impl RpcApp {
     }
 
     /// Refuses a request whose head is none: nothing is known of it but where it came from.
-    async fn refuse_unread(&self, session: &mut ServerSession) {
-        let rejection = Rejection::BadHttp {
-            reason: "the request is not well-formed HTTP",
-        };
+    async fn refuse_unread(
+        &self,
+        session: &mut ServerSession,
+        tracked: &Arc<Tracked>,
+        rejection: &Rejection,
+    ) {
         let snapshot = self.published.load();
         let head = Head::new(&Fields::default(), head::client_ip(session));
-        let refusal = Refusal::rpc(&rejection);
+        let refusal = Refusal::rpc(rejection);
         session.set_keepalive(None);
+        let via = &mut Via::new(session, tracked, &snapshot.config.limits);
         // Nobody may be listening any more; there is nothing else to do for them.
         drop(
-            self.refuse(session, &snapshot, &refusal, &head, Instant::now())
+            self.refuse(via, &snapshot, &refusal, &head, Instant::now())
                 .await,
         );
     }
@@ -262,7 +270,7 @@ impl RpcApp {
     /// finds it in order; after ambiguous framing it is closed in any case.
     async fn refuse(
         &self,
-        session: &mut ServerSession,
+        via: &mut Via<'_>,
         snapshot: &Snapshot,
         refusal: &Refusal<'_>,
         head: &Head,
@@ -274,11 +282,11 @@ impl RpcApp {
         self.metrics.refused(rejection.label());
         if matches!(
             rejection,
-            Rejection::BadHttp { .. } | Rejection::BodyTimeout
+            Rejection::BadHttp { .. } | Rejection::BodyTimeout | Rejection::TooManyBodies
         ) {
-            session.set_keepalive(None);
+            via.session.set_keepalive(None);
         }
-        let written = reply::refuse(session, refusal, head).await;
+        let written = reply::refuse(via, refusal, head).await;
         if let Some(entry) = &entry {
             access::log(entry, written);
         }

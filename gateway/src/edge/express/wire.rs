@@ -1,7 +1,7 @@
 //! Answers on a bare connection: HTTP/1.1, kept alive.
 
-use std::io::{self, IoSlice, Write as _};
-use std::time::Duration;
+use std::io::{IoSlice, Write as _};
+use std::sync::Arc;
 
 use bytes::Bytes;
 use http::StatusCode;
@@ -9,8 +9,10 @@ use pingora::protocols::Stream;
 use pingora::protocols::http::date::get_cached_date;
 use smallvec::SmallVec;
 use tokio::io::AsyncWriteExt;
-use tokio::time::timeout;
 
+use crate::config::Limits;
+use crate::edge::connections::Tracked;
+use crate::edge::pace::Pace;
 use crate::edge::reply::{Lines, Pieces, Wire, WriteFault};
 
 /// Bodies up to this size are copied behind their heads.
@@ -26,16 +28,20 @@ pub(super) struct Plain<'a> {
     stream: &'a mut Stream,
     /// What is written at once; its room is used again.
     buffer: &'a mut Vec<u8>,
-    /// For each piece of an answer of unknown length.
-    patience: Option<Duration>,
+    pace: Pace<'a>,
 }
 
 impl<'a> Plain<'a> {
-    pub(super) fn new(stream: &'a mut Stream, buffer: &'a mut Vec<u8>) -> Self {
+    pub(super) fn new(
+        stream: &'a mut Stream,
+        buffer: &'a mut Vec<u8>,
+        tracked: &'a Arc<Tracked>,
+        limits: &'a Limits,
+    ) -> Self {
         Self {
             stream,
             buffer,
-            patience: None,
+            pace: Pace::new(tracked, limits),
         }
     }
 
@@ -66,14 +72,9 @@ impl<'a> Plain<'a> {
         let pieces = [self.buffer.as_slice()];
         let rest = rest.iter().map(Bytes::as_ref);
         let mut slices: Slices<'_> = pieces.into_iter().chain(rest).map(IoSlice::new).collect();
-        let writing = write_all(self.stream, &mut slices);
-        let written = match self.patience {
-            None => writing.await,
-            Some(patience) => timeout(patience, writing)
-                .await
-                .map_err(|_elapsed| WriteFault::Gone)?,
-        };
-        written.map_err(|_client_gone| WriteFault::Gone)
+        let written = write_all(self.stream, &mut slices, &mut self.pace).await;
+        self.pace.done();
+        written
     }
 }
 
@@ -91,8 +92,7 @@ impl Wire for Plain<'_> {
         self.send(&[]).await
     }
 
-    async fn begin(&mut self, lines: &Lines<'_>, patience: Duration) -> Result<(), WriteFault> {
-        self.patience = Some(patience);
+    async fn begin(&mut self, lines: &Lines<'_>) -> Result<(), WriteFault> {
         self.head(lines);
         self.line("transfer-encoding", b"chunked");
         self.buffer.extend_from_slice(b"\r\n");
@@ -112,13 +112,22 @@ impl Wire for Plain<'_> {
     }
 }
 
-async fn write_all(stream: &mut Stream, mut slices: &mut [IoSlice<'_>]) -> io::Result<()> {
+async fn write_all(
+    stream: &mut Stream,
+    mut slices: &mut [IoSlice<'_>],
+    pace: &mut Pace<'_>,
+) -> Result<(), WriteFault> {
+    let mut left: usize = slices.iter().map(|slice| slice.len()).sum();
     while !slices.is_empty() {
-        let written = stream.write_vectored(slices).await?;
+        let written = pace.hold(left, stream.write_vectored(slices)).await?;
+        let written = written.map_err(|_client_gone| WriteFault::Gone)?;
         if written == 0 {
-            return Err(io::ErrorKind::WriteZero.into());
+            return Err(WriteFault::Gone);
         }
+        left -= written;
+        pace.taken(written);
         IoSlice::advance_slices(&mut slices, written);
     }
-    stream.flush().await
+    let flushed = pace.hold(0, stream.flush()).await?;
+    flushed.map_err(|_client_gone| WriteFault::Gone)
 }

@@ -1,0 +1,244 @@
+//! The connections of clients: how many there may be, in all and from one address, which of them
+//! wait for their clients and since when, and the end of those that hold up others.
+//!
+//! A connection is known from the moment it is accepted, before any handshake, until its socket is
+//! closed. While it is known, a few counters of its own are all that requests touch.
+
+mod metrics;
+mod table;
+mod tracked;
+mod unsent;
+
+use std::net::IpAddr;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::time::Duration;
+
+use parking_lot::Mutex;
+use prometheus::Registry;
+use tokio::time::Instant;
+
+use self::metrics::ConnectionMetrics;
+use self::table::{Full, Table};
+pub(super) use self::tracked::Tracked;
+use self::tracked::{Cause, Origin};
+pub(super) use self::unsent::{Charge, NoRoom};
+use crate::config::Limits;
+
+/// Most connections where neither the configuration nor the descriptors say less.
+const MOST: usize = 16_384;
+/// An answer that has waited for less than this is on its way; its client is not slow.
+const SLOW: Duration = Duration::from_secs(1);
+/// While the gateway stops, how long a client may take for each 64 KiB of its answer.
+const PATIENCE_WHEN_STOPPING: Duration = Duration::from_secs(5);
+
+/// All connections of clients.
+#[derive(Debug)]
+pub struct Connections {
+    born: Instant,
+    /// What descriptors allow, if they are known.
+    most: usize,
+    table: Mutex<Table>,
+    /// Bytes of answers that wait for their clients.
+    unsent: AtomicUsize,
+    /// Bytes of bodies that have not arrived as a whole.
+    bodies: AtomicUsize,
+    metrics: ConnectionMetrics,
+    trouble: Trouble,
+}
+
+/// What has happened since the last look, for the log.
+#[derive(Debug, Default)]
+pub(super) struct Trouble {
+    /// Connections refused or closed because there were too many.
+    pub crowded: AtomicU64,
+    /// Answers refused, and connections cut, because too much waited for slow clients.
+    pub unsent: AtomicU64,
+    /// Requests refused because too many bodies were unfinished.
+    pub bodies: AtomicU64,
+}
+
+/// A connection that may go on; it is counted until this is dropped.
+#[derive(Debug)]
+pub(super) struct Admitted(Arc<Tracked>);
+
+impl std::ops::Deref for Admitted {
+    type Target = Arc<Tracked>;
+
+    fn deref(&self) -> &Arc<Tracked> {
+        &self.0
+    }
+}
+
+impl Drop for Admitted {
+    fn drop(&mut self) {
+        let connections = &self.0.connections;
+        let mut table = connections.table.lock();
+        table.remove(&self.0);
+        connections.metrics.open(table.len());
+    }
+}
+
+impl Connections {
+    /// `allowed` is how many the process's descriptors leave room for.
+    ///
+    /// # Errors
+    /// When a metric's name is taken in `registry`.
+    pub fn new(allowed: Option<usize>, registry: &Registry) -> prometheus::Result<Self> {
+        Ok(Self {
+            born: Instant::now(),
+            most: allowed.unwrap_or(MOST),
+            table: Mutex::default(),
+            unsent: AtomicUsize::new(0),
+            bodies: AtomicUsize::new(0),
+            metrics: ConnectionMetrics::register(registry)?,
+            trouble: Trouble::default(),
+        })
+    }
+
+    /// Takes a new connection in. Where there are too many, the one that has waited for its client
+    /// longest makes room: of the same address if that has too many, of all otherwise. `None` if
+    /// none of them waits.
+    pub(super) fn admit(
+        self: &Arc<Self>,
+        address: Option<IpAddr>,
+        limits: &Limits,
+    ) -> Option<Admitted> {
+        let bounds = self.bounds(limits);
+        let tracked = Arc::new(Tracked::new(Arc::clone(self), address.map(Origin::of)));
+        let mut table = self.table.lock();
+        self.metrics.limit(bounds.all);
+        if let Some(full) = table.full(&tracked, bounds) {
+            self.trouble.crowded.fetch_add(1, Ordering::Relaxed);
+            let among = match full {
+                Full::Address => tracked.origin,
+                Full::All => None,
+            };
+            if !table.make_room(among) {
+                self.metrics.refused(full.label());
+                return None;
+            }
+        }
+        table.insert(Arc::clone(&tracked));
+        self.metrics.open(table.len());
+        Some(Admitted(tracked))
+    }
+
+    /// How many there may be.
+    pub fn bounds(&self, limits: &Limits) -> Bounds {
+        let all = limits.connections.unwrap_or(MOST).min(self.most).max(1);
+        let half = all.div_ceil(2);
+        Bounds {
+            all,
+            per_address: limits.connections_per_address.unwrap_or(half).min(all),
+        }
+    }
+
+    /// Cuts connections whose clients take nothing of what waits for them. While the gateway stops
+    /// it waits for no client for long, whatever it waits for.
+    pub(super) fn cut_stalled(&self, write_timeout: Duration, stopping: bool) {
+        let patience = if stopping {
+            write_timeout.min(PATIENCE_WHEN_STOPPING)
+        } else {
+            write_timeout
+        };
+        let before = self.millis_before(patience);
+        let table = self.table.lock();
+        for tracked in table.iter() {
+            if tracked.stalled_since().is_some_and(|since| since <= before) {
+                tracked.cut(Cause::Stalled);
+            } else if stopping && tracked.waits_since().is_some_and(|since| since <= before) {
+                tracked.cut_waiting(Cause::Stopping);
+            }
+        }
+    }
+
+    /// Counts bytes of a body that is not whole yet; they count until they are given back.
+    pub(super) fn unfinished_body(self: &Arc<Self>, limit: usize) -> BodyBytes {
+        BodyBytes {
+            connections: Arc::clone(self),
+            bytes: 0,
+            limit,
+        }
+    }
+
+    /// For the metrics, when they are read.
+    pub(super) fn tell_metrics(&self) {
+        self.metrics.unsent(self.unsent.load(Ordering::Relaxed));
+        self.metrics.bodies(self.bodies.load(Ordering::Relaxed));
+    }
+
+    /// For `/status`.
+    pub(super) fn status(&self, limits: &Limits) -> serde_json::Value {
+        let bounds = self.bounds(limits);
+        serde_json::json!({
+            "open": self.table.lock().len(),
+            "limit": bounds.all,
+            "limit_per_address": bounds.per_address,
+            "unsent_bytes": self.unsent.load(Ordering::Relaxed),
+            "unfinished_body_bytes": self.bodies.load(Ordering::Relaxed),
+        })
+    }
+
+    pub(super) fn trouble(&self) -> &Trouble {
+        &self.trouble
+    }
+
+    fn millis(&self, at: Instant) -> u64 {
+        let since = at.saturating_duration_since(self.born);
+        u64::try_from(since.as_millis()).unwrap_or(u64::MAX)
+    }
+
+    fn now(&self) -> u64 {
+        self.millis(Instant::now())
+    }
+
+    /// The time `ago` before now; 0 is the beginning, when nothing had waited yet.
+    fn millis_before(&self, ago: Duration) -> u64 {
+        let ago = u64::try_from(ago.as_millis()).unwrap_or(u64::MAX);
+        self.now().saturating_sub(ago)
+    }
+}
+
+/// How many connections there may be.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Bounds {
+    pub all: usize,
+    pub per_address: usize,
+}
+
+/// Bytes of one body, counted until it is whole or given up.
+#[derive(Debug)]
+pub(super) struct BodyBytes {
+    connections: Arc<Connections>,
+    bytes: usize,
+    limit: usize,
+}
+
+impl BodyBytes {
+    /// Counts some more; whether there was room for them.
+    pub(super) fn add(&mut self, bytes: usize) -> bool {
+        self.bytes += bytes;
+        let before = self.connections.bodies.fetch_add(bytes, Ordering::Relaxed);
+        // One body alone may always arrive.
+        let fits = before + bytes <= self.limit || before + bytes == self.bytes;
+        if !fits {
+            self.connections
+                .trouble
+                .bodies
+                .fetch_add(1, Ordering::Relaxed);
+        }
+        fits
+    }
+}
+
+impl Drop for BodyBytes {
+    fn drop(&mut self) {
+        self.connections
+            .bodies
+            .fetch_sub(self.bytes, Ordering::Relaxed);
+    }
+}
+
+#[cfg(test)]
+mod tests;

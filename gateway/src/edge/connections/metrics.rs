@@ -1,0 +1,98 @@
+//! Metrics of clients' connections.
+
+use prometheus::{IntCounterVec, IntGauge, Opts, Registry};
+
+use super::tracked::Cause;
+
+/// Counts and levels.
+#[derive(Clone, Debug)]
+pub(super) struct ConnectionMetrics {
+    open: IntGauge,
+    limit: IntGauge,
+    refused: IntCounterVec,
+    cut: IntCounterVec,
+    unsent: IntGauge,
+    bodies: IntGauge,
+}
+
+impl ConnectionMetrics {
+    /// # Errors
+    /// When one of the names is taken in `registry`.
+    pub(super) fn register(registry: &Registry) -> prometheus::Result<Self> {
+        let gauge = |name, text| -> prometheus::Result<IntGauge> {
+            let gauge = IntGauge::new(name, text)?;
+            registry.register(Box::new(gauge.clone()))?;
+            Ok(gauge)
+        };
+        let counter = |name, text, label| -> prometheus::Result<IntCounterVec> {
+            let counter = IntCounterVec::new(Opts::new(name, text), &[label])?;
+            registry.register(Box::new(counter.clone()))?;
+            Ok(counter)
+        };
+        let metrics = Self {
+            open: gauge("perijove_connections_open", "Connections of clients")?,
+            limit: gauge(
+                "perijove_connections_limit",
+                "Most connections of clients at once",
+            )?,
+            refused: counter(
+                "perijove_connections_refused_total",
+                "New connections closed at once, by the bound that was reached",
+                "bound",
+            )?,
+            cut: counter(
+                "perijove_connections_cut_total",
+                "Connections closed that their clients would have kept, by cause",
+                "cause",
+            )?,
+            unsent: gauge(
+                "perijove_http_unsent_bytes",
+                "Bytes of answers that wait for their clients to take them",
+            )?,
+            bodies: gauge(
+                "perijove_http_unfinished_body_bytes",
+                "Bytes of request bodies that have not arrived as a whole",
+            )?,
+        };
+        for bound in ["all", "address"] {
+            metrics.refused.with_label_values(&[bound]);
+        }
+        for cause in [
+            Cause::Crowded,
+            Cause::Stalled,
+            Cause::Unsent,
+            Cause::Stopping,
+        ] {
+            metrics.cut.with_label_values(&[cause.label()]);
+        }
+        Ok(metrics)
+    }
+
+    pub(super) fn open(&self, connections: usize) {
+        set(&self.open, connections);
+    }
+
+    pub(super) fn limit(&self, connections: usize) {
+        set(&self.limit, connections);
+    }
+
+    pub(super) fn refused(&self, bound: &'static str) {
+        self.refused.with_label_values(&[bound]).inc();
+    }
+
+    pub(super) fn cut(&self, cause: Cause) {
+        self.cut.with_label_values(&[cause.label()]).inc();
+    }
+
+    pub(super) fn unsent(&self, bytes: usize) {
+        set(&self.unsent, bytes);
+    }
+
+    pub(super) fn bodies(&self, bytes: usize) {
+        set(&self.bodies, bytes);
+    }
+}
+
+fn set(gauge: &IntGauge, value: usize) {
+    gauge.set(i64::try_from(value).unwrap_or(i64::MAX));
+}

@@ -1,0 +1,115 @@
+//! Which connections there are, and which of them makes room for another.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use indexmap::IndexMap;
+
+use super::Bounds;
+use super::tracked::{Cause, Origin, Tracked};
+
+/// So many connections are compared at most when one of them has to make room.
+const COMPARED: usize = 256;
+
+/// Connections by their addresses in memory, in no order.
+type Set = IndexMap<usize, Arc<Tracked>>;
+
+/// Which bound is reached.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Full {
+    All,
+    Address,
+}
+
+impl Full {
+    pub(super) fn label(self) -> &'static str {
+        match self {
+            Self::All => "all",
+            Self::Address => "address",
+        }
+    }
+}
+
+/// All connections.
+#[derive(Debug, Default)]
+pub(super) struct Table {
+    all: Set,
+    by_origin: HashMap<Origin, Set>,
+}
+
+fn key(tracked: &Arc<Tracked>) -> usize {
+    Arc::as_ptr(tracked).addr()
+}
+
+impl Table {
+    pub(super) fn len(&self) -> usize {
+        self.all.len()
+    }
+
+    pub(super) fn iter(&self) -> impl Iterator<Item = &Arc<Tracked>> {
+        self.all.values()
+    }
+
+    pub(super) fn insert(&mut self, tracked: Arc<Tracked>) {
+        let key = key(&tracked);
+        if let Some(origin) = tracked.origin {
+            let own = self.by_origin.entry(origin).or_default();
+            own.insert(key, Arc::clone(&tracked));
+        }
+        self.all.insert(key, tracked);
+    }
+
+    pub(super) fn remove(&mut self, tracked: &Arc<Tracked>) {
+        let key = key(tracked);
+        self.all.swap_remove(&key);
+        if let Some(origin) = tracked.origin
+            && let Some(own) = self.by_origin.get_mut(&origin)
+        {
+            own.swap_remove(&key);
+            if own.is_empty() {
+                self.by_origin.remove(&origin);
+            }
+        }
+    }
+
+    /// Which bound one more connection would break.
+    pub(super) fn full(&self, next: &Tracked, bounds: Bounds) -> Option<Full> {
+        let own = next.origin.and_then(|origin| self.by_origin.get(&origin));
+        if own.is_some_and(|own| own.len() >= bounds.per_address) {
+            Some(Full::Address)
+        } else {
+            (self.all.len() >= bounds.all).then_some(Full::All)
+        }
+    }
+
+    /// Gives up the connection that has waited for its client longest, among those of one origin
+    /// or among all; `false` if none waits.
+    pub(super) fn make_room(&mut self, origin: Option<Origin>) -> bool {
+        // Whoever is served before it can be given up keeps its connection: then another one.
+        for _ in 0..3 {
+            let Some(longest) = self.longest_waiting(origin) else {
+                return false;
+            };
+            if longest.cut_waiting(Cause::Crowded) {
+                self.remove(&longest);
+                return true;
+            }
+        }
+        false
+    }
+
+    fn longest_waiting(&self, origin: Option<Origin>) -> Option<Arc<Tracked>> {
+        let among = match origin {
+            Some(origin) => self.by_origin.get(&origin)?,
+            None => &self.all,
+        };
+        let start = fastrand::usize(..among.len().max(1));
+        let compared = (0..among.len().min(COMPARED)).filter_map(|step| {
+            let at = (start + step) % among.len();
+            let (_, tracked) = among.get_index(at)?;
+            Some((tracked.waits_since()?, tracked))
+        });
+        let longest = compared.min_by_key(|(since, _)| *since)?;
+        Some(Arc::clone(longest.1))
+    }
+}

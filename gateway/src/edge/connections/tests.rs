@@ -1,0 +1,197 @@
+//! Bounds, room for newcomers, and what waits for slow clients, with the clock stopped.
+
+use super::*;
+
+fn connections() -> Arc<Connections> {
+    Arc::new(Connections::new(None, &Registry::new()).unwrap())
+}
+
+fn limits(all: usize, per_address: usize) -> Limits {
+    Limits {
+        connections: Some(all),
+        connections_per_address: Some(per_address),
+        unsent: 1000,
+        unsent_per_connection: 300,
+        ..Limits::default()
+    }
+}
+
+fn address(last: u8) -> IpAddr {
+    IpAddr::from([10, 0, 0, last])
+}
+
+async fn pass(millis: u64) {
+    tokio::time::advance(Duration::from_millis(millis)).await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_longest_waiting_connection_makes_room() {
+    let (connections, limits) = (connections(), limits(3, 3));
+    let mut admitted = Vec::new();
+    for last in 1..=3 {
+        admitted.push(connections.admit(Some(address(last)), &limits).unwrap());
+        pass(100).await;
+    }
+    // The first has served a request since.
+    assert!(admitted[0].begin());
+    admitted[0].end(Instant::now());
+    let newcomer = connections.admit(Some(address(4)), &limits).unwrap();
+    let cut: Vec<_> = admitted.iter().map(|one| one.is_cut()).collect();
+    assert_eq!(cut, [false, true, false]);
+    assert!(!admitted[1].begin(), "what was given up serves no request");
+    assert!(newcomer.begin());
+}
+
+#[tokio::test(start_paused = true)]
+async fn nobody_who_is_served_makes_room() {
+    let (connections, limits) = (connections(), limits(2, 2));
+    let admitted = [1, 2].map(|last| connections.admit(Some(address(last)), &limits).unwrap());
+    for one in &admitted {
+        assert!(one.begin());
+    }
+    assert!(connections.admit(Some(address(3)), &limits).is_none());
+    admitted[0].end(Instant::now());
+    assert!(connections.admit(Some(address(3)), &limits).is_some());
+    assert!(admitted[0].is_cut() && !admitted[1].is_cut());
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_address_with_too_many_makes_room_among_its_own() {
+    let (connections, limits) = (connections(), limits(10, 2));
+    let other = connections.admit(Some(address(9)), &limits).unwrap();
+    pass(100).await;
+    let own = [1, 1].map(|last| connections.admit(Some(address(last)), &limits).unwrap());
+    let _third = connections.admit(Some(address(1)), &limits).unwrap();
+    assert!(!other.is_cut());
+    assert_eq!(own.iter().filter(|one| one.is_cut()).count(), 1);
+    let six = |text: &str| Some(text.parse::<IpAddr>().unwrap());
+    let network = ["2001:db8::1", "2001:db8::2:0:0:1"]
+        .map(|text| connections.admit(six(text), &limits).unwrap());
+    let _third = connections.admit(six("2001:db8::3"), &limits).unwrap();
+    assert!(
+        network.iter().any(|one| one.is_cut()),
+        "a /64 is one address"
+    );
+    let _same = ["::ffff:10.0.0.9"; 2].map(|text| connections.admit(six(text), &limits).unwrap());
+    assert!(
+        other.is_cut(),
+        "an address of IPv4 in the form of IPv6 is the same"
+    );
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_closed_connection_leaves_its_place() {
+    let (connections, limits) = (connections(), limits(1, 1));
+    for _ in 0..3 {
+        let admitted = connections.admit(Some(address(1)), &limits).unwrap();
+        assert!(admitted.begin());
+        assert!(connections.admit(Some(address(1)), &limits).is_none());
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_cut_connection_ends_what_it_does() {
+    let (connections, limits) = (connections(), limits(1, 1));
+    let admitted = connections.admit(None, &limits).unwrap();
+    let tracked = Arc::clone(&admitted);
+    let working = tokio::spawn(async move {
+        tracked.until_cut(std::future::pending()).await;
+    });
+    tokio::task::yield_now().await;
+    assert!(connections.admit(None, &limits).is_some());
+    working.await.unwrap();
+}
+
+#[tokio::test(start_paused = true)]
+async fn one_answer_may_always_wait_and_more_only_within_the_bound() {
+    let (connections, limits) = (connections(), limits(9, 9));
+    let one = connections.admit(Some(address(1)), &limits).unwrap();
+    let large = one.charge(2000, &limits).unwrap();
+    assert!(one.has_no_room(&limits));
+    assert_eq!(one.charge(1, &limits).unwrap_err(), NoRoom);
+    drop(large);
+    let _small = one.charge(299, &limits).unwrap();
+    assert!(!one.has_no_room(&limits));
+    assert!(one.charge(1, &limits).is_ok());
+    assert!(one.charge(2, &limits).is_err());
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_waits_longest_makes_room_for_other_answers() {
+    let (connections, limits) = (connections(), limits(9, 9));
+    let open = |last| connections.admit(Some(address(last)), &limits).unwrap();
+    let (slow, slower, quick) = (open(1), open(2), open(3));
+    let _most = slower.charge(500, &limits).unwrap();
+    let _less = slow.charge(400, &limits).unwrap();
+    assert!(
+        quick.charge(200, &limits).is_err(),
+        "nobody is slow yet, so the newcomer is refused"
+    );
+    pass(2000).await;
+    let _taken = quick.charge(200, &limits).unwrap();
+    let cut = [&slow, &slower, &quick].map(|one| one.is_cut());
+    assert_eq!(cut, [false, true, false]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn whoever_takes_nothing_for_too_long_is_cut() {
+    let (connections, limits) = (connections(), limits(9, 9));
+    let open = |last| connections.admit(Some(address(last)), &limits).unwrap();
+    let (stalled, reading, idle) = (open(1), open(2), open(3));
+    let _kept = stalled.charge(10, &limits).unwrap();
+    let taken = reading.charge(10, &limits).unwrap();
+    pass(20_000).await;
+    taken.taken();
+    pass(10_000).await;
+    connections.cut_stalled(Duration::from_secs(30), false);
+    let cut = [&stalled, &reading, &idle].map(|one| one.is_cut());
+    assert_eq!(cut, [true, false, false]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn nobody_is_waited_for_long_while_the_gateway_stops() {
+    let (connections, limits) = (connections(), limits(9, 9));
+    let open = |last| connections.admit(Some(address(last)), &limits).unwrap();
+    let (stalled, served, silent) = (open(1), open(2), open(3));
+    assert!(served.begin() && stalled.begin());
+    let _kept = stalled.charge(10, &limits).unwrap();
+    pass(6_000).await;
+    connections.cut_stalled(Duration::from_secs(30), true);
+    let cut = [&stalled, &served, &silent].map(|one| one.is_cut());
+    assert_eq!(cut, [true, false, true]);
+}
+
+#[test]
+fn bodies_give_back_what_they_counted() {
+    let connections = connections();
+    let mut alone = connections.unfinished_body(100);
+    assert!(alone.add(150), "one may always arrive");
+    let mut other = connections.unfinished_body(100);
+    assert!(!other.add(1));
+    drop((alone, other));
+    let mut first = connections.unfinished_body(100);
+    let mut second = connections.unfinished_body(100);
+    assert!(first.add(50) && second.add(50) && !first.add(1));
+}
+
+#[test]
+fn bounds_follow_the_descriptors_where_nothing_else_is_said() {
+    let most = |allowed| Connections::new(allowed, &Registry::new()).unwrap();
+    let bounds = |connections: Connections, all, per_address| {
+        let bounds = connections.bounds(&Limits {
+            connections: all,
+            connections_per_address: per_address,
+            ..Limits::default()
+        });
+        (bounds.all, bounds.per_address)
+    };
+    assert_eq!(bounds(most(None), None, None), (16_384, 8192));
+    assert_eq!(bounds(most(Some(49)), None, None), (49, 25));
+    assert_eq!(bounds(most(Some(49)), Some(1000), Some(900)), (49, 49));
+    assert_eq!(bounds(most(Some(49)), Some(10), None), (10, 5));
+    assert_eq!(bounds(most(Some(1_000_000)), None, None), (16_384, 8192));
+    assert_eq!(
+        bounds(most(Some(1_000_000)), Some(50_000), None),
+        (50_000, 25_000)
+    );
+}

@@ -1,0 +1,184 @@
+//! One connection of a client: whether it is being served or waits for its client, what it holds,
+//! and its end if somebody else decides on that.
+
+use std::net::{IpAddr, Ipv6Addr};
+use std::pin::pin;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU8, AtomicU32, AtomicU64, AtomicUsize, Ordering};
+use std::task::{Poll, Waker};
+
+use futures::task::AtomicWaker;
+use tokio::time::Instant;
+
+use super::Connections;
+
+/// In place of a count of requests: the connection was given up while it waited for its client.
+const GIVEN_UP: u32 = u32::MAX;
+
+/// Where a connection comes from, as far as bounds are concerned.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub(super) struct Origin(IpAddr);
+
+impl Origin {
+    /// Whoever has an address of IPv6 has all of its /64.
+    pub(super) fn of(address: IpAddr) -> Self {
+        match address.to_canonical() {
+            IpAddr::V6(six) => {
+                let prefix = u128::from(six) & !u128::from(u64::MAX);
+                Self(IpAddr::V6(Ipv6Addr::from(prefix)))
+            }
+            four @ IpAddr::V4(_) => Self(four),
+        }
+    }
+}
+
+/// Why a connection was closed that its client would have kept.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(u8)]
+pub(in crate::edge) enum Cause {
+    /// Another one needed its place.
+    Crowded = 1,
+    /// Its client took nothing of what waited for it.
+    Stalled = 2,
+    /// Too much waited for slow clients in all, and most of it, for longest, here.
+    Unsent = 3,
+    /// The gateway stops and does not wait for it.
+    Stopping = 4,
+}
+
+impl Cause {
+    pub(in crate::edge) fn label(self) -> &'static str {
+        match self {
+            Self::Crowded => "crowded",
+            Self::Stalled => "stalled",
+            Self::Unsent => "unsent",
+            Self::Stopping => "stopping",
+        }
+    }
+}
+
+/// One connection. Times are milliseconds on the clock of [`Connections`].
+#[derive(Debug)]
+pub(in crate::edge) struct Tracked {
+    pub(in crate::edge) connections: Arc<Connections>,
+    pub(super) origin: Option<Origin>,
+    /// Requests that are being served, or [`GIVEN_UP`].
+    serving: AtomicU32,
+    /// When it last began to wait for its client.
+    waits_since: AtomicU64,
+    /// Bytes of answers that wait for the client.
+    pub(super) unsent: AtomicUsize,
+    /// When the client last took some of them.
+    pub(super) taken_at: AtomicU64,
+    cut: AtomicU8,
+    waker: AtomicWaker,
+}
+
+impl Tracked {
+    pub(super) fn new(connections: Arc<Connections>, origin: Option<Origin>) -> Self {
+        Self {
+            origin,
+            serving: AtomicU32::new(0),
+            waits_since: AtomicU64::new(connections.now()),
+            unsent: AtomicUsize::new(0),
+            taken_at: AtomicU64::new(0),
+            cut: AtomicU8::new(0),
+            waker: AtomicWaker::new(),
+            connections,
+        }
+    }
+
+    /// From now on a request is served; `false` if the connection has just been given up.
+    pub(in crate::edge) fn begin(&self) -> bool {
+        let count = |serving: u32| (serving != GIVEN_UP).then(|| serving + 1);
+        let counted = self
+            .serving
+            .fetch_update(Ordering::AcqRel, Ordering::Relaxed, count);
+        counted.is_ok()
+    }
+
+    /// It is served, and the connection waits for its client if there is no other.
+    pub(in crate::edge) fn end(&self, at: Instant) {
+        // Before the count, so that nobody sees a connection waiting since long ago.
+        self.waits_since
+            .store(self.connections.millis(at), Ordering::Release);
+        self.serving.fetch_sub(1, Ordering::AcqRel);
+    }
+
+    /// As [`Self::begin`], with an end of its own.
+    pub(in crate::edge) fn serving(self: &Arc<Self>) -> Option<Serving> {
+        self.begin().then(|| Serving(Arc::clone(self)))
+    }
+
+    /// Since when it has waited for its client; `None` while it does not.
+    pub(super) fn waits_since(&self) -> Option<u64> {
+        (self.serving.load(Ordering::Acquire) == 0)
+            .then(|| self.waits_since.load(Ordering::Acquire))
+    }
+
+    /// Since when its client has taken nothing of what waits for it; `None` if nothing does.
+    pub(super) fn stalled_since(&self) -> Option<u64> {
+        let waiting = self.unsent.load(Ordering::Acquire) > 0;
+        waiting.then(|| self.taken_at.load(Ordering::Acquire))
+    }
+
+    /// Ends it, whatever it does.
+    pub(super) fn cut(&self, cause: Cause) -> bool {
+        let none = 0;
+        let first =
+            self.cut
+                .compare_exchange(none, cause as u8, Ordering::AcqRel, Ordering::Relaxed);
+        if first.is_ok() {
+            self.connections.metrics.cut(cause);
+            self.waker.wake();
+        }
+        first.is_ok()
+    }
+
+    /// Ends it unless a request is being served.
+    pub(super) fn cut_waiting(&self, cause: Cause) -> bool {
+        let waiting =
+            self.serving
+                .compare_exchange(0, GIVEN_UP, Ordering::AcqRel, Ordering::Relaxed);
+        waiting.is_ok() && self.cut(cause)
+    }
+
+    pub(in crate::edge) fn is_cut(&self) -> bool {
+        self.cut.load(Ordering::Acquire) != 0
+    }
+
+    /// Runs what a connection does until that ends, or the connection is to.
+    pub(in crate::edge) async fn until_cut(&self, work: impl Future<Output = ()>) {
+        let mut work = pin!(work);
+        let mut known: Option<Waker> = None;
+        std::future::poll_fn(|context| {
+            // First, so that a write that is in the way of the end can still be told of in the log.
+            if work.as_mut().poll(context).is_ready() {
+                return Poll::Ready(());
+            }
+            // A task is woken by the same waker all its life.
+            if !known
+                .as_ref()
+                .is_some_and(|known| known.will_wake(context.waker()))
+            {
+                known = Some(context.waker().clone());
+                self.waker.register(context.waker());
+            }
+            if self.is_cut() {
+                return Poll::Ready(());
+            }
+            Poll::Pending
+        })
+        .await;
+    }
+}
+
+/// A request that is being served.
+#[derive(Debug)]
+pub(in crate::edge) struct Serving(Arc<Tracked>);
+
+impl Drop for Serving {
+    fn drop(&mut self) {
+        self.0.end(Instant::now());
+    }
+}

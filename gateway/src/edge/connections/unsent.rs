@@ -1,0 +1,107 @@
+//! Bytes of answers that wait for their clients to take them, for one connection and in all.
+
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+
+use super::tracked::{Cause, Tracked};
+use super::{Connections, SLOW};
+use crate::config::Limits;
+
+/// There is no room for another answer to wait in.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(in crate::edge) struct NoRoom;
+
+/// Bytes that wait for their client while this is alive.
+#[derive(Debug)]
+pub(in crate::edge) struct Charge {
+    tracked: Arc<Tracked>,
+    bytes: usize,
+}
+
+impl Charge {
+    /// The client has taken a good part of them.
+    pub(in crate::edge) fn taken(&self) {
+        let connections = &self.tracked.connections;
+        self.tracked
+            .taken_at
+            .store(connections.now(), Ordering::Release);
+    }
+}
+
+impl Drop for Charge {
+    fn drop(&mut self) {
+        self.tracked
+            .connections
+            .unsent
+            .fetch_sub(self.bytes, Ordering::Relaxed);
+        let before = self.tracked.unsent.fetch_sub(self.bytes, Ordering::AcqRel);
+        if before > self.bytes {
+            self.taken();
+        }
+    }
+}
+
+impl Tracked {
+    /// Has bytes wait. Where there is no room for them in all, the connections on which most has
+    /// waited for longest are cut.
+    pub(in crate::edge) fn charge(
+        self: &Arc<Self>,
+        bytes: usize,
+        limits: &Limits,
+    ) -> Result<Charge, NoRoom> {
+        let connections = &self.connections;
+        let before = self.unsent.fetch_add(bytes, Ordering::AcqRel);
+        let all = connections.unsent.fetch_add(bytes, Ordering::Relaxed) + bytes;
+        let charge = Charge {
+            tracked: Arc::clone(self),
+            bytes,
+        };
+        if before == 0 {
+            charge.taken();
+        }
+        let too_much_here = before > 0 && before + bytes > limits.unsent_per_connection;
+        let too_much = all > limits.unsent && all > before + bytes;
+        if too_much_here || (too_much && !connections.cut_slowest(all - limits.unsent)) {
+            connections.trouble.unsent.fetch_add(1, Ordering::Relaxed);
+            return Err(NoRoom);
+        }
+        Ok(charge)
+    }
+
+    /// Whether so much waits for the client already that nothing should be added.
+    pub(in crate::edge) fn has_no_room(&self, limits: &Limits) -> bool {
+        self.unsent.load(Ordering::Acquire) >= limits.unsent_per_connection
+    }
+}
+
+impl Connections {
+    /// Cuts slow connections until so many bytes are free, or will be as soon as they have ended;
+    /// whether there were enough.
+    fn cut_slowest(&self, needed: usize) -> bool {
+        let now = self.now();
+        let slow = u64::try_from(SLOW.as_millis()).unwrap_or(u64::MAX);
+        let table = self.table.lock();
+        let mut slowest: Vec<_> = table
+            .iter()
+            .filter_map(|tracked| {
+                let stalled = now.saturating_sub(tracked.stalled_since()?);
+                let bytes = tracked.unsent.load(Ordering::Acquire);
+                let held = stalled.saturating_mul(bytes as u64);
+                (stalled >= slow).then_some((held, bytes, tracked))
+            })
+            .collect();
+        slowest.sort_unstable_by_key(|(held, ..)| std::cmp::Reverse(*held));
+        let mut freed = 0;
+        for (_, bytes, tracked) in slowest {
+            if freed >= needed {
+                break;
+            }
+            // Those that have been cut already are about to give back theirs.
+            if tracked.cut(Cause::Unsent) {
+                self.trouble.unsent.fetch_add(1, Ordering::Relaxed);
+            }
+            freed += bytes;
+        }
+        freed >= needed
+    }
+}

@@ -1,0 +1,140 @@
+//! A connection of HTTP/2: its beginning, its streams, its idle time. Pingora's own loop would wait
+//! for the beginning for ever, and knows nothing of a connection's other streams.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
+
+use pingora::protocols::http::ServerSession;
+use pingora::protocols::http::v2::server::{self, H2Accept, H2Options, HttpSession};
+use pingora::protocols::{Digest, Stream};
+use pingora::server::ShutdownWatch;
+use tokio::sync::Notify;
+use tokio::time::{sleep, timeout};
+
+use super::connections::Tracked;
+use super::rpc::RpcApp;
+
+/// Bytes of one stream that are taken before the client's connection takes them: what more there
+/// is waits where it can be seen.
+const SEND_BUFFER: usize = 128 * 1024;
+
+/// A connection ends after so many streams that make no sense.
+const MALFORMED: usize = 32;
+
+/// How long a client may take.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Patience {
+    /// For the beginning, and from there to the first request.
+    pub beginning: Duration,
+    /// Without a request in progress, after that.
+    pub idle: Duration,
+}
+
+/// Serves a connection until its end.
+pub(super) async fn serve(
+    app: &Arc<RpcApp>,
+    stream: Stream,
+    tracked: &Arc<Tracked>,
+    patience: Patience,
+    shutdown: &ShutdownWatch,
+) {
+    let digest = Arc::new(Digest {
+        ssl_digest: stream.get_ssl_digest(),
+        timing_digest: stream.get_timing_digest(),
+        proxy_digest: stream.get_proxy_digest(),
+        socket_digest: stream.get_socket_digest(),
+    });
+    let beginning = server::handshake(stream, Some(options()));
+    let mut connection = match timeout(patience.beginning, beginning).await {
+        Ok(Ok(connection)) => connection,
+        Ok(Err(error)) => {
+            tracing::debug!(error = error.etype().as_str(), "no beginning of HTTP/2");
+            return;
+        }
+        Err(_elapsed) => {
+            app.metrics.refused("head_timeout");
+            return;
+        }
+    };
+    let mut shutdown = shutdown.clone();
+    let mut leaving = false;
+    let mut malformed = 0;
+    let mut silence = patience.beginning;
+    let streams = Arc::new(Streams::default());
+    loop {
+        let accepted = tokio::select! {
+            biased;
+            changed = shutdown.wait_for(|stopping| *stopping), if !leaving => {
+                drop(changed);
+                leaving = true;
+                // Streams that are on their way are still taken.
+                connection.graceful_shutdown();
+                continue;
+            }
+            accepted = HttpSession::from_h2_conn(&mut connection, Arc::clone(&digest)) => accepted,
+            () = streams.none_for(silence) => return,
+        };
+        match accepted {
+            Ok(Some(H2Accept::Session(session))) => {
+                silence = patience.idle;
+                let (app, tracked) = (Arc::clone(app), Arc::clone(tracked));
+                let counted = streams.one();
+                tokio::spawn(async move {
+                    let mut session = ServerSession::new_http2(session);
+                    if app.exchange(&mut session, &tracked).await.is_ok() {
+                        drop(session.finish().await);
+                    }
+                    drop(counted);
+                });
+            }
+            Ok(Some(H2Accept::Rejected)) => {
+                malformed += 1;
+                if malformed >= MALFORMED {
+                    return;
+                }
+            }
+            // Most end so: clients just close their connections.
+            Ok(None) | Err(_) => return,
+        }
+    }
+}
+
+fn options() -> H2Options {
+    let mut options = server::default_h2_options();
+    options.max_send_buffer_size(SEND_BUFFER);
+    options
+}
+
+/// Streams in progress.
+#[derive(Debug, Default)]
+struct Streams {
+    count: AtomicUsize,
+    none: Notify,
+}
+
+/// One of them.
+struct Counted(Arc<Streams>);
+
+impl Drop for Counted {
+    fn drop(&mut self) {
+        if self.0.count.fetch_sub(1, Ordering::AcqRel) == 1 {
+            self.0.none.notify_one();
+        }
+    }
+}
+
+impl Streams {
+    fn one(self: &Arc<Self>) -> Counted {
+        self.count.fetch_add(1, Ordering::AcqRel);
+        Counted(Arc::clone(self))
+    }
+
+    /// Resolves when there has been none for so long. Whoever takes up a stream begins anew.
+    async fn none_for(&self, silence: Duration) {
+        while self.count.load(Ordering::Acquire) > 0 {
+            self.none.notified().await;
+        }
+        sleep(silence).await;
+    }
+}

@@ -1,0 +1,93 @@
+//! How fast a client has to take its answer: each 64 KiB within the configured time. Nothing is
+//! counted and no clock is read as long as its connection takes what is written.
+
+use std::pin::{Pin, pin};
+use std::sync::Arc;
+use std::task::{Context, Poll};
+
+use tokio::time::{Instant, Sleep, sleep};
+
+use super::connections::{Charge, NoRoom, Tracked};
+use super::reply::WriteFault;
+use crate::config::Limits;
+
+/// What a client has to take within the time.
+pub(super) const PIECE: usize = 64 * 1024;
+
+/// The pace of one answer.
+pub(super) struct Pace<'a> {
+    tracked: &'a Arc<Tracked>,
+    limits: &'a Limits,
+    /// From the first write on that the client does not take at once.
+    blocked: Option<Blocked>,
+}
+
+/// A write waits for its client.
+struct Blocked {
+    charge: Charge,
+    /// Bytes taken since the deadline was set.
+    taken: usize,
+    deadline: Pin<Box<Sleep>>,
+}
+
+impl<'a> Pace<'a> {
+    pub(super) fn new(tracked: &'a Arc<Tracked>, limits: &'a Limits) -> Self {
+        Self {
+            tracked,
+            limits,
+            blocked: None,
+        }
+    }
+
+    /// Waits for a write, as long as there is patience. `bytes` wait with it.
+    pub(super) async fn hold<T>(
+        &mut self,
+        bytes: usize,
+        write: impl Future<Output = T>,
+    ) -> Result<T, WriteFault> {
+        let mut write = pin!(write);
+        std::future::poll_fn(|context| match write.as_mut().poll(context) {
+            Poll::Ready(done) => Poll::Ready(Ok(done)),
+            Poll::Pending => self.poll_over(bytes, context).map(Err),
+        })
+        .await
+    }
+
+    /// The client has taken so many bytes.
+    pub(super) fn taken(&mut self, bytes: usize) {
+        let Some(blocked) = &mut self.blocked else {
+            return;
+        };
+        blocked.taken += bytes;
+        if blocked.taken >= PIECE {
+            blocked.taken = 0;
+            let end = Instant::now() + self.limits.write_timeout;
+            blocked.deadline.as_mut().reset(end);
+            blocked.charge.taken();
+        }
+    }
+
+    /// Nothing waits any more.
+    pub(super) fn done(&mut self) {
+        self.blocked = None;
+    }
+
+    fn poll_over(&mut self, bytes: usize, context: &mut Context<'_>) -> Poll<WriteFault> {
+        if self.tracked.is_cut() {
+            return Poll::Ready(WriteFault::Stalled);
+        }
+        let blocked = match &mut self.blocked {
+            Some(blocked) => blocked,
+            none => match self.tracked.charge(bytes, self.limits) {
+                Err(NoRoom) => return Poll::Ready(WriteFault::Stalled),
+                Ok(charge) => none.insert(Blocked {
+                    charge,
+                    taken: 0,
+                    deadline: Box::pin(sleep(self.limits.write_timeout)),
+                }),
+            },
+        };
+        let over = blocked.deadline.as_mut().poll(context);
+        over.map(|()| WriteFault::Stalled)
+    }
+}

@@ -1,0 +1,50 @@
+//! TLS towards clients. The handshake is done here, not in Pingora's listener, so that a connection
+//! counts before it and has a deadline for it.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+
+use pingora::listeners::tls::{Acceptor, TlsSettings};
+use pingora::protocols::Stream;
+use pingora::protocols::l4::stream::Stream as Tcp;
+
+/// The addresses that speak TLS.
+#[derive(Default)]
+pub struct TlsListeners(Vec<(SocketAddr, Arc<Acceptor>)>);
+
+impl TlsListeners {
+    /// Adds an address.
+    pub fn add(&mut self, address: SocketAddr, settings: TlsSettings) {
+        self.0.push((address, Arc::new(settings.build())));
+    }
+
+    /// What a connection is accepted by; `None` if it is one in clear.
+    pub(super) fn acceptor(&self, stream: &Stream) -> Option<&Arc<Acceptor>> {
+        if self.0.is_empty() {
+            return None;
+        }
+        let digest = stream.get_socket_digest()?;
+        let own = *digest.local_addr()?.as_inet()?;
+        let listens = |address: &SocketAddr| {
+            let ip = address.ip();
+            address.port() == own.port()
+                && (ip.is_unspecified() || ip.to_canonical() == own.ip().to_canonical())
+        };
+        self.0
+            .iter()
+            .find(|(address, _)| listens(address))
+            .map(|(_, acceptor)| acceptor)
+    }
+}
+
+/// Shakes hands with a client. `None` if nothing comes of it, which scanners see to every day.
+pub(super) async fn handshake(acceptor: &Acceptor, stream: Stream) -> Option<Stream> {
+    let tcp = stream.into_any().downcast::<Tcp>().ok()?;
+    match acceptor.tls_handshake(*tcp).await {
+        Ok(stream) => Some(Box::new(stream)),
+        Err(error) => {
+            tracing::debug!(%error, "no TLS handshake");
+            None
+        }
+    }
+}
