@@ -14,6 +14,7 @@ mod reload;
 mod signals;
 mod told;
 mod upkeep;
+mod watch;
 
 use std::net::SocketAddr;
 use std::process::ExitCode;
@@ -159,6 +160,8 @@ fn assemble(
         digest: loaded.digest,
         started_with: config.clone(),
     };
+    let watch = watch::Watch(Arc::clone(&published));
+    server.add_service(background_service("watch", watch));
     let admin = AdminApp {
         published,
         pipeline,

@@ -28,6 +28,7 @@ mod kafka;
 mod logs;
 mod metrics_docs;
 mod operations;
+mod planted;
 mod price;
 mod rate_limits;
 mod redis;

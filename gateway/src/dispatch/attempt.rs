@@ -157,6 +157,7 @@ impl Attempted {
             reply,
             ..
         } = self;
+        let status = reply.as_ref().ok().map(|reply| reply.status);
         let judged = match reply {
             Err(fault) => Judged::Bad {
                 verdict: Verdict::transport(fault.kind, class, fault.bytes_sent),
@@ -187,6 +188,7 @@ impl Attempted {
                 class,
                 method,
                 verdict,
+                status,
             },
         };
         candidate.record(&outcome);

@@ -231,6 +231,7 @@ fn leaves_in_doubt(kind: FaultKind) -> bool {
         kind,
         FaultKind::Saturated
             | FaultKind::NoTime
+            | FaultKind::NoDescriptors
             | FaultKind::Dns
             | FaultKind::ConnectRefused
             | FaultKind::ConnectTimeout

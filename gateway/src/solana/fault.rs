@@ -53,6 +53,8 @@ faults! {
     NoTime = "no-time",
     /// All connections that may be opened to the upstream stayed in use.
     Saturated = "saturated",
+    /// The gateway has no file descriptor left for a connection.
+    NoDescriptors = "no-descriptors",
     /// The name could not be resolved.
     Dns = "dns",
     /// Nobody listens.

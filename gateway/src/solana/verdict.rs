@@ -109,7 +109,7 @@ impl Verdict {
         };
         // Too many calls of our own, and too little time of theirs, are no failure of the upstream.
         let penalty = match kind {
-            FaultKind::Saturated | FaultKind::NoTime => Penalty::None,
+            FaultKind::Saturated | FaultKind::NoTime | FaultKind::NoDescriptors => Penalty::None,
             // What a scan needs says nothing about cheap calls.
             _ if class.heavy && kind.is_timeout() && bytes_sent => Penalty::Refusal,
             _ => Penalty::Failure,

@@ -23,7 +23,7 @@ pub(super) struct Balancer(LoadBalancer<RoundRobin>);
 
 impl Balancer {
     pub(super) fn new(member: &Arc<Member>) -> Self {
-        let discovery = Discovery(Arc::clone(&member.live.addresses));
+        let discovery = Discovery::of(member);
         let mut balancer = LoadBalancer::from_backends(Backends::new(Box::new(discovery)));
         balancer.update_frequency = Some(member.settings.dns_refresh);
         balancer.health_check_frequency = Some(member.settings.probe.interval);

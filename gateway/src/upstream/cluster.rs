@@ -181,6 +181,13 @@ impl Cluster {
         }
     }
 
+    /// What tells an upstream of another cluster from this one, in words.
+    pub(super) fn difference(&self, live: &Live) -> Option<String> {
+        let (expected, own) = (self.genesis()?, live.genesis()?);
+        (*expected != own)
+            .then(|| format!("its genesis hash is {own}, the cluster's is {expected}"))
+    }
+
     pub(super) fn members(&self) -> Arc<Vec<Arc<Live>>> {
         self.members.load_full()
     }

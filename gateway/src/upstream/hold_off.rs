@@ -16,7 +16,7 @@ use crate::solana::{Capability, Extension, Method};
 use crate::upstream::pause::{Begun, Cause, Demand, Pause, Rest};
 
 use refusals::Refusals;
-pub(super) use refusals::Refused;
+pub(super) use refusals::{FIRST_PAUSE, Refused};
 
 #[cfg(test)]
 mod tests;
@@ -41,6 +41,52 @@ pub(super) enum Refusal {
     RestingAndClosed,
     /// It does not serve the method.
     MethodClosed,
+}
+
+/// Something that is held against an upstream.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Hold<'a> {
+    /// None: against all of it.
+    pub(super) method: Option<&'a str>,
+    pub(super) cause: HoldCause,
+    /// Until calls are sent again.
+    pub(super) left: Option<Duration>,
+}
+
+/// Why calls of a method, or all calls, are sent elsewhere for a while.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum HoldCause {
+    /// It refuses the gateway's key.
+    Key,
+    /// Too many requests.
+    RateLimited,
+    /// Its credits are used up.
+    Credits,
+    /// It does not serve the method.
+    Closed,
+    /// It refused what others served.
+    Refused,
+}
+
+impl HoldCause {
+    pub const ALL: [Self; 5] = [
+        Self::Key,
+        Self::RateLimited,
+        Self::Credits,
+        Self::Closed,
+        Self::Refused,
+    ];
+
+    /// The word in `/status`.
+    pub const fn label(self) -> &'static str {
+        match self {
+            Self::Key => "key-refused",
+            Self::RateLimited => "rate-limited",
+            Self::Credits => "credits-exhausted",
+            Self::Closed => "method-closed",
+            Self::Refused => "refused-while-others-serve",
+        }
+    }
 }
 
 #[derive(Debug, Default)]
@@ -144,6 +190,58 @@ impl HoldOff {
     /// Whether anything speaks against a call of `method`.
     pub(super) fn is_refused(&self, method: &str, now: Instant) -> bool {
         self.refusal(method, now, Duration::ZERO).is_some()
+    }
+
+    /// Whether the upstream is not to be probed with this method for now. A refused key is no wish to
+    /// be left alone, and what is closed to calls need not be to probes.
+    pub(super) fn keeps_probes_away(&self, method: &str, now: Instant) -> bool {
+        let whole = self.upstream.rest(now, Duration::ZERO);
+        let memory = self.methods.get(method);
+        let own = memory.and_then(|memory| memory.pause.rest(now, Duration::ZERO));
+        let mut rests = [whole, own].into_iter().flatten();
+        rests.any(|rest| rest.cause != Cause::Key)
+    }
+
+    /// What is held against the upstream at present, and against which method: nothing for all.
+    pub(super) fn holds(&self, now: Instant) -> Vec<Hold<'_>> {
+        let cause_of = |cause: Cause| match cause {
+            Cause::Limit => HoldCause::RateLimited,
+            Cause::Credits => HoldCause::Credits,
+            Cause::Key => HoldCause::Key,
+        };
+        let paused = |method, pause: &Pause| {
+            let rest = pause.rest(now, Duration::ZERO)?;
+            Some(Hold {
+                method,
+                cause: cause_of(rest.cause),
+                left: pause.left(now),
+            })
+        };
+        let refused = |method, refusals: &Refusals| {
+            refusals.pauses(now).then(|| Hold {
+                method,
+                cause: HoldCause::Refused,
+                left: refusals.left(now),
+            })
+        };
+        let mut holds: Vec<_> = paused(None, &self.upstream)
+            .into_iter()
+            .chain(refused(None, &self.everything))
+            .collect();
+        let mut methods: Vec<_> = self.methods.iter().collect();
+        methods.sort_unstable_by_key(|(method, _)| *method);
+        for (method, memory) in methods {
+            let method = Some(&**method);
+            let closed = memory.closed_at.filter(|_| memory.is_closed(now));
+            holds.extend(closed.map(|at| Hold {
+                method,
+                cause: HoldCause::Closed,
+                left: Some((at + REFUSAL).saturating_duration_since(now)),
+            }));
+            holds.extend(paused(method, &memory.pause));
+            holds.extend(refused(method, &memory.refusals));
+        }
+        holds
     }
 
     /// Takes the trial call that a guessed pause lets through; `false` when another has it.

@@ -20,6 +20,7 @@ use crate::solana::Method;
 use crate::upstream::breaker::Breaker;
 use crate::upstream::connection::Connections;
 use crate::upstream::endpoint::may_be_http2;
+use crate::upstream::errors::Errors;
 use crate::upstream::history::Ledger;
 use crate::upstream::hold_off::HoldOff;
 use crate::upstream::http2::Http2;
@@ -48,7 +49,6 @@ pub struct Live {
     id: String,
     /// What makes it the same endpoint.
     identity: Identity,
-    start: Instant,
     pub(super) connections: Arc<Connections>,
     /// Where HTTP/2 may be spoken.
     pub(super) http2: Option<Arc<Http2>>,
@@ -59,6 +59,9 @@ pub struct Live {
     pub(super) breaker: Mutex<Breaker>,
     pub(super) hold_off: Mutex<HoldOff>,
     tracker: Mutex<Tracker>,
+    pub(super) errors: Mutex<Errors>,
+    /// When its health changed.
+    since: Mutex<Instant>,
     genesis: Mutex<Option<String>>,
     ledger: Ledger,
     doubts: AtomicU8,
@@ -124,7 +127,6 @@ impl Live {
         let live = Self {
             id: settings.id.clone(),
             identity: Identity::of(settings),
-            start,
             connections: Connections::new(
                 settings.connections,
                 settings.connections_ceiling,
@@ -143,6 +145,8 @@ impl Live {
             breaker: Mutex::default(),
             hold_off: Mutex::default(),
             tracker: Mutex::default(),
+            errors: Mutex::default(),
+            since: Mutex::new(start),
             genesis: Mutex::default(),
             ledger: Ledger::default(),
             doubts: AtomicU8::new(Doubt::Health as u8),
@@ -254,26 +258,58 @@ impl Live {
             self.health.store(to as u8, Ordering::Release);
             self.doubt(Doubt::Health, to != Health::Healthy);
             self.metrics.health(to);
-            tracing::info!(
-                upstream = self.id,
-                from = from.label(),
-                to = to.label(),
-                lag = tracker.lag(),
-                cause = tracker.cause(),
-                after_seconds = seconds(now.saturating_duration_since(self.start)),
-                "health of upstream changed"
-            );
+            let lasted =
+                now.saturating_duration_since(std::mem::replace(&mut *self.since.lock(), now));
+            self.tell(&tracker, from, to, lasted);
         }
         transition
+    }
+
+    /// One line for each change: a warning where it can serve no longer, with what probably helps.
+    fn tell(&self, tracker: &Tracker, from: Health, to: Health, lasted: Duration) {
+        let (upstream, from, lag) = (&self.id, from.label(), tracker.lag());
+        let after_seconds = seconds(lasted);
+        match to {
+            Health::Healthy | Health::Unprobed | Health::Suspect => tracing::info!(
+                upstream,
+                from,
+                to = to.label(),
+                lag,
+                cause = tracker.cause(),
+                after_seconds,
+                "health of upstream changed"
+            ),
+            _ => tracing::warn!(
+                upstream,
+                from,
+                to = to.label(),
+                lag,
+                cause = tracker.cause(),
+                cure = tracker.cure(),
+                after_seconds,
+                "health of upstream changed"
+            ),
+        }
     }
 
     pub(super) fn is_unwell(&self) -> bool {
         self.tracker.lock().is_unwell()
     }
 
-    /// Why it is not healthy, for people.
-    pub(super) fn cause(&self) -> Option<String> {
-        self.tracker.lock().cause()
+    /// Whether the last probe failed, whatever follows from that.
+    pub(super) fn is_in_doubt(&self) -> bool {
+        self.tracker.lock().is_in_doubt()
+    }
+
+    /// Why it is not healthy, for people: in words, in a few characters, and what probably helps.
+    pub(super) fn cause(&self) -> (Option<String>, Option<String>, Option<&'static str>) {
+        let tracker = self.tracker.lock();
+        (tracker.cause(), tracker.short_cause(), tracker.cure())
+    }
+
+    /// When its health changed.
+    pub(super) fn since(&self) -> Instant {
+        *self.since.lock()
     }
 
     fn publish(&self, stand: &Stand) {

@@ -13,15 +13,19 @@ use crate::config;
 use crate::solana::{Blame, Capability, Class, FaultKind, Penalty, Scope, Verdict};
 use crate::upstream::breaker::{BreakerState, Trial};
 use crate::upstream::cluster::Cluster;
-use crate::upstream::hold_off::{LONGEST_NAME, Refused, is_unknown};
+use crate::upstream::hold_off::{FIRST_PAUSE, LONGEST_NAME, Refused, is_unknown};
 use crate::upstream::live::{Doubt, Live};
 use crate::upstream::pause::{Begun, Cause, Demand};
 use crate::upstream::pool::UnixClock;
-use crate::upstream::tracker::{Look, Source, Tracker};
+use crate::upstream::tracker::{Health, Look, Source, Tracker};
+use crate::upstream::trouble::cure;
 use crate::upstream::wire::Wire;
 
 #[cfg(test)]
 mod tests;
+
+/// In place of a method, all of them.
+const ALL: &str = "*";
 
 /// An answer this many slots old is from a cache of the provider's, or from another cluster.
 const ODD: u64 = 1000;
@@ -68,6 +72,8 @@ pub enum Outcome<'a> {
         class: &'a Class,
         method: &'a str,
         verdict: &'a Verdict,
+        /// The HTTP status of the answer, where one came.
+        status: Option<u16>,
     },
 }
 
@@ -152,8 +158,13 @@ impl Member {
                 class,
                 method,
                 verdict,
+                status,
             } => {
                 self.live.metrics.fault(verdict.kind);
+                if verdict.blame == Blame::Upstream {
+                    let mut errors = self.live.errors.lock();
+                    errors.note(method, verdict.kind, status, now);
+                }
                 match verdict.penalty {
                     Penalty::Failure => self.failed(trial, now),
                     // An answer that is the client's business shows an upstream that works.
@@ -162,7 +173,7 @@ impl Member {
                     }
                     _ => self.abandon(trial),
                 }
-                self.penalise(verdict, method, class.needs, now);
+                self.penalise(verdict, status, method, class.needs, now);
             }
         }
     }
@@ -171,6 +182,7 @@ impl Member {
     pub(super) fn penalise(
         &self,
         verdict: &Verdict,
+        status: Option<u16>,
         method: &str,
         needs: Option<Capability>,
         now: Instant,
@@ -194,7 +206,11 @@ impl Member {
                     Cause::Limit
                 };
                 let begun = self.rest(scope, Demand { at_least, cause }, method, now);
-                self.log_rest(scope, method, verdict.kind, begun);
+                if credits && begun.first {
+                    self.tell_refusal(None, verdict.kind, status, now);
+                } else {
+                    self.tell_rest(scope, method, verdict.kind, begun, now);
+                }
             }
             Penalty::KeyRefused { scope, at_least } => {
                 self.live.metrics.key_refusals.inc();
@@ -203,22 +219,15 @@ impl Member {
                     cause: Cause::Key,
                 };
                 let begun = self.rest(scope, demand, method, now);
-                self.log_key(scope, method, verdict.kind, begun);
+                if begun.first {
+                    let method = (scope == Scope::Method).then_some(method);
+                    self.tell_refusal(method, verdict.kind, status, now);
+                }
             }
             Penalty::CloseMethod => {
                 let news = self.hold_off(now, |hold_off| hold_off.close_method(method, now));
-                if news && !is_unknown(method) {
-                    tracing::info!(
-                        upstream = self.live.id(),
-                        method,
-                        "upstream refuses a method"
-                    );
-                } else {
-                    tracing::debug!(
-                        upstream = self.live.id(),
-                        method = shown(method),
-                        "upstream refuses a method"
-                    );
+                if news {
+                    self.tell_refusal(Some(method), verdict.kind, status, now);
                 }
             }
             Penalty::Lacks(capability) => {
@@ -236,13 +245,18 @@ impl Member {
         let pause = self.hold_off(now, |hold_off| hold_off.refused(method, refused, now));
         if let Some(pause) = pause {
             self.live.metrics.exclusions.inc();
-            tracing::info!(
+            tracing::debug!(
                 upstream = self.live.id(),
                 method = shown(method),
-                reason = kind.label(),
+                fault = kind.label(),
                 pause_seconds = seconds(pause),
                 "upstream refuses what others serve"
             );
+            if pause <= FIRST_PAUSE {
+                let status = self.live.errors.lock().of(method);
+                let status = status.and_then(|error| error.status);
+                self.tell_refusal(Some(method), kind, status, now);
+            }
         }
     }
 
@@ -263,57 +277,71 @@ impl Member {
         })
     }
 
-    /// One line for each pause, not for each of the calls that are refused together.
-    fn log_rest(&self, scope: Scope, method: &str, kind: FaultKind, begun: Begun) {
-        let (upstream, reason) = (self.live.id(), kind.label());
+    /// A pause that was asked for. Once in a while is enough: limits come and go by the second.
+    fn tell_rest(&self, scope: Scope, method: &str, kind: FaultKind, begun: Begun, now: Instant) {
+        let (upstream, fault) = (self.live.id(), kind.label());
         let (method, whole) = (shown(method), scope == Scope::Upstream);
-        let pause = begun.pause;
-        if begun.fresh {
+        let pause_seconds = seconds(begun.pause);
+        let subject = if whole { ALL } else { method };
+        let news = begun.fresh
+            && !is_unknown(method)
+            && self.live.errors.lock().is_news("rests", subject, now);
+        if news {
             tracing::info!(
                 upstream,
                 method,
-                reason,
+                fault,
                 whole,
-                pause_seconds = seconds(pause),
+                pause_seconds,
                 "upstream rests"
             );
         } else {
             tracing::debug!(
                 upstream,
                 method,
-                reason,
+                fault,
                 whole,
-                pause_seconds = seconds(pause),
+                pause_seconds,
                 "upstream rests"
             );
         }
     }
 
-    /// Only the operator can mend it, so that they are told, once.
-    fn log_key(&self, scope: Scope, method: &str, kind: FaultKind, begun: Begun) {
-        let (upstream, reason) = (self.live.id(), kind.label());
-        let whole = scope == Scope::Upstream;
-        let news = if whole {
-            begun.first
-        } else {
-            begun.first && !is_unknown(method)
+    /// Only the operator can mend it, so that they are told, once: what is refused (nothing named:
+    /// all of it), and what probably helps. What fails its probes as well has been told of.
+    fn tell_refusal(
+        &self,
+        method: Option<&str>,
+        kind: FaultKind,
+        status: Option<u16>,
+        now: Instant,
+    ) {
+        let (upstream, fault, cure) = (self.live.id(), kind.label(), cure(kind));
+        let made_up = method.is_some_and(is_unknown);
+        let method = method.map_or(ALL, shown);
+        let known = self.live.health() == Health::Failing;
+        let news = !made_up && !known && self.live.errors.lock().is_refused(method, now);
+        let what = if method == ALL { "all calls" } else { method };
+        let how = match status {
+            Some(status) if status != 200 => format!("HTTP {status}"),
+            _ => format!("the error {fault}"),
         };
-        let method = shown(method);
         if news {
             tracing::warn!(
                 upstream,
                 method,
-                reason,
-                whole,
-                "upstream refuses the gateway's key"
+                fault,
+                http_status = status,
+                cure,
+                "{upstream} refuses {what} with {how}; {cure}"
             );
         } else {
             tracing::debug!(
                 upstream,
                 method,
-                reason,
-                whole,
-                "upstream refuses the gateway's key"
+                fault,
+                http_status = status,
+                "{upstream} refuses {what} with {how}"
             );
         }
     }
@@ -345,9 +373,18 @@ impl Member {
             }
             hold_off.clear(method, started)
         });
-        if key_taken {
-            let upstream = self.live.id();
-            tracing::info!(upstream, method, "upstream takes the gateway's key again");
+        let upstream = self.live.id();
+        let mut errors = self.live.errors.lock();
+        let served = errors.served(method);
+        let all_served = key_taken && errors.served(ALL);
+        drop(errors);
+        if served || all_served {
+            tracing::info!(
+                upstream,
+                method,
+                key_taken,
+                "upstream serves again what it refused"
+            );
         }
     }
 

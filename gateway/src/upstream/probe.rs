@@ -30,6 +30,7 @@ use crate::upstream::live::Live;
 use crate::upstream::member::Member;
 use crate::upstream::reply::{AttemptLimits, Reply, ReplyBody};
 use crate::upstream::tracker::{Health, Look, Tracker};
+use crate::upstream::trouble::Trouble;
 
 mod away;
 mod plan;
@@ -159,7 +160,7 @@ impl Probe {
 
     fn is_resting(&self, now: Instant) -> bool {
         let hold_off = self.member.live.hold_off.lock();
-        hold_off.is_refused(Question::SLOT, now)
+        hold_off.keeps_probes_away(Question::SLOT, now)
     }
 
     /// Whether the upstream has shown its genesis hash, or need not.
@@ -240,8 +241,9 @@ impl Probe {
         let (said, outcome) = match reply {
             Ok(reply) => self.understand(reply, question, &class),
             Err(fault) => {
-                let label = fault.kind.label();
-                (Said::Unreachable(label.to_owned()), label)
+                let kind = fault.kind;
+                self.note(question, kind, None);
+                (Said::Unreachable(Trouble::of(kind, None)), kind.label())
             }
         };
         metrics.probe(question.method(), outcome);
@@ -251,8 +253,9 @@ impl Probe {
     /// Judges a reply as that to any call; penalties other than failures are taken over.
     fn understand(&self, reply: Reply, question: Question, class: &Class) -> (Said, &'static str) {
         let ReplyBody::Complete(answer) = reply.body else {
-            let label = FaultKind::TooLarge.label();
-            return (Said::Nothing(label.to_owned()), label);
+            let kind = FaultKind::TooLarge;
+            let trouble = Trouble::of(kind, Some(reply.status));
+            return (Said::Nothing(trouble), kind.label());
         };
         let now = Instant::now();
         let verdict = judge(
@@ -264,13 +267,14 @@ impl Probe {
         );
         if let Some(verdict) = verdict {
             let label = verdict.kind.label();
+            self.note(question, verdict.kind, Some(reply.status));
             return (self.weigh(&verdict, question, reply.status, now), label);
         }
         let result = answer
             .ok()
             .and_then(|answer| Some(answer.result()?.to_vec()));
         let Some(result) = result else {
-            return (Said::Nothing("no result".to_owned()), "good");
+            return (Said::Nothing("no result".into()), "good");
         };
         if matches!(question, Question::Slot(_)) && unsigned(&result).is_some() {
             self.answered(reply.latency, now);
@@ -278,9 +282,15 @@ impl Probe {
         (Said::Result(result), "good")
     }
 
+    /// Keeps an error for people.
+    fn note(&self, question: Question, kind: FaultKind, status: Option<u16>) {
+        let mut errors = self.member.live.errors.lock();
+        errors.note(question.method(), kind, status, Instant::now());
+    }
+
     /// What is refused to the probe need not be closed to calls.
     fn weigh(&self, verdict: &Verdict, question: Question, status: u16, now: Instant) -> Said {
-        let cause = || format!("{} (HTTP {status})", verdict.kind.label());
+        let cause = || Trouble::of(verdict.kind, Some(status));
         match verdict.penalty {
             Penalty::Failure => Said::Nothing(cause()),
             Penalty::Lagging { .. } if question == Question::Health => Said::Unwell,
@@ -288,12 +298,15 @@ impl Probe {
                 Said::Refused(cause())
             }
             Penalty::HoldOff { .. } | Penalty::KeyRefused { .. } | Penalty::Lagging { .. } => {
-                self.member.penalise(verdict, question.method(), None, now);
-                // A refused key is no wish to be left alone for a while.
-                if matches!(status, 401 | 403) {
-                    Said::Refused(cause())
-                } else {
-                    Said::Rests
+                let said = Some(status);
+                let method = question.method();
+                self.member.penalise(verdict, said, method, None, now);
+                // A refused key, and an account without credits, is no wish to be left alone for a
+                // while.
+                match verdict.penalty {
+                    Penalty::KeyRefused { .. } => Said::Refused(cause()),
+                    Penalty::HoldOff { credits: true, .. } => Said::Closed(cause()),
+                    _ => Said::Rests,
                 }
             }
         }
@@ -357,7 +370,10 @@ impl Probe {
         let judge = |live: &Live| {
             let wrong = cluster.is_wrong(live);
             let before = live.health();
-            live.track(&policy.health, now, |tracker| tracker.wrong_cluster(wrong));
+            live.track(&policy.health, now, |tracker| {
+                tracker.differs(cluster.difference(live));
+                tracker.wrong_cluster(wrong);
+            });
             if wrong && before != Health::WrongCluster {
                 cluster.disown(now);
             }
@@ -387,7 +403,8 @@ impl Probe {
             match worth {
                 Worth::Good => tracker.succeeded(limits),
                 Worth::Bad(cause) if !any => tracker.failed(limits, cause),
-                Worth::Bad(_) | Worth::Nothing => {}
+                Worth::Closed(cause) if !any => tracker.refuses_all(cause),
+                Worth::Bad(_) | Worth::Closed(_) | Worth::Nothing => {}
             }
             if let Some(check) = height {
                 tracker.height(check);

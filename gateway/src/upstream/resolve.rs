@@ -6,7 +6,7 @@ use std::collections::{BTreeSet, HashMap};
 use std::io;
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 use std::time::Duration;
 
 use arc_swap::ArcSwap;
@@ -14,11 +14,18 @@ use async_trait::async_trait;
 use pingora::{Error, ErrorType};
 use pingora_load_balancing::Backend;
 use pingora_load_balancing::discovery::ServiceDiscovery;
+use tokio::time::Instant;
+
+use crate::solana::FaultKind;
+use crate::upstream::member::Member;
+use crate::upstream::trouble::{Trouble, cure};
 
 /// How long one lookup may take. The upstream's probes wait for it.
 const LOOKUP: Duration = Duration::from_secs(2);
-/// The pause after a failed lookup while no address is known.
+/// The first pause after a failed lookup while no address is known, doubled by each that follows,
 const AGAIN: Duration = Duration::from_secs(1);
+/// up to this one.
+const LONGEST: Duration = Duration::from_secs(30);
 
 /// The known addresses of one host and port.
 #[derive(Debug)]
@@ -89,22 +96,80 @@ impl Addresses {
     }
 }
 
-/// Hands the addresses to the load balancer.
-pub(super) struct Discovery(pub(super) Arc<Addresses>);
+/// Hands the addresses to the load balancer, and tells the upstream and the log when there are none.
+pub(super) struct Discovery {
+    addresses: Arc<Addresses>,
+    member: Option<Arc<Member>>,
+    /// Lookups failed in a row.
+    failed: AtomicU32,
+}
+
+impl Discovery {
+    pub(super) fn of(member: &Arc<Member>) -> Self {
+        Self {
+            addresses: Arc::clone(&member.live.addresses),
+            member: Some(Arc::clone(member)),
+            failed: AtomicU32::new(0),
+        }
+    }
+
+    /// A lookup failed: a warning for the first in a row. Without an address the upstream fails.
+    /// Returns the pause before the next.
+    fn failed(&self, error: &io::Error) -> Duration {
+        let before = self.failed.fetch_add(1, Ordering::Relaxed);
+        let host = self.addresses.host.as_str();
+        let upstream = self.member.as_ref().map(|member| member.live.id());
+        let addresses = self.addresses.known().len();
+        if before == 0 {
+            tracing::warn!(
+                upstream,
+                host,
+                addresses,
+                %error,
+                cure = cure(FaultKind::Dns),
+                "upstream name not resolved"
+            );
+        } else {
+            tracing::debug!(upstream, host, addresses, %error, "upstream name not resolved");
+        }
+        if let Some(member) = self.member.as_ref().filter(|_| addresses == 0) {
+            let trouble = Trouble::of(FaultKind::Dns, None).on(host).because(error);
+            let limits = &member.policy.health;
+            member.live.track(limits, Instant::now(), |tracker| {
+                tracker.refuses_all(trouble);
+            });
+        }
+        AGAIN.saturating_mul(1 << before.min(5)).min(LONGEST)
+    }
+
+    fn resolved(&self) {
+        if self.failed.swap(0, Ordering::Relaxed) > 0 {
+            tracing::info!(
+                upstream = self.member.as_ref().map(|member| member.live.id()),
+                host = self.addresses.host,
+                "upstream name resolved again"
+            );
+        }
+    }
+}
 
 #[async_trait]
 impl ServiceDiscovery for Discovery {
     async fn discover(&self) -> pingora::Result<(BTreeSet<Backend>, HashMap<u64, bool>)> {
-        while let Err(error) = self.0.refresh().await {
-            tracing::warn!(host = self.0.host, %error, "upstream name not resolved");
-            if !self.0.known().is_empty() {
+        loop {
+            let Err(error) = self.addresses.refresh().await else {
+                self.resolved();
+                break;
+            };
+            let pause = self.failed(&error);
+            if !self.addresses.known().is_empty() {
                 break;
             }
             // Without an address there is nothing to probe meanwhile.
-            tokio::time::sleep(AGAIN).await;
+            tokio::time::sleep(pause).await;
         }
         let backends: BTreeSet<Backend> = self
-            .0
+            .addresses
             .known()
             .iter()
             .filter_map(|address| Backend::new(&address.to_string()).ok())
@@ -137,7 +202,12 @@ mod tests {
     async fn a_name_is_known_after_its_first_lookup() {
         let addresses = Arc::new(Addresses::new("localhost", 8899));
         assert!(addresses.known().is_empty());
-        let (backends, _enabled) = Discovery(Arc::clone(&addresses)).discover().await.unwrap();
+        let discovery = Discovery {
+            addresses: Arc::clone(&addresses),
+            member: None,
+            failed: AtomicU32::new(0),
+        };
+        let (backends, _enabled) = discovery.discover().await.unwrap();
         assert_eq!(backends.len(), addresses.known().len());
         assert!(
             addresses
@@ -145,6 +215,20 @@ mod tests {
                 .iter()
                 .all(|found| found.ip().is_loopback())
         );
+    }
+
+    #[test]
+    fn lookups_that_fail_are_made_ever_more_rarely() {
+        let discovery = Discovery {
+            addresses: Arc::new(Addresses::new("rpc.example", 443)),
+            member: None,
+            failed: AtomicU32::new(0),
+        };
+        let error = io::Error::from(io::ErrorKind::NotFound);
+        let pauses: Vec<_> = (0..7).map(|_| discovery.failed(&error).as_secs()).collect();
+        assert_eq!(pauses, [1, 2, 4, 8, 16, 30, 30]);
+        discovery.resolved();
+        assert_eq!(discovery.failed(&error), AGAIN);
     }
 
     #[test]

@@ -56,6 +56,11 @@ impl Saturation {
         }
     }
 
+    /// Whether calls wait, or did a moment ago.
+    pub(super) fn lasts(&self) -> bool {
+        self.lasts.load(Ordering::Relaxed)
+    }
+
     /// Notes that it is over. To be called now and then.
     pub(super) fn settle(&self, now: Instant) {
         let last = Duration::from_millis(self.last.load(Ordering::Relaxed));
@@ -96,7 +101,7 @@ mod tests {
         let met = IntCounter::new("met", "met").unwrap();
         let waited = Histogram::with_opts(prometheus::HistogramOpts::new("w", "w")).unwrap();
         let saturation = Saturation::new("a", 1, met.clone(), waited.clone());
-        let lasts = || saturation.lasts.load(Ordering::Relaxed);
+        let lasts = || saturation.lasts();
         assert!(!lasts());
         let wait = saturation.meet();
         tokio::time::advance(Duration::from_secs(9)).await;

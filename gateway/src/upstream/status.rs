@@ -7,9 +7,11 @@ use perijove_core::{Commitment, Slot};
 use serde::Serialize;
 use tokio::time::Instant;
 
-use crate::upstream::Upstream;
 use crate::upstream::cluster::Cluster;
+use crate::upstream::errors::Errors;
+use crate::upstream::hold_off::Hold;
 use crate::upstream::member::Policy;
+use crate::upstream::{BreakerState, Health, Upstream};
 
 /// All upstreams.
 #[derive(Clone, Debug, PartialEq, Serialize)]
@@ -45,8 +47,21 @@ pub struct UpstreamStatus {
     /// Scheme, host and port.
     pub origin: String,
     pub health: &'static str,
+    /// How it is, in a few words: its health with what is behind it, or what else keeps calls from
+    /// it. `healthy` where nothing does.
+    pub state: String,
     /// Why it is not healthy.
     pub cause: Option<String>,
+    /// What probably helps.
+    pub cure: Option<&'static str>,
+    /// How long its health has been as it is.
+    pub since_seconds: u64,
+    /// The last error it gave, whatever was served since.
+    pub last_error: Option<ErrorStatus>,
+    /// What is held against it, and against which method.
+    pub holds: Vec<HoldStatus>,
+    /// Calls wait for a connection because all are in use, or did a moment ago.
+    pub saturated: bool,
     pub breaker: &'static str,
     /// Until the breaker lets trial calls through.
     pub breaker_open_seconds: Option<u64>,
@@ -61,8 +76,8 @@ pub struct UpstreamStatus {
     /// How far back it is believed to reach: `archive`, `presumed archive`, `oldest slot`, `unknown`
     /// or `none`.
     pub history: &'static str,
-    /// Slots behind the others when it was last looked at.
-    pub lag: u64,
+    /// Slots behind the others when it was last looked at; not known before it has shown a slot.
+    pub lag: Option<u64>,
     pub genesis: Option<String>,
     pub latency_milliseconds: Option<f64>,
     /// Share of recent attempts that failed.
@@ -73,6 +88,58 @@ pub struct UpstreamStatus {
     pub addresses: Vec<String>,
     /// Methods it has refused lately.
     pub closed_methods: Vec<String>,
+}
+
+/// An error of an upstream.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct ErrorStatus {
+    pub method: String,
+    pub fault: &'static str,
+    pub http_status: Option<u16>,
+    pub seconds_ago: u64,
+}
+
+/// Something that is held against an upstream.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct HoldStatus {
+    /// None: all of them.
+    pub method: Option<String>,
+    pub cause: &'static str,
+    /// What it said last to such a call.
+    pub fault: Option<&'static str>,
+    pub http_status: Option<u16>,
+    /// Since when it has been saying so.
+    pub since_seconds: Option<u64>,
+    /// Until a call is sent again.
+    pub seconds_left: Option<u64>,
+}
+
+impl HoldStatus {
+    fn of(hold: &Hold<'_>, errors: &Errors, now: Instant) -> Self {
+        let error = match hold.method {
+            Some(method) => errors.of(method),
+            None => errors.last().map(|(_, error)| error),
+        };
+        let since = error.map(|error| now.saturating_duration_since(error.since));
+        Self {
+            method: hold.method.map(str::to_owned),
+            cause: hold.cause.label(),
+            fault: error.map(|error| error.kind.label()),
+            http_status: error.and_then(|error| error.status),
+            since_seconds: since.map(|since| since.as_secs()),
+            seconds_left: hold.left.map(|left| left.as_secs()),
+        }
+    }
+
+    /// In a few words.
+    fn summary(&self) -> String {
+        let status = self.http_status.filter(|status| *status != 200);
+        let detail = status.map_or_else(String::new, |status| format!(" (HTTP {status})"));
+        match &self.method {
+            None => format!("{}{detail}", self.cause),
+            Some(method) => format!("refuses {method}{detail}"),
+        }
+    }
 }
 
 impl PoolStatus {
@@ -100,14 +167,41 @@ impl UpstreamStatus {
             let breaker = live.breaker.lock();
             (breaker.shown(), breaker.open_for(now))
         };
-        let (resting, key_refused, closed_methods) = {
+        let (resting, key_refused, closed_methods, holds, last_error) = {
             let hold_off = live.hold_off.lock();
-            let closed_methods = hold_off.closed_methods(now);
+            let errors = live.errors.lock();
+            let holds = hold_off.holds(now);
+            let holds: Vec<_> = holds
+                .iter()
+                .map(|hold| HoldStatus::of(hold, &errors, now))
+                .collect();
+            let last_error = errors.last().map(|(method, error)| ErrorStatus {
+                method: method.to_owned(),
+                fault: error.kind.label(),
+                http_status: error.status,
+                seconds_ago: now.saturating_duration_since(error.at).as_secs(),
+            });
             (
                 hold_off.resting(now),
                 hold_off.refuses_key(now),
-                closed_methods,
+                hold_off.closed_methods(now),
+                holds,
+                last_error,
             )
+        };
+        let (cause, short, cure) = live.cause();
+        let saturated = live.saturation.lasts();
+        let state = match (live.health(), breaker) {
+            (Health::Healthy, BreakerState::Closed) => holds
+                .first()
+                .map(HoldStatus::summary)
+                .or_else(|| saturated.then(|| "saturated".to_owned()))
+                .unwrap_or_else(|| Health::Healthy.label().to_owned()),
+            (Health::Healthy, open) => format!("breaker {}", open.label()),
+            (health, _) => match short {
+                Some(short) => format!("{} ({short})", health.label()),
+                None => health.label().to_owned(),
+            },
         };
         let latency = live.score.latency(false);
         let (connections_busy, connections_idle) = live.open_connections();
@@ -116,7 +210,13 @@ impl UpstreamStatus {
             tier: upstream.tier().label(),
             origin: upstream.settings().url.to_string(),
             health: live.health().label(),
-            cause: live.cause(),
+            state,
+            cause,
+            cure,
+            since_seconds: now.saturating_duration_since(live.since()).as_secs(),
+            last_error,
+            holds,
+            saturated,
             breaker: breaker.label(),
             breaker_open_seconds: open.map(|open| open.as_secs()),
             resting_seconds: resting.map(|resting| resting.as_secs()),
@@ -124,7 +224,10 @@ impl UpstreamStatus {
             slots: Slots::of(|commitment| live.slot(commitment)),
             oldest_slot: live.oldest(),
             history: upstream.reach(now).label(),
-            lag: live.lag(),
+            lag: live
+                .slot(Commitment::Processed)
+                .is_some()
+                .then(|| live.lag()),
             genesis: live.genesis(),
             latency_milliseconds: latency.map(|latency| latency.as_secs_f64() * 1e3),
             failures: live.score.failure_share(now, &policy.selection),

@@ -94,7 +94,8 @@ impl crate::upstream::Upstream {
             },
         };
         let now = Instant::now();
-        self.member.penalise(&verdict, "getBalance", None, now);
+        self.member
+            .penalise(&verdict, None, "getBalance", None, now);
     }
 
     /// Whether its breaker lets calls through.

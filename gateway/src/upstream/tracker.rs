@@ -16,6 +16,7 @@ use tokio::time::Instant;
 
 use crate::config;
 use crate::upstream::stand::{Pace, STILL, STILL_SLOTS, Seen, Stand};
+use crate::upstream::trouble::Trouble;
 
 pub use crate::upstream::health::Health;
 pub(super) use crate::upstream::health::{HeightCheck, Transition};
@@ -131,7 +132,9 @@ pub(super) struct Tracker {
     failing: bool,
     failures_in_row: u32,
     successes_in_row: u32,
-    last_failure: Option<String>,
+    last_failure: Option<Trouble>,
+    /// Its genesis hash and the cluster's, where they differ.
+    hashes: Option<String>,
     unwell: bool,
     /// Slots received but not processed.
     gap: u64,
@@ -172,6 +175,7 @@ impl Default for Tracker {
             failures_in_row: 0,
             successes_in_row: 0,
             last_failure: None,
+            hashes: None,
             unwell: false,
             gap: 0,
             implausible: false,
@@ -357,13 +361,25 @@ impl Tracker {
     }
 
     /// A probe got no usable answer.
-    pub(super) fn failed(&mut self, limits: &config::Health, cause: impl Into<String>) {
+    pub(super) fn failed(&mut self, limits: &config::Health, cause: impl Into<Trouble>) {
         self.successes_in_row = 0;
         self.failures_in_row = self.failures_in_row.saturating_add(1);
         if self.failures_in_row >= limits.failures {
             self.failing = true;
         }
         self.last_failure = Some(cause.into());
+    }
+
+    /// It refuses everything, and says why in so many words: no more probes are waited for.
+    pub(super) fn refuses_all(&mut self, cause: Trouble) {
+        self.successes_in_row = 0;
+        self.failing = true;
+        self.last_failure = Some(cause);
+    }
+
+    /// Whether the last probe failed.
+    pub(super) fn is_in_doubt(&self) -> bool {
+        self.last_failure.is_some()
     }
 
     /// What it says about itself.
@@ -386,6 +402,11 @@ impl Tracker {
     /// Whether its genesis hash is another than the cluster's.
     pub(super) fn wrong_cluster(&mut self, wrong: bool) {
         self.wrong_cluster = wrong;
+    }
+
+    /// Its genesis hash and the cluster's, where they differ.
+    pub(super) fn differs(&mut self, hashes: Option<String>) {
+        self.hashes = hashes;
     }
 
     /// Draws the conclusion from all that was fed in.
@@ -448,7 +469,9 @@ impl Tracker {
     pub(super) fn cause(&self) -> Option<String> {
         Some(match self.health {
             Health::Healthy => return None,
-            Health::Unprobed | Health::Failing => return self.last_failure.clone(),
+            Health::Unprobed | Health::Failing => {
+                return self.last_failure.as_ref().map(Trouble::to_string);
+            }
             Health::Lagging => format!("{} slots behind the others", self.lag),
             Health::Unwell => "it says so itself".to_owned(),
             Health::Stale => format!("{} slots received but not processed", self.gap),
@@ -457,7 +480,35 @@ impl Tracker {
             }
             Health::Suspect => "its slots have jumped; it is asked which cluster it is".to_owned(),
             Health::Implausible => "its block height is not below its slot".to_owned(),
-            Health::WrongCluster => "its genesis hash is not the cluster's".to_owned(),
+            Health::WrongCluster => {
+                let hashes = self.hashes.as_deref();
+                hashes
+                    .unwrap_or("its genesis hash is not the cluster's")
+                    .to_owned()
+            }
+        })
+    }
+
+    /// The same in a few characters, where that says more than the state itself.
+    pub(super) fn short_cause(&self) -> Option<String> {
+        match self.health {
+            Health::Unprobed | Health::Failing => self.last_failure.as_ref()?.short(),
+            Health::Lagging => Some(format!("{} slots", self.lag)),
+            _ => None,
+        }
+    }
+
+    /// What probably helps.
+    pub(super) fn cure(&self) -> Option<&'static str> {
+        Some(match self.health {
+            Health::Healthy => return None,
+            Health::Unprobed | Health::Failing => self.last_failure.as_ref()?.cure(),
+            Health::Lagging => "wait for it to catch up; if it never does, is its host too slow?",
+            Health::Unwell | Health::Stale => "look at the node's own log",
+            Health::Stopped => "restart the node",
+            Health::Suspect => "nothing yet; it is asked for its genesis hash",
+            Health::Implausible => "is it a fork or a test validator?",
+            Health::WrongCluster => "correct its URL, or name the right hash in cluster.genesis",
         })
     }
 }

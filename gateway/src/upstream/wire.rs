@@ -13,6 +13,7 @@ use tokio::time::{Instant, Sleep};
 use crate::config;
 use crate::solana::FaultKind;
 use crate::upstream::connection::Connection;
+use crate::upstream::descriptors;
 use crate::upstream::endpoint::Endpoint;
 use crate::upstream::resolve::Addresses;
 use crate::upstream::timer::within;
@@ -45,6 +46,9 @@ impl Wire {
             // The background has not found any yet; do not fail a call for that.
             match within(timer, until, self.addresses.refresh()).await {
                 Some(Ok(())) => {}
+                Some(Err(error)) if descriptors::are_spent(&error) => {
+                    return Err(FaultKind::NoDescriptors);
+                }
                 Some(Err(_)) | None => return Err(FaultKind::Dns),
             }
         }
@@ -90,14 +94,17 @@ impl Wire {
             },
             Some(Err(error)) => {
                 tracing::debug!(%address, %error, "no connection");
-                Err(kind(error.etype()))
+                Err(kind(&error))
             }
         }
     }
 }
 
-fn kind(error: &ErrorType) -> FaultKind {
-    match error {
+fn kind(error: &pingora::Error) -> FaultKind {
+    if descriptors::are_spent(error.root_cause()) {
+        return FaultKind::NoDescriptors;
+    }
+    match error.etype() {
         ErrorType::ConnectRefused => FaultKind::ConnectRefused,
         ErrorType::ConnectTimedout | ErrorType::TLSHandshakeTimedout => FaultKind::ConnectTimeout,
         ErrorType::TLSHandshakeFailure

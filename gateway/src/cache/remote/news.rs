@@ -1,12 +1,21 @@
 //! What the log is told about the connections: each change once, however often it is tried.
 
-use parking_lot::Mutex;
+use std::time::Duration;
 
+use parking_lot::Mutex;
+use tokio::time::Instant;
+
+use super::failure::Failure;
 use super::origin::ConnectError;
+
+/// Writes that fail again within this time never were fine.
+const CALM: Duration = Duration::from_secs(10);
 
 #[derive(Debug, Default)]
 pub(super) struct News {
     told: Mutex<Told>,
+    /// Why writes fail, and when one did last.
+    writes: Mutex<Option<(Failure, Instant)>>,
 }
 
 #[derive(Debug, Default, PartialEq, Eq)]
@@ -30,12 +39,38 @@ impl News {
         }
     }
 
-    /// Why there is no connection, if that is so.
-    pub(super) fn trouble(&self) -> Option<String> {
-        match &*self.told.lock() {
-            Told::Failed(error) => Some(error.clone()),
-            Told::Nothing | Told::Connected => None,
+    /// Some writes went out together; one of them failed, perhaps.
+    pub(super) fn written(&self, failure: Option<Failure>, now: Instant) {
+        let mut writes = self.writes.lock();
+        match (failure, *writes) {
+            (Some(failure), before) => {
+                *writes = Some((failure, now));
+                drop(writes);
+                if before.is_none_or(|(known, _)| known != failure) {
+                    tracing::warn!(
+                        failure = failure.label(),
+                        cure = cure(failure),
+                        "answers cannot be written to the shared cache"
+                    );
+                }
+            }
+            (None, Some((_, at))) if now.saturating_duration_since(at) >= CALM => {
+                *writes = None;
+                drop(writes);
+                tracing::info!("answers are written to the shared cache again");
+            }
+            (None, _) => {}
         }
+    }
+
+    /// Why there is no connection, or nothing can be written, if that is so.
+    pub(super) fn trouble(&self) -> Option<String> {
+        if let Told::Failed(error) = &*self.told.lock() {
+            return Some(error.clone());
+        }
+        let (failure, _) = (*self.writes.lock())?;
+        let (label, cure) = (failure.label(), cure(failure));
+        Some(format!("answers cannot be written ({label}): {cure}"))
     }
 
     fn is_new(&self, news: Told) -> bool {
@@ -46,9 +81,32 @@ impl News {
     }
 }
 
+/// What probably helps.
+const fn cure(failure: Failure) -> &'static str {
+    match failure {
+        Failure::Full => {
+            "Redis has no memory left; raise maxmemory, or set maxmemory-policy to allkeys-lru"
+        }
+        Failure::Refused => "may this user run scripts, and is it the master?",
+        _ => "is Redis overloaded, or the way to it?",
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[tokio::test(start_paused = true)]
+    async fn writes_that_fail_are_the_trouble_until_they_have_been_fine_for_a_while() {
+        let news = News::default();
+        let start = Instant::now();
+        news.written(Some(Failure::Full), start);
+        assert!(news.trouble().unwrap().contains("maxmemory"));
+        news.written(None, start + Duration::from_secs(9));
+        assert!(news.trouble().is_some());
+        news.written(None, start + CALM);
+        assert_eq!(news.trouble(), None);
+    }
 
     #[test]
     fn only_changes_are_told() {

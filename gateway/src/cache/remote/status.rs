@@ -14,7 +14,7 @@ pub struct RemoteStatus {
     pub of_connections: usize,
     pub breaker: &'static str,
     pub waiting_writes: usize,
-    /// Why there is no connection.
+    /// Why there is no connection, or why nothing can be written.
     pub trouble: Option<String>,
 }
 

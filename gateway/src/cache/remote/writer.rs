@@ -13,6 +13,7 @@ use super::codec;
 use super::failure::{Failure, Operation};
 use super::link::{Link, Live};
 use super::metrics::{Outcome, RedisMetrics};
+use super::news::News;
 use super::queue::{Queue, Write};
 use crate::config::{self, RedisMode};
 
@@ -38,7 +39,7 @@ pub(super) struct Writer {
     /// Milliseconds since 1970.
     clock: fn() -> u64,
     metrics: RedisMetrics,
-    failing: bool,
+    news: Arc<News>,
 }
 
 impl Writer {
@@ -48,6 +49,7 @@ impl Writer {
         queue: &Arc<Queue>,
         settings: &config::Redis,
         metrics: &RedisMetrics,
+        news: &Arc<News>,
         clock: fn() -> u64,
     ) -> Self {
         Self {
@@ -59,7 +61,7 @@ impl Writer {
             follows_master: settings.mode == RedisMode::Sentinel,
             clock,
             metrics: metrics.clone(),
-            failing: false,
+            news: Arc::clone(news),
         }
     }
 
@@ -68,7 +70,7 @@ impl Writer {
     }
 
     /// Writes whatever comes; does not return.
-    pub(super) async fn run(mut self) {
+    pub(super) async fn run(self) {
         loop {
             // What waits for a connection waits in the queue, where the oldest gives way.
             self.link.ready().await;
@@ -76,7 +78,8 @@ impl Writer {
             self.metrics.queued(&self.queue);
             let live = self.link.ready().await;
             let results = join_all(writes.iter().map(|write| self.write(&live, write))).await;
-            self.tell(&results);
+            let failure = results.iter().find_map(|result| result.as_ref().err());
+            self.news.written(failure.copied(), Instant::now());
         }
     }
 
@@ -154,22 +157,6 @@ impl Writer {
                 live.broken();
             }
         }
-    }
-
-    /// Tells the log when writes begin to fail, and when they are fine again.
-    fn tell(&mut self, results: &[Result<(), Failure>]) {
-        let failure = results.iter().find_map(|result| result.as_ref().err());
-        match (failure, self.failing) {
-            (Some(failure), false) => {
-                tracing::warn!(
-                    failure = failure.label(),
-                    "answers cannot be written to the shared cache"
-                );
-            }
-            (None, true) => tracing::info!("answers are written to the shared cache again"),
-            _ => {}
-        }
-        self.failing = failure.is_some();
     }
 }
 

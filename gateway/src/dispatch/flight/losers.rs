@@ -105,6 +105,7 @@ impl Loser {
             class: &self.class,
             method: self.call.method(),
             verdict: &verdict,
+            status: None,
         });
     }
 }

@@ -10,7 +10,7 @@ const HANDFUL: u32 = 4;
 /// Refusals further apart than this are no row.
 const WINDOW: Duration = Duration::from_secs(30);
 /// The first pause; each trial that is refused again doubles it.
-const FIRST_PAUSE: Duration = Duration::from_millis(500);
+pub(in crate::upstream) const FIRST_PAUSE: Duration = Duration::from_millis(500);
 /// The longest pause. Short, because a trial costs one repetition and a healed upstream is to be
 /// found soon.
 const LONGEST_PAUSE: Duration = Duration::from_secs(4);
@@ -116,7 +116,13 @@ impl Refusals {
         self.last.is_none_or(|last| last <= moment)
     }
 
-    fn pauses(&self, now: Instant) -> bool {
+    /// What is left of the pause.
+    pub(super) fn left(&self, now: Instant) -> Option<Duration> {
+        let left = self.until?.saturating_duration_since(now);
+        (!left.is_zero()).then_some(left)
+    }
+
+    pub(super) fn pauses(&self, now: Instant) -> bool {
         self.until.is_some_and(|until| now < until)
     }
 }

@@ -22,6 +22,7 @@ fn fault(upstream: &Upstream, blame: Blame, penalty: Penalty) {
         class: &class,
         method: "getBlock",
         verdict: &verdict,
+        status: None,
     };
     upstream.member.record(&outcome, None);
 }

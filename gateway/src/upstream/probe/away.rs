@@ -16,6 +16,8 @@ use crate::upstream::tracker::Health;
 /// serves.
 const FIRST: Duration = Duration::from_secs(1);
 const LONGEST: Duration = Duration::from_secs(3);
+/// The longest for one that refuses the gateway's key.
+const REFUSED: Duration = Duration::from_secs(15);
 
 impl Probe {
     /// Looks after it for ever.
@@ -29,6 +31,8 @@ impl Probe {
             sleep(pause).await;
             if self.is_away() {
                 self.look_once().await;
+                let refused = REFUSED.min(self.member.settings.probe.interval);
+                let most = if self.is_refused() { refused } else { most };
                 pause = (pause * 2).min(most);
             } else {
                 pause = FIRST.min(most);
@@ -36,17 +40,28 @@ impl Probe {
         }
     }
 
+    /// Whether it refuses the key it is asked with: that is not mended by asking.
+    fn is_refused(&self) -> bool {
+        let hold_off = self.member.live.hold_off.lock();
+        hold_off.is_refused(Question::SLOT, Instant::now())
+    }
+
     fn is_away(&self) -> bool {
         let live = &self.member.live;
         match live.health() {
             // Another cluster is not waited for, and what is suspect is asked anyway.
-            Health::Unprobed | Health::WrongCluster | Health::Suspect => false,
-            Health::Healthy => live.breaker.lock().shown() == BreakerState::Open,
+            Health::WrongCluster | Health::Suspect => false,
+            // After one bad probe the next are not half a minute away: it is known in seconds whether
+            // it fails.
+            Health::Unprobed => live.is_in_doubt(),
+            Health::Healthy => {
+                live.breaker.lock().shown() == BreakerState::Open || live.is_in_doubt()
+            }
             _ => true,
         }
     }
 
-    /// One question. A good answer counts as a good probe; none, as nothing new.
+    /// One question. It counts as a probe.
     pub(in crate::upstream) async fn look_once(&self) {
         let Some(address) = self.member.live.addresses.known().first().copied() else {
             return;
@@ -60,11 +75,26 @@ impl Probe {
         let started = Instant::now();
         let said = self.ask(question, address, &lane).await;
         self.learn(question, said, &mut round, started);
-        if round.worth(self.is_proven()) != Worth::Good {
-            return;
+        let limits = &self.member.policy.health;
+        match round.worth(self.is_proven()) {
+            Worth::Good => {}
+            Worth::Nothing => return,
+            Worth::Bad(cause) => {
+                let now = Instant::now();
+                self.member
+                    .live
+                    .track(limits, now, |tracker| tracker.failed(limits, cause));
+                return;
+            }
+            Worth::Closed(cause) => {
+                let now = Instant::now();
+                self.member
+                    .live
+                    .track(limits, now, |tracker| tracker.refuses_all(cause));
+                return;
+            }
         }
         let Some(look) = round.look() else { return };
-        let limits = &self.member.policy.health;
         self.member
             .judge(&look, |tracker| tracker.succeeded(limits));
         self.member.try_calls_sooner(look.started, look.at);

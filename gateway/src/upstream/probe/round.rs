@@ -5,6 +5,7 @@ use tokio::time::Instant;
 
 use super::plan::Question;
 use crate::upstream::tracker::{Look, Source};
+use crate::upstream::trouble::Trouble;
 
 /// The answer to one question.
 #[derive(Debug)]
@@ -12,15 +13,17 @@ pub(super) enum Said {
     /// The raw JSON of the result.
     Result(Vec<u8>),
     /// Reached, but it does not want to say, and why not.
-    Refused(String),
+    Refused(Trouble),
+    /// The same, and it will not want to for a long time, whatever it is asked.
+    Closed(Trouble),
     /// It wants to be left alone for now.
     Rests,
     /// That it is not well.
     Unwell,
     /// No usable answer, and what came instead.
-    Nothing(String),
+    Nothing(Trouble),
     /// No answer at all: there is no point in asking on.
-    Unreachable(String),
+    Unreachable(Trouble),
 }
 
 /// The findings of a round, judged together when it is over.
@@ -34,11 +37,13 @@ pub(super) struct Round {
     pub(super) unwell: Option<bool>,
     pub(super) vouched: bool,
     /// An answer was missing or could not be used.
-    broken: Option<String>,
+    broken: Option<Trouble>,
     /// A slot was refused.
-    refused: Option<String>,
+    refused: Option<Trouble>,
     /// The genesis hash was asked for and did not come.
-    no_genesis: Option<String>,
+    no_genesis: Option<Trouble>,
+    /// It refuses everything.
+    closed: Option<Trouble>,
     /// It wants to be left alone for now.
     rests: bool,
 }
@@ -47,7 +52,9 @@ pub(super) struct Round {
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum Worth {
     Good,
-    Bad(String),
+    Bad(Trouble),
+    /// It refuses everything, for a reason that no further probe will change.
+    Closed(Trouble),
     /// It wants to be left alone, which is no failure.
     Nothing,
 }
@@ -67,24 +74,28 @@ impl Round {
 
     /// An answer that is no result of the right kind. `false`: there is no point in asking on.
     pub(super) fn without(&mut self, question: Question, said: Said) -> bool {
-        let named = |cause: &str| format!("{}: {cause}", question.method());
+        let named = |trouble: Trouble| trouble.on(question.method());
         let slot = matches!(question, Question::Slot(_));
         match said {
-            Said::Result(_) if slot => self.refused = Some(named("no slot in the answer")),
+            Said::Result(_) if slot => self.refused = Some(named("no slot in the answer".into())),
             Said::Result(_) | Said::Refused(_) if question == Question::Health => {
                 // Whoever does not answer getHealth cannot take a complaint back.
                 self.unwell = Some(false);
             }
             Said::Result(_) if question == Question::Genesis => {
-                self.no_genesis = Some(named("no hash in the answer"));
+                self.no_genesis = Some(named("no hash in the answer".into()));
             }
             Said::Refused(cause) | Said::Nothing(cause) if question == Question::Genesis => {
-                self.no_genesis = Some(named(&cause));
+                self.no_genesis = Some(named(cause));
             }
-            Said::Refused(cause) if slot => self.refused = Some(named(&cause)),
-            Said::Nothing(cause) if slot => self.broken = Some(named(&cause)),
+            Said::Refused(cause) if slot => self.refused = Some(named(cause)),
+            Said::Nothing(cause) if slot => self.broken = Some(named(cause)),
             Said::Unreachable(cause) => {
-                self.broken = Some(named(&cause));
+                self.broken = Some(named(cause));
+                return false;
+            }
+            Said::Closed(cause) => {
+                self.closed = Some(named(cause));
                 return false;
             }
             Said::Rests => self.rests = true,
@@ -98,6 +109,9 @@ impl Round {
     pub(super) fn worth(&self, proven: bool) -> Worth {
         if let Some(cause) = &self.broken {
             return Worth::Bad(cause.clone());
+        }
+        if let Some(cause) = self.closed.as_ref().filter(|_| self.span.is_none()) {
+            return Worth::Closed(cause.clone());
         }
         if !proven {
             return match &self.no_genesis {

@@ -72,6 +72,7 @@ impl Scene {
             class: &class,
             method,
             verdict: &verdict,
+            status: None,
         };
         self.upstream(id).member.record(&outcome, None);
     }
