@@ -137,6 +137,8 @@ fn assemble(
     let prepared = pipeline
         .cache
         .prepare(&config.cache, config.price.enabled)?;
+    let ids: Vec<_> = config.upstreams.iter().map(|one| one.id.as_str()).collect();
+    pipeline.live.metrics.expect(&ids);
     let rpc = RpcApp {
         published: Arc::clone(&published),
         pipeline: Arc::clone(&pipeline),

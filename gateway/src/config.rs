@@ -75,6 +75,8 @@ pub struct Config {
     /// Whether calls without a key are served. Defaults to true exactly when there are no
     /// consumers.
     pub anonymous: bool,
+    /// Whether requests are counted by consumer in the metrics.
+    pub consumer_metrics: bool,
     pub cluster: Cluster,
     /// What upstreams of a tier have where they say nothing themselves. Already applied to
     /// [`Config::upstreams`].
@@ -105,6 +107,7 @@ impl Default for Config {
             compression: Compression::default(),
             consumers: Vec::new(),
             anonymous: true,
+            consumer_metrics: false,
             cluster: Cluster::default(),
             tiers: Tiers::default(),
             upstreams: Vec::new(),

@@ -16,8 +16,10 @@ mod metrics;
 mod session;
 mod settle;
 mod strangers;
+mod tried;
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use perijove_core::Slot;
 use tokio::time::Instant;
@@ -28,6 +30,7 @@ pub use floor::{ClientKey, Floors};
 pub use live::Live;
 pub use metrics::DispatchMetrics;
 pub use session::{Session, ToldHeads};
+pub use tried::{OUTCOMES, Tried};
 
 use crate::config;
 use crate::error::Rejection;
@@ -89,6 +92,10 @@ pub struct Trace {
     pub told: ToldHeads,
     /// The last fault met.
     pub fault: Option<FaultKind>,
+    /// Attempts that did not give the delivered answer.
+    pub others: Vec<Tried>,
+    /// Number and time of the one that did.
+    pub won: Option<(u32, Duration)>,
     /// It says that there is nothing, and an upstream whose history reaches further back has not
     /// confirmed it: not to be kept.
     pub unproven: bool,

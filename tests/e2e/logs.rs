@@ -2,12 +2,12 @@
 //! a stranger at the door is neither.
 
 use perijove_tests::gateway::{Gateway, GatewayConfig, loopback};
-use perijove_tests::sandbox::Sandbox;
+use perijove_tests::sandbox::{Fault, Kind, Sandbox};
 use perijove_tests::tls::Identity;
 use perijove_tests::wait::until;
 use serde_json::{Value, json};
 
-use crate::scene::{Scene, ranked};
+use crate::scene::{Scene, on_reads, ranked};
 
 /// The lines of the log as JSON.
 fn lines(gateway: &Gateway) -> Vec<Value> {
@@ -138,4 +138,94 @@ async fn lists_and_numbers_in_the_log_are_json() {
     })
     .await;
     assert!(stopping["delay_seconds"].is_number(), "{stopping}");
+}
+
+/// The access line of a reply.
+async fn line_of(gateway: &Gateway, reply: &perijove_tests::client::Reply) -> Value {
+    let id = reply.header("x-request-id").unwrap().to_owned();
+    until("the line of the request", || async {
+        let all = lines(gateway);
+        all.into_iter()
+            .find(|line| line["request_id"] == id.as_str())
+    })
+    .await
+}
+
+/// Upstream and outcome of each attempt.
+fn tried(line: &Value) -> Vec<(&str, &str)> {
+    let attempts = line["upstreams"].as_array().unwrap().iter();
+    attempts
+        .map(|one| {
+            assert!(one["micros"].is_u64(), "{line}");
+            (
+                one["upstream"].as_str().unwrap(),
+                one["outcome"].as_str().unwrap(),
+            )
+        })
+        .collect()
+}
+
+#[tokio::test]
+async fn an_access_line_names_every_upstream_that_was_tried_with_what_it_did() {
+    let scene = Scene::ranked_of(3, |config| config).await;
+    let reply = scene.balance().await;
+    let line = line_of(&scene.gateway, &reply).await;
+    assert_eq!(tried(&line), [("v0", "good")], "{line}");
+    scene.v(0).fault(on_reads(Fault::status(503)).times(1));
+    let reply = scene.balance().await;
+    let line = line_of(&scene.gateway, &reply).await;
+    let by = reply.upstream();
+    assert_eq!(
+        tried(&line),
+        [("v0", "server-error"), (by, "good")],
+        "{line}"
+    );
+    assert_eq!(line["upstream"], by, "{line}");
+    for validator in scene.cluster.validators() {
+        validator.fault(on_reads(Fault::status(403)));
+    }
+    let reply = scene.balance().await;
+    let line = line_of(&scene.gateway, &reply).await;
+    let tried = tried(&line);
+    assert_eq!(tried.len(), 3, "{line}");
+    assert!(
+        tried.iter().all(|(_, outcome)| *outcome == "forbidden"),
+        "{line}"
+    );
+    assert_eq!(line["outcome"], "key_refused", "{line}");
+}
+
+#[tokio::test]
+async fn an_access_line_of_a_hedged_call_names_the_one_that_did_not_answer() {
+    let scene = Scene::ranked_with(|config| config.set("hedge.enabled", true)).await;
+    scene.v(0).fault(on_reads(Kind::Hold));
+    let reply = scene.balance().await;
+    assert_eq!(reply.upstream(), "v1");
+    let line = line_of(&scene.gateway, &reply).await;
+    assert_eq!(
+        tried(&line),
+        [("v0", "unanswered"), ("v1", "good")],
+        "{line}"
+    );
+    assert_eq!(line["hedged"], true, "{line}");
+    let won = [("upstream", "v1"), ("result", "won")];
+    let metrics = scene.gateway.metrics().await;
+    assert!(metrics.sum("perijove_upstream_hedges_total", &won) > 0.5);
+    scene.v(0).heal().unwrap();
+}
+
+#[tokio::test]
+async fn an_access_line_of_a_batch_puts_attempts_together() {
+    let scene = Scene::ranked().await;
+    let call = |id: u32| json!({"jsonrpc": "2.0", "id": id, "method": "getSlot"});
+    let batch = Value::from((0..5).map(call).collect::<Vec<_>>());
+    let reply = scene.gateway.post(batch.to_string()).await;
+    let line = line_of(&scene.gateway, &reply).await;
+    assert_eq!(line["method"], "batch", "{line}");
+    let attempts = line["upstreams"].as_array().unwrap();
+    assert_eq!(attempts[0]["upstream"], "v0", "{line}");
+    let times = attempts
+        .iter()
+        .map(|one| one["times"].as_u64().unwrap_or(1));
+    assert!(times.sum::<u64>() >= 5, "{line}");
 }

@@ -3,10 +3,11 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
-use perijove_tests::sandbox::{Fault, chain};
+use perijove_tests::gateway::Gateway;
+use perijove_tests::sandbox::{Fault, Sandbox, chain};
 use serde_json::json;
 
-use crate::scene::{Scene, on_reads};
+use crate::scene::{Scene, on_reads, ranked};
 
 /// What is said of one metric.
 #[derive(Debug, Default, PartialEq, Eq)]
@@ -133,5 +134,64 @@ fn every_metric_is_made_where_the_document_says() {
             text.contains(&format!("\"{name}\"")),
             "{name} is not in {source}"
         );
+    }
+}
+
+/// Not there before an upstream has told of it.
+const NOT_KNOWN: [&str; 3] = [
+    "perijove_upstream_slot",
+    "perijove_upstream_slot_lag",
+    "perijove_upstream_oldest_slot",
+];
+
+#[tokio::test]
+async fn every_metric_is_there_from_the_start_but_for_what_is_not_known() {
+    let cluster = Sandbox::start(2).await.unwrap();
+    for validator in cluster.validators() {
+        validator.down().await;
+    }
+    let gateway = Gateway::start_unready(ranked(&cluster)).await;
+    let exported = exported(&gateway.admin("/metrics").await.text());
+    let missing: Vec<_> = documented()
+        .into_keys()
+        .filter(|name| !exported.contains_key(name))
+        .collect();
+    let mut expected = NOT_KNOWN.map(str::to_owned).to_vec();
+    expected.sort();
+    assert_eq!(missing, expected);
+    let status = gateway.status().await;
+    let told = &status["upstreams"][0];
+    assert_eq!(told["lag"], serde_json::Value::Null, "{told}");
+    assert_eq!(
+        told["slots"]["processed"],
+        serde_json::Value::Null,
+        "{told}"
+    );
+}
+
+#[tokio::test]
+async fn requests_are_counted_by_status_and_where_asked_for_by_consumer() {
+    for counted in [false, true] {
+        let consumers = json!([{ "id": "wallet", "keys": ["wallet-key-1234567890"] }]);
+        let scene = Scene::equals_with(1, |config| {
+            config
+                .set("consumers", consumers)
+                .set("anonymous", true)
+                .set("consumer_metrics", counted)
+        })
+        .await;
+        let request = scene
+            .gateway
+            .client()
+            .post(scene.gateway.url())
+            .header("content-type", "application/json")
+            .header("x-api-key", "wallet-key-1234567890")
+            .body(r#"{"jsonrpc":"2.0","id":1,"method":"getSlot"}"#);
+        scene.gateway.send(request).await;
+        let metrics = scene.gateway.metrics().await;
+        let wallet = [("consumer", "wallet")];
+        let requests = metrics.sum("perijove_consumer_requests_total", &wallet);
+        assert_eq!(requests > 0.5, counted);
+        assert!(metrics.sum("perijove_http_responses_total", &[("status", "200")]) > 0.5);
     }
 }

@@ -367,3 +367,21 @@ async fn a_want_of_file_descriptors_is_an_error_that_names_the_limit() {
     .await;
     assert_eq!(said(&scene.gateway, "ERROR", "no file descriptor").len(), 1);
 }
+
+#[tokio::test]
+async fn a_slow_upstream_is_seen_in_the_access_log_and_the_metrics() {
+    let scene = Scene::ranked_with(|config| config.set("hedge.enabled", true)).await;
+    scene.v(0).fault(on_reads(Fault::slow(2_000)));
+    let line = until("a call that v0 did not answer in time", || async {
+        scene.balance().await;
+        lines(&scene.gateway).into_iter().find(|line| {
+            line["upstreams"][0]["upstream"] == "v0"
+                && line["upstreams"][0]["outcome"] == "unanswered"
+        })
+    })
+    .await;
+    assert_eq!(line["upstream"], "v1", "{line}");
+    let started = [("upstream", "v1"), ("result", "started")];
+    let metrics = scene.gateway.metrics().await;
+    assert!(metrics.sum("perijove_upstream_hedges_total", &started) > 0.5);
+}

@@ -24,7 +24,7 @@ impl Descriptors {
         let descriptors = Self { limit };
         let clients = descriptors.clients();
         match raised {
-            Ok(_) => tracing::info!(limit, was = ?before.ok(), clients, "file descriptors"),
+            Ok(_) => tracing::info!(limit, was = before.ok(), clients, "file descriptors"),
             Err(error) => {
                 tracing::warn!(%error, limit, clients, "file descriptors cannot be raised");
             }

@@ -34,6 +34,9 @@ impl ReloadMetrics {
             &["outcome"],
         )?;
         registry.register(Box::new(reloads.clone()))?;
+        for outcome in ["changed", "unchanged", "refused"] {
+            reloads.with_label_values(&[outcome]);
+        }
         let gauge = |name, text| -> prometheus::Result<IntGauge> {
             let gauge = IntGauge::new(name, text)?;
             registry.register(Box::new(gauge.clone()))?;

@@ -107,7 +107,7 @@ impl CacheMetrics {
         )?;
         let holdings = Holdings::new()?;
         registry.register(Box::new(holdings.clone()))?;
-        Ok(Self {
+        let metrics = Self {
             lookups: family(
                 "perijove_cache_lookups_total",
                 "Looks into a tier of the cache, by how they ended",
@@ -134,7 +134,20 @@ impl CacheMetrics {
             hits: products.with_label_values(&["rpc"]),
             prices: products.with_label_values(&["price"]),
             holdings,
-        })
+        };
+        metrics.begin();
+        Ok(metrics)
+    }
+
+    /// Has every series there at zero.
+    fn begin(&self) {
+        for tier in [Tier::Memory, Tier::Redis] {
+            self.stores.with_label_values(&[tier.label()]);
+            for result in Lookup::ALL {
+                let labels = [tier.label(), result.label()];
+                self.lookups.with_label_values(&labels);
+            }
+        }
     }
 
     /// One look into one tier.

@@ -48,6 +48,7 @@ impl Configuration for Config {
                 "nobody could call: it is false without consumers",
             );
         }
+        let consumer_metrics = section.or("consumer_metrics", false);
         let cluster = section.nested("cluster", Cluster::read);
         let tiers = section.nested("tiers", Tiers::read);
         let upstreams = Upstream::read_all(section, &tiers);
@@ -66,6 +67,7 @@ impl Configuration for Config {
             compression,
             consumers,
             anonymous,
+            consumer_metrics,
             cluster,
             tiers,
             upstreams,

@@ -32,6 +32,8 @@ pub(super) struct InFlight {
     pub(super) started: Instant,
     /// It was paid for from the retry budget.
     pub(super) paid: bool,
+    /// Its place among the attempts of the call.
+    pub(super) number: u32,
     pub(super) witness: Witness,
     run: Pin<Box<dyn Future<Output = Attempted> + Send>>,
 }
@@ -51,6 +53,8 @@ pub(super) struct Reason {
     pub(super) hedge: bool,
     /// It was paid for from the retry budget.
     pub(super) paid: bool,
+    /// Its place among the attempts of the call.
+    pub(super) number: u32,
 }
 
 /// What came back, before anything is concluded from it.
@@ -113,6 +117,7 @@ pub(super) fn start(
     InFlight {
         started: now,
         paid: reason.paid,
+        number: reason.number,
         witness: candidate.witness(),
         run: Box::pin(async move {
             #[cfg(test)]

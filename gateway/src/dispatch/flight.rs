@@ -32,6 +32,7 @@ use older::Older;
 use super::attempt::{self, Attempted, InFlight, Reason};
 use super::blame::Accused;
 use super::settle::Settled;
+use super::tried::UNANSWERED;
 use super::{Delivered, Exchange, Trace};
 use crate::jsonrpc;
 use crate::solana::{Capability, Idempotency};
@@ -165,6 +166,10 @@ impl<'a> Flight<'a> {
     /// Starts an attempt, and with it the time after which it is unanswered for too long.
     fn start(&mut self, candidate: Candidate, reason: Reason, now: Instant) {
         self.trace.attempts += 1;
+        let reason = Reason {
+            number: self.trace.attempts,
+            ..reason
+        };
         let limits = self.limits(&candidate, now);
         let commitment = self.exchange.class.context.commitment;
         let request = self.request.clone();
@@ -236,6 +241,8 @@ impl<'a> Flight<'a> {
         if !self.attempts.is_empty() {
             let stuck = self.patience().stuck;
             for loser in self.attempts.drain(..) {
+                let (upstream, took) = (loser.witness.upstream(), loser.started.elapsed());
+                self.trace.tried(loser.number, upstream, UNANSWERED, took);
                 losers::leave_behind(loser, self.exchange, stuck);
             }
         }

@@ -156,8 +156,7 @@ impl Exchange<'_> {
         delivered: Delivered,
         mut trace: Trace,
     ) -> (Delivered, Trace) {
-        let (second, asked) = self.fly_deeper(&doubt).await;
-        trace.attempts += asked.attempts;
+        let (second, mut asked) = self.fly_deeper(&doubt).await;
         let rest = match &second {
             Delivered::Payload(payload) => self.lack(doubt.history, payload),
             Delivered::Rejected(_) => None,
@@ -169,6 +168,7 @@ impl Exchange<'_> {
             self.remember(&doubt.lack, finding, rest.as_ref());
         }
         if finding == Finding::Failed {
+            trace.went_deeper(asked, false);
             return (delivered, trace);
         }
         let unproven = self.doubt(&second, &asked).is_some();
@@ -179,12 +179,13 @@ impl Exchange<'_> {
                     .failover(doubt.said_by.id(), upstream.id());
             }
             trace.failed_over_from.get_or_insert(doubt.said_by);
-            trace.upstream = asked.upstream;
-            trace.reached = asked.reached;
-            trace.told = asked.told;
+            let (reached, told, upstream) = (asked.reached, asked.told, asked.upstream.take());
+            trace.went_deeper(asked, true);
+            (trace.reached, trace.told, trace.upstream) = (reached, told, upstream);
             trace.unproven = unproven;
             return (second, trace);
         }
+        trace.went_deeper(asked, false);
         trace.unproven = unproven;
         (delivered, trace)
     }

@@ -64,6 +64,19 @@ impl DispatchMetrics {
         registry.register(Box::new(hedges.clone()))?;
         registry.register(Box::new(exhausted.clone()))?;
         registry.register(Box::new(failovers.clone()))?;
+        // All families are there from the start.
+        for fault in FaultKind::ALL.iter().filter(|kind| kind.is_transient()) {
+            retries.with_label_values(&[fault.label()]);
+        }
+        for result in ["started", "won", "no_budget"] {
+            hedges.with_label_values(&[result]);
+        }
+        for result in ["searched", "answered"] {
+            unknown_methods.with_label_values(&[result]);
+        }
+        for result in ["found", "nothing", "failed"] {
+            history.with_label_values(&[Method::GetTransaction.label(), result]);
+        }
         Ok(Self {
             retries,
             hedges,
@@ -97,6 +110,17 @@ impl DispatchMetrics {
     pub(super) fn unknown_method(&self, searched: bool) {
         let result = if searched { "searched" } else { "answered" };
         self.unknown_methods.with_label_values(&[result]).inc();
+    }
+
+    /// These are the upstreams: failover from any to any other is counted from zero.
+    pub fn expect(&self, upstreams: &[&str]) {
+        /// With more, the pairs come with their first failover.
+        const FEW: usize = 8;
+        for from in upstreams.iter().take(FEW) {
+            for to in upstreams.iter().take(FEW).filter(|to| *to != from) {
+                self.failovers.with_label_values(&[from, to]);
+            }
+        }
     }
 
     pub(super) fn failover(&self, from: &str, to: &str) {

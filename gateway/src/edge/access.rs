@@ -3,11 +3,14 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use perijove_core::telemetry::json;
+use serde::{Serialize, Serializer};
 use tokio::time::Instant;
 
 use super::head::{Head, RequestId};
 use super::reply::{Sent, WriteFault};
 use crate::auth::ConsumerId;
+use crate::dispatch::Tried;
 use crate::error::Rejection;
 use crate::pipeline::{CacheStatus, Response};
 use crate::upstream::Upstream;
@@ -21,6 +24,7 @@ pub(super) struct Entry {
     pub calls: usize,
     pub took: Duration,
     attempts: u32,
+    upstreams: Vec<Tried>,
     hedged: bool,
     fault: &'static str,
     upstream: Option<Arc<Upstream>>,
@@ -45,6 +49,7 @@ impl Entry {
             calls: summary.calls,
             took: started.elapsed(),
             attempts: summary.trace.attempts,
+            upstreams: summary.trace.attempts(),
             hedged: summary.trace.hedged,
             fault: summary
                 .trace
@@ -69,6 +74,7 @@ impl Entry {
             calls: 0,
             took: started.elapsed(),
             attempts: 0,
+            upstreams: Vec::new(),
             hedged: false,
             fault: "",
             upstream: None,
@@ -78,6 +84,31 @@ impl Entry {
             request_id: head.request_id.clone(),
         }
     }
+}
+
+/// Every upstream that was tried, in order, with what it did.
+struct Upstreams<'a>(&'a [Tried]);
+
+impl Serialize for Upstreams<'_> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_seq(self.0.iter().map(|tried| Attempt {
+            upstream: tried.upstream.id(),
+            outcome: tried.outcome,
+            micros: u64::try_from(tried.took.as_micros()).unwrap_or(u64::MAX),
+            times: Some(tried.times).filter(|times| *times > 1),
+        }))
+    }
+}
+
+/// One of them.
+#[derive(Serialize)]
+struct Attempt<'a> {
+    upstream: &'a str,
+    outcome: &'static str,
+    micros: u64,
+    /// Within a batch.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    times: Option<u32>,
 }
 
 pub(super) fn log(entry: &Entry, written: Result<Sent, WriteFault>) {
@@ -100,6 +131,7 @@ pub(super) fn log(entry: &Entry, written: Result<Sent, WriteFault>) {
         upstream = entry.upstream.as_deref().map(Upstream::id),
         cache = entry.cache,
         attempts = entry.attempts,
+        upstreams = json(&Upstreams(&entry.upstreams)).as_slice(),
         hedged = entry.hedged,
         fault = entry.fault,
         micros,

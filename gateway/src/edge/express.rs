@@ -161,6 +161,7 @@ impl<'a> Connection<'a> {
             consumer,
             body,
         } = call;
+        app.metrics.called_by(consumer.as_ref(), &snapshot.config);
         let request = app.request(snapshot, &head, consumer.as_ref(), started);
         let response = tokio::select! {
             biased;
@@ -174,6 +175,7 @@ impl<'a> Connection<'a> {
         let entry = log.then(|| Entry::new(&response, &head, consumer, started));
         let limits = &snapshot.config.limits;
         let mut wire = Plain::new(&mut self.stream, &mut self.buffer, self.tracked, limits);
+        app.metrics.replied(response.status);
         let written = reply::write(&mut wire, response, &head, &snapshot.config).await;
         app.account(entry.as_ref(), written)?;
         self.silence.since = Instant::now();

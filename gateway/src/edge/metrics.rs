@@ -3,11 +3,41 @@
 use prometheus::{IntCounter, IntCounterVec, IntGauge, Opts, Registry};
 
 use super::reply::{Sent, WriteFault};
+use crate::auth::ConsumerId;
+use crate::config::Config;
+
+/// The statuses that have a series of their own, the most frequent first. What upstreams say with
+/// others goes on to clients as `other`.
+const STATUSES: [u16; 17] = [
+    200, 429, 400, 401, 403, 404, 405, 408, 410, 413, 415, 431, 500, 501, 502, 503, 504,
+];
+
+/// What a request may be refused for before a call is read.
+const REASONS: [&str; 12] = [
+    "http_method",
+    "content_type",
+    "body_too_large",
+    "head_timeout",
+    "body_timeout",
+    "too_many_bodies",
+    "too_much_unsent",
+    "bad_http",
+    "upgrade",
+    "unauthorised",
+    "bad_ids",
+    "not_served",
+];
+
+/// In place of a consumer, callers without a key.
+const ANONYMOUS: &str = "-";
 
 #[derive(Clone, Debug)]
 pub struct EdgeMetrics {
     answered: IntCounter,
     refused: IntCounterVec,
+    /// In the order of [`STATUSES`], and one for all others.
+    responses: [IntCounter; STATUSES.len() + 1],
+    consumers: IntCounterVec,
     gone: IntCounter,
     cut: IntCounter,
     stalled: IntCounter,
@@ -33,6 +63,26 @@ impl EdgeMetrics {
             &["reason"],
         )?;
         registry.register(Box::new(refused.clone()))?;
+        for reason in REASONS {
+            refused.with_label_values(&[reason]);
+        }
+        let responses = IntCounterVec::new(
+            Opts::new(
+                "perijove_http_responses_total",
+                "Replies by their HTTP status",
+            ),
+            &["status"],
+        )?;
+        registry.register(Box::new(responses.clone()))?;
+        let consumers = IntCounterVec::new(
+            Opts::new(
+                "perijove_consumer_requests_total",
+                "Requests by the consumer whose key they show, counted where `consumer_metrics` is true",
+            ),
+            &["consumer"],
+        )?;
+        registry.register(Box::new(consumers.clone()))?;
+        consumers.with_label_values(&[ANONYMOUS]);
         let in_flight = IntGauge::new("perijove_http_in_flight", "Requests in progress")?;
         registry.register(Box::new(in_flight.clone()))?;
         Ok(Self {
@@ -58,8 +108,30 @@ impl EdgeMetrics {
                 "Bytes of answer bodies, before compression",
             )?,
             refused,
+            responses: std::array::from_fn(|place| match STATUSES.get(place) {
+                Some(status) => responses.with_label_values(&[&status.to_string()]),
+                None => responses.with_label_values(&["other"]),
+            }),
+            consumers,
             in_flight,
         })
+    }
+
+    /// A reply of this status is written.
+    pub(super) fn replied(&self, status: u16) {
+        let place = STATUSES.iter().position(|known| *known == status);
+        let place = place.unwrap_or(STATUSES.len());
+        if let Some(counter) = self.responses.get(place) {
+            counter.inc();
+        }
+    }
+
+    /// A request of this consumer was read, where that is to be counted.
+    pub(super) fn called_by(&self, consumer: Option<&ConsumerId>, config: &Config) {
+        if config.consumer_metrics {
+            let consumer = consumer.map_or(ANONYMOUS, |consumer| consumer);
+            self.consumers.with_label_values(&[consumer]).inc();
+        }
     }
 
     pub(super) fn answered(&self, written: Result<Sent, WriteFault>) {

@@ -132,8 +132,8 @@ impl RpcApp {
         let via = &mut Via::new(session, tracked, &snapshot.config.limits);
         let served = match kind {
             Ok(Kind::Rpc) => self.call(via, snapshot, &head, who, started).await,
-            Ok(Kind::Preflight) => ended(reply::preflight(via, &head).await),
-            Ok(Kind::Health) => ended(reply::health(via, health_word(snapshot), &head).await),
+            Ok(Kind::Preflight) => self.ended(reply::preflight(via, &head).await),
+            Ok(Kind::Health) => self.ended(reply::health(via, health_word(snapshot), &head).await),
             Ok(Kind::Price) => {
                 let served = self.price(via, snapshot, &head, who, started).await;
                 served.map_err(Stop::by_api)
@@ -167,6 +167,7 @@ impl RpcApp {
         started: Instant,
     ) -> Result<(), Stop> {
         let consumer = who?;
+        self.metrics.called_by(consumer.as_ref(), &snapshot.config);
         let limits = &snapshot.config.limits;
         let body = body::read(via.session, limits, &self.connections).await?;
         if via.tracked.has_no_room(limits) {
@@ -181,6 +182,7 @@ impl RpcApp {
         };
         let log = snapshot.config.log.access;
         let entry = log.then(|| Entry::new(&response, head, consumer, started));
+        self.metrics.replied(response.status);
         let written = reply::write(via, response, head, &snapshot.config).await;
         if written == Err(WriteFault::NoRoom) {
             return Err(Stop::Refused(Rejection::TooMuchUnsent));
@@ -199,6 +201,7 @@ impl RpcApp {
         started: Instant,
     ) -> Result<(), Stop> {
         let consumer = who?;
+        self.metrics.called_by(consumer.as_ref(), &snapshot.config);
         let limits = &snapshot.config.limits;
         // It should have none, and what it has must not be taken for the next request.
         body::read(via.session, limits, &self.connections).await?;
@@ -207,12 +210,19 @@ impl RpcApp {
         let response = self.pipeline.prices(snapshot, query, started).await?;
         let log = snapshot.config.log.access;
         let entry = log.then(|| Entry::new(&response, head, consumer, started));
+        self.metrics.replied(response.status);
         let written = reply::write(via, response, head, &snapshot.config).await;
         if written == Err(WriteFault::NoRoom) {
             return Err(Stop::Refused(Rejection::TooMuchUnsent));
         }
         self.account(entry.as_ref(), written)
             .map_err(|Cut| Stop::Cut)
+    }
+
+    /// A reply that holds no answer to a call was written.
+    fn ended(&self, written: Result<Sent, WriteFault>) -> Result<(), Stop> {
+        self.metrics.replied(200);
+        written.map(drop).map_err(|_fault| Stop::Cut)
     }
 
     /// A request as the pipeline takes it.
@@ -280,6 +290,7 @@ impl RpcApp {
         let log = snapshot.config.log.access;
         let entry = log.then(|| Entry::refused(rejection, head, started));
         self.metrics.refused(rejection.label());
+        self.metrics.replied(rejection.status());
         if matches!(
             rejection,
             Rejection::BadHttp { .. } | Rejection::BodyTimeout | Rejection::TooManyBodies
@@ -292,10 +303,6 @@ impl RpcApp {
         }
         written.map(drop).map_err(|_fault| Cut)
     }
-}
-
-fn ended(written: Result<Sent, WriteFault>) -> Result<(), Stop> {
-    written.map(drop).map_err(|_fault| Stop::Cut)
 }
 
 /// Resolves when the client has closed its connection (or reset its stream).

@@ -44,6 +44,8 @@ pub(super) async fn answer(request: Request, entries: Batch, body: Bytes) -> Res
 
     let mut outcome = "ok";
     let mut cache = Agreement::default();
+    let logged = whole.snapshot.config.log.access;
+    let mut trace = Trace::default();
     let mut collected = BytesMut::with_capacity(256 * calls.min(USUAL_CALLS));
     let body = loop {
         let Some(reply) = replies.next().await else {
@@ -62,6 +64,9 @@ pub(super) async fn answer(request: Request, entries: Batch, body: Bytes) -> Res
             outcome = "mixed";
         }
         cache.add(reply.cache);
+        if logged {
+            trace.add_call(&reply.trace);
+        }
         match reply.part {
             Part::Nothing => {}
             Part::Stream(part) => {
@@ -89,7 +94,7 @@ pub(super) async fn answer(request: Request, entries: Batch, body: Bytes) -> Res
             method: "batch",
             calls,
             outcome,
-            trace: Trace::default(),
+            trace,
             cache: cache.all(),
         },
     }

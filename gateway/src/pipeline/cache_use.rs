@@ -28,6 +28,15 @@ pub enum CacheStatus {
 }
 
 impl CacheStatus {
+    /// Every one, in the order of the declaration.
+    pub const ALL: [Self; 5] = [
+        Self::Hit,
+        Self::Miss,
+        Self::Coalesced,
+        Self::Stale,
+        Self::Bypass,
+    ];
+
     /// The value of the `x-perijove-cache` header.
     pub const fn label(self) -> &'static str {
         match self {

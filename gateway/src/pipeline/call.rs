@@ -36,7 +36,7 @@ pub(super) async fn answer(request: &Request, entry: Entry) -> Reply {
     reply.wrote = !reads && reply.trace.attempts > 0 && reply.status != 429;
     let (method, took) = (meaning.class.method, request.started.elapsed());
     let metrics = &request.pipeline.metrics;
-    metrics.answered(method, reply.outcome, took);
+    metrics.answered(method, reply.outcome, reply.cache, took);
     reply
 }
 

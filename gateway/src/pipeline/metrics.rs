@@ -8,6 +8,7 @@ use prometheus::{
     Histogram, HistogramOpts, HistogramVec, IntCounter, IntCounterVec, Opts, Registry,
 };
 
+use super::cache_use::CacheStatus;
 use super::price::PriceMetrics;
 use crate::solana::Method;
 
@@ -23,6 +24,7 @@ const OK: &str = "ok";
 pub struct PipelineMetrics {
     durations: HistogramVec,
     calls: IntCounterVec,
+    cached: IntCounterVec,
     asked_again: IntCounter,
     delivered_older: IntCounter,
     pub(super) prices: PriceMetrics,
@@ -34,6 +36,8 @@ pub struct PipelineMetrics {
 struct Usual {
     duration: Histogram,
     ok: IntCounter,
+    /// In the order of [`CacheStatus::ALL`].
+    cached: [IntCounter; CacheStatus::ALL.len()],
 }
 
 impl PipelineMetrics {
@@ -55,6 +59,14 @@ impl PipelineMetrics {
             ),
             &["method", "outcome"],
         )?;
+        let cached = IntCounterVec::new(
+            Opts::new(
+                "perijove_cache_results_total",
+                "Calls by method and the part that the cache had in their answer",
+            ),
+            &["method", "result"],
+        )?;
+        registry.register(Box::new(cached.clone()))?;
         let out_of_order = IntCounterVec::new(
             Opts::new(
                 "perijove_rpc_batch_out_of_order_total",
@@ -72,14 +84,18 @@ impl PipelineMetrics {
             .chain([&Method::Other, &Method::Extension, &Method::NamedAsRead])
             .map(|_| OnceLock::new())
             .collect();
-        Ok(Self {
+        let metrics = Self {
             durations,
             calls,
+            cached,
             asked_again,
             delivered_older: delivered,
             prices: PriceMetrics::register(registry)?,
             usual,
-        })
+        };
+        // The families are there from the start; a method has series of its own once it is called.
+        metrics.usual(Method::Other);
+        Ok(metrics)
     }
 
     /// Something came that holds no call. It takes no time worth measuring.
@@ -98,14 +114,32 @@ impl PipelineMetrics {
         }
     }
 
-    pub(super) fn answered(&self, method: Method, outcome: &'static str, took: Duration) {
-        let Some(slot) = self.usual.get(method as usize) else {
+    fn usual(&self, method: Method) -> Option<&Usual> {
+        let label = method.label();
+        Some(self.usual.get(method as usize)?.get_or_init(|| {
+            Usual {
+                duration: self.durations.with_label_values(&[label]),
+                ok: self.calls.with_label_values(&[label, OK]),
+                cached: CacheStatus::ALL
+                    .map(|status| self.cached.with_label_values(&[label, status.label()])),
+            }
+        }))
+    }
+
+    pub(super) fn answered(
+        &self,
+        method: Method,
+        outcome: &'static str,
+        cache: Option<CacheStatus>,
+        took: Duration,
+    ) {
+        let Some(usual) = self.usual(method) else {
             return;
         };
-        let usual = slot.get_or_init(|| Usual {
-            duration: self.durations.with_label_values(&[method.label()]),
-            ok: self.calls.with_label_values(&[method.label(), OK]),
-        });
+        let cached = cache.and_then(|status| usual.cached.get(status as usize));
+        if let Some(cached) = cached {
+            cached.inc();
+        }
         usual.duration.observe(took.as_secs_f64());
         if outcome == OK {
             usual.ok.inc();
@@ -127,7 +161,12 @@ mod tests {
         let metrics = PipelineMetrics::register(&registry).unwrap();
         let others = [Method::Other, Method::Extension, Method::NamedAsRead];
         for method in Method::ALL.iter().chain(&others) {
-            metrics.answered(*method, OK, Duration::from_millis(1));
+            metrics.answered(
+                *method,
+                OK,
+                Some(CacheStatus::Hit),
+                Duration::from_millis(1),
+            );
         }
         let counted = registry
             .gather()

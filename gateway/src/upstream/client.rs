@@ -83,6 +83,7 @@ pub async fn attempt(
         http2: live.http2.as_ref(),
         saturation: Some(&live.saturation),
         opened: &live.metrics.opened,
+        connect_time: &live.metrics.connect_time,
         broken: &live.metrics.broken,
         written: Some(candidate.written()),
     };
@@ -128,6 +129,8 @@ pub(super) struct Line<'a> {
     /// Told of calls that have to wait; a lane of one caller has none.
     pub(super) saturation: Option<&'a Saturation>,
     pub(super) opened: &'a prometheus::IntCounter,
+    /// How long opening one takes.
+    pub(super) connect_time: &'a prometheus::Histogram,
     pub(super) broken: &'a prometheus::IntCounter,
     /// Set once a call has a connection and is being written.
     pub(super) written: Option<&'a AtomicBool>,
@@ -194,11 +197,13 @@ impl Line<'_> {
             }
         }
         slot.make_room();
-        let connect = Instant::now() + timeouts.connect;
+        let begun = Instant::now();
+        let connect = begun + timeouts.connect;
         let opened = Box::pin(self.open(route, total.min(connect), timer))
             .await
             .map_err(|kind| TransportFault::before(exchange.cut(kind, connect)))?;
         self.opened.inc();
+        self.connect_time.observe(begun.elapsed().as_secs_f64());
         let mut connection = match opened {
             Opened::Http1(connection) => connection,
             Opened::Http2(stream, address) => {

@@ -217,6 +217,16 @@ impl Live {
         self.latencies.observe(method, latency, quantile);
     }
 
+    /// A call is asked here as well, because another upstream has not answered it.
+    pub fn hedged(&self) {
+        self.metrics.hedged.inc();
+    }
+
+    /// The answer to such a call was the first that could be used.
+    pub fn won_hedge(&self) {
+        self.metrics.hedge_won.inc();
+    }
+
     /// Slots behind the others at the last observation.
     pub fn lag(&self) -> u64 {
         self.lag.load(Ordering::Relaxed)
@@ -251,9 +261,9 @@ impl Live {
         let transition = tracker.settle(limits);
         self.publish(tracker.stand());
         self.lag.store(tracker.lag(), Ordering::Relaxed);
-        self.metrics
-            .lag
-            .set(i64::try_from(tracker.lag()).unwrap_or(i64::MAX));
+        if tracker.stand().slot(Commitment::Processed).is_some() {
+            self.metrics.lag(tracker.lag());
+        }
         if let Some(Transition { from, to }) = transition {
             self.health.store(to as u8, Ordering::Release);
             self.doubt(Doubt::Health, to != Health::Healthy);
@@ -317,9 +327,9 @@ impl Live {
             return;
         }
         self.stand.store(Arc::new(*stand));
-        for (gauge, commitment) in self.metrics.slots.iter().zip(Commitment::ALL) {
+        for commitment in Commitment::ALL {
             if let Some(slot) = stand.slot(commitment) {
-                gauge.set(i64::try_from(slot.0).unwrap_or(i64::MAX));
+                self.metrics.slot(commitment, slot);
             }
         }
     }

@@ -2,6 +2,7 @@
 //! names of our own; handles are resolved once per upstream because looking one up hashes.
 
 use std::collections::HashMap;
+use std::sync::OnceLock;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use prometheus::core::{Collector, MetricVec, MetricVecBuilder};
@@ -11,7 +12,7 @@ use prometheus::{
     Registry,
 };
 
-use perijove_core::Commitment;
+use perijove_core::{Commitment, Slot};
 
 use crate::solana::FaultKind;
 use crate::upstream::tracker::Health;
@@ -41,6 +42,9 @@ pub struct UpstreamMetrics {
     connection_wait: HistogramVec,
     in_flight: IntGaugeVec,
     probes: IntCounterVec,
+    probe_time: HistogramVec,
+    connect_time: HistogramVec,
+    hedges: IntCounterVec,
     oldest: IntGaugeVec,
 }
 
@@ -75,6 +79,12 @@ impl UpstreamMetrics {
             &["upstream"],
         )?;
         registry.register(Box::new(connection_wait.clone()))?;
+        let timed = |name: &str, help: &str| {
+            let options = HistogramOpts::new(name, help).buckets(LATENCIES.to_vec());
+            let family = HistogramVec::new(options, &["upstream"])?;
+            registry.register(Box::new(family.clone()))?;
+            Ok::<_, prometheus::Error>(family)
+        };
         let one = ["upstream"];
         Ok(Self {
             latency,
@@ -150,6 +160,19 @@ impl UpstreamMetrics {
                 "Calls the gateway made itself to see how an upstream is.",
                 &["upstream", "method", "outcome"],
             )?,
+            probe_time: timed(
+                "perijove_upstream_probe_seconds",
+                "Time from the start of a probe to the end of its answer.",
+            )?,
+            connect_time: timed(
+                "perijove_upstream_connect_seconds",
+                "Time to open a connection, TLS included.",
+            )?,
+            hedges: counter(
+                "perijove_upstream_hedges_total",
+                "Calls asked here as well while another upstream had not answered.",
+                &["upstream", "result"],
+            )?,
             oldest: gauge(
                 "perijove_upstream_oldest_slot",
                 "Where its history begins, by what it says of itself.",
@@ -165,9 +188,13 @@ impl UpstreamMetrics {
             good: self.attempts.with_label_values(&[id, "good"]),
             latency: self.latency.with_label_values(&[id]),
             forced: self.forced.with_label_values(&[id]),
-            slots: Commitment::ALL
-                .map(|commitment| self.slot.with_label_values(&[id, commitment.label()])),
-            lag: self.slot_lag.with_label_values(&[id]),
+            slots: Default::default(),
+            lag: OnceLock::new(),
+            probe_time: self.probe_time.with_label_values(&[id]),
+            connect_time: self.connect_time.with_label_values(&[id]),
+            hedged: self.hedges.with_label_values(&[id, "started"]),
+            hedge_won: self.hedges.with_label_values(&[id, "won"]),
+            probed: self.probes.with_label_values(&[id, "getSlot", "good"]),
             states: Health::ALL.map(|health| self.state.with_label_values(&[id, health.label()])),
             breaker: self.breaker_state.with_label_values(&[id]),
             method_hold_offs: self.hold_offs.with_label_values(&[id, "method"]),
@@ -211,8 +238,16 @@ pub(super) struct Handles {
     pub(super) good: IntCounter,
     pub(super) latency: Histogram,
     pub(super) forced: IntCounter,
-    pub(super) slots: [IntGauge; 3],
-    pub(super) lag: IntGauge,
+    /// What is not known has no series.
+    slots: [OnceLock<IntGauge>; 3],
+    lag: OnceLock<IntGauge>,
+    pub(super) probe_time: Histogram,
+    pub(super) connect_time: Histogram,
+    pub(super) hedged: IntCounter,
+    pub(super) hedge_won: IntCounter,
+    /// There from the start; counted by [`Handles::probe`].
+    #[expect(dead_code, reason = "keeps the series")]
+    probed: IntCounter,
     pub(super) states: [IntGauge; Health::ALL.len()],
     pub(super) breaker: IntGauge,
     pub(super) hold_offs: IntCounter,
@@ -236,6 +271,27 @@ impl Handles {
 
     pub(super) fn probe(&self, method: &'static str, outcome: &'static str) {
         self.count(&self.families.probes, &[&self.id, method, outcome]);
+    }
+
+    /// The newest slot it has shown.
+    pub(super) fn slot(&self, commitment: Commitment, slot: Slot) {
+        let Some(gauge) = self.slots.get(commitment.index()) else {
+            return;
+        };
+        if !self.ended.load(Ordering::Relaxed) {
+            let labels = [self.id.as_str(), commitment.label()];
+            let gauge = gauge.get_or_init(|| self.families.slot.with_label_values(&labels));
+            gauge.set(i64::try_from(slot.0).unwrap_or(i64::MAX));
+        }
+    }
+
+    /// How far it is behind; told once it has shown a slot.
+    pub(super) fn lag(&self, slots: u64) {
+        if !self.ended.load(Ordering::Relaxed) {
+            let find = || self.families.slot_lag.with_label_values(&[&self.id]);
+            let gauge = self.lag.get_or_init(find);
+            gauge.set(i64::try_from(slots).unwrap_or(i64::MAX));
+        }
     }
 
     /// Where its history begins; without a series as long as it has not said so.
@@ -268,6 +324,7 @@ impl Handles {
             &families.connections_broken,
             &families.saturated,
             &families.probes,
+            &families.hedges,
         ] {
             remove(family, id);
         }
@@ -284,6 +341,8 @@ impl Handles {
         }
         remove(&families.latency, id);
         remove(&families.connection_wait, id);
+        remove(&families.probe_time, id);
+        remove(&families.connect_time, id);
     }
 
     pub(super) fn health(&self, health: Health) {
@@ -306,6 +365,8 @@ mod tests {
             handles.fault(FaultKind::Reset);
             handles.probe("getSlot", "good");
             handles.health(Health::Healthy);
+            handles.slot(Commitment::Processed, Slot(5));
+            handles.lag(0);
         };
         count_all(&one);
         count_all(&other);

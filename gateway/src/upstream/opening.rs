@@ -4,7 +4,7 @@ use std::net::SocketAddr;
 use std::pin::pin;
 use std::sync::Arc;
 
-use prometheus::IntCounter;
+use prometheus::{Histogram, IntCounter};
 use tokio::time::Instant;
 
 use crate::solana::FaultKind;
@@ -27,6 +27,7 @@ pub(super) struct Opening {
     pub(super) connections: Arc<Connections>,
     pub(super) http2: Arc<Http2>,
     pub(super) opened: IntCounter,
+    pub(super) connect_time: Histogram,
 }
 
 impl Opening {
@@ -43,7 +44,8 @@ impl Opening {
     async fn run(&self) -> Result<(), FaultKind> {
         let wire = &self.wire;
         let mut timer = pin!(None);
-        let until = Instant::now() + wire.timeouts.connect;
+        let begun = Instant::now();
+        let until = begun + wire.timeouts.connect;
         let opened = match self.target {
             Target::First(first) => wire.open(first, until, &mut timer).await?,
             Target::Only(address) => wire.connect(address, until, &mut timer).await?,
@@ -59,6 +61,7 @@ impl Opening {
             }
         }
         self.opened.inc();
+        self.connect_time.observe(begun.elapsed().as_secs_f64());
         Ok(())
     }
 }

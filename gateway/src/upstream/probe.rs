@@ -218,6 +218,7 @@ impl Probe {
             http2: lane.http2.as_ref(),
             saturation: None,
             opened: &metrics.opened,
+            connect_time: &metrics.connect_time,
             broken: &metrics.broken,
             written: None,
         };
@@ -239,7 +240,10 @@ impl Probe {
             .await;
         let class = classify(question.method(), Some(question.params().as_bytes()));
         let (said, outcome) = match reply {
-            Ok(reply) => self.understand(reply, question, &class),
+            Ok(reply) => {
+                metrics.probe_time.observe(reply.latency.as_secs_f64());
+                self.understand(reply, question, &class)
+            }
             Err(fault) => {
                 let kind = fault.kind;
                 self.note(question, kind, None);

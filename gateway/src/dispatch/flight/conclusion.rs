@@ -23,6 +23,7 @@ impl Flight<'_> {
     pub(super) fn conclude(&mut self, attempted: Attempted) -> Step {
         let exchange = self.exchange;
         let (sent, reason) = (attempted.bytes_sent(), attempted.reason);
+        let started = attempted.started;
         let (reached, youngest) = (attempted.reached, attempted.started >= self.launched);
         // What is under way may have arrived just as well.
         let repeated = attempted.resent() || self.sent > 0 || !self.attempts.is_empty();
@@ -42,12 +43,17 @@ impl Flight<'_> {
                 self.accused.settle(exchange, &speaker.upstream);
                 let heads = exchange.heads(&payload);
                 if exchange.session.goes_backwards(&heads) {
+                    let word = FaultKind::BehindSession.label();
+                    self.trace
+                        .tried(reason.number, &speaker.upstream, word, latency);
                     return self.older(payload, &heads, &speaker);
                 }
                 self.trace.told = exchange.session.tell(&heads);
+                self.trace.won = Some((reason.number, latency));
                 self.is_served();
                 if reason.hedge {
                     exchange.live.metrics.hedge("won");
+                    speaker.upstream.live().won_hedge();
                 }
                 self.said_by(Some(speaker));
                 Step::Deliver(Delivered::Payload(payload))
@@ -56,8 +62,10 @@ impl Flight<'_> {
                 self.accused.settle(exchange, &speaker.upstream);
                 if reason.hedge {
                     exchange.live.metrics.hedge("won");
+                    speaker.upstream.live().won_hedge();
                 }
                 self.said_by(Some(speaker));
+                self.trace.won = Some((reason.number, started.elapsed()));
                 match exchange.signature() {
                     Some(signature) => Step::Deliver(Delivered::Payload(signature)),
                     None => self.final_answer(),
@@ -68,6 +76,9 @@ impl Flight<'_> {
                 payload,
                 page,
             } => {
+                let (word, took) = (verdict.kind.label(), started.elapsed());
+                self.trace
+                    .tried(reason.number, &speaker.upstream, word, took);
                 let next = Next {
                     kind: verdict.kind,
                     retry: self.where_next(&verdict, &speaker.upstream),

@@ -81,8 +81,9 @@ impl Flight<'_> {
         } else if let Some(candidate) = self.candidates.next(now) {
             let hedge = Reason {
                 hedge: true,
-                paid: false,
+                ..Reason::default()
             };
+            candidate.upstream().live().hedged();
             self.start(candidate, hedge, now);
             self.trace.hedged = true;
             self.exchange.live.metrics.hedge("started");
@@ -123,7 +124,9 @@ impl Flight<'_> {
         let hedge = Reason {
             hedge: true,
             paid: !stuck,
+            ..Reason::default()
         };
+        candidate.upstream().live().hedged();
         self.start(candidate, hedge, now);
         self.trace.hedged = true;
         self.exchange.live.metrics.hedge("started");

@@ -106,6 +106,7 @@ impl Line<'_> {
                 connections: Arc::clone(self.connections),
                 http2: Arc::clone(http2),
                 opened: self.opened.clone(),
+                connect_time: self.connect_time.clone(),
             };
             opening.begin();
         };
