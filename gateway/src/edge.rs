@@ -12,12 +12,13 @@ mod express;
 mod fields;
 mod front;
 mod head;
+mod http1;
 mod http2;
 mod metrics;
 mod pace;
 mod reply;
 mod rpc;
-mod smuggling;
+mod session;
 mod tls;
 mod watch;
 

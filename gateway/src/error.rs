@@ -45,6 +45,9 @@ pub enum Rejection {
     /// Framing or header syntax on which two servers might disagree; the connection is closed.
     #[error("{reason}")]
     BadHttp { reason: &'static str },
+    /// More of a head than is read; the connection is closed.
+    #[error("the request head exceeds allowed maximum")]
+    HeadTooLarge,
     /// WebSocket upgrades are answered by their own layer; until it is there, plainly refused.
     #[error("WebSocket subscriptions are not served on this endpoint")]
     Upgrade,
@@ -125,6 +128,7 @@ impl Rejection {
             Self::HeadTimeout | Self::BodyTimeout => 408,
             Self::BodyNotUtf8 | Self::BadHttp { .. } | Self::Ids(_) => 400,
             Self::NotServed { .. } => 404,
+            Self::HeadTooLarge => 431,
             Self::Upgrade => 501,
             Self::Unauthorised => 401,
             Self::RateLimited { .. } => 429,
@@ -151,6 +155,7 @@ impl Rejection {
             Self::TooMuchUnsent => "too_much_unsent",
             Self::BodyNotUtf8 => "body_not_utf8",
             Self::BadHttp { .. } => "bad_http",
+            Self::HeadTooLarge => "head_too_large",
             Self::Upgrade => "upgrade",
             Self::Unauthorised => "unauthorised",
             Self::Parse => "parse",
@@ -201,7 +206,7 @@ impl Rejection {
     pub fn rpc_error(&self) -> Option<RpcError> {
         let code = match self {
             Self::Parse => -32700,
-            Self::BadHttp { .. } => -32600,
+            Self::BadHttp { .. } | Self::HeadTooLarge => -32600,
             Self::MethodRefused => -32601,
             Self::RateLimited { .. } => 429,
             Self::Unauthorised => 401,

@@ -8,6 +8,7 @@ pub mod load;
 pub mod metrics;
 pub mod ports;
 pub mod postgres;
+pub mod proxy;
 pub mod redis;
 pub mod sandbox;
 pub mod tls;

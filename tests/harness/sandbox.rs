@@ -33,7 +33,7 @@ pub mod treatment;
 pub mod validator;
 
 pub use accounts::Accounts;
-pub use fault::{Fault, Kind, RateShape, ResetWhen, StallAfter};
+pub use fault::{Coding, Fault, Kind, RateShape, ResetWhen, StallAfter};
 pub use spoil::Spoilage;
 pub use validator::{Cluster, Validator};
 

@@ -14,12 +14,13 @@ use tempfile::TempDir;
 use tokio::io::copy_bidirectional;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::task::JoinHandle;
-use tokio_rustls::LazyConfigAcceptor;
-use tokio_rustls::rustls::ServerConfig;
+use tokio_rustls::client::TlsStream;
 use tokio_rustls::rustls::crypto::aws_lc_rs;
 use tokio_rustls::rustls::pki_types::pem::PemObject;
-use tokio_rustls::rustls::pki_types::{CertificateDer, PrivateKeyDer};
+use tokio_rustls::rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName};
 use tokio_rustls::rustls::server::Acceptor;
+use tokio_rustls::rustls::{ClientConfig, RootCertStore, ServerConfig};
+use tokio_rustls::{LazyConfigAcceptor, TlsConnector};
 
 pub use http2::Http2Front;
 
@@ -76,6 +77,26 @@ impl Identity {
     /// If the TLS library does not take it.
     pub fn trusted(&self) -> reqwest::Certificate {
         reqwest::Certificate::from_pem(self.certificate.as_bytes()).expect("a certificate")
+    }
+
+    /// Agrees on TLS with a server of this identity, as a client that trusts nobody else.
+    ///
+    /// # Panics
+    /// If the server is another, or does not agree.
+    pub async fn dial(&self, stream: TcpStream) -> TlsStream<TcpStream> {
+        let mut roots = RootCertStore::empty();
+        let certificate = CertificateDer::from_pem_slice(self.certificate.as_bytes());
+        roots
+            .add(certificate.expect("a certificate"))
+            .expect("a root");
+        let config = ClientConfig::builder_with_provider(Arc::new(aws_lc_rs::default_provider()))
+            .with_safe_default_protocol_versions()
+            .expect("TLS versions")
+            .with_root_certificates(roots)
+            .with_no_client_auth();
+        let name = ServerName::try_from("localhost").expect("a name");
+        let connector = TlsConnector::from(Arc::new(config));
+        connector.connect(name, stream).await.expect("TLS")
     }
 
     fn server(&self) -> ServerConfig {

@@ -3,11 +3,10 @@
 use std::sync::Arc;
 
 use bytes::{Bytes, BytesMut};
-use http::header::{CONTENT_LENGTH, EXPECT};
-use pingora::protocols::http::ServerSession;
 use tokio::time::timeout;
 
 use super::connections::Connections;
+use super::session::Session;
 use crate::config::Limits;
 use crate::error::Rejection;
 
@@ -33,21 +32,18 @@ pub(super) enum BodyFault {
 /// not arrive in time, 400 when its chunks are not well-formed, 503 when too many others are
 /// unfinished.
 pub(super) async fn read(
-    session: &mut ServerSession,
+    session: &mut impl Session,
     limits: &Limits,
     connections: &Arc<Connections>,
 ) -> Result<Bytes, BodyFault> {
-    let declared = declared_length(session);
+    let declared = session.announced();
     if declared.is_some_and(|length| length > limits.max_body) {
         return Err(BodyFault::Rejected(Rejection::BodyTooLarge));
     }
-    if session.get_header(EXPECT).is_some() {
-        session
-            .write_continue_response()
-            .await
-            .map_err(|_gone| BodyFault::Gone)?;
-    }
-    let collected = collect(session, limits, declared, connections);
+    let collected = async {
+        session.invite().await?;
+        collect(session, limits, declared, connections).await
+    };
     match timeout(limits.body_timeout, collected).await {
         Ok(body) => body,
         Err(_elapsed) => Err(BodyFault::Rejected(Rejection::BodyTimeout)),
@@ -55,12 +51,12 @@ pub(super) async fn read(
 }
 
 async fn collect(
-    session: &mut ServerSession,
+    session: &mut impl Session,
     limits: &Limits,
     declared: Option<usize>,
     connections: &Arc<Connections>,
 ) -> Result<Bytes, BodyFault> {
-    let Some(first) = next(session).await? else {
+    let Some(first) = session.piece().await? else {
         return Ok(Bytes::new());
     };
     if declared == Some(first.len()) {
@@ -78,31 +74,9 @@ async fn collect(
             return Err(BodyFault::Rejected(Rejection::TooManyBodies));
         }
         body.extend_from_slice(&chunk);
-        match next(session).await? {
+        match session.piece().await? {
             Some(further) => chunk = further,
             None => return Ok(body.freeze()),
         }
     }
-}
-
-async fn next(session: &mut ServerSession) -> Result<Option<Bytes>, BodyFault> {
-    session.read_request_body().await.map_err(|error| {
-        if error.etype().as_str() == "InvalidChunk" {
-            BodyFault::Rejected(Rejection::BadHttp {
-                reason: "a chunk of the body is malformed",
-            })
-        } else {
-            BodyFault::Gone
-        }
-    })
-}
-
-fn declared_length(session: &ServerSession) -> Option<usize> {
-    session
-        .get_header(CONTENT_LENGTH)?
-        .to_str()
-        .ok()?
-        .trim()
-        .parse()
-        .ok()
 }

@@ -1,14 +1,14 @@
-//! The short way of ordinary calls over HTTP/1: answered from the bytes as they were read, without
-//! a session of Pingora's being built for them. Everything that is not ordinary takes the long way
-//! with not a byte of it taken away: [`RpcApp::exchange`], which also refuses what is to be refused.
+//! The short way of ordinary calls over HTTP/1: answered from the bytes as they were read.
+//! Everything that is not ordinary takes the long way with not a byte of it taken away:
+//! [`super::http1`], where also is refused what is to be refused.
 //!
 //! ```text
 //! read ─▶ ordinary? ─ yes ─▶ pipeline ─▶ write ─▶ read on
-//!            └ no ─▶ Pingora's session ─▶ …      ─▶ read on
+//!            └ no ─▶ read to the letter ─▶ …     ─▶ read on
 //! ```
 
 mod request;
-mod wire;
+pub(super) mod wire;
 
 use std::net::IpAddr;
 use std::pin::Pin;
@@ -18,22 +18,30 @@ use std::time::Duration;
 use bytes::{Buf, Bytes, BytesMut};
 use futures::FutureExt;
 use pingora::protocols::Stream;
-use pingora::protocols::http::ServerSession;
-use tokio::io::AsyncReadExt;
-use tokio::time::{Instant, Sleep, sleep, timeout};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::time::{Instant, Sleep, sleep, timeout, timeout_at};
 
 use self::request::Ordinary;
-use self::wire::Plain;
+use self::wire::{Manner, Plain};
 use super::access::Entry;
 use super::connections::Tracked;
+use super::fields::Fields;
 use super::head::{self, Head};
-use super::reply;
+use super::http1::request::{Request, Seeker};
+use super::http1::{Ends, Http1};
+use super::reply::{self, Refusal};
 use super::rpc::{Cut, RpcApp};
 use crate::auth::ConsumerId;
+use crate::error::Rejection;
 use crate::snapshot::Snapshot;
 
 /// Bytes that are read at once; what is larger takes the long way.
 const ROOM: usize = 8 * 1024;
+
+/// How long, and for how many bytes, a client is listened to that was refused before it had sent its
+/// whole request. Closed at once, the connection would be reset, and with it the answer lost.
+const FAREWELL: Duration = Duration::from_secs(1);
+const FAREWELL_BYTES: usize = 1024 * 1024;
 
 /// Serves a connection of HTTP/1 until its end. `patience` bounds the silence before the first
 /// request; before later ones the configuration in force does.
@@ -55,12 +63,14 @@ pub(super) async fn serve(
             // Whoever sends many requests at once leaves room for others.
             tokio::task::consume_budget().await;
         }
+        if connection.skip_line() && connection.unread.is_empty() {
+            continue;
+        }
         let snapshot = app.published.load();
         let Some(call) = connection.call(app, &snapshot) else {
-            let Some(next) = connection.long_way(app).await else {
+            if connection.long_way(app, &snapshot).await.is_err() {
                 return;
-            };
-            connection = next;
+            }
             continue;
         };
         let _serving = app.drain.serving();
@@ -82,6 +92,8 @@ struct Connection<'a> {
     client_ip: Option<IpAddr>,
     /// The beginning of the next request, and of those behind it.
     unread: BytesMut,
+    /// An empty line before the next request was taken away.
+    skipped: bool,
     /// For heads and small answers.
     buffer: Vec<u8>,
     /// The first bytes were looked at before, and come by themselves.
@@ -104,6 +116,7 @@ impl<'a> Connection<'a> {
             stream,
             tracked,
             unread: BytesMut::new(),
+            skipped: false,
             buffer: Vec::new(),
             looked_at: true,
             silence: Silence::new(patience),
@@ -139,6 +152,7 @@ impl<'a> Connection<'a> {
         let head = Head::new(fields, self.client_ip);
         let (before, length) = (ordinary.head, ordinary.body);
         self.unread.advance(before);
+        self.skipped = false;
         let started = Instant::now();
         self.silence.patience = keepalive;
         Some(Call {
@@ -174,7 +188,9 @@ impl<'a> Connection<'a> {
         let log = snapshot.config.log.access;
         let entry = log.then(|| Entry::new(&response, &head, consumer, started));
         let limits = &snapshot.config.limits;
-        let mut wire = Plain::new(&mut self.stream, &mut self.buffer, self.tracked, limits);
+        let (stream, buffer, mut manner) =
+            (&mut self.stream, &mut self.buffer, Manner::kept_alive());
+        let mut wire = Plain::new(stream, buffer, &mut manner, self.tracked, limits);
         app.metrics.replied(response.status);
         let written = reply::write(&mut wire, response, &head, &snapshot.config).await;
         app.account(entry.as_ref(), written)?;
@@ -189,24 +205,114 @@ impl<'a> Connection<'a> {
         }
     }
 
-    /// Has the next request answered by a session of Pingora's. `None` ends the connection.
-    async fn long_way(mut self, app: &Arc<RpcApp>) -> Option<Self> {
-        // What follows is read behind it.
-        self.unread.reserve(ROOM);
-        let mut session = ServerSession::new_http1(self.stream);
-        session.set_keepalive(Some(self.silence.patience.as_secs().max(1)));
-        session.set_pipelined_prefix(self.unread);
-        app.exchange(&mut session, self.tracked).await.ok()?;
-        // What is left to be said is little, but it has to be taken too.
-        let limit = app.published.load().config.limits.write_timeout;
-        let finished = timeout(limit, session.finish()).await.ok()?;
-        let (stream, unread) = finished.ok().flatten()?.into_parts();
-        self.silence.since = Instant::now();
-        Some(Self {
-            stream,
-            unread: unread.unwrap_or_default(),
-            ..self
-        })
+    /// Takes one empty line away that stands before the next request: old clients end a body with it
+    /// (RFC 9112 §2.2).
+    fn skip_line(&mut self) -> bool {
+        let skips = !self.skipped && self.unread.starts_with(b"\r\n");
+        if skips {
+            self.unread.advance(2);
+            self.skipped = true;
+        }
+        skips
+    }
+
+    /// Reads the next request to the letter and answers it. An error ends the connection.
+    async fn long_way(&mut self, app: &RpcApp, snapshot: &Arc<Snapshot>) -> Result<(), Cut> {
+        let limits = &snapshot.config.limits;
+        let read = self.head(limits.head_timeout).await?;
+        let _serving = app.drain.serving();
+        let request = match read.and_then(Request::read) {
+            Ok(request) => request,
+            Err(rejection) => return self.refuse(app, snapshot, &rejection).await,
+        };
+        let mut session = Http1::new(
+            &mut self.stream,
+            (&mut self.unread, &mut self.buffer),
+            self.client_ip,
+            &request,
+            (self.tracked, limits),
+        );
+        let served = app.serve(&mut session, snapshot).await;
+        let ends = session.ends();
+        match (served, ends) {
+            (Ok(()), Ends::GoesOn) => {
+                self.silence.patience = snapshot.config.listen.keepalive;
+                self.silence.since = Instant::now();
+                Ok(())
+            }
+            (_, Ends::Reset) => {
+                wire::reset(&self.stream);
+                Err(Cut)
+            }
+            (Ok(()), Ends::Unread) => {
+                self.farewell().await;
+                Err(Cut)
+            }
+            _ => Err(Cut),
+        }
+    }
+
+    /// The next head as it came, all of it within the limit.
+    async fn head(&mut self, limit: Duration) -> Result<Result<Bytes, Rejection>, Cut> {
+        let end = Instant::now() + limit;
+        let mut seeker = Seeker::default();
+        loop {
+            if self.skip_line() {
+                seeker = Seeker::default();
+            }
+            match seeker.seek(&self.unread) {
+                Ok(Some(length)) => {
+                    self.skipped = false;
+                    return Ok(Ok(self.unread.split_to(length).freeze()));
+                }
+                Ok(None) => {}
+                Err(rejection) => return Ok(Err(rejection)),
+            }
+            self.unread.reserve(ROOM);
+            match timeout_at(end, self.stream.read_buf(&mut self.unread)).await {
+                Ok(Ok(1..)) => {}
+                Ok(Ok(0) | Err(_)) => return Err(Cut),
+                Err(_elapsed) => return Ok(Err(Rejection::HeadTimeout)),
+            }
+        }
+    }
+
+    /// Refuses what is no request: nothing is known of it but where it came from.
+    async fn refuse(
+        &mut self,
+        app: &RpcApp,
+        snapshot: &Snapshot,
+        rejection: &Rejection,
+    ) -> Result<(), Cut> {
+        tracing::debug!(%rejection, "request head refused");
+        let head = Head::new(&Fields::default(), self.client_ip);
+        let mut manner = Manner::for_request(false, true, false);
+        let (stream, buffer) = (&mut self.stream, &mut self.buffer);
+        let limits = &snapshot.config.limits;
+        let mut wire = Plain::new(stream, buffer, &mut manner, self.tracked, limits);
+        let refusal = Refusal::rpc(rejection);
+        app.tell(&mut wire, snapshot, &refusal, &head, Instant::now())
+            .await?;
+        self.farewell().await;
+        Err(Cut)
+    }
+
+    /// Ends the connection, but listens until the client has read its answer and gone.
+    async fn farewell(&mut self) {
+        let leave = async {
+            self.stream.shutdown().await.ok()?;
+            let mut heard = self.unread.len();
+            while heard < FAREWELL_BYTES {
+                self.unread.clear();
+                self.unread.reserve(ROOM);
+                match self.stream.read_buf(&mut self.unread).await {
+                    Ok(read @ 1..) => heard += read,
+                    Ok(0) | Err(_) => break,
+                }
+            }
+            Some(())
+        };
+        drop(timeout(FAREWELL, leave).await);
     }
 }
 

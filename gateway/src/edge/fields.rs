@@ -11,6 +11,8 @@ pub(super) struct Fields<'a> {
     pub origin: Option<&'a [u8]>,
     pub api_key: Option<&'a [u8]>,
     pub authorization: Option<&'a [u8]>,
+    /// What a browser's preflight asks to be allowed to send.
+    pub requested_headers: Option<&'a [u8]>,
     accept_encoding: Option<&'a [u8]>,
     bigtable: Option<&'a [u8]>,
     /// `cache-control: no-store`, `x-perijove-cache: bypass`.
@@ -59,6 +61,7 @@ impl<'a> Fields<'a> {
             15 if is("accept-encoding") => first(&mut self.accept_encoding, value),
             16 if is("x-perijove-cache") => self.bypasses |= says(value, b"bypass"),
             17 if is("transfer-encoding") => self.framing.special = true,
+            30 if is("access-control-request-headers") => first(&mut self.requested_headers, value),
             _ => {}
         }
     }
@@ -112,7 +115,7 @@ fn first<'a>(place: &mut Option<&'a [u8]>, value: &'a [u8]) {
 }
 
 /// Whether a list has this word.
-fn says(list: &[u8], word: &[u8]) -> bool {
+pub(super) fn says(list: &[u8], word: &[u8]) -> bool {
     list.split(|byte| *byte == b',')
         .any(|part| part.trim_ascii().eq_ignore_ascii_case(word))
 }

@@ -5,11 +5,10 @@ use std::net::IpAddr;
 
 use http::Method;
 use pingora::protocols::Stream;
-use pingora::protocols::http::ServerSession;
 use smallvec::SmallVec;
 
 use super::fields::Fields;
-use super::smuggling;
+use super::session::Session;
 use crate::auth::{ConsumerId, Credentials};
 use crate::dispatch::ClientKey;
 use crate::error::Rejection;
@@ -69,17 +68,6 @@ impl Head {
     }
 }
 
-/// The fields of a session's request.
-pub(super) fn fields(session: &ServerSession) -> Fields<'_> {
-    let headers = session.req_header().headers.iter();
-    Fields::of(headers.map(|(name, value)| (name.as_str().as_bytes(), value.as_bytes())))
-}
-
-pub(super) fn client_ip(session: &ServerSession) -> Option<IpAddr> {
-    let address = session.client_addr()?.as_inet()?;
-    Some(address.ip())
-}
-
 /// The address at the other end of a connection.
 pub(super) fn peer_ip(stream: &Stream) -> Option<IpAddr> {
     let digest = stream.get_socket_digest()?;
@@ -89,21 +77,17 @@ pub(super) fn peer_ip(stream: &Stream) -> Option<IpAddr> {
 /// Tells what is asked for.
 ///
 /// # Errors
-/// The refusals that need no body: ambiguous framing, upgrade, method, content type.
-pub(super) fn kind(session: &ServerSession, fields: &Fields<'_>) -> Result<Kind, Rejection> {
-    if let Some(h1) = session.as_http1() {
-        smuggling::check_head(&h1.get_headers_raw_bytes())?;
-    }
-    if session.is_upgrade_req() {
+/// The refusals that need no body: WebSocket, method, content type.
+pub(super) fn kind(session: &impl Session, fields: &Fields<'_>) -> Result<Kind, Rejection> {
+    if session.asks_for_websocket() {
         return Err(Rejection::Upgrade);
     }
-    let head = session.req_header();
-    match head.method {
+    match *session.method() {
         Method::POST if fields.is_json() => Ok(Kind::Rpc),
         Method::POST => Err(Rejection::ContentType),
         Method::OPTIONS => Ok(Kind::Preflight),
-        Method::GET if head.uri.path().ends_with("/health") => Ok(Kind::Health),
-        Method::GET if head.uri.path().ends_with("/price/v3") => Ok(Kind::Price),
+        Method::GET if session.path().ends_with("/health") => Ok(Kind::Health),
+        Method::GET if session.path().ends_with("/price/v3") => Ok(Kind::Price),
         _ => Err(Rejection::HttpMethod),
     }
 }

@@ -1,11 +1,10 @@
 //! Answers as they are written: the lines of their heads, gzip, and a body that is whole or
 //! streamed with back-pressure. How bytes reach the client is the [`Wire`]'s matter: Pingora's
-//! session here, the bare connection in [`super::express`].
+//! session of HTTP/2 here, the bare connection of HTTP/1 in [`super::express`].
 
 use std::sync::Arc;
 
 use bytes::{Bytes, BytesMut};
-use http::Version;
 use pingora::http::ResponseHeader;
 use pingora::protocols::http::ServerSession;
 use smallvec::SmallVec;
@@ -56,18 +55,22 @@ pub(super) type Sent = usize;
 pub(super) type Pieces = SmallVec<[Bytes; 4]>;
 
 /// The client's end of one exchange, as far as answers need it.
-pub(super) trait Wire {
+pub(super) trait Wire: Send {
     /// Sends an answer whose body is known.
-    async fn whole(&mut self, lines: &Lines<'_>, body: Pieces) -> Result<(), WriteFault>;
+    fn whole(
+        &mut self,
+        lines: &Lines<'_>,
+        body: Pieces,
+    ) -> impl Future<Output = Result<(), WriteFault>> + Send;
 
     /// Begins an answer of unknown length.
-    async fn begin(&mut self, lines: &Lines<'_>) -> Result<(), WriteFault>;
+    fn begin(&mut self, lines: &Lines<'_>) -> impl Future<Output = Result<(), WriteFault>> + Send;
 
     /// Sends a piece that is not empty.
-    async fn push(&mut self, chunk: Bytes) -> Result<(), WriteFault>;
+    fn push(&mut self, chunk: Bytes) -> impl Future<Output = Result<(), WriteFault>> + Send;
 
     /// Ends the answer.
-    async fn end(&mut self) -> Result<(), WriteFault>;
+    fn end(&mut self) -> impl Future<Output = Result<(), WriteFault>> + Send;
 }
 
 /// The head of an answer, without what belongs to the connection.
@@ -83,6 +86,15 @@ pub(super) struct Lines<'a> {
     /// Where the answer is from if no upstream gave it.
     provenance: Option<Provenance>,
     gzip: bool,
+    /// It is the answer to a preflight, with what is to be allowed.
+    preflight: Option<Preflight<'a>>,
+}
+
+/// What the answer to a preflight is made of besides the head.
+#[derive(Clone, Copy, Debug)]
+struct Preflight<'a> {
+    /// The header names that are to be allowed.
+    requested: Option<&'a [u8]>,
 }
 
 impl<'a> Lines<'a> {
@@ -96,11 +108,15 @@ impl<'a> Lines<'a> {
             retry_after: None,
             provenance: None,
             gzip: false,
+            preflight: None,
         }
     }
 
     /// Tells each line, name and value.
     pub(super) fn tell(&self, line: Line<'_>) {
+        if let Some(Preflight { requested }) = self.preflight {
+            return cors::preflight(self.head.origin.as_deref(), requested, line);
+        }
         line("content-type", self.content_type.as_bytes());
         line("x-request-id", self.head.request_id.as_bytes());
         if let Some(origin) = &self.head.origin {
@@ -229,16 +245,17 @@ pub(super) async fn refuse(
     Ok(sent)
 }
 
-/// Answers a CORS preflight.
-pub(super) async fn preflight(via: &mut Via<'_>, head: &Head) -> Result<Sent, WriteFault> {
-    let requested = via.session.get_header("access-control-request-headers");
-    let requested = requested.map(|value| value.as_bytes().to_vec());
-    let mut header = ResponseHeader::build(200, Some(USUAL_HEADERS))?;
-    header.set_content_length(0)?;
-    filled(&mut header, |line| {
-        cors::preflight(head.origin.as_deref(), requested.as_deref(), line);
-    })?;
-    via.write(header, Bytes::new(), true).await?;
+/// Answers a CORS preflight; `requested` is what the browser wants to send.
+pub(super) async fn preflight(
+    wire: &mut impl Wire,
+    head: &Head,
+    requested: Option<&[u8]>,
+) -> Result<Sent, WriteFault> {
+    let lines = Lines {
+        preflight: Some(Preflight { requested }),
+        ..Lines::new(200, TEXT, head)
+    };
+    wire.whole(&lines, Pieces::new()).await?;
     Ok(0)
 }
 
@@ -299,7 +316,7 @@ async fn push(
     wire.push(chunk).await
 }
 
-/// A session of Pingora's whose client has to keep pace.
+/// A session of Pingora's, of HTTP/2, whose client has to keep pace.
 pub(super) struct Via<'a> {
     pub session: &'a mut ServerSession,
     pub tracked: &'a Arc<Tracked>,
@@ -332,10 +349,9 @@ impl<'a> Via<'a> {
         }
     }
 
-    /// Counts the bytes of an answer for as long as they are held anywhere. Over HTTP/1 they are
-    /// held here, and count from when the client does not take them.
+    /// Counts the bytes of an answer for as long as they are held anywhere.
     fn counted(&self, bytes: Bytes) -> Result<Bytes, WriteFault> {
-        if !self.session.is_http2() || bytes.len() <= UNCOUNTED {
+        if bytes.len() <= UNCOUNTED {
             return Ok(bytes);
         }
         match self.tracked.charge(bytes.len(), self.limits) {
@@ -369,13 +385,9 @@ impl<'a> Via<'a> {
         loop {
             let piece = body.split_to(body.len().min(PIECE));
             let (length, last) = (piece.len(), body.is_empty());
-            let waiting = if self.session.is_http2() {
-                0
-            } else {
-                length + body.len()
-            };
             let writing = self.session.write_response_body(piece, end && last);
-            pace.hold(waiting, writing).await??;
+            // They are counted already.
+            pace.hold(0, writing).await??;
             if last {
                 return Ok(());
             }
@@ -389,6 +401,24 @@ impl<'a> Via<'a> {
     }
 }
 
+impl<W: Wire> Wire for &mut W {
+    async fn whole(&mut self, lines: &Lines<'_>, body: Pieces) -> Result<(), WriteFault> {
+        W::whole(self, lines, body).await
+    }
+
+    async fn begin(&mut self, lines: &Lines<'_>) -> Result<(), WriteFault> {
+        W::begin(self, lines).await
+    }
+
+    async fn push(&mut self, chunk: Bytes) -> Result<(), WriteFault> {
+        W::push(self, chunk).await
+    }
+
+    async fn end(&mut self) -> Result<(), WriteFault> {
+        W::end(self).await
+    }
+}
+
 impl Wire for Via<'_> {
     async fn whole(&mut self, lines: &Lines<'_>, body: Pieces) -> Result<(), WriteFault> {
         let body = self.counted(joined(body))?;
@@ -398,13 +428,7 @@ impl Wire for Via<'_> {
     }
 
     async fn begin(&mut self, lines: &Lines<'_>) -> Result<(), WriteFault> {
-        let mut header = header(lines)?;
-        let chunked =
-            !self.session.is_http2() && self.session.req_header().version == Version::HTTP_11;
-        if chunked {
-            header.insert_header("transfer-encoding", "chunked")?;
-        }
-        self.write(header, Bytes::new(), false).await
+        self.write(header(lines)?, Bytes::new(), false).await
     }
 
     async fn push(&mut self, chunk: Bytes) -> Result<(), WriteFault> {

@@ -1,6 +1,7 @@
-//! The public listener: one call of [`RpcApp::exchange`] per request.
+//! The public listener: one call of [`RpcApp::serve`] per request that is not ordinary.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use pingora::protocols::http::ServerSession;
 use tokio::time::{Instant, timeout};
@@ -12,7 +13,8 @@ use super::drain::Drain;
 use super::fields::Fields;
 use super::head::{self, Head, Kind};
 use super::metrics::EdgeMetrics;
-use super::reply::{self, Refusal, Sent, Via, WriteFault};
+use super::reply::{self, Refusal, Sent, Via, Wire, WriteFault};
+use super::session::Session;
 use crate::auth::ConsumerId;
 use crate::error::Rejection;
 use crate::pipeline::{Pipeline, Request};
@@ -32,7 +34,7 @@ pub struct RpcApp {
 }
 
 impl RpcApp {
-    /// Reads one request and answers it. The session may still have to be finished.
+    /// Reads one request of HTTP/2 and answers it. The session may still have to be finished.
     pub(super) async fn exchange(
         &self,
         session: &mut ServerSession,
@@ -62,8 +64,8 @@ impl RpcApp {
                 return Err(Cut);
             }
         }
-        self.keep_alive(session, &snapshot);
-        self.serve(session, tracked, &snapshot).await
+        let mut via = Via::new(session, tracked, limits);
+        self.serve(&mut via, &snapshot).await
     }
 }
 
@@ -106,36 +108,33 @@ impl From<BodyFault> for Stop {
 }
 
 impl RpcApp {
-    fn keep_alive(&self, session: &mut ServerSession, snapshot: &Snapshot) {
-        let seconds = snapshot.config.listen.keepalive.as_secs();
-        // A client of HTTP/1.0 waits for the end of the connection to know that of the answer.
-        let old = session.req_header().version == http::Version::HTTP_10;
-        let leaving = self.drain.is_leaving() || seconds == 0 || old;
-        session.set_keepalive((!leaving).then_some(seconds));
-        session.set_pipelining_enabled(true);
-        // What is left of a refused request's body is read over, but not for ever.
-        session.set_total_drain_timeout(Some(snapshot.config.limits.body_timeout));
-    }
-
-    async fn serve(
+    /// Answers a request whose head was read.
+    pub(super) async fn serve<S: Session>(
         &self,
-        session: &mut ServerSession,
-        tracked: &Arc<Tracked>,
+        session: &mut S,
         snapshot: &Arc<Snapshot>,
     ) -> Result<(), Cut> {
         let started = Instant::now();
-        let fields = head::fields(session);
-        let head = Head::new(&fields, head::client_ip(session));
+        if self.drain.is_leaving() || snapshot.config.listen.keepalive < Duration::from_secs(1) {
+            session.close();
+        }
+        let fields = session.fields();
+        let head = Head::new(&fields, session.client_ip());
         let kind = head::kind(session, &fields);
-        let uri = &session.req_header().uri;
-        let who = head::identify(&fields, uri.path(), uri.query(), snapshot);
-        let via = &mut Via::new(session, tracked, &snapshot.config.limits);
+        let who = head::identify(&fields, session.path(), session.query(), snapshot);
         let served = match kind {
-            Ok(Kind::Rpc) => self.call(via, snapshot, &head, who, started).await,
-            Ok(Kind::Preflight) => self.ended(reply::preflight(via, &head).await),
-            Ok(Kind::Health) => self.ended(reply::health(via, health_word(snapshot), &head).await),
+            Ok(Kind::Rpc) => self.call(session, snapshot, &head, who, started).await,
+            Ok(Kind::Preflight) => {
+                let requested = fields.requested_headers.map(<[u8]>::to_vec);
+                let mut wire = session.wire();
+                self.ended(reply::preflight(&mut wire, &head, requested.as_deref()).await)
+            }
+            Ok(Kind::Health) => {
+                let word = health_word(snapshot);
+                self.ended(reply::health(&mut session.wire(), word, &head).await)
+            }
             Ok(Kind::Price) => {
-                let served = self.price(via, snapshot, &head, who, started).await;
+                let served = self.price(session, snapshot, &head, who, started).await;
                 served.map_err(Stop::by_api)
             }
             Err(rejection) => Err(Stop::Refused(rejection)),
@@ -144,11 +143,13 @@ impl RpcApp {
             Ok(()) => Ok(()),
             Err(Stop::Refused(rejection)) => {
                 let refusal = Refusal::rpc(&rejection);
-                self.refuse(via, snapshot, &refusal, &head, started).await
+                self.refuse(session, snapshot, &refusal, &head, started)
+                    .await
             }
             Err(Stop::RefusedByApi(rejection)) => {
                 let refusal = Refusal::api(&rejection);
-                self.refuse(via, snapshot, &refusal, &head, started).await
+                self.refuse(session, snapshot, &refusal, &head, started)
+                    .await
             }
             Err(Stop::Gone) => {
                 self.metrics.client_gone();
@@ -160,7 +161,7 @@ impl RpcApp {
 
     async fn call(
         &self,
-        via: &mut Via<'_>,
+        session: &mut impl Session,
         snapshot: &Arc<Snapshot>,
         head: &Head,
         who: Result<Option<ConsumerId>, Rejection>,
@@ -169,21 +170,21 @@ impl RpcApp {
         let consumer = who?;
         self.metrics.called_by(consumer.as_ref(), &snapshot.config);
         let limits = &snapshot.config.limits;
-        let body = body::read(via.session, limits, &self.connections).await?;
-        if via.tracked.has_no_room(limits) {
+        let body = body::read(session, limits, &self.connections).await?;
+        if session.tracked().has_no_room(limits) {
             return Err(Stop::Refused(Rejection::TooMuchUnsent));
         }
-        let _serving = via.tracked.serving().ok_or(Stop::Cut)?;
+        let _serving = session.tracked().serving().ok_or(Stop::Cut)?;
         let request = self.request(snapshot, head, consumer.as_ref(), started);
         let response = tokio::select! {
             biased;
             response = request.answer(body) => response,
-            () = gone(via.session) => return Err(Stop::Gone),
+            () = session.gone() => return Err(Stop::Gone),
         };
         let log = snapshot.config.log.access;
         let entry = log.then(|| Entry::new(&response, head, consumer, started));
         self.metrics.replied(response.status);
-        let written = reply::write(via, response, head, &snapshot.config).await;
+        let written = reply::write(&mut session.wire(), response, head, &snapshot.config).await;
         if written == Err(WriteFault::NoRoom) {
             return Err(Stop::Refused(Rejection::TooMuchUnsent));
         }
@@ -194,7 +195,7 @@ impl RpcApp {
     /// Jupiter's `GET /price/v3`.
     async fn price(
         &self,
-        via: &mut Via<'_>,
+        session: &mut impl Session,
         snapshot: &Arc<Snapshot>,
         head: &Head,
         who: Result<Option<ConsumerId>, Rejection>,
@@ -204,14 +205,14 @@ impl RpcApp {
         self.metrics.called_by(consumer.as_ref(), &snapshot.config);
         let limits = &snapshot.config.limits;
         // It should have none, and what it has must not be taken for the next request.
-        body::read(via.session, limits, &self.connections).await?;
-        let _serving = via.tracked.serving().ok_or(Stop::Cut)?;
-        let query = via.session.req_header().uri.query();
-        let response = self.pipeline.prices(snapshot, query, started).await?;
+        body::read(session, limits, &self.connections).await?;
+        let _serving = session.tracked().serving().ok_or(Stop::Cut)?;
+        let prices = self.pipeline.prices(snapshot, session.query(), started);
+        let response = prices.await?;
         let log = snapshot.config.log.access;
         let entry = log.then(|| Entry::new(&response, head, consumer, started));
         self.metrics.replied(response.status);
-        let written = reply::write(via, response, head, &snapshot.config).await;
+        let written = reply::write(&mut session.wire(), response, head, &snapshot.config).await;
         if written == Err(WriteFault::NoRoom) {
             return Err(Stop::Refused(Rejection::TooMuchUnsent));
         }
@@ -265,22 +266,40 @@ impl RpcApp {
         rejection: &Rejection,
     ) {
         let snapshot = self.published.load();
-        let head = Head::new(&Fields::default(), head::client_ip(session));
-        let refusal = Refusal::rpc(rejection);
-        session.set_keepalive(None);
         let via = &mut Via::new(session, tracked, &snapshot.config.limits);
+        let head = Head::new(&Fields::default(), via.client_ip());
+        let refusal = Refusal::rpc(rejection);
         // Nobody may be listening any more; there is nothing else to do for them.
         drop(
-            self.refuse(via, &snapshot, &refusal, &head, Instant::now())
+            self.tell(via, &snapshot, &refusal, &head, Instant::now())
                 .await,
         );
     }
 
-    /// Refuses a request. Its body may be unread, so the connection is only kept where Pingora
-    /// finds it in order; after ambiguous framing it is closed in any case.
+    /// Refuses a request. Its body may be unread; after ambiguous framing and a body that did not
+    /// come, the connection is closed in any case.
     async fn refuse(
         &self,
-        via: &mut Via<'_>,
+        session: &mut impl Session,
+        snapshot: &Snapshot,
+        refusal: &Refusal<'_>,
+        head: &Head,
+        started: Instant,
+    ) -> Result<(), Cut> {
+        if matches!(
+            refusal.rejection,
+            Rejection::BadHttp { .. } | Rejection::BodyTimeout | Rejection::TooManyBodies
+        ) {
+            session.close();
+        }
+        let mut wire = session.wire();
+        self.tell(&mut wire, snapshot, refusal, head, started).await
+    }
+
+    /// Writes a refusal, counts and logs it.
+    pub(super) async fn tell(
+        &self,
+        wire: &mut impl Wire,
         snapshot: &Snapshot,
         refusal: &Refusal<'_>,
         head: &Head,
@@ -291,24 +310,11 @@ impl RpcApp {
         let entry = log.then(|| Entry::refused(rejection, head, started));
         self.metrics.refused(rejection.label());
         self.metrics.replied(rejection.status());
-        if matches!(
-            rejection,
-            Rejection::BadHttp { .. } | Rejection::BodyTimeout | Rejection::TooManyBodies
-        ) {
-            via.session.set_keepalive(None);
-        }
-        let written = reply::refuse(via, refusal, head).await;
+        let written = reply::refuse(wire, refusal, head).await;
         if let Some(entry) = &entry {
             access::log(entry, written);
         }
         written.map(drop).map_err(|_fault| Cut)
-    }
-}
-
-/// Resolves when the client has closed its connection (or reset its stream).
-async fn gone(session: &mut ServerSession) {
-    if session.read_body_or_idle(true).await.is_ok() {
-        std::future::pending::<()>().await;
     }
 }
 

@@ -2,18 +2,25 @@
 
 #![expect(clippy::expect_used, reason = "a harness fails the test it is used in")]
 
+use std::fmt::Debug;
 use std::net::SocketAddr;
 
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tokio::time::timeout;
 
+use crate::tls::Identity;
 use crate::wait::PATIENCE;
+
+/// In clear or within TLS.
+trait Wire: AsyncRead + AsyncWrite + Debug + Send + Unpin {}
+
+impl<T: AsyncRead + AsyncWrite + Debug + Send + Unpin> Wire for T {}
 
 /// A connection and what was read ahead from it.
 #[derive(Debug)]
 pub struct RawConnection {
-    stream: TcpStream,
+    stream: Box<dyn Wire>,
     inbox: Vec<u8>,
 }
 
@@ -47,8 +54,20 @@ impl RawConnection {
     /// # Panics
     /// If nobody listens.
     pub async fn open(address: SocketAddr) -> Self {
-        let stream = TcpStream::connect(address).await.expect("a connection");
-        stream.set_nodelay(true).expect("TCP_NODELAY");
+        Self::over(Box::new(connect(address).await))
+    }
+
+    /// Connects and agrees on TLS with a server of this identity and the name `localhost`, without a
+    /// word about versions of HTTP.
+    ///
+    /// # Panics
+    /// If nobody listens, or it is another server.
+    pub async fn open_tls(address: SocketAddr, identity: &Identity) -> Self {
+        let stream = identity.dial(connect(address).await).await;
+        Self::over(Box::new(stream))
+    }
+
+    fn over(stream: Box<dyn Wire>) -> Self {
         Self {
             stream,
             inbox: Vec::new(),
@@ -57,10 +76,11 @@ impl RawConnection {
 
     /// Sends bytes; a peer that has closed already is noticed when reading.
     pub async fn send(&mut self, bytes: impl AsRef<[u8]>) {
-        self.stream
-            .write_all(bytes.as_ref())
-            .await
-            .unwrap_or_default();
+        let sent = async {
+            self.stream.write_all(bytes.as_ref()).await?;
+            self.stream.flush().await
+        };
+        sent.await.unwrap_or_default();
     }
 
     /// Reads the next reply, `None` if the connection ends before one is complete.
@@ -141,6 +161,12 @@ impl RawConnection {
             Ok(_) => Some(()),
         }
     }
+}
+
+async fn connect(address: SocketAddr) -> TcpStream {
+    let stream = TcpStream::connect(address).await.expect("a connection");
+    stream.set_nodelay(true).expect("TCP_NODELAY");
+    stream
 }
 
 fn parse_head(inbox: &[u8]) -> Option<(usize, RawReply)> {

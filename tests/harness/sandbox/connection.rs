@@ -184,10 +184,11 @@ impl Connection {
 
     async fn send(
         &mut self,
-        reply: Reply,
+        mut reply: Reply,
         treatment: Treatment,
         wants_close: bool,
     ) -> io::Result<Next> {
+        treatment.dress(&mut reply);
         let close = if wants_close || treatment.framing == Framing::UntilClose {
             Close::Announced
         } else {

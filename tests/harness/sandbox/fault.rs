@@ -122,6 +122,24 @@ pub enum Kind {
     Http10,
     /// Sends bodies with `transfer-encoding: chunked`.
     Chunked,
+    /// Answers what it should, behind this HTTP status.
+    Behind { status: u16 },
+    /// Compresses answers whether or not anybody asked for it.
+    Compressed {
+        #[serde(default)]
+        coding: Coding,
+    },
+}
+
+/// How an answer is compressed.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Coding {
+    #[default]
+    Gzip,
+    Deflate,
+    /// It says gzip and sends something else.
+    FalseGzip,
 }
 
 /// How a refusal for rate limits looks.

@@ -1,11 +1,15 @@
 //! What the faults make of one request: when it is answered, with what, and how the bytes go out.
 //! Pure; `connection` carries it out.
 
+use std::io::Write as _;
 use std::time::Duration;
+
+use flate2::Compression;
+use flate2::write::{GzEncoder, ZlibEncoder};
 
 use super::body::Body;
 use super::failure::Failure;
-use super::fault::{Kind, RateShape, ResetWhen, StallAfter};
+use super::fault::{Coding, Kind, RateShape, ResetWhen, StallAfter};
 use super::rpc::error_body;
 use super::spoil::Spoilage;
 
@@ -30,6 +34,9 @@ pub struct Treatment {
     pub close: Close,
     /// Answers are padded to at least this many bytes.
     pub widen: u64,
+    /// The HTTP status in place of the answer's.
+    pub status: Option<u16>,
+    pub coding: Option<Coding>,
     /// The reply in place of the answer.
     pub instead: Option<Reply>,
 }
@@ -77,6 +84,34 @@ pub struct Reply {
     pub body: Body,
 }
 
+impl Treatment {
+    /// The reply as it is dressed for the way.
+    pub fn dress(&self, reply: &mut Reply) {
+        reply.status = self.status.unwrap_or(reply.status);
+        let Some(coding) = self.coding else { return };
+        let plain = reply.body.clone().collect();
+        let (name, packed) = match coding {
+            Coding::Gzip => ("gzip", gzip(&plain)),
+            Coding::Deflate => ("deflate", deflate(&plain)),
+            Coding::FalseGzip => ("gzip", plain.to_vec()),
+        };
+        reply.headers.push(("content-encoding", name.to_owned()));
+        reply.body = packed.into();
+    }
+}
+
+fn gzip(plain: &[u8]) -> Vec<u8> {
+    let mut encoder = GzEncoder::new(Vec::new(), Compression::fast());
+    encoder.write_all(plain).unwrap_or_default();
+    encoder.finish().unwrap_or_default()
+}
+
+fn deflate(plain: &[u8]) -> Vec<u8> {
+    let mut encoder = ZlibEncoder::new(Vec::new(), Compression::fast());
+    encoder.write_all(plain).unwrap_or_default();
+    encoder.finish().unwrap_or_default()
+}
+
 /// The content type of JSON-RPC answers.
 pub const JSON: &str = "application/json; charset=utf-8";
 /// The content type of everything said in words.
@@ -117,6 +152,8 @@ impl Treatment {
                 Kind::Http10 => all.framing = Framing::UntilClose,
                 Kind::KeepAliveClose => all.close = Close::Silent,
                 Kind::ConnectionClose => all.close = Close::Announced,
+                Kind::Behind { status } => all.status = Some(*status),
+                Kind::Compressed { coding } => all.coding = Some(*coding),
                 Kind::Big { bytes } => all.widen = all.widen.max(*bytes),
                 other => all.instead = instead(other, id).or(all.instead),
             }

@@ -1,7 +1,9 @@
-//! Answers on a bare connection: HTTP/1.1, kept alive.
+//! Answers on a bare connection of HTTP/1.
 
 use std::io::{IoSlice, Write as _};
+use std::os::fd::{AsRawFd, RawFd};
 use std::sync::Arc;
+use std::time::Duration;
 
 use bytes::Bytes;
 use http::StatusCode;
@@ -23,24 +25,78 @@ const LAST_CHUNK: &[u8] = b"0\r\n\r\n";
 
 type Slices<'a> = SmallVec<[IoSlice<'a>; 5]>;
 
+/// How the client of one request has to be answered, and what became of that.
+#[derive(Debug)]
+#[expect(
+    clippy::struct_excessive_bools,
+    reason = "facts that do not depend on each other"
+)]
+pub(in crate::edge) struct Manner {
+    keeps_alive: bool,
+    /// Whether the client knows chunks; else the end of the connection ends an answer of unknown
+    /// length.
+    chunks: bool,
+    /// The client asked for the head alone.
+    bodyless: bool,
+    /// An answer has begun that the end of the connection would end.
+    open_ended: bool,
+}
+
+impl Manner {
+    /// For a request of HTTP/1.1 (`is_current`) or 1.0.
+    pub(in crate::edge) const fn for_request(
+        keeps_alive: bool,
+        is_current: bool,
+        bodyless: bool,
+    ) -> Self {
+        Self {
+            keeps_alive,
+            chunks: is_current,
+            bodyless,
+            open_ended: false,
+        }
+    }
+
+    /// The usual one.
+    pub(super) const fn kept_alive() -> Self {
+        Self::for_request(true, true, false)
+    }
+
+    pub(in crate::edge) fn close(&mut self) {
+        self.keeps_alive = false;
+    }
+
+    pub(in crate::edge) const fn keeps_alive(&self) -> bool {
+        self.keeps_alive
+    }
+
+    /// Whether the end of the connection would pass for the end of an answer that has none.
+    pub(in crate::edge) const fn is_cut_short(&self) -> bool {
+        self.open_ended
+    }
+}
+
 /// One answer being written.
-pub(super) struct Plain<'a> {
+pub(in crate::edge) struct Plain<'a> {
     stream: &'a mut Stream,
     /// What is written at once; its room is used again.
     buffer: &'a mut Vec<u8>,
+    manner: &'a mut Manner,
     pace: Pace<'a>,
 }
 
 impl<'a> Plain<'a> {
-    pub(super) fn new(
+    pub(in crate::edge) fn new(
         stream: &'a mut Stream,
         buffer: &'a mut Vec<u8>,
+        manner: &'a mut Manner,
         tracked: &'a Arc<Tracked>,
         limits: &'a Limits,
     ) -> Self {
         Self {
             stream,
             buffer,
+            manner,
             pace: Pace::new(tracked, limits),
         }
     }
@@ -57,7 +113,12 @@ impl<'a> Plain<'a> {
         self.buffer.extend_from_slice(b"\r\n");
         lines.tell(&mut |name, value| self.line(name, value));
         self.line("date", get_cached_date().as_bytes());
-        self.line("connection", b"keep-alive");
+        let connection: &[u8] = if self.manner.keeps_alive {
+            b"keep-alive"
+        } else {
+            b"close"
+        };
+        self.line("connection", connection);
     }
 
     fn line(&mut self, name: &str, value: &[u8]) {
@@ -83,6 +144,9 @@ impl Wire for Plain<'_> {
         let length: usize = body.iter().map(Bytes::len).sum();
         self.head(lines);
         write!(self.buffer, "content-length: {length}\r\n\r\n").ok();
+        if self.manner.bodyless {
+            return self.send(&[]).await;
+        }
         if length > SMALL {
             return self.send(&body).await;
         }
@@ -94,18 +158,29 @@ impl Wire for Plain<'_> {
 
     async fn begin(&mut self, lines: &Lines<'_>) -> Result<(), WriteFault> {
         self.head(lines);
-        self.line("transfer-encoding", b"chunked");
+        if self.manner.chunks {
+            self.line("transfer-encoding", b"chunked");
+        } else {
+            self.manner.open_ended = true;
+        }
         self.buffer.extend_from_slice(b"\r\n");
         self.send(&[]).await
     }
 
     async fn push(&mut self, chunk: Bytes) -> Result<(), WriteFault> {
         self.buffer.clear();
+        if !self.manner.chunks {
+            return self.send(&[chunk]).await;
+        }
         write!(self.buffer, "{:x}\r\n", chunk.len()).ok();
         self.send(&[chunk, Bytes::from_static(b"\r\n")]).await
     }
 
     async fn end(&mut self) -> Result<(), WriteFault> {
+        self.manner.open_ended = false;
+        if !self.manner.chunks {
+            return Ok(());
+        }
         self.buffer.clear();
         self.buffer.extend_from_slice(LAST_CHUNK);
         self.send(&[]).await
@@ -130,4 +205,22 @@ async fn write_all(
     }
     let flushed = pace.hold(0, stream.flush()).await?;
     flushed.map_err(|_client_gone| WriteFault::Gone)
+}
+
+/// Has the connection reset when it is dropped, so that nobody takes its end for one in good order.
+pub(super) fn reset(stream: &Stream) {
+    let socket = Descriptor(stream.id());
+    let linger = socket2::SockRef::from(&socket).set_linger(Some(Duration::ZERO));
+    if let Err(error) = linger {
+        tracing::debug!(%error, "a broken answer ends as if it were whole");
+    }
+}
+
+/// The socket below a stream, however many layers are between.
+struct Descriptor(RawFd);
+
+impl AsRawFd for Descriptor {
+    fn as_raw_fd(&self) -> RawFd {
+        self.0
+    }
 }

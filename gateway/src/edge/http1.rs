@@ -1,0 +1,194 @@
+//! A request of HTTP/1 that takes the long way: read to the letter, its body in whatever framing,
+//! and answered as its version wants it.
+//!
+//! Pingora's session reads requests more leniently (it corrects targets, prefers one length to
+//! another, takes an empty line for the size of a chunk), so that two servers in a row could differ
+//! over what it makes of them. It has no part in HTTP/1.
+
+pub(super) mod request;
+
+use std::net::IpAddr;
+use std::sync::Arc;
+
+use bytes::{Bytes, BytesMut};
+use http::Method;
+use pingora::protocols::Stream;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+
+use self::request::Request;
+use super::body::BodyFault;
+use super::connections::Tracked;
+use super::express::wire::{Manner, Plain};
+use super::fields::Fields;
+use super::reply::Wire;
+use super::session::Session;
+use crate::config::Limits;
+use crate::error::Rejection;
+use crate::framing::{Body, Framing, Taken};
+
+/// Read from the connection at once.
+const ROOM: usize = 16 * 1024;
+
+/// A request whose head was read, on its connection.
+pub(super) struct Http1<'c> {
+    stream: &'c mut Stream,
+    /// What came behind the head.
+    unread: &'c mut BytesMut,
+    buffer: &'c mut Vec<u8>,
+    client_ip: Option<IpAddr>,
+    request: &'c Request,
+    body: Body,
+    manner: Manner,
+    tracked: &'c Arc<Tracked>,
+    limits: &'c Limits,
+    /// The client waits to be asked for the body.
+    expected: bool,
+}
+
+impl<'c> Http1<'c> {
+    pub(super) fn new(
+        stream: &'c mut Stream,
+        (unread, buffer): (&'c mut BytesMut, &'c mut Vec<u8>),
+        client_ip: Option<IpAddr>,
+        request: &'c Request,
+        (tracked, limits): (&'c Arc<Tracked>, &'c Limits),
+    ) -> Self {
+        let manner = Manner::for_request(
+            request.keeps_alive,
+            request.is_current,
+            request.method == Method::HEAD,
+        );
+        Self {
+            stream,
+            unread,
+            buffer,
+            client_ip,
+            request,
+            body: Body::new(request.framing),
+            manner,
+            tracked,
+            limits,
+            expected: request.expects_continue,
+        }
+    }
+
+    /// What becomes of the connection after the exchange.
+    pub(super) fn ends(&mut self) -> Ends {
+        if self.manner.is_cut_short() {
+            Ends::Reset
+        } else if !self.body.is_done() {
+            Ends::Unread
+        } else if self.manner.keeps_alive() {
+            Ends::GoesOn
+        } else {
+            Ends::Closes
+        }
+    }
+}
+
+/// What becomes of a connection.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Ends {
+    GoesOn,
+    Closes,
+    /// It is closed with something of the request unread.
+    Unread,
+    /// The client would take the end of the connection for that of the answer.
+    Reset,
+}
+
+impl Session for Http1<'_> {
+    fn method(&self) -> &Method {
+        &self.request.method
+    }
+
+    fn path(&self) -> &str {
+        &self.request.path
+    }
+
+    fn query(&self) -> Option<&str> {
+        self.request.query.as_deref()
+    }
+
+    fn fields(&self) -> Fields<'_> {
+        self.request.fields()
+    }
+
+    fn client_ip(&self) -> Option<IpAddr> {
+        self.client_ip
+    }
+
+    fn tracked(&self) -> &Arc<Tracked> {
+        self.tracked
+    }
+
+    fn asks_for_websocket(&self) -> bool {
+        self.request.asks_for_websocket
+    }
+
+    fn announced(&self) -> Option<usize> {
+        match self.request.framing {
+            Framing::Length(length) => Some(usize::try_from(length).unwrap_or(usize::MAX)),
+            Framing::Chunked | Framing::UntilClose => None,
+        }
+    }
+
+    async fn invite(&mut self) -> Result<(), BodyFault> {
+        // Who sent some of it does not wait.
+        if !std::mem::take(&mut self.expected) || !self.unread.is_empty() || self.body.is_done() {
+            return Ok(());
+        }
+        let asked = async {
+            self.stream
+                .write_all(b"HTTP/1.1 100 Continue\r\n\r\n")
+                .await?;
+            self.stream.flush().await
+        };
+        asked.await.map_err(|_gone| BodyFault::Gone)
+    }
+
+    async fn piece(&mut self) -> Result<Option<Bytes>, BodyFault> {
+        loop {
+            let taken = self.body.take(self.unread).map_err(|_malformed| {
+                BodyFault::Rejected(Rejection::BadHttp {
+                    reason: "a chunk of the body is malformed",
+                })
+            });
+            match taken {
+                Ok(Taken::Data(piece)) => return Ok(Some(piece)),
+                Ok(Taken::End) => return Ok(None),
+                Ok(Taken::More) => {}
+                Err(malformed) => {
+                    self.close();
+                    return Err(malformed);
+                }
+            }
+            self.unread.reserve(ROOM);
+            match self.stream.read_buf(self.unread).await {
+                Ok(1..) => {}
+                Ok(0) | Err(_) => return Err(BodyFault::Gone),
+            }
+        }
+    }
+
+    async fn gone(&mut self) {
+        if matches!(self.stream.read_buf(self.unread).await, Ok(1..)) {
+            std::future::pending::<()>().await;
+        }
+    }
+
+    fn close(&mut self) {
+        self.manner.close();
+    }
+
+    fn wire(&mut self) -> impl Wire {
+        // A short body that nobody wanted may be there as a whole; of a longer one the rest would be
+        // taken for the next request.
+        while let Ok(Taken::Data(_unwanted)) = self.body.take(self.unread) {}
+        if !self.body.is_done() {
+            self.manner.close();
+        }
+        let manner = &mut self.manner;
+        Plain::new(self.stream, self.buffer, manner, self.tracked, self.limits)
+    }
+}

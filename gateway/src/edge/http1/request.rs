@@ -1,0 +1,356 @@
+//! The head of a request, read to the letter of RFC 9112. What two servers could read in two ways is
+//! refused: whoever stands before this one must have read the same.
+
+use std::ops::Range;
+
+use bytes::Bytes;
+use http::Method;
+
+use crate::edge::fields::{Fields, says};
+use crate::error::Rejection;
+use crate::framing::Framing;
+use crate::framing::line::{self, BadField, is_token};
+
+#[cfg(test)]
+mod tests;
+
+/// The largest head.
+pub(in crate::edge) const MOST_HEAD: usize = 64 * 1024;
+
+/// The most fields of a head.
+const MOST_FIELDS: usize = 128;
+
+/// Looks for the end of a head as its bytes come.
+#[derive(Debug, Default)]
+pub(in crate::edge) struct Seeker {
+    /// Bytes known to hold no end.
+    seen: usize,
+    /// Where the line begins that is being looked at.
+    line: usize,
+}
+
+impl Seeker {
+    /// The length of the head at the beginning of `bytes`, which begin as they did before; `None`
+    /// while it has no end.
+    ///
+    /// # Errors
+    /// As soon as it can be no head, whatever follows: nobody has to wait for the end of something
+    /// that will be refused.
+    pub(in crate::edge) fn seek(&mut self, bytes: &[u8]) -> Result<Option<usize>, Rejection> {
+        let fresh = bytes.get(self.seen..).unwrap_or_default();
+        for (offset, byte) in fresh.iter().enumerate() {
+            let at = self.seen + offset;
+            match byte {
+                b'\n' => {
+                    let line = bytes.get(self.line..at).unwrap_or_default();
+                    if !line.ends_with(b"\r") {
+                        return bad("a line ends without CRLF");
+                    }
+                    if line == b"\r" {
+                        return Ok(Some(at + 1));
+                    }
+                    self.line = at + 1;
+                }
+                b'\t' | b'\r' | b' '..=b'~' | 0x80.. => {}
+                _ => return bad("a control character stands in the head"),
+            }
+            if at >= MOST_HEAD {
+                return Err(Rejection::HeadTooLarge);
+            }
+        }
+        self.seen = bytes.len();
+        Ok(None)
+    }
+}
+
+/// A request's head.
+#[derive(Debug)]
+#[expect(
+    clippy::struct_excessive_bools,
+    reason = "facts that do not depend on each other"
+)]
+pub(in crate::edge) struct Request {
+    pub(in crate::edge) method: Method,
+    pub(in crate::edge) path: String,
+    pub(in crate::edge) query: Option<String>,
+    /// It is of HTTP/1.1, not of 1.0.
+    pub(in crate::edge) is_current: bool,
+    pub(in crate::edge) framing: Framing,
+    /// Whether the connection may be used again.
+    pub(in crate::edge) keeps_alive: bool,
+    pub(in crate::edge) expects_continue: bool,
+    pub(in crate::edge) asks_for_websocket: bool,
+    head: Bytes,
+    /// Where the fields stand in the head.
+    lines: Range<usize>,
+}
+
+impl Request {
+    /// Reads a whole head, from the request line to the empty line.
+    ///
+    /// # Errors
+    /// [`Rejection::BadHttp`] with what is wrong about it.
+    pub(in crate::edge) fn read(head: Bytes) -> Result<Self, Rejection> {
+        let lines = head.strip_suffix(b"\r\n\r\n").unwrap_or(&head);
+        let (first, fields) = match memchr::memmem::find(lines, b"\r\n") {
+            Some(end) => (lines.get(..end), end + 2..lines.len()),
+            None => (Some(lines), lines.len()..lines.len()),
+        };
+        let line = RequestLine::read(first.unwrap_or_default())?;
+        let mut course = Course::new(line.is_current);
+        let mut count = 0;
+        for text in lines_of(lines.get(fields.clone()).unwrap_or_default()) {
+            count += 1;
+            if count > MOST_FIELDS {
+                return Err(Rejection::HeadTooLarge);
+            }
+            let (name, value) = line::field(text).map_err(|bad| Rejection::BadHttp {
+                reason: reason(bad),
+            })?;
+            course.add(name, value)?;
+        }
+        course.check(line.authority)?;
+        let method = Method::from_bytes(line.method).map_err(|_no_token| BAD_LINE)?;
+        let (path, query) = match line.path.split_once('?') {
+            Some((path, query)) => (path, Some(query.to_owned())),
+            None => (line.path, None),
+        };
+        Ok(Self {
+            method,
+            path: path.to_owned(),
+            query,
+            is_current: line.is_current,
+            framing: course.framing(),
+            // A client of HTTP/1.0 waits for the end of the connection to know that of the answer.
+            keeps_alive: line.is_current && !course.closes,
+            expects_continue: line.is_current && course.expects_continue,
+            // A client of HTTP/1.0 cannot ask for another protocol (RFC 9110 §7.8).
+            asks_for_websocket: line.is_current && course.websocket && !course.others,
+            lines: fields,
+            head,
+        })
+    }
+
+    pub(in crate::edge) fn fields(&self) -> Fields<'_> {
+        let lines = lines_of(self.head.get(self.lines.clone()).unwrap_or_default());
+        Fields::of(lines.filter_map(|text| line::field(text).ok()))
+    }
+}
+
+/// The lines of fields, without their ends.
+fn lines_of(mut text: &[u8]) -> impl Iterator<Item = &[u8]> {
+    std::iter::from_fn(move || {
+        if text.is_empty() {
+            return None;
+        }
+        let Some(end) = memchr::memmem::find(text, b"\r\n") else {
+            return Some(std::mem::take(&mut text));
+        };
+        let (line, rest) = text.split_at(end);
+        text = rest.get(2..).unwrap_or_default();
+        Some(line)
+    })
+}
+
+const BAD_LINE: Rejection = Rejection::BadHttp {
+    reason: "the request line is malformed",
+};
+
+/// The first line of a head.
+struct RequestLine<'a> {
+    method: &'a [u8],
+    /// The part of the target that servers get, with the query.
+    path: &'a str,
+    /// Of a target that names it.
+    authority: Option<&'a str>,
+    is_current: bool,
+}
+
+impl<'a> RequestLine<'a> {
+    fn read(line: &'a [u8]) -> Result<Self, Rejection> {
+        let mut words = line.split(|byte| *byte == b' ');
+        let (Some(method), Some(target), Some(version), None) =
+            (words.next(), words.next(), words.next(), words.next())
+        else {
+            return Err(BAD_LINE);
+        };
+        if method.is_empty() || !method.iter().copied().all(is_token) {
+            return Err(BAD_LINE);
+        }
+        let is_current = match version {
+            b"HTTP/1.1" => true,
+            b"HTTP/1.0" => false,
+            _ => return bad("the version is neither HTTP/1.1 nor HTTP/1.0"),
+        };
+        // A fragment is nobody's but the client's.
+        let visible = |byte: &u8| byte.is_ascii_graphic() && *byte != b'#';
+        let target = std::str::from_utf8(target)
+            .ok()
+            .filter(|target| !target.is_empty() && target.bytes().all(|byte| visible(&byte)))
+            .ok_or(BAD_TARGET)?;
+        let (authority, path) = split(method, target)?;
+        Ok(Self {
+            method,
+            path,
+            authority,
+            is_current,
+        })
+    }
+}
+
+const BAD_TARGET: Rejection = Rejection::BadHttp {
+    reason: "the request target is malformed",
+};
+
+/// Takes authority and path out of a target (RFC 9112 §3.2).
+fn split<'a>(method: &[u8], target: &'a str) -> Result<(Option<&'a str>, &'a str), Rejection> {
+    if target.starts_with('/') || (target == "*" && method == b"OPTIONS") {
+        return Ok((None, target));
+    }
+    if method == b"CONNECT" {
+        // Nothing is asked of us; the method is refused as any other.
+        return Ok((None, "/"));
+    }
+    let (scheme, rest) = target.split_once("://").ok_or(BAD_TARGET)?;
+    if !scheme.eq_ignore_ascii_case("http") && !scheme.eq_ignore_ascii_case("https") {
+        return Err(BAD_TARGET);
+    }
+    let end = rest.find(['/', '?']).unwrap_or(rest.len());
+    let (authority, path) = rest.split_at(end);
+    if authority.is_empty() || !is_host(authority.as_bytes()) {
+        return Err(BAD_TARGET);
+    }
+    // Some read a query without a path as one of the root, others as none.
+    match path {
+        "" => Ok((Some(authority), "/")),
+        path if path.starts_with('/') => Ok((Some(authority), path)),
+        _ => Err(BAD_TARGET),
+    }
+}
+
+/// Whether a host, with or without a port, is nothing else to anybody.
+fn is_host(host: &[u8]) -> bool {
+    let plain = |byte: &u8| byte.is_ascii_alphanumeric() || b".-_~:[]%!$&'()*+,;=".contains(byte);
+    host.iter().all(plain)
+}
+
+/// What the fields say about where the request ends, and what is to happen before and after.
+#[derive(Default)]
+#[expect(
+    clippy::struct_excessive_bools,
+    reason = "facts that do not depend on each other"
+)]
+struct Course<'a> {
+    is_current: bool,
+    host: Option<&'a [u8]>,
+    length: Option<u64>,
+    chunked: bool,
+    closes: bool,
+    expects_continue: bool,
+    /// WebSocket is asked for, or something else is.
+    websocket: bool,
+    others: bool,
+}
+
+impl<'a> Course<'a> {
+    fn new(is_current: bool) -> Self {
+        Self {
+            is_current,
+            ..Self::default()
+        }
+    }
+
+    fn add(&mut self, name: &[u8], value: &'a [u8]) -> Result<(), Rejection> {
+        let is = |known: &str| name.eq_ignore_ascii_case(known.as_bytes());
+        match name.len() {
+            4 if is("host") => {
+                if self.host.replace(value).is_some() {
+                    return bad("host is given twice");
+                }
+                if !is_host(value) {
+                    return bad("host is malformed");
+                }
+            }
+            6 if is("expect") => self.expects_continue |= says(value, b"100-continue"),
+            7 if is("upgrade") => self.upgrade(value),
+            // Whatever other fields of that name say.
+            10 if is("connection") => self.closes |= says(value, b"close"),
+            14 if is("content-length") => {
+                let length = digits(value).ok_or(Rejection::BadHttp {
+                    reason: "content-length is not a number",
+                })?;
+                if self.length.replace(length).is_some() {
+                    return bad("content-length is given twice");
+                }
+            }
+            17 if is("transfer-encoding") => {
+                if std::mem::replace(&mut self.chunked, true) {
+                    return bad("transfer-encoding is given twice");
+                }
+                if !value.eq_ignore_ascii_case(b"chunked") {
+                    return bad("transfer-encoding is not chunked");
+                }
+                if !self.is_current {
+                    return bad("transfer-encoding is given in HTTP/1.0");
+                }
+            }
+            _ => {}
+        }
+        if self.chunked && self.length.is_some() {
+            return bad("content-length and transfer-encoding are both given");
+        }
+        Ok(())
+    }
+
+    /// What a protocol is called stands before its version.
+    fn upgrade(&mut self, value: &[u8]) {
+        for protocol in value.split(|byte| *byte == b',') {
+            let name = protocol.split(|byte| *byte == b'/').next();
+            match name.map(<[u8]>::trim_ascii) {
+                Some(b"") | None => {}
+                Some(name) if name.eq_ignore_ascii_case(b"websocket") => self.websocket = true,
+                Some(_) => self.others = true,
+            }
+        }
+    }
+
+    fn check(&self, authority: Option<&str>) -> Result<(), Rejection> {
+        match (self.host, authority) {
+            (None, _) if self.is_current => bad("host is missing"),
+            (Some(host), Some(authority)) if host != authority.as_bytes() => {
+                bad("host and target name different servers")
+            }
+            _ => Ok(()),
+        }
+    }
+
+    fn framing(&self) -> Framing {
+        if self.chunked {
+            Framing::Chunked
+        } else {
+            Framing::Length(self.length.unwrap_or(0))
+        }
+    }
+}
+
+fn digits(value: &[u8]) -> Option<u64> {
+    if value.is_empty() || !value.iter().all(u8::is_ascii_digit) {
+        return None;
+    }
+    // Pingora reads lengths as signed numbers.
+    let length: u64 = std::str::from_utf8(value).ok()?.parse().ok()?;
+    (length <= i64::MAX.unsigned_abs()).then_some(length)
+}
+
+fn reason(bad: BadField) -> &'static str {
+    match bad {
+        BadField::Folded => "a header is folded over two lines",
+        BadField::NoColon => "a header line has no colon",
+        BadField::Name => "a header name is malformed",
+        BadField::Value => "a header value holds a control character",
+    }
+}
+
+fn bad<T>(reason: &'static str) -> Result<T, Rejection> {
+    Err(Rejection::BadHttp { reason })
+}

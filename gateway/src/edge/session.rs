@@ -1,0 +1,117 @@
+//! One request and the way to answer it, whichever version of HTTP it came in: what the rest of the
+//! edge needs to know of a session.
+
+use std::net::IpAddr;
+use std::sync::Arc;
+
+use bytes::Bytes;
+use http::Method;
+use http::header::{CONTENT_LENGTH, EXPECT};
+
+use super::body::BodyFault;
+use super::connections::Tracked;
+use super::fields::Fields;
+use super::reply::{Via, Wire};
+
+/// A session of HTTP/1 ([`super::http1`]) or of HTTP/2 (Pingora's).
+pub(super) trait Session {
+    fn method(&self) -> &Method;
+
+    fn path(&self) -> &str;
+
+    fn query(&self) -> Option<&str>;
+
+    fn fields(&self) -> Fields<'_>;
+
+    fn client_ip(&self) -> Option<IpAddr>;
+
+    /// The connection it came on.
+    fn tracked(&self) -> &Arc<Tracked>;
+
+    /// Whether the client asks for WebSocket, and for nothing else.
+    fn asks_for_websocket(&self) -> bool;
+
+    /// The length of the body, where it was announced.
+    fn announced(&self) -> Option<usize>;
+
+    /// Asks for the body, if the client waits for that.
+    async fn invite(&mut self) -> Result<(), BodyFault>;
+
+    /// The next piece of the body; `None` at its end.
+    async fn piece(&mut self) -> Result<Option<Bytes>, BodyFault>;
+
+    /// Resolves when the client has closed its connection, or reset its stream.
+    async fn gone(&mut self);
+
+    /// Nothing more can be read from this client.
+    fn close(&mut self);
+
+    /// Where the answer goes.
+    fn wire(&mut self) -> impl Wire;
+}
+
+/// HTTP/2.
+impl Session for Via<'_> {
+    fn method(&self) -> &Method {
+        &self.session.req_header().method
+    }
+
+    fn path(&self) -> &str {
+        self.session.req_header().uri.path()
+    }
+
+    fn query(&self) -> Option<&str> {
+        self.session.req_header().uri.query()
+    }
+
+    fn fields(&self) -> Fields<'_> {
+        let headers = self.session.req_header().headers.iter();
+        Fields::of(headers.map(|(name, value)| (name.as_str().as_bytes(), value.as_bytes())))
+    }
+
+    fn client_ip(&self) -> Option<IpAddr> {
+        let address = self.session.client_addr()?.as_inet()?;
+        Some(address.ip())
+    }
+
+    fn tracked(&self) -> &Arc<Tracked> {
+        self.tracked
+    }
+
+    /// HTTP/2 has no `upgrade`.
+    fn asks_for_websocket(&self) -> bool {
+        false
+    }
+
+    fn announced(&self) -> Option<usize> {
+        let length = self.session.get_header(CONTENT_LENGTH)?.to_str().ok()?;
+        length.trim().parse().ok()
+    }
+
+    async fn invite(&mut self) -> Result<(), BodyFault> {
+        if self.session.get_header(EXPECT).is_some() {
+            let written = self.session.write_continue_response().await;
+            return written.map_err(|_gone| BodyFault::Gone);
+        }
+        Ok(())
+    }
+
+    async fn piece(&mut self) -> Result<Option<Bytes>, BodyFault> {
+        let read = self.session.read_request_body().await;
+        read.map_err(|_gone| BodyFault::Gone)
+    }
+
+    async fn gone(&mut self) {
+        if self.session.read_body_or_idle(true).await.is_ok() {
+            std::future::pending::<()>().await;
+        }
+    }
+
+    fn close(&mut self) {
+        self.session.set_keepalive(None);
+    }
+
+    fn wire(&mut self) -> impl Wire {
+        self
+    }
+}
