@@ -24,6 +24,7 @@ mod faults;
 mod health;
 mod history;
 mod http2_upstreams;
+mod http_clients;
 mod kafka;
 mod logs;
 mod metrics_docs;

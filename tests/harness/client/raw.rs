@@ -24,6 +24,26 @@ pub struct RawConnection {
     inbox: Vec<u8>,
 }
 
+/// How an answer that takes its connection along comes to its end.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum End {
+    /// All that was announced has come.
+    Whole,
+    /// Less than was announced has come.
+    Short,
+    /// Without a length, closed in good order.
+    Closed,
+    /// Without a length, reset.
+    Reset,
+}
+
+impl End {
+    /// Whether the client sees that something is missing.
+    pub fn is_cut(self) -> bool {
+        matches!(self, Self::Short | Self::Reset)
+    }
+}
+
 /// A reply taken off a raw connection.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct RawReply {
@@ -109,6 +129,34 @@ impl RawConnection {
             reply.body = std::mem::take(&mut self.inbox);
         }
         Some(reply)
+    }
+
+    /// Reads an answer to its end and tells whether the connection ended as a whole answer's does.
+    ///
+    /// # Panics
+    /// If it keeps the connection open.
+    pub async fn ends(mut self) -> End {
+        let mut length = None;
+        let end = loop {
+            if length.is_none()
+                && let Some((head, reply)) = parse_head(&self.inbox)
+            {
+                let announced = reply.header("content-length");
+                let body = announced.map(|text| text.parse::<usize>().expect("a length"));
+                length = Some(body.map(|body| head + body));
+            }
+            let read = timeout(PATIENCE, self.stream.read_buf(&mut self.inbox)).await;
+            match read.expect("bytes or the end of the connection") {
+                Ok(0) => break End::Closed,
+                Ok(_) => {}
+                Err(_) => break End::Reset,
+            }
+        };
+        match length.flatten() {
+            Some(whole) if self.inbox.len() < whole => End::Short,
+            Some(_) => End::Whole,
+            None => end,
+        }
     }
 
     /// Waits until the peer closes, and gives what it still sent.
