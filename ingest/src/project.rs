@@ -3,6 +3,7 @@
 //! Pure: no clock, no I/O. One message gives the same rows each time it is read, which is what
 //! makes redelivery harmless. What becomes of the rows is for the sinks.
 
+mod bounds;
 mod fault;
 mod market;
 mod origin;
@@ -18,6 +19,7 @@ use crate::record::UnixMillis;
 
 pub use perijove_core::market::{Amount, Pair, Position, Price};
 
+pub use bounds::{Bounds, OutOfBounds, by_clock};
 pub use fault::{Fault, Poisoned, Skip, Skipped};
 pub use market::{JUPITER, NATIVE_SOL, USDC, USDT, WSOL};
 pub use origin::{Origin, RowKey};

@@ -4,19 +4,24 @@ use std::collections::HashMap;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 
+use parking_lot::Mutex;
+use perijove_core::Slot;
+
 use crate::app::metrics::Metrics;
+use crate::app::now;
 use crate::config::{Config, Stream};
 use crate::dead_letter::DeadLetter;
-use crate::decode::{Encoding, Kind, Limits, decode};
-use crate::project::{Projected, project};
+use crate::decode::{Encoding, Kind, Limits, Message, decode};
+use crate::project::{Bounds, OutOfBounds, Projected, project};
 use crate::record::{Record, UnixMillis};
-use crate::sink::database::{Batch, MOST_SLOT};
+use crate::sink::database::Batch;
 
 /// How the messages of each topic are read.
 #[derive(Clone, Debug)]
 pub(super) struct Converter {
     topics: Arc<HashMap<String, (Kind, Encoding)>>,
     limits: Limits,
+    bounds: Arc<Mutex<Bounds>>,
     metrics: Metrics,
 }
 
@@ -35,6 +40,7 @@ impl Converter {
                 bytes: config.buffer.max_message,
                 ..Limits::default()
             },
+            bounds: Arc::default(),
             metrics,
         }
     }
@@ -72,14 +78,26 @@ impl Converter {
         let (kind, encoding) = kind.copied().unwrap_or((Kind::Trades, Encoding::Auto));
         match decode(kind, encoding, record.payload.as_ref(), &self.limits) {
             Err(error) => Outcome::Letter(DeadLetter::of_record(record.clone(), &error)),
-            Ok(message) => match message.header().map(|header| header.slot) {
-                Some(slot) if slot > MOST_SLOT => {
-                    let error = format!("slot {slot} is none that the cluster will ever have");
-                    Outcome::Letter(letter(record, "slot", &error))
+            Ok(message) => {
+                let recorded = record.timestamp.unwrap_or(UnixMillis(0));
+                match self.within_bounds(&message, recorded) {
+                    Err(error) => {
+                        Outcome::Letter(letter(record, error.label(), &error.to_string()))
+                    }
+                    Ok(()) => Outcome::Rows(project(message, recorded)),
                 }
-                _ => Outcome::Rows(project(message, record.timestamp.unwrap_or(UnixMillis(0)))),
-            },
+            }
         }
+    }
+
+    /// Whether the message's slot and time can be.
+    fn within_bounds(&self, message: &Message, recorded: UnixMillis) -> Result<(), OutOfBounds> {
+        let Some(header) = message.header() else {
+            return Ok(());
+        };
+        let block = (header.timestamp != 0).then(|| UnixMillis::from_seconds(header.timestamp));
+        let mut bounds = self.bounds.lock();
+        bounds.check(Slot(header.slot), block, recorded, now())
     }
 
     fn note(&self, letter: DeadLetter, batch: &mut Batch) {

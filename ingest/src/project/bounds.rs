@@ -1,0 +1,209 @@
+//! Which slots and times a message may name: what the stream and the clock allow. Pure; the time is
+//! handed in.
+
+use perijove_core::Slot;
+
+use crate::record::UnixMillis;
+
+/// When the cluster began: 16 March 2020.
+const GENESIS: i64 = 1_584_316_800_000;
+
+/// More slots a second than the cluster ever had, or is planned to have.
+const FASTEST: i64 = 10;
+
+/// How far a slot may be ahead of the stream beside what passes in its time: ten minutes of slots.
+const AHEAD: u64 = 1_500;
+
+/// How much later than its record, or than now, a block may be: clocks differ.
+const LATER: i64 = 600_000;
+
+/// How much earlier than its record a block may be: a stream that is filled up after an outage.
+const EARLIER: i64 = 7 * 86_400_000;
+
+/// How many of the last records tell where the stream is.
+const KEPT: usize = 64;
+
+/// So many records have to be known before they bound the next one.
+const ENOUGH: usize = 8;
+
+/// Why a message makes no sense.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum OutOfBounds {
+    #[error("slot {slot} is beyond {most}, the latest that the stream and the clock allow")]
+    Slot { slot: u64, most: u64 },
+    #[error("the time {time} ms since 1970 is outside what the record and the clock allow")]
+    Time { time: i64 },
+}
+
+impl OutOfBounds {
+    /// The class of its dead letters.
+    pub const fn label(&self) -> &'static str {
+        match self {
+            Self::Slot { .. } => "slot",
+            Self::Time { .. } => "time",
+        }
+    }
+}
+
+/// What the last records said. One odd record does not move it, and many do: it follows the middle.
+#[derive(Clone, Debug, Default)]
+pub struct Bounds {
+    /// Slots and the times of their records.
+    recent: Vec<(u64, i64)>,
+    next: usize,
+    middle: Option<(u64, i64)>,
+}
+
+impl Bounds {
+    /// Whether a message may be. `block` is the block's own time, where it is said; `recorded` is
+    /// the time of the record, which the broker has set, 0 where nobody has; `now` is the clock's.
+    ///
+    /// # Errors
+    /// Its slot or one of its times cannot be.
+    pub fn check(
+        &mut self,
+        slot: Slot,
+        block: Option<UnixMillis>,
+        recorded: UnixMillis,
+        now: UnixMillis,
+    ) -> Result<(), OutOfBounds> {
+        let recorded = Some(recorded.0).filter(|time| *time > 0);
+        let (from, until) = match recorded {
+            Some(time) => (
+                time.saturating_sub(EARLIER),
+                time.min(now.0).saturating_add(LATER),
+            ),
+            None => (GENESIS, now.0.saturating_add(LATER)),
+        };
+        // A record from the future would stay the newest for ever.
+        let times = [
+            (recorded, i64::MIN, now.0.saturating_add(LATER)),
+            (block.map(|time| time.0), from, until),
+        ];
+        for (time, from, until) in times {
+            if let Some(time) = time.filter(|time| !(from..=until).contains(time)) {
+                return Err(OutOfBounds::Time { time });
+            }
+        }
+        let time = recorded.unwrap_or(now.0);
+        let most = self.most(time).min(by_clock(now.0));
+        self.note(slot.0, time);
+        if slot.0 > most {
+            return Err(OutOfBounds::Slot { slot: slot.0, most });
+        }
+        Ok(())
+    }
+
+    /// The latest slot of a record of this time, as far as the stream tells.
+    fn most(&self, time: i64) -> u64 {
+        let Some((slot, then)) = self.middle else {
+            return u64::MAX;
+        };
+        let passed = time.saturating_sub(then).max(0) / 1_000;
+        let passed = passed.saturating_mul(FASTEST);
+        slot.saturating_add(AHEAD)
+            .saturating_add(passed.unsigned_abs())
+    }
+
+    fn note(&mut self, slot: u64, time: i64) {
+        if let Some(place) = self.recent.get_mut(self.next) {
+            *place = (slot, time);
+        } else {
+            self.recent.push((slot, time));
+        }
+        self.next = (self.next + 1) % KEPT;
+        if self.recent.len() < ENOUGH {
+            return;
+        }
+        let mut sorted = self.recent.clone();
+        let middle = sorted.len() / 2;
+        self.middle = Some(*sorted.select_nth_unstable(middle).1);
+    }
+}
+
+/// The latest slot that there can be by now.
+pub fn by_clock(now: i64) -> u64 {
+    let passed = now.saturating_sub(GENESIS).max(0) / 1_000;
+    passed.saturating_mul(FASTEST).unsigned_abs()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const NOW: i64 = 1_763_741_000_000;
+    const TIP: u64 = 380_000_000;
+
+    fn check(bounds: &mut Bounds, slot: u64, block: i64, recorded: i64) -> Result<(), OutOfBounds> {
+        let block = (block != 0).then_some(UnixMillis(block));
+        bounds.check(Slot(slot), block, UnixMillis(recorded), UnixMillis(NOW))
+    }
+
+    /// After a minute of the stream.
+    fn running() -> Bounds {
+        let mut bounds = Bounds::default();
+        for number in 0..150_u64 {
+            let time = NOW - 60_000 + 400 * number.cast_signed();
+            check(&mut bounds, TIP - 150 + number, 0, time).unwrap();
+        }
+        bounds
+    }
+
+    #[test]
+    fn a_slot_far_beyond_the_stream_or_the_clock_is_refused_and_changes_nothing() {
+        let mut bounds = running();
+        for slot in [900_000_000_000, u64::MAX, 1_500_000_000, TIP + 5_000] {
+            let refused = check(&mut bounds, slot, 0, NOW).unwrap_err();
+            assert_eq!(refused.label(), "slot", "{slot}");
+        }
+        for slot in [TIP, TIP + 1, TIP - 100_000] {
+            check(&mut bounds, slot, 0, NOW).unwrap();
+        }
+        // Before anything is known, the clock is.
+        let refused = check(&mut Bounds::default(), 900_000_000_000, 0, NOW);
+        assert!(refused.is_err());
+    }
+
+    #[test]
+    fn a_stream_that_really_is_elsewhere_is_believed_after_a_while() {
+        let mut bounds = running();
+        let refused = (0..KEPT as u64)
+            .filter(|number| check(&mut bounds, TIP + 1_000_000 + number, 0, NOW).is_err());
+        assert!((1..KEPT).contains(&refused.count()));
+        check(&mut bounds, TIP + 1_000_100, 0, NOW).unwrap();
+    }
+
+    #[test]
+    fn after_an_hour_without_a_block_the_next_one_is_believed() {
+        let mut bounds = Bounds::default();
+        for number in 0..100 {
+            check(&mut bounds, TIP + number, 0, NOW - 3_700_000).unwrap();
+        }
+        check(&mut bounds, TIP + 9_000, 0, NOW - 1).unwrap();
+    }
+
+    #[test]
+    fn times_in_other_units_are_refused() {
+        let seconds = NOW / 1_000;
+        for (block, recorded, good) in [
+            (NOW, NOW, true),
+            (NOW - 3_600_000, NOW, true),
+            (0, NOW, true),
+            (NOW, 0, true),
+            (0, 0, true),
+            // Milliseconds or microseconds where seconds are meant, and the reverse.
+            (NOW * 1_000, NOW, false),
+            (NOW * 1_000, 0, false),
+            (seconds, NOW, false),
+            (seconds, 0, false),
+            (NOW + 700_000, NOW, false),
+            (NOW - 8 * 86_400_000, NOW, false),
+            (0, NOW * 1_000, false),
+            (i64::MAX, NOW, false),
+        ] {
+            let mut bounds = Bounds::default();
+            let found = check(&mut bounds, TIP, block, recorded);
+            assert_eq!(found.is_ok(), good, "{block} {recorded}: {found:?}");
+        }
+    }
+}
