@@ -15,6 +15,7 @@ pub mod generator;
 
 pub mod config;
 pub mod dead_letter;
+pub mod oracle;
 
 pub mod offsets;
 pub mod sink;

@@ -20,7 +20,7 @@ const LAYERS: &[&[&str]] = &[
     &["record"],
     &["decode", "recording"],
     &["project"],
-    &["config", "dead_letter", "generator"],
+    &["config", "dead_letter", "generator", "oracle"],
     &["offsets", "sink"],
     &["source"],
     &["app", "cli", "main"],

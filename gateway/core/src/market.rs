@@ -8,7 +8,7 @@ mod price;
 use crate::{Pubkey, Slot};
 
 pub use amount::Amount;
-pub use money::{MONEY, USDC, USDT, WSOL};
+pub use money::{MONEY, PYUSD, SOL_DECIMALS, STABLE_DECIMALS, STABLES, USDC, USDS, USDT, WSOL};
 pub use price::Price;
 
 /// Two tokens, the price of one told in the other.

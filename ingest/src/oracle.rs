@@ -1,0 +1,366 @@
+//! What tokens cost in dollars, from the trades of a window, such that nobody who makes trades of
+//! his own can set it.
+//!
+//! Pure: no clock, no I/O, nothing shared. Trades are [added](Oracle::add) in about the order of the
+//! chain; now and then the estimates that changed are [taken](Oracle::estimates).
+//!
+//! How an estimate is made:
+//!
+//! 1. A pool's price is the weighted median over its last slots, each slot the median of its trades.
+//! 2. A token's price is the weighted median over its pools, each voting for its price and for both
+//!    ends of its spread. A pool weighs what it has turned over, but no more than a multiple of the
+//!    funds that were seen to move in and out of it from slot to slot; less while it is new, since it
+//!    fell silent, and the more often it contradicted the others.
+//! 3. What is paid with may be any token whose own price rests on more than this one's, so that no
+//!    price ever rests on itself. Stablecoins are held against each other and against their peg.
+//! 4. The published price follows by at most a band for each slot with trades.
+//!
+//! Amounts are raw throughout, and so are prices: dollars for one base unit, as logarithms.
+//! Decimals are looked at only when a price is told.
+
+mod anchor;
+mod clock;
+mod decimals;
+mod estimate;
+mod flow;
+mod median;
+mod observation;
+mod pool;
+mod token;
+mod window;
+
+use std::collections::HashMap;
+
+use perijove_core::Pubkey;
+use perijove_core::market::{SOL_DECIMALS, STABLE_DECIMALS, STABLES, WSOL};
+
+use crate::project::by_clock;
+
+pub use estimate::Estimate;
+pub use observation::{Leg, Observation};
+pub use token::MOST_UNCERTAIN;
+
+use anchor::{Anchors, pegged};
+use clock::StreamClock;
+use pool::{Pool, PoolKey, Seen};
+use token::{MOST_POOLS, Token};
+
+/// The least that is given and taken in a trade that counts, in dollars.
+const LEAST_USD: f64 = 0.5;
+
+/// The fewest base units on either side of a trade that counts, where a token has as many: below,
+/// rounding makes the price.
+const LEAST_RAW: u64 = 1_000;
+
+/// How much later than the clock a trade may be, in milliseconds.
+const LATER: i64 = 10_000;
+
+/// How much earlier than the stream a trade may be and still tell anything.
+const EARLIER: i64 = 600_000;
+
+/// How often prices that rest on moved ones are told again, in milliseconds of the stream.
+const SWEEP: f64 = 2_000.0;
+
+/// After so long without a trade a pool is forgotten.
+const FORGET: f64 = 2.0 * 3_600_000.0;
+
+/// Rounds in which prices that rest on other prices are made.
+const ROUNDS: usize = 3;
+
+/// What was not taken into account, by reason.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Refused {
+    /// Too few base units or too little money on one side.
+    pub dust: u64,
+    /// A slot or time that cannot be, or is long over.
+    pub time: u64,
+}
+
+/// What the trades of one process come to.
+#[derive(Debug)]
+pub struct Oracle {
+    clock: StreamClock,
+    tokens: HashMap<Pubkey, Token>,
+    pools: HashMap<PoolKey, Pool>,
+    anchors: Anchors,
+    changed: Vec<Pubkey>,
+    swept: f64,
+    forgotten: f64,
+    pub refused: Refused,
+}
+
+impl Default for Oracle {
+    fn default() -> Self {
+        let stables = STABLES.into_iter().map(|mint| {
+            let mut token = Token::of_known_decimals(STABLE_DECIMALS);
+            token.value = Some(pegged(mint));
+            (mint, token)
+        });
+        let tokens = stables.chain([(WSOL, Token::of_known_decimals(SOL_DECIMALS))]);
+        Self {
+            clock: StreamClock::default(),
+            tokens: tokens.collect(),
+            pools: HashMap::new(),
+            anchors: Anchors::default(),
+            changed: Vec::new(),
+            swept: 0.0,
+            forgotten: 0.0,
+            refused: Refused::default(),
+        }
+    }
+}
+
+impl Oracle {
+    /// Takes a trade into account. `now` is the clock's time, in milliseconds since 1970.
+    pub fn add(&mut self, trade: &Observation, now: i64) {
+        let (base, quote) = (&trade.base, &trade.quote);
+        if base.mint == quote.mint || base.raw == 0 || quote.raw == 0 {
+            return;
+        }
+        let late = trade.time < self.clock.newest().saturating_sub(EARLIER);
+        let early = trade.time > now.saturating_add(LATER);
+        if late || early || trade.position.slot.0 > by_clock(now) {
+            self.refused.time += 1;
+            return;
+        }
+        self.clock.advance(trade.time);
+        let slot = trade.position.slot.0;
+        let (one, other) = (self.hear(base, slot), self.hear(quote, slot));
+        let usd = worth(one, other);
+        if one == Worth::Dust || other == Worth::Dust || usd.is_some_and(|usd| usd < LEAST_USD) {
+            self.refused.dust += 1;
+            return;
+        }
+        let usd = usd.or_else(|| self.worth_by_now(trade));
+        self.record(trade, usd);
+    }
+
+    /// What a trade is worth whose tokens had no price when prices were made last.
+    fn worth_by_now(&mut self, trade: &Observation) -> Option<f64> {
+        let active = self.clock.active();
+        for leg in [&trade.quote, &trade.base] {
+            self.estimate(leg.mint, active);
+            let unit = self.tokens.get(&leg.mint).and_then(Token::unit);
+            if let Some(unit) = unit {
+                return Some(as_f64(leg.raw) * unit.exp());
+            }
+        }
+        None
+    }
+
+    /// Learns the decimals of one side, and gives what it was worth.
+    fn hear(&mut self, leg: &Leg, slot: u64) -> Worth {
+        let token = self.tokens.entry(leg.mint).or_default();
+        if let Some(decimals) = leg.decimals {
+            token.decimals.vote(decimals, slot);
+        }
+        let least = token.decimals.best().map_or(LEAST_RAW, |decimals| {
+            10_u64
+                .checked_pow(decimals.into())
+                .map_or(LEAST_RAW, |one| one.min(LEAST_RAW))
+        });
+        if leg.raw < least {
+            return Worth::Dust;
+        }
+        let unit = token.unit();
+        unit.map_or(Worth::Unknown, |unit| {
+            Worth::Dollars(as_f64(leg.raw) * unit.exp())
+        })
+    }
+
+    fn record(&mut self, trade: &Observation, usd: Option<f64>) {
+        let (key, swapped) = PoolKey::of(trade);
+        let active = self.clock.active();
+        let (left, right) = if swapped {
+            (&trade.quote, &trade.base)
+        } else {
+            (&trade.base, &trade.quote)
+        };
+        let seen = Seen {
+            slot: trade.position.slot.0,
+            time: trade.time,
+            at: self.clock.active_of(trade.time),
+            ln: as_f64(right.raw).ln() - as_f64(left.raw).ln(),
+            usd: usd.unwrap_or(LEAST_USD),
+        };
+        let forth = trade.base_bought != swapped;
+        let mut is_new = false;
+        let pool = self.pools.entry(key).or_insert_with(|| {
+            is_new = true;
+            Pool::new(active)
+        });
+        pool.add(seen, forth, active);
+        if is_new {
+            self.list(key, active);
+        }
+        for mint in [trade.base.mint, trade.quote.mint] {
+            if let Some(token) = self.tokens.get_mut(&mint) {
+                token.note(&seen, active);
+                if !std::mem::replace(&mut token.changed, true) {
+                    self.changed.push(mint);
+                }
+            }
+        }
+    }
+
+    /// Adds a new pool to the tokens that it may tell the price of.
+    fn list(&mut self, key: PoolKey, active: f64) {
+        for (mint, other) in [(key.left, key.right), (key.right, key.left)] {
+            if !may_tell(mint, other) {
+                continue;
+            }
+            let Some(token) = self.tokens.get_mut(&mint) else {
+                continue;
+            };
+            if token.pools.len() >= MOST_POOLS {
+                let capital = |key: &PoolKey| {
+                    let pool = self.pools.get(key);
+                    pool.map_or(0.0, |pool| pool.capital(active))
+                };
+                let least = token
+                    .pools
+                    .iter()
+                    .enumerate()
+                    .min_by(|one, other| capital(one.1).total_cmp(&capital(other.1)));
+                if let Some(place) = least.map(|(place, _)| place) {
+                    token.pools.swap_remove(place);
+                }
+            }
+            token.pools.push(key);
+        }
+    }
+
+    /// The estimates that have changed since they were last taken.
+    pub fn estimates(&mut self) -> Vec<(Pubkey, Estimate)> {
+        let active = self.clock.active();
+        let mut changed = std::mem::take(&mut self.changed);
+        for mint in &changed {
+            if let Some(token) = self.tokens.get_mut(mint) {
+                token.changed = false;
+            }
+        }
+        if !changed.is_empty() {
+            self.anchor(active);
+        }
+        if active >= self.swept + SWEEP {
+            self.swept = active;
+            changed.extend(self.moved());
+        }
+        changed.retain(|mint| !STABLES.contains(mint));
+        // SOL first: nearly everything is paid with it.
+        changed.sort_by_key(|mint| *mint != WSOL);
+        let mut left = changed.clone();
+        for _ in 0..ROUNDS {
+            left.retain(|mint| !self.estimate(*mint, active));
+        }
+        let mut told: Vec<_> = changed
+            .into_iter()
+            .chain(STABLES)
+            .filter_map(|mint| Some((mint, self.estimate_of(mint)?)))
+            .collect();
+        told.sort_by_key(|(mint, _)| *mint);
+        told.dedup_by_key(|(mint, _)| *mint);
+        self.forget(active);
+        told
+    }
+
+    /// Has everything told again: whoever was told has forgotten.
+    pub fn tell_all(&mut self) {
+        let priced = self
+            .tokens
+            .iter()
+            .filter(|(_, token)| token.value.is_some());
+        let priced: Vec<Pubkey> = priced.map(|(mint, _)| *mint).collect();
+        self.tell_again(priced);
+    }
+
+    /// Has these told again: they were not heard.
+    pub fn tell_again(&mut self, mints: impl IntoIterator<Item = Pubkey>) {
+        for mint in mints {
+            if let Some(token) = self.tokens.get_mut(&mint)
+                && !std::mem::replace(&mut token.changed, true)
+            {
+                self.changed.push(mint);
+            }
+        }
+    }
+
+    /// The estimate of a token as it was last made.
+    pub fn estimate_of(&self, mint: Pubkey) -> Option<Estimate> {
+        let token = self.tokens.get(&mint)?;
+        Estimate::of(token, self.clock.active())
+    }
+
+    /// The time of the newest trade, in milliseconds since 1970.
+    pub fn newest(&self) -> i64 {
+        self.clock.newest()
+    }
+
+    /// Tokens whose main money has moved since their price was made.
+    fn moved(&self) -> Vec<Pubkey> {
+        let moved = self.tokens.iter().filter(|(_, token)| {
+            let value = token.value.as_ref();
+            value.is_some_and(|value| {
+                let money = self.tokens.get(&value.via).and_then(Token::unit);
+                money.is_some_and(|money| (money - value.via_unit).abs() > 1e-3)
+            })
+        });
+        moved.map(|(mint, _)| *mint).collect()
+    }
+
+    /// Forgets pools that nobody trades in any more, and tokens without any.
+    fn forget(&mut self, active: f64) {
+        if active < self.forgotten + FORGET / 10.0 {
+            return;
+        }
+        self.forgotten = active;
+        self.pools.retain(|_, pool| pool.last() + FORGET >= active);
+        let pools = &self.pools;
+        self.tokens.retain(|mint, token| {
+            token.pools.retain(|key| pools.contains_key(key));
+            !token.pools.is_empty() || token.last + FORGET >= active || is_anchor(*mint)
+        });
+    }
+}
+
+/// What one side of a trade was worth.
+#[derive(Clone, Copy, Debug, PartialEq)]
+enum Worth {
+    /// Too few base units to tell anything.
+    Dust,
+    Unknown,
+    Dollars(f64),
+}
+
+/// What a trade was worth: the lesser of what was given and taken, as far as both are known.
+fn worth(one: Worth, other: Worth) -> Option<f64> {
+    match (one, other) {
+        (Worth::Dollars(one), Worth::Dollars(other)) => Some(one.min(other)),
+        (Worth::Dollars(known), _) | (_, Worth::Dollars(known)) => Some(known),
+        _ => None,
+    }
+}
+
+fn is_stable(mint: Pubkey) -> bool {
+    STABLES.contains(&mint)
+}
+
+fn is_anchor(mint: Pubkey) -> bool {
+    mint == WSOL || is_stable(mint)
+}
+
+/// Whether a trade for `other` may tell the price of a token. That of money comes from money only.
+fn may_tell(mint: Pubkey, other: Pubkey) -> bool {
+    if is_stable(mint) {
+        is_anchor(other)
+    } else if mint == WSOL {
+        is_stable(other)
+    } else {
+        true
+    }
+}
+
+#[expect(clippy::cast_precision_loss, reason = "a price needs no more digits")]
+fn as_f64(number: u64) -> f64 {
+    number as f64
+}

@@ -1,0 +1,238 @@
+//! One pool: its last trades, what it weighs, and whether it agrees with the others.
+
+use perijove_core::Pubkey;
+
+use crate::oracle::flow::Flow;
+use crate::oracle::median::{Vote, median_and_spread, quantile};
+use crate::oracle::observation::Observation;
+use crate::oracle::window::Window;
+
+/// Trades that are remembered, and most of one slot, so that no slot drives out the others.
+const KEPT: usize = 48;
+const OF_A_SLOT: usize = 6;
+
+/// A slot counts at most so many times as much as the slot in the middle, however much was traded,
+/// and at least a part of it.
+const MOST_TIMES: f64 = 1.5;
+const LEAST_TIMES: f64 = 0.1;
+
+/// A pool weighs half its worth when it has been known for so many milliseconds: whoever makes one to
+/// deceive has to keep it honest for as long.
+const YOUNG: f64 = 1_200_000.0;
+const NEWBORN: f64 = 0.001;
+
+/// How silent a pool may fall before it counts half, in its usual pauses and in milliseconds.
+const SILENT: f64 = 12.0;
+const SILENT_LEAST: f64 = 4_000.0;
+const SILENT_MOST: f64 = 1_800_000.0;
+
+/// What is believed of a pool that nothing is known of.
+const UNKNOWN_PAUSE: f64 = 60_000.0;
+const UNKNOWN_HONESTY: f64 = 0.5;
+
+/// What is believed at least, so that one who is right against all others can be heard in the end.
+const LEAST_HONESTY: f64 = 0.1;
+
+/// A pool in a pair of tokens. Whoever names another pair under the same address has another pool.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub(super) struct PoolKey {
+    pool: Pubkey,
+    pub(super) left: Pubkey,
+    pub(super) right: Pubkey,
+}
+
+impl PoolKey {
+    /// Also whether the quote is to its left.
+    pub(super) fn of(trade: &Observation) -> (Self, bool) {
+        let (base, quote) = (trade.base.mint, trade.quote.mint);
+        let swapped = base > quote;
+        let (left, right) = if swapped {
+            (quote, base)
+        } else {
+            (base, quote)
+        };
+        let pool = trade.pool;
+        (Self { pool, left, right }, swapped)
+    }
+}
+
+/// A trade as far as it is remembered.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Seen {
+    pub(super) slot: u64,
+    /// In milliseconds since 1970.
+    pub(super) time: i64,
+    /// The same in active time.
+    pub(super) at: f64,
+    /// The logarithm of how much of the right was paid for one of the left, raw.
+    pub(super) ln: f64,
+    /// What it was worth.
+    pub(super) usd: f64,
+}
+
+/// What is known of a pool.
+#[derive(Clone, Debug)]
+pub(super) struct Pool {
+    /// In the order of their slots.
+    seen: Vec<Seen>,
+    flow: Flow,
+    window: Window,
+    first: f64,
+    /// The usual time from one slot with trades to the next.
+    pause: Option<f64>,
+    /// How often it agreed, from 0 to 1.
+    honesty: f64,
+    /// Slots since it was last held against the others.
+    fresh: u32,
+}
+
+/// What a pool says.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Said {
+    /// The logarithm of its price: of the left, in the right.
+    pub(super) ln: f64,
+    pub(super) spread: f64,
+    /// Slots it is made of.
+    pub(super) slots: usize,
+}
+
+impl Pool {
+    pub(super) fn new(active: f64) -> Self {
+        Self {
+            seen: Vec::new(),
+            flow: Flow::default(),
+            window: Window::default(),
+            first: active,
+            pause: None,
+            honesty: UNKNOWN_HONESTY,
+            fresh: 0,
+        }
+    }
+
+    /// `forth` is whether the trader took the left.
+    pub(super) fn add(&mut self, seen: Seen, forth: bool, active: f64) {
+        self.flow.add(seen.slot, seen.usd, forth, active);
+        self.window.add(seen.usd, active);
+        if let Some(last) = self.seen.last().filter(|last| last.slot < seen.slot) {
+            let pause = (seen.at - last.at).max(1.0);
+            let usual = self.pause.unwrap_or(pause);
+            self.pause = Some(usual + (pause - usual) / 8.0);
+        }
+        let place = self.seen.partition_point(|known| known.slot <= seen.slot);
+        let of_slot = self.seen.iter().take(place).rev();
+        let of_slot = of_slot.take_while(|known| known.slot == seen.slot).count();
+        if of_slot == 0 {
+            self.fresh = self.fresh.saturating_add(1);
+        }
+        if of_slot >= OF_A_SLOT {
+            let slot = self.seen.get_mut(place - of_slot..place);
+            let least = slot
+                .into_iter()
+                .flatten()
+                .min_by(|one, other| one.usd.total_cmp(&other.usd));
+            if let Some(least) = least.filter(|least| least.usd < seen.usd) {
+                *least = seen;
+            }
+            return;
+        }
+        if self.seen.len() >= KEPT {
+            if place == 0 {
+                return;
+            }
+            self.seen.remove(0);
+            self.seen.insert(place - 1, seen);
+        } else {
+            self.seen.insert(place, seen);
+        }
+    }
+
+    /// When it was last traded in, in active time.
+    pub(super) fn last(&self) -> f64 {
+        self.seen.last().map_or(self.first, |seen| seen.at)
+    }
+
+    /// Its last trade.
+    pub(super) fn newest(&self) -> Option<&Seen> {
+        self.seen.last()
+    }
+
+    pub(super) const fn window(&self) -> &Window {
+        &self.window
+    }
+
+    pub(super) fn capital(&self, active: f64) -> f64 {
+        self.flow.capital(active)
+    }
+
+    /// What speaks for its price at all.
+    pub(super) fn evidence(&self, active: f64) -> f64 {
+        self.flow.evidence(active) * self.wakeful(active)
+    }
+
+    /// How much it weighs among the pools of a token, in dollars.
+    pub(super) fn weight(&self, active: f64) -> f64 {
+        let age = (active - self.first).max(0.0);
+        let young = (age / (age + YOUNG)).max(NEWBORN);
+        let honest = self.honesty * self.honesty;
+        self.capital(active) * young * honest * self.wakeful(active)
+    }
+
+    /// 1 while it trades as it used to, less the longer it does not.
+    fn wakeful(&self, active: f64) -> f64 {
+        let half = SILENT * self.pause.unwrap_or(UNKNOWN_PAUSE);
+        let half = half.clamp(SILENT_LEAST, SILENT_MOST);
+        (-(active - self.last()).max(0.0) / half).exp2()
+    }
+
+    /// Its price. None before the first trade.
+    pub(super) fn said(&self) -> Option<Said> {
+        let newest = self.last();
+        let half = 2.0 * self.pause.unwrap_or(UNKNOWN_PAUSE);
+        let half = half.clamp(1_600.0, 120_000.0);
+        // The price, the worth, and the time of each slot.
+        let mut slots: Vec<(f64, f64, f64)> = Vec::with_capacity(KEPT);
+        for trades in self.seen.chunk_by(|one, other| one.slot == other.slot) {
+            let mut votes: [Vote; OF_A_SLOT] = [(0.0, 0.0); OF_A_SLOT];
+            for (vote, seen) in votes.iter_mut().zip(trades) {
+                *vote = (seen.ln, seen.usd);
+            }
+            let votes = votes.get_mut(..trades.len())?;
+            let price = quantile(votes, 0.5)?;
+            let usd = trades.iter().map(|seen| seen.usd).sum();
+            let at = trades.first()?.at;
+            slots.push((price, usd, at));
+        }
+        let mut worths: Vec<f64> = slots.iter().map(|slot| slot.1).collect();
+        let middle = worths.len() / 2;
+        let middle = (!worths.is_empty()).then(|| {
+            let by_worth = |one: &f64, other: &f64| one.total_cmp(other);
+            *worths.select_nth_unstable_by(middle, by_worth).1
+        })?;
+        let mut votes: Vec<Vote> = slots
+            .iter()
+            .map(|(price, usd, at)| {
+                let worth = usd.clamp(LEAST_TIMES * middle, MOST_TIMES * middle);
+                (*price, worth * (-(newest - at).max(0.0) / half).exp2())
+            })
+            .collect();
+        let (ln, spread) = median_and_spread(&mut votes)?;
+        Some(Said {
+            ln,
+            spread,
+            slots: slots.len(),
+        })
+    }
+
+    /// Slots it has had since it was last [judged](Self::judge).
+    pub(super) const fn fresh(&self) -> u32 {
+        self.fresh
+    }
+
+    /// Holds it against what the others say.
+    pub(super) fn judge(&mut self, agrees: bool) {
+        let rest = 0.9_f64.powi(self.fresh.min(64).cast_signed());
+        let aim = if agrees { 1.0 } else { 0.0 };
+        self.honesty = (aim + (self.honesty - aim) * rest).max(LEAST_HONESTY);
+        self.fresh = 0;
+    }
+}
