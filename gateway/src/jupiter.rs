@@ -6,7 +6,7 @@ mod ids;
 mod price;
 
 pub use freshness::Freshness;
-pub use ids::{IdsFault, MOST_IDS, ids};
+pub use ids::{IdsFault, MOST_IDS, ids, shows_extra};
 pub use price::answer;
 
 /// Content type of Jupiter's answers.

@@ -14,6 +14,7 @@ mod letters;
 mod metrics;
 mod offsets;
 mod pipeline;
+mod prices;
 mod reconcile;
 mod record;
 mod run;

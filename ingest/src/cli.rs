@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use clap::{Args, Parser, Subcommand};
 use perijove_core::Pubkey;
+use perijove_core::market::{USDC, USDT, WSOL};
 use perijove_core::settings::Setting;
 use url::Url;
 
@@ -195,8 +196,16 @@ pub struct Reconcile {
     #[arg(short, long, value_name = "PERCENT", default_value_t = 2.0)]
     pub tolerance: f64,
 
-    /// Mints to compare
-    #[arg(value_name = "MINT", required = true)]
+    /// Most time since the oldest trade that a price rests on
+    #[arg(long, value_name = "TIME", default_value = "1m", value_parser = humantime::parse_duration)]
+    pub max_age: Duration,
+
+    /// File for metrics of the comparison, as node-exporter's textfile collector reads them
+    #[arg(long, value_name = "FILE")]
+    pub metrics: Option<PathBuf>,
+
+    /// Mints to compare; SOL, USDC and USDT when none are named
+    #[arg(value_name = "MINT", default_values_t = [WSOL, USDC, USDT])]
     pub mints: Vec<Pubkey>,
 }
 

@@ -8,8 +8,8 @@ mod scene;
 
 use perijove_core::Pubkey;
 use perijove_core::market::{USDC, USDT, WSOL};
-use perijove_core::redis::Latest;
-use perijove_tests::redis::prices::trade;
+use perijove_core::redis::Dollars;
+use perijove_tests::redis::prices::dollars;
 use serde_json::json;
 
 use scene::{Market, TOKEN, ago};
@@ -17,14 +17,8 @@ use scene::{Market, TOKEN, ago};
 #[tokio::test]
 async fn prices_are_told_in_jupiters_shape() {
     let market = Market::open().await;
-    market
-        .redis
-        .traded(WSOL, trade("147.25", USDC), ago(1))
-        .await;
-    market
-        .redis
-        .traded(TOKEN, trade("0.002", WSOL), ago(5))
-        .await;
+    market.redis.priced(WSOL, dollars(147.25), ago(1)).await;
+    market.redis.priced(TOKEN, dollars(0.2945), ago(5)).await;
     let reply = market.prices(&[TOKEN, WSOL]).await;
     assert_eq!(reply.status, 200, "{}", reply.text());
     assert_eq!(
@@ -45,36 +39,25 @@ async fn prices_are_told_in_jupiters_shape() {
 }
 
 #[tokio::test]
-async fn what_is_unknown_or_stale_or_without_dollars_is_left_out() {
+async fn what_is_unknown_or_stale_or_uncertain_is_left_out() {
     let market = Market::open().await;
-    let [stale, stale_money, unknown, other] = [1, 2, 3, 4].map(|byte| Pubkey([byte; 32]));
-    market
-        .redis
-        .traded(TOKEN, trade("2.5", USDC), ago(30))
-        .await;
-    market
-        .redis
-        .traded(stale, trade("2.5", USDC), ago(61))
-        .await;
-    // Fresh itself, but what was paid was last priced too long ago.
-    market
-        .redis
-        .traded(stale_money, trade("1", USDT), ago(1))
-        .await;
-    market
-        .redis
-        .traded(USDT, trade("1.001", USDC), ago(3_600))
-        .await;
-    market
-        .redis
-        .traded(other, trade("1", unknown), ago(1))
-        .await;
-    let all = [stale, TOKEN, stale_money, unknown, other, USDT, USDC];
+    let [stale, doubtful, unknown] = [1, 2, 3].map(|byte| Pubkey([byte; 32]));
+    market.redis.priced(TOKEN, dollars(2.5), ago(30)).await;
+    market.redis.priced(stale, dollars(2.5), ago(61)).await;
+    let doubt = Dollars {
+        uncertain: 0.3,
+        ..dollars(1.0)
+    };
+    market.redis.priced(doubtful, doubt, ago(1)).await;
+    market.redis.priced(USDC, dollars(0.9999), ago(1)).await;
+    market.redis.priced(USDT, dollars(1.001), ago(3_600)).await;
+    let all = [stale, TOKEN, doubtful, unknown, USDT, USDC];
     let reply = market.prices(&all).await;
     assert_eq!(reply.status, 200);
     let json = reply.json();
-    assert_eq!(json.as_object().unwrap().len(), 1, "{json}");
+    assert_eq!(json.as_object().unwrap().len(), 2, "{json}");
     assert_eq!(json[TOKEN.to_string()]["usdPrice"], 2.5);
+    assert_eq!(json[USDC.to_string()]["usdPrice"], 0.9999);
     assert_eq!(
         (reply.cache(), reply.header("x-perijove-source")),
         ("none", Some("ingest"))
@@ -83,38 +66,58 @@ async fn what_is_unknown_or_stale_or_without_dollars_is_left_out() {
     assert_eq!((reply.status, reply.json()), (200, json!({})));
     assert_eq!(reply.header("x-perijove-source"), Some("ingest"));
     assert_eq!(reply.header("age"), None);
-    for (result, count) in [("fresh", 1), ("stale", 3), ("unpriced", 2), ("unknown", 3)] {
+    for (result, count) in [("fresh", 2), ("stale", 3), ("uncertain", 1), ("unknown", 2)] {
         assert_eq!(market.told(result).await, count, "{result}");
     }
+    // Whoever lends against it asks for more, and it follows a reload.
+    market
+        .reload(|config| config.set("price.max_uncertainty", 0.000_5))
+        .await;
+    assert_eq!(market.prices(&[TOKEN, USDC]).await.json(), json!({}));
+    market
+        .reload(|config| config.set("price.max_uncertainty", 0.5))
+        .await;
+    assert_eq!(market.prices(&[TOKEN, doubtful]).await.cache(), "hit");
     market.asked_nobody().await;
 }
 
 #[tokio::test]
-async fn the_streams_word_for_a_token_counts_where_nothing_better_is_known() {
+async fn what_a_price_rests_on_is_told_to_those_alone_who_ask() {
     let market = Market::open().await;
-    let said = Latest {
-        usd: Some(0.3),
-        ..trade("0.002", WSOL)
+    let price = Dollars {
+        uncertain: 0.25,
+        ..dollars(4.0)
     };
-    market.redis.traded(TOKEN, said, ago(0)).await;
-    let price =
-        async || market.prices(&[TOKEN]).await.json()[TOKEN.to_string()]["usdPrice"].clone();
-    assert_eq!(price().await, 0.3);
-    market
-        .redis
-        .traded(WSOL, trade("147.25", USDC), ago(0))
-        .await;
-    assert_eq!(price().await, 0.2945);
+    market.redis.priced(TOKEN, price, ago(2)).await;
+    for (query, shown) in [
+        (format!("ids={TOKEN}"), false),
+        (format!("ids={TOKEN}&showExtra=false"), false),
+        (format!("ids={TOKEN}&showExtra"), true),
+        (format!("showExtra=true&ids={TOKEN}"), true),
+    ] {
+        let reply = market.query(&query).await;
+        let member = &reply.json()[TOKEN.to_string()];
+        assert_eq!(member["usdPrice"], 4.0, "{query}");
+        let extra = &member["extra"];
+        assert_eq!(extra.is_object(), shown, "{query}: {}", reply.text());
+        if shown {
+            let confidence = json!({ "low": 3.2, "high": 5.0, "uncertainty": 0.25 });
+            assert_eq!(extra["confidence"], confidence);
+            assert_eq!((&extra["trades"], &extra["pools"]), (&json!(12), &json!(3)));
+            assert_eq!(extra["turnoverUsd"], 125_000.0);
+            assert!(extra["ageMs"].as_u64().unwrap() >= 2_000, "{extra}");
+        }
+    }
 }
 
 #[tokio::test]
-async fn a_later_trade_is_told_at_once_and_an_earlier_one_never() {
+async fn a_later_price_is_told_at_once() {
     let market = Market::open().await;
     let mut told = Vec::new();
     for slot in 373_000_001..373_000_010_u64 {
-        let mut next = trade(&slot.to_string(), USDC);
-        next.position.slot = slot.into();
-        market.redis.traded(TOKEN, next, ago(0)).await;
+        let mut next = dollars(slot as f64);
+        next.slot = slot.into();
+        market.redis.priced(TOKEN, next, ago(0)).await;
         let json = market.prices(&[TOKEN]).await.json();
         let price = &json[TOKEN.to_string()];
         assert_eq!(price["blockId"], slot);
@@ -127,9 +130,9 @@ async fn a_later_trade_is_told_at_once_and_an_earlier_one_never() {
 async fn the_limits_of_freshness_are_those_of_the_configuration_and_follow_a_reload() {
     let market = Market::open().await;
     let tip = market.cluster.cluster().clock.tip();
-    let mut near = trade("2.5", USDC);
-    near.position.slot = tip.into();
-    market.redis.traded(TOKEN, near, ago(100)).await;
+    let mut near = dollars(2.5);
+    near.slot = tip.into();
+    market.redis.priced(TOKEN, near, ago(100)).await;
     let is_told = async || market.prices(&[TOKEN]).await.cache() == "hit";
     assert!(!is_told().await);
     market
@@ -137,9 +140,9 @@ async fn the_limits_of_freshness_are_those_of_the_configuration_and_follow_a_rel
         .await;
     assert!(is_told().await);
     // In time, but far behind in slots.
-    let mut far = trade("2.5", USDC);
-    far.position.slot = (tip - 10_000).into();
-    market.redis.traded(WSOL, far, ago(1)).await;
+    let mut far = dollars(2.5);
+    far.slot = (tip - 10_000).into();
+    market.redis.priced(WSOL, far, ago(1)).await;
     let slots = |slots| {
         move |config: scene::GatewayConfig| {
             let config = config.set("price.max_age", "1h");
@@ -157,7 +160,7 @@ async fn the_limits_of_freshness_are_those_of_the_configuration_and_follow_a_rel
 #[tokio::test]
 async fn prices_that_are_not_enabled_are_not_served() {
     let market = Market::with(|config| config.set("price.enabled", false)).await;
-    market.redis.traded(TOKEN, trade("2.5", USDC), ago(0)).await;
+    market.redis.priced(TOKEN, dollars(2.5), ago(0)).await;
     let looks = market.redis.calls("getrange").await;
     let reply = market.prices(&[TOKEN]).await;
     assert_eq!(reply.status, 404);
@@ -176,7 +179,7 @@ async fn keys_of_consumers_hold_for_prices_as_for_calls() {
     let consumers = json!([{ "id": "bots", "keys": ["sesame-open"] }]);
     let market = Market::with(|config| config.set("consumers", consumers).set("anonymous", false));
     let market = market.await;
-    market.redis.traded(TOKEN, trade("2.5", USDC), ago(0)).await;
+    market.redis.priced(TOKEN, dollars(2.5), ago(0)).await;
     let url = |path: &str| format!("{}{path}", market.gateway.url());
     let ids = format!("ids={TOKEN}");
     for (path, key, status) in [
@@ -228,7 +231,7 @@ async fn a_browser_may_ask_and_read_where_it_comes_from() {
 #[tokio::test]
 async fn a_price_is_one_line_in_the_access_log_and_counted_by_product() {
     let market = Market::open().await;
-    market.redis.traded(TOKEN, trade("2.5", USDC), ago(0)).await;
+    market.redis.priced(TOKEN, dollars(2.5), ago(0)).await;
     let get = market.gateway.client().get(market.url(&[TOKEN]));
     market
         .gateway
@@ -286,7 +289,7 @@ async fn a_price_is_one_line_in_the_access_log_and_counted_by_product() {
 #[tokio::test]
 async fn prices_are_told_over_http2_and_kept_connections_too() {
     let market = Market::open().await;
-    market.redis.traded(TOKEN, trade("2.5", USDC), ago(0)).await;
+    market.redis.priced(TOKEN, dollars(2.5), ago(0)).await;
     let h2 = perijove_tests::client::h2c();
     for client in [market.gateway.client(), &h2] {
         for _ in 0..3 {

@@ -18,9 +18,9 @@ mod value;
 mod tests;
 
 pub use market::{
-    Candle, Field, Fill, Interval, KEPT_TRADES, LANE, LANE_LIFETIME, LATER_WINS, LATEST_LIFETIME,
-    LONGEST_LATEST, Latest, PAIR, POOL_LIFETIME, POOLS, Part, Priced, Progress, TRADES_LIFETIME,
-    Trades, announce, announced,
+    Candle, Dollars, Field, Fill, Interval, KEPT_TRADES, LANE, LANE_LIFETIME, LATEST_LIFETIME,
+    LONGEST_DOLLARS, LONGEST_LATEST, Latest, PAIR, POOL_LIFETIME, POOLS, Part, Progress,
+    TRADES_LIFETIME, announce, announced,
 };
 pub use names::{PREFIX, PairKeys, answer, claim, lane, pool, price};
 pub use value::{HEADER, LONGEST, Stamp, Unreadable, open, seal};

@@ -6,15 +6,18 @@ use perijove_core::settings::Section;
 use schemars::JsonSchema;
 
 /// The price API, `GET /price/v3`.
-#[derive(Clone, Debug, JsonSchema, PartialEq, Eq)]
+#[derive(Clone, Debug, JsonSchema, PartialEq)]
 pub struct Price {
     /// Whether it is served. Needs `cache.redis`, and an ingest that writes there.
     pub enabled: bool,
-    /// How old the last trade of a token may be; tokens with an older one are left out.
+    /// How old the oldest trade that a price rests on may be; tokens with an older one are left out.
     pub max_age: Duration,
-    /// How many slots the last trade may lie behind the newest slot of the upstreams; without it as
+    /// How many slots the last trade of a token may lie behind the newest slot of the upstreams; without it as
     /// many as `max_age` allows.
     pub max_slots: Option<u64>,
+    /// How far off a price may be, as a share of it (0.01 is a percent); tokens whose price may be
+    /// further off are left out.
+    pub max_uncertainty: f64,
 }
 
 impl Default for Price {
@@ -23,6 +26,7 @@ impl Default for Price {
             enabled: false,
             max_age: Duration::from_mins(1),
             max_slots: None,
+            max_uncertainty: 0.25,
         }
     }
 }
@@ -46,6 +50,11 @@ impl Price {
                 Duration::from_secs(1)..=Duration::from_hours(24),
             ),
             max_slots: section.optional_within("max_slots", 1..=216_000),
+            max_uncertainty: section.within(
+                "max_uncertainty",
+                default.max_uncertainty,
+                0.0001..=1.0,
+            ),
         }
     }
 }

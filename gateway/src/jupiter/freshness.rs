@@ -1,9 +1,9 @@
-//! How old a trade may be to tell a price.
+//! How old a price may be.
 
 use std::time::Duration;
 
 use perijove_core::Slot;
-use perijove_core::redis::Latest;
+use perijove_core::redis::Dollars;
 
 /// What counts as fresh, and the present it is measured from.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -19,12 +19,12 @@ pub struct Freshness {
 }
 
 impl Freshness {
-    /// Whether a trade is fresh. One that is further in the future than it might be in the past is
+    /// Whether a price is fresh: the oldest trade it rests on is. One that is further in the future than it might be in the past is
     /// not: its time is wrong, and it would stay fresh for ever.
-    pub fn admits(&self, trade: &Latest) -> bool {
-        let apart = self.now.abs_diff(u64::try_from(trade.time).unwrap_or(0));
+    pub fn admits(&self, price: &Dollars) -> bool {
+        let apart = self.now.abs_diff(u64::try_from(price.since).unwrap_or(0));
         let in_time = u128::from(apart) <= self.max_age.as_millis();
-        let behind = self.tip.map(|tip| trade.position.slot.lag_behind(tip));
+        let behind = self.tip.map(|tip| price.slot.lag_behind(tip));
         let in_reach = self
             .max_slots
             .zip(behind)
@@ -41,9 +41,7 @@ impl Freshness {
 
 #[cfg(test)]
 mod tests {
-    use perijove_core::market::USDC;
-
-    use perijove_tests::redis::prices::trade;
+    use perijove_tests::redis::prices::dollars;
 
     use super::*;
 
@@ -58,15 +56,16 @@ mod tests {
         }
     }
 
-    fn at(time: i64, slot: u64) -> Latest {
-        let mut trade = trade("1", USDC);
-        trade.time = time;
-        trade.position.slot = Slot(slot);
-        trade
+    fn at(since: i64, slot: u64) -> Dollars {
+        Dollars {
+            since,
+            slot: Slot(slot),
+            ..dollars(1.0)
+        }
     }
 
     #[test]
-    fn a_trade_is_fresh_for_so_long_and_no_longer() {
+    fn a_price_is_fresh_for_so_long_and_no_longer() {
         let now = NOW.cast_signed();
         for (time, fresh) in [
             (now, true),
@@ -100,10 +99,10 @@ mod tests {
             (0, true, false),
             (u64::MAX, true, true),
         ] {
-            let trade = at(NOW.cast_signed(), slot);
-            assert_eq!(freshness().admits(&trade), free, "{slot}");
-            assert_eq!(limited.admits(&trade), bounded, "{slot}");
-            assert!(blind.admits(&trade), "{slot}");
+            let price = at(NOW.cast_signed(), slot);
+            assert_eq!(freshness().admits(&price), free, "{slot}");
+            assert_eq!(limited.admits(&price), bounded, "{slot}");
+            assert!(blind.admits(&price), "{slot}");
         }
     }
 

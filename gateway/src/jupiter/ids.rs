@@ -18,6 +18,12 @@ pub enum IdsFault {
     NotAnAddress { place: usize },
 }
 
+/// Whether a query asks for what Jupiter does not tell: `showExtra`, alone, or as `true` or `1`.
+pub fn shows_extra(query: Option<&str>) -> bool {
+    let mut pairs = form_urlencoded::parse(query.unwrap_or_default().as_bytes());
+    pairs.any(|(name, value)| name == "showExtra" && ["", "true", "1"].contains(&&*value))
+}
+
 /// The tokens of a query, each once, in the order they are first named.
 ///
 /// White space around an id and ids of nothing (a comma at the end) are passed over. A parameter
@@ -76,6 +82,23 @@ mod tests {
             format!("%69ds={USDC},{WSOL}").replace("So1", "%53%6f1"),
         ] {
             assert_eq!(ids(Some(&query)), Ok(vec![USDC, WSOL]), "{query}");
+        }
+    }
+
+    #[test]
+    fn extras_are_shown_to_those_who_ask_for_them() {
+        for (query, shown) in [
+            (None, false),
+            (Some("ids=A"), false),
+            (Some("ids=A&showExtra"), true),
+            (Some("showExtra=true&ids=A"), true),
+            (Some("showExtra=1"), true),
+            (Some("showExtra=false"), false),
+            (Some("showExtra=0"), false),
+            (Some("showExtraInfo=true"), false),
+            (Some("ids=showExtra"), false),
+        ] {
+            assert_eq!(shows_extra(query), shown, "{query:?}");
         }
     }
 

@@ -2,18 +2,23 @@
 
 use bytes::Bytes;
 use perijove_core::Pubkey;
-use perijove_core::redis::Priced;
+use perijove_core::redis::Dollars;
 use serde::{Serialize, Serializer};
 
 /// The answer: prices by the address of their token. What Jupiter has beside them is not known
-/// here and left out, as Jupiter leaves out what it does not know.
-pub fn answer(prices: &[(Pubkey, Priced)]) -> Bytes {
-    serde_json::to_vec(&Answer(prices))
+/// here and left out, as Jupiter leaves out what it does not know. `extra` is whether what Jupiter
+/// does not tell is told as well; `now` is in milliseconds since 1970.
+pub fn answer(prices: &[(Pubkey, Dollars)], extra: bool, now: u64) -> Bytes {
+    let extra = extra.then_some(now);
+    serde_json::to_vec(&Answer { prices, extra })
         .unwrap_or_else(|_no_key_is_none| b"{}".to_vec())
         .into()
 }
 
-struct Answer<'p>(&'p [(Pubkey, Priced)]);
+struct Answer<'p> {
+    prices: &'p [(Pubkey, Dollars)],
+    extra: Option<u64>,
+}
 
 /// One price, with Jupiter's names. A block is a slot to it.
 #[derive(Serialize)]
@@ -22,15 +27,57 @@ struct Member {
     usd_price: f64,
     block_id: u64,
     decimals: u8,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    extra: Option<Extra>,
+}
+
+/// What a price rests on.
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct Extra {
+    confidence: Confidence,
+    /// Of the last ten minutes.
+    trades: u32,
+    pools: u32,
+    turnover_usd: f64,
+    age_ms: u64,
+}
+
+/// The interval in which the price is, and how far it may be off, as a share.
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct Confidence {
+    low: f64,
+    high: f64,
+    uncertainty: f64,
+}
+
+impl Extra {
+    fn of(price: &Dollars, now: u64) -> Self {
+        let (low, high) = price.interval();
+        let since = u64::try_from(price.since).unwrap_or(0);
+        Self {
+            confidence: Confidence {
+                low,
+                high,
+                uncertainty: price.uncertain,
+            },
+            trades: price.trades,
+            pools: price.pools,
+            turnover_usd: (price.turnover * 100.0).round() / 100.0,
+            age_ms: now.saturating_sub(since),
+        }
+    }
 }
 
 impl Serialize for Answer<'_> {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.collect_map(self.0.iter().map(|(token, price)| {
+        serializer.collect_map(self.prices.iter().map(|(token, price)| {
             let member = Member {
-                usd_price: price.dollars,
+                usd_price: price.usd,
                 block_id: price.slot.0,
                 decimals: price.decimals,
+                extra: self.extra.map(|now| Extra::of(price, now)),
             };
             (token.to_string(), member)
         }))
@@ -48,18 +95,24 @@ mod tests {
 
     const TOKEN: Pubkey = Pubkey([7; 32]);
 
-    fn price(dollars: f64) -> Priced {
-        Priced {
-            dollars,
-            slot: Slot(348_004_023),
+    fn price(usd: f64) -> Dollars {
+        Dollars {
+            usd,
+            uncertain: 0.25,
             decimals: 9,
-            since: 0,
+            slot: Slot(348_004_023),
+            time: 9_000,
+            since: 8_000,
+            trades: 12,
+            pools: 3,
+            turnover: 1_234.567,
         }
     }
 
     #[test]
     fn the_answer_has_jupiters_shape() {
-        let body = answer(&[(WSOL, price(147.478_934_073_833_6)), (TOKEN, price(1e-12))]);
+        let prices = [(WSOL, price(147.478_934_073_833_6)), (TOKEN, price(1e-12))];
+        let body = answer(&prices, false, 9_500);
         let read: Value = serde_json::from_slice(&body).unwrap();
         assert_eq!(
             read,
@@ -69,7 +122,20 @@ mod tests {
                 TOKEN.to_string(): { "usdPrice": 1e-12, "blockId": 348_004_023, "decimals": 9 },
             })
         );
-        assert_eq!(answer(&[]), b"{}"[..]);
+        assert_eq!(answer(&[], true, 0), b"{}"[..]);
+    }
+
+    #[test]
+    fn what_a_price_rests_on_is_told_to_those_who_ask() {
+        let body = answer(&[(TOKEN, price(4.0))], true, 9_500);
+        let read: Value = serde_json::from_slice(&body).unwrap();
+        assert_eq!(
+            read[TOKEN.to_string()]["extra"],
+            json!({
+                "confidence": { "low": 3.2, "high": 5.0, "uncertainty": 0.25 },
+                "trades": 12, "pools": 3, "turnoverUsd": 1_234.57, "ageMs": 1_500,
+            })
+        );
     }
 
     proptest! {
@@ -77,7 +143,7 @@ mod tests {
         fn every_price_is_written_to_the_last_digit(
             dollars in any::<f64>().prop_filter("a price", |dollars| dollars.is_normal() && *dollars > 0.0),
         ) {
-            let body = answer(&[(TOKEN, price(dollars))]);
+            let body = answer(&[(TOKEN, price(dollars))], false, 0);
             // Not by way of a parser that rounds.
             let body = String::from_utf8(body.to_vec()).unwrap();
             let rest = body.split_once(r#""usdPrice":"#).unwrap().1;

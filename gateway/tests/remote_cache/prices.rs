@@ -3,12 +3,12 @@
 
 use std::time::Duration;
 
-use perijove_core::market::{USDC, WSOL};
-use perijove_core::redis::{Latest, PREFIX, Stamp, Unreadable, open, price, seal};
+use perijove_core::market::WSOL;
+use perijove_core::redis::{Dollars, PREFIX, Stamp, Unreadable, open, price, seal};
 use perijove_core::{Pubkey, Slot};
 use perijove_gateway::cache::Lookup;
 use perijove_gateway::config::{self, RedisMode};
-use perijove_tests::redis::prices::trade;
+use perijove_tests::redis::prices::dollars;
 use perijove_tests::redis::{Cluster, Impostor, Manner, Redis};
 use perijove_tests::wait::{eventually, until};
 
@@ -40,23 +40,22 @@ impl Scene {
 async fn what_ingest_has_written_is_read_in_the_order_asked_for() {
     let redis = Redis::start().await;
     let scene = Scene::connected(&at(&redis.url())).await;
-    redis.traded(WSOL, trade("147.25", USDC), NOW).await;
-    redis.traded(token(1), trade("0.5", WSOL), NOW).await;
-    let found = scene.remote.latest(&[token(1), token(2), WSOL]).await;
+    redis.priced(WSOL, dollars(147.25), NOW).await;
+    redis.priced(token(1), dollars(0.5), NOW).await;
+    let found = scene.remote.prices(&[token(1), token(2), WSOL]).await;
     let prices: Vec<_> = found
         .iter()
-        .map(|found| found.as_ref().map(|latest| latest.price.to_string()))
+        .map(|found| found.as_ref().map(|price| price.usd))
         .collect();
-    let (half, sol) = ("0.5".to_owned(), "147.25".to_owned());
-    assert_eq!(prices, [Ok(half), Err(&Lookup::Miss), Ok(sol)]);
+    assert_eq!(prices, [Ok(0.5), Err(&Lookup::Miss), Ok(147.25)]);
     assert_eq!(scene.turns(), 1);
-    // The later trade is the one that is told.
-    let mut later = trade("148", USDC);
-    later.position.slot = Slot(373_000_001);
-    redis.traded(WSOL, later, NOW).await;
-    let found = scene.remote.latest(&[WSOL]).await;
-    assert_eq!(found[0].unwrap().price, later.price);
-    assert_eq!(found[0].unwrap().quote, USDC);
+    // The later price is the one that is told.
+    let mut later = dollars(148.0);
+    later.slot = Slot(373_000_001);
+    redis.priced(WSOL, later, NOW).await;
+    let found = scene.remote.prices(&[WSOL]).await;
+    assert!((found[0].unwrap().usd - 148.0).abs() < f64::EPSILON);
+    assert_eq!(found[0].unwrap().slot, later.slot);
 }
 
 #[tokio::test]
@@ -68,15 +67,15 @@ async fn what_is_no_price_is_passed_over() {
         slot: Slot(1),
         written: 1,
     };
-    let good = trade("147.25", USDC).encode();
+    let good = dollars(147.25).encode();
     let sealed = |body: &[u8]| seal(&name, stamp, body, usize::MAX).unwrap();
     let mut version = sealed(&good);
     version[2] = 3;
     let mut bit = sealed(&good);
-    bit[60] ^= 1;
+    bit[40] ^= 1;
     // A price of nothing, with a right checksum.
     let mut zero = good.clone();
-    zero[92..100].fill(0);
+    zero[1..9].fill(0);
     let endless = vec![b'x'; 10_000_000];
     let bad: [(&str, Vec<u8>); 9] = [
         ("text", b"147.25".to_vec()),
@@ -98,7 +97,7 @@ async fn what_is_no_price_is_passed_over() {
     for (number, (what, value)) in (1..).zip(&bad) {
         redis.ask::<()>(&["SET", &name, "x"]).await;
         redis.spoil(&name, value).await;
-        let found = scene.remote.latest(&[WSOL]).await;
+        let found = scene.remote.prices(&[WSOL]).await;
         assert_eq!(found, [Err(Lookup::Error)], "{what}");
         assert_eq!(scene.price_failed("decode"), number, "{what}");
     }
@@ -107,7 +106,7 @@ async fn what_is_no_price_is_passed_over() {
     redis.ask::<()>(&["DEL", &name]).await;
     redis.ask::<()>(&["HSET", &name, "a", "b"]).await;
     for _ in 0..10 {
-        assert_eq!(scene.remote.latest(&[WSOL]).await, [Err(Lookup::Error)]);
+        assert_eq!(scene.remote.prices(&[WSOL]).await, [Err(Lookup::Error)]);
     }
     assert_eq!(scene.remote.status().breaker, "closed");
     // A later version's body goes on behind what is known.
@@ -116,8 +115,8 @@ async fn what_is_no_price_is_passed_over() {
     redis.ask::<()>(&["SET", &name, "x"]).await;
     redis.spoil(&name, &longer).await;
     assert_eq!(
-        scene.remote.latest(&[WSOL]).await,
-        [Ok(Latest::decode(&good).unwrap())]
+        scene.remote.prices(&[WSOL]).await,
+        [Ok(Dollars::decode(&good).unwrap())]
     );
 }
 
@@ -131,22 +130,22 @@ async fn one_request_for_many_tokens_counts_once() {
     };
     let scene = Scene::connected(&settings).await;
     // A single place is enough for all of them.
-    let found = scene.remote.latest(&tokens(50)).await;
+    let found = scene.remote.prices(&tokens(50)).await;
     assert_eq!(found, [Err(Lookup::Miss); 50]);
     // Two at once are one too many.
     let all = tokens(50);
-    let (one, other) = tokio::join!(scene.remote.latest(&all), scene.remote.latest(&all));
+    let (one, other) = tokio::join!(scene.remote.prices(&all), scene.remote.prices(&all));
     assert_eq!(one, [Err(Lookup::Miss); 50]);
     assert_eq!(other, [Err(Lookup::Error); 50]);
     assert_eq!(scene.price_failed("busy"), 1);
     redis.pause();
-    let found = scene.remote.latest(&tokens(50)).await;
+    let found = scene.remote.prices(&tokens(50)).await;
     assert_eq!(found, [Err(Lookup::Slow); 50]);
     // Fifty that did not come are one failure, of five that are needed.
     assert_eq!(scene.remote.status().breaker, "closed");
     redis.resume();
     until("prices to be looked up again", || async {
-        (scene.remote.latest(&tokens(2)).await == [Err(Lookup::Miss); 2]).then_some(())
+        (scene.remote.prices(&tokens(2)).await == [Err(Lookup::Miss); 2]).then_some(())
     })
     .await;
 }
@@ -163,7 +162,7 @@ async fn a_server_that_hangs_is_left_alone_by_prices_as_by_answers() {
     redis.pause();
     let mut slow = 0;
     for _ in 0..50 {
-        let found = scene.remote.latest(&tokens(3)).await;
+        let found = scene.remote.prices(&tokens(3)).await;
         slow += u64::from(found == [Err(Lookup::Slow); 3]);
         assert!(found.iter().all(Result::is_err));
     }
@@ -190,7 +189,7 @@ async fn servers_that_are_none_give_no_prices() {
         };
         let scene = Scene::start(&settings);
         for _ in 0..10 {
-            let found = scene.remote.latest(&tokens(3)).await;
+            let found = scene.remote.prices(&tokens(3)).await;
             assert!(found.iter().all(Result::is_err), "{manner:?}: {found:?}");
         }
     }
@@ -213,7 +212,7 @@ async fn a_user_who_may_not_read_prices_still_shares_answers() {
     let scene = Scene::connected(&settings).await;
     scene.store(key(1), &balance(1)).await;
     for _ in 0..20 {
-        let found = scene.remote.latest(&tokens(3)).await;
+        let found = scene.remote.prices(&tokens(3)).await;
         assert_eq!(found, [Err(Lookup::Error); 3]);
     }
     assert_eq!(scene.price_failed("refused"), 60);
@@ -232,18 +231,18 @@ async fn in_a_cluster_the_prices_of_servers_that_are_well_are_told() {
     eventually("a connection", || scene.remote.status().connections > 0).await;
     let mut places = Vec::new();
     for token in tokens(12) {
-        places.push(cluster.traded(token, &trade("1", USDC)).await);
+        places.push(cluster.priced(token, &dollars(1.0)).await);
     }
     assert!((0..3).all(|master| places.contains(&master)), "{places:?}");
     let all = tokens(12);
     until("all to be found", || async {
-        let found = scene.remote.latest(&all).await;
+        let found = scene.remote.prices(&all).await;
         found.iter().all(Result::is_ok).then_some(())
     })
     .await;
     // One without a replica hangs: its own are missing, the others are not, and nobody is blamed.
     cluster.node(2).pause();
-    let found = scene.remote.latest(&all).await;
+    let found = scene.remote.prices(&all).await;
     for (place, found) in places.iter().zip(&found) {
         assert_eq!(found.is_ok(), *place != 2, "{place}: {found:?}");
     }

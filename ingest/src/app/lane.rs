@@ -5,11 +5,13 @@ use tokio::time::{Duration, Instant, timeout, timeout_at};
 
 use crate::app::convert::Converter;
 use crate::app::metrics::Metrics;
+use crate::app::now;
 use crate::app::shelf::Shelf;
 use crate::app::store::{Fenced, Store};
 use crate::config;
 use crate::record::{Partition, Record};
 use crate::sink::database::{Batch, Committed, Lane, StoreError};
+use crate::sink::market::Prices;
 use crate::source::{self, Begun, Claim, Control};
 
 /// From so many bytes on, decoding goes to a thread where it holds up nobody.
@@ -25,6 +27,8 @@ pub(super) struct LaneTask {
     pub(super) store: Store,
     pub(super) converter: Converter,
     pub(super) shelf: Option<Shelf>,
+    /// None without Redis.
+    pub(super) prices: Option<Prices>,
     pub(super) control: Control,
     pub(super) metrics: Metrics,
     pub(super) settings: config::Batch,
@@ -213,6 +217,9 @@ impl LaneTask {
     }
 
     async fn pass_on(&mut self, committed: Committed) {
+        if let Some(prices) = &self.prices {
+            prices.add(&committed.ticks, now());
+        }
         if let Some(shelf) = &mut self.shelf {
             shelf.put(committed).await;
         }

@@ -6,6 +6,7 @@ use prometheus::{
     Histogram, HistogramOpts, HistogramVec, IntCounter, IntCounterVec, IntGaugeVec, Opts, Registry,
 };
 
+use crate::oracle::Refused;
 use crate::project::Projected;
 use crate::sink::database::Committed;
 
@@ -28,6 +29,8 @@ pub(super) struct Metrics {
     pub(super) applied: IntCounterVec,
     pub(super) delay: Histogram,
     pub(super) forgotten: IntCounter,
+    pub(super) prices: IntCounter,
+    refused: IntGaugeVec,
 }
 
 impl Metrics {
@@ -76,23 +79,11 @@ impl Metrics {
             )?,
             sink_seconds: on.sink_seconds()?,
             breaker: on.breaker()?,
-            applied: on.counters(
-                "perijove_ingest_redis_batches_total",
-                "Batches that came to Redis, live or mended from the database.",
-                "how",
-            )?,
-            delay: on.histogram(
-                "perijove_ingest_end_to_end_seconds",
-                "From the time of the oldest trade of a batch to its presence in Redis.",
-                SECONDS.into(),
-            )?,
-            forgotten: kept(
-                registry,
-                IntCounter::new(
-                    "perijove_ingest_forgotten_total",
-                    "Partitions of tables, or rows of SQLite, that were removed for their age.",
-                )?,
-            )?,
+            applied: on.applied()?,
+            delay: on.delay()?,
+            prices: on.prices()?,
+            refused: on.refused()?,
+            forgotten: on.forgotten()?,
         })
     }
 
@@ -114,6 +105,14 @@ impl Metrics {
             rows("known"),
             sum(&self.letters),
         )
+    }
+
+    /// Trades that had no say in prices, since the start.
+    pub(super) fn refused(&self, refused: Refused) {
+        for (reason, count) in [("dust", refused.dust), ("time", refused.time)] {
+            let gauge = self.refused.with_label_values(&[reason]);
+            gauge.set(i64::try_from(count).unwrap_or(i64::MAX));
+        }
     }
 
     pub(super) fn committed(&self, committed: &Committed) {
@@ -140,6 +139,46 @@ impl Families<'_> {
     ) -> prometheus::Result<Histogram> {
         let options = HistogramOpts::new(name, help).buckets(buckets);
         kept(self.0, Histogram::with_opts(options)?)
+    }
+
+    fn applied(&self) -> prometheus::Result<IntCounterVec> {
+        self.counters(
+            "perijove_ingest_redis_batches_total",
+            "Batches that came to Redis, live or mended from the database.",
+            "how",
+        )
+    }
+
+    fn delay(&self) -> prometheus::Result<Histogram> {
+        self.histogram(
+            "perijove_ingest_end_to_end_seconds",
+            "From the time of the oldest trade of a batch to its presence in Redis.",
+            SECONDS.into(),
+        )
+    }
+
+    fn prices(&self) -> prometheus::Result<IntCounter> {
+        let (name, help) = (
+            "perijove_ingest_prices_total",
+            "Prices of tokens that were written to Redis.",
+        );
+        kept(self.0, IntCounter::new(name, help)?)
+    }
+
+    fn refused(&self) -> prometheus::Result<IntGaugeVec> {
+        let options = Opts::new(
+            "perijove_ingest_price_trades_refused",
+            "Trades since the start that had no say in prices.",
+        );
+        kept(self.0, IntGaugeVec::new(options, &["reason"])?)
+    }
+
+    fn forgotten(&self) -> prometheus::Result<IntCounter> {
+        let (name, help) = (
+            "perijove_ingest_forgotten_total",
+            "Partitions of tables, or rows of SQLite, that were removed for their age.",
+        );
+        kept(self.0, IntCounter::new(name, help)?)
     }
 
     fn sink_seconds(&self) -> prometheus::Result<HistogramVec> {

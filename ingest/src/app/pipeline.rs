@@ -16,7 +16,7 @@ use crate::app::shelf::{Means, Shelf};
 use crate::app::store::Store;
 use crate::config;
 use crate::sink::database::Lane;
-use crate::sink::market::{Keeper, Link};
+use crate::sink::market::{Keeper, Link, Prices};
 use crate::source::{Claim, Control, Event, Fault, Source};
 
 /// What all lanes share.
@@ -133,8 +133,10 @@ impl Pipeline {
             let lane = lane.await;
             tracing::info!(partition = %claim, offset = lane.next_offset, "partition is ours");
             control.begin(claim.clone(), lane.next_offset);
+            parts.warm(&lane);
             let task = LaneTask {
                 shelf: parts.shelf(&lane),
+                prices: parts.prices(),
                 claim,
                 lane,
                 store: parts.store,
@@ -150,6 +152,25 @@ impl Pipeline {
 }
 
 impl Parts {
+    fn prices(&self) -> Option<Prices> {
+        let (_, means) = self.redis.as_ref()?;
+        Some(means.prices.clone())
+    }
+
+    /// Has the last trades of a lane read that somebody else has stored.
+    fn warm(&self, lane: &Lane) {
+        let Some((_, means)) = self.redis.clone() else {
+            return;
+        };
+        let lane = lane.clone();
+        drop(tokio::spawn(async move {
+            let now = (means.clock)();
+            if let Err(error) = means.prices.warm(&means.database, &lane, now).await {
+                tracing::warn!(%error, "prices begin without the trades before this");
+            }
+        }));
+    }
+
     fn shelf(&self, lane: &Lane) -> Option<Shelf> {
         let (settings, means) = self.redis.as_ref()?;
         match Link::new(settings) {

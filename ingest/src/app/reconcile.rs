@@ -1,16 +1,17 @@
 //! The command `reconcile`: are the prices in Redis those of the market?
 
+mod report;
+
 use std::collections::HashMap;
 use std::fs;
 
-use perijove_core::market::MONEY;
-use perijove_core::redis::Trades;
 use perijove_core::{Pubkey, Secret};
 use serde::Deserialize;
 use tokio::time::Duration;
 
 use crate::app::check::load;
 use crate::app::letters::Failure;
+use crate::app::reconcile::report::Report;
 use crate::app::{complain, now, say};
 use crate::cli::{Exit, Reconcile};
 use crate::sink::market::Link;
@@ -31,8 +32,9 @@ struct Theirs {
     usd_price: f64,
 }
 
-/// Compares prices one by one. Fails when one of them differs by more than is tolerated; those that
-/// either side does not know are named only.
+/// Compares prices one by one. Fails when one of them is missing in Redis, too old, or differs by more
+/// than is tolerated, and when nothing could be compared at all. Tokens that Jupiter does not know
+/// are named only.
 pub(super) fn reconcile(what: &Reconcile) -> Exit {
     let run = || -> Result<Exit, Failure> {
         let config = load(&what.source)?.config;
@@ -53,33 +55,24 @@ pub(super) fn reconcile(what: &Reconcile) -> Exit {
 }
 
 async fn compare(what: &Reconcile, mut link: Link) -> Result<Exit, Failure> {
-    let mut asked = what.mints.clone();
-    asked.extend(MONEY);
-    let ours: Trades = link.prices(&asked).await?.into_iter().collect();
+    let ours = link.prices(&what.mints).await?;
     let theirs = theirs(what).await?;
-    let mut flagged = 0;
+    let now = now();
+    let mut report = Report::new(what);
     for mint in &what.mints {
-        let our = ours.price(*mint);
+        let our = ours.get(mint);
         let their = theirs.get(&mint.to_string()).map(|price| price.usd_price);
-        let Some((our, their)) = our.zip(their) else {
-            let who = if our.is_none() { "we" } else { "Jupiter" };
-            say(&format!("{mint}  {who} do not know a price"));
-            continue;
-        };
-        let percent = (our.dollars / their - 1.0) * 100.0;
-        let good = percent.abs() <= what.tolerance;
-        flagged += u32::from(!good);
-        let age = now().0.saturating_sub(our.since) / 1000;
-        let flag = if good { "" } else { "  <-" };
-        say(&format!(
-            "{mint}  {:.9} against {their:.9}: {percent:+.2} %, {age} s old{flag}",
-            our.dollars
-        ));
+        say(&report.line(*mint, our, their, now));
     }
-    Ok(if flagged > 0 {
-        Exit::Failed
-    } else {
+    if let Some(file) = &what.metrics {
+        let failed = |error| Failure::Other(format!("cannot write {}: {error}", file.display()));
+        report.write(file, now).map_err(failed)?;
+    }
+    say(&report.summary());
+    Ok(if report.is_good() {
         Exit::Done
+    } else {
+        Exit::Failed
     })
 }
 

@@ -21,6 +21,7 @@ use crate::app::health::Health;
 use crate::app::http::{Told, router};
 use crate::app::metrics::Metrics;
 use crate::app::pipeline::{Parts, Pipeline};
+use crate::app::prices::Telling;
 use crate::app::shelf::Means;
 use crate::app::store::Store;
 use crate::app::{complain, now, say};
@@ -29,6 +30,7 @@ use crate::config::{Config, ConfigError};
 use crate::record::UnixMillis;
 use crate::recording::{Reader, RecordingError};
 use crate::sink::database::{Database, StoreError};
+use crate::sink::market::{MarketError, Prices};
 use crate::source::{Control, Fault, Room, Source, SourceMetrics, kafka, replay};
 
 /// The consumer group under which a recording's offsets are kept.
@@ -51,6 +53,8 @@ pub(super) enum RunError {
     Metrics(#[from] prometheus::Error),
     #[error(transparent)]
     Store(#[from] StoreError),
+    #[error(transparent)]
+    Market(#[from] MarketError),
     #[error(transparent)]
     NoKafka(#[from] NoKafka),
     #[error("{0}{hint}", hint = hint(.0))]
@@ -145,15 +149,8 @@ async fn serve(config: &Config, recording: Option<&Path>) -> Result<(), RunError
         tokio::spawn(forget(database.clone(), retention, metrics.clone()));
     }
     let redis = config.redis.clone().zip(health.redis);
-    let redis = redis.map(|(settings, gate)| {
-        let means = Means {
-            database: database.clone(),
-            gate,
-            metrics: metrics.clone(),
-            clock: now,
-        };
-        (settings, means)
-    });
+    let redis = redis.map(|(settings, gate)| (settings, means(&database, gate, &metrics)));
+    let telling = redis.as_ref().map(Telling::start).transpose()?;
     let store = Store {
         database,
         gate: health.database,
@@ -170,10 +167,24 @@ async fn serve(config: &Config, recording: Option<&Path>) -> Result<(), RunError
     };
     stop_when_told(stopping, source.control().clone());
     let ran = Pipeline::run(parts, source).await;
+    if let Some(telling) = telling {
+        telling.end().await;
+    }
     if recording.is_some() {
         say(&metrics.summary());
     }
     Ok(ran?)
+}
+
+/// What bringing batches to Redis needs.
+fn means(database: &Database, gate: Arc<Gate>, metrics: &Metrics) -> Means {
+    Means {
+        database: database.clone(),
+        gate,
+        metrics: metrics.clone(),
+        clock: now,
+        prices: Prices::default(),
+    }
 }
 
 /// Becomes true when the program is told to stop.

@@ -13,7 +13,7 @@ use crate::app::gate::{Gate, Pass};
 use crate::app::metrics::Metrics;
 use crate::record::UnixMillis;
 use crate::sink::database::{Committed, Database};
-use crate::sink::market::{Applied, Keeper, MarketError};
+use crate::sink::market::{Applied, Keeper, MarketError, Prices};
 
 /// Batches that may wait for Redis. Beyond it the lane waits.
 const WAITING: usize = 4;
@@ -39,6 +39,7 @@ pub(super) struct Means {
     pub(super) gate: Arc<Gate>,
     pub(super) metrics: Metrics,
     pub(super) clock: fn() -> UnixMillis,
+    pub(super) prices: Prices,
 }
 
 struct Task {
@@ -201,7 +202,10 @@ impl Means {
     fn note(&self, applied: Applied, begun: Instant, committed: &Committed) {
         let how = match applied {
             Applied::Live => "live",
-            Applied::Mended => "mended",
+            Applied::Mended => {
+                self.prices.tell_all();
+                "mended"
+            }
         };
         self.metrics.applied.with_label_values(&[how]).inc();
         let seconds = self.metrics.sink_seconds.with_label_values(&["redis"]);

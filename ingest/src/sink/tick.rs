@@ -1,15 +1,11 @@
 //! A trade as far as market data is made of it. The same whether it comes from the stream or back
 //! from the database.
 
-use perijove_core::market::{Amount, MONEY, Pair, Position, Price};
+use perijove_core::market::{Amount, Pair, Position, Price};
 use perijove_core::redis::{Candle, Fill, Latest};
 use perijove_core::{Pubkey, Signature};
 
 use crate::project::{Direction, NATIVE_SOL, Trade};
-
-/// The least amount of each of [`MONEY`] that tells a price: what is traded for less tells more of
-/// rounding than of value. A dollar, and half a hundredth of a SOL.
-const LEAST: [u64; MONEY.len()] = [1_000_000, 1_000_000, 5_000_000];
 
 /// A trade in a pool.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -57,49 +53,15 @@ impl Tick {
 
     /// What it tells about the pair.
     pub fn latest(&self) -> Option<Latest> {
-        self.tell(self.price()?, self.pair.quote, self.base, self.base_usd)
-    }
-
-    /// The token it tells the price of in money, and that price.
-    pub fn worth(&self) -> Option<(Pubkey, Latest)> {
-        self.price()?;
-        let Pair { base, quote } = self.pair;
-        let least = |token: Pubkey| {
-            let place = MONEY.iter().position(|money| *money == token)?;
-            LEAST.get(place).map(|least| (place, *least))
-        };
-        // The side that is more of a money pays for the other.
-        let quote_pays = match (least(base), least(quote)) {
-            (None, None) => return None,
-            (None, Some(_)) => true,
-            (Some(_), None) => false,
-            (Some((base, _)), Some((quote, _))) => quote < base,
-        };
-        let (token, money) = if quote_pays {
-            (base, quote)
-        } else {
-            (quote, base)
-        };
-        let (what, paid, usd) = if quote_pays {
-            (self.base, self.quote, self.base_usd)
-        } else {
-            (self.quote, self.base, self.quote_usd)
-        };
-        let enough = least(money).is_some_and(|(_, least)| paid.raw >= least);
-        let price = Price::ratio(paid, what).filter(|_| enough)?;
-        Some((token, self.tell(price, money, what, usd)?))
-    }
-
-    fn tell(&self, price: Price, quote: Pubkey, what: Amount, usd: Option<f32>) -> Option<Latest> {
         Some(Latest {
             position: self.position,
             signature: self.signature,
             time: self.time,
-            price,
-            quote,
+            price: self.price()?,
+            quote: self.pair.quote,
             pool: self.pool,
-            decimals: what.decimals?,
-            usd,
+            decimals: self.base.decimals?,
+            usd: self.base_usd,
         })
     }
 

@@ -7,11 +7,11 @@ use std::sync::Arc;
 use axum::Router;
 use axum::extract::{Query, State};
 use axum::routing::get;
-use perijove_core::Slot;
-use perijove_core::redis::{Latest, open, price};
+use perijove_core::redis::{Dollars, open, price};
+use perijove_core::{Pubkey, Slot};
 use perijove_ingest::config::{self, StoreUrl};
 use perijove_ingest::generator::{Generator, Plan};
-use perijove_ingest::project::{USDC, WSOL};
+use perijove_ingest::project::WSOL;
 use perijove_ingest::record::{Place, Record, UnixMillis};
 use perijove_ingest::recording::Writer;
 use perijove_ingest::sink::database::Database;
@@ -340,15 +340,37 @@ async fn prices_that_differ_from_jupiters_are_flagged() {
     let key = price(WSOL);
     let value = redis.value(&key).await;
     let (_, body) = open(&key, &value, 4096).unwrap();
-    let latest = Latest::decode(&body).unwrap();
-    assert_eq!(latest.quote, USDC);
-    let ours = latest.price.to_f64();
+    let ours = Dollars::decode(&body).unwrap().usd;
     let sol = WSOL.to_string();
-    for (factor, code, flag) in [(1.01, 0, ""), (1.05, 1, "<-")] {
+    let unknown = Pubkey([9; 32]).to_string();
+    let metrics = folder.path().join("prices.prom");
+    for (factor, age, more, code, flag) in [
+        (1.01, "100years", None, 0, "1 good"),
+        (1.05, "100years", None, 1, "<- off"),
+        (1.01, "1s", None, 1, "<- old"),
+        (1.01, "100years", Some(&*unknown), 1, "<- missing"),
+    ] {
         let api = jupiter(ours * factor).await;
-        let words = ["reconcile", "-c", "ingest.yaml", "--api", &api, &sol];
+        let file = metrics.to_str().unwrap();
+        let mut words = vec!["reconcile", "-c", "ingest.yaml", "--api", &api];
+        words.extend(["--max-age", age, "--metrics", file, &sol]);
+        words.extend(more);
         let said = command(folder.path(), &words).await;
         assert_eq!(said.code, code, "{}{}", said.out, said.error);
         assert!(said.out.contains(flag), "{}", said.out);
+        let told = std::fs::read_to_string(&metrics).unwrap();
+        let line = format!("perijove_price_deviation_ratio{{mint=\"{sol}\"}} ");
+        let deviation = told.split_once(&line).unwrap().1;
+        let deviation: f64 = deviation.lines().next().unwrap().parse().unwrap();
+        assert!((deviation - (1.0 / factor - 1.0)).abs() < 1e-9, "{told}");
+        let missing = format!("result=\"missing\"}} {}", u8::from(more.is_some()));
+        assert!(told.contains(&missing), "{told}");
     }
+    // With nothing to compare there is nothing good about it.
+    redis.ask::<()>(&["FLUSHALL"]).await;
+    let api = jupiter(ours).await;
+    let words = ["reconcile", "-c", "ingest.yaml", "--api", &api];
+    let said = command(folder.path(), &words).await;
+    assert_eq!(said.code, 1, "{}", said.out);
+    assert!(said.out.contains("3 missing"), "{}", said.out);
 }

@@ -1,9 +1,8 @@
 //! Requests and values that nobody well-meaning makes.
 
 use perijove_core::Pubkey;
-use perijove_core::market::USDC;
 use perijove_core::redis::price;
-use perijove_tests::redis::prices::trade;
+use perijove_tests::redis::prices::dollars;
 use serde_json::json;
 
 use super::scene::{Market, TOKEN, ago};
@@ -54,7 +53,7 @@ async fn what_names_no_tokens_is_refused_without_a_look_into_redis() {
     // Fifty are served, in one turn.
     let reply = market.query(&format!("ids={}", many(50))).await;
     assert_eq!((reply.status, reply.json()), (200, json!({})));
-    assert_eq!(market.redis.calls("getrange").await, 52);
+    assert_eq!(market.redis.calls("getrange").await, 50);
     assert_eq!(
         market
             .sum("perijove_redis_lookup_duration_seconds_count", &[])
@@ -82,7 +81,7 @@ async fn a_list_longer_than_any_address_may_be_is_refused_as_it_comes() {
 #[tokio::test]
 async fn queries_are_read_however_they_are_spelt() {
     let market = Market::open().await;
-    market.redis.traded(TOKEN, trade("2.5", USDC), ago(0)).await;
+    market.redis.priced(TOKEN, dollars(2.5), ago(0)).await;
     let spelt = TOKEN
         .to_string()
         .bytes()
@@ -106,12 +105,12 @@ async fn queries_are_read_however_they_are_spelt() {
 #[tokio::test]
 async fn values_that_are_no_prices_are_left_out() {
     let market = Market::open().await;
-    market.redis.traded(TOKEN, trade("2.5", USDC), ago(0)).await;
+    market.redis.priced(TOKEN, dollars(2.5), ago(0)).await;
     let good = market.redis.value(&price(TOKEN)).await;
     let mut later = good.clone();
     later[2] = 9;
     let mut flipped = good.clone();
-    flipped[100] ^= 0x40;
+    flipped[60] ^= 0x40;
     for (what, value) in [
         ("nothing", Vec::new()),
         ("text", b"2.5".to_vec()),
@@ -127,7 +126,7 @@ async fn values_that_are_no_prices_are_left_out() {
     }
     // The price of one token is not that of another.
     let other = Pubkey([78; 32]);
-    market.redis.traded(other, trade("1", USDC), ago(0)).await;
+    market.redis.priced(other, dollars(1.0), ago(0)).await;
     market.redis.spoil(&price(other), &good).await;
     assert_eq!(market.prices(&[other]).await.json(), json!({}));
     // And it is told again as soon as it is well.
@@ -140,12 +139,12 @@ async fn times_and_prices_beyond_all_reason_are_left_out() {
     let market = Market::open().await;
     let now = market.redis.now().await;
     for time in [i64::MIN, -1, 0, now - 3_600_000, now + 3_600_000, i64::MAX] {
-        let latest = perijove_core::redis::Latest {
-            time,
-            ..trade("2.5", USDC)
+        let price_then = perijove_core::redis::Dollars {
+            since: time,
+            ..dollars(2.5)
         };
         market.redis.ask::<()>(&["DEL", &price(TOKEN)]).await;
-        market.redis.write_price(TOKEN, &latest).await.unwrap();
+        market.redis.write_price(TOKEN, &price_then).await.unwrap();
         let reply = market.prices(&[TOKEN]).await;
         assert_eq!((reply.status, reply.json()), (200, json!({})), "{time}");
     }

@@ -1,8 +1,7 @@
 //! What may happen to Redis while prices are asked for: it costs prices, never an error, and no call
 //! of another kind notices.
 
-use perijove_core::market::USDC;
-use perijove_tests::redis::prices::trade;
+use perijove_tests::redis::prices::dollars;
 use perijove_tests::wait::until;
 use serde_json::json;
 
@@ -30,7 +29,7 @@ impl Market {
 #[tokio::test]
 async fn redis_that_is_killed_costs_prices_until_it_is_back() {
     let mut market = Market::open().await;
-    market.redis.traded(TOKEN, trade("2.5", USDC), ago(0)).await;
+    market.redis.priced(TOKEN, dollars(2.5), ago(0)).await;
     assert_eq!(market.prices(&[TOKEN]).await.cache(), "hit");
     market.redis.kill().await;
     until("the connections to be given up", || async {
@@ -51,14 +50,14 @@ async fn redis_that_is_killed_costs_prices_until_it_is_back() {
         .sum();
     assert_eq!(hits, 1);
     market.redis.restart().await;
-    market.redis.traded(TOKEN, trade("2.5", USDC), ago(0)).await;
+    market.redis.priced(TOKEN, dollars(2.5), ago(0)).await;
     market.until_told().await;
 }
 
 #[tokio::test]
 async fn redis_that_hangs_costs_a_few_deadlines_and_then_no_time() {
     let market = Market::open().await;
-    market.redis.traded(TOKEN, trade("2.5", USDC), ago(0)).await;
+    market.redis.priced(TOKEN, dollars(2.5), ago(0)).await;
     assert_eq!(market.prices(&[TOKEN]).await.cache(), "hit");
     market.redis.pause();
     // Some are waited for, then one trial in each pause. The others are not looked up.

@@ -3,7 +3,7 @@
 //!
 //! | key | type | content | written by |
 //! |---|---|---|---|
-//! | `price:MINT` | sealed value | [`Latest`] trade against money | [`LATER_WINS`] |
+//! | `usd:MINT` | sealed value | [`Dollars`] that a token costs | [`NEWER_WINS`] |
 //! | `pair:{BASE/QUOTE}:latest` | sealed value | [`Latest`] trade | [`PAIR`] |
 //! | `pair:{BASE/QUOTE}:trades` | sorted set | the newest [`Fill`]s, at most [`KEPT_TRADES`] | [`PAIR`] |
 //! | `pair:{BASE/QUOTE}:candles:1s:START` | hash | [`Part`]s of candles, by [`Field`] | [`PAIR`] |
@@ -19,11 +19,11 @@
 
 mod bytes;
 mod candle;
+mod dollars;
 mod fill;
 mod latest;
 mod pools;
 mod progress;
-mod worth;
 
 #[cfg(test)]
 mod tests;
@@ -31,13 +31,13 @@ mod tests;
 use std::time::Duration;
 
 pub use candle::{Candle, Field, Interval, Part};
+pub use dollars::{Dollars, LONGEST_DOLLARS};
 pub use fill::{Fill, KEPT_TRADES};
 pub use latest::{LONGEST_LATEST, Latest};
 pub use pools::{POOLS, announce, announced};
 pub use progress::Progress;
-pub use worth::{Priced, Trades};
 
-/// How long the latest trade of a token or pair is kept. Readers decide what is too old to use.
+/// How long the price of a token and the latest trade of a pair are kept. Readers decide what is too old to use.
 pub const LATEST_LIFETIME: Duration = Duration::from_hours(24);
 
 /// How long recent trades are kept after the last of them.
@@ -48,10 +48,6 @@ pub const POOL_LIFETIME: Duration = Duration::from_hours(1);
 
 /// How long the progress of a lane is kept after its last batch.
 pub const LANE_LIFETIME: Duration = Duration::from_hours(7 * 24);
-
-/// The script that writes a latest trade unless a later one is there. `KEYS[1]` is the key,
-/// `ARGV[1]` the sealed value, `ARGV[2]` its lifetime in milliseconds. Gives 1 if it has written.
-pub const LATER_WINS: &str = include_str!("market/later_wins.lua");
 
 /// The script that writes what became of a pair: its latest trade, recent trades and candles. What
 /// it takes stands in it.

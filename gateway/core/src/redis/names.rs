@@ -36,9 +36,9 @@ pub fn claim(hash: [u8; 16]) -> String {
     format!("{PREFIX}claim:{:032x}", u128::from_be_bytes(hash))
 }
 
-/// The key of the latest price of a token.
+/// The key of what a token costs in dollars.
 pub fn price(mint: Pubkey) -> String {
-    format!("{PREFIX}price:{mint}")
+    format!("{PREFIX}usd:{mint}")
 }
 
 /// The keys of one pair. All begin alike, which takes a while to spell.

@@ -1,9 +1,9 @@
-//! The latest trades of tokens, which ingest writes into the same Redis. Only reads them, and over
+//! The prices of tokens, which ingest writes into the same Redis. Only reads them, and over
 //! the same connections: what holds for lookups of answers holds here.
 
 use futures::future::join_all;
 use perijove_core::Pubkey;
-use perijove_core::redis::{self as schema, LONGEST_LATEST, Latest};
+use perijove_core::redis::{self as schema, Dollars, LONGEST_DOLLARS};
 use tokio::time::Instant;
 
 use super::failure::{Failure, Operation};
@@ -11,14 +11,14 @@ use super::{Remote, bytes, range};
 use crate::cache::Lookup;
 
 impl Remote {
-    /// The latest trades of these tokens, in their order, as far as they are there and come in time.
+    /// The prices of these tokens, in their order, as far as they are there and come in time.
     /// All share one deadline, one place among the lookups and one judgement of the breaker, so that
     /// a client cannot do more harm with many tokens than with one.
     ///
     /// # Errors
-    /// For each token, how the look ended instead: [`Lookup::Miss`] (also for what is no trade),
+    /// For each token, how the look ended instead: [`Lookup::Miss`] (also for what is no price),
     /// [`Lookup::Slow`] or [`Lookup::Error`].
-    pub async fn latest(&self, tokens: &[Pubkey]) -> Vec<Result<Latest, Lookup>> {
+    pub async fn prices(&self, tokens: &[Pubkey]) -> Vec<Result<Dollars, Lookup>> {
         match self.look_up_all(tokens).await {
             Ok(found) => found.into_iter().map(|one| self.conclude(one)).collect(),
             Err(failure) => {
@@ -39,7 +39,7 @@ impl Remote {
         let names: Vec<_> = tokens.iter().copied().map(schema::price).collect();
         let commands: Vec<_> = names
             .iter()
-            .map(|name| range(name, LONGEST_LATEST))
+            .map(|name| range(name, LONGEST_DOLLARS))
             .collect();
         let asks = commands
             .iter()
@@ -50,11 +50,11 @@ impl Remote {
         Ok(names
             .iter()
             .zip(answers)
-            .map(|(name, answer)| trade(name, &answer?))
+            .map(|(name, answer)| price(name, &answer?))
             .collect())
     }
 
-    fn conclude(&self, found: Found) -> Result<Latest, Lookup> {
+    fn conclude(&self, found: Found) -> Result<Dollars, Lookup> {
         found
             .inspect_err(|failure| self.metrics.failure(Operation::Price, *failure))
             .map_err(Lookup::from)?
@@ -73,15 +73,15 @@ fn silence<T>(answers: &[Result<T, Failure>]) -> Option<Failure> {
 }
 
 /// What was found under one name.
-type Found = Result<Option<Latest>, Failure>;
+type Found = Result<Option<Dollars>, Failure>;
 
-/// The trade in the value of a name; none if the value is empty.
-fn trade(name: &str, value: &[u8]) -> Found {
+/// The price in the value of a name; none if the value is empty.
+fn price(name: &str, value: &[u8]) -> Found {
     if value.is_empty() {
         return Ok(None);
     }
-    let body = schema::open(name, value, LONGEST_LATEST)
+    let body = schema::open(name, value, LONGEST_DOLLARS)
         .inspect_err(|reason| tracing::debug!(%reason, "passed over a price in the shared cache"));
-    let latest = body.ok().and_then(|(_, body)| Latest::decode(&body));
-    latest.map(Some).ok_or(Failure::Unreadable)
+    let dollars = body.ok().and_then(|(_, body)| Dollars::decode(&body));
+    dollars.map(Some).ok_or(Failure::Unreadable)
 }

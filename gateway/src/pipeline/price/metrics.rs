@@ -20,11 +20,11 @@ const SECONDS: [f64; 12] = [
 pub(super) enum Told {
     /// Its price.
     Fresh,
-    /// Nothing: its last trade is too old.
+    /// Nothing: the trades it rests on are too old.
     Stale,
-    /// Nothing: it is not known what that which was paid costs in dollars.
-    Unpriced,
-    /// Nothing: there is no trade of it.
+    /// Nothing: the price may be too far off.
+    Uncertain,
+    /// Nothing: there is no price of it.
     Unknown,
     /// Nothing: Redis has not answered.
     Unavailable,
@@ -34,7 +34,7 @@ impl Told {
     const ALL: [Self; 5] = [
         Self::Fresh,
         Self::Stale,
-        Self::Unpriced,
+        Self::Uncertain,
         Self::Unknown,
         Self::Unavailable,
     ];
@@ -43,7 +43,7 @@ impl Told {
         match self {
             Self::Fresh => "fresh",
             Self::Stale => "stale",
-            Self::Unpriced => "unpriced",
+            Self::Uncertain => "uncertain",
             Self::Unknown => "unknown",
             Self::Unavailable => "unavailable",
         }

@@ -12,8 +12,6 @@ use crate::sink::tick::Tick;
 #[derive(Clone, Debug, Default, PartialEq)]
 pub(super) struct Fold {
     pub(super) pairs: BTreeMap<Pair, PairFold>,
-    /// What tokens are worth in money.
-    pub(super) worth: BTreeMap<Pubkey, Latest>,
     /// The slots of the last trades of pools.
     pub(super) pools: BTreeMap<Pubkey, Slot>,
 }
@@ -40,12 +38,6 @@ impl Fold {
         let slot = tick.position.slot;
         let last = self.pools.entry(tick.pool).or_insert(slot);
         *last = slot.max(*last);
-        if let Some((token, worth)) = tick.worth() {
-            let latest = self.worth.entry(token).or_insert(worth);
-            if worth.is_later(latest) {
-                *latest = worth;
-            }
-        }
         let (Some(latest), Some(fill), Some(candle)) = (tick.latest(), tick.fill(), tick.candle())
         else {
             return;

@@ -4,9 +4,7 @@ use std::collections::HashMap;
 use std::time::Duration;
 
 use perijove_core::Pubkey;
-use perijove_core::redis::{
-    LANE, LATER_WINS, LONGEST_LATEST, Latest, NEWER_WINS, PAIR, open, price,
-};
+use perijove_core::redis::{Dollars, LANE, LONGEST_DOLLARS, NEWER_WINS, PAIR, open, price};
 use redis::aio::MultiplexedConnection;
 use redis::{
     AsyncConnectionConfig, Client, Cmd, ErrorKind, FromRedisValue, Pipeline, ServerErrorKind, Value,
@@ -32,7 +30,6 @@ pub struct Link {
 #[derive(Debug)]
 pub(super) struct Scripts {
     pub(super) newer: redis::Script,
-    pub(super) later: redis::Script,
     pub(super) pair: redis::Script,
     pub(super) lane: redis::Script,
 }
@@ -56,7 +53,6 @@ impl Link {
             connection: None,
             scripts: Scripts {
                 newer: redis::Script::new(NEWER_WINS),
-                later: redis::Script::new(LATER_WINS),
                 pair: redis::Script::new(PAIR),
                 lane: redis::Script::new(LANE),
             },
@@ -105,7 +101,7 @@ impl Link {
         Ok(())
     }
 
-    /// The latest prices of tokens in money. Those that are not there, or cannot be read, are left
+    /// The prices of tokens in dollars. Those that are not there, or cannot be read, are left
     /// out.
     ///
     /// # Errors
@@ -113,7 +109,7 @@ impl Link {
     pub async fn prices(
         &mut self,
         mints: &[Pubkey],
-    ) -> Result<HashMap<Pubkey, Latest>, MarketError> {
+    ) -> Result<HashMap<Pubkey, Dollars>, MarketError> {
         let keys: Vec<String> = mints.iter().map(|mint| price(*mint)).collect();
         let ask = |key: &String| {
             let mut command = redis::cmd("GET");
@@ -126,8 +122,8 @@ impl Link {
         Ok(found
             .filter_map(|((mint, key), value)| {
                 let value = value?;
-                let (_, body) = open(key, &value, LONGEST_LATEST).ok()?;
-                Some((*mint, Latest::decode(&body)?))
+                let (_, body) = open(key, &value, LONGEST_DOLLARS).ok()?;
+                Some((*mint, Dollars::decode(&body)?))
             })
             .collect())
     }
@@ -170,13 +166,8 @@ impl Link {
     }
 
     async fn load(&self, connection: &mut MultiplexedConnection) -> Result<(), MarketError> {
-        let Scripts {
-            newer,
-            later,
-            pair,
-            lane,
-        } = &self.scripts;
-        for script in [newer, later, pair, lane] {
+        let Scripts { newer, pair, lane } = &self.scripts;
+        for script in [newer, pair, lane] {
             script.load_async(connection).await?;
         }
         Ok(())

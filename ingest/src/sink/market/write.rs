@@ -3,8 +3,8 @@
 use std::collections::BTreeMap;
 
 use perijove_core::redis::{
-    Field, Interval, KEPT_TRADES, LATEST_LIFETIME, Latest, POOL_LIFETIME, POOLS, PairKeys, Part,
-    Stamp, TRADES_LIFETIME, announce, pool, price, seal,
+    Field, Interval, KEPT_TRADES, LATEST_LIFETIME, POOL_LIFETIME, POOLS, PairKeys, Part, Stamp,
+    TRADES_LIFETIME, announce, pool, seal,
 };
 use perijove_core::{Pubkey, Slot};
 use redis::Cmd;
@@ -30,11 +30,9 @@ impl Writer<'_> {
     pub(super) fn commands(&self, fold: &Fold) -> Vec<Cmd> {
         let pairs = fold.pairs.iter();
         let pairs = pairs.map(|(pair, folded)| self.pair(&PairKeys::of(*pair), folded));
-        let worth = fold.worth.iter();
-        let worth = worth.map(|(token, latest)| self.worth(*token, latest));
         let pools = fold.pools.iter();
         let pools = pools.map(|(address, slot)| self.pool(*address, *slot));
-        pairs.chain(worth).chain(pools).collect()
+        pairs.chain(pools).collect()
     }
 
     /// The messages that say which pools have traded. They go out after everything is written.
@@ -97,15 +95,6 @@ impl Writer<'_> {
                 command.arg(field).arg(part);
             }
         }
-        command
-    }
-
-    fn worth(&self, token: Pubkey, latest: &Latest) -> Cmd {
-        let key = price(token);
-        let mut command = Link::call(&self.scripts.later, &[&key]);
-        command
-            .arg(self.seal(&key, latest.position.slot, &latest.encode()))
-            .arg(LATEST_LIFETIME.as_millis());
         command
     }
 

@@ -26,6 +26,10 @@ impl Reader<'_> {
         self.take().map(i64::from_be_bytes)
     }
 
+    pub(super) fn f64(&mut self) -> Option<f64> {
+        self.take().map(f64::from_be_bytes)
+    }
+
     pub(super) fn u128(&mut self) -> Option<u128> {
         self.take().map(u128::from_be_bytes)
     }
