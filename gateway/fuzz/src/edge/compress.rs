@@ -1,0 +1,1 @@
+../../../src/edge/compress.rs

@@ -1,0 +1,1 @@
+../../../../src/edge/http1/request.rs

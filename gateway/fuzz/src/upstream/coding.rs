@@ -1,0 +1,1 @@
+../../../src/upstream/coding.rs
