@@ -36,7 +36,7 @@ use crate::cache::{Cache, CacheMetrics, RedisMetrics};
 use crate::cli::{Cli, Command, Exit, Run};
 use crate::config::{self, Config, Loaded};
 use crate::dispatch::{DispatchMetrics, Live};
-use crate::edge::{AdminApp, Connections, Drain, EdgeMetrics, Front, RpcApp, TlsListeners};
+use crate::edge::{AdminApp, Connections, Drain, EdgeMetrics, Front, KeepUp, RpcApp, TlsListeners};
 use crate::pipeline::{Pipeline, PipelineMetrics};
 use crate::snapshot::{Published, Snapshot};
 use crate::upstream::{Connectors, Parts, Pool, UnixClock, UpstreamMetrics};
@@ -118,19 +118,22 @@ fn start(run: &Run) -> Result<Assembled, StartError> {
 
 fn assemble(
     run: &Run,
-    loaded: Loaded,
+    mut loaded: Loaded,
     telemetry: Telemetry,
     addresses: &Addresses,
     registry: Registry,
 ) -> Result<Assembled, StartError> {
     register_process_metrics(&registry)?;
+    let descriptors = Descriptors::raise();
+    descriptors.fit(&mut loaded.config);
     let config = &loaded.config;
     let parts = parts(&registry)?;
     let pool = Arc::new(Pool::compile(config, None, &parts)?);
     let published = Arc::new(Published::new(Snapshot::new(config.clone(), pool, 1)));
     let drain = Arc::new(Drain::default());
     let edge = EdgeMetrics::register(&registry)?;
-    let connections = connections(&registry)?;
+    let connections = Connections::new(Some(descriptors.clients()), &registry)?;
+    let connections = Arc::new(connections);
 
     let mut server = server(run, config);
     let pipeline = Arc::new(pipeline(config, &registry)?);
@@ -157,6 +160,7 @@ fn assemble(
         published: Arc::clone(&published),
         pipeline: Arc::clone(&pipeline),
         prepared: Some(prepared),
+        descriptors,
         parts,
         metrics: ReloadMetrics::register(&registry)?,
         digest: loaded.digest,
@@ -200,11 +204,6 @@ fn server(run: &Run, config: &Config) -> Server {
     );
     server.bootstrap();
     server
-}
-
-fn connections(registry: &Registry) -> prometheus::Result<Arc<Connections>> {
-    let allowed = Descriptors::raise().clients();
-    Ok(Arc::new(Connections::new(Some(allowed), registry)?))
 }
 
 fn parts(registry: &Registry) -> prometheus::Result<Parts> {
@@ -265,8 +264,10 @@ fn rpc_service(
         settings.enable_h2();
         tls.add(*address, settings);
     }
+    let keep_up = KeepUp(Arc::clone(&app.connections));
     let front = Front::new(app, tls, config.listen.h2c, config.listen.keepalive);
     let mut service = Service::new("rpc".to_owned(), front);
+    service.set_connection_filter(Arc::new(keep_up));
     for address in addresses.rpc.iter().chain(&addresses.tls) {
         // Handshakes are the front's matter.
         service.add_tcp(&address.to_string());

@@ -23,7 +23,7 @@ mod tls;
 mod watch;
 
 pub use admin::{AdminApp, ReloadHandle, ReloadOutcome, ReloadRequest};
-pub use connections::Connections;
+pub use connections::{Connections, KeepUp};
 pub use drain::Drain;
 pub use front::Front;
 pub use metrics::EdgeMetrics;

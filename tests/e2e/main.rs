@@ -23,6 +23,7 @@ mod failover;
 mod faults;
 mod health;
 mod history;
+mod hostages;
 mod http2_upstreams;
 mod http_clients;
 mod kafka;

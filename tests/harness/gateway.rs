@@ -45,13 +45,20 @@ impl Gateway {
     /// # Panics
     /// If it ends instead.
     pub async fn start_unready(config: GatewayConfig) -> Self {
-        let folder = TempDir::new().expect("a temporary folder");
-        let file = folder.path().join("gateway.yaml");
-        let socket = folder.path().join("upgrade.sock");
-        let config = config.set("runtime.upgrade_socket", socket.display().to_string());
-        std::fs::write(&file, config.text()).expect("the configuration is written");
-        let process = Process::run(&file, &[]);
-        Self::attach(process, Arc::new(folder)).await
+        let (file, folder) = write(config);
+        Self::attach(Process::run(&file, &[]), folder).await
+    }
+
+    /// Starts it with these limits of file descriptors, and waits until it is ready.
+    ///
+    /// # Panics
+    /// If it ends instead.
+    pub async fn start_with_descriptors(config: GatewayConfig, soft: usize, hard: usize) -> Self {
+        let (file, folder) = write(config);
+        let process = Process::run_with_descriptors(&file, soft, hard);
+        let mut gateway = Self::attach(process, folder).await;
+        gateway.wait_ready().await;
+        gateway
     }
 
     /// Starts a second process that takes the sockets over, tells this one to hand them on, and
@@ -242,4 +249,14 @@ impl Gateway {
     pub fn pid(&self) -> u32 {
         self.process.pid()
     }
+}
+
+/// Writes a configuration into a folder of its own.
+fn write(config: GatewayConfig) -> (PathBuf, Arc<TempDir>) {
+    let folder = TempDir::new().expect("a temporary folder");
+    let file = folder.path().join("gateway.yaml");
+    let socket = folder.path().join("upgrade.sock");
+    let config = config.set("runtime.upgrade_socket", socket.display().to_string());
+    std::fs::write(&file, config.text()).expect("the configuration is written");
+    (file, Arc::new(folder))
 }

@@ -84,19 +84,30 @@ impl Identity {
     /// # Panics
     /// If the server is another, or does not agree.
     pub async fn dial(&self, stream: TcpStream) -> TlsStream<TcpStream> {
-        let mut roots = RootCertStore::empty();
-        let certificate = CertificateDer::from_pem_slice(self.certificate.as_bytes());
-        roots
-            .add(certificate.expect("a certificate"))
-            .expect("a root");
-        let config = ClientConfig::builder_with_provider(Arc::new(aws_lc_rs::default_provider()))
-            .with_safe_default_protocol_versions()
-            .expect("TLS versions")
-            .with_root_certificates(roots)
-            .with_no_client_auth();
         let name = ServerName::try_from("localhost").expect("a name");
-        let connector = TlsConnector::from(Arc::new(config));
+        let connector = self.connector(&[]);
         connector.connect(name, stream).await.expect("TLS")
+    }
+
+    /// A client that trusts the certificate and offers these protocols (ALPN).
+    ///
+    /// # Panics
+    /// If the TLS library does not take it.
+    pub fn connector(&self, protocols: &[&str]) -> TlsConnector {
+        let certificate = CertificateDer::from_pem_slice(self.certificate.as_bytes());
+        let mut trusted = RootCertStore::empty();
+        trusted
+            .add(certificate.expect("a certificate"))
+            .expect("a certificate to trust");
+        let mut config =
+            ClientConfig::builder_with_provider(Arc::new(aws_lc_rs::default_provider()))
+                .with_safe_default_protocol_versions()
+                .expect("TLS versions")
+                .with_root_certificates(trusted)
+                .with_no_client_auth();
+        let protocols = protocols.iter();
+        config.alpn_protocols = protocols.map(|one| one.as_bytes().to_vec()).collect();
+        TlsConnector::from(Arc::new(config))
     }
 
     fn server(&self) -> ServerConfig {

@@ -1,5 +1,7 @@
 //! File descriptors: as many as the process may have, and how many of them clients get.
 
+use crate::config::Config;
+
 /// For the process itself: files, listeners, runtimes, the admin port, Redis, and connections that
 /// are being refused.
 const OWN: usize = 64;
@@ -40,9 +42,59 @@ impl Descriptors {
     }
 }
 
+impl Descriptors {
+    /// Lowers what the upstreams may open together to what is left for them.
+    pub(super) fn fit(self, config: &mut Config) {
+        let left = self.clients();
+        let asked: usize = config
+            .upstreams
+            .iter()
+            .map(|one| one.connections_ceiling)
+            .sum();
+        if asked <= left {
+            return;
+        }
+        let each = (left / config.upstreams.len().max(1)).max(1);
+        for upstream in &mut config.upstreams {
+            upstream.connections_ceiling = upstream.connections_ceiling.min(each);
+            upstream.connections = upstream.connections.min(each);
+        }
+        tracing::warn!(
+            limit = self.limit,
+            connections_ceiling = each,
+            "too few file descriptors for all connections that the upstreams may have: raise the \
+             limit of open files; until then each upstream has no more than this"
+        );
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::config;
+
+    #[test]
+    fn upstreams_share_what_is_left_for_them() {
+        let fitted = |limit, ceilings: &[usize]| {
+            let text = r#"upstreams:
+  - {id: one, url: "http://a", tier: local}
+  - {id: two, url: "http://b", tier: local}"#;
+            let mut config = config::parse(text, &config::ProcessEnvironment::new("."))
+                .unwrap()
+                .config;
+            for (upstream, ceiling) in config.upstreams.iter_mut().zip(ceilings) {
+                upstream.connections = *ceiling;
+                upstream.connections_ceiling = *ceiling;
+            }
+            Descriptors { limit }.fit(&mut config);
+            let upstreams = config.upstreams.into_iter();
+            let both = upstreams.map(|one| (one.connections, one.connections_ceiling));
+            both.collect::<Vec<_>>()
+        };
+        assert_eq!(fitted(164, &[20, 30]), [(20, 20), (30, 30)]);
+        assert_eq!(fitted(164, &[1024, 10]), [(25, 25), (10, 10)]);
+        assert_eq!(fitted(0, &[5, 5]), [(1, 1), (1, 1)]);
+    }
 
     #[test]
     fn clients_get_half_of_what_the_process_does_not_need_itself() {

@@ -8,6 +8,7 @@ use perijove_core::telemetry::{Telemetry, json};
 use prometheus::{IntCounterVec, IntGauge, Opts, Registry};
 use tokio::runtime::Handle;
 
+use super::descriptors::Descriptors;
 use crate::cache::Prepared;
 use crate::config::{self, Digest, Loaded};
 use crate::edge::ReloadOutcome;
@@ -80,6 +81,7 @@ pub(super) struct Reloader {
     pub pipeline: Arc<Pipeline>,
     /// The shared cache of the configuration the process was started with, until it is started.
     pub prepared: Option<Prepared>,
+    pub descriptors: Descriptors,
     pub parts: Parts,
     pub metrics: ReloadMetrics,
     /// Files the configuration refers to, which are watched with it.
@@ -132,9 +134,10 @@ impl Reloader {
     fn publish(
         &mut self,
         current: &Snapshot,
-        loaded: Loaded,
+        mut loaded: Loaded,
         runtimes: &Runtimes,
     ) -> ReloadOutcome {
+        self.descriptors.fit(&mut loaded.config);
         let pool = match Pool::compile(&loaded.config, Some(&current.pool), &self.parts) {
             Ok(pool) => Arc::new(pool),
             Err(error) => return self.refuse(current, vec![error.to_string()]),

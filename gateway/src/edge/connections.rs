@@ -4,6 +4,7 @@
 //! A connection is known from the moment it is accepted, before any handshake, until its socket is
 //! closed. While it is known, a few counters of its own are all that requests touch.
 
+mod backlog;
 mod metrics;
 mod table;
 mod tracked;
@@ -11,13 +12,16 @@ mod unsent;
 
 use std::net::IpAddr;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::time::Duration;
 
 use parking_lot::Mutex;
 use prometheus::Registry;
+use tokio::sync::Notify;
 use tokio::time::Instant;
 
+use self::backlog::Backlog;
+pub use self::backlog::KeepUp;
 use self::metrics::ConnectionMetrics;
 use self::table::{Full, Table};
 pub(super) use self::tracked::Tracked;
@@ -30,7 +34,7 @@ const MOST: usize = 16_384;
 /// An answer that has waited for less than this is on its way; its client is not slow.
 const SLOW: Duration = Duration::from_secs(1);
 /// While the gateway stops, how long a client may take for each 64 KiB of its answer.
-const PATIENCE_WHEN_STOPPING: Duration = Duration::from_secs(5);
+pub(super) const PATIENCE_WHEN_STOPPING: Duration = Duration::from_secs(5);
 
 /// All connections of clients.
 #[derive(Debug)]
@@ -39,12 +43,31 @@ pub struct Connections {
     /// What descriptors allow, if they are known.
     most: usize,
     table: Mutex<Table>,
+    backlog: Backlog,
     /// Bytes of answers that wait for their clients.
     unsent: AtomicUsize,
     /// Bytes of bodies that have not arrived as a whole.
     bodies: AtomicUsize,
     metrics: ConnectionMetrics,
     trouble: Trouble,
+    stopping: Arc<Stopping>,
+}
+
+/// The gateway stops.
+#[derive(Debug, Default)]
+pub(super) struct Stopping {
+    begun: AtomicBool,
+    told: Arc<Notify>,
+}
+
+impl Stopping {
+    /// Resolves when it has begun.
+    pub(super) async fn begins(self: Arc<Self>) {
+        let told = Arc::clone(&self.told).notified_owned();
+        if !self.begun.load(Ordering::Acquire) {
+            told.await;
+        }
+    }
 }
 
 /// What has happened since the last look, for the log.
@@ -76,6 +99,10 @@ impl Drop for Admitted {
         let mut table = connections.table.lock();
         table.remove(&self.0);
         connections.metrics.open(table.len());
+        drop(table);
+        if self.0.was_crowded_out() {
+            connections.backlog.left();
+        }
     }
 }
 
@@ -89,10 +116,12 @@ impl Connections {
             born: Instant::now(),
             most: allowed.unwrap_or(MOST),
             table: Mutex::default(),
+            backlog: Backlog::default(),
             unsent: AtomicUsize::new(0),
             bodies: AtomicUsize::new(0),
             metrics: ConnectionMetrics::register(registry)?,
             trouble: Trouble::default(),
+            stopping: Arc::default(),
         })
     }
 
@@ -104,6 +133,7 @@ impl Connections {
         address: Option<IpAddr>,
         limits: &Limits,
     ) -> Option<Admitted> {
+        self.backlog.arrived();
         let bounds = self.bounds(limits);
         let tracked = Arc::new(Tracked::new(Arc::clone(self), address.map(Origin::of)));
         let mut table = self.table.lock();
@@ -118,6 +148,7 @@ impl Connections {
                 self.metrics.refused(full.label());
                 return None;
             }
+            self.backlog.leaves();
         }
         table.insert(Arc::clone(&tracked));
         self.metrics.open(table.len());
@@ -137,6 +168,9 @@ impl Connections {
     /// Cuts connections whose clients take nothing of what waits for them. While the gateway stops
     /// it waits for no client for long, whatever it waits for.
     pub(super) fn cut_stalled(&self, write_timeout: Duration, stopping: bool) {
+        if stopping && !self.stopping.begun.swap(true, Ordering::AcqRel) {
+            self.stopping.told.notify_waiters();
+        }
         let patience = if stopping {
             write_timeout.min(PATIENCE_WHEN_STOPPING)
         } else {
@@ -178,6 +212,10 @@ impl Connections {
             "unsent_bytes": self.unsent.load(Ordering::Relaxed),
             "unfinished_body_bytes": self.bodies.load(Ordering::Relaxed),
         })
+    }
+
+    pub(super) fn stopping(&self) -> Arc<Stopping> {
+        Arc::clone(&self.stopping)
     }
 
     pub(super) fn trouble(&self) -> &Trouble {

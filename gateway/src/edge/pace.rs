@@ -7,7 +7,7 @@ use std::task::{Context, Poll};
 
 use tokio::time::{Instant, Sleep, sleep};
 
-use super::connections::{Charge, NoRoom, Tracked};
+use super::connections::{Charge, NoRoom, PATIENCE_WHEN_STOPPING, Tracked};
 use super::reply::WriteFault;
 use crate::config::Limits;
 
@@ -28,6 +28,39 @@ struct Blocked {
     /// Bytes taken since the deadline was set.
     taken: usize,
     deadline: Pin<Box<Sleep>>,
+    /// `None` since it has begun: there is less time then.
+    stopping: Option<Pin<Box<dyn Future<Output = ()> + Send + Sync>>>,
+}
+
+impl Blocked {
+    fn new(tracked: &Tracked, charge: Charge, limits: &Limits) -> Self {
+        Self {
+            charge,
+            taken: 0,
+            deadline: Box::pin(sleep(limits.write_timeout)),
+            stopping: Some(Box::pin(tracked.connections.stopping().begins())),
+        }
+    }
+
+    /// Has the next piece taken until the end of the time for it.
+    fn begin_piece(&mut self, limits: &Limits) {
+        self.taken = 0;
+        let patience = match self.stopping {
+            Some(_) => limits.write_timeout,
+            None => limits.write_timeout.min(PATIENCE_WHEN_STOPPING),
+        };
+        self.deadline.as_mut().reset(Instant::now() + patience);
+    }
+
+    fn poll_over(&mut self, limits: &Limits, context: &mut Context<'_>) -> Poll<()> {
+        if let Some(stopping) = &mut self.stopping
+            && stopping.as_mut().poll(context).is_ready()
+        {
+            self.stopping = None;
+            self.begin_piece(limits);
+        }
+        self.deadline.as_mut().poll(context)
+    }
 }
 
 impl<'a> Pace<'a> {
@@ -60,9 +93,7 @@ impl<'a> Pace<'a> {
         };
         blocked.taken += bytes;
         if blocked.taken >= PIECE {
-            blocked.taken = 0;
-            let end = Instant::now() + self.limits.write_timeout;
-            blocked.deadline.as_mut().reset(end);
+            blocked.begin_piece(self.limits);
             blocked.charge.taken();
         }
     }
@@ -78,16 +109,13 @@ impl<'a> Pace<'a> {
         }
         let blocked = match &mut self.blocked {
             Some(blocked) => blocked,
-            none => match self.tracked.charge(bytes, self.limits) {
+            // Whoever waits with nothing of its own, such as a buffer's rest, has to be seen too.
+            none => match self.tracked.charge(bytes.max(1), self.limits) {
                 Err(NoRoom) => return Poll::Ready(WriteFault::Stalled),
-                Ok(charge) => none.insert(Blocked {
-                    charge,
-                    taken: 0,
-                    deadline: Box::pin(sleep(self.limits.write_timeout)),
-                }),
+                Ok(charge) => none.insert(Blocked::new(self.tracked, charge, self.limits)),
             },
         };
-        let over = blocked.deadline.as_mut().poll(context);
+        let over = blocked.poll_over(self.limits, context);
         over.map(|()| WriteFault::Stalled)
     }
 }

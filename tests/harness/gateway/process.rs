@@ -63,6 +63,19 @@ impl Process {
         Self::spawn(command)
     }
 
+    /// Runs it with these limits of file descriptors.
+    ///
+    /// # Panics
+    /// If it cannot be run.
+    pub fn run_with_descriptors(config: &Path, soft: usize, hard: usize) -> Self {
+        let mut command = Command::new("sh");
+        let limited =
+            format!("ulimit -Sn {soft} && ulimit -Hn {hard} && exec \"$0\" run --config \"$1\"");
+        command.arg("-c").arg(limited);
+        command.arg(binary("perijove-gateway")).arg(config);
+        Self::spawn(command)
+    }
+
     fn spawn(mut command: Command) -> Self {
         let mut child = command
             .stdin(Stdio::null())

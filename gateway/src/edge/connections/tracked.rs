@@ -147,6 +147,10 @@ impl Tracked {
         self.cut.load(Ordering::Acquire) != 0
     }
 
+    pub(super) fn was_crowded_out(&self) -> bool {
+        self.cut.load(Ordering::Acquire) == Cause::Crowded as u8
+    }
+
     /// Runs what a connection does until that ends, or the connection is to.
     pub(in crate::edge) async fn until_cut(&self, work: impl Future<Output = ()>) {
         let mut work = pin!(work);

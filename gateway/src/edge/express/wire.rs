@@ -14,7 +14,7 @@ use tokio::io::AsyncWriteExt;
 
 use crate::config::Limits;
 use crate::edge::connections::Tracked;
-use crate::edge::pace::Pace;
+use crate::edge::pace::{PIECE, Pace};
 use crate::edge::reply::{Lines, Pieces, Wire, WriteFault};
 
 /// Bodies up to this size are copied behind their heads.
@@ -192,7 +192,8 @@ async fn write_all(
     mut slices: &mut [IoSlice<'_>],
     pace: &mut Pace<'_>,
 ) -> Result<(), WriteFault> {
-    let mut left: usize = slices.iter().map(|slice| slice.len()).sum();
+    let all: usize = slices.iter().map(|slice| slice.len()).sum();
+    let mut left = all;
     while !slices.is_empty() {
         let written = pace.hold(left, stream.write_vectored(slices)).await?;
         let written = written.map_err(|_client_gone| WriteFault::Gone)?;
@@ -203,7 +204,8 @@ async fn write_all(
         pace.taken(written);
         IoSlice::advance_slices(&mut slices, written);
     }
-    let flushed = pace.hold(0, stream.flush()).await?;
+    // TLS takes this much into a buffer of its own.
+    let flushed = pace.hold(all.min(PIECE), stream.flush()).await?;
     flushed.map_err(|_client_gone| WriteFault::Gone)
 }
 

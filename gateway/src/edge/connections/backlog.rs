@@ -1,0 +1,111 @@
+//! Sockets that nobody counts: those that have been accepted and not looked at yet, and those that
+//! have been given up and are not closed yet. Accepting waits while there are many, or a crowd
+//! would take all descriptors before its first connection can be refused.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
+
+use async_trait::async_trait;
+use pingora::listeners::ConnectionFilter;
+use tokio::sync::Notify;
+use tokio::time::timeout;
+
+use super::Connections;
+
+/// So many there may be. The descriptors that the process keeps for itself include them.
+const FEW: usize = 16;
+/// Longer than any takes. One that got lost is forgotten then.
+const LOST: Duration = Duration::from_secs(1);
+
+/// How many there are.
+#[derive(Debug, Default)]
+pub(super) struct Backlog {
+    accepted: AtomicUsize,
+    arrived: AtomicUsize,
+    leaving: AtomicUsize,
+    less: Notify,
+}
+
+impl Backlog {
+    /// One that was accepted is looked at.
+    pub(super) fn arrived(&self) {
+        self.arrived.fetch_add(1, Ordering::AcqRel);
+        self.less.notify_one();
+    }
+
+    /// One has been given up.
+    pub(super) fn leaves(&self) {
+        self.leaving.fetch_add(1, Ordering::AcqRel);
+    }
+
+    /// It is closed.
+    pub(super) fn left(&self) {
+        self.leaving.fetch_sub(1, Ordering::AcqRel);
+        self.less.notify_one();
+    }
+
+    fn len(&self) -> usize {
+        let arrived = self.arrived.load(Ordering::Acquire);
+        let waiting = self
+            .accepted
+            .load(Ordering::Acquire)
+            .saturating_sub(arrived);
+        waiting + self.leaving.load(Ordering::Acquire)
+    }
+
+    /// Counts a connection that has just been accepted, and waits until there are few.
+    async fn keep_up(&self) {
+        self.accepted.fetch_add(1, Ordering::AcqRel);
+        while self.len() > FEW {
+            if timeout(LOST, self.less.notified()).await.is_err() {
+                let arrived = self.arrived.load(Ordering::Acquire);
+                self.accepted.store(arrived + 1, Ordering::Release);
+                return;
+            }
+        }
+    }
+}
+
+/// Has Pingora's listeners wait where they should.
+#[derive(Debug)]
+pub struct KeepUp(pub Arc<Connections>);
+
+#[async_trait]
+impl ConnectionFilter for KeepUp {
+    async fn should_accept(&self, _address: Option<&SocketAddr>) -> bool {
+        self.0.backlog.keep_up().await;
+        true
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use futures::FutureExt;
+
+    use super::*;
+
+    #[tokio::test(start_paused = true)]
+    async fn accepting_waits_for_those_before() {
+        let backlog = Backlog::default();
+        for _ in 0..FEW {
+            assert!(backlog.keep_up().now_or_never().is_some());
+        }
+        backlog.arrived();
+        backlog.leaves();
+        let mut next = Box::pin(backlog.keep_up());
+        assert!(next.as_mut().now_or_never().is_none());
+        backlog.left();
+        next.await;
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn what_got_lost_is_forgotten() {
+        let backlog = Backlog::default();
+        for _ in 0..=FEW {
+            backlog.keep_up().await;
+        }
+        assert!(backlog.keep_up().now_or_never().is_some());
+    }
+}
