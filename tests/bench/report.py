@@ -81,6 +81,26 @@ def crowd(callers, node_millis, rounds, results):
     return "\n".join(lines)
 
 
+def hostages(watched, results):
+    columns = ["", "gateway", "connections made", "kept at most", f"kept after {watched} s"]
+    columns += ["MB more at most", f"after {watched} s", "calls of others failed", "p99 ms", "leaves on SIGTERM after s"]
+    lines = [
+        "### Clients that hold on",
+        "",
+        "Each attack on a gateway of its own with the default limits, all at once on this machine. "
+        "`kept` counts the descriptors, `MB` the resident memory that the gateway has more than before.",
+        "",
+        *header(columns),
+    ]
+    for attack, rows in results.items():
+        for name, seen in rows.items():
+            cells = [attack, name, seen["asked"], seen["sockets"], seen["sockets_later"]]
+            cells += [f"{seen[key] / 1e6:.0f}" for key in ("most", "later")]
+            cells += [seen["failed"], f"{seen['p99']:.0f}"]
+            lines.append(row([*cells, f"{seen['leaves']:.1f}" if seen["leaves"] is not None else "never"]))
+    return "\n".join(lines)
+
+
 def bots(count, seconds, seen):
     columns = ["", "calls", "reached a node", "answered without, %", "x-perijove-cache"]
     lines = [f"### {count} bots for {seconds} s", "", *header(columns)]
