@@ -135,13 +135,11 @@ fn assemble(
     let connections = Connections::new(Some(descriptors.clients()), &registry)?;
     let connections = Arc::new(connections);
 
-    let mut server = server(run, config);
+    let mut server = server(run, config, &published);
     let pipeline = Arc::new(pipeline(config, &registry)?);
     let prepared = pipeline
         .cache
         .prepare(&config.cache, config.price.enabled)?;
-    let ids: Vec<_> = config.upstreams.iter().map(|one| one.id.as_str()).collect();
-    pipeline.live.metrics.expect(&ids);
     let rpc = RpcApp {
         published: Arc::clone(&published),
         pipeline: Arc::clone(&pipeline),
@@ -166,8 +164,6 @@ fn assemble(
         digest: loaded.digest,
         started_with: config.clone(),
     };
-    let watch = watch::Watch(Arc::clone(&published));
-    server.add_service(background_service("watch", watch));
     let admin = AdminApp {
         published,
         pipeline,
@@ -194,7 +190,7 @@ fn assemble(
     Ok(Assembled { server, signals })
 }
 
-fn server(run: &Run, config: &Config) -> Server {
+fn server(run: &Run, config: &Config, published: &Arc<Published>) -> Server {
     let mut server = Server::new_with_opt_and_conf(
         Opt {
             upgrade: run.upgrade,
@@ -203,6 +199,7 @@ fn server(run: &Run, config: &Config) -> Server {
         server_conf(config),
     );
     server.bootstrap();
+    server.add_service(watch::service(published));
     server
 }
 
@@ -216,6 +213,8 @@ fn parts(registry: &Registry) -> prometheus::Result<Parts> {
 
 fn pipeline(config: &Config, registry: &Registry) -> prometheus::Result<Pipeline> {
     let dispatch = DispatchMetrics::register(registry)?;
+    let ids: Vec<_> = config.upstreams.iter().map(|one| one.id.as_str()).collect();
+    dispatch.expect(&ids);
     let live = Live::new(dispatch, config.selection.floor_entries, unix_now);
     let metrics = PipelineMetrics::register(registry)?;
     let metrics_of_cache = CacheMetrics::register(registry)?;

@@ -7,7 +7,7 @@ use std::time::Duration;
 use async_trait::async_trait;
 use perijove_core::telemetry::{json, seconds};
 use pingora::server::ShutdownWatch;
-use pingora::services::background::BackgroundService;
+use pingora::services::background::{BackgroundService, GenBackgroundService, background_service};
 use serde_json::json;
 use tokio::time::{Instant, MissedTickBehavior, interval};
 
@@ -19,7 +19,12 @@ const LOOK: Duration = Duration::from_millis(500);
 /// Looks in a row that found nobody before it is told: a moment is no outage.
 const LOOKS: u32 = 3;
 
-pub(super) struct Watch(pub(super) Arc<Published>);
+/// Looks for as long as the gateway runs.
+pub(super) fn service(published: &Arc<Published>) -> GenBackgroundService<Watch> {
+    background_service("watch", Watch(Arc::clone(published)))
+}
+
+pub(super) struct Watch(Arc<Published>);
 
 #[async_trait]
 impl BackgroundService for Watch {

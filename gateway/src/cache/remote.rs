@@ -102,7 +102,8 @@ impl Remote {
         let writing = link()?;
         let queue = Arc::new(Queue::new(settings.queue, settings.queue_bytes));
         let others = links.iter().chain([&writing]).map(Arc::clone).collect();
-        let writer = Writer::new(writing, others, &queue, settings, &metrics, &news, clock);
+        let writer = Writer::new(writing, others, &queue, settings, &metrics, clock);
+        let writer = writer.telling(&news);
         Ok(Arc::new(Self {
             longest: longest.saturating_add(BEYOND_ANSWER).min(schema::LONGEST),
             links,

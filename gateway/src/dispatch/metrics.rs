@@ -64,27 +64,33 @@ impl DispatchMetrics {
         registry.register(Box::new(hedges.clone()))?;
         registry.register(Box::new(exhausted.clone()))?;
         registry.register(Box::new(failovers.clone()))?;
-        // All families are there from the start.
-        for fault in FaultKind::ALL.iter().filter(|kind| kind.is_transient()) {
-            retries.with_label_values(&[fault.label()]);
-        }
-        for result in ["started", "won", "no_budget"] {
-            hedges.with_label_values(&[result]);
-        }
-        for result in ["searched", "answered"] {
-            unknown_methods.with_label_values(&[result]);
-        }
-        for result in ["found", "nothing", "failed"] {
-            history.with_label_values(&[Method::GetTransaction.label(), result]);
-        }
-        Ok(Self {
+        let metrics = Self {
             retries,
             hedges,
             exhausted,
             failovers,
             history,
             unknown_methods,
-        })
+        };
+        metrics.begin();
+        Ok(metrics)
+    }
+
+    /// Has every family there from the start.
+    fn begin(&self) {
+        for fault in FaultKind::ALL.iter().filter(|kind| kind.is_transient()) {
+            self.retries.with_label_values(&[fault.label()]);
+        }
+        for result in ["started", "won", "no_budget"] {
+            self.hedges.with_label_values(&[result]);
+        }
+        for result in ["searched", "answered"] {
+            self.unknown_methods.with_label_values(&[result]);
+        }
+        for result in ["found", "nothing", "failed"] {
+            self.history
+                .with_label_values(&[Method::GetTransaction.label(), result]);
+        }
     }
 
     pub(super) fn retry(&self, reason: FaultKind) {

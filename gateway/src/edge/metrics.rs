@@ -55,33 +55,27 @@ impl EdgeMetrics {
             registry.register(Box::new(counter.clone()))?;
             Ok(counter)
         };
-        let refused = IntCounterVec::new(
-            Opts::new(
-                "perijove_http_refused_total",
-                "Requests refused before a call was read, by reason",
-            ),
-            &["reason"],
+        let family = |name, text, label| -> prometheus::Result<IntCounterVec> {
+            let family = IntCounterVec::new(Opts::new(name, text), &[label])?;
+            registry.register(Box::new(family.clone()))?;
+            Ok(family)
+        };
+        let refused = family(
+            "perijove_http_refused_total",
+            "Requests refused before a call was read, by reason",
+            "reason",
         )?;
-        registry.register(Box::new(refused.clone()))?;
-        for reason in REASONS {
-            refused.with_label_values(&[reason]);
-        }
-        let responses = IntCounterVec::new(
-            Opts::new(
-                "perijove_http_responses_total",
-                "Replies by their HTTP status",
-            ),
-            &["status"],
+        drop(REASONS.map(|reason| refused.with_label_values(&[reason])));
+        let responses = family(
+            "perijove_http_responses_total",
+            "Replies by their HTTP status",
+            "status",
         )?;
-        registry.register(Box::new(responses.clone()))?;
-        let consumers = IntCounterVec::new(
-            Opts::new(
-                "perijove_consumer_requests_total",
-                "Requests by the consumer whose key they show, counted where `consumer_metrics` is true",
-            ),
-            &["consumer"],
+        let consumers = family(
+            "perijove_consumer_requests_total",
+            "Requests by the consumer whose key they show, counted where `consumer_metrics` is true",
+            "consumer",
         )?;
-        registry.register(Box::new(consumers.clone()))?;
         consumers.with_label_values(&[ANONYMOUS]);
         let in_flight = IntGauge::new("perijove_http_in_flight", "Requests in progress")?;
         registry.register(Box::new(in_flight.clone()))?;

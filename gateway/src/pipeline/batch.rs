@@ -42,10 +42,7 @@ pub(super) async fn answer(request: Request, entries: Batch, body: Bytes) -> Res
     let mut limits = Limits::default();
     let mut replies = replies(request, entries);
 
-    let mut outcome = "ok";
-    let mut cache = Agreement::default();
-    let logged = whole.snapshot.config.log.access;
-    let mut trace = Trace::default();
+    let mut account = Account::default();
     let mut collected = BytesMut::with_capacity(256 * calls.min(USUAL_CALLS));
     let body = loop {
         let Some(reply) = replies.next().await else {
@@ -60,13 +57,7 @@ pub(super) async fn answer(request: Request, entries: Batch, body: Bytes) -> Res
                 .response(calls)
                 .unwrap_or_else(|| Response::empty("batch"));
         }
-        if reply.outcome != "ok" {
-            outcome = "mixed";
-        }
-        cache.add(reply.cache);
-        if logged {
-            trace.add_call(&reply.trace);
-        }
+        account.add(&reply, whole.snapshot.config.log.access);
         match reply.part {
             Part::Nothing => {}
             Part::Stream(part) => {
@@ -93,10 +84,29 @@ pub(super) async fn answer(request: Request, entries: Batch, body: Bytes) -> Res
         summary: Summary {
             method: "batch",
             calls,
-            outcome,
-            trace,
-            cache: cache.all(),
+            outcome: if account.mixed { "mixed" } else { "ok" },
+            trace: account.trace,
+            cache: account.cache.all(),
         },
+    }
+}
+
+/// What is said of the answers so far.
+#[derive(Default)]
+struct Account {
+    mixed: bool,
+    cache: Agreement,
+    trace: Trace,
+}
+
+impl Account {
+    /// `logged`: who was tried will be told.
+    fn add(&mut self, reply: &Reply, logged: bool) {
+        self.mixed |= reply.outcome != "ok";
+        self.cache.add(reply.cache);
+        if logged {
+            self.trace.add_call(&reply.trace);
+        }
     }
 }
 

@@ -1,7 +1,9 @@
 //! What is known of the upstreams, in a form for people: `/status` shows it. Holds no secret: of
 //! a URL only the origin.
 
+use std::net::SocketAddr;
 use std::sync::Arc;
+use std::time::Duration;
 
 use perijove_core::{Commitment, Slot};
 use serde::Serialize;
@@ -11,7 +13,7 @@ use crate::upstream::cluster::Cluster;
 use crate::upstream::errors::Errors;
 use crate::upstream::hold_off::Hold;
 use crate::upstream::member::Policy;
-use crate::upstream::{BreakerState, Health, Upstream};
+use crate::upstream::{BreakerState, Health, Live, Upstream};
 
 /// All upstreams.
 #[derive(Clone, Debug, PartialEq, Serialize)]
@@ -160,6 +162,51 @@ impl PoolStatus {
     }
 }
 
+/// What is held against an upstream, and what it said last.
+struct Held {
+    holds: Vec<HoldStatus>,
+    last_error: Option<ErrorStatus>,
+    resting: Option<Duration>,
+    key_refused: bool,
+    closed_methods: Vec<String>,
+}
+
+impl Held {
+    fn of(live: &Live, now: Instant) -> Self {
+        let hold_off = live.hold_off.lock();
+        let errors = live.errors.lock();
+        let holds = hold_off.holds(now);
+        Self {
+            holds: holds
+                .iter()
+                .map(|hold| HoldStatus::of(hold, &errors, now))
+                .collect(),
+            last_error: errors.last().map(|(method, error)| ErrorStatus {
+                method: method.to_owned(),
+                fault: error.kind.label(),
+                http_status: error.status,
+                seconds_ago: now.saturating_duration_since(error.at).as_secs(),
+            }),
+            resting: hold_off.resting(now),
+            key_refused: hold_off.refuses_key(now),
+            closed_methods: hold_off.closed_methods(now),
+        }
+    }
+
+    /// How an upstream is that is well otherwise.
+    fn state(&self, saturated: bool) -> String {
+        match self.holds.first() {
+            Some(hold) => hold.summary(),
+            None if saturated => "saturated".to_owned(),
+            None => Health::Healthy.label().to_owned(),
+        }
+    }
+}
+
+fn texts(addresses: &[SocketAddr]) -> Vec<String> {
+    addresses.iter().map(ToString::to_string).collect()
+}
+
 impl UpstreamStatus {
     fn of(upstream: &Upstream, policy: &Policy, now: Instant) -> Self {
         let live = upstream.live();
@@ -167,36 +214,11 @@ impl UpstreamStatus {
             let breaker = live.breaker.lock();
             (breaker.shown(), breaker.open_for(now))
         };
-        let (resting, key_refused, closed_methods, holds, last_error) = {
-            let hold_off = live.hold_off.lock();
-            let errors = live.errors.lock();
-            let holds = hold_off.holds(now);
-            let holds: Vec<_> = holds
-                .iter()
-                .map(|hold| HoldStatus::of(hold, &errors, now))
-                .collect();
-            let last_error = errors.last().map(|(method, error)| ErrorStatus {
-                method: method.to_owned(),
-                fault: error.kind.label(),
-                http_status: error.status,
-                seconds_ago: now.saturating_duration_since(error.at).as_secs(),
-            });
-            (
-                hold_off.resting(now),
-                hold_off.refuses_key(now),
-                hold_off.closed_methods(now),
-                holds,
-                last_error,
-            )
-        };
+        let held = Held::of(live, now);
         let (cause, short, cure) = live.cause();
         let saturated = live.saturation.lasts();
         let state = match (live.health(), breaker) {
-            (Health::Healthy, BreakerState::Closed) => holds
-                .first()
-                .map(HoldStatus::summary)
-                .or_else(|| saturated.then(|| "saturated".to_owned()))
-                .unwrap_or_else(|| Health::Healthy.label().to_owned()),
+            (Health::Healthy, BreakerState::Closed) => held.state(saturated),
             (Health::Healthy, open) => format!("breaker {}", open.label()),
             (health, _) => match short {
                 Some(short) => format!("{} ({short})", health.label()),
@@ -214,33 +236,25 @@ impl UpstreamStatus {
             cause,
             cure,
             since_seconds: now.saturating_duration_since(live.since()).as_secs(),
-            last_error,
-            holds,
+            last_error: held.last_error,
+            holds: held.holds,
             saturated,
             breaker: breaker.label(),
             breaker_open_seconds: open.map(|open| open.as_secs()),
-            resting_seconds: resting.map(|resting| resting.as_secs()),
-            key_refused,
+            resting_seconds: held.resting.map(|resting| resting.as_secs()),
+            key_refused: held.key_refused,
             slots: Slots::of(|commitment| live.slot(commitment)),
             oldest_slot: live.oldest(),
             history: upstream.reach(now).label(),
-            lag: live
-                .slot(Commitment::Processed)
-                .is_some()
-                .then(|| live.lag()),
+            lag: live.slot(Commitment::Processed).map(|_known| live.lag()),
             genesis: live.genesis(),
             latency_milliseconds: latency.map(|latency| latency.as_secs_f64() * 1e3),
             failures: live.score.failure_share(now, &policy.selection),
             in_flight: live.score.in_flight(),
             connections_busy,
             connections_idle,
-            addresses: live
-                .addresses
-                .known()
-                .iter()
-                .map(ToString::to_string)
-                .collect(),
-            closed_methods,
+            addresses: texts(&live.addresses.known()),
+            closed_methods: held.closed_methods,
         }
     }
 }

@@ -49,7 +49,6 @@ impl Writer {
         queue: &Arc<Queue>,
         settings: &config::Redis,
         metrics: &RedisMetrics,
-        news: &Arc<News>,
         clock: fn() -> u64,
     ) -> Self {
         Self {
@@ -61,8 +60,14 @@ impl Writer {
             follows_master: settings.mode == RedisMode::Sentinel,
             clock,
             metrics: metrics.clone(),
-            news: Arc::clone(news),
+            news: Arc::default(),
         }
+    }
+
+    /// Has this one told how writes go.
+    pub(super) fn telling(self, news: &Arc<News>) -> Self {
+        let news = Arc::clone(news);
+        Self { news, ..self }
     }
 
     pub(super) fn links(&self) -> &[Arc<Link>] {

@@ -8,7 +8,7 @@ use tokio::time::Instant;
 
 use super::{Due, Flight, Step};
 use crate::dispatch::Delivered;
-use crate::dispatch::attempt::{Attempted, Judged};
+use crate::dispatch::attempt::{Attempted, Judged, Reason};
 use crate::dispatch::settle::{Said, Speaker};
 use crate::solana::{FaultKind, Retry, Verdict};
 use crate::upstream::{Health, Upstream};
@@ -43,29 +43,19 @@ impl Flight<'_> {
                 self.accused.settle(exchange, &speaker.upstream);
                 let heads = exchange.heads(&payload);
                 if exchange.session.goes_backwards(&heads) {
-                    let word = FaultKind::BehindSession.label();
-                    self.trace
-                        .tried(reason.number, &speaker.upstream, word, latency);
+                    self.lost(reason, &speaker, FaultKind::BehindSession, latency);
                     return self.older(payload, &heads, &speaker);
                 }
                 self.trace.told = exchange.session.tell(&heads);
-                self.trace.won = Some((reason.number, latency));
                 self.is_served();
-                if reason.hedge {
-                    exchange.live.metrics.hedge("won");
-                    speaker.upstream.live().won_hedge();
-                }
+                self.won(reason, &speaker, latency);
                 self.said_by(Some(speaker));
                 Step::Deliver(Delivered::Payload(payload))
             }
             Judged::Bad { verdict, .. } if repeated && is_landed(&verdict) => {
                 self.accused.settle(exchange, &speaker.upstream);
-                if reason.hedge {
-                    exchange.live.metrics.hedge("won");
-                    speaker.upstream.live().won_hedge();
-                }
+                self.won(reason, &speaker, started.elapsed());
                 self.said_by(Some(speaker));
-                self.trace.won = Some((reason.number, started.elapsed()));
                 match exchange.signature() {
                     Some(signature) => Step::Deliver(Delivered::Payload(signature)),
                     None => self.final_answer(),
@@ -76,9 +66,7 @@ impl Flight<'_> {
                 payload,
                 page,
             } => {
-                let (word, took) = (verdict.kind.label(), started.elapsed());
-                self.trace
-                    .tried(reason.number, &speaker.upstream, word, took);
+                self.lost(reason, &speaker, verdict.kind, started.elapsed());
                 let next = Next {
                     kind: verdict.kind,
                     retry: self.where_next(&verdict, &speaker.upstream),
@@ -88,6 +76,21 @@ impl Flight<'_> {
                 self.bad(&verdict, Said { payload, page }, &speaker, next)
             }
         }
+    }
+
+    /// An attempt gave the answer that is delivered.
+    fn won(&mut self, reason: Reason, speaker: &Speaker, took: Duration) {
+        self.trace.won = Some((reason.number, took));
+        if reason.hedge {
+            self.exchange.live.metrics.hedge("won");
+            speaker.upstream.live().won_hedge();
+        }
+    }
+
+    /// An attempt gave none that could be delivered at once.
+    fn lost(&mut self, reason: Reason, speaker: &Speaker, kind: FaultKind, took: Duration) {
+        self.trace
+            .tried(reason.number, &speaker.upstream, kind.label(), took);
     }
 
     /// An answer that is not to be delivered before others have been asked.
