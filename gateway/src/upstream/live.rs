@@ -71,6 +71,8 @@ pub struct Live {
     lag: AtomicU64,
     /// Told when it must be asked which cluster it belongs to.
     pub(super) in_question: Notify,
+    /// Told when it begins to refuse a method, lest it refuse everything.
+    pub(super) refused: Notify,
     questioned_at: Mutex<Option<Instant>>,
     /// Counts slots that live answers brought.
     fresh: [AtomicU64; 3],
@@ -154,6 +156,7 @@ impl Live {
             stand: ArcSwap::default(),
             lag: AtomicU64::new(0),
             in_question: Notify::new(),
+            refused: Notify::new(),
             questioned_at: Mutex::default(),
             fresh: Default::default(),
             metrics: handles,

@@ -18,7 +18,7 @@ use crate::upstream::live::{Doubt, Live};
 use crate::upstream::pause::{Begun, Cause, Demand};
 use crate::upstream::pool::UnixClock;
 use crate::upstream::tracker::{Health, Look, Source, Tracker};
-use crate::upstream::trouble::cure;
+use crate::upstream::trouble::{Trouble, cure};
 use crate::upstream::wire::Wire;
 
 #[cfg(test)]
@@ -206,8 +206,12 @@ impl Member {
                     Cause::Limit
                 };
                 let begun = self.rest(scope, Demand { at_least, cause }, method, now);
-                if credits && begun.first {
-                    self.tell_refusal(None, verdict.kind, status, now);
+                if credits && scope == Scope::Upstream {
+                    // It will not be probed before that is over.
+                    let trouble = Trouble::of(verdict.kind, status).on(method);
+                    self.live.track(&self.policy.health, now, |tracker| {
+                        tracker.refuses_all(trouble);
+                    });
                 } else {
                     self.tell_rest(scope, method, verdict.kind, begun, now);
                 }
@@ -327,6 +331,7 @@ impl Member {
             _ => format!("the error {fault}"),
         };
         if news {
+            self.live.refused.notify_one();
             tracing::warn!(
                 upstream,
                 method,

@@ -1,5 +1,6 @@
 //! Asking a metered upstream more often while it is out of service. Its usual probes are half a
-//! minute apart, and calls, which tell how it is at other times, do not reach it.
+//! minute apart, and calls, which tell how it is at other times, do not reach it. The same when it
+//! begins to refuse a method: does it refuse everything?
 
 use std::time::Duration;
 
@@ -28,8 +29,12 @@ impl Probe {
         let most = LONGEST.min(self.member.settings.probe.interval);
         let mut pause = FIRST.min(most);
         loop {
-            sleep(pause).await;
-            if self.is_away() {
+            let refusal = self.member.live.refused.notified();
+            let refused = tokio::select! {
+                () = sleep(pause) => false,
+                () = refusal => true,
+            };
+            if refused || self.is_away() {
                 self.look_once().await;
                 let refused = REFUSED.min(self.member.settings.probe.interval);
                 let most = if self.is_refused() { refused } else { most };
