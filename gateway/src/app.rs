@@ -83,6 +83,7 @@ pub fn execute(cli: Cli) -> ExitCode {
         },
         Command::Check(source) => check::check(&source),
         Command::Schema => check::schema(),
+        Command::Health(health) => check::health(&health),
     };
     exit.into()
 }

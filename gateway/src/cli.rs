@@ -2,8 +2,10 @@
 
 use std::path::PathBuf;
 use std::process::ExitCode;
+use std::time::Duration;
 
 use clap::{Args, Parser, Subcommand};
+use perijove_core::settings::Setting;
 
 const AFTER_HELP: &str = "\
 Exit codes:
@@ -35,6 +37,8 @@ pub enum Command {
     Check(Source),
     /// Print the JSON Schema of the configuration
     Schema,
+    /// Ask a running gateway whether it is well: 0 for yes, 1 for no
+    Health(Health),
 }
 
 /// How to serve.
@@ -49,6 +53,22 @@ pub struct Run {
     /// Both must name the same `runtime.upgrade_socket`.
     #[arg(long)]
     pub upgrade: bool,
+}
+
+/// Who is asked.
+#[derive(Clone, Debug, PartialEq, Eq, Args)]
+pub struct Health {
+    /// Where: http://host:port/path. Every one has to answer with 2xx
+    #[arg(value_name = "URL", default_value = "http://127.0.0.1:9090/health")]
+    pub addresses: Vec<String>,
+
+    /// How long to ask again and again before giving up
+    #[arg(short, long, value_name = "TIME", default_value = "0s", value_parser = duration)]
+    pub wait: Duration,
+}
+
+fn duration(text: &str) -> Result<Duration, String> {
+    Duration::from_text(text).ok_or_else(|| format!("must be {}", Duration::EXPECTED))
 }
 
 /// Which configuration.
@@ -108,7 +128,13 @@ mod tests {
 
     #[test]
     fn every_command_is_understood_and_others_are_not() {
-        for line in ["run", "run --config x", "check -c x", "schema"] {
+        for line in [
+            "run",
+            "run --config x",
+            "check -c x",
+            "schema",
+            "health --wait 5s",
+        ] {
             let words = std::iter::once("perijove-gateway").chain(line.split(' '));
             assert!(Cli::try_parse_from(words).is_ok(), "{line}");
         }

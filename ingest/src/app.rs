@@ -35,6 +35,7 @@ pub fn execute(cli: Cli) -> ExitCode {
     let exit = match cli.command {
         Command::Check(source) => check::check(&source),
         Command::Schema => check::schema(),
+        Command::Health(health) => check::health(&health),
         Command::TestConnection(source) => connection::test(&source),
         Command::Lag(source) => lag::lag(&source, now),
         Command::Record(what) => record::record(&what, now),

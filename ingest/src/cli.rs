@@ -35,6 +35,8 @@ pub enum Command {
     Check(Source),
     /// Print the JSON Schema of the configuration
     Schema,
+    /// Ask a running program whether it is well: 0 for yes, 1 for no
+    Health(Health),
     /// Try the connection to Kafka step by step; say what is wrong and what mends it
     TestConnection(Source),
     /// Show how far behind the group is, as it has told Kafka
@@ -57,6 +59,18 @@ pub enum Command {
     Reconcile(Reconcile),
     /// Write a recording of made-up trades, for a try or a demonstration
     Generate(Generate),
+}
+
+/// Who is asked.
+#[derive(Clone, Debug, PartialEq, Eq, Args)]
+pub struct Health {
+    /// Where: http://host:port/path. Every one has to answer with 2xx
+    #[arg(value_name = "URL", default_value = "http://127.0.0.1:9091/health")]
+    pub addresses: Vec<String>,
+
+    /// How long to ask again and again before giving up
+    #[arg(short, long, value_name = "TIME", default_value = "0s", value_parser = duration)]
+    pub wait: Duration,
 }
 
 /// What is replayed.
@@ -309,6 +323,8 @@ mod tests {
             "check -c x",
             "check --config x",
             "schema",
+            "health --wait 5s",
+            "health http://a:1/ready http://b:2/",
             "generate x",
             "test-connection -c x",
             "lag",

@@ -5,6 +5,8 @@
 
 mod address;
 mod commitment;
+#[cfg(feature = "process")]
+pub mod health;
 pub mod market;
 pub mod redis;
 mod secret;

@@ -3,7 +3,7 @@
 use std::io::Write;
 use std::path::Path;
 
-use crate::cli::{Exit, Source};
+use crate::cli::{Exit, Health, Source};
 use crate::config::{self, ConfigError, Loaded, ProcessEnvironment};
 
 /// The configuration that is meant: a file, or the embedded demo.
@@ -35,6 +35,27 @@ pub(super) fn check(source: &Source) -> Exit {
         Err(error) => {
             complain(&format!("{name} is not valid:\n{error}"));
             Exit::BadConfig
+        }
+    }
+}
+
+/// Whether what runs is well.
+pub(super) fn health(health: &Health) -> Exit {
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build();
+    let well = runtime
+        .map_err(|error| error.to_string())
+        .and_then(|runtime| {
+            runtime
+                .block_on(perijove_core::health::well(&health.addresses, health.wait))
+                .map_err(|error| error.to_string())
+        });
+    match well {
+        Ok(()) => Exit::Done,
+        Err(error) => {
+            complain(&error);
+            Exit::Failed
         }
     }
 }

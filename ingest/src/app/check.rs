@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use crate::app::{complain, say};
-use crate::cli::{Exit, Source};
+use crate::cli::{Exit, Health, Source};
 use crate::config::{self, Config, ConfigError, Kafka, Loaded, ProcessEnvironment};
 
 /// There is nothing to read from.
@@ -80,6 +80,27 @@ fn summary(config: &Config) -> String {
         "{} from {from} into {database} and {redis}",
         topics.join(", ")
     )
+}
+
+/// Whether what runs is well.
+pub(super) fn health(health: &Health) -> Exit {
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build();
+    let well = runtime
+        .map_err(|error| error.to_string())
+        .and_then(|runtime| {
+            runtime
+                .block_on(perijove_core::health::well(&health.addresses, health.wait))
+                .map_err(|error| error.to_string())
+        });
+    match well {
+        Ok(()) => Exit::Done,
+        Err(error) => {
+            complain(&error);
+            Exit::Failed
+        }
+    }
 }
 
 /// Prints the JSON Schema of the configuration.
