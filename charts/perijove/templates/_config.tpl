@@ -1,0 +1,228 @@
+{{/* Configuration of gateway and ingest, made of values, and their environment. */}}
+
+{{- define "perijove.genesis" -}}
+{{- get (dict "mainnet-beta" "mainnet" "testnet" "testnet" "devnet" "devnet") .Values.global.environment }}
+{{- end }}
+
+{{/* Whether there is a Redis, a database. Empty for no. */}}
+{{- define "perijove.hasRedis" -}}
+{{- if or .Values.valkey.enabled .Values.redis.url .Values.redis.existingSecret }}true{{ end }}
+{{- end }}
+{{- define "perijove.hasDatabase" -}}
+{{- if or .Values.postgresql.enabled .Values.database.cnpg.enabled .Values.database.existingSecret }}true{{ end }}
+{{- end }}
+{{- define "perijove.hasSolanaAuth" -}}
+{{- if or .Values.secrets.solanaRpcAuth .Values.secrets.hasSolanaRpcAuth }}true{{ end }}
+{{- end }}
+
+{{/* Whether the chart makes the Secret. Empty for no. */}}
+{{- define "perijove.makesSecret" -}}
+{{- if and (not .Values.secrets.existingSecret) (not .Values.externalSecrets.enabled) (or .Values.secrets.jupiterApiKey .Values.secrets.solanaRpcAuth) }}true{{ end }}
+{{- end }}
+
+{{- define "perijove.upstreams" -}}
+{{- if .Values.apiGateway.upstreams }}
+{{- toYaml .Values.apiGateway.upstreams }}
+{{- else }}
+{{- $total := .Values.apiGateway.circuitBreaker.timeout }}
+{{- with .Values.global.solanaRpcUrl }}
+- id: validator
+  url: {{ . | quote }}
+  tier: local
+  {{- if include "perijove.hasSolanaAuth" $ }}
+  headers: {authorization: "${SOLANA_RPC_AUTH}"}
+  {{- end }}
+  timeouts: {total: {{ $total }}}
+{{- end }}
+{{- with .Values.global.fallbackRpcUrl }}
+- id: fallback
+  url: {{ . | quote }}
+  tier: public
+  timeouts: {total: {{ $total }}}
+{{- end }}
+{{- end }}
+{{- end }}
+
+{{- define "perijove.gateway.config" -}}
+{{- $gateway := .Values.apiGateway }}
+{{- $made := fromYaml (include "perijove.gateway.made" .) }}
+{{- toYaml (mergeOverwrite $made (deepCopy $gateway.config)) }}
+{{- end }}
+
+{{- define "perijove.gateway.made" -}}
+{{- $gateway := .Values.apiGateway }}
+listen:
+  rpc: ["0.0.0.0:8899"]
+admin:
+  listen: "0.0.0.0:9090"
+log:
+  format: json
+  level: {{ $gateway.logLevel | quote }}
+cluster:
+  genesis: {{ include "perijove.genesis" . }}
+upstreams:
+  {{- include "perijove.upstreams" . | nindent 2 }}
+breaker:
+  {{- if $gateway.circuitBreaker.enabled }}
+  failures: {{ $gateway.circuitBreaker.failureThreshold }}
+  {{- else }}
+  failures: 10000
+  ratio: 1.0
+  min_calls: 1000000
+  {{- end }}
+  open: {{ $gateway.circuitBreaker.resetTimeout }}
+limits:
+  request_timeout: {{ $gateway.circuitBreaker.timeout }}
+shutdown:
+  delay: {{ $gateway.drain.delaySeconds }}s
+  grace: {{ $gateway.drain.graceSeconds }}s
+  linger: {{ $gateway.drain.lingerSeconds }}s
+cache:
+  enabled: true
+  memory: {{ $gateway.cache.memory }}
+  {{- if include "perijove.hasRedis" . }}
+  redis: {url: "${REDIS_URL}"}
+  {{- end }}
+{{- if .Values.priceOracle.enabled }}
+price:
+  enabled: true
+  max_age: {{ .Values.priceOracle.maxAge }}
+{{- end }}
+{{- end }}
+
+{{/* What only a restart applies, of the gateway's configuration: a change here has to start pods anew. */}}
+{{- define "perijove.gateway.restartKeys" -}}
+{{- $config := fromYaml (include "perijove.gateway.config" .) }}
+{{- $selection := default (dict) $config.selection }}
+{{- dict "listen" $config.listen "admin" $config.admin "runtime" $config.runtime "shutdown" $config.shutdown "log" (dict "format" (default (dict) $config.log).format) "floors" (get $selection "floor_entries") | toJson }}
+{{- end }}
+
+{{- define "perijove.ingest.config" -}}
+{{- $made := fromYaml (include "perijove.ingest.made" .) }}
+{{- toYaml (mergeOverwrite $made (deepCopy .Values.ingest.config)) }}
+{{- end }}
+
+{{- define "perijove.ingest.made" -}}
+{{- $kafka := .Values.ingest.kafka }}
+http:
+  listen: "0.0.0.0:9091"
+log:
+  format: json
+  level: {{ .Values.ingest.logLevel | quote }}
+kafka:
+  brokers: {{ toJson $kafka.brokers }}
+  security: {{ $kafka.security }}
+  {{- if hasPrefix "sasl" $kafka.security }}
+  mechanism: {{ $kafka.mechanism }}
+  username: ${KAFKA_USERNAME}
+  password: ${KAFKA_PASSWORD}
+  {{- end }}
+  {{- if $kafka.tlsSecret }}
+  tls:
+    ca: /etc/kafka-tls/ca.crt
+    {{- if $kafka.clientCertificate }}
+    certificate: /etc/kafka-tls/tls.crt
+    key: /etc/kafka-tls/tls.key
+    {{- end }}
+  {{- end }}
+  group:
+    {{- with $kafka.group.prefix }}
+    prefix: {{ . | quote }}
+    {{- end }}
+    app: {{ $kafka.group.app | quote }}
+    instance: {{ $kafka.group.instance | quote }}
+streams:
+  {{- toYaml .Values.ingest.streams | nindent 2 }}
+database:
+  url: ${DATABASE_URL}
+  retention: {{ .Values.database.retention }}
+{{- if include "perijove.hasRedis" . }}
+redis:
+  url: ${REDIS_URL}
+{{- end }}
+shutdown:
+  grace: {{ .Values.ingest.graceSeconds }}s
+{{- end }}
+
+{{/* The price comparison needs Redis and nothing else of it. */}}
+{{- define "perijove.reconcile.config" -}}
+log: {format: json, level: info}
+redis: {url: "${REDIS_URL}"}
+{{- end }}
+
+{{/* REDIS_URL. */}}
+{{- define "perijove.env.redis" -}}
+{{- if .Values.valkey.enabled }}
+- name: VALKEY_PASSWORD
+  valueFrom: {secretKeyRef: {name: {{ default (printf "%s-valkey" .Release.Name) .Values.valkey.existingSecret }}, key: password}}
+- name: REDIS_URL
+  value: redis://:$(VALKEY_PASSWORD)@{{ .Release.Name }}-valkey:6379/0
+{{- else if .Values.redis.existingSecret }}
+- name: REDIS_URL
+  valueFrom: {secretKeyRef: {name: {{ .Values.redis.existingSecret }}, key: {{ .Values.redis.existingSecretKey }}}}
+{{- else if .Values.redis.url }}
+- name: REDIS_URL
+  value: {{ .Values.redis.url | quote }}
+{{- end }}
+{{- end }}
+
+{{/* DATABASE_URL. */}}
+{{- define "perijove.env.database" -}}
+{{- if .Values.postgresql.enabled }}
+- name: POSTGRES_PASSWORD
+  valueFrom: {secretKeyRef: {name: {{ default (printf "%s-postgresql" .Release.Name) .Values.postgresql.existingSecret }}, key: password}}
+- name: DATABASE_URL
+  value: postgres://perijove:$(POSTGRES_PASSWORD)@{{ .Release.Name }}-postgresql:5432/perijove
+{{- else if .Values.database.cnpg.enabled }}
+- name: DATABASE_URL
+  valueFrom: {secretKeyRef: {name: {{ include "perijove.fullname" . }}-db-app, key: uri}}
+{{- else if .Values.database.existingSecret }}
+- name: DATABASE_URL
+  valueFrom: {secretKeyRef: {name: {{ .Values.database.existingSecret }}, key: {{ .Values.database.existingSecretKey }}}}
+{{- end }}
+{{- end }}
+
+{{- define "perijove.gateway.env" -}}
+{{- include "perijove.env.redis" . }}
+{{- if and (include "perijove.hasSolanaAuth" .) (not .Values.apiGateway.upstreams) }}
+- name: SOLANA_RPC_AUTH
+  valueFrom: {secretKeyRef: {name: {{ include "perijove.secret" . }}, key: solana-rpc-auth}}
+{{- end }}
+{{- with .Values.apiGateway.extraEnv }}
+{{ toYaml . }}
+{{- end }}
+{{- end }}
+
+{{- define "perijove.ingest.env" -}}
+{{- include "perijove.env.redis" . }}
+{{- include "perijove.env.database" . }}
+{{- $kafka := .Values.ingest.kafka }}
+{{- if hasPrefix "sasl" $kafka.security }}
+- name: KAFKA_USERNAME
+  valueFrom: {secretKeyRef: {name: {{ $kafka.existingSecret }}, key: {{ $kafka.usernameKey }}}}
+- name: KAFKA_PASSWORD
+  valueFrom: {secretKeyRef: {name: {{ $kafka.existingSecret }}, key: {{ $kafka.passwordKey }}}}
+{{- end }}
+{{- with .Values.ingest.extraEnv }}
+{{ toYaml . }}
+{{- end }}
+{{- end }}
+
+{{/*
+An environment in which references to Secrets of this release, which need not be there yet, are stood in for. Called
+with (dict "root" $ "env" (list …)). Secrets of the user's are referred to as they are: one that is missing is found.
+*/}}
+{{- define "perijove.checkEnv" -}}
+{{- $root := .root }}
+{{- $own := list (printf "%s-valkey" $root.Release.Name) (printf "%s-postgresql" $root.Release.Name) (printf "%s-db-app" (include "perijove.fullname" $root)) }}
+{{- if not $root.Values.secrets.existingSecret }}{{ $own = append $own (include "perijove.secret" $root) }}{{ end }}
+{{- $known := dict "DATABASE_URL" "postgres://user:password@database/name" }}
+{{- range .env }}
+{{- $secret := dig "valueFrom" "secretKeyRef" "name" "" . }}
+{{- if has $secret $own }}
+- {name: {{ .name }}, value: {{ default "stand-in" (get $known .name) | quote }}}
+{{- else }}
+- {{ toJson . }}
+{{- end }}
+{{- end }}
+{{- end }}

@@ -1,0 +1,127 @@
+{{/* Parts of pods: security, places, probes, scaling. */}}
+
+{{/* Pod security, restricted: (dict "root" $ "user" 65532). */}}
+{{- define "perijove.podSecurity" -}}
+runAsNonRoot: true
+runAsUser: {{ .user }}
+runAsGroup: {{ .user }}
+fsGroup: {{ .user }}
+fsGroupChangePolicy: OnRootMismatch
+seccompProfile:
+  type: RuntimeDefault
+{{- end }}
+
+{{- define "perijove.containerSecurity" -}}
+allowPrivilegeEscalation: false
+readOnlyRootFilesystem: true
+capabilities:
+  drop: [ALL]
+{{- end }}
+
+{{/* What every pod of the chart begins with: (dict "root" $ "user" 65532). */}}
+{{- define "perijove.podBase" -}}
+automountServiceAccountToken: false
+enableServiceLinks: false
+{{- with .root.Values.global.imagePullSecrets }}
+imagePullSecrets:
+  {{- toYaml . | nindent 2 }}
+{{- end }}
+securityContext:
+  {{- include "perijove.podSecurity" . | nindent 2 }}
+{{- end }}
+
+{{/* Where pods may be: (dict "root" $ "component" "x" "colour" "" "values" .Values.x). */}}
+{{- define "perijove.places" -}}
+{{- $values := .values }}
+{{- with $values.nodeSelector }}
+nodeSelector:
+  {{- toYaml . | nindent 2 }}
+{{- end }}
+{{- with $values.tolerations }}
+tolerations:
+  {{- toYaml . | nindent 2 }}
+{{- end }}
+{{- with $values.priorityClassName }}
+priorityClassName: {{ . }}
+{{- end }}
+{{- if ne $values.antiAffinity "none" }}
+affinity:
+  podAntiAffinity:
+    {{- if eq $values.antiAffinity "hard" }}
+    requiredDuringSchedulingIgnoredDuringExecution:
+      - topologyKey: kubernetes.io/hostname
+        labelSelector:
+          matchLabels:
+            {{- include "perijove.selector" . | nindent 12 }}
+    {{- else }}
+    preferredDuringSchedulingIgnoredDuringExecution:
+      - weight: 100
+        podAffinityTerm:
+          topologyKey: kubernetes.io/hostname
+          labelSelector:
+            matchLabels:
+              {{- include "perijove.selector" . | nindent 14 }}
+    {{- end }}
+{{- end }}
+{{- if ne (default "none" $values.zoneSpread) "none" }}
+topologySpreadConstraints:
+  - maxSkew: 1
+    topologyKey: topology.kubernetes.io/zone
+    whenUnsatisfiable: {{ $values.zoneSpread }}
+    labelSelector:
+      matchLabels:
+        {{- include "perijove.selector" . | nindent 8 }}
+{{- end }}
+{{- end }}
+
+{{/* The three probes on an admin port: (dict "probes" … "port" "admin"). */}}
+{{- define "perijove.probes" -}}
+startupProbe:
+  httpGet: {path: /health, port: {{ .port }}}
+  {{- toYaml .probes.startup | nindent 2 }}
+livenessProbe:
+  httpGet: {path: /health, port: {{ .port }}}
+  {{- toYaml .probes.liveness | nindent 2 }}
+readinessProbe:
+  httpGet: {path: /ready, port: {{ .port }}}
+  {{- toYaml .probes.readiness | nindent 2 }}
+{{- end }}
+
+{{/* Whether something else than the chart sets the number of pods. Empty for no. */}}
+{{- define "perijove.scaled" -}}
+{{- if or .autoscaling.enabled .keda.enabled }}true{{ end }}
+{{- end }}
+
+{{/* Resource metrics of a HorizontalPodAutoscaler. */}}
+{{- define "perijove.hpaResources" -}}
+{{- range $name, $target := dict "cpu" .targetCPUUtilizationPercentage "memory" .targetMemoryUtilizationPercentage }}
+{{- if $target }}
+- type: Resource
+  resource:
+    name: {{ $name }}
+    target: {type: Utilization, averageUtilization: {{ $target }}}
+{{- end }}
+{{- end }}
+{{- end }}
+
+{{/* The same as triggers of KEDA. */}}
+{{- define "perijove.kedaResources" -}}
+{{- range $name, $target := dict "cpu" .targetCPUUtilizationPercentage "memory" .targetMemoryUtilizationPercentage }}
+{{- if $target }}
+- type: {{ $name }}
+  metricType: Utilization
+  metadata: {value: {{ $target | quote }}}
+{{- end }}
+{{- end }}
+{{- end }}
+
+{{/*
+The colours of a component that run, as a JSON list: one empty name without blue/green. The idle colour is not there
+at all rather than at zero pods: a field `replicas` that comes and goes would be fought over with the autoscaler.
+*/}}
+{{- define "perijove.colours" -}}
+{{- $other := ternary "green" "blue" (eq .active "blue") -}}
+{{- if not .enabled }}[""]
+{{- else if .preview }}{{ toJson (list .active $other) }}
+{{- else }}{{ toJson (list .active) }}{{ end }}
+{{- end }}

@@ -1,0 +1,93 @@
+{{/* Contradictions that the schema cannot see: every message says what to do. */}}
+{{- define "perijove.validate" -}}
+{{- $v := .Values }}
+{{- $gateway := $v.apiGateway }}
+{{- if $gateway.rateLimiting.enabled }}
+{{- fail "apiGateway.rateLimiting.enabled: this release does not limit callers yet; set it to false and limit at your ingress" }}
+{{- end }}
+{{- if $v.routeOptimizer.enabled }}
+{{- fail "routeOptimizer.enabled: this release does not optimise routes yet; set it to false" }}
+{{- end }}
+{{- range $name := list "apiGateway" "ingest" }}
+{{- $part := index $v $name }}
+{{- if and $part.autoscaling.enabled $part.keda.enabled }}
+{{- fail (printf "%s: autoscaling.enabled and keda.enabled exclude each other; set one of them to false" $name) }}
+{{- end }}
+{{- if gt (int $part.autoscaling.minReplicas) (int $part.autoscaling.maxReplicas) }}
+{{- fail (printf "%s.autoscaling: minReplicas is above maxReplicas" $name) }}
+{{- end }}
+{{- if and $part.blueGreen.preview (not $part.blueGreen.enabled) }}
+{{- fail (printf "%s.blueGreen.preview needs %s.blueGreen.enabled" $name $name) }}
+{{- end }}
+{{- end }}
+{{- if $gateway.enabled }}
+{{- if not (or $gateway.upstreams $v.global.solanaRpcUrl $v.global.fallbackRpcUrl $gateway.config.upstreams) }}
+{{- fail "the gateway has no upstream: set global.solanaRpcUrl, global.fallbackRpcUrl or apiGateway.upstreams" }}
+{{- end }}
+{{- $timeout := $gateway.circuitBreaker.timeout }}
+{{- $seconds := 0 }}
+{{- if hasSuffix "ms" $timeout }}{{ $seconds = div (int (trimSuffix "ms" $timeout)) 1000 }}
+{{- else if hasSuffix "m" $timeout }}{{ $seconds = mul 60 (int (trimSuffix "m" $timeout)) }}
+{{- else }}{{ $seconds = int (trimSuffix "s" $timeout) }}{{ end }}
+{{- if lt (int $gateway.drain.graceSeconds) (int $seconds) }}
+{{- fail (printf "apiGateway.drain.graceSeconds (%v) is below circuitBreaker.timeout (%s): a call could be cut when a pod ends" $gateway.drain.graceSeconds $timeout) }}
+{{- end }}
+{{- if gt (int $gateway.drain.lingerSeconds) (int $gateway.drain.graceSeconds) }}
+{{- fail "apiGateway.drain.lingerSeconds is above graceSeconds" }}
+{{- end }}
+{{- if and $gateway.ingress.enabled (not $gateway.ingress.hosts) }}
+{{- fail "apiGateway.ingress.enabled needs apiGateway.ingress.hosts" }}
+{{- end }}
+{{- if and $gateway.httpRoute.enabled (not $gateway.httpRoute.parentRefs) }}
+{{- fail "apiGateway.httpRoute.enabled needs apiGateway.httpRoute.parentRefs" }}
+{{- end }}
+{{- end }}
+{{- if and $v.valkey.enabled (or $v.redis.url $v.redis.existingSecret) }}
+{{- fail "valkey.enabled and redis.url or redis.existingSecret exclude each other: there would be two Redis" }}
+{{- end }}
+{{- if gt (len (compact (list (ternary "a" "" $v.postgresql.enabled) (ternary "b" "" $v.database.cnpg.enabled) $v.database.existingSecret))) 1 }}
+{{- fail "postgresql.enabled, database.cnpg.enabled and database.existingSecret exclude each other" }}
+{{- end }}
+{{- if $v.priceOracle.enabled }}
+{{- if not (include "perijove.hasRedis" .) }}
+{{- fail "priceOracle.enabled needs Redis: set redis.url, redis.existingSecret or valkey.enabled" }}
+{{- end }}
+{{- end }}
+{{- if $v.ingest.enabled }}
+{{- if not (include "perijove.hasDatabase" .) }}
+{{- fail "ingest.enabled needs a database: set database.existingSecret, database.cnpg.enabled or postgresql.enabled" }}
+{{- end }}
+{{- if and (hasPrefix "sasl" $v.ingest.kafka.security) (not $v.ingest.kafka.existingSecret) }}
+{{- fail "ingest.kafka.existingSecret is needed for sasl: make a Secret with the keys username and password" }}
+{{- end }}
+{{- if and (not (hasPrefix "sasl" $v.ingest.kafka.security)) (not $v.ingest.kafka.group.prefix) (not (dig "kafka" "group" "id" "" $v.ingest.config)) }}
+{{- fail "ingest.kafka.group.prefix is needed where there is no user name to take for it" }}
+{{- end }}
+{{- if and $v.ingest.kafka.clientCertificate (not $v.ingest.kafka.tlsSecret) }}
+{{- fail "ingest.kafka.clientCertificate needs ingest.kafka.tlsSecret" }}
+{{- end }}
+{{- end }}
+{{- if and $v.backup.enabled (eq $v.backup.target "s3") (not $v.backup.s3.bucket) }}
+{{- fail "backup.target s3 needs backup.s3.bucket" }}
+{{- end }}
+{{- if and $v.restore.enabled (not $v.backup.enabled) }}
+{{- fail "restore.enabled needs backup.enabled, which says where backups are" }}
+{{- end }}
+{{- if and $v.restore.enabled (not (include "perijove.hasDatabase" .)) }}
+{{- fail "restore.enabled needs a database" }}
+{{- end }}
+{{- if and $v.jupiterApi.enabled (not $v.jupiterApi.image.repository) }}
+{{- fail "jupiterApi.image.repository is needed: there is no public image of the Jupiter API" }}
+{{- end }}
+{{- if and $v.jupiterApi.enabled (not $v.jupiterApi.image.tag) (not $v.jupiterApi.image.digest) }}
+{{- fail "jupiterApi.image.tag or digest is needed" }}
+{{- end }}
+{{- if and $v.externalSecrets.enabled (not $v.externalSecrets.secretStoreRef.name) }}
+{{- fail "externalSecrets.enabled needs externalSecrets.secretStoreRef.name" }}
+{{- end }}
+{{- range $name, $image := dict "apiGateway" $gateway.image "ingest" $v.ingest.image "jupiterApi" $v.jupiterApi.image "backup" $v.backup.image "backup.s3" $v.backup.s3.image }}
+{{- if eq (toString $image.tag) "latest" }}
+{{- fail (printf "%s.image.tag: latest is not reproducible; name a version or a digest" $name) }}
+{{- end }}
+{{- end }}
+{{- end }}
