@@ -1,0 +1,89 @@
+#!/usr/bin/env bash
+# Brings a new version beside the running one, waits until it is well, moves the traffic, and takes the old one away.
+# When the new one does not become well nothing has moved. docs/operations/blue-green.md tells the steps.
+set -euo pipefail
+cd "$(dirname "$0")/.."
+
+usage() {
+  cat <<'END'
+usage: scripts/deploy_blue_green.sh --tag TAG [--release NAME] [--namespace NAME] [--component gateway|ingest]
+                                    [--chart PATH] [--timeout TIME] [--keep]
+
+  --keep   leaves the old colour running, so that `helm rollback` brings it back at once
+
+HELM names another helm than the one in the path.
+END
+}
+
+release=perijove namespace=perijove component=gateway chart=charts/perijove timeout=10m keep='' tag=''
+while [ $# -gt 0 ]; do
+  case $1 in
+    --release) release=$2 && shift ;;
+    --namespace) namespace=$2 && shift ;;
+    --component) component=$2 && shift ;;
+    --chart) chart=$2 && shift ;;
+    --timeout) timeout=$2 && shift ;;
+    --tag) tag=$2 && shift ;;
+    --keep) keep=yes ;;
+    -h | --help)
+      usage
+      exit 0
+      ;;
+    *)
+      usage >&2
+      exit 2
+      ;;
+  esac
+  shift
+done
+case $component in
+  gateway) block=apiGateway ;;
+  ingest) block=ingest ;;
+  *) usage >&2 && exit 2 ;;
+esac
+[ -n "$tag" ] || {
+  usage >&2
+  exit 2
+}
+
+helm() { command "${HELM:-helm}" "$@" --namespace "$namespace"; }
+say() { printf 'blue-green: %s\n' "$*"; }
+upgrade() { helm upgrade "$release" "$chart" --reuse-values --timeout "$timeout" "$@" >/dev/null; }
+
+# The release's own values; what it leaves out has the chart's default.
+value() {
+  helm get values "$release" --all --output json |
+    python3 -c "
+import json, sys
+value = json.load(sys.stdin)
+for key in sys.argv[1].split('.'):
+    value = value[key]
+print(str(value).lower())" "$block.blueGreen.$1"
+}
+
+[ "$(value enabled)" = true ] || {
+  say "$block.blueGreen.enabled is not true in release $release" >&2
+  exit 1
+}
+active=$(value active)
+if [ "$active" = blue ]; then next=green; else next=blue; fi
+
+say "$active runs; $next comes beside it with $tag"
+upgrade --set "$block.blueGreen.preview=true,$block.blueGreen.$next.tag=$tag,$block.blueGreen.$next.digest="
+
+deployment=$(helm get manifest "$release" | sed -n "s/^  name: \(.*-$next\)$/\1/p" | grep -- "$component-$next" | head -n 1)
+if ! kubectl --namespace "$namespace" rollout status "deployment/$deployment" --timeout "$timeout" ||
+  { [ "$component" = gateway ] && ! helm test "$release" --timeout "$timeout"; }; then
+  say "$next is not well; the traffic stays with $active" >&2
+  upgrade --set "$block.blueGreen.preview=false"
+  exit 1
+fi
+
+upgrade --set "$block.blueGreen.active=$next"
+say "$next has the traffic"
+if [ -n "$keep" ]; then
+  say "$active runs on; back: helm rollback $release --namespace $namespace"
+else
+  upgrade --set "$block.blueGreen.preview=false"
+  say "$active is gone"
+fi
