@@ -2,11 +2,12 @@
 
 SHELL := /bin/bash
 .DEFAULT_GOAL := help
-.PHONY: help demo test run bench lint fmt build check-conf clients fuzz links clean
+.PHONY: help demo test run bench lint fmt build check-conf chart clients fuzz links clean
 
 TARGET := $(or $(CARGO_TARGET_DIR),target)
 GATEWAY := $(TARGET)/debug/perijove-gateway
 INGEST := $(TARGET)/debug/perijove-ingest
+SANDBOX := $(TARGET)/debug/perijove-sandbox
 STEP := scripts/step
 CARGO_LOCKED := --workspace --locked
 DOC_STRICT := RUSTDOCFLAGS='-D warnings'
@@ -29,6 +30,7 @@ test: ## Everything: format, lints, unit and end-to-end tests, configurations, r
 	@$(STEP) 'build' cargo build $(CARGO_LOCKED)
 	@$(STEP) 'tests' cargo test $(CARGO_LOCKED)
 	@$(STEP) 'configurations' scripts/check-conf $(GATEWAY) $(INGEST)
+	@$(STEP) 'chart' tests/chart/run $(GATEWAY) $(INGEST) $(SANDBOX)
 	@$(STEP) 'links' scripts/check-links
 	@$(STEP) 'demo' env CI=true scripts/demo </dev/null
 	@$(STEP) 'real clients' node tests/clients/run.mjs --gateway $(GATEWAY)
@@ -65,6 +67,10 @@ clients: build ## Run the real clients directly and through the gateway
 fuzz: ## Fuzz every target for a minute
 	@scripts/setup test
 	scripts/fuzz 60
+
+chart: build ## Test chart, dashboards, rules and scripts of delivery
+	@scripts/setup test
+	tests/chart/run $(GATEWAY) $(INGEST) $(SANDBOX)
 
 links: ## Check the links of the documentation
 	scripts/check-links

@@ -1,0 +1,115 @@
+"""What the chart makes of values is a configuration that the programs take; and a restart follows where one is needed."""
+
+import json
+import re
+import tempfile
+import unittest
+from pathlib import Path
+
+import yaml
+
+import rendered
+from tools import ROOT, binary, run
+
+# What pods have in their environment and files.
+ENVIRONMENT = {
+    "REDIS_URL": "redis://:x@redis:6379/0", "DATABASE_URL": "postgres://u:p@database/perijove", "KAFKA_USERNAME": "u",
+    "KAFKA_PASSWORD": "p", "SOLANA_RPC_AUTH": "Bearer x", "BOT_KEY": "0123456789abcdef0123",
+}
+
+
+def check(program, text):
+    """What `check` says of a configuration; files that pods mount are put in their places."""
+    with tempfile.TemporaryDirectory() as folder:
+        for name, block in (("ca.crt", "CERTIFICATE"), ("tls.crt", "CERTIFICATE"), ("tls.key", "PRIVATE KEY")):
+            Path(folder, name).write_text(f"-----BEGIN {block}-----\n-----END {block}-----\n")
+        file = Path(folder, "config.yaml")
+        file.write_text(text.replace("/etc/kafka-tls", folder))
+        return run(binary(program), "check", "--config", file, env=ENVIRONMENT)
+
+
+def files(objects):
+    """(program, text) of every configuration among objects."""
+    for o in objects:
+        if o["kind"] == "ConfigMap":
+            for key, program in (("gateway.yaml", "GATEWAY"), ("ingest.yaml", "INGEST")):
+                if key in o.get("data", {}):
+                    yield o["metadata"]["name"], program, o["data"][key]
+
+
+class Configuration(unittest.TestCase):
+    def test_the_programs_take_what_every_combination_makes(self):
+        seen = set()
+        for title, objects in rendered.everything():
+            for name, program, text in files(objects):
+                if text in seen:
+                    continue
+                seen.add(text)
+                done = check(program, text)
+                self.assertEqual(done.returncode, 0, f"{title} {name}: {done.stdout}{done.stderr}\n{text}")
+        self.assertGreater(len(seen), 8)
+
+    def test_what_the_hook_checks_is_what_is_installed(self):
+        for title, objects in rendered.everything():
+            texts = {}
+            for name, _, text in files(objects):
+                texts.setdefault("ingest" if "ingest" in name else "oracle" if "oracle" in name else "gateway", set()).add(text)
+            for part, different in texts.items():
+                self.assertEqual(len(different), 1, f"{title}: {part}")
+
+    def test_check_says_what_is_wrong_with_a_bad_one(self):
+        objects = rendered.objects(settings=('apiGateway.config={"retry":{"atempts":3}}',))
+        text = rendered.named(objects, "ConfigMap", "rel-perijove-check-gateway")["data"]["gateway.yaml"]
+        done = check("GATEWAY", text)
+        self.assertEqual(done.returncode, 3)
+        self.assertIn("atempts", done.stdout + done.stderr)
+
+    def test_the_hooks_environment_has_every_variable_of_the_configuration(self):
+        for title, objects in rendered.everything():
+            for owner, spec, _ in rendered.pods(objects):
+                for container in spec["containers"]:
+                    maps = [v["configMap"]["name"] for v in spec.get("volumes", []) if "configMap" in v]
+                    has = {env["name"] for env in container.get("env", [])}
+                    for name, _, text in files(objects):
+                        if name in maps and "perijove" in container["image"] and "envFrom" not in container:
+                            self.assertLessEqual(set(re.findall(r"\$\{(\w+)\}", text)), has, f"{title} {owner['metadata']['name']}")
+
+    def test_every_key_that_needs_a_restart_is_in_the_checksum(self):
+        documented = re.findall(r"^\| `([\w.\[\]*]+)` \|.*\| restart \|", (ROOT / "docs/configuration.md").read_text(), re.M)
+        self.assertGreater(len(documented), 8)
+        base = rendered.objects()
+        for key in documented:
+            config = {}
+            keys = key.replace("[]", "").split(".")
+            at = config
+            for part in keys[:-1]:
+                at = at.setdefault(part, {})
+            at[keys[-1]] = "changed"
+            settings = (f"apiGateway.config={yaml.safe_dump(config, default_flow_style=True).strip()}",)
+            changed = rendered.objects(settings=(self.as_json(settings[0]),))
+            self.assertNotEqual(self.checksum(base), self.checksum(changed), key)
+        for key in ("retry", "breaker", "upstreams"):
+            changed = rendered.objects(settings=(f'apiGateway.config.{key}={{"x":1}}',))
+            self.assertEqual(self.checksum(base), self.checksum(changed), key)
+
+    @staticmethod
+    def as_json(setting):
+        name, text = setting.split("=", 1)
+        return f"{name}={json.dumps(yaml.safe_load(text))}"
+
+    @staticmethod
+    def checksum(objects):
+        deployment = rendered.named(objects, "Deployment", "rel-perijove-api-gateway")
+        return deployment["spec"]["template"]["metadata"]["annotations"]["checksum/restart"]
+
+    def test_a_pod_ends_later_than_its_longest_request(self):
+        for title, objects in rendered.everything():
+            for o in objects:
+                if o["kind"] != "Deployment" or "gateway" not in o["metadata"]["name"]:
+                    continue
+                config = yaml.safe_load(rendered.named(objects, "ConfigMap", "rel-perijove-api-gateway")["data"]["gateway.yaml"])
+                seconds = {k: int(v.rstrip("s")) for k, v in config["shutdown"].items()}
+                grace = o["spec"]["template"]["spec"]["terminationGracePeriodSeconds"]
+                self.assertGreater(grace, sum(seconds.values()), title)
+                self.assertGreaterEqual(seconds["grace"], int(config["limits"]["request_timeout"].rstrip("s")), title)
+

@@ -1,0 +1,159 @@
+"""Install, upgrade, switch, roll back, test, uninstall: against a stand-in for the API, with both Helms."""
+
+import contextlib
+import os
+import tempfile
+import unittest
+
+from api_server import Server
+from tools import CHART, HELMS, ROOT, program, run
+
+
+class Release:
+    """Helm, pointed at a server."""
+
+    def __init__(self, helm, server):
+        self.helm, self.server = program(helm), server
+
+    def __call__(self, *words):
+        environment = {**os.environ, "KUBECONFIG": "/dev/null", "HELM_DRIVER": "secret"}
+        if words[0] in ("install", "upgrade", "rollback", "test", "uninstall"):
+            words = (*words, "--timeout", "60s")
+        return run(self.helm, *words, "--namespace", "spot", "--kube-apiserver", self.server.url, env=environment)
+
+
+def values(*names):
+    return [word for name in names for word in ("--values", CHART / f"values-{name}.yaml")]
+
+
+class Lifecycle(unittest.TestCase):
+    def each(self):
+        for helm in HELMS:
+            with Server() as server:
+                yield helm, Release(helm, server), server.cluster
+
+    def good(self, done):
+        self.assertEqual(done.returncode, 0, done.stdout + done.stderr)
+        return done.stdout
+
+    def test_three_commands_and_everything_after_them(self):
+        for helm, release, cluster in self.each():
+            notes = self.good(release("install", "pj", CHART, "--wait", *values("dev", "devnet")))
+            self.assertIn("service/pj-perijove-api-gateway", notes, helm)
+            self.assertIn("pj-perijove-api-gateway", cluster.all("Deployment"))
+            self.good(release("test", "pj"))
+            password = cluster.all("Secret")["pj-postgresql"]["data"]["password"]
+
+            self.good(release("upgrade", "pj", CHART, "--wait", *values("staging", "mainnet")))
+            self.assertIn("pj-perijove-ingest", cluster.all("Deployment"))
+            self.assertEqual(cluster.all("Secret")["pj-postgresql"]["data"]["password"], password, "kept over upgrades")
+            self.assertEqual(len([n for n in cluster.all("ConfigMap") if "dashboard" in n]), len(list((ROOT / "dashboards").glob("*.json"))))
+
+            self.good(release("rollback", "pj", "1", "--wait"))
+            self.assertNotIn("pj-perijove-ingest", cluster.all("Deployment"))
+            self.assertIn("3", self.good(release("history", "pj")))
+
+            self.good(release("uninstall", "pj", "--wait"))
+            left = {name for kind in ("Deployment", "Service", "ConfigMap", "CronJob", "NetworkPolicy", "StatefulSet")
+                    for name in cluster.all(kind)}
+            self.assertEqual(left, set(), helm)
+            # What holds data or opens it stays.
+            self.assertIn("pj-postgresql", cluster.all("Secret"))
+
+    def test_a_configuration_that_check_refuses_stops_an_upgrade_before_anything_changes(self):
+        for helm, release, cluster in self.each():
+            self.good(release("install", "pj", CHART, *values("dev", "devnet")))
+            before = dict(cluster.all("Deployment")), dict(cluster.all("ConfigMap"))
+            cluster.fail_next_job = "check-gateway"
+            done = release("upgrade", "pj", CHART, *values("dev", "devnet"), "--set", "apiGateway.logLevel=debug")
+            self.assertNotEqual(done.returncode, 0, helm)
+            self.assertIn("pre-upgrade hooks failed", done.stderr)
+            self.assertEqual(before[0], cluster.all("Deployment"))
+            self.assertEqual(before[1]["pj-perijove-api-gateway"], cluster.all("ConfigMap")["pj-perijove-api-gateway"])
+
+    def test_configuration_reaches_pods_without_a_rollout_where_the_program_can(self):
+        for helm, release, cluster in self.each():
+            def template():
+                return cluster.all("Deployment")["pj-perijove-api-gateway"]["spec"]["template"]
+
+            def config():
+                return cluster.all("ConfigMap")["pj-perijove-api-gateway"]["data"]["gateway.yaml"]
+
+            self.good(release("install", "pj", CHART, *values("dev", "devnet")))
+            pods, file = template(), config()
+            self.good(release("upgrade", "pj", CHART, *values("dev", "devnet"), "--set-json",
+                              'apiGateway.config={"retry":{"attempts":3}}'))
+            self.assertNotEqual(config(), file, helm)
+            self.assertEqual(template(), pods, "no pod is started anew")
+            self.good(release("upgrade", "pj", CHART, *values("dev", "devnet"), "--set-json",
+                              'apiGateway.config={"runtime":{"threads":2}}'))
+            self.assertNotEqual(template(), pods, "only a restart applies runtime.threads")
+
+    def test_blue_and_green_preview_switch_and_roll_back(self):
+        for helm, release, cluster in self.each():
+            def selected(service):
+                return cluster.all("Service")[service]["spec"]["selector"].get("perijove.io/colour")
+
+            common = [*values("prod", "mainnet"), "--set", "ingest.blueGreen.enabled=true"]
+            self.good(release("install", "pj", CHART, *common))
+            gateways = {n for n in cluster.all("Deployment") if "gateway" in n}
+            self.assertEqual(gateways, {"pj-perijove-api-gateway-blue"}, helm)
+
+            preview = [*common, "--set", "apiGateway.blueGreen.preview=true,apiGateway.blueGreen.green.tag=0.2.0"]
+            self.good(release("upgrade", "pj", CHART, *preview))
+            green = cluster.all("Deployment")["pj-perijove-api-gateway-green"]
+            self.assertIn(":0.2.0", green["spec"]["template"]["spec"]["containers"][0]["image"])
+            self.assertEqual(selected("pj-perijove-api-gateway"), "blue", "nobody is sent there yet")
+            self.assertEqual(selected("pj-perijove-api-gateway-preview"), "green")
+
+            blue = cluster.all("Deployment")["pj-perijove-api-gateway-blue"]["spec"]
+            self.good(release("upgrade", "pj", CHART, *preview, "--set", "apiGateway.blueGreen.active=green"))
+            self.assertEqual(selected("pj-perijove-api-gateway"), "green")
+            self.assertEqual(cluster.all("Deployment")["pj-perijove-api-gateway-blue"]["spec"], blue, "ready to go back")
+
+            self.good(release("rollback", "pj", "2"))
+            self.assertEqual(selected("pj-perijove-api-gateway"), "blue")
+
+    def test_the_script_switches_colours_and_goes_back_when_the_new_one_is_not_well(self):
+        for helm, release, cluster in self.each():
+            self.good(release("install", "pj", CHART, *values("prod", "mainnet")))
+
+            def script(*words, says=""):
+                fake = self.enterContext(fake_kubectl(says))
+                environment = {**os.environ, "PATH": f"{fake}:{os.environ['PATH']}", "KUBECONFIG": "/dev/null",
+                               "HELM": release.helm, "HELM_KUBEAPISERVER": release.server.url}
+                return run(ROOT / "scripts/deploy_blue_green.sh", *words, env=environment)
+
+            def active():
+                return cluster.all("Service")["pj-perijove-api-gateway"]["spec"]["selector"]["perijove.io/colour"]
+
+            self.good(script("--release", "pj", "--namespace", "spot", "--tag", "0.2.0"))
+            self.assertEqual(active(), "green", helm)
+            self.assertEqual(list(cluster.all("Deployment"))[-1:] and
+                             {n for n in cluster.all("Deployment") if "gateway" in n}, {"pj-perijove-api-gateway-green"})
+
+            done = script("--release", "pj", "--namespace", "spot", "--tag", "0.3.0", says="fail")
+            self.assertNotEqual(done.returncode, 0, done.stdout + done.stderr)
+            self.assertEqual(active(), "green")
+            self.assertIn("stays with green", done.stderr)
+
+    def test_a_changed_selector_and_a_misspelt_key_would_be_refused(self):
+        for _, release, cluster in self.each():
+            self.good(release("install", "pj", CHART, *values("dev", "devnet")))
+            done = release("upgrade", "pj", CHART, *values("dev", "devnet"), "--set", "nameOverride=other,fullnameOverride=pj-perijove")
+            self.assertIn("immutable", done.stderr)
+            done = release("install", "other", CHART, *values("dev", "devnet"), "--set-json", 'apiGateway.nodeSelector={"a":1}')
+            self.assertNotEqual(done.returncode, 0)
+            self.assertTrue(cluster.all("Deployment"))
+
+
+@contextlib.contextmanager
+def fake_kubectl(says):
+    """A kubectl whose rollout succeeds, or does not."""
+    with tempfile.TemporaryDirectory() as folder:
+        path = os.path.join(folder, "kubectl")
+        with open(path, "w") as file:
+            file.write(f"#!/bin/sh\n[ '{says}' != fail ] || {{ echo 'not ready' >&2; exit 1; }}\n")
+        os.chmod(path, 0o755)
+        yield folder
+

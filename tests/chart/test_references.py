@@ -1,0 +1,183 @@
+"""Whatever an object names exists, and every pod keeps the restricted Pod Security Standard."""
+
+import unittest
+
+import rendered
+
+# What the chart expects to be there before it, by the values that name it.
+BEFORE = {
+    "Secret": {"perijove-kafka", "perijove-redis", "perijove-database", "perijove-secrets", "perijove-backup", "before"},
+    "ConfigMap": {"before"},
+    "PersistentVolumeClaim": {"before"},
+}
+
+
+def selects(selector, labels):
+    return all(labels.get(key) == value for key, value in selector.items())
+
+
+class References(unittest.TestCase):
+    def each(self):
+        for _, objects in rendered.everything():
+            yield objects
+
+    def test_every_service_selects_pods_that_have_its_port(self):
+        for objects in self.each():
+            for service in (o for o in objects if o["kind"] == "Service"):
+                chosen = [spec for owner, spec, labels in rendered.pods(objects)
+                          if selects(service["spec"]["selector"], labels) and owner["kind"] in ("Deployment", "StatefulSet")]
+                self.assertTrue(chosen, service["metadata"]["name"])
+                for spec in chosen:
+                    ports = {port["name"] for c in spec["containers"] for port in c.get("ports", [])}
+                    self.assertLessEqual({port["targetPort"] for port in service["spec"]["ports"]}, ports)
+
+    def test_probes_and_policies_name_ports_that_pods_have(self):
+        for objects in self.each():
+            for owner, spec, _ in rendered.pods(objects):
+                for container in spec["containers"]:
+                    names = {port["name"] for port in container.get("ports", [])}
+                    for probe in ("startupProbe", "livenessProbe", "readinessProbe"):
+                        how = container.get(probe, {})
+                        port = (how.get("httpGet") or how.get("tcpSocket") or {}).get("port")
+                        self.assertTrue(port is None or port in names, f"{owner['metadata']['name']} {probe} {port}")
+            for policy in (o for o in objects if o["kind"] == "NetworkPolicy"):
+                chosen = [spec for _, spec, labels in rendered.pods(objects)
+                          if selects(policy["spec"]["podSelector"]["matchLabels"], labels)]
+                if not policy["metadata"]["name"].endswith("-test"):
+                    self.assertTrue(chosen, policy["metadata"]["name"])
+                names = {port["name"] for spec in chosen for c in spec["containers"] for port in c.get("ports", [])}
+                for rule in policy["spec"].get("ingress", []):
+                    for port in rule.get("ports", []):
+                        self.assertIn(port["port"], names, policy["metadata"]["name"])
+
+    def test_every_pod_has_a_policy_in_both_directions_but_the_checks(self):
+        for objects in self.each():
+            policies = [o["spec"] for o in objects if o["kind"] == "NetworkPolicy"]
+            for owner, _, labels in rendered.pods(objects):
+                if labels["app.kubernetes.io/component"] == "check":
+                    continue
+                mine = [p for p in policies if selects(p["podSelector"]["matchLabels"], labels)]
+                self.assertTrue(any(set(p["policyTypes"]) == {"Ingress", "Egress"} for p in mine), owner["metadata"]["name"])
+
+    def test_every_secret_configmap_and_claim_exists_with_its_key(self):
+        for objects in self.each():
+            kept = {(o["kind"], o["metadata"]["name"]): o for o in objects}
+            external = {o["spec"]["target"]["name"]: {d["secretKey"] for d in o["spec"]["data"]}
+                        for o in objects if o["kind"] == "ExternalSecret"}
+            made = {f"{o['metadata']['name']}-app" for o in objects if o["kind"] == "Cluster"}
+            for owner, spec, _ in rendered.pods(objects):
+                where = owner["metadata"]["name"]
+                for kind, name, key, optional in self.named(spec):
+                    if optional or name in BEFORE[kind] or name in made:
+                        continue
+                    if name in external:
+                        self.assertTrue(key is None or key in external[name], f"{where}: {name} {key}")
+                        continue
+                    self.assertIn((kind, name), kept, where)
+                    thing = kept[kind, name]
+                    keys = {**thing.get("data", {}), **thing.get("stringData", {})}
+                    self.assertTrue(key is None or key in keys, f"{where}: {kind} {name} has no {key}")
+
+    @staticmethod
+    def named(spec):
+        for container in rendered.containers(spec):
+            for env in container.get("env", []):
+                source = env.get("valueFrom", {})
+                if "secretKeyRef" in source:
+                    ref = source["secretKeyRef"]
+                    yield "Secret", ref["name"], ref["key"], ref.get("optional", False)
+            for source in container.get("envFrom", []):
+                for kind, word in (("Secret", "secretRef"), ("ConfigMap", "configMapRef")):
+                    if word in source:
+                        yield kind, source[word]["name"], None, False
+        for volume in spec.get("volumes", []):
+            if "configMap" in volume:
+                yield "ConfigMap", volume["configMap"]["name"], None, False
+            if "secret" in volume:
+                yield "Secret", volume["secret"]["secretName"], None, False
+            if "persistentVolumeClaim" in volume:
+                yield "PersistentVolumeClaim", volume["persistentVolumeClaim"]["claimName"], None, False
+
+    def test_mounts_volumes_accounts_and_references_to_variables_exist(self):
+        for objects in self.each():
+            accounts = {o["metadata"]["name"] for o in objects if o["kind"] == "ServiceAccount"} | {"default"}
+            for owner, spec, _ in rendered.pods(objects):
+                where = owner["metadata"]["name"]
+                hook = "helm.sh/hook" in owner["metadata"].get("annotations", {})
+                # A hook that comes before the install cannot count on the release's account.
+                self.assertIn(spec.get("serviceAccountName", "default"), {"default"} if hook else accounts, where)
+                volumes = [volume["name"] for volume in spec.get("volumes", [])]
+                volumes += [c["metadata"]["name"] for c in owner["spec"].get("volumeClaimTemplates", [])]
+                self.assertEqual(len(volumes), len(set(volumes)), where)
+                for container in rendered.containers(spec):
+                    for mount in container.get("volumeMounts", []):
+                        self.assertIn(mount["name"], volumes, where)
+                    names = [env["name"] for env in container.get("env", [])]
+                    self.assertEqual(len(names), len(set(names)), where)
+                    for env in container.get("env", []):
+                        if "$(" in env.get("value", ""):
+                            self.assertIn(env["value"].split("$(")[1].split(")")[0], names, where)
+
+    def test_scalers_budgets_routes_and_monitors_name_what_is_there(self):
+        for objects in self.each():
+            kept = {(o["kind"], o["metadata"]["name"]): o for o in objects}
+            for o in objects:
+                if o["kind"] in ("HorizontalPodAutoscaler", "ScaledObject"):
+                    target = kept["Deployment", o["spec"]["scaleTargetRef"]["name"]]
+                    self.assertNotIn("replicas", target["spec"], "an autoscaler and the chart would fight")
+                elif o["kind"] == "PodDisruptionBudget":
+                    chosen = [owner for owner, _, labels in rendered.pods(objects)
+                              if selects(o["spec"]["selector"]["matchLabels"], labels)]
+                    self.assertEqual(len(chosen), 1, o["metadata"]["name"])
+                elif o["kind"] == "Ingress":
+                    for rule in o["spec"]["rules"]:
+                        for path in rule["http"]["paths"]:
+                            self.service_port(kept, path["backend"]["service"]["name"], path["backend"]["service"]["port"]["name"])
+                elif o["kind"] == "HTTPRoute":
+                    for backend in o["spec"]["rules"][0]["backendRefs"]:
+                        ports = [p["port"] for p in kept["Service", backend["name"]]["spec"]["ports"]]
+                        self.assertIn(backend["port"], ports)
+                elif o["kind"] == "ServiceMonitor":
+                    chosen = [s for s in objects if s["kind"] == "Service"
+                              and selects(o["spec"]["selector"]["matchLabels"], s["metadata"]["labels"])]
+                    self.assertEqual(len(chosen), 1, "each target once")
+                    self.service_port(kept, chosen[0]["metadata"]["name"], o["spec"]["endpoints"][0]["port"])
+
+    def service_port(self, kept, service, port):
+        self.assertIn(port, [p["name"] for p in kept["Service", service]["spec"]["ports"]])
+
+    def test_no_two_workloads_select_the_same_pods_and_selectors_hold_no_version(self):
+        for objects in self.each():
+            owners = [o for o in objects if o["kind"] in ("Deployment", "StatefulSet")]
+            for owner in owners:
+                selector = owner["spec"]["selector"]["matchLabels"]
+                self.assertFalse({"helm.sh/chart", "app.kubernetes.io/version"} & selector.keys())
+                mine = [o for o in owners if selects(selector, o["spec"]["template"]["metadata"]["labels"])]
+                self.assertEqual(mine, [owner])
+
+
+class PodSecurity(unittest.TestCase):
+    def test_every_pod_is_restricted(self):
+        for title, objects in rendered.everything():
+            for owner, spec, _ in rendered.pods(objects):
+                with self.subTest(f"{title}: {owner['metadata']['name']}"):
+                    pod = spec["securityContext"]
+                    self.assertTrue(pod["runAsNonRoot"] and pod["runAsUser"] > 0)
+                    self.assertEqual(pod["seccompProfile"], {"type": "RuntimeDefault"})
+                    self.assertIs(spec["automountServiceAccountToken"], False)
+                    self.assertFalse({"hostNetwork", "hostPID", "hostIPC"} & spec.keys())
+                    for volume in spec.get("volumes", []):
+                        kinds = volume.keys() - {"name"}
+                        self.assertLessEqual(kinds, {"configMap", "secret", "emptyDir", "persistentVolumeClaim"})
+                    for container in rendered.containers(spec):
+                        own = container["securityContext"]
+                        self.assertIs(own["allowPrivilegeEscalation"], False)
+                        self.assertIs(own["readOnlyRootFilesystem"], True)
+                        self.assertEqual(own["capabilities"], {"drop": ["ALL"]})
+                        self.assertTrue({"cpu", "memory"} <= container["resources"]["requests"].keys())
+                        self.assertIn("memory", container["resources"]["limits"])
+                        self.assertNotRegex(container["image"], r":latest$|^[^:@]*$")
+
+    def test_nothing_may_talk_to_the_api(self):
+        for _, objects in rendered.everything():
+            self.assertFalse([o for o in objects if o["kind"] in ("Role", "RoleBinding", "ClusterRole", "ClusterRoleBinding")])
