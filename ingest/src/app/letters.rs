@@ -42,7 +42,7 @@ pub(super) enum Failure {
 }
 
 pub(super) fn list(what: &ListLetters) -> Exit {
-    with_database(&what.source, async |_, database| {
+    reading_database(&what.source, async |_, database| {
         let filter = LetterFilter {
             class: what.class.clone(),
             replayed: what.all,
@@ -152,15 +152,30 @@ pub(super) fn with_database(
     source: &Source,
     command: impl AsyncFnOnce(&Config, Database) -> Result<Exit, Failure>,
 ) -> Exit {
+    run_with(source, async |config| {
+        let database = Database::open(&config.database).await?;
+        command(config, database).await
+    })
+}
+
+/// The same for a command that only reads: it makes and changes nothing.
+pub(super) fn reading_database(
+    source: &Source,
+    command: impl AsyncFnOnce(&Config, Database) -> Result<Exit, Failure>,
+) -> Exit {
+    run_with(source, async |config| {
+        let database = Database::open_to_read(&config.database).await?;
+        command(config, database).await
+    })
+}
+
+fn run_with(source: &Source, command: impl AsyncFnOnce(&Config) -> Result<Exit, Failure>) -> Exit {
     let run = || {
         let config = load(source)?.config;
         let runtime = runtime::Builder::new_current_thread()
             .enable_all()
             .build()?;
-        runtime.block_on(async {
-            let database = Database::open(&config.database).await?;
-            command(&config, database).await
-        })
+        runtime.block_on(command(&config))
     };
     run().unwrap_or_else(|error: Failure| {
         complain(&error.to_string());

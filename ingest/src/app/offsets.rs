@@ -4,7 +4,7 @@
 use std::collections::BTreeMap;
 
 use crate::app::check::kafka;
-use crate::app::letters::{Failure, with_database};
+use crate::app::letters::{Failure, reading_database, with_database};
 use crate::app::standing::{Standing, shown, standings};
 use crate::app::{complain, now, say};
 use crate::cli::{Exit, ResetOffsets, Source, Whence};
@@ -20,7 +20,7 @@ const TRIES: usize = 5;
 
 /// Prints where each partition goes on, what Kafka was told of it, and what there is.
 pub(super) fn show(source: &Source) -> Exit {
-    with_database(source, async |config, database| {
+    reading_database(source, async |config, database| {
         let kafka = kafka(config)?;
         let stored = stored(&database, &kafka.group.id).await?;
         let asked = Inquiry::new(kafka).and_then(|mut inquiry| standings(&mut inquiry, config));

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::fs;
 use std::time::{Duration, UNIX_EPOCH};
 
-use crate::app::letters::{Failure, with_database};
+use crate::app::letters::{Failure, reading_database};
 use crate::app::say;
 use crate::cli::{Exit, Verify};
 use crate::sink::database::Hour;
@@ -21,9 +21,11 @@ const HOUR: i64 = 3_600_000;
 /// Compares each hour of the reference with what is stored. Fails when one of them differs by more
 /// than is tolerated.
 pub(super) fn verify(what: &Verify) -> Exit {
-    with_database(&what.source, async |_, database| {
-        let text = fs::read_to_string(&what.reference)?;
-        let reference = parse(&text).map_err(Failure::Other)?;
+    reading_database(&what.source, async |_, database| {
+        let file = what.reference.display();
+        let text = fs::read_to_string(&what.reference)
+            .map_err(|error| Failure::Other(format!("cannot read {file}: {error}")))?;
+        let reference = parse(&text).map_err(|error| Failure::Other(format!("{file}: {error}")))?;
         let (Some((first, _)), Some((last, _))) =
             (reference.first_key_value(), reference.last_key_value())
         else {
@@ -82,7 +84,7 @@ fn parse(text: &str) -> Result<BTreeMap<i64, Expected>, String> {
         }
         let wrong = || {
             format!(
-                "line {} of the reference is not hour,trades,volume_usd",
+                "line {} is not hour,trades,volume_usd, as in 2025-10-09T08:00:00Z,1200,35000.5",
                 number + 1
             )
         };

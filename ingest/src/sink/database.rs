@@ -65,6 +65,18 @@ impl Database {
         })
     }
 
+    /// Opens it for reading: nothing is made, no table is changed, and the right to SELECT is enough.
+    ///
+    /// # Errors
+    /// It is not there, cannot be reached, or has not been written to yet.
+    pub async fn open_to_read(settings: &config::Database) -> Result<Self, StoreError> {
+        Ok(if settings.is_sqlite() {
+            Self::Sqlite(Sqlite::open_to_read(settings).await?)
+        } else {
+            Self::Postgres(Postgres::open_to_read(settings).await?)
+        })
+    }
+
     /// Takes a lane for writing. Whoever held it before can commit no more.
     pub async fn claim(
         &self,

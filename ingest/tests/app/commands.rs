@@ -374,3 +374,21 @@ async fn prices_that_differ_from_jupiters_are_flagged() {
     assert_eq!(said.code, 1, "{}", said.out);
     assert!(said.out.contains("3 missing"), "{}", said.out);
 }
+
+#[tokio::test]
+async fn commands_that_read_make_no_database() {
+    let folder = TempDir::new().unwrap();
+    configure(folder.path(), "");
+    std::fs::write(folder.path().join("hours.csv"), "2025-10-09T08:00:00Z,1,1\n").unwrap();
+    for words in [
+        &["dead-letters", "list", "-c", "ingest.yaml"][..],
+        &["verify", "-r", "hours.csv", "-c", "ingest.yaml"],
+    ] {
+        let before = std::fs::read_dir(folder.path()).unwrap().count();
+        let said = command(folder.path(), words).await;
+        assert_eq!(said.code, 1, "{words:?}: {}", said.error);
+        assert!(said.error.contains("there is no database"), "{}", said.error);
+        let after = std::fs::read_dir(folder.path()).unwrap().count();
+        assert_eq!(before, after, "{words:?}");
+    }
+}

@@ -461,6 +461,34 @@ async fn a_batch_that_is_refused_leaves_nothing_behind(settings: config::Databas
     database.commit(&mut lane, &good).await.unwrap();
 }
 
+#[tokio::test]
+async fn sqlite_goes_on_after_it_has_taken_a_transaction_back_by_itself() {
+    crate::scene::on_sqlite(async |settings: config::Database| {
+        let database = open(&settings).await;
+        let mut lane = database.claim("group", "topic", 0).await.unwrap();
+        let url = settings.url.expose().to_string();
+        let other = sqlx::SqlitePool::connect(&url).await.unwrap();
+        // What happens when the disk is full, without filling one.
+        sqlx::query(
+            "CREATE TRIGGER full BEFORE INSERT ON dex_trades
+             BEGIN SELECT RAISE(ROLLBACK, 'the disk is full'); END",
+        )
+        .execute(&other)
+        .await
+        .unwrap();
+        let batch = batch(&records(Plan::default(), 10));
+        for _ in 0..3 {
+            let error = database.commit(&mut lane, &batch).await.unwrap_err();
+            assert!(error.to_string().contains("the disk is full"), "{error}");
+        }
+        let there_is_space = sqlx::query("DROP TRIGGER full").execute(&other).await;
+        there_is_space.unwrap();
+        let committed = database.commit(&mut lane, &batch).await.unwrap();
+        assert!(committed.new > 0);
+    })
+    .await;
+}
+
 /// SQLite has no calendar.
 fn database_refuses(settings: &config::Database) -> bool {
     settings.url.scheme() == "postgres"

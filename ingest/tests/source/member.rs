@@ -86,7 +86,7 @@ impl Member {
             grace,
             clock: || UnixMillis(1_760_000_000_000),
         };
-        let metrics = SourceMetrics::register(&registry, &kafka.group.id).unwrap();
+        let metrics = SourceMetrics::register(&registry, &kafka.group.id, &[]).unwrap();
         let source = kafka::start(kafka, subscription, metrics).unwrap();
         let control = source.control().clone();
         let (storing, stores) = watch::channel(true);

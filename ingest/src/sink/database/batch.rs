@@ -38,4 +38,6 @@ pub struct Committed {
     pub new: u64,
     /// Rows of all kinds that were.
     pub known: u64,
+    /// The classes of dead letters that were not there before.
+    pub letters: Vec<&'static str>,
 }

@@ -18,6 +18,9 @@ pub enum StoreError {
     /// The address is none.
     #[error("the address of the database: {0}")]
     Address(#[source] sqlx::Error),
+    /// There is no such file, and it is only to be read.
+    #[error("there is no database {0} (see database.url; `run` and `replay` make it)")]
+    NoFile(String),
     /// What is stored is not what this program stores.
     #[error("a stored row cannot be read: {0}")]
     Foreign(&'static str),
@@ -54,6 +57,7 @@ impl StoreError {
             Self::Unavailable(_) => "unavailable",
             Self::Migration(_) => "migration",
             Self::Address(_) => "address",
+            Self::NoFile(_) => "no_file",
             Self::Foreign(_) => "foreign",
         }
     }

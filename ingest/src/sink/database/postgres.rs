@@ -30,6 +30,12 @@ pub struct Postgres {
 
 impl Postgres {
     pub(super) async fn open(settings: &config::Database) -> Result<Self, StoreError> {
+        let opened = Self::open_to_read(settings).await?;
+        MIGRATIONS.run(&opened.pool).await?;
+        Ok(opened)
+    }
+
+    pub(super) async fn open_to_read(settings: &config::Database) -> Result<Self, StoreError> {
         let options: PgConnectOptions = settings
             .url
             .expose()
@@ -53,7 +59,6 @@ impl Postgres {
             .max_lifetime(Duration::from_hours(1))
             .connect_with(options)
             .await?;
-        MIGRATIONS.run(&pool).await?;
         let partitions = Arc::default();
         Ok(Self { pool, partitions })
     }
@@ -121,7 +126,7 @@ impl Postgres {
             ..Committed::default()
         };
         insert::rows(&mut transaction, lane.id, batch, &mut committed).await?;
-        letters::store(&mut transaction, batch).await?;
+        letters::store(&mut transaction, batch, &mut committed).await?;
         transaction.commit().await?;
         lane.batch = number;
         lane.next_offset = batch.next_offset.or(lane.next_offset);

@@ -9,7 +9,7 @@ use sqlx::sqlite::{
     SqliteConnectOptions, SqliteJournalMode, SqlitePool, SqlitePoolOptions, SqliteRow,
     SqliteSynchronous,
 };
-use sqlx::{Row, SqliteConnection};
+use sqlx::{Connection, Row, SqliteConnection};
 
 use crate::config;
 use crate::sink::database::{Batch, Committed, Lane, Settled, StoreError};
@@ -29,6 +29,8 @@ pub struct Sqlite {
     /// Of one connection.
     writer: SqlitePool,
     readers: SqlitePool,
+    /// Then its one connection is all there is of it.
+    in_memory: bool,
 }
 
 impl Sqlite {
@@ -62,7 +64,37 @@ impl Sqlite {
         } else {
             pool(settings.connections).connect_with(options).await?
         };
-        Ok(Self { writer, readers })
+        Ok(Self {
+            writer,
+            readers,
+            in_memory,
+        })
+    }
+
+    /// Of a file that is there.
+    pub(super) async fn open_to_read(settings: &config::Database) -> Result<Self, StoreError> {
+        let options: SqliteConnectOptions = settings
+            .url
+            .expose()
+            .as_str()
+            .parse()
+            .map_err(StoreError::Address)?;
+        let options = options
+            .create_if_missing(false)
+            .read_only(true)
+            .busy_timeout(settings.timeout);
+        let readers = SqlitePoolOptions::new().connect_with(options).await;
+        let readers = readers.map_err(|error| match error {
+            sqlx::Error::Database(error) if error.code().as_deref() == Some("14") => {
+                StoreError::NoFile(settings.url.expose().path().to_owned())
+            }
+            error => error.into(),
+        })?;
+        Ok(Self {
+            writer: readers.clone(),
+            readers,
+            in_memory: false,
+        })
     }
 
     pub(super) async fn ping(&self) -> Result<(), StoreError> {
@@ -120,7 +152,25 @@ impl Sqlite {
         lane: &mut Lane,
         batch: &Batch,
     ) -> Result<Committed, StoreError> {
-        let mut transaction = self.writer.begin_with("BEGIN IMMEDIATE").await?;
+        let mut connection = self.writer.acquire().await?;
+        let written = Self::write(&mut connection, lane, batch).await;
+        if written.is_err() && !self.in_memory {
+            // SQLite takes a transaction back by itself when the disk is full, and then the connection
+            // no longer knows whether it is in one.
+            drop(connection.close().await);
+        }
+        let committed = written?;
+        lane.batch = committed.batch;
+        lane.next_offset = batch.next_offset.or(lane.next_offset);
+        Ok(committed)
+    }
+
+    async fn write(
+        connection: &mut SqliteConnection,
+        lane: &Lane,
+        batch: &Batch,
+    ) -> Result<Committed, StoreError> {
+        let mut transaction = connection.begin_with("BEGIN IMMEDIATE").await?;
         let number = advance(&mut transaction, lane, batch.next_offset).await?;
         let mut committed = Committed {
             previous: lane.batch,
@@ -128,10 +178,8 @@ impl Sqlite {
             ..Committed::default()
         };
         insert::rows(&mut transaction, lane.id, batch, &mut committed).await?;
-        letters::store(&mut transaction, batch).await?;
+        letters::store(&mut transaction, batch, &mut committed).await?;
         transaction.commit().await?;
-        lane.batch = number;
-        lane.next_offset = batch.next_offset.or(lane.next_offset);
         Ok(committed)
     }
 }

@@ -9,18 +9,21 @@ use sqlx::{PgConnection, Row};
 use super::Postgres;
 use crate::record::{Place, Record, UnixMillis};
 use crate::sink::database::letter::{self, Letter, LetterFilter};
-use crate::sink::database::{Batch, StoreError};
+use crate::sink::database::{Batch, Committed, StoreError};
 
-/// Stores the letters of a batch, and notes which were replayed with it.
-pub(super) async fn store(connection: &mut PgConnection, batch: &Batch) -> Result<(), StoreError> {
+/// Stores the letters of a batch, says which were new, and notes which were replayed with it.
+pub(super) async fn store(
+    connection: &mut PgConnection,
+    batch: &Batch,
+    committed: &mut Committed,
+) -> Result<(), StoreError> {
     for row in letter::rows(&batch.letters) {
         let record = row.record;
-        sqlx::query(
-            "INSERT INTO dead_letters AS l (topic, partition, kafka_offset, recorded_at, key,
+        let inserted = sqlx::query(
+            "INSERT INTO dead_letters (topic, partition, kafka_offset, recorded_at, key,
                  payload, class, error)
              VALUES ($1, $2, $3, to_timestamp($4::float8 / 1000), $5, $6, $7, $8)
-             ON CONFLICT (topic, partition, kafka_offset)
-             DO UPDATE SET class = excluded.class, error = excluded.error",
+             ON CONFLICT (topic, partition, kafka_offset) DO NOTHING",
         )
         .bind(&*record.place.topic)
         .bind(record.place.partition)
@@ -28,6 +31,21 @@ pub(super) async fn store(connection: &mut PgConnection, batch: &Batch) -> Resul
         .bind(record.timestamp.map(|time| time.0))
         .bind(record.key.as_deref())
         .bind(record.payload.as_deref())
+        .bind(row.class)
+        .bind(&row.error)
+        .execute(&mut *connection)
+        .await?;
+        if inserted.rows_affected() > 0 {
+            committed.letters.push(row.class);
+            continue;
+        }
+        sqlx::query(
+            "UPDATE dead_letters SET class = $4, error = $5
+                 WHERE topic = $1 AND partition = $2 AND kafka_offset = $3",
+        )
+        .bind(&*record.place.topic)
+        .bind(record.place.partition)
+        .bind(record.place.offset)
         .bind(row.class)
         .bind(row.error)
         .execute(&mut *connection)

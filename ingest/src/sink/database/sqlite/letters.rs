@@ -9,21 +9,21 @@ use sqlx::{Row, SqliteConnection};
 use super::Sqlite;
 use crate::record::{Place, Record, UnixMillis};
 use crate::sink::database::letter::{self, Letter, LetterFilter};
-use crate::sink::database::{Batch, StoreError};
+use crate::sink::database::{Batch, Committed, StoreError};
 
-/// Stores the letters of a batch, and notes which were replayed with it.
+/// Stores the letters of a batch, says which were new, and notes which were replayed with it.
 pub(super) async fn store(
     connection: &mut SqliteConnection,
     batch: &Batch,
+    committed: &mut Committed,
 ) -> Result<(), StoreError> {
     for row in letter::rows(&batch.letters) {
         let record = row.record;
-        sqlx::query(
+        let inserted = sqlx::query(
             "INSERT INTO dead_letters (topic, partition, kafka_offset, recorded_at, key, payload,
                  class, error)
              VALUES (?, ?, ?, ?, ?, ?, ?, ?)
-             ON CONFLICT (topic, partition, kafka_offset)
-             DO UPDATE SET class = excluded.class, error = excluded.error",
+             ON CONFLICT (topic, partition, kafka_offset) DO NOTHING",
         )
         .bind(&*record.place.topic)
         .bind(record.place.partition)
@@ -31,6 +31,21 @@ pub(super) async fn store(
         .bind(record.timestamp.map(|time| time.0))
         .bind(record.key.as_deref())
         .bind(record.payload.as_deref())
+        .bind(row.class)
+        .bind(&row.error)
+        .execute(&mut *connection)
+        .await?;
+        if inserted.rows_affected() > 0 {
+            committed.letters.push(row.class);
+            continue;
+        }
+        sqlx::query(
+            "UPDATE dead_letters SET class = ?4, error = ?5
+                 WHERE topic = ?1 AND partition = ?2 AND kafka_offset = ?3",
+        )
+        .bind(&*record.place.topic)
+        .bind(record.place.partition)
+        .bind(record.place.offset)
         .bind(row.class)
         .bind(row.error)
         .execute(&mut *connection)
