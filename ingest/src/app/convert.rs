@@ -57,12 +57,12 @@ impl Converter {
             ))
         });
         match outcome {
-            Outcome::Letter(letter) => self.note(letter, batch),
+            Outcome::Letter(letter) => batch.letters.push(letter),
             Outcome::Rows(projected) => {
                 self.metrics.projected(&projected);
-                for poisoned in &projected.poisoned {
-                    self.note(DeadLetter::of_transaction(record.clone(), poisoned), batch);
-                }
+                let poisoned = projected.poisoned.iter();
+                let letters = poisoned.map(|one| DeadLetter::of_transaction(record.clone(), one));
+                batch.letters.extend(letters);
                 batch.trades.extend(projected.trades);
                 batch.transfers.extend(projected.transfers);
                 batch.transactions.extend(projected.transactions);
@@ -98,16 +98,6 @@ impl Converter {
         let block = (header.timestamp != 0).then(|| UnixMillis::from_seconds(header.timestamp));
         let mut bounds = self.bounds.lock();
         bounds.check(Slot(header.slot), block, recorded, now())
-    }
-
-    fn note(&self, letter: DeadLetter, batch: &mut Batch) {
-        self.metrics
-            .letters
-            .with_label_values(&[letter.class])
-            .inc();
-        self.metrics.errors.with_label_values(&[letter.class]).inc();
-        tracing::warn!(place = %letter.record.place, class = letter.class, error = %letter.error, "dead letter");
-        batch.letters.push(letter);
     }
 }
 

@@ -7,12 +7,43 @@ use prometheus::{
 };
 
 use crate::oracle::Refused;
-use crate::project::Projected;
+use crate::project::{Projected, Skip};
 use crate::sink::database::Committed;
 
 /// Seconds, from a millisecond to a minute.
 const SECONDS: [f64; 15] = [
     0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0,
+];
+
+/// Every class of dead letters.
+const LETTERS: [&str; 13] = [
+    "empty",
+    "too_large",
+    "too_many",
+    "protobuf",
+    "json",
+    "no_slot",
+    "slot",
+    "time",
+    "key_length",
+    "missing",
+    "decimals",
+    "panic",
+    "refused",
+];
+
+/// Every kind of failure of a sink.
+const FAILURES: [&str; 10] = [
+    "database_timeout",
+    "database_fenced",
+    "database_refused",
+    "database_unavailable",
+    "database_migration",
+    "database_address",
+    "database_foreign",
+    "redis_redis",
+    "redis_timeout",
+    "redis_store",
 ];
 
 #[derive(Clone, Debug)]
@@ -87,6 +118,34 @@ impl Metrics {
         })
     }
 
+    /// Has every series there from the start: what appears with its first event has no rise that an
+    /// alert could see.
+    pub(super) fn begin<'t>(&self, topics: impl IntoIterator<Item = &'t str>) {
+        for topic in topics {
+            self.processed.with_label_values(&[topic]);
+        }
+        for class in LETTERS {
+            self.letters.with_label_values(&[class]);
+            self.errors.with_label_values(&[class]);
+        }
+        for kind in FAILURES {
+            self.errors.with_label_values(&[kind]);
+        }
+        for outcome in ["new", "known"] {
+            self.rows.with_label_values(&[outcome]);
+        }
+        for skip in Skip::ALL {
+            self.skipped.with_label_values(&[skip.label()]);
+        }
+        for how in ["live", "mended"] {
+            self.applied.with_label_values(&[how]);
+        }
+        for sink in ["database", "redis"] {
+            self.sink_seconds.with_label_values(&[sink]);
+        }
+        self.refused(Refused::default());
+    }
+
     pub(super) fn projected(&self, projected: &Projected) {
         for (skip, count) in projected.skipped.iter().filter(|(_, count)| *count > 0) {
             self.skipped
@@ -120,6 +179,10 @@ impl Metrics {
         self.rows
             .with_label_values(&["known"])
             .inc_by(committed.known);
+        for class in &committed.letters {
+            self.letters.with_label_values(&[class]).inc();
+            self.errors.with_label_values(&[class]).inc();
+        }
     }
 }
 

@@ -3,6 +3,7 @@
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use tokio::sync::mpsc;
 use tokio::task::{AbortHandle, JoinHandle};
@@ -30,6 +31,8 @@ pub(super) struct Parts {
     pub(super) batch: config::Batch,
     /// None without Redis.
     pub(super) redis: Option<(config::Redis, Means)>,
+    /// Whether a lane was left before all was written that was read.
+    pub(super) gave_up: Arc<AtomicBool>,
 }
 
 /// A lane that is being written.
@@ -96,11 +99,13 @@ impl Pipeline {
                 if let Some(Running { inputs, mut task }) = self.lanes.remove(&claim) {
                     drop(inputs);
                     let control = self.control.clone();
+                    let gave_up = Arc::clone(&self.parts.gave_up);
                     self.leaving.retain(|_, task| !task.is_finished());
                     self.leaving.insert(claim.clone(), task.abort_handle());
                     drop(tokio::spawn(async move {
                         if timeout_at(deadline, &mut task).await.is_err() {
                             tracing::warn!(partition = %claim, "given up before all was written");
+                            gave_up.store(true, Ordering::Release);
                             task.abort();
                         }
                         control.release(claim);

@@ -5,6 +5,7 @@ use std::io::BufReader;
 use std::net::SocketAddr;
 use std::path::Path;
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 
 use perijove_core::telemetry::{self, TelemetryError};
 use prometheus::Registry;
@@ -12,6 +13,7 @@ use serde_json::json;
 use tokio::net::TcpListener;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::watch;
+use tokio::task::JoinSet;
 use tokio::time::{Duration, Instant, interval, sleep};
 
 use crate::app::check::{NoKafka, kafka as kafka_of, load};
@@ -69,6 +71,10 @@ pub(super) enum RunError {
         file: String,
         source: RecordingError,
     },
+    #[error("stopped before all of the recording was stored; the same command goes on")]
+    GaveUp,
+    #[error("a task has ended that should not; see the log")]
+    Task,
     #[error("the runtime: {0}")]
     Runtime(#[from] std::io::Error),
 }
@@ -122,6 +128,7 @@ fn start(chosen: &Chosen, recording: Option<&Path>) -> Result<(), RunError> {
 async fn serve(config: &Config, recording: Option<&Path>) -> Result<(), RunError> {
     let registry = Registry::new();
     let metrics = Metrics::register(&registry)?;
+    metrics.begin(config.streams.iter().map(|stream| &*stream.topic));
     let gate = |sink: &str| {
         let gauge = metrics.breaker.with_label_values(&[sink]);
         Arc::new(Gate::new(config.breaker.clone(), gauge))
@@ -134,9 +141,10 @@ async fn serve(config: &Config, recording: Option<&Path>) -> Result<(), RunError
         stopping: stopping.clone(),
         started: Instant::now(),
     };
+    let mut tasks = JoinSet::new();
     if recording.is_none() {
         let (health, registry) = (health.clone(), registry.clone());
-        listen(config, Told { health, registry }).await?;
+        listen(config, Told { health, registry }, &mut tasks).await?;
     }
     let Some(database) = database(config, stopping.clone()).await? else {
         return Ok(());
@@ -146,7 +154,9 @@ async fn serve(config: &Config, recording: Option<&Path>) -> Result<(), RunError
     health.source.get_or_init(|| source.control().clone());
     if recording.is_none() {
         let retention = config.database.retention;
-        tokio::spawn(forget(database.clone(), retention, metrics.clone()));
+        if !retention.is_zero() {
+            tasks.spawn(forget(database.clone(), retention, metrics.clone()));
+        }
     }
     let redis = config.redis.clone().zip(health.redis);
     let redis = redis.map(|(settings, gate)| (settings, means(&database, gate, &metrics)));
@@ -164,16 +174,36 @@ async fn serve(config: &Config, recording: Option<&Path>) -> Result<(), RunError
         metrics: metrics.clone(),
         batch: config.batch.clone(),
         redis,
+        gave_up: Arc::default(),
     };
     stop_when_told(stopping, source.control().clone());
-    let ran = Pipeline::run(parts, source).await;
+    let gave_up = Arc::clone(&parts.gave_up);
+    let ran = watched(Pipeline::run(parts, source), &mut tasks).await;
     if let Some(telling) = telling {
         telling.end().await;
     }
     if recording.is_some() {
         say(&metrics.summary());
+        if gave_up.load(Ordering::Acquire) {
+            return Err(RunError::GaveUp);
+        }
     }
-    Ok(ran?)
+    ran
+}
+
+/// Runs until the pipeline ends. Tasks beside it never end by themselves; when one breaks, whoever
+/// started the program has to start it again.
+async fn watched(
+    pipeline: impl Future<Output = Result<(), Fault>>,
+    tasks: &mut JoinSet<()>,
+) -> Result<(), RunError> {
+    tokio::select! {
+        ran = pipeline => Ok(ran?),
+        Some(ended) = tasks.join_next() => {
+            tracing::error!(?ended, "a task has ended that should not");
+            Err(RunError::Task)
+        }
+    }
 }
 
 /// What bringing batches to Redis needs.
@@ -253,18 +283,19 @@ fn open(
     }
     let settings = kafka_of(config)?;
     let topics = config.streams.iter().map(|stream| stream.topic.clone());
+    let topics: Vec<String> = topics.collect();
+    let metrics = SourceMetrics::register(registry, &settings.group.id, &topics)?;
     let subscription = kafka::Subscription {
-        topics: topics.collect(),
+        topics,
         room: Arc::clone(room),
         grace: config.shutdown.grace,
         clock: now,
     };
-    let metrics = SourceMetrics::register(registry, &settings.group.id)?;
     let source = kafka::start(settings, subscription, metrics)?;
     Ok((source, settings.group.id.clone()))
 }
 
-async fn listen(config: &Config, told: Told) -> Result<(), RunError> {
+async fn listen(config: &Config, told: Told, tasks: &mut JoinSet<()>) -> Result<(), RunError> {
     let Some(address) = config.http.listen else {
         return Ok(());
     };
@@ -272,7 +303,7 @@ async fn listen(config: &Config, told: Told) -> Result<(), RunError> {
     let listener = TcpListener::bind(address).await.map_err(failed)?;
     let local = listener.local_addr().map_err(failed)?;
     say(&json!({ "event": "listening", "http": local }).to_string());
-    tokio::spawn(async move {
+    tasks.spawn(async move {
         if let Err(error) = axum::serve(listener, router(told)).await {
             tracing::error!(%error, "the port for operators");
         }
@@ -282,9 +313,6 @@ async fn listen(config: &Config, told: Told) -> Result<(), RunError> {
 
 /// Removes old rows now and then.
 async fn forget(database: Database, retention: Duration, metrics: Metrics) {
-    if retention.is_zero() {
-        return;
-    }
     let age = i64::try_from(retention.as_millis()).unwrap_or(i64::MAX);
     let mut times = interval(FORGET);
     loop {

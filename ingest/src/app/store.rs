@@ -102,6 +102,9 @@ impl Store {
         }
         let committed = self.database.commit(lane, batch).await?;
         self.metrics.committed(&committed);
+        for letter in &batch.letters {
+            tracing::warn!(place = %letter.record.place, class = letter.class, error = %letter.error, "dead letter");
+        }
         Ok(committed)
     }
 

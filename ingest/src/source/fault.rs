@@ -49,6 +49,25 @@ pub enum FaultKind {
 }
 
 impl FaultKind {
+    /// Every kind.
+    pub const ALL: [Self; 15] = [
+        Self::Settings,
+        Self::Name,
+        Self::Unreachable,
+        Self::Timeout,
+        Self::Election,
+        Self::Tls,
+        Self::Certificate,
+        Self::Handshake,
+        Self::Login,
+        Self::Mechanism,
+        Self::Forbidden,
+        Self::Topic,
+        Self::OutOfRange,
+        Self::Group,
+        Self::Other,
+    ];
+
     /// The label in metrics.
     pub const fn label(self) -> &'static str {
         match self {

@@ -19,6 +19,7 @@ pub struct SourceMetrics {
     gap_records: IntCounterVec,
     paused: IntGauge,
     buffered: IntGauge,
+    assigned: IntGauge,
     group: String,
 }
 
@@ -31,11 +32,15 @@ pub(super) enum Rebalance {
 }
 
 impl SourceMetrics {
-    /// For the consumer of this group; a recording has none.
+    /// For the consumer of this group and these topics; a recording has none.
     ///
     /// # Errors
     /// A name is registered already.
-    pub fn register(registry: &Registry, group: &str) -> prometheus::Result<Self> {
+    pub fn register(
+        registry: &Registry,
+        group: &str,
+        topics: &[String],
+    ) -> prometheus::Result<Self> {
         let gauges = |name: &str, help: &str, labels: &[&str]| {
             kept(registry, IntGaugeVec::new(Opts::new(name, help), labels)?)
         };
@@ -46,7 +51,7 @@ impl SourceMetrics {
                 IntCounterVec::new(Opts::new(name, help), &[label])?,
             )
         };
-        Ok(Self {
+        let metrics = Self {
             lag: gauges(
                 "kafka_consumer_lag",
                 "Records between what is stored and the end of the partition.",
@@ -80,8 +85,33 @@ impl SourceMetrics {
                 "kafka_buffered_bytes",
                 "Bytes of records between the source and the sinks.",
             )?,
+            assigned: gauge(
+                "kafka_assigned_partitions",
+                "Partitions that the group has given to this process.",
+            )?,
             group: group.to_owned(),
-        })
+        };
+        metrics.begin(topics);
+        Ok(metrics)
+    }
+
+    /// Has every series there from the start, so that an alert sees the first event.
+    fn begin(&self, topics: &[String]) {
+        for topic in topics {
+            self.gaps.with_label_values(&[topic]);
+            self.gap_records.with_label_values(&[topic]);
+        }
+        for kind in FaultKind::ALL {
+            self.faults.with_label_values(&[kind.label()]);
+        }
+        for kind in ["assign", "revoke", "lose"] {
+            self.rebalances.with_label_values(&[kind]);
+        }
+    }
+
+    pub(super) fn assigned(&self, partitions: usize) {
+        let partitions = i64::try_from(partitions).unwrap_or(i64::MAX);
+        self.assigned.set(partitions);
     }
 
     pub(super) fn lag(&self, partition: &Partition, lag: i64) {

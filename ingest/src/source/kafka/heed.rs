@@ -34,6 +34,7 @@ impl Reader {
         let reading = |owned: &&Owned| owned.stage == Stage::Reading;
         let reading = self.partitions.values().filter(reading);
         self.status.set_partitions(reading.count());
+        self.metrics.assigned(self.partitions.len());
     }
 
     fn heed_error(&mut self, code: RDKafkaErrorCode, reason: &str) {
