@@ -3,7 +3,7 @@
 use std::io::Cursor;
 use std::sync::LazyLock;
 
-use pingora_core::protocols::http::v1::server::HttpSession;
+use pingora_core::protocols::http::ServerSession;
 use tokio::runtime::{Builder, Runtime};
 
 use crate::edge::Seen;
@@ -21,11 +21,11 @@ pub fn read(bytes: &[u8]) -> Option<Seen> {
 }
 
 async fn session(bytes: Vec<u8>) -> Option<Seen> {
-    let mut session = HttpSession::new(Box::new(Cursor::new(bytes)));
+    let mut session = ServerSession::new_http1(Box::new(Cursor::new(bytes)));
     session.set_pipelining_enabled(true);
-    session.read_request().await.ok()??;
+    session.read_request().await.ok().filter(|read| *read)?;
     let mut body = Vec::new();
-    while let Some(piece) = session.read_body_bytes().await.ok()? {
+    while let Some(piece) = session.read_request_body().await.ok()? {
         body.extend_from_slice(&piece);
     }
     let head = session.req_header();
@@ -37,7 +37,7 @@ async fn session(bytes: Vec<u8>) -> Option<Seen> {
     );
     // Else what is left is not given away.
     session.set_keepalive(Some(60));
-    let (stream, read) = session.reuse().await.ok()??.into_parts();
+    let (stream, read) = session.finish().await.ok()??.into_parts();
     let stream = stream.into_any().downcast::<Cursor<Vec<u8>>>().ok()?;
     let at = usize::try_from(stream.position()).ok()?;
     let mut rest = read.map(|read| read.to_vec()).unwrap_or_default();
