@@ -371,6 +371,10 @@ impl Member {
         latency: Duration,
         now: Instant,
     ) {
+        if self.live.health() == Health::Failing {
+            let limits = &self.policy.health;
+            self.live.track(limits, now, Tracker::serves_again);
+        }
         let started = now.checked_sub(latency).unwrap_or(now);
         let key_taken = self.hold_off(now, |hold_off| {
             if let Some(capability) = needs {

@@ -130,6 +130,8 @@ pub(super) struct Tracker {
     jumps: [Option<Jump>; 3],
     probed: bool,
     failing: bool,
+    /// It fails for what it said, not for want of answers.
+    closed: bool,
     failures_in_row: u32,
     successes_in_row: u32,
     last_failure: Option<Trouble>,
@@ -172,6 +174,7 @@ impl Default for Tracker {
             jumps: [None; 3],
             probed: false,
             failing: false,
+            closed: false,
             failures_in_row: 0,
             successes_in_row: 0,
             last_failure: None,
@@ -374,7 +377,16 @@ impl Tracker {
     pub(super) fn refuses_all(&mut self, cause: Trouble) {
         self.successes_in_row = 0;
         self.failing = true;
+        self.closed = true;
         self.last_failure = Some(cause);
+    }
+
+    /// It served a call: what it said of everything is over.
+    pub(super) fn serves_again(&mut self) {
+        if std::mem::take(&mut self.closed) {
+            self.failing = false;
+            self.last_failure = None;
+        }
     }
 
     /// Whether the last probe failed.
