@@ -6,13 +6,15 @@
 
 mod addresses;
 mod announce;
+mod certificates;
 mod check;
 mod descriptors;
 mod drain;
+mod listening;
 mod proxy_log;
 mod reload;
 mod signals;
-mod told;
+mod sockets;
 mod upkeep;
 mod watch;
 
@@ -23,7 +25,6 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use parking_lot::Mutex;
 use perijove_core::telemetry::{self, Telemetry, TelemetryError};
-use pingora::listeners::tls::TlsSettings;
 use pingora::server::configuration::{Opt, ServerConf};
 use pingora::server::{RunArgs, Server};
 use pingora::services::background::background_service;
@@ -32,18 +33,23 @@ use prometheus::Registry;
 use tokio::sync::mpsc;
 use tokio::time::Instant;
 
-use crate::cache::{Cache, CacheMetrics, RedisMetrics};
+use crate::cache::{Cache, CacheMetrics, Prepared, RedisMetrics};
 use crate::cli::{Cli, Command, Exit, Run};
 use crate::config::{self, Config, Loaded};
 use crate::dispatch::{DispatchMetrics, Live};
-use crate::edge::{AdminApp, Connections, Drain, EdgeMetrics, Front, KeepUp, RpcApp, TlsListeners};
+use crate::edge::{
+    AdminApp, Connections, Drain, EdgeMetrics, Front, KeepUp, ReloadHandle, RpcApp, Standing,
+    TlsListeners,
+};
 use crate::pipeline::{Pipeline, PipelineMetrics};
 use crate::snapshot::{Published, Snapshot};
 use crate::upstream::{Connectors, Parts, Pool, UnixClock, UpstreamMetrics};
 use addresses::Addresses;
+use certificates::Certificates;
 use descriptors::Descriptors;
+use listening::Listening;
 use reload::{ReloadMetrics, Reloader};
-use told::Told;
+use sockets::Sockets;
 
 /// Why the gateway did not start.
 #[derive(Debug, thiserror::Error)]
@@ -60,11 +66,20 @@ pub enum StartError {
     Redis(#[from] crate::cache::OriginError),
     #[error("{0}")]
     Address(#[from] addresses::AddressError),
-    #[error("TLS listener {address}: {source}")]
-    Tls {
-        address: SocketAddr,
-        source: Box<pingora::Error>,
-    },
+    #[error("listen.tls: {address}: {faults}")]
+    Tls { address: SocketAddr, faults: String },
+}
+
+impl StartError {
+    /// A file that a listener needs is no part of the configuration, which may be fine.
+    fn exit(&self) -> Exit {
+        match self {
+            Self::Config(error) if error.violations.iter().any(|one| !one.is_apart) => {
+                Exit::BadConfig
+            }
+            _ => Exit::Failed,
+        }
+    }
 }
 
 /// Runs what the command line asks for.
@@ -74,11 +89,7 @@ pub fn execute(cli: Cli) -> ExitCode {
             Ok(assembled) => assembled.serve(),
             Err(error) => {
                 check::complain(&format!("perijove-gateway cannot start: {error}"));
-                if matches!(error, StartError::Config(_)) {
-                    Exit::BadConfig
-                } else {
-                    Exit::Failed
-                }
+                error.exit()
             }
         },
         Command::Check(source) => check::check(&source),
@@ -109,80 +120,79 @@ fn start(run: &Run) -> Result<Assembled, StartError> {
     let loaded = check::load(&run.source)?;
     let log = &loaded.config.log;
     let telemetry = telemetry::start_judging(log.format, &log.level, proxy_log::judge())?;
+    if run.source.config.is_none() {
+        tracing::warn!("{}", check::DEMO);
+    }
     for warning in &loaded.warnings {
         tracing::warn!(%warning, "configuration");
     }
-    let addresses = Addresses::settle(&loaded.config, run.upgrade)?;
+    let bound = Addresses::settle(&loaded.config, run.upgrade)?;
     let registry = Registry::new();
-    assemble(run, loaded, telemetry, &addresses, registry)
+    assemble(run, loaded, telemetry, bound, &registry)
 }
 
 fn assemble(
     run: &Run,
     mut loaded: Loaded,
     telemetry: Telemetry,
-    addresses: &Addresses,
-    registry: Registry,
+    (addresses, sockets): (Addresses, Sockets),
+    registry: &Registry,
 ) -> Result<Assembled, StartError> {
-    register_process_metrics(&registry)?;
+    register_process_metrics(registry)?;
     let descriptors = Descriptors::raise();
     descriptors.fit(&mut loaded.config);
     let config = &loaded.config;
-    let parts = parts(&registry)?;
+    let parts = parts(registry)?;
     let pool = Arc::new(Pool::compile(config, None, &parts)?);
     let published = Arc::new(Published::new(Snapshot::new(config.clone(), pool, 1)));
     let drain = Arc::new(Drain::default());
-    let edge = EdgeMetrics::register(&registry)?;
-    let connections = Connections::new(Some(descriptors.clients()), &registry)?;
+    let edge = EdgeMetrics::register(registry)?;
+    let connections = Connections::new(Some(descriptors.clients()), registry)?;
     let connections = Arc::new(connections);
+    let standing = Arc::new(Standing::default());
+    let certificates = Certificates::load(config, &addresses.tls, registry, Arc::clone(&standing))?;
 
     let mut server = server(run, config, &published);
-    let pipeline = Arc::new(pipeline(config, &registry)?);
-    let prepared = pipeline
-        .cache
-        .prepare(&config.cache, config.price.enabled)?;
+    let (pipeline, prepared) = pipeline(config, registry)?;
     let rpc = RpcApp {
         published: Arc::clone(&published),
         pipeline: Arc::clone(&pipeline),
         drain: Arc::clone(&drain),
         connections: Arc::clone(&connections),
-        metrics: edge.clone(),
+        metrics: edge,
     };
-    server.add_service(background_service("drain", leave(config, &rpc)));
-    let (calls, calls_on) = Told::new(rpc_service(rpc, config, addresses)?);
-    server.add_service(calls);
     let (reload, reloads) = mpsc::channel(1);
+    let admin = admin_app(&rpc, registry, &standing, reload);
+    server.add_service(background_service("drain", leave(config, &rpc)));
+    let sockets = Arc::new(sockets);
+    let mut listening = Listening::default();
+    let calls = rpc_service(rpc, config, &addresses, &certificates)?;
+    let (calls, calls_on) = listening.watch(calls, &sockets);
+    server.add_service(calls);
     let reloader = Reloader {
         path: run.source.config.clone(),
         files: loaded.files,
         telemetry,
         published: Arc::clone(&published),
-        pipeline: Arc::clone(&pipeline),
+        pipeline,
         prepared: Some(prepared),
         descriptors,
         parts,
-        metrics: ReloadMetrics::register(&registry)?,
+        metrics: ReloadMetrics::register(registry)?,
         digest: loaded.digest,
+        outline: loaded.outline,
+        standing,
         started_with: config.clone(),
     };
-    let admin = AdminApp {
-        published,
-        pipeline,
-        drain: Arc::clone(&drain),
-        connections,
-        registry,
-        metrics: edge,
-        reload,
-        started: Instant::now(),
-    };
     if let Some(address) = addresses.admin {
-        server.add_service(admin_service(admin, address));
+        let (admin, _) = listening.watch(admin_service(admin, address), &sockets);
+        server.add_service(admin);
     }
-    let upkeep = upkeep::Upkeep::new(reloader, reloads, calls_on);
+    let upkeep = upkeep::Upkeep::new(reloader, certificates, reloads, calls_on);
     server.add_service(background_service("upkeep", upkeep));
     server.add_service(background_service(
         "announce",
-        announce::Announce::new(addresses.clone()),
+        announce::Announce::new(addresses, listening),
     ));
     let signals = signals::Signals {
         drain,
@@ -204,6 +214,25 @@ fn server(run: &Run, config: &Config, published: &Arc<Published>) -> Server {
     server
 }
 
+fn admin_app(
+    rpc: &RpcApp,
+    registry: &Registry,
+    standing: &Arc<Standing>,
+    reload: ReloadHandle,
+) -> AdminApp {
+    AdminApp {
+        published: Arc::clone(&rpc.published),
+        pipeline: Arc::clone(&rpc.pipeline),
+        drain: Arc::clone(&rpc.drain),
+        connections: Arc::clone(&rpc.connections),
+        registry: registry.clone(),
+        metrics: rpc.metrics.clone(),
+        standing: Arc::clone(standing),
+        reload,
+        started: Instant::now(),
+    }
+}
+
 fn parts(registry: &Registry) -> prometheus::Result<Parts> {
     Ok(Parts {
         connectors: Connectors::default(),
@@ -212,7 +241,8 @@ fn parts(registry: &Registry) -> prometheus::Result<Parts> {
     })
 }
 
-fn pipeline(config: &Config, registry: &Registry) -> prometheus::Result<Pipeline> {
+/// The pipeline, and the shared cache that is to be started with it.
+fn pipeline(config: &Config, registry: &Registry) -> Result<(Arc<Pipeline>, Prepared), StartError> {
     let dispatch = DispatchMetrics::register(registry)?;
     let ids: Vec<_> = config.upstreams.iter().map(|one| one.id.as_str()).collect();
     dispatch.expect(&ids);
@@ -226,7 +256,8 @@ fn pipeline(config: &Config, registry: &Registry) -> prometheus::Result<Pipeline
         metrics_of_redis,
         unix_now_millis,
     );
-    Ok(Pipeline::new(live, metrics, cache))
+    let prepared = cache.prepare(&config.cache, config.price.enabled)?;
+    Ok((Arc::new(Pipeline::new(live, metrics, cache)), prepared))
 }
 
 fn leave(config: &Config, rpc: &RpcApp) -> drain::Leave {
@@ -250,19 +281,11 @@ fn rpc_service(
     app: RpcApp,
     config: &Config,
     addresses: &Addresses,
+    certificates: &Certificates,
 ) -> Result<Service<Front>, StartError> {
     let mut tls = TlsListeners::default();
-    for (listener, address) in config.listen.tls.iter().zip(&addresses.tls) {
-        let settings = TlsSettings::intermediate(
-            &listener.certificate.to_string_lossy(),
-            &listener.key.to_string_lossy(),
-        );
-        let mut settings = settings.map_err(|source| StartError::Tls {
-            address: *address,
-            source,
-        })?;
-        settings.enable_h2();
-        tls.add(*address, settings);
+    for (address, settings) in certificates.settings()? {
+        tls.add(address, settings);
     }
     let keep_up = KeepUp(Arc::clone(&app.connections));
     let front = Front::new(app, tls, config.listen.h2c, config.listen.keepalive);
@@ -311,8 +334,12 @@ fn unix_now() -> u64 {
     clippy::disallowed_methods,
     reason = "the one place where the wall clock comes in"
 )]
+fn system_time() -> SystemTime {
+    SystemTime::now()
+}
+
 fn unix_now_millis() -> u64 {
-    let since = SystemTime::now().duration_since(UNIX_EPOCH);
+    let since = system_time().duration_since(UNIX_EPOCH);
     since.map_or(0, |since| {
         u64::try_from(since.as_millis()).unwrap_or(u64::MAX)
     })

@@ -11,6 +11,7 @@ mod consumer;
 mod dispatch;
 mod health;
 mod history;
+mod identity;
 mod limits;
 mod listen;
 mod load;
@@ -28,7 +29,8 @@ mod warning;
 use schemars::JsonSchema;
 
 pub use perijove_core::settings::{
-    ConfigError, Digest, Environment, KeyReference, ProcessEnvironment, Violation, Watch, watch,
+    ConfigError, Digest, Environment, Files, KeyReference, Outline, ProcessEnvironment, Violation,
+    Watch, watch,
 };
 
 pub use self::redis::{Redis, RedisBreaker, RedisMode, RedisUrl, RedisUrlFault};
@@ -40,9 +42,10 @@ pub use consumer::Consumer;
 pub use dispatch::{Hedge, Retry};
 pub use health::{Breaker, Health, HoldOff};
 pub use history::History;
+pub use identity::{Dates, Identity, IdentityFault};
 pub use limits::Limits;
 pub use listen::{Admin, Listen, TlsListener};
-pub use load::{load, parse};
+pub use load::{load, load_again, parse};
 pub use log::{Log, LogFormat};
 pub use methods::Methods;
 pub use price::Price;

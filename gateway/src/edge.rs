@@ -18,7 +18,9 @@ mod metrics;
 mod pace;
 mod reply;
 mod rpc;
+mod served_identity;
 mod session;
+mod standing;
 mod tls;
 mod watch;
 
@@ -28,5 +30,7 @@ pub use drain::Drain;
 pub use front::Front;
 pub use metrics::EdgeMetrics;
 pub use rpc::RpcApp;
+pub use served_identity::ServedIdentity;
+pub use standing::{CertificateStanding, ConfigStanding, Standing};
 pub use tls::TlsListeners;
 pub use watch::watch;

@@ -11,6 +11,7 @@
     reason = "tests fail by panicking, and what they measure is printed"
 )]
 
+mod admin;
 mod agave;
 mod answers;
 mod batches;
@@ -27,6 +28,7 @@ mod hostages;
 mod http2_upstreams;
 mod http_clients;
 mod kafka;
+mod listeners;
 mod logs;
 mod metrics_docs;
 mod operations;

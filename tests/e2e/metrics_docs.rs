@@ -3,8 +3,9 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
-use perijove_tests::gateway::Gateway;
+use perijove_tests::gateway::{Gateway, loopback};
 use perijove_tests::sandbox::{Fault, Sandbox, chain};
+use perijove_tests::tls::Identity;
 use serde_json::json;
 
 use crate::scene::{Scene, on_reads, ranked};
@@ -76,11 +77,26 @@ fn exported(scrape: &str) -> BTreeMap<String, Told> {
     told
 }
 
+/// A TLS listener, whose metrics are there only with one.
+fn listener(identity: &Identity) -> serde_json::Value {
+    json!([{
+        "address": loopback(),
+        "certificate": identity.certificate_file().display().to_string(),
+        "key": identity.key_file().display().to_string(),
+    }])
+}
+
 /// A scene in which everything that is counted has happened.
 async fn eventful() -> Scene {
-    let scene =
-        Scene::ranked_with(|config| config.set("cache.enabled", true).set("hedge.enabled", true))
-            .await;
+    let identity = Identity::of("localhost");
+    let listener = listener(&identity);
+    let scene = Scene::ranked_with(|config| {
+        config
+            .set("cache.enabled", true)
+            .set("hedge.enabled", true)
+            .set("listen.tls", listener)
+    })
+    .await;
     // A name that somebody made up.
     scene.gateway.rpc("madeUp", json!([])).await;
     // A miss that is kept, and a hit.
@@ -150,7 +166,9 @@ async fn every_metric_is_there_from_the_start_but_for_what_is_not_known() {
     for validator in cluster.validators() {
         validator.down().await;
     }
-    let gateway = Gateway::start_unready(ranked(&cluster)).await;
+    let identity = Identity::of("localhost");
+    let config = ranked(&cluster).set("listen.tls", listener(&identity));
+    let gateway = Gateway::start_unready(config).await;
     let exported = exported(&gateway.admin("/metrics").await.text());
     let missing: Vec<_> = documented()
         .into_keys()

@@ -49,9 +49,25 @@ impl Identity {
     /// If it cannot be made or written.
     pub fn for_all(names: &[&str]) -> Self {
         let names: Vec<_> = names.iter().map(|&name| name.to_owned()).collect();
-        let own = rcgen::generate_simple_self_signed(names).expect("a certificate");
+        Self::from_params(&rcgen::CertificateParams::new(names).expect("names"))
+    }
+
+    /// For a server of this name, valid from the first day of one year to that of another.
+    ///
+    /// # Panics
+    /// If it cannot be made or written.
+    pub fn of_years(name: &str, from: i32, until: i32) -> Self {
+        let mut params = rcgen::CertificateParams::new([name.to_owned()]).expect("a name");
+        params.not_before = rcgen::date_time_ymd(from, 1, 1);
+        params.not_after = rcgen::date_time_ymd(until, 1, 1);
+        Self::from_params(&params)
+    }
+
+    fn from_params(params: &rcgen::CertificateParams) -> Self {
+        let signing_key = rcgen::KeyPair::generate().expect("a key");
+        let own = params.self_signed(&signing_key).expect("a certificate");
         let folder = TempDir::new().expect("a temporary folder");
-        let (certificate, key) = (own.cert.pem(), own.signing_key.serialize_pem());
+        let (certificate, key) = (own.pem(), signing_key.serialize_pem());
         std::fs::write(folder.path().join("tls.crt"), &certificate).expect("a file");
         std::fs::write(folder.path().join("tls.key"), &key).expect("a file");
         Self {
@@ -59,6 +75,16 @@ impl Identity {
             key,
             folder,
         }
+    }
+
+    /// The certificate in PEM form.
+    pub fn certificate(&self) -> &str {
+        &self.certificate
+    }
+
+    /// The key in PEM form.
+    pub fn key(&self) -> &str {
+        &self.key
     }
 
     /// The file with the certificate.

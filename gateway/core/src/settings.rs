@@ -5,9 +5,11 @@
 //! [`Section`] and stand together as a [`Configuration`].
 
 mod environment;
+mod files;
 mod identity;
 mod interpolate;
 mod load;
+mod outline;
 mod pem;
 mod reading;
 mod schema;
@@ -20,9 +22,11 @@ mod watch;
 pub use serde_json;
 
 pub use environment::{Environment, ProcessEnvironment};
+pub use files::Files;
 pub use identity::{refuse_doubles, required_id};
 pub use interpolate::is_name;
-pub use load::{Configuration, Digest, Loaded, load, parse};
+pub use load::{Configuration, Digest, Loaded, load, load_again, parse};
+pub use outline::Outline;
 pub use pem::{pem_file, required_pem};
 pub use reading::{Key, Reading, Section};
 pub use schema::{KeyReference, described, reference, schema};

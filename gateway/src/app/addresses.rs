@@ -1,8 +1,9 @@
-//! The addresses to listen on, settled before anything starts: port 0 becomes a real port, and an
-//! address that is taken is an error with a name, not a panic in a background task.
+//! The addresses to listen on, bound before anything starts: port 0 becomes a real port, and one that
+//! cannot be listened on is an error with a name, not a panic in a background task.
 
 use std::net::{SocketAddr, TcpListener};
 
+use super::sockets::Sockets;
 use crate::config::Config;
 
 #[derive(Clone, Debug)]
@@ -25,26 +26,28 @@ impl Addresses {
     /// With `upgrade` the sockets come from the running process, so they must be in use.
     ///
     /// # Errors
-    /// The first address that is not free.
-    pub(super) fn settle(config: &Config, upgrade: bool) -> Result<Self, AddressError> {
-        // Held until all are settled, so that two port zeros do not become the same port.
-        let mut held = Vec::new();
+    /// The first address that cannot be listened on.
+    pub(super) fn settle(config: &Config, upgrade: bool) -> Result<(Self, Sockets), AddressError> {
+        let mut sockets = Sockets::default();
         let mut settle = |key, address: SocketAddr| {
             if upgrade {
                 return Ok(address);
             }
-            let bound = TcpListener::bind(address)
-                .and_then(|listener| Ok((listener.local_addr()?, listener)))
-                .map_err(|source| AddressError {
-                    key,
-                    address,
-                    source,
-                })?;
-            held.push(bound.1);
-            Ok(bound.0)
+            let mut bind = || -> std::io::Result<SocketAddr> {
+                let listener = TcpListener::bind(address)?;
+                listener.set_nonblocking(true)?;
+                let address = listener.local_addr()?;
+                sockets.add(address, listener);
+                Ok(address)
+            };
+            bind().map_err(|source| AddressError {
+                key,
+                address,
+                source,
+            })
         };
         let listen = &config.listen;
-        Ok(Self {
+        let addresses = Self {
             rpc: listen
                 .rpc
                 .iter()
@@ -60,7 +63,8 @@ impl Addresses {
                 .listen
                 .map(|a| settle("admin.listen", a))
                 .transpose()?,
-        })
+        };
+        Ok((addresses, sockets))
     }
 }
 
@@ -77,7 +81,7 @@ mod tests {
 
     #[test]
     fn port_zero_becomes_a_port() {
-        let addresses =
+        let (addresses, _sockets) =
             Addresses::settle(&config(SocketAddr::from(([127, 0, 0, 1], 0))), false).unwrap();
         assert_ne!(addresses.rpc[0].port(), 0);
         assert_ne!(Some(addresses.rpc[0]), addresses.admin);
@@ -88,7 +92,8 @@ mod tests {
         let taken = TcpListener::bind("127.0.0.1:0").unwrap();
         let address = taken.local_addr().unwrap();
         let error = Addresses::settle(&config(address), false)
-            .unwrap_err()
+            .err()
+            .unwrap()
             .to_string();
         assert!(
             error.starts_with(&format!("listen.rpc: cannot listen on {address}")),

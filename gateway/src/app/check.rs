@@ -6,6 +6,11 @@ use std::path::Path;
 use crate::cli::{Exit, Health, Source};
 use crate::config::{self, ConfigError, Loaded, ProcessEnvironment};
 
+/// Said wherever no file is given: whoever forgot it would look for the fault among the upstreams.
+pub(super) const DEMO: &str = "NO CONFIGURATION FILE: this is the built-in demo, which serves three \
+                               stand-in validators of this machine to everybody on it; name a file \
+                               with --config FILE or PERIJOVE_CONFIG";
+
 /// The configuration that is meant: a file, or the embedded demo.
 pub(super) fn load(source: &Source) -> Result<Loaded, ConfigError> {
     match &source.config {
@@ -22,6 +27,9 @@ pub(super) fn check(source: &Source) -> Exit {
     );
     match load(source) {
         Ok(loaded) => {
+            if source.config.is_none() {
+                complain(&format!("warning: {DEMO}"));
+            }
             for warning in &loaded.warnings {
                 complain(&format!("warning: {warning}"));
             }

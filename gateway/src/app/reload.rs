@@ -1,7 +1,7 @@
 //! Puts a changed configuration in force while requests run: on a file change, on SIGHUP, and when
 //! the admin port is asked to. A configuration that does not hold changes nothing.
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::Arc;
 
 use perijove_core::telemetry::{Telemetry, json};
@@ -10,8 +10,8 @@ use tokio::runtime::Handle;
 
 use super::descriptors::Descriptors;
 use crate::cache::Prepared;
-use crate::config::{self, Digest, Loaded};
-use crate::edge::ReloadOutcome;
+use crate::config::{self, Digest, Files, Loaded, Outline};
+use crate::edge::{ConfigStanding, ReloadOutcome, Standing};
 use crate::pipeline::Pipeline;
 use crate::snapshot::{Published, Snapshot};
 use crate::upstream::{Parts, Pool};
@@ -84,24 +84,23 @@ pub(super) struct Reloader {
     pub descriptors: Descriptors,
     pub parts: Parts,
     pub metrics: ReloadMetrics,
-    /// Files the configuration refers to, which are watched with it.
-    pub files: Vec<PathBuf>,
+    /// The configuration's file and those it refers to, as they were when they were last read.
+    pub files: Files,
     pub telemetry: Telemetry,
     /// Of the configuration in force.
     pub digest: Digest,
+    /// Of the configuration in force too, to say what is changed.
+    pub outline: Outline,
+    pub standing: Arc<Standing>,
     /// What the process was started with; restart-only keys are compared with it.
     pub started_with: config::Config,
 }
 
 impl Reloader {
-    /// The files a change of which may change the configuration.
-    pub(super) fn watched(&self) -> impl Iterator<Item = &Path> {
-        self.path.iter().chain(&self.files).map(PathBuf::as_path)
-    }
-
     /// Starts what runs besides the calls.
     pub(super) fn start(&mut self, runtimes: &Runtimes) {
         let snapshot = self.published.load();
+        self.tell(Vec::new(), Vec::new());
         snapshot.pool.start(&runtimes.upkeep, None);
         if let Some(prepared) = self.prepared.take() {
             let settings = &snapshot.config.cache;
@@ -111,24 +110,41 @@ impl Reloader {
         }
     }
 
+    /// Reloads if any of the files reads otherwise than before.
+    pub(super) fn look(&mut self, runtimes: &Runtimes) {
+        let files = self.files.look_again();
+        if files != self.files {
+            self.files = files;
+            drop(self.reload(runtimes));
+        }
+    }
+
     /// Reads the file again and publishes it if it holds and differs.
     pub(super) fn reload(&mut self, runtimes: &Runtimes) -> ReloadOutcome {
         let current = self.published.load();
         let Some(path) = &self.path else {
             return self.outcome(&current, false, Vec::new());
         };
-        match config::load(path) {
-            Err(error) => self.refuse(
-                &current,
-                error.violations.iter().map(ToString::to_string).collect(),
-            ),
-            Ok(loaded) if loaded.digest == self.digest => {
+        match config::load_again(path) {
+            Err(error) => {
+                // Those of the configuration in force too: one of them may be the cure.
+                self.files.extend(error.files);
+                let errors = error.violations.iter().map(ToString::to_string);
+                self.refuse(&current, errors.collect())
+            }
+            Ok(loaded) if self.is_in_force(&loaded) => {
+                self.files = loaded.files;
                 self.metrics.reloads.with_label_values(&["unchanged"]).inc();
-                self.metrics.successful.set(1);
+                self.hold();
                 self.outcome(&current, false, Vec::new())
             }
             Ok(loaded) => self.publish(&current, loaded, runtimes),
         }
+    }
+
+    /// Whether it says what the one in force does; a comment may be another.
+    fn is_in_force(&self, loaded: &Loaded) -> bool {
+        loaded.digest == self.digest || loaded.outline == self.outline
     }
 
     fn publish(
@@ -138,6 +154,7 @@ impl Reloader {
         runtimes: &Runtimes,
     ) -> ReloadOutcome {
         self.descriptors.fit(&mut loaded.config);
+        self.files = std::mem::take(&mut loaded.files);
         let pool = match Pool::compile(&loaded.config, Some(&current.pool), &self.parts) {
             Ok(pool) => Arc::new(pool),
             Err(error) => return self.refuse(current, vec![error.to_string()]),
@@ -160,22 +177,30 @@ impl Reloader {
         self.pipeline
             .cache
             .adopt(&loaded.config.cache, prepared, &runtimes.calls);
+        let changed = self.outline.differences(&loaded.outline);
         self.digest = loaded.digest;
-        self.files = loaded.files;
+        self.outline = loaded.outline;
         let next = Snapshot::new(loaded.config, pool, current.revision + 1);
         let next = self.published.publish(next);
         self.metrics.reloads.with_label_values(&["changed"]).inc();
-        self.metrics.successful.set(1);
+        self.hold();
         self.metrics
             .revision
             .set(i64::try_from(next.revision).unwrap_or(i64::MAX));
-        let outcome = self.outcome(&next, true, Vec::new());
-        tracing::info!(
-            revision = outcome.revision,
-            restart_required = json(&outcome.restart_required).as_slice(),
-            "configuration reloaded"
-        );
+        let outcome = ReloadOutcome {
+            settings: changed,
+            ..self.outcome(&next, true, Vec::new())
+        };
+        say(&outcome);
         outcome
+    }
+
+    /// The file's configuration is in force.
+    fn hold(&self) {
+        if self.metrics.successful.get() == 0 {
+            tracing::info!("configuration is valid again");
+        }
+        self.metrics.successful.set(1);
     }
 
     fn refuse(&self, current: &Snapshot, errors: Vec<String>) -> ReloadOutcome {
@@ -187,16 +212,40 @@ impl Reloader {
         self.outcome(current, false, errors)
     }
 
+    fn tell(&self, errors: Vec<String>, restart_required: Vec<&'static str>) {
+        self.standing.config.store(Arc::new(ConfigStanding {
+            file: self.path.clone(),
+            errors,
+            restart_required,
+        }));
+    }
+
     fn outcome(&self, snapshot: &Snapshot, changed: bool, errors: Vec<String>) -> ReloadOutcome {
         let restart_required = config::restart_only_changes(&self.started_with, &snapshot.config);
         self.metrics
             .restart_required
             .set(i64::try_from(restart_required.len()).unwrap_or(i64::MAX));
+        self.tell(errors.clone(), restart_required.clone());
         ReloadOutcome {
             revision: snapshot.revision,
             changed,
+            settings: Vec::new(),
             restart_required,
             errors,
         }
+    }
+}
+
+fn say(outcome: &ReloadOutcome) {
+    tracing::info!(
+        revision = outcome.revision,
+        changed = json(&outcome.settings).as_slice(),
+        "configuration reloaded"
+    );
+    if !outcome.restart_required.is_empty() {
+        tracing::warn!(
+            restart_required = json(&outcome.restart_required).as_slice(),
+            "settings have changed that only a restart applies"
+        );
     }
 }

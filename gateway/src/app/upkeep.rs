@@ -1,22 +1,31 @@
 //! The background service beside the listeners: it keeps the upstreams' tasks running and reloads
 //! the configuration.
 
+use std::time::Duration;
+
 use async_trait::async_trait;
 use pingora::server::ShutdownWatch;
 use pingora::services::background::BackgroundService;
 use tokio::runtime::Handle;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::{mpsc, oneshot};
+use tokio::time::sleep;
 
 use super::Once;
+use super::certificates::Certificates;
 use super::reload::{Reloader, Runtimes};
 use crate::config::{self, Watch};
 use crate::edge::ReloadRequest;
+
+/// Between two looks at the files where nothing tells of changes: a link far up in their path, or a
+/// file system that has no such events.
+const LOOK: Duration = Duration::from_secs(5);
 
 pub(super) struct Upkeep(Once<Parts>);
 
 struct Parts {
     reloader: Reloader,
+    certificates: Certificates,
     requests: mpsc::Receiver<ReloadRequest>,
     /// The runtime of the calls.
     calls_on: oneshot::Receiver<Handle>,
@@ -25,11 +34,13 @@ struct Parts {
 impl Upkeep {
     pub(super) fn new(
         reloader: Reloader,
+        certificates: Certificates,
         requests: mpsc::Receiver<ReloadRequest>,
         calls_on: oneshot::Receiver<Handle>,
     ) -> Self {
         Self(Once::new(Some(Parts {
             reloader,
+            certificates,
             requests,
             calls_on,
         })))
@@ -41,6 +52,7 @@ impl BackgroundService for Upkeep {
     async fn start(&self, mut shutdown: ShutdownWatch) {
         let Some(Parts {
             mut reloader,
+            certificates,
             mut requests,
             calls_on,
         }) = self.0.lock().take()
@@ -54,6 +66,7 @@ impl BackgroundService for Upkeep {
             upkeep,
         };
         reloader.start(&runtimes);
+        tokio::spawn(certificates.follow());
         let mut hangup = signal(SignalKind::hangup()).ok();
         let mut watch = watched(&reloader);
         loop {
@@ -63,14 +76,16 @@ impl BackgroundService for Upkeep {
                     drop(reply.send(reloader.reload(&runtimes)));
                 }
                 () = received(hangup.as_mut()) => drop(reloader.reload(&runtimes)),
-                () = changed(watch.as_mut()) => drop(reloader.reload(&runtimes)),
+                () = changed(watch.as_mut()) => reloader.look(&runtimes),
+                () = sleep(LOOK) => reloader.look(&runtimes),
                 // Upstreams are probed until the process leaves: requests still run.
                 _ = shutdown.wait_for(|stopping| *stopping) => break,
             }
             if let Some(watch) = &mut watch
-                && let Err(error) = watch.follow(reloader.watched())
+                && let Err(error) = watch.follow(reloader.files.paths())
             {
-                tracing::warn!(%error, "a file of the configuration is not watched");
+                // Its folder is not there yet, for example: it is still looked at.
+                tracing::debug!(%error, "nothing tells of changes of a file");
             }
         }
         std::future::pending::<()>().await;
@@ -79,9 +94,9 @@ impl BackgroundService for Upkeep {
 
 fn watched(reloader: &Reloader) -> Option<Watch> {
     reloader.path.as_ref()?;
-    config::watch(reloader.watched())
+    config::watch(reloader.files.paths())
         .inspect_err(|error| {
-            tracing::warn!(%error, "the configuration is not watched; reload with SIGHUP");
+            tracing::info!(%error, "the configuration is looked at every five seconds");
         })
         .ok()
 }

@@ -4,8 +4,10 @@ use std::net::{Ipv4Addr, SocketAddr};
 use std::path::PathBuf;
 use std::time::Duration;
 
-use perijove_core::settings::{Section, required_pem};
+use perijove_core::settings::Section;
 use schemars::JsonSchema;
+
+use crate::config::Identity;
 
 /// The listeners of the RPC endpoint.
 #[derive(Clone, Debug, JsonSchema, PartialEq, Eq)]
@@ -73,12 +75,14 @@ pub struct TlsListener {
 impl TlsListener {
     fn read(section: &mut Section<'_>) -> Option<Self> {
         let address = section.required("address");
-        let certificate = required_pem(section, "certificate", "CERTIFICATE");
-        let key = required_pem(section, "key", "PRIVATE KEY");
+        let certificate: Option<PathBuf> = section.required("certificate");
+        let key: Option<PathBuf> = section.required("key");
+        let (certificate, key) = (certificate?, key?);
+        Identity::look_at(section, &certificate, &key);
         Some(Self {
             address: address?,
-            certificate: certificate?,
-            key: key?,
+            certificate: section.resolve(&certificate),
+            key: section.resolve(&key),
         })
     }
 }
@@ -88,12 +92,16 @@ impl TlsListener {
 pub struct Admin {
     /// Address and port, or `off` for no admin port.
     pub listen: Option<SocketAddr>,
+    /// Names, besides addresses and `localhost`, under which calls that change something may be
+    /// made. A page in a browser could reach the port under a name of its own.
+    pub hosts: Vec<String>,
 }
 
 impl Default for Admin {
     fn default() -> Self {
         Self {
             listen: Some(SocketAddr::from((Ipv4Addr::LOCALHOST, 9090))),
+            hosts: Vec::new(),
         }
     }
 }
@@ -102,6 +110,7 @@ impl Admin {
     pub(super) fn read(section: &mut Section<'_>) -> Self {
         Self {
             listen: section.or("listen", Self::default().listen),
+            hosts: section.list_or("hosts", Vec::new()),
         }
     }
 }

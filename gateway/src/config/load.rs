@@ -20,6 +20,14 @@ pub fn load(path: &Path) -> Result<Loaded<Config>, ConfigError> {
     settings::load(path)
 }
 
+/// Loads it once more in a process that runs with what it said before.
+///
+/// # Errors
+/// As with [`load`].
+pub fn load_again(path: &Path) -> Result<Loaded<Config>, ConfigError> {
+    settings::load_again(path)
+}
+
 /// Checks the text of a configuration file.
 ///
 /// # Errors

@@ -1,5 +1,7 @@
 //! The admin listener: metrics, health, status and reload. Not for the public.
 
+mod guard;
+
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -13,13 +15,23 @@ use pingora::server::ShutdownWatch;
 use prometheus::{Registry, TextEncoder};
 use serde::Serialize;
 use tokio::sync::{mpsc, oneshot};
-use tokio::time::Instant;
+use tokio::time::{Instant, timeout_at};
 
 use super::connections::Connections;
 use super::drain::Drain;
 use super::metrics::EdgeMetrics;
+use super::standing::Standing;
 use crate::pipeline::Pipeline;
 use crate::snapshot::Published;
+
+/// How long an idle connection is kept, in seconds.
+const KEPT: u64 = 60;
+
+/// Longest body that is read to its end, in bytes, so that the connection can go on behind it.
+const LONGEST_BODY: usize = 64 * 1024;
+
+/// How long a body may take.
+const BODY_LIMIT: Duration = Duration::from_secs(10);
 
 /// How long `POST /-/reload` waits for the outcome.
 const RELOAD_LIMIT: Duration = Duration::from_secs(10);
@@ -39,6 +51,8 @@ pub struct ReloadOutcome {
     pub revision: u64,
     /// Whether a new configuration is in force.
     pub changed: bool,
+    /// The places of the settings that are not what they were before.
+    pub settings: Vec<String>,
     /// Keys whose new value only a restart applies.
     pub restart_required: Vec<&'static str>,
     /// Why the new configuration was refused, if it was; the old one serves on.
@@ -53,6 +67,7 @@ pub struct AdminApp {
     pub connections: Arc<Connections>,
     pub registry: Registry,
     pub metrics: EdgeMetrics,
+    pub standing: Arc<Standing>,
     pub reload: ReloadHandle,
     pub started: Instant,
 }
@@ -74,11 +89,21 @@ impl HttpServerApp for AdminApp {
         if !matches!(session.read_request().await, Ok(true)) {
             return None;
         }
-        session.set_keepalive((!*shutdown.borrow()).then_some(60));
-        let head = session.req_header();
-        let (method, path) = (head.method.clone(), head.uri.path().to_owned());
-        session.drain_request_body().await.ok()?;
-        let page = self.page(&method, &path).await;
+        session.set_keepalive((!*shutdown.borrow()).then_some(KEPT));
+        // Otherwise a request that has come with the one before it would be dropped.
+        session.set_pipelining_enabled(true);
+        let page = match take_body(&mut session).await.ok()? {
+            Body::Taken => self.answer(&session).await,
+            Body::TooLarge => {
+                // What is left of the body stands where the next request would.
+                session.set_keepalive(None);
+                Page::text(413, "a body is of no use here, least of all a long one\n")
+            }
+            Body::TooSlow => {
+                session.set_keepalive(None);
+                Page::text(408, "the request body did not arrive in time\n")
+            }
+        };
         write(&mut session, page).await.ok()?;
         let settings = HttpPersistentSettings::for_session(&session);
         let stream = session.finish().await.ok().flatten()?;
@@ -87,6 +112,17 @@ impl HttpServerApp for AdminApp {
 }
 
 impl AdminApp {
+    async fn answer(&self, session: &ServerSession) -> Page {
+        let head = session.req_header();
+        if !head.method.is_safe() {
+            let snapshot = self.published.load();
+            if let Err(foreign) = guard::look_at(head, &snapshot.config.admin.hosts) {
+                return Page::text(403, &format!("{foreign}\n"));
+            }
+        }
+        self.page(&head.method, head.uri.path()).await
+    }
+
     async fn page(&self, method: &Method, path: &str) -> Page {
         match (method, path) {
             (&Method::GET | &Method::HEAD, "/metrics") => self.metrics_page(),
@@ -145,6 +181,8 @@ impl AdminApp {
             "genesis": pool.genesis,
             "tip": pool.tip,
             "upstreams": pool.upstreams,
+            "config": &**self.standing.config.load(),
+            "certificates": &**self.standing.certificates.load(),
             "shared_cache": self.pipeline.cache.status(),
         });
         Page::json(200, &status)
@@ -182,6 +220,45 @@ impl Page {
                 body: json + "\n",
             },
             Err(error) => Self::text(500, &format!("status cannot be written: {error}\n")),
+        }
+    }
+}
+
+/// What became of a body. None is needed here.
+enum Body {
+    Taken,
+    TooLarge,
+    TooSlow,
+}
+
+async fn take_body(session: &mut ServerSession) -> pingora::Result<Body> {
+    let announced = session
+        .req_header()
+        .headers
+        .get(http::header::CONTENT_LENGTH);
+    let announced = announced.and_then(|length| length.to_str().ok()?.parse::<usize>().ok());
+    if announced.is_some_and(|length| length > LONGEST_BODY) {
+        return Ok(Body::TooLarge);
+    }
+    if session
+        .req_header()
+        .headers
+        .contains_key(http::header::EXPECT)
+    {
+        session.write_continue_response().await?;
+    }
+    let deadline = Instant::now() + BODY_LIMIT;
+    let mut length = 0;
+    loop {
+        let Ok(piece) = timeout_at(deadline, session.read_request_body()).await else {
+            return Ok(Body::TooSlow);
+        };
+        let Some(piece) = piece? else {
+            return Ok(Body::Taken);
+        };
+        length += piece.len();
+        if length > LONGEST_BODY {
+            return Ok(Body::TooLarge);
         }
     }
 }

@@ -379,7 +379,11 @@ async fn prices_that_differ_from_jupiters_are_flagged() {
 async fn commands_that_read_make_no_database() {
     let folder = TempDir::new().unwrap();
     configure(folder.path(), "");
-    std::fs::write(folder.path().join("hours.csv"), "2025-10-09T08:00:00Z,1,1\n").unwrap();
+    std::fs::write(
+        folder.path().join("hours.csv"),
+        "2025-10-09T08:00:00Z,1,1\n",
+    )
+    .unwrap();
     for words in [
         &["dead-letters", "list", "-c", "ingest.yaml"][..],
         &["verify", "-r", "hours.csv", "-c", "ingest.yaml"],
@@ -387,7 +391,11 @@ async fn commands_that_read_make_no_database() {
         let before = std::fs::read_dir(folder.path()).unwrap().count();
         let said = command(folder.path(), words).await;
         assert_eq!(said.code, 1, "{words:?}: {}", said.error);
-        assert!(said.error.contains("there is no database"), "{}", said.error);
+        assert!(
+            said.error.contains("there is no database"),
+            "{}",
+            said.error
+        );
         let after = std::fs::read_dir(folder.path()).unwrap().count();
         assert_eq!(before, after, "{words:?}");
     }

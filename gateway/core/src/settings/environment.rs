@@ -2,6 +2,7 @@
 
 use std::io;
 use std::path::{Path, PathBuf};
+use std::time::SystemTime;
 
 /// The surroundings a configuration is read in. Tests bring their own.
 pub trait Environment {
@@ -15,12 +16,28 @@ pub trait Environment {
     fn read(&self, path: &Path) -> io::Result<String> {
         std::fs::read_to_string(path)
     }
+
+    /// What time it is, to which the dates in certificates are held.
+    #[expect(
+        clippy::disallowed_methods,
+        reason = "where tests bring a clock of their own"
+    )]
+    fn now(&self) -> SystemTime {
+        SystemTime::now()
+    }
+
+    /// Whether a running program reads its file again. What it has of files that it looks after by
+    /// itself stays in use when they are no good any more, so that is no fault of the configuration.
+    fn is_running(&self) -> bool {
+        false
+    }
 }
 
 /// The environment of this process.
 #[derive(Clone, Debug)]
 pub struct ProcessEnvironment {
     directory: PathBuf,
+    is_running: bool,
 }
 
 impl ProcessEnvironment {
@@ -28,6 +45,16 @@ impl ProcessEnvironment {
     pub fn new(directory: impl Into<PathBuf>) -> Self {
         Self {
             directory: directory.into(),
+            is_running: false,
+        }
+    }
+
+    /// The same for a program that runs already.
+    #[must_use]
+    pub fn running(self) -> Self {
+        Self {
+            is_running: true,
+            ..self
         }
     }
 }
@@ -39,5 +66,9 @@ impl Environment for ProcessEnvironment {
 
     fn directory(&self) -> &Path {
         &self.directory
+    }
+
+    fn is_running(&self) -> bool {
+        self.is_running
     }
 }

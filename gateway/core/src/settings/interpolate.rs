@@ -67,6 +67,25 @@ pub(super) fn is_reference(text: &str) -> bool {
         .is_some_and(is_name)
 }
 
+/// Whether something was probably meant to be replaced and has not been: `$NAME` as a shell has it,
+/// or `${` in what a variable or a file holds. `written` is the value as it stands in the file, if it
+/// is text, and `text` what it comes to.
+pub(super) fn is_left(written: Option<&str>, text: &str) -> bool {
+    let written = written.unwrap_or_default();
+    // Whoever doubles a `$` means it, but nobody means `${`.
+    text.contains("${")
+        || has_bare_name(&written.replace("$$", ""), |c| {
+            c.is_ascii_alphabetic() || c == '_'
+        })
+        || (!written.contains("$$") && has_bare_name(text, |c| c.is_ascii_uppercase() || c == '_'))
+}
+
+/// Whether a `$` stands before two characters at least that begin a name.
+fn has_bare_name(text: &str, begins: impl Fn(char) -> bool) -> bool {
+    let mut behind = text.split('$').skip(1).map(str::chars);
+    behind.any(|mut name| name.next().is_some_and(&begins) && name.next().is_some_and(&begins))
+}
+
 /// What is wrong with a reference.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub(super) enum Fault {
@@ -143,6 +162,28 @@ mod tests {
             ("", false),
         ] {
             assert_eq!(is_reference(text), expected, "{text}");
+        }
+    }
+
+    #[test]
+    fn what_was_meant_to_be_replaced_is_noticed() {
+        for (written, text, expected) in [
+            (Some("$HELIUS_KEY"), "$HELIUS_KEY", true),
+            (Some("http://a/?key=$key"), "http://a/?key=$key", true),
+            (Some("${KEY}"), "hunter2", false),
+            (Some("${KEY}"), "$HELIUS_KEY", true),
+            (Some("${KEY}"), "${HELIUS_KEY}", true),
+            (Some("${URL}"), "http://a/?key=$KEY", true),
+            (None, "${HELIUS_KEY}", true),
+            (None, "$HELIUS_KEY", true),
+            (None, "pa$$word", false),
+            (None, "pa$word5", false),
+            (Some("5$"), "5$", false),
+            (Some("a$5b"), "a$5b", false),
+            (Some("pa$$WORD"), "pa$WORD", false),
+            (Some("$${KEY}"), "${KEY}", true),
+        ] {
+            assert_eq!(is_left(written, text), expected, "{written:?} {text}");
         }
     }
 

@@ -1,14 +1,18 @@
 //! From a file to checked settings: read, parse, walk. What there is to say is said by the
 //! settings' own `read`.
 
+use std::collections::hash_map::DefaultHasher;
 use std::fmt;
 use std::hash::{Hash, Hasher};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use serde_json::Value;
 use serde_saphyr::{MessageFormatter, Options, UserMessageFormatter};
 
 use crate::settings::environment::{Environment, ProcessEnvironment};
+use crate::settings::files::Files;
+use crate::settings::interpolate::interpolate;
+use crate::settings::outline::Outline;
 use crate::settings::reading::{Reading, Section, unreadable};
 use crate::settings::violation::ConfigError;
 
@@ -29,8 +33,10 @@ pub struct Loaded<C> {
     pub warnings: Vec<String>,
     /// Differs whenever the text or anything it refers to differs.
     pub digest: Digest,
-    /// The files besides the configuration that were read: secrets and certificates.
-    pub files: Vec<PathBuf>,
+    /// The files that were read: the configuration, if it is one, and secrets and certificates.
+    pub files: Files,
+    /// What to compare with another one's, to see which settings have changed.
+    pub outline: Outline,
 }
 
 /// A fingerprint of a configuration with its secrets. Only good for comparing within one build
@@ -49,10 +55,42 @@ impl fmt::Debug for Digest {
 /// # Errors
 /// The file cannot be read, is not YAML, or everything that is wrong with its settings.
 pub fn load<C: Configuration>(path: &Path) -> Result<Loaded<C>, ConfigError> {
-    let text = std::fs::read_to_string(path)
-        .map_err(|error| ConfigError::whole(unreadable(path, &error)))?;
-    let directory = path.parent().unwrap_or(Path::new(""));
-    parse(&text, &ProcessEnvironment::new(directory))
+    load_in(path, |directory| ProcessEnvironment::new(directory))
+}
+
+/// Loads it once more, for a program that runs with what it said before.
+///
+/// # Errors
+/// As with [`load`].
+pub fn load_again<C: Configuration>(path: &Path) -> Result<Loaded<C>, ConfigError> {
+    load_in(path, |directory| {
+        ProcessEnvironment::new(directory).running()
+    })
+}
+
+fn load_in<C: Configuration>(
+    path: &Path,
+    environment: impl FnOnce(&Path) -> ProcessEnvironment,
+) -> Result<Loaded<C>, ConfigError> {
+    let contents = std::fs::read_to_string(path);
+    let mut files = Files::default();
+    files.note(path.to_owned(), &contents);
+    let loaded = contents
+        .map_err(|error| ConfigError::whole(unreadable(path, &error)))
+        .and_then(|text| {
+            let directory = path.parent().unwrap_or(Path::new(""));
+            parse(&text, &environment(directory))
+        });
+    match loaded {
+        Ok(mut loaded) => {
+            loaded.files.extend(files);
+            Ok(loaded)
+        }
+        Err(mut error) => {
+            error.files.extend(files);
+            Err(error)
+        }
+    }
 }
 
 /// Checks the text of a configuration file.
@@ -68,16 +106,32 @@ pub fn parse<C: Configuration>(
     let config = reading.root(&document, C::read);
     let violations = reading.violations.take();
     if !violations.is_empty() {
-        return Err(ConfigError { violations });
+        let files = reading.files.take();
+        return Err(ConfigError { violations, files });
     }
     config.look_for_doubts(&reading);
+    let files = reading.files.take();
+    let outline = outline(&document, environment, &files);
     let mut digest = reading.digest.take();
     text.hash(&mut digest);
     Ok(Loaded {
         config,
         warnings: reading.warnings.take(),
         digest: Digest(digest.finish()),
-        files: reading.files.take(),
+        files,
+        outline,
+    })
+}
+
+/// The document with a fingerprint for each text: of what it comes to, and of the file it names.
+fn outline(document: &Value, environment: &dyn Environment, files: &Files) -> Outline {
+    Outline::of(document, |text| {
+        let resolved = interpolate(text, |name| environment.variable(name));
+        let resolved = resolved.as_deref().unwrap_or(text);
+        let file = environment.directory().join(resolved);
+        let mut hasher = DefaultHasher::new();
+        (text, resolved, files.fingerprint(&file)).hash(&mut hasher);
+        hasher.finish()
     })
 }
 

@@ -18,6 +18,7 @@ use crate::Secret;
 use serde_json::Value;
 
 use crate::settings::environment::Environment;
+use crate::settings::files::Files;
 use crate::settings::interpolate::{self, interpolate};
 use crate::settings::setting::{Setting, plain};
 use crate::settings::violation::Violation;
@@ -26,7 +27,7 @@ pub use section::Section;
 
 /// One pass over one file.
 pub struct Reading<'e> {
-    environment: &'e dyn Environment,
+    pub(super) environment: &'e dyn Environment,
     /// Whether an unset variable is passed over: true within what is switched off.
     lenient: Cell<bool>,
     pub(super) violations: RefCell<Vec<Violation>>,
@@ -34,7 +35,7 @@ pub struct Reading<'e> {
     /// Over all that came from outside the file.
     pub(super) digest: RefCell<DefaultHasher>,
     /// Files that were read besides the configuration.
-    pub(super) files: RefCell<Vec<PathBuf>>,
+    pub(super) files: RefCell<Files>,
     pub(super) keys: RefCell<Vec<Key>>,
 }
 
@@ -81,6 +82,21 @@ impl<'e> Reading<'e> {
         let violation = Violation {
             path: path.to_owned(),
             message: message.to_string(),
+            is_apart: false,
+        };
+        self.violations.borrow_mut().push(violation);
+    }
+
+    /// A fault of a file that the program looks after by itself.
+    fn fault_apart(&self, path: &str, message: impl fmt::Display) {
+        if self.environment.is_running() {
+            self.warn(path, message);
+            return;
+        }
+        let violation = Violation {
+            path: path.to_owned(),
+            message: message.to_string(),
+            is_apart: true,
         };
         self.violations.borrow_mut().push(violation);
     }
@@ -123,10 +139,11 @@ impl<'e> Reading<'e> {
     /// The text of a file the configuration names. A last line ending is not part of it.
     fn file(&self, path: &str, file: &Path) -> Option<String> {
         let file = self.environment.directory().join(file);
-        match self.environment.read(&file) {
+        let contents = self.environment.read(&file);
+        self.files.borrow_mut().note(file.clone(), &contents);
+        match contents {
             Ok(mut text) => {
                 (&file, &text).hash(&mut *self.digest.borrow_mut());
-                self.files.borrow_mut().push(file);
                 let end = text.trim_end_matches(['\n', '\r']).len();
                 text.truncate(end);
                 Some(text)
@@ -136,6 +153,26 @@ impl<'e> Reading<'e> {
                 None
             }
         }
+    }
+
+    /// Warns of a reference that has not been replaced. Not which: it may be part of a secret.
+    fn doubt(&self, path: &str, written: Option<&str>, text: &str) {
+        if interpolate::is_left(written, text) {
+            self.warn(
+                path,
+                "holds a literal `$NAME` or `${`, which is sent as it is: write `${NAME}` here for \
+                 an environment variable, and `$$` for a plain `$`; what a variable or a file holds \
+                 is not looked into again",
+            );
+        }
+    }
+
+    /// The text of a file that the program looks after by itself: it is no part of the
+    /// configuration, whose digest stays as it is when the file changes.
+    fn file_apart(&self, file: &Path) -> Result<String, String> {
+        let file = self.environment.directory().join(file);
+        let contents = self.environment.read(&file);
+        contents.map_err(|error| unreadable(&file, &error))
     }
 
     /// A secret: text, or `{file: path}`.
@@ -157,6 +194,7 @@ impl<'e> Reading<'e> {
             self.violation(path, "is empty");
             return None;
         }
+        self.doubt(path, value.as_str(), &text);
         Some(Secret::new(text))
     }
 }

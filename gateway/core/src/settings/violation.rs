@@ -2,6 +2,8 @@
 
 use std::fmt;
 
+use crate::settings::files::Files;
+
 /// One thing that is wrong.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Violation {
@@ -9,6 +11,9 @@ pub struct Violation {
     pub path: String,
     /// Never contains a value, which may be secret; only names of files and log levels are shown.
     pub message: String,
+    /// Whether the settings are fine and what is wrong lies in a file that they name and that the
+    /// program looks after by itself.
+    pub is_apart: bool,
 }
 
 impl fmt::Display for Violation {
@@ -26,6 +31,8 @@ impl fmt::Display for Violation {
 pub struct ConfigError {
     /// Never empty; in the order of the settings, not of the file.
     pub violations: Vec<Violation>,
+    /// What was read or looked for, so that it can be noticed when it is mended.
+    pub files: Files,
 }
 
 impl ConfigError {
@@ -35,7 +42,9 @@ impl ConfigError {
             violations: vec![Violation {
                 path: String::new(),
                 message,
+                is_apart: false,
             }],
+            files: Files::default(),
         }
     }
 }

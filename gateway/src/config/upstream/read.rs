@@ -158,6 +158,7 @@ fn read_ceiling(section: &mut Section<'_>, kept: usize) -> usize {
 
 fn read_url(section: &mut Section<'_>) -> Option<UpstreamUrl> {
     let text: String = section.required("url")?;
+    section.doubt_references("url", &text);
     match UpstreamUrl::parse(&text) {
         Ok(url) => Some(url),
         Err(fault) => {

@@ -4,6 +4,7 @@
 use std::fmt;
 use std::ops::RangeInclusive;
 use std::path::{Path, PathBuf};
+use std::time::SystemTime;
 
 use crate::Secret;
 use serde_json::{Map, Value, json};
@@ -168,6 +169,32 @@ impl<'r> Section<'r> {
     /// The text of the file that the key names, or None with the reason reported.
     pub fn contents(&self, key: &str, file: &Path) -> Option<String> {
         self.reading.file(&self.at(key), file)
+    }
+
+    /// The text of a file that the program looks after by itself, which is no part of the
+    /// configuration.
+    ///
+    /// # Errors
+    /// Says why it cannot be read.
+    pub fn contents_apart(&self, file: &Path) -> Result<String, String> {
+        self.reading.file_apart(file)
+    }
+
+    /// Warns if the text of a key, as it was read, holds a reference that has not been replaced.
+    pub fn doubt_references(&self, key: &str, text: &str) {
+        self.reading
+            .doubt(&self.at(key), self.written_text(key), text);
+    }
+
+    /// What time it is.
+    pub fn now(&self) -> SystemTime {
+        self.reading.environment.now()
+    }
+
+    /// Reports what is wrong with a file that the program looks after by itself: a violation before
+    /// it starts, and afterwards, when what was in the file before is still in use, a warning.
+    pub fn fault_apart(&self, key: &str, message: impl fmt::Display) {
+        self.reading.fault_apart(&self.at(key), message);
     }
 
     /// Whether an environment variable is set and not empty.

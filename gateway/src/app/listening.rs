@@ -1,0 +1,113 @@
+//! The services that listen: they get the sockets that were bound for them, tell on which runtime
+//! they run, and take the process with them when they fail. A gateway of which a part does not
+//! listen would look well from outside.
+
+use std::panic::AssertUnwindSafe;
+use std::sync::Arc;
+use std::time::Duration;
+
+use async_trait::async_trait;
+use futures::FutureExt;
+use pingora::server::{ListenFds, ShutdownWatch};
+use pingora::services::Service;
+use tokio::runtime::Handle;
+use tokio::sync::{oneshot, watch};
+
+use super::sockets::Sockets;
+
+/// Counts the services that are to listen, and those that do.
+#[derive(Default)]
+pub(super) struct Listening {
+    expected: usize,
+    started: watch::Sender<usize>,
+}
+
+/// A service under watch.
+pub(super) struct Watched<S> {
+    service: S,
+    sockets: Arc<Sockets>,
+    tell: Option<oneshot::Sender<Handle>>,
+    started: watch::Sender<usize>,
+}
+
+impl Listening {
+    /// The service under watch, and where it will tell the runtime it runs on: what its calls wait
+    /// for is best kept there too, where nobody has to wake another thread for it.
+    pub(super) fn watch<S>(
+        &mut self,
+        service: S,
+        sockets: &Arc<Sockets>,
+    ) -> (Watched<S>, oneshot::Receiver<Handle>) {
+        self.expected += 1;
+        let (tell, told) = oneshot::channel();
+        let watched = Watched {
+            service,
+            sockets: Arc::clone(sockets),
+            tell: Some(tell),
+            started: self.started.clone(),
+        };
+        (watched, told)
+    }
+
+    /// Waits until all listen. Their sockets are bound by then, so nothing can be in their way.
+    pub(super) async fn all(&self) {
+        let mut started = self.started.subscribe();
+        let all = |started: &usize| *started >= self.expected;
+        // An error means that there is no sender, and this is one.
+        drop(started.wait_for(all).await);
+    }
+}
+
+#[async_trait]
+impl<S: Service> Service for Watched<S> {
+    async fn start_service(
+        &mut self,
+        descriptors: Option<ListenFds>,
+        shutdown: ShutdownWatch,
+        listeners_per_fd: usize,
+    ) {
+        if let Some(descriptors) = &descriptors {
+            self.sockets.hand_to(descriptors);
+        }
+        if let Some(tell) = self.tell.take() {
+            // Whoever wanted to know may have been stopped already.
+            drop(tell.send(Handle::current()));
+        }
+        self.started.send_modify(|started| *started += 1);
+        let stopping = shutdown.clone();
+        let service = &mut self.service;
+        let serving = service.start_service(descriptors, shutdown, listeners_per_fd);
+        let ended = AssertUnwindSafe(serving).catch_unwind().await;
+        if ended.is_err() || !*stopping.borrow() {
+            tracing::error!(
+                service = self.service.name(),
+                "a listener has failed; stopping"
+            );
+            fail();
+        }
+    }
+
+    fn name(&self) -> &str {
+        self.service.name()
+    }
+
+    fn threads(&self) -> Option<usize> {
+        self.service.threads()
+    }
+
+    fn on_startup_delay(&self, time_waited: Duration) {
+        self.service.on_startup_delay(time_waited);
+    }
+
+    fn listen_addresses(&self) -> Option<Vec<String>> {
+        self.service.listen_addresses()
+    }
+}
+
+#[expect(
+    clippy::exit,
+    reason = "Pingora's main thread waits for signals and cannot be woken otherwise"
+)]
+fn fail() -> ! {
+    std::process::exit(1)
+}

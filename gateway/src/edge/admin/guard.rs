@@ -1,0 +1,142 @@
+//! Whether a call of the admin port that changes something may come from a browser's page of
+//! somebody else: one that posts across sites, or one whose name has been made to lead here.
+
+use std::net::IpAddr;
+
+use http::Uri;
+use http::header::{HOST, HeaderName, ORIGIN};
+use pingora::http::RequestHeader;
+
+/// Browsers say here where a call comes from; nobody else does.
+const FETCH_SITE: HeaderName = HeaderName::from_static("sec-fetch-site");
+
+/// Why a call is not carried out.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub(super) enum Foreign {
+    #[error("one Host is required")]
+    NoHost,
+    #[error("this Host is not known; name it in admin.hosts, or use an address or localhost")]
+    Host,
+    #[error("calls from pages of other sites are refused")]
+    Origin,
+}
+
+/// Looks at what a browser cannot be made to say wrongly. `names` may be used besides addresses and
+/// `localhost`.
+pub(super) fn look_at(head: &RequestHeader, names: &[String]) -> Result<(), Foreign> {
+    let mut hosts = head.headers.get_all(HOST).iter();
+    let (Some(host), None) = (hosts.next(), hosts.next()) else {
+        return Err(Foreign::NoHost);
+    };
+    let host = host.to_str().map_err(|_not_text| Foreign::Host)?;
+    if !is_known(host, names) {
+        return Err(Foreign::Host);
+    }
+    for origin in head.headers.get_all(ORIGIN) {
+        let is_own = origin.to_str().is_ok_and(|origin| is_origin(origin, host));
+        if !is_own {
+            return Err(Foreign::Origin);
+        }
+    }
+    let sites = head.headers.get_all(FETCH_SITE);
+    if sites
+        .iter()
+        .all(|site| site == "same-origin" || site == "none")
+    {
+        Ok(())
+    } else {
+        Err(Foreign::Origin)
+    }
+}
+
+/// Nobody else can make an address or `localhost` lead here.
+fn is_known(host: &str, names: &[String]) -> bool {
+    let Ok(authority) = host.parse::<http::uri::Authority>() else {
+        return false;
+    };
+    if authority.as_str().contains('@') {
+        return false;
+    }
+    let name = authority.host();
+    let address = name.trim_start_matches('[').trim_end_matches(']');
+    address.parse::<IpAddr>().is_ok()
+        || name.eq_ignore_ascii_case("localhost")
+        || names.iter().any(|known| known.eq_ignore_ascii_case(name))
+}
+
+fn is_origin(origin: &str, host: &str) -> bool {
+    let Ok(uri) = origin.parse::<Uri>() else {
+        return false;
+    };
+    let scheme = uri.scheme_str();
+    matches!(scheme, Some("http" | "https"))
+        && uri
+            .authority()
+            .is_some_and(|authority| authority.as_str().eq_ignore_ascii_case(host))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn verdict(fields: &[(&'static str, &str)]) -> Result<(), Foreign> {
+        let mut head = RequestHeader::build("POST", b"/-/reload", None).unwrap();
+        for (name, value) in fields {
+            head.append_header(*name, *value).unwrap();
+        }
+        look_at(&head, &["admin.example.internal".to_owned()])
+    }
+
+    #[test]
+    fn addresses_and_known_names_may_and_other_names_may_not() {
+        for host in [
+            "127.0.0.1:9090",
+            "10.0.3.7",
+            "[::1]:9090",
+            "localhost:9090",
+            "LOCALHOST",
+            "admin.example.internal:9090",
+        ] {
+            assert_eq!(verdict(&[("host", host)]), Ok(()), "{host}");
+        }
+        for host in [
+            "evil.example:9090",
+            "127.0.0.1.evil.example",
+            "localhost.evil.example",
+            "user@127.0.0.1",
+            "",
+            "a b",
+        ] {
+            assert_eq!(verdict(&[("host", host)]), Err(Foreign::Host), "{host}");
+        }
+        assert_eq!(verdict(&[]), Err(Foreign::NoHost));
+        let twice = [("host", "127.0.0.1"), ("host", "127.0.0.1")];
+        assert_eq!(verdict(&twice), Err(Foreign::NoHost));
+    }
+
+    #[test]
+    fn pages_of_other_sites_may_not() {
+        let host = ("host", "127.0.0.1:9090");
+        let own = [host, ("origin", "http://127.0.0.1:9090")];
+        assert_eq!(verdict(&own), Ok(()));
+        for origin in [
+            "https://evil.example",
+            "http://127.0.0.1:8080",
+            "http://127.0.0.1",
+            "null",
+            "",
+            "file://127.0.0.1:9090",
+        ] {
+            let said = verdict(&[host, ("origin", origin)]);
+            assert_eq!(said, Err(Foreign::Origin), "{origin}");
+        }
+        for (site, expected) in [
+            ("same-origin", Ok(())),
+            ("none", Ok(())),
+            ("cross-site", Err(Foreign::Origin)),
+            ("same-site", Err(Foreign::Origin)),
+        ] {
+            assert_eq!(verdict(&[host, ("sec-fetch-site", site)]), expected);
+        }
+    }
+}

@@ -1,0 +1,142 @@
+//! The admin port is the operator's: no page in a browser changes anything through it, no body fills
+//! it, and its connections go on where they say so.
+
+use perijove_tests::client::Reply;
+use serde_json::json;
+
+use crate::scene::{Scene, equals};
+
+async fn reload_as(scene: &Scene, fields: &[(&str, &str)]) -> Reply {
+    let client = scene.gateway.client();
+    let mut request = client.post(scene.gateway.admin_url("/-/reload"));
+    for (name, value) in fields {
+        request = request.header(*name, *value);
+    }
+    scene.gateway.send(request).await
+}
+
+fn reloads(scene: &Scene) -> impl Future<Output = f64> {
+    async {
+        let metrics = scene.gateway.metrics().await;
+        metrics.sum("perijove_config_reloads_total", &[])
+    }
+}
+
+#[tokio::test]
+async fn a_page_of_another_site_cannot_reload() {
+    let scene = Scene::equals(1).await;
+    for fields in [
+        [("origin", "https://evil.example")].as_slice(),
+        &[("origin", "null")],
+        &[("origin", "http://127.0.0.1:1")],
+        &[("sec-fetch-site", "cross-site")],
+        // A name that has been made to lead here (DNS rebinding): its pages are of the same origin.
+        &[
+            ("host", "evil.example:9090"),
+            ("origin", "http://evil.example:9090"),
+        ],
+        &[("host", "127.0.0.1.evil.example")],
+    ] {
+        let reply = reload_as(&scene, fields).await;
+        assert_eq!(reply.status, 403, "{fields:?}: {}", reply.text());
+    }
+    assert!(reloads(&scene).await < 0.5, "none has been carried out");
+    let own = scene.gateway.admin_url("");
+    for fields in [
+        [].as_slice(),
+        &[("origin", own.as_str()), ("sec-fetch-site", "same-origin")],
+        &[("host", "localhost:9090")],
+    ] {
+        assert_eq!(reload_as(&scene, fields).await.status, 200, "{fields:?}");
+    }
+    // What changes nothing may be asked under any name: monitoring does.
+    let request = scene
+        .gateway
+        .client()
+        .get(scene.gateway.admin_url("/ready"));
+    let reply = scene
+        .gateway
+        .send(request.header("host", "perijove.monitoring.svc"))
+        .await;
+    assert_eq!(reply.status, 200);
+}
+
+#[tokio::test]
+async fn a_name_that_the_configuration_knows_may_reload_from_the_next_call_on() {
+    let scene = Scene::equals(1).await;
+    let by_name = [("host", "Gateway.example.internal:9090")];
+    assert_eq!(reload_as(&scene, &by_name).await.status, 403);
+    let config = equals(&scene.cluster).set("admin.hosts", json!(["gateway.example.internal"]));
+    scene.gateway.write_config(config);
+    assert_eq!(scene.gateway.reload().await.status, 200);
+    assert_eq!(reload_as(&scene, &by_name).await.status, 200);
+}
+
+#[tokio::test]
+async fn connections_go_on_after_every_kind_of_answer() {
+    let scene = Scene::equals(1).await;
+    let address = scene.gateway.admin_url("");
+    let address = address.trim_start_matches("http://").parse().unwrap();
+    let mut connection = scene.gateway.raw_to(address).await;
+    let head = format!("host: {address}\r\n");
+    for (request, status) in [
+        (format!("GET /health HTTP/1.1\r\n{head}\r\n"), 200),
+        (format!("GET /nothing HTTP/1.1\r\n{head}\r\n"), 404),
+        (format!("GET /-/reload HTTP/1.1\r\n{head}\r\n"), 405),
+        (
+            format!("POST /-/reload HTTP/1.1\r\n{head}content-length: 5\r\n\r\nhello"),
+            200,
+        ),
+        (
+            format!(
+                "POST /-/reload HTTP/1.1\r\n{head}transfer-encoding: chunked\r\n\r\n5\r\nhello\r\n0\r\n\r\n"
+            ),
+            200,
+        ),
+        (
+            format!("POST /-/reload HTTP/1.1\r\nhost: evil.example\r\ncontent-length: 2\r\n\r\nhi"),
+            403,
+        ),
+        (format!("GET /ready HTTP/1.1\r\n{head}\r\n"), 200),
+    ] {
+        connection.send(request.clone()).await;
+        let reply = connection.reply().await;
+        let reply = reply.unwrap_or_else(|| panic!("no reply to {request}"));
+        assert_eq!(reply.status, status, "{request}");
+        assert_ne!(reply.header("connection"), Some("close"), "{request}");
+    }
+    // The head of the answer to HEAD announces a body that does not come.
+    connection.send(format!("HEAD /health HTTP/1.1\r\n{head}\r\nGET /health HTTP/1.1\r\n{head}connection: close\r\n\r\n")).await;
+    let rest = String::from_utf8(connection.closed().await).unwrap();
+    assert_eq!(rest.matches("HTTP/1.1 200").count(), 2, "{rest}");
+    assert_eq!(rest.matches("\r\n\r\nok\n").count(), 1, "{rest}");
+    assert!(rest.to_lowercase().contains("connection: close"), "{rest}");
+}
+
+#[tokio::test]
+async fn a_long_body_is_refused_and_not_waited_for() {
+    let scene = Scene::equals(1).await;
+    let address = scene.gateway.admin_url("");
+    let address = address.trim_start_matches("http://").parse().unwrap();
+    let head = format!("POST /-/reload HTTP/1.1\r\nhost: {address}\r\n");
+    let mut announced = scene.gateway.raw_to(address).await;
+    announced
+        .send(format!("{head}content-length: 100000000\r\n\r\n"))
+        .await;
+    let reply = announced.reply().await.unwrap();
+    assert_eq!(reply.status, 413);
+    assert_eq!(reply.header("connection"), Some("close"));
+    announced.closed().await;
+
+    let mut endless = scene.gateway.raw_to(address).await;
+    endless
+        .send(format!("{head}transfer-encoding: chunked\r\n\r\n"))
+        .await;
+    let chunk = format!("8000\r\n{}\r\n", "x".repeat(0x8000));
+    for _ in 0..3 {
+        endless.send(&chunk).await;
+    }
+    assert_eq!(endless.reply().await.unwrap().status, 413);
+    endless.closed().await;
+    assert!(reloads(&scene).await < 0.5);
+}
