@@ -7,7 +7,7 @@
 //!            └ no ─▶ read to the letter ─▶ …     ─▶ read on
 //! ```
 
-mod request;
+pub(super) mod request;
 pub(super) mod wire;
 
 use std::net::IpAddr;

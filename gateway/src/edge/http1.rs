@@ -6,6 +6,8 @@
 //! over what it makes of them. It has no part in HTTP/1.
 
 pub(super) mod request;
+#[cfg(test)]
+mod tests;
 
 use std::net::IpAddr;
 use std::sync::Arc;

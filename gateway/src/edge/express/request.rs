@@ -16,7 +16,7 @@ const MOST_DIGITS: usize = 6;
 
 /// A call posted over HTTP/1.1, as it stands at the beginning of what has been read.
 #[derive(Debug)]
-pub(super) struct Ordinary<'a> {
+pub(in crate::edge) struct Ordinary<'a> {
     pub fields: Fields<'a>,
     pub path: &'a str,
     pub query: Option<&'a str>,
@@ -28,7 +28,7 @@ pub(super) struct Ordinary<'a> {
 
 impl<'a> Ordinary<'a> {
     /// Reads one; `None` if it is anything else, or not yet there as a whole.
-    pub(super) fn read(unread: &'a [u8]) -> Option<Self> {
+    pub(in crate::edge) fn read(unread: &'a [u8]) -> Option<Self> {
         let mut places = [const { MaybeUninit::uninit() }; MOST_FIELDS];
         let mut request = httparse::Request::new(&mut []);
         let parsed = request.parse_with_uninit_headers(unread, &mut places);

@@ -182,8 +182,8 @@ impl<'a> RequestLine<'a> {
             b"HTTP/1.0" => false,
             _ => return bad("the version is neither HTTP/1.1 nor HTTP/1.0"),
         };
-        // A fragment is nobody's but the client's.
-        let visible = |byte: &u8| byte.is_ascii_graphic() && *byte != b'#';
+        // A fragment is nobody's but the client's; the others are not read by everybody.
+        let visible = |byte: &u8| byte.is_ascii_graphic() && !b"#\"<>`".contains(byte);
         let target = std::str::from_utf8(target)
             .ok()
             .filter(|target| !target.is_empty() && target.bytes().all(|byte| visible(&byte)))

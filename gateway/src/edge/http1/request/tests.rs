@@ -126,8 +126,8 @@ fn targets_hold_visible_characters_only() {
         assert!(target(good).is_ok(), "{good}");
     }
     for bad in [
-        "/a b", "/a\tb", "/a\0b", "/a\u{1}b", "/a\u{7f}", "/a#b", "/\u{e9}", "/a\rb", " /", "/ ",
-        "/a\u{b}",
+        "/a b", "/a\tb", "/a\0b", "/a\u{1}b", "/a\u{7f}", "/a#b", "/a<b", "/?a=\"b", "/`",
+        "/\u{e9}", "/a\rb", " /", "/ ", "/a\u{b}",
     ] {
         assert!(target(bad).is_err(), "{bad:?}");
     }
