@@ -158,24 +158,8 @@ async fn serve(config: &Config, recording: Option<&Path>) -> Result<(), RunError
             tasks.spawn(forget(database.clone(), retention, metrics.clone()));
         }
     }
-    let redis = config.redis.clone().zip(health.redis);
-    let redis = redis.map(|(settings, gate)| (settings, means(&database, gate, &metrics)));
-    let telling = redis.as_ref().map(Telling::start).transpose()?;
-    let store = Store {
-        database,
-        gate: health.database,
-        metrics: metrics.clone(),
-        limit: config.database.timeout,
-    };
-    let parts = Parts {
-        group: group.into(),
-        store,
-        converter: Converter::new(config, metrics.clone()),
-        metrics: metrics.clone(),
-        batch: config.batch.clone(),
-        redis,
-        gave_up: Arc::default(),
-    };
+    let parts = parts(config, &health, group, database, &metrics);
+    let telling = parts.redis.as_ref().map(Telling::start).transpose()?;
     stop_when_told(stopping, source.control().clone());
     let gave_up = Arc::clone(&parts.gave_up);
     let ran = watched(Pipeline::run(parts, source), &mut tasks).await;
@@ -189,6 +173,33 @@ async fn serve(config: &Config, recording: Option<&Path>) -> Result<(), RunError
         }
     }
     ran
+}
+
+/// What the pipeline works with.
+fn parts(
+    config: &Config,
+    health: &Health,
+    group: String,
+    database: Database,
+    metrics: &Metrics,
+) -> Parts {
+    let redis = config.redis.clone().zip(health.redis.clone());
+    let redis = redis.map(|(settings, gate)| (settings, means(&database, gate, metrics)));
+    let store = Store {
+        database,
+        gate: Arc::clone(&health.database),
+        metrics: metrics.clone(),
+        limit: config.database.timeout,
+    };
+    Parts {
+        group: group.into(),
+        store,
+        converter: Converter::new(config, metrics.clone()),
+        metrics: metrics.clone(),
+        batch: config.batch.clone(),
+        redis,
+        gave_up: Arc::default(),
+    }
 }
 
 /// Runs until the pipeline ends. Tasks beside it never end by themselves; when one breaks, whoever
