@@ -15,11 +15,9 @@ async fn reload_as(scene: &Scene, fields: &[(&str, &str)]) -> Reply {
     scene.gateway.send(request).await
 }
 
-fn reloads(scene: &Scene) -> impl Future<Output = f64> {
-    async {
-        let metrics = scene.gateway.metrics().await;
-        metrics.sum("perijove_config_reloads_total", &[])
-    }
+async fn reloads(scene: &Scene) -> f64 {
+    let metrics = scene.gateway.metrics().await;
+    metrics.sum("perijove_config_reloads_total", &[])
 }
 
 #[tokio::test]
@@ -94,7 +92,8 @@ async fn connections_go_on_after_every_kind_of_answer() {
             200,
         ),
         (
-            format!("POST /-/reload HTTP/1.1\r\nhost: evil.example\r\ncontent-length: 2\r\n\r\nhi"),
+            "POST /-/reload HTTP/1.1\r\nhost: evil.example\r\ncontent-length: 2\r\n\r\nhi"
+                .to_owned(),
             403,
         ),
         (format!("GET /ready HTTP/1.1\r\n{head}\r\n"), 200),

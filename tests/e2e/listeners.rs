@@ -137,7 +137,7 @@ async fn what_cannot_be_served_is_found_by_check_and_ends_a_start_before_anythin
     let encrypted = "-----BEGIN ENCRYPTED PRIVATE KEY-----\nAAAA\n-----END ENCRYPTED PRIVATE \
                      KEY-----\n";
     let not_one = "-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n";
-    let cut = &own.certificate()[..own.certificate().len() / 2];
+    let (cut, _rest) = own.certificate().split_at(own.certificate().len() / 2);
     let broken_chain = format!("{}{not_one}", own.certificate());
     for (certificate, key, place, words) in [
         (

@@ -114,9 +114,9 @@ async fn what_a_price_rests_on_is_told_to_those_alone_who_ask() {
 async fn a_later_price_is_told_at_once() {
     let market = Market::open().await;
     let mut told = Vec::new();
-    for slot in 373_000_001..373_000_010_u64 {
-        let mut next = dollars(slot as f64);
-        next.slot = slot.into();
+    for slot in 373_000_001..373_000_010_u32 {
+        let mut next = dollars(f64::from(slot));
+        next.slot = u64::from(slot).into();
         market.redis.priced(TOKEN, next, ago(0)).await;
         let json = market.prices(&[TOKEN]).await.json();
         let price = &json[TOKEN.to_string()];

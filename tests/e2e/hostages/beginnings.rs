@@ -52,8 +52,8 @@ async fn a_head_that_trickles_is_refused_in_time() {
         }
     }
     let refused = [("reason", "head_timeout")];
-    let count = stage.metric("perijove_http_refused_total", &refused).await;
-    assert_eq!(count, 4.0);
+    let count = stage.count("perijove_http_refused_total", &refused).await;
+    assert_eq!(count, 4);
     assert_eq!(stage.told("\"outcome\":\"head_timeout\"").len(), 4);
 }
 

@@ -16,7 +16,7 @@ async fn unfinished_bodies_are_bounded_in_all() {
         // HTTP/2 lets a client send 64 KiB of a body before it is read, and more as it is.
         let part = " ".repeat(60_000);
         let mut lines = Vec::new();
-        while stage.metric(REFUSED, &label).await == 0.0 {
+        while stage.count(REFUSED, &label).await == 0 {
             let mut line = stage.begin(way, 65_535).await;
             line.ask_in_part(&part, 100_000).await;
             lines.push(line);

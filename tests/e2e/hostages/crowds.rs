@@ -85,8 +85,8 @@ async fn whoever_is_served_is_not_crowded_out() {
     }
     assert!(stage.gateway.raw().await.closed().await.is_empty());
     let refused = "perijove_connections_refused_total";
-    assert_eq!(stage.metric(refused, &[]).await, 1.0);
-    assert_eq!(stage.metric(CUT, &CROWDED).await, 0.0);
+    assert_eq!(stage.count(refused, &[]).await, 1);
+    assert_eq!(stage.count(CUT, &CROWDED).await, 0);
     // A place that is free again is given away.
     drop(served);
     stage.until(OPEN, &[], |open| open == 0.0).await;
@@ -122,7 +122,7 @@ async fn the_soft_limit_of_descriptors_is_raised_to_the_hard_one() {
     let told = stage.told("file descriptors");
     assert_eq!(told.len(), 1, "{told:?}");
     assert!(told[0].contains("\"limit\":500"), "{told:?}");
-    assert_eq!(stage.metric("process_max_fds", &[]).await, 500.0);
+    assert_eq!(stage.count("process_max_fds", &[]).await, 500);
     let status = stage.gateway.status().await;
     assert_eq!(status["connections"]["limit"], (500 - 64) / 2, "{status}");
 }

@@ -139,6 +139,14 @@ impl Stage {
         line
     }
 
+    #[expect(
+        clippy::cast_possible_truncation,
+        reason = "counters and sizes of a test are small"
+    )]
+    pub async fn count(&self, name: &str, labels: &[(&str, &str)]) -> i64 {
+        self.metric(name, labels).await as i64
+    }
+
     pub async fn metric(&self, name: &str, labels: &[(&str, &str)]) -> f64 {
         self.gateway.metrics().await.sum(name, labels)
     }
@@ -279,7 +287,7 @@ impl Line {
         let mut last = Vec::new();
         let mut piece = 0;
         while !String::from_utf8_lossy(&last).contains(text) {
-            let mut buffer = [0; 16 * 1024];
+            let mut buffer = vec![0; 16 * 1024];
             let read = timeout(PATIENCE, self.io.read(&mut buffer)).await;
             let read = read.unwrap_or_else(|_| panic!("{text:?} does not come"));
             let read = read.unwrap();
