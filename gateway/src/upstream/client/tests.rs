@@ -208,7 +208,7 @@ async fn each_way_of_failing_has_its_name() {
             FaultKind::BadHttp,
         ),
         (
-            "HTTP/1.1 200 OK\r\ncontent-encoding: gzip\r\ncontent-length: 0\r\n\r\n",
+            "HTTP/1.1 200 OK\r\ncontent-encoding: br\r\ncontent-length: 0\r\n\r\n",
             FaultKind::BadHttp,
         ),
         (

@@ -535,7 +535,7 @@ async fn each_way_of_failing_has_its_name() {
         ),
         (
             |mut call| {
-                let head = Response::builder().header("content-encoding", "gzip");
+                let head = Response::builder().header("content-encoding", "br");
                 let head = head.body(()).unwrap();
                 call.answer.send_response(head, true).unwrap();
             },
