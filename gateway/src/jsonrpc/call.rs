@@ -2,6 +2,7 @@
 //! Owns writing a call for an upstream; reading is [`mod@super::parse`].
 
 use bytes::{BufMut, Bytes, BytesMut};
+use bytestring::ByteString;
 
 use super::{Id, RpcError};
 
@@ -14,8 +15,8 @@ pub struct Call {
     /// The caller's id. `None` is a notification: Agave runs none of its methods for one and
     /// answers nothing.
     pub id: Option<Id>,
-    /// The method as JSON string, quotes included.
-    pub(super) method: Bytes,
+    /// The method as it stands in its JSON string, without the quotes.
+    pub(super) method: ByteString,
     /// The method unescaped, when the caller escaped a character of it.
     pub(super) unescaped: Option<Box<str>>,
     /// Raw JSON of the parameters, an array or an object.
@@ -25,14 +26,7 @@ pub struct Call {
 impl Call {
     /// The method's name.
     pub fn method(&self) -> &str {
-        match &self.unescaped {
-            Some(name) => name,
-            None => self
-                .method
-                .get(1..self.method.len().saturating_sub(1))
-                .and_then(|name| std::str::from_utf8(name).ok())
-                .unwrap_or_default(),
-        }
+        self.unescaped.as_deref().unwrap_or(&self.method)
     }
 
     /// The same call with other parameters: raw JSON, an array or an object.
@@ -73,14 +67,16 @@ pub enum Entry {
 /// Writes a call as the body of an upstream request, up to its last member, the id: every attempt
 /// has one of its own, which [`RequestId::close`](super::RequestId::close) appends.
 pub fn encode(call: &Call, out: &mut BytesMut) {
-    const HEAD: &[u8] = br#"{"jsonrpc":"2.0","method":"#;
-    const PARAMS: &[u8] = br#","params":"#;
+    const HEAD: &[u8] = br#"{"jsonrpc":"2.0","method":""#;
+    const PARAMS: &[u8] = br#"","params":"#;
     const ID: &[u8] = br#","id":"#;
     let params = call.params().unwrap_or_default();
     out.reserve(HEAD.len() + call.method.len() + PARAMS.len() + params.len() + ID.len());
     out.put_slice(HEAD);
-    out.put_slice(&call.method);
-    if !params.is_empty() {
+    out.put_slice(call.method.as_bytes());
+    if params.is_empty() {
+        out.put_u8(b'"');
+    } else {
         out.put_slice(PARAMS);
         out.put_slice(params);
     }

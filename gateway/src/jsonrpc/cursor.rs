@@ -147,17 +147,23 @@ impl<'a> Cursor<'a> {
     }
 
     fn digits(&mut self) -> Option<()> {
-        let start = self.at;
-        while let Some(b'0'..=b'9') = self.peek() {
-            self.at += 1;
-        }
-        (self.at > start).then_some(())
+        let rest = self.text.get(self.at..)?;
+        let digits = rest.iter().take_while(|byte| byte.is_ascii_digit()).count();
+        self.at += digits;
+        (digits > 0).then_some(())
     }
 
     /// Reads an unsigned integer of at most 64 bits; `None` for any other value, a fraction or an
     /// exponent.
     pub fn unsigned(&mut self) -> Option<u64> {
-        std::str::from_utf8(self.number()?).ok()?.parse().ok()
+        let digits = self.number()?;
+        if digits.len() > 20 {
+            return None;
+        }
+        digits.iter().try_fold(0_u64, |number, byte| {
+            let digit = byte.checked_sub(b'0').filter(|digit| *digit < 10)?;
+            number.checked_mul(10)?.checked_add(u64::from(digit))
+        })
     }
 
     fn literal(&mut self, word: &[u8]) -> Option<()> {

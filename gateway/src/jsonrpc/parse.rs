@@ -5,6 +5,7 @@
 use std::collections::VecDeque;
 
 use bytes::Bytes;
+use bytestring::ByteString;
 
 use super::{
     Call, Entry, Id, Invalid, RpcError,
@@ -221,7 +222,10 @@ impl<'a> Members<'a> {
 
     fn into_entry(self, body: &Bytes) -> Entry {
         let id = self.id.map(|raw| Id::from_raw(body.slice_ref(raw)));
-        let Some(method) = self.method.filter(|_| !self.spoilt) else {
+        let method = self.method.filter(|_| !self.spoilt).map(inside);
+        // The body was found to be UTF-8 before it was read.
+        let shared = |raw| ByteString::try_from(body.slice_ref(raw)).ok();
+        let Some((method, name)) = method.and_then(|raw| Some((raw, shared(raw)?))) else {
             return Entry::Invalid(Invalid {
                 id: id.unwrap_or_else(Id::null),
                 error: RpcError::invalid_request(),
@@ -238,10 +242,8 @@ impl<'a> Members<'a> {
             }),
             id => Entry::Call(Call {
                 id,
-                method: body.slice_ref(method),
-                unescaped: method
-                    .contains(&b'\\')
-                    .then(|| unescape(inside(method)).into()),
+                method: name,
+                unescaped: method.contains(&b'\\').then(|| unescape(method).into()),
                 params: params.map(|raw| body.slice_ref(raw)),
             }),
         }

@@ -13,29 +13,13 @@ impl RequestId {
     /// Appends it as the last member of a call that [`encode`](super::encode) left open, and closes
     /// that.
     pub fn close(self, out: &mut Vec<u8>) {
-        let (digits, from) = self.digits();
-        out.extend_from_slice(digits.get(from..).unwrap_or_default());
+        out.extend_from_slice(itoa::Buffer::new().format(self.0).as_bytes());
         out.push(b'}');
     }
 
     /// How many bytes [`Self::close`] appends.
     pub fn closing_length(self) -> usize {
-        MOST_DIGITS - self.digits().1 + 1
-    }
-
-    /// The digits, and the position of the first one.
-    fn digits(self) -> ([u8; MOST_DIGITS], usize) {
-        let mut digits = [b'0'; MOST_DIGITS];
-        let (mut left, mut from) = (self.0, MOST_DIGITS);
-        for digit in digits.iter_mut().rev() {
-            *digit = b'0' + (left % 10) as u8;
-            left /= 10;
-            from -= 1;
-            if left == 0 {
-                break;
-            }
-        }
-        (digits, from)
+        self.0.checked_ilog10().unwrap_or_default() as usize + 1 + 1
     }
 
     /// Whether the raw JSON of an answer's id is this one. Some servers return every id as a

@@ -113,14 +113,27 @@ pub(super) fn is_possible(method: Method, result: &[u8]) -> bool {
     let kind = match shape(method) {
         Shape::Plain(kind) => kind,
         Shape::Wrapped(kind) => {
-            // The context comes first and is short: what is read is no more than that.
-            if cursor.member(b"value").is_none() {
+            if let Some(value) = usual_value(result) {
+                cursor = Cursor::new(value);
+            } else if cursor.member(b"value").is_none() {
                 return false;
             }
             kind
         }
     };
     cursor.token().is_some_and(|token| kind.takes(token))
+}
+
+/// What stands from the value on in a wrapped result of the usual form: the context first, which is
+/// short and holds no objects.
+fn usual_value(result: &[u8]) -> Option<&[u8]> {
+    const CONTEXT: &[u8] = br#"{"context":{"#;
+    const VALUE: &[u8] = br#","value":"#;
+    const LONGEST: usize = 128;
+    let context = result.strip_prefix(CONTEXT)?;
+    let beginning = context.get(..context.len().min(LONGEST))?;
+    let end = memchr::memchr(b'}', beginning)?;
+    context.get(end + 1..)?.strip_prefix(VALUE)
 }
 
 /// The same of a result of which only the beginning is there.
@@ -144,6 +157,31 @@ mod tests {
                 let method = Method::from_name(name);
                 assert_ne!(method, Method::Other, "{name}");
                 assert!(is_possible(method, result), "{name}");
+            }
+        }
+    }
+
+    #[test]
+    fn the_value_is_found_behind_any_context() {
+        let long = "x".repeat(200);
+        for context in [
+            r#"{"slot":5}"#,
+            r#"{"apiVersion":"4.2.2","slot":5}"#,
+            r#"{"apiVersion":"}","slot":5}"#,
+            r#"{"slot":5,"more":{"a":1}}"#,
+            &format!(r#"{{"apiVersion":"{long}","slot":5}}"#),
+        ] {
+            for space in ["", " "] {
+                let of = |value: &str| format!(r#"{{"context":{context},{space}"value":{value}}}"#);
+                assert!(
+                    is_possible(Method::GetBalance, of("5").as_bytes()),
+                    "{context}"
+                );
+                let wrong = of("[]");
+                assert!(
+                    !is_possible(Method::GetBalance, wrong.as_bytes()),
+                    "{context}"
+                );
             }
         }
     }

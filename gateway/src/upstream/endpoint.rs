@@ -1,7 +1,6 @@
 //! An upstream's URL turned into what each call needs: the peer to connect to and the request's
 //! head as bytes. Nothing a client sent gets into that head.
 
-use std::io::Write as _;
 use std::net::SocketAddr;
 use std::time::Duration;
 
@@ -116,8 +115,8 @@ impl Endpoint {
             Purpose::Probe => append(out, PROBE, "1"),
         }
         out.extend_from_slice(b"content-length: ");
-        // Writing into a vector cannot fail.
-        let _written = write!(out, "{length}\r\n\r\n");
+        out.extend_from_slice(itoa::Buffer::new().format(length).as_bytes());
+        out.extend_from_slice(b"\r\n\r\n");
         out.extend_from_slice(call);
         id.close(out);
     }

@@ -72,22 +72,49 @@ fn is_one_value(text: &[u8]) -> bool {
 /// Whether the container that ends with the last byte begins within the last few, and not with the
 /// first one.
 fn begins_late(text: &[u8]) -> bool {
-    let (mut depth, mut string) = (0_u32, false);
-    for (position, byte) in text.iter().enumerate().rev().take(LOOK_BACK) {
-        match byte {
-            b'"' => string ^= !is_escaped(text, position),
-            _ if string => {}
-            b'}' | b']' => depth += 1,
-            b'{' | b'[' => {
+    let earliest = text.len().saturating_sub(LOOK_BACK);
+    let (mut depth, mut end) = (0_u32, text.len());
+    let structural = |from| {
+        let before = text.get(earliest..from)?;
+        let found = before.iter().rposition(|byte| is_structural(*byte))?;
+        Some(earliest + found)
+    };
+    while let Some(found) = structural(end) {
+        end = found;
+        match text.get(found) {
+            Some(b'"') => match opening_quote(text, found) {
+                Some(quote) => end = quote,
+                None => return false,
+            },
+            Some(b'}' | b']') => depth += 1,
+            _ => {
                 depth = depth.saturating_sub(1);
                 if depth == 0 {
-                    return position > 0;
+                    return found > 0;
                 }
             }
-            _ => {}
         }
     }
     false
+}
+
+fn is_structural(byte: u8) -> bool {
+    const TABLE: [bool; 256] = {
+        let mut table = [false; 256];
+        table[b'"' as usize] = true;
+        table[b'{' as usize] = true;
+        table[b'}' as usize] = true;
+        table[b'[' as usize] = true;
+        table[b']' as usize] = true;
+        table
+    };
+    TABLE.get(usize::from(byte)).copied().unwrap_or_default()
+}
+
+/// Where the string begins that ends with the quote at `end`.
+fn opening_quote(text: &[u8], end: usize) -> Option<usize> {
+    let before = text.get(..end)?;
+    memchr::memrchr_iter(b'"', before).find(|quote| !is_escaped(text, *quote))
 }
 
 fn is_escaped(text: &[u8], position: usize) -> bool {
@@ -97,7 +124,7 @@ fn is_escaped(text: &[u8], position: usize) -> bool {
 }
 
 /// Whether there are no control characters, all escapes exist, and all is UTF-8. The first pass
-/// takes sixteen bytes or more at once, and is the only one for nearly all answers. White space
+/// takes as many bytes at once as the processor can, and is the only one for nearly all answers. White space
 /// between tokens counts as forbidden here: servers that write any are read token by token.
 #[expect(
     clippy::needless_bitwise_bool,
@@ -105,8 +132,8 @@ fn is_escaped(text: &[u8], position: usize) -> bool {
 )]
 fn has_no_forbidden_bytes(text: &[u8]) -> bool {
     let suspicious = |byte: u8| (byte.cast_signed() < 0x20) | (byte == b'\\');
-    let any = text.iter().fold(false, |any, byte| any | suspicious(*byte));
-    if !any {
+    let any = || text.iter().fold(false, |any, byte| any | suspicious(*byte));
+    if !pulp::Arch::new().dispatch(any) {
         return true;
     }
     let control = text.iter().fold(false, |any, byte| any | (*byte < 0x20));

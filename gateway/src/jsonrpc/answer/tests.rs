@@ -431,3 +431,30 @@ fn the_usual_answer_is_spliced_without_being_copied() {
     let place = answer.body().as_ptr();
     assert_eq!(answer.into_spliced(&Id::from(2)).as_ptr(), place);
 }
+
+#[test]
+fn a_long_result_ends_where_its_own_container_ends() {
+    let long = r#"{"a":"x","b":[1,{"c":"]"}]},"#.repeat(30);
+    let rest = r#""z":"#;
+    for (result, whole) in [
+        (format!(r#"{{"y":[{}5],{rest}{{"d":"}}{{"}}}}"#, long), true),
+        (format!(r#"{{"y":[{}5],{rest}"\\\"}}"}}"#, long), true),
+        (format!(r#"[{}{{"e":[]}}]"#, long), true),
+        // A brace is missing somewhere before the last container.
+        (format!(r#"{{"y":[{}5],{rest}{{"d":"e"}}"#, long), false),
+        // Another member follows.
+        (
+            format!(r#"{{"y":[{}5]}},"error":{{"code":5}}"#, long),
+            false,
+        ),
+        (
+            format!(r#"{{"y":[{}5]}} , "error" : {{"code":"\\"}}"#, long),
+            false,
+        ),
+        (format!(r#"[{}5],{rest}["]"]"#, long), false),
+    ] {
+        let body = format!(r#"{{"jsonrpc":"2.0","result":{result},"id":7}}"#);
+        let found = super::usual_shape(body.as_bytes());
+        assert_eq!(found.is_some(), whole, "{result}");
+    }
+}
