@@ -97,7 +97,9 @@ pub struct Trace {
 impl Exchange<'_> {
     /// Runs the call to its end. Dropping the future cancels what is under way upstream.
     pub async fn run(&self) -> (Delivered, Trace) {
-        let (delivered, trace) = Flight::new(self).run().await;
+        let mut flight = Flight::new(self);
+        let (delivered, trace) = flight.run().await;
+        drop(flight);
         self.look_deeper(delivered, trace).await
     }
 

@@ -81,7 +81,7 @@ pub use member::Outcome;
 pub use metrics::UpstreamMetrics;
 pub use pool::{Parts, Pool, PoolError, UnixClock};
 pub use reply::{AttemptLimits, Reply, ReplyBody};
-pub use select::{Candidate, Candidates, Need, Paused, Witness};
+pub use select::{Candidate, Candidates, Need, Outlook, Paused, Witness};
 pub use status::{PoolStatus, UpstreamStatus};
 pub use stream::{BodyStream, CHUNK};
 pub use tracker::Health;

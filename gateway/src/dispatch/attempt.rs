@@ -13,7 +13,7 @@ use tokio::time::Instant;
 
 use crate::error::{Page, TEXT};
 use crate::jsonrpc::{self, Answer, HeadKind, Malformed, MalformedKind, head_kind};
-use crate::solana::{self, Class, FaultKind, Idempotency, ReplyHints, Verdict};
+use crate::solana::{self, Class, FaultKind, Heads, Idempotency, ReplyHints, Verdict};
 use crate::upstream::{
     AttemptLimits, BodyStream, Candidate, Outcome, Reply, ReplyBody, TransportFault, Witness,
 };
@@ -91,6 +91,8 @@ pub(super) enum Judged {
     Good {
         payload: Payload,
         latency: Duration,
+        /// What it says of the head of the chain.
+        heads: Heads,
     },
     Bad {
         verdict: Verdict,
@@ -174,15 +176,12 @@ impl Attempted {
             }
         };
         let outcome = match &judged {
-            Judged::Good { payload, latency } => {
-                let slot = slot_of(payload, class);
-                Outcome::Good {
-                    class,
-                    method,
-                    latency: *latency,
-                    slot,
-                }
-            }
+            Judged::Good { latency, heads, .. } => Outcome::Good {
+                class,
+                method,
+                latency: *latency,
+                slot: heads.slot(),
+            },
             Judged::Bad { verdict, .. } => Outcome::Fault {
                 class,
                 method,
@@ -194,9 +193,14 @@ impl Attempted {
     }
 }
 
-/// The slot an answer was read at, or that it consists of.
-fn slot_of(payload: &Payload, class: &Class) -> Option<Slot> {
-    solana::heads(class.method, payload.result()?).slot()
+fn good(payload: Payload, latency: Duration, class: &Class) -> Judged {
+    let result = payload.result();
+    let heads = result.map_or_else(Heads::default, |result| solana::heads(class.method, result));
+    Judged::Good {
+        payload,
+        latency,
+        heads,
+    }
 }
 
 fn judge_reply(reply: Reply, class: &Class, unix_now: fn() -> u64) -> Judged {
@@ -213,10 +217,7 @@ fn judge_reply(reply: Reply, class: &Class, unix_now: fn() -> u64) -> Judged {
         ReplyBody::Complete(scanned) => {
             match solana::judge(status, &hints, scanned.as_ref(), class, now) {
                 None => match scanned {
-                    Ok(answer) => Judged::Good {
-                        payload: Payload::Whole(answer),
-                        latency,
-                    },
+                    Ok(answer) => good(Payload::Whole(answer), latency, class),
                     Err(_malformed) => bad_json(class),
                 },
                 Some(mut verdict) => {
@@ -235,16 +236,13 @@ fn judge_reply(reply: Reply, class: &Class, unix_now: fn() -> u64) -> Judged {
         }
         ReplyBody::Streaming { head, length, rest } => {
             let begun = head_kind(&head, rest.asked());
-            let good = match begun {
+            let is_good = match begun {
                 HeadKind::Result(token) => solana::may_begin(class.method, token),
                 HeadKind::Error => true,
                 HeadKind::Foreign | HeadKind::Unknown => false,
             };
-            if good && status == 200 {
-                return Judged::Good {
-                    payload: Payload::Stream { head, length, rest },
-                    latency,
-                };
+            if is_good && status == 200 {
+                return good(Payload::Stream { head, length, rest }, latency, class);
             }
             // A page of that size is no JSON-RPC answer; it is judged by how it begins.
             let kind = match begun {

@@ -35,7 +35,7 @@ use super::settle::Settled;
 use super::{Delivered, Exchange, Trace};
 use crate::jsonrpc;
 use crate::solana::{Capability, Idempotency};
-use crate::upstream::{AttemptLimits, Candidate, Candidates, Need, Upstream};
+use crate::upstream::{AttemptLimits, Candidate, Candidates, Need, Outlook, Upstream};
 
 /// While another upstream could answer at once, a connection is waited for this long at most.
 const QUEUE: Duration = Duration::from_millis(100);
@@ -116,7 +116,7 @@ impl<'a> Flight<'a> {
         }
     }
 
-    pub(super) async fn run(mut self) -> (Delivered, Trace) {
+    pub(super) async fn run(&mut self) -> (Delivered, Trace) {
         // A look into deeper history belongs to a call that has been counted.
         if self.exchange.elsewhere.is_none() {
             self.exchange.live.budget.deposit();
@@ -182,7 +182,8 @@ impl<'a> Flight<'a> {
     fn limits(&self, candidate: &Candidate, now: Instant) -> AttemptLimits {
         let exchange = self.exchange;
         let left = exchange.deadline.saturating_duration_since(now);
-        let alone = !self.candidates.any_left(now);
+        let next = self.candidates.outlook(now);
+        let alone = next == Outlook::Nobody;
         let last = alone || self.sent + 1 >= exchange.settings.retry.attempts;
         let timeouts = &candidate.upstream().settings().timeouts;
         let first_byte = if exchange.class.heavy {
@@ -194,7 +195,7 @@ impl<'a> Flight<'a> {
         };
         let queue = if alone {
             left
-        } else if self.candidates.any_fit(now) {
+        } else if next == Outlook::Fit {
             QUEUE.min(timeouts.connect)
         } else {
             timeouts.connect
@@ -232,7 +233,7 @@ impl<'a> Flight<'a> {
         self.candidates.any_left(Instant::now())
     }
 
-    fn deliver(mut self, delivered: Delivered) -> (Delivered, Trace) {
+    fn deliver(&mut self, delivered: Delivered) -> (Delivered, Trace) {
         if !self.attempts.is_empty() {
             let stuck = self.patience().stuck;
             for loser in self.attempts.drain(..) {
@@ -244,10 +245,10 @@ impl<'a> Flight<'a> {
         {
             self.exchange.live.metrics.failover(from.id(), to.id());
         }
-        (delivered, self.trace)
+        (delivered, std::mem::take(&mut self.trace))
     }
 
-    fn end(mut self) -> (Delivered, Trace) {
+    fn end(&mut self) -> (Delivered, Trace) {
         if self.is_signed_write() && !self.attempts.is_empty() {
             self.settled.left_in_doubt();
         }

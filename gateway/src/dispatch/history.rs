@@ -216,7 +216,8 @@ impl Exchange<'_> {
             elsewhere: Some(elsewhere),
             ..*self
         };
-        Flight::new(&exchange).run().await
+        let mut flight = Flight::new(&exchange);
+        flight.run().await
     }
 
     fn remember(&self, lack: &Lack, finding: Finding, rest: Option<&Lack>) {

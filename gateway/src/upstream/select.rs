@@ -134,6 +134,17 @@ pub struct Paused {
     pub key_refused: bool,
 }
 
+/// What is to be expected of the next upstream.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Outlook {
+    /// There is none that is worth asking.
+    Nobody,
+    /// One that may be asked.
+    Left,
+    /// One that a further attempt does no harm: well, not failing, and with a connection free.
+    Fit,
+}
+
 /// The upstreams for one call, each given at most once.
 pub struct Candidates<'a> {
     pool: &'a Pool,
@@ -266,7 +277,7 @@ impl<'a> Candidates<'a> {
 
     /// Whether an upstream that may be asked is left.
     pub fn any_left(&self, now: Instant) -> bool {
-        self.draw(now).is_some_and(|draw| self.is_worth(&draw))
+        self.outlook(now) != Outlook::Nobody
     }
 
     /// From here on upstreams that may have reached `floor`. Whether the next is fit for that; where
@@ -280,14 +291,20 @@ impl<'a> Candidates<'a> {
         })
     }
 
-    /// Whether the next upstream is one that a further attempt does no harm: well, not failing, and
-    /// with a connection free.
+    /// Whether the next upstream is a [fit](Outlook::Fit) one.
     pub fn any_fit(&self, now: Instant) -> bool {
-        self.draw(now).is_some_and(|draw| {
-            draw.rank.obstacle == Obstacle::None
-                && !draw.rank.busy
-                && draw.indices().all(|index| self.is_sound(index, now))
-        })
+        self.outlook(now) == Outlook::Fit
+    }
+
+    /// What is to be expected of the next upstream.
+    pub fn outlook(&self, now: Instant) -> Outlook {
+        let Some(draw) = self.draw(now).filter(|draw| self.is_worth(draw)) else {
+            return Outlook::Nobody;
+        };
+        let fit = draw.rank.obstacle == Obstacle::None
+            && !draw.rank.busy
+            && draw.indices().all(|index| self.is_sound(index, now));
+        if fit { Outlook::Fit } else { Outlook::Left }
     }
 
     fn is_sound(&self, index: usize, now: Instant) -> bool {
@@ -449,10 +466,14 @@ impl<'a> Candidates<'a> {
             };
         }
         let commitment = self.need.class.context.commitment;
-        let pace = member.cluster.pace();
-        let stand = live.stand();
-        let behind = |slot| !stand.reaches(slot, commitment, now, pace);
-        let below = |slot| !stand.may_reach(slot, commitment, now, member.cluster.usual_pace());
+        let behind = |slot| {
+            let pace = member.cluster.pace();
+            !live.stand().reaches(slot, commitment, now, pace)
+        };
+        let below = |slot| {
+            let usual = member.cluster.usual_pace();
+            !live.stand().may_reach(slot, commitment, now, usual)
+        };
         if self.need.slot().is_some_and(behind) || self.need.floor.is_some_and(below) {
             worst = worst.max(Obstacle::Behind);
         }

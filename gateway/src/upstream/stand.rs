@@ -184,7 +184,7 @@ impl Stand {
             .iter()
             .skip(commitment.index())
             .flatten()
-            .any(|seen| seen.estimate_at_most(now, pace) >= slot)
+            .any(|seen| seen.slot >= slot || seen.estimate_at_most(now, pace) >= slot)
     }
 
     /// Whether a look that began at `started` would tell that it stands still, or stands still no

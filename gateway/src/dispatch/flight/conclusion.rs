@@ -37,10 +37,13 @@ impl Flight<'_> {
             reached,
         };
         match judged {
-            Judged::Good { payload, latency } => {
+            Judged::Good {
+                payload,
+                latency,
+                heads,
+            } => {
                 exchange.observe_latency(&speaker.upstream, latency);
                 self.accused.settle(exchange, &speaker.upstream);
-                let heads = exchange.heads(&payload);
                 if exchange.session.goes_backwards(&heads) {
                     return self.older(payload, &heads, &speaker);
                 }
