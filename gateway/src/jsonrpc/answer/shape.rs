@@ -98,17 +98,9 @@ fn begins_late(text: &[u8]) -> bool {
     false
 }
 
+/// A quote or a bracket. The square brackets and the braces differ in one bit.
 fn is_structural(byte: u8) -> bool {
-    const TABLE: [bool; 256] = {
-        let mut table = [false; 256];
-        table[b'"' as usize] = true;
-        table[b'{' as usize] = true;
-        table[b'}' as usize] = true;
-        table[b'[' as usize] = true;
-        table[b']' as usize] = true;
-        table
-    };
-    TABLE.get(usize::from(byte)).copied().unwrap_or_default()
+    byte == b'"' || matches!(byte | 0x20, b'{' | b'}')
 }
 
 /// Where the string begins that ends with the quote at `end`.

@@ -437,21 +437,18 @@ fn a_long_result_ends_where_its_own_container_ends() {
     let long = r#"{"a":"x","b":[1,{"c":"]"}]},"#.repeat(30);
     let rest = r#""z":"#;
     for (result, whole) in [
-        (format!(r#"{{"y":[{}5],{rest}{{"d":"}}{{"}}}}"#, long), true),
-        (format!(r#"{{"y":[{}5],{rest}"\\\"}}"}}"#, long), true),
-        (format!(r#"[{}{{"e":[]}}]"#, long), true),
+        (format!(r#"{{"y":[{long}5],{rest}{{"d":"}}{{"}}}}"#), true),
+        (format!(r#"{{"y":[{long}5],{rest}"\\\"}}"}}"#), true),
+        (format!(r#"[{long}{{"e":[]}}]"#), true),
         // A brace is missing somewhere before the last container.
-        (format!(r#"{{"y":[{}5],{rest}{{"d":"e"}}"#, long), false),
+        (format!(r#"{{"y":[{long}5],{rest}{{"d":"e"}}"#), false),
         // Another member follows.
+        (format!(r#"{{"y":[{long}5]}},"error":{{"code":5}}"#), false),
         (
-            format!(r#"{{"y":[{}5]}},"error":{{"code":5}}"#, long),
+            format!(r#"{{"y":[{long}5]}} , "error" : {{"code":"\\"}}"#),
             false,
         ),
-        (
-            format!(r#"{{"y":[{}5]}} , "error" : {{"code":"\\"}}"#, long),
-            false,
-        ),
-        (format!(r#"[{}5],{rest}["]"]"#, long), false),
+        (format!(r#"[{long}5],{rest}["]"]"#), false),
     ] {
         let body = format!(r#"{{"jsonrpc":"2.0","result":{result},"id":7}}"#);
         let found = super::usual_shape(body.as_bytes());
