@@ -10,7 +10,7 @@ use serde_json::json;
 use crate::redis::scene::blocks;
 use crate::scene::{Scene, equals};
 use perijove_tests::gateway::Gateway;
-use perijove_tests::sandbox::{Fault, Sandbox};
+use perijove_tests::sandbox::{Fault, Kind, Sandbox};
 
 const MEGABYTE: u64 = 1024 * 1024;
 
@@ -137,16 +137,19 @@ async fn who_waits_for_a_call_of_a_batch_does_not_wait_for_the_client_of_the_bat
     let cluster = Sandbox::start(1).await.unwrap();
     let gateway = Gateway::start(equals(&cluster).set("cache.enabled", true)).await;
     cluster.reset_counts();
-    cluster
-        .validator(0)
-        .fault(Fault::slow(1_000).on("getBlock"));
+    let held = Fault::from(Kind::Hold).on("getBlock");
+    cluster.validator(0).fault(held);
     // A final block: however long all this takes, the same call may be joined and its answer kept.
     let block = call("getBlock", &blocks(&cluster)[0]);
     let mut stalled = gateway.raw().await;
     let batch = format!("[{},{block}]", pad(50 * MEGABYTE));
     stalled.send(post(&batch, "")).await;
     eventually("the batch to arrive", || cluster.hits("getBlock") == 1).await;
-    let reply = gateway.post(block).await;
+    let releasing = async {
+        gateway.until_in_flight(2).await;
+        cluster.validator(0).heal().unwrap();
+    };
+    let (reply, ()) = tokio::join!(gateway.post(block), releasing);
     assert!(reply.result()["blockhash"].is_string());
     assert_ne!(reply.header("x-perijove-cache"), Some("miss"));
     assert_eq!(cluster.hits("getBlock"), 1);

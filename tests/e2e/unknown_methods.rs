@@ -2,6 +2,7 @@
 
 use perijove_tests::sandbox::{Fault, Kind, ResetWhen};
 use serde_json::json;
+use tokio::time::Instant;
 
 use crate::scene::Scene;
 
@@ -18,6 +19,7 @@ async fn metered() -> Scene {
 #[tokio::test]
 async fn invented_names_are_answered_by_the_validator_and_cost_nothing() {
     let scene = metered().await;
+    let began = Instant::now();
     for number in 0..500 {
         let reply = scene.gateway.rpc(&format!("zz{number}"), json!([])).await;
         assert_eq!(
@@ -30,7 +32,12 @@ async fn invented_names_are_answered_by_the_validator_and_cost_nothing() {
         assert_eq!(again.upstream(), "v0", "{number}");
     }
     let charged = scene.v(1).hits_total();
-    assert!(charged <= 16, "{charged} calls of 1000 were charged for");
+    // Eight at once, and one more each minute.
+    let most = 8 + 1 + began.elapsed().as_secs() / 60;
+    assert!(
+        charged <= most,
+        "{charged} calls of 1000 were charged for, {most} may be"
+    );
 }
 
 #[tokio::test]

@@ -183,6 +183,15 @@ impl Gateway {
         self.admin("/status").await.json()
     }
 
+    /// Waits until so many requests at least are under way.
+    pub async fn until_in_flight(&self, count: u64) {
+        until("requests to be under way", || async {
+            let under_way = self.status().await.get("in_flight")?.as_u64();
+            (under_way >= Some(count)).then_some(())
+        })
+        .await;
+    }
+
     /// Gets a path of the admin port.
     pub async fn admin(&self, path: &str) -> Reply {
         self.send(self.client.get(self.admin_url(path))).await

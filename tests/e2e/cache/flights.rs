@@ -28,11 +28,7 @@ async fn all_at_once(stage: &Stage, count: usize, method: &str, params: &Value) 
 
 /// Waits until the gateway has so many requests under way, and has looked at them.
 async fn under_way(stage: &Stage, count: u64) {
-    until("the calls to be under way", || async {
-        let status = stage.gateway().status().await;
-        (status["in_flight"].as_u64() >= Some(count)).then_some(())
-    })
-    .await;
+    stage.gateway().until_in_flight(count).await;
     // Who comes later is answered: so those before him have been looked at.
     for _ in 0..3 {
         assert!(
