@@ -116,8 +116,9 @@ fn is_escaped(text: &[u8], position: usize) -> bool {
 }
 
 /// Whether there are no control characters, all escapes exist, and all is UTF-8. The first pass
-/// takes as many bytes at once as the processor can, and is the only one for nearly all answers. White space
-/// between tokens counts as forbidden here: servers that write any are read token by token.
+/// takes as many bytes at once as the processor can, and is the only one for nearly all answers.
+/// White space between tokens counts as forbidden here: servers that write any are read token by
+/// token.
 #[expect(
     clippy::needless_bitwise_bool,
     reason = "without a branch the compiler takes many bytes at once"
