@@ -211,7 +211,8 @@ async fn watched(
     tokio::select! {
         ran = pipeline => Ok(ran?),
         Some(ended) = tasks.join_next() => {
-            tracing::error!(?ended, "a task has ended that should not");
+            let panic = ended.err().map(|panic| panic.to_string());
+            tracing::error!(panic, "a task has ended that should not");
             Err(RunError::Task)
         }
     }

@@ -188,6 +188,8 @@ impl Scene {
     /// Lets the members write what there is, and leave.
     async fn end(self, ledger: &Ledger) -> (World, PgPool) {
         self.world.all_stored(&self.pool, ledger).await;
+        // What is not in Redis when a member has to end, the next one brings there.
+        self.world.until_redis_equals_the_database().await;
         self.first.leave().await;
         if let Some(second) = self.second {
             second.leave().await;

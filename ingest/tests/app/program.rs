@@ -101,8 +101,9 @@ impl Program {
         ended.expect("the program ends").unwrap()
     }
 
-    /// Tells it to end and waits for that.
+    /// Tells it to end, once it has started, and waits for that.
     pub async fn leave(mut self) {
+        self.ask("/health").await;
         self.terminate();
         let status = self.ended().await;
         assert!(status.success(), "{status}");

@@ -175,17 +175,35 @@ kafka:
     /// Redis holds what the trades in the database come to, and nothing else. Says how many keys
     /// that were.
     pub async fn redis_equals_the_database(&self) -> usize {
+        redis_equals(&self.database().await, &self.redis).await
+    }
+
+    /// Waits until it does. Nothing more may be sent.
+    pub async fn until_redis_equals_the_database(&self) {
+        let database = self.database().await;
+        let deadline = Instant::now() + PATIENCE;
+        while let Some(different) = differences(&database, &self.redis).await.err() {
+            assert!(Instant::now() < deadline, "waited in vain: {different}");
+            sleep(Duration::from_millis(200)).await;
+        }
+    }
+
+    async fn database(&self) -> Database {
         let settings = config::Database {
             url: StoreUrl::parse(&self.postgres.url(), &["postgres"]).unwrap(),
             ..config::Database::default()
         };
-        let database = Database::open(&settings).await.unwrap();
-        redis_equals(&database, &self.redis).await
+        Database::open(&settings).await.unwrap()
     }
 }
 
 /// The same for any database.
 pub async fn redis_equals(database: &Database, redis: &Redis) -> usize {
+    differences(database, redis).await.unwrap()
+}
+
+/// How many keys are as they should be, or what is not.
+async fn differences(database: &Database, redis: &Redis) -> Result<usize, String> {
     let url = StoreUrl::parse(&redis.url(), &["redis"]).unwrap();
     let patient = config::Redis {
         connect: PATIENCE,
@@ -196,6 +214,9 @@ pub async fn redis_equals(database: &Database, redis: &Redis) -> usize {
     let found = audit(database, &mut link, 0).await.unwrap();
     let few: Vec<&String> = found.differences.iter().take(20).collect();
     let all = found.differences.len();
-    assert!(few.is_empty(), "{all} of {}: {few:#?}", found.compared);
-    found.compared
+    if few.is_empty() {
+        Ok(found.compared)
+    } else {
+        Err(format!("{all} of {}: {few:#?}", found.compared))
+    }
 }
