@@ -14,7 +14,8 @@ use crate::upstream::response::BadResponse;
 #[cfg(test)]
 mod tests;
 
-/// A piece of decompressed bytes is at most about twice as large.
+/// From so many decompressed bytes on they are a piece. The decoder may hold as many again, and half
+/// of that once more when it is flushed: a piece has less than four times as many.
 const PIECE: usize = 32 * 1024;
 
 /// How an answer is compressed.

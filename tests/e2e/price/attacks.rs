@@ -72,7 +72,7 @@ async fn a_list_longer_than_any_address_may_be_is_refused_as_it_comes() {
         "GET /price/v3?ids={ids} HTTP/1.1\r\nhost: a\r\n\r\n"
     ))
     .await;
-    assert_eq!(raw.reply().await.unwrap().status, 400);
+    assert_eq!(raw.reply().await.unwrap().status, 431);
     assert!(raw.closed().await.is_empty());
     assert_eq!(market.redis.calls("getrange").await, 0);
     assert_eq!(market.prices(&[TOKEN]).await.status, 200);

@@ -35,11 +35,7 @@ fn unpack(coding: Coding, packed: &[u8], step: usize) -> Result<Vec<u8>, BadResp
         loop {
             match body.take(&mut input)? {
                 Taken::Data(data) => {
-                    assert!(
-                        !data.is_empty() && data.len() <= 2 * PIECE,
-                        "{}",
-                        data.len()
-                    );
+                    assert!(!data.is_empty() && data.len() < 4 * PIECE, "{}", data.len());
                     plain.extend_from_slice(&data);
                 }
                 Taken::More => break,
