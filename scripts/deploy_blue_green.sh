@@ -71,7 +71,7 @@ if [ "$active" = blue ]; then next=green; else next=blue; fi
 say "$active runs; $next comes beside it with $tag"
 upgrade --set "$block.blueGreen.preview=true,$block.blueGreen.$next.tag=$tag,$block.blueGreen.$next.digest="
 
-deployment=$(helm get manifest "$release" | sed -n "s/^  name: \(.*-$next\)$/\1/p" | grep -- "$component-$next" | head -n 1)
+deployment=$(helm get manifest "$release" | sed -n "s/^  name: \(.*-$next\)$/\1/p" | grep -- "$component-$next" | sed -n 1p)
 if ! kubectl --namespace "$namespace" rollout status "deployment/$deployment" --timeout "$timeout" ||
   { [ "$component" = gateway ] && ! helm test "$release" --timeout "$timeout"; }; then
   say "$next is not well; the traffic stays with $active" >&2

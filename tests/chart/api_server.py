@@ -10,6 +10,7 @@ import copy
 import http.server
 import json
 import re
+import sys
 import threading
 import urllib.parse
 import uuid
@@ -113,7 +114,9 @@ class Cluster:
     def __init__(self, kube="1.34"):
         self.kube, self.lock = kube, threading.RLock()
         self.objects, self.version = {}, 1
-        self.fail_next_job, self.log = None, ""
+        # (version, type, key, object) of everything that happened, for who watches.
+        self.events, self.changed = [], threading.Condition(self.lock)
+        self.fail_next_job, self.log, self.closed = None, "", False
         for name in ("default", "spot"):
             self.save(("", "Namespace", "", name),
                       {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": name}})
@@ -158,9 +161,22 @@ class Cluster:
         if status:
             document["status"] = status
         self.objects[key] = document
+        self.tell("MODIFIED" if old else "ADDED", key, document)
         if document["kind"] == "Deployment":
             self.roll_out(key, document)
         return document
+
+    def remove(self, key):
+        gone = self.objects.pop(key, None)
+        if gone:
+            self.version += 1
+            self.tell("DELETED", key, gone)
+        return gone
+
+    def tell(self, what, key, document):
+        with self.changed:
+            self.events.append((self.version, what, key, document))
+            self.changed.notify_all()
 
     def roll_out(self, key, deployment):
         """The ReplicaSet that the controller would make; Helm 3 waits for it."""
@@ -210,6 +226,8 @@ def merged_list(old, change, by):
 
 class Handler(http.server.BaseHTTPRequestHandler):
     protocol_version = "HTTP/1.1"
+    # Head and body in one packet: two would wait for each other's acknowledgement, 40 ms for each answer.
+    wbufsize, disable_nagle_algorithm = -1, True
 
     def log_message(self, *_):
         pass
@@ -244,16 +262,18 @@ class Handler(http.server.BaseHTTPRequestHandler):
         kind = next((k for k in KINDS if (k[0], k[1], k[3]) == (group, version, rest[0])), None)
         if not kind:
             return self.refuse(404, "NotFound", f"no resource {rest[0]}")
+        key = (group, kind[2], namespace, rest[1] if len(rest) > 1 else None)
+        if self.command == "GET" and query.get("watch") in ("1", "true"):
+            return self.watch(kind, key, query)
         with self.cluster.lock:
             if len(rest) > 2 and rest[2] == "log":
                 return self.answer(200, self.cluster.log.encode())
-            key = (group, kind[2], namespace, rest[1] if len(rest) > 1 else None)
             if self.command == "GET":
                 return self.read(kind, key, query)
             if self.command == "DELETE":
-                gone = self.cluster.objects.pop(key, None)
+                gone = self.cluster.remove(key)
                 if kind[2] == "Deployment":
-                    self.cluster.objects.pop((group, "ReplicaSet", *key[2:]), None)
+                    self.cluster.remove((group, "ReplicaSet", *key[2:]))
                 return self.answer(200, gone) if gone else self.refuse(404, "NotFound", f'{rest[0]} "{key[3]}" not found')
             return self.write(kind, key, decoded(body))
 
@@ -287,27 +307,49 @@ class Handler(http.server.BaseHTTPRequestHandler):
         if key[3]:
             found = self.cluster.objects.get(key)
             return self.answer(200, found) if found else self.refuse(404, "NotFound", f'{kind[3]} "{key[3]}" not found')
-        wanted = [s.split("=") for s in query.get("labelSelector", "").replace("==", "=").split(",")
-                  if "=" in s and "!" not in s]
-        name = dict(s.split("=") for s in query.get("fieldSelector", "").split(",") if "=" in s).get("metadata.name")
-        items = [o for k, o in self.cluster.objects.items()
-                 if k[:2] == key[:2] and key[2] in ("", k[2]) and name in (None, k[3])
-                 and all(o["metadata"].get("labels", {}).get(a) == b for a, b in wanted)]
-        if query.get("watch") in ("1", "true"):
-            return self.watch(kind, items, query)
+        wanted = self.selection(key, query)
+        items = [o for k, o in self.cluster.objects.items() if wanted(k, o)]
         return self.answer(200, {"kind": kind[2] + "List", "apiVersion": joined(*kind[:2]),
                                  "metadata": {"resourceVersion": str(self.cluster.version)}, "items": items})
 
-    def watch(self, kind, items, query):
-        """Tells what is there and ends, after which the client comes again."""
-        events = []
-        if "resourceVersion" not in query or query.get("sendInitialEvents") == "true":
-            events = [{"type": "ADDED", "object": o} for o in items]
-        if query.get("sendInitialEvents") == "true":
-            mark = {"resourceVersion": str(self.cluster.version), "annotations": {"k8s.io/initial-events-end": "true"}}
-            events.append({"type": "BOOKMARK", "object": {
-                "apiVersion": joined(*kind[:2]), "kind": kind[2], "metadata": mark}})
-        self.answer(200, "".join(json.dumps(event) + "\n" for event in events).encode())
+    @staticmethod
+    def selection(key, query):
+        """Whether an object is among those that a list or a watch asks for."""
+        labels = [s.split("=") for s in query.get("labelSelector", "").replace("==", "=").split(",")
+                  if "=" in s and "!" not in s]
+        name = dict(s.split("=") for s in query.get("fieldSelector", "").split(",") if "=" in s).get("metadata.name")
+
+        def wanted(k, o):
+            return (k[:2] == key[:2] and key[2] in ("", k[2]) and name in (None, k[3])
+                    and all(o["metadata"].get("labels", {}).get(a) == b for a, b in labels))
+
+        return wanted
+
+    def watch(self, kind, key, query):
+        """Tells what is there, if that is asked for, and then what changes, until the client has enough."""
+        cluster, wanted, events = self.cluster, self.selection(key, query), []
+        with cluster.lock:
+            seen = len(cluster.events)
+            if query.get("sendInitialEvents") == "true" or "resourceVersion" not in query:
+                events = [{"type": "ADDED", "object": o} for k, o in cluster.objects.items() if wanted(k, o)]
+            else:
+                since = int(query["resourceVersion"] or 0)
+                seen = next((n for n, event in enumerate(cluster.events) if event[0] > since), seen)
+            if query.get("sendInitialEvents") == "true":
+                mark = {"resourceVersion": str(cluster.version), "annotations": {"k8s.io/initial-events-end": "true"}}
+                events.append({"type": "BOOKMARK", "object": {
+                    "apiVersion": joined(*kind[:2]), "kind": kind[2], "metadata": mark}})
+        self.send_response(200)
+        self.send_header("Content-Type", "application/json")
+        self.end_headers()
+        self.close_connection = True
+        while not cluster.closed:
+            self.wfile.write("".join(json.dumps(event) + "\n" for event in events).encode())
+            self.wfile.flush()
+            with cluster.changed:
+                cluster.changed.wait_for(lambda: cluster.closed or len(cluster.events) > seen)
+                events = [{"type": what, "object": o} for _, what, k, o in cluster.events[seen:] if wanted(k, o)]
+                seen = len(cluster.events)
 
     def write(self, kind, key, document):
         cluster = self.cluster
@@ -336,14 +378,22 @@ class Handler(http.server.BaseHTTPRequestHandler):
         return self.answer(200 if old else 201, cluster.save(key, document, old))
 
 
+class Http(http.server.ThreadingHTTPServer):
+    daemon_threads = True
+
+    def handle_error(self, request, client_address):
+        # A client leaves its watch by closing the connection.
+        if not isinstance(sys.exc_info()[1], ConnectionError):
+            super().handle_error(request, client_address)
+
+
 class Server:
     """The stand-in on a free port, as a context manager."""
 
     def __init__(self, kube="1.34"):
         self.cluster = Cluster(kube)
         handler = type("Bound", (Handler,), {"cluster": self.cluster})
-        self.http = http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler)
-        self.http.daemon_threads = True
+        self.http = Http(("127.0.0.1", 0), handler)
         self.url = f"http://127.0.0.1:{self.http.server_address[1]}"
 
     def __enter__(self):
@@ -351,5 +401,8 @@ class Server:
         return self
 
     def __exit__(self, *_):
+        with self.cluster.changed:
+            self.cluster.closed = True
+            self.cluster.changed.notify_all()
         self.http.shutdown()
         self.http.server_close()
