@@ -185,5 +185,8 @@ fn inflate(
         Err(_corrupt) => return Err(BadResponse::Encoded),
     }
     packed.advance(read.min(packed.len()));
+    if *ended && piece.is_empty() && !packed.is_empty() {
+        return Err(BadResponse::Encoded);
+    }
     Ok(piece)
 }

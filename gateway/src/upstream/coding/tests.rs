@@ -48,6 +48,17 @@ fn unpack(coding: Coding, packed: &[u8], step: usize) -> Result<Vec<u8>, BadResp
 }
 
 #[test]
+fn nothing_may_follow_a_packed_body_however_it_comes() {
+    for plain in ["", "some text"] {
+        let packed = [&deflate(plain.as_bytes())[..], b"HTTP/1.1 200 OK"].concat();
+        for step in [1, 2, 8, packed.len()] {
+            let unpacked = unpack(Coding::Deflate, &packed, step);
+            assert_eq!(unpacked, Err(BadResponse::Encoded), "{plain} by {step}");
+        }
+    }
+}
+
+#[test]
 fn a_small_bomb_comes_out_in_small_pieces() {
     let zeros = vec![0; 20 << 20];
     for (coding, packed) in [
