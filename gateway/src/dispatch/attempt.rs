@@ -12,8 +12,8 @@ use perijove_core::{Commitment, Slot};
 use tokio::time::Instant;
 
 use crate::error::{Page, TEXT};
-use crate::jsonrpc::{self, Answer, HeadKind, Malformed, MalformedKind, head_kind};
-use crate::solana::{self, Class, FaultKind, Heads, Idempotency, ReplyHints, Verdict};
+use crate::jsonrpc::{self, Answer, Call, Cursor, HeadKind, Malformed, MalformedKind, head_kind};
+use crate::solana::{self, Class, FaultKind, Heads, Method, ReplyHints, Verdict};
 use crate::upstream::{
     AttemptLimits, BodyStream, Candidate, Outcome, Reply, ReplyBody, TransportFault, Witness,
 };
@@ -123,11 +123,11 @@ pub(super) fn start(
         witness: candidate.witness(),
         run: Box::pin(async move {
             #[cfg(test)]
-            let reply = script::play(&candidate).await;
+            let reply = script::play(&candidate, &limits).await;
             #[cfg(not(test))]
             let reply = client::attempt(&candidate, &request, &limits).await;
             #[cfg(test)]
-            drop((request, limits));
+            drop(request);
             Attempted {
                 candidate,
                 reason,
@@ -156,9 +156,10 @@ impl Attempted {
     pub(super) fn judge(
         self,
         class: &Class,
-        method: &str,
+        call: &Call,
         unix_now: fn() -> u64,
     ) -> (Candidate, Judged) {
+        let method = call.method();
         let Self {
             mut candidate,
             reply,
@@ -177,7 +178,12 @@ impl Attempted {
                 page: None,
             },
             Ok(reply) => {
-                let judged = judge_reply(reply, class, unix_now);
+                let judged = match judge_reply(reply, class, unix_now) {
+                    Judged::Good { payload, .. } if is_of_another(&payload, class, call) => {
+                        broken(FaultKind::BadResult, class)
+                    }
+                    judged => judged,
+                };
                 keys::withheld(judged, candidate.upstream().settings())
             }
         };
@@ -210,6 +216,18 @@ fn good(payload: Payload, latency: Duration, class: &Class) -> Judged {
     }
 }
 
+/// Whether a transaction was answered with another one's signature. Of what cannot be read here
+/// the upstream knows best.
+fn is_of_another(payload: &Payload, class: &Class, call: &Call) -> bool {
+    if class.method != Method::SendTransaction {
+        return false;
+    }
+    let signature = call.params().and_then(solana::first_signature);
+    let result = payload.result().map(Cursor::new);
+    let said = result.and_then(|mut result| result.string());
+    signature.is_some_and(|signature| said != Some(signature.to_string().as_bytes()))
+}
+
 fn judge_reply(reply: Reply, class: &Class, unix_now: fn() -> u64) -> Judged {
     let Reply {
         status,
@@ -227,18 +245,11 @@ fn judge_reply(reply: Reply, class: &Class, unix_now: fn() -> u64) -> Judged {
                     Ok(answer) => good(Payload::Whole(answer), latency, class),
                     Err(_malformed) => bad_json(class),
                 },
-                Some(mut verdict) => {
-                    let anonymous = scanned.as_ref().is_ok_and(Answer::is_anonymous);
-                    if anonymous && class.profile().idempotency == Idempotency::Read {
-                        // Whose error it is cannot be told: it is no last word on this call.
-                        verdict.retry = verdict.retry.at_least_elsewhere();
-                    }
-                    Judged::Bad {
-                        verdict,
-                        page: page(status, &hints, scanned.as_ref().err()),
-                        payload: scanned.ok().map(Payload::Whole),
-                    }
-                }
+                Some(verdict) => Judged::Bad {
+                    verdict,
+                    page: page(status, &hints, scanned.as_ref().err()),
+                    payload: scanned.ok().map(Payload::Whole),
+                },
             }
         }
         ReplyBody::Streaming { head, length, rest } => {
@@ -282,8 +293,13 @@ fn page(status: u16, hints: &ReplyHints, malformed: Option<&Malformed>) -> Optio
 }
 
 fn bad_json(class: &Class) -> Judged {
+    broken(FaultKind::BadJson, class)
+}
+
+/// An answer that is none.
+fn broken(kind: FaultKind, class: &Class) -> Judged {
     Judged::Bad {
-        verdict: Verdict::transport(FaultKind::BadJson, class, true),
+        verdict: Verdict::transport(kind, class, true),
         payload: None,
         page: None,
     }

@@ -102,8 +102,8 @@ impl Answer {
     /// Scans the complete body that came back for a request.
     ///
     /// An error may be without id, or with `null`: servers say so when they could not read the
-    /// request, and what stands before them does not read it at all. A result without the id may
-    /// be anybody's.
+    /// request, and what stands before them does not read it at all; which of them mean this call is
+    /// for others to judge. A result without the id may be anybody's.
     ///
     /// # Errors
     /// The body is no JSON-RPC answer, or none to this request.
@@ -156,6 +156,11 @@ impl Answer {
     /// Whether it does not say which request it answers.
     pub fn is_anonymous(&self) -> bool {
         self.raw_id().is_none_or(|id| id == b"null")
+    }
+
+    /// Whether its id is `null`, as JSON-RPC has it for requests that could not be read.
+    pub fn has_null_id(&self) -> bool {
+        self.raw_id() == Some(b"null")
     }
 
     /// The raw JSON of the upstream's id.

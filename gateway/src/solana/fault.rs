@@ -210,6 +210,18 @@ impl FaultKind {
         )
     }
 
+    /// Whether no connection could be made.
+    pub const fn is_of_connecting(self) -> bool {
+        matches!(
+            self,
+            Self::Dns
+                | Self::ConnectRefused
+                | Self::ConnectTimeout
+                | Self::ConnectFailed
+                | Self::Tls
+        )
+    }
+
     /// Whether the way to an upstream failed, or something in front of it, so that the same call may
     /// succeed there a moment later.
     pub const fn is_transient(self) -> bool {
@@ -223,6 +235,25 @@ impl FaultKind {
                     | Self::Truncated
                     | Self::ServerError
             )
+    }
+
+    /// Whether it tells of the upstream or its provider alone, whatever was asked.
+    pub(super) const fn is_the_upstreams_own(self) -> bool {
+        matches!(
+            self,
+            Self::ServerError
+                | Self::UnexpectedStatus
+                | Self::RateLimited
+                | Self::CreditsExhausted
+                | Self::Unauthorized
+                | Self::Forbidden
+                | Self::Challenge
+                | Self::MethodDisabled
+                | Self::PolicyRefused
+                | Self::BodyTooLarge
+                | Self::NodeBehind
+                | Self::NodeUnhealthy
+        )
     }
 
     /// Whether a reply of this kind shows that the upstream did nothing with the call, so that

@@ -72,6 +72,10 @@ pub fn judge(
         now_unix,
     };
     let mut verdict = reply.verdict();
+    if !is_known_to_be_meant(&verdict, answer.ok()) {
+        verdict = Verdict::transport(FaultKind::WrongId, class, true);
+    }
+    verdict.penalty = verdict.penalty.of(class);
     match class.profile().idempotency {
         Idempotency::Read => {}
         Idempotency::WriteBySignature => {
@@ -182,32 +186,24 @@ impl Reply<'_> {
 
     fn by_status(&self) -> Verdict {
         match self.status {
-            408 | 500.. => upstream(FaultKind::ServerError, self.elsewhere(), Penalty::Failure),
+            408 | 500.. => upstream(FaultKind::ServerError, Retry::Elsewhere, Penalty::Failure),
             200..300 => {
                 let kind = self.malformed.map(|malformed| malformed.kind.into());
                 // Neither an error nor malformed: a result that cannot be.
                 let kind = kind.unwrap_or(FaultKind::BadResult);
-                upstream(kind, self.elsewhere(), Penalty::Failure)
+                upstream(kind, Retry::Elsewhere, Penalty::Failure)
             }
             // Whether the call was odd or the upstream is, others will tell.
             400..500 => upstream(
                 FaultKind::UnexpectedStatus,
-                self.elsewhere(),
+                Retry::Elsewhere,
                 Penalty::Refusal,
             ),
             _ => upstream(
                 FaultKind::UnexpectedStatus,
-                self.elsewhere(),
+                Retry::Elsewhere,
                 Penalty::Failure,
             ),
-        }
-    }
-
-    fn elsewhere(&self) -> Retry {
-        if self.class.heavy {
-            Retry::ElsewhereOnce
-        } else {
-            Retry::Elsewhere
         }
     }
 
@@ -295,6 +291,20 @@ impl Reply<'_> {
         };
         let retry_after = self.hints.retry_after.or_else(retry_at);
         retry_after.filter(|wait| !wait.is_zero()).or_else(reset)
+    }
+}
+
+/// Whether an error that does not say which request it answers may be meant for this one: what a
+/// server says that could not read it, under the `null` that JSON-RPC has for this; and what is
+/// said of the upstream, not of the call, by whatever stands before the node and reads no calls.
+fn is_known_to_be_meant(verdict: &Verdict, answer: Option<&Answer>) -> bool {
+    let Some(answer) = answer.filter(|answer| answer.error().is_some()) else {
+        return true;
+    };
+    match verdict.kind {
+        _ if !answer.is_anonymous() => true,
+        FaultKind::ParseError | FaultKind::InvalidRequest => answer.has_null_id(),
+        kind => kind.is_the_upstreams_own(),
     }
 }
 

@@ -107,33 +107,150 @@ const fn shape(method: Method) -> Shape {
     }
 }
 
-/// Whether the raw JSON of a whole result is one that the method can have.
-pub(super) fn is_possible(method: Method, result: &[u8]) -> bool {
-    let mut cursor = Cursor::new(result);
-    let kind = match shape(method) {
-        Shape::Plain(kind) => kind,
-        Shape::Wrapped(kind) => {
-            if let Some(value) = usual_value(result) {
-                cursor = Cursor::new(value);
-            } else if cursor.member(b"value").is_none() {
-                return false;
-            }
-            kind
+/// What the items of a result, or of its value, are where it is an array.
+const fn items(method: Method) -> Kind {
+    use Method as M;
+    match method {
+        M::GetBlocks | M::GetBlocksWithLimit => Kind::Number,
+        M::GetSlotLeaders => Kind::String,
+        M::GetInflationReward | M::GetMultipleAccounts | M::GetSignatureStatuses => {
+            Kind::ObjectOrNull
         }
-    };
-    cursor.token().is_some_and(|token| kind.takes(token))
+        M::GetClusterNodes
+        | M::GetLargestAccounts
+        | M::GetProgramAccounts
+        | M::GetRecentPerformanceSamples
+        | M::GetRecentPrioritizationFees
+        | M::GetSignaturesForAddress
+        | M::GetTokenAccountsByDelegate
+        | M::GetTokenAccountsByOwner
+        | M::GetTokenLargestAccounts => Kind::Object,
+        _ => Kind::Any,
+    }
 }
 
-/// What stands from the value on in a wrapped result of the usual form: the context first, which is
-/// short and holds no objects.
-fn usual_value(result: &[u8]) -> Option<&[u8]> {
-    const CONTEXT: &[u8] = br#"{"context":{"#;
+/// Members of a result, or of its value, where it is an object: one of them is there, whoever adds
+/// others. Those that nodes write first come first. Empty where members are not fixed.
+const fn members(method: Method) -> &'static [&'static [u8]] {
+    use Method as M;
+    match method {
+        M::GetAccountInfo => &[b"data", b"lamports", b"owner"],
+        M::GetBlock => &[
+            b"blockHeight",
+            b"blockTime",
+            b"blockhash",
+            b"previousBlockhash",
+        ],
+        M::GetBlockCommitment => &[b"commitment", b"totalStake"],
+        M::GetBlockProduction => &[b"byIdentity", b"range"],
+        M::GetEpochInfo => &[b"absoluteSlot", b"epoch", b"slotIndex"],
+        M::GetEpochSchedule => &[b"firstNormalEpoch", b"slotsPerEpoch"],
+        M::GetHighestSnapshotSlot => &[b"full"],
+        M::GetIdentity => &[b"identity"],
+        M::GetInflationGovernor => &[b"foundation", b"initial", b"terminal"],
+        M::GetInflationRate => &[b"epoch", b"total", b"validator"],
+        M::GetLatestBlockhash => &[b"blockhash"],
+        M::GetProgramAccounts => &[b"context"],
+        M::GetSupply => &[b"circulating", b"total"],
+        M::GetTokenAccountBalance | M::GetTokenSupply => &[b"amount", b"uiAmount"],
+        M::GetTransaction => &[b"blockTime", b"meta", b"slot", b"transaction"],
+        M::GetVersion => &[b"feature-set", b"solana-core"],
+        M::GetVoteAccounts => &[b"current", b"delinquent"],
+        M::SimulateTransaction => &[b"accounts", b"err", b"logs"],
+        _ => &[],
+    }
+}
+
+/// Whether the raw JSON of a whole result is one that the method can have. Looks no further into it
+/// than to the first member it knows.
+pub(super) fn is_possible(method: Method, result: &[u8]) -> bool {
+    match shape(method) {
+        Shape::Plain(Kind::Any) => true,
+        Shape::Plain(kind) => is_value(method, kind, Cursor::new(result)),
+        Shape::Wrapped(kind) => value_of(result).is_some_and(|value| is_value(method, kind, value)),
+    }
+}
+
+/// Where the value of a wrapped result begins; `None` where it names no slot that can be.
+fn value_of(result: &[u8]) -> Option<Cursor<'_>> {
+    if let Some((context, value)) = usual(result) {
+        return has_slot(Cursor::new(context)).then(|| Cursor::new(value));
+    }
+    let mut whole = Cursor::new(result);
+    let context = whole.member(b"context")?;
+    if !has_slot(context.clone()) {
+        return None;
+    }
+    let mut whole = Cursor::new(result);
+    whole.member(b"value")?;
+    Some(whole)
+}
+
+fn has_slot(mut context: Cursor<'_>) -> bool {
+    let slot = context.member(b"slot").and_then(Cursor::unsigned);
+    slot.is_some()
+}
+
+fn is_value(method: Method, kind: Kind, mut value: Cursor<'_>) -> bool {
+    let Some(token) = value.token().filter(|token| kind.takes(*token)) else {
+        return false;
+    };
+    match token {
+        // Nothing that is counted is below zero, nor is any time a block was made at.
+        Token::Number => value.unsigned().is_some(),
+        Token::Array => {
+            value.eat(b'[');
+            match value.item(true) {
+                Ok(true) => value.token().is_some_and(|item| items(method).takes(item)),
+                Ok(false) => true,
+                Err(_) => false,
+            }
+        }
+        Token::Object if method == Method::GetLeaderSchedule => names_leaders(value),
+        Token::Object => has_any(value, members(method)),
+        Token::String | Token::Bool | Token::Null => true,
+    }
+}
+
+/// Whether an object has one of these members.
+fn has_any(mut object: Cursor<'_>, members: &[&[u8]]) -> bool {
+    let mut first = true;
+    object.eat(b'{');
+    while let Ok(Some(key)) = object.key(first) {
+        if members.contains(&key) {
+            return true;
+        }
+        if object.value().is_none() {
+            return false;
+        }
+        first = false;
+    }
+    false
+}
+
+/// Whether the members of an object are leaders, if there are any: there are none where one was
+/// asked for who does not lead.
+fn names_leaders(mut object: Cursor<'_>) -> bool {
+    /// Digits of the shortest address in base58.
+    const SHORTEST: usize = 32;
+    object.eat(b'{');
+    let first = object.key(true);
+    first.is_ok_and(|key| key.is_none_or(|key| key.len() >= SHORTEST))
+}
+
+/// The context of a wrapped result of the usual form, and what stands from the value on: the
+/// context comes first, is short and holds no objects.
+fn usual(result: &[u8]) -> Option<(&[u8], &[u8])> {
+    const BEGIN: &[u8] = br#"{"context":"#;
     const VALUE: &[u8] = br#","value":"#;
     const LONGEST: usize = 128;
-    let context = result.strip_prefix(CONTEXT)?;
+    let context = result
+        .strip_prefix(BEGIN)
+        .filter(|context| context.starts_with(b"{"))?;
     let beginning = context.get(..context.len().min(LONGEST))?;
     let end = memchr::memchr(b'}', beginning)?;
-    context.get(end + 1..)?.strip_prefix(VALUE)
+    let (context, rest) = context.split_at_checked(end + 1)?;
+    Some((context, rest.strip_prefix(VALUE)?))
 }
 
 /// The same of a result of which only the beginning is there.
@@ -183,6 +300,91 @@ mod tests {
                     "{context}"
                 );
             }
+        }
+    }
+
+    #[test]
+    fn what_tells_of_a_failure_or_nothing_at_all_is_no_result() {
+        for (method, result) in [
+            (Method::GetSlot, "-1"),
+            (Method::GetSlot, "1.5"),
+            (Method::GetBlockTime, "-1"),
+            (Method::GetEpochInfo, "{}"),
+            (Method::GetEpochInfo, r#"{"error":"rate limited"}"#),
+            (Method::GetTransaction, r#"{"message":"later","code":5}"#),
+            (
+                Method::GetBlock,
+                r#"{"jsonrpc":"2.0","result":null,"id":1}"#,
+            ),
+            (Method::GetProgramAccounts, r#"{"error":"busy"}"#),
+            (Method::GetBlock, r#"{"detail":"not found","error":{}}"#),
+            (Method::GetVersion, r#"{"status":"error"}"#),
+            (Method::GetLeaderSchedule, r#"{"error":"busy"}"#),
+            (Method::GetBlocks, r#"[{"error":"busy"}]"#),
+            (Method::GetSignaturesForAddress, r#"["busy"]"#),
+            (
+                Method::GetAccountInfo,
+                r#"{"context":{"slot":5},"value":{"error":"busy"}}"#,
+            ),
+            (
+                Method::GetMultipleAccounts,
+                r#"{"context":{"slot":5},"value":["busy"]}"#,
+            ),
+            (Method::GetBalance, r#"{"context":{},"value":5}"#),
+            (Method::GetBalance, r#"{"context":{"slot":-1},"value":5}"#),
+            (Method::GetBalance, r#"{"context":{"slot":"5"},"value":5}"#),
+            (Method::GetBalance, r#"{"value":5}"#),
+            (Method::GetSlot, "18446744073709551616"),
+            (
+                Method::GetLatestBlockhash,
+                r#"{"context":{"slot":5},"value":{}}"#,
+            ),
+            (Method::GetAccountInfo, r#"{"context":null,"value":null}"#),
+            (Method::GetBalance, r#"{"context":null,"value":0}"#),
+            (Method::GetBalance, r#"{"context":{"slot":5},"value":-1}"#),
+        ] {
+            assert!(
+                !is_possible(method, result.as_bytes()),
+                "{method:?} {result}"
+            );
+        }
+    }
+
+    #[test]
+    fn results_that_are_small_odd_or_null_are_possible_where_a_node_gives_them() {
+        for (method, result) in [
+            (Method::GetLeaderSchedule, "{}"),
+            (Method::GetBlockTime, "null"),
+            (Method::GetInflationReward, "[null]"),
+            (Method::GetSlot, "18446744073709551615"),
+            (Method::GetVersion, r#"{"new":{"a":[1]},"solana-core":"9"}"#),
+            (
+                Method::GetProgramAccounts,
+                r#"{"context":{"slot":5},"value":[]}"#,
+            ),
+            (Method::Extension, "-1"),
+            (Method::Extension, r#"{"error":"theirs"}"#),
+            (
+                Method::GetAccountInfo,
+                r#"{"context":{"slot":5},"value":null}"#,
+            ),
+        ] {
+            assert!(
+                is_possible(method, result.as_bytes()),
+                "{method:?} {result}"
+            );
+        }
+    }
+
+    #[test]
+    fn every_object_has_members_that_are_known() {
+        for method in Method::ALL {
+            let (Shape::Plain(kind) | Shape::Wrapped(kind)) = shape(method);
+            let object = kind != Kind::Any && kind.takes(Token::Object);
+            let known = !members(method).is_empty() || method == Method::GetLeaderSchedule;
+            assert_eq!(object, known, "{method:?}");
+            let array = kind != Kind::Any && kind.takes(Token::Array);
+            assert_eq!(array, items(method) != Kind::Any, "{method:?}");
         }
     }
 

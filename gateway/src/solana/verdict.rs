@@ -3,7 +3,7 @@
 
 use std::time::Duration;
 
-use super::{Blame, Capability, Class, FaultKind};
+use super::{Blame, Capability, Class, FaultKind, Idempotency};
 
 /// Where a call may be tried again.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -23,17 +23,6 @@ pub enum Retry {
     /// Only where history reaches further back, for which dispatching looks once the upstreams that
     /// come first have spoken.
     Deeper,
-}
-
-impl Retry {
-    /// The same, but never the last word.
-    #[must_use]
-    pub fn at_least_elsewhere(self) -> Self {
-        match self {
-            Self::Final => Self::Elsewhere,
-            other => other,
-        }
-    }
 }
 
 /// What part of an upstream rests.
@@ -83,6 +72,18 @@ pub enum Penalty {
     Lacks(Capability),
 }
 
+impl Penalty {
+    /// The same for a call of this class that reached the upstream. What becomes of writes says
+    /// nothing about reads: a failure counts against the method, if another upstream serves it.
+    #[must_use]
+    pub fn of(self, class: &Class) -> Self {
+        match self {
+            Self::Failure if class.profile().idempotency != Idempotency::Read => Self::Refusal,
+            penalty => penalty,
+        }
+    }
+}
+
 /// The judgement on one failed attempt.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Verdict {
@@ -100,18 +101,17 @@ impl Verdict {
     /// Judges a fault of the connection. `bytes_sent` says whether the upstream may have seen any
     /// of the request: from then on only a read or a signed transaction may be repeated.
     pub fn transport(kind: FaultKind, class: &Class, bytes_sent: bool) -> Self {
-        let repeatable = class.profile().idempotency.is_repeatable();
-        let retry = match (repeatable, bytes_sent) {
-            // A scan that ran into its time limit does so everywhere: one more upstream, no storm.
-            (true, true) if class.heavy && kind.is_timeout() => Retry::ElsewhereOnce,
-            (true, _) | (false, false) => Retry::Elsewhere,
-            (false, true) => Retry::Final,
+        let retry = if class.profile().idempotency.is_repeatable() || !bytes_sent {
+            Retry::Elsewhere
+        } else {
+            Retry::Final
         };
         // Too many calls of our own, and too little time of theirs, are no failure of the upstream.
         let penalty = match kind {
             FaultKind::Saturated | FaultKind::NoTime | FaultKind::NoDescriptors => Penalty::None,
             // What a scan needs says nothing about cheap calls.
             _ if class.heavy && kind.is_timeout() && bytes_sent => Penalty::Refusal,
+            _ if bytes_sent && !kind.is_of_connecting() => Penalty::Failure.of(class),
             _ => Penalty::Failure,
         };
         Self {
@@ -164,9 +164,10 @@ mod tests {
                 FaultKind::Truncated,
             ] {
                 let verdict = Verdict::transport(kind, &class, true);
+                let penalty = Penalty::Failure.of(&class);
                 assert_eq!(
                     (verdict.retry, verdict.penalty),
-                    (Retry::Elsewhere, Penalty::Failure),
+                    (Retry::Elsewhere, penalty),
                     "{method}"
                 );
             }
@@ -174,10 +175,26 @@ mod tests {
     }
 
     #[test]
-    fn a_scan_that_timed_out_is_tried_once_more_only() {
+    fn what_becomes_of_writes_says_nothing_about_reads() {
+        for (method, penalty) in [
+            ("getBalance", Penalty::Failure),
+            ("sendTransaction", Penalty::Refusal),
+            ("requestAirdrop", Penalty::Refusal),
+            ("sendBundle", Penalty::Refusal),
+        ] {
+            let class = classify(method, None);
+            let hangs = Verdict::transport(FaultKind::FirstByteTimeout, &class, true);
+            assert_eq!(hangs.penalty, penalty, "{method}");
+            let down = Verdict::transport(FaultKind::ConnectRefused, &class, false);
+            assert_eq!(down.penalty, Penalty::Failure, "{method}");
+        }
+    }
+
+    #[test]
+    fn a_scan_that_timed_out_goes_on_and_is_held_against_scans_only() {
         let class = classify("getProgramAccounts", Some(b"[\"k\"]"));
         let verdict = Verdict::transport(FaultKind::TotalTimeout, &class, true);
-        assert_eq!(verdict.retry, Retry::ElsewhereOnce);
+        assert_eq!(verdict.retry, Retry::Elsewhere);
         assert_eq!(verdict.penalty, Penalty::Refusal, "cheap calls go on");
     }
 }

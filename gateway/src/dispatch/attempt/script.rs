@@ -6,11 +6,11 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use bytes::Bytes;
-use tokio::time::{Instant, sleep};
+use tokio::time::{Instant, sleep, sleep_until};
 
 use crate::jsonrpc::Answer;
 use crate::solana::{FaultKind, ReplyHints};
-use crate::upstream::{Candidate, Reply, ReplyBody, TransportFault};
+use crate::upstream::{AttemptLimits, Candidate, Reply, ReplyBody, TransportFault};
 
 /// What an upstream does with every call.
 #[derive(Clone, Debug)]
@@ -21,7 +21,7 @@ pub(in crate::dispatch) enum Act {
     Break(u64),
     /// The connection breaks after the call was sent, and then nobody listens.
     Vanish,
-    /// Nothing, ever.
+    /// Nothing: it runs into its time limit.
     Hang,
     /// The call waits for a connection, for ever.
     Queue,
@@ -31,10 +31,16 @@ pub(in crate::dispatch) enum Act {
 struct Script {
     acts: BTreeMap<String, Act>,
     asked: Vec<(String, Instant)>,
+    begun: Option<Instant>,
 }
 
 thread_local! {
     static SCRIPT: RefCell<Script> = RefCell::default();
+}
+
+/// All upstreams stand where they stand when a scene begins.
+pub(in crate::dispatch) fn begin() {
+    SCRIPT.with_borrow_mut(|script| script.begun = None);
 }
 
 /// From now on `upstream` does this.
@@ -52,7 +58,23 @@ pub(in crate::dispatch) fn asked(start: Instant) -> Vec<(String, u128)> {
         .collect()
 }
 
-pub(super) async fn play(candidate: &Candidate) -> Result<Reply, TransportFault> {
+/// In a body, the slot that upstreams have reached by now.
+const SLOT: &str = "$slot";
+
+/// Where upstreams stand when the first of them is asked.
+const FIRST_SLOT: u128 = 1000;
+
+fn body(text: &str) -> Bytes {
+    let now = Instant::now();
+    let begun = SCRIPT.with_borrow_mut(|script| *script.begun.get_or_insert(now));
+    let slot = FIRST_SLOT + now.saturating_duration_since(begun).as_millis() / 400;
+    Bytes::from(text.replace(SLOT, &slot.to_string()))
+}
+
+pub(super) async fn play(
+    candidate: &Candidate,
+    limits: &AttemptLimits,
+) -> Result<Reply, TransportFault> {
     let id = candidate.upstream().id().to_owned();
     let (act, begun) = (
         SCRIPT.with_borrow(|script| script.acts.get(&id).cloned()),
@@ -68,7 +90,7 @@ pub(super) async fn play(candidate: &Candidate) -> Result<Reply, TransportFault>
             Ok(Reply {
                 status,
                 hints: ReplyHints::default(),
-                body: ReplyBody::Complete(Answer::scan(Bytes::from(body))),
+                body: ReplyBody::Complete(Answer::scan(self::body(&body))),
                 latency: begun.elapsed(),
                 resent: false,
             })
@@ -84,6 +106,14 @@ pub(super) async fn play(candidate: &Candidate) -> Result<Reply, TransportFault>
             kind: FaultKind::ConnectRefused,
             bytes_sent: true,
         }),
-        Some(Act::Hang | Act::Queue) | None => std::future::pending().await,
+        Some(Act::Hang) => {
+            let until = limits.deadline.min(begun + limits.first_byte);
+            sleep_until(until).await;
+            Err(TransportFault {
+                kind: FaultKind::FirstByteTimeout,
+                bytes_sent: true,
+            })
+        }
+        Some(Act::Queue) | None => std::future::pending().await,
     }
 }

@@ -31,8 +31,8 @@ impl Flight<'_> {
         if reason.paid && !sent {
             exchange.live.budget.refund();
         }
-        let method = exchange.call.method();
-        let (candidate, judged) = attempted.judge(exchange.class, method, exchange.live.unix_now);
+        let unix_now = exchange.live.unix_now;
+        let (candidate, judged) = attempted.judge(exchange.class, exchange.call, unix_now);
         let speaker = Speaker {
             upstream: Arc::clone(candidate.upstream()),
             reached,

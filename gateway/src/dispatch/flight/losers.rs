@@ -87,8 +87,7 @@ impl Loser {
         if self.attempt.paid && !attempted.bytes_sent() {
             self.budget.refund();
         }
-        let method = self.call.method();
-        let (candidate, judged) = attempted.judge(&self.class, method, self.unix_now);
+        let (candidate, judged) = attempted.judge(&self.class, &self.call, self.unix_now);
         if let Judged::Good { latency, .. } = judged {
             let live = candidate.upstream().live();
             live.observe_latency(self.class.method, latency, self.quantile);

@@ -4,6 +4,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use base64::Engine;
 use bytes::Bytes;
 use prometheus::Registry;
 use tokio::time::{Instant, sleep};
@@ -16,8 +17,8 @@ use crate::jsonrpc::{self, Call, Entry};
 use crate::solana::{self, classify};
 use crate::upstream::{Pool, testing};
 
-/// A balance, without a slot: that would have to move on.
-const GOOD: &str = r#"{"jsonrpc":"2.0","result":{"context":{},"value":5},"id":1}"#;
+/// A balance.
+const GOOD: &str = r#"{"jsonrpc":"2.0","result":{"context":{"slot":$slot},"value":5},"id":1}"#;
 const NO_SLOT: &str =
     r#"{"jsonrpc":"2.0","error":{"code":-32016,"message":"Minimum context slot"},"id":1}"#;
 const ODD: &str = r#"{"jsonrpc":"2.0","error":{"code":-32000,"message":"odd"},"id":1}"#;
@@ -55,6 +56,7 @@ impl Scene {
             settings
         });
         let metrics = DispatchMetrics::register(&Registry::new()).unwrap();
+        script::begin();
         Self {
             pool: testing::healthy(upstreams.collect()),
             settings: Settings {
@@ -130,6 +132,7 @@ fn text(delivered: &Delivered) -> String {
             String::from_utf8(value.to_vec()).unwrap()
         }
         Delivered::Rejected(Rejection::OutcomeUnknown) => "unknown".to_owned(),
+        Delivered::Rejected(Rejection::NoUpstream { .. }) => "nobody".to_owned(),
         Delivered::Rejected(Rejection::RateLimited { retry_after }) => {
             format!("limited for {} s", retry_after.as_secs())
         }
@@ -304,9 +307,10 @@ async fn an_upstream_that_refuses_everything_is_left_with_everything() {
             scene.shows(method, &format!("[{key}]")).await;
         }
     }
-    script::set("paid", gives(0, r#"{"context":{},"value":{}}"#));
+    let supply = r#"{"context":{"slot":$slot},"value":{"amount":"5"}}"#;
+    script::set("paid", gives(0, supply));
     let shown = scene.shows("getTokenSupply", "[1]").await;
-    assert_eq!(shown, was("{}", "paid@0"));
+    assert_eq!(shown, was(r#"{"amount":"5"}"#, "paid@0"));
 }
 
 #[tokio::test(start_paused = true)]
@@ -328,15 +332,108 @@ fn transaction() -> String {
     format!(r#"["{}"]"#, bs58::encode(wire).into_string())
 }
 
+/// What `sendTransaction` answers to it.
+fn signature() -> String {
+    format!("\"{}\"", bs58::encode([7; 64]).into_string())
+}
+
 #[tokio::test(start_paused = true)]
 async fn a_transaction_passes_upstreams_that_hang() {
     let mut scene = Scene::broke(&["own", "paid", "spare"]);
     scene.settings.retry.attempts = 1;
     script::set("own", Act::Hang);
     script::set("paid", Act::Hang);
-    script::set("spare", gives(20, "\"5x\""));
+    script::set("spare", gives(20, &signature()));
     let shown = scene.shows("sendTransaction", &transaction()).await;
-    assert_eq!(shown, was("\"5x\"", "own@0 paid@300 spare@600"));
+    assert_eq!(shown, was(&signature(), "own@0 paid@300 spare@600"));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_transaction_answered_with_another_signature_goes_on() {
+    let wire = [&[1][..], &[7; 64], &[1, 2, 3]].concat();
+    let base64 = base64::engine::general_purpose::STANDARD.encode(wire);
+    let base64 = format!(r#"["{base64}",{{"encoding":"base64"}}]"#);
+    for params in [transaction(), base64] {
+        for wrong in ["\"5x\"", "\"\"", "\"rate limited\"", "5", "{}"] {
+            let scene = Scene::new(&["own", "paid"]);
+            script::set("own", gives(0, wrong));
+            script::set("paid", gives(0, &signature()));
+            let shown = scene.shows("sendTransaction", &params).await;
+            assert_eq!(shown, was(&signature(), "own@0 paid@0"), "{wrong}");
+        }
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn transactions_that_hang_close_nothing_but_their_method() {
+    let scene = Scene::new(&["own", "paid"]);
+    script::set("own", Act::Hang);
+    script::set("paid", gives(0, &signature()));
+    for _ in 0..12 {
+        let (answer, _) = scene.shows("sendTransaction", &transaction()).await;
+        assert_eq!(answer, signature());
+        sleep(Duration::from_secs(6)).await;
+    }
+    assert!(scene.pool.upstreams()[0].breaker_is_closed());
+    script::set("own", good(0));
+    assert_eq!(scene.balance(1).await, was("5", "own@0"));
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_error_that_does_not_say_which_call_it_answers_ends_none() {
+    let anonymous = |code: i64, id: &str| {
+        let error = format!(r#"{{"code":{code},"message":"Invalid params: x"}}"#);
+        says(&format!(r#"{{"jsonrpc":"2.0","error":{error}{id}}}"#))
+    };
+    for (code, id) in [
+        (-32602, ""),
+        (-32602, r#","id":null"#),
+        (-32002, r#","id":null"#),
+        (-32015, ""),
+        (-32600, ""),
+        (-32700, r#","id":null"#),
+    ] {
+        let scene = Scene::broke(&["own", "paid"]);
+        script::set("own", anonymous(code, id));
+        script::set("paid", good(0));
+        let shown = scene.balance(1).await;
+        assert_eq!(shown, was("5", "own@0 paid@0"), "{code} {id}");
+    }
+    // Where all say so, it is nobody's word on the call, but for what could not be read at all.
+    for (code, id, text) in [
+        (-32602, r#","id":null"#, "nobody"),
+        (-32600, "", "nobody"),
+        (-32600, r#","id":null"#, "-32600 Invalid params: x"),
+    ] {
+        let scene = Scene::new(&["own", "paid"]);
+        script::set("own", anonymous(code, id));
+        script::set("paid", anonymous(code, id));
+        assert_eq!(scene.balance(1).await.0, text, "{code} {id}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_scan_goes_on_until_an_upstream_serves_it() {
+    let limited = r#"{"jsonrpc":"2.0","error":{"code":-32603,"message":"busy"},"id":1}"#;
+    for failure in [
+        Act::Say(0, 500, String::new()),
+        says(limited),
+        says("garbage"),
+        says(r#"{"jsonrpc":"2.0","error":{"code":-32012,"message":"scan aborted"},"id":1}"#),
+    ] {
+        let scene = Scene::broke(&["own", "paid", "spare"]);
+        script::set("own", failure.clone());
+        script::set("paid", failure.clone());
+        script::set("spare", gives(0, "[]"));
+        let shown = scene.shows("getProgramAccounts", r#"["k"]"#).await;
+        let expected = if matches!(&failure, Act::Say(_, _, body) if body.contains("-32012")) {
+            // What two nodes find too large is.
+            was("-32012 scan aborted", "own@0 paid@0")
+        } else {
+            was("[]", "own@0 paid@0 spare@0")
+        };
+        assert_eq!(shown, expected, "{failure:?}");
+    }
 }
 
 #[tokio::test(start_paused = true)]
@@ -346,10 +443,7 @@ async fn a_transaction_under_way_counts_as_sent() {
     script::set("own", Act::Hang);
     script::set("paid", says(processed));
     let (answer, asked) = scene.shows("sendTransaction", &transaction()).await;
-    assert_eq!(
-        answer,
-        format!("\"{}\"", bs58::encode([7; 64]).into_string())
-    );
+    assert_eq!(answer, signature());
     assert_eq!(asked, "own@0 paid@300");
     // The client's own repetition is refused as a node refuses it.
     let scene = Scene::new(&["paid"]);
@@ -364,10 +458,7 @@ async fn a_transaction_sent_to_an_upstream_that_is_gone_counts_as_sent() {
     script::set("own", Act::Vanish);
     script::set("paid", says(processed));
     let (answer, _) = scene.shows("sendTransaction", &transaction()).await;
-    assert_eq!(
-        answer,
-        format!("\"{}\"", bs58::encode([7; 64]).into_string())
-    );
+    assert_eq!(answer, signature());
     script::set("paid", Act::Vanish);
     let (answer, _) = scene.shows("sendTransaction", &transaction()).await;
     assert_eq!(answer, "unknown");
@@ -377,10 +468,10 @@ async fn a_transaction_sent_to_an_upstream_that_is_gone_counts_as_sent() {
 async fn a_failed_preflight_waits_a_little_for_an_earlier_attempt() {
     let failed = r#"{"jsonrpc":"2.0","error":{"code":-32002,"message":"no","data":{"err":{"InstructionError":[0,"Custom"]}}},"id":1}"#;
     let scene = Scene::new(&["own", "paid"]);
-    script::set("own", gives(900, "\"5x\""));
+    script::set("own", gives(900, &signature()));
     script::set("paid", says(failed));
     let shown = scene.shows("sendTransaction", &transaction()).await;
-    assert_eq!(shown, was("\"5x\"", "own@0 paid@300"));
+    assert_eq!(shown, was(&signature(), "own@0 paid@300"));
     script::set("own", Act::Hang);
     let start = Instant::now();
     let shown = scene.shows("sendTransaction", &transaction()).await;
@@ -391,13 +482,13 @@ async fn a_failed_preflight_waits_a_little_for_an_earlier_attempt() {
 #[tokio::test(start_paused = true)]
 async fn a_slow_scan_is_waited_for_and_held_against_nobody() {
     let scene = Scene::new(&["own", "paid"]);
-    script::set("own", gives(9_000, "[5]"));
-    script::set("paid", gives(100, "[5]"));
+    script::set("own", gives(9_000, "[]"));
+    script::set("paid", gives(100, "[]"));
     for key in 0..6 {
         let shown = scene
             .shows("getProgramAccounts", &format!(r#"["{key}"]"#))
             .await;
-        assert_eq!(shown, was("[5]", "own@0"));
+        assert_eq!(shown, was("[]", "own@0"));
     }
     assert!(scene.pool.upstreams()[0].breaker_is_closed());
 }

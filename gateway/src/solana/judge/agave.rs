@@ -30,21 +30,32 @@ pub(super) fn speaks_of_parameters(message: &str) -> bool {
 pub(super) fn belongs(code: i64, class: &Class) -> bool {
     use Method as M;
     let method = class.method;
-    let history = class.profile().capability == Some(Capability::History);
+    // That the node is not well is said before it looks at the method.
+    if method.is_foreign() {
+        return !matches!(code, -32022..=-32001) || code == -32005;
+    }
+    let profile = class.profile();
+    let history = class.needs == Some(Capability::History);
+    let scan = profile.capability == Some(Capability::Index);
+    let of_a_block = matches!(
+        method,
+        M::GetBlock | M::GetBlockTime | M::GetInflationReward
+    );
     match code {
-        _ if method.is_foreign() => true,
+        -32001 | -32004 | -32007 | -32009 | -32014 => of_a_block,
         -32002 | -32003 | -32006 | -32013 => {
             matches!(method, M::SendTransaction | M::SimulateTransaction)
         }
-        -32012 => class.heavy,
+        -32008 => method == M::GetHighestSnapshotSlot,
+        -32010 | -32012 => scan,
+        -32011 | -32019 => history,
         -32015 => matches!(method, M::GetBlock | M::GetTransaction),
-        -32017 => class.heavy || history || method == M::GetStakeMinimumDelegation,
+        -32016 => profile.min_context_slot,
+        -32017 => matches!(method, M::GetInflationReward | M::GetStakeMinimumDelegation),
         -32018 => method == M::GetInflationReward,
         -32020 => method == M::GetSignaturesForAddress,
-        -32022 => matches!(
-            method,
-            M::GetLeaderSchedule | M::GetBlockProduction | M::GetSlotLeaders
-        ),
+        -32021 => of_a_block || method == M::GetBlockProduction,
+        -32022 => matches!(method, M::GetLeaderSchedule | M::GetBlockProduction),
         _ => true,
     }
 }

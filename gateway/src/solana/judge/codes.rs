@@ -33,9 +33,11 @@ pub(super) fn verdict(error: &ErrorObject, class: &Class) -> Verdict {
             retry: Retry::SecondOpinion,
             ..row(error.code)
         },
-        -32603 if class.heavy => Verdict {
-            retry: Retry::ElsewhereOnce,
-            ..row(error.code)
+        code if !agave::belongs(code, class) => Verdict {
+            blame: Blame::Upstream,
+            retry: Retry::Elsewhere,
+            penalty: Penalty::Refusal,
+            ..row(code)
         },
         -32001 | -32007 | -32009 | -32018 | -32020 if class.needs == Some(Capability::History) => {
             Verdict {
@@ -43,12 +45,6 @@ pub(super) fn verdict(error: &ErrorObject, class: &Class) -> Verdict {
                 ..row(error.code)
             }
         }
-        code if !agave::belongs(code, class) => Verdict {
-            blame: Blame::Upstream,
-            retry: Retry::Elsewhere,
-            penalty: Penalty::Refusal,
-            ..row(code)
-        },
         code => row(code),
     }
 }
@@ -89,7 +85,8 @@ const fn row(code: i64) -> Verdict {
             R::Capable(C::History),
             P::Lacks(C::History),
         ),
-        -32012 => (F::ScanError, B::Client, R::Final, P::None),
+        // What a scan may cost is each node's own limit.
+        -32012 => (F::ScanError, B::Client, R::ElsewhereOnce, P::Refusal),
         -32013 => (F::SignatureLength, B::Client, R::Final, P::None),
         -32014 => (
             F::BlockStatusUnavailable,

@@ -56,7 +56,7 @@ fn results_that_the_method_can_have_are_delivered_even_when_null() {
             "getGenesisHash",
             r#"{"jsonrpc":"2.0","result":"too many requests","id":1}"#,
         ),
-        ("getBlock", r#"{"id":1,"result":{"error":{"code":429}}}"#),
+        ("getAsset", r#"{"id":1,"result":{"error":{"code":429}}}"#),
         ("getAsset", r#"{"jsonrpc":"2.0","result":null,"id":1}"#),
     ] {
         let class = classify(method, None);
@@ -72,6 +72,9 @@ fn a_result_that_the_method_cannot_have_is_the_upstreams_failure() {
         ("getBalance", r#"{"context":{"slot":1},"value":null}"#),
         ("getSlot", "null"),
         ("getSlot", "\"5\""),
+        ("getSlot", "-1"),
+        ("getEpochInfo", "{}"),
+        ("getEpochInfo", r#"{"error":"busy"}"#),
         ("getLatestBlockhash", "null"),
         (
             "getMultipleAccounts",
@@ -84,7 +87,7 @@ fn a_result_that_the_method_cannot_have_is_the_upstreams_failure() {
         let verdict = judged(200, ReplyHints::default(), &body, &class).expect(method);
         assert_eq!(
             (verdict.kind, verdict.retry, verdict.penalty),
-            (F::BadResult, R::Elsewhere, P::Failure),
+            (F::BadResult, R::Elsewhere, P::Failure.of(&class)),
             "{method} {result}"
         );
     }
@@ -278,7 +281,7 @@ fn a_processed_transaction_is_known_by_whatever_code_it_is_said_with() {
 }
 
 #[test]
-fn a_scan_that_failed_is_tried_once_more_only() {
+fn a_scan_that_failed_goes_on() {
     let class = classify("getProgramAccounts", Some(b"[\"k\"]"));
     for (status, body) in [
         (200, &*error(-32603, "Internal error", "null")),
@@ -286,7 +289,32 @@ fn a_scan_that_failed_is_tried_once_more_only() {
         (200, ""),
     ] {
         let found = judged(status, ReplyHints::default(), body, &class).unwrap();
-        assert_eq!(found.retry, R::ElsewhereOnce, "{status} {body}");
+        assert_eq!(found.retry, R::Elsewhere, "{status} {body}");
+    }
+}
+
+#[test]
+fn what_an_error_without_id_says_of_the_upstream_is_believed() {
+    for (status, code, message, kind) in [
+        (200, -32429, "rate limited", F::RateLimited),
+        (200, -32005, "Node is unhealthy", F::NodeUnhealthy),
+        (502, -32603, "bad gateway", F::ServerError),
+        (401, -32000, "unauthorized", F::Unauthorized),
+        (200, -32602, "wrong", F::WrongId),
+        (200, -32016, "Minimum context slot", F::WrongId),
+        (200, -32000, "odd", F::WrongId),
+        (200, -32600, "Invalid request", F::WrongId),
+    ] {
+        let body = format!(r#"{{"error":{{"code":{code},"message":"{message}"}}}}"#);
+        let found = verdict(status, &body);
+        assert_eq!((found.kind, found.retry), (kind, R::Elsewhere), "{body}");
+        let null = body.replace("}}", r#"},"id":null}"#);
+        let kind = if code == -32600 {
+            F::InvalidRequest
+        } else {
+            kind
+        };
+        assert_eq!(verdict(status, &null).kind, kind, "{null}");
     }
 }
 

@@ -12,7 +12,6 @@ use crate::solana::{
 #[test]
 fn every_error_code_of_agave_has_its_verdict() {
     use Blame::{Client, Cluster, Upstream};
-    let archive = R::Capable(Capability::Archive);
     for (code, message, data, kind, blame, retry, penalty) in [
         (
             -32700,
@@ -65,7 +64,7 @@ fn every_error_code_of_agave_has_its_verdict() {
             "null",
             F::BlockCleanedUp,
             Upstream,
-            archive,
+            R::Deeper,
             P::None,
         ),
         (
@@ -155,7 +154,7 @@ fn every_error_code_of_agave_has_its_verdict() {
             "null",
             F::SlotSkipped,
             Cluster,
-            R::ElsewhereOnce,
+            R::Deeper,
             P::None,
         ),
         (
@@ -173,7 +172,7 @@ fn every_error_code_of_agave_has_its_verdict() {
             "null",
             F::LongTermSlotSkipped,
             Cluster,
-            archive,
+            R::Deeper,
             P::None,
         ),
         (
@@ -200,8 +199,8 @@ fn every_error_code_of_agave_has_its_verdict() {
             "null",
             F::ScanError,
             Client,
-            R::Final,
-            P::None,
+            R::ElsewhereOnce,
+            P::Refusal,
         ),
         (
             -32013,
@@ -333,8 +332,11 @@ fn every_error_code_of_agave_has_its_verdict() {
 fn method_of(code: i64) -> &'static str {
     match code {
         -32002 | -32003 | -32006 | -32013 => "simulateTransaction",
-        -32012 => "getProgramAccounts",
-        -32015 => "getTransaction",
+        -32008 => "getHighestSnapshotSlot",
+        -32010 | -32012 => "getProgramAccounts",
+        -32001 | -32004 | -32007 | -32009 | -32014 => "getBlock",
+        -32011 | -32015 | -32019 => "getTransaction",
+        -32021 => "getBlockProduction",
         -32017 | -32018 => "getInflationReward",
         -32020 => "getSignaturesForAddress",
         -32022 => "getLeaderSchedule",
@@ -344,15 +346,46 @@ fn method_of(code: i64) -> &'static str {
 
 #[test]
 fn a_code_that_no_node_gives_to_the_method_is_the_upstreams() {
-    for code in [
-        -32002, -32003, -32006, -32012, -32013, -32015, -32017, -32018, -32020, -32022,
+    let of_blocks: &[i64] = &[-32001, -32004, -32007, -32009, -32014];
+    let of_sending: &[i64] = &[-32002, -32003, -32006, -32013];
+    let of_scans: &[i64] = &[-32010, -32012];
+    let of_history: &[i64] = &[-32011, -32019];
+    let all: Vec<i64> = (-32022..=-32001).collect();
+    for (method, belonging) in [
+        ("getBalance", vec![-32005, -32016]),
+        (
+            "getBlock",
+            [of_blocks, of_history, &[-32005, -32015, -32021]].concat(),
+        ),
+        (
+            "getTransaction",
+            [of_history, &[-32005, -32015, -32016]].concat(),
+        ),
+        ("getBlocks", [of_history, &[-32005, -32016]].concat()),
+        (
+            "getSignaturesForAddress",
+            [of_history, &[-32005, -32016, -32020]].concat(),
+        ),
+        ("getSignatureStatuses", vec![-32005, -32016]),
+        ("getProgramAccounts", [of_scans, &[-32005, -32016]].concat()),
+        ("getVoteAccounts", vec![-32005]),
+        (
+            "simulateTransaction",
+            [of_sending, &[-32005, -32016]].concat(),
+        ),
+        ("getHighestSnapshotSlot", vec![-32005, -32008]),
+        ("getAsset", vec![-32005]),
+        ("searchAssets", vec![-32005]),
+        ("getSomethingNew", vec![-32005]),
     ] {
-        let found = verdict(200, &error(code, "whatever", "null"));
-        assert_eq!(
-            (found.blame, found.retry, found.penalty),
-            (Blame::Upstream, R::Elsewhere, P::Refusal),
-            "{code}"
-        );
+        let class = classify(method, None);
+        for code in &all {
+            let said = error(*code, "whatever", "null");
+            let found = judged(200, ReplyHints::default(), &said, &class).unwrap();
+            let is_its = (found.blame, found.retry, found.penalty)
+                == (Blame::Upstream, R::Elsewhere, P::Refusal);
+            assert_eq!(is_its, !belonging.contains(code), "{method} {code}");
+        }
     }
 }
 
@@ -401,15 +434,15 @@ fn the_calls_own_errors_are_those_that_every_node_would_give() {
 
 #[test]
 fn a_ledger_that_does_not_reach_back_is_no_reason_to_ask_the_next_best() {
-    for code in [-32001, -32007, -32009, -32018, -32020] {
-        for method in [
-            "getBlock",
-            "getTransaction",
-            "getBlocks",
-            "getInflationReward",
-        ] {
+    for (method, codes) in [
+        ("getBlock", &[-32001, -32007, -32009][..]),
+        ("getBlockTime", &[-32001, -32007, -32009]),
+        ("getInflationReward", &[-32001, -32007, -32009, -32018]),
+        ("getSignaturesForAddress", &[-32020]),
+    ] {
+        for code in codes {
             let class = classify(method, Some(b"[7]"));
-            let said = error(code, "said", "null");
+            let said = error(*code, "said", "null");
             let found = judged(200, ReplyHints::default(), &said, &class).unwrap();
             assert_eq!(
                 (found.retry, found.penalty),
