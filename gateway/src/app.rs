@@ -11,6 +11,7 @@ mod check;
 mod descriptors;
 mod drain;
 mod listening;
+mod next_port;
 mod proxy_log;
 mod reload;
 mod signals;
@@ -38,10 +39,10 @@ use crate::cli::{Cli, Command, Exit, Run};
 use crate::config::{self, Config, Loaded};
 use crate::dispatch::{DispatchMetrics, Live};
 use crate::edge::{
-    AdminApp, Connections, Drain, EdgeMetrics, Front, KeepUp, ReloadHandle, RpcApp, Standing,
-    TlsListeners,
+    AdminApp, Connections, EdgeMetrics, Front, KeepUp, ReloadHandle, RpcApp, Standing, TlsListeners,
 };
 use crate::pipeline::{Pipeline, PipelineMetrics};
+use crate::pubsub::{Hub, PubSubMetrics};
 use crate::snapshot::{Published, Snapshot};
 use crate::upstream::{Connectors, Parts, Pool, UnixClock, UpstreamMetrics};
 use addresses::Addresses;
@@ -145,22 +146,13 @@ fn assemble(
     let parts = parts(registry)?;
     let pool = Arc::new(Pool::compile(config, None, &parts)?);
     let published = Arc::new(Published::new(Snapshot::new(config.clone(), pool, 1)));
-    let drain = Arc::new(Drain::default());
-    let edge = EdgeMetrics::register(registry)?;
-    let connections = Connections::new(Some(descriptors.clients()), registry)?;
-    let connections = Arc::new(connections);
     let standing = Arc::new(Standing::default());
     let certificates = Certificates::load(config, &addresses.tls, registry, Arc::clone(&standing))?;
 
     let mut server = server(run, config, &published);
     let (pipeline, prepared) = pipeline(config, registry)?;
-    let rpc = RpcApp {
-        published: Arc::clone(&published),
-        pipeline: Arc::clone(&pipeline),
-        drain: Arc::clone(&drain),
-        connections: Arc::clone(&connections),
-        metrics: edge,
-    };
+    let rpc = rpc_app(&published, &pipeline, descriptors.clients(), registry)?;
+    let drain = Arc::clone(&rpc.drain);
     let (reload, reloads) = mpsc::channel(1);
     let admin = admin_app(&rpc, registry, &standing, reload);
     server.add_service(background_service("drain", leave(config, &rpc)));
@@ -201,6 +193,23 @@ fn assemble(
     Ok(Assembled { server, signals })
 }
 
+fn rpc_app(
+    published: &Arc<Published>,
+    pipeline: &Arc<Pipeline>,
+    clients: usize,
+    registry: &Registry,
+) -> prometheus::Result<RpcApp> {
+    let metrics = PubSubMetrics::register(registry)?;
+    Ok(RpcApp {
+        published: Arc::clone(published),
+        pipeline: Arc::clone(pipeline),
+        drain: Arc::default(),
+        connections: Arc::new(Connections::new(Some(clients), registry)?),
+        pubsub: Hub::new(Arc::clone(published), Arc::clone(pipeline), metrics),
+        metrics: EdgeMetrics::register(registry)?,
+    })
+}
+
 fn server(run: &Run, config: &Config, published: &Arc<Published>) -> Server {
     let mut server = Server::new_with_opt_and_conf(
         Opt {
@@ -225,6 +234,7 @@ fn admin_app(
         pipeline: Arc::clone(&rpc.pipeline),
         drain: Arc::clone(&rpc.drain),
         connections: Arc::clone(&rpc.connections),
+        pubsub: Arc::clone(&rpc.pubsub),
         registry: registry.clone(),
         metrics: rpc.metrics.clone(),
         standing: Arc::clone(standing),
@@ -266,6 +276,7 @@ fn leave(config: &Config, rpc: &RpcApp) -> drain::Leave {
         shutdown: config.shutdown.clone(),
         connections: Arc::clone(&rpc.connections),
         published: Arc::clone(&rpc.published),
+        pubsub: Arc::clone(&rpc.pubsub),
     }
 }
 
@@ -288,10 +299,16 @@ fn rpc_service(
         tls.add(address, settings);
     }
     let keep_up = KeepUp(Arc::clone(&app.connections));
-    let front = Front::new(app, tls, config.listen.h2c, config.listen.keepalive);
+    let (h2c, keepalive) = (config.listen.h2c, config.listen.keepalive);
+    let front = Front::new(app, tls, addresses.websocket.clone(), h2c, keepalive);
     let mut service = Service::new("rpc".to_owned(), front);
     service.set_connection_filter(Arc::new(keep_up));
-    for address in addresses.rpc.iter().chain(&addresses.tls) {
+    for address in addresses
+        .rpc
+        .iter()
+        .chain(&addresses.tls)
+        .chain(&addresses.websocket)
+    {
         // Handshakes are the front's matter.
         service.add_tcp(&address.to_string());
     }

@@ -25,6 +25,7 @@ mod selection;
 mod tier;
 mod upstream;
 mod warning;
+mod websocket;
 
 use schemars::JsonSchema;
 
@@ -53,7 +54,10 @@ pub use runtime::{Runtime, Shutdown};
 pub use schema::{reference, schema};
 pub use selection::Selection;
 pub use tier::{Tier, TierDefaults, Tiers};
-pub use upstream::{HttpVersion, Probe, Timeouts, Upstream, UpstreamTls, UpstreamUrl, UrlFault};
+pub use upstream::{
+    HttpVersion, Probe, Timeouts, Upstream, UpstreamTls, UpstreamUrl, UrlFault, WsUrl,
+};
+pub use websocket::{FeedLimits, WebSocket};
 
 /// The configuration used when none is given: three stand-in validators on this machine.
 pub const DEMO: &str = include_str!("../../conf/demo.yaml");
@@ -96,6 +100,7 @@ pub struct Config {
     pub methods: Methods,
     pub cache: Cache,
     pub price: Price,
+    pub websocket: WebSocket,
 }
 
 impl Default for Config {
@@ -124,6 +129,7 @@ impl Default for Config {
             methods: Methods::default(),
             cache: Cache::default(),
             price: Price::default(),
+            websocket: WebSocket::default(),
         }
     }
 }

@@ -23,6 +23,7 @@ mod session;
 mod standing;
 mod tls;
 mod watch;
+mod websocket;
 
 pub use admin::{AdminApp, ReloadHandle, ReloadOutcome, ReloadRequest};
 pub use connections::{Connections, KeepUp};

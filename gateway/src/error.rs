@@ -48,9 +48,19 @@ pub enum Rejection {
     /// More of a head than is read; the connection is closed.
     #[error("the request head exceeds allowed maximum")]
     HeadTooLarge,
-    /// WebSocket upgrades are answered by their own layer; until it is there, plainly refused.
+    /// WebSocket is switched off, or asked for with another method than GET.
     #[error("WebSocket subscriptions are not served on this endpoint")]
     Upgrade,
+    /// The request for a WebSocket is none as it should be.
+    #[error("{reason}")]
+    Handshake { reason: &'static str },
+    #[error("only version 13 of WebSocket is served")]
+    HandshakeVersion,
+    /// Something else than a WebSocket is asked for on a port that serves nothing else.
+    #[error("this port serves WebSocket only; JSON-RPC over HTTP is on the port before it")]
+    OnlyWebSocket,
+    #[error("too many WebSockets are open; try again")]
+    TooManySockets,
     #[error("a valid API key is required")]
     Unauthorised,
     #[error("Parse error")]
@@ -126,12 +136,14 @@ impl Rejection {
             Self::ContentType => 415,
             Self::BodyTooLarge | Self::TooManyCalls { .. } => 413,
             Self::HeadTimeout | Self::BodyTimeout => 408,
-            Self::BodyNotUtf8 | Self::BadHttp { .. } | Self::Ids(_) => 400,
+            Self::BodyNotUtf8 | Self::BadHttp { .. } | Self::Ids(_) | Self::Handshake { .. } => 400,
             Self::NotServed { .. } => 404,
             Self::HeadTooLarge => 431,
             Self::Upgrade => 501,
+            Self::HandshakeVersion | Self::OnlyWebSocket => 426,
             Self::Unauthorised => 401,
-            Self::RateLimited { .. } => 429,
+            // Rust's client of subscriptions waits and repeats after this one.
+            Self::RateLimited { .. } | Self::TooManySockets => 429,
             Self::OutcomeUnknown | Self::AnswerLost => 504,
             Self::TooManyBodies | Self::TooMuchUnsent => 503,
             Self::Refused(page) => page.status,
@@ -157,6 +169,9 @@ impl Rejection {
             Self::BadHttp { .. } => "bad_http",
             Self::HeadTooLarge => "head_too_large",
             Self::Upgrade => "upgrade",
+            Self::Handshake { .. } | Self::HandshakeVersion => "handshake",
+            Self::OnlyWebSocket => "only_websocket",
+            Self::TooManySockets => "too_many_sockets",
             Self::Unauthorised => "unauthorised",
             Self::Parse => "parse",
             Self::TooManyCalls { .. } => "too_many_calls",
@@ -176,7 +191,9 @@ impl Rejection {
     pub fn retry_after(&self) -> Option<u64> {
         let retry_after = match self {
             Self::RateLimited { retry_after } => *retry_after,
-            Self::TooManyBodies | Self::TooMuchUnsent => Duration::from_secs(1),
+            Self::TooManyBodies | Self::TooMuchUnsent | Self::TooManySockets => {
+                Duration::from_secs(1)
+            }
             _ => return None,
         };
         let rounded_up = retry_after.as_secs() + u64::from(retry_after.subsec_nanos() > 0);
@@ -223,6 +240,10 @@ impl Rejection {
             | Self::BodyNotUtf8
             | Self::Ids(_)
             | Self::NotServed { .. }
+            | Self::Handshake { .. }
+            | Self::HandshakeVersion
+            | Self::OnlyWebSocket
+            | Self::TooManySockets
             | Self::Upgrade => return None,
         };
         // @solana/kit builds its text for -32005 from `data.numSlotsBehind` and must find it.

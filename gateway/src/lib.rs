@@ -21,6 +21,8 @@ pub mod snapshot;
 
 pub mod pipeline;
 
+pub mod pubsub;
+
 pub mod edge;
 
 pub mod app;

@@ -560,6 +560,7 @@ fn restart_only_keys() -> Vec<&'static str> {
     });
     config.listen.keepalive *= 2;
     config.listen.h2c = !config.listen.h2c;
+    config.listen.next_port = !config.listen.next_port;
     config.admin.listen = None;
     config.runtime.threads = Some(3);
     config.runtime.upgrade_socket = PathBuf::from("elsewhere");

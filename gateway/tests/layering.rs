@@ -21,6 +21,7 @@ const LAYERS: &[&[&str]] = &[
     &["auth", "cache", "upstream"],
     &["dispatch", "snapshot"],
     &["pipeline"],
+    &["pubsub"],
     &["edge"],
     &["app", "cli", "main"],
 ];
@@ -103,6 +104,8 @@ fn the_table_refuses_what_it_should() {
         ("upstream", "auth", false),
         ("edge", "jsonrpc", true),
         ("pipeline", "edge", false),
+        ("pubsub", "pipeline", true),
+        ("pipeline", "pubsub", false),
         ("app", "edge", true),
     ] {
         assert_eq!(allowed(from, to), expected, "{from} uses {to}");

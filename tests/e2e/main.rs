@@ -50,4 +50,5 @@ mod unknown_methods;
 mod upgrade;
 mod upstream_connections;
 mod upstream_tls;
+mod websocket;
 mod writes;

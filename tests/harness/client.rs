@@ -3,6 +3,7 @@
 #![expect(clippy::expect_used, reason = "a harness fails the test it is used in")]
 
 pub mod raw;
+pub mod socket;
 
 use bytes::Bytes;
 use reqwest::header::HeaderMap;

@@ -44,3 +44,19 @@ pub fn take() -> u16 {
     }
     panic!("no port is free from {} on", OWN.0);
 }
+
+/// Two ports that follow each other, both as [`take`] gives one.
+///
+/// # Panics
+/// If there are none left.
+pub fn take_two() -> u16 {
+    for _ in 0..BLOCK {
+        let place = TAKEN.fetch_add(2, Ordering::Relaxed) % BLOCK;
+        let port = OWN.0 + place;
+        let free = |port: u16| TcpListener::bind(("127.0.0.1", port)).is_ok();
+        if place + 1 < BLOCK && free(port) && free(port + 1) {
+            return port;
+        }
+    }
+    panic!("no two ports are free from {} on", OWN.0);
+}

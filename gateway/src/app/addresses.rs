@@ -3,6 +3,7 @@
 
 use std::net::{SocketAddr, TcpListener};
 
+use super::next_port;
 use super::sockets::Sockets;
 use crate::config::Config;
 
@@ -10,6 +11,8 @@ use crate::config::Config;
 pub(super) struct Addresses {
     pub rpc: Vec<SocketAddr>,
     pub tls: Vec<SocketAddr>,
+    /// The ports after those of `rpc`, for WebSocket only.
+    pub websocket: Vec<SocketAddr>,
     pub admin: Option<SocketAddr>,
 }
 
@@ -47,7 +50,8 @@ impl Addresses {
             })
         };
         let listen = &config.listen;
-        let addresses = Self {
+        let mut addresses = Self {
+            websocket: Vec::new(),
             rpc: listen
                 .rpc
                 .iter()
@@ -64,8 +68,36 @@ impl Addresses {
                 .map(|a| settle("admin.listen", a))
                 .transpose()?,
         };
+        if listen.next_port {
+            for address in &listen.rpc {
+                if let Some(next) = next_port(*address)
+                    && !addresses.has(next)
+                    && next_port::take(next, upgrade, &mut sockets)
+                {
+                    addresses.websocket.push(next);
+                }
+            }
+        }
         Ok((addresses, sockets))
     }
+}
+
+impl Addresses {
+    fn has(&self, address: SocketAddr) -> bool {
+        self.rpc
+            .iter()
+            .chain(&self.tls)
+            .chain(&self.websocket)
+            .chain(&self.admin)
+            .any(|other| other.port() == address.port())
+    }
+}
+
+/// Where clients look for WebSocket if the RPC is here. Nobody can reckon from a port that the
+/// system chose.
+fn next_port(address: SocketAddr) -> Option<SocketAddr> {
+    let port = address.port().checked_add(1)?;
+    (address.port() != 0).then(|| SocketAddr::new(address.ip(), port))
 }
 
 #[cfg(test)]

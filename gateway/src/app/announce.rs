@@ -28,6 +28,7 @@ impl Announce {
             "event": "listening",
             "rpc": self.addresses.rpc,
             "tls": self.addresses.tls,
+            "websocket": self.addresses.websocket,
             "admin": self.addresses.admin,
             "pid": std::process::id(),
         })
@@ -45,6 +46,7 @@ impl BackgroundService for Announce {
         tracing::info!(
             rpc = json(&self.addresses.rpc).as_slice(),
             tls = json(&self.addresses.tls).as_slice(),
+            websocket = json(&self.addresses.websocket).as_slice(),
             admin = self.addresses.admin.map(tracing::field::display),
             "listening"
         );

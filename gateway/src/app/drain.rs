@@ -8,6 +8,7 @@ use pingora::services::background::BackgroundService;
 
 use crate::config::Shutdown;
 use crate::edge::{Connections, Drain, watch};
+use crate::pubsub::Hub;
 use crate::snapshot::Published;
 
 /// Looks after the connections of clients, and ends the process when they are of no more use.
@@ -16,6 +17,7 @@ pub(super) struct Leave {
     pub shutdown: Shutdown,
     pub connections: Arc<Connections>,
     pub published: Arc<Published>,
+    pub pubsub: Arc<Hub>,
 }
 
 #[async_trait]
@@ -31,6 +33,7 @@ impl BackgroundService for Leave {
             return;
         }
         self.drain.leave();
+        self.pubsub.leave();
         let left = self
             .drain
             .drained(self.shutdown.linger, self.shutdown.grace)

@@ -19,6 +19,7 @@ pub fn restart_only_changes(old: &Config, new: &Config) -> Vec<&'static str> {
         ("listen.tls", listen.tls != new.listen.tls),
         ("listen.keepalive", listen.keepalive != new.listen.keepalive),
         ("listen.h2c", listen.h2c != new.listen.h2c),
+        ("listen.next_port", listen.next_port != new.listen.next_port),
         ("admin.listen", admin.listen != new.admin.listen),
         ("runtime.threads", runtime.threads != new.runtime.threads),
         (

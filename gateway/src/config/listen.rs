@@ -21,6 +21,9 @@ pub struct Listen {
     pub keepalive: Duration,
     /// Whether HTTP/2 is spoken on the clear addresses to clients that begin with it.
     pub h2c: bool,
+    /// Whether WebSocket is also served on the port after each of these, where clients of Solana
+    /// look for it. A port that something else has is left to it.
+    pub next_port: bool,
 }
 
 impl Default for Listen {
@@ -30,6 +33,7 @@ impl Default for Listen {
             tls: Vec::new(),
             keepalive: Duration::from_secs(75),
             h2c: true,
+            next_port: true,
         }
     }
 }
@@ -53,6 +57,7 @@ impl Listen {
                 Duration::from_secs(1)..=Duration::from_hours(1),
             ),
             h2c: section.or("h2c", default.h2c),
+            next_port: section.or("next_port", default.next_port),
         };
         if section.has("rpc") && section.is_empty_list("rpc") && !section.has("tls") {
             section.violation("rpc", "needs at least one address, or one in tls");

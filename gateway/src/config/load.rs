@@ -9,7 +9,7 @@ use perijove_core::settings::{
 use crate::config::{
     Admin, Breaker, Cache, Cluster, Compression, Config, Consumer, Health, Hedge, History, HoldOff,
     Limits, Listen, Log, Methods, Price, Retry, Runtime, Selection, Shutdown, Tiers, Upstream,
-    listen, warning,
+    WebSocket, listen, warning,
 };
 
 /// Loads the configuration file at `path` in the environment of this process.
@@ -89,6 +89,7 @@ impl Configuration for Config {
             methods: section.nested("methods", Methods::read),
             cache: section.nested("cache", cache),
             price: section.nested("price", |section| Price::read(section, has_redis)),
+            websocket: section.nested("websocket", WebSocket::read),
         }
     }
 

@@ -2,6 +2,7 @@
 
 mod read;
 mod url;
+mod ws_url;
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
@@ -17,6 +18,7 @@ use crate::solana::Capability;
 
 pub(super) use self::url::is_nearby;
 pub use self::url::{UpstreamUrl, UrlFault};
+pub use self::ws_url::WsUrl;
 
 /// One endpoint that answers Solana RPC. The file has two keys more, `enabled` and `when_env`;
 /// what they switch off is not in the loaded configuration.
@@ -27,6 +29,9 @@ pub struct Upstream {
     pub id: String,
     /// `http://` or `https://`, with the path and query the provider asks for. Neither is logged.
     pub url: UpstreamUrl,
+    /// `ws://` or `wss://`: where it serves subscriptions. Without it as clients compute it: the
+    /// same host and path, and the next port where the URL names a port.
+    pub ws_url: Option<WsUrl>,
     /// `local` before `paid` before `public`.
     pub tier: Tier,
     /// Share of the calls within its tier; at least 1.

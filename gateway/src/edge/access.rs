@@ -12,7 +12,8 @@ use super::reply::{Sent, WriteFault};
 use crate::auth::ConsumerId;
 use crate::dispatch::Tried;
 use crate::error::Rejection;
-use crate::pipeline::{CacheStatus, Response};
+use crate::pipeline::{CacheStatus, Response, Summary};
+use crate::pubsub::Ended;
 use crate::upstream::Upstream;
 
 /// What is known of an answered request.
@@ -41,9 +42,18 @@ impl Entry {
         consumer: Option<ConsumerId>,
         started: Instant,
     ) -> Self {
-        let summary = &response.summary;
+        Self::of(&response.summary, response.status, head, consumer, started)
+    }
+
+    pub(super) fn of(
+        summary: &Summary,
+        status: u16,
+        head: &Head,
+        consumer: Option<ConsumerId>,
+        started: Instant,
+    ) -> Self {
         Self {
-            status: response.status,
+            status,
             method: summary.method,
             outcome: summary.outcome,
             calls: summary.calls,
@@ -138,5 +148,29 @@ pub(super) fn log(entry: &Entry, written: Result<Sent, WriteFault>) {
         bytes,
         end,
         "request"
+    );
+}
+
+/// The line of a WebSocket, when it has ended.
+pub(super) fn log_socket(
+    head: &Head,
+    consumer: Option<&ConsumerId>,
+    started: Instant,
+    ended: &Ended,
+) {
+    let micros = u64::try_from(started.elapsed().as_micros()).unwrap_or(u64::MAX);
+    tracing::info!(
+        target: "access",
+        request_id = head.request_id.as_str(),
+        client = head.client_ip.map(tracing::field::display),
+        consumer = consumer.map(|consumer| &**consumer),
+        method = "websocket",
+        calls = ended.messages,
+        status = 101,
+        outcome = ended.end.label(),
+        notifications = ended.notifications,
+        micros,
+        bytes = ended.bytes,
+        "websocket"
     );
 }

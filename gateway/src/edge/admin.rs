@@ -22,6 +22,7 @@ use super::drain::Drain;
 use super::metrics::EdgeMetrics;
 use super::standing::Standing;
 use crate::pipeline::Pipeline;
+use crate::pubsub::Hub;
 use crate::snapshot::Published;
 
 /// How long an idle connection is kept, in seconds.
@@ -65,6 +66,7 @@ pub struct AdminApp {
     pub pipeline: Arc<Pipeline>,
     pub drain: Arc<Drain>,
     pub connections: Arc<Connections>,
+    pub pubsub: Arc<Hub>,
     pub registry: Registry,
     pub metrics: EdgeMetrics,
     pub standing: Arc<Standing>,
@@ -178,6 +180,7 @@ impl AdminApp {
             "shutting_down": self.drain.is_leaving(),
             "in_flight": self.drain.in_flight(),
             "connections": self.connections.status(&snapshot.config.limits),
+            "websocket": self.pubsub.status(),
             "genesis": pool.genesis,
             "tip": pool.tip,
             "upstreams": pool.upstreams,

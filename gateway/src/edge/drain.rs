@@ -21,6 +21,7 @@ pub struct Drain {
     leaving: AtomicBool,
     serving: AtomicUsize,
     waiting: AtomicUsize,
+    sockets: AtomicUsize,
 }
 
 /// One request (or one wait for a request) that [`Drain`] counts while this is alive.
@@ -47,6 +48,12 @@ impl Drain {
         Counted(&self.waiting)
     }
 
+    /// Counts a WebSocket. They are told to go, and waited for.
+    pub fn socket(&self) -> Counted<'_> {
+        self.sockets.fetch_add(1, Ordering::Acquire);
+        Counted(&self.sockets)
+    }
+
     /// From here on answers ask their client to close the connection, and `/ready` says no.
     pub fn leave(&self) {
         self.leaving.store(true, Ordering::Release);
@@ -70,7 +77,7 @@ impl Drain {
         let mut quiet_since = start;
         loop {
             let now = Instant::now();
-            if self.in_flight() > 0 {
+            if self.in_flight() > 0 || self.sockets.load(Ordering::Acquire) > 0 {
                 quiet_since = now;
             }
             let nobody_left = self.in_flight() == 0 && self.waiting.load(Ordering::Acquire) == 0;

@@ -31,6 +31,8 @@ use super::http1::request::{Request, Seeker};
 use super::http1::{Ends, Http1};
 use super::reply::{self, Refusal};
 use super::rpc::{Cut, RpcApp};
+use super::session::Session as _;
+use super::websocket::{self, Opening};
 use crate::auth::ConsumerId;
 use crate::error::Rejection;
 use crate::snapshot::Snapshot;
@@ -50,8 +52,10 @@ pub(super) async fn serve(
     stream: Stream,
     tracked: &Arc<Tracked>,
     patience: Duration,
+    only_websocket: bool,
 ) {
     let mut connection = Connection::new(stream, tracked, patience);
+    connection.only_websocket = only_websocket;
     loop {
         // Counted until the request is, so that nobody thinks there is neither.
         let waiting = app.drain.waiting();
@@ -68,10 +72,15 @@ pub(super) async fn serve(
         }
         let snapshot = app.published.load();
         let Some(call) = connection.call(app, &snapshot) else {
-            if connection.long_way(app, &snapshot).await.is_err() {
-                return;
+            match connection.long_way(app, &snapshot).await {
+                Ok(None) => continue,
+                Ok(Some(opening)) => {
+                    let Connection { stream, unread, .. } = connection;
+                    drop((waiting, snapshot));
+                    return websocket::serve(app, stream, unread, tracked, opening).await;
+                }
+                Err(Cut) => return,
             }
-            continue;
         };
         let _serving = app.drain.serving();
         drop(waiting);
@@ -99,6 +108,8 @@ struct Connection<'a> {
     /// The first bytes were looked at before, and come by themselves.
     looked_at: bool,
     silence: Silence,
+    /// Nothing else is served here.
+    only_websocket: bool,
 }
 
 /// A call that was read.
@@ -120,6 +131,7 @@ impl<'a> Connection<'a> {
             buffer: Vec::new(),
             looked_at: true,
             silence: Silence::new(patience),
+            only_websocket: false,
         }
     }
 
@@ -140,7 +152,7 @@ impl<'a> Connection<'a> {
     /// Takes the next call, if it is an ordinary one that may be answered here.
     fn call(&mut self, app: &RpcApp, snapshot: &Snapshot) -> Option<Call> {
         let keepalive = snapshot.config.listen.keepalive;
-        if app.drain.is_leaving() || keepalive < Duration::from_secs(1) {
+        if self.only_websocket || app.drain.is_leaving() || keepalive < Duration::from_secs(1) {
             return None;
         }
         let ordinary = Ordinary::read(&self.unread)?;
@@ -216,14 +228,27 @@ impl<'a> Connection<'a> {
         skips
     }
 
-    /// Reads the next request to the letter and answers it. An error ends the connection.
-    async fn long_way(&mut self, app: &RpcApp, snapshot: &Arc<Snapshot>) -> Result<(), Cut> {
+    /// Reads the next request to the letter and answers it, unless it is one for a WebSocket. An
+    /// error ends the connection.
+    async fn long_way(
+        &mut self,
+        app: &RpcApp,
+        snapshot: &Arc<Snapshot>,
+    ) -> Result<Option<Box<Opening>>, Cut> {
         let limits = &snapshot.config.limits;
         let read = self.head(limits.head_timeout).await?;
         let _serving = app.drain.serving();
         let request = match read.and_then(Request::read) {
             Ok(request) => request,
-            Err(rejection) => return self.refuse(app, snapshot, &rejection).await,
+            Err(rejection) => {
+                self.refuse(app, snapshot, &rejection).await?;
+                return Ok(None);
+            }
+        };
+        let refused = match websocket::look_at(app, snapshot, &request, self.client_ip) {
+            Some(Ok(opening)) => return Ok(Some(opening)),
+            Some(Err(rejection)) => Some(rejection),
+            None => self.only_websocket.then_some(Rejection::OnlyWebSocket),
         };
         let mut session = Http1::new(
             &mut self.stream,
@@ -232,13 +257,21 @@ impl<'a> Connection<'a> {
             &request,
             (self.tracked, limits),
         );
-        let served = app.serve(&mut session, snapshot).await;
+        let served = match &refused {
+            Some(rejection) => {
+                let head = Head::new(&session.fields(), session.client_ip());
+                let refusal = Refusal::rpc(rejection);
+                app.refuse(&mut session, snapshot, &refusal, &head, Instant::now())
+                    .await
+            }
+            None => app.serve(&mut session, snapshot).await,
+        };
         let ends = session.ends();
         match (served, ends) {
             (Ok(()), Ends::GoesOn) => {
                 self.silence.patience = snapshot.config.listen.keepalive;
                 self.silence.since = Instant::now();
-                Ok(())
+                Ok(None)
             }
             (_, Ends::Reset) => {
                 wire::reset(&self.stream);

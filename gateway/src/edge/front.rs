@@ -4,6 +4,7 @@
 //! Pingora looks for the preface of HTTP/2 by waiting for its 24 bytes, for ever: a shorter request
 //! would get no answer, and a connection that stays silent no end.
 
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -29,6 +30,8 @@ pub struct Front {
     /// Whether HTTP/2 is spoken in clear too; over TLS the handshake agrees on it.
     h2c: bool,
     keepalive: Duration,
+    /// Where nothing but WebSocket is served.
+    websocket_only: Vec<SocketAddr>,
 }
 
 /// What a connection speaks.
@@ -39,8 +42,15 @@ enum Version {
 
 impl Front {
     /// `keepalive` bounds the time before the first bytes of a request, and the idle time later.
-    pub fn new(app: RpcApp, tls: TlsListeners, h2c: bool, keepalive: Duration) -> Self {
+    pub fn new(
+        app: RpcApp,
+        tls: TlsListeners,
+        websocket_only: Vec<SocketAddr>,
+        h2c: bool,
+        keepalive: Duration,
+    ) -> Self {
         Self {
+            websocket_only,
             app: Arc::new(app),
             tls,
             h2c,
@@ -49,6 +59,7 @@ impl Front {
     }
 
     async fn serve(&self, stream: Stream, tracked: &Arc<Tracked>, shutdown: &ShutdownWatch) {
+        let only_websocket = tls::is_among(&stream, &self.websocket_only);
         let beginning = self.app.published.load().config.limits.head_timeout;
         let Some((stream, version)) = self.begin(stream, beginning).await else {
             return;
@@ -58,7 +69,10 @@ impl Front {
             idle: self.keepalive,
         };
         match version {
-            Version::One => express::serve(&self.app, stream, tracked, self.keepalive).await,
+            Version::One => {
+                let keepalive = self.keepalive;
+                express::serve(&self.app, stream, tracked, keepalive, only_websocket).await;
+            }
             Version::Two => http2::serve(&self.app, stream, tracked, patience, shutdown).await,
         }
     }

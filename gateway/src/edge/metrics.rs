@@ -8,12 +8,12 @@ use crate::config::Config;
 
 /// The statuses that have a series of their own, the most frequent first. What upstreams say with
 /// others goes on to clients as `other`.
-const STATUSES: [u16; 17] = [
-    200, 429, 400, 401, 403, 404, 405, 408, 410, 413, 415, 431, 500, 501, 502, 503, 504,
+const STATUSES: [u16; 19] = [
+    200, 101, 429, 400, 401, 403, 404, 405, 408, 410, 413, 415, 426, 431, 500, 501, 502, 503, 504,
 ];
 
 /// What a request may be refused for before a call is read.
-const REASONS: [&str; 12] = [
+const REASONS: [&str; 15] = [
     "http_method",
     "content_type",
     "body_too_large",
@@ -23,6 +23,9 @@ const REASONS: [&str; 12] = [
     "too_much_unsent",
     "bad_http",
     "upgrade",
+    "handshake",
+    "only_websocket",
+    "too_many_sockets",
     "unauthorised",
     "bad_ids",
     "not_served",

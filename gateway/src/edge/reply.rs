@@ -119,6 +119,10 @@ impl<'a> Lines<'a> {
         }
         line("content-type", self.content_type.as_bytes());
         line("x-request-id", self.head.request_id.as_bytes());
+        if self.status == 426 {
+            line("upgrade", b"websocket");
+            line("sec-websocket-version", b"13");
+        }
         if let Some(origin) = &self.head.origin {
             cors::allow(origin, &mut *line);
         }

@@ -18,6 +18,7 @@ use super::session::Session;
 use crate::auth::ConsumerId;
 use crate::error::Rejection;
 use crate::pipeline::{Pipeline, Request};
+use crate::pubsub::Hub;
 use crate::snapshot::{Published, Snapshot};
 
 /// A node calls itself healthy up to this many slots behind the cluster (Agave's default of
@@ -30,6 +31,7 @@ pub struct RpcApp {
     pub pipeline: Arc<Pipeline>,
     pub drain: Arc<Drain>,
     pub connections: Arc<Connections>,
+    pub pubsub: Arc<Hub>,
     pub metrics: EdgeMetrics,
 }
 
@@ -278,7 +280,7 @@ impl RpcApp {
 
     /// Refuses a request. Its body may be unread; after ambiguous framing and a body that did not
     /// come, the connection is closed in any case.
-    async fn refuse(
+    pub(super) async fn refuse(
         &self,
         session: &mut impl Session,
         snapshot: &Snapshot,

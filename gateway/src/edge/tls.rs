@@ -23,18 +23,30 @@ impl TlsListeners {
         if self.0.is_empty() {
             return None;
         }
-        let digest = stream.get_socket_digest()?;
-        let own = *digest.local_addr()?.as_inet()?;
-        let listens = |address: &SocketAddr| {
-            let ip = address.ip();
-            address.port() == own.port()
-                && (ip.is_unspecified() || ip.to_canonical() == own.ip().to_canonical())
-        };
+        let own = own_address(stream)?;
         self.0
             .iter()
-            .find(|(address, _)| listens(address))
+            .find(|(address, _)| listens(*address, own))
             .map(|(_, acceptor)| acceptor)
     }
+}
+
+/// Whether a connection came to one of these addresses.
+pub(super) fn is_among(stream: &Stream, addresses: &[SocketAddr]) -> bool {
+    !addresses.is_empty()
+        && own_address(stream)
+            .is_some_and(|own| addresses.iter().any(|address| listens(*address, own)))
+}
+
+fn own_address(stream: &Stream) -> Option<SocketAddr> {
+    let digest = stream.get_socket_digest()?;
+    digest.local_addr()?.as_inet().copied()
+}
+
+fn listens(address: SocketAddr, own: SocketAddr) -> bool {
+    let ip = address.ip();
+    address.port() == own.port()
+        && (ip.is_unspecified() || ip.to_canonical() == own.ip().to_canonical())
 }
 
 /// Shakes hands with a client. `None` if nothing comes of it, which scanners see to every day.

@@ -20,6 +20,7 @@ pub(crate) fn settings(id: &str, url: &str) -> Upstream {
     Upstream {
         id: id.to_owned(),
         url: UpstreamUrl::parse(url).unwrap(),
+        ws_url: None,
         tier: Tier::Local,
         weight: 1,
         headers: BTreeMap::new(),

@@ -24,7 +24,7 @@ impl GatewayConfig {
     pub fn new() -> Self {
         Self {
             root: json!({
-                "listen": { "rpc": [loopback()] },
+                "listen": { "rpc": [loopback()], "next_port": false },
                 "admin": { "listen": loopback() },
                 "runtime": { "threads": 2 },
                 "log": { "format": "json", "level": "info", "access": true },

@@ -12,7 +12,7 @@ use serde_json::{Value, json};
 
 use crate::config::methods::method_names;
 use crate::config::{
-    HttpVersion, Probe, Tier, Tiers, Timeouts, Upstream, UpstreamTls, UpstreamUrl,
+    HttpVersion, Probe, Tier, Tiers, Timeouts, Upstream, UpstreamTls, UpstreamUrl, WsUrl,
 };
 
 /// Headers the gateway sets itself.
@@ -62,6 +62,7 @@ impl Upstream {
     /// Reads every key even if some are wrong, so that all that is wrong is reported.
     fn read(section: &mut Section<'_>, id: Option<String>, tiers: &Tiers) -> Option<Self> {
         let url = read_url(section);
+        let ws_url = read_ws_url(section);
         let tier: Option<Tier> = section.required("tier");
         let of_tier = tiers.of(tier.unwrap_or(Tier::Public));
         let weight = section.within("weight", 1, 1..=1000);
@@ -91,6 +92,7 @@ impl Upstream {
         Some(Self {
             id: id?,
             url: url?,
+            ws_url,
             tier: tier?,
             weight,
             headers,
@@ -163,6 +165,18 @@ fn read_url(section: &mut Section<'_>) -> Option<UpstreamUrl> {
         Ok(url) => Some(url),
         Err(fault) => {
             section.violation("url", fault);
+            None
+        }
+    }
+}
+
+fn read_ws_url(section: &mut Section<'_>) -> Option<WsUrl> {
+    let text: String = section.optional("ws_url")?;
+    section.doubt_references("ws_url", &text);
+    match WsUrl::parse(&text) {
+        Ok(url) => Some(url),
+        Err(fault) => {
+            section.violation("ws_url", fault);
             None
         }
     }

@@ -129,6 +129,8 @@ pub enum UrlFault {
     Credentials,
     #[error("must not have a fragment (#)")]
     Fragment,
+    #[error("must begin with ws:// or wss://")]
+    WsScheme,
 }
 
 #[cfg(test)]

@@ -131,6 +131,15 @@ impl Request {
         })
     }
 
+    /// The values of every field of this name, which is lower case.
+    pub(in crate::edge) fn values<'a>(&'a self, name: &'a str) -> impl Iterator<Item = &'a [u8]> {
+        let lines = lines_of(self.head.get(self.lines.clone()).unwrap_or_default());
+        lines
+            .filter_map(|text| line::field(text).ok())
+            .filter(move |(given, _)| given.eq_ignore_ascii_case(name.as_bytes()))
+            .map(|(_, value)| value)
+    }
+
     pub(in crate::edge) fn fields(&self) -> Fields<'_> {
         let lines = lines_of(self.head.get(self.lines.clone()).unwrap_or_default());
         Fields::of(lines.filter_map(|text| line::field(text).ok()))

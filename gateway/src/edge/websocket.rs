@@ -1,0 +1,189 @@
+//! The beginning of a WebSocket: which requests may become one, the answer that makes them one, and
+//! its account in the log. What is said on it is the `pubsub` layer's.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use bytes::BytesMut;
+use http::Method;
+use pingora::protocols::Stream;
+use tokio::io::AsyncWriteExt;
+use tokio::time::{Instant, timeout};
+use tokio_tungstenite::tungstenite::handshake::derive_accept_key;
+
+use super::access::{self, Entry};
+use super::connections::Tracked;
+use super::fields::says;
+use super::head::{self, Head};
+use super::http1::request::Request;
+use super::rpc::RpcApp;
+use crate::auth::ConsumerId;
+use crate::error::Rejection;
+use crate::framing::Framing;
+use crate::pipeline::Summary;
+use crate::pubsub::{Account, Client, Place, Session};
+use crate::snapshot::{Published, Snapshot};
+
+/// How long the answer to a handshake may take to be written.
+const PATIENCE: Duration = Duration::from_secs(10);
+
+/// A request that becomes a WebSocket.
+pub(super) struct Opening {
+    head: Head,
+    consumer: Option<ConsumerId>,
+    accept: String,
+    place: Place,
+    started: Instant,
+}
+
+/// `None` if the request asks for no WebSocket that could be given.
+pub(super) fn look_at(
+    app: &RpcApp,
+    snapshot: &Snapshot,
+    request: &Request,
+    client_ip: Option<std::net::IpAddr>,
+) -> Option<Result<Box<Opening>, Rejection>> {
+    let settings = &snapshot.config.websocket;
+    if !request.asks_for_websocket || request.method != Method::GET || !settings.enabled {
+        return None;
+    }
+    Some(open(app, snapshot, request, client_ip))
+}
+
+fn open(
+    app: &RpcApp,
+    snapshot: &Snapshot,
+    request: &Request,
+    client_ip: Option<std::net::IpAddr>,
+) -> Result<Box<Opening>, Rejection> {
+    let started = Instant::now();
+    let accept = accept(request)?;
+    let fields = request.fields();
+    let consumer = head::identify(&fields, &request.path, request.query.as_deref(), snapshot)?;
+    let place = app.pubsub.admit(&snapshot.config.websocket);
+    Ok(Box::new(Opening {
+        head: Head::new(&fields, client_ip),
+        consumer,
+        accept,
+        place: place.ok_or(Rejection::TooManySockets)?,
+        started,
+    }))
+}
+
+/// What the client's key is answered with (RFC 6455 §4.2).
+fn accept(request: &Request) -> Result<String, Rejection> {
+    let bad = |reason| Err(Rejection::Handshake { reason });
+    let one = |name: &'static str| {
+        let mut values = request.values(name);
+        values.next().filter(|_| values.next().is_none())
+    };
+    if !request
+        .values("connection")
+        .any(|value| says(value, b"upgrade"))
+    {
+        return bad("a WebSocket needs `Connection: Upgrade`");
+    }
+    if request.framing != Framing::Length(0) {
+        return bad("the request for a WebSocket has no body");
+    }
+    match one("sec-websocket-version") {
+        Some(b"13") => {}
+        Some(_) => return Err(Rejection::HandshakeVersion),
+        None => return bad("sec-websocket-version is missing or there twice"),
+    }
+    match one("sec-websocket-key") {
+        Some(key) if STANDARD.decode(key).is_ok_and(|bytes| bytes.len() == 16) => {
+            Ok(derive_accept_key(key))
+        }
+        _ => bad("sec-websocket-key must be 16 bytes in base64"),
+    }
+}
+
+/// Answers the handshake and serves the socket until its end. `unread` came behind the request.
+pub(super) async fn serve(
+    app: &Arc<RpcApp>,
+    mut stream: Stream,
+    unread: BytesMut,
+    tracked: &Arc<Tracked>,
+    opening: Box<Opening>,
+) {
+    let Opening {
+        head,
+        consumer,
+        accept,
+        place,
+        started,
+    } = *opening;
+    let _counted = app.drain.socket();
+    let Some(_serving) = tracked.serving() else {
+        return;
+    };
+    let answer = async {
+        stream.write_all(&switching(&head, &accept)).await?;
+        stream.flush().await
+    };
+    if !matches!(timeout(PATIENCE, answer).await, Ok(Ok(()))) {
+        app.metrics.client_gone();
+        return;
+    }
+    app.metrics.replied(101);
+    let journal = Arc::new(Journal {
+        app: Arc::clone(app),
+        head,
+        consumer,
+    });
+    let client = Client {
+        key: journal.head.client_key(journal.consumer.as_ref()),
+        cache_use: journal.head.cache_use,
+        ledger_only: journal.head.ledger_only,
+        account: Arc::<Journal>::clone(&journal),
+    };
+    let hub = Arc::clone(&app.pubsub);
+    let session = Session::new(hub, stream, unread.to_vec(), client).await;
+    drop(unread);
+    let ended = Box::pin(session.serve()).await;
+    drop(place);
+    if app.published.load().config.log.access {
+        access::log_socket(&journal.head, journal.consumer.as_ref(), started, &ended);
+    }
+}
+
+fn switching(head: &Head, accept: &str) -> Vec<u8> {
+    [
+        &b"HTTP/1.1 101 Switching Protocols\r\nconnection: Upgrade\r\nupgrade: websocket\r\n\
+           sec-websocket-accept: "[..],
+        accept.as_bytes(),
+        b"\r\nx-request-id: ",
+        head.request_id.as_bytes(),
+        b"\r\n\r\n",
+    ]
+    .concat()
+}
+
+/// Tells the log and the metrics of the calls on one socket.
+struct Journal {
+    app: Arc<RpcApp>,
+    head: Head,
+    consumer: Option<ConsumerId>,
+}
+
+impl Journal {
+    fn published(&self) -> &Published {
+        &self.app.published
+    }
+}
+
+impl Account for Journal {
+    fn answered(&self, summary: Summary, status: u16, started: Instant, bytes: usize) {
+        let snapshot = self.published().load();
+        let metrics = &self.app.metrics;
+        metrics.called_by(self.consumer.as_ref(), &snapshot.config);
+        if snapshot.config.log.access {
+            let consumer = self.consumer.clone();
+            let entry = Entry::of(&summary, status, &self.head, consumer, started);
+            access::log(&entry, Ok(bytes));
+        }
+    }
+}

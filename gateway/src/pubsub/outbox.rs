@@ -1,0 +1,234 @@
+//! What waits for one client: messages in their order, bounded by their bytes. Whoever notifies
+//! never waits for a client; one that has let too much pile up is given up.
+
+use std::collections::VecDeque;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use bytes::{BufMut, Bytes, BytesMut};
+use parking_lot::Mutex;
+use tokio::sync::Notify;
+
+/// What a message costs besides its own bytes.
+const OVERHEAD: usize = 64;
+
+/// One message.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum Item {
+    /// The answer to a call.
+    Answer(Bytes),
+    /// A notification up to its last member: all subscribers share these bytes, and each has an id
+    /// of its own behind them.
+    Notification { head: Bytes, id: u64 },
+}
+
+impl Item {
+    fn cost(&self) -> usize {
+        let (Self::Answer(bytes) | Self::Notification { head: bytes, .. }) = self;
+        bytes.len() + OVERHEAD
+    }
+
+    pub(super) fn is_notification(&self) -> bool {
+        matches!(self, Self::Notification { .. })
+    }
+
+    /// The whole text.
+    pub(super) fn into_text(self) -> Bytes {
+        match self {
+            Self::Answer(text) => text,
+            Self::Notification { head, id } => {
+                let mut digits = itoa::Buffer::new();
+                let id = digits.format(id).as_bytes();
+                let mut text = BytesMut::with_capacity(head.len() + id.len() + 2);
+                text.put_slice(&head);
+                text.put_slice(id);
+                text.put_slice(b"}}");
+                text.freeze()
+            }
+        }
+    }
+}
+
+/// The queue of one client.
+#[derive(Debug)]
+pub(super) struct Outbox {
+    state: Mutex<State>,
+    /// Most bytes that may wait behind a message.
+    most: AtomicUsize,
+    /// Something waits.
+    filled: Notify,
+    /// Too much waits.
+    overflowed: Notify,
+    /// Something was taken.
+    taken: Notify,
+}
+
+#[derive(Debug, Default)]
+struct State {
+    queue: VecDeque<Item>,
+    bytes: usize,
+    overflowed: bool,
+    /// Subscriptions whose client does not know their ids yet, with what they have told.
+    held: Vec<(u64, Vec<Item>)>,
+}
+
+impl Outbox {
+    pub(super) fn new(most: usize) -> Self {
+        Self {
+            state: Mutex::default(),
+            most: AtomicUsize::new(most),
+            filled: Notify::new(),
+            overflowed: Notify::new(),
+            taken: Notify::new(),
+        }
+    }
+
+    /// Adds a notification; `false` if the client is given up.
+    pub(super) fn notify(&self, head: &Bytes, id: u64) -> bool {
+        let item = Item::Notification {
+            head: head.clone(),
+            id,
+        };
+        let mut state = self.state.lock();
+        if state.overflowed {
+            return false;
+        }
+        let full = state.bytes > 0
+            && state.bytes.saturating_add(item.cost()) > self.most.load(Ordering::Relaxed);
+        if full {
+            state.overflowed = true;
+            state.queue.clear();
+            state.held.clear();
+            drop(state);
+            self.overflowed.notify_one();
+            self.filled.notify_one();
+            return false;
+        }
+        state.bytes += item.cost();
+        if let Some((_, held)) = state.held.iter_mut().find(|(other, _)| *other == id) {
+            held.push(item);
+            return true;
+        }
+        state.queue.push_back(item);
+        drop(state);
+        self.filled.notify_one();
+        true
+    }
+
+    /// Adds an answer, and behind it what the subscriptions have told that it makes known.
+    pub(super) fn answer(&self, answer: Bytes, makes_known: &[u64]) {
+        let mut state = self.state.lock();
+        if state.overflowed {
+            return;
+        }
+        if !answer.is_empty() {
+            let item = Item::Answer(answer);
+            state.bytes += item.cost();
+            state.queue.push_back(item);
+        }
+        for id in makes_known {
+            if let Some(place) = state.held.iter().position(|(other, _)| other == id) {
+                let (_, held) = state.held.swap_remove(place);
+                state.queue.extend(held);
+            }
+        }
+        drop(state);
+        self.filled.notify_one();
+    }
+
+    /// Keeps what a subscription tells until its client knows its id.
+    pub(super) fn hold(&self, id: u64) {
+        self.state.lock().held.push((id, Vec::new()));
+    }
+
+    /// The next message.
+    pub(super) fn take(&self) -> Option<Item> {
+        let mut state = self.state.lock();
+        let item = state.queue.pop_front()?;
+        state.bytes -= item.cost();
+        if state.queue.is_empty() {
+            // A burst should not be paid for by an idle client.
+            state.queue.shrink_to(16);
+        }
+        drop(state);
+        self.taken.notify_one();
+        Some(item)
+    }
+
+    /// Whether so much waits that nothing should be added.
+    pub(super) fn is_full(&self) -> bool {
+        self.state.lock().bytes > self.most.load(Ordering::Relaxed)
+    }
+
+    pub(super) fn is_empty(&self) -> bool {
+        self.state.lock().queue.is_empty()
+    }
+
+    pub(super) fn has_overflowed(&self) -> bool {
+        self.state.lock().overflowed
+    }
+
+    /// Resolves when there is room. For one waiter at a time.
+    pub(super) async fn has_room(&self) {
+        while self.is_full() {
+            self.taken.notified().await;
+        }
+    }
+
+    /// Resolves when something was added. May resolve once too often.
+    pub(super) async fn filled(&self) {
+        self.filled.notified().await;
+    }
+
+    /// Resolves when the client is to be given up.
+    pub(super) async fn overflows(&self) {
+        self.overflowed.notified().await;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn texts(outbox: &Outbox) -> Vec<String> {
+        std::iter::from_fn(|| outbox.take())
+            .map(|item| String::from_utf8(item.into_text().to_vec()).unwrap())
+            .collect()
+    }
+
+    #[test]
+    fn subscribers_share_a_notification_and_have_their_own_ids() {
+        let outbox = Outbox::new(1000);
+        let head = Bytes::from_static(br#"{"params":{"result":1,"subscription":"#);
+        assert!(outbox.notify(&head, 7));
+        assert!(outbox.notify(&head, 8));
+        assert_eq!(
+            texts(&outbox),
+            [
+                r#"{"params":{"result":1,"subscription":7}}"#,
+                r#"{"params":{"result":1,"subscription":8}}"#
+            ]
+        );
+    }
+
+    #[test]
+    fn a_notification_waits_until_its_client_knows_the_id() {
+        let outbox = Outbox::new(1000);
+        outbox.hold(7);
+        assert!(outbox.notify(&Bytes::from_static(b"seven:"), 7));
+        assert!(outbox.notify(&Bytes::from_static(b"eight:"), 8));
+        outbox.answer(Bytes::from_static(b"7"), &[7]);
+        assert_eq!(texts(&outbox), ["eight:8}}", "7", "seven:7}}"]);
+    }
+
+    #[test]
+    fn one_message_may_always_wait_and_a_client_behind_which_more_piles_up_is_given_up() {
+        let outbox = Outbox::new(200);
+        let large = Bytes::from(vec![b'x'; 1000]);
+        assert!(outbox.notify(&large, 1), "alone, however large");
+        assert!(outbox.is_full());
+        assert!(!outbox.notify(&Bytes::from_static(b"y"), 1));
+        assert!(outbox.has_overflowed());
+        assert!(outbox.take().is_none(), "nothing is kept for it");
+        assert!(!outbox.notify(&Bytes::from_static(b"z"), 1));
+    }
+}

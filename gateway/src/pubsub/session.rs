@@ -1,0 +1,325 @@
+//! The socket of one client: what it says is answered, what it subscribed to is told, and if it
+//! has to end, it ends with a code after which clients know what to do.
+
+mod message;
+
+use std::pin::Pin;
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use futures::stream::FuturesUnordered;
+use futures::{SinkExt, StreamExt};
+use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::time::{Instant, sleep_until, timeout};
+use tokio_tungstenite::WebSocketStream;
+use tokio_tungstenite::tungstenite::error::{CapacityError, Error, ProtocolError};
+use tokio_tungstenite::tungstenite::protocol::frame::coding::CloseCode;
+use tokio_tungstenite::tungstenite::protocol::{CloseFrame, Role, WebSocketConfig};
+use tokio_tungstenite::tungstenite::{Message, Utf8Bytes};
+
+use self::message::{Answer, Speaker};
+use super::hub::Hub;
+use super::outbox::Outbox;
+use crate::config::WebSocket;
+use crate::dispatch::ClientKey;
+use crate::pipeline::{CacheUse, Summary};
+
+#[cfg(test)]
+mod tests;
+
+/// Read from and written to a socket at once.
+const BUFFER: usize = 4096;
+/// How long the end of a socket may take.
+const FAREWELL: Duration = Duration::from_secs(1);
+
+/// Who speaks over a socket.
+pub struct Client {
+    /// Whose session the answers belong to.
+    pub key: ClientKey,
+    pub cache_use: CacheUse,
+    pub ledger_only: bool,
+    pub account: Arc<dyn Account>,
+}
+
+/// Who is told of what a socket does.
+pub trait Account: Send + Sync {
+    /// A message was answered with so many bytes.
+    fn answered(&self, summary: Summary, status: u16, started: Instant, bytes: usize);
+}
+
+/// Why a socket ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum End {
+    /// The client closed it, or is gone.
+    Client,
+    /// The gateway stops.
+    Leaving,
+    /// The client did not take what waited for it.
+    Slow,
+    /// It has said nothing for long, not even to pings.
+    Silent,
+    /// A message was larger than allowed.
+    TooLarge,
+    /// What came is no WebSocket.
+    Malformed,
+}
+
+impl End {
+    pub const ALL: [Self; 6] = [
+        Self::Client,
+        Self::Leaving,
+        Self::Slow,
+        Self::Silent,
+        Self::TooLarge,
+        Self::Malformed,
+    ];
+
+    /// The word in metrics and logs.
+    pub fn label(self) -> &'static str {
+        match self {
+            Self::Client => "client",
+            Self::Leaving => "leaving",
+            Self::Slow => "slow",
+            Self::Silent => "silent",
+            Self::TooLarge => "too_large",
+            Self::Malformed => "malformed",
+        }
+    }
+
+    /// What the client is told; `None` where it has said the last word.
+    fn code(self) -> Option<(CloseCode, &'static str)> {
+        Some(match self {
+            Self::Client => return None,
+            // After any code but 1000, clients connect and subscribe again.
+            Self::Leaving => (CloseCode::Restart, "the gateway restarts; connect again"),
+            Self::Slow => (CloseCode::Again, "too much waited to be read"),
+            Self::Silent => (CloseCode::Away, "pings were not answered"),
+            Self::TooLarge => (CloseCode::Size, "the message is too large"),
+            Self::Malformed => (CloseCode::Protocol, "not well-formed"),
+        })
+    }
+}
+
+/// What became of a socket.
+#[derive(Clone, Copy, Debug)]
+pub struct Ended {
+    pub end: End,
+    /// From the client.
+    pub messages: usize,
+    /// To it.
+    pub notifications: usize,
+    /// Of texts, to it.
+    pub bytes: usize,
+}
+
+/// A socket whose handshake is over.
+pub struct Session<S> {
+    hub: Arc<Hub>,
+    socket: WebSocketStream<S>,
+    outbox: Arc<Outbox>,
+    speaker: Speaker,
+    settings: WebSocket,
+    write_timeout: Duration,
+    calls: FuturesUnordered<Pin<Box<dyn Future<Output = Answer> + Send>>>,
+    heard: Instant,
+    pinged: Instant,
+    messages: usize,
+    notifications: usize,
+    bytes: usize,
+}
+
+impl<S: AsyncRead + AsyncWrite + Unpin + Send> Session<S> {
+    /// `unread` came behind the handshake.
+    pub async fn new(hub: Arc<Hub>, stream: S, unread: Vec<u8>, client: Client) -> Self {
+        let snapshot = hub.published.load();
+        let settings = snapshot.config.websocket.clone();
+        let config = WebSocketConfig::default()
+            .read_buffer_size(BUFFER)
+            .write_buffer_size(BUFFER)
+            .max_message_size(Some(settings.max_message))
+            .max_frame_size(Some(settings.max_message));
+        let outbox = Arc::new(Outbox::new(settings.queue));
+        let now = Instant::now();
+        hub.metrics.opened();
+        Self {
+            socket: WebSocketStream::from_partially_read(
+                stream,
+                unread,
+                Role::Server,
+                Some(config),
+            )
+            .await,
+            speaker: Speaker::new(Arc::clone(&hub), Arc::clone(&outbox), client),
+            hub,
+            outbox,
+            write_timeout: snapshot.config.limits.write_timeout,
+            settings,
+            calls: FuturesUnordered::new(),
+            heard: now,
+            pinged: now,
+            messages: 0,
+            notifications: 0,
+            bytes: 0,
+        }
+    }
+
+    /// Serves the socket until its end.
+    pub async fn serve(mut self) -> Ended {
+        let end = self.converse().await;
+        self.hub.metrics.closed(end);
+        self.close(end.code()).await;
+        Ended {
+            end,
+            messages: self.messages,
+            notifications: self.notifications,
+            bytes: self.bytes,
+        }
+    }
+
+    async fn converse(&mut self) -> End {
+        let hub = Arc::clone(&self.hub);
+        let mut leaving = std::pin::pin!(hub.leaves());
+        let mut leaves_at: Option<Instant> = None;
+        loop {
+            let leaves = leaves_at.is_some_and(|at| at <= Instant::now());
+            if leaves && self.calls.is_empty() && self.outbox.is_empty() {
+                return End::Leaving;
+            }
+            let looks_at = self.next_look();
+            let wakes = match leaves_at {
+                Some(at) if !leaves => at.min(looks_at),
+                _ => looks_at,
+            };
+            let room = self.calls.len() < self.settings.calls && !self.outbox.is_full();
+            // What is under way is still answered.
+            let listens = room && !leaves;
+            let step = tokio::select! {
+                biased;
+                () = self.outbox.filled() => self.write().await,
+                Some(answer) = self.calls.next(), if !self.calls.is_empty() => {
+                    self.outbox.answer(answer.text, &answer.makes_known);
+                    Ok(())
+                }
+                message = self.socket.next(), if listens => self.hear(message),
+                () = &mut leaving, if leaves_at.is_none() => {
+                    let share = fastrand::f64();
+                    leaves_at = Some(Instant::now() + self.settings.close_over.mul_f64(share));
+                    Ok(())
+                }
+                () = sleep_until(wakes) => self.look().await,
+            };
+            if let Err(end) = step {
+                return end;
+            }
+        }
+    }
+
+    /// When the client's silence has to be looked at.
+    fn next_look(&self) -> Instant {
+        self.heard.max(self.pinged) + self.settings.ping_interval
+    }
+
+    async fn look(&mut self) -> Result<(), End> {
+        let now = Instant::now();
+        if now < self.next_look() {
+            return Ok(());
+        }
+        if now.saturating_duration_since(self.heard) >= self.settings.ping_interval * 3 {
+            return Err(End::Silent);
+        }
+        self.pinged = now;
+        let ping = self.socket.send(Message::Ping(Bytes::new()));
+        match timeout(self.write_timeout, ping).await {
+            Ok(Ok(())) => Ok(()),
+            Ok(Err(_gone)) => Err(End::Client),
+            Err(_elapsed) => Err(End::Slow),
+        }
+    }
+
+    fn hear(&mut self, message: Option<Result<Message, Error>>) -> Result<(), End> {
+        self.heard = Instant::now();
+        let text: Bytes = match message {
+            Some(Ok(Message::Text(text))) => text.into(),
+            // As a node takes it.
+            Some(Ok(Message::Binary(bytes))) => bytes,
+            // Tungstenite answers pings.
+            Some(Ok(Message::Ping(_) | Message::Pong(_) | Message::Frame(_))) => return Ok(()),
+            Some(Ok(Message::Close(_))) | None => return Err(End::Client),
+            Some(Err(error)) => return Err(end(&error)),
+        };
+        if message::is_ping(&text) {
+            return Ok(());
+        }
+        self.messages += 1;
+        self.hub.metrics.message();
+        self.calls.push(self.speaker.answer(text));
+        Ok(())
+    }
+
+    /// Writes what waits. A client that takes nothing of it is given up in time.
+    async fn write(&mut self) -> Result<(), End> {
+        let (socket, outbox) = (&mut self.socket, &self.outbox);
+        let (notifications, bytes) = (&mut self.notifications, &mut self.bytes);
+        let patience = self.write_timeout;
+        let writing = async {
+            while let Some(item) = outbox.take() {
+                *notifications += usize::from(item.is_notification());
+                // Every text is JSON that was checked, or put together here.
+                let text = Utf8Bytes::try_from(item.into_text()).map_err(|_bad| End::Malformed)?;
+                *bytes += text.len();
+                within(patience, socket.feed(Message::Text(text))).await?;
+            }
+            within(patience, socket.flush()).await
+        };
+        tokio::select! {
+            biased;
+            () = outbox.overflows() => Err(End::Slow),
+            written = writing => written,
+        }?;
+        if self.outbox.has_overflowed() {
+            return Err(End::Slow);
+        }
+        Ok(())
+    }
+
+    /// Says the last word, and listens until the client has heard it.
+    async fn close(&mut self, word: Option<(CloseCode, &'static str)>) {
+        let farewell = async {
+            match word {
+                Some((code, reason)) => {
+                    let reason = Utf8Bytes::from_static(reason);
+                    self.socket.close(Some(CloseFrame { code, reason })).await
+                }
+                // Tungstenite has the answer to the client's own word ready.
+                None => self.socket.flush().await,
+            }
+            .ok()?;
+            while let Some(Ok(_unheard)) = self.socket.next().await {}
+            Some(())
+        };
+        drop(timeout(FAREWELL, farewell).await);
+    }
+}
+
+async fn within(
+    patience: Duration,
+    write: impl Future<Output = Result<(), Error>>,
+) -> Result<(), End> {
+    match timeout(patience, write).await {
+        Ok(Ok(())) => Ok(()),
+        Ok(Err(_gone)) => Err(End::Client),
+        Err(_elapsed) => Err(End::Slow),
+    }
+}
+
+fn end(error: &Error) -> End {
+    match error {
+        Error::Capacity(CapacityError::MessageTooLong { .. }) => End::TooLarge,
+        Error::Protocol(ProtocolError::ResetWithoutClosingHandshake)
+        | Error::ConnectionClosed
+        | Error::AlreadyClosed
+        | Error::Io(_) => End::Client,
+        _ => End::Malformed,
+    }
+}

@@ -1,0 +1,139 @@
+//! A client and the session of its socket, with a pipeline behind it that has no upstream.
+
+use tokio::io::DuplexStream;
+
+use super::*;
+use crate::pubsub::testing::{hub, hub_with};
+
+struct Silent;
+
+impl Account for Silent {
+    fn answered(&self, _: Summary, _: u16, _: Instant, _: usize) {}
+}
+
+async fn pair(
+    hub: &Arc<Hub>,
+) -> (
+    WebSocketStream<DuplexStream>,
+    tokio::task::JoinHandle<Ended>,
+) {
+    let (near, far) = tokio::io::duplex(1024);
+    let client = Client {
+        key: 1,
+        cache_use: CacheUse::Normal,
+        ledger_only: false,
+        account: Arc::new(Silent),
+    };
+    let session = Session::new(Arc::clone(hub), far, Vec::new(), client).await;
+    let serving = tokio::spawn(session.serve());
+    let socket = WebSocketStream::from_raw_socket(near, Role::Client, None).await;
+    (socket, serving)
+}
+
+async fn text(socket: &mut WebSocketStream<DuplexStream>) -> String {
+    loop {
+        match socket.next().await.unwrap().unwrap() {
+            Message::Text(text) => return text.as_str().to_owned(),
+            Message::Ping(_) | Message::Pong(_) => {}
+            other => panic!("{other:?}"),
+        }
+    }
+}
+
+async fn close_code(socket: &mut WebSocketStream<DuplexStream>) -> u16 {
+    loop {
+        if let Message::Close(frame) = socket.next().await.unwrap().unwrap() {
+            return frame.unwrap().code.into();
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_call_is_answered_with_its_id_and_no_newline() {
+    let (mut socket, _serving) = pair(&hub()).await;
+    let call = r#"{"jsonrpc":"2.0","id":"7","method":"getHealth"}"#;
+    socket.send(Message::text(call)).await.unwrap();
+    let answer = text(&mut socket).await;
+    assert!(answer.ends_with(r#""id":"7"}"#), "{answer}");
+    assert!(answer.contains("-32005"), "no upstream is there: {answer}");
+}
+
+#[tokio::test]
+async fn what_is_no_call_gets_the_error_of_a_node() {
+    let (mut socket, _serving) = pair(&hub()).await;
+    socket.send(Message::text("{")).await.unwrap();
+    assert!(text(&mut socket).await.contains("-32700"));
+}
+
+#[tokio::test]
+async fn pings_as_text_are_swallowed() {
+    let (mut socket, _serving) = pair(&hub()).await;
+    for ping in ["ping", r#"{"jsonrpc":"2.0","method":"ping"}"#] {
+        socket.send(Message::text(ping)).await.unwrap();
+    }
+    socket.send(Message::text("[")).await.unwrap();
+    let first = text(&mut socket).await;
+    assert!(
+        first.contains("-32700"),
+        "only the bracket is answered: {first}"
+    );
+}
+
+#[tokio::test]
+async fn a_message_that_is_too_large_closes_the_socket_with_1009() {
+    let hub = hub_with(|config| config.websocket.max_message = 4096);
+    let (mut socket, serving) = pair(&hub).await;
+    let large = Message::text("x".repeat(4097));
+    let (sent, code) = tokio::join!(
+        async { socket.feed(large).await.is_ok() && socket.flush().await.is_ok() },
+        serving
+    );
+    assert_eq!(code.unwrap().end, End::TooLarge, "{sent}");
+    assert_eq!(close_code(&mut socket).await, 1009);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_client_that_does_not_answer_pings_is_closed() {
+    let hub = hub();
+    let started = Instant::now();
+    let (socket, serving) = pair(&hub).await;
+    // Nobody reads the socket, so nobody answers.
+    assert_eq!(serving.await.unwrap().end, End::Silent);
+    assert!(started.elapsed() >= Duration::from_mins(1));
+    drop(socket);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_client_that_answers_pings_is_kept() {
+    let hub = hub();
+    let (mut socket, serving) = pair(&hub).await;
+    let mut pings = 0;
+    while pings < 10 {
+        if let Message::Ping(_) = socket.next().await.unwrap().unwrap() {
+            pings += 1;
+        }
+    }
+    assert!(!serving.is_finished());
+}
+
+#[tokio::test(start_paused = true)]
+async fn when_the_gateway_stops_clients_are_told_1012() {
+    let hub = hub();
+    let (mut socket, serving) = pair(&hub).await;
+    let call = r#"{"jsonrpc":"2.0","id":1,"method":"getHealth"}"#;
+    socket.send(Message::text(call)).await.unwrap();
+    text(&mut socket).await;
+    hub.leave();
+    assert_eq!(close_code(&mut socket).await, 1012);
+    assert_eq!(serving.await.unwrap().end, End::Leaving);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_client_that_does_not_read_is_closed_and_the_session_ends() {
+    let hub = hub_with(|config| config.websocket.calls = 10_000);
+    let (mut socket, serving) = pair(&hub).await;
+    let call = r#"{"jsonrpc":"2.0","id":1,"method":"getHealth"}"#;
+    let flood = async { while socket.send(Message::text(call)).await.is_ok() {} };
+    let ((), end) = tokio::join!(flood, serving);
+    assert_eq!(end.unwrap().end, End::Slow);
+}

@@ -1,0 +1,37 @@
+//! What the tests of this layer share.
+
+use std::sync::Arc;
+
+use prometheus::Registry;
+
+use super::{Hub, PubSubMetrics};
+use crate::cache::{Cache, CacheMetrics, RedisMetrics};
+use crate::config::Config;
+use crate::dispatch::{DispatchMetrics, Live};
+use crate::pipeline::{Pipeline, PipelineMetrics};
+use crate::snapshot::{Published, Snapshot};
+use crate::upstream::testing;
+
+/// A hub in front of no upstream.
+pub(super) fn hub() -> Arc<Hub> {
+    hub_with(|_| {})
+}
+
+pub(super) fn hub_with(change: impl FnOnce(&mut Config)) -> Arc<Hub> {
+    let registry = Registry::new();
+    let mut config = Config::default();
+    change(&mut config);
+    let pool = testing::pool(config.upstreams.clone());
+    let cache = Cache::new(
+        &config.cache,
+        CacheMetrics::register(&registry).unwrap(),
+        RedisMetrics::register(&registry).unwrap(),
+        || 0,
+    );
+    let live = Live::new(DispatchMetrics::register(&registry).unwrap(), 16, || 0);
+    let metrics = PipelineMetrics::register(&registry).unwrap();
+    let pipeline = Arc::new(Pipeline::new(live, metrics, cache));
+    let published = Arc::new(Published::new(Snapshot::new(config, pool, 1)));
+    let metrics = PubSubMetrics::register(&registry).unwrap();
+    Hub::new(published, pipeline, metrics)
+}
