@@ -40,6 +40,7 @@ mod reloads;
 mod retries;
 mod sandbox;
 mod sandbox_faults;
+mod sandbox_pubsub;
 mod scene;
 mod sessions;
 mod shutdown;

@@ -4,6 +4,7 @@
 
 pub mod raw;
 pub mod socket;
+pub mod websocket;
 
 use bytes::Bytes;
 use reqwest::header::HeaderMap;

@@ -3,7 +3,7 @@
 //!
 //! `clock` and `chain` say what exists, `accounts` what they hold, `ledger` what clients wrote;
 //! `sight` is what one node sees of it, `answer` speaks for the node, `rpc` and `http` frame it; `fault`, `afflictions`, `treatment` and `spoil` spoil it; `connection` and
-//! `validator` carry it over sockets; `control` is the remote switchboard.
+//! `validator` carry it over sockets; `pubsub` speaks over WebSocket; `control` is the remote switchboard.
 
 use std::io;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
@@ -25,6 +25,7 @@ pub mod http;
 pub mod ledger;
 pub mod oracle;
 pub mod params;
+pub mod pubsub;
 pub mod rpc;
 pub mod sight;
 pub mod spoil;
@@ -53,6 +54,8 @@ pub struct Settings {
     pub start_slot: u64,
     /// Whether accounts and everything counted change with every slot, see [`accounts`].
     pub moving: bool,
+    /// What validators offer over WebSocket: on their port, and on the one after it.
+    pub pubsub: pubsub::Offer,
 }
 
 impl Default for Settings {
@@ -64,6 +67,7 @@ impl Default for Settings {
             slot_time: Duration::from_millis(400),
             start_slot: 300_000_000,
             moving: false,
+            pubsub: pubsub::Offer::default(),
         }
     }
 }
@@ -118,7 +122,9 @@ impl Sandbox {
         for index in 0..settings.validators {
             let port = port_of(settings.base_port, index)?;
             let address = SocketAddr::new(settings.bind, port);
-            validators.push(Validator::start(index, address, Arc::clone(&cluster))?);
+            let cluster = Arc::clone(&cluster);
+            let validator = Validator::start(index, address, cluster, settings.pubsub)?;
+            validators.push(validator);
         }
         Ok(Self {
             cluster,
@@ -173,6 +179,7 @@ impl Sandbox {
     pub fn reset_counts(&self) {
         for one in &self.validators {
             one.counts().reset();
+            one.desk().reset();
         }
     }
 }

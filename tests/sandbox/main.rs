@@ -7,7 +7,8 @@ use std::process::ExitCode;
 use std::sync::Arc;
 use std::time::Duration;
 
-use clap::Parser;
+use clap::{Args, Parser};
+use perijove_tests::sandbox::pubsub::Offer;
 use perijove_tests::sandbox::{Sandbox, Settings, control};
 use serde_json::json;
 use tokio::net::TcpListener;
@@ -22,7 +23,7 @@ struct Options {
     #[arg(long, default_value_t = 3)]
     validators: usize,
 
-    /// Validator i listens on this port + 2i; 0 takes free ports (see --print-json).
+    /// Validator i listens on this port + 2i, and for WebSockets on the one after it too; 0 takes free ports (see --print-json).
     #[arg(long, default_value_t = 18_899)]
     base_port: u16,
 
@@ -46,9 +47,38 @@ struct Options {
     #[arg(long)]
     moving: bool,
 
+    #[command(flatten)]
+    pubsub: PubSub,
+
     /// Print one JSON line with all addresses when ready, instead of text.
     #[arg(long)]
     print_json: bool,
+}
+
+/// What validators offer over WebSocket.
+#[derive(Debug, Args)]
+struct PubSub {
+    /// Offer blockSubscribe, as the flag of Agave's does.
+    #[arg(long)]
+    rpc_pubsub_enable_block_subscription: bool,
+
+    /// Offer voteSubscribe, likewise.
+    #[arg(long)]
+    rpc_pubsub_enable_vote_subscription: bool,
+
+    /// Speak no WebSocket at all.
+    #[arg(long)]
+    no_websocket: bool,
+}
+
+impl From<PubSub> for Offer {
+    fn from(options: PubSub) -> Self {
+        Self {
+            websocket: !options.no_websocket,
+            blocks: options.rpc_pubsub_enable_block_subscription,
+            votes: options.rpc_pubsub_enable_vote_subscription,
+        }
+    }
 }
 
 const EXAMPLES: &str = "\
@@ -97,9 +127,22 @@ Faults of the wire:
   {\"kind\":\"twice\",\"ms\":50}            each answer once more, later
   {\"kind\":\"keep-alive-close\"}         closes after answering, unannounced
   {\"kind\":\"connection-close\"}  {\"kind\":\"http10\"}  {\"kind\":\"chunked\"}
+Faults of WebSockets, which validators speak on their port and on the one after it:
+  {\"kind\":\"ws-close\",\"code\":1012}     those that are open; 1006 cuts, 0 gives no code
+  {\"kind\":\"ws-close\",\"code\":1011,\"after\":5}  each after so many notifications
+  {\"kind\":\"ws-freeze\"}                nothing is read or written until it is taken away
+  {\"kind\":\"ws-silence\",\"after\":3}    so many notifications, and then no more
+  {\"kind\":\"ws-lag\",\"slots\":20}       notifications trail what the node answers
+  {\"kind\":\"ws-duplicate\"}  {\"kind\":\"ws-reorder\"}
+  {\"kind\":\"ws-oversized\",\"bytes\":20000000}
+  {\"kind\":\"ws-garbage\",\"what\":\"text\"}  or json, stranger, binary, utf8, frame
+  {\"kind\":\"ws-refuse\",\"from\":3}       subscriptions of a socket, from the third on
+  any fault of answers with \"methods\":[\"webSocket\"] hits handshakes, for example
+  {\"kind\":\"hang\",\"methods\":[\"webSocket\"]}   never answers them
 
 Faults that concern answers can be limited:
-  \"methods\": [\"getBalance\"]           only requests that call one of these
+  \"methods\": [\"getBalance\"]           only requests that call one of these; of WebSockets,
+                                      notifications, for example accountNotification
   \"times\": 3                          only the next three
   \"spare_probes\": true                not those with the header x-perijove-probe
 ";
@@ -144,6 +187,7 @@ async fn run(options: Options) -> Result<(), Box<dyn std::error::Error>> {
             slot_time: options.slot_time,
             start_slot: options.start_slot,
             moving: options.moving,
+            pubsub: options.pubsub.into(),
         })
         .await?,
     );
@@ -162,11 +206,14 @@ async fn run(options: Options) -> Result<(), Box<dyn std::error::Error>> {
 
 fn announce(sandbox: &Sandbox, control: SocketAddr, as_json: bool) -> std::io::Result<()> {
     let mut out = std::io::stdout();
-    let urls: Vec<_> = sandbox.validators().iter().map(|one| one.url()).collect();
+    let validators = sandbox.validators();
+    let urls: Vec<_> = validators.iter().map(|one| one.url()).collect();
+    let websockets: Vec<_> = validators.iter().map(|one| one.websocket_url()).collect();
     if as_json {
         let line = json!({
             "event": "listening",
             "validators": urls,
+            "websockets": websockets,
             "control": format!("http://{control}"),
         });
         writeln!(out, "{line}")?;

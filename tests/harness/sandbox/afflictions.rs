@@ -5,7 +5,7 @@ use parking_lot::Mutex;
 use tokio::sync::watch;
 
 use super::chain::Line;
-use super::fault::{Fault, Kind, ResetWhen};
+use super::fault::{Fault, HANDSHAKE, Kind, ResetWhen};
 
 /// A validator's active faults, oldest first.
 #[derive(Debug, Default)]
@@ -13,6 +13,16 @@ pub struct Afflictions {
     active: Mutex<Vec<Active>>,
     /// Told when all faults are taken away.
     cleared: watch::Sender<()>,
+    /// How many faults were ever set; told when one is set or all are taken away.
+    set: watch::Sender<u64>,
+}
+
+/// An active fault of WebSockets.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Spell {
+    pub fault: Fault,
+    /// Its number among all faults that were ever set.
+    pub number: u64,
 }
 
 #[derive(Debug)]
@@ -21,6 +31,7 @@ struct Active {
     left: Option<u32>,
     /// The slot at which the fault was set, where `stop` freezes and `fork` leaves the others.
     since: u64,
+    number: u64,
 }
 
 /// What the view faults change, all in one.
@@ -48,17 +59,62 @@ impl Afflictions {
     /// Adds a fault, `now` being the validator's slot.
     pub fn add(&self, fault: Fault, now: u64) {
         let left = fault.times;
-        self.active.lock().push(Active {
+        let mut active = self.active.lock();
+        let number = *self.set.borrow() + 1;
+        active.push(Active {
             fault,
             left,
             since: now,
+            number,
         });
+        self.set.send_replace(number);
     }
 
     /// Removes every fault.
     pub fn clear(&self) {
         self.active.lock().clear();
         self.cleared.send_replace(());
+        self.set.send_modify(|_number| {});
+    }
+
+    /// The number of the last fault that was set; changes when one is set or all are taken away.
+    pub fn setting(&self) -> watch::Receiver<u64> {
+        self.set.subscribe()
+    }
+
+    /// The faults of WebSockets, oldest first.
+    pub fn spells(&self) -> Vec<Spell> {
+        let active = self.active.lock();
+        let spells = active.iter().filter(|one| one.fault.kind.is_pubsub());
+        spells
+            .map(|one| Spell {
+                fault: one.fault.clone(),
+                number: one.number,
+            })
+            .collect()
+    }
+
+    /// Uses up, by one, the fault with this number; `false` if it was over already.
+    pub fn use_up(&self, number: u64) -> bool {
+        let mut active = self.active.lock();
+        let Some(at) = active.iter().position(|one| one.number == number) else {
+            return false;
+        };
+        if let Some(one) = active.get_mut(at) {
+            one.left = one.left.map(|left| left.saturating_sub(1));
+            if one.left == Some(0) {
+                active.remove(at);
+            }
+        }
+        true
+    }
+
+    /// The faults that the handshake of a WebSocket meets: those that name it.
+    pub fn take_for_handshake(&self) -> Vec<Kind> {
+        self.take(|fault| {
+            let named = fault.methods.iter().any(|one| one == HANDSHAKE);
+            named && !fault.kind.is_view() && !fault.kind.is_pubsub()
+        })
     }
 
     /// Changes when all faults are taken away from now on.
@@ -120,7 +176,8 @@ impl Afflictions {
     /// The faults that a request calling `methods` meets as a whole; each is used up by one.
     pub fn take_for_request(&self, methods: &[String], probe: bool) -> Vec<Kind> {
         self.take(|fault| {
-            let whole = !fault.kind.is_view() && !matches!(fault.kind, Kind::RpcError { .. });
+            let view = fault.kind.is_view() || fault.kind.is_pubsub();
+            let whole = !view && !matches!(fault.kind, Kind::RpcError { .. });
             let read = !matches!(
                 fault.kind,
                 Kind::Reset {
@@ -211,6 +268,23 @@ mod tests {
         );
         assert!(faults.take_for_call("a", false).is_some());
         assert!(faults.take_for_call("b", false).is_none());
+    }
+
+    #[test]
+    fn faults_of_web_sockets_hit_no_request_and_a_handshake_meets_only_those_that_name_it() {
+        let faults = Afflictions::default();
+        faults.add(Kind::WsFreeze.into(), 0);
+        faults.add(Fault::no_handshake().times(1), 0);
+        assert!(
+            faults
+                .take_for_request(&methods(&["getSlot"]), false)
+                .is_empty()
+        );
+        assert_eq!(faults.take_for_handshake(), [Kind::Hang]);
+        faults.add(Kind::Hang.into(), 0);
+        assert!(faults.take_for_handshake().is_empty());
+        let numbers: Vec<_> = faults.spells().iter().map(|spell| spell.number).collect();
+        assert_eq!(numbers, [1]);
     }
 
     #[test]

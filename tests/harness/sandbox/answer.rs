@@ -4,6 +4,7 @@
 mod accounts;
 mod blocks;
 mod cluster;
+pub(super) mod filters;
 mod heads;
 mod transactions;
 

@@ -46,6 +46,11 @@ impl Line {
         }
     }
 
+    /// The last slot it has in common with the main line; `None` if it is that.
+    pub fn left_after(self) -> Option<u64> {
+        self.left_after
+    }
+
     /// Tells the states of different lines at a slot apart; 0 where it is the main line's.
     pub fn salt(self, slot: u64) -> u64 {
         match self.left_after {
@@ -142,13 +147,23 @@ pub fn identity(index: usize) -> String {
 
 /// 32 bytes that look like a hash, from a number and a salt.
 pub(super) fn hash32(number: u64, salt: u64) -> String {
+    bs58::encode(noise(number, salt, 4)).into_string()
+}
+
+/// 64 bytes that look like a signature, from a number and a salt.
+pub(super) fn hash64(number: u64, salt: u64) -> String {
+    bs58::encode(noise(number, salt, 8)).into_string()
+}
+
+/// So many words of eight bytes that follow from a number and a salt.
+fn noise(number: u64, salt: u64, words: usize) -> Vec<u8> {
     let mut state = number ^ salt.rotate_left(17);
-    let mut bytes = Vec::with_capacity(32);
-    for _ in 0..4 {
+    let mut bytes = Vec::with_capacity(8 * words);
+    for _ in 0..words {
         state = state.wrapping_add(GAMMA);
         bytes.extend_from_slice(&mix(state).to_be_bytes());
     }
-    bs58::encode(bytes).into_string()
+    bytes
 }
 
 /// The step between the states of splitmix64.

@@ -5,7 +5,8 @@
 use std::time::Duration;
 
 use parking_lot::Mutex;
-use tokio::time::Instant;
+use tokio::sync::watch;
+use tokio::time::{Instant, sleep};
 
 /// How far `finalized` trails `processed` on a live cluster.
 pub const FINALIZED_DISTANCE: u64 = 31;
@@ -14,6 +15,8 @@ pub const FINALIZED_DISTANCE: u64 = 31;
 #[derive(Debug)]
 pub struct Clock {
     pace: Mutex<Pace>,
+    /// Told when the clock is steered.
+    steered: watch::Sender<()>,
 }
 
 #[derive(Debug, Clone, Copy)]
@@ -40,6 +43,16 @@ impl Pace {
         self.slot.saturating_add(self.passed())
     }
 
+    /// The time until the next slot begins; far away while nothing moves.
+    fn until_next(&self) -> Duration {
+        if self.stopped {
+            return Duration::from_hours(1);
+        }
+        let begun = self.slot_time.as_nanos() * (u128::from(self.passed()) + 1);
+        let begun = u64::try_from(begun).map_or(Duration::MAX, Duration::from_nanos);
+        begun.saturating_sub(self.since.elapsed())
+    }
+
     /// Begins a new count at the present slot.
     fn rebase(&mut self) {
         self.slot = self.tip();
@@ -58,6 +71,29 @@ impl Clock {
                 stopped: false,
                 root: None,
             }),
+            steered: watch::Sender::default(),
+        }
+    }
+
+    /// Changes when the clock is steered from now on.
+    pub fn steering(&self) -> watch::Receiver<()> {
+        self.steered.subscribe()
+    }
+
+    /// Waits until the cluster is beyond this slot, or its clock was steered since it was last
+    /// looked at.
+    pub async fn beyond(&self, slot: u64, steering: &mut watch::Receiver<()>) {
+        let wait = {
+            let pace = self.pace.lock();
+            if pace.tip() > slot {
+                return;
+            }
+            pace.until_next()
+        };
+        tokio::select! {
+            // The clock outlives whoever looks at it.
+            _ = steering.changed() => {}
+            () = sleep(wait) => {}
         }
     }
 
@@ -81,6 +117,7 @@ impl Clock {
         let mut pace = self.pace.lock();
         pace.rebase();
         pace.slot_time = slot_time.max(Duration::from_millis(1));
+        self.steered.send_replace(());
     }
 
     /// Lets the cluster stand at its slot, and gives that.
@@ -88,6 +125,7 @@ impl Clock {
         let mut pace = self.pace.lock();
         pace.rebase();
         pace.stopped = true;
+        self.steered.send_replace(());
         pace.slot
     }
 
@@ -96,6 +134,7 @@ impl Clock {
         let mut pace = self.pace.lock();
         pace.rebase();
         pace.stopped = false;
+        self.steered.send_replace(());
     }
 
     /// Moves the cluster on by hand, and gives the new slot.
@@ -103,6 +142,7 @@ impl Clock {
         let mut pace = self.pace.lock();
         pace.rebase();
         pace.slot = pace.slot.saturating_add(slots);
+        self.steered.send_replace(());
         pace.slot
     }
 
@@ -116,6 +156,7 @@ impl Clock {
     /// Lets finality catch up, at once.
     pub fn resume_finality(&self) {
         self.pace.lock().root = None;
+        self.steered.send_replace(());
     }
 }
 
@@ -159,6 +200,23 @@ mod tests {
         clock.resume();
         advance(SLOT).await;
         assert_eq!(clock.tip(), 1_005);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn whoever_waits_for_a_slot_is_woken_by_it_or_by_a_hand() {
+        let clock = Clock::start(1_000, SLOT);
+        let mut steering = clock.steering();
+        clock.beyond(999, &mut steering).await;
+        let before = Instant::now();
+        clock.beyond(1_000, &mut steering).await;
+        assert_eq!((clock.tip(), before.elapsed()), (1_001, SLOT));
+        clock.stop();
+        clock.beyond(1_001, &mut steering).await;
+        tokio::join!(clock.beyond(1_001, &mut steering), async {
+            clock.advance(1);
+        });
+        assert_eq!(clock.tip(), 1_002);
+        assert_eq!(before.elapsed(), SLOT);
     }
 
     #[tokio::test(start_paused = true)]

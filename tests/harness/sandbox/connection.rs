@@ -10,10 +10,13 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tokio::sync::watch;
 use tokio::time::{Instant, sleep, sleep_until};
+use tokio_tungstenite::tungstenite::handshake::derive_accept_key;
 
 use super::body::Body;
+use super::counts::OpenConnection;
 use super::fault::{ResetWhen, StallAfter};
 use super::http::{self, Request};
+use super::pubsub::socket::Socket;
 use super::rpc::{Incoming, error_body};
 use super::treatment::{Close, Cut, Framing, JSON, Reply, TEXT, Treatment};
 use super::validator::Validator;
@@ -35,23 +38,35 @@ pub(super) struct Connection {
     last: Option<Body>,
     /// What is sent once more, and when.
     late: Option<(Instant, Bytes)>,
+    /// Whether it came to the port that speaks nothing but WebSocket.
+    only_websocket: bool,
+    open: OpenConnection,
 }
 
-/// Whether another request may follow.
+/// What may follow.
 #[derive(Debug, PartialEq, Eq)]
 enum Next {
     Request,
+    /// The connection is a WebSocket from here on.
+    WebSocket,
     End,
 }
 
 impl Connection {
-    pub(super) fn new(stream: TcpStream, validator: Arc<Validator>) -> Self {
+    pub(super) fn new(
+        stream: TcpStream,
+        validator: Arc<Validator>,
+        open: OpenConnection,
+        only_websocket: bool,
+    ) -> Self {
         Self {
             stream,
             inbox: BytesMut::with_capacity(8 * 1024),
             validator,
             last: None,
             late: None,
+            only_websocket,
+            open,
         }
     }
 
@@ -69,10 +84,55 @@ impl Connection {
             let Some(request) = http::read_request(&mut self.stream, &mut self.inbox).await? else {
                 return Ok(());
             };
-            if self.exchange(request).await? == Next::End {
-                return Ok(());
+            let websocket = asks_for_websocket(&request) && self.validator.offer().websocket;
+            let next = if websocket {
+                self.shake_hands(request).await?
+            } else {
+                self.exchange(request).await?
+            };
+            match next {
+                Next::Request => {}
+                Next::End => return Ok(()),
+                Next::WebSocket => break,
             }
         }
+        let Self {
+            stream,
+            inbox,
+            validator,
+            open,
+            ..
+        } = self;
+        drop(open);
+        let socket = Socket::new(stream, inbox.to_vec(), validator).await;
+        // A socket is far larger than what else a connection does.
+        Box::pin(socket.serve()).await;
+        Ok(())
+    }
+
+    /// Answers the handshake of a WebSocket.
+    async fn shake_hands(&mut self, request: Request) -> io::Result<Next> {
+        let validator = Arc::clone(&self.validator);
+        let clearing = validator.faults().clearing();
+        let mut treatment = Treatment::of(&validator.faults().take_for_handshake(), "null");
+        if !self.hold_back(&treatment, clearing).await? {
+            return Ok(Next::End);
+        }
+        if let Some(reply) = treatment.instead.take() {
+            return self.send(reply, treatment, true).await;
+        }
+        let Some(key) = request.header("sec-websocket-key") else {
+            let reply = Reply::new(400, TEXT, "a WebSocket needs a key\n");
+            return self.send(reply, treatment, true).await;
+        };
+        let accept = derive_accept_key(key.as_bytes());
+        validator.upgraded(request);
+        let head = format!(
+            "HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\
+             Sec-WebSocket-Accept: {accept}\r\n\r\n"
+        );
+        self.stream.write_all(head.as_bytes()).await?;
+        Ok(Next::WebSocket)
     }
 
     /// Waits for the next request, or for the peer to close: 0 then. Meanwhile what is late goes out.
@@ -97,6 +157,10 @@ impl Connection {
     async fn exchange(&mut self, request: Request) -> io::Result<Next> {
         let validator = Arc::clone(&self.validator);
         let wants_close = request.wants_close();
+        if self.only_websocket {
+            let reply = Reply::new(400, TEXT, "this port speaks WebSocket\n");
+            return self.send(reply, Treatment::default(), true).await;
+        }
         if let Some(reply) = not_rpc(&validator, &request) {
             return self.send(reply, Treatment::default(), wants_close).await;
         }
@@ -297,6 +361,11 @@ async fn peer_gone(stream: &mut TcpStream, inbox: &mut BytesMut) {
         }
     }
     std::future::pending::<()>().await;
+}
+
+fn asks_for_websocket(request: &Request) -> bool {
+    let upgrade = request.header("upgrade");
+    request.method == "GET" && upgrade.is_some_and(|to| to.eq_ignore_ascii_case("websocket"))
 }
 
 /// What Agave answers to requests that are no JSON-RPC.

@@ -80,6 +80,21 @@ impl Counts {
         kept.push_back(seen);
     }
 
+    /// Keeps the handshake of a WebSocket among the requests seen; it is no call.
+    pub fn handshake(&self, seen: Seen) {
+        let mut kept = self.seen.lock();
+        if kept.len() >= KEPT {
+            kept.pop_front();
+        }
+        kept.push_back(seen);
+    }
+
+    /// A connection became a WebSocket, which is counted elsewhere.
+    pub fn upgraded(&self) {
+        let mut tally = self.tally.lock();
+        tally.accepted = tally.accepted.saturating_sub(1);
+    }
+
     /// Counts a request nobody waited for.
     pub fn abandoned(&self) {
         self.tally.lock().abandoned += 1;

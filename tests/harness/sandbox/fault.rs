@@ -6,6 +6,9 @@ use serde_json::Value;
 
 use super::spoil::Spoilage;
 
+/// The method that stands for the handshake of a WebSocket. Only faults that name it hit one.
+pub const HANDSHAKE: &str = "webSocket";
+
 /// A fault and the requests it is limited to.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct Fault {
@@ -124,11 +127,71 @@ pub enum Kind {
     Chunked,
     /// Answers what it should, behind this HTTP status.
     Behind { status: u16 },
+    /// Closes WebSockets with this code: 1006 cuts them, 0 closes them without a code. Without
+    /// `after`, those that are open when the fault is set; with it, each that has sent so many
+    /// notifications since.
+    WsClose {
+        code: u16,
+        #[serde(default, skip_serializing_if = "String::is_empty")]
+        reason: String,
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        after: Option<u64>,
+    },
+    /// WebSockets stay open, and nothing is read from them or written to them. Whatever came about
+    /// meanwhile is told when the fault is taken away.
+    WsFreeze,
+    /// WebSockets answer, pings too, but after so many notifications no more are sent. They are lost.
+    WsSilence {
+        #[serde(default)]
+        after: u64,
+    },
+    /// What WebSockets are told trails by so many slots what the node answers.
+    WsLag { slots: u64 },
+    /// Every notification comes twice.
+    WsDuplicate,
+    /// Every notification changes places with the next one of its socket.
+    WsReorder,
+    /// Notifications are made at least this many bytes long.
+    WsOversized { bytes: u64 },
+    /// In place of a notification comes what is none.
+    WsGarbage {
+        #[serde(default)]
+        what: Garbage,
+    },
+    /// Each WebSocket's subscription with this number, and all after it, are refused as by a node
+    /// that is full; counted from 1.
+    WsRefuse {
+        #[serde(default = "first")]
+        from: u64,
+    },
     /// Compresses answers whether or not anybody asked for it.
     Compressed {
         #[serde(default)]
         coding: Coding,
     },
+}
+
+fn first() -> u64 {
+    1
+}
+
+/// What comes in place of a notification.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Garbage {
+    /// A message that is no JSON.
+    #[default]
+    Text,
+    /// JSON that is no JSON-RPC.
+    Json,
+    /// A notification for a subscription that nobody made.
+    Stranger,
+    /// A binary message.
+    Binary,
+    /// A text message that is no UTF-8.
+    Utf8,
+    /// Bytes that are no WebSocket frame.
+    Frame,
 }
 
 /// How an answer is compressed.
@@ -201,6 +264,22 @@ impl Kind {
                 | Self::AlreadyProcessed
         )
     }
+
+    /// Whether the fault is one of WebSockets, `methods` being the notifications it hits.
+    pub fn is_pubsub(&self) -> bool {
+        matches!(
+            self,
+            Self::WsClose { .. }
+                | Self::WsFreeze
+                | Self::WsSilence { .. }
+                | Self::WsLag { .. }
+                | Self::WsDuplicate
+                | Self::WsReorder
+                | Self::WsOversized { .. }
+                | Self::WsGarbage { .. }
+                | Self::WsRefuse { .. }
+        )
+    }
 }
 
 impl From<Kind> for Fault {
@@ -257,6 +336,21 @@ impl Fault {
             retry_after: retry_after.map(str::to_owned),
         }
         .into()
+    }
+
+    /// Closes the WebSockets that are open.
+    pub fn ws_close(code: u16) -> Self {
+        Kind::WsClose {
+            code,
+            reason: String::new(),
+            after: None,
+        }
+        .into()
+    }
+
+    /// Takes connections and never answers the handshake of a WebSocket.
+    pub fn no_handshake() -> Self {
+        Self::from(Kind::Hang).on(HANDSHAKE)
     }
 
     /// Limits it to a method; may be repeated.
@@ -326,6 +420,9 @@ mod tests {
             Fault::rate_limit(RateShape::Credits, Some("3")),
             Fault::reset(ResetWhen::BeforeRead),
             Kind::Down.into(),
+            Kind::WsRefuse { from: 3 }.into(),
+            Fault::ws_close(1_012).times(1),
+            Fault::no_handshake(),
             Fault::spoil(Spoilage::NullResult).on("sendTransaction"),
             Kind::Stall {
                 after: StallAfter::Half,

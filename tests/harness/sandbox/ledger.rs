@@ -1,9 +1,12 @@
 //! What clients wrote to the cluster: transactions by signature and lamports by account. Shared by
 //! all validators, since a transaction sent to one is found on every other.
 
-use std::collections::{HashMap, VecDeque};
+use std::collections::{BTreeMap, HashMap, VecDeque};
 
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
 use parking_lot::Mutex;
+use serde_json::Value;
 
 /// Transactions remembered before the oldest is forgotten.
 const CAPACITY: usize = 100_000;
@@ -15,6 +18,15 @@ pub struct Landed {
     pub slot: u64,
     /// Its base64 text.
     pub transaction: String,
+    /// Why it failed, as `err` has it.
+    pub err: Option<Value>,
+}
+
+impl Landed {
+    /// The transaction as it was sent.
+    pub fn bytes(&self) -> Vec<u8> {
+        STANDARD.decode(&self.transaction).unwrap_or_default()
+    }
 }
 
 /// Writes, cluster-wide.
@@ -27,27 +39,64 @@ pub struct Ledger {
 struct State {
     transactions: HashMap<String, Landed>,
     order: VecDeque<String>,
+    /// The signatures of each slot, in the order of their landing.
+    by_slot: BTreeMap<u64, Vec<String>>,
+    /// The newest slot that somebody was told everything about.
+    sealed: u64,
     /// What each account was given, and from which slot on it is there.
     gifts: HashMap<String, Vec<(u64, u64)>>,
     airdrops: u64,
 }
 
 impl Ledger {
-    /// Remembers a transaction; a second submission of the same signature changes nothing.
+    /// Remembers a transaction; a second submission of the same signature changes nothing. It lands
+    /// at `slot`, or in the next one that is not sealed.
     pub fn land(&self, signature: &str, transaction: String, slot: u64) {
+        self.land_with(signature, transaction, slot, None);
+    }
+
+    /// The same for one that failed with `err`, if any.
+    pub fn land_with(&self, signature: &str, transaction: String, slot: u64, err: Option<Value>) {
         let mut state = self.state.lock();
         if state.transactions.contains_key(signature) {
             return;
         }
         if state.order.len() >= CAPACITY
             && let Some(oldest) = state.order.pop_front()
+            && let Some(forgotten) = state.transactions.remove(&oldest)
         {
-            state.transactions.remove(&oldest);
+            state.by_slot.remove(&forgotten.slot);
         }
+        let slot = state.lands(slot);
         state.order.push_back(signature.to_owned());
-        state
-            .transactions
-            .insert(signature.to_owned(), Landed { slot, transaction });
+        let beside = state.by_slot.entry(slot).or_default();
+        beside.push(signature.to_owned());
+        state.transactions.insert(
+            signature.to_owned(),
+            Landed {
+                slot,
+                transaction,
+                err,
+            },
+        );
+    }
+
+    /// Lets nothing more land up to a slot: somebody is about to be told all there is in it.
+    pub fn seal(&self, slot: u64) {
+        let mut state = self.state.lock();
+        state.sealed = state.sealed.max(slot);
+    }
+
+    /// What landed in a slot, in order.
+    pub fn landed_in(&self, slot: u64) -> Vec<(String, Landed)> {
+        let state = self.state.lock();
+        let signatures = state.by_slot.get(&slot).into_iter().flatten();
+        signatures
+            .filter_map(|signature| {
+                let landed = state.transactions.get(signature)?;
+                Some((signature.clone(), landed.clone()))
+            })
+            .collect()
     }
 
     /// The transaction with this signature.
@@ -69,6 +118,7 @@ impl Ledger {
     /// signature.
     pub fn airdrop(&self, account: &str, lamports: u64, slot: u64) -> u64 {
         let mut state = self.state.lock();
+        let slot = state.lands(slot);
         let gifts = state.gifts.entry(account.to_owned()).or_default();
         gifts.push((slot, lamports));
         state.airdrops += 1;
@@ -81,10 +131,24 @@ impl Ledger {
         state.gifts.get(account).map(|gifts| sum(gifts, u64::MAX))
     }
 
+    /// Whether an account was given anything in a slot.
+    pub fn touched(&self, account: &str, slot: u64) -> bool {
+        let state = self.state.lock();
+        let gifts = state.gifts.get(account);
+        gifts.is_some_and(|gifts| gifts.iter().any(|(at, _)| *at == slot))
+    }
+
     /// The lamports an account was given up to a slot.
     pub fn lamports_by(&self, account: &str, slot: u64) -> u64 {
         let state = self.state.lock();
         state.gifts.get(account).map_or(0, |gifts| sum(gifts, slot))
+    }
+}
+
+impl State {
+    /// Where what was meant for `slot` lands.
+    fn lands(&self, slot: u64) -> u64 {
+        slot.max(self.sealed.saturating_add(1))
     }
 }
 
@@ -105,6 +169,23 @@ mod tests {
         assert_eq!(ledger.find("sig").map(|landed| landed.slot), Some(5));
         assert_eq!(ledger.len(), 1);
         assert!(ledger.find("other").is_none());
+    }
+
+    #[test]
+    fn what_comes_after_a_slot_is_sealed_lands_later() {
+        let ledger = Ledger::default();
+        ledger.land("early", String::new(), 5);
+        ledger.seal(5);
+        ledger.land("late", String::new(), 5);
+        ledger.airdrop("key", 7, 5);
+        let in_slot = |slot| {
+            let landed = ledger.landed_in(slot).into_iter();
+            landed.map(|(signature, _)| signature).collect::<Vec<_>>()
+        };
+        assert_eq!(in_slot(5), ["early"]);
+        assert_eq!(in_slot(6), ["late"]);
+        assert_eq!(ledger.lamports_by("key", 5), 0);
+        assert_eq!(ledger.lamports_by("key", 6), 7);
     }
 
     #[test]

@@ -34,6 +34,16 @@ impl Params {
         self.list.get(position).filter(|value| !value.is_null())
     }
 
+    /// Whether there are none.
+    pub fn is_empty(&self) -> bool {
+        self.list.is_empty()
+    }
+
+    /// The error for a first parameter that is not there.
+    pub fn missing_first(&self) -> Failure {
+        Self::missing(0)
+    }
+
     /// The text at `position`.
     pub fn text(&self, position: usize) -> Result<&str, Failure> {
         self.get(position)

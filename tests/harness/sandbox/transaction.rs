@@ -1,5 +1,8 @@
-//! The few parts of a serialised transaction the sandbox looks at: the first signature and the
-//! recent blockhash. Signatures are not verified and nothing is executed.
+//! The few parts of a serialised transaction the sandbox looks at: the first signature, the accounts
+//! and the recent blockhash. Signatures are not verified and nothing is executed.
+
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
 
 /// What a submitted transaction says.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -8,6 +11,8 @@ pub struct Transaction {
     pub signature: String,
     /// Base58; `None` if the message is too odd to find it.
     pub blockhash: Option<String>,
+    /// The accounts named in the message itself, base58.
+    pub accounts: Vec<String>,
 }
 
 impl Transaction {
@@ -22,26 +27,29 @@ impl Transaction {
         if message.is_empty() {
             return None;
         }
+        let (accounts, blockhash) = named(message).unwrap_or_default();
         Some(Self {
             signature: bs58::encode(first).into_string(),
-            blockhash: blockhash(message),
+            blockhash: (!blockhash.is_empty()).then_some(blockhash),
+            accounts,
         })
     }
 }
 
-/// The blockhash follows the three header bytes and the account keys; a versioned message has its
-/// version in front.
-fn blockhash(message: &[u8]) -> Option<String> {
+/// The account keys follow the three header bytes, and the blockhash follows them; a versioned
+/// message has its version in front.
+fn named(message: &[u8]) -> Option<(Vec<String>, String)> {
     let (&first, versioned) = message.split_first()?;
     let legacy = if first >= 0x80 { versioned } else { message };
     let (_, rest) = legacy.split_at_checked(3)?;
-    let (&keys, rest) = rest.split_first()?;
-    if keys > 127 {
+    let (&count, rest) = rest.split_first()?;
+    if count > 127 {
         return None;
     }
-    let (_, rest) = rest.split_at_checked(32 * usize::from(keys))?;
+    let (keys, rest) = rest.split_at_checked(32 * usize::from(count))?;
     let (hash, _) = rest.split_at_checked(32)?;
-    Some(bs58::encode(hash).into_string())
+    let text = |bytes: &[u8]| bs58::encode(bytes).into_string();
+    Some((keys.chunks(32).map(text).collect(), text(hash)))
 }
 
 /// A transaction's bytes with this first signature byte and blockhash: what tests submit.
@@ -62,6 +70,11 @@ pub fn sample(mark: u64, blockhash_text: &str) -> Vec<u8> {
     bytes
 }
 
+/// A transaction's bytes as the ledger keeps them and clients send them.
+pub fn encoded(bytes: &[u8]) -> String {
+    STANDARD.encode(bytes)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -72,6 +85,7 @@ mod tests {
         let hash = chain::blockhash(77);
         let read = Transaction::read(&sample(5, &hash)).unwrap();
         assert_eq!(read.blockhash, Some(hash));
+        assert_eq!(read.accounts.len(), 2);
         assert_ne!(
             read.signature,
             Transaction::read(&sample(6, "")).unwrap().signature

@@ -3,9 +3,9 @@
 use std::net::SocketAddr;
 use std::sync::Arc;
 
-use base64::Engine;
 use parking_lot::Mutex;
 use serde::Serialize;
+use serde_json::Value;
 use tokio::net::{TcpListener, TcpSocket};
 use tokio::task::{JoinHandle, JoinSet};
 
@@ -18,12 +18,13 @@ use super::clock::Clock;
 use super::connection::Connection;
 use super::counts::{Counts, Seen, Tally};
 use super::failure::Failure;
-use super::fault::{Fault, Kind};
+use super::fault::{Fault, HANDSHAKE, Kind};
 use super::http::Request;
 use super::ledger::Ledger;
+use super::pubsub::{self, Desk, Offer};
 use super::rpc::Incoming;
 use super::sight::Sight;
-use super::transaction::Transaction;
+use super::transaction::{self, Transaction};
 use super::{StartError, start_error};
 
 /// What all validators share.
@@ -39,10 +40,15 @@ impl Cluster {
     /// Takes a transaction in as if a client had sent it to some validator: it lands in the next
     /// slot. Gives its signature; `None` if the bytes are no transaction.
     pub fn land(&self, bytes: &[u8]) -> Option<String> {
+        self.land_with(bytes, None)
+    }
+
+    /// The same for one that is processed and fails with `err`, if any.
+    pub fn land_with(&self, bytes: &[u8], err: Option<Value>) -> Option<String> {
         let signature = Transaction::read(bytes)?.signature;
-        let text = base64::engine::general_purpose::STANDARD.encode(bytes);
+        let next = self.clock.tip().saturating_add(1);
         self.ledger
-            .land(&signature, text, self.clock.tip().saturating_add(1));
+            .land_with(&signature, transaction::encoded(bytes), next, err);
         Some(signature)
     }
 }
@@ -57,6 +63,10 @@ pub struct Validator {
     counts: Arc<Counts>,
     /// Bound but never listening: keeps the port ours while the validator is down.
     port: TcpSocket,
+    /// Likewise for the port after it, if the validator speaks WebSocket.
+    next_port: Option<TcpSocket>,
+    offer: Offer,
+    desk: Arc<Desk>,
     accepting: Mutex<Option<JoinHandle<()>>>,
 }
 
@@ -65,6 +75,7 @@ pub struct Validator {
 pub struct Report {
     pub index: usize,
     pub url: String,
+    pub websocket_url: String,
     pub identity: String,
     pub up: bool,
     pub processed: u64,
@@ -72,6 +83,7 @@ pub struct Report {
     pub open_connections: usize,
     #[serde(flatten)]
     pub tally: Tally,
+    pub pubsub: pubsub::Tally,
 }
 
 impl Validator {
@@ -80,9 +92,9 @@ impl Validator {
         index: usize,
         address: SocketAddr,
         cluster: Arc<Cluster>,
+        offer: Offer,
     ) -> Result<Arc<Self>, StartError> {
-        let port = socket(address).map_err(start_error(address))?;
-        port.bind(address).map_err(start_error(address))?;
+        let (port, next_port) = ports(address, offer.websocket)?;
         let address = port.local_addr().map_err(start_error(address))?;
         let validator = Arc::new(Self {
             index,
@@ -91,6 +103,9 @@ impl Validator {
             faults: Afflictions::default(),
             counts: Arc::new(Counts::default()),
             port,
+            next_port,
+            offer,
+            desk: Arc::default(),
             accepting: Mutex::new(None),
         });
         validator.listen()?;
@@ -112,6 +127,30 @@ impl Validator {
         format!("http://{}", self.address)
     }
 
+    /// Its URL for WebSockets, where clients look for it: the port after that for HTTP.
+    pub fn websocket_url(&self) -> String {
+        format!("ws://{}", next(self.address))
+    }
+
+    /// What it offers over WebSocket.
+    pub fn offer(&self) -> Offer {
+        self.offer
+    }
+
+    /// The ids and counts of its WebSockets.
+    pub fn desk(&self) -> &Arc<Desk> {
+        &self.desk
+    }
+
+    /// What its WebSockets did.
+    pub fn pubsub(&self) -> pubsub::Tally {
+        self.desk.tally()
+    }
+
+    pub(super) fn cluster(&self) -> &Arc<Cluster> {
+        &self.cluster
+    }
+
     /// Its identity key.
     pub fn identity(&self) -> String {
         chain::identity(self.index)
@@ -119,9 +158,15 @@ impl Validator {
 
     /// What it has seen, after its faults.
     pub fn sight(&self) -> Sight {
+        self.sight_behind(0)
+    }
+
+    /// What it saw so many slots ago.
+    pub(super) fn sight_behind(&self, slots: u64) -> Sight {
         let distortion = self.faults.distortion();
         let clock = &self.cluster.clock;
         let seen = clock.tip().saturating_sub(distortion.lag);
+        let seen = seen.saturating_sub(slots);
         let seen = distortion.stopped_at.map_or(seen, |slot| slot.min(seen));
         let sight = Sight::of(seen).rooted_at_most(clock.root());
         match distortion.fork {
@@ -187,13 +232,31 @@ impl Validator {
         Report {
             index: self.index,
             url: self.url(),
+            websocket_url: self.websocket_url(),
             identity: self.identity(),
             up: self.accepting.lock().is_some(),
             processed: self.sight().processed,
             faults: self.faults.list(),
             open_connections: self.counts.open(),
             tally: self.counts.tally(),
+            pubsub: self.desk.tally(),
         }
+    }
+
+    pub(super) fn version(&self) -> Result<Body, Failure> {
+        self.node().answer("getVersion", None)
+    }
+
+    /// Counts a handshake and the connection that it takes over.
+    pub(super) fn upgraded(&self, request: Request) {
+        self.counts.upgraded();
+        self.counts.handshake(Seen {
+            target: request.target,
+            headers: request.headers,
+            body: request.body,
+            methods: vec![HANDSHAKE.to_owned()],
+            probe: false,
+        });
     }
 
     pub(super) fn health_word(&self) -> &'static str {
@@ -251,11 +314,13 @@ impl Validator {
         if accepting.is_some() {
             return Ok(());
         }
-        let fail = start_error(self.address);
-        let socket = socket(self.address).map_err(&fail)?;
-        socket.bind(self.address).map_err(&fail)?;
-        let listener = socket.listen(1024).map_err(&fail)?;
-        *accepting = Some(tokio::spawn(accept(listener, Arc::clone(self))));
+        let listener = listener(self.address)?;
+        let beside = match self.next_port {
+            Some(_) => Some(self::listener(next(self.address))?),
+            None => None,
+        };
+        let accepting_both = accept(listener, beside, Arc::clone(self));
+        *accepting = Some(tokio::spawn(accepting_both));
         Ok(())
     }
 
@@ -286,22 +351,61 @@ fn socket(address: SocketAddr) -> std::io::Result<TcpSocket> {
     Ok(socket)
 }
 
-/// Accepts connections and owns their tasks: when this future is dropped, all of them end.
-async fn accept(listener: TcpListener, validator: Arc<Validator>) {
-    let mut connections = JoinSet::new();
+fn listener(address: SocketAddr) -> Result<TcpListener, StartError> {
+    let fail = start_error(address);
+    let socket = socket(address).map_err(&fail)?;
+    socket.bind(address).map_err(&fail)?;
+    socket.listen(1024).map_err(&fail)
+}
+
+/// The same address with the port after it.
+fn next(mut address: SocketAddr) -> SocketAddr {
+    address.set_port(address.port().saturating_add(1));
+    address
+}
+
+/// Takes the port and, if it is wanted, the one after it. Where any will do, pairs are tried until
+/// both are free.
+fn ports(address: SocketAddr, both: bool) -> Result<(TcpSocket, Option<TcpSocket>), StartError> {
+    const TRIES: usize = 500;
+    let taken = |address: SocketAddr| {
+        let port = socket(address)?;
+        port.bind(address)?;
+        Ok(port)
+    };
+    let mut tried = Vec::new();
     loop {
-        tokio::select! {
-            accepted = listener.accept() => {
-                let Ok((stream, _)) = accepted else { continue };
-                let open = validator.counts.connection();
-                let connection = Connection::new(stream, Arc::clone(&validator));
-                connections.spawn(async move {
-                    let served = connection.serve().await;
-                    drop(open);
-                    served
-                });
-            }
-            Some(_) = connections.join_next() => {}
+        let port = taken(address).map_err(start_error(address))?;
+        if !both {
+            return Ok((port, None));
         }
+        let beside = next(port.local_addr().map_err(start_error(address))?);
+        // Sockets that share their port would share it with strangers too.
+        let free = std::net::TcpListener::bind(beside).map(drop);
+        match free.and_then(|()| taken(beside)) {
+            Ok(beside) => return Ok((port, Some(beside))),
+            Err(_) if address.port() == 0 && tried.len() < TRIES => tried.push(port),
+            Err(error) => return Err(start_error(beside)(error)),
+        }
+    }
+}
+
+/// Accepts connections and owns their tasks: when this future is dropped, all of them end.
+async fn accept(listener: TcpListener, beside: Option<TcpListener>, validator: Arc<Validator>) {
+    let mut connections = JoinSet::new();
+    let next = async || match &beside {
+        Some(beside) => beside.accept().await,
+        None => std::future::pending().await,
+    };
+    loop {
+        let (accepted, only_websocket) = tokio::select! {
+            accepted = listener.accept() => (accepted, false),
+            accepted = next() => (accepted, true),
+            Some(_) = connections.join_next() => continue,
+        };
+        let Ok((stream, _)) = accepted else { continue };
+        let open = validator.counts.connection();
+        let connection = Connection::new(stream, Arc::clone(&validator), open, only_websocket);
+        connections.spawn(connection.serve());
     }
 }

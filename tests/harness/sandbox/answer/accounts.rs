@@ -4,7 +4,7 @@ use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use serde_json::{Value, json};
 
-use super::{Found, Node, recorded, set};
+use super::{Found, Node, filters, recorded, set};
 use crate::sandbox::accounts::Account;
 use crate::sandbox::chain;
 use crate::sandbox::failure::Failure;
@@ -119,16 +119,19 @@ fn multiple_accounts(node: &Node<'_>, params: &Params) -> Result<Value, Failure>
 fn program_accounts(node: &Node<'_>, params: &Params) -> Result<Value, Failure> {
     let program = params.pubkey(0)?;
     let filters = params.option("filters").and_then(Value::as_array);
-    if filters.is_some_and(|filters| filters.len() > 4) {
-        return Err(Failure::params("Too many filters provided; max 4"));
-    }
+    let filters = filters.map_or(&[][..], Vec::as_slice);
+    filters::verify(filters)?;
     let mut list = Vec::new();
     for index in 0..3 {
         let key = chain::blockhash(index);
-        let mut account = account(node, params, &key, params.encoding())?;
-        if account.is_null() {
+        let Some(found) = held(node, params, &key) else {
+            continue;
+        };
+        // The accounts of a cluster at rest hold no bytes that filters could be about.
+        if node.accounts.moves() && !filters::keep(filters, &found.data) {
             continue;
         }
+        let mut account = account(node, params, &key, params.encoding())?;
         set(&mut account, "owner", program);
         list.push(json!({ "account": account, "pubkey": key }));
     }

@@ -140,6 +140,12 @@ fn transaction(node: &Node<'_>, params: &Params) -> Result<Value, Failure> {
     let mut found = recorded(include_str!("../../../sandbox/answers/getTransaction.json"));
     set(&mut found, "slot", landed.slot);
     set(&mut found, "blockTime", chain::time(landed.slot));
+    if let Some(err) = &landed.err
+        && let Some(meta) = found.get_mut("meta")
+    {
+        set(meta, "err", err.clone());
+        set(meta, "status", outcome(Some(err)));
+    }
     let encoding = params
         .encoding()
         .or_else(|| params.get(1).and_then(Value::as_str));
@@ -171,10 +177,18 @@ fn statuses(node: &Node<'_>, params: &Params) -> Result<Value, Failure> {
     Ok(wrapped_at(slot, json!(list)))
 }
 
+/// The older spelling of whether a transaction failed.
+fn outcome(err: Option<&Value>) -> Value {
+    match err {
+        None => json!({ "Ok": null }),
+        Some(err) => json!({ "Err": err }),
+    }
+}
+
 fn status(node: &Node<'_>, signature: &str) -> Value {
     let found = node.ledger.find(signature);
-    let seen = found.and_then(|landed| Some((landed.slot, node.sight.level_of(landed.slot)?)));
-    let Some((slot, level)) = seen else {
+    let seen = found.and_then(|landed| Some((node.sight.level_of(landed.slot)?, landed)));
+    let Some((level, Landed { slot, err, .. })) = seen else {
         return Value::Null;
     };
     let confirmations = match level {
@@ -184,9 +198,9 @@ fn status(node: &Node<'_>, signature: &str) -> Value {
     json!({
         "confirmationStatus": level.label(),
         "confirmations": confirmations,
-        "err": null,
+        "err": err,
         "slot": slot,
-        "status": { "Ok": null },
+        "status": outcome(err.as_ref()),
     })
 }
 
