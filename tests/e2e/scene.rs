@@ -27,7 +27,7 @@ impl Scene {
         Self::ranked_of(2, change).await
     }
 
-    /// The same with this many upstreams, all but the first bought.
+    /// The same with up to three upstreams, each of a worse tier than the one before.
     pub async fn ranked_of(
         validators: usize,
         change: impl FnOnce(GatewayConfig) -> GatewayConfig,
@@ -135,18 +135,16 @@ pub async fn all_probed(gateway: &Gateway) {
     .await;
 }
 
-/// `v0` local, the others bought, all probed often and none metered.
+/// `v0` local, `v1` bought, `v2` public, all probed often and none metered.
 pub fn ranked(cluster: &Sandbox) -> GatewayConfig {
-    let mut config = GatewayConfig::new();
-    for validator in cluster.validators() {
-        let endpoint = Endpoint::of(validator);
-        config = config.endpoint(if validator.index() == 0 {
-            endpoint
-        } else {
-            endpoint.tier("paid").set("metered", false)
-        });
-    }
-    config
+    let tiers = ["local", "paid", "public"];
+    let validators = cluster.validators();
+    assert!(validators.len() <= tiers.len(), "equals have no order");
+    let ranked = validators.iter().zip(tiers);
+    ranked.fold(GatewayConfig::new(), |config, (validator, tier)| {
+        let endpoint = Endpoint::of(validator).tier(tier);
+        config.endpoint(endpoint.set("metered", false))
+    })
 }
 
 /// All local.

@@ -8,7 +8,7 @@ use tokio::net::TcpListener;
 use super::*;
 use crate::config;
 use crate::upstream::testing::{self, pool, settings};
-use crate::upstream::{Health, Pool};
+use crate::upstream::{Health, Pool, Upstream};
 
 fn circumstances(round: u64, metered: bool) -> Circumstances {
     Circumstances {
@@ -520,18 +520,22 @@ async fn an_upstream_whose_slots_jump_is_believed_when_it_shows_the_right_hash()
     assert_eq!(pool.tip(Commitment::Confirmed), Some(Slot(400_000)));
 }
 
+/// Fails so often that the breaker opens, and says when.
+fn open_breaker(upstream: &Upstream) -> Instant {
+    let now = Instant::now();
+    let mut breaker = upstream.live().breaker.lock();
+    for _ in 0..5 {
+        breaker.failure(None, now, &upstream.member.policy.breaker);
+    }
+    now
+}
+
 #[tokio::test]
 async fn a_good_probe_lets_an_open_breaker_try_calls_sooner() {
     let node = Node::start(1000).await;
     let pool = pool(vec![node.settings("a")]);
     let upstream = &pool.upstreams()[0];
-    let start = Instant::now();
-    {
-        let mut breaker = upstream.live().breaker.lock();
-        for _ in 0..5 {
-            breaker.failure(None, start, &upstream.member.policy.breaker);
-        }
-    }
+    let start = open_breaker(upstream);
     let open = || upstream.live().breaker.lock().open_for(start).unwrap();
     assert_eq!(open(), Duration::from_mins(1));
     probe(&pool, "a").check(node.address).await;
@@ -547,13 +551,7 @@ async fn a_metered_upstream_that_is_away_is_back_with_one_good_look() {
     probe(&pool, "a").check(node.address).await;
     let asked = node.asked("getSlot");
     let upstream = &pool.upstreams()[0];
-    let start = Instant::now();
-    {
-        let mut breaker = upstream.live().breaker.lock();
-        for _ in 0..5 {
-            breaker.failure(None, start, &upstream.member.policy.breaker);
-        }
-    }
+    let start = open_breaker(upstream);
     let open = || upstream.live().breaker.lock().open_for(start).unwrap();
     node.says("getSlot", &result("null"));
     probe(&pool, "a").look_once().await;
