@@ -67,6 +67,22 @@ macro_rules! each {
     };
 }
 
+#[tokio::test]
+async fn a_scan_passes_two_upstreams_that_fail_and_asks_each_once() {
+    for fault in [Fault::status(500), Fault::rpc(-32603)] {
+        let scene = Scene::ranked_of(3, |config| config).await;
+        for index in [0, 1] {
+            scene.v(index).fault(fault.clone().on("getProgramAccounts"));
+        }
+        for _ in 0..4 {
+            let reply = scene.gateway.rpc("getProgramAccounts", json!([KEY])).await;
+            assert!(reply.result().is_array(), "{}", reply.text());
+            assert_eq!(reply.upstream(), "v2");
+        }
+        assert_eq!(scene.hits("getProgramAccounts"), [4, 4, 4]);
+    }
+}
+
 each! { moves_on:
     a_reset_after_reading_moves_the_read_on => Fault::reset(ResetWhen::AfterRead),
     a_reset_within_the_answer_moves_the_read_on => Fault::reset(ResetWhen::MidBody),

@@ -2,6 +2,7 @@
 
 use perijove_tests::gateway::GatewayConfig;
 use perijove_tests::sandbox::{Fault, Kind, RateShape, ResetWhen, transaction};
+use perijove_tests::wait::until;
 use serde_json::{Value, json};
 
 use crate::scene::{KEY, Scene};
@@ -95,9 +96,36 @@ async fn a_transaction_passes_two_upstreams_that_hang() {
         .rpc("sendTransaction", scene.transaction(1))
         .await;
     assert!(reply.result().is_string(), "{}", reply.text());
-    // The last two are of one tier: either may be asked first.
-    let hits = scene.hits("sendTransaction");
-    assert_eq!((hits[0], hits[2]), (1, 1), "{hits:?}");
+    assert_eq!(reply.upstream(), "v2");
+    assert_eq!(scene.hits("sendTransaction"), [1, 1, 1]);
+}
+
+#[tokio::test]
+async fn transactions_that_hang_leave_reads_where_they_are() {
+    let scene = Scene::ranked_with(|config| {
+        let mut upstreams = config.get("upstreams").unwrap().clone();
+        upstreams[0]["timeouts"] = json!({ "first_byte": "200ms" });
+        config
+            .set("upstreams", upstreams)
+            .set("retry.write_after", "100ms")
+    })
+    .await;
+    let hang = Fault::from(Kind::Hang).on("sendTransaction");
+    scene.v(0).fault(hang);
+    // More than open a breaker, and all of them known to have hung.
+    for mark in 1..=8 {
+        let transaction = scene.transaction(mark);
+        let reply = scene.gateway.rpc("sendTransaction", transaction).await;
+        assert!(reply.result().is_string(), "{}", reply.text());
+    }
+    until("the hung ones to be given up", || async {
+        let labels = [("upstream", "v0"), ("outcome", "first-byte-timeout")];
+        let metrics = scene.gateway.metrics().await;
+        let hung = metrics.sum("perijove_upstream_attempts_total", &labels);
+        (hung >= 5.0).then_some(())
+    })
+    .await;
+    assert_eq!(scene.balance().await.upstream(), "v0");
 }
 
 #[tokio::test]
@@ -211,7 +239,7 @@ async fn a_preflight_that_fails_after_the_transaction_may_have_been_taken_is_no_
 async fn a_preflight_on_a_node_that_trails_is_asked_again_elsewhere() {
     let scene = Scene::ranked_of(2, |config| config.set("health.exclude_lag", 100)).await;
     scene.v(0).fault(Fault::lag(30));
-    perijove_tests::wait::until("the lag to be seen", || async {
+    until("the lag to be seen", || async {
         let status = scene.gateway.status().await;
         let lag = status["upstreams"][0]["lag"].as_u64()?;
         (lag > 10).then_some(())

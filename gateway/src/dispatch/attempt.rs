@@ -4,6 +4,7 @@
 //! follows from it (the [flight](super::flight)).
 
 use std::pin::Pin;
+use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
@@ -11,6 +12,7 @@ use bytes::Bytes;
 use perijove_core::{Commitment, Slot};
 use tokio::time::Instant;
 
+use super::budget::RetryBudget;
 use crate::error::{Page, TEXT};
 use crate::jsonrpc::{self, Answer, Call, Cursor, HeadKind, Malformed, MalformedKind, head_kind};
 use crate::solana::{self, Class, FaultKind, Heads, Method, ReplyHints, Verdict};
@@ -30,8 +32,8 @@ pub(super) mod script;
 /// dropping it would close a good connection.
 pub(super) struct InFlight {
     pub(super) started: Instant,
-    /// It was paid for from the retry budget.
-    pub(super) paid: bool,
+    /// The retry budget that it was paid for from.
+    paid_by: Option<Arc<RetryBudget>>,
     /// Its place among the attempts of the call.
     pub(super) number: u32,
     pub(super) witness: Witness,
@@ -43,6 +45,25 @@ impl Future for InFlight {
 
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Attempted> {
         self.run.as_mut().poll(cx)
+    }
+}
+
+impl InFlight {
+    /// The same, paid for from this budget.
+    pub(super) fn paid_by(mut self, budget: &Arc<RetryBudget>) -> Self {
+        self.paid_by = Some(Arc::clone(budget));
+        self
+    }
+}
+
+/// What never left costs nothing, however it ends: without a connection, or without a client.
+impl Drop for InFlight {
+    fn drop(&mut self) {
+        if let Some(budget) = self.paid_by.take()
+            && !self.witness.is_written()
+        {
+            budget.refund();
+        }
     }
 }
 
@@ -118,7 +139,7 @@ pub(super) fn start(
     let reached = candidate.upstream().live().slot(commitment);
     InFlight {
         started: now,
-        paid: reason.paid,
+        paid_by: None,
         number: reason.number,
         witness: candidate.witness(),
         run: Box::pin(async move {

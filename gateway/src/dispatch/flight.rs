@@ -63,6 +63,8 @@ pub(super) struct Flight<'a> {
     /// Who did not serve the call.
     accused: Accused,
     older: Older,
+    /// When an upstream that is fit last said what the call may be answered with, for want of better.
+    judged: Option<Instant>,
     /// Others were asked for a method that nobody knows.
     searched: bool,
     settled: Settled,
@@ -111,6 +113,7 @@ impl<'a> Flight<'a> {
             launched: exchange.started,
             accused: Accused::default(),
             older: Older::default(),
+            judged: None,
             searched: false,
             settled: Settled::default(),
             trace: Trace::default(),
@@ -173,9 +176,12 @@ impl<'a> Flight<'a> {
         let limits = self.limits(&candidate, now);
         let commitment = self.exchange.class.context.commitment;
         let request = self.request.clone();
-        self.attempts.push(attempt::start(
-            candidate, request, limits, commitment, reason, now,
-        ));
+        let attempt = attempt::start(candidate, request, limits, commitment, reason, now);
+        self.attempts.push(if reason.paid {
+            attempt.paid_by(&self.exchange.live.budget)
+        } else {
+            attempt
+        });
         self.launched = now;
         self.arm(now);
     }

@@ -290,6 +290,8 @@ fn compare(lack: &Lack, second: &Delivered, rest: Option<&Lack>) -> Finding {
     };
     match rest {
         None if answer.result().is_some() => Finding::Found,
+        // It has it, in a version that the caller has not asked for.
+        None if answer.error().is_some_and(|error| error.code == -32015) => Finding::Found,
         None => Finding::Failed,
         Some(rest) if rest.passing => Finding::Failed,
         Some(rest) if rest.word == Word::Empty && rest.found > lack.found => Finding::Found,

@@ -527,7 +527,14 @@ impl Draw {
             let upstream = pool.upstreams().get(index);
             charging || upstream.is_some_and(|upstream| !upstream.settings().metered)
         };
-        self.rank.obstacle == Obstacle::None
+        // A call that is stuck may go to one that is not known to be far enough yet: its answer is
+        // looked at.
+        let worst = if charging {
+            Obstacle::Behind
+        } else {
+            Obstacle::None
+        };
+        self.rank.obstacle <= worst
             && !self.rank.busy
             && admits(self.first)
             && self.second.is_none_or(admits)

@@ -10,13 +10,13 @@ use super::{Due, Flight, Step};
 use crate::dispatch::Delivered;
 use crate::dispatch::attempt::{Attempted, Judged, Reason};
 use crate::dispatch::settle::{Said, Speaker};
-use crate::solana::{FaultKind, Retry, Verdict};
+use crate::solana::{Blame, FaultKind, Penalty, Retry, Verdict};
 use crate::upstream::{Health, Upstream};
 
 /// A node this many slots behind the others may know less than they do about a transaction.
 const FRESH_LAG: u64 = 2;
-/// How long an answer to an earlier attempt is waited for when a preflight failed meanwhile.
-const SECOND_WORD: Duration = Duration::from_secs(1);
+/// How long an answer to an earlier attempt is waited for when a transaction was refused meanwhile.
+pub(super) const SECOND_WORD: Duration = Duration::from_secs(1);
 
 impl Flight<'_> {
     /// Draws the conclusion from one finished attempt.
@@ -28,9 +28,6 @@ impl Flight<'_> {
         // What is under way may have arrived just as well.
         let repeated = attempted.resent() || self.sent > 0 || !self.attempts.is_empty();
         self.sent += u32::from(sent);
-        if reason.paid && !sent {
-            exchange.live.budget.refund();
-        }
         let unix_now = exchange.live.unix_now;
         let (candidate, judged) = attempted.judge(exchange.class, exchange.call, unix_now);
         let speaker = Speaker {
@@ -103,6 +100,14 @@ impl Flight<'_> {
             let upstream = &speaker.upstream;
             self.accused
                 .note(upstream, verdict, speaker.reached, exchange);
+        }
+        let told = said.payload.is_some();
+        // Fit, it speaks of the call and not of itself: the call need not wait long for others.
+        if told
+            && (verdict.blame != Blame::Upstream || verdict.penalty == Penalty::None)
+            && speaker.upstream.live().health() == Health::Healthy
+        {
+            self.judged = Some(Instant::now());
         }
         self.settled
             .note(verdict, said, speaker, next.sent, exchange.class);
@@ -183,6 +188,8 @@ impl Flight<'_> {
     fn begins_again(&self, kind: FaultKind, retry: Retry, now: Instant) -> bool {
         retry == Retry::Elsewhere
             && kind.is_transient()
+            // A scan that took too long does so again.
+            && !(self.exchange.class.heavy && kind.is_timeout())
             && !self.second_round
             && self.trace.attempts > 1
             && self.is_repeatable()

@@ -2,13 +2,12 @@
 //! used again, and so that an upstream which never answers in time is known for it: where every race
 //! is lost, only the losers can tell.
 
-use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::time::{Instant, timeout_at};
 
+use crate::dispatch::Exchange;
 use crate::dispatch::attempt::{Attempted, InFlight, Judged};
-use crate::dispatch::{Exchange, RetryBudget};
 use crate::jsonrpc::Call;
 use crate::solana::{Class, FaultKind, Verdict};
 use crate::upstream::Outcome;
@@ -33,7 +32,6 @@ pub(super) fn leave_behind(attempt: InFlight, exchange: &Exchange<'_>, stuck: Du
                 LIMIT
             },
         quantile: exchange.settings.hedge.quantile,
-        budget: Arc::clone(&exchange.live.budget),
         unix_now: exchange.live.unix_now,
         attempt,
     };
@@ -51,7 +49,6 @@ struct Loser {
     stuck_at: Option<Instant>,
     until: Instant,
     quantile: f64,
-    budget: Arc<RetryBudget>,
     unix_now: fn() -> u64,
 }
 
@@ -84,9 +81,6 @@ impl Loser {
     }
 
     fn finished(self, attempted: Attempted) {
-        if self.attempt.paid && !attempted.bytes_sent() {
-            self.budget.refund();
-        }
         let (candidate, judged) = attempted.judge(&self.class, &self.call, self.unix_now);
         if let Judged::Good { latency, .. } = judged {
             let live = candidate.upstream().live();

@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use tokio::time::Instant;
 
-use super::{Due, Flight, Step};
+use super::{Flight, Step};
 use crate::dispatch::attempt::Payload;
 use crate::dispatch::settle::Speaker;
 use crate::solana::{FaultKind, Heads};
@@ -52,12 +52,8 @@ impl Flight<'_> {
         }
     }
 
-    /// What the passing of time asks for first.
-    pub(super) fn next_due(&self) -> Option<(Instant, Due)> {
-        let end = self.older.until.map(|until| (until, Due::End));
-        match (self.due, end) {
-            (Some(due), Some(end)) if due.0 > end.0 => Some(end),
-            (due, end) => due.or(end),
-        }
+    /// When the best of what came too old is delivered.
+    pub(super) fn older_until(&self) -> Option<Instant> {
+        self.older.until
     }
 }

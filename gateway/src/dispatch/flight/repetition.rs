@@ -10,6 +10,7 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
+use super::conclusion::SECOND_WORD;
 use super::{Due, Flight};
 use crate::dispatch::attempt::Reason;
 use crate::solana::Idempotency;
@@ -20,6 +21,9 @@ const UNKNOWN_LATENCY: Duration = Duration::from_millis(400);
 const UNKNOWN_SCAN: Duration = Duration::from_secs(5);
 /// No scan is slow before this.
 const LEAST_SCAN: Duration = Duration::from_secs(1);
+
+/// How often another upstream is looked for once a read is stuck.
+const AGAIN: Duration = Duration::from_millis(500);
 
 /// How long a read is waited for.
 #[derive(Clone, Copy, Debug)]
@@ -73,6 +77,36 @@ impl Flight<'_> {
         }
     }
 
+    /// What the passing of time asks for first. Once an upstream has judged the call, those that are
+    /// still out have as long as another would have been asked after; the usual call has nothing to
+    /// end.
+    pub(super) fn next_due(&self) -> Option<(Instant, Due)> {
+        let judged = self.judged.filter(|_| !self.attempts.is_empty());
+        let judged = judged.map(|judged| judged.max(self.launched) + self.last_word());
+        let until = match (self.older_until(), judged) {
+            (Some(older), Some(judged)) => Some(older.min(judged)),
+            (older, judged) => older.or(judged),
+        };
+        let end = until.map(|until| (until, Due::End));
+        match (self.due, end) {
+            (Some(due), Some(end)) if due.0 >= end.0 => Some(end),
+            (due, end) => due.or(end),
+        }
+    }
+
+    /// How long others are waited for who may contradict what one has said.
+    fn last_word(&self) -> Duration {
+        if self.is_signed_write() {
+            return SECOND_WORD;
+        }
+        let patience = self.patience();
+        if self.exchange.class.heavy {
+            patience.slow
+        } else {
+            patience.stuck
+        }
+    }
+
     /// Asks another upstream too, and says when to look again.
     pub(super) fn repeat(&mut self) {
         let now = Instant::now();
@@ -98,11 +132,8 @@ impl Flight<'_> {
         let patience = self.patience();
         let stuck_at = self.launched + patience.stuck;
         let stuck = now >= stuck_at;
-        let again = if stuck {
-            now + patience.stuck
-        } else {
-            stuck_at
-        };
+        // Whoever is not fit now may be in a moment.
+        let again = if stuck { now + AGAIN } else { stuck_at };
         self.due = Some((again, Due::Repetition));
         let under_way = u32::try_from(self.attempts.len()).unwrap_or(u32::MAX);
         let allowed = if stuck {

@@ -17,6 +17,8 @@ use crate::jsonrpc::{self, Call, Entry};
 use crate::solana::{self, classify};
 use crate::upstream::{Pool, testing};
 
+mod words;
+
 /// A balance.
 const GOOD: &str = r#"{"jsonrpc":"2.0","result":{"context":{"slot":$slot},"value":5},"id":1}"#;
 const NO_SLOT: &str =
