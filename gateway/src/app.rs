@@ -10,6 +10,7 @@ mod certificates;
 mod check;
 mod descriptors;
 mod drain;
+mod keys;
 mod listening;
 mod next_port;
 mod proxy_log;
@@ -96,6 +97,7 @@ pub fn execute(cli: Cli) -> ExitCode {
         Command::Check(source) => check::check(&source),
         Command::Schema => check::schema(),
         Command::Health(health) => check::health(&health),
+        Command::Keys(command) => keys::run(&command),
     };
     exit.into()
 }

@@ -7,7 +7,7 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use crate::config;
+use crate::config::{self, KeyHash};
 use crate::error::Rejection;
 
 /// A consumer's configured name. Cheap to clone.
@@ -26,10 +26,10 @@ pub struct Credentials<'a> {
 
 /// All configured consumers, by key.
 ///
-/// The map's hasher is seeded at random, so that the time of a lookup tells nothing of a key.
+/// Only hashes of keys are held and compared: the time of a lookup tells nothing of a key.
 #[derive(Debug, Default)]
 pub struct Consumers {
-    by_key: HashMap<Box<[u8]>, ConsumerId>,
+    by_key: HashMap<KeyHash, ConsumerId>,
     anonymous: bool,
 }
 
@@ -40,10 +40,10 @@ impl Consumers {
             .iter()
             .flat_map(|consumer| {
                 let id: ConsumerId = consumer.id.as_str().into();
-                consumer
-                    .keys
-                    .iter()
-                    .map(move |key| (key.expose().as_bytes().into(), ConsumerId::clone(&id)))
+                let keys = consumer.keys.iter();
+                let keys = keys.map(|key| KeyHash::of(key.expose().as_bytes()));
+                keys.chain(consumer.key_hashes.iter().copied())
+                    .map(move |hash| (hash, ConsumerId::clone(&id)))
             })
             .collect();
         Self { by_key, anonymous }
@@ -78,7 +78,7 @@ impl Consumers {
     }
 
     fn find(&self, key: &[u8]) -> Option<ConsumerId> {
-        self.by_key.get(key).cloned()
+        self.by_key.get(&KeyHash::of(key)).cloned()
     }
 
     fn nobody(&self) -> Result<Option<ConsumerId>, Rejection> {
@@ -91,6 +91,11 @@ impl Consumers {
 }
 
 impl<'a> Credentials<'a> {
+    /// Whether something is shown that may be meant as a key.
+    pub fn shows_something(&self) -> bool {
+        self.explicit_key().is_some() || self.path.bytes().any(|byte| byte != b'/')
+    }
+
     fn explicit_key(&self) -> Option<&'a [u8]> {
         self.api_key
             .or_else(|| self.authorization.and_then(bearer_token))
@@ -119,7 +124,7 @@ mod tests {
 
     fn consumers(anonymous: bool) -> Consumers {
         let by_key = [("sesame", "bots"), ("plum", "wallet")]
-            .map(|(key, id)| (key.as_bytes().into(), id.into()))
+            .map(|(key, id)| (KeyHash::of(key.as_bytes()), id.into()))
             .into_iter()
             .collect();
         Consumers { by_key, anonymous }

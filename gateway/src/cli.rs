@@ -39,6 +39,20 @@ pub enum Command {
     Schema,
     /// Ask a running gateway whether it is well: 0 for yes, 1 for no
     Health(Health),
+    /// Make API keys, and the hashes that stand for them in a configuration
+    #[command(subcommand)]
+    Keys(Keys),
+}
+
+/// What is done with API keys.
+#[derive(Clone, Debug, PartialEq, Eq, Subcommand)]
+pub enum Keys {
+    /// Make a key: the key for its owner, its hash for `consumers[].key_hashes`
+    ///
+    /// The key is shown this once and kept nowhere.
+    New,
+    /// Print the hash of every key on standard input, one a line
+    Hash,
 }
 
 /// How to serve.
@@ -134,11 +148,13 @@ mod tests {
             "check -c x",
             "schema",
             "health --wait 5s",
+            "keys new",
+            "keys hash",
         ] {
             let words = std::iter::once("perijove-gateway").chain(line.split(' '));
             assert!(Cli::try_parse_from(words).is_ok(), "{line}");
         }
-        for line in ["", "walk", "check --upgrade", "run a.yaml"] {
+        for line in ["", "walk", "keys", "check --upgrade", "run a.yaml"] {
             let words = std::iter::once("perijove-gateway").chain(line.split(' '));
             assert!(Cli::try_parse_from(words).is_err(), "{line}");
         }

@@ -3,6 +3,7 @@
 //! Settings carry no behaviour. What is built from them (pools, snapshots) belongs to the layers
 //! below; durations are [`std::time::Duration`], sizes are bytes.
 
+mod budget;
 mod cache;
 mod change;
 mod cluster;
@@ -17,6 +18,7 @@ mod listen;
 mod load;
 mod log;
 mod methods;
+mod plan;
 mod price;
 mod redis;
 mod runtime;
@@ -35,11 +37,12 @@ pub use perijove_core::settings::{
 };
 
 pub use self::redis::{Redis, RedisBreaker, RedisMode, RedisUrl, RedisUrlFault};
+pub use budget::{Budget, Per, Provider};
 pub use cache::{Cache, MethodRule};
 pub use change::restart_only_changes;
 pub use cluster::{Cluster, GenesisRule};
 pub use compression::Compression;
-pub use consumer::Consumer;
+pub use consumer::{Consumer, KeyHash};
 pub use dispatch::{Hedge, Retry};
 pub use health::{Breaker, Health, HoldOff};
 pub use history::History;
@@ -49,6 +52,7 @@ pub use listen::{Admin, Listen, TlsListener};
 pub use load::{load, load_again, parse};
 pub use log::{Log, LogFormat};
 pub use methods::Methods;
+pub use plan::{DEFAULT_PLAN, Plan};
 pub use price::Price;
 pub use runtime::{Runtime, Shutdown};
 pub use schema::{reference, schema};
@@ -79,6 +83,11 @@ pub struct Config {
     pub compression: Compression,
     /// Owners of API keys.
     pub consumers: Vec<Consumer>,
+    /// What consumers may do. There is always one named `default`.
+    pub plans: Vec<Plan>,
+    /// The plan of every address that calls without a key. Without consumers there is no limit
+    /// unless it is given.
+    pub anonymous_plan: Option<String>,
     /// Whether calls without a key are served. Defaults to true exactly when there are no
     /// consumers.
     pub anonymous: bool,
@@ -114,6 +123,8 @@ impl Default for Config {
             limits: Limits::default(),
             compression: Compression::default(),
             consumers: Vec::new(),
+            plans: vec![Plan::default()],
+            anonymous_plan: None,
             anonymous: true,
             consumer_metrics: false,
             cluster: Cluster::default(),

@@ -35,6 +35,7 @@ pub use tried::{OUTCOMES, Tried};
 use crate::config;
 use crate::error::Rejection;
 use crate::jsonrpc::Call;
+use crate::limit::Ask;
 use crate::solana::{Class, FaultKind};
 use crate::upstream::{Elsewhere, Pool, Upstream};
 use flight::Flight;
@@ -59,6 +60,8 @@ pub struct Exchange<'a> {
     pub call: &'a Call,
     pub class: &'a Class,
     pub session: &'a Session,
+    /// Who goes first where upstreams' connections are short.
+    pub ask: Ask,
     /// When the caller began to wait.
     pub started: Instant,
     /// The caller's time is up.

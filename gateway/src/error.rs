@@ -12,6 +12,7 @@ use serde_json::json;
 
 use crate::jsonrpc::{Id, RpcError, error_reply};
 use crate::jupiter::{self, IdsFault};
+use crate::limit::Remaining;
 
 /// The shortest and longest `Retry-After` ever sent, in seconds. Rust's `RpcClient` burns all its
 /// tries at once on 0 and ignores values from 120 on.
@@ -75,6 +76,16 @@ pub enum Rejection {
     /// Every upstream that could answer asks for a pause.
     #[error("Too many requests for a specific RPC call")]
     RateLimited { retry_after: Duration },
+    /// The caller's plan allows no more for now.
+    #[error("Too many requests: {reason}")]
+    OverLimit {
+        reason: &'static str,
+        retry_after: Duration,
+        remaining: Option<Remaining>,
+    },
+    /// The caller's plan does not have this method.
+    #[error("this method is not part of your plan")]
+    NotInPlan,
     /// Only upstreams are left that do not take the key the gateway is configured with. Not a rate
     /// limit, which clients would wait for.
     #[error("the gateway's key was refused by every upstream that could answer")]
@@ -142,8 +153,9 @@ impl Rejection {
             Self::Upgrade => 501,
             Self::HandshakeVersion | Self::OnlyWebSocket => 426,
             Self::Unauthorised => 401,
+            Self::NotInPlan => 403,
             // Rust's client of subscriptions waits and repeats after this one.
-            Self::RateLimited { .. } | Self::TooManySockets => 429,
+            Self::RateLimited { .. } | Self::OverLimit { .. } | Self::TooManySockets => 429,
             Self::OutcomeUnknown | Self::AnswerLost => 504,
             Self::TooManyBodies | Self::TooMuchUnsent => 503,
             Self::Refused(page) => page.status,
@@ -177,6 +189,8 @@ impl Rejection {
             Self::TooManyCalls { .. } => "too_many_calls",
             Self::MethodRefused => "method_refused",
             Self::RateLimited { .. } => "rate_limited",
+            Self::OverLimit { .. } => "over_limit",
+            Self::NotInPlan => "not_in_plan",
             Self::KeyRefused => "key_refused",
             Self::NoUpstream { .. } => "no_upstream",
             Self::Saturated => "saturated",
@@ -190,7 +204,7 @@ impl Rejection {
     /// Whole seconds for the `retry-after` header.
     pub fn retry_after(&self) -> Option<u64> {
         let retry_after = match self {
-            Self::RateLimited { retry_after } => *retry_after,
+            Self::RateLimited { retry_after } | Self::OverLimit { retry_after, .. } => *retry_after,
             Self::TooManyBodies | Self::TooMuchUnsent | Self::TooManySockets => {
                 Duration::from_secs(1)
             }
@@ -198,6 +212,14 @@ impl Rejection {
         };
         let rounded_up = retry_after.as_secs() + u64::from(retry_after.subsec_nanos() > 0);
         Some(rounded_up.clamp(*RETRY_AFTER_SECONDS.start(), *RETRY_AFTER_SECONDS.end()))
+    }
+
+    /// What is left of the caller's plan, where that is why.
+    pub fn remaining(&self) -> Option<Remaining> {
+        match self {
+            Self::OverLimit { remaining, .. } => *remaining,
+            _ => None,
+        }
     }
 
     /// The body for a caller with this id, with its content type.
@@ -225,7 +247,8 @@ impl Rejection {
             Self::Parse => -32700,
             Self::BadHttp { .. } | Self::HeadTooLarge => -32600,
             Self::MethodRefused => -32601,
-            Self::RateLimited { .. } => 429,
+            Self::RateLimited { .. } | Self::OverLimit { .. } => 429,
+            Self::NotInPlan => 403,
             Self::Unauthorised => 401,
             Self::NoUpstream { .. } | Self::Saturated => -32005,
             Self::TooManyBodies | Self::TooMuchUnsent => 503,

@@ -10,6 +10,9 @@ pub mod jupiter;
 pub mod solana;
 
 pub mod config;
+
+pub mod limit;
+
 pub mod error;
 
 pub mod auth;

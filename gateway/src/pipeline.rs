@@ -5,6 +5,7 @@
 //! Jupiter's price API.
 
 mod accounts;
+mod admission;
 mod batch;
 mod cache_use;
 mod call;
@@ -21,6 +22,7 @@ mod question;
 mod response;
 mod shared;
 
+use std::net::IpAddr;
 use std::sync::Arc;
 
 use bytes::Bytes;
@@ -30,12 +32,14 @@ pub use cache_use::{CacheStatus, CacheUse};
 pub use metrics::PipelineMetrics;
 pub use response::{Body, BodyFault, BodyStream, Provenance, Response, Source, Summary};
 
+use crate::auth::ConsumerId;
 use crate::cache::{Cache, Flights};
 use crate::dispatch::{ClientKey, Live, Session};
 use crate::error::Rejection;
 use crate::jsonrpc::{self, Call, Id, ParseError, Payload};
+use crate::limit::Allowances;
 use crate::snapshot::Snapshot;
-use crate::solana::{self, Class, Idempotency};
+use crate::solana::{self, Class, Idempotency, Priority};
 use forget::Forgotten;
 use meaning::{Meaning, Meanings};
 use shared::Shared;
@@ -46,6 +50,7 @@ pub struct Pipeline {
     pub live: Live,
     pub metrics: PipelineMetrics,
     pub cache: Cache,
+    pub allowances: Allowances,
     flights: Flights<Shared>,
     meanings: Meanings,
     forgotten: Forgotten,
@@ -57,6 +62,7 @@ impl Pipeline {
             live,
             metrics,
             cache,
+            allowances: Allowances::default(),
             flights: Flights::default(),
             meanings: Meanings::default(),
             forgotten: Forgotten::default(),
@@ -71,6 +77,11 @@ pub struct Request {
     pub snapshot: Arc<Snapshot>,
     /// Whose session the answers belong to.
     pub client: ClientKey,
+    /// `None` is an anonymous caller.
+    pub consumer: Option<ConsumerId>,
+    pub address: Option<IpAddr>,
+    /// The class that the caller asks for.
+    pub priority: Option<Priority>,
     /// When the request's head had been read.
     pub started: Instant,
     /// When the answer is no longer of use.
@@ -84,14 +95,25 @@ impl Request {
     /// Answers a JSON-RPC body: a call, a notification or a batch.
     pub async fn answer(self, body: Bytes) -> Response {
         self.pipeline.forget_strangers(&self.snapshot.pool);
-        match jsonrpc::parse(
-            &body,
-            self.snapshot.config.limits.max_batch.unwrap_or(usize::MAX),
-        ) {
-            Ok(Payload::Single(entry)) => call::answer(&self, entry).await.into_response(),
-            Ok(Payload::Batch(batch)) if batch.is_empty() => Response::empty("batch"),
-            Ok(Payload::Batch(batch)) => Box::pin(batch::answer(self, batch, body)).await,
-            Err(unreadable) => self.unreadable(unreadable),
+        let payload = match jsonrpc::parse(&body, self.max_batch()) {
+            Ok(payload) => payload,
+            Err(unreadable) => return self.unreadable(unreadable),
+        };
+        let admitted = match self.snapshot.plan(self.consumer.as_ref()) {
+            None => None,
+            Some(plan) => match Box::pin(self.admit(plan, &payload)).await {
+                Ok(admitted) => admitted,
+                Err(refused) => return refused,
+            },
+        };
+        let response = match payload {
+            Payload::Single(entry) => call::answer(&self, entry).await.into_response(),
+            Payload::Batch(batch) if batch.is_empty() => Response::empty("batch"),
+            Payload::Batch(batch) => Box::pin(batch::answer(self, batch, body)).await,
+        };
+        Response {
+            admitted,
+            ..response
         }
     }
 

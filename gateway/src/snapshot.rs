@@ -4,14 +4,14 @@
 //! Compiling may fail and then changes nothing; publishing cannot fail. What lives longer than a
 //! snapshot (scores, breakers, connections, floors) is kept by its owners and found by id.
 
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
 use arc_swap::ArcSwap;
 
-use crate::auth::Consumers;
+use crate::auth::{ConsumerId, Consumers};
 use crate::cache;
-use crate::config::Config;
+use crate::config::{Config, DEFAULT_PLAN, Plan};
 use crate::dispatch;
 use crate::upstream::Pool;
 
@@ -27,12 +27,30 @@ pub struct Snapshot {
     pub cache: cache::Policy,
     denied: HashSet<String>,
     reads: HashSet<String>,
+    plans: HashMap<ConsumerId, Arc<Plan>>,
+    anonymous_plan: Option<Arc<Plan>>,
 }
 
 impl Snapshot {
     /// Compiles `config` around an already compiled pool.
     pub fn new(config: Config, pool: Arc<Pool>, revision: u64) -> Self {
+        let plans: HashMap<&str, Arc<Plan>> = config
+            .plans
+            .iter()
+            .map(|plan| (plan.id.as_str(), Arc::new(plan.clone())))
+            .collect();
+        let consumers = config.consumers.iter();
+        let of_consumers = consumers.filter_map(|consumer| {
+            let plan = plans.get(consumer.plan.as_str())?;
+            Some((consumer.id.as_str().into(), Arc::clone(plan)))
+        });
+        let of_consumers = of_consumers.collect();
+        let anonymous = config.anonymous_plan.as_deref();
+        let anonymous = anonymous.or((!config.consumers.is_empty()).then_some(DEFAULT_PLAN));
+        let anonymous_plan = anonymous.and_then(|name| plans.get(name)).cloned();
         Self {
+            plans: of_consumers,
+            anonymous_plan,
             revision,
             consumers: Consumers::new(&config.consumers, config.anonymous),
             dispatch: dispatch::Settings {
@@ -53,6 +71,14 @@ impl Snapshot {
     /// Whether the operator closed this method for everybody.
     pub fn denies(&self, method: &str) -> bool {
         !self.denied.is_empty() && self.denied.contains(method)
+    }
+
+    /// What a caller may do; `None` where nothing is limited.
+    pub fn plan(&self, consumer: Option<&ConsumerId>) -> Option<&Arc<Plan>> {
+        match consumer {
+            Some(consumer) => self.plans.get(consumer),
+            None => self.anonymous_plan.as_ref(),
+        }
     }
 
     /// Whether the operator says that this method only reads.

@@ -328,6 +328,7 @@ fn no_error_shows_what_a_variable_holds_unless_it_names_a_file_or_a_level() {
         let mut document = json!({
             "listen": { "tls": [{}] },
             "consumers": [{ "id": "bot" }],
+            "plans": [{ "id": "small" }],
             "upstreams": [{ "id": "one", "url": "http://127.0.0.1:1", "tier": "local" }],
         });
         *place(&mut document, &path) = match path.as_str() {
@@ -398,6 +399,7 @@ fn upstreams_of_which_none_keeps_old_history_are_doubted() {
 /// What is said about the bounds of a key when it has this value.
 fn complaints(key: &KeyReference, value: &str) -> Vec<String> {
     let mut document = json!({
+        "plans": [{ "id": "small" }],
         "upstreams": [{ "id": "one", "url": "http://127.0.0.1:1", "tier": "local" }],
     });
     *place(&mut document, &key.path) = value.into();
@@ -439,18 +441,22 @@ fn writing_every_default_changes_nothing() {
             { "id": "one", "url": "http://127.0.0.1:1", "tier": "local" },
             { "id": "two", "url": "http://127.0.0.1:2", "tier": "local" },
         ],
+        "plans": [{ "id": "default" }],
     });
     let lists = [
         "admin.hosts",
+        "consumers[].key_hashes",
         "listen.rpc",
         "methods.deny",
         "methods.read",
+        "plans[].allow",
+        "plans[].deny",
         "upstreams[].allow",
         "upstreams[].deny",
     ];
     // TLS is refused for this URL, whatever is said about it; Redis is not used at all.
     let other = |path: &str| {
-        let unused = ["upstreams[].tls", "cache.redis."];
+        let unused = ["upstreams[].tls", "upstreams[].budget", "cache.redis."];
         lists.contains(&path) || unused.iter().any(|start| path.starts_with(start))
     };
     for key in config::reference()

@@ -17,7 +17,9 @@ use std::{
 /// The layers from the top. Modules of one layer do not use each other.
 const LAYERS: &[&[&str]] = &[
     &["framing", "jsonrpc", "jupiter", "solana"],
-    &["config", "error"],
+    &["config"],
+    &["limit"],
+    &["error"],
     &["auth", "cache", "upstream"],
     &["dispatch", "snapshot"],
     &["pipeline"],

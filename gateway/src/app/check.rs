@@ -75,7 +75,7 @@ pub(super) fn schema() -> Exit {
 }
 
 /// A closed pipe is no reason to fail.
-fn say(line: &str) {
+pub(super) fn say(line: &str) {
     drop(writeln!(std::io::stdout().lock(), "{line}"));
 }
 

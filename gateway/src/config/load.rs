@@ -8,8 +8,8 @@ use perijove_core::settings::{
 
 use crate::config::{
     Admin, Breaker, Cache, Cluster, Compression, Config, Consumer, Health, Hedge, History, HoldOff,
-    Limits, Listen, Log, Methods, Price, Retry, Runtime, Selection, Shutdown, Tiers, Upstream,
-    WebSocket, listen, warning,
+    Limits, Listen, Log, Methods, Plan, Price, Retry, Runtime, Selection, Shutdown, Tiers,
+    Upstream, WebSocket, consumer::plan_of, listen, warning,
 };
 
 /// Loads the configuration file at `path` in the environment of this process.
@@ -46,7 +46,9 @@ impl Configuration for Config {
         let log = section.nested("log", Log::read);
         let limits = section.nested("limits", Limits::read);
         let compression = section.nested("compression", Compression::read);
-        let consumers = Consumer::read_all(section);
+        let plans = Plan::read_all(section);
+        let consumers = Consumer::read_all(section, &plans);
+        let anonymous_plan = plan_of(section, "anonymous_plan", &plans);
         let anonymous = section
             .optional("anonymous")
             .unwrap_or(consumers.is_empty());
@@ -74,6 +76,8 @@ impl Configuration for Config {
             limits,
             compression,
             consumers,
+            plans,
+            anonymous_plan,
             anonymous,
             consumer_metrics,
             cluster,

@@ -23,7 +23,8 @@ fn described() -> Vec<Key> {
     let document = json!({
         "listen": { "tls": [{}] },
         "consumers": [{}],
-        "upstreams": [{}],
+        "plans": [{}],
+        "upstreams": [{ "budget": {} }],
         "cache": { "methods": { "*": {} } },
     });
     let mut keys = settings::described::<Config>(&document);

@@ -13,15 +13,16 @@ use perijove_core::settings::{Setting, words};
 use schemars::JsonSchema;
 use serde_json::{Value, json};
 
-use crate::config::Tier;
+use crate::config::{Budget, Tier};
 use crate::solana::Capability;
 
 pub(super) use self::url::is_nearby;
 pub use self::url::{UpstreamUrl, UrlFault};
 pub use self::ws_url::WsUrl;
 
-/// One endpoint that answers Solana RPC. The file has two keys more, `enabled` and `when_env`;
-/// what they switch off is not in the loaded configuration.
+/// One endpoint that answers Solana RPC. The file has three keys more: `enabled` and
+/// `when_env`, of which what they switch off is not in the loaded configuration, and `provider`, which sets the
+/// budget.
 #[derive(Clone, Debug, JsonSchema, PartialEq, Eq)]
 #[schemars(transform = read::add_switches)]
 pub struct Upstream {
@@ -38,6 +39,8 @@ pub struct Upstream {
     pub weight: u32,
     /// Sent with every call, such as the key of a provider. Names are lower case here.
     pub headers: BTreeMap<String, Secret>,
+    /// Requests that it may be sent; without one it is only held off by what it says itself.
+    pub budget: Option<Budget>,
     /// Whether each call costs credits: probes are rare then, and hedges come only after
     /// `hedge.metered_after`.
     pub metered: bool,

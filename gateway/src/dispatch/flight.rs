@@ -225,6 +225,7 @@ impl<'a> Flight<'a> {
             answer_buffer: exchange.settings.answer_buffer,
             ledger_only: exchange.ledger_only,
             replayable: self.is_repeatable(),
+            ask: exchange.ask,
         }
     }
 
@@ -303,6 +304,7 @@ impl<'a> Exchange<'a> {
             floor: self.session.slot_floor(),
             history: self.elsewhere,
             strange: self.is_strange(),
+            priority: self.ask.priority,
             ..Need::of(self.class, self.call.method())
         };
         self.pool.candidates(need)

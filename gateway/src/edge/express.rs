@@ -160,7 +160,8 @@ impl<'a> Connection<'a> {
             return None;
         }
         let (fields, path, query) = (&ordinary.fields, ordinary.path, ordinary.query);
-        let consumer = head::identify(fields, path, query, snapshot).ok()?;
+        let (ip, allowances) = (self.client_ip, &app.pipeline.allowances);
+        let consumer = head::identify(fields, path, query, ip, snapshot, allowances).ok()?;
         let head = Head::new(fields, self.client_ip);
         let (before, length) = (ordinary.head, ordinary.body);
         self.unread.advance(before);

@@ -1,7 +1,10 @@
 //! The fields of a request head that decide its course, found in one pass whichever way the request
 //! came. The first of several equal fields counts, except where a word may stand in any of them.
 
+use perijove_core::settings::Setting;
+
 use super::compress;
+use crate::solana::Priority;
 
 /// Values as they stand in the head.
 #[derive(Clone, Copy, Debug, Default)]
@@ -15,6 +18,7 @@ pub(super) struct Fields<'a> {
     pub requested_headers: Option<&'a [u8]>,
     accept_encoding: Option<&'a [u8]>,
     bigtable: Option<&'a [u8]>,
+    priority: Option<&'a [u8]>,
     /// `cache-control: no-store`, `x-perijove-cache: bypass`.
     pub bypasses: bool,
     /// `cache-control: no-cache`.
@@ -52,6 +56,7 @@ impl<'a> Fields<'a> {
             7 if is("upgrade") => self.framing.special = true,
             9 if is("x-api-key") => first(&mut self.api_key, value),
             10 if is("x-bigtable") => first(&mut self.bigtable, value),
+            10 if is("x-priority") => first(&mut self.priority, value),
             10 if is("connection") => self.framing.connection(value),
             12 if is("content-type") => first(&mut self.content_type, value),
             12 if is("x-request-id") => first(&mut self.request_id, value),
@@ -81,6 +86,12 @@ impl<'a> Fields<'a> {
     /// Whether the caller switches a node's long-term storage off, as Agave lets him.
     pub(super) fn ledger_only(&self) -> bool {
         self.bigtable == Some(b"disabled")
+    }
+
+    /// The class that the caller asks for. What is no class is ignored.
+    pub(super) fn priority(&self) -> Option<Priority> {
+        let text = std::str::from_utf8(self.priority?).ok()?;
+        Priority::from_text(&text.trim().to_ascii_lowercase())
     }
 
     /// Whether it says to send JSON, in one of the three spellings that Agave's server accepts.

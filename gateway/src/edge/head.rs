@@ -12,8 +12,10 @@ use super::session::Session;
 use crate::auth::{ConsumerId, Credentials};
 use crate::dispatch::ClientKey;
 use crate::error::Rejection;
+use crate::limit::Allowances;
 use crate::pipeline::CacheUse;
 use crate::snapshot::Snapshot;
+use crate::solana::Priority;
 
 /// Longest request id that is taken over from a client.
 const REQUEST_ID_MAX: usize = 128;
@@ -31,6 +33,8 @@ pub(super) struct Head {
     pub client_ip: Option<IpAddr>,
     pub cache_use: CacheUse,
     pub ledger_only: bool,
+    /// What the caller asks for.
+    pub priority: Option<Priority>,
 }
 
 /// What kind of request it is. Agave looks at the path only for a few `GET`s; a call may be posted
@@ -54,6 +58,7 @@ impl Head {
             client_ip,
             cache_use: cache_use(fields),
             ledger_only: fields.ledger_only(),
+            priority: fields.priority(),
         }
     }
 
@@ -95,19 +100,39 @@ pub(super) fn kind(session: &impl Session, fields: &Fields<'_>) -> Result<Kind, 
 /// The consumer behind the request's key, if there is one.
 ///
 /// # Errors
-/// As [`crate::auth::Consumers::identify`].
+/// As [`crate::auth::Consumers::identify`]; and whoever has shown many wrong keys has to wait.
 pub(super) fn identify(
     fields: &Fields<'_>,
     path: &str,
     query: Option<&str>,
+    address: Option<IpAddr>,
     snapshot: &Snapshot,
+    allowances: &Allowances,
 ) -> Result<Option<ConsumerId>, Rejection> {
-    snapshot.consumers.identify(&Credentials {
+    let credentials = credentials(fields, path, query);
+    let wait = address.and_then(|address| allowances.may_not_guess_for(address));
+    if let Some(retry_after) = wait.filter(|_| credentials.shows_something()) {
+        return Err(Rejection::OverLimit {
+            reason: "too many wrong API keys came from your address",
+            retry_after,
+            remaining: None,
+        });
+    }
+    snapshot.consumers.identify(&credentials)
+}
+
+/// Whether a request shows something that may be meant as a key.
+pub(super) fn shows_something(fields: &Fields<'_>, path: &str, query: Option<&str>) -> bool {
+    credentials(fields, path, query).shows_something()
+}
+
+fn credentials<'a>(fields: &Fields<'a>, path: &'a str, query: Option<&'a str>) -> Credentials<'a> {
+    Credentials {
         api_key: fields.api_key,
         authorization: fields.authorization,
         path,
         query,
-    })
+    }
 }
 
 /// What the caller wants of the cache. `no-cache` is HTTP's word for an answer of now, `no-store`

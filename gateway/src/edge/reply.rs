@@ -17,6 +17,7 @@ use super::pace::{PIECE, Pace};
 use crate::config::{Config, Limits};
 use crate::error::{Rejection, TEXT};
 use crate::jsonrpc::Id;
+use crate::limit::Remaining;
 use crate::pipeline::{Body, BodyStream, CacheStatus, Provenance, Response};
 
 /// Room for the headers that most answers carry.
@@ -83,6 +84,8 @@ pub(super) struct Lines<'a> {
     upstream: Option<&'a str>,
     cache: Option<CacheStatus>,
     retry_after: Option<u64>,
+    /// What is left of the caller's plan.
+    remaining: Option<Remaining>,
     /// Where the answer is from if no upstream gave it.
     provenance: Option<Provenance>,
     gzip: bool,
@@ -106,6 +109,7 @@ impl<'a> Lines<'a> {
             upstream: None,
             cache: None,
             retry_after: None,
+            remaining: None,
             provenance: None,
             gzip: false,
             preflight: None,
@@ -135,6 +139,17 @@ impl<'a> Lines<'a> {
         if let Some(seconds) = self.retry_after {
             line("retry-after", seconds.to_string().as_bytes());
         }
+        if let Some(remaining) = &self.remaining {
+            let reset = remaining.reset.as_secs() + u64::from(remaining.reset.subsec_nanos() > 0);
+            let mut number = itoa::Buffer::new();
+            line(
+                "x-ratelimit-limit",
+                number.format(remaining.limit).as_bytes(),
+            );
+            let left = number.format(remaining.remaining);
+            line("x-ratelimit-remaining", left.as_bytes());
+            line("x-ratelimit-reset", number.format(reset).as_bytes());
+        }
         if let Some(provenance) = &self.provenance {
             line("x-perijove-source", provenance.source.label().as_bytes());
             // What is true now is not for a cache on the way to keep.
@@ -163,8 +178,14 @@ pub(super) async fn write(
         body,
         retry_after,
         provenance,
+        admitted,
+        remaining,
         summary,
     } = response;
+    let remaining = admitted
+        .as_ref()
+        .and_then(|admitted| admitted.remaining)
+        .or(remaining);
     let compression = &config.compression;
     let level = (head.accepts_gzip && compression.enabled).then_some(compression.level);
     let mut lines = Lines {
@@ -175,6 +196,7 @@ pub(super) async fn write(
             .map(|upstream| upstream.id()),
         cache: summary.cache,
         retry_after,
+        remaining,
         provenance,
         ..Lines::new(status, content_type, head)
     };
@@ -241,6 +263,7 @@ pub(super) async fn refuse(
     let rejection = refusal.rejection;
     let lines = Lines {
         retry_after: rejection.retry_after(),
+        remaining: rejection.remaining(),
         ..Lines::new(rejection.status(), refusal.content_type, head)
     };
     let body = with_newline(Pieces::from_iter([refusal.body.clone()]));

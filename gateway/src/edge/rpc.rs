@@ -1,5 +1,6 @@
 //! The public listener: one call of [`RpcApp::serve`] per request that is not ordinary.
 
+use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -17,7 +18,7 @@ use super::reply::{self, Refusal, Sent, Via, Wire, WriteFault};
 use super::session::Session;
 use crate::auth::ConsumerId;
 use crate::error::Rejection;
-use crate::pipeline::{Pipeline, Request};
+use crate::pipeline::{Pipeline, Request, Response};
 use crate::pubsub::Hub;
 use crate::snapshot::{Published, Snapshot};
 
@@ -123,7 +124,8 @@ impl RpcApp {
         let fields = session.fields();
         let head = Head::new(&fields, session.client_ip());
         let kind = head::kind(session, &fields);
-        let who = head::identify(&fields, session.path(), session.query(), snapshot);
+        let (path, query) = (session.path(), session.query());
+        let who = self.identify(&fields, path, query, head.client_ip, snapshot);
         let served = match kind {
             Ok(Kind::Rpc) => self.call(session, snapshot, &head, who, started).await,
             Ok(Kind::Preflight) => {
@@ -159,6 +161,25 @@ impl RpcApp {
             }
             Err(Stop::Cut) => Err(Cut),
         }
+    }
+
+    /// The consumer behind a request's key. A wrong key is remembered of its address.
+    pub(super) fn identify(
+        &self,
+        fields: &Fields<'_>,
+        path: &str,
+        query: Option<&str>,
+        address: Option<IpAddr>,
+        snapshot: &Snapshot,
+    ) -> Result<Option<ConsumerId>, Rejection> {
+        let allowances = &self.pipeline.allowances;
+        let who = head::identify(fields, path, query, address, snapshot, allowances);
+        if let (Err(Rejection::Unauthorised), Some(address)) = (&who, address)
+            && head::shows_something(fields, path, query)
+        {
+            allowances.wrong_key(address);
+        }
+        who
     }
 
     async fn call(
@@ -209,8 +230,19 @@ impl RpcApp {
         // It should have none, and what it has must not be taken for the next request.
         body::read(session, limits, &self.connections).await?;
         let _serving = session.tracked().serving().ok_or(Stop::Cut)?;
+        let admitted = match snapshot.plan(consumer.as_ref()) {
+            None => None,
+            Some(plan) => {
+                let pipeline = &self.pipeline;
+                let admitted = pipeline.admit(plan, consumer.as_ref(), head.client_ip, 1);
+                admitted.await?
+            }
+        };
         let prices = self.pipeline.prices(snapshot, session.query(), started);
-        let response = prices.await?;
+        let response = Response {
+            admitted,
+            ..prices.await?
+        };
         let log = snapshot.config.log.access;
         let entry = log.then(|| Entry::new(&response, head, consumer, started));
         self.metrics.replied(response.status);
@@ -240,6 +272,9 @@ impl RpcApp {
             pipeline: Arc::clone(&self.pipeline),
             snapshot: Arc::clone(snapshot),
             client: head.client_key(consumer),
+            consumer: consumer.cloned(),
+            address: head.client_ip,
+            priority: head.priority,
             started,
             deadline: started + snapshot.config.limits.request_timeout,
             cache_use: head.cache_use,

@@ -16,7 +16,7 @@ use tokio_tungstenite::tungstenite::handshake::derive_accept_key;
 use super::access::{self, Entry};
 use super::connections::Tracked;
 use super::fields::says;
-use super::head::{self, Head};
+use super::head::Head;
 use super::http1::request::Request;
 use super::rpc::RpcApp;
 use crate::auth::ConsumerId;
@@ -61,7 +61,8 @@ fn open(
     let started = Instant::now();
     let accept = accept(request)?;
     let fields = request.fields();
-    let consumer = head::identify(&fields, &request.path, request.query.as_deref(), snapshot)?;
+    let (path, query) = (request.path.as_str(), request.query.as_deref());
+    let consumer = app.identify(&fields, path, query, client_ip, snapshot)?;
     let place = app.pubsub.admit(&snapshot.config.websocket);
     Ok(Box::new(Opening {
         head: Head::new(&fields, client_ip),
@@ -136,6 +137,9 @@ pub(super) async fn serve(
     });
     let client = Client {
         key: journal.head.client_key(journal.consumer.as_ref()),
+        consumer: journal.consumer.clone(),
+        address: journal.head.client_ip,
+        priority: journal.head.priority,
         cache_use: journal.head.cache_use,
         ledger_only: journal.head.ledger_only,
         account: Arc::<Journal>::clone(&journal),

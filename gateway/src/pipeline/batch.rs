@@ -81,6 +81,8 @@ pub(super) async fn answer(request: Request, entries: Batch, body: Bytes) -> Res
         body,
         retry_after: None,
         provenance: None,
+        admitted: None,
+        remaining: None,
         summary: Summary {
             method: "batch",
             calls,

@@ -77,7 +77,10 @@ async fn walk(request: &Request, call: &Call, meaning: &Arc<Meaning>) -> Reply {
         return health(request, id);
     }
 
-    // 6 admission takes its place here.
+    // 6 admission: how much the caller may ask was settled with the request; here, what.
+    if !request.may_call(call.method()) {
+        return Reply::rejected(&Rejection::NotInPlan, id, label);
+    }
 
     // 7 what is known already, 8 what is being asked already. It calls the steps below where
     // neither is the case, and keeps what they bring.
@@ -111,6 +114,7 @@ pub(super) async fn dispatch(
         call,
         class,
         session,
+        ask: request.ask(class),
         started: request.started,
         deadline: request.deadline,
         ledger_only: request.ledger_only,

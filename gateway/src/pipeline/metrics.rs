@@ -10,6 +10,8 @@ use prometheus::{
 
 use super::cache_use::CacheStatus;
 use super::price::PriceMetrics;
+use crate::config::DEFAULT_PLAN;
+use crate::limit::Refused;
 use crate::solana::Method;
 
 /// From a hit on the same host to a heavy scan.
@@ -27,6 +29,7 @@ pub struct PipelineMetrics {
     cached: IntCounterVec,
     asked_again: IntCounter,
     delivered_older: IntCounter,
+    refused_by_plan: IntCounterVec,
     pub(super) prices: PriceMetrics,
     /// By method; made when first needed, so that only methods in use have series.
     usual: Vec<OnceLock<Usual>>,
@@ -77,6 +80,18 @@ impl PipelineMetrics {
         let [asked_again, delivered] =
             ["asked_again", "delivered"].map(|result| out_of_order.with_label_values(&[result]));
         registry.register(Box::new(out_of_order))?;
+        let refused_by_plan = IntCounterVec::new(
+            Opts::new(
+                "perijove_plan_refused_requests_total",
+                "Requests that the caller's plan did not allow: rate, concurrency or batch",
+            ),
+            &["plan", "reason"],
+        )?;
+        // An alert sees the first refusal of a series that was there before it.
+        for reason in Refused::REASONS {
+            drop(refused_by_plan.with_label_values(&[DEFAULT_PLAN, reason]));
+        }
+        registry.register(Box::new(refused_by_plan.clone()))?;
         registry.register(Box::new(durations.clone()))?;
         registry.register(Box::new(calls.clone()))?;
         let usual = Method::ALL
@@ -90,6 +105,7 @@ impl PipelineMetrics {
             cached,
             asked_again,
             delivered_older: delivered,
+            refused_by_plan,
             prices: PriceMetrics::register(registry)?,
             usual,
         };
@@ -102,6 +118,13 @@ impl PipelineMetrics {
     pub(super) fn no_call(&self, outcome: &'static str) {
         self.calls
             .with_label_values(&[Method::Other.label(), outcome])
+            .inc();
+    }
+
+    /// A caller's plan did not allow a request.
+    pub(super) fn refused_by_plan(&self, plan: &str, reason: &'static str) {
+        self.refused_by_plan
+            .with_label_values(&[plan, reason])
             .inc();
     }
 

@@ -131,6 +131,8 @@ impl Reply {
             body: self.page.map_or(body, |page| Body::Verbatim(page.body)),
             retry_after: self.retry_after,
             provenance: None,
+            admitted: None,
+            remaining: None,
             summary: Summary {
                 method: self.method,
                 calls: 1,

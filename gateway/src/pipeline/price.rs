@@ -138,6 +138,8 @@ impl Answer {
                 source: self.source,
                 age: self.age,
             }),
+            admitted: None,
+            remaining: None,
             summary: Summary {
                 method: PRICE,
                 calls: 1,

@@ -11,6 +11,7 @@ use super::part::PartStream;
 use crate::dispatch::Trace;
 use crate::error::{JSON, Rejection};
 use crate::jsonrpc::Id;
+use crate::limit::{Admitted, Remaining};
 use crate::solana::FaultKind;
 
 #[derive(Debug)]
@@ -22,6 +23,10 @@ pub struct Response {
     pub retry_after: Option<u64>,
     /// Where it comes from if not from an upstream.
     pub provenance: Option<Provenance>,
+    /// The place of the request in its caller's plan, until the answer is written.
+    pub admitted: Option<Admitted>,
+    /// What is left of the plan of a caller who was refused.
+    pub remaining: Option<Remaining>,
     pub summary: Summary,
 }
 
@@ -132,6 +137,8 @@ impl Response {
             body: Body::Empty,
             retry_after: None,
             provenance: None,
+            admitted: None,
+            remaining: None,
             summary,
         }
     }
@@ -145,6 +152,8 @@ impl Response {
             body: Body::Whole(body),
             retry_after: rejection.retry_after(),
             provenance: None,
+            admitted: None,
+            remaining: rejection.remaining(),
             summary: Summary {
                 method,
                 calls: 0,

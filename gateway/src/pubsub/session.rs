@@ -3,6 +3,7 @@
 
 mod message;
 
+use std::net::IpAddr;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Duration;
@@ -21,9 +22,11 @@ use tokio_tungstenite::tungstenite::{Message, Utf8Bytes};
 use self::message::{Answer, Speaker};
 use super::hub::Hub;
 use super::outbox::Outbox;
+use crate::auth::ConsumerId;
 use crate::config::WebSocket;
 use crate::dispatch::ClientKey;
 use crate::pipeline::{CacheUse, Summary};
+use crate::solana::Priority;
 
 #[cfg(test)]
 mod tests;
@@ -37,6 +40,11 @@ const FAREWELL: Duration = Duration::from_secs(1);
 pub struct Client {
     /// Whose session the answers belong to.
     pub key: ClientKey,
+    /// `None` is an anonymous caller.
+    pub consumer: Option<ConsumerId>,
+    pub address: Option<IpAddr>,
+    /// The class that the caller asks for.
+    pub priority: Option<Priority>,
     pub cache_use: CacheUse,
     pub ledger_only: bool,
     pub account: Arc<dyn Account>,

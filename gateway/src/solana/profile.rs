@@ -2,11 +2,13 @@
 //! stands in [`super::table`].
 
 use perijove_core::Commitment;
+use schemars::JsonSchema;
 
 use super::Capability;
 
 /// Who goes first when there is not enough for all.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, JsonSchema)]
+#[schemars(rename_all = "snake_case")]
 pub enum Priority {
     /// Only when nothing else waits.
     Background,

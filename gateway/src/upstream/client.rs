@@ -29,6 +29,7 @@ use bytes::BytesMut;
 use tokio::time::{Instant, Sleep};
 
 use crate::jsonrpc::{Answer, Malformed, MalformedKind};
+use crate::limit::{Ask, Budget};
 use crate::solana::FaultKind;
 use crate::upstream::balance::Balancer;
 use crate::upstream::coding::Body;
@@ -86,6 +87,7 @@ pub async fn attempt(
         connect_time: &live.metrics.connect_time,
         broken: &live.metrics.broken,
         written: Some(candidate.written()),
+        budget: &live.budget,
     };
     let mut timer = pin!(None);
     let route = Route::Balanced(&upstream.balancer);
@@ -134,6 +136,8 @@ pub(super) struct Line<'a> {
     pub(super) broken: &'a prometheus::IntCounter,
     /// Set once a call has a connection and is being written.
     pub(super) written: Option<&'a AtomicBool>,
+    /// Charged with what is written.
+    pub(super) budget: &'a Budget,
 }
 
 impl Line<'_> {
@@ -180,7 +184,9 @@ impl Line<'_> {
                 return reply;
             }
         }
-        let slot = self.slot(total.min(limits.queue), timer).await?;
+        let slot = self
+            .slot(limits.ask, total.min(limits.queue), timer)
+            .await?;
         let idle = if limits.replayable {
             Duration::MAX
         } else {
@@ -220,6 +226,9 @@ impl Line<'_> {
     }
 
     fn note_written(&self) {
+        if self.budget.is_limited() {
+            self.budget.charge(Instant::now());
+        }
         if let Some(written) = self.written {
             written.store(true, Ordering::Relaxed);
         }
@@ -228,15 +237,17 @@ impl Line<'_> {
     /// The right to a connection, waited for only where all are in use.
     async fn slot(
         &self,
+        ask: Ask,
         until: Instant,
         timer: &mut Pin<&mut Option<Sleep>>,
     ) -> Result<Slot, TransportFault> {
-        if let Some(slot) = self.connections.try_slot() {
+        if let Some(slot) = self.connections.try_slot(ask) {
             return Ok(slot);
         }
         let _wait = self.saturation.map(Saturation::meet);
-        within(timer, until, self.connections.slot())
+        within(timer, until, self.connections.slot(ask))
             .await
+            .flatten()
             .ok_or(TransportFault::before(FaultKind::Saturated))
     }
 

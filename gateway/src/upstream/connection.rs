@@ -18,10 +18,11 @@ use bytes::BytesMut;
 use parking_lot::Mutex;
 use pingora::protocols::Stream;
 use tokio::io::{AsyncRead, AsyncReadExt, ReadBuf};
-use tokio::sync::Semaphore;
 use tokio::time::Instant;
 
 use crate::jsonrpc::RequestId;
+use crate::limit::{Ask, Gate, Place};
+use crate::solana::Priority;
 use crate::upstream::resolve::Addresses;
 
 #[cfg(test)]
@@ -32,6 +33,9 @@ const MOST_KEPT: usize = 64 * 1024;
 /// How long an idle connection beyond those that are kept waits for another call. Not at once: as
 /// many as a busy upstream uses on average are idle again and again for a moment.
 const SURPLUS: Duration = Duration::from_secs(5);
+/// So many calls may wait for each connection, and at least so many in all.
+const WAITING: usize = 8;
+const LEAST_WAITING: usize = 256;
 /// Closing this much earlier than the upstream says it will avoids a race with it.
 const KEEP_MARGIN: Duration = Duration::from_secs(1);
 
@@ -125,7 +129,7 @@ impl Connection {
 pub(super) struct Connections {
     /// One permit for each connection that may be in use. Before one is opened, idle ones are
     /// closed that would be too many with it: [`Connections::make_room`].
-    slots: Semaphore,
+    slots: Arc<Gate>,
     ceiling: usize,
     /// So many idle ones are kept.
     kept: usize,
@@ -139,9 +143,9 @@ pub(super) struct Connections {
 
 impl Connections {
     pub(super) fn new(kept: usize, ceiling: usize, idle_timeout: Duration) -> Arc<Self> {
-        let ceiling = ceiling.clamp(1, Semaphore::MAX_PERMITS);
+        let ceiling = ceiling.max(1);
         Arc::new(Self {
-            slots: Semaphore::new(ceiling),
+            slots: Gate::new(ceiling, ceiling.saturating_mul(WAITING).max(LEAST_WAITING)),
             ceiling,
             kept,
             idle: Mutex::new(Vec::new()),
@@ -149,28 +153,29 @@ impl Connections {
         })
     }
 
-    /// Waits for the right to use a connection. First come, first served.
-    pub(super) async fn slot(self: &Arc<Self>) -> Slot {
-        // The semaphore is never closed.
-        if let Ok(permit) = self.slots.acquire().await {
-            permit.forget();
-        }
-        Slot {
-            connections: Arc::clone(self),
-        }
+    /// Waits for the right to use a connection; the gate says who goes first. `None` where too
+    /// many wait.
+    pub(super) async fn slot(self: &Arc<Self>, ask: Ask) -> Option<Slot> {
+        let place = self.slots.place(ask).await?;
+        Some(self.held(place))
     }
 
-    /// Whether a call would have to wait for a connection.
+    /// Whether an ordinary call would have to wait for a connection.
     pub(super) fn all_busy(&self) -> bool {
-        self.slots.available_permits() == 0
+        self.slots.is_full_for(Ask::own(Priority::Medium))
     }
 
     /// As [`Connections::slot`], but only without waiting.
-    pub(super) fn try_slot(self: &Arc<Self>) -> Option<Slot> {
-        self.slots.try_acquire().ok()?.forget();
-        Some(Slot {
+    pub(super) fn try_slot(self: &Arc<Self>, ask: Ask) -> Option<Slot> {
+        let place = self.slots.try_place(ask)?;
+        Some(self.held(place))
+    }
+
+    fn held(self: &Arc<Self>, place: Place) -> Slot {
+        Slot {
             connections: Arc::clone(self),
-        })
+            _place: place,
+        }
     }
 
     /// Adds a connection that nobody has used yet.
@@ -194,7 +199,7 @@ impl Connections {
 
     /// Connections in use or being opened.
     pub(super) fn busy(&self) -> usize {
-        self.ceiling.saturating_sub(self.slots.available_permits())
+        self.slots.used()
     }
 
     pub(super) fn idle(&self) -> usize {
@@ -235,12 +240,7 @@ impl Connections {
 #[derive(Debug)]
 pub(super) struct Slot {
     connections: Arc<Connections>,
-}
-
-impl Drop for Slot {
-    fn drop(&mut self) {
-        self.connections.slots.add_permits(1);
-    }
+    _place: Place,
 }
 
 impl Slot {

@@ -16,6 +16,7 @@ use tokio::sync::Notify;
 use tokio::time::Instant;
 
 use crate::config;
+use crate::limit::Budget;
 use crate::solana::Method;
 use crate::upstream::breaker::Breaker;
 use crate::upstream::connection::Connections;
@@ -58,6 +59,7 @@ pub struct Live {
     pub(super) latencies: Latencies,
     pub(super) breaker: Mutex<Breaker>,
     pub(super) hold_off: Mutex<HoldOff>,
+    pub(super) budget: Budget,
     tracker: Mutex<Tracker>,
     pub(super) errors: Mutex<Errors>,
     /// When its health changed.
@@ -146,6 +148,7 @@ impl Live {
             latencies: Latencies::default(),
             breaker: Mutex::default(),
             hold_off: Mutex::default(),
+            budget: Budget::default(),
             tracker: Mutex::default(),
             errors: Mutex::default(),
             since: Mutex::new(start),

@@ -45,6 +45,7 @@ pub struct UpstreamMetrics {
     probe_time: HistogramVec,
     connect_time: HistogramVec,
     hedges: IntCounterVec,
+    budget_left: IntGaugeVec,
     oldest: IntGaugeVec,
 }
 
@@ -173,6 +174,11 @@ impl UpstreamMetrics {
                 "Calls asked here as well while another upstream had not answered.",
                 &["upstream", "result"],
             )?,
+            budget_left: gauge(
+                "perijove_upstream_budget_left_requests",
+                "Requests that the budget of an upstream allows at once, now.",
+                &one,
+            )?,
             oldest: gauge(
                 "perijove_upstream_oldest_slot",
                 "Where its history begins, by what it says of itself.",
@@ -264,6 +270,14 @@ pub(super) struct Handles {
 }
 
 impl Handles {
+    /// What is left of the budget, where there is one.
+    pub(super) fn budget(&self, left: Option<u64>) {
+        if let Some(left) = left.filter(|_| !self.ended.load(Ordering::Relaxed)) {
+            let gauge = self.families.budget_left.with_label_values(&[&self.id]);
+            gauge.set(i64::try_from(left).unwrap_or(i64::MAX));
+        }
+    }
+
     /// A failed attempt. Rare enough to look the counter up.
     pub(super) fn fault(&self, kind: FaultKind) {
         self.count(&self.families.attempts, &[&self.id, kind.label()]);
@@ -336,6 +350,7 @@ impl Handles {
             &families.connections,
             &families.in_flight,
             &families.oldest,
+            &families.budget_left,
         ] {
             remove(family, id);
         }

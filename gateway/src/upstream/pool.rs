@@ -296,6 +296,7 @@ fn compile_upstream(
         timeouts: settings.timeouts.clone(),
         connector,
     });
+    live.budget.set(settings.budget.as_ref());
     Arc::new(Upstream::new(Arc::new(Member {
         settings: Arc::new(settings.clone()),
         policy: Arc::clone(policy),

@@ -21,7 +21,8 @@ use perijove_core::{Commitment, Slot};
 use tokio::time::Instant;
 
 use crate::config;
-use crate::solana::{self, Class, FaultKind, Penalty, Verdict, classify, judge};
+use crate::limit::Ask;
+use crate::solana::{self, Class, FaultKind, Penalty, Priority, Verdict, classify, judge};
 use crate::upstream::client::{Line, Route};
 use crate::upstream::connection::Connections;
 use crate::upstream::endpoint::Purpose;
@@ -221,6 +222,7 @@ impl Probe {
             connect_time: &metrics.connect_time,
             broken: &metrics.broken,
             written: None,
+            budget: &self.member.live.budget,
         };
         let timeout = self.member.settings.probe.timeout;
         let deadline = Instant::now() + timeout;
@@ -232,6 +234,7 @@ impl Probe {
             answer_buffer: ANSWER,
             ledger_only: false,
             replayable: true,
+            ask: Ask::own(Priority::Medium),
         };
         let mut timer = pin!(None);
         let body = question.body();

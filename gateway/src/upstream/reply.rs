@@ -6,6 +6,7 @@ use bytes::Bytes;
 use tokio::time::Instant;
 
 use crate::jsonrpc::{Answer, Malformed};
+use crate::limit::Ask;
 use crate::solana::ReplyHints;
 use crate::upstream::stream::BodyStream;
 
@@ -29,6 +30,8 @@ pub struct AttemptLimits {
     pub ledger_only: bool,
     /// Whether the upstream may see the call twice: reads, and writes that carry a signature.
     pub replayable: bool,
+    /// Who goes first where connections are short.
+    pub ask: Ask,
 }
 
 /// What came back.

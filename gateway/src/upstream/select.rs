@@ -12,7 +12,7 @@ use std::time::Duration;
 use perijove_core::Slot;
 use tokio::time::Instant;
 
-use crate::solana::{Capability, Class};
+use crate::solana::{Capability, Class, Priority};
 use crate::upstream::breaker::Admission;
 use crate::upstream::history::{Distance, Elsewhere};
 use crate::upstream::hold_off::Refusal;
@@ -55,6 +55,8 @@ pub struct Need<'a> {
     pub only: Option<Capability>,
     /// Only upstreams that may have history which another has not.
     pub history: Option<Elsewhere<'a>>,
+    /// A share of what a provider sells may be kept for the higher classes.
+    pub priority: Priority,
     /// Nobody is known to serve the method: the first to be asked is one that does not charge, even
     /// if it has refused this method before.
     pub strange: bool,
@@ -71,6 +73,7 @@ impl<'a> Need<'a> {
             floor: None,
             only: None,
             history: None,
+            priority: class.profile().priority,
             strange: false,
         }
     }
@@ -335,6 +338,12 @@ impl<'a> Candidates<'a> {
 
     fn rest(&self, upstream: &Upstream, now: Instant) -> Option<Rest> {
         let live = upstream.live();
+        if let Some(next) = live.budget.wait(self.need.priority, now) {
+            return Some(Rest {
+                next,
+                cause: Cause::Limit,
+            });
+        }
         if live.is_clear() {
             return None;
         }
@@ -458,6 +467,9 @@ impl<'a> Candidates<'a> {
         let mut worst = Obstacle::None;
         if !clear {
             worst = self.doubts(upstream, live, now);
+        }
+        if live.budget.wait(self.need.priority, now).is_some() {
+            worst = worst.max(Obstacle::Paused);
         }
         if self.need.class.needs.is_some_and(lacks) {
             worst = match worst {

@@ -85,6 +85,8 @@ pub struct UpstreamStatus {
     /// Share of recent attempts that failed.
     pub failures: f32,
     pub in_flight: u32,
+    /// Requests that its budget allows at once, now; none without a budget.
+    pub budget_left: Option<u64>,
     pub connections_busy: usize,
     pub connections_idle: usize,
     pub addresses: Vec<String>,
@@ -251,6 +253,7 @@ impl UpstreamStatus {
             latency_milliseconds: latency.map(|latency| latency.as_secs_f64() * 1e3),
             failures: live.score.failure_share(now, &policy.selection),
             in_flight: live.score.in_flight(),
+            budget_left: live.budget.left(now),
             connections_busy,
             connections_idle,
             addresses: texts(&live.addresses.known()),

@@ -24,6 +24,7 @@ pub(crate) fn settings(id: &str, url: &str) -> Upstream {
         tier: Tier::Local,
         weight: 1,
         headers: BTreeMap::new(),
+        budget: None,
         metered: false,
         timeouts: Timeouts::default(),
         http: HttpVersion::Auto,

@@ -12,7 +12,7 @@ use serde_json::{Value, json};
 
 use crate::config::methods::method_names;
 use crate::config::{
-    HttpVersion, Probe, Tier, Tiers, Timeouts, Upstream, UpstreamTls, UpstreamUrl, WsUrl,
+    Budget, HttpVersion, Probe, Tier, Tiers, Timeouts, Upstream, UpstreamTls, UpstreamUrl, WsUrl,
 };
 
 /// Headers the gateway sets itself.
@@ -68,6 +68,7 @@ impl Upstream {
         let weight = section.within("weight", 1, 1..=1000);
         let headers = read_headers(section);
         let metered = section.optional("metered").unwrap_or(of_tier.metered);
+        let budget = Budget::read(section);
         let timeouts = section.nested("timeouts", Timeouts::read);
         let http = section.or("http", HttpVersion::default());
         let connections = section.optional_within("connections", 1..=10_000);
@@ -96,6 +97,7 @@ impl Upstream {
             tier: tier?,
             weight,
             headers,
+            budget,
             metered,
             timeouts,
             http,
@@ -112,10 +114,14 @@ impl Upstream {
     }
 }
 
-/// The two keys that are not in [`Upstream`], because they have had their effect when it exists.
+/// The keys that are not in [`Upstream`], because they have had their effect when it exists.
 pub(super) fn add_switches(schema: &mut Schema) {
     for (key, description) in [
         ("enabled", "Whether the upstream is used at all."),
+        (
+            "provider",
+            "A provider whose figures are known; they are the budget where it says nothing else.",
+        ),
         (
             "when_env",
             "Name of an environment variable; while it is unset or empty the upstream is left out, \

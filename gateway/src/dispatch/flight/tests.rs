@@ -14,7 +14,8 @@ use crate::dispatch::attempt::script::{self, Act};
 use crate::dispatch::{Delivered, DispatchMetrics, Exchange, Live, Payload, Session, Settings};
 use crate::error::Rejection;
 use crate::jsonrpc::{self, Call, Entry};
-use crate::solana::{self, classify};
+use crate::limit::Ask;
+use crate::solana::{self, Priority, classify};
 use crate::upstream::{Pool, testing};
 
 mod words;
@@ -91,6 +92,7 @@ impl Scene {
             call: &call,
             class: &class,
             session: &Session::of(&self.live, 7, &class, &self.settings.selection, started),
+            ask: Ask::own(Priority::Medium),
             started,
             deadline: started + Duration::from_secs(30),
             ledger_only: false,

@@ -73,6 +73,9 @@ impl Inner {
         let request = Request {
             pipeline: Arc::clone(&self.hub.pipeline),
             client: self.client.key,
+            consumer: self.client.consumer.clone(),
+            address: self.client.address,
+            priority: self.client.priority,
             started,
             deadline: started + limits.request_timeout,
             cache_use: self.client.cache_use,

@@ -22,6 +22,9 @@ async fn pair(
         key: 1,
         cache_use: CacheUse::Normal,
         ledger_only: false,
+        consumer: None,
+        address: None,
+        priority: None,
         account: Arc::new(Silent),
     };
     let session = Session::new(Arc::clone(hub), far, Vec::new(), client).await;

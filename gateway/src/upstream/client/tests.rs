@@ -11,7 +11,7 @@ use tokio::sync::Notify;
 use super::steps::MOST_ROOM;
 use super::*;
 use crate::config::Selection;
-use crate::solana::classify;
+use crate::solana::{Priority, classify};
 use crate::upstream::stream::CHUNK;
 use crate::upstream::testing::{pool, settings};
 use crate::upstream::{Need, Pool};
@@ -97,6 +97,7 @@ fn limits() -> AttemptLimits {
         ledger_only: false,
         answer_buffer: 64 * 1024,
         replayable: true,
+        ask: Ask::own(Priority::Medium),
     }
 }
 

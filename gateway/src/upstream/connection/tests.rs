@@ -6,6 +6,8 @@ use tokio::net::{TcpListener, TcpStream};
 use super::*;
 use crate::upstream::resolve::Addresses;
 
+const ORDINARY: Ask = Ask::own(Priority::Medium);
+
 struct Pair {
     addresses: Addresses,
     address: SocketAddr,
@@ -32,13 +34,13 @@ impl Pair {
         let stream: pingora::protocols::l4::stream::Stream = stream.into();
         let now = Instant::now();
         let connection = Connection::new(Box::new(stream), self.address, &self.addresses, now);
-        let slot = self.connections.try_slot().unwrap();
+        let slot = self.connections.try_slot(ORDINARY).unwrap();
         slot.keep(connection, &self.addresses, now);
         other
     }
 
     fn reuse(&self, idle: Duration) -> Option<Box<Connection>> {
-        let slot = self.connections.try_slot().unwrap();
+        let slot = self.connections.try_slot(ORDINARY).unwrap();
         slot.reuse(&self.addresses, idle, Instant::now())
     }
 
@@ -93,7 +95,7 @@ async fn the_upstreams_own_limit_counts_with_a_margin() {
     let _end = pair.kept().await;
     let mut connection = pair.reuse(Duration::MAX).unwrap();
     connection.kept_for(Some(Duration::from_secs(5)), Instant::now());
-    let slot = pair.connections.try_slot().unwrap();
+    let slot = pair.connections.try_slot(ORDINARY).unwrap();
     slot.keep(connection, &pair.addresses, Instant::now());
     tokio::time::advance(Duration::from_millis(4100)).await;
     assert!(pair.reuse(Duration::MAX).is_none());
@@ -142,14 +144,14 @@ async fn what_a_burst_opened_beyond_those_that_are_kept_is_closed_soon() {
 #[tokio::test]
 async fn the_places_in_use_are_counted_and_freed() {
     let connections = Connections::new(1, 2, Duration::from_mins(1));
-    let first = connections.try_slot().unwrap();
-    let second = connections.slot().await;
-    assert!(connections.try_slot().is_none());
+    let first = connections.try_slot(ORDINARY).unwrap();
+    let second = connections.slot(ORDINARY).await.unwrap();
+    assert!(connections.try_slot(ORDINARY).is_none());
     assert_eq!(connections.busy(), 2);
     drop(first);
     assert_eq!(connections.busy(), 1);
     drop(second);
-    assert!(connections.try_slot().is_some());
+    assert!(connections.try_slot(ORDINARY).is_some());
 }
 
 #[tokio::test(start_paused = true)]
@@ -159,7 +161,7 @@ async fn the_oldest_idle_one_makes_room_when_the_ceiling_is_reached() {
     let mut oldest = pair.kept().await;
     let _newer = pair.kept().await;
     tokio::time::advance(Duration::from_secs(2)).await;
-    let slot = pair.connections.try_slot().unwrap();
+    let slot = pair.connections.try_slot(ORDINARY).unwrap();
     let recent = Duration::from_secs(1);
     let reused = slot.reuse(&pair.addresses, recent, Instant::now());
     assert!(reused.is_none() && pair.connections.idle() == 2);

@@ -12,7 +12,8 @@ use tokio::sync::{Barrier, Notify};
 
 use super::*;
 use crate::config::HttpVersion;
-use crate::solana::classify;
+use crate::limit::Ask;
+use crate::solana::{Priority, classify};
 use crate::upstream::client::attempt;
 use crate::upstream::reply::AttemptLimits;
 use crate::upstream::testing::{pool, settings};
@@ -140,6 +141,7 @@ fn limits() -> AttemptLimits {
         ledger_only: false,
         answer_buffer: 64 * 1024,
         replayable: true,
+        ask: Ask::own(Priority::Medium),
     }
 }
 

@@ -1,0 +1,19 @@
+//! Who may go on, and who goes first, where there is not enough for all.
+//!
+//! An [`Allowance`] is what one consumer's plan leaves him: so many requests a minute, so many at
+//! once. A [`Gate`] bounds what runs at once, as the connections to an upstream do: by class, by
+//! consumer within a class, and with a share for heavy calls. A [`Budget`] is what a provider sells. Not
+//! here: what a call is (`solana`)
+//! and whose it is (`auth`).
+
+mod allowance;
+mod allowances;
+mod budget;
+mod gate;
+mod rate;
+
+pub use allowance::{Admitted, Allowance, Refused, Running};
+pub use allowances::Allowances;
+pub use budget::Budget;
+pub use gate::{Ask, Gate, Place};
+pub use rate::{Exceeded, Rate, Remaining};

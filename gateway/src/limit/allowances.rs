@@ -1,0 +1,177 @@
+//! The allowances of all consumers, and of addresses without a key.
+
+use std::collections::HashMap;
+use std::net::{IpAddr, Ipv6Addr};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use parking_lot::Mutex;
+use quick_cache::sync::Cache;
+
+use tokio::time::{Duration, Instant};
+
+use super::allowance::Allowance;
+use super::rate::Rate;
+use crate::config;
+
+/// Addresses that are remembered. Whoever has more of them than this gets new bursts, but no more
+/// memory.
+const ADDRESSES: usize = 20_000;
+
+/// Wrong keys that an address may show at once, and in a minute.
+const WRONG_KEYS: u32 = 10;
+/// How long it has to wait afterwards, for each.
+const PAUSE: Duration = Duration::from_secs(6);
+
+/// What lives longer than a configuration: how much everybody has used up.
+#[derive(Debug)]
+pub struct Allowances {
+    consumers: Mutex<HashMap<Arc<str>, Arc<Allowance>>>,
+    addresses: Cache<IpAddr, Arc<Allowance>>,
+    guessers: Cache<IpAddr, Arc<Guesser>>,
+    /// Somebody has shown a wrong key.
+    guessed: AtomicBool,
+}
+
+/// An address that has shown a wrong key.
+#[derive(Debug)]
+struct Guesser {
+    rate: Rate,
+    /// When it may show another.
+    free_at: Mutex<Instant>,
+}
+
+impl Default for Allowances {
+    fn default() -> Self {
+        Self {
+            consumers: Mutex::default(),
+            addresses: Cache::new(ADDRESSES),
+            guessers: Cache::new(ADDRESSES),
+            guessed: AtomicBool::new(false),
+        }
+    }
+}
+
+impl Allowances {
+    /// That of a consumer. A plan that is another one by now begins anew.
+    pub fn of_consumer(&self, consumer: &Arc<str>, plan: &Arc<config::Plan>) -> Arc<Allowance> {
+        let mut consumers = self.consumers.lock();
+        match consumers.get(consumer) {
+            Some(allowance) if allowance.plan() == plan => Arc::clone(allowance),
+            _ => {
+                let allowance = Allowance::new(plan);
+                consumers.insert(Arc::clone(consumer), Arc::clone(&allowance));
+                allowance
+            }
+        }
+    }
+
+    /// That of an address. The addresses of one IPv6 network of 64 bits are one caller's.
+    pub fn of_address(&self, address: IpAddr, plan: &Arc<config::Plan>) -> Arc<Allowance> {
+        let network = network(address);
+        if let Some(allowance) = self.addresses.get(&network)
+            && allowance.plan() == plan
+        {
+            return allowance;
+        }
+        let allowance = Allowance::new(plan);
+        self.addresses.insert(network, Arc::clone(&allowance));
+        allowance
+    }
+
+    /// Notes that an address has shown a wrong key.
+    pub fn wrong_key(&self, address: IpAddr) {
+        let new = || {
+            Ok::<_, std::convert::Infallible>(Arc::new(Guesser {
+                rate: Rate::new(WRONG_KEYS, WRONG_KEYS),
+                free_at: Mutex::new(Instant::now()),
+            }))
+        };
+        self.guessed.store(true, Ordering::Relaxed);
+        let Ok(guesser) = self.guessers.get_or_insert_with(&network(address), new);
+        if !guesser.rate.take(1).is_ok_and(|left| left.remaining > 0) {
+            *guesser.free_at.lock() = Instant::now() + PAUSE;
+        }
+    }
+
+    /// Whether nobody has ever shown a wrong key.
+    pub fn is_quiet(&self) -> bool {
+        !self.guessed.load(Ordering::Relaxed)
+    }
+
+    /// How long an address that has shown many wrong keys has to wait before another is looked at.
+    pub fn may_not_guess_for(&self, address: IpAddr) -> Option<Duration> {
+        if self.is_quiet() {
+            return None;
+        }
+        let guesser = self.guessers.get(&network(address))?;
+        let wait = guesser
+            .free_at
+            .lock()
+            .checked_duration_since(Instant::now());
+        wait.filter(|wait| !wait.is_zero())
+    }
+}
+
+fn network(address: IpAddr) -> IpAddr {
+    match address.to_canonical() {
+        IpAddr::V6(address) => {
+            let [a, b, c, d, ..] = address.segments();
+            Ipv6Addr::new(a, b, c, d, 0, 0, 0, 0).into()
+        }
+        address @ IpAddr::V4(_) => address,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn plan(per_minute: u32) -> Arc<config::Plan> {
+        Arc::new(config::Plan {
+            requests_per_minute: Some(per_minute),
+            burst: 1,
+            ..config::Plan::default()
+        })
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn what_was_used_up_stays_used_up_until_the_plan_is_another() {
+        let allowances = Allowances::default();
+        let bots: Arc<str> = "bots".into();
+        let (slow, same, fast) = (plan(6), plan(6), plan(600));
+        assert!(allowances.of_consumer(&bots, &slow).admit(1).await.is_ok());
+        assert!(allowances.of_consumer(&bots, &same).admit(1).await.is_err());
+        assert!(allowances.of_consumer(&bots, &fast).admit(1).await.is_ok());
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn an_ipv6_network_is_one_caller_and_a_v4_address_is_one_in_both_spellings() {
+        let allowances = Allowances::default();
+        let slow = plan(6);
+        for (one, other, same) in [
+            ("2001:db8::1", "2001:db8::2", true),
+            ("2001:db8:1::1", "2001:db8:1:1::1", false),
+            ("192.0.2.1", "::ffff:192.0.2.1", true),
+            ("192.0.2.3", "192.0.2.4", false),
+        ] {
+            let of = |address: &str| allowances.of_address(address.parse().unwrap(), &slow);
+            assert!(of(one).admit(1).await.is_ok(), "{one}");
+            assert_eq!(of(other).admit(1).await.is_err(), same, "{other}");
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn whoever_guesses_keys_has_to_wait_and_nobody_else_has() {
+        let allowances = Allowances::default();
+        let [guesser, other] = ["192.0.2.1", "192.0.2.2"].map(|text| text.parse().unwrap());
+        for _ in 0..WRONG_KEYS {
+            assert_eq!(allowances.may_not_guess_for(guesser), None);
+            allowances.wrong_key(guesser);
+        }
+        let wait = allowances.may_not_guess_for(guesser).unwrap();
+        assert_eq!(allowances.may_not_guess_for(other), None);
+        tokio::time::advance(wait).await;
+        assert_eq!(allowances.may_not_guess_for(guesser), None);
+    }
+}

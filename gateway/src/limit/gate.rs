@@ -1,0 +1,258 @@
+//! A bounded number of places, given away by priority.
+//!
+//! **Order.** A free place goes to the highest class that waits; every [`AGED_TURN`]th goes to
+//! whoever has waited longest, once that is longer than [`AGED`], so that no class starves. Within a
+//! class consumers take turns: one that asks much does not delay one that asks little.
+//!
+//! **Shares.** The lower classes together leave some places free for those above, see
+//! [`most_used`]. Heavy calls, which hold a place for seconds, get at most half of all places,
+//! whatever their class.
+//!
+//! **Bounds.** At most as many wait as the gate was made for. Whoever comes then takes the place in
+//! the queue of the latest of a lower class, who is turned away, or is turned away himself.
+
+use std::sync::Arc;
+
+use parking_lot::Mutex;
+use tokio::sync::oneshot;
+use tokio::time::{Duration, Instant};
+
+use crate::solana::Priority;
+use queue::{Queue, Waiter};
+
+mod queue;
+#[cfg(test)]
+mod tests;
+
+/// Whoever has waited longer gets every [`AGED_TURN`]th place.
+const AGED: Duration = Duration::from_secs(1);
+const AGED_TURN: u32 = 8;
+
+/// How much of all places a class and those below it may use together, in percent.
+const MOST_USED: [usize; CLASSES.len()] = [50, 75, 90, 95, 100];
+
+/// All classes, from the lowest.
+const CLASSES: [Priority; 5] = [
+    Priority::Background,
+    Priority::Low,
+    Priority::Medium,
+    Priority::High,
+    Priority::Critical,
+];
+
+/// Who asks for a place.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Ask {
+    pub priority: Priority,
+    /// Those with the same number share their turns.
+    pub consumer: u64,
+    /// It may hold its place for seconds.
+    pub heavy: bool,
+}
+
+impl Ask {
+    /// The gateway's own calls, and others that stand for no consumer.
+    pub const fn own(priority: Priority) -> Self {
+        Self {
+            priority,
+            consumer: 0,
+            heavy: false,
+        }
+    }
+}
+
+/// Places for what runs at once.
+#[derive(Debug)]
+pub struct Gate {
+    places: usize,
+    heavy_places: usize,
+    most_waiting: usize,
+    state: Mutex<State>,
+}
+
+#[derive(Debug, Default)]
+struct State {
+    /// Places in use, by class.
+    used: [usize; CLASSES.len()],
+    heavy: usize,
+    queue: Queue,
+    /// Places given to somebody who waited.
+    granted: u32,
+}
+
+/// One place, in use until it is dropped.
+#[derive(Debug)]
+pub struct Place {
+    /// None once it was taken back otherwise.
+    gate: Option<Arc<Gate>>,
+    ask: Ask,
+}
+
+impl Drop for Place {
+    fn drop(&mut self) {
+        if let Some(gate) = self.gate.take() {
+            let mut state = gate.state.lock();
+            state.give_back(self.ask);
+            gate.serve(&mut state);
+        }
+    }
+}
+
+/// How many places a class and those below it may use together: at least one, and all of them for
+/// the highest.
+fn most_used(places: usize, priority: Priority) -> usize {
+    let percent = MOST_USED.get(priority as usize).copied().unwrap_or(100);
+    (places * percent).div_ceil(100)
+}
+
+impl Gate {
+    /// `places` is at least 1. `most_waiting` bounds the queue.
+    pub fn new(places: usize, most_waiting: usize) -> Arc<Self> {
+        let places = places.max(1);
+        Arc::new(Self {
+            places,
+            heavy_places: places.div_ceil(2),
+            most_waiting,
+            state: Mutex::default(),
+        })
+    }
+
+    /// A place, if one is free for such a call.
+    pub fn try_place(self: &Arc<Self>, ask: Ask) -> Option<Place> {
+        let mut state = self.state.lock();
+        // Whoever waits, waits because nothing is free for him: such a call overtakes nobody.
+        if !self.is_free(&state, ask) {
+            return None;
+        }
+        state.take(ask);
+        Some(self.given(ask))
+    }
+
+    /// Waits for a place. `None` is for those who are turned away because too many wait. Whoever
+    /// drops the future leaves the queue.
+    pub async fn place(self: &Arc<Self>, ask: Ask) -> Option<Place> {
+        if let Some(place) = self.try_place(ask) {
+            return Some(place);
+        }
+        let (grant, granted) = oneshot::channel();
+        let number = {
+            let mut state = self.state.lock();
+            if state.queue.len() >= self.most_waiting && !state.queue.shed_below(ask.priority) {
+                return None;
+            }
+            let number = state.queue.push(Waiter {
+                ask,
+                since: Instant::now(),
+                grant,
+            });
+            // A place may have become free in between.
+            self.serve(&mut state);
+            number
+        };
+        let mut queued = Queued {
+            gate: self,
+            ask,
+            number: Some(number),
+        };
+        let place = granted.await.ok();
+        queued.number = None;
+        place
+    }
+
+    /// Whether a call of this kind would have to wait.
+    pub fn is_full_for(&self, ask: Ask) -> bool {
+        !self.is_free(&self.state.lock(), ask)
+    }
+
+    /// Places in use.
+    pub fn used(&self) -> usize {
+        self.state.lock().used()
+    }
+
+    /// Calls that wait for a place.
+    pub fn waiting(&self) -> usize {
+        self.state.lock().queue.len()
+    }
+
+    fn is_free(&self, state: &State, ask: Ask) -> bool {
+        let class = ask.priority as usize;
+        let below: usize = state.used.iter().take(class + 1).sum();
+        state.used() < self.places
+            && below < most_used(self.places, ask.priority)
+            && (!ask.heavy || state.heavy < self.heavy_places)
+    }
+
+    /// Gives free places to those who wait.
+    fn serve(self: &Arc<Self>, state: &mut State) {
+        while !state.queue.is_empty() && state.used() < self.places {
+            let aged = state.granted % AGED_TURN == AGED_TURN - 1;
+            let aged = aged.then(|| Instant::now().checked_sub(AGED)).flatten();
+            let free = CLASSES.map(|priority| {
+                [false, true].map(|heavy| {
+                    let consumer = 0;
+                    self.is_free(
+                        state,
+                        Ask {
+                            priority,
+                            consumer,
+                            heavy,
+                        },
+                    )
+                })
+            });
+            let Some(waiter) = state.queue.next(&free, aged) else {
+                return;
+            };
+            state.granted = state.granted.wrapping_add(1);
+            state.take(waiter.ask);
+            if let Err(mut place) = waiter.grant.send(self.given(waiter.ask)) {
+                // Its caller has just left. Dropped as it is, the place would lock the gate again.
+                place.gate = None;
+                state.give_back(waiter.ask);
+            }
+        }
+    }
+
+    fn given(self: &Arc<Self>, ask: Ask) -> Place {
+        Place {
+            gate: Some(Arc::clone(self)),
+            ask,
+        }
+    }
+}
+
+/// Somebody in the queue, who leaves it when his call is dropped.
+struct Queued<'a> {
+    gate: &'a Gate,
+    ask: Ask,
+    /// None once he is out of it.
+    number: Option<u64>,
+}
+
+impl Drop for Queued<'_> {
+    fn drop(&mut self) {
+        if let Some(number) = self.number {
+            self.gate.state.lock().queue.leave(self.ask, number);
+        }
+    }
+}
+
+impl State {
+    fn used(&self) -> usize {
+        self.used.iter().sum()
+    }
+
+    fn take(&mut self, ask: Ask) {
+        if let Some(used) = self.used.get_mut(ask.priority as usize) {
+            *used += 1;
+        }
+        self.heavy += usize::from(ask.heavy);
+    }
+
+    fn give_back(&mut self, ask: Ask) {
+        if let Some(used) = self.used.get_mut(ask.priority as usize) {
+            *used = used.saturating_sub(1);
+        }
+        self.heavy = self.heavy.saturating_sub(usize::from(ask.heavy));
+    }
+}

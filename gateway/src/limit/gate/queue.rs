@@ -1,0 +1,183 @@
+//! Those who wait for a place, in the order in which they get one.
+
+use std::collections::{BTreeMap, VecDeque};
+
+use tokio::sync::oneshot;
+use tokio::time::Instant;
+
+use super::{Ask, CLASSES, Place};
+use crate::solana::Priority;
+
+/// One call that waits.
+#[derive(Debug)]
+pub(super) struct Waiter {
+    pub(super) ask: Ask,
+    pub(super) since: Instant,
+    pub(super) grant: oneshot::Sender<Place>,
+}
+
+/// Whether a place is free for a light and for a heavy call, by class.
+pub(super) type Free = [[bool; 2]; CLASSES.len()];
+
+/// All who wait.
+#[derive(Debug, Default)]
+pub(super) struct Queue {
+    /// Light and heavy calls apart: light ones overtake heavy ones that have no place.
+    lines: [[Line; 2]; CLASSES.len()],
+    waiting: usize,
+    next_number: u64,
+}
+
+/// Those of one class, by consumer.
+#[derive(Debug, Default)]
+struct Line {
+    /// Whose turn it is, and who comes after.
+    turns: VecDeque<u64>,
+    waiters: BTreeMap<u64, VecDeque<(u64, Waiter)>>,
+}
+
+impl Queue {
+    pub(super) fn len(&self) -> usize {
+        self.waiting
+    }
+
+    pub(super) fn is_empty(&self) -> bool {
+        self.waiting == 0
+    }
+
+    /// Adds one; the number names it.
+    pub(super) fn push(&mut self, waiter: Waiter) -> u64 {
+        let number = self.next_number;
+        self.next_number += 1;
+        self.waiting += 1;
+        if let Some(line) = self.line(waiter.ask) {
+            line.push(number, waiter);
+        }
+        number
+    }
+
+    /// Takes out whoever is next of those for whom a place is free: if somebody has waited since
+    /// before `aged`, the one who has waited longest.
+    pub(super) fn next(&mut self, free: &Free, aged: Option<Instant>) -> Option<Waiter> {
+        let lines = self.lines.iter_mut().flatten();
+        let lines = lines.zip(free.iter().flatten());
+        let open = lines.filter_map(|(line, free)| free.then_some(line));
+        let mut open: Vec<&mut Line> = open.filter(|line| !line.turns.is_empty()).collect();
+        let oldest = aged.and_then(|aged| {
+            let oldest = open.iter().enumerate().filter_map(|(at, line)| {
+                let (consumer, since) = line.oldest()?;
+                Some((since, at, consumer))
+            });
+            oldest.min().filter(|(since, ..)| *since <= aged)
+        });
+        let waiter = match oldest {
+            Some((_, at, consumer)) => open.get_mut(at)?.pop(consumer),
+            // Light calls stand before the heavy ones of their class.
+            None => {
+                let at = open
+                    .iter()
+                    .enumerate()
+                    .max_by_key(|(at, line)| (line.priority(), std::cmp::Reverse(*at)))?;
+                let at = at.0;
+                open.get_mut(at)?.pop_turn()
+            }
+        }?;
+        self.waiting -= 1;
+        Some(waiter)
+    }
+
+    /// Turns away the latest caller of the lowest class below this one, of the consumer with most
+    /// calls; whether there was one.
+    pub(super) fn shed_below(&mut self, priority: Priority) -> bool {
+        let lower = self.lines.iter_mut().take(priority as usize).flatten();
+        let Some(waiter) = lower.into_iter().find_map(Line::pop_latest) else {
+            return false;
+        };
+        self.waiting -= 1;
+        drop(waiter);
+        true
+    }
+
+    /// Takes out one that no longer waits, if it is there.
+    pub(super) fn leave(&mut self, ask: Ask, number: u64) {
+        let line = self.line(ask);
+        if line.is_some_and(|line| line.remove(ask.consumer, number)) {
+            self.waiting -= 1;
+        }
+    }
+
+    /// There is one for every class.
+    fn line(&mut self, ask: Ask) -> Option<&mut Line> {
+        let [light, heavy] = self.lines.get_mut(ask.priority as usize)?;
+        Some(if ask.heavy { heavy } else { light })
+    }
+}
+
+impl Line {
+    fn push(&mut self, number: u64, waiter: Waiter) {
+        let consumer = waiter.ask.consumer;
+        let own = self.waiters.entry(consumer).or_default();
+        if own.is_empty() {
+            self.turns.push_back(consumer);
+        }
+        own.push_back((number, waiter));
+    }
+
+    fn priority(&self) -> Option<Priority> {
+        let consumer = self.turns.front()?;
+        let (_, waiter) = self.waiters.get(consumer)?.front()?;
+        Some(waiter.ask.priority)
+    }
+
+    /// The consumer whose first call has waited longest, and since when.
+    fn oldest(&self) -> Option<(u64, Instant)> {
+        let firsts = self.waiters.iter();
+        let firsts = firsts.filter_map(|(consumer, own)| Some((own.front()?.1.since, *consumer)));
+        firsts.min().map(|(since, consumer)| (consumer, since))
+    }
+
+    /// The next call of the consumer whose turn it is.
+    fn pop_turn(&mut self) -> Option<Waiter> {
+        let consumer = *self.turns.front()?;
+        self.pop(consumer)
+    }
+
+    /// The next call of this consumer, whose turn comes again after everybody else's.
+    fn pop(&mut self, consumer: u64) -> Option<Waiter> {
+        let (_, waiter) = self.waiters.get_mut(&consumer)?.pop_front()?;
+        self.turns.retain(|other| *other != consumer);
+        self.tidy(consumer);
+        if self.waiters.contains_key(&consumer) {
+            self.turns.push_back(consumer);
+        }
+        Some(waiter)
+    }
+
+    fn pop_latest(&mut self) -> Option<Waiter> {
+        let own = self.waiters.iter().max_by_key(|(_, own)| own.len());
+        let consumer = *own?.0;
+        let (_, waiter) = self.waiters.get_mut(&consumer)?.pop_back()?;
+        self.tidy(consumer);
+        Some(waiter)
+    }
+
+    fn remove(&mut self, consumer: u64, number: u64) -> bool {
+        let Some(own) = self.waiters.get_mut(&consumer) else {
+            return false;
+        };
+        let Ok(at) = own.binary_search_by_key(&number, |(number, _)| *number) else {
+            return false;
+        };
+        let removed = own.remove(at).is_some();
+        self.tidy(consumer);
+        removed
+    }
+
+    /// Forgets a consumer of whom nobody waits.
+    fn tidy(&mut self, consumer: u64) {
+        if self.waiters.get(&consumer).is_some_and(VecDeque::is_empty) {
+            self.waiters.remove(&consumer);
+            self.turns.retain(|other| *other != consumer);
+        }
+    }
+}

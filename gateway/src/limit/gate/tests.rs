@@ -1,0 +1,208 @@
+use std::collections::VecDeque;
+
+use tokio::task::JoinHandle;
+
+use super::*;
+
+fn ask(priority: Priority) -> Ask {
+    Ask::own(priority)
+}
+
+fn of(priority: Priority, consumer: u64) -> Ask {
+    Ask {
+        consumer,
+        ..ask(priority)
+    }
+}
+
+fn heavy(priority: Priority) -> Ask {
+    Ask {
+        heavy: true,
+        ..ask(priority)
+    }
+}
+
+/// Asks, and is in the queue or has its place when this returns.
+async fn wait(gate: &Arc<Gate>, ask: Ask) -> JoinHandle<Option<Place>> {
+    let gate = Arc::clone(gate);
+    let waits = tokio::spawn(async move { gate.place(ask).await });
+    tokio::task::yield_now().await;
+    waits
+}
+
+fn all(gate: &Arc<Gate>, ask: Ask) -> Vec<Place> {
+    std::iter::from_fn(|| gate.try_place(ask)).collect()
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_place_goes_to_the_highest_class_that_waits() {
+    let gate = Gate::new(1, 10);
+    let held = gate.place(ask(Priority::Medium)).await.unwrap();
+    let mut waiting = Vec::new();
+    for priority in CLASSES {
+        waiting.push((priority, wait(&gate, ask(priority)).await));
+    }
+    drop(held);
+    for (priority, waits) in waiting.into_iter().rev() {
+        let place = waits.await.unwrap();
+        assert!(place.is_some(), "{priority:?}");
+    }
+    assert_eq!((gate.used(), gate.waiting()), (0, 0));
+}
+
+#[tokio::test(start_paused = true)]
+async fn lower_classes_leave_places_for_those_above() {
+    let gate = Gate::new(20, 0);
+    let background = all(&gate, ask(Priority::Background));
+    let low = all(&gate, ask(Priority::Low));
+    let medium = all(&gate, ask(Priority::Medium));
+    let high = all(&gate, ask(Priority::High));
+    let critical = all(&gate, ask(Priority::Critical));
+    let numbers = [&background, &low, &medium, &high, &critical].map(Vec::len);
+    assert_eq!(numbers, [10, 5, 3, 1, 1]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn heavy_calls_leave_half_of_the_places_to_light_ones() {
+    let gate = Gate::new(10, 10);
+    let scans = all(&gate, heavy(Priority::Medium));
+    assert_eq!(scans.len(), 5);
+    let scan = wait(&gate, heavy(Priority::Medium)).await;
+    assert!(gate.try_place(ask(Priority::Medium)).is_some());
+    assert!(gate.place(ask(Priority::Medium)).await.is_some());
+    assert_eq!(gate.waiting(), 1);
+    drop(scans);
+    assert!(scan.await.unwrap().is_some());
+}
+
+#[tokio::test(start_paused = true)]
+async fn consumers_of_a_class_take_turns() {
+    let gate = Gate::new(1, 100);
+    let mut held = gate.try_place(ask(Priority::Medium));
+    let mut waiting = Vec::new();
+    for _ in 0..10 {
+        waiting.push((1, wait(&gate, of(Priority::Medium, 1)).await));
+    }
+    for _ in 0..3 {
+        waiting.push((2, wait(&gate, of(Priority::Medium, 2)).await));
+    }
+    let mut order = Vec::new();
+    while !waiting.is_empty() {
+        drop(held.take());
+        tokio::task::yield_now().await;
+        let next = waiting.iter().position(|(_, waits)| waits.is_finished());
+        let (consumer, waits) = waiting.remove(next.unwrap());
+        held = waits.await.unwrap();
+        order.push(consumer);
+    }
+    assert_eq!(order[..6], [1, 2, 1, 2, 1, 2]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn nobody_starves_below_a_flood_of_a_higher_class() {
+    let gate = Gate::new(1, 100);
+    let mut held = gate.try_place(ask(Priority::Critical));
+    let poor = wait(&gate, ask(Priority::Background)).await;
+    let mut flood: VecDeque<_> = VecDeque::new();
+    for _ in 0..3 {
+        flood.push_back(wait(&gate, ask(Priority::Critical)).await);
+    }
+    let mut turns = 0;
+    while !poor.is_finished() {
+        tokio::time::advance(Duration::from_millis(200)).await;
+        drop(held.take());
+        tokio::task::yield_now().await;
+        if let Some(next) = flood.iter().position(JoinHandle::is_finished) {
+            held = flood.remove(next).unwrap().await.unwrap();
+            flood.push_back(wait(&gate, ask(Priority::Critical)).await);
+        }
+        turns += 1;
+        assert!(turns < 20, "it starves");
+    }
+    // Not before it was old.
+    assert!(turns > 5, "{turns}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn where_too_many_wait_the_lowest_are_turned_away() {
+    let gate = Gate::new(1, 2);
+    let held = gate.try_place(ask(Priority::Medium));
+    let background = wait(&gate, ask(Priority::Background)).await;
+    let low = wait(&gate, ask(Priority::Low)).await;
+    // Nobody below it waits.
+    assert!(gate.place(ask(Priority::Background)).await.is_none());
+    let critical = wait(&gate, ask(Priority::Critical)).await;
+    assert!(background.await.unwrap().is_none());
+    let high = wait(&gate, ask(Priority::High)).await;
+    assert!(low.await.unwrap().is_none());
+    drop(held);
+    assert!(critical.await.unwrap().is_some());
+    assert!(high.await.unwrap().is_some());
+}
+
+#[tokio::test(start_paused = true)]
+async fn whoever_leaves_the_queue_gets_and_holds_no_place() {
+    let gate = Gate::new(1, 10);
+    let held = gate.try_place(ask(Priority::Medium));
+    let gone = wait(&gate, ask(Priority::Critical)).await;
+    let stays = wait(&gate, ask(Priority::Low)).await;
+    gone.abort();
+    drop(gone.await);
+    assert_eq!(gate.waiting(), 1);
+    drop(held);
+    drop(stays.await.unwrap().unwrap());
+    assert_eq!((gate.used(), gate.waiting()), (0, 0));
+}
+
+proptest::proptest! {
+    #![proptest_config(proptest::prelude::ProptestConfig::with_cases(200))]
+
+    #[test]
+    fn whatever_is_asked_and_dropped_no_place_is_lost_or_given_twice(
+        places in 1_usize..8,
+        deeds in proptest::collection::vec((0_u8..3, 0_usize..5, 0_u64..3, proptest::bool::ANY), 1..200),
+    ) {
+        let runtime = tokio::runtime::Builder::new_current_thread()
+            .enable_time().start_paused(true).build().unwrap();
+        runtime.block_on(async {
+            let gate = Gate::new(places, 6);
+            let mut calls: Vec<JoinHandle<Option<Place>>> = Vec::new();
+            let mut held: Vec<Place> = Vec::new();
+            for (deed, class, consumer, heavy) in deeds {
+                match deed {
+                    0 => {
+                        let ask = Ask { priority: CLASSES[class], consumer, heavy };
+                        calls.push(wait(&gate, ask).await);
+                    }
+                    1 if !held.is_empty() => drop(held.swap_remove(class % held.len())),
+                    2 if !calls.is_empty() => calls.swap_remove(class % calls.len()).abort(),
+                    _ => {}
+                }
+                tokio::task::yield_now().await;
+                let (ready, waiting): (Vec<_>, Vec<_>) =
+                    calls.drain(..).partition(JoinHandle::is_finished);
+                calls = waiting;
+                for call in ready {
+                    held.extend(call.await.ok().flatten());
+                }
+                assert!(held.len() <= places && gate.used() == held.len());
+                assert_eq!(gate.waiting(), calls.len());
+                assert!(calls.is_empty() || !held.is_empty());
+            }
+            held.clear();
+            let mut rounds = 0;
+            while !calls.is_empty() {
+                tokio::task::yield_now().await;
+                let (ready, waiting): (Vec<_>, Vec<_>) =
+                    calls.drain(..).partition(JoinHandle::is_finished);
+                calls = waiting;
+                for call in ready {
+                    drop(call.await);
+                }
+                rounds += 1;
+                assert!(rounds < 1000, "somebody waits for ever");
+            }
+            assert_eq!((gate.used(), gate.waiting()), (0, 0));
+        });
+    }
+}

@@ -1,0 +1,180 @@
+//! What the plans of consumers allow, and what callers are told who ask for more.
+
+use futures::future::join_all;
+use perijove_tests::client::Reply;
+use perijove_tests::gateway::GatewayConfig;
+use perijove_tests::gateway::process::binary;
+use serde_json::{Value, json};
+
+use crate::scene::{KEY, Scene};
+
+const BOT: &str = "a-key-of-the-trading-bot";
+const WALLET: &str = "a-key-of-the-wallet";
+
+/// One upstream, and a bot with a small plan beside a wallet with the usual one.
+async fn planned(plan: Value) -> Scene {
+    Scene::equals_with(1, |config| limited(config, plan)).await
+}
+
+fn limited(config: GatewayConfig, mut plan: Value) -> GatewayConfig {
+    plan["id"] = json!("small");
+    config
+        .set("plans", json!([plan]))
+        .set(
+            "consumers",
+            json!([
+                {"id": "bot", "keys": [BOT], "plan": "small"},
+                {"id": "wallet", "keys": [WALLET]},
+            ]),
+        )
+        .set("cache.enabled", false)
+}
+
+fn slow_plan() -> Value {
+    json!({"requests_per_minute": 6, "burst": 3, "queue": "0s"})
+}
+
+async fn send(scene: &Scene, key: Option<&str>, body: Value) -> Reply {
+    let mut request = scene
+        .gateway
+        .client()
+        .post(scene.gateway.url())
+        .header("content-type", "application/json")
+        .body(body.to_string());
+    if let Some(key) = key {
+        request = request.header("x-api-key", key);
+    }
+    scene.gateway.send(request).await
+}
+
+fn echo(id: impl Into<Value>) -> Value {
+    let id: Value = id.into();
+    json!({"jsonrpc": "2.0", "id": id, "method": "sandboxEcho", "params": [1]})
+}
+
+#[tokio::test]
+async fn a_consumer_is_told_what_is_left_and_when_to_come_back() {
+    let scene = planned(slow_plan()).await;
+    for left in ["2", "1", "0"] {
+        let reply = send(&scene, Some(BOT), echo("a")).await;
+        assert_eq!(reply.status, 200, "{}", reply.text());
+        assert_eq!(reply.header("x-ratelimit-limit"), Some("6"));
+        assert_eq!(reply.header("x-ratelimit-remaining"), Some(left));
+    }
+    let reply = send(&scene, Some(BOT), echo("mine")).await;
+    assert_eq!((reply.status, reply.code()), (429, Some(429)));
+    assert_eq!(reply.json()["id"], "mine");
+    let wait: u64 = reply.header("retry-after").unwrap().parse().unwrap();
+    assert!((1..=10).contains(&wait), "{wait}");
+    assert_eq!(reply.header("x-ratelimit-remaining"), Some("0"));
+    assert_eq!(scene.hits("sandboxEcho"), [3]);
+    // Others have their own.
+    let reply = send(&scene, Some(WALLET), echo(1)).await;
+    assert_eq!(reply.status, 200);
+    assert_eq!(reply.header("x-ratelimit-limit"), Some("1000"));
+    let labels = [("plan", "small"), ("reason", "rate")];
+    let metrics = scene.gateway.metrics().await;
+    let refused = metrics.sum("perijove_plan_refused_requests_total", &labels);
+    assert!((refused - 1.0).abs() < 0.1, "{refused}");
+}
+
+#[tokio::test]
+async fn who_is_a_little_too_fast_is_served_a_little_later() {
+    let plan = json!({"requests_per_minute": 600, "burst": 2, "queue": "10s"});
+    let scene = planned(plan).await;
+    let calls = (0..4).map(|number| send(&scene, Some(BOT), echo(number)));
+    for reply in join_all(calls).await {
+        assert_eq!(reply.status, 200, "{}", reply.text());
+    }
+    assert_eq!(scene.hits("sandboxEcho"), [4]);
+}
+
+#[tokio::test]
+async fn a_batch_counts_by_its_calls_and_is_refused_whole() {
+    let scene = planned(slow_plan()).await;
+    let batch = |calls: usize| Value::Array((0..calls).map(echo).collect());
+    let reply = send(&scene, Some(BOT), batch(4)).await;
+    assert_eq!(reply.status, 413, "{}", reply.text());
+    assert_eq!(send(&scene, Some(BOT), batch(2)).await.status, 200);
+    let reply = send(&scene, Some(BOT), batch(2)).await;
+    assert_eq!(reply.status, 429, "{}", reply.text());
+    assert!(reply.header("retry-after").is_some());
+    assert_eq!(reply.json()["error"]["code"], 429, "one object, no list");
+    assert_eq!(scene.hits("sandboxEcho"), [2]);
+}
+
+#[tokio::test]
+async fn a_plan_names_methods_and_others_are_not_asked_for() {
+    let plan = json!({"allow": ["sandboxEcho", "getSlot"], "deny": ["getSlot"]});
+    let scene = planned(plan).await;
+    assert_eq!(send(&scene, Some(BOT), echo(1)).await.status, 200);
+    let balance = json!({"jsonrpc": "2.0", "id": 7, "method": "getBalance", "params": [KEY]});
+    let slot = json!({"jsonrpc": "2.0", "id": 8, "method": "getSlot"});
+    for call in [&balance, &slot] {
+        let reply = send(&scene, Some(BOT), call.clone()).await;
+        assert_eq!((reply.status, reply.code()), (403, Some(403)));
+        assert_eq!(reply.json()["id"], call["id"]);
+    }
+    let reply = send(&scene, Some(BOT), json!([echo(1), balance])).await;
+    assert_eq!(reply.status, 200);
+    assert_eq!(reply.json()[1]["error"]["code"], 403);
+    assert_eq!(scene.hits("getBalance"), [0]);
+    assert_eq!(send(&scene, Some(WALLET), balance).await.status, 200);
+}
+
+#[tokio::test]
+async fn without_consumers_nothing_is_limited_unless_addresses_have_a_plan() {
+    let open = Scene::equals(1).await;
+    let calls = join_all((0..150).map(|number| send(&open, None, echo(number)))).await;
+    assert!(calls.iter().all(|reply| reply.status == 200));
+    assert_eq!(calls[0].header("x-ratelimit-limit"), None);
+
+    let scene = Scene::equals_with(1, |config| {
+        let mut plan = slow_plan();
+        plan["id"] = json!("public");
+        config
+            .set("plans", json!([plan]))
+            .set("anonymous_plan", "public")
+    })
+    .await;
+    let calls = join_all((0..5).map(|number| send(&scene, None, echo(number)))).await;
+    let served = calls.iter().filter(|reply| reply.status == 200).count();
+    assert_eq!(served, 3);
+}
+
+#[tokio::test]
+async fn a_key_may_stand_in_the_configuration_as_its_hash() {
+    let made = std::process::Command::new(binary("perijove-gateway"))
+        .args(["keys", "new"])
+        .output()
+        .unwrap();
+    let made = String::from_utf8(made.stdout).unwrap();
+    let word = |name: &str| {
+        let line = made.lines().find_map(|line| line.strip_prefix(name));
+        line.unwrap().trim().to_owned()
+    };
+    let (key, hash) = (word("key:"), word("hash:"));
+    let scene = Scene::equals_with(1, |config| {
+        config.set("consumers", json!([{"id": "bot", "key_hashes": [hash]}]))
+    })
+    .await;
+    assert_eq!(send(&scene, Some(&key), echo(1)).await.status, 200);
+    assert_eq!(send(&scene, Some(&hash), echo(1)).await.status, 401);
+    assert_eq!(send(&scene, Some(BOT), echo(1)).await.status, 401);
+    assert_eq!(send(&scene, None, echo(1)).await.status, 401);
+}
+
+#[tokio::test]
+async fn whoever_guesses_keys_has_to_wait() {
+    let scene = planned(slow_plan()).await;
+    let mut told = Vec::new();
+    for guess in 0..20 {
+        let key = format!("a-guess-of-somebody-{guess}");
+        told.push(send(&scene, Some(&key), echo(1)).await.status);
+    }
+    assert_eq!(told[..10], [401; 10]);
+    assert_eq!(told[19], 429);
+    // Not even a right one is looked at from there for now.
+    assert_eq!(send(&scene, Some(BOT), echo(1)).await.status, 429);
+    assert_eq!(scene.v(0).hits_total(), 0);
+}

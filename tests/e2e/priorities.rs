@@ -1,0 +1,67 @@
+//! Who goes first where an upstream's connections are short.
+
+use futures::future::join_all;
+use perijove_tests::sandbox::Fault;
+use perijove_tests::wait::eventually;
+use serde_json::json;
+
+use crate::scene::{KEY, Scene};
+
+/// One upstream with so many connections.
+async fn narrow(ceiling: usize) -> Scene {
+    Scene::equals_with(1, |config| {
+        let mut upstreams = config.get("upstreams").unwrap().clone();
+        upstreams[0]["connections"] = json!(ceiling);
+        upstreams[0]["connections_ceiling"] = json!(ceiling);
+        config
+            .set("upstreams", upstreams)
+            .set("cache.enabled", false)
+            .set("hedge.enabled", false)
+    })
+    .await
+}
+
+#[tokio::test]
+async fn scans_leave_connections_to_cheap_calls() {
+    let scene = narrow(4).await;
+    // They would take longer than the test has patience.
+    scene
+        .v(0)
+        .fault(Fault::slow(20_000).on("getProgramAccounts"));
+    let scans = join_all((0..10).map(|_| scene.gateway.rpc("getProgramAccounts", json!([KEY]))));
+    let reads = async {
+        eventually("some scans to be under way", || {
+            scene.v(0).hits("getProgramAccounts") == 2
+        })
+        .await;
+        for _ in 0..20 {
+            assert_eq!(scene.balance().await.status, 200);
+        }
+    };
+    tokio::select! {
+        () = reads => {}
+        _ = scans => panic!("the scans were quicker"),
+    }
+    assert_eq!(
+        scene.hits("getProgramAccounts"),
+        [2],
+        "at most half of four"
+    );
+}
+
+#[tokio::test]
+async fn a_trade_goes_before_everything_that_waits() {
+    let scene = narrow(1).await;
+    scene.v(0).fault(Fault::slow(300).on("sandboxEcho"));
+    let flood = join_all((0..20).map(|number| scene.gateway.rpc("sandboxEcho", json!([number]))));
+    let trade = async {
+        eventually("the flood to begin", || scene.v(0).hits("sandboxEcho") >= 1).await;
+        let sent = scene.transaction(1);
+        let reply = scene.gateway.rpc("sendTransaction", sent).await;
+        assert!(reply.result().is_string(), "{}", reply.text());
+        scene.v(0).hits("sandboxEcho")
+    };
+    let (replies, before) = tokio::join!(flood, trade);
+    assert!(before < 20, "{before} of the flood went before");
+    assert!(replies.iter().all(|reply| reply.status == 200));
+}
