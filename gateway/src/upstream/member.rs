@@ -537,6 +537,8 @@ impl Member {
             live.metrics
                 .in_flight
                 .set(i64::from(live.score.in_flight()));
+            let hold_off = live.hold_off.lock();
+            live.metrics.holds(&hold_off.holds(Instant::now()));
         }
     }
 }

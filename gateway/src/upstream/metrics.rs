@@ -15,6 +15,7 @@ use prometheus::{
 use perijove_core::{Commitment, Slot};
 
 use crate::solana::FaultKind;
+use crate::upstream::hold_off::{Hold, HoldCause};
 use crate::upstream::tracker::Health;
 
 /// Upper bounds of the latency histogram, in seconds.
@@ -33,6 +34,7 @@ pub struct UpstreamMetrics {
     state: IntGaugeVec,
     breaker_state: IntGaugeVec,
     hold_offs: IntCounterVec,
+    holds: IntGaugeVec,
     exclusions: IntCounterVec,
     key_refusals: IntCounterVec,
     connections: IntGaugeVec,
@@ -124,6 +126,11 @@ impl UpstreamMetrics {
                 "Refusals for too many requests, by the part that rests since.",
                 &["upstream", "scope"],
             )?,
+            holds: gauge(
+                "perijove_upstream_holds",
+                "What keeps calls from it at present: 1 for all of it, and 1 for each method.",
+                &["upstream", "cause"],
+            )?,
             exclusions: counter(
                 "perijove_upstream_exclusions_total",
                 "Pauses of a method, or of all of them, whose calls the upstream refused while others served them.",
@@ -205,6 +212,7 @@ impl UpstreamMetrics {
             breaker: self.breaker_state.with_label_values(&[id]),
             method_hold_offs: self.hold_offs.with_label_values(&[id, "method"]),
             hold_offs: self.hold_offs.with_label_values(&[id, "upstream"]),
+            holds: HoldCause::ALL.map(|cause| self.holds.with_label_values(&[id, cause.label()])),
             exclusions: self.exclusions.with_label_values(&[id]),
             key_refusals: self.key_refusals.with_label_values(&[id]),
             busy: self.connections.with_label_values(&[id, "busy"]),
@@ -258,6 +266,7 @@ pub(super) struct Handles {
     pub(super) breaker: IntGauge,
     pub(super) hold_offs: IntCounter,
     pub(super) method_hold_offs: IntCounter,
+    holds: [IntGauge; HoldCause::ALL.len()],
     pub(super) exclusions: IntCounter,
     pub(super) key_refusals: IntCounter,
     pub(super) busy: IntGauge,
@@ -318,6 +327,14 @@ impl Handles {
         }
     }
 
+    /// What is held against it.
+    pub(super) fn holds(&self, holds: &[Hold<'_>]) {
+        for (gauge, cause) in self.holds.iter().zip(HoldCause::ALL) {
+            let held = holds.iter().filter(|hold| hold.cause == cause).count();
+            gauge.set(i64::try_from(held).unwrap_or(i64::MAX));
+        }
+    }
+
     fn count(&self, family: &IntCounterVec, labels: &[&str]) {
         if !self.ended.load(Ordering::Relaxed) {
             family.with_label_values(labels).inc();
@@ -347,6 +364,7 @@ impl Handles {
             &families.slot_lag,
             &families.state,
             &families.breaker_state,
+            &families.holds,
             &families.connections,
             &families.in_flight,
             &families.oldest,
@@ -372,6 +390,31 @@ mod tests {
     use super::*;
 
     #[test]
+    fn holds_are_told_by_cause_and_gone_when_they_are_over() {
+        let metrics = UpstreamMetrics::register(&Registry::new()).unwrap();
+        let handles = metrics.of("one");
+        let told = || {
+            HoldCause::ALL.map(|cause| {
+                let gauge = metrics.holds.with_label_values(&["one", cause.label()]);
+                gauge.get()
+            })
+        };
+        let hold = |method, cause| Hold {
+            method,
+            cause,
+            left: None,
+        };
+        handles.holds(&[
+            hold(None, HoldCause::Credits),
+            hold(Some("getBlock"), HoldCause::RateLimited),
+            hold(Some("getSlot"), HoldCause::RateLimited),
+        ]);
+        assert_eq!(told(), [0, 2, 1, 0, 0]);
+        handles.holds(&[]);
+        assert_eq!(told(), [0; 5]);
+    }
+
+    #[test]
     fn the_series_of_an_upstream_end_with_it_and_do_not_come_back() {
         let registry = Registry::new();
         let metrics = UpstreamMetrics::register(&registry).unwrap();
@@ -382,6 +425,7 @@ mod tests {
             handles.health(Health::Healthy);
             handles.slot(Commitment::Processed, Slot(5));
             handles.lag(0);
+            handles.holds(&[]);
         };
         count_all(&one);
         count_all(&other);
