@@ -69,7 +69,7 @@ def selectors(query):
     bare = re.sub(r"\b(?:by|without|on|ignoring|group_left|group_right)\s*\([^)]*\)", "", query)
     bare = re.sub(r"\[[^\]]*\]|\b[0-9.]+[smhd]?\b", "", bare)
     for name, matchers in re.findall(r"\b([a-zA-Z_:][a-zA-Z0-9_:]*)\b(?!\s*\()(\{[^}]*\})?", re.sub(r'"[^"]*"', '""', bare)):
-        if name in ("and", "or", "unless", "offset") or re.search(r"[{,]\s*" + name + r"\s*[=!]", bare):
+        if name in ("and", "or", "unless", "offset", "bool") or re.search(r"[{,]\s*" + name + r"\s*[=!]", bare):
             continue
         yield name, set(re.findall(r"(\w+)\s*[=!]~?", matchers))
 

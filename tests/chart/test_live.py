@@ -1,0 +1,312 @@
+"""Alerts and dashboards with everything real: programs, faults, Prometheus.
+
+Time in the rules runs thirty times as fast as where they are installed: their windows and waits are divided by 30,
+and so is how often is scraped. Each fault has a gateway or an ingest to itself, told apart by `namespace`.
+"""
+
+import math
+import os
+import re
+import socket
+import time
+import unittest
+import urllib.parse
+from pathlib import Path
+
+from confluent_kafka import OFFSET_END, Producer, TopicPartition
+from confluent_kafka.admin import AdminClient, NewTopic
+
+import pictures
+from scene import PATIENCE, Proxy, Scene, eventually, fetch, free_port, listens, recording
+from test_rules import dashboards, rules
+from tools import ROOT, RULES, binary, postgres, run
+
+HURRY = 30
+TOPIC = "solana.dextrades.proto"
+SOL = "So11111111111111111111111111111111111111112"
+SECONDS = {"s": 1, "m": 60, "h": 3600}
+
+# What must fire where, by namespace; and nothing else may.
+EXPECTED = {
+    "well": set(),
+    "slow": {"PerijoveHighLatency"},
+    "away": {"PerijoveAllUpstreamsDown", "PerijoveUpstreamDown", "PerijoveErrorBudgetBurnsFast",
+             "PerijoveErrorBudgetBurnsSlowly"},
+    "lagging": {"PerijoveUpstreamLags", "PerijoveUpstreamDown"},
+    "greedy": {"PerijoveProviderBudgetGone"},
+    "spent": {"PerijoveProviderBudgetGone"},
+    "locked-out": {"PerijoveKeyRefused", "PerijoveUpstreamDown"},
+    "no-redis": {"PerijoveRedisDown", "JupiterAPIHighErrorRate"},
+    "slow-redis": {"JupiterAPIHighLatency"},
+    "misconfigured": {"PerijoveConfigurationRefused"},
+    "changed": {"PerijoveRestartRequired"},
+    "hungry": {"HighMemoryUsage"},
+    "expiring": {"PerijoveCertificateExpires", "PerijoveCertificateRefused"},
+    "dead": {"JupiterAPIDown"},
+    "ingest-well": set(),
+    "ingest-no-broker": {"ConnectionFailure"},
+    # A sink that fails counts as failed messages.
+    "ingest-no-database": {"DatabaseDown", "HighConsumerLag", "HighErrorRate"},
+    "ingest-no-redis": {"IngestRedisDown", "HighErrorRate"},
+    "ingest-garbage": {"HighErrorRate"},
+    "ingest-slow": {"IngestSlow"},
+    "ingest-gap": {"RecordsLost"},
+    "ingest-dead": {"IngestDown"},
+}
+
+
+def hurried(text):
+    """Rules whose windows and waits are shorter, and whose memory is smaller."""
+    def shorter(match):
+        return f"{match[1]}{int(match[2]) * SECONDS[match[3]] * 1000 // HURRY}ms{match[4]}"
+
+    text = re.sub(r"(\[)(\d+)([smh])(:?\])", shorter, text)
+    text = re.sub(r"(\b(?:for:|offset) )(\d+)([smh])([\s)])", shorter, text)
+    return text.replace("4 * 1024 * 1024 * 1024", "256 * 1024 * 1024")
+
+
+def call(method, *params):
+    return "/", {"jsonrpc": "2.0", "id": 1, "method": method, "params": list(params)}
+
+
+CALLS = [call("getSlot"), call("getBalance", SOL), call("getBlockHeight"), call("getGenesisHash")]
+PRICES = [("/price/v3?ids=" + SOL, None)]
+
+
+class Live(unittest.TestCase):
+    @classmethod
+    def setUpClass(cls):
+        cls.scene = cls.enterClassContext(Scene())
+        cls.targets = []
+        cls.kafka = cls.scene.kafka()
+        cls.redis = cls.scene.redis()
+        cls.gateways()
+        eventually("Kafka", lambda: listens(cls.kafka))
+        cls.ingests()
+        files = {file.name: hurried(file.read_text()) for file in RULES.glob("*.yaml")}
+        cls.ask = staticmethod(cls.scene.prometheus(files, cls.targets))
+        cls.patience_ends = time.monotonic() + PATIENCE
+
+    @classmethod
+    def gateways(cls):
+        scene = cls.scene
+        validators, fault = scene.sandbox(10)
+        fault(3, kind="slow", ms=900, spare_probes=True)
+        fault(4, kind="down")
+        fault(6, kind="lag", slots=50)
+        fault(7, kind="rate-limit", shape="plain", spare_probes=True)
+        fault(8, kind="rate-limit", shape="credits", spare_probes=True)
+        fault(9, kind="http-status", status=401)
+
+        def gateway(namespace, *numbers, **config):
+            """A gateway that prefers the first of these validators."""
+            tiers = ("local", "public") if namespace in ("greedy", "spent", "locked-out") else ("local",) * 3
+            upstreams = [{"id": f"v{n}", "url": validators[n], "tier": tier} for n, tier in zip(numbers, tiers)]
+            process, address = scene.gateway(namespace, upstreams, **config)
+            cls.targets.append(("perijove-gateway", namespace, address["admin"]))
+            scene.load(address["rpc"], CALLS)
+            return process, address
+
+        redis = {"url": f"redis://127.0.0.1:{cls.redis}"}
+        _, cls.well = gateway("well", 0, 1, 2, cache={"redis": redis}, price={"enabled": True}, consumer_metrics=True,
+                              listen={"rpc": ["127.0.0.1:0"], "tls": [scene.tls("well", days=365)]})
+        scene.load(cls.well["rpc"], PRICES)
+        gateway("expiring", 0, listen={"rpc": ["127.0.0.1:0"], "tls": [scene.tls("expiring", days=3)]})
+        (scene.folder / "expiring.key").write_text("no key\n")
+        gateway("slow", 3)
+        gateway("away", 4)
+        gateway("lagging", 5, 6)
+        for namespace, number in (("greedy", 7), ("spent", 8), ("locked-out", 9)):
+            gateway(namespace, number, 0)
+        late, gone = Proxy(cls.redis), Proxy(cls.redis)
+        late.delay, gone.cut = 0.35, True
+        for namespace, proxy in (("no-redis", gone), ("slow-redis", late)):
+            scene.callback(proxy.close)
+            url = {"url": f"redis://127.0.0.1:{proxy.port}", "deadline": "5s"}
+            _, address = gateway(namespace, 0, cache={"redis": url}, price={"enabled": True})
+            scene.load(address["rpc"], PRICES)
+        _, address = gateway("misconfigured", 0)
+        with (scene.folder / "misconfigured.yaml").open("a") as file:
+            file.write("retries: many\n")
+        _, address = gateway("changed", 0)
+        file = scene.folder / "changed.yaml"
+        file.write_text(file.read_text().replace("threads: 1", "threads: 2"))
+        process, _ = gateway("dead", 0)
+        scene.end(process)
+        _, address = gateway("hungry", 0, limits={"max_body": "64MiB", "unfinished_bodies": "1GiB", "body_timeout": "10m"})
+        for _ in range(6):
+            scene.beside(cls.unfinished, address["rpc"])
+
+    @classmethod
+    def unfinished(cls, address, size=50 << 20):
+        """A request whose body never ends."""
+        with socket.create_connection(("127.0.0.1", urllib.parse.urlparse(address).port)) as connection:
+            head = f"POST / HTTP/1.1\r\nhost: x\r\ncontent-type: application/json\r\ncontent-length: {size + 1}\r\n\r\n"
+            connection.sendall(head.encode() + b'"' + b"x" * (size - 1))
+            cls.scene.stopping.wait()
+
+    @classmethod
+    def ingests(cls):
+        scene = cls.scene
+        cls.producer = Producer({"bootstrap.servers": cls.kafka, "linger.ms": 0, "log_level": 0})
+        admin = AdminClient({"bootstrap.servers": cls.kafka, "log_level": 0})
+        topics = (TOPIC, "backlog", "garbage", "gap", "quiet")
+        for made in admin.create_topics([NewTopic(name, 1, 1) for name in topics]).values():
+            made.result(timeout=60)
+        done = run(binary("INGEST"), "generate", "--messages", "200", scene.folder / "trades.recording")
+        assert done.returncode == 0, done.stderr
+        cls.trades = list(recording(scene.folder / "trades.recording"))
+        database = scene.postgres()
+
+        def ingest(name, topic, brokers=cls.kafka, **config):
+            namespace = f"ingest-{name}"
+            kafka = {"brokers": [brokers], "security": "plaintext", "start": "earliest", "connect": "5s",
+                     "group": {"prefix": namespace}}
+            process, address = scene.ingest(namespace, kafka=kafka, streams=[{"topic": topic, "kind": "trades"}], **config)
+            return process, address
+
+        def watched(name, *words, **config):
+            process, address = ingest(name, *words, **config)
+            cls.targets.append(("perijove-ingest", f"ingest-{name}", address))
+            return process, address
+
+        # What has to have read something before its fault.
+        process, address = ingest("gap", "gap")
+        cls.produce("gap", cls.trades[:3])
+        eventually("the first records", lambda: metric(address, "messages_processed_total") >= 3)
+        process.terminate()
+        process.wait()
+        cls.produce("gap", cls.trades[3:6])
+        for done in admin.delete_records([TopicPartition("gap", 0, OFFSET_END)]).values():
+            done.result(timeout=60)
+        cls.produce("gap", cls.trades[6:9])
+        watched("gap", "gap")
+
+        url = {"url": f"redis://127.0.0.1:{cls.redis}"}
+        watched("well", TOPIC, database={"url": f"postgres://owner@127.0.0.1:{database}/postgres"}, redis=url)
+        scene.beside(cls.flow)
+        watched("no-broker", "quiet", brokers=f"127.0.0.1:{free_port()}")
+        watched("garbage", "garbage")
+        process, _ = watched("dead", "quiet")
+        scene.end(process)
+
+        gone = Proxy(cls.redis)
+        scene.callback(gone.close)
+        gone.cut = True
+        watched("no-redis", TOPIC, redis={"url": f"redis://127.0.0.1:{gone.port}"}, breaker={"open": "2s"})
+
+        slow, hanging = Proxy(database), Proxy(database)
+        for name, topic, proxy in (("slow", TOPIC, slow), ("no-database", "backlog", hanging)):
+            scene.callback(proxy.close)
+            run(postgres("createdb"), "-h", "127.0.0.1", "-p", database, "-U", "owner", name)
+            timeout = "30s" if name == "slow" else "1s"
+            url = f"postgres://owner@127.0.0.1:{proxy.port}/{name}"
+            _, address = watched(name, topic, breaker={"open": "2s"}, database={"url": url, "timeout": timeout})
+            if name == "no-database":
+                cls.produce(topic, cls.trades[:1])
+                eventually("the first record", lambda: metric(address, "messages_processed_total") >= 1)
+        slow.delay, hanging.hang = 0.4, True
+        cls.produce("backlog", [(None, b"x")] * 12000)
+
+    @classmethod
+    def produce(cls, topic, messages):
+        for key, payload in messages:
+            cls.producer.produce(topic, payload, key)
+        assert cls.producer.flush(30) == 0, "Kafka did not take all of it"
+
+    @classmethod
+    def flow(cls):
+        """Trades and garbage, some every second, until the end."""
+        for n in range(1 << 30):
+            if cls.scene.stopping.wait(0.25):
+                return
+            cls.produce(TOPIC, [cls.trades[n % len(cls.trades)]])
+            cls.produce("garbage", [(None, b"this is no trade")])
+
+    def firing(self):
+        """Names of alerts by the namespace in which they fire."""
+        found = {}
+        for series in self.ask(query='ALERTS{alertstate="firing"}')["result"]:
+            labels = series["metric"]
+            found.setdefault(labels.get("namespace"), set()).add(labels["alertname"])
+        return found
+
+    def test_each_alert_fires_where_its_fault_is_and_nowhere_else(self):
+        named = {rule["alert"] for rule in rules() if "alert" in rule}
+        self.assertEqual(named, set().union(*EXPECTED.values()), "every alert has a fault here")
+        self.settle()
+        self.assertEqual(self.missing(), {})
+        # Before anything was scraped there was nothing to scrape, which has an alert without a namespace.
+        ever = self.ask(query='count by (namespace, alertname) (count_over_time(ALERTS{alertstate="firing",namespace!=""}[1h]))')
+        for series in ever["result"]:
+            labels = series["metric"]
+            with self.subTest(labels["namespace"]):
+                self.assertIn(labels["alertname"], EXPECTED[labels["namespace"]])
+
+    def missing(self):
+        """What should fire and does not, by namespace."""
+        firing = self.firing()
+        return {n: names - firing.get(n, set()) for n, names in EXPECTED.items() if names - firing.get(n, set())}
+
+    def settle(self):
+        """Waits until everything fires, or has had time enough to."""
+        while self.missing() and time.monotonic() < self.patience_ends:
+            time.sleep(0.5)
+
+    def test_every_panel_has_data_and_is_drawn(self):
+        self.settle()
+        panels, folder = Panels(self.ask), Path(os.environ.get("PICTURES", ROOT / "target/dashboards"))
+        folder.mkdir(parents=True, exist_ok=True)
+        for name, board in dashboards():
+            data = {p["id"]: panels.series(p) for p in board["panels"] if p["type"] != "row"}
+            picture = "\n".join(pictures.draw(board, data, panels.begin, panels.end))
+            (folder / f"{name}.svg").write_text(picture)
+            for panel in board["panels"]:
+                with self.subTest(f"{name}: {panel['title']}"):
+                    self.assertTrue(panel["type"] == "row" or any(points for _, points in data[panel["id"]]), "no data")
+
+    def test_the_overview_tells_the_truth(self):
+        self.settle()
+        panels = Panels(self.ask)
+        overview = {p["title"]: p for p in dict(dashboards())["overview"]["panels"]}
+
+        def last(title, namespace):
+            return panels.series(overview[title], namespace)[0][1][-1][1]
+
+        self.assertEqual(last("Healthy upstreams", "well"), 3)
+        self.assertEqual(last("Healthy upstreams", "away"), 0)
+        self.assertEqual(last("Failed", "well"), 0)
+        self.assertEqual(last("Failed", "away"), 1)
+        self.assertEqual(last("Gateways", "dead"), 0)
+        self.assertGreater(last("Calls", "well"), 1)
+        self.assertGreater(last("p95", "slow"), 0.5)
+        self.assertEqual(last("Redis lookups failed", "no-redis"), 1)
+        self.assertLess(last("Redis lookups failed", "well"), 0.05)
+
+
+class Panels:
+    """Dashboards, asked over the time of the scene."""
+
+    def __init__(self, ask):
+        self.ask, self.end = ask, time.time()
+        self.begin = self.end - 60
+
+    def series(self, panel, namespace=".*"):
+        """[(legend, [(time, value)])] of a panel, without what is no number."""
+        found = []
+        for target in panel["targets"]:
+            query = target["expr"]
+            for name, value in {"$__rate_interval": "15s", "$job": ".*", "$namespace": namespace, "$instance": ".*"}.items():
+                query = query.replace(name, value)
+            data = self.ask("query_range", query=query, start=self.begin, end=self.end, step=2)
+            for one in data["result"]:
+                legend = re.sub(r"{{(\w+)}}", lambda label, of=one["metric"]: of.get(label[1], ""), target["legendFormat"])
+                points = [(at, float(value)) for at, value in one["values"] if math.isfinite(float(value))]
+                found.append((legend, points))
+        return found
+
+
+def metric(address, name):
+    """The sum of a metric's series."""
+    lines = fetch(f"{address}/metrics").splitlines()
+    return sum(float(line.rsplit(" ", 1)[1]) for line in lines if re.match(name + r"[{ ]", line))
