@@ -23,7 +23,7 @@ FROM ${RUNTIME_IMAGE} AS gateway
 LABEL org.opencontainers.image.title=perijove-gateway org.opencontainers.image.licenses=Apache-2.0
 COPY --from=build /out/perijove-gateway /usr/local/bin/perijove-gateway
 USER 65532:65532
-EXPOSE 8899 9090
+EXPOSE 8899 8900 9090
 HEALTHCHECK --interval=10s --timeout=5s CMD ["/usr/local/bin/perijove-gateway", "health"]
 ENTRYPOINT ["/usr/local/bin/perijove-gateway"]
 CMD ["run", "--config", "/etc/perijove/gateway.yaml"]
