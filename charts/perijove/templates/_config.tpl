@@ -77,6 +77,13 @@ shutdown:
   delay: {{ $gateway.drain.delaySeconds }}s
   grace: {{ $gateway.drain.graceSeconds }}s
   linger: {{ $gateway.drain.lingerSeconds }}s
+{{- if $gateway.rateLimiting.enabled }}
+plans:
+  - id: default
+    requests_per_minute: {{ $gateway.rateLimiting.requestsPerMinute }}
+    burst: {{ $gateway.rateLimiting.burstSize }}
+anonymous_plan: default
+{{- end }}
 cache:
   enabled: true
   memory: {{ $gateway.cache.memory }}

@@ -2,9 +2,6 @@
 {{- define "perijove.validate" -}}
 {{- $v := .Values }}
 {{- $gateway := $v.apiGateway }}
-{{- if $gateway.rateLimiting.enabled }}
-{{- fail "apiGateway.rateLimiting.enabled: this release does not limit callers yet; set it to false and limit at your ingress" }}
-{{- end }}
 {{- if $v.routeOptimizer.enabled }}
 {{- fail "routeOptimizer.enabled: this release does not optimise routes yet; set it to false" }}
 {{- end }}
