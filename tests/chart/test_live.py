@@ -102,6 +102,8 @@ class Live(unittest.TestCase):
             """A gateway that prefers the first of these validators."""
             tiers = ("local", "public") if namespace in ("greedy", "spent", "locked-out") else ("local",) * 3
             upstreams = [{"id": f"v{n}", "url": validators[n], "tier": tier} for n, tier in zip(numbers, tiers)]
+            if namespace == "well":
+                upstreams[2]["budget"] = {"requests": 1000, "per": "second"}
             process, address = scene.gateway(namespace, upstreams, **config)
             cls.targets.append(("perijove-gateway", namespace, address["admin"]))
             scene.load(address["rpc"], CALLS)
