@@ -2,7 +2,7 @@
 
 SHELL := /bin/bash
 .DEFAULT_GOAL := help
-.PHONY: help demo test run bench lint fmt build check-conf chart clients fuzz links clean
+.PHONY: help demo test run bench lint fmt build check-conf chart image clients fuzz links clean
 
 TARGET := $(or $(CARGO_TARGET_DIR),target)
 GATEWAY := $(TARGET)/debug/perijove-gateway
@@ -71,6 +71,10 @@ fuzz: ## Fuzz every target for a minute
 chart: build ## Test chart, dashboards, rules and scripts of delivery
 	@scripts/setup test
 	tests/chart/run $(GATEWAY) $(INGEST) $(SANDBOX)
+
+image: build ## Build the images around what is built, without a registry, and run them confined (as root)
+	@scripts/setup image
+	tests/image/run $(GATEWAY) $(INGEST) $(SANDBOX)
 
 links: ## Check the links of the documentation
 	scripts/check-links
