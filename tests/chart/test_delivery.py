@@ -3,6 +3,8 @@
 import contextlib
 import json
 import os
+import re
+import shlex
 import subprocess
 import tempfile
 import unittest
@@ -19,7 +21,7 @@ class Lints(unittest.TestCase):
         self.assertEqual(done.returncode, 0, done.stdout + done.stderr)
 
     def test_scripts(self):
-        scripts = [*ROOT.glob("scripts/*.sh"), ROOT / "scripts/setup", ROOT / "tests/chart/run",
+        scripts = [*ROOT.glob("scripts/*.sh"), ROOT / "scripts/setup", ROOT / "tests/chart/run", ROOT / "tests/image/run",
                    *ROOT.glob("charts/perijove/files/backup/*.sh")]
         self.clean(program("shellcheck"), *scripts)
 
@@ -67,6 +69,23 @@ def running():
                                         "upstreams": upstreams, "runtime": {"upgrade_socket": f"{folder}/u.sock"}}))
         gateway = start(binary("GATEWAY"), "run", "--config", str(file))
         yield gateway
+
+
+class Commands(unittest.TestCase):
+    def test_the_programs_know_every_command_that_the_documentation_gives(self):
+        pages = [ROOT / "README.md", ROOT / "charts/perijove/README.md", *ROOT.glob("docs/**/*.md")]
+        seen = set()
+        for page in pages:
+            for block in re.findall(r"(?ms)^ *```(?:sh|bash|console)?\n(.*?)^ *```", page.read_text()):
+                for line in block.replace("\\\n", " ").splitlines():
+                    seen |= {(page.name, part.strip()) for part in re.split(r"\s#|[|;&>]", line)
+                             if re.match(r"\s*perijove-(gateway|ingest) ", part)}
+        self.assertGreater(len(seen), 20)
+        for page, command in sorted(seen):
+            name, *words = shlex.split(command)
+            done = run(binary(name.removeprefix("perijove-").upper()), *words, "--help")
+            with self.subTest(f"{page}: {command}"):
+                self.assertEqual(done.returncode, 0, done.stderr)
 
 
 class Scripts(unittest.TestCase):
