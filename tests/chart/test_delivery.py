@@ -12,6 +12,7 @@ from pathlib import Path
 
 import yaml
 
+from scene import Scene, eventually
 from tools import ROOT, binary, program, run
 
 
@@ -101,6 +102,24 @@ class Scripts(unittest.TestCase):
             self.assertIn("healthy upstreams 3", done.stdout)
         self.assertEqual(run(binary("GATEWAY"), "health", f"{admin}/health").returncode, 1)
         self.assertNotEqual(run(ROOT / "scripts/quick_verify.sh", rpc, admin).returncode, 0)
+
+    def test_monitor_says_what_is_wrong_with_a_deployment(self):
+        with Scene() as scene:
+            (validator,), fault = scene.sandbox(1)
+            process, address = scene.gateway("gateway", [{"id": "v", "url": validator, "tier": "local"}])
+            watch = [ROOT / "scripts/monitor_deployment.sh", "--admin", address["admin"], "--time", "1", "--every", "1"]
+            eventually("a healthy upstream", lambda: run(*watch).returncode == 0)
+            fault(0, kind="down")
+            scene.load(address["rpc"], [("/", {"jsonrpc": "2.0", "id": 1, "method": "getSlot"})])
+            for problem in ("no upstream is healthy", "calls failed"):
+                eventually(problem, lambda problem=problem: problem in self.refused(run(*watch)))
+            scene.end(process)
+            self.assertIn("/metrics cannot be read", self.refused(run(*watch)))
+
+    def refused(self, done):
+        """What a script that said no had to say."""
+        self.assertEqual(done.returncode, 1, done.stdout + done.stderr)
+        return done.stderr
 
     def test_verify_setup_finds_a_configuration_that_is_wrong(self):
         with tempfile.TemporaryDirectory() as folder:
