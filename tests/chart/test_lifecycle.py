@@ -40,11 +40,13 @@ class Lifecycle(unittest.TestCase):
         for helm, release, cluster in self.each():
             notes = self.good(release("install", "pj", CHART, "--wait", *values("dev", "devnet")))
             self.assertIn("service/pj-perijove-api-gateway", notes, helm)
+            self.assertIn("ws://pj-perijove-api-gateway.spot:8900", notes)
             self.assertIn("pj-perijove-api-gateway", cluster.all("Deployment"))
             self.good(release("test", "pj"))
             password = cluster.all("Secret")["pj-postgresql"]["data"]["password"]
 
-            self.good(release("upgrade", "pj", CHART, "--wait", *values("staging", "mainnet")))
+            notes = self.good(release("upgrade", "pj", CHART, "--wait", *values("staging", "mainnet")))
+            self.assertIn("Perijove: on call", notes)
             self.assertIn("pj-perijove-ingest", cluster.all("Deployment"))
             self.assertEqual(cluster.all("Secret")["pj-postgresql"]["data"]["password"], password, "kept over upgrades")
             self.assertEqual(len([n for n in cluster.all("ConfigMap") if "dashboard" in n]), len(list((ROOT / "dashboards").glob("*.json"))))
