@@ -45,7 +45,7 @@ use crate::edge::{
 use crate::pipeline::{Pipeline, PipelineMetrics};
 use crate::pubsub::{Hub, PubSubMetrics};
 use crate::snapshot::{Published, Snapshot};
-use crate::upstream::{Connectors, Parts, Pool, UnixClock, UpstreamMetrics};
+use crate::upstream::{ApiMetrics, ApiPool, Connectors, Parts, Pool, UnixClock, UpstreamMetrics};
 use addresses::Addresses;
 use certificates::Certificates;
 use descriptors::Descriptors;
@@ -147,7 +147,10 @@ fn assemble(
     let config = &loaded.config;
     let parts = parts(registry)?;
     let pool = Arc::new(Pool::compile(config, None, &parts)?);
-    let published = Arc::new(Published::new(Snapshot::new(config.clone(), pool, 1)));
+    let api_metrics = ApiMetrics::register(registry)?;
+    let jupiter = Arc::new(ApiPool::compile(config, None, &parts, &api_metrics)?);
+    let snapshot = Snapshot::new(config.clone(), pool, 1).with_jupiter(jupiter);
+    let published = Arc::new(Published::new(snapshot));
     let standing = Arc::new(Standing::default());
     let certificates = Certificates::load(config, &addresses.tls, registry, Arc::clone(&standing))?;
 
@@ -172,6 +175,7 @@ fn assemble(
         prepared: Some(prepared),
         descriptors,
         parts,
+        api_metrics,
         metrics: ReloadMetrics::register(registry)?,
         digest: loaded.digest,
         outline: loaded.outline,
@@ -268,7 +272,10 @@ fn pipeline(config: &Config, registry: &Registry) -> Result<(Arc<Pipeline>, Prep
         metrics_of_redis,
         unix_now_millis,
     );
-    let prepared = cache.prepare(&config.cache, config.price.enabled)?;
+    let prepared = cache.prepare(
+        &config.cache,
+        config.price.enabled || config.jupiter.is_served(),
+    )?;
     Ok((Arc::new(Pipeline::new(live, metrics, cache)), prepared))
 }
 

@@ -19,8 +19,10 @@ mod key;
 mod memory;
 mod metrics;
 mod policy;
+mod quotes;
 mod remote;
 mod tiers;
+mod trades;
 
 pub use copies::{Copies, Copy};
 pub use entry::{End, Entry, Freshness, Lifetime};
@@ -29,7 +31,9 @@ pub use key::{Key, Keys, Shelf};
 pub use memory::Memory;
 pub use metrics::{CacheMetrics, Lookup, Tier};
 pub use policy::{Policy, Source};
+pub use quotes::{KeptQuote, Quotes};
 pub use remote::{
     Awaited, Claim, Claimed, OriginError, RedisMetrics, Remote, RemoteStatus, TrustError,
 };
 pub use tiers::{Cache, Prepared};
+pub use trades::{Hearing, TradeMetrics, Trades};

@@ -13,6 +13,7 @@ mod dispatch;
 mod health;
 mod history;
 mod identity;
+mod jupiter;
 mod limits;
 mod listen;
 mod load;
@@ -47,6 +48,10 @@ pub use dispatch::{Hedge, Retry};
 pub use health::{Breaker, Health, HoldOff};
 pub use history::History;
 pub use identity::{Dates, Identity, IdentityFault};
+pub use jupiter::{
+    Affinity, Canary, FeeAccount, Jupiter, JupiterHealth, JupiterKind, JupiterPaths,
+    JupiterUpstream, Lifetimes, Optimizer, Quotes, Referral,
+};
 pub use limits::Limits;
 pub use listen::{Admin, Listen, TlsListener};
 pub use load::{load, load_again, parse};
@@ -110,6 +115,7 @@ pub struct Config {
     pub cache: Cache,
     pub price: Price,
     pub websocket: WebSocket,
+    pub jupiter: Jupiter,
 }
 
 impl Default for Config {
@@ -141,6 +147,7 @@ impl Default for Config {
             cache: Cache::default(),
             price: Price::default(),
             websocket: WebSocket::default(),
+            jupiter: Jupiter::default(),
         }
     }
 }

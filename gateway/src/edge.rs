@@ -14,6 +14,7 @@ mod front;
 mod head;
 mod http1;
 mod http2;
+mod jupiter;
 mod metrics;
 mod pace;
 mod reply;

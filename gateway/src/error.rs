@@ -11,7 +11,7 @@ use bytes::Bytes;
 use serde_json::json;
 
 use crate::jsonrpc::{Id, RpcError, error_reply};
-use crate::jupiter::{self, IdsFault};
+use crate::jupiter::{self, IdsFault, QuoteFault};
 use crate::limit::Remaining;
 
 /// The shortest and longest `Retry-After` ever sent, in seconds. Rust's `RpcClient` burns all its
@@ -102,9 +102,18 @@ pub enum Rejection {
     /// A price is asked for of nothing, of too many tokens, or of what is no token.
     #[error(transparent)]
     Ids(#[from] IdsFault),
+    /// A quote that no Jupiter can give.
+    #[error(transparent)]
+    Quote(#[from] QuoteFault),
     /// Part of Jupiter's API that is not configured.
     #[error("{product} is not served here")]
     NotServed { product: &'static str },
+    /// Only upstreams of Jupiter's API are left that do not take the gateway's key, or do not let it pass.
+    #[error("the gateway was refused by every upstream that could answer")]
+    ApiKeyRefused,
+    /// No upstream of Jupiter's API gave an answer that could be passed on.
+    #[error("no upstream of this API can answer: {reason}")]
+    ApiUnavailable { reason: &'static str },
     /// A write whose bytes had left when the connection failed: it may or may not have happened.
     #[error("no answer from the upstream; the transaction may or may not have been accepted")]
     OutcomeUnknown,
@@ -147,7 +156,11 @@ impl Rejection {
             Self::ContentType => 415,
             Self::BodyTooLarge | Self::TooManyCalls { .. } => 413,
             Self::HeadTimeout | Self::BodyTimeout => 408,
-            Self::BodyNotUtf8 | Self::BadHttp { .. } | Self::Ids(_) | Self::Handshake { .. } => 400,
+            Self::BodyNotUtf8
+            | Self::BadHttp { .. }
+            | Self::Ids(_)
+            | Self::Quote(_)
+            | Self::Handshake { .. } => 400,
             Self::NotServed { .. } => 404,
             Self::HeadTooLarge => 431,
             Self::Upgrade => 501,
@@ -156,8 +169,9 @@ impl Rejection {
             Self::NotInPlan => 403,
             // Rust's client of subscriptions waits and repeats after this one.
             Self::RateLimited { .. } | Self::OverLimit { .. } | Self::TooManySockets => 429,
+            Self::ApiKeyRefused => 502,
             Self::OutcomeUnknown | Self::AnswerLost => 504,
-            Self::TooManyBodies | Self::TooMuchUnsent => 503,
+            Self::TooManyBodies | Self::TooMuchUnsent | Self::ApiUnavailable { .. } => 503,
             Self::Refused(page) => page.status,
             Self::Parse
             | Self::MethodRefused
@@ -191,11 +205,13 @@ impl Rejection {
             Self::RateLimited { .. } => "rate_limited",
             Self::OverLimit { .. } => "over_limit",
             Self::NotInPlan => "not_in_plan",
-            Self::KeyRefused => "key_refused",
+            Self::KeyRefused | Self::ApiKeyRefused => "key_refused",
             Self::NoUpstream { .. } => "no_upstream",
             Self::Saturated => "saturated",
             Self::Ids(_) => "bad_ids",
+            Self::Quote(_) => "bad_quote",
             Self::NotServed { .. } => "not_served",
+            Self::ApiUnavailable { .. } => "unavailable",
             Self::OutcomeUnknown | Self::AnswerLost => "outcome_unknown",
             Self::Refused(_) => "refused_in_http",
         }
@@ -236,6 +252,8 @@ impl Rejection {
         let text = self.to_string();
         let body = match self {
             Self::Ids(_) => json!({ "error": text }),
+            Self::Quote(fault) => json!({ "error": text, "errorCode": fault.code() }),
+            Self::RateLimited { .. } => json!({ "code": 429, "message": "Too many requests" }),
             _ => json!({ "code": self.status(), "message": text }),
         };
         (Bytes::from(body.to_string()), jupiter::JSON)
@@ -262,11 +280,14 @@ impl Rejection {
             | Self::BodyTimeout
             | Self::BodyNotUtf8
             | Self::Ids(_)
+            | Self::Quote(_)
             | Self::NotServed { .. }
             | Self::Handshake { .. }
             | Self::HandshakeVersion
             | Self::OnlyWebSocket
             | Self::TooManySockets
+            | Self::ApiKeyRefused
+            | Self::ApiUnavailable { .. }
             | Self::Upgrade => return None,
         };
         // @solana/kit builds its text for -32005 from `data.numSlotsBehind` and must find it.

@@ -1,13 +1,27 @@
 //! Jupiter's HTTP API as rules: what a request asks for, what an answer looks like, what is
 //! fresh. No async, no clock, no I/O.
 
+mod answer;
 mod freshness;
 mod ids;
+mod judge;
+mod lifetime;
+mod paths;
 mod price;
+mod quote;
+mod referral;
+mod variants;
 
+pub use answer::{Fingerprint, QuoteFacts, quote_of_swap, request_id};
 pub use freshness::Freshness;
 pub use ids::{IdsFault, MOST_IDS, ids, shows_extra};
+pub use judge::{Fault, Seen, is_no_route, judge};
+pub use lifetime::{Present, Rules, Worth};
+pub use paths::{Ambiguous, Api, PathMap, Product, Route, without_keys};
 pub use price::answer;
+pub use quote::{QuoteFault, QuoteQuery, SwapMode};
+pub use referral::{order_with_referral, quote_with_fee, swap_with_account};
+pub use variants::{AS_ASKED, Variant, gain_bps, is_better, variants, with_parameter};
 
 /// Content type of Jupiter's answers.
 pub const JSON: &str = "application/json";

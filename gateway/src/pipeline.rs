@@ -2,7 +2,7 @@
 //! sessions: the `edge` reads and writes them.
 //!
 //! The list for JSON-RPC is in `call`; `batch` walks it for every entry of a batch. `price` is
-//! Jupiter's price API.
+//! what ingest knows of prices, `jupiter` all else of Jupiter's API.
 
 mod accounts;
 mod admission;
@@ -12,6 +12,7 @@ mod call;
 mod copied;
 mod elsewhere;
 mod forget;
+mod jupiter;
 mod known;
 mod meaning;
 mod metrics;
@@ -29,6 +30,7 @@ use bytes::Bytes;
 use tokio::time::Instant;
 
 pub use cache_use::{CacheStatus, CacheUse};
+pub use jupiter::{ApiCall, ApiContent, ApiResponse};
 pub use metrics::PipelineMetrics;
 pub use response::{Body, BodyFault, BodyStream, Provenance, Response, Source, Summary};
 
@@ -41,6 +43,7 @@ use crate::limit::Allowances;
 use crate::snapshot::Snapshot;
 use crate::solana::{self, Class, Idempotency, Priority};
 use forget::Forgotten;
+use jupiter::{Origins, SharedQuote};
 use meaning::{Meaning, Meanings};
 use shared::Shared;
 
@@ -54,6 +57,8 @@ pub struct Pipeline {
     flights: Flights<Shared>,
     meanings: Meanings,
     forgotten: Forgotten,
+    origins: Origins,
+    quote_flights: Flights<SharedQuote>,
 }
 
 impl Pipeline {
@@ -66,6 +71,8 @@ impl Pipeline {
             flights: Flights::default(),
             meanings: Meanings::default(),
             forgotten: Forgotten::default(),
+            origins: Origins::default(),
+            quote_flights: Flights::default(),
         }
     }
 }

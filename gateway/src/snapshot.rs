@@ -13,7 +13,7 @@ use crate::auth::{ConsumerId, Consumers};
 use crate::cache;
 use crate::config::{Config, DEFAULT_PLAN, Plan};
 use crate::dispatch;
-use crate::upstream::Pool;
+use crate::upstream::{ApiPool, Pool};
 
 /// One compiled configuration.
 #[derive(Debug)]
@@ -23,6 +23,8 @@ pub struct Snapshot {
     pub config: Config,
     pub consumers: Consumers,
     pub pool: Arc<Pool>,
+    /// The upstreams of Jupiter's API; often none.
+    pub jupiter: Arc<ApiPool>,
     pub dispatch: dispatch::Settings,
     pub cache: cache::Policy,
     denied: HashSet<String>,
@@ -64,8 +66,15 @@ impl Snapshot {
             denied: config.methods.deny.iter().cloned().collect(),
             reads: config.methods.read.iter().cloned().collect(),
             pool,
+            jupiter: Arc::default(),
             config,
         }
+    }
+
+    /// The same with the upstreams of Jupiter's API.
+    #[must_use]
+    pub fn with_jupiter(self, jupiter: Arc<ApiPool>) -> Self {
+        Self { jupiter, ..self }
     }
 
     /// Whether the operator closed this method for everybody.

@@ -18,6 +18,7 @@
 //!   └─ Candidates ── Candidate ── client::attempt ── Reply
 //! ```
 
+mod api;
 mod balance;
 mod breaker;
 pub mod client;
@@ -74,8 +75,9 @@ use crate::upstream::balance::Balancer;
 use crate::upstream::member::Member;
 use crate::upstream::probe::Probe;
 
+pub use api::{ApiMetrics, ApiPool, ApiStatus, ApiUpstream, Choice, Fitness, Ticket};
 pub use breaker::BreakerState;
-pub use client::attempt;
+pub use client::{ApiBody, ApiLimits, ApiReply, ApiRequest, attempt};
 pub use connector::{Connectors, TrustError};
 pub use endpoint::BadHeader;
 pub use fault::TransportFault;

@@ -91,6 +91,9 @@ fn place<'d>(document: &'d mut Value, path: &str) -> &'d mut Value {
         let name = step.trim_end_matches("[]");
         let place = &mut place[name];
         if name.len() < step.len() {
+            if place.is_null() {
+                *place = json!([{}]);
+            }
             &mut place[0]
         } else {
             place
@@ -321,6 +324,7 @@ fn no_error_shows_what_a_variable_holds_unless_it_names_a_file_or_a_level() {
         "listen.tls[].certificate",
         "listen.tls[].key",
         "upstreams[].tls.ca",
+        "jupiter.upstreams[].tls.ca",
         "cache.redis.ca",
     ];
     let keys = config::reference().into_iter().map(|key| key.path);
@@ -454,9 +458,16 @@ fn writing_every_default_changes_nothing() {
         "upstreams[].allow",
         "upstreams[].deny",
     ];
-    // TLS is refused for this URL, whatever is said about it; Redis is not used at all.
+    // TLS is refused for this URL, whatever is said about it; Redis is not used at all, nor is
+    // any upstream of Jupiter's API.
     let other = |path: &str| {
-        let unused = ["upstreams[].tls", "upstreams[].budget", "cache.redis."];
+        let unused = [
+            "upstreams[].tls",
+            "upstreams[].budget",
+            "cache.redis.",
+            "jupiter.upstreams[]",
+            "jupiter.referral.fee_accounts[]",
+        ];
         lists.contains(&path) || unused.iter().any(|start| path.starts_with(start))
     };
     for key in config::reference()

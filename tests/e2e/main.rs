@@ -27,6 +27,7 @@ mod history;
 mod hostages;
 mod http2_upstreams;
 mod http_clients;
+mod jupiter;
 mod kafka;
 mod listeners;
 mod logs;

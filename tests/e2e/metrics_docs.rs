@@ -86,6 +86,12 @@ fn listener(identity: &Identity) -> serde_json::Value {
     }])
 }
 
+/// An upstream of Jupiter's API where nobody listens: its series are there with it.
+fn nobody() -> serde_json::Value {
+    let url = format!("http://{}", loopback());
+    json!([{ "id": "swap-api", "kind": "self-hosted", "url": url }])
+}
+
 /// A scene in which everything that is counted has happened.
 async fn eventful() -> Scene {
     let identity = Identity::of("localhost");
@@ -98,6 +104,7 @@ async fn eventful() -> Scene {
             .set("cache.enabled", true)
             .set("hedge.enabled", true)
             .set("listen.tls", listener)
+            .set("jupiter.upstreams", nobody())
     })
     .await;
     // A name that somebody made up.
@@ -121,6 +128,15 @@ async fn eventful() -> Scene {
         .send(scene.gateway.client().get(scene.gateway.url()))
         .await;
     scene.gateway.reload().await;
+    // A quote that nobody gives, and one that nobody can give.
+    for query in [
+        "inputMint=So11111111111111111111111111111111111111112\
+         &outputMint=EPjFWdd5AufqSSqeM2qN1xzybapC8G4wEGGkZwyTDt1v&amount=1",
+        "",
+    ] {
+        let url = format!("{}swap/v1/quote?{query}", scene.gateway.url());
+        scene.gateway.send(scene.gateway.client().get(url)).await;
+    }
     scene
 }
 
@@ -172,7 +188,9 @@ async fn every_metric_is_there_from_the_start_but_for_what_is_not_known() {
         validator.down().await;
     }
     let identity = Identity::of("localhost");
-    let config = ranked(&cluster).set("listen.tls", listener(&identity));
+    let config = ranked(&cluster)
+        .set("listen.tls", listener(&identity))
+        .set("jupiter.upstreams", nobody());
     let gateway = Gateway::start_unready(config).await;
     let exported = exported(&gateway.admin("/metrics").await.text());
     let missing: Vec<_> = documented()

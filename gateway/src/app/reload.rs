@@ -14,7 +14,7 @@ use crate::config::{self, Digest, Files, Loaded, Outline};
 use crate::edge::{ConfigStanding, ReloadOutcome, Standing};
 use crate::pipeline::Pipeline;
 use crate::snapshot::{Published, Snapshot};
-use crate::upstream::{Parts, Pool};
+use crate::upstream::{ApiMetrics, ApiPool, Parts, Pool};
 
 /// Counts and the state of the last reload.
 #[derive(Clone, Debug)]
@@ -83,6 +83,7 @@ pub(super) struct Reloader {
     pub prepared: Option<Prepared>,
     pub descriptors: Descriptors,
     pub parts: Parts,
+    pub api_metrics: ApiMetrics,
     pub metrics: ReloadMetrics,
     /// The configuration's file and those it refers to, as they were when they were last read.
     pub files: Files,
@@ -102,11 +103,12 @@ impl Reloader {
         let snapshot = self.published.load();
         self.tell(Vec::new(), Vec::new());
         snapshot.pool.start(&runtimes.upkeep, None);
+        let jupiter = &snapshot.jupiter;
+        jupiter.start(&runtimes.upkeep, &snapshot.pool, None);
         if let Some(prepared) = self.prepared.take() {
-            let settings = &snapshot.config.cache;
             self.pipeline
                 .cache
-                .adopt(settings, prepared, &runtimes.calls);
+                .adopt(&snapshot.config, prepared, &runtimes.calls);
         }
     }
 
@@ -159,10 +161,18 @@ impl Reloader {
             Ok(pool) => Arc::new(pool),
             Err(error) => return self.refuse(current, vec![error.to_string()]),
         };
-        let prepared = self
-            .pipeline
-            .cache
-            .prepare(&loaded.config.cache, loaded.config.price.enabled);
+        let jupiter = ApiPool::compile(
+            &loaded.config,
+            Some(&current.jupiter),
+            &self.parts,
+            &self.api_metrics,
+        );
+        let jupiter = match jupiter {
+            Ok(jupiter) => Arc::new(jupiter),
+            Err(error) => return self.refuse(current, vec![format!("jupiter: {error}")]),
+        };
+        let others = loaded.config.price.enabled || loaded.config.jupiter.is_served();
+        let prepared = self.pipeline.cache.prepare(&loaded.config.cache, others);
         let prepared = match prepared {
             Ok(prepared) => prepared,
             Err(error) => return self.refuse(current, vec![format!("cache.redis: {error}")]),
@@ -171,16 +181,17 @@ impl Reloader {
             tracing::warn!(%warning, "configuration");
         }
         pool.start(&runtimes.upkeep, Some(&current.pool));
+        jupiter.start(&runtimes.upkeep, &pool, Some(&current.jupiter));
         if let Err(error) = self.telemetry.set_filter(&loaded.config.log.level) {
             tracing::warn!(%error, "the log level stays as it was");
         }
         self.pipeline
             .cache
-            .adopt(&loaded.config.cache, prepared, &runtimes.calls);
+            .adopt(&loaded.config, prepared, &runtimes.calls);
         let changed = self.outline.differences(&loaded.outline);
         self.digest = loaded.digest;
         self.outline = loaded.outline;
-        let next = Snapshot::new(loaded.config, pool, current.revision + 1);
+        let next = Snapshot::new(loaded.config, pool, current.revision + 1).with_jupiter(jupiter);
         let next = self.published.publish(next);
         self.metrics.reloads.with_label_values(&["changed"]).inc();
         self.hold();

@@ -6,6 +6,7 @@ use prometheus::core::{Collector, Desc};
 use prometheus::proto::MetricFamily;
 use prometheus::{IntCounter, IntCounterVec, IntGauge, Opts, Registry};
 
+use crate::cache::TradeMetrics;
 use crate::solana::Class;
 
 /// Where answers are kept.
@@ -83,6 +84,9 @@ pub struct CacheMetrics {
     credits_saved: IntCounter,
     hits: IntCounter,
     prices: IntCounter,
+    products: IntCounterVec,
+    /// Of the trades that ingest publishes.
+    pub(super) trades: TradeMetrics,
     holdings: Holdings,
 }
 
@@ -133,6 +137,8 @@ impl CacheMetrics {
             )?,
             hits: products.with_label_values(&["rpc"]),
             prices: products.with_label_values(&["price"]),
+            products,
+            trades: TradeMetrics::register(registry)?,
             holdings,
         };
         metrics.begin();
@@ -171,6 +177,12 @@ impl CacheMetrics {
     /// Every price of a request was known.
     pub fn price_told(&self) {
         self.prices.inc();
+    }
+
+    /// A request for a product of Jupiter's API was answered without an upstream.
+    pub fn product_told(&self, product: &str) {
+        self.products.with_label_values(&[product]).inc();
+        self.credits_saved.inc();
     }
 
     /// A call was answered by an identical one.

@@ -14,6 +14,7 @@ mod claim;
 mod codec;
 mod connection;
 mod failure;
+mod feed;
 mod forget;
 mod link;
 mod metrics;
@@ -42,13 +43,14 @@ use tokio::time::{Instant, timeout};
 
 use self::breaker::{Breaker, BreakerState};
 use self::failure::{Failure, Operation};
+use self::feed::Feed;
 use self::link::{Link, Live};
 use self::metrics::Outcome;
 use self::news::News;
 use self::origin::{Maker, Origin};
 use self::queue::{Queue, Write};
 use self::writer::Writer;
-use super::{Entry, Key, Lifetime, Lookup};
+use super::{Entry, Key, Lifetime, Lookup, Trades};
 use crate::config;
 
 pub use self::claim::{Awaited, Claim, Claimed};
@@ -76,6 +78,8 @@ pub struct Remote {
     /// The writer until it is started.
     writer: Mutex<Option<Writer>>,
     tasks: Mutex<Vec<AbortHandle>>,
+    /// Listens to trades.
+    feed: Mutex<Option<AbortHandle>>,
 }
 
 impl Remote {
@@ -115,6 +119,7 @@ impl Remote {
             metrics,
             writer: Mutex::new(Some(writer)),
             tasks: Mutex::default(),
+            feed: Mutex::default(),
             settings: settings.clone(),
             maker,
         }))
@@ -140,6 +145,27 @@ impl Remote {
             tasks.push(runtime.spawn(Arc::clone(link).keep()).abort_handle());
         }
         tasks.push(runtime.spawn(writer.run()).abort_handle());
+    }
+
+    /// Has `trades` told of the trades that ingest publishes, or nobody any more.
+    pub fn listen(&self, trades: Option<&Arc<Trades>>, runtime: &Handle) {
+        let mut feed = self.feed.lock();
+        let Some(trades) = trades else {
+            if let Some(task) = feed.take() {
+                task.abort();
+            }
+            return;
+        };
+        if feed.is_some() {
+            return;
+        }
+        match Origin::new(&self.maker) {
+            Ok(origin) => {
+                let listener = Feed::new(origin, trades, self.settings.breaker.open);
+                *feed = Some(runtime.spawn(listener.listen()).abort_handle());
+            }
+            Err(error) => tracing::warn!(%error, "no subscription to the trades of pools"),
+        }
     }
 
     /// The entry of a key, if it is there and comes in time.
@@ -297,7 +323,12 @@ fn range(name: &str, longest: usize) -> Cmd {
 
 impl Drop for Remote {
     fn drop(&mut self) {
-        for task in self.tasks.get_mut() {
+        for task in self
+            .tasks
+            .get_mut()
+            .iter()
+            .chain(self.feed.get_mut().iter())
+        {
             task.abort();
         }
     }

@@ -8,8 +8,8 @@ use arc_swap::ArcSwapOption;
 use tokio::runtime::Handle;
 
 use super::{
-    CacheMetrics, Copies, Entry, Key, Lifetime, Memory, OriginError, RedisMetrics, Remote,
-    RemoteStatus, Tier,
+    CacheMetrics, Copies, Entry, Key, Lifetime, Memory, OriginError, Quotes, RedisMetrics, Remote,
+    RemoteStatus, Tier, Trades,
 };
 use crate::config;
 
@@ -22,6 +22,10 @@ pub struct Cache {
     pub metrics: CacheMetrics,
     /// Large answers on their way out that are to be kept.
     pub copies: Arc<Copies>,
+    /// Of Jupiter's API.
+    pub quotes: Quotes,
+    /// What ends them.
+    pub trades: Arc<Trades>,
     remote: ArcSwapOption<Remote>,
     redis_metrics: RedisMetrics,
     /// Milliseconds since 1970.
@@ -40,10 +44,13 @@ impl Cache {
         redis_metrics: RedisMetrics,
         unix_now: fn() -> u64,
     ) -> Self {
+        let trades = metrics.trades.clone();
         Self {
             memory: Memory::new(settings.memory, metrics.clone()),
             metrics,
             copies: Copies::new(settings.memory / COPIES),
+            quotes: Quotes::new(config::Quotes::default().memory),
+            trades: Arc::new(Trades::new(trades)),
             remote: ArcSwapOption::empty(),
             redis_metrics,
             unix_now,
@@ -51,12 +58,12 @@ impl Cache {
     }
 
     /// Prepares what these settings ask for. The shared tier in use is kept if it is the same. With
-    /// `prices` there is one even where no answers are kept.
+    /// `others` who use it (prices, and trades that end quotes) there is one even where no answers are kept.
     ///
     /// # Errors
     /// Certificates that cannot be used.
-    pub fn prepare(&self, settings: &config::Cache, prices: bool) -> Result<Prepared, OriginError> {
-        let wanted = settings.enabled || prices;
+    pub fn prepare(&self, settings: &config::Cache, others: bool) -> Result<Prepared, OriginError> {
+        let wanted = settings.enabled || others;
         let Some(redis) = settings.redis.as_ref().filter(|_| wanted) else {
             return Ok(Prepared(None));
         };
@@ -71,11 +78,16 @@ impl Cache {
     }
 
     /// Takes new settings over.
-    pub fn adopt(&self, settings: &config::Cache, prepared: Prepared, runtime: &Handle) {
+    pub fn adopt(&self, config: &config::Config, prepared: Prepared, runtime: &Handle) {
+        let settings = &config.cache;
+        let quotes = &config.jupiter.quote;
         self.memory.resize(settings.memory);
+        self.quotes.resize(quotes.memory);
         self.copies.resize(settings.memory / COPIES);
         if let Some(remote) = &prepared.0 {
             remote.start(runtime);
+            let listens = config.jupiter.is_served() && quotes.quiet_slots > quotes.valid_slots;
+            remote.listen(listens.then_some(&self.trades), runtime);
         }
         self.remote.store(prepared.0);
     }

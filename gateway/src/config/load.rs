@@ -8,7 +8,7 @@ use perijove_core::settings::{
 
 use crate::config::{
     Admin, Breaker, Cache, Cluster, Compression, Config, Consumer, Health, Hedge, History, HoldOff,
-    Limits, Listen, Log, Methods, Plan, Price, Retry, Runtime, Selection, Shutdown, Tiers,
+    Jupiter, Limits, Listen, Log, Methods, Plan, Price, Retry, Runtime, Selection, Shutdown, Tiers,
     Upstream, WebSocket, consumer::plan_of, listen, warning,
 };
 
@@ -94,6 +94,7 @@ impl Configuration for Config {
             cache: section.nested("cache", cache),
             price: section.nested("price", |section| Price::read(section, has_redis)),
             websocket: section.nested("websocket", WebSocket::read),
+            jupiter: section.nested("jupiter", Jupiter::read),
         }
     }
 

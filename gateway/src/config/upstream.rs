@@ -16,6 +16,7 @@ use serde_json::{Value, json};
 use crate::config::{Budget, Tier};
 use crate::solana::Capability;
 
+pub(in crate::config) use self::read::{add_switches, is_on, read_url};
 pub(super) use self::url::is_nearby;
 pub use self::url::{UpstreamUrl, UrlFault};
 pub use self::ws_url::WsUrl;

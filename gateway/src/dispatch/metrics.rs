@@ -129,7 +129,8 @@ impl DispatchMetrics {
         }
     }
 
-    pub(super) fn failover(&self, from: &str, to: &str) {
+    /// A request was answered by another upstream than usual.
+    pub fn failover(&self, from: &str, to: &str) {
         self.failovers.with_label_values(&[from, to]).inc();
     }
 }

@@ -12,7 +12,7 @@ use super::reply::{Sent, WriteFault};
 use crate::auth::ConsumerId;
 use crate::dispatch::Tried;
 use crate::error::Rejection;
-use crate::pipeline::{CacheStatus, Response, Summary};
+use crate::pipeline::{ApiResponse, CacheStatus, Response, Summary};
 use crate::pubsub::Ended;
 use crate::upstream::Upstream;
 
@@ -28,7 +28,7 @@ pub(super) struct Entry {
     upstreams: Vec<Tried>,
     hedged: bool,
     fault: &'static str,
-    upstream: Option<Arc<Upstream>>,
+    upstream: Option<Name>,
     cache: Option<&'static str>,
     consumer: Option<ConsumerId>,
     client: Option<std::net::IpAddr>,
@@ -65,7 +65,7 @@ impl Entry {
                 .trace
                 .fault
                 .map_or("", crate::solana::FaultKind::label),
-            upstream: summary.trace.upstream.clone(),
+            upstream: summary.trace.upstream.clone().map(Name::Rpc),
             cache: summary.cache.map(CacheStatus::label),
             consumer,
             client: head.client_ip,
@@ -74,7 +74,48 @@ impl Entry {
     }
 }
 
+/// An upstream's name. That of RPC is not copied for it.
+#[derive(Debug)]
+enum Name {
+    Rpc(Arc<Upstream>),
+    Api(Arc<str>),
+}
+
+impl Name {
+    fn as_str(&self) -> &str {
+        match self {
+            Self::Rpc(upstream) => upstream.id(),
+            Self::Api(name) => name,
+        }
+    }
+}
+
 impl Entry {
+    /// A request of Jupiter's API.
+    pub(super) fn api(
+        response: &ApiResponse,
+        head: &Head,
+        consumer: Option<ConsumerId>,
+        started: Instant,
+    ) -> Self {
+        Self {
+            status: response.status,
+            method: response.product.label(),
+            outcome: response.outcome,
+            calls: 1,
+            took: started.elapsed(),
+            attempts: response.attempts,
+            upstreams: Vec::new(),
+            hedged: response.hedged,
+            fault: "",
+            upstream: response.upstream.clone().map(Name::Api),
+            cache: response.cache.map(CacheStatus::label),
+            consumer,
+            client: head.client_ip,
+            request_id: head.request_id.clone(),
+        }
+    }
+
     /// A request that was refused before a call was read.
     pub(super) fn refused(rejection: &Rejection, head: &Head, started: Instant) -> Self {
         Self {
@@ -138,7 +179,7 @@ pub(super) fn log(entry: &Entry, written: Result<Sent, WriteFault>) {
         calls = entry.calls,
         status = entry.status,
         outcome = entry.outcome,
-        upstream = entry.upstream.as_deref().map(Upstream::id),
+        upstream = entry.upstream.as_ref().map(Name::as_str),
         cache = entry.cache,
         attempts = entry.attempts,
         upstreams = json(&Upstreams(&entry.upstreams)).as_slice(),

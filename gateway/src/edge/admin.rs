@@ -187,6 +187,11 @@ impl AdminApp {
             "config": &**self.standing.config.load(),
             "certificates": &**self.standing.certificates.load(),
             "shared_cache": self.pipeline.cache.status(),
+            "jupiter": {
+                "upstreams": snapshot.jupiter.status(),
+                "kept_quotes": self.pipeline.cache.quotes.len(),
+                "trades_heard": self.pipeline.hears_trades(&snapshot),
+            },
         });
         Page::json(200, &status)
     }

@@ -17,6 +17,7 @@ use std::time::Duration;
 
 use bytes::{Buf, Bytes, BytesMut};
 use futures::FutureExt;
+use http::Method;
 use pingora::protocols::Stream;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::time::{Instant, Sleep, sleep, timeout, timeout_at};
@@ -29,6 +30,7 @@ use super::fields::Fields;
 use super::head::{self, Head};
 use super::http1::request::{Request, Seeker};
 use super::http1::{Ends, Http1};
+use super::jupiter;
 use super::reply::{self, Refusal};
 use super::rpc::{Cut, RpcApp};
 use super::session::Session as _;
@@ -160,6 +162,9 @@ impl<'a> Connection<'a> {
             return None;
         }
         let (fields, path, query) = (&ordinary.fields, ordinary.path, ordinary.query);
+        if jupiter::is_api(&Method::POST, path, snapshot) {
+            return None;
+        }
         let (ip, allowances) = (self.client_ip, &app.pipeline.allowances);
         let consumer = head::identify(fields, path, query, ip, snapshot, allowances).ok()?;
         let head = Head::new(fields, self.client_ip);

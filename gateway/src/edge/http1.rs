@@ -116,6 +116,10 @@ impl Session for Http1<'_> {
         self.request.fields()
     }
 
+    fn field(&self, name: &str) -> Option<&[u8]> {
+        self.request.field(name)
+    }
+
     fn client_ip(&self) -> Option<IpAddr> {
         self.client_ip
     }

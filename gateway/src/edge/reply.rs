@@ -18,7 +18,9 @@ use crate::config::{Config, Limits};
 use crate::error::{Rejection, TEXT};
 use crate::jsonrpc::Id;
 use crate::limit::Remaining;
-use crate::pipeline::{Body, BodyStream, CacheStatus, Provenance, Response};
+use crate::pipeline::{
+    ApiContent, ApiResponse, Body, BodyStream, CacheStatus, Provenance, Response,
+};
 
 /// Room for the headers that most answers carry.
 const USUAL_HEADERS: usize = 10;
@@ -78,7 +80,7 @@ pub(super) trait Wire: Send {
 #[derive(Debug)]
 pub(super) struct Lines<'a> {
     pub status: u16,
-    content_type: &'static str,
+    content_type: &'a str,
     head: &'a Head,
     /// Who gave the answer.
     upstream: Option<&'a str>,
@@ -89,6 +91,8 @@ pub(super) struct Lines<'a> {
     /// Where the answer is from if no upstream gave it.
     provenance: Option<Provenance>,
     gzip: bool,
+    /// Lines of an upstream's answer that are handed on, and what is told of it.
+    others: &'a [(&'static str, Bytes)],
     /// It is the answer to a preflight, with what is to be allowed.
     preflight: Option<Preflight<'a>>,
 }
@@ -101,7 +105,7 @@ struct Preflight<'a> {
 }
 
 impl<'a> Lines<'a> {
-    fn new(status: u16, content_type: &'static str, head: &'a Head) -> Self {
+    fn new(status: u16, content_type: &'a str, head: &'a Head) -> Self {
         Self {
             status,
             content_type,
@@ -112,6 +116,7 @@ impl<'a> Lines<'a> {
             remaining: None,
             provenance: None,
             gzip: false,
+            others: &[],
             preflight: None,
         }
     }
@@ -121,7 +126,12 @@ impl<'a> Lines<'a> {
         if let Some(Preflight { requested }) = self.preflight {
             return cors::preflight(self.head.origin.as_deref(), requested, line);
         }
-        line("content-type", self.content_type.as_bytes());
+        if !self.content_type.is_empty() {
+            line("content-type", self.content_type.as_bytes());
+        }
+        for (name, value) in self.others {
+            line(name, value);
+        }
         line("x-request-id", self.head.request_id.as_bytes());
         if self.status == 426 {
             line("upgrade", b"websocket");
@@ -223,6 +233,62 @@ pub(super) async fn write(
         }
     }
     Ok(sent)
+}
+
+/// Writes an answer of Jupiter's API, as it came.
+pub(super) async fn write_api(
+    wire: &mut impl Wire,
+    (response, remaining): (ApiResponse, Option<Remaining>),
+    head: &Head,
+    config: &Config,
+) -> Result<Sent, WriteFault> {
+    let compression = &config.compression;
+    let level = (head.accepts_gzip && compression.enabled).then_some(compression.level);
+    let mut fields = response.fields;
+    if let Some(slots) = response.slots_behind {
+        fields.push(("x-perijove-slots-behind", slots.to_string().into()));
+    }
+    fields.extend(response.notes);
+    let mut lines = Lines {
+        upstream: response.upstream.as_deref(),
+        cache: response.cache,
+        others: &fields,
+        remaining,
+        // Among the others, if there is one.
+        ..Lines::new(response.status, "", head)
+    };
+    match response.content {
+        ApiContent::Whole(body) => {
+            let sent = body.len();
+            let level = level.filter(|_| sent >= compression.min_bytes);
+            lines.gzip = level.is_some();
+            let body = level.map_or(body.clone(), |level| gzip(&body, level));
+            let pieces = Some(body).filter(|body| !body.is_empty());
+            wire.whole(&lines, Pieces::from_iter(pieces)).await?;
+            Ok(sent)
+        }
+        ApiContent::Streaming { first, mut rest } => {
+            let mut gzip = level.map(Gzip::new);
+            lines.gzip = gzip.is_some();
+            wire.begin(&lines).await?;
+            let mut sent = first.len();
+            push(wire, first, gzip.as_mut()).await?;
+            while let Some(next) = rest.next().await {
+                let chunk = next.map_err(|fault| {
+                    tracing::warn!(error = %fault, sent, "streamed answer cut");
+                    WriteFault::Broken
+                })?;
+                sent += chunk.len();
+                push(wire, chunk, gzip.as_mut()).await?;
+            }
+            rest.complete();
+            if let Some(gzip) = gzip {
+                push(wire, gzip.finish(), None).await?;
+            }
+            wire.end().await?;
+            Ok(sent)
+        }
+    }
 }
 
 /// A refusal in the words of the API that was called.

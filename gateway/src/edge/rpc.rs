@@ -13,6 +13,7 @@ use super::connections::{Connections, Tracked};
 use super::drain::Drain;
 use super::fields::Fields;
 use super::head::{self, Head, Kind};
+use super::jupiter;
 use super::metrics::EdgeMetrics;
 use super::reply::{self, Refusal, Sent, Via, Wire, WriteFault};
 use super::session::Session;
@@ -76,7 +77,7 @@ impl RpcApp {
 pub(super) struct Cut;
 
 /// Why a request ends before its answer is written.
-enum Stop {
+pub(super) enum Stop {
     Refused(Rejection),
     /// The same, told as Jupiter tells it.
     RefusedByApi(Rejection),
@@ -126,7 +127,13 @@ impl RpcApp {
         let kind = head::kind(session, &fields);
         let (path, query) = (session.path(), session.query());
         let who = self.identify(&fields, path, query, head.client_ip, snapshot);
+        let is_api =
+            jupiter::is_api(session.method(), path, snapshot) && !session.asks_for_websocket();
         let served = match kind {
+            _ if is_api => {
+                let api = self.api(session, snapshot, &head, who, started);
+                Box::pin(api).await.map_err(Stop::by_api)
+            }
             Ok(Kind::Rpc) => self.call(session, snapshot, &head, who, started).await,
             Ok(Kind::Preflight) => {
                 let requested = fields.requested_headers.map(<[u8]>::to_vec);

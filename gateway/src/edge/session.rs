@@ -23,6 +23,9 @@ pub(super) trait Session {
 
     fn fields(&self) -> Fields<'_>;
 
+    /// The first field of this name, which is in lower case.
+    fn field(&self, name: &str) -> Option<&[u8]>;
+
     fn client_ip(&self) -> Option<IpAddr>;
 
     /// The connection it came on.
@@ -67,6 +70,11 @@ impl Session for Via<'_> {
     fn fields(&self) -> Fields<'_> {
         let headers = self.session.req_header().headers.iter();
         Fields::of(headers.map(|(name, value)| (name.as_str().as_bytes(), value.as_bytes())))
+    }
+
+    fn field(&self, name: &str) -> Option<&[u8]> {
+        let value = self.session.req_header().headers.get(name)?;
+        Some(value.as_bytes())
     }
 
     fn client_ip(&self) -> Option<IpAddr> {

@@ -9,6 +9,7 @@ use prometheus::{
 };
 
 use super::cache_use::CacheStatus;
+use super::jupiter::JupiterMetrics;
 use super::price::PriceMetrics;
 use crate::config::DEFAULT_PLAN;
 use crate::limit::Refused;
@@ -31,6 +32,7 @@ pub struct PipelineMetrics {
     delivered_older: IntCounter,
     refused_by_plan: IntCounterVec,
     pub(super) prices: PriceMetrics,
+    pub(super) jupiter: JupiterMetrics,
     /// By method; made when first needed, so that only methods in use have series.
     usual: Vec<OnceLock<Usual>>,
 }
@@ -70,16 +72,7 @@ impl PipelineMetrics {
             &["method", "result"],
         )?;
         registry.register(Box::new(cached.clone()))?;
-        let out_of_order = IntCounterVec::new(
-            Opts::new(
-                "perijove_rpc_batch_out_of_order_total",
-                "Answers within a batch that were older than one before them: asked_again, or delivered",
-            ),
-            &["result"],
-        )?;
-        let [asked_again, delivered] =
-            ["asked_again", "delivered"].map(|result| out_of_order.with_label_values(&[result]));
-        registry.register(Box::new(out_of_order))?;
+        let [asked_again, delivered] = out_of_order(registry)?;
         let refused_by_plan = IntCounterVec::new(
             Opts::new(
                 "perijove_plan_refused_requests_total",
@@ -99,6 +92,7 @@ impl PipelineMetrics {
             .chain([&Method::Other, &Method::Extension, &Method::NamedAsRead])
             .map(|_| OnceLock::new())
             .collect();
+        let jupiter = JupiterMetrics::register(registry)?;
         let metrics = Self {
             durations,
             calls,
@@ -106,7 +100,8 @@ impl PipelineMetrics {
             asked_again,
             delivered_older: delivered,
             refused_by_plan,
-            prices: PriceMetrics::register(registry)?,
+            prices: PriceMetrics::register(registry, &jupiter)?,
+            jupiter,
             usual,
         };
         // The families are there from the start; a method has series of its own once it is called.
@@ -172,6 +167,21 @@ impl PipelineMetrics {
                 .inc();
         }
     }
+}
+
+/// The two ways in which an answer of a batch may have been out of order.
+fn out_of_order(registry: &Registry) -> prometheus::Result<[IntCounter; 2]> {
+    let out_of_order = IntCounterVec::new(
+        Opts::new(
+            "perijove_rpc_batch_out_of_order_total",
+            "Answers within a batch that were older than one before them: asked_again, or delivered",
+        ),
+        &["result"],
+    )?;
+    let counters =
+        ["asked_again", "delivered"].map(|result| out_of_order.with_label_values(&[result]));
+    registry.register(Box::new(out_of_order))?;
+    Ok(counters)
 }
 
 #[cfg(test)]

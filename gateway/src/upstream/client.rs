@@ -46,6 +46,7 @@ use crate::upstream::stream::{BodyStream, Rest, Source};
 use crate::upstream::timer::within;
 use crate::upstream::wire::{Opened, Wire};
 
+mod api;
 mod ids;
 mod multiplexed;
 mod progress;
@@ -53,6 +54,8 @@ mod steps;
 #[cfg(test)]
 mod tests;
 
+pub(in crate::upstream) use api::ApiLine;
+pub use api::{ApiBody, ApiLimits, ApiReply, ApiRequest};
 use steps::{Exchange, Gathered, gather, gather_known, read_head, send};
 
 /// A call that must not be carried out twice uses only connections that were used within this.

@@ -189,7 +189,7 @@ fn target(url: &url::Url) -> String {
     }
 }
 
-fn authority(url: &url::Url) -> String {
+pub(super) fn authority(url: &url::Url) -> String {
     match (url.host_str().unwrap_or_default(), url.port()) {
         (host, Some(port)) => format!("{host}:{port}"),
         (host, None) => host.to_owned(),

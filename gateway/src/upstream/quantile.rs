@@ -43,7 +43,7 @@ impl Latencies {
 
 /// Latency of one method over its recent calls.
 #[derive(Debug)]
-struct Latency {
+pub(super) struct Latency {
     buckets: [AtomicU32; BUCKETS],
     observed: AtomicU32,
     /// Cached estimate in microseconds; 0 = not enough observations yet.
@@ -62,7 +62,7 @@ impl Default for Latency {
 
 impl Latency {
     /// Adds one observation. `quantile` is in 0..1 and only used when the estimate is renewed.
-    fn observe(&self, latency: Duration, quantile: f64) {
+    pub(super) fn observe(&self, latency: Duration, quantile: f64) {
         if let Some(bucket) = self.buckets.get(bucket_of(latency)) {
             bucket.fetch_add(1, Ordering::Relaxed);
         }
@@ -73,7 +73,7 @@ impl Latency {
     }
 
     /// The estimated quantile, or `None` while too little is known.
-    fn estimate(&self) -> Option<Duration> {
+    pub(super) fn estimate(&self) -> Option<Duration> {
         match self.estimate.load(Ordering::Relaxed) {
             0 => None,
             micros => Some(Duration::from_micros(micros)),

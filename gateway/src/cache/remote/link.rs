@@ -251,26 +251,26 @@ impl Drop for Link {
 }
 
 /// Growing pauses, none of them quite like another, so that replicas do not come all at once.
-struct Pauses {
+pub(super) struct Pauses {
     next: Duration,
     longest: Duration,
 }
 
 impl Pauses {
-    fn new(longest: Duration) -> Self {
+    pub(super) fn new(longest: Duration) -> Self {
         Self {
             next: Duration::ZERO,
             longest,
         }
     }
 
-    fn next(&mut self) -> Duration {
+    pub(super) fn next(&mut self) -> Duration {
         let pause = self.next;
         self.next = (pause * 2).clamp(FIRST_PAUSE, self.longest.max(FIRST_PAUSE));
         pause.mul_f64(0.75 + 0.5 * fastrand::f64())
     }
 
-    fn reset(&mut self) {
+    pub(super) fn reset(&mut self) {
         self.next = Duration::ZERO;
     }
 }

@@ -6,6 +6,7 @@ mod valve;
 use std::path::PathBuf;
 use std::time::Duration;
 
+use redis::aio::PubSub;
 use redis::cluster::{ClusterClient, ClusterClientBuilder};
 use redis::io::tcp::TcpSettings;
 use redis::sentinel::{SentinelClient, SentinelClientBuilder, SentinelServerType};
@@ -114,6 +115,9 @@ pub(super) struct Origin {
     kind: Kind,
     dial: Dial,
     connect: Duration,
+    /// Any of a Cluster's servers tells what is published.
+    servers: Vec<(ConnectionAddr, RedisConnectionInfo)>,
+    turn: usize,
 }
 
 enum Kind {
@@ -134,6 +138,12 @@ impl Origin {
             kind,
             dial: maker.dial.clone(),
             connect: maker.settings.connect,
+            servers: maker
+                .servers
+                .iter()
+                .map(|server| (server.addr().clone(), maker.login(server)))
+                .collect(),
+            turn: 0,
         })
     }
 
@@ -156,6 +166,33 @@ impl Origin {
         };
         let connected = timeout(step * STEPS, connecting).await;
         connected.unwrap_or(Err(ConnectError::Timeout))
+    }
+}
+
+impl Origin {
+    /// A subscription to the trades of pools. Takes a bounded time.
+    pub(super) async fn subscribe(&mut self) -> Result<PubSub, ConnectError> {
+        let (dial, step) = (&self.dial, self.connect);
+        let subscribing = async {
+            match &mut self.kind {
+                Kind::Single(address, login) => dial.subscribe(address, login).await,
+                Kind::Sentinel(client) => {
+                    let master = client.async_get_client().await?;
+                    let master = master.get_connection_info();
+                    dial.subscribe(master.addr(), master.redis_settings()).await
+                }
+                Kind::Cluster(_) => {
+                    let turn = self.turn % self.servers.len().max(1);
+                    self.turn = self.turn.wrapping_add(1);
+                    let (address, login) = self.servers.get(turn).ok_or_else(no_server)?;
+                    dial.subscribe(address, login).await
+                }
+            }
+        };
+        match timeout(step * STEPS, subscribing).await {
+            Ok(subscription) => subscription.map_err(ConnectError::of),
+            Err(_elapsed) => Err(ConnectError::Timeout),
+        }
     }
 }
 

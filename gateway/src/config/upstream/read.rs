@@ -115,7 +115,7 @@ impl Upstream {
 }
 
 /// The keys that are not in [`Upstream`], because they have had their effect when it exists.
-pub(super) fn add_switches(schema: &mut Schema) {
+pub(in crate::config) fn add_switches(schema: &mut Schema) {
     for (key, description) in [
         ("enabled", "Whether the upstream is used at all."),
         (
@@ -135,7 +135,7 @@ pub(super) fn add_switches(schema: &mut Schema) {
 }
 
 /// Whether the upstream is to be used at all.
-fn is_on(section: &mut Section<'_>) -> bool {
+pub(in crate::config) fn is_on(section: &mut Section<'_>) -> bool {
     let enabled = section.or("enabled", true);
     let Some(variable) = section.optional::<String>("when_env") else {
         return enabled;
@@ -164,7 +164,7 @@ fn read_ceiling(section: &mut Section<'_>, kept: usize) -> usize {
     ceiling.max(kept)
 }
 
-fn read_url(section: &mut Section<'_>) -> Option<UpstreamUrl> {
+pub(in crate::config) fn read_url(section: &mut Section<'_>) -> Option<UpstreamUrl> {
     let text: String = section.required("url")?;
     section.doubt_references("url", &text);
     match UpstreamUrl::parse(&text) {
@@ -208,7 +208,11 @@ fn read_headers(section: &mut Section<'_>) -> BTreeMap<String, Secret> {
 
 impl Timeouts {
     fn read(section: &mut Section<'_>) -> Self {
-        let default = Self::default();
+        Self::read_with(section, &Self::default())
+    }
+
+    /// Where other times are usual than with RPC.
+    pub(in crate::config) fn read_with(section: &mut Section<'_>, default: &Self) -> Self {
         let long = Duration::from_millis(1)..=Duration::from_mins(10);
         let timeouts = Self {
             connect: section.within("connect", default.connect, long.clone()),
@@ -246,7 +250,7 @@ impl Timeouts {
 }
 
 impl UpstreamTls {
-    fn read(section: &mut Section<'_>) -> Self {
+    pub(in crate::config) fn read(section: &mut Section<'_>) -> Self {
         let sni: Option<String> = section.optional("sni");
         if sni.as_ref().is_some_and(|name| !is_server_name(name)) {
             section.violation("sni", "must be a host name");

@@ -144,6 +144,14 @@ impl Request {
         let lines = lines_of(self.head.get(self.lines.clone()).unwrap_or_default());
         Fields::of(lines.filter_map(|text| line::field(text).ok()))
     }
+
+    /// The first field of a name.
+    pub(in crate::edge) fn field(&self, name: &str) -> Option<&[u8]> {
+        let lines = lines_of(self.head.get(self.lines.clone()).unwrap_or_default());
+        let mut fields = lines.filter_map(|text| line::field(text).ok());
+        let named = |field: &(&[u8], &[u8])| field.0.eq_ignore_ascii_case(name.as_bytes());
+        fields.find(named).map(|(_, value)| value)
+    }
 }
 
 /// The lines of fields, without their ends.

@@ -2,18 +2,15 @@
 
 use std::time::Duration;
 
-use prometheus::{
-    Histogram, HistogramOpts, HistogramVec, IntCounter, IntCounterVec, Opts, Registry,
-};
+use prometheus::{IntCounterVec, Opts, Registry};
 
-use super::{OK, PRICE, UNAVAILABLE};
+use super::{PRICE, UNAVAILABLE};
 use crate::error::Rejection;
 use crate::jupiter::IdsFault;
+use crate::pipeline::jupiter::{JupiterMetrics, NOBODY};
 
-/// Upper bounds, in seconds: from one turn of a Redis near by to the longest deadline.
-const SECONDS: [f64; 12] = [
-    0.000_2, 0.000_5, 0.001, 0.002, 0.005, 0.01, 0.025, 0.05, 0.1, 0.5, 2.5, 10.0,
-];
+/// The label `upstream` of what ingest knows.
+const INGEST: &str = "ingest";
 
 /// What a request was told of one token.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -53,56 +50,35 @@ impl Told {
 /// Counters of the price API. Those of all products of Jupiter's API tell this one by its label.
 #[derive(Debug)]
 pub(in crate::pipeline) struct PriceMetrics {
-    requests: IntCounterVec,
-    errors: IntCounterVec,
-    latency: Histogram,
+    all: JupiterMetrics,
     tokens: IntCounterVec,
 }
 
 impl PriceMetrics {
     /// # Errors
     /// When one of the names is taken in `registry`.
-    pub(in crate::pipeline) fn register(registry: &Registry) -> prometheus::Result<Self> {
-        let counter = |name: &str, help: &str, labels: &[&str]| {
-            let family = IntCounterVec::new(Opts::new(name, help), labels)?;
-            registry.register(Box::new(family.clone()))?;
-            Ok::<_, prometheus::Error>(family)
-        };
-        let latency = HistogramVec::new(
-            HistogramOpts::new(
-                "jupiter_api_latency_seconds",
-                "Time from a request's head to its answer, by product",
-            )
-            .buckets(SECONDS.to_vec()),
-            &["product"],
-        )?;
-        registry.register(Box::new(latency.clone()))?;
-        let metrics = Self {
-            requests: counter(
-                "jupiter_api_requests_total",
-                "Requests for a product of Jupiter's API, by outcome",
-                &["product", "outcome"],
-            )?,
-            errors: counter(
-                "jupiter_api_errors_total",
-                "Requests that were refused or could not be answered, by product and reason",
-                &["product", "reason"],
-            )?,
-            latency: latency.with_label_values(&[PRICE]),
-            tokens: counter(
+    pub(in crate::pipeline) fn register(
+        registry: &Registry,
+        all: &JupiterMetrics,
+    ) -> prometheus::Result<Self> {
+        let tokens = IntCounterVec::new(
+            Opts::new(
                 "perijove_price_tokens_total",
                 "Tokens whose price was asked for, by what was told",
-                &["result"],
-            )?,
-        };
+            ),
+            &["result"],
+        )?;
+        registry.register(Box::new(tokens.clone()))?;
         // A rate is known from the first event.
         for told in Told::ALL {
-            metrics.tokens.with_label_values(&[told.label()]);
+            tokens.with_label_values(&[told.label()]);
         }
-        metrics.requests.with_label_values(&[PRICE, OK]);
-        metrics.error(UNAVAILABLE);
-        metrics.error(Rejection::Ids(IdsFault::Missing).label());
-        Ok(metrics)
+        all.expect(PRICE, INGEST, &[UNAVAILABLE]);
+        all.expect(PRICE, NOBODY, &[Rejection::Ids(IdsFault::Missing).label()]);
+        Ok(Self {
+            all: all.clone(),
+            tokens,
+        })
     }
 
     /// One token of a request.
@@ -112,21 +88,11 @@ impl PriceMetrics {
 
     /// A request was answered.
     pub(super) fn answered(&self, outcome: &'static str, took: Duration) {
-        self.requests.with_label_values(&[PRICE, outcome]).inc();
-        self.latency.observe(took.as_secs_f64());
-        if outcome != OK {
-            self.error(outcome).inc();
-        }
+        self.all.count(PRICE, INGEST, outcome, took);
     }
 
-    /// A request was refused. It takes no time worth measuring.
+    /// A request was refused.
     pub(super) fn refused(&self, rejection: &Rejection) {
-        let reason = rejection.label();
-        self.requests.with_label_values(&[PRICE, reason]).inc();
-        self.error(reason).inc();
-    }
-
-    fn error(&self, reason: &'static str) -> IntCounter {
-        self.errors.with_label_values(&[PRICE, reason])
+        self.all.refuse(PRICE, rejection.label());
     }
 }

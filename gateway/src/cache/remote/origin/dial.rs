@@ -7,7 +7,7 @@ use std::io;
 use std::sync::Arc;
 use std::time::Duration;
 
-use redis::aio::MultiplexedConnection;
+use redis::aio::{MultiplexedConnection, PubSub};
 use redis::io::tcp::socket2::{SockRef, TcpKeepalive};
 use redis::{AsyncConnectionConfig, ConnectionAddr, RedisConnectionInfo, RedisError};
 use rustls::pki_types::pem::PemObject;
@@ -19,6 +19,7 @@ use tokio_rustls::TlsConnector;
 
 use super::valve::{Unanswered, Valve};
 use crate::cache::remote::connection::Server;
+use crate::cache::remote::feed;
 
 /// A connection on which nothing is heard for so long is given up by the system.
 pub(super) const SILENCE: Duration = Duration::from_secs(10);
@@ -53,6 +54,26 @@ impl Dial {
         Ok(Self {
             tls: Some(connector(authorities)?),
         })
+    }
+
+    /// A connection on which the trades of pools are told.
+    pub(super) async fn subscribe(
+        &self,
+        address: &ConnectionAddr,
+        login: &RedisConnectionInfo,
+    ) -> Result<PubSub, RedisError> {
+        match address {
+            ConnectionAddr::Tcp(host, port) => {
+                feed::subscribe(tcp(host, *port).await?, login).await
+            }
+            ConnectionAddr::TcpTls { host, port, .. } => {
+                let tls = self.tls.as_ref().ok_or_else(unsupported)?;
+                let name = ServerName::try_from(host.clone()).map_err(io::Error::other)?;
+                let stream = tls.connect(name, tcp(host, *port).await?).await?;
+                feed::subscribe(stream, login).await
+            }
+            _ => Err(unsupported().into()),
+        }
     }
 
     /// A connection on which commands may be sent.

@@ -1,0 +1,151 @@
+//! Kept quotes of Jupiter's API, and the answers that there is none. Bounded by bytes. How long one is
+//! true is [`crate::jupiter::Rules`]' to say; what has traded since, [`super::Trades`].
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use perijove_core::Pubkey;
+use perijove_core::Slot;
+use quick_cache::Weighter;
+use quick_cache::sync::Cache;
+use tokio::time::Instant;
+
+use super::Key;
+
+/// What finding one takes besides its bytes.
+const BESIDE: u64 = 256;
+
+/// What one is thought to weigh.
+const USUAL: u64 = 2048;
+
+/// A kept answer.
+#[derive(Debug)]
+pub struct KeptQuote {
+    pub status: u16,
+    /// Lines of its head.
+    pub fields: Vec<(&'static str, Bytes)>,
+    pub body: Bytes,
+    /// Whose it is.
+    pub upstream: Arc<str>,
+    pub context: Option<Slot>,
+    /// The pools it leads through; `None` if they are not all known.
+    pub pools: Option<Vec<Pubkey>>,
+    /// When the upstream had given it.
+    pub at: Instant,
+    /// There is no route: true for so long.
+    pub negative: Option<Duration>,
+}
+
+/// All of them.
+pub struct Quotes {
+    kept: Cache<Key, Arc<KeptQuote>, ByBytes>,
+}
+
+#[derive(Clone)]
+struct ByBytes;
+
+impl Weighter<Key, Arc<KeptQuote>> for ByBytes {
+    fn weight(&self, _key: &Key, quote: &Arc<KeptQuote>) -> u64 {
+        BESIDE + u64::try_from(quote.body.len()).unwrap_or(u64::MAX / 2)
+    }
+}
+
+impl std::fmt::Debug for Quotes {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Quotes").finish_non_exhaustive()
+    }
+}
+
+impl Quotes {
+    /// Holds at most `bytes`.
+    pub fn new(bytes: usize) -> Self {
+        let bytes = u64::try_from(bytes).unwrap_or(u64::MAX / 2);
+        let items = usize::try_from(bytes / USUAL).unwrap_or(usize::MAX);
+        Self {
+            kept: Cache::with_weighter(items.max(16), bytes, ByBytes),
+        }
+    }
+
+    /// What is kept, true or not.
+    pub fn get(&self, key: Key) -> Option<Arc<KeptQuote>> {
+        self.kept.get(&key)
+    }
+
+    /// Keeps one, unless one from later markets is there.
+    pub fn put(&self, key: Key, quote: Arc<KeptQuote>) {
+        let newer = |kept: Arc<KeptQuote>| {
+            kept.context > quote.context && kept.at + Duration::from_secs(1) > quote.at
+        };
+        if !self.kept.peek(&key).is_some_and(newer) {
+            self.kept.insert(key, quote);
+        }
+    }
+
+    pub fn remove(&self, key: Key) {
+        drop(self.kept.remove(&key));
+    }
+
+    /// How many there are, true or not.
+    pub fn len(&self) -> usize {
+        self.kept.len()
+    }
+
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// Holds at most `bytes` from now on.
+    pub fn resize(&self, bytes: usize) {
+        let bytes = u64::try_from(bytes).unwrap_or(u64::MAX / 2);
+        if self.kept.capacity() != bytes {
+            self.kept.set_capacity(bytes);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn quote(context: u64, bytes: usize) -> Arc<KeptQuote> {
+        Arc::new(KeptQuote {
+            status: 200,
+            fields: Vec::new(),
+            body: vec![b'x'; bytes].into(),
+            upstream: "own".into(),
+            context: Some(Slot(context)),
+            pools: None,
+            at: Instant::now(),
+            negative: None,
+        })
+    }
+
+    fn key(number: u8) -> Key {
+        Key::from_bytes([number; 16])
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_quote_does_not_give_way_to_one_from_earlier_markets() {
+        let quotes = Quotes::new(1 << 20);
+        quotes.put(key(1), quote(10, 1));
+        quotes.put(key(1), quote(9, 1));
+        assert_eq!(quotes.get(key(1)).unwrap().context, Some(Slot(10)));
+        quotes.put(key(1), quote(11, 1));
+        assert_eq!(quotes.get(key(1)).unwrap().context, Some(Slot(11)));
+        // But one that says a slot which never comes does not stay for ever.
+        quotes.put(key(1), quote(u64::MAX, 1));
+        tokio::time::advance(Duration::from_secs(2)).await;
+        quotes.put(key(1), quote(12, 1));
+        assert_eq!(quotes.get(key(1)).unwrap().context, Some(Slot(12)));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn their_bytes_are_bounded() {
+        let quotes = Quotes::new(1 << 20);
+        for number in 0..=255 {
+            quotes.put(key(number), quote(1, 64 * 1024));
+        }
+        assert!((1..=16).contains(&quotes.len()), "{}", quotes.len());
+    }
+}

@@ -1,0 +1,108 @@
+//! A subscription to the trades that ingest publishes in the same Redis, kept up: made again after a
+//! growing pause when it breaks or falls silent.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use futures::StreamExt;
+use perijove_core::redis::{POOLS, announced};
+use redis::aio::PubSub;
+use redis::{RedisConnectionInfo, RedisError};
+use tokio::time::{Instant, sleep, timeout};
+
+use super::link::Pauses;
+use super::origin::Origin;
+use crate::cache::Trades;
+
+/// Between two signs of life that are asked for.
+const LOOK: Duration = Duration::from_secs(2);
+
+/// A subscription, and what is told of it.
+pub(super) struct Feed {
+    origin: Origin,
+    trades: Arc<Trades>,
+    longest_pause: Duration,
+}
+
+impl Feed {
+    pub(super) fn new(origin: Origin, trades: &Arc<Trades>, longest_pause: Duration) -> Self {
+        Self {
+            origin,
+            trades: Arc::clone(trades),
+            longest_pause,
+        }
+    }
+
+    /// Listens for ever.
+    pub(super) async fn listen(mut self) {
+        let mut pauses = Pauses::new(self.longest_pause);
+        let mut failed = false;
+        loop {
+            sleep(pauses.next()).await;
+            let error = match self.origin.subscribe().await {
+                Ok(subscription) => {
+                    pauses.reset();
+                    failed = false;
+                    let standing = Standing::begin(&self.trades);
+                    let error = self.hear(subscription).await;
+                    drop(standing);
+                    error
+                }
+                Err(error) => error.to_string(),
+            };
+            if !std::mem::replace(&mut failed, true) {
+                tracing::warn!(%error, "no subscription to the trades of pools");
+            }
+        }
+    }
+
+    /// Hears messages until there is something wrong.
+    async fn hear(&self, subscription: PubSub) -> String {
+        let (mut sink, mut messages) = subscription.split();
+        loop {
+            match timeout(LOOK, messages.next()).await {
+                Ok(Some(message)) => {
+                    let trades = announced(message.get_payload_bytes());
+                    self.trades.traded(trades, Instant::now());
+                }
+                Ok(None) => return "the connection has ended".to_owned(),
+                Err(_silence) => match timeout(LOOK, sink.ping::<redis::Value>()).await {
+                    Ok(Ok(_)) => {}
+                    Ok(Err(error)) => return error.to_string(),
+                    Err(_elapsed) => return "no sign of life".to_owned(),
+                },
+            }
+        }
+    }
+}
+
+/// A subscription that stands; whichever way it ends, nothing is heard any more.
+struct Standing {
+    trades: Arc<Trades>,
+    number: u64,
+}
+
+impl Standing {
+    fn begin(trades: &Arc<Trades>) -> Self {
+        Self {
+            number: trades.subscribed(),
+            trades: Arc::clone(trades),
+        }
+    }
+}
+
+impl Drop for Standing {
+    fn drop(&mut self) {
+        self.trades.lost(self.number);
+    }
+}
+
+/// Subscribes over a connection that is made for it.
+pub(super) async fn subscribe(
+    stream: impl tokio::io::AsyncRead + tokio::io::AsyncWrite + Unpin + Send + 'static,
+    login: &RedisConnectionInfo,
+) -> Result<PubSub, RedisError> {
+    let mut subscription = PubSub::new(login, stream).await?;
+    subscription.subscribe(POOLS).await?;
+    Ok(subscription)
+}

@@ -1,0 +1,274 @@
+//! The last trade of each pool, as ingest tells of it, and whether it is heard at all.
+//!
+//! Trades are heard while there is a subscription, messages keep coming, and the newest of them is not
+//! far behind the cluster. A quote may rest on that only if everything since its slot was heard:
+//! it must not be older than the subscription.
+
+use std::collections::HashMap;
+use std::time::Duration;
+
+use parking_lot::{Mutex, RwLock};
+use perijove_core::{Pubkey, Slot};
+use prometheus::{IntCounter, IntGauge, Registry};
+use tokio::time::Instant;
+
+/// Pools that are remembered; with more, those that have not traded lately are forgotten.
+const MOST: usize = 200_000;
+
+/// Trades that are so many slots old end no quote any more.
+const OLD: u64 = 512;
+
+/// When trades count as heard.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Hearing {
+    /// After the last message, for so long.
+    pub silence: Duration,
+    /// While the newest trade is no more slots behind.
+    pub lag: u64,
+}
+
+/// What is known.
+#[derive(Debug)]
+pub struct Trades {
+    pools: RwLock<HashMap<Pubkey, Slot>>,
+    feed: Mutex<Feed>,
+    metrics: TradeMetrics,
+}
+
+#[derive(Debug, Default)]
+struct Feed {
+    subscribed: bool,
+    number: u64,
+    /// Everything after this slot was heard; set by the first look at it after subscribing.
+    since: Option<Slot>,
+    last: Option<Instant>,
+    newest: Slot,
+    /// As of the last look.
+    heard: bool,
+}
+
+/// What is counted.
+#[derive(Clone, Debug)]
+pub struct TradeMetrics {
+    live: IntGauge,
+    lost: IntCounter,
+    told: IntCounter,
+}
+
+impl TradeMetrics {
+    /// # Errors
+    /// When one of the names is taken in `registry`.
+    pub fn register(registry: &Registry) -> prometheus::Result<Self> {
+        let live = IntGauge::new(
+            "perijove_jupiter_feed_live",
+            "1 while the trades that ingest publishes are heard, so that quotes over quiet pools live longer",
+        )?;
+        let lost = IntCounter::new(
+            "perijove_jupiter_feed_lost_total",
+            "Times that trades were no longer heard",
+        )?;
+        let told = IntCounter::new(
+            "perijove_jupiter_feed_trades_total",
+            "Pools told of by the trades that ingest publishes",
+        )?;
+        registry.register(Box::new(live.clone()))?;
+        registry.register(Box::new(lost.clone()))?;
+        registry.register(Box::new(told.clone()))?;
+        Ok(Self { live, lost, told })
+    }
+}
+
+impl Trades {
+    pub fn new(metrics: TradeMetrics) -> Self {
+        Self {
+            pools: RwLock::default(),
+            feed: Mutex::default(),
+            metrics,
+        }
+    }
+
+    /// A subscription stands from now on; gives its number.
+    pub fn subscribed(&self) -> u64 {
+        let mut feed = self.feed.lock();
+        let number = feed.number + 1;
+        *feed = Feed {
+            subscribed: true,
+            number,
+            heard: feed.heard,
+            ..Feed::default()
+        };
+        tracing::info!("trades of pools are subscribed to");
+        number
+    }
+
+    /// A subscription is gone. If it is no longer the last one, nothing is lost.
+    pub fn lost(&self, number: u64) {
+        let mut feed = self.feed.lock();
+        if feed.number != number {
+            return;
+        }
+        feed.subscribed = false;
+        self.settle(&mut feed, false);
+    }
+
+    /// Pools have traded.
+    pub fn traded(&self, trades: impl Iterator<Item = (Pubkey, Slot)>, now: Instant) {
+        let (mut newest, mut told) = (Slot(0), 0);
+        let mut pools = self.pools.write();
+        for (pool, slot) in trades {
+            let known = pools.entry(pool).or_insert(slot);
+            *known = (*known).max(slot);
+            newest = newest.max(slot);
+            told += 1;
+        }
+        if pools.len() > MOST {
+            let from = newest.0.saturating_sub(OLD);
+            pools.retain(|_, slot| slot.0 >= from);
+        }
+        drop(pools);
+        let mut feed = self.feed.lock();
+        feed.last = Some(now);
+        feed.newest = feed.newest.max(newest);
+        self.metrics.told.inc_by(told);
+    }
+
+    /// The last trade in one of these pools.
+    pub fn last(&self, pools: &[Pubkey]) -> Option<Slot> {
+        let known = self.pools.read();
+        pools
+            .iter()
+            .filter_map(|pool| known.get(pool).copied())
+            .max()
+    }
+
+    /// Whether everything that happened after `context` has been heard. The cluster is at `tip`.
+    pub fn heard_since(
+        &self,
+        context: Slot,
+        tip: Option<Slot>,
+        hearing: Hearing,
+        now: Instant,
+    ) -> bool {
+        let mut feed = self.feed.lock();
+        let heard = feed.is_heard(tip, hearing, now);
+        self.settle(&mut feed, heard);
+        if feed.subscribed && feed.since.is_none() {
+            feed.since = tip;
+        }
+        heard && feed.since.is_some_and(|since| context >= since)
+    }
+
+    /// Whether trades are heard.
+    pub fn are_heard(&self, tip: Option<Slot>, hearing: Hearing, now: Instant) -> bool {
+        let mut feed = self.feed.lock();
+        let heard = feed.is_heard(tip, hearing, now);
+        self.settle(&mut feed, heard);
+        if feed.subscribed && feed.since.is_none() {
+            feed.since = tip;
+        }
+        heard
+    }
+
+    fn settle(&self, feed: &mut Feed, heard: bool) {
+        if feed.heard == heard {
+            return;
+        }
+        feed.heard = heard;
+        self.metrics.live.set(i64::from(heard));
+        if heard {
+            tracing::info!("trades of pools are heard; quotes over quiet ones live longer");
+        } else {
+            self.metrics.lost.inc();
+            tracing::warn!("trades of pools are not heard any more; quotes live for valid_slots");
+        }
+    }
+}
+
+impl Feed {
+    fn is_heard(&self, tip: Option<Slot>, hearing: Hearing, now: Instant) -> bool {
+        let recent = |last: Instant| now.saturating_duration_since(last) <= hearing.silence;
+        self.subscribed
+            && self.last.is_some_and(recent)
+            && tip.is_some_and(|tip| self.newest.lag_behind(tip) <= hearing.lag)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const HEARING: Hearing = Hearing {
+        silence: Duration::from_secs(2),
+        lag: 8,
+    };
+    const POOL: Pubkey = Pubkey([1; 32]);
+    const OTHER: Pubkey = Pubkey([2; 32]);
+
+    fn trades() -> Trades {
+        Trades::new(TradeMetrics::register(&Registry::new()).unwrap())
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn trades_are_heard_while_messages_come_and_are_of_now() {
+        let (trades, now) = (trades(), Instant::now());
+        let tip = Some(Slot(100));
+        let heard = |tip, now| trades.are_heard(tip, HEARING, now);
+        trades.traded([(POOL, Slot(100))].into_iter(), now);
+        assert!(!heard(tip, now), "nobody has subscribed");
+        trades.subscribed();
+        assert!(!heard(tip, now), "nothing has come yet");
+        trades.traded([(POOL, Slot(100))].into_iter(), now);
+        assert!(heard(tip, now));
+        assert!(heard(Some(Slot(108)), now));
+        assert!(!heard(Some(Slot(109)), now), "it is behind");
+        assert!(!heard(None, now), "nobody knows what is now");
+        assert!(!heard(tip, now + Duration::from_secs(3)), "it is silent");
+        trades.lost(1);
+        assert!(!heard(tip, now));
+        assert_eq!(trades.metrics.live.get(), 0);
+        assert!(trades.metrics.lost.get() > 0);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn what_happened_before_the_subscription_was_not_heard() {
+        let (trades, now) = (trades(), Instant::now());
+        trades.subscribed();
+        trades.traded([(POOL, Slot(100))].into_iter(), now);
+        let heard = |context| trades.heard_since(Slot(context), Some(Slot(100)), HEARING, now);
+        assert!(heard(100));
+        assert!(!heard(99));
+        // After a gap it begins anew.
+        trades.lost(1);
+        trades.subscribed();
+        trades.lost(1);
+        trades.traded([(POOL, Slot(105))].into_iter(), now);
+        let heard = |context| trades.heard_since(Slot(context), Some(Slot(106)), HEARING, now);
+        assert!(heard(106));
+        assert!(!heard(105));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn the_last_trade_is_the_latest_whatever_the_order() {
+        let (trades, now) = (trades(), Instant::now());
+        trades.traded(
+            [(POOL, Slot(9)), (POOL, Slot(7)), (OTHER, Slot(3))].into_iter(),
+            now,
+        );
+        assert_eq!(trades.last(&[POOL]), Some(Slot(9)));
+        assert_eq!(trades.last(&[OTHER, POOL]), Some(Slot(9)));
+        assert_eq!(trades.last(&[Pubkey([3; 32])]), None);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn pools_that_are_remembered_are_bounded() {
+        let (trades, now) = (trades(), Instant::now());
+        let pool = |number: u64| {
+            let mut bytes = [0; 32];
+            bytes[..8].copy_from_slice(&number.to_be_bytes());
+            Pubkey(bytes)
+        };
+        let all = (0..=u64::try_from(MOST).unwrap()).map(|number| (pool(number), Slot(number)));
+        trades.traded(all, now);
+        assert!(trades.pools.read().len() <= 600);
+    }
+}

@@ -1,0 +1,83 @@
+//! The route optimizer.
+
+use std::time::Duration;
+
+use perijove_core::settings::Section;
+use schemars::JsonSchema;
+
+/// The best of several quotes, for those who ask with `x-perijove-optimize: best`.
+#[derive(Clone, Debug, JsonSchema, PartialEq)]
+pub struct Optimizer {
+    /// Whether that header is followed. Each such quote costs several requests.
+    pub enabled: bool,
+    /// A path that is a quote of this kind without the header, such as `/swap/v1/best`.
+    pub path: Option<String>,
+    /// Most variants of a quote that are asked for.
+    pub max_routes: u32,
+    /// How long is waited for them; the best that has come by then is delivered.
+    pub deadline: Duration,
+    /// How long is remembered which variant was the best for a pair. Quotes themselves are never kept.
+    pub choice_ttl: Duration,
+    /// The slippage of quotes that name none, in percent. Without it Jupiter's own.
+    pub slippage_tolerance: Option<f64>,
+    /// What the median of recent priority fees is multiplied by for the estimate in the header
+    /// `x-perijove-priority-fee`.
+    pub priority_fee_multiplier: f64,
+    /// Most requests in a minute, beside the first of each quote.
+    pub requests_per_minute: u32,
+    /// Sets of exchanges to try, each a list with commas as in the parameter `dexes`.
+    pub dexes: Vec<String>,
+}
+
+impl Default for Optimizer {
+    fn default() -> Self {
+        Self {
+            enabled: true,
+            path: None,
+            max_routes: 5,
+            deadline: Duration::from_millis(400),
+            choice_ttl: Duration::from_mins(5),
+            slippage_tolerance: None,
+            priority_fee_multiplier: 1.5,
+            requests_per_minute: 600,
+            dexes: Vec::new(),
+        }
+    }
+}
+
+impl Optimizer {
+    pub(super) fn read(section: &mut Section<'_>) -> Self {
+        let default = Self::default();
+        let path: Option<String> = section.optional("path");
+        if path.as_ref().is_some_and(|path| !path.starts_with('/')) {
+            section.violation("path", "must begin with a slash");
+        }
+        Self {
+            enabled: section.or("enabled", default.enabled),
+            path,
+            max_routes: section.within("max_routes", default.max_routes, 1..=10),
+            deadline: section.within(
+                "deadline",
+                default.deadline,
+                Duration::from_millis(10)..=Duration::from_secs(10),
+            ),
+            choice_ttl: section.within(
+                "choice_ttl",
+                default.choice_ttl,
+                Duration::ZERO..=Duration::from_hours(1),
+            ),
+            slippage_tolerance: section.optional_within("slippage_tolerance", 0.0..=100.0),
+            priority_fee_multiplier: section.within(
+                "priority_fee_multiplier",
+                default.priority_fee_multiplier,
+                0.1..=100.0,
+            ),
+            requests_per_minute: section.within(
+                "requests_per_minute",
+                default.requests_per_minute,
+                0..=1_000_000,
+            ),
+            dexes: section.optional_list("dexes").unwrap_or_default(),
+        }
+    }
+}

@@ -1,0 +1,243 @@
+//! One upstream of Jupiter's API.
+
+use std::time::Duration;
+
+use perijove_core::Secret;
+use perijove_core::settings::{Section, refuse_doubles, required_id, words};
+use schemars::JsonSchema;
+
+use crate::config::upstream::{is_on, read_url};
+use crate::config::{Tier, Timeouts, Upstream, UpstreamTls, UpstreamUrl};
+
+/// The header that Jupiter takes keys in.
+const KEY_HEADER: &str = "x-api-key";
+
+/// An endpoint that answers Jupiter's API, or a part of it.
+#[derive(Clone, Debug, JsonSchema, PartialEq, Eq)]
+#[schemars(transform = crate::config::upstream::add_switches)]
+pub struct JupiterUpstream {
+    /// Name in metrics, logs and the header `x-perijove-upstream`; unique among them.
+    pub id: String,
+    /// `http://` or `https://`; a path in it stands before all others.
+    pub url: UpstreamUrl,
+    /// Which parts of the API it has, and where.
+    pub kind: JupiterKind,
+    /// Where an upstream of kind `other` has the parts of the API; those left out it has not.
+    pub paths: JupiterPaths,
+    /// `local` before `paid` before `public`. Defaults to `local` for one of kind `self-hosted`, else
+    /// to `paid`.
+    pub tier: Tier,
+    /// Share of the consumers within its tier; at least 1.
+    pub weight: u32,
+    /// The key, sent with every request. Without it none is sent.
+    pub key: Option<Secret>,
+    /// The header that the key is sent in.
+    pub key_header: String,
+    /// What the upstream itself adds to prices, in hundredths of a percent. Upstreams that differ in
+    /// it never answer for each other unless `fee_fallback` says so.
+    pub platform_fee_bps: u32,
+    /// Whether each request costs credits. Defaults to false for one of kind `self-hosted`, else to
+    /// true.
+    pub metered: bool,
+    /// How long each step may take; `first_byte_heavy` is that of `/execute`, `/order` and `/build`.
+    pub timeouts: Timeouts,
+    /// Connections kept open. More are opened while all of them are in use.
+    pub connections: usize,
+    /// Most connections at once; further requests wait for one of them.
+    pub connections_ceiling: usize,
+    /// How long an unused connection is kept.
+    pub idle_timeout: Duration,
+    /// TLS towards an `https://` URL.
+    pub tls: UpstreamTls,
+    /// How often the host name is resolved again.
+    pub dns_refresh: Duration,
+}
+
+/// Where an upstream has which part of the API.
+#[derive(Clone, Copy, Debug, Default, JsonSchema, PartialEq, Eq)]
+pub enum JupiterKind {
+    /// `jupiter-swap-api`: version 1 of the swap API with its paths at the root.
+    SelfHosted,
+    /// As `api.jup.ag` has them.
+    #[default]
+    Hosted,
+    /// As `paths` says.
+    Other,
+}
+
+words!(
+    JupiterKind,
+    "self-hosted, hosted or other",
+    "self-hosted" => Self::SelfHosted,
+    "hosted" => Self::Hosted,
+    "other" => Self::Other,
+);
+
+/// Paths of the parts of the API, without a slash at their ends; `/` is the root.
+#[derive(Clone, Debug, Default, JsonSchema, PartialEq, Eq)]
+pub struct JupiterPaths {
+    /// `/swap/v1`, also called v6.
+    pub swap_v1: Option<String>,
+    /// `/swap/v2`: orders and builds.
+    pub swap_v2: Option<String>,
+    /// `/ultra/v1`: orders and their execution.
+    pub ultra_v1: Option<String>,
+    /// `/price/v3`: prices of tokens.
+    pub price_v3: Option<String>,
+    /// `/tokens/v2`: what is known of tokens.
+    pub tokens_v2: Option<String>,
+    /// What stands before the paths of all else.
+    pub other: Option<String>,
+}
+
+impl JupiterUpstream {
+    /// What a self-hosted API needs at most for a quote, and a hosted one for an order.
+    fn timeouts() -> Timeouts {
+        Timeouts {
+            first_byte: Duration::from_secs(3),
+            first_byte_heavy: Duration::from_secs(30),
+            ..Timeouts::default()
+        }
+    }
+
+    /// All that are switched on.
+    pub(super) fn read_all(section: &mut Section<'_>) -> Vec<Self> {
+        let mut ids = Vec::new();
+        let read = section.sections("upstreams", |section| {
+            let id = required_id(section);
+            ids.push((section.at("id"), id.clone()));
+            let on = is_on(section);
+            section.forgive_unset(!on);
+            let upstream = Self::read(section, id);
+            section.forgive_unset(false);
+            (on, upstream)
+        });
+        refuse_doubles(
+            section,
+            ids.iter().map(|(path, id)| (path.as_str(), id.as_ref())),
+        );
+        read.into_iter()
+            .filter(|(on, _)| *on)
+            .filter_map(|(_, upstream)| upstream)
+            .collect()
+    }
+
+    fn read(section: &mut Section<'_>, id: Option<String>) -> Option<Self> {
+        let url = read_url(section);
+        let (kind, paths) = read_kind(section);
+        let own = kind == Some(JupiterKind::SelfHosted);
+        let tier = if own { Tier::Local } else { Tier::Paid };
+        let tier = section.optional("tier").unwrap_or(tier);
+        let weight = section.within("weight", 1, 1..=1000);
+        let key = read_key(section);
+        let key_header = read_key_header(section);
+        let platform_fee_bps = section.within("platform_fee_bps", 0, 0..=10_000);
+        let metered = section.optional("metered").unwrap_or(!own);
+        let timeouts = section.nested("timeouts", |section| {
+            Timeouts::read_with(section, &Self::timeouts())
+        });
+        let connections = section.within("connections", 20, 1..=10_000);
+        let ceiling = Upstream::CONNECTIONS_CEILING;
+        let connections_ceiling = section.within("connections_ceiling", ceiling, 1..=65_536);
+        if section.has("connections_ceiling") && connections_ceiling < connections {
+            section.violation("connections_ceiling", "must not be below connections");
+        }
+        let hour = Duration::from_secs(1)..=Duration::from_hours(1);
+        let idle_timeout = section.within("idle_timeout", Upstream::IDLE_TIMEOUT, hour.clone());
+        let tls = section.nested("tls", UpstreamTls::read);
+        if section.has("tls") && url.as_ref().is_some_and(|url| !url.is_tls()) {
+            section.violation("tls", "has no effect on an http:// URL");
+        }
+        if key.is_some()
+            && url
+                .as_ref()
+                .is_some_and(|url| !url.is_tls() && !url.is_nearby())
+        {
+            section.warn("url", "the key can be read on the way: it is not https://");
+        }
+        let dns_refresh = section.within("dns_refresh", Upstream::DNS_REFRESH, hour);
+        Some(Self {
+            id: id?,
+            url: url?,
+            kind: kind?,
+            paths,
+            tier,
+            weight,
+            key,
+            key_header,
+            platform_fee_bps,
+            metered,
+            timeouts,
+            connections,
+            connections_ceiling: connections_ceiling.max(connections),
+            idle_timeout,
+            tls,
+            dns_refresh,
+        })
+    }
+}
+
+fn read_kind(section: &mut Section<'_>) -> (Option<JupiterKind>, JupiterPaths) {
+    let kind: Option<JupiterKind> = section.required("kind");
+    let paths = section.nested("paths", JupiterPaths::read);
+    let given = paths != JupiterPaths::default();
+    match kind {
+        Some(JupiterKind::Other) if !given => {
+            section.violation("paths", "is missing: kind is other");
+        }
+        Some(JupiterKind::SelfHosted | JupiterKind::Hosted) if given => {
+            section.violation("paths", "has no effect unless kind is other");
+        }
+        _ => {}
+    }
+    (kind, paths)
+}
+
+fn read_key_header(section: &mut Section<'_>) -> String {
+    let name = section.or("key_header", KEY_HEADER.to_owned());
+    if http::HeaderName::from_bytes(name.as_bytes()).is_err() {
+        section.violation("key_header", "is not the name of a header");
+    }
+    name.to_ascii_lowercase()
+}
+
+/// A key that is blank is none: nobody is sent an empty one.
+fn read_key(section: &mut Section<'_>) -> Option<Secret> {
+    let key = section.secret("key")?;
+    let text = key.expose().trim();
+    if text.is_empty() {
+        section.warn("key", "is empty; none is sent");
+        return None;
+    }
+    if http::HeaderValue::from_str(text).is_err() {
+        section.violation("key", "cannot be sent: it has a line break or the like");
+        return None;
+    }
+    Some(Secret::from(text.to_owned()))
+}
+
+impl JupiterPaths {
+    fn read(section: &mut Section<'_>) -> Self {
+        let mut path = |key| {
+            let path: Option<String> = section.optional(key);
+            let fine = |path: &String| {
+                path.starts_with('/')
+                    && path
+                        .bytes()
+                        .all(|byte| byte.is_ascii_graphic() && !b"?#%\\".contains(&byte))
+            };
+            if path.as_ref().is_some_and(|path| !fine(path)) {
+                section.violation(key, "must be a path that begins with a slash");
+            }
+            path
+        };
+        Self {
+            swap_v1: path("swap_v1"),
+            swap_v2: path("swap_v2"),
+            ultra_v1: path("ultra_v1"),
+            price_v3: path("price_v3"),
+            tokens_v2: path("tokens_v2"),
+            other: path("other"),
+        }
+    }
+}

@@ -1,0 +1,145 @@
+//! Requests of Jupiter's API: any verb, path and query, as they came.
+
+use std::hash::{DefaultHasher, Hash, Hasher};
+use std::sync::Arc;
+
+use bytes::Bytes;
+use http::Method;
+use tokio::time::Instant;
+
+use super::access::Entry;
+use super::body;
+use super::head::Head;
+use super::reply::{self, WriteFault};
+use super::rpc::{Cut, RpcApp, Stop};
+use super::session::Session;
+use crate::auth::ConsumerId;
+use crate::error::Rejection;
+use crate::jupiter::{Api, Route};
+use crate::pipeline::ApiCall;
+use crate::snapshot::Snapshot;
+
+/// Fields of a request that are passed on. Keys, cookies and addresses are nobody else's business.
+const PASSED_ON: [&str; 3] = ["accept", "content-type", "idempotency-key"];
+
+/// Whether a request is one of Jupiter's API that an upstream is asked for.
+pub(super) fn is_api(method: &Method, path: &str, snapshot: &Snapshot) -> bool {
+    if snapshot.jupiter.is_empty() || !carried(method) {
+        return false;
+    }
+    // Prices have a way of their own where ingest knows them, and `/health` is ours.
+    match Route::of(path, method == Method::POST) {
+        Some(route) if route.api == Api::PriceV3 && method == Method::GET => {
+            !snapshot.config.price.enabled
+        }
+        Some(route) => !(route.api == Api::Other && path.ends_with("/health")),
+        None => false,
+    }
+}
+
+fn carried(method: &Method) -> bool {
+    matches!(
+        *method,
+        Method::GET | Method::POST | Method::PUT | Method::PATCH | Method::DELETE
+    )
+}
+
+impl RpcApp {
+    /// Answers one.
+    pub(super) async fn api(
+        &self,
+        session: &mut impl Session,
+        snapshot: &Arc<Snapshot>,
+        head: &Head,
+        who: Result<Option<ConsumerId>, Rejection>,
+        started: Instant,
+    ) -> Result<(), Stop> {
+        let consumer = who?;
+        self.metrics.called_by(consumer.as_ref(), &snapshot.config);
+        let limits = &snapshot.config.limits;
+        let body = body::read(session, limits, &self.connections).await?;
+        if session.tracked().has_no_room(limits) {
+            return Err(Stop::Refused(Rejection::TooMuchUnsent));
+        }
+        let _serving = session.tracked().serving().ok_or(Stop::Cut)?;
+        let admitted = match snapshot.plan(consumer.as_ref()) {
+            None => None,
+            Some(plan) => {
+                let pipeline = &self.pipeline;
+                let admitted = pipeline.admit(plan, consumer.as_ref(), head.client_ip, 1);
+                admitted.await?
+            }
+        };
+        let remaining = admitted.as_ref().and_then(|admitted| admitted.remaining);
+        let call = ApiCall {
+            pipeline: Arc::clone(&self.pipeline),
+            snapshot: Arc::clone(snapshot),
+            method: session.method().clone(),
+            path: session.path().to_owned(),
+            query: session.query().unwrap_or_default().to_owned(),
+            fields: passed_on(session),
+            body,
+            affinity: affinity(session, snapshot)
+                .unwrap_or_else(|| head.client_key(consumer.as_ref())),
+            started,
+            cache_use: head.cache_use,
+        };
+        let answered = tokio::select! {
+            biased;
+            answered = call.answer() => answered,
+            () = session.gone() => return Err(Stop::Gone),
+        };
+        let response = answered?;
+        let log = snapshot.config.log.access;
+        let entry = log.then(|| Entry::api(&response, head, consumer, started));
+        self.metrics.replied(response.status);
+        let mut wire = session.wire();
+        let written =
+            reply::write_api(&mut wire, (response, remaining), head, &snapshot.config).await;
+        if written == Err(WriteFault::NoRoom) {
+            return Err(Stop::Refused(Rejection::TooMuchUnsent));
+        }
+        self.account(entry.as_ref(), written)
+            .map_err(|Cut| Stop::Cut)
+    }
+}
+
+fn passed_on(session: &impl Session) -> Vec<(&'static str, Bytes)> {
+    let field = |name: &'static str| {
+        let value = session.field(name)?;
+        Some((name, Bytes::copy_from_slice(value)))
+    };
+    PASSED_ON.into_iter().filter_map(field).collect()
+}
+
+/// What the client calls its session, where the operator says how.
+fn affinity(session: &impl Session, snapshot: &Snapshot) -> Option<u64> {
+    let settings = &snapshot.config.jupiter.affinity;
+    let header = settings.header.as_deref();
+    let cookie = settings.cookie.as_deref();
+    let value = header
+        .and_then(|name| session.field(name))
+        .or_else(|| cookie_of(session.field("cookie")?, cookie?))?;
+    let mut hasher = DefaultHasher::new();
+    value.hash(&mut hasher);
+    Some(hasher.finish())
+}
+
+fn cookie_of<'a>(cookies: &'a [u8], name: &str) -> Option<&'a [u8]> {
+    cookies.split(|byte| *byte == b';').find_map(|pair| {
+        let rest = pair.trim_ascii().strip_prefix(name.as_bytes())?;
+        rest.strip_prefix(b"=")
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_cookie_is_found_by_its_whole_name() {
+        let cookies = b"xsid=1; sid=abc ;sid2=2";
+        assert_eq!(cookie_of(cookies, "sid"), Some(&b"abc"[..]));
+        assert_eq!(cookie_of(cookies, "id"), None);
+    }
+}

@@ -1,0 +1,225 @@
+//! What the gateway reads in answers and in requests that follow from them. Nothing is ever written
+//! again from what was read: clients get the bytes of the upstream.
+
+use std::borrow::Cow;
+use std::hash::{DefaultHasher, Hash, Hasher};
+
+use perijove_core::{Pubkey, Slot};
+use serde::Deserialize;
+use serde_json::value::RawValue;
+
+/// What a quote says of itself.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct QuoteFacts {
+    /// The slot of the markets it was made from.
+    pub context_slot: Option<Slot>,
+    /// The pools it leads through; none if one of them is not told.
+    pub pools: Option<Vec<Pubkey>>,
+    /// In the smallest units.
+    pub in_amount: u128,
+    pub out_amount: u128,
+    pub print: Fingerprint,
+}
+
+/// Tells a quote from all others, also after a client has read it and written it again.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct Fingerprint(u64);
+
+/// The members that clients keep. All else in a quote some of them drop.
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct Quote<'a> {
+    #[serde(borrow)]
+    input_mint: Cow<'a, str>,
+    #[serde(borrow)]
+    output_mint: Cow<'a, str>,
+    #[serde(borrow)]
+    in_amount: Cow<'a, str>,
+    #[serde(borrow)]
+    out_amount: Cow<'a, str>,
+    #[serde(borrow, default)]
+    other_amount_threshold: Option<Cow<'a, str>>,
+    #[serde(borrow, default)]
+    swap_mode: Option<Cow<'a, str>>,
+    #[serde(borrow, default)]
+    context_slot: Option<&'a RawValue>,
+    #[serde(borrow, default)]
+    route_plan: Option<&'a RawValue>,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct Leg<'a> {
+    #[serde(borrow)]
+    swap_info: SwapInfo<'a>,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct SwapInfo<'a> {
+    #[serde(borrow)]
+    amm_key: Cow<'a, str>,
+}
+
+impl Quote<'_> {
+    fn context_slot(&self) -> Option<u64> {
+        let text = self.context_slot?.get().trim_matches('"');
+        text.parse().ok()
+    }
+
+    fn pools(&self) -> Option<Vec<Pubkey>> {
+        let legs: Vec<Leg<'_>> = serde_json::from_str(self.route_plan?.get()).ok()?;
+        let pools: Option<Vec<_>> = legs
+            .iter()
+            .map(|leg| leg.swap_info.amm_key.parse().ok())
+            .collect();
+        pools.filter(|pools| !pools.is_empty())
+    }
+
+    fn print(&self) -> Fingerprint {
+        let mut hasher = DefaultHasher::new();
+        self.input_mint.hash(&mut hasher);
+        self.output_mint.hash(&mut hasher);
+        self.in_amount.hash(&mut hasher);
+        self.out_amount.hash(&mut hasher);
+        self.other_amount_threshold.hash(&mut hasher);
+        self.swap_mode.hash(&mut hasher);
+        self.context_slot().hash(&mut hasher);
+        Fingerprint(hasher.finish())
+    }
+}
+
+impl QuoteFacts {
+    /// Reads a quote; none if it is no quote.
+    pub fn read(body: &[u8]) -> Option<Self> {
+        let quote: Quote<'_> = serde_json::from_slice(body).ok()?;
+        Some(Self {
+            context_slot: quote.context_slot().map(Slot),
+            pools: quote.pools(),
+            in_amount: quote.in_amount.parse().ok()?,
+            out_amount: quote.out_amount.parse().ok()?,
+            print: quote.print(),
+        })
+    }
+}
+
+/// The quote that a swap is asked for with, in the body of `/swap` or `/swap-instructions`.
+pub fn quote_of_swap(body: &[u8]) -> Option<Fingerprint> {
+    #[derive(Deserialize)]
+    #[serde(rename_all = "camelCase")]
+    struct Swap<'a> {
+        #[serde(borrow)]
+        quote_response: Quote<'a>,
+    }
+    let swap: Swap<'_> = serde_json::from_slice(body).ok()?;
+    Some(swap.quote_response.print())
+}
+
+/// The `requestId` of an order, or of the request that executes it.
+pub fn request_id(body: &[u8]) -> Option<String> {
+    #[derive(Deserialize)]
+    #[serde(rename_all = "camelCase")]
+    struct Order<'a> {
+        #[serde(borrow)]
+        request_id: Cow<'a, str>,
+    }
+    let order: Order<'_> = serde_json::from_slice(body).ok()?;
+    Some(order.request_id.into_owned()).filter(|id| !id.is_empty())
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::{Value, json};
+
+    use super::*;
+
+    fn quote() -> Value {
+        json!({
+            "inputMint": "So11111111111111111111111111111111111111112",
+            "inAmount": "100000000",
+            "outputMint": "EPjFWdd5AufqSSqeM2qN1xzybapC8G4wEGGkZwyTDt1v",
+            "outAmount": "16198753",
+            "otherAmountThreshold": "16117760",
+            "swapMode": "ExactIn",
+            "slippageBps": 50,
+            "platformFee": null,
+            "priceImpactPct": "0",
+            "routePlan": [{
+                "swapInfo": {
+                    "ammKey": "5BKxfWMbmYBAEWvyPZS9esPducUba9GqyMjtLCfbaqyF",
+                    "label": "Meteora DLMM", "inAmount": "100000000", "outAmount": "16198753",
+                },
+                "percent": 100,
+            }],
+            "contextSlot": 299_283_763,
+            "timeTaken": 0.015,
+        })
+    }
+
+    fn read(value: &Value) -> Option<QuoteFacts> {
+        QuoteFacts::read(value.to_string().as_bytes())
+    }
+
+    #[test]
+    fn a_quote_says_how_old_it_is_and_where_it_leads_through() {
+        let facts = read(&quote()).unwrap();
+        assert_eq!(facts.context_slot, Some(Slot(299_283_763)));
+        assert_eq!(
+            (facts.in_amount, facts.out_amount),
+            (100_000_000, 16_198_753)
+        );
+        assert_eq!(facts.pools.unwrap().len(), 1);
+    }
+
+    #[test]
+    fn what_a_quote_does_not_say_is_not_made_up() {
+        let mut bare = quote();
+        for member in ["contextSlot", "routePlan", "swapMode"] {
+            bare.as_object_mut().unwrap().remove(member);
+        }
+        let facts = read(&bare).unwrap();
+        assert_eq!((facts.context_slot, facts.pools), (None, None));
+        let mut odd = quote();
+        odd["routePlan"][0]["swapInfo"]["ammKey"] = json!("not a key");
+        odd["contextSlot"] = json!(-1);
+        let facts = read(&odd).unwrap();
+        assert_eq!((facts.context_slot, facts.pools), (None, None));
+        for nothing in [json!({}), json!([]), json!({ "error": "x" })] {
+            assert_eq!(read(&nothing), None);
+        }
+        assert_eq!(QuoteFacts::read(b"{\"inAmount\":"), None);
+    }
+
+    #[test]
+    fn a_swap_is_told_from_which_quote_it_comes_whatever_a_client_has_dropped() {
+        let print = read(&quote()).unwrap().print;
+        let mut written_again = quote();
+        let members = written_again.as_object_mut().unwrap();
+        members.remove("platformFee");
+        members.remove("timeTaken");
+        let swap = json!({ "userPublicKey": "x", "quoteResponse": written_again });
+        assert_eq!(quote_of_swap(swap.to_string().as_bytes()), Some(print));
+        for (member, value) in [
+            ("outAmount", "1"),
+            ("inAmount", "2"),
+            ("swapMode", "ExactOut"),
+        ] {
+            let mut other = quote();
+            other[member] = json!(value);
+            let swap = json!({ "quoteResponse": other });
+            assert_ne!(quote_of_swap(swap.to_string().as_bytes()), Some(print));
+        }
+        assert_eq!(quote_of_swap(b"{}"), None);
+        assert_eq!(quote_of_swap(b"nonsense"), None);
+    }
+
+    #[test]
+    fn an_order_and_its_execution_share_an_id() {
+        let order = br#"{"requestId":"019c-7","transaction":""}"#;
+        let execute = br#"{"signedTransaction":"AQ","requestId":"019c-7"}"#;
+        assert_eq!(request_id(order), request_id(execute));
+        assert_eq!(request_id(order).as_deref(), Some("019c-7"));
+        assert_eq!(request_id(br#"{"requestId":""}"#), None);
+        assert_eq!(request_id(b"{}"), None);
+    }
+}

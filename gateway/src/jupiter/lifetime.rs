@@ -1,0 +1,169 @@
+//! How long a kept quote is true: counted in slots from those of the markets it was made from, and
+//! ended by a trade in one of its pools.
+
+use std::time::Duration;
+
+use perijove_core::Slot;
+
+/// For how long, by the configuration in force.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Rules {
+    pub valid_slots: u64,
+    /// The same over pools in which nothing has happened, while trades are heard.
+    pub quiet_slots: u64,
+    /// Where slots are not known.
+    pub ttl: Duration,
+}
+
+/// What there is to judge by.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Present {
+    /// The slot of the markets it was made from.
+    pub context: Option<Slot>,
+    /// The cluster's.
+    pub tip: Option<Slot>,
+    /// Since it came.
+    pub age: Duration,
+    /// The last trade in one of its pools that was heard of.
+    pub traded: Option<Slot>,
+    /// Every trade in its pools since its slot has been heard of.
+    pub heard: bool,
+}
+
+/// What a kept quote is worth.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Worth {
+    /// It is true; by how many slots it is behind, if that is known.
+    Fresh(Option<u64>),
+    /// It has got too old.
+    Expired,
+    /// One of its pools has traded since.
+    Traded,
+}
+
+/// A quote from a slot that is further ahead than a cluster's view can be says nothing of its age.
+const AHEAD: u64 = 32;
+
+/// A slot takes less: a clock of slots that stands still must not keep quotes for ever.
+const SLOWEST_SLOT: Duration = Duration::from_secs(1);
+
+impl Rules {
+    /// Judges a quote.
+    pub fn worth(&self, present: &Present) -> Worth {
+        let Some((context, tip)) = present.context.zip(present.tip) else {
+            return self.by_time(present);
+        };
+        if context.0 > tip.0.saturating_add(AHEAD) {
+            return self.by_time(present);
+        }
+        if present.traded.is_some_and(|traded| traded > context) {
+            return Worth::Traded;
+        }
+        let slots = if present.heard {
+            self.quiet_slots.max(self.valid_slots)
+        } else {
+            self.valid_slots
+        };
+        let behind = context.lag_behind(tip);
+        let longest = SLOWEST_SLOT * u32::try_from(slots + 1).unwrap_or(u32::MAX);
+        if behind > slots || present.age > longest {
+            return Worth::Expired;
+        }
+        Worth::Fresh(Some(behind))
+    }
+
+    fn by_time(&self, present: &Present) -> Worth {
+        match (present.traded, present.context) {
+            (Some(traded), Some(context)) if traded > context => Worth::Traded,
+            _ if present.age < self.ttl => Worth::Fresh(None),
+            _ => Worth::Expired,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const RULES: Rules = Rules {
+        valid_slots: 2,
+        quiet_slots: 20,
+        ttl: Duration::from_millis(800),
+    };
+
+    fn at(context: u64) -> Present {
+        Present {
+            context: Some(Slot(context)),
+            tip: Some(Slot(1_000)),
+            age: Duration::from_millis(100),
+            traded: None,
+            heard: false,
+        }
+    }
+
+    #[test]
+    fn a_quote_lives_for_some_slots_and_longer_where_nothing_happens() {
+        for (context, heard, worth) in [
+            (1_000, false, Worth::Fresh(Some(0))),
+            (998, false, Worth::Fresh(Some(2))),
+            (997, false, Worth::Expired),
+            (980, true, Worth::Fresh(Some(20))),
+            (979, true, Worth::Expired),
+            (1_003, false, Worth::Fresh(Some(0))),
+        ] {
+            let present = Present {
+                heard,
+                ..at(context)
+            };
+            assert_eq!(RULES.worth(&present), worth, "{context} {heard}");
+        }
+    }
+
+    #[test]
+    fn a_later_trade_ends_it_and_an_earlier_one_does_not() {
+        for (traded, worth) in [
+            (998, Worth::Fresh(Some(1))),
+            (999, Worth::Fresh(Some(1))),
+            (1_000, Worth::Traded),
+        ] {
+            for heard in [true, false] {
+                let present = Present {
+                    traded: Some(Slot(traded)),
+                    heard,
+                    ..at(999)
+                };
+                assert_eq!(RULES.worth(&present), worth, "{traded}");
+            }
+        }
+    }
+
+    #[test]
+    fn without_slots_it_lives_for_a_moment() {
+        let unknown = [
+            Present {
+                context: None,
+                ..at(1)
+            },
+            Present { tip: None, ..at(1) },
+            at(1_033),
+        ];
+        for present in unknown {
+            assert_eq!(RULES.worth(&present), Worth::Fresh(None));
+            let old = Present {
+                age: Duration::from_millis(800),
+                heard: true,
+                ..present
+            };
+            assert_eq!(RULES.worth(&old), Worth::Expired);
+        }
+    }
+
+    #[test]
+    fn a_clock_of_slots_that_stands_still_keeps_nothing_for_ever() {
+        let present = Present {
+            age: Duration::from_secs(4),
+            ..at(1_000)
+        };
+        assert_eq!(RULES.worth(&present), Worth::Expired);
+    }
+}

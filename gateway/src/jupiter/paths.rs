@@ -1,0 +1,415 @@
+//! Which part of Jupiter's API a path means, and where each kind of upstream has that part.
+
+/// A part of the API that upstreams may have under paths of their own.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Api {
+    /// `/swap/v1`, also called v6.
+    SwapV1,
+    SwapV2,
+    UltraV1,
+    PriceV3,
+    TokensV2,
+    /// Everything else.
+    Other,
+}
+
+impl Api {
+    pub const ALL: [Self; 6] = [
+        Self::SwapV1,
+        Self::SwapV2,
+        Self::UltraV1,
+        Self::PriceV3,
+        Self::TokensV2,
+        Self::Other,
+    ];
+
+    /// Where Jupiter's own hosts have it. All else has its whole path there.
+    const fn hosted(self) -> &'static str {
+        match self {
+            Self::SwapV1 => "/swap/v1",
+            Self::SwapV2 => "/swap/v2",
+            Self::UltraV1 => "/ultra/v1",
+            Self::PriceV3 => "/price/v3",
+            Self::TokensV2 => "/tokens/v2",
+            Self::Other => "",
+        }
+    }
+}
+
+/// What is asked for: the label of metrics and logs, and what decides how a request is treated.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Product {
+    /// `GET /swap/v1/quote`.
+    Quote,
+    /// `POST /swap/v1/swap`: a transaction is built from a quote.
+    Swap,
+    SwapInstructions,
+    /// `GET /swap/v1/program-id-to-label`.
+    Labels,
+    /// `GET /order` of v2 and Ultra.
+    Order,
+    Build,
+    /// `POST /execute` of v2 and Ultra: a signed transaction is sent.
+    Execute,
+    Price,
+    Tokens,
+    Other,
+}
+
+impl Product {
+    pub const ALL: [Self; 10] = [
+        Self::Quote,
+        Self::Swap,
+        Self::SwapInstructions,
+        Self::Labels,
+        Self::Order,
+        Self::Build,
+        Self::Execute,
+        Self::Price,
+        Self::Tokens,
+        Self::Other,
+    ];
+
+    /// The value of the label `product`.
+    pub const fn label(self) -> &'static str {
+        match self {
+            Self::Quote => "quote",
+            Self::Swap => "swap",
+            Self::SwapInstructions => "swap_instructions",
+            Self::Labels => "labels",
+            Self::Order => "order",
+            Self::Build => "build",
+            Self::Execute => "execute",
+            Self::Price => "price",
+            Self::Tokens => "tokens",
+            Self::Other => "other",
+        }
+    }
+
+    fn of(api: Api, rest: &str) -> Self {
+        let rest = rest.trim_end_matches('/');
+        match (api, rest) {
+            (Api::SwapV1, "/quote") => Self::Quote,
+            (Api::SwapV1, "/swap") => Self::Swap,
+            (Api::SwapV1, "/swap-instructions") => Self::SwapInstructions,
+            (Api::SwapV1, "/program-id-to-label") => Self::Labels,
+            (Api::SwapV2 | Api::UltraV1, "/order") => Self::Order,
+            (Api::SwapV2 | Api::UltraV1, "/execute") => Self::Execute,
+            (Api::SwapV2, "/build") => Self::Build,
+            (Api::PriceV3, _) => Self::Price,
+            (Api::TokensV2, _) => Self::Tokens,
+            _ => Self::Other,
+        }
+    }
+}
+
+/// The first parts of the API's paths. A call of Solana's RPC may be posted to any other path.
+const ROOTS: [&str; 16] = [
+    "swap",
+    "ultra",
+    "price",
+    "tokens",
+    "trigger",
+    "recurring",
+    "lend",
+    "send",
+    "studio",
+    "portfolio",
+    "prediction",
+    "perps",
+    "limit",
+    "dca",
+    "wallet",
+    "transaction",
+];
+
+/// What a v6 API has, of which some is posted.
+const V6: [&str; 8] = [
+    "quote",
+    "swap",
+    "swap-instructions",
+    "program-id-to-label",
+    "indexed-route-map",
+    "quote-and-simulate",
+    "market",
+    "tokens",
+];
+
+/// A request's place in the API.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Route<'p> {
+    pub api: Api,
+    pub product: Product,
+    /// What stands behind the part's own path: empty, or beginning with a slash.
+    rest: &'p str,
+    /// From the API's first segment on; what stands before it is the gateway's (a key, for example).
+    path: &'p str,
+}
+
+/// A path that two servers could read differently.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Ambiguous;
+
+impl<'p> Route<'p> {
+    /// The route of a path; none if it is no part of the API. Of requests that are `posted` only known
+    /// parts are: whatever else is posted is a call of Solana's RPC.
+    pub fn of(path: &'p str, posted: bool) -> Option<Self> {
+        let mut at = 0;
+        while let Some(rest) = path.get(at..)?.strip_prefix('/') {
+            let (first, behind) = segment(rest);
+            let (second, after) = segment(behind.strip_prefix('/').unwrap_or_default());
+            let from_here = path.get(at..)?;
+            if first == "v6" && V6.contains(&second) {
+                return Some(Self::new(Api::SwapV1, behind, from_here));
+            }
+            // Not a key before a path of v6.
+            let unknown = is_word(first) && second != "v6";
+            if is_version(second) && (ROOTS.contains(&first) || (!posted && unknown)) {
+                let api = match (first, second) {
+                    ("swap", "v1") => Api::SwapV1,
+                    ("swap", "v2") => Api::SwapV2,
+                    ("ultra", "v1") => Api::UltraV1,
+                    ("price", "v3") => Api::PriceV3,
+                    ("tokens", "v2") => Api::TokensV2,
+                    _ => Api::Other,
+                };
+                return Some(Self::new(api, after, from_here));
+            }
+            at = path.len() - behind.len();
+        }
+        None
+    }
+
+    fn new(api: Api, rest: &'p str, path: &'p str) -> Self {
+        Self {
+            api,
+            product: Product::of(api, rest),
+            rest,
+            path,
+        }
+    }
+
+    /// # Errors
+    /// The path has segments that some servers resolve: it would be another upstream's path.
+    pub fn check(&self) -> Result<(), Ambiguous> {
+        let dots = |segment: &str| {
+            let plain = segment.to_ascii_lowercase().replace("%2e", ".");
+            plain == "." || plain == ".."
+        };
+        let hidden = self.path.to_ascii_lowercase();
+        if self.path.split('/').any(dots)
+            || self.path.contains('\\')
+            || hidden.contains("%2f")
+            || hidden.contains("%5c")
+        {
+            return Err(Ambiguous);
+        }
+        Ok(())
+    }
+
+    /// What stands behind the part's own path.
+    pub const fn rest(&self) -> &'p str {
+        self.rest
+    }
+}
+
+fn segment(text: &str) -> (&str, &str) {
+    text.split_at(text.find('/').unwrap_or(text.len()))
+}
+
+fn is_version(segment: &str) -> bool {
+    segment.strip_prefix('v').is_some_and(|number| {
+        (1..=2).contains(&number.len()) && number.bytes().all(|byte| byte.is_ascii_digit())
+    })
+}
+
+fn is_word(segment: &str) -> bool {
+    let known = |byte: u8| byte.is_ascii_lowercase() || byte == b'-';
+    !segment.is_empty() && segment.bytes().all(known)
+}
+
+/// Where an upstream has the parts of the API.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct PathMap([Option<String>; Api::ALL.len()]);
+
+impl PathMap {
+    /// As Jupiter's own hosts have them.
+    pub fn hosted() -> Self {
+        Self(Api::ALL.map(|api| Some(api.hosted().to_owned())))
+    }
+
+    /// As `jupiter-swap-api` does: version 1 of the swap API, at the root.
+    pub fn self_hosted() -> Self {
+        Self(Api::ALL.map(|api| (api == Api::SwapV1).then(String::new)))
+    }
+
+    /// These parts under these paths, without a slash at their ends.
+    pub fn of(parts: &[(Api, String)]) -> Self {
+        Self(Api::ALL.map(|api| {
+            let found = parts.iter().find(|(part, _)| *part == api);
+            found.map(|(_, path)| path.trim_end_matches('/').to_owned())
+        }))
+    }
+
+    /// Whether the upstream has this part.
+    pub fn has(&self, api: Api) -> bool {
+        self.prefix(api).is_some()
+    }
+
+    /// The path of a route there.
+    pub fn path(&self, route: &Route<'_>) -> Option<String> {
+        let prefix = self.prefix(route.api)?;
+        let rest = match route.api {
+            Api::Other => route.path,
+            _ => route.rest,
+        };
+        Some(format!("{prefix}{rest}"))
+    }
+
+    fn prefix(&self, api: Api) -> Option<&str> {
+        self.0.get(api as usize)?.as_deref()
+    }
+}
+
+/// The query without the keys that are the gateway's own, which are nobody else's business. All else
+/// stays as it is, to the byte.
+pub fn without_keys(query: &str) -> String {
+    let own = |pair: &&str| {
+        let name = pair.split_once('=').map_or(*pair, |(name, _)| name);
+        matches!(name, "api-key" | "api_key" | "apikey")
+    };
+    let kept: Vec<_> = query.split('&').filter(|pair| !own(pair)).collect();
+    kept.join("&")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_kind_of_upstream_is_asked_under_its_own_path() {
+        let other = PathMap::of(&[
+            (Api::SwapV1, "/v6/".to_owned()),
+            (Api::Other, "/all".to_owned()),
+        ]);
+        let maps = [PathMap::hosted(), PathMap::self_hosted(), other];
+        for (path, product, expected) in [
+            (
+                "/swap/v1/quote",
+                Product::Quote,
+                [Some("/swap/v1/quote"), Some("/quote"), Some("/v6/quote")],
+            ),
+            (
+                "/v6/quote",
+                Product::Quote,
+                [Some("/swap/v1/quote"), Some("/quote"), Some("/v6/quote")],
+            ),
+            (
+                "/sesame/v6/swap-instructions",
+                Product::SwapInstructions,
+                [
+                    Some("/swap/v1/swap-instructions"),
+                    Some("/swap-instructions"),
+                    Some("/v6/swap-instructions"),
+                ],
+            ),
+            (
+                "/swap/v2/order",
+                Product::Order,
+                [Some("/swap/v2/order"), None, None],
+            ),
+            (
+                "/ultra/v1/execute",
+                Product::Execute,
+                [Some("/ultra/v1/execute"), None, None],
+            ),
+            (
+                "/ultra/v1/holdings/abc",
+                Product::Other,
+                [Some("/ultra/v1/holdings/abc"), None, None],
+            ),
+            (
+                "/rpc/sesame/price/v3",
+                Product::Price,
+                [Some("/price/v3"), None, None],
+            ),
+            (
+                "/tokens/v2/search",
+                Product::Tokens,
+                [Some("/tokens/v2/search"), None, None],
+            ),
+            (
+                "/trigger/v1/createOrder",
+                Product::Other,
+                [
+                    Some("/trigger/v1/createOrder"),
+                    None,
+                    Some("/all/trigger/v1/createOrder"),
+                ],
+            ),
+            (
+                "/price/v2",
+                Product::Other,
+                [Some("/price/v2"), None, Some("/all/price/v2")],
+            ),
+        ] {
+            for posted in [true, false] {
+                let route = Route::of(path, posted).unwrap();
+                assert_eq!(route.product, product, "{path}");
+                let paths = [0, 1, 2].map(|map| maps[map].path(&route));
+                assert_eq!(
+                    paths,
+                    expected.map(|path| path.map(str::to_owned)),
+                    "{path}"
+                );
+                assert!(route.check().is_ok());
+            }
+        }
+    }
+
+    #[test]
+    fn calls_of_rpc_keep_their_paths() {
+        for path in [
+            "/",
+            "",
+            "/sesame",
+            "/v2/sesame",
+            "/v6/sesame",
+            "/rpc/v1",
+            "/swap",
+            "/v6",
+        ] {
+            assert_eq!(Route::of(path, true), None, "{path}");
+        }
+        // New parts of the API that are only read need no release of the gateway.
+        assert!(Route::of("/new-thing/v1/list", false).is_some());
+        assert_eq!(Route::of("/health", false), None);
+        assert_eq!(Route::of("/", false), None);
+    }
+
+    #[test]
+    fn a_path_that_leads_elsewhere_is_ambiguous() {
+        for path in [
+            "/swap/v1/../../admin",
+            "/swap/v1/%2e%2E/admin",
+            "/swap/v1/./quote",
+            "/swap/v1/..%2fadmin",
+            "/swap/v1/a%5Cb",
+        ] {
+            let route = Route::of(path, false).unwrap();
+            assert_eq!(route.check(), Err(Ambiguous), "{path}");
+        }
+    }
+
+    #[test]
+    fn the_gateways_keys_are_left_out_and_nothing_else_is_touched() {
+        for (query, left) in [
+            ("a=1&api-key=x&b=%20+", "a=1&b=%20+"),
+            ("apikey=x", ""),
+            ("a&&b==&api_key", "a&&b=="),
+            ("my-api-key=1", "my-api-key=1"),
+        ] {
+            assert_eq!(without_keys(query), left);
+        }
+    }
+}

@@ -1,0 +1,141 @@
+//! The operator's fee, added where the API takes one and the caller has named none.
+
+use std::borrow::Cow;
+
+use bytes::{Bytes, BytesMut};
+use serde::Deserialize;
+use serde::de::IgnoredAny;
+
+use super::{QuoteQuery, with_parameter};
+
+/// A quote's query with the fee, if it may be added. `takes` says whether there is an account for the
+/// fee in the token of a mint.
+pub fn quote_with_fee(
+    query: &str,
+    parsed: &QuoteQuery,
+    bps: u32,
+    takes: impl Fn(&str) -> bool,
+) -> Option<String> {
+    let mints = [parsed.input_mint, parsed.output_mint];
+    let taken = mints.iter().any(|mint| takes(&mint.to_string()));
+    let own = parsed.get("platformFeeBps").is_some();
+    (taken && !own).then(|| with_parameter(query, "platformFeeBps", &bps.to_string()))
+}
+
+/// An order's query with the referral, unless the caller has named one, or a part of one.
+pub fn order_with_referral(query: &str, account: &str, fee: u32) -> Option<String> {
+    let own = |name: &str| matches!(name, "referralAccount" | "referralFee");
+    let mut pairs = url::form_urlencoded::parse(query.as_bytes());
+    if pairs.any(|(name, _)| own(&name)) {
+        return None;
+    }
+    let query = with_parameter(query, "referralAccount", account);
+    Some(with_parameter(&query, "referralFee", &fee.to_string()))
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct Swap<'a> {
+    #[serde(default)]
+    fee_account: Option<IgnoredAny>,
+    #[serde(borrow)]
+    quote_response: Quote<'a>,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct Quote<'a> {
+    #[serde(borrow)]
+    input_mint: Cow<'a, str>,
+    #[serde(borrow)]
+    output_mint: Cow<'a, str>,
+}
+
+/// The body of a swap with the account that takes the fee, put before everything else in it; none if the
+/// caller has named one. `account_of` gives the account for a mint.
+pub fn swap_with_account<'a>(
+    body: &Bytes,
+    account_of: impl Fn(&str) -> Option<&'a str>,
+) -> Option<Bytes> {
+    let swap: Swap<'_> = serde_json::from_slice(body).ok()?;
+    if swap.fee_account.is_some() {
+        return None;
+    }
+    let quote = &swap.quote_response;
+    // The fee is taken in the output where that is possible.
+    let account = account_of(&quote.output_mint).or_else(|| account_of(&quote.input_mint))?;
+    let at = body.iter().position(|byte| *byte == b'{')? + 1;
+    let (before, behind) = body.split_at_checked(at)?;
+    let mut with = BytesMut::with_capacity(body.len() + account.len() + 20);
+    for part in [
+        before,
+        b"\"feeAccount\":\"",
+        account.as_bytes(),
+        b"\",",
+        behind,
+    ] {
+        with.extend_from_slice(part);
+    }
+    Some(with.freeze())
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::{Value, json};
+
+    use super::*;
+
+    const SOL: &str = "So11111111111111111111111111111111111111112";
+    const USDC: &str = "EPjFWdd5AufqSSqeM2qN1xzybapC8G4wEGGkZwyTDt1v";
+
+    #[test]
+    fn a_fee_is_added_where_there_is_an_account_and_the_caller_names_none() {
+        let query = format!("inputMint={SOL}&outputMint={USDC}&amount=1");
+        let with = |query: &str, mint: &str| {
+            let parsed = QuoteQuery::read(query).unwrap();
+            quote_with_fee(query, &parsed, 20, |taken| taken == mint)
+        };
+        assert_eq!(
+            with(&query, USDC),
+            Some(format!("{query}&platformFeeBps=20"))
+        );
+        assert!(with(&query, SOL).is_some());
+        assert_eq!(with(&query, "another"), None);
+        for own in ["0", "50"] {
+            assert_eq!(with(&format!("{query}&platformFeeBps={own}"), USDC), None);
+        }
+    }
+
+    #[test]
+    fn an_order_keeps_the_callers_referral() {
+        assert_eq!(
+            order_with_referral("a=1", "acc", 60).as_deref(),
+            Some("a=1&referralAccount=acc&referralFee=60")
+        );
+        for own in ["referralAccount=x", "a=1&referralFee=50"] {
+            assert_eq!(order_with_referral(own, "acc", 60), None);
+        }
+    }
+
+    #[test]
+    fn a_swap_gets_the_account_and_is_otherwise_the_same_to_the_byte() {
+        let quote = json!({ "inputMint": SOL, "outputMint": USDC, "n": 1 });
+        let body = format!(" {{ \"x\" : 1.0, \"quoteResponse\":{quote}}}");
+        let account = |mint: &str| (mint == USDC).then_some("acc");
+        let with = swap_with_account(&Bytes::from(body.clone()), account).unwrap();
+        let text = String::from_utf8(with.to_vec()).unwrap();
+        assert_eq!(text.replacen("\"feeAccount\":\"acc\",", "", 1), body);
+        let read: Value = serde_json::from_str(&text).unwrap();
+        assert_eq!(read["feeAccount"], "acc");
+        for own in [
+            json!({ "feeAccount": "mine", "quoteResponse": quote }),
+            json!({ "feeAccount": null, "quoteResponse": { "inputMint": "a", "outputMint": "b" } }),
+            json!({ "quoteResponse": 1 }),
+        ] {
+            assert_eq!(
+                swap_with_account(&Bytes::from(own.to_string()), account),
+                None
+            );
+        }
+    }
+}

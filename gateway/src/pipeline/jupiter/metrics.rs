@@ -1,0 +1,162 @@
+//! What is counted of Jupiter's API, with the names that its dashboards use.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use prometheus::{Histogram, HistogramOpts, HistogramVec, IntCounterVec, Opts, Registry};
+use tokio::time::Instant;
+
+use super::reply::ApiResponse;
+use super::summary::Milliseconds;
+use crate::error::Rejection;
+use crate::jupiter::Product;
+
+/// The value of the label `upstream` where none was asked or none has answered.
+pub(in crate::pipeline) const NOBODY: &str = "none";
+
+/// Upper bounds, in seconds: from one turn of a Redis near by to the longest deadline.
+const SECONDS: [f64; 16] = [
+    0.000_2, 0.000_5, 0.001, 0.002, 0.005, 0.01, 0.025, 0.05, 0.1, 0.2, 0.5, 1.0, 2.0, 5.0, 10.0,
+    30.0,
+];
+
+/// Upper bounds in slots.
+const SLOTS: [f64; 10] = [0.0, 1.0, 2.0, 3.0, 5.0, 8.0, 16.0, 32.0, 64.0, 150.0];
+
+/// Counters of all products.
+#[derive(Clone)]
+pub(in crate::pipeline) struct JupiterMetrics {
+    requests: IntCounterVec,
+    errors: IntCounterVec,
+    latency: HistogramVec,
+    quote_latency: Milliseconds,
+    staleness: Histogram,
+    quotes: IntCounterVec,
+}
+
+impl std::fmt::Debug for JupiterMetrics {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("JupiterMetrics").finish_non_exhaustive()
+    }
+}
+
+impl JupiterMetrics {
+    /// # Errors
+    /// When one of the names is taken in `registry`.
+    pub(in crate::pipeline) fn register(registry: &Registry) -> prometheus::Result<Self> {
+        let counter = |name: &str, help: &str, labels: &[&str]| {
+            let family = IntCounterVec::new(Opts::new(name, help), labels)?;
+            registry.register(Box::new(family.clone()))?;
+            Ok::<_, prometheus::Error>(family)
+        };
+        let latency = HistogramVec::new(
+            HistogramOpts::new(
+                "jupiter_api_latency_seconds",
+                "Time from a request's head to its answer, by product and upstream",
+            )
+            .buckets(SECONDS.to_vec()),
+            &["product", "upstream"],
+        )?;
+        registry.register(Box::new(latency.clone()))?;
+        let quote_latency = Milliseconds::new(
+            "jupiter_api_quote_latency_ms",
+            "Time from a quote's request to its answer over the last minute, in milliseconds, by upstream",
+        )?;
+        registry.register(Box::new(quote_latency.clone()))?;
+        quote_latency.expect(NOBODY);
+        let staleness = Histogram::with_opts(
+            HistogramOpts::new(
+                "perijove_jupiter_quote_staleness_slots",
+                "Slots between the cluster and a quote's contextSlot when it was delivered",
+            )
+            .buckets(SLOTS.to_vec()),
+        )?;
+        registry.register(Box::new(staleness.clone()))?;
+        let quotes = counter(
+            "perijove_jupiter_quotes_total",
+            "Quotes by what the cache had to do with them: hit, miss, expired, traded, coalesced, bypass",
+            &["result"],
+        )?;
+        for result in ["hit", "miss", "expired", "traded", "coalesced", "bypass"] {
+            quotes.with_label_values(&[result]);
+        }
+        Ok(Self {
+            quotes,
+            requests: counter(
+                "jupiter_api_requests_total",
+                "Requests for a product of Jupiter's API, by upstream and outcome",
+                &["product", "upstream", "outcome"],
+            )?,
+            errors: counter(
+                "jupiter_api_errors_total",
+                "Requests that were refused or could not be answered, by product, upstream and reason",
+                &["product", "upstream", "reason"],
+            )?,
+            latency,
+            quote_latency,
+            staleness,
+        })
+    }
+
+    /// Has the series there at zero.
+    pub(in crate::pipeline) fn expect(&self, product: &str, upstream: &str, reasons: &[&str]) {
+        self.requests.with_label_values(&[product, upstream, "ok"]);
+        self.latency.with_label_values(&[product, upstream]);
+        for reason in reasons {
+            self.errors.with_label_values(&[product, upstream, reason]);
+        }
+    }
+
+    /// What the cache had to do with a quote.
+    pub(super) fn quote(&self, result: &'static str) {
+        self.quotes.with_label_values(&[result]).inc();
+    }
+
+    pub(super) fn answered(&self, response: &ApiResponse, took: Duration) {
+        let nobody: Arc<str> = NOBODY.into();
+        let upstream = response.upstream.as_ref().unwrap_or(&nobody);
+        self.count(response.product.label(), upstream, response.outcome, took);
+        if response.product == Product::Quote {
+            self.quote_latency.observe(upstream, took, Instant::now());
+        }
+        if let Some(slots) = response.slots_behind {
+            let slots = u32::try_from(slots).unwrap_or(u32::MAX);
+            self.staleness.observe(f64::from(slots));
+        }
+    }
+
+    /// A request was answered.
+    pub(in crate::pipeline) fn count(
+        &self,
+        product: &str,
+        upstream: &str,
+        outcome: &str,
+        took: Duration,
+    ) {
+        self.requests
+            .with_label_values(&[product, upstream, outcome])
+            .inc();
+        self.latency
+            .with_label_values(&[product, upstream])
+            .observe(took.as_secs_f64());
+        if outcome != "ok" {
+            self.errors
+                .with_label_values(&[product, upstream, outcome])
+                .inc();
+        }
+    }
+
+    pub(super) fn refused(&self, product: Product, rejection: &Rejection) {
+        self.refuse(product.label(), rejection.label());
+    }
+
+    /// A request was refused. It takes no time worth measuring.
+    pub(in crate::pipeline) fn refuse(&self, product: &str, reason: &str) {
+        self.requests
+            .with_label_values(&[product, NOBODY, reason])
+            .inc();
+        self.errors
+            .with_label_values(&[product, NOBODY, reason])
+            .inc();
+    }
+}

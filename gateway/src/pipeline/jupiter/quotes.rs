@@ -1,0 +1,242 @@
+//! Quotes: refused where they make no sense, told from the cache while they are true, asked for once
+//! however many ask for the same.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::time::{Instant, timeout_at};
+
+use super::ApiCall;
+use super::attempts::{Ended, fee_note};
+use super::reply::{ApiContent, ApiResponse};
+use crate::cache::{Hearing, KeptQuote, Key, Role, Told};
+use crate::config;
+use crate::error::Rejection;
+use crate::jupiter::{self, Present, Product, QuoteQuery, Route, Rules, Worth};
+use crate::pipeline::{CacheStatus, CacheUse, Pipeline};
+use crate::snapshot::Snapshot;
+
+/// What those are told who have waited for somebody else's quote.
+pub(in crate::pipeline) type SharedQuote = Result<Arc<KeptQuote>, Rejection>;
+
+impl ApiCall {
+    /// Answers `GET /swap/v1/quote`.
+    pub(super) async fn quote(
+        &self,
+        route: &Route<'_>,
+        query: &QuoteQuery,
+    ) -> Result<ApiResponse, Rejection> {
+        let metrics = &self.pipeline.metrics.jupiter;
+        if self.cache_use == CacheUse::Bypass {
+            metrics.quote("bypass");
+            let ended = self.fetch(route).await?;
+            return Ok(self.delivered(ended, CacheStatus::Bypass));
+        }
+        let key = self.key(route, query);
+        let settings = &self.snapshot.config.jupiter.quote;
+        if self.cache_use == CacheUse::Normal && settings.cache {
+            if let Some(known) = self.known(key) {
+                return Ok(known);
+            }
+        } else {
+            metrics.quote("miss");
+        }
+        let slots = settings.valid_slots.max(1);
+        loop {
+            let tip = self.tip().unwrap_or_default();
+            let role = match self.cache_use {
+                // It has to be fetched after it was asked for.
+                CacheUse::Revalidate => self.pipeline.quote_flights.join_within(key, tip, 0),
+                _ => self.pipeline.quote_flights.join_within(key, tip, slots),
+            };
+            match role {
+                Role::Lead(lead) => {
+                    let ended = self.fetch(route).await;
+                    let kept = match &ended {
+                        Ok(ended) => self.keep(key, route, ended).map(Ok),
+                        Err(rejection) => Some(Err(rejection.clone())),
+                    };
+                    // Without anything to tell, those who wait ask for themselves.
+                    if let Some(kept) = kept {
+                        lead.settle(kept);
+                    }
+                    return Ok(self.delivered(ended?, CacheStatus::Miss));
+                }
+                Role::Follow(follow) => match timeout_at(self.deadline(), follow.wait()).await {
+                    Ok(Told::Settled(told)) => {
+                        metrics.quote("coalesced");
+                        let kept = told?;
+                        self.pipeline
+                            .cache
+                            .metrics
+                            .product_told(Product::Quote.label());
+                        return Ok(self.told(&kept, CacheStatus::Coalesced));
+                    }
+                    Ok(Told::HandedOver) => {}
+                    Err(_elapsed) => {
+                        return Err(Rejection::ApiUnavailable {
+                            reason: "no answer in time",
+                        });
+                    }
+                },
+            }
+        }
+    }
+
+    /// Asks the upstreams.
+    async fn fetch(&self, route: &Route<'_>) -> Result<Ended, Rejection> {
+        let ended = self.attempt(route, None).await?;
+        self.remember(route.product, &ended);
+        Ok(ended)
+    }
+
+    /// A kept quote that is still true.
+    fn known(&self, key: Key) -> Option<ApiResponse> {
+        let metrics = &self.pipeline.metrics.jupiter;
+        let cache = &self.pipeline.cache;
+        let Some(kept) = cache.quotes.get(key) else {
+            metrics.quote("miss");
+            return None;
+        };
+        match self.worth(&kept) {
+            Worth::Fresh(_) => {
+                metrics.quote("hit");
+                cache.metrics.product_told(Product::Quote.label());
+                Some(self.told(&kept, CacheStatus::Hit))
+            }
+            Worth::Expired => {
+                metrics.quote("expired");
+                None
+            }
+            Worth::Traded => {
+                metrics.quote("traded");
+                cache.quotes.remove(key);
+                None
+            }
+        }
+    }
+
+    /// What a kept quote is worth now.
+    fn worth(&self, kept: &KeptQuote) -> Worth {
+        let settings = &self.snapshot.config.jupiter.quote;
+        let now = Instant::now();
+        let age = now.saturating_duration_since(kept.at);
+        if let Some(lives) = kept.negative {
+            return if age < lives {
+                Worth::Fresh(None)
+            } else {
+                Worth::Expired
+            };
+        }
+        let tip = self.tip();
+        let trades = &self.pipeline.cache.trades;
+        let pools = kept.pools.as_deref();
+        let heard = pools.is_some()
+            && kept
+                .context
+                .is_some_and(|context| trades.heard_since(context, tip, hearing(settings), now));
+        let rules = Rules {
+            valid_slots: settings.valid_slots,
+            quiet_slots: settings.quiet_slots,
+            ttl: settings.ttl,
+        };
+        rules.worth(&Present {
+            context: kept.context,
+            tip,
+            age,
+            traded: pools.and_then(|pools| trades.last(pools)),
+            heard,
+        })
+    }
+
+    /// Keeps what may be kept, and gives it to be told to others.
+    fn keep(&self, key: Key, route: &Route<'_>, ended: &Ended) -> Option<Arc<KeptQuote>> {
+        let body = ended.whole()?;
+        let settings = &self.snapshot.config.jupiter.quote;
+        let fee = self.snapshot.jupiter.fee(route.api);
+        if fee != Some(ended.upstream.settings().platform_fee_bps) {
+            // Of another fee than whoever else asks has to expect.
+            return None;
+        }
+        let status = ended.reply.status;
+        let negative =
+            (status == 400 && jupiter::is_no_route(body)).then_some(settings.negative_ttl);
+        let facts = ended.facts.as_ref();
+        let kept = Arc::new(KeptQuote {
+            status,
+            fields: ended.reply.fields.clone(),
+            body: body.clone(),
+            upstream: Arc::clone(ended.upstream.name()),
+            context: facts.and_then(|facts| facts.context_slot),
+            pools: facts.and_then(|facts| facts.pools.clone()),
+            at: Instant::now(),
+            negative,
+        });
+        let is_worth = negative.is_some_and(|lives| lives > Duration::ZERO)
+            || (facts.is_some() && matches!(self.worth(&kept), Worth::Fresh(_)));
+        if settings.cache && is_worth {
+            self.pipeline.cache.quotes.put(key, Arc::clone(&kept));
+        }
+        Some(kept)
+    }
+
+    /// The answer from a kept quote.
+    fn told(&self, kept: &KeptQuote, status: CacheStatus) -> ApiResponse {
+        let behind = kept.context.zip(self.tip());
+        ApiResponse {
+            status: kept.status,
+            fields: kept.fields.clone(),
+            content: ApiContent::Whole(kept.body.clone()),
+            product: Product::Quote,
+            outcome: if kept.status < 400 { "ok" } else { "refused" },
+            upstream: Some(Arc::clone(&kept.upstream)),
+            cache: Some(status),
+            attempts: 0,
+            hedged: false,
+            upstream_latency: None,
+            slots_behind: behind.map(|(context, tip)| context.lag_behind(tip)),
+            notes: fee_note(self.snapshot.jupiter.by_id(&kept.upstream)),
+        }
+    }
+
+    /// The answer as it came.
+    pub(super) fn delivered(&self, ended: Ended, status: CacheStatus) -> ApiResponse {
+        let context = ended.facts.as_ref().and_then(|facts| facts.context_slot);
+        let behind = context.zip(self.tip());
+        ApiResponse {
+            cache: Some(status),
+            slots_behind: behind.map(|(context, tip)| context.lag_behind(tip)),
+            ..ended.into_response(Product::Quote)
+        }
+    }
+
+    /// A quote's key: what is asked for, and from upstreams of which fee.
+    fn key(&self, route: &Route<'_>, query: &QuoteQuery) -> Key {
+        let fee = self.snapshot.jupiter.fee(route.api).unwrap_or_default();
+        let mut hasher = blake3::Hasher::new();
+        hasher.update(b"quote/v1");
+        hasher.update(&fee.to_be_bytes());
+        hasher.update(&query.canonical());
+        let mut bytes = [0; 16];
+        hasher.finalize_xof().fill(&mut bytes);
+        Key::from_bytes(bytes)
+    }
+}
+
+impl Pipeline {
+    /// Whether the trades that end quotes are heard.
+    pub fn hears_trades(&self, snapshot: &Snapshot) -> bool {
+        let tip = snapshot.pool.slots().map(|view| view.now);
+        let settings = hearing(&snapshot.config.jupiter.quote);
+        let trades = &self.cache.trades;
+        trades.are_heard(tip, settings, Instant::now())
+    }
+}
+
+/// When trades count as heard.
+fn hearing(settings: &config::Quotes) -> Hearing {
+    Hearing {
+        silence: settings.feed_silence,
+        lag: settings.feed_lag_slots,
+    }
+}

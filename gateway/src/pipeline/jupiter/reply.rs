@@ -1,0 +1,43 @@
+//! An answer of Jupiter's API without a framework.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+
+use crate::jupiter::Product;
+use crate::pipeline::CacheStatus;
+use crate::upstream::BodyStream;
+
+/// What the client gets, and what a log line says of it.
+#[derive(Debug)]
+pub struct ApiResponse {
+    pub status: u16,
+    /// Names in lower case; `content-type` among them if the upstream gave one.
+    pub fields: Vec<(&'static str, Bytes)>,
+    pub content: ApiContent,
+    pub product: Product,
+    pub outcome: &'static str,
+    /// Whose answer it is.
+    pub upstream: Option<Arc<str>>,
+    pub cache: Option<CacheStatus>,
+    pub attempts: u32,
+    pub hedged: bool,
+    /// Of the upstream's answer.
+    pub upstream_latency: Option<Duration>,
+    /// By how many slots a quote was behind the cluster when it was delivered.
+    pub slots_behind: Option<u64>,
+    /// What else is told in headers.
+    pub notes: Vec<(&'static str, Bytes)>,
+}
+
+/// A body, to its last byte the upstream's.
+#[derive(Debug)]
+pub enum ApiContent {
+    Whole(Bytes),
+    /// Too large to be held: its beginning, and the rest as fast as the client takes it.
+    Streaming {
+        first: Bytes,
+        rest: BodyStream,
+    },
+}

@@ -1,0 +1,230 @@
+//! The upstreams of Jupiter's API: their connections, what is known of their health, and in which
+//! order a request goes to them. What an answer means is [`crate::jupiter`]'s knowledge; attempts,
+//! hedges and retries are the pipeline's.
+//!
+//! They are a pool of their own beside that of RPC: what they have in common with it (connections,
+//! breaker, latency, trust) is shared, what makes an RPC node fit (slots, capabilities, methods) is
+//! not theirs.
+
+mod canary;
+mod fitness;
+mod metrics;
+mod pool;
+mod state;
+
+use std::sync::Arc;
+
+use perijove_core::Slot;
+use tokio::time::Instant;
+
+use crate::config;
+use crate::jupiter::{Api, PathMap, Product, Route};
+use crate::upstream::client::{ApiLimits, ApiLine, ApiReply, ApiRequest};
+use crate::upstream::endpoint::{Endpoint, authority};
+use crate::upstream::fault::TransportFault;
+use crate::upstream::pool::{Parts, PoolError, UnixClock};
+use crate::upstream::wire::Wire;
+
+pub use self::fitness::Fitness;
+pub use self::metrics::ApiMetrics;
+pub use self::pool::{ApiPool, Choice};
+pub use self::state::{ApiStatus, Ticket};
+
+use self::state::ApiState;
+
+/// One upstream as it is configured. What was learned of it outlives the configuration.
+pub struct ApiUpstream {
+    settings: config::JupiterUpstream,
+    name: Arc<str>,
+    paths: PathMap,
+    /// What stands in its URL before every path.
+    prefix: String,
+    wire: Wire,
+    /// The fields that every request has.
+    head: Vec<u8>,
+    state: Arc<ApiState>,
+    breaker: config::Breaker,
+    health: config::JupiterHealth,
+    clock: UnixClock,
+}
+
+impl ApiUpstream {
+    fn new(
+        settings: &config::JupiterUpstream,
+        config: &config::Config,
+        state: Arc<ApiState>,
+        parts: &Parts,
+    ) -> Result<Self, PoolError> {
+        let endpoint = as_endpoint(settings);
+        let connector = parts
+            .connectors
+            .of(&endpoint)
+            .map_err(|source| PoolError::Trust {
+                upstream: settings.id.clone(),
+                source,
+            })?;
+        let url = settings.url.expose();
+        Ok(Self {
+            name: settings.id.as_str().into(),
+            paths: paths(settings),
+            prefix: url.path().trim_end_matches('/').to_owned(),
+            head: head(settings),
+            wire: Wire {
+                endpoint: Endpoint::new(&endpoint)?,
+                addresses: Arc::clone(&state.addresses),
+                timeouts: settings.timeouts.clone(),
+                connector,
+            },
+            state,
+            breaker: config.breaker.clone(),
+            health: config.jupiter.health.clone(),
+            settings: settings.clone(),
+            clock: parts.clock,
+        })
+    }
+
+    /// The name in metrics, logs and headers.
+    pub fn id(&self) -> &str {
+        &self.name
+    }
+
+    pub fn name(&self) -> &Arc<str> {
+        &self.name
+    }
+
+    pub fn settings(&self) -> &config::JupiterUpstream {
+        &self.settings
+    }
+
+    /// Whether it has this part of the API.
+    pub fn has(&self, api: Api) -> bool {
+        self.paths.has(api)
+    }
+
+    /// Path and query of a route there.
+    pub fn target(&self, route: &Route<'_>, query: &str) -> Option<String> {
+        let path = self.paths.path(route)?;
+        let (prefix, mark) = (&self.prefix, if query.is_empty() { "" } else { "?" });
+        let slash = if path.is_empty() { "/" } else { "" };
+        Some(format!("{prefix}{path}{slash}{mark}{query}"))
+    }
+
+    /// One attempt.
+    ///
+    /// # Errors
+    /// There is no answer.
+    pub async fn call(
+        &self,
+        request: &ApiRequest,
+        limits: &ApiLimits,
+    ) -> Result<ApiReply, TransportFault> {
+        let line = ApiLine {
+            wire: &self.wire,
+            head: &self.head,
+            connections: &self.state.connections,
+            opened: &self.state.metrics.opened,
+        };
+        line.call(request, limits).await
+    }
+
+    /// The right to one attempt. `forced`: whatever the breaker says.
+    pub fn admit(self: &Arc<Self>, now: Instant, forced: bool) -> Option<Ticket> {
+        Ticket::take(self, now, forced)
+    }
+
+    /// Seconds since 1970.
+    pub fn unix_now(&self) -> u64 {
+        self.clock.now()
+    }
+
+    /// Learns from a quote how old the markets are that it was made from.
+    pub fn quoted(&self, slot: Option<Slot>, tip: Option<Slot>, now: Instant) {
+        self.state.quoted(slot, tip, now, &self.health);
+    }
+
+    /// How long an answer usually takes at most; `None` while too little is known.
+    pub fn usual_latency(&self, product: Product) -> Option<std::time::Duration> {
+        self.state.latency(product)?.estimate()
+    }
+
+    /// For people.
+    pub fn status(&self, now: Instant) -> ApiStatus {
+        self.state.status(self, now)
+    }
+}
+
+impl std::fmt::Debug for ApiUpstream {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_tuple("ApiUpstream").field(&self.id()).finish()
+    }
+}
+
+fn paths(settings: &config::JupiterUpstream) -> PathMap {
+    match settings.kind {
+        config::JupiterKind::SelfHosted => PathMap::self_hosted(),
+        config::JupiterKind::Hosted => PathMap::hosted(),
+        config::JupiterKind::Other => {
+            let given = &settings.paths;
+            let parts = [
+                (Api::SwapV1, &given.swap_v1),
+                (Api::SwapV2, &given.swap_v2),
+                (Api::UltraV1, &given.ultra_v1),
+                (Api::PriceV3, &given.price_v3),
+                (Api::TokensV2, &given.tokens_v2),
+                (Api::Other, &given.other),
+            ];
+            let parts = parts.into_iter();
+            let parts: Vec<_> = parts
+                .filter_map(|(api, path)| Some((api, path.clone()?)))
+                .collect();
+            PathMap::of(&parts)
+        }
+    }
+}
+
+/// What is needed to connect, as with an upstream of RPC.
+fn as_endpoint(settings: &config::JupiterUpstream) -> config::Upstream {
+    config::Upstream {
+        id: settings.id.clone(),
+        url: settings.url.clone(),
+        ws_url: None,
+        budget: None,
+        tier: settings.tier,
+        weight: settings.weight,
+        headers: std::collections::BTreeMap::new(),
+        metered: settings.metered,
+        timeouts: settings.timeouts.clone(),
+        http: config::HttpVersion::One,
+        connections: settings.connections,
+        connections_ceiling: settings.connections_ceiling,
+        idle_timeout: settings.idle_timeout,
+        tls: settings.tls.clone(),
+        dns_refresh: settings.dns_refresh,
+        allow: Vec::new(),
+        deny: Vec::new(),
+        capabilities: None,
+        probe: config::Probe::default(),
+    }
+}
+
+/// The fields of every request. A key is among them only if there is one.
+fn head(settings: &config::JupiterUpstream) -> Vec<u8> {
+    let host = authority(settings.url.expose());
+    let mut fields = vec![
+        ("host", host.as_str()),
+        (
+            "user-agent",
+            concat!("perijove/", env!("CARGO_PKG_VERSION")),
+        ),
+    ];
+    if let Some(key) = settings.key.as_ref().filter(|key| !key.is_empty()) {
+        fields.push((settings.key_header.as_str(), key.expose()));
+    }
+    let mut head = Vec::new();
+    for (name, value) in fields {
+        for part in [name, ": ", value, "\r\n"] {
+            head.extend_from_slice(part.as_bytes());
+        }
+    }
+    head
+}

@@ -1,0 +1,177 @@
+//! Asks one upstream for the same quote again and again, and resolves its name.
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+use http::Method;
+use perijove_core::Slot;
+use tokio::time::{Instant, sleep};
+
+use super::ApiUpstream;
+use super::fitness::Fitness;
+use crate::jupiter::{self, Product, QuoteFacts, Route, Seen};
+use crate::limit::Ask;
+use crate::solana::Priority;
+use crate::upstream::Pool;
+use crate::upstream::client::{ApiBody, ApiLimits, ApiReply, ApiRequest};
+use crate::upstream::fault::TransportFault;
+
+/// A quote is smaller.
+const MOST_BYTES: usize = 256 * 1024;
+
+/// Does so for ever.
+pub(super) async fn watch(upstream: Arc<ApiUpstream>, rpc: Arc<Pool>) {
+    let interval = if upstream.settings.metered {
+        upstream.health.metered_interval
+    } else {
+        upstream.health.interval
+    };
+    let mut resolved = Instant::now();
+    resolve(&upstream).await;
+    loop {
+        look(&upstream, &rpc).await;
+        // Not all at the same moment.
+        sleep(interval.mul_f64(0.9 + 0.2 * fastrand::f64())).await;
+        let now = Instant::now();
+        upstream
+            .state
+            .connections
+            .prune(&upstream.state.addresses, now);
+        if now.saturating_duration_since(resolved) >= upstream.settings.dns_refresh {
+            resolved = now;
+            resolve(&upstream).await;
+        }
+    }
+}
+
+async fn resolve(upstream: &ApiUpstream) {
+    if let Err(error) = upstream.state.addresses.refresh().await {
+        tracing::warn!(upstream = upstream.id(), %error, "Jupiter upstream name not resolved");
+    }
+}
+
+/// One canary.
+async fn look(upstream: &Arc<ApiUpstream>, rpc: &Pool) {
+    // An upstream that asked to be left alone is.
+    if upstream
+        .state
+        .held(Product::Quote, Instant::now())
+        .is_some()
+    {
+        return;
+    }
+    let Some(request) = request(upstream) else {
+        return;
+    };
+    let limits = ApiLimits {
+        deadline: Instant::now() + upstream.health.timeout,
+        first_byte: upstream.health.timeout,
+        answer_buffer: MOST_BYTES,
+        replayable: true,
+        ask: Ask::own(Priority::Medium),
+    };
+    let started = Instant::now();
+    let reply = upstream.call(&request, &limits).await;
+    let now = Instant::now();
+    let tip = rpc.slots().map(|view| view.now);
+    if let Some(change) = concluded(upstream, reply, tip, (started, now)) {
+        tell(upstream, change);
+    }
+}
+
+/// What follows from one.
+fn concluded(
+    upstream: &Arc<ApiUpstream>,
+    reply: Result<ApiReply, TransportFault>,
+    tip: Option<Slot>,
+    (started, now): (Instant, Instant),
+) -> Option<(Fitness, Fitness)> {
+    let state = &upstream.state;
+    let reply = match reply {
+        Ok(reply) => reply,
+        Err(fault) => {
+            tracing::debug!(
+                upstream = upstream.id(),
+                fault = fault.kind.label(),
+                "no canary quote"
+            );
+            state.metrics.bad.inc();
+            return Some(state.silent(&upstream.health));
+        }
+    };
+    let ApiBody::Whole(body) = &reply.body else {
+        return None;
+    };
+    let seen = Seen {
+        product: Product::Quote,
+        status: reply.status,
+        is_json: reply.hints.content_type_json,
+        challenge: reply.hints.challenge,
+        reset_unix: reply.hints.ratelimit_reset_unix,
+        retry_after: reply.hints.retry_after,
+        body,
+    };
+    let Some(fault) = jupiter::judge(&seen, upstream.clock.now()) else {
+        return Some(quoted(upstream, body, tip, (started, now)));
+    };
+    if let Some(ticket) = upstream.admit(now, true) {
+        ticket.refused_canary(fault, now);
+    }
+    state.metrics.bad.inc();
+    // What it refuses for another reason than its state says nothing of that.
+    (!fault.is_refusal()).then(|| state.silent(&upstream.health))
+}
+
+fn quoted(
+    upstream: &ApiUpstream,
+    body: &Bytes,
+    tip: Option<Slot>,
+    (started, now): (Instant, Instant),
+) -> (Fitness, Fitness) {
+    let state = &upstream.state;
+    let Some(facts) = QuoteFacts::read(body) else {
+        state.metrics.bad.inc();
+        return state.silent(&upstream.health);
+    };
+    state.metrics.good.inc();
+    state.probed(started, now);
+    state.quoted(facts.context_slot, tip, now, &upstream.health)
+}
+
+fn tell(upstream: &ApiUpstream, (before, after): (Fitness, Fitness)) {
+    if before == after {
+        return;
+    }
+    let (id, lag) = (upstream.id(), upstream.state.lag());
+    match after {
+        Fitness::Fit => tracing::info!(upstream = id, "Jupiter upstream is fit"),
+        Fitness::Lagging => {
+            tracing::warn!(
+                upstream = id,
+                slots = lag,
+                "Jupiter upstream avoided: its markets are old"
+            );
+        }
+        Fitness::Failing | Fitness::Unknown => {
+            tracing::warn!(
+                upstream = id,
+                "Jupiter upstream avoided: it gives no quotes"
+            );
+        }
+    }
+}
+
+fn request(upstream: &ApiUpstream) -> Option<ApiRequest> {
+    let canary = &upstream.health.canary;
+    let route = Route::of("/swap/v1/quote", false)?;
+    let query = format!(
+        "inputMint={}&outputMint={}&amount={}&slippageBps=50",
+        canary.input_mint, canary.output_mint, canary.amount
+    );
+    Some(ApiRequest {
+        method: Method::GET,
+        target: upstream.target(&route, &query)?,
+        fields: vec![("accept", Bytes::from_static(b"application/json"))],
+        body: Bytes::new(),
+    })
+}

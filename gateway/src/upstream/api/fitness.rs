@@ -1,0 +1,161 @@
+//! What is concluded from the canary quotes of one upstream. Pure: time comes from outside.
+
+use std::time::Duration;
+
+use perijove_core::Slot;
+use tokio::time::Instant;
+
+use crate::config::JupiterHealth;
+
+/// Whether an upstream is to be asked.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Fitness {
+    /// Nothing is known yet; it may be tried.
+    #[default]
+    Unknown,
+    Fit,
+    /// Its markets are too old.
+    Lagging,
+    /// It does not answer as it should.
+    Failing,
+}
+
+impl Fitness {
+    pub const fn label(self) -> &'static str {
+        match self {
+            Self::Unknown => "unknown",
+            Self::Fit => "fit",
+            Self::Lagging => "lagging",
+            Self::Failing => "failing",
+        }
+    }
+}
+
+/// What was seen of one upstream.
+#[derive(Debug, Default)]
+pub(super) struct Health {
+    fitness: Fitness,
+    failures: u32,
+    /// How many slots its last quote was behind.
+    lag: Option<u64>,
+    /// When it came back last.
+    recovered: Option<Instant>,
+}
+
+impl Health {
+    pub(super) fn fitness(&self) -> Fitness {
+        self.fitness
+    }
+
+    pub(super) fn lag(&self) -> Option<u64> {
+        self.lag
+    }
+
+    pub(super) fn is_usable(&self) -> bool {
+        matches!(self.fitness, Fitness::Unknown | Fitness::Fit)
+    }
+
+    /// A quote came, from markets as they were at `slot`; the cluster is at `tip`.
+    pub(super) fn quoted(
+        &mut self,
+        slot: Option<Slot>,
+        tip: Option<Slot>,
+        now: Instant,
+        limits: &JupiterHealth,
+    ) {
+        self.failures = 0;
+        self.lag = slot.zip(tip).map(|(slot, tip)| slot.lag_behind(tip));
+        let next = match (self.fitness, self.lag) {
+            (_, Some(lag)) if lag > limits.exclude_lag => Fitness::Lagging,
+            (Fitness::Lagging, Some(lag)) if lag >= limits.readmit_lag => Fitness::Lagging,
+            _ => Fitness::Fit,
+        };
+        if next == Fitness::Fit && matches!(self.fitness, Fitness::Lagging | Fitness::Failing) {
+            self.recovered = Some(now);
+        }
+        self.fitness = next;
+    }
+
+    /// No quote came.
+    pub(super) fn failed(&mut self, limits: &JupiterHealth) {
+        self.failures = self.failures.saturating_add(1);
+        if self.failures >= limits.failures {
+            self.fitness = Fitness::Failing;
+        }
+    }
+
+    /// It is used again from now on.
+    pub(super) fn came_back(&mut self, now: Instant) {
+        self.recovered = Some(now);
+    }
+
+    /// The share of its requests that it gets, in thousandths: less while it has just come back.
+    pub(super) fn share(&self, now: Instant, slow_start: Duration) -> u64 {
+        let Some(recovered) = self.recovered else {
+            return 1000;
+        };
+        let since = now.saturating_duration_since(recovered);
+        if since >= slow_start {
+            return 1000;
+        }
+        // A tenth at once: nothing is learned of one that gets nothing.
+        let part = since.as_millis() * 900 / slow_start.as_millis().max(1);
+        100 + u64::try_from(part).unwrap_or(900)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn limits() -> JupiterHealth {
+        JupiterHealth::default()
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn an_upstream_with_old_markets_is_avoided_until_they_are_new() {
+        let now = Instant::now();
+        let tip = Some(Slot(1_000));
+        let mut health = Health::default();
+        assert!(health.is_usable());
+        for (slot, fitness) in [
+            (999, Fitness::Fit),
+            (984, Fitness::Fit),
+            (983, Fitness::Lagging),
+            (990, Fitness::Lagging),
+            (992, Fitness::Lagging),
+            (993, Fitness::Fit),
+            (985, Fitness::Fit),
+            (1_050, Fitness::Fit),
+        ] {
+            health.quoted(Some(Slot(slot)), tip, now, &limits());
+            assert_eq!(health.fitness(), fitness, "{slot}");
+        }
+        // Without a slot of either, nothing is held against it.
+        health.quoted(None, tip, now, &limits());
+        health.quoted(Some(Slot(1)), None, now, &limits());
+        assert_eq!((health.fitness(), health.lag()), (Fitness::Fit, None));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn one_that_comes_back_gets_its_requests_little_by_little() {
+        let start = Instant::now();
+        let mut health = Health::default();
+        let slow = Duration::from_secs(30);
+        assert_eq!(health.share(start, slow), 1000);
+        for _ in 0..2 {
+            health.failed(&limits());
+        }
+        assert!(health.is_usable());
+        health.failed(&limits());
+        assert_eq!(health.fitness(), Fitness::Failing);
+        health.quoted(None, None, start, &limits());
+        for (seconds, share) in [(0, 100), (10, 400), (20, 700), (30, 1000), (90, 1000)] {
+            assert_eq!(
+                health.share(start + Duration::from_secs(seconds), slow),
+                share
+            );
+        }
+        assert_eq!(health.share(start, Duration::ZERO), 1000);
+    }
+}

@@ -1,0 +1,105 @@
+//! What is counted of the upstreams of Jupiter's API.
+
+use prometheus::{IntCounter, IntCounterVec, IntGauge, IntGaugeVec, Opts, Registry};
+
+/// The families.
+#[derive(Clone, Debug)]
+pub struct ApiMetrics {
+    fit: IntGaugeVec,
+    age: IntGaugeVec,
+    breaker: IntGaugeVec,
+    opened: IntCounterVec,
+    canaries: IntCounterVec,
+    attempts: IntCounterVec,
+}
+
+/// The series of one upstream.
+#[derive(Debug)]
+pub(super) struct UpstreamSeries {
+    /// 1 while it is asked as usual.
+    pub(super) fit: IntGauge,
+    /// Slots that its last quote was behind.
+    pub(super) age: IntGauge,
+    pub(super) breaker: IntGauge,
+    pub(super) opened: IntCounter,
+    pub(super) good: IntCounter,
+    pub(super) bad: IntCounter,
+    attempts: IntCounterVec,
+    id: String,
+}
+
+impl ApiMetrics {
+    /// # Errors
+    /// When one of the names is taken in `registry`.
+    pub fn register(registry: &Registry) -> prometheus::Result<Self> {
+        let gauge = |name: &str, help: &str| {
+            let family = IntGaugeVec::new(Opts::new(name, help), &["upstream"])?;
+            registry.register(Box::new(family.clone()))?;
+            Ok::<_, prometheus::Error>(family)
+        };
+        let counter = |name: &str, help: &str, labels: &[&str]| {
+            let family = IntCounterVec::new(Opts::new(name, help), labels)?;
+            registry.register(Box::new(family.clone()))?;
+            Ok::<_, prometheus::Error>(family)
+        };
+        Ok(Self {
+            fit: gauge(
+                "perijove_jupiter_upstream_fit",
+                "1 while the canary quotes of an upstream of Jupiter's API are good and recent",
+            )?,
+            age: gauge(
+                "perijove_jupiter_market_cache_age_slots",
+                "Slots between the cluster and the markets that an upstream's last quote was made from",
+            )?,
+            breaker: gauge(
+                "perijove_jupiter_breaker_state",
+                "Breaker of an upstream of Jupiter's API: 0 closed, 1 half-open, 2 open",
+            )?,
+            opened: counter(
+                "perijove_jupiter_connections_opened_total",
+                "Connections opened to an upstream of Jupiter's API",
+                &["upstream"],
+            )?,
+            canaries: counter(
+                "perijove_jupiter_canaries_total",
+                "Canary quotes asked for, by result: good, failed",
+                &["upstream", "result"],
+            )?,
+            attempts: counter(
+                "perijove_jupiter_attempts_total",
+                "Requests sent to an upstream of Jupiter's API, by product and result: ok, or the fault",
+                &["upstream", "product", "result"],
+            )?,
+        })
+    }
+
+    pub(super) fn of(&self, id: &str) -> UpstreamSeries {
+        let one = [id];
+        self.attempts.with_label_values(&[id, "quote", "ok"]);
+        UpstreamSeries {
+            fit: self.fit.with_label_values(&one),
+            age: self.age.with_label_values(&one),
+            breaker: self.breaker.with_label_values(&one),
+            opened: self.opened.with_label_values(&one),
+            good: self.canaries.with_label_values(&[id, "good"]),
+            bad: self.canaries.with_label_values(&[id, "failed"]),
+            attempts: self.attempts.clone(),
+            id: id.to_owned(),
+        }
+    }
+
+    /// The upstream is no more: its gauges would tell of the past for ever.
+    pub(super) fn forget(&self, id: &str) {
+        for family in [&self.fit, &self.age, &self.breaker] {
+            // It may have been forgotten already.
+            drop(family.remove_label_values(&[id]));
+        }
+    }
+}
+
+impl UpstreamSeries {
+    pub(super) fn attempt(&self, product: &str, result: &str) {
+        let labels = [self.id.as_str(), product, result];
+        self.attempts.with_label_values(&labels).inc();
+    }
+}

@@ -1,0 +1,348 @@
+//! What was learned of one upstream: it survives reloads as long as the upstream is the same.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use parking_lot::Mutex;
+use perijove_core::Slot;
+use serde::Serialize;
+use tokio::time::Instant;
+
+use super::ApiUpstream;
+use super::fitness::{Fitness, Health};
+use super::metrics::{ApiMetrics, UpstreamSeries};
+use crate::config;
+use crate::jupiter::{Fault, Product};
+use crate::solana::FaultKind;
+use crate::upstream::breaker::{Admission, Breaker, BreakerState, Trial};
+use crate::upstream::connection::Connections;
+use crate::upstream::fault::TransportFault;
+use crate::upstream::quantile::Latency;
+use crate::upstream::resolve::Addresses;
+
+/// How long an upstream is left alone that asks for it and does not say how long: doubled up to the
+/// longest with each time it asks again.
+const PAUSE: Duration = Duration::from_secs(1);
+const LONGEST_PAUSE: Duration = Duration::from_mins(1);
+/// The same for one that refuses the gateway's key, or whose firewall does not let it pass.
+const REFUSED: Duration = Duration::from_mins(1);
+
+/// Executions are limited on their own; all else shares one limit.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Bucket {
+    All,
+    Execute,
+}
+
+impl Bucket {
+    fn of(product: Product) -> Self {
+        match product {
+            Product::Execute => Self::Execute,
+            _ => Self::All,
+        }
+    }
+}
+
+/// A pause that the upstream has asked for.
+#[derive(Clone, Copy, Debug, Default)]
+struct Hold {
+    until: Option<Instant>,
+    /// Since the last good answer.
+    times: u32,
+    reason: &'static str,
+}
+
+impl Hold {
+    fn left(&self, now: Instant) -> Option<Duration> {
+        let left = self.until?.saturating_duration_since(now);
+        (!left.is_zero()).then_some(left)
+    }
+}
+
+pub(super) struct ApiState {
+    url: config::UpstreamUrl,
+    pub(super) addresses: Arc<Addresses>,
+    pub(super) connections: Arc<Connections>,
+    bounds: (usize, usize, Duration),
+    breaker: Mutex<Breaker>,
+    holds: Mutex<[Hold; 2]>,
+    health: Mutex<Health>,
+    latencies: [Latency; Product::ALL.len()],
+    pub(super) metrics: UpstreamSeries,
+}
+
+impl ApiState {
+    pub(super) fn new(settings: &config::JupiterUpstream, metrics: &ApiMetrics) -> Arc<Self> {
+        let bounds = bounds(settings);
+        let state = Self {
+            url: settings.url.clone(),
+            addresses: Arc::new(Addresses::new(settings.url.host(), settings.url.port())),
+            connections: Connections::new(bounds.0, bounds.1, bounds.2),
+            bounds,
+            breaker: Mutex::default(),
+            holds: Mutex::default(),
+            health: Mutex::default(),
+            latencies: std::array::from_fn(|_| Latency::default()),
+            metrics: metrics.of(&settings.id),
+        };
+        state.metrics.fit.set(1);
+        Arc::new(state)
+    }
+
+    /// Whether it is of this upstream still.
+    pub(super) fn is_of(&self, settings: &config::JupiterUpstream) -> bool {
+        self.url == settings.url && self.bounds == bounds(settings)
+    }
+
+    pub(super) fn latency(&self, product: Product) -> Option<&Latency> {
+        self.latencies.get(product as usize)
+    }
+
+    pub(super) fn is_usable(&self) -> bool {
+        self.health.lock().is_usable()
+    }
+
+    /// Whether a consumer whose key ends in so many thousandths is sent here.
+    pub(super) fn takes(&self, thousandths: u64, now: Instant, slow_start: Duration) -> bool {
+        thousandths < self.health.lock().share(now, slow_start)
+    }
+
+    pub(super) fn admission(&self, now: Instant, settings: &config::Breaker) -> Admission {
+        self.breaker.lock().admission(now, settings)
+    }
+
+    /// How long it is to be left alone.
+    pub(super) fn held(&self, product: Product, now: Instant) -> Option<Duration> {
+        let holds = self.holds.lock();
+        holds.get(Bucket::of(product) as usize)?.left(now)
+    }
+
+    /// A quote came, from markets as they were at this slot.
+    pub(super) fn quoted(
+        &self,
+        slot: Option<Slot>,
+        tip: Option<Slot>,
+        now: Instant,
+        limits: &config::JupiterHealth,
+    ) -> (Fitness, Fitness) {
+        let mut health = self.health.lock();
+        let before = health.fitness();
+        health.quoted(slot, tip, now, limits);
+        if let Some(lag) = health.lag() {
+            self.metrics.age.set(i64::try_from(lag).unwrap_or(i64::MAX));
+        }
+        self.metrics.fit.set(i64::from(health.is_usable()));
+        (before, health.fitness())
+    }
+
+    /// No canary quote came.
+    pub(super) fn silent(&self, limits: &config::JupiterHealth) -> (Fitness, Fitness) {
+        let mut health = self.health.lock();
+        let before = health.fitness();
+        health.failed(limits);
+        self.metrics.fit.set(i64::from(health.is_usable()));
+        (before, health.fitness())
+    }
+
+    /// How many slots the last quote was behind.
+    pub(super) fn lag(&self) -> Option<u64> {
+        self.health.lock().lag()
+    }
+
+    /// A canary quote was good: a breaker that is open waits less.
+    pub(super) fn probed(&self, started: Instant, now: Instant) {
+        self.breaker.lock().probed(started, now);
+    }
+
+    fn hold(&self, product: Product, fault: Fault, now: Instant) {
+        let mut holds = self.holds.lock();
+        let all = matches!(fault, Fault::Unauthorized | Fault::Firewall);
+        for (index, hold) in holds.iter_mut().enumerate() {
+            if !all && index != Bucket::of(product) as usize {
+                continue;
+            }
+            let pause = match fault {
+                Fault::RateLimited(Some(named)) => named,
+                Fault::RateLimited(None) => {
+                    (PAUSE * 2_u32.pow(hold.times.min(6))).min(LONGEST_PAUSE)
+                }
+                // Other parts of the API may be allowed.
+                Fault::Forbidden => return,
+                _ => REFUSED,
+            };
+            hold.times = hold.times.saturating_add(1);
+            hold.until = hold.until.max(Some(now + pause));
+            hold.reason = fault.label();
+        }
+    }
+
+    fn served(&self, product: Product) {
+        let mut holds = self.holds.lock();
+        if let Some(hold) = holds.get_mut(Bucket::of(product) as usize) {
+            hold.times = 0;
+        }
+    }
+
+    pub(super) fn status(&self, upstream: &ApiUpstream, now: Instant) -> ApiStatus {
+        let holds = *self.holds.lock();
+        let held = holds.iter().find(|hold| hold.left(now).is_some());
+        let health = self.health.lock();
+        ApiStatus {
+            id: upstream.id().to_owned(),
+            tier: upstream.settings.tier.label(),
+            platform_fee_bps: upstream.settings.platform_fee_bps,
+            fitness: health.fitness().label(),
+            market_cache_age_slots: health.lag(),
+            breaker: self.breaker.lock().shown().label(),
+            held_for_seconds: held
+                .and_then(|hold| hold.left(now))
+                .map(|left| left.as_secs()),
+            held_because: held.map(|hold| hold.reason),
+            connections: self.connections.busy() + self.connections.idle(),
+        }
+    }
+}
+
+fn bounds(settings: &config::JupiterUpstream) -> (usize, usize, Duration) {
+    (
+        settings.connections,
+        settings.connections_ceiling,
+        settings.idle_timeout,
+    )
+}
+
+/// An upstream for people.
+#[derive(Clone, Debug, Serialize)]
+pub struct ApiStatus {
+    pub id: String,
+    pub tier: &'static str,
+    pub platform_fee_bps: u32,
+    pub fitness: &'static str,
+    pub market_cache_age_slots: Option<u64>,
+    pub breaker: &'static str,
+    pub held_for_seconds: Option<u64>,
+    pub held_because: Option<&'static str>,
+    pub connections: usize,
+}
+
+/// The right to one attempt, and the duty to say how it went. One that is dropped says nothing.
+pub struct Ticket {
+    upstream: Arc<ApiUpstream>,
+    trial: Option<Trial>,
+    settled: bool,
+}
+
+impl Ticket {
+    pub(super) fn take(upstream: &Arc<ApiUpstream>, now: Instant, forced: bool) -> Option<Self> {
+        let mut breaker = upstream.state.breaker.lock();
+        let trial = match breaker.admission(now, &upstream.breaker) {
+            Admission::Free => None,
+            Admission::Trial => breaker.begin_trial(now, &upstream.breaker),
+            Admission::Refused if forced => None,
+            Admission::Refused => return None,
+        };
+        drop(breaker);
+        Some(Self {
+            upstream: Arc::clone(upstream),
+            trial,
+            settled: false,
+        })
+    }
+
+    pub fn upstream(&self) -> &Arc<ApiUpstream> {
+        &self.upstream
+    }
+
+    /// An answer came that is the caller's.
+    pub fn good(mut self, product: Product, latency: Duration, quantile: f64, now: Instant) {
+        let state = &self.upstream.state;
+        state.metrics.attempt(product.label(), "ok");
+        if let Some(known) = state.latency(product) {
+            known.observe(latency, quantile);
+        }
+        state.served(product);
+        self.settle(true, now);
+    }
+
+    /// An answer came that speaks against the upstream, or of its limits.
+    pub fn bad(mut self, product: Product, fault: Fault, now: Instant) {
+        let state = &self.upstream.state;
+        state.metrics.attempt(product.label(), fault.label());
+        if fault.is_refusal() {
+            if state.held(product, now).is_none() {
+                tracing::warn!(
+                    upstream = self.upstream.id(),
+                    product = product.label(),
+                    reason = fault.label(),
+                    "Jupiter upstream backing off"
+                );
+            }
+            state.hold(product, fault, now);
+        }
+        if fault.is_failure() {
+            self.settle(false, now);
+        }
+    }
+
+    /// A canary was refused: what that says of limits and keys holds for all.
+    pub(super) fn refused_canary(self, fault: Fault, now: Instant) {
+        if fault.is_refusal() {
+            self.upstream.state.hold(Product::Quote, fault, now);
+        }
+    }
+
+    /// No answer came.
+    pub fn broken(mut self, product: Product, fault: TransportFault, now: Instant) {
+        let state = &self.upstream.state;
+        state.metrics.attempt(product.label(), fault.kind.label());
+        tracing::debug!(
+            upstream = self.upstream.id(),
+            fault = fault.kind.label(),
+            "no answer of a Jupiter upstream"
+        );
+        // That the gateway had no room, or its caller no time, says nothing of the upstream.
+        let own = matches!(
+            fault.kind,
+            FaultKind::NoDescriptors | FaultKind::NoTime | FaultKind::Saturated
+        );
+        if !own {
+            self.settle(false, now);
+        }
+    }
+
+    fn settle(&mut self, good: bool, now: Instant) {
+        let trial = self.trial.take();
+        self.settled = true;
+        let (state, settings) = (&self.upstream.state, &self.upstream.breaker);
+        let mut breaker = state.breaker.lock();
+        let before = breaker.shown();
+        if good {
+            breaker.success(trial, now, settings);
+        } else {
+            breaker.failure(trial, now, settings);
+        }
+        let after = breaker.shown();
+        drop(breaker);
+        state.metrics.breaker.set(after.number());
+        if before != after {
+            tracing::warn!(
+                upstream = self.upstream.id(),
+                state = after.label(),
+                "breaker of a Jupiter upstream"
+            );
+            if after == BreakerState::Closed {
+                state.health.lock().came_back(now);
+            }
+        }
+    }
+}
+
+impl Drop for Ticket {
+    fn drop(&mut self) {
+        if !self.settled
+            && let Some(trial) = self.trial.take()
+        {
+            self.upstream.state.breaker.lock().abandon(trial);
+        }
+    }
+}
