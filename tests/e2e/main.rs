@@ -44,6 +44,7 @@ mod reloads;
 mod retries;
 mod sandbox;
 mod sandbox_faults;
+mod sandbox_jupiter;
 mod sandbox_pubsub;
 mod scene;
 mod sessions;

@@ -2,6 +2,7 @@
 
 pub mod client;
 pub mod gateway;
+pub mod jupiter;
 #[cfg(feature = "kafka")]
 pub mod kafka;
 pub mod load;

@@ -84,7 +84,7 @@ pub enum StartError {
     PortRange { base: u16, index: usize },
 }
 
-fn start_error(address: SocketAddr) -> impl Fn(io::Error) -> StartError {
+pub(crate) fn start_error(address: SocketAddr) -> impl Fn(io::Error) -> StartError {
     move |source| StartError::Listen { address, source }
 }
 

@@ -1,5 +1,7 @@
-//! `perijove-sandbox`: a stand-in cluster on loopback ports, with faults to switch while it runs.
-//! The cluster itself is the test harness's `sandbox`.
+//! `perijove-sandbox`: a stand-in cluster on loopback ports, and stand-ins for Jupiter beside it, with
+//! faults to switch while they run. They themselves are the test harness's `sandbox` and `jupiter`.
+
+mod jupiters;
 
 use std::io::Write;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
@@ -8,6 +10,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use clap::{Args, Parser};
+use jupiters::Jupiters;
+use perijove_tests::jupiter::Jupiter;
 use perijove_tests::sandbox::pubsub::Offer;
 use perijove_tests::sandbox::{Sandbox, Settings, control};
 use serde_json::json;
@@ -23,7 +27,8 @@ struct Options {
     #[arg(long, default_value_t = 3)]
     validators: usize,
 
-    /// Validator i listens on this port + 2i, and for WebSockets on the one after it too; 0 takes free ports (see --print-json).
+    /// Validator i listens on this port + 2i, and for WebSockets on the one after it too; 0 takes free
+    /// ports (see --print-json).
     #[arg(long, default_value_t = 18_899)]
     base_port: u16,
 
@@ -49,6 +54,9 @@ struct Options {
 
     #[command(flatten)]
     pubsub: PubSub,
+
+    #[command(flatten)]
+    jupiter: Jupiters,
 
     /// Print one JSON line with all addresses when ready, instead of text.
     #[arg(long)]
@@ -140,6 +148,18 @@ Faults of WebSockets, which validators speak on their port and on the one after 
   any fault of answers with \"methods\":[\"webSocket\"] hits handshakes, for example
   {\"kind\":\"hang\",\"methods\":[\"webSocket\"]}   never answers them
 
+Stand-ins for Jupiter (--jupiter self-hosted,hosted) quote over pools that trade as slots pass:
+  curl -s '127.0.0.1:18880/quote?inputMint=So11111111111111111111111111111111111111112&\\
+outputMint=EPjFWdd5AufqSSqeM2qN1xzybapC8G4wEGGkZwyTDt1v&amount=1000000000'
+  curl -s 127.0.0.1:18898/jupiters/0/fault -d '{\"kind\":\"stale\"}'
+Their faults, limited by \"paths\": [\"/quote\"] and \"times\": 3 where they concern answers:
+  {\"kind\":\"stale\"}  {\"kind\":\"lag\",\"slots\":9}    the market stands still or trails
+  {\"kind\":\"cold\"}  {\"kind\":\"http-status\",\"status\":500}  {\"kind\":\"firewall\"}
+  {\"kind\":\"rate-limit\",\"firewall\":false}   429 of the plan, or of the firewall
+  {\"kind\":\"no-route\"}  {\"kind\":\"error\",\"error\":\"text\",\"code\":\"CODE\"}  {\"kind\":\"garbage\"}
+  {\"kind\":\"slow\",\"ms\":300}  {\"kind\":\"hang\"}  {\"kind\":\"close\"}  {\"kind\":\"swallow\"}  {\"kind\":\"cut\"}
+  {\"kind\":\"down\"}  {\"kind\":\"up\"}
+
 Faults that concern answers can be limited:
   \"methods\": [\"getBalance\"]           only requests that call one of these; of WebSockets,
                                       notifications, for example accountNotification
@@ -194,32 +214,45 @@ async fn run(options: Options) -> Result<(), Box<dyn std::error::Error>> {
     let listener = TcpListener::bind(options.control)
         .await
         .map_err(|error| format!("cannot listen on {}: {error}", options.control))?;
-    announce(&sandbox, listener.local_addr()?, options.print_json)?;
+    let jupiter = Arc::new(options.jupiter.start(options.bind, &sandbox).await?);
+    let _feed = options.jupiter.feed(&sandbox, &jupiter).await?;
+    let control = listener.local_addr()?;
+    announce(&sandbox, &jupiter, control, options.print_json)?;
     let mut terminate = signal(SignalKind::terminate())?;
     tokio::select! {
-        served = control::serve(listener, sandbox) => served?,
+        served = control::serve_both(listener, sandbox, jupiter) => served?,
         interrupted = tokio::signal::ctrl_c() => interrupted?,
         _ = terminate.recv() => {}
     }
     Ok(())
 }
 
-fn announce(sandbox: &Sandbox, control: SocketAddr, as_json: bool) -> std::io::Result<()> {
+fn announce(
+    sandbox: &Sandbox,
+    jupiter: &Jupiter,
+    control: SocketAddr,
+    as_json: bool,
+) -> std::io::Result<()> {
     let mut out = std::io::stdout();
     let validators = sandbox.validators();
     let urls: Vec<_> = validators.iter().map(|one| one.url()).collect();
     let websockets: Vec<_> = validators.iter().map(|one| one.websocket_url()).collect();
+    let jupiters: Vec<_> = jupiter.servers().iter().map(|one| one.url()).collect();
     if as_json {
         let line = json!({
             "event": "listening",
             "validators": urls,
             "websockets": websockets,
+            "jupiters": jupiters,
             "control": format!("http://{control}"),
         });
         writeln!(out, "{line}")?;
     } else {
         for (index, url) in urls.iter().enumerate() {
             writeln!(out, "validator {index}  {url}")?;
+        }
+        for (index, url) in jupiters.iter().enumerate() {
+            writeln!(out, "jupiter {index}    {url}")?;
         }
         writeln!(out, "control      http://{control}")?;
     }

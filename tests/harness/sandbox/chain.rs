@@ -170,7 +170,7 @@ fn noise(number: u64, salt: u64, words: usize) -> Vec<u8> {
 pub(super) const GAMMA: u64 = 0x9e37_79b9_7f4a_7c15;
 
 /// The output of splitmix64 for a state.
-pub(super) fn mix(state: u64) -> u64 {
+pub(crate) fn mix(state: u64) -> u64 {
     let word = (state ^ (state >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
     let word = (word ^ (word >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
     word ^ (word >> 31)

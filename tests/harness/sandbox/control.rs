@@ -16,10 +16,25 @@ use tokio::net::TcpListener;
 use super::fault::{Fault, Kind};
 use super::validator::Validator;
 use super::{Sandbox, chain};
+use crate::jupiter::{self, Jupiter};
 
 /// Serves the control port until the task is cut.
 pub async fn serve(listener: TcpListener, sandbox: Arc<Sandbox>) -> io::Result<()> {
-    let router = Router::new()
+    axum::serve(listener, router(sandbox)).await
+}
+
+/// The same with Jupiters beside the cluster.
+pub async fn serve_both(
+    listener: TcpListener,
+    sandbox: Arc<Sandbox>,
+    jupiter: Arc<Jupiter>,
+) -> io::Result<()> {
+    let router = router(sandbox).merge(jupiter::control::router(jupiter));
+    axum::serve(listener, router).await
+}
+
+fn router(sandbox: Arc<Sandbox>) -> Router {
+    Router::new()
         .route("/", get(usage))
         .route("/cluster", get(cluster).post(steer))
         .route("/validators", get(validators))
@@ -27,8 +42,7 @@ pub async fn serve(listener: TcpListener, sandbox: Arc<Sandbox>) -> io::Result<(
         .route("/validators/{index}/fault", post(afflict).delete(heal))
         .route("/faults", axum::routing::delete(heal_all))
         .route("/reset-counts", post(reset_counts))
-        .with_state(sandbox);
-    axum::serve(listener, router).await
+        .with_state(sandbox)
 }
 
 /// What can be done here.
@@ -45,8 +59,8 @@ DELETE /faults               takes all faults of all validators away
 POST   /reset-counts         starts counting from zero
 ";
 
-async fn usage() -> &'static str {
-    USAGE
+async fn usage() -> String {
+    format!("{USAGE}{}", jupiter::control::USAGE)
 }
 
 async fn cluster(State(sandbox): State<Arc<Sandbox>>) -> Json<Value> {
