@@ -53,9 +53,9 @@ async function main() {
     '--slot-ms',
     String(SLOT_MS),
   ]);
-  const direct = await runAll(chosen, upstream.rpc[0], upstream.control);
+  const direct = await runAll(chosen, () => upstream.rpc[0], upstream.control);
   if (options['direct-only']) {
-    const again = await runAll(chosen, upstream.rpc[0], upstream.control);
+    const again = await runAll(chosen, () => upstream.rpc[0], upstream.control);
     return report(chosen.map((client, i) => [client, direct[i], again[i]]));
   }
 
@@ -64,24 +64,29 @@ async function main() {
   const gateway = await start('gateway', path.resolve(options.gateway), ['run', '-c', config]);
   const [address] = gateway.rpc;
   await ready(`http://${gateway.admin}/ready`);
-  const through = await runAll(chosen, `http://${address}`, upstream.control, {
-    THROUGH_GATEWAY: '1',
-  });
+  const url = (client) => (client.direct ? upstream.rpc[0] : `http://${address}`);
+  const through = await runAll(chosen, url, upstream.control, { THROUGH_GATEWAY: '1' });
   return report(chosen.map((client, i) => [client, direct[i], through[i]]));
 }
 
 function clients() {
   const node = (file) => [process.execPath, path.join(HERE, 'flow', file)];
-  const python = (line) => [
+  const python = (line, file = 'solana_py.py') => [
     path.join(ROOT, `.venv/solana-py-${line}/bin/python`),
-    path.join(HERE, 'flow/solana_py.py'),
+    path.join(HERE, 'flow', file),
   ];
+  // The gateway hands on no subscriptions yet: these run directly both times.
+  const direct = true;
   return [
     { name: 'web3.js', command: node('web3js.mjs') },
     { name: 'kit', command: node('kit.mjs') },
     { name: 'solana-py 0.36', command: python('0.36') },
     { name: 'solana-py 0.41', command: python('0.41') },
     { name: 'curl', command: node('curl.mjs') },
+    { name: 'web3.js subscriptions', command: node('web3js_subscriptions.mjs'), direct },
+    { name: 'kit subscriptions', command: node('kit_subscriptions.mjs'), direct },
+    { name: 'solana-py 0.36 subscriptions', command: python('0.36', 'subscriptions.py'), direct },
+    { name: 'solana-py 0.41 subscriptions', command: python('0.41', 'subscriptions.py'), direct },
   ];
 }
 
@@ -92,7 +97,10 @@ function builtGateway() {
 
 /** Two upstreams that share one ledger, as two validators share a cluster. */
 function gatewayConfig(urls) {
-  const upstreams = urls.map((url, i) => `  - { id: node-${i + 1}, url: "${url}", tier: local }`);
+  const upstreams = urls.map((url, i) => {
+    const socket = url.replace(/^http/, 'ws');
+    return `  - { id: node-${i + 1}, url: "${url}", ws_url: "${socket}", tier: local }`;
+  });
   return `listen: { rpc: ["127.0.0.1:0"] }
 admin: { listen: "127.0.0.1:0" }
 cluster: { slot_time: ${SLOT_MS}ms }
@@ -131,9 +139,12 @@ async function ready(url) {
   }
 }
 
-async function runAll(chosen, url, control, env = {}) {
+/** Runs one client after the other, each with the URL that is meant for it. */
+async function runAll(chosen, urlOf, control, env = {}) {
   const records = [];
-  for (const { command } of chosen) records.push(await record(command, url, control, env));
+  for (const client of chosen) {
+    records.push(await record(client.command, urlOf(client), control, env));
+  }
   return records;
 }
 
@@ -168,7 +179,7 @@ function report(results) {
   let passed = 0;
   const failures = [];
   const row = (name, ...cells) =>
-    name.padEnd(16) + cells.map((cell) => String(cell).padStart(7)).join('');
+    name.padEnd(30) + cells.map((cell) => String(cell).padStart(7)).join('');
   console.log(row('client', 'steps', 'equal'));
   for (const [{ name }, direct, through] of results) {
     const titles = [...new Set([...direct.keys(), ...through.keys()])];

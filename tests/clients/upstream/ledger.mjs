@@ -44,6 +44,9 @@ export class Ledger {
   #history = new Map();
   #count = 1n;
   #faucet;
+  /** Called when a slot has begun, and when a transaction has landed. */
+  onSlot = () => {};
+  onExecuted = () => {};
 
   constructor() {
     this.genesisHash = this.#svm.latestBlockhash();
@@ -62,6 +65,7 @@ export class Ledger {
     this.#svm.expireBlockhash();
     this.#hashes.push(this.#svm.latestBlockhash());
     if (this.#hashes.length > BLOCKHASH_AGE) this.#hashes.shift();
+    this.onSlot();
   }
 
   slot(commitment) {
@@ -141,6 +145,11 @@ export class Ledger {
     return this.#history.get(signature) ?? null;
   }
 
+  /** What was executed in a slot, in order. */
+  executedIn(slot) {
+    return [...this.#history.values()].filter((entry) => entry.slot === slot);
+  }
+
   /** Entries that touch an address, newest first. */
   touching(address) {
     return [...this.#history.values()]
@@ -162,7 +171,9 @@ export class Ledger {
   #record(entry) {
     this.#count += 1n;
     const blockTime = Math.floor(Date.now() / 1000);
-    this.#history.set(entry.signature, { ...entry, slot: this.#slot, blockTime });
+    const recorded = { ...entry, slot: this.#slot, blockTime };
+    this.#history.set(entry.signature, recorded);
+    this.onExecuted(recorded);
   }
 }
 

@@ -1,4 +1,5 @@
-// An upstream for real clients: JSON-RPC over HTTP in front of a ledger that executes transactions.
+// An upstream for real clients: JSON-RPC over HTTP, and subscriptions over WebSocket on the same port,
+// in front of a ledger that executes transactions.
 // One ledger has several endpoints, so that one of them can die while the others serve on; a
 // control port switches that and rate limiting. Prints one JSON line with its addresses when it
 // listens.
@@ -16,6 +17,7 @@ import { parseArgs } from 'node:util';
 
 import { Ledger } from './ledger.mjs';
 import { methods } from './methods.mjs';
+import { PubSub } from './pubsub.mjs';
 import {
   RpcError,
   encode,
@@ -38,6 +40,7 @@ const { values: options } = parseArgs({
 
 const ledger = new Ledger();
 const table = methods(ledger);
+const pubsub = new PubSub(ledger);
 /** Method → { times, retryAfter } still to be answered with 429. */
 const limits = new Map();
 
@@ -61,6 +64,7 @@ async function listen(handler, port = 0) {
     server.once('error', reject);
     server.listen(port, HOST, resolve);
   });
+  if (handler === serveRpc) pubsub.attach(server);
   return { server, port: server.address().port };
 }
 
@@ -69,6 +73,7 @@ async function serveControl(request, response) {
   if (order.down !== undefined) {
     endpoints[order.down].server.close();
     endpoints[order.down].server.closeAllConnections();
+    pubsub.cut(endpoints[order.down].server);
   }
   if (order.up !== undefined && !endpoints[order.up].server.listening) {
     endpoints[order.up] = await listen(serveRpc, endpoints[order.up].port);

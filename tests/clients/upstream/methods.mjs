@@ -82,13 +82,13 @@ export function methods(ledger) {
     getBalance: ([key, config]) => wrapped(config, ledger.balance(pubkey(key))),
     getAccountInfo: ([key, config]) => {
       reached(ledger, config);
-      return wrapped(config, account(ledger.account(pubkey(key)), config));
+      return wrapped(config, shownAccount(ledger.account(pubkey(key)), config));
     },
     getMultipleAccounts: ([keys, config]) => {
       if (keys.length > MAX_MULTIPLE_ACCOUNTS) {
         throw invalidParams(`Too many inputs provided; max ${MAX_MULTIPLE_ACCOUNTS}`);
       }
-      return wrapped(config, keys.map((key) => account(ledger.account(pubkey(key)), config)));
+      return wrapped(config, keys.map((key) => shownAccount(ledger.account(pubkey(key)), config)));
     },
 
     requestAirdrop: async ([key, lamports]) => {
@@ -140,7 +140,7 @@ export function methods(ledger) {
 }
 
 /** An unknown level in a config object means finalized, as in Agave. */
-function commitment(config) {
+export function commitment(config) {
   const level = config?.commitment;
   return level === 'processed' || level === 'confirmed' ? level : 'finalized';
 }
@@ -154,13 +154,13 @@ function reached(ledger, config) {
   return true;
 }
 
-function pubkey(text) {
+export function pubkey(text) {
   if (typeof text !== 'string') throw invalidParams('Invalid params: expected a string.');
   if (!isAddress(text)) throw invalidParams('Invalid param: Invalid');
   return text;
 }
 
-function account(found, config) {
+export function shownAccount(found, config) {
   if (found === null) return null;
   return {
     data: accountContent(found.data, config?.encoding),
