@@ -43,7 +43,7 @@ use crate::limit::Allowances;
 use crate::snapshot::Snapshot;
 use crate::solana::{self, Class, Idempotency, Priority};
 use forget::Forgotten;
-use jupiter::{Origins, SharedQuote};
+use jupiter::{JupiterPrices, Optimizer, Origins, SharedQuote};
 use meaning::{Meaning, Meanings};
 use shared::Shared;
 
@@ -59,6 +59,8 @@ pub struct Pipeline {
     forgotten: Forgotten,
     origins: Origins,
     quote_flights: Flights<SharedQuote>,
+    optimizer: Optimizer,
+    jupiter_prices: JupiterPrices,
 }
 
 impl Pipeline {
@@ -73,6 +75,8 @@ impl Pipeline {
             forgotten: Forgotten::default(),
             origins: Origins::default(),
             quote_flights: Flights::default(),
+            optimizer: Optimizer::default(),
+            jupiter_prices: JupiterPrices::default(),
         }
     }
 }

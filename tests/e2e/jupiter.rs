@@ -2,6 +2,7 @@
 //! the byte.
 
 mod failover;
+mod optimizer;
 mod quotes;
 mod routing;
 mod scene;

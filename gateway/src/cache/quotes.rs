@@ -33,8 +33,8 @@ pub struct KeptQuote {
     pub pools: Option<Vec<Pubkey>>,
     /// When the upstream had given it.
     pub at: Instant,
-    /// There is no route: true for so long.
-    pub negative: Option<Duration>,
+    /// True for so long, whatever happens: there is no route, or it is no quote.
+    pub lives: Option<Duration>,
 }
 
 /// All of them.
@@ -117,7 +117,7 @@ mod tests {
             context: Some(Slot(context)),
             pools: None,
             at: Instant::now(),
-            negative: None,
+            lives: None,
         })
     }
 

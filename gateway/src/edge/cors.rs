@@ -6,7 +6,9 @@ pub(super) type Line<'a> = &'a mut dyn FnMut(&'static str, &[u8]);
 
 /// Our own headers that a browser's script may read.
 const EXPOSED: &str = "x-request-id, x-perijove-cache, x-perijove-upstream, x-perijove-source, age, retry-after, \
-                       x-ratelimit-limit, x-ratelimit-remaining, x-ratelimit-reset";
+                       x-ratelimit-limit, x-ratelimit-remaining, x-ratelimit-reset, x-perijove-slots-behind, \
+                       x-perijove-fee-bps, x-perijove-referral-bps, x-perijove-variant, x-perijove-compared, \
+                       x-perijove-gain-bps, x-perijove-priority-fee";
 
 /// Tells the lines of an actual answer.
 pub(super) fn allow(origin: &[u8], line: Line<'_>) {

@@ -27,6 +27,9 @@ pub(super) fn is_api(method: &Method, path: &str, snapshot: &Snapshot) -> bool {
     if snapshot.jupiter.is_empty() || !carried(method) {
         return false;
     }
+    if method == Method::GET && optimized(path, snapshot).is_some() {
+        return true;
+    }
     // Prices have a way of their own where ingest knows them, and `/health` is ours.
     match Route::of(path, method == Method::POST) {
         Some(route) if route.api == Api::PriceV3 && method == Method::GET => {
@@ -35,6 +38,14 @@ pub(super) fn is_api(method: &Method, path: &str, snapshot: &Snapshot) -> bool {
         Some(route) => !(route.api == Api::Other && path.ends_with("/health")),
         None => false,
     }
+}
+
+/// The path of a quote that a configured path stands for, with what stands before it.
+fn optimized(path: &str, snapshot: &Snapshot) -> Option<String> {
+    let settings = &snapshot.config.jupiter.optimizer;
+    let best = settings.path.as_deref().filter(|_| settings.enabled)?;
+    let before = path.strip_suffix(best)?;
+    Some(format!("{before}/swap/v1/quote"))
 }
 
 fn carried(method: &Method) -> bool {
@@ -71,19 +82,7 @@ impl RpcApp {
             }
         };
         let remaining = admitted.as_ref().and_then(|admitted| admitted.remaining);
-        let call = ApiCall {
-            pipeline: Arc::clone(&self.pipeline),
-            snapshot: Arc::clone(snapshot),
-            method: session.method().clone(),
-            path: session.path().to_owned(),
-            query: session.query().unwrap_or_default().to_owned(),
-            fields: passed_on(session),
-            body,
-            affinity: affinity(session, snapshot)
-                .unwrap_or_else(|| head.client_key(consumer.as_ref())),
-            started,
-            cache_use: head.cache_use,
-        };
+        let call = self.api_call(session, snapshot, (head, consumer.as_ref()), body, started);
         let answered = tokio::select! {
             biased;
             answered = call.answer() => answered,
@@ -101,6 +100,36 @@ impl RpcApp {
         }
         self.account(entry.as_ref(), written)
             .map_err(|Cut| Stop::Cut)
+    }
+}
+
+impl RpcApp {
+    /// A request as the pipeline takes it.
+    pub(super) fn api_call(
+        &self,
+        session: &impl Session,
+        snapshot: &Arc<Snapshot>,
+        (head, consumer): (&Head, Option<&ConsumerId>),
+        body: Bytes,
+        started: Instant,
+    ) -> ApiCall {
+        let path = optimized(session.path(), snapshot);
+        let asks = |value: &[u8]| value.eq_ignore_ascii_case(b"best");
+        let asked = session.field("x-perijove-optimize").is_some_and(asks);
+        ApiCall {
+            pipeline: Arc::clone(&self.pipeline),
+            snapshot: Arc::clone(snapshot),
+            method: session.method().clone(),
+            optimize: path.is_some() || asked,
+            path: path.unwrap_or_else(|| session.path().to_owned()),
+            query: session.query().unwrap_or_default().to_owned(),
+            fields: passed_on(session),
+            body,
+            affinity: affinity(session, snapshot).unwrap_or_else(|| head.client_key(consumer)),
+            started,
+            cache_use: head.cache_use,
+            charged: false,
+        }
     }
 }
 

@@ -235,7 +235,7 @@ impl RpcApp {
         self.metrics.called_by(consumer.as_ref(), &snapshot.config);
         let limits = &snapshot.config.limits;
         // It should have none, and what it has must not be taken for the next request.
-        body::read(session, limits, &self.connections).await?;
+        let body = body::read(session, limits, &self.connections).await?;
         let _serving = session.tracked().serving().ok_or(Stop::Cut)?;
         let admitted = match snapshot.plan(consumer.as_ref()) {
             None => None,
@@ -245,7 +245,12 @@ impl RpcApp {
                 admitted.await?
             }
         };
-        let prices = self.pipeline.prices(snapshot, session.query(), started);
+        // For what ingest does not know.
+        let who = (head, consumer.as_ref());
+        let jupiter = self.api_call(session, snapshot, who, body, started);
+        let prices = self
+            .pipeline
+            .prices(snapshot, session.query(), started, jupiter);
         let response = Response {
             admitted,
             ..prices.await?

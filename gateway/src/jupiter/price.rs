@@ -7,12 +7,26 @@ use serde::{Serialize, Serializer};
 
 /// The answer: prices by the address of their token. What Jupiter has beside them is not known
 /// here and left out, as Jupiter leaves out what it does not know. `extra` is whether what Jupiter
-/// does not tell is told as well; `now` is in milliseconds since 1970.
-pub fn answer(prices: &[(Pubkey, Dollars)], extra: bool, now: u64) -> Bytes {
+/// does not tell is told as well. `others` are prices as Jupiter itself wrote them; `now` is in milliseconds since 1970.
+pub fn answer(
+    prices: &[(Pubkey, Dollars)],
+    others: &[(Pubkey, Bytes)],
+    extra: bool,
+    now: u64,
+) -> Bytes {
     let extra = extra.then_some(now);
-    serde_json::to_vec(&Answer { prices, extra })
-        .unwrap_or_else(|_no_key_is_none| b"{}".to_vec())
-        .into()
+    let mut body = serde_json::to_vec(&Answer { prices, extra })
+        .unwrap_or_else(|_no_key_is_none| b"{}".to_vec());
+    for (mint, price) in others {
+        let end = body.pop();
+        if body.len() > 1 {
+            body.push(b',');
+        }
+        body.extend_from_slice(format!("\"{mint}\":").as_bytes());
+        body.extend_from_slice(price);
+        body.extend(end);
+    }
+    body.into()
 }
 
 struct Answer<'p> {
@@ -112,7 +126,7 @@ mod tests {
     #[test]
     fn the_answer_has_jupiters_shape() {
         let prices = [(WSOL, price(147.478_934_073_833_6)), (TOKEN, price(1e-12))];
-        let body = answer(&prices, false, 9_500);
+        let body = answer(&prices, &[], false, 9_500);
         let read: Value = serde_json::from_slice(&body).unwrap();
         assert_eq!(
             read,
@@ -122,12 +136,25 @@ mod tests {
                 TOKEN.to_string(): { "usdPrice": 1e-12, "blockId": 348_004_023, "decimals": 9 },
             })
         );
-        assert_eq!(answer(&[], true, 0), b"{}"[..]);
+        assert_eq!(answer(&[], &[], true, 0), b"{}"[..]);
+    }
+
+    #[test]
+    fn what_jupiter_has_written_stands_beside_it_to_the_byte() {
+        let other = Pubkey([8; 32]);
+        let theirs = [(other, Bytes::from_static(br#"{"usdPrice": 1.50}"#))];
+        let written = format!(r#""{other}":{{"usdPrice": 1.50}}}}"#);
+        for ours in [vec![], vec![(TOKEN, price(4.0))]] {
+            let body = answer(&ours, &theirs, false, 0);
+            let read: Value = serde_json::from_slice(&body).unwrap();
+            assert_eq!(read.as_object().unwrap().len(), ours.len() + 1);
+            assert!(body.ends_with(written.as_bytes()));
+        }
     }
 
     #[test]
     fn what_a_price_rests_on_is_told_to_those_who_ask() {
-        let body = answer(&[(TOKEN, price(4.0))], true, 9_500);
+        let body = answer(&[(TOKEN, price(4.0))], &[], true, 9_500);
         let read: Value = serde_json::from_slice(&body).unwrap();
         assert_eq!(
             read[TOKEN.to_string()]["extra"],
@@ -143,7 +170,7 @@ mod tests {
         fn every_price_is_written_to_the_last_digit(
             dollars in any::<f64>().prop_filter("a price", |dollars| dollars.is_normal() && *dollars > 0.0),
         ) {
-            let body = answer(&[(TOKEN, price(dollars))], false, 0);
+            let body = answer(&[(TOKEN, price(dollars))], &[], false, 0);
             // Not by way of a parser that rounds.
             let body = String::from_utf8(body.to_vec()).unwrap();
             let rest = body.split_once(r#""usdPrice":"#).unwrap().1;

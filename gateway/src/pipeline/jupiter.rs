@@ -4,9 +4,13 @@
 //! Prices that ingest knows are [`super::price`]'s.
 
 mod attempts;
+mod kept;
 mod metrics;
+mod optimize;
 mod origins;
+mod prices;
 mod quotes;
+mod referral;
 mod reply;
 mod summary;
 
@@ -18,16 +22,20 @@ use perijove_core::Slot;
 use tokio::time::Instant;
 
 pub(super) use self::metrics::{JupiterMetrics, NOBODY};
+pub(super) use self::optimize::Optimizer;
 pub(super) use self::origins::Origins;
+pub(super) use self::prices::JupiterPrices;
 pub(super) use self::quotes::SharedQuote;
 pub use self::reply::{ApiContent, ApiResponse};
 
 use self::attempts::{Attempts, Ended};
 use super::Pipeline;
 use super::cache_use::CacheUse;
+use crate::config;
 use crate::error::Rejection;
 use crate::jupiter::{self, Product, QuoteQuery, Route};
 use crate::snapshot::Snapshot;
+use crate::upstream::{ApiRequest, ApiUpstream};
 
 /// One request of Jupiter's API, whose body has been read.
 #[derive(Debug)]
@@ -44,6 +52,10 @@ pub struct ApiCall {
     pub affinity: u64,
     pub started: Instant,
     pub cache_use: CacheUse,
+    /// The best of several quotes is asked for.
+    pub optimize: bool,
+    /// The operator's fee was added.
+    pub charged: bool,
 }
 
 impl ApiCall {
@@ -51,34 +63,73 @@ impl ApiCall {
     ///
     /// # Errors
     /// It is refused in the gateway's own name.
-    pub async fn answer(self) -> Result<ApiResponse, Rejection> {
+    pub async fn answer(mut self) -> Result<ApiResponse, Rejection> {
+        self.query = jupiter::without_keys(&self.query);
+        let path = std::mem::take(&mut self.path);
         let posted = self.method == Method::POST;
-        let route = Route::of(&self.path, posted);
+        let route = Route::of(&path, posted);
         let route = route.ok_or(Rejection::NotServed {
             product: "this path",
         })?;
-        let product = route.product;
         let answered = self.routed(&route).await;
         let metrics = &self.pipeline.metrics.jupiter;
         match &answered {
             Ok(response) => metrics.answered(response, self.started.elapsed()),
-            Err(rejection) => metrics.refused(product, rejection),
+            Err(rejection) => metrics.refused(route.product, rejection),
         }
         answered
     }
 
-    async fn routed(&self, route: &Route<'_>) -> Result<ApiResponse, Rejection> {
+    async fn routed(&mut self, route: &Route<'_>) -> Result<ApiResponse, Rejection> {
         route
             .check()
             .map_err(|jupiter::Ambiguous| Rejection::BadHttp {
                 reason: "the path has segments that lead elsewhere",
             })?;
-        if route.product == Product::Quote && self.method == Method::GET {
-            let query = jupiter::without_keys(&self.query);
-            let query = QuoteQuery::read(&query)?;
-            return self.quote(route, &query).await;
-        }
-        self.forward(route).await
+        let reads = self.method == Method::GET;
+        let note = match route.product {
+            Product::Quote if reads => return self.any_quote(route).await,
+            Product::Order if reads => self.refer(),
+            Product::Swap | Product::SwapInstructions => self.take_fee(),
+            Product::Labels | Product::Tokens if reads => return self.kept(route).await,
+            _ => None,
+        };
+        let mut response = self.forward(route).await?;
+        response.notes.extend(note);
+        Ok(response)
+    }
+
+    /// A quote, or the best of several.
+    async fn any_quote(&mut self, route: &Route<'_>) -> Result<ApiResponse, Rejection> {
+        let asked = QuoteQuery::read(&self.query)?;
+        let (query, note) = self.with_fee(asked)?;
+        let mut response = if self.optimize && self.optimizer().enabled {
+            let (query, text) = self.with_slippage(query)?;
+            Box::pin(self.best_of(route, &text, &query)).await?
+        } else {
+            self.quote(route, &query).await?
+        };
+        response.notes.extend(note);
+        Ok(response)
+    }
+
+    fn optimizer(&self) -> &config::Optimizer {
+        &self.snapshot.config.jupiter.optimizer
+    }
+
+    /// A request as one upstream gets it; none if it has not that part of the API.
+    fn request_of(
+        &self,
+        route: &Route<'_>,
+        upstream: &ApiUpstream,
+        query: &str,
+    ) -> Option<ApiRequest> {
+        Some(ApiRequest {
+            method: self.method.clone(),
+            target: upstream.target(route, query)?,
+            fields: self.fields.clone(),
+            body: self.body.clone(),
+        })
     }
 
     /// Where the cluster is.
@@ -130,6 +181,9 @@ impl ApiCall {
             Product::Quote => {
                 if let Some(facts) = &ended.facts {
                     origins.quoted(facts.print, ended.upstream.name(), now);
+                    if self.charged {
+                        origins.charged(facts.print, now);
+                    }
                 }
             }
             Product::Order => {

@@ -1,9 +1,11 @@
-//! Prices of tokens in the shape of Jupiter's price API, as ingest has put them into Redis. No upstream is asked: what is not known is left out of the answer.
+//! Prices of tokens in the shape of Jupiter's price API, as ingest has put them into Redis. What it does not know
+//! Jupiter is asked for, where there is an upstream for that; what nobody knows is left out.
 
 mod metrics;
 
 use std::time::Duration;
 
+use bytes::Bytes;
 use perijove_core::Pubkey;
 use perijove_core::redis::Dollars;
 use tokio::time::Instant;
@@ -12,6 +14,7 @@ pub(super) use self::metrics::PriceMetrics;
 use self::metrics::Told;
 use super::Pipeline;
 use super::cache_use::CacheStatus;
+use super::jupiter::ApiCall;
 use super::response::{Body, Provenance, Response, Source, Summary};
 use crate::cache::Lookup;
 use crate::dispatch::Trace;
@@ -32,7 +35,8 @@ const UNAVAILABLE: &str = "unavailable";
 type Found = Result<Dollars, Lookup>;
 
 impl Pipeline {
-    /// Answers `GET /price/v3?ids=…`.
+    /// Answers `GET /price/v3?ids=…`. What ingest does not know, `jupiter` is asked for, where there is
+    /// an upstream that has prices.
     ///
     /// # Errors
     /// Prices are not served, or the query names no tokens. That Redis does not answer is no error:
@@ -42,6 +46,7 @@ impl Pipeline {
         snapshot: &Snapshot,
         query: Option<&str>,
         started: Instant,
+        jupiter: ApiCall,
     ) -> Result<Response, Rejection> {
         let metrics = &self.metrics.prices;
         if !snapshot.config.price.enabled {
@@ -55,7 +60,11 @@ impl Pipeline {
         let ids = ids.inspect_err(|rejection| metrics.refused(rejection))?;
         let found = self.prices_of(&ids).await;
         let most = snapshot.config.price.max_uncertainty;
-        let answer = Answer::of(&ids, &found, &self.freshness(snapshot), most);
+        let mut answer = Answer::of(&ids, &found, &self.freshness(snapshot), most);
+        let missing = answer.missing(&ids);
+        if !missing.is_empty() {
+            answer.add(&ids, jupiter.prices_of(&missing).await);
+        }
         answer.told.iter().for_each(|told| metrics.told(*told));
         let response = answer.into_response(jupiter::shows_extra(query));
         metrics.answered(response.summary.outcome, started.elapsed());
@@ -87,6 +96,8 @@ impl Pipeline {
 /// What came of a request.
 struct Answer {
     prices: Vec<(Pubkey, Dollars)>,
+    /// What Jupiter has said of others, as it wrote it.
+    others: Vec<(Pubkey, Bytes)>,
     /// For each token that was asked for.
     told: Vec<Told>,
     source: Source,
@@ -121,10 +132,35 @@ impl Answer {
         Self {
             age: oldest.map(|since| freshness.age(since)),
             now: freshness.now,
+            others: Vec::new(),
             prices,
             told,
             source,
         }
+    }
+
+    /// The tokens that nothing is told of.
+    fn missing(&self, ids: &[Pubkey]) -> Vec<Pubkey> {
+        let told = ids.iter().zip(&self.told);
+        let missing = told.filter(|(_, told)| **told != Told::Fresh);
+        missing.map(|(id, _)| *id).collect()
+    }
+
+    /// Adds what Jupiter has said.
+    fn add(&mut self, ids: &[Pubkey], others: Vec<(Pubkey, Bytes)>) {
+        if others.is_empty() {
+            return;
+        }
+        for (id, told) in ids.iter().zip(&mut self.told) {
+            if others.iter().any(|(other, _)| other == id) {
+                *told = Told::Jupiter;
+            }
+        }
+        self.source = match self.prices.is_empty() {
+            true => Source::Jupiter,
+            false => Source::Both,
+        };
+        self.others = others;
     }
 
     fn into_response(self, extra: bool) -> Response {
@@ -132,7 +168,7 @@ impl Answer {
         Response {
             status: 200,
             content_type: jupiter::JSON,
-            body: Body::Whole(jupiter::answer(&self.prices, extra, self.now)),
+            body: Body::Whole(jupiter::answer(&self.prices, &self.others, extra, self.now)),
             retry_after: None,
             provenance: Some(Provenance {
                 source: self.source,
@@ -144,7 +180,7 @@ impl Answer {
                 method: PRICE,
                 calls: 1,
                 outcome: match self.source {
-                    Source::Ingest => OK,
+                    Source::Ingest | Source::Jupiter | Source::Both => OK,
                     Source::Nobody => UNAVAILABLE,
                 },
                 trace: Trace::default(),

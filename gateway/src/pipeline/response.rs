@@ -43,6 +43,10 @@ pub struct Provenance {
 pub enum Source {
     /// Ingest, by way of Redis.
     Ingest,
+    /// Jupiter.
+    Jupiter,
+    /// Ingest of some, Jupiter of others.
+    Both,
     /// Nobody: Redis has not answered.
     Nobody,
 }
@@ -52,6 +56,8 @@ impl Source {
     pub const fn label(self) -> &'static str {
         match self {
             Self::Ingest => "ingest",
+            Self::Jupiter => "jupiter",
+            Self::Both => "ingest, jupiter",
             Self::Nobody => "none",
         }
     }

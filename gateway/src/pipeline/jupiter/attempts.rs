@@ -83,10 +83,82 @@ enum Outcome {
     Broken(TransportFault),
 }
 
-struct Attempted {
+pub(super) struct Attempted {
     upstream: Arc<ApiUpstream>,
     outcome: Outcome,
     hedge: bool,
+}
+
+impl Attempted {
+    /// The answer, if it is a good one.
+    pub(super) fn good(self) -> Option<Ended> {
+        match self.outcome {
+            Outcome::Good(reply, facts) if reply.status < 300 => Some(Ended {
+                reply,
+                upstream: self.upstream,
+                facts,
+                outcome: "ok",
+                attempts: 1,
+                hedged: self.hedge,
+            }),
+            _ => None,
+        }
+    }
+}
+
+/// One attempt, judged and told to its upstream.
+pub(super) fn carry_out(
+    call: &ApiCall,
+    product: Product,
+    ticket: Ticket,
+    request: ApiRequest,
+    hedge: bool,
+) -> BoxFuture<'_, Attempted> {
+    let class = Class::of(&call.method, product);
+    let upstream = Arc::clone(ticket.upstream());
+    let timeouts = &upstream.settings().timeouts;
+    let first_byte = if class.heavy {
+        timeouts.first_byte_heavy
+    } else {
+        timeouts.first_byte
+    };
+    let limits = ApiLimits {
+        deadline: call.deadline(),
+        first_byte,
+        answer_buffer: call.snapshot.config.limits.answer_buffer,
+        replayable: class.replayable,
+        ask: Ask {
+            priority: priority(product),
+            consumer: call.affinity,
+            heavy: false,
+        },
+    };
+    let quantile = call.snapshot.config.hedge.quantile;
+    Box::pin(async move {
+        let reply = upstream.call(&request, &limits).await;
+        let now = Instant::now();
+        let outcome = match reply {
+            Err(fault) => {
+                ticket.broken(product, fault, now);
+                Outcome::Broken(fault)
+            }
+            Ok(reply) => match judged(call, product, &upstream, &reply) {
+                (None, facts) => {
+                    ticket.good(product, reply.latency, quantile, now);
+                    Outcome::Good(reply, facts)
+                }
+                (Some(fault), facts) => {
+                    ticket.bad(product, fault, now);
+                    Outcome::Bad(fault, reply, facts)
+                }
+            },
+        };
+        Attempted {
+            upstream,
+            outcome,
+            hedge,
+        }
+    })
 }
 
 pub(super) struct Attempts<'c> {
@@ -238,66 +310,16 @@ impl<'c> Attempts<'c> {
             let Some(ticket) = upstream.admit(now, forced) else {
                 continue;
             };
-            let Some(request) = self.request(upstream) else {
+            let Some(request) = self.call.request_of(self.route, upstream, &self.call.query) else {
                 continue;
             };
             self.started += 1;
             let hedge_after = self.hedge_after(upstream);
-            return Some((self.attempt(ticket, request, hedge), hedge_after));
+            return Some((
+                carry_out(self.call, self.route.product, ticket, request, hedge),
+                hedge_after,
+            ));
         }
-    }
-
-    fn attempt(
-        &self,
-        ticket: Ticket,
-        request: ApiRequest,
-        hedge: bool,
-    ) -> BoxFuture<'c, Attempted> {
-        let (call, product) = (self.call, self.route.product);
-        let upstream = Arc::clone(ticket.upstream());
-        let timeouts = &upstream.settings().timeouts;
-        let first_byte = if self.class.heavy {
-            timeouts.first_byte_heavy
-        } else {
-            timeouts.first_byte
-        };
-        let limits = ApiLimits {
-            deadline: call.deadline(),
-            first_byte,
-            answer_buffer: call.snapshot.config.limits.answer_buffer,
-            replayable: self.class.replayable,
-            ask: Ask {
-                priority: priority(product),
-                consumer: call.affinity,
-                heavy: false,
-            },
-        };
-        let quantile = call.snapshot.config.hedge.quantile;
-        Box::pin(async move {
-            let reply = upstream.call(&request, &limits).await;
-            let now = Instant::now();
-            let outcome = match reply {
-                Err(fault) => {
-                    ticket.broken(product, fault, now);
-                    Outcome::Broken(fault)
-                }
-                Ok(reply) => match judged(call, product, &upstream, &reply) {
-                    (None, facts) => {
-                        ticket.good(product, reply.latency, quantile, now);
-                        Outcome::Good(reply, facts)
-                    }
-                    (Some(fault), facts) => {
-                        ticket.bad(product, fault, now);
-                        Outcome::Bad(fault, reply, facts)
-                    }
-                },
-            };
-            Attempted {
-                upstream,
-                outcome,
-                hedge,
-            }
-        })
     }
 
     /// An answer for the caller, or whether another upstream may be asked.
@@ -406,16 +428,6 @@ impl<'c> Attempts<'c> {
             hedged: self.hedged,
             ..ended
         }
-    }
-
-    fn request(&self, upstream: &ApiUpstream) -> Option<ApiRequest> {
-        let query = jupiter::without_keys(&self.call.query);
-        Some(ApiRequest {
-            method: self.call.method.clone(),
-            target: upstream.target(self.route, &query)?,
-            fields: self.call.fields.clone(),
-            body: self.call.body.clone(),
-        })
     }
 
     fn hedge_after(&self, upstream: &ApiUpstream) -> Option<Duration> {

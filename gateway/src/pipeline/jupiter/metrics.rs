@@ -32,6 +32,8 @@ pub(in crate::pipeline) struct JupiterMetrics {
     quote_latency: Milliseconds,
     staleness: Histogram,
     quotes: IntCounterVec,
+    optimized: IntCounterVec,
+    gain: Histogram,
 }
 
 impl std::fmt::Debug for JupiterMetrics {
@@ -80,8 +82,26 @@ impl JupiterMetrics {
         for result in ["hit", "miss", "expired", "traded", "coalesced", "bypass"] {
             quotes.with_label_values(&[result]);
         }
+        let optimized = counter(
+            "perijove_jupiter_optimized_total",
+            "Quotes that the optimizer was asked for, by what it had to compare: several, or one",
+            &["compared"],
+        )?;
+        for compared in ["several", "one"] {
+            optimized.with_label_values(&[compared]);
+        }
+        let gain = Histogram::with_opts(
+            HistogramOpts::new(
+                "perijove_jupiter_optimizer_gain_bps",
+                "What the best quote had over the one that was asked for, in hundredths of a percent",
+            )
+            .buckets(vec![0.0, 0.1, 1.0, 5.0, 10.0, 50.0, 100.0, 500.0]),
+        )?;
+        registry.register(Box::new(gain.clone()))?;
         Ok(Self {
             quotes,
+            optimized,
+            gain,
             requests: counter(
                 "jupiter_api_requests_total",
                 "Requests for a product of Jupiter's API, by upstream and outcome",
@@ -104,6 +124,15 @@ impl JupiterMetrics {
         self.latency.with_label_values(&[product, upstream]);
         for reason in reasons {
             self.errors.with_label_values(&[product, upstream, reason]);
+        }
+    }
+
+    /// The optimizer has compared so many quotes, and gained so much.
+    pub(super) fn optimized(&self, compared: usize, gain: Option<f64>) {
+        let compared = if compared > 1 { "several" } else { "one" };
+        self.optimized.with_label_values(&[compared]).inc();
+        if let Some(gain) = gain {
+            self.gain.observe(gain.max(0.0));
         }
     }
 

@@ -23,6 +23,8 @@ type Origin = (Arc<str>, Instant);
 pub(in crate::pipeline) struct Origins {
     quotes: Cache<Fingerprint, Origin>,
     orders: Cache<String, Origin>,
+    /// Quotes with the operator's fee in them.
+    charged: Cache<Fingerprint, Instant>,
 }
 
 impl Default for Origins {
@@ -30,6 +32,7 @@ impl Default for Origins {
         Self {
             quotes: Cache::new(MOST),
             orders: Cache::new(MOST),
+            charged: Cache::new(MOST),
         }
     }
 }
@@ -43,6 +46,15 @@ impl std::fmt::Debug for Origins {
 impl Origins {
     pub(super) fn quoted(&self, print: Fingerprint, upstream: &Arc<str>, now: Instant) {
         self.quotes.insert(print, (Arc::clone(upstream), now));
+    }
+
+    /// The operator's fee is in this quote.
+    pub(super) fn charged(&self, print: Fingerprint, now: Instant) {
+        self.charged.insert(print, now);
+    }
+
+    pub(super) fn is_charged(&self, print: Fingerprint) -> bool {
+        self.charged.get(&print).is_some()
     }
 
     pub(super) fn of_quote(&self, print: Fingerprint, now: Instant) -> Option<Arc<str>> {

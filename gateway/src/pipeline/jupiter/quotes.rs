@@ -70,7 +70,7 @@ impl ApiCall {
                             .cache
                             .metrics
                             .product_told(Product::Quote.label());
-                        return Ok(self.told(&kept, CacheStatus::Coalesced));
+                        return Ok(self.told(&kept, Product::Quote, CacheStatus::Coalesced));
                     }
                     Ok(Told::HandedOver) => {}
                     Err(_elapsed) => {
@@ -102,7 +102,7 @@ impl ApiCall {
             Worth::Fresh(_) => {
                 metrics.quote("hit");
                 cache.metrics.product_told(Product::Quote.label());
-                Some(self.told(&kept, CacheStatus::Hit))
+                Some(self.told(&kept, Product::Quote, CacheStatus::Hit))
             }
             Worth::Expired => {
                 metrics.quote("expired");
@@ -121,7 +121,7 @@ impl ApiCall {
         let settings = &self.snapshot.config.jupiter.quote;
         let now = Instant::now();
         let age = now.saturating_duration_since(kept.at);
-        if let Some(lives) = kept.negative {
+        if let Some(lives) = kept.lives {
             return if age < lives {
                 Worth::Fresh(None)
             } else {
@@ -170,7 +170,7 @@ impl ApiCall {
             context: facts.and_then(|facts| facts.context_slot),
             pools: facts.and_then(|facts| facts.pools.clone()),
             at: Instant::now(),
-            negative,
+            lives: negative,
         });
         let is_worth = negative.is_some_and(|lives| lives > Duration::ZERO)
             || (facts.is_some() && matches!(self.worth(&kept), Worth::Fresh(_)));
@@ -181,13 +181,18 @@ impl ApiCall {
     }
 
     /// The answer from a kept quote.
-    fn told(&self, kept: &KeptQuote, status: CacheStatus) -> ApiResponse {
+    pub(super) fn told(
+        &self,
+        kept: &KeptQuote,
+        product: Product,
+        status: CacheStatus,
+    ) -> ApiResponse {
         let behind = kept.context.zip(self.tip());
         ApiResponse {
             status: kept.status,
             fields: kept.fields.clone(),
             content: ApiContent::Whole(kept.body.clone()),
-            product: Product::Quote,
+            product,
             outcome: if kept.status < 400 { "ok" } else { "refused" },
             upstream: Some(Arc::clone(&kept.upstream)),
             cache: Some(status),

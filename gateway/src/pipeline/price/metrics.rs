@@ -17,6 +17,8 @@ const INGEST: &str = "ingest";
 pub(super) enum Told {
     /// Its price.
     Fresh,
+    /// What Jupiter says of it.
+    Jupiter,
     /// Nothing: the trades it rests on are too old.
     Stale,
     /// Nothing: the price may be too far off.
@@ -28,8 +30,9 @@ pub(super) enum Told {
 }
 
 impl Told {
-    const ALL: [Self; 5] = [
+    const ALL: [Self; 6] = [
         Self::Fresh,
+        Self::Jupiter,
         Self::Stale,
         Self::Uncertain,
         Self::Unknown,
@@ -39,6 +42,7 @@ impl Told {
     const fn label(self) -> &'static str {
         match self {
             Self::Fresh => "fresh",
+            Self::Jupiter => "jupiter",
             Self::Stale => "stale",
             Self::Uncertain => "uncertain",
             Self::Unknown => "unknown",

@@ -1,0 +1,109 @@
+//! Answers that are the same for everybody for a while: what is known of tokens, and names of programs.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::time::{Instant, timeout_at};
+
+use super::ApiCall;
+use super::attempts::Ended;
+use super::reply::ApiResponse;
+use crate::cache::{KeptQuote, Key, Role, Told};
+use crate::error::Rejection;
+use crate::jupiter::{Product, Route};
+use crate::pipeline::{CacheStatus, CacheUse};
+
+impl ApiCall {
+    /// Answers a read whose answer is kept for a while.
+    pub(super) async fn kept(&self, route: &Route<'_>) -> Result<ApiResponse, Rejection> {
+        let lives = self.lives(route);
+        if lives.is_zero() || self.cache_use == CacheUse::Bypass {
+            return self.forward(route).await;
+        }
+        let (key, cache) = (self.key_of(route), &self.pipeline.cache);
+        loop {
+            let now = Instant::now();
+            let known = cache.quotes.get(key);
+            let known = known.filter(|known| {
+                let age = now.saturating_duration_since(known.at);
+                known.lives.is_some_and(|lives| age < lives)
+            });
+            if let Some(known) = known.filter(|_| self.cache_use == CacheUse::Normal) {
+                cache.metrics.product_told(route.product.label());
+                return Ok(self.told(&known, route.product, CacheStatus::Hit));
+            }
+            match self.pipeline.quote_flights.join(key) {
+                Role::Lead(lead) => {
+                    let ended = self.attempt(route, None).await;
+                    let kept = match &ended {
+                        Ok(ended) => self.keep_for(key, ended, lives).map(Ok),
+                        Err(rejection) => Some(Err(rejection.clone())),
+                    };
+                    if let Some(kept) = kept {
+                        lead.settle(kept);
+                    }
+                    let response = ended?.into_response(route.product);
+                    return Ok(ApiResponse {
+                        cache: Some(CacheStatus::Miss),
+                        ..response
+                    });
+                }
+                Role::Follow(follow) => match timeout_at(self.deadline(), follow.wait()).await {
+                    Ok(Told::Settled(told)) => {
+                        let kept = told?;
+                        cache.metrics.product_told(route.product.label());
+                        return Ok(self.told(&kept, route.product, CacheStatus::Coalesced));
+                    }
+                    Ok(Told::HandedOver) => {}
+                    Err(_elapsed) => {
+                        return Err(Rejection::ApiUnavailable {
+                            reason: "no answer in time",
+                        });
+                    }
+                },
+            }
+        }
+    }
+
+    fn lives(&self, route: &Route<'_>) -> Duration {
+        let lifetimes = &self.snapshot.config.jupiter.lifetimes;
+        match (route.product, route.rest().trim_end_matches('/')) {
+            (Product::Labels, _) => lifetimes.labels,
+            (_, "/search") => lifetimes.token_search,
+            (_, "/recent") => lifetimes.recent_tokens,
+            _ => lifetimes.token_lists,
+        }
+    }
+
+    fn keep_for(&self, key: Key, ended: &Ended, lives: Duration) -> Option<Arc<KeptQuote>> {
+        let body = ended.whole()?;
+        let kept = Arc::new(KeptQuote {
+            status: ended.reply.status,
+            fields: ended.reply.fields.clone(),
+            body: body.clone(),
+            upstream: Arc::clone(ended.upstream.name()),
+            context: None,
+            pools: None,
+            at: Instant::now(),
+            lives: Some(lives),
+        });
+        if ended.reply.status == 200 {
+            self.pipeline.cache.quotes.put(key, Arc::clone(&kept));
+        }
+        Some(kept)
+    }
+
+    /// Whatever is asked for as it is written.
+    fn key_of(&self, route: &Route<'_>) -> Key {
+        let mut hasher = blake3::Hasher::new();
+        hasher.update(b"read");
+        for part in [route.product.label(), route.rest(), &self.query] {
+            let length = u64::try_from(part.len()).unwrap_or(u64::MAX);
+            hasher.update(&length.to_be_bytes());
+            hasher.update(part.as_bytes());
+        }
+        let mut bytes = [0; 16];
+        hasher.finalize_xof().fill(&mut bytes);
+        Key::from_bytes(bytes)
+    }
+}

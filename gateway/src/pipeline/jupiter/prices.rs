@@ -1,0 +1,110 @@
+//! Prices that ingest does not know, from Jupiter: in one request for all that are missing, and each
+//! kept for a moment on its own.
+
+use std::borrow::Cow;
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use bytes::Bytes;
+use perijove_core::Pubkey;
+use quick_cache::sync::Cache;
+use serde_json::value::RawValue;
+use tokio::time::Instant;
+
+use super::ApiCall;
+use crate::jupiter::{Api, Route};
+
+/// Mints whose price is kept.
+const MOST: usize = 50_000;
+
+/// Where Jupiter has prices.
+const PATH: &str = "/price/v3";
+
+/// Kept prices, each as Jupiter wrote it.
+pub(in crate::pipeline) struct JupiterPrices(Cache<Pubkey, (Bytes, Instant)>);
+
+impl Default for JupiterPrices {
+    fn default() -> Self {
+        Self(Cache::new(MOST))
+    }
+}
+
+impl std::fmt::Debug for JupiterPrices {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("JupiterPrices").finish_non_exhaustive()
+    }
+}
+
+impl ApiCall {
+    /// What Jupiter says of these mints, each as it wrote it; of those that it knows. No more than 50.
+    pub(in crate::pipeline) async fn prices_of(mut self, mints: &[Pubkey]) -> Vec<(Pubkey, Bytes)> {
+        if self.snapshot.jupiter.fee(Api::PriceV3).is_none() {
+            return Vec::new();
+        }
+        let (pipeline, now) = (Arc::clone(&self.pipeline), Instant::now());
+        let lives = self.snapshot.config.jupiter.lifetimes.prices;
+        let kept = |mint: &Pubkey| {
+            let (price, at) = pipeline.jupiter_prices.0.get(mint)?;
+            (now.saturating_duration_since(at) < lives).then_some(price)
+        };
+        let mut told = Vec::with_capacity(mints.len());
+        let mut missing = Vec::new();
+        for mint in mints {
+            match kept(mint) {
+                Some(price) => told.push((*mint, price)),
+                None => missing.push(*mint),
+            }
+        }
+        if missing.is_empty() {
+            return told;
+        }
+        let ids: Vec<_> = missing.iter().map(Pubkey::to_string).collect();
+        self.query = format!("ids={}", ids.join(","));
+        let Some(route) = Route::of(PATH, false) else {
+            return told;
+        };
+        // That Jupiter does not answer is no error: then it is not known.
+        let Ok(ended) = self.attempt(&route, None).await else {
+            return told;
+        };
+        let (Some(body), 200) = (ended.whole(), ended.reply.status) else {
+            return told;
+        };
+        for (mint, price) in read(body, &missing) {
+            let kept = (price.clone(), Instant::now());
+            pipeline.jupiter_prices.0.insert(mint, kept);
+            told.push((mint, price));
+        }
+        told
+    }
+}
+
+/// The prices in an answer, of those that were asked for.
+fn read(body: &[u8], asked: &[Pubkey]) -> Vec<(Pubkey, Bytes)> {
+    let all: BTreeMap<Cow<'_, str>, &RawValue> = serde_json::from_slice(body).unwrap_or_default();
+    let prices = all.iter().filter_map(|(mint, price)| {
+        let mint = mint.parse().ok()?;
+        let told = asked.contains(&mint) && price.get().starts_with('{');
+        told.then(|| (mint, Bytes::copy_from_slice(price.get().as_bytes())))
+    });
+    prices.collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_prices_that_were_asked_for_are_read_and_to_the_byte() {
+        let (one, other) = (Pubkey([1; 32]), Pubkey([2; 32]));
+        let body =
+            format!(r#"{{"{one}": {{"usdPrice": 1.50, "new":[]}}, "{other}": null, "x": {{}}}}"#);
+        let told = read(body.as_bytes(), &[one, other]);
+        assert_eq!(
+            told,
+            [(one, Bytes::from_static(br#"{"usdPrice": 1.50, "new":[]}"#))]
+        );
+        assert!(read(body.as_bytes(), &[]).is_empty());
+        assert!(read(b"<html>", &[one]).is_empty());
+    }
+}

@@ -1,0 +1,218 @@
+//! The best of several quotes, the operator's fee, and what is kept besides quotes.
+
+use perijove_core::Pubkey;
+use perijove_core::market::USDC as USDC_MINT;
+use perijove_tests::redis::Redis;
+use perijove_tests::redis::prices::dollars;
+use perijove_tests::wait::until;
+use serde_json::json;
+
+use super::scene::{Exchange, quote_target};
+use super::scripted::{Answer, Asked, CANARY, SOL, USDC, quote};
+
+/// A quote at this price where the query says so, and one at 150 elsewhere.
+fn pays(
+    slot: u64,
+    part: &'static str,
+    price: u64,
+) -> impl Fn(&Asked) -> Option<Answer> + Send + Sync {
+    move |asked| {
+        let amount = 1_000_000;
+        let better = !asked.query.contains(CANARY) && asked.query.contains(part);
+        better.then(|| Answer::json(&quote(slot, amount, price)))
+    }
+}
+
+async fn best(exchange: &Exchange, rest: &str) -> perijove_tests::client::Reply {
+    let target = quote_target("swap/v1/quote", 1_000_000);
+    let url = format!("{}{target}{rest}", exchange.gateway.url());
+    let get = exchange.gateway.client().get(url);
+    exchange
+        .gateway
+        .send(get.header("x-perijove-optimize", "best"))
+        .await
+}
+
+async fn patient() -> Exchange {
+    Exchange::with(|config| config.set("jupiter.optimizer.deadline", "10s")).await
+}
+
+#[tokio::test]
+async fn the_best_of_all_variants_and_upstreams_is_delivered_to_the_byte() {
+    let exchange = patient().await;
+    let slot = exchange.cluster.cluster().clock.tip();
+    // Direct routes pay more.
+    exchange
+        .own
+        .answers(pays(slot, "onlyDirectRoutes=true", 160));
+    let reply = best(&exchange, "").await;
+    assert_eq!(reply.status, 200, "{}", reply.text());
+    assert_eq!(reply.text(), quote(slot, 1_000_000, 160).to_string());
+    assert_eq!(reply.header("x-perijove-variant"), Some("direct"));
+    assert_eq!(reply.upstream(), "own");
+    let gain: f64 = reply
+        .header("x-perijove-gain-bps")
+        .unwrap()
+        .parse()
+        .unwrap();
+    assert!((gain - 666.67).abs() < 0.01, "{gain}");
+    let compared: u32 = reply
+        .header("x-perijove-compared")
+        .unwrap()
+        .parse()
+        .unwrap();
+    assert!(compared >= 3, "{compared}");
+    // So does the hosted one.
+    exchange.hosted.answers(pays(slot, "amount=1000000", 170));
+    let reply = best(&exchange, "").await;
+    assert_eq!(
+        (reply.upstream(), reply.header("x-perijove-variant")),
+        ("hosted", Some("as-asked"))
+    );
+    // What the caller has said is not asked otherwise.
+    exchange.own.forget();
+    best(
+        &exchange,
+        "&onlyDirectRoutes=false&restrictIntermediateTokens=true",
+    )
+    .await;
+    assert_eq!(exchange.own.hits("/quote"), 1);
+}
+
+#[tokio::test]
+async fn the_best_is_never_worse_than_what_was_asked_for() {
+    let exchange = patient().await;
+    let slot = exchange.cluster.cluster().clock.tip();
+    exchange
+        .own
+        .answers(pays(slot, "onlyDirectRoutes=true", 10));
+    exchange.hosted.answers(pays(slot, "amount=1000000", 10));
+    let reply = best(&exchange, "").await;
+    assert_eq!(reply.text(), exchange_quote(&exchange).await);
+    assert_eq!(reply.header("x-perijove-gain-bps"), Some("0.00"));
+}
+
+async fn exchange_quote(exchange: &Exchange) -> String {
+    exchange.quote(1_000_000).await.text()
+}
+
+#[tokio::test]
+async fn a_variant_that_does_not_come_is_not_waited_for() {
+    let exchange = Exchange::open().await;
+    exchange.own.answers(|asked| {
+        let never = Answer::text(200, "").after(std::time::Duration::from_secs(600));
+        asked.query.contains("onlyDirectRoutes").then_some(never)
+    });
+    let reply = best(&exchange, "").await;
+    assert_eq!(reply.status, 200);
+    let ordinary = exchange
+        .get(&quote_target("/swap/v1/quote", 1_000_000))
+        .await;
+    assert_eq!(
+        ordinary.header("x-perijove-variant"),
+        None,
+        "only who asks for it"
+    );
+}
+
+#[tokio::test]
+async fn the_operators_fee_is_added_shown_and_never_over_the_callers() {
+    let account = Pubkey([7; 32]).to_string();
+    let fees = json!([{ "mint": USDC, "account": account }]);
+    let exchange = Exchange::with(|config| {
+        config.set(
+            "jupiter.referral",
+            json!({ "platform_fee_bps": 20, "fee_accounts": fees }),
+        )
+    })
+    .await;
+    exchange.own.answers(|asked| {
+        let built = json!({ "swapTransaction": "AQ==" });
+        (asked.path == "/swap").then(|| Answer::json(&built))
+    });
+    let reply = exchange.quote(7).await;
+    assert_eq!(reply.header("x-perijove-referral-bps"), Some("20"));
+    let asked = exchange.own.asked().pop().unwrap();
+    assert!(
+        asked.query.ends_with("&platformFeeBps=20"),
+        "{}",
+        asked.query
+    );
+    let swap = json!({ "userPublicKey": "x", "quoteResponse": reply.json() });
+    exchange.post("/swap/v1/swap", &swap).await;
+    let asked = exchange.own.asked().pop().unwrap();
+    assert!(
+        asked.body.contains(&format!(r#""feeAccount":"{account}""#)),
+        "{}",
+        asked.body
+    );
+    // The caller's own fee, and its own account.
+    let own = exchange
+        .get(&format!(
+            "{}&platformFeeBps=5",
+            quote_target("/swap/v1/quote", 8)
+        ))
+        .await;
+    assert_eq!(own.header("x-perijove-referral-bps"), None);
+    let swap = json!({ "userPublicKey": "x", "quoteResponse": own.json() });
+    exchange.post("/swap/v1/swap", &swap).await;
+    let asked = exchange.own.asked().pop().unwrap();
+    assert_eq!(asked.body, swap.to_string());
+}
+
+#[tokio::test]
+async fn what_is_known_of_tokens_is_asked_for_once_in_a_while() {
+    let exchange = Exchange::open().await;
+    exchange.hosted.answers(|asked| {
+        let tokens = Answer::json(&json!([{ "id": asked.query }]));
+        asked.path.starts_with("/tokens/v2").then_some(tokens)
+    });
+    let first = exchange.get("/tokens/v2/search?query=jup").await;
+    let second = exchange.get("/tokens/v2/search?query=jup").await;
+    assert_eq!((first.cache(), second.cache()), ("miss", "hit"));
+    assert_eq!(first.text(), second.text());
+    assert_eq!(
+        exchange.get("/tokens/v2/search?query=other").await.cache(),
+        "miss"
+    );
+    assert_eq!(exchange.hosted.hits("/tokens/v2/search"), 2);
+}
+
+#[tokio::test]
+async fn prices_that_ingest_does_not_know_come_from_jupiter() {
+    let redis = Redis::start().await;
+    let url = redis.url();
+    let exchange = Exchange::with(|config| {
+        config
+            .set("cache.redis.url", url)
+            .set("price.enabled", true)
+            .set("jupiter.lifetimes.prices", "1m")
+    })
+    .await;
+    let unknown = Pubkey([5; 32]).to_string();
+    let told = r#"{"usdPrice": 2.50, "blockId": 1, "decimals": 6, "priceChange24h": 1.0}"#;
+    let body = format!(r#"{{"{unknown}":{told}}}"#);
+    exchange.hosted.answers(move |asked| {
+        let prices = Answer::text(200, &body).with("content-type", "application/json");
+        (asked.path == "/price/v3").then_some(prices)
+    });
+    redis
+        .priced(USDC_MINT, dollars(1.0), std::time::Duration::from_secs(1))
+        .await;
+    let ids = format!("{USDC},{unknown},{SOL}");
+    let reply = until("ingest's price to be there", || async {
+        let reply = exchange.get(&format!("/price/v3?ids={ids}")).await;
+        (reply.header("x-perijove-source") == Some("ingest, jupiter")).then_some(reply)
+    })
+    .await;
+    assert_eq!(reply.json()[USDC]["usdPrice"], 1.0);
+    assert!(reply.text().contains(told), "{}", reply.text());
+    assert!(reply.json().get(SOL).is_none());
+    let asked = exchange.hosted.asked().pop().unwrap();
+    assert!(!asked.query.contains(USDC), "{}", asked.query);
+    // What Jupiter has said is known for a while.
+    let hits = exchange.hosted.hits("/price/v3");
+    let reply = exchange.get(&format!("/price/v3?ids={unknown}")).await;
+    assert_eq!(reply.json()[&unknown]["priceChange24h"], 1.0);
+    assert_eq!(exchange.hosted.hits("/price/v3"), hits);
+}
