@@ -287,6 +287,7 @@ mod tests {
     use super::*;
 
     #[test]
+    #[expect(clippy::too_many_lines, reason = "a table")]
     fn every_kind_of_upstream_is_asked_under_its_own_path() {
         let other = PathMap::of(&[
             (Api::SwapV1, "/v6/".to_owned()),

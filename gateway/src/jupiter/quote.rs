@@ -247,6 +247,8 @@ fn digits(value: &str) -> Option<u64> {
 
 #[cfg(test)]
 mod tests {
+    use std::collections::BTreeMap;
+
     use proptest::prelude::*;
 
     use super::*;
@@ -377,7 +379,7 @@ mod tests {
 
     /// What a parameter is to Jupiter, by the simplest reading: known lists as sets, all else as it is.
     fn meaning(parameters: &[(String, String)]) -> Vec<(String, Vec<String>)> {
-        let mut meaning: std::collections::BTreeMap<String, Vec<String>> = Default::default();
+        let mut meaning: BTreeMap<String, Vec<String>> = BTreeMap::new();
         for (name, value) in parameters {
             let values = meaning.entry(name.clone()).or_default();
             if LISTS.contains(&name.as_str()) {

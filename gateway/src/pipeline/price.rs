@@ -156,9 +156,10 @@ impl Answer {
                 *told = Told::Jupiter;
             }
         }
-        self.source = match self.prices.is_empty() {
-            true => Source::Jupiter,
-            false => Source::Both,
+        self.source = if self.prices.is_empty() {
+            Source::Jupiter
+        } else {
+            Source::Both
         };
         self.others = others;
     }

@@ -83,7 +83,7 @@ async fn a_frozen_api_costs_a_quote_no_more_than_the_hedge() {
     })
     .await;
     exchange.own.answers(|asked| {
-        let frozen = Answer::text(200, "").after(Duration::from_secs(600));
+        let frozen = Answer::text(200, "").after(Duration::from_mins(10));
         (!asked.query.contains(CANARY)).then_some(frozen)
     });
     let reply = exchange.quote(7).await;
@@ -115,6 +115,7 @@ async fn old_markets_are_avoided() {
 }
 
 #[tokio::test]
+#[expect(clippy::disallowed_methods, reason = "a reset names an absolute time")]
 async fn a_rate_limit_of_all_becomes_a_retry_after_in_seconds() {
     let exchange = Exchange::open().await;
     let soon = || {

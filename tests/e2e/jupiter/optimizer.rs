@@ -100,7 +100,7 @@ async fn exchange_quote(exchange: &Exchange) -> String {
 async fn a_variant_that_does_not_come_is_not_waited_for() {
     let exchange = Exchange::open().await;
     exchange.own.answers(|asked| {
-        let never = Answer::text(200, "").after(std::time::Duration::from_secs(600));
+        let never = Answer::text(200, "").after(std::time::Duration::from_mins(10));
         asked.query.contains("onlyDirectRoutes").then_some(never)
     });
     let reply = best(&exchange, "").await;

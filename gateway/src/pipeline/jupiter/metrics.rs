@@ -20,6 +20,9 @@ const SECONDS: [f64; 16] = [
     30.0,
 ];
 
+/// Upper bounds in hundredths of a percent.
+const BPS: [f64; 8] = [0.0, 0.1, 1.0, 5.0, 10.0, 50.0, 100.0, 500.0];
+
 /// Upper bounds in slots.
 const SLOTS: [f64; 10] = [0.0, 1.0, 2.0, 3.0, 5.0, 8.0, 16.0, 32.0, 64.0, 150.0];
 
@@ -51,53 +54,36 @@ impl JupiterMetrics {
             registry.register(Box::new(family.clone()))?;
             Ok::<_, prometheus::Error>(family)
         };
-        let latency = HistogramVec::new(
-            HistogramOpts::new(
-                "jupiter_api_latency_seconds",
-                "Time from a request's head to its answer, by product and upstream",
-            )
-            .buckets(SECONDS.to_vec()),
-            &["product", "upstream"],
-        )?;
-        registry.register(Box::new(latency.clone()))?;
+        let latency = latencies(registry)?;
         let quote_latency = Milliseconds::new(
             "jupiter_api_quote_latency_ms",
             "Time from a quote's request to its answer over the last minute, in milliseconds, by upstream",
         )?;
         registry.register(Box::new(quote_latency.clone()))?;
         quote_latency.expect(NOBODY);
-        let staleness = Histogram::with_opts(
-            HistogramOpts::new(
-                "perijove_jupiter_quote_staleness_slots",
-                "Slots between the cluster and a quote's contextSlot when it was delivered",
-            )
-            .buckets(SLOTS.to_vec()),
+        let staleness = histogram(
+            registry,
+            "perijove_jupiter_quote_staleness_slots",
+            "Slots between the cluster and a quote's contextSlot when it was delivered",
+            &SLOTS,
         )?;
-        registry.register(Box::new(staleness.clone()))?;
         let quotes = counter(
             "perijove_jupiter_quotes_total",
             "Quotes by what the cache had to do with them: hit, miss, expired, traded, coalesced, bypass",
             &["result"],
         )?;
-        for result in ["hit", "miss", "expired", "traded", "coalesced", "bypass"] {
-            quotes.with_label_values(&[result]);
-        }
         let optimized = counter(
             "perijove_jupiter_optimized_total",
             "Quotes that the optimizer was asked for, by what it had to compare: several, or one",
             &["compared"],
         )?;
-        for compared in ["several", "one"] {
-            optimized.with_label_values(&[compared]);
-        }
-        let gain = Histogram::with_opts(
-            HistogramOpts::new(
-                "perijove_jupiter_optimizer_gain_bps",
-                "What the best quote had over the one that was asked for, in hundredths of a percent",
-            )
-            .buckets(vec![0.0, 0.1, 1.0, 5.0, 10.0, 50.0, 100.0, 500.0]),
+        let gain = histogram(
+            registry,
+            "perijove_jupiter_optimizer_gain_bps",
+            "What the best quote had over the one that was asked for, in hundredths of a percent",
+            &BPS,
         )?;
-        registry.register(Box::new(gain.clone()))?;
+        begin(&quotes, &optimized);
         Ok(Self {
             quotes,
             optimized,
@@ -188,4 +174,38 @@ impl JupiterMetrics {
             .with_label_values(&[product, NOBODY, reason])
             .inc();
     }
+}
+
+/// Has the series there at zero.
+fn begin(quotes: &IntCounterVec, optimized: &IntCounterVec) {
+    for result in ["hit", "miss", "expired", "traded", "coalesced", "bypass"] {
+        quotes.with_label_values(&[result]);
+    }
+    for compared in ["several", "one"] {
+        optimized.with_label_values(&[compared]);
+    }
+}
+
+fn histogram(
+    registry: &Registry,
+    name: &str,
+    help: &str,
+    bounds: &[f64],
+) -> prometheus::Result<Histogram> {
+    let histogram = Histogram::with_opts(HistogramOpts::new(name, help).buckets(bounds.to_vec()))?;
+    registry.register(Box::new(histogram.clone()))?;
+    Ok(histogram)
+}
+
+fn latencies(registry: &Registry) -> prometheus::Result<HistogramVec> {
+    let latency = HistogramVec::new(
+        HistogramOpts::new(
+            "jupiter_api_latency_seconds",
+            "Time from a request's head to its answer, by product and upstream",
+        )
+        .buckets(SECONDS.to_vec()),
+        &["product", "upstream"],
+    )?;
+    registry.register(Box::new(latency.clone()))?;
+    Ok(latency)
 }

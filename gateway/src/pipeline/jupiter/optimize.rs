@@ -16,7 +16,7 @@ use super::ApiCall;
 use super::attempts::{Attempted, Ended, carry_out};
 use super::reply::ApiResponse;
 use crate::error::Rejection;
-use crate::jupiter::{self, AS_ASKED, Product, QuoteQuery, Route, SwapMode, Variant};
+use crate::jupiter::{self, AS_ASKED, Product, QuoteFacts, QuoteQuery, Route, SwapMode, Variant};
 use crate::pipeline::{Body, CacheStatus, CacheUse, Request};
 
 /// Pairs whose best variant is remembered.
@@ -144,44 +144,51 @@ impl ApiCall {
                     (Some(new), Some(known)) if jupiter::is_better(mode, new, known) => one,
                     _ => best,
                 });
-        let Some(Candidate { ended, variant }) = best else {
+        let Some(best) = best else {
             // As if nobody had asked for the best: with retries, and the answer as to why there is none.
             let ended = self.attempt(route, None).await?;
             self.remember(Product::Quote, &ended);
             return Ok(self.delivered(ended, CacheStatus::Bypass));
         };
+        Ok(self.chosen(best, compared, first.as_ref(), pair))
+    }
+
+    /// The answer with what was compared and gained.
+    fn chosen(
+        &self,
+        best: Candidate,
+        compared: usize,
+        first: Option<&QuoteFacts>,
+        pair: Pair,
+    ) -> ApiResponse {
+        let Candidate { ended, variant } = best;
         self.remember(Product::Quote, &ended);
         if compared > 1 {
             let choice = (Arc::clone(&variant), Instant::now());
             self.pipeline.optimizer.choices.insert(pair, choice);
         }
+        let mode = if pair.2 {
+            SwapMode::ExactIn
+        } else {
+            SwapMode::ExactOut
+        };
         let gain = first
             .zip(ended.facts.as_ref())
-            .map(|(first, best)| jupiter::gain_bps(mode, best, &first));
+            .map(|(first, best)| jupiter::gain_bps(mode, best, first));
         self.pipeline.metrics.jupiter.optimized(compared, gain);
         let mut response = self.delivered(ended, CacheStatus::Bypass);
-        let text = |text: String| Bytes::from(text);
-        response
-            .notes
-            .push(("x-perijove-variant", text(plain(&variant))));
-        response
-            .notes
-            .push(("x-perijove-compared", text(compared.to_string())));
+        let notes = &mut response.notes;
+        notes.push(("x-perijove-variant", plain(&variant).into()));
+        notes.push(("x-perijove-compared", compared.to_string().into()));
         if let Some(gain) = gain {
-            let gain = gain.max(0.0);
-            response
-                .notes
-                .push(("x-perijove-gain-bps", text(format!("{gain:.2}"))));
+            let gain = format!("{:.2}", gain.max(0.0));
+            notes.push(("x-perijove-gain-bps", gain.into()));
         }
-        Ok(response)
+        response
     }
 
     /// Asks all at the same time: the quote as it was asked for of several upstreams, and its variants of
     /// the first.
-    #[expect(
-        clippy::type_complexity,
-        reason = "an attempt and the name of its variant"
-    )]
     fn begin<'c>(
         &'c self,
         route: &'c Route<'c>,

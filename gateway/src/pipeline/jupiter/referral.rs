@@ -26,7 +26,7 @@ impl ApiCall {
         let asked = QuoteQuery::read(&query)?;
         self.query = query;
         self.charged = true;
-        Ok((asked, note(bps)))
+        Ok((asked, Some(note(bps))))
     }
 
     /// A quote's query with the default slippage of the optimizer, and its text.
@@ -51,7 +51,7 @@ impl ApiCall {
         let (account, fee) = policy.referral_account.as_ref().zip(policy.referral_fee)?;
         let query = jupiter::order_with_referral(&self.query, account, fee)?;
         self.query = query;
-        note(fee)
+        Some(note(fee))
     }
 
     /// Adds the account that takes the fee to a swap whose quote has the operator's fee in it.
@@ -70,10 +70,10 @@ impl ApiCall {
         };
         let body = jupiter::swap_with_account(&self.body, account)?;
         self.body = body;
-        note(bps)
+        Some(note(bps))
     }
 }
 
-fn note(bps: u32) -> Note {
-    Some((FEE, bps.to_string().into()))
+fn note(bps: u32) -> (&'static str, Bytes) {
+    (FEE, bps.to_string().into())
 }
