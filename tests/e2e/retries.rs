@@ -100,11 +100,11 @@ async fn calls_wait_behind_hanging_ones_no_longer_than_a_connection_may_take() {
         config.set("upstreams", upstreams)
     })
     .await;
-    scene.v(0).fault(Fault::from(Kind::Hold).on("getSupply"));
-    let slow = || scene.gateway.rpc("getSupply", json!([]));
+    scene.v(0).fault(Fault::from(Kind::Hold).on("getEpochInfo"));
+    let slow = || scene.gateway.rpc("getEpochInfo", json!([]));
     let others = async {
         perijove_tests::wait::eventually("both calls to arrive", || {
-            scene.v(0).hits("getSupply") == 2
+            scene.v(0).hits("getEpochInfo") == 2
         })
         .await;
         for _ in 0..3 {

@@ -73,18 +73,7 @@ impl PipelineMetrics {
         )?;
         registry.register(Box::new(cached.clone()))?;
         let [asked_again, delivered] = out_of_order(registry)?;
-        let refused_by_plan = IntCounterVec::new(
-            Opts::new(
-                "perijove_plan_refused_requests_total",
-                "Requests that the caller's plan did not allow: rate, concurrency or batch",
-            ),
-            &["plan", "reason"],
-        )?;
-        // An alert sees the first refusal of a series that was there before it.
-        for reason in Refused::REASONS {
-            drop(refused_by_plan.with_label_values(&[DEFAULT_PLAN, reason]));
-        }
-        registry.register(Box::new(refused_by_plan.clone()))?;
+        let refused_by_plan = refused_by_plan(registry)?;
         registry.register(Box::new(durations.clone()))?;
         registry.register(Box::new(calls.clone()))?;
         let usual = Method::ALL
@@ -182,6 +171,22 @@ fn out_of_order(registry: &Registry) -> prometheus::Result<[IntCounter; 2]> {
         ["asked_again", "delivered"].map(|result| out_of_order.with_label_values(&[result]));
     registry.register(Box::new(out_of_order))?;
     Ok(counters)
+}
+
+/// An alert sees the first refusal of a series that was there before it.
+fn refused_by_plan(registry: &Registry) -> prometheus::Result<IntCounterVec> {
+    let refused = IntCounterVec::new(
+        Opts::new(
+            "perijove_plan_refused_requests_total",
+            "Requests that the caller's plan did not allow: rate, concurrency or batch",
+        ),
+        &["plan", "reason"],
+    )?;
+    for reason in Refused::REASONS {
+        drop(refused.with_label_values(&[DEFAULT_PLAN, reason]));
+    }
+    registry.register(Box::new(refused.clone()))?;
+    Ok(refused)
 }
 
 #[cfg(test)]

@@ -70,17 +70,14 @@ impl Queue {
             });
             oldest.min().filter(|(since, ..)| *since <= aged)
         });
-        let waiter = match oldest {
-            Some((_, at, consumer)) => open.get_mut(at)?.pop(consumer),
+        let waiter = if let Some((_, at, consumer)) = oldest {
+            open.get_mut(at)?.pop(consumer)
+        } else {
             // Light calls stand before the heavy ones of their class.
-            None => {
-                let at = open
-                    .iter()
-                    .enumerate()
-                    .max_by_key(|(at, line)| (line.priority(), std::cmp::Reverse(*at)))?;
-                let at = at.0;
-                open.get_mut(at)?.pop_turn()
-            }
+            let highest =
+                |(at, line): &(usize, &&mut Line)| (line.priority(), std::cmp::Reverse(*at));
+            let (at, _) = open.iter().enumerate().max_by_key(highest)?;
+            open.get_mut(at)?.pop_turn()
         }?;
         self.waiting -= 1;
         Some(waiter)
