@@ -1,8 +1,6 @@
 //! The fields of a request head that decide its course, found in one pass whichever way the request
 //! came. The first of several equal fields counts, except where a word may stand in any of them.
 
-use perijove_core::settings::Setting;
-
 use super::compress;
 use crate::solana::Priority;
 
@@ -90,8 +88,9 @@ impl<'a> Fields<'a> {
 
     /// The class that the caller asks for. What is no class is ignored.
     pub(super) fn priority(&self) -> Option<Priority> {
-        let text = std::str::from_utf8(self.priority?).ok()?;
-        Priority::from_text(&text.trim().to_ascii_lowercase())
+        let word = self.priority?.trim_ascii();
+        let named = |class: &Priority| word.eq_ignore_ascii_case(class.label().as_bytes());
+        Priority::ALL.into_iter().find(named)
     }
 
     /// Whether it says to send JSON, in one of the three spellings that Agave's server accepts.

@@ -31,14 +31,7 @@ const AGED_TURN: u32 = 8;
 /// How much of all places a class and those below it may use together, in percent.
 const MOST_USED: [usize; CLASSES.len()] = [50, 75, 90, 95, 100];
 
-/// All classes, from the lowest.
-const CLASSES: [Priority; 5] = [
-    Priority::Background,
-    Priority::Low,
-    Priority::Medium,
-    Priority::High,
-    Priority::Critical,
-];
+const CLASSES: [Priority; Priority::ALL.len()] = Priority::ALL;
 
 /// Who asks for a place.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

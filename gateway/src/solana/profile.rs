@@ -23,6 +23,15 @@ pub enum Priority {
 }
 
 impl Priority {
+    /// From the lowest.
+    pub const ALL: [Self; 5] = [
+        Self::Background,
+        Self::Low,
+        Self::Medium,
+        Self::High,
+        Self::Critical,
+    ];
+
     /// The name in the `x-priority` header and in labels.
     pub const fn label(self) -> &'static str {
         match self {
