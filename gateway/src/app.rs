@@ -157,7 +157,7 @@ fn assemble(
     let mut server = server(run, config, &published);
     let (pipeline, prepared) = pipeline(config, registry)?;
     let rpc = rpc_app(&published, &pipeline, descriptors.clients(), registry)?;
-    let drain = Arc::clone(&rpc.drain);
+    let (drain, pubsub) = (Arc::clone(&rpc.drain), Arc::clone(&rpc.pubsub));
     let (reload, reloads) = mpsc::channel(1);
     let admin = admin_app(&rpc, registry, &standing, reload);
     server.add_service(background_service("drain", leave(config, &rpc)));
@@ -186,7 +186,7 @@ fn assemble(
         let (admin, _) = listening.watch(admin_service(admin, address), &sockets);
         server.add_service(admin);
     }
-    let upkeep = upkeep::Upkeep::new(reloader, certificates, reloads, calls_on);
+    let upkeep = upkeep::Upkeep::new(reloader, certificates, reloads, calls_on, pubsub);
     server.add_service(background_service("upkeep", upkeep));
     server.add_service(background_service(
         "announce",

@@ -3,13 +3,20 @@
 //! is the edge's and the upstreams' knowledge.
 
 mod answer;
+mod feed_message;
+mod feeds;
 mod hub;
+mod kind;
+mod line;
 mod metrics;
-#[allow(dead_code, reason = "what subscriptions will put in")]
 mod outbox;
+mod params;
+mod repair;
+mod seen;
 mod session;
 #[cfg(test)]
 mod testing;
+mod topic;
 
 pub use hub::{Hub, Place};
 pub use metrics::PubSubMetrics;

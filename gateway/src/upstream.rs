@@ -52,6 +52,7 @@ mod score;
 mod select;
 #[cfg(test)]
 mod simulation;
+mod socket;
 mod stand;
 mod status;
 mod stream;
@@ -89,6 +90,7 @@ pub use metrics::UpstreamMetrics;
 pub use pool::{Parts, Pool, PoolError, UnixClock};
 pub use reply::{AttemptLimits, Reply, ReplyBody};
 pub use select::{Candidate, Candidates, Need, Outlook, Paused, Witness};
+pub use socket::Duplex;
 pub use status::{PoolStatus, UpstreamStatus};
 pub use stream::{BodyStream, CHUNK};
 pub use tracker::Health;

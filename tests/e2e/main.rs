@@ -52,6 +52,7 @@ mod shutdown;
 mod slots;
 mod smuggling;
 mod streaming;
+mod subscriptions;
 mod unknown_methods;
 mod upgrade;
 mod upstream_connections;

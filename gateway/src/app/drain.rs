@@ -33,7 +33,7 @@ impl BackgroundService for Leave {
             return;
         }
         self.drain.leave();
-        self.pubsub.leave();
+        self.pubsub.leave_all();
         let left = self
             .drain
             .drained(self.shutdown.linger, self.shutdown.grace)

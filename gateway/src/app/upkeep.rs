@@ -1,6 +1,7 @@
 //! The background service beside the listeners: it keeps the upstreams' tasks running and reloads
 //! the configuration.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
@@ -16,6 +17,7 @@ use super::certificates::Certificates;
 use super::reload::{Reloader, Runtimes};
 use crate::config::{self, Watch};
 use crate::edge::ReloadRequest;
+use crate::pubsub::Hub;
 
 /// Between two looks at the files where nothing tells of changes: a link far up in their path, or a
 /// file system that has no such events.
@@ -29,6 +31,7 @@ struct Parts {
     requests: mpsc::Receiver<ReloadRequest>,
     /// The runtime of the calls.
     calls_on: oneshot::Receiver<Handle>,
+    pubsub: Arc<Hub>,
 }
 
 impl Upkeep {
@@ -37,12 +40,14 @@ impl Upkeep {
         certificates: Certificates,
         requests: mpsc::Receiver<ReloadRequest>,
         calls_on: oneshot::Receiver<Handle>,
+        pubsub: Arc<Hub>,
     ) -> Self {
         Self(Once::new(Some(Parts {
             reloader,
             certificates,
             requests,
             calls_on,
+            pubsub,
         })))
     }
 }
@@ -55,6 +60,7 @@ impl BackgroundService for Upkeep {
             certificates,
             mut requests,
             calls_on,
+            pubsub,
         }) = self.0.lock().take()
         else {
             return;
@@ -66,6 +72,7 @@ impl BackgroundService for Upkeep {
             upkeep,
         };
         reloader.start(&runtimes);
+        pubsub.start(&runtimes.calls);
         tokio::spawn(certificates.follow());
         let mut hangup = signal(SignalKind::hangup()).ok();
         let mut watch = watched(&reloader);

@@ -1,24 +1,51 @@
-//! What all sockets of clients share.
+//! What all sockets of clients share: the topics they are subscribed to, and the way to whoever
+//! looks after the sockets to upstreams.
 
+use std::collections::HashMap;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 
-use tokio::sync::Notify;
+use parking_lot::Mutex;
+use tokio::runtime::Handle;
+use tokio::sync::{Notify, mpsc};
+use tokio::time::timeout;
 
+use super::feeds::{Command, Feeds};
+use super::line::{Dial, ToUpstreams};
 use super::metrics::PubSubMetrics;
+use super::outbox::Outbox;
+use super::params::Spec;
+use super::repair;
+use super::topic::{Joined, Topic};
 use crate::config::WebSocket;
+use crate::error::Rejection;
+use crate::jsonrpc::RpcError;
 use crate::pipeline::Pipeline;
 use crate::snapshot::Published;
 
-/// Everything that is known of sockets.
-#[derive(Debug)]
+/// Everything that is known of sockets and subscriptions.
 pub struct Hub {
     pub(super) published: Arc<Published>,
     pub(super) pipeline: Arc<Pipeline>,
     pub(super) metrics: PubSubMetrics,
+    pub(super) dial: Box<dyn Dial>,
+    topics: Mutex<HashMap<Spec, Arc<Topic>>>,
+    /// The last id of a topic, and that of a client's subscription.
+    topic_ids: AtomicU64,
+    ids: AtomicU64,
+    commands: mpsc::UnboundedSender<Command>,
+    received: Mutex<Option<mpsc::UnboundedReceiver<Command>>>,
+    /// Of the sockets to upstreams, for `/status`.
+    pub(super) feeds: Mutex<serde_json::Value>,
     clients: AtomicUsize,
     leaving: AtomicBool,
     left: Notify,
+}
+
+impl std::fmt::Debug for Hub {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Hub").finish_non_exhaustive()
+    }
 }
 
 /// A socket that is counted while this is alive.
@@ -28,6 +55,7 @@ pub struct Place(Arc<Hub>);
 impl Drop for Place {
     fn drop(&mut self) {
         self.0.clients.fetch_sub(1, Ordering::AcqRel);
+        self.0.metrics.left();
     }
 }
 
@@ -37,19 +65,45 @@ impl Hub {
         pipeline: Arc<Pipeline>,
         metrics: PubSubMetrics,
     ) -> Arc<Self> {
+        Self::dialling(published, pipeline, metrics, Box::new(ToUpstreams))
+    }
+
+    pub(super) fn dialling(
+        published: Arc<Published>,
+        pipeline: Arc<Pipeline>,
+        metrics: PubSubMetrics,
+        dial: Box<dyn Dial>,
+    ) -> Arc<Self> {
+        let (commands, received) = mpsc::unbounded_channel();
         Arc::new(Self {
             published,
             pipeline,
             metrics,
+            dial,
+            topics: Mutex::default(),
+            topic_ids: AtomicU64::new(0),
+            // Clients know numbers up to 2^53 for certain.
+            ids: AtomicU64::new(fastrand::u64(1..1 << 32)),
+            commands,
+            received: Mutex::new(Some(received)),
+            feeds: Mutex::default(),
             clients: AtomicUsize::new(0),
             leaving: AtomicBool::new(false),
             left: Notify::new(),
         })
     }
 
+    /// Starts to look after the sockets to upstreams, unless that has begun.
+    pub fn start(self: &Arc<Self>, handle: &Handle) {
+        if let Some(commands) = self.received.lock().take() {
+            handle.spawn(Feeds::new(Arc::clone(self)).run(commands));
+        }
+    }
+
     /// Takes a socket in, if there may be one more.
     pub fn admit(self: &Arc<Self>, limits: &WebSocket) -> Option<Place> {
         let before = self.clients.fetch_add(1, Ordering::AcqRel);
+        self.metrics.opened();
         let place = Place(Arc::clone(self));
         (before < limits.clients).then_some(place)
     }
@@ -59,8 +113,89 @@ impl Hub {
         self.clients.load(Ordering::Acquire)
     }
 
+    /// An id for a client's subscription; no other ever has it.
+    pub(super) fn next_id(&self) -> u64 {
+        self.ids.fetch_add(1, Ordering::Relaxed)
+    }
+
+    /// Has a client told under this id, as soon as an upstream has taken the subscription.
+    ///
+    /// # Errors
+    /// What the upstreams say, or that none has said anything in time. The client must still leave.
+    pub(super) async fn subscribe(
+        self: &Arc<Self>,
+        topic: &Arc<Topic>,
+        joined: Joined,
+        id: u64,
+    ) -> Result<(), RpcError> {
+        let snapshot = self.published.load();
+        let settings = &snapshot.config.websocket;
+        let none = || {
+            let none = Rejection::NoUpstream {
+                reason: "no upstream takes the subscription",
+            };
+            none.rpc_error()
+                .unwrap_or_else(|| RpcError::new(-32603, "Internal error"))
+        };
+        match joined {
+            Joined::Live => {
+                if settings.replay {
+                    tokio::spawn(repair::replay(Arc::clone(self), Arc::clone(topic), id));
+                }
+                Ok(())
+            }
+            Joined::Soon(taken) => match timeout(settings.feed.subscribe_timeout, taken).await {
+                Ok(Ok(taken)) => taken,
+                Ok(Err(_)) | Err(_) => Err(none()),
+            },
+            Joined::Ended => Err(none()),
+        }
+    }
+
+    /// The topic for this, joined by a client.
+    pub(super) fn join(&self, spec: &Spec, id: u64, outbox: &Arc<Outbox>) -> (Arc<Topic>, Joined) {
+        let mut topics = self.topics.lock();
+        if let Some(topic) = topics.get(spec) {
+            let joined = topic.join(id, outbox);
+            if !matches!(joined, Joined::Ended) {
+                self.metrics.subscribed(spec.kind);
+                return (Arc::clone(topic), joined);
+            }
+        }
+        let topic_id = self.topic_ids.fetch_add(1, Ordering::Relaxed);
+        let topic = Arc::new(Topic::new(topic_id, spec.clone()));
+        let joined = topic.join(id, outbox);
+        self.metrics.subscribed(spec.kind);
+        topics.insert(spec.clone(), Arc::clone(&topic));
+        self.command(Command::Added(Arc::clone(&topic)));
+        (topic, joined)
+    }
+
+    /// A client wants to be told no more.
+    pub(super) fn leave(&self, topic: &Arc<Topic>, id: u64) {
+        let mut topics = self.topics.lock();
+        if topic.leave(id) {
+            self.metrics.unsubscribed(topic.kind(), 1);
+        }
+        if topic.is_idle() {
+            forget(&mut topics, topic);
+            self.command(Command::Removed(Arc::clone(topic)));
+        }
+    }
+
+    /// A topic has nothing more to tell: whoever asks for the same begins anew.
+    pub(super) fn end(&self, topic: &Arc<Topic>) {
+        forget(&mut self.topics.lock(), topic);
+        self.command(Command::Removed(Arc::clone(topic)));
+    }
+
+    fn command(&self, command: Command) {
+        // Nobody listens any more once the process ends.
+        drop(self.commands.send(command));
+    }
+
     /// From here on the sockets of clients are closed, one after the other.
-    pub fn leave(&self) {
+    pub fn leave_all(&self) {
         self.leaving.store(true, Ordering::Release);
         self.left.notify_waiters();
     }
@@ -75,6 +210,23 @@ impl Hub {
 
     /// For `/status`.
     pub fn status(&self) -> serde_json::Value {
-        serde_json::json!({ "clients": self.clients() })
+        let topics = self.topics.lock();
+        let subscriptions: usize = topics.values().map(|topic| topic.subscribers()).sum();
+        serde_json::json!({
+            "clients": self.clients(),
+            "subscriptions": subscriptions,
+            "shared_subscriptions": topics.len(),
+            "upstreams": &*self.feeds.lock(),
+        })
+    }
+}
+
+/// Only this one: another may have taken its place.
+fn forget(topics: &mut HashMap<Spec, Arc<Topic>>, topic: &Arc<Topic>) {
+    if topics
+        .get(&topic.spec)
+        .is_some_and(|other| other.id == topic.id)
+    {
+        topics.remove(&topic.spec);
     }
 }

@@ -1,53 +1,104 @@
-//! Sockets of clients, and what goes over them.
+//! Sockets of clients, their subscriptions, and what they are told.
 
-use prometheus::{IntCounter, IntCounterVec, IntGauge, Opts, Registry};
+mod feed;
 
+use prometheus::{IntCounter, IntCounterVec, IntGauge, IntGaugeVec, Opts, Registry};
+
+pub(super) use self::feed::FeedMetrics;
+use super::kind::Kind;
 use super::session::End;
 
-#[derive(Clone, Debug)]
+#[derive(Debug)]
 pub struct PubSubMetrics {
     clients: IntGauge,
     closed: IntCounterVec,
     messages: IntCounter,
+    subscriptions: IntGaugeVec,
+    told: IntCounterVec,
+    /// Of the sockets to upstreams.
+    pub(super) feed: FeedMetrics,
 }
 
 impl PubSubMetrics {
     /// # Errors
     /// When one of the names is taken in `registry`.
     pub fn register(registry: &Registry) -> prometheus::Result<Self> {
+        let counter = |name, text, label| -> prometheus::Result<IntCounterVec> {
+            let counter = IntCounterVec::new(Opts::new(name, text), &[label])?;
+            registry.register(Box::new(counter.clone()))?;
+            Ok(counter)
+        };
         let clients = IntGauge::new("perijove_websocket_clients", "Sockets of clients")?;
         registry.register(Box::new(clients.clone()))?;
-        let closed = IntCounterVec::new(
-            Opts::new(
-                "perijove_websocket_closed_total",
-                "Sockets of clients that ended, by cause",
-            ),
-            &["cause"],
-        )?;
-        registry.register(Box::new(closed.clone()))?;
-        drop(End::ALL.map(|end| closed.with_label_values(&[end.label()])));
         let messages = IntCounter::new(
             "perijove_websocket_messages_total",
             "Messages of clients, pings left out",
         )?;
         registry.register(Box::new(messages.clone()))?;
-        Ok(Self {
+        let subscriptions = IntGaugeVec::new(
+            Opts::new(
+                "perijove_websocket_subscriptions",
+                "Subscriptions of clients",
+            ),
+            &["kind"],
+        )?;
+        registry.register(Box::new(subscriptions.clone()))?;
+        let metrics = Self {
             clients,
-            closed,
+            closed: counter(
+                "perijove_websocket_closed_total",
+                "Sockets of clients that ended, by cause",
+                "cause",
+            )?,
             messages,
-        })
+            subscriptions,
+            told: counter(
+                "perijove_websocket_notifications_total",
+                "Notifications to clients",
+                "kind",
+            )?,
+            feed: FeedMetrics::register(registry)?,
+        };
+        // Everything that can be is there from the start.
+        drop(End::ALL.map(|end| metrics.closed.with_label_values(&[end.label()])));
+        for kind in Kind::ALL {
+            metrics.subscriptions.with_label_values(&[kind.label()]);
+            metrics.told.with_label_values(&[kind.label()]);
+        }
+        Ok(metrics)
     }
 
     pub(super) fn opened(&self) {
         self.clients.inc();
     }
 
-    pub(super) fn closed(&self, end: End) {
+    pub(super) fn left(&self) {
         self.clients.dec();
+    }
+
+    pub(super) fn closed(&self, end: End) {
         self.closed.with_label_values(&[end.label()]).inc();
     }
 
     pub(super) fn message(&self) {
         self.messages.inc();
+    }
+
+    pub(super) fn subscribed(&self, kind: Kind) {
+        self.subscriptions.with_label_values(&[kind.label()]).inc();
+    }
+
+    pub(super) fn unsubscribed(&self, kind: Kind, clients: usize) {
+        if clients > 0 {
+            let clients = i64::try_from(clients).unwrap_or(0);
+            let gauge = self.subscriptions.with_label_values(&[kind.label()]);
+            gauge.sub(clients);
+        }
+    }
+
+    /// So many clients were told.
+    pub(super) fn told(&self, kind: Kind, clients: usize) {
+        let clients = u64::try_from(clients).unwrap_or(0);
+        self.told.with_label_values(&[kind.label()]).inc_by(clients);
     }
 }

@@ -140,6 +140,15 @@ impl Outbox {
         self.state.lock().held.push((id, Vec::new()));
     }
 
+    /// Forgets a subscription whose client will never know its id.
+    pub(super) fn release(&self, id: u64) {
+        let mut state = self.state.lock();
+        if let Some(place) = state.held.iter().position(|(other, _)| *other == id) {
+            let (_, held) = state.held.swap_remove(place);
+            state.bytes -= held.iter().map(Item::cost).sum::<usize>();
+        }
+    }
+
     /// The next message.
     pub(super) fn take(&self) -> Option<Item> {
         let mut state = self.state.lock();

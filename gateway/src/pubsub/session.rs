@@ -149,7 +149,6 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send> Session<S> {
             .max_frame_size(Some(settings.max_message));
         let outbox = Arc::new(Outbox::new(settings.queue));
         let now = Instant::now();
-        hub.metrics.opened();
         Self {
             socket: WebSocketStream::from_partially_read(
                 stream,
@@ -158,7 +157,12 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send> Session<S> {
                 Some(config),
             )
             .await,
-            speaker: Speaker::new(Arc::clone(&hub), Arc::clone(&outbox), client),
+            speaker: Speaker::new(
+                Arc::clone(&hub),
+                Arc::clone(&outbox),
+                client,
+                settings.subscriptions,
+            ),
             hub,
             outbox,
             write_timeout: snapshot.config.limits.write_timeout,
@@ -175,6 +179,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send> Session<S> {
     /// Serves the socket until its end.
     pub async fn serve(mut self) -> Ended {
         let end = self.converse().await;
+        self.speaker.leave();
         self.hub.metrics.closed(end);
         self.close(end.code()).await;
         Ended {

@@ -4,13 +4,14 @@ use std::sync::Arc;
 
 use prometheus::Registry;
 
+use super::line::{Dial, ToUpstreams};
 use super::{Hub, PubSubMetrics};
 use crate::cache::{Cache, CacheMetrics, RedisMetrics};
-use crate::config::Config;
+use crate::config::{Config, Upstream};
 use crate::dispatch::{DispatchMetrics, Live};
 use crate::pipeline::{Pipeline, PipelineMetrics};
 use crate::snapshot::{Published, Snapshot};
-use crate::upstream::testing;
+use crate::upstream::{Pool, testing};
 
 /// A hub in front of no upstream.
 pub(super) fn hub() -> Arc<Hub> {
@@ -18,10 +19,23 @@ pub(super) fn hub() -> Arc<Hub> {
 }
 
 pub(super) fn hub_with(change: impl FnOnce(&mut Config)) -> Arc<Hub> {
-    let registry = Registry::new();
     let mut config = Config::default();
     change(&mut config);
-    let pool = testing::pool(config.upstreams.clone());
+    build(config, testing::pool(Vec::new()), Box::new(ToUpstreams))
+}
+
+/// A hub in front of these upstreams, all well, whose sockets a test opens.
+pub(super) fn hub_dialling(upstreams: Vec<Upstream>, dial: Box<dyn Dial>) -> Arc<Hub> {
+    let pool = testing::healthy(upstreams.clone());
+    let config = Config {
+        upstreams,
+        ..Config::default()
+    };
+    build(config, pool, dial)
+}
+
+fn build(config: Config, pool: Arc<Pool>, dial: Box<dyn Dial>) -> Arc<Hub> {
+    let registry = Registry::new();
     let cache = Cache::new(
         &config.cache,
         CacheMetrics::register(&registry).unwrap(),
@@ -33,5 +47,5 @@ pub(super) fn hub_with(change: impl FnOnce(&mut Config)) -> Arc<Hub> {
     let pipeline = Arc::new(Pipeline::new(live, metrics, cache));
     let published = Arc::new(Published::new(Snapshot::new(config, pool, 1)));
     let metrics = PubSubMetrics::register(&registry).unwrap();
-    Hub::new(published, pipeline, metrics)
+    Hub::dialling(published, pipeline, metrics, dial)
 }

@@ -64,7 +64,7 @@ impl Connectors {
 impl Trust {
     fn of(settings: &config::Upstream) -> Result<Self, TrustError> {
         match &settings.tls.ca {
-            _ if !settings.url.is_tls() => Ok(Self::Nothing),
+            _ if !speaks_tls(settings) => Ok(Self::Nothing),
             None => Ok(Self::Platform),
             Some(path) => {
                 let content = std::fs::read(path).map_err(|source| TrustError::Unreadable {
@@ -94,6 +94,12 @@ impl Trust {
             },
         )
     }
+}
+
+/// Whether calls or subscriptions go over TLS.
+fn speaks_tls(settings: &config::Upstream) -> bool {
+    let ws_url = settings.ws_url.as_ref();
+    settings.url.is_tls() || ws_url.is_some_and(config::WsUrl::is_tls)
 }
 
 #[cfg(test)]

@@ -1,25 +1,40 @@
 //! What a client says: calls for the pipeline, subscriptions for the hub, and batches of both.
 
+use std::collections::HashMap;
 use std::pin::Pin;
 use std::sync::Arc;
 
-use bytes::Bytes;
-use tokio::sync::Mutex;
+use bytes::{BufMut, Bytes, BytesMut};
+use parking_lot::Mutex;
+use tokio::sync::Mutex as Turns;
 use tokio::time::Instant;
 
 use super::Client;
-use crate::jsonrpc::{self, Id, Payload};
-use crate::pipeline::Request;
+use crate::jsonrpc::{self, Call, Entry, Id, Payload, RpcError, encode, error_reply};
+use crate::pipeline::{Body, Request};
 use crate::pubsub::answer::gather;
 use crate::pubsub::hub::Hub;
+use crate::pubsub::kind::{Act, Kind};
 use crate::pubsub::outbox::Outbox;
+use crate::pubsub::params::{Spec, subscription_id};
+use crate::pubsub::topic::Topic;
 
 /// What is said to a message.
+#[derive(Debug, Default)]
 pub(super) struct Answer {
     /// Empty: nothing.
     pub(super) text: Bytes,
     /// Subscriptions whose ids stand in it.
     pub(super) makes_known: Vec<u64>,
+}
+
+impl From<Bytes> for Answer {
+    fn from(text: Bytes) -> Self {
+        Self {
+            text,
+            makes_known: Vec::new(),
+        }
+    }
 }
 
 /// Clients keep a socket alive with this text, some without quotes and braces. It wants no answer.
@@ -34,42 +49,187 @@ struct Inner {
     hub: Arc<Hub>,
     outbox: Arc<Outbox>,
     client: Client,
+    /// Most subscriptions.
+    most: usize,
+    /// The client's subscriptions by their ids; `None` once it has gone.
+    subscribed: Mutex<Option<HashMap<u64, Arc<Topic>>>>,
     /// Large answers are read one at a time, and only while there is room for them.
-    large: Mutex<()>,
+    large: Turns<()>,
 }
 
+type Answering = Pin<Box<dyn Future<Output = Answer> + Send>>;
+
 impl Speaker {
-    pub(super) fn new(hub: Arc<Hub>, outbox: Arc<Outbox>, client: Client) -> Self {
+    pub(super) fn new(hub: Arc<Hub>, outbox: Arc<Outbox>, client: Client, most: usize) -> Self {
         Self(Arc::new(Inner {
             hub,
             outbox,
             client,
-            large: Mutex::new(()),
+            most,
+            subscribed: Mutex::new(Some(HashMap::new())),
+            large: Turns::new(()),
         }))
     }
 
-    pub(super) fn answer(&self, text: Bytes) -> Pin<Box<dyn Future<Output = Answer> + Send>> {
+    pub(super) fn answer(&self, text: Bytes) -> Answering {
         let inner = Arc::clone(&self.0);
-        Box::pin(async move {
-            Answer {
-                text: inner.call(text).await,
-                makes_known: Vec::new(),
-            }
-        })
+        Box::pin(async move { inner.answer(text).await })
+    }
+
+    /// The client is gone, or is to go.
+    pub(super) fn leave(&self) {
+        let subscribed = self.0.subscribed.lock().take();
+        let mut all: Vec<_> = subscribed.into_iter().flatten().collect();
+        all.sort_unstable_by_key(|(id, _)| *id);
+        for (id, topic) in all {
+            self.0.hub.leave(&topic, id);
+        }
+    }
+}
+
+impl Drop for Speaker {
+    /// A connection that is cut says no farewell.
+    fn drop(&mut self) {
+        self.leave();
     }
 }
 
 impl Inner {
-    /// A message that holds nothing but ordinary calls.
-    async fn call(&self, text: Bytes) -> Bytes {
+    async fn answer(self: &Arc<Self>, text: Bytes) -> Answer {
+        let snapshot = self.hub.published.load();
+        let most = snapshot.config.limits.max_batch.unwrap_or(usize::MAX);
+        match jsonrpc::parse(&text, most) {
+            Ok(Payload::Single(Entry::Call(call))) => match Act::of(call.method()) {
+                Some(act) => self.act(act, &call).await,
+                None => self.call(text, call.id).await.into(),
+            },
+            Ok(Payload::Batch(batch)) => {
+                let acts = |entry: &Entry| matches!(entry, Entry::Call(call) if Act::of(call.method()).is_some());
+                if batch.clone().any(|entry| acts(&entry)) {
+                    self.mixed(batch).await
+                } else {
+                    self.call(text, None).await.into()
+                }
+            }
+            _ => self.call(text, None).await.into(),
+        }
+    }
+
+    /// A batch with subscriptions in it, entry by entry.
+    async fn mixed(self: &Arc<Self>, batch: jsonrpc::Batch) -> Answer {
+        let mut all = BytesMut::new();
+        let mut makes_known = Vec::new();
+        for entry in batch {
+            let answer = match entry {
+                Entry::Invalid(invalid) => {
+                    error_reply(&invalid.id, &invalid.error, invalid.versionless).into()
+                }
+                Entry::Call(call) => match Act::of(call.method()) {
+                    Some(act) => self.act(act, &call).await,
+                    None => self.call(written(&call), call.id).await.into(),
+                },
+            };
+            makes_known.extend(answer.makes_known);
+            if !answer.text.is_empty() {
+                all.put_u8(if all.is_empty() { b'[' } else { b',' });
+                all.put_slice(&answer.text);
+            }
+        }
+        if !all.is_empty() {
+            all.put_u8(b']');
+        }
+        Answer {
+            text: all.freeze(),
+            makes_known,
+        }
+    }
+
+    async fn act(self: &Arc<Self>, act: Act, call: &Call) -> Answer {
+        let Some(id) = &call.id else {
+            // A node runs no method for a notification.
+            return Answer::default();
+        };
+        let done = match act {
+            _ if self.hub.published.load().denies(call.method()) => {
+                Err(RpcError::new(-32601, "Method not found"))
+            }
+            Act::Subscribe(kind) => self.subscribe(kind, call).await,
+            Act::Unsubscribe => self.unsubscribe(call).map(|()| None),
+        };
+        match done {
+            Ok(Some(subscription)) => Answer {
+                text: reply(id, &subscription.to_string()),
+                makes_known: vec![subscription],
+            },
+            Ok(None) => reply(id, "true").into(),
+            Err(error) => error_reply(id, &error, false).into(),
+        }
+    }
+
+    async fn subscribe(&self, kind: Kind, call: &Call) -> Result<Option<u64>, RpcError> {
+        let spec = Spec::read(kind, call.params())?;
+        self.admit().await?;
+        let id = self.hub.next_id();
+        let (topic, joined) = {
+            let mut subscribed = self.subscribed.lock();
+            // Whoever has gone is not answered.
+            let own = subscribed.as_mut().ok_or_else(full)?;
+            if own.len() >= self.most {
+                own.retain(|_, topic| !topic.has_ended());
+            }
+            if own.len() >= self.most {
+                return Err(full());
+            }
+            self.outbox.hold(id);
+            let (topic, joined) = self.hub.join(&spec, id, &self.outbox);
+            own.insert(id, Arc::clone(&topic));
+            (topic, joined)
+        };
+        let taken = self.hub.subscribe(&topic, joined, id).await;
+        if let Err(error) = taken {
+            self.outbox.release(id);
+            if let Some(own) = self.subscribed.lock().as_mut() {
+                own.remove(&id);
+            }
+            self.hub.leave(&topic, id);
+            return Err(error);
+        }
+        Ok(Some(id))
+    }
+
+    /// A subscription counts as a call of the client's plan.
+    async fn admit(&self) -> Result<(), RpcError> {
+        let snapshot = self.hub.published.load();
+        let (consumer, address) = (self.client.consumer.as_ref(), self.client.address);
+        let Some(plan) = snapshot.plan(consumer) else {
+            return Ok(());
+        };
+        let admitted = self.hub.pipeline.admit(plan, consumer, address, 1).await;
+        admitted
+            .map(drop)
+            .map_err(|rejection| rejection.rpc_error().unwrap_or_else(full))
+    }
+
+    fn unsubscribe(&self, call: &Call) -> Result<(), RpcError> {
+        let id = subscription_id(call.params())?;
+        let topic = self
+            .subscribed
+            .lock()
+            .as_mut()
+            .and_then(|own| own.remove(&id));
+        // A subscription that has ended by itself is not there any more, as at a node.
+        let topic = topic.filter(|topic| !topic.has_ended());
+        let topic = topic.ok_or_else(|| RpcError::new(-32602, "Invalid subscription id."))?;
+        self.hub.leave(&topic, id);
+        Ok(())
+    }
+
+    /// A message that holds nothing but ordinary calls; `id` is that of a single one.
+    async fn call(&self, text: Bytes, id: Option<Id>) -> Bytes {
         let started = Instant::now();
         let snapshot = self.hub.published.load();
         let limits = &snapshot.config.limits;
         let most = limits.unsent_per_connection;
-        let id = match jsonrpc::parse(&text, limits.max_batch.unwrap_or(usize::MAX)) {
-            Ok(Payload::Single(jsonrpc::Entry::Call(call))) => call.id,
-            _ => None,
-        };
         let request = Request {
             pipeline: Arc::clone(&self.hub.pipeline),
             client: self.client.key,
@@ -84,7 +244,7 @@ impl Inner {
         };
         let response = request.answer(text).await;
         let _turn = match &response.body {
-            crate::pipeline::Body::Stream { .. } => {
+            Body::Stream { .. } => {
                 let turn = self.large.lock().await;
                 self.outbox.has_room().await;
                 Some(turn)
@@ -97,4 +257,36 @@ impl Inner {
         account.answered(gathered.summary, gathered.status, started, bytes);
         gathered.text
     }
+}
+
+/// One entry of a batch as a message of its own.
+fn written(call: &Call) -> Bytes {
+    let mut text = BytesMut::new();
+    encode(call, &mut text);
+    match &call.id {
+        Some(id) => text.put_slice(id.as_bytes()),
+        // A notification; nothing is answered to it whatever it says.
+        None => text.put_slice(b"null"),
+    }
+    text.put_u8(b'}');
+    text.freeze()
+}
+
+fn reply(id: &Id, result: &str) -> Bytes {
+    let parts = [
+        &br#"{"jsonrpc":"2.0","result":"#[..],
+        result.as_bytes(),
+        br#","id":"#,
+        id.as_bytes(),
+        b"}",
+    ];
+    Bytes::from(parts.concat())
+}
+
+/// What a node says that takes no more subscriptions.
+fn full() -> RpcError {
+    RpcError::new(
+        -32603,
+        "Internal Error: Subscription refused. Node subscription limit reached",
+    )
 }

@@ -18,7 +18,14 @@ async fn pair(
     tokio::task::JoinHandle<Ended>,
 ) {
     let (near, far) = tokio::io::duplex(1024);
-    let client = Client {
+    let session = Session::new(Arc::clone(hub), far, Vec::new(), client()).await;
+    let serving = tokio::spawn(session.serve());
+    let socket = WebSocketStream::from_raw_socket(near, Role::Client, None).await;
+    (socket, serving)
+}
+
+fn client() -> Client {
+    Client {
         key: 1,
         cache_use: CacheUse::Normal,
         ledger_only: false,
@@ -26,11 +33,7 @@ async fn pair(
         address: None,
         priority: None,
         account: Arc::new(Silent),
-    };
-    let session = Session::new(Arc::clone(hub), far, Vec::new(), client).await;
-    let serving = tokio::spawn(session.serve());
-    let socket = WebSocketStream::from_raw_socket(near, Role::Client, None).await;
-    (socket, serving)
+    }
 }
 
 async fn text(socket: &mut WebSocketStream<DuplexStream>) -> String {
@@ -126,7 +129,7 @@ async fn when_the_gateway_stops_clients_are_told_1012() {
     let call = r#"{"jsonrpc":"2.0","id":1,"method":"getHealth"}"#;
     socket.send(Message::text(call)).await.unwrap();
     text(&mut socket).await;
-    hub.leave();
+    hub.leave_all();
     assert_eq!(close_code(&mut socket).await, 1012);
     assert_eq!(serving.await.unwrap().end, End::Leaving);
 }
@@ -139,4 +142,36 @@ async fn a_client_that_does_not_read_is_closed_and_the_session_ends() {
     let flood = async { while socket.send(Message::text(call)).await.is_ok() {} };
     let ((), end) = tokio::join!(flood, serving);
     assert_eq!(end.unwrap().end, End::Slow);
+}
+
+#[tokio::test]
+async fn a_client_behind_which_too_much_piles_up_is_closed_and_no_other_notices() {
+    let hub = hub_with(|config| config.websocket.queue = 100_000);
+    let head = Bytes::from(
+        [
+            &b"{\"params\":{\"result\":\""[..],
+            &vec![b'x'; 50_000][..],
+            b"\",\"s\":",
+        ]
+        .concat(),
+    );
+    let mut sockets = Vec::new();
+    let mut outboxes = Vec::new();
+    for _ in 0..2 {
+        let (near, far) = tokio::io::duplex(1024);
+        let session = Session::new(Arc::clone(&hub), far, Vec::new(), client()).await;
+        outboxes.push(Arc::clone(&session.outbox));
+        let socket = WebSocketStream::from_raw_socket(near, Role::Client, None).await;
+        sockets.push((socket, tokio::spawn(session.serve())));
+    }
+    let (reads, reading) = &mut sockets[0];
+    for _ in 0..10 {
+        for outbox in &outboxes {
+            outbox.notify(&head, 7);
+        }
+        assert!(text(reads).await.ends_with("7}}"));
+    }
+    assert!(!reading.is_finished());
+    let (_sleeps, sleeping) = sockets.pop().unwrap();
+    assert_eq!(sleeping.await.unwrap().end, End::Slow);
 }

@@ -1,0 +1,206 @@
+//! What an upstream says on its socket, read as far as the gateway needs; results stay the
+//! upstream's bytes.
+
+use bytes::{BufMut, Bytes, BytesMut};
+use perijove_core::Slot;
+use serde::Deserialize;
+use serde_json::value::RawValue;
+
+use super::kind::Kind;
+use crate::jsonrpc::RpcError;
+
+/// One message.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) enum FeedMessage {
+    Notification {
+        subscription: u64,
+        result: Bytes,
+    },
+    /// The answer to a request of ours.
+    Answer {
+        id: u64,
+        result: Result<Bytes, RpcError>,
+    },
+}
+
+#[derive(Deserialize)]
+struct Raw<'a> {
+    #[serde(borrow)]
+    params: Option<Params<'a>>,
+    id: Option<u64>,
+    #[serde(borrow)]
+    result: Option<&'a RawValue>,
+    #[serde(borrow)]
+    error: Option<RawError<'a>>,
+}
+
+#[derive(Deserialize)]
+struct Params<'a> {
+    #[serde(borrow)]
+    result: &'a RawValue,
+    subscription: u64,
+}
+
+#[derive(Deserialize)]
+struct RawError<'a> {
+    code: i64,
+    message: String,
+    #[serde(borrow)]
+    data: Option<&'a RawValue>,
+}
+
+/// `None`: nothing that was asked for.
+pub(super) fn read(text: &Bytes) -> Option<FeedMessage> {
+    let raw: Raw<'_> = serde_json::from_slice(text).ok()?;
+    if let Some(params) = raw.params {
+        return Some(FeedMessage::Notification {
+            subscription: params.subscription,
+            result: text.slice_ref(params.result.get().as_bytes()),
+        });
+    }
+    let id = raw.id?;
+    let result = match (raw.result, raw.error) {
+        (_, Some(error)) => Err(RpcError {
+            code: error.code,
+            message: error.message.into(),
+            data: error
+                .data
+                .map(|data| Bytes::copy_from_slice(data.get().as_bytes())),
+        }),
+        (Some(result), None) => Ok(text.slice_ref(result.get().as_bytes())),
+        (None, None) => return None,
+    };
+    Some(FeedMessage::Answer { id, result })
+}
+
+#[derive(Deserialize)]
+struct Context {
+    slot: u64,
+}
+
+#[derive(Deserialize)]
+struct Wrapped<'a> {
+    context: Context,
+    #[serde(borrow)]
+    value: &'a RawValue,
+}
+
+/// The slot and the value of a result with a context.
+pub(super) fn with_context(result: &Bytes) -> Option<(Slot, Bytes)> {
+    let wrapped: Wrapped<'_> = serde_json::from_slice(result).ok()?;
+    let value = result.slice_ref(wrapped.value.get().as_bytes());
+    Some((Slot(wrapped.context.slot), value))
+}
+
+/// What `slotSubscribe` tells.
+#[derive(Clone, Copy, Debug, Deserialize, PartialEq, Eq)]
+pub(super) struct SlotInfo {
+    pub(super) slot: u64,
+    pub(super) parent: u64,
+    pub(super) root: u64,
+}
+
+impl SlotInfo {
+    pub(super) fn read(result: &Bytes) -> Option<Self> {
+        serde_json::from_slice(result).ok()
+    }
+
+    pub(super) fn to_bytes(self) -> Bytes {
+        let Self { slot, parent, root } = self;
+        // In the order of a node's members.
+        Bytes::from(format!(
+            r#"{{"slot":{slot},"parent":{parent},"root":{root}}}"#
+        ))
+    }
+}
+
+/// A notification up to the id of its subscription, with which it ends.
+pub(super) fn head(kind: Kind, result: &[u8], missed: Option<Slot>) -> Bytes {
+    let method = kind.notification().as_bytes();
+    let mut head = BytesMut::with_capacity(result.len() + method.len() + 96);
+    head.put_slice(br#"{"jsonrpc":"2.0","method":""#);
+    head.put_slice(method);
+    head.put_slice(br#"","params":{"#);
+    if let Some(Slot(after)) = missed {
+        head.put_slice(br#""gap":{"afterSlot":"#);
+        head.put_slice(itoa::Buffer::new().format(after).as_bytes());
+        head.put_slice(b"},");
+    }
+    head.put_slice(br#""result":"#);
+    head.put_slice(result);
+    head.put_slice(br#","subscription":"#);
+    head.freeze()
+}
+
+/// A request to an upstream.
+pub(super) fn request(id: u64, method: &str, params: &str) -> String {
+    format!(r#"{{"jsonrpc":"2.0","id":{id},"method":"{method}","params":{params}}}"#)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn notifications_and_answers_are_told_apart() {
+        let notification = Bytes::from_static(
+            br#"{"jsonrpc":"2.0","method":"slotNotification","params":{"result":{"slot":5,"parent":4,"root":1},"subscription":3}}"#,
+        );
+        let Some(FeedMessage::Notification {
+            subscription: 3,
+            result,
+        }) = read(&notification)
+        else {
+            panic!()
+        };
+        let info = SlotInfo::read(&result).unwrap();
+        assert_eq!((info.slot, info.parent, info.root), (5, 4, 1));
+        assert_eq!(info.to_bytes(), result);
+
+        let answer = Bytes::from_static(br#"{"jsonrpc":"2.0","result":42,"id":7}"#);
+        assert_eq!(
+            read(&answer),
+            Some(FeedMessage::Answer {
+                id: 7,
+                result: Ok(Bytes::from_static(b"42"))
+            })
+        );
+        let refusal = Bytes::from_static(
+            br#"{"jsonrpc":"2.0","error":{"code":-32601,"message":"Method not found"},"id":8}"#,
+        );
+        let Some(FeedMessage::Answer {
+            id: 8,
+            result: Err(error),
+        }) = read(&refusal)
+        else {
+            panic!()
+        };
+        assert_eq!(error.code, -32601);
+        for garbage in ["", "{", "[]", "7", r#"{"id":"x"}"#, r#"{"params":{}}"#] {
+            assert_eq!(
+                read(&Bytes::from_static(garbage.as_bytes())),
+                None,
+                "{garbage}"
+            );
+        }
+    }
+
+    #[test]
+    fn numbers_of_64_bits_pass() {
+        let result = Bytes::from_static(
+            br#"{"context":{"slot":9},"value":{"rentEpoch":18446744073709551615}}"#,
+        );
+        let (slot, value) = with_context(&result).unwrap();
+        assert_eq!(slot, Slot(9));
+        assert_eq!(value, &br#"{"rentEpoch":18446744073709551615}"#[..]);
+    }
+
+    #[test]
+    fn a_gap_stands_beside_the_result() {
+        let text = [&head(Kind::Logs, b"{}", Some(Slot(5)))[..], b"8}}"].concat();
+        let value: serde_json::Value = serde_json::from_slice(&text).unwrap();
+        assert_eq!(value["params"]["gap"]["afterSlot"], 5);
+        assert_eq!(value["params"]["subscription"], 8);
+        assert_eq!(value["method"], "logsNotification");
+    }
+}

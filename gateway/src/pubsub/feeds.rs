@@ -1,0 +1,342 @@
+//! Looks after the sockets to upstreams: which topic is heard on which, when another is opened, and
+//! where topics go whose upstream is lost or has become worse than another.
+//!
+//! One task decides everything; sockets are tasks of their own that carry out its orders and report.
+
+mod choice;
+mod placed;
+mod standing;
+mod watch;
+
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::sync::Arc;
+use std::sync::atomic::AtomicU64;
+use std::time::Duration;
+
+use tokio::sync::mpsc;
+use tokio::time::{Instant, MissedTickBehavior, interval};
+
+use self::choice::Choice;
+pub(super) use self::placed::MoveCause;
+use self::placed::Placed;
+use self::standing::Standing;
+use super::hub::Hub;
+use super::line::{Closed, Line, Order, Report};
+use super::repair;
+use super::topic::Topic;
+use crate::config::FeedLimits;
+use crate::jsonrpc::RpcError;
+use crate::upstream::Upstream;
+
+#[cfg(test)]
+mod tests;
+
+/// Between two looks at everything.
+const LOOK: Duration = Duration::from_millis(100);
+/// How long a topic waits before another upstream is looked for, where none was found.
+const AGAIN: Duration = Duration::from_millis(250);
+
+/// From the clients' side.
+#[derive(Debug)]
+pub(super) enum Command {
+    Added(Arc<Topic>),
+    /// Nobody is told of it any more.
+    Removed(Arc<Topic>),
+}
+
+/// A socket, as it is known here.
+struct Known {
+    upstream: Arc<Upstream>,
+    orders: mpsc::UnboundedSender<Order>,
+    /// Topics that are heard on it, or are to be.
+    topics: BTreeSet<u64>,
+    opened: bool,
+    /// Its topics are to go elsewhere.
+    leaves: Option<MoveCause>,
+    slot: Arc<AtomicU64>,
+    /// Since when nobody needs it.
+    idle_since: Instant,
+    /// Since when its slots are too far behind.
+    behind_since: Option<Instant>,
+}
+
+/// All sockets to upstreams.
+pub(super) struct Feeds {
+    hub: Arc<Hub>,
+    lines: BTreeMap<u64, Known>,
+    last_line: u64,
+    topics: BTreeMap<u64, Placed>,
+    standing: HashMap<String, Standing>,
+    reports: mpsc::UnboundedSender<(u64, Report)>,
+    reported: Option<mpsc::UnboundedReceiver<(u64, Report)>>,
+}
+
+impl Feeds {
+    pub(super) fn new(hub: Arc<Hub>) -> Self {
+        let (reports, reported) = mpsc::unbounded_channel();
+        Self {
+            hub,
+            lines: BTreeMap::new(),
+            last_line: 0,
+            topics: BTreeMap::new(),
+            standing: HashMap::new(),
+            reports,
+            reported: Some(reported),
+        }
+    }
+
+    /// Runs until the process ends.
+    pub(super) async fn run(mut self, mut commands: mpsc::UnboundedReceiver<Command>) {
+        let Some(mut reported) = self.reported.take() else {
+            return;
+        };
+        let mut look = interval(LOOK);
+        look.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        loop {
+            tokio::select! {
+                Some((line, report)) = reported.recv() => self.reported(line, report),
+                command = commands.recv() => match command {
+                    Some(Command::Added(topic)) => self.add(topic),
+                    Some(Command::Removed(topic)) => self.remove(&topic),
+                    None => return,
+                },
+                _ = look.tick() => self.look(),
+            }
+        }
+    }
+
+    fn limits(&self) -> FeedLimits {
+        self.hub.published.load().config.websocket.feed.clone()
+    }
+
+    fn add(&mut self, topic: Arc<Topic>) {
+        let id = topic.id;
+        self.topics.insert(id, Placed::new(topic));
+        self.place(id);
+    }
+
+    fn remove(&mut self, topic: &Arc<Topic>) {
+        let Some(placed) = self.topics.remove(&topic.id) else {
+            return;
+        };
+        for line in placed.lines() {
+            self.take_off(line, topic);
+        }
+    }
+
+    /// A topic is not heard on this socket any more.
+    fn take_off(&mut self, line: u64, topic: &Arc<Topic>) {
+        if let Some(known) = self.lines.get_mut(&line)
+            && known.topics.remove(&topic.id)
+        {
+            if known.topics.is_empty() {
+                known.idle_since = Instant::now();
+            }
+            // A socket that has ended reports it.
+            drop(known.orders.send(Order::Unsubscribe(Arc::clone(topic))));
+        }
+    }
+
+    /// Has a topic heard on the best socket there is for it, if that is not where it is.
+    fn place(&mut self, id: u64) {
+        let now = Instant::now();
+        let Some(placed) = self.topics.get(&id) else {
+            return;
+        };
+        if placed.next.is_some() {
+            return;
+        }
+        let topic = Arc::clone(&placed.topic);
+        let not = placed.on;
+        match self.choose(&topic, not, now) {
+            Choice::Line(line) => self.order(id, line),
+            Choice::Open(upstream) => {
+                let line = self.open(&upstream, now);
+                self.order(id, line);
+            }
+            Choice::Refused => {
+                let Some(placed) = self.topics.get_mut(&id) else {
+                    return;
+                };
+                let none = RpcError::new(-32601, "Method not found");
+                let error = placed.refusal.clone().unwrap_or(none);
+                placed.refused_by.clear();
+                placed.again_at = now + AGAIN.max(Duration::from_secs(1));
+                if !topic.is_live() {
+                    topic.refuse(&error);
+                    self.hub.end(&topic);
+                }
+            }
+            Choice::Nobody => {
+                if let Some(placed) = self.topics.get_mut(&id) {
+                    placed.again_at = now + AGAIN;
+                }
+            }
+        }
+    }
+
+    fn order(&mut self, id: u64, line: u64) {
+        let (Some(placed), Some(known)) = (self.topics.get_mut(&id), self.lines.get_mut(&line))
+        else {
+            return;
+        };
+        placed.next = Some(line);
+        known.topics.insert(id);
+        drop(
+            known
+                .orders
+                .send(Order::Subscribe(Arc::clone(&placed.topic))),
+        );
+    }
+
+    fn open(&mut self, upstream: &Arc<Upstream>, now: Instant) -> u64 {
+        self.last_line += 1;
+        let id = self.last_line;
+        let (orders, received) = mpsc::unbounded_channel();
+        let slot = Arc::new(AtomicU64::new(0));
+        let standing = self.standing.entry(upstream.id().to_owned()).or_default();
+        let line = Line {
+            id,
+            hub: Arc::clone(&self.hub),
+            upstream: Arc::clone(upstream),
+            attempt: standing.address(),
+            orders: received,
+            reports: self.reports.clone(),
+            slot: Arc::clone(&slot),
+            limits: self.limits(),
+        };
+        tokio::spawn(line.run());
+        let known = Known {
+            upstream: Arc::clone(upstream),
+            orders,
+            topics: BTreeSet::new(),
+            opened: false,
+            leaves: None,
+            slot,
+            idle_since: now,
+            behind_since: None,
+        };
+        self.lines.insert(id, known);
+        id
+    }
+
+    fn reported(&mut self, line: u64, report: Report) {
+        match report {
+            Report::Opened => self.opened(line),
+            Report::Taken(topic, moved) => self.taken(line, &topic, moved),
+            Report::Refused(topic, error) => self.refused(line, &topic, error),
+            Report::Missing(topic, missing) => {
+                let hub = Arc::clone(&self.hub);
+                tokio::spawn(repair::fill(hub, topic, missing));
+            }
+            Report::Ended(topic) => {
+                // Its clients were told the last of it.
+                if let Some(known) = self.lines.get_mut(&line) {
+                    known.topics.remove(&topic.id);
+                }
+                self.hub.end(&topic);
+            }
+            Report::Closed(closed) => self.closed(line, &closed),
+        }
+    }
+
+    fn opened(&mut self, line: u64) {
+        if let Some(known) = self.lines.get_mut(&line) {
+            known.opened = true;
+            let id = known.upstream.id();
+            self.hub.metrics.feed.opened(id);
+            let standing = self.standing.entry(id.to_owned()).or_default();
+            standing.opened(Instant::now());
+        }
+    }
+
+    fn taken(&mut self, line: u64, topic: &Arc<Topic>, moved: bool) {
+        let now = Instant::now();
+        let placed = self.topics.get_mut(&topic.id);
+        let Some(placed) = placed.filter(|placed| placed.next == Some(line)) else {
+            return;
+        };
+        placed.next = None;
+        placed.refused_by.clear();
+        placed.refusal = None;
+        let before = placed.on.replace(line);
+        let lost_at = placed.lost_at.take();
+        let cause = placed.cause.take();
+        if moved {
+            let gap = lost_at.map_or(Duration::ZERO, |at| now.saturating_duration_since(at));
+            let cause = cause.unwrap_or(MoveCause::Lost);
+            self.hub.metrics.feed.moved(cause, gap);
+            if let Some(known) = self.lines.get(&line) {
+                let repair = repair::Repair {
+                    hub: Arc::clone(&self.hub),
+                    topic: Arc::clone(topic),
+                    upstream: Arc::clone(&known.upstream),
+                    slot: Arc::clone(&known.slot),
+                };
+                tokio::spawn(repair.run());
+            }
+        }
+        if let Some(before) = before {
+            self.take_off(before, topic);
+        }
+    }
+
+    fn refused(&mut self, line: u64, topic: &Arc<Topic>, error: RpcError) {
+        let Some(known) = self.lines.get_mut(&line) else {
+            return;
+        };
+        known.topics.remove(&topic.id);
+        let upstream = known.upstream.id().to_owned();
+        let standing = self.standing.entry(upstream.clone()).or_default();
+        if error.code == -32601 {
+            standing.lacks(topic.kind(), Instant::now());
+        }
+        let placed = self.topics.get_mut(&topic.id);
+        if let Some(placed) = placed.filter(|placed| placed.next == Some(line)) {
+            placed.next = None;
+            placed.refused_by.push(upstream);
+            placed.refusal = Some(error);
+            self.place(topic.id);
+        }
+    }
+
+    fn closed(&mut self, line: u64, closed: &Closed) {
+        let Some(known) = self.lines.remove(&line) else {
+            return;
+        };
+        let now = Instant::now();
+        let id = known.upstream.id();
+        if known.opened {
+            self.hub.metrics.feed.closed(id, closed);
+        } else {
+            self.hub.metrics.feed.unreachable(id);
+        }
+        let standing = self.standing.entry(id.to_owned()).or_default();
+        match closed {
+            Closed::Unused => {}
+            Closed::Unreachable { retry_after } => standing.failed(*retry_after, now),
+            Closed::Upstream { .. } | Closed::Silent => standing.lost(now),
+        }
+        if !known.topics.is_empty()
+            || !matches!(closed, Closed::Unused | Closed::Unreachable { .. })
+        {
+            let topics = known.topics.len();
+            tracing::warn!(
+                upstream = id,
+                cause = closed.label(),
+                ?closed,
+                topics,
+                "a socket for subscriptions is lost; they move"
+            );
+        }
+        let cause = MoveCause::of(closed);
+        for topic in known.topics {
+            if let Some(placed) = self.topics.get_mut(&topic) {
+                placed.lost(line, cause, now);
+                if placed.on.is_none() {
+                    self.place(topic);
+                }
+            }
+        }
+    }
+}

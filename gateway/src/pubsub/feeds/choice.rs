@@ -1,0 +1,145 @@
+//! Which upstream a topic is heard from. Read from what the tracker knows of upstreams; nothing here
+//! changes that.
+
+use std::sync::Arc;
+
+use tokio::time::Instant;
+
+use super::Feeds;
+use super::standing::Standing;
+use crate::config::Tier;
+use crate::pubsub::kind::Kind;
+use crate::pubsub::topic::Topic;
+use crate::upstream::{Health, Upstream};
+
+/// Where a topic goes.
+pub(super) enum Choice {
+    /// A socket that is there.
+    Line(u64),
+    /// A new one.
+    Open(Arc<Upstream>),
+    /// Whoever could be asked has refused it.
+    Refused,
+    /// Nobody can be asked now.
+    Nobody,
+}
+
+/// How good an upstream is for subscriptions; the least is the best.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) struct Rank {
+    unfit: bool,
+    /// Own nodes come first, whatever their tier.
+    metered: bool,
+    tier: Tier,
+}
+
+impl Rank {
+    /// `None`: it must not be asked.
+    pub(super) fn of(upstream: &Upstream) -> Option<Self> {
+        let unfit = match upstream.health() {
+            Health::WrongCluster => return None,
+            Health::Healthy | Health::Unprobed => false,
+            _ => true,
+        };
+        Some(Self {
+            unfit,
+            metered: upstream.settings().metered,
+            tier: upstream.tier(),
+        })
+    }
+
+    pub(super) fn is_fit(self) -> bool {
+        !self.unfit
+    }
+}
+
+/// Whether the settings let it serve these.
+fn allows(upstream: &Upstream, kind: Kind) -> bool {
+    let settings = upstream.settings();
+    let named = |list: &[String]| list.iter().any(|method| method == kind.subscribe());
+    (settings.allow.is_empty() || named(&settings.allow)) && !named(&settings.deny)
+}
+
+impl Feeds {
+    /// The best place for a topic that is not on a socket, or not better off on the one it is on.
+    pub(super) fn choose(&self, topic: &Topic, not: Option<u64>, now: Instant) -> Choice {
+        let snapshot = self.hub.published.load();
+        let refused_by = self.topics.get(&topic.id).map(|placed| &placed.refused_by);
+        let refused = |upstream: &Upstream| {
+            refused_by.is_some_and(|by| by.iter().any(|id| id == upstream.id()))
+        };
+        let here = not.and_then(|line| self.lines.get(&line));
+        let mut resting = false;
+        let mut best: Option<(Rank, usize, Choice)> = None;
+        for upstream in snapshot.pool.upstreams() {
+            if !allows(upstream, topic.kind()) || refused(upstream) {
+                continue;
+            }
+            let Some(rank) = Rank::of(upstream) else {
+                continue;
+            };
+            if here.is_some_and(|here| Arc::ptr_eq(&here.upstream, upstream)) {
+                continue;
+            }
+            let standing = self.standing.get(upstream.id());
+            if standing.is_some_and(|standing| !standing.has(topic.kind(), now)) {
+                continue;
+            }
+            let Some((load, choice)) = self.room(upstream, standing, now) else {
+                resting = true;
+                continue;
+            };
+            let share = load * 1000 / upstream.settings().weight.max(1) as usize;
+            if best
+                .as_ref()
+                .is_none_or(|(other, least, _)| (rank, share) < (*other, *least))
+            {
+                best = Some((rank, share, choice));
+            }
+        }
+        match best {
+            Some((_, _, choice)) => choice,
+            None if !resting && refused_by.is_some_and(|by| !by.is_empty()) => Choice::Refused,
+            None if !resting && self.all_lack(topic, now) => Choice::Refused,
+            None => Choice::Nobody,
+        }
+    }
+
+    /// Whether every upstream has said that it does not have the method.
+    fn all_lack(&self, topic: &Topic, now: Instant) -> bool {
+        let snapshot = self.hub.published.load();
+        snapshot.pool.upstreams().iter().all(|upstream| {
+            let standing = self.standing.get(upstream.id());
+            !allows(upstream, topic.kind())
+                || standing.is_some_and(|standing| !standing.has(topic.kind(), now))
+        })
+    }
+
+    /// A socket to this upstream that has room, or that may be opened, and how many topics the
+    /// upstream has already.
+    fn room(
+        &self,
+        upstream: &Arc<Upstream>,
+        standing: Option<&Standing>,
+        now: Instant,
+    ) -> Option<(usize, Choice)> {
+        let snapshot = self.hub.published.load();
+        let limits = &snapshot.config.websocket.feed;
+        let own = || {
+            self.lines.iter().filter(|(_, known)| {
+                Arc::ptr_eq(&known.upstream, upstream) && known.leaves.is_none()
+            })
+        };
+        let load = own().map(|(_, known)| known.topics.len()).sum();
+        // One place is the beacon's.
+        let room = own()
+            .filter(|(_, known)| known.topics.len() + 1 < limits.subscriptions)
+            .min_by_key(|(_, known)| (!known.opened, known.topics.len()));
+        if let Some((line, _)) = room {
+            return Some((load, Choice::Line(*line)));
+        }
+        let may_open = own().count() < limits.sockets
+            && standing.is_none_or(|standing| standing.may_be_tried(now));
+        may_open.then(|| (load, Choice::Open(Arc::clone(upstream))))
+    }
+}

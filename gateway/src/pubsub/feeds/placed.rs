@@ -1,0 +1,99 @@
+//! Where one topic is heard, and where it is to be.
+
+use std::sync::Arc;
+
+use tokio::time::Instant;
+
+use crate::jsonrpc::RpcError;
+use crate::pubsub::line::Closed;
+use crate::pubsub::topic::Topic;
+
+/// Why a topic moved.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(in crate::pubsub) enum MoveCause {
+    /// Its socket was closed.
+    Lost,
+    /// Its socket told nothing any more.
+    Silent,
+    /// Its upstream is not well, or too far behind.
+    Unfit,
+    /// A better upstream is well again.
+    Better,
+    /// Its upstream is not in the configuration any more, or is elsewhere.
+    Reloaded,
+}
+
+impl MoveCause {
+    pub(in crate::pubsub) const ALL: [Self; 5] = [
+        Self::Lost,
+        Self::Silent,
+        Self::Unfit,
+        Self::Better,
+        Self::Reloaded,
+    ];
+
+    pub(in crate::pubsub) fn label(self) -> &'static str {
+        match self {
+            Self::Lost => "lost",
+            Self::Silent => "silent",
+            Self::Unfit => "unfit",
+            Self::Better => "better",
+            Self::Reloaded => "reloaded",
+        }
+    }
+
+    pub(super) fn of(closed: &Closed) -> Self {
+        match closed {
+            Closed::Silent => Self::Silent,
+            _ => Self::Lost,
+        }
+    }
+}
+
+#[derive(Debug)]
+pub(super) struct Placed {
+    pub(super) topic: Arc<Topic>,
+    /// The socket it is heard on.
+    pub(super) on: Option<u64>,
+    /// The socket that was asked to tell it.
+    pub(super) next: Option<u64>,
+    /// When another socket is looked for, if it has none.
+    pub(super) again_at: Instant,
+    /// Since when nobody tells it.
+    pub(super) lost_at: Option<Instant>,
+    pub(super) cause: Option<MoveCause>,
+    /// Upstreams that refused it, and what the last of them said.
+    pub(super) refused_by: Vec<String>,
+    pub(super) refusal: Option<RpcError>,
+}
+
+impl Placed {
+    pub(super) fn new(topic: Arc<Topic>) -> Self {
+        Self {
+            topic,
+            on: None,
+            next: None,
+            again_at: Instant::now(),
+            lost_at: None,
+            cause: None,
+            refused_by: Vec::new(),
+            refusal: None,
+        }
+    }
+
+    pub(super) fn lines(&self) -> impl Iterator<Item = u64> {
+        self.on.into_iter().chain(self.next)
+    }
+
+    /// A socket is no more.
+    pub(super) fn lost(&mut self, line: u64, cause: MoveCause, now: Instant) {
+        if self.next == Some(line) {
+            self.next = None;
+        }
+        if self.on == Some(line) {
+            self.on = None;
+            self.lost_at = Some(now);
+            self.cause = Some(cause);
+        }
+    }
+}

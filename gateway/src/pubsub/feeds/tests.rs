@@ -1,0 +1,245 @@
+//! Subscriptions over scripted upstreams, in a time that the tests move.
+
+use std::pin::Pin;
+
+use futures::{SinkExt, StreamExt};
+use serde_json::{Value, json};
+use tokio::io::{DuplexStream, duplex};
+use tokio::runtime::Handle;
+use tokio_tungstenite::tungstenite::Message;
+use tokio_tungstenite::tungstenite::client::IntoClientRequest;
+use tokio_tungstenite::{WebSocketStream, accept_async};
+
+use super::*;
+use crate::config;
+use crate::pubsub::kind::Kind;
+use crate::pubsub::line::{Dial, Dialed, shake};
+use crate::pubsub::outbox::Outbox;
+use crate::pubsub::params::Spec;
+use crate::pubsub::testing::hub_dialling;
+use crate::upstream::testing::settings;
+
+const KEY: &str = "3qri489hLgWkzeAw76pCNPwRF2RiCmi5iQgKpLioeJz2";
+
+/// Hands the other end of each socket to the test.
+struct Scripted(mpsc::UnboundedSender<Node>);
+
+/// An upstream's end of a socket.
+struct Node {
+    id: String,
+    socket: WebSocketStream<DuplexStream>,
+}
+
+impl Dial for Scripted {
+    fn dial<'a>(
+        &'a self,
+        upstream: &'a Arc<Upstream>,
+        _attempt: usize,
+    ) -> Pin<Box<dyn Future<Output = Dialed> + Send + 'a>> {
+        Box::pin(async move {
+            let (near, far) = duplex(64 * 1024);
+            let request = "ws://node/".into_client_request().unwrap();
+            let (dialed, accepted) =
+                tokio::join!(shake(request, Box::new(near)), accept_async(far));
+            let node = Node {
+                id: upstream.id().to_owned(),
+                socket: accepted.unwrap(),
+            };
+            drop(self.0.send(node));
+            dialed
+        })
+    }
+}
+
+impl Node {
+    /// The next request.
+    async fn hear(&mut self) -> Value {
+        loop {
+            if let Message::Text(text) = self.socket.next().await.unwrap().unwrap() {
+                return serde_json::from_str(text.as_str()).unwrap();
+            }
+        }
+    }
+
+    async fn say(&mut self, message: Value) {
+        let text = Message::text(message.to_string());
+        self.socket.send(text).await.unwrap();
+    }
+
+    /// Takes the next subscription under this number, and tells what it is.
+    async fn takes(&mut self, subscription: u64) -> String {
+        let asked = self.hear().await;
+        self.say(json!({ "jsonrpc": "2.0", "result": subscription, "id": asked["id"] }))
+            .await;
+        asked["method"].as_str().unwrap().to_owned()
+    }
+
+    async fn refuses(&mut self) {
+        let asked = self.hear().await;
+        let error = json!({ "code": -32601, "message": "Method not found" });
+        self.say(json!({ "jsonrpc": "2.0", "error": error, "id": asked["id"] }))
+            .await;
+    }
+
+    async fn tells(&mut self, subscription: u64, slot: u64) {
+        let result = json!({ "context": { "slot": slot }, "value": { "lamports": slot } });
+        let params = json!({ "result": result, "subscription": subscription });
+        self.say(json!({ "jsonrpc": "2.0", "method": "accountNotification", "params": params }))
+            .await;
+    }
+}
+
+/// A hub whose upstreams are these, and the sockets it opens.
+fn scripted(upstreams: Vec<config::Upstream>) -> (Arc<Hub>, mpsc::UnboundedReceiver<Node>) {
+    let (opened, nodes) = mpsc::unbounded_channel();
+    let hub = hub_dialling(upstreams, Box::new(Scripted(opened)));
+    hub.start(&Handle::current());
+    (hub, nodes)
+}
+
+fn own(id: &str) -> config::Upstream {
+    settings(id, "http://node:8899")
+}
+
+fn bought(id: &str, metered: bool) -> config::Upstream {
+    config::Upstream {
+        tier: config::Tier::Paid,
+        metered,
+        ..own(id)
+    }
+}
+
+fn account() -> Spec {
+    let params = json!([KEY]).to_string();
+    Spec::read(Kind::Account, Some(params.as_bytes())).unwrap()
+}
+
+/// Subscribes, once for client 7; the node that has taken it under number 2.
+async fn subscribed(
+    hub: &Arc<Hub>,
+    nodes: &mut mpsc::UnboundedReceiver<Node>,
+) -> (Arc<Outbox>, Node) {
+    let outbox = Arc::new(Outbox::new(100_000));
+    let (topic, joined) = hub.join(&account(), 7, &outbox);
+    let taking = async {
+        let mut node = nodes.recv().await.unwrap();
+        assert_eq!(node.takes(1).await, "slotSubscribe");
+        assert_eq!(node.takes(2).await, "accountSubscribe");
+        node
+    };
+    let (taken, node) = tokio::join!(hub.subscribe(&topic, joined, 7), taking);
+    taken.unwrap();
+    (outbox, node)
+}
+
+/// The slots that the client is told, as soon as there are so many.
+async fn told(outbox: &Outbox, count: usize) -> Vec<u64> {
+    let mut slots = Vec::new();
+    while slots.len() < count {
+        match outbox.take() {
+            Some(item) => {
+                let told: Value = serde_json::from_slice(&item.into_text()).unwrap();
+                assert_eq!(told["params"]["subscription"], 7);
+                slots.push(
+                    told["params"]["result"]["context"]["slot"]
+                        .as_u64()
+                        .unwrap(),
+                );
+            }
+            None => outbox.filled().await,
+        }
+    }
+    slots
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_subscription_moves_to_the_reserve_when_its_socket_is_closed() {
+    let (hub, mut nodes) = scripted(vec![own("a"), bought("b", false)]);
+    let (outbox, mut a) = subscribed(&hub, &mut nodes).await;
+    assert_eq!(a.id, "a");
+    a.tells(2, 10).await;
+    let mut b = nodes.recv().await.unwrap();
+    assert_eq!(b.takes(1).await, "slotSubscribe");
+    assert_eq!(b.id, "b");
+    assert_eq!(told(&outbox, 1).await, [10]);
+    let lost_at = Instant::now();
+    drop(a);
+    assert_eq!(b.takes(5).await, "accountSubscribe");
+    assert!(lost_at.elapsed() < LOOK, "nothing had to be opened");
+    // What was told already is not told again.
+    for slot in [9, 10, 11] {
+        b.tells(5, slot).await;
+    }
+    assert_eq!(told(&outbox, 1).await, [11]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_socket_on_which_nothing_comes_is_left_within_three_seconds() {
+    let (hub, mut nodes) = scripted(vec![own("a"), bought("b", false)]);
+    let (_outbox, a) = subscribed(&hub, &mut nodes).await;
+    let silent_since = Instant::now();
+    let mut b = nodes.recv().await.unwrap();
+    // It tells slots, as a node that lives does.
+    let asked = b.hear().await;
+    let taken = json!({ "jsonrpc": "2.0", "result": 1, "id": asked["id"] });
+    b.say(taken).await;
+    let mut slot = 1000;
+    let moved = loop {
+        let next = tokio::time::timeout(Duration::from_millis(400), b.hear()).await;
+        match next {
+            Ok(asked) => break asked,
+            Err(_elapsed) => {
+                slot += 1;
+                let info = json!({ "slot": slot, "parent": slot - 1, "root": slot - 32 });
+                let params = json!({ "result": info, "subscription": 1 });
+                b.say(json!({ "method": "slotNotification", "params": params }))
+                    .await;
+            }
+        }
+    };
+    assert_eq!(moved["method"], "accountSubscribe");
+    let silence = silent_since.elapsed();
+    let expected = Duration::from_secs(3)..Duration::from_millis(3200);
+    assert!(expected.contains(&silence), "{silence:?}");
+    drop(a);
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_upstream_that_charges_is_asked_only_when_no_own_one_can_serve() {
+    let (hub, mut nodes) = scripted(vec![bought("b", true), own("a")]);
+    let (_outbox, a) = subscribed(&hub, &mut nodes).await;
+    assert_eq!(a.id, "a");
+    tokio::time::sleep(Duration::from_secs(1)).await;
+    assert!(nodes.try_recv().is_err(), "and not kept in reserve either");
+    drop(a);
+    assert_eq!(nodes.recv().await.unwrap().id, "b");
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_no_upstream_has_is_refused_in_their_words() {
+    let (hub, mut nodes) = scripted(vec![own("a"), bought("b", false)]);
+    let outbox = Arc::new(Outbox::new(100_000));
+    let spec = Spec::read(Kind::Vote, None).unwrap();
+    let (topic, joined) = hub.join(&spec, 7, &outbox);
+    let refusing = async {
+        let mut kept = Vec::new();
+        for _ in 0..2 {
+            let mut node = nodes.recv().await.unwrap();
+            node.takes(1).await;
+            node.refuses().await;
+            kept.push(node);
+        }
+        kept
+    };
+    let (taken, _kept) = tokio::join!(hub.subscribe(&topic, joined, 7), refusing);
+    assert_eq!(taken.unwrap_err().code, -32601);
+}
+
+#[tokio::test(start_paused = true)]
+async fn where_nobody_can_be_asked_a_client_is_told_in_time() {
+    let (hub, _nodes) = scripted(Vec::new());
+    let outbox = Arc::new(Outbox::new(100_000));
+    let (topic, joined) = hub.join(&account(), 7, &outbox);
+    let refused = hub.subscribe(&topic, joined, 7).await.unwrap_err();
+    assert!([-32005, -32601].contains(&refused.code), "{refused:?}");
+}

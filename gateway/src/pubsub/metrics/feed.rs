@@ -1,0 +1,193 @@
+//! Sockets to upstreams, what they tell, and subscriptions that move between them.
+
+use std::time::Duration;
+
+use prometheus::{Histogram, HistogramOpts, IntCounterVec, IntGauge, IntGaugeVec, Opts, Registry};
+use tokio::sync::Semaphore;
+
+use crate::pubsub::feeds::MoveCause;
+use crate::pubsub::kind::Kind;
+use crate::pubsub::line::Closed;
+use crate::pubsub::repair::Outcome;
+use crate::pubsub::seen::Verdict;
+
+/// Reads at the same time of what was missed.
+const REPAIRS: usize = 16;
+
+/// Why a notification of an upstream is not told.
+const UNTOLD: [&str; 3] = ["repeated", "outdated", "garbled"];
+
+/// How a socket to an upstream ends.
+const ENDS: [&str; 4] = ["closed", "silent", "unused", "unreachable"];
+
+/// Seconds; around what moves are to take.
+const BUCKETS: [f64; 13] = [
+    0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 3.5, 5.0, 10.0, 30.0,
+];
+
+#[derive(Debug)]
+pub(in crate::pubsub) struct FeedMetrics {
+    shared: IntGauge,
+    waiting: IntGauge,
+    notifications: IntCounterVec,
+    untold: IntCounterVec,
+    sockets: IntGaugeVec,
+    lost: IntCounterVec,
+    moves: IntCounterVec,
+    gaps: Histogram,
+    repaired: IntCounterVec,
+    /// Not a metric, but what bounds what they count.
+    pub(in crate::pubsub) repairs: Semaphore,
+}
+
+impl FeedMetrics {
+    pub(super) fn register(registry: &Registry) -> prometheus::Result<Self> {
+        let counter = |name, text, labels: &[&str]| -> prometheus::Result<IntCounterVec> {
+            let counter = IntCounterVec::new(Opts::new(name, text), labels)?;
+            registry.register(Box::new(counter.clone()))?;
+            Ok(counter)
+        };
+        let (shared, waiting) = gauges(registry)?;
+        let sockets = IntGaugeVec::new(
+            Opts::new(
+                "perijove_websocket_upstream_sockets",
+                "Open sockets to an upstream",
+            ),
+            &["upstream"],
+        )?;
+        registry.register(Box::new(sockets.clone()))?;
+        let metrics = Self {
+            shared,
+            waiting,
+            notifications: counter(
+                "perijove_websocket_upstream_notifications_total",
+                "Notifications of upstreams",
+                &["kind"],
+            )?,
+            untold: counter(
+                "perijove_websocket_untold_total",
+                "Notifications of upstreams that clients are not told, by reason",
+                &["reason"],
+            )?,
+            sockets,
+            lost: counter(
+                "perijove_websocket_upstream_closed_total",
+                "Sockets to an upstream that ended or were not opened, by cause",
+                &["upstream", "cause"],
+            )?,
+            moves: counter(
+                "perijove_websocket_moves_total",
+                "Subscriptions that moved to another upstream, by cause",
+                &["cause"],
+            )?,
+            gaps: histogram(registry)?,
+            repaired: counter(
+                "perijove_websocket_repairs_total",
+                "What was found out of notifications that a move may have missed",
+                &["kind", "outcome"],
+            )?,
+            repairs: Semaphore::new(REPAIRS),
+        };
+        metrics.begin();
+        Ok(metrics)
+    }
+
+    /// Everything that can be is there from the start.
+    fn begin(&self) {
+        drop(UNTOLD.map(|reason| self.untold.with_label_values(&[reason])));
+        drop(MoveCause::ALL.map(|cause| self.moves.with_label_values(&[cause.label()])));
+        for kind in Kind::ALL {
+            self.notifications.with_label_values(&[kind.label()]);
+            for outcome in Outcome::ALL {
+                let labels = [kind.label(), outcome.label()];
+                self.repaired.with_label_values(&labels);
+            }
+        }
+    }
+
+    pub(in crate::pubsub) fn topics(&self, all: usize, waiting: usize) {
+        let number = |count: usize| i64::try_from(count).unwrap_or(i64::MAX);
+        self.shared.set(number(all));
+        self.waiting.set(number(waiting));
+    }
+
+    /// An upstream has notified.
+    pub(in crate::pubsub) fn heard(&self, kind: Kind, verdict: &Verdict) {
+        self.notifications.with_label_values(&[kind.label()]).inc();
+        let untold = match verdict {
+            Verdict::Tell | Verdict::Missing { .. } => None,
+            Verdict::Repeated => Some("repeated"),
+            Verdict::Outdated => Some("outdated"),
+            Verdict::Garbled => Some("garbled"),
+        };
+        if let Some(reason) = untold {
+            self.untold.with_label_values(&[reason]).inc();
+        }
+    }
+
+    pub(in crate::pubsub) fn opened(&self, upstream: &str) {
+        self.sockets.with_label_values(&[upstream]).inc();
+    }
+
+    pub(in crate::pubsub) fn closed(&self, upstream: &str, closed: &Closed) {
+        self.sockets.with_label_values(&[upstream]).dec();
+        let labels = [upstream, closed.label()];
+        self.lost.with_label_values(&labels).inc();
+    }
+
+    pub(in crate::pubsub) fn unreachable(&self, upstream: &str) {
+        let labels = [upstream, "unreachable"];
+        self.lost.with_label_values(&labels).inc();
+    }
+
+    /// An upstream is configured.
+    pub(in crate::pubsub) fn begins(&self, upstream: &str) {
+        self.sockets.with_label_values(&[upstream]);
+        for cause in ENDS {
+            self.lost.with_label_values(&[upstream, cause]);
+        }
+    }
+
+    /// An upstream is not configured any more.
+    pub(in crate::pubsub) fn ends(&self, upstream: &str) {
+        // Whatever there is of it.
+        drop(self.sockets.remove_label_values(&[upstream]));
+        for cause in ENDS {
+            drop(self.lost.remove_label_values(&[upstream, cause]));
+        }
+    }
+
+    pub(in crate::pubsub) fn moved(&self, cause: MoveCause, gap: Duration) {
+        self.moves.with_label_values(&[cause.label()]).inc();
+        self.gaps.observe(gap.as_secs_f64());
+    }
+
+    pub(in crate::pubsub) fn repaired(&self, kind: Kind, outcome: Outcome) {
+        let labels = [kind.label(), outcome.label()];
+        self.repaired.with_label_values(&labels).inc();
+    }
+}
+
+fn gauges(registry: &Registry) -> prometheus::Result<(IntGauge, IntGauge)> {
+    let shared = IntGauge::new(
+        "perijove_websocket_shared_subscriptions",
+        "Different subscriptions, each made upstream once",
+    )?;
+    registry.register(Box::new(shared.clone()))?;
+    let waiting = IntGauge::new(
+        "perijove_websocket_waiting_subscriptions",
+        "Those that no upstream tells at the moment",
+    )?;
+    registry.register(Box::new(waiting.clone()))?;
+    Ok((shared, waiting))
+}
+
+fn histogram(registry: &Registry) -> prometheus::Result<Histogram> {
+    let options = HistogramOpts::new(
+        "perijove_websocket_move_seconds",
+        "How long nobody told a subscription that moved to another upstream",
+    );
+    let histogram = Histogram::with_opts(options.buckets(BUCKETS.to_vec()))?;
+    registry.register(Box::new(histogram.clone()))?;
+    Ok(histogram)
+}

@@ -1,0 +1,397 @@
+//! The parameters of a subscription, checked as Agave checks them, and their one spelling: clients
+//! that ask for the same share a subscription.
+
+use std::borrow::Cow;
+
+use perijove_core::{Commitment, Pubkey, Signature};
+use serde_json::{Map, Value, json};
+
+use super::kind::Kind;
+use crate::jsonrpc::RpcError;
+
+#[cfg(test)]
+mod tests;
+
+/// Most filters of a program subscription.
+const MOST_FILTERS: usize = 4;
+
+const ACCOUNT_ENCODINGS: [&str; 5] = ["binary", "base58", "base64", "jsonParsed", "base64+zstd"];
+const BLOCK_ENCODINGS: [&str; 5] = ["binary", "base64", "base58", "json", "jsonParsed"];
+const DETAILS: [&str; 4] = ["full", "signatures", "none", "accounts"];
+
+/// A subscription as it is asked for upstream.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub(super) struct Spec {
+    pub(super) kind: Kind,
+    /// The canonical parameters, a JSON array; what has its default is left out or written out, but
+    /// always in the same way.
+    pub(super) params: String,
+    /// Account, program, or signature.
+    pub(super) subject: Option<String>,
+    pub(super) commitment: Commitment,
+}
+
+impl Spec {
+    /// The gateway's own subscription on each socket.
+    pub(super) fn beacon() -> Self {
+        Self::bare(Kind::Slot)
+    }
+
+    fn bare(kind: Kind) -> Self {
+        Self {
+            kind,
+            params: "[]".to_owned(),
+            subject: None,
+            commitment: Commitment::Processed,
+        }
+    }
+
+    /// Reads the raw parameters of a call.
+    ///
+    /// # Errors
+    /// What a node answers.
+    pub(super) fn read(kind: Kind, params: Option<&[u8]>) -> Result<Self, RpcError> {
+        let params = arguments(params)?;
+        match kind {
+            Kind::Slot | Kind::Root | Kind::Vote | Kind::SlotsUpdates => {
+                if params.is_empty() {
+                    Ok(Self::bare(kind))
+                } else {
+                    Err(RpcError {
+                        data: Some(format!("\"Got: {} params\"", params.len()).into()),
+                        ..RpcError::new(-32602, "Invalid parameters: No parameters were expected")
+                    })
+                }
+            }
+            Kind::Account => account(&params),
+            Kind::Program => program(&params),
+            Kind::Signature => signature(&params),
+            Kind::Logs => logs(&params),
+            Kind::Block => block(&params),
+        }
+    }
+
+    /// The configuration it was asked for with.
+    pub(super) fn config(&self) -> Map<String, Value> {
+        let params: Vec<Value> = serde_json::from_str(&self.params).unwrap_or_default();
+        match params.into_iter().nth(1) {
+            Some(Value::Object(config)) => config,
+            _ => Map::new(),
+        }
+    }
+}
+
+/// The number that an unsubscription names.
+///
+/// # Errors
+/// What a node answers.
+pub(super) fn subscription_id(params: Option<&[u8]>) -> Result<u64, RpcError> {
+    let params = arguments(params)?;
+    between(&params, 1, 1)?;
+    params.first().and_then(Value::as_u64).ok_or_else(|| {
+        let text = params.first().map_or_else(String::new, describe);
+        invalid(format!(
+            "Invalid params: invalid type: {text}, expected u64."
+        ))
+    })
+}
+
+fn arguments(params: Option<&[u8]>) -> Result<Vec<Value>, RpcError> {
+    let Some(params) = params else {
+        return Ok(Vec::new());
+    };
+    serde_json::from_slice(params)
+        .map_err(|_object| RpcError::new(-32602, "`params` should be an array"))
+}
+
+fn invalid(message: impl Into<Cow<'static, str>>) -> RpcError {
+    RpcError {
+        code: -32602,
+        message: message.into(),
+        data: None,
+    }
+}
+
+fn between(params: &[Value], least: usize, most: usize) -> Result<(), RpcError> {
+    if params.len() < least {
+        return Err(invalid(format!(
+            "`params` should have at least {least} argument(s)"
+        )));
+    }
+    if params.len() > most {
+        let expected = if least == most {
+            format!("Invalid parameters: Expected {most} parameters.")
+        } else {
+            format!("Invalid parameters: Expected from {least} to {most} parameters.")
+        };
+        return Err(RpcError {
+            data: Some(format!("\"Got: {}\"", params.len()).into()),
+            ..invalid(expected)
+        });
+    }
+    Ok(())
+}
+
+/// A value in the words of serde's errors.
+fn describe(value: &Value) -> String {
+    match value {
+        Value::Null => "null".to_owned(),
+        Value::Bool(value) => format!("boolean `{value}`"),
+        Value::Number(number) if number.is_f64() => format!("floating point `{number}`"),
+        Value::Number(number) => format!("integer `{number}`"),
+        Value::String(text) => format!("string {text:?}"),
+        Value::Array(_) => "sequence".to_owned(),
+        Value::Object(_) => "map".to_owned(),
+    }
+}
+
+fn text(value: Option<&Value>) -> Result<&str, RpcError> {
+    match value {
+        Some(Value::String(text)) => Ok(text),
+        other => {
+            let found = describe(other.unwrap_or(&Value::Null));
+            Err(invalid(format!(
+                "Invalid params: invalid type: {found}, expected a string."
+            )))
+        }
+    }
+}
+
+/// The configuration that may follow the subject. Members that are null count as absent, and those
+/// that no node knows are ignored, as by a node.
+fn config(params: &[Value]) -> Result<Map<String, Value>, RpcError> {
+    match params.get(1) {
+        None | Some(Value::Null) => Ok(Map::new()),
+        Some(Value::Object(config)) => Ok(config
+            .iter()
+            .filter(|(_, value)| !value.is_null())
+            .map(|(key, value)| (key.clone(), value.clone()))
+            .collect()),
+        Some(other) => Err(invalid(format!(
+            "Invalid params: invalid type: {}, expected a configuration.",
+            describe(other)
+        ))),
+    }
+}
+
+/// A level that no node knows counts as none, which is finalized.
+fn commitment(config: &Map<String, Value>) -> Commitment {
+    let named = config.get("commitment").and_then(Value::as_str);
+    named.and_then(Commitment::parse).unwrap_or_default()
+}
+
+fn word(
+    config: &Map<String, Value>,
+    key: &str,
+    known: &[&str],
+    default: &str,
+) -> Result<String, RpcError> {
+    let Some(value) = config.get(key) else {
+        return Ok(default.to_owned());
+    };
+    let word = text(Some(value))?;
+    if known.contains(&word) {
+        return Ok(word.to_owned());
+    }
+    let quoted: Vec<_> = known.iter().map(|word| format!("`{word}`")).collect();
+    Err(invalid(format!(
+        "Invalid params: unknown variant `{word}`, expected one of {}.",
+        quoted.join(", ")
+    )))
+}
+
+fn flag(config: &Map<String, Value>, key: &str) -> Result<bool, RpcError> {
+    match config.get(key) {
+        None => Ok(false),
+        Some(Value::Bool(flag)) => Ok(*flag),
+        Some(other) => Err(invalid(format!(
+            "Invalid params: invalid type: {}, expected a boolean.",
+            describe(other)
+        ))),
+    }
+}
+
+fn slice(config: &Map<String, Value>) -> Result<Option<Value>, RpcError> {
+    let Some(slice) = config.get("dataSlice") else {
+        return Ok(None);
+    };
+    let number = |key| slice.get(key).and_then(Value::as_u64);
+    match (number("offset"), number("length")) {
+        (Some(offset), Some(length)) => Ok(Some(json!({ "offset": offset, "length": length }))),
+        (None, _) => Err(invalid("Invalid params: missing field `offset`.")),
+        (_, None) => Err(invalid("Invalid params: missing field `length`.")),
+    }
+}
+
+fn key<T: std::str::FromStr>(text: &str, thing: &str) -> Result<(), RpcError> {
+    let wrong = |_| invalid(format!("Invalid Request: Invalid {thing} provided"));
+    text.parse::<T>().map(drop).map_err(wrong)
+}
+
+fn spelled(kind: Kind, subject: &Value, config: Option<Value>, commitment: Commitment) -> Spec {
+    let params = match config {
+        Some(config) => json!([subject, config]),
+        None => json!([subject]),
+    };
+    Spec {
+        kind,
+        params: params.to_string(),
+        subject: subject.as_str().map(str::to_owned),
+        commitment,
+    }
+}
+
+fn account(params: &[Value]) -> Result<Spec, RpcError> {
+    between(params, 1, 2)?;
+    let pubkey = text(params.first())?;
+    let config = config(params)?;
+    let encoding = word(&config, "encoding", &ACCOUNT_ENCODINGS, "binary")?;
+    let slice = slice(&config)?;
+    let commitment = commitment(&config);
+    key::<Pubkey>(pubkey, "pubkey")?;
+    let mut canonical = json!({ "commitment": commitment, "encoding": encoding });
+    put(&mut canonical, "dataSlice", slice);
+    Ok(spelled(
+        Kind::Account,
+        &json!(pubkey),
+        Some(canonical),
+        commitment,
+    ))
+}
+
+fn program(params: &[Value]) -> Result<Spec, RpcError> {
+    between(params, 1, 2)?;
+    let pubkey = text(params.first())?;
+    let config = config(params)?;
+    let encoding = word(&config, "encoding", &ACCOUNT_ENCODINGS, "binary")?;
+    let slice = slice(&config)?;
+    let commitment = commitment(&config);
+    let with_context = flag(&config, "withContext")?;
+    let filters = match config.get("filters") {
+        None => Vec::new(),
+        Some(Value::Array(filters)) => filters.clone(),
+        Some(other) => {
+            return Err(invalid(format!(
+                "Invalid params: invalid type: {}, expected a sequence.",
+                describe(other)
+            )));
+        }
+    };
+    if filters.len() > MOST_FILTERS {
+        return Err(invalid(format!(
+            "Too many filters provided; max {MOST_FILTERS}"
+        )));
+    }
+    key::<Pubkey>(pubkey, "pubkey")?;
+    let mut canonical = json!({ "commitment": commitment, "encoding": encoding });
+    put(&mut canonical, "dataSlice", slice);
+    let filters = (!filters.is_empty()).then_some(Value::Array(filters));
+    put(&mut canonical, "filters", filters);
+    put(
+        &mut canonical,
+        "withContext",
+        with_context.then_some(Value::Bool(true)),
+    );
+    Ok(spelled(
+        Kind::Program,
+        &json!(pubkey),
+        Some(canonical),
+        commitment,
+    ))
+}
+
+fn signature(params: &[Value]) -> Result<Spec, RpcError> {
+    between(params, 1, 2)?;
+    let signature = text(params.first())?;
+    let config = config(params)?;
+    let commitment = commitment(&config);
+    let received = flag(&config, "enableReceivedNotification")?;
+    key::<Signature>(signature, "signature")?;
+    let mut canonical = json!({ "commitment": commitment });
+    put(
+        &mut canonical,
+        "enableReceivedNotification",
+        received.then_some(Value::Bool(true)),
+    );
+    Ok(spelled(
+        Kind::Signature,
+        &json!(signature),
+        Some(canonical),
+        commitment,
+    ))
+}
+
+fn logs(params: &[Value]) -> Result<Spec, RpcError> {
+    between(params, 1, 2)?;
+    let filter = params.first().unwrap_or(&Value::Null);
+    let subject = match filter {
+        Value::String(all) if all == "all" || all == "allWithVotes" => json!(all),
+        Value::String(other) => {
+            return Err(invalid(format!(
+                "Invalid params: unknown variant `{other}`, expected one of `all`, `allWithVotes`, `mentions`."
+            )));
+        }
+        Value::Object(filter) => match filter.get("mentions") {
+            Some(Value::Array(keys)) if keys.len() == 1 => {
+                let mentioned = text(keys.first())?;
+                key::<Pubkey>(mentioned, "mentions")?;
+                json!({ "mentions": [mentioned] })
+            }
+            Some(Value::Array(_)) => {
+                return Err(invalid("Invalid Request: Only 1 address supported"));
+            }
+            _ => return Err(invalid("Invalid params: missing field `mentions`.")),
+        },
+        other => {
+            return Err(invalid(format!(
+                "Invalid params: invalid type: {}, expected string or map.",
+                describe(other)
+            )));
+        }
+    };
+    let commitment = commitment(&config(params)?);
+    let canonical = json!({ "commitment": commitment });
+    Ok(spelled(Kind::Logs, &subject, Some(canonical), commitment))
+}
+
+fn block(params: &[Value]) -> Result<Spec, RpcError> {
+    between(params, 1, 2)?;
+    let subject = match params.first().unwrap_or(&Value::Null) {
+        Value::String(all) if all == "all" => json!(all),
+        Value::Object(filter) if filter.contains_key("mentionsAccountOrProgram") => {
+            let mentioned = text(filter.get("mentionsAccountOrProgram"))?;
+            key::<Pubkey>(mentioned, "mentions_account_or_program")?;
+            json!({ "mentionsAccountOrProgram": mentioned })
+        }
+        other => {
+            return Err(invalid(format!(
+                "Invalid params: invalid type: {}, expected `all` or `mentionsAccountOrProgram`.",
+                describe(other)
+            )));
+        }
+    };
+    let config = config(params)?;
+    let commitment = commitment(&config);
+    if commitment == Commitment::Processed {
+        return Err(invalid(
+            "Method does not support commitment below `confirmed`",
+        ));
+    }
+    let encoding = word(&config, "encoding", &BLOCK_ENCODINGS, "base64")?;
+    let details = word(&config, "transactionDetails", &DETAILS, "full")?;
+    let mut canonical = json!({
+        "commitment": commitment,
+        "encoding": encoding,
+        "transactionDetails": details,
+        "showRewards": flag(&config, "showRewards")?,
+    });
+    let version = config.get("maxSupportedTransactionVersion").cloned();
+    put(&mut canonical, "maxSupportedTransactionVersion", version);
+    Ok(spelled(Kind::Block, &subject, Some(canonical), commitment))
+}
+
+fn put(config: &mut Value, key: &str, value: Option<Value>) {
+    if let (Some(config), Some(value)) = (config.as_object_mut(), value) {
+        config.insert(key.to_owned(), value);
+    }
+}

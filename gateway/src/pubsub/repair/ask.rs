@@ -1,0 +1,68 @@
+//! A call of the gateway's own through the pipeline.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use serde_json::Value;
+use tokio::time::Instant;
+
+use crate::jsonrpc::Id;
+use crate::pipeline::{CacheUse, Request};
+use crate::pubsub::answer::gather;
+use crate::pubsub::feed_message::{self, FeedMessage, request};
+use crate::pubsub::hub::Hub;
+
+/// How long one call may take.
+const PATIENCE: Duration = Duration::from_secs(5);
+/// The largest answer that is read: all accounts of a program.
+const LARGEST: usize = 256 * 1024 * 1024;
+
+/// An answer that is no error.
+pub(super) struct Asked {
+    pub(super) result: Bytes,
+    /// The upstream that gave it.
+    pub(super) by: Option<String>,
+}
+
+/// Calls a method; `None` if nobody answers it.
+pub(super) async fn ask(hub: &Arc<Hub>, method: &str, params: &Value) -> Option<Asked> {
+    let snapshot = hub.published.load();
+    let started = Instant::now();
+    let request_of_ours = Request {
+        pipeline: Arc::clone(&hub.pipeline),
+        // Nobody's session.
+        client: fastrand::u64(..),
+        // Neither a consumer nor an address: no plan limits it.
+        consumer: None,
+        address: None,
+        priority: None,
+        started,
+        deadline: started + PATIENCE.min(snapshot.config.limits.request_timeout),
+        cache_use: CacheUse::Bypass,
+        ledger_only: false,
+        snapshot,
+    };
+    let body = request(1, method, &params.to_string());
+    let response = request_of_ours.answer(Bytes::from(body)).await;
+    let gathered = gather(response, &Id::null(), LARGEST).await;
+    match feed_message::read(&gathered.text)? {
+        FeedMessage::Answer {
+            result: Ok(result), ..
+        } => Some(Asked {
+            result,
+            by: gathered
+                .summary
+                .trace
+                .upstream
+                .map(|upstream| upstream.id().to_owned()),
+        }),
+        FeedMessage::Answer {
+            result: Err(error), ..
+        } => {
+            tracing::debug!(method, code = error.code, "what was missed is not told yet");
+            None
+        }
+        FeedMessage::Notification { .. } => None,
+    }
+}

@@ -1,0 +1,74 @@
+//! Answers of a node in the shape of its notifications. Pure.
+
+use bytes::Bytes;
+use perijove_core::{Commitment, Slot};
+use serde_json::value::RawValue;
+use serde_json::{Map, Value, json};
+
+use crate::pubsub::feed_message::{SlotInfo, with_context};
+use crate::pubsub::topic::wrapped;
+
+/// An account that is not there any more is told as an empty one, as a node does.
+pub(super) fn account(value: &Bytes, config: &Map<String, Value>) -> Bytes {
+    if &**value != b"null" {
+        return value.clone();
+    }
+    let data = match config.get("encoding").and_then(Value::as_str) {
+        None | Some("binary") => json!(""),
+        Some("jsonParsed") => json!(["", "base64"]),
+        Some(encoding) => json!(["", encoding]),
+    };
+    let empty = json!({
+        "lamports": 0,
+        "data": data,
+        "owner": "11111111111111111111111111111111",
+        "executable": false,
+        "rentEpoch": 0,
+        "space": 0,
+    });
+    Bytes::from(empty.to_string())
+}
+
+/// The members of a list.
+pub(super) fn list(value: &Bytes) -> Option<Vec<Bytes>> {
+    let members: Vec<&RawValue> = serde_json::from_slice(value).ok()?;
+    let slice = |member: &&RawValue| value.slice_ref(member.get().as_bytes());
+    Some(members.iter().map(slice).collect())
+}
+
+/// The last notification of a signature, if its status says that the commitment is reached.
+pub(super) fn signature(result: &Bytes, commitment: Commitment) -> Option<Bytes> {
+    let (context, value) = with_context(result)?;
+    let statuses: Vec<Value> = serde_json::from_slice(&value).ok()?;
+    let status = statuses.first()?;
+    let reached = status
+        .get("confirmationStatus")
+        .and_then(Value::as_str)
+        .and_then(Commitment::parse)?;
+    if reached < commitment {
+        return None;
+    }
+    let slot = status.get("slot").and_then(Value::as_u64);
+    let error = status.get("err").cloned().unwrap_or(Value::Null);
+    let value = json!({ "err": error }).to_string();
+    Some(wrapped(slot.map_or(context, Slot), value.as_bytes()))
+}
+
+/// Notifications of slots that come before `next`, each the child of the one before it. Their roots
+/// follow at the distance that the next one has from its own.
+pub(super) fn slots(after: u64, slots: &[u64], next: SlotInfo) -> Vec<Bytes> {
+    let distance = next.slot.saturating_sub(next.root);
+    let mut parent = after;
+    slots
+        .iter()
+        .map(|slot| {
+            let info = SlotInfo {
+                slot: *slot,
+                parent,
+                root: slot.saturating_sub(distance),
+            };
+            parent = *slot;
+            info.to_bytes()
+        })
+        .collect()
+}

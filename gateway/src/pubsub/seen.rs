@@ -1,0 +1,371 @@
+//! What the subscribers of one subscription have been told, and whether a notification adds to it.
+//! Pure: no clock, no I/O. This is what makes a move to another upstream invisible: the same said
+//! twice is told once, and what is older than what was told is not told any more.
+
+use std::collections::{HashMap, HashSet, VecDeque};
+use std::hash::{DefaultHasher, Hash, Hasher};
+
+use bytes::Bytes;
+use perijove_core::Slot;
+use serde_json::Value;
+
+use super::feed_message::{SlotInfo, with_context};
+use super::kind::Kind;
+
+#[cfg(test)]
+mod tests;
+
+/// Slots, signatures and the like that are remembered, to know them when they come again.
+const REMEMBERED: usize = 4096;
+/// Accounts of a program that are remembered.
+const ACCOUNTS: usize = 65_536;
+
+/// Whether a notification is told.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum Verdict {
+    Tell,
+    /// Told already.
+    Repeated,
+    /// Something newer was told.
+    Outdated,
+    /// It makes no sense.
+    Garbled,
+    /// Others may come before it that were missed: after one, and until another that is not one of
+    /// those that are skipped.
+    Missing {
+        after: u64,
+        until: u64,
+    },
+}
+
+/// What was told of one kind of subscription.
+#[derive(Debug)]
+pub(super) enum Seen {
+    Account {
+        slot: Slot,
+        value: Option<Bytes>,
+    },
+    Program {
+        newest: Slot,
+        accounts: HashMap<String, (Slot, u64)>,
+        order: VecDeque<String>,
+    },
+    Signature {
+        received: bool,
+        ended: bool,
+    },
+    Slots {
+        newest: Option<SlotInfo>,
+        told: Recent,
+        /// It has moved since the newest was told.
+        moved: bool,
+    },
+    Roots {
+        newest: Option<u64>,
+        moved: bool,
+    },
+    /// Events without a state.
+    Events {
+        kind: Kind,
+        newest: Slot,
+        told: Recent,
+    },
+}
+
+/// The last few of what was told, by their hashes.
+#[derive(Debug, Default)]
+pub(super) struct Recent {
+    known: HashSet<u64>,
+    order: VecDeque<u64>,
+}
+
+impl Recent {
+    fn has(&self, hash: u64) -> bool {
+        self.known.contains(&hash)
+    }
+
+    /// Whether it is new.
+    fn add(&mut self, hash: u64) -> bool {
+        if !self.known.insert(hash) {
+            return false;
+        }
+        self.order.push_back(hash);
+        if self.order.len() > REMEMBERED
+            && let Some(oldest) = self.order.pop_front()
+        {
+            self.known.remove(&oldest);
+        }
+        true
+    }
+}
+
+fn hash(value: &impl Hash) -> u64 {
+    let mut hasher = DefaultHasher::new();
+    value.hash(&mut hasher);
+    hasher.finish()
+}
+
+/// Values of two nodes are the same if they mean the same, however they are spelled.
+fn meaning(value: &[u8]) -> Option<Value> {
+    serde_json::from_slice(value).ok()
+}
+
+fn same(one: &[u8], other: &[u8]) -> bool {
+    one == other || meaning(one) == meaning(other)
+}
+
+impl Seen {
+    pub(super) fn of(kind: Kind) -> Self {
+        match kind {
+            Kind::Account => Self::Account {
+                slot: Slot(0),
+                value: None,
+            },
+            Kind::Program => Self::Program {
+                newest: Slot(0),
+                accounts: HashMap::new(),
+                order: VecDeque::new(),
+            },
+            Kind::Signature => Self::Signature {
+                received: false,
+                ended: false,
+            },
+            Kind::Slot => Self::Slots {
+                newest: None,
+                told: Recent::default(),
+                moved: false,
+            },
+            Kind::Root => Self::Roots {
+                newest: None,
+                moved: false,
+            },
+            kind @ (Kind::Logs | Kind::Block | Kind::Vote | Kind::SlotsUpdates) => Self::Events {
+                kind,
+                newest: Slot(0),
+                told: Recent::default(),
+            },
+        }
+    }
+
+    /// From now on another upstream tells it.
+    pub(super) fn moves(&mut self) {
+        match self {
+            Self::Slots { moved, .. } | Self::Roots { moved, .. } => *moved = true,
+            _ => {}
+        }
+    }
+
+    /// The newest slot that was told of; `None` before the first.
+    pub(super) fn newest(&self) -> Option<Slot> {
+        match self {
+            Self::Account { slot, .. }
+            | Self::Program { newest: slot, .. }
+            | Self::Events { newest: slot, .. } => Some(*slot).filter(|slot| slot.0 > 0),
+            Self::Signature { .. } => None,
+            Self::Slots { newest, .. } => newest.map(|info| Slot(info.slot)),
+            Self::Roots { newest, .. } => newest.map(Slot),
+        }
+    }
+
+    /// Whether this was the last notification there is.
+    pub(super) fn has_ended(&self) -> bool {
+        matches!(self, Self::Signature { ended: true, .. })
+    }
+
+    /// An upstream notifies. What is told counts as told from here on.
+    pub(super) fn hear(&mut self, result: &Bytes) -> Verdict {
+        match self {
+            Self::Account { slot, value } => {
+                let Some((told_at, told)) = with_context(result) else {
+                    return Verdict::Garbled;
+                };
+                if told_at < *slot {
+                    return Verdict::Outdated;
+                }
+                if told_at == *slot && value.as_ref().is_some_and(|value| same(value, &told)) {
+                    return Verdict::Repeated;
+                }
+                *slot = told_at;
+                *value = Some(told);
+                Verdict::Tell
+            }
+            Self::Program { .. } => {
+                let Some((slot, value)) = with_context(result) else {
+                    return Verdict::Garbled;
+                };
+                self.hear_account(slot, &value, false)
+            }
+            Self::Signature { received, ended } => {
+                let Some((_, value)) = with_context(result) else {
+                    return Verdict::Garbled;
+                };
+                let first = &*value == br#""receivedSignature""#;
+                if *ended || (first && *received) {
+                    return Verdict::Repeated;
+                }
+                *(if first { received } else { ended }) = true;
+                Verdict::Tell
+            }
+            Self::Slots {
+                newest,
+                told,
+                moved,
+            } => hear_slot(newest, told, moved, result),
+            Self::Roots { newest, moved } => hear_root(newest, moved, result),
+            Self::Events { kind, newest, told } => {
+                let Some((slot, mark)) = mark(*kind, result) else {
+                    return Verdict::Garbled;
+                };
+                *newest = (*newest).max(slot);
+                if told.add(mark) {
+                    Verdict::Tell
+                } else {
+                    Verdict::Repeated
+                }
+            }
+        }
+    }
+
+    /// A fresh read of the account shows this. Unlike a notification it does not say that anything
+    /// has changed.
+    pub(super) fn read_account(&mut self, at: Slot, read: &Bytes) -> Verdict {
+        let Self::Account { slot, value } = self else {
+            return Verdict::Garbled;
+        };
+        if at < *slot {
+            return Verdict::Outdated;
+        }
+        if value.as_ref().is_some_and(|value| same(value, read)) {
+            return Verdict::Repeated;
+        }
+        *slot = at;
+        *value = Some(read.clone());
+        Verdict::Tell
+    }
+
+    /// A fresh read of the program shows this account, `{"pubkey":…,"account":…}`.
+    pub(super) fn read_account_of_program(&mut self, at: Slot, account: &Bytes) -> Verdict {
+        self.hear_account(at, account, true)
+    }
+
+    fn hear_account(&mut self, at: Slot, keyed: &[u8], read: bool) -> Verdict {
+        let Self::Program {
+            newest,
+            accounts,
+            order,
+        } = self
+        else {
+            return Verdict::Garbled;
+        };
+        let Some(keyed) = meaning(keyed) else {
+            return Verdict::Garbled;
+        };
+        let (Some(pubkey), Some(account)) = (
+            keyed.get("pubkey").and_then(Value::as_str),
+            keyed.get("account"),
+        ) else {
+            return Verdict::Garbled;
+        };
+        let mark = hash(&account.to_string());
+        if let Some((slot, told)) = accounts.get(pubkey) {
+            if at < *slot {
+                return Verdict::Outdated;
+            }
+            if *told == mark && (read || at == *slot) {
+                return Verdict::Repeated;
+            }
+        }
+        *newest = (*newest).max(at);
+        if accounts.insert(pubkey.to_owned(), (at, mark)).is_none() {
+            order.push_back(pubkey.to_owned());
+            if order.len() > ACCOUNTS
+                && let Some(oldest) = order.pop_front()
+            {
+                accounts.remove(&oldest);
+            }
+        }
+        Verdict::Tell
+    }
+
+    /// What was missed is being told, or cannot be: nothing is missing before what comes.
+    pub(super) fn is_complete(&mut self) {
+        match self {
+            Self::Slots { moved, .. } | Self::Roots { moved, .. } => *moved = false,
+            _ => {}
+        }
+    }
+}
+
+fn hear_slot(
+    newest: &mut Option<SlotInfo>,
+    told: &mut Recent,
+    moved: &mut bool,
+    result: &Bytes,
+) -> Verdict {
+    let Some(info) = SlotInfo::read(result) else {
+        return Verdict::Garbled;
+    };
+    if told.has(info.slot) {
+        return Verdict::Repeated;
+    }
+    match *newest {
+        Some(last) if info.slot > last.slot => {
+            if *moved && info.parent > last.slot {
+                return Verdict::Missing {
+                    after: last.slot,
+                    until: info.parent,
+                };
+            }
+            *moved = false;
+        }
+        // An upstream that is behind tells what another has skipped, or what was never seen here
+        // because it is on another fork: nobody waits for it any more.
+        Some(_) if *moved => return Verdict::Outdated,
+        _ => {}
+    }
+    told.add(info.slot);
+    if newest.is_none_or(|last| info.slot > last.slot) {
+        *newest = Some(info);
+    }
+    Verdict::Tell
+}
+
+fn hear_root(newest: &mut Option<u64>, moved: &mut bool, result: &Bytes) -> Verdict {
+    let Ok(root) = serde_json::from_slice::<u64>(result) else {
+        return Verdict::Garbled;
+    };
+    match *newest {
+        Some(last) if root <= last => return Verdict::Repeated,
+        Some(last) if *moved && root > last + 1 => {
+            return Verdict::Missing {
+                after: last,
+                until: root,
+            };
+        }
+        _ => {}
+    }
+    *moved = false;
+    *newest = Some(root);
+    Verdict::Tell
+}
+
+/// What tells one event from another, with its slot.
+fn mark(kind: Kind, result: &Bytes) -> Option<(Slot, u64)> {
+    match kind {
+        Kind::Logs => {
+            let (slot, value) = with_context(result)?;
+            let value = meaning(&value)?;
+            Some((slot, hash(&value.get("signature")?.as_str()?)))
+        }
+        Kind::Block => {
+            let (slot, _) = with_context(result)?;
+            Some((slot, slot.0))
+        }
+        Kind::SlotsUpdates => {
+            let update = meaning(result)?;
+            let slot = update.get("slot")?.as_u64()?;
+            Some((Slot(slot), hash(&(slot, update.get("type")?.as_str()?))))
+        }
+        _ => Some((Slot(0), hash(&result))),
+    }
+}

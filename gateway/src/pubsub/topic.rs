@@ -1,0 +1,361 @@
+//! One subscription as it is made upstream, shared by all clients that ask for the same: who is told,
+//! what was told, and which upstream is listened to.
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+use indexmap::IndexMap;
+use parking_lot::Mutex;
+use perijove_core::Slot;
+use tokio::sync::oneshot;
+
+use super::feed_message::head;
+use super::kind::Kind;
+use super::outbox::Outbox;
+use super::params::Spec;
+use super::seen::{Seen, Verdict};
+use crate::jsonrpc::RpcError;
+
+#[cfg(test)]
+mod tests;
+
+/// Notifications that are kept at most while what was missed before them is being found out.
+const MOST_HELD: usize = 4096;
+
+/// Whether an upstream has taken a subscription.
+pub(super) type Taken = Result<(), RpcError>;
+
+/// A shared subscription.
+#[derive(Debug)]
+pub(super) struct Topic {
+    /// Never given twice.
+    pub(super) id: u64,
+    pub(super) spec: Spec,
+    state: Mutex<State>,
+}
+
+#[derive(Debug)]
+struct State {
+    phase: Phase,
+    subscribers: IndexMap<u64, Arc<Outbox>>,
+    seen: Seen,
+    /// The socket whose notifications count.
+    source: Option<u64>,
+    /// What came while it was being found out what had been missed.
+    held: Option<Vec<Bytes>>,
+    /// Something after this slot was missed for good.
+    gap: Option<Slot>,
+    /// From which place on what is held was told by yet another upstream.
+    moved_at: Option<usize>,
+}
+
+#[derive(Debug)]
+enum Phase {
+    /// No upstream has taken it yet.
+    New(Vec<oneshot::Sender<Taken>>),
+    Live,
+    /// There is nothing more to tell.
+    Ended,
+}
+
+/// Whether a client has joined.
+pub(super) enum Joined {
+    Live,
+    /// As soon as an upstream has taken it.
+    Soon(oneshot::Receiver<Taken>),
+    /// It has ended: a new one is needed.
+    Ended,
+}
+
+/// What may have been missed.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) struct Missing {
+    pub(super) after: u64,
+    pub(super) until: u64,
+    /// The notification before which it would have been told.
+    pub(super) next: Bytes,
+}
+
+/// What came of a notification.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) struct Heard {
+    pub(super) verdict: Verdict,
+    /// So many clients were told.
+    pub(super) told: usize,
+    pub(super) ended: bool,
+    /// So many clients were subscribed until it ended.
+    pub(super) left: usize,
+}
+
+impl Topic {
+    pub(super) fn new(id: u64, spec: Spec) -> Self {
+        let state = State {
+            phase: Phase::New(Vec::new()),
+            subscribers: IndexMap::new(),
+            seen: Seen::of(spec.kind),
+            source: None,
+            held: None,
+            gap: None,
+            moved_at: None,
+        };
+        Self {
+            id,
+            spec,
+            state: Mutex::new(state),
+        }
+    }
+
+    pub(super) fn kind(&self) -> Kind {
+        self.spec.kind
+    }
+
+    /// A client wants to be told under this id.
+    pub(super) fn join(&self, id: u64, outbox: &Arc<Outbox>) -> Joined {
+        let mut state = self.state.lock();
+        let joined = match &mut state.phase {
+            Phase::Ended => return Joined::Ended,
+            Phase::Live => Joined::Live,
+            Phase::New(waiting) => {
+                let (taken, soon) = oneshot::channel();
+                waiting.push(taken);
+                Joined::Soon(soon)
+            }
+        };
+        state.subscribers.insert(id, Arc::clone(outbox));
+        joined
+    }
+
+    /// A client wants to be told no more; whether it was told up to now.
+    pub(super) fn leave(&self, id: u64) -> bool {
+        self.state.lock().subscribers.swap_remove(&id).is_some()
+    }
+
+    /// Whether nobody is told.
+    pub(super) fn is_idle(&self) -> bool {
+        self.state.lock().subscribers.is_empty()
+    }
+
+    pub(super) fn subscribers(&self) -> usize {
+        self.state.lock().subscribers.len()
+    }
+
+    pub(super) fn has_ended(&self) -> bool {
+        matches!(self.state.lock().phase, Phase::Ended)
+    }
+
+    /// Whether an upstream has taken it once.
+    pub(super) fn is_live(&self) -> bool {
+        matches!(self.state.lock().phase, Phase::Live)
+    }
+
+    /// The newest slot that clients know of it.
+    pub(super) fn newest(&self) -> Option<Slot> {
+        self.state.lock().seen.newest()
+    }
+
+    /// An upstream has taken it, on this socket; whether it had another before.
+    pub(super) fn taken(&self, source: u64) -> bool {
+        let mut state = self.state.lock();
+        state.source = Some(source);
+        match std::mem::replace(&mut state.phase, Phase::Live) {
+            Phase::New(waiting) => {
+                drop(state);
+                for taken in waiting {
+                    // Who has gone meanwhile does not mind.
+                    drop(taken.send(Ok(())));
+                }
+                false
+            }
+            Phase::Live => {
+                state.seen.moves();
+                state.moved_at = state.held.as_ref().map(Vec::len);
+                if !self.spec.kind.can_be_repaired() {
+                    state.gap = state.gap.or(Some(state.seen.newest().unwrap_or(Slot(0))));
+                }
+                true
+            }
+            Phase::Ended => {
+                state.phase = Phase::Ended;
+                false
+            }
+        }
+    }
+
+    /// No upstream takes it.
+    pub(super) fn refuse(&self, error: &RpcError) {
+        let mut state = self.state.lock();
+        if let Phase::New(waiting) = std::mem::replace(&mut state.phase, Phase::Ended) {
+            drop(state);
+            for taken in waiting {
+                drop(taken.send(Err(error.clone())));
+            }
+        }
+    }
+
+    /// A socket notifies.
+    pub(super) fn hear(&self, source: u64, result: &Bytes) -> Heard {
+        let mut state = self.state.lock();
+        if state.source != Some(source) || matches!(state.phase, Phase::Ended) {
+            return Heard::nothing(Verdict::Repeated);
+        }
+        if let Some(held) = &mut state.held
+            && held.len() < MOST_HELD
+        {
+            held.push(result.clone());
+            return Heard::nothing(Verdict::Tell);
+        }
+        let heard = state.hear(self.kind(), result);
+        if matches!(heard.verdict, Verdict::Missing { .. }) {
+            state.held = Some(vec![result.clone()]);
+            state.moved_at = None;
+        }
+        heard
+    }
+
+    /// What was missed has been found out, or `None`: it cannot be. What was held follows. Returns
+    /// how many clients were told, and what was missed before the rest if it has moved meanwhile.
+    pub(super) fn fill(&self, missed: Option<Vec<Bytes>>) -> (usize, Option<Missing>) {
+        let mut state = self.state.lock();
+        let Some(held) = state.held.take() else {
+            return (0, None);
+        };
+        let mut told = 0;
+        state.seen.is_complete();
+        if missed.is_none() {
+            state.gap = Some(state.seen.newest().unwrap_or(Slot(0)));
+        }
+        for result in missed.into_iter().flatten() {
+            told += state.hear(self.kind(), &result).told;
+        }
+        let moved_at = state.moved_at.take();
+        for (place, result) in held.iter().enumerate() {
+            if moved_at == Some(place) {
+                state.seen.moves();
+            }
+            let heard = state.hear(self.kind(), result);
+            told += heard.told;
+            if let Verdict::Missing { after, until } = heard.verdict {
+                let rest = held.get(place..).unwrap_or_default();
+                state.held = Some(rest.to_vec());
+                let later = moved_at.and_then(|at| at.checked_sub(place));
+                state.moved_at = later.filter(|at| *at > 0);
+                let next = result.clone();
+                return (told, Some(Missing { after, until, next }));
+            }
+        }
+        (told, None)
+    }
+
+    /// A result that was found out by asking, and counts as a notification of one.
+    pub(super) fn found(&self, result: &Bytes) -> Heard {
+        let mut state = self.state.lock();
+        if matches!(state.phase, Phase::Ended) {
+            return Heard::nothing(Verdict::Repeated);
+        }
+        state.hear(self.kind(), result)
+    }
+
+    /// A fresh read of the account shows this; `value` is the account.
+    pub(super) fn read(&self, slot: Slot, value: &Bytes) -> Heard {
+        let mut state = self.state.lock();
+        let verdict = state.seen.read_account(slot, value);
+        state.told(self.kind(), verdict, &wrapped(slot, value))
+    }
+
+    /// A fresh read of the program shows this account.
+    pub(super) fn read_of_program(&self, slot: Slot, account: &Bytes) -> Heard {
+        let mut state = self.state.lock();
+        let verdict = state.seen.read_account_of_program(slot, account);
+        state.told(self.kind(), verdict, &wrapped(slot, account))
+    }
+
+    /// What was missed cannot be found out: the next notification says so.
+    pub(super) fn has_gap(&self) {
+        let mut state = self.state.lock();
+        state.gap = Some(state.seen.newest().unwrap_or(Slot(0)));
+    }
+
+    /// Whether any value of the account was told, which is then told to this client alone.
+    pub(super) fn replay(&self, id: u64) -> bool {
+        let state = self.state.lock();
+        let Seen::Account {
+            slot,
+            value: Some(value),
+        } = &state.seen
+        else {
+            return false;
+        };
+        state.tell_one(id, &head(self.kind(), &wrapped(*slot, value), None));
+        true
+    }
+
+    /// Tells one client alone.
+    pub(super) fn tell_one(&self, id: u64, slot: Slot, value: &Bytes) {
+        let state = self.state.lock();
+        state.tell_one(id, &head(self.kind(), &wrapped(slot, value), None));
+    }
+}
+
+impl State {
+    fn hear(&mut self, kind: Kind, result: &Bytes) -> Heard {
+        let verdict = self.seen.hear(result);
+        self.told(kind, verdict, result)
+    }
+
+    fn told(&mut self, kind: Kind, verdict: Verdict, result: &[u8]) -> Heard {
+        if verdict != Verdict::Tell {
+            return Heard::nothing(verdict);
+        }
+        let head = head(kind, result, self.gap.take());
+        let mut told = 0;
+        for (id, outbox) in &self.subscribers {
+            told += usize::from(outbox.notify(&head, *id));
+        }
+        let ended = self.seen.has_ended();
+        let mut left = 0;
+        if ended {
+            self.phase = Phase::Ended;
+            left = self.subscribers.len();
+            self.subscribers.clear();
+        }
+        Heard {
+            verdict,
+            told,
+            ended,
+            left,
+        }
+    }
+
+    fn tell_one(&self, id: u64, head: &Bytes) {
+        if let Some(outbox) = self.subscribers.get(&id) {
+            outbox.notify(head, id);
+        }
+    }
+}
+
+impl Heard {
+    fn nothing(verdict: Verdict) -> Self {
+        Self {
+            verdict,
+            told: 0,
+            ended: false,
+            left: 0,
+        }
+    }
+}
+
+/// A value as it stands in a notification.
+pub(super) fn wrapped(slot: Slot, value: &[u8]) -> Bytes {
+    let mut digits = itoa::Buffer::new();
+    let slot = digits.format(slot.0).as_bytes();
+    Bytes::from(
+        [
+            br#"{"context":{"slot":"#,
+            slot,
+            br#"},"value":"#,
+            value,
+            b"}",
+        ]
+        .concat(),
+    )
+}

@@ -1,0 +1,147 @@
+//! One shared subscription, its clients, and the sockets it is heard on.
+
+use super::*;
+
+fn topic(kind: Kind) -> Topic {
+    let params = match kind {
+        Kind::Account => r#"["3qri489hLgWkzeAw76pCNPwRF2RiCmi5iQgKpLioeJz2"]"#,
+        Kind::Logs => r#"["all"]"#,
+        _ => "[]",
+    };
+    Topic::new(1, Spec::read(kind, Some(params.as_bytes())).unwrap())
+}
+
+fn texts(outbox: &Outbox) -> Vec<serde_json::Value> {
+    std::iter::from_fn(|| outbox.take())
+        .map(|item| serde_json::from_slice(&item.into_text()).unwrap())
+        .collect()
+}
+
+fn slot(slot: u64) -> Bytes {
+    let parent = slot - 1;
+    Bytes::from(format!(r#"{{"slot":{slot},"parent":{parent},"root":0}}"#))
+}
+
+fn slots(outbox: &Outbox) -> Vec<u64> {
+    let slot = |text: serde_json::Value| text["params"]["result"]["slot"].as_u64().unwrap();
+    texts(outbox).into_iter().map(slot).collect()
+}
+
+#[test]
+fn clients_that_join_before_an_upstream_has_taken_it_wait_and_then_share_it() {
+    let topic = topic(Kind::Slot);
+    let outboxes = [(); 2].map(|()| Arc::new(Outbox::new(10_000)));
+    let mut soon = Vec::new();
+    for (id, outbox) in (7..).zip(&outboxes) {
+        match topic.join(id, outbox) {
+            Joined::Soon(taken) => soon.push(taken),
+            _ => panic!(),
+        }
+    }
+    assert!(!topic.taken(1), "it had no other upstream");
+    for mut taken in soon {
+        assert_eq!(taken.try_recv().unwrap(), Ok(()));
+    }
+    assert_eq!(topic.hear(1, &slot(5)).told, 2);
+    for (id, outbox) in (7..).zip(&outboxes) {
+        let told = texts(outbox);
+        assert_eq!(told[0]["params"]["subscription"], id);
+        assert_eq!(told[0]["method"], "slotNotification");
+    }
+    assert!(topic.leave(7) && !topic.leave(7) && !topic.is_idle());
+    assert!(topic.leave(8) && topic.is_idle());
+}
+
+#[test]
+fn after_a_move_only_the_new_socket_counts_and_what_was_missed_comes_first() {
+    let topic = topic(Kind::Slot);
+    let outbox = Arc::new(Outbox::new(10_000));
+    topic.join(7, &outbox);
+    topic.taken(1);
+    topic.hear(1, &slot(10));
+    assert!(topic.taken(2));
+    assert_eq!(topic.hear(1, &slot(11)).told, 0, "the old socket");
+    let heard = topic.hear(2, &slot(14));
+    let missing = Verdict::Missing {
+        after: 10,
+        until: 13,
+    };
+    assert_eq!(heard.verdict, missing);
+    topic.hear(2, &slot(15));
+    assert_eq!(slots(&outbox), [10], "they wait");
+    let filled = topic.fill(Some(vec![slot(11), slot(12), slot(13)]));
+    assert_eq!(filled, (5, None));
+    assert_eq!(slots(&outbox), [11, 12, 13, 14, 15]);
+    assert_eq!(topic.hear(2, &slot(16)).told, 1);
+}
+
+#[test]
+fn a_second_move_while_the_first_is_repaired_is_repaired_as_well() {
+    let topic = topic(Kind::Slot);
+    let outbox = Arc::new(Outbox::new(10_000));
+    topic.join(7, &outbox);
+    topic.taken(1);
+    topic.hear(1, &slot(10));
+    topic.taken(2);
+    topic.hear(2, &slot(12));
+    topic.taken(3);
+    topic.hear(3, &slot(15));
+    let (told, missing) = topic.fill(Some(vec![slot(11)]));
+    let missing = missing.unwrap();
+    assert_eq!((told, missing.after, missing.until), (2, 12, 14));
+    assert_eq!(topic.fill(Some(vec![slot(13), slot(14)])), (3, None));
+    assert_eq!(slots(&outbox), [10, 11, 12, 13, 14, 15]);
+}
+
+#[test]
+fn a_gap_that_cannot_be_filled_is_told_with_the_next_notification_and_only_there() {
+    let topic = topic(Kind::Logs);
+    let outbox = Arc::new(Outbox::new(10_000));
+    let logs = |slot: u64| {
+        Bytes::from(format!(
+            r#"{{"context":{{"slot":{slot}}},"value":{{"signature":"s{slot}","err":null,"logs":[]}}}}"#
+        ))
+    };
+    topic.join(7, &outbox);
+    topic.taken(1);
+    topic.hear(1, &logs(5));
+    topic.taken(2);
+    topic.hear(2, &logs(5));
+    topic.hear(2, &logs(8));
+    topic.hear(2, &logs(9));
+    let gaps: Vec<_> = texts(&outbox)
+        .into_iter()
+        .map(|text| text["params"]["gap"]["afterSlot"].as_u64())
+        .collect();
+    assert_eq!(gaps, [None, Some(5), None]);
+}
+
+#[test]
+fn a_one_shot_ends_with_its_notification() {
+    let params = format!(r#"["{}"]"#, bs58::encode([7; 64]).into_string());
+    let spec = Spec::read(Kind::Signature, Some(params.as_bytes())).unwrap();
+    let topic = Topic::new(1, spec);
+    let outbox = Arc::new(Outbox::new(10_000));
+    topic.join(7, &outbox);
+    topic.taken(1);
+    let last = Bytes::from_static(br#"{"context":{"slot":6},"value":{"err":null}}"#);
+    assert!(topic.found(&last).ended);
+    assert_eq!(topic.hear(1, &last).told, 0);
+    assert!(matches!(topic.join(8, &outbox), Joined::Ended));
+    assert_eq!(texts(&outbox).len(), 1);
+    assert!(!topic.taken(2), "it is not armed again");
+    assert!(topic.has_ended());
+}
+
+#[test]
+fn a_refusal_reaches_everybody_who_waits() {
+    let topic = topic(Kind::Slot);
+    let outbox = Arc::new(Outbox::new(10_000));
+    let Joined::Soon(mut taken) = topic.join(7, &outbox) else {
+        panic!()
+    };
+    let error = RpcError::new(-32601, "Method not found");
+    topic.refuse(&error);
+    assert_eq!(taken.try_recv().unwrap(), Err(error));
+    assert!(topic.has_ended());
+}

@@ -1,0 +1,266 @@
+//! The upstream that tells goes: killed, closing with every code, frozen, silent, lagging, or taken
+//! out of the configuration. Clients notice nothing: nothing is lost, nothing is told twice.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use perijove_tests::client::websocket::{Heard, WebSocket};
+use perijove_tests::gateway::{Endpoint, Gateway, GatewayConfig};
+use perijove_tests::sandbox::{Fault, Kind, Settings, chain};
+use perijove_tests::wait::until;
+use serde_json::{Value, json};
+use tokio::time::{Instant, timeout};
+
+use super::{Watched, account, cluster};
+use crate::scene::{all_probed, ranked};
+
+/// What one client was told, by subscription.
+#[derive(Default)]
+struct Told {
+    slots: Vec<u64>,
+    roots: Vec<u64>,
+    /// Slots and values, by commitment.
+    account: BTreeMap<&'static str, Vec<(u64, Value)>>,
+    ids: BTreeMap<u64, &'static str>,
+}
+
+const LEVELS: [&str; 3] = ["processed", "confirmed", "finalized"];
+
+impl Told {
+    async fn subscribe(socket: &mut WebSocket, key: &str) -> Self {
+        let mut told = Self::default();
+        let id = socket.subscribe("slotSubscribe", &json!([])).await;
+        told.ids.insert(id, "slot");
+        let id = socket.subscribe("rootSubscribe", &json!([])).await;
+        told.ids.insert(id, "root");
+        for level in LEVELS {
+            let params = json!([key, {"commitment": level, "encoding": "base64"}]);
+            let id = socket.subscribe("accountSubscribe", &params).await;
+            told.ids.insert(id, level);
+        }
+        told
+    }
+
+    fn add(&mut self, message: &Value) {
+        let params = &message["params"];
+        let id = params["subscription"].as_u64().unwrap();
+        let result = &params["result"];
+        match self.ids[&id] {
+            "slot" => self.slots.push(result["slot"].as_u64().unwrap()),
+            "root" => self.roots.push(result.as_u64().unwrap()),
+            level => {
+                let slot = result["context"]["slot"].as_u64().unwrap();
+                let told = self.account.entry(level).or_default();
+                told.push((slot, result["value"].clone()));
+            }
+        }
+    }
+
+    /// Hears what comes until the newest slot is so far on.
+    async fn until_slot(&mut self, socket: &mut WebSocket, slot: u64) {
+        let hearing = async {
+            while self.slots.iter().max() < Some(&slot) {
+                match socket.hear().await {
+                    Heard::Json(message) => self.add(&message),
+                    other => panic!("the client noticed: {other:?}"),
+                }
+            }
+        };
+        let in_time = timeout(Duration::from_mins(1), hearing).await;
+        in_time.unwrap_or_else(|_| panic!("nothing more is told after {:?}", self.slots.last()));
+    }
+
+    /// Hears what comes for some time.
+    async fn for_a_while(&mut self, socket: &mut WebSocket, time: Duration) {
+        let end = Instant::now() + time;
+        while let Ok(heard) = tokio::time::timeout_at(end, socket.hear()).await {
+            match heard {
+                Heard::Json(message) => self.add(&message),
+                other => panic!("the client noticed: {other:?}"),
+            }
+        }
+    }
+
+    fn check(&self, what: &str) {
+        let rises = |slots: &[u64]| slots.windows(2).all(|pair| pair[0] < pair[1]);
+        assert!(rises(&self.slots), "{what}: slots {:?}", self.slots);
+        assert!(rises(&self.roots), "{what}: roots {:?}", self.roots);
+        for told in [&self.slots, &self.roots] {
+            let (first, last) = (told[0], told[told.len() - 1]);
+            let all: Vec<_> = (first..=last)
+                .filter(|slot| !chain::skipped(*slot))
+                .collect();
+            assert_eq!(told, &all, "{what}: all that have a block, and no others");
+        }
+        for (level, told) in &self.account {
+            let slots: Vec<_> = told.iter().map(|(slot, _)| *slot).collect();
+            assert!(rises(&slots), "{what}: {level} {slots:?}");
+        }
+    }
+}
+
+/// Goes through one loss, with two clients.
+async fn survives(what: &str, lose: impl AsyncFnOnce(&Watched)) {
+    survives_in(Watched::ranked().await, what, lose).await;
+}
+
+async fn survives_in(scene: Watched, what: &str, lose: impl AsyncFnOnce(&Watched)) {
+    let key = account();
+    let mut sockets = Vec::new();
+    for _ in 0..2 {
+        let mut socket = scene.socket().await;
+        let told = Told::subscribe(&mut socket, &key).await;
+        sockets.push((socket, told));
+    }
+    let tip = scene.cluster.cluster().clock.tip();
+    for (socket, told) in &mut sockets {
+        told.until_slot(socket, tip + 5).await;
+    }
+    assert_eq!(scene.live(0, "accountSubscribe"), 3, "{what}: v0 tells");
+    lose(&scene).await;
+    let lost_at = Instant::now();
+    until(&format!("{what}: the subscriptions to move"), || async {
+        (scene.live(1, "accountSubscribe") == 3).then_some(())
+    })
+    .await;
+    eprintln!("{what}: moved after {:?}", lost_at.elapsed());
+    let tip = scene.cluster.cluster().clock.tip();
+    for (socket, told) in &mut sockets {
+        told.until_slot(socket, tip + 15).await;
+    }
+    // When nothing changes any more, clients know the present state.
+    scene.cluster.cluster().clock.stop();
+    let tip = scene.cluster.cluster().clock.tip();
+    for (socket, told) in &mut sockets {
+        told.for_a_while(socket, Duration::from_millis(2500)).await;
+        told.check(what);
+        for level in LEVELS {
+            let params = json!([key, {"commitment": level, "encoding": "base64"}]);
+            let now = scene.gateway.rpc("getAccountInfo", params).await.result();
+            let (slot, value) = told.account[level].last().unwrap();
+            assert_eq!(
+                *value, now["value"],
+                "{what}: {level}, told at {slot} of {tip}"
+            );
+        }
+    }
+    let metrics = scene.gateway.metrics().await;
+    let moves = metrics.sum("perijove_websocket_moves_total", &[]);
+    assert!(moves >= 5.0, "{what}: {moves} moves are counted");
+}
+
+#[tokio::test]
+async fn an_upstream_that_is_killed_is_not_missed() {
+    survives("killed", async |scene| {
+        scene.cluster.validator(0).down().await;
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn an_upstream_that_closes_with_whatever_code_is_not_missed() {
+    for code in [0, 1000, 1001, 1006, 1008, 1011, 1012, 1013, 4000] {
+        survives(&format!("closed with {code}"), async |scene| {
+            scene.cluster.validator(0).fault(Fault::ws_close(code));
+        })
+        .await;
+    }
+}
+
+#[tokio::test]
+async fn an_upstream_that_freezes_or_falls_silent_is_not_missed() {
+    survives("frozen", async |scene| {
+        scene.cluster.validator(0).fault(Kind::WsFreeze);
+    })
+    .await;
+    survives("silent", async |scene| {
+        let silence = Kind::WsSilence { after: 0 };
+        scene.cluster.validator(0).fault(silence);
+    })
+    .await;
+}
+
+/// The upstream is a process of its own: another gateway in front of `v0`.
+#[tokio::test]
+async fn a_process_that_is_stopped_is_not_missed() {
+    let cluster = cluster(Settings::default()).await;
+    let first = Gateway::start(GatewayConfig::new().upstream(cluster.validator(0))).await;
+    let ws_url = format!("ws://{}/", first.address());
+    let config = GatewayConfig::new()
+        .endpoint(Endpoint::at("first", &first.url()).set("ws_url", ws_url))
+        .endpoint(
+            Endpoint::of(cluster.validator(1))
+                .tier("paid")
+                .set("metered", false),
+        );
+    let gateway = Gateway::start(config).await;
+    all_probed(&gateway).await;
+    let scene = Watched { cluster, gateway };
+    survives_in(scene, "stopped", async |_| first.process.signal("STOP")).await;
+}
+
+#[tokio::test]
+async fn an_upstream_that_lags_is_left() {
+    survives("sockets lag", async |scene| {
+        scene.cluster.validator(0).fault(Kind::WsLag { slots: 40 });
+    })
+    .await;
+    survives("the node lags", async |scene| {
+        scene.cluster.validator(0).fault(Kind::Lag { slots: 40 });
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn an_upstream_that_a_reload_takes_away_is_not_missed() {
+    survives("reloaded", async |scene| {
+        let text = std::fs::read_to_string(scene.gateway.config_file()).unwrap();
+        let mut config: Value = serde_json::from_str(&text).unwrap();
+        config["upstreams"].as_array_mut().unwrap().remove(0);
+        scene.gateway.write_file(&config.to_string());
+        assert_eq!(scene.gateway.reload().await.status, 200);
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_repeating_or_reordering_upstream_tells_nobody_twice() {
+    let scene = Watched::with(Settings::default(), ranked).await;
+    let mut socket = scene.socket().await;
+    let mut told = Told::subscribe(&mut socket, &account()).await;
+    scene.cluster.validator(0).fault(Kind::WsDuplicate);
+    let tip = scene.cluster.cluster().clock.tip();
+    told.until_slot(&mut socket, tip + 10).await;
+    told.check("repeating");
+}
+
+#[tokio::test]
+async fn a_signature_is_told_once_whoever_dies_meanwhile() {
+    let scene = Watched::ranked().await;
+    let mut socket = scene.socket().await;
+    for mark in 0..5_u64 {
+        let tip = scene.cluster.cluster().clock.tip();
+        let hash = chain::blockhash(chain::block_at_or_before(tip - 60));
+        let bytes = perijove_tests::sandbox::transaction::sample(mark, &hash);
+        let signature = bs58::encode(&bytes[1..65]).into_string();
+        let params = json!([signature, {"commitment": "confirmed"}]);
+        let id = socket.subscribe("signatureSubscribe", &params).await;
+        let sent = scene
+            .gateway
+            .rpc(
+                "sendTransaction",
+                json!([bs58::encode(&bytes).into_string()]),
+            )
+            .await;
+        assert_eq!(sent.result(), json!(signature));
+        let teller = usize::from(scene.live(0, "signatureSubscribe") == 0);
+        scene.cluster.validator(teller).fault(Fault::ws_close(1011));
+        let told = socket.notification().await;
+        assert_eq!(told.subscription, id);
+        assert_eq!(told.result["value"], json!({ "err": null }));
+        // It is over: nothing more comes, and it is not there to be ended.
+        let gone = socket.call("signatureUnsubscribe", &json!([id])).await;
+        assert_eq!(gone["error"]["code"], -32602);
+        assert!(socket.pending().await.is_empty());
+    }
+}
