@@ -224,7 +224,7 @@ async fn an_upstream_that_a_reload_takes_away_is_not_missed() {
 }
 
 #[tokio::test]
-async fn a_repeating_or_reordering_upstream_tells_nobody_twice() {
+async fn what_an_upstream_repeats_is_told_once() {
     let scene = Watched::with(Settings::default(), ranked).await;
     let mut socket = scene.socket().await;
     let mut told = Told::subscribe(&mut socket, &account()).await;
