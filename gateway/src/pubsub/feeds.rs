@@ -324,7 +324,7 @@ impl Feeds {
             tracing::warn!(
                 upstream = id,
                 cause = closed.label(),
-                ?closed,
+                close_code = closed.code(),
                 topics,
                 "a socket for subscriptions is lost; they move"
             );

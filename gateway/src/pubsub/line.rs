@@ -83,6 +83,14 @@ impl Closed {
             Self::Unused => "unused",
         }
     }
+
+    /// The upstream's word, where it gave one.
+    pub(super) fn code(&self) -> Option<u16> {
+        match self {
+            Self::Upstream { code } => *code,
+            _ => None,
+        }
+    }
 }
 
 /// Where reports go, with the number of the socket they are of.
