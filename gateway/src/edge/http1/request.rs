@@ -234,7 +234,8 @@ fn split<'a>(method: &[u8], target: &'a str) -> Result<(Option<&'a str>, &'a str
     }
     let end = rest.find(['/', '?']).unwrap_or(rest.len());
     let (authority, path) = rest.split_at(end);
-    if authority.is_empty() || !is_host(authority.as_bytes()) {
+    let is_uri = target.parse::<http::Uri>().is_ok();
+    if authority.is_empty() || !is_host(authority.as_bytes()) || !is_uri {
         return Err(BAD_TARGET);
     }
     // Some read a query without a path as one of the root, others as none.

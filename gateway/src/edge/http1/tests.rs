@@ -174,6 +174,7 @@ const TELLING: &[&str] = &[
     "chunked",
     "HTTP/1.0",
     "http://",
+    "[",
     "\u{e9}",
 ];
 

@@ -104,6 +104,7 @@ fn there_is_one_host_and_it_is_the_targets() {
         "http://a/rpc",
         "http://u@a:1/",
         "http:///",
+        "http://[a/rpc",
         "http:/a:1/",
         "http://a:1\\b/",
         "http://a:1?x",
