@@ -110,9 +110,10 @@ impl Request {
             Ok(payload) => payload,
             Err(unreadable) => return self.unreadable(unreadable),
         };
+        // Where nothing is limited, nothing is allocated for it.
         let admitted = match self.snapshot.plan(self.consumer.as_ref()) {
             None => None,
-            Some(plan) => match Box::pin(self.admit(plan, &payload)).await {
+            Some(_) => match Box::pin(self.admit(&payload)).await {
                 Ok(admitted) => admitted,
                 Err(refused) => return refused,
             },

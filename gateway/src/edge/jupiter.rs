@@ -73,14 +73,9 @@ impl RpcApp {
             return Err(Stop::Refused(Rejection::TooMuchUnsent));
         }
         let _serving = session.tracked().serving().ok_or(Stop::Cut)?;
-        let admitted = match snapshot.plan(consumer.as_ref()) {
-            None => None,
-            Some(plan) => {
-                let pipeline = &self.pipeline;
-                let admitted = pipeline.admit(plan, consumer.as_ref(), head.client_ip, 1);
-                admitted.await?
-            }
-        };
+        let (pipeline, address) = (&self.pipeline, head.client_ip);
+        let admitted = pipeline.admit(snapshot, consumer.as_ref(), address, 1);
+        let admitted = admitted.await?;
         let remaining = admitted.as_ref().and_then(|admitted| admitted.remaining);
         let call = self.api_call(session, snapshot, (head, consumer.as_ref()), body, started);
         let answered = tokio::select! {

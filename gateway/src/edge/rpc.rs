@@ -237,14 +237,9 @@ impl RpcApp {
         // It should have none, and what it has must not be taken for the next request.
         let body = body::read(session, limits, &self.connections).await?;
         let _serving = session.tracked().serving().ok_or(Stop::Cut)?;
-        let admitted = match snapshot.plan(consumer.as_ref()) {
-            None => None,
-            Some(plan) => {
-                let pipeline = &self.pipeline;
-                let admitted = pipeline.admit(plan, consumer.as_ref(), head.client_ip, 1);
-                admitted.await?
-            }
-        };
+        let (pipeline, address) = (&self.pipeline, head.client_ip);
+        let admitted = pipeline.admit(snapshot, consumer.as_ref(), address, 1);
+        let admitted = admitted.await?;
         // For what ingest does not know.
         let who = (head, consumer.as_ref());
         let jupiter = self.api_call(session, snapshot, who, body, started);

@@ -1,15 +1,14 @@
 //! Step 6: whether a caller's plan lets a request go on, and with which class.
 
 use std::net::IpAddr;
-use std::sync::Arc;
 use std::time::Duration;
 
 use super::{Pipeline, Request, Response};
 use crate::auth::ConsumerId;
-use crate::config::Plan;
 use crate::error::Rejection;
 use crate::jsonrpc::{Entry, Id, Payload};
 use crate::limit::{Admitted, Ask, Refused};
+use crate::snapshot::Snapshot;
 use crate::solana::Class;
 
 /// How long who has too much under way is told to wait.
@@ -23,11 +22,14 @@ impl Pipeline {
     /// The refusal to be told.
     pub async fn admit(
         &self,
-        plan: &Arc<Plan>,
+        snapshot: &Snapshot,
         consumer: Option<&ConsumerId>,
         address: Option<IpAddr>,
         calls: usize,
     ) -> Result<Option<Admitted>, Rejection> {
+        let Some(plan) = snapshot.plan(consumer) else {
+            return Ok(None);
+        };
         let allowance = match (consumer, address) {
             (Some(consumer), _) => self.allowances.of_consumer(consumer, plan),
             (None, Some(address)) => self.allowances.of_address(address, plan),
@@ -61,17 +63,15 @@ impl Pipeline {
 
 impl Request {
     /// The same for what a body holds; batches count by their calls.
-    pub(super) async fn admit(
-        &self,
-        plan: &Arc<Plan>,
-        payload: &Payload,
-    ) -> Result<Option<Admitted>, Response> {
+    pub(super) async fn admit(&self, payload: &Payload) -> Result<Option<Admitted>, Response> {
         let calls = match payload {
             Payload::Single(_) => 1,
             Payload::Batch(batch) => batch.len(),
         };
         let (consumer, pipeline) = (self.consumer.as_ref(), &self.pipeline);
-        let admitted = pipeline.admit(plan, consumer, self.address, calls).await;
+        let admitted = pipeline
+            .admit(&self.snapshot, consumer, self.address, calls)
+            .await;
         admitted.map_err(|rejection| {
             pipeline.metrics.no_call(rejection.label());
             let null = Id::null();

@@ -201,10 +201,8 @@ impl Inner {
     async fn admit(&self) -> Result<(), RpcError> {
         let snapshot = self.hub.published.load();
         let (consumer, address) = (self.client.consumer.as_ref(), self.client.address);
-        let Some(plan) = snapshot.plan(consumer) else {
-            return Ok(());
-        };
-        let admitted = self.hub.pipeline.admit(plan, consumer, address, 1).await;
+        let pipeline = &self.hub.pipeline;
+        let admitted = pipeline.admit(&snapshot, consumer, address, 1).await;
         admitted
             .map(drop)
             .map_err(|rejection| rejection.rpc_error().unwrap_or_else(full))
