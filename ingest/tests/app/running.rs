@@ -21,8 +21,9 @@ async fn trades(world: &World) -> i64 {
     count.fetch_one(&pool).await.unwrap()
 }
 
-async fn is_ready(program: &Program) -> bool {
-    program.ask("/ready").await.0 == 200
+async fn assert_ready(program: &Program) {
+    let (status, reason) = program.ask("/ready").await;
+    assert_eq!(status, 200, "{reason}");
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -67,7 +68,7 @@ async fn nothing_is_read_while_the_database_is_away_and_everything_afterwards() 
     assert_eq!(health["kafka_connected"], json!(true));
     assert_eq!(health["database"], "closed");
     assert_eq!(health["redis"], "closed");
-    assert!(is_ready(&program).await);
+    assert_ready(&program).await;
 
     world.postgres.kill().await;
     ledger.send(&producer, records(3, 400)).await;
@@ -95,7 +96,7 @@ async fn nothing_is_read_while_the_database_is_away_and_everything_afterwards() 
     program
         .healthy_when("health", |health| health["status"] == "healthy")
         .await;
-    assert!(is_ready(&program).await);
+    assert_ready(&program).await;
     program.leave().await;
     let expected = i64::try_from(ledger.trades().len()).unwrap();
     assert_eq!(trades(&world).await, expected);
@@ -124,7 +125,7 @@ async fn while_redis_is_away_trades_are_stored_and_it_is_mended_afterwards() {
     let health = program.health().await;
     assert_eq!(health["status"], "degraded");
     assert_eq!(health["database"], "closed");
-    assert!(is_ready(&program).await);
+    assert_ready(&program).await;
     world.all_stored(&pool, &ledger).await;
 
     world.redis.restart().await;
@@ -137,6 +138,18 @@ async fn while_redis_is_away_trades_are_stored_and_it_is_mended_afterwards() {
     assert!(metrics.sum("perijove_ingest_redis_batches_total", &[("how", "mended")]) > 0.0);
     program.leave().await;
     world.redis_equals_the_database().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn whoever_has_partitions_is_connected_and_ready() {
+    let world = World::start().await;
+    let program = world.program(None);
+    let health = program
+        .healthy_when("a partition", |health| health["partitions"] != json!(0))
+        .await;
+    assert_eq!(health["kafka_connected"], json!(true), "{health}");
+    assert_eq!(health["ready"], json!(true), "{health}");
+    program.leave().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -283,7 +296,7 @@ async fn a_topic_that_is_not_there_is_told_until_it_is() {
     program
         .healthy_when("health", |health| health["status"] == "healthy")
         .await;
-    assert!(is_ready(&program).await);
+    assert_ready(&program).await;
     program.leave().await;
 }
 

@@ -20,7 +20,11 @@ impl Reader {
     pub(super) fn heed(&mut self) {
         for note in self.consumer.context().take() {
             match note {
-                Note::Assign(list) => self.arrive(&list),
+                Note::Assign(list) => {
+                    // Statistics, which would say it too, come up to a second later.
+                    self.connected(true);
+                    self.arrive(&list);
+                }
                 Note::Revoke(list) => self.revoke(list),
                 Note::Error(code, reason) => self.heed_error(code, &reason),
                 Note::Statistics(statistics) => self.heed_statistics(&statistics),
