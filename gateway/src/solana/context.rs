@@ -101,11 +101,50 @@ impl Heads {
 /// The slot a wrapped result (`{"context":{…,"slot":N},"value":…}`) was read at. Looks at the
 /// beginning only.
 pub fn context_slot(result: &[u8]) -> Option<Slot> {
+    if let Some(slot) = usual_context(result).and_then(trailing_slot) {
+        return Some(slot);
+    }
     let mut cursor = Cursor::new(result);
     if !cursor.eat(b'{') || cursor.key(true).ok()?? != b"context" {
         return None;
     }
     cursor.member(b"slot")?.unsigned().map(Slot)
+}
+
+/// The context of a wrapped result of the usual form: it comes first, is short and holds no objects.
+/// A brace within one of its strings ends it early; then it does not end as a context does.
+pub(super) fn usual_context(result: &[u8]) -> Option<&[u8]> {
+    const BEGIN: &[u8] = br#"{"context":"#;
+    const LONGEST: usize = 128;
+    let rest = result
+        .strip_prefix(BEGIN)
+        .filter(|rest| rest.starts_with(b"{"))?;
+    let beginning = rest.get(..rest.len().min(LONGEST))?;
+    let end = memchr::memchr(b'}', beginning)?;
+    let context = rest.get(..=end)?;
+    (memchr::memrchr(b'{', context) == Some(0)).then_some(context)
+}
+
+/// The slot of a context whose last member it is, as nodes write it. In a string the quotes around
+/// the name would be escaped. None where it is written in any other way, or may not fit 64 bits.
+pub(super) fn trailing_slot(context: &[u8]) -> Option<Slot> {
+    /// Any number of so many digits fits.
+    const MOST_DIGITS: usize = 19;
+    let inside = context.strip_suffix(b"}")?;
+    let digits = inside.iter().rev().take_while(|byte| byte.is_ascii_digit());
+    let (before, digits) = inside.split_at(inside.len() - digits.count());
+    let before = before.strip_suffix(br#""slot":"#)?;
+    let is_number = match digits {
+        [] => false,
+        [b'0', rest @ ..] => rest.is_empty(),
+        _ => digits.len() <= MOST_DIGITS,
+    };
+    let number = || {
+        digits
+            .iter()
+            .fold(0, |number, digit| number * 10 + u64::from(digit - b'0'))
+    };
+    (is_number && matches!(before.last(), Some(b'{' | b','))).then(|| Slot(number()))
 }
 
 /// Whether answers of a method say anything of the head of the chain.
@@ -178,6 +217,20 @@ mod tests {
                 Some(u64::MAX),
             ),
             (r#" { "context" : { "slot" : 7 } , "value" : 1 }"#, Some(7)),
+            (
+                r#"{"context":{"slot":7,"apiVersion":"4.2.2"},"value":1}"#,
+                Some(7),
+            ),
+            (
+                r#"{"context":{"apiVersion":"}","slot":7},"value":1}"#,
+                Some(7),
+            ),
+            (
+                r#"{"context":{"a":",\"slot\":5}","slot":7},"value":1}"#,
+                Some(7),
+            ),
+            (r#"{"context":{"a":{"slot":5}},"value":1}"#, None),
+            (r#"{"context":{"first slot":5},"value":1}"#, None),
             (r#"{"context":{"slot":9},"value":[cut off"#, Some(9)),
             (r#"{"value":{"context":{"slot":9}}}"#, None),
             (r#"{"context":{}}"#, None),

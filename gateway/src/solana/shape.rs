@@ -2,6 +2,7 @@
 //! says anything else does not answer the question. Sources: the return types of Agave 4.5.
 
 use super::Method;
+use super::context::{trailing_slot, usual_context};
 use crate::jsonrpc::{Cursor, Token};
 
 /// The kind of a value.
@@ -174,11 +175,11 @@ pub(super) fn is_possible(method: Method, result: &[u8]) -> bool {
 /// Where the value of a wrapped result begins; `None` where it names no slot that can be.
 fn value_of(result: &[u8]) -> Option<Cursor<'_>> {
     if let Some((context, value)) = usual(result) {
-        return has_slot(Cursor::new(context)).then(|| Cursor::new(value));
+        return has_slot(context).then(|| Cursor::new(value));
     }
     let mut whole = Cursor::new(result);
-    let context = whole.member(b"context")?;
-    if !has_slot(context.clone()) {
+    let context = whole.member(b"context")?.value()?;
+    if !has_slot(context) {
         return None;
     }
     let mut whole = Cursor::new(result);
@@ -186,9 +187,12 @@ fn value_of(result: &[u8]) -> Option<Cursor<'_>> {
     Some(whole)
 }
 
-fn has_slot(mut context: Cursor<'_>) -> bool {
-    let slot = context.member(b"slot").and_then(Cursor::unsigned);
-    slot.is_some()
+fn has_slot(context: &[u8]) -> bool {
+    trailing_slot(context).is_some()
+        || Cursor::new(context)
+            .member(b"slot")
+            .and_then(Cursor::unsigned)
+            .is_some()
 }
 
 fn is_value(method: Method, kind: Kind, mut value: Cursor<'_>) -> bool {
@@ -238,18 +242,12 @@ fn names_leaders(mut object: Cursor<'_>) -> bool {
     first.is_ok_and(|key| key.is_none_or(|key| key.len() >= SHORTEST))
 }
 
-/// The context of a wrapped result of the usual form, and what stands from the value on: the
-/// context comes first, is short and holds no objects.
+/// The context of a wrapped result of the usual form, and what stands from the value on.
 fn usual(result: &[u8]) -> Option<(&[u8], &[u8])> {
-    const BEGIN: &[u8] = br#"{"context":"#;
+    const BEGIN: usize = br#"{"context":"#.len();
     const VALUE: &[u8] = br#","value":"#;
-    const LONGEST: usize = 128;
-    let context = result
-        .strip_prefix(BEGIN)
-        .filter(|context| context.starts_with(b"{"))?;
-    let beginning = context.get(..context.len().min(LONGEST))?;
-    let end = memchr::memchr(b'}', beginning)?;
-    let (context, rest) = context.split_at_checked(end + 1)?;
+    let context = usual_context(result)?;
+    let rest = result.get(BEGIN + context.len()..)?;
     Some((context, rest.strip_prefix(VALUE)?))
 }
 

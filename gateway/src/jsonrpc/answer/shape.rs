@@ -17,7 +17,7 @@ const RESULT_KEY: &[u8] = br#","result":"#;
 /// forbidden bytes only takes a fiftieth of that.
 const READ_WHOLE: usize = 512;
 /// How far back another member is looked for behind a longer result.
-const LOOK_BACK: usize = 256;
+const LOOK_BACK: usize = 128;
 
 /// Recognises a result by the first and last bytes of its answer, and says where it and the id
 /// stand. In JSON that begins like [`HEAD_ID_LAST`], [`ID_KEY`] with a number and a brace at the
@@ -70,43 +70,38 @@ fn is_one_value(text: &[u8]) -> bool {
 }
 
 /// Whether the container that ends with the last byte begins within the last few, and not with the
-/// first one.
+/// first one. Where it is not clear, "yes" only costs time: the answer is then read token by token.
 fn begins_late(text: &[u8]) -> bool {
-    let earliest = text.len().saturating_sub(LOOK_BACK);
-    let (mut depth, mut end) = (0_u32, text.len());
-    let structural = |from| {
-        let before = text.get(earliest..from)?;
-        let found = before.iter().rposition(|byte| is_structural(*byte))?;
-        Some(earliest + found)
-    };
-    while let Some(found) = structural(end) {
-        end = found;
-        match text.get(found) {
-            Some(b'"') => match opening_quote(text, found) {
-                Some(quote) => end = quote,
-                None => return false,
-            },
-            Some(b'}' | b']') => depth += 1,
-            _ => {
-                depth = depth.saturating_sub(1);
-                if depth == 0 {
-                    return found > 0;
+    let window = text
+        .get(text.len().saturating_sub(LOOK_BACK)..)
+        .unwrap_or_default();
+    // Usually none begins there at all.
+    let opening = if text.ends_with(b"}") { b'{' } else { b'[' };
+    if memchr::memchr(opening, window).is_none() {
+        return false;
+    }
+    let mut depth = 0_u32;
+    let mut bytes = window.iter().enumerate().rev();
+    while let Some((position, byte)) = bytes.next() {
+        match byte {
+            b'"' => {
+                let opening =
+                    |(position, byte): (usize, &u8)| *byte == b'"' && !is_escaped(window, position);
+                if !bytes.any(opening) {
+                    return false;
                 }
             }
+            b'}' | b']' => depth += 1,
+            b'{' | b'[' => {
+                depth = depth.saturating_sub(1);
+                if depth == 0 {
+                    return position > 0 || window.len() < text.len();
+                }
+            }
+            _ => {}
         }
     }
     false
-}
-
-/// A quote or a bracket. The square brackets and the braces differ in one bit.
-fn is_structural(byte: u8) -> bool {
-    byte == b'"' || matches!(byte | 0x20, b'{' | b'}')
-}
-
-/// Where the string begins that ends with the quote at `end`.
-fn opening_quote(text: &[u8], end: usize) -> Option<usize> {
-    let before = text.get(..end)?;
-    memchr::memrchr_iter(b'"', before).find(|quote| !is_escaped(text, *quote))
 }
 
 fn is_escaped(text: &[u8], position: usize) -> bool {
