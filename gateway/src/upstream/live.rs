@@ -73,8 +73,9 @@ pub struct Live {
     lag: AtomicU64,
     /// Told when it must be asked which cluster it belongs to.
     pub(super) in_question: Notify,
-    /// Told when it begins to refuse a method, lest it refuse everything.
-    pub(super) refused: Notify,
+    /// Told when it must be looked at before its next probe: it begins to refuse a method, and may
+    /// refuse everything, or it answers from far behind where it was.
+    pub(super) look_soon: Notify,
     questioned_at: Mutex<Option<Instant>>,
     /// Counts slots that live answers brought.
     fresh: [AtomicU64; 3],
@@ -159,7 +160,7 @@ impl Live {
             stand: ArcSwap::default(),
             lag: AtomicU64::new(0),
             in_question: Notify::new(),
-            refused: Notify::new(),
+            look_soon: Notify::new(),
             questioned_at: Mutex::default(),
             fresh: Default::default(),
             metrics: handles,

@@ -331,7 +331,7 @@ impl Member {
             _ => format!("the error {fault}"),
         };
         if news {
-            self.live.refused.notify_one();
+            self.live.look_soon.notify_one();
             tracing::warn!(
                 upstream,
                 method,
@@ -490,7 +490,13 @@ impl Member {
         let known = stand.seen(commitment).map(|seen| seen.slot);
         let new = known.is_none_or(|known| slot > known);
         let started = now.checked_sub(latency).unwrap_or(now);
-        let odd = known.is_some_and(|known| slot.lag_behind(known) > ODD);
+        let behind = known.map_or(0, |known| slot.lag_behind(known));
+        if behind > self.policy.health.exclude_lag {
+            // An answer alone may come from one node of many; a metered upstream, whose probes are
+            // half a minute apart, is asked again at once.
+            self.live.look_soon.notify_one();
+        }
+        let odd = behind > ODD;
         if !new && !odd && !stand.is_in_question(started) {
             return;
         }

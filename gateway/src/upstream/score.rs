@@ -7,7 +7,7 @@
 //!
 //! Whoever is left gets no calls that could show that it has recovered. So failures are forgotten
 //! within seconds (the breaker is there for those that go on), a mean that nothing was added to
-//! fades, and a run of quick probes corrects it at once, provided that probes were slow too: where
+//! fades, and so does a lag that was measured before, and a run of quick probes corrects it at once, provided that probes were slow too: where
 //! they never were, they say nothing about calls.
 
 use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
@@ -40,6 +40,8 @@ const NEGLIGIBLE: f32 = 0.05;
 const UNTOUCHED: u32 = 1000;
 /// How many times faster it fades than answers are forgotten.
 const UNTOUCHED_FADES: u32 = 4;
+/// Two looks at nodes that are level, a moment apart, may differ by so many slots.
+const EVEN: u64 = 1;
 /// So many probes in a row, each at least twice as fast as the mean, show that the mean is out of
 /// date.
 const RUN: u32 = 8;
@@ -165,18 +167,22 @@ impl Score {
         now: Instant,
         settings: &config::Selection,
     ) -> f32 {
+        let at = self.milliseconds(now);
+        let remembered = |age: u32| match age.checked_sub(UNTOUCHED) {
+            Some(untouched) => fade(untouched, settings.latency_decay / UNTOUCHED_FADES),
+            None => 1.0,
+        };
         let mean = if heavy { &self.heavy } else { &self.light };
-        let latency = match mean.load(self.milliseconds(now)) {
+        let latency = match mean.load(at) {
             (_, None) if heavy => UNKNOWN_HEAVY,
             (_, None) => UNKNOWN,
-            (value, Some(age)) if age > UNTOUCHED => {
-                value * fade(age - UNTOUCHED, settings.latency_decay / UNTOUCHED_FADES)
-            }
-            (value, Some(_)) => value,
+            (value, Some(age)) => value * remembered(age),
         };
         // A lag beyond any bound must not overflow into a good score.
+        let lag = lag.saturating_sub(EVEN);
         let lag = u16::try_from(lag).map_or(f32::from(u16::MAX), f32::from);
-        let penalty = lag * micros(settings.lag_penalty)
+        let (_, age) = self.light.load(at);
+        let penalty = lag * micros(settings.lag_penalty) * age.map_or(1.0, remembered)
             + self.failure_share(now, settings) * micros(settings.failure_penalty);
         // Whoever has twice the weight may have twice the calls under way.
         let calls = 1.0 + self.in_flight() as f32 / weight.max(1) as f32;

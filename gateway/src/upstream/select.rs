@@ -31,8 +31,11 @@ pub use candidate::{Candidate, Witness};
 /// Most upstreams in a pool; see [`Tried`].
 pub(super) const MOST_UPSTREAMS: usize = 256;
 
-/// Costs further apart than this decide between two upstreams.
+/// Costs further apart than this decide between two upstreams,
 const MUCH_DEARER: f32 = 1.25;
+/// if they are also so many microseconds apart: less is the machine's noise, and would keep calls
+/// from one of two that are alike.
+const NOISE: f32 = 500.0;
 
 /// An upstream that fails this share of its recent calls is not to be burdened with those of
 /// others as well.
@@ -427,7 +430,7 @@ impl<'a> Candidates<'a> {
         let (first_cost, first_weight) = self.cost(draw.first, now);
         let (second_cost, second_weight) = self.cost(second, now);
         let (less, more) = (first_cost.min(second_cost), first_cost.max(second_cost));
-        let take_first = if more <= less * MUCH_DEARER {
+        let take_first = if more <= less * MUCH_DEARER || more - less < NOISE {
             fastrand::u64(..first_weight + second_weight) < first_weight
         } else {
             first_cost < second_cost

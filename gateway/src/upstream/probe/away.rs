@@ -1,6 +1,6 @@
 //! Asking a metered upstream more often while it is out of service. Its usual probes are half a
 //! minute apart, and calls, which tell how it is at other times, do not reach it. The same when it
-//! begins to refuse a method: does it refuse everything?
+//! begins to refuse a method (does it refuse everything?) or to answer from far behind where it was.
 
 use std::time::Duration;
 
@@ -29,16 +29,20 @@ impl Probe {
         let most = LONGEST.min(self.member.settings.probe.interval);
         let mut pause = FIRST.min(most);
         loop {
-            let refusal = self.member.live.refused.notified();
-            let refused = tokio::select! {
+            let called = self.member.live.look_soon.notified();
+            let called = tokio::select! {
                 () = sleep(pause) => false,
-                () = refusal => true,
+                () = called => true,
             };
-            if refused || self.is_away() {
+            if called || self.is_away() {
                 self.look_once().await;
                 let refused = REFUSED.min(self.member.settings.probe.interval);
                 let most = if self.is_refused() { refused } else { most };
                 pause = (pause * 2).min(most);
+                if called {
+                    // However often it is called for.
+                    sleep(pause).await;
+                }
             } else {
                 pause = FIRST.min(most);
             }

@@ -582,3 +582,34 @@ async fn a_metered_upstream_in_service_is_not_asked_for_that() {
     watch.abort();
     assert_eq!(node.asked("getSlot"), asked);
 }
+
+#[tokio::test]
+async fn a_metered_upstream_that_answers_from_far_behind_is_looked_at_at_once() {
+    let (node, other) = (Node::start(1000).await, Node::start(1000).await);
+    let settings = [&node, &other]
+        .into_iter()
+        .zip(["a", "b"])
+        .map(|(node, id)| {
+            let mut settings = node.settings(id);
+            settings.metered = true;
+            settings
+        });
+    let pool = pool(settings.collect());
+    probe(&pool, "a").check(node.address).await;
+    probe(&pool, "b").check(other.address).await;
+    assert_eq!(health(&pool, "a"), Health::Healthy);
+    let asked = node.asked("getSlot");
+    let member = Arc::clone(&pool.upstreams()[0].member);
+    let watch = tokio::spawn(async move { Probe::new(member).look_while_away().await });
+
+    node.says("getSlot", &result(950));
+    hears(&pool, 990);
+    tokio::task::yield_now().await;
+    assert_eq!(node.asked("getSlot"), asked, "others may be as far");
+    hears(&pool, 950);
+    while health(&pool, "a") != Health::Lagging {
+        tokio::task::yield_now().await;
+    }
+    watch.abort();
+    assert_eq!(node.asked("getSlot"), asked + 1);
+}

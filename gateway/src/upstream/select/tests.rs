@@ -78,11 +78,15 @@ impl Scene {
     }
 
     fn good(&self, id: char, millis: u64) {
+        self.answered(id, Duration::from_millis(millis));
+    }
+
+    fn answered(&self, id: char, latency: Duration) {
         let class = classify("getBalance", None);
         let outcome = Outcome::Good {
             class: &class,
             method: "getBalance",
-            latency: Duration::from_millis(millis),
+            latency,
             slot: None,
         };
         self.upstream(id).member.record(&outcome, None);
@@ -421,6 +425,36 @@ fn equals_share_the_calls_and_the_slow_get_few() {
         scene.good('c', 80);
     }
     assert_eq!(scene.shares().get("c"), None, "never the better of two");
+}
+
+#[test]
+fn what_differs_by_noise_only_shares_the_calls() {
+    let scene = Scene::of("ab");
+    for _ in 0..20 {
+        for (id, micros) in [('a', 300), ('b', 700)] {
+            scene.answered(id, Duration::from_micros(micros));
+        }
+    }
+    scene.probe('a', 1001);
+    scene.probe('b', 1000);
+    assert_eq!(scene.upstream('b').live().lag(), 1);
+    let shares = scene.shares();
+    for id in ["a", "b"] {
+        assert!((350..=650).contains(&shares[id]), "{shares:?}");
+    }
+}
+
+#[test]
+fn a_lag_that_nobody_has_looked_at_again_is_forgotten() {
+    let mut scene = Scene::of("pq");
+    scene.good('p', 2);
+    scene.good('q', 2);
+    scene.probe('p', 1005);
+    scene.probe('q', 1000);
+    assert_eq!(scene.upstream('q').live().lag(), 5);
+    assert_eq!(scene.shares().get("q"), None, "it is behind");
+    scene.now += Duration::from_secs(15);
+    assert!(scene.shares().contains_key("q"), "it may have caught up");
 }
 
 #[test]
