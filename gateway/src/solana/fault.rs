@@ -114,6 +114,9 @@ faults! {
 
     /// A good answer, but older than what its client was told before.
     BehindSession = "behind-session",
+    /// A good answer, but its upstream has shown a slot that nothing explains, and is being asked which
+    /// cluster it belongs to.
+    SlotInDoubt = "slot-in-doubt",
     /// An answer of an upstream that turned out to belong to another cluster while it was asked.
     WrongCluster = "wrong-cluster",
 

@@ -10,7 +10,7 @@ use super::{Due, Flight, Step};
 use crate::dispatch::Delivered;
 use crate::dispatch::attempt::{Attempted, Judged, Reason};
 use crate::dispatch::settle::{Said, Speaker};
-use crate::solana::{Blame, FaultKind, Penalty, Retry, Verdict};
+use crate::solana::{Blame, FaultKind, Heads, Penalty, Retry, Verdict};
 use crate::upstream::{Health, Upstream};
 
 /// A node this many slots behind the others may know less than they do about a transaction.
@@ -42,9 +42,9 @@ impl Flight<'_> {
             } => {
                 exchange.observe_latency(&speaker.upstream, latency);
                 self.accused.settle(exchange, &speaker.upstream);
-                if exchange.session.goes_backwards(&heads) {
-                    self.lost(reason, &speaker, FaultKind::BehindSession, latency);
-                    return self.older(payload, &heads, &speaker);
+                if let Some(doubt) = self.doubt(&heads, &speaker.upstream) {
+                    self.lost(reason, &speaker, doubt, latency);
+                    return self.older(payload, &heads, &speaker, doubt);
                 }
                 self.trace.told = exchange.session.tell(&heads);
                 self.is_served();
@@ -76,6 +76,15 @@ impl Flight<'_> {
                 self.bad(&verdict, Said { payload, page }, &speaker, next)
             }
         }
+    }
+
+    /// Why a good answer is delivered only if there is no better.
+    fn doubt(&self, heads: &Heads, upstream: &Upstream) -> Option<FaultKind> {
+        if self.exchange.session.goes_backwards(heads) {
+            return Some(FaultKind::BehindSession);
+        }
+        let suspect = heads.slot().is_some() && upstream.live().health() == Health::Suspect;
+        suspect.then_some(FaultKind::SlotInDoubt)
     }
 
     /// An attempt gave the answer that is delivered.

@@ -1,5 +1,5 @@
-//! What becomes of a good answer that is older than what its client was told before: it is kept as
-//! the best there is, and an upstream that is fit and has reached the client's floor is asked. That
+//! What becomes of a good answer that is older than what its client was told before, or whose slot
+//! cannot be believed yet: it is kept as the best there is, and an upstream that is fit and has reached the client's floor is asked. That
 //! is paid for by nobody's budget, so it is bounded by itself.
 
 use std::sync::Arc;
@@ -24,14 +24,22 @@ pub(super) struct Older {
 
 impl Flight<'_> {
     /// Decides what comes after an answer that would lead its client back.
-    pub(super) fn older(&mut self, payload: Payload, heads: &Heads, speaker: &Speaker) -> Step {
+    /// An answer whose slot is in doubt is treated alike, and is worth less than any that is not.
+    pub(super) fn older(
+        &mut self,
+        payload: Payload,
+        heads: &Heads,
+        speaker: &Speaker,
+        doubt: FaultKind,
+    ) -> Step {
         let exchange = self.exchange;
-        if let Some(slot) = heads.slot() {
+        let slot = heads.slot().filter(|_| doubt == FaultKind::BehindSession);
+        if let Some(slot) = slot {
             let commitment = exchange.class.context.commitment;
             speaker.upstream.stands_at(slot, commitment);
         }
-        self.trace.fault = Some(FaultKind::BehindSession);
-        self.settled.note_stale(payload, speaker, heads.slot());
+        self.trace.fault = Some(doubt);
+        self.settled.note_stale(payload, speaker, slot);
         let now = Instant::now();
         // One that does not answer for so long is stuck, and not fit.
         let until = (now + exchange.settings.hedge.metered_after).min(exchange.deadline);
@@ -39,7 +47,7 @@ impl Flight<'_> {
         let floor = exchange.session.slot_floor();
         if self.older.asked < MOST && now < until && self.candidates.aim_at(floor, now) {
             self.older.asked += 1;
-            exchange.live.metrics.retry(FaultKind::BehindSession);
+            exchange.live.metrics.retry(doubt);
             self.trace
                 .failed_over_from
                 .get_or_insert_with(|| Arc::clone(&speaker.upstream));

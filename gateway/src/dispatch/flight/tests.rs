@@ -591,3 +591,18 @@ async fn a_page_with_the_upstreams_key_reaches_no_client() {
     assert_eq!(page.status, 404);
     assert_eq!(page.body, "The upstream answered HTTP 404 to this call.\n");
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_slot_that_nothing_explains_is_delivered_only_where_nobody_knows_better() {
+    for (other, value) in [(good(0), "5"), (Act::Break(0), "7")] {
+        let scene = Scene::new(&["own", "paid"]);
+        script::set(
+            "own",
+            gives(0, r#"{"context":{"slot":50001000},"value":7}"#),
+        );
+        script::set("paid", other);
+        let (told, asked) = scene.balance(1).await;
+        assert_eq!(told, value);
+        assert!(asked.starts_with("own@0 paid@0"), "{asked}");
+    }
+}
