@@ -1,7 +1,7 @@
 //! The retry budget: retries and hedges may add at most a share of the requests on top, so that a
 //! failing cluster is not buried under its own clients' repetitions.
 //!
-//! Not here: whether an answer may be repeated at all (`solana::fault`) and where (`upstream`).
+//! Not here: whether an answer may be repeated at all (`solana::judge`) and where (`upstream`).
 
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
@@ -9,8 +9,11 @@ use std::time::Duration;
 use parking_lot::Mutex;
 use tokio::time::Instant;
 
-/// Deposits older than this are forgotten, so that a quiet night does not pay for a storm at dawn.
+/// What was earned is halved after each of these spans, so that a quiet night does not pay for a
+/// storm at dawn.
 const HORIZON: Duration = Duration::from_secs(10);
+/// Spans after which nothing worth a repetition is left of what was earned.
+const FORGOTTEN: f64 = 64.0;
 
 /// A token bucket that every request fills by `ratio` and every repetition empties by one.
 /// A reserve refilled by time lets a gateway with little traffic repeat at all.
@@ -61,16 +64,23 @@ impl RetryBudget {
     pub fn withdraw(&self, ratio: f64, per_second: u32, now: Instant) -> bool {
         let mut state = self.state.lock();
         let fresh = self.deposits.swap(0, Ordering::Relaxed);
-        if now.saturating_duration_since(state.window_started) >= HORIZON {
-            state.earned /= 2.0;
-            state.window_started = now;
-        }
         #[expect(
             clippy::cast_precision_loss,
             reason = "a count of requests, far below 2^52"
         )]
         let fresh = fresh as f64;
-        state.earned += fresh * ratio;
+        let since = now.saturating_duration_since(state.window_started);
+        let spans = (since.as_secs_f64() / HORIZON.as_secs_f64()).floor();
+        // When they came is not known: as many in each span.
+        let deserved = fresh * ratio / spans.max(1.0);
+        if spans >= 1.0 {
+            let left = 0.5_f64.powf(spans.min(FORGOTTEN));
+            // All that came in the last of them, half of what came in the one before, and so on.
+            state.earned = state.earned * left + deserved * 2.0 * (1.0 - left);
+            state.window_started = now;
+        } else {
+            state.earned += deserved;
+        }
         let elapsed = now.saturating_duration_since(state.refilled).as_secs_f64();
         state.refilled = now;
         state.reserve = (state.reserve + elapsed * f64::from(per_second))
@@ -130,6 +140,21 @@ mod tests {
         assert!(
             (95..=100).contains(&rest),
             "half of 199 is left, not {rest}"
+        );
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_quiet_night_does_not_pay_for_a_storm_at_dawn() {
+        let start = Instant::now();
+        let budget = RetryBudget::new(start);
+        // 8 h of 1000 a second, and nothing to be repeated.
+        let night = 8 * 3600_u64;
+        budget.deposits.store(night * 1000, Ordering::Relaxed);
+        let dawn = start + Duration::from_secs(night);
+        let spent = withdrawals(&budget, 0.2, 0, dawn);
+        assert!(
+            (3_900..=4_000).contains(&spent),
+            "20 % of two horizons, not {spent}"
         );
     }
 }

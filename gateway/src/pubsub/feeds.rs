@@ -35,6 +35,8 @@ mod tests;
 const LOOK: Duration = Duration::from_millis(100);
 /// How long a topic waits before another upstream is looked for, where none was found.
 const AGAIN: Duration = Duration::from_millis(250);
+/// How long a topic stays where it is well when better upstreams have refused it.
+const REFUSED_AGAIN: Duration = Duration::from_mins(1);
 
 /// From the clients' side.
 #[derive(Debug)]
@@ -58,6 +60,17 @@ struct Known {
     idle_since: Instant,
     /// Since when its slots are too far behind.
     behind_since: Option<Instant>,
+}
+
+impl Known {
+    /// A topic is not heard on it any more. Whether it was, or was to be.
+    fn forget(&mut self, topic: &Topic) -> bool {
+        let was = self.topics.remove(&topic.id);
+        if was && self.topics.is_empty() {
+            self.idle_since = Instant::now();
+        }
+        was
+    }
 }
 
 /// All sockets to upstreams.
@@ -127,11 +140,8 @@ impl Feeds {
     /// A topic is not heard on this socket any more.
     fn take_off(&mut self, line: u64, topic: &Arc<Topic>) {
         if let Some(known) = self.lines.get_mut(&line)
-            && known.topics.remove(&topic.id)
+            && known.forget(topic)
         {
-            if known.topics.is_empty() {
-                known.idle_since = Instant::now();
-            }
             // A socket that has ended reports it.
             drop(known.orders.send(Order::Unsubscribe(Arc::clone(topic))));
         }
@@ -161,7 +171,11 @@ impl Feeds {
                 let none = RpcError::new(-32601, "Method not found");
                 let error = placed.refusal.clone().unwrap_or(none);
                 placed.refused_by.clear();
-                placed.again_at = now + AGAIN.max(Duration::from_secs(1));
+                let pause = match placed.cause {
+                    Some(MoveCause::Better) if placed.on.is_some() => REFUSED_AGAIN,
+                    _ => AGAIN.max(Duration::from_secs(1)),
+                };
+                placed.again_at = now + pause;
                 if !topic.is_live() {
                     topic.refuse(&error);
                     self.hub.end(&topic);
@@ -232,7 +246,7 @@ impl Feeds {
             Report::Ended(topic) => {
                 // Its clients were told the last of it.
                 if let Some(known) = self.lines.get_mut(&line) {
-                    known.topics.remove(&topic.id);
+                    known.forget(&topic);
                 }
                 self.hub.end(&topic);
             }
@@ -285,7 +299,7 @@ impl Feeds {
         let Some(known) = self.lines.get_mut(&line) else {
             return;
         };
-        known.topics.remove(&topic.id);
+        known.forget(topic);
         let upstream = known.upstream.id().to_owned();
         let standing = self.standing.entry(upstream.clone()).or_default();
         if error.code == -32601 {

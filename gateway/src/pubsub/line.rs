@@ -2,10 +2,10 @@
 //! its topics, and a beacon, the gateway's own `slotSubscribe`, shows that it lives.
 
 mod dial;
+mod orders;
 mod pulse;
 mod table;
 
-use std::collections::VecDeque;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
@@ -21,6 +21,7 @@ use tokio_tungstenite::tungstenite::Message;
 pub(super) use self::dial::{Dial, NoSocket, ToUpstreams};
 #[cfg(test)]
 pub(super) use self::dial::{Dialed, shake};
+use self::orders::Orders;
 use self::pulse::{Pulse, Sign};
 use self::table::{Asked, Table};
 use super::feed_message::{self, FeedMessage, SlotInfo};
@@ -140,7 +141,7 @@ impl Line {
             line: self,
             socket,
             table: Table::default(),
-            queue: VecDeque::new(),
+            queue: Orders::default(),
             next_order: now,
         };
         open.report(Report::Opened);
@@ -159,7 +160,7 @@ struct Open {
     socket: Socket,
     table: Table,
     pulse: Pulse,
-    queue: VecDeque<Order>,
+    queue: Orders,
     /// When the next subscription may be made.
     next_order: Instant,
 }
@@ -179,7 +180,7 @@ impl Open {
                 message = self.socket.next() => self.hear(message),
                 order = self.line.orders.recv() => match order {
                     Some(order) => {
-                        self.queue.push_back(order);
+                        self.queue.add(order);
                         Ok(())
                     }
                     None => Err(Closed::Unused),
@@ -220,7 +221,7 @@ impl Open {
         let pause = Duration::from_secs(1) / self.line.limits.rate;
         let earliest = now.checked_sub(Duration::from_millis(100)).unwrap_or(now);
         self.next_order = self.next_order.max(earliest) + pause;
-        match self.queue.pop_front() {
+        match self.queue.next() {
             Some(Order::Subscribe(topic)) => {
                 if topic.has_ended() {
                     return Ok(());
@@ -230,18 +231,10 @@ impl Open {
                 self.table.ask(id, Asked::Topic(topic), now);
                 self.say(text).await
             }
-            Some(Order::Unsubscribe(topic)) => {
-                // One that waits to be made need not be made.
-                let waits = |order: &Order| matches!(order, Order::Subscribe(other) if other.id == topic.id);
-                if let Some(place) = self.queue.iter().position(waits) {
-                    self.queue.remove(place);
-                    return Ok(());
-                }
-                match self.table.leave(&topic) {
-                    Some(subscription) => self.unsubscribe(topic.kind(), subscription).await,
-                    None => Ok(()),
-                }
-            }
+            Some(Order::Unsubscribe(topic)) => match self.table.leave(&topic) {
+                Some(subscription) => self.unsubscribe(topic.kind(), subscription).await,
+                None => Ok(()),
+            },
             None => Ok(()),
         }
     }

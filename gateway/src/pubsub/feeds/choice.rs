@@ -6,7 +6,9 @@ use std::sync::Arc;
 use tokio::time::Instant;
 
 use super::Feeds;
+use super::placed::MoveCause;
 use super::standing::Standing;
+use super::watch::PROVEN;
 use crate::config::Tier;
 use crate::pubsub::kind::Kind;
 use crate::pubsub::topic::Topic;
@@ -61,7 +63,8 @@ fn allows(upstream: &Upstream, kind: Kind) -> bool {
 }
 
 impl Feeds {
-    /// The best place for a topic that is not on a socket, or not better off on the one it is on.
+    /// The best place for a topic that is on no socket, or that is to leave the one it is on: then
+    /// only one where it is better off, or it would go to and fro.
     pub(super) fn choose(&self, topic: &Topic, not: Option<u64>, now: Instant) -> Choice {
         let snapshot = self.hub.published.load();
         let refused_by = self.topics.get(&topic.id).map(|placed| &placed.refused_by);
@@ -69,6 +72,16 @@ impl Feeds {
             refused_by.is_some_and(|by| by.iter().any(|id| id == upstream.id()))
         };
         let here = not.and_then(|line| self.lines.get(&line));
+        let leaves = here.and_then(|here| here.leaves);
+        let better_off = |upstream: &Upstream, rank: Rank| match leaves {
+            Some(MoveCause::Better) => {
+                let there = here.and_then(|here| Rank::of(&here.upstream));
+                there.is_none_or(|there| rank < there)
+                    && self.fit_for(upstream, now) >= Some(PROVEN)
+            }
+            Some(MoveCause::Unfit) => rank.is_fit() && self.fit_for(upstream, now).is_some(),
+            _ => true,
+        };
         let mut resting = false;
         let mut best: Option<(Rank, usize, Choice)> = None;
         for upstream in snapshot.pool.upstreams() {
@@ -78,7 +91,9 @@ impl Feeds {
             let Some(rank) = Rank::of(upstream) else {
                 continue;
             };
-            if here.is_some_and(|here| Arc::ptr_eq(&here.upstream, upstream)) {
+            if here.is_some_and(|here| Arc::ptr_eq(&here.upstream, upstream))
+                || !better_off(upstream, rank)
+            {
                 continue;
             }
             let standing = self.standing.get(upstream.id());

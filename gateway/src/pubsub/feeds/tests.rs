@@ -3,6 +3,7 @@
 use std::pin::Pin;
 
 use futures::{SinkExt, StreamExt};
+use parking_lot::Mutex;
 use serde_json::{Value, json};
 use tokio::io::{DuplexStream, duplex};
 use tokio::runtime::Handle;
@@ -242,4 +243,60 @@ async fn where_nobody_can_be_asked_a_client_is_told_in_time() {
     let (topic, joined) = hub.join(&account(), 7, &outbox);
     let refused = hub.subscribe(&topic, joined, 7).await.unwrap_err();
     assert!([-32005, -32601].contains(&refused.code), "{refused:?}");
+}
+
+/// Tells slots and takes everything but, if it `lacks` them, accounts; notes who was asked for one.
+async fn serve(mut node: Node, lacks: bool, asked: Arc<Mutex<Vec<String>>>) {
+    let mut slots = interval(Duration::from_millis(400));
+    let mut slot = 1000;
+    loop {
+        let message = tokio::select! {
+            message = node.socket.next() => message,
+            _ = slots.tick() => {
+                slot += 1;
+                // The beacon is asked for first, and takes its request's id.
+                let info = json!({ "slot": slot, "parent": slot - 1, "root": slot - 32 });
+                let params = json!({ "result": info, "subscription": 1 });
+                node.say(json!({ "method": "slotNotification", "params": params })).await;
+                continue;
+            }
+        };
+        let Some(Ok(message)) = message else { return };
+        let Message::Text(text) = message else {
+            continue;
+        };
+        let request: Value = serde_json::from_str(text.as_str()).unwrap();
+        let account = request["method"] == "accountSubscribe";
+        if account {
+            asked.lock().push(node.id.clone());
+        }
+        let id = &request["id"];
+        node.say(if account && lacks {
+            let error = json!({ "code": -32601, "message": "Method not found" });
+            json!({ "jsonrpc": "2.0", "error": error, "id": id })
+        } else {
+            json!({ "jsonrpc": "2.0", "result": id, "id": id })
+        })
+        .await;
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_better_upstream_that_lacks_a_subscription_sends_it_to_and_fro_between_no_others() {
+    let upstreams = vec![own("a"), bought("b", false), bought("c", false)];
+    let (hub, mut nodes) = scripted(upstreams);
+    let asked = Arc::new(Mutex::new(Vec::new()));
+    let noted = Arc::clone(&asked);
+    tokio::spawn(async move {
+        while let Some(node) = nodes.recv().await {
+            let lacks = node.id == "a";
+            tokio::spawn(serve(node, lacks, Arc::clone(&noted)));
+        }
+    });
+    let outbox = Arc::new(Outbox::new(100_000));
+    let (topic, joined) = hub.join(&account(), 7, &outbox);
+    hub.subscribe(&topic, joined, 7).await.unwrap();
+    // Long enough to be proven, many times.
+    tokio::time::sleep(Duration::from_mins(2)).await;
+    assert_eq!(*asked.lock(), ["a", "b"]);
 }

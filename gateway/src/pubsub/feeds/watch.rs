@@ -15,7 +15,7 @@ use super::{Feeds, Known};
 use crate::upstream::{Pool, Upstream};
 
 /// How long a better upstream must have been well before topics go back to it.
-const PROVEN: Duration = Duration::from_secs(10);
+pub(super) const PROVEN: Duration = Duration::from_secs(10);
 /// How long a socket may be behind before its topics move.
 const BEHIND: Duration = Duration::from_secs(1);
 /// How long a socket without topics is kept.
@@ -50,7 +50,12 @@ impl Feeds {
 
     fn note_fitness(&mut self, pool: &Pool, now: Instant) {
         for upstream in pool.upstreams() {
-            let fit = Rank::of(upstream).is_some_and(Rank::is_fit);
+            let mut own = self
+                .lines
+                .values()
+                .filter(|known| Arc::ptr_eq(&known.upstream, upstream));
+            let behind = own.any(|known| known.behind_since.is_some());
+            let fit = !behind && Rank::of(upstream).is_some_and(Rank::is_fit);
             if !self.standing.contains_key(upstream.id()) {
                 self.hub.metrics.feed.begins(upstream.id());
             }
@@ -122,7 +127,7 @@ impl Feeds {
     }
 
     /// For how long an upstream has been fit.
-    fn fit_for(&self, upstream: &Upstream, now: Instant) -> Option<Duration> {
+    pub(super) fn fit_for(&self, upstream: &Upstream, now: Instant) -> Option<Duration> {
         let since = self.standing.get(upstream.id())?.fit_since?;
         Some(now.saturating_duration_since(since))
     }
@@ -139,14 +144,22 @@ impl Feeds {
             let Some(known) = self.lines.get(&line) else {
                 continue;
             };
-            let topics: Vec<_> = known.topics.iter().copied().take(left).collect();
+            let may_move = |id: &u64| {
+                let placed = self.topics.get(id);
+                placed.is_some_and(|placed| {
+                    placed.on == Some(line) && placed.next.is_none() && placed.again_at <= now
+                })
+            };
+            let topics: Vec<_> = known
+                .topics
+                .iter()
+                .copied()
+                .filter(may_move)
+                .take(left)
+                .collect();
             left -= topics.len();
             for id in topics {
-                if let Some(placed) = self.topics.get_mut(&id)
-                    && placed.on == Some(line)
-                    && placed.next.is_none()
-                    && placed.again_at <= now
-                {
+                if let Some(placed) = self.topics.get_mut(&id) {
                     placed.cause = Some(cause);
                     self.place(id);
                 }
