@@ -11,7 +11,7 @@ use bytes::Bytes;
 use serde_json::json;
 
 use crate::jsonrpc::{Id, RpcError, error_reply};
-use crate::jupiter::{self, IdsFault, QuoteFault};
+use crate::jupiter::{self, IdsFault, OrderFault, QueryFault, SwapFault};
 use crate::limit::Remaining;
 
 /// The shortest and longest `Retry-After` ever sent, in seconds. Rust's `RpcClient` burns all its
@@ -104,7 +104,16 @@ pub enum Rejection {
     Ids(#[from] IdsFault),
     /// A quote that no Jupiter can give.
     #[error(transparent)]
-    Quote(#[from] QuoteFault),
+    Quote(#[from] QueryFault),
+    /// An order that no Jupiter can give.
+    #[error(transparent)]
+    Order(#[from] OrderFault),
+    /// A transaction that no Jupiter can build.
+    #[error(transparent)]
+    Swap(#[from] SwapFault),
+    /// Part of Jupiter's API is asked for with a verb that it has not.
+    #[error("Method not allowed: {allowed} is")]
+    ApiMethod { allowed: &'static str },
     /// Part of Jupiter's API that is not configured.
     #[error("{product} is not served here")]
     NotServed { product: &'static str },
@@ -152,7 +161,7 @@ impl Rejection {
     /// body of every other status.
     pub fn status(&self) -> u16 {
         match self {
-            Self::HttpMethod => 405,
+            Self::HttpMethod | Self::ApiMethod { .. } => 405,
             Self::ContentType => 415,
             Self::BodyTooLarge | Self::TooManyCalls { .. } => 413,
             Self::HeadTimeout | Self::BodyTimeout => 408,
@@ -160,6 +169,8 @@ impl Rejection {
             | Self::BadHttp { .. }
             | Self::Ids(_)
             | Self::Quote(_)
+            | Self::Order(_)
+            | Self::Swap(_)
             | Self::Handshake { .. } => 400,
             Self::NotServed { .. } => 404,
             Self::HeadTooLarge => 431,
@@ -184,7 +195,7 @@ impl Rejection {
     /// Value of the `outcome` label in metrics and logs.
     pub fn label(&self) -> &'static str {
         match self {
-            Self::HttpMethod => "http_method",
+            Self::HttpMethod | Self::ApiMethod { .. } => "http_method",
             Self::ContentType => "content_type",
             Self::BodyTooLarge => "body_too_large",
             Self::HeadTimeout => "head_timeout",
@@ -210,6 +221,8 @@ impl Rejection {
             Self::Saturated => "saturated",
             Self::Ids(_) => "bad_ids",
             Self::Quote(_) => "bad_quote",
+            Self::Order(_) => "bad_order",
+            Self::Swap(_) => "bad_swap",
             Self::NotServed { .. } => "not_served",
             Self::ApiUnavailable { .. } => "unavailable",
             Self::OutcomeUnknown | Self::AnswerLost => "outcome_unknown",
@@ -228,6 +241,14 @@ impl Rejection {
         };
         let rounded_up = retry_after.as_secs() + u64::from(retry_after.subsec_nanos() > 0);
         Some(rounded_up.clamp(*RETRY_AFTER_SECONDS.start(), *RETRY_AFTER_SECONDS.end()))
+    }
+
+    /// The verbs for the `allow` header, where another was used.
+    pub fn allow(&self) -> Option<&'static str> {
+        match self {
+            Self::ApiMethod { allowed } => Some(allowed),
+            _ => None,
+        }
     }
 
     /// What is left of the caller's plan, where that is why.
@@ -253,6 +274,9 @@ impl Rejection {
         let body = match self {
             Self::Ids(_) => json!({ "error": text }),
             Self::Quote(fault) => json!({ "error": text, "errorCode": fault.code() }),
+            Self::Swap(fault) => json!({ "error": text, "errorCode": fault.code() }),
+            // No upstream has given it an id.
+            Self::Order(_) => json!({ "requestId": null, "error": text }),
             Self::RateLimited { .. } => json!({ "code": 429, "message": "Too many requests" }),
             _ => json!({ "code": self.status(), "message": text }),
         };
@@ -281,6 +305,9 @@ impl Rejection {
             | Self::BodyNotUtf8
             | Self::Ids(_)
             | Self::Quote(_)
+            | Self::Order(_)
+            | Self::Swap(_)
+            | Self::ApiMethod { .. }
             | Self::NotServed { .. }
             | Self::Handshake { .. }
             | Self::HandshakeVersion

@@ -6,10 +6,13 @@ mod freshness;
 mod ids;
 mod judge;
 mod lifetime;
+mod order;
+mod parameters;
 mod paths;
 mod price;
 mod quote;
 mod referral;
+mod swap;
 mod variants;
 
 pub use answer::{Fingerprint, QuoteFacts, quote_of_swap, request_id};
@@ -17,10 +20,13 @@ pub use freshness::Freshness;
 pub use ids::{IdsFault, MOST_IDS, ids, shows_extra};
 pub use judge::{Fault, Seen, is_no_route, judge};
 pub use lifetime::{Present, Rules, Worth};
+pub use order::{OrderFault, check_order};
+pub use parameters::QueryFault;
 pub use paths::{Ambiguous, Api, PathMap, Product, Route, without_keys};
 pub use price::answer;
-pub use quote::{QuoteFault, QuoteQuery, SwapMode};
+pub use quote::{QuoteQuery, SwapMode};
 pub use referral::{order_with_referral, quote_with_fee, swap_with_account};
+pub use swap::{SwapFault, check_swap};
 pub use variants::{AS_ASKED, Variant, gain_bps, is_better, variants, with_parameter};
 
 /// Content type of Jupiter's answers.

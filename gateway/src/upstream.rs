@@ -76,7 +76,7 @@ use crate::upstream::balance::Balancer;
 use crate::upstream::member::Member;
 use crate::upstream::probe::Probe;
 
-pub use api::{ApiMetrics, ApiPool, ApiStatus, ApiUpstream, Choice, Fitness, Ticket};
+pub use api::{ApiMetrics, ApiPool, ApiStatus, ApiUpstream, Choice, Fitness, Ticket, priority};
 pub use breaker::BreakerState;
 pub use client::{ApiBody, ApiLimits, ApiReply, ApiRequest, attempt};
 pub use connector::{Connectors, TrustError};

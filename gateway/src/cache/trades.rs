@@ -18,6 +18,9 @@ const MOST: usize = 200_000;
 /// Trades that are so many slots old end no quote any more.
 const OLD: u64 = 512;
 
+/// How often it is told at most that trades are heard, or are not. A feed may be at the edge for long.
+const TELL: Duration = Duration::from_secs(10);
+
 /// When trades count as heard.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Hearing {
@@ -27,10 +30,33 @@ pub struct Hearing {
     pub lag: u64,
 }
 
+/// Slots of trades that are remembered of a pool.
+const RECENT: usize = 4;
+
+/// The slots of a pool's last trades, the latest first; 0 in place of those that there are not.
+#[derive(Clone, Copy, Debug, Default)]
+struct Recent([Slot; RECENT]);
+
+impl Recent {
+    fn add(&mut self, slot: Slot) {
+        if self.0.contains(&slot) {
+            return;
+        }
+        let [.., least] = &mut self.0;
+        *least = slot.max(*least);
+        self.0.sort_unstable_by(|one, other| other.cmp(one));
+    }
+
+    fn last(&self) -> Slot {
+        let [last, ..] = self.0;
+        last
+    }
+}
+
 /// What is known.
 #[derive(Debug)]
 pub struct Trades {
-    pools: RwLock<HashMap<Pubkey, Slot>>,
+    pools: RwLock<HashMap<Pubkey, Recent>>,
     feed: Mutex<Feed>,
     metrics: TradeMetrics,
 }
@@ -45,6 +71,8 @@ struct Feed {
     newest: Slot,
     /// As of the last look.
     heard: bool,
+    /// When it was last told to the log.
+    told: Option<Instant>,
 }
 
 /// What is counted.
@@ -95,6 +123,7 @@ impl Trades {
             subscribed: true,
             number,
             heard: feed.heard,
+            told: feed.told,
             ..Feed::default()
         };
         tracing::info!("trades of pools are subscribed to");
@@ -108,7 +137,7 @@ impl Trades {
             return;
         }
         feed.subscribed = false;
-        self.settle(&mut feed, false);
+        self.settle(&mut feed, false, Instant::now());
     }
 
     /// Pools have traded.
@@ -116,14 +145,13 @@ impl Trades {
         let (mut newest, mut told) = (Slot(0), 0);
         let mut pools = self.pools.write();
         for (pool, slot) in trades {
-            let known = pools.entry(pool).or_insert(slot);
-            *known = (*known).max(slot);
+            pools.entry(pool).or_default().add(slot);
             newest = newest.max(slot);
             told += 1;
         }
         if pools.len() > MOST {
             let from = newest.0.saturating_sub(OLD);
-            pools.retain(|_, slot| slot.0 >= from);
+            pools.retain(|_, recent| recent.last().0 >= from);
         }
         drop(pools);
         let mut feed = self.feed.lock();
@@ -137,8 +165,15 @@ impl Trades {
         let known = self.pools.read();
         pools
             .iter()
-            .filter_map(|pool| known.get(pool).copied())
+            .filter_map(|pool| known.get(pool).map(Recent::last))
             .max()
+    }
+
+    /// Whether one of these pools is known to have traded after one slot and before another.
+    pub fn traded_between(&self, pools: &[Pubkey], after: Slot, before: Slot) -> bool {
+        let known = self.pools.read();
+        let mut recent = pools.iter().filter_map(|pool| known.get(pool));
+        recent.any(|recent| recent.0.iter().any(|slot| after < *slot && *slot < before))
     }
 
     /// Whether everything that happened after `context` has been heard. The cluster is at `tip`.
@@ -151,7 +186,7 @@ impl Trades {
     ) -> bool {
         let mut feed = self.feed.lock();
         let heard = feed.is_heard(tip, hearing, now);
-        self.settle(&mut feed, heard);
+        self.settle(&mut feed, heard, now);
         if feed.subscribed && feed.since.is_none() {
             feed.since = tip;
         }
@@ -162,23 +197,30 @@ impl Trades {
     pub fn are_heard(&self, tip: Option<Slot>, hearing: Hearing, now: Instant) -> bool {
         let mut feed = self.feed.lock();
         let heard = feed.is_heard(tip, hearing, now);
-        self.settle(&mut feed, heard);
+        self.settle(&mut feed, heard, now);
         if feed.subscribed && feed.since.is_none() {
             feed.since = tip;
         }
         heard
     }
 
-    fn settle(&self, feed: &mut Feed, heard: bool) {
+    fn settle(&self, feed: &mut Feed, heard: bool, now: Instant) {
         if feed.heard == heard {
             return;
         }
         feed.heard = heard;
         self.metrics.live.set(i64::from(heard));
+        if !heard {
+            self.metrics.lost.inc();
+        }
+        let lately = |told: Instant| now.saturating_duration_since(told) < TELL;
+        if feed.told.is_some_and(lately) {
+            return;
+        }
+        feed.told = Some(now);
         if heard {
             tracing::info!("trades of pools are heard; quotes over quiet ones live longer");
         } else {
-            self.metrics.lost.inc();
             tracing::warn!("trades of pools are not heard any more; quotes live for valid_slots");
         }
     }
@@ -257,6 +299,18 @@ mod tests {
         assert_eq!(trades.last(&[POOL]), Some(Slot(9)));
         assert_eq!(trades.last(&[OTHER, POOL]), Some(Slot(9)));
         assert_eq!(trades.last(&[Pubkey([3; 32])]), None);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_trade_is_not_hidden_by_later_ones() {
+        let (trades, now) = (trades(), Instant::now());
+        for slot in [7, 10, 8, 9, 10, 3] {
+            trades.traded([(POOL, Slot(slot))].into_iter(), now);
+        }
+        let between = |after, before| trades.traded_between(&[POOL], Slot(after), Slot(before));
+        assert!(between(6, 9) && between(6, 8) && between(9, 11));
+        assert!(!between(7, 8) && !between(10, 20) && !between(0, 7));
+        assert!(!trades.traded_between(&[OTHER], Slot(0), Slot(20)));
     }
 
     #[tokio::test(start_paused = true)]

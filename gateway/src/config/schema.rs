@@ -26,7 +26,7 @@ fn described() -> Vec<Key> {
         "plans": [{}],
         "upstreams": [{ "budget": {} }],
         "cache": { "methods": { "*": {} } },
-        "jupiter": { "upstreams": [{}], "referral": { "fee_accounts": [{}] } },
+        "jupiter": { "upstreams": [{ "budget": {} }], "referral": { "fee_accounts": [{}] } },
     });
     let mut keys = settings::described::<Config>(&document);
     // The document has `listen.tls`, which changes this default; see `Listen::read`.

@@ -108,7 +108,8 @@ impl DispatchMetrics {
         self.history.with_label_values(&labels).inc();
     }
 
-    pub(super) fn budget_exhausted(&self) {
+    /// A repetition was not made for want of budget.
+    pub fn budget_exhausted(&self) {
         self.exhausted.inc();
     }
 

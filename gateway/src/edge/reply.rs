@@ -327,7 +327,9 @@ pub(super) async fn refuse(
     head: &Head,
 ) -> Result<Sent, WriteFault> {
     let rejection = refusal.rejection;
+    let allow = rejection.allow().map(|verbs| ("allow", Bytes::from(verbs)));
     let lines = Lines {
+        others: allow.as_slice(),
         retry_after: rejection.retry_after(),
         remaining: rejection.remaining(),
         ..Lines::new(rejection.status(), refusal.content_type, head)

@@ -2,7 +2,6 @@
 //! again from what was read: clients get the bytes of the upstream.
 
 use std::borrow::Cow;
-use std::hash::{DefaultHasher, Hash, Hasher};
 
 use perijove_core::{Pubkey, Slot};
 use serde::Deserialize;
@@ -21,9 +20,20 @@ pub struct QuoteFacts {
     pub print: Fingerprint,
 }
 
-/// Tells a quote from all others, also after a client has read it and written it again.
+/// Tells a quote from all others, also after a client has read it and written it again. Equal on every
+/// replica.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub struct Fingerprint(u64);
+pub struct Fingerprint([u8; 8]);
+
+impl Fingerprint {
+    pub const fn from_bytes(bytes: [u8; 8]) -> Self {
+        Self(bytes)
+    }
+
+    pub const fn to_bytes(self) -> [u8; 8] {
+        self.0
+    }
+}
 
 /// The members that clients keep. All else in a quote some of them drop.
 #[derive(Deserialize)]
@@ -77,15 +87,28 @@ impl Quote<'_> {
     }
 
     fn print(&self) -> Fingerprint {
-        let mut hasher = DefaultHasher::new();
-        self.input_mint.hash(&mut hasher);
-        self.output_mint.hash(&mut hasher);
-        self.in_amount.hash(&mut hasher);
-        self.out_amount.hash(&mut hasher);
-        self.other_amount_threshold.hash(&mut hasher);
-        self.swap_mode.hash(&mut hasher);
-        self.context_slot().hash(&mut hasher);
-        Fingerprint(hasher.finish())
+        let mut hasher = blake3::Hasher::new();
+        let mut part = |part: Option<&str>| {
+            // The length before each; of one that is missing, more than any has.
+            let length = part.map_or(u64::MAX, |part| u64::try_from(part.len()).unwrap_or(0));
+            hasher.update(&length.to_be_bytes());
+            hasher.update(part.unwrap_or_default().as_bytes());
+        };
+        for one in [
+            &self.input_mint,
+            &self.output_mint,
+            &self.in_amount,
+            &self.out_amount,
+        ] {
+            part(Some(one));
+        }
+        part(self.other_amount_threshold.as_deref());
+        part(self.swap_mode.as_deref());
+        let slot = self.context_slot().map(|slot| slot.to_string());
+        part(slot.as_deref());
+        let mut bytes = [0; 8];
+        hasher.finalize_xof().fill(&mut bytes);
+        Fingerprint(bytes)
     }
 }
 

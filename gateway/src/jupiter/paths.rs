@@ -86,6 +86,15 @@ impl Product {
         }
     }
 
+    /// The only verb that it has; none where any may be right.
+    pub const fn verb(self) -> Option<&'static str> {
+        match self {
+            Self::Quote | Self::Labels | Self::Order | Self::Build | Self::Price => Some("GET"),
+            Self::Swap | Self::SwapInstructions | Self::Execute => Some("POST"),
+            Self::Tokens | Self::Other => None,
+        }
+    }
+
     fn of(api: Api, rest: &str) -> Self {
         let rest = rest.trim_end_matches('/');
         match (api, rest) {

@@ -4,46 +4,11 @@
 use std::borrow::Cow;
 
 use perijove_core::Pubkey;
-use url::form_urlencoded;
 
-/// Longer queries are nobody's.
-const LONGEST: usize = 8 * 1024;
+use super::parameters::{ALL_BPS, Pairs, Parameters, QueryFault, decode};
 
 /// The largest limit of accounts that Jupiter takes.
 const MOST_ACCOUNTS: u64 = 64;
-
-/// All of an amount.
-const ALL_BPS: u64 = 10_000;
-
-/// Why a query can be answered by no Jupiter. The texts are the client's to read.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum QuoteFault {
-    #[error("Query parameter {name} is missing")]
-    Missing { name: &'static str },
-    #[error("Query parameter {name} is given twice")]
-    Twice { name: &'static str },
-    #[error("Query parameter {name} cannot be parsed: {reason}")]
-    Unreadable {
-        name: &'static str,
-        reason: &'static str,
-    },
-    #[error("Query parameters dexes and excludeDexes cannot both be given")]
-    BothDexes,
-    #[error("Query parameter maxAccounts is greater than {MOST_ACCOUNTS}")]
-    TooManyAccounts,
-    #[error("The query is not UTF-8, or too long")]
-    NotText,
-}
-
-impl QuoteFault {
-    /// Jupiter's name for it.
-    pub const fn code(&self) -> &'static str {
-        match self {
-            Self::TooManyAccounts => "MAX_ACCOUNT_GREATER_THAN_MAX",
-            _ => "NOT_SUPPORTED",
-        }
-    }
-}
 
 /// Which amount is fixed.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -60,8 +25,7 @@ pub struct QuoteQuery {
     pub output_mint: Pubkey,
     pub amount: u64,
     pub mode: SwapMode,
-    /// Names and values, decoded, in the order in which they came.
-    parameters: Vec<(String, String)>,
+    parameters: Pairs,
 }
 
 /// Parameters that there is only one of.
@@ -82,6 +46,15 @@ const SINGLE: [&str; 14] = [
     "autoSlippage",
 ];
 
+/// Those that are true or false.
+const FLAGS: [&str; 5] = [
+    "restrictIntermediateTokens",
+    "onlyDirectRoutes",
+    "asLegacyTransaction",
+    "dynamicSlippage",
+    "forJitoBundle",
+];
+
 /// Lists, which clients write with commas or by repetition.
 const LISTS: [&str; 2] = ["dexes", "excludeDexes"];
 
@@ -90,41 +63,26 @@ impl QuoteQuery {
     ///
     /// # Errors
     /// What cannot be right about it. What is only unknown is not refused.
-    pub fn read(query: &str) -> Result<Self, QuoteFault> {
-        if query.len() > LONGEST {
-            return Err(QuoteFault::NotText);
-        }
-        let decoded = form_urlencoded::parse(query.as_bytes());
-        let parameters: Vec<_> = decoded
-            .map(|(name, value)| (name.into_owned(), value.into_owned()))
-            .collect();
-        // What is no UTF-8 has been replaced, and is not to be told apart any more.
-        let replaced = |text: &str| text.contains(char::REPLACEMENT_CHARACTER);
-        if parameters
-            .iter()
-            .any(|(name, value)| replaced(name) || replaced(value))
-        {
-            return Err(QuoteFault::NotText);
-        }
+    pub fn read(query: &str) -> Result<Self, QueryFault> {
+        let parameters = decode(query)?;
         let read = Parameters(&parameters);
-        for name in SINGLE {
-            if read.all(name).count() > 1 {
-                return Err(QuoteFault::Twice { name });
-            }
-        }
+        read.once(&SINGLE)?;
         let input_mint = read.mint("inputMint")?;
         let output_mint = read.mint("outputMint")?;
         let amount = read.amount()?;
-        let mode = read.mode()?;
+        let mode = mode(read)?;
         read.number("slippageBps", ALL_BPS)?;
         read.number("platformFeeBps", ALL_BPS)?;
         if read.number("maxAccounts", u64::MAX)? > Some(MOST_ACCOUNTS) {
-            return Err(QuoteFault::TooManyAccounts);
+            return Err(QueryFault::TooManyAccounts {
+                most: MOST_ACCOUNTS,
+            });
         }
-        let named = |name| read.all(name).any(|value| !value.trim().is_empty());
-        if named("dexes") && named("excludeDexes") {
-            return Err(QuoteFault::BothDexes);
+        for name in FLAGS {
+            read.flag(name)?;
         }
+        read.word("instructionVersion", &["V1", "V2"], "neither V1 nor V2")?;
+        read.not_both("dexes", "excludeDexes")?;
         Ok(Self {
             input_mint,
             output_mint,
@@ -136,7 +94,7 @@ impl QuoteQuery {
 
     /// The value of a parameter.
     pub fn get(&self, name: &str) -> Option<&str> {
-        Parameters(&self.parameters).all(name).next()
+        Parameters(&self.parameters).get(name)
     }
 
     /// Bytes that are the same for all queries that mean the same, and for no others. Each part has its
@@ -184,65 +142,15 @@ fn part(bytes: &mut Vec<u8>, part: &[u8]) {
     bytes.extend_from_slice(part);
 }
 
-#[derive(Clone, Copy)]
-struct Parameters<'q>(&'q [(String, String)]);
-
-impl<'q> Parameters<'q> {
-    fn all(self, name: &str) -> impl Iterator<Item = &'q str> {
-        let named = self.0.iter().filter(move |(own, _)| own == name);
-        named.map(|(_, value)| value.as_str())
-    }
-
-    fn required(&self, name: &'static str) -> Result<&'q str, QuoteFault> {
-        let value = self.all(name).next().filter(|value| !value.is_empty());
-        value.ok_or(QuoteFault::Missing { name })
-    }
-
-    fn mint(&self, name: &'static str) -> Result<Pubkey, QuoteFault> {
-        let value = self.required(name)?;
-        value.parse().map_err(|_error| QuoteFault::Unreadable {
-            name,
-            reason: "not the address of a mint",
-        })
-    }
-
-    fn amount(&self) -> Result<u64, QuoteFault> {
-        let name = "amount";
-        let reason = match digits(self.required(name)?) {
-            Some(0) => "must be above zero",
-            Some(amount) => return Ok(amount),
-            None => "not a whole number of 64 bits",
-        };
-        Err(QuoteFault::Unreadable { name, reason })
-    }
-
-    fn mode(&self) -> Result<SwapMode, QuoteFault> {
-        match self.all("swapMode").next() {
-            None | Some("ExactIn") => Ok(SwapMode::ExactIn),
-            Some("ExactOut") => Ok(SwapMode::ExactOut),
-            Some(_) => Err(QuoteFault::Unreadable {
-                name: "swapMode",
-                reason: "neither ExactIn nor ExactOut",
-            }),
-        }
-    }
-
-    fn number(&self, name: &'static str, most: u64) -> Result<Option<u64>, QuoteFault> {
-        let Some(value) = self.all(name).next() else {
-            return Ok(None);
-        };
-        let number = digits(value).filter(|number| *number <= most);
-        number.map(Some).ok_or(QuoteFault::Unreadable {
-            name,
-            reason: "not a whole number within its bounds",
-        })
-    }
-}
-
-/// Digits only: no sign, no fraction, no exponent.
-fn digits(value: &str) -> Option<u64> {
-    let plain = !value.is_empty() && value.bytes().all(|byte| byte.is_ascii_digit());
-    value.parse().ok().filter(|_| plain)
+/// Which amount is fixed, as the query says.
+pub(super) fn mode(read: Parameters<'_>) -> Result<SwapMode, QueryFault> {
+    let reason = "neither ExactIn nor ExactOut";
+    Ok(
+        match read.word("swapMode", &["ExactIn", "ExactOut"], reason)? {
+            Some("ExactOut") => SwapMode::ExactOut,
+            _ => SwapMode::ExactIn,
+        },
+    )
 }
 
 #[cfg(test)]
@@ -250,6 +158,7 @@ mod tests {
     use std::collections::BTreeMap;
 
     use proptest::prelude::*;
+    use url::form_urlencoded;
 
     use super::*;
 
@@ -307,6 +216,13 @@ mod tests {
                 "dexes and excludeDexes cannot both",
             ),
             (with("&x=%ff"), "not UTF-8"),
+            (with("&x=%zz"), "without two hexadecimal digits"),
+            (with("&amoun%74=1"), "amount is given twice"),
+            (with("&onlyDirectRoutes=yes"), "onlyDirectRoutes cannot"),
+            (with("&forJitoBundle=1"), "forJitoBundle cannot"),
+            (with("&dynamicSlippage="), "dynamicSlippage cannot"),
+            (with("&instructionVersion=V3"), "instructionVersion cannot"),
+            (with("&x=").replace("x=", &"x".repeat(9000)), "longer than"),
         ] {
             let fault = QuoteQuery::read(&query).unwrap_err().to_string();
             assert!(fault.contains(text), "{query}: {fault}");
@@ -365,6 +281,14 @@ mod tests {
             with("&new=2&new=1"),
             with("&new"),
             with("&New=1"),
+            with("&new=%2541"),
+            with("&new=A"),
+            with("&new=%20A"),
+            with("&new=1%26ne=w"),
+            with("&new%3D1"),
+            with("&dexes=A%2520B"),
+            with("&dexes=A%2BB"),
+            with("&dexes=A+B"),
             with("&ne=w1"),
             with("").replace("100", "101"),
             with("").replace("100", "0100"),
@@ -412,6 +336,65 @@ mod tests {
             };
             let (Ok(a), Ok(b)) = (read(&one), read(&other)) else { return Ok(()) };
             prop_assert_eq!(a.canonical() == b.canonical(), meaning(&one) == meaning(&other));
+        }
+    }
+
+    /// A query as some client might write it: any letter escaped or not, in another order.
+    fn spelt(parameters: &[(String, String)], luck: &[u8]) -> String {
+        let mut luck = luck.iter().copied().cycle();
+        let mut escaped = |text: &str| -> String {
+            let letters = text.bytes().map(|byte| match luck.next().unwrap_or(0) {
+                0..128 if byte.is_ascii_alphanumeric() => char::from(byte).to_string(),
+                128..192 if byte == b' ' => "+".to_owned(),
+                odd if odd % 2 == 0 => format!("%{byte:02x}"),
+                _ => format!("%{byte:02X}"),
+            });
+            letters.collect()
+        };
+        let pairs = parameters.iter().map(|(name, value)| {
+            let name = escaped(name);
+            format!("{name}={}", escaped(value))
+        });
+        pairs.collect::<Vec<_>>().join("&")
+    }
+
+    proptest! {
+        #[test]
+        fn however_a_quote_is_spelt_it_has_one_key(
+            known in parameters(), value in "[ -~]{0,6}", luck in prop::collection::vec(any::<u8>(), 1..40),
+        ) {
+            let mut all = known;
+            all.push(("other".to_owned(), value));
+            let one = with(&format!("&{}", spelt(&all, &luck)));
+            // Names that are given once may stand anywhere.
+            let reversed: Vec<_> = all.iter().rev().cloned().collect();
+            let names = all.iter().map(|(name, _)| name);
+            let once = names.collect::<std::collections::BTreeSet<_>>().len() == all.len();
+            let other = if once { &reversed } else { &all };
+            let other = format!("{}&{}", spelt(other, &[200]), with(""));
+            match (QuoteQuery::read(&one), QuoteQuery::read(&other)) {
+                (Ok(one), Ok(other)) => prop_assert_eq!(one.canonical(), other.canonical()),
+                (Err(one), Err(other)) => prop_assert_eq!(one, other),
+                (one, other) => prop_assert!(false, "{one:?} {other:?}"),
+            }
+        }
+
+        #[test]
+        fn what_is_unknown_to_the_gateway_tells_quotes_apart_to_the_letter(
+            one in "[ -~]{0,4}", other in "[ -~]{0,4}", name in "[a-z]{1,3}", another in "[a-z]{1,3}",
+        ) {
+            let key = |name: &str, value: &str| {
+                key(&with(&format!("&{}", spelt(&[(name.to_owned(), value.to_owned())], &[201]))))
+            };
+            prop_assert_eq!(key(&name, &one) == key(&name, &other), one == other);
+            prop_assert_eq!(key(&name, &one) == key(&another, &one), name == another);
+        }
+
+        #[test]
+        fn no_query_does_harm(query in "\\PC*") {
+            if let Ok(read) = QuoteQuery::read(&query) {
+                prop_assert!(!read.canonical().is_empty());
+            }
         }
     }
 

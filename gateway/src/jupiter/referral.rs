@@ -3,8 +3,8 @@
 use std::borrow::Cow;
 
 use bytes::{Bytes, BytesMut};
-use serde::Deserialize;
-use serde::de::IgnoredAny;
+use serde::{Deserialize, Deserializer};
+use serde_json::value::RawValue;
 
 use super::{QuoteQuery, with_parameter};
 
@@ -36,8 +36,8 @@ pub fn order_with_referral(query: &str, account: &str, fee: u32) -> Option<Strin
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
 struct Swap<'a> {
-    #[serde(default)]
-    fee_account: Option<IgnoredAny>,
+    #[serde(borrow, default, deserialize_with = "as_it_stands")]
+    fee_account: Option<&'a RawValue>,
     #[serde(borrow)]
     quote_response: Quote<'a>,
 }
@@ -51,6 +51,11 @@ struct Quote<'a> {
     output_mint: Cow<'a, str>,
 }
 
+/// Also `null`, which would be none else.
+fn as_it_stands<'de, D: Deserializer<'de>>(from: D) -> Result<Option<&'de RawValue>, D::Error> {
+    <&RawValue>::deserialize(from).map(Some)
+}
+
 /// The body of a swap with the account that takes the fee, put before everything else in it; none if the
 /// caller has named one. `account_of` gives the account for a mint.
 pub fn swap_with_account<'a>(
@@ -58,21 +63,28 @@ pub fn swap_with_account<'a>(
     account_of: impl Fn(&str) -> Option<&'a str>,
 ) -> Option<Bytes> {
     let swap: Swap<'_> = serde_json::from_slice(body).ok()?;
-    if swap.fee_account.is_some() {
+    // With `null` the caller names none, but a second member of that name would be one too many.
+    let null = swap.fee_account.map(RawValue::get);
+    if null.is_some_and(|null| null != "null") {
         return None;
     }
     let quote = &swap.quote_response;
     // The fee is taken in the output where that is possible.
     let account = account_of(&quote.output_mint).or_else(|| account_of(&quote.input_mint))?;
-    let at = body.iter().position(|byte| *byte == b'{')? + 1;
-    let (before, behind) = body.split_at_checked(at)?;
+    let (at, from, before, behind) = if let Some(null) = null {
+        let at = null.as_ptr().addr().checked_sub(body.as_ptr().addr())?;
+        (at, at + null.len(), "\"", "\"")
+    } else {
+        let at = body.iter().position(|byte| *byte == b'{')? + 1;
+        (at, at, "\"feeAccount\":\"", "\",")
+    };
     let mut with = BytesMut::with_capacity(body.len() + account.len() + 20);
     for part in [
-        before,
-        b"\"feeAccount\":\"",
+        body.get(..at)?,
+        before.as_bytes(),
         account.as_bytes(),
-        b"\",",
-        behind,
+        behind.as_bytes(),
+        body.get(from..)?,
     ] {
         with.extend_from_slice(part);
     }
@@ -118,6 +130,17 @@ mod tests {
     }
 
     #[test]
+    fn an_account_that_is_null_is_named_once_all_the_same() {
+        let quote = json!({ "inputMint": SOL, "outputMint": USDC });
+        let body = format!("{{\"feeAccount\" : null ,\"quoteResponse\":{quote}}}");
+        let account = |mint: &str| (mint == USDC).then_some("acc");
+        let with = swap_with_account(&Bytes::from(body.clone()), account).unwrap();
+        assert_eq!(with, body.replacen("null", "\"acc\"", 1));
+        let twice = body.replacen('{', "{\"feeAccount\":null,", 1);
+        assert_eq!(swap_with_account(&Bytes::from(twice), account), None);
+    }
+
+    #[test]
     fn a_swap_gets_the_account_and_is_otherwise_the_same_to_the_byte() {
         let quote = json!({ "inputMint": SOL, "outputMint": USDC, "n": 1 });
         let body = format!(" {{ \"x\" : 1.0, \"quoteResponse\":{quote}}}");
@@ -129,6 +152,7 @@ mod tests {
         assert_eq!(read["feeAccount"], "acc");
         for own in [
             json!({ "feeAccount": "mine", "quoteResponse": quote }),
+            json!({ "feeAccount": "", "quoteResponse": quote }),
             json!({ "feeAccount": null, "quoteResponse": { "inputMint": "a", "outputMint": "b" } }),
             json!({ "quoteResponse": 1 }),
         ] {

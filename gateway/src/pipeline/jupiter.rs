@@ -3,6 +3,7 @@
 //!
 //! Prices that ingest knows are [`super::price`]'s.
 
+mod attempt;
 mod attempts;
 mod kept;
 mod metrics;
@@ -28,7 +29,9 @@ pub(super) use self::prices::JupiterPrices;
 pub(super) use self::quotes::SharedQuote;
 pub use self::reply::{ApiContent, ApiResponse};
 
-use self::attempts::{Attempts, Ended};
+use self::attempt::Ended;
+use self::attempts::Attempts;
+use self::origins::Origin;
 use super::Pipeline;
 use super::cache_use::CacheUse;
 use crate::config;
@@ -71,6 +74,9 @@ impl ApiCall {
         let route = route.ok_or(Rejection::NotServed {
             product: "this path",
         })?;
+        if is_shared(&self.method, route.product) {
+            self.leave_out_what_is_not_shared();
+        }
         let answered = self.routed(&route).await;
         let metrics = &self.pipeline.metrics.jupiter;
         match &answered {
@@ -80,17 +86,38 @@ impl ApiCall {
         answered
     }
 
+    /// Whoever else is told the answer has not sent what came beside the query, so it must not matter.
+    fn leave_out_what_is_not_shared(&mut self) {
+        self.body = Bytes::new();
+        self.fields = vec![("accept", Bytes::from_static(jupiter::JSON.as_bytes()))];
+    }
+
     async fn routed(&mut self, route: &Route<'_>) -> Result<ApiResponse, Rejection> {
         route
             .check()
             .map_err(|jupiter::Ambiguous| Rejection::BadHttp {
                 reason: "the path has segments that lead elsewhere",
             })?;
+        if let Some(allowed) = route.product.verb()
+            && self.method != allowed
+        {
+            return Err(Rejection::ApiMethod { allowed });
+        }
         let reads = self.method == Method::GET;
         let note = match route.product {
-            Product::Quote if reads => return self.any_quote(route).await,
-            Product::Order if reads => self.refer(),
-            Product::Swap | Product::SwapInstructions => self.take_fee(),
+            Product::Quote => return self.any_quote(route).await,
+            Product::Order => {
+                jupiter::check_order(route.api, route.product, &self.query)?;
+                self.refer()
+            }
+            Product::Build => {
+                jupiter::check_order(route.api, route.product, &self.query)?;
+                None
+            }
+            Product::Swap | Product::SwapInstructions => {
+                jupiter::check_swap(&self.body)?;
+                self.take_fee().await
+            }
             Product::Labels | Product::Tokens if reads => return self.kept(route).await,
             _ => None,
         };
@@ -154,17 +181,18 @@ impl ApiCall {
     /// Sends it to the upstreams, and remembers whose answer was.
     async fn forward(&self, route: &Route<'_>) -> Result<ApiResponse, Rejection> {
         let product = route.product;
-        let origins = &self.pipeline.origins;
-        let now = Instant::now();
         let origin = match product {
             Product::Swap | Product::SwapInstructions => {
-                let print = jupiter::quote_of_swap(&self.body);
-                print.and_then(|print| origins.of_quote(print, now))
+                let origin = match jupiter::quote_of_swap(&self.body) {
+                    Some(print) => self.pipeline.origin_of_quote(print).await,
+                    None => None,
+                };
+                origin.and_then(|origin| origin.to_stay_with(Instant::now()))
             }
-            Product::Execute => {
-                let id = jupiter::request_id(&self.body);
-                id.and_then(|id| origins.of_order(&id, now))
-            }
+            Product::Execute => match jupiter::request_id(&self.body) {
+                Some(id) => self.pipeline.origin_of_order(&id).await,
+                None => None,
+            },
             _ => None,
         };
         let ended = self.attempt(route, origin).await?;
@@ -176,22 +204,28 @@ impl ApiCall {
         let (Some(body), 200..300) = (ended.whole(), ended.reply.status) else {
             return;
         };
-        let (origins, now) = (&self.pipeline.origins, Instant::now());
+        let origin = || Origin::new(ended.upstream.name(), self.charged, Instant::now());
         match product {
             Product::Quote => {
                 if let Some(facts) = &ended.facts {
-                    origins.quoted(facts.print, ended.upstream.name(), now);
-                    if self.charged {
-                        origins.charged(facts.print, now);
-                    }
+                    self.pipeline.quoted(facts.print, origin());
                 }
             }
             Product::Order => {
                 if let Some(id) = jupiter::request_id(body) {
-                    origins.ordered(&id, ended.upstream.name(), now);
+                    self.pipeline.ordered(&id, origin());
                 }
             }
             _ => {}
         }
     }
+}
+
+/// Whether answers are kept, or told to several.
+fn is_shared(method: &Method, product: Product) -> bool {
+    let read = matches!(
+        product,
+        Product::Quote | Product::Labels | Product::Tokens | Product::Price
+    );
+    *method == Method::GET && read
 }

@@ -8,17 +8,22 @@
 
 mod canary;
 mod fitness;
+mod holds;
 mod metrics;
+mod organisation;
 mod pool;
 mod state;
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use perijove_core::Slot;
 use tokio::time::Instant;
 
 use crate::config;
-use crate::jupiter::{Api, PathMap, Product, Route};
+use crate::jupiter::{Api, Fault, PathMap, Product, Route};
+use crate::solana::Priority;
+use crate::upstream::breaker::Admission;
 use crate::upstream::client::{ApiLimits, ApiLine, ApiReply, ApiRequest};
 use crate::upstream::endpoint::{Endpoint, authority};
 use crate::upstream::fault::TransportFault;
@@ -30,6 +35,7 @@ pub use self::metrics::ApiMetrics;
 pub use self::pool::{ApiPool, Choice};
 pub use self::state::{ApiStatus, Ticket};
 
+use self::organisation::Organisation;
 use self::state::ApiState;
 
 /// One upstream as it is configured. What was learned of it outlives the configuration.
@@ -43,6 +49,7 @@ pub struct ApiUpstream {
     /// The fields that every request has.
     head: Vec<u8>,
     state: Arc<ApiState>,
+    organisation: Arc<Organisation>,
     breaker: config::Breaker,
     health: config::JupiterHealth,
     clock: UnixClock,
@@ -52,7 +59,7 @@ impl ApiUpstream {
     fn new(
         settings: &config::JupiterUpstream,
         config: &config::Config,
-        state: Arc<ApiState>,
+        (state, organisation): (Arc<ApiState>, Arc<Organisation>),
         parts: &Parts,
     ) -> Result<Self, PoolError> {
         let endpoint = as_endpoint(settings);
@@ -76,6 +83,7 @@ impl ApiUpstream {
                 connector,
             },
             state,
+            organisation,
             breaker: config.breaker.clone(),
             health: config.jupiter.health.clone(),
             settings: settings.clone(),
@@ -109,6 +117,25 @@ impl ApiUpstream {
         Some(format!("{prefix}{path}{slash}{mark}{query}"))
     }
 
+    /// How long it is to be left alone: it asks for that, or what was bought of it is used up.
+    pub fn wait(&self, product: Product, now: Instant) -> Option<Duration> {
+        let refuses = self.state.refuses(product, now);
+        refuses.max(self.organisation.wait(product, now))
+    }
+
+    /// Notes that it has refused a request. Limits are its organisation's, all else is its own.
+    fn refused(&self, product: Product, fault: Fault, now: Instant) {
+        match fault {
+            Fault::RateLimited(_) => self.organisation.refused(product, fault, now),
+            _ => self.state.holds.lock().hold(product, fault, now),
+        }
+    }
+
+    /// Notes that a request is sent.
+    pub fn charge(&self, product: Product, now: Instant) {
+        self.organisation.charge(product, now);
+    }
+
     /// One attempt.
     ///
     /// # Errors
@@ -122,6 +149,7 @@ impl ApiUpstream {
             wire: &self.wire,
             head: &self.head,
             connections: &self.state.connections,
+            saturation: &self.state.saturation,
             opened: &self.state.metrics.opened,
         };
         line.call(request, limits).await
@@ -130,6 +158,12 @@ impl ApiUpstream {
     /// The right to one attempt. `forced`: whatever the breaker says.
     pub fn admit(self: &Arc<Self>, now: Instant, forced: bool) -> Option<Ticket> {
         Ticket::take(self, now, forced)
+    }
+
+    /// Whether nothing speaks against asking it.
+    pub fn is_fit(&self, now: Instant) -> bool {
+        let admission = self.state.admission(now, &self.breaker);
+        self.state.is_usable() && admission == Admission::Free
     }
 
     /// Seconds since 1970.
@@ -143,7 +177,7 @@ impl ApiUpstream {
     }
 
     /// How long an answer usually takes at most; `None` while too little is known.
-    pub fn usual_latency(&self, product: Product) -> Option<std::time::Duration> {
+    pub fn usual_latency(&self, product: Product) -> Option<Duration> {
         self.state.latency(product)?.estimate()
     }
 
@@ -156,6 +190,17 @@ impl ApiUpstream {
 impl std::fmt::Debug for ApiUpstream {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_tuple("ApiUpstream").field(&self.id()).finish()
+    }
+}
+
+/// Who goes first where connections or budgets are short: trades before what leads to them.
+pub const fn priority(product: Product) -> Priority {
+    match product {
+        Product::Execute => Priority::Critical,
+        Product::Swap | Product::SwapInstructions | Product::Order | Product::Build => {
+            Priority::High
+        }
+        _ => Priority::Medium,
     }
 }
 

@@ -25,7 +25,8 @@ pub struct Quotes {
     pub memory: usize,
     /// Trades count as heard for so long after the last message.
     pub feed_silence: Duration,
-    /// And only while the newest of them is no more slots behind than this.
+    /// And only while the newest of them is no more slots behind than this: a trade that is not heard
+    /// yet is never older, and neither is a quote that it should have ended.
     pub feed_lag_slots: u64,
 }
 
@@ -39,7 +40,7 @@ impl Default for Quotes {
             negative_ttl: Duration::from_millis(500),
             memory: 32 * 1024 * 1024,
             feed_silence: Duration::from_secs(2),
-            feed_lag_slots: 8,
+            feed_lag_slots: 2,
         }
     }
 }

@@ -7,7 +7,7 @@ use perijove_core::settings::{Section, refuse_doubles, required_id, words};
 use schemars::JsonSchema;
 
 use crate::config::upstream::{is_on, read_url};
-use crate::config::{Tier, Timeouts, Upstream, UpstreamTls, UpstreamUrl};
+use crate::config::{Budget, Tier, Timeouts, Upstream, UpstreamTls, UpstreamUrl};
 
 /// The header that Jupiter takes keys in.
 const KEY_HEADER: &str = "x-api-key";
@@ -31,6 +31,11 @@ pub struct JupiterUpstream {
     pub weight: u32,
     /// The key, sent with every request. Without it none is sent.
     pub key: Option<Secret>,
+    /// Whose key it is. Upstreams of one organisation share a budget and the pauses that one of them
+    /// asks for: Jupiter counts requests by organisation, whatever their keys.
+    pub organisation: Option<String>,
+    /// Requests that its organisation may send; without it there is no limit. Executions cost nothing.
+    pub budget: Option<Budget>,
     /// The header that the key is sent in.
     pub key_header: String,
     /// What the upstream itself adds to prices, in hundredths of a percent. Upstreams that differ in
@@ -116,10 +121,13 @@ impl JupiterUpstream {
             section,
             ids.iter().map(|(path, id)| (path.as_str(), id.as_ref())),
         );
-        read.into_iter()
+        let all: Vec<_> = read
+            .into_iter()
             .filter(|(on, _)| *on)
             .filter_map(|(_, upstream)| upstream)
-            .collect()
+            .collect();
+        refuse_other_budgets(section, &all);
+        all
     }
 
     fn read(section: &mut Section<'_>, id: Option<String>) -> Option<Self> {
@@ -130,6 +138,11 @@ impl JupiterUpstream {
         let tier = section.optional("tier").unwrap_or(tier);
         let weight = section.within("weight", 1, 1..=1000);
         let key = read_key(section);
+        let organisation: Option<String> = section.optional("organisation");
+        if organisation.as_ref().is_some_and(String::is_empty) {
+            section.violation("organisation", "must not be empty");
+        }
+        let budget = Budget::read(section);
         let key_header = read_key_header(section);
         let platform_fee_bps = section.within("platform_fee_bps", 0, 0..=10_000);
         let metered = section.optional("metered").unwrap_or(!own);
@@ -164,6 +177,8 @@ impl JupiterUpstream {
             tier,
             weight,
             key,
+            organisation,
+            budget,
             key_header,
             platform_fee_bps,
             metered,
@@ -174,6 +189,28 @@ impl JupiterUpstream {
             tls,
             dns_refresh,
         })
+    }
+}
+
+/// An organisation has one budget, whichever of its upstreams says so.
+fn refuse_other_budgets(section: &mut Section<'_>, all: &[JupiterUpstream]) {
+    for (index, one) in all.iter().enumerate() {
+        let mut before = all.iter().take(index);
+        let differs = |other: &&JupiterUpstream| {
+            one.organisation.is_some()
+                && other.organisation == one.organisation
+                && other.budget.is_some()
+                && other.budget != one.budget
+        };
+        if one.budget.is_some()
+            && let Some(other) = before.find(differs)
+        {
+            let (id, other) = (&one.id, &other.id);
+            section.violation(
+                "upstreams",
+                format_args!("{id} has another budget than {other} of the same organisation"),
+            );
+        }
     }
 }
 

@@ -6,160 +6,23 @@ use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
 
-use bytes::Bytes;
 use futures::future::BoxFuture;
 use futures::stream::{FuturesUnordered, StreamExt};
-use http::Method;
-use perijove_core::Slot;
-use tokio::time::{Instant, sleep};
+use tokio::time::{Instant, sleep, sleep_until};
 
 use super::ApiCall;
-use super::reply::{ApiContent, ApiResponse};
+use super::attempt::{Attempted, Class, Ended, Manner, Outcome, carry_out};
 use crate::error::Rejection;
-use crate::jupiter::{self, Fault, Product, QuoteFacts, Route, Seen};
-use crate::limit::Ask;
-use crate::solana::{FaultKind, Priority};
-use crate::upstream::{
-    ApiBody, ApiLimits, ApiReply, ApiRequest, ApiUpstream, Choice, Ticket, TransportFault,
-};
+use crate::jupiter::{Fault, Route};
+use crate::solana::FaultKind;
+use crate::upstream::{ApiUpstream, Choice, TransportFault};
 
 /// Upstreams that are asked for one request, at most.
 const MOST: usize = 4;
 
-/// How an answer came about.
-#[derive(Debug)]
-pub(super) struct Ended {
-    pub(super) reply: ApiReply,
-    pub(super) upstream: Arc<ApiUpstream>,
-    /// What a quote says of itself.
-    pub(super) facts: Option<QuoteFacts>,
-    pub(super) outcome: &'static str,
-    attempts: u32,
-    hedged: bool,
-}
-
-impl Ended {
-    /// The body, if it is there as a whole.
-    pub(super) fn whole(&self) -> Option<&Bytes> {
-        match &self.reply.body {
-            ApiBody::Whole(body) => Some(body),
-            ApiBody::Streaming { .. } => None,
-        }
-    }
-
-    pub(super) fn into_response(self, product: Product) -> ApiResponse {
-        let notes = fee_note(Some(&self.upstream));
-        ApiResponse {
-            status: self.reply.status,
-            fields: self.reply.fields,
-            content: match self.reply.body {
-                ApiBody::Whole(body) => ApiContent::Whole(body),
-                ApiBody::Streaming { first, rest } => ApiContent::Streaming { first, rest },
-            },
-            product,
-            outcome: self.outcome,
-            upstream: Some(Arc::clone(self.upstream.name())),
-            cache: None,
-            attempts: self.attempts,
-            hedged: self.hedged,
-            upstream_latency: Some(self.reply.latency),
-            slots_behind: None,
-            notes,
-        }
-    }
-}
-
-/// What an upstream adds to prices, where that is anything.
-pub(super) fn fee_note(upstream: Option<&Arc<ApiUpstream>>) -> Vec<(&'static str, Bytes)> {
-    let fee = upstream.map_or(0, |upstream| upstream.settings().platform_fee_bps);
-    let note = (fee > 0).then(|| ("x-perijove-fee-bps", fee.to_string().into()));
-    note.into_iter().collect()
-}
-
-/// How one attempt ended.
-enum Outcome {
-    Good(ApiReply, Option<QuoteFacts>),
-    Bad(Fault, ApiReply, Option<QuoteFacts>),
-    Broken(TransportFault),
-}
-
-pub(super) struct Attempted {
-    upstream: Arc<ApiUpstream>,
-    outcome: Outcome,
-    hedge: bool,
-}
-
-impl Attempted {
-    /// The answer, if it is a good one.
-    pub(super) fn good(self) -> Option<Ended> {
-        match self.outcome {
-            Outcome::Good(reply, facts) if reply.status < 300 => Some(Ended {
-                reply,
-                upstream: self.upstream,
-                facts,
-                outcome: "ok",
-                attempts: 1,
-                hedged: self.hedge,
-            }),
-            _ => None,
-        }
-    }
-}
-
-/// One attempt, judged and told to its upstream.
-pub(super) fn carry_out(
-    call: &ApiCall,
-    product: Product,
-    ticket: Ticket,
-    request: ApiRequest,
-    hedge: bool,
-) -> BoxFuture<'_, Attempted> {
-    let class = Class::of(&call.method, product);
-    let upstream = Arc::clone(ticket.upstream());
-    let timeouts = &upstream.settings().timeouts;
-    let first_byte = if class.heavy {
-        timeouts.first_byte_heavy
-    } else {
-        timeouts.first_byte
-    };
-    let limits = ApiLimits {
-        deadline: call.deadline(),
-        first_byte,
-        answer_buffer: call.snapshot.config.limits.answer_buffer,
-        replayable: class.replayable,
-        ask: Ask {
-            priority: priority(product),
-            consumer: call.affinity,
-            heavy: false,
-        },
-    };
-    let quantile = call.snapshot.config.hedge.quantile;
-    Box::pin(async move {
-        let reply = upstream.call(&request, &limits).await;
-        let now = Instant::now();
-        let outcome = match reply {
-            Err(fault) => {
-                ticket.broken(product, fault, now);
-                Outcome::Broken(fault)
-            }
-            Ok(reply) => match judged(call, product, &upstream, &reply) {
-                (None, facts) => {
-                    ticket.good(product, reply.latency, quantile, now);
-                    Outcome::Good(reply, facts)
-                }
-                (Some(fault), facts) => {
-                    ticket.bad(product, fault, now);
-                    Outcome::Bad(fault, reply, facts)
-                }
-            },
-        };
-        Attempted {
-            upstream,
-            outcome,
-            hedge,
-        }
-    })
-}
+/// A budget that is used up is waited for this long before a client is told: few clients of Jupiter's wait
+/// by themselves.
+const LONGEST_WAIT: Duration = Duration::from_secs(1);
 
 pub(super) struct Attempts<'c> {
     call: &'c ApiCall,
@@ -172,43 +35,6 @@ pub(super) struct Attempts<'c> {
     fallback: Option<(Fault, Ended)>,
     broken: Option<TransportFault>,
     limited: Option<Duration>,
-}
-
-/// What decides how a request may be repeated.
-#[expect(
-    clippy::struct_excessive_bools,
-    reason = "facts that do not depend on each other"
-)]
-#[derive(Clone, Copy, Debug)]
-struct Class {
-    /// The upstream may see it twice.
-    replayable: bool,
-    /// It belongs to one upstream.
-    bound: bool,
-    /// Slow by nature.
-    heavy: bool,
-    hedged: bool,
-}
-
-impl Class {
-    fn of(method: &Method, product: Product) -> Self {
-        let reads = method == Method::GET;
-        // Both only build a transaction from what stands in their body.
-        let builds = matches!(product, Product::Swap | Product::SwapInstructions);
-        Self {
-            replayable: reads || builds,
-            bound: product == Product::Execute,
-            heavy: matches!(
-                product,
-                Product::Execute | Product::Order | Product::Build | Product::Other
-            ),
-            hedged: reads
-                && matches!(
-                    product,
-                    Product::Quote | Product::Price | Product::Tokens | Product::Labels
-                ),
-        }
-    }
 }
 
 impl<'c> Attempts<'c> {
@@ -231,7 +57,8 @@ impl<'c> Attempts<'c> {
     /// # Errors
     /// There is none.
     pub(super) async fn run(mut self) -> Result<Ended, Rejection> {
-        let choice = self.choice()?;
+        self.call.pipeline.live.budget.deposit();
+        let choice = self.choice_in_time().await?;
         let mut left = choice.order.iter();
         let mut running: FuturesUnordered<BoxFuture<'c, Attempted>> = FuturesUnordered::new();
         let first = self.next(&mut left, &choice, false);
@@ -271,6 +98,19 @@ impl<'c> Attempts<'c> {
         }
     }
 
+    /// Where it goes; after a moment, if all that is missing is a budget.
+    async fn choice_in_time(&self) -> Result<Choice, Rejection> {
+        let until = (self.call.started + LONGEST_WAIT).min(self.call.deadline());
+        loop {
+            let choice = self.choice()?;
+            let again = choice.wait.map(|wait| Instant::now() + wait);
+            match again {
+                Some(again) if choice.order.is_empty() && again < until => sleep_until(again).await,
+                _ => return Ok(choice),
+            }
+        }
+    }
+
     fn choice(&self) -> Result<Choice, Rejection> {
         let (call, product) = (self.call, self.route.product);
         let pool = &call.snapshot.jupiter;
@@ -305,6 +145,9 @@ impl<'c> Attempts<'c> {
         }
         loop {
             let upstream = left.next()?;
+            if !self.may_ask(upstream, hedge, now) {
+                continue;
+            }
             // The last one is asked whatever its breaker says, and so is the only one.
             let forced = self.started == 0 && (left.len() == 0 || choice.order.len() == 1);
             let Some(ticket) = upstream.admit(now, forced) else {
@@ -314,12 +157,42 @@ impl<'c> Attempts<'c> {
                 continue;
             };
             self.started += 1;
+            let others = left.len() > 0 && !self.class.bound;
             let hedge_after = self.hedge_after(upstream);
             return Some((
-                carry_out(self.call, self.route.product, ticket, request, hedge),
+                carry_out(
+                    self.call,
+                    self.route.product,
+                    ticket,
+                    request,
+                    Manner { hedge, others },
+                ),
                 hedge_after,
             ));
         }
+    }
+
+    /// Whether an upstream may be asked besides those that were. The budget of repetitions protects
+    /// upstreams that struggle: one that is fit takes what another has failed at, but hedges are paid for.
+    fn may_ask(&self, upstream: &ApiUpstream, hedge: bool, now: Instant) -> bool {
+        if self.started == 0 {
+            return true;
+        }
+        // A limit may have been reached since the choice was made.
+        if upstream.wait(self.route.product, now).is_some() {
+            return false;
+        }
+        if !hedge && upstream.is_fit(now) {
+            return true;
+        }
+        let (retry, live) = (&self.call.snapshot.config.retry, &self.call.pipeline.live);
+        let paid = live
+            .budget
+            .withdraw(retry.budget, retry.min_per_second, now);
+        if !paid {
+            live.metrics.budget_exhausted();
+        }
+        paid
     }
 
     /// An answer for the caller, or whether another upstream may be asked.
@@ -378,19 +251,29 @@ impl<'c> Attempts<'c> {
         {
             return Err(Rejection::AnswerLost);
         }
+        let limited = self.limited.into_iter().chain(choice.wait).min();
+        // What an execution was answered with is worth more than when to come back.
+        let later = limited.filter(|_| self.class.replayable);
         if let Some((fault, ended)) = self.fallback.take() {
-            return match fault {
-                Fault::NoRoute | Fault::ServerError | Fault::Lagging => Ok(ended),
-                Fault::RateLimited(_) => Err(Rejection::RateLimited {
-                    retry_after: self.limited.unwrap_or_default(),
+            return match (fault, later) {
+                (Fault::NoRoute | Fault::Lagging, _) | (Fault::ServerError, None) => Ok(ended),
+                (Fault::RateLimited(_), _) => Err(Rejection::RateLimited {
+                    retry_after: limited.unwrap_or_default(),
                 }),
-                Fault::Unauthorized | Fault::Forbidden | Fault::Firewall => {
+                (Fault::ServerError | Fault::Unexpected, Some(retry_after)) => {
+                    Err(Rejection::RateLimited { retry_after })
+                }
+                (Fault::Unauthorized | Fault::Forbidden | Fault::Firewall, _) => {
                     Err(Rejection::ApiKeyRefused)
                 }
-                Fault::Unexpected => Err(Rejection::ApiUnavailable {
+                (Fault::Unexpected, None) => Err(Rejection::ApiUnavailable {
                     reason: "the upstream gave something else than an answer",
                 }),
             };
+        }
+        let none_left = choice.order.is_empty();
+        if let Some(retry_after) = limited.filter(|_| self.class.replayable || none_left) {
+            return Err(Rejection::RateLimited { retry_after });
         }
         if let Some(broken) = self.broken {
             return Err(Rejection::ApiUnavailable {
@@ -403,12 +286,10 @@ impl<'c> Attempts<'c> {
                 },
             });
         }
-        match choice.wait {
-            Some(retry_after) if choice.order.is_empty() => {
-                Err(Rejection::RateLimited { retry_after })
-            }
-            _ => Err(NONE),
+        if choice.refused {
+            return Err(Rejection::ApiKeyRefused);
         }
+        Err(NONE)
     }
 
     fn answered(&self, ended: Ended, choice: &Choice) -> Ended {
@@ -442,69 +323,9 @@ impl<'c> Attempts<'c> {
     }
 }
 
-/// Who goes first where connections are short: trades before what leads to them.
-fn priority(product: Product) -> Priority {
-    match product {
-        Product::Execute => Priority::Critical,
-        Product::Swap | Product::SwapInstructions | Product::Order | Product::Build => {
-            Priority::High
-        }
-        _ => Priority::Medium,
-    }
-}
-
 const NONE: Rejection = Rejection::ApiUnavailable {
     reason: "no upstream is fit",
 };
-
-/// Says what is wrong with an answer, and reads a quote.
-fn judged(
-    call: &ApiCall,
-    product: Product,
-    upstream: &ApiUpstream,
-    reply: &ApiReply,
-) -> (Option<Fault>, Option<QuoteFacts>) {
-    let body = match &reply.body {
-        ApiBody::Whole(body) => body,
-        ApiBody::Streaming { first, .. } => first,
-    };
-    let seen = Seen {
-        product,
-        status: reply.status,
-        is_json: reply.hints.content_type_json,
-        challenge: reply.hints.challenge,
-        reset_unix: reply.hints.ratelimit_reset_unix,
-        retry_after: reply.hints.retry_after,
-        body,
-    };
-    let fault = jupiter::judge(&seen, upstream.unix_now());
-    let is_quote = product == Product::Quote && reply.status == 200;
-    if fault.is_some() || !is_quote {
-        return (fault, None);
-    }
-    let Some(facts) = QuoteFacts::read(body) else {
-        return (Some(Fault::Unexpected), None);
-    };
-    let tip = call.snapshot.pool.slots().map(|view| view.now);
-    upstream.quoted(facts.context_slot, tip, Instant::now());
-    let lag = facts.context_slot.zip(tip);
-    let lag = lag.map(|(slot, tip)| slot.lag_behind(tip));
-    let settings = &call.snapshot.config.jupiter;
-    let old = lag.is_some_and(|lag| lag > settings.health.exclude_lag);
-    let fault = (old || is_traded(call, &facts, tip)).then_some(Fault::Lagging);
-    (fault, Some(facts))
-}
-
-/// Whether a pool of a quote has traded since, longer ago than the next slot: whoever still quotes from
-/// before is behind.
-fn is_traded(call: &ApiCall, facts: &QuoteFacts, tip: Option<Slot>) -> bool {
-    let (Some(pools), Some(context), Some(tip)) = (&facts.pools, facts.context_slot, tip) else {
-        return false;
-    };
-    let trades = &call.pipeline.cache.trades;
-    let traded = trades.last(pools).filter(|traded| *traded > context);
-    traded.is_some_and(|traded| tip.0 > traded.0.saturating_add(1))
-}
 
 /// Whether one bad answer is worth more than another.
 fn better(fault: Fault, ended: &Ended, known: Fault, best: &Ended) -> bool {

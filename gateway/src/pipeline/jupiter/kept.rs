@@ -6,7 +6,7 @@ use std::time::Duration;
 use tokio::time::{Instant, timeout_at};
 
 use super::ApiCall;
-use super::attempts::Ended;
+use super::attempt::Ended;
 use super::reply::ApiResponse;
 use crate::cache::{KeptQuote, Key, Role, Told};
 use crate::error::Rejection;

@@ -2,6 +2,7 @@
 //! of what has come by the deadline. Quotes are not kept; which variant was the best for a pair is.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use bytes::Bytes;
 use futures::future::{BoxFuture, join};
@@ -13,7 +14,7 @@ use serde::Deserialize;
 use tokio::time::{Instant, timeout_at};
 
 use super::ApiCall;
-use super::attempts::{Attempted, Ended, carry_out};
+use super::attempt::{Attempted, Ended, Manner, carry_out};
 use super::reply::ApiResponse;
 use crate::error::Rejection;
 use crate::jupiter::{self, AS_ASKED, Product, QuoteFacts, QuoteQuery, Route, SwapMode, Variant};
@@ -25,9 +26,17 @@ const PAIRS: usize = 10_000;
 /// Which variant was the best for a pair.
 type Pair = (Pubkey, Pubkey, bool);
 
+/// What is remembered of a pair.
+#[derive(Clone, Debug, PartialEq, Eq)]
+struct Choice {
+    variant: Arc<str>,
+    /// When all variants were compared last; quotes since do not make it any younger.
+    explored: Instant,
+}
+
 /// What is remembered between quotes.
 pub(in crate::pipeline) struct Optimizer {
-    choices: Cache<Pair, (Arc<str>, Instant)>,
+    choices: Cache<Pair, Choice>,
     budget: Mutex<Budget>,
 }
 
@@ -74,6 +83,28 @@ impl Budget {
     }
 }
 
+impl Optimizer {
+    /// The best variant of a pair, while it is not long ago that all were compared.
+    fn known(&self, pair: &Pair, ttl: Duration, now: Instant) -> Option<Choice> {
+        let known = self.choices.get(pair)?;
+        (now.saturating_duration_since(known.explored) < ttl).then_some(known)
+    }
+
+    /// Remembers the best of all variants.
+    fn learn(&self, pair: Pair, variant: Arc<str>, now: Instant) {
+        let choice = Choice {
+            variant,
+            explored: now,
+        };
+        self.choices.insert(pair, choice);
+    }
+
+    /// Compares all at the next quote.
+    fn forget(&self, pair: &Pair) {
+        drop(self.choices.remove(pair));
+    }
+}
+
 /// What has come of one variant.
 struct Candidate {
     ended: Ended,
@@ -114,7 +145,11 @@ impl ApiCall {
             parsed.output_mint,
             parsed.mode == SwapMode::ExactIn,
         );
-        let mut running = self.begin(route, query, parsed, pair);
+        let ttl = self.optimizer().choice_ttl;
+        let known = self.pipeline.optimizer.known(&pair, ttl, Instant::now());
+        let mut running = self.begin(route, query, parsed, known.as_ref());
+        let asked = running.len();
+        let mut finished = 0;
         let mut all: Vec<Candidate> = Vec::new();
         while !running.is_empty() {
             // Something has to come, also after the deadline.
@@ -125,6 +160,7 @@ impl ApiCall {
             };
             match timeout_at(until, running.next()).await {
                 Ok(Some((attempted, variant))) => {
+                    finished += 1;
                     if let Some(ended) = attempted.good() {
                         all.push(Candidate { ended, variant });
                     }
@@ -132,6 +168,7 @@ impl ApiCall {
                 Ok(None) | Err(_) => break,
             }
         }
+        drop_older(&mut all, self.snapshot.config.jupiter.quote.valid_slots);
         let compared = all.len();
         let first = all
             .iter()
@@ -150,7 +187,25 @@ impl ApiCall {
             self.remember(Product::Quote, &ended);
             return Ok(self.delivered(ended, CacheStatus::Bypass));
         };
-        Ok(self.chosen(best, compared, first.as_ref(), pair))
+        if finished == asked && compared > 1 {
+            let facts = best.ended.facts.as_ref().zip(first.as_ref());
+            let gains = facts.is_none_or(|(best, first)| jupiter::is_better(mode, best, first));
+            // What is no better than the quote as it is is not worth a request.
+            let variant: &str = if gains { &best.variant } else { AS_ASKED };
+            self.learn(pair, known.as_ref(), variant);
+        }
+        Ok(self.chosen(best, compared, first.as_ref(), mode))
+    }
+
+    /// Remembers which variant was the best of all. One that was remembered and is not the best any more
+    /// is forgotten: the next quote compares all again.
+    fn learn(&self, pair: Pair, known: Option<&Choice>, best: &str) {
+        let optimizer = &self.pipeline.optimizer;
+        match known {
+            Some(known) if *known.variant != *best => optimizer.forget(&pair),
+            Some(_) => {}
+            None => optimizer.learn(pair, best.into(), Instant::now()),
+        }
     }
 
     /// The answer with what was compared and gained.
@@ -159,19 +214,10 @@ impl ApiCall {
         best: Candidate,
         compared: usize,
         first: Option<&QuoteFacts>,
-        pair: Pair,
+        mode: SwapMode,
     ) -> ApiResponse {
         let Candidate { ended, variant } = best;
         self.remember(Product::Quote, &ended);
-        if compared > 1 {
-            let choice = (Arc::clone(&variant), Instant::now());
-            self.pipeline.optimizer.choices.insert(pair, choice);
-        }
-        let mode = if pair.2 {
-            SwapMode::ExactIn
-        } else {
-            SwapMode::ExactOut
-        };
         let gain = first
             .zip(ended.facts.as_ref())
             .map(|(first, best)| jupiter::gain_bps(mode, best, first));
@@ -194,17 +240,15 @@ impl ApiCall {
         route: &'c Route<'c>,
         query: &str,
         parsed: &QuoteQuery,
-        pair: Pair,
+        known: Option<&Choice>,
     ) -> FuturesUnordered<BoxFuture<'c, (Attempted, Arc<str>)>> {
         let settings = &self.snapshot.config.jupiter.optimizer;
         let (pool, now) = (&self.snapshot.jupiter, Instant::now());
         let choice = pool.choose(route.api, Product::Quote, self.affinity, None, now);
         let most = usize::try_from(settings.max_routes).unwrap_or(usize::MAX);
         let mut variants = jupiter::variants(query, parsed, &settings.dexes, most);
-        if let Some((known, at)) = self.pipeline.optimizer.choices.get(&pair)
-            && now.saturating_duration_since(at) < settings.choice_ttl
-        {
-            variants.retain(|variant| variant.name == AS_ASKED || *variant.name == *known);
+        if let Some(known) = known {
+            variants.retain(|variant| variant.name == AS_ASKED || *variant.name == *known.variant);
         }
         let first = choice.order.first();
         let asked = variants.first().cloned();
@@ -225,13 +269,17 @@ impl ApiCall {
                 break;
             }
             drop(budget);
+            if index > 0 && upstream.wait(Product::Quote, now).is_some() {
+                // What was bought is used up by those before it.
+                continue;
+            }
             let Variant { name, query } = variant;
             let request = self.request_of(route, upstream, &query);
             let ticket = upstream.admit(now, false);
             let Some((ticket, request)) = ticket.zip(request) else {
                 continue;
             };
-            let attempt = carry_out(self, Product::Quote, ticket, request, false);
+            let attempt = carry_out(self, Product::Quote, ticket, request, Manner::default());
             let name: Arc<str> = name.into();
             let named: BoxFuture<'c, _> = Box::pin(async move { (attempt.await, name) });
             running.push(named);
@@ -291,6 +339,14 @@ impl ApiCall {
     }
 }
 
+/// Leaves out what is from markets of more slots before the newest: an old price is not a better one.
+fn drop_older(all: &mut Vec<Candidate>, slots: u64) {
+    let slot = |one: &Candidate| one.ended.facts.as_ref()?.context_slot;
+    if let Some(newest) = all.iter().filter_map(slot).max() {
+        all.retain(|one| slot(one).is_none_or(|slot| slot.lag_behind(newest) <= slots));
+    }
+}
+
 /// Names of exchanges may hold what a header may not.
 fn plain(name: &str) -> String {
     let fine = |letter: char| letter.is_ascii_graphic() || letter == ' ';
@@ -299,9 +355,28 @@ fn plain(name: &str) -> String {
 
 #[cfg(test)]
 mod tests {
-    use std::time::Duration;
-
     use super::*;
+
+    #[tokio::test(start_paused = true)]
+    async fn a_choice_is_forgotten_however_often_it_was_good() {
+        let (optimizer, now) = (Optimizer::default(), Instant::now());
+        let pair = (Pubkey([1; 32]), Pubkey([2; 32]), true);
+        let ttl = Duration::from_mins(5);
+        let known = |minutes| {
+            let now = now + Duration::from_mins(minutes);
+            let known = optimizer.known(&pair, ttl, now);
+            known.map(|known| known.variant.to_string())
+        };
+        assert_eq!(known(0), None);
+        optimizer.learn(pair, "direct".into(), now);
+        for minute in 0..5 {
+            assert_eq!(known(minute).as_deref(), Some("direct"));
+        }
+        assert_eq!(known(5), None);
+        optimizer.learn(pair, "direct".into(), now);
+        optimizer.forget(&pair);
+        assert_eq!(known(0), None);
+    }
 
     #[tokio::test(start_paused = true)]
     async fn what_is_asked_for_beside_the_first_is_bounded_by_the_minute() {

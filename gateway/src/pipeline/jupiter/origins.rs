@@ -1,30 +1,44 @@
-//! Who gave which quote and which order, for the requests that follow from them.
+//! Who gave which quote and which order, for the requests that follow from them: remembered here, and in
+//! the shared cache if there is one, so that any replica may be asked next.
 
 use std::sync::Arc;
 use std::time::Duration;
 
+use bytes::Bytes;
+use perijove_core::{Commitment, Slot};
 use quick_cache::sync::Cache;
 use tokio::time::Instant;
 
+use super::super::Pipeline;
+use crate::cache::{End, Entry, Key, Lifetime};
+use crate::jsonrpc::Template;
 use crate::jupiter::Fingerprint;
 
 /// How many are remembered of each.
 const MOST: usize = 100_000;
 
-/// A quote is swapped within seconds, if at all.
+/// A quote is swapped within seconds, if at all. After that any upstream will do.
 const QUOTED: Duration = Duration::from_mins(2);
 /// An order's transaction lives as long as its block hash.
 const ORDERED: Duration = Duration::from_mins(10);
 
-/// The upstream, by its name, and when it was.
-type Origin = (Arc<str>, Instant);
+/// What marks a quote in the shared cache that has the operator's fee in it.
+const CHARGED: &[u8] = b"charged";
+
+/// Where a quote or an order is from.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Origin {
+    /// The upstream, by its name.
+    pub(super) upstream: Arc<str>,
+    /// The operator's fee is in it.
+    pub(super) charged: bool,
+    at: Instant,
+}
 
 /// A bounded memory; the least used of it goes first.
 pub(in crate::pipeline) struct Origins {
     quotes: Cache<Fingerprint, Origin>,
     orders: Cache<String, Origin>,
-    /// Quotes with the operator's fee in them.
-    charged: Cache<Fingerprint, Instant>,
 }
 
 impl Default for Origins {
@@ -32,7 +46,6 @@ impl Default for Origins {
         Self {
             quotes: Cache::new(MOST),
             orders: Cache::new(MOST),
-            charged: Cache::new(MOST),
         }
     }
 }
@@ -43,40 +56,125 @@ impl std::fmt::Debug for Origins {
     }
 }
 
-impl Origins {
-    pub(super) fn quoted(&self, print: Fingerprint, upstream: &Arc<str>, now: Instant) {
-        self.quotes.insert(print, (Arc::clone(upstream), now));
-    }
-
-    /// The operator's fee is in this quote.
-    pub(super) fn charged(&self, print: Fingerprint, now: Instant) {
-        self.charged.insert(print, now);
-    }
-
-    pub(super) fn is_charged(&self, print: Fingerprint) -> bool {
-        self.charged.get(&print).is_some()
-    }
-
-    pub(super) fn of_quote(&self, print: Fingerprint, now: Instant) -> Option<Arc<str>> {
-        recent(self.quotes.get(&print), QUOTED, now)
-    }
-
-    pub(super) fn ordered(&self, id: &str, upstream: &Arc<str>, now: Instant) {
-        // Nobody's ids are longer; and what a client sends must not fill the memory.
-        if id.len() <= 128 {
-            self.orders
-                .insert(id.to_owned(), (Arc::clone(upstream), now));
+impl Origin {
+    pub(super) fn new(upstream: &Arc<str>, charged: bool, now: Instant) -> Self {
+        Self {
+            upstream: Arc::clone(upstream),
+            charged,
+            at: now,
         }
     }
 
-    pub(super) fn of_order(&self, id: &str, now: Instant) -> Option<Arc<str>> {
-        recent(self.orders.get(id), ORDERED, now)
+    fn is_within(&self, lifetime: Duration, now: Instant) -> bool {
+        now.saturating_duration_since(self.at) < lifetime
+    }
+
+    /// The upstream that a swap of this quote should go to.
+    pub(super) fn to_stay_with(&self, now: Instant) -> Option<Arc<str>> {
+        self.is_within(QUOTED, now)
+            .then(|| Arc::clone(&self.upstream))
+    }
+
+    /// As it stands in the shared cache.
+    fn entry(&self) -> Option<Entry> {
+        let mark = if self.charged { CHARGED } else { b"" };
+        Some(Entry {
+            answer: Template::from_parts(Bytes::from_static(mark), 0, None)?,
+            read_at: Slot(0),
+            dated: false,
+            // How long it is remembered is Redis's to know.
+            lifetime: Lifetime::Until(End {
+                now: Slot(0),
+                commitment: Commitment::Processed,
+                reach: Slot(0),
+            }),
+            upstream: Arc::clone(&self.upstream),
+        })
+    }
+
+    /// When it was is not told there: it counts from now on.
+    fn of(entry: &Entry, now: Instant) -> Self {
+        Self {
+            upstream: Arc::clone(&entry.upstream),
+            charged: entry.answer.body() == CHARGED,
+            at: now,
+        }
     }
 }
 
-fn recent(origin: Option<Origin>, lifetime: Duration, now: Instant) -> Option<Arc<str>> {
-    let (upstream, at) = origin?;
-    (now.saturating_duration_since(at) < lifetime).then_some(upstream)
+impl Pipeline {
+    /// A quote was given.
+    pub(super) fn quoted(&self, print: Fingerprint, origin: Origin) {
+        self.share(key_of_quote(print), &origin);
+        self.origins.quotes.insert(print, origin);
+    }
+
+    /// Where a quote is from.
+    pub(super) async fn origin_of_quote(&self, print: Fingerprint) -> Option<Origin> {
+        let now = Instant::now();
+        let known = self.origins.quotes.get(&print);
+        if let Some(known) = known.filter(|known| known.is_within(ORDERED, now)) {
+            return Some(known);
+        }
+        let found = self.shared(key_of_quote(print)).await?;
+        self.origins.quotes.insert(print, found.clone());
+        Some(found)
+    }
+
+    /// An order was given.
+    pub(super) fn ordered(&self, id: &str, origin: Origin) {
+        if is_id(id) {
+            self.share(key_of_order(id), &origin);
+            self.origins.orders.insert(id.to_owned(), origin);
+        }
+    }
+
+    /// The upstream that has issued an order.
+    pub(super) async fn origin_of_order(&self, id: &str) -> Option<Arc<str>> {
+        if !is_id(id) {
+            return None;
+        }
+        let now = Instant::now();
+        let known = self.origins.orders.get(id);
+        if let Some(known) = known.filter(|known| known.is_within(ORDERED, now)) {
+            return Some(known.upstream);
+        }
+        Some(self.shared(key_of_order(id)).await?.upstream)
+    }
+
+    fn share(&self, key: Key, origin: &Origin) {
+        let Some((remote, entry)) = self.cache.remote().zip(origin.entry()) else {
+            return;
+        };
+        remote.put(key, &Arc::new(entry), ORDERED);
+    }
+
+    async fn shared(&self, key: Key) -> Option<Origin> {
+        let entry = self.cache.remote()?.get(key).await.ok()?;
+        Some(Origin::of(&entry, Instant::now()))
+    }
+}
+
+/// Nobody's ids are longer; and what a client sends must not fill the memory.
+fn is_id(id: &str) -> bool {
+    id.len() <= 128
+}
+
+fn key_of_quote(print: Fingerprint) -> Key {
+    key(b"origin/quote", &print.to_bytes())
+}
+
+fn key_of_order(id: &str) -> Key {
+    key(b"origin/order", id.as_bytes())
+}
+
+fn key(kind: &[u8], of: &[u8]) -> Key {
+    let mut hasher = blake3::Hasher::new();
+    hasher.update(kind);
+    hasher.update(of);
+    let mut bytes = [0; 16];
+    hasher.finalize_xof().fill(&mut bytes);
+    Key::from_bytes(bytes)
 }
 
 #[cfg(test)]
@@ -84,14 +182,30 @@ mod tests {
     use super::*;
 
     #[tokio::test(start_paused = true)]
-    async fn an_order_is_known_by_its_id_until_its_transaction_is_dead() {
-        let (origins, now) = (Origins::default(), Instant::now());
-        origins.ordered("a", &"hosted".into(), now);
+    async fn an_origin_counts_for_as_long_as_it_matters() {
+        let (name, now) = ("hosted".into(), Instant::now());
+        let origin = Origin::new(&name, true, now);
         let later = |minutes| now + Duration::from_mins(minutes);
-        assert_eq!(origins.of_order("a", later(9)).as_deref(), Some("hosted"));
-        assert_eq!(origins.of_order("a", later(10)), None);
-        assert_eq!(origins.of_order("b", now), None);
-        origins.ordered(&"x".repeat(200), &"hosted".into(), now);
-        assert_eq!(origins.of_order(&"x".repeat(200), now), None);
+        assert_eq!(origin.to_stay_with(later(1)).as_deref(), Some("hosted"));
+        assert_eq!(origin.to_stay_with(later(2)), None);
+        assert!(origin.is_within(ORDERED, later(9)) && !origin.is_within(ORDERED, later(10)));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn an_origin_comes_back_from_the_shared_cache_as_it_was() {
+        let name = "hosted".into();
+        for charged in [true, false] {
+            let origin = Origin::new(&name, charged, Instant::now());
+            let entry = origin.entry().unwrap();
+            assert_eq!(Origin::of(&entry, Instant::now()), origin);
+        }
+    }
+
+    #[test]
+    fn quotes_and_orders_never_share_a_key() {
+        let bytes = [7; 8];
+        let print = Fingerprint::from_bytes(bytes);
+        let id = std::str::from_utf8(&bytes).unwrap();
+        assert_ne!(key_of_quote(print), key_of_order(id));
     }
 }

@@ -6,6 +6,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use bytes::Bytes;
+use http::Method;
 use perijove_core::Pubkey;
 use quick_cache::sync::Cache;
 use serde_json::value::RawValue;
@@ -60,6 +61,8 @@ impl ApiCall {
         }
         let ids: Vec<_> = missing.iter().map(Pubkey::to_string).collect();
         self.query = format!("ids={}", ids.join(","));
+        self.method = Method::GET;
+        self.leave_out_what_is_not_shared();
         let Some(route) = Route::of(PATH, false) else {
             return told;
         };

@@ -7,7 +7,7 @@ use std::time::Duration;
 use tokio::time::{Instant, timeout_at};
 
 use super::ApiCall;
-use super::attempts::{Ended, fee_note};
+use super::attempt::{Ended, fee_note};
 use super::reply::{ApiContent, ApiResponse};
 use crate::cache::{Hearing, KeptQuote, Key, Role, Told};
 use crate::config;
@@ -221,6 +221,9 @@ impl ApiCall {
         let mut hasher = blake3::Hasher::new();
         hasher.update(b"quote/v1");
         hasher.update(&fee.to_be_bytes());
+        let rest = u64::try_from(route.rest().len()).unwrap_or(u64::MAX);
+        hasher.update(&rest.to_be_bytes());
+        hasher.update(route.rest().as_bytes());
         hasher.update(&query.canonical());
         let mut bytes = [0; 16];
         hasher.finalize_xof().fill(&mut bytes);

@@ -55,14 +55,14 @@ impl ApiCall {
     }
 
     /// Adds the account that takes the fee to a swap whose quote has the operator's fee in it.
-    pub(super) fn take_fee(&mut self) -> Note {
+    pub(super) async fn take_fee(&mut self) -> Note {
         let policy = &self.snapshot.config.jupiter.referral;
         let bps = policy.platform_fee_bps?;
         let print = jupiter::quote_of_swap(&self.body)?;
-        if !self.pipeline.origins.is_charged(print) {
-            // The fee in it, if any, is the caller's.
-            return None;
-        }
+        let origin = self.pipeline.origin_of_quote(print).await;
+        // The fee in any other, if there is one, is the caller's.
+        origin.filter(|origin| origin.charged)?;
+        let policy = &self.snapshot.config.jupiter.referral;
         let account = |mint: &str| {
             let mut accounts = policy.fee_accounts.iter();
             let found = accounts.find(|one| one.mint == mint)?;

@@ -52,19 +52,24 @@ async fn resolve(upstream: &ApiUpstream) {
 
 /// One canary.
 async fn look(upstream: &Arc<ApiUpstream>, rpc: &Pool) {
-    // An upstream that asked to be left alone is.
-    if upstream
+    let begun = Instant::now();
+    upstream
         .state
-        .held(Product::Quote, Instant::now())
-        .is_some()
-    {
+        .metrics
+        .budget(upstream.organisation.left(begun));
+    upstream.state.saturation.settle(begun);
+    // An upstream that asked to be left alone is.
+    if upstream.wait(Product::Quote, begun).is_some() {
         return;
     }
     let Some(request) = request(upstream) else {
         return;
     };
+    upstream.charge(Product::Quote, begun);
+    let deadline = begun + upstream.health.timeout;
     let limits = ApiLimits {
-        deadline: Instant::now() + upstream.health.timeout,
+        deadline,
+        queue: deadline,
         first_byte: upstream.health.timeout,
         answer_buffer: MOST_BYTES,
         replayable: true,

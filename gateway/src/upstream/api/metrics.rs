@@ -1,6 +1,9 @@
 //! What is counted of the upstreams of Jupiter's API.
 
-use prometheus::{IntCounter, IntCounterVec, IntGauge, IntGaugeVec, Opts, Registry};
+use prometheus::{
+    Histogram, HistogramOpts, HistogramVec, IntCounter, IntCounterVec, IntGauge, IntGaugeVec, Opts,
+    Registry,
+};
 
 /// The families.
 #[derive(Clone, Debug)]
@@ -11,6 +14,9 @@ pub struct ApiMetrics {
     opened: IntCounterVec,
     canaries: IntCounterVec,
     attempts: IntCounterVec,
+    saturated: IntCounterVec,
+    waited: HistogramVec,
+    budget_left: IntGaugeVec,
 }
 
 /// The series of one upstream.
@@ -24,7 +30,11 @@ pub(super) struct UpstreamSeries {
     pub(super) opened: IntCounter,
     pub(super) good: IntCounter,
     pub(super) bad: IntCounter,
+    /// Requests that found all connections in use, and how long each waited.
+    pub(super) saturated: IntCounter,
+    pub(super) waited: Histogram,
     attempts: IntCounterVec,
+    budget_left: IntGaugeVec,
     id: String,
 }
 
@@ -70,6 +80,16 @@ impl ApiMetrics {
                 "Requests sent to an upstream of Jupiter's API, by product and result: ok, or the fault",
                 &["upstream", "product", "result"],
             )?,
+            saturated: counter(
+                "perijove_jupiter_saturated_total",
+                "Requests that found all connections to an upstream of Jupiter's API in use, and waited",
+                &["upstream"],
+            )?,
+            waited: waited(registry)?,
+            budget_left: gauge(
+                "perijove_jupiter_budget_left_requests",
+                "Requests that the budget of an upstream of Jupiter's API allows at once, now",
+            )?,
         })
     }
 
@@ -83,14 +103,17 @@ impl ApiMetrics {
             opened: self.opened.with_label_values(&one),
             good: self.canaries.with_label_values(&[id, "good"]),
             bad: self.canaries.with_label_values(&[id, "failed"]),
+            saturated: self.saturated.with_label_values(&one),
+            waited: self.waited.with_label_values(&one),
             attempts: self.attempts.clone(),
+            budget_left: self.budget_left.clone(),
             id: id.to_owned(),
         }
     }
 
     /// The upstream is no more: its gauges would tell of the past for ever.
     pub(super) fn forget(&self, id: &str) {
-        for family in [&self.fit, &self.age, &self.breaker] {
+        for family in [&self.fit, &self.age, &self.breaker, &self.budget_left] {
             // It may have been forgotten already.
             drop(family.remove_label_values(&[id]));
         }
@@ -102,4 +125,22 @@ impl UpstreamSeries {
         let labels = [self.id.as_str(), product, result];
         self.attempts.with_label_values(&labels).inc();
     }
+
+    /// What is left of the budget, where there is one.
+    pub(super) fn budget(&self, left: Option<u64>) {
+        if let Some(left) = left {
+            let gauge = self.budget_left.with_label_values(&[&self.id]);
+            gauge.set(i64::try_from(left).unwrap_or(i64::MAX));
+        }
+    }
+}
+
+fn waited(registry: &Registry) -> prometheus::Result<HistogramVec> {
+    let options = HistogramOpts::new(
+        "perijove_jupiter_connection_wait_seconds",
+        "How long requests waited for a connection to an upstream of Jupiter's API",
+    );
+    let family = HistogramVec::new(options, &["upstream"])?;
+    registry.register(Box::new(family.clone()))?;
+    Ok(family)
 }

@@ -1,5 +1,6 @@
 //! All upstreams of Jupiter's API, and in which order one request goes to them.
 
+use std::collections::HashMap;
 use std::net::{Ipv6Addr, SocketAddr};
 use std::sync::Arc;
 use std::time::Duration;
@@ -13,9 +14,10 @@ use tokio::task::AbortHandle;
 use tokio::time::Instant;
 
 use super::metrics::ApiMetrics;
+use super::organisation::Organisation;
 use super::state::ApiState;
 use super::{ApiStatus, ApiUpstream, canary};
-use crate::config::{Config, Tier};
+use crate::config::{self, Config, Tier};
 use crate::jupiter::{Api, Product};
 use crate::upstream::Pool;
 use crate::upstream::breaker::Admission;
@@ -51,8 +53,10 @@ pub struct Choice {
     pub order: Vec<Arc<ApiUpstream>>,
     /// The upstream that it would go to if all were well.
     pub usual: Option<Arc<ApiUpstream>>,
-    /// If there is none: until one that asked to be left alone may be asked again.
+    /// Until one that has to be left alone because of a limit may be asked again.
     pub wait: Option<Duration>,
+    /// One is left alone since it refuses the gateway.
+    pub refused: bool,
     /// Some upstream has this part of the API.
     pub served: bool,
 }
@@ -73,12 +77,21 @@ impl ApiPool {
             let pool = previous?;
             pool.upstreams.iter().find(|known| known.id() == id)
         };
+        let mut organisations: HashMap<String, Arc<Organisation>> = HashMap::new();
         let upstreams = config.jupiter.upstreams.iter().map(|settings| {
             let state = known(&settings.id)
                 .map(|known| Arc::clone(&known.state))
                 .filter(|state| state.is_of(settings))
                 .unwrap_or_else(|| ApiState::new(settings, metrics));
-            ApiUpstream::new(settings, config, state, parts).map(Arc::new)
+            let name = organisation_of(settings);
+            let organisation = organisations.entry(name.clone()).or_insert_with(|| {
+                let previous = previous.into_iter().flat_map(|pool| &pool.upstreams);
+                let mut same = previous.filter(|known| organisation_of(known.settings()) == name);
+                same.next()
+                    .map_or_else(Arc::default, |known| Arc::clone(&known.organisation))
+            });
+            let learned = (state, Arc::clone(organisation));
+            ApiUpstream::new(settings, config, learned, parts).map(Arc::new)
         });
         let upstreams: Vec<_> = upstreams.collect::<Result<_, _>>()?;
         Ok(Self {
@@ -98,6 +111,7 @@ impl ApiPool {
     pub fn start(&self, handle: &Handle, rpc: &Arc<Pool>, previous: Option<&Self>) {
         let mut tasks = self.tasks.lock();
         for upstream in &self.upstreams {
+            upstream.organisation.set(self.budget_of(upstream));
             let watch = canary::watch(Arc::clone(upstream), Arc::clone(rpc));
             tasks.push(handle.spawn(watch).abort_handle());
         }
@@ -110,6 +124,15 @@ impl ApiPool {
                 }
             }
         }
+    }
+
+    /// What the organisation of an upstream has bought, as one of its upstreams says.
+    fn budget_of(&self, upstream: &ApiUpstream) -> Option<&config::Budget> {
+        let same = |one: &&Arc<ApiUpstream>| {
+            organisation_of(one.settings()) == organisation_of(upstream.settings())
+        };
+        let mut all = self.upstreams.iter().filter(same);
+        all.find_map(|one| one.settings().budget.as_ref())
     }
 
     fn stop(&self) {
@@ -151,7 +174,7 @@ impl ApiPool {
             return Choice::default();
         };
         let mut usual = None;
-        let mut wait: Option<Duration> = None;
+        let (mut wait, mut refused) = (None::<Duration>, false);
         let mut ranked: Vec<(Rank, Arc<ApiUpstream>)> = Vec::new();
         for upstream in self.rings.iter().flat_map(|ring| ring.order(key)) {
             let other_fee = upstream.settings().platform_fee_bps != fee;
@@ -159,7 +182,11 @@ impl ApiPool {
                 continue;
             }
             usual.get_or_insert_with(|| Arc::clone(upstream));
-            if let Some(left) = upstream.state.held(product, now) {
+            if upstream.state.refuses(product, now).is_some() {
+                refused = true;
+                continue;
+            }
+            if let Some(left) = upstream.organisation.wait(product, now) {
                 wait = Some(wait.map_or(left, |known| known.min(left)));
                 continue;
             }
@@ -179,6 +206,7 @@ impl ApiPool {
             served: usual.is_some(),
             usual,
             wait,
+            refused,
         }
     }
 
@@ -199,6 +227,14 @@ impl Drop for ApiPool {
 impl std::fmt::Debug for ApiPool {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_list().entries(&self.upstreams).finish()
+    }
+}
+
+/// The name under which an upstream's limits are counted. Ids have no slash.
+fn organisation_of(settings: &config::JupiterUpstream) -> String {
+    match &settings.organisation {
+        Some(name) => format!("organisation/{name}"),
+        None => settings.id.clone(),
     }
 }
 

@@ -10,6 +10,7 @@ use tokio::time::Instant;
 
 use super::ApiUpstream;
 use super::fitness::{Fitness, Health};
+use super::holds::Holds;
 use super::metrics::{ApiMetrics, UpstreamSeries};
 use crate::config;
 use crate::jupiter::{Fault, Product};
@@ -19,53 +20,17 @@ use crate::upstream::connection::Connections;
 use crate::upstream::fault::TransportFault;
 use crate::upstream::quantile::Latency;
 use crate::upstream::resolve::Addresses;
-
-/// How long an upstream is left alone that asks for it and does not say how long: doubled up to the
-/// longest with each time it asks again.
-const PAUSE: Duration = Duration::from_secs(1);
-const LONGEST_PAUSE: Duration = Duration::from_mins(1);
-/// The same for one that refuses the gateway's key, or whose firewall does not let it pass.
-const REFUSED: Duration = Duration::from_mins(1);
-
-/// Executions are limited on their own; all else shares one limit.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Bucket {
-    All,
-    Execute,
-}
-
-impl Bucket {
-    fn of(product: Product) -> Self {
-        match product {
-            Product::Execute => Self::Execute,
-            _ => Self::All,
-        }
-    }
-}
-
-/// A pause that the upstream has asked for.
-#[derive(Clone, Copy, Debug, Default)]
-struct Hold {
-    until: Option<Instant>,
-    /// Since the last good answer.
-    times: u32,
-    reason: &'static str,
-}
-
-impl Hold {
-    fn left(&self, now: Instant) -> Option<Duration> {
-        let left = self.until?.saturating_duration_since(now);
-        (!left.is_zero()).then_some(left)
-    }
-}
+use crate::upstream::saturation::Saturation;
 
 pub(super) struct ApiState {
     url: config::UpstreamUrl,
     pub(super) addresses: Arc<Addresses>,
     pub(super) connections: Arc<Connections>,
+    pub(super) saturation: Saturation,
     bounds: (usize, usize, Duration),
     breaker: Mutex<Breaker>,
-    holds: Mutex<[Hold; 2]>,
+    /// Of its key and its firewall; those of limits are its organisation's.
+    pub(super) holds: Mutex<Holds>,
     health: Mutex<Health>,
     latencies: [Latency; Product::ALL.len()],
     pub(super) metrics: UpstreamSeries,
@@ -74,16 +39,23 @@ pub(super) struct ApiState {
 impl ApiState {
     pub(super) fn new(settings: &config::JupiterUpstream, metrics: &ApiMetrics) -> Arc<Self> {
         let bounds = bounds(settings);
+        let metrics = metrics.of(&settings.id);
         let state = Self {
             url: settings.url.clone(),
             addresses: Arc::new(Addresses::new(settings.url.host(), settings.url.port())),
             connections: Connections::new(bounds.0, bounds.1, bounds.2),
+            saturation: Saturation::new(
+                &settings.id,
+                bounds.1,
+                metrics.saturated.clone(),
+                metrics.waited.clone(),
+            ),
             bounds,
             breaker: Mutex::default(),
             holds: Mutex::default(),
             health: Mutex::default(),
             latencies: std::array::from_fn(|_| Latency::default()),
-            metrics: metrics.of(&settings.id),
+            metrics,
         };
         state.metrics.fit.set(1);
         Arc::new(state)
@@ -111,10 +83,9 @@ impl ApiState {
         self.breaker.lock().admission(now, settings)
     }
 
-    /// How long it is to be left alone.
-    pub(super) fn held(&self, product: Product, now: Instant) -> Option<Duration> {
-        let holds = self.holds.lock();
-        holds.get(Bucket::of(product) as usize)?.left(now)
+    /// How long it is to be left alone since it refuses the gateway itself.
+    pub(super) fn refuses(&self, product: Product, now: Instant) -> Option<Duration> {
+        self.holds.lock().left(product, now)
     }
 
     /// A quote came, from markets as they were at this slot.
@@ -154,38 +125,9 @@ impl ApiState {
         self.breaker.lock().probed(started, now);
     }
 
-    fn hold(&self, product: Product, fault: Fault, now: Instant) {
-        let mut holds = self.holds.lock();
-        let all = matches!(fault, Fault::Unauthorized | Fault::Firewall);
-        for (index, hold) in holds.iter_mut().enumerate() {
-            if !all && index != Bucket::of(product) as usize {
-                continue;
-            }
-            let pause = match fault {
-                Fault::RateLimited(Some(named)) => named,
-                Fault::RateLimited(None) => {
-                    (PAUSE * 2_u32.pow(hold.times.min(6))).min(LONGEST_PAUSE)
-                }
-                // Other parts of the API may be allowed.
-                Fault::Forbidden => return,
-                _ => REFUSED,
-            };
-            hold.times = hold.times.saturating_add(1);
-            hold.until = hold.until.max(Some(now + pause));
-            hold.reason = fault.label();
-        }
-    }
-
-    fn served(&self, product: Product) {
-        let mut holds = self.holds.lock();
-        if let Some(hold) = holds.get_mut(Bucket::of(product) as usize) {
-            hold.times = 0;
-        }
-    }
-
     pub(super) fn status(&self, upstream: &ApiUpstream, now: Instant) -> ApiStatus {
-        let holds = *self.holds.lock();
-        let held = holds.iter().find(|hold| hold.left(now).is_some());
+        let held = self.holds.lock().longest(now);
+        let held = held.max(upstream.organisation.held(now));
         let health = self.health.lock();
         ApiStatus {
             id: upstream.id().to_owned(),
@@ -194,10 +136,10 @@ impl ApiState {
             fitness: health.fitness().label(),
             market_cache_age_slots: health.lag(),
             breaker: self.breaker.lock().shown().label(),
-            held_for_seconds: held
-                .and_then(|hold| hold.left(now))
-                .map(|left| left.as_secs()),
-            held_because: held.map(|hold| hold.reason),
+            held_for_seconds: held.map(|(left, _)| left.as_secs()),
+            held_because: held.map(|(_, reason)| reason),
+            organisation: upstream.settings.organisation.clone(),
+            budget_left: upstream.organisation.left(now),
             connections: self.connections.busy() + self.connections.idle(),
         }
     }
@@ -222,6 +164,9 @@ pub struct ApiStatus {
     pub breaker: &'static str,
     pub held_for_seconds: Option<u64>,
     pub held_because: Option<&'static str>,
+    pub organisation: Option<String>,
+    /// Requests that its budget allows at once, now; none without a budget.
+    pub budget_left: Option<u64>,
     pub connections: usize,
 }
 
@@ -260,7 +205,8 @@ impl Ticket {
         if let Some(known) = state.latency(product) {
             known.observe(latency, quantile);
         }
-        state.served(product);
+        state.holds.lock().served(product);
+        self.upstream.organisation.served(product);
         self.settle(true, now);
     }
 
@@ -269,7 +215,7 @@ impl Ticket {
         let state = &self.upstream.state;
         state.metrics.attempt(product.label(), fault.label());
         if fault.is_refusal() {
-            if state.held(product, now).is_none() {
+            if self.upstream.wait(product, now).is_none() {
                 tracing::warn!(
                     upstream = self.upstream.id(),
                     product = product.label(),
@@ -277,7 +223,7 @@ impl Ticket {
                     "Jupiter upstream backing off"
                 );
             }
-            state.hold(product, fault, now);
+            self.upstream.refused(product, fault, now);
         }
         if fault.is_failure() {
             self.settle(false, now);
@@ -287,7 +233,7 @@ impl Ticket {
     /// A canary was refused: what that says of limits and keys holds for all.
     pub(super) fn refused_canary(self, fault: Fault, now: Instant) {
         if fault.is_refusal() {
-            self.upstream.state.hold(Product::Quote, fault, now);
+            self.upstream.refused(Product::Quote, fault, now);
         }
     }
 

@@ -24,6 +24,7 @@ use crate::upstream::connection::{Connection, Connections, Slot};
 use crate::upstream::fault::TransportFault;
 use crate::upstream::reply::AttemptLimits;
 use crate::upstream::response::{Head, Parsed, parse_head};
+use crate::upstream::saturation::Saturation;
 use crate::upstream::stream::{BodyStream, Rest, Source};
 use crate::upstream::timer::within;
 use crate::upstream::wire::{Opened, Wire};
@@ -58,6 +59,8 @@ pub struct ApiRequest {
 #[derive(Clone, Copy, Debug)]
 pub struct ApiLimits {
     pub deadline: Instant,
+    /// How long it may wait for a connection that another request uses.
+    pub queue: Instant,
     /// From the request sent to the first byte of the answer.
     pub first_byte: Duration,
     /// Larger answers are streamed.
@@ -72,7 +75,7 @@ impl ApiLimits {
     fn of_attempt(&self, total: Instant, progress: Duration) -> AttemptLimits {
         AttemptLimits {
             deadline: self.deadline,
-            queue: total,
+            queue: self.queue.min(total),
             first_byte: self.first_byte,
             progress: progress.max(self.first_byte),
             answer_buffer: self.answer_buffer,
@@ -111,6 +114,7 @@ pub(in crate::upstream) struct ApiLine<'a> {
     /// The fields that every request has, each with the end of its line.
     pub(in crate::upstream) head: &'a [u8],
     pub(in crate::upstream) connections: &'a Arc<Connections>,
+    pub(in crate::upstream) saturation: &'a Saturation,
     /// Counts connections.
     pub(in crate::upstream) opened: &'a IntCounter,
 }
@@ -138,7 +142,7 @@ impl ApiLine<'_> {
             total,
         };
         let mut timer = pin!(None);
-        let slot = self.slot(limits.ask, total, &mut timer).await?;
+        let slot = self.slot(limits.ask, attempt.queue, &mut timer).await?;
         let idle = if limits.replayable {
             Duration::MAX
         } else {
@@ -189,6 +193,7 @@ impl ApiLine<'_> {
         if let Some(slot) = self.connections.try_slot(ask) {
             return Ok(slot);
         }
+        let _wait = self.saturation.meet();
         within(timer, until, self.connections.slot(ask))
             .await
             .flatten()

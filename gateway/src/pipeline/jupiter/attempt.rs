@@ -1,0 +1,253 @@
+//! One attempt at one upstream: sent, judged, and told to its upstream.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use futures::future::BoxFuture;
+use http::Method;
+use perijove_core::Slot;
+use tokio::time::Instant;
+
+use super::ApiCall;
+use super::reply::{ApiContent, ApiResponse};
+use crate::jupiter::{self, Fault, Product, QuoteFacts, Seen};
+use crate::limit::Ask;
+use crate::upstream::{
+    ApiBody, ApiLimits, ApiReply, ApiRequest, ApiUpstream, Ticket, TransportFault, priority,
+};
+
+/// Where another upstream could answer, a connection is waited for this long at most.
+const QUEUE: Duration = Duration::from_millis(100);
+
+/// How an answer came about.
+#[derive(Debug)]
+pub(super) struct Ended {
+    pub(super) reply: ApiReply,
+    pub(super) upstream: Arc<ApiUpstream>,
+    /// What a quote says of itself.
+    pub(super) facts: Option<QuoteFacts>,
+    pub(super) outcome: &'static str,
+    pub(super) attempts: u32,
+    pub(super) hedged: bool,
+}
+
+impl Ended {
+    /// The body, if it is there as a whole.
+    pub(super) fn whole(&self) -> Option<&Bytes> {
+        match &self.reply.body {
+            ApiBody::Whole(body) => Some(body),
+            ApiBody::Streaming { .. } => None,
+        }
+    }
+
+    pub(super) fn into_response(self, product: Product) -> ApiResponse {
+        let notes = fee_note(Some(&self.upstream));
+        ApiResponse {
+            status: self.reply.status,
+            fields: self.reply.fields,
+            content: match self.reply.body {
+                ApiBody::Whole(body) => ApiContent::Whole(body),
+                ApiBody::Streaming { first, rest } => ApiContent::Streaming { first, rest },
+            },
+            product,
+            outcome: self.outcome,
+            upstream: Some(Arc::clone(self.upstream.name())),
+            cache: None,
+            attempts: self.attempts,
+            hedged: self.hedged,
+            upstream_latency: Some(self.reply.latency),
+            slots_behind: None,
+            notes,
+        }
+    }
+}
+
+/// What an upstream adds to prices, where that is anything.
+pub(super) fn fee_note(upstream: Option<&Arc<ApiUpstream>>) -> Vec<(&'static str, Bytes)> {
+    let fee = upstream.map_or(0, |upstream| upstream.settings().platform_fee_bps);
+    let note = (fee > 0).then(|| ("x-perijove-fee-bps", fee.to_string().into()));
+    note.into_iter().collect()
+}
+
+/// How one attempt ended.
+pub(super) enum Outcome {
+    Good(ApiReply, Option<QuoteFacts>),
+    Bad(Fault, ApiReply, Option<QuoteFacts>),
+    Broken(TransportFault),
+}
+
+pub(super) struct Attempted {
+    pub(super) upstream: Arc<ApiUpstream>,
+    pub(super) outcome: Outcome,
+    pub(super) hedge: bool,
+}
+
+impl Attempted {
+    /// The answer, if it is a good one.
+    pub(super) fn good(self) -> Option<Ended> {
+        match self.outcome {
+            Outcome::Good(reply, facts) if reply.status < 300 => Some(Ended {
+                reply,
+                upstream: self.upstream,
+                facts,
+                outcome: "ok",
+                attempts: 1,
+                hedged: self.hedge,
+            }),
+            _ => None,
+        }
+    }
+}
+
+/// How an attempt differs from others.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Manner {
+    pub(super) hedge: bool,
+    /// Another upstream could answer instead.
+    pub(super) others: bool,
+}
+
+/// One attempt, judged and told to its upstream.
+pub(super) fn carry_out(
+    call: &ApiCall,
+    product: Product,
+    ticket: Ticket,
+    request: ApiRequest,
+    Manner { hedge, others }: Manner,
+) -> BoxFuture<'_, Attempted> {
+    let class = Class::of(&call.method, product);
+    let upstream = Arc::clone(ticket.upstream());
+    let timeouts = &upstream.settings().timeouts;
+    let first_byte = if class.heavy {
+        timeouts.first_byte_heavy
+    } else {
+        timeouts.first_byte
+    };
+    let now = Instant::now();
+    let deadline = call.deadline();
+    let limits = ApiLimits {
+        deadline,
+        queue: if others { now + QUEUE } else { deadline },
+        first_byte,
+        answer_buffer: call.snapshot.config.limits.answer_buffer,
+        replayable: class.replayable,
+        ask: Ask {
+            priority: priority(product),
+            consumer: call.affinity,
+            heavy: false,
+        },
+    };
+    let quantile = call.snapshot.config.hedge.quantile;
+    upstream.charge(product, now);
+    Box::pin(async move {
+        let reply = upstream.call(&request, &limits).await;
+        let now = Instant::now();
+        let outcome = match reply {
+            Err(fault) => {
+                ticket.broken(product, fault, now);
+                Outcome::Broken(fault)
+            }
+            Ok(reply) => match judged(call, product, &upstream, &reply) {
+                (None, facts) => {
+                    ticket.good(product, reply.latency, quantile, now);
+                    Outcome::Good(reply, facts)
+                }
+                (Some(fault), facts) => {
+                    ticket.bad(product, fault, now);
+                    Outcome::Bad(fault, reply, facts)
+                }
+            },
+        };
+        Attempted {
+            upstream,
+            outcome,
+            hedge,
+        }
+    })
+}
+
+/// What decides how a request may be repeated.
+#[expect(
+    clippy::struct_excessive_bools,
+    reason = "facts that do not depend on each other"
+)]
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Class {
+    /// The upstream may see it twice.
+    pub(super) replayable: bool,
+    /// It belongs to one upstream.
+    pub(super) bound: bool,
+    /// Slow by nature.
+    pub(super) heavy: bool,
+    pub(super) hedged: bool,
+}
+
+impl Class {
+    pub(super) fn of(method: &Method, product: Product) -> Self {
+        let reads = method == Method::GET;
+        // Both only build a transaction from what stands in their body.
+        let builds = matches!(product, Product::Swap | Product::SwapInstructions);
+        Self {
+            replayable: reads || builds,
+            bound: product == Product::Execute,
+            heavy: matches!(
+                product,
+                Product::Execute | Product::Order | Product::Build | Product::Other
+            ),
+            hedged: reads
+                && matches!(
+                    product,
+                    Product::Quote | Product::Price | Product::Tokens | Product::Labels
+                ),
+        }
+    }
+}
+
+/// Says what is wrong with an answer, and reads a quote.
+fn judged(
+    call: &ApiCall,
+    product: Product,
+    upstream: &ApiUpstream,
+    reply: &ApiReply,
+) -> (Option<Fault>, Option<QuoteFacts>) {
+    let body = match &reply.body {
+        ApiBody::Whole(body) => body,
+        ApiBody::Streaming { first, .. } => first,
+    };
+    let seen = Seen {
+        product,
+        status: reply.status,
+        is_json: reply.hints.content_type_json,
+        challenge: reply.hints.challenge,
+        reset_unix: reply.hints.ratelimit_reset_unix,
+        retry_after: reply.hints.retry_after,
+        body,
+    };
+    let fault = jupiter::judge(&seen, upstream.unix_now());
+    let is_quote = product == Product::Quote && reply.status == 200;
+    if fault.is_some() || !is_quote {
+        return (fault, None);
+    }
+    let Some(facts) = QuoteFacts::read(body) else {
+        return (Some(Fault::Unexpected), None);
+    };
+    let tip = call.snapshot.pool.slots().map(|view| view.now);
+    upstream.quoted(facts.context_slot, tip, Instant::now());
+    let lag = facts.context_slot.zip(tip);
+    let lag = lag.map(|(slot, tip)| slot.lag_behind(tip));
+    let settings = &call.snapshot.config.jupiter;
+    let old = lag.is_some_and(|lag| lag > settings.health.exclude_lag);
+    let fault = (old || is_traded(call, &facts, tip)).then_some(Fault::Lagging);
+    (fault, Some(facts))
+}
+
+/// Whether a pool of a quote has traded since, longer ago than the next slot: whoever still quotes from
+/// before is behind.
+fn is_traded(call: &ApiCall, facts: &QuoteFacts, tip: Option<Slot>) -> bool {
+    let (Some(pools), Some(context), Some(tip)) = (&facts.pools, facts.context_slot, tip) else {
+        return false;
+    };
+    let trades = &call.pipeline.cache.trades;
+    trades.traded_between(pools, context, Slot(tip.0.saturating_sub(1)))
+}

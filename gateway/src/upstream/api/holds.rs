@@ -1,0 +1,128 @@
+//! The pauses that upstreams ask for. Executions are limited on their own; all else shares one limit.
+
+use std::time::Duration;
+
+use tokio::time::Instant;
+
+use crate::jupiter::{Fault, Product};
+
+/// How long an upstream is left alone that asks for it and does not say how long: doubled up to the
+/// longest with each time it asks again.
+const PAUSE: Duration = Duration::from_secs(1);
+const LONGEST_PAUSE: Duration = Duration::from_mins(1);
+/// The same for one that refuses the gateway's key, or whose firewall does not let it pass.
+const REFUSED: Duration = Duration::from_mins(1);
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Bucket {
+    All,
+    Execute,
+}
+
+impl Bucket {
+    fn of(product: Product) -> Self {
+        match product {
+            Product::Execute => Self::Execute,
+            _ => Self::All,
+        }
+    }
+}
+
+/// A pause that was asked for.
+#[derive(Clone, Copy, Debug, Default)]
+struct Hold {
+    until: Option<Instant>,
+    /// Since the last good answer.
+    times: u32,
+    reason: &'static str,
+}
+
+impl Hold {
+    fn left(&self, now: Instant) -> Option<Duration> {
+        let left = self.until?.saturating_duration_since(now);
+        (!left.is_zero()).then_some(left)
+    }
+}
+
+/// One for each limit.
+#[derive(Debug, Default)]
+pub(super) struct Holds([Hold; 2]);
+
+impl Holds {
+    /// How long a request is to wait.
+    pub(super) fn left(&self, product: Product, now: Instant) -> Option<Duration> {
+        self.0.get(Bucket::of(product) as usize)?.left(now)
+    }
+
+    /// The longest of all, and why.
+    pub(super) fn longest(&self, now: Instant) -> Option<(Duration, &'static str)> {
+        let held = self.0.iter();
+        held.filter_map(|hold| Some((hold.left(now)?, hold.reason)))
+            .max()
+    }
+
+    /// A request was refused.
+    pub(super) fn hold(&mut self, product: Product, fault: Fault, now: Instant) {
+        let all = matches!(fault, Fault::Unauthorized | Fault::Firewall);
+        for (index, hold) in self.0.iter_mut().enumerate() {
+            if !all && index != Bucket::of(product) as usize {
+                continue;
+            }
+            let pause = match fault {
+                Fault::RateLimited(Some(named)) => named,
+                Fault::RateLimited(None) => {
+                    (PAUSE * 2_u32.pow(hold.times.min(6))).min(LONGEST_PAUSE)
+                }
+                // Other parts of the API may be allowed.
+                Fault::Forbidden => return,
+                _ => REFUSED,
+            };
+            hold.times = hold.times.saturating_add(1);
+            hold.until = hold.until.max(Some(now + pause));
+            hold.reason = fault.label();
+        }
+    }
+
+    /// A request was answered.
+    pub(super) fn served(&mut self, product: Product) {
+        if let Some(hold) = self.0.get_mut(Bucket::of(product) as usize) {
+            hold.times = 0;
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test(start_paused = true)]
+    async fn pauses_without_a_length_grow_until_a_request_is_answered() {
+        let (mut holds, now) = (Holds::default(), Instant::now());
+        let limited = Fault::RateLimited(None);
+        for seconds in [1, 2, 4, 8, 16, 32, 60, 60] {
+            holds.hold(Product::Quote, limited, now);
+            let left = holds.left(Product::Price, now);
+            assert_eq!(left, Some(Duration::from_secs(seconds)));
+        }
+        assert_eq!(holds.left(Product::Execute, now), None);
+        holds.served(Product::Quote);
+        let later = now + Duration::from_mins(1);
+        assert_eq!(holds.left(Product::Quote, later), None);
+        holds.hold(Product::Quote, limited, later);
+        assert_eq!(
+            holds.longest(later),
+            Some((Duration::from_secs(1), "rate_limited"))
+        );
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_key_that_is_refused_is_refused_for_everything() {
+        let (mut holds, now) = (Holds::default(), Instant::now());
+        holds.hold(Product::Quote, Fault::Forbidden, now);
+        assert_eq!(holds.left(Product::Quote, now), None);
+        holds.hold(Product::Quote, Fault::Unauthorized, now);
+        for product in [Product::Quote, Product::Execute] {
+            assert_eq!(holds.left(product, now), Some(REFUSED));
+        }
+    }
+}

@@ -1,0 +1,91 @@
+//! What the upstreams of one organisation have in common, whatever their keys: the requests that it has
+//! bought, and the pauses that it was asked for. Jupiter counts both by organisation.
+
+use std::time::Duration;
+
+use parking_lot::Mutex;
+use tokio::time::Instant;
+
+use super::holds::Holds;
+use super::priority;
+use crate::config;
+use crate::jupiter::{Fault, Product};
+use crate::limit::Budget;
+
+/// An organisation; an upstream that names none is one of its own.
+#[derive(Debug, Default)]
+pub(super) struct Organisation {
+    budget: Budget,
+    holds: Mutex<Holds>,
+}
+
+impl Organisation {
+    /// Takes the settings of its upstreams over; what is used up stays used up.
+    pub(super) fn set(&self, budget: Option<&config::Budget>) {
+        self.budget.set(budget);
+    }
+
+    /// How long its upstreams are to be left alone.
+    pub(super) fn wait(&self, product: Product, now: Instant) -> Option<Duration> {
+        let held = self.holds.lock().left(product, now);
+        let spent = match product {
+            Product::Execute => None,
+            _ => self.budget.wait(priority(product), now),
+        };
+        held.max(spent)
+    }
+
+    /// Notes that a request is sent. Executions cost nothing and have a limit of their own.
+    pub(super) fn charge(&self, product: Product, now: Instant) {
+        if product != Product::Execute && self.budget.is_limited() {
+            self.budget.charge(now);
+        }
+    }
+
+    /// One of its upstreams has refused a request.
+    pub(super) fn refused(&self, product: Product, fault: Fault, now: Instant) {
+        self.holds.lock().hold(product, fault, now);
+    }
+
+    pub(super) fn served(&self, product: Product) {
+        self.holds.lock().served(product);
+    }
+
+    /// The pause that it was asked for, and why.
+    pub(super) fn held(&self, now: Instant) -> Option<(Duration, &'static str)> {
+        self.holds.lock().longest(now)
+    }
+
+    /// Requests that may be sent at once; `None` where there is no budget.
+    pub(super) fn left(&self, now: Instant) -> Option<u64> {
+        self.budget.left(now)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::Per;
+
+    #[tokio::test(start_paused = true)]
+    async fn executions_are_not_of_the_budget() {
+        let organisation = Organisation::default();
+        organisation.set(Some(&config::Budget {
+            requests: 60,
+            per: Per::Minute,
+            burst: 2,
+            reserve: 0,
+        }));
+        let now = Instant::now();
+        for _ in 0..10 {
+            organisation.charge(Product::Execute, now);
+        }
+        assert_eq!(organisation.left(now), Some(2));
+        organisation.charge(Product::Quote, now);
+        organisation.charge(Product::Tokens, now);
+        assert!(organisation.wait(Product::Quote, now).is_some());
+        assert_eq!(organisation.wait(Product::Execute, now), None);
+        let later = now + Duration::from_secs(1);
+        assert_eq!(organisation.wait(Product::Quote, later), None);
+    }
+}
