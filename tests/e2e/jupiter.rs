@@ -1,9 +1,15 @@
 //! Jupiter's API through the gateway: its own swap API first, the hosted one behind it, and answers to
 //! the byte.
 
+mod budgets;
 mod failover;
+mod faults;
+mod hostile;
 mod optimizer;
+mod oracle;
 mod quotes;
+mod replicas;
 mod routing;
 mod scene;
 mod scripted;
+mod trading;

@@ -96,6 +96,8 @@ fn nobody() -> serde_json::Value {
 async fn eventful() -> Scene {
     let identity = Identity::of("localhost");
     let listener = listener(&identity);
+    let mut bought = nobody();
+    bought[0]["budget"] = json!({"requests": 100, "per": "hour"});
     let scene = Scene::ranked_with(|config| {
         let mut upstreams = config.get("upstreams").unwrap().clone();
         upstreams[0]["budget"] = json!({"requests": 100_000, "per": "second", "burst": 10_000});
@@ -104,7 +106,7 @@ async fn eventful() -> Scene {
             .set("cache.enabled", true)
             .set("hedge.enabled", true)
             .set("listen.tls", listener)
-            .set("jupiter.upstreams", nobody())
+            .set("jupiter.upstreams", bought)
     })
     .await;
     // A name that somebody made up.
@@ -173,8 +175,9 @@ fn every_metric_is_made_where_the_document_says() {
 }
 
 /// Not there before an upstream has told of it.
-const NOT_KNOWN: [&str; 4] = [
+const NOT_KNOWN: [&str; 5] = [
     // None of the upstreams has one.
+    "perijove_jupiter_budget_left_requests",
     "perijove_upstream_budget_left_requests",
     "perijove_upstream_slot",
     "perijove_upstream_slot_lag",

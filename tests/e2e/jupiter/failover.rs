@@ -229,7 +229,7 @@ async fn an_order_is_executed_once_by_whoever_issued_it() {
     exchange
         .own
         .answers(|asked| (asked.path == "/ultra/v1/order").then(failing));
-    let reply = exchange.get("/ultra/v1/order?inputMint=a").await;
+    let reply = exchange.get(&quote_target("/ultra/v1/order", 7)).await;
     assert_eq!((reply.status, reply.upstream()), (200, "hosted"));
     exchange.own.answers(issue("of-own"));
     exchange.own.forget();

@@ -46,8 +46,9 @@ async fn what_the_own_api_has_not_goes_to_the_hosted_one_with_its_key() {
     let url = exchange.gateway.url();
     let url = url.trim_end_matches('/');
     let client = exchange.gateway.client();
+    let order = format!("{}&new=%20+", quote_target("/swap/v2/order", 7));
     for (verb, target, body) in [
-        ("GET", "/swap/v2/order?inputMint=a&taker=b", ""),
+        ("GET", order.as_str(), ""),
         ("POST", "/ultra/v1/execute", r#"{"requestId":"r"}"#),
         ("GET", "/ultra/v1/holdings/abc?x=%2F", ""),
         ("GET", "/price/v3?ids=a,b", ""),

@@ -18,6 +18,7 @@ pub struct Exchange {
     pub own: Scripted,
     pub hosted: Scripted,
     pub gateway: Gateway,
+    pub config: GatewayConfig,
 }
 
 impl Exchange {
@@ -39,12 +40,13 @@ impl Exchange {
             .set("jupiter.health.readmit_lag", 50_000);
         let config = change(config);
         let served = config.get("jupiter.upstreams").is_some();
-        let gateway = Gateway::start(config).await;
+        let gateway = Gateway::start(config.clone()).await;
         let exchange = Self {
             cluster,
             own,
             hosted,
             gateway,
+            config,
         };
         if served {
             exchange.until_fitness("own", "fit").await;

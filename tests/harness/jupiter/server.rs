@@ -127,6 +127,11 @@ impl Server {
         Ok(server)
     }
 
+    /// Its number.
+    pub fn index(&self) -> usize {
+        self.index
+    }
+
     /// Where it is, without a path.
     pub fn url(&self) -> String {
         format!("http://{}", self.address)

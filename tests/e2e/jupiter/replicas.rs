@@ -1,0 +1,105 @@
+//! Several gateways before the same upstreams: what follows from a quote or an order may meet another one
+//! than that which gave it.
+
+use perijove_core::Pubkey;
+use perijove_tests::client::Reply;
+use perijove_tests::gateway::{Gateway, loopback};
+use perijove_tests::redis::Redis;
+use perijove_tests::wait::until;
+use serde_json::{Value, json};
+
+use super::scene::{Exchange, quote_target};
+use super::scripted::{Answer, CANARY, USDC};
+
+/// A second gateway with the same configuration.
+async fn another(exchange: &Exchange) -> Gateway {
+    let config = exchange
+        .config
+        .clone()
+        .set("listen.rpc", json!([loopback()]));
+    Gateway::start(config.set("admin.listen", loopback())).await
+}
+
+async fn post(gateway: &Gateway, path: &str, body: &Value) -> Reply {
+    let url = format!("{}{path}", gateway.url());
+    let post = gateway.client().post(url);
+    let post = post.header("content-type", "application/json");
+    gateway.send(post.body(body.to_string())).await
+}
+
+/// Both answer as hosted ones do, the first of them with failures where it is asked for quotes or orders.
+async fn exchange(redis: &Redis, account: &str) -> Exchange {
+    let fees = json!([{ "mint": USDC, "account": account }]);
+    let exchange = Exchange::with(|config| {
+        let upstreams = config.get("jupiter.upstreams").cloned().unwrap();
+        let mut own = upstreams[0].clone();
+        own["kind"] = json!("hosted");
+        config
+            .set("jupiter.upstreams", json!([own, upstreams[1]]))
+            .set(
+                "jupiter.referral",
+                json!({ "platform_fee_bps": 20, "fee_accounts": fees }),
+            )
+            .set("cache.redis.url", redis.url())
+    })
+    .await;
+    for (upstream, gives) in [(&exchange.own, false), (&exchange.hosted, true)] {
+        upstream.answers(move |asked| {
+            if asked.query.contains(CANARY) {
+                return None;
+            }
+            let order = json!({ "requestId": "of-hosted", "transaction": "" });
+            let built = json!({ "swapTransaction": "AQ==", "lastValidBlockHeight": 7 });
+            match asked.path.as_str() {
+                "/ultra/v1/order" if gives => Some(Answer::json(&order)),
+                "/ultra/v1/order" | "/swap/v1/quote" if !gives => Some(Answer::text(502, "")),
+                "/ultra/v1/execute" => Some(Answer::json(&json!({ "status": "Success" }))),
+                "/swap/v1/swap" => Some(Answer::json(&built)),
+                _ => None,
+            }
+        });
+    }
+    exchange
+}
+
+#[tokio::test]
+async fn a_replica_knows_whose_a_quote_or_an_order_is_that_another_has_given() {
+    let redis = Redis::start().await;
+    let account = Pubkey([7; 32]).to_string();
+    let exchange = exchange(&redis, &account).await;
+    let other = another(&exchange).await;
+    let quoted = exchange.quote(7).await;
+    assert_eq!((quoted.status, quoted.upstream()), (200, "hosted"));
+    let order = exchange.get(&quote_target("/ultra/v1/order", 7)).await;
+    assert_eq!((order.status, order.upstream()), (200, "hosted"));
+    // Written behind everybody's back.
+    until("both to be in Redis", || async {
+        (redis.keys().await.len() >= 2).then_some(())
+    })
+    .await;
+    exchange.own.forget();
+    exchange.hosted.forget();
+
+    let body = json!({ "userPublicKey": "x", "quoteResponse": quoted.json() });
+    let reply = post(&other, "swap/v1/swap", &body).await;
+    assert_eq!((reply.status, reply.upstream()), (200, "hosted"));
+    let asked = exchange.hosted.asked().pop().unwrap();
+    assert!(asked.body.contains(&account), "{}", asked.body);
+    let body = json!({ "requestId": "of-hosted", "signedTransaction": "AQ" });
+    let reply = post(&other, "ultra/v1/execute", &body).await;
+    assert_eq!((reply.status, reply.upstream()), (200, "hosted"));
+    assert_eq!(exchange.hosted.hits("/ultra/v1/execute"), 1);
+    assert_eq!(exchange.own.hits("/ultra/v1/execute"), 0);
+}
+
+#[tokio::test]
+async fn without_redis_a_swap_is_built_all_the_same() {
+    let mut redis = Redis::start().await;
+    let exchange = exchange(&redis, &Pubkey([7; 32]).to_string()).await;
+    let other = another(&exchange).await;
+    let quoted = exchange.quote(7).await.json();
+    redis.kill().await;
+    let body = json!({ "userPublicKey": "x", "quoteResponse": quoted });
+    let reply = post(&other, "swap/v1/swap", &body).await;
+    assert_eq!(reply.status, 200, "{}", reply.text());
+}
