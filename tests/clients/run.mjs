@@ -21,7 +21,7 @@ const SLOT_MS = 200;
 const { values: options } = parseArgs({
   options: {
     help: { type: 'boolean', short: 'h', default: false },
-    gateway: { type: 'string', default: builtGateway() },
+    gateway: { type: 'string', default: built('perijove-gateway') },
     only: { type: 'string', multiple: true, default: [] },
     'direct-only': { type: 'boolean', default: false },
   },
@@ -53,18 +53,28 @@ async function main() {
     '--slot-ms',
     String(SLOT_MS),
   ]);
-  const direct = await runAll(chosen, () => upstream.rpc[0], upstream.control);
+  const sandbox = await start('sandbox', built('perijove-sandbox'), [
+    ...['--print-json', '--validators', '1', '--base-port', '0', '--control', '127.0.0.1:0'],
+    ...['--jupiter', 'self-hosted,hosted', '--jupiter-base-port', '0'],
+    ...['--jupiter-rpc-url', upstream.rpc[0]],
+  ]);
+  const jupiter = (url) => ({ JUPITER_URL: url, JUPITER_CONTROL: sandbox.control });
+  const toHosted = jupiter(sandbox.jupiters[1]);
+  const direct = await runAll(chosen, () => upstream.rpc[0], upstream.control, toHosted);
   if (options['direct-only']) {
-    const again = await runAll(chosen, () => upstream.rpc[0], upstream.control);
+    const again = await runAll(chosen, () => upstream.rpc[0], upstream.control, toHosted);
     return report(chosen.map((client, i) => [client, direct[i], again[i]]));
   }
 
   const config = path.join(scratch, 'gateway.yaml');
-  writeFileSync(config, gatewayConfig(upstream.rpc));
+  writeFileSync(config, gatewayConfig(upstream.rpc, sandbox.jupiters));
   const gateway = await start('gateway', path.resolve(options.gateway), ['run', '-c', config]);
   const [address] = gateway.rpc;
   await ready(`http://${gateway.admin}/ready`);
-  const through = await runAll(chosen, () => `http://${address}`, upstream.control, { THROUGH_GATEWAY: '1' });
+  const through = await runAll(chosen, () => `http://${address}`, upstream.control, {
+    THROUGH_GATEWAY: '1',
+    ...jupiter(`http://${address}`),
+  });
   return report(chosen.map((client, i) => [client, direct[i], through[i]]));
 }
 
@@ -84,16 +94,24 @@ function clients() {
     { name: 'kit subscriptions', command: node('kit_subscriptions.mjs') },
     { name: 'solana-py 0.36 subscriptions', command: python('0.36', 'subscriptions.py') },
     { name: 'solana-py 0.41 subscriptions', command: python('0.41', 'subscriptions.py') },
+    { name: '@jup-ag/api', command: node('jup_api.mjs') },
+    {
+      name: 'jup-python-sdk',
+      command: [path.join(ROOT, '.venv/jupiter/bin/python'), path.join(HERE, 'flow/jup_sdk.py')],
+    },
   ];
 }
 
-function builtGateway() {
+function built(program) {
   const target = process.env.CARGO_TARGET_DIR ?? path.join(ROOT, 'target');
-  return path.resolve(ROOT, target, 'debug/perijove-gateway');
+  return path.resolve(ROOT, target, 'debug', program);
 }
 
-/** Two upstreams that share one ledger, as two validators share a cluster. */
-function gatewayConfig(urls) {
+/**
+ * Two upstreams that share one ledger, as two validators share a cluster; a swap API of one's own, and a
+ * hosted one behind it.
+ */
+function gatewayConfig(urls, [own, hosted]) {
   const upstreams = urls.map((url, i) => {
     const socket = url.replace(/^http/, 'ws');
     return `  - { id: node-${i + 1}, url: "${url}", ws_url: "${socket}", tier: local }`;
@@ -103,6 +121,11 @@ admin: { listen: "127.0.0.1:0" }
 cluster: { slot_time: ${SLOT_MS}ms }
 upstreams:
 ${upstreams.join('\n')}
+jupiter:
+  health: { interval: 200ms, metered_interval: 1s, timeout: 1s, slow_start: 1s }
+  upstreams:
+    - { id: own, kind: self-hosted, url: "${own}", timeouts: { first_byte: 1s } }
+    - { id: hosted, kind: hosted, url: "${hosted}" }
 `;
 }
 
