@@ -23,6 +23,16 @@ class Client:
     async def call(self, body):
         """One call. What goes wrong is a reply that is not ok."""
         request = f"{self.head}content-length: {len(body)}\r\n\r\n{body}".encode()
+        return await self.exchange(request, b'"result"')
+
+    async def get(self, target, fields=None):
+        """One GET of Jupiter's API, ok if it is answered with a quote."""
+        lines = "".join(f"{name}: {value}\r\n" for name, value in (fields or {}).items())
+        head = f"GET {target} HTTP/1.1\r\nhost: {self.host}:{self.port}\r\n{lines}\r\n"
+        return await self.exchange(head.encode(), b'"outAmount"')
+
+    async def exchange(self, request, holds):
+        """A reply is ok if its status is 200 and its body holds these bytes."""
         reply = Reply()
         try:
             async with asyncio.timeout(TIMEOUT_SECONDS):
@@ -33,7 +43,7 @@ class Client:
                 lines = head.split("\r\n")
                 reply.fields = dict(line.split(": ", 1) for line in lines[1:] if ": " in line)
                 answer = await reader.readexactly(int(reply.fields["content-length"]))
-                reply.ok = " 200 " in lines[0] and b'"result"' in answer
+                reply.ok = " 200 " in lines[0] and holds in answer
                 self.idle.append(connection)
         except (OSError, EOFError, KeyError, TimeoutError):
             pass

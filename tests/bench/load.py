@@ -27,6 +27,8 @@ class Target:
     calls: Path
     pid: int | None = None
     beside: int | None = None
+    # What makes requests of the calls.
+    script: str = "call.lua"
 
 
 def alternate(targets, rounds, one_round):
@@ -48,7 +50,7 @@ def round_of(target, seconds, pause):
     before, beside = Spent.by(target.pid), Spent.by(target.beside)
     result = subprocess.run(
         ["taskset", "-c", str(LOAD_CORE), "wrk", "-t", "1", "-c", str(CONNECTIONS)]
-        + ["-d", f"{seconds}s", "-s", HERE / "call.lua", f"http://127.0.0.1:{target.port}/"],
+        + ["-d", f"{seconds}s", "-s", HERE / target.script, f"http://127.0.0.1:{target.port}/"],
         env={**os.environ, "CALLS": str(target.calls), "CALL_PAUSE": str(pause)},
         capture_output=True,
         text=True,
@@ -62,6 +64,7 @@ def round_of(target, seconds, pause):
     return {
         "rate": requests / seen["micros"] * 1e6,
         "p50": seen["p50"],
+        "p95": seen.get("p95", 0.0),
         "p99": seen["p99"],
         "user": spent.total * (1 - in_system) / requests,
         "system": spent.total * in_system / requests,

@@ -5,6 +5,8 @@ from pathlib import Path
 
 from hits import MEMORY, MEMORY_BASELINE, NGINX, REDIS, REDIS_BASELINE
 from passthrough import BASELINE, GATEWAY
+from quotes import MOST_API_MILLIS, MOST_QUOTE_MILLIS, UPSTREAM_MILLIS
+from quotes import NGINX as NGINX_QUOTES
 
 
 def passthrough(size, rows, how):
@@ -109,6 +111,46 @@ def bots(count, seconds, seen):
         said = ", ".join(f"{word} {n}" for word, n in sorted(seen["said"].get(method, {}).items()))
         lines.append(row([method, calls, asked, f"{100 * (1 - asked / calls):.1f}", said]))
     lines += ["", f"Credits saved: {seen['saved']:,.0f}. Errors: {seen['errors']}."]
+    return "\n".join(lines)
+
+
+def quotes(latency, cost, trace, gains):
+    """Everything of Jupiter's quotes."""
+    columns = ["", "quotes/s", "p50 ms", "p95 ms", "p99 ms", "CPU µs/quote", "errors"]
+    lines = [
+        "### Quotes of Jupiter's API",
+        "",
+        f"The upstream takes {UPSTREAM_MILLIS} ms for each quote.",
+        "",
+        *header(columns),
+    ]
+    for name, seen in latency.items():
+        times = [f"{seen[key] / 1000:.1f}" for key in ("p50", "p95", "p99")]
+        cells = [name, f"{seen['rate']:,.0f}", *times, f"{seen['cpu']:.1f}"]
+        lines.append(row([*cells, f"{seen['errors']:.0f}"]))
+    slowest = max(seen["p95"] for seen in latency.values()) / 1000
+    word = "met" if slowest <= MOST_QUOTE_MILLIS else "missed"
+    lines += ["", f"- p95 is {slowest:.0f} ms at most; the bounds of {MOST_QUOTE_MILLIS} ms for a quote and "
+              f"{MOST_API_MILLIS} ms for the API are {word}."]
+    for how, rows in zip(("as fast as it goes", "at the same pace"), cost):
+        columns = [f"A known quote, {how}", "req/s", "p50 µs", "p99 µs", "CPU µs/req", "÷ nginx", "errors"]
+        lines += ["", *header(columns)]
+        for name, seen in rows.items():
+            cells = [name, f"{seen['rate']:,.0f}", f"{seen['p50']:.0f}", f"{seen['p99']:.0f}"]
+            cells += [f"{seen['cpu']:.1f}", ratio(seen, rows.get(NGINX_QUOTES))]
+            lines.append(row([*cells, f"{seen['errors']:.0f}"]))
+    columns = ["A trace by Zipf's law; quotes live for", "quotes", "reached an upstream", "credits saved, %"]
+    lines += ["", *header([*columns, "x-perijove-cache", "failed"])]
+    for name, seen in trace.items():
+        said = ", ".join(f"{word} {n}" for word, n in sorted(seen["words"].items()))
+        cells = [name, seen["asked"], seen["reached"], f"{seen['saved']:.1f}"]
+        lines.append(row([*cells, said, seen["failed"]]))
+    lines += [
+        "",
+        f"- The best of several over the quote as it was asked for, {gains['pairs']} pairs: "
+        f"{gains['least']:.2f} bps at least, {gains['mean']:.2f} on average, {gains['most']:.2f} at most; "
+        f"{gains['gained']} of them gained.",
+    ]
     return "\n".join(lines)
 
 

@@ -227,10 +227,10 @@ backend upstreams
         return port, process.pid
 
     def gateway(
-        self, urls, name="gateway", cache="enabled: false", access_log=False, binary=GATEWAY
+        self, urls, name="gateway", cache="enabled: false", access_log=False, binary=GATEWAY, more=""
     ):
-        """The gateway in front of local upstreams. `cache` is that section of its configuration,
-        `binary` the program, if not the one that was built here."""
+        """The gateway in front of local upstreams. `cache` is that section of its configuration, `more`
+        what else is in it, `binary` the program, if not the one that was built here."""
         upstreams = "\n".join(
             f"  - {{id: upstream-{i}, url: '{url}', tier: local, connections: 64}}"
             for i, url in enumerate(urls)
@@ -244,6 +244,7 @@ log: {{format: json, access: {str(access_log).lower()}}}
 cache: {{{cache}}}
 upstreams:
 {upstreams}
+{more}
 """
         )
         process, where, log = self.start_announcing(
