@@ -1,7 +1,7 @@
 //! Further attempts: how many, when, and how upstreams that keep failing are left alone.
 
 use perijove_tests::gateway::GatewayConfig;
-use perijove_tests::sandbox::{Fault, Kind};
+use perijove_tests::sandbox::{Fault, Kind, ResetWhen};
 use perijove_tests::wait::until;
 use serde_json::json;
 
@@ -24,15 +24,37 @@ async fn without_budget_no_read_is_lost_while_an_upstream_is_fit() {
 }
 
 #[tokio::test]
-async fn attempts_are_bounded() {
+async fn five_upstreams_that_fail_do_not_hide_a_sixth_that_is_well() {
+    for fault in [
+        Fault::status(503),
+        Fault::status(400),
+        Fault::rpc(-32603),
+        Fault::reset(ResetWhen::AfterRead),
+    ] {
+        let scene = Scene::equals_with(6, |config| {
+            config
+                .set("retry.budget", 0.0)
+                .set("retry.min_per_second", 0)
+        })
+        .await;
+        for validator in scene.cluster.validators().iter().take(5) {
+            validator.fault(on_reads(fault.clone()));
+        }
+        for _ in 0..20 {
+            assert_eq!(scene.balance().await.upstream(), "v5", "{fault:?}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn each_upstream_is_asked_once_and_attempts_bound_what_comes_after() {
     let scene = Scene::equals_with(4, |config| config.set("retry.attempts", 2)).await;
     for validator in scene.cluster.validators() {
         validator.fault(on_reads(Fault::status(503)));
     }
     let reply = scene.balance().await;
     assert!(reply.code().is_some(), "{}", reply.text());
-    assert_eq!(scene.cluster.hits("getBalance"), 2);
-    assert!(scene.hits("getBalance").iter().all(|hits| *hits <= 1));
+    assert_eq!(scene.hits("getBalance"), [1, 1, 1, 1]);
 }
 
 #[tokio::test]

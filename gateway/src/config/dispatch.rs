@@ -8,7 +8,8 @@ use schemars::JsonSchema;
 /// How failed calls are repeated on the next upstream.
 #[derive(Clone, Debug, JsonSchema, PartialEq)]
 pub struct Retry {
-    /// Most attempts for one call, the first included.
+    /// After so many attempts at one call no upstream is asked for it a second time. One that was
+    /// not asked yet is, however many there are.
     pub attempts: u32,
     /// Retries as a share of the calls.
     pub budget: f64,
@@ -65,7 +66,7 @@ pub struct Hedge {
     /// After this long a call is stuck, if others do not take as long: it is then asked of any fit
     /// upstream, also of one that charges for it.
     pub metered_after: Duration,
-    /// Most hedges for one call that is slow. One that is stuck goes on, within `retry.attempts`.
+    /// Most hedges for one call that is slow. One that is stuck goes on to every fit upstream.
     pub extra: u32,
 }
 

@@ -58,6 +58,8 @@ pub(super) struct Flight<'a> {
     retried_once: bool,
     /// All upstreams have failed, and those that are fit are asked again.
     second_round: bool,
+    /// No upstream was asked twice so far.
+    first_round: bool,
     /// When the youngest attempt began.
     launched: Instant,
     /// Who did not serve the call.
@@ -110,6 +112,7 @@ impl<'a> Flight<'a> {
             hedges: 0,
             retried_once: false,
             second_round: false,
+            first_round: true,
             launched: exchange.started,
             accused: Accused::default(),
             older: Older::default(),
@@ -195,7 +198,7 @@ impl<'a> Flight<'a> {
         let left = exchange.deadline.saturating_duration_since(now);
         let next = self.candidates.outlook(now);
         let alone = next == Outlook::Nobody;
-        let last = alone || self.sent + 1 >= exchange.settings.retry.attempts;
+        let last = alone || !self.may_attempt_after(1);
         let timeouts = &candidate.upstream().settings().timeouts;
         let first_byte = if exchange.class.heavy {
             left.min(timeouts.first_byte_heavy)

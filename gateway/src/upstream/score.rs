@@ -204,6 +204,10 @@ impl Score {
     /// The share of recent attempts that failed, forgotten with time.
     pub(super) fn failure_share(&self, now: Instant, settings: &config::Selection) -> f32 {
         let (share, since) = self.failures.load(self.milliseconds(now));
+        // It only fades: the usual upstream, which does not fail, needs no exponential.
+        if share < NEGLIGIBLE {
+            return 0.0;
+        }
         let decay = settings.latency_decay / FAILURES_FADE;
         let share = since.map_or(0.0, |elapsed| share * fade(elapsed, decay));
         if share < NEGLIGIBLE { 0.0 } else { share }

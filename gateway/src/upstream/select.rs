@@ -157,6 +157,8 @@ pub struct Candidates<'a> {
     need: Need<'a>,
     tried: Tried,
     given: u32,
+    /// The call has failed before, or waits: what is looked for is one that will not fail it too.
+    further: bool,
 }
 
 /// Which upstreams were given already, by their place in the pool.
@@ -188,6 +190,8 @@ struct Rank {
     /// All its connections are in use: the call would wait for one. Any other that is as well is
     /// better, of whatever tier.
     busy: bool,
+    /// A further attempt had better go to one that does not fail most of its calls, of whatever tier.
+    struggling: bool,
     tier: crate::config::Tier,
 }
 
@@ -208,6 +212,16 @@ impl<'a> Candidates<'a> {
             need,
             tried: Tried::default(),
             given: 0,
+            further: false,
+        }
+    }
+
+    /// The same for a call that all have failed before.
+    #[must_use]
+    pub fn once_more(self) -> Self {
+        Self {
+            further: true,
+            ..self
         }
     }
 
@@ -218,7 +232,7 @@ impl<'a> Candidates<'a> {
 
     /// Whether [`Candidates::next_hedge`] would give one.
     pub fn any_hedge(&self, now: Instant, charging: bool) -> bool {
-        self.draw(now)
+        self.draw(now, true)
             .is_some_and(|draw| draw.suits_hedge(self.pool, charging))
     }
 
@@ -232,7 +246,7 @@ impl<'a> Candidates<'a> {
     fn give(&mut self, now: Instant, takes: impl Fn(&Draw) -> bool) -> Option<Candidate> {
         loop {
             let draw = self
-                .draw(now)
+                .draw(now, self.further)
                 .filter(|draw| self.is_worth(draw) && takes(draw))?;
             let index = self.cheaper(&draw, now);
             self.tried.insert(index);
@@ -262,6 +276,7 @@ impl<'a> Candidates<'a> {
                 live.hold_off.lock().begin_trial(self.need.method_name, now);
             }
             self.given += 1;
+            self.further = true;
             let forced = draw.rank.obstacle > Obstacle::Behind;
             if forced {
                 live.metrics.forced.inc();
@@ -292,7 +307,7 @@ impl<'a> Candidates<'a> {
         let nearly = floor.map(|slot| Slot(slot.0.saturating_sub(1)));
         [floor, nearly].into_iter().any(|floor| {
             self.need.floor = floor;
-            let draw = self.draw(now);
+            let draw = self.draw(now, true);
             draw.is_some_and(|draw| draw.rank.obstacle == Obstacle::None)
         })
     }
@@ -304,20 +319,12 @@ impl<'a> Candidates<'a> {
 
     /// What is to be expected of the next upstream.
     pub fn outlook(&self, now: Instant) -> Outlook {
-        let Some(draw) = self.draw(now).filter(|draw| self.is_worth(draw)) else {
+        let Some(draw) = self.draw(now, true).filter(|draw| self.is_worth(draw)) else {
             return Outlook::Nobody;
         };
-        let fit = draw.rank.obstacle == Obstacle::None
-            && !draw.rank.busy
-            && draw.indices().all(|index| self.is_sound(index, now));
+        let rank = draw.rank;
+        let fit = rank.obstacle == Obstacle::None && !rank.busy && !rank.struggling;
         if fit { Outlook::Fit } else { Outlook::Left }
-    }
-
-    fn is_sound(&self, index: usize, now: Instant) -> bool {
-        self.pool.upstreams().get(index).is_some_and(|upstream| {
-            let selection = &upstream.member.policy.selection;
-            upstream.live().score.failure_share(now, selection) < STRUGGLING
-        })
     }
 
     /// Which upstreams only a pause keeps from being asked, those included that were asked before.
@@ -383,7 +390,8 @@ impl<'a> Candidates<'a> {
             || matches!(obstacle, Obstacle::BreakerOpen | Obstacle::Failing)
     }
 
-    fn draw(&self, now: Instant) -> Option<Draw> {
+    /// Two of the best. `further` says whether it is for more than the first attempt at a call.
+    fn draw(&self, now: Instant, further: bool) -> Option<Draw> {
         let mut best: Option<Draw> = None;
         let mut paused = false;
         for (index, upstream) in self.pool.upstreams().iter().enumerate() {
@@ -402,6 +410,7 @@ impl<'a> Candidates<'a> {
                 }),
                 charges: self.need.strange && upstream.settings().metered,
                 busy: upstream.live().all_busy(),
+                struggling: further && is_struggling(upstream, now),
                 tier: upstream.tier(),
             };
             match &mut best {
@@ -527,16 +536,18 @@ pub(super) fn question(params: Option<&[u8]>) -> u64 {
     hasher.finish()
 }
 
+/// Whether it fails most of what it is asked.
+fn is_struggling(upstream: &Upstream, now: Instant) -> bool {
+    let selection = &upstream.member.policy.selection;
+    upstream.live().score.failure_share(now, selection) >= STRUGGLING
+}
+
 fn admission(upstream: &Upstream, now: Instant) -> Admission {
     let settings = &upstream.member.policy.breaker;
     upstream.live().breaker.lock().admission(now, settings)
 }
 
 impl Draw {
-    fn indices(&self) -> impl Iterator<Item = usize> {
-        std::iter::once(self.first).chain(self.second)
-    }
-
     fn suits_hedge(&self, pool: &Pool, charging: bool) -> bool {
         let admits = |index: usize| {
             let upstream = pool.upstreams().get(index);

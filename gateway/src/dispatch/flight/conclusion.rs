@@ -165,15 +165,16 @@ impl Flight<'_> {
             return Step::Wait;
         }
         let otherwise = if others { Step::Wait } else { Step::End };
-        if !wanted || !self.may_attempt() || !time_left {
+        if !wanted || !self.may_attempt_after(0) || !time_left {
             return otherwise;
         }
         if !self.candidates.any_left(now) {
-            if !later || (!again && self.has_asked_enough()) {
+            if !later || self.was_sent_enough(0) {
                 return otherwise;
             }
             // What is not there yet may be there in a moment, on the same upstream too.
-            self.candidates = self.exchange.candidates();
+            self.candidates = self.exchange.candidates().once_more();
+            self.first_round = false;
             self.second_round |= again;
         }
         // An upstream that never saw the call was not burdened by it: moving on is free.
@@ -206,14 +207,16 @@ impl Flight<'_> {
             && self.exchange.candidates().any_fit(now)
     }
 
-    /// Whether the call may be sent once more. A transaction may go to every upstream there is, and
-    /// to those that were asked before as any other call.
-    fn may_attempt(&self) -> bool {
-        self.is_signed_write() || !self.has_asked_enough()
+    /// Whether the call may be sent once more when it has been sent `further` times from now. It may
+    /// go to every upstream there is: which of them serves it is not known before. Those that were
+    /// asked before are asked only so often, as are all for an answer that there is one of already.
+    pub(super) fn may_attempt_after(&self, further: u32) -> bool {
+        let all = self.is_signed_write() || self.first_round;
+        (all && self.exchange.elsewhere.is_none()) || !self.was_sent_enough(further)
     }
 
-    fn has_asked_enough(&self) -> bool {
-        self.sent >= self.exchange.settings.retry.attempts
+    fn was_sent_enough(&self, further: u32) -> bool {
+        self.sent + further >= self.exchange.settings.retry.attempts
     }
 
     pub(super) fn said_by(&mut self, speaker: Option<Speaker>) {

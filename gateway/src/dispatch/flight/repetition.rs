@@ -135,12 +135,8 @@ impl Flight<'_> {
         // Whoever is not fit now may be in a moment.
         let again = if stuck { now + AGAIN } else { stuck_at };
         self.due = Some((again, Due::Repetition));
-        let under_way = u32::try_from(self.attempts.len()).unwrap_or(u32::MAX);
-        let allowed = if stuck {
-            self.sent.saturating_add(under_way) < self.exchange.settings.retry.attempts
-        } else {
-            self.hedges < self.exchange.settings.hedge.extra
-        };
+        // Who is stuck passes every upstream that hangs, each of which is asked once.
+        let allowed = stuck || self.hedges < self.exchange.settings.hedge.extra;
         if !allowed || !self.candidates.any_hedge(now, stuck) {
             return;
         }

@@ -273,6 +273,68 @@ async fn without_budget_no_read_is_lost_while_an_upstream_is_fit() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn five_upstreams_that_fail_do_not_hide_a_sixth_that_is_well() {
+    let failing = ["own", "paid", "a", "b", "c"];
+    for failure in [
+        Act::Say(0, 503, String::new()),
+        Act::Say(0, 400, "Bad Request".to_owned()),
+        Act::Break(0),
+        Act::Hang,
+        says("garbage"),
+        says(ODD),
+        says(NO_SLOT),
+        says(r#"{"jsonrpc":"2.0","error":{"code":-32603,"message":"Internal error"},"id":1}"#),
+        says(r#"{"jsonrpc":"2.0","error":{"code":429,"message":"Too many requests"},"id":1}"#),
+    ] {
+        let scene = Scene::broke(&["own", "paid", "a", "b", "c", "well"]);
+        for id in failing {
+            script::set(id, failure.clone());
+        }
+        script::set("well", good(0));
+        for key in 0..20 {
+            let (answer, asked) = scene.balance(key).await;
+            assert_eq!(answer, "5", "{failure:?} {asked}");
+        }
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn without_hedges_too_a_read_passes_all_that_hang() {
+    let mut scene = Scene::broke(&["own", "paid", "a", "b", "c", "well"]);
+    scene.settings.hedge.enabled = false;
+    for id in ["own", "paid", "a", "b", "c"] {
+        script::set(id, Act::Hang);
+    }
+    script::set("well", good(0));
+    assert_eq!(scene.balance(1).await.0, "5");
+}
+
+#[tokio::test(start_paused = true)]
+async fn nobody_is_asked_twice_once_a_call_was_sent_often_enough() {
+    let mut scene = Scene::new(&["own", "paid", "a", "b"]);
+    scene.settings.retry.attempts = 2;
+    for (failure, answer) in [
+        (Act::Break(0), "nobody"),
+        (says(NO_SLOT), "-32016 Minimum context slot"),
+    ] {
+        for id in ["own", "paid", "a", "b"] {
+            script::set(id, failure.clone());
+        }
+        let start = Instant::now();
+        let delivered = scene
+            .ask("getBalance", r#"["k",{"minContextSlot":5000}]"#)
+            .await;
+        assert_eq!(text(&delivered), answer);
+        let mut asked: Vec<_> = script::asked(start)
+            .into_iter()
+            .map(|(who, _)| who)
+            .collect();
+        asked.sort();
+        assert_eq!(asked, ["a", "b", "own", "paid"]);
+    }
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_refusal_that_all_share_costs_nobody_anything_and_is_the_first_ones() {
     let scene = Scene::new(&["own", "paid"]);
     let other = r#"{"jsonrpc":"2.0","error":{"code":-32000,"message":"also odd"},"id":1}"#;
@@ -328,6 +390,60 @@ async fn agaves_word_on_parameters_is_doubted_only_as_far_as_the_budget_goes() {
     assert_eq!(scene.balance(1).await, was(told, "own@0"));
     let scene = Scene::new(&["own", "paid"]);
     assert_eq!(scene.balance(1).await, was(told, "own@0 paid@0"));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_list_of_another_length_than_was_asked_for_is_asked_for_elsewhere() {
+    let value = |items: &str| format!(r#"{{"context":{{"slot":$slot}},"value":{items}}}"#);
+    let two = r#"[["a","b"]]"#;
+    for (method, params, wrong, right) in [
+        (
+            "getMultipleAccounts",
+            two,
+            value("[null]"),
+            value("[null,null]"),
+        ),
+        (
+            "getMultipleAccounts",
+            two,
+            value("[null,null,null]"),
+            value("[null,null]"),
+        ),
+        (
+            "getSignatureStatuses",
+            two,
+            value("[]"),
+            value("[null,null]"),
+        ),
+        (
+            "getInflationReward",
+            two,
+            "[null]".to_owned(),
+            "[null,null]".to_owned(),
+        ),
+        (
+            "getBlocksWithLimit",
+            "[5,1]",
+            "[5,6]".to_owned(),
+            "[5]".to_owned(),
+        ),
+        (
+            "getSlotLeaders",
+            "[5,2]",
+            r#"["x"]"#.to_owned(),
+            r#"["x","y"]"#.to_owned(),
+        ),
+    ] {
+        let scene = Scene::broke(&["own", "paid"]);
+        script::set("own", gives(0, &wrong));
+        script::set("paid", gives(0, &right));
+        let (answer, asked) = scene.shows(method, params).await;
+        assert!(
+            right.ends_with(&answer) || right.contains(&answer),
+            "{method} {answer}"
+        );
+        assert_eq!(asked, "own@0 paid@0", "{method} {wrong}");
+    }
 }
 
 /// A transaction whose signature is 64 sevens, in base58.
