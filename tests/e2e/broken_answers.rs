@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use perijove_tests::client::call;
 use perijove_tests::gateway::Gateway;
-use perijove_tests::sandbox::{Fault, Kind, Sandbox, Spoilage, StallAfter};
+use perijove_tests::sandbox::{Fault, Kind, Sandbox, Spoilage, StallAfter, accounts};
 use serde_json::json;
 
 use crate::redis::scene::blocks;
@@ -52,6 +52,38 @@ left_for! {
     an_answer_that_stalls_in_its_body_is_asked_for_elsewhere =>
         Kind::Stall { after: StallAfter::Half }, "stalled";
     an_answer_that_trickles_is_asked_for_elsewhere => Kind::Trickle { ms: 500 }, "stalled";
+}
+
+#[tokio::test]
+async fn a_list_of_another_length_than_was_asked_for_is_not_delivered() {
+    let keys: Vec<_> = (0..20).map(accounts::made_up).collect();
+    for how in [Spoilage::Short, Spoilage::Long] {
+        let scene = Scene::ranked_with(|config| {
+            config
+                .set("hedge.enabled", false)
+                .set("cache.enabled", true)
+        })
+        .await;
+        for number in 1..=6 {
+            let asked = &keys[..number * 3];
+            let fault = Fault::from(Kind::Spoil { how }).on("getMultipleAccounts");
+            scene.v(0).fault(fault);
+            let params = json!([asked, {"encoding": "base64"}]);
+            // Once asked, once perhaps kept.
+            for _ in 0..2 {
+                let reply = scene
+                    .gateway
+                    .rpc("getMultipleAccounts", params.clone())
+                    .await;
+                let values = reply.json()["result"]["value"].as_array().map(Vec::len);
+                assert_eq!(values, Some(asked.len()), "{how:?} {}", reply.text());
+                assert_ne!(reply.upstream(), "v0");
+            }
+        }
+        let metrics = scene.gateway.metrics().await;
+        let broken = [("upstream", "v0"), ("outcome", "bad-result")];
+        assert!(metrics.sum("perijove_upstream_attempts_total", &broken) > 0.0);
+    }
 }
 
 /// Each read asks for another account, so an answer to another question has another value.

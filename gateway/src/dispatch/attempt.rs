@@ -200,7 +200,7 @@ impl Attempted {
             },
             Ok(reply) => {
                 let judged = match judge_reply(reply, class, unix_now) {
-                    Judged::Good { payload, .. } if is_of_another(&payload, class, call) => {
+                    Judged::Good { payload, .. } if answers_another(&payload, class, call) => {
                         broken(FaultKind::BadResult, class)
                     }
                     judged => judged,
@@ -237,11 +237,18 @@ fn good(payload: Payload, latency: Duration, class: &Class) -> Judged {
     }
 }
 
-/// Whether a transaction was answered with another one's signature. Of what cannot be read here
-/// the upstream knows best.
-fn is_of_another(payload: &Payload, class: &Class, call: &Call) -> bool {
+/// Whether a result cannot be that of this call: the signature of another transaction, or a list of
+/// another length than was asked for. Of what cannot be read here the upstream knows best, and what
+/// streams is not counted.
+fn answers_another(payload: &Payload, class: &Class, call: &Call) -> bool {
     if class.method != Method::SendTransaction {
-        return false;
+        let Payload::Whole(answer) = payload else {
+            return false;
+        };
+        let result = answer.result();
+        return result.is_some_and(|result| {
+            !solana::is_as_long_as_asked(class.method, call.params(), result)
+        });
     }
     let signature = call.params().and_then(solana::first_signature);
     let result = payload.result().map(Cursor::new);

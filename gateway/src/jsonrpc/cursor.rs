@@ -40,6 +40,16 @@ impl<'a> Cursor<'a> {
         self.at
     }
 
+    /// What was not read yet.
+    pub(crate) fn rest(&self) -> &'a [u8] {
+        self.text.get(self.at..).unwrap_or_default()
+    }
+
+    /// Passes over bytes that were read otherwise.
+    pub(crate) fn skip(&mut self, bytes: usize) {
+        self.at += bytes;
+    }
+
     fn peek(&self) -> Option<u8> {
         self.text.get(self.at).copied()
     }

@@ -34,6 +34,24 @@ impl Capability {
         Self::Alpenglow,
     ];
 
+    /// Whether a list of capabilities, as an operator writes it, means this one too. What every full
+    /// node has is left out only by a list that names another part of it: whoever writes `archive`
+    /// alone wants to add, not to take away. An archive keeps history, and both, as scans, need the
+    /// full API.
+    pub fn is_granted_by(self, named: &[Self]) -> bool {
+        const OF_FULL_NODES: [Capability; 3] =
+            [Capability::FullApi, Capability::History, Capability::Index];
+        let any = |of: &[Self]| named.iter().any(|one| of.contains(one));
+        match self {
+            _ if named.contains(&self) => true,
+            Self::FullApi | Self::History | Self::Index if named.is_empty() => false,
+            Self::FullApi | Self::History | Self::Index if !any(&OF_FULL_NODES) => true,
+            Self::FullApi => true,
+            Self::History => any(&[Self::Archive]),
+            _ => false,
+        }
+    }
+
     /// The name in configuration and in labels.
     pub const fn label(self) -> &'static str {
         match self {
@@ -50,6 +68,28 @@ impl Capability {
 #[cfg(test)]
 mod tests {
     use super::Capability;
+
+    #[test]
+    fn a_list_takes_away_only_from_what_it_speaks_of() {
+        use Capability as C;
+        let meant = |named: &[C]| {
+            let all = C::ALL.into_iter().filter(|one| one.is_granted_by(named));
+            all.map(C::label).collect::<Vec<_>>().join(" ")
+        };
+        for (named, expected) in [
+            (&[][..], ""),
+            (&[C::FullApi], "full-api"),
+            (&[C::History], "full-api history"),
+            (&[C::Index], "full-api index"),
+            (&[C::Archive], "full-api history archive index"),
+            (&[C::Airdrop], "full-api history index airdrop"),
+            (&[C::Archive, C::FullApi], "full-api history archive"),
+            (&[C::Archive, C::Index], "full-api history archive index"),
+            (&[C::Alpenglow, C::History], "full-api history alpenglow"),
+        ] {
+            assert_eq!(meant(named), expected, "{named:?}");
+        }
+    }
 
     #[test]
     fn the_label_is_the_name_in_configuration() {

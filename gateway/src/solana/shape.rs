@@ -173,7 +173,7 @@ pub(super) fn is_possible(method: Method, result: &[u8]) -> bool {
 }
 
 /// Where the value of a wrapped result begins; `None` where it names no slot that can be.
-fn value_of(result: &[u8]) -> Option<Cursor<'_>> {
+pub(super) fn value_of(result: &[u8]) -> Option<Cursor<'_>> {
     if let Some((context, value)) = usual(result) {
         return has_slot(context).then(|| Cursor::new(value));
     }

@@ -7,6 +7,7 @@ use bytes::Bytes;
 use flate2::Compression;
 use flate2::write::GzEncoder;
 use serde::{Deserialize, Serialize};
+use serde_json::Value;
 
 use super::treatment::Reply;
 
@@ -28,6 +29,10 @@ pub enum Spoilage {
     HalfJson,
     /// It is compressed, which nobody asked for.
     Gzip,
+    /// The list of its result lacks the last item.
+    Short,
+    /// The last item of the list of its result comes twice.
+    Long,
 }
 
 impl Spoilage {
@@ -60,6 +65,9 @@ impl Spoilage {
             Self::ControlBytes => with_control_bytes(&text).into(),
             Self::HalfJson => whole.slice(..whole.len() / 2),
             Self::Gzip => gzipped(whole).into(),
+            Self::Short | Self::Long => {
+                relisted(&text, self == Self::Long).map_or_else(|| whole.clone(), Into::into)
+            }
         }
     }
 }
@@ -75,6 +83,24 @@ fn with_control_bytes(text: &str) -> String {
     }
 }
 
+/// The answer with a longer or a shorter list; `None` where its result has none that is not empty.
+fn relisted(text: &str, longer: bool) -> Option<String> {
+    let mut answer: Value = serde_json::from_str(text).ok()?;
+    let result = answer.get_mut("result")?;
+    let list = match result {
+        Value::Array(list) => list,
+        other => other.get_mut("value")?.as_array_mut()?,
+    };
+    let last = list.pop()?;
+    if longer {
+        list.extend([last.clone(), last]);
+    }
+    let (result, id) = (answer.get("result")?, answer.get("id")?);
+    Some(format!(
+        "{{\"jsonrpc\":\"2.0\",\"result\":{result},\"id\":{id}}}\n"
+    ))
+}
+
 fn gzipped(whole: &[u8]) -> Vec<u8> {
     let mut encoder = GzEncoder::new(Vec::new(), Compression::fast());
     // Writing to memory does not fail.
@@ -86,7 +112,7 @@ fn gzipped(whole: &[u8]) -> Vec<u8> {
 mod tests {
     use std::io::Read;
 
-    use serde_json::{Value, json};
+    use serde_json::json;
 
     use super::*;
     use crate::sandbox::treatment::JSON;
@@ -130,6 +156,21 @@ mod tests {
         let signature = "{\"jsonrpc\":\"2.0\",\"result\":\"5sig\",\"id\":1}";
         assert!(with_control_bytes(signature).contains("\"\u{1}\n5sig\""));
         assert_eq!(with_control_bytes("{\"result\":5}"), "{\"result\":5}");
+    }
+
+    #[test]
+    fn lists_become_shorter_or_longer_by_one() {
+        let answer =
+            "{\"jsonrpc\":\"2.0\",\"result\":{\"context\":{\"slot\":9},\"value\":[1,2]},\"id\":1}";
+        let list = |longer| {
+            let text = relisted(answer, longer).unwrap();
+            serde_json::from_str::<Value>(&text).unwrap()["result"]["value"].clone()
+        };
+        assert_eq!(list(false), json!([1]));
+        assert_eq!(list(true), json!([1, 2, 2]));
+        let bare = relisted("{\"result\":[5],\"id\":7}", false).unwrap();
+        assert_eq!(bare, "{\"jsonrpc\":\"2.0\",\"result\":[],\"id\":7}\n");
+        assert_eq!(relisted(ANSWER, true), None);
     }
 
     #[test]

@@ -7,6 +7,7 @@ use perijove_core::Slot;
 use super::{History, Place, signature_subject};
 use crate::jsonrpc::Cursor;
 use crate::solana::SlotView;
+pub(super) use crate::solana::params::{number, parameter};
 
 /// Signatures on a page when none are asked for.
 const PAGE: usize = 1_000;
@@ -55,32 +56,12 @@ pub(super) fn limit(params: &[u8]) -> usize {
         .unwrap_or(PAGE)
 }
 
-/// The number at a position.
-pub(super) fn number(params: &[u8], position: usize) -> Option<u64> {
-    parameter(params, position)?.unsigned()
-}
-
 fn text(params: &[u8], position: usize) -> Option<&[u8]> {
     parameter(params, position)?.string()
 }
 
 fn options(params: &[u8]) -> Option<Cursor<'_>> {
     parameter(params, 1)
-}
-
-/// Before a parameter, if there are so many.
-pub(super) fn parameter(params: &[u8], position: usize) -> Option<Cursor<'_>> {
-    let mut cursor = Cursor::new(params);
-    if !cursor.eat(b'[') {
-        return None;
-    }
-    for before in 0..position {
-        if !cursor.item(before == 0).ok()? {
-            return None;
-        }
-        cursor.value()?;
-    }
-    cursor.item(position == 0).ok()?.then_some(cursor)
 }
 
 /// The slot in which the rewards of the epoch in the call are paid: the first one of the epoch
