@@ -318,6 +318,29 @@ async fn what_the_own_node_has_is_not_asked_for_elsewhere() {
 }
 
 #[tokio::test]
+async fn made_up_signatures_cost_no_more_than_they_may_and_what_is_found_is_free() {
+    let transaction = json!({"slot": OLD, "blockTime": 1_700_000_000, "meta": null});
+    for (rate, has, asked) in [(0, json!(null), 0), (1, transaction, 40)] {
+        let scene = Scene::with(|config| config.set("history.misses_per_second", rate)).await;
+        scene.own.says("getTransaction", json!(null));
+        scene.paid.says("getTransaction", has.clone());
+        for mark in 0..40 {
+            let reply = scene.ask("getTransaction", &json!([signature(mark)])).await;
+            let expected = if rate == 0 { &json!(null) } else { &has };
+            assert_eq!(&reply.json()["result"], expected, "{}", reply.text());
+        }
+        assert_eq!(scene.hits("getTransaction"), [40, asked]);
+        let metrics = scene.gateway.metrics().await;
+        let limited = [("method", "getTransaction"), ("result", "limited")];
+        let limited = metrics.sum("perijove_dispatch_history_total", &limited);
+        assert!(
+            (limited - if rate == 0 { 40.0 } else { 0.0 }).abs() < 0.5,
+            "{limited}"
+        );
+    }
+}
+
+#[tokio::test]
 async fn what_nobody_has_is_asked_for_once() {
     let scene = Scene::new().await;
     for row in rows() {

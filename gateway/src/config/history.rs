@@ -18,6 +18,9 @@ pub struct History {
     pub pause: Duration,
     /// The longest pause.
     pub longest_pause: Duration,
+    /// Most such questions a second of which the archive has nothing either, whatever they ask for;
+    /// ten seconds' worth at once. Beyond that the first answer is delivered, and not kept.
+    pub misses_per_second: u32,
 }
 
 impl Default for History {
@@ -27,6 +30,7 @@ impl Default for History {
             timeout: Duration::from_secs(5),
             pause: Duration::from_secs(5),
             longest_pause: Duration::from_mins(5),
+            misses_per_second: 10,
         }
     }
 }
@@ -44,6 +48,11 @@ impl History {
             ),
             pause: section.within("pause", default.pause, pauses.clone()),
             longest_pause: section.within("longest_pause", default.longest_pause, pauses),
+            misses_per_second: section.within(
+                "misses_per_second",
+                default.misses_per_second,
+                0..=100_000,
+            ),
         };
         if history.pause > history.longest_pause {
             section.violation("pause", "must not be above longest_pause");

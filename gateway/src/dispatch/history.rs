@@ -5,6 +5,7 @@
 //! answer ─ whole, or of an upstream that would know ──────────────────▶ delivered
 //!    │ nothing, or less than was asked for, and somebody reaches further back
 //!    ├─ asked for the same lately, or sent from here a moment ago ────▶ delivered as it is
+//!    ├─ asked too often in vain of late ──────────────────────────────▶ the same, not kept
 //!    └─ ask there ─ found ────────────────────────────────────────────▶ what was found
 //!            ├─ nothing ──────────────────────────────────────────────▶ the first answer
 //!            └─ failed ───────────────────────────────────────────────▶ the first answer, not kept
@@ -13,6 +14,7 @@
 //! Not here: what an answer lacks (`solana::history`), who reaches how far (`upstream::history`).
 
 mod memory;
+mod rate;
 
 use std::sync::Arc;
 
@@ -21,6 +23,7 @@ use tokio::time::Instant;
 
 pub(super) use memory::Memory;
 use memory::Standing;
+pub(super) use rate::Rate;
 
 use super::flight::Flight;
 use super::{Delivered, Exchange, Payload, Settings, Trace};
@@ -31,6 +34,9 @@ use crate::upstream::{Elsewhere, Reach, Upstream};
 
 /// Upstreams asked when the first one fails. One that answers, whatever it says, is the only one.
 const ATTEMPTS: u32 = 2;
+
+/// The word for one that was not taken anywhere, because too many had been in vain.
+const LIMITED: &str = "limited";
 
 /// What is in doubt about an answer.
 struct Doubt {
@@ -73,6 +79,11 @@ impl Exchange<'_> {
             return (delivered, trace);
         }
         match self.standing(&doubt.lack) {
+            Standing::Due if !self.may_ask_deeper() => {
+                let metrics = &self.live.metrics;
+                metrics.history(self.class.method, LIMITED);
+                (delivered, trace)
+            }
             Standing::Due => Box::pin(self.ask_deeper(doubt, delivered, trace)).await,
             Standing::Failed => (delivered, trace),
             Standing::Nothing => {
@@ -80,6 +91,12 @@ impl Exchange<'_> {
                 (delivered, trace)
             }
         }
+    }
+
+    /// Whether archives were not asked in vain too often of late.
+    fn may_ask_deeper(&self) -> bool {
+        let per_second = self.settings.history.misses_per_second;
+        self.live.deeper.take(per_second, Instant::now())
     }
 
     /// What an answer leaves open that somebody else may know.
@@ -165,6 +182,11 @@ impl Exchange<'_> {
         if asked.attempts > 0 {
             let metrics = &self.live.metrics;
             metrics.history(self.class.method, finding.label());
+        }
+        if asked.attempts == 0 || finding == Finding::Found {
+            self.live.deeper.give_back();
+        }
+        if asked.attempts > 0 {
             self.remember(&doubt.lack, finding, rest.as_ref());
         }
         if finding == Finding::Failed {

@@ -6,7 +6,7 @@ use tokio::time::Instant;
 
 use super::budget::RetryBudget;
 use super::floor::Floors;
-use super::history::Memory;
+use super::history::{Memory, Rate};
 use super::metrics::DispatchMetrics;
 use super::strangers::Strangers;
 
@@ -17,6 +17,8 @@ pub struct Live {
     pub floors: Floors,
     pub metrics: DispatchMetrics,
     pub(super) history: Memory,
+    /// How often archives are asked in vain.
+    pub(super) deeper: Rate,
     pub(super) strangers: Strangers,
     /// Seconds since the epoch, for headers that name an absolute time.
     pub unix_now: fn() -> u64,
@@ -30,6 +32,7 @@ impl Live {
             floors: Floors::new(floor_entries),
             metrics,
             history: Memory::default(),
+            deeper: Rate::new(Instant::now()),
             strangers: Strangers::new(Instant::now()),
             unix_now,
         }

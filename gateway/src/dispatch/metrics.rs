@@ -47,7 +47,7 @@ impl DispatchMetrics {
             Opts::new(
                 "perijove_dispatch_history_total",
                 "Empty answers taken to an upstream with more history, by what it had: found, \
-                 nothing, or failed",
+                 nothing, or failed; limited were not, because too many had been in vain",
             ),
             &["method", "result"],
         )?;
