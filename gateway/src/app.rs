@@ -17,10 +17,12 @@ mod proxy_log;
 mod reload;
 mod signals;
 mod sockets;
+mod upgrade;
 mod upkeep;
 mod watch;
 
 use std::net::SocketAddr;
+use std::path::PathBuf;
 use std::process::ExitCode;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
@@ -52,6 +54,7 @@ use descriptors::Descriptors;
 use listening::Listening;
 use reload::{ReloadMetrics, Reloader};
 use sockets::Sockets;
+use upgrade::Inherited;
 
 /// Why the gateway did not start.
 #[derive(Debug, thiserror::Error)]
@@ -68,6 +71,10 @@ pub enum StartError {
     Redis(#[from] crate::cache::OriginError),
     #[error("{0}")]
     Address(#[from] addresses::AddressError),
+    #[error("{0}")]
+    Upgrade(#[from] upgrade::UpgradeError),
+    #[error("runtime.upgrade_socket: {0}")]
+    User(#[source] std::io::Error),
     #[error("listen.tls: {address}: {faults}")]
     Tls { address: SocketAddr, faults: String },
 }
@@ -129,18 +136,52 @@ fn start(run: &Run) -> Result<Assembled, StartError> {
     for warning in &loaded.warnings {
         tracing::warn!(%warning, "configuration");
     }
-    let bound = Addresses::settle(&loaded.config, run.upgrade)?;
+    let place = upgrade::socket(&loaded.config).map_err(StartError::User)?;
+    let inherited = run.upgrade.then(|| Inherited::wait(&place)).transpose()?;
+    let bound = Bound::new(&loaded.config, place, inherited)?;
     let registry = Registry::new();
     assemble(run, loaded, telemetry, bound, &registry)
+}
+
+/// Where it listens, and what is needed to hand that on.
+struct Bound {
+    addresses: Addresses,
+    sockets: Arc<Sockets>,
+    /// Where sockets are handed over.
+    place: PathBuf,
+    /// What the process had whose place this one takes.
+    inherited: Option<Inherited>,
+}
+
+impl Bound {
+    fn new(
+        config: &Config,
+        place: PathBuf,
+        mut inherited: Option<Inherited>,
+    ) -> Result<Self, StartError> {
+        let (addresses, sockets) = Addresses::settle(config, inherited.as_mut())?;
+        Ok(Self {
+            addresses,
+            sockets: Arc::new(sockets),
+            place,
+            inherited,
+        })
+    }
 }
 
 fn assemble(
     run: &Run,
     mut loaded: Loaded,
     telemetry: Telemetry,
-    (addresses, sockets): (Addresses, Sockets),
+    bound: Bound,
     registry: &Registry,
 ) -> Result<Assembled, StartError> {
+    let Bound {
+        addresses,
+        sockets,
+        place,
+        inherited,
+    } = bound;
     register_process_metrics(registry)?;
     let descriptors = Descriptors::raise();
     descriptors.fit(&mut loaded.config);
@@ -154,15 +195,17 @@ fn assemble(
     let standing = Arc::new(Standing::default());
     let certificates = Certificates::load(config, &addresses.tls, registry, Arc::clone(&standing))?;
 
-    let mut server = server(run, config, &published);
+    let mut server = server(config, &published);
     let (pipeline, prepared) = pipeline(config, registry)?;
     let rpc = rpc_app(&published, &pipeline, descriptors.clients(), registry)?;
     let (drain, pubsub) = (Arc::clone(&rpc.drain), Arc::clone(&rpc.pubsub));
     let (reload, reloads) = mpsc::channel(1);
     let admin = admin_app(&rpc, registry, &standing, reload);
     server.add_service(background_service("drain", leave(config, &rpc)));
-    let sockets = Arc::new(sockets);
-    let mut listening = Listening::default();
+    let mut listening = match &inherited {
+        Some(_) => Listening::succeeding(&published),
+        None => Listening::default(),
+    };
     let calls = rpc_service(rpc, config, &addresses, &certificates)?;
     let (calls, calls_on) = listening.watch(calls, &sockets);
     server.add_service(calls);
@@ -190,11 +233,13 @@ fn assemble(
     server.add_service(background_service("upkeep", upkeep));
     server.add_service(background_service(
         "announce",
-        announce::Announce::new(addresses, listening),
+        announce::Announce::new(addresses, listening, inherited),
     ));
     let signals = signals::Signals {
         drain,
         delay: config.shutdown.delay,
+        sockets,
+        upgrade_socket: place,
     };
     Ok(Assembled { server, signals })
 }
@@ -216,14 +261,8 @@ fn rpc_app(
     })
 }
 
-fn server(run: &Run, config: &Config, published: &Arc<Published>) -> Server {
-    let mut server = Server::new_with_opt_and_conf(
-        Opt {
-            upgrade: run.upgrade,
-            ..Opt::default()
-        },
-        server_conf(config),
-    );
+fn server(config: &Config, published: &Arc<Published>) -> Server {
+    let mut server = Server::new_with_opt_and_conf(Opt::default(), server_conf(config));
     server.bootstrap();
     server.add_service(watch::service(published));
     server
@@ -334,7 +373,6 @@ fn server_conf(config: &Config) -> ServerConf {
     let fallback = config.shutdown.grace + config.shutdown.linger + Duration::from_secs(5);
     ServerConf {
         threads,
-        upgrade_sock: config.runtime.upgrade_socket.to_string_lossy().into_owned(),
         grace_period_seconds: Some(fallback.as_secs()),
         graceful_shutdown_timeout_seconds: Some(1),
         ..ServerConf::default()

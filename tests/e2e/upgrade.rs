@@ -1,13 +1,52 @@
 //! Replacing the running binary: the new process takes the sockets over, nothing is refused.
 
 use perijove_tests::client::{builder, call};
-use perijove_tests::gateway::Gateway;
+use std::fs::Permissions;
+use std::os::unix::fs::PermissionsExt;
+
+use perijove_tests::gateway::{Gateway, Process};
 use perijove_tests::load::Load;
 use perijove_tests::sandbox::{Fault, Sandbox};
 use perijove_tests::wait::{PATIENCE, eventually};
 use serde_json::json;
 
 use crate::scene::{KEY, equals, on_reads};
+
+#[tokio::test]
+async fn without_a_successor_the_gateway_serves_on_and_says_so() {
+    let cluster = Sandbox::start(1).await.unwrap();
+    let mut gateway = Gateway::start(equals(&cluster)).await;
+    gateway.process.signal("QUIT");
+    eventually("it to say that nobody came", || {
+        let log = gateway.process.log();
+        log.iter().any(|line| line.contains("serving on"))
+    })
+    .await;
+    assert!(gateway.process.ended().is_none());
+    let reply = gateway.rpc("getBalance", json!([KEY])).await;
+    assert!(reply.json()["result"]["value"].is_u64(), "{}", reply.text());
+    // A second try finds the successor that is there by then.
+    let new = gateway.upgrade().await;
+    assert!(gateway.process.wait(PATIENCE).await.success());
+    let reply = new.rpc("getBalance", json!([KEY])).await;
+    assert!(reply.json()["result"]["value"].is_u64(), "{}", reply.text());
+}
+
+#[tokio::test]
+async fn a_successor_does_not_wait_where_others_could_reach_its_socket() {
+    let cluster = Sandbox::start(1).await.unwrap();
+    let gateway = Gateway::start(equals(&cluster)).await;
+    let open = tempfile::tempdir().unwrap();
+    std::fs::set_permissions(open.path(), Permissions::from_mode(0o777)).unwrap();
+    let socket = open.path().join("upgrade.sock").display().to_string();
+    let file = open.path().join("gateway.yaml");
+    let config = equals(&cluster).set("runtime.upgrade_socket", socket);
+    std::fs::write(&file, config.text()).unwrap();
+    let mut successor = Process::run(&file, &["--upgrade"]);
+    let status = successor.wait(PATIENCE).await;
+    assert_eq!(status.code(), Some(1));
+    assert!(gateway.rpc("getBalance", json!([KEY])).await.json()["result"].is_object());
+}
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn an_upgrade_under_load_loses_nothing() {

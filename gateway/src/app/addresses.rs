@@ -5,6 +5,7 @@ use std::net::{SocketAddr, TcpListener};
 
 use super::next_port;
 use super::sockets::Sockets;
+use super::upgrade::Inherited;
 use crate::config::Config;
 
 #[derive(Clone, Debug)]
@@ -26,14 +27,19 @@ pub struct AddressError {
 }
 
 impl Addresses {
-    /// With `upgrade` the sockets come from the running process, so they must be in use.
+    /// What the running process has handed over is taken, everything else is bound.
     ///
     /// # Errors
     /// The first address that cannot be listened on.
-    pub(super) fn settle(config: &Config, upgrade: bool) -> Result<(Self, Sockets), AddressError> {
+    pub(super) fn settle(
+        config: &Config,
+        mut inherited: Option<&mut Inherited>,
+    ) -> Result<(Self, Sockets), AddressError> {
         let mut sockets = Sockets::default();
+        let mut take = |address: SocketAddr| inherited.as_mut()?.take(&address.to_string());
         let mut settle = |key, address: SocketAddr| {
-            if upgrade {
+            if let Some(descriptor) = take(address) {
+                sockets.inherit(address, descriptor);
                 return Ok(address);
             }
             let mut bind = || -> std::io::Result<SocketAddr> {
@@ -72,8 +78,12 @@ impl Addresses {
             for address in &listen.rpc {
                 if let Some(next) = next_port(*address)
                     && !addresses.has(next)
-                    && next_port::take(next, upgrade, &mut sockets)
                 {
+                    if let Some(descriptor) = take(next) {
+                        sockets.inherit(next, descriptor);
+                    } else if !next_port::take(next, &mut sockets) {
+                        continue;
+                    }
                     addresses.websocket.push(next);
                 }
             }
@@ -102,6 +112,8 @@ fn next_port(address: SocketAddr) -> Option<SocketAddr> {
 
 #[cfg(test)]
 mod tests {
+    use std::os::fd::AsRawFd;
+
     use super::*;
 
     fn config(rpc: SocketAddr) -> Config {
@@ -114,7 +126,7 @@ mod tests {
     #[test]
     fn port_zero_becomes_a_port() {
         let (addresses, _sockets) =
-            Addresses::settle(&config(SocketAddr::from(([127, 0, 0, 1], 0))), false).unwrap();
+            Addresses::settle(&config(SocketAddr::from(([127, 0, 0, 1], 0))), None).unwrap();
         assert_ne!(addresses.rpc[0].port(), 0);
         assert_ne!(Some(addresses.rpc[0]), addresses.admin);
     }
@@ -123,7 +135,7 @@ mod tests {
     fn a_taken_address_is_named() {
         let taken = TcpListener::bind("127.0.0.1:0").unwrap();
         let address = taken.local_addr().unwrap();
-        let error = Addresses::settle(&config(address), false)
+        let error = Addresses::settle(&config(address), None)
             .err()
             .unwrap()
             .to_string();
@@ -131,9 +143,18 @@ mod tests {
             error.starts_with(&format!("listen.rpc: cannot listen on {address}")),
             "{error}"
         );
-        assert!(
-            Addresses::settle(&config(address), true).is_ok(),
-            "an upgrade takes it over"
-        );
+    }
+
+    #[test]
+    fn what_was_handed_over_is_taken_and_the_rest_is_bound() {
+        let taken = TcpListener::bind("127.0.0.1:0").unwrap();
+        let address = taken.local_addr().unwrap();
+        let descriptor = taken.as_raw_fd();
+        let mut inherited = Inherited::of(vec![(address.to_string(), descriptor)]);
+        let (addresses, sockets) =
+            Addresses::settle(&config(address), Some(&mut inherited)).unwrap();
+        assert_eq!(addresses.rpc, [address]);
+        assert!(sockets.list().contains(&(address.to_string(), descriptor)));
+        assert_ne!(addresses.admin.unwrap().port(), 0);
     }
 }

@@ -1,4 +1,5 @@
-//! Says on stdout, in one JSON line, where the gateway listens, as soon as it does.
+//! Says where the gateway listens, as soon as it does: on stdout, in one JSON line, and to the process
+//! whose place it takes.
 
 use std::io::Write;
 
@@ -7,19 +8,27 @@ use perijove_core::telemetry::json;
 use pingora::server::ShutdownWatch;
 use pingora::services::background::BackgroundService;
 
+use super::Once;
 use super::addresses::Addresses;
 use super::listening::Listening;
+use super::upgrade::Inherited;
 
 pub(super) struct Announce {
     addresses: Addresses,
     listening: Listening,
+    inherited: Once<Inherited>,
 }
 
 impl Announce {
-    pub(super) fn new(addresses: Addresses, listening: Listening) -> Self {
+    pub(super) fn new(
+        addresses: Addresses,
+        listening: Listening,
+        inherited: Option<Inherited>,
+    ) -> Self {
         Self {
             addresses,
             listening,
+            inherited: Once::new(inherited),
         }
     }
 
@@ -50,6 +59,9 @@ impl BackgroundService for Announce {
             admin = self.addresses.admin.map(tracing::field::display),
             "listening"
         );
+        if let Some(inherited) = self.inherited.lock().take() {
+            inherited.listening();
+        }
         // A closed stdout is no reason not to serve.
         drop(writeln!(std::io::stdout().lock(), "{}", self.line()));
     }

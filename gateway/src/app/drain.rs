@@ -5,6 +5,7 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use pingora::server::ShutdownWatch;
 use pingora::services::background::BackgroundService;
+use tokio::time::Instant;
 
 use crate::config::Shutdown;
 use crate::edge::{Connections, Drain, watch};
@@ -34,10 +35,16 @@ impl BackgroundService for Leave {
         }
         self.drain.leave();
         self.pubsub.leave_all();
-        let left = self
-            .drain
-            .drained(self.shutdown.linger, self.shutdown.grace)
-            .await;
+        let (begun, grace) = (Instant::now(), self.shutdown.grace);
+        let mut left = self.drain.drained(self.shutdown.linger, grace).await;
+        if left == 0 {
+            // Requests may have arrived that nobody has read yet.
+            self.connections.dismiss_idle();
+            left = self
+                .drain
+                .emptied(grace.saturating_sub(begun.elapsed()))
+                .await;
+        }
         if left == 0 {
             tracing::info!("drained; leaving");
         } else {

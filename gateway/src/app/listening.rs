@@ -1,6 +1,9 @@
 //! The services that listen: they get the sockets that were bound for them, tell on which runtime
 //! they run, and take the process with them when they fail. A gateway of which a part does not
 //! listen would look well from outside.
+//!
+//! What was taken over from a running process is not listened on before the upstreams are known: the
+//! old process answers meanwhile, and would answer better.
 
 use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
@@ -12,14 +15,23 @@ use pingora::server::{ListenFds, ShutdownWatch};
 use pingora::services::Service;
 use tokio::runtime::Handle;
 use tokio::sync::{oneshot, watch};
+use tokio::time::{Instant, sleep};
 
 use super::sockets::Sockets;
+use crate::snapshot::Published;
+
+/// How long the upstreams of a successor may take to become known.
+const KNOWN: Duration = Duration::from_secs(30);
+/// How often they are looked at.
+const LOOK: Duration = Duration::from_millis(10);
 
 /// Counts the services that are to listen, and those that do.
 #[derive(Default)]
 pub(super) struct Listening {
     expected: usize,
     started: watch::Sender<usize>,
+    /// Of a process that takes another one's place: what it is going to serve from.
+    succeeds: Option<Arc<Published>>,
 }
 
 /// A service under watch.
@@ -28,9 +40,18 @@ pub(super) struct Watched<S> {
     sockets: Arc<Sockets>,
     tell: Option<oneshot::Sender<Handle>>,
     started: watch::Sender<usize>,
+    succeeds: Option<Arc<Published>>,
 }
 
 impl Listening {
+    /// Of a process that takes another one's place.
+    pub(super) fn succeeding(published: &Arc<Published>) -> Self {
+        Self {
+            succeeds: Some(Arc::clone(published)),
+            ..Self::default()
+        }
+    }
+
     /// The service under watch, and where it will tell the runtime it runs on: what its calls wait
     /// for is best kept there too, where nobody has to wake another thread for it.
     pub(super) fn watch<S>(
@@ -45,6 +66,7 @@ impl Listening {
             sockets: Arc::clone(sockets),
             tell: Some(tell),
             started: self.started.clone(),
+            succeeds: self.succeeds.clone(),
         };
         (watched, told)
     }
@@ -72,6 +94,9 @@ impl<S: Service> Service for Watched<S> {
         if let Some(tell) = self.tell.take() {
             // Whoever wanted to know may have been stopped already.
             drop(tell.send(Handle::current()));
+        }
+        if let Some(published) = self.succeeds.take() {
+            serves_soon(&published).await;
         }
         self.started.send_modify(|started| *started += 1);
         let stopping = shutdown.clone();
@@ -101,6 +126,21 @@ impl<S: Service> Service for Watched<S> {
 
     fn listen_addresses(&self) -> Option<Vec<String>> {
         self.service.listen_addresses()
+    }
+}
+
+/// Waits until an upstream can serve. A successor that finds none takes nobody's place.
+async fn serves_soon(published: &Published) {
+    let end = Instant::now() + KNOWN;
+    while !published.load().pool.can_serve() {
+        if Instant::now() >= end {
+            tracing::error!(
+                seconds = KNOWN.as_secs(),
+                "no upstream can serve; the old process is not replaced"
+            );
+            fail();
+        }
+        sleep(LOOK).await;
     }
 }
 

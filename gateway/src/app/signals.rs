@@ -1,5 +1,6 @@
 //! Signals: TERM and INT stop gracefully, QUIT hands the sockets to a new binary.
 
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -8,6 +9,8 @@ use perijove_core::telemetry::seconds;
 use pingora::server::{ShutdownSignal, ShutdownSignalWatch};
 use tokio::signal::unix::{SignalKind, signal};
 
+use super::sockets::Sockets;
+use super::upgrade;
 use crate::edge::Drain;
 
 /// Waits for the signal that ends this process and makes the gateway leave politely: first
@@ -15,6 +18,9 @@ use crate::edge::Drain;
 pub(super) struct Signals {
     pub drain: Arc<Drain>,
     pub delay: Duration,
+    pub sockets: Arc<Sockets>,
+    /// Where they are handed over.
+    pub upgrade_socket: PathBuf,
 }
 
 #[async_trait]
@@ -28,18 +34,42 @@ impl ShutdownSignalWatch for Signals {
             tracing::error!("signals cannot be watched; stopping");
             return ShutdownSignal::FastShutdown;
         };
+        let replaced = async {
+            loop {
+                // The stream of signals does not end.
+                drop(quit.recv().await);
+                if self.is_replaced().await {
+                    return;
+                }
+            }
+        };
         tokio::select! {
             _ = term.recv() => self.terminate("SIGTERM").await,
             _ = int.recv() => self.terminate("SIGINT").await,
-            _ = quit.recv() => {
-                tracing::info!("SIGQUIT: handing the sockets over and leaving");
-                ShutdownSignal::GracefulUpgrade
-            }
+            // The new process takes what comes from now on: nobody has to be given time to look
+            // elsewhere.
+            () = replaced => ShutdownSignal::GracefulTerminate,
         }
     }
 }
 
 impl Signals {
+    /// Hands the sockets over; whether the new process listens now. If not, this one goes on.
+    async fn is_replaced(&self) -> bool {
+        let socket = self.upgrade_socket.as_path();
+        tracing::info!(socket = %socket.display(), "SIGQUIT: handing the sockets over");
+        match upgrade::hand_over(socket, &self.sockets.list()).await {
+            Ok(()) => {
+                tracing::info!("the new process listens; leaving");
+                true
+            }
+            Err(error) => {
+                tracing::error!(%error, "the sockets were not handed over; serving on");
+                false
+            }
+        }
+    }
+
     async fn terminate(&self, name: &'static str) -> ShutdownSignal {
         tracing::info!(
             signal = name,

@@ -17,6 +17,16 @@ impl Sockets {
         self.0.get_mut().push((address.to_string(), descriptor));
     }
 
+    /// One that another process has bound.
+    pub(super) fn inherit(&mut self, address: SocketAddr, descriptor: RawFd) {
+        self.0.get_mut().push((address.to_string(), descriptor));
+    }
+
+    /// All of them, by their addresses.
+    pub(super) fn list(&self) -> Vec<(String, RawFd)> {
+        self.0.lock().clone()
+    }
+
     /// Lets Pingora listen on them instead of binding its own.
     pub(super) fn hand_to(&self, descriptors: &ListenFds) {
         let mut descriptors = descriptors.lock();

@@ -7,30 +7,22 @@ use perijove_core::settings::Section;
 use schemars::JsonSchema;
 
 /// Threads and the socket of the zero-downtime upgrade.
-#[derive(Clone, Debug, JsonSchema, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, JsonSchema, PartialEq, Eq)]
 pub struct Runtime {
     /// Worker threads; without it one for each core.
     pub threads: Option<usize>,
-    /// Unix socket over which a running process hands its listeners to `run --upgrade`. Its
-    /// directory should be closed to other users.
-    pub upgrade_socket: PathBuf,
-}
-
-impl Default for Runtime {
-    fn default() -> Self {
-        Self {
-            threads: None,
-            upgrade_socket: PathBuf::from("/tmp/perijove-upgrade.sock"),
-        }
-    }
+    /// Unix socket over which a running process hands its listeners to `run --upgrade`. Only this
+    /// user and root may be able to write to its folder. Without it `upgrade.sock` in
+    /// `$XDG_RUNTIME_DIR/perijove`, `/run/perijove` or a folder of the user's own in `/tmp`.
+    pub upgrade_socket: Option<PathBuf>,
 }
 
 impl Runtime {
     pub(super) fn read(section: &mut Section<'_>) -> Self {
-        let socket = section.or("upgrade_socket", Self::default().upgrade_socket);
+        let socket: Option<PathBuf> = section.optional("upgrade_socket");
         Self {
             threads: section.optional_within("threads", 1..=1024),
-            upgrade_socket: section.resolve(&socket),
+            upgrade_socket: socket.map(|socket| section.resolve(&socket)),
         }
     }
 }

@@ -57,6 +57,8 @@ pub struct Connections {
 #[derive(Debug, Default)]
 pub(super) struct Stopping {
     begun: AtomicBool,
+    /// When, on the clock of [`Connections`].
+    at: AtomicU64,
     told: Arc<Notify>,
 }
 
@@ -168,7 +170,9 @@ impl Connections {
     /// Cuts connections whose clients take nothing of what waits for them. While the gateway stops
     /// it waits for no client for long, whatever it waits for.
     pub(super) fn cut_stalled(&self, write_timeout: Duration, stopping: bool) {
-        if stopping && !self.stopping.begun.swap(true, Ordering::AcqRel) {
+        if stopping && !self.stopping.begun.load(Ordering::Acquire) {
+            self.stopping.at.store(self.now(), Ordering::Release);
+            self.stopping.begun.store(true, Ordering::Release);
             self.stopping.told.notify_waiters();
         }
         let patience = if stopping {
@@ -177,14 +181,24 @@ impl Connections {
             write_timeout
         };
         let before = self.millis_before(patience);
+        // Whoever was idle before may speak for as long as everybody else.
+        let waited = stopping && self.stopping.at.load(Ordering::Acquire) <= before;
         let table = self.table.lock();
         for tracked in table.iter() {
             if tracked.stalled_since().is_some_and(|since| since <= before) {
                 tracked.cut(Cause::Stalled);
-            } else if stopping && tracked.waits_since().is_some_and(|since| since <= before) {
-                tracked.cut_waiting(Cause::Stopping);
+            } else if waited && tracked.waits_since().is_some_and(|since| since <= before) {
+                tracked.dismiss();
             }
         }
+    }
+
+    /// Ends all connections on which no request is being served, or has arrived.
+    pub fn dismiss_idle(&self) {
+        self.table
+            .lock()
+            .iter()
+            .for_each(|tracked| tracked.dismiss());
     }
 
     /// Counts bytes of a body that is not whole yet; they count until they are given back.

@@ -15,6 +15,9 @@ const TICK: Duration = Duration::from_millis(20);
 /// request on the way: nobody counts it yet.
 const HANDSHAKE: Duration = Duration::from_millis(500);
 
+/// What was dismissed ends at once, unless nothing runs.
+const DISMISSAL: Duration = Duration::from_secs(1);
+
 /// Requests in progress and connections waiting for their next request.
 #[derive(Debug, Default)]
 pub struct Drain {
@@ -92,6 +95,25 @@ impl Drain {
             sleep(TICK).await;
         }
     }
+
+    /// Resolves when the last connection has ended, for a gateway that has dismissed those that were
+    /// idle: what had arrived on them is answered before. At the latest after `grace`. Returns the
+    /// requests still in progress then.
+    pub async fn emptied(&self, grace: Duration) -> usize {
+        let (start, mut idle_since) = (Instant::now(), Instant::now());
+        loop {
+            let (now, serving) = (Instant::now(), self.in_flight());
+            if serving > 0 {
+                idle_since = now;
+            }
+            let empty = serving == 0 && self.waiting.load(Ordering::Acquire) == 0;
+            let late = now.saturating_duration_since(idle_since) >= DISMISSAL;
+            if empty || late || now.saturating_duration_since(start) >= grace {
+                return serving;
+            }
+            sleep(TICK / 10).await;
+        }
+    }
 }
 
 #[cfg(test)]
@@ -144,6 +166,26 @@ mod tests {
         };
         let (seconds, ()) = tokio::join!(seconds_to_drain(&drain), ends);
         assert!((7.0..7.1).contains(&seconds), "{seconds}");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn what_arrived_before_the_dismissal_is_answered() {
+        let drain = Drain::default();
+        let idle = drain.waiting();
+        let ends = async {
+            sleep(Duration::from_millis(5)).await;
+            let request = drain.serving();
+            drop(idle);
+            sleep(Duration::from_secs(3)).await;
+            drop(request);
+        };
+        let start = Instant::now();
+        let (left, ()) = tokio::join!(drain.emptied(GRACE), ends);
+        assert_eq!(left, 0);
+        assert!(start.elapsed() >= Duration::from_secs(3));
+        // One that does not end is not waited for.
+        let _idle = drain.waiting();
+        assert_eq!(drain.emptied(GRACE).await, 0);
     }
 
     #[tokio::test(start_paused = true)]

@@ -155,10 +155,40 @@ async fn nobody_is_waited_for_long_while_the_gateway_stops() {
     let (stalled, served, silent) = (open(1), open(2), open(3));
     assert!(served.begin() && stalled.begin());
     let _kept = stalled.charge(10, &limits).unwrap();
+    let silent = tokio::spawn(async move { silent.until_cut(std::future::pending()).await });
     pass(6_000).await;
     connections.cut_stalled(Duration::from_secs(30), true);
-    let cut = [&stalled, &served, &silent].map(|one| one.is_cut());
-    assert_eq!(cut, [true, false, true]);
+    pass(1_000).await;
+    assert!(
+        !silent.is_finished(),
+        "it may speak for as long as the others"
+    );
+    pass(5_000).await;
+    connections.cut_stalled(Duration::from_secs(30), true);
+    silent.await.unwrap();
+    let cut = [&stalled, &served].map(|one| one.is_cut());
+    assert_eq!(cut, [true, false]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_request_that_nobody_has_read_yet_is_served_before_its_connection_ends() {
+    let (connections, limits) = (connections(), limits(9, 9));
+    let open = |last| connections.admit(Some(address(last)), &limits).unwrap();
+    let (idle, asking) = (open(1), open(2));
+    connections.dismiss_idle();
+    idle.until_cut(std::future::pending()).await;
+    // Its socket is looked at when others have run.
+    let mut served = false;
+    let work = async {
+        tokio::task::yield_now().await;
+        assert!(asking.begin());
+        pass(3_000).await;
+        asking.end(Instant::now());
+        served = true;
+        std::future::pending::<()>().await;
+    };
+    asking.until_cut(work).await;
+    assert!(served);
 }
 
 #[test]

@@ -4,10 +4,11 @@
 use std::net::{IpAddr, Ipv6Addr};
 use std::pin::pin;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU8, AtomicU32, AtomicU64, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU32, AtomicU64, AtomicUsize, Ordering};
 use std::task::{Poll, Waker};
 
 use futures::task::AtomicWaker;
+use tokio::task::yield_now;
 use tokio::time::Instant;
 
 use super::Connections;
@@ -71,6 +72,8 @@ pub(in crate::edge) struct Tracked {
     /// When the client last took some of them.
     pub(super) taken_at: AtomicU64,
     cut: AtomicU8,
+    /// It is to end as soon as nothing is to be done on it.
+    dismissed: AtomicBool,
     waker: AtomicWaker,
 }
 
@@ -83,6 +86,7 @@ impl Tracked {
             unsent: AtomicUsize::new(0),
             taken_at: AtomicU64::new(0),
             cut: AtomicU8::new(0),
+            dismissed: AtomicBool::new(false),
             waker: AtomicWaker::new(),
             connections,
         }
@@ -143,6 +147,18 @@ impl Tracked {
         waiting.is_ok() && self.cut(cause)
     }
 
+    /// Ends it once no request is being served on it. One that has arrived, and that nobody has had
+    /// the time to read, is served before.
+    pub(super) fn dismiss(&self) {
+        if !self.dismissed.swap(true, Ordering::AcqRel) {
+            self.waker.wake();
+        }
+    }
+
+    fn is_dismissed(&self) -> bool {
+        self.dismissed.load(Ordering::Acquire) && self.serving.load(Ordering::Acquire) == 0
+    }
+
     pub(in crate::edge) fn is_cut(&self) -> bool {
         self.cut.load(Ordering::Acquire) != 0
     }
@@ -155,6 +171,7 @@ impl Tracked {
     pub(in crate::edge) async fn until_cut(&self, work: impl Future<Output = ()>) {
         let mut work = pin!(work);
         let mut known: Option<Waker> = None;
+        let mut last_look = pin!(yield_now());
         std::future::poll_fn(|context| {
             // First, so that a write that is in the way of the end can still be told of in the log.
             if work.as_mut().poll(context).is_ready() {
@@ -169,6 +186,12 @@ impl Tracked {
                 self.waker.register(context.waker());
             }
             if self.is_cut() {
+                return Poll::Ready(());
+            }
+            // The runtime looks at its sockets before a task that has yielded goes on. What the work
+            // had by then was not enough for a request.
+            if self.is_dismissed() && last_look.as_mut().poll(context).is_ready() {
+                self.cut(Cause::Stopping);
                 return Poll::Ready(());
             }
             Poll::Pending
