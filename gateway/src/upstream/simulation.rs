@@ -28,6 +28,27 @@ struct Node {
     stands: Option<(u64, u64)>,
     /// It answers nothing from this moment on.
     dies: Option<u64>,
+    /// It answers nothing between these moments.
+    away: Option<(u64, u64)>,
+    /// From this moment on it catches up, so many slots a second faster than the others.
+    catches_up: Option<(u64, u64)>,
+}
+
+impl Node {
+    fn is_away(&self, millis: u64) -> bool {
+        self.dies.is_some_and(|dies| millis >= dies)
+            || self
+                .away
+                .is_some_and(|(from, to)| (from..to).contains(&millis))
+    }
+
+    /// How many slots it is behind.
+    fn behind(&self, millis: u64) -> u64 {
+        let gained = self.catches_up.map_or(0, |(from, speed)| {
+            millis.saturating_sub(from) * speed / 1000
+        });
+        self.lag.saturating_sub(gained)
+    }
 }
 
 fn local(lag: u64) -> Node {
@@ -36,6 +57,8 @@ fn local(lag: u64) -> Node {
         lag,
         stands: None,
         dies: None,
+        away: None,
+        catches_up: None,
     }
 }
 
@@ -117,7 +140,7 @@ impl Simulation {
             Some((from, to)) if (from..to).contains(&millis) => from,
             _ => millis,
         };
-        let processed = self.chain.processed(millis) - node.lag;
+        let processed = self.chain.processed(millis) - node.behind(millis);
         [processed, processed - 1 - processed % 2, processed - 32]
     }
 
@@ -166,7 +189,7 @@ impl Simulation {
         let member = &self.upstream(index).member;
         let limits = &member.policy.health;
         let now = self.at(millis);
-        if node.dies.is_some_and(|dies| millis >= dies) {
+        if node.is_away(millis) {
             member
                 .live
                 .track(limits, now, |tracker| tracker.failed(limits, "dead"));
@@ -194,7 +217,7 @@ impl Simulation {
     /// Reads at every commitment by turns; now and then an answer comes late.
     fn call(&self, millis: u64) {
         let index = self.serving();
-        if self.nodes[index].dies.is_some_and(|dies| millis >= dies) {
+        if self.nodes[index].is_away(millis) {
             return;
         }
         let level = Commitment::ALL[usize::try_from(millis / STEP % 3).unwrap()];
@@ -413,6 +436,62 @@ fn a_node_that_caught_up_from_far_behind_is_back_at_once() {
     simulation.nodes[0].lag = 0;
     simulation.run(20_000, 21_000, |_, _| {});
     assert_eq!(simulation.health(0), Health::Healthy);
+}
+
+#[test]
+fn after_any_outage_the_tip_is_where_the_cluster_is() {
+    let outage = (60_000, 112_000);
+    let stands = Node {
+        stands: Some(outage),
+        ..local(0)
+    };
+    let away = Node {
+        away: Some(outage),
+        ..local(0)
+    };
+    let late = Node {
+        catches_up: Some((60_000, 3)),
+        ..local(400)
+    };
+    let provider = Node {
+        stands: Some(outage),
+        ..metered()
+    };
+    for (name, nodes) in [
+        ("stands", vec![stands.clone(), metered()]),
+        ("all stand", vec![stands.clone(), stands.clone(), metered()]),
+        ("away", vec![away.clone(), metered()]),
+        (
+            "away and stands",
+            vec![away.clone(), stands.clone(), metered()],
+        ),
+        (
+            "all away",
+            vec![
+                away.clone(),
+                Node {
+                    metered: true,
+                    ..away
+                },
+            ],
+        ),
+        ("catches up", vec![late.clone(), metered()]),
+        ("catches up with others", vec![late, local(0), metered()]),
+        ("a provider stands", vec![local(0), provider.clone()]),
+        ("only a provider is left", vec![stands, provider]),
+    ] {
+        for traffic in [0, 20] {
+            let mut simulation = Simulation::new(&nodes, Chain::usual(), traffic);
+            simulation.run(0, 300_000, |simulation, millis| {
+                let (tip, cluster) = (simulation.tip(millis), simulation.chain.processed(millis));
+                let beyond = tip.saturating_sub(cluster);
+                assert!(
+                    beyond <= 16,
+                    "{name}, {traffic}: {beyond} beyond at {millis} ms"
+                );
+            });
+        }
+    }
 }
 
 #[test]

@@ -216,27 +216,34 @@ impl Stand {
         let at = level.map_or(at, |known| known.at.max(at));
         let ahead = level.map_or(first, |known| slot > known.slot);
         *level = Some(Seen { slot, since, at });
-        self.measure(commitment, slot, at);
+        self.measure(commitment, (slot, since), at);
         ahead
     }
 
-    /// Finality comes in bursts and says nothing about the pace.
-    fn measure(&mut self, commitment: Commitment, slot: Slot, at: Instant) {
+    /// Finality comes in bursts and says nothing about the pace. It is measured from when a slot was
+    /// first seen: an upstream that stood still and then catches up in a leap would else seem to be
+    /// so much faster, and be believed far ahead of where it is.
+    fn measure(&mut self, commitment: Commitment, here: Anchor, at: Instant) {
         if commitment == Commitment::Finalized {
             return;
         }
         let Some(anchor) = self.anchors.get_mut(commitment.index()) else {
             return;
         };
-        let here = (slot, at);
         let [(from, since), next] = *anchor.get_or_insert([here, here]);
         let took = at.saturating_duration_since(since);
         if took >= MEASURED {
-            self.pace = Some(Pace::over(from.lag_behind(slot), took));
+            self.pace = Some(Pace::over(from.lag_behind(here.0), took));
         }
         if at.saturating_duration_since(next.1) >= WINDOW {
             *anchor = Some([next, here]);
         }
+    }
+
+    /// It is in service again: how fast it caught up is not how fast it goes on.
+    pub(super) fn measure_anew(&mut self) {
+        self.anchors = [None; 3];
+        self.pace = None;
     }
 
     /// Twice the usual speed is the most that is taken for lasting.

@@ -425,6 +425,9 @@ impl Tracker {
     pub(super) fn settle(&mut self, limits: &config::Health) -> Option<Transition> {
         let from = self.health;
         self.health = self.conclude(limits);
+        if self.health == Health::Healthy && !from.serves() {
+            self.stand.measure_anew();
+        }
         (self.health != from).then_some(Transition {
             from,
             to: self.health,
