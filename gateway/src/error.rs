@@ -93,6 +93,9 @@ pub enum Rejection {
     /// No upstream gave an answer that could be passed on.
     #[error("Node is unhealthy: {reason}")]
     NoUpstream { reason: &'static str },
+    /// The gateway's own call came back to it.
+    #[error("this call went round in a circle: an upstream's URL leads back to this gateway")]
+    Loop,
     /// All connections the gateway may open to the upstreams that could answer stayed in use.
     #[error("the gateway's connections to its upstreams are all in use; try again")]
     Saturated,
@@ -183,6 +186,7 @@ impl Rejection {
             Self::ApiKeyRefused => 502,
             Self::OutcomeUnknown | Self::AnswerLost => 504,
             Self::TooManyBodies | Self::TooMuchUnsent | Self::ApiUnavailable { .. } => 503,
+            Self::Loop => 508,
             Self::Refused(page) => page.status,
             Self::Parse
             | Self::MethodRefused
@@ -219,6 +223,7 @@ impl Rejection {
             Self::KeyRefused | Self::ApiKeyRefused => "key_refused",
             Self::NoUpstream { .. } => "no_upstream",
             Self::Saturated => "saturated",
+            Self::Loop => "loop",
             Self::Ids(_) => "bad_ids",
             Self::Quote(_) => "bad_quote",
             Self::Order(_) => "bad_order",
@@ -294,7 +299,7 @@ impl Rejection {
             Self::Unauthorised => 401,
             Self::NoUpstream { .. } | Self::Saturated => -32005,
             Self::TooManyBodies | Self::TooMuchUnsent => 503,
-            Self::OutcomeUnknown | Self::AnswerLost | Self::KeyRefused => -32603,
+            Self::OutcomeUnknown | Self::AnswerLost | Self::KeyRefused | Self::Loop => -32603,
             Self::Refused(_) => -32000,
             Self::HttpMethod
             | Self::ContentType

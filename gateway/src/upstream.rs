@@ -80,7 +80,7 @@ pub use api::{ApiMetrics, ApiPool, ApiStatus, ApiUpstream, Choice, Fitness, Tick
 pub use breaker::BreakerState;
 pub use client::{ApiBody, ApiLimits, ApiReply, ApiRequest, attempt};
 pub use connector::{Connectors, TrustError};
-pub use endpoint::BadHeader;
+pub use endpoint::{BadHeader, is_own};
 pub use fault::TransportFault;
 pub use history::{Elsewhere, Reach};
 pub use hold_off::HoldCause;
@@ -159,6 +159,12 @@ impl Upstream {
     /// Whether it has turned out to belong to another cluster: what it says means nothing here.
     pub fn is_stranger(&self) -> bool {
         self.health() == Health::WrongCluster
+    }
+
+    /// Whether one of these methods may be sent here.
+    fn may_be_sent_any(&self, methods: &[String]) -> bool {
+        let rules = &self.member.methods;
+        methods.iter().any(|method| rules.allow(method))
     }
 
     /// What is known of its health.

@@ -450,6 +450,7 @@ fn writing_every_default_changes_nothing() {
     let lists = [
         "admin.hosts",
         "consumers[].key_hashes",
+        "health.ready_for",
         "listen.rpc",
         "methods.deny",
         "methods.read",
@@ -580,7 +581,7 @@ fn restart_only_keys() -> Vec<&'static str> {
     config.listen.next_port = !config.listen.next_port;
     config.admin.listen = None;
     config.runtime.threads = Some(3);
-    config.runtime.upgrade_socket = PathBuf::from("elsewhere");
+    config.runtime.upgrade_socket = Some(PathBuf::from("elsewhere"));
     config.shutdown.delay += Duration::from_secs(1);
     config.shutdown.grace *= 2;
     config.shutdown.linger *= 2;

@@ -57,6 +57,8 @@ fn echo() -> String {
 #[tokio::test]
 async fn few_connections_carry_what_a_distant_upstream_is_asked() {
     let distant = distant(1, 100).await;
+    let status = distant.scene.gateway.status().await;
+    assert_eq!(status["upstreams"][0]["http"], "2", "{status}");
     let load = Load::start(&distant.scene.gateway.url(), 300, &echo());
     eventually("600 calls to be made", || load.started() >= 600).await;
     load.stop().await.assert_nothing_lost();

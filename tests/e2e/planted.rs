@@ -3,9 +3,11 @@
 
 use perijove_tests::gateway::{Endpoint, Gateway, GatewayConfig};
 use perijove_tests::redis::Redis;
-use perijove_tests::sandbox::{Fault, Kind, Sandbox, chain};
+use perijove_tests::sandbox::{Fault, Kind, RateShape, Sandbox, chain};
 use perijove_tests::wait::{eventually, until};
 use serde_json::{Value, json};
+use tokio::io::copy_bidirectional;
+use tokio::net::{TcpListener, TcpStream};
 
 use crate::scene::{KEY, Scene, brisk, on_reads, ranked};
 
@@ -220,6 +222,101 @@ async fn no_usable_upstream_is_one_error_and_its_end_is_told() {
     until_said(&scene.gateway, "INFO", "an upstream can serve again").await;
     assert!(scene.v(0).probes() > looks);
     assert_eq!(said(&scene.gateway, "ERROR", none).len(), 1);
+}
+
+#[tokio::test]
+async fn a_gateway_that_is_its_own_upstream_says_so_and_takes_no_call_twice() {
+    // A way back to the gateway that its configuration does not show.
+    let way = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let url = format!("http://{}", way.local_addr().unwrap());
+    let cluster = Sandbox::start(1).await.unwrap();
+    let config = GatewayConfig::new()
+        .endpoint(Endpoint::at("itself", &url))
+        .endpoint(Endpoint::of(cluster.validator(0)).tier("paid"));
+    let gateway = Gateway::start(config).await;
+    let address = gateway.address();
+    let forwards = tokio::spawn(async move {
+        while let Ok((mut near, _)) = way.accept().await {
+            tokio::spawn(async move {
+                let mut far = TcpStream::connect(address).await.unwrap();
+                drop(copy_bidirectional(&mut near, &mut far).await);
+            });
+        }
+    });
+    until("the cause to be shown", || async {
+        let told = status_of(&gateway, "itself").await;
+        let shown = told["state"] == "failing (HTTP 508)"
+            && says(&told["cure"], "leads back to this gateway");
+        shown.then_some(())
+    })
+    .await;
+    let line = until_changed(&gateway, "itself", "failing").await;
+    assert!(says(&line["cure"], "leads back to this gateway"), "{line}");
+    cluster.reset_counts();
+    for number in 0..10 {
+        let reply = gateway
+            .rpc("getBalance", json!([chain::identity(number)]))
+            .await;
+        assert_eq!(reply.upstream(), "v0", "{}", reply.text());
+    }
+    assert_eq!(cluster.hits("getBalance"), 10);
+    forwards.abort();
+}
+
+#[tokio::test]
+async fn what_keeps_calls_from_a_well_upstream_is_told_with_what_helps() {
+    for (fault, state, cause, cure) in [
+        (
+            Fault::rate_limit(RateShape::Plain, Some("60")),
+            "refuses getBalance (HTTP 429)",
+            "limits the rate of getBalance with HTTP 429",
+            "raise the provider's limit",
+        ),
+        (
+            Fault::rate_limit(RateShape::Credits, None),
+            "credits-exhausted",
+            "credits",
+            "buy credits",
+        ),
+        (Fault::status(503), "breaker open", "HTTP 503", "own log"),
+    ] {
+        let scene = Scene::ranked().await;
+        scene.v(0).fault(on_reads(fault));
+        let told = until(state, || async {
+            scene.balance().await;
+            let told = status_of(&scene.gateway, "v0").await;
+            says(&told["state"], state).then_some(told)
+        })
+        .await;
+        assert!(says(&told["cause"], cause), "{told}");
+        assert!(says(&told["cure"], cure), "{told}");
+    }
+}
+
+#[tokio::test]
+async fn a_gateway_whose_upstream_is_for_history_alone_is_not_ready() {
+    let cluster = Sandbox::start(2).await.unwrap();
+    let config = GatewayConfig::new()
+        .upstream(cluster.validator(0))
+        .endpoint(Endpoint::of(cluster.validator(1)).set("allow", json!(["getTransaction"])));
+    let gateway = Gateway::start(config).await;
+    cluster.validator(0).down().await;
+    until("it not to be ready", || async {
+        let status = gateway.admin("/ready").await.status;
+        let well = status_of(&gateway, "v1").await["health"] == "healthy";
+        (status == 503 && well).then_some(())
+    })
+    .await;
+    cluster.validator(0).heal().unwrap();
+    until("it to be ready", || async {
+        (gateway.admin("/ready").await.status == 200).then_some(())
+    })
+    .await;
+    // One that is meant for history says so.
+    let config = GatewayConfig::new()
+        .endpoint(Endpoint::of(cluster.validator(1)).set("allow", json!(["getTransaction"])))
+        .set("health.ready_for", json!(["getTransaction"]));
+    Gateway::start(config).await;
 }
 
 #[tokio::test]

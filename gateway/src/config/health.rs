@@ -20,7 +20,19 @@ pub struct Health {
     pub failures: u32,
     /// Good probes in a row that readmit it.
     pub successes: u32,
+    /// The gateway is ready while an upstream that answers may be sent one of these methods.
+    pub ready_for: Vec<String>,
 }
+
+/// What a gateway that serves clients is asked for all the time.
+const ORDINARY: [&str; 6] = [
+    "getAccountInfo",
+    "getBalance",
+    "getLatestBlockhash",
+    "getMultipleAccounts",
+    "getSlot",
+    "sendTransaction",
+];
 
 impl Default for Health {
     fn default() -> Self {
@@ -31,6 +43,7 @@ impl Default for Health {
             shred_gap: 100,
             failures: 3,
             successes: 2,
+            ready_for: ORDINARY.map(str::to_owned).to_vec(),
         }
     }
 }
@@ -49,7 +62,11 @@ impl Health {
             shred_gap: section.within("shred_gap", default.shred_gap, 1..=1_000_000),
             failures: section.within("failures", default.failures, 1..=1000),
             successes: section.within("successes", default.successes, 1..=1000),
+            ready_for: section.list_or("ready_for", default.ready_for),
         };
+        if health.ready_for.is_empty() {
+            section.violation("ready_for", "needs at least one method");
+        }
         if health.readmit_lag > health.exclude_lag {
             section.violation(
                 "readmit_lag",

@@ -1,13 +1,13 @@
 //! Where the gateway listens: the RPC port in clear and over TLS, and the admin port.
 
-use std::net::{Ipv4Addr, SocketAddr};
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::path::PathBuf;
 use std::time::Duration;
 
 use perijove_core::settings::Section;
 use schemars::JsonSchema;
 
-use crate::config::Identity;
+use crate::config::{Identity, UpstreamUrl};
 
 /// The listeners of the RPC endpoint.
 #[derive(Clone, Debug, JsonSchema, PartialEq, Eq)]
@@ -120,8 +120,47 @@ impl Admin {
     }
 }
 
-/// Reports addresses that are to be listened on twice. Port 0 takes any free port each time.
-pub(super) fn refuse_double_addresses(section: &Section<'_>, listen: &Listen, admin: &Admin) {
+/// Where the gateway itself listens, by the keys that say so.
+#[derive(Debug)]
+pub(super) struct Own(Vec<(String, SocketAddr)>);
+
+impl Own {
+    pub(super) fn new(listen: &Listen, admin: &Admin) -> Self {
+        Self(addresses(listen, admin).collect())
+    }
+
+    /// Which listener a URL leads back to, if that is certain without asking anybody.
+    pub(super) fn leads_back(&self, url: &UpstreamUrl) -> Option<&str> {
+        let host = url.host();
+        let host_ip = host.parse::<IpAddr>().map(|ip| ip.to_canonical());
+        let reaches = |at: SocketAddr| match host_ip {
+            Ok(ip) if at.ip().is_unspecified() => ip.is_loopback() || ip.is_unspecified(),
+            Ok(ip) => ip == at.ip(),
+            Err(_) => host == "localhost" && (at.ip().is_unspecified() || at.ip().is_loopback()),
+        };
+        let found = self
+            .0
+            .iter()
+            .find(|(_, at)| at.port() == url.port() && reaches(*at));
+        found.map(|(key, _)| key.as_str())
+    }
+
+    /// Refuses an upstream that is the gateway itself: each call would go round in a circle.
+    pub(super) fn refuse(&self, section: &Section<'_>, path: &str, url: &UpstreamUrl) {
+        if let Some(key) = self.leads_back(url) {
+            section.violation_at(
+                path,
+                format_args!("leads back to the gateway itself, which listens there ({key})"),
+            );
+        }
+    }
+}
+
+/// All addresses but those of port 0, which takes any free port each time.
+fn addresses<'a>(
+    listen: &'a Listen,
+    admin: &'a Admin,
+) -> impl Iterator<Item = (String, SocketAddr)> + use<'a> {
     let rpc = listen
         .rpc
         .iter()
@@ -133,8 +172,13 @@ pub(super) fn refuse_double_addresses(section: &Section<'_>, listen: &Listen, ad
         .listen
         .iter()
         .map(|at| ("admin.listen".to_owned(), *at));
+    rpc.chain(tls).chain(admin).filter(|(_, at)| at.port() != 0)
+}
+
+/// Reports addresses that are to be listened on twice.
+pub(super) fn refuse_double_addresses(section: &Section<'_>, listen: &Listen, admin: &Admin) {
     let mut seen: Vec<(String, SocketAddr)> = Vec::new();
-    for (path, address) in rpc.chain(tls).chain(admin).filter(|(_, at)| at.port() != 0) {
+    for (path, address) in addresses(listen, admin) {
         match seen.iter().find(|(_, other)| overlap(*other, address)) {
             Some((first, _)) => section.violation(&path, format_args!("is taken by {first}")),
             None => seen.push((path, address)),
@@ -147,4 +191,60 @@ fn overlap(left: SocketAddr, right: SocketAddr) -> bool {
     let wild = left.ip().is_unspecified() || right.ip().is_unspecified();
     left.port() == right.port()
         && (left.ip() == right.ip() || wild && left.is_ipv4() == right.is_ipv4())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_upstream_that_is_the_gateway_itself_is_known_by_its_address() {
+        let own = |rpc: &str| {
+            let listen = Listen {
+                rpc: vec![rpc.parse().unwrap()],
+                ..Listen::default()
+            };
+            Own::new(&listen, &Admin::default())
+        };
+        for (rpc, url, key) in [
+            (
+                "0.0.0.0:8899",
+                "http://127.0.0.1:8899",
+                Some("listen.rpc[0]"),
+            ),
+            (
+                "0.0.0.0:8899",
+                "http://localhost:8899/key",
+                Some("listen.rpc[0]"),
+            ),
+            ("0.0.0.0:8899", "http://[::1]:8899", Some("listen.rpc[0]")),
+            ("[::]:8899", "http://127.0.0.1:8899", Some("listen.rpc[0]")),
+            (
+                "0.0.0.0:8899",
+                "http://[::ffff:127.0.0.1]:8899",
+                Some("listen.rpc[0]"),
+            ),
+            ("0.0.0.0:80", "http://127.0.0.2", Some("listen.rpc[0]")),
+            (
+                "10.0.0.5:8899",
+                "http://10.0.0.5:8899",
+                Some("listen.rpc[0]"),
+            ),
+            (
+                "127.0.0.1:8899",
+                "http://127.0.0.1:9090",
+                Some("admin.listen"),
+            ),
+            ("0.0.0.0:8899", "http://127.0.0.1:8999", None),
+            ("0.0.0.0:8899", "http://10.0.0.5:8899", None),
+            ("127.0.0.1:8899", "http://127.0.0.2:8899", None),
+            ("10.0.0.5:8899", "http://localhost:8899", None),
+            ("0.0.0.0:8899", "http://validator:8899", None),
+            ("127.0.0.1:0", "http://127.0.0.1:8899", None),
+        ] {
+            let own = own(rpc);
+            let url = UpstreamUrl::parse(url).unwrap();
+            assert_eq!(own.leads_back(&url), key, "{rpc} {url}");
+        }
+    }
 }

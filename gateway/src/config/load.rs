@@ -6,10 +6,12 @@ use perijove_core::settings::{
     self, ConfigError, Configuration, Environment, Loaded, Reading, Section,
 };
 
+use serde_json::Value;
+
 use crate::config::{
     Admin, Breaker, Cache, Cluster, Compression, Config, Consumer, Health, Hedge, History, HoldOff,
     Jupiter, Limits, Listen, Log, Methods, Plan, Price, Retry, Runtime, Selection, Shutdown, Tiers,
-    Upstream, WebSocket, consumer::plan_of, listen, warning,
+    Upstream, WebSocket, consumer::plan_of, listen, schema, warning,
 };
 
 /// Loads the configuration file at `path` in the environment of this process.
@@ -61,13 +63,14 @@ impl Configuration for Config {
         let consumer_metrics = section.or("consumer_metrics", false);
         let cluster = section.nested("cluster", Cluster::read);
         let tiers = section.nested("tiers", Tiers::read);
-        let upstreams = Upstream::read_all(section, &tiers);
+        let own = listen::Own::new(&listen, &admin);
+        let upstreams = Upstream::read_all(section, &tiers, &own);
         let mut has_redis = false;
         let cache = |section: &mut Section<'_>| {
             has_redis = section.has("redis");
             Cache::read(section)
         };
-        Self {
+        let config = Self {
             listen,
             admin,
             runtime,
@@ -95,7 +98,16 @@ impl Configuration for Config {
             price: section.nested("price", |section| Price::read(section, has_redis)),
             websocket: section.nested("websocket", WebSocket::read),
             jupiter: section.nested("jupiter", Jupiter::read),
+        };
+        for upstream in &config.jupiter.upstreams {
+            let path = format!("jupiter.upstreams.{}.url", upstream.id);
+            own.refuse(section, &path, &upstream.url);
         }
+        config
+    }
+
+    fn of_every_list() -> Value {
+        schema::of_every_list()
     }
 
     fn look_for_doubts(&self, reading: &Reading<'_>) {

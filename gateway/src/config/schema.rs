@@ -19,16 +19,20 @@ pub fn reference() -> Vec<KeyReference> {
     settings::reference(described())
 }
 
-fn described() -> Vec<Key> {
-    let document = json!({
+/// A file in which every list and every mapping of free names has one item.
+pub(super) fn of_every_list() -> Value {
+    json!({
         "listen": { "tls": [{}] },
         "consumers": [{}],
         "plans": [{}],
         "upstreams": [{ "budget": {} }],
         "cache": { "methods": { "*": {} } },
         "jupiter": { "upstreams": [{ "budget": {} }], "referral": { "fee_accounts": [{}] } },
-    });
-    let mut keys = settings::described::<Config>(&document);
+    })
+}
+
+fn described() -> Vec<Key> {
+    let mut keys = settings::described::<Config>(&of_every_list());
     // The document has `listen.tls`, which changes this default; see `Listen::read`.
     for key in keys.iter_mut().filter(|key| key.path == "listen.rpc") {
         key.default = Some(json!(Config::default().listen.rpc));

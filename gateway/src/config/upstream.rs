@@ -65,8 +65,9 @@ pub struct Upstream {
     pub allow: Vec<String>,
     /// Methods never sent here.
     pub deny: Vec<String>,
-    /// What it can do beyond what every node can. Without it: everything but `archive`.
-    /// What it refuses is learned in any case.
+    /// What it can do beyond what every node can. Without it: everything but `archive`. `full-api`,
+    /// `history` and `index` are left out by a list that names one of them but not the others, or
+    /// nothing at all; `archive` or `airdrop` alone only add. What it refuses is learned in any case.
     pub capabilities: Option<Vec<Capability>>,
     /// How the gateway asks for the state of the upstream.
     pub probe: Probe,

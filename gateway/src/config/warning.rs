@@ -2,7 +2,7 @@
 
 use perijove_core::settings::{Reading, distance};
 
-use crate::config::{Config, Tier, Upstream};
+use crate::config::{Config, Tier, Timeouts, Upstream};
 use crate::solana::{self, Capability, Method};
 
 /// Adds a warning for each doubt about a valid configuration.
@@ -33,6 +33,9 @@ pub(super) fn look_for_doubts(config: &Config, reading: &Reading<'_>) {
              found (paid and public ones count as archives, others with capabilities: [archive])",
         );
     }
+    look_for_ordinary_calls(config, reading);
+    look_for_capabilities(config, reading);
+    look_for_doubles(config, reading);
     look_at_methods("methods.deny", &config.methods.deny, reading);
     look_at_methods("methods.read", &config.methods.read, reading);
     for upstream in &config.upstreams {
@@ -69,6 +72,77 @@ pub(super) fn look_for_doubts(config: &Config, reading: &Reading<'_>) {
     }
 }
 
+/// Calls that nobody may be sent are refused, however well the upstreams are.
+fn look_for_ordinary_calls(config: &Config, reading: &Reading<'_>) {
+    let may = |upstream: &Upstream, method: &String| {
+        (upstream.allow.is_empty() || upstream.allow.contains(method))
+            && !upstream.deny.contains(method)
+    };
+    let methods = &config.health.ready_for;
+    let served = |method: &String| {
+        config
+            .upstreams
+            .iter()
+            .any(|upstream| may(upstream, method))
+    };
+    if !methods.iter().any(served) {
+        reading.warn(
+            "upstreams",
+            format_args!(
+                "none may be sent {}: such calls are refused and /ready says 503; see allow, deny \
+                 and health.ready_for",
+                methods.join(", ")
+            ),
+        );
+    } else if let Some(lost) = methods.iter().find(|method| !served(method)) {
+        reading.warn(
+            "upstreams",
+            format_args!("none may be sent {lost}: such calls are refused; see allow and deny"),
+        );
+    }
+}
+
+/// What no upstream is said to be able to do.
+fn look_for_capabilities(config: &Config, reading: &Reading<'_>) {
+    for (capability, calls) in [
+        (Capability::FullApi, "most calls"),
+        (Capability::History, "calls for transactions and blocks"),
+        (Capability::Index, "scans such as getProgramAccounts"),
+    ] {
+        let has = |upstream: &Upstream| {
+            let named = upstream.capabilities.as_deref();
+            named.is_none_or(|named| capability.is_granted_by(named))
+        };
+        if !config.upstreams.iter().any(has) {
+            reading.warn(
+                "upstreams",
+                format_args!(
+                    "none has the capability {}: {calls} have nobody to serve them well",
+                    capability.label()
+                ),
+            );
+        }
+    }
+}
+
+/// The same endpoint under two names fails under both at once.
+fn look_for_doubles(config: &Config, reading: &Reading<'_>) {
+    for (place, upstream) in config.upstreams.iter().enumerate() {
+        let before = config.upstreams.iter().take(place);
+        let same =
+            |other: &&Upstream| other.url == upstream.url && other.headers == upstream.headers;
+        if let Some(other) = before.into_iter().find(same) {
+            reading.warn(
+                format_args!("upstreams.{}", upstream.id),
+                format_args!(
+                    "has the URL of {}: it is one upstream that counts as two, and fails as both",
+                    other.id
+                ),
+            );
+        }
+    }
+}
+
 /// Whether an upstream is believed to keep what local nodes have pruned.
 fn reaches_back(upstream: &Upstream) -> bool {
     match &upstream.capabilities {
@@ -88,7 +162,9 @@ fn look_at(upstream: &Upstream, config: &Config, reading: &Reading<'_>) {
     }
     look_at_methods(&format!("{path}.allow"), &upstream.allow, reading);
     look_at_methods(&format!("{path}.deny"), &upstream.deny, reading);
-    if upstream.timeouts.total > config.limits.request_timeout {
+    // The default gives way without a word.
+    let written = upstream.timeouts.total != Timeouts::default().total;
+    if written && upstream.timeouts.total > config.limits.request_timeout {
         reading.warn(
             &path,
             "timeouts.total is above limits.request_timeout, which ends the request first",

@@ -165,7 +165,7 @@ impl AdminApp {
         } else if self.published.load().pool.can_serve() {
             Page::text(200, "ready\n")
         } else {
-            Page::text(503, "no upstream can serve\n")
+            Page::text(503, "no upstream can serve ordinary calls\n")
         }
     }
 

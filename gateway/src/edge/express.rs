@@ -162,6 +162,9 @@ impl<'a> Connection<'a> {
             return None;
         }
         let (fields, path, query) = (&ordinary.fields, ordinary.path, ordinary.query);
+        if fields.instance.is_some() {
+            return None;
+        }
         if jupiter::is_api(&Method::POST, path, snapshot) {
             return None;
         }

@@ -16,6 +16,8 @@ pub(super) struct Fields<'a> {
     pub requested_headers: Option<&'a [u8]>,
     accept_encoding: Option<&'a [u8]>,
     bigtable: Option<&'a [u8]>,
+    /// The gateway that sent it, where one did.
+    pub instance: Option<&'a [u8]>,
     priority: Option<&'a [u8]>,
     /// `cache-control: no-store`, `x-perijove-cache: bypass`.
     pub bypasses: bool,
@@ -64,6 +66,7 @@ impl<'a> Fields<'a> {
             15 if is("accept-encoding") => first(&mut self.accept_encoding, value),
             16 if is("x-perijove-cache") => self.bypasses |= says(value, b"bypass"),
             17 if is("transfer-encoding") => self.framing.special = true,
+            19 if is("x-perijove-instance") => first(&mut self.instance, value),
             30 if is("access-control-request-headers") => first(&mut self.requested_headers, value),
             _ => {}
         }

@@ -22,6 +22,7 @@ use crate::error::Rejection;
 use crate::pipeline::{Pipeline, Request, Response};
 use crate::pubsub::Hub;
 use crate::snapshot::{Published, Snapshot};
+use crate::upstream;
 
 /// A node calls itself healthy up to this many slots behind the cluster (Agave's default of
 /// `--health-check-slot-distance`).
@@ -129,7 +130,9 @@ impl RpcApp {
         let who = self.identify(&fields, path, query, head.client_ip, snapshot);
         let is_api =
             jupiter::is_api(session.method(), path, snapshot) && !session.asks_for_websocket();
+        let comes_back = fields.instance.is_some_and(upstream::is_own);
         let served = match kind {
+            _ if comes_back => Err(Stop::Refused(Rejection::Loop)),
             _ if is_api => {
                 let api = self.api(session, snapshot, &head, who, started);
                 Box::pin(api).await.map_err(Stop::by_api)

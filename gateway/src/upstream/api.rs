@@ -25,7 +25,7 @@ use crate::jupiter::{Api, Fault, PathMap, Product, Route};
 use crate::solana::Priority;
 use crate::upstream::breaker::Admission;
 use crate::upstream::client::{ApiLimits, ApiLine, ApiReply, ApiRequest};
-use crate::upstream::endpoint::{Endpoint, authority};
+use crate::upstream::endpoint::{Endpoint, authority, mark};
 use crate::upstream::fault::TransportFault;
 use crate::upstream::pool::{Parts, PoolError, UnixClock};
 use crate::upstream::wire::Wire;
@@ -261,6 +261,7 @@ fn head(settings: &config::JupiterUpstream) -> Vec<u8> {
             "user-agent",
             concat!("perijove/", env!("CARGO_PKG_VERSION")),
         ),
+        mark(),
     ];
     if let Some(key) = settings.key.as_ref().filter(|key| !key.is_empty()) {
         fields.push((settings.key_header.as_str(), key.expose()));

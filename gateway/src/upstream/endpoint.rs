@@ -2,6 +2,7 @@
 //! head as bytes. Nothing a client sent gets into that head.
 
 use std::net::SocketAddr;
+use std::sync::LazyLock;
 use std::time::Duration;
 
 use http::{HeaderMap, HeaderName, HeaderValue, Method, Request, Uri, Version};
@@ -26,13 +27,29 @@ const OWN: [&str; 6] = [
 ];
 
 /// Headers whose values are no secrets.
-const OPEN: [&str; 3] = ["content-type", "accept", "user-agent"];
+const OPEN: [&str; 4] = ["content-type", "accept", "user-agent", ORIGIN];
 
 /// TCP keep-alive finds dead peers under connections that are only read from.
 const TCP_KEEPALIVE: Duration = Duration::from_mins(1);
 
 /// Tells the gateway's own calls apart in the logs of a node.
 const PROBE: &str = "x-perijove-probe";
+
+/// Names the process that a call comes from, so that one which comes back to it is known.
+const ORIGIN: &str = "x-perijove-instance";
+
+/// A name for this process, different in each.
+static INSTANCE: LazyLock<String> = LazyLock::new(|| format!("{:016x}", fastrand::u64(..)));
+
+/// The header that goes with every request.
+pub(super) fn mark() -> (&'static str, &'static str) {
+    (ORIGIN, &INSTANCE)
+}
+
+/// Whether a call with this value of [`ORIGIN`] comes from this process itself.
+pub fn is_own(instance: &[u8]) -> bool {
+    instance == INSTANCE.as_bytes()
+}
 
 /// Agave's switch for its long-term storage.
 const BIGTABLE: &str = "x-bigtable";
@@ -206,6 +223,7 @@ fn fields(settings: &config::Upstream) -> Result<Vec<(String, String)>, BadHeade
             "user-agent",
             concat!("perijove/", env!("CARGO_PKG_VERSION")).to_owned(),
         ),
+        (ORIGIN, INSTANCE.clone()),
     ];
     let mut fields: Vec<_> = defaults
         .into_iter()

@@ -192,6 +192,16 @@ impl Live {
         )
     }
 
+    /// Which HTTP it is spoken to in, once a connection has shown it.
+    pub(super) fn http(&self) -> Option<&'static str> {
+        let older = || (self.connections.busy() + self.connections.idle() > 0).then_some("1.1");
+        match &self.http2 {
+            Some(http2) if http2.is_open() => Some("2"),
+            Some(http2) if http2.is_spoken() => older(),
+            _ => Some("1.1"),
+        }
+    }
+
     /// Closes connections that nobody needs.
     pub(super) fn prune_connections(&self, now: Instant) {
         self.connections.prune(&self.addresses, now);

@@ -115,7 +115,7 @@ impl MethodRules {
     /// is rare and its absence shows only as "block not found".
     pub(super) fn grant(&self, capability: Capability) -> bool {
         match &self.capabilities {
-            Some(granted) => granted.contains(&capability),
+            Some(named) => capability.is_granted_by(named),
             None => capability != Capability::Archive,
         }
     }

@@ -223,7 +223,7 @@ impl Pool {
             .min()
     }
 
-    /// Whether any upstream is likely to answer. Lagging or standing still is no reason against
+    /// Whether any upstream is likely to answer ordinary calls, and may be sent them. Lagging or standing still is no reason against
     /// it: the least bad serves. An open breaker counts only where probes are rare; elsewhere they
     /// know earlier whether the upstream is back.
     pub fn can_serve(&self) -> bool {
@@ -238,7 +238,10 @@ impl Pool {
                 let breaker = live.breaker.lock();
                 breaker.admission(now, &self.policy.breaker) == Admission::Refused
             };
-            answers && !open && live.hold_off.lock().resting(now).is_none()
+            answers
+                && !open
+                && upstream.may_be_sent_any(&self.policy.health.ready_for)
+                && live.hold_off.lock().resting(now).is_none()
         })
     }
 

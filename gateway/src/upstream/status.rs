@@ -9,10 +9,12 @@ use perijove_core::{Commitment, Slot};
 use serde::Serialize;
 use tokio::time::Instant;
 
+use crate::solana::FaultKind;
 use crate::upstream::cluster::Cluster;
 use crate::upstream::errors::Errors;
-use crate::upstream::hold_off::Hold;
+use crate::upstream::hold_off::{Hold, HoldCause};
 use crate::upstream::member::Policy;
+use crate::upstream::trouble::{Trouble, cure};
 use crate::upstream::{BreakerState, Health, Live, Upstream};
 
 /// All upstreams.
@@ -52,10 +54,12 @@ pub struct UpstreamStatus {
     /// How it is, in a few words: its health with what is behind it, or what else keeps calls from
     /// it. `healthy` where nothing does.
     pub state: String,
-    /// Why it is not healthy.
+    /// Why it is not healthy, or what else keeps calls from it.
     pub cause: Option<String>,
     /// What probably helps.
     pub cure: Option<&'static str>,
+    /// Which HTTP it is spoken to in, `2` or `1.1`; not known before the first connection.
+    pub http: Option<&'static str>,
     /// How long its health has been as it is.
     pub since_seconds: u64,
     /// The last error it gave, whatever was served since.
@@ -164,13 +168,25 @@ impl PoolStatus {
     }
 }
 
+/// What helps where the gateway itself sends no more.
+const RAISE_BUDGET: &str = "raise its `budget`, or add an upstream";
+
 /// What is held against an upstream, and what it said last.
 struct Held {
     holds: Vec<HoldStatus>,
     last_error: Option<ErrorStatus>,
+    last_kind: Option<FaultKind>,
+    /// The cause of the first of `holds`.
+    hold: Option<HoldCause>,
     resting: Option<Duration>,
     key_refused: bool,
     closed_methods: Vec<String>,
+}
+
+/// What speaks against an upstream that is well by its probes, in words.
+struct Reason {
+    cause: String,
+    cure: &'static str,
 }
 
 impl Held {
@@ -183,6 +199,8 @@ impl Held {
                 .iter()
                 .map(|hold| HoldStatus::of(hold, &errors, now))
                 .collect(),
+            last_kind: errors.last().map(|(_, error)| error.kind),
+            hold: holds.first().map(|hold| hold.cause),
             last_error: errors.last().map(|(method, error)| ErrorStatus {
                 method: method.to_owned(),
                 fault: error.kind.label(),
@@ -196,12 +214,80 @@ impl Held {
     }
 
     /// How an upstream is that is well otherwise.
-    fn state(&self, saturated: bool) -> String {
+    fn state(&self, saturated: bool, spent: bool) -> String {
         match self.holds.first() {
             Some(hold) => hold.summary(),
+            None if spent => "budget spent".to_owned(),
             None if saturated => "saturated".to_owned(),
             None => Health::Healthy.label().to_owned(),
         }
+    }
+
+    /// What it said last, and what helps against that.
+    fn last(&self) -> Option<Reason> {
+        let (error, kind) = (self.last_error.as_ref()?, self.last_kind?);
+        Some(Reason {
+            cause: Trouble::of(kind, error.http_status)
+                .on(&error.method)
+                .to_string(),
+            cure: cure(kind),
+        })
+    }
+
+    /// Why its breaker lets no calls through.
+    fn broken(&self) -> Reason {
+        let Reason { cause, cure } = self.last().unwrap_or_else(|| Reason {
+            cause: "not remembered".to_owned(),
+            cure: "wait for its trial calls",
+        });
+        Reason {
+            cause: format!("too many calls failed; the last error was {cause}"),
+            cure,
+        }
+    }
+
+    /// Why calls are kept from it for a while.
+    fn held(&self) -> Option<Reason> {
+        let (hold, cause) = (self.holds.first()?, self.hold?);
+        let what = hold.method.as_deref().unwrap_or("all calls");
+        let status = hold.http_status.filter(|status| *status != 200);
+        let with = status.map_or_else(String::new, |status| format!(" with HTTP {status}"));
+        let (says, cure) = match cause {
+            HoldCause::Key => (
+                "refuses the gateway's key for",
+                cure(FaultKind::Unauthorized),
+            ),
+            HoldCause::RateLimited => ("limits the rate of", cure(FaultKind::RateLimited)),
+            HoldCause::Credits => {
+                let cure = cure(FaultKind::CreditsExhausted);
+                ("has no credits left for", cure)
+            }
+            HoldCause::Closed => ("does not serve", cure(FaultKind::MethodDisabled)),
+            HoldCause::Refused => {
+                let last = self.last();
+                let cure = last.map_or("look at last_error", |last| last.cure);
+                ("refuses what others serve:", cure)
+            }
+        };
+        let cause = format!("it {says} {what}{with}");
+        Some(Reason { cause, cure })
+    }
+
+    /// What keeps calls from an upstream that is well by its probes.
+    fn reason(&self, breaker: BreakerState, saturated: bool, spent: bool) -> Option<Reason> {
+        if breaker != BreakerState::Closed {
+            return Some(self.broken());
+        }
+        let own = |cause: &str, cure| Reason {
+            cause: cause.to_owned(),
+            cure,
+        };
+        let spent = || spent.then(|| own("its `budget` is spent for now", RAISE_BUDGET));
+        let saturated = || {
+            let all = "calls wait because all connections to it are in use";
+            saturated.then(|| own(all, cure(FaultKind::Saturated)))
+        };
+        self.held().or_else(spent).or_else(saturated)
     }
 }
 
@@ -217,10 +303,20 @@ impl UpstreamStatus {
             (breaker.shown(), breaker.open_for(now))
         };
         let held = Held::of(live, now);
-        let (cause, short, cure) = live.cause();
+        let (mut cause, short, mut cure) = live.cause();
         let saturated = live.saturation.lasts();
+        let budget_left = live.budget.left(now);
+        let spent = budget_left == Some(0);
+        if live.health() == Health::Healthy
+            && let Some(reason) = held.reason(breaker, saturated, spent)
+        {
+            (cause, cure) = (Some(reason.cause), Some(reason.cure));
+        } else if live.health() == Health::Failing && cause.is_none() {
+            cause = Some("its probes are good again, but not yet often enough in a row".to_owned());
+            cure = Some("nothing; it will be back in a moment");
+        }
         let state = match (live.health(), breaker) {
-            (Health::Healthy, BreakerState::Closed) => held.state(saturated),
+            (Health::Healthy, BreakerState::Closed) => held.state(saturated, spent),
             (Health::Healthy, open) => format!("breaker {}", open.label()),
             (health, _) => match short {
                 Some(short) => format!("{} ({short})", health.label()),
@@ -237,6 +333,7 @@ impl UpstreamStatus {
             state,
             cause,
             cure,
+            http: live.http(),
             since_seconds: now.saturating_duration_since(live.since()).as_secs(),
             last_error: held.last_error,
             holds: held.holds,
@@ -253,7 +350,7 @@ impl UpstreamStatus {
             latency_milliseconds: latency.map(|latency| latency.as_secs_f64() * 1e3),
             failures: live.score.failure_share(now, &policy.selection),
             in_flight: live.score.in_flight(),
-            budget_left: live.budget.left(now),
+            budget_left,
             connections_busy,
             connections_idle,
             addresses: texts(&live.addresses.known()),

@@ -5,6 +5,9 @@ use std::fmt;
 
 use crate::solana::FaultKind;
 
+/// HTTP 508, Loop Detected: what the gateway answers to its own calls.
+const LOOP: u16 = 508;
+
 /// What an upstream did instead of answering.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Trouble {
@@ -53,7 +56,10 @@ impl Trouble {
 
     /// What probably helps.
     pub(super) fn cure(&self) -> &'static str {
-        self.kind.map_or(OWN_LOG, cure)
+        match self.status {
+            Some(LOOP) => "its URL leads back to this gateway: name the node's own address",
+            _ => self.kind.map_or(OWN_LOG, cure),
+        }
     }
 }
 
@@ -119,6 +125,8 @@ mod tests {
         let dead = Trouble::of(FaultKind::ConnectRefused, None).on("getSlot");
         assert_eq!(dead.to_string(), "getSlot: connect-refused");
         assert_eq!(dead.short().as_deref(), Some("connect-refused"));
+        let circle = Trouble::of(FaultKind::ServerError, Some(508)).on("getSlot");
+        assert!(circle.cure().contains("back to this gateway"));
         let odd = Trouble::of(FaultKind::BadJson, Some(200));
         assert_eq!(odd.short().as_deref(), Some("bad-json"));
     }

@@ -14,6 +14,8 @@ use crate::settings::files::Files;
 use crate::settings::interpolate::interpolate;
 use crate::settings::outline::Outline;
 use crate::settings::reading::{Reading, Section, unreadable};
+use crate::settings::schema::described;
+use crate::settings::spelling::elsewhere;
 use crate::settings::violation::ConfigError;
 
 /// What a program can be told in one file.
@@ -23,6 +25,12 @@ pub trait Configuration: Sized {
 
     /// Warns of what is allowed but probably not meant. Only called for what is valid.
     fn look_for_doubts(&self, reading: &Reading<'_>);
+
+    /// A file in which every list and every mapping of free names has one item, so that all keys
+    /// are read.
+    fn of_every_list() -> Value {
+        Value::Null
+    }
 }
 
 /// A configuration that may be used.
@@ -104,8 +112,17 @@ pub fn parse<C: Configuration>(
     let document = document(text)?;
     let reading = Reading::new(environment);
     let config = reading.root(&document, C::read);
-    let violations = reading.violations.take();
+    let mut violations = reading.violations.take();
     if !violations.is_empty() {
+        for (place, key) in reading.misplaced.take() {
+            let keys = described::<C>(&C::of_every_list());
+            let places: Vec<_> = keys.into_iter().map(|key| key.path).collect();
+            if let (Some(violation), Some(said)) =
+                (violations.get_mut(place), elsewhere(&key, &places))
+            {
+                violation.message = said;
+            }
+        }
         let files = reading.files.take();
         return Err(ConfigError { violations, files });
     }

@@ -21,6 +21,7 @@ use crate::settings::environment::Environment;
 use crate::settings::files::Files;
 use crate::settings::interpolate::{self, interpolate};
 use crate::settings::setting::{Setting, plain};
+use crate::settings::spelling;
 use crate::settings::violation::Violation;
 
 pub use section::Section;
@@ -31,6 +32,8 @@ pub struct Reading<'e> {
     /// Whether an unset variable is passed over: true within what is switched off.
     lenient: Cell<bool>,
     pub(super) violations: RefCell<Vec<Violation>>,
+    /// Which of them are about keys that are not known where they stand, by their places.
+    pub(super) misplaced: RefCell<Vec<(usize, String)>>,
     pub(super) warnings: RefCell<Vec<String>>,
     /// Over all that came from outside the file.
     pub(super) digest: RefCell<DefaultHasher>,
@@ -59,6 +62,7 @@ impl<'e> Reading<'e> {
             environment,
             lenient: Cell::new(false),
             violations: RefCell::default(),
+            misplaced: RefCell::default(),
             warnings: RefCell::default(),
             digest: RefCell::default(),
             files: RefCell::default(),
@@ -85,6 +89,15 @@ impl<'e> Reading<'e> {
             is_apart: false,
         };
         self.violations.borrow_mut().push(violation);
+    }
+
+    /// A key that is not known at this place, where those there are like none of them.
+    fn unknown(&self, path: &str, key: &str, known: &[&str]) {
+        if spelling::close(key, known).is_none() {
+            let place = self.violations.borrow().len();
+            self.misplaced.borrow_mut().push((place, key.to_owned()));
+        }
+        self.violation(path, spelling::unknown(key, known));
     }
 
     /// A fault of a file that the program looks after by itself.

@@ -1,17 +1,49 @@
 //! Guessing what was meant by a word that is not known.
 
+/// Places that are named for a key that stands at none of them.
+const MOST_PLACES: usize = 3;
+
 /// What to say about a key there is not: what was probably meant, or all there are.
 pub(super) fn unknown(key: &str, known: &[&str]) -> String {
-    let close = known
-        .iter()
-        .map(|known| (distance(key, known), known))
-        .min();
-    match close {
-        Some((distance, close)) if distance <= 1 + close.len() / 4 => {
-            format!("unknown key; did you mean `{close}`?")
-        }
-        _ => format!("unknown key; there are {}", known.join(", ")),
+    match close(key, known) {
+        Some(close) => format!("unknown key; did you mean `{close}`?"),
+        None => format!("unknown key; there are {}", known.join(", ")),
     }
+}
+
+/// What was probably meant by a key.
+pub(super) fn close<'k>(key: &str, known: &[&'k str]) -> Option<&'k str> {
+    let distances = known.iter().map(|known| (distance(key, known), *known));
+    let (distance, close) = distances.min()?;
+    (distance <= 1 + close.len() / 4).then_some(close)
+}
+
+/// What to say about a key that there is at other places, of all that there are: where. `None` if
+/// there is none.
+pub(super) fn elsewhere(key: &str, places: &[String]) -> Option<String> {
+    let mut found: Vec<String> = Vec::new();
+    for place in places {
+        let steps: Vec<_> = place.split('.').collect();
+        let named = |step: &&str| step.trim_end_matches("[]") == key;
+        if let Some(last) = steps.iter().position(named) {
+            let whole = steps.get(..=last).unwrap_or_default().join(".");
+            if !found.contains(&whole) {
+                found.push(whole);
+            }
+        }
+    }
+    let list: Vec<_> = found
+        .iter()
+        .take(MOST_PLACES)
+        .map(|place| format!("`{place}`"))
+        .collect();
+    let more = if found.len() > MOST_PLACES {
+        " and others"
+    } else {
+        ""
+    };
+    let list = list.join(", ");
+    (!found.is_empty()).then(|| format!("unknown key here; it belongs elsewhere: {list}{more}"))
 }
 
 /// How many letters have to be changed, added or left out to make one word of the other.
@@ -63,5 +95,30 @@ mod tests {
             unknown("colour", &known),
             "unknown key; there are timeouts, tier, url"
         );
+    }
+
+    #[test]
+    fn a_key_that_stands_elsewhere_is_told_where() {
+        let places = [
+            "limits.request_timeout",
+            "upstreams[].tls.sni",
+            "upstreams[].tls.ca",
+            "jupiter.upstreams[].tls.ca",
+            "a.x",
+            "b.x",
+            "c.x",
+            "d.x",
+        ]
+        .map(str::to_owned);
+        for (key, said) in [
+            ("request_timeout", "`limits.request_timeout`"),
+            ("tls", "`upstreams[].tls`, `jupiter.upstreams[].tls`"),
+            ("upstreams", "`upstreams[]`, `jupiter.upstreams[]`"),
+            ("x", "`a.x`, `b.x`, `c.x` and others"),
+        ] {
+            let expected = format!("unknown key here; it belongs elsewhere: {said}");
+            assert_eq!(elsewhere(key, &places), Some(expected));
+        }
+        assert_eq!(elsewhere("colour", &places), None);
     }
 }

@@ -10,6 +10,7 @@ use perijove_core::settings::{Section, is_name, pem_file, refuse_doubles, requir
 use schemars::Schema;
 use serde_json::{Value, json};
 
+use crate::config::listen::Own;
 use crate::config::methods::method_names;
 use crate::config::{
     Budget, HttpVersion, Probe, Tier, Tiers, Timeouts, Upstream, UpstreamTls, UpstreamUrl, WsUrl,
@@ -33,7 +34,11 @@ const OWN_HEADERS: [&str; 12] = [
 
 impl Upstream {
     /// All upstreams that are switched on.
-    pub(in crate::config) fn read_all(section: &mut Section<'_>, tiers: &Tiers) -> Vec<Self> {
+    pub(in crate::config) fn read_all(
+        section: &mut Section<'_>,
+        tiers: &Tiers,
+        own: &Own,
+    ) -> Vec<Self> {
         let mut ids = Vec::new();
         let read = section.sections("upstreams", |section| {
             let id = required_id(section);
@@ -41,6 +46,9 @@ impl Upstream {
             let on = is_on(section);
             section.forgive_unset(!on);
             let upstream = Self::read(section, id, tiers);
+            if let Some(upstream) = upstream.as_ref().filter(|_| on) {
+                own.refuse(section, &section.at("url"), &upstream.url);
+            }
             section.forgive_unset(false);
             (on, upstream)
         });

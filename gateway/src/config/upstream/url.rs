@@ -23,7 +23,7 @@ impl UpstreamUrl {
     /// # Errors
     /// Says what is wrong, without the text.
     pub fn parse(text: &str) -> Result<Self, UrlFault> {
-        let url = Url::parse(text)?;
+        let url = parse(text)?;
         if !matches!(url.scheme(), "http" | "https") {
             return Err(UrlFault::Scheme);
         }
@@ -91,6 +91,20 @@ impl JsonSchema for UpstreamUrl {
     }
 }
 
+/// Reads any URL that has a scheme. A host with a port reads like a scheme with a path.
+pub(super) fn parse(text: &str) -> Result<Url, UrlFault> {
+    match Url::parse(text) {
+        Ok(url)
+            if !url.has_host() && url.path().starts_with(|first: char| first.is_ascii_digit()) =>
+        {
+            Err(UrlFault::NoScheme)
+        }
+        Ok(url) => Ok(url),
+        Err(url::ParseError::RelativeUrlWithoutBase) => Err(UrlFault::NoScheme),
+        Err(fault) => Err(fault.into()),
+    }
+}
+
 /// Whether a host is on this machine or in a private network.
 pub(in crate::config) fn is_nearby(url: &Url) -> bool {
     match url.host() {
@@ -125,6 +139,10 @@ pub enum UrlFault {
     Syntax(#[from] url::ParseError),
     #[error("must begin with http:// or https://")]
     Scheme,
+    #[error("lacks the scheme; write http:// or https:// before the host")]
+    NoScheme,
+    #[error("lacks the scheme; write ws:// or wss:// before the host")]
+    WsNoScheme,
     #[error("must not hold a user name or password; put them into headers")]
     Credentials,
     #[error("must not have a fragment (#)")]
@@ -158,13 +176,14 @@ mod tests {
     fn what_is_no_upstream_is_refused() {
         for (text, fault) in [
             ("ws://node:8900", UrlFault::Scheme),
-            ("localhost:8899", UrlFault::Scheme),
+            ("localhost:8899", UrlFault::NoScheme),
+            ("127.0.0.1:8899", UrlFault::NoScheme),
+            ("//node:8899", UrlFault::NoScheme),
+            ("node:8899/key", UrlFault::NoScheme),
+            ("mailto:you", UrlFault::Scheme),
             ("https://user:pw@node", UrlFault::Credentials),
             ("https://node/#top", UrlFault::Fragment),
-            (
-                "node",
-                UrlFault::Syntax(url::ParseError::RelativeUrlWithoutBase),
-            ),
+            ("node", UrlFault::NoScheme),
             ("http://", UrlFault::Syntax(url::ParseError::EmptyHost)),
         ] {
             assert_eq!(UpstreamUrl::parse(text), Err(fault), "{text}");

@@ -7,6 +7,7 @@ use std::fmt;
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use url::Url;
 
+use super::url::parse;
 use super::{UpstreamUrl, UrlFault};
 
 /// A `ws` or `wss` URL. Path and query may be a key and are never printed.
@@ -19,7 +20,10 @@ impl WsUrl {
     /// # Errors
     /// Says what is wrong, without the text.
     pub fn parse(text: &str) -> Result<Self, UrlFault> {
-        let url = Url::parse(text)?;
+        let url = parse(text).map_err(|fault| match fault {
+            UrlFault::NoScheme => UrlFault::WsNoScheme,
+            fault => fault,
+        })?;
         if !matches!(url.scheme(), "ws" | "wss") {
             return Err(UrlFault::WsScheme);
         }
@@ -137,5 +141,6 @@ mod tests {
         assert_eq!(format!("{url} {url:?}").matches("key").count(), 0);
         assert_eq!((url.host(), url.port()), ("rpc.example.com", 443));
         assert_eq!(WsUrl::parse("http://a/"), Err(UrlFault::WsScheme));
+        assert_eq!(WsUrl::parse("127.0.0.1:8900"), Err(UrlFault::WsNoScheme));
     }
 }

@@ -16,6 +16,9 @@ fn request(settings: &config::Upstream, body: &str) -> String {
 fn head_and_body_are_one_piece_of_bytes() {
     let text = request(&settings("a", "http://node:8899/"), "{\"id\":");
     let agent = concat!("user-agent: perijove/", env!("CARGO_PKG_VERSION"), "\r\n");
+    let (name, instance) = mark();
+    assert!(is_own(instance.as_bytes()) && !is_own(b"") && !is_own(b"0"));
+    let agent = format!("{agent}{name}: {instance}\r\n");
     assert_eq!(
         text,
         format!(

@@ -132,6 +132,11 @@ impl Http2 {
         self.spoken.load(Ordering::Relaxed)
     }
 
+    /// Whether there is a connection.
+    pub(in crate::upstream) fn is_open(&self) -> bool {
+        !self.state.lock().sessions.is_empty()
+    }
+
     /// Whether a call would have to wait for a stream of another one.
     pub(in crate::upstream) fn is_full(&self) -> bool {
         self.stuck.load(Ordering::Relaxed) > 0

@@ -406,7 +406,7 @@ impl<'r> Section<'r> {
     fn refuse_unknown_keys(&self) {
         for key in self.fields.into_iter().flat_map(Map::keys) {
             if !self.known.contains(&key.as_str()) {
-                self.violation(key, spelling::unknown(key, &self.known));
+                self.reading.unknown(&self.at(key), key, &self.known);
             }
         }
     }
