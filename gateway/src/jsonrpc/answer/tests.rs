@@ -455,3 +455,32 @@ fn a_long_result_ends_where_its_own_container_ends() {
         assert_eq!(found.is_some(), whole, "{result}");
     }
 }
+
+#[test]
+fn a_long_result_with_a_comma_or_a_colon_too_many_is_no_answer() {
+    let many = vec!["12345"; 200].join(",");
+    let body = |result: &str| {
+        let result = result.replace("MANY", &many);
+        Bytes::from(format!(r#"{{"jsonrpc":"2.0","result":{result},"id":7}}"#))
+    };
+    for wrong in [
+        "[MANY,,1]",
+        "[,MANY]",
+        "[MANY,]",
+        r#"{"a":[MANY],,"b":1}"#,
+        r#"{"a":[MANY],"b":}"#,
+        r#"{"a":[MANY],"b":[1,]}"#,
+        r#"{,"a":[MANY]}"#,
+        r#"{"a":[MANY],}"#,
+        r#"{"memo":"a,,b","a":[MANY,,5]}"#,
+    ] {
+        assert!(Answer::scan(body(wrong)).is_err(), "{wrong}");
+    }
+    for right in [
+        "[MANY]",
+        r#"{"memo":"a,,b[,{,:},]","a":[MANY]}"#,
+        r#"{"a":[MANY],"b":{},"c":[[],{}]}"#,
+    ] {
+        assert!(Answer::scan(body(right)).is_ok(), "{right}");
+    }
+}
