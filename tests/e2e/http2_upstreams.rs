@@ -50,6 +50,25 @@ async fn distant(validators: usize, delay: u64) -> Distant {
     }
 }
 
+#[tokio::test]
+async fn an_upstream_that_wants_http_1_after_all_is_spoken_to_in_it() {
+    let cluster = Sandbox::start(1).await.unwrap();
+    let identity = Identity::of("localhost");
+    let front = Http2Front::start_reluctant(&identity, cluster.validator(0)).await;
+    let tls = json!({ "ca": identity.certificate_file().display().to_string() });
+    let only = Endpoint::at("v0", &front.url()).set("tls", tls);
+    let gateway = Gateway::start(GatewayConfig::new().endpoint(only)).await;
+    for number in 0..10 {
+        let reply = gateway.rpc("sandboxEcho", json!([number])).await;
+        assert_eq!(reply.json()["result"], json!([number]), "{}", reply.text());
+    }
+    // One call at most was refused, and sent again.
+    assert_eq!(front.older_calls(), 10);
+    assert!(front.calls() <= 11, "{}", front.calls());
+    let status = gateway.status().await;
+    assert_eq!(status["upstreams"][0]["http"], "1.1", "{status}");
+}
+
 fn echo() -> String {
     call("sandboxEcho", &json!([1]))
 }

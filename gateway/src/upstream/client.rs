@@ -181,7 +181,9 @@ impl Line<'_> {
             start,
             total,
         };
-        if let Some(http2) = self.http2.filter(|http2| http2.is_spoken()) {
+        let endpoint = &self.wire.endpoint;
+        let spoken = |http2: &&Arc<Http2>| http2.is_spoken() && endpoint.may_be_http2();
+        if let Some(http2) = self.http2.filter(spoken) {
             let call = self.call_http2(http2, &exchange, route, resent, timer);
             if let Some(reply) = Box::pin(call).await {
                 return reply;

@@ -3,6 +3,7 @@
 
 use std::net::SocketAddr;
 use std::sync::LazyLock;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use http::{HeaderMap, HeaderName, HeaderValue, Method, Request, Uri, Version};
@@ -83,6 +84,9 @@ pub(super) struct Endpoint {
     tls: bool,
     uri: Uri,
     headers: HeaderMap,
+    /// It offers HTTP/2 and then does not take calls in it. Until its settings change HTTP/1.1 alone
+    /// is spoken.
+    older: AtomicBool,
 }
 
 impl Endpoint {
@@ -95,12 +99,26 @@ impl Endpoint {
             tls: settings.url.is_tls(),
             uri: uri(settings)?,
             headers: headers(&fields),
+            older: AtomicBool::new(false),
         })
     }
 
     /// Whether a connection may turn out to speak HTTP/2.
     pub(super) fn may_be_http2(&self) -> bool {
-        may_be_http2(self.http, self.tls)
+        may_be_http2(self.http, self.tls) && !self.older.load(Ordering::Relaxed)
+    }
+
+    /// The upstream does not take a call in HTTP/2. Whether it can be spoken to otherwise, as it is
+    /// from now on.
+    pub(super) fn falls_back(&self) -> bool {
+        let may = self.http == HttpVersion::Auto;
+        if may && !self.older.swap(true, Ordering::Relaxed) {
+            tracing::info!(
+                upstream = self.uri.host(),
+                "the upstream wants HTTP/1.1; HTTP/2 is not spoken to it any more"
+            );
+        }
+        may
     }
 
     /// Whether this new connection speaks HTTP/2; None if it speaks another version than it must.
@@ -116,6 +134,9 @@ impl Endpoint {
     /// The peer at one of the upstream's addresses.
     pub(super) fn peer(&self, address: SocketAddr) -> HttpPeer {
         let mut peer = self.peer.clone();
+        if self.older.load(Ordering::Relaxed) {
+            peer.options.alpn = ALPN::H1;
+        }
         peer._address = pingora::protocols::l4::socket::SocketAddr::Inet(address);
         peer
     }

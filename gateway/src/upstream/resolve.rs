@@ -80,6 +80,7 @@ impl Addresses {
     #[cfg(test)]
     pub(super) fn pretend(&self, addresses: Vec<SocketAddr>) {
         self.known.store(Arc::new(addresses));
+        self.changes.fetch_add(1, Ordering::Release);
     }
 
     fn replace(&self, mut found: Vec<SocketAddr>) -> io::Result<()> {

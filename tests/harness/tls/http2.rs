@@ -11,10 +11,10 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use futures::stream;
-use http::{Request, Response};
+use http::{Request, Response, Version};
 use http_body_util::{BodyExt, StreamBody};
 use hyper::body::{Frame, Incoming};
-use hyper::server::conn::http2;
+use hyper::server::conn::{http1, http2};
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioExecutor, TokioIo};
 use tokio::net::{TcpListener, TcpStream};
@@ -29,7 +29,7 @@ use crate::sandbox::Validator;
 type Pieces = Vec<Result<Frame<Bytes>, h2::Error>>;
 type Body = StreamBody<stream::Iter<std::vec::IntoIter<Result<Frame<Bytes>, h2::Error>>>>;
 
-/// A TLS listener that offers HTTP/2 and nothing else.
+/// A TLS listener that offers HTTP/2 and nothing else, unless it is a reluctant one.
 #[derive(Debug)]
 pub struct Http2Front {
     address: SocketAddr,
@@ -50,6 +50,10 @@ struct Shared {
     /// So many answers more break off in their middle.
     break_off: AtomicUsize,
     leave: watch::Sender<u64>,
+    /// Calls are taken in HTTP/1.1 only, which is offered as well.
+    reluctant: bool,
+    /// Calls that came in HTTP/1.1.
+    older: AtomicU64,
 }
 
 impl Http2Front {
@@ -63,10 +67,32 @@ impl Http2Front {
         delay: Duration,
         streams: u32,
     ) -> Self {
+        Self::start_as(identity, validator, delay, streams, false).await
+    }
+
+    /// The same of one that offers HTTP/2 and HTTP/1.1, and refuses calls in HTTP/2
+    /// (`HTTP_1_1_REQUIRED`).
+    ///
+    /// # Panics
+    /// If no port is free.
+    pub async fn start_reluctant(identity: &Identity, validator: &Validator) -> Self {
+        Self::start_as(identity, validator, Duration::ZERO, 250, true).await
+    }
+
+    async fn start_as(
+        identity: &Identity,
+        validator: &Validator,
+        delay: Duration,
+        streams: u32,
+        reluctant: bool,
+    ) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
         let address = listener.local_addr().expect("its address");
         let mut config = identity.server();
         config.alpn_protocols = vec![b"h2".to_vec()];
+        if reluctant {
+            config.alpn_protocols.push(b"http/1.1".to_vec());
+        }
         let shared = Arc::new(Shared {
             validator: validator.url(),
             client: keep_alive(),
@@ -76,6 +102,8 @@ impl Http2Front {
             refuse: AtomicUsize::new(0),
             break_off: AtomicUsize::new(0),
             leave: watch::Sender::new(0),
+            reluctant,
+            older: AtomicU64::new(0),
         });
         let acceptor = TlsAcceptor::from(Arc::new(config));
         let accepting = tokio::spawn(accept(listener, acceptor, Arc::clone(&shared), streams));
@@ -99,6 +127,11 @@ impl Http2Front {
     /// Calls so far, those included that were refused.
     pub fn calls(&self) -> u64 {
         self.shared.calls.load(Ordering::SeqCst)
+    }
+
+    /// Calls that came in HTTP/1.1 so far.
+    pub fn older_calls(&self) -> u64 {
+        self.shared.older.load(Ordering::SeqCst)
     }
 
     /// Refuses the next calls unseen (`REFUSED_STREAM`).
@@ -134,10 +167,17 @@ async fn serve(stream: TcpStream, tls: TlsAcceptor, shared: Arc<Shared>, streams
     let Ok(stream) = tls.accept(stream).await else {
         return;
     };
+    let older = stream.get_ref().1.alpn_protocol() != Some(b"h2");
     let mut leave = shared.leave.subscribe();
     let carried = Arc::new(AtomicUsize::new(0));
     let service =
         service_fn(move |request| answer(request, Arc::clone(&shared), Arc::clone(&carried)));
+    if older {
+        let connection = http1::Builder::new().serve_connection(TokioIo::new(stream), service);
+        // However it ends, the gateway tells what it made of it.
+        drop(connection.await);
+        return;
+    }
     let connection = http2::Builder::new(TokioExecutor::new())
         .max_concurrent_streams(streams)
         .serve_connection(TokioIo::new(stream), service);
@@ -163,6 +203,11 @@ async fn answer(
     let probe = request.headers().contains_key("x-perijove-probe");
     if !probe {
         shared.calls.fetch_add(1, Ordering::SeqCst);
+        if request.version() != Version::HTTP_2 {
+            shared.older.fetch_add(1, Ordering::SeqCst);
+        } else if shared.reluctant {
+            return Err(h2::Reason::HTTP_1_1_REQUIRED.into());
+        }
         if carried.fetch_add(1, Ordering::SeqCst) == 0 {
             shared.used.fetch_add(1, Ordering::SeqCst);
         }

@@ -62,6 +62,11 @@ impl Line<'_> {
                 Repeat::Unsent if unsent < MOST_UNSENT => unsent += 1,
                 Repeat::Unseen if unseen < MOST_UNSEEN => unseen += 1,
                 Repeat::Broken if replayable && !*resent => *resent = true,
+                Repeat::Older if self.wire.endpoint.falls_back() => {
+                    http2.abandon();
+                    self.broken.inc();
+                    return None;
+                }
                 _ => return Some(Err(lost.fault)),
             }
             self.broken.inc();

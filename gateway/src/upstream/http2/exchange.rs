@@ -31,6 +31,8 @@ pub(in crate::upstream) enum Repeat {
     Unseen,
     /// One that may be seen twice: the connection broke under it, and may have been dead before.
     Broken,
+    /// Any call, over HTTP/1.1: the upstream does not take it otherwise (`HTTP_1_1_REQUIRED`).
+    Older,
 }
 
 /// Sends the request and waits for the head of the answer. The connection's task writes, as the
@@ -86,7 +88,10 @@ pub(in crate::upstream) async fn exchange(
 fn lost(error: &h2::Error, answered_before: bool) -> Lost {
     let unseen =
         error.is_remote() && (error.is_go_away() || error.reason() == Some(Reason::REFUSED_STREAM));
-    let (fault, repeat) = if unseen {
+    let older = error.is_remote() && error.reason() == Some(Reason::HTTP_1_1_REQUIRED);
+    let (fault, repeat) = if older {
+        (TransportFault::before(FaultKind::BadHttp), Repeat::Older)
+    } else if unseen {
         (TransportFault::before(FaultKind::Reset), Repeat::Unseen)
     } else if error.is_io() && answered_before {
         (TransportFault::after(FaultKind::Reset), Repeat::Broken)

@@ -264,6 +264,13 @@ impl Http2 {
         self.ended(|_| {});
     }
 
+    /// The upstream wants HTTP/1.1 after all. What is under way goes on to its end.
+    pub(in crate::upstream) fn abandon(&self) {
+        self.spoken.store(false, Ordering::Relaxed);
+        self.state.lock().sessions.clear();
+        self.tell_all();
+    }
+
     /// A connection could not be opened.
     pub(in crate::upstream) fn failed(&self, fault: FaultKind) {
         self.ended(|state| {

@@ -380,6 +380,51 @@ async fn a_refused_stream_is_sent_again_whatever_it_holds() {
 }
 
 #[tokio::test]
+async fn when_the_name_leads_elsewhere_calls_go_there_and_those_under_way_end() {
+    let gate = Arc::new(Notify::new());
+    let opened = Arc::clone(&gate);
+    let old = Server::start(100, move |call| {
+        let gate = Arc::clone(&opened);
+        async move {
+            gate.notified().await;
+            call.say("old");
+        }
+    })
+    .await;
+    let new = Server::start(100, |call| async move { call.say("new") }).await;
+    let pool = old.pool();
+    let slow = call_ok(&pool);
+    let moves = async {
+        while old.calls() == 0 {
+            tokio::task::yield_now().await;
+        }
+        let address = new.url.split('/').nth(2).unwrap().parse().unwrap();
+        let addresses = &pool.upstreams()[0].live().addresses;
+        addresses.pretend(vec![address]);
+        assert_eq!(all(&pool, 5).await, ["new"; 5]);
+        gate.notify_one();
+    };
+    let (under_way, ()) = tokio::join!(slow, moves);
+    assert_eq!(under_way, "old");
+    assert_eq!((old.calls(), old.connections()), (1, 1));
+    assert_eq!((new.calls(), new.connections()), (5, 1));
+    // The connection that nobody uses any more is closed.
+    pool.upstreams()[0].live().prune_connections(Instant::now());
+    assert_eq!(pool.upstreams()[0].live().open_connections(), (0, 1));
+}
+
+#[tokio::test]
+async fn where_http_2_is_told_to_be_spoken_its_refusal_is_the_upstreams_fault() {
+    let server = Server::start(100, |mut call| async move {
+        call.answer.send_reset(Reason::HTTP_1_1_REQUIRED);
+    })
+    .await;
+    let fault = call(&server.pool(), &once()).await.unwrap_err();
+    assert_eq!(fault, TransportFault::before(FaultKind::BadHttp));
+    assert_eq!(server.calls(), 1);
+}
+
+#[tokio::test]
 async fn an_upstream_that_refuses_every_stream_is_left_and_has_seen_nothing() {
     let server = Server::start(100, |mut call| async move {
         call.answer.send_reset(Reason::REFUSED_STREAM);
