@@ -37,7 +37,7 @@ impl ShutdownSignalWatch for Signals {
         let replaced = async {
             loop {
                 // The stream of signals does not end.
-                drop(quit.recv().await);
+                _ = quit.recv().await;
                 if self.is_replaced().await {
                     return;
                 }

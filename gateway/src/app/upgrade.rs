@@ -123,7 +123,7 @@ impl Inherited {
     pub(super) fn listening(mut self) {
         for (address, descriptor) in self.sockets.drain(..) {
             tracing::info!(address, "no longer listened on");
-            drop(nix::unistd::close(descriptor));
+            _ = nix::unistd::close(descriptor);
         }
         // A predecessor that is gone has no need to know.
         drop(self.predecessor.write_all(&[LISTENING]));
