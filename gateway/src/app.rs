@@ -176,12 +176,6 @@ fn assemble(
     bound: Bound,
     registry: &Registry,
 ) -> Result<Assembled, StartError> {
-    let Bound {
-        addresses,
-        sockets,
-        place,
-        inherited,
-    } = bound;
     register_process_metrics(registry)?;
     let descriptors = Descriptors::raise();
     descriptors.fit(&mut loaded.config);
@@ -193,7 +187,8 @@ fn assemble(
     let snapshot = Snapshot::new(config.clone(), pool, 1).with_jupiter(jupiter);
     let published = Arc::new(Published::new(snapshot));
     let standing = Arc::new(Standing::default());
-    let certificates = Certificates::load(config, &addresses.tls, registry, Arc::clone(&standing))?;
+    let tls = &bound.addresses.tls;
+    let certificates = Certificates::load(config, tls, registry, Arc::clone(&standing))?;
 
     let mut server = server(config, &published);
     let (pipeline, prepared) = pipeline(config, registry)?;
@@ -202,12 +197,12 @@ fn assemble(
     let (reload, reloads) = mpsc::channel(1);
     let admin = admin_app(&rpc, registry, &standing, reload);
     server.add_service(background_service("drain", leave(config, &rpc)));
-    let mut listening = match &inherited {
+    let mut listening = match &bound.inherited {
         Some(_) => Listening::succeeding(&published),
         None => Listening::default(),
     };
-    let calls = rpc_service(rpc, config, &addresses, &certificates)?;
-    let (calls, calls_on) = listening.watch(calls, &sockets);
+    let calls = rpc_service(rpc, config, &bound.addresses, &certificates)?;
+    let (calls, calls_on) = listening.watch(calls, &bound.sockets);
     server.add_service(calls);
     let reloader = Reloader {
         path: run.source.config.clone(),
@@ -225,21 +220,19 @@ fn assemble(
         standing,
         started_with: config.clone(),
     };
-    if let Some(address) = addresses.admin {
-        let (admin, _) = listening.watch(admin_service(admin, address), &sockets);
+    if let Some(address) = bound.addresses.admin {
+        let (admin, _) = listening.watch(admin_service(admin, address), &bound.sockets);
         server.add_service(admin);
     }
     let upkeep = upkeep::Upkeep::new(reloader, certificates, reloads, calls_on, pubsub);
     server.add_service(background_service("upkeep", upkeep));
-    server.add_service(background_service(
-        "announce",
-        announce::Announce::new(addresses, listening, inherited),
-    ));
+    let announce = announce::Announce::new(bound.addresses, listening, bound.inherited);
+    server.add_service(background_service("announce", announce));
     let signals = signals::Signals {
         drain,
         delay: config.shutdown.delay,
-        sockets,
-        upgrade_socket: place,
+        sockets: bound.sockets,
+        upgrade_socket: bound.place,
     };
     Ok(Assembled { server, signals })
 }

@@ -70,7 +70,7 @@ impl Configuration for Config {
             has_redis = section.has("redis");
             Cache::read(section)
         };
-        let config = Self {
+        Self {
             listen,
             admin,
             runtime,
@@ -97,13 +97,8 @@ impl Configuration for Config {
             cache: section.nested("cache", cache),
             price: section.nested("price", |section| Price::read(section, has_redis)),
             websocket: section.nested("websocket", WebSocket::read),
-            jupiter: section.nested("jupiter", Jupiter::read),
-        };
-        for upstream in &config.jupiter.upstreams {
-            let path = format!("jupiter.upstreams.{}.url", upstream.id);
-            own.refuse(section, &path, &upstream.url);
+            jupiter: section.nested("jupiter", |section| read_jupiter(section, &own)),
         }
-        config
     }
 
     fn of_every_list() -> Value {
@@ -113,4 +108,14 @@ impl Configuration for Config {
     fn look_for_doubts(&self, reading: &Reading<'_>) {
         warning::look_for_doubts(self, reading);
     }
+}
+
+/// None of its upstreams may be the gateway itself either.
+fn read_jupiter(section: &mut Section<'_>, own: &listen::Own) -> Jupiter {
+    let jupiter = Jupiter::read(section);
+    for upstream in &jupiter.upstreams {
+        let path = format!("jupiter.upstreams.{}.url", upstream.id);
+        own.refuse(section, &path, &upstream.url);
+    }
+    jupiter
 }

@@ -41,6 +41,24 @@ pub(super) fn look_for_doubts(config: &Config, reading: &Reading<'_>) {
     for upstream in &config.upstreams {
         look_at(upstream, config, reading);
     }
+    look_at_redis(config, reading);
+    if config.anonymous && !config.consumers.is_empty() {
+        reading.warn("anonymous", "callers without a key are served as well");
+    }
+    if let Some(address) = config
+        .admin
+        .listen
+        .filter(|address| address.ip().is_unspecified())
+    {
+        reading.warn(
+            "admin.listen",
+            format_args!("{address} is open to every network"),
+        );
+    }
+}
+
+/// What goes to the shared cache in clear.
+fn look_at_redis(config: &Config, reading: &Reading<'_>) {
     if let Some(redis) = &config.cache.redis
         && let Some(open) = redis
             .urls
@@ -55,19 +73,6 @@ pub(super) fn look_for_doubts(config: &Config, reading: &Reading<'_>) {
             } else {
                 "answers travel in clear over redis://, where others can change them"
             },
-        );
-    }
-    if config.anonymous && !config.consumers.is_empty() {
-        reading.warn("anonymous", "callers without a key are served as well");
-    }
-    if let Some(address) = config
-        .admin
-        .listen
-        .filter(|address| address.ip().is_unspecified())
-    {
-        reading.warn(
-            "admin.listen",
-            format_args!("{address} is open to every network"),
         );
     }
 }

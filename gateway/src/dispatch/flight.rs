@@ -44,6 +44,10 @@ const QUEUE: Duration = Duration::from_millis(100);
 /// How many times longer an expensive answer may make no headway.
 const HEAVY_PATIENCE: u32 = 5;
 
+#[expect(
+    clippy::struct_excessive_bools,
+    reason = "each may be true beside any other"
+)]
 pub(super) struct Flight<'a> {
     exchange: &'a Exchange<'a>,
     candidates: Candidates<'a>,
