@@ -204,7 +204,10 @@ impl<'e> Reading<'e> {
             value => self.text(path, value, EXPECTED)?,
         };
         if text.is_empty() {
-            self.violation(path, "is empty");
+            // Of what is switched off an empty variable counts as an unset one.
+            if !self.lenient.get() {
+                self.violation(path, "is empty");
+            }
             return None;
         }
         self.doubt(path, value.as_str(), &text);

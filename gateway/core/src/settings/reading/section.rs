@@ -204,7 +204,7 @@ impl<'r> Section<'r> {
             .is_some_and(|value| !value.is_empty())
     }
 
-    /// Passes over unset variables from here on, until it is called with false.
+    /// Passes over unset variables, and secrets that are empty, from here on, until it is called with false.
     pub fn forgive_unset(&self, lenient: bool) {
         self.reading.lenient.set(lenient);
     }
