@@ -37,6 +37,7 @@ fn json(field: &FieldDescriptor) -> String {
         _ if field.is_list() => "or_default",
         Kind::Bytes => "base58",
         Kind::Uint32 | Kind::Uint64 | Kind::Int64 => "number",
+        Kind::Double => "double",
         Kind::Message(_) => return format!("#[serde(rename = {:?})]", field.name()),
         _ => "or_default",
     };

@@ -21,9 +21,10 @@ pub use perijove_core::market::{Amount, Pair, Position, Price};
 
 pub use bounds::{Bounds, OutOfBounds, by_clock};
 pub use fault::{Fault, Poisoned, Skip, Skipped};
-pub use market::{JUPITER, NATIVE_SOL, USDC, USDT, WSOL};
+pub use market::{JUPITER, NATIVE_SOL, TOKEN_2022, USDC, USDT, WSOL};
 pub use origin::{Origin, RowKey};
 pub use slot::SlotUpdate;
+pub use token::Extensions;
 pub use trade::{Dex, Direction, Side, Trade};
 pub use transactions::TransactionRow;
 pub use transfers::{Party, Transfer};

@@ -15,6 +15,7 @@ use perijove_core::settings::Setting as _;
 use perijove_ingest::decode::{Encoding, Kind, Limits, Message, decode};
 use protox::prost_reflect::{Cardinality, DescriptorPool, FieldDescriptor, Kind as Type};
 use serde::Deserialize;
+use serde_json::value::RawValue;
 
 /// What `encode.py` prints.
 #[derive(Deserialize)]
@@ -39,7 +40,8 @@ struct Case {
     kind: String,
     name: String,
     payload: String,
-    json: serde_json::Value,
+    /// As it was printed: to the last bit of every number.
+    json: Box<RawValue>,
 }
 
 /// The names under which we read published messages a second time.
@@ -82,7 +84,7 @@ impl Case {
 
     fn read(&self, encoding: Encoding) -> Message {
         let payload = match encoding {
-            Encoding::Json => self.json.to_string().into(),
+            Encoding::Json => self.json.get().to_owned().into(),
             _ => STANDARD.decode(&self.payload).unwrap().into(),
         };
         let read = decode(self.kind(), encoding, Some(&payload), &Limits::default());

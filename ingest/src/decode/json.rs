@@ -7,6 +7,7 @@ use std::str::FromStr;
 use bytes::Bytes;
 use serde::Deserialize;
 use serde::de::{Deserializer, Error, Visitor};
+use serde_json::value::RawValue;
 
 use crate::decode::error::DecodeError;
 use crate::decode::shape::Limits;
@@ -145,6 +146,17 @@ pub(crate) fn base58<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Bytes
     }
 
     deserializer.deserialize_any(Text)
+}
+
+/// A number to its last bit, which the reader of JSON does not promise by itself.
+pub(crate) fn double<'de, D: Deserializer<'de>>(deserializer: D) -> Result<f64, D::Error> {
+    let Some(text) = <Option<&'de RawValue>>::deserialize(deserializer)? else {
+        return Ok(0.0);
+    };
+    let text = text.get().trim_matches('"');
+    text.parse()
+        .ok()
+        .ok_or_else(|| D::Error::custom("not a number"))
 }
 
 /// A whole number, perhaps in quotes.

@@ -141,6 +141,7 @@ fn side(
             native: false,
             mint_address: bytes(token.mint),
             price_in_usd: told(token.usd),
+            ..Default::default()
         }),
         account: Some(wire::Account {
             address: bytes(address(random)),

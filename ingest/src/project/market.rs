@@ -15,6 +15,9 @@ pub const JUPITER: [Pubkey; 2] = [
     address(b"JUP4Fb2cqiRUcaTHdrPC8h2gNsA2ETXiPDD33WcGuJB"),
 ];
 
+/// The second program of tokens, with extensions.
+pub const TOKEN_2022: Pubkey = address(b"TokenzQdBNbLqP5VEhdkAS6EPFLC1PHnBqCXEpPxuEb");
+
 const fn address(text: &[u8]) -> Pubkey {
     Pubkey(bs58::decode(text).into_array_const_unwrap::<32>())
 }

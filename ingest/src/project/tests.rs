@@ -327,6 +327,39 @@ fn the_time_of_the_block_wins_over_the_time_of_the_record() {
 }
 
 #[test]
+fn scaled_amounts_and_tokens_that_may_bear_a_fee_are_told_apart_from_others() {
+    for (program, multiplier, token_2022, scaled) in [
+        (Some(TOKEN_2022), 1.25, true, Some(1.25)),
+        (Some(TOKEN_2022), 1.0, true, None),
+        (Some(TOKEN_2022), 0.0, true, None),
+        (Some(TOKEN_2022), f64::NAN, true, None),
+        (Some(TOKEN_2022), -2.0, true, None),
+        (Some(WSOL), 0.0, false, None),
+        (None, 0.0, false, None),
+    ] {
+        let mut trade = event();
+        let bought = trade.buy.as_mut().and_then(|side| side.currency.as_mut());
+        let bought = bought.unwrap();
+        bought.program_address = program.map(bytes).unwrap_or_default();
+        bought.multiplier = multiplier;
+        let projected = block(vec![transaction(1, vec![trade])]);
+        let trade = &projected.trades[0];
+        let expected = Extensions {
+            token_2022,
+            multiplier: scaled,
+        };
+        assert_eq!(trade.base().extensions, expected);
+        assert_eq!(trade.quote().extensions, Extensions::default());
+        // The amount and the price are those of the unscaled token.
+        assert_eq!(trade.base().amount.raw, 2_000_000);
+        assert_eq!(
+            trade.price.map(|price| price.to_string()).as_deref(),
+            Some("0.5")
+        );
+    }
+}
+
+#[test]
 fn transfers_have_both_ends_and_may_lack_one() {
     let account = |owner: Option<Pubkey>| wire::Account {
         address: bytes(POOL),

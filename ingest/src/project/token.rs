@@ -4,7 +4,7 @@ use perijove_core::Pubkey;
 
 use crate::decode::wire;
 use crate::project::fault::Fault;
-use crate::project::market::{NATIVE_SOL, WSOL};
+use crate::project::market::{NATIVE_SOL, TOKEN_2022, WSOL};
 use crate::project::origin::key;
 
 /// Decimals of SOL, wrapped or not.
@@ -33,6 +33,28 @@ pub(super) fn decimals(
         0 if !described => None,
         said => Some(said),
     })
+}
+
+/// What Token-2022 adds to a token.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub struct Extensions {
+    /// Its mint belongs to Token-2022, so transfers of it may bear a fee: then less arrives than was sent.
+    pub token_2022: bool,
+    /// By how much wallets multiply amounts of it before they show them, where that is not 1. Amounts and
+    /// prices here are of the unscaled token, which is what Jupiter calls prescaled.
+    pub multiplier: Option<f64>,
+}
+
+impl Extensions {
+    pub(super) fn of(currency: &wire::Currency) -> Self {
+        let multiplier = currency.multiplier;
+        let scaled =
+            multiplier.is_finite() && multiplier > 0.0 && multiplier.to_bits() != 1_f64.to_bits();
+        Self {
+            token_2022: currency.program_address.as_ref() == TOKEN_2022.0,
+            multiplier: scaled.then_some(multiplier),
+        }
+    }
 }
 
 /// The address of an account, and who may spend from it: its token's owner, or itself.

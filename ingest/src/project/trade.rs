@@ -5,6 +5,7 @@ use perijove_core::market::{Amount, Pair, Position, Price};
 
 use crate::project::market::{NATIVE_SOL, WSOL};
 use crate::project::origin::{Origin, RowKey};
+use crate::project::token::Extensions;
 
 /// A trade, from the side of the one who traded.
 #[derive(Clone, Debug, PartialEq)]
@@ -58,6 +59,7 @@ pub struct Side {
     pub usd: Option<f32>,
     /// What one token was worth in dollars, if the message says.
     pub unit_usd: Option<f32>,
+    pub extensions: Extensions,
 }
 
 /// What was done with the base.

@@ -7,7 +7,7 @@ use crate::decode::wire;
 use crate::project::fault::{Fault, Poisoned, Skip};
 use crate::project::market::{JUPITER, Said, pair};
 use crate::project::origin::{Block, Ordinals, Origin, key};
-use crate::project::token::{decimals, dollars, holder};
+use crate::project::token::{Extensions, decimals, dollars, holder};
 use crate::project::trade::{Dex, Side, Trade};
 use crate::project::{NATIVE_SOL, Projected, WSOL};
 use crate::record::UnixMillis;
@@ -135,6 +135,7 @@ fn side(side: wire::DexTradeSide) -> Result<Result<Side, Skip>, Fault> {
             raw: side.amount,
             decimals: decimals(mint, &currency, side.account.as_ref())?,
         },
+        extensions: Extensions::of(&currency),
         symbol: currency.symbol,
         account,
         owner,

@@ -7,7 +7,7 @@ use crate::decode::wire;
 use crate::project::Projected;
 use crate::project::fault::{Fault, Poisoned, Skip};
 use crate::project::origin::{Block, Ordinals, Origin, RowKey, key};
-use crate::project::token::{decimals, dollars, holder};
+use crate::project::token::{Extensions, decimals, dollars, holder};
 use crate::record::UnixMillis;
 
 /// One transfer of a token.
@@ -31,6 +31,7 @@ pub struct Transfer {
     pub authority: Option<Pubkey>,
     /// What it was worth in dollars, if the message says.
     pub usd: Option<f32>,
+    pub extensions: Extensions,
 }
 
 /// One end of a transfer.
@@ -119,6 +120,7 @@ fn transfer(
             raw: event.amount,
             decimals: decimals(mint, &currency, either)?,
         },
+        extensions: Extensions::of(&currency),
         symbol: currency.symbol,
         sender: party(event.sender.as_ref())?,
         receiver: party(event.receiver.as_ref())?,

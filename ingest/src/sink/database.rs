@@ -6,6 +6,7 @@
 
 mod batch;
 mod error;
+mod export;
 mod fresh;
 mod lane;
 mod letter;
@@ -24,6 +25,7 @@ use crate::record::UnixMillis;
 
 pub use batch::{Batch, Committed};
 pub use error::StoreError;
+pub use export::Exported;
 pub use lane::{Lane, Settled};
 pub use letter::{Letter, LetterFilter};
 pub use postgres::Postgres;
@@ -52,17 +54,26 @@ macro_rules! either {
     };
 }
 
+/// With the address at which it is looked for.
+fn opening(settings: &config::Database, cause: StoreError) -> StoreError {
+    StoreError::Opening {
+        address: settings.url.to_string(),
+        cause: Box::new(cause),
+    }
+}
+
 impl Database {
     /// Opens it and brings its tables up to date.
     ///
     /// # Errors
     /// It cannot be reached, or its tables cannot be made.
     pub async fn open(settings: &config::Database) -> Result<Self, StoreError> {
-        Ok(if settings.is_sqlite() {
-            Self::Sqlite(Sqlite::open(settings).await?)
+        let opened = if settings.is_sqlite() {
+            Sqlite::open(settings).await.map(Self::Sqlite)
         } else {
-            Self::Postgres(Postgres::open(settings).await?)
-        })
+            Postgres::open(settings).await.map(Self::Postgres)
+        };
+        opened.map_err(|cause| opening(settings, cause))
     }
 
     /// Opens it for reading: nothing is made, no table is changed, and the right to SELECT is enough.
@@ -70,11 +81,12 @@ impl Database {
     /// # Errors
     /// It is not there, cannot be reached, or has not been written to yet.
     pub async fn open_to_read(settings: &config::Database) -> Result<Self, StoreError> {
-        Ok(if settings.is_sqlite() {
-            Self::Sqlite(Sqlite::open_to_read(settings).await?)
+        let opened = if settings.is_sqlite() {
+            Sqlite::open_to_read(settings).await.map(Self::Sqlite)
         } else {
-            Self::Postgres(Postgres::open_to_read(settings).await?)
-        })
+            Postgres::open_to_read(settings).await.map(Self::Postgres)
+        };
+        opened.map_err(|cause| opening(settings, cause))
     }
 
     /// Takes a lane for writing. Whoever held it before can commit no more.
@@ -155,6 +167,15 @@ impl Database {
         either!(self, store => store.newest().await)
     }
 
+    /// All trades between two times in milliseconds since 1970, the second left out, in the order of the
+    /// chain.
+    ///
+    /// # Errors
+    /// The database fails, or a row in it is not ours.
+    pub async fn between(&self, from: i64, to: i64) -> Result<Vec<Exported>, StoreError> {
+        either!(self, store => store.between(from, to).await)
+    }
+
     /// Trades and volume of each hour that has any, between two times in milliseconds since 1970.
     pub async fn hours(&self, from: i64, to: i64) -> Result<Vec<Hour>, StoreError> {
         either!(self, store => store.hours(from, to).await)
@@ -180,6 +201,19 @@ impl Database {
     /// in SQLite single rows. Dead letters and gaps stay.
     pub async fn forget(&self, before: UnixMillis) -> Result<u64, StoreError> {
         either!(self, store => store.forget(before).await)
+    }
+
+    /// Builds what is missing of the indexes of a database that was made by an earlier version, while rows
+    /// are written. Says how many were built, or None when another process is at it; SQLite has them from
+    /// the start.
+    ///
+    /// # Errors
+    /// The database fails, or somebody holds a lock for too long; it may be called again.
+    pub async fn complete_indexes(&self) -> Result<Option<u64>, StoreError> {
+        match self {
+            Self::Postgres(store) => store.complete_indexes().await,
+            Self::Sqlite(_) => Ok(Some(0)),
+        }
     }
 
     /// Whether it answers.

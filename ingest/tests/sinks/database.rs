@@ -7,7 +7,7 @@ use perijove_ingest::config;
 use perijove_ingest::dead_letter::DeadLetter;
 use perijove_ingest::generator::Plan;
 use perijove_ingest::project::{
-    Amount, Fault, Origin, Party, Poisoned, SlotUpdate, TransactionRow, Transfer, USDC,
+    Amount, Extensions, Fault, Origin, Party, Poisoned, SlotUpdate, TransactionRow, Transfer, USDC,
 };
 use perijove_ingest::record::{Place, Record, UnixMillis};
 use perijove_ingest::sink::database::{
@@ -230,6 +230,10 @@ async fn transfers_transactions_and_slots_are_stored_once(settings: config::Data
         },
         authority: None,
         usd: Some(0.1),
+        extensions: Extensions {
+            token_2022: true,
+            multiplier: Some(1.5),
+        },
     };
     let row = TransactionRow {
         origin: origin(2),

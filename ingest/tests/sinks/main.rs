@@ -8,9 +8,15 @@
     clippy::print_stderr,
     clippy::too_many_lines,
     clippy::map_entry,
+    clippy::cast_precision_loss,
+    clippy::cast_possible_truncation,
+    clippy::cast_sign_loss,
+    clippy::type_complexity,
     reason = "tests fail by panicking, and what they measure is printed"
 )]
 
 mod database;
 mod market;
+mod questions;
 mod scene;
+mod schema;

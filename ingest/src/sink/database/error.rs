@@ -1,5 +1,8 @@
 //! Why the database did not do what was asked.
 
+use sqlx::migrate::MigrateError;
+use sqlx::postgres::PgDatabaseError;
+
 /// What went wrong. The text names no password: addresses are not part of it.
 #[derive(Debug, thiserror::Error)]
 pub enum StoreError {
@@ -7,23 +10,52 @@ pub enum StoreError {
     #[error("another process writes this partition now")]
     Fenced,
     /// What was to be stored cannot be, however often it is tried.
-    #[error("the database refuses the rows: {0}")]
+    #[error("the database refuses the rows: {}", told(.0))]
     Refused(#[source] sqlx::Error),
     /// The database is away, busy, full or in an unexpected state.
-    #[error("the database does not answer as it should: {0}")]
+    #[error("the database does not answer as it should: {}", told(.0))]
     Unavailable(#[source] sqlx::Error),
     /// Its tables could not be made.
-    #[error("the tables of the database cannot be brought up to date: {0}")]
-    Migration(#[from] sqlx::migrate::MigrateError),
+    #[error("the tables of the database cannot be brought up to date: {}", migration(.0))]
+    Migration(#[from] MigrateError),
     /// The address is none.
     #[error("the address of the database: {0}")]
     Address(#[source] sqlx::Error),
     /// There is no such file, and it is only to be read.
     #[error("there is no database {0} (see database.url; `run` and `replay` make it)")]
     NoFile(String),
+    /// It could not be opened. The address shows neither user nor password.
+    #[error("database.url {address}: {cause}")]
+    Opening { address: String, cause: Box<Self> },
     /// What is stored is not what this program stores.
     #[error("a stored row cannot be read: {0}")]
     Foreign(&'static str),
+}
+
+/// What the database says, without the line of its own source at which it says so.
+fn told(error: &sqlx::Error) -> String {
+    let Some(said) = error.as_database_error() else {
+        return error.to_string();
+    };
+    let mut text = said.message().to_owned();
+    if let Some(said) = said.try_downcast_ref::<PgDatabaseError>() {
+        for more in [said.detail(), said.hint()].into_iter().flatten() {
+            text.push_str("; ");
+            text.push_str(more);
+        }
+        text = format!("{text} [SQLSTATE {}]", said.code());
+    }
+    text
+}
+
+fn migration(error: &MigrateError) -> String {
+    match error {
+        MigrateError::Execute(error) => told(error),
+        MigrateError::ExecuteMigration(error, version) => {
+            format!("migration {version}: {}", told(error))
+        }
+        other => other.to_string(),
+    }
 }
 
 /// SQLSTATEs of a server that starts, stops, or has too many clients for the moment.
@@ -32,10 +64,12 @@ const PASSING: [&str; 4] = ["57P01", "57P02", "57P03", "53300"];
 impl StoreError {
     /// Whether waiting may help although nobody mends anything: there is no server, or it starts.
     pub fn is_passing(&self) -> bool {
+        if let Self::Opening { cause, .. } = self {
+            return cause.is_passing();
+        }
         let (Self::Unavailable(error)
         | Self::Migration(
-            sqlx::migrate::MigrateError::Execute(error)
-            | sqlx::migrate::MigrateError::ExecuteMigration(error, _),
+            MigrateError::Execute(error) | MigrateError::ExecuteMigration(error, _),
         )) = self
         else {
             return false;
@@ -50,8 +84,9 @@ impl StoreError {
     }
 
     /// The label in metrics.
-    pub const fn label(&self) -> &'static str {
+    pub fn label(&self) -> &'static str {
         match self {
+            Self::Opening { cause, .. } => cause.label(),
             Self::Fenced => "fenced",
             Self::Refused(_) => "refused",
             Self::Unavailable(_) => "unavailable",

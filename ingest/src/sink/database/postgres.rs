@@ -1,6 +1,7 @@
 //! PostgreSQL. Rows of a batch go in one statement per table, as one array for each column.
 
 mod columns;
+mod indexes;
 mod insert;
 mod letters;
 mod partitions;

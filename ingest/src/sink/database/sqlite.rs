@@ -3,6 +3,7 @@
 mod insert;
 mod letters;
 mod query;
+mod views;
 
 use sqlx::migrate::Migrator;
 use sqlx::sqlite::{
@@ -59,6 +60,7 @@ impl Sqlite {
         };
         let writer = pool(1).connect_with(options.clone()).await?;
         MIGRATIONS.run(&writer).await?;
+        views::make(&mut *writer.acquire().await?).await?;
         let readers = if in_memory {
             writer.clone()
         } else {

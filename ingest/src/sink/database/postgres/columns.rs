@@ -38,6 +38,10 @@ pub(super) struct TradeColumns {
     pub(super) family: Vec<String>,
     pub(super) base_symbol: Vec<String>,
     pub(super) quote_symbol: Vec<String>,
+    pub(super) base_2022: Vec<bool>,
+    pub(super) quote_2022: Vec<bool>,
+    pub(super) base_multiplier: Vec<Option<f64>>,
+    pub(super) quote_multiplier: Vec<Option<f64>>,
 }
 
 impl TradeColumns {
@@ -76,6 +80,10 @@ impl TradeColumns {
         self.quote_amount.push(quote.amount.raw.to_string());
         self.base_symbol.push(clean(&base.symbol).into_owned());
         self.quote_symbol.push(clean(&quote.symbol).into_owned());
+        self.base_2022.push(base.extensions.token_2022);
+        self.quote_2022.push(quote.extensions.token_2022);
+        self.base_multiplier.push(base.extensions.multiplier);
+        self.quote_multiplier.push(quote.extensions.multiplier);
         self.price.push(trade.price.map(|price| price.to_string()));
     }
 

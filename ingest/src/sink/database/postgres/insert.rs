@@ -37,6 +37,7 @@ pub(super) async fn rows(
     Ok(())
 }
 
+#[expect(clippy::too_many_lines, reason = "a line for each column")]
 async fn trades(
     connection: &mut PgConnection,
     lane: i32,
@@ -48,22 +49,25 @@ async fn trades(
         "INSERT INTO dex_trades (lane, batch, slot, transaction_index, instruction, ordinal, time,
              recorded_at, base_decimals, quote_decimals, base_usd, quote_usd, base_unit_usd,
              quote_unit_usd, buy, jupiter, native, signature, base, quote, market, trader, program,
-             base_amount, quote_amount, price, protocol, family, base_symbol, quote_symbol)
+             base_amount, quote_amount, price, protocol, family, base_symbol, quote_symbol, base_2022,
+             quote_2022, base_multiplier, quote_multiplier)
          SELECT $1, $2, slot, transaction_index, instruction, ordinal,
              to_timestamp(time::float8 / 1000), to_timestamp(recorded_at::float8 / 1000),
              base_decimals, quote_decimals, base_usd, quote_usd, base_unit_usd, quote_unit_usd, buy,
              jupiter, native, signature, base, quote, market, trader, program,
              base_amount::numeric, quote_amount::numeric, price::numeric, protocol, family,
-             base_symbol, quote_symbol
+             base_symbol, quote_symbol, base_2022, quote_2022, base_multiplier, quote_multiplier
          FROM unnest($3::bigint[], $4::bigint[], $5::bigint[], $6::bigint[], $7::bigint[],
              $8::bigint[], $9::smallint[], $10::smallint[], $11::real[], $12::real[], $13::real[],
              $14::real[], $15::boolean[], $16::boolean[], $17::boolean[], $18::bytea[], $19::bytea[],
              $20::bytea[], $21::bytea[], $22::bytea[], $23::bytea[], $24::text[], $25::text[],
-             $26::text[], $27::text[], $28::text[], $29::text[], $30::text[])
+             $26::text[], $27::text[], $28::text[], $29::text[], $30::text[], $31::boolean[],
+             $32::boolean[], $33::float8[], $34::float8[])
          AS new (slot, transaction_index, instruction, ordinal, time, recorded_at, base_decimals,
              quote_decimals, base_usd, quote_usd, base_unit_usd, quote_unit_usd, buy, jupiter,
              native, signature, base, quote, market, trader, program, base_amount, quote_amount,
-             price, protocol, family, base_symbol, quote_symbol)
+             price, protocol, family, base_symbol, quote_symbol, base_2022, quote_2022,
+             base_multiplier, quote_multiplier)
          ON CONFLICT DO NOTHING
          RETURNING slot, signature, instruction, ordinal",
     )
@@ -97,6 +101,10 @@ async fn trades(
     .bind(columns.family)
     .bind(columns.base_symbol)
     .bind(columns.quote_symbol)
+    .bind(columns.base_2022)
+    .bind(columns.quote_2022)
+    .bind(columns.base_multiplier)
+    .bind(columns.quote_multiplier)
     .fetch_all(connection)
     .await?;
     inserted.iter().map(name).collect()
@@ -106,16 +114,18 @@ async fn transfers(connection: &mut PgConnection, rows: &[Transfer]) -> Result<u
     let done = sqlx::query(
         "INSERT INTO transfers (slot, transaction_index, instruction, ordinal, time, recorded_at,
              decimals, usd, signature, mint, sender, sender_owner, receiver, receiver_owner,
-             authority, amount, symbol)
+             authority, amount, symbol, token_2022, multiplier)
          SELECT slot, transaction_index, instruction, ordinal, to_timestamp(time::float8 / 1000),
              to_timestamp(recorded_at::float8 / 1000), decimals, usd, signature, mint, sender,
-             sender_owner, receiver, receiver_owner, authority, amount::numeric, symbol
+             sender_owner, receiver, receiver_owner, authority, amount::numeric, symbol,
+             token_2022, multiplier
          FROM unnest($1::bigint[], $2::bigint[], $3::bigint[], $4::bigint[], $5::bigint[],
              $6::bigint[], $7::smallint[], $8::real[], $9::bytea[], $10::bytea[], $11::bytea[],
-             $12::bytea[], $13::bytea[], $14::bytea[], $15::bytea[], $16::text[], $17::text[])
+             $12::bytea[], $13::bytea[], $14::bytea[], $15::bytea[], $16::text[], $17::text[],
+             $18::boolean[], $19::float8[])
          AS new (slot, transaction_index, instruction, ordinal, time, recorded_at, decimals, usd,
              signature, mint, sender, sender_owner, receiver, receiver_owner, authority, amount,
-             symbol)
+             symbol, token_2022, multiplier)
          ON CONFLICT DO NOTHING",
     )
     .bind(column(rows, |row| integer(row.origin.slot.0)))
@@ -135,6 +145,8 @@ async fn transfers(connection: &mut PgConnection, rows: &[Transfer]) -> Result<u
     .bind(column(rows, |row| bytes(row.authority)))
     .bind(column(rows, |row| row.amount.raw.to_string()))
     .bind(column(rows, |row| clean(&row.symbol).into_owned()))
+    .bind(column(rows, |row| row.extensions.token_2022))
+    .bind(column(rows, |row| row.extensions.multiplier))
     .execute(connection)
     .await?;
     Ok(done.rows_affected())

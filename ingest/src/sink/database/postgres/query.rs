@@ -6,6 +6,7 @@ use sqlx::Row;
 
 use super::Postgres;
 use crate::sink::database::StoreError;
+use crate::sink::database::export::{Exported, exported};
 use crate::sink::database::read::{Hour, Stored, Ticks, Touched, pair, stored};
 
 impl Postgres {
@@ -90,6 +91,27 @@ impl Postgres {
              ORDER BY slot DESC LIMIT 1",
         );
         Ok(time.fetch_optional(&self.pool).await?)
+    }
+
+    pub(in crate::sink::database) async fn between(
+        &self,
+        from: i64,
+        to: i64,
+    ) -> Result<Vec<Exported>, StoreError> {
+        let rows = sqlx::query(
+            "SELECT (extract(epoch FROM time) * 1000)::bigint, slot, transaction_index, instruction, ordinal,
+                 signature, market, trader, program, base, quote, base_amount::text, quote_amount::text,
+                 base_decimals, quote_decimals, price::text, base_usd, quote_usd, buy, jupiter, protocol,
+                 family, base_symbol, quote_symbol, base_multiplier, quote_multiplier
+             FROM dex_trades
+             WHERE time >= to_timestamp($1::float8 / 1000) AND time < to_timestamp($2::float8 / 1000)
+             ORDER BY slot, transaction_index, instruction, ordinal, signature",
+        )
+        .bind(from)
+        .bind(to)
+        .fetch_all(&self.pool)
+        .await?;
+        rows.iter().map(exported).collect()
     }
 
     pub(in crate::sink::database) async fn hours(

@@ -52,7 +52,7 @@ async fn trades(
         "INSERT INTO dex_trades (lane, batch, slot, transaction_index, instruction, ordinal,
              signature, time, recorded_at, base, quote, base_amount, quote_amount, base_decimals,
              quote_decimals, base_usd, quote_usd, base_unit_usd, quote_unit_usd, base_symbol,
-             quote_symbol, price, buy, jupiter, native, market, trader, program, protocol, family) ",
+             quote_symbol, price, base_2022, quote_2022, base_multiplier, quote_multiplier, buy, jupiter, native, market, trader, program, protocol, family) ",
     );
     query.push_values(trades, |mut row, trade| {
         row.push_bind(lane).push_bind(batch);
@@ -94,7 +94,11 @@ fn sides(row: &mut Values<'_>, trade: &Trade) {
         .push_bind(quote.unit_usd)
         .push_bind(clean(&base.symbol).into_owned())
         .push_bind(clean(&quote.symbol).into_owned())
-        .push_bind(trade.price.map(|price| price.to_string()));
+        .push_bind(trade.price.map(|price| price.to_string()))
+        .push_bind(base.extensions.token_2022)
+        .push_bind(quote.extensions.token_2022)
+        .push_bind(base.extensions.multiplier)
+        .push_bind(quote.extensions.multiplier);
 }
 
 fn rest(row: &mut Values<'_>, trade: &Trade) {
@@ -115,7 +119,7 @@ async fn transfers(
     let mut query = QueryBuilder::<Sqlite>::new(
         "INSERT INTO transfers (slot, transaction_index, instruction, ordinal, time, recorded_at,
              decimals, usd, signature, mint, sender, sender_owner, receiver, receiver_owner,
-             authority, amount, symbol) ",
+             authority, amount, symbol, token_2022, multiplier) ",
     );
     query.push_values(rows, |mut values, row| {
         values
@@ -135,7 +139,9 @@ async fn transfers(
             .push_bind(row.receiver.owner.map(|key| key.0.to_vec()))
             .push_bind(row.authority.map(|key| key.0.to_vec()))
             .push_bind(row.amount.raw.to_string())
-            .push_bind(clean(&row.symbol).into_owned());
+            .push_bind(clean(&row.symbol).into_owned())
+            .push_bind(row.extensions.token_2022)
+            .push_bind(row.extensions.multiplier);
     });
     query.push(" ON CONFLICT DO NOTHING");
     let done = query.build().execute(connection).await?;

@@ -8,6 +8,7 @@ use super::Sqlite;
 use crate::project::{USDC, USDT};
 use crate::record::UnixMillis;
 use crate::sink::database::StoreError;
+use crate::sink::database::export::{Exported, exported};
 use crate::sink::database::read::{Hour, Stored, Ticks, Touched, pair, stored};
 
 /// Rows that are removed at once; the lanes write in between.
@@ -93,6 +94,26 @@ impl Sqlite {
     pub(in crate::sink::database) async fn newest(&self) -> Result<Option<i64>, StoreError> {
         let time = sqlx::query_scalar("SELECT time FROM dex_trades ORDER BY slot DESC LIMIT 1");
         Ok(time.fetch_optional(&self.readers).await?)
+    }
+
+    pub(in crate::sink::database) async fn between(
+        &self,
+        from: i64,
+        to: i64,
+    ) -> Result<Vec<Exported>, StoreError> {
+        let rows = sqlx::query(
+            "SELECT time, slot, transaction_index, instruction, ordinal, signature, market, trader, program,
+                 base, quote, base_amount, quote_amount, base_decimals, quote_decimals, price, base_usd,
+                 quote_usd, buy, jupiter, protocol, family, base_symbol, quote_symbol,
+                 base_multiplier, quote_multiplier
+             FROM dex_trades WHERE time >= ? AND time < ?
+             ORDER BY slot, transaction_index, instruction, ordinal, signature",
+        )
+        .bind(from)
+        .bind(to)
+        .fetch_all(&self.readers)
+        .await?;
+        rows.iter().map(exported).collect()
     }
 
     pub(in crate::sink::database) async fn hours(

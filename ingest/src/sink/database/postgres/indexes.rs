@@ -1,0 +1,136 @@
+//! Indexes of partitions that were made before the index was thought of. They are built one after the
+//! other while rows are written (`CREATE INDEX CONCURRENTLY`), which a migration cannot do: it is a
+//! transaction. What they replace is dropped when all of them are there.
+
+use sqlx::postgres::PgConnection;
+use sqlx::{AssertSqlSafe, Connection, Row};
+
+use super::Postgres;
+use crate::sink::database::StoreError;
+
+/// One process does it at a time.
+const LOCK: &str = "perijove indexes";
+
+/// How long a lock that holds up writers may be waited for: they wait as long.
+const PATIENCE: &str = "SET lock_timeout = '500ms'";
+
+/// Indexes that others have taken the place of.
+const REPLACED: [&str; 4] = [
+    "dex_trades_by_pair",
+    "dex_trades_by_time",
+    "transfers_by_time",
+    "transactions_by_time",
+];
+
+/// A partition without its part of an index.
+struct Missing {
+    index: String,
+    partition: String,
+    /// The index's definition from `USING` on.
+    how: String,
+}
+
+impl Postgres {
+    /// Builds what is missing of the indexes, and drops those that were replaced. Says how many were
+    /// built, or None when another process is at it. Rows may be written meanwhile.
+    ///
+    /// # Errors
+    /// The database fails, or somebody holds a lock for too long; it may be called again.
+    pub(in crate::sink::database) async fn complete_indexes(
+        &self,
+    ) -> Result<Option<u64>, StoreError> {
+        // Its settings end with it.
+        let mut connection = self.pool.acquire().await?.detach();
+        let built = complete(&mut connection).await;
+        drop(connection.close().await);
+        built
+    }
+}
+
+async fn complete(connection: &mut PgConnection) -> Result<Option<u64>, StoreError> {
+    let ours: bool = sqlx::query_scalar("SELECT pg_try_advisory_lock(hashtext($1))")
+        .bind(LOCK)
+        .fetch_one(&mut *connection)
+        .await?;
+    if !ours {
+        return Ok(None);
+    }
+    run(connection, "SET statement_timeout = 0").await?;
+    let missing = missing(connection).await?;
+    for one in &missing {
+        build(connection, one).await?;
+    }
+    run(connection, PATIENCE).await?;
+    for index in REPLACED {
+        run(connection, &format!("DROP INDEX IF EXISTS {index}")).await?;
+    }
+    Ok(Some(missing.len() as u64))
+}
+
+async fn missing(connection: &mut PgConnection) -> Result<Vec<Missing>, StoreError> {
+    let rows = sqlx::query(
+        "SELECT quote_ident(i.relname), quote_ident(c.relname),
+             substring(pg_get_indexdef(i.oid) FROM 'USING .*$')
+         FROM pg_index x
+         JOIN pg_class i ON i.oid = x.indexrelid AND i.relkind = 'I'
+         JOIN pg_inherits p ON p.inhparent = x.indrelid
+         JOIN pg_class c ON c.oid = p.inhrelid
+         WHERE x.indrelid IN (to_regclass('dex_trades'), to_regclass('transfers'),
+                 to_regclass('transactions'))
+             AND i.relname <> ALL($1)
+             AND NOT EXISTS (
+                 SELECT FROM pg_inherits h JOIN pg_index y ON y.indexrelid = h.inhrelid
+                 WHERE h.inhparent = i.oid AND y.indrelid = c.oid)
+         ORDER BY c.oid DESC, i.oid",
+    )
+    .bind(REPLACED.as_slice())
+    .fetch_all(connection)
+    .await?;
+    let missing = |row: &sqlx::postgres::PgRow| {
+        Ok(Missing {
+            index: row.try_get(0)?,
+            partition: row.try_get(1)?,
+            how: row.try_get(2)?,
+        })
+    };
+    rows.iter().map(missing).collect()
+}
+
+async fn build(connection: &mut PgConnection, missing: &Missing) -> Result<(), StoreError> {
+    let Missing {
+        index,
+        partition,
+        how,
+    } = missing;
+    let number = partition.rsplit('_').next().unwrap_or(partition);
+    let part = format!("{index}_{number}");
+    tracing::info!(
+        index,
+        partition,
+        "building an index beside the rows that come"
+    );
+    // What is left of a build that was broken off.
+    run(
+        connection,
+        &format!("DROP INDEX CONCURRENTLY IF EXISTS {part}"),
+    )
+    .await?;
+    run(
+        connection,
+        &format!("CREATE INDEX CONCURRENTLY {part} ON {partition} {how}"),
+    )
+    .await?;
+    run(
+        connection,
+        &format!("ALTER INDEX {index} ATTACH PARTITION {part}"),
+    )
+    .await
+}
+
+/// One statement by itself, of names that the database's own catalogue has told.
+async fn run(connection: &mut PgConnection, statement: &str) -> Result<(), StoreError> {
+    sqlx::raw_sql(AssertSqlSafe(statement.to_owned()))
+        .execute(connection)
+        .await?;
+    Ok(())
+}

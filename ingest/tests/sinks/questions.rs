@@ -1,0 +1,397 @@
+//! What people ask the database: views, and that an index answers.
+
+use std::collections::{BTreeMap, HashMap};
+use std::str::FromStr as _;
+
+use perijove_ingest::config;
+use perijove_ingest::generator::Plan;
+use perijove_ingest::project::{Pair, Side, Trade, USDC};
+use perijove_ingest::sink::database::Batch;
+use perijove_tests::postgres::Postgres;
+use perijove_tests::wait::until;
+use sqlx::migrate::Migrator;
+use sqlx::postgres::PgPool;
+use sqlx::sqlite::{SqliteConnectOptions, SqlitePool};
+use sqlx::{AssertSqlSafe, Row};
+use tempfile::TempDir;
+
+use crate::scene::{at, batch, on_postgres, on_sqlite, open, records};
+
+/// What is asked of it, with a key of each kind in PostgreSQL's or SQLite's notation.
+fn questions(key: &str, signature: &str) -> [String; 7] {
+    [
+        format!("SELECT * FROM dex_trades WHERE base = {key} ORDER BY time DESC LIMIT 20"),
+        format!("SELECT * FROM dex_trades WHERE trader = {key} ORDER BY time DESC LIMIT 20"),
+        format!("SELECT * FROM dex_trades WHERE market = {key} ORDER BY time DESC LIMIT 20"),
+        format!("SELECT * FROM dex_trades WHERE signature = {signature}"),
+        format!("SELECT * FROM wallet_trades WHERE wallet = {key} ORDER BY time DESC LIMIT 20"),
+        format!("SELECT * FROM ohlc_minutes WHERE base = {key}"),
+        "SELECT max(time) FROM dex_trades".to_owned(),
+    ]
+}
+
+async fn filled(settings: &config::Database) -> Batch {
+    let database = open(settings).await;
+    let mut lane = database.claim("group", "topic", 0).await.unwrap();
+    let batch = batch(&records(Plan::default(), 60));
+    database.commit(&mut lane, &batch).await.unwrap();
+    batch
+}
+
+async fn file(settings: &config::Database) -> SqlitePool {
+    let options = SqliteConnectOptions::from_str(settings.url.expose().as_str()).unwrap();
+    SqlitePool::connect_with(options).await.unwrap()
+}
+
+async fn server(settings: &config::Database) -> PgPool {
+    PgPool::connect(settings.url.expose().as_str())
+        .await
+        .unwrap()
+}
+
+#[tokio::test]
+async fn an_index_of_postgres_answers_each_question() {
+    on_postgres(async |settings| {
+        let batch = filled(&settings).await;
+        let pool = server(&settings).await;
+        let trade = &batch.trades[0];
+        let key = format!("'\\x{}'::bytea", hex::encode(trade.pair.base.0));
+        let signature = format!("'\\x{}'::bytea", hex::encode(trade.origin.signature.0));
+        for question in questions(&key, &signature) {
+            let mut connection = pool.acquire().await.unwrap();
+            // Of a table so small every plan is good.
+            sqlx::raw_sql("SET enable_seqscan = off; SET enable_sort = off")
+                .execute(&mut *connection)
+                .await
+                .unwrap();
+            let plan: Vec<String> =
+                sqlx::query_scalar(AssertSqlSafe(format!("EXPLAIN {question}")))
+                    .fetch_all(&mut *connection)
+                    .await
+                    .unwrap();
+            let plan = plan.join("\n");
+            assert!(plan.contains("Index"), "{question}\n{plan}");
+            assert!(!plan.contains("Seq Scan"), "{question}\n{plan}");
+        }
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn an_index_of_sqlite_answers_each_question() {
+    on_sqlite(async |settings| {
+        let batch = filled(&settings).await;
+        let pool = file(&settings).await;
+        let trade = &batch.trades[0];
+        let key = format!("X'{}'", hex::encode(trade.pair.base.0));
+        let signature = format!("X'{}'", hex::encode(trade.origin.signature.0));
+        for question in questions(&key, &signature) {
+            let rows = sqlx::query(AssertSqlSafe(format!("EXPLAIN QUERY PLAN {question}")))
+                .fetch_all(&pool)
+                .await
+                .unwrap();
+            let plan: Vec<String> = rows.iter().map(|row| row.get("detail")).collect();
+            let of_table: Vec<&String> = plan
+                .iter()
+                .filter(|step| step.contains("dex_trades"))
+                .collect();
+            assert!(!of_table.is_empty(), "{question}: {plan:?}");
+            assert!(
+                of_table.iter().all(|step| step.contains("INDEX")),
+                "{question}: {plan:?}"
+            );
+        }
+    })
+    .await;
+}
+
+/// A row of `wallet_trades`, as both databases should tell it.
+type Shown = (String, String, String, String, String, String, String, bool);
+
+/// Ten digits of a double: the databases come to it in different ways.
+fn digits(number: Option<f64>) -> String {
+    number.map_or_else(|| "none".to_owned(), |number| format!("{number:.9e}"))
+}
+
+fn expected(trade: &Trade) -> Shown {
+    let whole = |side: &Side| {
+        let decimals = side.amount.decimals?;
+        Some(side.amount.raw as f64 / 10_f64.powi(decimals.into()))
+    };
+    let dollars = trade.pair.base == USDC || trade.pair.quote == USDC;
+    (
+        trade.origin.signature.to_string(),
+        trade.trader.unwrap().to_string(),
+        trade.bought.asset().to_string(),
+        trade.sold.asset().to_string(),
+        digits(whole(&trade.bought)),
+        digits(whole(&trade.sold)),
+        digits(trade.price.map(|price| price.to_string().parse().unwrap())),
+        dollars || trade.base().usd.is_some() || trade.quote().usd.is_some(),
+    )
+}
+
+/// What the trades of pools in a batch come to, each once.
+fn all_expected(batch: &Batch) -> Vec<Shown> {
+    let pools = batch.trades.iter().filter(|trade| trade.market.is_some());
+    let mut trades: Vec<&Trade> = pools.collect();
+    trades.sort_by_key(|trade| (trade.position(), trade.origin.signature));
+    trades.dedup_by_key(|trade| (trade.position(), trade.origin.signature));
+    let mut shown: Vec<Shown> = trades.into_iter().map(expected).collect();
+    shown.sort();
+    shown
+}
+
+type Row8 = (
+    String,
+    String,
+    String,
+    String,
+    Option<f64>,
+    Option<f64>,
+    Option<f64>,
+    bool,
+);
+
+fn shown(rows: Vec<Row8>) -> Vec<Shown> {
+    let mut shown: Vec<Shown> = rows
+        .into_iter()
+        .map(|row| {
+            let (signature, wallet, bought, sold, got, gave, price, told) = row;
+            let (got, gave, price) = (digits(got), digits(gave), digits(price));
+            (signature, wallet, bought, sold, got, gave, price, told)
+        })
+        .collect();
+    shown.sort();
+    shown
+}
+
+/// The wallets' trades, with numbers as doubles.
+fn wallets(double: &str) -> AssertSqlSafe<String> {
+    AssertSqlSafe(format!(
+        "SELECT signature_text, wallet_text, bought_text, sold_text, CAST(bought_amount AS {double}),
+             CAST(sold_amount AS {double}), CAST(price AS {double}), usd IS NOT NULL FROM wallet_trades"
+    ))
+}
+
+#[tokio::test]
+async fn a_wallet_sees_both_sides_of_its_trades_in_postgres() {
+    on_postgres(async |settings| {
+        let batch = filled(&settings).await;
+        let pool = server(&settings).await;
+        let rows = sqlx::query_as(wallets("double precision"));
+        let rows: Vec<Row8> = rows.fetch_all(&pool).await.unwrap();
+        assert_eq!(shown(rows), all_expected(&batch));
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_wallet_sees_both_sides_of_its_trades_in_sqlite() {
+    on_sqlite(async |settings| {
+        let batch = filled(&settings).await;
+        let pool = file(&settings).await;
+        let rows: Vec<Row8> = sqlx::query_as(wallets("REAL"))
+            .fetch_all(&pool)
+            .await
+            .unwrap();
+        assert_eq!(shown(rows), all_expected(&batch));
+        // Numbers sort as numbers.
+        let prices: Vec<Option<f64>> =
+            sqlx::query_scalar("SELECT price FROM trades ORDER BY price")
+                .fetch_all(&pool)
+                .await
+                .unwrap();
+        assert!(prices.is_sorted_by(|one, other| {
+            one.partial_cmp(other)
+                .is_some_and(std::cmp::Ordering::is_le)
+        }));
+        // Made once: opening it again changes nothing.
+        let version = || sqlx::query_scalar::<_, i64>("PRAGMA schema_version").fetch_one(&pool);
+        let before = version().await.unwrap();
+        open(&settings).await;
+        assert_eq!(version().await.unwrap(), before);
+    })
+    .await;
+}
+
+/// Start of the minute, open, high, low, close, trades.
+type Candle = (i64, f64, f64, f64, f64, i64);
+
+/// The candles of the pair that is traded most, from the trades themselves.
+fn candles(batch: &Batch) -> (Pair, Vec<Candle>) {
+    let pools = batch.trades.iter().filter(|trade| trade.price.is_some());
+    let mut trades: Vec<&Trade> = pools.collect();
+    trades.sort_by_key(|trade| (trade.position(), trade.origin.signature));
+    trades.dedup_by_key(|trade| (trade.position(), trade.origin.signature));
+    let mut pairs: HashMap<Pair, usize> = HashMap::new();
+    for trade in &trades {
+        *pairs.entry(trade.pair).or_default() += 1;
+    }
+    let (pair, _) = pairs.into_iter().max_by_key(|(_, count)| *count).unwrap();
+    let mut minutes: BTreeMap<i64, Candle> = BTreeMap::new();
+    for trade in trades.iter().filter(|trade| trade.pair == pair) {
+        let time = trade.origin.time().0;
+        let price: f64 = trade.price.unwrap().to_string().parse().unwrap();
+        let start = time - time % 60_000;
+        let candle = minutes
+            .entry(start)
+            .or_insert((start, price, price, price, price, 0));
+        candle.2 = candle.2.max(price);
+        candle.3 = candle.3.min(price);
+        candle.4 = price;
+        candle.5 += 1;
+    }
+    (pair, minutes.into_values().collect())
+}
+
+fn assert_candles(found: &[Candle], expected: &[Candle]) {
+    assert!(!expected.is_empty());
+    let text = |candles: &[Candle]| {
+        let one = |(start, open, high, low, close, trades): &Candle| {
+            let prices = [open, high, low, close].map(|price| digits(Some(*price)));
+            format!("{start} {} {trades}", prices.join(" "))
+        };
+        candles.iter().map(one).collect::<Vec<_>>()
+    };
+    assert_eq!(text(found), text(expected));
+}
+
+#[tokio::test]
+async fn candles_of_postgres_are_those_of_the_trades() {
+    on_postgres(async |settings| {
+        let (pair, expected) = candles(&filled(&settings).await);
+        let pool = server(&settings).await;
+        for query in [
+            "SELECT (extract(epoch FROM minute) * 1000)::bigint, open::float8, high::float8, low::float8,
+                 close::float8, trades FROM ohlc_minutes WHERE base = $1 AND quote = $2 ORDER BY minute",
+            "SELECT (extract(epoch FROM start) * 1000)::bigint, open::float8, high::float8, low::float8,
+                 close::float8, trades
+             FROM ohlc($1, $2, '1 minute', '2000-01-01', 'infinity')",
+        ] {
+            let rows = sqlx::query_as(query).bind(pair.base.0).bind(pair.quote.0);
+            let found: Vec<Candle> = rows.fetch_all(&pool).await.unwrap();
+            assert_candles(&found, &expected);
+        }
+        let pools: (i64, i64) = sqlx::query_as(
+            "SELECT (SELECT sum(trades)::bigint FROM pool_hours), (SELECT count(*) FROM trades)",
+        )
+        .fetch_one(&pool)
+        .await
+        .unwrap();
+        assert_eq!(pools.0, pools.1);
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn candles_of_sqlite_are_those_of_the_trades() {
+    on_sqlite(async |settings| {
+        let (pair, expected) = candles(&filled(&settings).await);
+        let pool = file(&settings).await;
+        let found: Vec<Candle> = sqlx::query_as(
+            "SELECT CAST(strftime('%s', minute) AS INTEGER) * 1000, open, high, low, close, trades
+             FROM ohlc_minutes WHERE base = ? AND quote = ? ORDER BY minute",
+        )
+        .bind(pair.base.0.to_vec())
+        .bind(pair.quote.0.to_vec())
+        .fetch_all(&pool)
+        .await
+        .unwrap();
+        assert_candles(&found, &expected);
+        let pools: (i64, i64) = sqlx::query_as(
+            "SELECT (SELECT sum(trades) FROM pool_hours), (SELECT count(*) FROM trades)",
+        )
+        .fetch_one(&pool)
+        .await
+        .unwrap();
+        assert_eq!(pools.0, pools.1);
+    })
+    .await;
+}
+
+/// A database as the first version left it, with a partition that has rows.
+async fn of_the_first_version(pool: &PgPool) {
+    let folder = TempDir::new().unwrap();
+    let first = concat!(
+        env!("CARGO_MANIFEST_DIR"),
+        "/migrations/postgres/0001_streams.sql"
+    );
+    std::fs::copy(first, folder.path().join("0001_streams.sql")).unwrap();
+    let migrator = Migrator::new(folder.path()).await.unwrap();
+    migrator.run(pool).await.unwrap();
+    for table in ["dex_trades", "transfers", "transactions"] {
+        sqlx::query("SELECT add_partition($1, 372978000, 373032000)")
+            .bind(table)
+            .execute(pool)
+            .await
+            .unwrap();
+    }
+}
+
+/// Names of the parents' indexes, and whether they are complete.
+async fn indexes(pool: &PgPool) -> BTreeMap<String, bool> {
+    let rows: Vec<(String, bool)> = sqlx::query_as(
+        "SELECT i.relname::text, x.indisvalid FROM pg_index x JOIN pg_class i ON i.oid = x.indexrelid
+         WHERE i.relkind = 'I'",
+    )
+    .fetch_all(pool)
+    .await
+    .unwrap();
+    rows.into_iter().collect()
+}
+
+#[tokio::test]
+async fn an_old_database_gets_its_indexes_while_rows_are_written() {
+    // Of its own: a build waits for every transaction there is.
+    let postgres = Postgres::alone(&["-c", "fsync=off"]).await;
+    let settings = at(&postgres.url());
+    let pool = server(&settings).await;
+    of_the_first_version(&pool).await;
+    let database = open(&settings).await;
+    let before = indexes(&pool).await;
+    assert_eq!(before.get("dex_trades_by_pair"), Some(&true), "{before:?}");
+    assert_eq!(before.get("dex_trades_by_base"), Some(&false), "{before:?}");
+
+    // A writer is in the midst of its transaction, so the build cannot end.
+    let mut writer = pool.begin().await.unwrap();
+    sqlx::query("LOCK TABLE dex_trades_372978000 IN ROW EXCLUSIVE MODE")
+        .execute(&mut *writer)
+        .await
+        .unwrap();
+    let building = {
+        let database = database.clone();
+        tokio::spawn(async move { database.complete_indexes().await.unwrap() })
+    };
+    until("a build that waits for the writer", || async {
+        let waiting: bool = sqlx::query_scalar(
+            "SELECT EXISTS (SELECT FROM pg_stat_progress_create_index WHERE phase LIKE 'waiting%')",
+        )
+        .fetch_one(&pool)
+        .await
+        .unwrap();
+        waiting.then_some(())
+    })
+    .await;
+    // Others write all the same.
+    let batch = filled(&settings).await;
+    assert!(!building.is_finished());
+    writer.commit().await.unwrap();
+    let built = building.await.unwrap();
+    assert_eq!(built, Some(9));
+
+    let after = indexes(&pool).await;
+    assert!(after.values().all(|complete| *complete), "{after:?}");
+    assert!(!after.contains_key("dex_trades_by_pair"), "{after:?}");
+    let new: Vec<&String> = after.keys().collect();
+    let other = Postgres::shared().await;
+    open(&at(&other.url())).await;
+    let fresh = indexes(&server(&at(&other.url())).await).await;
+    assert_eq!(new, fresh.keys().collect::<Vec<_>>());
+    let counted: i64 = sqlx::query_scalar("SELECT count(*) FROM trades")
+        .fetch_one(&pool)
+        .await
+        .unwrap();
+    assert_eq!(counted as usize, all_expected(&batch).len());
+    assert_eq!(database.complete_indexes().await.unwrap(), Some(0));
+}
