@@ -4,9 +4,12 @@ mod breaker;
 mod check;
 mod connection;
 mod convert;
+mod export;
+mod fit;
 mod gate;
 mod generate;
 mod health;
+mod house;
 mod http;
 mod lag;
 mod lane;
@@ -15,12 +18,15 @@ mod metrics;
 mod offsets;
 mod pipeline;
 mod prices;
+mod progress;
 mod reconcile;
 mod record;
+mod renewal;
 mod run;
 mod shelf;
 mod standing;
 mod store;
+mod tasks;
 mod verify;
 
 use std::io::Write;
@@ -32,6 +38,9 @@ use crate::record::UnixMillis;
 
 /// Carries out a command and says how it ended.
 pub fn execute(cli: Cli) -> ExitCode {
+    // More than one is compiled in, and then rustls chooses none by itself: the client of Redis would
+    // break at its first connection over TLS. Only the first one counts, and this is it.
+    drop(rustls::crypto::ring::default_provider().install_default());
     let exit = match cli.command {
         Command::Check(source) => check::check(&source),
         Command::Schema => check::schema(),
@@ -47,6 +56,8 @@ pub fn execute(cli: Cli) -> ExitCode {
         Command::DeadLetters(Letters::Replay(what)) => letters::replay(&what),
         Command::Verify(what) => verify::verify(&what),
         Command::Reconcile(what) => reconcile::reconcile(&what),
+        Command::Export(what) => export::export(&what, now()),
+        Command::Base58(what) => check::base58(&what),
         Command::Generate(what) => generate::generate(&what, now()),
     };
     exit.into()

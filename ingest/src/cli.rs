@@ -2,15 +2,16 @@
 
 use std::path::PathBuf;
 use std::process::ExitCode;
-use std::time::Duration;
+use std::time::{Duration, UNIX_EPOCH};
 
-use clap::{Args, Parser, Subcommand};
+use clap::{Args, Parser, Subcommand, ValueEnum};
 use perijove_core::Pubkey;
 use perijove_core::market::{USDC, USDT, WSOL};
 use perijove_core::settings::Setting;
 use url::Url;
 
 use crate::config::Start;
+use crate::record::UnixMillis;
 
 const AFTER_HELP: &str = "\
 Exit codes:
@@ -57,8 +58,12 @@ pub enum Command {
     Verify(Verify),
     /// Compare the prices in Redis with Jupiter's
     Reconcile(Reconcile),
+    /// Write trades from the database into a file of columns, for research
+    Export(Export),
     /// Write a recording of made-up trades, for a try or a demonstration
     Generate(Generate),
+    /// Print addresses or signatures as SQL writes their bytes: X'…', as SQLite wants them
+    Base58(Base58),
 }
 
 /// Who is asked.
@@ -89,7 +94,7 @@ pub struct Replay {
 pub enum Offsets {
     /// Show where each partition of the group goes on
     Show(Source),
-    /// Read partitions on from elsewhere; a running program notices within seconds
+    /// Read partitions on from elsewhere; a running program notices within ten seconds
     Reset(ResetOffsets),
 }
 
@@ -223,6 +228,80 @@ pub struct Reconcile {
     pub mints: Vec<Pubkey>,
 }
 
+/// What is exported.
+#[derive(Clone, Debug, PartialEq, Eq, Args)]
+pub struct Export {
+    /// File to write; one that exists is replaced, but only by a whole one
+    #[arg(value_name = "FILE")]
+    pub file: PathBuf,
+
+    #[command(flatten)]
+    pub source: Source,
+
+    /// How the file is written
+    #[arg(short, long, value_name = "FORMAT", default_value = "parquet")]
+    pub format: Format,
+
+    /// The first time, such as 2025-10-09T08:00:00Z, 2025-10-09, or how far back, such as 24h
+    #[arg(long, value_name = "TIME", value_parser = moment)]
+    pub from: Moment,
+
+    /// The first time that is left out, written like the other; now if nothing is said
+    #[arg(long, value_name = "TIME", value_parser = moment)]
+    pub to: Option<Moment>,
+}
+
+/// How an export is written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum Format {
+    /// Apache Parquet, compressed with zstd
+    Parquet,
+}
+
+/// A point in time.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Moment {
+    At(UnixMillis),
+    Ago(Duration),
+}
+
+impl Moment {
+    /// In milliseconds since 1970.
+    pub fn millis(self, now: UnixMillis) -> i64 {
+        match self {
+            Self::At(time) => time.0,
+            Self::Ago(time) => now
+                .0
+                .saturating_sub(i64::try_from(time.as_millis()).unwrap_or(i64::MAX)),
+        }
+    }
+}
+
+fn moment(text: &str) -> Result<Moment, String> {
+    if let Some(ago) = Duration::from_text(text) {
+        return Ok(Moment::Ago(ago));
+    }
+    let midnight = format!("{text}T00:00:00Z");
+    let time = humantime::parse_rfc3339_weak(text).or_else(|_| humantime::parse_rfc3339(&midnight));
+    let since = time
+        .ok()
+        .and_then(|time| time.duration_since(UNIX_EPOCH).ok());
+    let millis = since.and_then(|since| i64::try_from(since.as_millis()).ok());
+    millis.map(|millis| Moment::At(UnixMillis(millis))).ok_or_else(|| {
+        "must be a time such as 2025-10-09T08:00:00Z (UTC), a day such as 2025-10-09, or how far back, such \
+         as 24h"
+            .to_owned()
+    })
+}
+
+/// What is converted.
+#[derive(Clone, Debug, PartialEq, Eq, Args)]
+pub struct Base58 {
+    /// Addresses and signatures
+    #[arg(value_name = "TEXT", required = true)]
+    pub texts: Vec<String>,
+}
+
 /// What is made up.
 #[derive(Clone, Debug, PartialEq, Eq, Args)]
 pub struct Generate {
@@ -339,6 +418,9 @@ mod tests {
             "dead-letters replay --id 3",
             "verify --reference x --tolerance 3",
             "reconcile So11111111111111111111111111111111111111112 --tolerance 1",
+            "export x --from 24h",
+            "export x --format parquet --from 2025-10-09 --to 2025-10-09T08:00:00Z -c y",
+            "base58 So11111111111111111111111111111111111111112",
             "generate x --messages 5 --seed 2 --until 1760000000",
         ] {
             let words = std::iter::once("perijove-ingest").chain(line.split(' '));
@@ -357,6 +439,10 @@ mod tests {
             "dead-letters",
             "verify",
             "reconcile x",
+            "export x",
+            "export x --from yesterday",
+            "export x --from 24h --format csv",
+            "base58",
         ] {
             let words = std::iter::once("perijove-ingest").chain(line.split(' '));
             assert!(Cli::try_parse_from(words).is_err(), "{line}");

@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use crate::app::{complain, say};
-use crate::cli::{Exit, Health, Source};
+use crate::cli::{Base58, Exit, Health, Source};
 use crate::config::{self, Config, ConfigError, Kafka, Loaded, ProcessEnvironment};
 
 /// There is nothing to read from.
@@ -101,6 +101,22 @@ pub(super) fn health(health: &Health) -> Exit {
             Exit::Failed
         }
     }
+}
+
+/// Prints bytes as SQL writes them.
+pub(super) fn base58(what: &Base58) -> Exit {
+    for text in &what.texts {
+        match bs58::decode(text).into_vec() {
+            Ok(bytes) => {
+                say(&format!("X'{}'", hex::encode(bytes)));
+            }
+            Err(error) => {
+                complain(&format!("`{text}` is not base58: {error}"));
+                return Exit::Failed;
+            }
+        }
+    }
+    Exit::Done
 }
 
 /// Prints the JSON Schema of the configuration.

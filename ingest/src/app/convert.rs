@@ -7,6 +7,7 @@ use std::sync::Arc;
 use parking_lot::Mutex;
 use perijove_core::Slot;
 
+use crate::app::fit::{Fit, Misfit, has_substance};
 use crate::app::metrics::Metrics;
 use crate::app::now;
 use crate::config::{Config, Stream};
@@ -22,6 +23,7 @@ pub(super) struct Converter {
     topics: Arc<HashMap<String, (Kind, Encoding)>>,
     limits: Limits,
     bounds: Arc<Mutex<Bounds>>,
+    fit: Arc<Fit>,
     metrics: Metrics,
 }
 
@@ -41,8 +43,15 @@ impl Converter {
                 ..Limits::default()
             },
             bounds: Arc::default(),
+            fit: Arc::new(Fit::new(&config.streams)),
             metrics,
         }
+    }
+
+    /// A topic whose messages are of another kind than the configuration says; then nothing more is to
+    /// be stored.
+    pub(super) fn misfit(&self) -> Option<&Misfit> {
+        self.fit.misfit()
     }
 
     /// Adds the rows and dead letters of a record to a batch.
@@ -77,8 +86,20 @@ impl Converter {
         // A recording may have other topics than the configuration.
         let (kind, encoding) = kind.copied().unwrap_or((Kind::Trades, Encoding::Auto));
         match decode(kind, encoding, record.payload.as_ref(), &self.limits) {
-            Err(error) => Outcome::Letter(DeadLetter::of_record(record.clone(), &error)),
+            Err(error) => {
+                if self.fit.is_open(&record.place.topic) {
+                    self.fit.doubt(record, kind, encoding, &self.limits);
+                }
+                Outcome::Letter(DeadLetter::of_record(record.clone(), &error))
+            }
             Ok(message) => {
+                if self.fit.is_open(&record.place.topic) {
+                    if has_substance(&message) {
+                        self.fit.prove(&record.place.topic);
+                    } else {
+                        self.fit.doubt(record, kind, encoding, &self.limits);
+                    }
+                }
                 let recorded = record.timestamp.unwrap_or(UnixMillis(0));
                 match self.within_bounds(&message, recorded) {
                     Err(error) => {

@@ -3,11 +3,15 @@
 use std::fs::File;
 use std::io::BufWriter;
 
+use crate::app::progress::{Place, Progress};
 use crate::app::{complain, say};
 use crate::cli::{Exit, Generate};
 use crate::generator::{Generator, Plan, SLOT_MILLIS};
 use crate::record::UnixMillis;
 use crate::recording::{RecordingError, Writer};
+
+/// Messages between two looks at how far it is.
+const LOOK: u64 = 256;
 
 /// Writes a recording of made-up trades that ends about now.
 pub(super) fn generate(what: &Generate, now: UnixMillis) -> Exit {
@@ -36,9 +40,14 @@ fn write(what: &Generate, now: UnixMillis) -> Result<(), RecordingError> {
         ..plan
     };
     let mut writer = Writer::new(BufWriter::new(File::create(&what.file)?))?;
-    for record in Generator::new(plan).take(what.messages as usize) {
+    let progress = Progress::new("generate", "messages", what.messages.into(), Place::Plain);
+    for (record, count) in Generator::new(plan).take(what.messages as usize).zip(1..) {
         writer.write(&record)?;
+        if count % LOOK == 0 {
+            progress.at(count, count);
+        }
     }
+    progress.end();
     writer.finish()?;
     Ok(())
 }

@@ -1,20 +1,21 @@
 //! How the program is, for people and for whatever starts and stops it.
 
-use std::sync::{Arc, OnceLock};
+use std::sync::Arc;
 
+use parking_lot::RwLock;
 use serde_json::{Value, json};
 use tokio::sync::watch;
 use tokio::time::Instant;
 
 use crate::app::breaker::BreakerState;
 use crate::app::gate::Gate;
-use crate::source::{Control, Status};
+use crate::source::{Control, Fault, Status};
 
 /// What health is made of.
 #[derive(Clone, Debug)]
 pub(super) struct Health {
     /// Empty until the database is open.
-    pub(super) source: Arc<OnceLock<Control>>,
+    pub(super) source: Arc<RwLock<Option<Control>>>,
     pub(super) database: Arc<Gate>,
     /// None without Redis.
     pub(super) redis: Option<Arc<Gate>>,
@@ -23,21 +24,37 @@ pub(super) struct Health {
 }
 
 impl Health {
-    fn source(&self) -> Option<&Status> {
-        self.source.get().map(Control::status)
+    /// From now on this source is told of.
+    pub(super) fn follow(&self, control: &Control) {
+        *self.source.write() = Some(control.clone());
+    }
+
+    fn source<T>(&self, of: impl FnOnce(&Status) -> T) -> Option<T> {
+        self.source
+            .read()
+            .as_ref()
+            .map(|control| of(control.status()))
+    }
+
+    fn fault(&self) -> Option<Fault> {
+        self.source(Status::fault).flatten()
+    }
+
+    fn partitions(&self) -> usize {
+        self.source(Status::partitions).unwrap_or(0)
     }
 
     /// Why no messages are being stored; None when they are, or would be.
     pub(super) fn not_ready(&self) -> Option<&'static str> {
         if *self.stopping.borrow() {
             Some("shutting down")
-        } else if self.source.get().is_none() {
+        } else if self.source.read().is_none() {
             Some("the database is not open yet")
         } else if self.database.state() == BreakerState::Open {
             Some("the database does not answer")
-        } else if !self.source().is_some_and(Status::is_connected) {
+        } else if !self.source(Status::is_connected).unwrap_or(false) {
             Some("no broker is connected")
-        } else if self.has_lasting_fault() && self.source().is_none_or(|it| it.partitions() == 0) {
+        } else if self.has_lasting_fault() && self.partitions() == 0 {
             Some("a topic or the group is not there for us; see last_error")
         } else {
             None
@@ -45,8 +62,7 @@ impl Health {
     }
 
     fn has_lasting_fault(&self) -> bool {
-        let fault = self.source().and_then(Status::fault);
-        fault.is_some_and(|fault| fault.kind.is_lasting())
+        self.fault().is_some_and(|fault| fault.kind.is_lasting())
     }
 
     /// The whole of it. `status` is `healthy` when everything works, else `degraded`.
@@ -58,13 +74,13 @@ impl Health {
             && redis.is_none_or(|state| state == BreakerState::Closed);
         json!({
             "status": if healthy { "healthy" } else { "degraded" },
-            "kafka_connected": self.source().is_some_and(Status::is_connected),
-            "partitions": self.source().map_or(0, Status::partitions),
+            "kafka_connected": self.source(Status::is_connected).unwrap_or(false),
+            "partitions": self.partitions(),
             "database": self.database.state().label(),
             "redis": redis.map_or("none", BreakerState::label),
             "ready": not_ready.is_none(),
             "reason": not_ready,
-            "last_error": self.source().and_then(Status::fault).map(|fault| fault.to_string()),
+            "last_error": self.fault().map(|fault| fault.to_string()),
             "shutting_down": *self.stopping.borrow(),
             "uptime_seconds": self.started.elapsed().as_secs(),
             "version": env!("CARGO_PKG_VERSION"),

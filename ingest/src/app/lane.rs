@@ -8,6 +8,7 @@ use crate::app::metrics::Metrics;
 use crate::app::now;
 use crate::app::shelf::Shelf;
 use crate::app::store::{Fenced, Store};
+use crate::app::tasks::Tasks;
 use crate::config;
 use crate::record::{Partition, Record};
 use crate::sink::database::{Batch, Committed, Lane, StoreError};
@@ -32,6 +33,7 @@ pub(super) struct LaneTask {
     pub(super) control: Control,
     pub(super) metrics: Metrics,
     pub(super) settings: config::Batch,
+    pub(super) tasks: Tasks,
 }
 
 /// Records on their way into the database.
@@ -81,6 +83,11 @@ impl LaneTask {
             Input::Begun(begun) => self.begin(&begun).await?,
             Input::Batch(first) => {
                 let gathered = self.gather(first, inputs).await;
+                if let Some(misfit) = self.converter.misfit() {
+                    self.tasks.give_up(misfit.to_string());
+                    // The program ends, and what was gathered is read again by the next.
+                    return std::future::pending().await;
+                }
                 self.settle(gathered).await?
             }
         };

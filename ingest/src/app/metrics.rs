@@ -154,12 +154,17 @@ impl Metrics {
         }
     }
 
+    /// How many messages were done so far.
+    pub(super) fn messages(&self) -> u64 {
+        sum(&self.processed)
+    }
+
     /// What was done so far, for a person.
     pub(super) fn summary(&self) -> String {
         let rows = |outcome| self.rows.with_label_values(&[outcome]).get();
         format!(
             "{} messages: {} new rows, {} that were there already, {} dead letters",
-            sum(&self.processed),
+            self.messages(),
             rows("new"),
             rows("known"),
             sum(&self.letters),

@@ -15,6 +15,7 @@ use crate::app::lane::{Input, LaneTask};
 use crate::app::metrics::Metrics;
 use crate::app::shelf::{Means, Shelf};
 use crate::app::store::Store;
+use crate::app::tasks::Tasks;
 use crate::config;
 use crate::sink::database::Lane;
 use crate::sink::market::{Keeper, Link, Prices};
@@ -33,6 +34,7 @@ pub(super) struct Parts {
     pub(super) redis: Option<(config::Redis, Means)>,
     /// Whether a lane was left before all was written that was read.
     pub(super) gave_up: Arc<AtomicBool>,
+    pub(super) tasks: Tasks,
 }
 
 /// A lane that is being written.
@@ -149,6 +151,7 @@ impl Pipeline {
                 control,
                 metrics: parts.metrics,
                 settings: parts.batch,
+                tasks: parts.tasks,
             };
             task.run(received).await;
         });
@@ -168,7 +171,7 @@ impl Parts {
             return;
         };
         let lane = lane.clone();
-        drop(tokio::spawn(async move {
+        drop(self.tasks.until_done("prices of before", async move {
             let now = (means.clock)();
             if let Err(error) = means.prices.warm(&means.database, &lane, now).await {
                 tracing::warn!(%error, "prices begin without the trades before this");
@@ -181,7 +184,7 @@ impl Parts {
         match Link::new(settings) {
             Ok(link) => {
                 let keeper = Keeper::new(link, lane, means.clock);
-                Some(Shelf::start(keeper, lane.batch, means.clone()))
+                Some(Shelf::start(keeper, lane.batch, means.clone(), &self.tasks))
             }
             Err(error) => {
                 tracing::error!(%error, "no market data of this partition");

@@ -9,6 +9,7 @@ use crate::app::gate::Gate;
 use crate::app::metrics::Metrics;
 use crate::app::now;
 use crate::app::shelf::Means;
+use crate::app::tasks::Tasks;
 use crate::config;
 use crate::sink::market::{Link, MarketError, Prices};
 
@@ -29,9 +30,12 @@ impl Telling {
     ///
     /// # Errors
     /// The address of Redis is none.
-    pub(super) fn start((settings, means): &(config::Redis, Means)) -> Result<Self, MarketError> {
+    pub(super) fn start(
+        (settings, means): &(config::Redis, Means),
+        tasks: &Tasks,
+    ) -> Result<Self, MarketError> {
         let teller = || Teller::new(settings, means);
-        let task = tokio::spawn(teller()?.run());
+        let task = tasks.forever("prices", teller()?.run());
         Ok(Self {
             task,
             last: teller()?,

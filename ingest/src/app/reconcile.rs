@@ -30,6 +30,14 @@ const TOGETHER: usize = 50;
 #[serde(rename_all = "camelCase")]
 struct Theirs {
     usd_price: f64,
+    /// Of the unscaled token, where wallets show scaled amounts; that is what ours are of.
+    usd_price_prescaled: Option<f64>,
+}
+
+impl Theirs {
+    fn unscaled(&self) -> f64 {
+        self.usd_price_prescaled.unwrap_or(self.usd_price)
+    }
 }
 
 /// Compares prices one by one. Fails when one of them is missing in Redis, too old, or differs by more
@@ -61,7 +69,7 @@ async fn compare(what: &Reconcile, mut link: Link) -> Result<Exit, Failure> {
     let mut report = Report::new(what);
     for mint in &what.mints {
         let our = ours.get(mint);
-        let their = theirs.get(&mint.to_string()).map(|price| price.usd_price);
+        let their = theirs.get(&mint.to_string()).map(Theirs::unscaled);
         say(&report.line(*mint, our, their, now));
     }
     if let Some(file) = &what.metrics {
@@ -124,10 +132,16 @@ mod tests {
     #[test]
     fn jupiters_answer_is_understood() {
         let text = r#"{"So11111111111111111111111111111111111111112":{"usdPrice":147.4789340738336,
-            "blockId":348004023,"decimals":9,"priceChange24h":1.29},"unknown":null}"#;
+            "blockId":348004023,"decimals":9,"priceChange24h":1.29},"unknown":null,
+            "scaled":{"usdPrice":10.0,"usdPricePrescaled":12.5,"blockId":1,"decimals":8}}"#;
         let prices: HashMap<String, Option<Theirs>> = serde_json::from_str(text).unwrap();
         let sol = prices[&WSOL.to_string()].as_ref().unwrap();
         assert!((sol.usd_price - 147.478_934).abs() < 1e-6);
         assert!(prices["unknown"].is_none());
+        assert_eq!(
+            prices["scaled"].as_ref().unwrap().unscaled().to_bits(),
+            12.5_f64.to_bits()
+        );
+        assert_eq!(sol.unscaled().to_bits(), sol.usd_price.to_bits());
     }
 }

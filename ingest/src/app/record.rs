@@ -7,6 +7,7 @@ use std::io::BufWriter;
 use tokio::time::Instant;
 
 use crate::app::check::with_kafka;
+use crate::app::progress::{Place, Progress};
 use crate::app::{complain, say};
 use crate::cli::{Exit, Record};
 use crate::config::{Config, Kafka, Start};
@@ -57,16 +58,22 @@ fn write(
     }
     let file = File::create(&what.file).map_err(RecordingError::from)?;
     let mut writer = Writer::new(BufWriter::new(file))?;
-    let deadline = Instant::now() + what.time;
+    let begun = Instant::now();
+    let total = what.messages.unwrap_or(what.time.as_secs());
+    let progress = Progress::new("record", "records", total, Place::Plain);
     let mut records = 0;
     inquiry.read(&offsets, |record| {
         if let Some(record) = record {
             writer.write(&record)?;
             records += 1;
         }
-        let enough = what.messages.is_some_and(|most| records >= most);
-        Ok::<_, Failure>(enough || Instant::now() >= deadline)
+        let (most, elapsed) = (what.messages, begun.elapsed());
+        let place = most.map_or(elapsed.as_secs(), |_| records);
+        progress.at(place, records);
+        let enough = most.is_some_and(|most| records >= most);
+        Ok::<_, Failure>(enough || elapsed >= what.time)
     })?;
+    progress.end();
     writer.finish()?;
     Ok(records)
 }

@@ -1,35 +1,36 @@
 //! The commands `run` and `replay`: a source joined to the sinks, until it ends or is told to.
 
-use std::fs::File;
 use std::io::BufReader;
 use std::net::SocketAddr;
 use std::path::Path;
+use std::pin::pin;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
+use perijove_core::settings::Files;
 use perijove_core::telemetry::{self, TelemetryError};
 use prometheus::Registry;
-use serde_json::json;
-use tokio::net::TcpListener;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::watch;
-use tokio::task::JoinSet;
-use tokio::time::{Duration, Instant, interval, sleep};
+use tokio::time::{Duration, Instant, sleep};
 
 use crate::app::check::{NoKafka, kafka as kafka_of, load};
 use crate::app::convert::Converter;
 use crate::app::gate::Gate;
 use crate::app::health::Health;
-use crate::app::http::{Told, router};
+use crate::app::house;
+use crate::app::http::Told;
 use crate::app::metrics::Metrics;
 use crate::app::pipeline::{Parts, Pipeline};
 use crate::app::prices::Telling;
+use crate::app::progress::{Counted, Place, Progress, with_progress};
+use crate::app::renewal::Renewal;
 use crate::app::shelf::Means;
 use crate::app::store::Store;
+use crate::app::tasks::{End, Ends, Tasks};
 use crate::app::{complain, now, say};
 use crate::cli::{Exit, Source as Chosen};
-use crate::config::{Config, ConfigError};
-use crate::record::UnixMillis;
+use crate::config::{self, Config, ConfigError};
 use crate::recording::{Reader, RecordingError};
 use crate::sink::database::{Database, StoreError};
 use crate::sink::market::{MarketError, Prices};
@@ -40,9 +41,6 @@ const REPLAY: &str = "replay";
 
 /// How long to wait before a database that is away is tried again.
 const AGAIN: Duration = Duration::from_secs(1);
-
-/// How often old rows are looked for.
-const FORGET: Duration = Duration::from_mins(10);
 
 /// Why it ended, when it should not have.
 #[derive(Debug, thiserror::Error)]
@@ -73,8 +71,10 @@ pub(super) enum RunError {
     },
     #[error("stopped before all of the recording was stored; the same command goes on")]
     GaveUp,
-    #[error("a task has ended that should not; see the log")]
-    Task,
+    #[error("the task `{0}` has ended that should not; see the log")]
+    Task(&'static str),
+    #[error("{0}")]
+    Mend(String),
     #[error("the runtime: {0}")]
     Runtime(#[from] std::io::Error),
 }
@@ -99,7 +99,10 @@ fn end(result: Result<(), RunError>) -> Exit {
         Ok(()) => Exit::Done,
         Err(error) => {
             complain(&format!("perijove-ingest: {error}"));
-            if matches!(error, RunError::Config(_) | RunError::NoKafka(_)) {
+            if matches!(
+                error,
+                RunError::Config(_) | RunError::NoKafka(_) | RunError::Mend(_)
+            ) {
                 Exit::BadConfig
             } else {
                 Exit::Failed
@@ -122,67 +125,179 @@ fn start(chosen: &Chosen, recording: Option<&Path>) -> Result<(), RunError> {
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .enable_all()
         .build()?;
-    runtime.block_on(serve(&config, recording))
+    runtime.block_on(async {
+        match recording {
+            Some(file) => Box::pin(store_recording(&config, file)).await,
+            None => Box::pin(follow(&config, chosen.config.as_deref(), loaded.files)).await,
+        }
+    })
 }
 
-async fn serve(config: &Config, recording: Option<&Path>) -> Result<(), RunError> {
-    let registry = Registry::new();
-    let metrics = Metrics::register(&registry)?;
-    metrics.begin(config.streams.iter().map(|stream| &*stream.topic));
-    let gate = |sink: &str| {
-        let gauge = metrics.breaker.with_label_values(&[sink]);
-        Arc::new(Gate::new(config.breaker.clone(), gauge))
-    };
-    let stopping = stopping()?;
-    let health = Health {
-        source: Arc::default(),
-        database: gate("database"),
-        redis: config.redis.as_ref().map(|_| gate("redis")),
-        stopping: stopping.clone(),
-        started: Instant::now(),
-    };
-    let mut tasks = JoinSet::new();
-    if recording.is_none() {
-        let (health, registry) = (health.clone(), registry.clone());
-        listen(config, Told { health, registry }, &mut tasks).await?;
+/// What both ways of running share.
+struct Stage {
+    registry: Registry,
+    metrics: Metrics,
+    health: Health,
+    stopping: watch::Receiver<bool>,
+    room: Arc<Room>,
+    tasks: Tasks,
+    ends: Ends,
+}
+
+impl Stage {
+    fn new(config: &Config) -> Result<Self, RunError> {
+        let registry = Registry::new();
+        let metrics = Metrics::register(&registry)?;
+        metrics.begin(config.streams.iter().map(|stream| &*stream.topic));
+        let gate = |sink: &str| {
+            let gauge = metrics.breaker.with_label_values(&[sink]);
+            Arc::new(Gate::new(config.breaker.clone(), gauge))
+        };
+        let stopping = stopping()?;
+        let health = Health {
+            source: Arc::default(),
+            database: gate("database"),
+            redis: config.redis.as_ref().map(|_| gate("redis")),
+            stopping: stopping.clone(),
+            started: Instant::now(),
+        };
+        let (tasks, ends) = Tasks::new();
+        Ok(Self {
+            registry,
+            metrics,
+            health,
+            stopping,
+            room: Room::new(&config.buffer),
+            tasks,
+            ends,
+        })
     }
-    let Some(database) = database(config, stopping.clone()).await? else {
-        return Ok(());
-    };
-    let room = Room::new(&config.buffer);
-    let (source, group) = open(config, recording, &registry, &room)?;
-    health.source.get_or_init(|| source.control().clone());
-    if recording.is_none() {
-        let retention = config.database.retention;
-        if !retention.is_zero() {
-            tasks.spawn(forget(database.clone(), retention, metrics.clone()));
+
+    /// Runs until the source has ended, or a task that should not have.
+    async fn run(&mut self, parts: Parts, source: Source) -> Result<(), RunError> {
+        let control = source.control().clone();
+        self.health.follow(&control);
+        stop_when_told(self.stopping.clone(), control);
+        tokio::select! {
+            ran = Pipeline::run(parts, source) => Ok(ran?),
+            end = self.ends.next() => Err(ended(end)),
         }
     }
-    let parts = parts(config, &health, group, database, &metrics);
-    let telling = parts.redis.as_ref().map(Telling::start).transpose()?;
-    stop_when_told(stopping, source.control().clone());
+}
+
+fn ended(end: End) -> RunError {
+    match end {
+        End::Task(name) => {
+            tracing::error!(task = name, "a task has ended that should not");
+            RunError::Task(name)
+        }
+        End::Mend(reason) => {
+            tracing::error!(reason, "ending until somebody mends it");
+            RunError::Mend(reason)
+        }
+    }
+}
+
+async fn store_recording(config: &Config, file: &Path) -> Result<(), RunError> {
+    let mut stage = Stage::new(config)?;
+    let failed = |source| RunError::Recording {
+        file: file.display().to_string(),
+        source,
+    };
+    let opened = Counted::open(file).map_err(|error| failed(error.into()))?;
+    let (read, length) = (opened.count(), opened.length());
+    let reader = Reader::new(BufReader::new(opened)).map_err(failed)?;
+    let Some(database) = database(config, stage.stopping.clone()).await? else {
+        return Ok(());
+    };
+    let parts = parts(config, &stage, REPLAY.to_owned(), database);
+    let telling = telling(&parts)?;
     let gave_up = Arc::clone(&parts.gave_up);
-    let ran = watched(Pipeline::run(parts, source), &mut tasks).await;
+    let source = replay::start(reader, &stage.room, config.shutdown.grace)?;
+    let progress = Progress::new("replay", "messages", length, Place::Log);
+    let metrics = stage.metrics.clone();
+    let look = || (read.load(Ordering::Relaxed), metrics.messages());
+    let ran = with_progress(stage.run(parts, source), &progress, look).await;
     if let Some(telling) = telling {
         telling.end().await;
     }
-    if recording.is_some() {
-        say(&metrics.summary());
-        if gave_up.load(Ordering::Acquire) {
-            return Err(RunError::GaveUp);
-        }
+    say(&stage.metrics.summary());
+    if gave_up.load(Ordering::Acquire) {
+        return Err(RunError::GaveUp);
     }
     ran
 }
 
+async fn follow(config: &Config, file: Option<&Path>, files: Files) -> Result<(), RunError> {
+    let mut stage = Stage::new(config)?;
+    let told = Told {
+        health: stage.health.clone(),
+        registry: stage.registry.clone(),
+    };
+    house::listen(config, told, &stage.tasks).await?;
+    let Some(database) = database(config, stage.stopping.clone()).await? else {
+        return Ok(());
+    };
+    let mut kafka = kafka_of(config)?.clone();
+    let topics: Vec<String> = config
+        .streams
+        .iter()
+        .map(|stream| stream.topic.clone())
+        .collect();
+    let metrics = SourceMetrics::register(&stage.registry, &kafka.group.id, &topics)?;
+    house::keep(config, &database, &stage.metrics, &stage.tasks);
+    let parts = parts(config, &stage, kafka.group.id.clone(), database);
+    let telling = telling(&parts)?;
+    let mut renewal = file.map(|file| Renewal::new(file, files, kafka.clone()));
+    let ran = loop {
+        let subscription = kafka::Subscription {
+            topics: topics.clone(),
+            room: Arc::clone(&stage.room),
+            grace: config.shutdown.grace,
+            clock: now,
+        };
+        let source = kafka::start(&kafka, subscription, metrics.clone())?;
+        let control = source.control().clone();
+        let mut next = None;
+        let ran = {
+            let mut running = pin!(stage.run(parts.clone(), source));
+            tokio::select! {
+                ran = &mut running => ran,
+                settings = renewed(renewal.as_mut()) => {
+                    tracing::info!("credentials or certificates have changed: logging in anew");
+                    next = Some(settings);
+                    control.stop();
+                    running.await
+                }
+            }
+        };
+        match next {
+            Some(settings) if ran.is_ok() && !*stage.stopping.borrow() => kafka = settings,
+            _ => break ran,
+        }
+    };
+    if let Some(telling) = telling {
+        telling.end().await;
+    }
+    ran
+}
+
+/// The settings of Kafka once they are others.
+async fn renewed(renewal: Option<&mut Renewal>) -> config::Kafka {
+    match renewal {
+        Some(renewal) => renewal.next().await,
+        None => std::future::pending().await,
+    }
+}
+
+fn telling(parts: &Parts) -> Result<Option<Telling>, MarketError> {
+    let start = |redis| Telling::start(redis, &parts.tasks);
+    parts.redis.as_ref().map(start).transpose()
+}
+
 /// What the pipeline works with.
-fn parts(
-    config: &Config,
-    health: &Health,
-    group: String,
-    database: Database,
-    metrics: &Metrics,
-) -> Parts {
+fn parts(config: &Config, stage: &Stage, group: String, database: Database) -> Parts {
+    let (health, metrics) = (&stage.health, &stage.metrics);
     let redis = config.redis.clone().zip(health.redis.clone());
     let redis = redis.map(|(settings, gate)| (settings, means(&database, gate, metrics)));
     let store = Store {
@@ -199,22 +314,7 @@ fn parts(
         batch: config.batch.clone(),
         redis,
         gave_up: Arc::default(),
-    }
-}
-
-/// Runs until the pipeline ends. Tasks beside it never end by themselves; when one breaks, whoever
-/// started the program has to start it again.
-async fn watched(
-    pipeline: impl Future<Output = Result<(), Fault>>,
-    tasks: &mut JoinSet<()>,
-) -> Result<(), RunError> {
-    tokio::select! {
-        ran = pipeline => Ok(ran?),
-        Some(ended) = tasks.join_next() => {
-            let panic = ended.err().map(|panic| panic.to_string());
-            tracing::error!(panic, "a task has ended that should not");
-            Err(RunError::Task)
-        }
+        tasks: stage.tasks.clone(),
     }
 }
 
@@ -274,69 +374,5 @@ async fn database(
     tokio::select! {
         opened = opened => opened.map(Some),
         _told = stopping.wait_for(|told| *told) => Ok(None),
-    }
-}
-
-/// The source that is meant, and the group under which its offsets are stored.
-fn open(
-    config: &Config,
-    recording: Option<&Path>,
-    registry: &Registry,
-    room: &Arc<Room>,
-) -> Result<(Source, String), RunError> {
-    if let Some(path) = recording {
-        let read = || Reader::new(BufReader::new(File::open(path)?));
-        let reader = read().map_err(|source| RunError::Recording {
-            file: path.display().to_string(),
-            source,
-        })?;
-        let source = replay::start(reader, room, config.shutdown.grace)?;
-        return Ok((source, REPLAY.to_owned()));
-    }
-    let settings = kafka_of(config)?;
-    let topics = config.streams.iter().map(|stream| stream.topic.clone());
-    let topics: Vec<String> = topics.collect();
-    let metrics = SourceMetrics::register(registry, &settings.group.id, &topics)?;
-    let subscription = kafka::Subscription {
-        topics,
-        room: Arc::clone(room),
-        grace: config.shutdown.grace,
-        clock: now,
-    };
-    let source = kafka::start(settings, subscription, metrics)?;
-    Ok((source, settings.group.id.clone()))
-}
-
-async fn listen(config: &Config, told: Told, tasks: &mut JoinSet<()>) -> Result<(), RunError> {
-    let Some(address) = config.http.listen else {
-        return Ok(());
-    };
-    let failed = |source| RunError::Listen { address, source };
-    let listener = TcpListener::bind(address).await.map_err(failed)?;
-    let local = listener.local_addr().map_err(failed)?;
-    say(&json!({ "event": "listening", "http": local }).to_string());
-    tasks.spawn(async move {
-        if let Err(error) = axum::serve(listener, router(told)).await {
-            tracing::error!(%error, "the port for operators");
-        }
-    });
-    Ok(())
-}
-
-/// Removes old rows now and then.
-async fn forget(database: Database, retention: Duration, metrics: Metrics) {
-    let age = i64::try_from(retention.as_millis()).unwrap_or(i64::MAX);
-    let mut times = interval(FORGET);
-    loop {
-        times.tick().await;
-        let before = UnixMillis(now().0.saturating_sub(age));
-        match database.forget(before).await {
-            Ok(0) => {}
-            Ok(count) => {
-                metrics.forgotten.inc_by(count);
-                tracing::info!(count, "old rows removed");
-            }
-            Err(error) => tracing::warn!(%error, "old rows could not be removed; later"),
-        }
     }
 }

@@ -11,6 +11,7 @@ use tokio::time::{Duration, Instant, sleep_until};
 
 use crate::app::gate::{Gate, Pass};
 use crate::app::metrics::Metrics;
+use crate::app::tasks::Tasks;
 use crate::record::UnixMillis;
 use crate::sink::database::{Committed, Database};
 use crate::sink::market::{Applied, Keeper, MarketError, Prices};
@@ -55,7 +56,7 @@ struct Task {
 
 impl Shelf {
     /// For a lane that was left at a batch. What Redis lacks of it is mended first.
-    pub(super) fn start(keeper: Keeper, batch: i64, means: Means) -> Self {
+    pub(super) fn start(keeper: Keeper, batch: i64, means: Means, tasks: &Tasks) -> Self {
         let (batches, received) = mpsc::channel(WAITING);
         let (flowing, flows) = watch::channel(false);
         let last = Arc::new(AtomicI64::new(batch));
@@ -67,7 +68,7 @@ impl Shelf {
             flows: flowing,
             behind: true,
         };
-        let task = tokio::spawn(task.run(received));
+        let task = tasks.until_done("redis", task.run(received));
         Self {
             batches,
             last,

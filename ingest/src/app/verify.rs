@@ -2,10 +2,12 @@
 
 use std::collections::BTreeMap;
 use std::fs;
+use std::path::Path;
 use std::time::{Duration, UNIX_EPOCH};
 
-use crate::app::letters::{Failure, reading_database};
-use crate::app::say;
+use crate::app::letters::reading_database;
+use crate::app::progress::{Place, Progress};
+use crate::app::{complain, say};
 use crate::cli::{Exit, Verify};
 use crate::sink::database::Hour;
 
@@ -18,41 +20,57 @@ struct Expected {
 
 const HOUR: i64 = 3_600_000;
 
+/// How a line of a reference is written.
+const FORM: &str = "hour,trades,volume_usd, as in 2025-10-09T08:00:00Z,1200,35000.5";
+
 /// Compares each hour of the reference with what is stored. Fails when one of them differs by more
 /// than is tolerated.
 pub(super) fn verify(what: &Verify) -> Exit {
+    let reference = match read(&what.reference) {
+        Ok(reference) => reference,
+        Err(error) => {
+            complain(&error);
+            return Exit::Failed;
+        }
+    };
     reading_database(&what.source, async |_, database| {
-        let file = what.reference.display();
-        let text = fs::read_to_string(&what.reference)
-            .map_err(|error| Failure::Other(format!("cannot read {file}: {error}")))?;
-        let reference = parse(&text).map_err(|error| Failure::Other(format!("{file}: {error}")))?;
-        let (Some((first, _)), Some((last, _))) =
-            (reference.first_key_value(), reference.last_key_value())
-        else {
-            return Err(Failure::Other("the reference has no hours".to_owned()));
-        };
-        let found = database.hours(*first, last.saturating_add(HOUR)).await?;
-        let found: BTreeMap<i64, Hour> = found.into_iter().map(|hour| (hour.start, hour)).collect();
-        let mut flagged = 0;
         say(&format!(
             "{:<20} {:>22} {:>30}",
             "hour", "trades (expected)", "volume (expected)"
         ));
-        for (start, expected) in &reference {
-            let hour = found.get(start);
-            let good = line(*start, *expected, hour, what.tolerance);
+        let hours = reference.len();
+        let progress = Progress::new("verify", "hours", hours as u64, Place::Plain);
+        let mut flagged = 0;
+        for ((start, expected), done) in reference.iter().zip(1..) {
+            let end = start.saturating_add(HOUR);
+            let found = database.hours(*start, end).await?;
+            progress.at(done, done);
+            let good = line(*start, *expected, found.first(), what.tolerance);
             flagged += u32::from(!good);
         }
-        say(&format!(
-            "{flagged} of {} hours differ too much",
-            reference.len()
-        ));
+        progress.end();
+        say(&format!("{flagged} of {hours} hours differ too much"));
         Ok(if flagged > 0 {
             Exit::Failed
         } else {
             Exit::Done
         })
     })
+}
+
+/// What is expected of each hour, or what is wrong with the file and how to mend it.
+fn read(file: &Path) -> Result<BTreeMap<i64, Expected>, String> {
+    let name = file.display();
+    let text = fs::read_to_string(file).map_err(|error| {
+        format!("--reference {name}: cannot be read: {error}; give a CSV of {FORM}")
+    })?;
+    match parse(&text) {
+        Ok(hours) if hours.is_empty() => Err(format!(
+            "--reference {name}: has no hours; it needs lines of {FORM}"
+        )),
+        Ok(hours) => Ok(hours),
+        Err(error) => Err(format!("--reference {name}, {error}")),
+    }
 }
 
 #[expect(clippy::cast_precision_loss, reason = "fewer than 2^53 trades an hour")]
@@ -82,27 +100,41 @@ fn parse(text: &str) -> Result<BTreeMap<i64, Expected>, String> {
         if line.is_empty() || number == 0 && line.starts_with("hour") {
             continue;
         }
-        let wrong = || {
-            format!(
-                "line {} is not hour,trades,volume_usd, as in 2025-10-09T08:00:00Z,1200,35000.5",
-                number + 1
-            )
-        };
+        let at = number + 1;
         let cells: Vec<&str> = line.split(',').map(str::trim).collect();
         let [hour, trades, volume] = cells.as_slice() else {
-            return Err(wrong());
+            let count = cells.len();
+            return Err(format!(
+                "line {at}: has {count} values instead of three: {FORM}"
+            ));
         };
-        let time = humantime::parse_rfc3339_weak(hour).map_err(|_error| wrong())?;
-        let since = time.duration_since(UNIX_EPOCH).map_err(|_error| wrong())?;
-        let start = i64::try_from(since.as_millis()).map_err(|_error| wrong())?;
-        let number = |cell: &str| cell.parse::<f64>().ok().filter(|number| number.is_finite());
+        let start = hour_of(hour).ok_or_else(|| {
+            format!("line {at}: the hour `{hour}` is not written as 2025-10-09T08:00:00Z (UTC)")
+        })?;
+        let number = |cell: &str, name: &str| {
+            let number = cell.parse::<f64>().ok();
+            let number = number.filter(|number| number.is_finite() && *number >= 0.0);
+            number.ok_or_else(|| {
+                format!("line {at}: {name} `{cell}` is not a number such as 35000.5")
+            })
+        };
         let expected = Expected {
-            trades: number(trades).ok_or_else(wrong)?,
-            volume: number(volume).ok_or_else(wrong)?,
+            trades: number(trades, "trades")?,
+            volume: number(volume, "volume_usd")?,
         };
-        hours.insert(start - start.rem_euclid(HOUR), expected);
+        if hours.insert(start, expected).is_some() {
+            return Err(format!("line {at}: the hour `{hour}` stands there twice"));
+        }
     }
     Ok(hours)
+}
+
+/// When the hour begins, in milliseconds since 1970.
+fn hour_of(text: &str) -> Option<i64> {
+    let time = humantime::parse_rfc3339_weak(text).ok()?;
+    let since = time.duration_since(UNIX_EPOCH).ok()?;
+    let start = i64::try_from(since.as_millis()).ok()?;
+    Some(start - start.rem_euclid(HOUR))
 }
 
 #[cfg(test)]
@@ -120,12 +152,34 @@ mod tests {
             let hours = parse(&text).unwrap();
             assert_eq!(hours, BTreeMap::from([(1_759_996_800_000, expected)]));
         }
-        for text in [
-            "2025-10-09T08:00:00Z,1200",
-            "then,1,2",
-            "2025-10-09T08:00:00Z,x,2",
+        for (text, told) in [
+            (
+                "2025-10-09T08:00:00Z,1200",
+                "line 1: has 2 values instead of three",
+            ),
+            (
+                "09.10.2025 08:00,1,2",
+                "line 1: the hour `09.10.2025 08:00` is not written as",
+            ),
+            (
+                "2025-10-09T08:00:00Z,1,1\n2025-10-09 09:00:00 PM,1,2",
+                "line 2: the hour",
+            ),
+            (
+                "2025-10-09T08:00:00Z,x,2",
+                "line 1: trades `x` is not a number",
+            ),
+            (
+                "2025-10-09T08:00:00Z,1,-2",
+                "line 1: volume_usd `-2` is not a number",
+            ),
+            (
+                "2025-10-09T08:00:00Z,1,2\n2025-10-09T08:10:00Z,1,2",
+                "stands there twice",
+            ),
         ] {
-            assert!(parse(text).unwrap_err().contains("line 1"), "{text}");
+            let error = parse(text).unwrap_err();
+            assert!(error.contains(told), "{text}: {error}");
         }
     }
 

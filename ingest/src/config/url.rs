@@ -14,10 +14,10 @@ use url::Url;
 pub struct StoreUrl(Url);
 
 /// Why a text is not such an address. Never shows the text.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum UrlFault {
-    #[error("must be an address such as {0}://…")]
-    Scheme(&'static str),
+    #[error("`{found}:` is not supported; write {usual}")]
+    Scheme { found: String, usual: String },
     #[error("is not a URL: {0}")]
     Syntax(#[from] url::ParseError),
     #[error("names no host")]
@@ -34,8 +34,10 @@ impl StoreUrl {
     pub fn parse(text: &str, schemes: &[&'static str]) -> Result<Self, UrlFault> {
         let url = Url::parse(text)?;
         if !schemes.contains(&url.scheme()) {
-            let usual = schemes.first().copied().unwrap_or_default();
-            return Err(UrlFault::Scheme(usual));
+            return Err(UrlFault::Scheme {
+                found: url.scheme().to_owned(),
+                usual: usual(schemes),
+            });
         }
         match url.scheme() {
             "sqlite" if url.path().trim_start_matches('/').is_empty() => Err(UrlFault::File),
@@ -98,6 +100,19 @@ impl StoreUrl {
         resolved.0.set_query(self.0.query());
         resolved
     }
+}
+
+/// How addresses of these kinds are written.
+fn usual(schemes: &[&'static str]) -> String {
+    let one = |scheme: &&'static str| match *scheme {
+        "sqlite" => Some("sqlite:FILE"),
+        "postgres" => Some("postgres://USER@HOST/DATABASE"),
+        "redis" => Some("redis://HOST:PORT"),
+        "rediss" => Some("rediss://HOST:PORT (with TLS)"),
+        _ => None,
+    };
+    let known: Vec<&str> = schemes.iter().filter_map(one).collect();
+    known.join(" or ")
 }
 
 /// Whether the text as it stands in the file has a password that is no reference.
@@ -197,7 +212,11 @@ mod tests {
     #[test]
     fn what_is_no_such_address_is_refused_without_its_text() {
         for (text, expected) in [
-            ("mysql://db/trades", "must be an address such as sqlite://…"),
+            (
+                "mysql://db/trades",
+                "`mysql:` is not supported; write sqlite:FILE or postgres://USER@HOST/DATABASE or \
+                 redis://HOST:PORT or rediss://HOST:PORT (with TLS)",
+            ),
             ("postgres:///trades", "names no host"),
             ("sqlite://", "names no file"),
             ("here", "is not a URL: relative URL without a base"),

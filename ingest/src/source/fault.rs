@@ -36,6 +36,8 @@ pub enum FaultKind {
     Login,
     /// The broker does not offer the mechanism.
     Mechanism,
+    /// The broker's port knows no logins at all.
+    NoLogin,
     /// The user may not do this.
     Forbidden,
     /// No such topic or partition.
@@ -50,7 +52,7 @@ pub enum FaultKind {
 
 impl FaultKind {
     /// Every kind.
-    pub const ALL: [Self; 15] = [
+    pub const ALL: [Self; 16] = [
         Self::Settings,
         Self::Name,
         Self::Unreachable,
@@ -61,6 +63,7 @@ impl FaultKind {
         Self::Handshake,
         Self::Login,
         Self::Mechanism,
+        Self::NoLogin,
         Self::Forbidden,
         Self::Topic,
         Self::OutOfRange,
@@ -81,6 +84,7 @@ impl FaultKind {
             Self::Handshake => "handshake",
             Self::Login => "login",
             Self::Mechanism => "mechanism",
+            Self::NoLogin => "no_login",
             Self::Forbidden => "forbidden",
             Self::Topic => "topic",
             Self::OutOfRange => "out_of_range",
@@ -98,6 +102,7 @@ impl FaultKind {
                 | Self::Certificate
                 | Self::Login
                 | Self::Mechanism
+                | Self::NoLogin
                 | Self::Forbidden
                 | Self::Topic
                 | Self::OutOfRange
@@ -137,6 +142,10 @@ impl FaultKind {
                  those of its web site"
             }
             Self::Mechanism => "set kafka.mechanism to one that the broker offers",
+            Self::NoLogin => {
+                "this port of the broker takes no logins: set kafka.security to plaintext or ssl, or name the \
+                 port for logins in kafka.brokers"
+            }
             Self::Forbidden => {
                 "the account may not read this topic or join this group; at Bitquery the group's \
                  name begins with the user name"
@@ -198,6 +207,9 @@ fn kind(code: Code, reason: &str) -> FaultKind {
             FaultKind::Certificate
         }
         Code::SSL => FaultKind::Tls,
+        Code::Authentication | Code::SaslAuthenticationFailed if knows_no_login(reason) => {
+            FaultKind::NoLogin
+        }
         Code::Authentication | Code::SaslAuthenticationFailed if is_mechanism(reason) => {
             FaultKind::Mechanism
         }
@@ -230,6 +242,11 @@ fn kind(code: Code, reason: &str) -> FaultKind {
         | Code::InconsistentGroupProtocol => FaultKind::Group,
         _ => FaultKind::Other,
     }
+}
+
+/// A listener without SASL answers the client's first step with this, and with no mechanisms.
+fn knows_no_login(reason: &str) -> bool {
+    reason.contains("Request not valid in current SASL state")
 }
 
 fn is_mechanism(reason: &str) -> bool {
@@ -273,6 +290,7 @@ mod tests {
             FaultKind::Handshake,
             FaultKind::Login,
             FaultKind::Mechanism,
+            FaultKind::NoLogin,
             FaultKind::Forbidden,
             FaultKind::Topic,
             FaultKind::OutOfRange,
@@ -317,6 +335,12 @@ mod tests {
                 Code::Authentication,
                 "SASL PLAIN mechanism handshake failed: broker's supported mechanisms: SCRAM-SHA-512",
                 FaultKind::Mechanism,
+            ),
+            (
+                Code::Authentication,
+                "SASL SCRAM-SHA-512 mechanism handshake failed: Broker: Request not valid in current SASL \
+                 state: broker's supported mechanisms: ",
+                FaultKind::NoLogin,
             ),
             (
                 Code::Authentication,

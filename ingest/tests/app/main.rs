@@ -13,9 +13,13 @@
 )]
 
 mod commands;
+mod console;
 mod crash;
+mod export;
 mod frozen;
 mod messages;
 mod program;
 mod running;
+mod secured;
+mod streams;
 mod world;

@@ -94,6 +94,11 @@ impl Ledger {
         trades
     }
 
+    /// All trades as they were sent.
+    pub fn all(&self) -> Vec<Trade> {
+        self.0.iter().flat_map(trades).collect()
+    }
+
     /// How many of the trades are aggregators' sums, which count in no volume.
     pub fn sums(&self) -> usize {
         let mut names = BTreeSet::new();

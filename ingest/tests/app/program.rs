@@ -30,6 +30,11 @@ pub struct Program {
 impl Program {
     /// Runs with this configuration, which has it listen on this port.
     pub fn start(config: &Path, port: u16) -> Self {
+        Self::start_with(config, port, &[])
+    }
+
+    /// The same with further environment variables.
+    pub fn start_with(config: &Path, port: u16, variables: &[(&str, &str)]) -> Self {
         let log = config.with_extension("log");
         let mut options = File::options();
         let file = options.create(true).append(true).open(&log).unwrap();
@@ -37,6 +42,7 @@ impl Program {
             .args(["run", "--config"])
             .arg(config)
             .env_remove("RUST_LOG")
+            .envs(variables.iter().copied())
             .stdin(Stdio::null())
             .stdout(Stdio::null())
             .stderr(file)
@@ -142,8 +148,14 @@ pub struct Said {
 
 /// Runs a command of the program in a folder.
 pub async fn command(folder: &Path, words: &[&str]) -> Said {
+    command_with(folder, words, &[]).await
+}
+
+/// The same with further environment variables.
+pub async fn command_with(folder: &Path, words: &[&str], variables: &[(&str, &str)]) -> Said {
     let mut command = Command::new(BINARY);
     command.args(words).current_dir(folder).kill_on_drop(true);
+    command.envs(variables.iter().copied());
     command.env_remove("RUST_LOG");
     let output = timeout(PATIENCE, command.output()).await;
     let output = output.expect("the command ends").unwrap();

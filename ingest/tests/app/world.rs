@@ -80,6 +80,15 @@ impl World {
         Program::start(&file, port)
     }
 
+    /// One with settings of its own, made of the usual ones.
+    pub fn program_as(&self, name: &str, settings: impl FnOnce(String) -> String) -> Program {
+        let port = ports::take();
+        let file = self.folder.path().join(format!("{name}.yaml"));
+        let usual = self.settings(None, port, "{rows: 300, wait: 20ms}");
+        std::fs::write(&file, settings(usual)).unwrap();
+        Program::start(&file, port)
+    }
+
     fn settings(&self, member: Option<&str>, port: u16, batch: &str) -> String {
         let brokers = self.kafka.servers(Listener::Plaintext);
         let (database, redis) = (self.postgres.url(), self.redis.url());

@@ -1,0 +1,139 @@
+//! The command `export`.
+
+mod columns;
+
+use std::fs::{self, File};
+use std::io;
+use std::path::{Path, PathBuf};
+use std::time::UNIX_EPOCH;
+
+use tokio::time::Duration;
+
+use crate::app::letters::{Failure, reading_database};
+use crate::app::progress::{Place, Progress};
+use crate::app::{complain, say};
+use crate::cli::{Exit, Export, Format};
+use crate::record::UnixMillis;
+use crate::sink::database::{Database, Exported};
+
+use columns::{GROUP, Writer};
+
+/// The first stretch of time that is read at once, and the longest, in milliseconds.
+const FIRST: i64 = 60_000;
+const LONGEST: i64 = 6 * 3_600_000;
+
+/// With fewer rows the next stretch is twice as long, with more it is half as long.
+const FEW: usize = 20_000;
+const MANY: usize = 200_000;
+
+/// Writes the trades between two times into a file, all of them or none.
+pub(super) fn export(what: &Export, clock: UnixMillis) -> Exit {
+    let from = what.from.millis(clock);
+    let to = what.to.map_or(clock.0, |to| to.millis(clock));
+    if from >= to {
+        complain(&format!(
+            "--from {} is not before --to {}: there is nothing in between",
+            shown(from),
+            shown(to)
+        ));
+        return Exit::Failed;
+    }
+    reading_database(&what.source, async |_, database| {
+        let Format::Parquet = what.format;
+        let part = Part::beside(&what.file)?;
+        let rows = write(&database, &part, from, to).await?;
+        if rows == 0 {
+            return Err(Failure::Other(nothing(&database, from, to).await?));
+        }
+        part.complete(&what.file)?;
+        say(&format!("{rows} trades are in {}", what.file.display()));
+        Ok(Exit::Done)
+    })
+}
+
+async fn write(database: &Database, part: &Part, from: i64, to: i64) -> Result<u64, Failure> {
+    let mut writer = Writer::new(part.open()?).map_err(|error| part.failed(error))?;
+    let total = to.abs_diff(from);
+    let progress = Progress::new("export", "trades", total, Place::Plain);
+    let (mut start, mut step, mut count) = (from, FIRST, 0);
+    let mut waiting: Vec<Exported> = Vec::new();
+    while start < to {
+        let end = start.saturating_add(step).min(to);
+        let rows = database.between(start, end).await?;
+        step = match rows.len() {
+            ..FEW => (step * 2).min(LONGEST),
+            MANY.. => (step / 2).max(1),
+            _ => step,
+        };
+        count += rows.len() as u64;
+        waiting.extend(rows);
+        while waiting.len() >= GROUP {
+            let rest = waiting.split_off(GROUP);
+            writer.write(&waiting).map_err(|error| part.failed(error))?;
+            waiting = rest;
+        }
+        start = end;
+        progress.at(start.abs_diff(from), count);
+    }
+    if !waiting.is_empty() {
+        writer.write(&waiting).map_err(|error| part.failed(error))?;
+    }
+    writer.end().map_err(|error| part.failed(error))?;
+    progress.end();
+    Ok(count)
+}
+
+/// Says that there is nothing, and what there is.
+async fn nothing(database: &Database, from: i64, to: i64) -> Result<String, Failure> {
+    let newest = match database.newest().await? {
+        Some(time) => format!("the newest trade is of {}", shown(time)),
+        None => "there are none at all".to_owned(),
+    };
+    let (from, to) = (shown(from), shown(to));
+    Ok(format!(
+        "no trades from {from} to {to} (--from, --to), and so no file: {newest}"
+    ))
+}
+
+fn shown(millis: i64) -> String {
+    let since = Duration::from_millis(u64::try_from(millis).unwrap_or_default());
+    humantime::format_rfc3339_millis(UNIX_EPOCH + since).to_string()
+}
+
+/// A file in the making, beside the one that it becomes; removed when it does not.
+struct Part(PathBuf);
+
+impl Part {
+    fn beside(file: &Path) -> Result<Self, Failure> {
+        let Some(name) = file.file_name() else {
+            let message = format!("{} is not the name of a file", file.display());
+            return Err(Failure::Other(message));
+        };
+        let mut part = name.to_owned();
+        part.push(".part");
+        Ok(Self(file.with_file_name(part)))
+    }
+
+    fn open(&self) -> Result<File, Failure> {
+        File::create(&self.0).map_err(|error| self.failed(error))
+    }
+
+    fn failed(&self, error: impl std::fmt::Display) -> Failure {
+        Failure::Other(format!("cannot write {}: {error}", self.0.display()))
+    }
+
+    fn complete(&self, file: &Path) -> Result<(), Failure> {
+        let sync = || -> io::Result<()> {
+            File::open(&self.0)?.sync_all()?;
+            fs::rename(&self.0, file)
+        };
+        sync().map_err(|error| self.failed(error))
+    }
+}
+
+impl Drop for Part {
+    fn drop(&mut self) {
+        // Gone already when it is complete.
+        drop(fs::remove_file(&self.0));
+    }
+}
