@@ -28,7 +28,7 @@ pub use copies::{Copies, Copy};
 pub use entry::{End, Entry, Freshness, Lifetime};
 pub use flights::{Flights, Follow, Lead, Role, Told};
 pub use key::{Key, Keys, Shelf};
-pub use memory::Memory;
+pub use memory::{Memory, MemoryStatus};
 pub use metrics::{CacheMetrics, Lookup, Tier};
 pub use policy::{Policy, Source};
 pub use quotes::{KeptQuote, Quotes};

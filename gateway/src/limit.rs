@@ -15,5 +15,5 @@ mod rate;
 pub use allowance::{Admitted, Allowance, Refused, Running};
 pub use allowances::Allowances;
 pub use budget::Budget;
-pub use gate::{Ask, Gate, Place};
+pub use gate::{Ask, Gate, InClass, Place};
 pub use rate::{Exceeded, Rate, Remaining};

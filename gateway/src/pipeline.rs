@@ -31,7 +31,7 @@ use tokio::time::Instant;
 
 pub use cache_use::{CacheStatus, CacheUse};
 pub use jupiter::{ApiCall, ApiContent, ApiResponse};
-pub use metrics::PipelineMetrics;
+pub use metrics::{ClassStatus, PipelineMetrics};
 pub use response::{Body, BodyFault, BodyStream, Provenance, Response, Source, Summary};
 
 use crate::auth::ConsumerId;

@@ -10,10 +10,11 @@ use parking_lot::Mutex;
 use prometheus::IntCounter;
 use quick_cache::sync::Cache;
 use quick_cache::{Lifecycle, OptionsBuilder, Weighter};
+use serde::Serialize;
 
 use super::key::ByKey;
 use super::metrics::Held;
-use super::{CacheMetrics, Entry, Key, Tier};
+use super::{CacheMetrics, Entry, Key, Lookup, Tier};
 
 #[cfg(test)]
 mod tests;
@@ -40,6 +41,17 @@ pub struct Memory {
     entries: Arc<Entries>,
     writers: [Mutex<()>; WRITERS],
     metrics: CacheMetrics,
+}
+
+/// How full the memory is, and what it was good for since the start.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+pub struct MemoryStatus {
+    pub entries: usize,
+    pub bytes: u64,
+    pub of_bytes: u64,
+    /// Looks that found what they looked for.
+    pub hits: u64,
+    pub lookups: u64,
 }
 
 type Entries = Cache<Key, Arc<Entry>, ByWeight, ByKey, Evictions>;
@@ -118,6 +130,21 @@ impl Memory {
     pub fn resize(&self, bytes: usize) {
         if self.entries.capacity() != weight(bytes) {
             self.entries.set_capacity(weight(bytes));
+        }
+    }
+
+    /// How full it is, and what it was good for, for people.
+    pub fn status(&self) -> MemoryStatus {
+        let (bytes, entries) = self.entries.held();
+        MemoryStatus {
+            entries,
+            bytes,
+            of_bytes: self.entries.capacity(),
+            hits: self.metrics.in_memory(Lookup::Hit),
+            lookups: Lookup::ALL
+                .iter()
+                .map(|result| self.metrics.in_memory(*result))
+                .sum(),
         }
     }
 

@@ -44,7 +44,7 @@ pub enum Lookup {
 }
 
 impl Lookup {
-    const ALL: [Self; 6] = [
+    pub(super) const ALL: [Self; 6] = [
         Self::Hit,
         Self::Expired,
         Self::Unfit,
@@ -154,6 +154,12 @@ impl CacheMetrics {
                 self.lookups.with_label_values(&labels);
             }
         }
+    }
+
+    /// Looks into the memory that ended so.
+    pub(super) fn in_memory(&self, result: Lookup) -> u64 {
+        let labels = [Tier::Memory.label(), result.label()];
+        self.lookups.with_label_values(&labels).get()
     }
 
     /// One look into one tier.

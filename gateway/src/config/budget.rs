@@ -41,6 +41,17 @@ words!(
 );
 
 impl Per {
+    /// As it is written.
+    pub const fn label(self) -> &'static str {
+        match self {
+            Self::Second => "second",
+            Self::Minute => "minute",
+            Self::Hour => "hour",
+            Self::Day => "day",
+            Self::Month => "month",
+        }
+    }
+
     pub const fn duration(self) -> Duration {
         match self {
             Self::Second => Duration::from_secs(1),

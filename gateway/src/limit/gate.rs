@@ -14,6 +14,7 @@
 use std::sync::Arc;
 
 use parking_lot::Mutex;
+use serde::Serialize;
 use tokio::sync::oneshot;
 use tokio::time::{Duration, Instant};
 
@@ -52,6 +53,16 @@ impl Ask {
             heavy: false,
         }
     }
+}
+
+/// What one class has of a gate.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+pub struct InClass {
+    pub class: &'static str,
+    /// Places in use.
+    pub in_use: usize,
+    /// Calls that wait for one.
+    pub waiting: usize,
 }
 
 /// Places for what runs at once.
@@ -160,6 +171,22 @@ impl Gate {
     /// Places in use.
     pub fn used(&self) -> usize {
         self.state.lock().used()
+    }
+
+    /// Places in use and calls that wait, by class, from the lowest.
+    pub fn by_class(&self) -> [InClass; CLASSES.len()] {
+        let state = self.state.lock();
+        let (used, waiting) = (state.used, state.queue.by_class());
+        drop(state);
+        let mut counted = used.into_iter().zip(waiting);
+        CLASSES.map(|class| {
+            let (in_use, waiting) = counted.next().unwrap_or_default();
+            InClass {
+                class: class.label(),
+                in_use,
+                waiting,
+            }
+        })
     }
 
     /// Calls that wait for a place.

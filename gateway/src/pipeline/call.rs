@@ -107,21 +107,25 @@ pub(super) async fn dispatch(
     class: &Class,
     session: &Session,
 ) -> (Delivered, Trace) {
-    Exchange {
+    let ask = request.ask(class);
+    let (delivered, trace) = Exchange {
         pool: &request.snapshot.pool,
         settings: &request.snapshot.dispatch,
         live: &request.pipeline.live,
         call,
         class,
         session,
-        ask: request.ask(class),
+        ask,
         started: request.started,
         deadline: request.deadline,
         ledger_only: request.ledger_only,
         elsewhere: None,
     }
     .run()
-    .await
+    .await;
+    let answered = matches!(delivered, Delivered::Payload(_));
+    request.pipeline.metrics.asked(ask.priority, answered);
+    (delivered, trace)
 }
 
 /// `copying` is shown what streams.

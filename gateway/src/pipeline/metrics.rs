@@ -7,13 +7,14 @@ use std::time::Duration;
 use prometheus::{
     Histogram, HistogramOpts, HistogramVec, IntCounter, IntCounterVec, Opts, Registry,
 };
+use serde::Serialize;
 
 use super::cache_use::CacheStatus;
 use super::jupiter::JupiterMetrics;
 use super::price::PriceMetrics;
 use crate::config::DEFAULT_PLAN;
 use crate::limit::Refused;
-use crate::solana::Method;
+use crate::solana::{Method, Priority};
 
 /// From a hit on the same host to a heavy scan.
 const SECONDS: [f64; 14] = [
@@ -31,6 +32,8 @@ pub struct PipelineMetrics {
     asked_again: IntCounter,
     delivered_older: IntCounter,
     refused_by_plan: IntCounterVec,
+    /// In the order of [`Priority::ALL`].
+    classes: [OfClass; Priority::ALL.len()],
     pub(super) prices: PriceMetrics,
     pub(super) jupiter: JupiterMetrics,
     /// By method; made when first needed, so that only methods in use have series.
@@ -43,6 +46,24 @@ struct Usual {
     ok: IntCounter,
     /// In the order of [`CacheStatus::ALL`].
     cached: [IntCounter; CacheStatus::ALL.len()],
+}
+
+/// Calls of one class that upstreams were asked for.
+#[derive(Debug)]
+struct OfClass {
+    class: &'static str,
+    answered: IntCounter,
+    refused: IntCounter,
+}
+
+/// The same for people, since the start.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+pub struct ClassStatus {
+    pub class: &'static str,
+    /// By an upstream.
+    pub answered: u64,
+    /// By the gateway, because no upstream could.
+    pub refused: u64,
 }
 
 impl PipelineMetrics {
@@ -89,6 +110,7 @@ impl PipelineMetrics {
             asked_again,
             delivered_older: delivered,
             refused_by_plan,
+            classes: by_class(registry)?,
             prices: PriceMetrics::register(registry, &jupiter)?,
             jupiter,
             usual,
@@ -110,6 +132,27 @@ impl PipelineMetrics {
         self.refused_by_plan
             .with_label_values(&[plan, reason])
             .inc();
+    }
+
+    /// An upstream was asked for a call of this class, and whether it answered.
+    pub(super) fn asked(&self, class: Priority, answered: bool) {
+        if let Some(of_class) = self.classes.get(class as usize) {
+            let counter = if answered {
+                &of_class.answered
+            } else {
+                &of_class.refused
+            };
+            counter.inc();
+        }
+    }
+
+    /// Calls that upstreams were asked for, by class, from the lowest.
+    pub fn classes(&self) -> [ClassStatus; Priority::ALL.len()] {
+        self.classes.each_ref().map(|of_class| ClassStatus {
+            class: of_class.class,
+            answered: of_class.answered.get(),
+            refused: of_class.refused.get(),
+        })
     }
 
     /// An answer of a batch is older than one before it.
@@ -156,6 +199,26 @@ impl PipelineMetrics {
                 .inc();
         }
     }
+}
+
+fn by_class(registry: &Registry) -> prometheus::Result<[OfClass; Priority::ALL.len()]> {
+    let calls = IntCounterVec::new(
+        Opts::new(
+            "perijove_rpc_class_calls_total",
+            "Calls that upstreams were asked for, by class: answered by one, or refused",
+        ),
+        &["class", "outcome"],
+    )?;
+    let counters = Priority::ALL.map(|class| {
+        let class = class.label();
+        OfClass {
+            class,
+            answered: calls.with_label_values(&[class, "answered"]),
+            refused: calls.with_label_values(&[class, "refused"]),
+        }
+    });
+    registry.register(Box::new(calls))?;
+    Ok(counters)
 }
 
 /// The two ways in which an answer of a batch may have been out of order.

@@ -21,7 +21,7 @@ use tokio::io::{AsyncRead, AsyncReadExt, ReadBuf};
 use tokio::time::Instant;
 
 use crate::jsonrpc::RequestId;
-use crate::limit::{Ask, Gate, Place};
+use crate::limit::{Ask, Gate, InClass, Place};
 use crate::solana::Priority;
 use crate::upstream::resolve::Addresses;
 
@@ -200,6 +200,11 @@ impl Connections {
     /// Connections in use or being opened.
     pub(super) fn busy(&self) -> usize {
         self.slots.used()
+    }
+
+    /// Connections in use and calls that wait for one, by class.
+    pub(super) fn by_class(&self) -> [InClass; Priority::ALL.len()] {
+        self.slots.by_class()
     }
 
     pub(super) fn idle(&self) -> usize {

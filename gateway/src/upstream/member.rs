@@ -536,6 +536,7 @@ impl Member {
             let live = &self.live;
             live.prune_connections(Instant::now());
             let gauge = |number: usize| i64::try_from(number).unwrap_or(i64::MAX);
+            live.metrics.waiting(&live.connections.by_class());
             live.metrics.budget(live.budget.left(Instant::now()));
             let (busy, idle) = live.open_connections();
             live.metrics.busy.set(gauge(busy));

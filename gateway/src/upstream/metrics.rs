@@ -14,7 +14,8 @@ use prometheus::{
 
 use perijove_core::{Commitment, Slot};
 
-use crate::solana::FaultKind;
+use crate::limit::InClass;
+use crate::solana::{FaultKind, Priority};
 use crate::upstream::hold_off::{Hold, HoldCause};
 use crate::upstream::tracker::Health;
 
@@ -48,6 +49,7 @@ pub struct UpstreamMetrics {
     connect_time: HistogramVec,
     hedges: IntCounterVec,
     budget_left: IntGaugeVec,
+    waiting: IntGaugeVec,
     oldest: IntGaugeVec,
 }
 
@@ -181,6 +183,11 @@ impl UpstreamMetrics {
                 "Calls asked here as well while another upstream had not answered.",
                 &["upstream", "result"],
             )?,
+            waiting: gauge(
+                "perijove_upstream_waiting_calls",
+                "Calls that wait for a connection of HTTP/1.1, by class.",
+                &["upstream", "class"],
+            )?,
             budget_left: gauge(
                 "perijove_upstream_budget_left_requests",
                 "Requests that the budget of an upstream allows at once, now.",
@@ -222,6 +229,8 @@ impl UpstreamMetrics {
             saturated: self.saturated.with_label_values(&[id]),
             connection_wait: self.connection_wait.with_label_values(&[id]),
             in_flight: self.in_flight.with_label_values(&[id]),
+            waiting: Priority::ALL
+                .map(|class| self.waiting.with_label_values(&[id, class.label()])),
             families: self.clone(),
             ended: AtomicBool::new(false),
         }
@@ -276,6 +285,8 @@ pub(super) struct Handles {
     pub(super) saturated: IntCounter,
     pub(super) connection_wait: Histogram,
     pub(super) in_flight: IntGauge,
+    /// In the order of [`Priority::ALL`].
+    waiting: [IntGauge; Priority::ALL.len()],
 }
 
 impl Handles {
@@ -284,6 +295,13 @@ impl Handles {
         if let Some(left) = left.filter(|_| !self.ended.load(Ordering::Relaxed)) {
             let gauge = self.families.budget_left.with_label_values(&[&self.id]);
             gauge.set(i64::try_from(left).unwrap_or(i64::MAX));
+        }
+    }
+
+    /// Calls that wait for a connection.
+    pub(super) fn waiting(&self, classes: &[InClass]) {
+        for (gauge, class) in self.waiting.iter().zip(classes) {
+            gauge.set(i64::try_from(class.waiting).unwrap_or(i64::MAX));
         }
     }
 
@@ -369,6 +387,7 @@ impl Handles {
             &families.in_flight,
             &families.oldest,
             &families.budget_left,
+            &families.waiting,
         ] {
             remove(family, id);
         }

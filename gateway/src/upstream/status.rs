@@ -9,7 +9,9 @@ use perijove_core::{Commitment, Slot};
 use serde::Serialize;
 use tokio::time::Instant;
 
-use crate::solana::FaultKind;
+use crate::config;
+use crate::limit::InClass;
+use crate::solana::{FaultKind, Priority};
 use crate::upstream::cluster::Cluster;
 use crate::upstream::errors::Errors;
 use crate::upstream::hold_off::{Hold, HoldCause};
@@ -91,11 +93,34 @@ pub struct UpstreamStatus {
     pub in_flight: u32,
     /// Requests that its budget allows at once, now; none without a budget.
     pub budget_left: Option<u64>,
+    /// Its budget itself.
+    pub budget: Option<BudgetStatus>,
     pub connections_busy: usize,
     pub connections_idle: usize,
+    /// Connections of HTTP/1.1 in use and calls that wait for one, by class, from the lowest.
+    pub classes: [InClass; Priority::ALL.len()],
     pub addresses: Vec<String>,
     /// Methods it has refused lately.
     pub closed_methods: Vec<String>,
+}
+
+/// What an upstream may be sent.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+pub struct BudgetStatus {
+    pub requests: u64,
+    pub per: &'static str,
+    /// At once.
+    pub burst: u32,
+}
+
+impl BudgetStatus {
+    fn of(budget: config::Budget) -> Self {
+        Self {
+            requests: budget.requests,
+            per: budget.per.label(),
+            burst: budget.burst,
+        }
+    }
 }
 
 /// An error of an upstream.
@@ -351,8 +376,10 @@ impl UpstreamStatus {
             failures: live.score.failure_share(now, &policy.selection),
             in_flight: live.score.in_flight(),
             budget_left,
+            budget: upstream.settings().budget.map(BudgetStatus::of),
             connections_busy,
             connections_idle,
+            classes: live.connections.by_class(),
             addresses: texts(&live.addresses.known()),
             closed_methods: held.closed_methods,
         }

@@ -45,6 +45,13 @@ impl Queue {
         self.waiting == 0
     }
 
+    /// How many of each class wait.
+    pub(super) fn by_class(&self) -> [usize; CLASSES.len()] {
+        let lengths = |line: &Line| line.waiters.values().map(VecDeque::len).sum::<usize>();
+        let of_class = |[light, heavy]: &[Line; 2]| lengths(light) + lengths(heavy);
+        self.lines.each_ref().map(of_class)
+    }
+
     /// Adds one; the number names it.
     pub(super) fn push(&mut self, waiter: Waiter) -> u64 {
         let number = self.next_number;

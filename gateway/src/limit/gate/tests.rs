@@ -51,6 +51,24 @@ async fn a_place_goes_to_the_highest_class_that_waits() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn what_each_class_uses_and_waits_for_is_told() {
+    let gate = Gate::new(1, 10);
+    let place = gate.try_place(heavy(Priority::Low)).unwrap();
+    let waits = wait(&gate, ask(Priority::High)).await;
+    let told = || {
+        gate.by_class()
+            .map(|one| (one.class, one.in_use, one.waiting))
+            .into_iter()
+            .filter(|(_, in_use, waiting)| in_use + waiting > 0)
+            .collect::<Vec<_>>()
+    };
+    assert_eq!(told(), [("low", 1, 0), ("high", 0, 1)]);
+    drop(place);
+    let _place = waits.await.unwrap();
+    assert_eq!(told(), [("high", 1, 0)]);
+}
+
+#[tokio::test(start_paused = true)]
 async fn lower_classes_leave_places_for_those_above() {
     let gate = Gate::new(20, 0);
     let background = all(&gate, ask(Priority::Background));
