@@ -19,6 +19,7 @@ import urllib.request
 import xml.etree.ElementTree
 from pathlib import Path
 
+import websocket
 import yaml
 
 from api_server import fields
@@ -118,7 +119,11 @@ class Proxy:
     def away(self):
         """Ends every connection and takes no new one."""
         self.cut = True
-        for end in self.open:
+        self.breaks()
+
+    def breaks(self):
+        """Ends every connection."""
+        for end in list(self.open):
             with contextlib.suppress(OSError):
                 end.shutdown(socket.SHUT_RDWR)
 
@@ -178,14 +183,16 @@ class Scene(contextlib.ExitStack):
     def log(self, name):
         return (self.folder / f"{name}.log").read_text(errors="replace")[-3000:]
 
-    def sandbox(self, validators):
-        """Validators, and a function that gives one of them a fault or takes it away."""
+    def sandbox(self, validators, *more):
+        """Validators, and a function that gives one of them a fault or takes it away. Stand-ins for Jupiter, if
+        there are any, are in `jupiters` then."""
         _, said = self.start("sandbox", binary("SANDBOX"), "--print-json", "--base-port", "0", "--control",
-                             "127.0.0.1:0", "--validators", validators, announces=True)
+                             "127.0.0.1:0", "--validators", validators, "--jupiter-base-port", "0", *more, announces=True)
         control = with_scheme(said["control"])
+        self.jupiters = said["jupiters"]
 
-        def fault(number, **what):
-            url = f"{control}/validators/{number}/fault"
+        def fault(number, of="validators", **what):
+            url = f"{control}/{of}/{number}/fault"
             fetch(url, what) if what else fetch(url, method="DELETE")
 
         return [with_scheme(one) for one in said["validators"]], fault
@@ -279,6 +286,28 @@ class Scene(contextlib.ExitStack):
         eventually("Prometheus", lambda: ask(query="vector(1)"))
         return ask
 
+    def subscribe(self, address, methods=("slotSubscribe", "rootSubscribe")):
+        """A client of WebSocket that reads what it is told until the end."""
+        socket = websocket.create_connection(address.replace("http", "ws"), timeout=PATIENCE)
+        numbers = itertools.count(1)
+
+        def subscribed(method):
+            number = next(numbers)
+            socket.send(json.dumps({"jsonrpc": "2.0", "id": number, "method": method}))
+            return answered(socket, number)
+
+        for method in methods:
+            eventually(method, lambda method=method: subscribed(method))
+
+        def read():
+            with contextlib.closing(socket), contextlib.suppress(OSError, websocket.WebSocketConnectionClosedException):
+                while not self.stopping.is_set():
+                    with contextlib.suppress(websocket.WebSocketTimeoutException):
+                        socket.recv()
+
+        socket.settimeout(1)
+        self.beside(read)
+
     def load(self, address, calls, every=0.1):
         """Makes HTTP requests, (path, body) in turn, one every so many seconds, until the scene ends."""
         def run():
@@ -295,6 +324,14 @@ class Scene(contextlib.ExitStack):
                     connection.close()
 
         self.beside(run)
+
+
+def answered(socket, number):
+    """Whether a socket is told that this call was carried out; what else comes is passed over."""
+    while True:
+        said = json.loads(socket.recv())
+        if said.get("id") == number:
+            return "result" in said
 
 
 def drained(stream):

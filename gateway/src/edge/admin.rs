@@ -38,7 +38,12 @@ const BODY_LIMIT: Duration = Duration::from_secs(10);
 const RELOAD_LIMIT: Duration = Duration::from_secs(10);
 
 /// The status page: a frame around `/status`.
-const PAGE: &str = include_str!("status.html");
+const PAGE: &str = include_str!("admin/page/index.html");
+const STYLE: &str = include_str!("admin/page/status.css");
+const SCRIPT: &str = include_str!("admin/page/status.js");
+
+/// Nothing from outside is loaded, and no page of somebody else's frames this one.
+const POLICY: &str = "default-src 'self'; img-src data:; frame-ancestors 'none'";
 
 /// Asks for a reload and wants to hear how it went.
 pub type ReloadRequest = oneshot::Sender<ReloadOutcome>;
@@ -78,7 +83,7 @@ pub struct AdminApp {
 struct Page {
     status: u16,
     content_type: &'static str,
-    body: String,
+    body: Bytes,
 }
 
 #[async_trait]
@@ -132,11 +137,9 @@ impl AdminApp {
             (&Method::GET | &Method::HEAD, "/health") => Page::text(200, "ok\n"),
             (&Method::GET | &Method::HEAD, "/ready") => self.ready(),
             (&Method::GET | &Method::HEAD, "/status") => self.status(),
-            (&Method::GET | &Method::HEAD, "/") => Page {
-                status: 200,
-                content_type: "text/html; charset=utf-8",
-                body: PAGE.to_owned(),
-            },
+            (&Method::GET | &Method::HEAD, "/") => Page::asset("text/html", PAGE),
+            (&Method::GET | &Method::HEAD, "/status.css") => Page::asset("text/css", STYLE),
+            (&Method::GET | &Method::HEAD, "/status.js") => Page::asset("text/javascript", SCRIPT),
             (&Method::POST, "/-/reload") => self.reload().await,
             (_, "/-/reload") => Page::text(405, "POST is required\n"),
             _ => Page::text(
@@ -153,7 +156,7 @@ impl AdminApp {
             Ok(body) => Page {
                 status: 200,
                 content_type: "text/plain; version=0.0.4",
-                body,
+                body: body.into(),
             },
             Err(error) => Page::text(500, &format!("metrics cannot be encoded: {error}\n")),
         }
@@ -186,6 +189,8 @@ impl AdminApp {
             "upstreams": pool.upstreams,
             "config": &**self.standing.config.load(),
             "certificates": &**self.standing.certificates.load(),
+            "classes": self.pipeline.metrics.classes(),
+            "cache": snapshot.cache.enabled().then(|| self.pipeline.cache.memory.status()),
             "shared_cache": self.pipeline.cache.status(),
             "jupiter": {
                 "upstreams": snapshot.jupiter.status(),
@@ -216,7 +221,15 @@ impl Page {
         Self {
             status,
             content_type: "text/plain; charset=utf-8",
-            body: body.to_owned(),
+            body: body.to_owned().into(),
+        }
+    }
+
+    fn asset(content_type: &'static str, text: &'static str) -> Self {
+        Self {
+            status: 200,
+            content_type,
+            body: Bytes::from_static(text.as_bytes()),
         }
     }
 
@@ -225,7 +238,7 @@ impl Page {
             Ok(json) => Self {
                 status,
                 content_type: "application/json",
-                body: json + "\n",
+                body: (json + "\n").into(),
             },
             Err(error) => Self::text(500, &format!("status cannot be written: {error}\n")),
         }
@@ -272,12 +285,12 @@ async fn take_body(session: &mut ServerSession) -> pingora::Result<Body> {
 }
 
 async fn write(session: &mut ServerSession, page: Page) -> pingora::Result<()> {
-    let mut header = ResponseHeader::build(page.status, Some(4))?;
+    let mut header = ResponseHeader::build(page.status, Some(6))?;
     header.insert_header("content-type", page.content_type)?;
+    header.insert_header("content-security-policy", POLICY)?;
+    header.insert_header("x-content-type-options", "nosniff")?;
     header.insert_header("cache-control", "no-store")?;
     header.set_content_length(page.body.len())?;
     session.write_response_header(Box::new(header)).await?;
-    session
-        .write_response_body(Bytes::from(page.body), true)
-        .await
+    session.write_response_body(page.body, true).await
 }
