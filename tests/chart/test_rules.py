@@ -18,7 +18,7 @@ VARIABLES = {"$__rate_interval": "5m", "$job": ".*", "$namespace": ".*", "$insta
 def documented():
     """Names of metrics in the documentation, which a test of each program holds to be what it exports."""
     text = "".join((ROOT / "docs" / page).read_text() for page in ("metrics.md", "ingest-storing.md"))
-    names = set(re.findall(r"^\| `([a-z_]+)` \| (?:counter|gauge|histogram)", text, re.M))
+    names = set(re.findall(r"^\| `([a-z_]+)` \| (?:counter|gauge|histogram|summary)", text, re.M))
     histograms = set(re.findall(r"^\| `([a-z_]+)` \| histogram", text, re.M))
     return names | {f"{name}_{end}" for name in histograms for end in ("bucket", "sum", "count")}
 
@@ -27,7 +27,7 @@ def labels():
     """Labels of each metric, by the documentation."""
     text = "".join((ROOT / "docs" / page).read_text() for page in ("metrics.md", "ingest-storing.md"))
     found = {}
-    for name, kind, columns in re.findall(r"^\| `([a-z_]+)` \| (counter|gauge|histogram) \| ([^|]*)", text, re.M):
+    for name, kind, columns in re.findall(r"^\| `([a-z_]+)` \| (counter|gauge|histogram|summary) \| ([^|]*)", text, re.M):
         own = set(re.findall(r"`(\w+)`", columns))
         found[name] = own
         if kind == "histogram":
