@@ -14,7 +14,7 @@ from tools import ROOT, binary, run
 # What pods have in their environment and files.
 ENVIRONMENT = {
     "REDIS_URL": "redis://:x@redis:6379/0", "DATABASE_URL": "postgres://u:p@database/perijove", "KAFKA_USERNAME": "u",
-    "KAFKA_PASSWORD": "p", "SOLANA_RPC_AUTH": "Bearer x", "BOT_KEY": "0123456789abcdef0123",
+    "KAFKA_PASSWORD": "p", "SOLANA_RPC_AUTH": "Bearer x", "JUPITER_API_KEY": "k", "BOT_KEY": "0123456789abcdef0123",
 }
 
 
@@ -53,7 +53,8 @@ class Configuration(unittest.TestCase):
         for title, objects in rendered.everything():
             texts = {}
             for name, _, text in files(objects):
-                texts.setdefault("ingest" if "ingest" in name else "oracle" if "oracle" in name else "gateway", set()).add(text)
+                part = next((part for part in ("ingest", "optimizer", "oracle") if part in name), "gateway")
+                texts.setdefault(part, set()).add(text)
             for part, different in texts.items():
                 self.assertEqual(len(different), 1, f"{title}: {part}")
 

@@ -15,6 +15,40 @@
 {{- if or .Values.secrets.solanaRpcAuth .Values.secrets.hasSolanaRpcAuth }}true{{ end }}
 {{- end }}
 
+{{- define "perijove.hasJupiterKey" -}}
+{{- if or .Values.secrets.jupiterApiKey .Values.secrets.hasJupiterApiKey }}true{{ end }}
+{{- end }}
+
+{{/* Jupiter's API of others. It knows mainnet's markets only; the host of version 6 has moved. Empty for none. */}}
+{{- define "perijove.jupiterUrl" -}}
+{{- if eq .Values.global.environment "mainnet-beta" }}
+{{- regexReplaceAll "^https?://quote-api[.]jup[.]ag(/.*)?$" .Values.global.jupiterApiUrl "https://api.jup.ag" }}
+{{- end }}
+{{- end }}
+
+{{/* Upstreams of Jupiter's API: the chart's own first. Empty for none. */}}
+{{- define "perijove.jupiter.upstreams" -}}
+{{- if .Values.jupiterApi.enabled }}
+- id: jupiter-api
+  kind: self-hosted
+  url: "http://{{ include "perijove.jupiter.fullname" . }}:{{ .Values.jupiterApi.port }}"
+{{- end }}
+{{- with include "perijove.jupiterUrl" . }}
+- id: jupiter
+  url: {{ . | quote }}
+  {{- if regexMatch "^https?://([^/]*[.])?jup[.]ag([:/]|$)" . }}
+  kind: hosted
+  {{- if include "perijove.hasJupiterKey" $ }}
+  key: "${JUPITER_API_KEY}"
+  {{- else }}
+  tier: public
+  {{- end }}
+  {{- else }}
+  kind: self-hosted
+  {{- end }}
+{{- end }}
+{{- end }}
+
 {{/* Whether the chart makes the Secret. Empty for no. */}}
 {{- define "perijove.makesSecret" -}}
 {{- if and (not .Values.secrets.existingSecret) (not .Values.externalSecrets.enabled) (or .Values.secrets.jupiterApiKey .Values.secrets.solanaRpcAuth) }}true{{ end }}
@@ -47,6 +81,13 @@
 {{- $gateway := .Values.apiGateway }}
 {{- $made := fromYaml (include "perijove.gateway.made" .) }}
 {{- toYaml (mergeOverwrite $made (deepCopy $gateway.config)) }}
+{{- end }}
+
+{{/* The same gateway, which answers every quote with the best of several. */}}
+{{- define "perijove.optimizer.config" -}}
+{{- $config := fromYaml (include "perijove.gateway.config" .) }}
+{{- $every := dict "jupiter" (dict "optimizer" (dict "enabled" true "path" "/swap/v1/quote")) }}
+{{- toYaml (mergeOverwrite $config $every (deepCopy .Values.routeOptimizer.config)) }}
 {{- end }}
 
 {{- define "perijove.gateway.made" -}}
@@ -83,6 +124,19 @@ plans:
     requests_per_minute: {{ $gateway.rateLimiting.requestsPerMinute }}
     burst: {{ $gateway.rateLimiting.burstSize }}
 anonymous_plan: default
+{{- end }}
+{{- with include "perijove.jupiter.upstreams" . }}
+{{- $optimizer := $.Values.routeOptimizer }}
+jupiter:
+  upstreams:
+    {{- . | nindent 4 }}
+  optimizer:
+    # Done by pods of its own, where there are some.
+    enabled: {{ not $optimizer.enabled }}
+    max_routes: {{ $optimizer.optimization.maxRoutes }}
+    slippage_tolerance: {{ $optimizer.optimization.slippageTolerance }}
+    priority_fee_multiplier: {{ $optimizer.optimization.priorityFeeMultiplier }}
+    choice_ttl: {{ ternary $optimizer.cache.ttl 0 $optimizer.cache.enabled }}s
 {{- end }}
 cache:
   enabled: true
@@ -195,9 +249,17 @@ redis: {url: "${REDIS_URL}"}
 - name: SOLANA_RPC_AUTH
   valueFrom: {secretKeyRef: {name: {{ include "perijove.secret" . }}, key: solana-rpc-auth}}
 {{- end }}
+{{- if and (include "perijove.hasJupiterKey" .) (regexMatch "[.]jup[.]ag" (include "perijove.jupiterUrl" .)) }}
+- name: JUPITER_API_KEY
+  valueFrom: {secretKeyRef: {name: {{ include "perijove.secret" . }}, key: jupiter-api-key}}
+{{- end }}
 {{- with .Values.apiGateway.extraEnv }}
 {{ toYaml . }}
 {{- end }}
+{{- end }}
+
+{{- define "perijove.optimizer.env" -}}
+{{- include "perijove.gateway.env" . }}
 {{- end }}
 
 {{- define "perijove.ingest.env" -}}

@@ -67,6 +67,7 @@ annotations:
 
 {{- define "perijove.component.gateway" -}}api-gateway{{- end }}
 {{- define "perijove.gateway.fullname" -}}{{ include "perijove.fullname" . }}-api-gateway{{- end }}
+{{- define "perijove.optimizer.fullname" -}}{{ include "perijove.fullname" . }}-route-optimizer{{- end }}
 {{- define "perijove.ingest.fullname" -}}{{ include "perijove.fullname" . }}-ingest{{- end }}
 {{- define "perijove.jupiter.fullname" -}}{{ include "perijove.fullname" . }}-jupiter-api{{- end }}
 {{- define "perijove.secret" -}}

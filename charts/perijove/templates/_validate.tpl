@@ -2,8 +2,11 @@
 {{- define "perijove.validate" -}}
 {{- $v := .Values }}
 {{- $gateway := $v.apiGateway }}
-{{- if $v.routeOptimizer.enabled }}
-{{- fail "routeOptimizer.enabled: this release does not optimise routes yet; set it to false" }}
+{{- if and $v.routeOptimizer.enabled (not (include "perijove.jupiter.upstreams" .)) (not (dig "jupiter" "upstreams" "" $gateway.config)) }}
+{{- fail "routeOptimizer.enabled needs Jupiter's API to choose from: set jupiterApi.enabled, global.jupiterApiUrl (mainnet-beta only) or apiGateway.config.jupiter.upstreams" }}
+{{- end }}
+{{- if and $v.routeOptimizer.enabled (not $gateway.enabled) }}
+{{- fail "routeOptimizer.enabled needs apiGateway.enabled: it is a second deployment of the gateway" }}
 {{- end }}
 {{- range $name := list "apiGateway" "ingest" }}
 {{- $part := index $v $name }}
