@@ -15,36 +15,41 @@ HELM names another helm than the one in the path.
 END
 }
 
+wrong() {
+  printf '%s\n' "$*" >&2
+  usage >&2
+  exit 2
+}
+
 release=perijove namespace=perijove component=gateway chart=charts/perijove timeout=10m keep='' tag=''
 while [ $# -gt 0 ]; do
   case $1 in
-    --release) release=$2 && shift ;;
-    --namespace) namespace=$2 && shift ;;
-    --component) component=$2 && shift ;;
-    --chart) chart=$2 && shift ;;
-    --timeout) timeout=$2 && shift ;;
-    --tag) tag=$2 && shift ;;
+    --release | --namespace | --component | --chart | --timeout | --tag)
+      [ $# -gt 1 ] || wrong "$1 needs a value"
+      printf -v "${1#--}" %s "$2"
+      shift
+      ;;
     --keep) keep=yes ;;
     -h | --help)
       usage
       exit 0
       ;;
-    *)
-      usage >&2
-      exit 2
-      ;;
+    *) wrong "$1 is not known" ;;
   esac
   shift
 done
 case $component in
   gateway) block=apiGateway ;;
   ingest) block=ingest ;;
-  *) usage >&2 && exit 2 ;;
+  *) wrong "$component is neither gateway nor ingest" ;;
 esac
-[ -n "$tag" ] || {
-  usage >&2
-  exit 2
-}
+[ -n "$tag" ] || wrong "--tag is needed: the version that comes"
+for program in "${HELM:-helm}" kubectl python3; do
+  command -v "$program" >/dev/null || {
+    echo "$program is missing; it has to be in the path" >&2
+    exit 2
+  }
+done
 
 helm() { command "${HELM:-helm}" "$@" --namespace "$namespace"; }
 say() { printf 'blue-green: %s\n' "$*"; }
@@ -61,6 +66,10 @@ for key in sys.argv[1].split('.'):
 print(str(value).lower())" "$block.blueGreen.$1"
 }
 
+helm status "$release" >/dev/null || {
+  say "there is no release $release in the namespace $namespace, or the cluster does not answer" >&2
+  exit 1
+}
 [ "$(value enabled)" = true ] || {
   say "$block.blueGreen.enabled is not true in release $release" >&2
   exit 1

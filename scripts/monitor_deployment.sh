@@ -11,20 +11,30 @@ END
 }
 
 admin=http://127.0.0.1:9090 ingest='' time=60 every=10 max_errors=1 max_lag=10000 min_rate=0
+wrong() {
+  printf '%s\n' "$*" >&2
+  usage >&2
+  exit 2
+}
+
 while [ $# -gt 0 ]; do
   case $1 in
-    --admin) admin=$2 && shift ;;
-    --ingest) ingest=$2 && shift ;;
-    --time) time=$2 && shift ;;
-    --every) every=$2 && shift ;;
-    --max-errors) max_errors=$2 && shift ;;
-    --max-lag) max_lag=$2 && shift ;;
-    --min-rate) min_rate=$2 && shift ;;
+    --admin | --ingest | --time | --every | --max-errors | --max-lag | --min-rate)
+      [ $# -gt 1 ] || wrong "$1 needs a value"
+      case $1 in
+        --admin | --ingest) ;;
+        *) [[ $2 =~ ^[0-9]+$ ]] || wrong "$1 needs a whole number, not $2" ;;
+      esac
+      name=${1#--}
+      printf -v "${name/-/_}" %s "$2"
+      shift
+      ;;
     -h | --help) usage && exit 0 ;;
-    *) usage >&2 && exit 2 ;;
+    *) wrong "$1 is not known" ;;
   esac
   shift
 done
+command -v curl >/dev/null || wrong "curl is missing; install it with: apt-get install curl"
 
 problems=0
 problem() {

@@ -1,28 +1,43 @@
 #!/usr/bin/env bash
 # Is a gateway that runs well? Health, readiness, one call, metrics: scripts/quick_verify.sh [RPC_URL] [ADMIN_URL]
 set -euo pipefail
+case ${1:-} in
+  -*)
+    sed -n '2s/^# //p' "$0" >&2
+    exit 2
+    ;;
+esac
+command -v curl >/dev/null || { echo "curl is missing; install it with: apt-get install curl" >&2 && exit 2; }
 rpc=${1:-http://127.0.0.1:8899} admin=${2:-http://127.0.0.1:9090}
 failures=0
 
+# step WHAT COMMAND...: says how it went, and what was said where it did not go well.
 step() {
-  local what=$1
+  local what=$1 said
   shift
-  if "$@" >/dev/null 2>&1; then
+  if said=$("$@" 2>&1); then
     echo "ok    $what"
   else
-    echo "FAIL  $what" >&2
+    printf 'FAIL  %s\n%s\n' "$what" "${said:-nothing was said}" | sed '2,$s/^/      /' >&2
     failures=$((failures + 1))
   fi
 }
-# Pipes are read to their end: with `grep -q` curl would fail at what nobody reads.
-call() {
-  curl -sf -m 10 "$rpc" -H 'content-type: application/json' \
-    -d '{"jsonrpc":"2.0","id":1,"method":"getSlot"}' | grep '"result":[0-9]'
+# The body of an answer, whatever its status; fails unless that is a good one.
+ask() { curl -sS -m 10 --fail-with-body "$@"; }
+# ask_for PATTERN CURL...: the same, and it has to hold something.
+ask_for() {
+  local pattern=$1 body
+  shift
+  body=$(ask "$@") || { printf '%s' "$body" | head -c 500 && return 1; }
+  grep -q "$pattern" <<<"$body" || { printf 'this is no such answer: %s' "${body:0:300}" && return 1; }
 }
-metrics() { curl -sf -m 5 "$admin/metrics" | grep '^perijove_build_info'; }
 
-step "health   $admin/health" curl -sf -m 5 "$admin/health"
-step "ready    $admin/ready" curl -sf -m 5 "$admin/ready"
-step "metrics  $admin/metrics" metrics
-step "getSlot  $rpc" call
-[ $failures = 0 ]
+step "health   $admin/health" ask "$admin/health"
+step "ready    $admin/ready" ask "$admin/ready"
+step "metrics  $admin/metrics" ask_for '^perijove_build_info' "$admin/metrics"
+step "getSlot  $rpc" ask_for '"result":[0-9]' "$rpc" -H 'content-type: application/json' \
+  -d '{"jsonrpc":"2.0","id":1,"method":"getSlot"}'
+[ $failures = 0 ] || {
+  echo "$failures of 4 failed; what to do: docs/operations" >&2
+  exit 1
+}

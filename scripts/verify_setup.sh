@@ -3,20 +3,34 @@
 #   scripts/verify_setup.sh [--gateway FILE] [--ingest FILE] [--kafka] [--bin FOLDER]
 set -euo pipefail
 
+wrong() {
+  echo "$*" >&2
+  sed -n '2,3s/^# //p' "$0" >&2
+  exit 2
+}
+
 gateway='' ingest='' kafka='' bin=''
 while [ $# -gt 0 ]; do
   case $1 in
-    --gateway) gateway=$2 && shift ;;
-    --ingest) ingest=$2 && shift ;;
-    --bin) bin=$2/ && shift ;;
-    --kafka) kafka=yes ;;
-    *)
-      sed -n '2,3s/^# //p' "$0" >&2
-      exit 2
+    --gateway | --ingest | --bin)
+      [ $# -gt 1 ] || wrong "$1 needs a value"
+      case $1 in
+        --gateway) gateway=$2 ;;
+        --ingest) ingest=$2 ;;
+        --bin) bin=$2/ ;;
+      esac
+      shift
       ;;
+    --kafka) kafka=yes ;;
+    -h | --help)
+      sed -n '2,3s/^# //p' "$0"
+      exit 0
+      ;;
+    *) wrong "$1 is not known" ;;
   esac
   shift
 done
+[ -z "$kafka" ] || [ -n "$ingest" ] || wrong "--kafka needs --ingest, which says where the brokers are"
 failures=0
 
 step() {
@@ -29,16 +43,25 @@ step() {
     failures=$((failures + 1))
   fi
 }
+# program NAME: whether it is there and runs.
+program() {
+  command -v "$bin$1" >/dev/null ||
+    { echo "$bin$1 is not there; build it with: cargo build --release --locked, or name its folder with --bin" && false; }
+  "$bin$1" --version
+}
 # Files with secrets in them are nobody else's business.
 closed() { [ -z "$(find "$1" -maxdepth 0 -perm /077)" ] || { echo "others may read it: chmod 600 $1" && false; }; }
 
-step "perijove-gateway runs" "${bin}perijove-gateway" --version
+step "perijove-gateway runs" program perijove-gateway
 if [ -n "$gateway" ]; then step "$gateway" "${bin}perijove-gateway" check --config "$gateway"; fi
 if [ -n "$ingest" ]; then
-  step "perijove-ingest runs" "${bin}perijove-ingest" --version
+  step "perijove-ingest runs" program perijove-ingest
   step "$ingest" "${bin}perijove-ingest" check --config "$ingest"
   if [ -n "$kafka" ]; then step "Kafka" "${bin}perijove-ingest" test-connection --config "$ingest"; fi
 fi
 if [ -f .env ]; then step ".env is closed to others" closed .env; fi
-if [ $failures -gt 0 ]; then exit 1; fi
+if [ $failures -gt 0 ]; then
+  echo "$failures steps failed" >&2
+  exit 1
+fi
 echo "everything is there"

@@ -37,19 +37,6 @@ class Lints(unittest.TestCase):
         self.clean(program("yamllint"), "--strict", "-d", rules, "deploy", "dashboards/rules/gateway.yaml",
                    "dashboards/rules/ingest.yaml", *ROOT.glob("charts/perijove/values*.yaml"))
 
-    def test_what_compose_mounts_is_there_and_its_configurations_are_valid(self):
-        folder = ROOT / "deploy/compose"
-        for service in yaml.safe_load((folder / "compose.yaml").read_text())["services"].values():
-            for volume in service.get("volumes", []):
-                if volume.startswith("."):
-                    self.assertTrue((folder / volume.split(":")[0]).exists(), volume)
-        environment = {"REDIS_URL": "redis://redis", "VALIDATOR_URL": "https://a.example", "DATABASE_URL": "postgres://a:b@c/d"}
-        for name in ("gateway", "ingest"):
-            done = run(binary(name.upper()), "check", "--config", folder / f"{name}.yaml", env=environment)
-            self.assertEqual(done.returncode, 0, done.stdout + done.stderr)
-        done = run(program("promtool"), "check", "config", "--syntax-only", folder / "prometheus.yaml")
-        self.assertEqual(done.returncode, 0, done.stdout + done.stderr)
-
 
 @contextlib.contextmanager
 def running():
@@ -89,7 +76,148 @@ class Commands(unittest.TestCase):
                 self.assertEqual(done.returncode, 0, done.stderr)
 
 
+class Units(unittest.TestCase):
+    """The systemd units, with the programs where they are."""
+
+    def each(self):
+        folder = Path(self.enterContext(tempfile.TemporaryDirectory()))
+        for name in ("gateway", "ingest"):
+            text = (ROOT / f"deploy/systemd/perijove-{name}.service").read_text()
+            unit = folder / f"perijove-{name}.service"
+            unit.write_text(text.replace(f"/usr/local/bin/perijove-{name}", binary(name.upper())))
+            yield name, text, unit
+
+    def test_systemd_takes_them(self):
+        for name, _, unit in self.each():
+            done = run(program("systemd-analyze"), "verify", "--man=no", unit)
+            self.assertEqual((done.returncode, done.stdout + done.stderr), (0, ""), name)
+
+    def test_they_are_confined(self):
+        for name, _, unit in self.each():
+            # Of 100; without any confinement it is 96.
+            done = run(program("systemd-analyze"), "security", "--no-pager", "--offline=true", "--threshold=20", unit)
+            self.assertEqual(done.returncode, 0, f"{name}: {done.stdout[-400:]}{done.stderr}")
+
+    def test_what_they_run_are_commands_of_the_programs(self):
+        for name, text, _ in self.each():
+            commands = re.findall(r"^Exec(?:Start|StartPre)=(\S+) (\w+) --config (\S+)$", text, re.M)
+            self.assertEqual([command for _, command, _ in commands], ["check", "run"])
+            self.assertEqual({file for *_, file in commands}, {f"/etc/perijove/{name}.yaml"})
+
+
+class Filebeat(unittest.TestCase):
+    """The example for shipping logs, on lines as a container's runtime keeps them."""
+
+    CONFIG = yaml.safe_load((ROOT / "deploy/filebeat/filebeat.yml").read_text())
+
+    def lines(self):
+        """What a gateway says about a call, a fault, and a configuration that it refuses."""
+        with Scene() as scene:
+            (validator, other), fault = scene.sandbox(2)
+            upstreams = [{"id": f"v{n}", "url": url, "tier": "local"} for n, url in enumerate((validator, other))]
+            _, address = scene.gateway("gateway", upstreams, log={"access": True, "level": "debug"})
+            eventually("an answer", lambda: run(ROOT / "scripts/quick_verify.sh", address["rpc"], address["admin"]).returncode == 0)
+            fault(0, kind="down")
+            log = scene.folder / "gateway.log"
+            eventually("a fault", lambda: "health of upstream changed" in log.read_text())
+            file = scene.folder / "gateway.yaml"
+            file.write_text(file.read_text() + "retries: many\n")
+            eventually("a refusal", lambda: "retries" in log.read_text())
+            return log.read_text().splitlines()
+
+    def test_every_line_is_an_object_whose_fields_keep_their_types_and_whose_time_is_read(self):
+        (reader,) = self.CONFIG["filebeat.inputs"]
+        self.assertEqual(reader["parsers"], [{"container": None}, {"ndjson": {"target": "perijove", "add_error_key": True}}])
+        self.assertTrue(reader["prospector.scanner.symlinks"], "a node's folder of logs holds links")
+        (timestamp,) = [p["timestamp"] for p in self.CONFIG["processors"] if "timestamp" in p]
+        self.assertEqual(timestamp["field"], "perijove.timestamp")
+        types, lines = {}, self.lines()
+        self.assertGreater(len(lines), 5)
+        for line in lines:
+            stored = f"2026-11-28T06:00:00.123456789Z stderr F {line}"
+            said = json.loads(re.match(r"\S+ (?:stdout|stderr) [FP] (.*)$", stored)[1])
+            self.assertLessEqual({"timestamp", "level", "message", "target"}, said.keys(), line)
+            for layout in timestamp["layouts"]:
+                self.assertRegex(said["timestamp"], as_pattern(layout))
+            for name, value in fields_of(said):
+                # A field that is once text and once a number is refused by Elasticsearch.
+                kind = types.setdefault(name, kind_of(value))
+                self.assertEqual(kind, kind_of(value), f"{name} in {line}")
+
+    def test_its_own_example_of_a_time_is_one(self):
+        (timestamp,) = [p["timestamp"] for p in self.CONFIG["processors"] if "timestamp" in p]
+        for time in timestamp["test"]:
+            self.assertRegex(time, as_pattern(timestamp["layouts"][0]))
+
+
+def as_pattern(layout):
+    """A layout of Go's for times, as a regular expression."""
+    pattern = re.escape(layout)
+    for part in ("2006", "01", "02", "15", "04", "05"):
+        pattern = pattern.replace(part, rf"\d{{{len(part)}}}", 1)
+    return pattern.replace("999999", r"\d{1,9}") + "$"
+
+
+def fields_of(value, name="perijove"):
+    """(name, value) of all that is no object."""
+    if isinstance(value, dict):
+        for key, member in value.items():
+            yield from fields_of(member, f"{name}.{key}")
+    elif isinstance(value, list):
+        for member in value:
+            yield from fields_of(member, name)
+    else:
+        yield name, value
+
+
+def kind_of(value):
+    return "number" if isinstance(value, (int, float)) and not isinstance(value, bool) else type(value).__name__
+
+
 class Scripts(unittest.TestCase):
+    def test_they_say_what_is_wrong_with_their_words(self):
+        for name, words, says in (
+            ("monitor_deployment.sh", ["--time"], "--time needs a value"),
+            ("monitor_deployment.sh", ["--time", "soon"], "--time needs a whole number, not soon"),
+            ("monitor_deployment.sh", ["--tiem", "1"], "--tiem is not known"),
+            ("deploy_blue_green.sh", [], "--tag is needed"),
+            ("deploy_blue_green.sh", ["--tag"], "--tag needs a value"),
+            ("deploy_blue_green.sh", ["--tag", "1", "--component", "redis"], "redis is neither gateway nor ingest"),
+            ("verify_setup.sh", ["--gateway"], "--gateway needs a value"),
+            ("verify_setup.sh", ["--kafka"], "--kafka needs --ingest"),
+            ("quick_verify.sh", ["--help"], "scripts/quick_verify.sh [RPC_URL] [ADMIN_URL]"),
+        ):
+            with self.subTest(f"{name} {words}"):
+                done = run(ROOT / "scripts" / name, *words)
+                self.assertEqual(done.returncode, 2)
+                self.assertIn(says, done.stderr)
+
+    def test_they_name_a_program_that_is_missing(self):
+        with tempfile.TemporaryDirectory() as folder:
+            for name in ("bash", "dirname", "sed", "cat"):
+                os.symlink(program(name), Path(folder, name))
+            for name, words, says in (
+                ("monitor_deployment.sh", [], "curl is missing; install it with: apt-get install curl"),
+                ("quick_verify.sh", [], "curl is missing; install it with: apt-get install curl"),
+                ("deploy_blue_green.sh", ["--tag", "1"], "helm is missing"),
+                ("verify_setup.sh", [], "perijove-gateway is not there; build it with: cargo build"),
+            ):
+                with self.subTest(name):
+                    done = run(ROOT / "scripts" / name, *words, env={"PATH": folder})
+                    self.assertIn(done.returncode, (1, 2))
+                    self.assertIn(says, done.stderr)
+
+    def test_quick_verify_says_what_it_was_told(self):
+        with Scene() as scene:
+            (validator,), fault = scene.sandbox(1)
+            fault(0, kind="down")
+            _, address = scene.gateway("gateway", [{"id": "v", "url": validator, "tier": "local"}])
+            done = run(ROOT / "scripts/quick_verify.sh", address["rpc"], address["admin"])
+            self.assertEqual(done.returncode, 1)
+            for says in ("FAIL  ready", "no upstream can serve", "FAIL  getSlot", "-32005", "2 of 4 failed"):
+                self.assertIn(says, done.stderr)
+            self.assertIn("ok    health", done.stdout)
+
     def test_health_quick_verify_and_monitor_say_yes_to_a_gateway_that_is_well_and_no_to_none(self):
         with running() as gateway:
             rpc, admin = (first(gateway[name]) for name in ("rpc", "admin"))
