@@ -1,7 +1,9 @@
 """Install, upgrade, switch, roll back, test, uninstall: against a stand-in for the API, with both Helms."""
 
 import contextlib
+import json
 import os
+import re
 import tempfile
 import unittest
 
@@ -35,6 +37,32 @@ class Lifecycle(unittest.TestCase):
     def good(self, done):
         self.assertEqual(done.returncode, 0, done.stdout + done.stderr)
         return done.stdout
+
+    def test_a_stranger_types_what_the_readme_says_and_finds_the_dashboards(self):
+        """The chart's first block of commands, word by word, and the one that it gives for dashboards."""
+        blocks = re.findall(r"(?ms)^```sh\n(.*?)^```", (CHART / "README.md").read_text())
+        for helm, release, cluster in self.each():
+            with tempfile.TemporaryDirectory() as folder:
+                os.symlink(release.helm, os.path.join(folder, "helm"))
+                with open(os.path.join(folder, "kubectl"), "w") as file:
+                    file.write("#!/bin/sh\n[ \"$1 $2\" = 'create namespace' ]\n")
+                os.chmod(file.name, 0o755)
+                environment = {**os.environ, "PATH": f"{folder}:{os.environ['PATH']}", "KUBECONFIG": "/dev/null",
+                               "HELM_KUBEAPISERVER": release.server.url, "HELM_DRIVER": "secret"}
+
+                def types(block):
+                    text = block.replace("REGISTRY", "registry.example")
+                    return self.good(run("bash", "-euc", text, cwd=ROOT, env=environment))
+
+                self.assertEqual(len(re.findall(r"(?m)^\S", blocks[0])), 3, "three commands")
+                notes = types(blocks[0])
+                self.assertIn("Status page, metrics:", notes, helm)
+                self.assertIn("registry.example/perijove-gateway", json.dumps(cluster.all("Deployment")))
+                self.assertFalse([name for name in cluster.all("ConfigMap") if "dashboard" in name])
+                notes = types(blocks[1])
+                boards = {key for name, one in cluster.all("ConfigMap").items() for key in one["data"] if "dashboard" in name}
+                self.assertEqual(boards, {file.name for file in (ROOT / "dashboards").glob("*.json")})
+                self.assertIn('Begin with "Perijove: on call"', notes)
 
     def test_three_commands_and_everything_after_them(self):
         for helm, release, cluster in self.each():
