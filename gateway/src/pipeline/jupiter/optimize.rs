@@ -307,7 +307,8 @@ impl ApiCall {
             address: None,
             priority: None,
             started: self.started,
-            deadline: self.started + self.snapshot.config.jupiter.optimizer.deadline,
+            // Who waits for it goes away earlier: a call that is refused then would count as failed.
+            deadline: self.started + self.snapshot.config.limits.request_timeout,
             cache_use: CacheUse::Normal,
             ledger_only: false,
         };
