@@ -64,6 +64,8 @@ pub(super) struct Flight<'a> {
     second_round: bool,
     /// No upstream was asked twice so far.
     first_round: bool,
+    /// It has waited for a connection in vain.
+    is_crowded: bool,
     /// When the youngest attempt began.
     launched: Instant,
     /// Who did not serve the call.
@@ -117,6 +119,7 @@ impl<'a> Flight<'a> {
             retried_once: false,
             second_round: false,
             first_round: true,
+            is_crowded: false,
             launched: exchange.started,
             accused: Accused::default(),
             older: Older::default(),
@@ -211,7 +214,8 @@ impl<'a> Flight<'a> {
         } else {
             (left / 2).min(timeouts.first_byte)
         };
-        let queue = if alone {
+        // Where others are as busy, whichever has a connection first will do.
+        let queue = if alone && !self.is_crowded {
             left
         } else if next == Outlook::Fit {
             QUEUE.min(timeouts.connect)

@@ -173,9 +173,8 @@ impl Line<'_> {
         timer: &mut Pin<&mut Option<Sleep>>,
     ) -> Result<Reply, TransportFault> {
         let start = Instant::now();
-        let timeouts = &self.wire.timeouts;
-        let total = limits.deadline.min(start + timeouts.total);
-        let exchange = Exchange {
+        let total = limits.deadline.min(start + self.wire.timeouts.total);
+        let mut exchange = Exchange {
             request,
             limits,
             start,
@@ -189,17 +188,45 @@ impl Line<'_> {
                 return reply;
             }
         }
+        if let Some(slot) = self.connections.try_slot(limits.ask) {
+            return self.over_http1(slot, &exchange, route, resent, timer).await;
+        }
         let slot = self
             .slot(limits.ask, total.min(limits.queue), timer)
             .await?;
+        // What follows is the upstream's time, and the wait was not.
+        exchange.start = Instant::now();
+        let waited = exchange.start.saturating_duration_since(start);
+        let late = waited > total.saturating_duration_since(exchange.start);
+        let carried = self.over_http1(slot, &exchange, route, resent, timer);
+        Box::pin(carried).await.map_err(|fault| match fault.kind {
+            FaultKind::TotalTimeout if late => TransportFault {
+                kind: FaultKind::NoTime,
+                ..fault
+            },
+            _ => fault,
+        })
+    }
+
+    /// The exchange on one of the connections of HTTP/1.1, or on a new one of whatever it turns out
+    /// to be.
+    async fn over_http1(
+        &self,
+        slot: Slot,
+        exchange: &Exchange<'_>,
+        route: Route<'_>,
+        resent: &mut bool,
+        timer: &mut Pin<&mut Option<Sleep>>,
+    ) -> Result<Reply, TransportFault> {
+        let (limits, total, timeouts) = (exchange.limits, exchange.total, &self.wire.timeouts);
         let idle = if limits.replayable {
             Duration::MAX
         } else {
             RECENT
         };
-        if let Some(mut connection) = slot.reuse(&self.wire.addresses, idle, start) {
-            match self.exchange(&mut connection, &exchange, timer).await {
-                Ok(head) => return self.body(slot, connection, head, &exchange, timer).await,
+        if let Some(mut connection) = slot.reuse(&self.wire.addresses, idle, exchange.start) {
+            match self.exchange(&mut connection, exchange, timer).await {
+                Ok(head) => return self.body(slot, connection, head, exchange, timer).await,
                 Err(broken) if broken.silent && (limits.replayable || !broken.fault.bytes_sent) => {
                     *resent |= broken.fault.bytes_sent;
                     self.broken.inc();
@@ -220,12 +247,12 @@ impl Line<'_> {
             Opened::Http2(stream, address) => {
                 // It spoke HTTP/1.1 before.
                 drop(slot);
-                let call = self.call_adopted((stream, address), &exchange, route, resent, timer);
+                let call = self.call_adopted((stream, address), exchange, route, resent, timer);
                 return Box::pin(call).await;
             }
         };
-        match self.exchange(&mut connection, &exchange, timer).await {
-            Ok(head) => self.body(slot, connection, head, &exchange, timer).await,
+        match self.exchange(&mut connection, exchange, timer).await {
+            Ok(head) => self.body(slot, connection, head, exchange, timer).await,
             Err(broken) => Err(broken.fault),
         }
     }
@@ -239,16 +266,13 @@ impl Line<'_> {
         }
     }
 
-    /// The right to a connection, waited for only where all are in use.
+    /// The right to a connection, once one is free.
     async fn slot(
         &self,
         ask: Ask,
         until: Instant,
         timer: &mut Pin<&mut Option<Sleep>>,
     ) -> Result<Slot, TransportFault> {
-        if let Some(slot) = self.connections.try_slot(ask) {
-            return Ok(slot);
-        }
         let _wait = self.saturation.map(Saturation::meet);
         within(timer, until, self.connections.slot(ask))
             .await

@@ -85,7 +85,7 @@ impl News {
 const fn cure(failure: Failure) -> &'static str {
     match failure {
         Failure::Full => {
-            "Redis has no memory left; raise maxmemory, or set maxmemory-policy to allkeys-lru"
+            "Redis has no memory left; raise maxmemory, or set maxmemory-policy to volatile-ttl"
         }
         Failure::Refused => "may this user run scripts, and is it the master?",
         _ => "is Redis overloaded, or the way to it?",

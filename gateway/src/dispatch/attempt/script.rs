@@ -25,6 +25,9 @@ pub(in crate::dispatch) enum Act {
     Hang,
     /// The call waits for a connection, for ever.
     Queue,
+    /// The call waits for a connection, which is free so many milliseconds after the scene began, and
+    /// is then answered with this body.
+    Crowded(u64, String),
 }
 
 #[derive(Default)]
@@ -81,7 +84,7 @@ pub(super) async fn play(
         Instant::now(),
     );
     SCRIPT.with_borrow_mut(|script| script.asked.push((id, begun)));
-    if !matches!(act, Some(Act::Queue)) {
+    if !matches!(act, Some(Act::Queue | Act::Crowded(..))) {
         candidate.write();
     }
     match act {
@@ -112,6 +115,26 @@ pub(super) async fn play(
             Err(TransportFault {
                 kind: FaultKind::FirstByteTimeout,
                 bytes_sent: true,
+            })
+        }
+        Some(Act::Crowded(free, body)) => {
+            let first = SCRIPT.with_borrow_mut(|script| *script.begun.get_or_insert(begun));
+            let free = first + Duration::from_millis(free);
+            if free > limits.queue {
+                sleep_until(limits.queue).await;
+                return Err(TransportFault {
+                    kind: FaultKind::Saturated,
+                    bytes_sent: false,
+                });
+            }
+            sleep_until(free).await;
+            candidate.write();
+            Ok(Reply {
+                status: 200,
+                hints: ReplyHints::default(),
+                body: ReplyBody::Complete(Answer::scan(self::body(&body))),
+                latency: begun.elapsed(),
+                resent: false,
             })
         }
         Some(Act::Queue) | None => std::future::pending().await,

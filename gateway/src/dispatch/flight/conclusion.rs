@@ -18,6 +18,9 @@ const FRESH_LAG: u64 = 2;
 /// How long an answer to an earlier attempt is waited for when a transaction was refused meanwhile.
 pub(super) const SECOND_WORD: Duration = Duration::from_secs(1);
 
+/// Between two rounds of a call that waits for a connection at each upstream in turn.
+const NEXT_ROUND: Duration = Duration::from_millis(10);
+
 impl Flight<'_> {
     /// Draws the conclusion from one finished attempt.
     pub(super) fn conclude(&mut self, attempted: Attempted) -> Step {
@@ -167,6 +170,16 @@ impl Flight<'_> {
         let otherwise = if others { Step::Wait } else { Step::End };
         if !wanted || !self.may_attempt_after(0) || !time_left {
             return otherwise;
+        }
+        if kind == FaultKind::Saturated {
+            self.is_crowded = true;
+            if !self.candidates.any_left(now) {
+                // It has waited at each of them, and goes round until one has a connection free.
+                self.candidates = self.exchange.candidates();
+                return Step::Launch {
+                    after: Some(NEXT_ROUND),
+                };
+            }
         }
         if !self.candidates.any_left(now) {
             if !later || self.was_sent_enough(0) {

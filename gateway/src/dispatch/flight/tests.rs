@@ -691,6 +691,21 @@ async fn a_loser_that_waits_for_a_connection_is_held_against_nobody() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_call_that_finds_all_connections_in_use_takes_the_first_that_is_free_anywhere() {
+    for free in ["own", "paid", "public"] {
+        let scene = Scene::broke(&["own", "paid", "public"]);
+        for id in ["own", "paid", "public"] {
+            let after = if id == free { 5_000 } else { 60_000 };
+            script::set(id, Act::Crowded(after, GOOD.to_owned()));
+        }
+        let start = Instant::now();
+        assert_eq!(scene.balance(1).await.0, "5", "{free}");
+        // It may be waiting elsewhere at that moment.
+        assert!(start.elapsed() < Duration::from_secs(9), "{free}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_page_with_the_upstreams_key_reaches_no_client() {
     let mut settings = testing::settings("own", "http://127.0.0.1:1/v2/s3cr3tk3y");
     settings.metered = false;

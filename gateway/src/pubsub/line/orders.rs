@@ -50,15 +50,15 @@ mod tests {
                 _ => Order::Unsubscribe(topic),
             });
         }
-        let mut done = String::new();
+        let mut done = Vec::new();
         while let Some(order) = queue.next() {
-            done += &match order {
+            done.push(match order {
                 Order::Subscribe(topic) => format!("+{}", topic.id),
                 Order::Unsubscribe(topic) => format!("-{}", topic.id),
-            };
+            });
         }
         assert!(queue.is_empty());
-        done
+        done.concat()
     }
 
     #[test]
