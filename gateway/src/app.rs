@@ -336,7 +336,7 @@ fn rpc_service(
     certificates: &Certificates,
 ) -> Result<Service<Front>, StartError> {
     let mut tls = TlsListeners::default();
-    for (address, settings) in certificates.settings()? {
+    for (address, settings) in certificates.settings(&addresses.websocket_tls)? {
         tls.add(address, settings);
     }
     let keep_up = KeepUp(Arc::clone(&app.connections));

@@ -1,5 +1,7 @@
 //! WebSocket towards clients: the handshake, calls over a socket, its bounds, and its end.
 
+use futures::{SinkExt, StreamExt};
+use perijove_tests::client::raw::RawConnection;
 use perijove_tests::client::socket::Socket;
 use perijove_tests::gateway::{Gateway, GatewayConfig};
 use perijove_tests::sandbox::Fault;
@@ -7,6 +9,7 @@ use perijove_tests::wait::until;
 use serde_json::json;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
+use tokio_tungstenite::tungstenite::Message;
 
 use crate::scene::{KEY, Scene};
 
@@ -200,4 +203,63 @@ async fn the_next_port_serves_websocket_and_nothing_else_before_and_after_an_upg
     let new = gateway.upgrade().await;
     assert_eq!(socket.closes().await, 1012);
     serves(&new).await;
+}
+
+#[tokio::test]
+async fn the_port_after_one_of_tls_serves_websocket_over_tls_before_and_after_an_upgrade() {
+    let identity = perijove_tests::tls::Identity::of("localhost");
+    let port = perijove_tests::ports::take_two();
+    let cluster = perijove_tests::sandbox::Sandbox::start(1).await.unwrap();
+    let listener = json!({
+        "address": format!("127.0.0.1:{port}"),
+        "certificate": identity.certificate_file().display().to_string(),
+        "key": identity.key_file().display().to_string(),
+    });
+    let config = GatewayConfig::new()
+        .set("listen.tls", json!([listener]))
+        .set("listen.next_port", true)
+        .upstream(cluster.validator(0));
+    let gateway = Gateway::start(config).await;
+    let next = std::net::SocketAddr::from(([127, 0, 0, 1], port + 1));
+    let serves = async |gateway: &Gateway| {
+        for address in [gateway.tls_address(), next] {
+            let stream = TcpStream::connect(address).await.unwrap();
+            let stream = identity.dial(stream).await;
+            let opened = tokio_tungstenite::client_async("wss://localhost/key", stream).await;
+            let (mut socket, _) = opened.unwrap();
+            let call = r#"{"jsonrpc":"2.0","id":1,"method":"getHealth"}"#;
+            // The new process may know nothing of its upstream yet.
+            loop {
+                socket.send(Message::text(call)).await.unwrap();
+                let answer = socket.next().await.unwrap().unwrap();
+                if answer.to_text().unwrap().contains(r#""result":"ok""#) {
+                    break;
+                }
+                assert!(answer.to_text().unwrap().contains("-32005"), "{answer}");
+                tokio::time::sleep(std::time::Duration::from_millis(50)).await;
+            }
+        }
+        let mut raw = RawConnection::open_tls(next, &identity).await;
+        raw.send(b"GET /health HTTP/1.1\r\nhost: a\r\n\r\n").await;
+        assert_eq!(raw.reply().await.unwrap().status, 426);
+    };
+    serves(&gateway).await;
+    let new = gateway.upgrade().await;
+    serves(&new).await;
+}
+
+#[tokio::test]
+async fn the_next_port_speaks_no_http2() {
+    let port = perijove_tests::ports::take_two();
+    let cluster = perijove_tests::sandbox::Sandbox::start(1).await.unwrap();
+    let config = GatewayConfig::new()
+        .set("listen.rpc", json!([format!("127.0.0.1:{port}")]))
+        .set("listen.next_port", true)
+        .upstream(cluster.validator(0));
+    let gateway = Gateway::start(config).await;
+    let next = std::net::SocketAddr::from(([127, 0, 0, 1], port + 1));
+    let mut raw = gateway.raw_to(next).await;
+    raw.send(b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n").await;
+    let reply = raw.reply().await.unwrap();
+    assert!([400, 426].contains(&reply.status), "{}", reply.status);
 }

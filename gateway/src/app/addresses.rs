@@ -12,8 +12,10 @@ use crate::config::Config;
 pub(super) struct Addresses {
     pub rpc: Vec<SocketAddr>,
     pub tls: Vec<SocketAddr>,
-    /// The ports after those of `rpc`, for WebSocket only.
+    /// The ports after those of `rpc` and `tls`, for WebSocket only.
     pub websocket: Vec<SocketAddr>,
+    /// Those of them that speak TLS, each with the place of its listener in `tls`.
+    pub websocket_tls: Vec<(SocketAddr, usize)>,
     pub admin: Option<SocketAddr>,
 }
 
@@ -58,6 +60,7 @@ impl Addresses {
         let listen = &config.listen;
         let mut addresses = Self {
             websocket: Vec::new(),
+            websocket_tls: Vec::new(),
             rpc: listen
                 .rpc
                 .iter()
@@ -75,8 +78,11 @@ impl Addresses {
                 .transpose()?,
         };
         if listen.next_port {
-            for address in &listen.rpc {
-                if let Some(next) = next_port(*address)
+            let clear = listen.rpc.iter().map(|address| (*address, None));
+            let tls = listen.tls.iter().enumerate();
+            let tls = tls.map(|(place, listener)| (listener.address, Some(place)));
+            for (address, of_tls) in clear.chain(tls) {
+                if let Some(next) = next_port(address)
                     && !addresses.has(next)
                 {
                     if let Some(descriptor) = take(next) {
@@ -85,6 +91,8 @@ impl Addresses {
                         continue;
                     }
                     addresses.websocket.push(next);
+                    let of_tls = of_tls.map(|place| (next, place));
+                    addresses.websocket_tls.extend(of_tls);
                 }
             }
         }

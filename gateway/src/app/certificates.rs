@@ -114,22 +114,25 @@ impl Certificates {
         Ok(certificates)
     }
 
-    /// What each listener needs to shake hands.
+    /// What each listener needs to shake hands, and each port that serves WebSocket beside one.
     ///
     /// # Errors
     /// Pingora's, which has none to give for these.
-    pub(super) fn settings(&self) -> Result<Vec<(SocketAddr, TlsSettings)>, StartError> {
-        let settings = self.listeners.iter().map(|listener| {
-            let mut settings =
-                TlsSettings::intermediate("", "").map_err(|error| StartError::Tls {
-                    address: listener.address,
-                    faults: error.to_string(),
-                })?;
-            settings.set_cert_resolver(Arc::<ServedIdentity>::clone(&listener.served));
+    pub(super) fn settings(
+        &self,
+        websocket: &[(SocketAddr, usize)],
+    ) -> Result<Vec<(SocketAddr, TlsSettings)>, StartError> {
+        let own = self.listeners.iter().map(|listener| {
+            let mut settings = listener.settings()?;
             settings.enable_h2();
             Ok((listener.address, settings))
         });
-        settings.collect()
+        let beside = websocket.iter().filter_map(|(address, place)| {
+            let listener = self.listeners.get(*place)?;
+            // HTTP/2 has no upgrade.
+            Some(listener.settings().map(|settings| (*address, settings)))
+        });
+        own.chain(beside).collect()
     }
 
     /// Follows the files until the process ends.
@@ -184,6 +187,15 @@ impl Certificates {
 }
 
 impl Listener {
+    fn settings(&self) -> Result<TlsSettings, StartError> {
+        let mut settings = TlsSettings::intermediate("", "").map_err(|error| StartError::Tls {
+            address: self.address,
+            faults: error.to_string(),
+        })?;
+        settings.set_cert_resolver(Arc::<ServedIdentity>::clone(&self.served));
+        Ok(settings)
+    }
+
     /// Serves what the files hold now, if they hold something else than before. Whether they do.
     fn renew(&mut self, now: SystemTime, metrics: &CertificateMetrics) -> bool {
         let files = self.files.look_again();

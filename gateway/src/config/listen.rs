@@ -21,8 +21,8 @@ pub struct Listen {
     pub keepalive: Duration,
     /// Whether HTTP/2 is spoken on the clear addresses to clients that begin with it.
     pub h2c: bool,
-    /// Whether WebSocket is also served on the port after each of these, where clients of Solana
-    /// look for it. A port that something else has is left to it.
+    /// Whether WebSocket is also served on the port after each of these, over TLS where that is,
+    /// where clients of Solana look for it. A port that something else has is left to it.
     pub next_port: bool,
 }
 

@@ -61,7 +61,8 @@ impl Front {
     async fn serve(&self, stream: Stream, tracked: &Arc<Tracked>, shutdown: &ShutdownWatch) {
         let only_websocket = tls::is_among(&stream, &self.websocket_only);
         let beginning = self.app.published.load().config.limits.head_timeout;
-        let Some((stream, version)) = self.begin(stream, beginning).await else {
+        let begun = self.begin(stream, beginning, only_websocket).await;
+        let Some((stream, version)) = begun else {
             return;
         };
         let patience = Patience {
@@ -78,9 +79,18 @@ impl Front {
     }
 
     /// `None` when the connection ends before it has begun, or takes too long for that.
-    async fn begin(&self, stream: Stream, patience: Duration) -> Option<(Stream, Version)> {
+    async fn begin(
+        &self,
+        stream: Stream,
+        patience: Duration,
+        only_websocket: bool,
+    ) -> Option<(Stream, Version)> {
         let _waiting = self.app.drain.waiting();
         let Some(acceptor) = self.tls.acceptor(&stream) else {
+            if only_websocket {
+                // There is no WebSocket over HTTP/2 here.
+                return Some((stream, Version::One));
+            }
             return self.begin_in_clear(stream, patience).await;
         };
         let shaken = timeout(patience, tls::handshake(acceptor, stream)).await;
