@@ -14,10 +14,13 @@ mod params;
 mod repair;
 mod seen;
 mod session;
+mod share;
 #[cfg(test)]
 mod testing;
 mod topic;
+mod total;
 
 pub use hub::{Hub, Place};
 pub use metrics::PubSubMetrics;
 pub use session::{Account, Client, End, Ended, Session};
+pub use share::Share;

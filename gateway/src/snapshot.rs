@@ -8,6 +8,7 @@ use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
 use arc_swap::ArcSwap;
+use tokio::sync::watch;
 
 use crate::auth::{ConsumerId, Consumers};
 use crate::cache;
@@ -98,21 +99,34 @@ impl Snapshot {
 
 /// The snapshot in force. Requests load it once and hold on to it.
 #[derive(Debug)]
-pub struct Published(ArcSwap<Snapshot>);
+pub struct Published {
+    current: ArcSwap<Snapshot>,
+    /// The revision in force.
+    changes: watch::Sender<u64>,
+}
 
 impl Published {
     pub fn new(first: Snapshot) -> Self {
-        Self(ArcSwap::from_pointee(first))
+        Self {
+            changes: watch::Sender::new(first.revision),
+            current: ArcSwap::from_pointee(first),
+        }
     }
 
     pub fn load(&self) -> Arc<Snapshot> {
-        self.0.load_full()
+        self.current.load_full()
+    }
+
+    /// Tells of snapshots that are published from now on, for what lasts longer than a request.
+    pub fn changes(&self) -> watch::Receiver<u64> {
+        self.changes.subscribe()
     }
 
     /// Replaces the snapshot for all requests that start from now on.
     pub fn publish(&self, next: Snapshot) -> Arc<Snapshot> {
         let next = Arc::new(next);
-        self.0.store(Arc::clone(&next));
+        self.current.store(Arc::clone(&next));
+        self.changes.send_replace(next.revision);
         next
     }
 }

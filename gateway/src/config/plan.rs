@@ -32,6 +32,10 @@ pub struct Plan {
     pub deny: Vec<String>,
     /// Most calls of a batch.
     pub max_batch: Option<usize>,
+    /// WebSockets that may be open at once.
+    pub sockets: Option<usize>,
+    /// Subscriptions on all of them together.
+    pub subscriptions: Option<usize>,
 }
 
 words!(
@@ -86,6 +90,8 @@ impl Default for Plan {
             allow: Vec::new(),
             deny: Vec::new(),
             max_batch: None,
+            sockets: None,
+            subscriptions: None,
         }
     }
 }
@@ -137,6 +143,8 @@ impl Plan {
             allow: method_names(section, "allow"),
             deny: method_names(section, "deny"),
             max_batch: section.optional_within("max_batch", 1..=100_000),
+            sockets: section.optional_within("sockets", 0..=1_000_000),
+            subscriptions: section.optional_within("subscriptions", 0..=100_000_000),
         };
         if plan
             .priority

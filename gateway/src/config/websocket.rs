@@ -20,6 +20,9 @@ pub struct WebSocket {
     /// Most bytes that wait for a client. One message may always wait; a client behind which more
     /// piles up is closed with 1013.
     pub queue: usize,
+    /// Most bytes that wait for all clients together; above it those behind which most waits are
+    /// closed with 1013.
+    pub memory: usize,
     /// Most subscriptions on one socket.
     pub subscriptions: usize,
     /// Calls of one socket that are under way at the same time; further messages wait unread.
@@ -60,6 +63,7 @@ impl Default for WebSocket {
             clients: 16_384,
             max_message: 64 * 1024,
             queue: 4 * 1024 * 1024,
+            memory: 256 * 1024 * 1024,
             subscriptions: 1000,
             calls: 32,
             ping_interval: Duration::from_secs(20),
@@ -100,6 +104,12 @@ impl WebSocket {
                 "queue",
                 default.queue,
                 Size::kib(64)..=Size::mib(1024),
+            ),
+            memory: size(
+                section,
+                "memory",
+                default.memory,
+                Size::mib(1)..=Size::mib(64 * 1024),
             ),
             subscriptions: section.within("subscriptions", default.subscriptions, 1..=1_000_000),
             calls: section.within("calls", default.calls, 1..=10_000),

@@ -135,6 +135,38 @@ fn credentials<'a>(fields: &Fields<'a>, path: &'a str, query: Option<&'a str>) -
     }
 }
 
+/// What a request showed of its caller, kept for as long as what came of it lasts. Never printed.
+pub(super) struct Shown {
+    api_key: Option<Box<[u8]>>,
+    authorization: Option<Box<[u8]>>,
+    path: Box<str>,
+    query: Option<Box<str>>,
+}
+
+impl Shown {
+    pub(super) fn new(fields: &Fields<'_>, path: &str, query: Option<&str>) -> Self {
+        Self {
+            api_key: fields.api_key.map(Into::into),
+            authorization: fields.authorization.map(Into::into),
+            path: path.into(),
+            query: query.map(Into::into),
+        }
+    }
+
+    /// Who it is by the configuration of now.
+    ///
+    /// # Errors
+    /// As [`crate::auth::Consumers::identify`].
+    pub(super) fn identify(&self, snapshot: &Snapshot) -> Result<Option<ConsumerId>, Rejection> {
+        snapshot.consumers.identify(&Credentials {
+            api_key: self.api_key.as_deref(),
+            authorization: self.authorization.as_deref(),
+            path: &self.path,
+            query: self.query.as_deref(),
+        })
+    }
+}
+
 /// What the caller wants of the cache. `no-cache` is HTTP's word for an answer of now, `no-store`
 /// for one that is nobody else's business.
 fn cache_use(fields: &Fields<'_>) -> CacheUse {

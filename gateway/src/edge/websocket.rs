@@ -16,7 +16,7 @@ use tokio_tungstenite::tungstenite::handshake::derive_accept_key;
 use super::access::{self, Entry};
 use super::connections::Tracked;
 use super::fields::says;
-use super::head::Head;
+use super::head::{Head, Shown};
 use super::http1::request::Request;
 use super::rpc::RpcApp;
 use crate::auth::ConsumerId;
@@ -33,6 +33,7 @@ const PATIENCE: Duration = Duration::from_secs(10);
 pub(super) struct Opening {
     head: Head,
     consumer: Option<ConsumerId>,
+    shown: Shown,
     accept: String,
     place: Place,
     started: Instant,
@@ -63,12 +64,15 @@ fn open(
     let fields = request.fields();
     let (path, query) = (request.path.as_str(), request.query.as_deref());
     let consumer = app.identify(&fields, path, query, client_ip, snapshot)?;
-    let place = app.pubsub.admit(&snapshot.config.websocket);
+    let head = Head::new(&fields, client_ip);
+    let key = head.client_key(consumer.as_ref());
+    let place = app.pubsub.admit(snapshot, consumer.as_ref(), key)?;
     Ok(Box::new(Opening {
-        head: Head::new(&fields, client_ip),
+        head,
         consumer,
+        shown: Shown::new(&fields, path, query),
         accept,
-        place: place.ok_or(Rejection::TooManySockets)?,
+        place,
         started,
     }))
 }
@@ -113,6 +117,7 @@ pub(super) async fn serve(
     let Opening {
         head,
         consumer,
+        shown,
         accept,
         place,
         started,
@@ -134,6 +139,7 @@ pub(super) async fn serve(
         app: Arc::clone(app),
         head,
         consumer,
+        shown,
     });
     let client = Client {
         key: journal.head.client_key(journal.consumer.as_ref()),
@@ -142,6 +148,7 @@ pub(super) async fn serve(
         priority: journal.head.priority,
         cache_use: journal.head.cache_use,
         ledger_only: journal.head.ledger_only,
+        share: place.share(),
         account: Arc::<Journal>::clone(&journal),
     };
     let hub = Arc::clone(&app.pubsub);
@@ -171,6 +178,7 @@ struct Journal {
     app: Arc<RpcApp>,
     head: Head,
     consumer: Option<ConsumerId>,
+    shown: Shown,
 }
 
 impl Journal {
@@ -189,5 +197,10 @@ impl Account for Journal {
             let entry = Entry::of(&summary, status, &self.head, consumer, started);
             access::log(&entry, Ok(bytes));
         }
+    }
+
+    fn is_welcome(&self) -> bool {
+        let snapshot = self.published().load();
+        self.shown.identify(&snapshot) == Ok(self.consumer.clone())
     }
 }

@@ -184,6 +184,10 @@ impl Feeds {
             Choice::Nobody => {
                 if let Some(placed) = self.topics.get_mut(&id) {
                     placed.again_at = now + AGAIN;
+                    if topic.is_live() && placed.on.is_none() {
+                        // Who refused it, or was too slow, may be the only one there is by now.
+                        placed.refused_by.clear();
+                    }
                 }
             }
         }

@@ -4,6 +4,7 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
+use std::time::Duration;
 
 use parking_lot::Mutex;
 use tokio::runtime::Handle;
@@ -16,12 +17,15 @@ use super::metrics::PubSubMetrics;
 use super::outbox::Outbox;
 use super::params::Spec;
 use super::repair;
+use super::share::{Share, Shares};
 use super::topic::{Joined, Topic};
-use crate::config::WebSocket;
+use super::total::Total;
+use crate::auth::ConsumerId;
+use crate::dispatch::ClientKey;
 use crate::error::Rejection;
 use crate::jsonrpc::RpcError;
 use crate::pipeline::Pipeline;
-use crate::snapshot::Published;
+use crate::snapshot::{Published, Snapshot};
 
 /// Everything that is known of sockets and subscriptions.
 pub struct Hub {
@@ -29,6 +33,9 @@ pub struct Hub {
     pub(super) pipeline: Arc<Pipeline>,
     pub(super) metrics: PubSubMetrics,
     pub(super) dial: Box<dyn Dial>,
+    /// What waits for clients.
+    pub(super) total: Arc<Total>,
+    shares: Shares,
     topics: Mutex<HashMap<Spec, Arc<Topic>>>,
     /// The last id of a topic, and that of a client's subscription.
     topic_ids: AtomicU64,
@@ -48,14 +55,33 @@ impl std::fmt::Debug for Hub {
     }
 }
 
+/// How long a caller whose plan allows no more sockets is told to wait.
+const MOMENT: Duration = Duration::from_secs(1);
+
 /// A socket that is counted while this is alive.
 #[derive(Debug)]
-pub struct Place(Arc<Hub>);
+pub struct Place {
+    hub: Arc<Hub>,
+    /// Whose it is, and what that caller has.
+    share: Option<(ClientKey, Arc<Share>)>,
+}
+
+impl Place {
+    /// What its caller has.
+    pub fn share(&self) -> Arc<Share> {
+        self.share
+            .as_ref()
+            .map_or_else(Arc::default, |(_, share)| Arc::clone(share))
+    }
+}
 
 impl Drop for Place {
     fn drop(&mut self) {
-        self.0.clients.fetch_sub(1, Ordering::AcqRel);
-        self.0.metrics.left();
+        if let Some((key, _)) = self.share {
+            self.hub.shares.close(key);
+        }
+        self.hub.clients.fetch_sub(1, Ordering::AcqRel);
+        self.hub.metrics.left();
     }
 }
 
@@ -75,11 +101,14 @@ impl Hub {
         dial: Box<dyn Dial>,
     ) -> Arc<Self> {
         let (commands, received) = mpsc::unbounded_channel();
+        let most = published.load().config.websocket.memory;
         Arc::new(Self {
+            total: Total::new(most),
             published,
             pipeline,
             metrics,
             dial,
+            shares: Shares::default(),
             topics: Mutex::default(),
             topic_ids: AtomicU64::new(0),
             // Clients know numbers up to 2^53 for certain.
@@ -100,12 +129,33 @@ impl Hub {
         }
     }
 
-    /// Takes a socket in, if there may be one more.
-    pub fn admit(self: &Arc<Self>, limits: &WebSocket) -> Option<Place> {
+    /// Takes a socket of this caller in.
+    ///
+    /// # Errors
+    /// There are as many as there may be, in all or by the caller's plan.
+    pub fn admit(
+        self: &Arc<Self>,
+        snapshot: &Snapshot,
+        consumer: Option<&ConsumerId>,
+        key: ClientKey,
+    ) -> Result<Place, Rejection> {
         let before = self.clients.fetch_add(1, Ordering::AcqRel);
         self.metrics.opened();
-        let place = Place(Arc::clone(self));
-        (before < limits.clients).then_some(place)
+        let mut place = Place {
+            hub: Arc::clone(self),
+            share: None,
+        };
+        if before >= snapshot.config.websocket.clients {
+            return Err(Rejection::TooManySockets);
+        }
+        let most = snapshot.plan(consumer).and_then(|plan| plan.sockets);
+        let share = self.shares.open(key, most).ok_or(Rejection::OverLimit {
+            reason: "your plan allows no more WebSockets",
+            retry_after: MOMENT,
+            remaining: None,
+        })?;
+        place.share = Some((key, share));
+        Ok(place)
     }
 
     /// Sockets of clients.
@@ -163,7 +213,7 @@ impl Hub {
             }
         }
         let topic_id = self.topic_ids.fetch_add(1, Ordering::Relaxed);
-        let topic = Arc::new(Topic::new(topic_id, spec.clone()));
+        let topic = Arc::new(Topic::new(topic_id, spec.clone(), &self.total));
         let joined = topic.join(id, outbox);
         self.metrics.subscribed(spec.kind);
         topics.insert(spec.clone(), Arc::clone(&topic));
@@ -214,6 +264,7 @@ impl Hub {
         let subscriptions: usize = topics.values().map(|topic| topic.subscribers()).sum();
         serde_json::json!({
             "clients": self.clients(),
+            "waiting_bytes": self.total.bytes(),
             "subscriptions": subscriptions,
             "shared_subscriptions": topics.len(),
             "upstreams": &*self.feeds.lock(),

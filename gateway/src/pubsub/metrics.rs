@@ -13,6 +13,7 @@ pub struct PubSubMetrics {
     clients: IntGauge,
     closed: IntCounterVec,
     messages: IntCounter,
+    waiting: IntGauge,
     subscriptions: IntGaugeVec,
     told: IntCounterVec,
     /// Of the sockets to upstreams.
@@ -35,6 +36,11 @@ impl PubSubMetrics {
             "Messages of clients, pings left out",
         )?;
         registry.register(Box::new(messages.clone()))?;
+        let waiting = IntGauge::new(
+            "perijove_websocket_waiting_bytes",
+            "Bytes that wait for clients to take them",
+        )?;
+        registry.register(Box::new(waiting.clone()))?;
         let subscriptions = IntGaugeVec::new(
             Opts::new(
                 "perijove_websocket_subscriptions",
@@ -51,6 +57,7 @@ impl PubSubMetrics {
                 "cause",
             )?,
             messages,
+            waiting,
             subscriptions,
             told: counter(
                 "perijove_websocket_notifications_total",
@@ -82,6 +89,11 @@ impl PubSubMetrics {
 
     pub(super) fn message(&self) {
         self.messages.inc();
+    }
+
+    /// So many bytes wait for clients.
+    pub(super) fn waiting(&self, bytes: usize) {
+        self.waiting.set(i64::try_from(bytes).unwrap_or(i64::MAX));
     }
 
     pub(super) fn subscribed(&self, kind: Kind) {

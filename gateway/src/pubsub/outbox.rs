@@ -3,10 +3,13 @@
 
 use std::collections::VecDeque;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Weak};
 
 use bytes::{BufMut, Bytes, BytesMut};
 use parking_lot::Mutex;
 use tokio::sync::Notify;
+
+use super::total::{Charge, Total, Waiting};
 
 /// What a message costs besides its own bytes.
 const OVERHEAD: usize = 64;
@@ -25,6 +28,15 @@ impl Item {
     fn cost(&self) -> usize {
         let (Self::Answer(bytes) | Self::Notification { head: bytes, .. }) = self;
         bytes.len() + OVERHEAD
+    }
+
+    /// What it adds to what waits for all clients: the bytes of a notification are counted there
+    /// already.
+    fn own(&self) -> usize {
+        match self {
+            Self::Answer(_) => self.cost(),
+            Self::Notification { .. } => OVERHEAD,
+        }
     }
 
     pub(super) fn is_notification(&self) -> bool {
@@ -51,7 +63,12 @@ impl Item {
 /// The queue of one client.
 #[derive(Debug)]
 pub(super) struct Outbox {
+    total: Arc<Total>,
+    /// Under which it is known there.
+    number: u64,
     state: Mutex<State>,
+    /// Of the message that is being written.
+    writing: AtomicUsize,
     /// Most bytes that may wait behind a message.
     most: AtomicUsize,
     /// Something waits.
@@ -66,20 +83,88 @@ pub(super) struct Outbox {
 struct State {
     queue: VecDeque<Item>,
     bytes: usize,
+    /// The part of it that counts for this client alone.
+    own: usize,
     overflowed: bool,
     /// Subscriptions whose client does not know their ids yet, with what they have told.
     held: Vec<(u64, Vec<Item>)>,
 }
 
+impl State {
+    fn add(&mut self, item: &Item, total: &Total) {
+        self.bytes += item.cost();
+        self.own += item.own();
+        total.add(item.own());
+    }
+
+    fn sub(&mut self, item: &Item, total: &Total) {
+        self.bytes -= item.cost();
+        self.own -= item.own();
+        total.sub(item.own());
+    }
+
+    fn clear(&mut self, total: &Total) {
+        self.queue = VecDeque::new();
+        self.held = Vec::new();
+        self.bytes = 0;
+        total.sub(std::mem::take(&mut self.own));
+    }
+}
+
+impl Waiting for Outbox {
+    fn bytes(&self) -> usize {
+        self.state.lock().bytes + self.writing.load(Ordering::Relaxed)
+    }
+
+    fn give_up(&self) {
+        let mut state = self.state.lock();
+        state.overflowed = true;
+        state.clear(&self.total);
+        drop(state);
+        self.overflowed.notify_one();
+        self.filled.notify_one();
+    }
+}
+
+impl Drop for Outbox {
+    fn drop(&mut self) {
+        self.total.leave(self.number);
+        self.state.get_mut().clear(&self.total);
+    }
+}
+
 impl Outbox {
-    pub(super) fn new(most: usize) -> Self {
-        Self {
+    /// One that shares the memory for what waits with no other.
+    #[cfg(test)]
+    pub(super) fn new(most: usize) -> Arc<Self> {
+        Self::among(&Total::new(usize::MAX), most)
+    }
+
+    /// One of many that share the memory for what waits.
+    pub(super) fn among(total: &Arc<Total>, most: usize) -> Arc<Self> {
+        Arc::new_cyclic(|outbox| Self {
+            number: total.enter(Weak::<Self>::clone(outbox)),
+            total: Arc::clone(total),
             state: Mutex::default(),
+            writing: AtomicUsize::new(0),
             most: AtomicUsize::new(most),
             filled: Notify::new(),
             overflowed: Notify::new(),
             taken: Notify::new(),
-        }
+        })
+    }
+
+    /// A message of so many bytes is being written while this is alive.
+    pub(super) fn writes(&self, bytes: usize) -> Charge {
+        self.writing.store(bytes, Ordering::Relaxed);
+        let charge = self.total.charge(bytes);
+        self.total.relieve();
+        charge
+    }
+
+    /// All that waited is written.
+    pub(super) fn wrote(&self) {
+        self.writing.store(0, Ordering::Relaxed);
     }
 
     /// Adds a notification; `false` if the client is given up.
@@ -95,22 +180,19 @@ impl Outbox {
         let full = state.bytes > 0
             && state.bytes.saturating_add(item.cost()) > self.most.load(Ordering::Relaxed);
         if full {
-            state.overflowed = true;
-            state.queue.clear();
-            state.held.clear();
             drop(state);
-            self.overflowed.notify_one();
-            self.filled.notify_one();
+            self.give_up();
             return false;
         }
-        state.bytes += item.cost();
+        state.add(&item, &self.total);
         if let Some((_, held)) = state.held.iter_mut().find(|(other, _)| *other == id) {
             held.push(item);
-            return true;
+        } else {
+            state.queue.push_back(item);
+            self.filled.notify_one();
         }
-        state.queue.push_back(item);
         drop(state);
-        self.filled.notify_one();
+        self.total.relieve();
         true
     }
 
@@ -122,7 +204,7 @@ impl Outbox {
         }
         if !answer.is_empty() {
             let item = Item::Answer(answer);
-            state.bytes += item.cost();
+            state.add(&item, &self.total);
             state.queue.push_back(item);
         }
         for id in makes_known {
@@ -133,6 +215,7 @@ impl Outbox {
         }
         drop(state);
         self.filled.notify_one();
+        self.total.relieve();
     }
 
     /// Keeps what a subscription tells until its client knows its id.
@@ -145,7 +228,9 @@ impl Outbox {
         let mut state = self.state.lock();
         if let Some(place) = state.held.iter().position(|(other, _)| *other == id) {
             let (_, held) = state.held.swap_remove(place);
-            state.bytes -= held.iter().map(Item::cost).sum::<usize>();
+            for item in held {
+                state.sub(&item, &self.total);
+            }
         }
     }
 
@@ -153,7 +238,7 @@ impl Outbox {
     pub(super) fn take(&self) -> Option<Item> {
         let mut state = self.state.lock();
         let item = state.queue.pop_front()?;
-        state.bytes -= item.cost();
+        state.sub(&item, &self.total);
         if state.queue.is_empty() {
             // A burst should not be paid for by an idle client.
             state.queue.shrink_to(16);

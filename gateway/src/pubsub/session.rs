@@ -12,6 +12,7 @@ use bytes::Bytes;
 use futures::stream::FuturesUnordered;
 use futures::{SinkExt, StreamExt};
 use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::sync::watch;
 use tokio::time::{Instant, sleep_until, timeout};
 use tokio_tungstenite::WebSocketStream;
 use tokio_tungstenite::tungstenite::error::{CapacityError, Error, ProtocolError};
@@ -22,6 +23,7 @@ use tokio_tungstenite::tungstenite::{Message, Utf8Bytes};
 use self::message::{Answer, Speaker};
 use super::hub::Hub;
 use super::outbox::Outbox;
+use super::share::Share;
 use crate::auth::ConsumerId;
 use crate::config::WebSocket;
 use crate::dispatch::ClientKey;
@@ -47,6 +49,8 @@ pub struct Client {
     pub priority: Option<Priority>,
     pub cache_use: CacheUse,
     pub ledger_only: bool,
+    /// What the caller has, on all its sockets.
+    pub share: Arc<Share>,
     pub account: Arc<dyn Account>,
 }
 
@@ -54,6 +58,9 @@ pub struct Client {
 pub trait Account: Send + Sync {
     /// A message was answered with so many bytes.
     fn answered(&self, summary: Summary, status: u16, started: Instant, bytes: usize);
+
+    /// Whether what the client showed when it came still lets it in.
+    fn is_welcome(&self) -> bool;
 }
 
 /// Why a socket ended.
@@ -71,16 +78,22 @@ pub enum End {
     TooLarge,
     /// What came is no WebSocket.
     Malformed,
+    /// A text that is no UTF-8.
+    NotText,
+    /// The client's key is not one any more.
+    Unauthorised,
 }
 
 impl End {
-    pub const ALL: [Self; 6] = [
+    pub const ALL: [Self; 8] = [
         Self::Client,
         Self::Leaving,
         Self::Slow,
         Self::Silent,
         Self::TooLarge,
         Self::Malformed,
+        Self::NotText,
+        Self::Unauthorised,
     ];
 
     /// The word in metrics and logs.
@@ -92,6 +105,8 @@ impl End {
             Self::Silent => "silent",
             Self::TooLarge => "too_large",
             Self::Malformed => "malformed",
+            Self::NotText => "not_text",
+            Self::Unauthorised => "unauthorised",
         }
     }
 
@@ -105,6 +120,8 @@ impl End {
             Self::Silent => (CloseCode::Away, "pings were not answered"),
             Self::TooLarge => (CloseCode::Size, "the message is too large"),
             Self::Malformed => (CloseCode::Protocol, "not well-formed"),
+            Self::NotText => (CloseCode::Invalid, "a text that is not UTF-8"),
+            Self::Unauthorised => (CloseCode::Policy, "a valid API key is required"),
         })
     }
 }
@@ -132,6 +149,9 @@ pub struct Session<S> {
     calls: FuturesUnordered<Pin<Box<dyn Future<Output = Answer> + Send>>>,
     heard: Instant,
     pinged: Instant,
+    /// When it was last looked whether the client is welcome.
+    checked: Instant,
+    changes: watch::Receiver<u64>,
     messages: usize,
     notifications: usize,
     bytes: usize,
@@ -147,7 +167,8 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send> Session<S> {
             .write_buffer_size(BUFFER)
             .max_message_size(Some(settings.max_message))
             .max_frame_size(Some(settings.max_message));
-        let outbox = Arc::new(Outbox::new(settings.queue));
+        let outbox = Outbox::among(&hub.total, settings.queue);
+        let changes = hub.published.changes();
         let now = Instant::now();
         Self {
             socket: WebSocketStream::from_partially_read(
@@ -170,6 +191,8 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send> Session<S> {
             calls: FuturesUnordered::new(),
             heard: now,
             pinged: now,
+            checked: now,
+            changes,
             messages: 0,
             notifications: 0,
             bytes: 0,
@@ -192,6 +215,10 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send> Session<S> {
 
     async fn converse(&mut self) -> End {
         let hub = Arc::clone(&self.hub);
+        // The configuration may have changed between the handshake and now.
+        if let Err(end) = self.check() {
+            return end;
+        }
         let mut leaving = std::pin::pin!(hub.leaves());
         let mut leaves_at: Option<Instant> = None;
         loop {
@@ -215,6 +242,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send> Session<S> {
                     Ok(())
                 }
                 message = self.socket.next(), if listens => self.hear(message),
+                Ok(()) = self.changes.changed() => self.check(),
                 () = &mut leaving, if leaves_at.is_none() => {
                     let share = fastrand::f64();
                     leaves_at = Some(Instant::now() + self.settings.close_over.mul_f64(share));
@@ -228,14 +256,33 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send> Session<S> {
         }
     }
 
+    /// Whether the client may go on. Keys are taken away, and some end by themselves.
+    fn check(&mut self) -> Result<(), End> {
+        self.checked = Instant::now();
+        self.speaker.tidy();
+        if self.speaker.is_welcome() {
+            Ok(())
+        } else {
+            Err(End::Unauthorised)
+        }
+    }
+
     /// When the client's silence has to be looked at.
-    fn next_look(&self) -> Instant {
+    fn next_ping(&self) -> Instant {
         self.heard.max(self.pinged) + self.settings.ping_interval
+    }
+
+    fn next_look(&self) -> Instant {
+        self.next_ping()
+            .min(self.checked + self.settings.ping_interval)
     }
 
     async fn look(&mut self) -> Result<(), End> {
         let now = Instant::now();
-        if now < self.next_look() {
+        if now >= self.checked + self.settings.ping_interval {
+            self.check()?;
+        }
+        if now < self.next_ping() {
             return Ok(());
         }
         if now.saturating_duration_since(self.heard) >= self.settings.ping_interval * 3 {
@@ -276,14 +323,21 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send> Session<S> {
         let (notifications, bytes) = (&mut self.notifications, &mut self.bytes);
         let patience = self.write_timeout;
         let writing = async {
+            // What was fed before the last message has left by then.
+            let mut under_way = None;
             while let Some(item) = outbox.take() {
                 *notifications += usize::from(item.is_notification());
                 // Every text is JSON that was checked, or put together here.
                 let text = Utf8Bytes::try_from(item.into_text()).map_err(|_bad| End::Malformed)?;
                 *bytes += text.len();
+                let charge = outbox.writes(text.len());
                 within(patience, socket.feed(Message::Text(text))).await?;
+                under_way = Some(charge);
             }
-            within(patience, socket.flush()).await
+            let flushed = within(patience, socket.flush()).await;
+            outbox.wrote();
+            drop(under_way);
+            flushed
         };
         tokio::select! {
             biased;
@@ -333,6 +387,7 @@ fn end(error: &Error) -> End {
         | Error::ConnectionClosed
         | Error::AlreadyClosed
         | Error::Io(_) => End::Client,
+        Error::Utf8(_) => End::NotText,
         _ => End::Malformed,
     }
 }

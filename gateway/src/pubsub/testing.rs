@@ -27,7 +27,7 @@ pub(super) fn hub_with(change: impl FnOnce(&mut Config)) -> Arc<Hub> {
 /// A hub in front of these upstreams, all well, whose sockets a test opens.
 pub(super) fn hub_dialling(upstreams: Vec<Upstream>, dial: Box<dyn Dial>) -> Arc<Hub> {
     let pool = testing::healthy(upstreams.clone());
-    let config = Config {
+    let mut config = Config {
         upstreams,
         ..Config::default()
     };

@@ -14,6 +14,7 @@ use super::kind::Kind;
 use super::outbox::Outbox;
 use super::params::Spec;
 use super::seen::{Seen, Verdict};
+use super::total::Total;
 use crate::jsonrpc::RpcError;
 
 #[cfg(test)]
@@ -31,6 +32,8 @@ pub(super) struct Topic {
     /// Never given twice.
     pub(super) id: u64,
     pub(super) spec: Spec,
+    /// Where what waits for clients is counted.
+    total: Arc<Total>,
     state: Mutex<State>,
 }
 
@@ -88,7 +91,7 @@ pub(super) struct Heard {
 }
 
 impl Topic {
-    pub(super) fn new(id: u64, spec: Spec) -> Self {
+    pub(super) fn new(id: u64, spec: Spec, total: &Arc<Total>) -> Self {
         let state = State {
             phase: Phase::New(Vec::new()),
             subscribers: IndexMap::new(),
@@ -101,6 +104,7 @@ impl Topic {
         Self {
             id,
             spec,
+            total: Arc::clone(total),
             state: Mutex::new(state),
         }
     }
@@ -204,7 +208,7 @@ impl Topic {
             held.push(result.clone());
             return Heard::nothing(Verdict::Tell);
         }
-        let heard = state.hear(self.kind(), result);
+        let heard = state.hear(self, result);
         if matches!(heard.verdict, Verdict::Missing { .. }) {
             state.held = Some(vec![result.clone()]);
             state.moved_at = None;
@@ -225,14 +229,14 @@ impl Topic {
             state.gap = Some(state.seen.newest().unwrap_or(Slot(0)));
         }
         for result in missed.into_iter().flatten() {
-            told += state.hear(self.kind(), &result).told;
+            told += state.hear(self, &result).told;
         }
         let moved_at = state.moved_at.take();
         for (place, result) in held.iter().enumerate() {
             if moved_at == Some(place) {
                 state.seen.moves();
             }
-            let heard = state.hear(self.kind(), result);
+            let heard = state.hear(self, result);
             told += heard.told;
             if let Verdict::Missing { after, until } = heard.verdict {
                 let rest = held.get(place..).unwrap_or_default();
@@ -252,21 +256,21 @@ impl Topic {
         if matches!(state.phase, Phase::Ended) {
             return Heard::nothing(Verdict::Repeated);
         }
-        state.hear(self.kind(), result)
+        state.hear(self, result)
     }
 
     /// A fresh read of the account shows this; `value` is the account.
     pub(super) fn read(&self, slot: Slot, value: &Bytes) -> Heard {
         let mut state = self.state.lock();
         let verdict = state.seen.read_account(slot, value);
-        state.told(self.kind(), verdict, &wrapped(slot, value))
+        state.told(self, verdict, &wrapped(slot, value))
     }
 
     /// A fresh read of the program shows this account.
     pub(super) fn read_of_program(&self, slot: Slot, account: &Bytes) -> Heard {
         let mut state = self.state.lock();
         let verdict = state.seen.read_account_of_program(slot, account);
-        state.told(self.kind(), verdict, &wrapped(slot, account))
+        state.told(self, verdict, &wrapped(slot, account))
     }
 
     /// What was missed cannot be found out: the next notification says so.
@@ -285,28 +289,31 @@ impl Topic {
         else {
             return false;
         };
-        state.tell_one(id, &head(self.kind(), &wrapped(*slot, value), None));
+        let head = head(self.kind(), &wrapped(*slot, value), None);
+        state.tell_one(id, &self.total.share(head));
         true
     }
 
     /// Tells one client alone.
     pub(super) fn tell_one(&self, id: u64, slot: Slot, value: &Bytes) {
         let state = self.state.lock();
-        state.tell_one(id, &head(self.kind(), &wrapped(slot, value), None));
+        let head = head(self.kind(), &wrapped(slot, value), None);
+        state.tell_one(id, &self.total.share(head));
     }
 }
 
 impl State {
-    fn hear(&mut self, kind: Kind, result: &Bytes) -> Heard {
+    fn hear(&mut self, topic: &Topic, result: &Bytes) -> Heard {
         let verdict = self.seen.hear(result);
-        self.told(kind, verdict, result)
+        self.told(topic, verdict, result)
     }
 
-    fn told(&mut self, kind: Kind, verdict: Verdict, result: &[u8]) -> Heard {
+    fn told(&mut self, topic: &Topic, verdict: Verdict, result: &[u8]) -> Heard {
         if verdict != Verdict::Tell {
             return Heard::nothing(verdict);
         }
-        let head = head(kind, result, self.gap.take());
+        let head = head(topic.kind(), result, self.gap.take());
+        let head = topic.total.share(head);
         let mut told = 0;
         for (id, outbox) in &self.subscribers {
             told += usize::from(outbox.notify(&head, *id));

@@ -120,7 +120,7 @@ async fn subscribed(
     hub: &Arc<Hub>,
     nodes: &mut mpsc::UnboundedReceiver<Node>,
 ) -> (Arc<Outbox>, Node) {
-    let outbox = Arc::new(Outbox::new(100_000));
+    let outbox = Outbox::new(100_000);
     let (topic, joined) = hub.join(&account(), 7, &outbox);
     let taking = async {
         let mut node = nodes.recv().await.unwrap();
@@ -219,7 +219,7 @@ async fn an_upstream_that_charges_is_asked_only_when_no_own_one_can_serve() {
 #[tokio::test(start_paused = true)]
 async fn what_no_upstream_has_is_refused_in_their_words() {
     let (hub, mut nodes) = scripted(vec![own("a"), bought("b", false)]);
-    let outbox = Arc::new(Outbox::new(100_000));
+    let outbox = Outbox::new(100_000);
     let spec = Spec::read(Kind::Vote, None).unwrap();
     let (topic, joined) = hub.join(&spec, 7, &outbox);
     let refusing = async {
@@ -239,7 +239,7 @@ async fn what_no_upstream_has_is_refused_in_their_words() {
 #[tokio::test(start_paused = true)]
 async fn where_nobody_can_be_asked_a_client_is_told_in_time() {
     let (hub, _nodes) = scripted(Vec::new());
-    let outbox = Arc::new(Outbox::new(100_000));
+    let outbox = Outbox::new(100_000);
     let (topic, joined) = hub.join(&account(), 7, &outbox);
     let refused = hub.subscribe(&topic, joined, 7).await.unwrap_err();
     assert!([-32005, -32601].contains(&refused.code), "{refused:?}");
@@ -293,7 +293,7 @@ async fn a_better_upstream_that_lacks_a_subscription_sends_it_to_and_fro_between
             tokio::spawn(serve(node, lacks, Arc::clone(&noted)));
         }
     });
-    let outbox = Arc::new(Outbox::new(100_000));
+    let outbox = Outbox::new(100_000);
     let (topic, joined) = hub.join(&account(), 7, &outbox);
     hub.subscribe(&topic, joined, 7).await.unwrap();
     // Long enough to be proven, many times.

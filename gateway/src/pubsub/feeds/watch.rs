@@ -28,6 +28,7 @@ impl Feeds {
         let now = Instant::now();
         let snapshot = self.hub.published.load();
         let pool = &snapshot.pool;
+        self.hub.total.allow(snapshot.config.websocket.memory);
         let (lines, metrics) = (&self.lines, &self.hub.metrics.feed);
         self.standing.retain(|id, _| {
             let has_line = || lines.values().any(|known| known.upstream.id() == id);
@@ -229,6 +230,7 @@ impl Feeds {
                 && !used.iter().any(|one| Arc::ptr_eq(one, &known.upstream));
             if is_reserve && reserves == 0 {
                 reserves += 1;
+                used.push(Arc::clone(&known.upstream));
             } else if rested || known.leaves == Some(MoveCause::Reloaded) {
                 idle.push(*line);
             }
@@ -251,11 +253,13 @@ impl Feeds {
             waiting += usize::from(placed.on.is_none());
         }
         self.hub.metrics.feed.topics(self.topics.len(), waiting);
+        self.hub.metrics.waiting(self.hub.total.bytes());
         let lines: Vec<_> = self
             .lines
-            .values()
-            .map(|known| {
+            .iter()
+            .map(|(line, known)| {
                 json!({
+                    "socket": line,
                     "upstream": known.upstream.id(),
                     "open": known.opened,
                     "subscriptions": known.topics.len(),

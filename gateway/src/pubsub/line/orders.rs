@@ -39,12 +39,13 @@ mod tests {
     use super::*;
     use crate::pubsub::params::Spec;
     use crate::pubsub::topic::Topic;
+    use crate::pubsub::total::Total;
 
     /// What is done for orders that come at once, by `+` and `-` and the topic's number.
     fn done(orders: &[(char, u64)]) -> String {
         let mut queue = Orders::default();
         for (order, id) in orders {
-            let topic = Arc::new(Topic::new(*id, Spec::beacon()));
+            let topic = Arc::new(Topic::new(*id, Spec::beacon(), &Total::new(usize::MAX)));
             queue.add(match order {
                 '+' => Order::Subscribe(topic),
                 _ => Order::Unsubscribe(topic),

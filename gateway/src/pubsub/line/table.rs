@@ -149,9 +149,10 @@ impl Table {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::pubsub::total::Total;
 
     fn topic(id: u64) -> Arc<Topic> {
-        Arc::new(Topic::new(id, Spec::beacon()))
+        Arc::new(Topic::new(id, Spec::beacon(), &Total::new(usize::MAX)))
     }
 
     #[test]

@@ -168,7 +168,7 @@ impl FeedMetrics {
     }
 }
 
-fn gauges(registry: &Registry) -> prometheus::Result<(IntGauge, IntGauge)> {
+fn gauges(registry: &Registry) -> prometheus::Result<(IntGauge, IntGauge, IntGauge)> {
     let shared = IntGauge::new(
         "perijove_websocket_shared_subscriptions",
         "Different subscriptions, each made upstream once",

@@ -10,13 +10,15 @@ use tokio::sync::Mutex as Turns;
 use tokio::time::Instant;
 
 use super::Client;
-use crate::jsonrpc::{self, Call, Entry, Id, Payload, RpcError, encode, error_reply};
+use crate::error::Rejection;
+use crate::jsonrpc::{self, Call, Entry, Id, ParseError, Payload, RpcError, encode, error_reply};
 use crate::pipeline::{Body, Request};
 use crate::pubsub::answer::gather;
 use crate::pubsub::hub::Hub;
 use crate::pubsub::kind::{Act, Kind};
 use crate::pubsub::outbox::Outbox;
 use crate::pubsub::params::{Spec, subscription_id};
+use crate::pubsub::share::Subscribed;
 use crate::pubsub::topic::Topic;
 
 /// What is said to a message.
@@ -52,9 +54,15 @@ struct Inner {
     /// Most subscriptions.
     most: usize,
     /// The client's subscriptions by their ids; `None` once it has gone.
-    subscribed: Mutex<Option<HashMap<u64, Arc<Topic>>>>,
+    subscribed: Mutex<Option<HashMap<u64, Own>>>,
     /// Large answers are read one at a time, and only while there is room for them.
     large: Turns<()>,
+}
+
+/// A subscription of the client.
+struct Own {
+    topic: Arc<Topic>,
+    _counted: Subscribed,
 }
 
 type Answering = Pin<Box<dyn Future<Output = Answer> + Send>>;
@@ -76,13 +84,25 @@ impl Speaker {
         Box::pin(async move { inner.answer(text).await })
     }
 
+    /// Whether the client may go on.
+    pub(super) fn is_welcome(&self) -> bool {
+        self.0.client.account.is_welcome()
+    }
+
     /// The client is gone, or is to go.
     pub(super) fn leave(&self) {
         let subscribed = self.0.subscribed.lock().take();
         let mut all: Vec<_> = subscribed.into_iter().flatten().collect();
         all.sort_unstable_by_key(|(id, _)| *id);
-        for (id, topic) in all {
-            self.0.hub.leave(&topic, id);
+        for (id, own) in all {
+            self.0.hub.leave(&own.topic, id);
+        }
+    }
+
+    /// Forgets subscriptions that have ended by themselves.
+    pub(super) fn tidy(&self) {
+        if let Some(own) = self.0.subscribed.lock().as_mut() {
+            own.retain(|_, own| !own.topic.has_ended());
         }
     }
 }
@@ -110,6 +130,11 @@ impl Inner {
                 } else {
                     self.call(text, None).await.into()
                 }
+            }
+            // As a node takes it, which reads bytes as it reads a text.
+            Err(ParseError::Utf8 { .. }) => {
+                let error = RpcError::new(-32700, "Parse error");
+                error_reply(&Id::null(), &error, false).into()
             }
             _ => self.call(text, None).await.into(),
         }
@@ -150,10 +175,10 @@ impl Inner {
             return Answer::default();
         };
         let done = match act {
-            _ if self.hub.published.load().denies(call.method()) => {
-                Err(RpcError::new(-32601, "Method not found"))
-            }
-            Act::Subscribe(kind) => self.subscribe(kind, call).await,
+            Act::Subscribe(kind) => match self.refuses(call.method()) {
+                Some(refused) => Err(refused),
+                None => self.subscribe(kind, call).await,
+            },
             Act::Unsubscribe => self.unsubscribe(call).map(|()| None),
         };
         match done {
@@ -166,6 +191,19 @@ impl Inner {
         }
     }
 
+    /// Whether the operator, or the client's plan, does not have a method.
+    fn refuses(&self, method: &str) -> Option<RpcError> {
+        let snapshot = self.hub.published.load();
+        let plan = snapshot.plan(self.client.consumer.as_ref());
+        if snapshot.denies(method) {
+            Rejection::MethodRefused.rpc_error()
+        } else if plan.is_some_and(|plan| !plan.allows(method)) {
+            Rejection::NotInPlan.rpc_error()
+        } else {
+            None
+        }
+    }
+
     async fn subscribe(&self, kind: Kind, call: &Call) -> Result<Option<u64>, RpcError> {
         let spec = Spec::read(kind, call.params())?;
         self.admit().await?;
@@ -174,15 +212,21 @@ impl Inner {
             let mut subscribed = self.subscribed.lock();
             // Whoever has gone is not answered.
             let own = subscribed.as_mut().ok_or_else(full)?;
-            if own.len() >= self.most {
-                own.retain(|_, topic| !topic.has_ended());
+            let of_plan = self.of_plan();
+            let mut counted = self.client.share.subscribe(of_plan);
+            if own.len() >= self.most || counted.is_none() {
+                own.retain(|_, own| !own.topic.has_ended());
+                counted = counted.or_else(|| self.client.share.subscribe(of_plan));
             }
-            if own.len() >= self.most {
-                return Err(full());
-            }
+            let counted = counted.filter(|_| own.len() < self.most);
+            let counted = counted.ok_or_else(full)?;
             self.outbox.hold(id);
             let (topic, joined) = self.hub.join(&spec, id, &self.outbox);
-            own.insert(id, Arc::clone(&topic));
+            let subscribed = Own {
+                topic: Arc::clone(&topic),
+                _counted: counted,
+            };
+            own.insert(id, subscribed);
             (topic, joined)
         };
         let taken = self.hub.subscribe(&topic, joined, id).await;
@@ -195,6 +239,12 @@ impl Inner {
             return Err(error);
         }
         Ok(Some(id))
+    }
+
+    /// Most subscriptions that the caller's plan allows on all its sockets.
+    fn of_plan(&self) -> Option<usize> {
+        let snapshot = self.hub.published.load();
+        snapshot.plan(self.client.consumer.as_ref())?.subscriptions
     }
 
     /// A subscription counts as a call of the client's plan.
@@ -210,11 +260,12 @@ impl Inner {
 
     fn unsubscribe(&self, call: &Call) -> Result<(), RpcError> {
         let id = subscription_id(call.params())?;
-        let topic = self
+        let own = self
             .subscribed
             .lock()
             .as_mut()
             .and_then(|own| own.remove(&id));
+        let topic = own.map(|own| own.topic);
         // A subscription that has ended by itself is not there any more, as at a node.
         let topic = topic.filter(|topic| !topic.has_ended());
         let topic = topic.ok_or_else(|| RpcError::new(-32602, "Invalid subscription id."))?;

@@ -9,6 +9,10 @@ struct Silent;
 
 impl Account for Silent {
     fn answered(&self, _: Summary, _: u16, _: Instant, _: usize) {}
+
+    fn is_welcome(&self) -> bool {
+        true
+    }
 }
 
 async fn pair(
@@ -32,6 +36,7 @@ fn client() -> Client {
         consumer: None,
         address: None,
         priority: None,
+        share: Arc::default(),
         account: Arc::new(Silent),
     }
 }

@@ -8,7 +8,11 @@ fn topic(kind: Kind) -> Topic {
         Kind::Logs => r#"["all"]"#,
         _ => "[]",
     };
-    Topic::new(1, Spec::read(kind, Some(params.as_bytes())).unwrap())
+    Topic::new(
+        1,
+        Spec::read(kind, Some(params.as_bytes())).unwrap(),
+        &Total::new(usize::MAX),
+    )
 }
 
 fn texts(outbox: &Outbox) -> Vec<serde_json::Value> {
@@ -30,7 +34,7 @@ fn slots(outbox: &Outbox) -> Vec<u64> {
 #[test]
 fn clients_that_join_before_an_upstream_has_taken_it_wait_and_then_share_it() {
     let topic = topic(Kind::Slot);
-    let outboxes = [(); 2].map(|()| Arc::new(Outbox::new(10_000)));
+    let outboxes = [(); 2].map(|()| Outbox::new(10_000));
     let mut soon = Vec::new();
     for (id, outbox) in (7..).zip(&outboxes) {
         match topic.join(id, outbox) {
@@ -55,7 +59,7 @@ fn clients_that_join_before_an_upstream_has_taken_it_wait_and_then_share_it() {
 #[test]
 fn after_a_move_only_the_new_socket_counts_and_what_was_missed_comes_first() {
     let topic = topic(Kind::Slot);
-    let outbox = Arc::new(Outbox::new(10_000));
+    let outbox = Outbox::new(10_000);
     topic.join(7, &outbox);
     topic.taken(1);
     topic.hear(1, &slot(10));
@@ -78,7 +82,7 @@ fn after_a_move_only_the_new_socket_counts_and_what_was_missed_comes_first() {
 #[test]
 fn a_second_move_while_the_first_is_repaired_is_repaired_as_well() {
     let topic = topic(Kind::Slot);
-    let outbox = Arc::new(Outbox::new(10_000));
+    let outbox = Outbox::new(10_000);
     topic.join(7, &outbox);
     topic.taken(1);
     topic.hear(1, &slot(10));
@@ -96,7 +100,7 @@ fn a_second_move_while_the_first_is_repaired_is_repaired_as_well() {
 #[test]
 fn a_gap_that_cannot_be_filled_is_told_with_the_next_notification_and_only_there() {
     let topic = topic(Kind::Logs);
-    let outbox = Arc::new(Outbox::new(10_000));
+    let outbox = Outbox::new(10_000);
     let logs = |slot: u64| {
         Bytes::from(format!(
             r#"{{"context":{{"slot":{slot}}},"value":{{"signature":"s{slot}","err":null,"logs":[]}}}}"#
@@ -120,8 +124,8 @@ fn a_gap_that_cannot_be_filled_is_told_with_the_next_notification_and_only_there
 fn a_one_shot_ends_with_its_notification() {
     let params = format!(r#"["{}"]"#, bs58::encode([7; 64]).into_string());
     let spec = Spec::read(Kind::Signature, Some(params.as_bytes())).unwrap();
-    let topic = Topic::new(1, spec);
-    let outbox = Arc::new(Outbox::new(10_000));
+    let topic = Topic::new(1, spec, &Total::new(usize::MAX));
+    let outbox = Outbox::new(10_000);
     topic.join(7, &outbox);
     topic.taken(1);
     let last = Bytes::from_static(br#"{"context":{"slot":6},"value":{"err":null}}"#);
@@ -136,7 +140,7 @@ fn a_one_shot_ends_with_its_notification() {
 #[test]
 fn a_refusal_reaches_everybody_who_waits() {
     let topic = topic(Kind::Slot);
-    let outbox = Arc::new(Outbox::new(10_000));
+    let outbox = Outbox::new(10_000);
     let Joined::Soon(mut taken) = topic.join(7, &outbox) else {
         panic!()
     };
