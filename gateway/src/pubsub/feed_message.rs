@@ -4,10 +4,14 @@
 use bytes::{BufMut, Bytes, BytesMut};
 use perijove_core::Slot;
 use serde::Deserialize;
+use serde::de::IgnoredAny;
 use serde_json::value::RawValue;
 
 use super::kind::Kind;
 use crate::jsonrpc::RpcError;
+
+/// In bytes.
+const LONGEST_WORD: usize = 32;
 
 /// One message.
 #[derive(Debug, PartialEq, Eq)]
@@ -71,6 +75,12 @@ pub(super) fn read(text: &Bytes) -> Option<FeedMessage> {
         (None, None) => return None,
     };
     Some(FeedMessage::Answer { id, result })
+}
+
+/// Whether a message is not even JSON. A word, with which some keep their sockets alive, is none.
+pub(super) fn is_garbage(text: &[u8]) -> bool {
+    let is_word = text.len() <= LONGEST_WORD && text.iter().all(u8::is_ascii_alphanumeric);
+    !is_word && serde_json::from_slice::<IgnoredAny>(text).is_err()
 }
 
 #[derive(Deserialize)]
@@ -182,6 +192,17 @@ mod tests {
                 None,
                 "{garbage}"
             );
+        }
+    }
+
+    #[test]
+    fn what_is_no_json_is_garbage_but_for_a_word() {
+        for garbage in ["<<", "{\"jsonrpc\":", "two words", "\u{fffd}", "{}{}"] {
+            assert!(is_garbage(garbage.as_bytes()), "{garbage}");
+        }
+        assert!(is_garbage(&[0xff, 0x00, 0xfe]));
+        for other in ["", "ping", "{\"status\":\"ok\"}", "[]", "7"] {
+            assert!(!is_garbage(other.as_bytes()), "{other}");
         }
     }
 

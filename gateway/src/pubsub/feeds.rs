@@ -333,7 +333,7 @@ impl Feeds {
         match closed {
             Closed::Unused => {}
             Closed::Unreachable { retry_after } => standing.failed(*retry_after, now),
-            Closed::Upstream { .. } | Closed::Silent => standing.lost(now),
+            Closed::Upstream { .. } | Closed::Silent | Closed::Garbled => standing.lost(now),
         }
         if !known.topics.is_empty()
             || !matches!(closed, Closed::Unused | Closed::Unreachable { .. })

@@ -70,6 +70,8 @@ pub(super) enum Closed {
     Upstream { code: Option<u16> },
     /// It told nothing any more.
     Silent,
+    /// What it told makes no sense.
+    Garbled,
     /// Nobody needs it.
     Unused,
 }
@@ -81,6 +83,7 @@ impl Closed {
             Self::Unreachable { .. } => "unreachable",
             Self::Upstream { .. } => "closed",
             Self::Silent => "silent",
+            Self::Garbled => "garbled",
             Self::Unused => "unused",
         }
     }
@@ -143,6 +146,7 @@ impl Line {
             table: Table::default(),
             queue: Orders::default(),
             next_order: now,
+            garbled: false,
         };
         open.report(Report::Opened);
         let closed = open.serve().await;
@@ -163,6 +167,8 @@ struct Open {
     queue: Orders,
     /// When the next subscription may be made.
     next_order: Instant,
+    /// It told of a subscription what cannot be told of it.
+    garbled: bool,
 }
 
 impl Open {
@@ -275,7 +281,12 @@ impl Open {
                 result,
             }) => self.notified(subscription, &result, now),
             Some(FeedMessage::Answer { id, result }) => self.answered(id, result, now),
+            // A notification may have been in its place.
+            None if feed_message::is_garbage(&text) => return Err(Closed::Garbled),
             None => {}
+        }
+        if self.garbled {
+            return Err(Closed::Garbled);
         }
         Ok(())
     }
@@ -342,6 +353,7 @@ impl Open {
         metrics.feed.heard(topic.kind(), &heard.verdict);
         metrics.told(topic.kind(), heard.told);
         metrics.unsubscribed(topic.kind(), heard.left);
+        self.garbled |= heard.verdict == Verdict::Garbled && topic.kind().can_be_repaired();
         if let Verdict::Missing { after, until } = heard.verdict {
             let next = result.clone();
             let missing = Missing { after, until, next };

@@ -254,7 +254,7 @@ pub(super) async fn fill(hub: Arc<Hub>, topic: Arc<Topic>, missing: Missing) {
                 None => Vec::new(),
             },
         });
-        let (told, more) = topic.fill(missed);
+        let (told, more) = topic.fill(&missing.next, missed);
         hub.metrics.told(topic.kind(), told);
         hub.metrics.feed.repaired(topic.kind(), outcome);
         next = more;

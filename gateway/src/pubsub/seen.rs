@@ -55,10 +55,13 @@ pub(super) enum Seen {
         ended: bool,
     },
     Slots {
+        first: Option<u64>,
         newest: Option<SlotInfo>,
         told: Recent,
         /// It has moved since the newest was told.
         moved: bool,
+        /// Whatever is missing before the next one cannot be had.
+        whole: bool,
     },
     Roots {
         newest: Option<u64>,
@@ -131,9 +134,11 @@ impl Seen {
                 ended: false,
             },
             Kind::Slot => Self::Slots {
+                first: None,
                 newest: None,
                 told: Recent::default(),
                 moved: false,
+                whole: false,
             },
             Kind::Root => Self::Roots {
                 newest: None,
@@ -150,7 +155,8 @@ impl Seen {
     /// From now on another upstream tells it.
     pub(super) fn moves(&mut self) {
         match self {
-            Self::Slots { moved, .. } | Self::Roots { moved, .. } => *moved = true,
+            Self::Slots { moved, whole, .. } => (*moved, *whole) = (true, false),
+            Self::Roots { moved, .. } => *moved = true,
             _ => {}
         }
     }
@@ -207,10 +213,21 @@ impl Seen {
                 Verdict::Tell
             }
             Self::Slots {
+                first,
                 newest,
                 told,
                 moved,
-            } => hear_slot(newest, told, moved, result),
+                whole,
+            } => {
+                let Some(info) = SlotInfo::read(result) else {
+                    return Verdict::Garbled;
+                };
+                // What has overtaken it was the first there was.
+                if info.slot < *first.get_or_insert(info.slot) {
+                    return Verdict::Outdated;
+                }
+                hear_slot(newest, told, (moved, whole), info)
+            }
             Self::Roots { newest, moved } => hear_root(newest, moved, result),
             Self::Events { kind, newest, told } => {
                 let Some((slot, mark)) = mark(*kind, result) else {
@@ -287,10 +304,33 @@ impl Seen {
         Verdict::Tell
     }
 
+    /// Slots in their order, if nothing is missing before any of them, whichever of them came first.
+    pub(super) fn in_order(&self, held: &[Bytes]) -> Option<Vec<Bytes>> {
+        let Self::Slots {
+            newest: Some(newest),
+            ..
+        } = self
+        else {
+            return None;
+        };
+        let infos = held.iter().map(|one| Some((SlotInfo::read(one)?, one)));
+        let mut infos: Vec<_> = infos.collect::<Option<_>>()?;
+        infos.sort_by_key(|(info, _)| info.slot);
+        let mut last = newest.slot;
+        for (info, _) in &infos {
+            if info.slot > last && info.parent > last {
+                return None;
+            }
+            last = last.max(info.slot);
+        }
+        Some(infos.into_iter().map(|(_, one)| one.clone()).collect())
+    }
+
     /// What was missed is being told, or cannot be: nothing is missing before what comes.
     pub(super) fn is_complete(&mut self) {
         match self {
-            Self::Slots { moved, .. } | Self::Roots { moved, .. } => *moved = false,
+            Self::Slots { moved, whole, .. } => (*moved, *whole) = (false, true),
+            Self::Roots { moved, .. } => *moved = false,
             _ => {}
         }
     }
@@ -299,24 +339,23 @@ impl Seen {
 fn hear_slot(
     newest: &mut Option<SlotInfo>,
     told: &mut Recent,
-    moved: &mut bool,
-    result: &Bytes,
+    (moved, whole): (&mut bool, &mut bool),
+    info: SlotInfo,
 ) -> Verdict {
-    let Some(info) = SlotInfo::read(result) else {
-        return Verdict::Garbled;
-    };
     if told.has(info.slot) {
         return Verdict::Repeated;
     }
     match *newest {
         Some(last) if info.slot > last.slot => {
-            if *moved && info.parent > last.slot {
+            // A node tells of a slot after its parent: one was missed, or is overtaken.
+            if !*whole && info.parent > last.slot {
                 return Verdict::Missing {
                     after: last.slot,
                     until: info.parent,
                 };
             }
             *moved = false;
+            *whole = false;
         }
         // An upstream that is behind tells what another has skipped, or what was never seen here
         // because it is on another fork: nobody waits for it any more.

@@ -206,7 +206,7 @@ impl Topic {
             && held.len() < MOST_HELD
         {
             held.push(result.clone());
-            return Heard::nothing(Verdict::Tell);
+            return state.untangle(self);
         }
         let heard = state.hear(self, result);
         if matches!(heard.verdict, Verdict::Missing { .. }) {
@@ -216,11 +216,18 @@ impl Topic {
         heard
     }
 
-    /// What was missed has been found out, or `None`: it cannot be. What was held follows. Returns
-    /// how many clients were told, and what was missed before the rest if it has moved meanwhile.
-    pub(super) fn fill(&self, missed: Option<Vec<Bytes>>) -> (usize, Option<Missing>) {
+    /// What was missed before `next` has been found out, or `None`: it cannot be. What was held
+    /// follows. Returns how many clients were told, and what was missed before the rest if it has
+    /// moved meanwhile.
+    pub(super) fn fill(
+        &self,
+        next: &Bytes,
+        missed: Option<Vec<Bytes>>,
+    ) -> (usize, Option<Missing>) {
         let mut state = self.state.lock();
-        let Some(held) = state.held.take() else {
+        // It may have come after all, and something else be missing by now.
+        let waits = |held: &mut Vec<Bytes>| held.first() == Some(next);
+        let Some(held) = state.held.take_if(waits) else {
             return (0, None);
         };
         let mut told = 0;
@@ -232,6 +239,7 @@ impl Topic {
             told += state.hear(self, &result).told;
         }
         let moved_at = state.moved_at.take();
+        state.seen.is_complete();
         for (place, result) in held.iter().enumerate() {
             if moved_at == Some(place) {
                 state.seen.moves();
@@ -331,6 +339,19 @@ impl State {
             ended,
             left,
         }
+    }
+
+    /// Tells what is held if what was missing before it has come.
+    fn untangle(&mut self, topic: &Topic) -> Heard {
+        let mut heard = Heard::nothing(Verdict::Tell);
+        let held = self.held.as_deref().filter(|_| self.moved_at.is_none());
+        if let Some(results) = held.and_then(|held| self.seen.in_order(held)) {
+            self.held = None;
+            for result in &results {
+                heard.told += self.hear(topic, result).told;
+            }
+        }
+        heard
     }
 
     fn tell_one(&self, id: u64, head: &Bytes) {

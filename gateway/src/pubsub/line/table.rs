@@ -16,6 +16,8 @@ use crate::pubsub::topic::Topic;
 
 /// Notifications that are kept because their subscription is not known yet.
 const MOST_EARLY: usize = 256;
+/// The same in bytes.
+const MOST_EARLY_BYTES: usize = 16 * 1024 * 1024;
 
 /// What an answer will be to.
 #[derive(Debug)]
@@ -104,7 +106,9 @@ impl Table {
 
     /// Keeps what came before its subscription was known.
     pub(super) fn keep_early(&mut self, subscription: u64, result: &Bytes) {
-        if !self.asked.is_empty() && self.early.len() < MOST_EARLY {
+        let bytes: usize = self.early.iter().map(|(_, result)| result.len()).sum();
+        let room = self.early.len() < MOST_EARLY && bytes < MOST_EARLY_BYTES;
+        if !self.asked.is_empty() && room {
             self.early.push((subscription, result.clone()));
         }
     }

@@ -18,7 +18,7 @@ const REPAIRS: usize = 16;
 const UNTOLD: [&str; 3] = ["repeated", "outdated", "garbled"];
 
 /// How a socket to an upstream ends.
-const ENDS: [&str; 4] = ["closed", "silent", "unused", "unreachable"];
+const ENDS: [&str; 5] = ["closed", "silent", "garbled", "unused", "unreachable"];
 
 /// Seconds; around what moves are to take.
 const BUCKETS: [f64; 13] = [

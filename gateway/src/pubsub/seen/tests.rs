@@ -101,8 +101,8 @@ fn a_signature_is_told_once() {
 fn slots_missed_over_a_move_are_asked_for() {
     let mut seen = Seen::of(Kind::Slot);
     assert_eq!(seen.hear(&info(10, 9)), Verdict::Tell);
-    // A skipped slot is none that was missed while nothing has moved.
-    assert_eq!(seen.hear(&info(12, 11)), Verdict::Tell);
+    // A skipped slot is none that was missed.
+    assert_eq!(seen.hear(&info(12, 10)), Verdict::Tell);
     seen.moves();
     // The next upstream is behind at first.
     assert_eq!(seen.hear(&info(10, 9)), Verdict::Repeated);
@@ -118,7 +118,23 @@ fn slots_missed_over_a_move_are_asked_for() {
         assert_eq!(seen.hear(&info(slot, slot - 1)), Verdict::Tell);
     }
     assert_eq!(seen.hear(&info(16, 15)), Verdict::Tell);
+    // One that its upstream left out is.
+    let missing = Verdict::Missing {
+        after: 16,
+        until: 18,
+    };
+    assert_eq!(seen.hear(&info(19, 18)), missing);
+    seen.is_complete();
     assert_eq!(seen.hear(&info(19, 18)), Verdict::Tell);
+    assert!(matches!(seen.hear(&info(22, 21)), Verdict::Missing { .. }));
+}
+
+#[test]
+fn what_the_first_slot_has_overtaken_is_not_told() {
+    let mut seen = Seen::of(Kind::Slot);
+    assert_eq!(seen.hear(&info(10, 9)), Verdict::Tell);
+    assert_eq!(seen.hear(&info(9, 8)), Verdict::Outdated);
+    assert_eq!(seen.hear(&info(11, 10)), Verdict::Tell);
 }
 
 #[test]

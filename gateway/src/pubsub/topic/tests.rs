@@ -73,7 +73,7 @@ fn after_a_move_only_the_new_socket_counts_and_what_was_missed_comes_first() {
     assert_eq!(heard.verdict, missing);
     topic.hear(2, &slot(15));
     assert_eq!(slots(&outbox), [10], "they wait");
-    let filled = topic.fill(Some(vec![slot(11), slot(12), slot(13)]));
+    let filled = topic.fill(&slot(14), Some(vec![slot(11), slot(12), slot(13)]));
     assert_eq!(filled, (5, None));
     assert_eq!(slots(&outbox), [11, 12, 13, 14, 15]);
     assert_eq!(topic.hear(2, &slot(16)).told, 1);
@@ -90,10 +90,11 @@ fn a_second_move_while_the_first_is_repaired_is_repaired_as_well() {
     topic.hear(2, &slot(12));
     topic.taken(3);
     topic.hear(3, &slot(15));
-    let (told, missing) = topic.fill(Some(vec![slot(11)]));
+    let (told, missing) = topic.fill(&slot(12), Some(vec![slot(11)]));
     let missing = missing.unwrap();
     assert_eq!((told, missing.after, missing.until), (2, 12, 14));
-    assert_eq!(topic.fill(Some(vec![slot(13), slot(14)])), (3, None));
+    let filled = topic.fill(&slot(15), Some(vec![slot(13), slot(14)]));
+    assert_eq!(filled, (3, None));
     assert_eq!(slots(&outbox), [10, 11, 12, 13, 14, 15]);
 }
 
@@ -148,4 +149,33 @@ fn a_refusal_reaches_everybody_who_waits() {
     topic.refuse(&error);
     assert_eq!(taken.try_recv().unwrap(), Err(error));
     assert!(topic.has_ended());
+}
+
+#[test]
+fn slots_that_overtake_each_other_are_told_in_order() {
+    let topic = topic(Kind::Slot);
+    let outbox = Outbox::new(10_000);
+    topic.join(7, &outbox);
+    topic.taken(1);
+    topic.hear(1, &slot(10));
+    let heard = topic.hear(1, &slot(13));
+    let missing = Verdict::Missing {
+        after: 10,
+        until: 12,
+    };
+    assert_eq!(heard.verdict, missing);
+    assert_eq!(topic.hear(1, &slot(12)).told, 0, "11 is missing still");
+    assert_eq!(topic.hear(1, &slot(11)).told, 3);
+    assert_eq!(slots(&outbox), [10, 11, 12, 13]);
+    // What was asked for meanwhile is not needed any more, and must not stand for another gap.
+    topic.hear(1, &slot(16));
+    let late = topic.fill(&slot(13), Some(vec![slot(11), slot(12)]));
+    assert_eq!(late, (0, None));
+    assert!(slots(&outbox).is_empty());
+    assert_eq!(topic.fill(&slot(16), None), (1, None));
+    topic.hear(1, &slot(17));
+    let told = texts(&outbox);
+    assert_eq!(told[0]["params"]["gap"]["afterSlot"], 13);
+    assert_eq!(told[1]["params"]["result"]["slot"], 17);
+    assert!(told[1]["params"].get("gap").is_none());
 }
