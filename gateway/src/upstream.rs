@@ -64,6 +64,7 @@ mod trouble;
 mod wire;
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use parking_lot::Mutex;
 use perijove_core::{Commitment, Slot};
@@ -121,6 +122,21 @@ impl Upstream {
             member,
             background: Mutex::new(None),
         }
+    }
+
+    /// A subscription to its slots tells of a new one. A node tells of a slot when it begins with it,
+    /// so this may be one ahead of what it says to `getSlot`, for part of a slot.
+    pub fn tells_slot(&self, slot: Slot) {
+        let now = Instant::now();
+        let live = &self.member.live;
+        if live
+            .slot(Commitment::Processed)
+            .is_none_or(|known| slot > known)
+        {
+            live.fed(now);
+        }
+        self.member
+            .heard_slot(Commitment::Processed, slot, Duration::ZERO, now);
     }
 
     /// The name in metrics, logs and the reply header.

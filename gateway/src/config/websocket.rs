@@ -54,6 +54,9 @@ pub struct FeedLimits {
     /// Whether a socket to another upstream is kept open while there are subscriptions, so that
     /// they can move without a handshake. Metered upstreams get none.
     pub standby: bool,
+    /// Whether a socket to each upstream that is not metered is kept open, to hear of its slots: it
+    /// is then asked for them less often.
+    pub track_slots: bool,
 }
 
 impl Default for WebSocket {
@@ -83,6 +86,7 @@ impl Default for FeedLimits {
             silence: Duration::from_secs(3),
             subscribe_timeout: Duration::from_secs(10),
             standby: true,
+            track_slots: true,
         }
     }
 }
@@ -147,6 +151,7 @@ impl FeedLimits {
                 Duration::from_millis(100)..=Duration::from_mins(5),
             ),
             standby: section.or("standby", default.standby),
+            track_slots: section.or("track_slots", default.track_slots),
         }
     }
 }

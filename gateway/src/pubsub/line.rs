@@ -12,7 +12,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use futures::{SinkExt, StreamExt};
-use perijove_core::Commitment;
+use perijove_core::{Commitment, Slot};
 use tokio::sync::mpsc;
 use tokio::time::{Instant, sleep_until, timeout};
 use tokio_tungstenite::WebSocketStream;
@@ -336,6 +336,9 @@ impl Open {
                 let newest = self.line.slot.fetch_max(info.slot, Ordering::AcqRel);
                 if info.slot > newest {
                     self.pulse.beat(now);
+                    if self.line.limits.track_slots {
+                        self.line.upstream.tells_slot(Slot(info.slot));
+                    }
                 }
             }
         } else if !self.table.knows(subscription) {

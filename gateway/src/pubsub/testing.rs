@@ -26,11 +26,22 @@ pub(super) fn hub_with(change: impl FnOnce(&mut Config)) -> Arc<Hub> {
 
 /// A hub in front of these upstreams, all well, whose sockets a test opens.
 pub(super) fn hub_dialling(upstreams: Vec<Upstream>, dial: Box<dyn Dial>) -> Arc<Hub> {
+    hub_dialling_with(upstreams, dial, |_| {})
+}
+
+pub(super) fn hub_dialling_with(
+    upstreams: Vec<Upstream>,
+    dial: Box<dyn Dial>,
+    change: impl FnOnce(&mut Config),
+) -> Arc<Hub> {
     let pool = testing::healthy(upstreams.clone());
     let mut config = Config {
         upstreams,
         ..Config::default()
     };
+    // So that sockets are opened for subscriptions alone.
+    config.websocket.feed.track_slots = false;
+    change(&mut config);
     build(config, pool, dial)
 }
 

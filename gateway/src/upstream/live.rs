@@ -37,6 +37,9 @@ use crate::upstream::tracker::{Health, Tracker, Transition};
 /// Providers keep some answers for hours.
 const ODD_ANSWERS: Duration = Duration::from_mins(1);
 
+/// How long after it told of a slot a subscription is relied on: a few slots.
+const FED: Duration = Duration::from_secs(1);
+
 /// Things that may speak against an upstream. Each bit is written under the lock of its cause.
 #[derive(Clone, Copy)]
 pub(super) enum Doubt {
@@ -79,6 +82,8 @@ pub struct Live {
     questioned_at: Mutex<Option<Instant>>,
     /// Counts slots that live answers brought.
     fresh: [AtomicU64; 3],
+    /// When a subscription told of a new slot.
+    fed_at: Mutex<Option<Instant>>,
     pub(super) metrics: Handles,
 }
 
@@ -163,6 +168,7 @@ impl Live {
             look_soon: Notify::new(),
             questioned_at: Mutex::default(),
             fresh: Default::default(),
+            fed_at: Mutex::default(),
             metrics: handles,
         };
         live.metrics.health(Health::Unprobed);
@@ -373,6 +379,17 @@ impl Live {
         self.fresh
             .get(commitment.index())
             .map_or(0, |count| count.load(Ordering::Relaxed))
+    }
+
+    /// Notes that a subscription told of a new slot.
+    pub(super) fn fed(&self, now: Instant) {
+        *self.fed_at.lock() = Some(now);
+    }
+
+    /// Whether subscriptions tell where it stands, so that it need not be asked.
+    pub(super) fn is_fed(&self, now: Instant) -> bool {
+        let lately = |at: Instant| now.saturating_duration_since(at) < FED;
+        self.fed_at.lock().is_some_and(lately)
     }
 
     pub(super) fn genesis(&self) -> Option<String> {

@@ -2,7 +2,8 @@
 //!
 //! Every round asks for the slot. What changes rarely (genesis hash, epoch, block height, received
 //! shreds, `getHealth`) is asked at the start and every so many rounds. Live answers count as
-//! probes: where they brought new slots, up to [`MOST_SKIPPED`] rounds are left out. A metered
+//! probes: where they brought new slots, up to [`MOST_SKIPPED`] rounds are left out. While a
+//! subscription tells of each slot, only the stronger commitments are asked for, in turns. A metered
 //! upstream is asked for one slot only, through one of its addresses, and not at all while it
 //! rests.
 //!
@@ -175,6 +176,7 @@ impl Probe {
         let fresh = Commitment::ALL.map(|commitment| live.freshness(commitment));
         let unwell = live.is_unwell();
         let unproven = !self.is_proven();
+        let fed = live.is_fed(Instant::now());
         let mut memory = self.memory.lock();
         let known = memory
             .rounds
@@ -197,6 +199,7 @@ impl Probe {
             unwell,
             unproven,
             told,
+            fed,
             may_skip: known.skipped < MOST_SKIPPED,
             failed: !known.good,
         });

@@ -13,6 +13,9 @@ const FIRST: Duration = Duration::from_millis(100);
 const LONGEST: Duration = Duration::from_secs(30);
 /// A socket that was open for so long was not a failure.
 const LASTING: Duration = Duration::from_secs(10);
+/// Failures after which an upstream is believed to offer no socket, and for how long.
+const ENOUGH: u32 = 4;
+const GIVEN_UP: Duration = Duration::from_mins(10);
 /// How long a method counts as missing.
 const LACKS: Duration = Duration::from_mins(5);
 
@@ -21,6 +24,7 @@ pub(super) struct Standing {
     failures: u32,
     again_at: Option<Instant>,
     opened_at: Option<Instant>,
+    failed_at: Option<Instant>,
     lacks: HashMap<Kind, Instant>,
     /// Since when it has been fit.
     pub(super) fit_since: Option<Instant>,
@@ -36,6 +40,13 @@ impl Standing {
         self.again_at.is_none_or(|at| now >= at)
     }
 
+    /// The same for a socket that nobody needs, but that would be of use: where none was to be had
+    /// for long, the next attempt has time.
+    pub(super) fn may_be_watched(&self, now: Instant) -> bool {
+        let long_ago = |at: Instant| now.saturating_duration_since(at) >= GIVEN_UP;
+        self.may_be_tried(now) && (self.failures < ENOUGH || self.failed_at.is_none_or(long_ago))
+    }
+
     pub(super) fn has(&self, kind: Kind, now: Instant) -> bool {
         self.lacks.get(&kind).is_none_or(|until| now >= *until)
     }
@@ -48,10 +59,12 @@ impl Standing {
     pub(super) fn opened(&mut self, now: Instant) {
         self.again_at = None;
         self.opened_at = Some(now);
+        self.failed_at = None;
     }
 
     /// None was opened.
     pub(super) fn failed(&mut self, retry_after: Option<Duration>, now: Instant) {
+        self.failed_at = Some(now);
         let pause = self.pause().max(retry_after.unwrap_or_default());
         self.failures = self.failures.saturating_add(1);
         self.rest(pause, now);
@@ -126,6 +139,24 @@ mod tests {
             waited = now - before;
         }
         assert!(waited >= FIRST * 16);
+    }
+
+    #[test]
+    fn an_upstream_without_sockets_is_left_alone_unless_one_is_needed() {
+        let (mut standing, now) = (Standing::default(), Instant::now());
+        for _ in 0..ENOUGH {
+            assert!(standing.may_be_watched(now + LONGEST * 2));
+            standing.failed(None, now);
+        }
+        let later = now + LONGEST * 2;
+        assert!(standing.may_be_tried(later) && !standing.may_be_watched(later));
+        assert!(standing.may_be_watched(now + GIVEN_UP));
+        // One that had sockets is looked after, however often it loses them.
+        standing.opened(later);
+        for _ in 0..10 {
+            standing.lost(later);
+        }
+        assert!(standing.may_be_watched(later + LONGEST * 2));
     }
 
     #[test]

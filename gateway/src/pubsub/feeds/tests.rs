@@ -17,7 +17,7 @@ use crate::pubsub::kind::Kind;
 use crate::pubsub::line::{Dial, Dialed, shake};
 use crate::pubsub::outbox::Outbox;
 use crate::pubsub::params::Spec;
-use crate::pubsub::testing::hub_dialling;
+use crate::pubsub::testing::{hub_dialling, hub_dialling_with};
 use crate::upstream::testing::settings;
 
 const KEY: &str = "3qri489hLgWkzeAw76pCNPwRF2RiCmi5iQgKpLioeJz2";
@@ -299,4 +299,47 @@ async fn a_better_upstream_that_lacks_a_subscription_sends_it_to_and_fro_between
     // Long enough to be proven, many times.
     tokio::time::sleep(Duration::from_mins(2)).await;
     assert_eq!(*asked.lock(), ["a", "b"]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn each_upstream_that_does_not_charge_is_heard_of_its_slots_if_that_is_wanted() {
+    let (opened, mut nodes) = mpsc::unbounded_channel();
+    let upstreams = vec![own("a"), bought("b", false), bought("c", true)];
+    let dial = Box::new(Scripted(opened));
+    let hub = hub_dialling_with(upstreams, dial, |config| {
+        config.websocket.feed.track_slots = true;
+    });
+    hub.start(&Handle::current());
+    let mut heard = Vec::new();
+    for _ in 0..2 {
+        let mut node = nodes.recv().await.unwrap();
+        assert_eq!(node.takes(1).await, "slotSubscribe");
+        heard.push(node);
+    }
+    heard.sort_by(|one, other| one.id.cmp(&other.id));
+    let ids: Vec<_> = heard.iter().map(|node| node.id.as_str()).collect();
+    assert_eq!(ids, ["a", "b"]);
+    let snapshot = hub.published.load();
+    let before = snapshot
+        .pool
+        .tip(perijove_core::Commitment::Processed)
+        .unwrap();
+    let slot = before.0 + 1;
+    let info = json!({ "slot": slot, "parent": slot - 1, "root": slot - 32 });
+    let params = json!({ "result": info, "subscription": 1 });
+    heard[1]
+        .say(json!({ "method": "slotNotification", "params": params }))
+        .await;
+    let upstream = snapshot.pool.upstream("b").unwrap();
+    while upstream.live().slot(perijove_core::Commitment::Processed)
+        < Some(perijove_core::Slot(slot))
+    {
+        tokio::time::sleep(Duration::from_millis(1)).await;
+    }
+    // One that is lost is opened again, after a while.
+    let lost = heard.remove(0);
+    drop(lost);
+    let mut again = nodes.recv().await.unwrap();
+    assert_eq!(again.takes(1).await, "slotSubscribe");
+    assert_eq!(again.id, "a");
 }

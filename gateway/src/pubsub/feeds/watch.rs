@@ -45,6 +45,9 @@ impl Feeds {
         if snapshot.config.websocket.feed.standby {
             self.keep_reserve(pool, now);
         }
+        if snapshot.config.websocket.feed.track_slots {
+            self.keep_watch(pool, now);
+        }
         self.close_idle(now);
         self.tell();
     }
@@ -208,10 +211,27 @@ impl Feeds {
         }
     }
 
-    /// Closes sockets that nobody needs, but for the reserve.
+    /// Keeps a socket open to each upstream that does not charge, to hear of its slots.
+    fn keep_watch(&mut self, pool: &Pool, now: Instant) {
+        for upstream in pool.upstreams() {
+            let has_line = self
+                .lines
+                .values()
+                .any(|known| Arc::ptr_eq(&known.upstream, upstream));
+            let standing = self.standing.get(upstream.id());
+            let may_be_watched = standing.is_none_or(|standing| standing.may_be_watched(now));
+            let is_free = !upstream.settings().metered && Rank::of(upstream).is_some();
+            if is_free && !has_line && may_be_watched {
+                self.open(upstream, now);
+            }
+        }
+    }
+
+    /// Closes sockets that nobody needs, but for the reserve, and those that tell of slots.
     fn close_idle(&mut self, now: Instant) {
-        let standby = self.limits().standby && !self.topics.is_empty();
-        let used: Vec<_> = self
+        let limits = self.limits();
+        let standby = limits.standby && !self.topics.is_empty();
+        let mut used: Vec<_> = self
             .lines
             .values()
             .filter(|known| !known.topics.is_empty())
@@ -224,11 +244,10 @@ impl Feeds {
             if !known.topics.is_empty() || !known.opened {
                 continue;
             }
-            let is_reserve = standby
-                && known.leaves.is_none()
+            let is_only = known.leaves.is_none()
                 && !known.upstream.settings().metered
                 && !used.iter().any(|one| Arc::ptr_eq(one, &known.upstream));
-            if is_reserve && reserves == 0 {
+            if is_only && (limits.track_slots || (standby && reserves == 0)) {
                 reserves += 1;
                 used.push(Arc::clone(&known.upstream));
             } else if rested || known.leaves == Some(MoveCause::Reloaded) {

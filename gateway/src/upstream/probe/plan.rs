@@ -87,6 +87,8 @@ pub(super) struct Circumstances {
     pub(super) unproven: bool,
     /// Per commitment: live answers brought a slot since the last round.
     pub(super) told: [bool; 3],
+    /// A subscription tells of each slot as it is processed.
+    pub(super) fed: bool,
     pub(super) may_skip: bool,
     /// The last round got no answer: what comes back may be another node.
     pub(super) failed: bool,
@@ -95,6 +97,21 @@ pub(super) struct Circumstances {
 impl Circumstances {
     fn told_of(&self, commitment: Commitment) -> bool {
         self.told.get(commitment.index()).copied().unwrap_or(false)
+    }
+}
+
+impl Circumstances {
+    /// Whether this need not be asked in this round because a subscription tells of slots: those
+    /// processed, and of the others one at a time.
+    fn spares(&self, commitment: Commitment, facts: bool) -> bool {
+        if !self.fed || self.metered || self.unwell || self.unproven || facts {
+            return false;
+        }
+        match commitment {
+            Commitment::Processed => true,
+            Commitment::Confirmed => !self.round.is_multiple_of(2),
+            Commitment::Finalized => self.round.is_multiple_of(2),
+        }
     }
 }
 
@@ -123,6 +140,9 @@ pub(super) fn plan(given: &Circumstances) -> Vec<Question> {
     };
     for commitment in levels {
         let told = given.told_of(*commitment);
+        if given.spares(*commitment, facts) {
+            continue;
+        }
         // The height is compared with the processed slot.
         let needed = facts && *commitment == Commitment::Processed;
         if needed || !(told && given.may_skip) {

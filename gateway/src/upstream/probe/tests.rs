@@ -17,6 +17,7 @@ fn circumstances(round: u64, metered: bool) -> Circumstances {
         unwell: false,
         unproven: false,
         told: [false; 3],
+        fed: false,
         may_skip: true,
         failed: false,
     }
@@ -44,6 +45,35 @@ fn everything_is_asked_at_the_start_and_the_slots_in_every_round() {
     );
     assert_eq!(methods(&circumstances(1, false)), slots);
     assert_eq!(methods(&circumstances(5, false)).len(), 5);
+}
+
+#[test]
+fn of_a_node_whose_slots_are_heard_one_other_commitment_is_asked_by_turns() {
+    let slots = |round, change: fn(&mut Circumstances)| {
+        let mut given = Circumstances {
+            fed: true,
+            ..circumstances(round, false)
+        };
+        change(&mut given);
+        let questions = plan(&given).into_iter();
+        let level = |question| match question {
+            Question::Slot(level) => Some(level),
+            _ => None,
+        };
+        questions.filter_map(level).collect::<Vec<_>>()
+    };
+    assert_eq!(slots(2, |_| {}), [Commitment::Confirmed]);
+    assert_eq!(slots(3, |_| {}), [Commitment::Finalized]);
+    // The height is held against the processed slot.
+    assert_eq!(slots(10, |_| {}), Commitment::ALL);
+    for doubtful in [
+        (|given| given.unwell = true) as fn(&mut Circumstances),
+        |given| given.unproven = true,
+        |given| given.failed = true,
+        |given| given.fed = false,
+    ] {
+        assert_eq!(slots(3, doubtful), Commitment::ALL);
+    }
 }
 
 #[test]
