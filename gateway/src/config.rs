@@ -39,7 +39,7 @@ pub use perijove_core::settings::{
 
 pub use self::redis::{Redis, RedisBreaker, RedisMode, RedisUrl, RedisUrlFault};
 pub use budget::{Budget, Per, Provider};
-pub use cache::{Cache, MethodRule};
+pub use cache::{Cache, HotAccounts, MethodRule};
 pub use change::restart_only_changes;
 pub use cluster::{Cluster, GenesisRule};
 pub use compression::Compression;

@@ -12,6 +12,7 @@ mod call;
 mod copied;
 mod elsewhere;
 mod forget;
+mod hot;
 mod jupiter;
 mod known;
 mod meaning;
@@ -30,6 +31,7 @@ use bytes::Bytes;
 use tokio::time::Instant;
 
 pub use cache_use::{CacheStatus, CacheUse};
+pub use hot::{HotRead, HotReads};
 pub use jupiter::{ApiCall, ApiContent, ApiResponse};
 pub use metrics::{ClassStatus, PipelineMetrics};
 pub use response::{Body, BodyFault, BodyStream, Provenance, Response, Source, Summary};
@@ -61,6 +63,8 @@ pub struct Pipeline {
     quote_flights: Flights<SharedQuote>,
     optimizer: Optimizer,
     jupiter_prices: JupiterPrices,
+    /// Accounts that are read, counted where they are to be followed.
+    pub hot: HotReads,
 }
 
 impl Pipeline {
@@ -77,6 +81,7 @@ impl Pipeline {
             quote_flights: Flights::default(),
             optimizer: Optimizer::default(),
             jupiter_prices: JupiterPrices::default(),
+            hot: HotReads::default(),
         }
     }
 }

@@ -5,6 +5,7 @@
 mod answer;
 mod feed_message;
 mod feeds;
+mod hot;
 mod hub;
 mod kind;
 mod line;

@@ -169,6 +169,23 @@ async fn every_answer_is_one_a_node_gave_lately_while_forks_come_and_go() {
     assert_right(&trial.run(|config| config).await);
 }
 
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn every_answer_is_one_a_node_gave_lately_where_hot_accounts_are_heard_of() {
+    let trial = Trial {
+        slot_time: Duration::from_millis(200),
+        calls: 6_000,
+        forks: true,
+    };
+    let hears = |config: GatewayConfig| {
+        config
+            .set("cache.hot_accounts.most", 200)
+            .set("cache.hot_accounts.reads", 2)
+            .set("cache.hot_accounts.window", "500ms")
+            .set("websocket.feed.track_slots", true)
+    };
+    assert_right(&trial.run(hears).await);
+}
+
 /// The test of the test: with lifetimes that are too long, it must find fault.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn answers_that_are_kept_too_long_are_noticed() {

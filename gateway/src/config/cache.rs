@@ -1,6 +1,7 @@
 //! What is kept of the answers, and for how long at most.
 
 use std::collections::BTreeMap;
+use std::time::Duration;
 
 use perijove_core::settings::{Section, Size};
 use schemars::JsonSchema;
@@ -44,8 +45,46 @@ pub struct Cache {
     pub mix_account_slots: bool,
     /// Whether identical calls under way at the same time share one call to an upstream.
     pub coalesce: bool,
+    /// Accounts that are read often and therefore subscribed to.
+    pub hot_accounts: HotAccounts,
     /// A second cache behind the memory, shared with other gateways. Without it there is none.
     pub redis: Option<Redis>,
+}
+
+/// Which accounts are subscribed to because they are read often.
+#[derive(Clone, Copy, Debug, JsonSchema, PartialEq, Eq)]
+pub struct HotAccounts {
+    /// Most of them; 0 for none.
+    pub most: usize,
+    /// Reads in a window from which on an account is one. It is until there are less than half.
+    pub reads: u32,
+    /// The time over which reads are counted.
+    pub window: Duration,
+}
+
+impl Default for HotAccounts {
+    fn default() -> Self {
+        Self {
+            most: 0,
+            reads: 20,
+            window: Duration::from_secs(10),
+        }
+    }
+}
+
+impl HotAccounts {
+    fn read(section: &mut Section<'_>) -> Self {
+        let default = Self::default();
+        Self {
+            most: section.within("most", default.most, 0..=100_000),
+            reads: section.within("reads", default.reads, 1..=1_000_000),
+            window: section.within(
+                "window",
+                default.window,
+                Duration::from_millis(100)..=Duration::from_mins(10),
+            ),
+        }
+    }
 }
 
 /// How one method differs from what is usual.
@@ -67,6 +106,7 @@ impl Default for Cache {
             methods: BTreeMap::new(),
             mix_account_slots: false,
             coalesce: true,
+            hot_accounts: HotAccounts::default(),
             redis: None,
         }
     }
@@ -112,6 +152,7 @@ impl Cache {
             methods: read_methods(section, allow_looser),
             mix_account_slots: section.or("mix_account_slots", default.mix_account_slots),
             coalesce: section.or("coalesce", default.coalesce),
+            hot_accounts: section.nested("hot_accounts", HotAccounts::read),
             redis: Redis::read_from(section),
         }
     }

@@ -47,6 +47,7 @@ impl Question<'_> {
         if self.reads()
             && let Some(view) = self.view()
         {
+            self.count_read();
             match self.look_up(&view) {
                 Found::Fresh(entry) => return self.known(&entry, id, CacheStatus::Hit),
                 Found::Stale(entry, past)

@@ -274,6 +274,9 @@ impl Feeds {
         let Some(placed) = placed.filter(|placed| placed.next == Some(line)) else {
             return;
         };
+        if let Some(known) = self.lines.get(&line) {
+            topic.is_told_by(known.upstream.name());
+        }
         placed.next = None;
         placed.refused_by.clear();
         placed.refusal = None;

@@ -12,6 +12,7 @@ use tokio::sync::{Notify, mpsc};
 use tokio::time::timeout;
 
 use super::feeds::{Command, Feeds};
+use super::hot;
 use super::line::{Dial, ToUpstreams};
 use super::metrics::PubSubMetrics;
 use super::outbox::Outbox;
@@ -126,6 +127,7 @@ impl Hub {
     pub fn start(self: &Arc<Self>, handle: &Handle) {
         if let Some(commands) = self.received.lock().take() {
             handle.spawn(Feeds::new(Arc::clone(self)).run(commands));
+            handle.spawn(hot::follow(Arc::clone(self)));
         }
     }
 

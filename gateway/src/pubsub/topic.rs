@@ -44,6 +44,8 @@ struct State {
     seen: Seen,
     /// The socket whose notifications count.
     source: Option<u64>,
+    /// Whose that is.
+    teller: Option<Arc<str>>,
     /// What came while it was being found out what had been missed.
     held: Option<Vec<Bytes>>,
     /// Something after this slot was missed for good.
@@ -97,6 +99,7 @@ impl Topic {
             subscribers: IndexMap::new(),
             seen: Seen::of(spec.kind),
             source: None,
+            teller: None,
             held: None,
             gap: None,
             moved_at: None,
@@ -183,6 +186,15 @@ impl Topic {
                 false
             }
         }
+    }
+
+    /// Who tells it.
+    pub(super) fn teller(&self) -> Option<Arc<str>> {
+        self.state.lock().teller.clone()
+    }
+
+    pub(super) fn is_told_by(&self, upstream: &Arc<str>) {
+        self.state.lock().teller = Some(Arc::clone(upstream));
     }
 
     /// No upstream takes it.

@@ -29,6 +29,7 @@ const BUCKETS: [f64; 13] = [
 pub(in crate::pubsub) struct FeedMetrics {
     shared: IntGauge,
     waiting: IntGauge,
+    hot: IntGauge,
     notifications: IntCounterVec,
     untold: IntCounterVec,
     sockets: IntGaugeVec,
@@ -47,7 +48,7 @@ impl FeedMetrics {
             registry.register(Box::new(counter.clone()))?;
             Ok(counter)
         };
-        let (shared, waiting) = gauges(registry)?;
+        let (shared, waiting, hot) = gauges(registry)?;
         let sockets = IntGaugeVec::new(
             Opts::new(
                 "perijove_websocket_upstream_sockets",
@@ -59,6 +60,7 @@ impl FeedMetrics {
         let metrics = Self {
             shared,
             waiting,
+            hot,
             notifications: counter(
                 "perijove_websocket_upstream_notifications_total",
                 "Notifications of upstreams",
@@ -109,6 +111,11 @@ impl FeedMetrics {
         let number = |count: usize| i64::try_from(count).unwrap_or(i64::MAX);
         self.shared.set(number(all));
         self.waiting.set(number(waiting));
+    }
+
+    /// So many accounts are followed because they are read often.
+    pub(in crate::pubsub) fn hot(&self, accounts: usize) {
+        self.hot.set(i64::try_from(accounts).unwrap_or(i64::MAX));
     }
 
     /// An upstream has notified.
@@ -179,7 +186,12 @@ fn gauges(registry: &Registry) -> prometheus::Result<(IntGauge, IntGauge, IntGau
         "Those that no upstream tells at the moment",
     )?;
     registry.register(Box::new(waiting.clone()))?;
-    Ok((shared, waiting))
+    let hot = IntGauge::new(
+        "perijove_websocket_hot_accounts",
+        "Accounts that are subscribed to because they are read often",
+    )?;
+    registry.register(Box::new(hot.clone()))?;
+    Ok((shared, waiting, hot))
 }
 
 fn histogram(registry: &Registry) -> prometheus::Result<Histogram> {
