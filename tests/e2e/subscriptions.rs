@@ -1,7 +1,13 @@
 //! Subscriptions through the gateway: shared upstream, answered as a node answers, and alive when
 //! the upstream that told them is not.
 
+mod bounds;
+mod failovers;
+mod garbled;
+mod hot;
 mod moves;
+mod slots;
+mod told;
 
 use perijove_tests::client::websocket::{Notification, WebSocket};
 use perijove_tests::gateway::{Gateway, GatewayConfig};

@@ -6,8 +6,8 @@ use crate::ports;
 use crate::sandbox::Validator;
 
 /// A configuration in the making. What tests need is set: free ports on loopback, frequent probes,
-/// and neither a cache nor repetitions of what only takes long, so that each call comes to an
-/// upstream, and to one only, however busy the machine is. Tests of repetitions set their times.
+/// and neither a cache nor repetitions of what only takes long, nor sockets that nobody asked for,
+/// so that each call comes to an upstream, and to one only, however busy the machine is. Tests of repetitions set their times.
 #[derive(Debug, Clone)]
 pub struct GatewayConfig {
     root: Value,
@@ -31,6 +31,7 @@ impl GatewayConfig {
                 "cache": { "enabled": false },
                 "hedge": { "enabled": false, "metered_after": "10s" },
                 "retry": { "write_after": "10s" },
+                "websocket": { "feed": { "track_slots": false } },
                 "upstreams": [],
             }),
         }

@@ -149,7 +149,7 @@ pub enum Kind {
     WsLag { slots: u64 },
     /// Every notification comes twice.
     WsDuplicate,
-    /// Every notification changes places with the next one of its socket.
+    /// Every notification changes places with the next one of its socket, of those it hits.
     WsReorder,
     /// Notifications are made at least this many bytes long.
     WsOversized { bytes: u64 },

@@ -222,6 +222,12 @@ impl Validator {
         self.counts.tally().hits.values().sum()
     }
 
+    /// Probes of this method.
+    pub fn probe_hits(&self, method: &str) -> u64 {
+        let tally = self.counts.tally();
+        tally.probes.get(method).copied().unwrap_or(0)
+    }
+
     /// Probes of any method.
     pub fn probes(&self) -> u64 {
         self.counts.tally().probes.values().sum()

@@ -379,7 +379,8 @@ impl Socket {
             self.send(&method, text.clone()).await?;
         }
         self.send(&method, text).await?;
-        if let Some((method, text)) = self.held.take() {
+        // Of notifications that are not to change places, none overtakes what is held.
+        if reorder && let Some((method, text)) = self.held.take() {
             self.send(&method, text).await?;
         }
         Ok(())
