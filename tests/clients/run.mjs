@@ -91,6 +91,7 @@ function clients() {
     { name: 'solana-py 0.41', command: python('0.41') },
     { name: 'curl', command: node('curl.mjs') },
     { name: 'web3.js subscriptions', command: node('web3js_subscriptions.mjs') },
+    { name: 'spl-token', command: node('spl_token.mjs') },
     { name: 'kit subscriptions', command: node('kit_subscriptions.mjs') },
     { name: 'solana-py 0.36 subscriptions', command: python('0.36', 'subscriptions.py') },
     { name: 'solana-py 0.41 subscriptions', command: python('0.41', 'subscriptions.py') },
