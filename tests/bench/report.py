@@ -83,6 +83,25 @@ def crowd(callers, node_millis, rounds, results):
     return "\n".join(lines)
 
 
+def subscribers(results):
+    columns = ["", "through", "clients", "KB a client", "notifications", "CPU µs each", "p50 ms", "p99 ms"]
+    lines = [
+        "### Subscribers",
+        "",
+        "A sandbox validator with a slot every 400 ms. `KB` is the resident memory that the proxy has more than before "
+        "the clients came; the CPU time is the proxy's; the times are those from the first client that was told "
+        "something to each other one. HAProxy passes every socket on, so that the node makes each subscription as "
+        "often as there are clients; the gateway makes it once.",
+        "",
+        *header(columns),
+    ]
+    for (way, kind), seen in results.items():
+        numbers = [f"{seen[key]:.1f}" for key in ("micros", "p50", "p99")]
+        told = [seen["clients"], f"{seen['kilobytes']:.1f}", seen["notifications"]]
+        lines.append(row([kind, way, *told, *numbers]))
+    return "\n".join(lines)
+
+
 def hostages(watched, results):
     columns = ["", "gateway", "connections made", "kept at most", f"kept after {watched} s"]
     columns += ["MB more at most", f"after {watched} s", "calls of others failed", "p99 ms", "leaves on SIGTERM after s"]
