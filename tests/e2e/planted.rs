@@ -165,6 +165,13 @@ async fn an_upstream_that_never_was_well_fails_too() {
 #[tokio::test]
 async fn a_method_that_the_key_does_not_allow_is_named_with_the_likely_cure() {
     let scene = Scene::ranked().await;
+    // What a client has made up is no trouble of an upstream's.
+    scene.gateway.rpc("aTypo", json!([])).await;
+    let well = status_of(&scene.gateway, "v0").await;
+    assert_eq!(
+        (&well["state"], &well["holds"]),
+        (&json!("healthy"), &json!([]))
+    );
     scene.v(0).fault(on_reads(Fault::status(403)));
     for _ in 0..10 {
         scene.balance().await;

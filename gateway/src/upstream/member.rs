@@ -161,7 +161,8 @@ impl Member {
                 status,
             } => {
                 self.live.metrics.fault(verdict.kind);
-                if verdict.blame == Blame::Upstream {
+                let made_up = verdict.kind == FaultKind::MethodNotFound && is_unknown(method);
+                if verdict.blame == Blame::Upstream && !made_up {
                     let mut errors = self.live.errors.lock();
                     errors.note(method, verdict.kind, status, now);
                 }
@@ -330,7 +331,14 @@ impl Member {
             Some(status) if status != 200 => format!("HTTP {status}"),
             _ => format!("the error {fault}"),
         };
-        if news {
+        if news && kind.is_timeout() {
+            tracing::warn!(
+                upstream,
+                method,
+                cure,
+                "{upstream} is slower than others at {what}, which are asked instead for a while; {cure}"
+            );
+        } else if news {
             self.live.look_soon.notify_one();
             tracing::warn!(
                 upstream,
@@ -392,7 +400,7 @@ impl Member {
                 upstream,
                 method,
                 key_taken,
-                "upstream serves again what it refused"
+                "upstream is asked again for what it refused or was slow at"
             );
         }
     }

@@ -14,7 +14,7 @@ use crate::limit::InClass;
 use crate::solana::{FaultKind, Priority};
 use crate::upstream::cluster::Cluster;
 use crate::upstream::errors::Errors;
-use crate::upstream::hold_off::{Hold, HoldCause};
+use crate::upstream::hold_off::{Hold, HoldCause, is_unknown};
 use crate::upstream::member::Policy;
 use crate::upstream::trouble::{Trouble, cure};
 use crate::upstream::{BreakerState, Health, Live, Upstream};
@@ -145,6 +145,9 @@ pub struct HoldStatus {
     pub since_seconds: Option<u64>,
     /// Until a call is sent again.
     pub seconds_left: Option<u64>,
+    /// It does not refuse the method: others are quicker at it.
+    #[serde(skip)]
+    slow: bool,
 }
 
 impl HoldStatus {
@@ -161,6 +164,8 @@ impl HoldStatus {
             http_status: error.and_then(|error| error.status),
             since_seconds: since.map(|since| since.as_secs()),
             seconds_left: hold.left.map(|left| left.as_secs()),
+            slow: hold.cause == HoldCause::Refused
+                && error.is_none_or(|error| error.kind.is_timeout()),
         }
     }
 
@@ -170,6 +175,7 @@ impl HoldStatus {
         let detail = status.map_or_else(String::new, |status| format!(" (HTTP {status})"));
         match &self.method {
             None => format!("{}{detail}", self.cause),
+            Some(method) if self.slow => format!("slow at {method}"),
             Some(method) => format!("refuses {method}{detail}"),
         }
     }
@@ -218,7 +224,12 @@ impl Held {
     fn of(live: &Live, now: Instant) -> Self {
         let hold_off = live.hold_off.lock();
         let errors = live.errors.lock();
-        let holds = hold_off.holds(now);
+        // That it does not serve what a client has made up tells nothing of it.
+        let made_up = |hold: &Hold<'_>| {
+            hold.cause == HoldCause::Closed && hold.method.is_some_and(is_unknown)
+        };
+        let mut holds = hold_off.holds(now);
+        holds.retain(|hold| !made_up(hold));
         Self {
             holds: holds
                 .iter()
@@ -288,6 +299,10 @@ impl Held {
                 ("has no credits left for", cure)
             }
             HoldCause::Closed => ("does not serve", cure(FaultKind::MethodDisabled)),
+            HoldCause::Refused if hold.slow => (
+                "is slower than others at",
+                cure(FaultKind::FirstByteTimeout),
+            ),
             HoldCause::Refused => {
                 let last = self.last();
                 let cure = last.map_or("look at last_error", |last| last.cure);
