@@ -122,7 +122,7 @@ fn check(text: &str) -> std::process::Output {
 
 #[test]
 fn check_accepts_a_good_file_and_names_every_fault_of_a_bad_one() {
-    let good = check("upstreams:\n  - {id: a, url: 'http://127.0.0.1:8899', tier: local}\n");
+    let good = check("upstreams:\n  - {id: a, url: 'http://127.0.0.1:8898', tier: local}\n");
     assert!(good.status.success(), "{good:?}");
     let bad =
         check("upstreams:\n  - {id: a, url: 'ftp://x', tier: local}\nretry: {attempts: no}\n");

@@ -202,7 +202,7 @@ async fn the_next_port_serves_websocket_and_nothing_else_before_and_after_an_upg
     let mut socket = serves(&gateway).await;
     let new = gateway.upgrade().await;
     assert_eq!(socket.closes().await, 1012);
-    serves(&new).await;
+    Box::pin(serves(&new)).await;
 }
 
 #[tokio::test]
@@ -225,7 +225,8 @@ async fn the_port_after_one_of_tls_serves_websocket_over_tls_before_and_after_an
         for address in [gateway.tls_address(), next] {
             let stream = TcpStream::connect(address).await.unwrap();
             let stream = identity.dial(stream).await;
-            let opened = tokio_tungstenite::client_async("wss://localhost/key", stream).await;
+            let opening = tokio_tungstenite::client_async("wss://localhost/key", stream);
+            let opened = Box::pin(opening).await;
             let (mut socket, _) = opened.unwrap();
             let call = r#"{"jsonrpc":"2.0","id":1,"method":"getHealth"}"#;
             // The new process may know nothing of its upstream yet.
@@ -243,7 +244,7 @@ async fn the_port_after_one_of_tls_serves_websocket_over_tls_before_and_after_an
         raw.send(b"GET /health HTTP/1.1\r\nhost: a\r\n\r\n").await;
         assert_eq!(raw.reply().await.unwrap().status, 426);
     };
-    serves(&gateway).await;
+    Box::pin(serves(&gateway)).await;
     let new = gateway.upgrade().await;
     serves(&new).await;
 }

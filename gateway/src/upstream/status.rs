@@ -331,6 +331,14 @@ impl Held {
     }
 }
 
+/// A state of health with the short form of its cause.
+fn because(health: Health, short: Option<&str>) -> String {
+    match short {
+        Some(short) => format!("{} ({short})", health.label()),
+        None => health.label().to_owned(),
+    }
+}
+
 fn texts(addresses: &[SocketAddr]) -> Vec<String> {
     addresses.iter().map(ToString::to_string).collect()
 }
@@ -358,10 +366,7 @@ impl UpstreamStatus {
         let state = match (live.health(), breaker) {
             (Health::Healthy, BreakerState::Closed) => held.state(saturated, spent),
             (Health::Healthy, open) => format!("breaker {}", open.label()),
-            (health, _) => match short {
-                Some(short) => format!("{} ({short})", health.label()),
-                None => health.label().to_owned(),
-            },
+            (health, _) => because(health, short.as_deref()),
         };
         let latency = live.score.latency(false);
         let (connections_busy, connections_idle) = live.open_connections();

@@ -170,7 +170,7 @@ async fn what_comes_beside_a_quotes_query_neither_reaches_upstreams_nor_the_next
             .iter()
             .map(|(name, _)| name.as_str())
             .collect();
-        let known = ["host", "user-agent", "accept"];
+        let known = ["host", "user-agent", "accept", "x-perijove-instance"];
         assert!(names.iter().all(|name| known.contains(name)), "{names:?}");
         assert_eq!(asked.header("accept"), Some("application/json"));
     }
@@ -199,10 +199,11 @@ async fn nobody_but_the_operator_says_what_its_fee_is() {
     let account = Pubkey([7; 32]).to_string();
     let fees = json!([{ "mint": USDC, "account": account }]);
     let exchange = Exchange::with(|config| {
-        config.set("jupiter.quote.cache", false).set(
-            "jupiter.referral",
-            json!({ "platform_fee_bps": 20, "fee_accounts": fees }),
-        )
+        let fee = json!({ "platform_fee_bps": 20, "fee_accounts": fees });
+        config
+            .set("jupiter.quote.cache", false)
+            .set("jupiter.referral", fee)
+            .set("hedge", json!({ "enabled": false }))
     })
     .await;
     for upstream in [&exchange.own, &exchange.hosted] {

@@ -85,9 +85,11 @@ async fn in_front_of(settings: Settings, config: impl Fn(&Sandbox) -> GatewayCon
     Watched { cluster, gateway }
 }
 
-async fn closed_for(scene: &Watched, cause: &str) -> f64 {
+/// Whether so many sockets were closed for this cause.
+async fn closed_for(scene: &Watched, cause: &str, count: u32) -> bool {
     let metrics = scene.gateway.metrics().await;
-    metrics.sum("perijove_websocket_closed_total", &[("cause", cause)])
+    let closed = metrics.sum("perijove_websocket_closed_total", &[("cause", cause)]);
+    (closed - f64::from(count)).abs() < 0.5
 }
 
 #[tokio::test]
@@ -103,7 +105,7 @@ async fn a_client_that_does_not_read_is_closed_and_others_are_told_everything() 
     subscribes_and_does_not_read(&mut sleeper, &keys).await;
     let mut slots: Vec<u64> = Vec::new();
     let until_closed = async {
-        while closed_for(&scene, "slow").await < 1.0 {
+        while closed_for(&scene, "slow", 0).await {
             let told = reader.notification().await;
             assert_eq!(told.subscription, id);
             slots.push(told.result["slot"].as_u64().unwrap());
@@ -119,7 +121,7 @@ async fn a_client_that_does_not_read_is_closed_and_others_are_told_everything() 
         (scene.live(0, "accountSubscribe") == 0).then_some(())
     })
     .await;
-    assert_eq!(closed_for(&scene, "slow").await, 1.0);
+    assert!(closed_for(&scene, "slow", 1).await);
     reader.notifications(5).await;
 }
 
@@ -153,7 +155,7 @@ async fn what_waits_for_all_clients_together_is_bounded() {
         sleepers.push(sleeper);
     }
     let until_closed = async {
-        while closed_for(&scene, "slow").await < 1.0 {
+        while closed_for(&scene, "slow", 0).await {
             reader.notification().await;
             let waiting = scene.gateway.status().await["websocket"]["waiting_bytes"].clone();
             assert!(waiting.as_u64() < Some(3 << 20), "{waiting}");
@@ -162,7 +164,7 @@ async fn what_waits_for_all_clients_together_is_bounded() {
     let closed = timeout(PATIENCE, until_closed).await;
     closed.expect("one of them to be closed");
     reader.notifications(5).await;
-    assert_eq!(closed_for(&scene, "client").await, 0.0);
+    assert!(closed_for(&scene, "client", 0).await);
 }
 
 #[tokio::test]
@@ -399,7 +401,7 @@ async fn sockets_of_a_key_that_is_taken_away_are_closed_and_no_others() {
     for _ in 0..3 {
         assert_eq!(stays.hear().await.unwrap()["method"], "slotNotification");
     }
-    assert_eq!(closed_for(&scene, "unauthorised").await, 2.0);
+    assert!(closed_for(&scene, "unauthorised", 2).await);
     // Nobody may come without a key from now on.
     let mut stranger = Socket::open(address, "/").await;
     stranger.call("getHealth", json!([])).await;

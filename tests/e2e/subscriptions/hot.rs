@@ -68,7 +68,8 @@ async fn an_account_that_is_read_often_is_answered_from_what_is_told_of_it_until
     read.expect("reads of slots that no upstream was asked for");
     assert_eq!(scene.live(0, "accountSubscribe"), 1);
     let metrics = scene.gateway.metrics().await;
-    assert_eq!(metrics.sum("perijove_websocket_hot_accounts", &[]), 1.0);
+    let heard = metrics.sum("perijove_websocket_hot_accounts", &[]);
+    assert!((0.5..1.5).contains(&heard), "{heard}");
     // Nobody reads it any more.
     eventually("it to be left alone", || {
         scene.live(0, "accountSubscribe") == 0

@@ -74,6 +74,16 @@ fn body(text: &str) -> Bytes {
     Bytes::from(text.replace(SLOT, &slot.to_string()))
 }
 
+fn reply(status: u16, text: &str, begun: Instant) -> Reply {
+    Reply {
+        status,
+        hints: ReplyHints::default(),
+        body: ReplyBody::Complete(Answer::scan(body(text))),
+        latency: begun.elapsed(),
+        resent: false,
+    }
+}
+
 pub(super) async fn play(
     candidate: &Candidate,
     limits: &AttemptLimits,
@@ -90,13 +100,7 @@ pub(super) async fn play(
     match act {
         Some(Act::Say(after, status, body)) => {
             sleep(Duration::from_millis(after)).await;
-            Ok(Reply {
-                status,
-                hints: ReplyHints::default(),
-                body: ReplyBody::Complete(Answer::scan(self::body(&body))),
-                latency: begun.elapsed(),
-                resent: false,
-            })
+            Ok(reply(status, &body, begun))
         }
         Some(Act::Break(after)) => {
             sleep(Duration::from_millis(after)).await;
@@ -129,13 +133,7 @@ pub(super) async fn play(
             }
             sleep_until(free).await;
             candidate.write();
-            Ok(Reply {
-                status: 200,
-                hints: ReplyHints::default(),
-                body: ReplyBody::Complete(Answer::scan(self::body(&body))),
-                latency: begun.elapsed(),
-                resent: false,
-            })
+            Ok(reply(200, &body, begun))
         }
         Some(Act::Queue) | None => std::future::pending().await,
     }
