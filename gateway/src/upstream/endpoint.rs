@@ -47,7 +47,7 @@ pub(super) fn mark() -> (&'static str, &'static str) {
     (ORIGIN, &INSTANCE)
 }
 
-/// Whether a call with this value of [`ORIGIN`] comes from this process itself.
+/// Whether a call with this value of `x-perijove-instance` comes from this process itself.
 pub fn is_own(instance: &[u8]) -> bool {
     instance == INSTANCE.as_bytes()
 }
