@@ -268,6 +268,7 @@ async fn subscriptions_in_a_batch_are_known_before_they_tell() {
     let mut socket = scene.socket().await;
     let batch = r#"[{"jsonrpc":"2.0","id":"a","method":"slotSubscribe"},
         {"jsonrpc":"2.0","id":7,"method":"getHealth"},{"jsonrpc":"2.0","method":"rootSubscribe"},
+        {"jsonrpc":"2.0","method":"getVersion"},
         {"jsonrpc":"2.0","id":null,"method":"slotSubscribe","params":[1]}]"#;
     socket.send(Message::text(batch)).await.unwrap();
     let perijove_tests::client::websocket::Heard::Json(answers) = socket.hear().await else {
@@ -279,6 +280,11 @@ async fn subscriptions_in_a_batch_are_known_before_they_tell() {
     assert_eq!(answers.as_array().unwrap().len(), 3, "{answers}");
     let told = socket.notification().await;
     assert_eq!(json!(told.subscription), answers[0]["result"]);
+    let asked: u64 = [0, 1]
+        .map(|index| scene.cluster.validator(index).hits("getVersion"))
+        .iter()
+        .sum();
+    assert_eq!(asked, 0, "a notification runs nothing");
 }
 
 #[tokio::test]

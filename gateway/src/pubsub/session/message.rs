@@ -142,17 +142,35 @@ impl Inner {
 
     /// A batch with subscriptions in it, entry by entry.
     async fn mixed(self: &Arc<Self>, batch: jsonrpc::Batch) -> Answer {
+        let most = self
+            .hub
+            .published
+            .load()
+            .config
+            .limits
+            .unsent_per_connection;
         let mut all = BytesMut::new();
         let mut makes_known = Vec::new();
         for entry in batch {
             let answer = match entry {
+                // A node runs no method for a notification.
+                Entry::Call(call) if call.id.is_none() => continue,
+                Entry::Call(call) if all.len() >= most => {
+                    let id = call.id.unwrap_or(Id::null());
+                    error_reply(&id, &too_large(), false).into()
+                }
                 Entry::Invalid(invalid) => {
                     error_reply(&invalid.id, &invalid.error, invalid.versionless).into()
                 }
-                Entry::Call(call) => match Act::of(call.method()) {
-                    Some(act) => self.act(act, &call).await,
-                    None => self.call(written(&call), call.id).await.into(),
-                },
+                Entry::Call(call) => {
+                    if let Some(act) = Act::of(call.method()) {
+                        self.act(act, &call).await
+                    } else {
+                        let room = most.saturating_sub(all.len());
+                        let text = written(&call);
+                        self.call_within(text, call.id, room).await.into()
+                    }
+                }
             };
             makes_known.extend(answer.makes_known);
             if !answer.text.is_empty() {
@@ -275,10 +293,16 @@ impl Inner {
 
     /// A message that holds nothing but ordinary calls; `id` is that of a single one.
     async fn call(&self, text: Bytes, id: Option<Id>) -> Bytes {
+        let limits = &self.hub.published.load().config.limits;
+        self.call_within(text, id, limits.unsent_per_connection)
+            .await
+    }
+
+    /// The same, whose answer may have so many bytes if it is not held whole anyway.
+    async fn call_within(&self, text: Bytes, id: Option<Id>, most: usize) -> Bytes {
         let started = Instant::now();
         let snapshot = self.hub.published.load();
         let limits = &snapshot.config.limits;
-        let most = limits.unsent_per_connection;
         let request = Request {
             pipeline: Arc::clone(&self.hub.pipeline),
             client: self.client.key,
@@ -312,11 +336,7 @@ impl Inner {
 fn written(call: &Call) -> Bytes {
     let mut text = BytesMut::new();
     encode(call, &mut text);
-    match &call.id {
-        Some(id) => text.put_slice(id.as_bytes()),
-        // A notification; nothing is answered to it whatever it says.
-        None => text.put_slice(b"null"),
-    }
+    text.put_slice(call.id.as_ref().unwrap_or(&Id::null()).as_bytes());
     text.put_u8(b'}');
     text.freeze()
 }
@@ -330,6 +350,14 @@ fn reply(id: &Id, result: &str) -> Bytes {
         b"}",
     ];
     Bytes::from(parts.concat())
+}
+
+/// What is said to the rest of a batch whose answers are too many for one message.
+fn too_large() -> RpcError {
+    RpcError::new(
+        -32603,
+        "the answers of this batch are too large for a WebSocket; ask for them over HTTP",
+    )
 }
 
 /// What a node says that takes no more subscriptions.
