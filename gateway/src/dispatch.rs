@@ -2,7 +2,7 @@
 //! deadline and a retry budget.
 //!
 //! Not here: what a call is (`solana::class`), which upstreams could serve it (`upstream::pool`),
-//! what their answers mean (`solana::fault`), and answers that are already known.
+//! what their answers mean (`solana::judge`), and answers that are already known.
 
 mod attempt;
 mod blame;

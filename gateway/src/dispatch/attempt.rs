@@ -1,6 +1,6 @@
 //! One attempt at one upstream, from the encoded call to a judged answer.
 //!
-//! Not here: how bytes travel (`upstream::client`), what an answer means (`solana::fault`), and what
+//! Not here: how bytes travel (`upstream::client`), what an answer means (`solana::judge`), and what
 //! follows from it (the [flight](super::flight)).
 
 use std::pin::Pin;

@@ -1,4 +1,5 @@
-//! What a provider sells: so many requests in a time. Charged with everything that is sent to it.
+//! What a provider sells: so many requests in a time. Charged with every call and probe that is sent
+//! to it over HTTP; sockets and their subscriptions are not charged.
 
 use std::sync::atomic::{AtomicU64, Ordering};
 

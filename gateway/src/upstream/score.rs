@@ -6,9 +6,9 @@
 //! scan of five seconds says nothing about how fast a balance is read.
 //!
 //! Whoever is left gets no calls that could show that it has recovered. So failures are forgotten
-//! within seconds (the breaker is there for those that go on), a mean that nothing was added to
-//! fades, and so does a lag that was measured before, and a run of quick probes corrects it at once, provided that probes were slow too: where
-//! they never were, they say nothing about calls.
+//! within seconds (the breaker is there for those that go on), and a mean that nothing was added to
+//! fades, with the lag that was measured beside it. A run of quick probes corrects the mean at once,
+//! provided that probes were slow too: where they never were, they say nothing about calls.
 
 use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 use std::time::Duration;

@@ -2,8 +2,8 @@
 //!
 //! Fit upstreams of the best tier that has any are compared two at a time: of two taken at random
 //! the cheaper one is used, which spreads calls without herding them. If no upstream is fit, the
-//! least unfit one serves rather than none. Two things are absolute even then: the methods an
-//! upstream is allowed, and the cluster it belongs to.
+//! least unfit one serves rather than none. Absolute even then are the methods an upstream is
+//! allowed, the cluster it belongs to, a pause it has asked for, and a budget that is spent.
 
 use std::hash::{DefaultHasher, Hasher};
 use std::sync::Arc;

@@ -23,8 +23,8 @@ pub(super) struct Older {
 }
 
 impl Flight<'_> {
-    /// Decides what comes after an answer that would lead its client back.
-    /// An answer whose slot is in doubt is treated alike, and is worth less than any that is not.
+    /// Decides what comes after an answer that would lead its client back, or whose slot is in doubt.
+    /// The latter is delivered only if no other answer came, however old.
     pub(super) fn older(
         &mut self,
         payload: Payload,

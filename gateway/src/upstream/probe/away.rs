@@ -13,8 +13,8 @@ use super::{Lane, Probe};
 use crate::upstream::breaker::BreakerState;
 use crate::upstream::tracker::Health;
 
-/// The first pause, and the longest: each is paid for, so 1200 an hour at most, and none while it
-/// serves.
+/// The first pause, and the longest: each look is paid for, so 1200 an hour at most, and none while
+/// it serves and nothing it says calls for one.
 const FIRST: Duration = Duration::from_secs(1);
 const LONGEST: Duration = Duration::from_secs(3);
 /// The longest for one that refuses the gateway's key.
