@@ -4,6 +4,7 @@
 //! Which settings there are belongs to each program: its types read themselves through a
 //! [`Section`] and stand together as a [`Configuration`].
 
+mod document;
 mod environment;
 mod files;
 mod identity;
@@ -23,7 +24,7 @@ pub use serde_json;
 
 pub use environment::{Environment, ProcessEnvironment};
 pub use files::Files;
-pub use identity::{refuse_doubles, required_id};
+pub use identity::{refuse_doubles, required_id, required_name};
 pub use interpolate::is_name;
 pub use load::{Configuration, Digest, Loaded, load, load_again, parse};
 pub use outline::Outline;

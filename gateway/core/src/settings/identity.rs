@@ -7,11 +7,16 @@ const LONGEST_ID: usize = 64;
 
 /// The `id` of a list's item; None has been reported.
 pub fn required_id(section: &mut Section<'_>) -> Option<String> {
-    let id: String = section.required("id")?;
+    required_name(section, "id")
+}
+
+/// A name that is an id, or refers to one; None has been reported.
+pub fn required_name(section: &mut Section<'_>, key: &'static str) -> Option<String> {
+    let id: String = section.required(key)?;
     let is_plain = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_' | b'.');
     if id.is_empty() || id.len() > LONGEST_ID || !id.bytes().all(is_plain) {
         section.violation(
-            "id",
+            key,
             format_args!("must be 1 to {LONGEST_ID} of A-Z a-z 0-9 - _ ."),
         );
         return None;

@@ -7,8 +7,8 @@ use std::hash::{Hash, Hasher};
 use std::path::Path;
 
 use serde_json::Value;
-use serde_saphyr::{MessageFormatter, Options, UserMessageFormatter};
 
+use crate::settings::document::document;
 use crate::settings::environment::{Environment, ProcessEnvironment};
 use crate::settings::files::Files;
 use crate::settings::interpolate::interpolate;
@@ -150,28 +150,4 @@ fn outline(document: &Value, environment: &dyn Environment, files: &Files) -> Ou
         (text, resolved, files.fingerprint(&file)).hash(&mut hasher);
         hasher.finish()
     })
-}
-
-/// The file as a tree. An empty file is an empty mapping.
-fn document(text: &str) -> Result<Value, ConfigError> {
-    let mut options = Options::default();
-    // A snippet of the text could show a secret.
-    options.with_snippet = false;
-    // `off` and `yes` are words, as in YAML 1.2.
-    options.strict_booleans = true;
-    match serde_saphyr::from_str_with_options(text, options) {
-        Ok(document @ (Value::Object(_) | Value::Null)) => Ok(document),
-        Ok(_) => Err(ConfigError::whole(
-            "the file must be a mapping of keys to values".to_owned(),
-        )),
-        Err(error) => {
-            let message = UserMessageFormatter.format_message(&error).into_owned();
-            let place = error.location().map_or_else(String::new, |location| {
-                format!("line {}, column {}: ", location.line(), location.column())
-            });
-            Err(ConfigError::whole(format!(
-                "{place}not valid YAML: {message}"
-            )))
-        }
-    }
 }

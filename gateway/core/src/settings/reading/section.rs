@@ -9,6 +9,7 @@ use std::time::SystemTime;
 use crate::Secret;
 use serde_json::{Map, Value, json};
 
+use crate::settings::document::document;
 use crate::settings::interpolate;
 use crate::settings::reading::{Key, Reading};
 use crate::settings::setting::{Setting, plain};
@@ -171,6 +172,29 @@ impl<'r> Section<'r> {
         self.reading.file(&self.at(key), file)
     }
 
+    /// Settings that stand in a YAML file of their own, which the key names. None when there is
+    /// no reading it, with the reason reported.
+    pub fn file<T>(
+        &self,
+        key: &str,
+        file: &Path,
+        read: impl FnOnce(&mut Section<'_>) -> T,
+    ) -> Option<T> {
+        let text = self.contents(key, file)?;
+        match document(&text) {
+            Ok(document) => {
+                let path = self.at(key);
+                Some(Section::enter(self.reading, path, Some(&document), read))
+            }
+            Err(error) => {
+                for violation in error.violations {
+                    self.violation(key, violation.message);
+                }
+                None
+            }
+        }
+    }
+
     /// The text of a file that the program looks after by itself, which is no part of the
     /// configuration.
     ///
@@ -324,6 +348,28 @@ impl<'r> Section<'r> {
         items
             .into_iter()
             .filter_map(|(path, item)| reading.secret(&path, item).map(|secret| (path, secret)))
+            .collect()
+    }
+
+    /// A mapping of free names to single values, each with its place.
+    pub fn named<T: Setting>(&mut self, key: &'static str) -> Vec<(String, String, T)> {
+        let path = self.at(key);
+        let schema = json!({ "type": "object", "additionalProperties": T::schema() });
+        self.describe_as(key, schema, None);
+        let Some(value) = self.take(key) else {
+            return Vec::new();
+        };
+        let Value::Object(fields) = value else {
+            self.violation(key, "must be a mapping of names to values");
+            return Vec::new();
+        };
+        fields
+            .iter()
+            .filter_map(|(name, value)| {
+                let path = format!("{path}.{name}");
+                let setting = self.reading.setting(&path, value)?;
+                Some((path, name.clone(), setting))
+            })
             .collect()
     }
 
