@@ -15,9 +15,11 @@ class Reply:
 
 
 class Client:
-    def __init__(self, address):
+    def __init__(self, address, fields=()):
+        """`fields` are further lines of each request's head."""
         self.host, self.port = address.rsplit(":", 1)
-        self.head = f"POST / HTTP/1.1\r\nhost: {address}\r\ncontent-type: application/json\r\n"
+        lines = [f"host: {address}", "content-type: application/json", *fields]
+        self.head = "POST / HTTP/1.1\r\n" + "".join(f"{line}\r\n" for line in lines)
         self.idle = []
 
     async def call(self, body):

@@ -102,6 +102,27 @@ def subscribers(results):
     return "\n".join(lines)
 
 
+def flood(capacity, times, results, tenants):
+    columns = ["critical calls", "p50 ms", "p99 ms", "calls", "without a result", "flood served a second"]
+    lines = [
+        "### A flood",
+        "",
+        f"One upstream that can do {capacity} calls a second; background calls come at {times} times that, "
+        "critical ones at a tenth of it.",
+        "",
+        *header(columns),
+    ]
+    for name, seen in results.items():
+        times = [f"{seen[key]:.0f}" for key in ("p50", "p99")]
+        lines.append(row([name, *times, seen["calls"], seen["failed"], f"{seen['flood']:.0f}"]))
+    lines += [
+        "",
+        f"Two tenants of one class, of whom the second asks for three times as much, were served "
+        f"{tenants[0]} and {tenants[1]} calls.",
+    ]
+    return "\n".join(lines)
+
+
 def hostages(watched, results):
     columns = ["", "gateway", "connections made", "kept at most", f"kept after {watched} s"]
     columns += ["MB more at most", f"after {watched} s", "calls of others failed", "p99 ms", "leaves on SIGTERM after s"]

@@ -227,12 +227,20 @@ backend upstreams
         return port, process.pid
 
     def gateway(
-        self, urls, name="gateway", cache="enabled: false", access_log=False, binary=GATEWAY, more=""
+        self,
+        urls,
+        name="gateway",
+        cache="enabled: false",
+        access_log=False,
+        binary=GATEWAY,
+        upstream="connections: 64",
+        more="",
     ):
-        """The gateway in front of local upstreams. `cache` is that section of its configuration, `more`
-        what else is in it, `binary` the program, if not the one that was built here."""
+        """The gateway in front of local upstreams. `cache` is that section of its configuration,
+        `upstream` what each upstream has besides, `more` further sections, `binary` the program, if
+        not the one that was built here."""
         upstreams = "\n".join(
-            f"  - {{id: upstream-{i}, url: '{url}', tier: local, connections: 64}}"
+            f"  - {{id: upstream-{i}, url: '{url}', tier: local, {upstream}}}"
             for i, url in enumerate(urls)
         )
         config = self.place(name) / "gateway.yaml"
