@@ -6,11 +6,13 @@
 
 mod addresses;
 mod announce;
+mod budgets;
 mod certificates;
 mod check;
 mod descriptors;
 mod drain;
 mod keys;
+mod keys_file;
 mod listening;
 mod next_port;
 mod proxy_log;
@@ -180,7 +182,7 @@ fn assemble(
     let descriptors = Descriptors::raise();
     descriptors.fit(&mut loaded.config);
     let config = &loaded.config;
-    let parts = parts(registry)?;
+    let parts = parts(config, registry)?;
     let pool = Arc::new(Pool::compile(config, None, &parts)?);
     let api_metrics = ApiMetrics::register(registry)?;
     let jupiter = Arc::new(ApiPool::compile(config, None, &parts, &api_metrics)?);
@@ -204,6 +206,8 @@ fn assemble(
     let calls = rpc_service(rpc, config, &bound.addresses, &certificates)?;
     let (calls, calls_on) = listening.watch(calls, &bound.sockets);
     server.add_service(calls);
+    let keeper = budgets::Keeper::new(&parts.budgets, &published, &pipeline, registry)?;
+    server.add_service(background_service("budgets", keeper));
     let reloader = Reloader {
         path: run.source.config.clone(),
         files: loaded.files,
@@ -281,11 +285,14 @@ fn admin_app(
     }
 }
 
-fn parts(registry: &Registry) -> prometheus::Result<Parts> {
+fn parts(config: &Config, registry: &Registry) -> prometheus::Result<Parts> {
+    let budgets = Arc::default();
+    budgets::resume(config.budgets.file.as_deref(), &budgets);
     Ok(Parts {
         connectors: Connectors::default(),
         metrics: UpstreamMetrics::register(registry)?,
         clock: UnixClock::new(unix_now),
+        budgets,
     })
 }
 
@@ -306,7 +313,7 @@ fn pipeline(config: &Config, registry: &Registry) -> Result<(Arc<Pipeline>, Prep
     );
     let prepared = cache.prepare(
         &config.cache,
-        config.price.enabled || config.jupiter.is_served(),
+        config.price.enabled || config.jupiter.is_served() || config.budgets.shared,
     )?;
     Ok((Arc::new(Pipeline::new(live, metrics, cache)), prepared))
 }

@@ -7,8 +7,12 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use crate::config::{self, KeyHash};
+use crate::config::{Config, KeyHash};
 use crate::error::Rejection;
+pub use tokens::plan_of_token;
+use tokens::{Fault, Tokens};
+
+mod tokens;
 
 /// A consumer's configured name. Cheap to clone.
 pub type ConsumerId = Arc<str>;
@@ -30,23 +34,36 @@ pub struct Credentials<'a> {
 #[derive(Debug, Default)]
 pub struct Consumers {
     by_key: HashMap<KeyHash, ConsumerId>,
+    tokens: Option<Tokens>,
+    /// Whether keys mean anything, even if there are none at this moment.
+    has_keys: bool,
     anonymous: bool,
 }
 
 impl Consumers {
-    /// `anonymous` admits callers that show no key at all.
-    pub fn new(consumers: &[config::Consumer], anonymous: bool) -> Self {
-        let by_key = consumers
+    pub fn new(config: &Config) -> Self {
+        let by_key = config
+            .consumers
             .iter()
             .flat_map(|consumer| {
                 let id: ConsumerId = consumer.id.as_str().into();
-                let keys = consumer.keys.iter();
-                let keys = keys.map(|key| KeyHash::of(key.expose().as_bytes()));
-                keys.chain(consumer.key_hashes.iter().copied())
+                consumer
+                    .hashes()
                     .map(move |hash| (hash, ConsumerId::clone(&id)))
             })
             .collect();
-        Self { by_key, anonymous }
+        let plans = || config.plans.iter().map(|plan| plan.id.clone()).collect();
+        Self {
+            by_key,
+            tokens: config.jwt.as_ref().map(|jwt| Tokens::new(jwt, plans())),
+            has_keys: config.has_keys(),
+            anonymous: config.anonymous,
+        }
+    }
+
+    /// Whether callers may show a token instead of a key.
+    pub fn takes_tokens(&self) -> bool {
+        self.tokens.is_some()
     }
 
     /// The consumer whose key the request shows; `None` is an admitted anonymous caller.
@@ -56,13 +73,14 @@ impl Consumers {
     /// is just a path.
     ///
     /// # Errors
-    /// [`Rejection::Unauthorised`] for a wrong key, or none where one is required.
+    /// [`Rejection::Unauthorised`] for a wrong key, or none where one is required;
+    /// [`Rejection::TokenExpired`].
     pub fn identify(&self, credentials: &Credentials<'_>) -> Result<Option<ConsumerId>, Rejection> {
-        if self.by_key.is_empty() {
+        if !self.has_keys {
             return self.nobody();
         }
         if let Some(key) = credentials.explicit_key() {
-            return self.find(key).map(Some).ok_or(Rejection::Unauthorised);
+            return self.explicit(key).map(Some);
         }
         let in_path = credentials
             .path
@@ -74,6 +92,19 @@ impl Consumers {
         {
             Some(consumer) => Ok(Some(consumer)),
             None => self.nobody(),
+        }
+    }
+
+    /// A key, or a token in its place.
+    fn explicit(&self, key: &[u8]) -> Result<ConsumerId, Rejection> {
+        if let Some(consumer) = self.find(key) {
+            return Ok(consumer);
+        }
+        let tokens = self.tokens.as_ref();
+        match tokens.and_then(|tokens| tokens.identify(key)) {
+            Some(Ok(consumer)) => Ok(consumer),
+            Some(Err(Fault::Expired)) => Err(Rejection::TokenExpired),
+            Some(Err(Fault::Bad)) | None => Err(Rejection::Unauthorised),
         }
     }
 
@@ -127,7 +158,12 @@ mod tests {
             .map(|(key, id)| (KeyHash::of(key.as_bytes()), id.into()))
             .into_iter()
             .collect();
-        Consumers { by_key, anonymous }
+        Consumers {
+            by_key,
+            has_keys: true,
+            anonymous,
+            ..Consumers::default()
+        }
     }
 
     fn at(path: &str) -> Credentials<'_> {
@@ -187,8 +223,8 @@ mod tests {
     #[test]
     fn without_consumers_keys_mean_nothing() {
         let open = Consumers {
-            by_key: HashMap::new(),
             anonymous: true,
+            ..Consumers::default()
         };
         let with_key = Credentials {
             api_key: Some(b"whatever"),

@@ -33,7 +33,7 @@ pub use metrics::{CacheMetrics, Lookup, Tier};
 pub use policy::{Policy, Source};
 pub use quotes::{KeptQuote, Quotes};
 pub use remote::{
-    Awaited, Claim, Claimed, OriginError, RedisMetrics, Remote, RemoteStatus, TrustError,
+    Awaited, Claim, Claimed, Lease, OriginError, RedisMetrics, Remote, RemoteStatus, TrustError,
 };
 pub use tiers::{Cache, Prepared};
 pub use trades::{Hearing, TradeMetrics, Trades};

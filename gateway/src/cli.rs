@@ -47,12 +47,63 @@ pub enum Command {
 /// What is done with API keys.
 #[derive(Clone, Debug, PartialEq, Eq, Subcommand)]
 pub enum Keys {
-    /// Make a key: the key for its owner, its hash for `consumers[].key_hashes`
+    /// Make a key: the key for its owner, its hash for the configuration
     ///
-    /// The key is shown this once and kept nowhere.
-    New,
+    /// The key is shown this once and kept nowhere. With --file its hash is added to the keys file,
+    /// which a running gateway reads at once.
+    New(NewKey),
     /// Print the hash of every key on standard input, one a line
     Hash,
+    /// Print the keys in a keys file: the beginning of the hash, consumer, plan, when it was made
+    List(InKeysFile),
+    /// Take keys out of a keys file, after which a running gateway refuses them
+    Revoke(RevokedKeys),
+}
+
+/// A key that is to be made.
+#[derive(Clone, Debug, PartialEq, Eq, Args)]
+pub struct NewKey {
+    /// Keys file to add its hash to; made if it is not there
+    #[arg(
+        short,
+        long,
+        value_name = "FILE",
+        env = "PERIJOVE_KEYS_FILE",
+        requires = "consumer"
+    )]
+    pub file: Option<PathBuf>,
+
+    /// Whose key it is
+    #[arg(long, value_name = "ID", requires = "file")]
+    pub consumer: Option<String>,
+
+    /// The plan of the consumer, where it has no other key
+    #[arg(long, value_name = "ID", requires = "file")]
+    pub plan: Option<String>,
+}
+
+/// A keys file.
+#[derive(Clone, Debug, PartialEq, Eq, Args)]
+pub struct InKeysFile {
+    /// Keys file
+    #[arg(short, long, value_name = "FILE", env = "PERIJOVE_KEYS_FILE")]
+    pub file: PathBuf,
+}
+
+/// Which keys are to go.
+#[derive(Clone, Debug, PartialEq, Eq, Args)]
+#[group(id = "which", required = true, multiple = false, args = ["hashes", "consumer"])]
+pub struct RevokedKeys {
+    #[command(flatten)]
+    pub of: InKeysFile,
+
+    /// Their hashes, or the first eight or more digits of each, as `keys list` prints them
+    #[arg(value_name = "HASH")]
+    pub hashes: Vec<String>,
+
+    /// All keys of this consumer
+    #[arg(long, value_name = "ID")]
+    pub consumer: Option<String>,
 }
 
 /// How to serve.
@@ -150,11 +201,26 @@ mod tests {
             "health --wait 5s",
             "keys new",
             "keys hash",
+            "keys new --file k --consumer a --plan b",
+            "keys list --file k",
+            "keys revoke --file k 0011aabb",
+            "keys revoke --file k --consumer a",
         ] {
             let words = std::iter::once("perijove-gateway").chain(line.split(' '));
             assert!(Cli::try_parse_from(words).is_ok(), "{line}");
         }
-        for line in ["", "walk", "keys", "check --upgrade", "run a.yaml"] {
+        for line in [
+            "",
+            "walk",
+            "keys",
+            "check --upgrade",
+            "run a.yaml",
+            "keys new --file k",
+            "keys new --consumer a",
+            "keys list",
+            "keys revoke --file k",
+            "keys revoke --file k --consumer a 0011aabb",
+        ] {
             let words = std::iter::once("perijove-gateway").chain(line.split(' '));
             assert!(Cli::try_parse_from(words).is_err(), "{line}");
         }

@@ -14,11 +14,14 @@ mod health;
 mod history;
 mod identity;
 mod jupiter;
+mod jwt;
+mod keys_file;
 mod limits;
 mod listen;
 mod load;
 mod log;
 mod methods;
+mod network;
 mod plan;
 mod price;
 mod redis;
@@ -30,6 +33,8 @@ mod upstream;
 mod warning;
 mod websocket;
 
+use std::path::PathBuf;
+
 use schemars::JsonSchema;
 
 pub use perijove_core::settings::{
@@ -38,7 +43,7 @@ pub use perijove_core::settings::{
 };
 
 pub use self::redis::{Redis, RedisBreaker, RedisMode, RedisUrl, RedisUrlFault};
-pub use budget::{Budget, Per, Provider};
+pub use budget::{Budget, BudgetGroup, BudgetRate, Budgets, Per, Provider};
 pub use cache::{Cache, HotAccounts, MethodRule};
 pub use change::restart_only_changes;
 pub use cluster::{Cluster, GenesisRule};
@@ -52,11 +57,14 @@ pub use jupiter::{
     Affinity, Canary, FeeAccount, Jupiter, JupiterHealth, JupiterKind, JupiterPaths,
     JupiterUpstream, Lifetimes, Optimizer, Quotes, Referral,
 };
+pub use jwt::{Jwt, TokenKey};
+pub use keys_file::{IssuedKey, KeysFile};
 pub use limits::Limits;
 pub use listen::{Admin, Listen, TlsListener};
 pub use load::{load, load_again, parse};
 pub use log::{Log, LogFormat};
 pub use methods::Methods;
+pub use network::{Network, OriginPattern};
 pub use plan::{DEFAULT_PLAN, Plan};
 pub use price::Price;
 pub use runtime::{Runtime, Shutdown};
@@ -88,13 +96,18 @@ pub struct Config {
     pub compression: Compression,
     /// Owners of API keys.
     pub consumers: Vec<Consumer>,
+    /// A file with the hashes of further keys, which the command `keys` writes. Its keys are
+    /// among those of [`Config::consumers`].
+    pub keys_file: Option<PathBuf>,
+    /// Tokens that are taken in place of keys.
+    pub jwt: Option<Jwt>,
     /// What consumers may do. There is always one named `default`.
     pub plans: Vec<Plan>,
     /// The plan of every address that calls without a key. Without consumers there is no limit
     /// unless it is given.
     pub anonymous_plan: Option<String>,
     /// Whether calls without a key are served. Defaults to true exactly when there are no
-    /// consumers.
+    /// consumers, no `keys_file` and no `jwt`.
     pub anonymous: bool,
     /// Whether requests are counted by consumer in the metrics.
     pub consumer_metrics: bool,
@@ -104,6 +117,8 @@ pub struct Config {
     pub tiers: Tiers,
     /// Never empty in a loaded configuration; ids are unique.
     pub upstreams: Vec<Upstream>,
+    /// What the budgets of upstreams have in common.
+    pub budgets: Budgets,
     pub health: Health,
     pub breaker: Breaker,
     pub hold_off: HoldOff,
@@ -129,6 +144,8 @@ impl Default for Config {
             limits: Limits::default(),
             compression: Compression::default(),
             consumers: Vec::new(),
+            keys_file: None,
+            jwt: None,
             plans: vec![Plan::default()],
             anonymous_plan: None,
             anonymous: true,
@@ -136,6 +153,7 @@ impl Default for Config {
             cluster: Cluster::default(),
             tiers: Tiers::default(),
             upstreams: Vec::new(),
+            budgets: Budgets::default(),
             health: Health::default(),
             breaker: Breaker::default(),
             hold_off: HoldOff::default(),
@@ -149,5 +167,12 @@ impl Default for Config {
             websocket: WebSocket::default(),
             jupiter: Jupiter::default(),
         }
+    }
+}
+
+impl Config {
+    /// Whether callers can be known by keys or tokens.
+    pub fn has_keys(&self) -> bool {
+        !self.consumers.is_empty() || self.keys_file.is_some() || self.jwt.is_some()
     }
 }

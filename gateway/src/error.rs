@@ -64,6 +64,8 @@ pub enum Rejection {
     TooManySockets,
     #[error("a valid API key is required")]
     Unauthorised,
+    #[error("the token has expired")]
+    TokenExpired,
     #[error("Parse error")]
     Parse,
     /// A batch of more calls than the operator allows, refused as a node refuses one that is too
@@ -86,6 +88,9 @@ pub enum Rejection {
     /// The caller's plan does not have this method.
     #[error("this method is not part of your plan")]
     NotInPlan,
+    /// The caller's plan is not for his address, or the page that calls.
+    #[error("{reason}")]
+    NotFromHere { reason: &'static str },
     /// Only upstreams are left that do not take the key the gateway is configured with. Not a rate
     /// limit, which clients would wait for.
     #[error("the gateway's key was refused by every upstream that could answer")]
@@ -179,8 +184,8 @@ impl Rejection {
             Self::HeadTooLarge => 431,
             Self::Upgrade => 501,
             Self::HandshakeVersion | Self::OnlyWebSocket => 426,
-            Self::Unauthorised => 401,
-            Self::NotInPlan => 403,
+            Self::Unauthorised | Self::TokenExpired => 401,
+            Self::NotInPlan | Self::NotFromHere { .. } => 403,
             // Rust's client of subscriptions waits and repeats after this one.
             Self::RateLimited { .. } | Self::OverLimit { .. } | Self::TooManySockets => 429,
             Self::ApiKeyRefused => 502,
@@ -214,12 +219,14 @@ impl Rejection {
             Self::OnlyWebSocket => "only_websocket",
             Self::TooManySockets => "too_many_sockets",
             Self::Unauthorised => "unauthorised",
+            Self::TokenExpired => "token_expired",
             Self::Parse => "parse",
             Self::TooManyCalls { .. } => "too_many_calls",
             Self::MethodRefused => "method_refused",
             Self::RateLimited { .. } => "rate_limited",
             Self::OverLimit { .. } => "over_limit",
             Self::NotInPlan => "not_in_plan",
+            Self::NotFromHere { .. } => "not_from_here",
             Self::KeyRefused | Self::ApiKeyRefused => "key_refused",
             Self::NoUpstream { .. } => "no_upstream",
             Self::Saturated => "saturated",
@@ -295,8 +302,8 @@ impl Rejection {
             Self::BadHttp { .. } | Self::HeadTooLarge => -32600,
             Self::MethodRefused => -32601,
             Self::RateLimited { .. } | Self::OverLimit { .. } => 429,
-            Self::NotInPlan => 403,
-            Self::Unauthorised => 401,
+            Self::NotInPlan | Self::NotFromHere { .. } => 403,
+            Self::Unauthorised | Self::TokenExpired => 401,
             Self::NoUpstream { .. } | Self::Saturated => -32005,
             Self::TooManyBodies | Self::TooMuchUnsent => 503,
             Self::OutcomeUnknown | Self::AnswerLost | Self::KeyRefused | Self::Loop => -32603,

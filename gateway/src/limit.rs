@@ -11,9 +11,10 @@ mod allowances;
 mod budget;
 mod gate;
 mod rate;
+mod volume;
 
-pub use allowance::{Admitted, Allowance, Refused, Running};
+pub use allowance::{Admitted, Allowance, Meter, Refused};
 pub use allowances::Allowances;
-pub use budget::Budget;
+pub use budget::{Budget, Budgets, Charge, Demand, Leased, Pace, Treasury};
 pub use gate::{Ask, Gate, InClass, Place};
 pub use rate::{Exceeded, Rate, Remaining};

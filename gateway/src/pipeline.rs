@@ -23,6 +23,7 @@ mod price;
 mod question;
 mod response;
 mod shared;
+mod turn;
 
 use std::net::IpAddr;
 use std::sync::Arc;
@@ -117,8 +118,8 @@ impl Request {
         };
         // Where nothing is limited, nothing is allocated for it.
         let admitted = match self.snapshot.plan(self.consumer.as_ref()) {
-            None => None,
-            Some(_) => match Box::pin(self.admit(&payload)).await {
+            None if self.consumer.is_none() => None,
+            _ => match Box::pin(self.admit(&payload)).await {
                 Ok(admitted) => admitted,
                 Err(refused) => return refused,
             },
@@ -128,10 +129,7 @@ impl Request {
             Payload::Batch(batch) if batch.is_empty() => Response::empty("batch"),
             Payload::Batch(batch) => Box::pin(batch::answer(self, batch, body)).await,
         };
-        Response {
-            admitted,
-            ..response
-        }
+        response.of_admitted(admitted)
     }
 
     /// What a call means; where the cache is off there is no place for its answer.

@@ -10,10 +10,11 @@ use std::sync::Arc;
 use arc_swap::ArcSwap;
 use tokio::sync::watch;
 
-use crate::auth::{ConsumerId, Consumers};
+use crate::auth::{self, ConsumerId, Consumers};
 use crate::cache;
 use crate::config::{Config, DEFAULT_PLAN, Plan};
 use crate::dispatch;
+use crate::solana::Priority;
 use crate::upstream::{ApiPool, Pool};
 
 /// One compiled configuration.
@@ -31,6 +32,8 @@ pub struct Snapshot {
     denied: HashSet<String>,
     reads: HashSet<String>,
     plans: HashMap<ConsumerId, Arc<Plan>>,
+    /// By their names; empty where no tokens are taken.
+    plans_by_token: HashMap<String, Arc<Plan>>,
     anonymous_plan: Option<Arc<Plan>>,
 }
 
@@ -48,14 +51,19 @@ impl Snapshot {
             Some((consumer.id.as_str().into(), Arc::clone(plan)))
         });
         let of_consumers = of_consumers.collect();
+        let with_tokens = config.plans.iter().filter(|_| config.jwt.is_some());
+        let with_tokens = with_tokens.filter_map(|plan| plans.get_key_value(plan.id.as_str()));
+        let with_tokens = with_tokens.map(|(id, plan)| ((*id).to_owned(), Arc::clone(plan)));
+        let with_tokens = with_tokens.collect();
         let anonymous = config.anonymous_plan.as_deref();
-        let anonymous = anonymous.or((!config.consumers.is_empty()).then_some(DEFAULT_PLAN));
+        let anonymous = anonymous.or(config.has_keys().then_some(DEFAULT_PLAN));
         let anonymous_plan = anonymous.and_then(|name| plans.get(name)).cloned();
         Self {
             plans: of_consumers,
+            plans_by_token: with_tokens,
             anonymous_plan,
             revision,
-            consumers: Consumers::new(&config.consumers, config.anonymous),
+            consumers: Consumers::new(&config),
             dispatch: dispatch::Settings {
                 retry: config.retry.clone(),
                 hedge: config.hedge.clone(),
@@ -86,9 +94,31 @@ impl Snapshot {
     /// What a caller may do; `None` where nothing is limited.
     pub fn plan(&self, consumer: Option<&ConsumerId>) -> Option<&Arc<Plan>> {
         match consumer {
-            Some(consumer) => self.plans.get(consumer),
+            Some(consumer) => self.plans.get(consumer).or_else(|| {
+                let plan = auth::plan_of_token(consumer)?;
+                self.plans_by_token.get(plan)
+            }),
             None => self.anonymous_plan.as_ref(),
         }
+    }
+
+    /// The class of a call: what its caller asks for, else what the plan says, else the usual one;
+    /// never above the plan's ceiling.
+    pub fn priority(
+        &self,
+        consumer: Option<&ConsumerId>,
+        asked: Option<Priority>,
+        usual: Priority,
+    ) -> Priority {
+        let plan = self.plan(consumer);
+        let given = plan.and_then(|plan| plan.priority);
+        let wanted = asked.or(given).unwrap_or(usual);
+        plan.map_or(wanted, |plan| wanted.min(plan.ceiling))
+    }
+
+    /// How many turns a caller has in a row where places are short.
+    pub fn weight(&self, consumer: Option<&ConsumerId>) -> u32 {
+        self.plan(consumer).map_or(1, |plan| plan.weight)
     }
 
     /// Whether the operator says that this method only reads.

@@ -139,6 +139,11 @@ impl Upstream {
             .heard_slot(Commitment::Processed, slot, Duration::ZERO, now);
     }
 
+    /// Charges its budget with something that is sent outside of calls, by the name of the method.
+    pub fn charge(&self, method: &str) {
+        self.live().budget.charge(method, Instant::now());
+    }
+
     /// The name in metrics, logs and the reply header.
     pub fn id(&self) -> &str {
         &self.member.settings.id

@@ -321,6 +321,8 @@ fn a_secret_file_is_read_beside_the_configuration_without_its_last_line_ending()
 fn no_error_shows_what_a_variable_holds_unless_it_names_a_file_or_a_level() {
     let shown = [
         "log.level",
+        "keys_file",
+        "jwt.jwks",
         "listen.tls[].certificate",
         "listen.tls[].key",
         "upstreams[].tls.ca",
@@ -451,11 +453,17 @@ fn writing_every_default_changes_nothing() {
         "admin.hosts",
         "consumers[].key_hashes",
         "health.ready_for",
+        "listen.proxy_protocol",
         "listen.rpc",
+        "listen.trusted_proxies",
         "methods.deny",
         "methods.read",
         "plans[].allow",
         "plans[].deny",
+        "plans[].allow_addresses",
+        "plans[].deny_addresses",
+        "plans[].allow_origins",
+        "plans[].deny_origins",
         "upstreams[].allow",
         "upstreams[].deny",
     ];
@@ -465,6 +473,7 @@ fn writing_every_default_changes_nothing() {
         let unused = [
             "upstreams[].tls",
             "upstreams[].budget",
+            "jwt.",
             "cache.redis.",
             "jupiter.upstreams[]",
             "jupiter.referral.fee_accounts[]",

@@ -184,3 +184,39 @@ async fn long_answers_take_bounded_memory() {
     let grown = most.saturating_sub(before) / MEGABYTE;
     assert!(grown < 96, "{grown} MB for {ANSWERS} answers of 20 MB");
 }
+
+#[tokio::test]
+async fn where_streams_are_short_a_trade_goes_before_what_waits() {
+    let cluster = Sandbox::start(1).await.unwrap();
+    let identity = Identity::of("localhost");
+    let front = Http2Front::start(
+        &identity,
+        cluster.validator(0),
+        Duration::from_millis(200),
+        1,
+    )
+    .await;
+    let upstream = Endpoint::at("v0", &front.url())
+        .set(
+            "tls",
+            json!({ "ca": identity.certificate_file().display().to_string() }),
+        )
+        .set("connections", 1)
+        .set("connections_ceiling", 1);
+    let config = GatewayConfig::new().endpoint(upstream);
+    let gateway = Gateway::start(config.set("hedge.enabled", false)).await;
+    let scene = Scene { cluster, gateway };
+    scene.until_answered_by("v0").await;
+    scene.cluster.reset_counts();
+    let flood = join_all((0..15).map(|number| scene.gateway.rpc("sandboxEcho", json!([number]))));
+    let trade = async {
+        eventually("the flood to begin", || scene.v(0).hits("sandboxEcho") >= 1).await;
+        let sent = scene.transaction(1);
+        let reply = scene.gateway.rpc("sendTransaction", sent).await;
+        assert!(reply.result().is_string(), "{}", reply.text());
+        scene.v(0).hits("sandboxEcho")
+    };
+    let (replies, before) = tokio::join!(flood, trade);
+    assert!(before < 15, "{before} of the flood went before");
+    assert!(replies.iter().all(|reply| reply.status == 200));
+}

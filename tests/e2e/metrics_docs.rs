@@ -175,10 +175,11 @@ fn every_metric_is_made_where_the_document_says() {
 }
 
 /// Not there before an upstream has told of it.
-const NOT_KNOWN: [&str; 5] = [
+const NOT_KNOWN: [&str; 6] = [
     // None of the upstreams has one.
     "perijove_jupiter_budget_left_requests",
     "perijove_upstream_budget_left_requests",
+    "perijove_upstream_budget_ends_seconds",
     "perijove_upstream_slot",
     "perijove_upstream_slot_lag",
     "perijove_upstream_oldest_slot",

@@ -2,8 +2,10 @@
 
 use futures::future::join_all;
 use perijove_tests::client::Reply;
+use perijove_tests::client::socket::Socket;
 use perijove_tests::gateway::GatewayConfig;
 use perijove_tests::gateway::process::binary;
+use perijove_tests::wait::until;
 use serde_json::{Value, json};
 
 use crate::scene::{KEY, Scene};
@@ -177,4 +179,57 @@ async fn whoever_guesses_keys_has_to_wait() {
     // Not even a right one is looked at from there for now.
     assert_eq!(send(&scene, Some(BOT), echo(1)).await.status, 429);
     assert_eq!(scene.v(0).hits_total(), 0);
+}
+
+#[tokio::test]
+async fn methods_may_cost_more_than_one_call() {
+    let mut plan = slow_plan();
+    plan["costs"] = json!({"sandboxEcho": 2, "getVersion": 0});
+    let scene = planned(plan).await;
+    let version = json!({"jsonrpc": "2.0", "id": 1, "method": "getVersion"});
+    for _ in 0..5 {
+        assert_eq!(send(&scene, Some(BOT), version.clone()).await.status, 200);
+    }
+    let batch = json!([echo(1), echo(2)]);
+    assert_eq!(
+        send(&scene, Some(BOT), batch).await.status,
+        413,
+        "four of three"
+    );
+    let reply = send(&scene, Some(BOT), echo(1)).await;
+    assert_eq!(reply.header("x-ratelimit-remaining"), Some("1"));
+    assert_eq!(send(&scene, Some(BOT), echo(1)).await.status, 429);
+    assert_eq!(scene.hits("sandboxEcho"), [1]);
+}
+
+#[tokio::test]
+async fn who_has_taken_too_many_bytes_has_to_wait() {
+    let scene = planned(json!({"answer_bytes_per_minute": "2KiB"})).await;
+    let large = json!({
+        "jsonrpc": "2.0", "id": 1, "method": "sandboxEcho", "params": ["x".repeat(3000)]
+    });
+    // The answer that exceeds it comes whole.
+    let reply = send(&scene, Some(BOT), large).await;
+    assert_eq!(reply.status, 200);
+    assert!(reply.text().len() > 3000);
+    let reply = send(&scene, Some(BOT), echo(1)).await;
+    assert_eq!((reply.status, reply.code()), (429, Some(429)));
+    let wait: u64 = reply.header("retry-after").unwrap().parse().unwrap();
+    assert!((1..=60).contains(&wait), "{wait}");
+    assert_eq!(send(&scene, Some(WALLET), echo(1)).await.status, 200);
+    let labels = [("plan", "small"), ("reason", "bytes")];
+    let metrics = scene.gateway.metrics().await;
+    assert!(metrics.sum("perijove_plan_refused_requests_total", &labels) > 0.5);
+}
+
+#[tokio::test]
+async fn so_many_sockets_are_open_and_no_more() {
+    let scene = planned(json!({"sockets": 2})).await;
+    let path = format!("/?api-key={BOT}");
+    let open = || Socket::try_open(scene.gateway.address(), &path);
+    let first = open().await.unwrap();
+    let _second = open().await.unwrap();
+    assert!(open().await.is_err());
+    drop(first);
+    until("a place to be free", || async { open().await.ok() }).await;
 }

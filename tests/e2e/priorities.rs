@@ -65,3 +65,42 @@ async fn a_trade_goes_before_everything_that_waits() {
     assert!(before < 20, "{before} of the flood went before");
     assert!(replies.iter().all(|reply| reply.status == 200));
 }
+
+#[tokio::test]
+async fn the_gateway_as_a_whole_lets_the_higher_class_go_first_and_turns_the_lowest_away() {
+    let scene = Scene::equals_with(1, |config| {
+        config
+            .set("limits.calls", 1)
+            .set("limits.calls_waiting", 5)
+            .set("limits.calls_queue", "30s")
+    })
+    .await;
+    scene.v(0).fault(Fault::slow(300).on("sandboxEcho"));
+    let flood = join_all((0..20).map(|number| scene.gateway.rpc("sandboxEcho", json!([number]))));
+    let trade = async {
+        eventually("the flood to begin", || scene.v(0).hits("sandboxEcho") >= 1).await;
+        let sent = scene.transaction(1);
+        let reply = scene.gateway.rpc("sendTransaction", sent).await;
+        assert!(reply.result().is_string(), "{}", reply.text());
+        scene.v(0).hits("sandboxEcho")
+    };
+    let (replies, before) = tokio::join!(flood, trade);
+    let served = replies.iter().filter(|reply| reply.status == 200).count();
+    let shed: Vec<_> = replies.iter().filter(|reply| reply.status == 429).collect();
+    assert_eq!(served + shed.len(), 20);
+    assert!((5..=10).contains(&served), "{served} of twenty were served");
+    assert!(
+        shed.iter()
+            .all(|reply| reply.header("retry-after") == Some("1"))
+    );
+    assert!(before < served as u64, "{before} of {served} went before");
+    let metrics = scene.gateway.metrics().await;
+    let count = |class, outcome| {
+        let labels = [("class", class), ("outcome", outcome)];
+        metrics.sum("perijove_admission_calls_total", &labels)
+    };
+    assert!(count("medium", "shed") > 9.5);
+    assert!(count("critical", "shed").abs() < 0.1);
+    assert!(count("medium", "queued") > 3.5);
+    assert_eq!(scene.gateway.status().await["admission"]["limit"], 1);
+}

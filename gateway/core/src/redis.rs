@@ -4,7 +4,7 @@
 //!
 //! Everything under [`PREFIX`] follows these rules:
 //!
-//! - A value (but for a [`claim`]'s) begins with the slot its content was read at. A newer slot always wins, which
+//! - A value (but for a [`claim`]'s and a [`budget`]'s) begins with the slot its content was read at. A newer slot always wins, which
 //!   [`NEWER_WINS`] sees to within Redis, so that no writer needs to read first.
 //! - Every value has a lifetime. Redis forgets by itself.
 //! - Readers take what they can [`open`] and pass over the rest as if it were not there: another
@@ -22,13 +22,19 @@ pub use market::{
     LONGEST_DOLLARS, LONGEST_LATEST, Latest, PAIR, POOL_LIFETIME, POOLS, Part, Progress,
     TRADES_LIFETIME, announce, announced,
 };
-pub use names::{PREFIX, PairKeys, answer, claim, lane, pool, price};
+pub use names::{PREFIX, PairKeys, answer, budget, claim, lane, pool, price, replicas};
 pub use value::{HEADER, LONGEST, Stamp, Unreadable, open, seal};
 
 /// The script that claims a call. `KEYS[1]` is the key, `ARGV[1]` the slot, `ARGV[2]` the token,
 /// `ARGV[3]` the lifetime in milliseconds, `ARGV[4]` for how many slots an answer holds. Gives 1 if
 /// the claim stands, 0 if somebody else's does.
 pub const CLAIM: &str = include_str!("redis/claim.lua");
+
+/// The script that leases requests of a shared budget. `KEYS[1]` is the [`budget`]'s key, `ARGV` are the
+/// microseconds in which a request is earned, the burst, the requests wanted (negative: given back)
+/// and those sent without a lease, the gateway's id, the number of the question and that of the last
+/// one that it had an answer to. Gives what is granted, and what is left then.
+pub const LEASE: &str = include_str!("redis/lease.lua");
 
 /// The script that takes a claim back. `KEYS[1]` is the key, `ARGV[1]` the value it must have.
 pub const RELEASE: &str = include_str!("redis/release.lua");

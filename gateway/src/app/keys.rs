@@ -3,16 +3,24 @@
 use std::io::{BufRead, stdin};
 
 use super::check::{complain, say};
-use crate::cli::{Exit, Keys};
-use crate::config::KeyHash;
+use super::keys_file::{self, Opened};
+use super::system_time;
+use crate::cli::{Exit, Keys, NewKey, RevokedKeys};
+use crate::config::{DEFAULT_PLAN, IssuedKey, KeyHash};
 
 /// As many as nobody guesses.
 const RANDOM_BYTES: usize = 24;
 
+/// Digits of a hash that tell a key from others.
+const SHORT: usize = 16;
+const FEWEST_DIGITS: usize = 8;
+
 pub(super) fn run(command: &Keys) -> Exit {
     let done = match command {
-        Keys::New => new(),
+        Keys::New(new_key) => new(new_key),
         Keys::Hash => hash(),
+        Keys::List(of) => keys_file::read(&of.file).map(|file| list(&file.keys)),
+        Keys::Revoke(which) => revoke(which),
     };
     match done {
         Ok(()) => Exit::Done,
@@ -23,14 +31,22 @@ pub(super) fn run(command: &Keys) -> Exit {
     }
 }
 
-fn new() -> Result<(), String> {
+fn new(new: &NewKey) -> Result<(), String> {
     let mut bytes = [0; RANDOM_BYTES];
     getrandom::fill(&mut bytes).map_err(|error| format!("no random numbers: {error}"))?;
     let key = format!("pj_{}", bs58::encode(bytes).into_string());
-    say(&format!(
-        "key:  {key}\nhash: {}",
-        KeyHash::of(key.as_bytes())
-    ));
+    let hash = KeyHash::of(key.as_bytes());
+    if let (Some(file), Some(consumer)) = (&new.file, &new.consumer) {
+        let mut opened = Opened::or_new(file)?;
+        opened.file.keys.push(IssuedKey {
+            hash,
+            consumer: consumer.clone(),
+            plan: new.plan.clone(),
+            created: Some(humantime::format_rfc3339_seconds(system_time()).to_string()),
+        });
+        opened.write()?;
+    }
+    say(&format!("key:  {key}\nhash: {hash}"));
     Ok(())
 }
 
@@ -43,4 +59,92 @@ fn hash() -> Result<(), String> {
         }
     }
     Ok(())
+}
+
+/// A line for each, in columns.
+fn list(keys: &[IssuedKey]) {
+    let longest = keys.iter().map(|key| key.consumer.len()).max();
+    let width = longest.unwrap_or_default();
+    for key in keys {
+        let plan = key.plan.as_deref().unwrap_or(DEFAULT_PLAN);
+        let created = key.created.as_deref().unwrap_or("-");
+        say(&format!(
+            "{}  {:width$}  {plan}  {created}",
+            short(key.hash),
+            key.consumer
+        ));
+    }
+}
+
+fn revoke(which: &RevokedKeys) -> Result<(), String> {
+    let mut opened = Opened::existing(&which.of.file)?;
+    let keys = &opened.file.keys;
+    let gone: Vec<KeyHash> = if let Some(consumer) = &which.consumer {
+        let own = keys.iter().filter(|key| key.consumer == *consumer);
+        own.map(|key| key.hash).collect()
+    } else {
+        let found = which.hashes.iter().map(|digits| find(keys, digits));
+        found.collect::<Result<_, _>>()?
+    };
+    if gone.is_empty() {
+        return Err("no such consumer has a key there".to_owned());
+    }
+    let (revoked, kept) = opened
+        .file
+        .keys
+        .drain(..)
+        .partition(|key| gone.contains(&key.hash));
+    opened.file.keys = kept;
+    opened.write()?;
+    list(&revoked);
+    Ok(())
+}
+
+/// The one key whose hash begins so.
+fn find(keys: &[IssuedKey], digits: &str) -> Result<KeyHash, String> {
+    let digits = digits.strip_prefix("sha256:").unwrap_or(digits);
+    let digits = digits.to_ascii_lowercase();
+    if digits.len() < FEWEST_DIGITS {
+        return Err(format!("{digits}: needs {FEWEST_DIGITS} digits at least"));
+    }
+    let begins = |key: &&IssuedKey| hex::encode(key.hash.0).starts_with(&digits);
+    let mut found = keys.iter().filter(begins);
+    match (found.next(), found.next()) {
+        (Some(key), None) => Ok(key.hash),
+        (Some(_), Some(_)) => Err(format!("{digits}: several keys begin so")),
+        (None, _) => Err(format!("{digits}: there is no such key")),
+    }
+}
+
+fn short(hash: KeyHash) -> String {
+    let mut digits = hex::encode(hash.0);
+    digits.truncate(SHORT);
+    digits
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_key_is_found_by_the_beginning_of_its_hash_if_that_is_its_alone() {
+        let key = |first: u8, second: u8| {
+            let mut hash = [0xab; 32];
+            hash[0] = first;
+            hash[31] = second;
+            IssuedKey {
+                hash: KeyHash(hash),
+                consumer: "a".to_owned(),
+                plan: None,
+                created: None,
+            }
+        };
+        let keys = [key(1, 0), key(2, 0), key(2, 1)];
+        let found = |digits: &str| find(&keys, digits);
+        assert_eq!(found("01abABab"), Ok(keys[0].hash));
+        assert_eq!(found(&keys[2].hash.to_string()), Ok(keys[2].hash));
+        assert!(found("02ababab").unwrap_err().contains("several"));
+        assert!(found("03ababab").unwrap_err().contains("no such"));
+        assert!(found("01abab").unwrap_err().contains("8 digits"));
+    }
 }

@@ -171,7 +171,8 @@ impl Reloader {
             Ok(jupiter) => Arc::new(jupiter),
             Err(error) => return self.refuse(current, vec![format!("jupiter: {error}")]),
         };
-        let others = loaded.config.price.enabled || loaded.config.jupiter.is_served();
+        let config = &loaded.config;
+        let others = config.price.enabled || config.jupiter.is_served() || config.budgets.shared;
         let prepared = self.pipeline.cache.prepare(&loaded.config.cache, others);
         let prepared = match prepared {
             Ok(prepared) => prepared,

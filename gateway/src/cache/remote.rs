@@ -16,6 +16,7 @@ mod connection;
 mod failure;
 mod feed;
 mod forget;
+mod leases;
 mod link;
 mod metrics;
 mod news;
@@ -54,6 +55,7 @@ use super::{Entry, Key, Lifetime, Lookup, Trades};
 use crate::config;
 
 pub use self::claim::{Awaited, Claim, Claimed};
+pub use self::leases::Lease;
 pub use self::metrics::RedisMetrics;
 pub use self::origin::{OriginError, TrustError};
 pub use self::status::RemoteStatus;

@@ -1,21 +1,126 @@
 //! What a provider sells.
 
+use std::collections::BTreeMap;
+use std::path::PathBuf;
 use std::time::Duration;
 
-use perijove_core::settings::{Section, words};
+use perijove_core::settings::{Section, required_name, words};
 use schemars::JsonSchema;
+
+use super::Upstream;
+use super::methods::method_names;
+use super::plan::read_costs;
 
 /// Requests that an upstream may be sent. Everything counts: retries, hedges, probes. Calls go to
 /// other upstreams when it is used up.
-#[derive(Clone, Copy, Debug, JsonSchema, PartialEq, Eq)]
+#[derive(Clone, Debug, JsonSchema, PartialEq, Eq)]
 pub struct Budget {
+    #[schemars(flatten)]
+    pub rate: BudgetRate,
+    /// What calls of these methods count as, where that is not one: the provider's credits.
+    pub costs: BTreeMap<String, u32>,
+    /// Methods that have a budget of their own beside it.
+    pub groups: Vec<BudgetGroup>,
+    /// Upstreams with the same name here share one budget, as the keys of one organisation do.
+    pub organisation: Option<String>,
+}
+
+/// So many requests in a time.
+#[derive(Clone, Copy, Debug, JsonSchema, PartialEq, Eq)]
+pub struct BudgetRate {
     /// So many in each `per`, spread evenly over it.
     pub requests: u64,
+    /// In which time: `second`, `minute`, `hour`, `day`, or `month` of 30 days.
     pub per: Per,
     /// So many of them at once.
     pub burst: u32,
     /// The share of the burst that only calls of the classes high and critical may use, in percent.
     pub reserve: u32,
+    /// Whether no `per`, whenever it begins, may have more than `requests`. Otherwise one may have the
+    /// burst besides.
+    pub sliding: bool,
+}
+
+/// Methods with a budget.
+#[derive(Clone, Debug, JsonSchema, PartialEq, Eq)]
+pub struct BudgetGroup {
+    /// They count in the budget of the upstream too.
+    pub methods: Vec<String>,
+    #[schemars(flatten)]
+    pub rate: BudgetRate,
+}
+
+/// What all budgets have in common.
+#[derive(Clone, Debug, Default, JsonSchema, PartialEq, Eq)]
+pub struct Budgets {
+    /// Whether gateways with the same `cache.redis` share their budgets.
+    pub shared: bool,
+    /// A file in which what is used up survives a restart.
+    pub file: Option<PathBuf>,
+}
+
+impl Budgets {
+    pub(super) fn read(section: &mut Section<'_>, has_redis: bool) -> Self {
+        let shared = section.or("shared", false);
+        if shared && !has_redis {
+            section.violation("shared", "needs cache.redis");
+        }
+        let file: Option<PathBuf> = section.optional("file");
+        Self {
+            shared,
+            file: file.map(|file| section.resolve(&file)),
+        }
+    }
+}
+
+impl BudgetRate {
+    /// Nanoseconds in which one request is earned.
+    pub fn interval_nanos(&self) -> u64 {
+        let burst = if self.sliding {
+            u64::from(self.burst)
+        } else {
+            0
+        };
+        let requests = self.requests.saturating_sub(burst).max(1);
+        let nanos = self
+            .per
+            .duration()
+            .as_nanos()
+            .div_ceil(u128::from(requests));
+        u64::try_from(nanos).unwrap_or(u64::MAX).max(1)
+    }
+
+    fn read(section: &mut Section<'_>, preset: Option<Self>, needed: bool) -> Self {
+        let requests = match preset {
+            Some(preset) => section.or("requests", preset.requests),
+            None if needed => section.required("requests").unwrap_or(1),
+            None => 1,
+        };
+        if requests == 0 {
+            section.violation("requests", "must be at least 1");
+        }
+        let preset = preset.unwrap_or(Self {
+            requests,
+            per: Per::Hour,
+            burst: 10,
+            reserve: 0,
+            sliding: false,
+        });
+        let rate = Self {
+            requests,
+            per: section.or("per", preset.per),
+            burst: section.within("burst", preset.burst, 1..=1_000_000_000),
+            reserve: section.within("reserve", preset.reserve, 0..=90),
+            sliding: section.or("sliding", preset.sliding),
+        };
+        if rate.sliding && u64::from(rate.burst) >= rate.requests {
+            section.violation(
+                "burst",
+                "must be below requests where the budget is sliding",
+            );
+        }
+        rate
+    }
 }
 
 /// The time of a budget.
@@ -87,7 +192,7 @@ words!(
 
 impl Provider {
     /// Cautious figures: what a small plan allows for long.
-    const fn budget(self) -> Budget {
+    const fn budget(self) -> BudgetRate {
         let (requests, burst) = match self {
             Self::Helius => (3000, 15),
             Self::Jupiter => (1200, 5),
@@ -95,11 +200,12 @@ impl Provider {
             Self::Raydium => (2400, 10),
             Self::Rpc => (1800, 10),
         };
-        Budget {
+        BudgetRate {
             requests,
             per: Per::Hour,
             burst,
             reserve: 0,
+            sliding: false,
         }
     }
 }
@@ -107,31 +213,76 @@ impl Provider {
 impl Budget {
     /// `provider` sets what `budget` does not say; with neither there is no budget.
     pub(super) fn read(section: &mut Section<'_>) -> Option<Self> {
+        Self::read_with(section, |section, rate| {
+            let costs = read_costs(section, rate.burst);
+            let groups = section.sections("groups", |section| {
+                let methods = method_names(section, "methods");
+                if methods.is_empty() {
+                    section.violation("methods", "needs at least one method");
+                }
+                BudgetGroup {
+                    methods,
+                    rate: BudgetRate::read(section, None, true),
+                }
+            });
+            Self {
+                rate,
+                costs,
+                groups,
+                organisation: read_organisation(section),
+            }
+        })
+    }
+
+    /// The same for an API that has no methods.
+    pub(super) fn read_rate(section: &mut Section<'_>) -> Option<Self> {
+        Self::read_with(section, |_section, rate| Self {
+            rate,
+            costs: BTreeMap::new(),
+            groups: Vec::new(),
+            organisation: None,
+        })
+    }
+
+    fn read_with(
+        section: &mut Section<'_>,
+        rest: impl FnOnce(&mut Section<'_>, BudgetRate) -> Self,
+    ) -> Option<Self> {
         let provider: Option<Provider> = section.optional("provider");
         let written = section.has("budget");
         let preset = provider.map(Provider::budget);
         let read = section.nested("budget", |section| {
-            let requests = match preset {
-                Some(preset) => section.or("requests", preset.requests),
-                None if written => section.required("requests").unwrap_or(1),
-                None => 1,
-            };
-            if requests == 0 {
-                section.violation("requests", "must be at least 1");
-            }
-            let preset = preset.unwrap_or(Self {
-                requests,
-                per: Per::Hour,
-                burst: 10,
-                reserve: 0,
-            });
-            Self {
-                requests,
-                per: section.or("per", preset.per),
-                burst: section.within("burst", preset.burst, 1..=100_000),
-                reserve: section.within("reserve", preset.reserve, 0..=90),
-            }
+            let rate = BudgetRate::read(section, preset, written);
+            rest(section, rate)
         });
         (written || provider.is_some()).then_some(read)
+    }
+}
+
+fn read_organisation(section: &mut Section<'_>) -> Option<String> {
+    if section.has("organisation") {
+        return required_name(section, "organisation");
+    }
+    section.optional("organisation")
+}
+
+/// Reports upstreams that share a budget and say different things of it.
+pub(super) fn refuse_contradictions(section: &Section<'_>, upstreams: &[Upstream]) {
+    let mut known: Vec<(&str, &Budget)> = Vec::new();
+    for upstream in upstreams {
+        let Some(budget) = &upstream.budget else {
+            continue;
+        };
+        let Some(name) = budget.organisation.as_deref() else {
+            continue;
+        };
+        match known.iter().find(|(other, _)| *other == name) {
+            Some((_, first)) if *first != budget => section.violation_at(
+                &format!("upstreams.{}.budget", upstream.id),
+                "says something else than the first budget of the same organisation",
+            ),
+            Some(_) => {}
+            None => known.push((name, budget)),
+        }
     }
 }

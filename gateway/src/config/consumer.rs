@@ -6,7 +6,7 @@ use perijove_core::settings::{Section, Setting, refuse_doubles, required_id};
 use schemars::JsonSchema;
 use sha2::{Digest, Sha256};
 
-use super::{DEFAULT_PLAN, Plan};
+use super::{DEFAULT_PLAN, KeysFile, Plan};
 
 /// Somebody who calls the gateway with a key of his own.
 #[derive(Clone, Debug, JsonSchema, PartialEq, Eq)]
@@ -74,13 +74,19 @@ pub(super) fn plan_of(
 const WEAK_KEY: usize = 16;
 
 impl Consumer {
-    pub(super) fn read_all(section: &mut Section<'_>, plans: &[Plan]) -> Vec<Self> {
+    /// Without keys of its own only where a `keys_file` may hold some.
+    pub(super) fn read_all(
+        section: &mut Section<'_>,
+        plans: &[Plan],
+        keys_file: Option<&KeysFile>,
+    ) -> Vec<Self> {
         let mut ids = Vec::new();
         let mut keys: Vec<(String, Secret)> = Vec::new();
         let consumers = section.sections("consumers", |section| {
             let id = required_id(section);
             ids.push((section.at("id"), id.clone()));
-            let own = Self::read_keys(section, !section.has("key_hashes"));
+            let needed = !section.has("key_hashes") && keys_file.is_none();
+            let own = Self::read_keys(section, needed);
             let key_hashes = section.list_or("key_hashes", Vec::new());
             keys.extend(own.iter().cloned());
             let plan = plan_of(section, "plan", plans);
@@ -99,7 +105,18 @@ impl Consumer {
             section,
             keys.iter().map(|(path, key)| (path.as_str(), Some(key))),
         );
-        consumers.into_iter().flatten().collect()
+        let mut consumers: Vec<Self> = consumers.into_iter().flatten().collect();
+        if let Some(keys_file) = keys_file {
+            keys_file.add_to(&mut consumers, plans, section);
+        }
+        consumers
+    }
+
+    /// Those of all its keys.
+    pub fn hashes(&self) -> impl Iterator<Item = KeyHash> {
+        let written = self.keys.iter();
+        let written = written.map(|key| KeyHash::of(key.expose().as_bytes()));
+        written.chain(self.key_hashes.iter().copied())
     }
 
     fn read_keys(section: &mut Section<'_>, needed: bool) -> Vec<(String, Secret)> {

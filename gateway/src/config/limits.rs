@@ -39,6 +39,13 @@ pub struct Limits {
     pub unsent_per_connection: usize,
     /// Most bytes of request bodies that have not arrived as a whole, in all.
     pub unfinished_bodies: usize,
+    /// Most calls at once that upstreams are asked for. Further ones wait for their turn, by class;
+    /// without it they do so only for the connections of each upstream.
+    pub calls: Option<usize>,
+    /// How many may wait. Then the lowest class is turned away.
+    pub calls_waiting: usize,
+    /// How long one may wait before it is turned away.
+    pub calls_queue: Duration,
 }
 
 impl Default for Limits {
@@ -57,6 +64,9 @@ impl Default for Limits {
             unsent: 256 * 1024 * 1024,
             unsent_per_connection: 32 * 1024 * 1024,
             unfinished_bodies: 64 * 1024 * 1024,
+            calls: None,
+            calls_waiting: 1024,
+            calls_queue: Duration::from_secs(1),
         }
     }
 }
@@ -66,6 +76,7 @@ impl Limits {
         let default = Self::default();
         let time = Duration::from_millis(100)..=Duration::from_mins(10);
         let memory = Size::mib(1)..=Size::mib(64 * 1024);
+        let (calls, calls_waiting, calls_queue) = read_calls(section, &default);
         let limits = Self {
             max_body: size(
                 section,
@@ -93,6 +104,9 @@ impl Limits {
             ),
             write_timeout: section.within("write_timeout", default.write_timeout, time.clone()),
             head_timeout: section.within("head_timeout", default.head_timeout, time),
+            calls,
+            calls_waiting,
+            calls_queue,
             connections: section.optional_within("connections", 1..=1_000_000),
             connections_per_address: section
                 .optional_within("connections_per_address", 1..=1_000_000),
@@ -110,19 +124,33 @@ impl Limits {
                 memory,
             ),
         };
-        if section.has("unsent_per_connection") && limits.unsent_per_connection > limits.unsent {
-            section.violation("unsent_per_connection", "must not be above unsent");
-        }
-        if let (Some(all), Some(one)) = (limits.connections, limits.connections_per_address)
-            && one > all
-        {
-            section.violation("connections_per_address", "must not be above connections");
-        }
+        limits.check(section);
         Self {
             unsent_per_connection: limits.unsent_per_connection.min(limits.unsent),
             ..limits
         }
     }
+
+    fn check(&self, section: &Section<'_>) {
+        if section.has("unsent_per_connection") && self.unsent_per_connection > self.unsent {
+            section.violation("unsent_per_connection", "must not be above unsent");
+        }
+        if let (Some(all), Some(one)) = (self.connections, self.connections_per_address)
+            && one > all
+        {
+            section.violation("connections_per_address", "must not be above connections");
+        }
+    }
+}
+
+/// The bound on all calls, how many may wait for it, and how long.
+fn read_calls(section: &mut Section<'_>, default: &Limits) -> (Option<usize>, usize, Duration) {
+    let queue = Duration::ZERO..=Duration::from_mins(1);
+    (
+        section.optional_within("calls", 1..=1_000_000),
+        section.within("calls_waiting", default.calls_waiting, 0..=1_000_000),
+        section.within("calls_queue", default.calls_queue, queue),
+    )
 }
 
 /// A size in bytes within bounds.

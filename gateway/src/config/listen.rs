@@ -7,7 +7,7 @@ use std::time::Duration;
 use perijove_core::settings::Section;
 use schemars::JsonSchema;
 
-use crate::config::{Identity, UpstreamUrl};
+use crate::config::{Identity, Network, UpstreamUrl};
 
 /// The listeners of the RPC endpoint.
 #[derive(Clone, Debug, JsonSchema, PartialEq, Eq)]
@@ -24,6 +24,12 @@ pub struct Listen {
     /// Whether WebSocket is also served on the port after each of these, over TLS where that is,
     /// where clients of Solana look for it. A port that something else has is left to it.
     pub next_port: bool,
+    /// Load balancers and proxies in front of the gateway, whose word is taken for where a request
+    /// comes from: `x-forwarded-for`, and the PROXY protocol.
+    pub trusted_proxies: Vec<Network>,
+    /// Those of the addresses, and the ports after them, on which every connection begins with a
+    /// header of the PROXY protocol, version 1 or 2.
+    pub proxy_protocol: Vec<SocketAddr>,
 }
 
 impl Default for Listen {
@@ -34,6 +40,8 @@ impl Default for Listen {
             keepalive: Duration::from_secs(75),
             h2c: true,
             next_port: true,
+            trusted_proxies: Vec::new(),
+            proxy_protocol: Vec::new(),
         }
     }
 }
@@ -58,11 +66,33 @@ impl Listen {
             ),
             h2c: section.or("h2c", default.h2c),
             next_port: section.or("next_port", default.next_port),
+            trusted_proxies: section.list_or("trusted_proxies", Vec::new()),
+            proxy_protocol: section.list_or("proxy_protocol", Vec::new()),
         };
+        listen.check_proxy_protocol(section);
         if section.has("rpc") && section.is_empty_list("rpc") && !section.has("tls") {
             section.violation("rpc", "needs at least one address, or one in tls");
         }
         listen
+    }
+
+    fn check_proxy_protocol(&self, section: &Section<'_>) {
+        if !self.proxy_protocol.is_empty() && self.trusted_proxies.is_empty() {
+            section.violation(
+                "proxy_protocol",
+                "needs trusted_proxies; anybody could say where he comes from",
+            );
+        }
+        let tls = self.tls.iter().map(|listener| listener.address);
+        let all: Vec<SocketAddr> = self.rpc.iter().copied().chain(tls).collect();
+        for (index, address) in self.proxy_protocol.iter().enumerate() {
+            if !all.contains(address) || address.port() == 0 {
+                section.violation(
+                    &format!("proxy_protocol[{index}]"),
+                    "must be one of rpc or of tls[].address, with a port other than 0",
+                );
+            }
+        }
     }
 }
 

@@ -1,6 +1,6 @@
 //! From a file to a checked [`Config`]: every section, and what must hold between them.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use perijove_core::settings::{
     self, ConfigError, Configuration, Environment, Loaded, Reading, Section,
@@ -9,9 +9,10 @@ use perijove_core::settings::{
 use serde_json::Value;
 
 use crate::config::{
-    Admin, Breaker, Cache, Cluster, Compression, Config, Consumer, Health, Hedge, History, HoldOff,
-    Jupiter, Limits, Listen, Log, Methods, Plan, Price, Retry, Runtime, Selection, Shutdown, Tiers,
-    Upstream, WebSocket, consumer::plan_of, listen, schema, warning,
+    Admin, Breaker, Budgets, Cache, Cluster, Compression, Config, Consumer, Health, Hedge, History,
+    HoldOff, Jupiter, Jwt, KeysFile, Limits, Listen, Log, Methods, Plan, Price, Retry, Runtime,
+    Selection, Shutdown, Tiers, Upstream, WebSocket, budget, consumer::plan_of, listen, schema,
+    warning,
 };
 
 /// Loads the configuration file at `path` in the environment of this process.
@@ -49,22 +50,17 @@ impl Configuration for Config {
         let limits = section.nested("limits", Limits::read);
         let compression = section.nested("compression", Compression::read);
         let plans = Plan::read_all(section);
-        let consumers = Consumer::read_all(section, &plans);
+        let (keys_file, keys) = read_keys_file(section);
+        let consumers = Consumer::read_all(section, &plans, keys.as_ref());
+        let jwt = Jwt::read(section, &plans);
         let anonymous_plan = plan_of(section, "anonymous_plan", &plans);
-        let anonymous = section
-            .optional("anonymous")
-            .unwrap_or(consumers.is_empty());
-        if !anonymous && section.is_empty_list("consumers") {
-            section.violation(
-                "anonymous",
-                "nobody could call: it is false without consumers",
-            );
-        }
+        let anonymous = read_anonymous(section, consumers.is_empty());
         let consumer_metrics = section.or("consumer_metrics", false);
         let cluster = section.nested("cluster", Cluster::read);
         let tiers = section.nested("tiers", Tiers::read);
         let own = listen::Own::new(&listen, &admin);
         let upstreams = Upstream::read_all(section, &tiers, &own);
+        budget::refuse_contradictions(section, &upstreams);
         let mut has_redis = false;
         let cache = |section: &mut Section<'_>| {
             has_redis = section.has("redis");
@@ -79,6 +75,8 @@ impl Configuration for Config {
             limits,
             compression,
             consumers,
+            jwt,
+            keys_file: keys_file.map(|file| section.resolve(&file)),
             plans,
             anonymous_plan,
             anonymous,
@@ -95,6 +93,7 @@ impl Configuration for Config {
             selection: section.nested("selection", Selection::read),
             methods: section.nested("methods", Methods::read),
             cache: section.nested("cache", cache),
+            budgets: section.nested("budgets", |section| Budgets::read(section, has_redis)),
             price: section.nested("price", |section| Price::read(section, has_redis)),
             websocket: section.nested("websocket", WebSocket::read),
             jupiter: section.nested("jupiter", |section| read_jupiter(section, &own)),
@@ -118,4 +117,27 @@ fn read_jupiter(section: &mut Section<'_>, own: &listen::Own) -> Jupiter {
         own.refuse(section, &path, &upstream.url);
     }
     jupiter
+}
+
+/// The keys file with what stands in it; nothing where it cannot be read, which has been reported.
+fn read_keys_file(section: &mut Section<'_>) -> (Option<PathBuf>, Option<KeysFile>) {
+    let file: Option<PathBuf> = section.optional("keys_file");
+    let keys = file.as_deref().map(|file| {
+        let keys = section.file("keys_file", file, KeysFile::read);
+        keys.unwrap_or_default()
+    });
+    (file, keys)
+}
+
+/// Whether callers are served whom nobody knows: by default where nobody could be known.
+fn read_anonymous(section: &mut Section<'_>, no_consumers: bool) -> bool {
+    let others = section.has("keys_file") || section.has("jwt");
+    let anonymous = section.optional("anonymous");
+    if anonymous == Some(false) && !others && section.is_empty_list("consumers") {
+        section.violation(
+            "anonymous",
+            "nobody could call: it is false without consumers",
+        );
+    }
+    anonymous.unwrap_or(no_consumers && !others)
 }

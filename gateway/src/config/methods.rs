@@ -22,15 +22,16 @@ impl Methods {
     }
 }
 
+pub(super) fn is_method_name(name: &str) -> bool {
+    let plain = |byte: u8| byte.is_ascii_alphanumeric() || byte == b'_';
+    !name.is_empty() && name.bytes().all(plain)
+}
+
 /// A list of RPC methods.
 pub(super) fn method_names(section: &mut Section<'_>, key: &'static str) -> Vec<String> {
     let names: Vec<String> = section.list_or(key, Vec::new());
     for (index, name) in names.iter().enumerate() {
-        if name.is_empty()
-            || !name
-                .bytes()
-                .all(|byte| byte.is_ascii_alphanumeric() || byte == b'_')
-        {
+        if !is_method_name(name) {
             section.violation(
                 &format!("{key}[{index}]"),
                 "must be the name of an RPC method",

@@ -1,12 +1,15 @@
 //! Plans: what consumers may do.
 
+use std::collections::BTreeMap;
+use std::net::IpAddr;
 use std::time::Duration;
 
 use perijove_core::settings::serde_json::{Value, json};
-use perijove_core::settings::{Section, Setting, refuse_doubles, required_id, words};
+use perijove_core::settings::{Section, Setting, Size, refuse_doubles, required_id, words};
 use schemars::JsonSchema;
 
-use super::methods::method_names;
+use super::methods::{is_method_name, method_names};
+use super::{Network, OriginPattern};
 use crate::solana::Priority;
 
 /// What the consumers of a plan may do, each of them.
@@ -24,6 +27,8 @@ pub struct Plan {
     pub queue: Duration,
     /// The class of all calls; by method where it is not given.
     pub priority: Option<Priority>,
+    /// How many calls of one consumer go on in a row where those of a class take turns.
+    pub weight: u32,
     /// The highest class that the `x-priority` header may ask for.
     pub ceiling: Priority,
     /// Only these methods; all where it is empty.
@@ -32,10 +37,23 @@ pub struct Plan {
     pub deny: Vec<String>,
     /// Most calls of a batch.
     pub max_batch: Option<usize>,
-    /// WebSockets that may be open at once.
+    /// What calls of these methods count as, where that is not one.
+    pub costs: BTreeMap<String, u32>,
+    /// Bytes of answers a minute, and at once. An answer may exceed it; the next call then waits.
+    pub answer_bytes_per_minute: Option<usize>,
+    /// WebSockets open at once.
     pub sockets: Option<usize>,
-    /// Subscriptions on all of them together.
+    /// Subscriptions at once, on all its sockets.
     pub subscriptions: Option<usize>,
+    /// Only from these addresses; from all where it is empty.
+    pub allow_addresses: Vec<Network>,
+    /// Not from these addresses.
+    pub deny_addresses: Vec<Network>,
+    /// Only from pages of these origins, and from nothing but pages; from everywhere where it is
+    /// empty.
+    pub allow_origins: Vec<OriginPattern>,
+    /// Not from pages of these origins.
+    pub deny_origins: Vec<OriginPattern>,
 }
 
 words!(
@@ -74,6 +92,20 @@ impl Setting for PerMinute {
     }
 }
 
+/// What methods count as. A call that is more than the burst could never be served.
+pub(super) fn read_costs(section: &mut Section<'_>, burst: u32) -> BTreeMap<String, u32> {
+    let costs = section.named("costs");
+    let costs = costs.into_iter().map(|(path, method, cost): (_, _, u32)| {
+        if !is_method_name(&method) {
+            section.violation_at(&path, "is not the name of an RPC method");
+        } else if cost > burst {
+            section.violation_at(&path, "is more than burst, so that no call could be served");
+        }
+        (method, cost)
+    });
+    costs.collect()
+}
+
 /// The plan of consumers who name none.
 pub const DEFAULT_PLAN: &str = "default";
 
@@ -86,12 +118,19 @@ impl Default for Plan {
             concurrent: None,
             queue: Duration::from_secs(1),
             priority: None,
+            weight: 1,
             ceiling: Priority::Critical,
             allow: Vec::new(),
             deny: Vec::new(),
             max_batch: None,
+            costs: BTreeMap::new(),
+            answer_bytes_per_minute: None,
             sockets: None,
             subscriptions: None,
+            allow_addresses: Vec::new(),
+            deny_addresses: Vec::new(),
+            allow_origins: Vec::new(),
+            deny_origins: Vec::new(),
         }
     }
 }
@@ -128,10 +167,15 @@ impl Plan {
                 "must be at least 1; `allow` and `deny` close methods",
             );
         }
+        let burst = section.within("burst", default.burst, 1..=1_000_000);
+        let bytes = Size::kib(1)..=Size::mib(1024 * 1024);
+        let bytes = section.optional_within("answer_bytes_per_minute", bytes);
         let plan = Self {
             id: id.unwrap_or_default(),
             requests_per_minute,
-            burst: section.within("burst", default.burst, 1..=1_000_000),
+            burst,
+            costs: read_costs(section, burst),
+            answer_bytes_per_minute: bytes.map(|Size(bytes)| bytes),
             concurrent: section.optional_within("concurrent", 1..=1_000_000),
             queue: section.within(
                 "queue",
@@ -139,12 +183,17 @@ impl Plan {
                 Duration::ZERO..=Duration::from_secs(30),
             ),
             priority: section.optional("priority"),
+            weight: section.within("weight", default.weight, 1..=100),
             ceiling: section.or("ceiling", default.ceiling),
             allow: method_names(section, "allow"),
             deny: method_names(section, "deny"),
             max_batch: section.optional_within("max_batch", 1..=100_000),
             sockets: section.optional_within("sockets", 0..=1_000_000),
             subscriptions: section.optional_within("subscriptions", 0..=100_000_000),
+            allow_addresses: section.list_or("allow_addresses", Vec::new()),
+            deny_addresses: section.list_or("deny_addresses", Vec::new()),
+            allow_origins: section.list_or("allow_origins", Vec::new()),
+            deny_origins: section.list_or("deny_origins", Vec::new()),
         };
         if plan
             .priority
@@ -159,5 +208,27 @@ impl Plan {
     pub fn allows(&self, method: &str) -> bool {
         let named = |list: &[String]| list.iter().any(|name| name == method);
         (self.allow.is_empty() || named(&self.allow)) && !named(&self.deny)
+    }
+
+    /// What a call of a method counts as.
+    pub fn cost(&self, method: &str) -> u32 {
+        self.costs.get(method).copied().unwrap_or(1)
+    }
+
+    /// Whether its consumers may call from there.
+    pub fn allows_address(&self, address: Option<IpAddr>) -> bool {
+        let named = |list: &[Network]| {
+            address.is_some_and(|address| list.iter().any(|network| network.contains(address)))
+        };
+        (self.allow_addresses.is_empty() || named(&self.allow_addresses))
+            && !named(&self.deny_addresses)
+    }
+
+    /// Whether they may call from pages of this origin, or from what is no page.
+    pub fn allows_origin(&self, origin: Option<&[u8]>) -> bool {
+        let named = |list: &[OriginPattern]| {
+            origin.is_some_and(|origin| list.iter().any(|pattern| pattern.means(origin)))
+        };
+        (self.allow_origins.is_empty() || named(&self.allow_origins)) && !named(&self.deny_origins)
     }
 }

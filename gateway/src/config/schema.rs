@@ -24,8 +24,9 @@ pub(super) fn of_every_list() -> Value {
     json!({
         "listen": { "tls": [{}] },
         "consumers": [{}],
+        "jwt": {},
         "plans": [{}],
-        "upstreams": [{ "budget": {} }],
+        "upstreams": [{ "budget": { "groups": [{}] } }],
         "cache": { "methods": { "*": {} } },
         "jupiter": { "upstreams": [{ "budget": {} }], "referral": { "fee_accounts": [{}] } },
     })

@@ -42,7 +42,7 @@ pub(super) fn look_for_doubts(config: &Config, reading: &Reading<'_>) {
         look_at(upstream, config, reading);
     }
     look_at_redis(config, reading);
-    if config.anonymous && !config.consumers.is_empty() {
+    if config.anonymous && config.has_keys() {
         reading.warn("anonymous", "callers without a key are served as well");
     }
     if let Some(address) = config

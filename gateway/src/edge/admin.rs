@@ -152,6 +152,7 @@ impl AdminApp {
     fn metrics_page(&self) -> Page {
         self.metrics.set_in_flight(self.drain.in_flight());
         self.connections.tell_metrics();
+        self.pipeline.tell_metrics();
         match TextEncoder::new().encode_to_string(&self.registry.gather()) {
             Ok(body) => Page {
                 status: 200,
@@ -183,6 +184,7 @@ impl AdminApp {
             "shutting_down": self.drain.is_leaving(),
             "in_flight": self.drain.in_flight(),
             "connections": self.connections.status(&snapshot.config.limits),
+            "admission": self.pipeline.admission_status(&snapshot),
             "websocket": self.pubsub.status(),
             "genesis": pool.genesis,
             "tip": pool.tip,

@@ -24,8 +24,8 @@ use self::backlog::Backlog;
 pub use self::backlog::KeepUp;
 use self::metrics::ConnectionMetrics;
 use self::table::{Full, Table};
+use self::tracked::Cause;
 pub(super) use self::tracked::Tracked;
-use self::tracked::{Cause, Origin};
 pub(super) use self::unsent::{Charge, NoRoom};
 use crate::config::Limits;
 
@@ -137,7 +137,7 @@ impl Connections {
     ) -> Option<Admitted> {
         self.backlog.arrived();
         let bounds = self.bounds(limits);
-        let tracked = Arc::new(Tracked::new(Arc::clone(self), address.map(Origin::of)));
+        let tracked = Arc::new(Tracked::new(Arc::clone(self), address));
         let mut table = self.table.lock();
         self.metrics.limit(bounds.all);
         if let Some(full) = table.full(&tracked, bounds) {

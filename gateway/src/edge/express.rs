@@ -32,7 +32,7 @@ use super::http1::request::{Request, Seeker};
 use super::http1::{Ends, Http1};
 use super::jupiter;
 use super::reply::{self, Refusal};
-use super::rpc::{Cut, RpcApp};
+use super::rpc::{Cut, RpcApp, trusted};
 use super::session::Session as _;
 use super::websocket::{self, Opening};
 use crate::auth::ConsumerId;
@@ -125,7 +125,7 @@ struct Call {
 impl<'a> Connection<'a> {
     fn new(stream: Stream, tracked: &'a Arc<Tracked>, patience: Duration) -> Self {
         Self {
-            client_ip: head::peer_ip(&stream),
+            client_ip: tracked.address,
             stream,
             tracked,
             unread: BytesMut::new(),
@@ -168,9 +168,9 @@ impl<'a> Connection<'a> {
         if jupiter::is_api(&Method::POST, path, snapshot) {
             return None;
         }
-        let (ip, allowances) = (self.client_ip, &app.pipeline.allowances);
+        let head = Head::new(fields, self.client_ip, trusted(snapshot));
+        let (ip, allowances) = (head.client_ip, &app.pipeline.allowances);
         let consumer = head::identify(fields, path, query, ip, snapshot, allowances).ok()?;
-        let head = Head::new(fields, self.client_ip);
         let (before, length) = (ordinary.head, ordinary.body);
         self.unread.advance(before);
         self.skipped = false;
@@ -268,7 +268,8 @@ impl<'a> Connection<'a> {
         );
         let served = match &refused {
             Some(rejection) => {
-                let head = Head::new(&session.fields(), session.client_ip());
+                let (fields, peer) = (session.fields(), session.client_ip());
+                let head = Head::new(&fields, peer, trusted(snapshot));
                 let refusal = Refusal::rpc(rejection);
                 app.refuse(&mut session, snapshot, &refusal, &head, Instant::now())
                     .await
@@ -327,7 +328,7 @@ impl<'a> Connection<'a> {
         rejection: &Rejection,
     ) -> Result<(), Cut> {
         tracing::debug!(%rejection, "request head refused");
-        let head = Head::new(&Fields::default(), self.client_ip);
+        let head = Head::new(&Fields::default(), self.client_ip, &[]);
         let mut manner = Manner::for_request(false, true, false);
         let (stream, buffer) = (&mut self.stream, &mut self.buffer);
         let limits = &snapshot.config.limits;

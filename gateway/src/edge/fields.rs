@@ -19,11 +19,32 @@ pub(super) struct Fields<'a> {
     /// The gateway that sent it, where one did.
     pub instance: Option<&'a [u8]>,
     priority: Option<&'a [u8]>,
+    pub forwarded_for: ForwardedFor<'a>,
     /// `cache-control: no-store`, `x-perijove-cache: bypass`.
     pub bypasses: bool,
     /// `cache-control: no-cache`.
     pub revalidates: bool,
     pub framing: Framing<'a>,
+}
+
+/// The last lines of `x-forwarded-for`, which is where proxies nearby have written.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct ForwardedFor<'a> {
+    /// The latest first.
+    lines: [&'a [u8]; 3],
+}
+
+impl<'a> ForwardedFor<'a> {
+    fn add(&mut self, line: &'a [u8]) {
+        let [one, two, _] = self.lines;
+        self.lines = [line, one, two];
+    }
+
+    /// Every entry, the latest first.
+    pub(super) fn hops(self) -> impl Iterator<Item = &'a [u8]> {
+        let lines = self.lines.into_iter().filter(|line| !line.is_empty());
+        lines.flat_map(|line| line.rsplit(|byte| *byte == b',').map(<[u8]>::trim_ascii))
+    }
 }
 
 /// What decides where a request ends, and whether anything is to happen before.
@@ -63,6 +84,7 @@ impl<'a> Fields<'a> {
             13 if is("authorization") => first(&mut self.authorization, value),
             13 if is("cache-control") => self.cache_control(value),
             14 if is("content-length") => self.framing.length(value),
+            15 if is("x-forwarded-for") => self.forwarded_for.add(value),
             15 if is("accept-encoding") => first(&mut self.accept_encoding, value),
             16 if is("x-perijove-cache") => self.bypasses |= says(value, b"bypass"),
             17 if is("transfer-encoding") => self.framing.special = true,

@@ -4,7 +4,7 @@
 //! Pingora looks for the preface of HTTP/2 by waiting for its 24 bytes, for ever: a shorter request
 //! would get no answer, and a connection that stays silent no end.
 
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -14,11 +14,13 @@ use pingora::protocols::{ALPN, Stream};
 use pingora::server::ShutdownWatch;
 use tokio::time::{Instant, timeout, timeout_at};
 
-use super::connections::Tracked;
+use super::connections::{Admitted, Tracked};
 use super::http2::{self, Patience};
 use super::rpc::RpcApp;
 use super::tls::{self, TlsListeners};
-use super::{express, head};
+use super::{express, forwarded, head, proxy_protocol};
+use crate::config::{Config, Listen};
+use crate::snapshot::Snapshot;
 
 /// How every connection of HTTP/2 begins (RFC 9113 §3.4).
 const PREFACE: &[u8; 24] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
@@ -76,6 +78,43 @@ impl Front {
             }
             Version::Two => http2::serve(&self.app, stream, tracked, patience, shutdown).await,
         }
+    }
+
+    /// Whether every connection to its address begins with a header of the PROXY protocol.
+    fn is_behind_a_balancer(&self, stream: &Stream, listen: &Listen) -> bool {
+        let addresses = &listen.proxy_protocol;
+        tls::is_among(stream, addresses)
+            || (tls::is_among(stream, &self.websocket_only) && tls::is_next_to(stream, addresses))
+    }
+
+    /// Takes in a connection that a load balancer introduces, under the address that it names. Until
+    /// then it counts as nobody's; the balancer's own address stands for far too many.
+    async fn introduced(
+        &self,
+        mut stream: Stream,
+        peer: Option<IpAddr>,
+        snapshot: &Snapshot,
+    ) -> Option<(Stream, Admitted)> {
+        let Config { limits, listen, .. } = &snapshot.config;
+        let peer = peer.filter(|peer| forwarded::is_among(&listen.trusted_proxies, *peer));
+        if peer.is_none() {
+            self.app.metrics.refused("proxy_protocol");
+            return None;
+        }
+        let nobody = self.app.connections.admit(None, limits)?;
+        let mut header = None;
+        let reading = async {
+            let read = timeout(limits.head_timeout, proxy_protocol::read(&mut stream)).await;
+            header = read.ok().and_then(Result::ok);
+        };
+        Box::pin(nobody.until_cut(reading)).await;
+        let Some(named) = header else {
+            self.app.metrics.refused("proxy_protocol");
+            return None;
+        };
+        drop(nobody);
+        let admitted = self.app.connections.admit(named.or(peer), limits)?;
+        Some((stream, admitted))
     }
 
     /// `None` when the connection ends before it has begun, or takes too long for that.
@@ -145,8 +184,12 @@ impl ServerApp for Front {
     ) -> Option<Stream> {
         let address = head::peer_ip(&stream);
         let snapshot = self.app.published.load();
-        let limits = &snapshot.config.limits;
-        let admitted = self.app.connections.admit(address, limits)?;
+        let Config { limits, listen, .. } = &snapshot.config;
+        let (stream, admitted) = if self.is_behind_a_balancer(&stream, listen) {
+            self.introduced(stream, address, &snapshot).await?
+        } else {
+            (stream, self.app.connections.admit(address, limits)?)
+        };
         drop(snapshot);
         // Once on the heap it is not copied any more.
         let serving = Box::pin(self.serve(stream, &admitted, shutdown));

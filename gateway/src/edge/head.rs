@@ -8,8 +8,10 @@ use pingora::protocols::Stream;
 use smallvec::SmallVec;
 
 use super::fields::Fields;
+use super::forwarded;
 use super::session::Session;
 use crate::auth::{ConsumerId, Credentials};
+use crate::config::Network;
 use crate::dispatch::ClientKey;
 use crate::error::Rejection;
 use crate::limit::Allowances;
@@ -50,7 +52,10 @@ pub(super) enum Kind {
 }
 
 impl Head {
-    pub(super) fn new(fields: &Fields<'_>, client_ip: Option<IpAddr>) -> Self {
+    /// `peer` is the other end of the connection; `trusted` are proxies whose word is taken for who
+    /// is behind it.
+    pub(super) fn new(fields: &Fields<'_>, peer: Option<IpAddr>, trusted: &[Network]) -> Self {
+        let client_ip = forwarded::caller(peer, fields.forwarded_for, trusted);
         Self {
             request_id: RequestId::of(fields.request_id),
             origin: fields.origin.map(Box::from),
@@ -100,7 +105,8 @@ pub(super) fn kind(session: &impl Session, fields: &Fields<'_>) -> Result<Kind, 
 /// The consumer behind the request's key, if there is one.
 ///
 /// # Errors
-/// As [`crate::auth::Consumers::identify`]; and whoever has shown many wrong keys has to wait.
+/// As [`crate::auth::Consumers::identify`]; whoever has shown many wrong keys has to wait; and a plan
+/// may not be for everywhere.
 pub(super) fn identify(
     fields: &Fields<'_>,
     path: &str,
@@ -118,7 +124,20 @@ pub(super) fn identify(
             remaining: None,
         });
     }
-    snapshot.consumers.identify(&credentials)
+    let consumer = snapshot.consumers.identify(&credentials)?;
+    if let Some(plan) = snapshot.plan(consumer.as_ref()) {
+        if !plan.allows_address(address) {
+            return Err(Rejection::NotFromHere {
+                reason: "your plan does not allow calls from your address",
+            });
+        }
+        if !plan.allows_origin(fields.origin) {
+            return Err(Rejection::NotFromHere {
+                reason: "your plan does not allow calls from this origin",
+            });
+        }
+    }
+    Ok(consumer)
 }
 
 /// Whether a request shows something that may be meant as a key.

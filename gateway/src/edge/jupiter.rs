@@ -16,8 +16,10 @@ use super::session::Session;
 use crate::auth::ConsumerId;
 use crate::error::Rejection;
 use crate::jupiter::{Api, Route};
+use crate::limit::Ask;
 use crate::pipeline::ApiCall;
 use crate::snapshot::Snapshot;
+use crate::solana::Priority;
 
 /// Fields of a request that are passed on. Keys, cookies and addresses are nobody else's business.
 const PASSED_ON: [&str; 3] = ["accept", "content-type", "idempotency-key"];
@@ -77,10 +79,18 @@ impl RpcApp {
         let admitted = pipeline.admit(snapshot, consumer.as_ref(), address, 1);
         let admitted = admitted.await?;
         let remaining = admitted.as_ref().and_then(|admitted| admitted.remaining);
+        let ask = ask(snapshot, head, consumer.as_ref(), session.method());
         let call = self.api_call(session, snapshot, (head, consumer.as_ref()), body, started);
+        let deadline = started + limits.request_timeout;
+        let in_turn = async {
+            let turn = pipeline.turn(snapshot, ask, deadline).await?;
+            let answered = call.answer().await;
+            drop(turn);
+            answered
+        };
         let answered = tokio::select! {
             biased;
-            answered = call.answer() => answered,
+            answered = in_turn => answered,
             () = session.gone() => return Err(Stop::Gone),
         };
         let response = answered?;
@@ -90,6 +100,9 @@ impl RpcApp {
         let mut wire = session.wire();
         let written =
             reply::write_api(&mut wire, (response, remaining), head, &snapshot.config).await;
+        if let (Some(meter), Ok(bytes)) = (admitted.and_then(|admitted| admitted.meter), written) {
+            meter.count(bytes);
+        }
         if written == Err(WriteFault::NoRoom) {
             return Err(Stop::Refused(Rejection::TooMuchUnsent));
         }
@@ -125,6 +138,20 @@ impl RpcApp {
             cache_use: head.cache_use,
             charged: false,
         }
+    }
+}
+
+/// The class of a request: swaps and executions before quotes, unless plan or caller say otherwise.
+fn ask(snapshot: &Snapshot, head: &Head, consumer: Option<&ConsumerId>, method: &Method) -> Ask {
+    let usual = match *method {
+        Method::GET => Priority::Medium,
+        _ => Priority::High,
+    };
+    Ask {
+        priority: snapshot.priority(consumer, head.priority, usual),
+        consumer: head.client_key(consumer),
+        weight: snapshot.weight(consumer),
+        heavy: false,
     }
 }
 

@@ -3,7 +3,7 @@
 use prometheus::{IntCounter, IntCounterVec, IntGauge, Opts, Registry};
 
 use super::reply::{Sent, WriteFault};
-use crate::auth::ConsumerId;
+use crate::auth::{ConsumerId, plan_of_token};
 use crate::config::Config;
 
 /// The statuses that have a series of their own, the most frequent first. What upstreams say with
@@ -13,7 +13,7 @@ const STATUSES: [u16; 19] = [
 ];
 
 /// What a request may be refused for before a call is read.
-const REASONS: [&str; 15] = [
+const REASONS: [&str; 18] = [
     "http_method",
     "content_type",
     "body_too_large",
@@ -27,12 +27,17 @@ const REASONS: [&str; 15] = [
     "only_websocket",
     "too_many_sockets",
     "unauthorised",
+    "token_expired",
+    "not_from_here",
+    "proxy_protocol",
     "bad_ids",
     "not_served",
 ];
 
 /// In place of a consumer, callers without a key.
 const ANONYMOUS: &str = "-";
+/// The same for all with a token.
+const TOKEN: &str = "token:";
 
 #[derive(Clone, Debug)]
 pub struct EdgeMetrics {
@@ -126,7 +131,12 @@ impl EdgeMetrics {
     /// A request of this consumer was read, where that is to be counted.
     pub(super) fn called_by(&self, consumer: Option<&ConsumerId>, config: &Config) {
         if config.consumer_metrics {
-            let consumer = consumer.map_or(ANONYMOUS, |consumer| consumer);
+            let consumer = match consumer {
+                None => ANONYMOUS,
+                // Their names are as many as their issuer likes.
+                Some(consumer) if plan_of_token(consumer).is_some() => TOKEN,
+                Some(consumer) => consumer,
+            };
             self.consumers.with_label_values(&[consumer]).inc();
         }
     }

@@ -18,8 +18,9 @@ use super::metrics::EdgeMetrics;
 use super::reply::{self, Refusal, Sent, Via, Wire, WriteFault};
 use super::session::Session;
 use crate::auth::ConsumerId;
+use crate::config::Network;
 use crate::error::Rejection;
-use crate::pipeline::{Pipeline, Request, Response};
+use crate::pipeline::{Pipeline, Request};
 use crate::pubsub::Hub;
 use crate::snapshot::{Published, Snapshot};
 use crate::upstream;
@@ -124,7 +125,7 @@ impl RpcApp {
             session.close();
         }
         let fields = session.fields();
-        let head = Head::new(&fields, session.client_ip());
+        let head = Head::new(&fields, session.client_ip(), trusted(snapshot));
         let kind = head::kind(session, &fields);
         let (path, query) = (session.path(), session.query());
         let who = self.identify(&fields, path, query, head.client_ip, snapshot);
@@ -249,10 +250,7 @@ impl RpcApp {
         let prices = self
             .pipeline
             .prices(snapshot, session.query(), started, jupiter);
-        let response = Response {
-            admitted,
-            ..prices.await?
-        };
+        let response = prices.await?.of_admitted(admitted);
         let log = snapshot.config.log.access;
         let entry = log.then(|| Entry::new(&response, head, consumer, started));
         self.metrics.replied(response.status);
@@ -314,7 +312,7 @@ impl RpcApp {
     ) {
         let snapshot = self.published.load();
         let via = &mut Via::new(session, tracked, &snapshot.config.limits);
-        let head = Head::new(&Fields::default(), via.client_ip());
+        let head = Head::new(&Fields::default(), via.client_ip(), &[]);
         let refusal = Refusal::rpc(rejection);
         // Nobody may be listening any more; there is nothing else to do for them.
         drop(
@@ -363,6 +361,11 @@ impl RpcApp {
         }
         written.map(drop).map_err(|_fault| Cut)
     }
+}
+
+/// The proxies whose word is taken for where a request comes from.
+pub(super) fn trusted(snapshot: &Snapshot) -> &[Network] {
+    &snapshot.config.listen.trusted_proxies
 }
 
 /// Agave's three words, for the freshest upstream in service.

@@ -26,6 +26,7 @@ pub(super) trait Session {
     /// The first field of this name, which is in lower case.
     fn field(&self, name: &str) -> Option<&[u8]>;
 
+    /// The other end of the connection, as far as that is known.
     fn client_ip(&self) -> Option<IpAddr>;
 
     /// The connection it came on.
@@ -78,8 +79,7 @@ impl Session for Via<'_> {
     }
 
     fn client_ip(&self) -> Option<IpAddr> {
-        let address = self.session.client_addr()?.as_inet()?;
-        Some(address.ip())
+        self.tracked.address
     }
 
     fn tracked(&self) -> &Arc<Tracked> {

@@ -38,6 +38,13 @@ pub(super) fn is_among(stream: &Stream, addresses: &[SocketAddr]) -> bool {
             .is_some_and(|own| addresses.iter().any(|address| listens(*address, own)))
 }
 
+/// The same for the ports after them.
+pub(super) fn is_next_to(stream: &Stream, addresses: &[SocketAddr]) -> bool {
+    let before = |own: SocketAddr| Some(SocketAddr::new(own.ip(), own.port().checked_sub(1)?));
+    let before = own_address(stream).and_then(before);
+    before.is_some_and(|own| addresses.iter().any(|address| listens(*address, own)))
+}
+
 fn own_address(stream: &Stream) -> Option<SocketAddr> {
     let digest = stream.get_socket_digest()?;
     digest.local_addr()?.as_inet().copied()

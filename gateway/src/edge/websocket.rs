@@ -18,7 +18,7 @@ use super::connections::Tracked;
 use super::fields::says;
 use super::head::{Head, Shown};
 use super::http1::request::Request;
-use super::rpc::RpcApp;
+use super::rpc::{RpcApp, trusted};
 use crate::auth::ConsumerId;
 use crate::error::Rejection;
 use crate::framing::Framing;
@@ -63,8 +63,8 @@ fn open(
     let accept = accept(request)?;
     let fields = request.fields();
     let (path, query) = (request.path.as_str(), request.query.as_deref());
-    let consumer = app.identify(&fields, path, query, client_ip, snapshot)?;
-    let head = Head::new(&fields, client_ip);
+    let head = Head::new(&fields, client_ip, trusted(snapshot));
+    let consumer = app.identify(&fields, path, query, head.client_ip, snapshot)?;
     let key = head.client_key(consumer.as_ref());
     let place = app.pubsub.admit(snapshot, consumer.as_ref(), key)?;
     Ok(Box::new(Opening {

@@ -6,6 +6,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use tokio::time::{Duration, Instant, sleep};
 
 use super::rate::{Exceeded, Rate, Remaining};
+use super::volume::Volume;
 use crate::config;
 
 /// The state of one consumer's plan.
@@ -13,26 +14,53 @@ use crate::config;
 pub struct Allowance {
     plan: Arc<config::Plan>,
     requests: Option<Rate>,
-    running: AtomicUsize,
+    answers: Option<Volume>,
     waiting: AtomicUsize,
+    /// Kept when the plan becomes another.
+    running: Arc<AtomicUsize>,
 }
 
 /// A request that runs; dropped when it has ended.
 #[derive(Debug)]
-pub struct Running(Arc<Allowance>);
+struct Running(Arc<AtomicUsize>);
+
+impl Running {
+    /// One more, unless there are so many already.
+    fn one(running: &Arc<AtomicUsize>, most: Option<usize>) -> Option<Self> {
+        let before = running.fetch_add(1, Ordering::Relaxed);
+        let counted = Self(Arc::clone(running));
+        // One that is too many is dropped here.
+        most.is_none_or(|most| before < most).then_some(counted)
+    }
+}
 
 impl Drop for Running {
     fn drop(&mut self) {
-        self.0.running.fetch_sub(1, Ordering::Relaxed);
+        self.0.fetch_sub(1, Ordering::Relaxed);
     }
 }
 
 /// A request that may go on.
 #[derive(Debug)]
 pub struct Admitted {
-    pub running: Running,
+    _running: Running,
     /// Where requests are limited.
     pub remaining: Option<Remaining>,
+    /// Where answers are.
+    pub meter: Option<Meter>,
+}
+
+/// Counts the bytes of answers.
+#[derive(Clone, Debug)]
+pub struct Meter(Arc<Allowance>);
+
+impl Meter {
+    /// So many bytes are on their way to the consumer.
+    pub fn count(&self, bytes: usize) {
+        if let Some(answers) = &self.0.answers {
+            answers.take(bytes, Instant::now());
+        }
+    }
 }
 
 /// A request that may not.
@@ -45,13 +73,15 @@ pub enum Refused {
     },
     /// Too many at once.
     Concurrency,
+    /// Too many bytes of answers within the time.
+    Bytes { retry_after: Duration },
     /// A batch of more calls than the burst is.
     Batch { most: u32 },
 }
 
 impl Refused {
     /// All labels.
-    pub const REASONS: [&str; 3] = ["rate", "concurrency", "batch"];
+    pub const REASONS: [&str; 4] = ["rate", "concurrency", "batch", "bytes"];
 
     /// Value of the `reason` label.
     pub const fn label(self) -> &'static str {
@@ -59,20 +89,31 @@ impl Refused {
             Self::Rate { .. } => "rate",
             Self::Concurrency => "concurrency",
             Self::Batch { .. } => "batch",
+            Self::Bytes { .. } => "bytes",
         }
     }
 }
 
 impl Allowance {
     pub(super) fn new(plan: &Arc<config::Plan>) -> Arc<Self> {
+        Self::with(plan, Arc::default())
+    }
+
+    /// The same consumer's with another plan.
+    pub(super) fn renewed(&self, plan: &Arc<config::Plan>) -> Arc<Self> {
+        Self::with(plan, Arc::clone(&self.running))
+    }
+
+    fn with(plan: &Arc<config::Plan>, running: Arc<AtomicUsize>) -> Arc<Self> {
         let requests = plan
             .requests_per_minute
             .map(|per_minute| Rate::new(per_minute, plan.burst));
         Arc::new(Self {
             plan: Arc::clone(plan),
             requests,
-            running: AtomicUsize::new(0),
+            answers: plan.answer_bytes_per_minute.map(Volume::new),
             waiting: AtomicUsize::new(0),
+            running,
         })
     }
 
@@ -80,22 +121,26 @@ impl Allowance {
         &self.plan
     }
 
-    /// Lets a request with so many calls go on, at once or after a short wait.
+    /// Lets a request go on whose calls count as so many, at once or after a short wait.
     ///
     /// # Errors
     /// The plan does not allow it now, or never.
     pub async fn admit(self: &Arc<Self>, calls: usize) -> Result<Admitted, Refused> {
-        let most = self.plan.concurrent.unwrap_or(usize::MAX);
-        if self.running.fetch_add(1, Ordering::Relaxed) >= most {
-            self.running.fetch_sub(1, Ordering::Relaxed);
-            return Err(Refused::Concurrency);
+        let running =
+            Running::one(&self.running, self.plan.concurrent).ok_or(Refused::Concurrency)?;
+        let wait = |answers: &Volume| answers.wait(Instant::now());
+        if let Some(retry_after) = self.answers.as_ref().and_then(wait) {
+            return Err(Refused::Bytes { retry_after });
         }
-        let running = Running(Arc::clone(self));
         let remaining = match &self.requests {
             None => None,
             Some(rate) => Some(self.take(rate, calls).await?),
         };
-        Ok(Admitted { running, remaining })
+        Ok(Admitted {
+            _running: running,
+            remaining,
+            meter: self.answers.is_some().then(|| Meter(Arc::clone(self))),
+        })
     }
 
     /// Clients that do not try again by themselves are helped by a short wait; whoever would have to
@@ -219,6 +264,23 @@ mod tests {
         let _second = allowance.admit(1).await.unwrap();
         assert_eq!(allowance.admit(1).await.err(), Some(Refused::Concurrency));
         drop(first);
+        assert!(allowance.admit(1).await.is_ok());
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn who_has_taken_too_many_bytes_waits_until_they_are_earned() {
+        let allowance = Allowance::new(&Arc::new(config::Plan {
+            requests_per_minute: None,
+            answer_bytes_per_minute: Some(1_000),
+            ..config::Plan::default()
+        }));
+        let admitted = allowance.admit(1).await.unwrap();
+        admitted.meter.as_ref().unwrap().count(1_500);
+        let Err(Refused::Bytes { retry_after }) = allowance.admit(1).await else {
+            panic!("more than there are");
+        };
+        assert_eq!(retry_after, Duration::from_secs(30));
+        tokio::time::advance(Duration::from_secs(31)).await;
         assert!(allowance.admit(1).await.is_ok());
     }
 }

@@ -1,6 +1,7 @@
 //! The allowances of all consumers, and of addresses without a key.
 
 use std::collections::HashMap;
+use std::hash::Hash;
 use std::net::{IpAddr, Ipv6Addr};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -27,6 +28,8 @@ const PAUSE: Duration = Duration::from_secs(6);
 #[derive(Debug)]
 pub struct Allowances {
     consumers: Mutex<HashMap<Arc<str>, Arc<Allowance>>>,
+    /// Callers who are not in the configuration, of whom there may be any number.
+    strangers: Cache<Arc<str>, Arc<Allowance>>,
     addresses: Cache<IpAddr, Arc<Allowance>>,
     guessers: Cache<IpAddr, Arc<Guesser>>,
     /// Somebody has shown a wrong key.
@@ -45,6 +48,7 @@ impl Default for Allowances {
     fn default() -> Self {
         Self {
             consumers: Mutex::default(),
+            strangers: Cache::new(ADDRESSES),
             addresses: Cache::new(ADDRESSES),
             guessers: Cache::new(ADDRESSES),
             guessed: AtomicBool::new(false),
@@ -58,25 +62,24 @@ impl Allowances {
         let mut consumers = self.consumers.lock();
         match consumers.get(consumer) {
             Some(allowance) if allowance.plan() == plan => Arc::clone(allowance),
-            _ => {
-                let allowance = Allowance::new(plan);
+            known => {
+                let renewed = known.map(|known| known.renewed(plan));
+                let allowance = renewed.unwrap_or_else(|| Allowance::new(plan));
                 consumers.insert(Arc::clone(consumer), Arc::clone(&allowance));
                 allowance
             }
         }
     }
 
+    /// The same of a consumer that only a token knows. Of these no more are remembered than of
+    /// addresses.
+    pub fn of_stranger(&self, consumer: &Arc<str>, plan: &Arc<config::Plan>) -> Arc<Allowance> {
+        remembered(&self.strangers, consumer, plan)
+    }
+
     /// That of an address. The addresses of one IPv6 network of 64 bits are one caller's.
     pub fn of_address(&self, address: IpAddr, plan: &Arc<config::Plan>) -> Arc<Allowance> {
-        let network = network(address);
-        if let Some(allowance) = self.addresses.get(&network)
-            && allowance.plan() == plan
-        {
-            return allowance;
-        }
-        let allowance = Allowance::new(plan);
-        self.addresses.insert(network, Arc::clone(&allowance));
-        allowance
+        remembered(&self.addresses, &network(address), plan)
     }
 
     /// Notes that an address has shown a wrong key.
@@ -111,6 +114,20 @@ impl Allowances {
             .checked_duration_since(Instant::now());
         wait.filter(|wait| !wait.is_zero())
     }
+}
+
+fn remembered<K: Clone + Eq + Hash>(
+    cache: &Cache<K, Arc<Allowance>>,
+    key: &K,
+    plan: &Arc<config::Plan>,
+) -> Arc<Allowance> {
+    let allowance = match cache.get(key) {
+        Some(allowance) if allowance.plan() == plan => return allowance,
+        Some(known) => known.renewed(plan),
+        None => Allowance::new(plan),
+    };
+    cache.insert(key.clone(), Arc::clone(&allowance));
+    allowance
 }
 
 fn network(address: IpAddr) -> IpAddr {
@@ -159,6 +176,22 @@ mod tests {
             assert!(of(one).admit(1).await.is_ok(), "{one}");
             assert_eq!(of(other).admit(1).await.is_err(), same, "{other}");
         }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn of_many_addresses_only_so_many_are_remembered_and_the_busy_one_among_them() {
+        let allowances = Allowances::default();
+        let slow = plan(6);
+        let busy: IpAddr = "192.0.2.1".parse().unwrap();
+        assert!(allowances.of_address(busy, &slow).admit(1).await.is_ok());
+        for number in 0..100_000_u32 {
+            let address = IpAddr::from(number.to_be_bytes());
+            assert!(allowances.of_address(address, &slow).admit(1).await.is_ok());
+            allowances.wrong_key(address);
+            assert!(allowances.of_address(busy, &slow).admit(1).await.is_err());
+        }
+        assert!(allowances.addresses.len() <= ADDRESSES);
+        assert!(allowances.guessers.len() <= ADDRESSES);
     }
 
     #[tokio::test(start_paused = true)]

@@ -1,50 +1,100 @@
 //! What a provider sells: so many requests in a time. Charged with every call and probe that is sent
 //! to it over HTTP; sockets and their subscriptions are not charged.
 
-use std::sync::atomic::{AtomicU64, Ordering};
+mod lease;
+mod pace;
+mod terms;
+mod treasury;
 
+use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU64, Ordering};
+
+use parking_lot::Mutex;
 use tokio::time::{Duration, Instant};
 
-use crate::config;
+pub use lease::{Demand, Leased};
+pub use pace::Pace;
+pub use terms::{Budgets, Charge};
+pub use treasury::Treasury;
+
+use crate::config::BudgetRate;
 use crate::solana::Priority;
+
+/// How long who finds no leased request is told to wait: until more are asked for.
+const LEASE_WAIT: Duration = Duration::from_millis(100);
 
 /// A token bucket whose state is looked at without taking anything, and whose size may change while
 /// it is in use. Without settings it is bottomless.
 ///
 /// The state is the time at which the bucket will be full again: each request moves it on by the time
 /// in which one is earned (the generic cell rate algorithm).
+///
+/// Where replicas share it, the bucket itself is in Redis, and what may be sent are requests that were
+/// [leased](lease) from there.
 #[derive(Debug)]
 pub struct Budget {
     start: Instant,
+    /// The settings as they are, and of how many replicas each has a part of them now.
+    rate: Mutex<Option<BudgetRate>>,
+    parts: AtomicU64,
     /// Nanoseconds in which one request is earned; 0 where there is no limit.
     interval: AtomicU64,
     burst: AtomicU64,
     /// Requests kept for the classes high and critical.
     reserve: AtomicU64,
     full_at: AtomicU64,
+    /// The same when it last went on [without Redis](lease).
+    alone_full_at: AtomicU64,
+    /// What it had leased then, which the bucket in Redis takes for sent.
+    alone_lease: AtomicI64,
+    /// Whether requests are leased, so many are left of them, and so many more in Redis.
+    is_leased: AtomicBool,
+    lease: AtomicI64,
+    beyond: AtomicI64,
+    /// Questions to Redis, and the last that had an answer.
+    asked: AtomicU64,
+    answered: AtomicU64,
+    /// Requests since the last look, for the [demand](Demand).
+    taken: AtomicU64,
+    /// All of them.
+    charged: AtomicU64,
 }
 
 impl Default for Budget {
     fn default() -> Self {
         Self {
             start: Instant::now(),
+            rate: Mutex::default(),
+            parts: AtomicU64::new(1),
             interval: AtomicU64::new(0),
             burst: AtomicU64::new(0),
             reserve: AtomicU64::new(0),
             full_at: AtomicU64::new(0),
+            alone_full_at: AtomicU64::new(0),
+            alone_lease: AtomicI64::new(0),
+            is_leased: AtomicBool::new(false),
+            lease: AtomicI64::new(0),
+            beyond: AtomicI64::new(0),
+            asked: AtomicU64::new(0),
+            answered: AtomicU64::new(0),
+            taken: AtomicU64::new(0),
+            charged: AtomicU64::new(0),
         }
     }
 }
 
 impl Budget {
     /// Takes settings over; what is used up stays used up.
-    pub fn set(&self, settings: Option<&config::Budget>) {
-        let interval = settings.map_or(0, |settings| {
-            let nanos = settings.per.duration().as_nanos() / u128::from(settings.requests.max(1));
-            u64::try_from(nanos).unwrap_or(u64::MAX).max(1)
-        });
-        let burst = settings.map_or(0, |settings| u64::from(settings.burst));
-        let reserve = settings.map_or(0, |settings| u64::from(settings.reserve));
+    pub fn set(&self, settings: Option<&BudgetRate>) {
+        let mut rate = self.rate.lock();
+        *rate = settings.copied();
+        self.apply(*rate);
+    }
+
+    fn apply(&self, rate: Option<BudgetRate>) {
+        let parts = self.parts.load(Ordering::Relaxed).max(1);
+        let interval = rate.map_or(0, |rate| rate.interval_nanos().saturating_mul(parts));
+        let burst = rate.map_or(0, |rate| (u64::from(rate.burst) / parts).max(1));
+        let reserve = rate.map_or(0, |rate| u64::from(rate.reserve));
         // Of a burst of one nothing can be kept.
         let reserve = (burst * reserve / 100).min(burst.saturating_sub(1));
         self.burst.store(burst, Ordering::Relaxed);
@@ -57,45 +107,172 @@ impl Budget {
         self.interval.load(Ordering::Relaxed) > 0
     }
 
-    /// How long a call of this class has to wait; `None` where it may be sent now.
-    pub fn wait(&self, priority: Priority, now: Instant) -> Option<Duration> {
-        let interval = self.interval.load(Ordering::Relaxed);
-        if interval == 0 {
-            return None;
+    /// How long a call that costs so much has to wait; `None` where it may be sent now.
+    pub fn wait(&self, cost: u32, priority: Priority, now: Instant) -> Option<Duration> {
+        if self.is_leased.load(Ordering::Relaxed) {
+            return self.wait_for_lease(cost, priority);
         }
-        let kept = match priority {
-            Priority::High | Priority::Critical => 0,
-            _ => self.reserve.load(Ordering::Relaxed),
-        };
-        let usable = self
-            .burst
-            .load(Ordering::Relaxed)
-            .saturating_sub(kept)
-            .max(1);
-        // One request more must fit below the top.
-        let room = interval.saturating_mul(usable - 1);
-        let missing = self.missing(now);
-        (missing > room).then(|| Duration::from_nanos(missing - room))
+        let full_at = self.full_at.load(Ordering::Relaxed);
+        self.missing_for(cost, priority, full_at, now)
     }
 
-    /// Notes that a request is sent, whether or not there was room.
-    pub fn charge(&self, now: Instant) {
+    /// Takes what a call costs, if it may be sent now.
+    pub fn take(&self, cost: u32, priority: Priority, now: Instant) -> bool {
+        let interval = self.interval.load(Ordering::Relaxed);
+        if interval == 0 {
+            return true;
+        }
+        let taken = if self.is_leased.load(Ordering::Relaxed) {
+            let before = self.lease.fetch_sub(i64::from(cost), Ordering::Relaxed);
+            let enough =
+                before >= i64::from(cost) && self.is_beyond_reserve(before, cost, priority);
+            if !enough {
+                self.lease.fetch_add(i64::from(cost), Ordering::Relaxed);
+            }
+            enough
+        } else {
+            let nanos = self.nanos(now);
+            let spend = |full_at: u64| {
+                let missing = self.missing_for(cost, priority, full_at, now);
+                let spent = interval.saturating_mul(u64::from(cost));
+                missing
+                    .is_none()
+                    .then(|| full_at.max(nanos).saturating_add(spent))
+            };
+            self.full_at
+                .fetch_update(Ordering::Relaxed, Ordering::Relaxed, spend)
+                .is_ok()
+        };
+        // Whoever finds nothing shows that more is wanted.
+        self.taken.fetch_add(u64::from(cost), Ordering::Relaxed);
+        if taken {
+            self.charged.fetch_add(u64::from(cost), Ordering::Relaxed);
+        }
+        taken
+    }
+
+    /// Notes that something is sent, whether or not there was room.
+    pub fn charge(&self, cost: u32, now: Instant) {
         let interval = self.interval.load(Ordering::Relaxed);
         if interval == 0 {
             return;
         }
+        self.taken.fetch_add(u64::from(cost), Ordering::Relaxed);
+        self.charged.fetch_add(u64::from(cost), Ordering::Relaxed);
+        if self.is_leased.load(Ordering::Relaxed) {
+            self.lease.fetch_sub(i64::from(cost), Ordering::Relaxed);
+            return;
+        }
         let now = self.nanos(now);
-        let spend = |full_at: u64| Some(full_at.max(now).saturating_add(interval));
+        let spent = interval.saturating_mul(u64::from(cost));
+        let spend = |full_at: u64| Some(full_at.max(now).saturating_add(spent));
         let _earlier = self
             .full_at
             .fetch_update(Ordering::Relaxed, Ordering::Relaxed, spend);
     }
 
-    /// Requests that may be sent at once, the reserve included; `None` where there is no limit.
+    /// Gives back what was [taken](Self::take) for a call that was not sent after all.
+    pub fn refund(&self, cost: u32) {
+        let interval = self.interval.load(Ordering::Relaxed);
+        if interval == 0 {
+            return;
+        }
+        let less = |charged: u64| Some(charged.saturating_sub(u64::from(cost)));
+        let _earlier = self
+            .charged
+            .fetch_update(Ordering::Relaxed, Ordering::Relaxed, less);
+        if self.is_leased.load(Ordering::Relaxed) {
+            self.lease.fetch_add(i64::from(cost), Ordering::Relaxed);
+            return;
+        }
+        let spent = interval.saturating_mul(u64::from(cost));
+        let earn = |full_at: u64| Some(full_at.saturating_sub(spent));
+        let _earlier = self
+            .full_at
+            .fetch_update(Ordering::Relaxed, Ordering::Relaxed, earn);
+    }
+
+    /// What may be sent at once, the reserve included; `None` where there is no limit.
     pub fn left(&self, now: Instant) -> Option<u64> {
         let interval = self.interval.load(Ordering::Relaxed);
-        let used = self.missing(now).div_ceil(interval.max(1));
-        (interval > 0).then(|| self.burst.load(Ordering::Relaxed).saturating_sub(used))
+        if interval == 0 {
+            return None;
+        }
+        let burst = self.burst.load(Ordering::Relaxed);
+        if self.is_leased.load(Ordering::Relaxed) {
+            let lease = self.lease.load(Ordering::Relaxed);
+            let beyond = self.beyond.load(Ordering::Relaxed);
+            return Some(u64::try_from(lease.saturating_add(beyond)).unwrap_or(0));
+        }
+        let used = self.missing(now).div_ceil(interval);
+        Some(burst.saturating_sub(used))
+    }
+
+    /// What is earned in an hour.
+    pub fn per_hour(&self) -> Option<f64> {
+        let interval = self.interval.load(Ordering::Relaxed);
+        #[expect(clippy::cast_precision_loss, reason = "for people")]
+        (interval > 0).then(|| 3.6e12 / interval as f64)
+    }
+
+    /// What has been sent since the start.
+    pub fn charged(&self) -> u64 {
+        self.charged.load(Ordering::Relaxed)
+    }
+
+    /// The time until the bucket is full: what is used up of it.
+    pub fn used_up(&self, now: Instant) -> Duration {
+        Duration::from_nanos(self.missing(now))
+    }
+
+    /// Begins with so much used up, if more of it is not.
+    pub fn resume(&self, used_up: Duration, now: Instant) {
+        let nanos = u64::try_from(used_up.as_nanos()).unwrap_or(u64::MAX);
+        let full_at = self.nanos(now).saturating_add(nanos);
+        self.full_at.fetch_max(full_at, Ordering::Relaxed);
+    }
+
+    fn missing_for(
+        &self,
+        cost: u32,
+        priority: Priority,
+        full_at: u64,
+        now: Instant,
+    ) -> Option<Duration> {
+        let interval = self.interval.load(Ordering::Relaxed);
+        if interval == 0 {
+            return None;
+        }
+        let burst = self.burst.load(Ordering::Relaxed);
+        let usable = burst.saturating_sub(self.kept_from(priority)).max(1);
+        // So much more must fit below the top. What is more than all there ever is waits for all.
+        let room = interval.saturating_mul(usable.saturating_sub(u64::from(cost)));
+        let missing = full_at.saturating_sub(self.nanos(now));
+        (missing > room).then(|| Duration::from_nanos(missing - room))
+    }
+
+    fn kept_from(&self, priority: Priority) -> u64 {
+        match priority {
+            Priority::High | Priority::Critical => 0,
+            _ => self.reserve.load(Ordering::Relaxed),
+        }
+    }
+
+    fn wait_for_lease(&self, cost: u32, priority: Priority) -> Option<Duration> {
+        let lease = self.lease.load(Ordering::Relaxed);
+        let enough = lease >= i64::from(cost) && self.is_beyond_reserve(lease, cost, priority);
+        if enough {
+            return None;
+        }
+        self.taken.fetch_add(u64::from(cost), Ordering::Relaxed);
+        let interval = Duration::from_nanos(self.interval.load(Ordering::Relaxed));
+        Some(interval.saturating_mul(cost).max(LEASE_WAIT))
+    }
+
+    fn is_beyond_reserve(&self, lease: i64, cost: u32, priority: Priority) -> bool {
+        let kept = i64::try_from(self.kept_from(priority)).unwrap_or(i64::MAX);
+        let beyond = self.beyond.load(Ordering::Relaxed);
+        kept == 0 || lease.saturating_add(beyond) >= kept.saturating_add(i64::from(cost))
     }
 
     /// The time until the bucket is full.
@@ -117,11 +294,12 @@ mod tests {
 
     fn budget(requests: u64, per: Per, burst: u32, reserve: u32) -> Budget {
         let budget = Budget::default();
-        budget.set(Some(&config::Budget {
+        budget.set(Some(&BudgetRate {
             requests,
             per,
             burst,
             reserve,
+            sliding: false,
         }));
         budget
     }
@@ -129,8 +307,7 @@ mod tests {
     /// Sends what may be sent, and says how much that was.
     fn spend(budget: &Budget, priority: Priority) -> u32 {
         let mut sent = 0;
-        while budget.wait(priority, Instant::now()).is_none() {
-            budget.charge(Instant::now());
+        while budget.take(1, priority, Instant::now()) {
             sent += 1;
             assert!(sent < 1_000_000);
         }
@@ -141,9 +318,9 @@ mod tests {
     async fn without_settings_there_is_no_limit() {
         let budget = Budget::default();
         for _ in 0..1000 {
-            budget.charge(Instant::now());
+            budget.charge(1, Instant::now());
         }
-        assert_eq!(budget.wait(Priority::Background, Instant::now()), None);
+        assert_eq!(budget.wait(1, Priority::Background, Instant::now()), None);
         assert_eq!(budget.left(Instant::now()), None);
     }
 
@@ -167,9 +344,9 @@ mod tests {
         assert_eq!(budget.left(Instant::now()), Some(2));
         assert_eq!(spend(&budget, Priority::High), 2);
         assert_eq!(spend(&budget, Priority::Critical), 0);
-        let wait = budget.wait(Priority::Critical, Instant::now()).unwrap();
+        let wait = budget.wait(1, Priority::Critical, Instant::now()).unwrap();
         assert!(wait <= Duration::from_secs(1), "{wait:?}");
-        let longer = budget.wait(Priority::Medium, Instant::now()).unwrap();
+        let longer = budget.wait(1, Priority::Medium, Instant::now()).unwrap();
         assert!(longer > wait);
         tokio::time::advance(wait).await;
         assert_eq!(spend(&budget, Priority::Medium), 0);
@@ -177,15 +354,62 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
+    async fn in_no_window_of_its_time_is_more_sent_than_a_sliding_budget_has() {
+        let budget = Budget::default();
+        budget.set(Some(&BudgetRate {
+            requests: 60,
+            per: Per::Minute,
+            burst: 20,
+            reserve: 0,
+            sliding: true,
+        }));
+        let mut sent: Vec<Instant> = Vec::new();
+        for step in 0..3_000_u32 {
+            tokio::time::advance(Duration::from_millis(100)).await;
+            let now = Instant::now();
+            // Bursts after silences are the worst case.
+            if step % 700 > 400 {
+                sent.extend((0..spend(&budget, Priority::Medium)).map(|_| now));
+            }
+            let window = sent.iter().rev();
+            let within = |at: &&Instant| now - **at < Duration::from_mins(1);
+            assert!(window.take_while(within).count() <= 60);
+        }
+        assert!(sent.len() > 150, "{}", sent.len());
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn what_was_taken_and_not_sent_comes_back() {
+        let budget = budget(60, Per::Hour, 5, 0);
+        assert!(budget.take(5, Priority::Medium, Instant::now()));
+        assert!(!budget.take(1, Priority::Medium, Instant::now()));
+        budget.refund(2);
+        assert_eq!(budget.left(Instant::now()), Some(2));
+        assert!(!budget.take(3, Priority::Medium, Instant::now()));
+        assert!(budget.take(2, Priority::Medium, Instant::now()));
+        assert_eq!(budget.charged(), 5);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn what_was_used_up_before_a_restart_is_so_after_it() {
+        let before = budget(1000, Per::Month, 1000, 0);
+        assert!(before.take(900, Priority::Medium, Instant::now()));
+        let after = budget(1000, Per::Month, 1000, 0);
+        after.resume(before.used_up(Instant::now()), Instant::now());
+        assert_eq!(after.left(Instant::now()), Some(100));
+    }
+
+    #[tokio::test(start_paused = true)]
     async fn what_is_used_up_stays_used_up_when_the_settings_change() {
         let one = budget(60, Per::Minute, 10, 0);
         spend(&one, Priority::Medium);
-        one.set(Some(&config::Budget {
+        one.set(Some(&BudgetRate {
             requests: 60,
             per: Per::Minute,
             burst: 10,
             reserve: 50,
+            sliding: false,
         }));
-        assert!(one.wait(Priority::Medium, Instant::now()).is_some());
+        assert!(one.wait(1, Priority::Medium, Instant::now()).is_some());
     }
 }

@@ -2,7 +2,8 @@
 //!
 //! **Order.** A free place goes to the highest class that waits; every [`AGED_TURN`]th goes to
 //! whoever has waited longest, once that is longer than [`AGED`], so that no class starves. Within a
-//! class consumers take turns: one that asks much does not delay one that asks little.
+//! class consumers take turns: one that asks much does not delay one that asks little. Whose plan has
+//! more weight has more turns in a row.
 //!
 //! **Shares.** The lower classes together leave some places free for those above, see
 //! [`most_used`]. Heavy calls, which hold a place for seconds, get at most half of all places,
@@ -12,6 +13,7 @@
 //! the queue of the latest of a lower class, who is turned away, or is turned away himself.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 
 use parking_lot::Mutex;
 use serde::Serialize;
@@ -40,6 +42,8 @@ pub struct Ask {
     pub priority: Priority,
     /// Those with the same number share their turns.
     pub consumer: u64,
+    /// How many turns he has in a row; at least one.
+    pub weight: u32,
     /// It may hold its place for seconds.
     pub heavy: bool,
 }
@@ -50,6 +54,7 @@ impl Ask {
         Self {
             priority,
             consumer: 0,
+            weight: 1,
             heavy: false,
         }
     }
@@ -68,14 +73,15 @@ pub struct InClass {
 /// Places for what runs at once.
 #[derive(Debug)]
 pub struct Gate {
-    places: usize,
-    heavy_places: usize,
-    most_waiting: usize,
+    /// A copy of what the state has, to be looked at without its lock.
+    places: AtomicUsize,
+    most_waiting: AtomicUsize,
     state: Mutex<State>,
 }
 
 #[derive(Debug, Default)]
 struct State {
+    places: usize,
     /// Places in use, by class.
     used: [usize; CLASSES.len()],
     heavy: usize,
@@ -106,7 +112,7 @@ impl Drop for Place {
 /// the highest.
 fn most_used(places: usize, priority: Priority) -> usize {
     let percent = MOST_USED.get(priority as usize).copied().unwrap_or(100);
-    (places * percent).div_ceil(100)
+    places.saturating_mul(percent).div_ceil(100)
 }
 
 impl Gate {
@@ -114,18 +120,41 @@ impl Gate {
     pub fn new(places: usize, most_waiting: usize) -> Arc<Self> {
         let places = places.max(1);
         Arc::new(Self {
-            places,
-            heavy_places: places.div_ceil(2),
-            most_waiting,
-            state: Mutex::default(),
+            places: AtomicUsize::new(places),
+            most_waiting: AtomicUsize::new(most_waiting),
+            state: Mutex::new(State {
+                places,
+                ..State::default()
+            }),
         })
+    }
+
+    /// Makes it as large as this, if it is not. Of what is in use nothing is taken away; who waits for
+    /// a place that there is now gets it.
+    pub fn resize(self: &Arc<Self>, places: usize, most_waiting: usize) {
+        let places = places.max(1);
+        if self.most_waiting.load(Ordering::Relaxed) != most_waiting {
+            self.most_waiting.store(most_waiting, Ordering::Relaxed);
+        }
+        if self.places.load(Ordering::Relaxed) == places {
+            return;
+        }
+        let mut state = self.state.lock();
+        self.places.store(places, Ordering::Relaxed);
+        state.places = places;
+        self.serve(&mut state);
+    }
+
+    /// How many places there are.
+    pub fn places(&self) -> usize {
+        self.places.load(Ordering::Relaxed)
     }
 
     /// A place, if one is free for such a call.
     pub fn try_place(self: &Arc<Self>, ask: Ask) -> Option<Place> {
         let mut state = self.state.lock();
         // Whoever waits, waits because nothing is free for him: such a call overtakes nobody.
-        if !self.is_free(&state, ask) {
+        if !state.is_free(ask) {
             return None;
         }
         state.take(ask);
@@ -141,7 +170,8 @@ impl Gate {
         let (grant, granted) = oneshot::channel();
         let number = {
             let mut state = self.state.lock();
-            if state.queue.len() >= self.most_waiting && !state.queue.shed_below(ask.priority) {
+            let most_waiting = self.most_waiting.load(Ordering::Relaxed);
+            if state.queue.len() >= most_waiting && !state.queue.shed_below(ask.priority) {
                 return None;
             }
             let number = state.queue.push(Waiter {
@@ -165,7 +195,7 @@ impl Gate {
 
     /// Whether a call of this kind would have to wait.
     pub fn is_full_for(&self, ask: Ask) -> bool {
-        !self.is_free(&self.state.lock(), ask)
+        !self.state.lock().is_free(ask)
     }
 
     /// Places in use.
@@ -194,30 +224,17 @@ impl Gate {
         self.state.lock().queue.len()
     }
 
-    fn is_free(&self, state: &State, ask: Ask) -> bool {
-        let class = ask.priority as usize;
-        let below: usize = state.used.iter().take(class + 1).sum();
-        state.used() < self.places
-            && below < most_used(self.places, ask.priority)
-            && (!ask.heavy || state.heavy < self.heavy_places)
-    }
-
     /// Gives free places to those who wait.
     fn serve(self: &Arc<Self>, state: &mut State) {
-        while !state.queue.is_empty() && state.used() < self.places {
+        while !state.queue.is_empty() && state.used() < state.places {
             let aged = state.granted % AGED_TURN == AGED_TURN - 1;
             let aged = aged.then(|| Instant::now().checked_sub(AGED)).flatten();
             let free = CLASSES.map(|priority| {
                 [false, true].map(|heavy| {
-                    let consumer = 0;
-                    self.is_free(
-                        state,
-                        Ask {
-                            priority,
-                            consumer,
-                            heavy,
-                        },
-                    )
+                    state.is_free(Ask {
+                        heavy,
+                        ..Ask::own(priority)
+                    })
                 })
             });
             let Some(waiter) = state.queue.next(&free, aged) else {
@@ -258,6 +275,14 @@ impl Drop for Queued<'_> {
 }
 
 impl State {
+    fn is_free(&self, ask: Ask) -> bool {
+        let class = ask.priority as usize;
+        let below: usize = self.used.iter().take(class + 1).sum();
+        self.used() < self.places
+            && below < most_used(self.places, ask.priority)
+            && (!ask.heavy || self.heavy < self.places.div_ceil(2))
+    }
+
     fn used(&self) -> usize {
         self.used.iter().sum()
     }

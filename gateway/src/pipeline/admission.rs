@@ -1,13 +1,14 @@
 //! Step 6: whether a caller's plan lets a request go on, and with which class.
 
 use std::net::IpAddr;
+use std::sync::Arc;
 use std::time::Duration;
 
 use super::{Pipeline, Request, Response};
-use crate::auth::ConsumerId;
+use crate::auth::{self, ConsumerId};
 use crate::error::Rejection;
 use crate::jsonrpc::{Entry, Id, Payload};
-use crate::limit::{Admitted, Ask, Refused};
+use crate::limit::{Admitted, Allowance, Ask, Refused};
 use crate::snapshot::Snapshot;
 use crate::solana::Class;
 
@@ -27,17 +28,13 @@ impl Pipeline {
         address: Option<IpAddr>,
         calls: usize,
     ) -> Result<Option<Admitted>, Rejection> {
-        let Some(plan) = snapshot.plan(consumer) else {
+        let Some(allowance) = self.allowance(snapshot, consumer, address)? else {
             return Ok(None);
-        };
-        let allowance = match (consumer, address) {
-            (Some(consumer), _) => self.allowances.of_consumer(consumer, plan),
-            (None, Some(address)) => self.allowances.of_address(address, plan),
-            (None, None) => return Ok(None),
         };
         let admitted = allowance.admit(calls).await;
         admitted.map(Some).map_err(|refused| {
-            self.metrics.refused_by_plan(&plan.id, refused.label());
+            let plan = &allowance.plan().id;
+            self.metrics.refused_by_plan(plan, refused.label());
             match refused {
                 Refused::Rate {
                     retry_after,
@@ -52,6 +49,11 @@ impl Pipeline {
                     retry_after: MOMENT,
                     remaining: None,
                 },
+                Refused::Bytes { retry_after } => Rejection::OverLimit {
+                    reason: "your plan allows no more bytes of answers for now",
+                    retry_after,
+                    remaining: None,
+                },
                 Refused::Batch { most } => Rejection::TooManyCalls {
                     calls,
                     limit: usize::try_from(most).unwrap_or(usize::MAX),
@@ -59,14 +61,47 @@ impl Pipeline {
             }
         })
     }
+
+    /// What a caller may do. A consumer that is no longer there, as may be on a socket that has been
+    /// open since before, is told so.
+    fn allowance(
+        &self,
+        snapshot: &Snapshot,
+        consumer: Option<&ConsumerId>,
+        address: Option<IpAddr>,
+    ) -> Result<Option<Arc<Allowance>>, Rejection> {
+        match (snapshot.plan(consumer), consumer, address) {
+            (Some(plan), Some(consumer), _) => Ok(Some(match auth::plan_of_token(consumer) {
+                None => self.allowances.of_consumer(consumer, plan),
+                Some(_) => self.allowances.of_stranger(consumer, plan),
+            })),
+            (Some(plan), None, Some(address)) => {
+                Ok(Some(self.allowances.of_address(address, plan)))
+            }
+            (None, Some(_), _) => Err(Rejection::Unauthorised),
+            (_, None, _) => Ok(None),
+        }
+    }
 }
 
 impl Request {
-    /// The same for what a body holds; batches count by their calls.
+    /// The same for what a body holds; its calls count as the plan says.
     pub(super) async fn admit(&self, payload: &Payload) -> Result<Option<Admitted>, Response> {
+        let plan = self.snapshot.plan(self.consumer.as_ref());
+        let plan = plan.filter(|plan| !plan.costs.is_empty());
+        let cost = |entry: &Entry| match (entry, plan) {
+            (Entry::Call(call), Some(plan)) => {
+                usize::try_from(plan.cost(call.method())).unwrap_or(usize::MAX)
+            }
+            _ => 1,
+        };
         let calls = match payload {
-            Payload::Single(_) => 1,
-            Payload::Batch(batch) => batch.len(),
+            Payload::Single(entry) => cost(entry),
+            Payload::Batch(batch) if plan.is_none() => batch.len(),
+            Payload::Batch(batch) => {
+                let costs = batch.clone().map(|entry| cost(&entry));
+                costs.fold(0, usize::saturating_add)
+            }
         };
         let (consumer, pipeline) = (self.consumer.as_ref(), &self.pipeline);
         let admitted = pipeline
@@ -108,12 +143,11 @@ impl Request {
     /// for another class, up to the plan's ceiling.
     pub(super) fn ask(&self, class: &Class) -> Ask {
         let profile = class.profile();
-        let plan = self.snapshot.plan(self.consumer.as_ref());
-        let given = plan.and_then(|plan| plan.priority);
-        let wanted = self.priority.or(given).unwrap_or(profile.priority);
+        let (consumer, usual) = (self.consumer.as_ref(), profile.priority);
         Ask {
-            priority: plan.map_or(wanted, |plan| wanted.min(plan.ceiling)),
+            priority: self.snapshot.priority(consumer, self.priority, usual),
             consumer: self.client,
+            weight: self.snapshot.weight(consumer),
             heavy: profile.heavy,
         }
     }

@@ -107,6 +107,10 @@ pub(super) async fn dispatch(
     class: &Class,
     session: &Session,
 ) -> (Delivered, Trace) {
+    let _turn = match request.turn(class).await {
+        Ok(turn) => turn,
+        Err(rejection) => return (Delivered::Rejected(rejection), Trace::default()),
+    };
     let ask = request.ask(class);
     let (delivered, trace) = Exchange {
         pool: &request.snapshot.pool,

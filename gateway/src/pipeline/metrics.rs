@@ -12,6 +12,7 @@ use serde::Serialize;
 use super::cache_use::CacheStatus;
 use super::jupiter::JupiterMetrics;
 use super::price::PriceMetrics;
+use super::turn::Turns;
 use crate::config::DEFAULT_PLAN;
 use crate::limit::Refused;
 use crate::solana::{Method, Priority};
@@ -36,6 +37,7 @@ pub struct PipelineMetrics {
     classes: [OfClass; Priority::ALL.len()],
     pub(super) prices: PriceMetrics,
     pub(super) jupiter: JupiterMetrics,
+    pub(super) turns: Turns,
     /// By method; made when first needed, so that only methods in use have series.
     usual: Vec<OnceLock<Usual>>,
 }
@@ -113,6 +115,7 @@ impl PipelineMetrics {
             classes: by_class(registry)?,
             prices: PriceMetrics::register(registry, &jupiter)?,
             jupiter,
+            turns: Turns::register(registry)?,
             usual,
         };
         // The families are there from the start; a method has series of its own once it is called.

@@ -11,7 +11,7 @@ use super::part::PartStream;
 use crate::dispatch::Trace;
 use crate::error::{JSON, Rejection};
 use crate::jsonrpc::Id;
-use crate::limit::{Admitted, Remaining};
+use crate::limit::{Admitted, Meter, Remaining};
 use crate::solana::FaultKind;
 
 #[derive(Debug)]
@@ -91,12 +91,25 @@ pub enum Body {
     },
 }
 
+impl Body {
+    /// Bytes of it that are there.
+    fn len(&self) -> usize {
+        match self {
+            Self::Empty | Self::Stream { .. } => 0,
+            Self::Whole(bytes) | Self::Verbatim(bytes) => bytes.len(),
+            Self::Shared(pieces) => pieces.iter().map(Bytes::len).sum(),
+        }
+    }
+}
+
 /// A body that is not held in memory. Reading it slowly slows down the upstream.
 pub enum BodyStream {
     #[expect(private_interfaces, reason = "read through `next` only")]
     Single(Box<PartStream>),
     #[expect(private_interfaces, reason = "read through `next` only")]
     Batch(Pin<Box<BatchStream>>),
+    /// One of them, whose bytes count.
+    Metered(Box<BodyStream>, Meter),
 }
 
 /// Why a streamed body ended early. The response has begun, so the connection must be cut.
@@ -114,6 +127,13 @@ impl BodyStream {
         match self {
             Self::Single(part) => part.next().await,
             Self::Batch(batch) => batch.next().await,
+            Self::Metered(stream, meter) => {
+                let next = Box::pin(stream.next()).await;
+                if let Some(Ok(bytes)) = &next {
+                    meter.count(bytes.len());
+                }
+                next
+            }
         }
     }
 }
@@ -123,11 +143,38 @@ impl std::fmt::Debug for BodyStream {
         f.write_str(match self {
             Self::Single(_) => "Single(..)",
             Self::Batch(_) => "Batch(..)",
+            Self::Metered(..) => "Metered(..)",
         })
     }
 }
 
 impl Response {
+    /// The answer to a request that was admitted; its bytes count where the plan limits them.
+    #[must_use]
+    pub fn of_admitted(self, admitted: Option<Admitted>) -> Self {
+        let Some(meter) = admitted
+            .as_ref()
+            .and_then(|admitted| admitted.meter.clone())
+        else {
+            return Self { admitted, ..self };
+        };
+        let body = match self.body {
+            Body::Stream { length, stream } => Body::Stream {
+                length,
+                stream: BodyStream::Metered(Box::new(stream), meter),
+            },
+            whole => {
+                meter.count(whole.len());
+                whole
+            }
+        };
+        Self {
+            body,
+            admitted,
+            ..self
+        }
+    }
+
     /// A 200 without a body: an empty batch, or notifications only.
     pub fn empty(method: &'static str) -> Self {
         let summary = Summary {

@@ -234,6 +234,7 @@ impl Open {
                 }
                 let id = self.table.next_id();
                 let text = feed_message::request(id, topic.kind().subscribe(), &topic.spec.params);
+                self.line.upstream.charge(topic.kind().subscribe());
                 self.table.ask(id, Asked::Topic(topic), now);
                 self.say(text).await
             }

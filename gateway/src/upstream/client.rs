@@ -29,7 +29,7 @@ use bytes::BytesMut;
 use tokio::time::{Instant, Sleep};
 
 use crate::jsonrpc::{Answer, Malformed, MalformedKind};
-use crate::limit::{Ask, Budget};
+use crate::limit::{Ask, Budgets, Charge};
 use crate::solana::FaultKind;
 use crate::upstream::balance::Balancer;
 use crate::upstream::coding::Body;
@@ -90,7 +90,7 @@ pub async fn attempt(
         connect_time: &live.metrics.connect_time,
         broken: &live.metrics.broken,
         written: Some(candidate.written()),
-        budget: &live.budget,
+        cost: Cost::Of(candidate.charge()),
     };
     let mut timer = pin!(None);
     let route = Route::Balanced(&upstream.balancer);
@@ -124,6 +124,14 @@ impl Route<'_> {
     }
 }
 
+/// What a request takes of the upstream's budget.
+#[derive(Clone, Copy)]
+pub(super) enum Cost<'a> {
+    Of(&'a Charge),
+    /// Nothing was taken before.
+    Probe(&'a Budgets),
+}
+
 /// One upstream's connections, with what is needed to open more.
 pub(super) struct Line<'a> {
     pub(super) wire: &'a Arc<Wire>,
@@ -139,8 +147,8 @@ pub(super) struct Line<'a> {
     pub(super) broken: &'a prometheus::IntCounter,
     /// Set once a call has a connection and is being written.
     pub(super) written: Option<&'a AtomicBool>,
-    /// Charged with what is written.
-    pub(super) budget: &'a Budget,
+    /// What each writing costs.
+    pub(super) cost: Cost<'a>,
 }
 
 impl Line<'_> {
@@ -258,11 +266,18 @@ impl Line<'_> {
     }
 
     fn note_written(&self) {
-        if self.budget.is_limited() {
-            self.budget.charge(Instant::now());
-        }
-        if let Some(written) = self.written {
-            written.store(true, Ordering::Relaxed);
+        let before = self
+            .written
+            .is_some_and(|written| written.swap(true, Ordering::Relaxed));
+        match self.cost {
+            // Paid for when the upstream was chosen.
+            Cost::Of(_) if !before => {}
+            Cost::Of(charge) => charge.again(Instant::now()),
+            Cost::Probe(budgets) => {
+                if budgets.is_limited() {
+                    budgets.charge("", Instant::now());
+                }
+            }
         }
     }
 

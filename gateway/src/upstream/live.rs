@@ -16,7 +16,7 @@ use tokio::sync::Notify;
 use tokio::time::Instant;
 
 use crate::config;
-use crate::limit::Budget;
+use crate::limit::{Budgets, Pace};
 use crate::solana::Method;
 use crate::upstream::breaker::Breaker;
 use crate::upstream::connection::Connections;
@@ -62,7 +62,8 @@ pub struct Live {
     pub(super) latencies: Latencies,
     pub(super) breaker: Mutex<Breaker>,
     pub(super) hold_off: Mutex<HoldOff>,
-    pub(super) budget: Budget,
+    pub(super) budget: Budgets,
+    pub(super) budget_pace: Pace,
     tracker: Mutex<Tracker>,
     pub(super) errors: Mutex<Errors>,
     /// When its health changed.
@@ -154,7 +155,8 @@ impl Live {
             latencies: Latencies::default(),
             breaker: Mutex::default(),
             hold_off: Mutex::default(),
-            budget: Budget::default(),
+            budget: Budgets::default(),
+            budget_pace: Pace::default(),
             tracker: Mutex::default(),
             errors: Mutex::default(),
             since: Mutex::new(start),

@@ -545,7 +545,9 @@ impl Member {
             live.prune_connections(Instant::now());
             let gauge = |number: usize| i64::try_from(number).unwrap_or(i64::MAX);
             live.metrics.waiting(&live.connections.by_class());
-            live.metrics.budget(live.budget.left(Instant::now()));
+            let now = Instant::now();
+            let ends = live.budget_pace.look(&live.budget, now);
+            live.metrics.budget(live.budget.left(now), ends);
             let (busy, idle) = live.open_connections();
             live.metrics.busy.set(gauge(busy));
             live.metrics.idle.set(gauge(idle));

@@ -4,12 +4,13 @@
 use std::collections::HashMap;
 use std::sync::OnceLock;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
 
 use prometheus::core::{Collector, MetricVec, MetricVecBuilder};
 use prometheus::proto::MetricFamily;
 use prometheus::{
-    Histogram, HistogramOpts, HistogramVec, IntCounter, IntCounterVec, IntGauge, IntGaugeVec, Opts,
-    Registry,
+    GaugeVec, Histogram, HistogramOpts, HistogramVec, IntCounter, IntCounterVec, IntGauge,
+    IntGaugeVec, Opts, Registry,
 };
 
 use perijove_core::{Commitment, Slot};
@@ -50,6 +51,7 @@ pub struct UpstreamMetrics {
     hedges: IntCounterVec,
     budget_left: IntGaugeVec,
     waiting: IntGaugeVec,
+    budget_ends: GaugeVec,
     oldest: IntGaugeVec,
 }
 
@@ -84,6 +86,14 @@ impl UpstreamMetrics {
             &["upstream"],
         )?;
         registry.register(Box::new(connection_wait.clone()))?;
+        let budget_ends = GaugeVec::new(
+            Opts::new(
+                "perijove_upstream_budget_ends_seconds",
+                "When the budget of an upstream ends at the rate of the last minute; +Inf while it does not.",
+            ),
+            &["upstream"],
+        )?;
+        registry.register(Box::new(budget_ends.clone()))?;
         let timed = |name: &str, help: &str| {
             let options = HistogramOpts::new(name, help).buckets(LATENCIES.to_vec());
             let family = HistogramVec::new(options, &["upstream"])?;
@@ -193,6 +203,7 @@ impl UpstreamMetrics {
                 "Requests that the budget of an upstream allows at once, now.",
                 &one,
             )?,
+            budget_ends,
             oldest: gauge(
                 "perijove_upstream_oldest_slot",
                 "Where its history begins, by what it says of itself.",
@@ -290,11 +301,13 @@ pub(super) struct Handles {
 }
 
 impl Handles {
-    /// What is left of the budget, where there is one.
-    pub(super) fn budget(&self, left: Option<u64>) {
+    /// What is left of the budget, where there is one, and when it ends, where it does.
+    pub(super) fn budget(&self, left: Option<u64>, ends: Option<Duration>) {
         if let Some(left) = left.filter(|_| !self.ended.load(Ordering::Relaxed)) {
             let gauge = self.families.budget_left.with_label_values(&[&self.id]);
             gauge.set(i64::try_from(left).unwrap_or(i64::MAX));
+            let gauge = self.families.budget_ends.with_label_values(&[&self.id]);
+            gauge.set(ends.map_or(f64::INFINITY, |ends| ends.as_secs_f64()));
         }
     }
 
@@ -392,6 +405,7 @@ impl Handles {
             remove(family, id);
         }
         remove(&families.latency, id);
+        remove(&families.budget_ends, id);
         remove(&families.connection_wait, id);
         remove(&families.probe_time, id);
         remove(&families.connect_time, id);

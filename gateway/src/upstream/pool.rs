@@ -9,6 +9,7 @@ use tokio::runtime::Handle;
 use tokio::time::Instant;
 
 use crate::config;
+use crate::limit::Treasury;
 use crate::solana::{Method, SlotView};
 use crate::upstream::Upstream;
 use crate::upstream::breaker::Admission;
@@ -46,6 +47,7 @@ pub struct Parts {
     pub connectors: Connectors,
     pub metrics: UpstreamMetrics,
     pub clock: UnixClock,
+    pub budgets: Arc<Treasury>,
 }
 
 /// Upstreams that cannot be used as configured.
@@ -299,7 +301,8 @@ fn compile_upstream(
         timeouts: settings.timeouts.clone(),
         connector,
     });
-    live.budget.set(settings.budget.as_ref());
+    let budget = settings.budget.as_ref();
+    live.budget.set(&settings.id, budget, &parts.budgets);
     Arc::new(Upstream::new(Arc::new(Member {
         settings: Arc::new(settings.clone()),
         policy: Arc::clone(policy),

@@ -24,7 +24,7 @@ use tokio::time::Instant;
 use crate::config;
 use crate::limit::Ask;
 use crate::solana::{self, Class, FaultKind, Penalty, Priority, Verdict, classify, judge};
-use crate::upstream::client::{Line, Route};
+use crate::upstream::client::{Cost, Line, Route};
 use crate::upstream::connection::Connections;
 use crate::upstream::endpoint::Purpose;
 use crate::upstream::http2::Http2;
@@ -225,7 +225,7 @@ impl Probe {
             connect_time: &metrics.connect_time,
             broken: &metrics.broken,
             written: None,
-            budget: &self.member.live.budget,
+            cost: Cost::Probe(&self.member.live.budget),
         };
         let timeout = self.member.settings.probe.timeout;
         let deadline = Instant::now() + timeout;

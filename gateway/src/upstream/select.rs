@@ -254,6 +254,12 @@ impl<'a> Candidates<'a> {
                 continue;
             };
             let live = upstream.live();
+            let (method, priority) = (self.need.method_name, self.need.priority);
+            let Some(charge) = live.budget.take(method, priority, now) else {
+                // Other calls have just taken what was left.
+                continue;
+            };
+            let charge = candidate::Held(charge);
             let trial = if live.is_clear() {
                 None
             } else {
@@ -286,6 +292,7 @@ impl<'a> Candidates<'a> {
                 upstream: Arc::clone(upstream),
                 trial,
                 forced,
+                charge,
                 written: Arc::default(),
             });
         }
@@ -348,7 +355,8 @@ impl<'a> Candidates<'a> {
 
     fn rest(&self, upstream: &Upstream, now: Instant) -> Option<Rest> {
         let live = upstream.live();
-        if let Some(next) = live.budget.wait(self.need.priority, now) {
+        let (method, priority) = (self.need.method_name, self.need.priority);
+        if let Some(next) = live.budget.wait(method, priority, now) {
             return Some(Rest {
                 next,
                 cause: Cause::Limit,
@@ -480,7 +488,8 @@ impl<'a> Candidates<'a> {
         if !clear {
             worst = self.doubts(upstream, live, now);
         }
-        if live.budget.wait(self.need.priority, now).is_some() {
+        let (method, priority) = (self.need.method_name, self.need.priority);
+        if live.budget.wait(method, priority, now).is_some() {
             worst = worst.max(Obstacle::Paused);
         }
         if self.need.class.needs.is_some_and(lacks) {

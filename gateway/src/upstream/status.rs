@@ -9,7 +9,6 @@ use perijove_core::{Commitment, Slot};
 use serde::Serialize;
 use tokio::time::Instant;
 
-use crate::config;
 use crate::limit::InClass;
 use crate::solana::{FaultKind, Priority};
 use crate::upstream::cluster::Cluster;
@@ -105,21 +104,30 @@ pub struct UpstreamStatus {
 }
 
 /// What an upstream may be sent.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Serialize)]
 pub struct BudgetStatus {
     pub requests: u64,
     pub per: &'static str,
     /// At once.
     pub burst: u32,
+    /// What is earned in an hour.
+    pub per_hour: Option<f64>,
+    /// When it ends at the rate of the last minute; none where it does not.
+    pub ends_seconds: Option<u64>,
 }
 
 impl BudgetStatus {
-    fn of(budget: config::Budget) -> Self {
-        Self {
-            requests: budget.requests,
-            per: budget.per.label(),
-            burst: budget.burst,
-        }
+    fn of(upstream: &Upstream, now: Instant) -> Option<Self> {
+        let rate = upstream.settings().budget.as_ref()?.rate;
+        let live = upstream.live();
+        let ends = live.budget_pace.ends(&live.budget, now);
+        Some(Self {
+            requests: rate.requests,
+            per: rate.per.label(),
+            burst: rate.burst,
+            per_hour: live.budget.per_hour(),
+            ends_seconds: ends.map(|ends| ends.as_secs()),
+        })
     }
 }
 
@@ -352,9 +360,8 @@ impl UpstreamStatus {
         };
         let held = Held::of(live, now);
         let (mut cause, short, mut cure) = live.cause();
-        let saturated = live.saturation.lasts();
         let budget_left = live.budget.left(now);
-        let spent = budget_left == Some(0);
+        let (saturated, spent) = (live.saturation.lasts(), budget_left == Some(0));
         if live.health() == Health::Healthy
             && let Some(reason) = held.reason(breaker, saturated, spent)
         {
@@ -396,7 +403,7 @@ impl UpstreamStatus {
             failures: live.score.failure_share(now, &policy.selection),
             in_flight: live.score.in_flight(),
             budget_left,
-            budget: upstream.settings().budget.map(BudgetStatus::of),
+            budget: BudgetStatus::of(upstream, now),
             connections_busy,
             connections_idle,
             classes: live.connections.by_class(),

@@ -52,6 +52,7 @@ pub(crate) fn parts() -> Parts {
         connectors: Connectors::default(),
         metrics: UpstreamMetrics::register(&Registry::new()).unwrap(),
         clock: UnixClock::new(|| 1_790_000_000),
+        budgets: Arc::default(),
     }
 }
 

@@ -36,6 +36,17 @@ pub fn claim(hash: [u8; 16]) -> String {
     format!("{PREFIX}claim:{:032x}", u128::from_be_bytes(hash))
 }
 
+/// The key of a budget that gateways share, by its name.
+pub fn budget(name: &str) -> String {
+    format!("{PREFIX}budget:{name}")
+}
+
+/// The key under which gateways that share budgets are counted: a sorted set of their ids by the
+/// seconds since 1970 at which they were last there.
+pub fn replicas() -> String {
+    format!("{PREFIX}replicas")
+}
+
 /// The key of what a token costs in dollars.
 pub fn price(mint: Pubkey) -> String {
     format!("{PREFIX}usd:{mint}")

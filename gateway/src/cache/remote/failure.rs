@@ -12,10 +12,18 @@ pub(super) enum Operation {
     Price,
     Write,
     Claim,
+    /// Requests of a shared budget.
+    Lease,
 }
 
 impl Operation {
-    pub(super) const ALL: [Self; 4] = [Self::Lookup, Self::Price, Self::Write, Self::Claim];
+    pub(super) const ALL: [Self; 5] = [
+        Self::Lookup,
+        Self::Price,
+        Self::Write,
+        Self::Claim,
+        Self::Lease,
+    ];
 
     pub(super) const fn label(self) -> &'static str {
         match self {
@@ -23,6 +31,7 @@ impl Operation {
             Self::Price => "price",
             Self::Write => "write",
             Self::Claim => "claim",
+            Self::Lease => "lease",
         }
     }
 }

@@ -142,7 +142,7 @@ impl JupiterUpstream {
         if organisation.as_ref().is_some_and(String::is_empty) {
             section.violation("organisation", "must not be empty");
         }
-        let budget = Budget::read(section);
+        let budget = Budget::read_rate(section);
         let key_header = read_key_header(section);
         let platform_fee_bps = section.within("platform_fee_bps", 0, 0..=10_000);
         let metered = section.optional("metered").unwrap_or(!own);

@@ -63,6 +63,8 @@ impl Cause {
 pub(in crate::edge) struct Tracked {
     pub(in crate::edge) connections: Arc<Connections>,
     pub(super) origin: Option<Origin>,
+    /// The other end, or whom a load balancer names in its place.
+    pub(in crate::edge) address: Option<IpAddr>,
     /// Requests that are being served, or [`GIVEN_UP`].
     serving: AtomicU32,
     /// When it last began to wait for its client.
@@ -78,9 +80,10 @@ pub(in crate::edge) struct Tracked {
 }
 
 impl Tracked {
-    pub(super) fn new(connections: Arc<Connections>, origin: Option<Origin>) -> Self {
+    pub(super) fn new(connections: Arc<Connections>, address: Option<IpAddr>) -> Self {
         Self {
-            origin,
+            origin: address.map(Origin::of),
+            address,
             serving: AtomicU32::new(0),
             waits_since: AtomicU64::new(connections.now()),
             unsent: AtomicUsize::new(0),

@@ -33,6 +33,8 @@ pub(super) struct Queue {
 struct Line {
     /// Whose turn it is, and who comes after.
     turns: VecDeque<u64>,
+    /// Turns that the first of them has had in a row.
+    had: u32,
     waiters: BTreeMap<u64, VecDeque<(u64, Waiter)>>,
 }
 
@@ -140,15 +142,25 @@ impl Line {
         firsts.min().map(|(since, consumer)| (consumer, since))
     }
 
-    /// The next call of the consumer whose turn it is.
+    /// The next call of the consumer whose turn it is, and still is while his weight gives him more.
     fn pop_turn(&mut self) -> Option<Waiter> {
         let consumer = *self.turns.front()?;
-        self.pop(consumer)
+        let (_, first) = self.waiters.get(&consumer)?.front()?;
+        self.had += 1;
+        if self.had >= first.ask.weight {
+            return self.pop(consumer);
+        }
+        let (_, waiter) = self.waiters.get_mut(&consumer)?.pop_front()?;
+        self.tidy(consumer);
+        Some(waiter)
     }
 
     /// The next call of this consumer, whose turn comes again after everybody else's.
     fn pop(&mut self, consumer: u64) -> Option<Waiter> {
         let (_, waiter) = self.waiters.get_mut(&consumer)?.pop_front()?;
+        if self.turns.front() == Some(&consumer) {
+            self.had = 0;
+        }
         self.turns.retain(|other| *other != consumer);
         self.tidy(consumer);
         if self.waiters.contains_key(&consumer) {
@@ -181,6 +193,9 @@ impl Line {
     fn tidy(&mut self, consumer: u64) {
         if self.waiters.get(&consumer).is_some_and(VecDeque::is_empty) {
             self.waiters.remove(&consumer);
+            if self.turns.front() == Some(&consumer) {
+                self.had = 0;
+            }
             self.turns.retain(|other| *other != consumer);
         }
     }

@@ -189,7 +189,7 @@ proptest::proptest! {
             for (deed, class, consumer, heavy) in deeds {
                 match deed {
                     0 => {
-                        let ask = Ask { priority: CLASSES[class], consumer, heavy };
+                        let ask = Ask { priority: CLASSES[class], consumer, weight: 1, heavy };
                         calls.push(wait(&gate, ask).await);
                     }
                     1 if !held.is_empty() => drop(held.swap_remove(class % held.len())),
@@ -223,4 +223,47 @@ proptest::proptest! {
             assert_eq!((gate.used(), gate.waiting()), (0, 0));
         });
     }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_gate_that_grows_serves_who_waits_and_one_that_shrinks_takes_nothing_away() {
+    let gate = Gate::new(1, 10);
+    let held = gate.place(ask(Priority::Critical)).await.unwrap();
+    let second = wait(&gate, ask(Priority::Critical)).await;
+    let third = wait(&gate, ask(Priority::Critical)).await;
+    gate.resize(2, 10);
+    let second = second.await.unwrap().unwrap();
+    assert_eq!((gate.used(), gate.waiting()), (2, 1));
+    gate.resize(1, 10);
+    drop(held);
+    tokio::task::yield_now().await;
+    assert_eq!((gate.used(), gate.waiting()), (1, 1), "one place, in use");
+    drop(second);
+    assert!(third.await.unwrap().is_some());
+}
+
+#[tokio::test(start_paused = true)]
+async fn whose_plan_has_more_weight_has_more_turns_and_takes_none_of_who_waits_alone() {
+    let gate = Gate::new(1, 1000);
+    let mut held = gate.place(ask(Priority::Critical)).await.unwrap();
+    let mut waiting = Vec::new();
+    for _ in 0..100 {
+        for (consumer, weight) in [(1, 1), (2, 3)] {
+            let ask = Ask {
+                weight,
+                ..of(Priority::Medium, consumer)
+            };
+            waiting.push((consumer, wait(&gate, ask).await));
+        }
+    }
+    let mut served = [0, 0];
+    for _ in 0..100 {
+        drop(held);
+        tokio::task::yield_now().await;
+        let at = waiting.iter().position(|(_, waits)| waits.is_finished());
+        let (consumer, place) = waiting.swap_remove(at.unwrap());
+        served[usize::from(consumer == 2)] += 1;
+        held = place.await.unwrap().unwrap();
+    }
+    assert_eq!(served, [25, 75]);
 }

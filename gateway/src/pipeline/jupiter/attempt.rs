@@ -135,6 +135,7 @@ pub(super) fn carry_out(
         ask: Ask {
             priority: priority(product),
             consumer: call.affinity,
+            weight: 1,
             heavy: false,
         },
     };

@@ -22,7 +22,7 @@ pub(super) struct Organisation {
 impl Organisation {
     /// Takes the settings of its upstreams over; what is used up stays used up.
     pub(super) fn set(&self, budget: Option<&config::Budget>) {
-        self.budget.set(budget);
+        self.budget.set(budget.map(|budget| &budget.rate));
     }
 
     /// How long its upstreams are to be left alone.
@@ -30,7 +30,7 @@ impl Organisation {
         let held = self.holds.lock().left(product, now);
         let spent = match product {
             Product::Execute => None,
-            _ => self.budget.wait(priority(product), now),
+            _ => self.budget.wait(1, priority(product), now),
         };
         held.max(spent)
     }
@@ -38,7 +38,7 @@ impl Organisation {
     /// Notes that a request is sent. Executions cost nothing and have a limit of their own.
     pub(super) fn charge(&self, product: Product, now: Instant) {
         if product != Product::Execute && self.budget.is_limited() {
-            self.budget.charge(now);
+            self.budget.charge(1, now);
         }
     }
 
@@ -65,16 +65,22 @@ impl Organisation {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::config::Per;
+    use crate::config::{BudgetRate, Per};
 
     #[tokio::test(start_paused = true)]
     async fn executions_are_not_of_the_budget() {
         let organisation = Organisation::default();
         organisation.set(Some(&config::Budget {
-            requests: 60,
-            per: Per::Minute,
-            burst: 2,
-            reserve: 0,
+            rate: BudgetRate {
+                requests: 60,
+                per: Per::Minute,
+                burst: 2,
+                reserve: 0,
+                sliding: false,
+            },
+            costs: std::collections::BTreeMap::new(),
+            groups: Vec::new(),
+            organisation: None,
         }));
         let now = Instant::now();
         for _ in 0..10 {

@@ -19,6 +19,7 @@ use crate::upstream::http2::{Http2, Incoming, Lease, Lost, Patience, Pieces, Rep
 use crate::upstream::opening::Opening;
 use crate::upstream::reply::{Reply, ReplyBody};
 use crate::upstream::response::Head;
+use crate::upstream::saturation::Saturation;
 use crate::upstream::stream::{BodyStream, Source};
 use crate::upstream::timer::within;
 
@@ -115,16 +116,21 @@ impl Line<'_> {
             };
             opening.begin();
         };
+        let queue = exchange.total.min(exchange.limits.queue);
+        let wait = || self.saturation.map(Saturation::meet);
+        let place = http2.place(exchange.limits.ask, queue, wait, timer);
+        let place = place.await.ok_or(FaultKind::Saturated)?;
         let connect = Instant::now() + self.wire.timeouts.connect;
         let patience = Patience {
             opening: exchange.total.min(connect),
-            queue: exchange.total.min(exchange.limits.queue),
+            queue,
         };
         let addresses = &self.wire.addresses;
-        http2
+        let lease = http2
             .stream(addresses, fresh, open, patience, self.saturation, timer)
             .await
-            .map_err(|kind| exchange.cut(kind, connect))
+            .map_err(|kind| exchange.cut(kind, connect))?;
+        Ok(lease.map(|lease| lease.with(place)))
     }
 
     async fn exchange_http2(

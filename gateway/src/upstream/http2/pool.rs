@@ -20,7 +20,8 @@ use tokio::sync::Notify;
 use tokio::time::{Instant, Sleep};
 
 use super::session::Session;
-use crate::solana::FaultKind;
+use crate::limit::{Ask, Gate, Place};
+use crate::solana::{FaultKind, Priority};
 use crate::upstream::resolve::Addresses;
 use crate::upstream::saturation::Saturation;
 use crate::upstream::timer::within;
@@ -31,12 +32,24 @@ mod tests;
 /// From so many streams on another of the connections that are kept is used: they share one TCP
 /// stream, and what is lost on it delays all of them.
 const COMFORTABLE: usize = 100;
+/// More than anybody uses, where an upstream sets no bound.
+const MOST_EACH: usize = 1000;
+/// So many calls may wait for each place, or at all.
+const WAITING: usize = 8;
+const LEAST_WAITING: usize = 256;
+
+fn most_waiting(places: usize) -> usize {
+    places.saturating_mul(WAITING).max(LEAST_WAITING)
+}
+
 /// How long a connection beyond those that are kept may be unused.
 const SURPLUS: Duration = Duration::from_secs(5);
 
 /// All HTTP/2 connections to one upstream.
 #[derive(Debug)]
 pub(in crate::upstream) struct Http2 {
+    /// A place for each stream that there may be; it says who goes first where they are short.
+    streams: Arc<Gate>,
     kept: usize,
     ceiling: usize,
     idle_timeout: Duration,
@@ -70,6 +83,8 @@ struct State {
 pub(in crate::upstream) struct Lease {
     session: Arc<Session>,
     pool: Arc<Http2>,
+    /// Last, so that whoever gets it finds the stream free.
+    place: Option<Place>,
 }
 
 /// Until when a caller waits.
@@ -108,7 +123,9 @@ impl Http2 {
         ceiling: usize,
         idle_timeout: Duration,
     ) -> Arc<Self> {
+        let places = ceiling.max(1).saturating_mul(COMFORTABLE);
         Arc::new(Self {
+            streams: Gate::new(places, most_waiting(places)),
             kept,
             ceiling: ceiling.max(1),
             idle_timeout,
@@ -140,6 +157,32 @@ impl Http2 {
     /// Whether a call would have to wait for a stream of another one.
     pub(in crate::upstream) fn is_full(&self) -> bool {
         self.stuck.load(Ordering::Relaxed) > 0
+            || self.streams.is_full_for(Ask::own(Priority::Medium))
+    }
+
+    /// The right to a stream, waited for only where all are in use. `None` where too many wait, or it
+    /// took too long; `wait` is begun once it has to be waited for.
+    pub(in crate::upstream) async fn place<W>(
+        &self,
+        ask: Ask,
+        until: Instant,
+        wait: impl FnOnce() -> W,
+        timer: &mut Pin<&mut Option<Sleep>>,
+    ) -> Option<Place> {
+        if let Some(place) = self.streams.try_place(ask) {
+            return Some(place);
+        }
+        let _wait = wait();
+        within(timer, until, self.streams.place(ask))
+            .await
+            .flatten()
+    }
+
+    /// As many places as there are streams on as many connections as there may be.
+    fn fit(&self, each: usize) {
+        let each = each.clamp(1, MOST_EACH);
+        let places = self.ceiling.saturating_mul(each);
+        self.streams.resize(places, most_waiting(places));
     }
 
     /// Connections with and without streams.
@@ -217,7 +260,9 @@ impl Http2 {
     ) -> (Standing, bool) {
         let mut state = self.state.lock();
         state.sessions.retain(|one| one.is_usable(addresses));
-        state.learn();
+        if state.learn() {
+            self.fit(state.each);
+        }
         let open = state.sessions.len() + state.opening;
         if let Some(session) = state.pick(fresh, open < self.ceiling) {
             let crowded = session.streams() >= COMFORTABLE || session.is_doubted();
@@ -344,11 +389,13 @@ impl Http2 {
 }
 
 impl State {
-    fn learn(&mut self) {
+    /// Whether the upstream takes another number of streams than was known.
+    fn learn(&mut self) -> bool {
         let known = self.sessions.iter().filter(|one| one.is_known());
-        if let Some(each) = known.map(|one| one.announced()).min() {
-            self.each = each;
-        }
+        let Some(each) = known.map(|one| one.announced()).min() else {
+            return false;
+        };
+        std::mem::replace(&mut self.each, each) != each
     }
 
     /// How many streams may be open on a connection. One that has not said is taken to be like the
@@ -417,7 +464,16 @@ impl Lease {
         Self {
             session,
             pool: Arc::clone(pool),
+            place: None,
         }
+    }
+
+    /// It is in use for as long as the place is.
+    #[must_use]
+    pub(in crate::upstream) fn with(self, place: Place) -> Self {
+        let mut lease = self;
+        lease.place = Some(place);
+        lease
     }
 
     pub(super) fn session(&self) -> &Session {
@@ -428,6 +484,7 @@ impl Lease {
 impl Drop for Lease {
     fn drop(&mut self) {
         self.session.end_stream();
+        drop(self.place.take());
         self.pool.changed.notify_one();
         self.pool.changed_for_all.notify_waiters();
     }

@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use super::question;
+use crate::limit::Charge;
 use crate::solana::FaultKind;
 use crate::upstream::breaker::Trial;
 use crate::upstream::hold_off::Refused;
@@ -16,10 +17,22 @@ pub struct Candidate {
     pub(super) upstream: Arc<Upstream>,
     pub(super) trial: Option<Trial>,
     pub(super) forced: bool,
+    /// What it costs, which is given back if it is not written.
+    pub(super) charge: Held,
     /// The call is being written, and no longer waits for a connection.
     pub(super) written: Arc<AtomicBool>,
     #[expect(dead_code, reason = "counts the call as long as the candidate lives")]
     pub(super) in_flight: InFlight,
+}
+
+/// What was taken of a budget; given back unless the call is sent.
+#[derive(Debug)]
+pub(super) struct Held(pub(super) Charge);
+
+impl Drop for Held {
+    fn drop(&mut self) {
+        self.0.refund();
+    }
 }
 
 impl Candidate {
@@ -44,6 +57,11 @@ impl Candidate {
     /// To be set once the call is about to be written.
     pub(in crate::upstream) fn written(&self) -> &AtomicBool {
         &self.written
+    }
+
+    /// What it costs.
+    pub(in crate::upstream) fn charge(&self) -> &Charge {
+        &self.charge.0
     }
 
     /// As if the call had been written.
@@ -100,6 +118,9 @@ impl Upstream {
 
 impl Drop for Candidate {
     fn drop(&mut self) {
+        if self.written.load(Ordering::Relaxed) {
+            self.charge.0 = Charge::default();
+        }
         self.upstream.member.abandon(self.trial.take());
     }
 }

@@ -1,0 +1,276 @@
+//! Looks after budgets: leases requests of those that replicas share, and keeps what is used up in a file
+//! that a restart reads.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
+
+use async_trait::async_trait;
+use futures::future::join_all;
+use perijove_core::telemetry::{json, seconds};
+use pingora::server::ShutdownWatch;
+use pingora::services::background::BackgroundService;
+use prometheus::{IntGauge, Registry};
+use tokio::time::{Instant, MissedTickBehavior, interval};
+
+use super::unix_now_millis;
+use crate::cache::{Lease, Remote};
+use crate::limit::{Leased, Treasury};
+use crate::pipeline::Pipeline;
+use crate::snapshot::Published;
+
+/// How often requests are leased.
+const LOOK: Duration = Duration::from_millis(100);
+/// Looks in a row without an answer after which a gateway goes on alone.
+const LOOKS: u32 = 3;
+/// How often gateways are counted, and the file is written.
+const COUNT: Duration = Duration::from_secs(3);
+const WRITE: Duration = Duration::from_secs(10);
+/// The same while the gateway stops.
+const WRITE_LAST: Duration = Duration::from_secs(1);
+
+pub(super) struct Keeper {
+    treasury: Arc<Treasury>,
+    published: Arc<Published>,
+    pipeline: Arc<Pipeline>,
+    metrics: Metrics,
+    /// Tells this gateway from others.
+    id: String,
+}
+
+#[derive(Clone, Debug)]
+struct Metrics {
+    lost: IntGauge,
+    replicas: IntGauge,
+}
+
+impl Metrics {
+    fn register(registry: &Registry) -> prometheus::Result<Self> {
+        let gauge = |name, text| -> prometheus::Result<IntGauge> {
+            let gauge = IntGauge::new(name, text)?;
+            registry.register(Box::new(gauge.clone()))?;
+            Ok(gauge)
+        };
+        Ok(Self {
+            lost: gauge(
+                "perijove_budget_sharing_lost",
+                "1 while budgets.shared is on and Redis does not answer, so that this gateway has its share only",
+            )?,
+            replicas: gauge(
+                "perijove_budget_replicas",
+                "Gateways that share their budgets, this one included, as they were last counted",
+            )?,
+        })
+    }
+}
+
+/// How sharing stands.
+#[derive(Debug)]
+struct Sharing {
+    unanswered: u32,
+    alone_since: Option<Instant>,
+    replicas: u64,
+    counted: Option<Instant>,
+}
+
+impl Keeper {
+    pub(super) fn new(
+        treasury: &Arc<Treasury>,
+        published: &Arc<Published>,
+        pipeline: &Arc<Pipeline>,
+        registry: &Registry,
+    ) -> prometheus::Result<Self> {
+        Ok(Self {
+            treasury: Arc::clone(treasury),
+            published: Arc::clone(published),
+            pipeline: Arc::clone(pipeline),
+            metrics: Metrics::register(registry)?,
+            id: format!("{:032x}", fastrand::u128(..)),
+        })
+    }
+
+    async fn share(&self, sharing: &mut Sharing) {
+        let remote = self.pipeline.cache.remote();
+        let answered = match &remote {
+            Some(remote) => self.count(remote, sharing).await && self.lease(remote).await,
+            None => false,
+        };
+        if answered {
+            sharing.unanswered = 0;
+            if let Some(since) = sharing.alone_since.take() {
+                self.metrics.lost.set(0);
+                tracing::info!(
+                    alone_seconds = seconds(since.elapsed()),
+                    "budgets are shared again"
+                );
+            }
+            return;
+        }
+        sharing.unanswered = sharing.unanswered.saturating_add(1);
+        if sharing.unanswered < LOOKS {
+            return;
+        }
+        let now = Instant::now();
+        if sharing.alone_since.is_none() {
+            sharing.alone_since = Some(now);
+            self.metrics.lost.set(1);
+            tracing::warn!(
+                replicas = sharing.replicas,
+                "budgets are not shared while Redis does not answer; each gateway has its share"
+            );
+        }
+        for (_, budget) in self.treasury.all() {
+            budget.go_alone(sharing.replicas, now);
+        }
+    }
+
+    /// Whether Redis has answered, or nothing was asked of it.
+    async fn lease(&self, remote: &Arc<Remote>) -> bool {
+        let now = Instant::now();
+        let asked = self.treasury.all().into_iter().map(|(name, budget)| {
+            let remote = Arc::clone(remote);
+            async move {
+                let Some(demand) = budget.demand(now) else {
+                    return true;
+                };
+                if budget.is_leased() && demand.is_nothing() {
+                    return true;
+                }
+                let lease = Lease {
+                    interval: demand.interval,
+                    burst: demand.burst,
+                    want: demand.want,
+                    sent: demand.sent,
+                    number: demand.number,
+                    answered: demand.answered,
+                };
+                let Some((granted, beyond)) = remote.lease(&name, &self.id, &lease).await else {
+                    return false;
+                };
+                budget.granted(&demand, Leased { granted, beyond });
+                true
+            }
+        });
+        join_all(asked).await.into_iter().all(|answered| answered)
+    }
+
+    /// Whether Redis has answered, now or a moment ago.
+    async fn count(&self, remote: &Remote, sharing: &mut Sharing) -> bool {
+        if sharing.counted.is_some_and(|at| at.elapsed() < COUNT) {
+            return true;
+        }
+        let counted = remote.be_counted(&self.id, unix_now_millis() / 1000).await;
+        sharing.counted = counted.map(|_replicas| Instant::now());
+        if let Some(replicas) = counted {
+            sharing.replicas = replicas.max(1);
+            let replicas = i64::try_from(sharing.replicas).unwrap_or(i64::MAX);
+            self.metrics.replicas.set(replicas);
+        }
+        counted.is_some()
+    }
+
+    /// No longer: what was shared is each gateway's own again.
+    fn stop_sharing(&self) {
+        for (_, budget) in self.treasury.all() {
+            budget.go_alone(1, Instant::now());
+        }
+        self.metrics.lost.set(0);
+    }
+
+    fn write(&self, file: &Path) {
+        let (now, unix) = (Instant::now(), unix_now_millis());
+        let full_at: BTreeMap<String, u64> = self
+            .treasury
+            .all()
+            .into_iter()
+            .map(|(name, budget)| {
+                let used_up = budget.used_up(now).as_millis();
+                (
+                    name,
+                    unix.saturating_add(u64::try_from(used_up).unwrap_or(0)),
+                )
+            })
+            .filter(|(_, full_at)| *full_at > unix)
+            .collect();
+        let draft = file.with_extension("new");
+        let written = serde_json::to_vec(&full_at)
+            .map_err(std::io::Error::from)
+            .and_then(|text| std::fs::write(&draft, text))
+            .and_then(|()| std::fs::rename(&draft, file));
+        if let Err(error) = written {
+            tracing::warn!(%error, file = %file.display(), "budgets cannot be written to their file");
+        }
+    }
+}
+
+#[async_trait]
+impl BackgroundService for Keeper {
+    async fn start(&self, mut shutdown: ShutdownWatch) {
+        let mut tick = interval(LOOK);
+        tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        let mut sharing: Option<Sharing> = None;
+        let mut written = Instant::now();
+        let mut period = WRITE;
+        loop {
+            tokio::select! {
+                _ = tick.tick() => {}
+                _ = shutdown.wait_for(|stopping| *stopping), if period == WRITE => {
+                    // Calls go on for a while.
+                    period = WRITE_LAST;
+                    written = Instant::now().checked_sub(WRITE).unwrap_or(written);
+                }
+            }
+            let settings = self.published.load().config.budgets.clone();
+            if settings.shared {
+                let sharing = sharing.get_or_insert(Sharing {
+                    unanswered: 0,
+                    alone_since: None,
+                    replicas: 1,
+                    counted: None,
+                });
+                self.share(sharing).await;
+            } else if sharing.take().is_some() {
+                self.stop_sharing();
+            }
+            if let Some(file) = &settings.file
+                && written.elapsed() >= period
+            {
+                written = Instant::now();
+                self.write(file);
+            }
+        }
+    }
+}
+
+/// Takes over what an earlier process had used up. A file that is not there says nothing.
+pub(super) fn resume(file: Option<&Path>, treasury: &Treasury) {
+    let Some(file) = file else { return };
+    let text = match std::fs::read(file) {
+        Ok(text) => text,
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => return,
+        Err(error) => {
+            tracing::warn!(%error, file = %file.display(), "budgets begin anew: their file cannot be read");
+            return;
+        }
+    };
+    let full_at: BTreeMap<String, u64> = match serde_json::from_slice(&text) {
+        Ok(full_at) => full_at,
+        Err(error) => {
+            tracing::warn!(%error, file = %file.display(), "budgets begin anew: their file is damaged");
+            return;
+        }
+    };
+    let unix = unix_now_millis();
+    let used_up = full_at.into_iter().filter_map(|(name, full_at)| {
+        let left = full_at.checked_sub(unix).filter(|left| *left > 0)?;
+        Some((name, Duration::from_millis(left)))
+    });
+    let used_up: Vec<(String, Duration)> = used_up.collect();
+    let names: Vec<&str> = used_up.iter().map(|(name, _)| name.as_str()).collect();
+    tracing::info!(
+        budgets = json(&names).as_slice(),
+        "budgets go on from what was used up"
+    );
+    treasury.resume(used_up);
+}

@@ -1,0 +1,183 @@
+//! The keys file as the command `keys` reads and writes it: as a whole, and by one at a time.
+
+use std::fs::{self, File, OpenOptions};
+use std::io::{ErrorKind, Write};
+use std::os::unix::fs::{OpenOptionsExt, PermissionsExt};
+use std::path::{Path, PathBuf};
+
+use perijove_core::settings::{self, ProcessEnvironment};
+
+use crate::config::KeysFile;
+
+/// Hashes tell nothing of a key, but whose keys there are is nobody else's business.
+const MODE: u32 = 0o600;
+
+/// A file that nobody else writes until this is dropped.
+pub(super) struct Opened {
+    pub(super) file: KeysFile,
+    /// Behind any link.
+    path: PathBuf,
+    mode: u32,
+    _lock: File,
+}
+
+/// What a keys file holds.
+///
+/// # Errors
+/// It cannot be read, or is none.
+pub(super) fn read(path: &Path) -> Result<KeysFile, String> {
+    let text = fs::read_to_string(path)
+        .map_err(|error| format!("cannot read {}: {error}", path.display()))?;
+    let loaded = settings::parse(&text, &ProcessEnvironment::new(""));
+    let loaded = loaded.map_err(|error| format!("{} is no keys file:\n{error}", path.display()))?;
+    Ok(loaded.config)
+}
+
+impl Opened {
+    /// # Errors
+    /// It is not there, cannot be read, or is no keys file.
+    pub(super) fn existing(path: &Path) -> Result<Self, String> {
+        Self::open(path, false)
+    }
+
+    /// The same; an empty one if it is not there.
+    ///
+    /// # Errors
+    /// It cannot be read, or is no keys file.
+    pub(super) fn or_new(path: &Path) -> Result<Self, String> {
+        Self::open(path, true)
+    }
+
+    fn open(path: &Path, may_be_new: bool) -> Result<Self, String> {
+        let missing = |error: &std::io::Error| may_be_new && error.kind() == ErrorKind::NotFound;
+        let path = match fs::canonicalize(path) {
+            Err(error) if missing(&error) => path.to_owned(),
+            found => found.map_err(|error| format!("cannot read {}: {error}", path.display()))?,
+        };
+        let lock = lock(&path)?;
+        // Somebody else may have made it until now.
+        let (file, mode) = match fs::metadata(&path) {
+            Err(error) if missing(&error) => (KeysFile::default(), MODE),
+            known => (
+                read(&path)?,
+                known.map_or(MODE, |known| known.permissions().mode()),
+            ),
+        };
+        Ok(Self {
+            file,
+            path,
+            mode,
+            _lock: lock,
+        })
+    }
+
+    /// Puts the new text in the place of the old one at a stroke: a gateway that reads it meanwhile
+    /// finds one or the other.
+    ///
+    /// # Errors
+    /// It cannot be written; the old one is still there then. Nor is written what no gateway would
+    /// read.
+    pub(super) fn write(self) -> Result<(), String> {
+        let text = self.file.render();
+        let read = settings::parse::<KeysFile>(&text, &ProcessEnvironment::new(""));
+        let read = read.map_err(|error| error.to_string())?;
+        if read.config != self.file {
+            return Err("the names of a consumer and of a plan have no quotes".to_owned());
+        }
+        let draft = beside(&self.path, "new");
+        let write = || {
+            // What is left of one that was interrupted.
+            drop(fs::remove_file(&draft));
+            let mut options = OpenOptions::new();
+            let mut file = options
+                .write(true)
+                .create_new(true)
+                .mode(self.mode)
+                .open(&draft)?;
+            file.write_all(text.as_bytes())?;
+            file.sync_all()?;
+            fs::rename(&draft, &self.path)
+        };
+        write().map_err(|error| format!("cannot write {}: {error}", self.path.display()))
+    }
+}
+
+/// Waits until nobody else writes the file. The lock is a file of its own, since the file itself is
+/// replaced.
+fn lock(path: &Path) -> Result<File, String> {
+    let name = beside(path, "lock");
+    let locked = || {
+        let mut options = OpenOptions::new();
+        let file = options
+            .write(true)
+            .create(true)
+            .truncate(false)
+            .mode(MODE)
+            .open(&name)?;
+        file.lock()?;
+        Ok(file)
+    };
+    locked().map_err(|error: std::io::Error| format!("cannot lock {}: {error}", name.display()))
+}
+
+fn beside(path: &Path, end: &str) -> PathBuf {
+    let mut name = std::ffi::OsString::from(".");
+    name.push(path.file_name().unwrap_or_default());
+    name.push(".");
+    name.push(end);
+    path.with_file_name(name)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::{IssuedKey, KeyHash};
+
+    fn key(number: usize) -> IssuedKey {
+        IssuedKey {
+            hash: KeyHash::of(number.to_string().as_bytes()),
+            consumer: format!("c{number}"),
+            plan: None,
+            created: None,
+        }
+    }
+
+    #[test]
+    fn of_many_who_write_at_once_none_is_lost() {
+        let folder = tempfile::TempDir::new().unwrap();
+        let path = folder.path().join("keys.yaml");
+        std::thread::scope(|scope| {
+            for number in 0..8 {
+                let path = &path;
+                scope.spawn(move || {
+                    let mut opened = Opened::or_new(path).unwrap();
+                    opened.file.keys.push(key(number));
+                    opened.write().unwrap();
+                });
+            }
+        });
+        assert_eq!(read(&path).unwrap().keys.len(), 8);
+        let mode = fs::metadata(&path).unwrap().permissions().mode();
+        assert_eq!(mode & 0o777, MODE);
+    }
+
+    #[test]
+    fn what_no_gateway_would_read_is_not_written() {
+        let folder = tempfile::TempDir::new().unwrap();
+        let path = folder.path().join("keys.yaml");
+        let mut opened = Opened::or_new(&path).unwrap();
+        opened.file.keys.push(IssuedKey {
+            consumer: "a b".to_owned(),
+            ..key(1)
+        });
+        let error = opened.write().unwrap_err();
+        assert!(error.contains("keys[0].consumer"), "{error}");
+        let mut opened = Opened::or_new(&path).unwrap();
+        opened.file.keys.push(IssuedKey {
+            consumer: "a\"\n    plan: \"b".to_owned(),
+            ..key(1)
+        });
+        assert!(opened.write().is_err(), "one that reads as something else");
+        assert!(!path.exists());
+    }
+}

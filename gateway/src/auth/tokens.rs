@@ -1,0 +1,145 @@
+//! JSON Web Tokens in place of keys: whose a token is, and whether it is good now.
+
+use std::collections::HashSet;
+use std::sync::Arc;
+
+use jsonwebtoken::errors::ErrorKind;
+use jsonwebtoken::{Validation, decode, decode_header};
+use quick_cache::sync::Cache;
+use serde_json::{Map, Value};
+use tokio::time::{Duration, Instant};
+
+use super::ConsumerId;
+use crate::config::{Jwt, TokenKey};
+
+/// Longer ones are none of ours.
+const LONGEST: usize = 8 * 1024;
+const LONGEST_NAME: usize = 128;
+
+/// How many good tokens are remembered, and for how long: checking a signature takes as long as
+/// answering from memory.
+const REMEMBERED: usize = 10_000;
+const REMEMBER: Duration = Duration::from_secs(5);
+
+/// Before the plan in the name of a caller with a token. No configured consumer has a colon.
+const MARK: &str = "token:";
+
+/// Checks tokens by one configuration.
+#[derive(Debug)]
+pub(super) struct Tokens {
+    settings: Jwt,
+    keys: Vec<TokenKey>,
+    plans: HashSet<String>,
+    good: Cache<[u8; 32], (ConsumerId, Instant)>,
+}
+
+/// Why a token is not taken.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Fault {
+    /// It was good once.
+    Expired,
+    Bad,
+}
+
+impl Tokens {
+    pub(super) fn new(settings: &Jwt, plans: HashSet<String>) -> Self {
+        // It was checked when it was read.
+        let keys = TokenKey::all(settings.key_set.expose()).unwrap_or_default();
+        Self {
+            settings: settings.clone(),
+            keys,
+            plans,
+            good: Cache::new(REMEMBERED),
+        }
+    }
+
+    /// Whose a token is. `None` if it does not look like one.
+    pub(super) fn identify(&self, token: &[u8]) -> Option<Result<ConsumerId, Fault>> {
+        let dots = memchr::memchr_iter(b'.', token).count();
+        if dots != 2 || token.len() > LONGEST {
+            return None;
+        }
+        let fingerprint = *blake3::hash(token).as_bytes();
+        if let Some((consumer, until)) = self.good.get(&fingerprint)
+            && Instant::now() < until
+        {
+            return Some(Ok(consumer));
+        }
+        let checked = self.check(token);
+        if let Ok(consumer) = &checked {
+            let known = (Arc::clone(consumer), Instant::now() + REMEMBER);
+            self.good.insert(fingerprint, known);
+        }
+        Some(checked)
+    }
+
+    fn check(&self, token: &[u8]) -> Result<ConsumerId, Fault> {
+        let header = decode_header(token).map_err(|_error| Fault::Bad)?;
+        let key = self.key(header.kid.as_deref()).ok_or(Fault::Bad)?;
+        // What the token says of its algorithm only chooses among what the key is for.
+        if !key.algorithms.contains(&header.alg) {
+            return Err(Fault::Bad);
+        }
+        let claims = decode::<Map<String, Value>>(token, &key.key, &self.validation(header.alg));
+        let claims = claims.map_err(|error| match error.kind() {
+            ErrorKind::ExpiredSignature => Fault::Expired,
+            _ => Fault::Bad,
+        })?;
+        self.consumer(&claims.claims).ok_or(Fault::Bad)
+    }
+
+    /// The key that a token names; nothing but a name is looked for. Without a name, the only one.
+    fn key(&self, id: Option<&str>) -> Option<&TokenKey> {
+        match (id, self.keys.as_slice()) {
+            (None, [only]) => Some(only),
+            (None, _) => None,
+            (Some(id), keys) => keys
+                .iter()
+                .find(|key| key.id.as_deref() == Some(id))
+                .or_else(|| {
+                    keys.first()
+                        .filter(|only| keys.len() == 1 && only.id.is_none())
+                }),
+        }
+    }
+
+    fn validation(&self, algorithm: jsonwebtoken::Algorithm) -> Validation {
+        let mut validation = Validation::new(algorithm);
+        validation.leeway = self.settings.leeway.as_secs();
+        validation.validate_nbf = true;
+        validation.validate_aud = !self.settings.audience.is_empty();
+        validation.set_required_spec_claims(&["exp"]);
+        if validation.validate_aud {
+            validation.set_audience(&self.settings.audience);
+            validation.required_spec_claims.insert("aud".to_owned());
+        }
+        if let Some(issuer) = &self.settings.issuer {
+            validation.set_issuer(&[issuer]);
+            validation.required_spec_claims.insert("iss".to_owned());
+        }
+        validation
+    }
+
+    /// A caller's name, in which his plan stands.
+    fn consumer(&self, claims: &Map<String, Value>) -> Option<ConsumerId> {
+        let text = |claim: &str| match claims.get(claim) {
+            None | Some(Value::Null) => Some(None),
+            Some(Value::String(text)) => Some(Some(text.as_str())),
+            Some(_) => None,
+        };
+        let plan = text(&self.settings.plan_claim)?.unwrap_or(&self.settings.plan);
+        let name = text(&self.settings.consumer_claim)??;
+        let fits =
+            !name.is_empty() && name.len() <= LONGEST_NAME && !name.contains(char::is_control);
+        (fits && self.plans.contains(plan)).then(|| format!("{MARK}{plan}:{name}").into())
+    }
+}
+
+/// The plan in the name of a caller with a token.
+pub fn plan_of_token(consumer: &str) -> Option<&str> {
+    let (plan, _name) = consumer.strip_prefix(MARK)?.split_once(':')?;
+    Some(plan)
+}
+
+#[cfg(test)]
+mod tests;

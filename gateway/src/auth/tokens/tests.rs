@@ -1,0 +1,290 @@
+//! Good tokens of each kind, and every forgery that is known of such tokens.
+
+use base64::Engine as _;
+use base64::engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD};
+use jsonwebtoken::{Algorithm, EncodingKey, Header, encode};
+use perijove_core::Secret;
+use serde_json::json;
+
+use super::*;
+
+const JWKS: &str = include_str!("../../../tests/fixtures/tokens/jwks.json");
+const RSA: &str = include_str!("../../../tests/fixtures/tokens/rsa.der.base64");
+const EC: &str = include_str!("../../../tests/fixtures/tokens/ec.der.base64");
+const SECRET: &[u8] = b"a secret of thirty-two bytes and more";
+
+/// Far ahead, and long ago: 2100 and 2001.
+const LATER: u64 = 4_102_444_800;
+const BEFORE: u64 = 1_000_000_000;
+
+fn settings() -> Jwt {
+    Jwt {
+        jwks: "jwks.json".into(),
+        key_set: Secret::new(JWKS.to_owned()),
+        issuer: None,
+        audience: Vec::new(),
+        consumer_claim: "sub".to_owned(),
+        plan_claim: "plan".to_owned(),
+        plan: "default".to_owned(),
+        leeway: Duration::ZERO,
+    }
+}
+
+fn tokens_with(settings: &Jwt) -> Tokens {
+    let plans = ["default", "pro"].map(str::to_owned);
+    Tokens::new(settings, plans.into_iter().collect())
+}
+
+fn tokens() -> Tokens {
+    tokens_with(&settings())
+}
+
+fn der(base64: &str) -> Vec<u8> {
+    STANDARD.decode(base64.replace('\n', "")).unwrap()
+}
+
+fn signed(algorithm: Algorithm, kid: Option<&str>, key: &EncodingKey, claims: &Value) -> String {
+    let header = Header {
+        kid: kid.map(str::to_owned),
+        ..Header::new(algorithm)
+    };
+    encode(&header, claims, key).unwrap()
+}
+
+fn by_secret(claims: &Value) -> String {
+    let key = EncodingKey::from_secret(SECRET);
+    signed(Algorithm::HS256, Some("secret"), &key, claims)
+}
+
+/// Three parts, whatever they are.
+fn made_up(header: &Value, claims: &Value, signature: &[u8]) -> String {
+    let part = |bytes: &[u8]| URL_SAFE_NO_PAD.encode(bytes);
+    let (header, claims) = (header.to_string(), claims.to_string());
+    [
+        part(header.as_bytes()),
+        part(claims.as_bytes()),
+        part(signature),
+    ]
+    .join(".")
+}
+
+fn alice() -> Value {
+    json!({ "sub": "alice", "plan": "pro", "exp": LATER })
+}
+
+fn identified(tokens: &Tokens, token: &str) -> Result<String, Fault> {
+    let identified = tokens.identify(token.as_bytes()).unwrap();
+    identified.map(|consumer| consumer.to_string())
+}
+
+#[test]
+fn a_token_of_each_kind_names_its_caller_and_his_plan() {
+    let rsa = EncodingKey::from_rsa_der(&der(RSA));
+    let ec = EncodingKey::from_ec_der(&der(EC));
+    let tokens = tokens();
+    for token in [
+        signed(Algorithm::RS256, Some("rsa"), &rsa, &alice()),
+        signed(Algorithm::RS512, Some("rsa"), &rsa, &alice()),
+        signed(Algorithm::PS256, Some("rsa"), &rsa, &alice()),
+        signed(Algorithm::ES256, Some("ec"), &ec, &alice()),
+        by_secret(&alice()),
+    ] {
+        for _ in 0..2 {
+            let found = identified(&tokens, &token);
+            assert_eq!(found.as_deref(), Ok("token:pro:alice"), "{token}");
+        }
+    }
+    assert_eq!(plan_of_token("token:pro:alice"), Some("pro"));
+    assert_eq!(plan_of_token("token:pro:a:b"), Some("pro"));
+    assert_eq!(plan_of_token("pro"), None);
+}
+
+#[test]
+fn what_a_token_does_not_say_is_as_configured_and_what_it_says_must_be_there() {
+    let claims = |changes: Value| {
+        let mut claims = json!({ "sub": "alice", "exp": LATER });
+        for (name, value) in changes.as_object().unwrap() {
+            claims[name] = value.clone();
+        }
+        by_secret(&claims)
+    };
+    let tokens = tokens();
+    for (changes, found) in [
+        (json!({}), Ok("token:default:alice")),
+        (json!({ "plan": null }), Ok("token:default:alice")),
+        (json!({ "plan": "golden" }), Err(Fault::Bad)),
+        (json!({ "plan": ["pro"] }), Err(Fault::Bad)),
+        (json!({ "sub": null }), Err(Fault::Bad)),
+        (json!({ "sub": "" }), Err(Fault::Bad)),
+        (json!({ "sub": 7 }), Err(Fault::Bad)),
+        (json!({ "sub": "a\nb" }), Err(Fault::Bad)),
+        (
+            json!({ "sub": "x".repeat(LONGEST_NAME + 1) }),
+            Err(Fault::Bad),
+        ),
+        (json!({ "exp": null }), Err(Fault::Bad)),
+        (json!({ "exp": BEFORE }), Err(Fault::Expired)),
+        (json!({ "nbf": LATER }), Err(Fault::Bad)),
+        (json!({ "aud": "somebody" }), Ok("token:default:alice")),
+    ] {
+        let token = claims(changes.clone());
+        let expected = found.map(str::to_owned);
+        assert_eq!(identified(&tokens, &token), expected, "{changes}");
+    }
+}
+
+#[test]
+fn issuer_and_audience_count_where_they_are_configured() {
+    let settings = Jwt {
+        issuer: Some("https://id.example".to_owned()),
+        audience: vec!["rpc".to_owned(), "jupiter".to_owned()],
+        ..settings()
+    };
+    let tokens = tokens_with(&settings);
+    for (issuer, audience, good) in [
+        (json!("https://id.example"), json!("rpc"), true),
+        (json!("https://id.example"), json!(["x", "jupiter"]), true),
+        (json!("https://id.example"), json!("x"), false),
+        (json!("https://id.example"), json!(null), false),
+        (json!("https://evil.example"), json!("rpc"), false),
+        (json!(null), json!("rpc"), false),
+    ] {
+        let mut claims = alice();
+        claims["iss"] = issuer.clone();
+        claims["aud"] = audience.clone();
+        let found = identified(&tokens, &by_secret(&claims));
+        assert_eq!(found.is_ok(), good, "{issuer} {audience}");
+    }
+}
+
+fn assert_bad(forged: Vec<String>) {
+    let tokens = tokens();
+    for token in forged {
+        assert_eq!(identified(&tokens, &token), Err(Fault::Bad), "{token}");
+    }
+}
+
+#[test]
+fn what_checks_signatures_does_not_make_them() {
+    let set: Value = serde_json::from_str(JWKS).unwrap();
+    let modulus = set["keys"][0]["n"].as_str().unwrap();
+    let public = [
+        EncodingKey::from_secret(&URL_SAFE_NO_PAD.decode(modulus).unwrap()),
+        EncodingKey::from_secret(modulus.as_bytes()),
+        EncodingKey::from_secret(JWKS.as_bytes()),
+        EncodingKey::from_secret(b""),
+    ];
+    let mut forged = Vec::new();
+    for key in &public {
+        for kid in [None, Some("rsa"), Some("ec"), Some("secret")] {
+            for algorithm in [Algorithm::HS256, Algorithm::HS384, Algorithm::HS512] {
+                forged.push(signed(algorithm, kid, key, &alice()));
+            }
+        }
+    }
+    assert_bad(forged);
+}
+
+#[test]
+fn no_signature_is_none() {
+    let mut forged = Vec::new();
+    for none in ["none", "None", "NONE", "nOnE", ""] {
+        for kid in ["rsa", "secret"] {
+            let header = json!({ "alg": none, "typ": "JWT", "kid": kid });
+            forged.push(made_up(&header, &alice(), b""));
+            forged.push(made_up(&header, &alice(), b"x"));
+        }
+    }
+    assert_bad(forged);
+}
+
+#[test]
+fn a_key_signs_in_its_own_name_and_for_its_own_algorithm_only() {
+    let rsa = EncodingKey::from_rsa_der(&der(RSA));
+    let own = EncodingKey::from_secret(SECRET);
+    // Names that are paths, queries and addresses are looked for as they are.
+    let names = [
+        "rsa",
+        "../../../../dev/null",
+        "/dev/null",
+        "secret' OR '1'='1",
+        "secret\0",
+        "SECRET",
+        "https://evil.example/jwks.json",
+        "",
+    ];
+    let mut forged: Vec<String> = names
+        .iter()
+        .map(|name| signed(Algorithm::HS256, Some(name), &own, &alice()))
+        .collect();
+    forged.push(signed(Algorithm::HS256, None, &own, &alice()));
+    forged.push(signed(Algorithm::HS512, Some("secret"), &own, &alice()));
+    forged.push(signed(Algorithm::RS256, Some("ec"), &rsa, &alice()));
+    // A key that comes along, and one that is to be fetched.
+    let header = json!({
+        "alg": "HS256", "kid": "mine", "jku": "https://evil.example",
+        "jwk": { "kty": "oct", "k": "AAAA" }
+    });
+    forged.push(made_up(&header, &alice(), b"x"));
+    assert_bad(forged);
+}
+
+#[test]
+fn nothing_of_a_good_token_can_be_changed() {
+    let good = by_secret(&json!({ "sub": "bob", "exp": LATER }));
+    assert!(identified(&tokens(), &good).is_ok());
+    let (unsigned, signature) = good.rsplit_once('.').unwrap();
+    let (header, _) = unsigned.split_once('.').unwrap();
+    let claims = URL_SAFE_NO_PAD.encode(alice().to_string());
+    let (cut, _) = good.split_at(good.len() - 2);
+    assert_bad(vec![
+        format!("{header}.{claims}.{signature}"),
+        cut.to_owned(),
+        format!("{unsigned}."),
+    ]);
+}
+
+#[test]
+fn what_does_not_look_like_a_token_is_left_to_the_keys() {
+    let tokens = tokens();
+    for other in ["", "a-key", "a.b", "a.b.c.d", &"x.y.z".repeat(LONGEST)] {
+        assert!(tokens.identify(other.as_bytes()).is_none(), "{other:.20}");
+    }
+}
+
+#[test]
+fn key_sets_that_would_be_dangerous_are_refused() {
+    let key = |changes: Value| {
+        let mut key = json!({
+            "kty": "oct", "kid": "a", "k": URL_SAFE_NO_PAD.encode(SECRET)
+        });
+        for (name, value) in changes.as_object().unwrap() {
+            key[name] = value.clone();
+        }
+        key
+    };
+    for (keys, fault) in [
+        (vec![], "has no key"),
+        (vec![key(json!({ "k": "c2hvcnQ" }))], "could be guessed"),
+        (vec![key(json!({ "alg": "RS256" }))], "not supported"),
+        (vec![key(json!({})), key(json!({}))], "kid of their own"),
+        (
+            vec![key(json!({})), key(json!({ "kid": null }))],
+            "kid of their own",
+        ),
+        (
+            vec![json!({ "kty": "EC", "crv": "P-521", "x": "AA", "y": "AA" })],
+            "curve",
+        ),
+    ] {
+        let text = json!({ "keys": keys }).to_string();
+        let refused = TokenKey::all(&text).unwrap_err();
+        assert!(refused.contains(fault), "{refused}");
+        assert!(!refused.contains("c2hvcnQ"));
+    }
+    assert!(
+        TokenKey::all("{")
+            .unwrap_err()
+            .contains("no JSON Web Key Set")
+    );
+}

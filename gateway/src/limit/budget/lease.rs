@@ -1,0 +1,150 @@
+//! A budget that replicas share: requests are leased from the bucket in Redis before they are needed, a few
+//! at a time, so that no call waits for Redis. Without Redis each replica has its share.
+
+use std::sync::atomic::Ordering;
+
+use tokio::time::Instant;
+
+use super::Budget;
+
+/// Looks ahead for which requests are leased.
+const AHEAD: u64 = 2;
+/// What is always leased is at most so much of the burst, as one part of so many.
+const STOCK_PART: u64 = 16;
+
+/// What a replica asks of the bucket in Redis.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Demand {
+    /// Nanoseconds in which one request is earned.
+    pub interval: u64,
+    pub burst: u64,
+    /// Requests to be leased; negative for those that are given back.
+    pub want: i64,
+    /// Requests that were sent without having been leased, less those that were leased and are not sent.
+    pub sent: i64,
+    /// Of this question, and of the last one that had an answer: what was granted to those in between is
+    /// nobody's.
+    pub number: u64,
+    pub answered: u64,
+}
+
+/// Its answer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Leased {
+    pub granted: i64,
+    /// What is left in the bucket.
+    pub beyond: i64,
+}
+
+impl Demand {
+    /// Nothing is needed: Redis need not be asked.
+    pub fn is_nothing(&self) -> bool {
+        self.want == 0 && self.sent == 0
+    }
+}
+
+impl Budget {
+    /// What is needed, by what was taken since the last look. `None` where there is no limit.
+    pub fn demand(&self, now: Instant) -> Option<Demand> {
+        let rate = (*self.rate.lock())?;
+        let (interval, burst) = (rate.interval_nanos(), u64::from(rate.burst));
+        let taken = self.taken.swap(0, Ordering::Relaxed);
+        let number = self.asked.fetch_add(1, Ordering::Relaxed) + 1;
+        let answered = self.answered.load(Ordering::Relaxed);
+        if !self.is_leased() {
+            return Some(Demand {
+                interval,
+                burst,
+                want: signed(stock(burst)),
+                sent: signed(self.sent_alone(now).min(burst))
+                    - self.alone_lease.load(Ordering::Relaxed),
+                number,
+                answered,
+            });
+        }
+        let lease = self.lease.load(Ordering::Relaxed);
+        let sent = lease.saturating_neg().max(0);
+        let most = (burst / 2).max(stock(burst));
+        let target = taken.saturating_mul(AHEAD).clamp(stock(burst), most);
+        let want = signed(target) - lease.max(0);
+        // A few too many are kept: they are needed soon, or given back when they are many.
+        let keeps = want < 0 && lease <= signed(target * 2);
+        Some(Demand {
+            interval,
+            burst,
+            want: if keeps { 0 } else { want },
+            sent,
+            number,
+            answered,
+        })
+    }
+
+    /// Takes over what Redis has granted to a demand.
+    pub fn granted(&self, demand: &Demand, leased: Leased) {
+        self.beyond.store(leased.beyond, Ordering::Relaxed);
+        self.answered.store(demand.number, Ordering::Relaxed);
+        if self.is_leased() {
+            let more = leased.granted.saturating_add(demand.sent);
+            self.lease.fetch_add(more, Ordering::Relaxed);
+            return;
+        }
+        self.divide(1);
+        self.alone_lease.store(0, Ordering::Relaxed);
+        self.lease.store(leased.granted, Ordering::Relaxed);
+        self.is_leased.store(true, Ordering::Relaxed);
+    }
+
+    /// Redis is not there: from now on a bucket of its own, one of so many.
+    pub fn go_alone(&self, replicas: u64, now: Instant) {
+        let was_leased = self.is_leased();
+        self.divide(replicas);
+        if !was_leased {
+            return;
+        }
+        // What was leased may still be sent, and a share of what was left.
+        let lease = self.lease.swap(0, Ordering::Relaxed).max(0);
+        self.alone_lease.store(lease, Ordering::Relaxed);
+        let beyond = self.beyond.load(Ordering::Relaxed).max(0) / signed(replicas.max(1));
+        let burst = self.burst.load(Ordering::Relaxed);
+        let left = u64::try_from(lease.saturating_add(beyond))
+            .unwrap_or(0)
+            .min(burst);
+        let missing = (burst - left).saturating_mul(self.interval.load(Ordering::Relaxed));
+        let full_at = self.nanos(now).saturating_add(missing);
+        self.full_at.store(full_at, Ordering::Relaxed);
+        self.alone_full_at.store(full_at, Ordering::Relaxed);
+        self.is_leased.store(false, Ordering::Relaxed);
+    }
+
+    /// What was sent since it has been alone, as far as it has not been earned again. The bucket in Redis
+    /// knows of all that was used up before.
+    fn sent_alone(&self, now: Instant) -> u64 {
+        let before = self.alone_full_at.load(Ordering::Relaxed);
+        let before = before.saturating_sub(self.nanos(now));
+        let since = self.missing(now).saturating_sub(before);
+        since.div_ceil(self.interval.load(Ordering::Relaxed).max(1))
+    }
+
+    fn divide(&self, parts: u64) {
+        let rate = self.rate.lock();
+        self.parts.store(parts.max(1), Ordering::Relaxed);
+        self.apply(*rate);
+    }
+
+    /// Whether requests are leased at this moment.
+    pub fn is_leased(&self) -> bool {
+        self.is_leased.load(Ordering::Relaxed)
+    }
+}
+
+/// What is leased however little is asked: the first call after a silence must not wait.
+fn stock(burst: u64) -> u64 {
+    (burst / STOCK_PART).max(1)
+}
+
+fn signed(number: u64) -> i64 {
+    i64::try_from(number).unwrap_or(i64::MAX)
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,253 @@
+//! All budgets of one upstream: its own, and those of groups of its methods, with what methods cost.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use arc_swap::ArcSwapOption;
+use tokio::time::{Duration, Instant};
+
+use super::{Budget, Treasury};
+use crate::config;
+use crate::solana::Priority;
+
+/// What an upstream may be sent. Without budgets, looking costs one load.
+#[derive(Debug, Default)]
+pub struct Budgets {
+    is_limited: AtomicBool,
+    terms: ArcSwapOption<Terms>,
+}
+
+#[derive(Debug)]
+struct Terms {
+    own: Arc<Budget>,
+    costs: BTreeMap<String, u32>,
+    groups: Vec<Group>,
+}
+
+/// Methods that have a budget beside that of the upstream.
+#[derive(Debug)]
+struct Group {
+    methods: Vec<String>,
+    budget: Arc<Budget>,
+}
+
+/// What was taken for one call.
+#[derive(Debug, Default)]
+pub struct Charge {
+    terms: Option<Arc<Terms>>,
+    cost: u32,
+    group: Option<usize>,
+}
+
+impl Budgets {
+    /// Takes settings over. The budgets themselves are the treasury's, which keeps them by name.
+    pub fn set(&self, upstream: &str, settings: Option<&config::Budget>, treasury: &Treasury) {
+        let terms = settings.map(|settings| {
+            let name = match &settings.organisation {
+                Some(organisation) => format!("organisation/{organisation}"),
+                None => format!("upstream/{upstream}"),
+            };
+            let groups = settings.groups.iter().map(|group| Group {
+                budget: treasury
+                    .budget(&format!("{name}/{}", group.methods.join(",")), &group.rate),
+                methods: group.methods.clone(),
+            });
+            Arc::new(Terms {
+                groups: groups.collect(),
+                own: treasury.budget(&name, &settings.rate),
+                costs: settings.costs.clone(),
+            })
+        });
+        self.is_limited.store(terms.is_some(), Ordering::Relaxed);
+        self.terms.store(terms);
+    }
+
+    /// Whether there is any.
+    pub fn is_limited(&self) -> bool {
+        self.is_limited.load(Ordering::Relaxed)
+    }
+
+    /// How long a call of a method has to wait; `None` where it may be sent now.
+    pub fn wait(&self, method: &str, priority: Priority, now: Instant) -> Option<Duration> {
+        if !self.is_limited() {
+            return None;
+        }
+        let terms = self.terms.load();
+        let terms = terms.as_ref()?;
+        let cost = terms.cost(method);
+        let own = terms.own.wait(cost, priority, now);
+        let group = terms.group(method).and_then(|at| terms.groups.get(at));
+        let group = group.and_then(|group| group.budget.wait(cost, priority, now));
+        own.max(group)
+    }
+
+    /// Takes what a call of a method costs, if it may be sent now.
+    pub fn take(&self, method: &str, priority: Priority, now: Instant) -> Option<Charge> {
+        if !self.is_limited() {
+            return Some(Charge::default());
+        }
+        let Some(terms) = self.terms.load_full() else {
+            return Some(Charge::default());
+        };
+        let (cost, group) = (terms.cost(method), terms.group(method));
+        if !terms.own.take(cost, priority, now) {
+            return None;
+        }
+        let of_group = group.and_then(|at| terms.groups.get(at));
+        if of_group.is_some_and(|group| !group.budget.take(cost, priority, now)) {
+            terms.own.refund(cost);
+            return None;
+        }
+        Some(Charge {
+            terms: Some(terms),
+            cost,
+            group,
+        })
+    }
+
+    /// Notes that a call is sent for which nothing was taken, such as a probe.
+    pub fn charge(&self, method: &str, now: Instant) {
+        if !self.is_limited() {
+            return;
+        }
+        if let Some(terms) = self.terms.load().as_ref() {
+            let (cost, group) = (terms.cost(method), terms.group(method));
+            terms.charge(cost, group, now);
+        }
+    }
+
+    /// What the upstream's own leaves; `None` where it has none.
+    pub fn left(&self, now: Instant) -> Option<u64> {
+        self.terms.load().as_ref()?.own.left(now)
+    }
+
+    /// What its own earns in an hour.
+    pub fn per_hour(&self) -> Option<f64> {
+        self.terms.load().as_ref()?.own.per_hour()
+    }
+
+    /// What has been sent of its own since the start.
+    pub fn charged(&self) -> Option<u64> {
+        Some(self.terms.load().as_ref()?.own.charged())
+    }
+}
+
+impl Terms {
+    fn cost(&self, method: &str) -> u32 {
+        if self.costs.is_empty() {
+            return 1;
+        }
+        self.costs.get(method).copied().unwrap_or(1)
+    }
+
+    fn group(&self, method: &str) -> Option<usize> {
+        let has = |group: &Group| group.methods.iter().any(|name| name == method);
+        self.groups.iter().position(has)
+    }
+
+    fn charge(&self, cost: u32, group: Option<usize>, now: Instant) {
+        self.own.charge(cost, now);
+        if let Some(group) = group.and_then(|at| self.groups.get(at)) {
+            group.budget.charge(cost, now);
+        }
+    }
+}
+
+impl Charge {
+    /// The call is sent once more.
+    pub fn again(&self, now: Instant) {
+        if let Some(terms) = &self.terms {
+            terms.charge(self.cost, self.group, now);
+        }
+    }
+
+    /// The call was not sent after all.
+    pub fn refund(&self) {
+        let Some(terms) = &self.terms else { return };
+        terms.own.refund(self.cost);
+        if let Some(group) = self.group.and_then(|at| terms.groups.get(at)) {
+            group.budget.refund(self.cost);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::{BudgetGroup, BudgetRate, Per};
+
+    fn rate(burst: u32) -> BudgetRate {
+        BudgetRate {
+            requests: 60,
+            per: Per::Hour,
+            burst,
+            reserve: 0,
+            sliding: false,
+        }
+    }
+
+    fn settings(organisation: Option<&str>) -> config::Budget {
+        config::Budget {
+            rate: rate(10),
+            costs: [("scan".to_owned(), 4)].into(),
+            groups: vec![BudgetGroup {
+                methods: vec!["send".to_owned(), "simulate".to_owned()],
+                rate: rate(2),
+            }],
+            organisation: organisation.map(str::to_owned),
+        }
+    }
+
+    fn sent(budgets: &Budgets, method: &str) -> usize {
+        let take = || budgets.take(method, Priority::Medium, Instant::now());
+        std::iter::from_fn(take).take(1000).count()
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn methods_cost_what_they_cost_and_groups_have_less() {
+        let budgets = Budgets::default();
+        let treasury = Treasury::default();
+        assert_eq!(sent(&budgets, "any"), 1000, "no budget, no limit");
+        budgets.set("one", Some(&settings(None)), &treasury);
+        assert_eq!(sent(&budgets, "send"), 2);
+        assert_eq!(sent(&budgets, "simulate"), 0);
+        assert!(
+            budgets
+                .wait("send", Priority::Medium, Instant::now())
+                .is_some()
+        );
+        assert!(
+            budgets
+                .wait("any", Priority::Medium, Instant::now())
+                .is_none()
+        );
+        assert_eq!(sent(&budgets, "scan"), 2, "eight are left, each costs four");
+        assert_eq!(budgets.left(Instant::now()), Some(0));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn what_a_group_does_not_have_is_not_taken_of_the_whole() {
+        let budgets = Budgets::default();
+        budgets.set("one", Some(&settings(None)), &Treasury::default());
+        let one = budgets
+            .take("send", Priority::Medium, Instant::now())
+            .unwrap();
+        assert_eq!(sent(&budgets, "send"), 1);
+        assert_eq!(budgets.left(Instant::now()), Some(8));
+        one.refund();
+        assert_eq!(sent(&budgets, "send"), 1);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn upstreams_of_one_organisation_have_one_budget_and_others_their_own() {
+        let treasury = Treasury::default();
+        let all = ["one", "two", "three"].map(|name| (name, Budgets::default()));
+        for (name, budgets) in &all {
+            let organisation = (*name != "three").then_some("org");
+            budgets.set(name, Some(&settings(organisation)), &treasury);
+        }
+        let sent = all.each_ref().map(|(_, budgets)| sent(budgets, "any"));
+        assert_eq!(sent, [10, 0, 10]);
+    }
+}
