@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use parking_lot::Mutex;
-use quick_cache::sync::Cache;
+use quick_cache::sync::{Cache, EntryAction, EntryResult};
 
 use tokio::time::{Duration, Instant};
 
@@ -121,13 +121,31 @@ fn remembered<K: Clone + Eq + Hash>(
     key: &K,
     plan: &Arc<config::Plan>,
 ) -> Arc<Allowance> {
-    let allowance = match cache.get(key) {
-        Some(allowance) if allowance.plan() == plan => return allowance,
-        Some(known) => known.renewed(plan),
-        None => Allowance::new(plan),
-    };
-    cache.insert(key.clone(), Arc::clone(&allowance));
-    allowance
+    if let Some(allowance) = cache.get(key)
+        && allowance.plan() == plan
+    {
+        return allowance;
+    }
+    // Requests that come at once share one allowance: whoever is second finds that of the first.
+    let entry = cache.entry(key, None, |_key, known| {
+        if known.plan() != plan {
+            *known = known.renewed(plan);
+        }
+        EntryAction::<Arc<Allowance>>::Retain(Arc::clone(known))
+    });
+    match entry {
+        EntryResult::Retained(allowance) => allowance,
+        EntryResult::Vacant(place) => {
+            let allowance = Allowance::new(plan);
+            // Fails only if somebody removes the place meanwhile, which nobody does.
+            drop(place.insert(Arc::clone(&allowance)));
+            allowance
+        }
+        // Not asked for above.
+        EntryResult::Removed(..) | EntryResult::Replaced(..) | EntryResult::Timeout => {
+            Allowance::new(plan)
+        }
+    }
 }
 
 fn network(address: IpAddr) -> IpAddr {
@@ -160,6 +178,29 @@ mod tests {
         assert!(allowances.of_consumer(&bots, &slow).admit(1).await.is_ok());
         assert!(allowances.of_consumer(&bots, &same).admit(1).await.is_err());
         assert!(allowances.of_consumer(&bots, &fast).admit(1).await.is_ok());
+    }
+
+    #[test]
+    fn first_requests_that_come_at_once_share_one_allowance() {
+        const THREADS: usize = 4;
+        let allowances = Allowances::default();
+        let slow = plan(6);
+        let barrier = std::sync::Barrier::new(THREADS);
+        for number in 0..2_000_u32 {
+            let address = IpAddr::V4(number.into());
+            let all: Vec<_> = std::thread::scope(|scope| {
+                let one = || {
+                    barrier.wait();
+                    allowances.of_address(address, &slow)
+                };
+                let threads: Vec<_> = (0..THREADS).map(|_| scope.spawn(one)).collect();
+                threads
+                    .into_iter()
+                    .map(|thread| thread.join().unwrap())
+                    .collect()
+            });
+            assert!(all.iter().all(|one| Arc::ptr_eq(one, &all[0])), "{address}");
+        }
     }
 
     #[tokio::test(start_paused = true)]

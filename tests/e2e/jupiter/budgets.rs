@@ -114,8 +114,9 @@ async fn what_repeats_costs_of_the_retry_budget_and_what_is_fit_is_asked_all_the
     let reply = exchange.quote(1).await;
     assert_eq!((reply.status, reply.upstream()), (200, "hosted"));
     // Nothing pays for a second request while the first is under way.
-    exchange.own.answers(|asked| {
-        let late = Answer::json(&super::scripted::quote(1, 2, 150));
+    let slot = exchange.cluster.cluster().clock.tip();
+    exchange.own.answers(move |asked| {
+        let late = Answer::json(&super::scripted::quote(slot, 2, 150));
         let late = late.after(std::time::Duration::from_millis(500));
         (!asked.query.contains(CANARY)).then_some(late)
     });

@@ -206,9 +206,10 @@ async fn nobody_but_the_operator_says_what_its_fee_is() {
             .set("hedge", json!({ "enabled": false }))
     })
     .await;
+    let slot = exchange.cluster.cluster().clock.tip();
     for upstream in [&exchange.own, &exchange.hosted] {
-        upstream.answers(|asked| {
-            let told = Answer::json(&quote(1, 7, 150))
+        upstream.answers(move |asked| {
+            let told = Answer::json(&quote(slot, 7, 150))
                 .with("x-perijove-fee-bps", "0")
                 .with("x-perijove-referral-bps", "0")
                 .with("x-perijove-upstream", "somebody")
