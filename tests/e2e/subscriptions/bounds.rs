@@ -43,10 +43,11 @@ async fn subscribes_and_does_not_read(socket: &mut WebSocketStream<TcpStream>, k
 }
 
 /// Reads until so many calls are answered.
+/// Fewer if the socket is given up meanwhile, as it may be where the gateway bounds what waits.
 async fn hears_answers(socket: &mut WebSocketStream<TcpStream>, mut count: usize) {
     while count > 0 {
         let next = timeout(PATIENCE, socket.next()).await.unwrap();
-        let message = next.unwrap().unwrap();
+        let Some(Ok(message)) = next else { return };
         count -= usize::from(message.to_text().unwrap().contains("\"id\":"));
     }
 }
@@ -136,7 +137,7 @@ async fn what_waits_for_all_clients_together_is_bounded() {
     .await;
     let large = Fault::from(Kind::Big { bytes: 200_000 }).on("getBalance");
     scene.cluster.validator(0).fault(large);
-    let keys = keys(Nature::Moving, 100);
+    let keys = keys(Nature::Moving, 10);
     let mut reader = scene.socket().await;
     reader.subscribe("slotSubscribe", &json!([])).await;
     let mut sleepers = Vec::new();
