@@ -1,4 +1,4 @@
-//! The command line: what can be asked of the program. What it does then is in `app`.
+//! The command line: commands and their arguments. Module `app` carries them out.
 
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -15,10 +15,10 @@ use crate::record::UnixMillis;
 
 const AFTER_HELP: &str = "\
 Exit codes:
-  0  done, or stopped as asked
-  1  could not start, or had to stop
-  2  the command line is wrong
-  3  the configuration is wrong; standard error says what";
+  0  success, or stopped on request
+  1  failed
+  2  invalid command line
+  3  invalid configuration; standard error has the details";
 
 /// Bitquery's Solana streams into Redis and the database, exactly once.
 #[derive(Clone, Debug, PartialEq, Parser)]
@@ -29,81 +29,81 @@ pub struct Cli {
     pub command: Command,
 }
 
-/// What the program can do.
+/// The commands.
 #[derive(Clone, Debug, PartialEq, Subcommand)]
 pub enum Command {
-    /// Check a configuration and say everything that is wrong with it
-    Check(Source),
+    /// Validate a configuration and report every error in it
+    Check(ConfigArgs),
     /// Print the JSON Schema of the configuration
     Schema,
-    /// Ask a running program whether it is well: 0 for yes, 1 for no
-    Health(Health),
-    /// Try the connection to Kafka step by step; say what is wrong and what mends it
-    TestConnection(Source),
-    /// Show how far behind the group is, as it has told Kafka
-    Lag(Source),
-    /// Write the streams into a file, without the group's knowledge
-    Record(Record),
-    /// Follow Kafka until told to stop
-    Run(Source),
-    /// Store a recording and end; a second time changes nothing
-    Replay(Replay),
-    /// See and set where partitions are read on, which the database keeps
+    /// Check whether a running program is healthy; exit code 0 if so, else 1
+    Health(HealthArgs),
+    /// Test the connection to Kafka step by step; explain what fails and how to fix it
+    TestConnection(ConfigArgs),
+    /// Show the consumer group's lag, by the offsets committed to Kafka
+    Lag(ConfigArgs),
+    /// Record the streams into a file without joining the consumer group
+    Record(RecordArgs),
+    /// Consume from Kafka until stopped
+    Run(ConfigArgs),
+    /// Store a recording and exit; storing it again changes nothing
+    Replay(ReplayArgs),
+    /// Show or reset the offsets at which partitions continue, which the database keeps
     #[command(subcommand)]
-    Offsets(Offsets),
-    /// See and replay what could not be used
+    Offsets(OffsetsCommand),
+    /// List or replay messages that could not be used
     #[command(subcommand)]
-    DeadLetters(Letters),
-    /// Compare trades and volume of each hour with a reference
-    Verify(Verify),
-    /// Compare the prices in Redis with Jupiter's
-    Reconcile(Reconcile),
-    /// Write trades from the database into a file of columns, for research
-    Export(Export),
-    /// Write a recording of made-up trades, for a try or a demonstration
-    Generate(Generate),
-    /// Print addresses or signatures as SQL writes their bytes: X'…', as SQLite wants them
-    Base58(Base58),
+    DeadLetters(DeadLettersCommand),
+    /// Compare trades and volume per hour with a reference file
+    Verify(VerifyArgs),
+    /// Compare the prices in Redis with those of Jupiter's API
+    Reconcile(ReconcileArgs),
+    /// Export trades from the database into a columnar file
+    Export(ExportArgs),
+    /// Generate a recording of synthetic trades, for tests and demonstrations
+    Generate(GenerateArgs),
+    /// Convert base58 addresses or signatures to SQL byte literals (X'…') for SQLite
+    Base58(Base58Args),
 }
 
-/// Who is asked.
+/// Arguments of `health`.
 #[derive(Clone, Debug, PartialEq, Eq, Args)]
-pub struct Health {
-    /// Where: http://host:port/path. Every one has to answer with 2xx
+pub struct HealthArgs {
+    /// Health URLs, http://host:port/path; each must answer with 2xx
     #[arg(value_name = "URL", default_value = "http://127.0.0.1:9091/health")]
     pub addresses: Vec<String>,
 
-    /// How long to ask again and again before giving up
+    /// How long to keep trying before giving up
     #[arg(short, long, value_name = "TIME", default_value = "0s", value_parser = duration)]
     pub wait: Duration,
 }
 
-/// What is replayed.
+/// Arguments of `replay`.
 #[derive(Clone, Debug, PartialEq, Eq, Args)]
-pub struct Replay {
-    /// A recording
+pub struct ReplayArgs {
+    /// Recording to store
     #[arg(value_name = "FILE")]
     pub file: PathBuf,
 
     #[command(flatten)]
-    pub source: Source,
+    pub source: ConfigArgs,
 }
 
-/// What is done with offsets.
+/// What to do with offsets.
 #[derive(Clone, Debug, PartialEq, Eq, Subcommand)]
-pub enum Offsets {
-    /// Show where each partition of the group goes on
-    Show(Source),
-    /// Read partitions on from elsewhere; a running program notices within ten seconds
-    Reset(ResetOffsets),
+pub enum OffsetsCommand {
+    /// Show the next offset of each partition of the group
+    Show(ConfigArgs),
+    /// Continue partitions from another offset; a running program notices within ten seconds
+    Reset(ResetOffsetsArgs),
 }
 
-/// Which partitions go on where.
+/// Arguments of `offsets reset`.
 #[derive(Clone, Debug, PartialEq, Eq, Args)]
-pub struct ResetOffsets {
-    /// The next offset, or latest, earliest, or how far back, such as 30m
-    #[arg(long, value_name = "WHERE", value_parser = whence)]
-    pub to: Whence,
+pub struct ResetOffsetsArgs {
+    /// Next offset: a number, latest, earliest, or an age such as 30m
+    #[arg(long, value_name = "WHERE", value_parser = reset_target)]
+    pub to: ResetTarget,
 
     /// Only this topic
     #[arg(long, value_name = "TOPIC")]
@@ -113,93 +113,93 @@ pub struct ResetOffsets {
     #[arg(long, value_name = "NUMBER")]
     pub partition: Option<i32>,
 
-    /// Only say what would change
+    /// Only show what would change
     #[arg(long)]
     pub dry_run: bool,
 
     #[command(flatten)]
-    pub source: Source,
+    pub source: ConfigArgs,
 }
 
-/// Where a partition goes on.
+/// Where a partition continues.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Whence {
+pub enum ResetTarget {
     Offset(i64),
     Start(Start),
 }
 
-fn whence(text: &str) -> Result<Whence, String> {
+fn reset_target(text: &str) -> Result<ResetTarget, String> {
     match text.parse() {
-        Ok(offset) if offset >= 0 => Ok(Whence::Offset(offset)),
-        _ => start(text).map(Whence::Start),
+        Ok(offset) if offset >= 0 => Ok(ResetTarget::Offset(offset)),
+        _ => start(text).map(ResetTarget::Start),
     }
 }
 
-/// What is done with dead letters.
+/// What to do with dead letters.
 #[derive(Clone, Debug, PartialEq, Eq, Subcommand)]
-pub enum Letters {
-    /// Show them, the oldest first
-    List(ListLetters),
-    /// Read them again, as the program reads messages now, and store what can be used
-    Replay(ReplayLetters),
+pub enum DeadLettersCommand {
+    /// List them, oldest first
+    List(ListDeadLettersArgs),
+    /// Process them again and store what can be used now
+    Replay(ReplayDeadLettersArgs),
 }
 
-/// Which dead letters are shown.
+/// Arguments of `dead-letters list`.
 #[derive(Clone, Debug, PartialEq, Eq, Args)]
-pub struct ListLetters {
+pub struct ListDeadLettersArgs {
     #[command(flatten)]
-    pub source: Source,
+    pub source: ConfigArgs,
 
-    /// Only those with this class of error
+    /// Only those of this error class
     #[arg(long, value_name = "CLASS")]
     pub class: Option<String>,
 
-    /// Those that were replayed as well
+    /// Include those already replayed
     #[arg(long)]
     pub all: bool,
 
-    /// How many
+    /// Maximum number to list
     #[arg(short = 'n', long, value_name = "N", default_value_t = 100)]
     pub most: i64,
 }
 
-/// Which dead letters are replayed.
+/// Arguments of `dead-letters replay`.
 #[derive(Clone, Debug, PartialEq, Eq, Args)]
-pub struct ReplayLetters {
+pub struct ReplayDeadLettersArgs {
     #[command(flatten)]
-    pub source: Source,
+    pub source: ConfigArgs,
 
-    /// Only those with this class of error
+    /// Only those of this error class
     #[arg(long, value_name = "CLASS")]
     pub class: Option<String>,
 
-    /// Only this one
+    /// Only the one with this ID
     #[arg(long, value_name = "ID")]
     pub id: Option<i64>,
 }
 
-/// What is compared with what.
+/// Arguments of `verify`.
 #[derive(Clone, Debug, PartialEq, Args)]
-pub struct Verify {
+pub struct VerifyArgs {
     #[command(flatten)]
-    pub source: Source,
+    pub source: ConfigArgs,
 
     /// CSV with the columns hour (such as 2026-11-21T14:00:00Z), trades, `volume_usd`
     #[arg(short, long, value_name = "FILE")]
     pub reference: PathBuf,
 
-    /// Most percent by which an hour may differ
+    /// Maximum deviation of an hour in percent
     #[arg(short, long, value_name = "PERCENT", default_value_t = 5.0)]
     pub tolerance: f64,
 }
 
-/// Which prices are compared.
+/// Arguments of `reconcile`.
 #[derive(Clone, Debug, PartialEq, Args)]
-pub struct Reconcile {
+pub struct ReconcileArgs {
     #[command(flatten)]
-    pub source: Source,
+    pub source: ConfigArgs,
 
-    /// Jupiter's price API
+    /// URL of Jupiter's price API
     #[arg(
         long,
         value_name = "URL",
@@ -207,65 +207,65 @@ pub struct Reconcile {
     )]
     pub api: Url,
 
-    /// File that holds the key for it; without one, `JUPITER_API_KEY` may
+    /// File with the API key; otherwise `JUPITER_API_KEY` is used if set
     #[arg(long, value_name = "FILE")]
     pub key_file: Option<PathBuf>,
 
-    /// Most percent by which a price may differ
+    /// Maximum deviation of a price in percent
     #[arg(short, long, value_name = "PERCENT", default_value_t = 2.0)]
     pub tolerance: f64,
 
-    /// Most time since the oldest trade that a price rests on
+    /// Maximum age of the oldest trade that a price is based on
     #[arg(long, value_name = "TIME", default_value = "1m", value_parser = humantime::parse_duration)]
     pub max_age: Duration,
 
-    /// File for metrics of the comparison, as node-exporter's textfile collector reads them
+    /// File to write metrics to, for node-exporter's textfile collector
     #[arg(long, value_name = "FILE")]
     pub metrics: Option<PathBuf>,
 
-    /// Mints to compare; SOL, USDC and USDT when none are named
+    /// Mints to compare; SOL, USDC and USDT if none are given
     #[arg(value_name = "MINT", default_values_t = [WSOL, USDC, USDT])]
     pub mints: Vec<Pubkey>,
 }
 
-/// What is exported.
+/// Arguments of `export`.
 #[derive(Clone, Debug, PartialEq, Eq, Args)]
-pub struct Export {
-    /// File to write; one that exists is replaced, but only by a whole one
+pub struct ExportArgs {
+    /// Output file; an existing one is replaced only once the export is complete
     #[arg(value_name = "FILE")]
     pub file: PathBuf,
 
     #[command(flatten)]
-    pub source: Source,
+    pub source: ConfigArgs,
 
-    /// How the file is written
+    /// Output format
     #[arg(short, long, value_name = "FORMAT", default_value = "parquet")]
-    pub format: Format,
+    pub format: ExportFormat,
 
-    /// The first time, such as 2025-10-09T08:00:00Z, 2025-10-09, or how far back, such as 24h
-    #[arg(long, value_name = "TIME", value_parser = moment)]
-    pub from: Moment,
+    /// Start (inclusive): 2025-10-09T08:00:00Z, 2025-10-09, or an age such as 24h
+    #[arg(long, value_name = "TIME", value_parser = time_bound)]
+    pub from: TimeBound,
 
-    /// The first time that is left out, written like the other; now if nothing is said
-    #[arg(long, value_name = "TIME", value_parser = moment)]
-    pub to: Option<Moment>,
+    /// End (exclusive), in the same formats; defaults to now
+    #[arg(long, value_name = "TIME", value_parser = time_bound)]
+    pub to: Option<TimeBound>,
 }
 
-/// How an export is written.
+/// Format of an export.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-pub enum Format {
+pub enum ExportFormat {
     /// Apache Parquet, compressed with zstd
     Parquet,
 }
 
-/// A point in time.
+/// One end of a range of time.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Moment {
+pub enum TimeBound {
     At(UnixMillis),
     Ago(Duration),
 }
 
-impl Moment {
+impl TimeBound {
     /// In milliseconds since 1970.
     pub fn millis(self, now: UnixMillis) -> i64 {
         match self {
@@ -277,9 +277,9 @@ impl Moment {
     }
 }
 
-fn moment(text: &str) -> Result<Moment, String> {
+fn time_bound(text: &str) -> Result<TimeBound, String> {
     if let Some(ago) = Duration::from_text(text) {
-        return Ok(Moment::Ago(ago));
+        return Ok(TimeBound::Ago(ago));
     }
     let midnight = format!("{text}T00:00:00Z");
     let time = humantime::parse_rfc3339_weak(text).or_else(|_| humantime::parse_rfc3339(&midnight));
@@ -287,54 +287,53 @@ fn moment(text: &str) -> Result<Moment, String> {
         .ok()
         .and_then(|time| time.duration_since(UNIX_EPOCH).ok());
     let millis = since.and_then(|since| i64::try_from(since.as_millis()).ok());
-    millis.map(|millis| Moment::At(UnixMillis(millis))).ok_or_else(|| {
-        "must be a time such as 2025-10-09T08:00:00Z (UTC), a day such as 2025-10-09, or how far back, such \
-         as 24h"
+    millis.map(|millis| TimeBound::At(UnixMillis(millis))).ok_or_else(|| {
+        "must be a time such as 2025-10-09T08:00:00Z (UTC), a day such as 2025-10-09, or an age such as 24h"
             .to_owned()
     })
 }
 
-/// What is converted.
+/// Arguments of `base58`.
 #[derive(Clone, Debug, PartialEq, Eq, Args)]
-pub struct Base58 {
-    /// Addresses and signatures
+pub struct Base58Args {
+    /// Addresses or signatures
     #[arg(value_name = "TEXT", required = true)]
     pub texts: Vec<String>,
 }
 
-/// What is made up.
+/// Arguments of `generate`.
 #[derive(Clone, Debug, PartialEq, Eq, Args)]
-pub struct Generate {
-    /// File to write; one that exists is replaced
+pub struct GenerateArgs {
+    /// Output file; an existing one is replaced
     #[arg(value_name = "FILE")]
     pub file: PathBuf,
 
-    /// How many messages
+    /// Number of messages
     #[arg(short, long, value_name = "N", default_value_t = 1000)]
     pub messages: u32,
 
-    /// Which of many streams; the same seed gives the same trades
+    /// Random seed; the same seed gives the same trades
     #[arg(short, long, value_name = "N", default_value_t = 1)]
     pub seed: u64,
 
-    /// When the last slot ends, in seconds since 1970
+    /// End time of the last slot, in seconds since 1970
     ///
-    /// Now, if nothing is said. Only times depend on it.
+    /// Defaults to now. Only timestamps depend on it.
     #[arg(short, long, value_name = "SECONDS")]
     pub until: Option<i64>,
 }
 
-/// What is recorded.
+/// Arguments of `record`.
 #[derive(Clone, Debug, PartialEq, Eq, Args)]
-pub struct Record {
-    /// File to write; one that exists is replaced
+pub struct RecordArgs {
+    /// Output file; an existing one is replaced
     #[arg(value_name = "FILE")]
     pub file: PathBuf,
 
     #[command(flatten)]
-    pub source: Source,
+    pub source: ConfigArgs,
 
-    /// Where to begin: latest, earliest, or how far back such as 30m
+    /// Where to start: latest, earliest, or an age such as 30m
     #[arg(long, value_name = "WHERE", value_parser = start)]
     pub from: Option<Start>,
 
@@ -342,7 +341,7 @@ pub struct Record {
     #[arg(short, long, value_name = "TIME", default_value = "1m", value_parser = duration)]
     pub time: Duration,
 
-    /// End before that, after so many messages
+    /// Stop earlier, after this many messages
     #[arg(short, long, value_name = "N")]
     pub messages: Option<u64>,
 }
@@ -355,18 +354,18 @@ fn duration(text: &str) -> Result<Duration, String> {
     Duration::from_text(text).ok_or_else(|| format!("must be {}", Duration::EXPECTED))
 }
 
-/// Which configuration.
+/// The configuration to use.
 #[derive(Clone, Debug, PartialEq, Eq, Args)]
-pub struct Source {
+pub struct ConfigArgs {
     /// Configuration file (YAML)
     ///
-    /// Without one every setting has its default: recordings are replayed into perijove.db in this
-    /// folder, and there is neither Kafka nor Redis.
+    /// Without it every setting has its default: recordings are replayed into perijove.db in the
+    /// current folder, without Kafka or Redis.
     #[arg(short, long, value_name = "FILE", env = "PERIJOVE_INGEST_CONFIG")]
     pub config: Option<PathBuf>,
 }
 
-/// How the program ends. A wrong command line ends it with 2 before any of this.
+/// The exit code. An invalid command line exits with 2 before any of this.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Exit {
     Done,

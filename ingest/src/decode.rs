@@ -7,47 +7,17 @@
 mod error;
 pub(crate) mod json;
 mod kind;
+mod message;
 mod protobuf;
 mod shape;
+pub mod wire;
 
 use bytes::Bytes;
 
 pub use error::DecodeError;
 pub use kind::{Encoding, Kind};
+pub use message::Message;
 pub use shape::Limits;
-
-/// The messages themselves, made from `proto/solana.proto`.
-#[allow(
-    missing_docs,
-    unreachable_pub,
-    clippy::all,
-    clippy::pedantic,
-    reason = "generated"
-)]
-pub mod wire {
-    include!(concat!(env!("OUT_DIR"), "/perijove.solana.rs"));
-}
-
-/// A message of one block. Its header has a slot.
-#[derive(Clone, Debug, PartialEq)]
-pub enum Message {
-    Trades(wire::DexParsedBlockMessage),
-    Transfers(wire::TokenBlockMessage),
-    Transactions(wire::ParsedIdlBlockMessage),
-    Slot(wire::BlockHeader),
-}
-
-impl Message {
-    /// What is said about the block; None only before it was checked.
-    pub const fn header(&self) -> Option<&wire::BlockHeader> {
-        match self {
-            Self::Trades(block) => block.header.as_ref(),
-            Self::Transfers(block) => block.header.as_ref(),
-            Self::Transactions(block) => block.header.as_ref(),
-            Self::Slot(header) => Some(header),
-        }
-    }
-}
 
 /// Reads the payload of a record. None is a record without one.
 ///

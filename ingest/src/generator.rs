@@ -8,6 +8,7 @@
 
 mod encode;
 mod market;
+mod plan;
 mod transaction;
 
 use std::sync::Arc;
@@ -17,61 +18,9 @@ use perijove_core::Slot;
 
 use crate::decode::wire;
 use crate::record::{Place, Record, UnixMillis};
-use market::Market;
+use market::SampleMarket;
 
-/// What is made up. All shares are from 0 to 1.
-#[derive(Clone, Debug, PartialEq)]
-pub struct Plan {
-    /// Other seeds give other streams.
-    pub seed: u64,
-    pub topic: Arc<str>,
-    pub partitions: u32,
-    pub first_slot: Slot,
-    /// When the first slot began. Slots follow every 400 ms.
-    pub start: UnixMillis,
-    /// Messages that a block comes in. Only the last says the block's time.
-    pub messages_per_block: u32,
-    /// The most transactions in one message; there is one at least.
-    pub transactions: usize,
-    /// The most trades of one transaction; there is one at least.
-    pub trades: usize,
-    /// Pairs of tokens. The first are traded far more often than the last.
-    pub pairs: usize,
-    /// Transactions that failed.
-    pub failed: f32,
-    /// Transactions that went through Jupiter.
-    pub jupiter: f32,
-    /// Transactions whose amounts are also told in dollars.
-    pub dollars: f32,
-    /// Messages that come a second time.
-    pub duplicates: f32,
-    /// Messages that are none, and transactions that make no sense.
-    pub poison: f32,
-    /// Bytes of each transaction that nobody reads. Real ones have about 10 000.
-    pub ballast: usize,
-}
-
-impl Default for Plan {
-    fn default() -> Self {
-        Self {
-            seed: 1,
-            topic: "solana.dextrades.proto".into(),
-            partitions: 4,
-            first_slot: Slot(373_000_000),
-            start: UnixMillis(1_760_000_000_000),
-            messages_per_block: 4,
-            transactions: 20,
-            trades: 3,
-            pairs: 200,
-            failed: 0.05,
-            jupiter: 0.4,
-            dollars: 0.8,
-            duplicates: 0.01,
-            poison: 0.0,
-            ballast: 1_000,
-        }
-    }
-}
+pub use plan::Plan;
 
 /// How long a slot takes.
 pub const SLOT_MILLIS: i64 = 400;
@@ -81,7 +30,7 @@ pub const SLOT_MILLIS: i64 = 400;
 pub struct Generator {
     plan: Plan,
     random: fastrand::Rng,
-    market: Market,
+    market: SampleMarket,
     slot: Slot,
     /// Which message of the block comes next.
     message: u32,
@@ -96,7 +45,7 @@ pub struct Generator {
 impl Generator {
     pub fn new(plan: Plan) -> Self {
         let mut random = fastrand::Rng::with_seed(plan.seed);
-        let market = Market::new(&mut random, plan.pairs);
+        let market = SampleMarket::new(&mut random, plan.pairs);
         Self {
             slot: plan.first_slot,
             offsets: vec![0; plan.partitions.max(1) as usize],

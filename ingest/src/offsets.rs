@@ -5,7 +5,7 @@
 //! that of the next record to read.
 
 mod begin;
-mod due;
+mod pending_commits;
 
-pub use begin::{Begin, Bounds, begin};
-pub use due::Due;
+pub use begin::{StartPosition, Watermarks, begin};
+pub use pending_commits::PendingCommits;

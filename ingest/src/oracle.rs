@@ -26,6 +26,8 @@ mod flow;
 mod median;
 mod observation;
 mod pool;
+mod pricing;
+mod stablecoins;
 mod token;
 mod window;
 
@@ -42,8 +44,8 @@ pub use token::MOST_UNCERTAIN;
 
 use anchor::{Anchors, pegged};
 use clock::StreamClock;
-use pool::{Pool, PoolKey, Seen};
-use token::{MOST_POOLS, Token};
+use pool::{PoolKey, PoolState, PoolTrade};
+use token::{MOST_POOLS, TokenState};
 
 /// The least that is given and taken in a trade that counts, in dollars.
 const LEAST_USD: f64 = 0.5;
@@ -69,7 +71,7 @@ const ROUNDS: usize = 3;
 
 /// What was not taken into account, by reason.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Refused {
+pub struct IgnoredTrades {
     /// Too few base units or too little money on one side.
     pub dust: u64,
     /// A slot or time that cannot be, or is long over.
@@ -80,23 +82,23 @@ pub struct Refused {
 #[derive(Debug)]
 pub struct Oracle {
     clock: StreamClock,
-    tokens: HashMap<Pubkey, Token>,
-    pools: HashMap<PoolKey, Pool>,
+    tokens: HashMap<Pubkey, TokenState>,
+    pools: HashMap<PoolKey, PoolState>,
     anchors: Anchors,
     changed: Vec<Pubkey>,
     swept: f64,
     forgotten: f64,
-    pub refused: Refused,
+    pub ignored: IgnoredTrades,
 }
 
 impl Default for Oracle {
     fn default() -> Self {
         let stables = STABLES.into_iter().map(|mint| {
-            let mut token = Token::of_known_decimals(STABLE_DECIMALS);
+            let mut token = TokenState::of_known_decimals(STABLE_DECIMALS);
             token.value = Some(pegged(mint));
             (mint, token)
         });
-        let tokens = stables.chain([(WSOL, Token::of_known_decimals(SOL_DECIMALS))]);
+        let tokens = stables.chain([(WSOL, TokenState::of_known_decimals(SOL_DECIMALS))]);
         Self {
             clock: StreamClock::default(),
             tokens: tokens.collect(),
@@ -105,7 +107,7 @@ impl Default for Oracle {
             changed: Vec::new(),
             swept: 0.0,
             forgotten: 0.0,
-            refused: Refused::default(),
+            ignored: IgnoredTrades::default(),
         }
     }
 }
@@ -120,27 +122,30 @@ impl Oracle {
         let late = trade.time < self.clock.newest().saturating_sub(EARLIER);
         let early = trade.time > now.saturating_add(LATER);
         if late || early || trade.position.slot.0 > by_clock(now) {
-            self.refused.time += 1;
+            self.ignored.time += 1;
             return;
         }
         self.clock.advance(trade.time);
         let slot = trade.position.slot.0;
-        let (one, other) = (self.hear(base, slot), self.hear(quote, slot));
-        let usd = worth(one, other);
-        if one == Worth::Dust || other == Worth::Dust || usd.is_some_and(|usd| usd < LEAST_USD) {
-            self.refused.dust += 1;
+        let (one, other) = (self.observe(base, slot), self.observe(quote, slot));
+        let usd = trade_usd(one, other);
+        if one == LegValue::Dust
+            || other == LegValue::Dust
+            || usd.is_some_and(|usd| usd < LEAST_USD)
+        {
+            self.ignored.dust += 1;
             return;
         }
-        let usd = usd.or_else(|| self.worth_by_now(trade));
+        let usd = usd.or_else(|| self.usd_by_now(trade));
         self.record(trade, usd);
     }
 
     /// What a trade is worth whose tokens had no price when prices were made last.
-    fn worth_by_now(&mut self, trade: &Observation) -> Option<f64> {
+    fn usd_by_now(&mut self, trade: &Observation) -> Option<f64> {
         let active = self.clock.active();
         for leg in [&trade.quote, &trade.base] {
             self.estimate(leg.mint, active);
-            let unit = self.tokens.get(&leg.mint).and_then(Token::unit);
+            let unit = self.tokens.get(&leg.mint).and_then(TokenState::unit);
             if let Some(unit) = unit {
                 return Some(as_f64(leg.raw) * unit.exp());
             }
@@ -149,7 +154,7 @@ impl Oracle {
     }
 
     /// Learns the decimals of one side, and gives what it was worth.
-    fn hear(&mut self, leg: &Leg, slot: u64) -> Worth {
+    fn observe(&mut self, leg: &Leg, slot: u64) -> LegValue {
         let token = self.tokens.entry(leg.mint).or_default();
         if let Some(decimals) = leg.decimals {
             token.decimals.vote(decimals, slot);
@@ -160,11 +165,11 @@ impl Oracle {
                 .map_or(LEAST_RAW, |one| one.min(LEAST_RAW))
         });
         if leg.raw < least {
-            return Worth::Dust;
+            return LegValue::Dust;
         }
         let unit = token.unit();
-        unit.map_or(Worth::Unknown, |unit| {
-            Worth::Dollars(as_f64(leg.raw) * unit.exp())
+        unit.map_or(LegValue::Unknown, |unit| {
+            LegValue::Usd(as_f64(leg.raw) * unit.exp())
         })
     }
 
@@ -176,20 +181,20 @@ impl Oracle {
         } else {
             (&trade.base, &trade.quote)
         };
-        let seen = Seen {
+        let seen = PoolTrade {
             slot: trade.position.slot.0,
             time: trade.time,
             at: self.clock.active_of(trade.time),
             ln: as_f64(right.raw).ln() - as_f64(left.raw).ln(),
             usd: usd.unwrap_or(LEAST_USD),
         };
-        let forth = trade.base_bought != swapped;
+        let left_to_right = trade.base_bought != swapped;
         let mut is_new = false;
         let pool = self.pools.entry(key).or_insert_with(|| {
             is_new = true;
-            Pool::new(active)
+            PoolState::new(active)
         });
-        pool.add(seen, forth, active);
+        pool.add(seen, left_to_right, active);
         if is_new {
             self.list(key, active);
         }
@@ -265,17 +270,17 @@ impl Oracle {
     }
 
     /// Has everything told again: whoever was told has forgotten.
-    pub fn tell_all(&mut self) {
+    pub fn republish_all(&mut self) {
         let priced = self
             .tokens
             .iter()
             .filter(|(_, token)| token.value.is_some());
         let priced: Vec<Pubkey> = priced.map(|(mint, _)| *mint).collect();
-        self.tell_again(priced);
+        self.mark_changed(priced);
     }
 
     /// Has these told again: they were not heard.
-    pub fn tell_again(&mut self, mints: impl IntoIterator<Item = Pubkey>) {
+    pub fn mark_changed(&mut self, mints: impl IntoIterator<Item = Pubkey>) {
         for mint in mints {
             if let Some(token) = self.tokens.get_mut(&mint)
                 && !std::mem::replace(&mut token.changed, true)
@@ -288,7 +293,7 @@ impl Oracle {
     /// The estimate of a token as it was last made.
     pub fn estimate_of(&self, mint: Pubkey) -> Option<Estimate> {
         let token = self.tokens.get(&mint)?;
-        Estimate::of(token, self.clock.active())
+        Estimate::of(token)
     }
 
     /// The time of the newest trade, in milliseconds since 1970.
@@ -301,7 +306,7 @@ impl Oracle {
         let moved = self.tokens.iter().filter(|(_, token)| {
             let value = token.value.as_ref();
             value.is_some_and(|value| {
-                let money = self.tokens.get(&value.via).and_then(Token::unit);
+                let money = self.tokens.get(&value.via).and_then(TokenState::unit);
                 money.is_some_and(|money| (money - value.via_unit).abs() > 1e-3)
             })
         });
@@ -325,18 +330,18 @@ impl Oracle {
 
 /// What one side of a trade was worth.
 #[derive(Clone, Copy, Debug, PartialEq)]
-enum Worth {
+enum LegValue {
     /// Too few base units to tell anything.
     Dust,
     Unknown,
-    Dollars(f64),
+    Usd(f64),
 }
 
 /// What a trade was worth: the lesser of what was given and taken, as far as both are known.
-fn worth(one: Worth, other: Worth) -> Option<f64> {
+fn trade_usd(one: LegValue, other: LegValue) -> Option<f64> {
     match (one, other) {
-        (Worth::Dollars(one), Worth::Dollars(other)) => Some(one.min(other)),
-        (Worth::Dollars(known), _) | (_, Worth::Dollars(known)) => Some(known),
+        (LegValue::Usd(one), LegValue::Usd(other)) => Some(one.min(other)),
+        (LegValue::Usd(known), _) | (_, LegValue::Usd(known)) => Some(known),
         _ => None,
     }
 }

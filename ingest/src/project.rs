@@ -7,11 +7,15 @@ mod bounds;
 mod fault;
 mod market;
 mod origin;
-mod slot;
+mod projected;
+mod slot_update;
+mod slots;
 mod token;
 mod trade;
 mod trades;
+mod transaction;
 mod transactions;
+mod transfer;
 mod transfers;
 
 use crate::decode::Message;
@@ -20,34 +24,15 @@ use crate::record::UnixMillis;
 pub use perijove_core::market::{Amount, Pair, Position, Price};
 
 pub use bounds::{Bounds, OutOfBounds, by_clock};
-pub use fault::{Fault, Poisoned, Skip, Skipped};
+pub use fault::{Poisoned, ProjectError, Skip, Skipped};
 pub use market::{JUPITER, NATIVE_SOL, TOKEN_2022, USDC, USDT, WSOL};
 pub use origin::{Origin, RowKey};
-pub use slot::SlotUpdate;
+pub use projected::Projected;
+pub use slot_update::SlotUpdate;
 pub use token::Extensions;
 pub use trade::{Dex, Direction, Side, Trade};
-pub use transactions::TransactionRow;
-pub use transfers::{Party, Transfer};
-
-/// What one message comes to. All but one of the lists of rows are empty.
-#[derive(Clone, Debug, Default, PartialEq)]
-pub struct Projected {
-    pub trades: Vec<Trade>,
-    pub transfers: Vec<Transfer>,
-    pub transactions: Vec<TransactionRow>,
-    pub slots: Vec<SlotUpdate>,
-    /// What was passed over on purpose, by reason.
-    pub skipped: Skipped,
-    /// Transactions that make no sense, for the dead letters. None of their rows is above.
-    pub poisoned: Vec<Poisoned>,
-}
-
-impl Projected {
-    /// How many rows there are of every kind.
-    pub fn rows(&self) -> usize {
-        self.trades.len() + self.transfers.len() + self.transactions.len() + self.slots.len()
-    }
-}
+pub use transaction::TransactionRow;
+pub use transfer::{Party, Transfer};
 
 /// Makes the rows of a message. `recorded` is the time of the record, which stands in for the
 /// block time where the message does not say one.
@@ -56,7 +41,7 @@ pub fn project(message: Message, recorded: UnixMillis) -> Projected {
         Message::Trades(block) => trades::project(block, recorded),
         Message::Transfers(block) => transfers::project(block, recorded),
         Message::Transactions(block) => transactions::project(block, recorded),
-        Message::Slot(header) => slot::project(&header, recorded),
+        Message::Slot(header) => slots::project(&header, recorded),
     }
 }
 

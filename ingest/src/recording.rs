@@ -11,8 +11,8 @@ mod read;
 mod write;
 
 pub use error::{RecordingError, Truncated};
-pub use read::Reader;
-pub use write::Writer;
+pub use read::RecordingReader;
+pub use write::RecordingWriter;
 
 /// The bodies of records, made from `proto/recording.proto`.
 #[allow(unreachable_pub, clippy::all, clippy::pedantic, reason = "generated")]

@@ -6,10 +6,11 @@
 //! [lost](Event::Lost). All of it belongs to one [`Claim`]; what comes of a partition afterwards
 //! belongs to another.
 //!
-//! Nothing here is lost or skipped for lack of room: when what was handed out and not yet dropped
-//! reaches the limits of [`Room`], no more is fetched. Offsets are stored by the sinks; Kafka is
+//! Nothing here is lost or skipped for lack of budget: when what was handed out and not yet dropped
+//! reaches the limits of [`BufferBudget`], no more is fetched. Offsets are stored by the sinks; Kafka is
 //! told afterwards, for tools that show the lag.
 
+mod buffer;
 mod claim;
 mod control;
 mod event;
@@ -17,30 +18,29 @@ mod fault;
 pub mod kafka;
 mod metrics;
 pub mod replay;
-mod room;
 mod status;
 
 use tokio::sync::mpsc::UnboundedReceiver;
 
+pub use buffer::{BufferBudget, Reservation};
 pub use claim::Claim;
-pub use control::{Command, Control};
-pub use event::{Batch, Begun, Event};
-pub use fault::{Fault, FaultKind};
+pub use control::{Control, SourceCommand};
+pub use event::{ReadingStarted, RecordBatch, SourceEvent};
+pub use fault::{SourceError, SourceErrorKind};
 pub use metrics::SourceMetrics;
-pub use room::{Load, Room};
-pub use status::Status;
+pub use status::SourceStatus;
 
 /// A running source. Dropping it ends it without waiting for what was handed out.
 #[derive(Debug)]
 pub struct Source {
-    events: UnboundedReceiver<Event>,
+    events: UnboundedReceiver<SourceEvent>,
     control: Control,
     ended: bool,
 }
 
 impl Source {
-    /// From the ends of its channels. The sender of events bounds what it sends by a [`Room`].
-    pub fn new(events: UnboundedReceiver<Event>, control: Control) -> Self {
+    /// From the ends of its channels. The sender of events bounds what it sends by a [`BufferBudget`].
+    pub fn new(events: UnboundedReceiver<SourceEvent>, control: Control) -> Self {
         Self {
             events,
             control,
@@ -48,15 +48,15 @@ impl Source {
         }
     }
 
-    /// What happens next; None after [`Event::Ended`], which also comes of a source that broke
+    /// What happens next; None after [`SourceEvent::Ended`], which also comes of a source that broke
     /// without a word. Cancel safe.
-    pub async fn next(&mut self) -> Option<Event> {
+    pub async fn next(&mut self) -> Option<SourceEvent> {
         let event = self.events.recv().await;
         let event = event.or_else(|| {
-            let broken = Fault::new(FaultKind::Other, "the source broke");
-            (!self.ended).then_some(Event::Ended(Err(broken)))
+            let broken = SourceError::new(SourceErrorKind::Other, "the source broke");
+            (!self.ended).then_some(SourceEvent::Ended(Err(broken)))
         });
-        self.ended |= matches!(event, Some(Event::Ended(_)));
+        self.ended |= matches!(event, Some(SourceEvent::Ended(_)));
         event
     }
 
@@ -68,7 +68,7 @@ impl Source {
 
 impl Drop for Source {
     fn drop(&mut self) {
-        self.control.send(Command::Abort);
+        self.control.send(SourceCommand::Abort);
     }
 }
 
@@ -86,7 +86,10 @@ mod tests {
         let (sent, _commands) = mpsc::channel();
         let mut source = Source::new(received, Control::new(sent, Arc::default()));
         drop(events);
-        assert!(matches!(source.next().await, Some(Event::Ended(Err(_)))));
+        assert!(matches!(
+            source.next().await,
+            Some(SourceEvent::Ended(Err(_)))
+        ));
         assert!(source.next().await.is_none());
     }
 
@@ -95,9 +98,12 @@ mod tests {
         let (events, received) = unbounded_channel();
         let (sent, _commands) = mpsc::channel();
         let mut source = Source::new(received, Control::new(sent, Arc::default()));
-        events.send(Event::Ended(Ok(()))).unwrap();
+        events.send(SourceEvent::Ended(Ok(()))).unwrap();
         drop(events);
-        assert!(matches!(source.next().await, Some(Event::Ended(Ok(())))));
+        assert!(matches!(
+            source.next().await,
+            Some(SourceEvent::Ended(Ok(())))
+        ));
         assert!(source.next().await.is_none());
     }
 }

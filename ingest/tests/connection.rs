@@ -126,7 +126,7 @@ async fn messages() -> Vec<Bytes> {
         .unwrap();
     assert!(made.status.success());
     let file = std::fs::File::open(&file).unwrap();
-    let records = perijove_ingest::recording::Reader::new(file).unwrap();
+    let records = perijove_ingest::recording::RecordingReader::new(file).unwrap();
     let payloads = records.map(|record| record.unwrap().payload.unwrap());
     payloads.collect()
 }
@@ -286,7 +286,7 @@ async fn the_lag_is_shown_and_a_stream_recorded_without_the_group_knowing() {
     let (well, said) = settings.run(&record).await;
     assert!(well && said.contains("10 records"), "{said}");
     let file = std::fs::File::open(&file).unwrap();
-    let records = perijove_ingest::recording::Reader::new(file).unwrap();
+    let records = perijove_ingest::recording::RecordingReader::new(file).unwrap();
     let places: Vec<String> = records
         .map(|record| record.unwrap().place.to_string())
         .collect();
@@ -307,7 +307,7 @@ async fn offsets_are_shown_and_set_where_they_are_kept_and_kafka_is_told() {
 
     let reset = |to: &'static str| ["offsets", "reset", "--partition", "1", "--to", to];
     let (well, said) = settings.run(&reset("3")).await;
-    assert!(well && said.contains("was never read"), "{said}");
+    assert!(well && said.contains("never read before"), "{said}");
     assert_eq!(settings.row(&shown).await, ["3", "3", "0", "10"]);
     let lag = settings.row(&["lag"]).await;
     assert_eq!(lag[..3], ["3", "10", "7"]);
@@ -317,7 +317,7 @@ async fn offsets_are_shown_and_set_where_they_are_kept_and_kafka_is_told() {
     assert!(!well && said.contains("0 to 10"), "{said}");
     let dry = [&reset("latest")[..], &["--dry-run"]].concat();
     let (well, said) = settings.run(&dry).await;
-    assert!(well && said.contains("7 are left out"), "{said}");
+    assert!(well && said.contains("7 records are skipped"), "{said}");
     let (well, said) = settings
         .run(&["offsets", "reset", "--to", "0", "--partition", "2"])
         .await;
@@ -327,11 +327,11 @@ async fn offsets_are_shown_and_set_where_they_are_kept_and_kafka_is_told() {
     kafka.lose_before(TOPIC, 1, 5).await;
     let (well, said) = settings.run(&shown).await;
     assert!(
-        well && said.contains("the next 2 records are gone unread"),
+        well && said.contains("the next 2 records expired unread"),
         "{said}"
     );
     let (well, said) = settings.run(&reset("earliest")).await;
-    assert!(well && said.contains("2 are left out"), "{said}");
+    assert!(well && said.contains("2 records are skipped"), "{said}");
     assert_eq!(settings.row(&shown).await, ["5", "5", "5", "10"]);
 }
 
@@ -347,7 +347,7 @@ async fn offsets_are_shown_also_while_kafka_is_away() {
     kafka.kill(0);
     let (well, said) = settings.run(&["offsets", "show"]).await;
     assert!(
-        !well && said.contains("only what the database knows"),
+        !well && said.contains("only what the database has"),
         "{said}"
     );
     assert!(said.contains(&format!("{TOPIC}[1]")), "{said}");

@@ -1,18 +1,12 @@
 //! The layers of ingest's modules: each may use only those above it in the table. Owns the table;
-//! `ingest/src/lib.rs` shows the same order.
+//! `ingest/src/lib.rs` shows the same order. No two files use each other, not even through others.
 
-#![allow(
-    clippy::unwrap_used,
-    clippy::indexing_slicing,
-    clippy::string_slice,
-    reason = "a test, its helpers included"
-)]
+#![allow(clippy::unwrap_used, reason = "a test, its helpers included")]
 
-use std::{
-    collections::BTreeSet,
-    fs,
-    path::{Path, PathBuf},
-};
+use std::collections::BTreeSet;
+use std::path::Path;
+
+use perijove_tests::layering::{Sources, Use};
 
 /// The layers from the top. Modules of one layer do not use each other.
 const LAYERS: &[&[&str]] = &[
@@ -42,20 +36,19 @@ const KNOWN_ONLY_IN: &[(&str, &[&str])] = &[
     ("prost", &["decode", "recording", "generator"]),
 ];
 
-/// One module of the top level used by another.
-#[derive(Debug, PartialEq, Eq, PartialOrd, Ord)]
-struct Use {
-    file: PathBuf,
-    line: usize,
-    from: String,
-    to: String,
+fn sources() -> Sources {
+    Sources::read(Path::new(env!("CARGO_MANIFEST_DIR")), "perijove_ingest")
 }
 
 #[test]
 fn a_module_uses_only_layers_above_its_own() {
-    let broken: Vec<_> = uses()
+    let broken: Vec<Use> = sources()
+        .uses()
         .into_iter()
-        .filter(|found| !allowed(&found.from, &found.to))
+        .filter(|found| {
+            let top = (found.from.first(), found.to.first());
+            !matches!(top, (Some(from), Some(to)) if allowed(from, to))
+        })
         .collect();
     assert!(
         broken.is_empty(),
@@ -64,34 +57,28 @@ fn a_module_uses_only_layers_above_its_own() {
 }
 
 #[test]
+fn no_files_use_each_other() {
+    let cycles = sources().cycles();
+    assert!(cycles.is_empty(), "files that use each other:\n{cycles:#?}");
+}
+
+#[test]
 fn the_table_names_every_module() {
-    let table: BTreeSet<_> = LAYERS
+    let table: BTreeSet<String> = LAYERS
         .iter()
         .copied()
         .flatten()
         .map(|name| (*name).to_owned())
         .collect();
-    let modules: BTreeSet<_> = sources()
-        .into_iter()
-        .map(|file| module_of(&file))
-        .filter(|name| name != "lib")
-        .collect();
-    assert_eq!(modules, table);
+    assert_eq!(sources().top(), table);
 }
 
 #[test]
 fn a_crate_is_named_only_where_it_belongs() {
-    for file in sources() {
-        let text = fs::read_to_string(&file).unwrap();
-        let module = module_of(&file);
-        for (number, line) in code(&text) {
-            for (name, modules) in KNOWN_ONLY_IN {
-                assert!(
-                    modules.contains(&module.as_str()) || !names(&line, name),
-                    "{}:{number}: {line}",
-                    file.display()
-                );
-            }
+    for (name, modules) in KNOWN_ONLY_IN {
+        for module in sources().naming(name) {
+            let top = module.first().unwrap();
+            assert!(modules.contains(&top.as_str()), "{name} in {module:?}");
         }
     }
 }
@@ -111,150 +98,10 @@ fn the_table_refuses_what_it_should() {
     }
 }
 
-#[test]
-fn uses_are_found_in_paths_lists_and_expressions() {
-    let text = "//! crate::sink\nuse crate::{\n    config::{Config, Limits},\n    decode::Kind as K,\n};\n\
-                use crate::record::Place;\nfn f() { crate::project::project() } // crate::app\n\
-                use super::super::offsets;\nlet x = \"crate::cli\";\n";
-    let found: BTreeSet<_> = modules_used(text)
-        .into_iter()
-        .map(|(_, name)| name)
-        .collect();
-    let expected = ["config", "decode", "project", "record"].map(str::to_owned);
-    assert_eq!(found, BTreeSet::from(expected));
-}
-
-/// Whether a line uses this crate, and not a module of the same name.
-fn names(line: &str, name: &str) -> bool {
-    line.match_indices(&format!("{name}::")).any(|(at, _)| {
-        !line[..at]
-            .ends_with(|before: char| before == ':' || before == '_' || before.is_alphanumeric())
-    })
-}
-
 fn layer(module: &str) -> Option<usize> {
     LAYERS.iter().position(|layer| layer.contains(&module))
 }
 
 fn allowed(from: &str, to: &str) -> bool {
     from == to || ALLOWED.contains(&(from, to)) || layer(to) < layer(from)
-}
-
-fn uses() -> Vec<Use> {
-    let mut found = Vec::new();
-    for file in sources() {
-        let from = module_of(&file);
-        if from == "lib" {
-            continue;
-        }
-        let text = fs::read_to_string(&file).unwrap();
-        for (line, to) in modules_used(&text) {
-            if layer(&to).is_some() {
-                found.push(Use {
-                    file: file.clone(),
-                    line,
-                    from: from.clone(),
-                    to,
-                });
-            }
-        }
-    }
-    found.sort();
-    found
-}
-
-/// Every source of the library and the binary.
-fn sources() -> Vec<PathBuf> {
-    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("src");
-    let mut files = Vec::new();
-    let mut folders = vec![root];
-    while let Some(folder) = folders.pop() {
-        for entry in fs::read_dir(folder).unwrap() {
-            let path = entry.unwrap().path();
-            if path.is_dir() {
-                folders.push(path);
-            } else if path.extension().is_some_and(|extension| extension == "rs") {
-                files.push(path);
-            }
-        }
-    }
-    files
-}
-
-/// The top-level module a file belongs to: `src/upstream/pool.rs` is `upstream`.
-fn module_of(file: &Path) -> String {
-    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("src");
-    let first = file
-        .strip_prefix(root)
-        .unwrap()
-        .components()
-        .next()
-        .unwrap();
-    let name = first.as_os_str().to_str().unwrap();
-    name.trim_end_matches(".rs").to_owned()
-}
-
-/// Lines with their numbers, without comments and without what stands in strings.
-fn code(text: &str) -> impl Iterator<Item = (usize, String)> {
-    text.lines().enumerate().map(|(number, line)| {
-        let line: String = line.split('"').step_by(2).collect();
-        (
-            number + 1,
-            line.split("//").next().unwrap_or_default().to_owned(),
-        )
-    })
-}
-
-/// The top-level modules a source names as `crate::module`, also from the binary and from within
-/// a list, with the line of the path's beginning.
-fn modules_used(text: &str) -> Vec<(usize, String)> {
-    let mut used = Vec::new();
-    let lines: Vec<_> = code(text).collect();
-    let joined: String = lines
-        .iter()
-        .flat_map(|(_, line)| [line.as_str(), "\n"])
-        .collect();
-    for root in ["crate::", "perijove_ingest::"] {
-        for (at, _) in joined.match_indices(root) {
-            let line = 1 + joined[..at].matches('\n').count();
-            let path = &joined[at + root.len()..];
-            let names = match path.strip_prefix('{') {
-                Some(list) => list_heads(list),
-                None => vec![head(path)],
-            };
-            let named = names.into_iter().filter(|name| !name.is_empty());
-            used.extend(named.map(|name| (line, name)));
-        }
-    }
-    used
-}
-
-/// The first name of every path in a list, up to the brace that closes it.
-fn list_heads(list: &str) -> Vec<String> {
-    let mut heads = Vec::new();
-    let mut depth = 0;
-    let mut start = 0;
-    for (at, character) in list.char_indices() {
-        match character {
-            '{' => depth += 1,
-            ',' | '}' if depth == 0 => {
-                heads.push(head(&list[start..at]));
-                start = at + 1;
-                if character == '}' {
-                    break;
-                }
-            }
-            '}' => depth -= 1,
-            _ => {}
-        }
-    }
-    heads
-}
-
-fn head(path: &str) -> String {
-    let name = |character: char| character.is_alphanumeric() || character == '_';
-    path.trim_start()
-        .chars()
-        .take_while(|character| name(*character))
-        .collect()
 }

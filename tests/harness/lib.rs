@@ -5,6 +5,7 @@ pub mod gateway;
 pub mod jupiter;
 #[cfg(feature = "kafka")]
 pub mod kafka;
+pub mod layering;
 pub mod load;
 pub mod metrics;
 pub mod ports;

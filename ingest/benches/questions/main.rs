@@ -24,7 +24,7 @@ use perijove_ingest::config::{self, StoreUrl};
 use perijove_ingest::decode::{Encoding, Kind, Limits, decode};
 use perijove_ingest::generator::{Generator, Plan};
 use perijove_ingest::project::{Trade, project};
-use perijove_ingest::sink::database::{Batch, Database};
+use perijove_ingest::sink::database::{Database, RowBatch};
 use perijove_tests::postgres::Postgres;
 use sqlx::postgres::{PgPool, PgPoolOptions};
 use sqlx::{AssertSqlSafe, Row};
@@ -170,9 +170,9 @@ async fn stage(postgres: &Postgres, trades: &[Trade]) -> PgPool {
     }
     let mut lane = database.claim("bench", "bench", 0).await.unwrap();
     for trades in trades.chunks(TOGETHER) {
-        let batch = Batch {
+        let batch = RowBatch {
             trades: trades.to_vec(),
-            ..Batch::default()
+            ..RowBatch::default()
         };
         database.commit(&mut lane, &batch).await.unwrap();
     }

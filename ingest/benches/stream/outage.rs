@@ -49,7 +49,7 @@ pub async fn measure(size: Size) {
     let trades = place.trades(&pool).await - trades;
     println!(
         "### While the database is away\n\n{waiting} messages came during {:.0} s without the database. \
-         Memory was {before:.0} MB before, {during:.0} MB at the end of it, {most:.0} MB at most. \
+         CandleCache was {before:.0} MB before, {during:.0} MB at the end of it, {most:.0} MB at most. \
          {:.0} s after the database was back everything was stored ({:.0} trades/s), {:.0} s after it \
          Redis had it too.\n",
         away.as_secs_f64(),

@@ -2,17 +2,17 @@
 
 use std::path::Path;
 
-use crate::app::{complain, say};
-use crate::cli::{Base58, Exit, Health, Source};
+use crate::app::console::{complain, say};
+use crate::cli::{Base58Args, ConfigArgs, Exit, HealthArgs};
 use crate::config::{self, Config, ConfigError, Kafka, Loaded, ProcessEnvironment};
 
 /// There is nothing to read from.
 #[derive(Debug, thiserror::Error)]
-#[error("there is no Kafka in the configuration, or it is switched off; see kafka")]
+#[error("Kafka is not configured, or is disabled; see `kafka`")]
 pub(super) struct NoKafka;
 
 /// The configuration that is meant: a file, or every default.
-pub(super) fn load(source: &Source) -> Result<Loaded, ConfigError> {
+pub(super) fn load(source: &ConfigArgs) -> Result<Loaded, ConfigError> {
     match &source.config {
         Some(path) => config::load(path),
         None => config::parse("", &ProcessEnvironment::new(Path::new(""))),
@@ -26,7 +26,10 @@ pub(super) fn kafka(config: &Config) -> Result<&Kafka, NoKafka> {
 }
 
 /// Carries out a command about Kafka, or says why it cannot.
-pub(super) fn with_kafka(source: &Source, command: impl FnOnce(&Kafka, &Config) -> Exit) -> Exit {
+pub(super) fn with_kafka(
+    source: &ConfigArgs,
+    command: impl FnOnce(&Kafka, &Config) -> Exit,
+) -> Exit {
     let refuse = |error: &dyn std::error::Error| {
         complain(&error.to_string());
         Exit::BadConfig
@@ -41,7 +44,7 @@ pub(super) fn with_kafka(source: &Source, command: impl FnOnce(&Kafka, &Config) 
 }
 
 /// Says everything that is wrong with a configuration, or what it amounts to.
-pub(super) fn check(source: &Source) -> Exit {
+pub(super) fn check(source: &ConfigArgs) -> Exit {
     let name = source.config.as_deref().map_or_else(
         || "the default configuration".to_owned(),
         |path| path.display().to_string(),
@@ -83,7 +86,7 @@ fn summary(config: &Config) -> String {
 }
 
 /// Whether what runs is well.
-pub(super) fn health(health: &Health) -> Exit {
+pub(super) fn health(health: &HealthArgs) -> Exit {
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build();
@@ -104,7 +107,7 @@ pub(super) fn health(health: &Health) -> Exit {
 }
 
 /// Prints bytes as SQL writes them.
-pub(super) fn base58(what: &Base58) -> Exit {
+pub(super) fn base58(what: &Base58Args) -> Exit {
     for text in &what.texts {
         match bs58::decode(text).into_vec() {
             Ok(bytes) => {

@@ -7,15 +7,15 @@ use std::sync::Arc;
 use parking_lot::Mutex;
 use perijove_core::Slot;
 
-use crate::app::fit::{Fit, Misfit, has_substance};
+use crate::app::clock::now;
+use crate::app::kind_check::{KindCheck, WrongKind, has_substance};
 use crate::app::metrics::Metrics;
-use crate::app::now;
 use crate::config::{Config, Stream};
 use crate::dead_letter::DeadLetter;
 use crate::decode::{Encoding, Kind, Limits, Message, decode};
 use crate::project::{Bounds, OutOfBounds, Projected, project};
 use crate::record::{Record, UnixMillis};
-use crate::sink::database::Batch;
+use crate::sink::database::RowBatch;
 
 /// How the messages of each topic are read.
 #[derive(Clone, Debug)]
@@ -23,14 +23,14 @@ pub(super) struct Converter {
     topics: Arc<HashMap<String, (Kind, Encoding)>>,
     limits: Limits,
     bounds: Arc<Mutex<Bounds>>,
-    fit: Arc<Fit>,
+    kinds: Arc<KindCheck>,
     metrics: Metrics,
 }
 
 /// What became of one record.
 enum Outcome {
     Rows(Projected),
-    Letter(DeadLetter),
+    DeadLetter(DeadLetter),
 }
 
 impl Converter {
@@ -43,35 +43,36 @@ impl Converter {
                 ..Limits::default()
             },
             bounds: Arc::default(),
-            fit: Arc::new(Fit::new(&config.streams)),
+            kinds: Arc::new(KindCheck::new(&config.streams)),
             metrics,
         }
     }
 
     /// A topic whose messages are of another kind than the configuration says; then nothing more is to
     /// be stored.
-    pub(super) fn misfit(&self) -> Option<&Misfit> {
-        self.fit.misfit()
+    pub(super) fn wrong_kind(&self) -> Option<&WrongKind> {
+        self.kinds.wrong_kind()
     }
 
     /// Adds the rows and dead letters of a record to a batch.
-    pub(super) fn add(&self, record: &Record, batch: &mut Batch) {
+    pub(super) fn add(&self, record: &Record, batch: &mut RowBatch) {
         // What goes wrong in here is the message's fault, whatever it is.
         let outcome = catch_unwind(AssertUnwindSafe(|| self.convert(record)));
         let outcome = outcome.unwrap_or_else(|_panic| {
-            Outcome::Letter(letter(
+            Outcome::DeadLetter(letter(
                 record,
                 "panic",
                 "the program could not cope with it",
             ))
         });
         match outcome {
-            Outcome::Letter(letter) => batch.letters.push(letter),
+            Outcome::DeadLetter(letter) => batch.dead_letters.push(letter),
             Outcome::Rows(projected) => {
                 self.metrics.projected(&projected);
                 let poisoned = projected.poisoned.iter();
-                let letters = poisoned.map(|one| DeadLetter::of_transaction(record.clone(), one));
-                batch.letters.extend(letters);
+                let dead_letters =
+                    poisoned.map(|one| DeadLetter::of_transaction(record.clone(), one));
+                batch.dead_letters.extend(dead_letters);
                 batch.trades.extend(projected.trades);
                 batch.transfers.extend(projected.transfers);
                 batch.transactions.extend(projected.transactions);
@@ -87,23 +88,25 @@ impl Converter {
         let (kind, encoding) = kind.copied().unwrap_or((Kind::Trades, Encoding::Auto));
         match decode(kind, encoding, record.payload.as_ref(), &self.limits) {
             Err(error) => {
-                if self.fit.is_open(&record.place.topic) {
-                    self.fit.doubt(record, kind, encoding, &self.limits);
+                if self.kinds.is_undecided(&record.place.topic) {
+                    self.kinds
+                        .note_unusable(record, kind, encoding, &self.limits);
                 }
-                Outcome::Letter(DeadLetter::of_record(record.clone(), &error))
+                Outcome::DeadLetter(DeadLetter::of_record(record.clone(), &error))
             }
             Ok(message) => {
-                if self.fit.is_open(&record.place.topic) {
+                if self.kinds.is_undecided(&record.place.topic) {
                     if has_substance(&message) {
-                        self.fit.prove(&record.place.topic);
+                        self.kinds.note_usable(&record.place.topic);
                     } else {
-                        self.fit.doubt(record, kind, encoding, &self.limits);
+                        self.kinds
+                            .note_unusable(record, kind, encoding, &self.limits);
                     }
                 }
                 let recorded = record.timestamp.unwrap_or(UnixMillis(0));
                 match self.within_bounds(&message, recorded) {
                     Err(error) => {
-                        Outcome::Letter(letter(record, error.label(), &error.to_string()))
+                        Outcome::DeadLetter(letter(record, error.label(), &error.to_string()))
                     }
                     Ok(()) => Outcome::Rows(project(message, recorded)),
                 }

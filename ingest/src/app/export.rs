@@ -9,14 +9,14 @@ use std::time::UNIX_EPOCH;
 
 use tokio::time::Duration;
 
-use crate::app::letters::{Failure, reading_database};
-use crate::app::progress::{Place, Progress};
-use crate::app::{complain, say};
-use crate::cli::{Exit, Export, Format};
+use crate::app::console::{complain, say};
+use crate::app::dead_letters::{Failure, reading_database};
+use crate::app::progress::{ProgressOutput, ProgressReport};
+use crate::cli::{Exit, ExportArgs, ExportFormat};
 use crate::record::UnixMillis;
-use crate::sink::database::{Database, Exported};
+use crate::sink::database::{Database, ExportedTrade};
 
-use columns::{GROUP, Writer};
+use columns::{GROUP, ParquetWriter};
 
 /// The first stretch of time that is read at once, and the longest, in milliseconds.
 const FIRST: i64 = 60_000;
@@ -27,7 +27,7 @@ const FEW: usize = 20_000;
 const MANY: usize = 200_000;
 
 /// Writes the trades between two times into a file, all of them or none.
-pub(super) fn export(what: &Export, clock: UnixMillis) -> Exit {
+pub(super) fn export(what: &ExportArgs, clock: UnixMillis) -> Exit {
     let from = what.from.millis(clock);
     let to = what.to.map_or(clock.0, |to| to.millis(clock));
     if from >= to {
@@ -39,7 +39,7 @@ pub(super) fn export(what: &Export, clock: UnixMillis) -> Exit {
         return Exit::Failed;
     }
     reading_database(&what.source, async |_, database| {
-        let Format::Parquet = what.format;
+        let ExportFormat::Parquet = what.format;
         let part = Part::beside(&what.file)?;
         let rows = write(&database, &part, from, to).await?;
         if rows == 0 {
@@ -52,11 +52,11 @@ pub(super) fn export(what: &Export, clock: UnixMillis) -> Exit {
 }
 
 async fn write(database: &Database, part: &Part, from: i64, to: i64) -> Result<u64, Failure> {
-    let mut writer = Writer::new(part.open()?).map_err(|error| part.failed(error))?;
+    let mut writer = ParquetWriter::new(part.open()?).map_err(|error| part.failed(error))?;
     let total = to.abs_diff(from);
-    let progress = Progress::new("export", "trades", total, Place::Plain);
+    let progress = ProgressReport::new("export", "trades", total, ProgressOutput::Plain);
     let (mut start, mut step, mut count) = (from, FIRST, 0);
-    let mut waiting: Vec<Exported> = Vec::new();
+    let mut waiting: Vec<ExportedTrade> = Vec::new();
     while start < to {
         let end = start.saturating_add(step).min(to);
         let rows = database.between(start, end).await?;

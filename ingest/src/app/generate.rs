@@ -3,18 +3,18 @@
 use std::fs::File;
 use std::io::BufWriter;
 
-use crate::app::progress::{Place, Progress};
-use crate::app::{complain, say};
-use crate::cli::{Exit, Generate};
+use crate::app::console::{complain, say};
+use crate::app::progress::{ProgressOutput, ProgressReport};
+use crate::cli::{Exit, GenerateArgs};
 use crate::generator::{Generator, Plan, SLOT_MILLIS};
 use crate::record::UnixMillis;
-use crate::recording::{RecordingError, Writer};
+use crate::recording::{RecordingError, RecordingWriter};
 
 /// Messages between two looks at how far it is.
 const LOOK: u64 = 256;
 
 /// Writes a recording of made-up trades that ends about now.
-pub(super) fn generate(what: &Generate, now: UnixMillis) -> Exit {
+pub(super) fn generate(what: &GenerateArgs, now: UnixMillis) -> Exit {
     let file = what.file.display();
     match write(what, now) {
         Ok(()) => {
@@ -28,7 +28,7 @@ pub(super) fn generate(what: &Generate, now: UnixMillis) -> Exit {
     }
 }
 
-fn write(what: &Generate, now: UnixMillis) -> Result<(), RecordingError> {
+fn write(what: &GenerateArgs, now: UnixMillis) -> Result<(), RecordingError> {
     let plan = Plan {
         seed: what.seed,
         ..Plan::default()
@@ -39,8 +39,13 @@ fn write(what: &Generate, now: UnixMillis) -> Result<(), RecordingError> {
         start: UnixMillis(end.0.saturating_sub(blocks * SLOT_MILLIS)),
         ..plan
     };
-    let mut writer = Writer::new(BufWriter::new(File::create(&what.file)?))?;
-    let progress = Progress::new("generate", "messages", what.messages.into(), Place::Plain);
+    let mut writer = RecordingWriter::new(BufWriter::new(File::create(&what.file)?))?;
+    let progress = ProgressReport::new(
+        "generate",
+        "messages",
+        what.messages.into(),
+        ProgressOutput::Plain,
+    );
     for (record, count) in Generator::new(plan).take(what.messages as usize).zip(1..) {
         writer.write(&record)?;
         if count % LOOK == 0 {
@@ -55,19 +60,19 @@ fn write(what: &Generate, now: UnixMillis) -> Result<(), RecordingError> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::recording::Reader;
+    use crate::recording::RecordingReader;
 
     #[test]
     fn a_recording_is_written_that_ends_when_it_should() {
         let directory = tempfile::tempdir().unwrap();
-        let what = Generate {
+        let what = GenerateArgs {
             file: directory.path().join("trades.rec"),
             messages: 20,
             seed: 3,
             until: Some(1_760_000_000),
         };
         assert_eq!(generate(&what, UnixMillis(0)), Exit::Done);
-        let reader = Reader::new(File::open(&what.file).unwrap()).unwrap();
+        let reader = RecordingReader::new(File::open(&what.file).unwrap()).unwrap();
         let times: Vec<_> = reader
             .map(|record| record.unwrap().timestamp.unwrap())
             .collect();
@@ -78,7 +83,7 @@ mod tests {
 
     #[test]
     fn a_file_that_cannot_be_written_is_a_failure() {
-        let what = Generate {
+        let what = GenerateArgs {
             file: "/nowhere/at/all".into(),
             messages: 1,
             seed: 1,

@@ -8,17 +8,17 @@ use tokio::sync::watch;
 use tokio::time::Instant;
 
 use crate::app::breaker::BreakerState;
-use crate::app::gate::Gate;
-use crate::source::{Control, Fault, Status};
+use crate::app::shared_breaker::SharedBreaker;
+use crate::source::{Control, SourceError, SourceStatus};
 
 /// What health is made of.
 #[derive(Clone, Debug)]
 pub(super) struct Health {
     /// Empty until the database is open.
     pub(super) source: Arc<RwLock<Option<Control>>>,
-    pub(super) database: Arc<Gate>,
+    pub(super) database: Arc<SharedBreaker>,
     /// None without Redis.
-    pub(super) redis: Option<Arc<Gate>>,
+    pub(super) redis: Option<Arc<SharedBreaker>>,
     pub(super) stopping: watch::Receiver<bool>,
     pub(super) started: Instant,
 }
@@ -29,19 +29,19 @@ impl Health {
         *self.source.write() = Some(control.clone());
     }
 
-    fn source<T>(&self, of: impl FnOnce(&Status) -> T) -> Option<T> {
+    fn source<T>(&self, of: impl FnOnce(&SourceStatus) -> T) -> Option<T> {
         self.source
             .read()
             .as_ref()
             .map(|control| of(control.status()))
     }
 
-    fn fault(&self) -> Option<Fault> {
-        self.source(Status::fault).flatten()
+    fn fault(&self) -> Option<SourceError> {
+        self.source(SourceStatus::fault).flatten()
     }
 
     fn partitions(&self) -> usize {
-        self.source(Status::partitions).unwrap_or(0)
+        self.source(SourceStatus::partitions).unwrap_or(0)
     }
 
     /// Why no messages are being stored; None when they are, or would be.
@@ -52,10 +52,10 @@ impl Health {
             Some("the database is not open yet")
         } else if self.database.state() == BreakerState::Open {
             Some("the database does not answer")
-        } else if !self.source(Status::is_connected).unwrap_or(false) {
+        } else if !self.source(SourceStatus::is_connected).unwrap_or(false) {
             Some("no broker is connected")
         } else if self.has_lasting_fault() && self.partitions() == 0 {
-            Some("a topic or the group is not there for us; see last_error")
+            Some("a topic or the group is missing or forbidden; see last_error")
         } else {
             None
         }
@@ -67,14 +67,14 @@ impl Health {
 
     /// The whole of it. `status` is `healthy` when everything works, else `degraded`.
     pub(super) fn tell(&self) -> Value {
-        let redis = self.redis.as_ref().map(|gate| gate.state());
+        let redis = self.redis.as_ref().map(|breaker| breaker.state());
         let not_ready = self.not_ready();
         let healthy = not_ready.is_none()
             && !self.has_lasting_fault()
             && redis.is_none_or(|state| state == BreakerState::Closed);
         json!({
             "status": if healthy { "healthy" } else { "degraded" },
-            "kafka_connected": self.source(Status::is_connected).unwrap_or(false),
+            "kafka_connected": self.source(SourceStatus::is_connected).unwrap_or(false),
             "partitions": self.partitions(),
             "database": self.database.state().label(),
             "redis": redis.map_or("none", BreakerState::label),

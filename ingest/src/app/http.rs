@@ -9,24 +9,24 @@ use prometheus::{Registry, TextEncoder};
 
 use crate::app::health::Health;
 
-/// What is told.
+/// What is state.
 #[derive(Clone, Debug)]
-pub(super) struct Told {
+pub(super) struct HttpState {
     pub(super) health: Health,
     pub(super) registry: Registry,
 }
 
-pub(super) fn router(told: Told) -> Router {
+pub(super) fn router(state: HttpState) -> Router {
     Router::new()
         .route("/metrics", get(metrics))
         .route("/health", get(health))
         .route("/ready", get(ready))
         .fallback(|| async { (StatusCode::NOT_FOUND, "try /metrics, /health or /ready\n") })
-        .with_state(told)
+        .with_state(state)
 }
 
-async fn metrics(State(told): State<Told>) -> Response {
-    match TextEncoder::new().encode_to_string(&told.registry.gather()) {
+async fn metrics(State(state): State<HttpState>) -> Response {
+    match TextEncoder::new().encode_to_string(&state.registry.gather()) {
         Ok(page) => ([(header::CONTENT_TYPE, "text/plain; version=0.0.4")], page).into_response(),
         Err(error) => {
             let text = format!("metrics cannot be encoded: {error}\n");
@@ -36,13 +36,13 @@ async fn metrics(State(told): State<Told>) -> Response {
 }
 
 /// Liveness: it answers. That a sink is down is no reason to start the program again.
-async fn health(State(told): State<Told>) -> Response {
-    let page = format!("{:#}\n", told.health.tell());
+async fn health(State(state): State<HttpState>) -> Response {
+    let page = format!("{:#}\n", state.health.tell());
     ([(header::CONTENT_TYPE, "application/json")], page).into_response()
 }
 
-async fn ready(State(told): State<Told>) -> Response {
-    match told.health.not_ready() {
+async fn ready(State(state): State<HttpState>) -> Response {
+    match state.health.not_ready() {
         None => "ready\n".into_response(),
         Some(reason) => (StatusCode::SERVICE_UNAVAILABLE, format!("{reason}\n")).into_response(),
     }

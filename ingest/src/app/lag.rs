@@ -3,17 +3,17 @@
 use std::time::Duration;
 
 use crate::app::check::with_kafka;
-use crate::app::standing::{Standing, shown, standings};
-use crate::app::{complain, say};
-use crate::cli::{Exit, Source};
+use crate::app::console::{complain, say};
+use crate::app::group_offsets::{PartitionOffsets, group_offsets, shown};
+use crate::cli::{ConfigArgs, Exit};
 use crate::config::{Config, Kafka};
 use crate::record::{Partition, UnixMillis};
-use crate::source::Fault;
-use crate::source::kafka::Inquiry;
+use crate::source::SourceError;
+use crate::source::kafka::Admin;
 
-/// Prints for each partition how far the group has come, as it has told Kafka, what is left, and how
+/// Prints for each partition how far the group has come, as it has committed Kafka, what is left, and how
 /// old the next record is.
-pub(super) fn lag(source: &Source, clock: fn() -> UnixMillis) -> Exit {
+pub(super) fn lag(source: &ConfigArgs, clock: fn() -> UnixMillis) -> Exit {
     with_kafka(source, |kafka, config| match rows(kafka, config, clock) {
         Ok(rows) => {
             say(&line(["partition", "next", "end", "lag", "behind"]));
@@ -30,37 +30,43 @@ pub(super) fn lag(source: &Source, clock: fn() -> UnixMillis) -> Exit {
     })
 }
 
-fn rows(kafka: &Kafka, config: &Config, clock: fn() -> UnixMillis) -> Result<Vec<String>, Fault> {
-    let mut inquiry = Inquiry::new(kafka)?;
-    let standings = standings(&mut inquiry, config)?;
-    let next = standings.iter().filter_map(|(partition, standing)| {
-        let next = standing.told?.max(standing.bounds.low);
-        (next < standing.bounds.high).then(|| (partition.clone(), next))
+fn rows(
+    kafka: &Kafka,
+    config: &Config,
+    clock: fn() -> UnixMillis,
+) -> Result<Vec<String>, SourceError> {
+    let mut admin = Admin::new(kafka)?;
+    let group_offsets = group_offsets(&mut admin, config)?;
+    let next = group_offsets.iter().filter_map(|(partition, offsets)| {
+        let next = offsets.committed?.max(offsets.bounds.low);
+        (next < offsets.bounds.high).then(|| (partition.clone(), next))
     });
-    let waiting = inquiry.first_of(&next.collect())?;
+    let waiting = admin.first_of(&next.collect())?;
     let age = |partition: &Partition| {
         let written = waiting.get(partition)?.timestamp?;
         u64::try_from(clock().0.saturating_sub(written.0)).ok()
     };
-    let rows = standings
+    let rows = group_offsets
         .iter()
-        .map(|(partition, standing)| row(partition, standing, age(partition)));
+        .map(|(partition, offsets)| row(partition, offsets, age(partition)));
     Ok(rows.collect())
 }
 
 /// `age` is that of the next record in milliseconds, None if it is not known or there is none.
-fn row(partition: &Partition, standing: &Standing, age: Option<u64>) -> String {
-    let end = standing.bounds.high;
-    let lag = standing.told.map(|next| end.saturating_sub(next).max(0));
+fn row(partition: &Partition, offsets: &PartitionOffsets, age: Option<u64>) -> String {
+    let end = offsets.bounds.high;
+    let lag = offsets
+        .committed
+        .map(|next| end.saturating_sub(next).max(0));
     let behind = match (lag, age) {
         (Some(0), _) => "0s".to_owned(),
         (_, Some(age)) => format!("{:?}", Duration::from_secs(age / 1000)),
         _ => "-".to_owned(),
     };
-    let told = shown(standing.told);
+    let committed = shown(offsets.committed);
     line([
         &partition.to_string(),
-        &told,
+        &committed,
         &end.to_string(),
         &shown(lag),
         &behind,
@@ -74,14 +80,14 @@ fn line([partition, next, end, lag, behind]: [&str; 5]) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::offsets::Bounds;
+    use crate::offsets::Watermarks;
 
     #[test]
     fn the_lag_is_what_is_left_and_unknown_before_anything_was_read() {
         let partition = Partition::new("t", 1);
-        let shown = |told, age| {
-            let bounds = Bounds { low: 3, high: 20 };
-            let row = row(&partition, &Standing { told, bounds }, age);
+        let shown = |committed, age| {
+            let bounds = Watermarks { low: 3, high: 20 };
+            let row = row(&partition, &PartitionOffsets { committed, bounds }, age);
             row.split_whitespace()
                 .map(str::to_owned)
                 .collect::<Vec<_>>()

@@ -3,17 +3,17 @@
 use tokio::sync::mpsc;
 use tokio::time::{Duration, Instant, timeout, timeout_at};
 
+use crate::app::clock::now;
 use crate::app::convert::Converter;
+use crate::app::database_writer::{DatabaseWriter, Fenced};
 use crate::app::metrics::Metrics;
-use crate::app::now;
-use crate::app::shelf::Shelf;
-use crate::app::store::{Fenced, Store};
-use crate::app::tasks::Tasks;
+use crate::app::redis_writer::RedisWriter;
+use crate::app::supervisor::Supervisor;
 use crate::config;
 use crate::record::{Partition, Record};
-use crate::sink::database::{Batch, Committed, Lane, StoreError};
-use crate::sink::market::Prices;
-use crate::source::{self, Begun, Claim, Control};
+use crate::sink::database::{Committed, DatabaseError, Lane, RowBatch};
+use crate::sink::market::PriceOracle;
+use crate::source::{self, Claim, Control, ReadingStarted};
 
 /// From so many bytes on, decoding goes to a thread where it holds up nobody.
 const HEAVY: usize = 256 * 1024;
@@ -25,34 +25,34 @@ const QUIET: Duration = Duration::from_secs(2);
 pub(super) struct LaneTask {
     pub(super) claim: Claim,
     pub(super) lane: Lane,
-    pub(super) store: Store,
+    pub(super) writer: DatabaseWriter,
     pub(super) converter: Converter,
-    pub(super) shelf: Option<Shelf>,
+    pub(super) redis: Option<RedisWriter>,
     /// None without Redis.
-    pub(super) prices: Option<Prices>,
+    pub(super) prices: Option<PriceOracle>,
     pub(super) control: Control,
     pub(super) metrics: Metrics,
     pub(super) settings: config::Batch,
-    pub(super) tasks: Tasks,
+    pub(super) supervisor: Supervisor,
 }
 
 /// Records on their way into the database.
 #[derive(Default)]
-struct Gathered {
-    rows: Batch,
+struct PendingBatch {
+    rows: RowBatch,
     records: Vec<Record>,
     arrivals: Vec<(Instant, usize)>,
     /// Makes room for others when it is dropped.
-    loads: Vec<source::Load>,
+    reservations: Vec<source::Reservation>,
     /// What came in the midst of it: reading goes on elsewhere.
-    begun: Option<Begun>,
+    begun: Option<ReadingStarted>,
 }
 
 /// What comes from the source.
 #[derive(Debug)]
 pub(super) enum Input {
-    Begun(Begun),
-    Batch(source::Batch),
+    Begun(ReadingStarted),
+    Batch(source::RecordBatch),
 }
 
 impl LaneTask {
@@ -69,8 +69,8 @@ impl LaneTask {
                 return;
             }
         }
-        if let Some(shelf) = self.shelf.take() {
-            shelf.finish().await;
+        if let Some(redis) = self.redis.take() {
+            redis.finish().await;
         }
     }
 
@@ -83,8 +83,8 @@ impl LaneTask {
             Input::Begun(begun) => self.begin(&begun).await?,
             Input::Batch(first) => {
                 let gathered = self.gather(first, inputs).await;
-                if let Some(misfit) = self.converter.misfit() {
-                    self.tasks.give_up(misfit.to_string());
+                if let Some(wrong_kind) = self.converter.wrong_kind() {
+                    self.supervisor.stop_program(wrong_kind.to_string());
                     // The program ends, and what was gathered is read again by the next.
                     return std::future::pending().await;
                 }
@@ -97,8 +97,8 @@ impl LaneTask {
 
     /// Whether the lane is still ours, when nothing that comes would tell.
     async fn look_after(&mut self) -> Result<(), Fenced> {
-        match self.store.database.settle(&mut self.lane).await {
-            Err(StoreError::Fenced) => Err(Fenced),
+        match self.writer.database.settle(&mut self.lane).await {
+            Err(DatabaseError::Fenced) => Err(Fenced),
             // The next batch is told what is wrong with the database.
             Ok(_) | Err(_) => Ok(()),
         }
@@ -107,36 +107,36 @@ impl LaneTask {
     fn fenced(mut self) {
         tracing::warn!(partition = %self.claim, "another process writes this partition");
         self.control.reclaim(self.claim.clone());
-        if let Some(shelf) = self.shelf.take() {
-            shelf.abort();
+        if let Some(redis) = self.redis.take() {
+            redis.abort();
         }
     }
 
     /// Stores where reading begins, so that it is not looked for again after a crash, and what is
     /// missing before it.
-    async fn begin(&mut self, begun: &Begun) -> Result<i64, Fenced> {
+    async fn begin(&mut self, begun: &ReadingStarted) -> Result<i64, Fenced> {
         if let Some(gap) = &begun.gap {
             let Partition { topic, number } = &self.claim.partition;
             tracing::error!(
                 partition = %self.claim,
                 from_offset = gap.start,
                 to_offset = gap.end,
-                "records were gone before they were read"
+                "gap: records expired before they were read"
             );
-            let noted = self
-                .store
-                .database
-                .note_gap(&self.lane.group, topic, *number, gap.clone());
+            let noted =
+                self.writer
+                    .database
+                    .note_gap(&self.lane.group, topic, *number, gap.clone());
             if let Err(error) = noted.await {
-                tracing::error!(%error, "the gap could not be noted");
+                tracing::error!(%error, "cannot store the gap in ingest_gaps");
             }
         }
-        let batch = Batch {
+        let batch = RowBatch {
             next_offset: Some(begun.offset),
-            ..Batch::default()
+            ..RowBatch::default()
         };
         if self.lane.next_offset != batch.next_offset
-            && let Ok(committed) = self.store.commit(&mut self.lane, &batch).await?
+            && let Ok(committed) = self.writer.commit(&mut self.lane, &batch).await?
         {
             self.pass_on(committed).await;
         }
@@ -146,11 +146,11 @@ impl LaneTask {
     /// Enough for a batch, or what there is when its first message has waited long enough.
     async fn gather(
         &self,
-        first: source::Batch,
+        first: source::RecordBatch,
         inputs: &mut mpsc::UnboundedReceiver<Input>,
-    ) -> Gathered {
+    ) -> PendingBatch {
         let deadline = Instant::now() + self.settings.wait;
-        let mut gathered = self.add(Gathered::default(), first).await;
+        let mut gathered = self.add(PendingBatch::default(), first).await;
         while gathered.rows.rows() < self.settings.rows {
             match timeout_at(deadline, inputs.recv()).await {
                 Ok(Some(Input::Batch(batch))) => gathered = self.add(gathered, batch).await,
@@ -165,14 +165,18 @@ impl LaneTask {
         gathered
     }
 
-    async fn add(&self, mut gathered: Gathered, batch: source::Batch) -> Gathered {
+    async fn add(&self, mut gathered: PendingBatch, batch: source::RecordBatch) -> PendingBatch {
         gathered
             .arrivals
             .push((Instant::now(), batch.records.len()));
-        let source::Batch { records, load, .. } = batch;
+        let source::RecordBatch {
+            records,
+            reservation,
+            ..
+        } = batch;
         let converter = self.converter.clone();
-        let heavy = load.bytes() >= HEAVY;
-        gathered.loads.push(load);
+        let heavy = reservation.bytes() >= HEAVY;
+        gathered.reservations.push(reservation);
         let convert = move || {
             for record in &records {
                 converter.add(record, &mut gathered.rows);
@@ -191,15 +195,15 @@ impl LaneTask {
     }
 
     /// Stores what was gathered, and gives the offset at which the lane goes on.
-    async fn settle(&mut self, gathered: Gathered) -> Result<i64, Fenced> {
+    async fn settle(&mut self, gathered: PendingBatch) -> Result<i64, Fenced> {
         let next = gathered.rows.next_offset.unwrap_or_default();
         self.metrics.batch_rows.observe(rows(&gathered.rows));
-        match self.store.commit(&mut self.lane, &gathered.rows).await? {
+        match self.writer.commit(&mut self.lane, &gathered.rows).await? {
             Ok(committed) => self.pass_on(committed).await,
             Err(error) => {
-                tracing::warn!(partition = %self.claim, %error, "storing the messages one by one");
+                tracing::warn!(partition = %self.claim, %error, "the database refuses the batch; storing its messages one by one");
                 let done = self
-                    .store
+                    .writer
                     .apart(&mut self.lane, &gathered.records, &self.converter);
                 for committed in done.await? {
                     self.pass_on(committed).await;
@@ -227,13 +231,13 @@ impl LaneTask {
         if let Some(prices) = &self.prices {
             prices.add(&committed.ticks, now());
         }
-        if let Some(shelf) = &mut self.shelf {
-            shelf.put(committed).await;
+        if let Some(redis) = &mut self.redis {
+            redis.put(committed).await;
         }
     }
 }
 
 #[expect(clippy::cast_precision_loss, reason = "a metric")]
-fn rows(batch: &Batch) -> f64 {
+fn rows(batch: &RowBatch) -> f64 {
     batch.rows() as f64
 }

@@ -1,4 +1,4 @@
-//! The metrics of the pipeline. Some bear the names of the dashboards they were made for.
+//! The metrics of the pipeline. Those without a prefix keep the names that existing dashboards use.
 
 use prometheus::core::Collector;
 use prometheus::proto::MetricFamily;
@@ -6,7 +6,7 @@ use prometheus::{
     Histogram, HistogramOpts, HistogramVec, IntCounter, IntCounterVec, IntGaugeVec, Opts, Registry,
 };
 
-use crate::oracle::Refused;
+use crate::oracle::IgnoredTrades;
 use crate::project::{Projected, Skip};
 use crate::sink::database::Committed;
 
@@ -51,7 +51,7 @@ pub(super) struct Metrics {
     pub(super) processed: IntCounterVec,
     pub(super) duration: Histogram,
     pub(super) errors: IntCounterVec,
-    pub(super) letters: IntCounterVec,
+    pub(super) dead_letters: IntCounterVec,
     rows: IntCounterVec,
     skipped: IntCounterVec,
     pub(super) batch_rows: Histogram,
@@ -75,37 +75,37 @@ impl Metrics {
         Ok(Self {
             processed: on.counters(
                 "messages_processed_total",
-                "Messages that are in the sinks, dead letters among them.",
+                "Messages stored, including dead letters.",
                 "topic",
             )?,
             duration: on.histogram(
                 "message_processing_duration_seconds",
-                "From a message's arrival in the pipeline to its commit in the database.",
+                "Time from receiving a message to committing it in the database.",
                 SECONDS.into(),
             )?,
             errors: on.counters(
                 "processing_errors_total",
-                "What went wrong: messages that make no sense, and failures of the sinks.",
+                "Invalid messages and sink failures, by kind.",
                 "kind",
             )?,
-            letters: on.counters(
+            dead_letters: on.counters(
                 "dead_letters_total",
-                "Dead letters that were stored.",
+                "Dead letters stored, by error class.",
                 "class",
             )?,
             rows: on.counters(
                 "perijove_ingest_rows_total",
-                "Rows that were given to the database, and whether it had them.",
+                "Rows written to the database: new, or known already.",
                 "outcome",
             )?,
             skipped: on.counters(
                 "perijove_ingest_skipped_rows_total",
-                "Rows that were passed over on purpose.",
+                "Rows deliberately not stored, by reason.",
                 "reason",
             )?,
             batch_rows: on.histogram(
                 "perijove_ingest_batch_rows",
-                "Rows of one transaction.",
+                "Rows per database transaction.",
                 rows,
             )?,
             sink_seconds: on.sink_seconds()?,
@@ -118,14 +118,14 @@ impl Metrics {
         })
     }
 
-    /// Has every series there from the start: what appears with its first event has no rise that an
-    /// alert could see.
+    /// Creates every series at the start: a series that appears with its first event shows no
+    /// increase that an alert could see.
     pub(super) fn begin<'t>(&self, topics: impl IntoIterator<Item = &'t str>) {
         for topic in topics {
             self.processed.with_label_values(&[topic]);
         }
         for class in LETTERS {
-            self.letters.with_label_values(&[class]);
+            self.dead_letters.with_label_values(&[class]);
             self.errors.with_label_values(&[class]);
         }
         for kind in FAILURES {
@@ -143,7 +143,7 @@ impl Metrics {
         for sink in ["database", "redis"] {
             self.sink_seconds.with_label_values(&[sink]);
         }
-        self.refused(Refused::default());
+        self.refused(IgnoredTrades::default());
     }
 
     pub(super) fn projected(&self, projected: &Projected) {
@@ -163,16 +163,16 @@ impl Metrics {
     pub(super) fn summary(&self) -> String {
         let rows = |outcome| self.rows.with_label_values(&[outcome]).get();
         format!(
-            "{} messages: {} new rows, {} that were there already, {} dead letters",
+            "{} messages: {} new rows, {} already stored, {} dead letters",
             self.messages(),
             rows("new"),
             rows("known"),
-            sum(&self.letters),
+            sum(&self.dead_letters),
         )
     }
 
     /// Trades that had no say in prices, since the start.
-    pub(super) fn refused(&self, refused: Refused) {
+    pub(super) fn refused(&self, refused: IgnoredTrades) {
         for (reason, count) in [("dust", refused.dust), ("time", refused.time)] {
             let gauge = self.refused.with_label_values(&[reason]);
             gauge.set(i64::try_from(count).unwrap_or(i64::MAX));
@@ -184,8 +184,8 @@ impl Metrics {
         self.rows
             .with_label_values(&["known"])
             .inc_by(committed.known);
-        for class in &committed.letters {
-            self.letters.with_label_values(&[class]).inc();
+        for class in &committed.dead_letters {
+            self.dead_letters.with_label_values(&[class]).inc();
             self.errors.with_label_values(&[class]).inc();
         }
     }
@@ -212,7 +212,7 @@ impl Families<'_> {
     fn applied(&self) -> prometheus::Result<IntCounterVec> {
         self.counters(
             "perijove_ingest_redis_batches_total",
-            "Batches that came to Redis, live or mended from the database.",
+            "Batches written to Redis: live, or mended (rebuilt from the database).",
             "how",
         )
     }
@@ -220,7 +220,7 @@ impl Families<'_> {
     fn delay(&self) -> prometheus::Result<Histogram> {
         self.histogram(
             "perijove_ingest_end_to_end_seconds",
-            "From the time of the oldest trade of a batch to its presence in Redis.",
+            "Time from the oldest trade of a batch to its presence in Redis.",
             SECONDS.into(),
         )
     }
@@ -228,7 +228,7 @@ impl Families<'_> {
     fn prices(&self) -> prometheus::Result<IntCounter> {
         let (name, help) = (
             "perijove_ingest_prices_total",
-            "Prices of tokens that were written to Redis.",
+            "Token prices written to Redis.",
         );
         kept(self.0, IntCounter::new(name, help)?)
     }
@@ -236,7 +236,7 @@ impl Families<'_> {
     fn refused(&self) -> prometheus::Result<IntGaugeVec> {
         let options = Opts::new(
             "perijove_ingest_price_trades_refused",
-            "Trades since the start that had no say in prices.",
+            "Trades since the start that were ignored for prices, by reason.",
         );
         kept(self.0, IntGaugeVec::new(options, &["reason"])?)
     }
@@ -244,7 +244,7 @@ impl Families<'_> {
     fn forgotten(&self) -> prometheus::Result<IntCounter> {
         let (name, help) = (
             "perijove_ingest_forgotten_total",
-            "Partitions of tables, or rows of SQLite, that were removed for their age.",
+            "Table partitions (PostgreSQL) or rows (SQLite) removed by retention.",
         );
         kept(self.0, IntCounter::new(name, help)?)
     }
@@ -252,7 +252,7 @@ impl Families<'_> {
     fn sink_seconds(&self) -> prometheus::Result<HistogramVec> {
         let (name, help) = (
             "perijove_ingest_sink_seconds",
-            "How long a sink took for a batch.",
+            "Time a sink took for a batch.",
         );
         let options = HistogramOpts::new(name, help).buckets(SECONDS.into());
         kept(self.0, HistogramVec::new(options, &["sink"])?)
@@ -261,7 +261,7 @@ impl Families<'_> {
     fn breaker(&self) -> prometheus::Result<IntGaugeVec> {
         let options = Opts::new(
             "perijove_ingest_breaker_state",
-            "The breaker of a sink: 0 closed, 1 half-open, 2 open.",
+            "State of a sink's circuit breaker: 0 closed, 1 half-open, 2 open.",
         );
         kept(self.0, IntGaugeVec::new(options, &["sink"])?)
     }

@@ -4,46 +4,49 @@
 use std::collections::BTreeMap;
 
 use crate::app::check::kafka;
-use crate::app::letters::{Failure, reading_database, with_database};
-use crate::app::standing::{Standing, shown, standings};
-use crate::app::{complain, now, say};
-use crate::cli::{Exit, ResetOffsets, Source, Whence};
+use crate::app::clock::now;
+use crate::app::console::{complain, say};
+use crate::app::dead_letters::{Failure, reading_database, with_database};
+use crate::app::group_offsets::{PartitionOffsets, group_offsets, shown};
+use crate::cli::{ConfigArgs, Exit, ResetOffsetsArgs, ResetTarget};
 use crate::config::Config;
-use crate::offsets::Bounds;
+use crate::offsets::Watermarks;
 use crate::record::Partition;
-use crate::sink::database::{Database, StoreError};
-use crate::source::kafka::Inquiry;
-use crate::source::{Fault, FaultKind};
+use crate::sink::database::{Database, DatabaseError};
+use crate::source::kafka::Admin;
+use crate::source::{SourceError, SourceErrorKind};
 
 /// A program that runs may take its lane back in the midst of a reset; not so often.
 const TRIES: usize = 5;
 
 /// Prints where each partition goes on, what Kafka was told of it, and what there is.
-pub(super) fn show(source: &Source) -> Exit {
+pub(super) fn show(source: &ConfigArgs) -> Exit {
     reading_database(source, async |config, database| {
         let kafka = kafka(config)?;
         let stored = stored(&database, &kafka.group.id).await?;
-        let asked = Inquiry::new(kafka).and_then(|mut inquiry| standings(&mut inquiry, config));
-        let (standings, fault) = match asked {
-            Ok(standings) => (standings, None),
+        let asked = Admin::new(kafka).and_then(|mut admin| group_offsets(&mut admin, config));
+        let (group_offsets, fault) = match asked {
+            Ok(group_offsets) => (group_offsets, None),
             Err(fault) => (BTreeMap::new(), Some(fault)),
         };
-        say(&row(["partition", "next", "told Kafka", "oldest", "end"]));
-        let mut partitions: Vec<&Partition> = stored.keys().chain(standings.keys()).collect();
+        say(&row(["partition", "next", "committed", "oldest", "end"]));
+        let mut partitions: Vec<&Partition> = stored.keys().chain(group_offsets.keys()).collect();
         partitions.sort();
         partitions.dedup();
         for partition in partitions {
             let next = stored.get(partition).copied().flatten();
-            let standing = standings.get(partition);
-            say(&standing_row(partition, next, standing));
-            if let (Some(next), Some(standing)) = (next, standing) {
-                warn(partition, next, standing.bounds);
+            let offsets = group_offsets.get(partition);
+            say(&offsets_row(partition, next, offsets));
+            if let (Some(next), Some(offsets)) = (next, offsets) {
+                warn(partition, next, offsets.bounds);
             }
         }
         Ok(match fault {
             None => Exit::Done,
             Some(fault) => {
-                complain(&format!("only what the database knows: {fault}"));
+                complain(&format!(
+                    "Kafka is unavailable, showing only what the database has: {fault}"
+                ));
                 Exit::Failed
             }
         })
@@ -53,21 +56,25 @@ pub(super) fn show(source: &Source) -> Exit {
 async fn stored(
     database: &Database,
     group: &str,
-) -> Result<BTreeMap<Partition, Option<i64>>, StoreError> {
+) -> Result<BTreeMap<Partition, Option<i64>>, DatabaseError> {
     let lanes = database.lanes(group).await?.into_iter();
     Ok(lanes
         .map(|lane| (Partition::new(lane.topic, lane.partition), lane.next_offset))
         .collect())
 }
 
-fn standing_row(partition: &Partition, next: Option<i64>, standing: Option<&Standing>) -> String {
-    let of = |number: fn(&Standing) -> Option<i64>| shown(standing.and_then(number));
+fn offsets_row(
+    partition: &Partition,
+    next: Option<i64>,
+    offsets: Option<&PartitionOffsets>,
+) -> String {
+    let of = |number: fn(&PartitionOffsets) -> Option<i64>| shown(offsets.and_then(number));
     row([
         &partition.to_string(),
         &shown(next),
-        &of(|standing| standing.told),
-        &of(|standing| Some(standing.bounds.low)),
-        &of(|standing| Some(standing.bounds.high)),
+        &of(|offsets| offsets.committed),
+        &of(|offsets| Some(offsets.bounds.low)),
+        &of(|offsets| Some(offsets.bounds.high)),
     ])
 }
 
@@ -76,27 +83,27 @@ fn row([partition, next, told, low, high]: [&str; 5]) -> String {
 }
 
 /// Says when reading cannot go on where it stopped.
-fn warn(partition: &Partition, next: i64, bounds: Bounds) {
+fn warn(partition: &Partition, next: i64, bounds: Watermarks) {
     if next < bounds.low {
         let gone = bounds.low - next;
         complain(&format!(
-            "{partition}: the next {gone} records are gone unread"
+            "{partition}: the next {gone} records expired unread"
         ));
     } else if next > bounds.high {
         complain(&format!(
-            "{partition}: the topic ends before what was read; was it made anew?"
+            "{partition}: the topic ends before the stored offset; was it recreated?"
         ));
     }
 }
 
 /// Sets where partitions go on. Rows that are there stay; what is read again changes nothing.
-pub(super) fn reset(what: &ResetOffsets) -> Exit {
+pub(super) fn reset(what: &ResetOffsetsArgs) -> Exit {
     with_database(&what.source, async |config, database| {
         let kafka = kafka(config)?;
         let group = &kafka.group.id;
-        let mut inquiry = Inquiry::new(kafka)?;
+        let mut admin = Admin::new(kafka)?;
         // Everything is looked at before anything is changed.
-        let targets = targets(&mut inquiry, config, what)?;
+        let targets = targets(&mut admin, config, what)?;
         let stored = stored(&database, group).await?;
         for (partition, next) in &targets {
             if !what.dry_run {
@@ -106,8 +113,8 @@ pub(super) fn reset(what: &ResetOffsets) -> Exit {
             say(&change(partition, before, *next));
         }
         if what.dry_run {
-            complain("nothing was changed: it was a dry run");
-        } else if let Err(fault) = inquiry.commit(&targets) {
+            complain("dry run: nothing was changed");
+        } else if let Err(fault) = admin.commit(&targets) {
             complain(&untold(&fault));
         }
         Ok(Exit::Done)
@@ -116,20 +123,22 @@ pub(super) fn reset(what: &ResetOffsets) -> Exit {
 
 /// Where each partition that is meant shall go on.
 fn targets(
-    inquiry: &mut Inquiry,
+    admin: &mut Admin,
     config: &Config,
-    what: &ResetOffsets,
+    what: &ResetOffsetsArgs,
 ) -> Result<BTreeMap<Partition, i64>, Failure> {
     let mut targets = BTreeMap::new();
     let streams = config.streams.iter().map(|stream| &stream.topic);
     for topic in streams.filter(|topic| what.topic.as_ref().is_none_or(|only| only == *topic)) {
-        let partitions = inquiry.partitions(topic)?.into_iter();
+        let partitions = admin.partitions(topic)?.into_iter();
         let meant =
             |partition: &Partition| what.partition.is_none_or(|only| only == partition.number);
         for partition in partitions.filter(meant) {
             let next = match what.to {
-                Whence::Offset(offset) => within(inquiry.bounds(&partition)?, offset, &partition)?,
-                Whence::Start(start) => inquiry.begin(&partition, start, now)?,
+                ResetTarget::Offset(offset) => {
+                    within(admin.bounds(&partition)?, offset, &partition)?
+                }
+                ResetTarget::Start(start) => admin.begin(&partition, start, now)?,
             };
             targets.insert(partition, next);
         }
@@ -140,12 +149,12 @@ fn targets(
     Ok(targets)
 }
 
-fn within(bounds: Bounds, offset: i64, partition: &Partition) -> Result<i64, Failure> {
-    let Bounds { low, high } = bounds;
+fn within(bounds: Watermarks, offset: i64, partition: &Partition) -> Result<i64, Failure> {
+    let Watermarks { low, high } = bounds;
     if (low..=high).contains(&offset) {
         return Ok(offset);
     }
-    let message = format!("{partition} has {low} to {high}, and {offset} is not in between");
+    let message = format!("{partition} has offsets {low} to {high}; {offset} is outside");
     Err(Failure::Other(message))
 }
 
@@ -154,7 +163,7 @@ async fn write(
     group: &str,
     partition: &Partition,
     next: i64,
-) -> Result<(), StoreError> {
+) -> Result<(), DatabaseError> {
     let mut tries = 0;
     loop {
         tries += 1;
@@ -162,7 +171,7 @@ async fn write(
             .reset(group, &partition.topic, partition.number, next)
             .await;
         match done {
-            Err(StoreError::Fenced) if tries < TRIES => {}
+            Err(DatabaseError::Fenced) if tries < TRIES => {}
             done => return done.map(drop),
         }
     }
@@ -170,10 +179,10 @@ async fn write(
 
 fn change(partition: &Partition, before: Option<i64>, next: i64) -> String {
     let effect = match before.map(|before| next.saturating_sub(before)) {
-        Some(records @ 1..) => format!("{records} are left out"),
-        Some(records @ ..0) => format!("{} are read again", records.unsigned_abs()),
-        Some(0) => "as it was".to_owned(),
-        None => "was never read".to_owned(),
+        Some(records @ 1..) => format!("{records} records are skipped"),
+        Some(records @ ..0) => format!("{} records are read again", records.unsigned_abs()),
+        Some(0) => "unchanged".to_owned(),
+        None => "never read before".to_owned(),
     };
     let before = shown(before);
     format!(
@@ -182,13 +191,13 @@ fn change(partition: &Partition, before: Option<i64>, next: i64) -> String {
     )
 }
 
-fn untold(fault: &Fault) -> String {
+fn untold(fault: &SourceError) -> String {
     match fault.kind {
-        FaultKind::Group => {
-            "Kafka was not told: the group has members, which will take it over and tell Kafka"
+        SourceErrorKind::Group => {
+            "not committed to Kafka: the group has running members, which will pick up the new offset and commit it"
                 .to_owned()
         }
-        _ => format!("the database has it, but Kafka was not told: {fault}"),
+        _ => format!("stored in the database, but not committed to Kafka: {fault}"),
     }
 }
 
@@ -200,10 +209,10 @@ mod tests {
     fn a_change_says_what_it_comes_to() {
         let partition = Partition::new("t", 1);
         for (before, next, effect) in [
-            (Some(10), 4, "6 are read again"),
-            (Some(10), 14, "4 are left out"),
-            (Some(10), 10, "as it was"),
-            (None, 10, "was never read"),
+            (Some(10), 4, "6 records are read again"),
+            (Some(10), 14, "4 records are skipped"),
+            (Some(10), 10, "unchanged"),
+            (None, 10, "never read before"),
         ] {
             let line = change(&partition, before, next);
             assert!(line.ends_with(effect), "{line}");
@@ -212,7 +221,7 @@ mod tests {
 
     #[test]
     fn an_offset_must_be_one_that_the_partition_has() {
-        let bounds = Bounds { low: 5, high: 9 };
+        let bounds = Watermarks { low: 5, high: 9 };
         let partition = Partition::new("t", 1);
         for (offset, taken) in [(4, false), (5, true), (9, true), (10, false)] {
             let within = within(bounds, offset, &partition);

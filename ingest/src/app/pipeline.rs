@@ -11,30 +11,30 @@ use tokio::time::timeout_at;
 
 use crate::app::breaker::BreakerState;
 use crate::app::convert::Converter;
+use crate::app::database_writer::DatabaseWriter;
 use crate::app::lane::{Input, LaneTask};
 use crate::app::metrics::Metrics;
-use crate::app::shelf::{Means, Shelf};
-use crate::app::store::Store;
-use crate::app::tasks::Tasks;
+use crate::app::redis_writer::{RedisContext, RedisWriter};
+use crate::app::supervisor::Supervisor;
 use crate::config;
 use crate::sink::database::Lane;
-use crate::sink::market::{Keeper, Link, Prices};
-use crate::source::{Claim, Control, Event, Fault, Source};
+use crate::sink::market::{LaneMirror, PriceOracle, RedisConnection};
+use crate::source::{Claim, Control, Source, SourceError, SourceEvent};
 
 /// What all lanes share.
 #[derive(Clone)]
-pub(super) struct Parts {
+pub(super) struct PipelineContext {
     /// The consumer group under which offsets are stored.
     pub(super) group: Arc<str>,
-    pub(super) store: Store,
+    pub(super) writer: DatabaseWriter,
     pub(super) converter: Converter,
     pub(super) metrics: Metrics,
     pub(super) batch: config::Batch,
     /// None without Redis.
-    pub(super) redis: Option<(config::Redis, Means)>,
+    pub(super) redis: Option<(config::Redis, RedisContext)>,
     /// Whether a lane was left before all was written that was read.
     pub(super) gave_up: Arc<AtomicBool>,
-    pub(super) tasks: Tasks,
+    pub(super) supervisor: Supervisor,
 }
 
 /// A lane that is being written.
@@ -45,7 +45,7 @@ struct Running {
 
 /// The lanes of one source.
 pub(super) struct Pipeline {
-    parts: Parts,
+    context: PipelineContext,
     control: Control,
     lanes: BTreeMap<Claim, Running>,
     /// Lanes that write what they have, to be given up then.
@@ -57,56 +57,59 @@ impl Pipeline {
     ///
     /// # Errors
     /// What ended the source.
-    pub(super) async fn run(parts: Parts, mut source: Source) -> Result<(), Fault> {
-        let mut changes = parts.store.gate.changes();
+    pub(super) async fn run(
+        context: PipelineContext,
+        mut source: Source,
+    ) -> Result<(), SourceError> {
+        let mut changes = context.writer.breaker.changes();
         let mut pipeline = Self {
             control: source.control().clone(),
-            parts,
+            context,
             lanes: BTreeMap::new(),
             leaving: BTreeMap::new(),
         };
         loop {
             tokio::select! {
                 event = source.next() => match event {
-                    Some(Event::Ended(result)) => return result,
+                    Some(SourceEvent::Ended(result)) => return result,
                     Some(event) => pipeline.handle(event),
                     None => return Ok(()),
                 },
                 Ok(()) = changes.changed() => {
                     let state = *changes.borrow_and_update();
-                    tracing::warn!(state = state.label(), "breaker of the database");
+                    tracing::warn!(state = state.label(), "database circuit breaker changed state");
                     pipeline.control.hold(state == BreakerState::Open);
                 }
             }
         }
     }
 
-    fn handle(&mut self, event: Event) {
+    fn handle(&mut self, event: SourceEvent) {
         match event {
-            Event::Assigned(claim) => {
+            SourceEvent::Assigned(claim) => {
                 let running = self.open(claim.clone());
                 self.lanes.insert(claim, running);
             }
-            Event::Begun(begun) => {
+            SourceEvent::Begun(begun) => {
                 if let Some(running) = self.lanes.get(&begun.claim) {
                     drop(running.inputs.send(Input::Begun(begun)));
                 }
             }
-            Event::Batch(batch) => {
+            SourceEvent::Batch(batch) => {
                 if let Some(running) = self.lanes.get(&batch.claim) {
                     drop(running.inputs.send(Input::Batch(batch)));
                 }
             }
-            Event::Revoked { claim, deadline } => {
+            SourceEvent::Revoked { claim, deadline } => {
                 if let Some(Running { inputs, mut task }) = self.lanes.remove(&claim) {
                     drop(inputs);
                     let control = self.control.clone();
-                    let gave_up = Arc::clone(&self.parts.gave_up);
+                    let gave_up = Arc::clone(&self.context.gave_up);
                     self.leaving.retain(|_, task| !task.is_finished());
                     self.leaving.insert(claim.clone(), task.abort_handle());
                     drop(tokio::spawn(async move {
                         if timeout_at(deadline, &mut task).await.is_err() {
-                            tracing::warn!(partition = %claim, "given up before all was written");
+                            tracing::warn!(partition = %claim, "gave up writing the partition at its deadline");
                             gave_up.store(true, Ordering::Release);
                             task.abort();
                         }
@@ -116,42 +119,42 @@ impl Pipeline {
                     self.control.release(claim);
                 }
             }
-            Event::Lost(claim) => {
+            SourceEvent::Lost(claim) => {
                 let running = self.lanes.remove(&claim);
                 let running = running.map(|running| running.task.abort_handle());
                 if let Some(task) = running.or_else(|| self.leaving.remove(&claim)) {
                     task.abort();
                 }
             }
-            Event::Ended(_) => {}
+            SourceEvent::Ended(_) => {}
         }
     }
 
     /// Starts the task of a claim: it takes the lane, says where reading goes on, and then writes.
     fn open(&self, claim: Claim) -> Running {
         let (inputs, received) = mpsc::unbounded_channel();
-        let (parts, control) = (self.parts.clone(), self.control.clone());
+        let (context, control) = (self.context.clone(), self.control.clone());
         let task = tokio::spawn(async move {
             let _guard = Guard(control.clone(), claim.clone());
             let partition = &claim.partition;
-            let lane = parts
-                .store
-                .claim(&parts.group, &partition.topic, partition.number);
+            let lane = context
+                .writer
+                .claim(&context.group, &partition.topic, partition.number);
             let lane = lane.await;
-            tracing::info!(partition = %claim, offset = lane.next_offset, "partition is ours");
+            tracing::info!(partition = %claim, offset = lane.next_offset, "partition assigned");
             control.begin(claim.clone(), lane.next_offset);
-            parts.warm(&lane);
+            context.warm(&lane);
             let task = LaneTask {
-                shelf: parts.shelf(&lane),
-                prices: parts.prices(),
+                redis: context.redis(&lane),
+                prices: context.prices(),
                 claim,
                 lane,
-                store: parts.store,
-                converter: parts.converter,
+                writer: context.writer,
+                converter: context.converter,
                 control,
-                metrics: parts.metrics,
-                settings: parts.batch,
-                tasks: parts.tasks,
+                metrics: context.metrics,
+                settings: context.batch,
+                supervisor: context.supervisor,
             };
             task.run(received).await;
         });
@@ -159,35 +162,40 @@ impl Pipeline {
     }
 }
 
-impl Parts {
-    fn prices(&self) -> Option<Prices> {
-        let (_, means) = self.redis.as_ref()?;
-        Some(means.prices.clone())
+impl PipelineContext {
+    fn prices(&self) -> Option<PriceOracle> {
+        let (_, context) = self.redis.as_ref()?;
+        Some(context.prices.clone())
     }
 
     /// Has the last trades of a lane read that somebody else has stored.
     fn warm(&self, lane: &Lane) {
-        let Some((_, means)) = self.redis.clone() else {
+        let Some((_, context)) = self.redis.clone() else {
             return;
         };
         let lane = lane.clone();
-        drop(self.tasks.until_done("prices of before", async move {
-            let now = (means.clock)();
-            if let Err(error) = means.prices.warm(&means.database, &lane, now).await {
-                tracing::warn!(%error, "prices begin without the trades before this");
+        drop(self.supervisor.until_done("prices of before", async move {
+            let now = (context.clock)();
+            if let Err(error) = context.prices.warm(&context.database, &lane, now).await {
+                tracing::warn!(%error, "cannot load recent trades; prices start without them");
             }
         }));
     }
 
-    fn shelf(&self, lane: &Lane) -> Option<Shelf> {
-        let (settings, means) = self.redis.as_ref()?;
-        match Link::new(settings) {
-            Ok(link) => {
-                let keeper = Keeper::new(link, lane, means.clock);
-                Some(Shelf::start(keeper, lane.batch, means.clone(), &self.tasks))
+    fn redis(&self, lane: &Lane) -> Option<RedisWriter> {
+        let (settings, context) = self.redis.as_ref()?;
+        match RedisConnection::new(settings) {
+            Ok(redis) => {
+                let mirror = LaneMirror::new(redis, lane, context.clock);
+                Some(RedisWriter::start(
+                    mirror,
+                    lane.batch,
+                    context.clone(),
+                    &self.supervisor,
+                ))
             }
             Err(error) => {
-                tracing::error!(%error, "no market data of this partition");
+                tracing::error!(%error, "invalid Redis address; no market data is written for this partition");
                 None
             }
         }
@@ -200,7 +208,7 @@ struct Guard(Control, Claim);
 impl Drop for Guard {
     fn drop(&mut self) {
         if std::thread::panicking() {
-            tracing::error!(partition = %self.1, "the task of this partition broke; once more");
+            tracing::error!(partition = %self.1, "the partition's task panicked; restarting it");
             self.0.reclaim(self.1.clone());
         }
     }

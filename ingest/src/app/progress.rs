@@ -10,7 +10,7 @@ use indicatif::{ProgressBar, ProgressStyle};
 use parking_lot::Mutex;
 use tokio::time::{Duration, Instant, MissedTickBehavior, interval};
 
-use crate::app::complain;
+use crate::app::console::complain;
 
 /// Between two lines.
 const LINES: Duration = Duration::from_secs(10);
@@ -20,7 +20,7 @@ const LOOK: Duration = Duration::from_millis(200);
 
 /// Where lines go when there is no terminal.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Place {
+pub(super) enum ProgressOutput {
     /// To standard error, as they are.
     Plain,
     /// Into the log.
@@ -29,7 +29,7 @@ pub(super) enum Place {
 
 /// The progress of one command.
 #[derive(Debug)]
-pub(super) struct Progress {
+pub(super) struct ProgressReport {
     command: &'static str,
     /// What is counted, in the plural.
     unit: &'static str,
@@ -42,12 +42,17 @@ pub(super) struct Progress {
 #[derive(Debug)]
 enum Shown {
     Bar(ProgressBar),
-    Lines(Place, Mutex<Instant>),
+    Lines(ProgressOutput, Mutex<Instant>),
 }
 
-impl Progress {
+impl ProgressReport {
     /// `total` is where it will end, in any measure.
-    pub(super) fn new(command: &'static str, unit: &'static str, total: u64, place: Place) -> Self {
+    pub(super) fn new(
+        command: &'static str,
+        unit: &'static str,
+        total: u64,
+        place: ProgressOutput,
+    ) -> Self {
         let begun = Instant::now();
         let shown = if io::stderr().is_terminal() {
             Shown::Bar(bar(command, total))
@@ -89,19 +94,19 @@ impl Progress {
         }
     }
 
-    fn line(&self, to: Place, state: &State) {
+    fn line(&self, to: ProgressOutput, state: &State) {
         match to {
-            Place::Plain => {
+            ProgressOutput::Plain => {
                 complain(&format!("{}: {}", self.command, state.text(self.unit)));
             }
-            Place::Log => tracing::info!(
+            ProgressOutput::Log => tracing::info!(
                 command = self.command,
                 count = state.count,
                 unit = self.unit,
                 per_second = state.rate,
                 percent = state.percent,
                 left_seconds = state.left.map(|left| left.as_secs()),
-                "goes on"
+                "in progress"
             ),
         }
     }
@@ -177,7 +182,7 @@ fn bar(command: &'static str, total: u64) -> ProgressBar {
 /// Does something that goes on elsewhere, and looks how far it is: the place and the count.
 pub(super) async fn with_progress<T>(
     work: impl Future<Output = T>,
-    progress: &Progress,
+    progress: &ProgressReport,
     look: impl Fn() -> (u64, u64),
 ) -> T {
     let mut work = std::pin::pin!(work);

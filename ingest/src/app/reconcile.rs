@@ -10,11 +10,12 @@ use serde::Deserialize;
 use tokio::time::Duration;
 
 use crate::app::check::load;
-use crate::app::letters::Failure;
+use crate::app::clock::now;
+use crate::app::console::{complain, say};
+use crate::app::dead_letters::Failure;
 use crate::app::reconcile::report::Report;
-use crate::app::{complain, now, say};
-use crate::cli::{Exit, Reconcile};
-use crate::sink::market::Link;
+use crate::cli::{Exit, ReconcileArgs};
+use crate::sink::market::RedisConnection;
 
 /// How long Jupiter may take.
 const PATIENCE: Duration = Duration::from_secs(10);
@@ -43,15 +44,15 @@ impl Theirs {
 /// Compares prices one by one. Fails when one of them is missing in Redis, too old, or differs by more
 /// than is tolerated, and when nothing could be compared at all. Tokens that Jupiter does not know
 /// are named only.
-pub(super) fn reconcile(what: &Reconcile) -> Exit {
+pub(super) fn reconcile(what: &ReconcileArgs) -> Exit {
     let run = || -> Result<Exit, Failure> {
         let config = load(&what.source)?.config;
         let settings = config.redis.as_ref();
         let settings = settings.ok_or_else(|| Failure::Other("there is no Redis".to_owned()))?;
-        let link = Link::new(settings)?;
+        let redis = RedisConnection::new(settings)?;
         let runtime = tokio::runtime::Builder::new_current_thread();
         let runtime = { runtime }.enable_all().build()?;
-        runtime.block_on(compare(what, link))
+        runtime.block_on(compare(what, redis))
     };
     run().unwrap_or_else(|error| {
         complain(&error.to_string());
@@ -62,8 +63,8 @@ pub(super) fn reconcile(what: &Reconcile) -> Exit {
     })
 }
 
-async fn compare(what: &Reconcile, mut link: Link) -> Result<Exit, Failure> {
-    let ours = link.prices(&what.mints).await?;
+async fn compare(what: &ReconcileArgs, mut redis: RedisConnection) -> Result<Exit, Failure> {
+    let ours = redis.prices(&what.mints).await?;
     let theirs = theirs(what).await?;
     let now = now();
     let mut report = Report::new(what);
@@ -85,7 +86,7 @@ async fn compare(what: &Reconcile, mut link: Link) -> Result<Exit, Failure> {
 }
 
 /// Never from the command line, which everybody on the machine can read.
-fn key(what: &Reconcile) -> Result<Option<Secret>, Failure> {
+fn key(what: &ReconcileArgs) -> Result<Option<Secret>, Failure> {
     let text = match &what.key_file {
         None => std::env::var(KEY).ok(),
         Some(file) => {
@@ -97,7 +98,7 @@ fn key(what: &Reconcile) -> Result<Option<Secret>, Failure> {
     Ok(text.filter(|text| !text.is_empty()).map(Secret::from))
 }
 
-async fn theirs(what: &Reconcile) -> Result<HashMap<String, Theirs>, Failure> {
+async fn theirs(what: &ReconcileArgs) -> Result<HashMap<String, Theirs>, Failure> {
     let failed = |error: reqwest::Error| Failure::Other(format!("Jupiter: {error}"));
     let client = reqwest::Client::builder().timeout(PATIENCE).build();
     let client = client.map_err(failed)?;

@@ -7,26 +7,26 @@ use std::io::BufWriter;
 use tokio::time::Instant;
 
 use crate::app::check::with_kafka;
-use crate::app::progress::{Place, Progress};
-use crate::app::{complain, say};
-use crate::cli::{Exit, Record};
+use crate::app::console::{complain, say};
+use crate::app::progress::{ProgressOutput, ProgressReport};
+use crate::cli::{Exit, RecordArgs};
 use crate::config::{Config, Kafka, Start};
 use crate::record::UnixMillis;
-use crate::recording::{RecordingError, Writer};
-use crate::source::Fault;
-use crate::source::kafka::Inquiry;
+use crate::recording::{RecordingError, RecordingWriter};
+use crate::source::SourceError;
+use crate::source::kafka::Admin;
 
 /// Why a recording was not made.
 #[derive(Debug, thiserror::Error)]
 enum Failure {
     #[error(transparent)]
-    Kafka(#[from] Fault),
+    Kafka(#[from] SourceError),
     #[error(transparent)]
     File(#[from] RecordingError),
 }
 
 /// Writes the streams into a file, without the group's knowledge.
-pub(super) fn record(what: &Record, clock: fn() -> UnixMillis) -> Exit {
+pub(super) fn record(what: &RecordArgs, clock: fn() -> UnixMillis) -> Exit {
     with_kafka(&what.source, |kafka, config| {
         match write(what, kafka, config, clock) {
             Ok(records) => {
@@ -42,27 +42,27 @@ pub(super) fn record(what: &Record, clock: fn() -> UnixMillis) -> Exit {
 }
 
 fn write(
-    what: &Record,
+    what: &RecordArgs,
     kafka: &Kafka,
     config: &Config,
     clock: fn() -> UnixMillis,
 ) -> Result<u64, Failure> {
-    let mut inquiry = Inquiry::new(kafka)?;
+    let mut admin = Admin::new(kafka)?;
     let start = what.from.unwrap_or(Start::Latest);
     let mut offsets = BTreeMap::new();
     for stream in &config.streams {
-        for partition in inquiry.partitions(&stream.topic)? {
-            let offset = inquiry.begin(&partition, start, clock)?;
+        for partition in admin.partitions(&stream.topic)? {
+            let offset = admin.begin(&partition, start, clock)?;
             offsets.insert(partition, offset);
         }
     }
     let file = File::create(&what.file).map_err(RecordingError::from)?;
-    let mut writer = Writer::new(BufWriter::new(file))?;
+    let mut writer = RecordingWriter::new(BufWriter::new(file))?;
     let begun = Instant::now();
     let total = what.messages.unwrap_or(what.time.as_secs());
-    let progress = Progress::new("record", "records", total, Place::Plain);
+    let progress = ProgressReport::new("record", "records", total, ProgressOutput::Plain);
     let mut records = 0;
-    inquiry.read(&offsets, |record| {
+    admin.read(&offsets, |record| {
         if let Some(record) = record {
             writer.write(&record)?;
             records += 1;

@@ -1,7 +1,6 @@
 //! The commands `run` and `replay`: a source joined to the sinks, until it ends or is told to.
 
 use std::io::BufReader;
-use std::net::SocketAddr;
 use std::path::Path;
 use std::pin::pin;
 use std::sync::Arc;
@@ -15,26 +14,27 @@ use tokio::sync::watch;
 use tokio::time::{Duration, Instant, sleep};
 
 use crate::app::check::{NoKafka, kafka as kafka_of, load};
+use crate::app::clock::now;
+use crate::app::console::{complain, say};
 use crate::app::convert::Converter;
-use crate::app::gate::Gate;
+use crate::app::credentials::CredentialWatch;
+use crate::app::database_writer::DatabaseWriter;
 use crate::app::health::Health;
-use crate::app::house;
-use crate::app::http::Told;
+use crate::app::housekeeping::{self, ListenError};
+use crate::app::http::HttpState;
 use crate::app::metrics::Metrics;
-use crate::app::pipeline::{Parts, Pipeline};
-use crate::app::prices::Telling;
-use crate::app::progress::{Counted, Place, Progress, with_progress};
-use crate::app::renewal::Renewal;
-use crate::app::shelf::Means;
-use crate::app::store::Store;
-use crate::app::tasks::{End, Ends, Tasks};
-use crate::app::{complain, now, say};
-use crate::cli::{Exit, Source as Chosen};
+use crate::app::pipeline::{Pipeline, PipelineContext};
+use crate::app::price_publisher::PricePublisher;
+use crate::app::progress::{Counted, ProgressOutput, ProgressReport, with_progress};
+use crate::app::redis_writer::RedisContext;
+use crate::app::shared_breaker::SharedBreaker;
+use crate::app::supervisor::{Stop, Stops, Supervisor};
+use crate::cli::{ConfigArgs, Exit};
 use crate::config::{self, Config, ConfigError};
-use crate::recording::{Reader, RecordingError};
-use crate::sink::database::{Database, StoreError};
-use crate::sink::market::{MarketError, Prices};
-use crate::source::{Control, Fault, Room, Source, SourceMetrics, kafka, replay};
+use crate::recording::{RecordingError, RecordingReader};
+use crate::sink::database::{Database, DatabaseError};
+use crate::sink::market::{MarketError, PriceOracle};
+use crate::source::{BufferBudget, Control, Source, SourceError, SourceMetrics, kafka, replay};
 
 /// The consumer group under which a recording's offsets are kept.
 const REPLAY: &str = "replay";
@@ -52,45 +52,44 @@ pub(super) enum RunError {
     #[error("metrics: {0}")]
     Metrics(#[from] prometheus::Error),
     #[error(transparent)]
-    Store(#[from] StoreError),
+    Store(#[from] DatabaseError),
     #[error(transparent)]
     Market(#[from] MarketError),
     #[error(transparent)]
     NoKafka(#[from] NoKafka),
     #[error("{0}{hint}", hint = hint(.0))]
-    Source(#[from] Fault),
-    #[error("cannot listen on {address}: {source}")]
-    Listen {
-        address: SocketAddr,
-        source: std::io::Error,
-    },
+    Source(#[from] SourceError),
+    #[error(transparent)]
+    Listen(#[from] ListenError),
     #[error("cannot read {file}: {source}")]
     Recording {
         file: String,
         source: RecordingError,
     },
-    #[error("stopped before all of the recording was stored; the same command goes on")]
+    #[error(
+        "stopped before the whole recording was stored; run the same command again to continue"
+    )]
     GaveUp,
-    #[error("the task `{0}` has ended that should not; see the log")]
+    #[error("task `{0}` ended unexpectedly; see the log")]
     Task(&'static str),
     #[error("{0}")]
-    Mend(String),
+    Misconfigured(String),
     #[error("the runtime: {0}")]
     Runtime(#[from] std::io::Error),
 }
 
-fn hint(fault: &Fault) -> String {
+fn hint(fault: &SourceError) -> String {
     let hint = fault.kind.hint();
     hint.map(|hint| format!(" ({hint})")).unwrap_or_default()
 }
 
 /// Follows Kafka until it is told to stop.
-pub(super) fn run(chosen: &Chosen) -> Exit {
+pub(super) fn run(chosen: &ConfigArgs) -> Exit {
     end(start(chosen, None))
 }
 
 /// Stores a recording and ends.
-pub(super) fn replay(chosen: &Chosen, file: &Path) -> Exit {
+pub(super) fn replay(chosen: &ConfigArgs, file: &Path) -> Exit {
     end(start(chosen, Some(file)))
 }
 
@@ -101,7 +100,7 @@ fn end(result: Result<(), RunError>) -> Exit {
             complain(&format!("perijove-ingest: {error}"));
             if matches!(
                 error,
-                RunError::Config(_) | RunError::NoKafka(_) | RunError::Mend(_)
+                RunError::Config(_) | RunError::NoKafka(_) | RunError::Misconfigured(_)
             ) {
                 Exit::BadConfig
             } else {
@@ -111,7 +110,7 @@ fn end(result: Result<(), RunError>) -> Exit {
     }
 }
 
-fn start(chosen: &Chosen, recording: Option<&Path>) -> Result<(), RunError> {
+fn start(chosen: &ConfigArgs, recording: Option<&Path>) -> Result<(), RunError> {
     let loaded = load(chosen)?;
     let config = loaded.config;
     if recording.is_none() {
@@ -134,94 +133,97 @@ fn start(chosen: &Chosen, recording: Option<&Path>) -> Result<(), RunError> {
 }
 
 /// What both ways of running share.
-struct Stage {
+struct Services {
     registry: Registry,
     metrics: Metrics,
     health: Health,
     stopping: watch::Receiver<bool>,
-    room: Arc<Room>,
-    tasks: Tasks,
-    ends: Ends,
+    budget: Arc<BufferBudget>,
+    supervisor: Supervisor,
+    stops: Stops,
 }
 
-impl Stage {
+impl Services {
     fn new(config: &Config) -> Result<Self, RunError> {
         let registry = Registry::new();
         let metrics = Metrics::register(&registry)?;
         metrics.begin(config.streams.iter().map(|stream| &*stream.topic));
-        let gate = |sink: &str| {
+        let breaker = |sink: &str| {
             let gauge = metrics.breaker.with_label_values(&[sink]);
-            Arc::new(Gate::new(config.breaker.clone(), gauge))
+            Arc::new(SharedBreaker::new(config.breaker.clone(), gauge))
         };
         let stopping = stopping()?;
         let health = Health {
             source: Arc::default(),
-            database: gate("database"),
-            redis: config.redis.as_ref().map(|_| gate("redis")),
+            database: breaker("database"),
+            redis: config.redis.as_ref().map(|_| breaker("redis")),
             stopping: stopping.clone(),
             started: Instant::now(),
         };
-        let (tasks, ends) = Tasks::new();
+        let (supervisor, stops) = Supervisor::new();
         Ok(Self {
             registry,
             metrics,
             health,
             stopping,
-            room: Room::new(&config.buffer),
-            tasks,
-            ends,
+            budget: BufferBudget::new(&config.buffer),
+            supervisor,
+            stops,
         })
     }
 
     /// Runs until the source has ended, or a task that should not have.
-    async fn run(&mut self, parts: Parts, source: Source) -> Result<(), RunError> {
+    async fn run(&mut self, context: PipelineContext, source: Source) -> Result<(), RunError> {
         let control = source.control().clone();
         self.health.follow(&control);
         stop_when_told(self.stopping.clone(), control);
         tokio::select! {
-            ran = Pipeline::run(parts, source) => Ok(ran?),
-            end = self.ends.next() => Err(ended(end)),
+            ran = Pipeline::run(context, source) => Ok(ran?),
+            end = self.stops.next() => Err(ended(end)),
         }
     }
 }
 
-fn ended(end: End) -> RunError {
+fn ended(end: Stop) -> RunError {
     match end {
-        End::Task(name) => {
-            tracing::error!(task = name, "a task has ended that should not");
+        Stop::TaskEnded(name) => {
+            tracing::error!(task = name, "task ended unexpectedly; shutting down");
             RunError::Task(name)
         }
-        End::Mend(reason) => {
-            tracing::error!(reason, "ending until somebody mends it");
-            RunError::Mend(reason)
+        Stop::Misconfigured(reason) => {
+            tracing::error!(
+                reason,
+                "the configuration does not fit the stream; shutting down"
+            );
+            RunError::Misconfigured(reason)
         }
     }
 }
 
 async fn store_recording(config: &Config, file: &Path) -> Result<(), RunError> {
-    let mut stage = Stage::new(config)?;
+    let mut services = Services::new(config)?;
     let failed = |source| RunError::Recording {
         file: file.display().to_string(),
         source,
     };
     let opened = Counted::open(file).map_err(|error| failed(error.into()))?;
     let (read, length) = (opened.count(), opened.length());
-    let reader = Reader::new(BufReader::new(opened)).map_err(failed)?;
-    let Some(database) = database(config, stage.stopping.clone()).await? else {
+    let reader = RecordingReader::new(BufReader::new(opened)).map_err(failed)?;
+    let Some(database) = database(config, services.stopping.clone()).await? else {
         return Ok(());
     };
-    let parts = parts(config, &stage, REPLAY.to_owned(), database);
-    let telling = telling(&parts)?;
-    let gave_up = Arc::clone(&parts.gave_up);
-    let source = replay::start(reader, &stage.room, config.shutdown.grace)?;
-    let progress = Progress::new("replay", "messages", length, Place::Log);
-    let metrics = stage.metrics.clone();
+    let context = pipeline_context(config, &services, REPLAY.to_owned(), database);
+    let price_publisher = price_publisher(&context)?;
+    let gave_up = Arc::clone(&context.gave_up);
+    let source = replay::start(reader, &services.budget, config.shutdown.grace)?;
+    let progress = ProgressReport::new("replay", "messages", length, ProgressOutput::Log);
+    let metrics = services.metrics.clone();
     let look = || (read.load(Ordering::Relaxed), metrics.messages());
-    let ran = with_progress(stage.run(parts, source), &progress, look).await;
-    if let Some(telling) = telling {
-        telling.end().await;
+    let ran = with_progress(services.run(context, source), &progress, look).await;
+    if let Some(price_publisher) = price_publisher {
+        price_publisher.end().await;
     }
-    say(&stage.metrics.summary());
+    say(&services.metrics.summary());
     if gave_up.load(Ordering::Acquire) {
         return Err(RunError::GaveUp);
     }
@@ -229,13 +231,13 @@ async fn store_recording(config: &Config, file: &Path) -> Result<(), RunError> {
 }
 
 async fn follow(config: &Config, file: Option<&Path>, files: Files) -> Result<(), RunError> {
-    let mut stage = Stage::new(config)?;
-    let told = Told {
-        health: stage.health.clone(),
-        registry: stage.registry.clone(),
+    let mut services = Services::new(config)?;
+    let state = HttpState {
+        health: services.health.clone(),
+        registry: services.registry.clone(),
     };
-    house::listen(config, told, &stage.tasks).await?;
-    let Some(database) = database(config, stage.stopping.clone()).await? else {
+    housekeeping::listen(config, state, &services.supervisor).await?;
+    let Some(database) = database(config, services.stopping.clone()).await? else {
         return Ok(());
     };
     let mut kafka = kafka_of(config)?.clone();
@@ -244,15 +246,15 @@ async fn follow(config: &Config, file: Option<&Path>, files: Files) -> Result<()
         .iter()
         .map(|stream| stream.topic.clone())
         .collect();
-    let metrics = SourceMetrics::register(&stage.registry, &kafka.group.id, &topics)?;
-    house::keep(config, &database, &stage.metrics, &stage.tasks);
-    let parts = parts(config, &stage, kafka.group.id.clone(), database);
-    let telling = telling(&parts)?;
-    let mut renewal = file.map(|file| Renewal::new(file, files, kafka.clone()));
+    let metrics = SourceMetrics::register(&services.registry, &kafka.group.id, &topics)?;
+    housekeeping::start(config, &database, &services.metrics, &services.supervisor);
+    let context = pipeline_context(config, &services, kafka.group.id.clone(), database);
+    let price_publisher = price_publisher(&context)?;
+    let mut credentials = file.map(|file| CredentialWatch::new(file, files, kafka.clone()));
     let ran = loop {
         let subscription = kafka::Subscription {
             topics: topics.clone(),
-            room: Arc::clone(&stage.room),
+            budget: Arc::clone(&services.budget),
             grace: config.shutdown.grace,
             clock: now,
         };
@@ -260,11 +262,11 @@ async fn follow(config: &Config, file: Option<&Path>, files: Files) -> Result<()
         let control = source.control().clone();
         let mut next = None;
         let ran = {
-            let mut running = pin!(stage.run(parts.clone(), source));
+            let mut running = pin!(services.run(context.clone(), source));
             tokio::select! {
                 ran = &mut running => ran,
-                settings = renewed(renewal.as_mut()) => {
-                    tracing::info!("credentials or certificates have changed: logging in anew");
+                settings = renewed(credentials.as_mut()) => {
+                    tracing::info!("credentials or certificates have changed; reconnecting to Kafka");
                     next = Some(settings);
                     control.stop();
                     running.await
@@ -272,60 +274,70 @@ async fn follow(config: &Config, file: Option<&Path>, files: Files) -> Result<()
             }
         };
         match next {
-            Some(settings) if ran.is_ok() && !*stage.stopping.borrow() => kafka = settings,
+            Some(settings) if ran.is_ok() && !*services.stopping.borrow() => kafka = settings,
             _ => break ran,
         }
     };
-    if let Some(telling) = telling {
-        telling.end().await;
+    if let Some(price_publisher) = price_publisher {
+        price_publisher.end().await;
     }
     ran
 }
 
 /// The settings of Kafka once they are others.
-async fn renewed(renewal: Option<&mut Renewal>) -> config::Kafka {
-    match renewal {
-        Some(renewal) => renewal.next().await,
+async fn renewed(credentials: Option<&mut CredentialWatch>) -> config::Kafka {
+    match credentials {
+        Some(credentials) => credentials.next().await,
         None => std::future::pending().await,
     }
 }
 
-fn telling(parts: &Parts) -> Result<Option<Telling>, MarketError> {
-    let start = |redis| Telling::start(redis, &parts.tasks);
-    parts.redis.as_ref().map(start).transpose()
+fn price_publisher(context: &PipelineContext) -> Result<Option<PricePublisher>, MarketError> {
+    let start = |redis| PricePublisher::start(redis, &context.supervisor);
+    context.redis.as_ref().map(start).transpose()
 }
 
 /// What the pipeline works with.
-fn parts(config: &Config, stage: &Stage, group: String, database: Database) -> Parts {
-    let (health, metrics) = (&stage.health, &stage.metrics);
+fn pipeline_context(
+    config: &Config,
+    services: &Services,
+    group: String,
+    database: Database,
+) -> PipelineContext {
+    let (health, metrics) = (&services.health, &services.metrics);
     let redis = config.redis.clone().zip(health.redis.clone());
-    let redis = redis.map(|(settings, gate)| (settings, means(&database, gate, metrics)));
-    let store = Store {
+    let redis =
+        redis.map(|(settings, breaker)| (settings, redis_context(&database, breaker, metrics)));
+    let writer = DatabaseWriter {
         database,
-        gate: Arc::clone(&health.database),
+        breaker: Arc::clone(&health.database),
         metrics: metrics.clone(),
         limit: config.database.timeout,
     };
-    Parts {
+    PipelineContext {
         group: group.into(),
-        store,
+        writer,
         converter: Converter::new(config, metrics.clone()),
         metrics: metrics.clone(),
         batch: config.batch.clone(),
         redis,
         gave_up: Arc::default(),
-        tasks: stage.tasks.clone(),
+        supervisor: services.supervisor.clone(),
     }
 }
 
 /// What bringing batches to Redis needs.
-fn means(database: &Database, gate: Arc<Gate>, metrics: &Metrics) -> Means {
-    Means {
+fn redis_context(
+    database: &Database,
+    breaker: Arc<SharedBreaker>,
+    metrics: &Metrics,
+) -> RedisContext {
+    RedisContext {
         database: database.clone(),
-        gate,
+        breaker,
         metrics: metrics.clone(),
         clock: now,
-        prices: Prices::default(),
+        prices: PriceOracle::default(),
     }
 }
 
@@ -339,7 +351,7 @@ fn stopping() -> std::io::Result<watch::Receiver<bool>> {
             _ = terminate.recv() => {}
             _ = interrupt.recv() => {}
         }
-        tracing::info!("stopping: what has been read is written first");
+        tracing::info!("shutting down; writing what has been read");
         told.send_replace(true);
         // Nobody needs to know more.
         told.closed().await;
@@ -359,12 +371,12 @@ fn stop_when_told(mut stopping: watch::Receiver<bool>, control: Control) {
 async fn database(
     config: &Config,
     mut stopping: watch::Receiver<bool>,
-) -> Result<Option<Database>, StoreError> {
+) -> Result<Option<Database>, DatabaseError> {
     let opened = async {
         loop {
             match Database::open(&config.database).await {
                 Err(error) if error.is_passing() => {
-                    tracing::warn!(%error, "waiting for the database");
+                    tracing::warn!(%error, "database unavailable; retrying");
                     sleep(AGAIN).await;
                 }
                 opened => return opened,

@@ -5,11 +5,11 @@ use std::fs;
 use std::path::Path;
 use std::time::{Duration, UNIX_EPOCH};
 
-use crate::app::letters::reading_database;
-use crate::app::progress::{Place, Progress};
-use crate::app::{complain, say};
-use crate::cli::{Exit, Verify};
-use crate::sink::database::Hour;
+use crate::app::console::{complain, say};
+use crate::app::dead_letters::reading_database;
+use crate::app::progress::{ProgressOutput, ProgressReport};
+use crate::cli::{Exit, VerifyArgs};
+use crate::sink::database::HourTotals;
 
 /// What a reference says of an hour.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -25,7 +25,7 @@ const FORM: &str = "hour,trades,volume_usd, as in 2025-10-09T08:00:00Z,1200,3500
 
 /// Compares each hour of the reference with what is stored. Fails when one of them differs by more
 /// than is tolerated.
-pub(super) fn verify(what: &Verify) -> Exit {
+pub(super) fn verify(what: &VerifyArgs) -> Exit {
     let reference = match read(&what.reference) {
         Ok(reference) => reference,
         Err(error) => {
@@ -39,7 +39,7 @@ pub(super) fn verify(what: &Verify) -> Exit {
             "hour", "trades (expected)", "volume (expected)"
         ));
         let hours = reference.len();
-        let progress = Progress::new("verify", "hours", hours as u64, Place::Plain);
+        let progress = ProgressReport::new("verify", "hours", hours as u64, ProgressOutput::Plain);
         let mut flagged = 0;
         for ((start, expected), done) in reference.iter().zip(1..) {
             let end = start.saturating_add(HOUR);
@@ -74,7 +74,7 @@ fn read(file: &Path) -> Result<BTreeMap<i64, Expected>, String> {
 }
 
 #[expect(clippy::cast_precision_loss, reason = "fewer than 2^53 trades an hour")]
-fn line(start: i64, expected: Expected, hour: Option<&Hour>, tolerance: f64) -> bool {
+fn line(start: i64, expected: Expected, hour: Option<&HourTotals>, tolerance: f64) -> bool {
     let trades = hour.map_or(0.0, |hour| hour.trades as f64);
     let volume = hour.map_or(0.0, |hour| hour.volume_usd);
     let good =

@@ -34,14 +34,14 @@ const TRADERS: usize = 500;
 const SOL_USD: f64 = 150.0;
 
 #[derive(Clone, Debug)]
-pub(super) struct Market {
-    pub(super) pools: Vec<Pool>,
+pub(super) struct SampleMarket {
+    pub(super) pools: Vec<SamplePool>,
     traders: Vec<Pubkey>,
 }
 
 /// A token.
 #[derive(Clone, Debug)]
-pub(super) struct Token {
+pub(super) struct SampleToken {
     pub(super) mint: Pubkey,
     pub(super) symbol: String,
     pub(super) decimals: u32,
@@ -51,32 +51,32 @@ pub(super) struct Token {
 
 /// A pool of a token and what it is paid with.
 #[derive(Clone, Debug)]
-pub(super) struct Pool {
+pub(super) struct SamplePool {
     pub(super) address: Pubkey,
     pub(super) program: Pubkey,
     pub(super) protocol: &'static str,
     pub(super) family: &'static str,
-    pub(super) base: Token,
-    pub(super) quote: Token,
+    pub(super) base: SampleToken,
+    pub(super) quote: SampleToken,
 }
 
-impl Market {
+impl SampleMarket {
     pub(super) fn new(random: &mut fastrand::Rng, pairs: usize) -> Self {
         let pools = (0..pairs.max(1))
-            .map(|number| Pool::new(random, number))
+            .map(|number| SamplePool::new(random, number))
             .collect();
         let traders = (0..TRADERS).map(|_| address(random)).collect();
         Self { pools, traders }
     }
 
     /// A pool, one of the first far more often than one of the last. Its price moves a little.
-    pub(super) fn pool(&mut self, random: &mut fastrand::Rng) -> Pool {
+    pub(super) fn pool(&mut self, random: &mut fastrand::Rng) -> SamplePool {
         let mut number = self.pools.len() - 1;
         for _ in 0..3 {
             number = random.usize(0..=number);
         }
         let Some(pool) = self.pools.get_mut(number) else {
-            return Pool::new(random, 0);
+            return SamplePool::new(random, 0);
         };
         // What SOL costs stays as it is: everything paid with it would have to follow.
         if pool.base.mint != WSOL {
@@ -90,22 +90,22 @@ impl Market {
     }
 }
 
-impl Pool {
+impl SamplePool {
     fn new(random: &mut fastrand::Rng, number: usize) -> Self {
         let (program, protocol, family) = random.choice(DEXES).unwrap_or(DEXES[0]);
-        let sol = Token {
+        let sol = SampleToken {
             mint: WSOL,
             symbol: "WSOL".to_owned(),
             decimals: 9,
             usd: SOL_USD,
         };
-        let dollar = Token {
+        let dollar = SampleToken {
             mint: USDC,
             symbol: "USDC".to_owned(),
             decimals: 6,
             usd: 1.0,
         };
-        let token = Token {
+        let token = SampleToken {
             mint: address(random),
             symbol: format!("TOK{number}"),
             decimals: random.choice([0, 5, 6, 6, 6, 8, 9]).unwrap_or(6),

@@ -4,8 +4,8 @@ use bytes::Bytes;
 use perijove_core::Pubkey;
 
 use crate::decode::wire;
-use crate::generator::Plan;
-use crate::generator::market::{Market, Pool, Token, address};
+use crate::generator::market::{SampleMarket, SamplePool, SampleToken, address};
+use crate::generator::plan::Plan;
 use crate::project::JUPITER;
 
 /// The most base units of an amount; doubles are exact below.
@@ -13,7 +13,7 @@ const MOST: f64 = 9e15;
 
 pub(super) fn make(
     random: &mut fastrand::Rng,
-    market: &mut Market,
+    market: &mut SampleMarket,
     plan: &Plan,
     index: u32,
 ) -> wire::ParsedDexTransaction {
@@ -86,12 +86,12 @@ fn header(random: &mut fastrand::Rng, trader: Pubkey, jupiter: bool) -> wire::Tr
 
 fn trade(
     random: &mut fastrand::Rng,
-    pool: &Pool,
+    pool: &SamplePool,
     trader: Pubkey,
     dollars: bool,
 ) -> wire::DexTradeEvent {
     // From a tenth of a dollar to a hundred thousand, if so much of the token can be counted.
-    let most = |token: &Token| MOST * token.usd / 10_f64.powi(token.decimals.cast_signed());
+    let most = |token: &SampleToken| MOST * token.usd / 10_f64.powi(token.decimals.cast_signed());
     let usd = 10_f64.powf(random.f64() * 6.0 - 1.0);
     let usd = usd.min(most(&pool.base)).min(most(&pool.quote));
     let base = side(random, &pool.base, usd, trader, dollars);
@@ -125,7 +125,7 @@ fn trade(
 )]
 fn side(
     random: &mut fastrand::Rng,
-    token: &Token,
+    token: &SampleToken,
     usd: f64,
     trader: Pubkey,
     dollars: bool,

@@ -6,7 +6,7 @@ use crate::config::{Reset, Start};
 
 /// What a broker has of a partition.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Bounds {
+pub struct Watermarks {
     /// The oldest record there is, or `high`.
     pub low: i64,
     /// The next record to come.
@@ -15,7 +15,7 @@ pub struct Bounds {
 
 /// Where reading begins, and what is missing before it.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Begin {
+pub struct StartPosition {
     pub offset: i64,
     /// Records that should have been read and cannot be. It starts above its end when the partition
     /// has become shorter than it was, as one does that was made anew: then nobody knows what is
@@ -28,11 +28,11 @@ pub struct Begin {
 /// none.
 pub fn begin(
     stored: Option<i64>,
-    bounds: Bounds,
+    bounds: Watermarks,
     timed: Option<i64>,
     start: Start,
     reset: Reset,
-) -> Begin {
+) -> StartPosition {
     let low = bounds.low;
     // The ends are asked for one after the other, and records expire in between.
     let high = bounds.high.max(low);
@@ -42,10 +42,10 @@ pub fn begin(
             Start::Earliest => low,
             Start::Ago(_) => timed.unwrap_or(high).clamp(low, high),
         };
-        return Begin { offset, gap: None };
+        return StartPosition { offset, gap: None };
     };
     if (low..=high).contains(&stored) {
-        return Begin {
+        return StartPosition {
             offset: stored,
             gap: None,
         };
@@ -54,7 +54,7 @@ pub fn begin(
         Reset::Latest => high,
         Reset::Earliest => low,
     };
-    Begin {
+    StartPosition {
         offset,
         gap: Some(stored..offset),
     }
@@ -66,7 +66,7 @@ mod tests {
 
     use super::*;
 
-    const BOUNDS: Bounds = Bounds { low: 10, high: 20 };
+    const BOUNDS: Watermarks = Watermarks { low: 10, high: 20 };
 
     fn at(stored: Option<i64>, start: Start, reset: Reset) -> (i64, Option<Range<i64>>) {
         let begin = begin(stored, BOUNDS, Some(15), start, reset);
@@ -105,7 +105,7 @@ mod tests {
 
     #[test]
     fn bounds_that_were_asked_one_after_the_other_may_cross() {
-        let crossed = Bounds { low: 30, high: 20 };
+        let crossed = Watermarks { low: 30, high: 20 };
         let ago = Start::Ago(Duration::from_mins(30));
         for (stored, start, reset) in [
             (None, ago, Reset::Latest),

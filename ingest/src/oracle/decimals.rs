@@ -33,7 +33,7 @@ impl Decimals {
             return;
         }
         self.last = Some((slot, decimals));
-        if let Some((_, count)) = self.votes.iter_mut().find(|(said, _)| *said == decimals) {
+        if let Some((_, count)) = self.votes.iter_mut().find(|(voted, _)| *voted == decimals) {
             *count += 1;
         } else if self.votes.len() < KEPT {
             self.votes.push((decimals, 1));

@@ -2,7 +2,7 @@
 
 use perijove_core::Slot;
 
-use crate::oracle::token::Token;
+use crate::oracle::token::TokenState;
 
 /// The price of a token, and how far it can be relied on.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -29,7 +29,7 @@ pub struct Estimate {
 
 impl Estimate {
     /// None without a trade, without decimals, and where it is no number.
-    pub(super) fn of(token: &Token, _active: f64) -> Option<Self> {
+    pub(super) fn of(token: &TokenState) -> Option<Self> {
         let value = token.value.as_ref().filter(|value| value.slot > 0)?;
         let decimals = token.decimals.best()?;
         let usd = (value.unit + f64::from(decimals) * std::f64::consts::LN_10).exp();

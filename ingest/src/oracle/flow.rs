@@ -33,7 +33,7 @@ pub(super) struct Flow {
 }
 
 impl Flow {
-    pub(super) fn add(&mut self, slot: u64, usd: f64, forth: bool, active: f64) {
+    pub(super) fn add(&mut self, slot: u64, usd: f64, left_to_right: bool, active: f64) {
         self.fade(active);
         if slot != self.slot {
             self.level += bounded(self.here);
@@ -46,7 +46,7 @@ impl Flow {
         let counted = usd.min(MOST_OF_A_SLOT - self.turned).max(0.0);
         self.turned += counted;
         self.standing += counted;
-        self.here += if forth { usd } else { -usd };
+        self.here += if left_to_right { usd } else { -usd };
     }
 
     fn fade(&mut self, active: f64) {

@@ -58,7 +58,7 @@ impl PoolKey {
 
 /// A trade as far as it is remembered.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Seen {
+pub(super) struct PoolTrade {
     pub(super) slot: u64,
     /// In milliseconds since 1970.
     pub(super) time: i64,
@@ -72,9 +72,9 @@ pub(super) struct Seen {
 
 /// What is known of a pool.
 #[derive(Clone, Debug)]
-pub(super) struct Pool {
+pub(super) struct PoolState {
     /// In the order of their slots.
-    seen: Vec<Seen>,
+    seen: Vec<PoolTrade>,
     flow: Flow,
     window: Window,
     first: f64,
@@ -88,7 +88,7 @@ pub(super) struct Pool {
 
 /// What a pool says.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Said {
+pub(super) struct PoolPrice {
     /// The logarithm of its price: of the left, in the right.
     pub(super) ln: f64,
     pub(super) spread: f64,
@@ -96,7 +96,7 @@ pub(super) struct Said {
     pub(super) slots: usize,
 }
 
-impl Pool {
+impl PoolState {
     pub(super) fn new(active: f64) -> Self {
         Self {
             seen: Vec::new(),
@@ -109,9 +109,9 @@ impl Pool {
         }
     }
 
-    /// `forth` is whether the trader took the left.
-    pub(super) fn add(&mut self, seen: Seen, forth: bool, active: f64) {
-        self.flow.add(seen.slot, seen.usd, forth, active);
+    /// `left_to_right` is whether the trader took the left.
+    pub(super) fn add(&mut self, seen: PoolTrade, left_to_right: bool, active: f64) {
+        self.flow.add(seen.slot, seen.usd, left_to_right, active);
         self.window.add(seen.usd, active);
         if let Some(last) = self.seen.last().filter(|last| last.slot < seen.slot) {
             let pause = (seen.at - last.at).max(1.0);
@@ -152,7 +152,7 @@ impl Pool {
     }
 
     /// Its last trade.
-    pub(super) fn newest(&self) -> Option<&Seen> {
+    pub(super) fn newest(&self) -> Option<&PoolTrade> {
         self.seen.last()
     }
 
@@ -185,7 +185,7 @@ impl Pool {
     }
 
     /// Its price. None before the first trade.
-    pub(super) fn said(&self) -> Option<Said> {
+    pub(super) fn price(&self) -> Option<PoolPrice> {
         let newest = self.last();
         let half = 2.0 * self.pause.unwrap_or(UNKNOWN_PAUSE);
         let half = half.clamp(1_600.0, 120_000.0);
@@ -202,21 +202,21 @@ impl Pool {
             let at = trades.first()?.at;
             slots.push((price, usd, at));
         }
-        let mut worths: Vec<f64> = slots.iter().map(|slot| slot.1).collect();
-        let middle = worths.len() / 2;
-        let middle = (!worths.is_empty()).then(|| {
-            let by_worth = |one: &f64, other: &f64| one.total_cmp(other);
-            *worths.select_nth_unstable_by(middle, by_worth).1
+        let mut values: Vec<f64> = slots.iter().map(|slot| slot.1).collect();
+        let middle = values.len() / 2;
+        let middle = (!values.is_empty()).then(|| {
+            let by_value = |one: &f64, other: &f64| one.total_cmp(other);
+            *values.select_nth_unstable_by(middle, by_value).1
         })?;
         let mut votes: Vec<Vote> = slots
             .iter()
             .map(|(price, usd, at)| {
-                let worth = usd.clamp(LEAST_TIMES * middle, MOST_TIMES * middle);
-                (*price, worth * (-(newest - at).max(0.0) / half).exp2())
+                let trade_usd = usd.clamp(LEAST_TIMES * middle, MOST_TIMES * middle);
+                (*price, trade_usd * (-(newest - at).max(0.0) / half).exp2())
             })
             .collect();
         let (ln, spread) = median_and_spread(&mut votes)?;
-        Some(Said {
+        Some(PoolPrice {
             ln,
             spread,
             slots: slots.len(),

@@ -59,12 +59,12 @@ impl Skipped {
 pub struct Poisoned {
     /// Its place in the message, from 0.
     pub transaction: usize,
-    pub fault: Fault,
+    pub fault: ProjectError,
 }
 
 /// What makes no sense about a transaction. The text shows no content.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum Fault {
+pub enum ProjectError {
     /// Bytes of another number than keys or signatures have.
     #[error("{field}: {error}")]
     Length {
@@ -79,7 +79,7 @@ pub enum Fault {
     Decimals(u32),
 }
 
-impl Fault {
+impl ProjectError {
     pub(super) const fn length(field: &'static str, error: AddressError) -> Self {
         Self::Length { field, error }
     }

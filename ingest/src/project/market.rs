@@ -24,14 +24,14 @@ const fn address(text: &[u8]) -> Pubkey {
 
 /// What a market says about its pair, as far as it does.
 #[derive(Clone, Copy, Debug, Default)]
-pub(super) struct Said {
+pub(super) struct DeclaredPair {
     pub(super) base: Option<Pubkey>,
     pub(super) quote: Option<Pubkey>,
 }
 
 /// Which of two tokens is the base: what the market says, else the one that is not money, else
 /// the lesser address, so that every trade of two tokens is told the same way round.
-pub(super) fn pair(left: Pubkey, right: Pubkey, said: Said) -> Pair {
+pub(super) fn pair(left: Pubkey, right: Pubkey, declared: DeclaredPair) -> Pair {
     let forth = Pair {
         base: left,
         quote: right,
@@ -40,10 +40,10 @@ pub(super) fn pair(left: Pubkey, right: Pubkey, said: Said) -> Pair {
         base: right,
         quote: left,
     };
-    if said.base == Some(left) || said.quote == Some(right) {
+    if declared.base == Some(left) || declared.quote == Some(right) {
         return forth;
     }
-    if said.base == Some(right) || said.quote == Some(left) {
+    if declared.base == Some(right) || declared.quote == Some(left) {
         return back;
     }
     let rank = |token: Pubkey| {
@@ -68,16 +68,16 @@ mod tests {
 
     #[test]
     fn the_base_is_what_the_market_says_then_what_is_not_money() {
-        let none = Said::default();
-        let base = |token| Said {
+        let none = DeclaredPair::default();
+        let base = |token| DeclaredPair {
             base: Some(token),
             quote: None,
         };
-        let quote = |token| Said {
+        let quote = |token| DeclaredPair {
             base: None,
             quote: Some(token),
         };
-        for (left, right, said, expected) in [
+        for (left, right, declared, expected) in [
             (LOW, HIGH, base(HIGH), HIGH),
             (HIGH, LOW, base(HIGH), HIGH),
             (LOW, HIGH, quote(LOW), HIGH),
@@ -89,8 +89,8 @@ mod tests {
             (HIGH, LOW, none, LOW),
             (LOW, HIGH, base(WSOL), LOW),
         ] {
-            let pair = pair(left, right, said);
-            assert_eq!(pair.base, expected, "{left} {right} {said:?}");
+            let pair = pair(left, right, declared);
+            assert_eq!(pair.base, expected, "{left} {right} {declared:?}");
             assert_eq!(pair.quote, if expected == left { right } else { left });
         }
     }

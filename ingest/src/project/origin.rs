@@ -6,7 +6,7 @@ use bytes::Bytes;
 use perijove_core::{Pubkey, Signature, Slot};
 
 use crate::decode::wire;
-use crate::project::fault::{Fault, Skip};
+use crate::project::fault::{ProjectError, Skip};
 use crate::record::UnixMillis;
 
 /// The transaction of a row.
@@ -58,15 +58,15 @@ impl Block {
         }
     }
 
-    pub(super) fn origin(&self, index: u32, signature: &[u8]) -> Result<Origin, Fault> {
+    pub(super) fn origin(&self, index: u32, signature: &[u8]) -> Result<Origin, ProjectError> {
         if signature.is_empty() {
-            return Err(Fault::Missing("signature"));
+            return Err(ProjectError::Missing("signature"));
         }
         Ok(Origin {
             slot: self.slot,
             index,
             signature: Signature::try_from(signature)
-                .map_err(|error| Fault::length("signature", error))?,
+                .map_err(|error| ProjectError::length("signature", error))?,
             block_time: self.time,
             recorded: self.recorded,
         })
@@ -113,10 +113,11 @@ impl Ordinals {
 }
 
 /// A key that may be left out.
-pub(super) fn key(field: &'static str, bytes: &Bytes) -> Result<Option<Pubkey>, Fault> {
+pub(super) fn key(field: &'static str, bytes: &Bytes) -> Result<Option<Pubkey>, ProjectError> {
     if bytes.is_empty() {
         return Ok(None);
     }
-    let key = Pubkey::try_from(bytes.as_ref()).map_err(|error| Fault::length(field, error))?;
+    let key =
+        Pubkey::try_from(bytes.as_ref()).map_err(|error| ProjectError::length(field, error))?;
     Ok(Some(key))
 }

@@ -3,7 +3,7 @@
 use perijove_core::Pubkey;
 
 use crate::decode::wire;
-use crate::project::fault::Fault;
+use crate::project::fault::ProjectError;
 use crate::project::market::{NATIVE_SOL, TOKEN_2022, WSOL};
 use crate::project::origin::key;
 
@@ -16,7 +16,7 @@ pub(super) fn decimals(
     mint: Pubkey,
     currency: &wire::Currency,
     account: Option<&wire::Account>,
-) -> Result<Option<u8>, Fault> {
+) -> Result<Option<u8>, ProjectError> {
     let held = account
         .and_then(|account| account.token.as_ref())
         .filter(|token| token.mint.as_ref() == mint.0);
@@ -25,7 +25,7 @@ pub(super) fn decimals(
         (said, _) => said,
     };
     let Ok(said) = u8::try_from(said) else {
-        return Err(Fault::Decimals(said));
+        return Err(ProjectError::Decimals(said));
     };
     let described = !currency.symbol.is_empty() || !currency.name.is_empty() || held.is_some();
     Ok(match said {
@@ -60,7 +60,7 @@ impl Extensions {
 /// The address of an account, and who may spend from it: its token's owner, or itself.
 pub(super) fn holder(
     account: Option<&wire::Account>,
-) -> Result<(Option<Pubkey>, Option<Pubkey>), Fault> {
+) -> Result<(Option<Pubkey>, Option<Pubkey>), ProjectError> {
     let Some(account) = account else {
         return Ok((None, None));
     };

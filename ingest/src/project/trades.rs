@@ -4,8 +4,8 @@ use perijove_core::Pubkey;
 use perijove_core::market::{Amount, Pair, Price};
 
 use crate::decode::wire;
-use crate::project::fault::{Fault, Poisoned, Skip};
-use crate::project::market::{JUPITER, Said, pair};
+use crate::project::fault::{Poisoned, ProjectError, Skip};
+use crate::project::market::{DeclaredPair, JUPITER, pair};
 use crate::project::origin::{Block, Ordinals, Origin, key};
 use crate::project::token::{Extensions, decimals, dollars, holder};
 use crate::project::trade::{Dex, Side, Trade};
@@ -40,7 +40,10 @@ enum Outcome {
     Trades(Vec<Trade>, Vec<Skip>),
 }
 
-fn trades(block: &mut Block, transaction: wire::ParsedDexTransaction) -> Result<Outcome, Fault> {
+fn trades(
+    block: &mut Block,
+    transaction: wire::ParsedDexTransaction,
+) -> Result<Outcome, ProjectError> {
     let origin = block.origin(transaction.index, &transaction.signature)?;
     if let Some(skip) = block.skip(&origin, transaction.status.as_ref()) {
         return Ok(Outcome::Skipped(skip));
@@ -81,7 +84,7 @@ impl Shared {
         &self,
         event: wire::DexTradeEvent,
         ordinal: u32,
-    ) -> Result<Result<Trade, Skip>, Fault> {
+    ) -> Result<Result<Trade, Skip>, ProjectError> {
         let bought = match side(event.buy.unwrap_or_default())? {
             Ok(side) => side,
             Err(skip) => return Ok(Err(skip)),
@@ -96,8 +99,8 @@ impl Shared {
             protocol: dex.protocol_name,
             family: dex.protocol_family,
         };
-        let (market, said) = market(event.market.unwrap_or_default())?;
-        let pair = pair(bought.asset(), sold.asset(), said);
+        let (market, declared) = market(event.market.unwrap_or_default())?;
+        let pair = pair(bought.asset(), sold.asset(), declared);
         let called = event
             .instruction
             .is_some_and(|instruction| instruction.depth > 0);
@@ -120,7 +123,7 @@ impl Shared {
     }
 }
 
-fn side(side: wire::DexTradeSide) -> Result<Result<Side, Skip>, Fault> {
+fn side(side: wire::DexTradeSide) -> Result<Result<Side, Skip>, ProjectError> {
     let currency = side.currency.unwrap_or_default();
     let Some(mint) = key("mint", &currency.mint_address)? else {
         return Ok(Err(Skip::NoMint));
@@ -144,17 +147,17 @@ fn side(side: wire::DexTradeSide) -> Result<Result<Side, Skip>, Fault> {
     }))
 }
 
-fn market(market: wire::DexMarket) -> Result<(Option<Pubkey>, Said), Fault> {
+fn market(market: wire::DexMarket) -> Result<(Option<Pubkey>, DeclaredPair), ProjectError> {
     let address = key("market", &market.market_address)?;
     let asset = |currency: Option<wire::CurrencyKey>| {
         let mint = key("market mint", &currency.unwrap_or_default().mint_address)?;
         Ok(mint.map(|mint| if mint == NATIVE_SOL { WSOL } else { mint }))
     };
-    let said = Said {
+    let declared = DeclaredPair {
         base: asset(market.base_currency)?,
         quote: asset(market.quote_currency)?,
     };
-    Ok((address, said))
+    Ok((address, declared))
 }
 
 fn price(pair: Pair, bought: &Side, sold: &Side) -> Option<Price> {

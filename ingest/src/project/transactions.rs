@@ -1,34 +1,13 @@
 //! The transactions of a block message, failed ones included.
 
-use perijove_core::Pubkey;
-
 use crate::decode::wire;
-use crate::project::Projected;
-use crate::project::fault::{Fault, Poisoned, Skip};
+use crate::project::fault::{Poisoned, ProjectError, Skip};
 use crate::project::market::JUPITER;
-use crate::project::origin::{Block, Origin, key};
+use crate::project::origin::{Block, key};
+use crate::project::projected::Projected;
 use crate::project::token::dollars;
+use crate::project::transaction::TransactionRow;
 use crate::record::UnixMillis;
-
-/// One transaction.
-#[derive(Clone, Debug, PartialEq)]
-pub struct TransactionRow {
-    pub origin: Origin,
-    pub success: bool,
-    /// Why it failed; empty when it did not.
-    pub error: String,
-    /// In lamports.
-    pub fee: u64,
-    pub fee_usd: Option<f32>,
-    pub fee_payer: Option<Pubkey>,
-    pub signer: Option<Pubkey>,
-    /// How many instructions ran, inner ones included.
-    pub instructions: usize,
-    /// The programs that ran, each once, in the order of their first call.
-    pub programs: Vec<Pubkey>,
-    /// Whether one of them is Jupiter's.
-    pub jupiter: bool,
-}
 
 pub(super) fn project(message: wire::ParsedIdlBlockMessage, recorded: UnixMillis) -> Projected {
     let mut block = Block::new(message.header.as_ref(), recorded);
@@ -50,7 +29,7 @@ pub(super) fn project(message: wire::ParsedIdlBlockMessage, recorded: UnixMillis
 fn row(
     block: &mut Block,
     transaction: wire::ParsedIdlTransaction,
-) -> Result<Option<TransactionRow>, Fault> {
+) -> Result<Option<TransactionRow>, ProjectError> {
     let origin = block.origin(transaction.index, &transaction.signature)?;
     let mut programs = Vec::new();
     for instruction in &transaction.parsed_idl_instructions {

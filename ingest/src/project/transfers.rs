@@ -1,67 +1,14 @@
 //! The token transfers of a block message.
 
-use perijove_core::Pubkey;
-use perijove_core::market::{Amount, Position};
+use perijove_core::market::Amount;
 
 use crate::decode::wire;
-use crate::project::Projected;
-use crate::project::fault::{Fault, Poisoned, Skip};
-use crate::project::origin::{Block, Ordinals, Origin, RowKey, key};
+use crate::project::fault::{Poisoned, ProjectError, Skip};
+use crate::project::origin::{Block, Ordinals, Origin, key};
+use crate::project::projected::Projected;
 use crate::project::token::{Extensions, decimals, dollars, holder};
+use crate::project::transfer::{Party, Transfer};
 use crate::record::UnixMillis;
-
-/// One transfer of a token.
-#[derive(Clone, Debug, PartialEq)]
-pub struct Transfer {
-    pub origin: Origin,
-    /// Of the instruction in its transaction.
-    pub instruction: u32,
-    /// Of the transfer among those of its instruction, from 0.
-    pub ordinal: u32,
-    /// The system program for native SOL.
-    pub mint: Pubkey,
-    pub symbol: String,
-    /// May be 0.
-    pub amount: Amount,
-    /// No address when tokens were minted.
-    pub sender: Party,
-    /// No address when tokens were burned.
-    pub receiver: Party,
-    /// Who allowed it.
-    pub authority: Option<Pubkey>,
-    /// What it was worth in dollars, if the message says.
-    pub usd: Option<f32>,
-    pub extensions: Extensions,
-}
-
-/// One end of a transfer.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Party {
-    pub account: Option<Pubkey>,
-    /// Who owns the account.
-    pub owner: Option<Pubkey>,
-}
-
-impl Transfer {
-    /// The name of the row, the same in every delivery.
-    pub const fn key(&self) -> RowKey {
-        RowKey {
-            signature: self.origin.signature,
-            instruction: self.instruction,
-            ordinal: self.ordinal,
-        }
-    }
-
-    /// Where it stands in the order of the chain.
-    pub const fn position(&self) -> Position {
-        Position {
-            slot: self.origin.slot,
-            transaction: self.origin.index,
-            instruction: self.instruction,
-            ordinal: self.ordinal,
-        }
-    }
-}
 
 pub(super) fn project(message: wire::TokenBlockMessage, recorded: UnixMillis) -> Projected {
     let mut block = Block::new(message.header.as_ref(), recorded);
@@ -86,7 +33,7 @@ pub(super) fn project(message: wire::TokenBlockMessage, recorded: UnixMillis) ->
 fn transfers(
     block: &mut Block,
     transaction: wire::ParsedTokenTransaction,
-) -> Result<Result<Vec<Transfer>, Skip>, Fault> {
+) -> Result<Result<Vec<Transfer>, Skip>, ProjectError> {
     let origin = block.origin(transaction.index, &transaction.signature)?;
     if let Some(skip) = block.skip(&origin, transaction.status.as_ref()) {
         return Ok(Err(skip));
@@ -105,7 +52,7 @@ fn transfer(
     origin: Origin,
     event: wire::Transfer,
     ordinal: u32,
-) -> Result<Option<Transfer>, Fault> {
+) -> Result<Option<Transfer>, ProjectError> {
     let currency = event.currency.unwrap_or_default();
     let Some(mint) = key("mint", &currency.mint_address)? else {
         return Ok(None);
@@ -129,7 +76,7 @@ fn transfer(
     }))
 }
 
-fn party(account: Option<&wire::Account>) -> Result<Party, Fault> {
+fn party(account: Option<&wire::Account>) -> Result<Party, ProjectError> {
     let (account, owner) = holder(account)?;
     Ok(Party { account, owner })
 }

@@ -5,9 +5,9 @@ use std::io;
 /// What is wrong with a recording.
 #[derive(Debug, thiserror::Error)]
 pub enum RecordingError {
-    #[error("not a recording: it does not begin as one")]
+    #[error("not a recording: the header is missing")]
     Magic,
-    #[error("a recording of version {0}, of which this program knows nothing")]
+    #[error("recording format version {0} is not supported")]
     Version(u8),
     /// The bytes of a record are not those that were written.
     #[error("damaged at byte {at}: {what}")]
@@ -22,7 +22,7 @@ pub enum RecordingError {
 /// A last record that is not all there.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error(
-    "ends within a record at byte {at}: its writer was stopped; the {records} records before are whole"
+    "ends in the middle of a record at byte {at}: its writer was stopped; the {records} records before it are complete"
 )]
 pub struct Truncated {
     /// Where the record begins; cutting the file here mends it.

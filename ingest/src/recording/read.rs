@@ -18,10 +18,10 @@ const HEAD: usize = 8;
 const STEP: u64 = 1 << 20;
 
 /// Gives the records of a recording. It ends with the file, with the first error, or within a
-/// record that is not all there; [`Reader::truncated`] tells. Whoever opens the file puts a buffer
+/// record that is not all there; [`RecordingReader::truncated`] tells. Whoever opens the file puts a buffer
 /// before it.
 #[derive(Debug)]
-pub struct Reader<R> {
+pub struct RecordingReader<R> {
     source: R,
     /// Where the next record begins.
     at: u64,
@@ -32,7 +32,7 @@ pub struct Reader<R> {
     topics: Vec<Arc<str>>,
 }
 
-impl<R: Read> Reader<R> {
+impl<R: Read> RecordingReader<R> {
     /// Reads the head of a recording.
     ///
     /// # Errors
@@ -127,7 +127,7 @@ impl<R: Read> Reader<R> {
     }
 }
 
-impl<R: Read> Iterator for Reader<R> {
+impl<R: Read> Iterator for RecordingReader<R> {
     type Item = Result<Record, RecordingError>;
 
     fn next(&mut self) -> Option<Self::Item> {

@@ -20,7 +20,7 @@ fn record(offset: i64, payload: &'static [u8]) -> Record {
 }
 
 fn written(records: &[Record]) -> Vec<u8> {
-    let mut writer = Writer::new(Vec::new()).unwrap();
+    let mut writer = RecordingWriter::new(Vec::new()).unwrap();
     for record in records {
         writer.write(record).unwrap();
     }
@@ -42,7 +42,7 @@ fn what_is_read_is_what_was_written() {
     (bare.timestamp, bare.key, bare.payload) = (None, None, None);
     let records = [record(0, b"one"), record(-1, b""), bare];
     let file = written(&records);
-    let mut reader = Reader::new(file.as_slice()).unwrap();
+    let mut reader = RecordingReader::new(file.as_slice()).unwrap();
     let read: Vec<_> = reader.by_ref().map(Result::unwrap).collect();
     assert_eq!(read, records);
     assert_eq!(reader.truncated(), None);
@@ -53,7 +53,7 @@ fn what_is_read_is_what_was_written() {
 fn a_file_that_was_still_being_written_gives_what_is_whole_and_says_so() {
     let (file, second) = two();
     for end in second + 1..file.len() {
-        let mut reader = Reader::new(&file[..end]).unwrap();
+        let mut reader = RecordingReader::new(&file[..end]).unwrap();
         let read: Vec<_> = reader.by_ref().map(Result::unwrap).collect();
         assert_eq!(read, [record(1, b"first")], "cut at {end}");
         let truncated = reader.truncated().unwrap();
@@ -61,8 +61,8 @@ fn a_file_that_was_still_being_written_gives_what_is_whole_and_says_so() {
         assert_eq!(
             truncated.to_string(),
             format!(
-                "ends within a record at byte {second}: its writer was stopped; the 1 records \
-                 before are whole"
+                "ends in the middle of a record at byte {second}: its writer was stopped; the 1 records \
+                 before it are complete"
             )
         );
     }
@@ -74,7 +74,7 @@ fn a_damaged_byte_anywhere_in_a_record_is_an_error_and_the_end() {
     for at in second..file.len() {
         let mut damaged = file.clone();
         damaged[at] ^= 0x40;
-        let mut reader = Reader::new(damaged.as_slice()).unwrap();
+        let mut reader = RecordingReader::new(damaged.as_slice()).unwrap();
         assert_eq!(reader.next().unwrap().unwrap(), record(1, b"first"));
         match reader.next() {
             Some(Err(RecordingError::Damaged { at: found, .. })) => {
@@ -93,24 +93,27 @@ fn a_damaged_byte_anywhere_in_a_record_is_an_error_and_the_end() {
 fn zeros_at_the_end_are_damage_and_no_records() {
     let (mut file, _) = two();
     file.extend([0; 64]);
-    let mut reader = Reader::new(file.as_slice()).unwrap();
+    let mut reader = RecordingReader::new(file.as_slice()).unwrap();
     assert_eq!(reader.by_ref().flatten().count(), 2);
-    let last = Reader::new(file.as_slice()).unwrap().last().unwrap();
+    let last = RecordingReader::new(file.as_slice())
+        .unwrap()
+        .last()
+        .unwrap();
     assert!(last.unwrap_err().to_string().starts_with("damaged at byte"));
 }
 
 #[test]
 fn what_is_no_recording_is_refused_at_once() {
     for (file, expected) in [
-        (b"".as_slice(), "not a recording: it does not begin as one"),
-        (b"PJSTRM", "not a recording: it does not begin as one"),
-        (b"{\"slot\":1}", "not a recording: it does not begin as one"),
+        (b"".as_slice(), "not a recording: the header is missing"),
+        (b"PJSTRM", "not a recording: the header is missing"),
+        (b"{\"slot\":1}", "not a recording: the header is missing"),
         (
             b"PJSTRM\n\x02",
-            "a recording of version 2, of which this program knows nothing",
+            "recording format version 2 is not supported",
         ),
     ] {
-        let error = Reader::new(file).unwrap_err();
+        let error = RecordingReader::new(file).unwrap_err();
         assert_eq!(error.to_string(), expected);
     }
 }
@@ -118,7 +121,7 @@ fn what_is_no_recording_is_refused_at_once() {
 #[test]
 fn topics_share_their_name() {
     let (file, _) = two();
-    let records: Vec<_> = Reader::new(file.as_slice())
+    let records: Vec<_> = RecordingReader::new(file.as_slice())
         .unwrap()
         .map(Result::unwrap)
         .collect();
@@ -133,7 +136,7 @@ proptest! {
     fn nothing_that_is_read_panics(file in prop::collection::vec(any::<u8>(), 0..300)) {
         let mut whole = written(&[]);
         whole.extend(file);
-        for record in Reader::new(whole.as_slice()).unwrap() {
+        for record in RecordingReader::new(whole.as_slice()).unwrap() {
             drop(record);
         }
     }

@@ -12,12 +12,12 @@ use crate::recording::{LONGEST, MAGIC, VERSION};
 
 /// Writes records into a new recording. Whoever opens the file puts a buffer before it.
 #[derive(Debug)]
-pub struct Writer<W> {
+pub struct RecordingWriter<W> {
     sink: W,
     body: BytesMut,
 }
 
-impl<W: Write> Writer<W> {
+impl<W: Write> RecordingWriter<W> {
     /// Begins a recording.
     ///
     /// # Errors

@@ -5,11 +5,11 @@
 //! PostgreSQL for production, SQLite where nothing else is installed; both do the same.
 
 mod batch;
+mod dead_letter;
 mod error;
 mod export;
-mod fresh;
 mod lane;
-mod letter;
+mod new_trades;
 mod postgres;
 mod read;
 mod slots;
@@ -23,13 +23,13 @@ use perijove_core::market::Pair;
 use crate::config;
 use crate::record::UnixMillis;
 
-pub use batch::{Batch, Committed};
-pub use error::StoreError;
-pub use export::Exported;
-pub use lane::{Lane, Settled};
-pub use letter::{Letter, LetterFilter};
+pub use batch::{Committed, RowBatch};
+pub use dead_letter::{DeadLetterFilter, StoredDeadLetter};
+pub use error::DatabaseError;
+pub use export::ExportedTrade;
+pub use lane::{CommitOutcome, Lane};
 pub use postgres::Postgres;
-pub use read::{Hour, Stored, Ticks};
+pub use read::{HourTotals, StoredTick, TickQuery};
 pub use sqlite::Sqlite;
 
 /// Slots of one partition of a table in PostgreSQL: about six hours.
@@ -55,8 +55,8 @@ macro_rules! either {
 }
 
 /// With the address at which it is looked for.
-fn opening(settings: &config::Database, cause: StoreError) -> StoreError {
-    StoreError::Opening {
+fn opening(settings: &config::Database, cause: DatabaseError) -> DatabaseError {
+    DatabaseError::Opening {
         address: settings.url.to_string(),
         cause: Box::new(cause),
     }
@@ -67,7 +67,7 @@ impl Database {
     ///
     /// # Errors
     /// It cannot be reached, or its tables cannot be made.
-    pub async fn open(settings: &config::Database) -> Result<Self, StoreError> {
+    pub async fn open(settings: &config::Database) -> Result<Self, DatabaseError> {
         let opened = if settings.is_sqlite() {
             Sqlite::open(settings).await.map(Self::Sqlite)
         } else {
@@ -80,7 +80,7 @@ impl Database {
     ///
     /// # Errors
     /// It is not there, cannot be reached, or has not been written to yet.
-    pub async fn open_to_read(settings: &config::Database) -> Result<Self, StoreError> {
+    pub async fn open_to_read(settings: &config::Database) -> Result<Self, DatabaseError> {
         let opened = if settings.is_sqlite() {
             Sqlite::open_to_read(settings).await.map(Self::Sqlite)
         } else {
@@ -95,12 +95,12 @@ impl Database {
         group: &str,
         topic: &str,
         partition: i32,
-    ) -> Result<Lane, StoreError> {
+    ) -> Result<Lane, DatabaseError> {
         either!(self, store => store.claim(group, topic, partition).await)
     }
 
     /// Every lane of a group, without taking any.
-    pub async fn lanes(&self, group: &str) -> Result<Vec<Lane>, StoreError> {
+    pub async fn lanes(&self, group: &str) -> Result<Vec<Lane>, DatabaseError> {
         either!(self, store => store.lanes(group).await)
     }
 
@@ -111,11 +111,11 @@ impl Database {
         topic: &str,
         partition: i32,
         next_offset: i64,
-    ) -> Result<Lane, StoreError> {
+    ) -> Result<Lane, DatabaseError> {
         let mut lane = self.claim(group, topic, partition).await?;
-        let batch = Batch {
+        let batch = RowBatch {
             next_offset: Some(next_offset),
-            ..Batch::default()
+            ..RowBatch::default()
         };
         self.commit(&mut lane, &batch).await?;
         Ok(lane)
@@ -124,18 +124,22 @@ impl Database {
     /// Writes a batch and where its lane goes on, or nothing at all.
     ///
     /// # Errors
-    /// [`StoreError::Fenced`] when somebody else holds the lane; [`StoreError::Refused`] when the
+    /// [`DatabaseError::Fenced`] when somebody else holds the lane; [`DatabaseError::Refused`] when the
     /// rows cannot be stored however often it is tried. After any other error it is not known
     /// whether the batch was written; [`settle`](Self::settle) tells.
-    pub async fn commit(&self, lane: &mut Lane, batch: &Batch) -> Result<Committed, StoreError> {
+    pub async fn commit(
+        &self,
+        lane: &mut Lane,
+        batch: &RowBatch,
+    ) -> Result<Committed, DatabaseError> {
         either!(self, store => store.commit(lane, batch).await)
     }
 
     /// Finds out whether a batch whose commit ended in an error was written after all.
     ///
     /// # Errors
-    /// [`StoreError::Fenced`] when somebody else holds the lane.
-    pub async fn settle(&self, lane: &mut Lane) -> Result<Settled, StoreError> {
+    /// [`DatabaseError::Fenced`] when somebody else holds the lane.
+    pub async fn settle(&self, lane: &mut Lane) -> Result<CommitOutcome, DatabaseError> {
         either!(self, store => store.settle(lane).await)
     }
 
@@ -145,25 +149,25 @@ impl Database {
     /// The database fails; some trades may have been given by then.
     pub async fn ticks(
         &self,
-        ticks: &Ticks<'_>,
-        each: impl FnMut(Stored) + Send,
-    ) -> Result<(), StoreError> {
+        ticks: &TickQuery<'_>,
+        each: impl FnMut(StoredTick) + Send,
+    ) -> Result<(), DatabaseError> {
         either!(self, store => store.ticks(ticks, each).await)
     }
 
     /// The pairs of which trades came with a lane's batches after one, each with the time of the
     /// first of them.
-    pub async fn touched(&self, lane: i32, after: i64) -> Result<Vec<(Pair, i64)>, StoreError> {
+    pub async fn touched(&self, lane: i32, after: i64) -> Result<Vec<(Pair, i64)>, DatabaseError> {
         either!(self, store => store.touched(lane, after).await)
     }
 
     /// The pairs of which a lane has trades from a time on.
-    pub async fn traded(&self, lane: i32, from: i64) -> Result<Vec<Pair>, StoreError> {
+    pub async fn traded(&self, lane: i32, from: i64) -> Result<Vec<Pair>, DatabaseError> {
         either!(self, store => store.traded(lane, from).await)
     }
 
     /// The time of the newest trade, by slots.
-    pub async fn newest(&self) -> Result<Option<i64>, StoreError> {
+    pub async fn newest(&self) -> Result<Option<i64>, DatabaseError> {
         either!(self, store => store.newest().await)
     }
 
@@ -172,18 +176,21 @@ impl Database {
     ///
     /// # Errors
     /// The database fails, or a row in it is not ours.
-    pub async fn between(&self, from: i64, to: i64) -> Result<Vec<Exported>, StoreError> {
+    pub async fn between(&self, from: i64, to: i64) -> Result<Vec<ExportedTrade>, DatabaseError> {
         either!(self, store => store.between(from, to).await)
     }
 
     /// Trades and volume of each hour that has any, between two times in milliseconds since 1970.
-    pub async fn hours(&self, from: i64, to: i64) -> Result<Vec<Hour>, StoreError> {
+    pub async fn hours(&self, from: i64, to: i64) -> Result<Vec<HourTotals>, DatabaseError> {
         either!(self, store => store.hours(from, to).await)
     }
 
     /// Dead letters in the order of their ids.
-    pub async fn letters(&self, filter: &LetterFilter) -> Result<Vec<Letter>, StoreError> {
-        either!(self, store => store.letters(filter).await)
+    pub async fn dead_letters(
+        &self,
+        filter: &DeadLetterFilter,
+    ) -> Result<Vec<StoredDeadLetter>, DatabaseError> {
+        either!(self, store => store.dead_letters(filter).await)
     }
 
     /// Notes records that the broker no longer had.
@@ -193,13 +200,13 @@ impl Database {
         topic: &str,
         partition: i32,
         offsets: Range<i64>,
-    ) -> Result<(), StoreError> {
+    ) -> Result<(), DatabaseError> {
         either!(self, store => store.note_gap(group, topic, partition, offsets).await)
     }
 
     /// Removes rows from before a time: in PostgreSQL whole partitions, which is what is counted,
     /// in SQLite single rows. Dead letters and gaps stay.
-    pub async fn forget(&self, before: UnixMillis) -> Result<u64, StoreError> {
+    pub async fn forget(&self, before: UnixMillis) -> Result<u64, DatabaseError> {
         either!(self, store => store.forget(before).await)
     }
 
@@ -209,7 +216,7 @@ impl Database {
     ///
     /// # Errors
     /// The database fails, or somebody holds a lock for too long; it may be called again.
-    pub async fn complete_indexes(&self) -> Result<Option<u64>, StoreError> {
+    pub async fn complete_indexes(&self) -> Result<Option<u64>, DatabaseError> {
         match self {
             Self::Postgres(store) => store.complete_indexes().await,
             Self::Sqlite(_) => Ok(Some(0)),
@@ -217,7 +224,7 @@ impl Database {
     }
 
     /// Whether it answers.
-    pub async fn ping(&self) -> Result<(), StoreError> {
+    pub async fn ping(&self) -> Result<(), DatabaseError> {
         either!(self, store => store.ping().await)
     }
 }

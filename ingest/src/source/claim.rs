@@ -1,16 +1,16 @@
-//! One period in which a partition is ours.
+//! One period during which a partition is assigned to us.
 
 use std::fmt;
 
 use crate::record::Partition;
 
-/// A partition and which of our times with it this is. What belongs to an earlier time is of no
-/// use in a later one: somebody else may have had the partition in between.
+/// A partition and the generation of its assignment. Whatever belongs to an earlier generation is
+/// invalid in a later one, since another process may have owned the partition in between.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct Claim {
     pub partition: Partition,
     /// Grows with each claim of the source.
-    pub tenure: u64,
+    pub generation: u64,
 }
 
 impl fmt::Display for Claim {

@@ -5,20 +5,20 @@ use std::ops::Range;
 use tokio::time::Instant;
 
 use crate::record::Record;
+use crate::source::buffer::Reservation;
 use crate::source::claim::Claim;
-use crate::source::fault::Fault;
-use crate::source::room::Load;
+use crate::source::fault::SourceError;
 
 /// What happened. For each claim the order is: assigned, begun, batches (and perhaps begun again,
 /// after a gap), then revoked or lost.
 #[derive(Debug)]
-pub enum Event {
+pub enum SourceEvent {
     /// A partition is ours. Nothing comes of it until [`Control::begin`](crate::source::Control::begin)
     /// says where it stopped.
     Assigned(Claim),
     /// Reading begins here.
-    Begun(Begun),
-    Batch(Batch),
+    Begun(ReadingStarted),
+    Batch(RecordBatch),
     /// A partition is taken away in good order: no more batches of it come. What was handed out is
     /// to be settled, and then released; at the deadline it is gone in any case.
     Revoked {
@@ -28,28 +28,28 @@ pub enum Event {
     /// A partition is gone: what is not stored belongs to somebody else now.
     Lost(Claim),
     /// The last event. A source that was stopped, or a recording that was read, ends well.
-    Ended(Result<(), Fault>),
+    Ended(Result<(), SourceError>),
 }
 
 /// Where reading a partition begins.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Begun {
+pub struct ReadingStarted {
     pub claim: Claim,
     pub offset: i64,
-    /// What should have been read before it and is gone; see [`Begin`](crate::offsets::Begin).
+    /// What should have been read before it and is gone; see [`StartPosition`](crate::offsets::StartPosition).
     pub gap: Option<Range<i64>>,
 }
 
 /// Records of one partition, in their order, at least one.
 #[derive(Debug)]
-pub struct Batch {
+pub struct RecordBatch {
     pub claim: Claim,
     pub records: Vec<Record>,
     /// Makes room for others when it is dropped: keep it until the records are settled.
-    pub load: Load,
+    pub reservation: Reservation,
 }
 
-impl Batch {
+impl RecordBatch {
     /// The offset of the first record.
     pub fn first(&self) -> i64 {
         self.records.first().map_or(0, |record| record.place.offset)

@@ -1,20 +1,20 @@
-//! What goes wrong between us and Kafka, told apart by what mends it.
+//! Errors between us and Kafka, classified by what fixes them.
 
 use std::fmt;
 
 use rdkafka::error::{KafkaError, RDKafkaErrorCode as Code};
 
-/// An error with what to do about it.
+/// An error with its kind.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Fault {
-    pub kind: FaultKind,
+pub struct SourceError {
+    pub kind: SourceErrorKind,
     /// What Kafka's client says.
     pub message: String,
 }
 
-/// What has to be mended.
+/// What has to be fixed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub enum FaultKind {
+pub enum SourceErrorKind {
     /// Settings that Kafka's client refuses, files it cannot read among them.
     Settings,
     /// A host name that is not known.
@@ -50,7 +50,7 @@ pub enum FaultKind {
     Other,
 }
 
-impl FaultKind {
+impl SourceErrorKind {
     /// Every kind.
     pub const ALL: [Self; 16] = [
         Self::Settings,
@@ -114,55 +114,52 @@ impl FaultKind {
         matches!(self, Self::Forbidden | Self::Topic)
     }
 
-    /// What mends it; None where the message says all there is.
+    /// How to fix it; None where the message says all there is.
     pub const fn hint(self) -> Option<&'static str> {
         Some(match self {
-            Self::Settings => "see the section kafka of the configuration",
-            Self::Name => "see kafka.brokers; is there a name server?",
+            Self::Settings => "check the `kafka` section of the configuration",
+            Self::Name => "check kafka.brokers and name resolution",
             Self::Unreachable => {
-                "see kafka.brokers and kafka.security; the port differs with and without TLS \
-                 (9093 and 9092 at Bitquery); is a firewall between?"
+                "check kafka.brokers, kafka.security and firewalls; the port differs with and without TLS \
+                 (9093 and 9092 at Bitquery)"
             }
-            Self::Timeout => "the broker is slow or something on the way drops packets",
-            Self::Election => "it passes by itself, unless the cluster lacks brokers",
+            Self::Timeout => "the broker is slow, or the network drops packets",
+            Self::Election => "temporary, unless the cluster lacks brokers",
             Self::Tls => {
-                "see kafka.tls: ca must have signed the broker's certificate; does this port speak \
-                 TLS at all?"
+                "check kafka.tls: ca must have signed the broker's certificate; the port may not use TLS at all"
             }
             Self::Certificate => {
-                "see kafka.tls.certificate and kafka.tls.key: the broker wants one that an authority \
-                 it trusts has signed"
+                "check kafka.tls.certificate and kafka.tls.key: the broker requires a client certificate signed by \
+                 an authority that it trusts"
             }
             Self::Handshake => {
-                "does this port speak TLS at all? see kafka.brokers and kafka.security (TLS is on \
-                 port 9093 at Bitquery)"
+                "the port may not use TLS; check kafka.brokers and kafka.security (TLS is on port 9093 at Bitquery)"
             }
             Self::Login => {
-                "see kafka.username and kafka.password; Bitquery's are for Kafka only, and not \
-                 those of its web site"
+                "check kafka.username and kafka.password; Bitquery's Kafka credentials are not those of its web site"
             }
             Self::Mechanism => "set kafka.mechanism to one that the broker offers",
             Self::NoLogin => {
-                "this port of the broker takes no logins: set kafka.security to plaintext or ssl, or name the \
-                 port for logins in kafka.brokers"
+                "this broker port does not use SASL: set kafka.security to plaintext or ssl, or use the SASL port in \
+                 kafka.brokers"
             }
             Self::Forbidden => {
-                "the account may not read this topic or join this group; at Bitquery the group's \
-                 name begins with the user name"
+                "the account may not read this topic or join this group; at Bitquery the group name \
+                 must start with the user name"
             }
-            Self::Topic => "see streams; the account may also not be allowed to see the topic",
+            Self::Topic => "check `streams`; the account may also lack permission to see the topic",
             Self::OutOfRange => "see kafka.out_of_range",
             Self::Group => {
-                "see kafka.assignment, which must be the same in the whole group, \
-                 kafka.group.member, which no other process may have, and kafka.max_poll_interval"
+                "check kafka.assignment (must be the same in the whole group), kafka.group.member (must be unique \
+                 per process) and kafka.max_poll_interval"
             }
             Self::Other => return None,
         })
     }
 }
 
-impl Fault {
-    pub fn new(kind: FaultKind, message: impl Into<String>) -> Self {
+impl SourceError {
+    pub fn new(kind: SourceErrorKind, message: impl Into<String>) -> Self {
         Self {
             kind,
             message: message.into(),
@@ -175,23 +172,26 @@ impl Fault {
         match error {
             KafkaError::ClientConfig(..) | KafkaError::ClientCreation(_) => {
                 let kind = if text.contains("ssl.") {
-                    FaultKind::Tls
+                    SourceErrorKind::Tls
                 } else {
-                    FaultKind::Settings
+                    SourceErrorKind::Settings
                 };
                 Self::new(kind, text)
             }
             error => match error.rdkafka_error_code() {
                 Some(code) => Self::told(code, &code.to_string()),
-                None => Self::new(FaultKind::Other, text),
+                None => Self::new(SourceErrorKind::Other, text),
             },
         }
     }
 
     /// That nobody can be reached says less than why, if that is known.
     pub(super) fn says_less_than(&self, known: &Self) -> bool {
-        self.kind == FaultKind::Unreachable
-            && !matches!(known.kind, FaultKind::Timeout | FaultKind::Other)
+        self.kind == SourceErrorKind::Unreachable
+            && !matches!(
+                known.kind,
+                SourceErrorKind::Timeout | SourceErrorKind::Other
+            )
     }
 
     /// From an error code and what was said with it.
@@ -200,47 +200,49 @@ impl Fault {
     }
 }
 
-fn kind(code: Code, reason: &str) -> FaultKind {
+fn kind(code: Code, reason: &str) -> SourceErrorKind {
     match code {
-        Code::Resolve => FaultKind::Name,
+        Code::Resolve => SourceErrorKind::Name,
         Code::SSL | Code::BrokerTransportFailure if refuses_certificate(reason) => {
-            FaultKind::Certificate
+            SourceErrorKind::Certificate
         }
-        Code::SSL => FaultKind::Tls,
+        Code::SSL => SourceErrorKind::Tls,
         Code::Authentication | Code::SaslAuthenticationFailed if knows_no_login(reason) => {
-            FaultKind::NoLogin
+            SourceErrorKind::NoLogin
         }
         Code::Authentication | Code::SaslAuthenticationFailed if is_mechanism(reason) => {
-            FaultKind::Mechanism
+            SourceErrorKind::Mechanism
         }
-        Code::UnsupportedSASLMechanism => FaultKind::Mechanism,
-        Code::Authentication | Code::SaslAuthenticationFailed => FaultKind::Login,
+        Code::UnsupportedSASLMechanism => SourceErrorKind::Mechanism,
+        Code::Authentication | Code::SaslAuthenticationFailed => SourceErrorKind::Login,
         Code::BrokerTransportFailure if reason.contains("SSL handshake failed") => {
-            FaultKind::Handshake
+            SourceErrorKind::Handshake
         }
-        Code::BrokerTransportFailure | Code::AllBrokersDown => FaultKind::Unreachable,
-        Code::OperationTimedOut | Code::RequestTimedOut | Code::TimedOutQueue => FaultKind::Timeout,
+        Code::BrokerTransportFailure | Code::AllBrokersDown => SourceErrorKind::Unreachable,
+        Code::OperationTimedOut | Code::RequestTimedOut | Code::TimedOutQueue => {
+            SourceErrorKind::Timeout
+        }
         Code::NotCoordinator
         | Code::CoordinatorNotAvailable
         | Code::CoordinatorLoadInProgress
         | Code::WaitingForCoordinator
         | Code::LeaderNotAvailable
-        | Code::NotLeaderForPartition => FaultKind::Election,
+        | Code::NotLeaderForPartition => SourceErrorKind::Election,
         Code::TopicAuthorizationFailed
         | Code::GroupAuthorizationFailed
-        | Code::ClusterAuthorizationFailed => FaultKind::Forbidden,
+        | Code::ClusterAuthorizationFailed => SourceErrorKind::Forbidden,
         Code::UnknownTopic
         | Code::UnknownPartition
         | Code::UnknownTopicOrPartition
-        | Code::InvalidTopic => FaultKind::Topic,
-        Code::AutoOffsetReset | Code::OffsetOutOfRange => FaultKind::OutOfRange,
+        | Code::InvalidTopic => SourceErrorKind::Topic,
+        Code::AutoOffsetReset | Code::OffsetOutOfRange => SourceErrorKind::OutOfRange,
         Code::PollExceeded
         | Code::Fatal
         | Code::FencedInstanceId
         | Code::UnknownMemberId
         | Code::IllegalGeneration
-        | Code::InconsistentGroupProtocol => FaultKind::Group,
-        _ => FaultKind::Other,
+        | Code::InconsistentGroupProtocol => SourceErrorKind::Group,
+        _ => SourceErrorKind::Other,
     }
 }
 
@@ -264,13 +266,13 @@ fn refuses_certificate(reason: &str) -> bool {
     alert.is_some_and(|alert| about_certificates.contains(&alert.as_str()))
 }
 
-impl fmt::Display for Fault {
+impl fmt::Display for SourceError {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         formatter.write_str(&self.message)
     }
 }
 
-impl std::error::Error for Fault {}
+impl std::error::Error for SourceError {}
 
 #[cfg(test)]
 mod tests {
@@ -280,22 +282,22 @@ mod tests {
     fn the_runbook_tells_what_to_do_about_each() {
         let page = include_str!("../../../docs/operations/kafka-login.md");
         for kind in [
-            FaultKind::Settings,
-            FaultKind::Name,
-            FaultKind::Unreachable,
-            FaultKind::Timeout,
-            FaultKind::Election,
-            FaultKind::Tls,
-            FaultKind::Certificate,
-            FaultKind::Handshake,
-            FaultKind::Login,
-            FaultKind::Mechanism,
-            FaultKind::NoLogin,
-            FaultKind::Forbidden,
-            FaultKind::Topic,
-            FaultKind::OutOfRange,
-            FaultKind::Group,
-            FaultKind::Other,
+            SourceErrorKind::Settings,
+            SourceErrorKind::Name,
+            SourceErrorKind::Unreachable,
+            SourceErrorKind::Timeout,
+            SourceErrorKind::Election,
+            SourceErrorKind::Tls,
+            SourceErrorKind::Certificate,
+            SourceErrorKind::Handshake,
+            SourceErrorKind::Login,
+            SourceErrorKind::Mechanism,
+            SourceErrorKind::NoLogin,
+            SourceErrorKind::Forbidden,
+            SourceErrorKind::Topic,
+            SourceErrorKind::OutOfRange,
+            SourceErrorKind::Group,
+            SourceErrorKind::Other,
         ] {
             let label = kind.label();
             assert!(page.contains(&format!("| `{label}` |")), "{label}");
@@ -309,46 +311,46 @@ mod tests {
                 Code::BrokerTransportFailure,
                 "Receive failed: error:0A000412:SSL routines::sslv3 alert bad certificate: SSL \
                  alert number 42 (after 23ms in state APIVERSION_QUERY)",
-                FaultKind::Certificate,
+                SourceErrorKind::Certificate,
             ),
             (
                 Code::SSL,
                 "tlsv13 alert certificate required: SSL alert number 116",
-                FaultKind::Certificate,
+                SourceErrorKind::Certificate,
             ),
             (
                 Code::SSL,
                 "tlsv1 alert protocol version: SSL alert number 70",
-                FaultKind::Tls,
+                SourceErrorKind::Tls,
             ),
             (
                 Code::BrokerTransportFailure,
                 "SSL handshake failed: Disconnected: connecting to a PLAINTEXT broker listener?",
-                FaultKind::Handshake,
+                SourceErrorKind::Handshake,
             ),
             (
                 Code::BrokerTransportFailure,
                 "Connect to ipv4#127.0.0.1:9092 failed: Connection refused",
-                FaultKind::Unreachable,
+                SourceErrorKind::Unreachable,
             ),
             (
                 Code::Authentication,
                 "SASL PLAIN mechanism handshake failed: broker's supported mechanisms: SCRAM-SHA-512",
-                FaultKind::Mechanism,
+                SourceErrorKind::Mechanism,
             ),
             (
                 Code::Authentication,
                 "SASL SCRAM-SHA-512 mechanism handshake failed: Broker: Request not valid in current SASL \
                  state: broker's supported mechanisms: ",
-                FaultKind::NoLogin,
+                SourceErrorKind::NoLogin,
             ),
             (
                 Code::Authentication,
                 "SASL authentication error: Authentication failed",
-                FaultKind::Login,
+                SourceErrorKind::Login,
             ),
         ] {
-            assert_eq!(Fault::told(code, reason).kind, kind, "{reason}");
+            assert_eq!(SourceError::told(code, reason).kind, kind, "{reason}");
         }
     }
 }

@@ -1,57 +1,39 @@
 //! Kafka as a source: one member of a consumer group, on a thread of its own.
 //!
-//! The thread does everything that concerns the consumer; the rest of the program talks to it over
-//! the channels of [`Source`]. It always polls, or the group would count it as stuck, but for a
-//! moment's rest when there is no room: pausing a partition throws away what was fetched ahead, so
+//! The thread runs the [`driver`], which does everything that concerns the consumer, as its [`state`]
+//! says; the rest of the program talks to it over the channels of [`Source`]. It always polls, or the group would count it as stuck, but for a
+//! moment's rest when there is no budget: pausing a partition throws away what was fetched ahead, so
 //! it is only done when the sinks do not catch up at once.
 
-mod arrival;
+mod admin;
 mod context;
-mod departure;
-mod doubt;
-mod heed;
-mod inquiry;
-mod lag;
-mod owned;
-mod pace;
-mod poll;
-mod position;
+mod driver;
+mod message;
+mod offset_lookup;
 mod probe;
-mod reader;
 mod settings;
+mod state;
 mod statistics;
+mod subscription;
+mod topics;
 
 use std::sync::Arc;
 use std::sync::mpsc;
 use std::thread;
-use std::time::Duration;
 
 use rdkafka::config::FromClientConfigAndContext;
 use rdkafka::consumer::{BaseConsumer, Consumer};
 use tokio::sync::mpsc::unbounded_channel;
 
 use crate::config::Kafka;
-use crate::record::UnixMillis;
-use crate::source::{Control, Fault, FaultKind, Room, Source, SourceMetrics, Status};
+use crate::source::{Control, Source, SourceError, SourceErrorKind, SourceMetrics, SourceStatus};
 use context::Context;
-use reader::Reader;
+use driver::Driver;
 use settings::member;
 
-pub use inquiry::{Cluster, Inquiry};
+pub use admin::{Admin, Cluster};
 pub use probe::{Step, probe};
-
-/// What is read, and within which limits.
-#[derive(Clone, Debug)]
-pub struct Subscription {
-    /// Each once.
-    pub topics: Vec<String>,
-    pub room: Arc<Room>,
-    /// How long what was handed out may take to be settled when a partition is revoked or the
-    /// source is stopped.
-    pub grace: Duration,
-    /// For what begins so long ago.
-    pub clock: fn() -> UnixMillis,
-}
+pub use subscription::Subscription;
 
 /// Joins the group.
 ///
@@ -62,21 +44,21 @@ pub fn start(
     kafka: &Kafka,
     subscription: Subscription,
     metrics: SourceMetrics,
-) -> Result<Source, Fault> {
-    let status = Arc::new(Status::default());
+) -> Result<Source, SourceError> {
+    let status = Arc::new(SourceStatus::default());
     let consumer = BaseConsumer::from_config_and_context(&member(kafka), Context::default())
-        .map_err(|error| Fault::of(&error))?;
+        .map_err(|error| SourceError::of(&error))?;
     let topics: Vec<&str> = subscription.topics.iter().map(String::as_str).collect();
     consumer
         .subscribe(&topics)
-        .map_err(|error| Fault::of(&error))?;
+        .map_err(|error| SourceError::of(&error))?;
     let (events, received) = unbounded_channel();
     let (sent, commands) = mpsc::channel();
     let control = Control::new(sent, Arc::clone(&status));
-    let reader = Reader::new(consumer, kafka, subscription, status, metrics, events);
+    let driver = Driver::new(consumer, kafka, subscription, status, metrics, events);
     thread::Builder::new()
         .name("kafka".to_owned())
-        .spawn(move || reader.run(&commands))
-        .map_err(|error| Fault::new(FaultKind::Other, error.to_string()))?;
+        .spawn(move || driver.run(&commands))
+        .map_err(|error| SourceError::new(SourceErrorKind::Other, error.to_string()))?;
     Ok(Source::new(received, control))
 }

@@ -1,12 +1,12 @@
-//! The metrics of a source. Series of a partition exist while it is ours, so that nobody sees the
-//! lag of what somebody else reads.
+//! The metrics of a source. The series of a partition exist only while it is assigned to us, so that
+//! no process shows the lag of a partition that another one reads.
 
 use std::ops::Range;
 
 use prometheus::{IntCounterVec, IntGauge, IntGaugeVec, Opts, Registry, core::Collector};
 
 use crate::record::Partition;
-use crate::source::fault::FaultKind;
+use crate::source::fault::SourceErrorKind;
 
 /// The metric families, with the consumer group filled in.
 #[derive(Clone, Debug)]
@@ -54,40 +54,44 @@ impl SourceMetrics {
         let metrics = Self {
             lag: gauges(
                 "kafka_consumer_lag",
-                "Records between what is stored and the end of the partition.",
+                "Records between the stored offset and the end of the partition.",
                 &["topic", "partition", "group"],
             )?,
             connected: gauge(
                 "kafka_connection_active",
-                "Whether at least one broker is connected.",
+                "1 while at least one broker is connected.",
             )?,
             rebalances: counters(
                 "kafka_rebalances_total",
-                "Rebalances that gave us partitions, took some, or found them lost.",
+                "Rebalances that assigned or revoked partitions, or found them lost.",
                 "kind",
             )?,
-            faults: counters("kafka_errors_total", "Errors between us and Kafka.", "kind")?,
+            faults: counters(
+                "kafka_errors_total",
+                "Errors reported by the Kafka client, by kind.",
+                "kind",
+            )?,
             gaps: counters(
                 "kafka_gaps_total",
-                "Times that reading could not go on where it stopped.",
+                "Times that reading could not resume at the stored offset.",
                 "topic",
             )?,
             gap_records: counters(
                 "kafka_gap_records_total",
-                "Records that were gone before they could be read.",
+                "Records that expired before they were read.",
                 "topic",
             )?,
             paused: gauge(
                 "kafka_paused_partitions",
-                "Partitions of which nothing is fetched until the sinks have caught up.",
+                "Partitions paused until the sinks have caught up.",
             )?,
             buffered: gauge(
                 "kafka_buffered_bytes",
-                "Bytes of records between the source and the sinks.",
+                "Bytes of records buffered between the source and the sinks.",
             )?,
             assigned: gauge(
                 "kafka_assigned_partitions",
-                "Partitions that the group has given to this process.",
+                "Partitions assigned to this process.",
             )?,
             group: group.to_owned(),
         };
@@ -95,13 +99,13 @@ impl SourceMetrics {
         Ok(metrics)
     }
 
-    /// Has every series there from the start, so that an alert sees the first event.
+    /// Creates every series at the start, so that an alert sees the first event.
     fn begin(&self, topics: &[String]) {
         for topic in topics {
             self.gaps.with_label_values(&[topic]);
             self.gap_records.with_label_values(&[topic]);
         }
-        for kind in FaultKind::ALL {
+        for kind in SourceErrorKind::ALL {
             self.faults.with_label_values(&[kind.label()]);
         }
         for kind in ["assign", "revoke", "lose"] {
@@ -140,7 +144,7 @@ impl SourceMetrics {
         self.rebalances.with_label_values(&[kind]).inc();
     }
 
-    pub(super) fn fault(&self, kind: FaultKind) {
+    pub(super) fn fault(&self, kind: SourceErrorKind) {
         self.faults.with_label_values(&[kind.label()]).inc();
     }
 
@@ -151,7 +155,7 @@ impl SourceMetrics {
         self.gap_records.with_label_values(&[topic]).inc_by(records);
     }
 
-    pub(super) fn room(&self, paused: usize, bytes: usize) {
+    pub(super) fn buffer(&self, paused: usize, bytes: usize) {
         self.paused.set(i64::try_from(paused).unwrap_or(i64::MAX));
         self.buffered.set(i64::try_from(bytes).unwrap_or(i64::MAX));
     }

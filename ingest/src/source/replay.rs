@@ -12,10 +12,13 @@ use tokio::sync::mpsc::{UnboundedSender, unbounded_channel};
 use tokio::time::Instant;
 
 use crate::record::{Partition, Record};
-use crate::recording::{Reader, RecordingError};
-use crate::source::room::{Bay, Fill};
-use crate::source::{Batch, Begun, Claim, Command, Control, Event, Fault, FaultKind};
-use crate::source::{Room, Source, Status};
+use crate::recording::{RecordingError, RecordingReader};
+use crate::source::buffer::{FillLevel, PartitionBudget};
+use crate::source::{BufferBudget, Source, SourceStatus};
+use crate::source::{
+    Claim, Control, ReadingStarted, RecordBatch, SourceCommand, SourceError, SourceErrorKind,
+    SourceEvent,
+};
 
 /// Records that are handed out together.
 const TOGETHER: usize = 64;
@@ -29,16 +32,16 @@ const NO_ROOM: Duration = Duration::from_millis(2);
 /// # Errors
 /// There can be no thread.
 pub fn start<R: Read + Send + 'static>(
-    reader: Reader<R>,
-    room: &Arc<Room>,
+    reader: RecordingReader<R>,
+    budget: &Arc<BufferBudget>,
     grace: Duration,
-) -> Result<Source, Fault> {
+) -> Result<Source, SourceError> {
     let (events, received) = unbounded_channel();
     let (sent, commands) = channel();
-    let status = Arc::new(Status::default());
+    let status = Arc::new(SourceStatus::default());
     status.set_connected(true);
     let replay = Replay {
-        room: Arc::clone(room),
+        budget: Arc::clone(budget),
         grace,
         events,
         commands,
@@ -51,27 +54,27 @@ pub fn start<R: Read + Send + 'static>(
     thread::Builder::new()
         .name("replay".to_owned())
         .spawn(move || replay.run(reader))
-        .map_err(|error| Fault::new(FaultKind::Other, error.to_string()))?;
+        .map_err(|error| SourceError::new(SourceErrorKind::Other, error.to_string()))?;
     Ok(Source::new(received, Control::new(sent, status)))
 }
 
 struct Replay {
-    room: Arc<Room>,
+    budget: Arc<BufferBudget>,
     grace: Duration,
-    events: UnboundedSender<Event>,
-    commands: Receiver<Command>,
-    status: Arc<Status>,
+    events: UnboundedSender<SourceEvent>,
+    commands: Receiver<SourceCommand>,
+    status: Arc<SourceStatus>,
     partitions: BTreeMap<Partition, Owned>,
     held: bool,
     stopping: bool,
     /// Why it stopped by itself.
-    lost: Option<Fault>,
+    lost: Option<SourceError>,
 }
 
 /// A partition that was assigned.
 struct Owned {
-    tenure: u64,
-    bay: Bay,
+    generation: u64,
+    budget: PartitionBudget,
     begun: bool,
     waiting: Vec<Record>,
 }
@@ -80,14 +83,17 @@ struct Owned {
 struct Gone;
 
 impl Replay {
-    fn run<R: Read>(mut self, reader: Reader<R>) {
+    fn run<R: Read>(mut self, reader: RecordingReader<R>) {
         let ended = self.read(reader);
         if let Ok(result) = ended {
-            drop(self.events.send(Event::Ended(result)));
+            drop(self.events.send(SourceEvent::Ended(result)));
         }
     }
 
-    fn read<R: Read>(&mut self, mut reader: Reader<R>) -> Result<Result<(), Fault>, Gone> {
+    fn read<R: Read>(
+        &mut self,
+        mut reader: RecordingReader<R>,
+    ) -> Result<Result<(), SourceError>, Gone> {
         let mut result = Ok(());
         for record in reader.by_ref() {
             match record {
@@ -105,7 +111,7 @@ impl Replay {
             tracing::warn!(
                 records = cut.records,
                 at = cut.at,
-                "the recording ends within a record"
+                "the recording ends in the middle of a record"
             );
         }
         self.leave()?;
@@ -130,15 +136,15 @@ impl Replay {
     /// Assigns a partition and waits until its lane is open.
     fn assign(&mut self, partition: &Partition, first: i64) -> Result<(), Gone> {
         let owned = Owned {
-            tenure: 1,
-            bay: self.room.bay(),
+            generation: 1,
+            budget: self.budget.of_partition(),
             begun: false,
             waiting: Vec::new(),
         };
         let claim = owned.claim(partition);
         self.partitions.insert(partition.clone(), owned);
         self.status.set_partitions(self.partitions.len());
-        self.tell(Event::Assigned(claim))?;
+        self.tell(SourceEvent::Assigned(claim))?;
         self.await_begin(partition, first)
     }
 
@@ -150,7 +156,7 @@ impl Replay {
                 // What is stored does not matter: what was read before is known by its rows.
                 let claim = owned.claim(partition);
                 let gap = None;
-                return self.tell(Event::Begun(Begun { claim, offset, gap }));
+                return self.tell(SourceEvent::Begun(ReadingStarted { claim, offset, gap }));
             }
             self.obey(Duration::from_millis(100))?;
         }
@@ -162,18 +168,18 @@ impl Replay {
             let Some(owned) = self.partitions.get_mut(partition) else {
                 return Ok(());
             };
-            if !self.held && owned.bay.fill() != Fill::Full {
+            if !self.held && owned.budget.level() != FillLevel::Full {
                 let records = std::mem::take(&mut owned.waiting);
                 if records.is_empty() {
                     return Ok(());
                 }
                 let bytes = records.iter().map(size).sum();
-                let batch = Batch {
+                let batch = RecordBatch {
                     claim: owned.claim(partition),
-                    load: owned.bay.load(records.len(), bytes),
+                    reservation: owned.budget.reserve(records.len(), bytes),
                     records,
                 };
-                return self.tell(Event::Batch(batch));
+                return self.tell(SourceEvent::Batch(batch));
             }
             if self.stopping {
                 return Ok(());
@@ -199,7 +205,7 @@ impl Replay {
         for partition in partitions {
             if let Some(owned) = self.partitions.get(&partition) {
                 let claim = owned.claim(&partition);
-                self.tell(Event::Revoked { claim, deadline })?;
+                self.tell(SourceEvent::Revoked { claim, deadline })?;
             }
         }
         while !self.partitions.is_empty() && Instant::now() < deadline {
@@ -217,19 +223,19 @@ impl Replay {
         };
         loop {
             match command {
-                Command::Begin { claim, .. } => {
+                SourceCommand::Begin { claim, .. } => {
                     if let Some(owned) = self.partitions.get_mut(&claim.partition) {
-                        owned.begun |= owned.tenure == claim.tenure;
+                        owned.begun |= owned.generation == claim.generation;
                     }
                 }
-                Command::Release(claim) => {
+                SourceCommand::Release(claim) => {
                     self.partitions.remove(&claim.partition);
                 }
-                Command::Reclaim(claim) => self.lose(claim)?,
-                Command::Hold(hold) => self.held = hold,
-                Command::Stop => self.stopping = true,
-                Command::Abort => return Err(Gone),
-                Command::Settled { .. } => {}
+                SourceCommand::Reclaim(claim) => self.lose(claim)?,
+                SourceCommand::Hold(hold) => self.held = hold,
+                SourceCommand::Stop => self.stopping = true,
+                SourceCommand::Abort => return Err(Gone),
+                SourceCommand::Settled { .. } => {}
             }
             match self.commands.try_recv() {
                 Ok(next) => command = next,
@@ -241,13 +247,13 @@ impl Replay {
     /// Another process replays into the same database. Whoever came last goes on alone.
     fn lose(&mut self, claim: Claim) -> Result<(), Gone> {
         let message = "another process replays into the same database";
-        self.lost = Some(Fault::new(FaultKind::Group, message));
+        self.lost = Some(SourceError::new(SourceErrorKind::Group, message));
         self.stopping = true;
         self.partitions.remove(&claim.partition);
-        self.tell(Event::Lost(claim))
+        self.tell(SourceEvent::Lost(claim))
     }
 
-    fn tell(&self, event: Event) -> Result<(), Gone> {
+    fn tell(&self, event: SourceEvent) -> Result<(), Gone> {
         self.events.send(event).map_err(|_closed| Gone)
     }
 }
@@ -256,7 +262,7 @@ impl Owned {
     fn claim(&self, partition: &Partition) -> Claim {
         Claim {
             partition: partition.clone(),
-            tenure: self.tenure,
+            generation: self.generation,
         }
     }
 }
@@ -266,6 +272,6 @@ fn size(record: &Record) -> usize {
     length(&record.key) + length(&record.payload)
 }
 
-fn fault(error: &RecordingError) -> Fault {
-    Fault::new(FaultKind::Other, format!("the recording: {error}"))
+fn fault(error: &RecordingError) -> SourceError {
+    SourceError::new(SourceErrorKind::Other, format!("the recording: {error}"))
 }

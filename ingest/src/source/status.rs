@@ -4,17 +4,17 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
 use parking_lot::Mutex;
 
-use crate::source::fault::Fault;
+use crate::source::fault::SourceError;
 
 /// Written by the source, read by everybody.
 #[derive(Debug, Default)]
-pub struct Status {
+pub struct SourceStatus {
     connected: AtomicBool,
     partitions: AtomicUsize,
-    fault: Mutex<Option<Fault>>,
+    fault: Mutex<Option<SourceError>>,
 }
 
-impl Status {
+impl SourceStatus {
     /// Whether at least one broker is connected; always for a recording.
     pub fn is_connected(&self) -> bool {
         self.connected.load(Ordering::Relaxed)
@@ -26,7 +26,7 @@ impl Status {
     }
 
     /// What went wrong last, until something goes well.
-    pub fn fault(&self) -> Option<Fault> {
+    pub fn fault(&self) -> Option<SourceError> {
         self.fault.lock().clone()
     }
 
@@ -48,7 +48,7 @@ impl Status {
     }
 
     /// Notes what went wrong, unless something is known that says more.
-    pub fn set_fault(&self, fault: Fault) {
+    pub fn set_fault(&self, fault: SourceError) {
         let mut known = self.fault.lock();
         if !known
             .as_ref()
@@ -62,21 +62,21 @@ impl Status {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::source::fault::FaultKind;
+    use crate::source::fault::SourceErrorKind;
 
     #[test]
     fn a_reason_is_kept_until_it_is_gone() {
-        let status = Status::default();
+        let status = SourceStatus::default();
         let kind = || status.fault().map(|fault| fault.kind);
         for (told, kept) in [
-            (FaultKind::Unreachable, FaultKind::Unreachable),
-            (FaultKind::Name, FaultKind::Name),
-            (FaultKind::Unreachable, FaultKind::Name),
-            (FaultKind::Login, FaultKind::Login),
-            (FaultKind::Unreachable, FaultKind::Login),
-            (FaultKind::Tls, FaultKind::Tls),
+            (SourceErrorKind::Unreachable, SourceErrorKind::Unreachable),
+            (SourceErrorKind::Name, SourceErrorKind::Name),
+            (SourceErrorKind::Unreachable, SourceErrorKind::Name),
+            (SourceErrorKind::Login, SourceErrorKind::Login),
+            (SourceErrorKind::Unreachable, SourceErrorKind::Login),
+            (SourceErrorKind::Tls, SourceErrorKind::Tls),
         ] {
-            status.set_fault(Fault::new(told, "told"));
+            status.set_fault(SourceError::new(told, "told"));
             assert_eq!(kind(), Some(kept));
         }
         status.set_connected(true);
@@ -85,8 +85,8 @@ mod tests {
 
     #[test]
     fn a_topic_that_is_not_there_is_a_fault_however_well_we_are_connected() {
-        let status = Status::default();
-        status.set_fault(Fault::new(FaultKind::Topic, "told"));
+        let status = SourceStatus::default();
+        status.set_fault(SourceError::new(SourceErrorKind::Topic, "told"));
         status.set_connected(true);
         assert!(status.fault().is_some());
         status.set_permitted();

@@ -13,7 +13,7 @@ use perijove_ingest::config::{self, StoreUrl};
 use perijove_ingest::generator::{Generator, Plan};
 use perijove_ingest::project::WSOL;
 use perijove_ingest::record::{Place, Record, UnixMillis};
-use perijove_ingest::recording::Writer;
+use perijove_ingest::recording::RecordingWriter;
 use perijove_ingest::sink::database::Database;
 use perijove_tests::ports;
 use perijove_tests::redis::Redis;
@@ -29,7 +29,7 @@ const RECORDING: &str = "trades.rec";
 
 fn record(folder: &Path, records: &[Record]) {
     let file = File::create(folder.join(RECORDING)).unwrap();
-    let mut writer = Writer::new(file).unwrap();
+    let mut writer = RecordingWriter::new(file).unwrap();
     for record in records {
         writer.write(record).unwrap();
     }
@@ -166,7 +166,7 @@ async fn of_a_recording_that_was_cut_off_the_whole_records_are_stored() {
     let said = command(folder.path(), &["replay", RECORDING]).await;
     assert!(said.out.contains("49 messages"), "{}", said.out);
     assert!(
-        said.error.contains("ends within a record"),
+        said.error.contains("ends in the middle of a record"),
         "{}",
         said.error
     );
@@ -186,14 +186,14 @@ async fn dead_letters_are_replayed_once_they_can_be_used() {
         "{listed}"
     );
     let replayed = run(&["dead-letters", "replay"]).await;
-    assert!(replayed.contains("0 could be used"), "{replayed}");
+    assert!(replayed.contains("0 replayed"), "{replayed}");
 
     allow(folder.path(), &redis, "4MiB");
     let first = listed.split_whitespace().next().unwrap();
     let one = run(&["dead-letters", "replay", "--id", first]).await;
-    assert!(one.contains("1 could be used, 0 still cannot"), "{one}");
+    assert!(one.contains("1 replayed, 0 still cannot be used"), "{one}");
     let rest = run(&["dead-letters", "replay", "--class", "too_large"]).await;
-    let told = format!("{} could be used, 0 still cannot", large - 1);
+    let told = format!("{} replayed, 0 still cannot be used", large - 1);
     assert!(rest.contains(&told), "{rest}");
     assert_eq!(run(&["dead-letters", "list"]).await, "");
     let all = run(&["dead-letters", "list", "--all"]).await;

@@ -2,7 +2,7 @@
 
 use perijove_ingest::generator::Generator;
 use perijove_ingest::record::Record;
-use perijove_ingest::recording::Writer;
+use perijove_ingest::recording::RecordingWriter;
 use perijove_tests::kafka::{Kafka, Listener, PASSWORD, USER};
 use perijove_tests::ports;
 use perijove_tests::postgres::Postgres;
@@ -87,7 +87,7 @@ async fn a_database_that_refuses_is_named_with_its_cause() {
         &["replay", "trades.rec", "-c", "ingest.yaml"],
     ] {
         let file = std::fs::File::create(folder.path().join("trades.rec")).unwrap();
-        Writer::new(file).unwrap().finish().unwrap();
+        RecordingWriter::new(file).unwrap().finish().unwrap();
         let said = command(folder.path(), words).await;
         assert_eq!(said.code, 1, "{words:?}");
         let shown = url.replace("perijove@", "");
@@ -119,7 +119,7 @@ async fn logins_at_a_listener_that_knows_none_are_told_as_that() {
 async fn lines_of_a_log_in_a_file_are_json_or_at_least_without_colours() {
     let folder = TempDir::new().unwrap();
     let recording = std::fs::File::create(folder.path().join("trades.rec")).unwrap();
-    let mut writer = Writer::new(recording).unwrap();
+    let mut writer = RecordingWriter::new(recording).unwrap();
     let mut records: Vec<Record> = Generator::new(plan(51)).take(20).collect();
     records[3].payload = Some("no message".into());
     for record in &records {

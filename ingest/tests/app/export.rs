@@ -8,7 +8,7 @@ use parquet::record::{Field, RowAccessor};
 use perijove_ingest::generator::Generator;
 use perijove_ingest::project::Trade;
 use perijove_ingest::record::{Record, UnixMillis};
-use perijove_ingest::recording::Writer;
+use perijove_ingest::recording::RecordingWriter;
 use tempfile::TempDir;
 
 use crate::messages::{Ledger, plan};
@@ -18,7 +18,7 @@ use crate::program::{Said, command};
 async fn stored(records: &[Record]) -> TempDir {
     let folder = TempDir::new().unwrap();
     let recording = File::create(folder.path().join("trades.rec")).unwrap();
-    let mut writer = Writer::new(recording).unwrap();
+    let mut writer = RecordingWriter::new(recording).unwrap();
     for record in records {
         writer.write(record).unwrap();
     }

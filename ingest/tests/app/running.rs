@@ -305,7 +305,7 @@ async fn what_it_cannot_do_it_says_and_ends() {
     use crate::program::command;
     let folder = tempfile::TempDir::new().unwrap();
     for (text, code, told) in [
-        ("{}", 3, "there is no Kafka in the configuration"),
+        ("{}", 3, "Kafka is not configured"),
         ("databse: {}", 3, "databse"),
         (
             "http: {listen: off}\nkafka: {security: plaintext, brokers: [\"127.0.0.1:1\"], group: {id: x}}\n\

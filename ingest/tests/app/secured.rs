@@ -4,7 +4,7 @@ use std::path::Path;
 
 use perijove_ingest::generator::Generator;
 use perijove_ingest::record::Record;
-use perijove_ingest::recording::Writer;
+use perijove_ingest::recording::RecordingWriter;
 use perijove_tests::kafka::{Kafka, Listener, PASSWORD, USER};
 use perijove_tests::ports;
 use perijove_tests::redis::Redis;
@@ -141,7 +141,7 @@ async fn a_password_and_a_certificate_that_are_replaced_on_disk_are_taken_over()
         .await;
     until_stored(&program, &ledger).await;
     assert!(
-        program.log().contains("logging in anew"),
+        program.log().contains("reconnecting to Kafka"),
         "{}",
         program.log()
     );
@@ -155,7 +155,7 @@ async fn redis_gets_over_tls_what_is_stored() {
     let folder = TempDir::new().unwrap();
     let records: Vec<Record> = Generator::new(plan(33)).take(100).collect();
     let recording = std::fs::File::create(folder.path().join("trades.rec")).unwrap();
-    let mut writer = Writer::new(recording).unwrap();
+    let mut writer = RecordingWriter::new(recording).unwrap();
     for record in &records {
         writer.write(record).unwrap();
     }

@@ -203,7 +203,7 @@ async fn a_topic_of_another_kind_ends_the_program_before_dead_letters_pile_up() 
         let status = program.ended().await;
         assert_eq!(status.code(), Some(3), "{}", program.log());
         let log = program.log();
-        assert!(log.contains("write `kind: trades` for it"), "{log}");
+        assert!(log.contains("set `kind: trades` for it"), "{log}");
         assert!(log.contains(TOPIC), "{log}");
     }
     let pool = world.pool().await;

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use perijove_ingest::config::{self, StoreUrl};
 use perijove_ingest::sink::database::Database;
-use perijove_ingest::sink::market::{Link, audit};
+use perijove_ingest::sink::market::{RedisConnection, audit};
 use perijove_tests::kafka::{Kafka, Listener};
 use perijove_tests::ports;
 use perijove_tests::postgres::Postgres;
@@ -219,7 +219,7 @@ async fn differences(database: &Database, redis: &Redis) -> Result<usize, String
         timeout: PATIENCE,
         ..config::Redis::at(url)
     };
-    let mut link = Link::new(&patient).unwrap();
+    let mut link = RedisConnection::new(&patient).unwrap();
     let found = audit(database, &mut link, 0).await.unwrap();
     let few: Vec<&String> = found.differences.iter().take(20).collect();
     let all = found.differences.len();

@@ -117,7 +117,7 @@ fn slots_and_times_that_cannot_be_are_passed_over_and_stop_nobody() {
     }
     scene.slot = slot;
     scene.now = now;
-    assert_eq!(scene.oracle.refused.time, 6);
+    assert_eq!(scene.oracle.ignored.time, 6);
     scene.assert_honest("odd slots and times");
     for round in 0..5 {
         scene.next_slot();

@@ -7,11 +7,12 @@ use perijove_ingest::config;
 use perijove_ingest::dead_letter::DeadLetter;
 use perijove_ingest::generator::Plan;
 use perijove_ingest::project::{
-    Amount, Extensions, Fault, Origin, Party, Poisoned, SlotUpdate, TransactionRow, Transfer, USDC,
+    Amount, Extensions, Origin, Party, Poisoned, ProjectError, SlotUpdate, TransactionRow,
+    Transfer, USDC,
 };
 use perijove_ingest::record::{Place, Record, UnixMillis};
 use perijove_ingest::sink::database::{
-    Batch, Database, LetterFilter, Settled, StoreError, Stored, Ticks,
+    CommitOutcome, Database, DatabaseError, DeadLetterFilter, RowBatch, StoredTick, TickQuery,
 };
 use perijove_ingest::sink::tick::Tick;
 
@@ -31,15 +32,15 @@ on_both!(
     a_batch_that_is_refused_leaves_nothing_behind,
 );
 
-async fn stored(database: &Database) -> Vec<Stored> {
+async fn stored(database: &Database) -> Vec<StoredTick> {
     let mut all = Vec::new();
-    let everything = Ticks {
+    let everything = TickQuery {
         from: -1,
-        ..Ticks::default()
+        ..TickQuery::default()
     };
     let each = |stored| all.push(stored);
     database.ticks(&everything, each).await.unwrap();
-    all.sort_by_key(|stored: &Stored| (stored.tick.position, stored.tick.signature));
+    all.sort_by_key(|stored: &StoredTick| (stored.tick.position, stored.tick.signature));
     all
 }
 
@@ -99,12 +100,12 @@ async fn what_is_stored_comes_back_as_it_was(settings: config::Database) {
     assert_eq!(touched.len(), traded.len());
     let mut of_pairs = Vec::new();
     for (pair, first) in touched {
-        let ticks = Ticks {
+        let ticks = TickQuery {
             lane: Some(lane.id),
             pairs: &[pair],
             from: first,
         };
-        let each = |stored: Stored| of_pairs.push(stored.tick);
+        let each = |stored: StoredTick| of_pairs.push(stored.tick);
         database.ticks(&ticks, each).await.unwrap();
     }
     of_pairs.sort_by_key(order);
@@ -135,9 +136,9 @@ async fn only_the_last_to_claim_a_lane_may_write_it(settings: config::Database) 
     let before = stored(&database).await;
 
     let fenced = database.commit(&mut old, &batch(&records[10..20])).await;
-    assert!(matches!(fenced, Err(StoreError::Fenced)), "{fenced:?}");
+    assert!(matches!(fenced, Err(DatabaseError::Fenced)), "{fenced:?}");
     let settled = database.settle(&mut old).await;
-    assert!(matches!(settled, Err(StoreError::Fenced)), "{settled:?}");
+    assert!(matches!(settled, Err(DatabaseError::Fenced)), "{settled:?}");
     assert_eq!(stored(&database).await, before);
     other
         .commit(&mut new, &batch(&records[10..20]))
@@ -151,7 +152,7 @@ async fn only_the_last_to_claim_a_lane_may_write_it(settings: config::Database) 
         .await
         .unwrap();
     let late = other.commit(&mut twin, &batch(&records[30..])).await;
-    assert!(matches!(late, Err(StoreError::Fenced)), "{late:?}");
+    assert!(matches!(late, Err(DatabaseError::Fenced)), "{late:?}");
 }
 
 async fn a_commit_whose_end_was_not_seen_is_found_out_about(settings: config::Database) {
@@ -159,13 +160,16 @@ async fn a_commit_whose_end_was_not_seen_is_found_out_about(settings: config::Da
     let mut lane = database.claim("group", "topic", 0).await.unwrap();
     let before = lane.clone();
     let batch = batch(&records(Plan::default(), 5));
-    assert_eq!(database.settle(&mut lane).await.unwrap(), Settled::Lost);
+    assert_eq!(
+        database.settle(&mut lane).await.unwrap(),
+        CommitOutcome::Lost
+    );
     assert_eq!(lane, before);
     database.commit(&mut lane, &batch).await.unwrap();
     let mut unseen = before;
     assert_eq!(
         database.settle(&mut unseen).await.unwrap(),
-        Settled::Written
+        CommitOutcome::Written
     );
     assert_eq!(unseen, lane);
 }
@@ -174,9 +178,9 @@ async fn a_lane_goes_on_where_it_was_left(settings: config::Database) {
     let database = open(&settings).await;
     let mut lane = database.claim("group", "topic", 3).await.unwrap();
     assert_eq!((lane.next_offset, lane.batch), (None, 0));
-    let batch = Batch {
+    let batch = RowBatch {
         next_offset: Some(17),
-        ..Batch::default()
+        ..RowBatch::default()
     };
     database.commit(&mut lane, &batch).await.unwrap();
     database.claim("group", "topic", 4).await.unwrap();
@@ -193,7 +197,7 @@ async fn a_lane_goes_on_where_it_was_left(settings: config::Database) {
     let reset = database.reset("group", "topic", 3, 5).await.unwrap();
     assert_eq!((reset.next_offset, reset.id), (Some(5), lane.id));
     let fenced = database.commit(&mut lane, &batch).await;
-    assert!(matches!(fenced, Err(StoreError::Fenced)), "{fenced:?}");
+    assert!(matches!(fenced, Err(DatabaseError::Fenced)), "{fenced:?}");
     database.note_gap("group", "topic", 3, 5..9).await.unwrap();
     database.note_gap("group", "topic", 3, 5..9).await.unwrap();
     database.ping().await.unwrap();
@@ -255,16 +259,16 @@ async fn transfers_transactions_and_slots_are_stored_once(settings: config::Data
         block_time: None,
         recorded: UnixMillis(1_760_000_000_000),
     };
-    let batch = Batch {
+    let batch = RowBatch {
         next_offset: Some(1),
         transfers: vec![transfer.clone(), transfer],
         transactions: vec![row.clone(), row],
         slots: vec![slot(None, b""), slot(Some(4), b"")],
-        ..Batch::default()
+        ..RowBatch::default()
     };
     let first = database.commit(&mut lane, &batch).await.unwrap();
     assert_eq!((first.new, first.known), (3, 3));
-    let later = Batch {
+    let later = RowBatch {
         slots: vec![slot(None, &[1; 32])],
         ..batch.clone()
     };
@@ -290,23 +294,23 @@ async fn dead_letters_are_kept_until_they_can_be_used(settings: config::Database
     let mut lane = database.claim("group", "topic", 2).await.unwrap();
     let poisoned = |place| Poisoned {
         transaction: place,
-        fault: Fault::Missing("signature"),
+        fault: ProjectError::Missing("signature"),
     };
     let letter =
         |record: &Record, place| DeadLetter::of_transaction(record.clone(), &poisoned(place));
     let (one, other) = (record(1, b"one\0"), record(2, b"other"));
-    let batch = Batch {
+    let batch = RowBatch {
         next_offset: Some(3),
-        letters: vec![letter(&one, 4), letter(&one, 6), letter(&other, 0)],
-        ..Batch::default()
+        dead_letters: vec![letter(&one, 4), letter(&one, 6), letter(&other, 0)],
+        ..RowBatch::default()
     };
     database.commit(&mut lane, &batch).await.unwrap();
     database.commit(&mut lane, &batch).await.unwrap();
-    let all = LetterFilter {
+    let all = DeadLetterFilter {
         most: 10,
-        ..LetterFilter::default()
+        ..DeadLetterFilter::default()
     };
-    let letters = database.letters(&all).await.unwrap();
+    let letters = database.dead_letters(&all).await.unwrap();
     assert_eq!(letters.len(), 2);
     assert_eq!(letters[0].record, one);
     assert_eq!(letters[1].record, other);
@@ -317,15 +321,15 @@ async fn dead_letters_are_kept_until_they_can_be_used(settings: config::Database
     );
     assert_eq!(letters[0].replayed, None);
 
-    let batch = Batch {
+    let batch = RowBatch {
         replayed: vec![letters[0].id],
-        ..Batch::default()
+        ..RowBatch::default()
     };
     database.commit(&mut lane, &batch).await.unwrap();
-    let ids = |filter: LetterFilter| {
+    let ids = |filter: DeadLetterFilter| {
         let database = database.clone();
         async move {
-            let letters = database.letters(&filter).await.unwrap();
+            let letters = database.dead_letters(&filter).await.unwrap();
             letters.iter().map(|letter| letter.id).collect::<Vec<_>>()
         }
     };
@@ -333,14 +337,14 @@ async fn dead_letters_are_kept_until_they_can_be_used(settings: config::Database
     for (filter, expected) in [
         (all.clone(), vec![second]),
         (
-            LetterFilter {
+            DeadLetterFilter {
                 replayed: true,
                 ..all.clone()
             },
             vec![first, second],
         ),
         (
-            LetterFilter {
+            DeadLetterFilter {
                 replayed: true,
                 most: 1,
                 ..all.clone()
@@ -348,7 +352,7 @@ async fn dead_letters_are_kept_until_they_can_be_used(settings: config::Database
             vec![first],
         ),
         (
-            LetterFilter {
+            DeadLetterFilter {
                 replayed: true,
                 after: first,
                 ..all.clone()
@@ -356,14 +360,14 @@ async fn dead_letters_are_kept_until_they_can_be_used(settings: config::Database
             vec![second],
         ),
         (
-            LetterFilter {
+            DeadLetterFilter {
                 id: Some(second),
                 ..all.clone()
             },
             vec![second],
         ),
         (
-            LetterFilter {
+            DeadLetterFilter {
                 class: Some("json".to_owned()),
                 ..all.clone()
             },
@@ -456,10 +460,13 @@ async fn a_batch_that_is_refused_leaves_nothing_behind(settings: config::Databas
     let refused = database.commit(&mut lane, &bad).await;
     if database_refuses(&settings) {
         assert!(
-            matches!(refused, Err(StoreError::Refused(_))),
+            matches!(refused, Err(DatabaseError::Refused(_))),
             "{refused:?}"
         );
-        assert_eq!(database.settle(&mut lane).await.unwrap(), Settled::Lost);
+        assert_eq!(
+            database.settle(&mut lane).await.unwrap(),
+            CommitOutcome::Lost
+        );
         assert_eq!(stored(&database).await, []);
     }
     database.commit(&mut lane, &good).await.unwrap();

@@ -10,29 +10,29 @@ use perijove_ingest::config::{self, StoreUrl};
 use perijove_ingest::generator::Plan;
 use perijove_ingest::record::{Record, UnixMillis};
 use perijove_ingest::sink::database::{Database, Lane};
-use perijove_ingest::sink::market::{Applied, Keeper, Link, audit};
+use perijove_ingest::sink::market::{Applied, LaneMirror, RedisConnection, audit};
 use perijove_tests::redis::Redis;
 use perijove_tests::wait::PATIENCE;
 
 use crate::scene::{batch, on_postgres, on_sqlite, open, records};
 
-fn link(redis: &Redis) -> Link {
+fn connection(redis: &Redis) -> RedisConnection {
     let url = StoreUrl::parse(&redis.url(), &["redis"]).unwrap();
     let patient = config::Redis {
         connect: PATIENCE,
         timeout: PATIENCE,
         ..config::Redis::at(url)
     };
-    Link::new(&patient).unwrap()
+    RedisConnection::new(&patient).unwrap()
 }
 
-fn keeper(redis: &Redis, lane: &Lane) -> Keeper {
-    Keeper::new(link(redis), lane, || UnixMillis(1_760_000_000_000))
+fn mirror(redis: &Redis, lane: &Lane) -> LaneMirror {
+    LaneMirror::new(connection(redis), lane, || UnixMillis(1_760_000_000_000))
 }
 
 /// Redis is what the trades in the database come to, all of them.
 async fn holds(database: &Database, redis: &Redis) {
-    let found = audit(database, &mut link(redis), 0).await.unwrap();
+    let found = audit(database, &mut connection(redis), 0).await.unwrap();
     assert_eq!(found.differences, Vec::<String>::new());
     assert!(found.compared > 20, "{}", found.compared);
 }
@@ -63,12 +63,12 @@ async fn redis_holds_what_a_stream_comes_to() {
     on_postgres(async |settings| {
         let database = open(&settings).await;
         let mut lane = database.claim("group", "topic", 0).await.unwrap();
-        let mut keeper = keeper(&redis, &lane);
+        let mut mirror = mirror(&redis, &lane);
         let records = records(plan(1), 200);
         let mut live = 0;
         for records in records.chunks(7) {
             let committed = database.commit(&mut lane, &batch(records)).await.unwrap();
-            let applied = keeper.apply(&database, &committed).await.unwrap();
+            let applied = mirror.apply(&database, &committed).await.unwrap();
             live += usize::from(applied == Applied::Live);
         }
         assert_eq!(live, records.len().div_ceil(7) - 1);
@@ -85,11 +85,11 @@ async fn a_stream_that_comes_again_changes_nothing() {
         let records = records(plan(2), 100);
         for _ in 0..2 {
             let mut lane = database.claim("group", "topic", 0).await.unwrap();
-            let mut keeper = keeper(&redis, &lane);
+            let mut mirror = mirror(&redis, &lane);
             for records in records.chunks(9) {
                 let committed = database.commit(&mut lane, &batch(records)).await.unwrap();
-                keeper.apply(&database, &committed).await.unwrap();
-                keeper.apply(&database, &committed).await.unwrap();
+                mirror.apply(&database, &committed).await.unwrap();
+                mirror.apply(&database, &committed).await.unwrap();
             }
             holds(&database, &redis).await;
         }
@@ -111,7 +111,7 @@ enum Fate {
     Again,
 }
 
-/// Some lanes, each with its keeper, and one random sequence of what happens.
+/// Some lanes, each with its mirror, and one random sequence of what happens.
 async fn through_thick_and_thin(database: &Database, redis: &Redis, seed: u64) {
     let mut random = fastrand::Rng::with_seed(seed);
     let mut partitions: BTreeMap<i32, Vec<Record>> = BTreeMap::new();
@@ -134,12 +134,12 @@ async fn through_thick_and_thin(database: &Database, redis: &Redis, seed: u64) {
     batches.push((doubled.0 + 1, doubled.1));
     random.shuffle(&mut batches);
 
-    let mut lanes: BTreeMap<i32, (Lane, Keeper)> = BTreeMap::new();
+    let mut lanes: BTreeMap<i32, (Lane, LaneMirror)> = BTreeMap::new();
     for (partition, records) in batches {
         if !lanes.contains_key(&partition) {
             let lane = database.claim("group", "topic", partition).await.unwrap();
-            let keeper = keeper(redis, &lane);
-            lanes.insert(partition, (lane, keeper));
+            let mirror = mirror(redis, &lane);
+            lanes.insert(partition, (lane, mirror));
         }
         let (lane, keep) = lanes.get_mut(&partition).unwrap();
         let committed = database.commit(lane, &batch(&records)).await.unwrap();
@@ -156,12 +156,12 @@ async fn through_thick_and_thin(database: &Database, redis: &Redis, seed: u64) {
             }
             Fate::Crash => {
                 *lane = database.claim("group", "topic", partition).await.unwrap();
-                *keep = keeper(redis, lane);
-                keep.mend(database, lane.batch).await.unwrap();
+                *keep = mirror(redis, lane);
+                keep.rebuild(database, lane.batch).await.unwrap();
             }
             Fate::Zombie => {
                 let mut successor = database.claim("group", "topic", partition).await.unwrap();
-                let mut next = keeper(redis, &successor);
+                let mut next = mirror(redis, &successor);
                 let later = database
                     .commit(&mut successor, &batch(&records))
                     .await
@@ -180,7 +180,7 @@ async fn through_thick_and_thin(database: &Database, redis: &Redis, seed: u64) {
         }
     }
     for (lane, keep) in lanes.values_mut() {
-        keep.mend(database, lane.batch).await.unwrap();
+        keep.rebuild(database, lane.batch).await.unwrap();
     }
 }
 
@@ -213,13 +213,13 @@ async fn a_redis_that_lost_everything_is_filled_again() {
     on_sqlite(async |settings| {
         let database = open(&settings).await;
         let mut lane = database.claim("group", "topic", 0).await.unwrap();
-        let mut keeper = keeper(&redis, &lane);
+        let mut mirror = mirror(&redis, &lane);
         let records = records(plan(3), 90);
         for (number, records) in records.chunks(10).enumerate() {
             let committed = database.commit(&mut lane, &batch(records)).await.unwrap();
-            let applied = keeper.apply(&database, &committed).await.unwrap();
+            let applied = mirror.apply(&database, &committed).await.unwrap();
             let expected = if number % 3 == 0 {
-                Applied::Mended
+                Applied::Rebuilt
             } else {
                 Applied::Live
             };
@@ -240,23 +240,23 @@ async fn a_redis_that_comes_back_is_brought_up_to_date() {
     on_sqlite(async |settings| {
         let database = open(&settings).await;
         let mut lane = database.claim("group", "topic", 0).await.unwrap();
-        let mut keeper = keeper(&redis, &lane);
+        let mut mirror = mirror(&redis, &lane);
         let records = records(plan(4), 40);
         let committed = database
             .commit(&mut lane, &batch(&records[..20]))
             .await
             .unwrap();
-        keeper.apply(&database, &committed).await.unwrap();
+        mirror.apply(&database, &committed).await.unwrap();
         redis.kill().await;
         let committed = database
             .commit(&mut lane, &batch(&records[20..]))
             .await
             .unwrap();
-        keeper.apply(&database, &committed).await.unwrap_err();
-        assert!(!keeper.is_in_step());
+        mirror.apply(&database, &committed).await.unwrap_err();
+        assert!(!mirror.is_in_step());
         redis.restart().await;
-        keeper.mend(&database, lane.batch).await.unwrap();
-        assert!(keeper.is_in_step());
+        mirror.rebuild(&database, lane.batch).await.unwrap();
+        assert!(mirror.is_in_step());
         holds(&database, &redis).await;
     })
     .await;
@@ -268,8 +268,8 @@ async fn pools_that_have_traded_are_announced_and_progress_is_noted() {
     on_sqlite(async |settings| {
         let database = open(&settings).await;
         let mut lane = database.claim("group", "topic", 5).await.unwrap();
-        let mut keeper = keeper(&redis, &lane);
-        keeper.mend(&database, lane.batch).await.unwrap();
+        let mut mirror = mirror(&redis, &lane);
+        mirror.rebuild(&database, lane.batch).await.unwrap();
         let client = ::redis::Client::open(redis.url()).unwrap();
         let mut channel = client.get_async_pubsub().await.unwrap();
         channel.subscribe(POOLS).await.unwrap();
@@ -278,7 +278,7 @@ async fn pools_that_have_traded_are_announced_and_progress_is_noted() {
             .await
             .unwrap();
         assert_eq!(
-            keeper.apply(&database, &committed).await.unwrap(),
+            mirror.apply(&database, &committed).await.unwrap(),
             Applied::Live
         );
         let message = channel.on_message().next().await.unwrap();

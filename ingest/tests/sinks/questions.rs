@@ -6,7 +6,7 @@ use std::str::FromStr as _;
 use perijove_ingest::config;
 use perijove_ingest::generator::Plan;
 use perijove_ingest::project::{Pair, Side, Trade, USDC};
-use perijove_ingest::sink::database::Batch;
+use perijove_ingest::sink::database::RowBatch;
 use perijove_tests::postgres::Postgres;
 use perijove_tests::wait::until;
 use sqlx::migrate::Migrator;
@@ -30,7 +30,7 @@ fn questions(key: &str, signature: &str) -> [String; 7] {
     ]
 }
 
-async fn filled(settings: &config::Database) -> Batch {
+async fn filled(settings: &config::Database) -> RowBatch {
     let database = open(settings).await;
     let mut lane = database.claim("group", "topic", 0).await.unwrap();
     let batch = batch(&records(Plan::default(), 60));
@@ -132,7 +132,7 @@ fn expected(trade: &Trade) -> Shown {
 }
 
 /// What the trades of pools in a batch come to, each once.
-fn all_expected(batch: &Batch) -> Vec<Shown> {
+fn all_expected(batch: &RowBatch) -> Vec<Shown> {
     let pools = batch.trades.iter().filter(|trade| trade.market.is_some());
     let mut trades: Vec<&Trade> = pools.collect();
     trades.sort_by_key(|trade| (trade.position(), trade.origin.signature));
@@ -219,7 +219,7 @@ async fn a_wallet_sees_both_sides_of_its_trades_in_sqlite() {
 type Candle = (i64, f64, f64, f64, f64, i64);
 
 /// The candles of the pair that is traded most, from the trades themselves.
-fn candles(batch: &Batch) -> (Pair, Vec<Candle>) {
+fn candles(batch: &RowBatch) -> (Pair, Vec<Candle>) {
     let pools = batch.trades.iter().filter(|trade| trade.price.is_some());
     let mut trades: Vec<&Trade> = pools.collect();
     trades.sort_by_key(|trade| (trade.position(), trade.origin.signature));

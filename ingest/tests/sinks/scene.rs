@@ -7,7 +7,7 @@ use perijove_ingest::decode::{Encoding, Kind, Limits, decode};
 use perijove_ingest::generator::{Generator, Plan};
 use perijove_ingest::project::{Trade, project};
 use perijove_ingest::record::{Record, UnixMillis};
-use perijove_ingest::sink::database::{Batch, Database};
+use perijove_ingest::sink::database::{Database, RowBatch};
 use perijove_tests::postgres::Postgres;
 use tempfile::TempDir;
 
@@ -69,10 +69,10 @@ pub(crate) fn trades(record: &Record) -> Vec<Trade> {
 }
 
 /// One batch of some records.
-pub(crate) fn batch(records: &[Record]) -> Batch {
-    Batch {
+pub(crate) fn batch(records: &[Record]) -> RowBatch {
+    RowBatch {
         next_offset: records.last().map(|record| record.place.offset + 1),
         trades: records.iter().flat_map(trades).collect(),
-        ..Batch::default()
+        ..RowBatch::default()
     }
 }

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use perijove_ingest::config::{Broker, Kafka, Reset, Start};
-use perijove_ingest::source::FaultKind;
+use perijove_ingest::source::SourceErrorKind;
 use perijove_tests::ports;
 use rdkafka::ClientConfig;
 use rdkafka::consumer::{BaseConsumer, Consumer};
@@ -160,7 +160,7 @@ async fn brokers_that_cannot_be_reached_are_a_fault_and_no_end() {
     let member = Member::join(&settings(&broker.to_string()), &Store::default());
     eventually("the fault", || {
         let fault = member.control.status().fault();
-        fault.is_some_and(|fault| fault.kind == FaultKind::Unreachable)
+        fault.is_some_and(|fault| fault.kind == SourceErrorKind::Unreachable)
     })
     .await;
     assert!(!member.control.status().is_connected());

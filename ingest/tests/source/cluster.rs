@@ -4,7 +4,7 @@
 use perijove_core::Secret;
 use perijove_core::settings::Setting;
 use perijove_ingest::config::{Assignment, Kafka, KafkaTls, Security, Start};
-use perijove_ingest::source::FaultKind;
+use perijove_ingest::source::SourceErrorKind;
 use perijove_tests::kafka::{self, Kafka as Cluster, Listener, PASSWORD, PATIENCE, USER};
 use rdkafka::Offset;
 use rdkafka::producer::Producer as _;
@@ -218,14 +218,14 @@ async fn a_topic_that_is_not_there_yet_is_a_fault_and_read_once_it_is_made() {
     let member = Member::join(&through(&cluster, Listener::Plaintext), &store);
     eventually("the fault", || {
         let fault = member.control.status().fault();
-        fault.is_some_and(|fault| fault.kind == FaultKind::Topic)
+        fault.is_some_and(|fault| fault.kind == SourceErrorKind::Topic)
     })
     .await;
     // The client says it once; it stays true however well it is connected.
     let connected = Instant::now();
     eventually("some seconds to pass", || {
         let fault = member.control.status().fault();
-        assert!(fault.is_some_and(|fault| fault.kind == FaultKind::Topic));
+        assert!(fault.is_some_and(|fault| fault.kind == SourceErrorKind::Topic));
         member.control.status().is_connected() && connected.elapsed().as_secs() >= 8
     })
     .await;
@@ -247,7 +247,7 @@ async fn a_second_process_of_the_same_name_ends_the_first() {
     eventually("all to be stored", || store.len() == 5).await;
     let second = Member::join(&settings, &store);
     let fault = first.ended().await.unwrap_err();
-    assert_eq!(fault.kind, FaultKind::Group, "{fault}");
+    assert_eq!(fault.kind, SourceErrorKind::Group, "{fault}");
     produce(&cluster, 0, 5..10).await;
     eventually("all to be stored", || store.len() == 10).await;
     second.stop().await.unwrap();

@@ -78,7 +78,7 @@ async fn a_member_that_ends_at_once_leaves_its_unsettled_records_to_the_next() {
     eventually("the first records", || store.len() == 20).await;
     first.store(false);
     mock.produce(0, 20..40).await;
-    eventually("records under way", || first.room.bytes() > 0).await;
+    eventually("records under way", || first.budget.bytes() > 0).await;
     first.abort().await;
     let second = Member::join(&mock.settings(), &store);
     eventually("all to be stored", || store.len() == 40).await;
@@ -101,7 +101,7 @@ async fn a_revoked_partition_is_given_on_when_it_is_settled_and_not_before() {
     for at in 0..2 {
         mock.produce(at, 0..10).await;
     }
-    eventually("records under way", || first.room.bytes() > 0).await;
+    eventually("records under way", || first.budget.bytes() > 0).await;
     let second = Member::join(&mock.settings(), &store);
     eventually("a partition to leave", || {
         first.control.status().partitions() == 1
@@ -133,7 +133,7 @@ async fn a_partition_that_is_not_settled_in_time_is_given_on_and_its_old_owner_f
     .await;
     first.store(false);
     mock.produce(0, 0..10).await;
-    eventually("records under way", || first.room.bytes() > 0).await;
+    eventually("records under way", || first.budget.bytes() > 0).await;
     first.control.stop();
     let second = Member::join(&mock.settings(), &store);
     eventually("all to be stored", || store.len() == 10).await;

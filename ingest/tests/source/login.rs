@@ -3,7 +3,7 @@
 use perijove_core::Secret;
 use perijove_core::settings::Setting;
 use perijove_ingest::config::{Broker, Kafka, KafkaTls, Mechanism};
-use perijove_ingest::source::FaultKind;
+use perijove_ingest::source::SourceErrorKind;
 use perijove_tests::kafka::{GUEST, Listener, USER};
 
 use crate::cluster::{cluster, produce, through};
@@ -12,7 +12,7 @@ use crate::mock::assert_once;
 use crate::store::Store;
 
 /// Waits until a consumer with these settings knows what is wrong.
-async fn assert_fault(kafka: &Kafka, kind: FaultKind) {
+async fn assert_fault(kafka: &Kafka, kind: SourceErrorKind) {
     let member = Member::join(kafka, &Store::default());
     let what = format!("the fault {kind:?}");
     eventually(&what, || {
@@ -84,12 +84,12 @@ async fn what_is_wrong_is_told_apart() {
         ..sasl.clone()
     };
     for (settings, kind) in [
-        (wrong_password, FaultKind::Login),
-        (no_rights, FaultKind::Forbidden),
-        (wrong_mechanism, FaultKind::Mechanism),
-        (wrong_authority, FaultKind::Tls),
-        (no_certificate, FaultKind::Certificate),
-        (wrong_name, FaultKind::Name),
+        (wrong_password, SourceErrorKind::Login),
+        (no_rights, SourceErrorKind::Forbidden),
+        (wrong_mechanism, SourceErrorKind::Mechanism),
+        (wrong_authority, SourceErrorKind::Tls),
+        (no_certificate, SourceErrorKind::Certificate),
+        (wrong_name, SourceErrorKind::Name),
     ] {
         assert_fault(&settings, kind).await;
     }
@@ -105,7 +105,7 @@ async fn the_name_in_a_certificate_counts_only_if_it_is_told_to() {
         broker.host = "0.0.0.0".to_owned();
     }
     assert!(settings.tls.verify_hostname);
-    assert_fault(&settings, FaultKind::Tls).await;
+    assert_fault(&settings, SourceErrorKind::Tls).await;
     settings.tls.verify_hostname = false;
     let store = Store::default();
     let member = Member::join(&settings, &store);

@@ -10,6 +10,7 @@
     reason = "tests fail by panicking, and say what they did"
 )]
 
+mod backpressure;
 mod beginning;
 mod chaos;
 mod cluster;
@@ -17,6 +18,5 @@ mod groups;
 mod login;
 mod member;
 mod mock;
-mod room;
 mod store;
 mod trouble;

@@ -9,7 +9,9 @@ use perijove_core::settings::Setting;
 use perijove_ingest::config::{Broker, Buffer, Group, Kafka, Security};
 use perijove_ingest::record::{Partition, UnixMillis};
 use perijove_ingest::source::kafka::{self, Subscription};
-use perijove_ingest::source::{Batch, Claim, Control, Event, Fault, Room, Source, SourceMetrics};
+use perijove_ingest::source::{
+    BufferBudget, Claim, Control, RecordBatch, Source, SourceError, SourceEvent, SourceMetrics,
+};
 use perijove_tests::kafka::PATIENCE;
 use perijove_tests::wait::eventually_within;
 use prometheus::Registry;
@@ -30,7 +32,7 @@ pub async fn eventually(what: &str, condition: impl FnMut() -> bool) {
 /// A member of the group.
 pub struct Member {
     pub control: Control,
-    pub room: Arc<Room>,
+    pub budget: Arc<BufferBudget>,
     pub registry: Registry,
     /// What happened, batches left out.
     pub heard: Arc<Mutex<Vec<String>>>,
@@ -38,7 +40,7 @@ pub struct Member {
     storing: watch::Sender<bool>,
     /// Partitions of which it is not said where they begin.
     silent: watch::Sender<Vec<i32>>,
-    run: JoinHandle<Result<(), Fault>>,
+    run: JoinHandle<Result<(), SourceError>>,
 }
 
 /// Settings for a cluster that asks nobody who he is.
@@ -79,10 +81,10 @@ impl Member {
         silent: &[i32],
     ) -> Self {
         let registry = Registry::new();
-        let room = Room::new(buffer);
+        let budget = BufferBudget::new(buffer);
         let subscription = Subscription {
             topics: vec![TOPIC.to_owned()],
-            room: Arc::clone(&room),
+            budget: Arc::clone(&budget),
             grace,
             clock: || UnixMillis(1_760_000_000_000),
         };
@@ -103,7 +105,7 @@ impl Member {
         };
         Self {
             control,
-            room,
+            budget,
             registry,
             heard,
             storing,
@@ -127,12 +129,12 @@ impl Member {
     }
 
     /// Stops in good order and says how it ended.
-    pub async fn stop(self) -> Result<(), Fault> {
+    pub async fn stop(self) -> Result<(), SourceError> {
         self.control.stop();
         self.ended().await
     }
 
-    pub async fn ended(self) -> Result<(), Fault> {
+    pub async fn ended(self) -> Result<(), SourceError> {
         timeout(PATIENCE, self.run).await.expect("it ends").unwrap()
     }
 
@@ -175,7 +177,7 @@ struct Pipeline {
 }
 
 impl Pipeline {
-    async fn run(mut self) -> Result<(), Fault> {
+    async fn run(mut self) -> Result<(), SourceError> {
         loop {
             let control = self.source.control().clone();
             let event = tokio::select! {
@@ -186,12 +188,12 @@ impl Pipeline {
                 }
             };
             match event.expect("the last event is that it has ended") {
-                Event::Assigned(claim) => {
+                SourceEvent::Assigned(claim) => {
                     self.hear(format!("assigned {claim}"));
                     self.waiting.push(claim);
                     self.answer();
                 }
-                Event::Begun(begun) => {
+                SourceEvent::Begun(begun) => {
                     let (claim, offset) = (begun.claim, begun.offset);
                     self.hear(format!("begun {claim} {offset}"));
                     if let Some(gap) = begun.gap {
@@ -205,14 +207,14 @@ impl Pipeline {
                         control.settled(claim, offset);
                     }
                 }
-                Event::Batch(batch) => self.settle(&control, batch).await,
-                Event::Revoked { claim, .. } => {
+                SourceEvent::Batch(batch) => self.settle(&control, batch).await,
+                SourceEvent::Revoked { claim, .. } => {
                     self.hear(format!("revoked {claim}"));
                     // Batches before this are stored by now: one thing is done after the other.
                     control.release(claim);
                 }
-                Event::Lost(claim) => self.hear(format!("lost {claim}")),
-                Event::Ended(outcome) => return outcome,
+                SourceEvent::Lost(claim) => self.hear(format!("lost {claim}")),
+                SourceEvent::Ended(outcome) => return outcome,
             }
         }
     }
@@ -229,7 +231,7 @@ impl Pipeline {
         }
     }
 
-    async fn settle(&mut self, control: &Control, batch: Batch) {
+    async fn settle(&mut self, control: &Control, batch: RecordBatch) {
         self.stores.wait_for(|stores| *stores).await.unwrap();
         let next = batch.last() + 1;
         assert!(batch.first() < next);

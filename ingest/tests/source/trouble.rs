@@ -57,7 +57,7 @@ async fn a_source_that_is_dropped_while_a_partition_is_taken_away_leaves_the_gro
         for at in 0..2 {
             mock.produce(at, 0..10).await;
         }
-        eventually("records under way", || first.room.bytes() > 0).await;
+        eventually("records under way", || first.budget.bytes() > 0).await;
         let second = Member::join(&settings, &store);
         eventually("a partition to be taken away", || {
             first.metric("kafka_rebalances_total", &[("kind", "revoke")]) >= Some(1.0)
@@ -101,7 +101,7 @@ async fn a_partition_that_is_reset_while_another_arrives_delays_neither() {
     first.store(false);
     first.answer_all_but(&[moving]);
     mock.produce(staying, 10..11).await;
-    eventually("records under way", || first.room.bytes() > 0).await;
+    eventually("records under way", || first.budget.bytes() > 0).await;
     let assigned = || first.metric("kafka_rebalances_total", &[("kind", "assign")]);
     let before = assigned();
     second.stop().await.unwrap();
@@ -253,7 +253,7 @@ async fn a_member_that_ends_settles_what_it_has_also_when_another_joins_meanwhil
         for at in 0..2 {
             mock.produce(at, 0..10).await;
         }
-        eventually("records under way", || first.room.bytes() > 0).await;
+        eventually("records under way", || first.budget.bytes() > 0).await;
         first.control.stop();
         eventually("it to read no more", || {
             first.control.status().partitions() == 0
@@ -332,7 +332,7 @@ async fn a_member_that_has_batches_under_way_while_kafka_is_away_stores_them_onc
         for at in 0..2 {
             mock.produce(at, 0..10).await;
         }
-        eventually("records under way", || member.room.bytes() > 0).await;
+        eventually("records under way", || member.budget.bytes() > 0).await;
         away(&mock, &member, &settings).await;
         member.store(true);
         for at in 0..2 {

@@ -13,7 +13,7 @@ use parquet::file::properties::WriterProperties;
 use parquet::file::writer::{SerializedFileWriter, SerializedRowGroupWriter};
 use parquet::schema::parser::parse_message_type;
 
-use crate::sink::database::Exported;
+use crate::sink::database::ExportedTrade;
 
 /// Rows of one group.
 pub(super) const GROUP: usize = 131_072;
@@ -49,9 +49,9 @@ const SCHEMA: &str = "message trades {
 }";
 
 /// A file that is being written.
-pub(super) struct Writer(SerializedFileWriter<BufWriter<File>>);
+pub(super) struct ParquetWriter(SerializedFileWriter<BufWriter<File>>);
 
-impl Writer {
+impl ParquetWriter {
     pub(super) fn new(file: File) -> Result<Self> {
         let properties = WriterProperties::builder()
             .set_compression(Compression::ZSTD(ZstdLevel::try_new(3)?))
@@ -64,7 +64,7 @@ impl Writer {
     }
 
     /// Writes rows as a group of their own.
-    pub(super) fn write(&mut self, rows: &[Exported]) -> Result<()> {
+    pub(super) fn write(&mut self, rows: &[ExportedTrade]) -> Result<()> {
         let mut group = Group(self.0.next_row_group()?, rows);
         group.all::<Int64Type>(|row| row.time)?;
         group.all::<Int64Type>(|row| row.slot)?;
@@ -105,18 +105,18 @@ impl Writer {
 /// Rows, whose columns are written one after the other.
 struct Group<'w, 'r>(
     SerializedRowGroupWriter<'w, BufWriter<File>>,
-    &'r [Exported],
+    &'r [ExportedTrade],
 );
 
 impl Group<'_, '_> {
     /// The next column, which every row has.
-    fn all<T: DataType>(&mut self, value: impl Fn(&Exported) -> T::T) -> Result<()> {
+    fn all<T: DataType>(&mut self, value: impl Fn(&ExportedTrade) -> T::T) -> Result<()> {
         let values: Vec<T::T> = self.1.iter().map(value).collect();
         self.column::<T>(&values, None)
     }
 
     /// The next column, which not every row has.
-    fn some<T: DataType>(&mut self, value: impl Fn(&Exported) -> Option<T::T>) -> Result<()> {
+    fn some<T: DataType>(&mut self, value: impl Fn(&ExportedTrade) -> Option<T::T>) -> Result<()> {
         let values: Vec<Option<T::T>> = self.1.iter().map(value).collect();
         let there: Vec<i16> = values.iter().map(|one| i16::from(one.is_some())).collect();
         let values: Vec<T::T> = values.into_iter().flatten().collect();

@@ -6,7 +6,7 @@ use std::{fs, io};
 use perijove_core::Pubkey;
 use perijove_core::redis::Dollars;
 
-use crate::cli::Reconcile;
+use crate::cli::ReconcileArgs;
 use crate::record::UnixMillis;
 
 /// What became of one token.
@@ -53,12 +53,12 @@ struct Row {
 
 /// Every token that was compared.
 pub(super) struct Report<'w> {
-    what: &'w Reconcile,
+    what: &'w ReconcileArgs,
     rows: Vec<Row>,
 }
 
 impl<'w> Report<'w> {
-    pub(super) const fn new(what: &'w Reconcile) -> Self {
+    pub(super) const fn new(what: &'w ReconcileArgs) -> Self {
         let rows = Vec::new();
         Self { what, rows }
     }

@@ -6,19 +6,19 @@ use crate::sink::tick::Tick;
 
 /// Rows of one lane, and where the lane goes on after them.
 #[derive(Clone, Debug, Default)]
-pub struct Batch {
+pub struct RowBatch {
     /// Of the first record that is not in it; None leaves the lane where it is.
     pub next_offset: Option<i64>,
     pub trades: Vec<Trade>,
     pub transfers: Vec<Transfer>,
     pub transactions: Vec<TransactionRow>,
     pub slots: Vec<SlotUpdate>,
-    pub letters: Vec<DeadLetter>,
+    pub dead_letters: Vec<DeadLetter>,
     /// Dead letters whose rows are in it.
     pub replayed: Vec<i64>,
 }
 
-impl Batch {
+impl RowBatch {
     /// How many rows it has, dead letters left out.
     pub fn rows(&self) -> usize {
         self.trades.len() + self.transfers.len() + self.transactions.len() + self.slots.len()
@@ -39,5 +39,5 @@ pub struct Committed {
     /// Rows of all kinds that were.
     pub known: u64,
     /// The classes of dead letters that were not there before.
-    pub letters: Vec<&'static str>,
+    pub dead_letters: Vec<&'static str>,
 }

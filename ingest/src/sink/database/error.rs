@@ -5,7 +5,7 @@ use sqlx::postgres::PgDatabaseError;
 
 /// What went wrong. The text names no password: addresses are not part of it.
 #[derive(Debug, thiserror::Error)]
-pub enum StoreError {
+pub enum DatabaseError {
     /// Somebody else writes this lane now.
     #[error("another process writes this partition now")]
     Fenced,
@@ -13,16 +13,16 @@ pub enum StoreError {
     #[error("the database refuses the rows: {}", told(.0))]
     Refused(#[source] sqlx::Error),
     /// The database is away, busy, full or in an unexpected state.
-    #[error("the database does not answer as it should: {}", told(.0))]
+    #[error("database error: {}", told(.0))]
     Unavailable(#[source] sqlx::Error),
     /// Its tables could not be made.
-    #[error("the tables of the database cannot be brought up to date: {}", migration(.0))]
+    #[error("cannot migrate the database schema: {}", migration(.0))]
     Migration(#[from] MigrateError),
     /// The address is none.
-    #[error("the address of the database: {0}")]
+    #[error("invalid database address: {0}")]
     Address(#[source] sqlx::Error),
     /// There is no such file, and it is only to be read.
-    #[error("there is no database {0} (see database.url; `run` and `replay` make it)")]
+    #[error("there is no database {0} (see database.url; `run` and `replay` create it)")]
     NoFile(String),
     /// It could not be opened. The address shows neither user nor password.
     #[error("database.url {address}: {cause}")]
@@ -61,7 +61,7 @@ fn migration(error: &MigrateError) -> String {
 /// SQLSTATEs of a server that starts, stops, or has too many clients for the moment.
 const PASSING: [&str; 4] = ["57P01", "57P02", "57P03", "53300"];
 
-impl StoreError {
+impl DatabaseError {
     /// Whether waiting may help although nobody mends anything: there is no server, or it starts.
     pub fn is_passing(&self) -> bool {
         if let Self::Opening { cause, .. } = self {
@@ -108,7 +108,7 @@ const NO_PARTITION: &str = "23514";
 /// The same in SQLite: a constraint, too long, of a wrong type.
 const OF_THE_ROWS_IN_SQLITE: [i32; 3] = [19, 18, 20];
 
-impl From<sqlx::Error> for StoreError {
+impl From<sqlx::Error> for DatabaseError {
     fn from(error: sqlx::Error) -> Self {
         let code = error
             .as_database_error()

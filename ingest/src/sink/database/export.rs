@@ -3,11 +3,11 @@
 use perijove_core::{Pubkey, Signature};
 use sqlx::{ColumnIndex, Decode, Row, Type};
 
-use crate::sink::database::StoreError;
+use crate::sink::database::DatabaseError;
 
 /// A row of `dex_trades`, aggregators' sums too.
 #[derive(Clone, Debug, PartialEq)]
-pub struct Exported {
+pub struct ExportedTrade {
     /// In milliseconds since 1970.
     pub time: i64,
     pub slot: i64,
@@ -37,10 +37,10 @@ pub struct Exported {
     pub quote_multiplier: Option<f64>,
 }
 
-const FOREIGN: StoreError = StoreError::Foreign("dex_trades");
+const FOREIGN: DatabaseError = DatabaseError::Foreign("dex_trades");
 
 /// Reads a row of the columns that both databases select in the order of the fields.
-pub(super) fn exported<'r, R>(row: &'r R) -> Result<Exported, StoreError>
+pub(super) fn exported<'r, R>(row: &'r R) -> Result<ExportedTrade, DatabaseError>
 where
     R: Row,
     usize: ColumnIndex<R>,
@@ -53,18 +53,18 @@ where
     &'r str: Decode<'r, R::Database> + Type<R::Database>,
     &'r [u8]: Decode<'r, R::Database> + Type<R::Database>,
 {
-    let key = |column: usize| -> Result<Option<Pubkey>, StoreError> {
+    let key = |column: usize| -> Result<Option<Pubkey>, DatabaseError> {
         let bytes: Option<&[u8]> = row.try_get(column)?;
         let key = bytes.map(Pubkey::try_from).transpose();
         key.map_err(|_error| FOREIGN)
     };
-    let amount = |column: usize| -> Result<u64, StoreError> {
+    let amount = |column: usize| -> Result<u64, DatabaseError> {
         let text: &str = row.try_get(column)?;
         text.parse().map_err(|_error| FOREIGN)
     };
     let price: Option<&str> = row.try_get(15)?;
     let price = price.map(str::parse).transpose();
-    Ok(Exported {
+    Ok(ExportedTrade {
         time: row.try_get(0)?,
         slot: row.try_get(1)?,
         transaction_index: row.try_get(2)?,

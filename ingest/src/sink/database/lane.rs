@@ -19,7 +19,7 @@ pub struct Lane {
 
 /// What became of a commit whose end was not seen.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Settled {
+pub enum CommitOutcome {
     /// It was written; the lane says where it goes on.
     Written,
     /// Nothing of it was written.
@@ -28,11 +28,11 @@ pub enum Settled {
 
 impl Lane {
     /// Compares what the lane was left at with what the database says now, and takes the latter.
-    pub(super) fn settle(&mut self, now: &Self) -> Settled {
+    pub(super) fn settle(&mut self, now: &Self) -> CommitOutcome {
         let settled = if now.batch == self.batch {
-            Settled::Lost
+            CommitOutcome::Lost
         } else {
-            Settled::Written
+            CommitOutcome::Written
         };
         (self.batch, self.next_offset) = (now.batch, now.next_offset);
         settled

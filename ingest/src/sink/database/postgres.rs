@@ -1,9 +1,10 @@
 //! PostgreSQL. Rows of a batch go in one statement per table, as one array for each column.
 
 mod columns;
+mod dead_letter_query;
+mod dead_letters;
 mod indexes;
 mod insert;
-mod letters;
 mod partitions;
 mod query;
 
@@ -17,7 +18,7 @@ use sqlx::postgres::{PgConnectOptions, PgPool, PgPoolOptions, PgRow};
 use sqlx::{PgConnection, Row};
 
 use crate::config;
-use crate::sink::database::{Batch, Committed, Lane, Settled, StoreError};
+use crate::sink::database::{CommitOutcome, Committed, DatabaseError, Lane, RowBatch};
 
 static MIGRATIONS: Migrator = sqlx::migrate!("migrations/postgres");
 
@@ -30,19 +31,19 @@ pub struct Postgres {
 }
 
 impl Postgres {
-    pub(super) async fn open(settings: &config::Database) -> Result<Self, StoreError> {
+    pub(super) async fn open(settings: &config::Database) -> Result<Self, DatabaseError> {
         let opened = Self::open_to_read(settings).await?;
         MIGRATIONS.run(&opened.pool).await?;
         Ok(opened)
     }
 
-    pub(super) async fn open_to_read(settings: &config::Database) -> Result<Self, StoreError> {
+    pub(super) async fn open_to_read(settings: &config::Database) -> Result<Self, DatabaseError> {
         let options: PgConnectOptions = settings
             .url
             .expose()
             .as_str()
             .parse()
-            .map_err(StoreError::Address)?;
+            .map_err(DatabaseError::Address)?;
         let timeout = settings.timeout.as_millis().to_string();
         let mut options = options.application_name("perijove-ingest").options([
             ("statement_timeout", timeout.as_str()),
@@ -65,7 +66,7 @@ impl Postgres {
     }
 
     /// Whether it answers.
-    pub(super) async fn ping(&self) -> Result<(), StoreError> {
+    pub(super) async fn ping(&self) -> Result<(), DatabaseError> {
         sqlx::query("SELECT 1").execute(&self.pool).await?;
         Ok(())
     }
@@ -75,7 +76,7 @@ impl Postgres {
         group: &str,
         topic: &str,
         partition: i32,
-    ) -> Result<Lane, StoreError> {
+    ) -> Result<Lane, DatabaseError> {
         let row = sqlx::query(
             "INSERT INTO kafka_offsets AS o (consumer_group, topic, partition) VALUES ($1, $2, $3)
              ON CONFLICT (consumer_group, topic, partition)
@@ -90,7 +91,7 @@ impl Postgres {
         lane(&row)
     }
 
-    pub(super) async fn lanes(&self, group: &str) -> Result<Vec<Lane>, StoreError> {
+    pub(super) async fn lanes(&self, group: &str) -> Result<Vec<Lane>, DatabaseError> {
         let rows = sqlx::query(
             "SELECT lane, consumer_group, topic, partition, next_offset, batch, epoch
              FROM kafka_offsets WHERE consumer_group = $1 ORDER BY topic, partition",
@@ -101,7 +102,7 @@ impl Postgres {
         rows.iter().map(lane).collect()
     }
 
-    pub(super) async fn settle(&self, held: &mut Lane) -> Result<Settled, StoreError> {
+    pub(super) async fn settle(&self, held: &mut Lane) -> Result<CommitOutcome, DatabaseError> {
         let row = sqlx::query(
             "SELECT lane, consumer_group, topic, partition, next_offset, batch, epoch
              FROM kafka_offsets WHERE lane = $1 AND epoch = $2",
@@ -110,14 +111,14 @@ impl Postgres {
         .bind(held.epoch)
         .fetch_optional(&self.pool)
         .await?;
-        Ok(held.settle(&lane(&row.ok_or(StoreError::Fenced)?)?))
+        Ok(held.settle(&lane(&row.ok_or(DatabaseError::Fenced)?)?))
     }
 
     pub(super) async fn commit(
         &self,
         lane: &mut Lane,
-        batch: &Batch,
-    ) -> Result<Committed, StoreError> {
+        batch: &RowBatch,
+    ) -> Result<Committed, DatabaseError> {
         self.make_room(batch).await?;
         let mut transaction = self.pool.begin().await?;
         let number = advance(&mut transaction, lane, batch.next_offset).await?;
@@ -127,7 +128,7 @@ impl Postgres {
             ..Committed::default()
         };
         insert::rows(&mut transaction, lane.id, batch, &mut committed).await?;
-        letters::store(&mut transaction, batch, &mut committed).await?;
+        dead_letters::store(&mut transaction, batch, &mut committed).await?;
         transaction.commit().await?;
         lane.batch = number;
         lane.next_offset = batch.next_offset.or(lane.next_offset);
@@ -140,7 +141,7 @@ async fn advance(
     connection: &mut PgConnection,
     lane: &Lane,
     next_offset: Option<i64>,
-) -> Result<i64, StoreError> {
+) -> Result<i64, DatabaseError> {
     let row = sqlx::query(
         "UPDATE kafka_offsets SET
              next_offset = coalesce($3, next_offset),
@@ -155,10 +156,10 @@ async fn advance(
     .bind(lane.batch)
     .fetch_optional(connection)
     .await?;
-    Ok(row.ok_or(StoreError::Fenced)?.try_get(0)?)
+    Ok(row.ok_or(DatabaseError::Fenced)?.try_get(0)?)
 }
 
-fn lane(row: &PgRow) -> Result<Lane, StoreError> {
+fn lane(row: &PgRow) -> Result<Lane, DatabaseError> {
     Ok(Lane {
         id: row.try_get(0)?,
         group: row.try_get::<&str, _>(1)?.into(),

@@ -4,12 +4,12 @@ use perijove_core::market::{Amount, Pair, Position};
 use perijove_core::{Pubkey, Signature, Slot};
 use sqlx::{ColumnIndex, Decode, Row, Type};
 
-use crate::sink::database::StoreError;
+use crate::sink::database::DatabaseError;
 use crate::sink::tick::Tick;
 
 /// Which trades of pools are read.
 #[derive(Clone, Debug, Default)]
-pub struct Ticks<'p> {
+pub struct TickQuery<'p> {
     /// Only those of this lane.
     pub lane: Option<i32>,
     /// Only those of these pairs, if there are any.
@@ -20,7 +20,7 @@ pub struct Ticks<'p> {
 
 /// A trade and the batch it came with.
 #[derive(Clone, Copy, Debug, PartialEq)]
-pub struct Stored {
+pub struct StoredTick {
     pub lane: i32,
     pub batch: i64,
     pub tick: Tick,
@@ -31,7 +31,7 @@ pub(crate) type Touched = Vec<(Pair, i64)>;
 
 /// What was stored in one hour.
 #[derive(Clone, Debug, PartialEq)]
-pub struct Hour {
+pub struct HourTotals {
     /// When it begins, in milliseconds since 1970.
     pub start: i64,
     pub trades: u64,
@@ -43,7 +43,7 @@ pub struct Hour {
 /// `transaction_index`, instruction, ordinal, signature, time, market, base, quote, `base_amount`,
 /// `base_decimals`, `quote_amount`, `quote_decimals`, `base_unit_usd`, `quote_unit_usd`, buy,
 /// jupiter.
-pub(super) fn stored<'r, R>(row: &'r R) -> Result<Stored, StoreError>
+pub(super) fn stored<'r, R>(row: &'r R) -> Result<StoredTick, DatabaseError>
 where
     R: Row,
     usize: ColumnIndex<R>,
@@ -55,10 +55,10 @@ where
     &'r str: Decode<'r, R::Database> + Type<R::Database>,
     &'r [u8]: Decode<'r, R::Database> + Type<R::Database>,
 {
-    let number = |column: usize| -> Result<u32, StoreError> {
+    let number = |column: usize| -> Result<u32, DatabaseError> {
         u32::try_from(row.try_get::<i64, _>(column)?).map_err(|_error| FOREIGN)
     };
-    let amount = |column: usize| -> Result<Amount, StoreError> {
+    let amount = |column: usize| -> Result<Amount, DatabaseError> {
         let decimals: Option<i16> = row.try_get(column + 1)?;
         Ok(Amount {
             raw: row
@@ -71,12 +71,12 @@ where
                 .map_err(|_error| FOREIGN)?,
         })
     };
-    let key = |column: usize| -> Result<Pubkey, StoreError> {
+    let key = |column: usize| -> Result<Pubkey, DatabaseError> {
         Pubkey::try_from(row.try_get::<&[u8], _>(column)?).map_err(|_error| FOREIGN)
     };
     let slot: i64 = row.try_get(2)?;
     let signature: &[u8] = row.try_get(6)?;
-    Ok(Stored {
+    Ok(StoredTick {
         lane: row.try_get(0)?,
         batch: row.try_get(1)?,
         tick: Tick {
@@ -101,13 +101,13 @@ where
 }
 
 /// Reads two columns with the addresses of a pair.
-pub(super) fn pair<'r, R>(row: &'r R, column: usize) -> Result<Pair, StoreError>
+pub(super) fn pair<'r, R>(row: &'r R, column: usize) -> Result<Pair, DatabaseError>
 where
     R: Row,
     usize: ColumnIndex<R>,
     &'r [u8]: Decode<'r, R::Database> + Type<R::Database>,
 {
-    let key = |column: usize| -> Result<Pubkey, StoreError> {
+    let key = |column: usize| -> Result<Pubkey, DatabaseError> {
         Pubkey::try_from(row.try_get::<&[u8], _>(column)?).map_err(|_error| FOREIGN)
     };
     Ok(Pair {
@@ -116,4 +116,4 @@ where
     })
 }
 
-const FOREIGN: StoreError = StoreError::Foreign("dex_trades");
+const FOREIGN: DatabaseError = DatabaseError::Foreign("dex_trades");

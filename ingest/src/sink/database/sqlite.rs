@@ -1,7 +1,8 @@
 //! SQLite, for where nothing else is installed: one writer, in a file or in memory.
 
+mod dead_letter_query;
+mod dead_letters;
 mod insert;
-mod letters;
 mod query;
 mod views;
 
@@ -13,7 +14,7 @@ use sqlx::sqlite::{
 use sqlx::{Connection, Row, SqliteConnection};
 
 use crate::config;
-use crate::sink::database::{Batch, Committed, Lane, Settled, StoreError};
+use crate::sink::database::{CommitOutcome, Committed, DatabaseError, Lane, RowBatch};
 
 static MIGRATIONS: Migrator = sqlx::migrate!("migrations/sqlite");
 
@@ -35,13 +36,13 @@ pub struct Sqlite {
 }
 
 impl Sqlite {
-    pub(super) async fn open(settings: &config::Database) -> Result<Self, StoreError> {
+    pub(super) async fn open(settings: &config::Database) -> Result<Self, DatabaseError> {
         let options: SqliteConnectOptions = settings
             .url
             .expose()
             .as_str()
             .parse()
-            .map_err(StoreError::Address)?;
+            .map_err(DatabaseError::Address)?;
         let in_memory = settings.url.expose().path().starts_with(":memory:");
         let options = options
             .create_if_missing(true)
@@ -74,13 +75,13 @@ impl Sqlite {
     }
 
     /// Of a file that is there.
-    pub(super) async fn open_to_read(settings: &config::Database) -> Result<Self, StoreError> {
+    pub(super) async fn open_to_read(settings: &config::Database) -> Result<Self, DatabaseError> {
         let options: SqliteConnectOptions = settings
             .url
             .expose()
             .as_str()
             .parse()
-            .map_err(StoreError::Address)?;
+            .map_err(DatabaseError::Address)?;
         let options = options
             .create_if_missing(false)
             .read_only(true)
@@ -88,7 +89,7 @@ impl Sqlite {
         let readers = SqlitePoolOptions::new().connect_with(options).await;
         let readers = readers.map_err(|error| match error {
             sqlx::Error::Database(error) if error.code().as_deref() == Some("14") => {
-                StoreError::NoFile(settings.url.expose().path().to_owned())
+                DatabaseError::NoFile(settings.url.expose().path().to_owned())
             }
             error => error.into(),
         })?;
@@ -99,7 +100,7 @@ impl Sqlite {
         })
     }
 
-    pub(super) async fn ping(&self) -> Result<(), StoreError> {
+    pub(super) async fn ping(&self) -> Result<(), DatabaseError> {
         sqlx::query("SELECT 1").execute(&self.readers).await?;
         Ok(())
     }
@@ -109,7 +110,7 @@ impl Sqlite {
         group: &str,
         topic: &str,
         partition: i32,
-    ) -> Result<Lane, StoreError> {
+    ) -> Result<Lane, DatabaseError> {
         let row = sqlx::query(concat!(
             "INSERT INTO kafka_offsets (consumer_group, topic, partition) VALUES (?, ?, ?)
              ON CONFLICT (consumer_group, topic, partition) DO UPDATE SET epoch = epoch + 1
@@ -124,7 +125,7 @@ impl Sqlite {
         lane(&row)
     }
 
-    pub(super) async fn lanes(&self, group: &str) -> Result<Vec<Lane>, StoreError> {
+    pub(super) async fn lanes(&self, group: &str) -> Result<Vec<Lane>, DatabaseError> {
         let rows = sqlx::query(concat!(
             "SELECT ",
             lane_columns!(),
@@ -136,7 +137,7 @@ impl Sqlite {
         rows.iter().map(lane).collect()
     }
 
-    pub(super) async fn settle(&self, held: &mut Lane) -> Result<Settled, StoreError> {
+    pub(super) async fn settle(&self, held: &mut Lane) -> Result<CommitOutcome, DatabaseError> {
         let row = sqlx::query(concat!(
             "SELECT ",
             lane_columns!(),
@@ -146,14 +147,14 @@ impl Sqlite {
         .bind(held.epoch)
         .fetch_optional(&self.writer)
         .await?;
-        Ok(held.settle(&lane(&row.ok_or(StoreError::Fenced)?)?))
+        Ok(held.settle(&lane(&row.ok_or(DatabaseError::Fenced)?)?))
     }
 
     pub(super) async fn commit(
         &self,
         lane: &mut Lane,
-        batch: &Batch,
-    ) -> Result<Committed, StoreError> {
+        batch: &RowBatch,
+    ) -> Result<Committed, DatabaseError> {
         let mut connection = self.writer.acquire().await?;
         let written = Self::write(&mut connection, lane, batch).await;
         if written.is_err() && !self.in_memory {
@@ -170,8 +171,8 @@ impl Sqlite {
     async fn write(
         connection: &mut SqliteConnection,
         lane: &Lane,
-        batch: &Batch,
-    ) -> Result<Committed, StoreError> {
+        batch: &RowBatch,
+    ) -> Result<Committed, DatabaseError> {
         let mut transaction = connection.begin_with("BEGIN IMMEDIATE").await?;
         let number = advance(&mut transaction, lane, batch.next_offset).await?;
         let mut committed = Committed {
@@ -180,7 +181,7 @@ impl Sqlite {
             ..Committed::default()
         };
         insert::rows(&mut transaction, lane.id, batch, &mut committed).await?;
-        letters::store(&mut transaction, batch, &mut committed).await?;
+        dead_letters::store(&mut transaction, batch, &mut committed).await?;
         transaction.commit().await?;
         Ok(committed)
     }
@@ -191,7 +192,7 @@ async fn advance(
     connection: &mut SqliteConnection,
     lane: &Lane,
     next_offset: Option<i64>,
-) -> Result<i64, StoreError> {
+) -> Result<i64, DatabaseError> {
     let row = sqlx::query(
         "UPDATE kafka_offsets SET
              next_offset = coalesce(?3, next_offset),
@@ -206,10 +207,10 @@ async fn advance(
     .bind(lane.batch)
     .fetch_optional(connection)
     .await?;
-    Ok(row.ok_or(StoreError::Fenced)?.try_get(0)?)
+    Ok(row.ok_or(DatabaseError::Fenced)?.try_get(0)?)
 }
 
-fn lane(row: &SqliteRow) -> Result<Lane, StoreError> {
+fn lane(row: &SqliteRow) -> Result<Lane, DatabaseError> {
     Ok(Lane {
         id: row.try_get(0)?,
         group: row.try_get::<&str, _>(1)?.into(),

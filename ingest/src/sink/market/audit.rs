@@ -8,10 +8,10 @@ use perijove_core::Slot;
 use perijove_core::redis::{Candle, Fill, Interval, Latest, PREFIX, PairKeys, open, pool};
 use redis::{Cmd, FromRedisValue, Value};
 
-use crate::sink::database::{Database, Ticks};
+use crate::sink::database::{Database, TickQuery};
 use crate::sink::market::MarketError;
-use crate::sink::market::fold::{Fold, PairFold};
-use crate::sink::market::link::Link;
+use crate::sink::market::aggregate::{MarketAggregate, PairAggregate};
+use crate::sink::market::connection::RedisConnection;
 
 /// What a comparison found.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -40,18 +40,22 @@ enum Wanted {
 ///
 /// # Errors
 /// Redis or the database failed.
-pub async fn audit(database: &Database, link: &mut Link, from: i64) -> Result<Audit, MarketError> {
-    let mut fold = Fold::default();
-    let ticks = Ticks {
+pub async fn audit(
+    database: &Database,
+    redis: &mut RedisConnection,
+    from: i64,
+) -> Result<Audit, MarketError> {
+    let mut aggregate = MarketAggregate::default();
+    let ticks = TickQuery {
         from: Interval::Hour.start(from),
-        ..Ticks::default()
+        ..TickQuery::default()
     };
-    let each = |stored: crate::sink::database::Stored| fold.add(&stored.tick);
+    let each = |stored: crate::sink::database::StoredTick| aggregate.add(&stored.tick);
     database.ticks(&ticks, each).await?;
-    let wanted = wanted(&fold);
+    let wanted = wanted(&aggregate);
     let commands: Vec<Cmd> = wanted.iter().map(|(key, wanted)| wanted.ask(key)).collect();
     let mut audit = Audit::default();
-    let found: Vec<Value> = link.run(&commands).await?;
+    let found: Vec<Value> = redis.run(&commands).await?;
     for ((key, wanted), value) in wanted.iter().zip(found) {
         audit.compared += 1;
         let difference = wanted
@@ -62,13 +66,13 @@ pub async fn audit(database: &Database, link: &mut Link, from: i64) -> Result<Au
             .extend(difference.map(|text| format!("{key}: {text}")));
     }
     let known = wanted.keys().cloned().collect();
-    unexplained(link, &known, &mut audit.differences).await?;
+    unexplained(redis, &known, &mut audit.differences).await?;
     Ok(audit)
 }
 
-fn wanted(fold: &Fold) -> BTreeMap<String, Wanted> {
+fn wanted(aggregate: &MarketAggregate) -> BTreeMap<String, Wanted> {
     let mut wanted = BTreeMap::new();
-    for (pair, folded) in &fold.pairs {
+    for (pair, folded) in &aggregate.pairs {
         let keys = PairKeys::of(*pair);
         wanted.insert(keys.latest(), Wanted::Latest(folded.latest));
         wanted.insert(keys.trades(), Wanted::Fills(folded.fills()));
@@ -77,13 +81,13 @@ fn wanted(fold: &Fold) -> BTreeMap<String, Wanted> {
             wanted.insert(key, Wanted::Candles(interval, group, candles));
         }
     }
-    for (address, slot) in &fold.pools {
+    for (address, slot) in &aggregate.pools {
         wanted.insert(pool(*address), Wanted::Slot(*slot));
     }
     wanted
 }
 
-fn groups(folded: &PairFold) -> BTreeMap<(Interval, i64), BTreeMap<i64, Candle>> {
+fn groups(folded: &PairAggregate) -> BTreeMap<(Interval, i64), BTreeMap<i64, Candle>> {
     let mut groups: BTreeMap<_, BTreeMap<_, _>> = BTreeMap::new();
     for (&(interval, start), candle) in &folded.candles {
         let group = groups.entry((interval, interval.group(start)));
@@ -143,7 +147,7 @@ fn differs<T: PartialEq + Debug>(found: &T, wanted: &T) -> Option<String> {
 }
 
 async fn unexplained(
-    link: &mut Link,
+    redis: &mut RedisConnection,
     known: &BTreeSet<String>,
     differences: &mut Vec<String>,
 ) -> Result<(), MarketError> {
@@ -156,7 +160,7 @@ async fn unexplained(
                 .arg("MATCH")
                 .arg(format!("{PREFIX}{part}:*"));
             command.arg("COUNT").arg(1000);
-            let answer: Vec<(String, Vec<String>)> = link.run(&[command]).await?;
+            let answer: Vec<(String, Vec<String>)> = redis.run(&[command]).await?;
             let Some((next, keys)) = answer.into_iter().next() else {
                 break;
             };

@@ -1,19 +1,19 @@
 //! Why Redis does not have what it should.
 
-use crate::sink::database::StoreError;
+use crate::sink::database::DatabaseError;
 
 /// What went wrong.
 #[derive(Debug, thiserror::Error)]
 pub enum MarketError {
     /// Redis is away, busy or full.
-    #[error("Redis does not answer as it should: {0}")]
+    #[error("Redis error: {0}")]
     Redis(#[from] redis::RedisError),
     /// It took longer than a batch may take.
-    #[error("Redis takes too long")]
+    #[error("Redis timed out")]
     Timeout,
     /// What Redis lacks could not be read.
     #[error(transparent)]
-    Store(#[from] StoreError),
+    Store(#[from] DatabaseError),
 }
 
 impl MarketError {

@@ -14,9 +14,9 @@ use rdkafka::types::RDKafkaRespErr;
 
 use crate::source::kafka::statistics::Statistics;
 
-/// What was told.
+/// What the client tells.
 #[derive(Debug)]
-pub(super) enum Note {
+pub(super) enum ClientEvent {
     /// Partitions that are ours once they are assigned.
     Assign(TopicPartitionList),
     /// Partitions that are ours until they are unassigned.
@@ -25,26 +25,26 @@ pub(super) enum Note {
     Statistics(Statistics),
 }
 
-/// The notes.
+/// What the client has told and nobody has taken yet.
 #[derive(Debug, Default)]
 pub(super) struct Context {
-    notes: Mutex<Vec<Note>>,
+    events: Mutex<Vec<ClientEvent>>,
     closing: AtomicBool,
 }
 
 impl Context {
-    /// What was noted since it was asked last.
-    pub(super) fn take(&self) -> Vec<Note> {
-        mem::take(&mut *self.notes.lock())
+    /// What was told since it was asked last.
+    pub(super) fn take(&self) -> Vec<ClientEvent> {
+        mem::take(&mut *self.events.lock())
     }
 
-    /// From now on partitions are let go as soon as they are revoked: nobody reads notes any more.
+    /// From now on partitions are let go as soon as they are revoked: nobody takes events any more.
     pub(super) fn close(&self) {
         self.closing.store(true, Ordering::Relaxed);
     }
 
-    fn note(&self, note: Note) {
-        self.notes.lock().push(note);
+    fn push(&self, event: ClientEvent) {
+        self.events.lock().push(event);
     }
 }
 
@@ -57,11 +57,11 @@ impl ConsumerContext for Context {
     ) {
         let assigns = error == RDKafkaRespErr::RD_KAFKA_RESP_ERR__ASSIGN_PARTITIONS;
         if self.closing.load(Ordering::Relaxed) {
-            let _closing = answer(consumer, assigns, &TopicPartitionList::new(), list);
+            let _closing = complete_rebalance(consumer, assigns, &TopicPartitionList::new(), list);
         } else if assigns {
-            self.note(Note::Assign(list.clone()));
+            self.push(ClientEvent::Assign(list.clone()));
         } else {
-            self.note(Note::Revoke(list.clone()));
+            self.push(ClientEvent::Revoke(list.clone()));
         }
     }
 
@@ -74,7 +74,7 @@ impl ConsumerContext for Context {
 }
 
 /// Ends a rebalance: `new` is read from now on, or `old` no more.
-pub(super) fn answer(
+pub(super) fn complete_rebalance(
     consumer: &BaseConsumer<Context>,
     assigns: bool,
     new: &TopicPartitionList,
@@ -106,14 +106,14 @@ impl ClientContext for Context {
 
     fn stats_raw(&self, statistics: &[u8]) {
         match serde_json::from_slice(statistics) {
-            Ok(statistics) => self.note(Note::Statistics(statistics)),
-            Err(error) => tracing::warn!(%error, "unreadable statistics of Kafka's client"),
+            Ok(statistics) => self.push(ClientEvent::Statistics(statistics)),
+            Err(error) => tracing::warn!(%error, "cannot parse statistics of Kafka's client"),
         }
     }
 
     fn error(&self, error: KafkaError, reason: &str) {
         let code = error.rdkafka_error_code();
         let code = code.unwrap_or(RDKafkaErrorCode::Unknown);
-        self.note(Note::Error(code, reason.to_owned()));
+        self.push(ClientEvent::Error(code, reason.to_owned()));
     }
 }

@@ -11,8 +11,8 @@ use tokio::time::Instant;
 use crate::config::{Broker, Kafka, Stream};
 use crate::decode::{self, Limits};
 use crate::record::{Partition, Record};
-use crate::source::kafka::inquiry::{Cluster, Inquiry};
-use crate::source::{Fault, FaultKind};
+use crate::source::kafka::admin::{Admin, Cluster};
+use crate::source::{SourceError, SourceErrorKind};
 
 /// Of so many of the newest offsets one is a record: marks of transactions take offsets as well.
 const NEWEST: i64 = 8;
@@ -27,7 +27,7 @@ pub struct Step {
     /// The broker, topic or group.
     pub of: String,
     /// What was found.
-    pub outcome: Result<String, Fault>,
+    pub outcome: Result<String, SourceError>,
 }
 
 /// Tries everything that reading needs and reports each step. True if all of it went well. Joins no
@@ -57,12 +57,12 @@ impl<R: FnMut(Step)> Probe<'_, R> {
         if !reached {
             return;
         }
-        let inquiry = Inquiry::new(self.kafka);
-        let Some(mut inquiry) = self.step("settings", "client", inquiry, |_| "accepted".to_owned())
+        let admin = Admin::new(self.kafka);
+        let Some(mut admin) = self.step("settings", "client", admin, |_| "accepted".to_owned())
         else {
             return;
         };
-        let cluster = inquiry.cluster();
+        let cluster = admin.cluster();
         let security = self.security();
         let found = self.step("login", &security, cluster, |cluster| {
             let brokers: Vec<&str> = cluster.brokers.values().map(String::as_str).collect();
@@ -73,10 +73,10 @@ impl<R: FnMut(Step)> Probe<'_, R> {
         let mut partitions = Vec::new();
         for stream in streams {
             let known = cluster.topics.keys().map(String::as_str);
-            partitions.extend(self.topic(&mut inquiry, stream, known));
+            partitions.extend(self.topic(&mut admin, stream, known));
         }
         if !partitions.is_empty() {
-            self.group(&inquiry, &partitions);
+            self.group(&admin, &partitions);
         }
     }
 
@@ -86,7 +86,7 @@ impl<R: FnMut(Step)> Probe<'_, R> {
         let addresses = (broker.host.as_str(), broker.port)
             .to_socket_addrs()
             .map(Iterator::collect::<Vec<SocketAddr>>)
-            .map_err(|error| Fault::new(FaultKind::Name, error.to_string()));
+            .map_err(|error| SourceError::new(SourceErrorKind::Name, error.to_string()));
         let found = self.step("name", &subject, addresses, |addresses| {
             let addresses: Vec<String> = addresses.iter().map(|one| one.ip().to_string()).collect();
             addresses.join(", ")
@@ -123,15 +123,15 @@ impl<R: FnMut(Step)> Probe<'_, R> {
     /// A topic, where its partitions begin and end, and one of its newest records.
     fn topic<'c>(
         &mut self,
-        inquiry: &mut Inquiry,
+        admin: &mut Admin,
         stream: &Stream,
         known: impl Iterator<Item = &'c str>,
     ) -> Vec<Partition> {
-        let partitions = inquiry.partitions(&stream.topic).map_err(|fault| {
+        let partitions = admin.partitions(&stream.topic).map_err(|fault| {
             let known: Vec<&str> = known.filter(|name| !name.starts_with("__")).collect();
             match known.get(..SHOWN).unwrap_or(&known) {
                 [] => fault,
-                shown => Fault::new(
+                shown => SourceError::new(
                     fault.kind,
                     format!("{fault}; there are {}", shown.join(", ")),
                 ),
@@ -143,7 +143,7 @@ impl<R: FnMut(Step)> Probe<'_, R> {
         let partitions = found.unwrap_or_default();
         let mut newest = BTreeMap::new();
         for partition in &partitions {
-            let bounds = inquiry.bounds(partition);
+            let bounds = admin.bounds(partition);
             let found = self.step("offsets", &partition.to_string(), bounds, |bounds| {
                 format!("{} to {}", bounds.low, bounds.high)
             });
@@ -155,17 +155,12 @@ impl<R: FnMut(Step)> Probe<'_, R> {
             }
         }
         if !partitions.is_empty() {
-            self.record(inquiry, stream, &newest);
+            self.record(admin, stream, &newest);
         }
         partitions
     }
 
-    fn record(
-        &mut self,
-        inquiry: &mut Inquiry,
-        stream: &Stream,
-        newest: &BTreeMap<Partition, i64>,
-    ) {
+    fn record(&mut self, admin: &mut Admin, stream: &Stream, newest: &BTreeMap<Partition, i64>) {
         if newest.is_empty() {
             let none = Ok("there is none to try".to_owned());
             self.step("record", &stream.topic, none, String::clone);
@@ -173,12 +168,12 @@ impl<R: FnMut(Step)> Probe<'_, R> {
         }
         let deadline = Instant::now() + self.kafka.connect;
         let mut found: Option<Record> = None;
-        let read = inquiry.read(newest, |record| {
+        let read = admin.read(newest, |record| {
             found = found.take().or(record);
-            Ok::<_, Fault>(found.is_some() || Instant::now() >= deadline)
+            Ok::<_, SourceError>(found.is_some() || Instant::now() >= deadline)
         });
         let read = read.and_then(|()| {
-            let late = || Fault::new(FaultKind::Timeout, "no record came");
+            let late = || SourceError::new(SourceErrorKind::Timeout, "no record came");
             found.ok_or_else(late)
         });
         let decoded = read.and_then(|record| {
@@ -188,7 +183,7 @@ impl<R: FnMut(Step)> Probe<'_, R> {
             let slot = message
                 .map(|message| message.header().map_or(0, |header| header.slot))
                 .map_err(|error| {
-                    Fault::new(FaultKind::Other, format!("{}: {error}", record.place))
+                    SourceError::new(SourceErrorKind::Other, format!("{}: {error}", record.place))
                 })?;
             Ok((record, slot))
         });
@@ -199,9 +194,9 @@ impl<R: FnMut(Step)> Probe<'_, R> {
     }
 
     /// Whether the account may use the group. Its name is a rule of Bitquery's.
-    fn group(&mut self, inquiry: &Inquiry, partitions: &[Partition]) {
+    fn group(&mut self, admin: &Admin, partitions: &[Partition]) {
         let group = &self.kafka.group.id;
-        let committed = inquiry.committed(partitions);
+        let committed = admin.committed(partitions);
         self.step("group", group, committed, |committed| {
             match committed.len() {
                 0 => "has read nothing yet".to_owned(),
@@ -220,7 +215,7 @@ impl<R: FnMut(Step)> Probe<'_, R> {
         &mut self,
         what: &'static str,
         of: &str,
-        outcome: Result<T, Fault>,
+        outcome: Result<T, SourceError>,
         show: impl FnOnce(&T) -> String,
     ) -> Option<T> {
         let shown = match &outcome {
@@ -238,13 +233,14 @@ impl<R: FnMut(Step)> Probe<'_, R> {
 }
 
 /// The first address that answers.
-fn connect(addresses: &[SocketAddr], timeout: Duration) -> Result<SocketAddr, Fault> {
-    let mut fault = Fault::new(FaultKind::Name, "the name has no address");
+fn connect(addresses: &[SocketAddr], timeout: Duration) -> Result<SocketAddr, SourceError> {
+    let mut fault = SourceError::new(SourceErrorKind::Name, "the name has no address");
     for address in addresses {
         match TcpStream::connect_timeout(address, timeout) {
             Ok(_) => return Ok(*address),
             Err(error) => {
-                fault = Fault::new(FaultKind::Unreachable, format!("{address}: {error}"));
+                fault =
+                    SourceError::new(SourceErrorKind::Unreachable, format!("{address}: {error}"));
             }
         }
     }

@@ -3,7 +3,7 @@
 use perijove_core::Pubkey;
 
 use crate::project::{Direction, Trade};
-use crate::sink::database::fresh::integer;
+use crate::sink::database::new_trades::integer;
 use crate::sink::database::text::clean;
 use crate::sink::tick::is_native;
 

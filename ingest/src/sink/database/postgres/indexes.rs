@@ -6,7 +6,7 @@ use sqlx::postgres::PgConnection;
 use sqlx::{AssertSqlSafe, Connection, Row};
 
 use super::Postgres;
-use crate::sink::database::StoreError;
+use crate::sink::database::DatabaseError;
 
 /// One process does it at a time.
 const LOCK: &str = "perijove indexes";
@@ -38,7 +38,7 @@ impl Postgres {
     /// The database fails, or somebody holds a lock for too long; it may be called again.
     pub(in crate::sink::database) async fn complete_indexes(
         &self,
-    ) -> Result<Option<u64>, StoreError> {
+    ) -> Result<Option<u64>, DatabaseError> {
         // Its settings end with it.
         let mut connection = self.pool.acquire().await?.detach();
         let built = complete(&mut connection).await;
@@ -47,7 +47,7 @@ impl Postgres {
     }
 }
 
-async fn complete(connection: &mut PgConnection) -> Result<Option<u64>, StoreError> {
+async fn complete(connection: &mut PgConnection) -> Result<Option<u64>, DatabaseError> {
     let ours: bool = sqlx::query_scalar("SELECT pg_try_advisory_lock(hashtext($1))")
         .bind(LOCK)
         .fetch_one(&mut *connection)
@@ -67,7 +67,7 @@ async fn complete(connection: &mut PgConnection) -> Result<Option<u64>, StoreErr
     Ok(Some(missing.len() as u64))
 }
 
-async fn missing(connection: &mut PgConnection) -> Result<Vec<Missing>, StoreError> {
+async fn missing(connection: &mut PgConnection) -> Result<Vec<Missing>, DatabaseError> {
     let rows = sqlx::query(
         "SELECT quote_ident(i.relname), quote_ident(c.relname),
              substring(pg_get_indexdef(i.oid) FROM 'USING .*$')
@@ -96,7 +96,7 @@ async fn missing(connection: &mut PgConnection) -> Result<Vec<Missing>, StoreErr
     rows.iter().map(missing).collect()
 }
 
-async fn build(connection: &mut PgConnection, missing: &Missing) -> Result<(), StoreError> {
+async fn build(connection: &mut PgConnection, missing: &Missing) -> Result<(), DatabaseError> {
     let Missing {
         index,
         partition,
@@ -104,11 +104,7 @@ async fn build(connection: &mut PgConnection, missing: &Missing) -> Result<(), S
     } = missing;
     let number = partition.rsplit('_').next().unwrap_or(partition);
     let part = format!("{index}_{number}");
-    tracing::info!(
-        index,
-        partition,
-        "building an index beside the rows that come"
-    );
+    tracing::info!(index, partition, "building an index concurrently");
     // What is left of a build that was broken off.
     run(
         connection,
@@ -128,7 +124,7 @@ async fn build(connection: &mut PgConnection, missing: &Missing) -> Result<(), S
 }
 
 /// One statement by itself, of names that the database's own catalogue has told.
-async fn run(connection: &mut PgConnection, statement: &str) -> Result<(), StoreError> {
+async fn run(connection: &mut PgConnection, statement: &str) -> Result<(), DatabaseError> {
     sqlx::raw_sql(AssertSqlSafe(statement.to_owned()))
         .execute(connection)
         .await?;

@@ -6,17 +6,17 @@ use sqlx::PgConnection;
 
 use super::columns::{TradeColumns, bytes};
 use crate::project::{SlotUpdate, Trade, TransactionRow, Transfer};
-use crate::sink::database::fresh::{Name, integer, name, ticks};
+use crate::sink::database::new_trades::{Name, integer, name, ticks};
 use crate::sink::database::slots::merged;
 use crate::sink::database::text::clean;
-use crate::sink::database::{Batch, Committed, StoreError};
+use crate::sink::database::{Committed, DatabaseError, RowBatch};
 
 pub(super) async fn rows(
     connection: &mut PgConnection,
     lane: i32,
-    batch: &Batch,
+    batch: &RowBatch,
     committed: &mut Committed,
-) -> Result<(), StoreError> {
+) -> Result<(), DatabaseError> {
     let mut new = 0;
     if !batch.trades.is_empty() {
         let fresh = trades(connection, lane, committed.batch, &batch.trades).await?;
@@ -43,7 +43,7 @@ async fn trades(
     lane: i32,
     batch: i64,
     trades: &[Trade],
-) -> Result<HashSet<Name>, StoreError> {
+) -> Result<HashSet<Name>, DatabaseError> {
     let columns = TradeColumns::of(trades);
     let inserted = sqlx::query(
         "INSERT INTO dex_trades (lane, batch, slot, transaction_index, instruction, ordinal, time,
@@ -110,7 +110,7 @@ async fn trades(
     inserted.iter().map(name).collect()
 }
 
-async fn transfers(connection: &mut PgConnection, rows: &[Transfer]) -> Result<u64, StoreError> {
+async fn transfers(connection: &mut PgConnection, rows: &[Transfer]) -> Result<u64, DatabaseError> {
     let done = sqlx::query(
         "INSERT INTO transfers (slot, transaction_index, instruction, ordinal, time, recorded_at,
              decimals, usd, signature, mint, sender, sender_owner, receiver, receiver_owner,
@@ -155,7 +155,7 @@ async fn transfers(connection: &mut PgConnection, rows: &[Transfer]) -> Result<u
 async fn transactions(
     connection: &mut PgConnection,
     rows: &[TransactionRow],
-) -> Result<u64, StoreError> {
+) -> Result<u64, DatabaseError> {
     let done = sqlx::query(
         "INSERT INTO transactions (slot, transaction_index, time, recorded_at, instructions,
              fee_usd, success, jupiter, signature, fee_payer, signer, programs, fee, error)
@@ -194,7 +194,7 @@ async fn transactions(
 }
 
 /// Fills in what was not known before. Only counts slots of which nothing was known.
-async fn slots(connection: &mut PgConnection, rows: &[SlotUpdate]) -> Result<u64, StoreError> {
+async fn slots(connection: &mut PgConnection, rows: &[SlotUpdate]) -> Result<u64, DatabaseError> {
     // One statement must not meet the same row twice.
     let rows = merged(rows);
     let numbers = column(&rows, |row| integer(row.slot.0));

@@ -4,8 +4,8 @@ use perijove_core::Slot;
 
 use super::Postgres;
 use crate::record::UnixMillis;
-use crate::sink::database::fresh::integer;
-use crate::sink::database::{Batch, PARTITION_SLOTS, StoreError};
+use crate::sink::database::new_trades::integer;
+use crate::sink::database::{DatabaseError, PARTITION_SLOTS, RowBatch};
 
 const TRADES: &str = "dex_trades";
 const TRANSFERS: &str = "transfers";
@@ -15,7 +15,7 @@ const SLOTS: &str = "slots";
 impl Postgres {
     /// Makes the partitions for the rows of a batch. That needs the whole table for a moment, so it
     /// is done before the batch's own transaction.
-    pub(super) async fn make_room(&self, batch: &Batch) -> Result<(), StoreError> {
+    pub(super) async fn make_room(&self, batch: &RowBatch) -> Result<(), DatabaseError> {
         let mut missing = Vec::new();
         {
             let known = self.partitions.lock();
@@ -56,7 +56,7 @@ impl Postgres {
     pub(in crate::sink::database) async fn forget(
         &self,
         before: UnixMillis,
-    ) -> Result<u64, StoreError> {
+    ) -> Result<u64, DatabaseError> {
         let mut dropped = 0;
         for table in [TRADES, TRANSFERS, TRANSACTIONS, SLOTS] {
             // What is dropped may be wanted again: an old recording, replayed.

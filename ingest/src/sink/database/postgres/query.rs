@@ -5,16 +5,16 @@ use perijove_core::market::Pair;
 use sqlx::Row;
 
 use super::Postgres;
-use crate::sink::database::StoreError;
-use crate::sink::database::export::{Exported, exported};
-use crate::sink::database::read::{Hour, Stored, Ticks, Touched, pair, stored};
+use crate::sink::database::DatabaseError;
+use crate::sink::database::export::{ExportedTrade, exported};
+use crate::sink::database::read::{HourTotals, StoredTick, TickQuery, Touched, pair, stored};
 
 impl Postgres {
     pub(in crate::sink::database) async fn ticks(
         &self,
-        ticks: &Ticks<'_>,
-        mut each: impl FnMut(Stored) + Send,
-    ) -> Result<(), StoreError> {
+        ticks: &TickQuery<'_>,
+        mut each: impl FnMut(StoredTick) + Send,
+    ) -> Result<(), DatabaseError> {
         let column = |of: fn(&Pair) -> [u8; 32]| ticks.pairs.iter().map(of).collect::<Vec<_>>();
         let rows = if ticks.pairs.is_empty() {
             sqlx::query(
@@ -55,7 +55,7 @@ impl Postgres {
         &self,
         lane: i32,
         after: i64,
-    ) -> Result<Touched, StoreError> {
+    ) -> Result<Touched, DatabaseError> {
         let rows = sqlx::query(
             "SELECT base, quote, (extract(epoch FROM min(time)) * 1000)::bigint FROM dex_trades
              WHERE batch > $2 AND lane = $1 AND market IS NOT NULL GROUP BY base, quote",
@@ -73,7 +73,7 @@ impl Postgres {
         &self,
         lane: i32,
         from: i64,
-    ) -> Result<Vec<Pair>, StoreError> {
+    ) -> Result<Vec<Pair>, DatabaseError> {
         let rows = sqlx::query(
             "SELECT DISTINCT base, quote FROM dex_trades
              WHERE time >= to_timestamp($2::float8 / 1000) AND lane = $1 AND market IS NOT NULL",
@@ -85,7 +85,7 @@ impl Postgres {
         rows.iter().map(|row| pair(row, 0)).collect()
     }
 
-    pub(in crate::sink::database) async fn newest(&self) -> Result<Option<i64>, StoreError> {
+    pub(in crate::sink::database) async fn newest(&self) -> Result<Option<i64>, DatabaseError> {
         let time = sqlx::query_scalar(
             "SELECT (extract(epoch FROM time) * 1000)::bigint FROM dex_trades
              ORDER BY slot DESC LIMIT 1",
@@ -97,7 +97,7 @@ impl Postgres {
         &self,
         from: i64,
         to: i64,
-    ) -> Result<Vec<Exported>, StoreError> {
+    ) -> Result<Vec<ExportedTrade>, DatabaseError> {
         let rows = sqlx::query(
             "SELECT (extract(epoch FROM time) * 1000)::bigint, slot, transaction_index, instruction, ordinal,
                  signature, market, trader, program, base, quote, base_amount::text, quote_amount::text,
@@ -118,7 +118,7 @@ impl Postgres {
         &self,
         from: i64,
         to: i64,
-    ) -> Result<Vec<Hour>, StoreError> {
+    ) -> Result<Vec<HourTotals>, DatabaseError> {
         let rows = sqlx::query(
             "SELECT (extract(epoch FROM date_trunc('hour', time)) * 1000)::bigint AS start, count(*),
                  coalesce(sum(CASE
@@ -139,7 +139,7 @@ impl Postgres {
         .await?;
         rows.iter()
             .map(|row| {
-                Ok(Hour {
+                Ok(HourTotals {
                     start: row.try_get(0)?,
                     trades: row.try_get::<i64, _>(1)?.unsigned_abs(),
                     volume_usd: row.try_get(2)?,

@@ -6,10 +6,10 @@ use sqlx::query_builder::Separated;
 use sqlx::{QueryBuilder, Sqlite, SqliteConnection};
 
 use crate::project::{Direction, SlotUpdate, Trade, TransactionRow, Transfer};
-use crate::sink::database::fresh::{Name, integer, name, ticks};
+use crate::sink::database::new_trades::{Name, integer, name, ticks};
 use crate::sink::database::slots::merged;
 use crate::sink::database::text::clean;
-use crate::sink::database::{Batch, Committed, StoreError};
+use crate::sink::database::{Committed, DatabaseError, RowBatch};
 use crate::sink::tick::is_native;
 
 /// Rows of one statement: it may have 32,766 values.
@@ -18,9 +18,9 @@ const ROWS: usize = 500;
 pub(super) async fn rows(
     connection: &mut SqliteConnection,
     lane: i32,
-    batch: &Batch,
+    batch: &RowBatch,
     committed: &mut Committed,
-) -> Result<(), StoreError> {
+) -> Result<(), DatabaseError> {
     let mut fresh = HashSet::new();
     for chunk in batch.trades.chunks(ROWS) {
         trades(connection, lane, committed.batch, chunk, &mut fresh).await?;
@@ -47,7 +47,7 @@ async fn trades(
     batch: i64,
     trades: &[Trade],
     fresh: &mut HashSet<Name>,
-) -> Result<(), StoreError> {
+) -> Result<(), DatabaseError> {
     let mut query = QueryBuilder::<Sqlite>::new(
         "INSERT INTO dex_trades (lane, batch, slot, transaction_index, instruction, ordinal,
              signature, time, recorded_at, base, quote, base_amount, quote_amount, base_decimals,
@@ -115,7 +115,7 @@ fn rest(row: &mut Values<'_>, trade: &Trade) {
 async fn transfers(
     connection: &mut SqliteConnection,
     rows: &[Transfer],
-) -> Result<u64, StoreError> {
+) -> Result<u64, DatabaseError> {
     let mut query = QueryBuilder::<Sqlite>::new(
         "INSERT INTO transfers (slot, transaction_index, instruction, ordinal, time, recorded_at,
              decimals, usd, signature, mint, sender, sender_owner, receiver, receiver_owner,
@@ -151,7 +151,7 @@ async fn transfers(
 async fn transactions(
     connection: &mut SqliteConnection,
     rows: &[TransactionRow],
-) -> Result<u64, StoreError> {
+) -> Result<u64, DatabaseError> {
     let mut query = QueryBuilder::<Sqlite>::new(
         "INSERT INTO transactions (slot, transaction_index, time, recorded_at, instructions,
              fee_usd, success, jupiter, signature, fee_payer, signer, programs, fee, error) ",
@@ -180,7 +180,7 @@ async fn transactions(
 }
 
 /// Fills in what was not known before. Counts a slot of which nothing was known.
-async fn slots(connection: &mut SqliteConnection, row: &SlotUpdate) -> Result<u64, StoreError> {
+async fn slots(connection: &mut SqliteConnection, row: &SlotUpdate) -> Result<u64, DatabaseError> {
     let slot = integer(row.slot.0);
     let known: bool = sqlx::query_scalar("SELECT EXISTS (SELECT 1 FROM slots WHERE slot = ?)")
         .bind(slot)

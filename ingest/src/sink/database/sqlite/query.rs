@@ -7,9 +7,9 @@ use sqlx::Row;
 use super::Sqlite;
 use crate::project::{USDC, USDT};
 use crate::record::UnixMillis;
-use crate::sink::database::StoreError;
-use crate::sink::database::export::{Exported, exported};
-use crate::sink::database::read::{Hour, Stored, Ticks, Touched, pair, stored};
+use crate::sink::database::DatabaseError;
+use crate::sink::database::export::{ExportedTrade, exported};
+use crate::sink::database::read::{HourTotals, StoredTick, TickQuery, Touched, pair, stored};
 
 /// Rows that are removed at once; the lanes write in between.
 const ROWS: i64 = 20_000;
@@ -26,9 +26,9 @@ macro_rules! stored_columns {
 impl Sqlite {
     pub(in crate::sink::database) async fn ticks(
         &self,
-        ticks: &Ticks<'_>,
-        mut each: impl FnMut(Stored) + Send,
-    ) -> Result<(), StoreError> {
+        ticks: &TickQuery<'_>,
+        mut each: impl FnMut(StoredTick) + Send,
+    ) -> Result<(), DatabaseError> {
         if ticks.pairs.is_empty() {
             let query = sqlx::query(concat!(
                 stored_columns!(),
@@ -61,7 +61,7 @@ impl Sqlite {
         &self,
         lane: i32,
         after: i64,
-    ) -> Result<Touched, StoreError> {
+    ) -> Result<Touched, DatabaseError> {
         let rows = sqlx::query(
             "SELECT base, quote, min(time) FROM dex_trades
              WHERE batch > ? AND lane = ? AND market IS NOT NULL GROUP BY base, quote",
@@ -79,7 +79,7 @@ impl Sqlite {
         &self,
         lane: i32,
         from: i64,
-    ) -> Result<Vec<Pair>, StoreError> {
+    ) -> Result<Vec<Pair>, DatabaseError> {
         let rows = sqlx::query(
             "SELECT DISTINCT base, quote FROM dex_trades
              WHERE time >= ? AND lane = ? AND market IS NOT NULL",
@@ -91,7 +91,7 @@ impl Sqlite {
         rows.iter().map(|row| pair(row, 0)).collect()
     }
 
-    pub(in crate::sink::database) async fn newest(&self) -> Result<Option<i64>, StoreError> {
+    pub(in crate::sink::database) async fn newest(&self) -> Result<Option<i64>, DatabaseError> {
         let time = sqlx::query_scalar("SELECT time FROM dex_trades ORDER BY slot DESC LIMIT 1");
         Ok(time.fetch_optional(&self.readers).await?)
     }
@@ -100,7 +100,7 @@ impl Sqlite {
         &self,
         from: i64,
         to: i64,
-    ) -> Result<Vec<Exported>, StoreError> {
+    ) -> Result<Vec<ExportedTrade>, DatabaseError> {
         let rows = sqlx::query(
             "SELECT time, slot, transaction_index, instruction, ordinal, signature, market, trader, program,
                  base, quote, base_amount, quote_amount, base_decimals, quote_decimals, price, base_usd,
@@ -120,7 +120,7 @@ impl Sqlite {
         &self,
         from: i64,
         to: i64,
-    ) -> Result<Vec<Hour>, StoreError> {
+    ) -> Result<Vec<HourTotals>, DatabaseError> {
         let rows = sqlx::query(
             "SELECT time - time % 3600000 AS start, count(*), sum(CASE
                      WHEN quote IN (?3, ?4) THEN CAST(quote_amount AS REAL) / 1e6
@@ -138,7 +138,7 @@ impl Sqlite {
         .await?;
         rows.iter()
             .map(|row| {
-                Ok(Hour {
+                Ok(HourTotals {
                     start: row.try_get(0)?,
                     trades: row.try_get::<i64, _>(1)?.unsigned_abs(),
                     volume_usd: row.try_get(2)?,
@@ -150,7 +150,7 @@ impl Sqlite {
     pub(in crate::sink::database) async fn forget(
         &self,
         before: UnixMillis,
-    ) -> Result<u64, StoreError> {
+    ) -> Result<u64, DatabaseError> {
         let mut removed = 0;
         for statement in [
             "DELETE FROM dex_trades WHERE rowid IN

@@ -4,13 +4,13 @@
 use sqlx::{AssertSqlSafe, SqliteConnection};
 
 use crate::project::{USDC, USDT};
-use crate::sink::database::StoreError;
+use crate::sink::database::DatabaseError;
 
 /// Makes the views that are missing or are another version's.
 ///
 /// # Errors
 /// The database fails.
-pub(super) async fn make(connection: &mut SqliteConnection) -> Result<(), StoreError> {
+pub(super) async fn make(connection: &mut SqliteConnection) -> Result<(), DatabaseError> {
     for (name, query) in all() {
         let wanted = format!("CREATE VIEW {name} AS {query}");
         let found: Option<String> =

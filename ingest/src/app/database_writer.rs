@@ -1,0 +1,161 @@
+//! Commits a batch, however long it takes: waits for the circuit breaker, finds out the outcome of a
+//! commit when the connection broke, and splits a batch that the database refuses.
+
+use std::sync::Arc;
+
+use tokio::time::{Duration, Instant, sleep, timeout};
+
+use crate::app::convert::{Converter, letter};
+use crate::app::metrics::Metrics;
+use crate::app::shared_breaker::SharedBreaker;
+use crate::record::Record;
+use crate::sink::database::{CommitOutcome, Committed, Database, DatabaseError, Lane, RowBatch};
+
+/// The first pause after a failure; each further one is twice as long.
+const PAUSE: Duration = Duration::from_millis(100);
+
+const LONGEST_PAUSE: Duration = Duration::from_secs(5);
+
+/// Commits to the lanes of one process.
+#[derive(Clone, Debug)]
+pub(super) struct DatabaseWriter {
+    pub(super) database: Database,
+    pub(super) breaker: Arc<SharedBreaker>,
+    pub(super) metrics: Metrics,
+    /// How long one commit may take.
+    pub(super) limit: Duration,
+}
+
+/// Another process owns the lane.
+#[derive(Debug)]
+pub(super) struct Fenced;
+
+impl DatabaseWriter {
+    /// Takes a lane, as soon as the database lets it.
+    pub(super) async fn claim(&self, group: &str, topic: &str, partition: i32) -> Lane {
+        let mut pause = PAUSE;
+        loop {
+            let permit = self.breaker.acquire().await;
+            let claimed = timeout(self.limit, self.database.claim(group, topic, partition)).await;
+            let error = match claimed {
+                Ok(Ok(lane)) => {
+                    permit.succeed();
+                    return lane;
+                }
+                Ok(Err(error)) => Some(error),
+                Err(_elapsed) => None,
+            };
+            permit.fail();
+            self.complain(error.as_ref());
+            rest(&mut pause).await;
+        }
+    }
+
+    /// Commits a batch. One whose end was not seen names no rows.
+    ///
+    /// # Errors
+    /// Another process owns the lane. Everything else is tried again without end, or refused.
+    pub(super) async fn commit(
+        &self,
+        lane: &mut Lane,
+        batch: &RowBatch,
+    ) -> Result<Result<Committed, DatabaseError>, Fenced> {
+        let mut pause = PAUSE;
+        let mut doubtful = false;
+        loop {
+            let permit = self.breaker.acquire().await;
+            let begun = Instant::now();
+            let tried = timeout(self.limit, self.attempt(lane, batch, doubtful)).await;
+            let error = match tried {
+                Ok(Ok(committed)) => {
+                    permit.succeed();
+                    let seconds = self.metrics.sink_seconds.with_label_values(&["database"]);
+                    seconds.observe(begun.elapsed().as_secs_f64());
+                    return Ok(Ok(committed));
+                }
+                Ok(Err(DatabaseError::Fenced)) => return Err(Fenced),
+                Ok(Err(error @ DatabaseError::Refused(_))) => return Ok(Err(error)),
+                Ok(Err(error)) => Some(error),
+                Err(_elapsed) => None,
+            };
+            permit.fail();
+            self.complain(error.as_ref());
+            doubtful = true;
+            rest(&mut pause).await;
+        }
+    }
+
+    async fn attempt(
+        &self,
+        lane: &mut Lane,
+        batch: &RowBatch,
+        doubtful: bool,
+    ) -> Result<Committed, DatabaseError> {
+        if doubtful && self.database.settle(lane).await? == CommitOutcome::Written {
+            // What was new about it was not heard. That there is a batch before it which nobody has
+            // seen makes whoever brings it to Redis read it from the database.
+            return Ok(Committed {
+                previous: i64::MAX,
+                batch: lane.batch,
+                ..Committed::default()
+            });
+        }
+        let committed = self.database.commit(lane, batch).await?;
+        self.metrics.committed(&committed);
+        for letter in &batch.dead_letters {
+            tracing::warn!(place = %letter.record.place, class = letter.class, error = %letter.error, "dead letter");
+        }
+        Ok(committed)
+    }
+
+    fn complain(&self, error: Option<&DatabaseError>) {
+        let label = error.map_or("timeout", DatabaseError::label);
+        let kind = format!("database_{label}");
+        self.metrics.errors.with_label_values(&[&kind]).inc();
+        let error = error.map_or_else(|| "timed out".to_owned(), ToString::to_string);
+        tracing::warn!(error, "database write failed; retrying");
+    }
+
+    /// Commits the records of a batch that was refused, each alone, and those as dead letters that
+    /// are refused alone.
+    ///
+    /// # Errors
+    /// Another process owns the lane.
+    pub(super) async fn apart(
+        &self,
+        lane: &mut Lane,
+        records: &[Record],
+        converter: &Converter,
+    ) -> Result<Vec<Committed>, Fenced> {
+        let mut done = Vec::with_capacity(records.len());
+        for record in records {
+            let mut batch = RowBatch::default();
+            converter.add(record, &mut batch);
+            let error = match self.commit(lane, &batch).await? {
+                Ok(committed) => {
+                    done.push(committed);
+                    continue;
+                }
+                Err(error) => error.to_string(),
+            };
+            let batch = RowBatch {
+                next_offset: batch.next_offset,
+                dead_letters: vec![letter(record, "refused", &error)],
+                ..RowBatch::default()
+            };
+            match self.commit(lane, &batch).await? {
+                Ok(committed) => done.push(committed),
+                Err(error) => {
+                    // Nothing more can be done for it than to say where it is.
+                    tracing::error!(place = %record.place, %error, "the database refuses a dead letter; the record is skipped");
+                }
+            }
+        }
+        Ok(done)
+    }
+}
+
+async fn rest(pause: &mut Duration) {
+    sleep(*pause).await;
+    *pause = (*pause * 2).min(LONGEST_PAUSE);
+}

@@ -1,0 +1,65 @@
+//! Dead letters as they are stored: one for each record, whatever is wrong with how many of its
+//! transactions.
+
+use crate::dead_letter::DeadLetter;
+use crate::record::{Record, UnixMillis};
+use crate::sink::database::text::told;
+
+/// A stored dead letter.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct StoredDeadLetter {
+    pub id: i64,
+    pub record: Record,
+    /// The class of the first error.
+    pub class: String,
+    /// What is wrong, for a person.
+    pub error: String,
+    pub created: UnixMillis,
+    /// When it could be used after all.
+    pub replayed: Option<UnixMillis>,
+}
+
+/// Which letters are meant.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct DeadLetterFilter {
+    /// One of them.
+    pub id: Option<i64>,
+    /// Those with this class of error.
+    pub class: Option<String>,
+    /// Those that were replayed as well.
+    pub replayed: bool,
+    /// Those with greater ids.
+    pub after: i64,
+    /// Most of them.
+    pub most: i64,
+}
+
+/// One row, made of all letters of a record.
+pub(super) struct Row<'l> {
+    pub(super) record: &'l Record,
+    pub(super) class: &'static str,
+    pub(super) error: String,
+}
+
+/// The rows of a batch's letters. Letters of one record stand next to each other.
+pub(super) fn rows(dead_letters: &[DeadLetter]) -> Vec<Row<'_>> {
+    dead_letters
+        .chunk_by(|one, other| one.record.place == other.record.place)
+        .filter_map(|dead_letters| {
+            let first = dead_letters.first()?;
+            let errors: Vec<_> = dead_letters.iter().map(error).collect();
+            Some(Row {
+                record: &first.record,
+                class: first.class,
+                error: told(&errors.join("; ")).into_owned(),
+            })
+        })
+        .collect()
+}
+
+fn error(letter: &DeadLetter) -> String {
+    match letter.transaction {
+        Some(place) => format!("transaction {place}: {}", letter.error),
+        None => letter.error.clone(),
+    }
+}

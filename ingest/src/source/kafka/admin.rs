@@ -1,0 +1,276 @@
+//! Questions to the cluster without joining the group: which topics there are, where their
+//! partitions begin and end, how far the group has told Kafka that it is, single records.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use rdkafka::config::FromClientConfigAndContext;
+use rdkafka::consumer::{BaseConsumer, CommitMode, Consumer};
+use rdkafka::error::{KafkaResult, RDKafkaErrorCode};
+use rdkafka::metadata::{MetadataBroker, MetadataPartition, MetadataTopic};
+use rdkafka::{Message, Offset};
+use tokio::time::Instant;
+
+use crate::config::{Kafka, Reset, Start};
+use crate::offsets::Watermarks;
+use crate::record::{Partition, Record, UnixMillis};
+use crate::source::kafka::context::{ClientEvent, Context};
+use crate::source::kafka::message::record;
+use crate::source::kafka::offset_lookup::{OffsetLookup, list, names};
+use crate::source::kafka::settings::stranger;
+use crate::source::kafka::topics::Topics;
+use crate::source::{SourceError, SourceErrorKind};
+
+/// A question is asked in steps, the first so long and each twice as long as the one before: in
+/// between it may turn out that there will be no answer.
+const STEP: Duration = Duration::from_secs(1);
+/// Between two steps, for what has been said meanwhile.
+const PAUSE: Duration = Duration::from_millis(20);
+/// How long all partitions together are waited for when one record of each is wanted.
+const RECORD: Duration = Duration::from_secs(5);
+/// How long a poll waits for a record.
+const POLL: Duration = Duration::from_millis(100);
+
+/// A client of the cluster. All questions wait for their answer, each at most the configured time
+/// for a connection.
+pub struct Admin {
+    consumer: BaseConsumer<Context>,
+    patience: Duration,
+    topics: Topics,
+}
+
+/// What a cluster is made of.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Cluster {
+    /// Addresses by number.
+    pub brokers: BTreeMap<i32, String>,
+    /// Partitions by topic, as far as the account may see them.
+    pub topics: BTreeMap<String, usize>,
+}
+
+impl Admin {
+    /// # Errors
+    /// The settings are such that there can be no client.
+    pub fn new(kafka: &Kafka) -> Result<Self, SourceError> {
+        let consumer = BaseConsumer::from_config_and_context(&stranger(kafka), Context::default())
+            .map_err(|error| SourceError::of(&error))?;
+        Ok(Self {
+            consumer,
+            patience: kafka.connect,
+            topics: Topics::default(),
+        })
+    }
+
+    /// Brokers and topics.
+    pub fn cluster(&self) -> Result<Cluster, SourceError> {
+        let metadata = self.ask(|consumer, patience| consumer.fetch_metadata(None, patience))?;
+        let address = |broker: &MetadataBroker| format!("{}:{}", broker.host(), broker.port());
+        Ok(Cluster {
+            brokers: metadata
+                .brokers()
+                .iter()
+                .map(|broker| (broker.id(), address(broker)))
+                .collect(),
+            topics: metadata
+                .topics()
+                .iter()
+                .map(|topic| (topic.name().to_owned(), topic.partitions().len()))
+                .collect(),
+        })
+    }
+
+    /// The partitions of a topic.
+    ///
+    /// # Errors
+    /// There is no such topic, or none that we may see.
+    pub fn partitions(&mut self, topic: &str) -> Result<Vec<Partition>, SourceError> {
+        let metadata =
+            self.ask(|consumer, patience| consumer.fetch_metadata(Some(topic), patience))?;
+        let found = metadata.topics().iter().find(|one| one.name() == topic);
+        if let Some(error) = found.and_then(MetadataTopic::error) {
+            let code = RDKafkaErrorCode::from(error);
+            return Err(SourceError::told(code, &format!("{topic}: {code}")));
+        }
+        let name = self.topics.of(topic);
+        let partitions = found.map(MetadataTopic::partitions).unwrap_or_default();
+        if partitions.is_empty() {
+            let message = format!("there is no topic {topic}");
+            return Err(SourceError::new(SourceErrorKind::Topic, message));
+        }
+        let mut numbers: Vec<i32> = partitions.iter().map(MetadataPartition::id).collect();
+        numbers.sort_unstable();
+        let named = |number| Partition::new(Arc::clone(&name), number);
+        Ok(numbers.into_iter().map(named).collect())
+    }
+
+    /// Where a partition begins and ends.
+    pub fn bounds(&self, partition: &Partition) -> Result<Watermarks, SourceError> {
+        let (topic, number) = (&partition.topic, partition.number);
+        let (low, high) =
+            self.ask(|consumer, patience| consumer.fetch_watermarks(topic, number, patience))?;
+        Ok(Watermarks { low, high })
+    }
+
+    /// Where a partition would be begun that was never read.
+    pub fn begin(
+        &self,
+        partition: &Partition,
+        start: Start,
+        clock: fn() -> UnixMillis,
+    ) -> Result<i64, SourceError> {
+        let begin = self.ask(|consumer, timeout| {
+            let lookup = OffsetLookup {
+                start,
+                reset: Reset::Earliest,
+                timeout,
+                clock,
+            };
+            lookup.begin(consumer, partition, None)
+        })?;
+        Ok(begin.offset)
+    }
+
+    /// How far the group has told Kafka that partitions are read; nothing for those of which it
+    /// has told nothing.
+    pub fn committed(
+        &self,
+        partitions: &[Partition],
+    ) -> Result<BTreeMap<Partition, i64>, SourceError> {
+        let list =
+            self.ask(|consumer, patience| consumer.committed_offsets(names(partitions), patience))?;
+        let offset = |partition: &Partition| {
+            let found = list.find_partition(&partition.topic, partition.number)?;
+            match found.offset() {
+                Offset::Offset(offset) => Some((partition.clone(), offset)),
+                _ => None,
+            }
+        };
+        Ok(partitions.iter().filter_map(offset).collect())
+    }
+
+    /// Tells Kafka in the group's name where partitions are read on.
+    ///
+    /// # Errors
+    /// The group has members, or the cluster does not answer.
+    pub fn commit(&self, offsets: &BTreeMap<Partition, i64>) -> Result<(), SourceError> {
+        // Without a coordinator the client would wait ten minutes for one.
+        let partitions: Vec<Partition> = offsets.keys().cloned().collect();
+        self.committed(&partitions)?;
+        let offsets = offsets.iter().map(|(partition, next)| (partition, *next));
+        list(offsets)
+            .and_then(|list| self.consumer.commit(&list, CommitMode::Sync))
+            .map_err(|error| SourceError::of(&error))
+    }
+
+    /// Reads partitions from these offsets on, without the group's knowledge. Records are given
+    /// until `each` says that it has enough, which it is also asked when there are none.
+    ///
+    /// # Errors
+    /// The next record of a partition is gone, the account may not read the topic, or whatever
+    /// `each` gives back.
+    pub fn read<E: From<SourceError>>(
+        &mut self,
+        offsets: &BTreeMap<Partition, i64>,
+        mut each: impl FnMut(Option<Record>) -> Result<bool, E>,
+    ) -> Result<(), E> {
+        let offsets = offsets.iter().map(|(partition, next)| (partition, *next));
+        list(offsets)
+            .and_then(|list| self.consumer.assign(&list))
+            .map_err(|error| SourceError::of(&error))?;
+        loop {
+            let polled = self.consumer.poll(POLL);
+            let record = polled.and_then(Result::ok).map(|message| {
+                let topic = self.topics.of(message.topic());
+                record(&message, topic)
+            });
+            if each(record)? {
+                break;
+            }
+            if let Some(fault) = self.told().into_iter().find(|fault| fault.kind.is_final()) {
+                return Err(fault.into());
+            }
+        }
+        let unassigned = self.consumer.unassign();
+        Ok(unassigned.map_err(|error| SourceError::of(&error))?)
+    }
+
+    /// The record at each of these offsets, or the next there is; those that did not come within some
+    /// seconds are left out, for what is left of a partition may be no record.
+    ///
+    /// # Errors
+    /// As of [`read`](Self::read).
+    pub fn first_of(
+        &mut self,
+        offsets: &BTreeMap<Partition, i64>,
+    ) -> Result<BTreeMap<Partition, Record>, SourceError> {
+        let mut found = BTreeMap::new();
+        if offsets.is_empty() {
+            return Ok(found);
+        }
+        let deadline = Instant::now() + self.patience.min(RECORD);
+        self.read(offsets, |record| {
+            if let Some(record) = record {
+                let place = &record.place;
+                let partition = Partition::new(Arc::clone(&place.topic), place.partition);
+                found.entry(partition).or_insert(record);
+            }
+            Ok::<_, SourceError>(found.len() == offsets.len() || Instant::now() >= deadline)
+        })?;
+        Ok(found)
+    }
+
+    fn ask<T>(
+        &self,
+        question: impl Fn(&BaseConsumer<Context>, Duration) -> KafkaResult<T>,
+    ) -> Result<T, SourceError> {
+        let deadline = Instant::now() + self.patience;
+        let mut step = STEP;
+        let mut likely: Option<SourceError> = None;
+        loop {
+            let left = deadline.saturating_duration_since(Instant::now());
+            let answer = question(&self.consumer, step.min(left));
+            let fault = match answer {
+                Ok(answer) => return Ok(answer),
+                Err(error) => SourceError::of(&error),
+            };
+            // Errors come with polling; there are no records, because nothing is assigned.
+            while self.consumer.poll(PAUSE).is_some() {}
+            for told in self.told() {
+                if told.kind.is_final() {
+                    return Err(told);
+                }
+                if !likely
+                    .as_ref()
+                    .is_some_and(|known| told.says_less_than(known))
+                {
+                    likely = Some(told);
+                }
+            }
+            let waits = matches!(
+                fault.kind,
+                SourceErrorKind::Timeout | SourceErrorKind::Unreachable | SourceErrorKind::Election
+            );
+            if !waits || left.is_zero() {
+                return Err(likely.filter(|_| waits).unwrap_or(fault));
+            }
+            step *= 2;
+        }
+    }
+
+    /// What went wrong meanwhile.
+    fn told(&self) -> Vec<SourceError> {
+        let notes = self.consumer.context().take();
+        let faults = notes.into_iter().filter_map(|note| match note {
+            ClientEvent::Error(code, reason) => Some(SourceError::told(code, &reason)),
+            _ => None,
+        });
+        faults.collect()
+    }
+}
+
+impl Drop for Admin {
+    fn drop(&mut self) {
+        self.consumer.context().close();
+    }
+}

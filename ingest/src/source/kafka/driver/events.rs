@@ -1,0 +1,113 @@
+//! What the client has told besides records while it was polled: rebalances, errors, statistics.
+
+use std::time::Duration;
+
+use rdkafka::consumer::Consumer;
+use rdkafka::error::RDKafkaErrorCode;
+use tokio::time::Instant;
+
+use super::Driver;
+use crate::source::SourceError;
+use crate::source::kafka::context::ClientEvent;
+use crate::source::kafka::state::Input;
+use crate::source::kafka::statistics::Statistics;
+use crate::source::metrics::Rebalance;
+
+/// Between two looks at topics that are not there or not for us.
+const ACCESS_CHECK: Duration = Duration::from_secs(5);
+
+impl Driver {
+    pub(super) fn handle_client_events(&mut self) {
+        for event in self.consumer.context().take() {
+            match event {
+                ClientEvent::Assign(list) => {
+                    // Statistics, which would say it too, come up to a second later.
+                    self.set_connected(true);
+                    let partitions = self.topics.partitions(&list);
+                    if !partitions.is_empty() {
+                        self.metrics.rebalance(Rebalance::Assign);
+                    }
+                    self.feed(Input::Assigned(partitions));
+                }
+                ClientEvent::Revoke(list) => {
+                    let lost = self.consumer.assignment_lost();
+                    let kind = if lost {
+                        Rebalance::Lose
+                    } else {
+                        Rebalance::Revoke
+                    };
+                    self.metrics.rebalance(kind);
+                    let partitions = self.topics.partitions(&list);
+                    self.feed(Input::Revoked(partitions));
+                }
+                ClientEvent::Error(code, reason) => self.handle_error(code, &reason),
+                ClientEvent::Statistics(statistics) => self.handle_statistics(&statistics),
+            }
+        }
+        let counts = self.state.counts();
+        self.metrics.buffer(counts.paused, self.budget.bytes());
+        self.metrics.assigned(counts.owned);
+        self.status.set_partitions(counts.reading);
+    }
+
+    fn handle_error(&mut self, code: RDKafkaErrorCode, reason: &str) {
+        match code {
+            RDKafkaErrorCode::AutoOffsetReset => self.feed(Input::OffsetOutOfRange),
+            RDKafkaErrorCode::AllBrokersDown => self.set_connected(false),
+            _ => {}
+        }
+        // What is told of a fatal error is its cause, such as that somebody bears our name.
+        if let Some((code, reason)) = self.consumer.client().fatal_error() {
+            self.feed(Input::Broken(SourceError::told(code, &reason)));
+        }
+        self.fault(SourceError::told(code, reason));
+    }
+
+    fn handle_statistics(&mut self, statistics: &Statistics) {
+        self.set_connected(statistics.is_connected());
+        let ends = self.state.names().filter_map(|partition| {
+            let end = statistics.end(&partition.topic, partition.number)?;
+            Some((partition.clone(), end))
+        });
+        let ends = ends.collect();
+        self.feed(Input::EndsHeard(ends));
+        for (partition, lag) in self.state.lags() {
+            self.metrics.lag(partition, lag);
+        }
+        self.check_access();
+    }
+
+    /// Whether what we may not do or is not there has changed; the client would not say so.
+    fn check_access(&mut self) {
+        let now = Instant::now();
+        let fault = self.status.fault();
+        if !fault.is_some_and(|fault| fault.kind.is_lasting())
+            || self.next_access_check.is_some_and(|next| now < next)
+        {
+            return;
+        }
+        self.next_access_check = Some(now + ACCESS_CHECK);
+        if self.lookup.is_permitted(&self.consumer, &self.subscribed) {
+            self.status.set_permitted();
+        }
+    }
+
+    pub(super) fn set_connected(&self, connected: bool) {
+        self.status.set_connected(connected);
+        self.metrics.connected(connected);
+    }
+
+    pub(super) fn fault(&self, fault: SourceError) {
+        self.metrics.fault(fault.kind);
+        let (kind, text) = (fault.kind, fault.to_string());
+        let known = self.status.fault();
+        self.status.set_fault(fault);
+        if self.status.fault() == known {
+            // Brokers that are away are away many times a second.
+            tracing::debug!("{text}");
+            return;
+        }
+        let hint = kind.hint().unwrap_or_default();
+        tracing::warn!(kind = kind.label(), hint, "{text}");
+    }
+}
