@@ -11,7 +11,7 @@ use std::io::Write;
 use std::sync::Arc;
 
 use perijove_gateway::config::{self, BudgetRate, Per};
-use perijove_gateway::limit::{Allowances, Ask, Budgets, Gate, Treasury};
+use perijove_gateway::limit::{Allowances, BudgetRegistry, Gate, PermitRequest, UpstreamBudgets};
 use perijove_gateway::solana::Priority;
 use tokio::time::Instant;
 
@@ -78,7 +78,7 @@ fn timed(calls: usize, mut one: impl FnMut()) -> f64 {
 
 fn permit(calls: usize) -> f64 {
     let gate = Gate::new(64, 1024);
-    let ask = Ask::own(Priority::Medium);
+    let ask = PermitRequest::own(Priority::Medium);
     timed(calls, || drop(black_box(gate.try_place(ask))))
 }
 
@@ -86,14 +86,16 @@ fn permit(calls: usize) -> f64 {
 /// class.
 async fn queued(calls: usize) -> f64 {
     let gate = Gate::new(1, 10_000);
-    let mut held = gate.try_place(Ask::own(Priority::Critical)).unwrap();
+    let mut held = gate
+        .try_place(PermitRequest::own(Priority::Critical))
+        .unwrap();
     let waiting: Vec<_> = (0..1000)
         .map(|consumer| {
             let gate = Arc::clone(&gate);
             tokio::spawn(async move {
-                let ask = Ask {
+                let ask = PermitRequest {
                     consumer,
-                    ..Ask::own(Priority::Low)
+                    ..PermitRequest::own(Priority::Low)
                 };
                 gate.place(ask).await
             })
@@ -104,7 +106,7 @@ async fn queued(calls: usize) -> f64 {
     for _ in 0..ROUNDS {
         let begun = Instant::now();
         for _ in 0..calls {
-            let mut next = Box::pin(gate.place(Ask::own(Priority::Critical)));
+            let mut next = Box::pin(gate.place(PermitRequest::own(Priority::Critical)));
             // Now it is in the queue.
             assert!(futures::poll!(next.as_mut()).is_pending());
             drop(held);
@@ -158,7 +160,7 @@ async fn by_address(calls: usize) -> f64 {
 }
 
 fn budget(calls: usize) -> f64 {
-    let budgets = Budgets::default();
+    let budgets = UpstreamBudgets::default();
     let settings = config::Budget {
         rate: BudgetRate {
             requests: 1_000_000_000,
@@ -171,15 +173,15 @@ fn budget(calls: usize) -> f64 {
         groups: Vec::new(),
         organisation: None,
     };
-    budgets.set("one", Some(&settings), &Treasury::default());
+    budgets.set("one", Some(&settings), &BudgetRegistry::default());
     taken(&budgets, calls)
 }
 
 fn no_budget(calls: usize) -> f64 {
-    taken(&Budgets::default(), calls)
+    taken(&UpstreamBudgets::default(), calls)
 }
 
-fn taken(budgets: &Budgets, calls: usize) -> f64 {
+fn taken(budgets: &UpstreamBudgets, calls: usize) -> f64 {
     let now = Instant::now();
     timed(calls, || {
         black_box(budgets.wait("getBalance", Priority::Medium, now));

@@ -6,6 +6,7 @@
 
 mod addresses;
 mod announce;
+mod background;
 mod budgets;
 mod certificates;
 mod check;
@@ -17,11 +18,10 @@ mod listening;
 mod next_port;
 mod proxy_log;
 mod reload;
+mod serving_watch;
 mod signals;
 mod sockets;
 mod upgrade;
-mod upkeep;
-mod watch;
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -39,18 +39,21 @@ use prometheus::Registry;
 use tokio::sync::mpsc;
 use tokio::time::Instant;
 
-use crate::cache::{Cache, CacheMetrics, Prepared, RedisMetrics};
-use crate::cli::{Cli, Command, Exit, Run};
+use crate::cache::{CacheMetrics, Prepared, RedisMetrics, TieredCache};
+use crate::cli::{Cli, Command, Exit, RunCommand};
 use crate::config::{self, Config, Loaded};
-use crate::dispatch::{DispatchMetrics, Live};
+use crate::dispatch::{DispatchMetrics, DispatchState};
 use crate::edge::{
-    AdminApp, Connections, EdgeMetrics, Front, KeepUp, ReloadHandle, RpcApp, Standing, TlsListeners,
+    AdminApp, ClientConnections, EdgeMetrics, Front, GatewayStatus, KeepUp, ReloadHandle, RpcApp,
+    TlsListeners,
 };
 use crate::pipeline::{Pipeline, PipelineMetrics};
 use crate::pubsub::{Hub, PubSubMetrics};
 use crate::snapshot::{Published, Snapshot};
-use crate::upstream::{ApiMetrics, ApiPool, Connectors, Parts, Pool, UnixClock, UpstreamMetrics};
-use addresses::Addresses;
+use crate::upstream::{
+    ApiMetrics, ApiPool, Connectors, Pool, SharedParts, UnixClock, UpstreamMetrics,
+};
+use addresses::ListenAddresses;
 use certificates::Certificates;
 use descriptors::Descriptors;
 use listening::Listening;
@@ -70,9 +73,9 @@ pub enum StartError {
     #[error("upstreams: {0}")]
     Pool(#[from] crate::upstream::PoolError),
     #[error("cache.redis: {0}")]
-    Redis(#[from] crate::cache::OriginError),
+    Redis(#[from] crate::cache::RedisConfigError),
     #[error("{0}")]
-    Address(#[from] addresses::AddressError),
+    Address(#[from] addresses::ListenError),
     #[error("{0}")]
     Upgrade(#[from] upgrade::UpgradeError),
     #[error("runtime.upgrade_socket: {0}")]
@@ -128,7 +131,7 @@ impl Assembled {
     }
 }
 
-fn start(run: &Run) -> Result<Assembled, StartError> {
+fn start(run: &RunCommand) -> Result<Assembled, StartError> {
     let loaded = check::load(&run.source)?;
     let log = &loaded.config.log;
     let telemetry = telemetry::start_judging(log.format, &log.level, proxy_log::judge())?;
@@ -136,7 +139,7 @@ fn start(run: &Run) -> Result<Assembled, StartError> {
         tracing::warn!("{}", check::DEMO);
     }
     for warning in &loaded.warnings {
-        tracing::warn!(%warning, "configuration");
+        tracing::warn!(%warning, "configuration warning");
     }
     let place = upgrade::socket(&loaded.config).map_err(StartError::User)?;
     let inherited = run.upgrade.then(|| Inherited::wait(&place)).transpose()?;
@@ -147,7 +150,7 @@ fn start(run: &Run) -> Result<Assembled, StartError> {
 
 /// Where it listens, and what is needed to hand that on.
 struct Bound {
-    addresses: Addresses,
+    addresses: ListenAddresses,
     sockets: Arc<Sockets>,
     /// Where sockets are handed over.
     place: PathBuf,
@@ -161,7 +164,7 @@ impl Bound {
         place: PathBuf,
         mut inherited: Option<Inherited>,
     ) -> Result<Self, StartError> {
-        let (addresses, sockets) = Addresses::settle(config, inherited.as_mut())?;
+        let (addresses, sockets) = ListenAddresses::settle(config, inherited.as_mut())?;
         Ok(Self {
             addresses,
             sockets: Arc::new(sockets),
@@ -172,7 +175,7 @@ impl Bound {
 }
 
 fn assemble(
-    run: &Run,
+    run: &RunCommand,
     mut loaded: Loaded,
     telemetry: Telemetry,
     bound: Bound,
@@ -188,16 +191,16 @@ fn assemble(
     let jupiter = Arc::new(ApiPool::compile(config, None, &parts, &api_metrics)?);
     let snapshot = Snapshot::new(config.clone(), pool, 1).with_jupiter(jupiter);
     let published = Arc::new(Published::new(snapshot));
-    let standing = Arc::new(Standing::default());
+    let status = Arc::new(GatewayStatus::default());
     let tls = &bound.addresses.tls;
-    let certificates = Certificates::load(config, tls, registry, Arc::clone(&standing))?;
+    let certificates = Certificates::load(config, tls, registry, Arc::clone(&status))?;
 
     let mut server = server(config, &published);
     let (pipeline, prepared) = pipeline(config, registry)?;
     let rpc = rpc_app(&published, &pipeline, descriptors.clients(), registry)?;
     let (drain, pubsub) = (Arc::clone(&rpc.drain), Arc::clone(&rpc.pubsub));
     let (reload, reloads) = mpsc::channel(1);
-    let admin = admin_app(&rpc, registry, &standing, reload);
+    let admin = admin_app(&rpc, registry, &status, reload);
     server.add_service(background_service("drain", leave(config, &rpc)));
     let mut listening = match &bound.inherited {
         Some(_) => Listening::succeeding(&published),
@@ -206,7 +209,7 @@ fn assemble(
     let calls = rpc_service(rpc, config, &bound.addresses, &certificates)?;
     let (calls, calls_on) = listening.watch(calls, &bound.sockets);
     server.add_service(calls);
-    let keeper = budgets::Keeper::new(&parts.budgets, &published, &pipeline, registry)?;
+    let keeper = budgets::BudgetKeeper::new(&parts.budgets, &published, &pipeline, registry)?;
     server.add_service(background_service("budgets", keeper));
     let reloader = Reloader {
         path: run.source.config.clone(),
@@ -221,14 +224,15 @@ fn assemble(
         metrics: ReloadMetrics::register(registry)?,
         digest: loaded.digest,
         outline: loaded.outline,
-        standing,
+        status,
         started_with: config.clone(),
     };
     if let Some(address) = bound.addresses.admin {
         let (admin, _) = listening.watch(admin_service(admin, address), &bound.sockets);
         server.add_service(admin);
     }
-    let upkeep = upkeep::Upkeep::new(reloader, certificates, reloads, calls_on, pubsub);
+    let upkeep =
+        background::BackgroundTasks::new(reloader, certificates, reloads, calls_on, pubsub);
     server.add_service(background_service("upkeep", upkeep));
     let announce = announce::Announce::new(bound.addresses, listening, bound.inherited);
     server.add_service(background_service("announce", announce));
@@ -252,7 +256,7 @@ fn rpc_app(
         published: Arc::clone(published),
         pipeline: Arc::clone(pipeline),
         drain: Arc::default(),
-        connections: Arc::new(Connections::new(Some(clients), registry)?),
+        connections: Arc::new(ClientConnections::new(Some(clients), registry)?),
         pubsub: Hub::new(Arc::clone(published), Arc::clone(pipeline), metrics),
         metrics: EdgeMetrics::register(registry)?,
     })
@@ -261,14 +265,14 @@ fn rpc_app(
 fn server(config: &Config, published: &Arc<Published>) -> Server {
     let mut server = Server::new_with_opt_and_conf(Opt::default(), server_conf(config));
     server.bootstrap();
-    server.add_service(watch::service(published));
+    server.add_service(serving_watch::service(published));
     server
 }
 
 fn admin_app(
     rpc: &RpcApp,
     registry: &Registry,
-    standing: &Arc<Standing>,
+    status: &Arc<GatewayStatus>,
     reload: ReloadHandle,
 ) -> AdminApp {
     AdminApp {
@@ -279,16 +283,16 @@ fn admin_app(
         pubsub: Arc::clone(&rpc.pubsub),
         registry: registry.clone(),
         metrics: rpc.metrics.clone(),
-        standing: Arc::clone(standing),
+        status: Arc::clone(status),
         reload,
         started: Instant::now(),
     }
 }
 
-fn parts(config: &Config, registry: &Registry) -> prometheus::Result<Parts> {
+fn parts(config: &Config, registry: &Registry) -> prometheus::Result<SharedParts> {
     let budgets = Arc::default();
     budgets::resume(config.budgets.file.as_deref(), &budgets);
-    Ok(Parts {
+    Ok(SharedParts {
         connectors: Connectors::default(),
         metrics: UpstreamMetrics::register(registry)?,
         clock: UnixClock::new(unix_now),
@@ -301,11 +305,11 @@ fn pipeline(config: &Config, registry: &Registry) -> Result<(Arc<Pipeline>, Prep
     let dispatch = DispatchMetrics::register(registry)?;
     let ids: Vec<_> = config.upstreams.iter().map(|one| one.id.as_str()).collect();
     dispatch.expect(&ids);
-    let live = Live::new(dispatch, config.selection.floor_entries, unix_now);
+    let live = DispatchState::new(dispatch, config.selection.floor_entries, unix_now);
     let metrics = PipelineMetrics::register(registry)?;
     let metrics_of_cache = CacheMetrics::register(registry)?;
     let metrics_of_redis = RedisMetrics::register(registry)?;
-    let cache = Cache::new(
+    let cache = TieredCache::new(
         &config.cache,
         metrics_of_cache,
         metrics_of_redis,
@@ -318,8 +322,8 @@ fn pipeline(config: &Config, registry: &Registry) -> Result<(Arc<Pipeline>, Prep
     Ok((Arc::new(Pipeline::new(live, metrics, cache)), prepared))
 }
 
-fn leave(config: &Config, rpc: &RpcApp) -> drain::Leave {
-    drain::Leave {
+fn leave(config: &Config, rpc: &RpcApp) -> drain::DrainAndExit {
+    drain::DrainAndExit {
         drain: Arc::clone(&rpc.drain),
         shutdown: config.shutdown.clone(),
         connections: Arc::clone(&rpc.connections),
@@ -339,7 +343,7 @@ fn admin_service(app: AdminApp, address: SocketAddr) -> Service<AdminApp> {
 fn rpc_service(
     app: RpcApp,
     config: &Config,
-    addresses: &Addresses,
+    addresses: &ListenAddresses,
     certificates: &Certificates,
 ) -> Result<Service<Front>, StartError> {
     let mut tls = TlsListeners::default();
@@ -369,7 +373,7 @@ fn server_conf(config: &Config) -> ServerConf {
         .threads
         .or_else(|| std::thread::available_parallelism().ok().map(usize::from))
         .unwrap_or(1);
-    // `drain::Leave` ends the process; Pingora's own sleep is only the fallback behind it.
+    // `drain::DrainAndExit` ends the process; Pingora's own sleep is only the fallback behind it.
     let fallback = config.shutdown.grace + config.shutdown.linger + Duration::from_secs(5);
     ServerConf {
         threads,

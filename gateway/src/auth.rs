@@ -10,7 +10,7 @@ use std::sync::Arc;
 use crate::config::{Config, KeyHash};
 use crate::error::Rejection;
 pub use tokens::plan_of_token;
-use tokens::{Fault, Tokens};
+use tokens::{TokenFault, Tokens};
 
 mod tokens;
 
@@ -103,8 +103,8 @@ impl Consumers {
         let tokens = self.tokens.as_ref();
         match tokens.and_then(|tokens| tokens.identify(key)) {
             Some(Ok(consumer)) => Ok(consumer),
-            Some(Err(Fault::Expired)) => Err(Rejection::TokenExpired),
-            Some(Err(Fault::Bad)) | None => Err(Rejection::Unauthorised),
+            Some(Err(TokenFault::Expired)) => Err(Rejection::TokenExpired),
+            Some(Err(TokenFault::Bad)) | None => Err(Rejection::Unauthorised),
         }
     }
 

@@ -12,28 +12,29 @@
 //!  └──▶ Flights                     identical calls under way
 //! ```
 
-mod copies;
+mod copy_budget;
 mod entry;
-mod flights;
 mod key;
 mod memory;
 mod metrics;
 mod policy;
 mod quotes;
 mod remote;
-mod tiers;
+mod single_flight;
+mod tiered;
 mod trades;
 
-pub use copies::{Copies, Copy};
-pub use entry::{End, Entry, Freshness, Lifetime};
-pub use flights::{Flights, Follow, Lead, Role, Told};
-pub use key::{Key, Keys, Shelf};
-pub use memory::{Memory, MemoryStatus};
-pub use metrics::{CacheMetrics, Lookup, Tier};
-pub use policy::{Policy, Source};
-pub use quotes::{KeptQuote, Quotes};
+pub use copy_budget::{AnswerCopy, CopyBudget};
+pub use entry::{CacheEntry, EntryFreshness, Expiry, Lifetime};
+pub use key::{CacheKey, KeyScope, ScopedKeys};
+pub use memory::{MemoryCache, MemoryStatus};
+pub use metrics::{CacheMetrics, CacheTier, Lookup};
+pub use policy::{AnswerOrigin, CachePolicy};
+pub use quotes::{KeptQuote, QuoteCache};
 pub use remote::{
-    Awaited, Claim, Claimed, Lease, OriginError, RedisMetrics, Remote, RemoteStatus, TrustError,
+    Awaited, BucketLease, Claim, Claimed, RedisCache, RedisConfigError, RedisMetrics,
+    RedisTrustError, RemoteStatus,
 };
-pub use tiers::{Cache, Prepared};
-pub use trades::{Hearing, TradeMetrics, Trades};
+pub use single_flight::{FlightRole, Follower, FollowerOutcome, Leader, SingleFlight};
+pub use tiered::{Prepared, TieredCache};
+pub use trades::{Hearing, PoolTrades, TradeMetrics};

@@ -32,21 +32,21 @@ pub struct Cli {
 #[derive(Clone, Debug, PartialEq, Eq, Subcommand)]
 pub enum Command {
     /// Serve until told to stop
-    Run(Run),
+    Run(RunCommand),
     /// Check a configuration and say everything that is wrong with it
-    Check(Source),
+    Check(ConfigSource),
     /// Print the JSON Schema of the configuration
     Schema,
     /// Ask a running gateway whether it is well: 0 for yes, 1 for no
-    Health(Health),
+    Health(HealthCommand),
     /// Make API keys, and the hashes that stand for them in a configuration
     #[command(subcommand)]
-    Keys(Keys),
+    Keys(KeysCommand),
 }
 
 /// What is done with API keys.
 #[derive(Clone, Debug, PartialEq, Eq, Subcommand)]
-pub enum Keys {
+pub enum KeysCommand {
     /// Make a key: the key for its owner, its hash for the configuration
     ///
     /// The key is shown this once and kept nowhere. With --file its hash is added to the keys file,
@@ -108,9 +108,9 @@ pub struct RevokedKeys {
 
 /// How to serve.
 #[derive(Clone, Debug, PartialEq, Eq, Args)]
-pub struct Run {
+pub struct RunCommand {
     #[command(flatten)]
-    pub source: Source,
+    pub source: ConfigSource,
 
     /// Take over the listening sockets of the process that runs now
     ///
@@ -122,7 +122,7 @@ pub struct Run {
 
 /// Who is asked.
 #[derive(Clone, Debug, PartialEq, Eq, Args)]
-pub struct Health {
+pub struct HealthCommand {
     /// Where: http://host:port/path. Every one has to answer with 2xx
     #[arg(value_name = "URL", default_value = "http://127.0.0.1:9090/health")]
     pub addresses: Vec<String>,
@@ -138,7 +138,7 @@ fn duration(text: &str) -> Result<Duration, String> {
 
 /// Which configuration.
 #[derive(Clone, Debug, PartialEq, Eq, Args)]
-pub struct Source {
+pub struct ConfigSource {
     /// Configuration file (YAML)
     ///
     /// Without one, the embedded demo configuration is used: three validators on
@@ -179,12 +179,12 @@ mod tests {
     #[test]
     fn a_run_names_its_file_and_may_take_over() {
         let cli = Cli::parse_from(["perijove-gateway", "run", "-c", "a.yaml", "--upgrade"]);
-        let source = Source {
+        let source = ConfigSource {
             config: Some(PathBuf::from("a.yaml")),
         };
         assert_eq!(
             cli.command,
-            Command::Run(Run {
+            Command::Run(RunCommand {
                 source,
                 upgrade: true
             })

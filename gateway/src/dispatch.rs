@@ -4,19 +4,21 @@
 //! Not here: what a call is (`solana::class`), which upstreams could serve it (`upstream::pool`),
 //! what their answers mean (`solana::judge`), and answers that are already known.
 
+mod archive_budget;
 mod attempt;
+mod attempt_record;
+mod attempts;
+mod best_failure;
 mod blame;
 mod budget;
-mod flight;
 mod floor;
 mod history;
-mod landed;
-mod live;
 mod metrics;
-mod session;
-mod settle;
-mod strangers;
-mod tried;
+mod missing_history;
+mod read_session;
+mod signature_reply;
+mod state;
+mod unknown_methods;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -24,21 +26,21 @@ use std::time::Duration;
 use perijove_core::Slot;
 use tokio::time::Instant;
 
-pub use attempt::Payload;
+pub use attempt::AnswerPayload;
+pub use attempt_record::{AttemptRecord, OUTCOMES};
 pub use budget::RetryBudget;
 pub use floor::{ClientKey, Floors};
-pub use live::Live;
 pub use metrics::DispatchMetrics;
-pub use session::{Session, ToldHeads};
-pub use tried::{OUTCOMES, Tried};
+pub use read_session::{ReadSession, ToldHeads};
+pub use state::DispatchState;
 
 use crate::config;
 use crate::error::Rejection;
 use crate::jsonrpc::Call;
-use crate::limit::Ask;
+use crate::limit::PermitRequest;
 use crate::solana::{Class, FaultKind};
-use crate::upstream::{Elsewhere, Pool, Upstream};
-use flight::Flight;
+use crate::upstream::{DeeperUpstreams, Pool, Upstream};
+use attempts::Attempts;
 
 /// How hard to try; part of a snapshot.
 #[derive(Clone, Debug, PartialEq)]
@@ -53,15 +55,15 @@ pub struct Settings {
 
 /// One call to be answered.
 #[derive(Debug)]
-pub struct Exchange<'a> {
+pub struct Dispatch<'a> {
     pub pool: &'a Pool,
     pub settings: &'a Settings,
-    pub live: &'a Live,
+    pub state: &'a DispatchState,
     pub call: &'a Call,
     pub class: &'a Class,
-    pub session: &'a Session,
+    pub session: &'a ReadSession,
     /// Who goes first where upstreams' connections are short.
-    pub ask: Ask,
+    pub ask: PermitRequest,
     /// When the caller began to wait.
     pub started: Instant,
     /// The caller's time is up.
@@ -69,19 +71,19 @@ pub struct Exchange<'a> {
     /// Upstreams are told not to look into long-term storage.
     pub ledger_only: bool,
     /// Only upstreams that may have what another has not; see `history`.
-    pub elsewhere: Option<Elsewhere<'a>>,
+    pub deeper: Option<DeeperUpstreams<'a>>,
 }
 
 /// What the caller gets.
 #[derive(Debug)]
 pub enum Delivered {
-    Payload(Payload),
+    Payload(AnswerPayload),
     Rejected(Rejection),
 }
 
 /// How it came about, for logs, headers and metrics.
 #[derive(Debug, Default)]
-pub struct Trace {
+pub struct AttemptSummary {
     pub attempts: u32,
     pub hedged: bool,
     /// Who gave the delivered answer.
@@ -92,11 +94,11 @@ pub struct Trace {
     /// commitment.
     pub reached: Option<Slot>,
     /// What the delivered answer told its client of the head of the chain.
-    pub told: ToldHeads,
+    pub told_heads: ToldHeads,
     /// The last fault met.
     pub fault: Option<FaultKind>,
     /// Attempts that did not give the delivered answer.
-    pub others: Vec<Tried>,
+    pub others: Vec<AttemptRecord>,
     /// Number and time of the one that did.
     pub won: Option<(u32, Duration)>,
     /// It says that there is nothing, and an upstream whose history reaches further back has not
@@ -104,13 +106,13 @@ pub struct Trace {
     pub unproven: bool,
 }
 
-impl Exchange<'_> {
+impl Dispatch<'_> {
     /// Runs the call to its end. Dropping the future cancels what is under way upstream.
-    pub async fn run(&self) -> (Delivered, Trace) {
-        let mut flight = Flight::new(self);
-        let (delivered, trace) = flight.run().await;
+    pub async fn run(&self) -> (Delivered, AttemptSummary) {
+        let mut flight = Attempts::new(self);
+        let (delivered, summary) = flight.run().await;
         drop(flight);
-        self.look_deeper(delivered, trace).await
+        self.look_deeper(delivered, summary).await
     }
 
     /// Why there was not even one candidate.

@@ -35,12 +35,12 @@ pub enum BadBody {
 
 /// A body being read.
 #[derive(Debug)]
-pub struct Body {
-    state: State,
+pub struct BodyReader {
+    state: BodyState,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum State {
+enum BodyState {
     Length { left: u64 },
     ChunkSize,
     ChunkData { left: u64 },
@@ -50,9 +50,9 @@ enum State {
     Done,
 }
 
-/// What [`Body::take`] found.
+/// What [`BodyReader::take`] found.
 #[derive(Debug, PartialEq, Eq)]
-pub enum Taken {
+pub enum BodyChunk {
     /// A piece of the body, never empty.
     Data(Bytes),
     /// More bytes are needed.
@@ -61,12 +61,12 @@ pub enum Taken {
     End,
 }
 
-impl Body {
+impl BodyReader {
     pub fn new(framing: Framing) -> Self {
         let state = match framing {
-            Framing::Length(left) => State::Length { left },
-            Framing::Chunked => State::ChunkSize,
-            Framing::UntilClose => State::UntilClose,
+            Framing::Length(left) => BodyState::Length { left },
+            Framing::Chunked => BodyState::ChunkSize,
+            Framing::UntilClose => BodyState::UntilClose,
         };
         Self { state }
     }
@@ -75,39 +75,39 @@ impl Body {
     ///
     /// # Errors
     /// If the chunks are malformed. There is no way to go on with the connection then.
-    pub fn take(&mut self, input: &mut BytesMut) -> Result<Taken, BadBody> {
+    pub fn take(&mut self, input: &mut BytesMut) -> Result<BodyChunk, BadBody> {
         loop {
             let next = match self.state {
-                State::Done | State::Length { left: 0 } => {
-                    self.state = State::Done;
-                    return Ok(Taken::End);
+                BodyState::Done | BodyState::Length { left: 0 } => {
+                    self.state = BodyState::Done;
+                    return Ok(BodyChunk::End);
                 }
-                State::Length { left } => match piece(input, left) {
-                    None => return Ok(Taken::More),
+                BodyState::Length { left } => match piece(input, left) {
+                    None => return Ok(BodyChunk::More),
                     Some((data, left)) => {
-                        self.state = State::Length { left };
-                        return Ok(Taken::Data(data));
+                        self.state = BodyState::Length { left };
+                        return Ok(BodyChunk::Data(data));
                     }
                 },
-                State::UntilClose => match piece(input, u64::MAX) {
-                    None => return Ok(Taken::More),
-                    Some((data, _)) => return Ok(Taken::Data(data)),
+                BodyState::UntilClose => match piece(input, u64::MAX) {
+                    None => return Ok(BodyChunk::More),
+                    Some((data, _)) => return Ok(BodyChunk::Data(data)),
                 },
-                State::ChunkData { left: 0 } => Some(State::ChunkEnd),
-                State::ChunkData { left } => match piece(input, left) {
-                    None => return Ok(Taken::More),
+                BodyState::ChunkData { left: 0 } => Some(BodyState::ChunkEnd),
+                BodyState::ChunkData { left } => match piece(input, left) {
+                    None => return Ok(BodyChunk::More),
                     Some((data, left)) => {
-                        self.state = State::ChunkData { left };
-                        return Ok(Taken::Data(data));
+                        self.state = BodyState::ChunkData { left };
+                        return Ok(BodyChunk::Data(data));
                     }
                 },
-                State::ChunkSize => chunk_size(input)?,
-                State::ChunkEnd => chunk_end(input)?,
-                State::Trailers { seen } => trailer(input, seen)?,
+                BodyState::ChunkSize => chunk_size(input)?,
+                BodyState::ChunkEnd => chunk_end(input)?,
+                BodyState::Trailers { seen } => trailer(input, seen)?,
             };
             match next {
                 Some(state) => self.state = state,
-                None => return Ok(Taken::More),
+                None => return Ok(BodyChunk::More),
             }
         }
     }
@@ -118,8 +118,8 @@ impl Body {
     /// If the body was to go on.
     pub fn close(&mut self) -> Result<(), BadBody> {
         match self.state {
-            State::UntilClose | State::Done | State::Length { left: 0 } => {
-                self.state = State::Done;
+            BodyState::UntilClose | BodyState::Done | BodyState::Length { left: 0 } => {
+                self.state = BodyState::Done;
                 Ok(())
             }
             _ => Err(BadBody::Truncated),
@@ -128,7 +128,7 @@ impl Body {
 
     /// Whether it has been taken to its end.
     pub fn is_done(&self) -> bool {
-        matches!(self.state, State::Done | State::Length { left: 0 })
+        matches!(self.state, BodyState::Done | BodyState::Length { left: 0 })
     }
 }
 
@@ -142,23 +142,24 @@ fn piece(input: &mut BytesMut, left: u64) -> Option<(Bytes, u64)> {
     Some((data, left - size as u64))
 }
 
-fn chunk_size(input: &mut BytesMut) -> Result<Option<State>, BadBody> {
-    let Some((length, size)) = chunk::size(input).map_err(|chunk::Malformed| BadBody::Chunk)?
+fn chunk_size(input: &mut BytesMut) -> Result<Option<BodyState>, BadBody> {
+    let Some((length, size)) =
+        chunk::size(input).map_err(|chunk::MalformedChunk| BadBody::Chunk)?
     else {
         return Ok(None);
     };
     input.advance(length);
     Ok(Some(match size {
-        0 => State::Trailers { seen: 0 },
-        left => State::ChunkData { left },
+        0 => BodyState::Trailers { seen: 0 },
+        left => BodyState::ChunkData { left },
     }))
 }
 
-fn chunk_end(input: &mut BytesMut) -> Result<Option<State>, BadBody> {
+fn chunk_end(input: &mut BytesMut) -> Result<Option<BodyState>, BadBody> {
     match input[..] {
         [b'\r', b'\n', ..] => {
             input.advance(2);
-            Ok(Some(State::ChunkSize))
+            Ok(Some(BodyState::ChunkSize))
         }
         [] | [b'\r'] => Ok(None),
         _ => Err(BadBody::Chunk),
@@ -166,7 +167,7 @@ fn chunk_end(input: &mut BytesMut) -> Result<Option<State>, BadBody> {
 }
 
 /// Skips one field after the last chunk; an empty line ends the body.
-fn trailer(input: &mut BytesMut, seen: usize) -> Result<Option<State>, BadBody> {
+fn trailer(input: &mut BytesMut, seen: usize) -> Result<Option<BodyState>, BadBody> {
     let Some(end) = memchr::memchr(b'\n', input) else {
         return if seen + input.len() > MOST_TRAILERS {
             Err(BadBody::Chunk)
@@ -177,9 +178,9 @@ fn trailer(input: &mut BytesMut, seen: usize) -> Result<Option<State>, BadBody> 
     let line = input.split_to(end + 1);
     let seen = seen + line.len();
     match line.strip_suffix(b"\r\n") {
-        Some(b"") => Ok(Some(State::Done)),
+        Some(b"") => Ok(Some(BodyState::Done)),
         Some(field) if seen <= MOST_TRAILERS && line::field(field).is_ok() => {
-            Ok(Some(State::Trailers { seen }))
+            Ok(Some(BodyState::Trailers { seen }))
         }
         _ => Err(BadBody::Chunk),
     }

@@ -16,13 +16,13 @@ mod swap;
 mod variants;
 
 pub use answer::{Fingerprint, QuoteFacts, quote_of_swap, request_id};
-pub use freshness::Freshness;
+pub use freshness::PriceFreshness;
 pub use ids::{IdsFault, MOST_IDS, ids, shows_extra};
-pub use judge::{Fault, Seen, is_no_route, judge};
-pub use lifetime::{Present, Rules, Worth};
+pub use judge::{ApiFault, JudgedAnswer, is_no_route, judge};
+pub use lifetime::{QuoteContext, QuoteLifetimes, QuoteValidity};
 pub use order::{OrderFault, check_order};
 pub use parameters::QueryFault;
-pub use paths::{Ambiguous, Api, PathMap, Product, Route, without_keys};
+pub use paths::{Ambiguous, Api, ApiRoute, PathMap, Product, without_keys};
 pub use price::answer;
 pub use quote::{QuoteQuery, SwapMode};
 pub use referral::{order_with_referral, quote_with_fee, swap_with_account};

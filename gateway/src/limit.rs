@@ -9,12 +9,14 @@
 mod allowance;
 mod allowances;
 mod budget;
+mod byte_rate;
 mod gate;
 mod rate;
-mod volume;
 
-pub use allowance::{Admitted, Allowance, Meter, Refused};
+pub use allowance::{AdmittedRequest, Allowance, Meter, PlanRefusal};
 pub use allowances::Allowances;
-pub use budget::{Budget, Budgets, Charge, Demand, Leased, Pace, Treasury};
-pub use gate::{Ask, Gate, InClass, Place};
+pub use budget::{
+    Budget, BudgetCharge, BudgetRegistry, LeaseAnswer, LeaseRequest, SpendingRate, UpstreamBudgets,
+};
+pub use gate::{Gate, GatePermit, InClass, PermitRequest};
 pub use rate::{Exceeded, Rate, Remaining};

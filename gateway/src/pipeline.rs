@@ -7,23 +7,27 @@
 mod accounts;
 mod admission;
 mod batch;
+mod batch_order;
 mod cache_use;
+mod cacheable;
 mod call;
-mod copied;
-mod elsewhere;
+mod call_gate;
+mod call_plan;
+mod call_reply;
+mod fetched;
 mod forget;
-mod hot;
+mod hot_accounts;
+mod join;
 mod jupiter;
-mod known;
-mod meaning;
+mod memory_lookup;
 mod metrics;
-mod order;
-mod part;
 mod price;
-mod question;
+mod remote_lookup;
 mod response;
-mod shared;
-mod turn;
+mod shared_outcome;
+mod store;
+mod tee;
+mod upstream_call;
 
 use std::net::IpAddr;
 use std::sync::Arc;
@@ -32,36 +36,39 @@ use bytes::Bytes;
 use tokio::time::Instant;
 
 pub use cache_use::{CacheStatus, CacheUse};
-pub use hot::{HotRead, HotReads};
+pub use hot_accounts::{HotRead, HotReads};
 pub use jupiter::{ApiCall, ApiContent, ApiResponse};
 pub use metrics::{ClassStatus, PipelineMetrics};
-pub use response::{Body, BodyFault, BodyStream, Provenance, Response, Source, Summary};
+pub use response::{
+    AnswerSource, Provenance, RequestSummary, Response, ResponseBody, ResponseStream,
+    ResponseStreamFault,
+};
 
 use crate::auth::ConsumerId;
-use crate::cache::{Cache, Flights};
-use crate::dispatch::{ClientKey, Live, Session};
+use crate::cache::{SingleFlight, TieredCache};
+use crate::dispatch::{ClientKey, DispatchState, ReadSession};
 use crate::error::Rejection;
-use crate::jsonrpc::{self, Call, Id, ParseError, Payload};
+use crate::jsonrpc::{self, Call, Id, ParseError, RequestPayload};
 use crate::limit::Allowances;
 use crate::snapshot::Snapshot;
 use crate::solana::{self, Class, Idempotency, Priority};
+use call_plan::{CallPlan, CallPlans};
 use forget::Forgotten;
-use jupiter::{JupiterPrices, Optimizer, Origins, SharedQuote};
-use meaning::{Meaning, Meanings};
-use shared::Shared;
+use jupiter::{JupiterPrices, Optimizer, QuoteOrigins, SharedQuote};
+use shared_outcome::SharedOutcome;
 
 /// What all requests share.
 #[derive(Debug)]
 pub struct Pipeline {
-    pub live: Live,
+    pub dispatch_state: DispatchState,
     pub metrics: PipelineMetrics,
-    pub cache: Cache,
+    pub cache: TieredCache,
     pub allowances: Allowances,
-    flights: Flights<Shared>,
-    meanings: Meanings,
+    single_flight: SingleFlight<SharedOutcome>,
+    call_plans: CallPlans,
     forgotten: Forgotten,
-    origins: Origins,
-    quote_flights: Flights<SharedQuote>,
+    origins: QuoteOrigins,
+    quote_flights: SingleFlight<SharedQuote>,
     optimizer: Optimizer,
     jupiter_prices: JupiterPrices,
     /// Accounts that are read, counted where they are to be followed.
@@ -69,17 +76,17 @@ pub struct Pipeline {
 }
 
 impl Pipeline {
-    pub fn new(live: Live, metrics: PipelineMetrics, cache: Cache) -> Self {
+    pub fn new(live: DispatchState, metrics: PipelineMetrics, cache: TieredCache) -> Self {
         Self {
-            live,
+            dispatch_state: live,
             metrics,
             cache,
             allowances: Allowances::default(),
-            flights: Flights::default(),
-            meanings: Meanings::default(),
+            single_flight: SingleFlight::default(),
+            call_plans: CallPlans::default(),
             forgotten: Forgotten::default(),
-            origins: Origins::default(),
-            quote_flights: Flights::default(),
+            origins: QuoteOrigins::default(),
+            quote_flights: SingleFlight::default(),
             optimizer: Optimizer::default(),
             jupiter_prices: JupiterPrices::default(),
             hot: HotReads::default(),
@@ -125,15 +132,15 @@ impl Request {
             },
         };
         let response = match payload {
-            Payload::Single(entry) => call::answer(&self, entry).await.into_response(),
-            Payload::Batch(batch) if batch.is_empty() => Response::empty("batch"),
-            Payload::Batch(batch) => Box::pin(batch::answer(self, batch, body)).await,
+            RequestPayload::Single(entry) => call::answer(&self, entry).await.into_response(),
+            RequestPayload::Batch(batch) if batch.is_empty() => Response::empty("batch"),
+            RequestPayload::Batch(batch) => Box::pin(batch::answer(self, batch, body)).await,
         };
         response.of_admitted(admitted)
     }
 
     /// What a call means; where the cache is off there is no place for its answer.
-    fn meaning(&self, call: &Call) -> Arc<Meaning> {
+    fn call_plan(&self, call: &Call) -> Arc<CallPlan> {
         let pool = &self.snapshot.pool;
         let cluster = self
             .snapshot
@@ -141,13 +148,13 @@ impl Request {
             .enabled()
             .then(|| pool.genesis())
             .flatten();
-        let meanings = &self.pipeline.meanings;
-        let meaning = meanings.of(call, self.variant(), cluster.as_ref());
-        let method = meaning.class.method;
+        let call_plans = &self.pipeline.call_plans;
+        let call_plan = call_plans.of(call, self.variant(), cluster.as_ref());
+        let method = call_plan.class.method;
         if method.is_foreign() && self.snapshot.reads(call.method()) {
-            return Arc::new(Meaning::of_a_read());
+            return Arc::new(CallPlan::of_a_read());
         }
-        meaning
+        call_plan
     }
 
     /// Whether a call only reads, as far as its method tells.
@@ -159,10 +166,10 @@ impl Request {
     }
 
     /// What the client was told before, as far as it matters to a call.
-    fn session(&self, class: &Class) -> Session {
+    fn session(&self, class: &Class) -> ReadSession {
         let selection = &self.snapshot.config.selection;
-        let live = &self.pipeline.live;
-        Session::of(live, self.client, class, selection, self.started)
+        let live = &self.pipeline.dispatch_state;
+        ReadSession::of(live, self.client, class, selection, self.started)
     }
 
     /// What tells answers apart besides the call itself.

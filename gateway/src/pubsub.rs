@@ -3,25 +3,25 @@
 //! is the edge's and the upstreams' knowledge.
 
 mod answer;
+mod backlog;
+mod caller_share;
+mod delivered;
 mod feed_message;
 mod feeds;
 mod hot;
 mod hub;
-mod kind;
-mod line;
 mod metrics;
 mod outbox;
 mod params;
 mod repair;
-mod seen;
 mod session;
-mod share;
+mod subscription_kind;
 #[cfg(test)]
 mod testing;
 mod topic;
-mod total;
+mod upstream_socket;
 
-pub use hub::{Hub, Place};
+pub use caller_share::CallerShare;
+pub use hub::{Hub, SocketPermit};
 pub use metrics::PubSubMetrics;
-pub use session::{Account, Client, End, Ended, Session};
-pub use share::Share;
+pub use session::{EndedSocket, SocketClient, SocketEnd, SocketObserver, SubscriberSession};

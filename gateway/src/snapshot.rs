@@ -28,7 +28,7 @@ pub struct Snapshot {
     /// The upstreams of Jupiter's API; often none.
     pub jupiter: Arc<ApiPool>,
     pub dispatch: dispatch::Settings,
-    pub cache: cache::Policy,
+    pub cache: cache::CachePolicy,
     denied: HashSet<String>,
     reads: HashSet<String>,
     plans: HashMap<ConsumerId, Arc<Plan>>,
@@ -71,7 +71,7 @@ impl Snapshot {
                 selection: config.selection.clone(),
                 answer_buffer: config.limits.answer_buffer,
             },
-            cache: cache::Policy::new(&config.cache),
+            cache: cache::CachePolicy::new(&config.cache),
             denied: config.methods.deny.iter().cloned().collect(),
             reads: config.methods.read.iter().cloned().collect(),
             pool,

@@ -25,10 +25,13 @@ pub mod client;
 mod clock;
 mod cluster;
 mod coding;
+mod connect_settings;
 mod connection;
 mod connector;
 mod descriptors;
+mod diagnosis;
 mod endpoint;
+mod endpoint_state;
 mod errors;
 mod fault;
 mod health;
@@ -36,11 +39,10 @@ mod hints;
 mod history;
 mod hold_off;
 mod http2;
-mod live;
 mod member;
 mod metrics;
-mod opening;
 mod pause;
+mod pending_connection;
 mod pool;
 mod probe;
 mod quantile;
@@ -52,16 +54,14 @@ mod score;
 mod select;
 #[cfg(test)]
 mod simulation;
+mod slot_position;
 mod socket;
-mod stand;
 mod status;
 mod stream;
 #[cfg(test)]
 pub(crate) mod testing;
 mod timer;
 mod tracker;
-mod trouble;
-mod wire;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -77,27 +77,29 @@ use crate::upstream::balance::Balancer;
 use crate::upstream::member::Member;
 use crate::upstream::probe::Probe;
 
-pub use api::{ApiMetrics, ApiPool, ApiStatus, ApiUpstream, Choice, Fitness, Ticket, priority};
+pub use api::{
+    ApiAttemptGuard, ApiChoice, ApiMetrics, ApiPool, ApiStatus, ApiUpstream, Fitness, priority,
+};
 pub use breaker::BreakerState;
 pub use client::{ApiBody, ApiLimits, ApiReply, ApiRequest, attempt};
 pub use connector::{Connectors, TrustError};
 pub use endpoint::{BadHeader, is_own};
+pub use endpoint_state::EndpointState;
 pub use fault::TransportFault;
-pub use history::{Elsewhere, Reach};
+pub use history::{DeeperUpstreams, HistoryReach};
 pub use hold_off::HoldCause;
-pub use live::Live;
-pub use member::Outcome;
+pub use member::AttemptOutcome;
 pub use metrics::UpstreamMetrics;
-pub use pool::{Parts, Pool, PoolError, UnixClock};
-pub use reply::{AttemptLimits, Reply, ReplyBody};
-pub use select::{Candidate, Candidates, Need, Outlook, Paused, Witness};
+pub use pool::{Pool, PoolError, SharedParts, UnixClock};
+pub use reply::{AttemptLimits, ReplyBody, UpstreamReply};
+pub use select::{CallRequirements, Candidate, Candidates, FailureReporter, Outlook, Paused};
 pub use socket::Duplex;
 pub use status::{PoolStatus, UpstreamStatus};
-pub use stream::{BodyStream, CHUNK};
+pub use stream::{CHUNK, UpstreamBodyStream};
 pub use tracker::Health;
 
 /// One configured endpoint. It is replaced when its settings change; what was learned about it
-/// ([`Live`]) stays as long as it is the same endpoint.
+/// ([`EndpointState`]) stays as long as it is the same endpoint.
 pub struct Upstream {
     pub(in crate::upstream) member: Arc<Member>,
     pub(in crate::upstream) balancer: Arc<Balancer>,
@@ -141,7 +143,7 @@ impl Upstream {
 
     /// Charges its budget with something that is sent outside of calls, by the name of the method.
     pub fn charge(&self, method: &str) {
-        self.live().budget.charge(method, Instant::now());
+        self.state().budget.charge(method, Instant::now());
     }
 
     /// The name in metrics, logs and the reply header.
@@ -167,7 +169,7 @@ impl Upstream {
         &self.member.settings
     }
 
-    pub fn live(&self) -> &Arc<Live> {
+    pub fn state(&self) -> &Arc<EndpointState> {
         &self.member.live
     }
 
@@ -178,7 +180,7 @@ impl Upstream {
     }
 
     /// Whether it has turned out to belong to another cluster: what it says means nothing here.
-    pub fn is_stranger(&self) -> bool {
+    pub fn is_of_other_cluster(&self) -> bool {
         self.health() == Health::WrongCluster
     }
 

@@ -128,7 +128,10 @@ async fn a_key_in_a_malformed_request_is_not_logged_at_any_level() {
     assert_eq!(raw.reply().await.unwrap().status, 400);
     let line = until("the refusal in the log", || {
         let log = scene.gateway.process.log();
-        std::future::ready(log.into_iter().find(|line| line.contains("head refused")))
+        std::future::ready(
+            log.into_iter()
+                .find(|line| line.contains("invalid request head")),
+        )
     })
     .await;
     assert!(!line.contains("sesame"), "{line}");

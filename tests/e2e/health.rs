@@ -230,7 +230,7 @@ async fn a_validator_far_behind_stays_out_however_rarely_the_others_are_looked_a
     }
     let log = scene.gateway.process.log();
     let left = |line: &&String| {
-        line.contains("health of upstream changed")
+        line.contains("upstream health changed")
             && line.contains("\"upstream\":\"v0\"")
             && line.contains("\"from\":\"lagging\"")
     };

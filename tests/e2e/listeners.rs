@@ -268,7 +268,7 @@ async fn a_renewed_certificate_is_served_without_a_restart_and_a_broken_one_is_n
     files.replace("tls.key", third.key());
     let line = logged(
         &gateway,
-        &["renewed certificate refused", "does not belong"],
+        &["renewed certificate rejected", "does not belong"],
     )
     .await;
     assert_eq!(line["level"], "WARN", "{line}");
@@ -371,11 +371,11 @@ async fn without_a_file_it_says_loudly_that_it_is_the_demo() {
         .output()
         .unwrap();
     let said = String::from_utf8_lossy(&output.stderr);
-    assert!(said.contains("NO CONFIGURATION FILE"), "{said}");
+    assert!(said.contains("no configuration file"), "{said}");
     let scene = Scene::equals(1).await;
     let log = scene.gateway.process.log().join("\n");
     assert!(
-        !log.contains("NO CONFIGURATION FILE"),
+        !log.contains("no configuration file"),
         "with a file it does not"
     );
 }

@@ -128,7 +128,7 @@ async fn lists_and_numbers_in_the_log_are_json() {
     assert_eq!(listening["rpc"][0], scene.gateway.address().to_string());
     let changed = lines(&scene.gateway)
         .into_iter()
-        .find(|line| line["message"] == "health of upstream changed")
+        .find(|line| line["message"] == "upstream health changed")
         .unwrap();
     assert!(changed["after_seconds"].is_number(), "{changed}");
     scene.gateway.sigterm();

@@ -38,7 +38,7 @@ async fn until_said(gateway: &Gateway, level: &str, text: &str) -> Value {
 
 /// Changes of an upstream's health to this state.
 fn changes(gateway: &Gateway, upstream: &str, to: &str) -> Vec<Value> {
-    let mut changes = said(gateway, "WARN", "health of upstream changed");
+    let mut changes = said(gateway, "WARN", "upstream health changed");
     changes.retain(|line| line["upstream"] == upstream && line["to"] == to);
     changes
 }
@@ -219,14 +219,14 @@ async fn no_usable_upstream_is_one_error_and_its_end_is_told() {
     for validator in scene.cluster.validators() {
         validator.down().await;
     }
-    let none = "no upstream can serve";
+    let none = "no upstream available";
     let line = until_said(&scene.gateway, "ERROR", none).await;
     let states = line["upstreams"].as_array().unwrap();
     assert_eq!(states.len(), 2, "{line}");
     assert!(says(&states[0]["state"], "failing"), "{line}");
     let looks = scene.v(0).probes();
     scene.v(0).heal().unwrap();
-    until_said(&scene.gateway, "INFO", "an upstream can serve again").await;
+    until_said(&scene.gateway, "INFO", "upstream available again").await;
     assert!(scene.v(0).probes() > looks);
     assert_eq!(said(&scene.gateway, "ERROR", none).len(), 1);
 }
@@ -333,7 +333,7 @@ async fn a_host_that_is_not_resolved_is_warned_of_once_and_shown() {
         .upstream(cluster.validator(0))
         .endpoint(Endpoint::at("lost", "http://rpc.invalid:8899").tier("paid"));
     let gateway = Gateway::start(config).await;
-    let unresolved = "upstream name not resolved";
+    let unresolved = "upstream DNS lookup failed";
     let line = until_said(&gateway, "WARN", unresolved).await;
     assert_eq!(line["host"], "rpc.invalid", "{line}");
     assert!(says(&line["cure"], "DNS"), "{line}");
@@ -396,7 +396,7 @@ async fn a_redis_without_memory_is_told_with_the_setting_that_helps() {
         .set("cache.enabled", true)
         .set("cache.redis", json!({ "url": redis.url() }));
     let gateway = Gateway::start(config).await;
-    let full = "answers cannot be written to the shared cache";
+    let full = "shared cache writes failing";
     let line = until("the warning", || async {
         let slot = cluster.cluster().clock.tip() - 300;
         gateway
@@ -429,7 +429,7 @@ async fn connections_that_are_all_in_use_are_told_with_what_helps() {
         futures::future::join_all(reads).await
     };
     let told = async {
-        let line = until_said(&scene.gateway, "WARN", "all connections to the upstream").await;
+        let line = until_said(&scene.gateway, "WARN", "upstream connection limit reached").await;
         assert_eq!(line["upstream"], "v0", "{line}");
         let told = status_of(&scene.gateway, "v0").await;
         assert_eq!(told["saturated"], true, "{told}");
@@ -439,7 +439,7 @@ async fn connections_that_are_all_in_use_are_told_with_what_helps() {
     let (replies, ()) = tokio::join!(calls, told);
     assert!(replies.iter().all(|reply| reply.status == 200));
     assert_eq!(
-        said(&scene.gateway, "WARN", "all connections to the upstream").len(),
+        said(&scene.gateway, "WARN", "upstream connection limit reached").len(),
         1
     );
 }
@@ -465,7 +465,7 @@ async fn a_want_of_file_descriptors_is_an_error_that_names_the_limit() {
     limit(4);
     let line = until("the error", || async {
         scene.balance().await;
-        said(&scene.gateway, "ERROR", "no file descriptor")
+        said(&scene.gateway, "ERROR", "out of file descriptors")
             .into_iter()
             .next()
     })
@@ -478,7 +478,10 @@ async fn a_want_of_file_descriptors_is_an_error_that_names_the_limit() {
         reply.json().get("result").is_some().then_some(())
     })
     .await;
-    assert_eq!(said(&scene.gateway, "ERROR", "no file descriptor").len(), 1);
+    assert_eq!(
+        said(&scene.gateway, "ERROR", "out of file descriptors").len(),
+        1
+    );
 }
 
 #[tokio::test]

@@ -248,7 +248,7 @@ async fn what_needs_a_restart_is_a_list_at_warn_in_the_status_and_a_metric() {
     );
     assert!((metric().await - 2.0).abs() < 0.5);
     let line = until("the warning", || {
-        std::future::ready(lines(&scene, "only a restart applies").pop())
+        std::future::ready(lines(&scene, "restart required").pop())
     })
     .await;
     assert_eq!(line["restart_required"], keys);

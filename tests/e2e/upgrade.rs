@@ -19,7 +19,8 @@ async fn without_a_successor_the_gateway_serves_on_and_says_so() {
     gateway.process.signal("QUIT");
     eventually("it to say that nobody came", || {
         let log = gateway.process.log();
-        log.iter().any(|line| line.contains("serving on"))
+        log.iter()
+            .any(|line| line.contains("socket handover failed"))
     })
     .await;
     assert!(gateway.process.ended().is_none());

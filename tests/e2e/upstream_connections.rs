@@ -64,7 +64,7 @@ async fn saturation_is_named_to_the_client_the_log_and_a_metric_and_costs_the_up
     assert!(text.contains(r#""numSlotsBehind":null"#), "{text}");
     assert!(!text.contains("unhealthy"), "{text}");
     assert!(saturated(&scene).await > 0.9);
-    let told = |line: &String| line.contains("all connections to the upstream are in use");
+    let told = |line: &String| line.contains("upstream connection limit reached");
     until("the log to tell", || async {
         scene.gateway.process.log().iter().any(told).then_some(())
     })

@@ -32,6 +32,7 @@ pub use pem::{pem_file, required_pem};
 pub use reading::{Key, Reading, Section};
 pub use schema::{KeyReference, described, reference, schema};
 pub use setting::{REFERENCE, Setting, Size, plain, words};
-pub use spelling::distance;
+pub use spelling::close;
+pub use strsim::levenshtein;
 pub use violation::{ConfigError, Violation};
 pub use watch::{Watch, watch};

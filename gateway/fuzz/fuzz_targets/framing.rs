@@ -5,7 +5,7 @@
 
 use bytes::BytesMut;
 use libfuzzer_sys::fuzz_target;
-use perijove_fuzz::framing::{BadBody, Body, Framing, Taken};
+use perijove_fuzz::framing::{BadBody, BodyChunk, BodyReader, Framing};
 use perijove_fuzz::pingora;
 
 const HEAD: &[u8] = b"POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n";
@@ -26,16 +26,16 @@ fuzz_target!(|input: (u8, &[u8])| {
 });
 
 fn read(bytes: &[u8], step: usize) -> Result<(Vec<u8>, Vec<u8>), BadBody> {
-    let (mut reader, mut input) = (Body::new(Framing::Chunked), BytesMut::new());
+    let (mut reader, mut input) = (BodyReader::new(Framing::Chunked), BytesMut::new());
     let (mut body, mut pieces) = (Vec::new(), bytes.chunks(step));
     loop {
         match reader.take(&mut input)? {
-            Taken::Data(data) => body.extend_from_slice(&data),
-            Taken::End => {
+            BodyChunk::Data(data) => body.extend_from_slice(&data),
+            BodyChunk::End => {
                 pieces.for_each(|piece| input.extend_from_slice(piece));
                 return Ok((body, input.to_vec()));
             }
-            Taken::More => match pieces.next() {
+            BodyChunk::More => match pieces.next() {
                 Some(piece) => input.extend_from_slice(piece),
                 None => {
                     reader.close()?;

@@ -5,19 +5,21 @@
 
 use bytes::{Bytes, BytesMut};
 use libfuzzer_sys::fuzz_target;
-use perijove_fuzz::jsonrpc::{Call, Entry, Payload, RequestId, encode, error_reply, parse};
+use perijove_fuzz::jsonrpc::{
+    Call, RequestEntry, RequestId, RequestPayload, encode, error_reply, parse,
+};
 
 fuzz_target!(|body: &[u8]| {
     let body = Bytes::copy_from_slice(body);
     let entries = match parse(&body, 16) {
-        Ok(Payload::Single(entry)) => vec![entry],
-        Ok(Payload::Batch(entries)) => entries.collect(),
+        Ok(RequestPayload::Single(entry)) => vec![entry],
+        Ok(RequestPayload::Batch(entries)) => entries.collect(),
         Err(_) => return,
     };
     for entry in &entries {
         match entry {
-            Entry::Call(call) => survives(call),
-            Entry::Invalid(invalid) => {
+            RequestEntry::Call(call) => survives(call),
+            RequestEntry::Invalid(invalid) => {
                 let reply = error_reply(&invalid.id, &invalid.error, invalid.versionless);
                 json(&reply);
             }
@@ -31,7 +33,7 @@ fn survives(call: &Call) {
     let mut sent = open.to_vec();
     RequestId::from(u64::MAX).close(&mut sent);
     json(&sent);
-    let Ok(Payload::Single(Entry::Call(again))) = parse(&Bytes::from(sent), 1) else {
+    let Ok(RequestPayload::Single(RequestEntry::Call(again))) = parse(&Bytes::from(sent), 1) else {
         panic!("what is sent is no call: {call:?}");
     };
     assert_eq!(again.method(), call.method());

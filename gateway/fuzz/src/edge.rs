@@ -2,8 +2,8 @@
 
 #[allow(dead_code)]
 mod compress;
-mod express {
-    pub(super) mod request;
+mod fast_path {
+    pub(super) mod simple_request;
 }
 #[allow(dead_code)]
 mod fields;
@@ -13,7 +13,7 @@ mod http1 {
 
 use bytes::{Bytes, BytesMut};
 
-use crate::framing::{Body, Taken};
+use crate::framing::{BodyChunk, BodyReader};
 
 /// What a reader makes of the beginning of a connection.
 #[derive(Debug, PartialEq, Eq)]
@@ -27,12 +27,12 @@ pub struct Seen {
 }
 
 /// The short way.
-pub fn express(bytes: &[u8]) -> Option<Seen> {
-    let ordinary = express::request::Ordinary::read(bytes)?;
-    let (head, length) = (ordinary.head, ordinary.body);
+pub fn fast_path(bytes: &[u8]) -> Option<Seen> {
+    let simple = fast_path::simple_request::SimpleRequest::read(bytes)?;
+    let (head, length) = (simple.head, simple.body);
     Some(Seen {
         method: "POST".to_owned(),
-        target: join(ordinary.path, ordinary.query),
+        target: join(simple.path, simple.query),
         body: bytes[head..head + length].to_vec(),
         rest: bytes[head + length..].to_vec(),
     })
@@ -41,15 +41,15 @@ pub fn express(bytes: &[u8]) -> Option<Seen> {
 /// The long way.
 pub fn to_the_letter(bytes: &[u8]) -> Option<Seen> {
     let bytes = bytes.strip_prefix(b"\r\n").unwrap_or(bytes);
-    let end = http1::request::Seeker::default().seek(bytes).ok()??;
-    let request = http1::request::Request::read(Bytes::copy_from_slice(&bytes[..end])).ok()?;
+    let end = http1::request::HeadEndSeeker::default().seek(bytes).ok()??;
+    let request = http1::request::ParsedRequest::read(Bytes::copy_from_slice(&bytes[..end])).ok()?;
     let mut input = BytesMut::from(&bytes[end..]);
-    let (mut reader, mut body) = (Body::new(request.framing), Vec::new());
+    let (mut reader, mut body) = (BodyReader::new(request.framing), Vec::new());
     loop {
         match reader.take(&mut input).ok()? {
-            Taken::Data(data) => body.extend_from_slice(&data),
-            Taken::More => return None,
-            Taken::End => break,
+            BodyChunk::Data(data) => body.extend_from_slice(&data),
+            BodyChunk::More => return None,
+            BodyChunk::End => break,
         }
     }
     Some(Seen {

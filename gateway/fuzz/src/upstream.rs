@@ -7,7 +7,7 @@ mod response;
 
 use bytes::BytesMut;
 
-use crate::framing::{Framing, Taken};
+use crate::framing::{BodyChunk, Framing};
 use response::Parsed;
 
 /// What is made of a whole head: its length, and of a final one how the body ends.
@@ -42,18 +42,18 @@ pub fn unpack(gzip: bool, packed: &[u8], step: usize) -> Result<Vec<u8>, ()> {
     } else {
         coding::Coding::Deflate
     };
-    let mut body = coding::Body::new(Framing::UntilClose, Some(coding));
+    let mut body = coding::DecodedBody::new(Framing::UntilClose, Some(coding));
     let (mut input, mut plain) = (BytesMut::new(), Vec::new());
     for piece in packed.chunks(step) {
         input.extend_from_slice(piece);
         loop {
             match body.take(&mut input).map_err(|_bad| ())? {
-                Taken::Data(data) => {
+                BodyChunk::Data(data) => {
                     assert!(data.len() <= 128 * 1024, "a piece of {}", data.len());
                     plain.extend_from_slice(&data);
                 }
-                Taken::More => break,
-                Taken::End => return Err(()),
+                BodyChunk::More => break,
+                BodyChunk::End => return Err(()),
             }
         }
     }

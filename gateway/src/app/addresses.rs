@@ -9,7 +9,7 @@ use super::upgrade::Inherited;
 use crate::config::Config;
 
 #[derive(Clone, Debug)]
-pub(super) struct Addresses {
+pub(super) struct ListenAddresses {
     pub rpc: Vec<SocketAddr>,
     pub tls: Vec<SocketAddr>,
     /// The ports after those of `rpc` and `tls`, for WebSocket only.
@@ -22,13 +22,13 @@ pub(super) struct Addresses {
 /// An address that cannot be listened on.
 #[derive(Debug, thiserror::Error)]
 #[error("{key}: cannot listen on {address}: {source}")]
-pub struct AddressError {
+pub struct ListenError {
     key: &'static str,
     address: SocketAddr,
     source: std::io::Error,
 }
 
-impl Addresses {
+impl ListenAddresses {
     /// What the running process has handed over is taken, everything else is bound.
     ///
     /// # Errors
@@ -36,7 +36,7 @@ impl Addresses {
     pub(super) fn settle(
         config: &Config,
         mut inherited: Option<&mut Inherited>,
-    ) -> Result<(Self, Sockets), AddressError> {
+    ) -> Result<(Self, Sockets), ListenError> {
         let mut sockets = Sockets::default();
         let mut take = |address: SocketAddr| inherited.as_mut()?.take(&address.to_string());
         let mut settle = |key, address: SocketAddr| {
@@ -51,7 +51,7 @@ impl Addresses {
                 sockets.add(address, listener);
                 Ok(address)
             };
-            bind().map_err(|source| AddressError {
+            bind().map_err(|source| ListenError {
                 key,
                 address,
                 source,
@@ -100,7 +100,7 @@ impl Addresses {
     }
 }
 
-impl Addresses {
+impl ListenAddresses {
     fn has(&self, address: SocketAddr) -> bool {
         self.rpc
             .iter()
@@ -134,7 +134,7 @@ mod tests {
     #[test]
     fn port_zero_becomes_a_port() {
         let (addresses, _sockets) =
-            Addresses::settle(&config(SocketAddr::from(([127, 0, 0, 1], 0))), None).unwrap();
+            ListenAddresses::settle(&config(SocketAddr::from(([127, 0, 0, 1], 0))), None).unwrap();
         assert_ne!(addresses.rpc[0].port(), 0);
         assert_ne!(Some(addresses.rpc[0]), addresses.admin);
     }
@@ -143,7 +143,7 @@ mod tests {
     fn a_taken_address_is_named() {
         let taken = TcpListener::bind("127.0.0.1:0").unwrap();
         let address = taken.local_addr().unwrap();
-        let error = Addresses::settle(&config(address), None)
+        let error = ListenAddresses::settle(&config(address), None)
             .err()
             .unwrap()
             .to_string();
@@ -160,7 +160,7 @@ mod tests {
         let descriptor = taken.as_raw_fd();
         let mut inherited = Inherited::of(vec![(address.to_string(), descriptor)]);
         let (addresses, sockets) =
-            Addresses::settle(&config(address), Some(&mut inherited)).unwrap();
+            ListenAddresses::settle(&config(address), Some(&mut inherited)).unwrap();
         assert_eq!(addresses.rpc, [address]);
         assert!(sockets.list().contains(&(address.to_string(), descriptor)));
         assert_ne!(addresses.admin.unwrap().port(), 0);

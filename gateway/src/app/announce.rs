@@ -9,19 +9,19 @@ use pingora::server::ShutdownWatch;
 use pingora::services::background::BackgroundService;
 
 use super::Once;
-use super::addresses::Addresses;
+use super::addresses::ListenAddresses;
 use super::listening::Listening;
 use super::upgrade::Inherited;
 
 pub(super) struct Announce {
-    addresses: Addresses,
+    addresses: ListenAddresses,
     listening: Listening,
     inherited: Once<Inherited>,
 }
 
 impl Announce {
     pub(super) fn new(
-        addresses: Addresses,
+        addresses: ListenAddresses,
         listening: Listening,
         inherited: Option<Inherited>,
     ) -> Self {

@@ -15,8 +15,8 @@ use prometheus::{IntGauge, Registry};
 use tokio::time::{Instant, MissedTickBehavior, interval};
 
 use super::unix_now_millis;
-use crate::cache::{Lease, Remote};
-use crate::limit::{Leased, Treasury};
+use crate::cache::{BucketLease, RedisCache};
+use crate::limit::{BudgetRegistry, LeaseAnswer};
 use crate::pipeline::Pipeline;
 use crate::snapshot::Published;
 
@@ -30,22 +30,22 @@ const WRITE: Duration = Duration::from_secs(10);
 /// The same while the gateway stops.
 const WRITE_LAST: Duration = Duration::from_secs(1);
 
-pub(super) struct Keeper {
-    treasury: Arc<Treasury>,
+pub(super) struct BudgetKeeper {
+    treasury: Arc<BudgetRegistry>,
     published: Arc<Published>,
     pipeline: Arc<Pipeline>,
-    metrics: Metrics,
+    metrics: BudgetMetrics,
     /// Tells this gateway from others.
     id: String,
 }
 
 #[derive(Clone, Debug)]
-struct Metrics {
+struct BudgetMetrics {
     lost: IntGauge,
     replicas: IntGauge,
 }
 
-impl Metrics {
+impl BudgetMetrics {
     fn register(registry: &Registry) -> prometheus::Result<Self> {
         let gauge = |name, text| -> prometheus::Result<IntGauge> {
             let gauge = IntGauge::new(name, text)?;
@@ -67,16 +67,16 @@ impl Metrics {
 
 /// How sharing stands.
 #[derive(Debug)]
-struct Sharing {
+struct SharingState {
     unanswered: u32,
     alone_since: Option<Instant>,
     replicas: u64,
     counted: Option<Instant>,
 }
 
-impl Keeper {
+impl BudgetKeeper {
     pub(super) fn new(
-        treasury: &Arc<Treasury>,
+        treasury: &Arc<BudgetRegistry>,
         published: &Arc<Published>,
         pipeline: &Arc<Pipeline>,
         registry: &Registry,
@@ -85,12 +85,12 @@ impl Keeper {
             treasury: Arc::clone(treasury),
             published: Arc::clone(published),
             pipeline: Arc::clone(pipeline),
-            metrics: Metrics::register(registry)?,
+            metrics: BudgetMetrics::register(registry)?,
             id: format!("{:032x}", fastrand::u128(..)),
         })
     }
 
-    async fn share(&self, sharing: &mut Sharing) {
+    async fn share(&self, sharing: &mut SharingState) {
         let remote = self.pipeline.cache.remote();
         let answered = match &remote {
             Some(remote) => self.count(remote, sharing).await && self.lease(remote).await,
@@ -102,7 +102,7 @@ impl Keeper {
                 self.metrics.lost.set(0);
                 tracing::info!(
                     alone_seconds = seconds(since.elapsed()),
-                    "budgets are shared again"
+                    "budget sharing restored"
                 );
             }
             return;
@@ -117,7 +117,7 @@ impl Keeper {
             self.metrics.lost.set(1);
             tracing::warn!(
                 replicas = sharing.replicas,
-                "budgets are not shared while Redis does not answer; each gateway has its share"
+                "budget sharing lost: Redis does not answer; each replica keeps to its own share"
             );
         }
         for (_, budget) in self.treasury.all() {
@@ -126,7 +126,7 @@ impl Keeper {
     }
 
     /// Whether Redis has answered, or nothing was asked of it.
-    async fn lease(&self, remote: &Arc<Remote>) -> bool {
+    async fn lease(&self, remote: &Arc<RedisCache>) -> bool {
         let now = Instant::now();
         let asked = self.treasury.all().into_iter().map(|(name, budget)| {
             let remote = Arc::clone(remote);
@@ -137,7 +137,7 @@ impl Keeper {
                 if budget.is_leased() && demand.is_nothing() {
                     return true;
                 }
-                let lease = Lease {
+                let lease = BucketLease {
                     interval: demand.interval,
                     burst: demand.burst,
                     want: demand.want,
@@ -148,7 +148,7 @@ impl Keeper {
                 let Some((granted, beyond)) = remote.lease(&name, &self.id, &lease).await else {
                     return false;
                 };
-                budget.granted(&demand, Leased { granted, beyond });
+                budget.granted(&demand, LeaseAnswer { granted, beyond });
                 true
             }
         });
@@ -156,7 +156,7 @@ impl Keeper {
     }
 
     /// Whether Redis has answered, now or a moment ago.
-    async fn count(&self, remote: &Remote, sharing: &mut Sharing) -> bool {
+    async fn count(&self, remote: &RedisCache, sharing: &mut SharingState) -> bool {
         if sharing.counted.is_some_and(|at| at.elapsed() < COUNT) {
             return true;
         }
@@ -199,17 +199,17 @@ impl Keeper {
             .and_then(|text| std::fs::write(&draft, text))
             .and_then(|()| std::fs::rename(&draft, file));
         if let Err(error) = written {
-            tracing::warn!(%error, file = %file.display(), "budgets cannot be written to their file");
+            tracing::warn!(%error, file = %file.display(), "budget file not written");
         }
     }
 }
 
 #[async_trait]
-impl BackgroundService for Keeper {
+impl BackgroundService for BudgetKeeper {
     async fn start(&self, mut shutdown: ShutdownWatch) {
         let mut tick = interval(LOOK);
         tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
-        let mut sharing: Option<Sharing> = None;
+        let mut sharing: Option<SharingState> = None;
         let mut written = Instant::now();
         let mut period = WRITE;
         loop {
@@ -223,7 +223,7 @@ impl BackgroundService for Keeper {
             }
             let settings = self.published.load().config.budgets.clone();
             if settings.shared {
-                let sharing = sharing.get_or_insert(Sharing {
+                let sharing = sharing.get_or_insert(SharingState {
                     unanswered: 0,
                     alone_since: None,
                     replicas: 1,
@@ -244,20 +244,20 @@ impl BackgroundService for Keeper {
 }
 
 /// Takes over what an earlier process had used up. A file that is not there says nothing.
-pub(super) fn resume(file: Option<&Path>, treasury: &Treasury) {
+pub(super) fn resume(file: Option<&Path>, treasury: &BudgetRegistry) {
     let Some(file) = file else { return };
     let text = match std::fs::read(file) {
         Ok(text) => text,
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => return,
         Err(error) => {
-            tracing::warn!(%error, file = %file.display(), "budgets begin anew: their file cannot be read");
+            tracing::warn!(%error, file = %file.display(), "budget file not readable; budgets start full");
             return;
         }
     };
     let full_at: BTreeMap<String, u64> = match serde_json::from_slice(&text) {
         Ok(full_at) => full_at,
         Err(error) => {
-            tracing::warn!(%error, file = %file.display(), "budgets begin anew: their file is damaged");
+            tracing::warn!(%error, file = %file.display(), "budget file corrupt; budgets start full");
             return;
         }
     };
@@ -270,7 +270,7 @@ pub(super) fn resume(file: Option<&Path>, treasury: &Treasury) {
     let names: Vec<&str> = used_up.iter().map(|(name, _)| name.as_str()).collect();
     tracing::info!(
         budgets = json(&names).as_slice(),
-        "budgets go on from what was used up"
+        "budgets restored from the budget file"
     );
     treasury.resume(used_up);
 }

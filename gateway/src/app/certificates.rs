@@ -12,7 +12,7 @@ use tokio::time::{Instant, sleep};
 
 use super::{StartError, system_time};
 use crate::config::{self, Config, Files, Identity, IdentityFault, TlsListener, Watch};
-use crate::edge::{CertificateStanding, ServedIdentity, Standing};
+use crate::edge::{CertificateStatus, GatewayStatus, ServedIdentity};
 
 /// Between two looks at the files where nothing tells of changes: a link far up in their path, or a
 /// file system that has no such events.
@@ -23,12 +23,12 @@ const REMIND: Duration = Duration::from_hours(12);
 
 /// The certificates of all TLS listeners.
 pub(super) struct Certificates {
-    listeners: Vec<Listener>,
+    listeners: Vec<ListenerCertificate>,
     metrics: CertificateMetrics,
-    standing: Arc<Standing>,
+    status: Arc<GatewayStatus>,
 }
 
-struct Listener {
+struct ListenerCertificate {
     address: SocketAddr,
     settings: TlsListener,
     served: Arc<ServedIdentity>,
@@ -85,7 +85,7 @@ impl Certificates {
         config: &Config,
         addresses: &[SocketAddr],
         registry: &Registry,
-        standing: Arc<Standing>,
+        status: Arc<GatewayStatus>,
     ) -> Result<Self, StartError> {
         let metrics = CertificateMetrics::register(registry)?;
         let mut listeners = Vec::new();
@@ -95,7 +95,7 @@ impl Certificates {
                 address: *address,
                 faults: faults.join("; "),
             })?;
-            listeners.push(Listener {
+            listeners.push(ListenerCertificate {
                 address: *address,
                 settings: settings.clone(),
                 served: Arc::new(ServedIdentity::new(identity.certified())),
@@ -108,7 +108,7 @@ impl Certificates {
         let certificates = Self {
             listeners,
             metrics,
-            standing,
+            status,
         };
         certificates.tell(system_time());
         Ok(certificates)
@@ -162,7 +162,7 @@ impl Certificates {
         let files = self.listeners.iter().flat_map(|one| one.files.paths());
         config::watch(files)
             .inspect_err(|error| {
-                tracing::info!(%error, "certificates are looked at every two seconds");
+                tracing::info!(%error, "cannot watch the certificate files; polling them every two seconds");
             })
             .ok()
     }
@@ -180,13 +180,13 @@ impl Certificates {
                     .renewals
                     .with_label_values(&[label.as_str(), outcome]);
             }
-            told.push(listener.standing(now));
+            told.push(listener.status(now));
         }
-        self.standing.certificates.store(Arc::new(told));
+        self.status.certificates.store(Arc::new(told));
     }
 }
 
-impl Listener {
+impl ListenerCertificate {
     fn settings(&self) -> Result<TlsSettings, StartError> {
         let mut settings = TlsSettings::intermediate("", "").map_err(|error| StartError::Tls {
             address: self.address,
@@ -230,7 +230,7 @@ impl Listener {
                     listener = %self.address,
                     errors = json(&faults).as_slice(),
                     expires = %humantime::format_rfc3339_seconds(self.identity.until()),
-                    "renewed certificate refused, the old one is served"
+                    "renewed certificate rejected; still serving the old one"
                 );
                 self.faults = faults;
             }
@@ -251,14 +251,14 @@ impl Listener {
     fn warn(&self, now: SystemTime) {
         for doubt in self.identity.doubts(now) {
             let file = self.settings.certificate.display();
-            tracing::warn!(listener = %self.address, "{file} {doubt}");
+            tracing::warn!(listener = %self.address, "certificate warning: {file} {doubt}");
         }
     }
 
-    fn standing(&self, now: SystemTime) -> CertificateStanding {
+    fn status(&self, now: SystemTime) -> CertificateStatus {
         let mut problems = self.identity.doubts(now);
         problems.extend(self.faults.iter().cloned());
-        CertificateStanding {
+        CertificateStatus {
             listener: self.address,
             certificate: self.settings.certificate.clone(),
             expires: humantime::format_rfc3339_seconds(self.identity.until()).to_string(),

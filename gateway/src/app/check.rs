@@ -3,16 +3,16 @@
 use std::io::Write;
 use std::path::Path;
 
-use crate::cli::{Exit, Health, Source};
+use crate::cli::{ConfigSource, Exit, HealthCommand};
 use crate::config::{self, ConfigError, Loaded, ProcessEnvironment};
 
 /// Said wherever no file is given: whoever forgot it would look for the fault among the upstreams.
-pub(super) const DEMO: &str = "NO CONFIGURATION FILE: this is the built-in demo, which serves three \
-                               stand-in validators of this machine to everybody on it; name a file \
-                               with --config FILE or PERIJOVE_CONFIG";
+pub(super) const DEMO: &str = "no configuration file: running the built-in demo, which serves three \
+                               stand-in validators on this machine to every local client; name a \
+                               file with --config FILE or PERIJOVE_CONFIG";
 
 /// The configuration that is meant: a file, or the embedded demo.
-pub(super) fn load(source: &Source) -> Result<Loaded, ConfigError> {
+pub(super) fn load(source: &ConfigSource) -> Result<Loaded, ConfigError> {
     match &source.config {
         Some(path) => config::load(path),
         None => config::parse(config::DEMO, &ProcessEnvironment::new(Path::new(""))),
@@ -20,7 +20,7 @@ pub(super) fn load(source: &Source) -> Result<Loaded, ConfigError> {
 }
 
 /// Says everything that is wrong with a configuration, or what it amounts to.
-pub(super) fn check(source: &Source) -> Exit {
+pub(super) fn check(source: &ConfigSource) -> Exit {
     let name = source.config.as_deref().map_or_else(
         || "the embedded configuration".to_owned(),
         |path| path.display().to_string(),
@@ -48,7 +48,7 @@ pub(super) fn check(source: &Source) -> Exit {
 }
 
 /// Whether what runs is well.
-pub(super) fn health(health: &Health) -> Exit {
+pub(super) fn health(health: &HealthCommand) -> Exit {
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build();

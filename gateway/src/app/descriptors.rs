@@ -26,9 +26,9 @@ impl Descriptors {
         let descriptors = Self { limit };
         let clients = descriptors.clients();
         match raised {
-            Ok(_) => tracing::info!(limit, was = before.ok(), clients, "file descriptors"),
+            Ok(_) => tracing::info!(limit, was = before.ok(), clients, "open file limit"),
             Err(error) => {
-                tracing::warn!(%error, limit, clients, "file descriptors cannot be raised");
+                tracing::warn!(%error, limit, clients, "open file limit not raised");
             }
         }
         descriptors
@@ -62,8 +62,8 @@ impl Descriptors {
         tracing::warn!(
             limit = self.limit,
             connections_ceiling = each,
-            "too few file descriptors for all connections that the upstreams may have: raise the \
-             limit of open files; until then each upstream has no more than this"
+            "open file limit too low for all upstream connections; connections_ceiling of each \
+             upstream reduced until it is raised"
         );
     }
 }

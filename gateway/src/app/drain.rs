@@ -8,21 +8,21 @@ use pingora::services::background::BackgroundService;
 use tokio::time::Instant;
 
 use crate::config::Shutdown;
-use crate::edge::{Connections, Drain, watch};
+use crate::edge::{ClientConnections, Drain, watch};
 use crate::pubsub::Hub;
 use crate::snapshot::Published;
 
 /// Looks after the connections of clients, and ends the process when they are of no more use.
-pub(super) struct Leave {
+pub(super) struct DrainAndExit {
     pub drain: Arc<Drain>,
     pub shutdown: Shutdown,
-    pub connections: Arc<Connections>,
+    pub connections: Arc<ClientConnections>,
     pub published: Arc<Published>,
     pub pubsub: Arc<Hub>,
 }
 
 #[async_trait]
-impl BackgroundService for Leave {
+impl BackgroundService for DrainAndExit {
     async fn start(&self, mut shutdown: ShutdownWatch) {
         tokio::spawn(watch(
             Arc::clone(&self.connections),
@@ -46,11 +46,11 @@ impl BackgroundService for Leave {
                 .await;
         }
         if left == 0 {
-            tracing::info!("drained; leaving");
+            tracing::info!("drained; exiting");
         } else {
             tracing::warn!(
                 requests = left,
-                "grace period over; leaving with requests in progress"
+                "grace period expired; exiting with requests in flight"
             );
         }
         leave();

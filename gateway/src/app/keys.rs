@@ -3,9 +3,9 @@
 use std::io::{BufRead, stdin};
 
 use super::check::{complain, say};
-use super::keys_file::{self, Opened};
+use super::keys_file::{self, LockedKeysFile};
 use super::system_time;
-use crate::cli::{Exit, Keys, NewKey, RevokedKeys};
+use crate::cli::{Exit, KeysCommand, NewKey, RevokedKeys};
 use crate::config::{DEFAULT_PLAN, IssuedKey, KeyHash};
 
 /// As many as nobody guesses.
@@ -15,12 +15,12 @@ const RANDOM_BYTES: usize = 24;
 const SHORT: usize = 16;
 const FEWEST_DIGITS: usize = 8;
 
-pub(super) fn run(command: &Keys) -> Exit {
+pub(super) fn run(command: &KeysCommand) -> Exit {
     let done = match command {
-        Keys::New(new_key) => new(new_key),
-        Keys::Hash => hash(),
-        Keys::List(of) => keys_file::read(&of.file).map(|file| list(&file.keys)),
-        Keys::Revoke(which) => revoke(which),
+        KeysCommand::New(new_key) => new(new_key),
+        KeysCommand::Hash => hash(),
+        KeysCommand::List(of) => keys_file::read(&of.file).map(|file| list(&file.keys)),
+        KeysCommand::Revoke(which) => revoke(which),
     };
     match done {
         Ok(()) => Exit::Done,
@@ -37,7 +37,7 @@ fn new(new: &NewKey) -> Result<(), String> {
     let key = format!("pj_{}", bs58::encode(bytes).into_string());
     let hash = KeyHash::of(key.as_bytes());
     if let (Some(file), Some(consumer)) = (&new.file, &new.consumer) {
-        let mut opened = Opened::or_new(file)?;
+        let mut opened = LockedKeysFile::or_new(file)?;
         opened.file.keys.push(IssuedKey {
             hash,
             consumer: consumer.clone(),
@@ -77,7 +77,7 @@ fn list(keys: &[IssuedKey]) {
 }
 
 fn revoke(which: &RevokedKeys) -> Result<(), String> {
-    let mut opened = Opened::existing(&which.of.file)?;
+    let mut opened = LockedKeysFile::existing(&which.of.file)?;
     let keys = &opened.file.keys;
     let gone: Vec<KeyHash> = if let Some(consumer) = &which.consumer {
         let own = keys.iter().filter(|key| key.consumer == *consumer);

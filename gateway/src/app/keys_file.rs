@@ -13,7 +13,7 @@ use crate::config::KeysFile;
 const MODE: u32 = 0o600;
 
 /// A file that nobody else writes until this is dropped.
-pub(super) struct Opened {
+pub(super) struct LockedKeysFile {
     pub(super) file: KeysFile,
     /// Behind any link.
     path: PathBuf,
@@ -33,7 +33,7 @@ pub(super) fn read(path: &Path) -> Result<KeysFile, String> {
     Ok(loaded.config)
 }
 
-impl Opened {
+impl LockedKeysFile {
     /// # Errors
     /// It is not there, cannot be read, or is no keys file.
     pub(super) fn existing(path: &Path) -> Result<Self, String> {
@@ -150,7 +150,7 @@ mod tests {
             for number in 0..8 {
                 let path = &path;
                 scope.spawn(move || {
-                    let mut opened = Opened::or_new(path).unwrap();
+                    let mut opened = LockedKeysFile::or_new(path).unwrap();
                     opened.file.keys.push(key(number));
                     opened.write().unwrap();
                 });
@@ -165,14 +165,14 @@ mod tests {
     fn what_no_gateway_would_read_is_not_written() {
         let folder = tempfile::TempDir::new().unwrap();
         let path = folder.path().join("keys.yaml");
-        let mut opened = Opened::or_new(&path).unwrap();
+        let mut opened = LockedKeysFile::or_new(&path).unwrap();
         opened.file.keys.push(IssuedKey {
             consumer: "a b".to_owned(),
             ..key(1)
         });
         let error = opened.write().unwrap_err();
         assert!(error.contains("keys[0].consumer"), "{error}");
-        let mut opened = Opened::or_new(&path).unwrap();
+        let mut opened = LockedKeysFile::or_new(&path).unwrap();
         opened.file.keys.push(IssuedKey {
             consumer: "a\"\n    plan: \"b".to_owned(),
             ..key(1)

@@ -35,7 +35,7 @@ pub(super) struct Listening {
 }
 
 /// A service under watch.
-pub(super) struct Watched<S> {
+pub(super) struct WatchedService<S> {
     service: S,
     sockets: Arc<Sockets>,
     tell: Option<oneshot::Sender<Handle>>,
@@ -58,10 +58,10 @@ impl Listening {
         &mut self,
         service: S,
         sockets: &Arc<Sockets>,
-    ) -> (Watched<S>, oneshot::Receiver<Handle>) {
+    ) -> (WatchedService<S>, oneshot::Receiver<Handle>) {
         self.expected += 1;
         let (tell, told) = oneshot::channel();
-        let watched = Watched {
+        let watched = WatchedService {
             service,
             sockets: Arc::clone(sockets),
             tell: Some(tell),
@@ -81,7 +81,7 @@ impl Listening {
 }
 
 #[async_trait]
-impl<S: Service> Service for Watched<S> {
+impl<S: Service> Service for WatchedService<S> {
     async fn start_service(
         &mut self,
         descriptors: Option<ListenFds>,
@@ -104,10 +104,7 @@ impl<S: Service> Service for Watched<S> {
         let serving = service.start_service(descriptors, shutdown, listeners_per_fd);
         let ended = AssertUnwindSafe(serving).catch_unwind().await;
         if ended.is_err() || !*stopping.borrow() {
-            tracing::error!(
-                service = self.service.name(),
-                "a listener has failed; stopping"
-            );
+            tracing::error!(service = self.service.name(), "listener failed; stopping");
             fail();
         }
     }
@@ -136,7 +133,7 @@ async fn serves_soon(published: &Published) {
         if Instant::now() >= end {
             tracing::error!(
                 seconds = KNOWN.as_secs(),
-                "no upstream can serve; the old process is not replaced"
+                "no upstream available; the old process keeps serving"
             );
             fail();
         }

@@ -21,7 +21,7 @@ pub(super) fn take(address: SocketAddr, sockets: &mut Sockets) -> bool {
             tracing::warn!(
                 %address,
                 %error,
-                "the port after that of the RPC cannot be listened on; WebSocket is served on the RPC port only"
+                "cannot listen on the WebSocket port (RPC port + 1); serving WebSocket on the RPC port only"
             );
             false
         }

@@ -11,10 +11,10 @@ use tokio::runtime::Handle;
 use super::descriptors::Descriptors;
 use crate::cache::Prepared;
 use crate::config::{self, Digest, Files, Loaded, Outline};
-use crate::edge::{ConfigStanding, ReloadOutcome, Standing};
+use crate::edge::{ConfigStatus, GatewayStatus, ReloadOutcome};
 use crate::pipeline::Pipeline;
 use crate::snapshot::{Published, Snapshot};
-use crate::upstream::{ApiMetrics, ApiPool, Parts, Pool};
+use crate::upstream::{ApiMetrics, ApiPool, Pool, SharedParts};
 
 /// Counts and the state of the last reload.
 #[derive(Clone, Debug)]
@@ -82,7 +82,7 @@ pub(super) struct Reloader {
     /// The shared cache of the configuration the process was started with, until it is started.
     pub prepared: Option<Prepared>,
     pub descriptors: Descriptors,
-    pub parts: Parts,
+    pub parts: SharedParts,
     pub api_metrics: ApiMetrics,
     pub metrics: ReloadMetrics,
     /// The configuration's file and those it refers to, as they were when they were last read.
@@ -92,7 +92,7 @@ pub(super) struct Reloader {
     pub digest: Digest,
     /// Of the configuration in force too, to say what is changed.
     pub outline: Outline,
-    pub standing: Arc<Standing>,
+    pub status: Arc<GatewayStatus>,
     /// What the process was started with; restart-only keys are compared with it.
     pub started_with: config::Config,
 }
@@ -179,12 +179,12 @@ impl Reloader {
             Err(error) => return self.refuse(current, vec![format!("cache.redis: {error}")]),
         };
         for warning in &loaded.warnings {
-            tracing::warn!(%warning, "configuration");
+            tracing::warn!(%warning, "configuration warning");
         }
         pool.start(&runtimes.upkeep, Some(&current.pool));
         jupiter.start(&runtimes.upkeep, &pool, Some(&current.jupiter));
         if let Err(error) = self.telemetry.set_filter(&loaded.config.log.level) {
-            tracing::warn!(%error, "the log level stays as it was");
+            tracing::warn!(%error, "log level not changed");
         }
         self.pipeline
             .cache
@@ -219,13 +219,13 @@ impl Reloader {
         self.metrics.reloads.with_label_values(&["refused"]).inc();
         self.metrics.successful.set(0);
         for error in &errors {
-            tracing::error!(%error, revision = current.revision, "configuration refused, the old one serves on");
+            tracing::error!(%error, revision = current.revision, "configuration rejected; the previous one stays in force");
         }
         self.outcome(current, false, errors)
     }
 
     fn tell(&self, errors: Vec<String>, restart_required: Vec<&'static str>) {
-        self.standing.config.store(Arc::new(ConfigStanding {
+        self.status.config.store(Arc::new(ConfigStatus {
             file: self.path.clone(),
             errors,
             restart_required,
@@ -257,7 +257,7 @@ fn say(outcome: &ReloadOutcome) {
     if !outcome.restart_required.is_empty() {
         tracing::warn!(
             restart_required = json(&outcome.restart_required).as_slice(),
-            "settings have changed that only a restart applies"
+            "restart required: a reload does not apply all changed settings"
         );
     }
 }

@@ -31,7 +31,7 @@ impl ShutdownSignalWatch for Signals {
             signal(SignalKind::interrupt()),
             signal(SignalKind::quit()),
         ) else {
-            tracing::error!("signals cannot be watched; stopping");
+            tracing::error!("cannot install signal handlers; stopping");
             return ShutdownSignal::FastShutdown;
         };
         let replaced = async {
@@ -57,14 +57,14 @@ impl Signals {
     /// Hands the sockets over; whether the new process listens now. If not, this one goes on.
     async fn is_replaced(&self) -> bool {
         let socket = self.upgrade_socket.as_path();
-        tracing::info!(socket = %socket.display(), "SIGQUIT: handing the sockets over");
+        tracing::info!(socket = %socket.display(), "SIGQUIT received; handing over the listening sockets");
         match upgrade::hand_over(socket, &self.sockets.list()).await {
             Ok(()) => {
-                tracing::info!("the new process listens; leaving");
+                tracing::info!("new process is listening; draining");
                 true
             }
             Err(error) => {
-                tracing::error!(%error, "the sockets were not handed over; serving on");
+                tracing::error!(%error, "socket handover failed; still serving");
                 false
             }
         }

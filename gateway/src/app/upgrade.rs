@@ -106,7 +106,7 @@ impl Inherited {
         SockRef::from(&listener)
             .set_read_timeout(Some(WAIT))
             .map_err(failed)?;
-        tracing::info!(socket = %path.display(), "waiting for the sockets; send SIGQUIT to the old process");
+        tracing::info!(socket = %path.display(), "waiting for the listening sockets; send SIGQUIT to the old process");
         let inherited = accept(&listener, path);
         // Whoever comes later is to find nobody, not a process that does not listen.
         drop(std::fs::remove_file(path));
@@ -122,7 +122,10 @@ impl Inherited {
     /// Tells the predecessor that this process listens. What it did not take is closed.
     pub(super) fn listening(mut self) {
         for (address, descriptor) in self.sockets.drain(..) {
-            tracing::info!(address, "no longer listened on");
+            tracing::info!(
+                address,
+                "inherited socket closed: its address is no longer configured"
+            );
             _ = nix::unistd::close(descriptor);
         }
         // A predecessor that is gone has no need to know.
@@ -160,7 +163,7 @@ fn accept(listener: &UnixListener, path: &Path) -> Result<Inherited, UpgradeErro
             .map_err(|_out_of_time| UpgradeError::Nobody(path.to_owned()))?;
         match check_peer(&stream) {
             Ok(()) => return receive(stream),
-            Err(error) => tracing::warn!(%error, "sockets refused"),
+            Err(error) => tracing::warn!(%error, "socket handover refused"),
         }
     }
 }

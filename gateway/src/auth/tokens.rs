@@ -35,7 +35,7 @@ pub(super) struct Tokens {
 
 /// Why a token is not taken.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Fault {
+pub(super) enum TokenFault {
     /// It was good once.
     Expired,
     Bad,
@@ -54,7 +54,7 @@ impl Tokens {
     }
 
     /// Whose a token is. `None` if it does not look like one.
-    pub(super) fn identify(&self, token: &[u8]) -> Option<Result<ConsumerId, Fault>> {
+    pub(super) fn identify(&self, token: &[u8]) -> Option<Result<ConsumerId, TokenFault>> {
         let dots = memchr::memchr_iter(b'.', token).count();
         if dots != 2 || token.len() > LONGEST {
             return None;
@@ -73,19 +73,19 @@ impl Tokens {
         Some(checked)
     }
 
-    fn check(&self, token: &[u8]) -> Result<ConsumerId, Fault> {
-        let header = decode_header(token).map_err(|_error| Fault::Bad)?;
-        let key = self.key(header.kid.as_deref()).ok_or(Fault::Bad)?;
+    fn check(&self, token: &[u8]) -> Result<ConsumerId, TokenFault> {
+        let header = decode_header(token).map_err(|_error| TokenFault::Bad)?;
+        let key = self.key(header.kid.as_deref()).ok_or(TokenFault::Bad)?;
         // What the token says of its algorithm only chooses among what the key is for.
         if !key.algorithms.contains(&header.alg) {
-            return Err(Fault::Bad);
+            return Err(TokenFault::Bad);
         }
         let claims = decode::<Map<String, Value>>(token, &key.key, &self.validation(header.alg));
         let claims = claims.map_err(|error| match error.kind() {
-            ErrorKind::ExpiredSignature => Fault::Expired,
-            _ => Fault::Bad,
+            ErrorKind::ExpiredSignature => TokenFault::Expired,
+            _ => TokenFault::Bad,
         })?;
-        self.consumer(&claims.claims).ok_or(Fault::Bad)
+        self.consumer(&claims.claims).ok_or(TokenFault::Bad)
     }
 
     /// The key that a token names; nothing but a name is looked for. Without a name, the only one.

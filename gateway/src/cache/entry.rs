@@ -13,23 +13,23 @@ use crate::solana::SlotView;
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Lifetime {
     /// Up to an end.
-    Until(End),
+    Until(Expiry),
     /// Up to an end, and for good once the slot it is about is final.
     Pinned {
         /// The slot it is about.
         about: Slot,
         /// The end of its life until then.
-        until: End,
+        until: Expiry,
     },
     /// For good.
-    Settled,
+    Permanent,
 }
 
 /// The end of a life: whichever of the two comes first. The clock alone would let an answer live
 /// on when its commitment turns out to be further than was thought as it was stored; the commitment
 /// alone, when nobody tells of it any more.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct End {
+pub struct Expiry {
     /// True before this slot of [`SlotView::now`].
     pub now: Slot,
     /// The level it was read at.
@@ -38,7 +38,7 @@ pub struct End {
     pub reach: Slot,
 }
 
-impl End {
+impl Expiry {
     /// The earlier of two ends at one commitment.
     pub(super) fn or_earlier(self, other: Self) -> Self {
         Self {
@@ -58,18 +58,18 @@ impl End {
 
 /// What a look at an entry says.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Freshness {
+pub enum EntryFreshness {
     /// True now.
     Fresh,
     /// True, and from now on for good: it belongs on the settled shelf.
-    Settled,
+    Permanent,
     /// Was true until this many slots ago (at least 1).
     Stale(u64),
 }
 
 /// A kept answer.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Entry {
+pub struct CacheEntry {
     /// Its bytes as the upstream sent them, without the id.
     pub answer: Template,
     /// The slot it was read at, as far as it is known: from its context, else the slot its upstream
@@ -83,7 +83,7 @@ pub struct Entry {
     pub upstream: Arc<str>,
 }
 
-impl Entry {
+impl CacheEntry {
     /// The answer for a caller with this id, with room for the newline that ends a response.
     pub fn spliced(&self, id: &Id) -> Bytes {
         self.answer.filled(id)
@@ -95,24 +95,28 @@ impl Entry {
     }
 
     /// How true it is at this moment.
-    pub fn freshness(&self, view: &SlotView) -> Freshness {
+    pub fn freshness(&self, view: &SlotView) -> EntryFreshness {
         let until = match self.lifetime {
-            Lifetime::Settled => return Freshness::Settled,
-            Lifetime::Pinned { about, .. } if view.is_final(about) => return Freshness::Settled,
+            Lifetime::Permanent => return EntryFreshness::Permanent,
+            Lifetime::Pinned { about, .. } if view.is_final(about) => {
+                return EntryFreshness::Permanent;
+            }
             Lifetime::Until(until) | Lifetime::Pinned { until, .. } => until,
         };
         if view.now < self.read_at {
             // The clock went back: the slot it was read at may never have been.
-            return Freshness::Stale(u64::MAX);
+            return EntryFreshness::Stale(u64::MAX);
         }
-        until.past(view).map_or(Freshness::Fresh, Freshness::Stale)
+        until
+            .past(view)
+            .map_or(EntryFreshness::Fresh, EntryFreshness::Stale)
     }
 
     /// The same, true for good.
     #[must_use]
-    pub fn settled(&self) -> Self {
+    pub fn made_permanent(&self) -> Self {
         Self {
-            lifetime: Lifetime::Settled,
+            lifetime: Lifetime::Permanent,
             ..self.clone()
         }
     }
@@ -120,7 +124,7 @@ impl Entry {
     /// For how many slots it is still true; `None` for good.
     pub fn remaining(&self, view: &SlotView) -> Option<u64> {
         match self.lifetime {
-            Lifetime::Settled => None,
+            Lifetime::Permanent => None,
             Lifetime::Until(end) | Lifetime::Pinned { until: end, .. } => {
                 Some(view.now.lag_behind(end.now))
             }

@@ -15,22 +15,22 @@ mod tests;
 
 /// The key of an answer. Equal on every replica.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub struct Key(u128);
+pub struct CacheKey(u128);
 
 /// How settled the answers under a key are.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum Shelf {
+pub enum KeyScope {
     /// Read at this commitment; good for some slots.
-    At(Commitment),
+    AtCommitment(Commitment),
     /// True at every commitment, for as long as the cluster exists.
-    Settled,
+    Permanent,
 }
 
 /// The keys of one call, one for each shelf: independent parts of one long hash.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Keys([Key; 4]);
+pub struct ScopedKeys([CacheKey; 4]);
 
-impl Keys {
+impl ScopedKeys {
     /// The keys of a call. `cluster` is the genesis hash. `variant` is whatever else tells answers
     /// apart, such as a request header; empty for most calls.
     pub fn new(cluster: &str, canonical: &Canonical, variant: &[u8]) -> Self {
@@ -49,26 +49,26 @@ impl Keys {
         let mut bytes = [0; 64];
         hasher.finalize_xof().fill(&mut bytes);
         let (keys, _) = bytes.as_chunks::<16>();
-        let mut shelves = [Key(0); 4];
-        for (shelf, key) in shelves.iter_mut().zip(keys) {
-            *shelf = Key(u128::from_be_bytes(*key));
+        let mut scopes = [CacheKey(0); 4];
+        for (scope, key) in scopes.iter_mut().zip(keys) {
+            *scope = CacheKey(u128::from_be_bytes(*key));
         }
-        Self(shelves)
+        Self(scopes)
     }
 
     /// The key on one shelf.
-    pub const fn at(&self, shelf: Shelf) -> Key {
+    pub const fn at(&self, scope: KeyScope) -> CacheKey {
         let [processed, confirmed, finalized, settled] = self.0;
-        match shelf {
-            Shelf::At(Commitment::Processed) => processed,
-            Shelf::At(Commitment::Confirmed) => confirmed,
-            Shelf::At(Commitment::Finalized) => finalized,
-            Shelf::Settled => settled,
+        match scope {
+            KeyScope::AtCommitment(Commitment::Processed) => processed,
+            KeyScope::AtCommitment(Commitment::Confirmed) => confirmed,
+            KeyScope::AtCommitment(Commitment::Finalized) => finalized,
+            KeyScope::Permanent => settled,
         }
     }
 }
 
-impl Key {
+impl CacheKey {
     /// A key by its bytes.
     pub const fn from_bytes(bytes: [u8; 16]) -> Self {
         Self(u128::from_be_bytes(bytes))
@@ -80,13 +80,13 @@ impl Key {
     }
 }
 
-impl fmt::Display for Key {
+impl fmt::Display for CacheKey {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(formatter, "{:032x}", self.0)
     }
 }
 
-impl fmt::Debug for Key {
+impl fmt::Debug for CacheKey {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         fmt::Display::fmt(self, formatter)
     }

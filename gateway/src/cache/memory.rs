@@ -1,7 +1,7 @@
 //! Kept answers in this process, bounded by bytes.
 //!
 //! What is asked for again stays before what was asked for once, so a scan over everything does not
-//! drive out what is in use. Whether an entry is still true is the [`Entry`]'s to say; those that
+//! drive out what is in use. Whether an entry is still true is the [`CacheEntry`]'s to say; those that
 //! are not any more lie here until they are replaced or make room.
 
 use std::sync::Arc;
@@ -13,8 +13,8 @@ use quick_cache::{Lifecycle, OptionsBuilder, Weighter};
 use serde::Serialize;
 
 use super::key::ByKey;
-use super::metrics::Held;
-use super::{CacheMetrics, Entry, Key, Lookup, Tier};
+use super::metrics::CacheUsage;
+use super::{CacheEntry, CacheKey, CacheMetrics, CacheTier, Lookup};
 
 #[cfg(test)]
 mod tests;
@@ -37,7 +37,7 @@ const WRITERS: usize = 64;
 
 /// Kept answers in this process.
 #[derive(Debug)]
-pub struct Memory {
+pub struct MemoryCache {
     entries: Arc<Entries>,
     writers: [Mutex<()>; WRITERS],
     metrics: CacheMetrics,
@@ -54,9 +54,9 @@ pub struct MemoryStatus {
     pub lookups: u64,
 }
 
-type Entries = Cache<Key, Arc<Entry>, ByWeight, ByKey, Evictions>;
+type Entries = Cache<CacheKey, Arc<CacheEntry>, ByWeight, ByKey, Evictions>;
 
-impl Memory {
+impl MemoryCache {
     /// Holds at most `bytes`, what finding the answers takes included.
     pub fn new(bytes: usize, metrics: CacheMetrics) -> Self {
         let cores = std::thread::available_parallelism().map_or(1, usize::from);
@@ -87,34 +87,34 @@ impl Memory {
     }
 
     /// What is kept under a key, true or not.
-    pub fn get(&self, key: &Key) -> Option<Arc<Entry>> {
+    pub fn get(&self, key: &CacheKey) -> Option<Arc<CacheEntry>> {
         self.entries.get(key)
     }
 
     /// Keeps an entry unless a newer one is there or it is too large: one that would drive out a
     /// good part of its shard is not worth that.
-    pub fn put(&self, key: Key, entry: Arc<Entry>) {
+    pub fn put(&self, key: CacheKey, entry: Arc<CacheEntry>) {
         if entry.weight() > self.entries.shard_capacity() / SHARE {
             return;
         }
         let _writing = self.writer(key).lock();
-        let newer = |held: Arc<Entry>| held.read_at > entry.read_at;
+        let newer = |held: Arc<CacheEntry>| held.read_at > entry.read_at;
         if self.entries.peek(&key).is_some_and(newer) {
             return;
         }
         self.entries.insert(key, entry);
-        self.metrics.stored(Tier::Memory);
+        self.metrics.stored(CacheTier::Memory);
     }
 
     /// Lets go of what is kept under a key.
-    pub fn remove(&self, key: &Key) {
+    pub fn remove(&self, key: &CacheKey) {
         let _writing = self.writer(*key).lock();
         drop(self.entries.remove(key));
     }
 
     /// Lets go of what `lost` says has to go, and gives that. Not for the path of a call: it looks at
     /// everything there is.
-    pub fn forget(&self, lost: impl Fn(&Entry) -> bool) -> Vec<(Key, Arc<Entry>)> {
+    pub fn forget(&self, lost: impl Fn(&CacheEntry) -> bool) -> Vec<(CacheKey, Arc<CacheEntry>)> {
         let gone = Mutex::new(Vec::new());
         self.entries.retain(|key, entry| {
             let goes = lost(entry);
@@ -148,7 +148,7 @@ impl Memory {
         }
     }
 
-    fn writer(&self, key: Key) -> &Mutex<()> {
+    fn writer(&self, key: CacheKey) -> &Mutex<()> {
         let [first, ..] = key.to_bytes();
         let [lock, ..] = &self.writers;
         self.writers
@@ -171,13 +171,13 @@ fn weight(bytes: usize) -> u64 {
 #[derive(Clone, Debug)]
 struct ByWeight;
 
-impl Weighter<Key, Arc<Entry>> for ByWeight {
-    fn weight(&self, _: &Key, entry: &Arc<Entry>) -> u64 {
+impl Weighter<CacheKey, Arc<CacheEntry>> for ByWeight {
+    fn weight(&self, _: &CacheKey, entry: &Arc<CacheEntry>) -> u64 {
         entry.weight()
     }
 }
 
-impl Held for Entries {
+impl CacheUsage for Entries {
     fn held(&self) -> (u64, usize) {
         (self.weight(), self.len())
     }
@@ -187,15 +187,15 @@ impl Held for Entries {
 #[derive(Clone, Debug)]
 struct Evictions(IntCounter);
 
-impl Lifecycle<Key, Arc<Entry>> for Evictions {
-    type RequestState = Vec<Arc<Entry>>;
+impl Lifecycle<CacheKey, Arc<CacheEntry>> for Evictions {
+    type RequestState = Vec<Arc<CacheEntry>>;
 
     // Called for what makes room; unlike the next, not for what is replaced.
-    fn before_evict(&self, _: &mut Self::RequestState, _: &Key, _: &mut Arc<Entry>) {
+    fn before_evict(&self, _: &mut Self::RequestState, _: &CacheKey, _: &mut Arc<CacheEntry>) {
         self.0.inc();
     }
 
-    fn on_evict(&self, gone: &mut Self::RequestState, _: Key, entry: Arc<Entry>) {
+    fn on_evict(&self, gone: &mut Self::RequestState, _: CacheKey, entry: Arc<CacheEntry>) {
         gone.push(entry);
     }
 }

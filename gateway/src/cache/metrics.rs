@@ -11,12 +11,12 @@ use crate::solana::Class;
 
 /// Where answers are kept.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Tier {
+pub enum CacheTier {
     Memory,
     Redis,
 }
 
-impl Tier {
+impl CacheTier {
     const fn label(self) -> &'static str {
         match self {
             Self::Memory => "memory",
@@ -66,7 +66,7 @@ impl Lookup {
 }
 
 /// How much is held, told when somebody asks.
-pub(super) trait Held: Send + Sync {
+pub(super) trait CacheUsage: Send + Sync {
     /// Bytes and entries.
     fn held(&self) -> (u64, usize);
 }
@@ -87,7 +87,7 @@ pub struct CacheMetrics {
     products: IntCounterVec,
     /// Of the trades that ingest publishes.
     pub(super) trades: TradeMetrics,
-    holdings: Holdings,
+    holdings: UsageGauges,
 }
 
 impl CacheMetrics {
@@ -109,7 +109,7 @@ impl CacheMetrics {
             "Calls answered from the cache, by product",
             &["product"],
         )?;
-        let holdings = Holdings::new()?;
+        let holdings = UsageGauges::new()?;
         registry.register(Box::new(holdings.clone()))?;
         let metrics = Self {
             lookups: family(
@@ -147,7 +147,7 @@ impl CacheMetrics {
 
     /// Has every series there at zero.
     fn begin(&self) {
-        for tier in [Tier::Memory, Tier::Redis] {
+        for tier in [CacheTier::Memory, CacheTier::Redis] {
             self.stores.with_label_values(&[tier.label()]);
             for result in Lookup::ALL {
                 let labels = [tier.label(), result.label()];
@@ -158,18 +158,18 @@ impl CacheMetrics {
 
     /// Looks into the memory that ended so.
     pub(super) fn in_memory(&self, result: Lookup) -> u64 {
-        let labels = [Tier::Memory.label(), result.label()];
+        let labels = [CacheTier::Memory.label(), result.label()];
         self.lookups.with_label_values(&labels).get()
     }
 
     /// One look into one tier.
-    pub fn lookup(&self, tier: Tier, result: Lookup) {
+    pub fn lookup(&self, tier: CacheTier, result: Lookup) {
         let find = || {
             self.lookups
                 .with_label_values(&[tier.label(), result.label()])
         };
         match (tier, self.in_memory.get(result as usize)) {
-            (Tier::Memory, Some(counter)) => counter.get_or_init(find).inc(),
+            (CacheTier::Memory, Some(counter)) => counter.get_or_init(find).inc(),
             _ => find().inc(),
         }
     }
@@ -198,7 +198,7 @@ impl CacheMetrics {
     }
 
     /// An answer was put into a tier.
-    pub fn stored(&self, tier: Tier) {
+    pub fn stored(&self, tier: CacheTier) {
         self.stores.with_label_values(&[tier.label()]).inc();
     }
 
@@ -207,7 +207,7 @@ impl CacheMetrics {
     }
 
     /// From now on the gauges show what is held here.
-    pub(super) fn show(&self, held: Arc<dyn Held>) {
+    pub(super) fn show(&self, held: Arc<dyn CacheUsage>) {
         // There is one memory; a second one would have metrics of its own.
         drop(self.holdings.held.set(held));
     }
@@ -219,13 +219,13 @@ impl CacheMetrics {
 
 /// Gauges that are read when they are asked for.
 #[derive(Clone)]
-struct Holdings {
+struct UsageGauges {
     bytes: IntGauge,
     entries: IntGauge,
-    held: Arc<OnceLock<Arc<dyn Held>>>,
+    held: Arc<OnceLock<Arc<dyn CacheUsage>>>,
 }
 
-impl Holdings {
+impl UsageGauges {
     fn new() -> prometheus::Result<Self> {
         Ok(Self {
             bytes: IntGauge::new(
@@ -238,13 +238,13 @@ impl Holdings {
     }
 }
 
-impl std::fmt::Debug for Holdings {
+impl std::fmt::Debug for UsageGauges {
     fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         formatter.write_str("Holdings(..)")
     }
 }
 
-impl Collector for Holdings {
+impl Collector for UsageGauges {
     fn desc(&self) -> Vec<&Desc> {
         [self.bytes.desc(), self.entries.desc()].concat()
     }
@@ -264,9 +264,9 @@ mod tests {
     use super::*;
     use crate::solana::classify;
 
-    struct Fixed;
+    struct FixedUsage;
 
-    impl Held for Fixed {
+    impl CacheUsage for FixedUsage {
         fn held(&self) -> (u64, usize) {
             (4096, 3)
         }
@@ -283,16 +283,16 @@ mod tests {
         let registry = Registry::new();
         let metrics = CacheMetrics::register(&registry).unwrap();
         for result in Lookup::ALL {
-            metrics.lookup(Tier::Memory, result);
-            metrics.clone().lookup(Tier::Memory, result);
-            metrics.lookup(Tier::Redis, result);
+            metrics.lookup(CacheTier::Memory, result);
+            metrics.clone().lookup(CacheTier::Memory, result);
+            metrics.lookup(CacheTier::Redis, result);
         }
-        metrics.stored(Tier::Redis);
+        metrics.stored(CacheTier::Redis);
         metrics.evictions().inc();
         let class = classify("getProgramAccounts", None);
         metrics.hit(&class);
         metrics.coalesced(&class);
-        metrics.show(Arc::new(Fixed));
+        metrics.show(Arc::new(FixedUsage));
         let text = scrape(&registry);
         for line in [
             r#"perijove_cache_lookups_total{result="unfit",tier="memory"} 2"#,

@@ -1,4 +1,4 @@
-//! For how long an answer is kept: what its method allows ([`Keep`]), what the operator made of
+//! For how long an answer is kept: what its method allows ([`Retention`]), what the operator made of
 //! that, and the slots that had passed when the answer came.
 
 mod reading;
@@ -8,18 +8,18 @@ use std::sync::Arc;
 
 use perijove_core::Slot;
 
-use super::{End, Entry, Lifetime, Shelf};
+use super::{CacheEntry, Expiry, KeyScope, Lifetime};
 use crate::config;
 use crate::jsonrpc::{Answer, Cursor, Token};
-use crate::solana::{Class, Dated, Keep, Method, SlotView, Usual};
-use reading::Reading;
+use crate::solana::{Class, DatedRetention, DefaultRetention, Method, Retention, SlotView};
+use reading::ReadTime;
 
 #[cfg(test)]
 mod tests;
 
 /// Where an answer came from.
 #[derive(Clone, Copy, Debug)]
-pub struct Source<'a> {
+pub struct AnswerOrigin<'a> {
     /// Who gave it.
     pub upstream: &'a Arc<str>,
     /// The slot it was known to have reached, at the call's commitment, **before** it was asked:
@@ -30,35 +30,35 @@ pub struct Source<'a> {
 
 /// What is kept, and for how long.
 #[derive(Clone, Debug)]
-pub struct Policy {
+pub struct CachePolicy {
     settings: config::Cache,
-    rules: BTreeMap<Method, Rule>,
+    rules: BTreeMap<Method, MethodLifetime>,
 }
 
 /// What the operator made of one method.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Rule {
+enum MethodLifetime {
     /// Answers live so many slots at most.
     Most(u32),
     /// Answers live so many slots, which is more than usual.
     Longer(u32),
 }
 
-impl Rule {
+impl MethodLifetime {
     fn of(method: Method, slots: u32) -> Self {
-        match Usual::of(method) {
-            Usual::Slots(usual) if slots > usual => Self::Longer(slots),
+        match DefaultRetention::of(method) {
+            DefaultRetention::Slots(usual) if slots > usual => Self::Longer(slots),
             _ => Self::Most(slots),
         }
     }
 }
 
-impl Policy {
+impl CachePolicy {
     /// The policy of a configuration.
     pub fn new(settings: &config::Cache) -> Self {
         let rules = settings.methods.iter();
         let rules = rules
-            .filter_map(|(method, rule)| Some((*method, Rule::of(*method, rule.slots?))))
+            .filter_map(|(method, rule)| Some((*method, MethodLifetime::of(*method, rule.slots?))))
             .collect();
         Self {
             settings: settings.clone(),
@@ -87,14 +87,14 @@ impl Policy {
     /// For how many slots an answer is true, the one it was read at included; `None` if for longer
     /// than slots can tell.
     pub fn slots(&self, class: &Class) -> Option<u64> {
-        let slots = match Usual::at(class.method, class.context.commitment) {
-            Usual::Never => 0,
-            Usual::Slots(slots) => slots,
-            Usual::Long => return None,
+        let slots = match DefaultRetention::at(class.method, class.context.commitment) {
+            DefaultRetention::Never => 0,
+            DefaultRetention::Slots(slots) => slots,
+            DefaultRetention::Long => return None,
         };
         let slots = match self.rules.get(&class.method) {
-            Some(Rule::Most(most)) => slots.min(*most),
-            Some(Rule::Longer(longer)) => *longer,
+            Some(MethodLifetime::Most(most)) => slots.min(*most),
+            Some(MethodLifetime::Longer(longer)) => *longer,
             None => slots,
         };
         Some(u64::from(slots))
@@ -103,8 +103,8 @@ impl Policy {
     /// Whether any answer of a method is ever kept. If not, there is no use in looking for one.
     pub fn keeps(&self, method: Method) -> bool {
         self.settings.enabled
-            && self.rules.get(&method) != Some(&Rule::Most(0))
-            && Usual::of(method) != Usual::Never
+            && self.rules.get(&method) != Some(&MethodLifetime::Most(0))
+            && DefaultRetention::of(method) != DefaultRetention::Never
     }
 
     /// For how many slots after its end an answer is given while a fresh one is fetched.
@@ -124,91 +124,93 @@ impl Policy {
 
     /// The entry to be kept of an answer, and its shelf. `None` if it is not to be kept, is too
     /// large, or would be over already.
-    pub fn shelve(
+    pub fn admit(
         &self,
         answer: &Answer,
-        dated: &Dated,
+        dated: &DatedRetention,
         class: &Class,
         view: &SlotView,
-        source: &Source<'_>,
-    ) -> Option<(Shelf, Entry)> {
+        source: &AnswerOrigin<'_>,
+    ) -> Option<(KeyScope, CacheEntry)> {
         let method = class.method;
         let large = answer.body().len() > self.settings.max_entry;
         if large || !self.keeps(method) || reading::is_implausible(dated.read_at, view) {
             return None;
         }
         let commitment = class.context.commitment;
-        let reading = Reading::new(dated.read_at, commitment, view, source.reached);
+        let reading = ReadTime::new(dated.read_at, commitment, view, source.reached);
         let lifetime = self.lifetime(method, dated.keep, answer, view, reading.as_ref())?;
-        let shelf = match lifetime {
-            Lifetime::Settled => Shelf::Settled,
-            Lifetime::Until(_) | Lifetime::Pinned { .. } => Shelf::At(commitment),
+        let scope = match lifetime {
+            Lifetime::Permanent => KeyScope::Permanent,
+            Lifetime::Until(_) | Lifetime::Pinned { .. } => KeyScope::AtCommitment(commitment),
         };
         let read_at = match (reading, dated.keep) {
             (Some(reading), _) => reading.slot,
             // It was there to be read.
-            (None, Keep::Pinned { about, .. }) => about,
+            (None, Retention::Pinned { about, .. }) => about,
             (None, _) => Slot(0),
         };
-        let entry = Entry {
+        let entry = CacheEntry {
             answer: answer.template(),
             read_at,
             dated: dated.read_at.is_some(),
             lifetime,
             upstream: Arc::clone(source.upstream),
         };
-        Some((shelf, entry))
+        Some((scope, entry))
     }
 
     fn lifetime(
         &self,
         method: Method,
-        keep: Keep,
+        keep: Retention,
         answer: &Answer,
         view: &SlotView,
-        reading: Option<&Reading<'_>>,
+        reading: Option<&ReadTime<'_>>,
     ) -> Option<Lifetime> {
         let rule = self.rules.get(&method).copied();
         let at_most = |slots: u32| match rule {
-            Some(Rule::Most(most)) => slots.min(most),
+            Some(MethodLifetime::Most(most)) => slots.min(most),
             _ => slots,
         };
         let usually = |slots: u32| match rule {
-            Some(Rule::Longer(slots)) if !says_nothing(answer) => slots,
+            Some(MethodLifetime::Longer(slots)) if !says_nothing(answer) => slots,
             _ => at_most(slots),
         };
         Some(match keep {
-            Keep::Pinned { about, .. } if view.is_final(about) => Lifetime::Settled,
-            Keep::Pinned { about, slots } => Lifetime::Pinned {
+            Retention::Pinned { about, .. } if view.is_final(about) => Lifetime::Permanent,
+            Retention::Pinned { about, slots } => Lifetime::Pinned {
                 about,
                 until: reading?.after(usually(slots))?,
             },
             // Final for the upstream too, and before it was asked.
-            Keep::Rooted { about, .. } if view.is_final(about) && about <= reading?.slot => {
-                Lifetime::Settled
+            Retention::Rooted { about, .. } if view.is_final(about) && about <= reading?.slot => {
+                Lifetime::Permanent
             }
-            Keep::Head { slots } | Keep::Rooted { slots, .. } => {
+            Retention::Head { slots } | Retention::Rooted { slots, .. } => {
                 Lifetime::Until(reading?.after(usually(slots))?)
             }
-            Keep::Epoch { slots } => Lifetime::Until(epoch(reading?, slots, rule)?),
-            Keep::Forever => match rule {
-                Some(Rule::Most(slots)) => Lifetime::Until(reading?.after(slots)?),
-                _ => Lifetime::Settled,
+            Retention::Epoch { slots } => Lifetime::Until(epoch(reading?, slots, rule)?),
+            Retention::Forever => match rule {
+                Some(MethodLifetime::Most(slots)) => Lifetime::Until(reading?.after(slots)?),
+                _ => Lifetime::Permanent,
             },
             // On a fork other slots are skipped: it has to have been final when it was looked for.
-            Keep::Absent { about, slots } if view.is_final(about) && about <= reading?.slot => {
+            Retention::Absent { about, slots }
+                if view.is_final(about) && about <= reading?.slot =>
+            {
                 Lifetime::Until(reading?.after(at_most(slots))?)
             }
-            Keep::Never | Keep::Absent { .. } => return None,
+            Retention::Never | Retention::Absent { .. } => return None,
         })
     }
 }
 
 /// The end of the epoch, or of `slots` while the epoch is not known; earlier if the operator says so.
-fn epoch(reading: &Reading<'_>, slots: u32, rule: Option<Rule>) -> Option<End> {
+fn epoch(reading: &ReadTime<'_>, slots: u32, rule: Option<MethodLifetime>) -> Option<Expiry> {
     let end = reading.epoch().or_else(|| reading.after(slots))?;
     match rule {
-        Some(Rule::Most(slots)) => Some(end.or_earlier(reading.after(slots)?)),
+        Some(MethodLifetime::Most(slots)) => Some(end.or_earlier(reading.after(slots)?)),
         _ => Some(end),
     }
 }

@@ -1,5 +1,5 @@
 //! Kept quotes of Jupiter's API, and the answers that there is none. Bounded by bytes. How long one is
-//! true is [`crate::jupiter::Rules`]' to say; what has traded since, [`super::Trades`].
+//! true is [`crate::jupiter::QuoteLifetimes`]' to say; what has traded since, [`super::Trades`].
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -11,7 +11,7 @@ use quick_cache::Weighter;
 use quick_cache::sync::Cache;
 use tokio::time::Instant;
 
-use super::Key;
+use super::CacheKey;
 
 /// What finding one takes besides its bytes.
 const BESIDE: u64 = 256;
@@ -38,26 +38,26 @@ pub struct KeptQuote {
 }
 
 /// All of them.
-pub struct Quotes {
-    kept: Cache<Key, Arc<KeptQuote>, ByBytes>,
+pub struct QuoteCache {
+    kept: Cache<CacheKey, Arc<KeptQuote>, ByBytes>,
 }
 
 #[derive(Clone)]
 struct ByBytes;
 
-impl Weighter<Key, Arc<KeptQuote>> for ByBytes {
-    fn weight(&self, _key: &Key, quote: &Arc<KeptQuote>) -> u64 {
+impl Weighter<CacheKey, Arc<KeptQuote>> for ByBytes {
+    fn weight(&self, _key: &CacheKey, quote: &Arc<KeptQuote>) -> u64 {
         BESIDE + u64::try_from(quote.body.len()).unwrap_or(u64::MAX / 2)
     }
 }
 
-impl std::fmt::Debug for Quotes {
+impl std::fmt::Debug for QuoteCache {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("Quotes").finish_non_exhaustive()
     }
 }
 
-impl Quotes {
+impl QuoteCache {
     /// Holds at most `bytes`.
     pub fn new(bytes: usize) -> Self {
         let bytes = u64::try_from(bytes).unwrap_or(u64::MAX / 2);
@@ -68,12 +68,12 @@ impl Quotes {
     }
 
     /// What is kept, true or not.
-    pub fn get(&self, key: Key) -> Option<Arc<KeptQuote>> {
+    pub fn get(&self, key: CacheKey) -> Option<Arc<KeptQuote>> {
         self.kept.get(&key)
     }
 
     /// Keeps one, unless one from later markets is there.
-    pub fn put(&self, key: Key, quote: Arc<KeptQuote>) {
+    pub fn put(&self, key: CacheKey, quote: Arc<KeptQuote>) {
         let newer = |kept: Arc<KeptQuote>| {
             kept.context > quote.context && kept.at + Duration::from_secs(1) > quote.at
         };
@@ -82,7 +82,7 @@ impl Quotes {
         }
     }
 
-    pub fn remove(&self, key: Key) {
+    pub fn remove(&self, key: CacheKey) {
         drop(self.kept.remove(&key));
     }
 
@@ -121,13 +121,13 @@ mod tests {
         })
     }
 
-    fn key(number: u8) -> Key {
-        Key::from_bytes([number; 16])
+    fn key(number: u8) -> CacheKey {
+        CacheKey::from_bytes([number; 16])
     }
 
     #[tokio::test(start_paused = true)]
     async fn a_quote_does_not_give_way_to_one_from_earlier_markets() {
-        let quotes = Quotes::new(1 << 20);
+        let quotes = QuoteCache::new(1 << 20);
         quotes.put(key(1), quote(10, 1));
         quotes.put(key(1), quote(9, 1));
         assert_eq!(quotes.get(key(1)).unwrap().context, Some(Slot(10)));
@@ -142,7 +142,7 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn their_bytes_are_bounded() {
-        let quotes = Quotes::new(1 << 20);
+        let quotes = QuoteCache::new(1 << 20);
         for number in 0..=255 {
             quotes.put(key(number), quote(1, 64 * 1024));
         }

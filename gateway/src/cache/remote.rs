@@ -7,23 +7,23 @@
 //!
 //! No caller ever waits for a connection, sees an error, or waits longer than the deadline. Links
 //! keep themselves connected in tasks of their own. The layout of keys and values belongs to
-//! [`perijove_core::redis`]; how true an entry still is, to [`Entry::freshness`].
+//! [`perijove_core::redis`]; how true an entry still is, to [`CacheEntry::freshness`].
 
 mod breaker;
 mod claim;
 mod codec;
+mod connect;
 mod connection;
+mod connection_log;
 mod failure;
 mod feed;
 mod forget;
 mod leases;
-mod link;
 mod metrics;
-mod news;
-mod origin;
 mod prices;
-mod queue;
 mod status;
+mod supervised;
+mod write_queue;
 mod writer;
 
 #[cfg(test)]
@@ -42,40 +42,40 @@ use tokio::sync::Semaphore;
 use tokio::task::AbortHandle;
 use tokio::time::{Instant, timeout};
 
-use self::breaker::{Breaker, BreakerState};
-use self::failure::{Failure, Operation};
-use self::feed::Feed;
-use self::link::{Link, Live};
-use self::metrics::Outcome;
-use self::news::News;
-use self::origin::{Maker, Origin};
-use self::queue::{Queue, Write};
+use self::breaker::{RedisBreaker, RedisBreakerState};
+use self::connect::{ClientSettings, RedisConnector};
+use self::connection_log::ConnectionLog;
+use self::failure::{RedisFailure, RedisOperation};
+use self::feed::TradeFeed;
+use self::metrics::WriteOutcome;
+use self::supervised::{SupervisedConnection, SupervisedState};
+use self::write_queue::{PendingWrite, WriteQueue};
 use self::writer::Writer;
-use super::{Entry, Key, Lifetime, Lookup, Trades};
+use super::{CacheEntry, CacheKey, Lifetime, Lookup, PoolTrades};
 use crate::config;
 
 pub use self::claim::{Awaited, Claim, Claimed};
-pub use self::leases::Lease;
+pub use self::connect::{RedisConfigError, RedisTrustError};
+pub use self::leases::BucketLease;
 pub use self::metrics::RedisMetrics;
-pub use self::origin::{OriginError, TrustError};
 pub use self::status::RemoteStatus;
 
 /// What a body has beyond the bytes of the answer, at most.
 const BEYOND_ANSWER: usize = 1024;
 
 /// The shared cache. Dropping it closes its connections.
-pub struct Remote {
+pub struct RedisCache {
     settings: config::Redis,
-    maker: Maker,
+    maker: ClientSettings,
     /// The longest body that is read, in bytes.
     longest: usize,
     /// Over which lookups are spread.
-    links: Vec<Arc<Link>>,
+    links: Vec<Arc<SupervisedConnection>>,
     turn: AtomicUsize,
     places: Semaphore,
-    breaker: Mutex<Breaker>,
-    queue: Arc<Queue>,
-    news: Arc<News>,
+    breaker: Mutex<RedisBreaker>,
+    queue: Arc<WriteQueue>,
+    news: Arc<ConnectionLog>,
     metrics: RedisMetrics,
     /// The writer until it is started.
     writer: Mutex<Option<Writer>>,
@@ -84,7 +84,7 @@ pub struct Remote {
     feed: Mutex<Option<AbortHandle>>,
 }
 
-impl Remote {
+impl RedisCache {
     /// Prepares it. `longest` is the most bytes an answer may have that is read or written; `clock`
     /// tells the milliseconds since 1970.
     ///
@@ -95,18 +95,19 @@ impl Remote {
         longest: usize,
         metrics: RedisMetrics,
         clock: fn() -> u64,
-    ) -> Result<Arc<Self>, OriginError> {
-        let news = Arc::new(News::default());
-        let maker = Maker::new(settings)?;
+    ) -> Result<Arc<Self>, RedisConfigError> {
+        let news = Arc::new(ConnectionLog::default());
+        let maker = ClientSettings::new(settings)?;
         let link = || {
-            let link = Link::new(Origin::new(&maker)?, settings, &news, &metrics);
-            Ok::<_, OriginError>(Arc::new(link))
+            let link =
+                SupervisedConnection::new(RedisConnector::new(&maker)?, settings, &news, &metrics);
+            Ok::<_, RedisConfigError>(Arc::new(link))
         };
         let links = (0..settings.connections.max(1))
             .map(|_| link())
             .collect::<Result<Vec<_>, _>>()?;
         let writing = link()?;
-        let queue = Arc::new(Queue::new(settings.queue, settings.queue_bytes));
+        let queue = Arc::new(WriteQueue::new(settings.queue, settings.queue_bytes));
         let others = links.iter().chain([&writing]).map(Arc::clone).collect();
         let writer = Writer::new(writing, others, &queue, settings, &metrics, clock);
         let writer = writer.telling(&news);
@@ -115,7 +116,7 @@ impl Remote {
             links,
             turn: AtomicUsize::new(0),
             places: Semaphore::new(settings.concurrency),
-            breaker: Mutex::new(Breaker::new(&settings.breaker)),
+            breaker: Mutex::new(RedisBreaker::new(&settings.breaker)),
             queue,
             news,
             metrics,
@@ -140,7 +141,7 @@ impl Remote {
             return;
         };
         // Another one may have been here before.
-        self.metrics.breaker(BreakerState::Closed);
+        self.metrics.breaker(RedisBreakerState::Closed);
         self.metrics.queued(&self.queue);
         let mut tasks = self.tasks.lock();
         for link in writer.links() {
@@ -150,7 +151,7 @@ impl Remote {
     }
 
     /// Has `trades` told of the trades that ingest publishes, or nobody any more.
-    pub fn listen(&self, trades: Option<&Arc<Trades>>, runtime: &Handle) {
+    pub fn listen(&self, trades: Option<&Arc<PoolTrades>>, runtime: &Handle) {
         let mut feed = self.feed.lock();
         let Some(trades) = trades else {
             if let Some(task) = feed.take() {
@@ -161,12 +162,12 @@ impl Remote {
         if feed.is_some() {
             return;
         }
-        match Origin::new(&self.maker) {
+        match RedisConnector::new(&self.maker) {
             Ok(origin) => {
-                let listener = Feed::new(origin, trades, self.settings.breaker.open);
+                let listener = TradeFeed::new(origin, trades, self.settings.breaker.open);
                 *feed = Some(runtime.spawn(listener.listen()).abort_handle());
             }
-            Err(error) => tracing::warn!(%error, "no subscription to the trades of pools"),
+            Err(error) => tracing::warn!(%error, "subscription to pool trades failed"),
         }
     }
 
@@ -175,32 +176,32 @@ impl Remote {
     /// # Errors
     /// How the look ended instead: [`Lookup::Miss`], [`Lookup::Slow`] or [`Lookup::Error`]. For the
     /// caller they are all the same.
-    pub async fn get(&self, key: Key) -> Result<Entry, Lookup> {
+    pub async fn get(&self, key: CacheKey) -> Result<CacheEntry, Lookup> {
         match self.look_up(key).await {
             Ok(entry) => entry.ok_or(Lookup::Miss),
             Err(failure) => {
-                self.metrics.failure(Operation::Lookup, failure);
+                self.metrics.failure(RedisOperation::Lookup, failure);
                 Err(failure.into())
             }
         }
     }
 
     /// The entries of several keys, in their order. All share one deadline.
-    pub async fn get_many(&self, keys: &[Key]) -> Vec<Result<Entry, Lookup>> {
+    pub async fn get_many(&self, keys: &[CacheKey]) -> Vec<Result<CacheEntry, Lookup>> {
         join_all(keys.iter().map(|key| self.get(*key))).await
     }
 
     /// Has an entry written that is true for so long; one that is settled is kept longer. Never
     /// waits: when too many wait already, the oldest of them are given up.
-    pub fn put(&self, key: Key, entry: &Arc<Entry>, lives: Duration) {
+    pub fn put(&self, key: CacheKey, entry: &Arc<CacheEntry>, lives: Duration) {
         let lives = match entry.lifetime {
-            Lifetime::Settled => self.settings.settled_ttl,
+            Lifetime::Permanent => self.settings.settled_ttl,
             Lifetime::Until(_) | Lifetime::Pinned { .. } => lives.min(self.settings.settled_ttl),
         };
         if lives.is_zero() {
-            return self.metrics.write(Outcome::Expired);
+            return self.metrics.write(WriteOutcome::Expired);
         }
-        let write = Write {
+        let write = PendingWrite {
             key,
             entry: Arc::clone(entry),
             ends: Instant::now() + lives,
@@ -222,7 +223,7 @@ impl Remote {
         }
     }
 
-    async fn look_up(&self, key: Key) -> Result<Option<Entry>, Failure> {
+    async fn look_up(&self, key: CacheKey) -> Result<Option<CacheEntry>, RedisFailure> {
         let began = Instant::now();
         let name = schema::answer(key.to_bytes());
         let answer = self.ask(&range(&name, self.longest), bytes).await;
@@ -237,18 +238,18 @@ impl Remote {
             value if value.is_empty() => Ok(None),
             value => codec::open(&name, value, self.longest)
                 .map(Some)
-                .ok_or(Failure::Unreadable),
+                .ok_or(RedisFailure::Unreadable),
         }
     }
 
     /// Sends a command, if there is a connection, a free place, and hope. What `read` does not know
     /// is no answer of Redis.
-    async fn ask<T>(&self, command: &Cmd, read: fn(Value) -> Option<T>) -> Result<T, Failure> {
-        let live = self.live().ok_or(Failure::Down)?;
+    async fn ask<T>(&self, command: &Cmd, read: fn(Value) -> Option<T>) -> Result<T, RedisFailure> {
+        let live = self.live().ok_or(RedisFailure::Down)?;
         let place = self.places.try_acquire();
-        let _place = place.map_err(|_all_taken| Failure::Busy)?;
+        let _place = place.map_err(|_all_taken| RedisFailure::Busy)?;
         if !self.breaker.lock().admits(Instant::now()) {
-            return Err(Failure::BreakerOpen);
+            return Err(RedisFailure::BreakerOpen);
         }
         let answer = self.send(&live, command, read).await;
         self.judge(answer.as_ref().err().copied());
@@ -257,50 +258,50 @@ impl Remote {
 
     async fn send<T>(
         &self,
-        live: &Live,
+        live: &SupervisedState,
         command: &Cmd,
         read: fn(Value) -> Option<T>,
-    ) -> Result<T, Failure> {
+    ) -> Result<T, RedisFailure> {
         let answer = timeout(self.settings.deadline, live.ask(command)).await;
         match answer {
             Ok(Ok(value)) => read(value).ok_or_else(|| {
                 live.broken();
-                Failure::Protocol
+                RedisFailure::Protocol
             }),
             Ok(Err(error)) => {
                 live.failed(&error);
-                Err(Failure::of(&error))
+                Err(RedisFailure::of(&error))
             }
             Err(_elapsed) => {
                 live.slow();
-                Err(Failure::Timeout)
+                Err(RedisFailure::Timeout)
             }
         }
     }
 
     /// Tells the breaker how a lookup went.
-    fn judge(&self, failure: Option<Failure>) {
+    fn judge(&self, failure: Option<RedisFailure>) {
         let mut breaker = self.breaker.lock();
         let before = breaker.state();
         match failure {
-            None | Some(Failure::Unreadable) => breaker.success(),
+            None | Some(RedisFailure::Unreadable) => breaker.success(),
             Some(_) => breaker.failure(Instant::now()),
         }
         let after = breaker.state();
         drop(breaker);
         self.metrics.breaker(after);
-        if before == BreakerState::Closed && after == BreakerState::Open {
+        if before == RedisBreakerState::Closed && after == RedisBreakerState::Open {
             tracing::warn!(
-                failure = failure.map(Failure::label),
-                "the shared cache does not answer; going on without it"
+                failure = failure.map(RedisFailure::label),
+                "shared cache unavailable; continuing without it"
             );
-        } else if before != BreakerState::Closed && after == BreakerState::Closed {
-            tracing::info!("the shared cache answers again");
+        } else if before != RedisBreakerState::Closed && after == RedisBreakerState::Closed {
+            tracing::info!("shared cache available again");
         }
     }
 
     /// The next connection that is there.
-    fn live(&self) -> Option<Arc<Live>> {
+    fn live(&self) -> Option<Arc<SupervisedState>> {
         let turn = self.turn.fetch_add(1, Ordering::Relaxed) % self.links.len().max(1);
         let (before, from) = self.links.split_at_checked(turn)?;
         from.iter().chain(before).find_map(|link| link.live())
@@ -323,7 +324,7 @@ fn range(name: &str, longest: usize) -> Cmd {
     command
 }
 
-impl Drop for Remote {
+impl Drop for RedisCache {
     fn drop(&mut self) {
         for task in self
             .tasks

@@ -35,9 +35,9 @@ const RECENT: usize = 4;
 
 /// The slots of a pool's last trades, the latest first; 0 in place of those that there are not.
 #[derive(Clone, Copy, Debug, Default)]
-struct Recent([Slot; RECENT]);
+struct RecentTradeSlots([Slot; RECENT]);
 
-impl Recent {
+impl RecentTradeSlots {
     fn add(&mut self, slot: Slot) {
         if self.0.contains(&slot) {
             return;
@@ -55,14 +55,14 @@ impl Recent {
 
 /// What is known.
 #[derive(Debug)]
-pub struct Trades {
-    pools: RwLock<HashMap<Pubkey, Recent>>,
-    feed: Mutex<Feed>,
+pub struct PoolTrades {
+    pools: RwLock<HashMap<Pubkey, RecentTradeSlots>>,
+    feed: Mutex<FeedState>,
     metrics: TradeMetrics,
 }
 
 #[derive(Debug, Default)]
-struct Feed {
+struct FeedState {
     subscribed: bool,
     number: u64,
     /// Everything after this slot was heard; set by the first look at it after subscribing.
@@ -106,7 +106,7 @@ impl TradeMetrics {
     }
 }
 
-impl Trades {
+impl PoolTrades {
     pub fn new(metrics: TradeMetrics) -> Self {
         Self {
             pools: RwLock::default(),
@@ -119,14 +119,14 @@ impl Trades {
     pub fn subscribed(&self) -> u64 {
         let mut feed = self.feed.lock();
         let number = feed.number + 1;
-        *feed = Feed {
+        *feed = FeedState {
             subscribed: true,
             number,
             heard: feed.heard,
             told: feed.told,
-            ..Feed::default()
+            ..FeedState::default()
         };
-        tracing::info!("trades of pools are subscribed to");
+        tracing::info!("subscribed to pool trades");
         number
     }
 
@@ -165,7 +165,7 @@ impl Trades {
         let known = self.pools.read();
         pools
             .iter()
-            .filter_map(|pool| known.get(pool).map(Recent::last))
+            .filter_map(|pool| known.get(pool).map(RecentTradeSlots::last))
             .max()
     }
 
@@ -204,7 +204,7 @@ impl Trades {
         heard
     }
 
-    fn settle(&self, feed: &mut Feed, heard: bool, now: Instant) {
+    fn settle(&self, feed: &mut FeedState, heard: bool, now: Instant) {
         if feed.heard == heard {
             return;
         }
@@ -219,14 +219,14 @@ impl Trades {
         }
         feed.told = Some(now);
         if heard {
-            tracing::info!("trades of pools are heard; quotes over quiet ones live longer");
+            tracing::info!("pool trades arriving; quotes over idle pools are cached longer");
         } else {
-            tracing::warn!("trades of pools are not heard any more; quotes live for valid_slots");
+            tracing::warn!("pool trades stopped arriving; quotes are cached for valid_slots only");
         }
     }
 }
 
-impl Feed {
+impl FeedState {
     fn is_heard(&self, tip: Option<Slot>, hearing: Hearing, now: Instant) -> bool {
         let recent = |last: Instant| now.saturating_duration_since(last) <= hearing.silence;
         self.subscribed
@@ -246,8 +246,8 @@ mod tests {
     const POOL: Pubkey = Pubkey([1; 32]);
     const OTHER: Pubkey = Pubkey([2; 32]);
 
-    fn trades() -> Trades {
-        Trades::new(TradeMetrics::register(&Registry::new()).unwrap())
+    fn trades() -> PoolTrades {
+        PoolTrades::new(TradeMetrics::register(&Registry::new()).unwrap())
     }
 
     #[tokio::test(start_paused = true)]

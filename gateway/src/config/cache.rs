@@ -8,7 +8,7 @@ use schemars::JsonSchema;
 
 use crate::config::Redis;
 use crate::config::limits::size;
-use crate::solana::{Method, Usual};
+use crate::solana::{DefaultRetention, Method};
 
 /// The largest entry is at most this part of the memory: a shard holds several of them.
 const LARGEST_SHARE: usize = 128;
@@ -173,16 +173,17 @@ fn read_methods(section: &mut Section<'_>, allow_looser: bool) -> BTreeMap<Metho
 impl MethodRule {
     fn read(section: &mut Section<'_>, method: Method, allow_looser: bool) -> Self {
         let slots = section.optional_within("slots", 0..=EPOCH);
-        match (Usual::of(method), slots) {
-            (Usual::Never, Some(1..)) => section.violation(
+        match (DefaultRetention::of(method), slots) {
+            (DefaultRetention::Never, Some(1..)) => section.violation(
                 "slots",
                 format_args!("must be 0: {} is never kept", method.label()),
             ),
-            (Usual::Slots(usual), Some(slots)) if slots > usual && !allow_looser => section
-                .violation(
+            (DefaultRetention::Slots(usual), Some(slots)) if slots > usual && !allow_looser => {
+                section.violation(
                     "slots",
                     format_args!("is above the default of {usual}, which needs cache.allow_looser"),
-                ),
+                )
+            }
             _ => {}
         }
         Self { slots }

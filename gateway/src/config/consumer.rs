@@ -65,7 +65,7 @@ pub(super) fn plan_of(
 ) -> Option<String> {
     let name: String = section.optional(key)?;
     if !plans.iter().any(|plan| plan.id == name) {
-        section.violation(key, "names no plan; plans have an id in `plans`");
+        section.violation(key, Plan::none_of(&name, plans));
     }
     Some(name)
 }

@@ -79,7 +79,7 @@ impl KeysFile {
             if let Some(plan) = &key.plan
                 && !plans.iter().any(|one| one.id == *plan)
             {
-                violation("plan", "names no plan; plans have an id in `plans`");
+                violation("plan", &Plan::none_of(plan, plans));
             }
             if !hashes.insert(key.hash) {
                 violation("hash", "is there twice, here or among the consumers' keys");

@@ -5,7 +5,7 @@ use std::net::IpAddr;
 use std::time::Duration;
 
 use perijove_core::settings::serde_json::{Value, json};
-use perijove_core::settings::{Section, Setting, Size, refuse_doubles, required_id, words};
+use perijove_core::settings::{Section, Setting, Size, close, refuse_doubles, required_id, words};
 use schemars::JsonSchema;
 
 use super::methods::{is_method_name, method_names};
@@ -136,6 +136,15 @@ impl Default for Plan {
 }
 
 impl Plan {
+    /// What to say of a name that is none of the plans'.
+    pub(super) fn none_of(name: &str, plans: &[Self]) -> String {
+        let ids: Vec<_> = plans.iter().map(|plan| plan.id.as_str()).collect();
+        match close(name, &ids) {
+            Some(close) => format!("names no plan; did you mean `{close}`?"),
+            None => "names no plan; plans have an id in `plans`".to_owned(),
+        }
+    }
+
     /// All plans, with the one named `default` even if it is not written.
     pub(super) fn read_all(section: &mut Section<'_>) -> Vec<Self> {
         let mut ids = Vec::new();

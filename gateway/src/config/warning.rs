@@ -1,6 +1,6 @@
 //! What is allowed but probably not meant.
 
-use perijove_core::settings::{Reading, distance};
+use perijove_core::settings::{Reading, levenshtein};
 
 use crate::config::{Config, Tier, Timeouts, Upstream};
 use crate::solana::{self, Capability, Method};
@@ -186,7 +186,10 @@ fn look_at_methods(path: &str, methods: &[String], reading: &Reading<'_>) {
         .filter(|name| solana::classify(name, None).method != Method::Extension)
     {
         let known = Method::ALL.iter().filter_map(|known| known.name());
-        if let Some(close) = known.into_iter().find(|known| distance(method, known) <= 2) {
+        if let Some(close) = known
+            .into_iter()
+            .find(|known| levenshtein(method, known) <= 2)
+        {
             reading.warn(
                 path,
                 format_args!("{method} is unknown; did you mean {close}?"),

@@ -14,10 +14,13 @@ use tokio::time::Instant;
 
 use super::budget::RetryBudget;
 use crate::error::{Page, TEXT};
-use crate::jsonrpc::{self, Answer, Call, Cursor, HeadKind, Malformed, MalformedKind, head_kind};
+use crate::jsonrpc::{
+    self, Answer, Call, Cursor, HeadKind, MalformedAnswer, MalformedKind, head_kind,
+};
 use crate::solana::{self, Class, FaultKind, Heads, Method, ReplyHints, Verdict};
 use crate::upstream::{
-    AttemptLimits, BodyStream, Candidate, Outcome, Reply, ReplyBody, TransportFault, Witness,
+    AttemptLimits, AttemptOutcome, Candidate, FailureReporter, ReplyBody, TransportFault,
+    UpstreamBodyStream, UpstreamReply,
 };
 
 #[cfg(not(test))]
@@ -30,25 +33,25 @@ pub(super) mod script;
 
 /// An attempt on its way. Boxed, so that the loser of a hedge can be left to finish on its own:
 /// dropping it would close a good connection.
-pub(super) struct InFlight {
+pub(super) struct RunningAttempt {
     pub(super) started: Instant,
     /// The retry budget that it was paid for from.
     paid_by: Option<Arc<RetryBudget>>,
     /// Its place among the attempts of the call.
     pub(super) number: u32,
-    pub(super) witness: Witness,
-    run: Pin<Box<dyn Future<Output = Attempted> + Send>>,
+    pub(super) witness: FailureReporter,
+    run: Pin<Box<dyn Future<Output = FinishedAttempt> + Send>>,
 }
 
-impl Future for InFlight {
-    type Output = Attempted;
+impl Future for RunningAttempt {
+    type Output = FinishedAttempt;
 
-    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Attempted> {
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<FinishedAttempt> {
         self.run.as_mut().poll(cx)
     }
 }
 
-impl InFlight {
+impl RunningAttempt {
     /// The same, paid for from this budget.
     pub(super) fn paid_by(mut self, budget: &Arc<RetryBudget>) -> Self {
         self.paid_by = Some(Arc::clone(budget));
@@ -57,7 +60,7 @@ impl InFlight {
 }
 
 /// What never left costs nothing, however it ends: without a connection, or without a client.
-impl Drop for InFlight {
+impl Drop for RunningAttempt {
     fn drop(&mut self) {
         if let Some(budget) = self.paid_by.take()
             && !self.witness.is_written()
@@ -69,7 +72,7 @@ impl Drop for InFlight {
 
 /// Why an attempt is made.
 #[derive(Clone, Copy, Debug, Default)]
-pub(super) struct Reason {
+pub(super) struct AttemptReason {
     /// Another one has not been answered.
     pub(super) hedge: bool,
     /// It was paid for from the retry budget.
@@ -79,29 +82,29 @@ pub(super) struct Reason {
 }
 
 /// What came back, before anything is concluded from it.
-pub(super) struct Attempted {
+pub(super) struct FinishedAttempt {
     pub candidate: Candidate,
-    pub reason: Reason,
+    pub reason: AttemptReason,
     pub started: Instant,
     /// What its upstream was known to have reached before it was asked.
     pub reached: Option<Slot>,
-    reply: Result<Reply, TransportFault>,
+    reply: Result<UpstreamReply, TransportFault>,
 }
 
 /// What one upstream said, in the shape it goes on.
 #[derive(Debug)]
-pub enum Payload {
+pub enum AnswerPayload {
     /// The whole answer, scanned.
     Whole(Answer),
     /// An answer too large to be held: its beginning, and the rest as it comes.
     Stream {
         head: Bytes,
         length: Option<u64>,
-        rest: BodyStream,
+        rest: UpstreamBodyStream,
     },
 }
 
-impl Payload {
+impl AnswerPayload {
     /// The raw JSON of the result; of an answer that streams, its beginning.
     pub(super) fn result(&self) -> Option<&[u8]> {
         match self {
@@ -112,16 +115,16 @@ impl Payload {
 }
 
 /// The conclusion about one attempt.
-pub(super) enum Judged {
+pub(super) enum JudgedAttempt {
     Good {
-        payload: Payload,
+        payload: AnswerPayload,
         latency: Duration,
         /// What it says of the head of the chain.
         heads: Heads,
     },
     Bad {
         verdict: Verdict,
-        payload: Option<Payload>,
+        payload: Option<AnswerPayload>,
         /// What it said that is no JSON-RPC, where that may be meant for the client.
         page: Option<Page>,
     },
@@ -133,11 +136,11 @@ pub(super) fn start(
     request: Bytes,
     limits: AttemptLimits,
     commitment: Commitment,
-    reason: Reason,
+    reason: AttemptReason,
     now: Instant,
-) -> InFlight {
-    let reached = candidate.upstream().live().slot(commitment);
-    InFlight {
+) -> RunningAttempt {
+    let reached = candidate.upstream().state().slot(commitment);
+    RunningAttempt {
         started: now,
         paid_by: None,
         number: reason.number,
@@ -149,7 +152,7 @@ pub(super) fn start(
             let reply = client::attempt(&candidate, &request, &limits).await;
             #[cfg(test)]
             drop(request);
-            Attempted {
+            FinishedAttempt {
                 candidate,
                 reason,
                 started: now,
@@ -160,7 +163,7 @@ pub(super) fn start(
     }
 }
 
-impl Attempted {
+impl FinishedAttempt {
     /// Whether the upstream may have seen the call.
     pub(super) fn bytes_sent(&self) -> bool {
         self.reply
@@ -179,7 +182,7 @@ impl Attempted {
         class: &Class,
         call: &Call,
         unix_now: fn() -> u64,
-    ) -> (Candidate, Judged) {
+    ) -> (Candidate, JudgedAttempt) {
         let method = call.method();
         let Self {
             mut candidate,
@@ -188,19 +191,21 @@ impl Attempted {
         } = self;
         let status = reply.as_ref().ok().map(|reply| reply.status);
         let judged = match reply {
-            Err(fault) => Judged::Bad {
+            Err(fault) => JudgedAttempt::Bad {
                 verdict: Verdict::transport(fault.kind, class, fault.bytes_sent),
                 payload: None,
                 page: None,
             },
-            Ok(_) if candidate.upstream().is_stranger() => Judged::Bad {
+            Ok(_) if candidate.upstream().is_of_other_cluster() => JudgedAttempt::Bad {
                 verdict: Verdict::stranger(class),
                 payload: None,
                 page: None,
             },
             Ok(reply) => {
                 let judged = match judge_reply(reply, class, unix_now) {
-                    Judged::Good { payload, .. } if answers_another(&payload, class, call) => {
+                    JudgedAttempt::Good { payload, .. }
+                        if answers_another(&payload, class, call) =>
+                    {
                         broken(FaultKind::BadResult, class)
                     }
                     judged => judged,
@@ -209,13 +214,13 @@ impl Attempted {
             }
         };
         let outcome = match &judged {
-            Judged::Good { latency, heads, .. } => Outcome::Good {
+            JudgedAttempt::Good { latency, heads, .. } => AttemptOutcome::Good {
                 class,
                 method,
                 latency: *latency,
                 slot: heads.slot(),
             },
-            Judged::Bad { verdict, .. } => Outcome::Fault {
+            JudgedAttempt::Bad { verdict, .. } => AttemptOutcome::Fault {
                 class,
                 method,
                 verdict,
@@ -227,10 +232,10 @@ impl Attempted {
     }
 }
 
-fn good(payload: Payload, latency: Duration, class: &Class) -> Judged {
+fn good(payload: AnswerPayload, latency: Duration, class: &Class) -> JudgedAttempt {
     let result = payload.result();
     let heads = result.map_or_else(Heads::default, |result| solana::heads(class.method, result));
-    Judged::Good {
+    JudgedAttempt::Good {
         payload,
         latency,
         heads,
@@ -240,9 +245,9 @@ fn good(payload: Payload, latency: Duration, class: &Class) -> Judged {
 /// Whether a result cannot be that of this call: the signature of another transaction, or a list of
 /// another length than was asked for. Of what cannot be read here the upstream knows best, and what
 /// streams is not counted.
-fn answers_another(payload: &Payload, class: &Class, call: &Call) -> bool {
+fn answers_another(payload: &AnswerPayload, class: &Class, call: &Call) -> bool {
     if class.method != Method::SendTransaction {
-        let Payload::Whole(answer) = payload else {
+        let AnswerPayload::Whole(answer) = payload else {
             return false;
         };
         let result = answer.result();
@@ -256,8 +261,8 @@ fn answers_another(payload: &Payload, class: &Class, call: &Call) -> bool {
     signature.is_some_and(|signature| said != Some(signature.to_string().as_bytes()))
 }
 
-fn judge_reply(reply: Reply, class: &Class, unix_now: fn() -> u64) -> Judged {
-    let Reply {
+fn judge_reply(reply: UpstreamReply, class: &Class, unix_now: fn() -> u64) -> JudgedAttempt {
+    let UpstreamReply {
         status,
         hints,
         body,
@@ -270,13 +275,13 @@ fn judge_reply(reply: Reply, class: &Class, unix_now: fn() -> u64) -> Judged {
         ReplyBody::Complete(scanned) => {
             match solana::judge(status, &hints, scanned.as_ref(), class, now) {
                 None => match scanned {
-                    Ok(answer) => good(Payload::Whole(answer), latency, class),
+                    Ok(answer) => good(AnswerPayload::Whole(answer), latency, class),
                     Err(_malformed) => bad_json(class),
                 },
-                Some(verdict) => Judged::Bad {
+                Some(verdict) => JudgedAttempt::Bad {
                     verdict,
                     page: page(status, &hints, scanned.as_ref().err()),
-                    payload: scanned.ok().map(Payload::Whole),
+                    payload: scanned.ok().map(AnswerPayload::Whole),
                 },
             }
         }
@@ -288,7 +293,7 @@ fn judge_reply(reply: Reply, class: &Class, unix_now: fn() -> u64) -> Judged {
                 HeadKind::Foreign | HeadKind::Unknown => false,
             };
             if is_good && solana::carries_answers(status) {
-                return good(Payload::Stream { head, length, rest }, latency, class);
+                return good(AnswerPayload::Stream { head, length, rest }, latency, class);
             }
             // A page of that size is no JSON-RPC answer; it is judged by how it begins.
             let kind = match begun {
@@ -296,10 +301,10 @@ fn judge_reply(reply: Reply, class: &Class, unix_now: fn() -> u64) -> Judged {
                 _ => MalformedKind::NotAnAnswer,
             };
             let excerpt = head.slice(..head.len().min(512));
-            let malformed = Malformed { kind, excerpt };
+            let malformed = MalformedAnswer { kind, excerpt };
             match solana::judge(status, &hints, Err(&malformed), class, now) {
                 None => bad_json(class),
-                Some(verdict) => Judged::Bad {
+                Some(verdict) => JudgedAttempt::Bad {
                     verdict,
                     payload: None,
                     page: None,
@@ -310,7 +315,7 @@ fn judge_reply(reply: Reply, class: &Class, unix_now: fn() -> u64) -> Judged {
 }
 
 /// A refusal in HTTP alone.
-fn page(status: u16, hints: &ReplyHints, malformed: Option<&Malformed>) -> Option<Page> {
+fn page(status: u16, hints: &ReplyHints, malformed: Option<&MalformedAnswer>) -> Option<Page> {
     malformed
         .filter(|_| (400..500).contains(&status))
         .map(|malformed| Page {
@@ -320,13 +325,13 @@ fn page(status: u16, hints: &ReplyHints, malformed: Option<&Malformed>) -> Optio
         })
 }
 
-fn bad_json(class: &Class) -> Judged {
+fn bad_json(class: &Class) -> JudgedAttempt {
     broken(FaultKind::BadJson, class)
 }
 
 /// An answer that is none.
-fn broken(kind: FaultKind, class: &Class) -> Judged {
-    Judged::Bad {
+fn broken(kind: FaultKind, class: &Class) -> JudgedAttempt {
+    JudgedAttempt::Bad {
         verdict: Verdict::transport(kind, class, true),
         payload: None,
         page: None,

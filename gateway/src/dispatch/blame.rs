@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use perijove_core::Slot;
 
-use super::Exchange;
+use super::Dispatch;
 use crate::solana::{FaultKind, Penalty, Verdict};
 use crate::upstream::Upstream;
 
@@ -21,13 +21,13 @@ impl Accused {
         upstream: &Arc<Upstream>,
         verdict: &Verdict,
         reached: Option<Slot>,
-        exchange: &Exchange<'_>,
+        dispatch: &Dispatch<'_>,
     ) {
         let counts = match verdict.penalty {
             Penalty::Failure | Penalty::Refusal => true,
             // It speaks of a slot nobody asked for, or that it has.
             Penalty::None if verdict.kind == FaultKind::MinContextSlot => {
-                let asked = exchange.class.context.min_context_slot;
+                let asked = dispatch.class.context.min_context_slot;
                 asked.is_none_or(|slot| reached >= Some(slot))
             }
             _ => false,
@@ -38,10 +38,10 @@ impl Accused {
     }
 
     /// Somebody served the call.
-    pub(super) fn settle(&mut self, exchange: &Exchange<'_>, by: &Arc<Upstream>) {
+    pub(super) fn settle(&mut self, dispatch: &Dispatch<'_>, by: &Arc<Upstream>) {
         for (upstream, kind) in self.0.drain(..) {
             if !Arc::ptr_eq(&upstream, by) {
-                upstream.refused(exchange.call.method(), exchange.call.params(), kind);
+                upstream.refused(dispatch.call.method(), dispatch.call.params(), kind);
             }
         }
     }

@@ -21,11 +21,11 @@ const FORGOTTEN: f64 = 64.0;
 pub struct RetryBudget {
     /// Requests since the last withdrawal; folded into `state` lazily to keep deposits lock-free.
     deposits: AtomicU64,
-    state: Mutex<State>,
+    state: Mutex<RetryBudgetState>,
 }
 
 #[derive(Debug)]
-struct State {
+struct RetryBudgetState {
     earned: f64,
     reserve: f64,
     refilled: Instant,
@@ -37,7 +37,7 @@ impl RetryBudget {
     pub fn new(now: Instant) -> Self {
         Self {
             deposits: AtomicU64::new(0),
-            state: Mutex::new(State {
+            state: Mutex::new(RetryBudgetState {
                 earned: 0.0,
                 reserve: f64::INFINITY,
                 refilled: now,

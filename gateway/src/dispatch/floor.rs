@@ -14,7 +14,7 @@ use perijove_core::Commitment;
 use quick_cache::sync::Cache;
 use tokio::time::Instant;
 
-use crate::solana::{Head, Heads};
+use crate::solana::{HeadCounter, Heads};
 
 /// Identifies a client: its consumer or its address, hashed.
 pub type ClientKey = u64;
@@ -28,18 +28,18 @@ pub struct Floors {
 
 /// What one client was told at one commitment. Numbers are 0 as long as nothing was told.
 #[derive(Debug, Default)]
-pub(super) struct Floor([Number; 4]);
+pub(super) struct Floor([FloorValue; 4]);
 
 /// The greatest number told, and when it was, in milliseconds since the start.
 #[derive(Debug, Default)]
-struct Number {
+struct FloorValue {
     value: AtomicU64,
     raised: AtomicU64,
 }
 
 /// A moment at which floors are looked at.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Moment {
+pub(super) struct FloorTime {
     now: u64,
     ttl: u64,
 }
@@ -69,9 +69,9 @@ impl Floors {
     }
 
     /// The moment `now`, at which what was told longer than `ttl` ago is forgotten.
-    pub(super) fn moment(&self, now: Instant, ttl: Duration) -> Moment {
+    pub(super) fn moment(&self, now: Instant, ttl: Duration) -> FloorTime {
         let passed = now.saturating_duration_since(self.start);
-        Moment {
+        FloorTime {
             now: milliseconds(passed),
             ttl: milliseconds(ttl),
         }
@@ -85,16 +85,16 @@ impl Floors {
 
 impl Floor {
     /// The greatest number this client was told, unless that is too long ago.
-    pub(super) fn get(&self, head: Head, at: Moment) -> Option<u64> {
+    pub(super) fn get(&self, head: HeadCounter, at: FloorTime) -> Option<u64> {
         let number = self.0.get(head as usize)?;
         let value = number.value.load(Ordering::Acquire);
         (value > 0 && !number.faded(at)).then_some(value)
     }
 
     /// All of them.
-    pub(super) fn heads(&self, at: Moment) -> Heads {
+    pub(super) fn heads(&self, at: FloorTime) -> Heads {
         let mut heads = Heads::default();
-        for head in Head::ALL {
+        for head in HeadCounter::ALL {
             heads.set(head, self.get(head, at));
         }
         heads
@@ -102,7 +102,7 @@ impl Floor {
 
     /// Remembers that the client is told `told`. Only a greater one counts: a floor that fades is
     /// not held up by being told again.
-    pub(super) fn raise(&self, head: Head, told: u64, at: Moment) {
+    pub(super) fn raise(&self, head: HeadCounter, told: u64, at: FloorTime) {
         let Some(number) = self.0.get(head as usize) else {
             return;
         };
@@ -123,8 +123,8 @@ impl Floor {
     }
 }
 
-impl Number {
-    fn faded(&self, at: Moment) -> bool {
+impl FloorValue {
+    fn faded(&self, at: FloorTime) -> bool {
         at.now.saturating_sub(self.raised.load(Ordering::Acquire)) >= at.ttl
     }
 }
@@ -139,7 +139,12 @@ mod tests {
 
     const TTL: Duration = Duration::from_mins(1);
 
-    fn told(floors: &Floors, client: ClientKey, head: Head, commitment: Commitment) -> Option<u64> {
+    fn told(
+        floors: &Floors,
+        client: ClientKey,
+        head: HeadCounter,
+        commitment: Commitment,
+    ) -> Option<u64> {
         let at = floors.moment(Instant::now(), TTL);
         floors.of(client, commitment).get(head, at)
     }
@@ -149,13 +154,16 @@ mod tests {
         let floors = Floors::new(16);
         let at = floors.moment(Instant::now(), TTL);
         let client = floors.of(7, Commitment::Confirmed);
-        client.raise(Head::Slot, 100, at);
-        client.raise(Head::Slot, 99, at);
+        client.raise(HeadCounter::Slot, 100, at);
+        client.raise(HeadCounter::Slot, 99, at);
         let get = |client, head, commitment| told(&floors, client, head, commitment);
-        assert_eq!(get(7, Head::Slot, Commitment::Confirmed), Some(100));
-        assert_eq!(get(8, Head::Slot, Commitment::Confirmed), None);
-        assert_eq!(get(7, Head::BlockHeight, Commitment::Confirmed), None);
-        assert_eq!(get(7, Head::Slot, Commitment::Finalized), None);
+        assert_eq!(get(7, HeadCounter::Slot, Commitment::Confirmed), Some(100));
+        assert_eq!(get(8, HeadCounter::Slot, Commitment::Confirmed), None);
+        assert_eq!(
+            get(7, HeadCounter::BlockHeight, Commitment::Confirmed),
+            None
+        );
+        assert_eq!(get(7, HeadCounter::Slot, Commitment::Finalized), None);
     }
 
     #[tokio::test(start_paused = true)]
@@ -163,12 +171,12 @@ mod tests {
         let floors = Floors::new(16);
         let at = |later| floors.moment(Instant::now() + later, TTL);
         let client = floors.of(7, Commitment::Processed);
-        client.raise(Head::Slot, 100, at(Duration::ZERO));
-        client.raise(Head::Slot, 100, at(TTL / 2));
-        assert_eq!(client.get(Head::Slot, at(TTL / 2)), Some(100));
-        assert_eq!(client.get(Head::Slot, at(TTL)), None);
-        client.raise(Head::Slot, 7, at(TTL));
-        assert_eq!(client.get(Head::Slot, at(TTL * 3 / 2)), Some(7));
+        client.raise(HeadCounter::Slot, 100, at(Duration::ZERO));
+        client.raise(HeadCounter::Slot, 100, at(TTL / 2));
+        assert_eq!(client.get(HeadCounter::Slot, at(TTL / 2)), Some(100));
+        assert_eq!(client.get(HeadCounter::Slot, at(TTL)), None);
+        client.raise(HeadCounter::Slot, 7, at(TTL));
+        assert_eq!(client.get(HeadCounter::Slot, at(TTL * 3 / 2)), Some(7));
     }
 
     #[test]
@@ -182,13 +190,15 @@ mod tests {
                     for step in 0..2_000 {
                         let client = floors.of(7, Commitment::Processed);
                         let told = step * 4 + offset + 1;
-                        client.raise(Head::Slot, told, at);
-                        assert!(client.get(Head::Slot, at) >= Some(told));
+                        client.raise(HeadCounter::Slot, told, at);
+                        assert!(client.get(HeadCounter::Slot, at) >= Some(told));
                     }
                 });
             }
         });
-        let known = floors.of(7, Commitment::Processed).get(Head::Slot, at);
+        let known = floors
+            .of(7, Commitment::Processed)
+            .get(HeadCounter::Slot, at);
         assert_eq!(known, Some(8_000));
     }
 
@@ -198,14 +208,16 @@ mod tests {
         let at = floors.moment(Instant::now(), TTL);
         for client in 0..10_000 {
             let floor = floors.of(client, Commitment::Processed);
-            floor.raise(Head::Slot, 5, at);
+            floor.raise(HeadCounter::Slot, 5, at);
         }
         assert!(floors.clients.len() <= 200, "{}", floors.clients.len());
         let last = floors.of(9_999, Commitment::Processed);
-        assert_eq!(last.get(Head::Slot, at), Some(5));
+        assert_eq!(last.get(HeadCounter::Slot, at), Some(5));
         floors.forget();
         assert_eq!(
-            floors.of(9_999, Commitment::Processed).get(Head::Slot, at),
+            floors
+                .of(9_999, Commitment::Processed)
+                .get(HeadCounter::Slot, at),
             None
         );
     }

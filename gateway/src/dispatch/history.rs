@@ -13,24 +13,18 @@
 //!
 //! Not here: what an answer lacks (`solana::history`), who reaches how far (`upstream::history`).
 
-mod memory;
-mod rate;
-
 use std::sync::Arc;
 
 use perijove_core::Commitment;
 use tokio::time::Instant;
 
-pub(super) use memory::Memory;
-use memory::Standing;
-pub(super) use rate::Rate;
-
-use super::flight::Flight;
-use super::{Delivered, Exchange, Payload, Settings, Trace};
+use super::attempts::Attempts;
+use super::missing_history::ArchiveDecision;
+use super::{AnswerPayload, AttemptSummary, Delivered, Dispatch, Settings};
 use crate::config;
 use crate::jsonrpc::{Answer, Cursor};
-use crate::solana::{self, History, Lack, Method, Place, Word};
-use crate::upstream::{Elsewhere, Reach, Upstream};
+use crate::solana::{self, AbsenceWording, History, HistoryGap, HistoryPosition, Method};
+use crate::upstream::{DeeperUpstreams, HistoryReach, Upstream};
 
 /// Upstreams asked when the first one fails. One that answers, whatever it says, is the only one.
 const ATTEMPTS: u32 = 2;
@@ -39,21 +33,21 @@ const ATTEMPTS: u32 = 2;
 const LIMITED: &str = "limited";
 
 /// What is in doubt about an answer.
-struct Doubt {
+struct HistoryDoubt {
     said_by: Arc<Upstream>,
     history: History,
-    lack: Lack,
+    lack: HistoryGap,
 }
 
 /// What the deeper upstream had.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Finding {
+enum ArchiveAnswer {
     Found,
     Nothing,
     Failed,
 }
 
-impl Finding {
+impl ArchiveAnswer {
     const fn label(self) -> &'static str {
         match self {
             Self::Found => "found",
@@ -63,32 +57,32 @@ impl Finding {
     }
 }
 
-impl Exchange<'_> {
+impl Dispatch<'_> {
     /// Delivers an answer as it is, or what an upstream with more history has instead.
     pub(super) async fn look_deeper(
         &self,
         delivered: Delivered,
-        mut trace: Trace,
-    ) -> (Delivered, Trace) {
+        mut summary: AttemptSummary,
+    ) -> (Delivered, AttemptSummary) {
         self.note_sent(&delivered);
-        let Some(doubt) = self.doubt(&delivered, &trace) else {
-            return (delivered, trace);
+        let Some(doubt) = self.doubt(&delivered, &summary) else {
+            return (delivered, summary);
         };
-        trace.unproven = true;
+        summary.unproven = true;
         if !self.settings.history.ask_deeper {
-            return (delivered, trace);
+            return (delivered, summary);
         }
         match self.standing(&doubt.lack) {
-            Standing::Due if !self.may_ask_deeper() => {
-                let metrics = &self.live.metrics;
+            ArchiveDecision::Due if !self.may_ask_deeper() => {
+                let metrics = &self.state.metrics;
                 metrics.history(self.class.method, LIMITED);
-                (delivered, trace)
+                (delivered, summary)
             }
-            Standing::Due => Box::pin(self.ask_deeper(doubt, delivered, trace)).await,
-            Standing::Failed => (delivered, trace),
-            Standing::Nothing => {
-                trace.unproven = false;
-                (delivered, trace)
+            ArchiveDecision::Due => Box::pin(self.ask_deeper(doubt, delivered, summary)).await,
+            ArchiveDecision::Failed => (delivered, summary),
+            ArchiveDecision::Nothing => {
+                summary.unproven = false;
+                (delivered, summary)
             }
         }
     }
@@ -96,56 +90,56 @@ impl Exchange<'_> {
     /// Whether archives were not asked in vain too often of late.
     fn may_ask_deeper(&self) -> bool {
         let per_second = self.settings.history.misses_per_second;
-        self.live.deeper.take(per_second, Instant::now())
+        self.state.deeper.take(per_second, Instant::now())
     }
 
     /// What an answer leaves open that somebody else may know.
-    fn doubt(&self, delivered: &Delivered, trace: &Trace) -> Option<Doubt> {
+    fn doubt(&self, delivered: &Delivered, summary: &AttemptSummary) -> Option<HistoryDoubt> {
         let method = self.call.method();
         let history = History::of(self.class, method)?;
-        let (Delivered::Payload(payload), Some(said_by)) = (delivered, &trace.upstream) else {
+        let (Delivered::Payload(payload), Some(said_by)) = (delivered, &summary.upstream) else {
             return None;
         };
         learn_from_refusal(payload, said_by);
-        let any_elsewhere = |word, place| {
+        let any_deeper = |word, place| {
             let than = &**said_by;
-            let elsewhere = Elsewhere { than, word, place };
-            self.pool.any_elsewhere(&elsewhere, method)
+            let deeper = DeeperUpstreams { than, word, place };
+            self.pool.any_deeper(&deeper, method)
         };
         // Pages are long: not read where nothing follows from it.
         if history == History::Page
             && has_result(payload)
-            && !any_elsewhere(Word::Empty, Place::Anywhere)
+            && !any_deeper(AbsenceWording::Empty, HistoryPosition::Anywhere)
         {
             return None;
         }
         let lack = self.lack(history, payload)?;
-        if self.is_believed(&lack, said_by) || !any_elsewhere(lack.word, lack.place) {
+        if self.is_believed(&lack, said_by) || !any_deeper(lack.word, lack.place) {
             return None;
         }
-        Some(Doubt {
+        Some(HistoryDoubt {
             said_by: Arc::clone(said_by),
             history,
             lack,
         })
     }
 
-    fn lack(&self, history: History, payload: &Payload) -> Option<Lack> {
+    fn lack(&self, history: History, payload: &AnswerPayload) -> Option<HistoryGap> {
         let params = self.call.params();
         match payload {
-            Payload::Whole(answer) => {
+            AnswerPayload::Whole(answer) => {
                 // Only rewards are asked for by their epoch.
                 let epochs = history == History::Rewards;
                 let view = epochs.then(|| self.pool.slots()).flatten();
                 history.lack(params, answer, view.as_ref())
             }
-            Payload::Stream { head, .. } => history.lack_of_head(params, head),
+            AnswerPayload::Stream { head, .. } => history.lack_of_head(params, head),
         }
     }
 
     /// Whether whoever said that there is nothing would know.
-    fn is_believed(&self, lack: &Lack, said_by: &Upstream) -> bool {
-        let Place::From(slot) = lack.place else {
+    fn is_believed(&self, lack: &HistoryGap, said_by: &Upstream) -> bool {
+        let HistoryPosition::From(slot) = lack.place else {
             return false;
         };
         let finalized = self
@@ -157,22 +151,23 @@ impl Exchange<'_> {
             return true;
         }
         let reach = said_by.reach(Instant::now());
-        let own = said_by.live().slot(Commitment::Finalized);
+        let own = said_by.state().slot(Commitment::Finalized);
         let covers = own.is_none_or(|own| slot <= own) && reach.covers(slot);
-        lack.word == Word::Empty && (covers || (lack.slight && reach == Reach::Unknown))
+        lack.word == AbsenceWording::Empty
+            && (covers || (lack.slight && reach == HistoryReach::Unknown))
     }
 
-    fn standing(&self, lack: &Lack) -> Standing {
-        let memory = &self.live.history;
-        memory.standing(&lack.subjects, lack.word, Instant::now())
+    fn standing(&self, lack: &HistoryGap) -> ArchiveDecision {
+        let missing = &self.state.missing_history;
+        missing.standing(&lack.subjects, lack.word, Instant::now())
     }
 
     async fn ask_deeper(
         &self,
-        doubt: Doubt,
+        doubt: HistoryDoubt,
         delivered: Delivered,
-        mut trace: Trace,
-    ) -> (Delivered, Trace) {
+        mut summary: AttemptSummary,
+    ) -> (Delivered, AttemptSummary) {
         let (second, mut asked) = self.fly_deeper(&doubt).await;
         let rest = match &second {
             Delivered::Payload(payload) => self.lack(doubt.history, payload),
@@ -180,41 +175,42 @@ impl Exchange<'_> {
         };
         let finding = compare(&doubt.lack, &second, rest.as_ref());
         if asked.attempts > 0 {
-            let metrics = &self.live.metrics;
+            let metrics = &self.state.metrics;
             metrics.history(self.class.method, finding.label());
         }
-        if asked.attempts == 0 || finding == Finding::Found {
-            self.live.deeper.give_back();
+        if asked.attempts == 0 || finding == ArchiveAnswer::Found {
+            self.state.deeper.give_back();
         }
         if asked.attempts > 0 {
             self.remember(&doubt.lack, finding, rest.as_ref());
         }
-        if finding == Finding::Failed {
-            trace.went_deeper(asked, false);
-            return (delivered, trace);
+        if finding == ArchiveAnswer::Failed {
+            summary.went_deeper(asked, false);
+            return (delivered, summary);
         }
         let unproven = self.doubt(&second, &asked).is_some();
-        if finding == Finding::Found || is_more_to_the_point(&doubt.lack, rest.as_ref()) {
+        if finding == ArchiveAnswer::Found || is_more_to_the_point(&doubt.lack, rest.as_ref()) {
             if let Some(upstream) = &asked.upstream {
-                self.live
+                self.state
                     .metrics
                     .failover(doubt.said_by.id(), upstream.id());
             }
-            trace.failed_over_from.get_or_insert(doubt.said_by);
-            let (reached, told, upstream) = (asked.reached, asked.told, asked.upstream.take());
-            trace.went_deeper(asked, true);
-            (trace.reached, trace.told, trace.upstream) = (reached, told, upstream);
-            trace.unproven = unproven;
-            return (second, trace);
+            summary.failed_over_from.get_or_insert(doubt.said_by);
+            let (reached, told, upstream) =
+                (asked.reached, asked.told_heads, asked.upstream.take());
+            summary.went_deeper(asked, true);
+            (summary.reached, summary.told_heads, summary.upstream) = (reached, told, upstream);
+            summary.unproven = unproven;
+            return (second, summary);
         }
-        trace.went_deeper(asked, false);
-        trace.unproven = unproven;
-        (delivered, trace)
+        summary.went_deeper(asked, false);
+        summary.unproven = unproven;
+        (delivered, summary)
     }
 
     /// Asks those who reach further back, without haste: no hedge, and no second one unless the
     /// first fails.
-    async fn fly_deeper(&self, doubt: &Doubt) -> (Delivered, Trace) {
+    async fn fly_deeper(&self, doubt: &HistoryDoubt) -> (Delivered, AttemptSummary) {
         let now = Instant::now();
         let settings = Settings {
             retry: config::Retry {
@@ -227,32 +223,36 @@ impl Exchange<'_> {
             },
             ..self.settings.clone()
         };
-        let elsewhere = Elsewhere {
+        let deeper = DeeperUpstreams {
             than: &doubt.said_by,
             word: doubt.lack.word,
             place: doubt.lack.place,
         };
-        let exchange = Exchange {
+        let dispatch = Dispatch {
             settings: &settings,
             started: now,
             deadline: self.deadline.min(now + self.settings.history.timeout),
-            elsewhere: Some(elsewhere),
+            deeper: Some(deeper),
             ..*self
         };
-        let mut flight = Flight::new(&exchange);
-        flight.run().await
+        let mut attempts = Attempts::new(&dispatch);
+        attempts.run().await
     }
 
-    fn remember(&self, lack: &Lack, finding: Finding, rest: Option<&Lack>) {
-        let (memory, settings) = (&self.live.history, &self.settings.history);
+    fn remember(&self, lack: &HistoryGap, finding: ArchiveAnswer, rest: Option<&HistoryGap>) {
+        let (missing_history, settings) = (&self.state.missing_history, &self.settings.history);
         let now = Instant::now();
         for subject in &lack.subjects {
             // Of several signatures some may have been found.
             let missing = rest.is_some_and(|rest| rest.subjects.contains(subject));
             match finding {
-                Finding::Found if !missing || lack.subjects.len() == 1 => memory.found(*subject),
-                Finding::Found | Finding::Nothing => memory.missed(*subject, false, settings, now),
-                Finding::Failed => memory.missed(*subject, true, settings, now),
+                ArchiveAnswer::Found if !missing || lack.subjects.len() == 1 => {
+                    missing_history.found(*subject)
+                }
+                ArchiveAnswer::Found | ArchiveAnswer::Nothing => {
+                    missing_history.missed(*subject, false, settings, now)
+                }
+                ArchiveAnswer::Failed => missing_history.missed(*subject, true, settings, now),
             }
         }
     }
@@ -263,21 +263,21 @@ impl Exchange<'_> {
         if self.class.method != Method::SendTransaction {
             return;
         }
-        let memory = &self.live.history;
+        let missing = &self.state.missing_history;
         match delivered {
-            Delivered::Payload(Payload::Whole(answer)) => {
+            Delivered::Payload(AnswerPayload::Whole(answer)) => {
                 let result = answer.result().map(Cursor::new);
                 if let Some(signature) = result.and_then(|mut cursor| cursor.string()) {
-                    memory.sent(solana::signature_subject(signature), Instant::now());
+                    missing.sent(solana::signature_subject(signature), Instant::now());
                 }
             }
-            Delivered::Payload(Payload::Stream { .. }) => {}
+            Delivered::Payload(AnswerPayload::Stream { .. }) => {}
             // It may be on its way all the same.
             Delivered::Rejected(_) => {
                 let params = self.call.params();
                 if let Some(signature) = params.and_then(solana::first_signature) {
                     let signature = signature.to_string();
-                    memory.sent(
+                    missing.sent(
                         solana::signature_subject(signature.as_bytes()),
                         Instant::now(),
                     );
@@ -287,42 +287,45 @@ impl Exchange<'_> {
     }
 }
 
-fn has_result(payload: &Payload) -> bool {
+fn has_result(payload: &AnswerPayload) -> bool {
     match payload {
-        Payload::Whole(answer) => answer.result().is_some(),
-        Payload::Stream { .. } => true,
+        AnswerPayload::Whole(answer) => answer.result().is_some(),
+        AnswerPayload::Stream { .. } => true,
     }
 }
 
 /// A node that refuses an old block says which is its first.
-fn learn_from_refusal(payload: &Payload, said_by: &Upstream) {
-    if let Payload::Whole(answer) = payload
+fn learn_from_refusal(payload: &AnswerPayload, said_by: &Upstream) {
+    if let AnswerPayload::Whole(answer) = payload
         && let Some(first) = answer.error().and_then(solana::first_available)
     {
-        said_by.live().has_pruned(first);
+        said_by.state().has_pruned(first);
     }
 }
 
 /// What the second answer is against the first; `rest` is what it leaves open itself.
-fn compare(lack: &Lack, second: &Delivered, rest: Option<&Lack>) -> Finding {
+fn compare(lack: &HistoryGap, second: &Delivered, rest: Option<&HistoryGap>) -> ArchiveAnswer {
     let answer: &Answer = match second {
-        Delivered::Rejected(_) => return Finding::Failed,
-        Delivered::Payload(Payload::Stream { .. }) => return Finding::Found,
-        Delivered::Payload(Payload::Whole(answer)) => answer,
+        Delivered::Rejected(_) => return ArchiveAnswer::Failed,
+        Delivered::Payload(AnswerPayload::Stream { .. }) => return ArchiveAnswer::Found,
+        Delivered::Payload(AnswerPayload::Whole(answer)) => answer,
     };
     match rest {
-        None if answer.result().is_some() => Finding::Found,
+        None if answer.result().is_some() => ArchiveAnswer::Found,
         // It has it, in a version that the caller has not asked for.
-        None if answer.error().is_some_and(|error| error.code == -32015) => Finding::Found,
-        None => Finding::Failed,
-        Some(rest) if rest.passing => Finding::Failed,
-        Some(rest) if rest.word == Word::Empty && rest.found > lack.found => Finding::Found,
-        Some(_) => Finding::Nothing,
+        None if answer.error().is_some_and(|error| error.code == -32015) => ArchiveAnswer::Found,
+        None => ArchiveAnswer::Failed,
+        Some(rest) if rest.passing => ArchiveAnswer::Failed,
+        Some(rest) if rest.word == AbsenceWording::Empty && rest.found > lack.found => {
+            ArchiveAnswer::Found
+        }
+        Some(_) => ArchiveAnswer::Nothing,
     }
 }
 
 /// Whether "there is nothing" from the deeper upstream tells more than the refusal of the first:
 /// that it was skipped, or a plain nothing, where the first only did not have it.
-fn is_more_to_the_point(lack: &Lack, rest: Option<&Lack>) -> bool {
-    lack.word == Word::Refused && rest.is_some_and(|rest| rest.word != Word::Refused)
+fn is_more_to_the_point(lack: &HistoryGap, rest: Option<&HistoryGap>) -> bool {
+    lack.word == AbsenceWording::Refused
+        && rest.is_some_and(|rest| rest.word != AbsenceWording::Refused)
 }

@@ -7,38 +7,38 @@ use perijove_core::telemetry::json;
 use serde::{Serialize, Serializer};
 use tokio::time::Instant;
 
-use super::head::{Head, RequestId};
+use super::head::{RequestHead, RequestId};
 use super::reply::{Sent, WriteFault};
 use crate::auth::ConsumerId;
-use crate::dispatch::Tried;
+use crate::dispatch::AttemptRecord;
 use crate::error::Rejection;
-use crate::pipeline::{ApiResponse, CacheStatus, Response, Summary};
-use crate::pubsub::Ended;
+use crate::pipeline::{ApiResponse, CacheStatus, RequestSummary, Response};
+use crate::pubsub::EndedSocket;
 use crate::upstream::Upstream;
 
 /// What is known of an answered request.
 #[derive(Debug)]
-pub(super) struct Entry {
+pub(super) struct AccessEntry {
     pub status: u16,
     pub method: &'static str,
     pub outcome: &'static str,
     pub calls: usize,
     pub took: Duration,
     attempts: u32,
-    upstreams: Vec<Tried>,
+    upstreams: Vec<AttemptRecord>,
     hedged: bool,
     fault: &'static str,
-    upstream: Option<Name>,
+    upstream: Option<UpstreamName>,
     cache: Option<&'static str>,
     consumer: Option<ConsumerId>,
     client: Option<std::net::IpAddr>,
     request_id: RequestId,
 }
 
-impl Entry {
+impl AccessEntry {
     pub(super) fn new(
         response: &Response,
-        head: &Head,
+        head: &RequestHead,
         consumer: Option<ConsumerId>,
         started: Instant,
     ) -> Self {
@@ -46,9 +46,9 @@ impl Entry {
     }
 
     pub(super) fn of(
-        summary: &Summary,
+        summary: &RequestSummary,
         status: u16,
-        head: &Head,
+        head: &RequestHead,
         consumer: Option<ConsumerId>,
         started: Instant,
     ) -> Self {
@@ -58,14 +58,18 @@ impl Entry {
             outcome: summary.outcome,
             calls: summary.calls,
             took: started.elapsed(),
-            attempts: summary.trace.attempts,
-            upstreams: summary.trace.attempts(),
-            hedged: summary.trace.hedged,
+            attempts: summary.attempt_summary.attempts,
+            upstreams: summary.attempt_summary.attempts(),
+            hedged: summary.attempt_summary.hedged,
             fault: summary
-                .trace
+                .attempt_summary
                 .fault
                 .map_or("", crate::solana::FaultKind::label),
-            upstream: summary.trace.upstream.clone().map(Name::Rpc),
+            upstream: summary
+                .attempt_summary
+                .upstream
+                .clone()
+                .map(UpstreamName::Rpc),
             cache: summary.cache.map(CacheStatus::label),
             consumer,
             client: head.client_ip,
@@ -76,12 +80,12 @@ impl Entry {
 
 /// An upstream's name. That of RPC is not copied for it.
 #[derive(Debug)]
-enum Name {
+enum UpstreamName {
     Rpc(Arc<Upstream>),
     Api(Arc<str>),
 }
 
-impl Name {
+impl UpstreamName {
     fn as_str(&self) -> &str {
         match self {
             Self::Rpc(upstream) => upstream.id(),
@@ -90,11 +94,11 @@ impl Name {
     }
 }
 
-impl Entry {
+impl AccessEntry {
     /// A request of Jupiter's API.
     pub(super) fn api(
         response: &ApiResponse,
-        head: &Head,
+        head: &RequestHead,
         consumer: Option<ConsumerId>,
         started: Instant,
     ) -> Self {
@@ -108,7 +112,7 @@ impl Entry {
             upstreams: Vec::new(),
             hedged: response.hedged,
             fault: "",
-            upstream: response.upstream.clone().map(Name::Api),
+            upstream: response.upstream.clone().map(UpstreamName::Api),
             cache: response.cache.map(CacheStatus::label),
             consumer,
             client: head.client_ip,
@@ -117,7 +121,7 @@ impl Entry {
     }
 
     /// A request that was refused before a call was read.
-    pub(super) fn refused(rejection: &Rejection, head: &Head, started: Instant) -> Self {
+    pub(super) fn refused(rejection: &Rejection, head: &RequestHead, started: Instant) -> Self {
         Self {
             status: rejection.status(),
             method: "-",
@@ -138,11 +142,11 @@ impl Entry {
 }
 
 /// Every upstream that was tried, in order, with what it did.
-struct Upstreams<'a>(&'a [Tried]);
+struct TriedUpstreams<'a>(&'a [AttemptRecord]);
 
-impl Serialize for Upstreams<'_> {
+impl Serialize for TriedUpstreams<'_> {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.collect_seq(self.0.iter().map(|tried| Attempt {
+        serializer.collect_seq(self.0.iter().map(|tried| TriedUpstream {
             upstream: tried.upstream.id(),
             outcome: tried.outcome,
             micros: u64::try_from(tried.took.as_micros()).unwrap_or(u64::MAX),
@@ -153,7 +157,7 @@ impl Serialize for Upstreams<'_> {
 
 /// One of them.
 #[derive(Serialize)]
-struct Attempt<'a> {
+struct TriedUpstream<'a> {
     upstream: &'a str,
     outcome: &'static str,
     micros: u64,
@@ -162,7 +166,7 @@ struct Attempt<'a> {
     times: Option<u32>,
 }
 
-pub(super) fn log(entry: &Entry, written: Result<Sent, WriteFault>) {
+pub(super) fn log(entry: &AccessEntry, written: Result<Sent, WriteFault>) {
     let micros = u64::try_from(entry.took.as_micros()).unwrap_or(u64::MAX);
     let (bytes, end) = match written {
         Ok(sent) => (sent, "sent"),
@@ -179,10 +183,10 @@ pub(super) fn log(entry: &Entry, written: Result<Sent, WriteFault>) {
         calls = entry.calls,
         status = entry.status,
         outcome = entry.outcome,
-        upstream = entry.upstream.as_ref().map(Name::as_str),
+        upstream = entry.upstream.as_ref().map(UpstreamName::as_str),
         cache = entry.cache,
         attempts = entry.attempts,
-        upstreams = json(&Upstreams(&entry.upstreams)).as_slice(),
+        upstreams = json(&TriedUpstreams(&entry.upstreams)).as_slice(),
         hedged = entry.hedged,
         fault = entry.fault,
         micros,
@@ -194,10 +198,10 @@ pub(super) fn log(entry: &Entry, written: Result<Sent, WriteFault>) {
 
 /// The line of a WebSocket, when it has ended.
 pub(super) fn log_socket(
-    head: &Head,
+    head: &RequestHead,
     consumer: Option<&ConsumerId>,
     started: Instant,
-    ended: &Ended,
+    ended: &EndedSocket,
 ) {
     let micros = u64::try_from(started.elapsed().as_micros()).unwrap_or(u64::MAX);
     tracing::info!(

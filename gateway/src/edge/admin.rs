@@ -17,10 +17,10 @@ use serde::Serialize;
 use tokio::sync::{mpsc, oneshot};
 use tokio::time::{Instant, timeout_at};
 
-use super::connections::Connections;
+use super::connections::ClientConnections;
 use super::drain::Drain;
 use super::metrics::EdgeMetrics;
-use super::standing::Standing;
+use super::status::GatewayStatus;
 use crate::pipeline::Pipeline;
 use crate::pubsub::Hub;
 use crate::snapshot::Published;
@@ -70,17 +70,17 @@ pub struct AdminApp {
     pub published: Arc<Published>,
     pub pipeline: Arc<Pipeline>,
     pub drain: Arc<Drain>,
-    pub connections: Arc<Connections>,
+    pub connections: Arc<ClientConnections>,
     pub pubsub: Arc<Hub>,
     pub registry: Registry,
     pub metrics: EdgeMetrics,
-    pub standing: Arc<Standing>,
+    pub status: Arc<GatewayStatus>,
     pub reload: ReloadHandle,
     pub started: Instant,
 }
 
 /// One answer of the admin port.
-struct Page {
+struct AdminResponse {
     status: u16,
     content_type: &'static str,
     body: Bytes,
@@ -100,15 +100,15 @@ impl HttpServerApp for AdminApp {
         // Otherwise a request that has come with the one before it would be dropped.
         session.set_pipelining_enabled(true);
         let page = match take_body(&mut session).await.ok()? {
-            Body::Taken => self.answer(&session).await,
-            Body::TooLarge => {
+            AdminBody::Taken => self.answer(&session).await,
+            AdminBody::TooLarge => {
                 // What is left of the body stands where the next request would.
                 session.set_keepalive(None);
-                Page::text(413, "a body is of no use here, least of all a long one\n")
+                AdminResponse::text(413, "a body is of no use here, least of all a long one\n")
             }
-            Body::TooSlow => {
+            AdminBody::TooSlow => {
                 session.set_keepalive(None);
-                Page::text(408, "the request body did not arrive in time\n")
+                AdminResponse::text(408, "the request body did not arrive in time\n")
             }
         };
         write(&mut session, page).await.ok()?;
@@ -119,61 +119,67 @@ impl HttpServerApp for AdminApp {
 }
 
 impl AdminApp {
-    async fn answer(&self, session: &ServerSession) -> Page {
+    async fn answer(&self, session: &ServerSession) -> AdminResponse {
         let head = session.req_header();
         if !head.method.is_safe() {
             let snapshot = self.published.load();
             if let Err(foreign) = guard::look_at(head, &snapshot.config.admin.hosts) {
-                return Page::text(403, &format!("{foreign}\n"));
+                return AdminResponse::text(403, &format!("{foreign}\n"));
             }
         }
         self.page(&head.method, head.uri.path()).await
     }
 
-    async fn page(&self, method: &Method, path: &str) -> Page {
+    async fn page(&self, method: &Method, path: &str) -> AdminResponse {
         match (method, path) {
             (&Method::GET | &Method::HEAD, "/metrics") => self.metrics_page(),
             // Liveness: the process answers. An upstream that is down is no reason to restart.
-            (&Method::GET | &Method::HEAD, "/health") => Page::text(200, "ok\n"),
+            (&Method::GET | &Method::HEAD, "/health") => AdminResponse::text(200, "ok\n"),
             (&Method::GET | &Method::HEAD, "/ready") => self.ready(),
             (&Method::GET | &Method::HEAD, "/status") => self.status(),
-            (&Method::GET | &Method::HEAD, "/") => Page::asset("text/html", PAGE),
-            (&Method::GET | &Method::HEAD, "/status.css") => Page::asset("text/css", STYLE),
-            (&Method::GET | &Method::HEAD, "/status.js") => Page::asset("text/javascript", SCRIPT),
+            (&Method::GET | &Method::HEAD, "/") => AdminResponse::asset("text/html", PAGE),
+            (&Method::GET | &Method::HEAD, "/status.css") => {
+                AdminResponse::asset("text/css", STYLE)
+            }
+            (&Method::GET | &Method::HEAD, "/status.js") => {
+                AdminResponse::asset("text/javascript", SCRIPT)
+            }
             (&Method::POST, "/-/reload") => self.reload().await,
-            (_, "/-/reload") => Page::text(405, "POST is required\n"),
-            _ => Page::text(
+            (_, "/-/reload") => AdminResponse::text(405, "POST is required\n"),
+            _ => AdminResponse::text(
                 404,
                 "try /, /status, /metrics, /health, /ready or POST /-/reload\n",
             ),
         }
     }
 
-    fn metrics_page(&self) -> Page {
+    fn metrics_page(&self) -> AdminResponse {
         self.metrics.set_in_flight(self.drain.in_flight());
         self.connections.tell_metrics();
         self.pipeline.tell_metrics();
         match TextEncoder::new().encode_to_string(&self.registry.gather()) {
-            Ok(body) => Page {
+            Ok(body) => AdminResponse {
                 status: 200,
                 content_type: "text/plain; version=0.0.4",
                 body: body.into(),
             },
-            Err(error) => Page::text(500, &format!("metrics cannot be encoded: {error}\n")),
+            Err(error) => {
+                AdminResponse::text(500, &format!("metrics cannot be encoded: {error}\n"))
+            }
         }
     }
 
-    fn ready(&self) -> Page {
+    fn ready(&self) -> AdminResponse {
         if self.drain.is_leaving() {
-            Page::text(503, "shutting down\n")
+            AdminResponse::text(503, "shutting down\n")
         } else if self.published.load().pool.can_serve() {
-            Page::text(200, "ready\n")
+            AdminResponse::text(200, "ready\n")
         } else {
-            Page::text(503, "no upstream can serve ordinary calls\n")
+            AdminResponse::text(503, "no upstream available for ordinary calls\n")
         }
     }
 
-    fn status(&self) -> Page {
+    fn status(&self) -> AdminResponse {
         let snapshot = self.published.load();
         let pool = snapshot.pool.status();
         let status = serde_json::json!({
@@ -189,8 +195,8 @@ impl AdminApp {
             "genesis": pool.genesis,
             "tip": pool.tip,
             "upstreams": pool.upstreams,
-            "config": &**self.standing.config.load(),
-            "certificates": &**self.standing.certificates.load(),
+            "config": &**self.status.config.load(),
+            "certificates": &**self.status.certificates.load(),
             "classes": self.pipeline.metrics.classes(),
             "cache": snapshot.cache.enabled().then(|| self.pipeline.cache.memory.status()),
             "shared_cache": self.pipeline.cache.status(),
@@ -200,25 +206,25 @@ impl AdminApp {
                 "trades_heard": self.pipeline.hears_trades(&snapshot),
             },
         });
-        Page::json(200, &status)
+        AdminResponse::json(200, &status)
     }
 
-    async fn reload(&self) -> Page {
+    async fn reload(&self) -> AdminResponse {
         let (reply, outcome) = oneshot::channel();
         if self.reload.try_send(reply).is_err() {
-            return Page::text(503, "another reload is in progress\n");
+            return AdminResponse::text(503, "another reload is in progress\n");
         }
         match tokio::time::timeout(RELOAD_LIMIT, outcome).await {
             Ok(Ok(outcome)) => {
                 let status = if outcome.errors.is_empty() { 200 } else { 422 };
-                Page::json(status, &outcome)
+                AdminResponse::json(status, &outcome)
             }
-            Ok(Err(_)) | Err(_) => Page::text(504, "the reload did not end in time\n"),
+            Ok(Err(_)) | Err(_) => AdminResponse::text(504, "the reload did not end in time\n"),
         }
     }
 }
 
-impl Page {
+impl AdminResponse {
     fn text(status: u16, body: &str) -> Self {
         Self {
             status,
@@ -248,20 +254,20 @@ impl Page {
 }
 
 /// What became of a body. None is needed here.
-enum Body {
+enum AdminBody {
     Taken,
     TooLarge,
     TooSlow,
 }
 
-async fn take_body(session: &mut ServerSession) -> pingora::Result<Body> {
+async fn take_body(session: &mut ServerSession) -> pingora::Result<AdminBody> {
     let announced = session
         .req_header()
         .headers
         .get(http::header::CONTENT_LENGTH);
     let announced = announced.and_then(|length| length.to_str().ok()?.parse::<usize>().ok());
     if announced.is_some_and(|length| length > LONGEST_BODY) {
-        return Ok(Body::TooLarge);
+        return Ok(AdminBody::TooLarge);
     }
     if session
         .req_header()
@@ -274,19 +280,19 @@ async fn take_body(session: &mut ServerSession) -> pingora::Result<Body> {
     let mut length = 0;
     loop {
         let Ok(piece) = timeout_at(deadline, session.read_request_body()).await else {
-            return Ok(Body::TooSlow);
+            return Ok(AdminBody::TooSlow);
         };
         let Some(piece) = piece? else {
-            return Ok(Body::Taken);
+            return Ok(AdminBody::Taken);
         };
         length += piece.len();
         if length > LONGEST_BODY {
-            return Ok(Body::TooLarge);
+            return Ok(AdminBody::TooLarge);
         }
     }
 }
 
-async fn write(session: &mut ServerSession, page: Page) -> pingora::Result<()> {
+async fn write(session: &mut ServerSession, page: AdminResponse) -> pingora::Result<()> {
     let mut header = ResponseHeader::build(page.status, Some(6))?;
     header.insert_header("content-type", page.content_type)?;
     header.insert_header("content-security-policy", POLICY)?;

@@ -5,8 +5,8 @@ use std::sync::Arc;
 use bytes::{Bytes, BytesMut};
 use tokio::time::timeout;
 
-use super::connections::Connections;
-use super::session::Session;
+use super::connections::ClientConnections;
+use super::session::HttpSession;
 use crate::config::Limits;
 use crate::error::Rejection;
 
@@ -32,9 +32,9 @@ pub(super) enum BodyFault {
 /// not arrive in time, 400 when its chunks are not well-formed, 503 when too many others are
 /// unfinished.
 pub(super) async fn read(
-    session: &mut impl Session,
+    session: &mut impl HttpSession,
     limits: &Limits,
-    connections: &Arc<Connections>,
+    connections: &Arc<ClientConnections>,
 ) -> Result<Bytes, BodyFault> {
     let declared = session.announced();
     if declared.is_some_and(|length| length > limits.max_body) {
@@ -51,10 +51,10 @@ pub(super) async fn read(
 }
 
 async fn collect(
-    session: &mut impl Session,
+    session: &mut impl HttpSession,
     limits: &Limits,
     declared: Option<usize>,
-    connections: &Arc<Connections>,
+    connections: &Arc<ClientConnections>,
 ) -> Result<Bytes, BodyFault> {
     let Some(first) = session.piece().await? else {
         return Ok(Bytes::new());

@@ -23,10 +23,10 @@ use tokio::time::Instant;
 use self::backlog::Backlog;
 pub use self::backlog::KeepUp;
 use self::metrics::ConnectionMetrics;
-use self::table::{Full, Table};
-use self::tracked::Cause;
-pub(super) use self::tracked::Tracked;
-pub(super) use self::unsent::{Charge, NoRoom};
+use self::table::{BoundReached, ConnectionTable};
+use self::tracked::CloseCause;
+pub(super) use self::tracked::TrackedConnection;
+pub(super) use self::unsent::{NoRoom, UnsentBytes};
 use crate::config::Limits;
 
 /// Most connections where neither the configuration nor the descriptors say less.
@@ -38,18 +38,18 @@ pub(super) const PATIENCE_WHEN_STOPPING: Duration = Duration::from_secs(5);
 
 /// All connections of clients.
 #[derive(Debug)]
-pub struct Connections {
+pub struct ClientConnections {
     born: Instant,
     /// What descriptors allow, if they are known.
     most: usize,
-    table: Mutex<Table>,
+    table: Mutex<ConnectionTable>,
     backlog: Backlog,
     /// Bytes of answers that wait for their clients.
     unsent: AtomicUsize,
     /// Bytes of bodies that have not arrived as a whole.
     bodies: AtomicUsize,
     metrics: ConnectionMetrics,
-    trouble: Trouble,
+    trouble: ConnectionTrouble,
     stopping: Arc<Stopping>,
 }
 
@@ -57,7 +57,7 @@ pub struct Connections {
 #[derive(Debug, Default)]
 pub(super) struct Stopping {
     begun: AtomicBool,
-    /// When, on the clock of [`Connections`].
+    /// When, on the clock of [`ClientConnections`].
     at: AtomicU64,
     told: Arc<Notify>,
 }
@@ -74,7 +74,7 @@ impl Stopping {
 
 /// What has happened since the last look, for the log.
 #[derive(Debug, Default)]
-pub(super) struct Trouble {
+pub(super) struct ConnectionTrouble {
     /// Connections refused or closed because there were too many.
     pub crowded: AtomicU64,
     /// Answers refused, and connections cut, because too much waited for slow clients.
@@ -85,17 +85,17 @@ pub(super) struct Trouble {
 
 /// A connection that may go on; it is counted until this is dropped.
 #[derive(Debug)]
-pub(super) struct Admitted(Arc<Tracked>);
+pub(super) struct AdmittedConnection(Arc<TrackedConnection>);
 
-impl std::ops::Deref for Admitted {
-    type Target = Arc<Tracked>;
+impl std::ops::Deref for AdmittedConnection {
+    type Target = Arc<TrackedConnection>;
 
-    fn deref(&self) -> &Arc<Tracked> {
+    fn deref(&self) -> &Arc<TrackedConnection> {
         &self.0
     }
 }
 
-impl Drop for Admitted {
+impl Drop for AdmittedConnection {
     fn drop(&mut self) {
         let connections = &self.0.connections;
         let mut table = connections.table.lock();
@@ -108,7 +108,7 @@ impl Drop for Admitted {
     }
 }
 
-impl Connections {
+impl ClientConnections {
     /// `allowed` is how many the process's descriptors leave room for.
     ///
     /// # Errors
@@ -122,7 +122,7 @@ impl Connections {
             unsent: AtomicUsize::new(0),
             bodies: AtomicUsize::new(0),
             metrics: ConnectionMetrics::register(registry)?,
-            trouble: Trouble::default(),
+            trouble: ConnectionTrouble::default(),
             stopping: Arc::default(),
         })
     }
@@ -134,17 +134,17 @@ impl Connections {
         self: &Arc<Self>,
         address: Option<IpAddr>,
         limits: &Limits,
-    ) -> Option<Admitted> {
+    ) -> Option<AdmittedConnection> {
         self.backlog.arrived();
         let bounds = self.bounds(limits);
-        let tracked = Arc::new(Tracked::new(Arc::clone(self), address));
+        let tracked = Arc::new(TrackedConnection::new(Arc::clone(self), address));
         let mut table = self.table.lock();
         self.metrics.limit(bounds.all);
         if let Some(full) = table.full(&tracked, bounds) {
             self.trouble.crowded.fetch_add(1, Ordering::Relaxed);
             let among = match full {
-                Full::Address => tracked.origin,
-                Full::All => None,
+                BoundReached::Address => tracked.origin,
+                BoundReached::All => None,
             };
             if !table.make_room(among) {
                 self.metrics.refused(full.label());
@@ -154,14 +154,14 @@ impl Connections {
         }
         table.insert(Arc::clone(&tracked));
         self.metrics.open(table.len());
-        Some(Admitted(tracked))
+        Some(AdmittedConnection(tracked))
     }
 
     /// How many there may be.
-    pub fn bounds(&self, limits: &Limits) -> Bounds {
+    pub fn bounds(&self, limits: &Limits) -> ConnectionBounds {
         let all = limits.connections.unwrap_or(MOST).min(self.most).max(1);
         let half = all.div_ceil(2);
-        Bounds {
+        ConnectionBounds {
             all,
             per_address: limits.connections_per_address.unwrap_or(half).min(all),
         }
@@ -186,7 +186,7 @@ impl Connections {
         let table = self.table.lock();
         for tracked in table.iter() {
             if tracked.stalled_since().is_some_and(|since| since <= before) {
-                tracked.cut(Cause::Stalled);
+                tracked.cut(CloseCause::Stalled);
             } else if waited && tracked.waits_since().is_some_and(|since| since <= before) {
                 tracked.dismiss();
             }
@@ -232,7 +232,7 @@ impl Connections {
         Arc::clone(&self.stopping)
     }
 
-    pub(super) fn trouble(&self) -> &Trouble {
+    pub(super) fn trouble(&self) -> &ConnectionTrouble {
         &self.trouble
     }
 
@@ -254,7 +254,7 @@ impl Connections {
 
 /// How many connections there may be.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Bounds {
+pub struct ConnectionBounds {
     pub all: usize,
     pub per_address: usize,
 }
@@ -262,7 +262,7 @@ pub struct Bounds {
 /// Bytes of one body, counted until it is whole or given up.
 #[derive(Debug)]
 pub(super) struct BodyBytes {
-    connections: Arc<Connections>,
+    connections: Arc<ClientConnections>,
     bytes: usize,
     limit: usize,
 }

@@ -2,7 +2,7 @@
 //! request carries an `Origin`.
 
 /// Takes a line of a head: its name and its value.
-pub(super) type Line<'a> = &'a mut dyn FnMut(&'static str, &[u8]);
+pub(super) type HeaderLine<'a> = &'a mut dyn FnMut(&'static str, &[u8]);
 
 /// Our own headers that a browser's script may read.
 const EXPOSED: &str = "x-request-id, x-perijove-cache, x-perijove-upstream, x-perijove-source, age, retry-after, \
@@ -11,14 +11,14 @@ const EXPOSED: &str = "x-request-id, x-perijove-cache, x-perijove-upstream, x-pe
                        x-perijove-gain-bps, x-perijove-priority-fee";
 
 /// Tells the lines of an actual answer.
-pub(super) fn allow(origin: &[u8], line: Line<'_>) {
+pub(super) fn allow(origin: &[u8], line: HeaderLine<'_>) {
     line("access-control-allow-origin", origin);
     line("access-control-expose-headers", EXPOSED.as_bytes());
     line("vary", b"origin");
 }
 
 /// Tells the lines of a preflight answer; `requested` is what the browser wants to send.
-pub(super) fn preflight(origin: Option<&[u8]>, requested: Option<&[u8]>, line: Line<'_>) {
+pub(super) fn preflight(origin: Option<&[u8]>, requested: Option<&[u8]>, line: HeaderLine<'_>) {
     line("allow", b"OPTIONS, POST");
     line("accept", b"application/json");
     let Some(origin) = origin else { return };

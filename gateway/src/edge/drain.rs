@@ -30,9 +30,9 @@ pub struct Drain {
 /// One request (or one wait for a request) that [`Drain`] counts while this is alive.
 #[derive(Debug)]
 #[must_use = "the count ends when this is dropped"]
-pub struct Counted<'a>(&'a AtomicUsize);
+pub struct DrainGuard<'a>(&'a AtomicUsize);
 
-impl Drop for Counted<'_> {
+impl Drop for DrainGuard<'_> {
     fn drop(&mut self) {
         self.0.fetch_sub(1, Ordering::Release);
     }
@@ -40,21 +40,21 @@ impl Drop for Counted<'_> {
 
 impl Drain {
     /// Counts a request from its head until its answer is written.
-    pub fn serving(&self) -> Counted<'_> {
+    pub fn serving(&self) -> DrainGuard<'_> {
         self.serving.fetch_add(1, Ordering::Acquire);
-        Counted(&self.serving)
+        DrainGuard(&self.serving)
     }
 
     /// Counts a connection on which the next request may arrive.
-    pub fn waiting(&self) -> Counted<'_> {
+    pub fn waiting(&self) -> DrainGuard<'_> {
         self.waiting.fetch_add(1, Ordering::Acquire);
-        Counted(&self.waiting)
+        DrainGuard(&self.waiting)
     }
 
     /// Counts a WebSocket. They are told to go, and waited for.
-    pub fn socket(&self) -> Counted<'_> {
+    pub fn socket(&self) -> DrainGuard<'_> {
         self.sockets.fetch_add(1, Ordering::Acquire);
-        Counted(&self.sockets)
+        DrainGuard(&self.sockets)
     }
 
     /// From here on answers ask their client to close the connection, and `/ready` says no.

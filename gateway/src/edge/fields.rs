@@ -6,7 +6,7 @@ use crate::solana::Priority;
 
 /// Values as they stand in the head.
 #[derive(Clone, Copy, Debug, Default)]
-pub(super) struct Fields<'a> {
+pub(super) struct RequestFields<'a> {
     pub content_type: Option<&'a [u8]>,
     pub request_id: Option<&'a [u8]>,
     pub origin: Option<&'a [u8]>,
@@ -24,7 +24,7 @@ pub(super) struct Fields<'a> {
     pub bypasses: bool,
     /// `cache-control: no-cache`.
     pub revalidates: bool,
-    pub framing: Framing<'a>,
+    pub framing: RequestFraming<'a>,
 }
 
 /// The last lines of `x-forwarded-for`, which is where proxies nearby have written.
@@ -49,7 +49,7 @@ impl<'a> ForwardedFor<'a> {
 
 /// What decides where a request ends, and whether anything is to happen before.
 #[derive(Clone, Copy, Debug, Default)]
-pub(super) struct Framing<'a> {
+pub(super) struct RequestFraming<'a> {
     pub content_length: Option<&'a [u8]>,
     pub host: Option<&'a [u8]>,
     /// There is more to it than one length and one host: a coding, an upgrade, an expectation, a
@@ -57,7 +57,7 @@ pub(super) struct Framing<'a> {
     pub special: bool,
 }
 
-impl<'a> Fields<'a> {
+impl<'a> RequestFields<'a> {
     /// Reads names (in any case) and values.
     pub(super) fn of(fields: impl Iterator<Item = (&'a [u8], &'a [u8])>) -> Self {
         let mut found = Self::default();
@@ -131,7 +131,7 @@ impl<'a> Fields<'a> {
     }
 }
 
-impl<'a> Framing<'a> {
+impl<'a> RequestFraming<'a> {
     fn host(&mut self, value: &'a [u8]) {
         self.special |= self.host.replace(value).is_some();
     }
@@ -159,9 +159,9 @@ pub(super) fn says(list: &[u8], word: &[u8]) -> bool {
 mod tests {
     use super::*;
 
-    fn read<'a>(fields: &[(&'a str, &'a str)]) -> Fields<'a> {
+    fn read<'a>(fields: &[(&'a str, &'a str)]) -> RequestFields<'a> {
         let bytes = fields.iter();
-        Fields::of(bytes.map(|(name, value)| (name.as_bytes(), value.as_bytes())))
+        RequestFields::of(bytes.map(|(name, value)| (name.as_bytes(), value.as_bytes())))
     }
 
     #[test]

@@ -52,7 +52,7 @@ fn address(entry: &[u8]) -> Option<IpAddr> {
 mod tests {
     use perijove_core::settings::Setting;
 
-    use super::super::fields::Fields;
+    use super::super::fields::RequestFields;
     use super::*;
 
     const PROXY: &str = "10.0.0.1";
@@ -61,7 +61,7 @@ mod tests {
         let trusted = ["10.0.0.0/8", "fd00::/8"].map(|text| Network::from_text(text).unwrap());
         let fields = lines.iter();
         let fields = fields.map(|line| (&b"X-Forwarded-For"[..], line.as_bytes()));
-        let fields = Fields::of(fields);
+        let fields = RequestFields::of(fields);
         let peer = peer.parse().unwrap();
         caller(Some(peer), fields.forwarded_for, &trusted)
             .unwrap()

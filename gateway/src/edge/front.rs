@@ -14,11 +14,11 @@ use pingora::protocols::{ALPN, Stream};
 use pingora::server::ShutdownWatch;
 use tokio::time::{Instant, timeout, timeout_at};
 
-use super::connections::{Admitted, Tracked};
-use super::http2::{self, Patience};
+use super::connections::{AdmittedConnection, TrackedConnection};
+use super::http2::{self, Http2Timeouts};
 use super::rpc::RpcApp;
 use super::tls::{self, TlsListeners};
-use super::{express, forwarded, head, proxy_protocol};
+use super::{fast_path, forwarded, head, proxy_protocol};
 use crate::config::{Config, Listen};
 use crate::snapshot::Snapshot;
 
@@ -60,21 +60,26 @@ impl Front {
         }
     }
 
-    async fn serve(&self, stream: Stream, tracked: &Arc<Tracked>, shutdown: &ShutdownWatch) {
+    async fn serve(
+        &self,
+        stream: Stream,
+        tracked: &Arc<TrackedConnection>,
+        shutdown: &ShutdownWatch,
+    ) {
         let only_websocket = tls::is_among(&stream, &self.websocket_only);
         let beginning = self.app.published.load().config.limits.head_timeout;
         let begun = self.begin(stream, beginning, only_websocket).await;
         let Some((stream, version)) = begun else {
             return;
         };
-        let patience = Patience {
+        let patience = Http2Timeouts {
             beginning,
             idle: self.keepalive,
         };
         match version {
             Version::One => {
                 let keepalive = self.keepalive;
-                express::serve(&self.app, stream, tracked, keepalive, only_websocket).await;
+                fast_path::serve(&self.app, stream, tracked, keepalive, only_websocket).await;
             }
             Version::Two => http2::serve(&self.app, stream, tracked, patience, shutdown).await,
         }
@@ -94,7 +99,7 @@ impl Front {
         mut stream: Stream,
         peer: Option<IpAddr>,
         snapshot: &Snapshot,
-    ) -> Option<(Stream, Admitted)> {
+    ) -> Option<(Stream, AdmittedConnection)> {
         let Config { limits, listen, .. } = &snapshot.config;
         let peer = peer.filter(|peer| forwarded::is_among(&listen.trusted_proxies, *peer));
         if peer.is_none() {

@@ -7,9 +7,9 @@ use http::Method;
 use pingora::protocols::Stream;
 use smallvec::SmallVec;
 
-use super::fields::Fields;
+use super::fields::RequestFields;
 use super::forwarded;
-use super::session::Session;
+use super::session::HttpSession;
 use crate::auth::{ConsumerId, Credentials};
 use crate::config::Network;
 use crate::dispatch::ClientKey;
@@ -28,7 +28,7 @@ pub(super) struct RequestId(SmallVec<[u8; 16]>);
 
 /// A request head, reduced to what decides its course.
 #[derive(Debug)]
-pub(super) struct Head {
+pub(super) struct RequestHead {
     pub request_id: RequestId,
     pub origin: Option<Box<[u8]>>,
     pub accepts_gzip: bool,
@@ -42,7 +42,7 @@ pub(super) struct Head {
 /// What kind of request it is. Agave looks at the path only for a few `GET`s; a call may be posted
 /// to any.
 #[derive(Debug, PartialEq, Eq)]
-pub(super) enum Kind {
+pub(super) enum RequestKind {
     Rpc,
     Preflight,
     /// `GET …/health`: the word for load balancers and monitors.
@@ -51,10 +51,14 @@ pub(super) enum Kind {
     Price,
 }
 
-impl Head {
+impl RequestHead {
     /// `peer` is the other end of the connection; `trusted` are proxies whose word is taken for who
     /// is behind it.
-    pub(super) fn new(fields: &Fields<'_>, peer: Option<IpAddr>, trusted: &[Network]) -> Self {
+    pub(super) fn new(
+        fields: &RequestFields<'_>,
+        peer: Option<IpAddr>,
+        trusted: &[Network],
+    ) -> Self {
         let client_ip = forwarded::caller(peer, fields.forwarded_for, trusted);
         Self {
             request_id: RequestId::of(fields.request_id),
@@ -88,16 +92,19 @@ pub(super) fn peer_ip(stream: &Stream) -> Option<IpAddr> {
 ///
 /// # Errors
 /// The refusals that need no body: WebSocket, method, content type.
-pub(super) fn kind(session: &impl Session, fields: &Fields<'_>) -> Result<Kind, Rejection> {
+pub(super) fn kind(
+    session: &impl HttpSession,
+    fields: &RequestFields<'_>,
+) -> Result<RequestKind, Rejection> {
     if session.asks_for_websocket() {
         return Err(Rejection::Upgrade);
     }
     match *session.method() {
-        Method::POST if fields.is_json() => Ok(Kind::Rpc),
+        Method::POST if fields.is_json() => Ok(RequestKind::Rpc),
         Method::POST => Err(Rejection::ContentType),
-        Method::OPTIONS => Ok(Kind::Preflight),
-        Method::GET if session.path().ends_with("/health") => Ok(Kind::Health),
-        Method::GET if session.path().ends_with("/price/v3") => Ok(Kind::Price),
+        Method::OPTIONS => Ok(RequestKind::Preflight),
+        Method::GET if session.path().ends_with("/health") => Ok(RequestKind::Health),
+        Method::GET if session.path().ends_with("/price/v3") => Ok(RequestKind::Price),
         _ => Err(Rejection::HttpMethod),
     }
 }
@@ -108,7 +115,7 @@ pub(super) fn kind(session: &impl Session, fields: &Fields<'_>) -> Result<Kind, 
 /// As [`crate::auth::Consumers::identify`]; whoever has shown many wrong keys has to wait; and a plan
 /// may not be for everywhere.
 pub(super) fn identify(
-    fields: &Fields<'_>,
+    fields: &RequestFields<'_>,
     path: &str,
     query: Option<&str>,
     address: Option<IpAddr>,
@@ -141,11 +148,15 @@ pub(super) fn identify(
 }
 
 /// Whether a request shows something that may be meant as a key.
-pub(super) fn shows_something(fields: &Fields<'_>, path: &str, query: Option<&str>) -> bool {
+pub(super) fn shows_something(fields: &RequestFields<'_>, path: &str, query: Option<&str>) -> bool {
     credentials(fields, path, query).shows_something()
 }
 
-fn credentials<'a>(fields: &Fields<'a>, path: &'a str, query: Option<&'a str>) -> Credentials<'a> {
+fn credentials<'a>(
+    fields: &RequestFields<'a>,
+    path: &'a str,
+    query: Option<&'a str>,
+) -> Credentials<'a> {
     Credentials {
         api_key: fields.api_key,
         authorization: fields.authorization,
@@ -155,15 +166,15 @@ fn credentials<'a>(fields: &Fields<'a>, path: &'a str, query: Option<&'a str>) -
 }
 
 /// What a request showed of its caller, kept for as long as what came of it lasts. Never printed.
-pub(super) struct Shown {
+pub(super) struct ShownCredentials {
     api_key: Option<Box<[u8]>>,
     authorization: Option<Box<[u8]>>,
     path: Box<str>,
     query: Option<Box<str>>,
 }
 
-impl Shown {
-    pub(super) fn new(fields: &Fields<'_>, path: &str, query: Option<&str>) -> Self {
+impl ShownCredentials {
+    pub(super) fn new(fields: &RequestFields<'_>, path: &str, query: Option<&str>) -> Self {
         Self {
             api_key: fields.api_key.map(Into::into),
             authorization: fields.authorization.map(Into::into),
@@ -188,7 +199,7 @@ impl Shown {
 
 /// What the caller wants of the cache. `no-cache` is HTTP's word for an answer of now, `no-store`
 /// for one that is nobody else's business.
-fn cache_use(fields: &Fields<'_>) -> CacheUse {
+fn cache_use(fields: &RequestFields<'_>) -> CacheUse {
     if fields.bypasses {
         CacheUse::Bypass
     } else if fields.revalidates {

@@ -17,16 +17,16 @@ use http::Method;
 use pingora::protocols::Stream;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
-use self::request::Request;
+use self::request::ParsedRequest;
 use super::body::BodyFault;
-use super::connections::Tracked;
-use super::express::wire::{Manner, Plain};
-use super::fields::Fields;
-use super::reply::Wire;
-use super::session::Session;
+use super::connections::TrackedConnection;
+use super::fast_path::wire::{DirectWrite, WriteMode};
+use super::fields::RequestFields;
+use super::reply::ResponseWriter;
+use super::session::HttpSession;
 use crate::config::Limits;
 use crate::error::Rejection;
-use crate::framing::{Body, Framing, Taken};
+use crate::framing::{BodyChunk, BodyReader, Framing};
 
 /// Read from the connection at once.
 const ROOM: usize = 16 * 1024;
@@ -38,10 +38,10 @@ pub(super) struct Http1<'c> {
     unread: &'c mut BytesMut,
     buffer: &'c mut Vec<u8>,
     client_ip: Option<IpAddr>,
-    request: &'c Request,
-    body: Body,
-    manner: Manner,
-    tracked: &'c Arc<Tracked>,
+    request: &'c ParsedRequest,
+    body: BodyReader,
+    manner: WriteMode,
+    tracked: &'c Arc<TrackedConnection>,
     limits: &'c Limits,
     /// The client waits to be asked for the body.
     expected: bool,
@@ -52,10 +52,10 @@ impl<'c> Http1<'c> {
         stream: &'c mut Stream,
         (unread, buffer): (&'c mut BytesMut, &'c mut Vec<u8>),
         client_ip: Option<IpAddr>,
-        request: &'c Request,
-        (tracked, limits): (&'c Arc<Tracked>, &'c Limits),
+        request: &'c ParsedRequest,
+        (tracked, limits): (&'c Arc<TrackedConnection>, &'c Limits),
     ) -> Self {
-        let manner = Manner::for_request(
+        let manner = WriteMode::for_request(
             request.keeps_alive,
             request.is_current,
             request.method == Method::HEAD,
@@ -66,7 +66,7 @@ impl<'c> Http1<'c> {
             buffer,
             client_ip,
             request,
-            body: Body::new(request.framing),
+            body: BodyReader::new(request.framing),
             manner,
             tracked,
             limits,
@@ -75,22 +75,22 @@ impl<'c> Http1<'c> {
     }
 
     /// What becomes of the connection after the exchange.
-    pub(super) fn ends(&mut self) -> Ends {
+    pub(super) fn ends(&mut self) -> ConnectionEnd {
         if self.manner.is_cut_short() {
-            Ends::Reset
+            ConnectionEnd::Reset
         } else if !self.body.is_done() {
-            Ends::Unread
+            ConnectionEnd::Unread
         } else if self.manner.keeps_alive() {
-            Ends::GoesOn
+            ConnectionEnd::GoesOn
         } else {
-            Ends::Closes
+            ConnectionEnd::Closes
         }
     }
 }
 
 /// What becomes of a connection.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Ends {
+pub(super) enum ConnectionEnd {
     GoesOn,
     Closes,
     /// It is closed with something of the request unread.
@@ -99,7 +99,7 @@ pub(super) enum Ends {
     Reset,
 }
 
-impl Session for Http1<'_> {
+impl HttpSession for Http1<'_> {
     fn method(&self) -> &Method {
         &self.request.method
     }
@@ -112,7 +112,7 @@ impl Session for Http1<'_> {
         self.request.query.as_deref()
     }
 
-    fn fields(&self) -> Fields<'_> {
+    fn fields(&self) -> RequestFields<'_> {
         self.request.fields()
     }
 
@@ -124,7 +124,7 @@ impl Session for Http1<'_> {
         self.client_ip
     }
 
-    fn tracked(&self) -> &Arc<Tracked> {
+    fn tracked(&self) -> &Arc<TrackedConnection> {
         self.tracked
     }
 
@@ -161,9 +161,9 @@ impl Session for Http1<'_> {
                 })
             });
             match taken {
-                Ok(Taken::Data(piece)) => return Ok(Some(piece)),
-                Ok(Taken::End) => return Ok(None),
-                Ok(Taken::More) => {}
+                Ok(BodyChunk::Data(piece)) => return Ok(Some(piece)),
+                Ok(BodyChunk::End) => return Ok(None),
+                Ok(BodyChunk::More) => {}
                 Err(malformed) => {
                     self.close();
                     return Err(malformed);
@@ -187,14 +187,14 @@ impl Session for Http1<'_> {
         self.manner.close();
     }
 
-    fn wire(&mut self) -> impl Wire {
+    fn wire(&mut self) -> impl ResponseWriter {
         // A short body that nobody wanted may be there as a whole; of a longer one the rest would be
         // taken for the next request.
-        while let Ok(Taken::Data(_unwanted)) = self.body.take(self.unread) {}
+        while let Ok(BodyChunk::Data(_unwanted)) = self.body.take(self.unread) {}
         if !self.body.is_done() {
             self.manner.close();
         }
         let manner = &mut self.manner;
-        Plain::new(self.stream, self.buffer, manner, self.tracked, self.limits)
+        DirectWrite::new(self.stream, self.buffer, manner, self.tracked, self.limits)
     }
 }

@@ -12,7 +12,7 @@ use pingora::server::ShutdownWatch;
 use tokio::sync::Notify;
 use tokio::time::{sleep, timeout};
 
-use super::connections::Tracked;
+use super::connections::TrackedConnection;
 use super::rpc::RpcApp;
 
 /// Bytes of one stream that are taken before the client's connection takes them: what more there
@@ -24,7 +24,7 @@ const MALFORMED: usize = 32;
 
 /// How long a client may take.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Patience {
+pub(super) struct Http2Timeouts {
     /// For the beginning, and from there to the first request.
     pub beginning: Duration,
     /// Without a request in progress, after that.
@@ -35,8 +35,8 @@ pub(super) struct Patience {
 pub(super) async fn serve(
     app: &Arc<RpcApp>,
     stream: Stream,
-    tracked: &Arc<Tracked>,
-    patience: Patience,
+    tracked: &Arc<TrackedConnection>,
+    patience: Http2Timeouts,
     shutdown: &ShutdownWatch,
 ) {
     let digest = Arc::new(Digest {
@@ -49,7 +49,7 @@ pub(super) async fn serve(
     let mut connection = match timeout(patience.beginning, beginning).await {
         Ok(Ok(connection)) => connection,
         Ok(Err(error)) => {
-            tracing::debug!(error = error.etype().as_str(), "no beginning of HTTP/2");
+            tracing::debug!(error = error.etype().as_str(), "HTTP/2 handshake failed");
             return;
         }
         Err(_elapsed) => {
@@ -114,9 +114,9 @@ struct Streams {
 }
 
 /// One of them.
-struct Counted(Arc<Streams>);
+struct StreamGuard(Arc<Streams>);
 
-impl Drop for Counted {
+impl Drop for StreamGuard {
     fn drop(&mut self) {
         if self.0.count.fetch_sub(1, Ordering::AcqRel) == 1 {
             self.0.none.notify_one();
@@ -125,9 +125,9 @@ impl Drop for Counted {
 }
 
 impl Streams {
-    fn one(self: &Arc<Self>) -> Counted {
+    fn one(self: &Arc<Self>) -> StreamGuard {
         self.count.fetch_add(1, Ordering::AcqRel);
-        Counted(Arc::clone(self))
+        StreamGuard(Arc::clone(self))
     }
 
     /// Resolves when there has been none for so long. Whoever takes up a stream begins anew.

@@ -7,16 +7,16 @@ use bytes::Bytes;
 use http::Method;
 use tokio::time::Instant;
 
-use super::access::Entry;
+use super::access::AccessEntry;
 use super::body;
-use super::head::Head;
+use super::head::RequestHead;
 use super::reply::{self, WriteFault};
-use super::rpc::{Cut, RpcApp, Stop};
-use super::session::Session;
+use super::rpc::{ConnectionCut, RequestEnd, RpcApp};
+use super::session::HttpSession;
 use crate::auth::ConsumerId;
 use crate::error::Rejection;
-use crate::jupiter::{Api, Route};
-use crate::limit::Ask;
+use crate::jupiter::{Api, ApiRoute};
+use crate::limit::PermitRequest;
 use crate::pipeline::ApiCall;
 use crate::snapshot::Snapshot;
 use crate::solana::Priority;
@@ -33,7 +33,7 @@ pub(super) fn is_api(method: &Method, path: &str, snapshot: &Snapshot) -> bool {
         return true;
     }
     // Prices have a way of their own where ingest knows them, and `/health` is ours.
-    match Route::of(path, method == Method::POST) {
+    match ApiRoute::of(path, method == Method::POST) {
         Some(route) if route.api == Api::PriceV3 && method == Method::GET => {
             !snapshot.config.price.enabled
         }
@@ -61,20 +61,20 @@ impl RpcApp {
     /// Answers one.
     pub(super) async fn api(
         &self,
-        session: &mut impl Session,
+        session: &mut impl HttpSession,
         snapshot: &Arc<Snapshot>,
-        head: &Head,
+        head: &RequestHead,
         who: Result<Option<ConsumerId>, Rejection>,
         started: Instant,
-    ) -> Result<(), Stop> {
+    ) -> Result<(), RequestEnd> {
         let consumer = who?;
         self.metrics.called_by(consumer.as_ref(), &snapshot.config);
         let limits = &snapshot.config.limits;
         let body = body::read(session, limits, &self.connections).await?;
         if session.tracked().has_no_room(limits) {
-            return Err(Stop::Refused(Rejection::TooMuchUnsent));
+            return Err(RequestEnd::Refused(Rejection::TooMuchUnsent));
         }
-        let _serving = session.tracked().serving().ok_or(Stop::Cut)?;
+        let _serving = session.tracked().serving().ok_or(RequestEnd::Cut)?;
         let (pipeline, address) = (&self.pipeline, head.client_ip);
         let admitted = pipeline.admit(snapshot, consumer.as_ref(), address, 1);
         let admitted = admitted.await?;
@@ -91,11 +91,11 @@ impl RpcApp {
         let answered = tokio::select! {
             biased;
             answered = in_turn => answered,
-            () = session.gone() => return Err(Stop::Gone),
+            () = session.gone() => return Err(RequestEnd::Gone),
         };
         let response = answered?;
         let log = snapshot.config.log.access;
-        let entry = log.then(|| Entry::api(&response, head, consumer, started));
+        let entry = log.then(|| AccessEntry::api(&response, head, consumer, started));
         self.metrics.replied(response.status);
         let mut wire = session.wire();
         let written =
@@ -104,10 +104,10 @@ impl RpcApp {
             meter.count(bytes);
         }
         if written == Err(WriteFault::NoRoom) {
-            return Err(Stop::Refused(Rejection::TooMuchUnsent));
+            return Err(RequestEnd::Refused(Rejection::TooMuchUnsent));
         }
         self.account(entry.as_ref(), written)
-            .map_err(|Cut| Stop::Cut)
+            .map_err(|ConnectionCut| RequestEnd::Cut)
     }
 }
 
@@ -115,9 +115,9 @@ impl RpcApp {
     /// A request as the pipeline takes it.
     pub(super) fn api_call(
         &self,
-        session: &impl Session,
+        session: &impl HttpSession,
         snapshot: &Arc<Snapshot>,
-        (head, consumer): (&Head, Option<&ConsumerId>),
+        (head, consumer): (&RequestHead, Option<&ConsumerId>),
         body: Bytes,
         started: Instant,
     ) -> ApiCall {
@@ -142,12 +142,17 @@ impl RpcApp {
 }
 
 /// The class of a request: swaps and executions before quotes, unless plan or caller say otherwise.
-fn ask(snapshot: &Snapshot, head: &Head, consumer: Option<&ConsumerId>, method: &Method) -> Ask {
+fn ask(
+    snapshot: &Snapshot,
+    head: &RequestHead,
+    consumer: Option<&ConsumerId>,
+    method: &Method,
+) -> PermitRequest {
     let usual = match *method {
         Method::GET => Priority::Medium,
         _ => Priority::High,
     };
-    Ask {
+    PermitRequest {
         priority: snapshot.priority(consumer, head.priority, usual),
         consumer: head.client_key(consumer),
         weight: snapshot.weight(consumer),
@@ -155,7 +160,7 @@ fn ask(snapshot: &Snapshot, head: &Head, consumer: Option<&ConsumerId>, method: 
     }
 }
 
-fn passed_on(session: &impl Session) -> Vec<(&'static str, Bytes)> {
+fn passed_on(session: &impl HttpSession) -> Vec<(&'static str, Bytes)> {
     let field = |name: &'static str| {
         let value = session.field(name)?;
         Some((name, Bytes::copy_from_slice(value)))
@@ -164,7 +169,7 @@ fn passed_on(session: &impl Session) -> Vec<(&'static str, Bytes)> {
 }
 
 /// What the client calls its session, where the operator says how.
-fn affinity(session: &impl Session, snapshot: &Snapshot) -> Option<u64> {
+fn affinity(session: &impl HttpSession, snapshot: &Snapshot) -> Option<u64> {
     let settings = &snapshot.config.jupiter.affinity;
     let header = settings.header.as_deref();
     let cookie = settings.cookie.as_deref();

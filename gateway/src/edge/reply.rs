@@ -1,5 +1,5 @@
 //! Answers as they are written: the lines of their heads, gzip, and a body that is whole or
-//! streamed with back-pressure. How bytes reach the client is the [`Wire`]'s matter: Pingora's
+//! streamed with back-pressure. How bytes reach the client is the [`ResponseWriter`]'s matter: Pingora's
 //! session of HTTP/2 here, the bare connection of HTTP/1 in [`super::express`].
 
 use std::sync::Arc;
@@ -10,16 +10,16 @@ use pingora::protocols::http::ServerSession;
 use smallvec::SmallVec;
 
 use super::compress::{Gzip, gzip};
-use super::connections::{Charge, NoRoom, Tracked};
-use super::cors::{self, Line};
-use super::head::Head;
-use super::pace::{PIECE, Pace};
+use super::connections::{NoRoom, TrackedConnection, UnsentBytes};
+use super::cors::{self, HeaderLine};
+use super::head::RequestHead;
+use super::write_pace::{PIECE, WritePace};
 use crate::config::{Config, Limits};
 use crate::error::{Rejection, TEXT};
 use crate::jsonrpc::Id;
 use crate::limit::Remaining;
 use crate::pipeline::{
-    ApiContent, ApiResponse, Body, BodyStream, CacheStatus, Provenance, Response,
+    ApiContent, ApiResponse, CacheStatus, Provenance, Response, ResponseBody, ResponseStream,
 };
 
 /// Room for the headers that most answers carry.
@@ -55,19 +55,22 @@ impl From<Box<pingora::Error>> for WriteFault {
 pub(super) type Sent = usize;
 
 /// A body, in pieces that follow each other.
-pub(super) type Pieces = SmallVec<[Bytes; 4]>;
+pub(super) type BodyPieces = SmallVec<[Bytes; 4]>;
 
 /// The client's end of one exchange, as far as answers need it.
-pub(super) trait Wire: Send {
+pub(super) trait ResponseWriter: Send {
     /// Sends an answer whose body is known.
     fn whole(
         &mut self,
-        lines: &Lines<'_>,
-        body: Pieces,
+        lines: &ResponseHead<'_>,
+        body: BodyPieces,
     ) -> impl Future<Output = Result<(), WriteFault>> + Send;
 
     /// Begins an answer of unknown length.
-    fn begin(&mut self, lines: &Lines<'_>) -> impl Future<Output = Result<(), WriteFault>> + Send;
+    fn begin(
+        &mut self,
+        lines: &ResponseHead<'_>,
+    ) -> impl Future<Output = Result<(), WriteFault>> + Send;
 
     /// Sends a piece that is not empty.
     fn push(&mut self, chunk: Bytes) -> impl Future<Output = Result<(), WriteFault>> + Send;
@@ -78,10 +81,10 @@ pub(super) trait Wire: Send {
 
 /// The head of an answer, without what belongs to the connection.
 #[derive(Debug)]
-pub(super) struct Lines<'a> {
+pub(super) struct ResponseHead<'a> {
     pub status: u16,
     content_type: &'a str,
-    head: &'a Head,
+    head: &'a RequestHead,
     /// Who gave the answer.
     upstream: Option<&'a str>,
     cache: Option<CacheStatus>,
@@ -104,8 +107,8 @@ struct Preflight<'a> {
     requested: Option<&'a [u8]>,
 }
 
-impl<'a> Lines<'a> {
-    fn new(status: u16, content_type: &'a str, head: &'a Head) -> Self {
+impl<'a> ResponseHead<'a> {
+    fn new(status: u16, content_type: &'a str, head: &'a RequestHead) -> Self {
         Self {
             status,
             content_type,
@@ -122,7 +125,7 @@ impl<'a> Lines<'a> {
     }
 
     /// Tells each line, name and value.
-    pub(super) fn tell(&self, line: Line<'_>) {
+    pub(super) fn tell(&self, line: HeaderLine<'_>) {
         if let Some(Preflight { requested }) = self.preflight {
             return cors::preflight(self.head.origin.as_deref(), requested, line);
         }
@@ -177,9 +180,9 @@ impl<'a> Lines<'a> {
 
 /// Writes the answer to a call.
 pub(super) async fn write(
-    wire: &mut impl Wire,
+    wire: &mut impl ResponseWriter,
     response: Response,
-    head: &Head,
+    head: &RequestHead,
     config: &Config,
 ) -> Result<Sent, WriteFault> {
     let Response {
@@ -198,9 +201,9 @@ pub(super) async fn write(
         .or(remaining);
     let compression = &config.compression;
     let level = (head.accepts_gzip && compression.enabled).then_some(compression.level);
-    let mut lines = Lines {
+    let mut lines = ResponseHead {
         upstream: summary
-            .trace
+            .attempt_summary
             .upstream
             .as_ref()
             .map(|upstream| upstream.id()),
@@ -208,14 +211,14 @@ pub(super) async fn write(
         retry_after,
         remaining,
         provenance,
-        ..Lines::new(status, content_type, head)
+        ..ResponseHead::new(status, content_type, head)
     };
-    let body: Pieces = match body {
-        Body::Empty => Pieces::new(),
-        Body::Verbatim(body) => Pieces::from_iter([body]),
-        Body::Whole(body) => with_newline(Pieces::from_iter([body])),
-        Body::Shared(pieces) => with_newline(pieces.into_iter().collect()),
-        Body::Stream { length, stream } => {
+    let body: BodyPieces = match body {
+        ResponseBody::Empty => BodyPieces::new(),
+        ResponseBody::Verbatim(body) => BodyPieces::from_iter([body]),
+        ResponseBody::Whole(body) => with_newline(BodyPieces::from_iter([body])),
+        ResponseBody::Shared(pieces) => with_newline(pieces.into_iter().collect()),
+        ResponseBody::Stream { length, stream } => {
             let least = u64::try_from(compression.min_bytes).unwrap_or(u64::MAX);
             let level = level.filter(|_| length.is_none_or(|length| length >= least));
             lines.gzip = level.is_some();
@@ -229,7 +232,7 @@ pub(super) async fn write(
         Some(level) => {
             lines.gzip = true;
             let packed = gzip(&body.concat(), level);
-            wire.whole(&lines, Pieces::from_iter([packed])).await?;
+            wire.whole(&lines, BodyPieces::from_iter([packed])).await?;
         }
     }
     Ok(sent)
@@ -237,9 +240,9 @@ pub(super) async fn write(
 
 /// Writes an answer of Jupiter's API, as it came.
 pub(super) async fn write_api(
-    wire: &mut impl Wire,
+    wire: &mut impl ResponseWriter,
     (response, remaining): (ApiResponse, Option<Remaining>),
-    head: &Head,
+    head: &RequestHead,
     config: &Config,
 ) -> Result<Sent, WriteFault> {
     let compression = &config.compression;
@@ -249,13 +252,13 @@ pub(super) async fn write_api(
         fields.push(("x-perijove-slots-behind", slots.to_string().into()));
     }
     fields.extend(response.notes);
-    let mut lines = Lines {
+    let mut lines = ResponseHead {
         upstream: response.upstream.as_deref(),
         cache: response.cache,
         others: &fields,
         remaining,
         // Among the others, if there is one.
-        ..Lines::new(response.status, "", head)
+        ..ResponseHead::new(response.status, "", head)
     };
     match response.content {
         ApiContent::Whole(body) => {
@@ -264,7 +267,7 @@ pub(super) async fn write_api(
             lines.gzip = level.is_some();
             let body = level.map_or(body.clone(), |level| gzip(&body, level));
             let pieces = Some(body).filter(|body| !body.is_empty());
-            wire.whole(&lines, Pieces::from_iter(pieces)).await?;
+            wire.whole(&lines, BodyPieces::from_iter(pieces)).await?;
             Ok(sent)
         }
         ApiContent::Streaming { first, mut rest } => {
@@ -275,7 +278,7 @@ pub(super) async fn write_api(
             push(wire, first, gzip.as_mut()).await?;
             while let Some(next) = rest.next().await {
                 let chunk = next.map_err(|fault| {
-                    tracing::warn!(error = %fault, sent, "streamed answer cut");
+                    tracing::warn!(error = %fault, sent, "streamed response aborted");
                     WriteFault::Broken
                 })?;
                 sent += chunk.len();
@@ -292,13 +295,13 @@ pub(super) async fn write_api(
 }
 
 /// A refusal in the words of the API that was called.
-pub(super) struct Refusal<'r> {
+pub(super) struct ApiRefusal<'r> {
     pub rejection: &'r Rejection,
     body: Bytes,
     content_type: &'static str,
 }
 
-impl<'r> Refusal<'r> {
+impl<'r> ApiRefusal<'r> {
     /// One that is no JSON-RPC answer (or one without an id to answer to).
     pub(super) fn rpc(rejection: &'r Rejection) -> Self {
         let (body, content_type) = rejection.body(&Id::null());
@@ -322,19 +325,19 @@ impl<'r> Refusal<'r> {
 
 /// Writes a refusal.
 pub(super) async fn refuse(
-    wire: &mut impl Wire,
-    refusal: &Refusal<'_>,
-    head: &Head,
+    wire: &mut impl ResponseWriter,
+    refusal: &ApiRefusal<'_>,
+    head: &RequestHead,
 ) -> Result<Sent, WriteFault> {
     let rejection = refusal.rejection;
     let allow = rejection.allow().map(|verbs| ("allow", Bytes::from(verbs)));
-    let lines = Lines {
+    let lines = ResponseHead {
         others: allow.as_slice(),
         retry_after: rejection.retry_after(),
         remaining: rejection.remaining(),
-        ..Lines::new(rejection.status(), refusal.content_type, head)
+        ..ResponseHead::new(rejection.status(), refusal.content_type, head)
     };
-    let body = with_newline(Pieces::from_iter([refusal.body.clone()]));
+    let body = with_newline(BodyPieces::from_iter([refusal.body.clone()]));
     let sent = body.iter().map(Bytes::len).sum();
     wire.whole(&lines, body).await?;
     Ok(sent)
@@ -342,31 +345,32 @@ pub(super) async fn refuse(
 
 /// Answers a CORS preflight; `requested` is what the browser wants to send.
 pub(super) async fn preflight(
-    wire: &mut impl Wire,
-    head: &Head,
+    wire: &mut impl ResponseWriter,
+    head: &RequestHead,
     requested: Option<&[u8]>,
 ) -> Result<Sent, WriteFault> {
-    let lines = Lines {
+    let lines = ResponseHead {
         preflight: Some(Preflight { requested }),
-        ..Lines::new(200, TEXT, head)
+        ..ResponseHead::new(200, TEXT, head)
     };
-    wire.whole(&lines, Pieces::new()).await?;
+    wire.whole(&lines, BodyPieces::new()).await?;
     Ok(0)
 }
 
 /// Answers `GET /health` with Agave's bare word: 200 whatever it says, and no newline.
 pub(super) async fn health(
-    wire: &mut impl Wire,
+    wire: &mut impl ResponseWriter,
     word: &'static str,
-    head: &Head,
+    head: &RequestHead,
 ) -> Result<Sent, WriteFault> {
-    let word = Pieces::from_iter([Bytes::from_static(word.as_bytes())]);
-    wire.whole(&Lines::new(200, TEXT, head), word).await?;
+    let word = BodyPieces::from_iter([Bytes::from_static(word.as_bytes())]);
+    wire.whole(&ResponseHead::new(200, TEXT, head), word)
+        .await?;
     Ok(0)
 }
 
 /// Every answer of a node ends with a newline.
-fn with_newline(mut body: Pieces) -> Pieces {
+fn with_newline(mut body: BodyPieces) -> BodyPieces {
     if !body.last().is_some_and(|last| last.ends_with(NEWLINE)) {
         body.push(Bytes::from_static(NEWLINE));
     }
@@ -374,15 +378,15 @@ fn with_newline(mut body: Pieces) -> Pieces {
 }
 
 async fn streamed(
-    wire: &mut impl Wire,
-    mut stream: BodyStream,
+    wire: &mut impl ResponseWriter,
+    mut stream: ResponseStream,
     gzip_level: Option<u32>,
 ) -> Result<Sent, WriteFault> {
     let mut gzip = gzip_level.map(Gzip::new);
     let mut sent = 0;
     while let Some(next) = stream.next().await {
         let chunk = next.map_err(|fault| {
-            tracing::warn!(error = %fault, sent, "streamed answer cut");
+            tracing::warn!(error = %fault, sent, "streamed response aborted");
             WriteFault::Broken
         })?;
         sent += chunk.len();
@@ -397,7 +401,7 @@ async fn streamed(
 }
 
 async fn push(
-    wire: &mut impl Wire,
+    wire: &mut impl ResponseWriter,
     chunk: Bytes,
     gzip: Option<&mut Gzip>,
 ) -> Result<(), WriteFault> {
@@ -412,29 +416,29 @@ async fn push(
 }
 
 /// A session of Pingora's, of HTTP/2, whose client has to keep pace.
-pub(super) struct Via<'a> {
+pub(super) struct PacedHttp2<'a> {
     pub session: &'a mut ServerSession,
-    pub tracked: &'a Arc<Tracked>,
+    pub tracked: &'a Arc<TrackedConnection>,
     limits: &'a Limits,
 }
 
 /// Bytes given to a connection of HTTP/2, which may hold them for as long as its client does not
 /// take them.
-struct Held {
+struct Http2Unsent {
     bytes: Bytes,
-    _charge: Charge,
+    _charge: UnsentBytes,
 }
 
-impl AsRef<[u8]> for Held {
+impl AsRef<[u8]> for Http2Unsent {
     fn as_ref(&self) -> &[u8] {
         &self.bytes
     }
 }
 
-impl<'a> Via<'a> {
+impl<'a> PacedHttp2<'a> {
     pub(super) fn new(
         session: &'a mut ServerSession,
-        tracked: &'a Arc<Tracked>,
+        tracked: &'a Arc<TrackedConnection>,
         limits: &'a Limits,
     ) -> Self {
         Self {
@@ -451,7 +455,7 @@ impl<'a> Via<'a> {
         }
         match self.tracked.charge(bytes.len(), self.limits) {
             Err(NoRoom) => Err(WriteFault::NoRoom),
-            Ok(charge) => Ok(Bytes::from_owner(Held {
+            Ok(charge) => Ok(Bytes::from_owner(Http2Unsent {
                 bytes,
                 _charge: charge,
             })),
@@ -465,7 +469,7 @@ impl<'a> Via<'a> {
         body: Bytes,
         end: bool,
     ) -> Result<(), WriteFault> {
-        let mut pace = Pace::new(self.tracked, self.limits);
+        let mut pace = WritePace::new(self.tracked, self.limits);
         let writing = self.session.write_response_header(Box::new(header));
         pace.hold(body.len(), writing).await??;
         self.write_body(pace, body, end).await
@@ -473,7 +477,7 @@ impl<'a> Via<'a> {
 
     async fn write_body(
         &mut self,
-        mut pace: Pace<'_>,
+        mut pace: WritePace<'_>,
         mut body: Bytes,
         end: bool,
     ) -> Result<(), WriteFault> {
@@ -491,17 +495,21 @@ impl<'a> Via<'a> {
     }
 
     async fn push_body(&mut self, body: Bytes, end: bool) -> Result<(), WriteFault> {
-        let pace = Pace::new(self.tracked, self.limits);
+        let pace = WritePace::new(self.tracked, self.limits);
         self.write_body(pace, body, end).await
     }
 }
 
-impl<W: Wire> Wire for &mut W {
-    async fn whole(&mut self, lines: &Lines<'_>, body: Pieces) -> Result<(), WriteFault> {
+impl<W: ResponseWriter> ResponseWriter for &mut W {
+    async fn whole(
+        &mut self,
+        lines: &ResponseHead<'_>,
+        body: BodyPieces,
+    ) -> Result<(), WriteFault> {
         W::whole(self, lines, body).await
     }
 
-    async fn begin(&mut self, lines: &Lines<'_>) -> Result<(), WriteFault> {
+    async fn begin(&mut self, lines: &ResponseHead<'_>) -> Result<(), WriteFault> {
         W::begin(self, lines).await
     }
 
@@ -514,15 +522,19 @@ impl<W: Wire> Wire for &mut W {
     }
 }
 
-impl Wire for Via<'_> {
-    async fn whole(&mut self, lines: &Lines<'_>, body: Pieces) -> Result<(), WriteFault> {
+impl ResponseWriter for PacedHttp2<'_> {
+    async fn whole(
+        &mut self,
+        lines: &ResponseHead<'_>,
+        body: BodyPieces,
+    ) -> Result<(), WriteFault> {
         let body = self.counted(joined(body))?;
         let mut header = header(lines)?;
         header.set_content_length(body.len())?;
         self.write(header, body, true).await
     }
 
-    async fn begin(&mut self, lines: &Lines<'_>) -> Result<(), WriteFault> {
+    async fn begin(&mut self, lines: &ResponseHead<'_>) -> Result<(), WriteFault> {
         self.write(header(lines)?, Bytes::new(), false).await
     }
 
@@ -539,14 +551,14 @@ impl Wire for Via<'_> {
     }
 }
 
-fn header(lines: &Lines<'_>) -> pingora::Result<ResponseHeader> {
+fn header(lines: &ResponseHead<'_>) -> pingora::Result<ResponseHeader> {
     let mut header = ResponseHeader::build_no_case(lines.status, Some(USUAL_HEADERS))?;
     filled(&mut header, |line| lines.tell(line))?;
     Ok(header)
 }
 
 /// Puts lines that are told into a header.
-fn filled(header: &mut ResponseHeader, tell: impl FnOnce(Line<'_>)) -> pingora::Result<()> {
+fn filled(header: &mut ResponseHeader, tell: impl FnOnce(HeaderLine<'_>)) -> pingora::Result<()> {
     let mut filled = Ok(());
     tell(&mut |name, value| {
         if filled.is_ok() {
@@ -557,7 +569,7 @@ fn filled(header: &mut ResponseHeader, tell: impl FnOnce(Line<'_>)) -> pingora::
 }
 
 /// The pieces as one. The first usually has room for what follows it.
-fn joined(pieces: Pieces) -> Bytes {
+fn joined(pieces: BodyPieces) -> Bytes {
     let length = pieces.iter().map(Bytes::len).sum();
     let mut pieces = pieces.into_iter();
     let first = pieces.next().unwrap_or_default();

@@ -7,16 +7,16 @@ use std::time::Duration;
 use pingora::protocols::http::ServerSession;
 use tokio::time::{Instant, timeout};
 
-use super::access::{self, Entry};
+use super::access::{self, AccessEntry};
 use super::body::{self, BodyFault};
-use super::connections::{Connections, Tracked};
+use super::connections::{ClientConnections, TrackedConnection};
 use super::drain::Drain;
-use super::fields::Fields;
-use super::head::{self, Head, Kind};
+use super::fields::RequestFields;
+use super::head::{self, RequestHead, RequestKind};
 use super::jupiter;
 use super::metrics::EdgeMetrics;
-use super::reply::{self, Refusal, Sent, Via, Wire, WriteFault};
-use super::session::Session;
+use super::reply::{self, ApiRefusal, PacedHttp2, ResponseWriter, Sent, WriteFault};
+use super::session::HttpSession;
 use crate::auth::ConsumerId;
 use crate::config::Network;
 use crate::error::Rejection;
@@ -34,7 +34,7 @@ pub struct RpcApp {
     pub published: Arc<Published>,
     pub pipeline: Arc<Pipeline>,
     pub drain: Arc<Drain>,
-    pub connections: Arc<Connections>,
+    pub connections: Arc<ClientConnections>,
     pub pubsub: Arc<Hub>,
     pub metrics: EdgeMetrics,
 }
@@ -44,8 +44,8 @@ impl RpcApp {
     pub(super) async fn exchange(
         &self,
         session: &mut ServerSession,
-        tracked: &Arc<Tracked>,
-    ) -> Result<(), Cut> {
+        tracked: &Arc<TrackedConnection>,
+    ) -> Result<(), ConnectionCut> {
         let waiting = self.drain.waiting();
         let snapshot = self.published.load();
         let limits = &snapshot.config.limits;
@@ -54,32 +54,32 @@ impl RpcApp {
         drop(waiting);
         match read {
             Ok(Ok(true)) => {}
-            Ok(Ok(false)) => return Err(Cut),
+            Ok(Ok(false)) => return Err(ConnectionCut),
             Ok(Err(malformed)) => {
                 // The error's text quotes the head, and a key may stand in it.
-                tracing::debug!(error = malformed.etype().as_str(), "request head refused");
+                tracing::debug!(error = malformed.etype().as_str(), "invalid request head");
                 let rejection = Rejection::BadHttp {
                     reason: "the request is not well-formed HTTP",
                 };
                 self.refuse_unread(session, tracked, &rejection).await;
-                return Err(Cut);
+                return Err(ConnectionCut);
             }
             Err(_elapsed) => {
                 self.refuse_unread(session, tracked, &Rejection::HeadTimeout)
                     .await;
-                return Err(Cut);
+                return Err(ConnectionCut);
             }
         }
-        let mut via = Via::new(session, tracked, limits);
+        let mut via = PacedHttp2::new(session, tracked, limits);
         self.serve(&mut via, &snapshot).await
     }
 }
 
 /// The connection is of no more use.
-pub(super) struct Cut;
+pub(super) struct ConnectionCut;
 
 /// Why a request ends before its answer is written.
-pub(super) enum Stop {
+pub(super) enum RequestEnd {
     Refused(Rejection),
     /// The same, told as Jupiter tells it.
     RefusedByApi(Rejection),
@@ -88,7 +88,7 @@ pub(super) enum Stop {
     Cut,
 }
 
-impl Stop {
+impl RequestEnd {
     /// The same for callers of Jupiter's API.
     fn by_api(self) -> Self {
         match self {
@@ -98,13 +98,13 @@ impl Stop {
     }
 }
 
-impl From<Rejection> for Stop {
+impl From<Rejection> for RequestEnd {
     fn from(rejection: Rejection) -> Self {
         Self::Refused(rejection)
     }
 }
 
-impl From<BodyFault> for Stop {
+impl From<BodyFault> for RequestEnd {
     fn from(fault: BodyFault) -> Self {
         match fault {
             BodyFault::Rejected(rejection) => Self::Refused(rejection),
@@ -115,17 +115,17 @@ impl From<BodyFault> for Stop {
 
 impl RpcApp {
     /// Answers a request whose head was read.
-    pub(super) async fn serve<S: Session>(
+    pub(super) async fn serve<S: HttpSession>(
         &self,
         session: &mut S,
         snapshot: &Arc<Snapshot>,
-    ) -> Result<(), Cut> {
+    ) -> Result<(), ConnectionCut> {
         let started = Instant::now();
         if self.drain.is_leaving() || snapshot.config.listen.keepalive < Duration::from_secs(1) {
             session.close();
         }
         let fields = session.fields();
-        let head = Head::new(&fields, session.client_ip(), trusted(snapshot));
+        let head = RequestHead::new(&fields, session.client_ip(), trusted(snapshot));
         let kind = head::kind(session, &fields);
         let (path, query) = (session.path(), session.query());
         let who = self.identify(&fields, path, query, head.client_ip, snapshot);
@@ -133,51 +133,51 @@ impl RpcApp {
             jupiter::is_api(session.method(), path, snapshot) && !session.asks_for_websocket();
         let comes_back = fields.instance.is_some_and(upstream::is_own);
         let served = match kind {
-            _ if comes_back => Err(Stop::Refused(Rejection::Loop)),
+            _ if comes_back => Err(RequestEnd::Refused(Rejection::Loop)),
             _ if is_api => {
                 let api = self.api(session, snapshot, &head, who, started);
-                Box::pin(api).await.map_err(Stop::by_api)
+                Box::pin(api).await.map_err(RequestEnd::by_api)
             }
-            Ok(Kind::Rpc) => self.call(session, snapshot, &head, who, started).await,
-            Ok(Kind::Preflight) => {
+            Ok(RequestKind::Rpc) => self.call(session, snapshot, &head, who, started).await,
+            Ok(RequestKind::Preflight) => {
                 let requested = fields.requested_headers.map(<[u8]>::to_vec);
                 let mut wire = session.wire();
                 self.ended(reply::preflight(&mut wire, &head, requested.as_deref()).await)
             }
-            Ok(Kind::Health) => {
+            Ok(RequestKind::Health) => {
                 let word = health_word(snapshot);
                 self.ended(reply::health(&mut session.wire(), word, &head).await)
             }
-            Ok(Kind::Price) => {
+            Ok(RequestKind::Price) => {
                 let served = self.price(session, snapshot, &head, who, started).await;
-                served.map_err(Stop::by_api)
+                served.map_err(RequestEnd::by_api)
             }
-            Err(rejection) => Err(Stop::Refused(rejection)),
+            Err(rejection) => Err(RequestEnd::Refused(rejection)),
         };
         match served {
             Ok(()) => Ok(()),
-            Err(Stop::Refused(rejection)) => {
-                let refusal = Refusal::rpc(&rejection);
+            Err(RequestEnd::Refused(rejection)) => {
+                let refusal = ApiRefusal::rpc(&rejection);
                 self.refuse(session, snapshot, &refusal, &head, started)
                     .await
             }
-            Err(Stop::RefusedByApi(rejection)) => {
-                let refusal = Refusal::api(&rejection);
+            Err(RequestEnd::RefusedByApi(rejection)) => {
+                let refusal = ApiRefusal::api(&rejection);
                 self.refuse(session, snapshot, &refusal, &head, started)
                     .await
             }
-            Err(Stop::Gone) => {
+            Err(RequestEnd::Gone) => {
                 self.metrics.client_gone();
-                Err(Cut)
+                Err(ConnectionCut)
             }
-            Err(Stop::Cut) => Err(Cut),
+            Err(RequestEnd::Cut) => Err(ConnectionCut),
         }
     }
 
     /// The consumer behind a request's key. A wrong key is remembered of its address.
     pub(super) fn identify(
         &self,
-        fields: &Fields<'_>,
+        fields: &RequestFields<'_>,
         path: &str,
         query: Option<&str>,
         address: Option<IpAddr>,
@@ -195,52 +195,52 @@ impl RpcApp {
 
     async fn call(
         &self,
-        session: &mut impl Session,
+        session: &mut impl HttpSession,
         snapshot: &Arc<Snapshot>,
-        head: &Head,
+        head: &RequestHead,
         who: Result<Option<ConsumerId>, Rejection>,
         started: Instant,
-    ) -> Result<(), Stop> {
+    ) -> Result<(), RequestEnd> {
         let consumer = who?;
         self.metrics.called_by(consumer.as_ref(), &snapshot.config);
         let limits = &snapshot.config.limits;
         let body = body::read(session, limits, &self.connections).await?;
         if session.tracked().has_no_room(limits) {
-            return Err(Stop::Refused(Rejection::TooMuchUnsent));
+            return Err(RequestEnd::Refused(Rejection::TooMuchUnsent));
         }
-        let _serving = session.tracked().serving().ok_or(Stop::Cut)?;
+        let _serving = session.tracked().serving().ok_or(RequestEnd::Cut)?;
         let request = self.request(snapshot, head, consumer.as_ref(), started);
         let response = tokio::select! {
             biased;
             response = request.answer(body) => response,
-            () = session.gone() => return Err(Stop::Gone),
+            () = session.gone() => return Err(RequestEnd::Gone),
         };
         let log = snapshot.config.log.access;
-        let entry = log.then(|| Entry::new(&response, head, consumer, started));
+        let entry = log.then(|| AccessEntry::new(&response, head, consumer, started));
         self.metrics.replied(response.status);
         let written = reply::write(&mut session.wire(), response, head, &snapshot.config).await;
         if written == Err(WriteFault::NoRoom) {
-            return Err(Stop::Refused(Rejection::TooMuchUnsent));
+            return Err(RequestEnd::Refused(Rejection::TooMuchUnsent));
         }
         self.account(entry.as_ref(), written)
-            .map_err(|Cut| Stop::Cut)
+            .map_err(|ConnectionCut| RequestEnd::Cut)
     }
 
     /// Jupiter's `GET /price/v3`.
     async fn price(
         &self,
-        session: &mut impl Session,
+        session: &mut impl HttpSession,
         snapshot: &Arc<Snapshot>,
-        head: &Head,
+        head: &RequestHead,
         who: Result<Option<ConsumerId>, Rejection>,
         started: Instant,
-    ) -> Result<(), Stop> {
+    ) -> Result<(), RequestEnd> {
         let consumer = who?;
         self.metrics.called_by(consumer.as_ref(), &snapshot.config);
         let limits = &snapshot.config.limits;
         // It should have none, and what it has must not be taken for the next request.
         let body = body::read(session, limits, &self.connections).await?;
-        let _serving = session.tracked().serving().ok_or(Stop::Cut)?;
+        let _serving = session.tracked().serving().ok_or(RequestEnd::Cut)?;
         let (pipeline, address) = (&self.pipeline, head.client_ip);
         let admitted = pipeline.admit(snapshot, consumer.as_ref(), address, 1);
         let admitted = admitted.await?;
@@ -252,27 +252,27 @@ impl RpcApp {
             .prices(snapshot, session.query(), started, jupiter);
         let response = prices.await?.of_admitted(admitted);
         let log = snapshot.config.log.access;
-        let entry = log.then(|| Entry::new(&response, head, consumer, started));
+        let entry = log.then(|| AccessEntry::new(&response, head, consumer, started));
         self.metrics.replied(response.status);
         let written = reply::write(&mut session.wire(), response, head, &snapshot.config).await;
         if written == Err(WriteFault::NoRoom) {
-            return Err(Stop::Refused(Rejection::TooMuchUnsent));
+            return Err(RequestEnd::Refused(Rejection::TooMuchUnsent));
         }
         self.account(entry.as_ref(), written)
-            .map_err(|Cut| Stop::Cut)
+            .map_err(|ConnectionCut| RequestEnd::Cut)
     }
 
     /// A reply that holds no answer to a call was written.
-    fn ended(&self, written: Result<Sent, WriteFault>) -> Result<(), Stop> {
+    fn ended(&self, written: Result<Sent, WriteFault>) -> Result<(), RequestEnd> {
         self.metrics.replied(200);
-        written.map(drop).map_err(|_fault| Stop::Cut)
+        written.map(drop).map_err(|_fault| RequestEnd::Cut)
     }
 
     /// A request as the pipeline takes it.
     pub(super) fn request(
         &self,
         snapshot: &Arc<Snapshot>,
-        head: &Head,
+        head: &RequestHead,
         consumer: Option<&ConsumerId>,
         started: Instant,
     ) -> Request {
@@ -293,27 +293,27 @@ impl RpcApp {
     /// Counts an answer, and logs it if there is to be a log.
     pub(super) fn account(
         &self,
-        entry: Option<&Entry>,
+        entry: Option<&AccessEntry>,
         written: Result<Sent, WriteFault>,
-    ) -> Result<(), Cut> {
+    ) -> Result<(), ConnectionCut> {
         self.metrics.answered(written);
         if let Some(entry) = entry {
             access::log(entry, written);
         }
-        written.map(drop).map_err(|_fault| Cut)
+        written.map(drop).map_err(|_fault| ConnectionCut)
     }
 
     /// Refuses a request whose head is none: nothing is known of it but where it came from.
     async fn refuse_unread(
         &self,
         session: &mut ServerSession,
-        tracked: &Arc<Tracked>,
+        tracked: &Arc<TrackedConnection>,
         rejection: &Rejection,
     ) {
         let snapshot = self.published.load();
-        let via = &mut Via::new(session, tracked, &snapshot.config.limits);
-        let head = Head::new(&Fields::default(), via.client_ip(), &[]);
-        let refusal = Refusal::rpc(rejection);
+        let via = &mut PacedHttp2::new(session, tracked, &snapshot.config.limits);
+        let head = RequestHead::new(&RequestFields::default(), via.client_ip(), &[]);
+        let refusal = ApiRefusal::rpc(rejection);
         // Nobody may be listening any more; there is nothing else to do for them.
         drop(
             self.tell(via, &snapshot, &refusal, &head, Instant::now())
@@ -325,12 +325,12 @@ impl RpcApp {
     /// come, the connection is closed in any case.
     pub(super) async fn refuse(
         &self,
-        session: &mut impl Session,
+        session: &mut impl HttpSession,
         snapshot: &Snapshot,
-        refusal: &Refusal<'_>,
-        head: &Head,
+        refusal: &ApiRefusal<'_>,
+        head: &RequestHead,
         started: Instant,
-    ) -> Result<(), Cut> {
+    ) -> Result<(), ConnectionCut> {
         if matches!(
             refusal.rejection,
             Rejection::BadHttp { .. } | Rejection::BodyTimeout | Rejection::TooManyBodies
@@ -344,22 +344,22 @@ impl RpcApp {
     /// Writes a refusal, counts and logs it.
     pub(super) async fn tell(
         &self,
-        wire: &mut impl Wire,
+        wire: &mut impl ResponseWriter,
         snapshot: &Snapshot,
-        refusal: &Refusal<'_>,
-        head: &Head,
+        refusal: &ApiRefusal<'_>,
+        head: &RequestHead,
         started: Instant,
-    ) -> Result<(), Cut> {
+    ) -> Result<(), ConnectionCut> {
         let rejection = refusal.rejection;
         let log = snapshot.config.log.access;
-        let entry = log.then(|| Entry::refused(rejection, head, started));
+        let entry = log.then(|| AccessEntry::refused(rejection, head, started));
         self.metrics.refused(rejection.label());
         self.metrics.replied(rejection.status());
         let written = reply::refuse(wire, refusal, head).await;
         if let Some(entry) = &entry {
             access::log(entry, written);
         }
-        written.map(drop).map_err(|_fault| Cut)
+        written.map(drop).map_err(|_fault| ConnectionCut)
     }
 }
 

@@ -9,19 +9,19 @@ use http::Method;
 use http::header::{CONTENT_LENGTH, EXPECT};
 
 use super::body::BodyFault;
-use super::connections::Tracked;
-use super::fields::Fields;
-use super::reply::{Via, Wire};
+use super::connections::TrackedConnection;
+use super::fields::RequestFields;
+use super::reply::{PacedHttp2, ResponseWriter};
 
 /// A session of HTTP/1 ([`super::http1`]) or of HTTP/2 (Pingora's).
-pub(super) trait Session {
+pub(super) trait HttpSession {
     fn method(&self) -> &Method;
 
     fn path(&self) -> &str;
 
     fn query(&self) -> Option<&str>;
 
-    fn fields(&self) -> Fields<'_>;
+    fn fields(&self) -> RequestFields<'_>;
 
     /// The first field of this name, which is in lower case.
     fn field(&self, name: &str) -> Option<&[u8]>;
@@ -30,7 +30,7 @@ pub(super) trait Session {
     fn client_ip(&self) -> Option<IpAddr>;
 
     /// The connection it came on.
-    fn tracked(&self) -> &Arc<Tracked>;
+    fn tracked(&self) -> &Arc<TrackedConnection>;
 
     /// Whether the client asks for WebSocket, and for nothing else.
     fn asks_for_websocket(&self) -> bool;
@@ -51,11 +51,11 @@ pub(super) trait Session {
     fn close(&mut self);
 
     /// Where the answer goes.
-    fn wire(&mut self) -> impl Wire;
+    fn wire(&mut self) -> impl ResponseWriter;
 }
 
 /// HTTP/2.
-impl Session for Via<'_> {
+impl HttpSession for PacedHttp2<'_> {
     fn method(&self) -> &Method {
         &self.session.req_header().method
     }
@@ -68,9 +68,9 @@ impl Session for Via<'_> {
         self.session.req_header().uri.query()
     }
 
-    fn fields(&self) -> Fields<'_> {
+    fn fields(&self) -> RequestFields<'_> {
         let headers = self.session.req_header().headers.iter();
-        Fields::of(headers.map(|(name, value)| (name.as_str().as_bytes(), value.as_bytes())))
+        RequestFields::of(headers.map(|(name, value)| (name.as_str().as_bytes(), value.as_bytes())))
     }
 
     fn field(&self, name: &str) -> Option<&[u8]> {
@@ -82,7 +82,7 @@ impl Session for Via<'_> {
         self.tracked.address
     }
 
-    fn tracked(&self) -> &Arc<Tracked> {
+    fn tracked(&self) -> &Arc<TrackedConnection> {
         self.tracked
     }
 
@@ -119,7 +119,7 @@ impl Session for Via<'_> {
         self.session.set_keepalive(None);
     }
 
-    fn wire(&mut self) -> impl Wire {
+    fn wire(&mut self) -> impl ResponseWriter {
         self
     }
 }

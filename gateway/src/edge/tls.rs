@@ -62,7 +62,7 @@ pub(super) async fn handshake(acceptor: &Acceptor, stream: Stream) -> Option<Str
     match acceptor.tls_handshake(*tcp).await {
         Ok(stream) => Some(Box::new(stream)),
         Err(error) => {
-            tracing::debug!(%error, "no TLS handshake");
+            tracing::debug!(%error, "TLS handshake failed");
             None
         }
     }

@@ -13,29 +13,29 @@ use tokio::io::AsyncWriteExt;
 use tokio::time::{Instant, timeout};
 use tokio_tungstenite::tungstenite::handshake::derive_accept_key;
 
-use super::access::{self, Entry};
-use super::connections::Tracked;
+use super::access::{self, AccessEntry};
+use super::connections::TrackedConnection;
 use super::fields::says;
-use super::head::{Head, Shown};
-use super::http1::request::Request;
+use super::head::{RequestHead, ShownCredentials};
+use super::http1::request::ParsedRequest;
 use super::rpc::{RpcApp, trusted};
 use crate::auth::ConsumerId;
 use crate::error::Rejection;
 use crate::framing::Framing;
-use crate::pipeline::Summary;
-use crate::pubsub::{Account, Client, Place, Session};
+use crate::pipeline::RequestSummary;
+use crate::pubsub::{SocketClient, SocketObserver, SocketPermit, SubscriberSession};
 use crate::snapshot::{Published, Snapshot};
 
 /// How long the answer to a handshake may take to be written.
 const PATIENCE: Duration = Duration::from_secs(10);
 
 /// A request that becomes a WebSocket.
-pub(super) struct Opening {
-    head: Head,
+pub(super) struct UpgradeRequest {
+    head: RequestHead,
     consumer: Option<ConsumerId>,
-    shown: Shown,
+    shown: ShownCredentials,
     accept: String,
-    place: Place,
+    place: SocketPermit,
     started: Instant,
 }
 
@@ -43,9 +43,9 @@ pub(super) struct Opening {
 pub(super) fn look_at(
     app: &RpcApp,
     snapshot: &Snapshot,
-    request: &Request,
+    request: &ParsedRequest,
     client_ip: Option<std::net::IpAddr>,
-) -> Option<Result<Box<Opening>, Rejection>> {
+) -> Option<Result<Box<UpgradeRequest>, Rejection>> {
     let settings = &snapshot.config.websocket;
     if !request.asks_for_websocket || request.method != Method::GET || !settings.enabled {
         return None;
@@ -56,21 +56,21 @@ pub(super) fn look_at(
 fn open(
     app: &RpcApp,
     snapshot: &Snapshot,
-    request: &Request,
+    request: &ParsedRequest,
     client_ip: Option<std::net::IpAddr>,
-) -> Result<Box<Opening>, Rejection> {
+) -> Result<Box<UpgradeRequest>, Rejection> {
     let started = Instant::now();
     let accept = accept(request)?;
     let fields = request.fields();
     let (path, query) = (request.path.as_str(), request.query.as_deref());
-    let head = Head::new(&fields, client_ip, trusted(snapshot));
+    let head = RequestHead::new(&fields, client_ip, trusted(snapshot));
     let consumer = app.identify(&fields, path, query, head.client_ip, snapshot)?;
     let key = head.client_key(consumer.as_ref());
     let place = app.pubsub.admit(snapshot, consumer.as_ref(), key)?;
-    Ok(Box::new(Opening {
+    Ok(Box::new(UpgradeRequest {
         head,
         consumer,
-        shown: Shown::new(&fields, path, query),
+        shown: ShownCredentials::new(&fields, path, query),
         accept,
         place,
         started,
@@ -78,7 +78,7 @@ fn open(
 }
 
 /// What the client's key is answered with (RFC 6455 §4.2).
-fn accept(request: &Request) -> Result<String, Rejection> {
+fn accept(request: &ParsedRequest) -> Result<String, Rejection> {
     let bad = |reason| Err(Rejection::Handshake { reason });
     let one = |name: &'static str| {
         let mut values = request.values(name);
@@ -111,10 +111,10 @@ pub(super) async fn serve(
     app: &Arc<RpcApp>,
     mut stream: Stream,
     unread: BytesMut,
-    tracked: &Arc<Tracked>,
-    opening: Box<Opening>,
+    tracked: &Arc<TrackedConnection>,
+    opening: Box<UpgradeRequest>,
 ) {
-    let Opening {
+    let UpgradeRequest {
         head,
         consumer,
         shown,
@@ -135,13 +135,13 @@ pub(super) async fn serve(
         return;
     }
     app.metrics.replied(101);
-    let journal = Arc::new(Journal {
+    let journal = Arc::new(SocketLog {
         app: Arc::clone(app),
         head,
         consumer,
         shown,
     });
-    let client = Client {
+    let client = SocketClient {
         key: journal.head.client_key(journal.consumer.as_ref()),
         consumer: journal.consumer.clone(),
         address: journal.head.client_ip,
@@ -149,10 +149,10 @@ pub(super) async fn serve(
         cache_use: journal.head.cache_use,
         ledger_only: journal.head.ledger_only,
         share: place.share(),
-        account: Arc::<Journal>::clone(&journal),
+        account: Arc::<SocketLog>::clone(&journal),
     };
     let hub = Arc::clone(&app.pubsub);
-    let session = Session::new(hub, stream, unread.to_vec(), client).await;
+    let session = SubscriberSession::new(hub, stream, unread.to_vec(), client).await;
     drop(unread);
     let ended = Box::pin(session.serve()).await;
     drop(place);
@@ -161,7 +161,7 @@ pub(super) async fn serve(
     }
 }
 
-fn switching(head: &Head, accept: &str) -> Vec<u8> {
+fn switching(head: &RequestHead, accept: &str) -> Vec<u8> {
     [
         &b"HTTP/1.1 101 Switching Protocols\r\nconnection: Upgrade\r\nupgrade: websocket\r\n\
            sec-websocket-accept: "[..],
@@ -174,27 +174,27 @@ fn switching(head: &Head, accept: &str) -> Vec<u8> {
 }
 
 /// Tells the log and the metrics of the calls on one socket.
-struct Journal {
+struct SocketLog {
     app: Arc<RpcApp>,
-    head: Head,
+    head: RequestHead,
     consumer: Option<ConsumerId>,
-    shown: Shown,
+    shown: ShownCredentials,
 }
 
-impl Journal {
+impl SocketLog {
     fn published(&self) -> &Published {
         &self.app.published
     }
 }
 
-impl Account for Journal {
-    fn answered(&self, summary: Summary, status: u16, started: Instant, bytes: usize) {
+impl SocketObserver for SocketLog {
+    fn answered(&self, summary: RequestSummary, status: u16, started: Instant, bytes: usize) {
         let snapshot = self.published().load();
         let metrics = &self.app.metrics;
         metrics.called_by(self.consumer.as_ref(), &snapshot.config);
         if snapshot.config.log.access {
             let consumer = self.consumer.clone();
-            let entry = Entry::of(&summary, status, &self.head, consumer, started);
+            let entry = AccessEntry::of(&summary, status, &self.head, consumer, started);
             access::log(&entry, Ok(bytes));
         }
     }

@@ -11,21 +11,25 @@ const MOST_DIGITS: usize = 16;
 
 /// It is no such line, whatever follows.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Malformed;
+pub(super) struct MalformedChunk;
 
 /// Reads the line at the beginning of `input`: its length and the size it tells. `None` if it is not
 /// yet there as a whole.
-pub(super) fn size(input: &[u8]) -> Result<Option<(usize, u64)>, Malformed> {
+pub(super) fn size(input: &[u8]) -> Result<Option<(usize, u64)>, MalformedChunk> {
     let window = input.get(..MOST_LINE).unwrap_or(input);
     let Some(end) = memchr::memchr(b'\n', window) else {
         let hopeless = window.len() == MOST_LINE
             || window
                 .first()
                 .is_some_and(|first| !first.is_ascii_hexdigit());
-        return if hopeless { Err(Malformed) } else { Ok(None) };
+        return if hopeless {
+            Err(MalformedChunk)
+        } else {
+            Ok(None)
+        };
     };
     let line = window.get(..end).and_then(|line| line.strip_suffix(b"\r"));
-    let size = line.and_then(read).ok_or(Malformed)?;
+    let size = line.and_then(read).ok_or(MalformedChunk)?;
     Ok(Some((end + 1, size)))
 }
 

@@ -7,21 +7,21 @@ use super::*;
 
 /// Reads a whole body from pieces; the rest of the input comes back too.
 fn collect(framing: Framing, pieces: &[&[u8]]) -> Result<(Vec<u8>, Vec<u8>), BadBody> {
-    let mut body = Body::new(framing);
+    let mut body = BodyReader::new(framing);
     let mut input = BytesMut::new();
     let mut out = Vec::new();
     let mut pieces = pieces.iter();
     loop {
         match body.take(&mut input)? {
-            Taken::Data(data) => {
+            BodyChunk::Data(data) => {
                 assert!(!data.is_empty());
                 out.extend_from_slice(&data);
             }
-            Taken::End => {
+            BodyChunk::End => {
                 pieces.for_each(|rest| input.extend_from_slice(rest));
                 return Ok((out, input.to_vec()));
             }
-            Taken::More => {
+            BodyChunk::More => {
                 let Some(piece) = pieces.next() else {
                     body.close()?;
                     return Ok((out, input.to_vec()));

@@ -10,7 +10,7 @@ use super::{Id, RequestId, Template};
 mod members;
 mod shape;
 
-use members::Members;
+use members::AnswerMembers;
 pub(super) use shape::HEAD_ID_LAST;
 use shape::usual_shape;
 
@@ -41,14 +41,14 @@ pub enum MalformedKind {
 /// A body that is no answer, with its beginning: some providers say there what they refuse.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("the body is no JSON-RPC answer ({kind:?})")]
-pub struct Malformed {
+pub struct MalformedAnswer {
     /// What is wrong.
     pub kind: MalformedKind,
     /// At most the first 512 bytes.
     pub excerpt: Bytes,
 }
 
-impl Malformed {
+impl MalformedAnswer {
     /// Keeps the beginning of `body`.
     pub(super) fn new(kind: MalformedKind, body: &Bytes) -> Self {
         Self {
@@ -64,12 +64,12 @@ pub struct Answer {
     body: Bytes,
     result: Option<Range<usize>>,
     error: Option<Box<ErrorObject>>,
-    id: Place,
+    id: IdPosition,
 }
 
 /// Where the caller's id goes.
 #[derive(Clone, Debug)]
-enum Place {
+enum IdPosition {
     /// In place of these bytes; the second position ends the object.
     Instead(Range<usize>, usize),
     /// Before the brace at this position.
@@ -85,7 +85,7 @@ impl Answer {
     ///
     /// # Errors
     /// The body is no JSON-RPC answer.
-    pub fn scan(body: Bytes) -> Result<Self, Malformed> {
+    pub fn scan(body: Bytes) -> Result<Self, MalformedAnswer> {
         let end = body.trim_ascii_end().len();
         let text = body.get(..end).unwrap_or_default();
         if let Some((result, id)) = usual_shape(text) {
@@ -93,7 +93,7 @@ impl Answer {
                 body,
                 result: Some(result),
                 error: None,
-                id: Place::Instead(id, end),
+                id: IdPosition::Instead(id, end),
             });
         }
         Self::scan_all(body)
@@ -107,32 +107,32 @@ impl Answer {
     ///
     /// # Errors
     /// The body is no JSON-RPC answer, or none to this request.
-    pub fn scan_reply(body: Bytes, asked: RequestId) -> Result<Self, Malformed> {
+    pub fn scan_reply(body: Bytes, asked: RequestId) -> Result<Self, MalformedAnswer> {
         let answer = Self::scan(body)?;
         let named = answer.raw_id().is_some_and(|id| asked.is(id));
         if named || (answer.error.is_some() && answer.is_anonymous()) {
             Ok(answer)
         } else {
-            Err(Malformed::new(MalformedKind::WrongId, &answer.body))
+            Err(MalformedAnswer::new(MalformedKind::WrongId, &answer.body))
         }
     }
 
-    fn scan_all(body: Bytes) -> Result<Self, Malformed> {
+    fn scan_all(body: Bytes) -> Result<Self, MalformedAnswer> {
         if body.trim_ascii().is_empty() {
-            return Err(Malformed::new(MalformedKind::Empty, &body));
+            return Err(MalformedAnswer::new(MalformedKind::Empty, &body));
         }
         if std::str::from_utf8(&body).is_err() {
-            return Err(Malformed::new(MalformedKind::NotJson, &body));
+            return Err(MalformedAnswer::new(MalformedKind::NotJson, &body));
         }
-        let Some(found) = Members::read(&body) else {
-            return Err(Malformed::new(MalformedKind::NotJson, &body));
+        let Some(found) = AnswerMembers::read(&body) else {
+            return Err(MalformedAnswer::new(MalformedKind::NotJson, &body));
         };
         let Some(end) = found.end.filter(|_| found.make_an_answer(&body)) else {
-            return Err(Malformed::new(MalformedKind::NotAnAnswer, &body));
+            return Err(MalformedAnswer::new(MalformedKind::NotAnAnswer, &body));
         };
         let id = match found.id {
-            Some(id) => Place::Instead(id, end),
-            None => Place::Before(end - 1),
+            Some(id) => IdPosition::Instead(id, end),
+            None => IdPosition::Before(end - 1),
         };
         let result = found.result.filter(|_| found.error.is_none());
         Ok(Self {
@@ -166,8 +166,8 @@ impl Answer {
     /// The raw JSON of the upstream's id.
     fn raw_id(&self) -> Option<&[u8]> {
         match &self.id {
-            Place::Instead(id, _) => self.body.get(id.clone()),
-            Place::Before(_) => None,
+            IdPosition::Instead(id, _) => self.body.get(id.clone()),
+            IdPosition::Before(_) => None,
         }
     }
 
@@ -181,12 +181,12 @@ impl Answer {
     /// gets one as its last member.
     pub fn splice(&self, id: &Id) -> [Bytes; 3] {
         match &self.id {
-            Place::Instead(old, end) => [
+            IdPosition::Instead(old, end) => [
                 self.body.slice(..old.start),
                 id.to_bytes(),
                 self.body.slice(old.end..*end),
             ],
-            Place::Before(brace) => [
+            IdPosition::Before(brace) => [
                 self.body.slice(..*brace),
                 id_member(id.as_bytes()),
                 self.body.slice(*brace..=*brace),
@@ -200,8 +200,8 @@ impl Answer {
     /// be much larger.
     pub fn template(&self) -> Template {
         let (head, key, tail, removed): (_, &[u8], _, _) = match &self.id {
-            Place::Instead(old, end) => (..old.start, b"", old.end..*end, old.len()),
-            Place::Before(brace) => (..*brace, ID_KEY, *brace..*brace + 1, 0),
+            IdPosition::Instead(old, end) => (..old.start, b"", old.end..*end, old.len()),
+            IdPosition::Before(brace) => (..*brace, ID_KEY, *brace..*brace + 1, 0),
         };
         let [head, tail] =
             [self.body.get(head), self.body.get(tail)].map(Option::unwrap_or_default);

@@ -46,7 +46,7 @@ impl Call {
 
 /// An entry that is no call, with the error that answers it.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Invalid {
+pub struct InvalidEntry {
     /// The id as far as it could be read.
     pub id: Id,
     /// What to answer.
@@ -57,11 +57,11 @@ pub struct Invalid {
 
 /// One entry of a request body.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Entry {
+pub enum RequestEntry {
     /// A call or a notification.
     Call(Call),
     /// To be answered with an error.
-    Invalid(Invalid),
+    Invalid(InvalidEntry),
 }
 
 /// Writes a call as the body of an upstream request, up to its last member, the id: every attempt

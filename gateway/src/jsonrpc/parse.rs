@@ -8,7 +8,7 @@ use bytes::Bytes;
 use bytestring::ByteString;
 
 use super::{
-    Call, Entry, Id, Invalid, RpcError,
+    Call, Id, InvalidEntry, RequestEntry, RpcError,
     cursor::{Cursor, NotJson, Token, unescape},
 };
 
@@ -18,9 +18,9 @@ const KEPT: usize = 1024;
 
 /// A request body.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Payload {
+pub enum RequestPayload {
     /// One object.
-    Single(Entry),
+    Single(RequestEntry),
     /// An array, answered by an array in the same order. An empty one is answered with an empty
     /// HTTP body, as is one of notifications only.
     Batch(Batch),
@@ -29,7 +29,7 @@ pub enum Payload {
 /// The entries of a batch, in order.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Batch {
-    kept: VecDeque<Entry>,
+    kept: VecDeque<RequestEntry>,
     /// The text from the first entry on that is not kept, and how many there are in it.
     rest: Bytes,
     unread: usize,
@@ -48,9 +48,9 @@ impl ExactSizeIterator for Batch {
 }
 
 impl Iterator for Batch {
-    type Item = Entry;
+    type Item = RequestEntry;
 
-    fn next(&mut self) -> Option<Entry> {
+    fn next(&mut self) -> Option<RequestEntry> {
         if let Some(entry) = self.kept.pop_front() {
             return Some(entry);
         }
@@ -104,7 +104,7 @@ impl From<NotJson> for ParseError {
 ///
 /// # Errors
 /// See [`ParseError`].
-pub fn parse(body: &Bytes, max_calls: usize) -> Result<Payload, ParseError> {
+pub fn parse(body: &Bytes, max_calls: usize) -> Result<RequestPayload, ParseError> {
     if let Err(error) = std::str::from_utf8(body) {
         return Err(ParseError::Utf8 {
             valid_up_to: error.valid_up_to(),
@@ -112,8 +112,8 @@ pub fn parse(body: &Bytes, max_calls: usize) -> Result<Payload, ParseError> {
     }
     let mut cursor = Cursor::new(body);
     let payload = match cursor.token() {
-        Some(Token::Object) => Payload::Single(entry(body, &mut cursor)?),
-        Some(Token::Array) => Payload::Batch(batch(body, &mut cursor, max_calls)?),
+        Some(Token::Object) => RequestPayload::Single(entry(body, &mut cursor)?),
+        Some(Token::Array) => RequestPayload::Batch(batch(body, &mut cursor, max_calls)?),
         _ => return Err(ParseError::Json),
     };
     if cursor.at_end() {
@@ -154,7 +154,7 @@ fn batch(body: &Bytes, cursor: &mut Cursor<'_>, limit: usize) -> Result<Batch, P
 
 /// The members of a request object, as far as they were seen.
 #[derive(Default)]
-struct Members<'a> {
+struct RequestMembers<'a> {
     id: Option<&'a [u8]>,
     /// `Some(true)` when the version is "2.0".
     version: Option<bool>,
@@ -164,8 +164,8 @@ struct Members<'a> {
     spoilt: bool,
 }
 
-fn entry(body: &Bytes, cursor: &mut Cursor<'_>) -> Result<Entry, ParseError> {
-    let mut members = Members::default();
+fn entry(body: &Bytes, cursor: &mut Cursor<'_>) -> Result<RequestEntry, ParseError> {
+    let mut members = RequestMembers::default();
     let mut first = true;
     cursor.eat(b'{');
     while let Some(raw) = cursor.key(first)? {
@@ -181,7 +181,7 @@ fn entry(body: &Bytes, cursor: &mut Cursor<'_>) -> Result<Entry, ParseError> {
     Ok(members.into_entry(body))
 }
 
-impl<'a> Members<'a> {
+impl<'a> RequestMembers<'a> {
     fn read(&mut self, key: &[u8], cursor: &mut Cursor<'a>) -> Option<()> {
         let token = cursor.token()?;
         match key {
@@ -220,13 +220,13 @@ impl<'a> Members<'a> {
         Some(())
     }
 
-    fn into_entry(self, body: &Bytes) -> Entry {
+    fn into_entry(self, body: &Bytes) -> RequestEntry {
         let id = self.id.map(|raw| Id::from_raw(body.slice_ref(raw)));
         let method = self.method.filter(|_| !self.spoilt).map(inside);
         // The body was found to be UTF-8 before it was read.
         let shared = |raw| ByteString::try_from(body.slice_ref(raw)).ok();
         let Some((method, name)) = method.and_then(|raw| Some((raw, shared(raw)?))) else {
-            return Entry::Invalid(Invalid {
+            return RequestEntry::Invalid(InvalidEntry {
                 id: id.unwrap_or_else(Id::null),
                 error: RpcError::invalid_request(),
                 versionless: false,
@@ -235,12 +235,12 @@ impl<'a> Members<'a> {
         let params = self.params.filter(|raw| *raw != b"null");
         match id {
             // A notification is not answered, whatever it says.
-            Some(id) if self.version != Some(true) => Entry::Invalid(Invalid {
+            Some(id) if self.version != Some(true) => RequestEntry::Invalid(InvalidEntry {
                 id,
                 error: RpcError::unsupported_version(),
                 versionless: true,
             }),
-            id => Entry::Call(Call {
+            id => RequestEntry::Call(Call {
                 id,
                 method: name,
                 unescaped: method.contains(&b'\\').then(|| unescape(method).into()),

@@ -5,9 +5,9 @@
 use bytes::Bytes;
 
 use super::{
-    Id, Malformed, MalformedKind, RequestId,
+    Id, MalformedAnswer, MalformedKind, RequestId,
     answer::HEAD_ID_LAST,
-    seek::{Seeker, Write},
+    id_seeker::{AppendedBytes, IdSeeker},
     tail,
 };
 
@@ -28,21 +28,21 @@ const MAX_SPACE: usize = 1024;
 pub struct Splicer {
     id: Bytes,
     asked: RequestId,
-    mode: Mode,
+    mode: SpliceMode,
 }
 
 #[derive(Debug)]
-enum Mode {
+enum SpliceMode {
     /// Too few bytes yet to tell the shape.
     Start(Vec<u8>),
     /// The usual shape: the id stands in the last bytes, which are held back.
     Window(Vec<u8>),
     /// Another shape: looking for the id.
-    Seek(Seeker),
+    Seek(IdSeeker),
     /// The id is replaced. White space is held back, since it may be the end.
     Pass { space: Vec<u8>, last: u8 },
     /// No JSON-RPC answer; nothing more is sent.
-    Broken(Malformed),
+    Broken(MalformedAnswer),
 }
 
 impl Splicer {
@@ -51,7 +51,7 @@ impl Splicer {
         Self {
             id: id.to_bytes(),
             asked,
-            mode: Mode::Start(Vec::new()),
+            mode: SpliceMode::Start(Vec::new()),
         }
     }
 
@@ -61,7 +61,7 @@ impl Splicer {
             return;
         }
         match &mut self.mode {
-            Mode::Start(begun) => {
+            SpliceMode::Start(begun) => {
                 let chunk = if begun.is_empty() {
                     chunk
                 } else {
@@ -70,10 +70,10 @@ impl Splicer {
                 };
                 self.start(&chunk, out);
             }
-            Mode::Window(held) => hold_back(held, &chunk, out),
-            Mode::Seek(_) => self.seek(&chunk, out),
-            Mode::Pass { space, last } => pass(space, last, &chunk, out),
-            Mode::Broken(_) => {}
+            SpliceMode::Window(held) => hold_back(held, &chunk, out),
+            SpliceMode::Seek(_) => self.seek(&chunk, out),
+            SpliceMode::Pass { space, last } => pass(space, last, &chunk, out),
+            SpliceMode::Broken(_) => {}
         }
     }
 
@@ -82,20 +82,20 @@ impl Splicer {
     /// # Errors
     /// What went through was no complete JSON-RPC answer to this request. What is in `out` must not
     /// be taken for one: break off towards the client.
-    pub fn finish(self, out: &mut Vec<Bytes>) -> Result<(), Malformed> {
+    pub fn finish(self, out: &mut Vec<Bytes>) -> Result<(), MalformedAnswer> {
         match self.mode {
-            Mode::Pass { last: b'}', .. } => Ok(()),
-            Mode::Window(held) => tail::splice(&Bytes::from(held), &self.id, self.asked, out),
-            Mode::Broken(malformed) => Err(malformed),
-            Mode::Start(begun) if begun.trim_ascii().is_empty() => Err(Malformed {
+            SpliceMode::Pass { last: b'}', .. } => Ok(()),
+            SpliceMode::Window(held) => tail::splice(&Bytes::from(held), &self.id, self.asked, out),
+            SpliceMode::Broken(malformed) => Err(malformed),
+            SpliceMode::Start(begun) if begun.trim_ascii().is_empty() => Err(MalformedAnswer {
                 kind: MalformedKind::Empty,
                 excerpt: Bytes::new(),
             }),
-            Mode::Start(begun) => Err(Malformed {
+            SpliceMode::Start(begun) => Err(MalformedAnswer {
                 kind: MalformedKind::NotJson,
                 excerpt: Bytes::from(begun),
             }),
-            Mode::Seek(_) | Mode::Pass { .. } => Err(Malformed {
+            SpliceMode::Seek(_) | SpliceMode::Pass { .. } => Err(MalformedAnswer {
                 kind: MalformedKind::NotJson,
                 excerpt: Bytes::new(),
             }),
@@ -107,35 +107,35 @@ impl Splicer {
         if chunk.starts_with(HEAD_ID_LAST) {
             let mut held = Vec::with_capacity(2 * WINDOW);
             hold_back(&mut held, chunk, out);
-            self.mode = Mode::Window(held);
+            self.mode = SpliceMode::Window(held);
         } else if HEAD_ID_LAST.starts_with(chunk) {
-            self.mode = Mode::Start(chunk.to_vec());
+            self.mode = SpliceMode::Start(chunk.to_vec());
         } else {
-            self.mode = Mode::Seek(Seeker::default());
+            self.mode = SpliceMode::Seek(IdSeeker::default());
             self.seek(chunk, out);
         }
     }
 
     fn seek(&mut self, chunk: &Bytes, out: &mut Vec<Bytes>) {
-        let Mode::Seek(seeker) = &mut self.mode else {
+        let SpliceMode::Seek(seeker) = &mut self.mode else {
             return;
         };
         let Ok(found) = seeker.push(chunk) else {
-            self.mode = Mode::Broken(Malformed::new(MalformedKind::NotAnAnswer, chunk));
+            self.mode = SpliceMode::Broken(MalformedAnswer::new(MalformedKind::NotAnAnswer, chunk));
             return;
         };
         send(chunk.slice(..found.keep), out);
-        if found.write == Write::Id {
+        if found.write == AppendedBytes::Id {
             send(self.id.clone(), out);
         }
         if let Some(from) = found.rest {
             if !seeker.found(self.asked) {
-                self.mode = Mode::Broken(Malformed::new(MalformedKind::WrongId, chunk));
+                self.mode = SpliceMode::Broken(MalformedAnswer::new(MalformedKind::WrongId, chunk));
                 return;
             }
             let (mut space, mut last) = (Vec::new(), 0);
             pass(&mut space, &mut last, &chunk.slice(from..), out);
-            self.mode = Mode::Pass { space, last };
+            self.mode = SpliceMode::Pass { space, last };
         }
     }
 }

@@ -4,7 +4,7 @@ use std::ops::Range;
 
 use bytes::Bytes;
 
-use super::{Malformed, MalformedKind, RequestId};
+use super::{MalformedAnswer, MalformedKind, RequestId};
 
 /// Sends the last bytes of an answer with `id` in place of the one of the request.
 ///
@@ -15,10 +15,10 @@ pub(super) fn splice(
     id: &Bytes,
     asked: RequestId,
     out: &mut Vec<Bytes>,
-) -> Result<(), Malformed> {
+) -> Result<(), MalformedAnswer> {
     let end = tail.trim_ascii_end().len();
     let Some(text) = tail.get(..end).and_then(|text| text.strip_suffix(b"}")) else {
-        return Err(Malformed::new(MalformedKind::NotJson, tail));
+        return Err(MalformedAnswer::new(MalformedKind::NotJson, tail));
     };
     let is_asked = |value: &Range<usize>| text.get(value.clone()).is_some_and(|id| asked.is(id));
     let found = match id_value(text) {
@@ -26,7 +26,7 @@ pub(super) fn splice(
         None => earlier(text, asked),
     };
     let Some(old) = found else {
-        return Err(Malformed::new(MalformedKind::WrongId, tail));
+        return Err(MalformedAnswer::new(MalformedKind::WrongId, tail));
     };
     out.push(tail.slice(..old.start));
     out.push(id.clone());

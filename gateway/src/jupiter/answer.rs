@@ -38,7 +38,7 @@ impl Fingerprint {
 /// The members that clients keep. All else in a quote some of them drop.
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
-struct Quote<'a> {
+struct QuoteIdentity<'a> {
     #[serde(borrow)]
     input_mint: Cow<'a, str>,
     #[serde(borrow)]
@@ -71,7 +71,7 @@ struct SwapInfo<'a> {
     amm_key: Cow<'a, str>,
 }
 
-impl Quote<'_> {
+impl QuoteIdentity<'_> {
     fn context_slot(&self) -> Option<u64> {
         let text = self.context_slot?.get().trim_matches('"');
         text.parse().ok()
@@ -115,7 +115,7 @@ impl Quote<'_> {
 impl QuoteFacts {
     /// Reads a quote; none if it is no quote.
     pub fn read(body: &[u8]) -> Option<Self> {
-        let quote: Quote<'_> = serde_json::from_slice(body).ok()?;
+        let quote: QuoteIdentity<'_> = serde_json::from_slice(body).ok()?;
         Some(Self {
             context_slot: quote.context_slot().map(Slot),
             pools: quote.pools(),
@@ -130,11 +130,11 @@ impl QuoteFacts {
 pub fn quote_of_swap(body: &[u8]) -> Option<Fingerprint> {
     #[derive(Deserialize)]
     #[serde(rename_all = "camelCase")]
-    struct Swap<'a> {
+    struct SwapAnswer<'a> {
         #[serde(borrow)]
-        quote_response: Quote<'a>,
+        quote_response: QuoteIdentity<'a>,
     }
-    let swap: Swap<'_> = serde_json::from_slice(body).ok()?;
+    let swap: SwapAnswer<'_> = serde_json::from_slice(body).ok()?;
     Some(swap.quote_response.print())
 }
 
@@ -142,11 +142,11 @@ pub fn quote_of_swap(body: &[u8]) -> Option<Fingerprint> {
 pub fn request_id(body: &[u8]) -> Option<String> {
     #[derive(Deserialize)]
     #[serde(rename_all = "camelCase")]
-    struct Order<'a> {
+    struct OrderAnswer<'a> {
         #[serde(borrow)]
         request_id: Cow<'a, str>,
     }
-    let order: Order<'_> = serde_json::from_slice(body).ok()?;
+    let order: OrderAnswer<'_> = serde_json::from_slice(body).ok()?;
     Some(order.request_id.into_owned()).filter(|id| !id.is_empty())
 }
 

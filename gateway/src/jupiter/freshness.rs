@@ -7,7 +7,7 @@ use perijove_core::redis::Dollars;
 
 /// What counts as fresh, and the present it is measured from.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Freshness {
+pub struct PriceFreshness {
     /// Older ones do not count.
     pub max_age: Duration,
     /// Those more slots behind do not count. None: whatever the slot.
@@ -18,7 +18,7 @@ pub struct Freshness {
     pub tip: Option<Slot>,
 }
 
-impl Freshness {
+impl PriceFreshness {
     /// Whether a price is fresh: the oldest trade it rests on is. One that is further in the future than it might be in the past is
     /// not: its time is wrong, and it would stay fresh for ever.
     pub fn admits(&self, price: &Dollars) -> bool {
@@ -47,8 +47,8 @@ mod tests {
 
     const NOW: u64 = 1_763_741_000_000;
 
-    fn freshness() -> Freshness {
-        Freshness {
+    fn freshness() -> PriceFreshness {
+        PriceFreshness {
             max_age: Duration::from_mins(1),
             max_slots: None,
             now: NOW,
@@ -84,11 +84,11 @@ mod tests {
 
     #[test]
     fn slots_count_where_a_limit_is_set_and_the_tip_is_known() {
-        let limited = Freshness {
+        let limited = PriceFreshness {
             max_slots: Some(10),
             ..freshness()
         };
-        let blind = Freshness {
+        let blind = PriceFreshness {
             tip: None,
             ..limited
         };

@@ -7,7 +7,7 @@ use super::Product;
 
 /// What is looked at.
 #[derive(Clone, Copy, Debug)]
-pub struct Seen<'a> {
+pub struct JudgedAnswer<'a> {
     pub product: Product,
     pub status: u16,
     /// The content type says JSON.
@@ -23,7 +23,7 @@ pub struct Seen<'a> {
 
 /// Why an answer is not passed on, as long as another upstream may give a better one.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Fault {
+pub enum ApiFault {
     /// Too many requests: the upstream is left alone for so long at least, if it says.
     RateLimited(Option<Duration>),
     /// The gateway's key is wrong or missing.
@@ -42,7 +42,7 @@ pub enum Fault {
     Lagging,
 }
 
-impl Fault {
+impl ApiFault {
     /// Value of the label `reason`.
     pub const fn label(self) -> &'static str {
         match self {
@@ -72,24 +72,24 @@ impl Fault {
 }
 
 /// Says what is wrong with an answer; nothing is with one that is the caller's, good or bad.
-pub fn judge(seen: &Seen<'_>, now_unix: u64) -> Option<Fault> {
+pub fn judge(seen: &JudgedAnswer<'_>, now_unix: u64) -> Option<ApiFault> {
     let page = !seen.is_json && begins_as_page(seen.body);
     match seen.status {
-        _ if seen.challenge => Some(Fault::Firewall),
-        429 => Some(Fault::RateLimited(pause(seen, now_unix))),
-        401 => Some(Fault::Unauthorized),
-        403 if page || mentions(seen.body, b"firewall") => Some(Fault::Firewall),
-        403 => Some(Fault::Forbidden),
-        500.. => Some(Fault::ServerError),
+        _ if seen.challenge => Some(ApiFault::Firewall),
+        429 => Some(ApiFault::RateLimited(pause(seen, now_unix))),
+        401 => Some(ApiFault::Unauthorized),
+        403 if page || mentions(seen.body, b"firewall") => Some(ApiFault::Firewall),
+        403 => Some(ApiFault::Forbidden),
+        500.. => Some(ApiFault::ServerError),
         200..300 | 404 | 405 if expects_json(seen.product) && !begins_as_json(seen.body) => {
-            Some(Fault::Unexpected)
+            Some(ApiFault::Unexpected)
         }
-        400 if seen.product == Product::Quote && is_no_route(seen.body) => Some(Fault::NoRoute),
+        400 if seen.product == Product::Quote && is_no_route(seen.body) => Some(ApiFault::NoRoute),
         _ => None,
     }
 }
 
-fn pause(seen: &Seen<'_>, now_unix: u64) -> Option<Duration> {
+fn pause(seen: &JudgedAnswer<'_>, now_unix: u64) -> Option<Duration> {
     let reset = seen.reset_unix.map(|at| {
         // A clock that differs must not make a pause of hours of a window of a minute.
         Duration::from_secs(at.saturating_sub(now_unix).clamp(1, 120))
@@ -133,8 +133,8 @@ mod tests {
 
     const NOW: u64 = 1_790_000_000;
 
-    fn seen(product: Product, status: u16, body: &str) -> Seen<'_> {
-        Seen {
+    fn seen(product: Product, status: u16, body: &str) -> JudgedAnswer<'_> {
+        JudgedAnswer {
             product,
             status,
             is_json: body.starts_with('{'),
@@ -147,7 +147,7 @@ mod tests {
 
     #[test]
     fn every_answer_is_somebodys() {
-        use Fault::*;
+        use ApiFault::*;
         use Product::{Other, Quote, Swap};
         for (product, status, body, fault) in [
             (Quote, 200, r#"{"outAmount":"1"}"#, None),
@@ -203,13 +203,13 @@ mod tests {
             (Some(NOW + 7), Some(9), Some(9)),
             (None, None, None),
         ] {
-            let limited = Seen {
+            let limited = JudgedAnswer {
                 reset_unix: reset,
                 retry_after: after.map(Duration::from_secs),
                 ..seen(Product::Quote, 429, "{}")
             };
             let pause = expected.map(Duration::from_secs);
-            assert_eq!(judge(&limited, NOW), Some(Fault::RateLimited(pause)));
+            assert_eq!(judge(&limited, NOW), Some(ApiFault::RateLimited(pause)));
         }
     }
 }

@@ -7,7 +7,7 @@ use perijove_core::Slot;
 
 /// For how long, by the configuration in force.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Rules {
+pub struct QuoteLifetimes {
     pub valid_slots: u64,
     /// The same over pools in which nothing has happened, while trades are heard.
     pub quiet_slots: u64,
@@ -17,7 +17,7 @@ pub struct Rules {
 
 /// What there is to judge by.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Present {
+pub struct QuoteContext {
     /// The slot of the markets it was made from.
     pub context: Option<Slot>,
     /// The cluster's.
@@ -32,7 +32,7 @@ pub struct Present {
 
 /// What a kept quote is worth.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Worth {
+pub enum QuoteValidity {
     /// It is true; by how many slots it is behind, if that is known.
     Fresh(Option<u64>),
     /// It has got too old.
@@ -47,9 +47,9 @@ const AHEAD: u64 = 32;
 /// A slot takes less: a clock of slots that stands still must not keep quotes for ever.
 const SLOWEST_SLOT: Duration = Duration::from_secs(1);
 
-impl Rules {
+impl QuoteLifetimes {
     /// Judges a quote.
-    pub fn worth(&self, present: &Present) -> Worth {
+    pub fn worth(&self, present: &QuoteContext) -> QuoteValidity {
         let Some((context, tip)) = present.context.zip(present.tip) else {
             return self.by_time(present);
         };
@@ -57,7 +57,7 @@ impl Rules {
             return self.by_time(present);
         }
         if present.traded.is_some_and(|traded| traded > context) {
-            return Worth::Traded;
+            return QuoteValidity::Traded;
         }
         let slots = if present.heard {
             self.quiet_slots.max(self.valid_slots)
@@ -67,16 +67,16 @@ impl Rules {
         let behind = context.lag_behind(tip);
         let longest = SLOWEST_SLOT * u32::try_from(slots + 1).unwrap_or(u32::MAX);
         if behind > slots || present.age > longest {
-            return Worth::Expired;
+            return QuoteValidity::Expired;
         }
-        Worth::Fresh(Some(behind))
+        QuoteValidity::Fresh(Some(behind))
     }
 
-    fn by_time(&self, present: &Present) -> Worth {
+    fn by_time(&self, present: &QuoteContext) -> QuoteValidity {
         match (present.traded, present.context) {
-            (Some(traded), Some(context)) if traded > context => Worth::Traded,
-            _ if present.age < self.ttl => Worth::Fresh(None),
-            _ => Worth::Expired,
+            (Some(traded), Some(context)) if traded > context => QuoteValidity::Traded,
+            _ if present.age < self.ttl => QuoteValidity::Fresh(None),
+            _ => QuoteValidity::Expired,
         }
     }
 }
@@ -85,14 +85,14 @@ impl Rules {
 mod tests {
     use super::*;
 
-    const RULES: Rules = Rules {
+    const RULES: QuoteLifetimes = QuoteLifetimes {
         valid_slots: 2,
         quiet_slots: 20,
         ttl: Duration::from_millis(800),
     };
 
-    fn at(context: u64) -> Present {
-        Present {
+    fn at(context: u64) -> QuoteContext {
+        QuoteContext {
             context: Some(Slot(context)),
             tip: Some(Slot(1_000)),
             age: Duration::from_millis(100),
@@ -104,14 +104,14 @@ mod tests {
     #[test]
     fn a_quote_lives_for_some_slots_and_longer_where_nothing_happens() {
         for (context, heard, worth) in [
-            (1_000, false, Worth::Fresh(Some(0))),
-            (998, false, Worth::Fresh(Some(2))),
-            (997, false, Worth::Expired),
-            (980, true, Worth::Fresh(Some(20))),
-            (979, true, Worth::Expired),
-            (1_003, false, Worth::Fresh(Some(0))),
+            (1_000, false, QuoteValidity::Fresh(Some(0))),
+            (998, false, QuoteValidity::Fresh(Some(2))),
+            (997, false, QuoteValidity::Expired),
+            (980, true, QuoteValidity::Fresh(Some(20))),
+            (979, true, QuoteValidity::Expired),
+            (1_003, false, QuoteValidity::Fresh(Some(0))),
         ] {
-            let present = Present {
+            let present = QuoteContext {
                 heard,
                 ..at(context)
             };
@@ -122,12 +122,12 @@ mod tests {
     #[test]
     fn a_later_trade_ends_it_and_an_earlier_one_does_not() {
         for (traded, worth) in [
-            (998, Worth::Fresh(Some(1))),
-            (999, Worth::Fresh(Some(1))),
-            (1_000, Worth::Traded),
+            (998, QuoteValidity::Fresh(Some(1))),
+            (999, QuoteValidity::Fresh(Some(1))),
+            (1_000, QuoteValidity::Traded),
         ] {
             for heard in [true, false] {
-                let present = Present {
+                let present = QuoteContext {
                     traded: Some(Slot(traded)),
                     heard,
                     ..at(999)
@@ -140,30 +140,30 @@ mod tests {
     #[test]
     fn without_slots_it_lives_for_a_moment() {
         let unknown = [
-            Present {
+            QuoteContext {
                 context: None,
                 ..at(1)
             },
-            Present { tip: None, ..at(1) },
+            QuoteContext { tip: None, ..at(1) },
             at(1_033),
         ];
         for present in unknown {
-            assert_eq!(RULES.worth(&present), Worth::Fresh(None));
-            let old = Present {
+            assert_eq!(RULES.worth(&present), QuoteValidity::Fresh(None));
+            let old = QuoteContext {
                 age: Duration::from_millis(800),
                 heard: true,
                 ..present
             };
-            assert_eq!(RULES.worth(&old), Worth::Expired);
+            assert_eq!(RULES.worth(&old), QuoteValidity::Expired);
         }
     }
 
     #[test]
     fn a_clock_of_slots_that_stands_still_keeps_nothing_for_ever() {
-        let present = Present {
+        let present = QuoteContext {
             age: Duration::from_secs(4),
             ..at(1_000)
         };
-        assert_eq!(RULES.worth(&present), Worth::Expired);
+        assert_eq!(RULES.worth(&present), QuoteValidity::Expired);
     }
 }

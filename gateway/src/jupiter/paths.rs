@@ -146,7 +146,7 @@ const V6: [&str; 8] = [
 
 /// A request's place in the API.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Route<'p> {
+pub struct ApiRoute<'p> {
     pub api: Api,
     pub product: Product,
     /// What stands behind the part's own path: empty, or beginning with a slash.
@@ -159,7 +159,7 @@ pub struct Route<'p> {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Ambiguous;
 
-impl<'p> Route<'p> {
+impl<'p> ApiRoute<'p> {
     /// The route of a path; none if it is no part of the API. Of requests that are `posted` only known
     /// parts are: whatever else is posted is a call of Solana's RPC.
     pub fn of(path: &'p str, posted: bool) -> Option<Self> {
@@ -266,7 +266,7 @@ impl PathMap {
     }
 
     /// The path of a route there.
-    pub fn path(&self, route: &Route<'_>) -> Option<String> {
+    pub fn path(&self, route: &ApiRoute<'_>) -> Option<String> {
         let prefix = self.prefix(route.api)?;
         let rest = match route.api {
             Api::Other => route.path,
@@ -364,7 +364,7 @@ mod tests {
             ),
         ] {
             for posted in [true, false] {
-                let route = Route::of(path, posted).unwrap();
+                let route = ApiRoute::of(path, posted).unwrap();
                 assert_eq!(route.product, product, "{path}");
                 let paths = [0, 1, 2].map(|map| maps[map].path(&route));
                 assert_eq!(
@@ -389,12 +389,12 @@ mod tests {
             "/swap",
             "/v6",
         ] {
-            assert_eq!(Route::of(path, true), None, "{path}");
+            assert_eq!(ApiRoute::of(path, true), None, "{path}");
         }
         // New parts of the API that are only read need no release of the gateway.
-        assert!(Route::of("/new-thing/v1/list", false).is_some());
-        assert_eq!(Route::of("/health", false), None);
-        assert_eq!(Route::of("/", false), None);
+        assert!(ApiRoute::of("/new-thing/v1/list", false).is_some());
+        assert_eq!(ApiRoute::of("/health", false), None);
+        assert_eq!(ApiRoute::of("/", false), None);
     }
 
     #[test]
@@ -406,7 +406,7 @@ mod tests {
             "/swap/v1/..%2fadmin",
             "/swap/v1/a%5Cb",
         ] {
-            let route = Route::of(path, false).unwrap();
+            let route = ApiRoute::of(path, false).unwrap();
             assert_eq!(route.check(), Err(Ambiguous), "{path}");
         }
     }

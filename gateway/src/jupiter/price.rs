@@ -15,7 +15,7 @@ pub fn answer(
     now: u64,
 ) -> Bytes {
     let extra = extra.then_some(now);
-    let mut body = serde_json::to_vec(&Answer { prices, extra })
+    let mut body = serde_json::to_vec(&PriceList { prices, extra })
         .unwrap_or_else(|_no_key_is_none| b"{}".to_vec());
     for (mint, price) in others {
         let end = body.pop();
@@ -29,7 +29,7 @@ pub fn answer(
     body.into()
 }
 
-struct Answer<'p> {
+struct PriceList<'p> {
     prices: &'p [(Pubkey, Dollars)],
     extra: Option<u64>,
 }
@@ -37,18 +37,18 @@ struct Answer<'p> {
 /// One price, with Jupiter's names. A block is a slot to it.
 #[derive(Serialize)]
 #[serde(rename_all = "camelCase")]
-struct Member {
+struct TokenPrice {
     usd_price: f64,
     block_id: u64,
     decimals: u8,
     #[serde(skip_serializing_if = "Option::is_none")]
-    extra: Option<Extra>,
+    extra: Option<PriceBasis>,
 }
 
 /// What a price rests on.
 #[derive(Serialize)]
 #[serde(rename_all = "camelCase")]
-struct Extra {
+struct PriceBasis {
     confidence: Confidence,
     /// Of the last ten minutes.
     trades: u32,
@@ -66,7 +66,7 @@ struct Confidence {
     uncertainty: f64,
 }
 
-impl Extra {
+impl PriceBasis {
     fn of(price: &Dollars, now: u64) -> Self {
         let (low, high) = price.interval();
         let since = u64::try_from(price.since).unwrap_or(0);
@@ -84,14 +84,14 @@ impl Extra {
     }
 }
 
-impl Serialize for Answer<'_> {
+impl Serialize for PriceList<'_> {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         serializer.collect_map(self.prices.iter().map(|(token, price)| {
-            let member = Member {
+            let member = TokenPrice {
                 usd_price: price.usd,
                 block_id: price.slot.0,
                 decimals: price.decimals,
-                extra: self.extra.map(|now| Extra::of(price, now)),
+                extra: self.extra.map(|now| PriceBasis::of(price, now)),
             };
             (token.to_string(), member)
         }))

@@ -35,16 +35,16 @@ pub fn order_with_referral(query: &str, account: &str, fee: u32) -> Option<Strin
 
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
-struct Swap<'a> {
+struct SwapReferral<'a> {
     #[serde(borrow, default, deserialize_with = "as_it_stands")]
     fee_account: Option<&'a RawValue>,
     #[serde(borrow)]
-    quote_response: Quote<'a>,
+    quote_response: QuoteReferral<'a>,
 }
 
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
-struct Quote<'a> {
+struct QuoteReferral<'a> {
     #[serde(borrow)]
     input_mint: Cow<'a, str>,
     #[serde(borrow)]
@@ -62,7 +62,7 @@ pub fn swap_with_account<'a>(
     body: &Bytes,
     account_of: impl Fn(&str) -> Option<&'a str>,
 ) -> Option<Bytes> {
-    let swap: Swap<'_> = serde_json::from_slice(body).ok()?;
+    let swap: SwapReferral<'_> = serde_json::from_slice(body).ok()?;
     // With `null` the caller names none, but a second member of that name would be one too many.
     let null = swap.fee_account.map(RawValue::get);
     if null.is_some_and(|null| null != "null") {

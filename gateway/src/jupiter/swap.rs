@@ -27,7 +27,7 @@ impl SwapFault {
 
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
-struct Swap<'a> {
+struct SwapRequest<'a> {
     #[serde(default)]
     user_public_key: Option<IgnoredAny>,
     #[serde(borrow, default)]
@@ -46,7 +46,8 @@ pub fn check_swap(body: &[u8]) -> Result<(), SwapFault> {
     if body.trim_ascii_start().first() != Some(&b'{') {
         return Err(SwapFault::NotJson);
     }
-    let swap: Swap<'_> = serde_json::from_slice(body).map_err(|_error| SwapFault::NotJson)?;
+    let swap: SwapRequest<'_> =
+        serde_json::from_slice(body).map_err(|_error| SwapFault::NotJson)?;
     let missing = |name| Err(SwapFault::Missing { name });
     if swap.user_public_key.is_none() {
         return missing("userPublicKey");

@@ -5,8 +5,8 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 
 use tokio::time::{Duration, Instant, sleep};
 
+use super::byte_rate::ByteRate;
 use super::rate::{Exceeded, Rate, Remaining};
-use super::volume::Volume;
 use crate::config;
 
 /// The state of one consumer's plan.
@@ -14,7 +14,7 @@ use crate::config;
 pub struct Allowance {
     plan: Arc<config::Plan>,
     requests: Option<Rate>,
-    answers: Option<Volume>,
+    answers: Option<ByteRate>,
     waiting: AtomicUsize,
     /// Kept when the plan becomes another.
     running: Arc<AtomicUsize>,
@@ -22,9 +22,9 @@ pub struct Allowance {
 
 /// A request that runs; dropped when it has ended.
 #[derive(Debug)]
-struct Running(Arc<AtomicUsize>);
+struct RunningRequest(Arc<AtomicUsize>);
 
-impl Running {
+impl RunningRequest {
     /// One more, unless there are so many already.
     fn one(running: &Arc<AtomicUsize>, most: Option<usize>) -> Option<Self> {
         let before = running.fetch_add(1, Ordering::Relaxed);
@@ -34,7 +34,7 @@ impl Running {
     }
 }
 
-impl Drop for Running {
+impl Drop for RunningRequest {
     fn drop(&mut self) {
         self.0.fetch_sub(1, Ordering::Relaxed);
     }
@@ -42,8 +42,8 @@ impl Drop for Running {
 
 /// A request that may go on.
 #[derive(Debug)]
-pub struct Admitted {
-    _running: Running,
+pub struct AdmittedRequest {
+    _running: RunningRequest,
     /// Where requests are limited.
     pub remaining: Option<Remaining>,
     /// Where answers are.
@@ -65,7 +65,7 @@ impl Meter {
 
 /// A request that may not.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Refused {
+pub enum PlanRefusal {
     /// Too many within the time.
     Rate {
         retry_after: Duration,
@@ -79,7 +79,7 @@ pub enum Refused {
     Batch { most: u32 },
 }
 
-impl Refused {
+impl PlanRefusal {
     /// All labels.
     pub const REASONS: [&str; 4] = ["rate", "concurrency", "batch", "bytes"];
 
@@ -111,7 +111,7 @@ impl Allowance {
         Arc::new(Self {
             plan: Arc::clone(plan),
             requests,
-            answers: plan.answer_bytes_per_minute.map(Volume::new),
+            answers: plan.answer_bytes_per_minute.map(ByteRate::new),
             waiting: AtomicUsize::new(0),
             running,
         })
@@ -125,18 +125,18 @@ impl Allowance {
     ///
     /// # Errors
     /// The plan does not allow it now, or never.
-    pub async fn admit(self: &Arc<Self>, calls: usize) -> Result<Admitted, Refused> {
-        let running =
-            Running::one(&self.running, self.plan.concurrent).ok_or(Refused::Concurrency)?;
-        let wait = |answers: &Volume| answers.wait(Instant::now());
+    pub async fn admit(self: &Arc<Self>, calls: usize) -> Result<AdmittedRequest, PlanRefusal> {
+        let running = RunningRequest::one(&self.running, self.plan.concurrent)
+            .ok_or(PlanRefusal::Concurrency)?;
+        let wait = |answers: &ByteRate| answers.wait(Instant::now());
         if let Some(retry_after) = self.answers.as_ref().and_then(wait) {
-            return Err(Refused::Bytes { retry_after });
+            return Err(PlanRefusal::Bytes { retry_after });
         }
         let remaining = match &self.requests {
             None => None,
             Some(rate) => Some(self.take(rate, calls).await?),
         };
-        Ok(Admitted {
+        Ok(AdmittedRequest {
             _running: running,
             remaining,
             meter: self.answers.is_some().then(|| Meter(Arc::clone(self))),
@@ -145,12 +145,12 @@ impl Allowance {
 
     /// Clients that do not try again by themselves are helped by a short wait; whoever would have to
     /// wait longer is told at once.
-    async fn take(&self, rate: &Rate, calls: usize) -> Result<Remaining, Refused> {
+    async fn take(&self, rate: &Rate, calls: usize) -> Result<Remaining, PlanRefusal> {
         let calls = u32::try_from(calls).unwrap_or(u32::MAX);
         let most = self.plan.burst;
         let mut wait = match rate.take(calls) {
             Ok(remaining) => return Ok(remaining),
-            Err(Exceeded::Always) => return Err(Refused::Batch { most }),
+            Err(Exceeded::Always) => return Err(PlanRefusal::Batch { most }),
             Err(Exceeded::For(wait)) => wait,
         };
         let Some(_waiting) = self.waiting() else {
@@ -164,30 +164,30 @@ impl Allowance {
             sleep(wait).await;
             wait = match rate.take(calls) {
                 Ok(remaining) => return Ok(remaining),
-                Err(Exceeded::Always) => return Err(Refused::Batch { most }),
+                Err(Exceeded::Always) => return Err(PlanRefusal::Batch { most }),
                 Err(Exceeded::For(wait)) => wait,
             };
         }
     }
 
     /// As many may wait as a burst is.
-    fn waiting(&self) -> Option<Waiting<'_>> {
+    fn waiting(&self) -> Option<WaitingRequest<'_>> {
         let before = self.waiting.fetch_add(1, Ordering::Relaxed);
-        let waiting = Waiting(&self.waiting);
+        let waiting = WaitingRequest(&self.waiting);
         (before < usize::try_from(self.plan.burst).unwrap_or(usize::MAX)).then_some(waiting)
     }
 }
 
-fn refused(rate: &Rate, retry_after: Duration) -> Refused {
-    Refused::Rate {
+fn refused(rate: &Rate, retry_after: Duration) -> PlanRefusal {
+    PlanRefusal::Rate {
         retry_after,
         remaining: rate.exhausted(),
     }
 }
 
-struct Waiting<'a>(&'a AtomicUsize);
+struct WaitingRequest<'a>(&'a AtomicUsize);
 
-impl Drop for Waiting<'_> {
+impl Drop for WaitingRequest<'_> {
     fn drop(&mut self) {
         self.0.fetch_sub(1, Ordering::Relaxed);
     }
@@ -218,7 +218,7 @@ mod tests {
         let waits = tokio::spawn(async move { own.admit(1).await.is_ok() });
         tokio::task::yield_now().await;
         // As many wait as a burst is; more are told at once.
-        let Err(Refused::Rate {
+        let Err(PlanRefusal::Rate {
             retry_after,
             remaining,
         }) = allowance.admit(1).await
@@ -237,7 +237,7 @@ mod tests {
         let begun = Instant::now();
         assert!(matches!(
             allowance.admit(1).await,
-            Err(Refused::Rate { .. })
+            Err(PlanRefusal::Rate { .. })
         ));
         assert_eq!(begun.elapsed(), Duration::ZERO);
     }
@@ -247,7 +247,7 @@ mod tests {
         let allowance = allowance(600, 10);
         assert_eq!(
             allowance.admit(11).await.err(),
-            Some(Refused::Batch { most: 10 })
+            Some(PlanRefusal::Batch { most: 10 })
         );
         let admitted = allowance.admit(10).await.unwrap();
         assert_eq!(admitted.remaining.unwrap().remaining, 0);
@@ -262,7 +262,10 @@ mod tests {
         }));
         let first = allowance.admit(1).await.unwrap();
         let _second = allowance.admit(1).await.unwrap();
-        assert_eq!(allowance.admit(1).await.err(), Some(Refused::Concurrency));
+        assert_eq!(
+            allowance.admit(1).await.err(),
+            Some(PlanRefusal::Concurrency)
+        );
         drop(first);
         assert!(allowance.admit(1).await.is_ok());
     }
@@ -276,7 +279,7 @@ mod tests {
         }));
         let admitted = allowance.admit(1).await.unwrap();
         admitted.meter.as_ref().unwrap().count(1_500);
-        let Err(Refused::Bytes { retry_after }) = allowance.admit(1).await else {
+        let Err(PlanRefusal::Bytes { retry_after }) = allowance.admit(1).await else {
             panic!("more than there are");
         };
         assert_eq!(retry_after, Duration::from_secs(30));

@@ -2,19 +2,19 @@
 //! to it over HTTP; sockets and their subscriptions are not charged.
 
 mod lease;
-mod pace;
+mod registry;
+mod spending;
 mod terms;
-mod treasury;
 
 use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU64, Ordering};
 
 use parking_lot::Mutex;
 use tokio::time::{Duration, Instant};
 
-pub use lease::{Demand, Leased};
-pub use pace::Pace;
-pub use terms::{Budgets, Charge};
-pub use treasury::Treasury;
+pub use lease::{LeaseAnswer, LeaseRequest};
+pub use registry::BudgetRegistry;
+pub use spending::SpendingRate;
+pub use terms::{BudgetCharge, UpstreamBudgets};
 
 use crate::config::BudgetRate;
 use crate::solana::Priority;

@@ -21,7 +21,7 @@ use tokio::sync::oneshot;
 use tokio::time::{Duration, Instant};
 
 use crate::solana::Priority;
-use queue::{Queue, Waiter};
+use queue::{PriorityQueue, Waiter};
 
 mod queue;
 #[cfg(test)]
@@ -38,7 +38,7 @@ const CLASSES: [Priority; Priority::ALL.len()] = Priority::ALL;
 
 /// Who asks for a place.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Ask {
+pub struct PermitRequest {
     pub priority: Priority,
     /// Those with the same number share their turns.
     pub consumer: u64,
@@ -48,7 +48,7 @@ pub struct Ask {
     pub heavy: bool,
 }
 
-impl Ask {
+impl PermitRequest {
     /// The gateway's own calls, and others that stand for no consumer.
     pub const fn own(priority: Priority) -> Self {
         Self {
@@ -76,29 +76,29 @@ pub struct Gate {
     /// A copy of what the state has, to be looked at without its lock.
     places: AtomicUsize,
     most_waiting: AtomicUsize,
-    state: Mutex<State>,
+    state: Mutex<GateState>,
 }
 
 #[derive(Debug, Default)]
-struct State {
+struct GateState {
     places: usize,
     /// Places in use, by class.
     used: [usize; CLASSES.len()],
     heavy: usize,
-    queue: Queue,
+    queue: PriorityQueue,
     /// Places given to somebody who waited.
     granted: u32,
 }
 
 /// One place, in use until it is dropped.
 #[derive(Debug)]
-pub struct Place {
+pub struct GatePermit {
     /// None once it was taken back otherwise.
     gate: Option<Arc<Gate>>,
-    ask: Ask,
+    ask: PermitRequest,
 }
 
-impl Drop for Place {
+impl Drop for GatePermit {
     fn drop(&mut self) {
         if let Some(gate) = self.gate.take() {
             let mut state = gate.state.lock();
@@ -122,9 +122,9 @@ impl Gate {
         Arc::new(Self {
             places: AtomicUsize::new(places),
             most_waiting: AtomicUsize::new(most_waiting),
-            state: Mutex::new(State {
+            state: Mutex::new(GateState {
                 places,
-                ..State::default()
+                ..GateState::default()
             }),
         })
     }
@@ -151,7 +151,7 @@ impl Gate {
     }
 
     /// A place, if one is free for such a call.
-    pub fn try_place(self: &Arc<Self>, ask: Ask) -> Option<Place> {
+    pub fn try_place(self: &Arc<Self>, ask: PermitRequest) -> Option<GatePermit> {
         let mut state = self.state.lock();
         // Whoever waits, waits because nothing is free for him: such a call overtakes nobody.
         if !state.is_free(ask) {
@@ -163,7 +163,7 @@ impl Gate {
 
     /// Waits for a place. `None` is for those who are turned away because too many wait. Whoever
     /// drops the future leaves the queue.
-    pub async fn place(self: &Arc<Self>, ask: Ask) -> Option<Place> {
+    pub async fn place(self: &Arc<Self>, ask: PermitRequest) -> Option<GatePermit> {
         if let Some(place) = self.try_place(ask) {
             return Some(place);
         }
@@ -183,7 +183,7 @@ impl Gate {
             self.serve(&mut state);
             number
         };
-        let mut queued = Queued {
+        let mut queued = QueuedRequest {
             gate: self,
             ask,
             number: Some(number),
@@ -194,7 +194,7 @@ impl Gate {
     }
 
     /// Whether a call of this kind would have to wait.
-    pub fn is_full_for(&self, ask: Ask) -> bool {
+    pub fn is_full_for(&self, ask: PermitRequest) -> bool {
         !self.state.lock().is_free(ask)
     }
 
@@ -225,15 +225,15 @@ impl Gate {
     }
 
     /// Gives free places to those who wait.
-    fn serve(self: &Arc<Self>, state: &mut State) {
+    fn serve(self: &Arc<Self>, state: &mut GateState) {
         while !state.queue.is_empty() && state.used() < state.places {
             let aged = state.granted % AGED_TURN == AGED_TURN - 1;
             let aged = aged.then(|| Instant::now().checked_sub(AGED)).flatten();
             let free = CLASSES.map(|priority| {
                 [false, true].map(|heavy| {
-                    state.is_free(Ask {
+                    state.is_free(PermitRequest {
                         heavy,
-                        ..Ask::own(priority)
+                        ..PermitRequest::own(priority)
                     })
                 })
             });
@@ -250,8 +250,8 @@ impl Gate {
         }
     }
 
-    fn given(self: &Arc<Self>, ask: Ask) -> Place {
-        Place {
+    fn given(self: &Arc<Self>, ask: PermitRequest) -> GatePermit {
+        GatePermit {
             gate: Some(Arc::clone(self)),
             ask,
         }
@@ -259,14 +259,14 @@ impl Gate {
 }
 
 /// Somebody in the queue, who leaves it when his call is dropped.
-struct Queued<'a> {
+struct QueuedRequest<'a> {
     gate: &'a Gate,
-    ask: Ask,
+    ask: PermitRequest,
     /// None once he is out of it.
     number: Option<u64>,
 }
 
-impl Drop for Queued<'_> {
+impl Drop for QueuedRequest<'_> {
     fn drop(&mut self) {
         if let Some(number) = self.number {
             self.gate.state.lock().queue.leave(self.ask, number);
@@ -274,8 +274,8 @@ impl Drop for Queued<'_> {
     }
 }
 
-impl State {
-    fn is_free(&self, ask: Ask) -> bool {
+impl GateState {
+    fn is_free(&self, ask: PermitRequest) -> bool {
         let class = ask.priority as usize;
         let below: usize = self.used.iter().take(class + 1).sum();
         self.used() < self.places
@@ -287,14 +287,14 @@ impl State {
         self.used.iter().sum()
     }
 
-    fn take(&mut self, ask: Ask) {
+    fn take(&mut self, ask: PermitRequest) {
         if let Some(used) = self.used.get_mut(ask.priority as usize) {
             *used += 1;
         }
         self.heavy += usize::from(ask.heavy);
     }
 
-    fn give_back(&mut self, ask: Ask) {
+    fn give_back(&mut self, ask: PermitRequest) {
         if let Some(used) = self.used.get_mut(ask.priority as usize) {
             *used = used.saturating_sub(1);
         }

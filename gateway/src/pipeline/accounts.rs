@@ -10,43 +10,44 @@ use std::sync::Arc;
 
 use perijove_core::{Commitment, Slot};
 
-use super::call::dispatch;
-use super::question::Question;
-use crate::cache::{Entry, Freshness, Key, Keys, Shelf, Source};
-use crate::dispatch::{Delivered, Payload, Trace};
+use super::cacheable::CacheableCall;
+use super::upstream_call::dispatch;
+use crate::cache::{AnswerOrigin, CacheEntry, CacheKey, EntryFreshness, KeyScope, ScopedKeys};
+use crate::dispatch::{AnswerPayload, AttemptSummary, Delivered};
 use crate::jsonrpc::Answer;
 use crate::solana::{self, AccountReads, Method, SlotView};
 
 /// The accounts of one call that are known.
-struct Pieces {
+struct KnownAccounts {
     reads: AccountReads,
     /// In the order of the call.
-    entries: Vec<Option<Arc<Entry>>>,
+    entries: Vec<Option<Arc<CacheEntry>>>,
     /// The slot all of them were read at; the oldest where they may differ.
     slot: Slot,
 }
 
-impl Question<'_> {
+impl CacheableCall<'_> {
     fn account_reads(&self) -> Option<AccountReads> {
         (self.class.method == Method::GetMultipleAccounts)
             .then(|| solana::account_reads(self.class, self.call.params()))
             .flatten()
     }
 
-    fn account_key(&self, reads: &AccountReads, index: usize) -> Option<Key> {
-        let shelf = Shelf::At(self.class.context.commitment);
+    fn account_key(&self, reads: &AccountReads, index: usize) -> Option<CacheKey> {
+        let scope = KeyScope::AtCommitment(self.class.context.commitment);
         let spelled = reads.spelled(index)?;
-        Some(Keys::new(&self.places.cluster, spelled, self.request.variant()).at(shelf))
+        Some(ScopedKeys::new(&self.keys.cluster, spelled, self.request.variant()).at(scope))
     }
 
     /// The accounts of this call that are in memory, if any, and if they go together.
-    fn pieces(&self, view: &SlotView) -> Option<Pieces> {
+    fn pieces(&self, view: &SlotView) -> Option<KnownAccounts> {
         let reads = self.account_reads()?;
         let memory = &self.request.pipeline.cache.memory;
         let entries: Vec<_> = (0..reads.len())
             .map(|index| {
                 let entry = memory.get(&self.account_key(&reads, index)?)?;
-                let fresh = self.weigh(&entry, view) == Some(Freshness::Fresh) && entry.dated;
+                let fresh = self.freshness_for_caller(&entry, view) == Some(EntryFreshness::Fresh)
+                    && entry.dated;
                 fresh.then_some(entry)
             })
             .collect();
@@ -57,7 +58,7 @@ impl Question<'_> {
         let one_bank = !self.may_be_on_a_fork() || upstreams.all(|upstream| upstream == first);
         let mixes = self.request.snapshot.cache.mixes_account_slots();
         let together = mixes || (oldest == newest && one_bank);
-        together.then_some(Pieces {
+        together.then_some(KnownAccounts {
             reads,
             entries,
             slot: oldest,
@@ -84,7 +85,7 @@ impl Question<'_> {
 
     /// Asks only for the accounts that are not known, where the rest can be expected at the same
     /// slot, and from the same bank. `None` when all have to be asked for after all.
-    pub(super) async fn ask_for_the_rest(&self) -> Option<(Delivered, Trace)> {
+    pub(super) async fn ask_for_the_rest(&self) -> Option<(Delivered, AttemptSummary)> {
         if !self.reads() {
             return None;
         }
@@ -109,18 +110,22 @@ impl Question<'_> {
             return None;
         }
         let call = self.call.with_params(pieces.reads.rest(&missing));
-        let (delivered, trace) = dispatch(self.request, &call, self.class, &self.session).await;
+        let (delivered, attempt_summary) =
+            dispatch(self.request, &call, self.class, &self.session).await;
         let answer = match &delivered {
             // What could not be asked for a part cannot be asked for the whole.
-            Delivered::Rejected(_) => return Some((delivered, trace)),
-            Delivered::Payload(Payload::Whole(answer)) if answer.error().is_some() => {
-                return Some((delivered, trace));
+            Delivered::Rejected(_) => return Some((delivered, attempt_summary)),
+            Delivered::Payload(AnswerPayload::Whole(answer)) if answer.error().is_some() => {
+                return Some((delivered, attempt_summary));
             }
-            Delivered::Payload(Payload::Whole(answer)) => answer,
-            Delivered::Payload(Payload::Stream { .. }) => return None,
+            Delivered::Payload(AnswerPayload::Whole(answer)) => answer,
+            Delivered::Payload(AnswerPayload::Stream { .. }) => return None,
         };
         let composed = pieces.completed(answer, mixes)?;
-        Some((Delivered::Payload(Payload::Whole(composed)), trace))
+        Some((
+            Delivered::Payload(AnswerPayload::Whole(composed)),
+            attempt_summary,
+        ))
     }
 
     /// Whether accounts may be put together in memory: as much as an upstream's answer may take. A
@@ -131,7 +136,12 @@ impl Question<'_> {
     }
 
     /// Keeps each account of an answer for those who ask for it alone or among others.
-    pub(super) fn keep_accounts(&self, answer: &Answer, view: &SlotView, source: &Source<'_>) {
+    pub(super) fn keep_accounts(
+        &self,
+        answer: &Answer,
+        view: &SlotView,
+        source: &AnswerOrigin<'_>,
+    ) {
         let Some(reads) = self.account_reads() else {
             return;
         };
@@ -145,15 +155,15 @@ impl Question<'_> {
             };
             let dated = solana::keep(self.class, None, &single);
             let policy = &self.request.snapshot.cache;
-            let shelved = policy.shelve(&single, &dated, self.class, view, source);
-            if let (Some((_, entry)), Some(key)) = (shelved, self.account_key(&reads, index)) {
+            let admitted = policy.admit(&single, &dated, self.class, view, source);
+            if let (Some((_, entry)), Some(key)) = (admitted, self.account_key(&reads, index)) {
                 cache.memory.put(key, Arc::new(entry));
             }
         }
     }
 }
 
-impl Pieces {
+impl KnownAccounts {
     /// The whole answer, with what was asked for in the gaps. `None` if it was read at another
     /// slot.
     fn completed(&self, answer: &Answer, mixes: bool) -> Option<Answer> {
@@ -186,6 +196,6 @@ impl Pieces {
 }
 
 /// The account of an entry.
-fn value(entry: &Entry) -> Option<&[u8]> {
+fn value(entry: &CacheEntry) -> Option<&[u8]> {
     Some(solana::wrapped_parts(entry.result()?)?.1)
 }

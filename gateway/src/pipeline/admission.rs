@@ -7,8 +7,8 @@ use std::time::Duration;
 use super::{Pipeline, Request, Response};
 use crate::auth::{self, ConsumerId};
 use crate::error::Rejection;
-use crate::jsonrpc::{Entry, Id, Payload};
-use crate::limit::{Admitted, Allowance, Ask, Refused};
+use crate::jsonrpc::{Id, RequestEntry, RequestPayload};
+use crate::limit::{AdmittedRequest, Allowance, PermitRequest, PlanRefusal};
 use crate::snapshot::Snapshot;
 use crate::solana::Class;
 
@@ -27,7 +27,7 @@ impl Pipeline {
         consumer: Option<&ConsumerId>,
         address: Option<IpAddr>,
         calls: usize,
-    ) -> Result<Option<Admitted>, Rejection> {
+    ) -> Result<Option<AdmittedRequest>, Rejection> {
         let Some(allowance) = self.allowance(snapshot, consumer, address)? else {
             return Ok(None);
         };
@@ -36,7 +36,7 @@ impl Pipeline {
             let plan = &allowance.plan().id;
             self.metrics.refused_by_plan(plan, refused.label());
             match refused {
-                Refused::Rate {
+                PlanRefusal::Rate {
                     retry_after,
                     remaining,
                 } => Rejection::OverLimit {
@@ -44,17 +44,17 @@ impl Pipeline {
                     retry_after,
                     remaining: Some(remaining),
                 },
-                Refused::Concurrency => Rejection::OverLimit {
+                PlanRefusal::Concurrency => Rejection::OverLimit {
                     reason: "your plan allows no more calls at the same time",
                     retry_after: MOMENT,
                     remaining: None,
                 },
-                Refused::Bytes { retry_after } => Rejection::OverLimit {
+                PlanRefusal::Bytes { retry_after } => Rejection::OverLimit {
                     reason: "your plan allows no more bytes of answers for now",
                     retry_after,
                     remaining: None,
                 },
-                Refused::Batch { most } => Rejection::TooManyCalls {
+                PlanRefusal::Batch { most } => Rejection::TooManyCalls {
                     calls,
                     limit: usize::try_from(most).unwrap_or(usize::MAX),
                 },
@@ -86,19 +86,22 @@ impl Pipeline {
 
 impl Request {
     /// The same for what a body holds; its calls count as the plan says.
-    pub(super) async fn admit(&self, payload: &Payload) -> Result<Option<Admitted>, Response> {
+    pub(super) async fn admit(
+        &self,
+        payload: &RequestPayload,
+    ) -> Result<Option<AdmittedRequest>, Response> {
         let plan = self.snapshot.plan(self.consumer.as_ref());
         let plan = plan.filter(|plan| !plan.costs.is_empty());
-        let cost = |entry: &Entry| match (entry, plan) {
-            (Entry::Call(call), Some(plan)) => {
+        let cost = |entry: &RequestEntry| match (entry, plan) {
+            (RequestEntry::Call(call), Some(plan)) => {
                 usize::try_from(plan.cost(call.method())).unwrap_or(usize::MAX)
             }
             _ => 1,
         };
         let calls = match payload {
-            Payload::Single(entry) => cost(entry),
-            Payload::Batch(batch) if plan.is_none() => batch.len(),
-            Payload::Batch(batch) => {
+            RequestPayload::Single(entry) => cost(entry),
+            RequestPayload::Batch(batch) if plan.is_none() => batch.len(),
+            RequestPayload::Batch(batch) => {
                 let costs = batch.clone().map(|entry| cost(&entry));
                 costs.fold(0, usize::saturating_add)
             }
@@ -111,14 +114,14 @@ impl Request {
             pipeline.metrics.no_call(rejection.label());
             let null = Id::null();
             match payload {
-                Payload::Single(Entry::Call(call)) => {
+                RequestPayload::Single(RequestEntry::Call(call)) => {
                     let id = call.id.as_ref().unwrap_or(&null);
                     Response::rejected(&rejection, id, "other")
                 }
-                Payload::Single(Entry::Invalid(_)) => {
+                RequestPayload::Single(RequestEntry::Invalid(_)) => {
                     Response::rejected(&rejection, &null, "other")
                 }
-                Payload::Batch(_) => Response::rejected(&rejection, &null, "batch"),
+                RequestPayload::Batch(_) => Response::rejected(&rejection, &null, "batch"),
             }
         })
     }
@@ -141,10 +144,10 @@ impl Request {
 
     /// Who goes first where places are short: by the plan, else by the method, unless the caller asks
     /// for another class, up to the plan's ceiling.
-    pub(super) fn ask(&self, class: &Class) -> Ask {
+    pub(super) fn ask(&self, class: &Class) -> PermitRequest {
         let profile = class.profile();
         let (consumer, usual) = (self.consumer.as_ref(), profile.priority);
-        Ask {
+        PermitRequest {
             priority: self.snapshot.priority(consumer, self.priority, usual),
             consumer: self.client,
             weight: self.snapshot.weight(consumer),

@@ -20,29 +20,31 @@ use futures::stream::{self, Stream};
 use tokio::task::JoinHandle;
 
 use super::Request;
+use super::batch_order::in_order;
 use super::cache_use::CacheStatus;
 use super::call;
-use super::order::in_order;
-use super::part::{Part, PartStream, Reply};
-use super::response::{Body, BodyFault, BodyStream, Response, Summary};
-use crate::dispatch::Trace;
+use super::call_reply::{CallBody, CallBodyStream, CallReply};
+use super::response::{
+    RequestSummary, Response, ResponseBody, ResponseStream, ResponseStreamFault,
+};
+use crate::dispatch::AttemptSummary;
 use crate::error::{JSON, Rejection};
-use crate::jsonrpc::{self, Batch, Entry, Id, Payload};
+use crate::jsonrpc::{self, Batch, Id, RequestEntry, RequestPayload};
 
 /// Collected answers above this many bytes start to stream.
 const COLLECT_LIMIT: usize = 1024 * 1024;
 /// More than that do not have room made for them beforehand.
 const USUAL_CALLS: usize = 256;
 
-type Replies = Pin<Box<dyn Stream<Item = Reply> + Send>>;
+type Replies = Pin<Box<dyn Stream<Item = CallReply> + Send>>;
 
 pub(super) async fn answer(request: Request, entries: Batch, body: Bytes) -> Response {
     let calls = entries.len();
     let whole = request.clone();
-    let mut limits = Limits::default();
+    let mut limits = BatchRateLimit::default();
     let mut replies = replies(request, entries);
 
-    let mut account = Account::default();
+    let mut account = BatchSummary::default();
     let mut collected = BytesMut::with_capacity(256 * calls.min(USUAL_CALLS));
     let body = loop {
         let Some(reply) = replies.next().await else {
@@ -58,9 +60,9 @@ pub(super) async fn answer(request: Request, entries: Batch, body: Bytes) -> Res
                 .unwrap_or_else(|| Response::empty("batch"));
         }
         account.add(&reply, whole.snapshot.config.log.access);
-        match reply.part {
-            Part::Nothing => {}
-            Part::Stream(part) => {
+        match reply.body {
+            CallBody::Nothing => {}
+            CallBody::Stream(part) => {
                 separate(&mut collected);
                 break go_on(collected, Some(part), replies);
             }
@@ -83,11 +85,11 @@ pub(super) async fn answer(request: Request, entries: Batch, body: Bytes) -> Res
         provenance: None,
         admitted: None,
         remaining: None,
-        summary: Summary {
+        summary: RequestSummary {
             method: "batch",
             calls,
             outcome: if account.mixed { "mixed" } else { "ok" },
-            trace: account.trace,
+            attempt_summary: account.attempt_summary,
             cache: account.cache.all(),
         },
     }
@@ -95,19 +97,19 @@ pub(super) async fn answer(request: Request, entries: Batch, body: Bytes) -> Res
 
 /// What is said of the answers so far.
 #[derive(Default)]
-struct Account {
+struct BatchSummary {
     mixed: bool,
-    cache: Agreement,
-    trace: Trace,
+    cache: CacheAgreement,
+    attempt_summary: AttemptSummary,
 }
 
-impl Account {
+impl BatchSummary {
     /// `logged`: who was tried will be told.
-    fn add(&mut self, reply: &Reply, logged: bool) {
+    fn add(&mut self, reply: &CallReply, logged: bool) {
         self.mixed |= reply.outcome != "ok";
         self.cache.add(reply.cache);
         if logged {
-            self.trace.add_call(&reply.trace);
+            self.attempt_summary.add_call(&reply.attempt_summary);
         }
     }
 }
@@ -122,7 +124,7 @@ fn replies(request: Request, entries: Batch) -> Replies {
             // A task of its own: others may wait for this call, and must not wait for the client
             // that is slow to take what stands before it in the batch.
             let task = tokio::spawn(async move { call::answer(&request, asked).await });
-            let entered = Entered(task);
+            let entered = PendingEntry(task);
             async move { (entered.await, entry) }
         })
         .buffered(concurrency);
@@ -132,25 +134,25 @@ fn replies(request: Request, entries: Batch) -> Replies {
 /// Whether a batch holds nothing but reads. Asked only where one was limited: it is read again.
 fn only_reads(request: &Request, body: &Bytes) -> bool {
     match jsonrpc::parse(body, usize::MAX) {
-        Ok(Payload::Batch(mut entries)) => entries.all(|entry| match entry {
-            Entry::Call(call) => call.id.is_none() || request.is_read(&call),
-            Entry::Invalid(_) => true,
+        Ok(RequestPayload::Batch(mut entries)) => entries.all(|entry| match entry {
+            RequestEntry::Call(call) => call.id.is_none() || request.is_read(&call),
+            RequestEntry::Invalid(_) => true,
         }),
-        Ok(Payload::Single(_)) | Err(_) => false,
+        Ok(RequestPayload::Single(_)) | Err(_) => false,
     }
 }
 
 /// What of a batch was rate-limited.
 #[derive(Default)]
-struct Limits {
+struct BatchRateLimit {
     /// The longest wait that was named, in seconds: after it all may be answered.
     retry_after: Option<u64>,
     wrote: bool,
 }
 
-impl Limits {
+impl BatchRateLimit {
     /// Whether it is the first that is limited.
-    fn add(&mut self, reply: &Reply) -> bool {
+    fn add(&mut self, reply: &CallReply) -> bool {
         self.wrote |= reply.wrote;
         let first = self.retry_after.is_none();
         if reply.status == 429 {
@@ -172,12 +174,12 @@ impl Limits {
 }
 
 /// The answer to one entry, under way. Dropping it cancels the call.
-struct Entered(JoinHandle<Reply>);
+struct PendingEntry(JoinHandle<CallReply>);
 
-impl Future for Entered {
-    type Output = Reply;
+impl Future for PendingEntry {
+    type Output = CallReply;
 
-    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Reply> {
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<CallReply> {
         match Pin::new(&mut self.0).poll(cx) {
             Poll::Pending => Poll::Pending,
             Poll::Ready(Ok(reply)) => Poll::Ready(reply),
@@ -190,7 +192,7 @@ impl Future for Entered {
     }
 }
 
-impl Drop for Entered {
+impl Drop for PendingEntry {
     fn drop(&mut self) {
         self.0.abort();
     }
@@ -198,14 +200,14 @@ impl Drop for Entered {
 
 /// Whether the cache had the same part in every answer so far.
 #[derive(Default)]
-enum Agreement {
+enum CacheAgreement {
     #[default]
     Nothing,
     On(Option<CacheStatus>),
     Differ,
 }
 
-impl Agreement {
+impl CacheAgreement {
     fn add(&mut self, status: Option<CacheStatus>) {
         *self = match self {
             Self::Nothing => Self::On(status),
@@ -223,40 +225,48 @@ impl Agreement {
 }
 
 /// Only notifications: a node answers nothing, not an empty array.
-fn close(mut collected: BytesMut) -> Body {
+fn close(mut collected: BytesMut) -> ResponseBody {
     if collected.is_empty() {
-        return Body::Empty;
+        return ResponseBody::Empty;
     }
     collected.extend_from_slice(b"]");
-    Body::Whole(collected.freeze())
+    ResponseBody::Whole(collected.freeze())
 }
 
 fn separate(collected: &mut BytesMut) {
     collected.extend_from_slice(if collected.is_empty() { b"[" } else { b"," });
 }
 
-fn go_on(collected: BytesMut, current: Option<Box<PartStream>>, replies: Replies) -> Body {
+fn go_on(
+    collected: BytesMut,
+    current: Option<Box<CallBodyStream>>,
+    replies: Replies,
+) -> ResponseBody {
     let stream = BatchStream {
         ready: Some(collected.freeze()),
         current,
         replies: Some(replies),
     };
-    Body::Stream {
+    let chunks = stream::unfold(stream, |mut stream| async move {
+        let next = stream.next().await?;
+        Some((next, stream))
+    });
+    ResponseBody::Stream {
         length: None,
-        stream: BodyStream::Batch(Box::pin(stream)),
+        stream: ResponseStream::new(chunks),
     }
 }
 
 /// The rest of a batch, one answer after the other.
-pub(super) struct BatchStream {
+struct BatchStream {
     ready: Option<Bytes>,
-    current: Option<Box<PartStream>>,
+    current: Option<Box<CallBodyStream>>,
     /// `None` when the closing bracket has been sent.
     replies: Option<Replies>,
 }
 
 impl BatchStream {
-    pub(super) async fn next(&mut self) -> Option<Result<Bytes, BodyFault>> {
+    async fn next(&mut self) -> Option<Result<Bytes, ResponseStreamFault>> {
         loop {
             if let Some(bytes) = self.ready.take() {
                 return Some(Ok(bytes));
@@ -271,9 +281,9 @@ impl BatchStream {
                 self.replies = None;
                 return Some(Ok(Bytes::from_static(b"]")));
             };
-            match reply.part {
-                Part::Nothing => {}
-                Part::Stream(part) => {
+            match reply.body {
+                CallBody::Nothing => {}
+                CallBody::Stream(part) => {
                     self.current = Some(part);
                     return Some(Ok(Bytes::from_static(b",")));
                 }

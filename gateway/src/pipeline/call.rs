@@ -1,18 +1,37 @@
 //! One JSON-RPC call, step by step.
+//!
+//! ```text
+//! 6 authorise ─ refused, or answered by the gateway itself ──────────▶ reply
+//! 7 memory ─ true ───────────────────────────────────────────────────▶ hit
+//!   │   └ expired, within bounds ─▶ fetched anew in the background ──▶ stale
+//! 8 the same call under way? ─ wait for it ─ good ───────────────────▶ coalesced
+//!   │ no: lead                    └ failed ─▶ once more from 8
+//! 9 Redis ─ true ────────────────────────────────────────────────────▶ hit
+//!   │   └ another gateway fetches it (if configured) ─ wait for it ──▶ coalesced
+//! 10 upstreams ─▶ 11 store it, and tell those who wait ──────────────▶ miss
+//!        └ failed ─▶ an expired answer, within bounds ───────────────▶ stale
+//! ```
 
 use std::sync::Arc;
 
 use bytes::Bytes;
+use tokio::time::Instant;
 
 use super::Request;
 use super::cache_use::CacheStatus;
-use super::copied::Copying;
-use super::meaning::Meaning;
-use super::part::{Part, PartStream, Reply};
-use super::question::Question;
-use crate::dispatch::{Delivered, Exchange, Payload, Session, Trace};
+use super::cacheable::CacheableCall;
+use super::call_plan::CallPlan;
+use super::call_reply::CallReply;
+use super::fetched::Fetched;
+use super::join::Joined;
+use super::memory_lookup::MemoryAnswer;
+use super::remote_lookup::RemoteLookup;
+use super::shared_outcome::SharedOutcome;
+use super::upstream_call::dispatch;
+use crate::cache::{CacheEntry, Claim, FlightRole, Leader};
+use crate::dispatch::{AttemptSummary, Delivered};
 use crate::error::Rejection;
-use crate::jsonrpc::{self, Call, Entry, Id};
+use crate::jsonrpc::{self, Call, Id, RequestEntry};
 use crate::solana::{Class, Idempotency, Method};
 
 /// The outcome of an entry that is no call.
@@ -21,79 +40,164 @@ const INVALID: &str = "invalid";
 const UNASKED: &str = "refused_unasked";
 
 /// Answers one entry of a request: itself the request, or a member of a batch.
-pub(super) async fn answer(request: &Request, entry: Entry) -> Reply {
+pub(super) async fn answer(request: &Request, entry: RequestEntry) -> CallReply {
     let call = match entry {
-        Entry::Call(call) => call,
-        Entry::Invalid(invalid) => {
+        RequestEntry::Call(call) => call,
+        RequestEntry::Invalid(invalid) => {
             let body = jsonrpc::error_reply(&invalid.id, &invalid.error, invalid.versionless);
             request.pipeline.metrics.no_call(INVALID);
-            return Reply::own(body, Method::Other.label(), INVALID);
+            return CallReply::own(body, Method::Other.label(), INVALID);
         }
     };
-    let meaning = request.meaning(&call);
-    let mut reply = walk(request, &call, &meaning).await;
-    let reads = meaning.class.profile().idempotency == Idempotency::Read;
-    reply.wrote = !reads && reply.trace.attempts > 0 && reply.status != 429;
-    let (method, took) = (meaning.class.method, request.started.elapsed());
+    let call_plan = request.call_plan(&call);
+    let mut reply = run(request, &call, &call_plan).await;
+    let reads = call_plan.class.profile().idempotency == Idempotency::Read;
+    reply.wrote = !reads && reply.attempt_summary.attempts > 0 && reply.status != 429;
+    let (method, took) = (call_plan.class.method, request.started.elapsed());
     let metrics = &request.pipeline.metrics;
     metrics.answered(method, reply.outcome, reply.cache, took);
     reply
 }
 
 /// Answers an entry once more, instead of what was answered before.
-pub(super) async fn again(request: &Request, entry: Entry) -> Reply {
-    let Entry::Call(call) = entry else {
-        return Reply::nothing(Method::Other.label());
+pub(super) async fn answer_again(request: &Request, entry: RequestEntry) -> CallReply {
+    let RequestEntry::Call(call) = entry else {
+        return CallReply::nothing(Method::Other.label());
     };
-    let meaning = request.meaning(&call);
-    walk(request, &call, &meaning).await
+    let call_plan = request.call_plan(&call);
+    run(request, &call, &call_plan).await
 }
 
-/// The list. Steps 1–4 (edge, auth, body, parse) lie behind us; `meaning` is step 5.
-async fn walk(request: &Request, call: &Call, meaning: &Arc<Meaning>) -> Reply {
-    let class = &meaning.class;
-    let label = class.method.label();
+/// The list of steps for one call. Steps 1 to 4 (edge, auth, body, parse) lie behind it; `call_plan`
+/// is what step 5 made of the call.
+async fn run(request: &Request, call: &Call, call_plan: &Arc<CallPlan>) -> CallReply {
+    let class = &call_plan.class;
     let Some(id) = &call.id else {
         // Agave runs no method for a notification and answers nothing.
-        return Reply::nothing(label);
+        return CallReply::nothing(class.method.label());
     };
 
-    // What the operator closed is refused before it costs anybody anything.
-    if request.snapshot.denies(call.method()) {
-        return Reply::rejected(&Rejection::MethodRefused, id, label);
+    // 6 authorise, and answer what takes no upstream.
+    if let Some(reply) = refused_or_own(request, call, class, id) {
+        return reply;
     }
+    let Some(cacheable) = CacheableCall::of(request, call, call_plan) else {
+        return Box::pin(run_uncached(request, call, class, id)).await;
+    };
 
-    // What no node would serve needs no node to say so.
-    if let Some(refusal) = class.refusal {
-        return Reply::own(
-            jsonrpc::error_reply(id, &refusal.error(), false),
-            label,
-            UNASKED,
-        );
+    // 7 look up in memory.
+    let expired = match cacheable.answer_from_memory(id) {
+        MemoryAnswer::Fresh(reply) => return reply,
+        MemoryAnswer::Stale(reply) => {
+            refresh(&cacheable);
+            return reply;
+        }
+        MemoryAnswer::Miss(expired) => expired,
+    };
+
+    // 8 to 11. Boxed: waiting there takes some kilobytes, which a hit does without.
+    let (fetched, status) = Box::pin(fetch(&cacheable)).await;
+
+    // 12 reply: the caller's id goes back in; nothing else is touched.
+    cacheable.reply(fetched, status, expired, id)
+}
+
+/// Steps 8 to 11, for a call that memory does not answer.
+async fn fetch(cacheable: &CacheableCall<'_>) -> (Fetched, CacheStatus) {
+    // 8 join the same call under way.
+    let leader = match cacheable.join().await {
+        Joined::Shared(shared) => return (Fetched::Shared(shared), CacheStatus::Coalesced),
+        Joined::TimedOut => return (Fetched::TimedOut, CacheStatus::Coalesced),
+        Joined::Leads(leader) => Some(leader),
+        Joined::Alone => None,
+    };
+
+    // 9 look up in Redis, once for all who wait.
+    let found = match leader {
+        Some(_) => cacheable.look_up_remote().await,
+        None => RemoteLookup::NotFound(None),
+    };
+    let claim = match found {
+        RemoteLookup::Found(entry) => return (known(leader, entry), CacheStatus::Hit),
+        RemoteLookup::FetchedByOther(entry) => {
+            return (known(leader, entry), CacheStatus::Coalesced);
+        }
+        RemoteLookup::NotFound(claim) => claim,
+    };
+
+    // 10 dispatch, 11 store.
+    let (delivered, attempt_summary) = dispatch_and_store(cacheable, leader, claim).await;
+    (
+        Fetched::Upstream(delivered, attempt_summary),
+        CacheStatus::Miss,
+    )
+}
+
+/// Tells those who wait what Redis had.
+fn known(leader: Option<Leader<SharedOutcome>>, entry: Arc<CacheEntry>) -> Fetched {
+    let known = SharedOutcome::Known(entry);
+    if let Some(leader) = leader {
+        leader.settle(known.clone());
     }
+    Fetched::Shared(known)
+}
 
-    // The gateway's own health is what a client means, not that of the node it happens to hit.
-    if class.method == Method::GetHealth {
-        return health(request, id);
+/// Steps 10 and 11: asks upstreams, keeps what they say, and tells those who wait.
+async fn dispatch_and_store(
+    cacheable: &CacheableCall<'_>,
+    leader: Option<Leader<SharedOutcome>>,
+    claim: Option<Claim>,
+) -> (Delivered, AttemptSummary) {
+    let CacheableCall {
+        request,
+        call,
+        class,
+        session,
+        ..
+    } = cacheable;
+    let (delivered, attempt_summary) = match cacheable.ask_for_the_rest().await {
+        Some(composed) => composed,
+        None => dispatch(request, call, class, session).await,
+    };
+    let stored = cacheable.store(&delivered, &attempt_summary);
+    if let Some(claim) = claim
+        && stored
+    {
+        claim.kept();
     }
-
-    // 6 admission: how much the caller may ask was settled with the request; here, what.
-    if !request.may_call(call.method()) {
-        return Reply::rejected(&Rejection::NotInPlan, id, label);
+    if let Some(leader) = leader {
+        leader.settle(SharedOutcome::of(&delivered, &attempt_summary));
     }
+    (delivered, attempt_summary)
+}
 
-    // 7 what is known already, 8 what is being asked already. It calls the steps below where
-    // neither is the case, and keeps what they bring.
-    if let Some(question) = Question::of(request, call, meaning) {
-        return question.answer(id).await;
-    }
+/// Steps 10 and 11 in the background, unless the same call is under way already.
+fn refresh(cacheable: &CacheableCall<'_>) {
+    let FlightRole::Lead(leader) = cacheable.join_flight() else {
+        return;
+    };
+    let now = Instant::now();
+    let request = Request {
+        started: now,
+        deadline: now + cacheable.request.snapshot.config.limits.request_timeout,
+        ..cacheable.request.clone()
+    };
+    let (call, call_plan) = (cacheable.call.clone(), Arc::clone(cacheable.call_plan));
+    drop(tokio::spawn(async move {
+        if let Some(cacheable) = CacheableCall::of(&request, &call, &call_plan) {
+            let (delivered, attempt_summary) =
+                dispatch_and_store(&cacheable, Some(leader), None).await;
+            cacheable.read_to_the_end(delivered, &attempt_summary).await;
+        }
+    }));
+}
 
-    // 9–11 candidates, attempts, hedges, retries.
+/// Steps 10 and 12 of a call that the cache has no part in.
+async fn run_uncached(request: &Request, call: &Call, class: &Class, id: &Id) -> CallReply {
     let session = request.session(class);
-    let (delivered, trace) = Box::pin(dispatch(request, call, class, &session)).await;
-
-    // 12 the caller's id goes back in; nothing else is touched.
-    let reply = deliver(delivered, id, trace, label, None);
+    let (delivered, attempt_summary) = dispatch(request, call, class, &session).await;
+    let label = class.method.label();
+    let reply = CallReply::of_delivered(delivered, id, attempt_summary, label, None);
     if request.snapshot.cache.enabled() {
         reply.cached(CacheStatus::Bypass)
     } else {
@@ -101,63 +205,28 @@ async fn walk(request: &Request, call: &Call, meaning: &Arc<Meaning>) -> Reply {
     }
 }
 
-pub(super) async fn dispatch(
-    request: &Request,
-    call: &Call,
-    class: &Class,
-    session: &Session,
-) -> (Delivered, Trace) {
-    let _turn = match request.turn(class).await {
-        Ok(turn) => turn,
-        Err(rejection) => return (Delivered::Rejected(rejection), Trace::default()),
-    };
-    let ask = request.ask(class);
-    let (delivered, trace) = Exchange {
-        pool: &request.snapshot.pool,
-        settings: &request.snapshot.dispatch,
-        live: &request.pipeline.live,
-        call,
-        class,
-        session,
-        ask,
-        started: request.started,
-        deadline: request.deadline,
-        ledger_only: request.ledger_only,
-        elsewhere: None,
+/// Step 6: the reply to a call that goes to no upstream, because it is refused or because the gateway
+/// knows the answer itself. How much the caller may ask was settled with the request; here, what.
+fn refused_or_own(request: &Request, call: &Call, class: &Class, id: &Id) -> Option<CallReply> {
+    let label = class.method.label();
+    // What the operator closed is refused before it costs anybody anything.
+    if request.snapshot.denies(call.method()) {
+        return Some(CallReply::rejected(&Rejection::MethodRefused, id, label));
     }
-    .run()
-    .await;
-    let answered = matches!(delivered, Delivered::Payload(_));
-    request.pipeline.metrics.asked(ask.priority, answered);
-    (delivered, trace)
+    // What no node would serve needs no node to say so.
+    if let Some(refusal) = class.refusal {
+        let body = jsonrpc::error_reply(id, &refusal.error(), false);
+        return Some(CallReply::own(body, label, UNASKED));
+    }
+    // The gateway's own health is what a client means, not that of the node it happens to hit.
+    if class.method == Method::GetHealth {
+        return Some(health(request, id));
+    }
+    let allowed = request.may_call(call.method());
+    (!allowed).then(|| CallReply::rejected(&Rejection::NotInPlan, id, label))
 }
 
-/// `copying` is shown what streams.
-pub(super) fn deliver(
-    delivered: Delivered,
-    id: &Id,
-    trace: Trace,
-    label: &'static str,
-    copying: Option<Copying>,
-) -> Reply {
-    match delivered {
-        Delivered::Payload(Payload::Whole(answer)) => {
-            let outcome = if answer.error().is_some() {
-                "error"
-            } else {
-                "ok"
-            };
-            Reply::upstream(Part::Whole(answer.into_spliced(id)), label, outcome, trace)
-        }
-        Delivered::Payload(Payload::Stream { head, length, rest }) => {
-            let stream = PartStream::new(id, head, length, rest, copying);
-            Reply::upstream(Part::Stream(Box::new(stream)), label, "ok", trace)
-        }
-        Delivered::Rejected(rejection) => Reply::rejected(&rejection, id, label).traced(trace),
-    }
-}
-
-fn health(request: &Request, id: &Id) -> Reply {
+fn health(request: &Request, id: &Id) -> CallReply {
     let label = Method::GetHealth.label();
     if request.snapshot.pool.can_serve() {
         let body = [
@@ -166,11 +235,11 @@ fn health(request: &Request, id: &Id) -> Reply {
             b"}",
         ]
         .concat();
-        Reply::own(Bytes::from(body), label, "ok")
+        CallReply::own(Bytes::from(body), label, "ok")
     } else {
         let rejection = Rejection::NoUpstream {
             reason: "no upstream is available",
         };
-        Reply::rejected(&rejection, id, label)
+        CallReply::rejected(&rejection, id, label)
     }
 }

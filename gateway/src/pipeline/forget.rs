@@ -42,21 +42,21 @@ impl Pipeline {
         if self.forgotten.generation.load(Ordering::Acquire) >= generation {
             return;
         }
-        let strangers: Vec<_> = pool
+        let unknown_methods: Vec<_> = pool
             .upstreams()
             .iter()
-            .filter(|upstream| upstream.is_stranger())
+            .filter(|upstream| upstream.is_of_other_cluster())
             .map(|upstream| Arc::clone(upstream.name()))
             .collect();
         // Answers first: from then on nobody is told of their slots any more.
-        let answers = self.cache.forget(&strangers);
-        self.live.floors.forget();
+        let answers = self.cache.forget(&unknown_methods);
+        self.dispatch_state.floors.forget();
         self.forgotten
             .generation
             .store(generation, Ordering::Release);
-        if !strangers.is_empty() {
+        if !unknown_methods.is_empty() {
             tracing::warn!(
-                strangers = json(&strangers).as_slice(),
+                unknown_methods = json(&unknown_methods).as_slice(),
                 answers,
                 "upstreams belong to another cluster; what they said is forgotten"
             );

@@ -24,19 +24,19 @@ use tokio::time::Instant;
 
 pub(super) use self::metrics::{JupiterMetrics, NOBODY};
 pub(super) use self::optimize::Optimizer;
-pub(super) use self::origins::Origins;
+pub(super) use self::origins::QuoteOrigins;
 pub(super) use self::prices::JupiterPrices;
 pub(super) use self::quotes::SharedQuote;
 pub use self::reply::{ApiContent, ApiResponse};
 
-use self::attempt::Ended;
-use self::attempts::Attempts;
-use self::origins::Origin;
+use self::attempt::ApiAttemptSummary;
+use self::attempts::ApiAttempts;
+use self::origins::QuoteOrigin;
 use super::Pipeline;
 use super::cache_use::CacheUse;
 use crate::config;
 use crate::error::Rejection;
-use crate::jupiter::{self, Product, QuoteQuery, Route};
+use crate::jupiter::{self, ApiRoute, Product, QuoteQuery};
 use crate::snapshot::Snapshot;
 use crate::upstream::{ApiRequest, ApiUpstream};
 
@@ -70,7 +70,7 @@ impl ApiCall {
         self.query = jupiter::without_keys(&self.query);
         let path = std::mem::take(&mut self.path);
         let posted = self.method == Method::POST;
-        let route = Route::of(&path, posted);
+        let route = ApiRoute::of(&path, posted);
         let route = route.ok_or(Rejection::NotServed {
             product: "this path",
         })?;
@@ -92,7 +92,7 @@ impl ApiCall {
         self.fields = vec![("accept", Bytes::from_static(jupiter::JSON.as_bytes()))];
     }
 
-    async fn routed(&mut self, route: &Route<'_>) -> Result<ApiResponse, Rejection> {
+    async fn routed(&mut self, route: &ApiRoute<'_>) -> Result<ApiResponse, Rejection> {
         route
             .check()
             .map_err(|jupiter::Ambiguous| Rejection::BadHttp {
@@ -127,7 +127,7 @@ impl ApiCall {
     }
 
     /// A quote, or the best of several.
-    async fn any_quote(&mut self, route: &Route<'_>) -> Result<ApiResponse, Rejection> {
+    async fn any_quote(&mut self, route: &ApiRoute<'_>) -> Result<ApiResponse, Rejection> {
         let asked = QuoteQuery::read(&self.query)?;
         let (query, note) = self.with_fee(asked)?;
         let mut response = if self.optimize && self.optimizer().enabled {
@@ -147,7 +147,7 @@ impl ApiCall {
     /// A request as one upstream gets it; none if it has not that part of the API.
     fn request_of(
         &self,
-        route: &Route<'_>,
+        route: &ApiRoute<'_>,
         upstream: &ApiUpstream,
         query: &str,
     ) -> Option<ApiRequest> {
@@ -172,14 +172,14 @@ impl ApiCall {
     /// Asks the upstreams.
     async fn attempt(
         &self,
-        route: &Route<'_>,
+        route: &ApiRoute<'_>,
         origin: Option<Arc<str>>,
-    ) -> Result<Ended, Rejection> {
-        Attempts::new(self, route, origin).run().await
+    ) -> Result<ApiAttemptSummary, Rejection> {
+        ApiAttempts::new(self, route, origin).run().await
     }
 
     /// Sends it to the upstreams, and remembers whose answer was.
-    async fn forward(&self, route: &Route<'_>) -> Result<ApiResponse, Rejection> {
+    async fn forward(&self, route: &ApiRoute<'_>) -> Result<ApiResponse, Rejection> {
         let product = route.product;
         let origin = match product {
             Product::Swap | Product::SwapInstructions => {
@@ -200,11 +200,11 @@ impl ApiCall {
         Ok(ended.into_response(product))
     }
 
-    fn remember(&self, product: Product, ended: &Ended) {
+    fn remember(&self, product: Product, ended: &ApiAttemptSummary) {
         let (Some(body), 200..300) = (ended.whole(), ended.reply.status) else {
             return;
         };
-        let origin = || Origin::new(ended.upstream.name(), self.charged, Instant::now());
+        let origin = || QuoteOrigin::new(ended.upstream.name(), self.charged, Instant::now());
         match product {
             Product::Quote => {
                 if let Some(facts) = &ended.facts {

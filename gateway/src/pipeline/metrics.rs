@@ -10,11 +10,11 @@ use prometheus::{
 use serde::Serialize;
 
 use super::cache_use::CacheStatus;
+use super::call_gate::CallGate;
 use super::jupiter::JupiterMetrics;
 use super::price::PriceMetrics;
-use super::turn::Turns;
 use crate::config::DEFAULT_PLAN;
-use crate::limit::Refused;
+use crate::limit::PlanRefusal;
 use crate::solana::{Method, Priority};
 
 /// From a hit on the same host to a heavy scan.
@@ -37,13 +37,13 @@ pub struct PipelineMetrics {
     classes: [OfClass; Priority::ALL.len()],
     pub(super) prices: PriceMetrics,
     pub(super) jupiter: JupiterMetrics,
-    pub(super) turns: Turns,
+    pub(super) turns: CallGate,
     /// By method; made when first needed, so that only methods in use have series.
-    usual: Vec<OnceLock<Usual>>,
+    usual: Vec<OnceLock<PreparedMethods>>,
 }
 
 #[derive(Debug)]
-struct Usual {
+struct PreparedMethods {
     duration: Histogram,
     ok: IntCounter,
     /// In the order of [`CacheStatus::ALL`].
@@ -115,7 +115,7 @@ impl PipelineMetrics {
             classes: by_class(registry)?,
             prices: PriceMetrics::register(registry, &jupiter)?,
             jupiter,
-            turns: Turns::register(registry)?,
+            turns: CallGate::register(registry)?,
             usual,
         };
         // The families are there from the start; a method has series of its own once it is called.
@@ -167,10 +167,10 @@ impl PipelineMetrics {
         }
     }
 
-    fn usual(&self, method: Method) -> Option<&Usual> {
+    fn usual(&self, method: Method) -> Option<&PreparedMethods> {
         let label = method.label();
         Some(self.usual.get(method as usize)?.get_or_init(|| {
-            Usual {
+            PreparedMethods {
                 duration: self.durations.with_label_values(&[label]),
                 ok: self.calls.with_label_values(&[label, OK]),
                 cached: CacheStatus::ALL
@@ -248,7 +248,7 @@ fn refused_by_plan(registry: &Registry) -> prometheus::Result<IntCounterVec> {
         ),
         &["plan", "reason"],
     )?;
-    for reason in Refused::REASONS {
+    for reason in PlanRefusal::REASONS {
         drop(refused.with_label_values(&[DEFAULT_PLAN, reason]));
     }
     registry.register(Box::new(refused.clone()))?;

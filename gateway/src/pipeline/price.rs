@@ -11,15 +11,15 @@ use perijove_core::redis::Dollars;
 use tokio::time::Instant;
 
 pub(super) use self::metrics::PriceMetrics;
-use self::metrics::Told;
+use self::metrics::PriceOutcome;
 use super::Pipeline;
 use super::cache_use::CacheStatus;
 use super::jupiter::ApiCall;
-use super::response::{Body, Provenance, Response, Source, Summary};
+use super::response::{AnswerSource, Provenance, RequestSummary, Response, ResponseBody};
 use crate::cache::Lookup;
-use crate::dispatch::Trace;
+use crate::dispatch::AttemptSummary;
 use crate::error::Rejection;
-use crate::jupiter::{self, Freshness};
+use crate::jupiter::{self, PriceFreshness};
 use crate::snapshot::Snapshot;
 
 /// The method in logs, and the product in metrics.
@@ -32,7 +32,7 @@ const OK: &str = "ok";
 const UNAVAILABLE: &str = "unavailable";
 
 /// How the look for one token ended.
-type Found = Result<Dollars, Lookup>;
+type PriceLookup = Result<Dollars, Lookup>;
 
 impl Pipeline {
     /// Answers `GET /price/v3?ids=…`. What ingest does not know, `jupiter` is asked for, where there is
@@ -60,7 +60,7 @@ impl Pipeline {
         let ids = ids.inspect_err(|rejection| metrics.refused(rejection))?;
         let found = self.prices_of(&ids).await;
         let most = snapshot.config.price.max_uncertainty;
-        let mut answer = Answer::of(&ids, &found, &self.freshness(snapshot), most);
+        let mut answer = PriceAnswer::of(&ids, &found, &self.freshness(snapshot), most);
         let missing = answer.missing(&ids);
         if !missing.is_empty() {
             answer.add(&ids, jupiter.prices_of(&missing).await);
@@ -75,16 +75,16 @@ impl Pipeline {
     }
 
     /// The prices of tokens, in their order.
-    async fn prices_of(&self, tokens: &[Pubkey]) -> Vec<Found> {
+    async fn prices_of(&self, tokens: &[Pubkey]) -> Vec<PriceLookup> {
         match self.cache.remote() {
             Some(remote) => remote.prices(tokens).await,
             None => vec![Err(Lookup::Error); tokens.len()],
         }
     }
 
-    fn freshness(&self, snapshot: &Snapshot) -> Freshness {
+    fn freshness(&self, snapshot: &Snapshot) -> PriceFreshness {
         let settings = &snapshot.config.price;
-        Freshness {
+        PriceFreshness {
             max_age: settings.max_age,
             max_slots: settings.max_slots,
             now: self.cache.unix_now(),
@@ -94,39 +94,39 @@ impl Pipeline {
 }
 
 /// What came of a request.
-struct Answer {
+struct PriceAnswer {
     prices: Vec<(Pubkey, Dollars)>,
     /// What Jupiter has said of others, as it wrote it.
     others: Vec<(Pubkey, Bytes)>,
     /// For each token that was asked for.
-    told: Vec<Told>,
-    source: Source,
+    told: Vec<PriceOutcome>,
+    source: AnswerSource,
     /// Of the oldest trade that was made use of.
     age: Option<Duration>,
     /// Milliseconds since 1970.
     now: u64,
 }
 
-impl Answer {
+impl PriceAnswer {
     /// `found` is what was found of each. Prices that may be further off than `most` are left out.
-    fn of(ids: &[Pubkey], found: &[Found], freshness: &Freshness, most: f64) -> Self {
+    fn of(ids: &[Pubkey], found: &[PriceLookup], freshness: &PriceFreshness, most: f64) -> Self {
         let mut prices = Vec::with_capacity(ids.len());
         let told = ids.iter().zip(found).map(|(id, found)| match found {
-            Ok(price) if !freshness.admits(price) => Told::Stale,
-            Ok(price) if price.uncertain > most => Told::Uncertain,
+            Ok(price) if !freshness.admits(price) => PriceOutcome::Stale,
+            Ok(price) if price.uncertain > most => PriceOutcome::Uncertain,
             Ok(price) => {
                 prices.push((*id, *price));
-                Told::Fresh
+                PriceOutcome::Fresh
             }
-            Err(Lookup::Slow | Lookup::Error) => Told::Unavailable,
-            Err(_) => Told::Unknown,
+            Err(Lookup::Slow | Lookup::Error) => PriceOutcome::Unavailable,
+            Err(_) => PriceOutcome::Unknown,
         });
         let told = told.collect();
-        let silent = |found: &Found| matches!(found, Err(Lookup::Slow | Lookup::Error));
+        let silent = |found: &PriceLookup| matches!(found, Err(Lookup::Slow | Lookup::Error));
         let source = if found.iter().all(silent) {
-            Source::Nobody
+            AnswerSource::Nobody
         } else {
-            Source::Ingest
+            AnswerSource::Ingest
         };
         let oldest = prices.iter().map(|(_, price)| price.since).min();
         Self {
@@ -142,7 +142,7 @@ impl Answer {
     /// The tokens that nothing is told of.
     fn missing(&self, ids: &[Pubkey]) -> Vec<Pubkey> {
         let told = ids.iter().zip(&self.told);
-        let missing = told.filter(|(_, told)| **told != Told::Fresh);
+        let missing = told.filter(|(_, told)| **told != PriceOutcome::Fresh);
         missing.map(|(id, _)| *id).collect()
     }
 
@@ -153,13 +153,13 @@ impl Answer {
         }
         for (id, told) in ids.iter().zip(&mut self.told) {
             if others.iter().any(|(other, _)| other == id) {
-                *told = Told::Jupiter;
+                *told = PriceOutcome::Jupiter;
             }
         }
         self.source = if self.prices.is_empty() {
-            Source::Jupiter
+            AnswerSource::Jupiter
         } else {
-            Source::Both
+            AnswerSource::Both
         };
         self.others = others;
     }
@@ -169,7 +169,7 @@ impl Answer {
         Response {
             status: 200,
             content_type: jupiter::JSON,
-            body: Body::Whole(jupiter::answer(&self.prices, &self.others, extra, self.now)),
+            body: ResponseBody::Whole(jupiter::answer(&self.prices, &self.others, extra, self.now)),
             retry_after: None,
             provenance: Some(Provenance {
                 source: self.source,
@@ -177,14 +177,14 @@ impl Answer {
             }),
             admitted: None,
             remaining: None,
-            summary: Summary {
+            summary: RequestSummary {
                 method: PRICE,
                 calls: 1,
                 outcome: match self.source {
-                    Source::Ingest | Source::Jupiter | Source::Both => OK,
-                    Source::Nobody => UNAVAILABLE,
+                    AnswerSource::Ingest | AnswerSource::Jupiter | AnswerSource::Both => OK,
+                    AnswerSource::Nobody => UNAVAILABLE,
                 },
-                trace: Trace::default(),
+                attempt_summary: AttemptSummary::default(),
                 cache: all.then_some(CacheStatus::Hit),
             },
         }
@@ -218,14 +218,14 @@ mod tests {
         }
     }
 
-    fn answer(ids: &[Pubkey], found: &[Found]) -> Answer {
-        let freshness = Freshness {
+    fn answer(ids: &[Pubkey], found: &[PriceLookup]) -> PriceAnswer {
+        let freshness = PriceFreshness {
             max_age: Duration::from_mins(1),
             max_slots: None,
             now: NOW,
             tip: None,
         };
-        Answer::of(ids, found, &freshness, 0.25)
+        PriceAnswer::of(ids, found, &freshness, 0.25)
     }
 
     #[test]
@@ -236,19 +236,22 @@ mod tests {
             ..price(3.0, 5)
         };
         for (token, told, age) in [
-            (Ok(price(3.0, 5)), Told::Fresh, Some(5)),
-            (Ok(price(3.0, 60)), Told::Fresh, Some(60)),
-            (Ok(price(3.0, 61)), Told::Stale, None),
-            (Ok(doubtful(0.25)), Told::Fresh, Some(5)),
-            (Ok(doubtful(0.26)), Told::Uncertain, None),
-            (Err(Miss), Told::Unknown, None),
-            (Err(Slow), Told::Unavailable, None),
-            (Err(Error), Told::Unavailable, None),
+            (Ok(price(3.0, 5)), PriceOutcome::Fresh, Some(5)),
+            (Ok(price(3.0, 60)), PriceOutcome::Fresh, Some(60)),
+            (Ok(price(3.0, 61)), PriceOutcome::Stale, None),
+            (Ok(doubtful(0.25)), PriceOutcome::Fresh, Some(5)),
+            (Ok(doubtful(0.26)), PriceOutcome::Uncertain, None),
+            (Err(Miss), PriceOutcome::Unknown, None),
+            (Err(Slow), PriceOutcome::Unavailable, None),
+            (Err(Error), PriceOutcome::Unavailable, None),
         ] {
             let answer = answer(&[TOKEN], &[token]);
             assert_eq!(answer.told, [told], "{token:?}");
             assert_eq!(answer.age, age.map(Duration::from_secs), "{told:?}");
-            assert_eq!(answer.prices.len(), usize::from(told == Told::Fresh));
+            assert_eq!(
+                answer.prices.len(),
+                usize::from(told == PriceOutcome::Fresh)
+            );
         }
     }
 
@@ -273,9 +276,9 @@ mod tests {
             (200, "unavailable")
         );
         let provenance = response.provenance.unwrap();
-        assert_eq!(provenance.source, Source::Nobody);
+        assert_eq!(provenance.source, AnswerSource::Nobody);
         assert_eq!(provenance.age, None);
-        let Body::Whole(body) = response.body else {
+        let ResponseBody::Whole(body) = response.body else {
             panic!("a whole body")
         };
         assert_eq!(body, "{}");

@@ -4,43 +4,42 @@ use std::pin::Pin;
 use std::time::Duration;
 
 use bytes::Bytes;
+use futures::{Stream, StreamExt};
 
-use super::batch::BatchStream;
 use super::cache_use::CacheStatus;
-use super::part::PartStream;
-use crate::dispatch::Trace;
+use crate::dispatch::AttemptSummary;
 use crate::error::{JSON, Rejection};
 use crate::jsonrpc::Id;
-use crate::limit::{Admitted, Meter, Remaining};
+use crate::limit::{AdmittedRequest, Meter, Remaining};
 use crate::solana::FaultKind;
 
 #[derive(Debug)]
 pub struct Response {
     pub status: u16,
     pub content_type: &'static str,
-    pub body: Body,
+    pub body: ResponseBody,
     /// Whole seconds.
     pub retry_after: Option<u64>,
     /// Where it comes from if not from an upstream.
     pub provenance: Option<Provenance>,
     /// The place of the request in its caller's plan, until the answer is written.
-    pub admitted: Option<Admitted>,
+    pub admitted: Option<AdmittedRequest>,
     /// What is left of the plan of a caller who was refused.
     pub remaining: Option<Remaining>,
-    pub summary: Summary,
+    pub summary: RequestSummary,
 }
 
 /// Where an answer comes from that no upstream has given.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Provenance {
-    pub source: Source,
+    pub source: AnswerSource,
     /// Of the oldest thing it says.
     pub age: Option<Duration>,
 }
 
 /// Who knew.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Source {
+pub enum AnswerSource {
     /// Ingest, by way of Redis.
     Ingest,
     /// Jupiter.
@@ -51,7 +50,7 @@ pub enum Source {
     Nobody,
 }
 
-impl Source {
+impl AnswerSource {
     /// The value of the `x-perijove-source` header.
     pub const fn label(self) -> &'static str {
         match self {
@@ -65,19 +64,19 @@ impl Source {
 
 /// What happened, for headers, logs and metrics.
 #[derive(Debug)]
-pub struct Summary {
+pub struct RequestSummary {
     /// Label of the method, or `batch`.
     pub method: &'static str,
     pub calls: usize,
     pub outcome: &'static str,
-    pub trace: Trace,
+    pub attempt_summary: AttemptSummary,
     /// What part the cache had; `None` where it differs within a batch or means nothing.
     pub cache: Option<CacheStatus>,
 }
 
 /// The newline that ends every answer of a node is the edge's to add.
 #[derive(Debug)]
-pub enum Body {
+pub enum ResponseBody {
     Empty,
     Whole(Bytes),
     /// As it is, to its last byte.
@@ -87,11 +86,11 @@ pub enum Body {
     Stream {
         /// About how long the body is, if known: enough to decide on compression.
         length: Option<u64>,
-        stream: BodyStream,
+        stream: ResponseStream,
     },
 }
 
-impl Body {
+impl ResponseBody {
     /// Bytes of it that are there.
     fn len(&self) -> usize {
         match self {
@@ -103,55 +102,51 @@ impl Body {
 }
 
 /// A body that is not held in memory. Reading it slowly slows down the upstream.
-pub enum BodyStream {
-    #[expect(private_interfaces, reason = "read through `next` only")]
-    Single(Box<PartStream>),
-    #[expect(private_interfaces, reason = "read through `next` only")]
-    Batch(Pin<Box<BatchStream>>),
-    /// One of them, whose bytes count.
-    Metered(Box<BodyStream>, Meter),
+pub struct ResponseStream {
+    chunks: Pin<Box<dyn Stream<Item = Result<Bytes, ResponseStreamFault>> + Send>>,
+    /// Counts its bytes where the caller's plan limits them.
+    meter: Option<Meter>,
 }
 
 /// Why a streamed body ended early. The response has begun, so the connection must be cut.
 #[derive(Debug, thiserror::Error)]
-pub enum BodyFault {
+pub enum ResponseStreamFault {
     #[error("the upstream failed while its answer was streamed: {}", .0.label())]
     Upstream(FaultKind),
     #[error("a streamed answer is not the JSON-RPC answer it began as")]
     Malformed,
 }
 
-impl BodyStream {
-    /// The next bytes, or `None` at the end.
-    pub async fn next(&mut self) -> Option<Result<Bytes, BodyFault>> {
-        match self {
-            Self::Single(part) => part.next().await,
-            Self::Batch(batch) => batch.next().await,
-            Self::Metered(stream, meter) => {
-                let next = Box::pin(stream.next()).await;
-                if let Some(Ok(bytes)) = &next {
-                    meter.count(bytes.len());
-                }
-                next
-            }
+impl ResponseStream {
+    pub(super) fn new(
+        chunks: impl Stream<Item = Result<Bytes, ResponseStreamFault>> + Send + 'static,
+    ) -> Self {
+        Self {
+            chunks: Box::pin(chunks),
+            meter: None,
         }
+    }
+
+    /// The next bytes, or `None` at the end.
+    pub async fn next(&mut self) -> Option<Result<Bytes, ResponseStreamFault>> {
+        let next = self.chunks.next().await;
+        if let (Some(Ok(bytes)), Some(meter)) = (&next, &self.meter) {
+            meter.count(bytes.len());
+        }
+        next
     }
 }
 
-impl std::fmt::Debug for BodyStream {
+impl std::fmt::Debug for ResponseStream {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str(match self {
-            Self::Single(_) => "Single(..)",
-            Self::Batch(_) => "Batch(..)",
-            Self::Metered(..) => "Metered(..)",
-        })
+        f.debug_struct("ResponseStream").finish_non_exhaustive()
     }
 }
 
 impl Response {
     /// The answer to a request that was admitted; its bytes count where the plan limits them.
     #[must_use]
-    pub fn of_admitted(self, admitted: Option<Admitted>) -> Self {
+    pub fn of_admitted(self, admitted: Option<AdmittedRequest>) -> Self {
         let Some(meter) = admitted
             .as_ref()
             .and_then(|admitted| admitted.meter.clone())
@@ -159,9 +154,12 @@ impl Response {
             return Self { admitted, ..self };
         };
         let body = match self.body {
-            Body::Stream { length, stream } => Body::Stream {
+            ResponseBody::Stream { length, stream } => ResponseBody::Stream {
                 length,
-                stream: BodyStream::Metered(Box::new(stream), meter),
+                stream: ResponseStream {
+                    meter: Some(meter),
+                    ..stream
+                },
             },
             whole => {
                 meter.count(whole.len());
@@ -177,17 +175,17 @@ impl Response {
 
     /// A 200 without a body: an empty batch, or notifications only.
     pub fn empty(method: &'static str) -> Self {
-        let summary = Summary {
+        let summary = RequestSummary {
             method,
             calls: 0,
             outcome: "empty",
-            trace: Trace::default(),
+            attempt_summary: AttemptSummary::default(),
             cache: None,
         };
         Self {
             status: 200,
             content_type: JSON,
-            body: Body::Empty,
+            body: ResponseBody::Empty,
             retry_after: None,
             provenance: None,
             admitted: None,
@@ -202,16 +200,16 @@ impl Response {
         Self {
             status: rejection.status(),
             content_type,
-            body: Body::Whole(body),
+            body: ResponseBody::Whole(body),
             retry_after: rejection.retry_after(),
             provenance: None,
             admitted: None,
             remaining: rejection.remaining(),
-            summary: Summary {
+            summary: RequestSummary {
                 method,
                 calls: 0,
                 outcome,
-                trace: Trace::default(),
+                attempt_summary: AttemptSummary::default(),
                 cache: None,
             },
         }

@@ -7,18 +7,18 @@ use bytes::{Bytes, BytesMut};
 
 use crate::error::JSON;
 use crate::jsonrpc::{Id, RpcError, error_reply};
-use crate::pipeline::{Body, Response, Summary};
+use crate::pipeline::{RequestSummary, Response, ResponseBody};
 
 /// What became of an answer.
-pub(super) struct Gathered {
+pub(super) struct GatheredAnswer {
     /// Empty: nothing is to be said.
     pub(super) text: Bytes,
     pub(super) status: u16,
-    pub(super) summary: Summary,
+    pub(super) summary: RequestSummary,
 }
 
 /// Reads an answer to its end, if that comes within `most` bytes.
-pub(super) async fn gather(response: Response, id: &Id, most: usize) -> Gathered {
+pub(super) async fn gather(response: Response, id: &Id, most: usize) -> GatheredAnswer {
     let Response {
         status,
         content_type,
@@ -27,10 +27,10 @@ pub(super) async fn gather(response: Response, id: &Id, most: usize) -> Gathered
         ..
     } = response;
     let whole = match body {
-        Body::Empty => Ok(Bytes::new()),
-        Body::Whole(bytes) | Body::Verbatim(bytes) => Ok(bytes),
-        Body::Shared(pieces) => Ok(Bytes::from(pieces.concat())),
-        Body::Stream { mut stream, length } => {
+        ResponseBody::Empty => Ok(Bytes::new()),
+        ResponseBody::Whole(bytes) | ResponseBody::Verbatim(bytes) => Ok(bytes),
+        ResponseBody::Shared(pieces) => Ok(Bytes::from(pieces.concat())),
+        ResponseBody::Stream { mut stream, length } => {
             let mut text = BytesMut::new();
             loop {
                 if text.len().max(announced(length)) > most {
@@ -40,7 +40,7 @@ pub(super) async fn gather(response: Response, id: &Id, most: usize) -> Gathered
                     None => break Ok(text.freeze()),
                     Some(Ok(piece)) => text.extend_from_slice(&piece),
                     Some(Err(fault)) => {
-                        tracing::debug!(%fault, "an answer for a WebSocket ended early");
+                        tracing::debug!(%fault, "upstream response for a WebSocket client truncated");
                         break Err("the answer of the upstream ended early");
                     }
                 }
@@ -55,7 +55,7 @@ pub(super) async fn gather(response: Response, id: &Id, most: usize) -> Gathered
         }
         Err(message) => refusal(id, message.into()),
     };
-    Gathered {
+    GatheredAnswer {
         text,
         status,
         summary,

@@ -7,7 +7,7 @@ use serde::Deserialize;
 use serde::de::IgnoredAny;
 use serde_json::value::RawValue;
 
-use super::kind::Kind;
+use super::subscription_kind::SubscriptionKind;
 use crate::jsonrpc::RpcError;
 
 /// In bytes.
@@ -125,7 +125,7 @@ impl SlotInfo {
 }
 
 /// A notification up to the id of its subscription, with which it ends.
-pub(super) fn head(kind: Kind, result: &[u8], missed: Option<Slot>) -> Bytes {
+pub(super) fn head(kind: SubscriptionKind, result: &[u8], missed: Option<Slot>) -> Bytes {
     let method = kind.notification().as_bytes();
     let mut head = BytesMut::with_capacity(result.len() + method.len() + 96);
     head.put_slice(br#"{"jsonrpc":"2.0","method":""#);
@@ -218,7 +218,11 @@ mod tests {
 
     #[test]
     fn a_gap_stands_beside_the_result() {
-        let text = [&head(Kind::Logs, b"{}", Some(Slot(5)))[..], b"8}}"].concat();
+        let text = [
+            &head(SubscriptionKind::Logs, b"{}", Some(Slot(5)))[..],
+            b"8}}",
+        ]
+        .concat();
         let value: serde_json::Value = serde_json::from_slice(&text).unwrap();
         assert_eq!(value["params"]["gap"]["afterSlot"], 5);
         assert_eq!(value["params"]["subscription"], 8);

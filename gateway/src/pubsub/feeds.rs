@@ -4,8 +4,8 @@
 //! One task decides everything; sockets are tasks of their own that carry out its orders and report.
 
 mod choice;
+mod feed_status;
 mod placed;
-mod standing;
 mod watch;
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
@@ -16,14 +16,14 @@ use std::time::Duration;
 use tokio::sync::mpsc;
 use tokio::time::{Instant, MissedTickBehavior, interval};
 
-use self::choice::Choice;
+use self::choice::FeedChoice;
+use self::feed_status::FeedStatus;
 pub(super) use self::placed::MoveCause;
-use self::placed::Placed;
-use self::standing::Standing;
+use self::placed::PlacedTopic;
 use super::hub::Hub;
-use super::line::{Closed, Line, Order, Report};
 use super::repair;
 use super::topic::Topic;
+use super::upstream_socket::{CloseReason, SocketOrder, SocketReport, UpstreamSocket};
 use crate::config::FeedLimits;
 use crate::jsonrpc::RpcError;
 use crate::upstream::Upstream;
@@ -40,16 +40,16 @@ const REFUSED_AGAIN: Duration = Duration::from_mins(1);
 
 /// From the clients' side.
 #[derive(Debug)]
-pub(super) enum Command {
+pub(super) enum FeedCommand {
     Added(Arc<Topic>),
     /// Nobody is told of it any more.
     Removed(Arc<Topic>),
 }
 
 /// A socket, as it is known here.
-struct Known {
+struct KnownSocket {
     upstream: Arc<Upstream>,
-    orders: mpsc::UnboundedSender<Order>,
+    orders: mpsc::UnboundedSender<SocketOrder>,
     /// Topics that are heard on it, or are to be.
     topics: BTreeSet<u64>,
     opened: bool,
@@ -62,7 +62,7 @@ struct Known {
     behind_since: Option<Instant>,
 }
 
-impl Known {
+impl KnownSocket {
     /// A topic is not heard on it any more. Whether it was, or was to be.
     fn forget(&mut self, topic: &Topic) -> bool {
         let was = self.topics.remove(&topic.id);
@@ -76,12 +76,12 @@ impl Known {
 /// All sockets to upstreams.
 pub(super) struct Feeds {
     hub: Arc<Hub>,
-    lines: BTreeMap<u64, Known>,
+    lines: BTreeMap<u64, KnownSocket>,
     last_line: u64,
-    topics: BTreeMap<u64, Placed>,
-    standing: HashMap<String, Standing>,
-    reports: mpsc::UnboundedSender<(u64, Report)>,
-    reported: Option<mpsc::UnboundedReceiver<(u64, Report)>>,
+    topics: BTreeMap<u64, PlacedTopic>,
+    standing: HashMap<String, FeedStatus>,
+    reports: mpsc::UnboundedSender<(u64, SocketReport)>,
+    reported: Option<mpsc::UnboundedReceiver<(u64, SocketReport)>>,
 }
 
 impl Feeds {
@@ -99,7 +99,7 @@ impl Feeds {
     }
 
     /// Runs until the process ends.
-    pub(super) async fn run(mut self, mut commands: mpsc::UnboundedReceiver<Command>) {
+    pub(super) async fn run(mut self, mut commands: mpsc::UnboundedReceiver<FeedCommand>) {
         let Some(mut reported) = self.reported.take() else {
             return;
         };
@@ -109,8 +109,8 @@ impl Feeds {
             tokio::select! {
                 Some((line, report)) = reported.recv() => self.reported(line, report),
                 command = commands.recv() => match command {
-                    Some(Command::Added(topic)) => self.add(topic),
-                    Some(Command::Removed(topic)) => self.remove(&topic),
+                    Some(FeedCommand::Added(topic)) => self.add(topic),
+                    Some(FeedCommand::Removed(topic)) => self.remove(&topic),
                     None => return,
                 },
                 _ = look.tick() => self.look(),
@@ -124,7 +124,7 @@ impl Feeds {
 
     fn add(&mut self, topic: Arc<Topic>) {
         let id = topic.id;
-        self.topics.insert(id, Placed::new(topic));
+        self.topics.insert(id, PlacedTopic::new(topic));
         self.place(id);
     }
 
@@ -143,7 +143,11 @@ impl Feeds {
             && known.forget(topic)
         {
             // A socket that has ended reports it.
-            drop(known.orders.send(Order::Unsubscribe(Arc::clone(topic))));
+            drop(
+                known
+                    .orders
+                    .send(SocketOrder::Unsubscribe(Arc::clone(topic))),
+            );
         }
     }
 
@@ -159,12 +163,12 @@ impl Feeds {
         let topic = Arc::clone(&placed.topic);
         let not = placed.on;
         match self.choose(&topic, not, now) {
-            Choice::Line(line) => self.order(id, line),
-            Choice::Open(upstream) => {
+            FeedChoice::Line(line) => self.order(id, line),
+            FeedChoice::Open(upstream) => {
                 let line = self.open(&upstream, now);
                 self.order(id, line);
             }
-            Choice::Refused => {
+            FeedChoice::Refused => {
                 let Some(placed) = self.topics.get_mut(&id) else {
                     return;
                 };
@@ -181,7 +185,7 @@ impl Feeds {
                     self.hub.end(&topic);
                 }
             }
-            Choice::Nobody => {
+            FeedChoice::Nobody => {
                 if let Some(placed) = self.topics.get_mut(&id) {
                     placed.again_at = now + AGAIN;
                     if topic.is_live() && placed.on.is_none() {
@@ -203,7 +207,7 @@ impl Feeds {
         drop(
             known
                 .orders
-                .send(Order::Subscribe(Arc::clone(&placed.topic))),
+                .send(SocketOrder::Subscribe(Arc::clone(&placed.topic))),
         );
     }
 
@@ -213,7 +217,7 @@ impl Feeds {
         let (orders, received) = mpsc::unbounded_channel();
         let slot = Arc::new(AtomicU64::new(0));
         let standing = self.standing.entry(upstream.id().to_owned()).or_default();
-        let line = Line {
+        let line = UpstreamSocket {
             id,
             hub: Arc::clone(&self.hub),
             upstream: Arc::clone(upstream),
@@ -224,7 +228,7 @@ impl Feeds {
             limits: self.limits(),
         };
         tokio::spawn(line.run());
-        let known = Known {
+        let known = KnownSocket {
             upstream: Arc::clone(upstream),
             orders,
             topics: BTreeSet::new(),
@@ -238,23 +242,23 @@ impl Feeds {
         id
     }
 
-    fn reported(&mut self, line: u64, report: Report) {
+    fn reported(&mut self, line: u64, report: SocketReport) {
         match report {
-            Report::Opened => self.opened(line),
-            Report::Taken(topic, moved) => self.taken(line, &topic, moved),
-            Report::Refused(topic, error) => self.refused(line, &topic, error),
-            Report::Missing(topic, missing) => {
+            SocketReport::Opened => self.opened(line),
+            SocketReport::Taken(topic, moved) => self.taken(line, &topic, moved),
+            SocketReport::Refused(topic, error) => self.refused(line, &topic, error),
+            SocketReport::Missing(topic, missing) => {
                 let hub = Arc::clone(&self.hub);
                 tokio::spawn(repair::fill(hub, topic, missing));
             }
-            Report::Ended(topic) => {
+            SocketReport::Ended(topic) => {
                 // Its clients were told the last of it.
                 if let Some(known) = self.lines.get_mut(&line) {
                     known.forget(&topic);
                 }
                 self.hub.end(&topic);
             }
-            Report::Closed(closed) => self.closed(line, &closed),
+            SocketReport::Closed(closed) => self.closed(line, &closed),
         }
     }
 
@@ -321,7 +325,7 @@ impl Feeds {
         }
     }
 
-    fn closed(&mut self, line: u64, closed: &Closed) {
+    fn closed(&mut self, line: u64, closed: &CloseReason) {
         let Some(known) = self.lines.remove(&line) else {
             return;
         };
@@ -334,12 +338,17 @@ impl Feeds {
         }
         let standing = self.standing.entry(id.to_owned()).or_default();
         match closed {
-            Closed::Unused => {}
-            Closed::Unreachable { retry_after } => standing.failed(*retry_after, now),
-            Closed::Upstream { .. } | Closed::Silent | Closed::Garbled => standing.lost(now),
+            CloseReason::Unused => {}
+            CloseReason::Unreachable { retry_after } => standing.failed(*retry_after, now),
+            CloseReason::Upstream { .. } | CloseReason::Silent | CloseReason::Garbled => {
+                standing.lost(now)
+            }
         }
         if !known.topics.is_empty()
-            || !matches!(closed, Closed::Unused | Closed::Unreachable { .. })
+            || !matches!(
+                closed,
+                CloseReason::Unused | CloseReason::Unreachable { .. }
+            )
         {
             let topics = known.topics.len();
             tracing::warn!(
@@ -347,7 +356,7 @@ impl Feeds {
                 cause = closed.label(),
                 close_code = closed.code(),
                 topics,
-                "a socket for subscriptions is lost; they move"
+                "subscription socket lost; moving its subscriptions"
             );
         }
         let cause = MoveCause::of(closed);

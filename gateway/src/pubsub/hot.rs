@@ -7,11 +7,11 @@ use tokio::time::{Instant, sleep_until};
 
 use super::feed_message::{self, FeedMessage};
 use super::hub::Hub;
-use super::kind::Kind;
 use super::outbox::Outbox;
-use super::params::Spec;
+use super::params::SubscriptionSpec;
+use super::subscription_kind::SubscriptionKind;
 use super::topic::Topic;
-use crate::cache::Key;
+use crate::cache::CacheKey;
 use crate::config::HotAccounts;
 use crate::pipeline::HotRead;
 
@@ -22,7 +22,7 @@ const QUEUE: usize = 16 * 1024 * 1024;
 const ENCODINGS: [&str; 3] = ["base64", "base64+zstd", "jsonParsed"];
 
 /// What is followed.
-struct Follower {
+struct HotAccountFollower {
     hub: Arc<Hub>,
     outbox: Arc<Outbox>,
     /// By the ids of their subscriptions.
@@ -31,7 +31,7 @@ struct Follower {
 
 /// Runs until the process ends.
 pub(super) async fn follow(hub: Arc<Hub>) {
-    let mut follower = Follower {
+    let mut follower = HotAccountFollower {
         outbox: Outbox::among(&hub.total, QUEUE),
         hub,
         followed: HashMap::new(),
@@ -51,7 +51,7 @@ pub(super) async fn follow(hub: Arc<Hub>) {
     }
 }
 
-impl Follower {
+impl HotAccountFollower {
     /// Keeps what was told.
     fn keep(&mut self) {
         let snapshot = self.hub.published.load();
@@ -88,9 +88,9 @@ impl Follower {
             .collect();
         warm.sort_unstable_by_key(|(_, hot)| std::cmp::Reverse(hot.reads));
         warm.truncate(settings.most);
-        let keys: HashSet<Key> = warm.iter().map(|(_, hot)| hot.key()).collect();
+        let keys: HashSet<CacheKey> = warm.iter().map(|(_, hot)| hot.key()).collect();
         self.leave(|hot, topic| !keys.contains(&hot.key()) || topic.has_ended());
-        let known: HashSet<Key> = self.followed.values().map(|(hot, _)| hot.key()).collect();
+        let known: HashSet<CacheKey> = self.followed.values().map(|(hot, _)| hot.key()).collect();
         for (spec, hot) in warm {
             if hot.reads >= settings.reads && !known.contains(&hot.key()) {
                 let id = self.hub.next_id();
@@ -114,8 +114,8 @@ impl Follower {
 }
 
 /// The subscription that tells what is read. `None` where it would tell something else.
-fn spec(hot: &HotRead) -> Option<Spec> {
-    let spec = Spec::read(Kind::Account, hot.params()).ok()?;
+fn spec(hot: &HotRead) -> Option<SubscriptionSpec> {
+    let spec = SubscriptionSpec::read(SubscriptionKind::Account, hot.params()).ok()?;
     let config = spec.config();
     let encoding = config.get("encoding")?.as_str()?;
     ENCODINGS.contains(&encoding).then_some(spec)

@@ -11,16 +11,16 @@ use tokio::runtime::Handle;
 use tokio::sync::{Notify, mpsc};
 use tokio::time::timeout;
 
-use super::feeds::{Command, Feeds};
+use super::backlog::BacklogTotal;
+use super::caller_share::{CallerShare, CallerShares};
+use super::feeds::{FeedCommand, Feeds};
 use super::hot;
-use super::line::{Dial, ToUpstreams};
 use super::metrics::PubSubMetrics;
 use super::outbox::Outbox;
-use super::params::Spec;
+use super::params::SubscriptionSpec;
 use super::repair;
-use super::share::{Share, Shares};
-use super::topic::{Joined, Topic};
-use super::total::Total;
+use super::topic::{JoinOutcome, Topic};
+use super::upstream_socket::{NetworkDialer, SocketDialer};
 use crate::auth::ConsumerId;
 use crate::dispatch::ClientKey;
 use crate::error::Rejection;
@@ -33,16 +33,16 @@ pub struct Hub {
     pub(super) published: Arc<Published>,
     pub(super) pipeline: Arc<Pipeline>,
     pub(super) metrics: PubSubMetrics,
-    pub(super) dial: Box<dyn Dial>,
+    pub(super) dial: Box<dyn SocketDialer>,
     /// What waits for clients.
-    pub(super) total: Arc<Total>,
-    shares: Shares,
-    topics: Mutex<HashMap<Spec, Arc<Topic>>>,
+    pub(super) total: Arc<BacklogTotal>,
+    shares: CallerShares,
+    topics: Mutex<HashMap<SubscriptionSpec, Arc<Topic>>>,
     /// The last id of a topic, and that of a client's subscription.
     topic_ids: AtomicU64,
     ids: AtomicU64,
-    commands: mpsc::UnboundedSender<Command>,
-    received: Mutex<Option<mpsc::UnboundedReceiver<Command>>>,
+    commands: mpsc::UnboundedSender<FeedCommand>,
+    received: Mutex<Option<mpsc::UnboundedReceiver<FeedCommand>>>,
     /// Of the sockets to upstreams, for `/status`.
     pub(super) feeds: Mutex<serde_json::Value>,
     clients: AtomicUsize,
@@ -61,22 +61,22 @@ const MOMENT: Duration = Duration::from_secs(1);
 
 /// A socket that is counted while this is alive.
 #[derive(Debug)]
-pub struct Place {
+pub struct SocketPermit {
     hub: Arc<Hub>,
     /// Whose it is, and what that caller has.
-    share: Option<(ClientKey, Arc<Share>)>,
+    share: Option<(ClientKey, Arc<CallerShare>)>,
 }
 
-impl Place {
+impl SocketPermit {
     /// What its caller has.
-    pub fn share(&self) -> Arc<Share> {
+    pub fn share(&self) -> Arc<CallerShare> {
         self.share
             .as_ref()
             .map_or_else(Arc::default, |(_, share)| Arc::clone(share))
     }
 }
 
-impl Drop for Place {
+impl Drop for SocketPermit {
     fn drop(&mut self) {
         if let Some((key, _)) = self.share {
             self.hub.shares.close(key);
@@ -92,24 +92,24 @@ impl Hub {
         pipeline: Arc<Pipeline>,
         metrics: PubSubMetrics,
     ) -> Arc<Self> {
-        Self::dialling(published, pipeline, metrics, Box::new(ToUpstreams))
+        Self::dialling(published, pipeline, metrics, Box::new(NetworkDialer))
     }
 
     pub(super) fn dialling(
         published: Arc<Published>,
         pipeline: Arc<Pipeline>,
         metrics: PubSubMetrics,
-        dial: Box<dyn Dial>,
+        dial: Box<dyn SocketDialer>,
     ) -> Arc<Self> {
         let (commands, received) = mpsc::unbounded_channel();
         let most = published.load().config.websocket.memory;
         Arc::new(Self {
-            total: Total::new(most),
+            total: BacklogTotal::new(most),
             published,
             pipeline,
             metrics,
             dial,
-            shares: Shares::default(),
+            shares: CallerShares::default(),
             topics: Mutex::default(),
             topic_ids: AtomicU64::new(0),
             // Clients know numbers up to 2^53 for certain.
@@ -140,10 +140,10 @@ impl Hub {
         snapshot: &Snapshot,
         consumer: Option<&ConsumerId>,
         key: ClientKey,
-    ) -> Result<Place, Rejection> {
+    ) -> Result<SocketPermit, Rejection> {
         let before = self.clients.fetch_add(1, Ordering::AcqRel);
         self.metrics.opened();
-        let mut place = Place {
+        let mut place = SocketPermit {
             hub: Arc::clone(self),
             share: None,
         };
@@ -177,7 +177,7 @@ impl Hub {
     pub(super) async fn subscribe(
         self: &Arc<Self>,
         topic: &Arc<Topic>,
-        joined: Joined,
+        joined: JoinOutcome,
         id: u64,
     ) -> Result<(), RpcError> {
         let snapshot = self.published.load();
@@ -190,26 +190,32 @@ impl Hub {
                 .unwrap_or_else(|| RpcError::new(-32603, "Internal error"))
         };
         match joined {
-            Joined::Live => {
+            JoinOutcome::Live => {
                 if settings.replay {
                     tokio::spawn(repair::replay(Arc::clone(self), Arc::clone(topic), id));
                 }
                 Ok(())
             }
-            Joined::Soon(taken) => match timeout(settings.feed.subscribe_timeout, taken).await {
+            JoinOutcome::Soon(taken) => match timeout(settings.feed.subscribe_timeout, taken).await
+            {
                 Ok(Ok(taken)) => taken,
                 Ok(Err(_)) | Err(_) => Err(none()),
             },
-            Joined::Ended => Err(none()),
+            JoinOutcome::Ended => Err(none()),
         }
     }
 
     /// The topic for this, joined by a client.
-    pub(super) fn join(&self, spec: &Spec, id: u64, outbox: &Arc<Outbox>) -> (Arc<Topic>, Joined) {
+    pub(super) fn join(
+        &self,
+        spec: &SubscriptionSpec,
+        id: u64,
+        outbox: &Arc<Outbox>,
+    ) -> (Arc<Topic>, JoinOutcome) {
         let mut topics = self.topics.lock();
         if let Some(topic) = topics.get(spec) {
             let joined = topic.join(id, outbox);
-            if !matches!(joined, Joined::Ended) {
+            if !matches!(joined, JoinOutcome::Ended) {
                 self.metrics.subscribed(spec.kind);
                 return (Arc::clone(topic), joined);
             }
@@ -219,7 +225,7 @@ impl Hub {
         let joined = topic.join(id, outbox);
         self.metrics.subscribed(spec.kind);
         topics.insert(spec.clone(), Arc::clone(&topic));
-        self.command(Command::Added(Arc::clone(&topic)));
+        self.command(FeedCommand::Added(Arc::clone(&topic)));
         (topic, joined)
     }
 
@@ -231,17 +237,17 @@ impl Hub {
         }
         if topic.is_idle() {
             forget(&mut topics, topic);
-            self.command(Command::Removed(Arc::clone(topic)));
+            self.command(FeedCommand::Removed(Arc::clone(topic)));
         }
     }
 
     /// A topic has nothing more to tell: whoever asks for the same begins anew.
     pub(super) fn end(&self, topic: &Arc<Topic>) {
         forget(&mut self.topics.lock(), topic);
-        self.command(Command::Removed(Arc::clone(topic)));
+        self.command(FeedCommand::Removed(Arc::clone(topic)));
     }
 
-    fn command(&self, command: Command) {
+    fn command(&self, command: FeedCommand) {
         // Nobody listens any more once the process ends.
         drop(self.commands.send(command));
     }
@@ -275,7 +281,7 @@ impl Hub {
 }
 
 /// Only this one: another may have taken its place.
-fn forget(topics: &mut HashMap<Spec, Arc<Topic>>, topic: &Arc<Topic>) {
+fn forget(topics: &mut HashMap<SubscriptionSpec, Arc<Topic>>, topic: &Arc<Topic>) {
     if topics
         .get(&topic.spec)
         .is_some_and(|other| other.id == topic.id)

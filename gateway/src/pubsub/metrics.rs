@@ -5,8 +5,8 @@ mod feed;
 use prometheus::{IntCounter, IntCounterVec, IntGauge, IntGaugeVec, Opts, Registry};
 
 pub(super) use self::feed::FeedMetrics;
-use super::kind::Kind;
-use super::session::End;
+use super::session::SocketEnd;
+use super::subscription_kind::SubscriptionKind;
 
 #[derive(Debug)]
 pub struct PubSubMetrics {
@@ -67,8 +67,8 @@ impl PubSubMetrics {
             feed: FeedMetrics::register(registry)?,
         };
         // Everything that can be is there from the start.
-        drop(End::ALL.map(|end| metrics.closed.with_label_values(&[end.label()])));
-        for kind in Kind::ALL {
+        drop(SocketEnd::ALL.map(|end| metrics.closed.with_label_values(&[end.label()])));
+        for kind in SubscriptionKind::ALL {
             metrics.subscriptions.with_label_values(&[kind.label()]);
             metrics.told.with_label_values(&[kind.label()]);
         }
@@ -83,7 +83,7 @@ impl PubSubMetrics {
         self.clients.dec();
     }
 
-    pub(super) fn closed(&self, end: End) {
+    pub(super) fn closed(&self, end: SocketEnd) {
         self.closed.with_label_values(&[end.label()]).inc();
     }
 
@@ -96,11 +96,11 @@ impl PubSubMetrics {
         self.waiting.set(i64::try_from(bytes).unwrap_or(i64::MAX));
     }
 
-    pub(super) fn subscribed(&self, kind: Kind) {
+    pub(super) fn subscribed(&self, kind: SubscriptionKind) {
         self.subscriptions.with_label_values(&[kind.label()]).inc();
     }
 
-    pub(super) fn unsubscribed(&self, kind: Kind, clients: usize) {
+    pub(super) fn unsubscribed(&self, kind: SubscriptionKind, clients: usize) {
         if clients > 0 {
             let clients = i64::try_from(clients).unwrap_or(0);
             let gauge = self.subscriptions.with_label_values(&[kind.label()]);
@@ -109,7 +109,7 @@ impl PubSubMetrics {
     }
 
     /// So many clients were told.
-    pub(super) fn told(&self, kind: Kind, clients: usize) {
+    pub(super) fn told(&self, kind: SubscriptionKind, clients: usize) {
         let clients = u64::try_from(clients).unwrap_or(0);
         self.told.with_label_values(&[kind.label()]).inc_by(clients);
     }

@@ -9,14 +9,14 @@ use bytes::{BufMut, Bytes, BytesMut};
 use parking_lot::Mutex;
 use tokio::sync::Notify;
 
-use super::total::{Charge, Total, Waiting};
+use super::backlog::{BacklogCharge, BacklogTotal, ClientBacklog};
 
 /// What a message costs besides its own bytes.
 const OVERHEAD: usize = 64;
 
 /// One message.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) enum Item {
+pub(super) enum OutboxMessage {
     /// The answer to a call.
     Answer(Bytes),
     /// A notification up to its last member: all subscribers share these bytes, and each has an id
@@ -24,7 +24,7 @@ pub(super) enum Item {
     Notification { head: Bytes, id: u64 },
 }
 
-impl Item {
+impl OutboxMessage {
     fn cost(&self) -> usize {
         let (Self::Answer(bytes) | Self::Notification { head: bytes, .. }) = self;
         bytes.len() + OVERHEAD
@@ -63,10 +63,10 @@ impl Item {
 /// The queue of one client.
 #[derive(Debug)]
 pub(super) struct Outbox {
-    total: Arc<Total>,
+    total: Arc<BacklogTotal>,
     /// Under which it is known there.
     number: u64,
-    state: Mutex<State>,
+    state: Mutex<OutboxState>,
     /// Of the message that is being written.
     writing: AtomicUsize,
     /// Most bytes that may wait behind a message.
@@ -80,30 +80,30 @@ pub(super) struct Outbox {
 }
 
 #[derive(Debug, Default)]
-struct State {
-    queue: VecDeque<Item>,
+struct OutboxState {
+    queue: VecDeque<OutboxMessage>,
     bytes: usize,
     /// The part of it that counts for this client alone.
     own: usize,
     overflowed: bool,
     /// Subscriptions whose client does not know their ids yet, with what they have told.
-    held: Vec<(u64, Vec<Item>)>,
+    held: Vec<(u64, Vec<OutboxMessage>)>,
 }
 
-impl State {
-    fn add(&mut self, item: &Item, total: &Total) {
+impl OutboxState {
+    fn add(&mut self, item: &OutboxMessage, total: &BacklogTotal) {
         self.bytes += item.cost();
         self.own += item.own();
         total.add(item.own());
     }
 
-    fn sub(&mut self, item: &Item, total: &Total) {
+    fn sub(&mut self, item: &OutboxMessage, total: &BacklogTotal) {
         self.bytes -= item.cost();
         self.own -= item.own();
         total.sub(item.own());
     }
 
-    fn clear(&mut self, total: &Total) {
+    fn clear(&mut self, total: &BacklogTotal) {
         self.queue = VecDeque::new();
         self.held = Vec::new();
         self.bytes = 0;
@@ -111,7 +111,7 @@ impl State {
     }
 }
 
-impl Waiting for Outbox {
+impl ClientBacklog for Outbox {
     fn bytes(&self) -> usize {
         self.state.lock().bytes + self.writing.load(Ordering::Relaxed)
     }
@@ -137,11 +137,11 @@ impl Outbox {
     /// One that shares the memory for what waits with no other.
     #[cfg(test)]
     pub(super) fn new(most: usize) -> Arc<Self> {
-        Self::among(&Total::new(usize::MAX), most)
+        Self::among(&BacklogTotal::new(usize::MAX), most)
     }
 
     /// One of many that share the memory for what waits.
-    pub(super) fn among(total: &Arc<Total>, most: usize) -> Arc<Self> {
+    pub(super) fn among(total: &Arc<BacklogTotal>, most: usize) -> Arc<Self> {
         Arc::new_cyclic(|outbox| Self {
             number: total.enter(Weak::<Self>::clone(outbox)),
             total: Arc::clone(total),
@@ -155,7 +155,7 @@ impl Outbox {
     }
 
     /// A message of so many bytes is being written while this is alive.
-    pub(super) fn writes(&self, bytes: usize) -> Charge {
+    pub(super) fn writes(&self, bytes: usize) -> BacklogCharge {
         self.writing.store(bytes, Ordering::Relaxed);
         let charge = self.total.charge(bytes);
         self.total.relieve();
@@ -169,7 +169,7 @@ impl Outbox {
 
     /// Adds a notification; `false` if the client is given up.
     pub(super) fn notify(&self, head: &Bytes, id: u64) -> bool {
-        let item = Item::Notification {
+        let item = OutboxMessage::Notification {
             head: head.clone(),
             id,
         };
@@ -203,7 +203,7 @@ impl Outbox {
             return;
         }
         if !answer.is_empty() {
-            let item = Item::Answer(answer);
+            let item = OutboxMessage::Answer(answer);
             state.add(&item, &self.total);
             state.queue.push_back(item);
         }
@@ -235,7 +235,7 @@ impl Outbox {
     }
 
     /// The next message.
-    pub(super) fn take(&self) -> Option<Item> {
+    pub(super) fn take(&self) -> Option<OutboxMessage> {
         let mut state = self.state.lock();
         let item = state.queue.pop_front()?;
         state.sub(&item, &self.total);

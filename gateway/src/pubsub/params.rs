@@ -6,7 +6,7 @@ use std::borrow::Cow;
 use perijove_core::{Commitment, Pubkey, Signature};
 use serde_json::{Map, Value, json};
 
-use super::kind::Kind;
+use super::subscription_kind::SubscriptionKind;
 use crate::jsonrpc::RpcError;
 
 #[cfg(test)]
@@ -21,8 +21,8 @@ const DETAILS: [&str; 4] = ["full", "signatures", "none", "accounts"];
 
 /// A subscription as it is asked for upstream.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
-pub(super) struct Spec {
-    pub(super) kind: Kind,
+pub(super) struct SubscriptionSpec {
+    pub(super) kind: SubscriptionKind,
     /// The canonical parameters, a JSON array; what has its default is left out or written out, but
     /// always in the same way.
     pub(super) params: String,
@@ -31,13 +31,13 @@ pub(super) struct Spec {
     pub(super) commitment: Commitment,
 }
 
-impl Spec {
+impl SubscriptionSpec {
     /// The gateway's own subscription on each socket.
     pub(super) fn beacon() -> Self {
-        Self::bare(Kind::Slot)
+        Self::bare(SubscriptionKind::Slot)
     }
 
-    fn bare(kind: Kind) -> Self {
+    fn bare(kind: SubscriptionKind) -> Self {
         Self {
             kind,
             params: "[]".to_owned(),
@@ -50,10 +50,13 @@ impl Spec {
     ///
     /// # Errors
     /// What a node answers.
-    pub(super) fn read(kind: Kind, params: Option<&[u8]>) -> Result<Self, RpcError> {
+    pub(super) fn read(kind: SubscriptionKind, params: Option<&[u8]>) -> Result<Self, RpcError> {
         let params = arguments(params)?;
         match kind {
-            Kind::Slot | Kind::Root | Kind::Vote | Kind::SlotsUpdates => {
+            SubscriptionKind::Slot
+            | SubscriptionKind::Root
+            | SubscriptionKind::Vote
+            | SubscriptionKind::SlotsUpdates => {
                 if params.is_empty() {
                     Ok(Self::bare(kind))
                 } else {
@@ -63,11 +66,11 @@ impl Spec {
                     })
                 }
             }
-            Kind::Account => account(&params),
-            Kind::Program => program(&params),
-            Kind::Signature => signature(&params),
-            Kind::Logs => logs(&params),
-            Kind::Block => block(&params),
+            SubscriptionKind::Account => account(&params),
+            SubscriptionKind::Program => program(&params),
+            SubscriptionKind::Signature => signature(&params),
+            SubscriptionKind::Logs => logs(&params),
+            SubscriptionKind::Block => block(&params),
         }
     }
 
@@ -228,12 +231,17 @@ fn key<T: std::str::FromStr>(text: &str, thing: &str) -> Result<(), RpcError> {
     text.parse::<T>().map(drop).map_err(wrong)
 }
 
-fn spelled(kind: Kind, subject: &Value, config: Option<Value>, commitment: Commitment) -> Spec {
+fn spelled(
+    kind: SubscriptionKind,
+    subject: &Value,
+    config: Option<Value>,
+    commitment: Commitment,
+) -> SubscriptionSpec {
     let params = match config {
         Some(config) => json!([subject, config]),
         None => json!([subject]),
     };
-    Spec {
+    SubscriptionSpec {
         kind,
         params: params.to_string(),
         subject: subject.as_str().map(str::to_owned),
@@ -241,7 +249,7 @@ fn spelled(kind: Kind, subject: &Value, config: Option<Value>, commitment: Commi
     }
 }
 
-fn account(params: &[Value]) -> Result<Spec, RpcError> {
+fn account(params: &[Value]) -> Result<SubscriptionSpec, RpcError> {
     between(params, 1, 2)?;
     let pubkey = text(params.first())?;
     let config = config(params)?;
@@ -252,14 +260,14 @@ fn account(params: &[Value]) -> Result<Spec, RpcError> {
     let mut canonical = json!({ "commitment": commitment, "encoding": encoding });
     put(&mut canonical, "dataSlice", slice);
     Ok(spelled(
-        Kind::Account,
+        SubscriptionKind::Account,
         &json!(pubkey),
         Some(canonical),
         commitment,
     ))
 }
 
-fn program(params: &[Value]) -> Result<Spec, RpcError> {
+fn program(params: &[Value]) -> Result<SubscriptionSpec, RpcError> {
     between(params, 1, 2)?;
     let pubkey = text(params.first())?;
     let config = config(params)?;
@@ -293,14 +301,14 @@ fn program(params: &[Value]) -> Result<Spec, RpcError> {
         with_context.then_some(Value::Bool(true)),
     );
     Ok(spelled(
-        Kind::Program,
+        SubscriptionKind::Program,
         &json!(pubkey),
         Some(canonical),
         commitment,
     ))
 }
 
-fn signature(params: &[Value]) -> Result<Spec, RpcError> {
+fn signature(params: &[Value]) -> Result<SubscriptionSpec, RpcError> {
     between(params, 1, 2)?;
     let signature = text(params.first())?;
     let config = config(params)?;
@@ -314,14 +322,14 @@ fn signature(params: &[Value]) -> Result<Spec, RpcError> {
         received.then_some(Value::Bool(true)),
     );
     Ok(spelled(
-        Kind::Signature,
+        SubscriptionKind::Signature,
         &json!(signature),
         Some(canonical),
         commitment,
     ))
 }
 
-fn logs(params: &[Value]) -> Result<Spec, RpcError> {
+fn logs(params: &[Value]) -> Result<SubscriptionSpec, RpcError> {
     between(params, 1, 2)?;
     let filter = params.first().unwrap_or(&Value::Null);
     let subject = match filter {
@@ -351,10 +359,15 @@ fn logs(params: &[Value]) -> Result<Spec, RpcError> {
     };
     let commitment = commitment(&config(params)?);
     let canonical = json!({ "commitment": commitment });
-    Ok(spelled(Kind::Logs, &subject, Some(canonical), commitment))
+    Ok(spelled(
+        SubscriptionKind::Logs,
+        &subject,
+        Some(canonical),
+        commitment,
+    ))
 }
 
-fn block(params: &[Value]) -> Result<Spec, RpcError> {
+fn block(params: &[Value]) -> Result<SubscriptionSpec, RpcError> {
     between(params, 1, 2)?;
     let subject = match params.first().unwrap_or(&Value::Null) {
         Value::String(all) if all == "all" => json!(all),
@@ -387,7 +400,12 @@ fn block(params: &[Value]) -> Result<Spec, RpcError> {
     });
     let version = config.get("maxSupportedTransactionVersion").cloned();
     put(&mut canonical, "maxSupportedTransactionVersion", version);
-    Ok(spelled(Kind::Block, &subject, Some(canonical), commitment))
+    Ok(spelled(
+        SubscriptionKind::Block,
+        &subject,
+        Some(canonical),
+        commitment,
+    ))
 }
 
 fn put(config: &mut Value, key: &str, value: Option<Value>) {

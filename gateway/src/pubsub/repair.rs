@@ -18,11 +18,11 @@ use perijove_core::{Commitment, Slot};
 use serde_json::{Map, Value, json};
 use tokio::time::{Instant, sleep};
 
-use self::ask::{Asked, ask};
+use self::ask::{RepairAnswer, ask};
 use super::feed_message::{SlotInfo, with_context};
 use super::hub::Hub;
-use super::kind::Kind;
-use super::topic::{Missing, Topic};
+use super::subscription_kind::SubscriptionKind;
+use super::topic::{MissedRange, Topic};
 use crate::upstream::Upstream;
 
 #[cfg(test)]
@@ -47,7 +47,7 @@ const MOST_SLOTS: u64 = 2000;
 
 /// What became of an attempt to find out what was missed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Outcome {
+pub(super) enum RepairOutcome {
     /// Something was missed and has been told.
     Told,
     /// Nothing was.
@@ -58,7 +58,7 @@ pub(super) enum Outcome {
     Impossible,
 }
 
-impl Outcome {
+impl RepairOutcome {
     pub(super) const ALL: [Self; 4] = [Self::Told, Self::Nothing, Self::Failed, Self::Impossible];
 
     pub(super) fn label(self) -> &'static str {
@@ -84,13 +84,16 @@ pub(super) struct Repair {
 impl Repair {
     pub(super) async fn run(self) {
         let outcome = match self.topic.kind() {
-            Kind::Account | Kind::Program => self.read().await,
-            Kind::Signature => self.look_up().await,
+            SubscriptionKind::Account | SubscriptionKind::Program => self.read().await,
+            SubscriptionKind::Signature => self.look_up().await,
             // Asked for when the first notification shows what was missed.
-            Kind::Slot | Kind::Root => return,
-            Kind::Logs | Kind::Block | Kind::Vote | Kind::SlotsUpdates => Outcome::Impossible,
+            SubscriptionKind::Slot | SubscriptionKind::Root => return,
+            SubscriptionKind::Logs
+            | SubscriptionKind::Block
+            | SubscriptionKind::Vote
+            | SubscriptionKind::SlotsUpdates => RepairOutcome::Impossible,
         };
-        if outcome == Outcome::Failed {
+        if outcome == RepairOutcome::Failed {
             self.topic.has_gap();
         }
         self.hub.metrics.feed.repaired(self.topic.kind(), outcome);
@@ -99,7 +102,7 @@ impl Repair {
     /// The slot from which on the new upstream tells everything.
     fn reached(&self) -> Slot {
         let commitment = self.topic.spec.commitment;
-        let tracked = self.upstream.live().slot(commitment);
+        let tracked = self.upstream.state().slot(commitment);
         let told = match commitment {
             Commitment::Processed => Slot(self.slot.load(Ordering::Acquire)),
             _ => Slot(0),
@@ -108,7 +111,7 @@ impl Repair {
         tracked.unwrap_or(Slot(0)).max(told).max(newest)
     }
 
-    async fn read(&self) -> Outcome {
+    async fn read(&self) -> RepairOutcome {
         let _turn = self.hub.metrics.feed.repairs.acquire().await;
         let (end, at_least) = (Instant::now() + PATIENCE, self.reached());
         let mut told = 0;
@@ -116,7 +119,7 @@ impl Repair {
         let mut settled = false;
         loop {
             if self.topic.has_ended() || self.topic.is_idle() {
-                return Outcome::Nothing;
+                return RepairOutcome::Nothing;
             }
             match read(&self.hub, &self.topic, Some(at_least)).await {
                 Some((slot, values, by)) => {
@@ -128,29 +131,30 @@ impl Repair {
                     settled = true;
                     sleep(Duration::from_secs(1)).await;
                 }
-                None if Instant::now() >= end => return Outcome::Failed,
+                None if Instant::now() >= end => return RepairOutcome::Failed,
                 None => sleep(AGAIN).await,
             }
         }
         if told > 0 {
-            Outcome::Told
+            RepairOutcome::Told
         } else {
-            Outcome::Nothing
+            RepairOutcome::Nothing
         }
     }
 
-    async fn look_up(&self) -> Outcome {
+    async fn look_up(&self) -> RepairOutcome {
         let Some(signature) = self.topic.spec.subject.as_deref() else {
-            return Outcome::Impossible;
+            return RepairOutcome::Impossible;
         };
         let mut answered = false;
         for pause in LOOKS {
             sleep(pause).await;
             if self.topic.has_ended() || self.topic.is_idle() {
-                return Outcome::Nothing;
+                return RepairOutcome::Nothing;
             }
             let params = json!([[signature], { "searchTransactionHistory": true }]);
-            let Some(Asked { result, .. }) = ask(&self.hub, "getSignatureStatuses", &params).await
+            let Some(RepairAnswer { result, .. }) =
+                ask(&self.hub, "getSignatureStatuses", &params).await
             else {
                 continue;
             };
@@ -162,15 +166,15 @@ impl Repair {
                 metrics.unsubscribed(kind, heard.left);
                 if heard.ended {
                     self.hub.end(&self.topic);
-                    return Outcome::Told;
+                    return RepairOutcome::Told;
                 }
-                return Outcome::Nothing;
+                return RepairOutcome::Nothing;
             }
         }
         if answered {
-            Outcome::Nothing
+            RepairOutcome::Nothing
         } else {
-            Outcome::Failed
+            RepairOutcome::Failed
         }
     }
 }
@@ -187,23 +191,23 @@ async fn read(
         config.insert("minContextSlot".to_owned(), slot.into());
     }
     let method = match spec.kind {
-        Kind::Account => "getAccountInfo",
-        Kind::Program => {
+        SubscriptionKind::Account => "getAccountInfo",
+        SubscriptionKind::Program => {
             config.insert("withContext".to_owned(), true.into());
             "getProgramAccounts"
         }
         _ => return None,
     };
     let params = json!([spec.subject, config]);
-    let Asked { result, by } = ask(hub, method, &params).await?;
+    let RepairAnswer { result, by } = ask(hub, method, &params).await?;
     let (slot, value) = with_context(&result)?;
     if at_least.is_some_and(|at_least| slot < at_least) {
         return None;
     }
     let values = match spec.kind {
         // Of an account that was never there, nothing has changed.
-        Kind::Account if &*value == b"null" && topic.newest().is_none() => Vec::new(),
-        Kind::Account => vec![values::account(&value, &spec.config())],
+        SubscriptionKind::Account if &*value == b"null" && topic.newest().is_none() => Vec::new(),
+        SubscriptionKind::Account => vec![values::account(&value, &spec.config())],
         _ => values::list(&value)?,
     };
     Some((slot, values, by))
@@ -213,7 +217,7 @@ fn tell(hub: &Hub, topic: &Topic, slot: Slot, values: &[Bytes]) -> usize {
     let mut told = 0;
     for value in values {
         let heard = match topic.kind() {
-            Kind::Account => topic.read(slot, value),
+            SubscriptionKind::Account => topic.read(slot, value),
             _ => topic.read_of_program(slot, value),
         };
         hub.metrics.told(topic.kind(), heard.told);
@@ -224,7 +228,11 @@ fn tell(hub: &Hub, topic: &Topic, slot: Slot, values: &[Bytes]) -> usize {
 
 /// A client that has joined others is told the present value.
 pub(super) async fn replay(hub: Arc<Hub>, topic: Arc<Topic>, id: u64) {
-    if !matches!(topic.kind(), Kind::Account | Kind::Program) || topic.replay(id) {
+    if !matches!(
+        topic.kind(),
+        SubscriptionKind::Account | SubscriptionKind::Program
+    ) || topic.replay(id)
+    {
         return;
     }
     let at_least = topic.newest();
@@ -236,16 +244,16 @@ pub(super) async fn replay(hub: Arc<Hub>, topic: Arc<Topic>, id: u64) {
 }
 
 /// Finds out which slots or roots there were between two that were told.
-pub(super) async fn fill(hub: Arc<Hub>, topic: Arc<Topic>, missing: Missing) {
+pub(super) async fn fill(hub: Arc<Hub>, topic: Arc<Topic>, missing: MissedRange) {
     let mut next = Some(missing);
     while let Some(missing) = next {
         let missed = missed(&hub, &topic, &missing).await;
         let outcome = match &missed {
-            None => Outcome::Failed,
-            Some(_) => Outcome::Told,
+            None => RepairOutcome::Failed,
+            Some(_) => RepairOutcome::Told,
         };
         let missed = missed.map(|slots| match topic.kind() {
-            Kind::Root => {
+            SubscriptionKind::Root => {
                 let roots = slots.iter();
                 roots.map(|slot| Bytes::from(slot.to_string())).collect()
             }
@@ -261,9 +269,9 @@ pub(super) async fn fill(hub: Arc<Hub>, topic: Arc<Topic>, missing: Missing) {
     }
 }
 
-async fn missed(hub: &Arc<Hub>, topic: &Topic, missing: &Missing) -> Option<Vec<u64>> {
+async fn missed(hub: &Arc<Hub>, topic: &Topic, missing: &MissedRange) -> Option<Vec<u64>> {
     let (after, until) = (missing.after, missing.until);
-    let roots = topic.kind() == Kind::Root;
+    let roots = topic.kind() == SubscriptionKind::Root;
     let end = Instant::now() + if roots { SHORT_FOR_ROOTS } else { SHORT };
     loop {
         if until - after > MOST_SLOTS {
@@ -287,13 +295,18 @@ async fn missed(hub: &Arc<Hub>, topic: &Topic, missing: &Missing) -> Option<Vec<
 }
 
 /// The slots with a block after one and until another, as far as they are known.
-async fn blocks(hub: &Arc<Hub>, kind: Kind, after: u64, until: u64) -> Option<Vec<u64>> {
+async fn blocks(
+    hub: &Arc<Hub>,
+    kind: SubscriptionKind,
+    after: u64,
+    until: u64,
+) -> Option<Vec<u64>> {
     let commitment = match kind {
-        Kind::Root => Commitment::Finalized,
+        SubscriptionKind::Root => Commitment::Finalized,
         _ => Commitment::Confirmed,
     };
     let params = json!([after + 1, until, { "commitment": commitment }]);
-    let Asked { result, .. } = ask(hub, "getBlocks", &params).await?;
+    let RepairAnswer { result, .. } = ask(hub, "getBlocks", &params).await?;
     let mut slots: Vec<u64> = serde_json::from_slice(&result).ok()?;
     slots.retain(|slot| (after + 1..=until).contains(slot));
     Some(slots)

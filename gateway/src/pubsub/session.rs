@@ -1,7 +1,7 @@
 //! The socket of one client: what it says is answered, what it subscribed to is told, and if it
 //! has to end, it ends with a code after which clients know what to do.
 
-mod message;
+mod message_handler;
 
 use std::net::IpAddr;
 use std::pin::Pin;
@@ -20,14 +20,14 @@ use tokio_tungstenite::tungstenite::protocol::frame::coding::CloseCode;
 use tokio_tungstenite::tungstenite::protocol::{CloseFrame, Role, WebSocketConfig};
 use tokio_tungstenite::tungstenite::{Message, Utf8Bytes};
 
-use self::message::{Answer, Speaker};
+use self::message_handler::{MessageHandler, MessageReply};
+use super::caller_share::CallerShare;
 use super::hub::Hub;
 use super::outbox::Outbox;
-use super::share::Share;
 use crate::auth::ConsumerId;
 use crate::config::WebSocket;
 use crate::dispatch::ClientKey;
-use crate::pipeline::{CacheUse, Summary};
+use crate::pipeline::{CacheUse, RequestSummary};
 use crate::solana::Priority;
 
 #[cfg(test)]
@@ -39,7 +39,7 @@ const BUFFER: usize = 4096;
 const FAREWELL: Duration = Duration::from_secs(1);
 
 /// Who speaks over a socket.
-pub struct Client {
+pub struct SocketClient {
     /// Whose session the answers belong to.
     pub key: ClientKey,
     /// `None` is an anonymous caller.
@@ -50,14 +50,14 @@ pub struct Client {
     pub cache_use: CacheUse,
     pub ledger_only: bool,
     /// What the caller has, on all its sockets.
-    pub share: Arc<Share>,
-    pub account: Arc<dyn Account>,
+    pub share: Arc<CallerShare>,
+    pub account: Arc<dyn SocketObserver>,
 }
 
 /// Who is told of what a socket does.
-pub trait Account: Send + Sync {
+pub trait SocketObserver: Send + Sync {
     /// A message was answered with so many bytes.
-    fn answered(&self, summary: Summary, status: u16, started: Instant, bytes: usize);
+    fn answered(&self, summary: RequestSummary, status: u16, started: Instant, bytes: usize);
 
     /// Whether what the client showed when it came still lets it in.
     fn is_welcome(&self) -> bool;
@@ -65,7 +65,7 @@ pub trait Account: Send + Sync {
 
 /// Why a socket ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum End {
+pub enum SocketEnd {
     /// The client closed it, or is gone.
     Client,
     /// The gateway stops.
@@ -84,7 +84,7 @@ pub enum End {
     Unauthorised,
 }
 
-impl End {
+impl SocketEnd {
     pub const ALL: [Self; 8] = [
         Self::Client,
         Self::Leaving,
@@ -128,8 +128,8 @@ impl End {
 
 /// What became of a socket.
 #[derive(Clone, Copy, Debug)]
-pub struct Ended {
-    pub end: End,
+pub struct EndedSocket {
+    pub end: SocketEnd,
     /// From the client.
     pub messages: usize,
     /// To it.
@@ -139,14 +139,14 @@ pub struct Ended {
 }
 
 /// A socket whose handshake is over.
-pub struct Session<S> {
+pub struct SubscriberSession<S> {
     hub: Arc<Hub>,
     socket: WebSocketStream<S>,
     outbox: Arc<Outbox>,
-    speaker: Speaker,
+    speaker: MessageHandler,
     settings: WebSocket,
     write_timeout: Duration,
-    calls: FuturesUnordered<Pin<Box<dyn Future<Output = Answer> + Send>>>,
+    calls: FuturesUnordered<Pin<Box<dyn Future<Output = MessageReply> + Send>>>,
     heard: Instant,
     pinged: Instant,
     /// When it was last looked whether the client is welcome.
@@ -157,9 +157,9 @@ pub struct Session<S> {
     bytes: usize,
 }
 
-impl<S: AsyncRead + AsyncWrite + Unpin + Send> Session<S> {
+impl<S: AsyncRead + AsyncWrite + Unpin + Send> SubscriberSession<S> {
     /// `unread` came behind the handshake.
-    pub async fn new(hub: Arc<Hub>, stream: S, unread: Vec<u8>, client: Client) -> Self {
+    pub async fn new(hub: Arc<Hub>, stream: S, unread: Vec<u8>, client: SocketClient) -> Self {
         let snapshot = hub.published.load();
         let settings = snapshot.config.websocket.clone();
         let config = WebSocketConfig::default()
@@ -178,7 +178,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send> Session<S> {
                 Some(config),
             )
             .await,
-            speaker: Speaker::new(
+            speaker: MessageHandler::new(
                 Arc::clone(&hub),
                 Arc::clone(&outbox),
                 client,
@@ -200,12 +200,12 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send> Session<S> {
     }
 
     /// Serves the socket until its end.
-    pub async fn serve(mut self) -> Ended {
+    pub async fn serve(mut self) -> EndedSocket {
         let end = self.converse().await;
         self.speaker.leave();
         self.hub.metrics.closed(end);
         self.close(end.code()).await;
-        Ended {
+        EndedSocket {
             end,
             messages: self.messages,
             notifications: self.notifications,
@@ -213,7 +213,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send> Session<S> {
         }
     }
 
-    async fn converse(&mut self) -> End {
+    async fn converse(&mut self) -> SocketEnd {
         let hub = Arc::clone(&self.hub);
         // The configuration may have changed between the handshake and now.
         if let Err(end) = self.check() {
@@ -224,7 +224,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send> Session<S> {
         loop {
             let leaves = leaves_at.is_some_and(|at| at <= Instant::now());
             if leaves && self.calls.is_empty() && self.outbox.is_empty() {
-                return End::Leaving;
+                return SocketEnd::Leaving;
             }
             let looks_at = self.next_look();
             let wakes = match leaves_at {
@@ -257,13 +257,13 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send> Session<S> {
     }
 
     /// Whether the client may go on. Keys are taken away, and some end by themselves.
-    fn check(&mut self) -> Result<(), End> {
+    fn check(&mut self) -> Result<(), SocketEnd> {
         self.checked = Instant::now();
         self.speaker.tidy();
         if self.speaker.is_welcome() {
             Ok(())
         } else {
-            Err(End::Unauthorised)
+            Err(SocketEnd::Unauthorised)
         }
     }
 
@@ -277,7 +277,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send> Session<S> {
             .min(self.checked + self.settings.ping_interval)
     }
 
-    async fn look(&mut self) -> Result<(), End> {
+    async fn look(&mut self) -> Result<(), SocketEnd> {
         let now = Instant::now();
         if now >= self.checked + self.settings.ping_interval {
             self.check()?;
@@ -286,18 +286,18 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send> Session<S> {
             return Ok(());
         }
         if now.saturating_duration_since(self.heard) >= self.settings.ping_interval * 3 {
-            return Err(End::Silent);
+            return Err(SocketEnd::Silent);
         }
         self.pinged = now;
         let ping = self.socket.send(Message::Ping(Bytes::new()));
         match timeout(self.write_timeout, ping).await {
             Ok(Ok(())) => Ok(()),
-            Ok(Err(_gone)) => Err(End::Client),
-            Err(_elapsed) => Err(End::Slow),
+            Ok(Err(_gone)) => Err(SocketEnd::Client),
+            Err(_elapsed) => Err(SocketEnd::Slow),
         }
     }
 
-    fn hear(&mut self, message: Option<Result<Message, Error>>) -> Result<(), End> {
+    fn hear(&mut self, message: Option<Result<Message, Error>>) -> Result<(), SocketEnd> {
         self.heard = Instant::now();
         let text: Bytes = match message {
             Some(Ok(Message::Text(text))) => text.into(),
@@ -305,10 +305,10 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send> Session<S> {
             Some(Ok(Message::Binary(bytes))) => bytes,
             // Tungstenite answers pings.
             Some(Ok(Message::Ping(_) | Message::Pong(_) | Message::Frame(_))) => return Ok(()),
-            Some(Ok(Message::Close(_))) | None => return Err(End::Client),
+            Some(Ok(Message::Close(_))) | None => return Err(SocketEnd::Client),
             Some(Err(error)) => return Err(end(&error)),
         };
-        if message::is_ping(&text) {
+        if message_handler::is_ping(&text) {
             return Ok(());
         }
         self.messages += 1;
@@ -318,7 +318,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send> Session<S> {
     }
 
     /// Writes what waits. A client that takes nothing of it is given up in time.
-    async fn write(&mut self) -> Result<(), End> {
+    async fn write(&mut self) -> Result<(), SocketEnd> {
         let (socket, outbox) = (&mut self.socket, &self.outbox);
         let (notifications, bytes) = (&mut self.notifications, &mut self.bytes);
         let patience = self.write_timeout;
@@ -328,7 +328,8 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send> Session<S> {
             while let Some(item) = outbox.take() {
                 *notifications += usize::from(item.is_notification());
                 // Every text is JSON that was checked, or put together here.
-                let text = Utf8Bytes::try_from(item.into_text()).map_err(|_bad| End::Malformed)?;
+                let text =
+                    Utf8Bytes::try_from(item.into_text()).map_err(|_bad| SocketEnd::Malformed)?;
                 *bytes += text.len();
                 let charge = outbox.writes(text.len());
                 within(patience, socket.feed(Message::Text(text))).await?;
@@ -341,11 +342,11 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send> Session<S> {
         };
         tokio::select! {
             biased;
-            () = outbox.overflows() => Err(End::Slow),
+            () = outbox.overflows() => Err(SocketEnd::Slow),
             written = writing => written,
         }?;
         if self.outbox.has_overflowed() {
-            return Err(End::Slow);
+            return Err(SocketEnd::Slow);
         }
         Ok(())
     }
@@ -372,22 +373,22 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send> Session<S> {
 async fn within(
     patience: Duration,
     write: impl Future<Output = Result<(), Error>>,
-) -> Result<(), End> {
+) -> Result<(), SocketEnd> {
     match timeout(patience, write).await {
         Ok(Ok(())) => Ok(()),
-        Ok(Err(_gone)) => Err(End::Client),
-        Err(_elapsed) => Err(End::Slow),
+        Ok(Err(_gone)) => Err(SocketEnd::Client),
+        Err(_elapsed) => Err(SocketEnd::Slow),
     }
 }
 
-fn end(error: &Error) -> End {
+fn end(error: &Error) -> SocketEnd {
     match error {
-        Error::Capacity(CapacityError::MessageTooLong { .. }) => End::TooLarge,
+        Error::Capacity(CapacityError::MessageTooLong { .. }) => SocketEnd::TooLarge,
         Error::Protocol(ProtocolError::ResetWithoutClosingHandshake)
         | Error::ConnectionClosed
         | Error::AlreadyClosed
-        | Error::Io(_) => End::Client,
-        Error::Utf8(_) => End::NotText,
-        _ => End::Malformed,
+        | Error::Io(_) => SocketEnd::Client,
+        Error::Utf8(_) => SocketEnd::NotText,
+        _ => SocketEnd::Malformed,
     }
 }

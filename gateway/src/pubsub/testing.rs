@@ -4,11 +4,11 @@ use std::sync::Arc;
 
 use prometheus::Registry;
 
-use super::line::{Dial, ToUpstreams};
+use super::upstream_socket::{NetworkDialer, SocketDialer};
 use super::{Hub, PubSubMetrics};
-use crate::cache::{Cache, CacheMetrics, RedisMetrics};
+use crate::cache::{CacheMetrics, RedisMetrics, TieredCache};
 use crate::config::{Config, Upstream};
-use crate::dispatch::{DispatchMetrics, Live};
+use crate::dispatch::{DispatchMetrics, DispatchState};
 use crate::pipeline::{Pipeline, PipelineMetrics};
 use crate::snapshot::{Published, Snapshot};
 use crate::upstream::{Pool, testing};
@@ -21,17 +21,17 @@ pub(super) fn hub() -> Arc<Hub> {
 pub(super) fn hub_with(change: impl FnOnce(&mut Config)) -> Arc<Hub> {
     let mut config = Config::default();
     change(&mut config);
-    build(config, testing::pool(Vec::new()), Box::new(ToUpstreams))
+    build(config, testing::pool(Vec::new()), Box::new(NetworkDialer))
 }
 
 /// A hub in front of these upstreams, all well, whose sockets a test opens.
-pub(super) fn hub_dialling(upstreams: Vec<Upstream>, dial: Box<dyn Dial>) -> Arc<Hub> {
+pub(super) fn hub_dialling(upstreams: Vec<Upstream>, dial: Box<dyn SocketDialer>) -> Arc<Hub> {
     hub_dialling_with(upstreams, dial, |_| {})
 }
 
 pub(super) fn hub_dialling_with(
     upstreams: Vec<Upstream>,
-    dial: Box<dyn Dial>,
+    dial: Box<dyn SocketDialer>,
     change: impl FnOnce(&mut Config),
 ) -> Arc<Hub> {
     let pool = testing::healthy(upstreams.clone());
@@ -45,15 +45,15 @@ pub(super) fn hub_dialling_with(
     build(config, pool, dial)
 }
 
-fn build(config: Config, pool: Arc<Pool>, dial: Box<dyn Dial>) -> Arc<Hub> {
+fn build(config: Config, pool: Arc<Pool>, dial: Box<dyn SocketDialer>) -> Arc<Hub> {
     let registry = Registry::new();
-    let cache = Cache::new(
+    let cache = TieredCache::new(
         &config.cache,
         CacheMetrics::register(&registry).unwrap(),
         RedisMetrics::register(&registry).unwrap(),
         || 0,
     );
-    let live = Live::new(DispatchMetrics::register(&registry).unwrap(), 16, || 0);
+    let live = DispatchState::new(DispatchMetrics::register(&registry).unwrap(), 16, || 0);
     let metrics = PipelineMetrics::register(&registry).unwrap();
     let pipeline = Arc::new(Pipeline::new(live, metrics, cache));
     let published = Arc::new(Published::new(Snapshot::new(config, pool, 1)));

@@ -9,12 +9,12 @@ use parking_lot::Mutex;
 use perijove_core::Slot;
 use tokio::sync::oneshot;
 
+use super::backlog::BacklogTotal;
+use super::delivered::{DeliveredHistory, NotificationVerdict};
 use super::feed_message::head;
-use super::kind::Kind;
 use super::outbox::Outbox;
-use super::params::Spec;
-use super::seen::{Seen, Verdict};
-use super::total::Total;
+use super::params::SubscriptionSpec;
+use super::subscription_kind::SubscriptionKind;
 use crate::jsonrpc::RpcError;
 
 #[cfg(test)]
@@ -24,24 +24,24 @@ mod tests;
 const MOST_HELD: usize = 4096;
 
 /// Whether an upstream has taken a subscription.
-pub(super) type Taken = Result<(), RpcError>;
+pub(super) type SubscribeResult = Result<(), RpcError>;
 
 /// A shared subscription.
 #[derive(Debug)]
 pub(super) struct Topic {
     /// Never given twice.
     pub(super) id: u64,
-    pub(super) spec: Spec,
+    pub(super) spec: SubscriptionSpec,
     /// Where what waits for clients is counted.
-    total: Arc<Total>,
-    state: Mutex<State>,
+    total: Arc<BacklogTotal>,
+    state: Mutex<TopicState>,
 }
 
 #[derive(Debug)]
-struct State {
-    phase: Phase,
+struct TopicState {
+    phase: TopicPhase,
     subscribers: IndexMap<u64, Arc<Outbox>>,
-    seen: Seen,
+    seen: DeliveredHistory,
     /// The socket whose notifications count.
     source: Option<u64>,
     /// Whose that is.
@@ -55,26 +55,26 @@ struct State {
 }
 
 #[derive(Debug)]
-enum Phase {
+enum TopicPhase {
     /// No upstream has taken it yet.
-    New(Vec<oneshot::Sender<Taken>>),
+    New(Vec<oneshot::Sender<SubscribeResult>>),
     Live,
     /// There is nothing more to tell.
     Ended,
 }
 
 /// Whether a client has joined.
-pub(super) enum Joined {
+pub(super) enum JoinOutcome {
     Live,
     /// As soon as an upstream has taken it.
-    Soon(oneshot::Receiver<Taken>),
+    Soon(oneshot::Receiver<SubscribeResult>),
     /// It has ended: a new one is needed.
     Ended,
 }
 
 /// What may have been missed.
 #[derive(Debug, PartialEq, Eq)]
-pub(super) struct Missing {
+pub(super) struct MissedRange {
     pub(super) after: u64,
     pub(super) until: u64,
     /// The notification before which it would have been told.
@@ -83,8 +83,8 @@ pub(super) struct Missing {
 
 /// What came of a notification.
 #[derive(Debug, PartialEq, Eq)]
-pub(super) struct Heard {
-    pub(super) verdict: Verdict,
+pub(super) struct NotificationOutcome {
+    pub(super) verdict: NotificationVerdict,
     /// So many clients were told.
     pub(super) told: usize,
     pub(super) ended: bool,
@@ -93,11 +93,11 @@ pub(super) struct Heard {
 }
 
 impl Topic {
-    pub(super) fn new(id: u64, spec: Spec, total: &Arc<Total>) -> Self {
-        let state = State {
-            phase: Phase::New(Vec::new()),
+    pub(super) fn new(id: u64, spec: SubscriptionSpec, total: &Arc<BacklogTotal>) -> Self {
+        let state = TopicState {
+            phase: TopicPhase::New(Vec::new()),
             subscribers: IndexMap::new(),
-            seen: Seen::of(spec.kind),
+            seen: DeliveredHistory::of(spec.kind),
             source: None,
             teller: None,
             held: None,
@@ -112,20 +112,20 @@ impl Topic {
         }
     }
 
-    pub(super) fn kind(&self) -> Kind {
+    pub(super) fn kind(&self) -> SubscriptionKind {
         self.spec.kind
     }
 
     /// A client wants to be told under this id.
-    pub(super) fn join(&self, id: u64, outbox: &Arc<Outbox>) -> Joined {
+    pub(super) fn join(&self, id: u64, outbox: &Arc<Outbox>) -> JoinOutcome {
         let mut state = self.state.lock();
         let joined = match &mut state.phase {
-            Phase::Ended => return Joined::Ended,
-            Phase::Live => Joined::Live,
-            Phase::New(waiting) => {
+            TopicPhase::Ended => return JoinOutcome::Ended,
+            TopicPhase::Live => JoinOutcome::Live,
+            TopicPhase::New(waiting) => {
                 let (taken, soon) = oneshot::channel();
                 waiting.push(taken);
-                Joined::Soon(soon)
+                JoinOutcome::Soon(soon)
             }
         };
         state.subscribers.insert(id, Arc::clone(outbox));
@@ -147,12 +147,12 @@ impl Topic {
     }
 
     pub(super) fn has_ended(&self) -> bool {
-        matches!(self.state.lock().phase, Phase::Ended)
+        matches!(self.state.lock().phase, TopicPhase::Ended)
     }
 
     /// Whether an upstream has taken it once.
     pub(super) fn is_live(&self) -> bool {
-        matches!(self.state.lock().phase, Phase::Live)
+        matches!(self.state.lock().phase, TopicPhase::Live)
     }
 
     /// The newest slot that clients know of it.
@@ -164,8 +164,8 @@ impl Topic {
     pub(super) fn taken(&self, source: u64) -> bool {
         let mut state = self.state.lock();
         state.source = Some(source);
-        match std::mem::replace(&mut state.phase, Phase::Live) {
-            Phase::New(waiting) => {
+        match std::mem::replace(&mut state.phase, TopicPhase::Live) {
+            TopicPhase::New(waiting) => {
                 drop(state);
                 for taken in waiting {
                     // Who has gone meanwhile does not mind.
@@ -173,7 +173,7 @@ impl Topic {
                 }
                 false
             }
-            Phase::Live => {
+            TopicPhase::Live => {
                 state.seen.moves();
                 state.moved_at = state.held.as_ref().map(Vec::len);
                 if !self.spec.kind.can_be_repaired() {
@@ -181,8 +181,8 @@ impl Topic {
                 }
                 true
             }
-            Phase::Ended => {
-                state.phase = Phase::Ended;
+            TopicPhase::Ended => {
+                state.phase = TopicPhase::Ended;
                 false
             }
         }
@@ -200,7 +200,7 @@ impl Topic {
     /// No upstream takes it.
     pub(super) fn refuse(&self, error: &RpcError) {
         let mut state = self.state.lock();
-        if let Phase::New(waiting) = std::mem::replace(&mut state.phase, Phase::Ended) {
+        if let TopicPhase::New(waiting) = std::mem::replace(&mut state.phase, TopicPhase::Ended) {
             drop(state);
             for taken in waiting {
                 drop(taken.send(Err(error.clone())));
@@ -209,10 +209,10 @@ impl Topic {
     }
 
     /// A socket notifies.
-    pub(super) fn hear(&self, source: u64, result: &Bytes) -> Heard {
+    pub(super) fn hear(&self, source: u64, result: &Bytes) -> NotificationOutcome {
         let mut state = self.state.lock();
-        if state.source != Some(source) || matches!(state.phase, Phase::Ended) {
-            return Heard::nothing(Verdict::Repeated);
+        if state.source != Some(source) || matches!(state.phase, TopicPhase::Ended) {
+            return NotificationOutcome::nothing(NotificationVerdict::Repeated);
         }
         if let Some(held) = &mut state.held
             && held.len() < MOST_HELD
@@ -221,7 +221,7 @@ impl Topic {
             return state.untangle(self);
         }
         let heard = state.hear(self, result);
-        if matches!(heard.verdict, Verdict::Missing { .. }) {
+        if matches!(heard.verdict, NotificationVerdict::Missing { .. }) {
             state.held = Some(vec![result.clone()]);
             state.moved_at = None;
         }
@@ -235,7 +235,7 @@ impl Topic {
         &self,
         next: &Bytes,
         missed: Option<Vec<Bytes>>,
-    ) -> (usize, Option<Missing>) {
+    ) -> (usize, Option<MissedRange>) {
         let mut state = self.state.lock();
         // It may have come after all, and something else be missing by now.
         let waits = |held: &mut Vec<Bytes>| held.first() == Some(next);
@@ -258,36 +258,36 @@ impl Topic {
             }
             let heard = state.hear(self, result);
             told += heard.told;
-            if let Verdict::Missing { after, until } = heard.verdict {
+            if let NotificationVerdict::Missing { after, until } = heard.verdict {
                 let rest = held.get(place..).unwrap_or_default();
                 state.held = Some(rest.to_vec());
                 let later = moved_at.and_then(|at| at.checked_sub(place));
                 state.moved_at = later.filter(|at| *at > 0);
                 let next = result.clone();
-                return (told, Some(Missing { after, until, next }));
+                return (told, Some(MissedRange { after, until, next }));
             }
         }
         (told, None)
     }
 
     /// A result that was found out by asking, and counts as a notification of one.
-    pub(super) fn found(&self, result: &Bytes) -> Heard {
+    pub(super) fn found(&self, result: &Bytes) -> NotificationOutcome {
         let mut state = self.state.lock();
-        if matches!(state.phase, Phase::Ended) {
-            return Heard::nothing(Verdict::Repeated);
+        if matches!(state.phase, TopicPhase::Ended) {
+            return NotificationOutcome::nothing(NotificationVerdict::Repeated);
         }
         state.hear(self, result)
     }
 
     /// A fresh read of the account shows this; `value` is the account.
-    pub(super) fn read(&self, slot: Slot, value: &Bytes) -> Heard {
+    pub(super) fn read(&self, slot: Slot, value: &Bytes) -> NotificationOutcome {
         let mut state = self.state.lock();
         let verdict = state.seen.read_account(slot, value);
         state.told(self, verdict, &wrapped(slot, value))
     }
 
     /// A fresh read of the program shows this account.
-    pub(super) fn read_of_program(&self, slot: Slot, account: &Bytes) -> Heard {
+    pub(super) fn read_of_program(&self, slot: Slot, account: &Bytes) -> NotificationOutcome {
         let mut state = self.state.lock();
         let verdict = state.seen.read_account_of_program(slot, account);
         state.told(self, verdict, &wrapped(slot, account))
@@ -302,7 +302,7 @@ impl Topic {
     /// Whether any value of the account was told, which is then told to this client alone.
     pub(super) fn replay(&self, id: u64) -> bool {
         let state = self.state.lock();
-        let Seen::Account {
+        let DeliveredHistory::Account {
             slot,
             value: Some(value),
         } = &state.seen
@@ -322,15 +322,20 @@ impl Topic {
     }
 }
 
-impl State {
-    fn hear(&mut self, topic: &Topic, result: &Bytes) -> Heard {
+impl TopicState {
+    fn hear(&mut self, topic: &Topic, result: &Bytes) -> NotificationOutcome {
         let verdict = self.seen.hear(result);
         self.told(topic, verdict, result)
     }
 
-    fn told(&mut self, topic: &Topic, verdict: Verdict, result: &[u8]) -> Heard {
-        if verdict != Verdict::Tell {
-            return Heard::nothing(verdict);
+    fn told(
+        &mut self,
+        topic: &Topic,
+        verdict: NotificationVerdict,
+        result: &[u8],
+    ) -> NotificationOutcome {
+        if verdict != NotificationVerdict::Tell {
+            return NotificationOutcome::nothing(verdict);
         }
         let head = head(topic.kind(), result, self.gap.take());
         let head = topic.total.share(head);
@@ -341,11 +346,11 @@ impl State {
         let ended = self.seen.has_ended();
         let mut left = 0;
         if ended {
-            self.phase = Phase::Ended;
+            self.phase = TopicPhase::Ended;
             left = self.subscribers.len();
             self.subscribers.clear();
         }
-        Heard {
+        NotificationOutcome {
             verdict,
             told,
             ended,
@@ -354,8 +359,8 @@ impl State {
     }
 
     /// Tells what is held if what was missing before it has come.
-    fn untangle(&mut self, topic: &Topic) -> Heard {
-        let mut heard = Heard::nothing(Verdict::Tell);
+    fn untangle(&mut self, topic: &Topic) -> NotificationOutcome {
+        let mut heard = NotificationOutcome::nothing(NotificationVerdict::Tell);
         let held = self.held.as_deref().filter(|_| self.moved_at.is_none());
         if let Some(results) = held.and_then(|held| self.seen.in_order(held)) {
             self.held = None;
@@ -373,8 +378,8 @@ impl State {
     }
 }
 
-impl Heard {
-    fn nothing(verdict: Verdict) -> Self {
+impl NotificationOutcome {
+    fn nothing(verdict: NotificationVerdict) -> Self {
         Self {
             verdict,
             told: 0,

@@ -17,14 +17,14 @@ pub struct ReadContext {
 
 /// A call that no node would serve.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum Refusal {
+pub enum ImpossibleCall {
     /// One of Agave's methods with an object for parameters.
     ParamsByName,
     /// `processed` for a method that takes it only from `confirmed` on.
     CommitmentTooWeak,
 }
 
-impl Refusal {
+impl ImpossibleCall {
     /// The error as Agave gives it.
     pub const fn error(self) -> RpcError {
         RpcError::new(
@@ -51,7 +51,7 @@ pub struct Class {
     /// The slot an upstream must have reached to answer it.
     pub pinned_slot: Option<Slot>,
     /// Why the call can be refused without asking anybody.
-    pub refusal: Option<Refusal>,
+    pub refusal: Option<ImpossibleCall>,
 }
 
 impl Class {
@@ -109,13 +109,13 @@ pub fn classify(method: &str, params: Option<&[u8]>) -> Class {
     if let Some(params) = params {
         let mut cursor = Cursor::new(params);
         if cursor.token() == Some(Token::Object) {
-            class.refusal = Some(Refusal::ParamsByName);
+            class.refusal = Some(ImpossibleCall::ParamsByName);
         } else {
             // Checked by the parser; what cannot be read is left to the upstream.
             _ = read_params(&mut class, profile, &mut cursor);
         }
         if class.context.commitment < profile.floor {
-            class.refusal = Some(Refusal::CommitmentTooWeak);
+            class.refusal = Some(ImpossibleCall::CommitmentTooWeak);
         }
     }
     class

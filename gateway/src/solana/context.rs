@@ -13,7 +13,7 @@ const MOST_TRANSACTIONS: u64 = 100_000;
 
 /// Which of the cluster's counters a number is. Numbers of different counters do not compare.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum Head {
+pub enum HeadCounter {
     /// The current slot, or the one an answer was read at: a node takes both from the same bank.
     Slot,
     /// The current block height.
@@ -24,7 +24,7 @@ pub enum Head {
     TransactionCount,
 }
 
-impl Head {
+impl HeadCounter {
     /// All counters, in the order of their numbers.
     pub const ALL: [Self; 4] = [
         Self::Slot,
@@ -60,18 +60,18 @@ impl Heads {
 
     /// The slot the answer was read at.
     pub fn slot(&self) -> Option<Slot> {
-        self.get(Head::Slot).map(Slot)
+        self.get(HeadCounter::Slot).map(Slot)
     }
 
     /// The value of one counter, if the answer names it.
-    pub fn get(&self, head: Head) -> Option<u64> {
+    pub fn get(&self, head: HeadCounter) -> Option<u64> {
         let number = self.0.get(head as usize).copied();
         number.filter(|number| *number > 0)
     }
 
     /// The counters that the answer names.
-    pub fn named(&self) -> impl Iterator<Item = (Head, u64)> {
-        let all = Head::ALL.into_iter().zip(self.0);
+    pub fn named(&self) -> impl Iterator<Item = (HeadCounter, u64)> {
+        let all = HeadCounter::ALL.into_iter().zip(self.0);
         all.filter(|(_, number)| *number > 0)
     }
 
@@ -91,7 +91,7 @@ impl Heads {
     }
 
     /// Notes a number, if there is one.
-    pub fn set(&mut self, head: Head, number: Option<u64>) {
+    pub fn set(&mut self, head: HeadCounter, number: Option<u64>) {
         if let (Some(place), Some(number)) = (self.0.get_mut(head as usize), number) {
             *place = number;
         }
@@ -169,14 +169,14 @@ pub fn heads(method: Method, result: &[u8]) -> Heads {
         heads
     };
     match method {
-        Method::GetSlot => bare(Head::Slot),
-        Method::GetBlockHeight => bare(Head::BlockHeight),
-        Method::GetTransactionCount => bare(Head::TransactionCount),
+        Method::GetSlot => bare(HeadCounter::Slot),
+        Method::GetBlockHeight => bare(HeadCounter::BlockHeight),
+        Method::GetTransactionCount => bare(HeadCounter::TransactionCount),
         Method::GetEpochInfo => epoch_info(result),
         _ if tells_head(method) => {
             let mut heads = context_slot(result).map(Heads::at).unwrap_or_default();
             if method == Method::GetLatestBlockhash {
-                heads.set(Head::LastValidBlockHeight, last_valid(result));
+                heads.set(HeadCounter::LastValidBlockHeight, last_valid(result));
             }
             heads
         }
@@ -193,15 +193,15 @@ fn last_valid(result: &[u8]) -> Option<u64> {
 fn epoch_info(result: &[u8]) -> Heads {
     let member = |name: &[u8]| Cursor::new(result).member(name)?.unsigned();
     let mut heads = Heads::default();
-    heads.set(Head::Slot, member(b"absoluteSlot"));
-    heads.set(Head::BlockHeight, member(b"blockHeight"));
-    heads.set(Head::TransactionCount, member(b"transactionCount"));
+    heads.set(HeadCounter::Slot, member(b"absoluteSlot"));
+    heads.set(HeadCounter::BlockHeight, member(b"blockHeight"));
+    heads.set(HeadCounter::TransactionCount, member(b"transactionCount"));
     heads
 }
 
 #[cfg(test)]
 mod tests {
-    use super::{Head, Heads, context_slot, heads, tells_head};
+    use super::{HeadCounter, Heads, context_slot, heads, tells_head};
     use crate::solana::Method;
     use perijove_core::Slot;
 
@@ -251,32 +251,39 @@ mod tests {
         let epoch = r#"{"absoluteSlot":3,"blockHeight":2,"epoch":0,"transactionCount":9}"#;
         let balance = r#"{"context":{"slot":4},"value":5}"#;
         let list = r#"{"context":{"slot":6},"value":[]}"#;
-        let none: &[(Head, u64)] = &[];
+        let none: &[(HeadCounter, u64)] = &[];
         for (method, result, expected) in [
-            (Method::GetSlot, "1967", &[(Head::Slot, 1967)][..]),
-            (Method::GetBlockHeight, "1937", &[(Head::BlockHeight, 1937)]),
+            (Method::GetSlot, "1967", &[(HeadCounter::Slot, 1967)][..]),
+            (
+                Method::GetBlockHeight,
+                "1937",
+                &[(HeadCounter::BlockHeight, 1937)],
+            ),
             (
                 Method::GetTransactionCount,
                 "8",
-                &[(Head::TransactionCount, 8)],
+                &[(HeadCounter::TransactionCount, 8)],
             ),
             (
                 Method::GetEpochInfo,
                 epoch,
                 &[
-                    (Head::Slot, 3),
-                    (Head::BlockHeight, 2),
-                    (Head::TransactionCount, 9),
+                    (HeadCounter::Slot, 3),
+                    (HeadCounter::BlockHeight, 2),
+                    (HeadCounter::TransactionCount, 9),
                 ],
             ),
             (Method::GetEpochInfo, r#"{"epoch":0}"#, none),
             (
                 Method::GetLatestBlockhash,
                 blockhash,
-                &[(Head::Slot, 1), (Head::LastValidBlockHeight, 2057)],
+                &[
+                    (HeadCounter::Slot, 1),
+                    (HeadCounter::LastValidBlockHeight, 2057),
+                ],
             ),
-            (Method::GetBalance, balance, &[(Head::Slot, 4)]),
-            (Method::GetProgramAccounts, list, &[(Head::Slot, 6)]),
+            (Method::GetBalance, balance, &[(HeadCounter::Slot, 4)]),
+            (Method::GetProgramAccounts, list, &[(HeadCounter::Slot, 6)]),
             (Method::GetProgramAccounts, "[]", none),
             (Method::GetSlot, "\"1967\"", none),
             (Method::GetSlot, "19.5", none),
@@ -293,7 +300,7 @@ mod tests {
     fn what_is_below_is_told_by_each_counter_and_only_by_those_that_are_named() {
         let told = |slot, count| {
             let mut heads = Heads::at(Slot(slot));
-            heads.set(Head::TransactionCount, count);
+            heads.set(HeadCounter::TransactionCount, count);
             heads
         };
         let before = told(100, Some(1_000));
@@ -312,7 +319,7 @@ mod tests {
     fn a_count_of_transactions_may_be_as_old_as_the_slot_it_comes_with() {
         let told = |slot, count| {
             let mut heads = Heads::at(Slot(slot));
-            heads.set(Head::TransactionCount, Some(count));
+            heads.set(HeadCounter::TransactionCount, Some(count));
             heads
         };
         let before = told(100, 1_000_000);

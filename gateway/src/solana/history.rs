@@ -14,7 +14,7 @@
 //! | `getBlockCommitment` | a `commitment` of `null` |
 //! | `getInflationReward` | `null` for every address |
 //!
-//! and the errors of [`Word`]. The old names (`getConfirmedBlock` …) are read like the new ones.
+//! and the errors of [`AbsenceWording`]. The old names (`getConfirmedBlock` …) are read like the new ones.
 //! Leader schedules and block production come from the bank and are the same everywhere.
 
 use std::hash::{DefaultHasher, Hash, Hasher};
@@ -56,7 +56,7 @@ pub enum History {
 
 /// Where in history a call looks.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Place {
+pub enum HistoryPosition {
     /// In this slot, or from it on.
     From(Slot),
     /// Signatures and accounts say nothing of their slots.
@@ -65,7 +65,7 @@ pub enum Place {
 
 /// How it was said that something is not there.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Word {
+pub enum AbsenceWording {
     /// By a result that is empty, or shorter than it might be.
     Empty,
     /// -32007, -32009: the slot was skipped, or is missing. The error itself leaves open which.
@@ -77,11 +77,11 @@ pub enum Word {
 
 /// What an answer leaves open.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Lack {
+pub struct HistoryGap {
     /// How it was said.
-    pub word: Word,
+    pub word: AbsenceWording,
     /// Where the call looked.
-    pub place: Place,
+    pub place: HistoryPosition,
     /// How many items came all the same.
     pub found: usize,
     /// Skipped slots explain as well as a short ledger why the list begins late.
@@ -126,7 +126,7 @@ impl History {
         params: Option<&[u8]>,
         answer: &Answer,
         view: Option<&SlotView>,
-    ) -> Option<Lack> {
+    ) -> Option<HistoryGap> {
         let params = params.unwrap_or_default();
         match (answer.result(), answer.error()) {
             (Some(result), _) => self.of_result(params, result, view),
@@ -137,7 +137,7 @@ impl History {
 
     /// The same of the beginning of an answer that is too large to be held. Only a list of blocks
     /// shows there that it is not whole.
-    pub fn lack_of_head(self, params: Option<&[u8]>, head: &[u8]) -> Option<Lack> {
+    pub fn lack_of_head(self, params: Option<&[u8]>, head: &[u8]) -> Option<HistoryGap> {
         if self != Self::Blocks {
             return None;
         }
@@ -146,7 +146,12 @@ impl History {
         self.late(params.unwrap_or_default(), first, usize::MAX)
     }
 
-    fn of_result(self, params: &[u8], result: &[u8], view: Option<&SlotView>) -> Option<Lack> {
+    fn of_result(
+        self,
+        params: &[u8],
+        result: &[u8],
+        view: Option<&SlotView>,
+    ) -> Option<HistoryGap> {
         let mut cursor = Cursor::new(result);
         match self {
             Self::Transaction | Self::Block | Self::BlockTime => {
@@ -165,7 +170,7 @@ impl History {
                     let found = count(&mut Cursor::new(result))?;
                     self.late(params, first, found)
                 }
-                Err(Nothing) => self.nothing(params, view),
+                Err(EmptyList) => self.nothing(params, view),
             },
             Self::Rewards => {
                 let nothing = all_null(&mut cursor)?;
@@ -174,16 +179,23 @@ impl History {
         }
     }
 
-    fn of_error(self, params: &[u8], error: &ErrorObject, view: Option<&SlotView>) -> Option<Lack> {
+    fn of_error(
+        self,
+        params: &[u8],
+        error: &ErrorObject,
+        view: Option<&SlotView>,
+    ) -> Option<HistoryGap> {
         let (word, passing) = match error.code {
-            -32007 | -32009 => (Word::Skipped, false),
-            -32001 | -32011 | -32018 | -32020 => (Word::Refused, false),
-            -32004 | -32014 | -32019 => (Word::Refused, true),
+            -32007 | -32009 => (AbsenceWording::Skipped, false),
+            -32001 | -32011 | -32018 | -32020 => (AbsenceWording::Refused, false),
+            -32004 | -32014 | -32019 => (AbsenceWording::Refused, true),
             // What Agave makes of a failing long-term storage where a range was asked for.
-            -32602 if error.message.contains("BigTable query failed") => (Word::Refused, true),
+            -32602 if error.message.contains("BigTable query failed") => {
+                (AbsenceWording::Refused, true)
+            }
             _ => return None,
         };
-        Some(Lack {
+        Some(HistoryGap {
             word,
             place: params::place(self, params, view),
             found: 0,
@@ -193,14 +205,14 @@ impl History {
         })
     }
 
-    fn nothing(self, params: &[u8], view: Option<&SlotView>) -> Option<Lack> {
+    fn nothing(self, params: &[u8], view: Option<&SlotView>) -> Option<HistoryGap> {
         let place = params::place(self, params, view);
         // Where the epoch's slots are not known, an address without rewards is the likelier reason.
-        if self == Self::Rewards && place == Place::Anywhere {
+        if self == Self::Rewards && place == HistoryPosition::Anywhere {
             return None;
         }
-        Some(Lack {
-            word: Word::Empty,
+        Some(HistoryGap {
+            word: AbsenceWording::Empty,
             place,
             found: 0,
             slight: false,
@@ -210,12 +222,12 @@ impl History {
     }
 
     /// A list of slots that begins later than it was asked to.
-    fn late(self, params: &[u8], first: u64, found: usize) -> Option<Lack> {
+    fn late(self, params: &[u8], first: u64, found: usize) -> Option<HistoryGap> {
         let start = params::number(params, 0)?;
         let missing = first.checked_sub(start).filter(|missing| *missing > 0)?;
-        Some(Lack {
-            word: Word::Empty,
-            place: Place::From(Slot(start)),
+        Some(HistoryGap {
+            word: AbsenceWording::Empty,
+            place: HistoryPosition::From(Slot(start)),
             found,
             slight: missing <= SKIPPED_IN_A_ROW,
             passing: false,
@@ -244,17 +256,17 @@ pub fn signature_subject(signature: &[u8]) -> u64 {
 }
 
 /// The list has no items.
-struct Nothing;
+struct EmptyList;
 
 /// The number an array begins with. `None` where there is no array of numbers.
-fn first_item(cursor: &mut Cursor<'_>) -> Option<Result<u64, Nothing>> {
+fn first_item(cursor: &mut Cursor<'_>) -> Option<Result<u64, EmptyList>> {
     if !cursor.eat(b'[') {
         return None;
     }
     if cursor.item(true).ok()? {
         cursor.unsigned().map(Ok)
     } else {
-        Some(Err(Nothing))
+        Some(Err(EmptyList))
     }
 }
 
@@ -287,12 +299,12 @@ fn all_null(cursor: &mut Cursor<'_>) -> Option<bool> {
 }
 
 /// A page that is shorter than it might be.
-fn page(params: &[u8], cursor: &mut Cursor<'_>) -> Option<Lack> {
+fn page(params: &[u8], cursor: &mut Cursor<'_>) -> Option<HistoryGap> {
     let found = count(cursor)?;
     let limit = params::limit(params);
-    (found < limit).then(|| Lack {
-        word: Word::Empty,
-        place: Place::Anywhere,
+    (found < limit).then(|| HistoryGap {
+        word: AbsenceWording::Empty,
+        place: HistoryPosition::Anywhere,
         found,
         slight: false,
         passing: false,
@@ -301,7 +313,7 @@ fn page(params: &[u8], cursor: &mut Cursor<'_>) -> Option<Lack> {
 }
 
 /// Statuses of which some are `null`.
-fn statuses(params: &[u8], mut cursor: Cursor<'_>) -> Option<Lack> {
+fn statuses(params: &[u8], mut cursor: Cursor<'_>) -> Option<HistoryGap> {
     let mut signatures = params::parameter(params, 0)?;
     let values = cursor.member(b"value")?;
     if !signatures.eat(b'[') || !values.eat(b'[') {
@@ -318,9 +330,9 @@ fn statuses(params: &[u8], mut cursor: Cursor<'_>) -> Option<Lack> {
             found += 1;
         }
     }
-    (!subjects.is_empty()).then_some(Lack {
-        word: Word::Empty,
-        place: Place::Anywhere,
+    (!subjects.is_empty()).then_some(HistoryGap {
+        word: AbsenceWording::Empty,
+        place: HistoryPosition::Anywhere,
         found,
         slight: false,
         passing: false,

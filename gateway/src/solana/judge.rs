@@ -12,7 +12,7 @@ pub use codes::is_the_calls_own;
 
 use super::shape::is_possible;
 use super::{Blame, Class, FaultKind, Idempotency, Penalty, Retry, Scope, Verdict};
-use crate::jsonrpc::{Answer, ErrorObject, Malformed};
+use crate::jsonrpc::{Answer, ErrorObject, MalformedAnswer};
 
 /// How long an upstream rests whose key was refused, when it names no time of its own.
 const KEY_REST: Duration = Duration::from_mins(1);
@@ -50,7 +50,7 @@ pub struct ReplyHints {
 pub fn judge(
     status: u16,
     hints: &ReplyHints,
-    answer: Result<&Answer, &Malformed>,
+    answer: Result<&Answer, &MalformedAnswer>,
     class: &Class,
     now_unix: u64,
 ) -> Option<Verdict> {
@@ -63,7 +63,7 @@ pub fn judge(
         },
         Err(_) => None,
     };
-    let reply = Reply {
+    let reply = ErrorReply {
         status,
         hints,
         error,
@@ -101,11 +101,11 @@ pub const fn carries_answers(status: u16) -> bool {
 }
 
 /// A reply that cannot be delivered as a result.
-struct Reply<'a> {
+struct ErrorReply<'a> {
     status: u16,
     hints: &'a ReplyHints,
     error: Option<&'a ErrorObject>,
-    malformed: Option<&'a Malformed>,
+    malformed: Option<&'a MalformedAnswer>,
     class: &'a Class,
     now_unix: u64,
 }
@@ -117,7 +117,7 @@ impl ReplyHints {
     }
 }
 
-impl Reply<'_> {
+impl ErrorReply<'_> {
     fn verdict(&self) -> Verdict {
         match self.status {
             401 => return self.unauthorized(),

@@ -7,7 +7,7 @@ use crate::jsonrpc::{Cursor, Token};
 
 /// The kind of a value.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Kind {
+enum ValueKind {
     Any,
     Array,
     /// An array, or with a context around it.
@@ -22,9 +22,9 @@ enum Kind {
     ObjectOrNull,
 }
 
-impl Kind {
+impl ValueKind {
     const fn takes(self, token: Token) -> bool {
-        use {Kind as K, Token as T};
+        use {Token as T, ValueKind as K};
         matches!(
             (self, token),
             (K::Any, _)
@@ -42,31 +42,31 @@ impl Kind {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Shape {
     /// Bare.
-    Plain(Kind),
+    Plain(ValueKind),
     /// `{"context":…,"value":…}` with this value.
-    Wrapped(Kind),
+    Wrapped(ValueKind),
 }
 
 /// The table of the methods. What Agave does not have, or not yet for long, may be anything.
 const fn shape(method: Method) -> Shape {
     use {Method as M, Shape::Plain, Shape::Wrapped};
     match method {
-        M::GetAccountInfo => Wrapped(Kind::ObjectOrNull),
-        M::GetFeeForMessage => Wrapped(Kind::NumberOrNull),
-        M::GetBalance | M::GetStakeMinimumDelegation => Wrapped(Kind::Number),
-        M::IsBlockhashValid => Wrapped(Kind::Bool),
+        M::GetAccountInfo => Wrapped(ValueKind::ObjectOrNull),
+        M::GetFeeForMessage => Wrapped(ValueKind::NumberOrNull),
+        M::GetBalance | M::GetStakeMinimumDelegation => Wrapped(ValueKind::Number),
+        M::IsBlockhashValid => Wrapped(ValueKind::Bool),
         M::GetBlockProduction
         | M::GetLatestBlockhash
         | M::GetSupply
         | M::GetTokenAccountBalance
         | M::GetTokenSupply
-        | M::SimulateTransaction => Wrapped(Kind::Object),
+        | M::SimulateTransaction => Wrapped(ValueKind::Object),
         M::GetLargestAccounts
         | M::GetMultipleAccounts
         | M::GetSignatureStatuses
         | M::GetTokenAccountsByDelegate
         | M::GetTokenAccountsByOwner
-        | M::GetTokenLargestAccounts => Wrapped(Kind::Array),
+        | M::GetTokenLargestAccounts => Wrapped(ValueKind::Array),
 
         M::GetBlockHeight
         | M::GetFirstAvailableBlock
@@ -75,12 +75,12 @@ const fn shape(method: Method) -> Shape {
         | M::GetMinimumBalanceForRentExemption
         | M::GetSlot
         | M::GetTransactionCount
-        | M::MinimumLedgerSlot => Plain(Kind::Number),
+        | M::MinimumLedgerSlot => Plain(ValueKind::Number),
         M::GetGenesisHash
         | M::GetHealth
         | M::GetSlotLeader
         | M::RequestAirdrop
-        | M::SendTransaction => Plain(Kind::String),
+        | M::SendTransaction => Plain(ValueKind::String),
         M::GetBlockCommitment
         | M::GetEpochInfo
         | M::GetEpochSchedule
@@ -89,7 +89,7 @@ const fn shape(method: Method) -> Shape {
         | M::GetInflationGovernor
         | M::GetInflationRate
         | M::GetVersion
-        | M::GetVoteAccounts => Plain(Kind::Object),
+        | M::GetVoteAccounts => Plain(ValueKind::Object),
         M::GetBlocks
         | M::GetBlocksWithLimit
         | M::GetClusterNodes
@@ -97,25 +97,25 @@ const fn shape(method: Method) -> Shape {
         | M::GetRecentPerformanceSamples
         | M::GetRecentPrioritizationFees
         | M::GetSignaturesForAddress
-        | M::GetSlotLeaders => Plain(Kind::Array),
-        M::GetProgramAccounts => Plain(Kind::ArrayOrObject),
-        M::GetBlock | M::GetLeaderSchedule | M::GetTransaction => Plain(Kind::ObjectOrNull),
-        M::GetBlockTime => Plain(Kind::NumberOrNull),
+        | M::GetSlotLeaders => Plain(ValueKind::Array),
+        M::GetProgramAccounts => Plain(ValueKind::ArrayOrObject),
+        M::GetBlock | M::GetLeaderSchedule | M::GetTransaction => Plain(ValueKind::ObjectOrNull),
+        M::GetBlockTime => Plain(ValueKind::NumberOrNull),
 
         M::GetAgGenesisCert | M::GetRankMap | M::Extension | M::NamedAsRead | M::Other => {
-            Plain(Kind::Any)
+            Plain(ValueKind::Any)
         }
     }
 }
 
 /// What the items of a result, or of its value, are where it is an array.
-const fn items(method: Method) -> Kind {
+const fn items(method: Method) -> ValueKind {
     use Method as M;
     match method {
-        M::GetBlocks | M::GetBlocksWithLimit => Kind::Number,
-        M::GetSlotLeaders => Kind::String,
+        M::GetBlocks | M::GetBlocksWithLimit => ValueKind::Number,
+        M::GetSlotLeaders => ValueKind::String,
         M::GetInflationReward | M::GetMultipleAccounts | M::GetSignatureStatuses => {
-            Kind::ObjectOrNull
+            ValueKind::ObjectOrNull
         }
         M::GetClusterNodes
         | M::GetLargestAccounts
@@ -125,8 +125,8 @@ const fn items(method: Method) -> Kind {
         | M::GetSignaturesForAddress
         | M::GetTokenAccountsByDelegate
         | M::GetTokenAccountsByOwner
-        | M::GetTokenLargestAccounts => Kind::Object,
-        _ => Kind::Any,
+        | M::GetTokenLargestAccounts => ValueKind::Object,
+        _ => ValueKind::Any,
     }
 }
 
@@ -166,7 +166,7 @@ const fn members(method: Method) -> &'static [&'static [u8]] {
 /// than to the first member it knows.
 pub(super) fn is_possible(method: Method, result: &[u8]) -> bool {
     match shape(method) {
-        Shape::Plain(Kind::Any) => true,
+        Shape::Plain(ValueKind::Any) => true,
         Shape::Plain(kind) => is_value(method, kind, Cursor::new(result)),
         Shape::Wrapped(kind) => value_of(result).is_some_and(|value| is_value(method, kind, value)),
     }
@@ -195,7 +195,7 @@ fn has_slot(context: &[u8]) -> bool {
             .is_some()
 }
 
-fn is_value(method: Method, kind: Kind, mut value: Cursor<'_>) -> bool {
+fn is_value(method: Method, kind: ValueKind, mut value: Cursor<'_>) -> bool {
     let Some(token) = value.token().filter(|token| kind.takes(*token)) else {
         return false;
     };
@@ -378,11 +378,11 @@ mod tests {
     fn every_object_has_members_that_are_known() {
         for method in Method::ALL {
             let (Shape::Plain(kind) | Shape::Wrapped(kind)) = shape(method);
-            let object = kind != Kind::Any && kind.takes(Token::Object);
+            let object = kind != ValueKind::Any && kind.takes(Token::Object);
             let known = !members(method).is_empty() || method == Method::GetLeaderSchedule;
             assert_eq!(object, known, "{method:?}");
-            let array = kind != Kind::Any && kind.takes(Token::Array);
-            assert_eq!(array, items(method) != Kind::Any, "{method:?}");
+            let array = kind != ValueKind::Any && kind.takes(Token::Array);
+            assert_eq!(array, items(method) != ValueKind::Any, "{method:?}");
         }
     }
 
@@ -390,7 +390,7 @@ mod tests {
     fn wrapped_is_what_the_method_table_says() {
         for method in Method::ALL {
             let wrapped = matches!(shape(method), Shape::Wrapped(_));
-            let unknown = shape(method) == Shape::Plain(Kind::Any);
+            let unknown = shape(method) == Shape::Plain(ValueKind::Any);
             assert!(wrapped == method.profile().wrapped || unknown, "{method:?}");
         }
     }
@@ -400,7 +400,7 @@ mod tests {
         let mut may = Vec::new();
         for method in Method::ALL {
             let null = match shape(method) {
-                Shape::Plain(Kind::Any) => continue,
+                Shape::Plain(ValueKind::Any) => continue,
                 Shape::Plain(_) => "null",
                 Shape::Wrapped(_) => {
                     assert!(!is_possible(method, b"null"), "{method:?}");

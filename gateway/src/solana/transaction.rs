@@ -10,7 +10,7 @@ use serde::Deserialize;
 const MAX_SIGNATURES: u8 = 19;
 
 #[derive(Deserialize)]
-struct Options {
+struct SendOptions {
     #[serde(default)]
     encoding: Option<String>,
 }
@@ -18,7 +18,7 @@ struct Options {
 /// The first signature of the transaction in `sendTransaction`'s parameters, which may be base58
 /// (the default) or base64. `None` for anything that is not a signed transaction.
 pub fn first_signature(params: &[u8]) -> Option<Signature> {
-    let (encoded, options) = match serde_json::from_slice::<(String, Option<Options>)>(params) {
+    let (encoded, options) = match serde_json::from_slice::<(String, Option<SendOptions>)>(params) {
         Ok(both) => both,
         Err(_one_parameter) => (serde_json::from_slice::<(String,)>(params).ok()?.0, None),
     };

@@ -21,19 +21,19 @@ use perijove_core::Slot;
 use tokio::time::Instant;
 
 use crate::config;
-use crate::jupiter::{Api, Fault, PathMap, Product, Route};
+use crate::jupiter::{Api, ApiFault, ApiRoute, PathMap, Product};
 use crate::solana::Priority;
 use crate::upstream::breaker::Admission;
 use crate::upstream::client::{ApiLimits, ApiLine, ApiReply, ApiRequest};
+use crate::upstream::connect_settings::ConnectSettings;
 use crate::upstream::endpoint::{Endpoint, authority, mark};
 use crate::upstream::fault::TransportFault;
-use crate::upstream::pool::{Parts, PoolError, UnixClock};
-use crate::upstream::wire::Wire;
+use crate::upstream::pool::{PoolError, SharedParts, UnixClock};
 
 pub use self::fitness::Fitness;
 pub use self::metrics::ApiMetrics;
-pub use self::pool::{ApiPool, Choice};
-pub use self::state::{ApiStatus, Ticket};
+pub use self::pool::{ApiChoice, ApiPool};
+pub use self::state::{ApiAttemptGuard, ApiStatus};
 
 use self::organisation::Organisation;
 use self::state::ApiState;
@@ -45,7 +45,7 @@ pub struct ApiUpstream {
     paths: PathMap,
     /// What stands in its URL before every path.
     prefix: String,
-    wire: Wire,
+    wire: ConnectSettings,
     /// The fields that every request has.
     head: Vec<u8>,
     state: Arc<ApiState>,
@@ -60,7 +60,7 @@ impl ApiUpstream {
         settings: &config::JupiterUpstream,
         config: &config::Config,
         (state, organisation): (Arc<ApiState>, Arc<Organisation>),
-        parts: &Parts,
+        parts: &SharedParts,
     ) -> Result<Self, PoolError> {
         let endpoint = as_endpoint(settings);
         let connector = parts
@@ -76,7 +76,7 @@ impl ApiUpstream {
             paths: paths(settings),
             prefix: url.path().trim_end_matches('/').to_owned(),
             head: head(settings),
-            wire: Wire {
+            wire: ConnectSettings {
                 endpoint: Endpoint::new(&endpoint)?,
                 addresses: Arc::clone(&state.addresses),
                 timeouts: settings.timeouts.clone(),
@@ -110,7 +110,7 @@ impl ApiUpstream {
     }
 
     /// Path and query of a route there.
-    pub fn target(&self, route: &Route<'_>, query: &str) -> Option<String> {
+    pub fn target(&self, route: &ApiRoute<'_>, query: &str) -> Option<String> {
         let path = self.paths.path(route)?;
         let (prefix, mark) = (&self.prefix, if query.is_empty() { "" } else { "?" });
         let slash = if path.is_empty() { "/" } else { "" };
@@ -124,9 +124,9 @@ impl ApiUpstream {
     }
 
     /// Notes that it has refused a request. Limits are its organisation's, all else is its own.
-    fn refused(&self, product: Product, fault: Fault, now: Instant) {
+    fn refused(&self, product: Product, fault: ApiFault, now: Instant) {
         match fault {
-            Fault::RateLimited(_) => self.organisation.refused(product, fault, now),
+            ApiFault::RateLimited(_) => self.organisation.refused(product, fault, now),
             _ => self.state.holds.lock().hold(product, fault, now),
         }
     }
@@ -156,8 +156,8 @@ impl ApiUpstream {
     }
 
     /// The right to one attempt. `forced`: whatever the breaker says.
-    pub fn admit(self: &Arc<Self>, now: Instant, forced: bool) -> Option<Ticket> {
-        Ticket::take(self, now, forced)
+    pub fn admit(self: &Arc<Self>, now: Instant, forced: bool) -> Option<ApiAttemptGuard> {
+        ApiAttemptGuard::take(self, now, forced)
     }
 
     /// Whether nothing speaks against asking it.

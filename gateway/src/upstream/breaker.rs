@@ -81,7 +81,7 @@ pub(super) struct Trial {
 }
 
 #[derive(Debug)]
-enum State {
+enum BreakerInner {
     Closed { failures_in_row: u32 },
     Open { since: Instant, until: Instant },
     HalfOpen { running: u32, successes: u32 },
@@ -89,8 +89,8 @@ enum State {
 
 #[derive(Debug)]
 pub(super) struct Breaker {
-    state: State,
-    window: Window,
+    state: BreakerInner,
+    window: ResultWindow,
     /// Openings since it was last closed for long.
     openings: u32,
     closed_at: Option<Instant>,
@@ -101,8 +101,8 @@ pub(super) struct Breaker {
 impl Default for Breaker {
     fn default() -> Self {
         Self {
-            state: State::Closed { failures_in_row: 0 },
-            window: Window::default(),
+            state: BreakerInner::Closed { failures_in_row: 0 },
+            window: ResultWindow::default(),
             openings: 0,
             closed_at: None,
             period: 0,
@@ -114,27 +114,29 @@ impl Breaker {
     /// What would be said to a call now. Changes nothing.
     pub(super) fn admission(&self, now: Instant, settings: &config::Breaker) -> Admission {
         match &self.state {
-            State::Closed { .. } => Admission::Free,
-            State::Open { until, .. } if now < *until => Admission::Refused,
-            State::Open { .. } => Admission::Trial,
-            State::HalfOpen { running, .. } if *running < settings.trials => Admission::Trial,
-            State::HalfOpen { .. } => Admission::Refused,
+            BreakerInner::Closed { .. } => Admission::Free,
+            BreakerInner::Open { until, .. } if now < *until => Admission::Refused,
+            BreakerInner::Open { .. } => Admission::Trial,
+            BreakerInner::HalfOpen { running, .. } if *running < settings.trials => {
+                Admission::Trial
+            }
+            BreakerInner::HalfOpen { .. } => Admission::Refused,
         }
     }
 
     pub(super) fn shown(&self) -> BreakerState {
         match self.state {
-            State::Closed { .. } => BreakerState::Closed,
-            State::Open { .. } => BreakerState::Open,
-            State::HalfOpen { .. } => BreakerState::HalfOpen,
+            BreakerInner::Closed { .. } => BreakerState::Closed,
+            BreakerInner::Open { .. } => BreakerState::Open,
+            BreakerInner::HalfOpen { .. } => BreakerState::HalfOpen,
         }
     }
 
     /// How long it stays open, if it is.
     pub(super) fn open_for(&self, now: Instant) -> Option<Duration> {
         match self.state {
-            State::Open { until, .. } => Some(until.saturating_duration_since(now)),
-            State::Closed { .. } | State::HalfOpen { .. } => None,
+            BreakerInner::Open { until, .. } => Some(until.saturating_duration_since(now)),
+            BreakerInner::Closed { .. } | BreakerInner::HalfOpen { .. } => None,
         }
     }
 
@@ -147,14 +149,14 @@ impl Breaker {
         if self.admission(now, settings) != Admission::Trial {
             return None;
         }
-        if let State::Open { .. } = self.state {
+        if let BreakerInner::Open { .. } = self.state {
             self.period += 1;
-            self.state = State::HalfOpen {
+            self.state = BreakerInner::HalfOpen {
                 running: 0,
                 successes: 0,
             };
         }
-        if let State::HalfOpen { running, .. } = &mut self.state {
+        if let BreakerInner::HalfOpen { running, .. } = &mut self.state {
             *running += 1;
         }
         Some(Trial {
@@ -165,7 +167,7 @@ impl Breaker {
     /// A trial call ended without saying anything about the upstream.
     pub(super) fn abandon(&mut self, trial: Trial) {
         if trial.period == self.period
-            && let State::HalfOpen { running, .. } = &mut self.state
+            && let BreakerInner::HalfOpen { running, .. } = &mut self.state
         {
             *running = running.saturating_sub(1);
         }
@@ -178,11 +180,11 @@ impl Breaker {
         settings: &config::Breaker,
     ) {
         match &mut self.state {
-            State::Closed { failures_in_row } => {
+            BreakerInner::Closed { failures_in_row } => {
                 *failures_in_row = 0;
                 self.window.add(now, settings.window, true);
             }
-            State::HalfOpen { running, successes } if trial_of(trial, self.period) => {
+            BreakerInner::HalfOpen { running, successes } if trial_of(trial, self.period) => {
                 *running = running.saturating_sub(1);
                 *successes += 1;
                 if *successes >= settings.successes {
@@ -195,7 +197,7 @@ impl Breaker {
                 }
             }
             // A call from before the opening: too old to say anything.
-            State::HalfOpen { .. } | State::Open { .. } => {}
+            BreakerInner::HalfOpen { .. } | BreakerInner::Open { .. } => {}
         }
     }
 
@@ -206,7 +208,7 @@ impl Breaker {
         settings: &config::Breaker,
     ) {
         match &mut self.state {
-            State::Closed { failures_in_row } => {
+            BreakerInner::Closed { failures_in_row } => {
                 *failures_in_row += 1;
                 let in_row = *failures_in_row;
                 self.window.add(now, settings.window, false);
@@ -214,8 +216,10 @@ impl Breaker {
                     self.open(now, settings);
                 }
             }
-            State::HalfOpen { .. } if trial_of(trial, self.period) => self.open(now, settings),
-            State::HalfOpen { .. } | State::Open { .. } => {}
+            BreakerInner::HalfOpen { .. } if trial_of(trial, self.period) => {
+                self.open(now, settings)
+            }
+            BreakerInner::HalfOpen { .. } | BreakerInner::Open { .. } => {}
         }
     }
 
@@ -223,13 +227,15 @@ impl Breaker {
     pub(super) fn probed(&mut self, started: Instant, now: Instant) -> bool {
         let doublings = self.openings.saturating_sub(1).min(PROBED_DOUBLINGS);
         match &mut self.state {
-            State::Open { since, until } if started >= *since => {
+            BreakerInner::Open { since, until } if started >= *since => {
                 let probed = (*since + PROBED_PAUSE * 2_u32.pow(doublings)).max(now);
                 let shorter = probed < *until;
                 *until = probed.min(*until);
                 shorter
             }
-            State::Open { .. } | State::Closed { .. } | State::HalfOpen { .. } => false,
+            BreakerInner::Open { .. }
+            | BreakerInner::Closed { .. }
+            | BreakerInner::HalfOpen { .. } => false,
         }
     }
 
@@ -240,8 +246,8 @@ impl Breaker {
         }
         let pause = settings.open * 2_u32.pow(self.openings.min(MOST_DOUBLINGS));
         self.openings = self.openings.saturating_add(1);
-        self.window = Window::default();
-        self.state = State::Open {
+        self.window = ResultWindow::default();
+        self.state = BreakerInner::Open {
             since: now,
             until: now + pause,
         };
@@ -254,20 +260,20 @@ fn trial_of(trial: Option<Trial>, period: u64) -> bool {
 
 /// Results of the last `window`, in buckets that are reused as time goes on.
 #[derive(Debug, Default)]
-struct Window {
+struct ResultWindow {
     start: Option<Instant>,
-    buckets: [Bucket; BUCKETS as usize],
+    buckets: [ResultBucket; BUCKETS as usize],
 }
 
 #[derive(Clone, Copy, Debug, Default)]
-struct Bucket {
+struct ResultBucket {
     /// Which stretch of time the counts belong to, from 1.
     turn: u64,
     good: u32,
     failed: u32,
 }
 
-impl Window {
+impl ResultWindow {
     fn add(&mut self, now: Instant, window: Duration, good: bool) {
         let turn = self.turn(now, window);
         let slot = usize::try_from(turn % u64::from(BUCKETS)).unwrap_or_default();
@@ -275,9 +281,9 @@ impl Window {
             return;
         };
         if bucket.turn != turn {
-            *bucket = Bucket {
+            *bucket = ResultBucket {
                 turn,
-                ..Bucket::default()
+                ..ResultBucket::default()
             };
         }
         if good {

@@ -28,23 +28,23 @@ use std::time::Duration;
 use bytes::BytesMut;
 use tokio::time::{Instant, Sleep};
 
-use crate::jsonrpc::{Answer, Malformed, MalformedKind};
-use crate::limit::{Ask, Budgets, Charge};
+use crate::jsonrpc::{Answer, MalformedAnswer, MalformedKind};
+use crate::limit::{BudgetCharge, PermitRequest, UpstreamBudgets};
 use crate::solana::FaultKind;
 use crate::upstream::balance::Balancer;
-use crate::upstream::coding::Body;
-use crate::upstream::connection::{Connection, Connections, Slot};
+use crate::upstream::coding::DecodedBody;
+use crate::upstream::connect_settings::{ConnectSettings, NewConnection};
+use crate::upstream::connection::{ConnectionPermit, Http1Connection, Http1Connections};
 use crate::upstream::endpoint::Purpose;
 use crate::upstream::fault::TransportFault;
-use crate::upstream::http2::Http2;
-use crate::upstream::opening::Target;
-use crate::upstream::reply::{AttemptLimits, Reply, ReplyBody};
-use crate::upstream::response::Head;
+use crate::upstream::http2::Http2Pool;
+use crate::upstream::pending_connection::ConnectTarget;
+use crate::upstream::reply::{AttemptLimits, ReplyBody, UpstreamReply};
+use crate::upstream::response::ResponseHead;
 use crate::upstream::saturation::Saturation;
 use crate::upstream::select::Candidate;
-use crate::upstream::stream::{BodyStream, Rest, Source};
+use crate::upstream::stream::{Http1Rest, StreamSource, UpstreamBodyStream};
 use crate::upstream::timer::within;
-use crate::upstream::wire::{Opened, Wire};
 
 mod api;
 mod ids;
@@ -56,7 +56,7 @@ mod tests;
 
 pub(in crate::upstream) use api::ApiLine;
 pub use api::{ApiBody, ApiLimits, ApiReply, ApiRequest};
-use steps::{Exchange, Gathered, gather, gather_known, read_head, send};
+use steps::{BufferedBody, Http1Exchange, gather, gather_known, read_head, send};
 
 /// A call that must not be carried out twice uses only connections that were used within this.
 const RECENT: Duration = Duration::from_secs(1);
@@ -73,10 +73,10 @@ pub async fn attempt(
     candidate: &Candidate,
     request: &[u8],
     limits: &AttemptLimits,
-) -> Result<Reply, TransportFault> {
+) -> Result<UpstreamReply, TransportFault> {
     let upstream = candidate.upstream();
-    let live = upstream.live();
-    let line = Line {
+    let live = upstream.state();
+    let line = UpstreamLine {
         wire: &upstream.member.wire,
         purpose: if limits.ledger_only {
             Purpose::LedgerOnly
@@ -90,10 +90,10 @@ pub async fn attempt(
         connect_time: &live.metrics.connect_time,
         broken: &live.metrics.broken,
         written: Some(candidate.written()),
-        cost: Cost::Of(candidate.charge()),
+        cost: RequestCost::Of(candidate.charge()),
     };
     let mut timer = pin!(None);
-    let route = Route::Balanced(&upstream.balancer);
+    let route = ConnectionRoute::Balanced(&upstream.balancer);
     let mut reply = line.call(request, limits, route, &mut timer).await?;
     if let ReplyBody::Streaming { rest, .. } = &mut reply.body {
         rest.is_from(upstream);
@@ -102,43 +102,43 @@ pub async fn attempt(
 }
 
 /// A fault of a connection, and whether it may simply have been dead.
-struct Broken {
+struct ConnectionFault {
     fault: TransportFault,
     silent: bool,
 }
 
 /// Where a new connection goes.
 #[derive(Clone, Copy)]
-pub(super) enum Route<'a> {
+pub(super) enum ConnectionRoute<'a> {
     /// To the address whose turn it is, or to another if that one does not answer.
     Balanced(&'a Balancer),
     Only(SocketAddr),
 }
 
-impl Route<'_> {
-    fn target(self) -> Target {
+impl ConnectionRoute<'_> {
+    fn target(self) -> ConnectTarget {
         match self {
-            Self::Balanced(balancer) => Target::First(balancer.pick()),
-            Self::Only(address) => Target::Only(address),
+            Self::Balanced(balancer) => ConnectTarget::First(balancer.pick()),
+            Self::Only(address) => ConnectTarget::Only(address),
         }
     }
 }
 
 /// What a request takes of the upstream's budget.
 #[derive(Clone, Copy)]
-pub(super) enum Cost<'a> {
-    Of(&'a Charge),
+pub(super) enum RequestCost<'a> {
+    Of(&'a BudgetCharge),
     /// Nothing was taken before.
-    Probe(&'a Budgets),
+    Probe(&'a UpstreamBudgets),
 }
 
 /// One upstream's connections, with what is needed to open more.
-pub(super) struct Line<'a> {
-    pub(super) wire: &'a Arc<Wire>,
+pub(super) struct UpstreamLine<'a> {
+    pub(super) wire: &'a Arc<ConnectSettings>,
     pub(super) purpose: Purpose,
-    pub(super) connections: &'a Arc<Connections>,
+    pub(super) connections: &'a Arc<Http1Connections>,
     /// Where HTTP/2 may be spoken.
-    pub(super) http2: Option<&'a Arc<Http2>>,
+    pub(super) http2: Option<&'a Arc<Http2Pool>>,
     /// Told of calls that have to wait; a lane of one caller has none.
     pub(super) saturation: Option<&'a Saturation>,
     pub(super) opened: &'a prometheus::IntCounter,
@@ -148,22 +148,22 @@ pub(super) struct Line<'a> {
     /// Set once a call has a connection and is being written.
     pub(super) written: Option<&'a AtomicBool>,
     /// What each writing costs.
-    pub(super) cost: Cost<'a>,
+    pub(super) cost: RequestCost<'a>,
 }
 
-impl Line<'_> {
+impl UpstreamLine<'_> {
     /// The whole exchange. What was sent once stays sent, however the rest of it ends.
     pub(super) async fn call(
         &self,
         request: &[u8],
         limits: &AttemptLimits,
-        route: Route<'_>,
+        route: ConnectionRoute<'_>,
         timer: &mut Pin<&mut Option<Sleep>>,
-    ) -> Result<Reply, TransportFault> {
+    ) -> Result<UpstreamReply, TransportFault> {
         let mut resent = false;
         let carried = self.carry_out(request, limits, route, &mut resent, timer);
         match carried.await {
-            Ok(reply) => Ok(Reply { resent, ..reply }),
+            Ok(reply) => Ok(UpstreamReply { resent, ..reply }),
             Err(fault) => Err(TransportFault {
                 bytes_sent: fault.bytes_sent || resent,
                 ..fault
@@ -176,20 +176,20 @@ impl Line<'_> {
         &self,
         request: &[u8],
         limits: &AttemptLimits,
-        route: Route<'_>,
+        route: ConnectionRoute<'_>,
         resent: &mut bool,
         timer: &mut Pin<&mut Option<Sleep>>,
-    ) -> Result<Reply, TransportFault> {
+    ) -> Result<UpstreamReply, TransportFault> {
         let start = Instant::now();
         let total = limits.deadline.min(start + self.wire.timeouts.total);
-        let mut exchange = Exchange {
+        let mut exchange = Http1Exchange {
             request,
             limits,
             start,
             total,
         };
         let endpoint = &self.wire.endpoint;
-        let spoken = |http2: &&Arc<Http2>| http2.is_spoken() && endpoint.may_be_http2();
+        let spoken = |http2: &&Arc<Http2Pool>| http2.is_spoken() && endpoint.may_be_http2();
         if let Some(http2) = self.http2.filter(spoken) {
             let call = self.call_http2(http2, &exchange, route, resent, timer);
             if let Some(reply) = Box::pin(call).await {
@@ -220,12 +220,12 @@ impl Line<'_> {
     /// to be.
     async fn over_http1(
         &self,
-        slot: Slot,
-        exchange: &Exchange<'_>,
-        route: Route<'_>,
+        slot: ConnectionPermit,
+        exchange: &Http1Exchange<'_>,
+        route: ConnectionRoute<'_>,
         resent: &mut bool,
         timer: &mut Pin<&mut Option<Sleep>>,
-    ) -> Result<Reply, TransportFault> {
+    ) -> Result<UpstreamReply, TransportFault> {
         let (limits, total, timeouts) = (exchange.limits, exchange.total, &self.wire.timeouts);
         let idle = if limits.replayable {
             Duration::MAX
@@ -251,8 +251,8 @@ impl Line<'_> {
         self.opened.inc();
         self.connect_time.observe(begun.elapsed().as_secs_f64());
         let mut connection = match opened {
-            Opened::Http1(connection) => connection,
-            Opened::Http2(stream, address) => {
+            NewConnection::Http1(connection) => connection,
+            NewConnection::Http2(stream, address) => {
                 // It spoke HTTP/1.1 before.
                 drop(slot);
                 let call = self.call_adopted((stream, address), exchange, route, resent, timer);
@@ -271,9 +271,9 @@ impl Line<'_> {
             .is_some_and(|written| written.swap(true, Ordering::Relaxed));
         match self.cost {
             // Paid for when the upstream was chosen.
-            Cost::Of(_) if !before => {}
-            Cost::Of(charge) => charge.again(Instant::now()),
-            Cost::Probe(budgets) => {
+            RequestCost::Of(_) if !before => {}
+            RequestCost::Of(charge) => charge.again(Instant::now()),
+            RequestCost::Probe(budgets) => {
                 if budgets.is_limited() {
                     budgets.charge("", Instant::now());
                 }
@@ -284,10 +284,10 @@ impl Line<'_> {
     /// The right to a connection, once one is free.
     async fn slot(
         &self,
-        ask: Ask,
+        ask: PermitRequest,
         until: Instant,
         timer: &mut Pin<&mut Option<Sleep>>,
-    ) -> Result<Slot, TransportFault> {
+    ) -> Result<ConnectionPermit, TransportFault> {
         let _wait = self.saturation.map(Saturation::meet);
         within(timer, until, self.connections.slot(ask))
             .await
@@ -297,23 +297,23 @@ impl Line<'_> {
 
     async fn open(
         &self,
-        route: Route<'_>,
+        route: ConnectionRoute<'_>,
         until: Instant,
         timer: &mut Pin<&mut Option<Sleep>>,
-    ) -> Result<Opened, FaultKind> {
+    ) -> Result<NewConnection, FaultKind> {
         match route.target() {
-            Target::First(first) => self.wire.open(first, until, timer).await,
-            Target::Only(address) => self.wire.connect(address, until, timer).await,
+            ConnectTarget::First(first) => self.wire.open(first, until, timer).await,
+            ConnectTarget::Only(address) => self.wire.connect(address, until, timer).await,
         }
     }
 
     /// Sends the request and reads the head of the answer.
     async fn exchange(
         &self,
-        connection: &mut Connection,
-        exchange: &Exchange<'_>,
+        connection: &mut Http1Connection,
+        exchange: &Http1Exchange<'_>,
         timer: &mut Pin<&mut Option<Sleep>>,
-    ) -> Result<Head, Broken> {
+    ) -> Result<ResponseHead, ConnectionFault> {
         self.note_written();
         connection.output.clear();
         connection.asked = ids::next();
@@ -332,11 +332,11 @@ impl Line<'_> {
         };
         match write {
             Some(Ok(())) => read_head(connection, exchange, timer).await,
-            Some(Err(_)) => Err(Broken {
+            Some(Err(_)) => Err(ConnectionFault {
                 fault: fault(FaultKind::WriteFailed),
                 silent: true,
             }),
-            None => Err(Broken {
+            None => Err(ConnectionFault {
                 fault: fault(FaultKind::WriteTimeout),
                 silent: false,
             }),
@@ -346,13 +346,13 @@ impl Line<'_> {
     /// Reads the body, or as much as the buffer takes.
     async fn body(
         &self,
-        slot: Slot,
-        mut connection: Box<Connection>,
-        head: Head,
-        exchange: &Exchange<'_>,
+        slot: ConnectionPermit,
+        mut connection: Box<Http1Connection>,
+        head: ResponseHead,
+        exchange: &Http1Exchange<'_>,
         timer: &mut Pin<&mut Option<Sleep>>,
-    ) -> Result<Reply, TransportFault> {
-        let mut body = Body::new(head.framing, head.coding);
+    ) -> Result<UpstreamReply, TransportFault> {
+        let mut body = DecodedBody::new(head.framing, head.coding);
         let length = head.length();
         let gathered = match length {
             Some(length) => {
@@ -364,7 +364,7 @@ impl Line<'_> {
         let (asked, addresses) = (connection.asked, &self.wire.addresses);
         connection.kept_for(head.keep_for, exchange.start + latency);
         let body = match gathered {
-            Gathered::Whole(bytes) => {
+            BufferedBody::Whole(bytes) => {
                 connection.last_response = bytes.len() + USUAL_HEAD;
                 if bytes.len() > WORTH_OWNING && connection.input.is_empty() {
                     // The answer then owns its memory and is completed in place, not copied.
@@ -376,11 +376,11 @@ impl Line<'_> {
                 }
                 ReplyBody::Complete(answer)
             }
-            Gathered::Beginning(bytes) => ReplyBody::Streaming {
+            BufferedBody::Beginning(bytes) => ReplyBody::Streaming {
                 head: bytes,
                 length,
-                rest: BodyStream::new(
-                    Source::Http1(Box::new(Rest {
+                rest: UpstreamBodyStream::new(
+                    StreamSource::Http1(Box::new(Http1Rest {
                         slot,
                         connection,
                         body,
@@ -392,7 +392,7 @@ impl Line<'_> {
                 ),
             },
         };
-        Ok(Reply {
+        Ok(UpstreamReply {
             status: head.status,
             hints: head.hints,
             body,
@@ -403,6 +403,6 @@ impl Line<'_> {
 }
 
 /// Whether the next answer on this connection can be expected to be the next request's.
-fn is_in_step(answer: &Result<Answer, Malformed>) -> bool {
+fn is_in_step(answer: &Result<Answer, MalformedAnswer>) -> bool {
     !matches!(answer, Err(malformed) if malformed.kind == MalformedKind::WrongId)
 }

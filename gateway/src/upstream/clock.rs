@@ -14,7 +14,7 @@ use perijove_core::Slot;
 use tokio::time::Instant;
 
 use crate::solana::SlotView;
-use crate::upstream::stand::{FURTHEST, Pace, Seen};
+use crate::upstream::slot_position::{FURTHEST, SlotPace, SlotSighting};
 
 #[cfg(test)]
 mod tests;
@@ -27,15 +27,15 @@ const MOST_WAITED: u64 = 4;
 /// The clock. Reading takes no lock.
 #[derive(Debug, Default)]
 pub(super) struct SlotClock {
-    known: ArcSwap<Known>,
+    known: ArcSwap<ClockState>,
     /// Held while `known` is replaced.
     writing: Mutex<()>,
 }
 
 #[derive(Clone, Copy, Debug, Default)]
-struct Known {
+struct ClockState {
     /// Where the cluster is at each commitment, and how fast.
-    levels: [Option<Reckoned>; 3],
+    levels: [Option<SlotEstimate>; 3],
     /// The newest slots that were seen.
     seen: [Option<Slot>; 3],
     /// By how much the clock is ahead of the sightings since the upstreams that were there are
@@ -49,16 +49,16 @@ struct Known {
 
 /// A slot at a moment, and the speed from there on.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Reckoned {
+pub(super) struct SlotEstimate {
     slot: Slot,
     at: Instant,
-    pace: Pace,
+    pace: SlotPace,
 }
 
-impl Reckoned {
+impl SlotEstimate {
     /// What a sighting says now. One from too long ago, or of an upstream that stands still, does
     /// not say that the cluster goes on.
-    pub(super) fn of(seen: &Seen, now: Instant, pace: Pace) -> Self {
+    pub(super) fn of(seen: &SlotSighting, now: Instant, pace: SlotPace) -> Self {
         if seen.stands(pace) || now.saturating_duration_since(seen.at) >= FURTHEST {
             return Self::standing(seen.estimate(now, pace), now);
         }
@@ -74,11 +74,11 @@ impl Reckoned {
         Self {
             slot,
             at,
-            pace: Pace::NONE,
+            pace: SlotPace::NONE,
         }
     }
 
-    pub(super) fn pace(&self) -> Pace {
+    pub(super) fn pace(&self) -> SlotPace {
         self.pace
     }
 
@@ -90,7 +90,12 @@ impl Reckoned {
 
 impl SlotClock {
     /// The upstreams say that the cluster is there, and have been seen there.
-    pub(super) fn set(&self, levels: [Option<Reckoned>; 3], seen: [Option<Slot>; 3], at: Instant) {
+    pub(super) fn set(
+        &self,
+        levels: [Option<SlotEstimate>; 3],
+        seen: [Option<Slot>; 3],
+        at: Instant,
+    ) {
         let _writing = self.writing.lock();
         let mut known = **self.known.load();
         let before = known.newest(at);
@@ -103,7 +108,7 @@ impl SlotClock {
             *old = new.or(*old);
         }
         let lost = known.tip() < seen_before;
-        let bare = Known {
+        let bare = ClockState {
             ahead: 0,
             wait: Slot(0),
             ..known
@@ -133,7 +138,7 @@ impl SlotClock {
         let known = **self.known.load();
         let epoch = Some((first, last));
         if known.epoch != epoch {
-            self.known.store(Arc::new(Known { epoch, ..known }));
+            self.known.store(Arc::new(ClockState { epoch, ..known }));
         }
     }
 
@@ -155,7 +160,7 @@ impl SlotClock {
     }
 }
 
-impl Known {
+impl ClockState {
     /// The newest slot that was seen.
     fn tip(&self) -> Option<Slot> {
         self.seen.iter().flatten().copied().max()
@@ -166,7 +171,7 @@ impl Known {
         levels.map(|reckoned| self.moved(reckoned, now)).max()
     }
 
-    fn moved(&self, reckoned: &Reckoned, now: Instant) -> Slot {
+    fn moved(&self, reckoned: &SlotEstimate, now: Instant) -> Slot {
         Slot(reckoned.estimate(now).0.saturating_add(self.lead(now)))
     }
 

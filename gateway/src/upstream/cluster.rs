@@ -20,10 +20,10 @@ use perijove_core::{Commitment, Slot};
 use tokio::time::Instant;
 
 use crate::config;
-use crate::upstream::clock::{Reckoned, SlotClock, at_least_stronger};
-use crate::upstream::live::Live;
-use crate::upstream::stand::Pace;
-use crate::upstream::tracker::{Health, HeightCheck, Peers};
+use crate::upstream::clock::{SlotClock, SlotEstimate, at_least_stronger};
+use crate::upstream::endpoint_state::EndpointState;
+use crate::upstream::slot_position::SlotPace;
+use crate::upstream::tracker::{Health, HeightCheck, PeerSlots};
 
 #[cfg(test)]
 mod tests;
@@ -38,11 +38,11 @@ const AGREEMENT: u64 = 150;
 static GENERATIONS: AtomicU64 = AtomicU64::new(0);
 
 /// All upstreams as one cluster.
-pub(super) struct Cluster {
+pub(super) struct ObservedCluster {
     pub(super) rule: config::GenesisRule,
     slot_time: Duration,
     pub(super) clock: SlotClock,
-    members: ArcSwap<Vec<Arc<Live>>>,
+    members: ArcSwap<Vec<Arc<EndpointState>>>,
     /// With the rule `auto`: what the reference said.
     learned: Mutex<Option<String>>,
     /// The genesis hash in force, for those who ask with every call.
@@ -51,11 +51,11 @@ pub(super) struct Cluster {
     /// every real cluster. On a fresh test validator the two may be equal.
     skips_slots: AtomicBool,
     generation: AtomicU64,
-    /// The cluster's speed, as bits of a [`Pace`].
+    /// The cluster's speed, as bits of a [`SlotPace`].
     pace: AtomicU64,
 }
 
-impl Cluster {
+impl ObservedCluster {
     pub(super) fn new(settings: &config::Cluster) -> Arc<Self> {
         Arc::new(Self {
             rule: settings.genesis.clone(),
@@ -69,7 +69,7 @@ impl Cluster {
             }),
             skips_slots: AtomicBool::new(false),
             generation: AtomicU64::new(next_generation()),
-            pace: AtomicU64::new(Pace::of(settings.slot_time).percent(90).bits()),
+            pace: AtomicU64::new(SlotPace::of(settings.slot_time).percent(90).bits()),
         })
     }
 
@@ -78,7 +78,7 @@ impl Cluster {
     }
 
     /// The upstreams from now on. The first is the reference for the genesis hash.
-    pub(super) fn replace(&self, members: Vec<Arc<Live>>) {
+    pub(super) fn replace(&self, members: Vec<Arc<EndpointState>>) {
         self.members.store(Arc::new(members));
     }
 
@@ -108,7 +108,7 @@ impl Cluster {
 
     /// An upstream named its genesis hash. Returns whether what the cluster's hash is changed,
     /// so that all must be looked at again.
-    pub(super) fn heard_genesis(&self, from: &Live, hash: &str) -> bool {
+    pub(super) fn heard_genesis(&self, from: &EndpointState, hash: &str) -> bool {
         from.set_genesis(hash.to_owned());
         if self.rule != config::GenesisRule::Auto {
             return false;
@@ -127,11 +127,7 @@ impl Cluster {
         };
         if adopt {
             if let Some(before) = learned.as_deref() {
-                tracing::warn!(
-                    before,
-                    now = hash,
-                    "all upstreams have another genesis hash"
-                );
+                tracing::warn!(before, now = hash, "genesis hash changed on all upstreams");
             }
             // The slots of another cluster mean nothing.
             if learned.is_some() {
@@ -165,7 +161,7 @@ impl Cluster {
             if learned.is_none() {
                 tracing::info!(
                     hash,
-                    "the first upstream does not answer; the others agree on the genesis hash"
+                    "first upstream unreachable; using the genesis hash that the others agree on"
                 );
                 *learned = Some(hash.clone());
                 self.genesis.store(Some(Arc::new(hash)));
@@ -174,7 +170,7 @@ impl Cluster {
     }
 
     /// Whether an upstream is known to belong to another cluster.
-    pub(super) fn is_wrong(&self, live: &Live) -> bool {
+    pub(super) fn is_wrong(&self, live: &EndpointState) -> bool {
         match (self.genesis(), live.genesis()) {
             (Some(expected), Some(hash)) => *expected != hash,
             _ => false,
@@ -182,13 +178,13 @@ impl Cluster {
     }
 
     /// What tells an upstream of another cluster from this one, in words.
-    pub(super) fn difference(&self, live: &Live) -> Option<String> {
+    pub(super) fn difference(&self, live: &EndpointState) -> Option<String> {
         let (expected, own) = (self.genesis()?, live.genesis()?);
         (*expected != own)
             .then(|| format!("its genesis hash is {own}, the cluster's is {expected}"))
     }
 
-    pub(super) fn members(&self) -> Arc<Vec<Arc<Live>>> {
+    pub(super) fn members(&self) -> Arc<Vec<Arc<EndpointState>>> {
         self.members.load_full()
     }
 
@@ -215,20 +211,20 @@ impl Cluster {
             // Nobody moves: neither does the clock.
             [None, None, None] => survey
                 .stopped
-                .map(|slot| slot.map(|slot| Reckoned::standing(slot, at))),
+                .map(|slot| slot.map(|slot| SlotEstimate::standing(slot, at))),
             heads => heads,
         };
         self.clock.set(heads, survey.seen, at);
     }
 
     /// How fast the cluster is taken to move where an upstream's own pace is not known.
-    pub(super) fn pace(&self) -> Pace {
-        Pace::from_bits(self.pace.load(Ordering::Relaxed))
+    pub(super) fn pace(&self) -> SlotPace {
+        SlotPace::from_bits(self.pace.load(Ordering::Relaxed))
     }
 
     /// How fast it is by configuration.
-    pub(super) fn usual_pace(&self) -> Pace {
-        Pace::of(self.slot_time)
+    pub(super) fn usual_pace(&self) -> SlotPace {
+        SlotPace::of(self.slot_time)
     }
 
     /// Where the cluster probably is at a commitment; None while no upstream has named a slot.
@@ -237,19 +233,19 @@ impl Cluster {
     }
 
     /// What the upstreams but this one say.
-    pub(super) fn peers(&self, of: &str, now: Instant) -> Peers {
+    pub(super) fn peers(&self, of: &str, now: Instant) -> PeerSlots {
         let survey = self.survey(Some(of), now);
         let heads = survey.heads.map(|head| head.map(|head| head.estimate(now)));
-        Peers {
+        PeerSlots {
             heads: at_least_stronger(heads),
             stopped: at_least_stronger(survey.stopped),
             moves: survey
                 .heads
                 .iter()
                 .flatten()
-                .map(Reckoned::pace)
+                .map(SlotEstimate::pace)
                 .max()
-                .unwrap_or(Pace::NONE),
+                .unwrap_or(SlotPace::NONE),
             usual: self.usual_pace(),
         }
     }
@@ -262,7 +258,7 @@ impl Cluster {
         };
         let pace = paces(|health| health == Health::Healthy)
             .or_else(|| paces(Health::knows_the_tip))
-            .unwrap_or_else(|| Pace::of(self.slot_time).percent(90));
+            .unwrap_or_else(|| SlotPace::of(self.slot_time).percent(90));
         let mut survey = Survey {
             heads: [None; 3],
             seen: [None; 3],
@@ -279,12 +275,12 @@ impl Cluster {
 /// What all upstreams, or all but one, have shown.
 struct Survey {
     /// The sighting that says where the cluster is, at each commitment.
-    heads: [Option<Reckoned>; 3],
+    heads: [Option<SlotEstimate>; 3],
     /// The newest slots that were seen.
     seen: [Option<Slot>; 3],
     /// Where those stopped that stand still.
     stopped: [Option<Slot>; 3],
-    pace: Pace,
+    pace: SlotPace,
 }
 
 impl Survey {
@@ -292,7 +288,7 @@ impl Survey {
     fn take_in(
         &mut self,
         level: Commitment,
-        members: &[Arc<Live>],
+        members: &[Arc<EndpointState>],
         except: Option<&str>,
         now: Instant,
     ) {
@@ -320,9 +316,9 @@ impl Survey {
             }
             let pace = stand.pace().unwrap_or(self.pace);
             let reckoned = if stand.stands(pace) {
-                Reckoned::standing(seen.slot, now)
+                SlotEstimate::standing(seen.slot, now)
             } else {
-                Reckoned::of(&seen, now, pace)
+                SlotEstimate::of(&seen, now, pace)
             };
             if head.is_none_or(|head| reckoned.estimate(now) > head.estimate(now)) {
                 *head = Some(reckoned);
@@ -335,9 +331,9 @@ impl Survey {
 /// Who is ahead of all others by more than can be believed, if there are enough that agree.
 fn lonely_leader(
     level: Commitment,
-    members: &[Arc<Live>],
+    members: &[Arc<EndpointState>],
     now: Instant,
-    pace: Pace,
+    pace: SlotPace,
 ) -> Option<&str> {
     if members.len() < 3 {
         return None;

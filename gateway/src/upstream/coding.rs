@@ -8,7 +8,7 @@ use bytes::{Buf, Bytes};
 use flate2::write::MultiGzDecoder;
 use flate2::{Decompress, FlushDecompress, Status};
 
-use crate::framing::{BadBody, Framing, Taken};
+use crate::framing::{BadBody, BodyChunk, Framing};
 use crate::upstream::response::BadResponse;
 
 #[cfg(test)]
@@ -40,34 +40,34 @@ impl Coding {
 
 /// The body of an answer, decompressed where it has to be.
 #[derive(Debug)]
-pub(super) struct Body {
-    framed: crate::framing::Body,
+pub(super) struct DecodedBody {
+    framed: crate::framing::BodyReader,
     decoder: Option<Box<Decoder>>,
 }
 
-impl Body {
+impl DecodedBody {
     pub(super) fn new(framing: Framing, coding: Option<Coding>) -> Self {
         Self {
-            framed: crate::framing::Body::new(framing),
+            framed: crate::framing::BodyReader::new(framing),
             decoder: coding.map(|coding| Box::new(Decoder::new(coding))),
         }
     }
 
     /// As [`crate::framing::Body::take`].
-    pub(super) fn take(&mut self, input: &mut bytes::BytesMut) -> Result<Taken, BadResponse> {
+    pub(super) fn take(&mut self, input: &mut bytes::BytesMut) -> Result<BodyChunk, BadResponse> {
         let Some(decoder) = &mut self.decoder else {
             return Ok(self.framed.take(input)?);
         };
         loop {
             if let Some(data) = decoder.take()? {
-                return Ok(Taken::Data(data));
+                return Ok(BodyChunk::Data(data));
             }
             match self.framed.take(input)? {
-                Taken::Data(packed) => decoder.push(packed),
-                Taken::More => return Ok(Taken::More),
-                Taken::End => {
+                BodyChunk::Data(packed) => decoder.push(packed),
+                BodyChunk::More => return Ok(BodyChunk::More),
+                BodyChunk::End => {
                     decoder.finish()?;
-                    return Ok(Taken::End);
+                    return Ok(BodyChunk::End);
                 }
             }
         }

@@ -21,9 +21,9 @@ use tokio::io::{AsyncRead, AsyncReadExt, ReadBuf};
 use tokio::time::Instant;
 
 use crate::jsonrpc::RequestId;
-use crate::limit::{Ask, Gate, InClass, Place};
+use crate::limit::{Gate, GatePermit, InClass, PermitRequest};
 use crate::solana::Priority;
-use crate::upstream::resolve::Addresses;
+use crate::upstream::resolve::ResolvedAddresses;
 
 #[cfg(test)]
 mod tests;
@@ -41,7 +41,7 @@ const KEEP_MARGIN: Duration = Duration::from_secs(1);
 
 /// One open connection and its buffers.
 #[derive(Debug)]
-pub(super) struct Connection {
+pub(super) struct Http1Connection {
     pub(super) stream: Stream,
     /// Bytes received but not used yet.
     pub(super) input: BytesMut,
@@ -59,11 +59,11 @@ pub(super) struct Connection {
     idle_since: Instant,
 }
 
-impl Connection {
+impl Http1Connection {
     pub(super) fn new(
         stream: Stream,
         address: SocketAddr,
-        addresses: &Addresses,
+        addresses: &ResolvedAddresses,
         now: Instant,
     ) -> Box<Self> {
         Box::new(Self {
@@ -112,7 +112,7 @@ impl Connection {
     }
 
     /// Whether its address still belongs to the upstream.
-    fn is_current(&mut self, addresses: &Addresses) -> bool {
+    fn is_current(&mut self, addresses: &ResolvedAddresses) -> bool {
         let changes = addresses.changes();
         if self.changes != changes {
             if !addresses.contains(self.address) {
@@ -126,9 +126,9 @@ impl Connection {
 
 /// All connections to one upstream.
 #[derive(Debug)]
-pub(super) struct Connections {
+pub(super) struct Http1Connections {
     /// One permit for each connection that may be in use. Before one is opened, idle ones are
-    /// closed that would be too many with it: [`Connections::make_room`].
+    /// closed that would be too many with it: [`Http1Connections::make_room`].
     slots: Arc<Gate>,
     ceiling: usize,
     /// So many idle ones are kept.
@@ -137,11 +137,11 @@ pub(super) struct Connections {
         clippy::vec_box,
         reason = "connections move between calls and this stack"
     )]
-    idle: Mutex<Vec<Box<Connection>>>,
+    idle: Mutex<Vec<Box<Http1Connection>>>,
     idle_timeout: Duration,
 }
 
-impl Connections {
+impl Http1Connections {
     pub(super) fn new(kept: usize, ceiling: usize, idle_timeout: Duration) -> Arc<Self> {
         let ceiling = ceiling.max(1);
         Arc::new(Self {
@@ -155,31 +155,31 @@ impl Connections {
 
     /// Waits for the right to use a connection; the gate says who goes first. `None` where too
     /// many wait.
-    pub(super) async fn slot(self: &Arc<Self>, ask: Ask) -> Option<Slot> {
+    pub(super) async fn slot(self: &Arc<Self>, ask: PermitRequest) -> Option<ConnectionPermit> {
         let place = self.slots.place(ask).await?;
         Some(self.held(place))
     }
 
     /// Whether an ordinary call would have to wait for a connection.
     pub(super) fn all_busy(&self) -> bool {
-        self.slots.is_full_for(Ask::own(Priority::Medium))
+        self.slots.is_full_for(PermitRequest::own(Priority::Medium))
     }
 
-    /// As [`Connections::slot`], but only without waiting.
-    pub(super) fn try_slot(self: &Arc<Self>, ask: Ask) -> Option<Slot> {
+    /// As [`Http1Connections::slot`], but only without waiting.
+    pub(super) fn try_slot(self: &Arc<Self>, ask: PermitRequest) -> Option<ConnectionPermit> {
         let place = self.slots.try_place(ask)?;
         Some(self.held(place))
     }
 
-    fn held(self: &Arc<Self>, place: Place) -> Slot {
-        Slot {
+    fn held(self: &Arc<Self>, place: GatePermit) -> ConnectionPermit {
+        ConnectionPermit {
             connections: Arc::clone(self),
             _place: place,
         }
     }
 
     /// Adds a connection that nobody has used yet.
-    pub(super) fn put(&self, mut connection: Box<Connection>, addresses: &Addresses) {
+    pub(super) fn put(&self, mut connection: Box<Http1Connection>, addresses: &ResolvedAddresses) {
         if connection.is_current(addresses) {
             self.idle.lock().push(connection);
             self.make_room();
@@ -212,7 +212,7 @@ impl Connections {
     }
 
     /// Closes what is too old or was closed by the upstream.
-    pub(super) fn prune(&self, addresses: &Addresses, now: Instant) {
+    pub(super) fn prune(&self, addresses: &ResolvedAddresses, now: Instant) {
         // Taken out, so that no call waits while connections are looked at.
         let all = std::mem::take(&mut *self.idle.lock());
         let surplus = all.len().saturating_sub(self.kept);
@@ -243,19 +243,19 @@ impl Connections {
 
 /// The right to one connection. Dropping it makes room for another caller.
 #[derive(Debug)]
-pub(super) struct Slot {
-    connections: Arc<Connections>,
-    _place: Place,
+pub(super) struct ConnectionPermit {
+    connections: Arc<Http1Connections>,
+    _place: GatePermit,
 }
 
-impl Slot {
+impl ConnectionPermit {
     /// The idle connection that was used last and is still alive, if it was used within `idle`.
     pub(super) fn reuse(
         &self,
-        addresses: &Addresses,
+        addresses: &ResolvedAddresses,
         idle: Duration,
         now: Instant,
-    ) -> Option<Box<Connection>> {
+    ) -> Option<Box<Http1Connection>> {
         let idle = idle.min(self.connections.idle_timeout);
         loop {
             let mut connection = self.connections.idle.lock().pop()?;
@@ -280,7 +280,12 @@ impl Slot {
     }
 
     /// Puts a connection back whose last response was read to its end.
-    pub(super) fn keep(self, mut connection: Box<Connection>, addresses: &Addresses, now: Instant) {
+    pub(super) fn keep(
+        self,
+        mut connection: Box<Http1Connection>,
+        addresses: &ResolvedAddresses,
+        now: Instant,
+    ) {
         if !connection.is_current(addresses) {
             return;
         }

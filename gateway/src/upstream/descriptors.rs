@@ -38,7 +38,7 @@ fn tell(error: &(dyn Error + 'static)) {
     tracing::error!(
         fault = crate::solana::FaultKind::NoDescriptors.label(),
         %error,
-        "no file descriptor is left for connections to upstreams; raise the limit of open files \
+        "out of file descriptors for upstream connections; raise the open file limit \
          (`ulimit -n`, LimitNOFILE), or allow fewer connections"
     );
 }

@@ -115,7 +115,7 @@ impl Endpoint {
         if may && !self.older.swap(true, Ordering::Relaxed) {
             tracing::info!(
                 upstream = self.uri.host(),
-                "the upstream wants HTTP/1.1; HTTP/2 is not spoken to it any more"
+                "upstream requires HTTP/1.1; HTTP/2 disabled for it"
             );
         }
         may

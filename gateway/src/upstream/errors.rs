@@ -27,7 +27,7 @@ pub(super) struct LastError {
 
 /// What was heard of one upstream.
 #[derive(Debug, Default)]
-pub(super) struct Errors {
+pub(super) struct RecentErrors {
     last: Option<(Box<str>, LastError)>,
     methods: HashMap<Box<str>, LastError>,
     told: HashMap<(&'static str, Box<str>), Instant>,
@@ -35,7 +35,7 @@ pub(super) struct Errors {
     refused: HashSet<Box<str>>,
 }
 
-impl Errors {
+impl RecentErrors {
     pub(super) fn note(
         &mut self,
         method: &str,
@@ -115,7 +115,7 @@ mod tests {
     async fn an_error_is_known_since_it_began_and_until_the_method_is_served() {
         let start = Instant::now();
         let later = start + Duration::from_secs(5);
-        let mut errors = Errors::default();
+        let mut errors = RecentErrors::default();
         errors.note("getBalance", FaultKind::Forbidden, Some(403), start);
         errors.note("getBalance", FaultKind::Forbidden, Some(403), later);
         let error = errors.of("getBalance").unwrap();
@@ -134,7 +134,7 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn names_that_clients_make_up_are_bounded() {
         let now = Instant::now();
-        let mut errors = Errors::default();
+        let mut errors = RecentErrors::default();
         for number in 0..10_000 {
             let method = format!("madeUp{number}");
             errors.note(&method, FaultKind::MethodNotFound, Some(200), now);
@@ -149,7 +149,7 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn what_comes_and_goes_is_told_once_in_a_while() {
         let now = Instant::now();
-        let mut errors = Errors::default();
+        let mut errors = RecentErrors::default();
         assert!(errors.is_news("rests", "getBalance", now));
         assert!(!errors.is_news("rests", "getBalance", now + Duration::from_secs(59)));
         assert!(errors.is_news("rests", "getSlot", now));

@@ -66,7 +66,7 @@ impl Health {
 
 /// A change of the verdict.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Transition {
+pub(super) struct HealthChange {
     pub(super) from: Health,
     pub(super) to: Health,
 }

@@ -11,7 +11,7 @@ use perijove_core::Slot;
 use tokio::time::Instant;
 
 use crate::config::Tier;
-use crate::solana::{Capability, Place, Word};
+use crate::solana::{AbsenceWording, Capability, HistoryPosition};
 use crate::upstream::Upstream;
 
 #[cfg(test)]
@@ -19,7 +19,7 @@ mod tests;
 
 /// How far back an upstream's history reaches, as far as is known.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Reach {
+pub enum HistoryReach {
     /// To the beginning: the configuration says so.
     Archive,
     /// To the beginning, as those of its tier do. With where it says that it begins.
@@ -33,9 +33,9 @@ pub enum Reach {
 }
 
 /// Smaller is nearer to what is looked for.
-pub(super) type Distance = (u64, u64);
+pub(super) type HistoryDistance = (u64, u64);
 
-impl Reach {
+impl HistoryReach {
     pub const fn label(self) -> &'static str {
         match self {
             Self::Archive => "archive",
@@ -70,7 +70,7 @@ impl Reach {
     }
 
     /// The smaller the deeper. What is presumed is less than what is known.
-    fn depth(self) -> Distance {
+    fn depth(self) -> HistoryDistance {
         match self {
             Self::Archive => (0, 0),
             Self::Presumed(oldest) => (0, oldest.map_or(0, |oldest| oldest.0).saturating_add(1)),
@@ -87,38 +87,38 @@ impl Reach {
 
 impl Upstream {
     /// How far back its history reaches.
-    pub fn reach(&self, now: Instant) -> Reach {
+    pub fn reach(&self, now: Instant) -> HistoryReach {
         let member = &self.member;
         let live = &member.live;
         let rules = &member.methods;
         let lacks = |capability| live.hold_off.lock().lacks(capability, now);
         if !rules.grant(Capability::History) || (!live.is_clear() && lacks(Capability::History)) {
-            return Reach::Nothing;
+            return HistoryReach::Nothing;
         }
         if rules.grant(Capability::Archive) {
-            return Reach::Archive;
+            return HistoryReach::Archive;
         }
         let presumed = self.settings().capabilities.is_none() && self.tier() != Tier::Local;
         match (presumed, live.oldest()) {
-            (true, oldest) => Reach::Presumed(oldest),
-            (false, Some(oldest)) => Reach::From(oldest),
-            (false, None) => Reach::Unknown,
+            (true, oldest) => HistoryReach::Presumed(oldest),
+            (false, Some(oldest)) => HistoryReach::From(oldest),
+            (false, None) => HistoryReach::Unknown,
         }
     }
 }
 
 /// Others who may have what one upstream has not.
 #[derive(Clone, Copy, Debug)]
-pub struct Elsewhere<'a> {
+pub struct DeeperUpstreams<'a> {
     /// Who has not got it.
     pub than: &'a Upstream,
     /// How it said so.
-    pub word: Word,
+    pub word: AbsenceWording,
     /// Where it would be.
-    pub place: Place,
+    pub place: HistoryPosition,
 }
 
-impl Elsewhere<'_> {
+impl DeeperUpstreams<'_> {
     /// Whether another upstream may have it.
     pub(super) fn accepts(&self, other: &Upstream, now: Instant) -> bool {
         if std::ptr::eq(self.than, other) {
@@ -135,42 +135,53 @@ impl Elsewhere<'_> {
     /// How likely the other has it, and what it costs to be wrong: in a known slot whoever has it
     /// will do, and one's own node is nearer than a deep archive; elsewhere the deepest is asked,
     /// because only one is.
-    pub(super) fn distance(&self, other: &Upstream, now: Instant) -> Distance {
+    pub(super) fn distance(&self, other: &Upstream, now: Instant) -> HistoryDistance {
         let reach = other.reach(now);
         match self.place {
-            Place::From(slot) => (u64::from(!reach.covers(slot)), 0),
-            Place::Anywhere => reach.depth(),
+            HistoryPosition::From(slot) => (u64::from(!reach.covers(slot)), 0),
+            HistoryPosition::Anywhere => reach.depth(),
         }
     }
 }
 
 /// Whether an upstream may have what another says it has not.
-fn may_have(word: Word, place: Place, said_by: Reach, other: Reach) -> bool {
-    if other == Reach::Nothing {
+fn may_have(
+    word: AbsenceWording,
+    place: HistoryPosition,
+    said_by: HistoryReach,
+    other: HistoryReach,
+) -> bool {
+    if other == HistoryReach::Nothing {
         return false;
     }
     match (word, place) {
         // A skipped slot or a hole in the ledger of a node that was restarted from a snapshot: any
         // second node knows. Between archives only the deeper one does.
-        (Word::Skipped, Place::From(slot)) if !said_by.is_archive() => other.may_cover(slot),
+        (AbsenceWording::Skipped, HistoryPosition::From(slot)) if !said_by.is_archive() => {
+            other.may_cover(slot)
+        }
         // It says itself that it has not got it; its own reach is no measure then.
-        (Word::Refused, Place::From(slot)) => other != Reach::Unknown && other.may_cover(slot),
-        (Word::Refused, Place::Anywhere) => other.is_archive() || other.is_deeper_than(said_by),
-        (_, Place::From(slot)) => other.may_cover(slot) && other.is_deeper_than(said_by),
-        (_, Place::Anywhere) => other.is_deeper_than(said_by),
+        (AbsenceWording::Refused, HistoryPosition::From(slot)) => {
+            other != HistoryReach::Unknown && other.may_cover(slot)
+        }
+        (AbsenceWording::Refused, HistoryPosition::Anywhere) => {
+            other.is_archive() || other.is_deeper_than(said_by)
+        }
+        (_, HistoryPosition::From(slot)) => other.may_cover(slot) && other.is_deeper_than(said_by),
+        (_, HistoryPosition::Anywhere) => other.is_deeper_than(said_by),
     }
 }
 
 /// What an upstream has said of where its history begins.
 #[derive(Debug)]
-pub(super) struct Ledger {
+pub(super) struct LedgerStart {
     /// `u64::MAX` while it is not known.
     oldest: AtomicU64,
-    heard: Mutex<Heard>,
+    heard: Mutex<HistoryReport>,
 }
 
 #[derive(Debug, Default)]
-struct Heard {
+struct HistoryReport {
     /// Where its own ledger begins.
     start: Option<Slot>,
     /// It has named a first block.
@@ -179,7 +190,7 @@ struct Heard {
     zero: bool,
 }
 
-impl Default for Ledger {
+impl Default for LedgerStart {
     fn default() -> Self {
         Self {
             oldest: AtomicU64::new(u64::MAX),
@@ -188,7 +199,7 @@ impl Default for Ledger {
     }
 }
 
-impl Ledger {
+impl LedgerStart {
     pub(super) fn oldest(&self) -> Option<Slot> {
         let oldest = self.oldest.load(Ordering::Relaxed);
         (oldest != u64::MAX).then_some(Slot(oldest))

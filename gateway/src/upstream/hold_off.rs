@@ -13,10 +13,10 @@ use tokio::time::Instant;
 
 use crate::config;
 use crate::solana::{Capability, Extension, Method};
-use crate::upstream::pause::{Begun, Cause, Demand, Pause, Rest};
+use crate::upstream::pause::{Pause, PauseBegun, PauseCause, PauseDemand, PauseRemainder};
 
 use refusals::Refusals;
-pub(super) use refusals::{FIRST_PAUSE, Refused};
+pub(super) use refusals::{FIRST_PAUSE, RefusalKind};
 
 #[cfg(test)]
 mod tests;
@@ -34,9 +34,9 @@ pub(super) const LONGEST_NAME: usize = 64;
 
 /// What a call may be refused for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Refusal {
+pub(super) enum RefusedSubject {
     /// The upstream, or this method of it, rests.
-    Resting(Rest),
+    Resting(PauseRemainder),
     /// The upstream rests, and would not serve the method if it did not.
     RestingAndClosed,
     /// It does not serve the method.
@@ -133,7 +133,7 @@ impl HoldOff {
     pub(super) fn refused(
         &mut self,
         method: &str,
-        refused: Refused,
+        refused: RefusalKind,
         now: Instant,
     ) -> Option<Duration> {
         let pause = self.memory(method, now)?.refusals.note(refused, now)?;
@@ -170,13 +170,18 @@ impl HoldOff {
 
     /// What speaks against a call of `method`. A pause that is only a guess lets a trial call
     /// through every `trial`.
-    pub(super) fn refusal(&self, method: &str, now: Instant, trial: Duration) -> Option<Refusal> {
+    pub(super) fn refusal(
+        &self,
+        method: &str,
+        now: Instant,
+        trial: Duration,
+    ) -> Option<RefusedSubject> {
         let whole = self.upstream.rest(now, trial);
         let memory = self.methods.get(method);
         if memory.is_some_and(|memory| memory.is_closed(now)) {
             return Some(match whole {
-                None => Refusal::MethodClosed,
-                Some(_) => Refusal::RestingAndClosed,
+                None => RefusedSubject::MethodClosed,
+                Some(_) => RefusedSubject::RestingAndClosed,
             });
         }
         let own = memory.and_then(|memory| memory.pause.rest(now, trial));
@@ -184,7 +189,7 @@ impl HoldOff {
             Some(whole) => whole.longer(own),
             None => own?,
         };
-        Some(Refusal::Resting(rest))
+        Some(RefusedSubject::Resting(rest))
     }
 
     /// Whether anything speaks against a call of `method`.
@@ -199,15 +204,15 @@ impl HoldOff {
         let memory = self.methods.get(method);
         let own = memory.and_then(|memory| memory.pause.rest(now, Duration::ZERO));
         let mut rests = [whole, own].into_iter().flatten();
-        rests.any(|rest| rest.cause != Cause::Key)
+        rests.any(|rest| rest.cause != PauseCause::Key)
     }
 
     /// What is held against the upstream at present, and against which method: nothing for all.
     pub(super) fn holds(&self, now: Instant) -> Vec<Hold<'_>> {
-        let cause_of = |cause: Cause| match cause {
-            Cause::Limit => HoldCause::RateLimited,
-            Cause::Credits => HoldCause::Credits,
-            Cause::Key => HoldCause::Key,
+        let cause_of = |cause: PauseCause| match cause {
+            PauseCause::Limit => HoldCause::RateLimited,
+            PauseCause::Credits => HoldCause::Credits,
+            PauseCause::Key => HoldCause::Key,
         };
         let paused = |method, pause: &Pause| {
             let rest = pause.rest(now, Duration::ZERO)?;
@@ -247,9 +252,9 @@ impl HoldOff {
     /// Takes the trial call that a guessed pause lets through; `false` when another has it.
     pub(super) fn take_trial(&mut self, method: &str, now: Instant, trial: Duration) -> bool {
         let due = match self.refusal(method, now, trial) {
-            Some(Refusal::Resting(rest)) => rest.next.is_zero(),
-            Some(Refusal::RestingAndClosed) => false,
-            Some(Refusal::MethodClosed) | None => true,
+            Some(RefusedSubject::Resting(rest)) => rest.next.is_zero(),
+            Some(RefusedSubject::RestingAndClosed) => false,
+            Some(RefusedSubject::MethodClosed) | None => true,
         };
         if due {
             self.upstream.tries(now);
@@ -286,18 +291,18 @@ impl HoldOff {
     /// Whether the upstream as a whole refuses the gateway's key.
     pub(super) fn refuses_key(&self, now: Instant) -> bool {
         let rest = self.upstream.rest(now, Duration::ZERO);
-        rest.is_some_and(|rest| rest.cause == Cause::Key)
+        rest.is_some_and(|rest| rest.cause == PauseCause::Key)
     }
 
     /// The whole upstream is to rest. `chance` lies in 0..1 and spreads the pauses of several
     /// gateways.
     pub(super) fn rest(
         &mut self,
-        demand: Demand,
+        demand: PauseDemand,
         now: Instant,
         chance: f64,
         settings: &config::HoldOff,
-    ) -> Begun {
+    ) -> PauseBegun {
         self.upstream.begin(demand, now, chance, settings)
     }
 
@@ -305,14 +310,14 @@ impl HoldOff {
     pub(super) fn rest_method(
         &mut self,
         method: &str,
-        demand: Demand,
+        demand: PauseDemand,
         now: Instant,
         chance: f64,
         settings: &config::HoldOff,
-    ) -> Begun {
+    ) -> PauseBegun {
         match self.memory(method, now) {
             Some(memory) => memory.pause.begin(demand, now, chance, settings),
-            None => Begun::default(),
+            None => PauseBegun::default(),
         }
     }
 

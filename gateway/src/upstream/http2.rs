@@ -15,6 +15,6 @@ mod pool;
 mod session;
 mod watched;
 
-pub(super) use exchange::{Lost, Repeat, exchange};
-pub(super) use incoming::{Incoming, Pieces};
-pub(super) use pool::{Http2, Lease, Patience};
+pub(super) use exchange::{LostCall, Repeat, exchange};
+pub(super) use incoming::{Incoming, JoinedPieces};
+pub(super) use pool::{Http2Pool, StreamLease, WaitDeadline};

@@ -12,14 +12,14 @@ use tokio::time::{Instant, MissedTickBehavior, interval};
 use crate::config;
 use crate::solana::{Blame, Capability, Class, FaultKind, Penalty, Scope, Verdict};
 use crate::upstream::breaker::{BreakerState, Trial};
-use crate::upstream::cluster::Cluster;
-use crate::upstream::hold_off::{FIRST_PAUSE, LONGEST_NAME, Refused, is_unknown};
-use crate::upstream::live::{Doubt, Live};
-use crate::upstream::pause::{Begun, Cause, Demand};
+use crate::upstream::cluster::ObservedCluster;
+use crate::upstream::connect_settings::ConnectSettings;
+use crate::upstream::diagnosis::{Diagnosis, cure};
+use crate::upstream::endpoint_state::{EndpointState, UnfitCause};
+use crate::upstream::hold_off::{FIRST_PAUSE, LONGEST_NAME, RefusalKind, is_unknown};
+use crate::upstream::pause::{PauseBegun, PauseCause, PauseDemand};
 use crate::upstream::pool::UnixClock;
-use crate::upstream::tracker::{Health, Look, Source, Tracker};
-use crate::upstream::trouble::{Trouble, cure};
-use crate::upstream::wire::Wire;
+use crate::upstream::tracker::{Health, SightingSource, SlotLook, Tracker};
 
 #[cfg(test)]
 mod tests;
@@ -35,7 +35,7 @@ const HOUSEKEEPING: Duration = Duration::from_secs(1);
 
 /// The settings that hold for all upstreams alike.
 #[derive(Clone, Debug, PartialEq)]
-pub(super) struct Policy {
+pub(super) struct UpstreamPolicy {
     pub(super) health: config::Health,
     pub(super) breaker: config::Breaker,
     pub(super) hold_off: config::HoldOff,
@@ -43,7 +43,7 @@ pub(super) struct Policy {
     pub(super) cluster: config::Cluster,
 }
 
-impl Policy {
+impl UpstreamPolicy {
     pub(super) fn of(config: &config::Config) -> Self {
         Self {
             health: config.health.clone(),
@@ -57,7 +57,7 @@ impl Policy {
 
 /// What became of an attempt.
 #[derive(Clone, Copy, Debug)]
-pub enum Outcome<'a> {
+pub enum AttemptOutcome<'a> {
     /// An answer to deliver.
     Good {
         class: &'a Class,
@@ -79,10 +79,10 @@ pub enum Outcome<'a> {
 
 pub(super) struct Member {
     pub(super) settings: Arc<config::Upstream>,
-    pub(super) policy: Arc<Policy>,
-    pub(super) live: Arc<Live>,
-    pub(super) wire: Arc<Wire>,
-    pub(super) cluster: Arc<Cluster>,
+    pub(super) policy: Arc<UpstreamPolicy>,
+    pub(super) live: Arc<EndpointState>,
+    pub(super) wire: Arc<ConnectSettings>,
+    pub(super) cluster: Arc<ObservedCluster>,
     pub(super) clock: UnixClock,
     pub(super) methods: MethodRules,
 }
@@ -129,10 +129,10 @@ fn shown(method: &str) -> &str {
 
 impl Member {
     /// Records what became of a call. `trial` is what the breaker gave for it.
-    pub(super) fn record(&self, outcome: &Outcome<'_>, trial: Option<Trial>) {
+    pub(super) fn record(&self, outcome: &AttemptOutcome<'_>, trial: Option<Trial>) {
         let now = Instant::now();
         match *outcome {
-            Outcome::Good {
+            AttemptOutcome::Good {
                 class,
                 method,
                 latency,
@@ -154,7 +154,7 @@ impl Member {
                     self.heard_slot(class.context.commitment, slot, latency, now);
                 }
             }
-            Outcome::Fault {
+            AttemptOutcome::Fault {
                 class,
                 method,
                 verdict,
@@ -202,16 +202,16 @@ impl Member {
                 credits,
             } => {
                 let cause = if credits {
-                    Cause::Credits
+                    PauseCause::Credits
                 } else {
-                    Cause::Limit
+                    PauseCause::Limit
                 };
-                let begun = self.rest(scope, Demand { at_least, cause }, method, now);
+                let begun = self.rest(scope, PauseDemand { at_least, cause }, method, now);
                 if credits && scope == Scope::Upstream {
                     // It will not be probed before that is over.
-                    let trouble = Trouble::of(verdict.kind, status).on(method);
+                    let diagnosis = Diagnosis::of(verdict.kind, status).on(method);
                     self.live.track(&self.policy.health, now, |tracker| {
-                        tracker.refuses_all(trouble);
+                        tracker.refuses_all(diagnosis);
                     });
                 } else {
                     self.tell_rest(scope, method, verdict.kind, begun, now);
@@ -219,9 +219,9 @@ impl Member {
             }
             Penalty::KeyRefused { scope, at_least } => {
                 self.live.metrics.key_refusals.inc();
-                let demand = Demand {
+                let demand = PauseDemand {
                     at_least: Some(at_least),
-                    cause: Cause::Key,
+                    cause: PauseCause::Key,
                 };
                 let begun = self.rest(scope, demand, method, now);
                 if begun.first {
@@ -245,7 +245,7 @@ impl Member {
     }
 
     /// Another upstream served what this one refused.
-    pub(super) fn refused(&self, method: &str, refused: Refused, kind: FaultKind) {
+    pub(super) fn refused(&self, method: &str, refused: RefusalKind, kind: FaultKind) {
         let now = Instant::now();
         let pause = self.hold_off(now, |hold_off| hold_off.refused(method, refused, now));
         if let Some(pause) = pause {
@@ -255,7 +255,7 @@ impl Member {
                 method = shown(method),
                 fault = kind.label(),
                 pause_seconds = seconds(pause),
-                "upstream refuses what others serve"
+                "upstream avoided: it refuses what others serve"
             );
             if pause <= FIRST_PAUSE {
                 let status = self.live.errors.lock().of(method);
@@ -265,11 +265,11 @@ impl Member {
         }
     }
 
-    fn rest(&self, scope: Scope, demand: Demand, method: &str, now: Instant) -> Begun {
+    fn rest(&self, scope: Scope, demand: PauseDemand, method: &str, now: Instant) -> PauseBegun {
         let settings = &self.policy.hold_off;
         let chance = fastrand::f64();
         let metrics = &self.live.metrics;
-        let limited = demand.cause != Cause::Key;
+        let limited = demand.cause != PauseCause::Key;
         self.hold_off(now, |hold_off| match scope {
             Scope::Upstream => {
                 metrics.hold_offs.inc_by(limited.into());
@@ -283,7 +283,14 @@ impl Member {
     }
 
     /// A pause that was asked for. Once in a while is enough: limits come and go by the second.
-    fn tell_rest(&self, scope: Scope, method: &str, kind: FaultKind, begun: Begun, now: Instant) {
+    fn tell_rest(
+        &self,
+        scope: Scope,
+        method: &str,
+        kind: FaultKind,
+        begun: PauseBegun,
+        now: Instant,
+    ) {
         let (upstream, fault) = (self.live.id(), kind.label());
         let (method, whole) = (shown(method), scope == Scope::Upstream);
         let pause_seconds = seconds(begun.pause);
@@ -298,7 +305,7 @@ impl Member {
                 fault,
                 whole,
                 pause_seconds,
-                "upstream rests"
+                "upstream backing off"
             );
         } else {
             tracing::debug!(
@@ -307,7 +314,7 @@ impl Member {
                 fault,
                 whole,
                 pause_seconds,
-                "upstream rests"
+                "upstream backing off"
             );
         }
     }
@@ -336,7 +343,7 @@ impl Member {
                 upstream,
                 method,
                 cure,
-                "{upstream} is slower than others at {what}, which are asked instead for a while; {cure}"
+                "{upstream} is slower than others at {what} and is avoided for a while; {cure}"
             );
         } else if news {
             self.live.look_soon.notify_one();
@@ -367,7 +374,8 @@ impl Member {
     ) -> T {
         let mut hold_off = self.live.hold_off.lock();
         let result = change(&mut hold_off);
-        self.live.doubt(Doubt::HoldOff, !hold_off.is_clear(now));
+        self.live
+            .doubt(UnfitCause::HoldOff, !hold_off.is_clear(now));
         result
     }
 
@@ -396,12 +404,7 @@ impl Member {
         let all_served = key_taken && errors.served(ALL);
         drop(errors);
         if served || all_served {
-            tracing::info!(
-                upstream,
-                method,
-                key_taken,
-                "upstream is asked again for what it refused or was slow at"
-            );
+            tracing::info!(upstream, method, key_taken, "upstream hold-off ended");
         }
     }
 
@@ -418,7 +421,7 @@ impl Member {
         tracing::info!(
             upstream = self.live.id(),
             fault = kind.label(),
-            "a streamed answer broke off"
+            "upstream response broke off mid-stream"
         );
     }
 
@@ -445,7 +448,7 @@ impl Member {
             tracing::info!(
                 upstream = self.live.id(),
                 pause_seconds = breaker.open_for(now).map(seconds),
-                "a probe is good again: trial calls come sooner"
+                "upstream probe succeeded; trial calls start sooner"
             );
         }
     }
@@ -475,13 +478,13 @@ impl Member {
             self.live.score.forgive(Instant::now());
         }
         self.live
-            .doubt(Doubt::Breaker, after != BreakerState::Closed);
+            .doubt(UnfitCause::Breaker, after != BreakerState::Closed);
         self.live.metrics.breaker.set(after.number());
         tracing::info!(
             upstream = self.live.id(),
             from = before.label(),
             to = after.label(),
-            "breaker of upstream changed"
+            "upstream circuit breaker changed"
         );
     }
 
@@ -512,16 +515,22 @@ impl Member {
         if new {
             self.live.freshen(commitment);
         }
-        self.look(&Look::one(Source::Answer, commitment, slot, started, now));
+        self.look(&SlotLook::one(
+            SightingSource::Answer,
+            commitment,
+            slot,
+            started,
+            now,
+        ));
     }
 
     /// Holds what a look showed against the other upstreams.
-    pub(super) fn look(&self, look: &Look) {
+    pub(super) fn look(&self, look: &SlotLook) {
         self.judge(look, |_| {});
     }
 
     /// The same with what else was found out in the look, for one verdict on all of it.
-    pub(super) fn judge(&self, look: &Look, findings: impl FnOnce(&mut Tracker)) {
+    pub(super) fn judge(&self, look: &SlotLook, findings: impl FnOnce(&mut Tracker)) {
         let now = look.at;
         let peers = self.cluster.peers(self.live.id(), now);
         let mut ask = false;

@@ -13,7 +13,7 @@ const MOST_DOUBLINGS: u32 = 16;
 
 /// Why an upstream is left alone.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(super) enum Cause {
+pub(super) enum PauseCause {
     /// Too many requests.
     #[default]
     Limit,
@@ -25,21 +25,21 @@ pub(super) enum Cause {
 
 /// How the upstream asked for the pause.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Demand {
+pub(super) struct PauseDemand {
     /// What it named itself, by `Retry-After` or a reset time.
     pub(super) at_least: Option<Duration>,
-    pub(super) cause: Cause,
+    pub(super) cause: PauseCause,
 }
 
 /// What is left of a pause.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Rest {
+pub(super) struct PauseRemainder {
     /// Until a call may be sent again, be it a trial; zero when one may be sent now.
     pub(super) next: Duration,
-    pub(super) cause: Cause,
+    pub(super) cause: PauseCause,
 }
 
-impl Rest {
+impl PauseRemainder {
     /// The longer of two.
     pub(super) fn longer(self, other: Option<Self>) -> Self {
         other.filter(|other| other.next > self.next).unwrap_or(self)
@@ -48,7 +48,7 @@ impl Rest {
 
 /// A pause that has been set.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(super) struct Begun {
+pub(super) struct PauseBegun {
     pub(super) pause: Duration,
     /// None of the same cause was under way.
     pub(super) fresh: bool,
@@ -62,7 +62,7 @@ pub(super) struct Pause {
     until: Option<Instant>,
     /// The end of what the upstream named. What follows is a guess, and may be probed by trials.
     named_until: Option<Instant>,
-    cause: Cause,
+    cause: PauseCause,
     begun: Option<Instant>,
     /// The last call that was refused, or sent to try.
     tried: Option<Instant>,
@@ -76,11 +76,11 @@ impl Pause {
     }
 
     /// What is left, where a trial may be made every `trial` once the named part is over.
-    pub(super) fn rest(&self, now: Instant, trial: Duration) -> Option<Rest> {
+    pub(super) fn rest(&self, now: Instant, trial: Duration) -> Option<PauseRemainder> {
         let left = self.left(now)?;
         let next_trial = self.tried.map(|tried| tried + trial);
         let next = remaining(self.named_until.max(next_trial), now).unwrap_or_default();
-        Some(Rest {
+        Some(PauseRemainder {
             next: next.min(left),
             cause: self.cause,
         })
@@ -98,23 +98,23 @@ impl Pause {
 
     /// Whether the gateway's key was refused, now or the last time.
     pub(super) fn is_for_key(&self) -> bool {
-        self.begun.is_some() && self.cause == Cause::Key
+        self.begun.is_some() && self.cause == PauseCause::Key
     }
 
     /// Whether it is no more than a guess about a rate limit.
     pub(super) fn is_guess(&self, now: Instant) -> bool {
-        self.cause == Cause::Limit && remaining(self.named_until, now).is_none()
+        self.cause == PauseCause::Limit && remaining(self.named_until, now).is_none()
     }
 
     /// The upstream asks to be left alone. `chance` lies in 0..1 and spreads the pauses of several
     /// gateways.
     pub(super) fn begin(
         &mut self,
-        demand: Demand,
+        demand: PauseDemand,
         now: Instant,
         chance: f64,
         settings: &config::HoldOff,
-    ) -> Begun {
+    ) -> PauseBegun {
         let under_way = self.left(now).is_some();
         let first = self.begun.is_none() || self.cause != demand.cause;
         let fresh = !under_way || self.cause != demand.cause;
@@ -124,7 +124,7 @@ impl Pause {
             self.named_until = None;
         }
         let exponent = i32::try_from(self.times.saturating_sub(1)).unwrap_or_default();
-        let credits = demand.cause == Cause::Credits;
+        let credits = demand.cause == PauseCause::Credits;
         let grown = if credits {
             settings.credits
         } else {
@@ -140,7 +140,7 @@ impl Pause {
         let named = demand.at_least.unwrap_or_default().min(most);
         let pause = scaled(grown, spread, most).max(named);
         // Credits do not come back, nor does a key become good, because somebody tries.
-        let unconditional = if demand.cause == Cause::Limit {
+        let unconditional = if demand.cause == PauseCause::Limit {
             named
         } else {
             pause
@@ -152,7 +152,7 @@ impl Pause {
         if fresh {
             self.cause = demand.cause;
         }
-        Begun {
+        PauseBegun {
             pause,
             fresh,
             first,

@@ -9,21 +9,21 @@ use tokio::runtime::Handle;
 use tokio::time::Instant;
 
 use crate::config;
-use crate::limit::Treasury;
+use crate::limit::BudgetRegistry;
 use crate::solana::{Method, SlotView};
 use crate::upstream::Upstream;
 use crate::upstream::breaker::Admission;
-use crate::upstream::cluster::Cluster;
+use crate::upstream::cluster::ObservedCluster;
+use crate::upstream::connect_settings::ConnectSettings;
 use crate::upstream::connector::{Connectors, TrustError};
 use crate::upstream::endpoint::{BadHeader, Endpoint};
-use crate::upstream::history::Elsewhere;
-use crate::upstream::live::Live;
-use crate::upstream::member::{Member, MethodRules, Policy};
+use crate::upstream::endpoint_state::EndpointState;
+use crate::upstream::history::DeeperUpstreams;
+use crate::upstream::member::{Member, MethodRules, UpstreamPolicy};
 use crate::upstream::metrics::UpstreamMetrics;
-use crate::upstream::select::{Candidates, MOST_UPSTREAMS, Need};
+use crate::upstream::select::{CallRequirements, Candidates, MOST_UPSTREAMS};
 use crate::upstream::status::PoolStatus;
 use crate::upstream::tracker::Health;
-use crate::upstream::wire::Wire;
 
 #[cfg(test)]
 mod tests;
@@ -43,11 +43,11 @@ impl UnixClock {
 }
 
 /// What all pools of the process share.
-pub struct Parts {
+pub struct SharedParts {
     pub connectors: Connectors,
     pub metrics: UpstreamMetrics,
     pub clock: UnixClock,
-    pub budgets: Arc<Treasury>,
+    pub budgets: Arc<BudgetRegistry>,
 }
 
 /// Upstreams that cannot be used as configured.
@@ -68,8 +68,8 @@ pub enum PoolError {
 pub struct Pool {
     /// Best tier first, in the order of the configuration within a tier.
     upstreams: Vec<Arc<Upstream>>,
-    cluster: Arc<Cluster>,
-    policy: Arc<Policy>,
+    cluster: Arc<ObservedCluster>,
+    policy: Arc<UpstreamPolicy>,
 }
 
 impl Pool {
@@ -79,16 +79,16 @@ impl Pool {
     pub fn compile(
         config: &config::Config,
         previous: Option<&Self>,
-        parts: &Parts,
+        parts: &SharedParts,
     ) -> Result<Self, PoolError> {
         if config.upstreams.len() > MOST_UPSTREAMS {
             return Err(PoolError::TooMany);
         }
-        let policy = Arc::new(Policy::of(config));
+        let policy = Arc::new(UpstreamPolicy::of(config));
         let cluster = previous
             .map(|pool| &pool.cluster)
             .filter(|cluster| cluster.is(&config.cluster))
-            .map_or_else(|| Cluster::new(&config.cluster), Arc::clone);
+            .map_or_else(|| ObservedCluster::new(&config.cluster), Arc::clone);
         // All that can fail comes first: nothing is seen of a pool that is refused, not even in
         // the metrics.
         let reaches = config
@@ -121,7 +121,7 @@ impl Pool {
         let members = self
             .upstreams
             .iter()
-            .map(|upstream| Arc::clone(upstream.live()));
+            .map(|upstream| Arc::clone(upstream.state()));
         self.cluster.replace(members.collect());
         for upstream in &self.upstreams {
             upstream.start(handle);
@@ -131,13 +131,13 @@ impl Pool {
             .unwrap_or_default();
         for upstream in displaced {
             if self.upstream(upstream.id()).is_none() {
-                upstream.live().metrics.end();
+                upstream.state().metrics.end();
             }
         }
     }
 
     #[cfg(test)]
-    pub(super) fn cluster(&self) -> &Cluster {
+    pub(super) fn cluster(&self) -> &ObservedCluster {
         &self.cluster
     }
 
@@ -150,8 +150,8 @@ impl Pool {
     }
 
     /// The upstreams for a call, best first, each at most once.
-    pub fn candidates<'a>(&'a self, need: Need<'a>) -> Candidates<'a> {
-        Candidates::new(self, need)
+    pub fn candidates<'a>(&'a self, requirements: CallRequirements<'a>) -> Candidates<'a> {
+        Candidates::new(self, requirements)
     }
 
     /// How long the quickest upstream in good standing usually takes for a method, and whether more
@@ -160,7 +160,7 @@ impl Pool {
         let mut known = self
             .upstreams
             .iter()
-            .map(|upstream| upstream.live())
+            .map(|upstream| upstream.state())
             .filter(|live| live.is_clear())
             .filter_map(|live| live.latencies.estimate(method));
         let first = known.next()?;
@@ -205,7 +205,7 @@ impl Pool {
     }
 
     /// Whether any upstream may have history that another has not, fit or not.
-    pub fn any_elsewhere(&self, elsewhere: &Elsewhere<'_>, method: &str) -> bool {
+    pub fn any_deeper(&self, elsewhere: &DeeperUpstreams<'_>, method: &str) -> bool {
         let now = Instant::now();
         self.upstreams.iter().any(|upstream| {
             upstream.member.methods.allow(method) && elsewhere.accepts(upstream, now)
@@ -221,7 +221,7 @@ impl Pool {
         self.upstreams
             .iter()
             .filter(counts)
-            .map(|upstream| upstream.live().lag())
+            .map(|upstream| upstream.state().lag())
             .min()
     }
 
@@ -231,7 +231,7 @@ impl Pool {
     pub fn can_serve(&self) -> bool {
         let now = Instant::now();
         self.upstreams.iter().any(|upstream| {
-            let live = upstream.live();
+            let live = upstream.state();
             let answers = !matches!(
                 live.health(),
                 Health::Unprobed | Health::Failing | Health::Implausible | Health::WrongCluster
@@ -260,9 +260,9 @@ impl std::fmt::Debug for Pool {
 }
 
 /// What it takes to reach an upstream.
-type Reach = (Arc<TransportConnector>, Endpoint);
+type SlotReach = (Arc<TransportConnector>, Endpoint);
 
-fn prepare(settings: &config::Upstream, parts: &Parts) -> Result<Reach, PoolError> {
+fn prepare(settings: &config::Upstream, parts: &SharedParts) -> Result<SlotReach, PoolError> {
     let connector = parts
         .connectors
         .of(settings)
@@ -275,11 +275,11 @@ fn prepare(settings: &config::Upstream, parts: &Parts) -> Result<Reach, PoolErro
 
 fn compile_upstream(
     settings: &config::Upstream,
-    (connector, endpoint): Reach,
+    (connector, endpoint): SlotReach,
     before: Option<&Arc<Upstream>>,
-    policy: &Arc<Policy>,
-    cluster: &Arc<Cluster>,
-    parts: &Parts,
+    policy: &Arc<UpstreamPolicy>,
+    cluster: &Arc<ObservedCluster>,
+    parts: &SharedParts,
 ) -> Arc<Upstream> {
     if let Some(before) = before {
         let member = &before.member;
@@ -292,10 +292,10 @@ fn compile_upstream(
         }
     }
     let live = before
-        .map(|before| before.live())
+        .map(|before| before.state())
         .filter(|live| live.is(settings))
-        .map_or_else(|| Live::new(settings, &parts.metrics), Arc::clone);
-    let wire = Arc::new(Wire {
+        .map_or_else(|| EndpointState::new(settings, &parts.metrics), Arc::clone);
+    let wire = Arc::new(ConnectSettings {
         endpoint,
         addresses: Arc::clone(&live.addresses),
         timeouts: settings.timeouts.clone(),

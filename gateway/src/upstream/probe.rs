@@ -22,17 +22,17 @@ use perijove_core::{Commitment, Slot};
 use tokio::time::Instant;
 
 use crate::config;
-use crate::limit::Ask;
+use crate::limit::PermitRequest;
 use crate::solana::{self, Class, FaultKind, Penalty, Priority, Verdict, classify, judge};
-use crate::upstream::client::{Cost, Line, Route};
-use crate::upstream::connection::Connections;
+use crate::upstream::client::{ConnectionRoute, RequestCost, UpstreamLine};
+use crate::upstream::connection::Http1Connections;
+use crate::upstream::diagnosis::Diagnosis;
 use crate::upstream::endpoint::Purpose;
-use crate::upstream::http2::Http2;
-use crate::upstream::live::Live;
+use crate::upstream::endpoint_state::EndpointState;
+use crate::upstream::http2::Http2Pool;
 use crate::upstream::member::Member;
-use crate::upstream::reply::{AttemptLimits, Reply, ReplyBody};
-use crate::upstream::tracker::{Health, Look, Tracker};
-use crate::upstream::trouble::Trouble;
+use crate::upstream::reply::{AttemptLimits, ReplyBody, UpstreamReply};
+use crate::upstream::tracker::{Health, SlotLook, Tracker};
 
 mod away;
 mod plan;
@@ -41,8 +41,8 @@ mod round;
 #[cfg(test)]
 mod tests;
 
-use plan::{Circumstances, Question, plan};
-use round::{Round, Said, Worth};
+use plan::{ProbeCircumstances, ProbeQuestion, plan};
+use round::{ProbeAnswer, ProbeRound, RoundVerdict};
 
 /// Rounds that may be left out in a row because live answers told enough.
 const MOST_SKIPPED: u32 = 4;
@@ -52,18 +52,18 @@ const ANSWER: usize = 16 * 1024;
 /// The probe of one upstream.
 pub(super) struct Probe {
     member: Arc<Member>,
-    memory: Mutex<Memory>,
+    memory: Mutex<ProbeMemory>,
 }
 
 #[derive(Default)]
-struct Memory {
+struct ProbeMemory {
     rounds: HashMap<SocketAddr, AddressMemory>,
     /// Counts checks of a metered upstream, to take its addresses in turn.
     turn: usize,
 }
 
 struct AddressMemory {
-    lane: Lane,
+    lane: ProbeLane,
     round: u64,
     skipped: u32,
     fresh: [u64; 3],
@@ -72,9 +72,9 @@ struct AddressMemory {
     slots: [Option<Slot>; 3],
 }
 
-impl Memory {
+impl ProbeMemory {
     /// Notes where an address stands, and tells whether another one that works stands further ahead.
-    fn is_outrun(&mut self, address: SocketAddr, look: &Look) -> bool {
+    fn is_outrun(&mut self, address: SocketAddr, look: &SlotLook) -> bool {
         if let Some(known) = self.rounds.get_mut(&address) {
             for (known, slot) in known.slots.iter_mut().zip(look.slots) {
                 *known = slot.or(*known);
@@ -96,18 +96,18 @@ impl Memory {
 /// A way to one address for one caller: when all connections are in use it must still be seen how
 /// the upstream is.
 #[derive(Clone)]
-struct Lane {
-    connections: Arc<Connections>,
-    http2: Option<Arc<Http2>>,
+struct ProbeLane {
+    connections: Arc<Http1Connections>,
+    http2: Option<Arc<Http2Pool>>,
 }
 
-impl Lane {
+impl ProbeLane {
     fn new(member: &Member) -> Self {
         let idle_timeout = member.settings.idle_timeout;
         let http2 = member.wire.endpoint.may_be_http2();
         Self {
-            connections: Connections::new(1, 1, idle_timeout),
-            http2: http2.then(|| Http2::new(1, 1, idle_timeout)),
+            connections: Http1Connections::new(1, 1, idle_timeout),
+            http2: http2.then(|| Http2Pool::new(1, 1, idle_timeout)),
         }
     }
 }
@@ -131,7 +131,7 @@ impl Probe {
             return good;
         }
         let (questions, lane) = self.begin(address);
-        let mut round = Round::default();
+        let mut round = ProbeRound::default();
         for question in questions {
             let started = Instant::now();
             let said = self.ask(question, address, &lane).await;
@@ -162,7 +162,7 @@ impl Probe {
 
     fn is_resting(&self, now: Instant) -> bool {
         let hold_off = self.member.live.hold_off.lock();
-        hold_off.keeps_probes_away(Question::SLOT, now)
+        hold_off.keeps_probes_away(ProbeQuestion::SLOT, now)
     }
 
     /// Whether the upstream has shown its genesis hash, or need not.
@@ -171,7 +171,7 @@ impl Probe {
         cluster.rule == config::GenesisRule::Auto || live.genesis().is_some()
     }
 
-    fn begin(&self, address: SocketAddr) -> (Vec<Question>, Lane) {
+    fn begin(&self, address: SocketAddr) -> (Vec<ProbeQuestion>, ProbeLane) {
         let live = &self.member.live;
         let fresh = Commitment::ALL.map(|commitment| live.freshness(commitment));
         let unwell = live.is_unwell();
@@ -182,7 +182,7 @@ impl Probe {
             .rounds
             .entry(address)
             .or_insert_with(|| AddressMemory {
-                lane: Lane::new(&self.member),
+                lane: ProbeLane::new(&self.member),
                 round: 0,
                 skipped: 0,
                 fresh,
@@ -193,7 +193,7 @@ impl Probe {
         for ((told, fresh), before) in told.iter_mut().zip(&fresh).zip(&known.fresh) {
             *told = fresh != before;
         }
-        let questions = plan(&Circumstances {
+        let questions = plan(&ProbeCircumstances {
             round: known.round,
             metered: self.member.settings.metered,
             unwell,
@@ -213,9 +213,14 @@ impl Probe {
         (questions, known.lane.clone())
     }
 
-    async fn ask(&self, question: Question, address: SocketAddr, lane: &Lane) -> Said {
+    async fn ask(
+        &self,
+        question: ProbeQuestion,
+        address: SocketAddr,
+        lane: &ProbeLane,
+    ) -> ProbeAnswer {
         let metrics = &self.member.live.metrics;
-        let line = Line {
+        let line = UpstreamLine {
             wire: &self.member.wire,
             purpose: Purpose::Probe,
             connections: &lane.connections,
@@ -225,7 +230,7 @@ impl Probe {
             connect_time: &metrics.connect_time,
             broken: &metrics.broken,
             written: None,
-            cost: Cost::Probe(&self.member.live.budget),
+            cost: RequestCost::Probe(&self.member.live.budget),
         };
         let timeout = self.member.settings.probe.timeout;
         let deadline = Instant::now() + timeout;
@@ -237,12 +242,17 @@ impl Probe {
             answer_buffer: ANSWER,
             ledger_only: false,
             replayable: true,
-            ask: Ask::own(Priority::Medium),
+            ask: PermitRequest::own(Priority::Medium),
         };
         let mut timer = pin!(None);
         let body = question.body();
         let reply = line
-            .call(body.as_bytes(), &limits, Route::Only(address), &mut timer)
+            .call(
+                body.as_bytes(),
+                &limits,
+                ConnectionRoute::Only(address),
+                &mut timer,
+            )
             .await;
         let class = classify(question.method(), Some(question.params().as_bytes()));
         let (said, outcome) = match reply {
@@ -253,7 +263,10 @@ impl Probe {
             Err(fault) => {
                 let kind = fault.kind;
                 self.note(question, kind, None);
-                (Said::Unreachable(Trouble::of(kind, None)), kind.label())
+                (
+                    ProbeAnswer::Unreachable(Diagnosis::of(kind, None)),
+                    kind.label(),
+                )
             }
         };
         metrics.probe(question.method(), outcome);
@@ -261,11 +274,16 @@ impl Probe {
     }
 
     /// Judges a reply as that to any call; penalties other than failures are taken over.
-    fn understand(&self, reply: Reply, question: Question, class: &Class) -> (Said, &'static str) {
+    fn understand(
+        &self,
+        reply: UpstreamReply,
+        question: ProbeQuestion,
+        class: &Class,
+    ) -> (ProbeAnswer, &'static str) {
         let ReplyBody::Complete(answer) = reply.body else {
             let kind = FaultKind::TooLarge;
-            let trouble = Trouble::of(kind, Some(reply.status));
-            return (Said::Nothing(trouble), kind.label());
+            let diagnosis = Diagnosis::of(kind, Some(reply.status));
+            return (ProbeAnswer::Nothing(diagnosis), kind.label());
         };
         let now = Instant::now();
         let verdict = judge(
@@ -284,28 +302,34 @@ impl Probe {
             .ok()
             .and_then(|answer| Some(answer.result()?.to_vec()));
         let Some(result) = result else {
-            return (Said::Nothing("no result".into()), "good");
+            return (ProbeAnswer::Nothing("no result".into()), "good");
         };
-        if matches!(question, Question::Slot(_)) && unsigned(&result).is_some() {
+        if matches!(question, ProbeQuestion::Slot(_)) && unsigned(&result).is_some() {
             self.answered(reply.latency, now);
         }
-        (Said::Result(result), "good")
+        (ProbeAnswer::Result(result), "good")
     }
 
     /// Keeps an error for people.
-    fn note(&self, question: Question, kind: FaultKind, status: Option<u16>) {
+    fn note(&self, question: ProbeQuestion, kind: FaultKind, status: Option<u16>) {
         let mut errors = self.member.live.errors.lock();
         errors.note(question.method(), kind, status, Instant::now());
     }
 
     /// What is refused to the probe need not be closed to calls.
-    fn weigh(&self, verdict: &Verdict, question: Question, status: u16, now: Instant) -> Said {
-        let cause = || Trouble::of(verdict.kind, Some(status));
+    fn weigh(
+        &self,
+        verdict: &Verdict,
+        question: ProbeQuestion,
+        status: u16,
+        now: Instant,
+    ) -> ProbeAnswer {
+        let cause = || Diagnosis::of(verdict.kind, Some(status));
         match verdict.penalty {
-            Penalty::Failure => Said::Nothing(cause()),
-            Penalty::Lagging { .. } if question == Question::Health => Said::Unwell,
+            Penalty::Failure => ProbeAnswer::Nothing(cause()),
+            Penalty::Lagging { .. } if question == ProbeQuestion::Health => ProbeAnswer::Unwell,
             Penalty::CloseMethod | Penalty::Lacks(_) | Penalty::Refusal | Penalty::None => {
-                Said::Refused(cause())
+                ProbeAnswer::Refused(cause())
             }
             Penalty::HoldOff { .. } | Penalty::KeyRefused { .. } | Penalty::Lagging { .. } => {
                 let said = Some(status);
@@ -314,9 +338,9 @@ impl Probe {
                 // A refused key, and an account without credits, is no wish to be left alone for a
                 // while.
                 match verdict.penalty {
-                    Penalty::KeyRefused { .. } => Said::Refused(cause()),
-                    Penalty::HoldOff { credits: true, .. } => Said::Closed(cause()),
-                    _ => Said::Rests,
+                    Penalty::KeyRefused { .. } => ProbeAnswer::Refused(cause()),
+                    Penalty::HoldOff { credits: true, .. } => ProbeAnswer::Closed(cause()),
+                    _ => ProbeAnswer::Rests,
                 }
             }
         }
@@ -331,18 +355,24 @@ impl Probe {
     }
 
     /// Takes an answer into the round. `false`: there is no point in asking on.
-    fn learn(&self, question: Question, said: Said, round: &mut Round, started: Instant) -> bool {
-        let Said::Result(result) = &said else {
+    fn learn(
+        &self,
+        question: ProbeQuestion,
+        said: ProbeAnswer,
+        round: &mut ProbeRound,
+        started: Instant,
+    ) -> bool {
+        let ProbeAnswer::Result(result) = &said else {
             return round.without(question, said);
         };
         let number = unsigned(result);
         match (question, number) {
-            (Question::Slot(commitment), Some(slot)) => {
+            (ProbeQuestion::Slot(commitment), Some(slot)) => {
                 round.slot(commitment, Slot(slot), started);
             }
-            (Question::BlockHeight, _) => round.height = number,
-            (Question::ReceivedShred, _) => round.shred = number.map(Slot),
-            (Question::Epoch, _) => {
+            (ProbeQuestion::BlockHeight, _) => round.height = number,
+            (ProbeQuestion::ReceivedShred, _) => round.shred = number.map(Slot),
+            (ProbeQuestion::Epoch, _) => {
                 if let Some(epoch) = solana::epoch_slots(result)
                     && self.member.live.health().knows_the_tip()
                 {
@@ -350,21 +380,23 @@ impl Probe {
                     clock.epoch(*epoch.start(), *epoch.end());
                 }
             }
-            (Question::LedgerStart, _) => {
+            (ProbeQuestion::LedgerStart, _) => {
                 if let Some(slot) = number.map(Slot) {
                     self.member.live.ledger_starts(slot);
                 }
             }
-            (Question::FirstBlock, _) => {
+            (ProbeQuestion::FirstBlock, _) => {
                 if let Some(slot) = number.map(Slot) {
                     self.member.live.history_begins(slot);
                 }
             }
-            (Question::Genesis, _) => match text(result) {
+            (ProbeQuestion::Genesis, _) => match text(result) {
                 Some(hash) => round.vouched = self.heard_genesis(hash, started),
                 None => return round.without(question, said),
             },
-            (Question::Slot(_) | Question::Health, _) => return round.without(question, said),
+            (ProbeQuestion::Slot(_) | ProbeQuestion::Health, _) => {
+                return round.without(question, said);
+            }
         }
         true
     }
@@ -377,7 +409,7 @@ impl Probe {
             policy,
             ..
         } = &*self.member;
-        let judge = |live: &Live| {
+        let judge = |live: &EndpointState| {
             let wrong = cluster.is_wrong(live);
             let before = live.health();
             live.track(&policy.health, now, |tracker| {
@@ -397,7 +429,7 @@ impl Probe {
 
     /// Judges a round. An upstream fails only when none of its addresses works. Returns whether
     /// this one does.
-    fn conclude(&self, address: SocketAddr, round: &Round) -> bool {
+    fn conclude(&self, address: SocketAddr, round: &ProbeRound) -> bool {
         let worth = round.worth(self.is_proven());
         let (worked, any) = self.remember(address, &worth);
         let Member {
@@ -411,10 +443,10 @@ impl Probe {
         let height = height.map(|(height, slot)| cluster.check_height(height, slot));
         let findings = |tracker: &mut Tracker| {
             match worth {
-                Worth::Good => tracker.succeeded(limits),
-                Worth::Bad(cause) if !any => tracker.failed(limits, cause),
-                Worth::Closed(cause) if !any => tracker.refuses_all(cause),
-                Worth::Bad(_) | Worth::Closed(_) | Worth::Nothing => {}
+                RoundVerdict::Good => tracker.succeeded(limits),
+                RoundVerdict::Bad(cause) if !any => tracker.failed(limits, cause),
+                RoundVerdict::Closed(cause) if !any => tracker.refuses_all(cause),
+                RoundVerdict::Bad(_) | RoundVerdict::Closed(_) | RoundVerdict::Nothing => {}
             }
             if let Some(check) = height {
                 tracker.height(check);
@@ -442,13 +474,13 @@ impl Probe {
     }
 
     /// Notes whether an address works. Returns that, and whether any does.
-    fn remember(&self, address: SocketAddr, worth: &Worth) -> (bool, bool) {
+    fn remember(&self, address: SocketAddr, worth: &RoundVerdict) -> (bool, bool) {
         let known = self.member.live.addresses.known();
         let mut memory = self.memory.lock();
         memory.rounds.retain(|address, _| known.contains(address));
-        let mut worked = *worth == Worth::Good;
+        let mut worked = *worth == RoundVerdict::Good;
         if let Some(entry) = memory.rounds.get_mut(&address) {
-            if *worth == Worth::Nothing {
+            if *worth == RoundVerdict::Nothing {
                 worked = entry.good;
             }
             entry.good = worked;

@@ -5,10 +5,10 @@ use std::time::Duration;
 use bytes::Bytes;
 use tokio::time::Instant;
 
-use crate::jsonrpc::{Answer, Malformed};
-use crate::limit::Ask;
+use crate::jsonrpc::{Answer, MalformedAnswer};
+use crate::limit::PermitRequest;
 use crate::solana::ReplyHints;
-use crate::upstream::stream::BodyStream;
+use crate::upstream::stream::UpstreamBodyStream;
 
 /// The bounds of one attempt. The upstream's own connect, write and total limits apply as well.
 #[derive(Clone, Copy, Debug)]
@@ -31,12 +31,12 @@ pub struct AttemptLimits {
     /// Whether the upstream may see the call twice: reads, and writes that carry a signature.
     pub replayable: bool,
     /// Who goes first where connections are short.
-    pub ask: Ask,
+    pub ask: PermitRequest,
 }
 
 /// What came back.
 #[derive(Debug)]
-pub struct Reply {
+pub struct UpstreamReply {
     pub status: u16,
     pub hints: ReplyHints,
     pub body: ReplyBody,
@@ -49,12 +49,12 @@ pub struct Reply {
 #[derive(Debug)]
 pub enum ReplyBody {
     /// The whole answer, if it is one to this request.
-    Complete(Result<Answer, Malformed>),
+    Complete(Result<Answer, MalformedAnswer>),
     /// The beginning of a large one.
     Streaming {
         head: Bytes,
         /// The length of the whole, if the upstream said.
         length: Option<u64>,
-        rest: BodyStream,
+        rest: UpstreamBodyStream,
     },
 }

@@ -17,8 +17,8 @@ use pingora_load_balancing::discovery::ServiceDiscovery;
 use tokio::time::Instant;
 
 use crate::solana::FaultKind;
+use crate::upstream::diagnosis::{Diagnosis, cure};
 use crate::upstream::member::Member;
-use crate::upstream::trouble::{Trouble, cure};
 
 /// How long one lookup may take. The upstream's probes wait for it.
 const LOOKUP: Duration = Duration::from_secs(2);
@@ -29,7 +29,7 @@ const LONGEST: Duration = Duration::from_secs(30);
 
 /// The known addresses of one host and port.
 #[derive(Debug)]
-pub(super) struct Addresses {
+pub(super) struct ResolvedAddresses {
     host: String,
     port: u16,
     known: ArcSwap<Vec<SocketAddr>>,
@@ -37,7 +37,7 @@ pub(super) struct Addresses {
     changes: AtomicU64,
 }
 
-impl Addresses {
+impl ResolvedAddresses {
     /// A host that is an address needs no lookup.
     pub(super) fn new(host: &str, port: u16) -> Self {
         let known = host
@@ -99,7 +99,7 @@ impl Addresses {
 
 /// Hands the addresses to the load balancer, and tells the upstream and the log when there are none.
 pub(super) struct Discovery {
-    addresses: Arc<Addresses>,
+    addresses: Arc<ResolvedAddresses>,
     member: Option<Arc<Member>>,
     /// Lookups failed in a row.
     failed: AtomicU32,
@@ -128,16 +128,16 @@ impl Discovery {
                 addresses,
                 %error,
                 cure = cure(FaultKind::Dns),
-                "upstream name not resolved"
+                "upstream DNS lookup failed"
             );
         } else {
-            tracing::debug!(upstream, host, addresses, %error, "upstream name not resolved");
+            tracing::debug!(upstream, host, addresses, %error, "upstream DNS lookup failed");
         }
         if let Some(member) = self.member.as_ref().filter(|_| addresses == 0) {
-            let trouble = Trouble::of(FaultKind::Dns, None).on(host).because(error);
+            let diagnosis = Diagnosis::of(FaultKind::Dns, None).on(host).because(error);
             let limits = &member.policy.health;
             member.live.track(limits, Instant::now(), |tracker| {
-                tracker.refuses_all(trouble);
+                tracker.refuses_all(diagnosis);
             });
         }
         AGAIN.saturating_mul(1 << before.min(5)).min(LONGEST)
@@ -148,7 +148,7 @@ impl Discovery {
             tracing::info!(
                 upstream = self.member.as_ref().map(|member| member.live.id()),
                 host = self.addresses.host,
-                "upstream name resolved again"
+                "upstream DNS lookup succeeded again"
             );
         }
     }
@@ -193,7 +193,7 @@ mod tests {
     #[tokio::test]
     async fn a_host_that_is_an_address_is_known_at_once() {
         for (host, expected) in [("127.0.0.1", "127.0.0.1:8899"), ("::1", "[::1]:8899")] {
-            let addresses = Addresses::new(host, 8899);
+            let addresses = ResolvedAddresses::new(host, 8899);
             addresses.refresh().await.unwrap();
             assert_eq!(*addresses.known(), [address(expected)]);
         }
@@ -201,7 +201,7 @@ mod tests {
 
     #[tokio::test]
     async fn a_name_is_known_after_its_first_lookup() {
-        let addresses = Arc::new(Addresses::new("localhost", 8899));
+        let addresses = Arc::new(ResolvedAddresses::new("localhost", 8899));
         assert!(addresses.known().is_empty());
         let discovery = Discovery {
             addresses: Arc::clone(&addresses),
@@ -221,7 +221,7 @@ mod tests {
     #[test]
     fn lookups_that_fail_are_made_ever_more_rarely() {
         let discovery = Discovery {
-            addresses: Arc::new(Addresses::new("rpc.example", 443)),
+            addresses: Arc::new(ResolvedAddresses::new("rpc.example", 443)),
             member: None,
             failed: AtomicU32::new(0),
         };
@@ -234,7 +234,7 @@ mod tests {
 
     #[test]
     fn a_failed_lookup_keeps_what_is_known() {
-        let addresses = Addresses::new("rpc.example", 443);
+        let addresses = ResolvedAddresses::new("rpc.example", 443);
         let first = vec![address("192.0.2.2:443"), address("192.0.2.1:443")];
         addresses.replace(first).unwrap();
         let changes = addresses.changes();
@@ -245,7 +245,7 @@ mod tests {
 
     #[test]
     fn only_a_different_set_is_a_change() {
-        let addresses = Addresses::new("rpc.example", 443);
+        let addresses = ResolvedAddresses::new("rpc.example", 443);
         let (a, b) = (address("192.0.2.1:443"), address("192.0.2.2:443"));
         for (found, changes) in [
             (vec![a, b], 1),

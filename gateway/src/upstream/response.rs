@@ -49,14 +49,14 @@ pub(super) enum Parsed {
         length: usize,
     },
     Final {
-        head: Head,
+        head: ResponseHead,
         length: usize,
     },
 }
 
 /// The part of a response's head that matters.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct Head {
+pub(super) struct ResponseHead {
     pub(super) status: u16,
     pub(super) hints: ReplyHints,
     pub(super) framing: Framing,
@@ -68,7 +68,7 @@ pub(super) struct Head {
     pub(super) keep_for: Option<Duration>,
 }
 
-impl Head {
+impl ResponseHead {
     /// The length of the answer, if the upstream said so: of one that is compressed it says another.
     pub(super) fn length(&self) -> Option<u64> {
         match (self.framing, self.coding) {
@@ -104,7 +104,7 @@ pub(super) fn parse_head(bytes: &[u8]) -> Result<Parsed, BadResponse> {
 }
 
 /// What was seen of the headers so far.
-struct Fields {
+struct ResponseFields {
     hints: ReplyHints,
     length: Option<u64>,
     chunked: bool,
@@ -119,8 +119,8 @@ fn read_headers(
     status: u16,
     version_1_1: bool,
     headers: &[httparse::Header<'_>],
-) -> Result<Head, BadResponse> {
-    let mut fields = Fields::new(version_1_1);
+) -> Result<ResponseHead, BadResponse> {
+    let mut fields = ResponseFields::new(version_1_1);
     for header in headers {
         fields.read(header.name, header.value)?;
     }
@@ -129,15 +129,15 @@ fn read_headers(
 
 /// The head of a response over HTTP/2, where the end of the body needs no header and the connection
 /// is nobody's business.
-pub(super) fn head_of(status: u16, headers: &http::HeaderMap) -> Result<Head, BadResponse> {
-    let mut fields = Fields::new(true);
+pub(super) fn head_of(status: u16, headers: &http::HeaderMap) -> Result<ResponseHead, BadResponse> {
+    let mut fields = ResponseFields::new(true);
     for (name, value) in headers {
         fields.read(name.as_str(), value.as_bytes())?;
     }
     fields.into_head(status, true)
 }
 
-impl Fields {
+impl ResponseFields {
     fn new(keep_alive: bool) -> Self {
         Self {
             hints: ReplyHints::default(),
@@ -150,7 +150,7 @@ impl Fields {
         }
     }
 
-    fn into_head(self, status: u16, version_1_1: bool) -> Result<Head, BadResponse> {
+    fn into_head(self, status: u16, version_1_1: bool) -> Result<ResponseHead, BadResponse> {
         let framing = match (self.chunked, self.length) {
             // Either may be a lie; the next response would be read from the middle of this one.
             (true, Some(_)) => return Err(BadResponse::Length),
@@ -160,7 +160,7 @@ impl Fields {
             (false, Some(length)) => Framing::Length(length),
             (false, None) => Framing::UntilClose,
         };
-        Ok(Head {
+        Ok(ResponseHead {
             status,
             hints: self.hints,
             framing,

@@ -38,7 +38,7 @@ impl Saturation {
 
     /// A call has to wait for a connection that another one uses. Its wait is timed until the
     /// result is dropped, whether or not it got one.
-    pub(super) fn meet(&self) -> Wait<'_> {
+    pub(super) fn meet(&self) -> SaturatedWait<'_> {
         let now = Instant::now();
         self.met.inc();
         self.last.store(self.milliseconds(now), Ordering::Relaxed);
@@ -46,11 +46,11 @@ impl Saturation {
             tracing::warn!(
                 upstream = self.upstream,
                 connections_ceiling = self.ceiling,
-                "all connections to the upstream are in use and calls wait for one; raise its \
+                "upstream connection limit reached; calls wait for a connection; raise its \
                  connections_ceiling, let it offer HTTP/2 or add an upstream"
             );
         }
-        Wait {
+        SaturatedWait {
             saturation: self,
             since: now,
         }
@@ -68,7 +68,7 @@ impl Saturation {
         if quiet >= QUIET && self.lasts.swap(false, Ordering::Relaxed) {
             tracing::info!(
                 upstream = self.upstream,
-                "calls no longer wait for a connection to the upstream"
+                "upstream connection limit no longer reached"
             );
         }
     }
@@ -80,12 +80,12 @@ impl Saturation {
 }
 
 /// One call that waits.
-pub(super) struct Wait<'a> {
+pub(super) struct SaturatedWait<'a> {
     saturation: &'a Saturation,
     since: Instant,
 }
 
-impl Drop for Wait<'_> {
+impl Drop for SaturatedWait<'_> {
     fn drop(&mut self) {
         let waited = self.since.elapsed().as_secs_f64();
         self.saturation.waited.observe(waited);

@@ -14,21 +14,21 @@ use tokio::time::Instant;
 
 use crate::solana::{Capability, Class, Priority};
 use crate::upstream::breaker::Admission;
-use crate::upstream::history::{Distance, Elsewhere};
-use crate::upstream::hold_off::Refusal;
-use crate::upstream::live::InFlight;
-use crate::upstream::pause::{Cause, Rest};
+use crate::upstream::endpoint_state::InFlightGuard;
+use crate::upstream::history::{DeeperUpstreams, HistoryDistance};
+use crate::upstream::hold_off::RefusedSubject;
+use crate::upstream::pause::{PauseCause, PauseRemainder};
 use crate::upstream::pool::Pool;
 use crate::upstream::tracker::Health;
-use crate::upstream::{Live, Upstream};
+use crate::upstream::{EndpointState, Upstream};
 
 mod candidate;
 #[cfg(test)]
 mod tests;
 
-pub use candidate::{Candidate, Witness};
+pub use candidate::{Candidate, FailureReporter};
 
-/// Most upstreams in a pool; see [`Tried`].
+/// Most upstreams in a pool; see [`GivenUpstreams`].
 pub(super) const MOST_UPSTREAMS: usize = 256;
 
 /// Costs further apart than this decide between two upstreams,
@@ -43,7 +43,7 @@ const STRUGGLING: f32 = 0.5;
 
 /// What a call needs.
 #[derive(Clone, Copy, Debug)]
-pub struct Need<'a> {
+pub struct CallRequirements<'a> {
     pub class: &'a Class,
     /// The method as the client named it.
     pub method_name: &'a str,
@@ -57,7 +57,7 @@ pub struct Need<'a> {
     /// Only upstreams believed to have this, and none rather than another.
     pub only: Option<Capability>,
     /// Only upstreams that may have history which another has not.
-    pub history: Option<Elsewhere<'a>>,
+    pub history: Option<DeeperUpstreams<'a>>,
     /// A share of what a provider sells may be kept for the higher classes.
     pub priority: Priority,
     /// Nobody is known to serve the method: the first to be asked is one that does not charge, even
@@ -65,7 +65,7 @@ pub struct Need<'a> {
     pub strange: bool,
 }
 
-impl<'a> Need<'a> {
+impl<'a> CallRequirements<'a> {
     /// What the class itself says.
     pub fn of(class: &'a Class, method_name: &'a str) -> Self {
         Self {
@@ -154,8 +154,8 @@ pub enum Outlook {
 /// The upstreams for one call, each given at most once.
 pub struct Candidates<'a> {
     pool: &'a Pool,
-    need: Need<'a>,
-    tried: Tried,
+    requirements: CallRequirements<'a>,
+    tried: GivenUpstreams,
     given: u32,
     /// The call has failed before, or waits: what is looked for is one that will not fail it too.
     further: bool,
@@ -163,9 +163,9 @@ pub struct Candidates<'a> {
 
 /// Which upstreams were given already, by their place in the pool.
 #[derive(Clone, Copy, Default)]
-struct Tried([u64; MOST_UPSTREAMS / 64]);
+struct GivenUpstreams([u64; MOST_UPSTREAMS / 64]);
 
-impl Tried {
+impl GivenUpstreams {
     fn contains(self, index: usize) -> bool {
         self.0
             .get(index / 64)
@@ -181,10 +181,10 @@ impl Tried {
 
 /// Where an upstream stands for a call.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-struct Rank {
+struct UpstreamRank {
     obstacle: Obstacle,
     /// How far its history is from what is looked for; the same for all where none is.
-    distance: Distance,
+    distance: HistoryDistance,
     /// It charges for a call that is probably a mistake.
     charges: bool,
     /// All its connections are in use: the call would wait for one. Any other that is as well is
@@ -196,8 +196,8 @@ struct Rank {
 }
 
 /// Two taken at random from those of the best rank.
-struct Draw {
-    rank: Rank,
+struct RandomPair {
+    rank: UpstreamRank,
     first: usize,
     second: Option<usize>,
     seen: usize,
@@ -206,11 +206,11 @@ struct Draw {
 }
 
 impl<'a> Candidates<'a> {
-    pub(super) fn new(pool: &'a Pool, need: Need<'a>) -> Self {
+    pub(super) fn new(pool: &'a Pool, requirements: CallRequirements<'a>) -> Self {
         Self {
             pool,
-            need,
-            tried: Tried::default(),
+            requirements,
+            tried: GivenUpstreams::default(),
             given: 0,
             further: false,
         }
@@ -243,7 +243,7 @@ impl<'a> Candidates<'a> {
         self.give(now, |draw| draw.suits_hedge(pool, charging))
     }
 
-    fn give(&mut self, now: Instant, takes: impl Fn(&Draw) -> bool) -> Option<Candidate> {
+    fn give(&mut self, now: Instant, takes: impl Fn(&RandomPair) -> bool) -> Option<Candidate> {
         loop {
             let draw = self
                 .draw(now, self.further)
@@ -253,13 +253,13 @@ impl<'a> Candidates<'a> {
             let Some(upstream) = self.pool.upstreams().get(index) else {
                 continue;
             };
-            let live = upstream.live();
-            let (method, priority) = (self.need.method_name, self.need.priority);
+            let live = upstream.state();
+            let (method, priority) = (self.requirements.method_name, self.requirements.priority);
             let Some(charge) = live.budget.take(method, priority, now) else {
                 // Other calls have just taken what was left.
                 continue;
             };
-            let charge = candidate::Held(charge);
+            let charge = candidate::BudgetHold(charge);
             let trial = if live.is_clear() {
                 None
             } else {
@@ -279,7 +279,9 @@ impl<'a> Candidates<'a> {
             }
             if !live.is_clear() {
                 // Last: it keeps other calls away, and so is only for one that is sent.
-                live.hold_off.lock().begin_trial(self.need.method_name, now);
+                live.hold_off
+                    .lock()
+                    .begin_trial(self.requirements.method_name, now);
             }
             self.given += 1;
             self.further = true;
@@ -288,7 +290,7 @@ impl<'a> Candidates<'a> {
                 live.metrics.forced.inc();
             }
             return Some(Candidate {
-                in_flight: InFlight::begin(live),
+                in_flight: InFlightGuard::begin(live),
                 upstream: Arc::clone(upstream),
                 trial,
                 forced,
@@ -300,7 +302,7 @@ impl<'a> Candidates<'a> {
 
     /// From here on only upstreams believed to have this.
     pub fn narrow(&mut self, capability: Capability) {
-        self.need.only = Some(capability);
+        self.requirements.only = Some(capability);
     }
 
     /// Whether an upstream that may be asked is left.
@@ -313,7 +315,7 @@ impl<'a> Candidates<'a> {
     pub fn aim_at(&mut self, floor: Option<Slot>, now: Instant) -> bool {
         let nearly = floor.map(|slot| Slot(slot.0.saturating_sub(1)));
         [floor, nearly].into_iter().any(|floor| {
-            self.need.floor = floor;
+            self.requirements.floor = floor;
             let draw = self.draw(now, true);
             draw.is_some_and(|draw| draw.rank.obstacle == Obstacle::None)
         })
@@ -343,7 +345,7 @@ impl<'a> Candidates<'a> {
             }
             match self.rest(upstream, now) {
                 None => {}
-                Some(rest) if rest.cause == Cause::Key => paused.key_refused = true,
+                Some(rest) if rest.cause == PauseCause::Key => paused.key_refused = true,
                 Some(rest) => {
                     let shortest = paused.limited.unwrap_or(rest.next);
                     paused.limited = Some(shortest.min(rest.next));
@@ -353,13 +355,13 @@ impl<'a> Candidates<'a> {
         paused
     }
 
-    fn rest(&self, upstream: &Upstream, now: Instant) -> Option<Rest> {
-        let live = upstream.live();
-        let (method, priority) = (self.need.method_name, self.need.priority);
+    fn rest(&self, upstream: &Upstream, now: Instant) -> Option<PauseRemainder> {
+        let live = upstream.state();
+        let (method, priority) = (self.requirements.method_name, self.requirements.priority);
         if let Some(next) = live.budget.wait(method, priority, now) {
-            return Some(Rest {
+            return Some(PauseRemainder {
                 next,
-                cause: Cause::Limit,
+                cause: PauseCause::Limit,
             });
         }
         if live.is_clear() {
@@ -367,9 +369,9 @@ impl<'a> Candidates<'a> {
         }
         let trial = upstream.member.policy.hold_off.base;
         let held_off = live.hold_off.lock();
-        match held_off.refusal(self.need.method_name, now, trial)? {
-            Refusal::Resting(rest) => Some(rest),
-            Refusal::RestingAndClosed | Refusal::MethodClosed => None,
+        match held_off.refusal(self.requirements.method_name, now, trial)? {
+            RefusedSubject::Resting(rest) => Some(rest),
+            RefusedSubject::RestingAndClosed | RefusedSubject::MethodClosed => None,
         }
     }
 
@@ -377,17 +379,17 @@ impl<'a> Candidates<'a> {
     /// call took it.
     fn take_trial(&self, upstream: &Upstream, now: Instant) -> bool {
         let trial = upstream.member.policy.hold_off.base;
-        let mut hold_off = upstream.live().hold_off.lock();
-        hold_off.take_trial(self.need.method_name, now, trial)
+        let mut hold_off = upstream.state().hold_off.lock();
+        hold_off.take_trial(self.requirements.method_name, now, trial)
     }
 
     /// Asking an upstream that wants to be left alone, or does not serve the call, is a last
     /// resort, not a second attempt. One that was down a moment ago may be back, and is the only
     /// hope of a call whose first upstream has just died. Who does not serve the call is not asked
     /// in place of one that does and only rests.
-    fn is_worth(&self, draw: &Draw) -> bool {
+    fn is_worth(&self, draw: &RandomPair) -> bool {
         let obstacle = draw.rank.obstacle;
-        if self.need.history.is_some() {
+        if self.requirements.history.is_some() {
             // There is an answer already; it is not worth disturbing whoever is not well.
             return obstacle < Obstacle::Resting;
         }
@@ -399,8 +401,8 @@ impl<'a> Candidates<'a> {
     }
 
     /// Two of the best. `further` says whether it is for more than the first attempt at a call.
-    fn draw(&self, now: Instant, further: bool) -> Option<Draw> {
-        let mut best: Option<Draw> = None;
+    fn draw(&self, now: Instant, further: bool) -> Option<RandomPair> {
+        let mut best: Option<RandomPair> = None;
         let mut paused = false;
         for (index, upstream) in self.pool.upstreams().iter().enumerate() {
             if self.tried.contains(index) {
@@ -411,13 +413,16 @@ impl<'a> Candidates<'a> {
                 paused |= obstacle == Obstacle::Paused;
                 continue;
             }
-            let rank = Rank {
+            let rank = UpstreamRank {
                 obstacle,
-                distance: self.need.history.map_or(Distance::default(), |elsewhere| {
-                    elsewhere.distance(upstream, now)
-                }),
-                charges: self.need.strange && upstream.settings().metered,
-                busy: upstream.live().all_busy(),
+                distance: self
+                    .requirements
+                    .history
+                    .map_or(HistoryDistance::default(), |elsewhere| {
+                        elsewhere.distance(upstream, now)
+                    }),
+                charges: self.requirements.strange && upstream.settings().metered,
+                busy: upstream.state().all_busy(),
                 struggling: further && is_struggling(upstream, now),
                 tier: upstream.tier(),
             };
@@ -425,7 +430,7 @@ impl<'a> Candidates<'a> {
                 Some(draw) if rank > draw.rank => {}
                 Some(draw) if rank == draw.rank => draw.add(index),
                 _ => {
-                    best = Some(Draw {
+                    best = Some(RandomPair {
                         rank,
                         first: index,
                         second: None,
@@ -435,12 +440,12 @@ impl<'a> Candidates<'a> {
                 }
             }
         }
-        best.map(|draw| Draw { paused, ..draw })
+        best.map(|draw| RandomPair { paused, ..draw })
     }
 
     /// The cheaper of the two. What differs by little is as good as equal, and shared out by
     /// weight.
-    fn cheaper(&self, draw: &Draw, now: Instant) -> usize {
+    fn cheaper(&self, draw: &RandomPair, now: Instant) -> usize {
         let Some(second) = draw.second else {
             return draw.first;
         };
@@ -459,10 +464,10 @@ impl<'a> Candidates<'a> {
         let Some(upstream) = self.pool.upstreams().get(index) else {
             return (f32::MAX, 1);
         };
-        let live = upstream.live();
+        let live = upstream.state();
         let selection = &upstream.member.policy.selection;
         let weight = upstream.settings().weight.max(1);
-        let heavy = self.need.class.heavy;
+        let heavy = self.requirements.class.heavy;
         let cost = live.score.cost(heavy, live.lag(), weight, now, selection);
         (cost, u64::from(weight))
     }
@@ -476,10 +481,11 @@ impl<'a> Candidates<'a> {
         let lacks = |capability| {
             !rules.grant(capability) || (!clear && live.hold_off.lock().lacks(capability, now))
         };
-        if !rules.allow(self.need.method_name) || self.need.only.is_some_and(lacks) {
+        if !rules.allow(self.requirements.method_name) || self.requirements.only.is_some_and(lacks)
+        {
             return Obstacle::Never;
         }
-        if let Some(elsewhere) = self.need.history
+        if let Some(elsewhere) = self.requirements.history
             && !elsewhere.accepts(upstream, now)
         {
             return Obstacle::Never;
@@ -488,17 +494,17 @@ impl<'a> Candidates<'a> {
         if !clear {
             worst = self.doubts(upstream, live, now);
         }
-        let (method, priority) = (self.need.method_name, self.need.priority);
+        let (method, priority) = (self.requirements.method_name, self.requirements.priority);
         if live.budget.wait(method, priority, now).is_some() {
             worst = worst.max(Obstacle::Paused);
         }
-        if self.need.class.needs.is_some_and(lacks) {
+        if self.requirements.class.needs.is_some_and(lacks) {
             worst = match worst {
                 Obstacle::Paused => Obstacle::Never,
                 other => other.max(Obstacle::Lacking),
             };
         }
-        let commitment = self.need.class.context.commitment;
+        let commitment = self.requirements.class.context.commitment;
         let behind = |slot| {
             let pace = member.cluster.pace();
             !live.stand().reaches(slot, commitment, now, pace)
@@ -507,32 +513,36 @@ impl<'a> Candidates<'a> {
             let usual = member.cluster.usual_pace();
             !live.stand().may_reach(slot, commitment, now, usual)
         };
-        if self.need.slot().is_some_and(behind) || self.need.floor.is_some_and(below) {
+        if self.requirements.slot().is_some_and(behind)
+            || self.requirements.floor.is_some_and(below)
+        {
             worst = worst.max(Obstacle::Behind);
         }
         worst
     }
 
     /// Health, breaker and hold-off of an upstream that is not beyond doubt.
-    fn doubts(&self, upstream: &Upstream, live: &Live, now: Instant) -> Obstacle {
+    fn doubts(&self, upstream: &Upstream, live: &EndpointState, now: Instant) -> Obstacle {
         let health = Obstacle::of(live.health());
         let breaker = match admission(upstream, now) {
             Admission::Free | Admission::Trial => Obstacle::None,
             Admission::Refused => Obstacle::BreakerOpen,
         };
         let trial = upstream.member.policy.hold_off.base;
-        let method = self.need.method_name;
+        let method = self.requirements.method_name;
         let hold_off = live.hold_off.lock();
         let hold_off = match hold_off.refusal(method, now, trial) {
-            None if hold_off.refuses(method, || question(self.need.params), now) => {
+            None if hold_off.refuses(method, || question(self.requirements.params), now) => {
                 Obstacle::Refusing
             }
             None => Obstacle::None,
-            Some(Refusal::Resting(rest)) if rest.next.is_zero() => Obstacle::Resting,
-            Some(Refusal::Resting(_)) => Obstacle::Paused,
-            Some(Refusal::RestingAndClosed) => Obstacle::Never,
-            Some(Refusal::MethodClosed) if self.need.strange && self.given == 0 => Obstacle::None,
-            Some(Refusal::MethodClosed) => Obstacle::MethodClosed,
+            Some(RefusedSubject::Resting(rest)) if rest.next.is_zero() => Obstacle::Resting,
+            Some(RefusedSubject::Resting(_)) => Obstacle::Paused,
+            Some(RefusedSubject::RestingAndClosed) => Obstacle::Never,
+            Some(RefusedSubject::MethodClosed) if self.requirements.strange && self.given == 0 => {
+                Obstacle::None
+            }
+            Some(RefusedSubject::MethodClosed) => Obstacle::MethodClosed,
         };
         health.max(breaker).max(hold_off)
     }
@@ -548,15 +558,15 @@ pub(super) fn question(params: Option<&[u8]>) -> u64 {
 /// Whether it fails most of what it is asked.
 fn is_struggling(upstream: &Upstream, now: Instant) -> bool {
     let selection = &upstream.member.policy.selection;
-    upstream.live().score.failure_share(now, selection) >= STRUGGLING
+    upstream.state().score.failure_share(now, selection) >= STRUGGLING
 }
 
 fn admission(upstream: &Upstream, now: Instant) -> Admission {
     let settings = &upstream.member.policy.breaker;
-    upstream.live().breaker.lock().admission(now, settings)
+    upstream.state().breaker.lock().admission(now, settings)
 }
 
-impl Draw {
+impl RandomPair {
     fn suits_hedge(&self, pool: &Pool, charging: bool) -> bool {
         let admits = |index: usize| {
             let upstream = pool.upstreams().get(index);

@@ -12,7 +12,7 @@ use tokio::time::Instant;
 
 use crate::config::Tier;
 use crate::upstream::testing::{pool, settings};
-use crate::upstream::tracker::{Look, Source};
+use crate::upstream::tracker::{SightingSource, SlotLook};
 use crate::upstream::{Health, Pool, Upstream};
 
 const STEP: u64 = 50;
@@ -203,8 +203,8 @@ impl Simulation {
             (true, Commitment::Processed) => false,
         };
         let slots = self.slots(index, millis);
-        let look = Look {
-            source: Source::Probe,
+        let look = SlotLook {
+            source: SightingSource::Probe,
             slots: Commitment::ALL.map(|level| shown(level).then(|| Slot(slots[level.index()]))),
             started: now,
             at: now,
@@ -237,7 +237,7 @@ impl Simulation {
         let tip = Commitment::ALL.map(|level| self.pool.cluster().tip(level, now));
         assert!(tip.is_sorted_by(|a, b| a >= b), "{tip:?} at {millis} ms");
         for upstream in self.pool.upstreams() {
-            let slots = Commitment::ALL.map(|level| upstream.live().slot(level));
+            let slots = Commitment::ALL.map(|level| upstream.state().slot(level));
             assert!(
                 slots.is_sorted_by(|a, b| a >= b),
                 "{slots:?} at {millis} ms"
@@ -264,7 +264,7 @@ fn a_validator_fifty_behind_never_serves_and_does_not_flap() {
         let nodes = [local(50), metered()];
         let mut simulation = Simulation::new(&nodes, Chain::usual(), traffic);
         simulation.run(0, 300_000, |simulation, millis| {
-            let shown = simulation.upstream(0).live().lag();
+            let shown = simulation.upstream(0).state().lag();
             assert!(millis < 1_000 || shown > 30, "lag {shown} at {millis} ms");
         });
         let transitions = &simulation.transitions[0];

@@ -11,30 +11,30 @@ use tokio::time::Instant;
 
 use crate::limit::InClass;
 use crate::solana::{FaultKind, Priority};
-use crate::upstream::cluster::Cluster;
-use crate::upstream::errors::Errors;
+use crate::upstream::cluster::ObservedCluster;
+use crate::upstream::diagnosis::{Diagnosis, cure};
+use crate::upstream::errors::RecentErrors;
 use crate::upstream::hold_off::{Hold, HoldCause, is_unknown};
-use crate::upstream::member::Policy;
-use crate::upstream::trouble::{Trouble, cure};
-use crate::upstream::{BreakerState, Health, Live, Upstream};
+use crate::upstream::member::UpstreamPolicy;
+use crate::upstream::{BreakerState, EndpointState, Health, Upstream};
 
 /// All upstreams.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct PoolStatus {
     pub genesis: Option<String>,
-    pub tip: Slots,
+    pub tip: SlotStatus,
     pub upstreams: Vec<UpstreamStatus>,
 }
 
 /// The newest slot at each commitment.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
-pub struct Slots {
+pub struct SlotStatus {
     pub processed: Option<Slot>,
     pub confirmed: Option<Slot>,
     pub finalized: Option<Slot>,
 }
 
-impl Slots {
+impl SlotStatus {
     fn of(slot: impl Fn(Commitment) -> Option<Slot>) -> Self {
         Self {
             processed: slot(Commitment::Processed),
@@ -77,7 +77,7 @@ pub struct UpstreamStatus {
     /// It does not take the gateway's key.
     pub key_refused: bool,
     /// The newest slots it has shown. What is known at a commitment holds for the weaker ones.
-    pub slots: Slots,
+    pub slots: SlotStatus,
     /// Where its history begins, by what it says of itself.
     pub oldest_slot: Option<Slot>,
     /// How far back it is believed to reach: `archive`, `presumed archive`, `oldest slot`, `unknown`
@@ -119,7 +119,7 @@ pub struct BudgetStatus {
 impl BudgetStatus {
     fn of(upstream: &Upstream, now: Instant) -> Option<Self> {
         let rate = upstream.settings().budget.as_ref()?.rate;
-        let live = upstream.live();
+        let live = upstream.state();
         let ends = live.budget_pace.ends(&live.budget, now);
         Some(Self {
             requests: rate.requests,
@@ -159,7 +159,7 @@ pub struct HoldStatus {
 }
 
 impl HoldStatus {
-    fn of(hold: &Hold<'_>, errors: &Errors, now: Instant) -> Self {
+    fn of(hold: &Hold<'_>, errors: &RecentErrors, now: Instant) -> Self {
         let error = match hold.method {
             Some(method) => errors.of(method),
             None => errors.last().map(|(_, error)| error),
@@ -192,13 +192,13 @@ impl HoldStatus {
 impl PoolStatus {
     pub(super) fn of(
         upstreams: &[Arc<Upstream>],
-        cluster: &Cluster,
-        policy: &Policy,
+        cluster: &ObservedCluster,
+        policy: &UpstreamPolicy,
         now: Instant,
     ) -> Self {
         Self {
             genesis: cluster.genesis().as_deref().cloned(),
-            tip: Slots::of(|commitment| cluster.tip(commitment, now)),
+            tip: SlotStatus::of(|commitment| cluster.tip(commitment, now)),
             upstreams: upstreams
                 .iter()
                 .map(|upstream| UpstreamStatus::of(upstream, policy, now))
@@ -211,7 +211,7 @@ impl PoolStatus {
 const RAISE_BUDGET: &str = "raise its `budget`, or add an upstream";
 
 /// What is held against an upstream, and what it said last.
-struct Held {
+struct HoldsAndErrors {
     holds: Vec<HoldStatus>,
     last_error: Option<ErrorStatus>,
     last_kind: Option<FaultKind>,
@@ -223,13 +223,13 @@ struct Held {
 }
 
 /// What speaks against an upstream that is well by its probes, in words.
-struct Reason {
+struct UnfitReason {
     cause: String,
     cure: &'static str,
 }
 
-impl Held {
-    fn of(live: &Live, now: Instant) -> Self {
+impl HoldsAndErrors {
+    fn of(live: &EndpointState, now: Instant) -> Self {
         let hold_off = live.hold_off.lock();
         let errors = live.errors.lock();
         // That it does not serve what a client has made up tells nothing of it.
@@ -268,10 +268,10 @@ impl Held {
     }
 
     /// What it said last, and what helps against that.
-    fn last(&self) -> Option<Reason> {
+    fn last(&self) -> Option<UnfitReason> {
         let (error, kind) = (self.last_error.as_ref()?, self.last_kind?);
-        Some(Reason {
-            cause: Trouble::of(kind, error.http_status)
+        Some(UnfitReason {
+            cause: Diagnosis::of(kind, error.http_status)
                 .on(&error.method)
                 .to_string(),
             cure: cure(kind),
@@ -279,19 +279,19 @@ impl Held {
     }
 
     /// Why its breaker lets no calls through.
-    fn broken(&self) -> Reason {
-        let Reason { cause, cure } = self.last().unwrap_or_else(|| Reason {
+    fn broken(&self) -> UnfitReason {
+        let UnfitReason { cause, cure } = self.last().unwrap_or_else(|| UnfitReason {
             cause: "not remembered".to_owned(),
             cure: "wait for its trial calls",
         });
-        Reason {
+        UnfitReason {
             cause: format!("too many calls failed; the last error was {cause}"),
             cure,
         }
     }
 
     /// Why calls are kept from it for a while.
-    fn held(&self) -> Option<Reason> {
+    fn held(&self) -> Option<UnfitReason> {
         let (hold, cause) = (self.holds.first()?, self.hold?);
         let what = hold.method.as_deref().unwrap_or("all calls");
         let status = hold.http_status.filter(|status| *status != 200);
@@ -318,15 +318,15 @@ impl Held {
             }
         };
         let cause = format!("it {says} {what}{with}");
-        Some(Reason { cause, cure })
+        Some(UnfitReason { cause, cure })
     }
 
     /// What keeps calls from an upstream that is well by its probes.
-    fn reason(&self, breaker: BreakerState, saturated: bool, spent: bool) -> Option<Reason> {
+    fn reason(&self, breaker: BreakerState, saturated: bool, spent: bool) -> Option<UnfitReason> {
         if breaker != BreakerState::Closed {
             return Some(self.broken());
         }
-        let own = |cause: &str, cure| Reason {
+        let own = |cause: &str, cure| UnfitReason {
             cause: cause.to_owned(),
             cure,
         };
@@ -352,13 +352,13 @@ fn texts(addresses: &[SocketAddr]) -> Vec<String> {
 }
 
 impl UpstreamStatus {
-    fn of(upstream: &Upstream, policy: &Policy, now: Instant) -> Self {
-        let live = upstream.live();
+    fn of(upstream: &Upstream, policy: &UpstreamPolicy, now: Instant) -> Self {
+        let live = upstream.state();
         let (breaker, open) = {
             let breaker = live.breaker.lock();
             (breaker.shown(), breaker.open_for(now))
         };
-        let held = Held::of(live, now);
+        let held = HoldsAndErrors::of(live, now);
         let (mut cause, short, mut cure) = live.cause();
         let budget_left = live.budget.left(now);
         let (saturated, spent) = (live.saturation.lasts(), budget_left == Some(0));
@@ -394,7 +394,7 @@ impl UpstreamStatus {
             breaker_open_seconds: open.map(|open| open.as_secs()),
             resting_seconds: held.resting.map(|resting| resting.as_secs()),
             key_refused: held.key_refused,
-            slots: Slots::of(|commitment| live.slot(commitment)),
+            slots: SlotStatus::of(|commitment| live.slot(commitment)),
             oldest_slot: live.oldest(),
             history: upstream.reach(now).label(),
             lag: live.slot(Commitment::Processed).map(|_known| live.lag()),

@@ -7,16 +7,16 @@ use std::time::Duration;
 use bytes::Bytes;
 use tokio::time::{Instant, timeout};
 
-use crate::framing::Taken;
+use crate::framing::BodyChunk;
 use crate::jsonrpc::RequestId;
 use crate::solana::FaultKind;
 use crate::upstream::Upstream;
-use crate::upstream::coding::Body;
-use crate::upstream::connection::{Connection, Slot};
+use crate::upstream::coding::DecodedBody;
+use crate::upstream::connection::{ConnectionPermit, Http1Connection};
+use crate::upstream::endpoint_state::InFlightGuard;
 use crate::upstream::fault::TransportFault;
 use crate::upstream::http2::Incoming;
-use crate::upstream::live::InFlight;
-use crate::upstream::resolve::Addresses;
+use crate::upstream::resolve::ResolvedAddresses;
 
 /// Most bytes read ahead of the consumer.
 pub const CHUNK: usize = 64 * 1024;
@@ -27,36 +27,36 @@ pub const CHUNK: usize = 64 * 1024;
 /// The caller's deadline does not apply: a large answer takes as long as its consumer does. Only
 /// silence of the upstream ends it.
 #[derive(Debug)]
-pub struct BodyStream {
+pub struct UpstreamBodyStream {
     /// None once it is known what the stream was worth.
-    source: Option<Source>,
+    source: Option<StreamSource>,
     asked: RequestId,
     /// The last byte has been read.
     ended: bool,
     silence: Duration,
     /// Whose answer it is; the call is counted as under way as long as it flows.
-    origin: Option<(Arc<Upstream>, InFlight)>,
+    origin: Option<(Arc<Upstream>, InFlightGuard)>,
 }
 
 /// Where the rest comes from.
 #[derive(Debug)]
-pub(super) enum Source {
-    Http1(Box<Rest>),
+pub(super) enum StreamSource {
+    Http1(Box<Http1Rest>),
     Http2(Box<Incoming>),
 }
 
 /// The rest of an answer over HTTP/1.1, with its connection.
 #[derive(Debug)]
-pub(super) struct Rest {
-    pub(super) slot: Slot,
-    pub(super) connection: Box<Connection>,
-    pub(super) body: Body,
+pub(super) struct Http1Rest {
+    pub(super) slot: ConnectionPermit,
+    pub(super) connection: Box<Http1Connection>,
+    pub(super) body: DecodedBody,
     pub(super) keep_alive: bool,
-    pub(super) addresses: Arc<Addresses>,
+    pub(super) addresses: Arc<ResolvedAddresses>,
 }
 
-impl BodyStream {
-    pub(super) fn new(source: Source, asked: RequestId, silence: Duration) -> Self {
+impl UpstreamBodyStream {
+    pub(super) fn new(source: StreamSource, asked: RequestId, silence: Duration) -> Self {
         Self {
             source: Some(source),
             asked,
@@ -67,7 +67,7 @@ impl BodyStream {
     }
 
     pub(super) fn is_from(&mut self, upstream: &Arc<Upstream>) {
-        self.origin = Some((Arc::clone(upstream), InFlight::begin(upstream.live())));
+        self.origin = Some((Arc::clone(upstream), InFlightGuard::begin(upstream.state())));
     }
 
     /// The id that the answer has to have.
@@ -103,8 +103,8 @@ impl BodyStream {
     async fn read(&mut self) -> Result<Option<Bytes>, TransportFault> {
         match &mut self.source {
             None => Ok(None),
-            Some(Source::Http1(rest)) => rest.read(self.silence).await,
-            Some(Source::Http2(incoming)) => timeout(self.silence, incoming.next())
+            Some(StreamSource::Http1(rest)) => rest.read(self.silence).await,
+            Some(StreamSource::Http2(incoming)) => timeout(self.silence, incoming.next())
                 .await
                 .unwrap_or(Err(TransportFault::after(FaultKind::TotalTimeout))),
         }
@@ -113,7 +113,7 @@ impl BodyStream {
     /// It was the whole answer to what was asked: the connection goes back to its pool.
     pub fn complete(&mut self) {
         self.origin = None;
-        if let Some(Source::Http1(rest)) = self.source.take()
+        if let Some(StreamSource::Http1(rest)) = self.source.take()
             && self.ended
         {
             rest.finish();
@@ -121,14 +121,14 @@ impl BodyStream {
     }
 }
 
-impl Rest {
+impl Http1Rest {
     async fn read(&mut self, silence: Duration) -> Result<Option<Bytes>, TransportFault> {
         let connection = &mut self.connection;
         loop {
             match self.body.take(&mut connection.input)? {
-                Taken::Data(bytes) => return Ok(Some(bytes)),
-                Taken::End => return Ok(None),
-                Taken::More => {}
+                BodyChunk::Data(bytes) => return Ok(Some(bytes)),
+                BodyChunk::End => return Ok(None),
+                BodyChunk::More => {}
             }
             let room = connection.input.capacity() - connection.input.len();
             if room < CHUNK / 4 {

@@ -12,8 +12,8 @@ use crate::config::{
     Config, HttpVersion, Probe, Tier, Timeouts, Upstream, UpstreamTls, UpstreamUrl,
 };
 use crate::solana::{Blame, FaultKind, Penalty, Retry, Scope, Verdict};
-use crate::upstream::tracker::{Look, Source};
-use crate::upstream::{BreakerState, Connectors, Parts, Pool, UnixClock, UpstreamMetrics};
+use crate::upstream::tracker::{SightingSource, SlotLook};
+use crate::upstream::{BreakerState, Connectors, Pool, SharedParts, UnixClock, UpstreamMetrics};
 
 /// Settings of a local upstream with every default.
 pub(crate) fn settings(id: &str, url: &str) -> Upstream {
@@ -47,8 +47,8 @@ pub(crate) fn config(upstreams: Vec<Upstream>) -> Config {
     }
 }
 
-pub(crate) fn parts() -> Parts {
-    Parts {
+pub(crate) fn parts() -> SharedParts {
+    SharedParts {
         connectors: Connectors::default(),
         metrics: UpstreamMetrics::register(&Registry::new()).unwrap(),
         clock: UnixClock::new(|| 1_790_000_000),
@@ -59,7 +59,7 @@ pub(crate) fn parts() -> Parts {
 /// A pool whose background does not run.
 pub(crate) fn pool(upstreams: Vec<Upstream>) -> Arc<Pool> {
     let pool = Pool::compile(&config(upstreams), None, &parts()).unwrap();
-    let members = pool.upstreams().iter().map(|up| Arc::clone(up.live()));
+    let members = pool.upstreams().iter().map(|up| Arc::clone(up.state()));
     pool.cluster().replace(members.collect());
     Arc::new(pool)
 }
@@ -69,8 +69,8 @@ pub(crate) fn healthy(upstreams: Vec<Upstream>) -> Arc<Pool> {
     let (pool, now) = (pool(upstreams), Instant::now());
     for upstream in pool.upstreams() {
         let member = &upstream.member;
-        let look = Look {
-            source: Source::Probe,
+        let look = SlotLook {
+            source: SightingSource::Probe,
             slots: [Some(Slot(1000)); 3],
             started: now,
             at: now,

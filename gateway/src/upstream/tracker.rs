@@ -7,7 +7,7 @@
 //! the cluster goes on, when it has received much more than it has processed, or when it is too far
 //! behind the others. All of these have hysteresis, so that an upstream at the edge does not flap.
 //!
-//! Where the others are is handed in ([`Peers`]); [`crate::upstream::cluster`] finds it out.
+//! Where the others are is handed in ([`PeerSlots`]); [`crate::upstream::cluster`] finds it out.
 
 use std::time::Duration;
 
@@ -15,11 +15,11 @@ use perijove_core::{Commitment, Slot};
 use tokio::time::Instant;
 
 use crate::config;
-use crate::upstream::stand::{Pace, STILL, STILL_SLOTS, Seen, Stand};
-use crate::upstream::trouble::Trouble;
+use crate::upstream::diagnosis::Diagnosis;
+use crate::upstream::slot_position::{STILL, STILL_SLOTS, SlotPace, SlotPosition, SlotSighting};
 
 pub use crate::upstream::health::Health;
-pub(super) use crate::upstream::health::{HeightCheck, Transition};
+pub(super) use crate::upstream::health::{HealthChange, HeightCheck};
 
 #[cfg(test)]
 mod tests;
@@ -43,15 +43,15 @@ const NEAR: u64 = 5;
 /// Where a slot was seen. A probe asks for the head itself; a live answer may be out of order, or
 /// come from a cache of the provider's.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Source {
+pub(super) enum SightingSource {
     Probe,
     Answer,
 }
 
 /// One look at where an upstream stands.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Look {
-    pub(super) source: Source,
+pub(super) struct SlotLook {
+    pub(super) source: SightingSource,
     /// What it showed, in the order of [`Commitment::ALL`].
     pub(super) slots: [Option<Slot>; 3],
     /// When it was asked: an answer that shows no new slot says so of this moment.
@@ -64,10 +64,10 @@ pub(super) struct Look {
     pub(super) outrun: bool,
 }
 
-impl Look {
+impl SlotLook {
     /// At one commitment.
     pub(super) fn one(
-        source: Source,
+        source: SightingSource,
         commitment: Commitment,
         slot: Slot,
         started: Instant,
@@ -90,18 +90,18 @@ impl Look {
 
 /// What the other upstreams say at the moment of a look.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Peers {
+pub(super) struct PeerSlots {
     /// Where they probably are, at each commitment or a stronger one.
     pub(super) heads: [Option<Slot>; 3],
     /// Where those stopped that stand still. Counts only while nobody moves.
     pub(super) stopped: [Option<Slot>; 3],
     /// How fast they go on; none where all stand still.
-    pub(super) moves: Pace,
+    pub(super) moves: SlotPace,
     /// The speed it has by configuration.
-    pub(super) usual: Pace,
+    pub(super) usual: SlotPace,
 }
 
-impl Peers {
+impl PeerSlots {
     fn head(&self, commitment: Commitment) -> Option<Slot> {
         self.heads.get(commitment.index()).copied().flatten()
     }
@@ -118,7 +118,7 @@ impl Peers {
 )]
 pub(super) struct Tracker {
     health: Health,
-    stand: Stand,
+    stand: SlotPosition,
     /// Looks since a slot went up.
     looks: u32,
     /// Slots behind the others at the last look that told.
@@ -126,15 +126,15 @@ pub(super) struct Tracker {
     /// The same for whether it stands still; None while there are no others.
     behind: Option<u64>,
     /// How fast the others went on at the last look.
-    moves: Pace,
-    jumps: [Option<Jump>; 3],
+    moves: SlotPace,
+    jumps: [Option<PendingJump>; 3],
     probed: bool,
     failing: bool,
     /// It fails for what it said, not for want of answers.
     closed: bool,
     failures_in_row: u32,
     successes_in_row: u32,
-    last_failure: Option<Trouble>,
+    last_failure: Option<Diagnosis>,
     /// Its genesis hash and the cluster's, where they differ.
     hashes: Option<String>,
     unwell: bool,
@@ -146,7 +146,7 @@ pub(super) struct Tracker {
 
 /// A slot too far off to be believed yet.
 #[derive(Clone, Copy, Debug)]
-struct Jump {
+struct PendingJump {
     slot: Slot,
     /// How often probes have shown it.
     times: u32,
@@ -154,7 +154,7 @@ struct Jump {
 
 /// Whether a slot can be true.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Belief {
+enum SlotBelief {
     Explained,
     /// Not before it is confirmed.
     Jumped,
@@ -166,11 +166,11 @@ impl Default for Tracker {
     fn default() -> Self {
         Self {
             health: Health::Unprobed,
-            stand: Stand::default(),
+            stand: SlotPosition::default(),
             looks: 0,
             lag: 0,
             behind: None,
-            moves: Pace::NONE,
+            moves: SlotPace::NONE,
             jumps: [None; 3],
             probed: false,
             failing: false,
@@ -201,17 +201,17 @@ impl Tracker {
         self.unwell
     }
 
-    pub(super) fn stand(&self) -> &Stand {
+    pub(super) fn stand(&self) -> &SlotPosition {
         &self.stand
     }
 
     /// It was looked at. Returns whether it must be asked which cluster it belongs to.
-    pub(super) fn look(&mut self, look: &Look, peers: &Peers) -> bool {
+    pub(super) fn look(&mut self, look: &SlotLook, peers: &PeerSlots) -> bool {
         let mut ask = false;
         let mut believed = *look;
         for (level, slot) in Commitment::ALL.into_iter().zip(&mut believed.slots) {
             let belief = slot.map(|slot| self.belief(level, slot, look, peers));
-            if !matches!(belief, None | Some(Belief::Explained)) {
+            if !matches!(belief, None | Some(SlotBelief::Explained)) {
                 *slot = None;
                 ask = true;
             }
@@ -231,10 +231,10 @@ impl Tracker {
         }
     }
 
-    fn move_to(&mut self, look: &Look, peers: &Peers) {
+    fn move_to(&mut self, look: &SlotLook, peers: &PeerSlots) {
         let shown = |level| Some((look.slot(level)?, self.stand.seen(level)?.slot));
         // A node that is behind another one of the same name has not gone back for that.
-        let restarted = look.source == Source::Probe
+        let restarted = look.source == SightingSource::Probe
             && !look.outrun
             && Commitment::ALL
                 .into_iter()
@@ -261,7 +261,7 @@ impl Tracker {
     }
 
     /// How far behind it is, by the commitments of this look. An answer out of order tells nothing.
-    fn measure_lag(&mut self, look: &Look, peers: &Peers) {
+    fn measure_lag(&mut self, look: &SlotLook, peers: &PeerSlots) {
         let newest = |level: Commitment| {
             let current = self.stand.seen(level)?.slot == look.slot(level)?;
             current.then_some(level)
@@ -309,12 +309,18 @@ impl Tracker {
 
     /// Whether a slot can be true: within what the time since the last one explains, or where the
     /// others are; else once its genesis hash or repetition speaks for it.
-    fn belief(&mut self, level: Commitment, slot: Slot, look: &Look, peers: &Peers) -> Belief {
-        let Some(Seen {
+    fn belief(
+        &mut self,
+        level: Commitment,
+        slot: Slot,
+        look: &SlotLook,
+        peers: &PeerSlots,
+    ) -> SlotBelief {
+        let Some(SlotSighting {
             slot: known, at, ..
         }) = self.stand.seen(level)
         else {
-            return Belief::Explained;
+            return SlotBelief::Explained;
         };
         let elapsed = look.at.saturating_duration_since(at);
         // Twice the usual speed: a node that catches up replays faster than slots are made.
@@ -326,18 +332,18 @@ impl Tracker {
             .saturating_add(JUMP);
         let lowest = known.0.saturating_sub(JUMP);
         let Some(jump) = self.jumps.get_mut(level.index()) else {
-            return Belief::Explained;
+            return SlotBelief::Explained;
         };
         if (lowest..=highest).contains(&slot.0) {
             *jump = None;
-            return Belief::Explained;
+            return SlotBelief::Explained;
         }
-        if look.source == Source::Answer {
+        if look.source == SightingSource::Answer {
             if slot.0 < lowest {
-                return Belief::Odd;
+                return SlotBelief::Odd;
             }
-            jump.get_or_insert(Jump { slot, times: 0 });
-            return Belief::Jumped;
+            jump.get_or_insert(PendingJump { slot, times: 0 });
+            return SlotBelief::Jumped;
         }
         let times = match *jump {
             Some(jump) if look.vouched && slot >= jump.slot => CONFIRMATIONS,
@@ -346,10 +352,10 @@ impl Tracker {
         };
         if times >= CONFIRMATIONS {
             *jump = None;
-            return Belief::Explained;
+            return SlotBelief::Explained;
         }
-        *jump = Some(Jump { slot, times });
-        Belief::Jumped
+        *jump = Some(PendingJump { slot, times });
+        SlotBelief::Jumped
     }
 
     /// The upstream was reached and told what it was asked for.
@@ -364,7 +370,7 @@ impl Tracker {
     }
 
     /// A probe got no usable answer.
-    pub(super) fn failed(&mut self, limits: &config::Health, cause: impl Into<Trouble>) {
+    pub(super) fn failed(&mut self, limits: &config::Health, cause: impl Into<Diagnosis>) {
         self.successes_in_row = 0;
         self.failures_in_row = self.failures_in_row.saturating_add(1);
         if self.failures_in_row >= limits.failures {
@@ -374,7 +380,7 @@ impl Tracker {
     }
 
     /// It refuses everything, and says why in so many words: no more probes are waited for.
-    pub(super) fn refuses_all(&mut self, cause: Trouble) {
+    pub(super) fn refuses_all(&mut self, cause: Diagnosis) {
         self.successes_in_row = 0;
         self.failing = true;
         self.closed = true;
@@ -422,13 +428,13 @@ impl Tracker {
     }
 
     /// Draws the conclusion from all that was fed in.
-    pub(super) fn settle(&mut self, limits: &config::Health) -> Option<Transition> {
+    pub(super) fn settle(&mut self, limits: &config::Health) -> Option<HealthChange> {
         let from = self.health;
         self.health = self.conclude(limits);
         if self.health == Health::Healthy && !from.serves() {
             self.stand.measure_anew();
         }
-        (self.health != from).then_some(Transition {
+        (self.health != from).then_some(HealthChange {
             from,
             to: self.health,
         })
@@ -485,7 +491,7 @@ impl Tracker {
         Some(match self.health {
             Health::Healthy => return None,
             Health::Unprobed | Health::Failing => {
-                return self.last_failure.as_ref().map(Trouble::to_string);
+                return self.last_failure.as_ref().map(Diagnosis::to_string);
             }
             Health::Lagging => format!("{} slots behind the others", self.lag),
             Health::Unwell => "it says so itself".to_owned(),

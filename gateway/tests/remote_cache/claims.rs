@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use perijove_core::Slot;
-use perijove_gateway::cache::{Claimed, Key};
+use perijove_gateway::cache::{CacheKey, Claimed};
 use perijove_gateway::config::Redis as Settings;
 use perijove_tests::redis::Redis;
 use perijove_tests::wait::until;
@@ -33,12 +33,12 @@ async fn two(redis: &Redis, time: Duration) -> (Scene, Scene) {
     )
 }
 
-async fn is_taken(scene: &Scene, key: Key, slot: Slot) -> bool {
+async fn is_taken(scene: &Scene, key: CacheKey, slot: Slot) -> bool {
     matches!(scene.remote.claim(key, slot, ONE).await, Claimed::Taken(_))
 }
 
 /// Claims until it succeeds.
-async fn until_free(scene: &Scene, key: Key) {
+async fn until_free(scene: &Scene, key: CacheKey) {
     until("the claim to be free", || async {
         (!is_taken(scene, key, NOW).await).then_some(())
     })

@@ -5,7 +5,9 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use perijove_core::{Commitment, Slot};
-use perijove_gateway::cache::{End, Entry, Key, Keys, Lifetime, RedisMetrics, Remote, Shelf};
+use perijove_gateway::cache::{
+    CacheEntry, CacheKey, Expiry, KeyScope, Lifetime, RedisCache, RedisMetrics, ScopedKeys,
+};
 use perijove_gateway::config::{Redis, RedisMode, RedisUrl};
 use perijove_gateway::jsonrpc::Answer;
 use perijove_gateway::solana::{canonical, classify};
@@ -45,7 +47,7 @@ pub fn among(urls: &[String], mode: RedisMode) -> Redis {
 
 /// A shared cache and what it counts.
 pub struct Scene {
-    pub remote: Arc<Remote>,
+    pub remote: Arc<RedisCache>,
     registry: Registry,
     connections: usize,
 }
@@ -63,7 +65,7 @@ impl Scene {
         let registry = Registry::new();
         let metrics = RedisMetrics::register(&registry).unwrap();
         Self {
-            remote: Remote::new(settings, LONGEST, metrics, || 1_763_731_200_000).unwrap(),
+            remote: RedisCache::new(settings, LONGEST, metrics, || 1_763_731_200_000).unwrap(),
             registry,
             connections: settings.connections + 1,
         }
@@ -110,12 +112,12 @@ impl Scene {
     }
 
     /// The entry of a key, if it is found.
-    pub async fn get(&self, key: Key) -> Option<Entry> {
+    pub async fn get(&self, key: CacheKey) -> Option<CacheEntry> {
         self.remote.get(key).await.ok()
     }
 
     /// Puts an entry and waits until it was written.
-    pub async fn store(&self, key: Key, entry: &Entry) {
+    pub async fn store(&self, key: CacheKey, entry: &CacheEntry) {
         let before = self.written("written");
         self.remote.put(key, &Arc::new(entry.clone()), LONG);
         eventually("the entry to be written", || {
@@ -125,7 +127,7 @@ impl Scene {
     }
 
     /// Puts an entry until it is found: for servers that have not been there for a while.
-    pub async fn until_kept(&self, key: Key, entry: &Entry) {
+    pub async fn until_kept(&self, key: CacheKey, entry: &CacheEntry) {
         until("the entry to be kept", || async {
             self.remote.put(key, &Arc::new(entry.clone()), LONG);
             (self.get(key).await.as_ref() == Some(entry)).then_some(())
@@ -135,20 +137,20 @@ impl Scene {
 }
 
 /// The key of some call.
-pub fn key(number: u64) -> Key {
+pub fn key(number: u64) -> CacheKey {
     let params = format!("[{number}]").into_bytes();
     let class = classify("getBlock", Some(&params));
     let canonical = canonical(&class, Some(&params)).unwrap();
-    Keys::new("genesis", &canonical, b"").at(Shelf::Settled)
+    ScopedKeys::new("genesis", &canonical, b"").at(KeyScope::Permanent)
 }
 
 /// What it is called in Redis.
-pub fn name(key: Key) -> String {
+pub fn name(key: CacheKey) -> String {
     perijove_core::redis::answer(key.to_bytes())
 }
 
 /// An answer of few bytes, read at this slot.
-pub fn balance(slot: u64) -> Entry {
+pub fn balance(slot: u64) -> CacheEntry {
     entry(
         &format!(
             r#"{{"jsonrpc":"2.0","result":{{"context":{{"slot":{slot}}},"value":{slot}}},"id":1}}"#
@@ -158,7 +160,7 @@ pub fn balance(slot: u64) -> Entry {
 }
 
 /// An answer of that many bytes and some, all alike.
-pub fn long(bytes: usize) -> Entry {
+pub fn long(bytes: usize) -> CacheEntry {
     let text = "a".repeat(bytes);
     entry(
         &format!(r#"{{"jsonrpc":"2.0","result":"{text}","id":1}}"#),
@@ -166,13 +168,13 @@ pub fn long(bytes: usize) -> Entry {
     )
 }
 
-fn entry(body: &str, slot: u64) -> Entry {
+fn entry(body: &str, slot: u64) -> CacheEntry {
     let answer = Answer::scan(Bytes::copy_from_slice(body.as_bytes())).unwrap();
-    Entry {
+    CacheEntry {
         answer: answer.template(),
         read_at: Slot(slot),
         dated: true,
-        lifetime: Lifetime::Until(End {
+        lifetime: Lifetime::Until(Expiry {
             now: Slot(slot + 2),
             commitment: Commitment::Confirmed,
             reach: Slot(slot + 1),

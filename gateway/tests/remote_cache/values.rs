@@ -4,7 +4,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use perijove_gateway::cache::{Entry, Lifetime, Lookup};
+use perijove_gateway::cache::{CacheEntry, Lifetime, Lookup};
 use perijove_tests::redis::Redis;
 use perijove_tests::wait::eventually;
 
@@ -15,7 +15,7 @@ async fn what_one_gateway_puts_another_gets() {
     let redis = Redis::start().await;
     let one = Scene::connected(&at(&redis.url())).await;
     let other = Scene::connected(&at(&redis.url())).await;
-    for (number, entry) in (0..).zip([balance(7), balance(8).settled(), long(200_000)]) {
+    for (number, entry) in (0..).zip([balance(7), balance(8).made_permanent(), long(200_000)]) {
         one.store(key(number), &entry).await;
         assert_eq!(other.get(key(number)).await, Some(entry));
     }
@@ -63,8 +63,11 @@ async fn the_newer_slot_wins_whoever_comes_last() {
     eventually("the newer to be written", || scene.written("written") == 2).await;
     assert_eq!(scene.get(key(1)).await, Some(balance(0x0201)));
     // Of one slot, the later word counts: it may have become settled.
-    scene.store(key(1), &balance(0x0201).settled()).await;
-    assert_eq!(scene.get(key(1)).await, Some(balance(0x0201).settled()));
+    scene.store(key(1), &balance(0x0201).made_permanent()).await;
+    assert_eq!(
+        scene.get(key(1)).await,
+        Some(balance(0x0201).made_permanent())
+    );
 }
 
 #[tokio::test]
@@ -101,7 +104,7 @@ async fn answers_are_forgotten_when_they_are_no_longer_true() {
     settings.settled_ttl = Duration::from_secs(5_000);
     let scene = Scene::connected(&settings).await;
     let lives = Duration::from_secs(100);
-    for (number, entry) in [(1, balance(1)), (2, balance(1).settled())] {
+    for (number, entry) in [(1, balance(1)), (2, balance(1).made_permanent())] {
         scene.remote.put(key(number), &Arc::new(entry), lives);
     }
     eventually("both to be written", || scene.written("written") == 2).await;
@@ -230,7 +233,7 @@ async fn a_server_that_forgot_the_script_is_taught_again() {
 async fn until_it_is_started_nothing_is_found_and_what_is_put_waits() {
     let redis = Redis::start().await;
     let scene = Scene::idle(&at(&redis.url()));
-    let entry: Entry = balance(1);
+    let entry: CacheEntry = balance(1);
     assert!(matches!(entry.lifetime, Lifetime::Until(_)));
     scene.remote.put(key(1), &Arc::new(entry.clone()), LONG);
     assert_eq!(scene.get(key(1)).await, None);

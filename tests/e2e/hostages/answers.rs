@@ -104,7 +104,7 @@ async fn where_too_much_is_unsent_the_slowest_connections_are_cut() {
         }
         stage.serves().await;
         perijove_tests::wait::eventually("the log to tell of it", || {
-            !stage.told("answers that wait for slow clients").is_empty()
+            !stage.told("unsent answer limit reached").is_empty()
         })
         .await;
     }

@@ -34,7 +34,7 @@ async fn idle_connections_make_room_for_newcomers() {
     }
     stage.until(CUT, &CROWDED, |cut| cut >= 32.0).await;
     eventually("the log to tell of it", || {
-        stage.told("client connections are at their bound").len() == 1
+        stage.told("client connection limit reached").len() == 1
     })
     .await;
     let status = stage.gateway.status().await;
@@ -119,7 +119,7 @@ async fn upstreams_and_the_admin_port_have_descriptors_left_in_any_crowd() {
 #[tokio::test]
 async fn the_soft_limit_of_descriptors_is_raised_to_the_hard_one() {
     let stage = Stage::with_descriptors(200, 500).await;
-    let told = stage.told("\"message\":\"file descriptors\"");
+    let told = stage.told("\"message\":\"open file limit\"");
     assert_eq!(told.len(), 1, "{told:?}");
     assert!(told[0].contains("\"limit\":500"), "{told:?}");
     assert_eq!(stage.count("process_max_fds", &[]).await, 500);

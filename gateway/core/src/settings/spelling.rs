@@ -11,9 +11,12 @@ pub(super) fn unknown(key: &str, known: &[&str]) -> String {
     }
 }
 
-/// What was probably meant by a key.
-pub(super) fn close<'k>(key: &str, known: &[&'k str]) -> Option<&'k str> {
-    let distances = known.iter().map(|known| (distance(key, known), *known));
+/// What was probably meant by a word: the known one that differs in the fewest letters, if those are
+/// few for its length.
+pub fn close<'k>(word: &str, known: &[&'k str]) -> Option<&'k str> {
+    let distances = known
+        .iter()
+        .map(|known| (strsim::levenshtein(word, known), *known));
     let (distance, close) = distances.min()?;
     (distance <= 1 + close.len() / 4).then_some(close)
 }
@@ -46,43 +49,9 @@ pub(super) fn elsewhere(key: &str, places: &[String]) -> Option<String> {
     (!found.is_empty()).then(|| format!("unknown key here; it belongs elsewhere: {list}{more}"))
 }
 
-/// How many letters have to be changed, added or left out to make one word of the other.
-pub fn distance(left: &str, right: &str) -> usize {
-    let mut row: Vec<usize> = (0..=right.chars().count()).collect();
-    for (above, from) in left.chars().enumerate() {
-        let mut diagonal = above;
-        let mut last = above + 1;
-        if let Some(first) = row.first_mut() {
-            *first = last;
-        }
-        for (cell, to) in row.iter_mut().skip(1).zip(right.chars()) {
-            let changed = diagonal + usize::from(from != to);
-            diagonal = *cell;
-            last = changed.min(last + 1).min(diagonal + 1);
-            *cell = last;
-        }
-    }
-    row.last().copied().unwrap_or_default()
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn distances_count_single_letters() {
-        for (left, right, expected) in [
-            ("", "", 0),
-            ("url", "url", 0),
-            ("ulr", "url", 2),
-            ("adress", "address", 1),
-            ("", "abc", 3),
-            ("abc", "", 3),
-            ("kitten", "sitting", 3),
-        ] {
-            assert_eq!(distance(left, right), expected, "{left} {right}");
-        }
-    }
 
     #[test]
     fn an_unknown_key_is_answered_with_what_was_probably_meant() {

@@ -72,7 +72,7 @@ fn alice() -> Value {
     json!({ "sub": "alice", "plan": "pro", "exp": LATER })
 }
 
-fn identified(tokens: &Tokens, token: &str) -> Result<String, Fault> {
+fn identified(tokens: &Tokens, token: &str) -> Result<String, TokenFault> {
     let identified = tokens.identify(token.as_bytes()).unwrap();
     identified.map(|consumer| consumer.to_string())
 }
@@ -112,19 +112,19 @@ fn what_a_token_does_not_say_is_as_configured_and_what_it_says_must_be_there() {
     for (changes, found) in [
         (json!({}), Ok("token:default:alice")),
         (json!({ "plan": null }), Ok("token:default:alice")),
-        (json!({ "plan": "golden" }), Err(Fault::Bad)),
-        (json!({ "plan": ["pro"] }), Err(Fault::Bad)),
-        (json!({ "sub": null }), Err(Fault::Bad)),
-        (json!({ "sub": "" }), Err(Fault::Bad)),
-        (json!({ "sub": 7 }), Err(Fault::Bad)),
-        (json!({ "sub": "a\nb" }), Err(Fault::Bad)),
+        (json!({ "plan": "golden" }), Err(TokenFault::Bad)),
+        (json!({ "plan": ["pro"] }), Err(TokenFault::Bad)),
+        (json!({ "sub": null }), Err(TokenFault::Bad)),
+        (json!({ "sub": "" }), Err(TokenFault::Bad)),
+        (json!({ "sub": 7 }), Err(TokenFault::Bad)),
+        (json!({ "sub": "a\nb" }), Err(TokenFault::Bad)),
         (
             json!({ "sub": "x".repeat(LONGEST_NAME + 1) }),
-            Err(Fault::Bad),
+            Err(TokenFault::Bad),
         ),
-        (json!({ "exp": null }), Err(Fault::Bad)),
-        (json!({ "exp": BEFORE }), Err(Fault::Expired)),
-        (json!({ "nbf": LATER }), Err(Fault::Bad)),
+        (json!({ "exp": null }), Err(TokenFault::Bad)),
+        (json!({ "exp": BEFORE }), Err(TokenFault::Expired)),
+        (json!({ "nbf": LATER }), Err(TokenFault::Bad)),
         (json!({ "aud": "somebody" }), Ok("token:default:alice")),
     ] {
         let token = claims(changes.clone());
@@ -160,7 +160,7 @@ fn issuer_and_audience_count_where_they_are_configured() {
 fn assert_bad(forged: Vec<String>) {
     let tokens = tokens();
     for token in forged {
-        assert_eq!(identified(&tokens, &token), Err(Fault::Bad), "{token}");
+        assert_eq!(identified(&tokens, &token), Err(TokenFault::Bad), "{token}");
     }
 }
 

@@ -11,24 +11,27 @@ fn call(params: &str) -> Canonical {
     canonical(&classify("getBlock", params), params).expect("a plain call")
 }
 
-const SHELVES: [Shelf; 4] = [
-    Shelf::At(Commitment::Processed),
-    Shelf::At(Commitment::Confirmed),
-    Shelf::At(Commitment::Finalized),
-    Shelf::Settled,
+const SHELVES: [KeyScope; 4] = [
+    KeyScope::AtCommitment(Commitment::Processed),
+    KeyScope::AtCommitment(Commitment::Confirmed),
+    KeyScope::AtCommitment(Commitment::Finalized),
+    KeyScope::Permanent,
 ];
 
 #[test]
 fn calls_that_are_spelled_alike_have_the_same_keys() {
-    let keys = Keys::new("genesis", &call("[5]"), b"variant");
-    assert_eq!(keys, Keys::new("genesis", &call(" [ 5 ] "), b"variant"));
-    assert_ne!(keys, Keys::new("genesis", &call("[6]"), b"variant"));
+    let keys = ScopedKeys::new("genesis", &call("[5]"), b"variant");
+    assert_eq!(
+        keys,
+        ScopedKeys::new("genesis", &call(" [ 5 ] "), b"variant")
+    );
+    assert_ne!(keys, ScopedKeys::new("genesis", &call("[6]"), b"variant"));
 }
 
 #[test]
 fn a_key_is_the_same_on_every_replica_and_in_the_next_release() {
-    let keys = Keys::of_parts([b"genesis", b"call", b"variant"]);
-    let shown = SHELVES.map(|shelf| keys.at(shelf).to_string());
+    let keys = ScopedKeys::of_parts([b"genesis", b"call", b"variant"]);
+    let shown = SHELVES.map(|scope| keys.at(scope).to_string());
     assert_eq!(
         shown,
         [
@@ -38,14 +41,14 @@ fn a_key_is_the_same_on_every_replica_and_in_the_next_release() {
             "792811329426a65659f32937aa8db9bd",
         ]
     );
-    let key = keys.at(Shelf::Settled);
-    assert_eq!(Key::from_bytes(key.to_bytes()), key);
+    let key = keys.at(KeyScope::Permanent);
+    assert_eq!(CacheKey::from_bytes(key.to_bytes()), key);
 }
 
 #[test]
 fn every_shelf_has_a_key_of_its_own() {
-    let keys = Keys::new("genesis", &call("[5]"), b"");
-    let found: HashSet<_> = SHELVES.map(|shelf| keys.at(shelf)).into();
+    let keys = ScopedKeys::new("genesis", &call("[5]"), b"");
+    let found: HashSet<_> = SHELVES.map(|scope| keys.at(scope)).into();
     assert_eq!(found.len(), SHELVES.len());
 }
 
@@ -56,7 +59,7 @@ fn parts_do_not_run_into_each_other() {
     for first in 0..=text.len() {
         for second in first..=text.len() {
             let parts = [&text[..first], &text[first..second], &text[second..]];
-            found.insert(Keys::of_parts(parts).at(Shelf::Settled));
+            found.insert(ScopedKeys::of_parts(parts).at(KeyScope::Permanent));
         }
     }
     assert_eq!(found.len(), 9 * 10 / 2);
@@ -69,9 +72,9 @@ proptest! {
     ) {
         let mut seen = HashMap::new();
         for parts in &all {
-            let keys = Keys::of_parts(parts.each_ref().map(String::as_bytes));
-            for (place, shelf) in SHELVES.into_iter().enumerate() {
-                let before = seen.entry(keys.at(shelf)).or_insert((parts, place));
+            let keys = ScopedKeys::of_parts(parts.each_ref().map(String::as_bytes));
+            for (place, scope) in SHELVES.into_iter().enumerate() {
+                let before = seen.entry(keys.at(scope)).or_insert((parts, place));
                 prop_assert_eq!(*before, (parts, place));
             }
         }

@@ -11,13 +11,13 @@ use crate::jsonrpc::Answer;
 
 const MIB: usize = 1024 * 1024;
 
-fn memory(shards: usize, bytes: usize) -> Memory {
+fn memory(shards: usize, bytes: usize) -> MemoryCache {
     let metrics = CacheMetrics::register(&Registry::new()).unwrap();
-    Memory::with_shards(shards, bytes, metrics)
+    MemoryCache::with_shards(shards, bytes, metrics)
 }
 
-fn key(number: u64) -> Key {
-    Key::from_bytes(
+fn key(number: u64) -> CacheKey {
+    CacheKey::from_bytes(
         *blake3::hash(&number.to_be_bytes())
             .as_bytes()
             .first_chunk()
@@ -25,16 +25,16 @@ fn key(number: u64) -> Key {
     )
 }
 
-fn entry(read_at: u64, length: usize) -> Arc<Entry> {
+fn entry(read_at: u64, length: usize) -> Arc<CacheEntry> {
     let body = format!(
         r#"{{"jsonrpc":"2.0","result":"{}","id":1}}"#,
         "x".repeat(length)
     );
-    Arc::new(Entry {
+    Arc::new(CacheEntry {
         answer: Answer::scan(Bytes::from(body)).unwrap().template(),
         read_at: Slot(read_at),
         dated: true,
-        lifetime: Lifetime::Settled,
+        lifetime: Lifetime::Permanent,
         upstream: "v0".into(),
     })
 }
@@ -68,7 +68,7 @@ fn whoever_writes_last_of_many_threads_the_newest_stays() {
     const ROUNDS: usize = 2000;
     const KEYS: usize = 3;
     let memory = memory(4, MIB);
-    let keys: [Key; KEYS] = std::array::from_fn(|number| key(number as u64));
+    let keys: [CacheKey; KEYS] = std::array::from_fn(|number| key(number as u64));
     let entries: Vec<_> = (0..THREADS * ROUNDS)
         .map(|slot| entry(slot as u64, 1))
         .collect();

@@ -6,7 +6,7 @@
 
 use perijove_core::{Commitment, Slot};
 
-use crate::cache::End;
+use crate::cache::Expiry;
 use crate::solana::SlotView;
 
 /// An upstream may be so many slots ahead of what is known of the cluster.
@@ -20,7 +20,7 @@ pub(super) fn is_implausible(read_at: Option<Slot>, view: &SlotView) -> bool {
 
 /// The moment at which an answer was read.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Reading<'v> {
+pub(super) struct ReadTime<'v> {
     /// The slot it was read at, or an earlier one.
     pub(super) slot: Slot,
     commitment: Commitment,
@@ -29,7 +29,7 @@ pub(super) struct Reading<'v> {
     view: &'v SlotView,
 }
 
-impl<'v> Reading<'v> {
+impl<'v> ReadTime<'v> {
     /// `None` when too little is known of the cluster or of the upstream.
     pub(super) fn new(
         read_at: Option<Slot>,
@@ -51,10 +51,10 @@ impl<'v> Reading<'v> {
     }
 
     /// The end of a life of so many slots, or `None` if they have passed already.
-    pub(super) fn after(&self, slots: u32) -> Option<End> {
+    pub(super) fn after(&self, slots: u32) -> Option<Expiry> {
         let slots = u64::from(slots);
         let left = slots.checked_sub(self.lag).filter(|left| *left > 0)?;
-        Some(End {
+        Some(Expiry {
             now: Slot(self.view.now.0.saturating_add(left)),
             commitment: self.commitment,
             reach: Slot(self.slot.0.saturating_add(slots)),
@@ -62,11 +62,11 @@ impl<'v> Reading<'v> {
     }
 
     /// The end of the present epoch, if the answer is certainly of that one.
-    pub(super) fn epoch(&self) -> Option<End> {
+    pub(super) fn epoch(&self) -> Option<Expiry> {
         let (first, last) = (self.view.epoch_start?, self.view.epoch_end?);
         let within = first..=last;
         let next = Slot(last.0.saturating_add(1));
-        (within.contains(&self.slot) && within.contains(&self.view.now)).then_some(End {
+        (within.contains(&self.slot) && within.contains(&self.view.now)).then_some(Expiry {
             now: next,
             commitment: self.commitment,
             reach: next,

@@ -6,7 +6,7 @@ use bytes::Bytes;
 use perijove_core::{Commitment, Slot};
 
 use super::*;
-use crate::cache::Freshness;
+use crate::cache::EntryFreshness;
 use crate::solana::classify;
 
 /// A cluster at 1000, confirmed one slot behind and finalized 32, as seen a moment ago.
@@ -41,22 +41,22 @@ fn answer(result: &str) -> Answer {
 /// One answer and what is known when it comes.
 #[derive(Debug)]
 struct Scene {
-    policy: Policy,
+    policy: CachePolicy,
     class: Class,
     result: &'static str,
-    keep: Keep,
+    keep: Retention,
     read_at: Option<u64>,
     reached: Option<u64>,
     view: SlotView,
 }
 
 /// `getBalance` at a commitment, answered at its tip.
-fn scene(commitment: Commitment, keep: Keep) -> Scene {
+fn scene(commitment: Commitment, keep: Retention) -> Scene {
     let mut class = classify("getBalance", None);
     class.context.commitment = commitment;
     let tip = view().expected(commitment).map(|slot| slot.0);
     Scene {
-        policy: Policy::new(&config::Cache::default()),
+        policy: CachePolicy::new(&config::Cache::default()),
         class,
         result: "5",
         keep,
@@ -79,41 +79,45 @@ impl Scene {
         let mut settings = config::Cache::default();
         let rule = config::MethodRule { slots: Some(slots) };
         settings.methods.insert(self.class.method, rule);
-        self.policy = Policy::new(&settings);
+        self.policy = CachePolicy::new(&settings);
         self
     }
 
-    fn shelve(&self) -> Option<(Shelf, Entry)> {
-        let dated = Dated {
+    fn shelve(&self) -> Option<(KeyScope, CacheEntry)> {
+        let dated = DatedRetention {
             keep: self.keep,
             read_at: self.read_at.map(Slot),
         };
-        let source = Source {
+        let source = AnswerOrigin {
             upstream: &Arc::from("v0"),
             reached: self.reached.map(Slot),
         };
         let answer = answer(self.result);
         self.policy
-            .shelve(&answer, &dated, &self.class, &self.view, &source)
+            .admit(&answer, &dated, &self.class, &self.view, &source)
     }
 
     /// For how many slots it is given; `None` if it is not kept.
     fn lives(&self) -> Option<u64> {
         let (_, entry) = self.shelve()?;
-        let over = (0..10_000).find(|slots| entry.freshness(&later(*slots)) != Freshness::Fresh);
+        let over =
+            (0..10_000).find(|slots| entry.freshness(&later(*slots)) != EntryFreshness::Fresh);
         Some(over.expect("an end"))
     }
 
     fn settles(&self) -> bool {
-        self.shelve().is_some_and(|(shelf, entry)| {
-            assert_eq!(shelf == Shelf::Settled, entry.lifetime == Lifetime::Settled);
-            shelf == Shelf::Settled
+        self.shelve().is_some_and(|(scope, entry)| {
+            assert_eq!(
+                scope == KeyScope::Permanent,
+                entry.lifetime == Lifetime::Permanent
+            );
+            scope == KeyScope::Permanent
         })
     }
 }
 
 const CONFIRMED: Commitment = Commitment::Confirmed;
-const HEAD: Keep = Keep::Head { slots: 4 };
+const HEAD: Retention = Retention::Head { slots: 4 };
 
 #[test]
 fn slots_are_counted_from_the_one_an_answer_was_read_at() {
@@ -140,7 +144,7 @@ fn an_answer_of_a_slot_to_come_waits_for_it_and_lives_no_longer_for_that() {
         ..scene(CONFIRMED, HEAD)
     };
     let (_, entry) = scene.shelve().unwrap();
-    let fresh = |slots: &u64| entry.freshness(&later(*slots)) == Freshness::Fresh;
+    let fresh = |slots: &u64| entry.freshness(&later(*slots)) == EntryFreshness::Fresh;
     assert_eq!((0..10).filter(fresh).collect::<Vec<_>>(), [2, 3]);
 }
 
@@ -179,11 +183,11 @@ fn nothing_is_counted_at_a_commitment_of_which_nothing_is_known() {
 #[test]
 fn an_answer_from_the_far_future_is_not_kept() {
     for (read_at, kept) in [(1032, true), (1033, false), (u64::MAX, false)] {
-        let keep = Keep::Pinned {
+        let keep = Retention::Pinned {
             about: Slot(1),
             slots: 4,
         };
-        for keep in [HEAD, keep, Keep::Forever] {
+        for keep in [HEAD, keep, Retention::Forever] {
             let scene = Scene {
                 read_at: Some(read_at),
                 ..scene(CONFIRMED, keep)
@@ -197,8 +201,8 @@ fn an_answer_from_the_far_future_is_not_kept() {
 fn an_entry_says_what_its_answer_said_and_who_gave_it() {
     let mut scene = scene(CONFIRMED, HEAD);
     scene.read_at = Some(998);
-    let (shelf, entry) = scene.shelve().unwrap();
-    assert_eq!(shelf, Shelf::At(CONFIRMED));
+    let (scope, entry) = scene.shelve().unwrap();
+    assert_eq!(scope, KeyScope::AtCommitment(CONFIRMED));
     assert_eq!(entry.answer, answer("5").template());
     assert_eq!((entry.read_at, entry.dated), (Slot(998), true));
     assert_eq!(&*entry.upstream, "v0");
@@ -207,7 +211,7 @@ fn an_entry_says_what_its_answer_said_and_who_gave_it() {
 #[test]
 fn what_is_about_a_final_slot_is_for_good_at_once_and_otherwise_when_the_slot_is_final() {
     let pinned = |about| {
-        let keep = Keep::Pinned {
+        let keep = Retention::Pinned {
             about: Slot(about),
             slots: 4,
         };
@@ -216,19 +220,19 @@ fn what_is_about_a_final_slot_is_for_good_at_once_and_otherwise_when_the_slot_is
     assert!(pinned(968).settles());
     assert!(!pinned(969).settles());
     assert_eq!(pinned(998).lives(), Some(4));
-    let (shelf, entry) = pinned(998).shelve().unwrap();
-    assert_eq!(shelf, Shelf::At(CONFIRMED));
-    assert_eq!(entry.freshness(&later(29)), Freshness::Stale(26));
-    assert_eq!(entry.freshness(&later(30)), Freshness::Settled);
+    let (scope, entry) = pinned(998).shelve().unwrap();
+    assert_eq!(scope, KeyScope::AtCommitment(CONFIRMED));
+    assert_eq!(entry.freshness(&later(29)), EntryFreshness::Stale(26));
+    assert_eq!(entry.freshness(&later(30)), EntryFreshness::Permanent);
 }
 
 #[test]
 fn what_is_for_good_needs_no_knowledge_of_the_upstream() {
-    let keep = Keep::Pinned {
+    let keep = Retention::Pinned {
         about: Slot(900),
         slots: 4,
     };
-    for (keep, read_at) in [(keep, 900), (Keep::Forever, 0)] {
+    for (keep, read_at) in [(keep, 900), (Retention::Forever, 0)] {
         let scene = Scene {
             reached: None,
             ..scene(CONFIRMED, keep)
@@ -244,7 +248,7 @@ fn what_any_fork_might_have_said_is_for_good_only_if_its_upstream_knew_the_slot_
         reached,
         ..scene(
             Commitment::Finalized,
-            Keep::Rooted {
+            Retention::Rooted {
                 about: Slot(about),
                 slots: 2,
             },
@@ -259,14 +263,17 @@ fn what_any_fork_might_have_said_is_for_good_only_if_its_upstream_knew_the_slot_
     assert_eq!(rooted(990, Some(968)).lives(), Some(2));
     // The block may have been forked away by the time its slot is final.
     let (_, entry) = rooted(990, Some(968)).shelve().unwrap();
-    assert!(matches!(entry.freshness(&later(100)), Freshness::Stale(_)));
+    assert!(matches!(
+        entry.freshness(&later(100)),
+        EntryFreshness::Stale(_)
+    ));
 }
 
 #[test]
 fn what_holds_for_an_epoch_ends_with_it_if_it_is_certainly_of_it() {
     let epoch = |read_at| Scene {
         read_at: Some(read_at),
-        ..scene(Commitment::Finalized, Keep::Epoch { slots: 2 })
+        ..scene(Commitment::Finalized, Retention::Epoch { slots: 2 })
     };
     assert_eq!(epoch(968).lives(), Some(100));
     // Read before the epoch began: it says what held in the one before.
@@ -288,7 +295,7 @@ fn what_holds_for_an_epoch_ends_with_it_if_it_is_certainly_of_it() {
 #[test]
 fn a_skipped_slot_is_known_for_a_while_once_it_is_final() {
     let absent = |about, reached| {
-        let keep = Keep::Absent {
+        let keep = Retention::Absent {
             about: Slot(about),
             slots: 150,
         };
@@ -304,7 +311,7 @@ fn a_skipped_slot_is_known_for_a_while_once_it_is_final() {
 #[test]
 fn a_slot_an_upstream_had_not_reached_may_have_been_skipped_on_a_fork_only() {
     let absent = |reached| {
-        let keep = Keep::Absent {
+        let keep = Retention::Absent {
             about: Slot(968),
             slots: 150,
         };
@@ -322,39 +329,51 @@ fn a_slot_an_upstream_had_not_reached_may_have_been_skipped_on_a_fork_only() {
 fn a_rule_shortens_every_kind_of_life_and_nothing_else() {
     let about = Slot(990);
     for (method, keep, usual, most, lives) in [
-        ("getBalance", Keep::Head { slots: 2 }, Some(2), 1, Some(1)),
-        ("getBalance", Keep::Head { slots: 1 }, Some(1), 2, Some(1)),
+        (
+            "getBalance",
+            Retention::Head { slots: 2 },
+            Some(2),
+            1,
+            Some(1),
+        ),
+        (
+            "getBalance",
+            Retention::Head { slots: 1 },
+            Some(1),
+            2,
+            Some(1),
+        ),
         (
             "getBlock",
-            Keep::Pinned { about, slots: 4 },
+            Retention::Pinned { about, slots: 4 },
             Some(4),
             3,
             Some(3),
         ),
         (
             "getBlockTime",
-            Keep::Rooted { about, slots: 1 },
+            Retention::Rooted { about, slots: 1 },
             Some(1),
             1,
             Some(1),
         ),
         (
             "getInflationRate",
-            Keep::Epoch { slots: 2 },
+            Retention::Epoch { slots: 2 },
             Some(100),
             50,
             Some(50),
         ),
         (
             "getInflationRate",
-            Keep::Epoch { slots: 2 },
+            Retention::Epoch { slots: 2 },
             Some(100),
             5000,
             Some(100),
         ),
         (
             "getBlock",
-            Keep::Absent {
+            Retention::Absent {
                 about: Slot(900),
                 slots: 150,
             },
@@ -373,17 +392,17 @@ fn a_rule_shortens_every_kind_of_life_and_nothing_else() {
 
 #[test]
 fn what_is_for_good_stays_so_under_a_rule_for_the_time_before_and_is_forgotten_under_one_for_all() {
-    let keep = Keep::Pinned {
+    let keep = Retention::Pinned {
         about: Slot(900),
         slots: 4,
     };
     let block = || scene(CONFIRMED, keep).method("getBlock");
     assert!(block().rule(1).settles());
     assert_eq!(block().rule(0).shelve(), None);
-    let genesis = || scene(Commitment::Finalized, Keep::Forever).method("getGenesisHash");
+    let genesis = || scene(Commitment::Finalized, Retention::Forever).method("getGenesisHash");
     assert!(genesis().settles());
-    let (shelf, _) = genesis().rule(10).shelve().unwrap();
-    assert_eq!(shelf, Shelf::At(Commitment::Finalized));
+    let (scope, _) = genesis().rule(10).shelve().unwrap();
+    assert_eq!(scope, KeyScope::AtCommitment(Commitment::Finalized));
     assert_eq!(genesis().rule(10).lives(), Some(10));
     assert_eq!(genesis().rule(0).shelve(), None);
 }
@@ -392,7 +411,7 @@ fn what_is_for_good_stays_so_under_a_rule_for_the_time_before_and_is_forgotten_u
 fn a_longer_life_is_for_answers_that_say_something() {
     let scene = |result| Scene {
         result,
-        ..scene(CONFIRMED, Keep::Head { slots: 1 })
+        ..scene(CONFIRMED, Retention::Head { slots: 1 })
     };
     for (result, lives) in [
         ("5", 10),
@@ -408,11 +427,11 @@ fn a_longer_life_is_for_answers_that_say_something() {
 
 #[test]
 fn no_rule_makes_anything_of_what_is_never_kept() {
-    for keep in [Keep::Never, HEAD] {
+    for keep in [Retention::Never, HEAD] {
         let scene = scene(CONFIRMED, keep).method("getSignatureStatuses");
         assert_eq!(scene.rule(10).shelve(), None);
     }
-    let absent = Keep::Absent {
+    let absent = Retention::Absent {
         about: Slot(900),
         slots: 150,
     };
@@ -426,7 +445,7 @@ fn what_is_too_large_or_unwanted_is_not_kept() {
         let mut scene = scene(CONFIRMED, HEAD);
         let mut settings = config::Cache::default();
         change(&mut settings);
-        scene.policy = Policy::new(&settings);
+        scene.policy = CachePolicy::new(&settings);
         scene
     };
     let length = answer("5").body().len();
@@ -464,7 +483,7 @@ fn a_call_is_joined_for_a_slot_longer_than_an_answer_read_at_its_beginning_would
 
 #[test]
 fn only_what_may_ever_be_kept_is_looked_for() {
-    let policy = Policy::new(&config::Cache::default());
+    let policy = CachePolicy::new(&config::Cache::default());
     for method in [Method::GetBalance, Method::GetBlock, Method::GetGenesisHash] {
         assert!(policy.keeps(method));
     }

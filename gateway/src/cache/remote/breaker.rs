@@ -19,13 +19,13 @@ use crate::config;
 
 /// The state as shown in metrics and status.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum BreakerState {
+pub(super) enum RedisBreakerState {
     Closed,
     HalfOpen,
     Open,
 }
 
-impl BreakerState {
+impl RedisBreakerState {
     pub(super) const fn label(self) -> &'static str {
         match self {
             Self::Closed => "closed",
@@ -45,7 +45,7 @@ impl BreakerState {
 }
 
 #[derive(Debug)]
-enum State {
+enum RedisBreakerInner {
     Closed {
         in_row: u32,
     },
@@ -59,18 +59,18 @@ enum State {
 }
 
 #[derive(Debug)]
-pub(super) struct Breaker {
+pub(super) struct RedisBreaker {
     failures: u32,
     open: Duration,
-    state: State,
+    state: RedisBreakerInner,
 }
 
-impl Breaker {
+impl RedisBreaker {
     pub(super) fn new(settings: &config::RedisBreaker) -> Self {
         Self {
             failures: settings.failures,
             open: settings.open,
-            state: State::Closed { in_row: 0 },
+            state: RedisBreakerInner::Closed { in_row: 0 },
         }
     }
 
@@ -78,10 +78,14 @@ impl Breaker {
     /// pause.
     pub(super) fn admits(&mut self, now: Instant) -> bool {
         match self.state {
-            State::Closed { .. } => true,
-            State::Open { until } | State::HalfOpen { until } if now < until => false,
-            State::Open { .. } | State::HalfOpen { .. } => {
-                self.state = State::HalfOpen {
+            RedisBreakerInner::Closed { .. } => true,
+            RedisBreakerInner::Open { until } | RedisBreakerInner::HalfOpen { until }
+                if now < until =>
+            {
+                false
+            }
+            RedisBreakerInner::Open { .. } | RedisBreakerInner::HalfOpen { .. } => {
+                self.state = RedisBreakerInner::HalfOpen {
                     until: now + self.open,
                 };
                 true
@@ -91,33 +95,33 @@ impl Breaker {
 
     /// An answer came. One that was asked for before the opening says as much as a trial does.
     pub(super) fn success(&mut self) {
-        self.state = State::Closed { in_row: 0 };
+        self.state = RedisBreakerInner::Closed { in_row: 0 };
     }
 
     pub(super) fn failure(&mut self, now: Instant) {
         match &mut self.state {
-            State::Closed { in_row } => {
+            RedisBreakerInner::Closed { in_row } => {
                 *in_row += 1;
                 if *in_row >= self.failures {
                     self.trip(now);
                 }
             }
-            State::HalfOpen { .. } => self.trip(now),
+            RedisBreakerInner::HalfOpen { .. } => self.trip(now),
             // From before the opening; it must not prolong it.
-            State::Open { .. } => {}
+            RedisBreakerInner::Open { .. } => {}
         }
     }
 
-    pub(super) fn state(&self) -> BreakerState {
+    pub(super) fn state(&self) -> RedisBreakerState {
         match self.state {
-            State::Closed { .. } => BreakerState::Closed,
-            State::Open { .. } => BreakerState::Open,
-            State::HalfOpen { .. } => BreakerState::HalfOpen,
+            RedisBreakerInner::Closed { .. } => RedisBreakerState::Closed,
+            RedisBreakerInner::Open { .. } => RedisBreakerState::Open,
+            RedisBreakerInner::HalfOpen { .. } => RedisBreakerState::HalfOpen,
         }
     }
 
     fn trip(&mut self, now: Instant) {
-        self.state = State::Open {
+        self.state = RedisBreakerInner::Open {
             until: now + self.open,
         };
     }
@@ -129,21 +133,21 @@ mod tests {
 
     const PAUSE: Duration = Duration::from_secs(5);
 
-    fn breaker() -> (Breaker, Instant) {
+    fn breaker() -> (RedisBreaker, Instant) {
         let settings = config::RedisBreaker {
             failures: 3,
             open: PAUSE,
         };
-        (Breaker::new(&settings), Instant::now())
+        (RedisBreaker::new(&settings), Instant::now())
     }
 
-    fn opened() -> (Breaker, Instant) {
+    fn opened() -> (RedisBreaker, Instant) {
         let (mut breaker, now) = breaker();
         for _ in 0..3 {
             assert!(breaker.admits(now));
             breaker.failure(now);
         }
-        assert_eq!(breaker.state(), BreakerState::Open);
+        assert_eq!(breaker.state(), RedisBreakerState::Open);
         (breaker, now)
     }
 
@@ -155,7 +159,7 @@ mod tests {
             breaker.failure(now);
             breaker.success();
         }
-        assert_eq!(breaker.state(), BreakerState::Closed);
+        assert_eq!(breaker.state(), RedisBreakerState::Closed);
         breaker.failure(now);
         breaker.failure(now);
         assert!(breaker.admits(now));
@@ -170,7 +174,7 @@ mod tests {
         let later = now + PAUSE;
         assert!(breaker.admits(later));
         assert!(!breaker.admits(later));
-        assert_eq!(breaker.state(), BreakerState::HalfOpen);
+        assert_eq!(breaker.state(), RedisBreakerState::HalfOpen);
         breaker.success();
         assert!(breaker.admits(later) && breaker.admits(later));
     }

@@ -10,10 +10,10 @@ use redis::{Value, cmd, from_redis_value};
 use tokio::runtime::Handle;
 use tokio::time::{Instant, sleep_until};
 
-use super::Remote;
-use super::failure::Operation;
+use super::RedisCache;
+use super::failure::RedisOperation;
 use super::metrics::Claiming;
-use crate::cache::Key;
+use crate::cache::CacheKey;
 
 /// How often it is looked whether an answer has come.
 const LOOK: Duration = Duration::from_millis(10);
@@ -36,7 +36,7 @@ pub enum Claimed {
 pub struct Claim {
     name: String,
     value: String,
-    remote: Option<Arc<Remote>>,
+    remote: Option<Arc<RedisCache>>,
 }
 
 impl Claim {
@@ -61,7 +61,7 @@ impl Drop for Claim {
         drop(runtime.spawn(async move {
             if let Err(failure) = remote.ask(&release, Some).await {
                 // It runs out by itself.
-                remote.metrics.failure(Operation::Claim, failure);
+                remote.metrics.failure(RedisOperation::Claim, failure);
             }
         }));
     }
@@ -73,7 +73,7 @@ pub struct Awaited {
     due: Instant,
     until: Instant,
     ended: bool,
-    remote: Arc<Remote>,
+    remote: Arc<RedisCache>,
 }
 
 impl Awaited {
@@ -97,10 +97,10 @@ impl Awaited {
     }
 }
 
-impl Remote {
+impl RedisCache {
     /// Says that the answer of `key` is being fetched at `slot`, unless another gateway has said so
     /// and its answer would hold at that slot. Answers hold for `slots` slots; `None`: for long.
-    pub async fn claim(self: &Arc<Self>, key: Key, slot: Slot, slots: Option<u64>) -> Claimed {
+    pub async fn claim(self: &Arc<Self>, key: CacheKey, slot: Slot, slots: Option<u64>) -> Claimed {
         let wait = self.settings.wait_for_others;
         if wait.is_zero() {
             return Claimed::Unknown;
@@ -130,7 +130,7 @@ impl Remote {
             }),
             Err(failure) => {
                 self.metrics.claim(Claiming::Failed);
-                self.metrics.failure(Operation::Claim, failure);
+                self.metrics.failure(RedisOperation::Claim, failure);
                 Claimed::Unknown
             }
         }
@@ -140,7 +140,8 @@ impl Remote {
         let mut exists = cmd("EXISTS");
         exists.arg(name);
         let there = self.ask(&exists, yes).await;
-        there.inspect_err(|failure| self.metrics.failure(Operation::Claim, *failure)) == Ok(true)
+        there.inspect_err(|failure| self.metrics.failure(RedisOperation::Claim, *failure))
+            == Ok(true)
     }
 }
 

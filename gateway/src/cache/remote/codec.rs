@@ -22,7 +22,7 @@ use bytes::{Buf, BufMut, Bytes};
 use perijove_core::redis::{self, Stamp};
 use perijove_core::{Commitment, Slot};
 
-use crate::cache::{End, Entry, Lifetime};
+use crate::cache::{CacheEntry, Expiry, Lifetime};
 use crate::jsonrpc::Template;
 
 const LAYOUT: u8 = 1;
@@ -41,7 +41,7 @@ const RESULT: u8 = 2;
 /// what the layout has no room for.
 pub(super) fn seal(
     name: &str,
-    entry: &Entry,
+    entry: &CacheEntry,
     written: u64,
     compress_from: usize,
 ) -> Option<Vec<u8>> {
@@ -54,10 +54,12 @@ pub(super) fn seal(
 
 /// The entry in the value of a name; `None` for what is none. No body above `longest` bytes is
 /// unpacked.
-pub(super) fn open(name: &str, value: Vec<u8>, longest: usize) -> Option<Entry> {
+pub(super) fn open(name: &str, value: Vec<u8>, longest: usize) -> Option<CacheEntry> {
     let opened = redis::open(name, &value, longest);
     let (stamp, body) = opened
-        .inspect_err(|reason| tracing::debug!(%reason, "passed over a value in the shared cache"))
+        .inspect_err(
+            |reason| tracing::debug!(%reason, "unreadable value in the shared cache ignored"),
+        )
         .ok()?;
     let body = match body {
         Cow::Owned(body) => Bytes::from(body),
@@ -69,8 +71,8 @@ pub(super) fn open(name: &str, value: Vec<u8>, longest: usize) -> Option<Entry> 
     entry(body, stamp.slot)
 }
 
-fn body(entry: &Entry) -> Option<Vec<u8>> {
-    let nothing = End {
+fn body(entry: &CacheEntry) -> Option<Vec<u8>> {
+    let nothing = Expiry {
         now: Slot(0),
         commitment: Commitment::Processed,
         reach: Slot(0),
@@ -78,7 +80,7 @@ fn body(entry: &Entry) -> Option<Vec<u8>> {
     let (tag, about, end) = match entry.lifetime {
         Lifetime::Until(end) => (UNTIL, Slot(0), end),
         Lifetime::Pinned { about, until } => (PINNED, about, until),
-        Lifetime::Settled => (SETTLED, Slot(0), nothing),
+        Lifetime::Permanent => (SETTLED, Slot(0), nothing),
     };
     let name = entry.upstream.as_bytes();
     let answer = entry.answer.body();
@@ -103,13 +105,13 @@ fn body(entry: &Entry) -> Option<Vec<u8>> {
     Some(body)
 }
 
-fn entry(mut body: Bytes, read_at: Slot) -> Option<Entry> {
+fn entry(mut body: Bytes, read_at: Slot) -> Option<CacheEntry> {
     if body.len() < FIXED || body.get_u8() != LAYOUT {
         return None;
     }
     let tag = body.get_u8();
     let about = Slot(body.get_u64());
-    let until = End {
+    let until = Expiry {
         now: Slot(body.get_u64()),
         reach: Slot(body.get_u64()),
         commitment: *Commitment::ALL.get(usize::from(body.get_u8()))?,
@@ -117,7 +119,7 @@ fn entry(mut body: Bytes, read_at: Slot) -> Option<Entry> {
     let lifetime = match tag {
         UNTIL => Lifetime::Until(until),
         PINNED => Lifetime::Pinned { about, until },
-        SETTLED => Lifetime::Settled,
+        SETTLED => Lifetime::Permanent,
         _ => return None,
     };
     let bits = body.get_u8();
@@ -129,7 +131,7 @@ fn entry(mut body: Bytes, read_at: Slot) -> Option<Entry> {
     }
     let name = body.split_to(name);
     let result = (bits & RESULT != 0).then_some(result);
-    Some(Entry {
+    Some(CacheEntry {
         answer: Template::from_parts(body, gap, result)?,
         read_at,
         dated: bits & DATED != 0,

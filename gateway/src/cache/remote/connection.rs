@@ -5,16 +5,16 @@ use redis::cluster_async::ClusterConnection;
 use redis::{Cmd, RedisError, Value};
 use tokio::task::AbortHandle;
 
-use super::origin::Unanswered;
+use super::connect::UnansweredBytes;
 
 /// A connection for many calls at the same time. A call that is dropped leaves it as it was: its
 /// answer is read and thrown away.
-pub(super) enum Connection {
-    Server(Server),
+pub(super) enum RedisConnection {
+    Server(ServerConnection),
     Cluster(ClusterConnection),
 }
 
-impl Connection {
+impl RedisConnection {
     /// Sends a command and waits for the answer, without end.
     pub(super) async fn ask(&self, command: &Cmd) -> Result<Value, RedisError> {
         match self {
@@ -28,17 +28,17 @@ impl Connection {
 }
 
 /// A connection to one server. Dropping it closes it, whatever is under way.
-pub(super) struct Server {
+pub(super) struct ServerConnection {
     connection: MultiplexedConnection,
-    unanswered: Unanswered,
+    unanswered: UnansweredBytes,
     driver: AbortHandle,
 }
 
-impl Server {
+impl ServerConnection {
     /// `driver` is the task that reads and writes for the connection.
     pub(super) fn new(
         connection: MultiplexedConnection,
-        unanswered: Unanswered,
+        unanswered: UnansweredBytes,
         driver: AbortHandle,
     ) -> Self {
         Self {
@@ -57,7 +57,7 @@ impl Server {
     }
 }
 
-impl Drop for Server {
+impl Drop for ServerConnection {
     fn drop(&mut self) {
         self.driver.abort();
     }

@@ -6,7 +6,7 @@ use crate::cache::Lookup;
 
 /// What was tried.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Operation {
+pub(super) enum RedisOperation {
     Lookup,
     /// A lookup of a price.
     Price,
@@ -16,7 +16,7 @@ pub(super) enum Operation {
     Lease,
 }
 
-impl Operation {
+impl RedisOperation {
     pub(super) const ALL: [Self; 5] = [
         Self::Lookup,
         Self::Price,
@@ -38,7 +38,7 @@ impl Operation {
 
 /// Why it came to nothing.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Failure {
+pub(super) enum RedisFailure {
     /// Not connected.
     Down,
     /// As many lookups as may be were under way.
@@ -58,7 +58,7 @@ pub(super) enum Failure {
     Unreadable,
 }
 
-impl Failure {
+impl RedisFailure {
     pub(super) const ALL: [Self; 9] = [
         Self::Down,
         Self::Busy,
@@ -115,10 +115,10 @@ impl Failure {
     }
 }
 
-impl From<Failure> for Lookup {
+impl From<RedisFailure> for Lookup {
     /// What is told to whoever wanted it.
-    fn from(failure: Failure) -> Self {
-        if failure == Failure::Timeout {
+    fn from(failure: RedisFailure) -> Self {
+        if failure == RedisFailure::Timeout {
             Self::Slow
         } else {
             Self::Error
@@ -145,41 +145,50 @@ mod tests {
     #[test]
     fn errors_are_told_apart() {
         for (error, failure) in [
-            (answered("-OOM command not allowed\r\n"), Failure::Full),
+            (answered("-OOM command not allowed\r\n"), RedisFailure::Full),
             (
                 answered("-WRONGTYPE Operation against\r\n"),
-                Failure::Unreadable,
+                RedisFailure::Unreadable,
             ),
-            (answered("-READONLY You can't write\r\n"), Failure::Refused),
-            (answered("-LOADING Redis is loading\r\n"), Failure::Refused),
-            (answered("-NOPERM this user\r\n"), Failure::Refused),
+            (
+                answered("-READONLY You can't write\r\n"),
+                RedisFailure::Refused,
+            ),
+            (
+                answered("-LOADING Redis is loading\r\n"),
+                RedisFailure::Refused,
+            ),
+            (answered("-NOPERM this user\r\n"), RedisFailure::Refused),
             (
                 answered("-CLUSTERDOWN Hash slot not served\r\n"),
-                Failure::Refused,
+                RedisFailure::Refused,
             ),
-            (answered("HTTP/1.1 400 Bad Request\r\n"), Failure::Protocol),
+            (
+                answered("HTTP/1.1 400 Bad Request\r\n"),
+                RedisFailure::Protocol,
+            ),
             (
                 io::Error::from(io::ErrorKind::TimedOut).into(),
-                Failure::Timeout,
+                RedisFailure::Timeout,
             ),
             (
                 io::Error::from(io::ErrorKind::ConnectionReset).into(),
-                Failure::Io,
+                RedisFailure::Io,
             ),
             (
                 io::Error::from(io::ErrorKind::UnexpectedEof).into(),
-                Failure::Io,
+                RedisFailure::Io,
             ),
         ] {
-            assert_eq!(Failure::of(&error), failure, "{error}");
+            assert_eq!(RedisFailure::of(&error), failure, "{error}");
         }
     }
 
     #[test]
     fn every_failure_has_a_word_of_its_own() {
-        let mut words = Failure::ALL.map(Failure::label).to_vec();
+        let mut words = RedisFailure::ALL.map(RedisFailure::label).to_vec();
         words.sort_unstable();
         words.dedup();
-        assert_eq!(words.len(), Failure::ALL.len());
+        assert_eq!(words.len(), RedisFailure::ALL.len());
     }
 }

@@ -10,22 +10,26 @@ use redis::aio::PubSub;
 use redis::{RedisConnectionInfo, RedisError};
 use tokio::time::{Instant, sleep, timeout};
 
-use super::link::Pauses;
-use super::origin::Origin;
-use crate::cache::Trades;
+use super::connect::RedisConnector;
+use super::supervised::ReconnectBackoff;
+use crate::cache::PoolTrades;
 
 /// Between two signs of life that are asked for.
 const LOOK: Duration = Duration::from_secs(2);
 
 /// A subscription, and what is told of it.
-pub(super) struct Feed {
-    origin: Origin,
-    trades: Arc<Trades>,
+pub(super) struct TradeFeed {
+    origin: RedisConnector,
+    trades: Arc<PoolTrades>,
     longest_pause: Duration,
 }
 
-impl Feed {
-    pub(super) fn new(origin: Origin, trades: &Arc<Trades>, longest_pause: Duration) -> Self {
+impl TradeFeed {
+    pub(super) fn new(
+        origin: RedisConnector,
+        trades: &Arc<PoolTrades>,
+        longest_pause: Duration,
+    ) -> Self {
         Self {
             origin,
             trades: Arc::clone(trades),
@@ -35,7 +39,7 @@ impl Feed {
 
     /// Listens for ever.
     pub(super) async fn listen(mut self) {
-        let mut pauses = Pauses::new(self.longest_pause);
+        let mut pauses = ReconnectBackoff::new(self.longest_pause);
         let mut failed = false;
         loop {
             sleep(pauses.next()).await;
@@ -43,7 +47,7 @@ impl Feed {
                 Ok(subscription) => {
                     pauses.reset();
                     failed = false;
-                    let standing = Standing::begin(&self.trades);
+                    let standing = ActiveSubscription::begin(&self.trades);
                     let error = self.hear(subscription).await;
                     drop(standing);
                     error
@@ -51,7 +55,7 @@ impl Feed {
                 Err(error) => error.to_string(),
             };
             if !std::mem::replace(&mut failed, true) {
-                tracing::warn!(%error, "no subscription to the trades of pools");
+                tracing::warn!(%error, "subscription to pool trades failed");
             }
         }
     }
@@ -77,13 +81,13 @@ impl Feed {
 }
 
 /// A subscription that stands; whichever way it ends, nothing is heard any more.
-struct Standing {
-    trades: Arc<Trades>,
+struct ActiveSubscription {
+    trades: Arc<PoolTrades>,
     number: u64,
 }
 
-impl Standing {
-    fn begin(trades: &Arc<Trades>) -> Self {
+impl ActiveSubscription {
+    fn begin(trades: &Arc<PoolTrades>) -> Self {
         Self {
             number: trades.subscribed(),
             trades: Arc::clone(trades),
@@ -91,7 +95,7 @@ impl Standing {
     }
 }
 
-impl Drop for Standing {
+impl Drop for ActiveSubscription {
     fn drop(&mut self) {
         self.trades.lost(self.number);
     }

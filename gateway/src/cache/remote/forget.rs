@@ -10,8 +10,8 @@ use redis::{Value, cmd};
 use tokio::runtime::Handle;
 use tokio::time::sleep;
 
-use super::Remote;
-use crate::cache::Key;
+use super::RedisCache;
+use crate::cache::CacheKey;
 
 /// Keys that are deleted at the same time: lookups use the same connections.
 const PORTION: usize = 8;
@@ -19,10 +19,10 @@ const PORTION: usize = 8;
 /// Longer than a write may be under way that was taken from the queue before.
 const UNDER_WAY: Duration = Duration::from_secs(3);
 
-impl Remote {
+impl RedisCache {
     /// Deletes what is under these keys, in the background, as far as Redis can be reached. What
     /// waits to be written under them is not written.
-    pub fn forget(self: &Arc<Self>, keys: Vec<Key>) {
+    pub fn forget(self: &Arc<Self>, keys: Vec<CacheKey>) {
         let keys: HashSet<_> = keys.into_iter().collect();
         let Ok(runtime) = Handle::try_current() else {
             return;
@@ -43,7 +43,7 @@ impl Remote {
         drop(task);
     }
 
-    async fn delete(&self, keys: &[Key]) {
+    async fn delete(&self, keys: &[CacheKey]) {
         let mut failed = 0_usize;
         for portion in keys.chunks(PORTION) {
             let deleted = join_all(portion.iter().map(|key| async {
@@ -55,7 +55,7 @@ impl Remote {
             failed += deleted.await.iter().filter(|one| one.is_err()).count();
         }
         if failed > 0 {
-            tracing::warn!(failed, "answers could not be deleted from the shared cache");
+            tracing::warn!(failed, "shared cache deletions failed");
         }
     }
 }

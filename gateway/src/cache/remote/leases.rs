@@ -4,15 +4,15 @@
 use perijove_core::redis as schema;
 use redis::{Value, cmd, from_redis_value};
 
-use super::Remote;
-use super::failure::Operation;
+use super::RedisCache;
+use super::failure::RedisOperation;
 
 /// Gateways that have not been seen for so long, in seconds, are gone.
 const GONE: u64 = 10;
 
 /// What is asked of a bucket; see [`schema::LEASE`].
 #[derive(Clone, Copy, Debug)]
-pub struct Lease {
+pub struct BucketLease {
     /// Nanoseconds in which a request is earned.
     pub interval: u64,
     pub burst: u64,
@@ -23,10 +23,10 @@ pub struct Lease {
     pub answered: u64,
 }
 
-impl Remote {
+impl RedisCache {
     /// Leases requests of a budget for the gateway of this id: how many are granted, and how many are left then. `None` where
     /// Redis does not answer.
-    pub async fn lease(&self, name: &str, id: &str, lease: &Lease) -> Option<(i64, i64)> {
+    pub async fn lease(&self, name: &str, id: &str, lease: &BucketLease) -> Option<(i64, i64)> {
         let mut command = cmd("EVAL");
         command.arg(schema::LEASE).arg(1).arg(schema::budget(name));
         #[expect(clippy::cast_precision_loss, reason = "a thousandth of a nanosecond")]
@@ -36,7 +36,7 @@ impl Remote {
         let pair = |value: Value| from_redis_value::<(i64, i64)>(value).ok();
         let answer = self.ask(&command, pair).await;
         let counted = answer.inspect_err(|failure| {
-            self.metrics.failure(Operation::Lease, *failure);
+            self.metrics.failure(RedisOperation::Lease, *failure);
         });
         counted.ok()
     }

@@ -5,9 +5,9 @@ use std::time::Duration;
 
 use prometheus::{Histogram, HistogramOpts, IntCounter, IntCounterVec, IntGauge, Opts, Registry};
 
-use super::breaker::BreakerState;
-use super::failure::{Failure, Operation};
-use super::queue::Queue;
+use super::breaker::RedisBreakerState;
+use super::failure::{RedisFailure, RedisOperation};
+use super::write_queue::WriteQueue;
 
 /// Upper bounds of the latency histogram, in seconds.
 const LATENCIES: [f64; 11] = [
@@ -16,7 +16,7 @@ const LATENCIES: [f64; 11] = [
 
 /// What became of a write.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Outcome {
+pub(super) enum WriteOutcome {
     Written,
     /// What was there is newer.
     Older,
@@ -29,7 +29,7 @@ pub(super) enum Outcome {
     Unfit,
 }
 
-impl Outcome {
+impl WriteOutcome {
     const ALL: [Self; 6] = [
         Self::Written,
         Self::Older,
@@ -149,12 +149,12 @@ impl RedisMetrics {
 
     /// Has every series there at zero.
     fn begin(&self) {
-        for operation in Operation::ALL {
-            for failure in Failure::ALL {
+        for operation in RedisOperation::ALL {
+            for failure in RedisFailure::ALL {
                 self.failed(operation, failure);
             }
         }
-        for outcome in Outcome::ALL {
+        for outcome in WriteOutcome::ALL {
             self.outcome(outcome);
         }
         for outcome in Claiming::ALL {
@@ -166,11 +166,11 @@ impl RedisMetrics {
         self.lookups.observe(time.as_secs_f64());
     }
 
-    pub(super) fn failure(&self, operation: Operation, failure: Failure) {
+    pub(super) fn failure(&self, operation: RedisOperation, failure: RedisFailure) {
         self.failed(operation, failure).inc();
     }
 
-    pub(super) fn write(&self, outcome: Outcome) {
+    pub(super) fn write(&self, outcome: WriteOutcome) {
         self.outcome(outcome).inc();
     }
 
@@ -181,18 +181,18 @@ impl RedisMetrics {
     pub(super) fn crowded_out(&self, count: usize) {
         if count > 0 {
             let count = u64::try_from(count).unwrap_or(u64::MAX);
-            self.outcome(Outcome::CrowdedOut).inc_by(count);
+            self.outcome(WriteOutcome::CrowdedOut).inc_by(count);
         }
     }
 
-    pub(super) fn queued(&self, queue: &Queue) {
+    pub(super) fn queued(&self, queue: &WriteQueue) {
         let (count, bytes) = queue.waiting();
         self.queue.set(i64::try_from(count).unwrap_or(i64::MAX));
         self.queue_bytes
             .set(i64::try_from(bytes).unwrap_or(i64::MAX));
     }
 
-    pub(super) fn breaker(&self, state: BreakerState) {
+    pub(super) fn breaker(&self, state: RedisBreakerState) {
         self.breaker.set(state.number());
     }
 
@@ -205,12 +205,12 @@ impl RedisMetrics {
         }
     }
 
-    fn failed(&self, operation: Operation, failure: Failure) -> IntCounter {
+    fn failed(&self, operation: RedisOperation, failure: RedisFailure) -> IntCounter {
         self.failures
             .with_label_values(&[operation.label(), failure.label()])
     }
 
-    fn outcome(&self, outcome: Outcome) -> IntCounter {
+    fn outcome(&self, outcome: WriteOutcome) -> IntCounter {
         self.writes.with_label_values(&[outcome.label()])
     }
 }

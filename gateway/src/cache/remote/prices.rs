@@ -6,11 +6,11 @@ use perijove_core::Pubkey;
 use perijove_core::redis::{self as schema, Dollars, LONGEST_DOLLARS};
 use tokio::time::Instant;
 
-use super::failure::{Failure, Operation};
-use super::{Remote, bytes, range};
+use super::failure::{RedisFailure, RedisOperation};
+use super::{RedisCache, bytes, range};
 use crate::cache::Lookup;
 
-impl Remote {
+impl RedisCache {
     /// The prices of these tokens, in their order, as far as they are there and come in time.
     /// All share one deadline, one place among the lookups and one judgement of the breaker, so that
     /// a client cannot do more harm with many tokens than with one.
@@ -22,19 +22,19 @@ impl Remote {
         match self.look_up_all(tokens).await {
             Ok(found) => found.into_iter().map(|one| self.conclude(one)).collect(),
             Err(failure) => {
-                self.metrics.failure(Operation::Price, failure);
+                self.metrics.failure(RedisOperation::Price, failure);
                 vec![Err(failure.into()); tokens.len()]
             }
         }
     }
 
-    async fn look_up_all(&self, tokens: &[Pubkey]) -> Result<Vec<Found>, Failure> {
-        let live = self.live().ok_or(Failure::Down)?;
+    async fn look_up_all(&self, tokens: &[Pubkey]) -> Result<Vec<PriceValue>, RedisFailure> {
+        let live = self.live().ok_or(RedisFailure::Down)?;
         let place = self.places.try_acquire();
-        let _place = place.map_err(|_all_taken| Failure::Busy)?;
+        let _place = place.map_err(|_all_taken| RedisFailure::Busy)?;
         let began = Instant::now();
         if !self.breaker.lock().admits(began) {
-            return Err(Failure::BreakerOpen);
+            return Err(RedisFailure::BreakerOpen);
         }
         let names: Vec<_> = tokens.iter().copied().map(schema::price).collect();
         let commands: Vec<_> = names
@@ -54,9 +54,9 @@ impl Remote {
             .collect())
     }
 
-    fn conclude(&self, found: Found) -> Result<Dollars, Lookup> {
+    fn conclude(&self, found: PriceValue) -> Result<Dollars, Lookup> {
         found
-            .inspect_err(|failure| self.metrics.failure(Operation::Price, *failure))
+            .inspect_err(|failure| self.metrics.failure(RedisOperation::Price, *failure))
             .map_err(Lookup::from)?
             .ok_or(Lookup::Miss)
     }
@@ -64,7 +64,7 @@ impl Remote {
 
 /// Why nobody has answered; `None` if anybody has. In a Cluster some servers may be well while others
 /// are not, and a user who may not read prices may still read answers.
-fn silence<T>(answers: &[Result<T, Failure>]) -> Option<Failure> {
+fn silence<T>(answers: &[Result<T, RedisFailure>]) -> Option<RedisFailure> {
     let mut failures = answers.iter().map(|answer| answer.as_ref().err().copied());
     let first = failures.clone().next()??;
     failures
@@ -73,15 +73,16 @@ fn silence<T>(answers: &[Result<T, Failure>]) -> Option<Failure> {
 }
 
 /// What was found under one name.
-type Found = Result<Option<Dollars>, Failure>;
+type PriceValue = Result<Option<Dollars>, RedisFailure>;
 
 /// The price in the value of a name; none if the value is empty.
-fn price(name: &str, value: &[u8]) -> Found {
+fn price(name: &str, value: &[u8]) -> PriceValue {
     if value.is_empty() {
         return Ok(None);
     }
-    let body = schema::open(name, value, LONGEST_DOLLARS)
-        .inspect_err(|reason| tracing::debug!(%reason, "passed over a price in the shared cache"));
+    let body = schema::open(name, value, LONGEST_DOLLARS).inspect_err(
+        |reason| tracing::debug!(%reason, "unreadable price in the shared cache ignored"),
+    );
     let dollars = body.ok().and_then(|(_, body)| Dollars::decode(&body));
-    dollars.map(Some).ok_or(Failure::Unreadable)
+    dollars.map(Some).ok_or(RedisFailure::Unreadable)
 }

@@ -3,19 +3,19 @@
 use bytes::Bytes;
 use perijove_core::{Commitment, Slot};
 
-use crate::cache::{End, Entry, Key, Keys, Lifetime, Shelf};
+use crate::cache::{CacheEntry, CacheKey, Expiry, KeyScope, Lifetime, ScopedKeys};
 use crate::jsonrpc::Answer;
 use crate::solana::{canonical, classify};
 
 /// An answer of few bytes, read at this slot.
-pub(in crate::cache) fn balance(slot: u64) -> Entry {
+pub(in crate::cache) fn balance(slot: u64) -> CacheEntry {
     let body =
         format!(r#"{{"jsonrpc":"2.0","result":{{"context":{{"slot":{slot}}},"value":7}},"id":1}}"#);
     answered(body, slot)
 }
 
 /// An answer of about so many bytes, which do not compress.
-pub(super) fn long(bytes: usize) -> Entry {
+pub(super) fn long(bytes: usize) -> CacheEntry {
     let noise: String = std::iter::repeat_with(fastrand::alphanumeric)
         .take(bytes)
         .collect();
@@ -26,21 +26,21 @@ pub(super) fn long(bytes: usize) -> Entry {
 }
 
 /// An answer of an upstream with this name.
-pub(in crate::cache) fn named(upstream: &str) -> Entry {
-    Entry {
+pub(in crate::cache) fn named(upstream: &str) -> CacheEntry {
+    CacheEntry {
         upstream: upstream.into(),
         ..balance(100)
     }
 }
 
-fn answered(body: String, slot: u64) -> Entry {
+fn answered(body: String, slot: u64) -> CacheEntry {
     let answer = Answer::scan(Bytes::from(body)).unwrap();
-    let until = End {
+    let until = Expiry {
         now: Slot(slot + 2),
         commitment: Commitment::Confirmed,
         reach: Slot(slot + 1),
     };
-    Entry {
+    CacheEntry {
         answer: answer.template(),
         read_at: Slot(slot),
         dated: true,
@@ -50,9 +50,9 @@ fn answered(body: String, slot: u64) -> Entry {
 }
 
 /// The key of some call.
-pub(in crate::cache) fn key(number: u64) -> Key {
+pub(in crate::cache) fn key(number: u64) -> CacheKey {
     let params = format!("[{number}]").into_bytes();
     let class = classify("getBlock", Some(&params));
     let canonical = canonical(&class, Some(&params)).unwrap();
-    Keys::new("genesis", &canonical, b"").at(Shelf::Settled)
+    ScopedKeys::new("genesis", &canonical, b"").at(KeyScope::Permanent)
 }

@@ -10,11 +10,11 @@ use redis::{Cmd, RedisError, Script, Value, cmd};
 use tokio::time::{Instant, timeout};
 
 use super::codec;
-use super::failure::{Failure, Operation};
-use super::link::{Link, Live};
-use super::metrics::{Outcome, RedisMetrics};
-use super::news::News;
-use super::queue::{Queue, Write};
+use super::connection_log::ConnectionLog;
+use super::failure::{RedisFailure, RedisOperation};
+use super::metrics::{RedisMetrics, WriteOutcome};
+use super::supervised::{SupervisedConnection, SupervisedState};
+use super::write_queue::{PendingWrite, WriteQueue};
 use crate::config::{self, RedisMode};
 
 /// Most writes under way at the same time.
@@ -27,10 +27,10 @@ const PORTION_BYTES: u64 = 1024 * 1024;
 const PATIENCE: Duration = Duration::from_secs(1);
 
 pub(super) struct Writer {
-    link: Arc<Link>,
+    link: Arc<SupervisedConnection>,
     /// All links, the writer's own among them.
-    links: Vec<Arc<Link>>,
-    queue: Arc<Queue>,
+    links: Vec<Arc<SupervisedConnection>>,
+    queue: Arc<WriteQueue>,
     /// The name under which the server knows the script.
     script: String,
     compress_from: usize,
@@ -39,14 +39,14 @@ pub(super) struct Writer {
     /// Milliseconds since 1970.
     clock: fn() -> u64,
     metrics: RedisMetrics,
-    news: Arc<News>,
+    news: Arc<ConnectionLog>,
 }
 
 impl Writer {
     pub(super) fn new(
-        link: Arc<Link>,
-        links: Vec<Arc<Link>>,
-        queue: &Arc<Queue>,
+        link: Arc<SupervisedConnection>,
+        links: Vec<Arc<SupervisedConnection>>,
+        queue: &Arc<WriteQueue>,
         settings: &config::Redis,
         metrics: &RedisMetrics,
         clock: fn() -> u64,
@@ -65,12 +65,12 @@ impl Writer {
     }
 
     /// Has this one told how writes go.
-    pub(super) fn telling(self, news: &Arc<News>) -> Self {
+    pub(super) fn telling(self, news: &Arc<ConnectionLog>) -> Self {
         let news = Arc::clone(news);
         Self { news, ..self }
     }
 
-    pub(super) fn links(&self) -> &[Arc<Link>] {
+    pub(super) fn links(&self) -> &[Arc<SupervisedConnection>] {
         &self.links
     }
 
@@ -88,28 +88,36 @@ impl Writer {
         }
     }
 
-    async fn write(&self, live: &Live, write: &Write) -> Result<(), Failure> {
+    async fn write(
+        &self,
+        live: &SupervisedState,
+        write: &PendingWrite,
+    ) -> Result<(), RedisFailure> {
         let result = self.try_write(live, write).await;
         self.metrics.write(match result {
             Ok(outcome) => outcome,
             Err(failure) => {
-                self.metrics.failure(Operation::Write, failure);
-                Outcome::Failed
+                self.metrics.failure(RedisOperation::Write, failure);
+                WriteOutcome::Failed
             }
         });
         result.map(drop)
     }
 
-    async fn try_write(&self, live: &Live, write: &Write) -> Result<Outcome, Failure> {
+    async fn try_write(
+        &self,
+        live: &SupervisedState,
+        write: &PendingWrite,
+    ) -> Result<WriteOutcome, RedisFailure> {
         let lives = write.ends.saturating_duration_since(Instant::now());
         let lives = u64::try_from(lives.as_millis()).unwrap_or(u64::MAX);
         if lives == 0 {
-            return Ok(Outcome::Expired);
+            return Ok(WriteOutcome::Expired);
         }
         let name = schema::answer(write.key.to_bytes());
         let sealed = codec::seal(&name, &write.entry, (self.clock)(), self.compress_from);
         let Some(value) = sealed else {
-            return Ok(Outcome::Unfit);
+            return Ok(WriteOutcome::Unfit);
         };
         let command = |verb, script: &str| {
             let mut command = cmd(verb);
@@ -124,37 +132,39 @@ impl Writer {
         let first = self.ask(live, &command("EVALSHA", &self.script)).await;
         let answer = match first {
             // A server that has been started since. This also teaches it the script.
-            Err(Refusal::NoScript) => self.ask(live, &command("EVAL", schema::NEWER_WINS)).await,
+            Err(WriteRefusal::NoScript) => {
+                self.ask(live, &command("EVAL", schema::NEWER_WINS)).await
+            }
             answer => answer,
         };
         match answer {
-            Ok(Value::Int(1)) => Ok(Outcome::Written),
-            Ok(Value::Int(0)) => Ok(Outcome::Older),
+            Ok(Value::Int(1)) => Ok(WriteOutcome::Written),
+            Ok(Value::Int(0)) => Ok(WriteOutcome::Older),
             Ok(_) => {
                 live.broken();
-                Err(Failure::Protocol)
+                Err(RedisFailure::Protocol)
             }
-            Err(Refusal::NoScript) => Err(Failure::Refused),
-            Err(Refusal::Other(failure)) => Err(failure),
+            Err(WriteRefusal::NoScript) => Err(RedisFailure::Refused),
+            Err(WriteRefusal::Other(failure)) => Err(failure),
         }
     }
 
-    async fn ask(&self, live: &Live, command: &Cmd) -> Result<Value, Refusal> {
+    async fn ask(&self, live: &SupervisedState, command: &Cmd) -> Result<Value, WriteRefusal> {
         match timeout(PATIENCE, live.ask(command)).await {
             Ok(Ok(answer)) => Ok(answer),
-            Ok(Err(error)) if error.code() == Some("NOSCRIPT") => Err(Refusal::NoScript),
+            Ok(Err(error)) if error.code() == Some("NOSCRIPT") => Err(WriteRefusal::NoScript),
             Ok(Err(error)) => {
                 self.conclude(live, &error);
-                Err(Refusal::Other(Failure::of(&error)))
+                Err(WriteRefusal::Other(RedisFailure::of(&error)))
             }
             Err(_elapsed) => {
                 live.slow();
-                Err(Refusal::Other(Failure::Timeout))
+                Err(WriteRefusal::Other(RedisFailure::Timeout))
             }
         }
     }
 
-    fn conclude(&self, live: &Live, error: &RedisError) {
+    fn conclude(&self, live: &SupervisedState, error: &RedisError) {
         live.failed(error);
         if self.follows_master && error.code() == Some("READONLY") {
             // The master has become a replica. Lookups do not notice, for it still answers them.
@@ -166,7 +176,7 @@ impl Writer {
 }
 
 /// Why the server did not do it.
-enum Refusal {
+enum WriteRefusal {
     NoScript,
-    Other(Failure),
+    Other(RedisFailure),
 }

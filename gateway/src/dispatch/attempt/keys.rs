@@ -3,7 +3,7 @@
 
 use bytes::Bytes;
 
-use super::{Judged, Payload};
+use super::{AnswerPayload, JudgedAttempt};
 use crate::config;
 use crate::error::{Page, TEXT};
 use crate::jsonrpc::{Answer, ErrorObject};
@@ -26,8 +26,8 @@ const MOST_ESCAPES: usize = 3;
 
 /// The same judgement, with texts of our own in place of those that hold a part of the upstream's
 /// address or of the headers it is sent.
-pub(super) fn withheld(judged: Judged, upstream: &config::Upstream) -> Judged {
-    let Judged::Bad {
+pub(super) fn withheld(judged: JudgedAttempt, upstream: &config::Upstream) -> JudgedAttempt {
+    let JudgedAttempt::Bad {
         verdict,
         payload,
         page,
@@ -35,7 +35,7 @@ pub(super) fn withheld(judged: Judged, upstream: &config::Upstream) -> Judged {
     else {
         return judged;
     };
-    Judged::Bad {
+    JudgedAttempt::Bad {
         verdict,
         payload: payload.map(|payload| withheld_error(payload, upstream)),
         page: page.map(|page| withheld_page(page, upstream)),
@@ -56,8 +56,8 @@ fn withheld_page(page: Page, upstream: &config::Upstream) -> Page {
     }
 }
 
-fn withheld_error(payload: Payload, upstream: &config::Upstream) -> Payload {
-    let Payload::Whole(answer) = &payload else {
+fn withheld_error(payload: AnswerPayload, upstream: &config::Upstream) -> AnswerPayload {
+    let AnswerPayload::Whole(answer) = &payload else {
         return payload;
     };
     let Some(ErrorObject {
@@ -84,7 +84,7 @@ fn withheld_error(payload: Payload, upstream: &config::Upstream) -> Payload {
         r#"{{"jsonrpc":"2.0","error":{{"code":{code},"message":"The upstream answered error {code} to this call."}},"id":1}}"#
     );
     match Answer::scan(Bytes::from(body)) {
-        Ok(answer) => Payload::Whole(answer),
+        Ok(answer) => AnswerPayload::Whole(answer),
         // It is well-formed.
         Err(_) => payload,
     }

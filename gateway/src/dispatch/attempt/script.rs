@@ -10,7 +10,7 @@ use tokio::time::{Instant, sleep, sleep_until};
 
 use crate::jsonrpc::Answer;
 use crate::solana::{FaultKind, ReplyHints};
-use crate::upstream::{AttemptLimits, Candidate, Reply, ReplyBody, TransportFault};
+use crate::upstream::{AttemptLimits, Candidate, ReplyBody, TransportFault, UpstreamReply};
 
 /// What an upstream does with every call.
 #[derive(Clone, Debug)]
@@ -74,8 +74,8 @@ fn body(text: &str) -> Bytes {
     Bytes::from(text.replace(SLOT, &slot.to_string()))
 }
 
-fn reply(status: u16, text: &str, begun: Instant) -> Reply {
-    Reply {
+fn reply(status: u16, text: &str, begun: Instant) -> UpstreamReply {
+    UpstreamReply {
         status,
         hints: ReplyHints::default(),
         body: ReplyBody::Complete(Answer::scan(body(text))),
@@ -87,7 +87,7 @@ fn reply(status: u16, text: &str, begun: Instant) -> Reply {
 pub(super) async fn play(
     candidate: &Candidate,
     limits: &AttemptLimits,
-) -> Result<Reply, TransportFault> {
+) -> Result<UpstreamReply, TransportFault> {
     let id = candidate.upstream().id().to_owned();
     let (act, begun) = (
         SCRIPT.with_borrow(|script| script.acts.get(&id).cloned()),

@@ -12,7 +12,7 @@ const FETCH_SITE: HeaderName = HeaderName::from_static("sec-fetch-site");
 
 /// Why a call is not carried out.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-pub(super) enum Foreign {
+pub(super) enum ForeignOrigin {
     #[error("one Host is required")]
     NoHost,
     #[error("this Host is not known; name it in admin.hosts, or use an address or localhost")]
@@ -23,19 +23,19 @@ pub(super) enum Foreign {
 
 /// Looks at what a browser cannot be made to say wrongly. `names` may be used besides addresses and
 /// `localhost`.
-pub(super) fn look_at(head: &RequestHeader, names: &[String]) -> Result<(), Foreign> {
+pub(super) fn look_at(head: &RequestHeader, names: &[String]) -> Result<(), ForeignOrigin> {
     let mut hosts = head.headers.get_all(HOST).iter();
     let (Some(host), None) = (hosts.next(), hosts.next()) else {
-        return Err(Foreign::NoHost);
+        return Err(ForeignOrigin::NoHost);
     };
-    let host = host.to_str().map_err(|_not_text| Foreign::Host)?;
+    let host = host.to_str().map_err(|_not_text| ForeignOrigin::Host)?;
     if !is_known(host, names) {
-        return Err(Foreign::Host);
+        return Err(ForeignOrigin::Host);
     }
     for origin in head.headers.get_all(ORIGIN) {
         let is_own = origin.to_str().is_ok_and(|origin| is_origin(origin, host));
         if !is_own {
-            return Err(Foreign::Origin);
+            return Err(ForeignOrigin::Origin);
         }
     }
     let sites = head.headers.get_all(FETCH_SITE);
@@ -45,7 +45,7 @@ pub(super) fn look_at(head: &RequestHeader, names: &[String]) -> Result<(), Fore
     {
         Ok(())
     } else {
-        Err(Foreign::Origin)
+        Err(ForeignOrigin::Origin)
     }
 }
 
@@ -79,7 +79,7 @@ fn is_origin(origin: &str, host: &str) -> bool {
 mod tests {
     use super::*;
 
-    fn verdict(fields: &[(&'static str, &str)]) -> Result<(), Foreign> {
+    fn verdict(fields: &[(&'static str, &str)]) -> Result<(), ForeignOrigin> {
         let mut head = RequestHeader::build("POST", b"/-/reload", None).unwrap();
         for (name, value) in fields {
             head.append_header(*name, *value).unwrap();
@@ -107,11 +107,15 @@ mod tests {
             "",
             "a b",
         ] {
-            assert_eq!(verdict(&[("host", host)]), Err(Foreign::Host), "{host}");
+            assert_eq!(
+                verdict(&[("host", host)]),
+                Err(ForeignOrigin::Host),
+                "{host}"
+            );
         }
-        assert_eq!(verdict(&[]), Err(Foreign::NoHost));
+        assert_eq!(verdict(&[]), Err(ForeignOrigin::NoHost));
         let twice = [("host", "127.0.0.1"), ("host", "127.0.0.1")];
-        assert_eq!(verdict(&twice), Err(Foreign::NoHost));
+        assert_eq!(verdict(&twice), Err(ForeignOrigin::NoHost));
     }
 
     #[test]
@@ -128,13 +132,13 @@ mod tests {
             "file://127.0.0.1:9090",
         ] {
             let said = verdict(&[host, ("origin", origin)]);
-            assert_eq!(said, Err(Foreign::Origin), "{origin}");
+            assert_eq!(said, Err(ForeignOrigin::Origin), "{origin}");
         }
         for (site, expected) in [
             ("same-origin", Ok(())),
             ("none", Ok(())),
-            ("cross-site", Err(Foreign::Origin)),
-            ("same-site", Err(Foreign::Origin)),
+            ("cross-site", Err(ForeignOrigin::Origin)),
+            ("same-site", Err(ForeignOrigin::Origin)),
         ] {
             assert_eq!(verdict(&[host, ("sec-fetch-site", site)]), expected);
         }

@@ -12,7 +12,7 @@ use pingora::listeners::ConnectionFilter;
 use tokio::sync::Notify;
 use tokio::time::timeout;
 
-use super::Connections;
+use super::ClientConnections;
 
 /// So many there may be. The descriptors that the process keeps for itself include them.
 const FEW: usize = 16;
@@ -70,7 +70,7 @@ impl Backlog {
 
 /// Has Pingora's listeners wait where they should.
 #[derive(Debug)]
-pub struct KeepUp(pub Arc<Connections>);
+pub struct KeepUp(pub Arc<ClientConnections>);
 
 #[async_trait]
 impl ConnectionFilter for KeepUp {

@@ -2,7 +2,7 @@
 
 use prometheus::{IntCounterVec, IntGauge, Opts, Registry};
 
-use super::tracked::Cause;
+use super::tracked::CloseCause;
 
 /// Counts and levels.
 #[derive(Clone, Debug)]
@@ -58,10 +58,10 @@ impl ConnectionMetrics {
             metrics.refused.with_label_values(&[bound]);
         }
         for cause in [
-            Cause::Crowded,
-            Cause::Stalled,
-            Cause::Unsent,
-            Cause::Stopping,
+            CloseCause::Crowded,
+            CloseCause::Stalled,
+            CloseCause::Unsent,
+            CloseCause::Stopping,
         ] {
             metrics.cut.with_label_values(&[cause.label()]);
         }
@@ -80,7 +80,7 @@ impl ConnectionMetrics {
         self.refused.with_label_values(&[bound]).inc();
     }
 
-    pub(super) fn cut(&self, cause: Cause) {
+    pub(super) fn cut(&self, cause: CloseCause) {
         self.cut.with_label_values(&[cause.label()]).inc();
     }
 

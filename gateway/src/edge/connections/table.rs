@@ -5,23 +5,23 @@ use std::sync::Arc;
 
 use indexmap::IndexMap;
 
-use super::Bounds;
-use super::tracked::{Cause, Origin, Tracked};
+use super::ConnectionBounds;
+use super::tracked::{ClientOrigin, CloseCause, TrackedConnection};
 
 /// So many connections are compared at most when one of them has to make room.
 const COMPARED: usize = 256;
 
 /// Connections by their addresses in memory, in no order.
-type Set = IndexMap<usize, Arc<Tracked>>;
+type ConnectionSet = IndexMap<usize, Arc<TrackedConnection>>;
 
 /// Which bound is reached.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Full {
+pub(super) enum BoundReached {
     All,
     Address,
 }
 
-impl Full {
+impl BoundReached {
     pub(super) fn label(self) -> &'static str {
         match self {
             Self::All => "all",
@@ -32,25 +32,25 @@ impl Full {
 
 /// All connections.
 #[derive(Debug, Default)]
-pub(super) struct Table {
-    all: Set,
-    by_origin: HashMap<Origin, Set>,
+pub(super) struct ConnectionTable {
+    all: ConnectionSet,
+    by_origin: HashMap<ClientOrigin, ConnectionSet>,
 }
 
-fn key(tracked: &Arc<Tracked>) -> usize {
+fn key(tracked: &Arc<TrackedConnection>) -> usize {
     Arc::as_ptr(tracked).addr()
 }
 
-impl Table {
+impl ConnectionTable {
     pub(super) fn len(&self) -> usize {
         self.all.len()
     }
 
-    pub(super) fn iter(&self) -> impl Iterator<Item = &Arc<Tracked>> {
+    pub(super) fn iter(&self) -> impl Iterator<Item = &Arc<TrackedConnection>> {
         self.all.values()
     }
 
-    pub(super) fn insert(&mut self, tracked: Arc<Tracked>) {
+    pub(super) fn insert(&mut self, tracked: Arc<TrackedConnection>) {
         let key = key(&tracked);
         if let Some(origin) = tracked.origin {
             let own = self.by_origin.entry(origin).or_default();
@@ -59,7 +59,7 @@ impl Table {
         self.all.insert(key, tracked);
     }
 
-    pub(super) fn remove(&mut self, tracked: &Arc<Tracked>) {
+    pub(super) fn remove(&mut self, tracked: &Arc<TrackedConnection>) {
         let key = key(tracked);
         self.all.swap_remove(&key);
         if let Some(origin) = tracked.origin
@@ -73,24 +73,28 @@ impl Table {
     }
 
     /// Which bound one more connection would break.
-    pub(super) fn full(&self, next: &Tracked, bounds: Bounds) -> Option<Full> {
+    pub(super) fn full(
+        &self,
+        next: &TrackedConnection,
+        bounds: ConnectionBounds,
+    ) -> Option<BoundReached> {
         let own = next.origin.and_then(|origin| self.by_origin.get(&origin));
         if own.is_some_and(|own| own.len() >= bounds.per_address) {
-            Some(Full::Address)
+            Some(BoundReached::Address)
         } else {
-            (self.all.len() >= bounds.all).then_some(Full::All)
+            (self.all.len() >= bounds.all).then_some(BoundReached::All)
         }
     }
 
     /// Gives up the connection that has waited for its client longest, among those of one origin
     /// or among all; `false` if none waits.
-    pub(super) fn make_room(&mut self, origin: Option<Origin>) -> bool {
+    pub(super) fn make_room(&mut self, origin: Option<ClientOrigin>) -> bool {
         // Whoever is served before it can be given up keeps its connection: then another one.
         for _ in 0..3 {
             let Some(longest) = self.longest_waiting(origin) else {
                 return false;
             };
-            if longest.cut_waiting(Cause::Crowded) {
+            if longest.cut_waiting(CloseCause::Crowded) {
                 self.remove(&longest);
                 return true;
             }
@@ -98,7 +102,7 @@ impl Table {
         false
     }
 
-    fn longest_waiting(&self, origin: Option<Origin>) -> Option<Arc<Tracked>> {
+    fn longest_waiting(&self, origin: Option<ClientOrigin>) -> Option<Arc<TrackedConnection>> {
         let among = match origin {
             Some(origin) => self.by_origin.get(&origin)?,
             None => &self.all,

@@ -2,8 +2,8 @@
 
 use super::*;
 
-fn connections() -> Arc<Connections> {
-    Arc::new(Connections::new(None, &Registry::new()).unwrap())
+fn connections() -> Arc<ClientConnections> {
+    Arc::new(ClientConnections::new(None, &Registry::new()).unwrap())
 }
 
 fn limits(all: usize, per_address: usize) -> Limits {
@@ -206,8 +206,8 @@ fn bodies_give_back_what_they_counted() {
 
 #[test]
 fn bounds_follow_the_descriptors_where_nothing_else_is_said() {
-    let most = |allowed| Connections::new(allowed, &Registry::new()).unwrap();
-    let bounds = |connections: Connections, all, per_address| {
+    let most = |allowed| ClientConnections::new(allowed, &Registry::new()).unwrap();
+    let bounds = |connections: ClientConnections, all, per_address| {
         let bounds = connections.bounds(&Limits {
             connections: all,
             connections_per_address: per_address,

@@ -11,16 +11,16 @@ use futures::task::AtomicWaker;
 use tokio::task::yield_now;
 use tokio::time::Instant;
 
-use super::Connections;
+use super::ClientConnections;
 
 /// In place of a count of requests: the connection was given up while it waited for its client.
 const GIVEN_UP: u32 = u32::MAX;
 
 /// Where a connection comes from, as far as bounds are concerned.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub(super) struct Origin(IpAddr);
+pub(super) struct ClientOrigin(IpAddr);
 
-impl Origin {
+impl ClientOrigin {
     /// Whoever has an address of IPv6 has all of its /64.
     pub(super) fn of(address: IpAddr) -> Self {
         match address.to_canonical() {
@@ -36,7 +36,7 @@ impl Origin {
 /// Why a connection was closed that its client would have kept.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[repr(u8)]
-pub(in crate::edge) enum Cause {
+pub(in crate::edge) enum CloseCause {
     /// Another one needed its place.
     Crowded = 1,
     /// Its client took nothing of what waited for it.
@@ -47,7 +47,7 @@ pub(in crate::edge) enum Cause {
     Stopping = 4,
 }
 
-impl Cause {
+impl CloseCause {
     pub(in crate::edge) fn label(self) -> &'static str {
         match self {
             Self::Crowded => "crowded",
@@ -58,11 +58,11 @@ impl Cause {
     }
 }
 
-/// One connection. Times are milliseconds on the clock of [`Connections`].
+/// One connection. Times are milliseconds on the clock of [`ClientConnections`].
 #[derive(Debug)]
-pub(in crate::edge) struct Tracked {
-    pub(in crate::edge) connections: Arc<Connections>,
-    pub(super) origin: Option<Origin>,
+pub(in crate::edge) struct TrackedConnection {
+    pub(in crate::edge) connections: Arc<ClientConnections>,
+    pub(super) origin: Option<ClientOrigin>,
     /// The other end, or whom a load balancer names in its place.
     pub(in crate::edge) address: Option<IpAddr>,
     /// Requests that are being served, or [`GIVEN_UP`].
@@ -79,10 +79,10 @@ pub(in crate::edge) struct Tracked {
     waker: AtomicWaker,
 }
 
-impl Tracked {
-    pub(super) fn new(connections: Arc<Connections>, address: Option<IpAddr>) -> Self {
+impl TrackedConnection {
+    pub(super) fn new(connections: Arc<ClientConnections>, address: Option<IpAddr>) -> Self {
         Self {
-            origin: address.map(Origin::of),
+            origin: address.map(ClientOrigin::of),
             address,
             serving: AtomicU32::new(0),
             waits_since: AtomicU64::new(connections.now()),
@@ -113,8 +113,8 @@ impl Tracked {
     }
 
     /// As [`Self::begin`], with an end of its own.
-    pub(in crate::edge) fn serving(self: &Arc<Self>) -> Option<Serving> {
-        self.begin().then(|| Serving(Arc::clone(self)))
+    pub(in crate::edge) fn serving(self: &Arc<Self>) -> Option<ServingRequest> {
+        self.begin().then(|| ServingRequest(Arc::clone(self)))
     }
 
     /// Since when it has waited for its client; `None` while it does not.
@@ -130,7 +130,7 @@ impl Tracked {
     }
 
     /// Ends it, whatever it does.
-    pub(super) fn cut(&self, cause: Cause) -> bool {
+    pub(super) fn cut(&self, cause: CloseCause) -> bool {
         let none = 0;
         let first =
             self.cut
@@ -143,7 +143,7 @@ impl Tracked {
     }
 
     /// Ends it unless a request is being served.
-    pub(super) fn cut_waiting(&self, cause: Cause) -> bool {
+    pub(super) fn cut_waiting(&self, cause: CloseCause) -> bool {
         let waiting =
             self.serving
                 .compare_exchange(0, GIVEN_UP, Ordering::AcqRel, Ordering::Relaxed);
@@ -167,7 +167,7 @@ impl Tracked {
     }
 
     pub(super) fn was_crowded_out(&self) -> bool {
-        self.cut.load(Ordering::Acquire) == Cause::Crowded as u8
+        self.cut.load(Ordering::Acquire) == CloseCause::Crowded as u8
     }
 
     /// Runs what a connection does until that ends, or the connection is to.
@@ -194,7 +194,7 @@ impl Tracked {
             // The runtime looks at its sockets before a task that has yielded goes on. What the work
             // had by then was not enough for a request.
             if self.is_dismissed() && last_look.as_mut().poll(context).is_ready() {
-                self.cut(Cause::Stopping);
+                self.cut(CloseCause::Stopping);
                 return Poll::Ready(());
             }
             Poll::Pending
@@ -205,9 +205,9 @@ impl Tracked {
 
 /// A request that is being served.
 #[derive(Debug)]
-pub(in crate::edge) struct Serving(Arc<Tracked>);
+pub(in crate::edge) struct ServingRequest(Arc<TrackedConnection>);
 
-impl Drop for Serving {
+impl Drop for ServingRequest {
     fn drop(&mut self) {
         self.0.end(Instant::now());
     }

@@ -3,8 +3,8 @@
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
-use super::tracked::{Cause, Tracked};
-use super::{Connections, SLOW};
+use super::tracked::{CloseCause, TrackedConnection};
+use super::{ClientConnections, SLOW};
 use crate::config::Limits;
 
 /// There is no room for another answer to wait in.
@@ -13,12 +13,12 @@ pub(in crate::edge) struct NoRoom;
 
 /// Bytes that wait for their client while this is alive.
 #[derive(Debug)]
-pub(in crate::edge) struct Charge {
-    tracked: Arc<Tracked>,
+pub(in crate::edge) struct UnsentBytes {
+    tracked: Arc<TrackedConnection>,
     bytes: usize,
 }
 
-impl Charge {
+impl UnsentBytes {
     /// The client has taken a good part of them.
     pub(in crate::edge) fn taken(&self) {
         let connections = &self.tracked.connections;
@@ -28,7 +28,7 @@ impl Charge {
     }
 }
 
-impl Drop for Charge {
+impl Drop for UnsentBytes {
     fn drop(&mut self) {
         self.tracked
             .connections
@@ -41,18 +41,18 @@ impl Drop for Charge {
     }
 }
 
-impl Tracked {
+impl TrackedConnection {
     /// Has bytes wait. Where there is no room for them in all, the connections on which most has
     /// waited for longest are cut.
     pub(in crate::edge) fn charge(
         self: &Arc<Self>,
         bytes: usize,
         limits: &Limits,
-    ) -> Result<Charge, NoRoom> {
+    ) -> Result<UnsentBytes, NoRoom> {
         let connections = &self.connections;
         let before = self.unsent.fetch_add(bytes, Ordering::AcqRel);
         let all = connections.unsent.fetch_add(bytes, Ordering::Relaxed) + bytes;
-        let charge = Charge {
+        let charge = UnsentBytes {
             tracked: Arc::clone(self),
             bytes,
         };
@@ -74,7 +74,7 @@ impl Tracked {
     }
 }
 
-impl Connections {
+impl ClientConnections {
     /// Cuts slow connections until so many bytes are free, or will be as soon as they have ended;
     /// whether there were enough.
     fn cut_slowest(&self, needed: usize) -> bool {
@@ -97,7 +97,7 @@ impl Connections {
                 break;
             }
             // Those that have been cut already are about to give back theirs.
-            if tracked.cut(Cause::Unsent) {
+            if tracked.cut(CloseCause::Unsent) {
                 self.trouble.unsent.fetch_add(1, Ordering::Relaxed);
             }
             freed += bytes;

@@ -6,7 +6,7 @@ use std::ops::Range;
 use bytes::Bytes;
 use http::Method;
 
-use crate::edge::fields::{Fields, says};
+use crate::edge::fields::{RequestFields, says};
 use crate::error::Rejection;
 use crate::framing::Framing;
 use crate::framing::line::{self, BadField, is_token};
@@ -22,14 +22,14 @@ const MOST_FIELDS: usize = 128;
 
 /// Looks for the end of a head as its bytes come.
 #[derive(Debug, Default)]
-pub(in crate::edge) struct Seeker {
+pub(in crate::edge) struct HeadEndSeeker {
     /// Bytes known to hold no end.
     seen: usize,
     /// Where the line begins that is being looked at.
     line: usize,
 }
 
-impl Seeker {
+impl HeadEndSeeker {
     /// The length of the head at the beginning of `bytes`, which begin as they did before; `None`
     /// while it has no end.
     ///
@@ -69,7 +69,7 @@ impl Seeker {
     clippy::struct_excessive_bools,
     reason = "facts that do not depend on each other"
 )]
-pub(in crate::edge) struct Request {
+pub(in crate::edge) struct ParsedRequest {
     pub(in crate::edge) method: Method,
     pub(in crate::edge) path: String,
     pub(in crate::edge) query: Option<String>,
@@ -85,7 +85,7 @@ pub(in crate::edge) struct Request {
     lines: Range<usize>,
 }
 
-impl Request {
+impl ParsedRequest {
     /// Reads a whole head, from the request line to the empty line.
     ///
     /// # Errors
@@ -97,7 +97,7 @@ impl Request {
             None => (Some(lines), lines.len()..lines.len()),
         };
         let line = RequestLine::read(first.unwrap_or_default())?;
-        let mut course = Course::new(line.is_current);
+        let mut course = RequestCourse::new(line.is_current);
         let mut count = 0;
         for text in lines_of(lines.get(fields.clone()).unwrap_or_default()) {
             count += 1;
@@ -140,9 +140,9 @@ impl Request {
             .map(|(_, value)| value)
     }
 
-    pub(in crate::edge) fn fields(&self) -> Fields<'_> {
+    pub(in crate::edge) fn fields(&self) -> RequestFields<'_> {
         let lines = lines_of(self.head.get(self.lines.clone()).unwrap_or_default());
-        Fields::of(lines.filter_map(|text| line::field(text).ok()))
+        RequestFields::of(lines.filter_map(|text| line::field(text).ok()))
     }
 
     /// The first field of a name.
@@ -258,7 +258,7 @@ fn is_host(host: &[u8]) -> bool {
     clippy::struct_excessive_bools,
     reason = "facts that do not depend on each other"
 )]
-struct Course<'a> {
+struct RequestCourse<'a> {
     is_current: bool,
     host: Option<&'a [u8]>,
     length: Option<u64>,
@@ -270,7 +270,7 @@ struct Course<'a> {
     others: bool,
 }
 
-impl<'a> Course<'a> {
+impl<'a> RequestCourse<'a> {
     fn new(is_current: bool) -> Self {
         Self {
             is_current,

@@ -7,9 +7,9 @@ use pingora::protocols::http::ServerSession;
 use proptest::prelude::*;
 use proptest::sample::{Index, select};
 
-use super::request::{Request, Seeker};
+use super::request::{HeadEndSeeker, ParsedRequest};
 use super::*;
-use crate::edge::express::request::Ordinary;
+use crate::edge::fast_path::simple_request::SimpleRequest;
 
 /// What a reader makes of the beginning of a connection.
 #[derive(Debug, PartialEq, Eq)]
@@ -26,11 +26,11 @@ fn target(path: &str, query: Option<&str>) -> String {
 }
 
 fn short_way(bytes: &[u8]) -> Option<Seen> {
-    let ordinary = Ordinary::read(bytes)?;
-    let (head, length) = (ordinary.head, ordinary.body);
+    let simple = SimpleRequest::read(bytes)?;
+    let (head, length) = (simple.head, simple.body);
     Some(Seen {
         method: "POST".to_owned(),
-        target: target(ordinary.path, ordinary.query),
+        target: target(simple.path, simple.query),
         body: bytes[head..head + length].to_vec(),
         rest: bytes[head + length..].to_vec(),
     })
@@ -38,15 +38,15 @@ fn short_way(bytes: &[u8]) -> Option<Seen> {
 
 fn long_way(bytes: &[u8]) -> Option<Seen> {
     let bytes = bytes.strip_prefix(b"\r\n").unwrap_or(bytes);
-    let end = Seeker::default().seek(bytes).ok()??;
-    let request = Request::read(Bytes::copy_from_slice(&bytes[..end])).ok()?;
+    let end = HeadEndSeeker::default().seek(bytes).ok()??;
+    let request = ParsedRequest::read(Bytes::copy_from_slice(&bytes[..end])).ok()?;
     let mut input = BytesMut::from(&bytes[end..]);
-    let (mut reader, mut body) = (Body::new(request.framing), Vec::new());
+    let (mut reader, mut body) = (BodyReader::new(request.framing), Vec::new());
     loop {
         match reader.take(&mut input).ok()? {
-            Taken::Data(data) => body.extend_from_slice(&data),
-            Taken::More => return None,
-            Taken::End => break,
+            BodyChunk::Data(data) => body.extend_from_slice(&data),
+            BodyChunk::More => return None,
+            BodyChunk::End => break,
         }
     }
     Some(Seen {

@@ -9,7 +9,7 @@ use crate::jsonrpc::cursor::{Cursor, Token, unescape};
 
 /// The members of an answer that matter.
 #[derive(Default)]
-pub(super) struct Members {
+pub(super) struct AnswerMembers {
     pub(super) result: Option<Range<usize>>,
     pub(super) error: Option<Box<ErrorObject>>,
     pub(super) id: Option<Range<usize>>,
@@ -19,7 +19,7 @@ pub(super) struct Members {
     odd: bool,
 }
 
-impl Members {
+impl AnswerMembers {
     /// Whether the members are those of an answer: a result or an error, once each, and not both.
     /// Some servers always write both, one of them `null`.
     pub(super) fn make_an_answer(&self, body: &[u8]) -> bool {

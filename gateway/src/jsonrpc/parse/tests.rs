@@ -6,26 +6,26 @@ use bytes::{Bytes, BytesMut};
 use proptest::prelude::*;
 
 use super::{Batch, KEPT, ParseError, parse};
-use crate::jsonrpc::{Call, Entry, Payload, RequestId, encode, error_reply};
+use crate::jsonrpc::{Call, RequestEntry, RequestId, RequestPayload, encode, error_reply};
 
-fn read(body: &str) -> Result<Payload, ParseError> {
+fn read(body: &str) -> Result<RequestPayload, ParseError> {
     parse(&Bytes::copy_from_slice(body.as_bytes()), 100)
 }
 
 fn call(body: &str) -> Call {
     match read(body) {
-        Ok(Payload::Single(Entry::Call(call))) => call,
+        Ok(RequestPayload::Single(RequestEntry::Call(call))) => call,
         other => panic!("{body}: {other:?}"),
     }
 }
 
 /// What an entry is answered with before any method runs: `call <id>`, nothing, or an error.
-fn shown(entry: &Entry) -> String {
+fn shown(entry: &RequestEntry) -> String {
     match entry {
-        Entry::Call(call) => call.id.as_ref().map_or("notification".to_owned(), |id| {
+        RequestEntry::Call(call) => call.id.as_ref().map_or("notification".to_owned(), |id| {
             format!("call {}", String::from_utf8_lossy(id.as_bytes()))
         }),
-        Entry::Invalid(invalid) => {
+        RequestEntry::Invalid(invalid) => {
             let reply = error_reply(&invalid.id, &invalid.error, invalid.versionless);
             String::from_utf8_lossy(&reply).into_owned()
         }
@@ -104,7 +104,7 @@ fn single_objects_are_read_as_agave_reads_them() {
         ("{}", INVALID_NULL),
     ] {
         match read(body) {
-            Ok(Payload::Single(entry)) => assert_eq!(shown(&entry), expected, "{body}"),
+            Ok(RequestPayload::Single(entry)) => assert_eq!(shown(&entry), expected, "{body}"),
             other => panic!("{body}: {other:?}"),
         }
     }
@@ -150,7 +150,7 @@ fn a_body_that_is_no_utf8_is_told_apart() {
 fn batches_keep_their_order_and_their_invalid_entries() {
     let body = r#"[{"foo":"bar"},{"jsonrpc":"2.0","id":"a","method":"m"},
         {"jsonrpc":"2.0","method":"m"},{"id":1,"method":"m"}]"#;
-    let Ok(Payload::Batch(entries)) = read(body) else {
+    let Ok(RequestPayload::Batch(entries)) = read(body) else {
         panic!("no batch")
     };
     let shown: Vec<_> = entries.map(|entry| shown(&entry)).collect();
@@ -163,7 +163,7 @@ fn batches_keep_their_order_and_their_invalid_entries() {
 #[test]
 fn an_empty_batch_is_a_batch() {
     for body in ["[]", " [ ] \n"] {
-        assert_eq!(read(body), Ok(Payload::Batch(Batch::default())));
+        assert_eq!(read(body), Ok(RequestPayload::Batch(Batch::default())));
     }
 }
 
@@ -178,14 +178,14 @@ fn the_entries_of_a_long_batch_are_read_when_their_turn_comes() {
         })
         .collect();
     let body = Bytes::from(format!("[{}]", entries.join(" ,\n")));
-    let Ok(Payload::Batch(batch)) = parse(&body, usize::MAX) else {
+    let Ok(RequestPayload::Batch(batch)) = parse(&body, usize::MAX) else {
         panic!("no batch")
     };
     assert_eq!((batch.len(), batch.kept.len()), (calls, KEPT));
     let mut count = 0;
     for (entry, text) in batch.zip(entries) {
         let alone = parse(&Bytes::from(text), 1);
-        assert_eq!(alone, Ok(Payload::Single(entry)), "{count}");
+        assert_eq!(alone, Ok(RequestPayload::Single(entry)), "{count}");
         count += 1;
     }
     assert_eq!(count, calls);
@@ -201,7 +201,7 @@ fn the_entries_of_a_long_batch_are_read_when_their_turn_comes() {
 fn a_batch_over_the_limit_is_counted_to_its_end() {
     let one = r#"{"jsonrpc":"2.0","id":1,"method":"m"}"#;
     let body = |calls| Bytes::from(format!("[{}]", vec![one; calls].join(",")));
-    assert!(matches!(parse(&body(3), 3), Ok(Payload::Batch(entries)) if entries.len() == 3));
+    assert!(matches!(parse(&body(3), 3), Ok(RequestPayload::Batch(entries)) if entries.len() == 3));
     assert_eq!(
         parse(&body(7), 3),
         Err(ParseError::TooManyCalls { calls: 7, limit: 3 })
@@ -296,7 +296,7 @@ proptest! {
         value in prop_oneof![r#"[\[\]{}":,0-9a-z\\ .eE+-]{0,24}"#, "\\PC{0,12}"]
     ) {
         let body = format!(r#"{{"jsonrpc":"2.0","id":1,"method":"m","params":[{value}]}}"#);
-        let call_only = matches!(read(&body), Ok(Payload::Single(Entry::Call(_))));
+        let call_only = matches!(read(&body), Ok(RequestPayload::Single(RequestEntry::Call(_))));
         prop_assert_eq!(call_only, serde_json::from_str::<Request<'_>>(&body).is_ok());
     }
 }

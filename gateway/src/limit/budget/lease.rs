@@ -14,7 +14,7 @@ const STOCK_PART: u64 = 16;
 
 /// What a replica asks of the bucket in Redis.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Demand {
+pub struct LeaseRequest {
     /// Nanoseconds in which one request is earned.
     pub interval: u64,
     pub burst: u64,
@@ -30,13 +30,13 @@ pub struct Demand {
 
 /// Its answer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Leased {
+pub struct LeaseAnswer {
     pub granted: i64,
     /// What is left in the bucket.
     pub beyond: i64,
 }
 
-impl Demand {
+impl LeaseRequest {
     /// Nothing is needed: Redis need not be asked.
     pub fn is_nothing(&self) -> bool {
         self.want == 0 && self.sent == 0
@@ -45,14 +45,14 @@ impl Demand {
 
 impl Budget {
     /// What is needed, by what was taken since the last look. `None` where there is no limit.
-    pub fn demand(&self, now: Instant) -> Option<Demand> {
+    pub fn demand(&self, now: Instant) -> Option<LeaseRequest> {
         let rate = (*self.rate.lock())?;
         let (interval, burst) = (rate.interval_nanos(), u64::from(rate.burst));
         let taken = self.taken.swap(0, Ordering::Relaxed);
         let number = self.asked.fetch_add(1, Ordering::Relaxed) + 1;
         let answered = self.answered.load(Ordering::Relaxed);
         if !self.is_leased() {
-            return Some(Demand {
+            return Some(LeaseRequest {
                 interval,
                 burst,
                 want: signed(stock(burst)),
@@ -69,7 +69,7 @@ impl Budget {
         let want = signed(target) - lease.max(0);
         // A few too many are kept: they are needed soon, or given back when they are many.
         let keeps = want < 0 && lease <= signed(target * 2);
-        Some(Demand {
+        Some(LeaseRequest {
             interval,
             burst,
             want: if keeps { 0 } else { want },
@@ -80,7 +80,7 @@ impl Budget {
     }
 
     /// Takes over what Redis has granted to a demand.
-    pub fn granted(&self, demand: &Demand, leased: Leased) {
+    pub fn granted(&self, demand: &LeaseRequest, leased: LeaseAnswer) {
         self.beyond.store(leased.beyond, Ordering::Relaxed);
         self.answered.store(demand.number, Ordering::Relaxed);
         if self.is_leased() {

@@ -7,53 +7,58 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use arc_swap::ArcSwapOption;
 use tokio::time::{Duration, Instant};
 
-use super::{Budget, Treasury};
+use super::{Budget, BudgetRegistry};
 use crate::config;
 use crate::solana::Priority;
 
 /// What an upstream may be sent. Without budgets, looking costs one load.
 #[derive(Debug, Default)]
-pub struct Budgets {
+pub struct UpstreamBudgets {
     is_limited: AtomicBool,
-    terms: ArcSwapOption<Terms>,
+    terms: ArcSwapOption<BudgetTerms>,
 }
 
 #[derive(Debug)]
-struct Terms {
+struct BudgetTerms {
     own: Arc<Budget>,
     costs: BTreeMap<String, u32>,
-    groups: Vec<Group>,
+    groups: Vec<MethodGroup>,
 }
 
 /// Methods that have a budget beside that of the upstream.
 #[derive(Debug)]
-struct Group {
+struct MethodGroup {
     methods: Vec<String>,
     budget: Arc<Budget>,
 }
 
 /// What was taken for one call.
 #[derive(Debug, Default)]
-pub struct Charge {
-    terms: Option<Arc<Terms>>,
+pub struct BudgetCharge {
+    terms: Option<Arc<BudgetTerms>>,
     cost: u32,
     group: Option<usize>,
 }
 
-impl Budgets {
+impl UpstreamBudgets {
     /// Takes settings over. The budgets themselves are the treasury's, which keeps them by name.
-    pub fn set(&self, upstream: &str, settings: Option<&config::Budget>, treasury: &Treasury) {
+    pub fn set(
+        &self,
+        upstream: &str,
+        settings: Option<&config::Budget>,
+        treasury: &BudgetRegistry,
+    ) {
         let terms = settings.map(|settings| {
             let name = match &settings.organisation {
                 Some(organisation) => format!("organisation/{organisation}"),
                 None => format!("upstream/{upstream}"),
             };
-            let groups = settings.groups.iter().map(|group| Group {
+            let groups = settings.groups.iter().map(|group| MethodGroup {
                 budget: treasury
                     .budget(&format!("{name}/{}", group.methods.join(",")), &group.rate),
                 methods: group.methods.clone(),
             });
-            Arc::new(Terms {
+            Arc::new(BudgetTerms {
                 groups: groups.collect(),
                 own: treasury.budget(&name, &settings.rate),
                 costs: settings.costs.clone(),
@@ -83,12 +88,12 @@ impl Budgets {
     }
 
     /// Takes what a call of a method costs, if it may be sent now.
-    pub fn take(&self, method: &str, priority: Priority, now: Instant) -> Option<Charge> {
+    pub fn take(&self, method: &str, priority: Priority, now: Instant) -> Option<BudgetCharge> {
         if !self.is_limited() {
-            return Some(Charge::default());
+            return Some(BudgetCharge::default());
         }
         let Some(terms) = self.terms.load_full() else {
-            return Some(Charge::default());
+            return Some(BudgetCharge::default());
         };
         let (cost, group) = (terms.cost(method), terms.group(method));
         if !terms.own.take(cost, priority, now) {
@@ -99,7 +104,7 @@ impl Budgets {
             terms.own.refund(cost);
             return None;
         }
-        Some(Charge {
+        Some(BudgetCharge {
             terms: Some(terms),
             cost,
             group,
@@ -133,7 +138,7 @@ impl Budgets {
     }
 }
 
-impl Terms {
+impl BudgetTerms {
     fn cost(&self, method: &str) -> u32 {
         if self.costs.is_empty() {
             return 1;
@@ -142,7 +147,7 @@ impl Terms {
     }
 
     fn group(&self, method: &str) -> Option<usize> {
-        let has = |group: &Group| group.methods.iter().any(|name| name == method);
+        let has = |group: &MethodGroup| group.methods.iter().any(|name| name == method);
         self.groups.iter().position(has)
     }
 
@@ -154,7 +159,7 @@ impl Terms {
     }
 }
 
-impl Charge {
+impl BudgetCharge {
     /// The call is sent once more.
     pub fn again(&self, now: Instant) {
         if let Some(terms) = &self.terms {
@@ -199,15 +204,15 @@ mod tests {
         }
     }
 
-    fn sent(budgets: &Budgets, method: &str) -> usize {
+    fn sent(budgets: &UpstreamBudgets, method: &str) -> usize {
         let take = || budgets.take(method, Priority::Medium, Instant::now());
         std::iter::from_fn(take).take(1000).count()
     }
 
     #[tokio::test(start_paused = true)]
     async fn methods_cost_what_they_cost_and_groups_have_less() {
-        let budgets = Budgets::default();
-        let treasury = Treasury::default();
+        let budgets = UpstreamBudgets::default();
+        let treasury = BudgetRegistry::default();
         assert_eq!(sent(&budgets, "any"), 1000, "no budget, no limit");
         budgets.set("one", Some(&settings(None)), &treasury);
         assert_eq!(sent(&budgets, "send"), 2);
@@ -228,8 +233,8 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn what_a_group_does_not_have_is_not_taken_of_the_whole() {
-        let budgets = Budgets::default();
-        budgets.set("one", Some(&settings(None)), &Treasury::default());
+        let budgets = UpstreamBudgets::default();
+        budgets.set("one", Some(&settings(None)), &BudgetRegistry::default());
         let one = budgets
             .take("send", Priority::Medium, Instant::now())
             .unwrap();
@@ -241,8 +246,8 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn upstreams_of_one_organisation_have_one_budget_and_others_their_own() {
-        let treasury = Treasury::default();
-        let all = ["one", "two", "three"].map(|name| (name, Budgets::default()));
+        let treasury = BudgetRegistry::default();
+        let all = ["one", "two", "three"].map(|name| (name, UpstreamBudgets::default()));
         for (name, budgets) in &all {
             let organisation = (*name != "three").then_some("org");
             budgets.set(name, Some(&settings(organisation)), &treasury);

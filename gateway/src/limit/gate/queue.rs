@@ -5,32 +5,32 @@ use std::collections::{BTreeMap, VecDeque};
 use tokio::sync::oneshot;
 use tokio::time::Instant;
 
-use super::{Ask, CLASSES, Place};
+use super::{CLASSES, GatePermit, PermitRequest};
 use crate::solana::Priority;
 
 /// One call that waits.
 #[derive(Debug)]
 pub(super) struct Waiter {
-    pub(super) ask: Ask,
+    pub(super) ask: PermitRequest,
     pub(super) since: Instant,
-    pub(super) grant: oneshot::Sender<Place>,
+    pub(super) grant: oneshot::Sender<GatePermit>,
 }
 
 /// Whether a place is free for a light and for a heavy call, by class.
-pub(super) type Free = [[bool; 2]; CLASSES.len()];
+pub(super) type FreePermits = [[bool; 2]; CLASSES.len()];
 
 /// All who wait.
 #[derive(Debug, Default)]
-pub(super) struct Queue {
+pub(super) struct PriorityQueue {
     /// Light and heavy calls apart: light ones overtake heavy ones that have no place.
-    lines: [[Line; 2]; CLASSES.len()],
+    lines: [[ClassQueue; 2]; CLASSES.len()],
     waiting: usize,
     next_number: u64,
 }
 
 /// Those of one class, by consumer.
 #[derive(Debug, Default)]
-struct Line {
+struct ClassQueue {
     /// Whose turn it is, and who comes after.
     turns: VecDeque<u64>,
     /// Turns that the first of them has had in a row.
@@ -38,7 +38,7 @@ struct Line {
     waiters: BTreeMap<u64, VecDeque<(u64, Waiter)>>,
 }
 
-impl Queue {
+impl PriorityQueue {
     pub(super) fn len(&self) -> usize {
         self.waiting
     }
@@ -49,8 +49,8 @@ impl Queue {
 
     /// How many of each class wait.
     pub(super) fn by_class(&self) -> [usize; CLASSES.len()] {
-        let lengths = |line: &Line| line.waiters.values().map(VecDeque::len).sum::<usize>();
-        let of_class = |[light, heavy]: &[Line; 2]| lengths(light) + lengths(heavy);
+        let lengths = |line: &ClassQueue| line.waiters.values().map(VecDeque::len).sum::<usize>();
+        let of_class = |[light, heavy]: &[ClassQueue; 2]| lengths(light) + lengths(heavy);
         self.lines.each_ref().map(of_class)
     }
 
@@ -67,11 +67,11 @@ impl Queue {
 
     /// Takes out whoever is next of those for whom a place is free: if somebody has waited since
     /// before `aged`, the one who has waited longest.
-    pub(super) fn next(&mut self, free: &Free, aged: Option<Instant>) -> Option<Waiter> {
+    pub(super) fn next(&mut self, free: &FreePermits, aged: Option<Instant>) -> Option<Waiter> {
         let lines = self.lines.iter_mut().flatten();
         let lines = lines.zip(free.iter().flatten());
         let open = lines.filter_map(|(line, free)| free.then_some(line));
-        let mut open: Vec<&mut Line> = open.filter(|line| !line.turns.is_empty()).collect();
+        let mut open: Vec<&mut ClassQueue> = open.filter(|line| !line.turns.is_empty()).collect();
         let oldest = aged.and_then(|aged| {
             let oldest = open.iter().enumerate().filter_map(|(at, line)| {
                 let (consumer, since) = line.oldest()?;
@@ -84,7 +84,7 @@ impl Queue {
         } else {
             // Light calls stand before the heavy ones of their class.
             let highest =
-                |(at, line): &(usize, &&mut Line)| (line.priority(), std::cmp::Reverse(*at));
+                |(at, line): &(usize, &&mut ClassQueue)| (line.priority(), std::cmp::Reverse(*at));
             let (at, _) = open.iter().enumerate().max_by_key(highest)?;
             open.get_mut(at)?.pop_turn()
         }?;
@@ -96,7 +96,7 @@ impl Queue {
     /// calls; whether there was one.
     pub(super) fn shed_below(&mut self, priority: Priority) -> bool {
         let lower = self.lines.iter_mut().take(priority as usize).flatten();
-        let Some(waiter) = lower.into_iter().find_map(Line::pop_latest) else {
+        let Some(waiter) = lower.into_iter().find_map(ClassQueue::pop_latest) else {
             return false;
         };
         self.waiting -= 1;
@@ -105,7 +105,7 @@ impl Queue {
     }
 
     /// Takes out one that no longer waits, if it is there.
-    pub(super) fn leave(&mut self, ask: Ask, number: u64) {
+    pub(super) fn leave(&mut self, ask: PermitRequest, number: u64) {
         let line = self.line(ask);
         if line.is_some_and(|line| line.remove(ask.consumer, number)) {
             self.waiting -= 1;
@@ -113,13 +113,13 @@ impl Queue {
     }
 
     /// There is one for every class.
-    fn line(&mut self, ask: Ask) -> Option<&mut Line> {
+    fn line(&mut self, ask: PermitRequest) -> Option<&mut ClassQueue> {
         let [light, heavy] = self.lines.get_mut(ask.priority as usize)?;
         Some(if ask.heavy { heavy } else { light })
     }
 }
 
-impl Line {
+impl ClassQueue {
     fn push(&mut self, number: u64, waiter: Waiter) {
         let consumer = waiter.ask.consumer;
         let own = self.waiters.entry(consumer).or_default();

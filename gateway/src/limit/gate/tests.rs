@@ -4,33 +4,33 @@ use tokio::task::JoinHandle;
 
 use super::*;
 
-fn ask(priority: Priority) -> Ask {
-    Ask::own(priority)
+fn ask(priority: Priority) -> PermitRequest {
+    PermitRequest::own(priority)
 }
 
-fn of(priority: Priority, consumer: u64) -> Ask {
-    Ask {
+fn of(priority: Priority, consumer: u64) -> PermitRequest {
+    PermitRequest {
         consumer,
         ..ask(priority)
     }
 }
 
-fn heavy(priority: Priority) -> Ask {
-    Ask {
+fn heavy(priority: Priority) -> PermitRequest {
+    PermitRequest {
         heavy: true,
         ..ask(priority)
     }
 }
 
 /// Asks, and is in the queue or has its place when this returns.
-async fn wait(gate: &Arc<Gate>, ask: Ask) -> JoinHandle<Option<Place>> {
+async fn wait(gate: &Arc<Gate>, ask: PermitRequest) -> JoinHandle<Option<GatePermit>> {
     let gate = Arc::clone(gate);
     let waits = tokio::spawn(async move { gate.place(ask).await });
     tokio::task::yield_now().await;
     waits
 }
 
-fn all(gate: &Arc<Gate>, ask: Ask) -> Vec<Place> {
+fn all(gate: &Arc<Gate>, ask: PermitRequest) -> Vec<GatePermit> {
     std::iter::from_fn(|| gate.try_place(ask)).collect()
 }
 
@@ -184,12 +184,12 @@ proptest::proptest! {
             .enable_time().start_paused(true).build().unwrap();
         runtime.block_on(async {
             let gate = Gate::new(places, 6);
-            let mut calls: Vec<JoinHandle<Option<Place>>> = Vec::new();
-            let mut held: Vec<Place> = Vec::new();
+            let mut calls: Vec<JoinHandle<Option<GatePermit>>> = Vec::new();
+            let mut held: Vec<GatePermit> = Vec::new();
             for (deed, class, consumer, heavy) in deeds {
                 match deed {
                     0 => {
-                        let ask = Ask { priority: CLASSES[class], consumer, weight: 1, heavy };
+                        let ask = PermitRequest { priority: CLASSES[class], consumer, weight: 1, heavy };
                         calls.push(wait(&gate, ask).await);
                     }
                     1 if !held.is_empty() => drop(held.swap_remove(class % held.len())),
@@ -249,7 +249,7 @@ async fn whose_plan_has_more_weight_has_more_turns_and_takes_none_of_who_waits_a
     let mut waiting = Vec::new();
     for _ in 0..100 {
         for (consumer, weight) in [(1, 1), (2, 3)] {
-            let ask = Ask {
+            let ask = PermitRequest {
                 weight,
                 ..of(Priority::Medium, consumer)
             };

@@ -11,10 +11,11 @@ use tokio::time::Instant;
 
 use super::ApiCall;
 use super::reply::{ApiContent, ApiResponse};
-use crate::jupiter::{self, Fault, Product, QuoteFacts, Seen};
-use crate::limit::Ask;
+use crate::jupiter::{self, ApiFault, JudgedAnswer, Product, QuoteFacts};
+use crate::limit::PermitRequest;
 use crate::upstream::{
-    ApiBody, ApiLimits, ApiReply, ApiRequest, ApiUpstream, Ticket, TransportFault, priority,
+    ApiAttemptGuard, ApiBody, ApiLimits, ApiReply, ApiRequest, ApiUpstream, TransportFault,
+    priority,
 };
 
 /// Where another upstream could answer, a connection is waited for this long at most.
@@ -22,7 +23,7 @@ const QUEUE: Duration = Duration::from_millis(100);
 
 /// How an answer came about.
 #[derive(Debug)]
-pub(super) struct Ended {
+pub(super) struct ApiAttemptSummary {
     pub(super) reply: ApiReply,
     pub(super) upstream: Arc<ApiUpstream>,
     /// What a quote says of itself.
@@ -32,7 +33,7 @@ pub(super) struct Ended {
     pub(super) hedged: bool,
 }
 
-impl Ended {
+impl ApiAttemptSummary {
     /// The body, if it is there as a whole.
     pub(super) fn whole(&self) -> Option<&Bytes> {
         match &self.reply.body {
@@ -71,23 +72,23 @@ pub(super) fn fee_note(upstream: Option<&Arc<ApiUpstream>>) -> Vec<(&'static str
 }
 
 /// How one attempt ended.
-pub(super) enum Outcome {
+pub(super) enum ApiOutcome {
     Good(ApiReply, Option<QuoteFacts>),
-    Bad(Fault, ApiReply, Option<QuoteFacts>),
+    Bad(ApiFault, ApiReply, Option<QuoteFacts>),
     Broken(TransportFault),
 }
 
-pub(super) struct Attempted {
+pub(super) struct ApiAttempt {
     pub(super) upstream: Arc<ApiUpstream>,
-    pub(super) outcome: Outcome,
+    pub(super) outcome: ApiOutcome,
     pub(super) hedge: bool,
 }
 
-impl Attempted {
+impl ApiAttempt {
     /// The answer, if it is a good one.
-    pub(super) fn good(self) -> Option<Ended> {
+    pub(super) fn good(self) -> Option<ApiAttemptSummary> {
         match self.outcome {
-            Outcome::Good(reply, facts) if reply.status < 300 => Some(Ended {
+            ApiOutcome::Good(reply, facts) if reply.status < 300 => Some(ApiAttemptSummary {
                 reply,
                 upstream: self.upstream,
                 facts,
@@ -102,7 +103,7 @@ impl Attempted {
 
 /// How an attempt differs from others.
 #[derive(Clone, Copy, Debug, Default)]
-pub(super) struct Manner {
+pub(super) struct ApiAttemptMode {
     pub(super) hedge: bool,
     /// Another upstream could answer instead.
     pub(super) others: bool,
@@ -112,11 +113,11 @@ pub(super) struct Manner {
 pub(super) fn carry_out(
     call: &ApiCall,
     product: Product,
-    ticket: Ticket,
+    ticket: ApiAttemptGuard,
     request: ApiRequest,
-    Manner { hedge, others }: Manner,
-) -> BoxFuture<'_, Attempted> {
-    let class = Class::of(&call.method, product);
+    ApiAttemptMode { hedge, others }: ApiAttemptMode,
+) -> BoxFuture<'_, ApiAttempt> {
+    let class = ApiCallClass::of(&call.method, product);
     let upstream = Arc::clone(ticket.upstream());
     let timeouts = &upstream.settings().timeouts;
     let first_byte = if class.heavy {
@@ -132,7 +133,7 @@ pub(super) fn carry_out(
         first_byte,
         answer_buffer: call.snapshot.config.limits.answer_buffer,
         replayable: class.replayable,
-        ask: Ask {
+        ask: PermitRequest {
             priority: priority(product),
             consumer: call.affinity,
             weight: 1,
@@ -147,20 +148,20 @@ pub(super) fn carry_out(
         let outcome = match reply {
             Err(fault) => {
                 ticket.broken(product, fault, now);
-                Outcome::Broken(fault)
+                ApiOutcome::Broken(fault)
             }
             Ok(reply) => match judged(call, product, &upstream, &reply) {
                 (None, facts) => {
                     ticket.good(product, reply.latency, quantile, now);
-                    Outcome::Good(reply, facts)
+                    ApiOutcome::Good(reply, facts)
                 }
                 (Some(fault), facts) => {
                     ticket.bad(product, fault, now);
-                    Outcome::Bad(fault, reply, facts)
+                    ApiOutcome::Bad(fault, reply, facts)
                 }
             },
         };
-        Attempted {
+        ApiAttempt {
             upstream,
             outcome,
             hedge,
@@ -174,7 +175,7 @@ pub(super) fn carry_out(
     reason = "facts that do not depend on each other"
 )]
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Class {
+pub(super) struct ApiCallClass {
     /// The upstream may see it twice.
     pub(super) replayable: bool,
     /// It belongs to one upstream.
@@ -184,7 +185,7 @@ pub(super) struct Class {
     pub(super) hedged: bool,
 }
 
-impl Class {
+impl ApiCallClass {
     pub(super) fn of(method: &Method, product: Product) -> Self {
         let reads = method == Method::GET;
         // Both only build a transaction from what stands in their body.
@@ -211,12 +212,12 @@ fn judged(
     product: Product,
     upstream: &ApiUpstream,
     reply: &ApiReply,
-) -> (Option<Fault>, Option<QuoteFacts>) {
+) -> (Option<ApiFault>, Option<QuoteFacts>) {
     let body = match &reply.body {
         ApiBody::Whole(body) => body,
         ApiBody::Streaming { first, .. } => first,
     };
-    let seen = Seen {
+    let seen = JudgedAnswer {
         product,
         status: reply.status,
         is_json: reply.hints.content_type_json,
@@ -231,7 +232,7 @@ fn judged(
         return (fault, None);
     }
     let Some(facts) = QuoteFacts::read(body) else {
-        return (Some(Fault::Unexpected), None);
+        return (Some(ApiFault::Unexpected), None);
     };
     let tip = call.snapshot.pool.slots().map(|view| view.now);
     upstream.quoted(facts.context_slot, tip, Instant::now());
@@ -239,7 +240,7 @@ fn judged(
     let lag = lag.map(|(slot, tip)| slot.lag_behind(tip));
     let settings = &call.snapshot.config.jupiter;
     let old = lag.is_some_and(|lag| lag > settings.health.exclude_lag);
-    let fault = (old || is_traded(call, &facts, tip)).then_some(Fault::Lagging);
+    let fault = (old || is_traded(call, &facts, tip)).then_some(ApiFault::Lagging);
     (fault, Some(facts))
 }
 

@@ -11,11 +11,13 @@ use futures::stream::{FuturesUnordered, StreamExt};
 use tokio::time::{Instant, sleep, sleep_until};
 
 use super::ApiCall;
-use super::attempt::{Attempted, Class, Ended, Manner, Outcome, carry_out};
+use super::attempt::{
+    ApiAttempt, ApiAttemptMode, ApiAttemptSummary, ApiCallClass, ApiOutcome, carry_out,
+};
 use crate::error::Rejection;
-use crate::jupiter::{Fault, Route};
+use crate::jupiter::{ApiFault, ApiRoute};
 use crate::solana::FaultKind;
-use crate::upstream::{ApiUpstream, Choice, TransportFault};
+use crate::upstream::{ApiChoice, ApiUpstream, TransportFault};
 
 /// Upstreams that are asked for one request, at most.
 const MOST: usize = 4;
@@ -24,23 +26,27 @@ const MOST: usize = 4;
 /// by themselves.
 const LONGEST_WAIT: Duration = Duration::from_secs(1);
 
-pub(super) struct Attempts<'c> {
+pub(super) struct ApiAttempts<'c> {
     call: &'c ApiCall,
-    route: &'c Route<'c>,
+    route: &'c ApiRoute<'c>,
     origin: Option<Arc<str>>,
-    class: Class,
+    class: ApiCallClass,
     started: u32,
     hedged: bool,
     /// The least bad answer so far.
-    fallback: Option<(Fault, Ended)>,
+    fallback: Option<(ApiFault, ApiAttemptSummary)>,
     broken: Option<TransportFault>,
     limited: Option<Duration>,
 }
 
-impl<'c> Attempts<'c> {
-    pub(super) fn new(call: &'c ApiCall, route: &'c Route<'c>, origin: Option<Arc<str>>) -> Self {
+impl<'c> ApiAttempts<'c> {
+    pub(super) fn new(
+        call: &'c ApiCall,
+        route: &'c ApiRoute<'c>,
+        origin: Option<Arc<str>>,
+    ) -> Self {
         Self {
-            class: Class::of(&call.method, route.product),
+            class: ApiCallClass::of(&call.method, route.product),
             call,
             route,
             origin,
@@ -56,11 +62,11 @@ impl<'c> Attempts<'c> {
     ///
     /// # Errors
     /// There is none.
-    pub(super) async fn run(mut self) -> Result<Ended, Rejection> {
-        self.call.pipeline.live.budget.deposit();
+    pub(super) async fn run(mut self) -> Result<ApiAttemptSummary, Rejection> {
+        self.call.pipeline.dispatch_state.budget.deposit();
         let choice = self.choice_in_time().await?;
         let mut left = choice.order.iter();
-        let mut running: FuturesUnordered<BoxFuture<'c, Attempted>> = FuturesUnordered::new();
+        let mut running: FuturesUnordered<BoxFuture<'c, ApiAttempt>> = FuturesUnordered::new();
         let first = self.next(&mut left, &choice, false);
         let Some(first) = first else {
             return Err(self.conclude(&choice).err().unwrap_or(NONE));
@@ -99,7 +105,7 @@ impl<'c> Attempts<'c> {
     }
 
     /// Where it goes; after a moment, if all that is missing is a budget.
-    async fn choice_in_time(&self) -> Result<Choice, Rejection> {
+    async fn choice_in_time(&self) -> Result<ApiChoice, Rejection> {
         let until = (self.call.started + LONGEST_WAIT).min(self.call.deadline());
         loop {
             let choice = self.choice()?;
@@ -111,7 +117,7 @@ impl<'c> Attempts<'c> {
         }
     }
 
-    fn choice(&self) -> Result<Choice, Rejection> {
+    fn choice(&self) -> Result<ApiChoice, Rejection> {
         let (call, product) = (self.call, self.route.product);
         let pool = &call.snapshot.jupiter;
         let now = Instant::now();
@@ -133,9 +139,9 @@ impl<'c> Attempts<'c> {
     fn next(
         &mut self,
         left: &mut std::slice::Iter<'_, Arc<ApiUpstream>>,
-        choice: &Choice,
+        choice: &ApiChoice,
         hedge: bool,
-    ) -> Option<(BoxFuture<'c, Attempted>, Option<Duration>)> {
+    ) -> Option<(BoxFuture<'c, ApiAttempt>, Option<Duration>)> {
         if self.started as usize >= MOST || (self.class.bound && self.started > 0) {
             return None;
         }
@@ -165,7 +171,7 @@ impl<'c> Attempts<'c> {
                     self.route.product,
                     ticket,
                     request,
-                    Manner { hedge, others },
+                    ApiAttemptMode { hedge, others },
                 ),
                 hedge_after,
             ));
@@ -185,7 +191,10 @@ impl<'c> Attempts<'c> {
         if !hedge && upstream.is_fit(now) {
             return true;
         }
-        let (retry, live) = (&self.call.snapshot.config.retry, &self.call.pipeline.live);
+        let (retry, live) = (
+            &self.call.snapshot.config.retry,
+            &self.call.pipeline.dispatch_state,
+        );
         let paid = live
             .budget
             .withdraw(retry.budget, retry.min_per_second, now);
@@ -196,13 +205,13 @@ impl<'c> Attempts<'c> {
     }
 
     /// An answer for the caller, or whether another upstream may be asked.
-    fn weigh(&mut self, attempted: Attempted) -> Result<Ended, bool> {
-        let Attempted {
+    fn weigh(&mut self, attempted: ApiAttempt) -> Result<ApiAttemptSummary, bool> {
+        let ApiAttempt {
             upstream,
             outcome,
             hedge,
         } = attempted;
-        let ended = |reply, facts, outcome| Ended {
+        let ended = |reply, facts, outcome| ApiAttemptSummary {
             reply,
             upstream,
             facts,
@@ -211,15 +220,15 @@ impl<'c> Attempts<'c> {
             hedged: hedge,
         };
         match outcome {
-            Outcome::Good(reply, facts) => {
+            ApiOutcome::Good(reply, facts) => {
                 let outcome = match reply.status {
                     ..400 => "ok",
                     _ => "refused",
                 };
                 Ok(ended(reply, facts, outcome))
             }
-            Outcome::Bad(fault, reply, facts) => {
-                if let Fault::RateLimited(pause) = fault {
+            ApiOutcome::Bad(fault, reply, facts) => {
+                if let ApiFault::RateLimited(pause) = fault {
                     let pause = pause.unwrap_or(Duration::from_secs(1));
                     self.limited = Some(self.limited.map_or(pause, |known| known.min(pause)));
                 }
@@ -233,7 +242,7 @@ impl<'c> Attempts<'c> {
                 }
                 Err(self.class.replayable || fault.is_refusal())
             }
-            Outcome::Broken(fault) => {
+            ApiOutcome::Broken(fault) => {
                 let sent = fault.bytes_sent && !self.class.replayable;
                 if self.broken.is_none_or(|known| !known.bytes_sent) {
                     self.broken = Some(fault);
@@ -244,7 +253,7 @@ impl<'c> Attempts<'c> {
     }
 
     /// What the caller is told when no upstream has given a good answer.
-    fn conclude(&mut self, choice: &Choice) -> Result<Ended, Rejection> {
+    fn conclude(&mut self, choice: &ApiChoice) -> Result<ApiAttemptSummary, Rejection> {
         if let Some(broken) = self.broken
             && broken.bytes_sent
             && !self.class.replayable
@@ -256,17 +265,19 @@ impl<'c> Attempts<'c> {
         let later = limited.filter(|_| self.class.replayable);
         if let Some((fault, ended)) = self.fallback.take() {
             return match (fault, later) {
-                (Fault::NoRoute | Fault::Lagging, _) | (Fault::ServerError, None) => Ok(ended),
-                (Fault::RateLimited(_), _) => Err(Rejection::RateLimited {
+                (ApiFault::NoRoute | ApiFault::Lagging, _) | (ApiFault::ServerError, None) => {
+                    Ok(ended)
+                }
+                (ApiFault::RateLimited(_), _) => Err(Rejection::RateLimited {
                     retry_after: limited.unwrap_or_default(),
                 }),
-                (Fault::ServerError | Fault::Unexpected, Some(retry_after)) => {
+                (ApiFault::ServerError | ApiFault::Unexpected, Some(retry_after)) => {
                     Err(Rejection::RateLimited { retry_after })
                 }
-                (Fault::Unauthorized | Fault::Forbidden | Fault::Firewall, _) => {
+                (ApiFault::Unauthorized | ApiFault::Forbidden | ApiFault::Firewall, _) => {
                     Err(Rejection::ApiKeyRefused)
                 }
-                (Fault::Unexpected, None) => Err(Rejection::ApiUnavailable {
+                (ApiFault::Unexpected, None) => Err(Rejection::ApiUnavailable {
                     reason: "the upstream gave something else than an answer",
                 }),
             };
@@ -292,9 +303,9 @@ impl<'c> Attempts<'c> {
         Err(NONE)
     }
 
-    fn answered(&self, ended: Ended, choice: &Choice) -> Ended {
+    fn answered(&self, ended: ApiAttemptSummary, choice: &ApiChoice) -> ApiAttemptSummary {
         let usual = choice.usual.as_ref();
-        let metrics = &self.call.pipeline.live.metrics;
+        let metrics = &self.call.pipeline.dispatch_state.metrics;
         let to = ended.upstream.id();
         // A hedge that was faster, or a quote's own upstream, is no failover.
         let origin = self.origin.as_deref() == Some(to);
@@ -304,7 +315,7 @@ impl<'c> Attempts<'c> {
         {
             metrics.failover(usual.id(), to);
         }
-        Ended {
+        ApiAttemptSummary {
             attempts: self.started,
             hedged: self.hedged,
             ..ended
@@ -328,14 +339,20 @@ const NONE: Rejection = Rejection::ApiUnavailable {
 };
 
 /// Whether one bad answer is worth more than another.
-fn better(fault: Fault, ended: &Ended, known: Fault, best: &Ended) -> bool {
+fn better(
+    fault: ApiFault,
+    ended: &ApiAttemptSummary,
+    known: ApiFault,
+    best: &ApiAttemptSummary,
+) -> bool {
     let worth = |fault| match fault {
-        Fault::Lagging => 4,
-        Fault::NoRoute => 3,
-        Fault::RateLimited(_) => 2,
-        Fault::ServerError => 1,
+        ApiFault::Lagging => 4,
+        ApiFault::NoRoute => 3,
+        ApiFault::RateLimited(_) => 2,
+        ApiFault::ServerError => 1,
         _ => 0,
     };
-    let slot = |ended: &Ended| ended.facts.as_ref().and_then(|facts| facts.context_slot);
+    let slot =
+        |ended: &ApiAttemptSummary| ended.facts.as_ref().and_then(|facts| facts.context_slot);
     (worth(fault), slot(ended)) > (worth(known), slot(best))
 }

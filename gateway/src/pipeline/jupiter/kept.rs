@@ -6,16 +6,16 @@ use std::time::Duration;
 use tokio::time::{Instant, timeout_at};
 
 use super::ApiCall;
-use super::attempt::Ended;
+use super::attempt::ApiAttemptSummary;
 use super::reply::ApiResponse;
-use crate::cache::{KeptQuote, Key, Role, Told};
+use crate::cache::{CacheKey, FlightRole, FollowerOutcome, KeptQuote};
 use crate::error::Rejection;
-use crate::jupiter::{Product, Route};
+use crate::jupiter::{ApiRoute, Product};
 use crate::pipeline::{CacheStatus, CacheUse};
 
 impl ApiCall {
     /// Answers a read whose answer is kept for a while.
-    pub(super) async fn kept(&self, route: &Route<'_>) -> Result<ApiResponse, Rejection> {
+    pub(super) async fn kept(&self, route: &ApiRoute<'_>) -> Result<ApiResponse, Rejection> {
         let lives = self.lives(route);
         if lives.is_zero() || self.cache_use == CacheUse::Bypass {
             return self.forward(route).await;
@@ -33,7 +33,7 @@ impl ApiCall {
                 return Ok(self.told(&known, route.product, CacheStatus::Hit));
             }
             match self.pipeline.quote_flights.join(key) {
-                Role::Lead(lead) => {
+                FlightRole::Lead(lead) => {
                     let ended = self.attempt(route, None).await;
                     let kept = match &ended {
                         Ok(ended) => self.keep_for(key, ended, lives).map(Ok),
@@ -48,24 +48,26 @@ impl ApiCall {
                         ..response
                     });
                 }
-                Role::Follow(follow) => match timeout_at(self.deadline(), follow.wait()).await {
-                    Ok(Told::Settled(told)) => {
-                        let kept = told?;
-                        cache.metrics.product_told(route.product.label());
-                        return Ok(self.told(&kept, route.product, CacheStatus::Coalesced));
+                FlightRole::Follow(follow) => {
+                    match timeout_at(self.deadline(), follow.wait()).await {
+                        Ok(FollowerOutcome::Settled(told)) => {
+                            let kept = told?;
+                            cache.metrics.product_told(route.product.label());
+                            return Ok(self.told(&kept, route.product, CacheStatus::Coalesced));
+                        }
+                        Ok(FollowerOutcome::HandedOver) => {}
+                        Err(_elapsed) => {
+                            return Err(Rejection::ApiUnavailable {
+                                reason: "no answer in time",
+                            });
+                        }
                     }
-                    Ok(Told::HandedOver) => {}
-                    Err(_elapsed) => {
-                        return Err(Rejection::ApiUnavailable {
-                            reason: "no answer in time",
-                        });
-                    }
-                },
+                }
             }
         }
     }
 
-    fn lives(&self, route: &Route<'_>) -> Duration {
+    fn lives(&self, route: &ApiRoute<'_>) -> Duration {
         let lifetimes = &self.snapshot.config.jupiter.lifetimes;
         match (route.product, route.rest().trim_end_matches('/')) {
             (Product::Labels, _) => lifetimes.labels,
@@ -75,7 +77,12 @@ impl ApiCall {
         }
     }
 
-    fn keep_for(&self, key: Key, ended: &Ended, lives: Duration) -> Option<Arc<KeptQuote>> {
+    fn keep_for(
+        &self,
+        key: CacheKey,
+        ended: &ApiAttemptSummary,
+        lives: Duration,
+    ) -> Option<Arc<KeptQuote>> {
         let body = ended.whole()?;
         let kept = Arc::new(KeptQuote {
             status: ended.reply.status,
@@ -94,7 +101,7 @@ impl ApiCall {
     }
 
     /// Whatever is asked for as it is written.
-    fn key_of(&self, route: &Route<'_>) -> Key {
+    fn key_of(&self, route: &ApiRoute<'_>) -> CacheKey {
         let mut hasher = blake3::Hasher::new();
         hasher.update(b"read");
         for part in [route.product.label(), route.rest(), &self.query] {
@@ -104,6 +111,6 @@ impl ApiCall {
         }
         let mut bytes = [0; 16];
         hasher.finalize_xof().fill(&mut bytes);
-        Key::from_bytes(bytes)
+        CacheKey::from_bytes(bytes)
     }
 }

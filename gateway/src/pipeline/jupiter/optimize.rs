@@ -14,21 +14,23 @@ use serde::Deserialize;
 use tokio::time::{Instant, timeout_at};
 
 use super::ApiCall;
-use super::attempt::{Attempted, Ended, Manner, carry_out};
+use super::attempt::{ApiAttempt, ApiAttemptMode, ApiAttemptSummary, carry_out};
 use super::reply::ApiResponse;
 use crate::error::Rejection;
-use crate::jupiter::{self, AS_ASKED, Product, QuoteFacts, QuoteQuery, Route, SwapMode, Variant};
-use crate::pipeline::{Body, CacheStatus, CacheUse, Request};
+use crate::jupiter::{
+    self, AS_ASKED, ApiRoute, Product, QuoteFacts, QuoteQuery, SwapMode, Variant,
+};
+use crate::pipeline::{CacheStatus, CacheUse, Request, ResponseBody};
 
 /// Pairs whose best variant is remembered.
 const PAIRS: usize = 10_000;
 
 /// Which variant was the best for a pair.
-type Pair = (Pubkey, Pubkey, bool);
+type BestVariant = (Pubkey, Pubkey, bool);
 
 /// What is remembered of a pair.
 #[derive(Clone, Debug, PartialEq, Eq)]
-struct Choice {
+struct PairMemory {
     variant: Arc<str>,
     /// When all variants were compared last; quotes since do not make it any younger.
     explored: Instant,
@@ -36,13 +38,13 @@ struct Choice {
 
 /// What is remembered between quotes.
 pub(in crate::pipeline) struct Optimizer {
-    choices: Cache<Pair, Choice>,
-    budget: Mutex<Budget>,
+    choices: Cache<BestVariant, PairMemory>,
+    budget: Mutex<VariantBudget>,
 }
 
 /// Requests that may be made beside the first of each quote: a bucket that fills within a minute.
 #[derive(Debug)]
-struct Budget {
+struct VariantBudget {
     left: f64,
     at: Option<Instant>,
 }
@@ -51,7 +53,7 @@ impl Default for Optimizer {
     fn default() -> Self {
         Self {
             choices: Cache::new(PAIRS),
-            budget: Mutex::new(Budget {
+            budget: Mutex::new(VariantBudget {
                 left: 0.0,
                 at: None,
             }),
@@ -65,7 +67,7 @@ impl std::fmt::Debug for Optimizer {
     }
 }
 
-impl Budget {
+impl VariantBudget {
     /// Takes one request, if there is one.
     fn take(&mut self, per_minute: u32, now: Instant) -> bool {
         let most = f64::from(per_minute);
@@ -85,14 +87,14 @@ impl Budget {
 
 impl Optimizer {
     /// The best variant of a pair, while it is not long ago that all were compared.
-    fn known(&self, pair: &Pair, ttl: Duration, now: Instant) -> Option<Choice> {
+    fn known(&self, pair: &BestVariant, ttl: Duration, now: Instant) -> Option<PairMemory> {
         let known = self.choices.get(pair)?;
         (now.saturating_duration_since(known.explored) < ttl).then_some(known)
     }
 
     /// Remembers the best of all variants.
-    fn learn(&self, pair: Pair, variant: Arc<str>, now: Instant) {
-        let choice = Choice {
+    fn learn(&self, pair: BestVariant, variant: Arc<str>, now: Instant) {
+        let choice = PairMemory {
             variant,
             explored: now,
         };
@@ -100,14 +102,14 @@ impl Optimizer {
     }
 
     /// Compares all at the next quote.
-    fn forget(&self, pair: &Pair) {
+    fn forget(&self, pair: &BestVariant) {
         drop(self.choices.remove(pair));
     }
 }
 
 /// What has come of one variant.
-struct Candidate {
-    ended: Ended,
+struct QuotedVariant {
+    ended: ApiAttemptSummary,
     variant: Arc<str>,
 }
 
@@ -115,7 +117,7 @@ impl ApiCall {
     /// The best quote that there is within the deadline.
     pub(super) async fn best_of(
         &self,
-        route: &Route<'_>,
+        route: &ApiRoute<'_>,
         query: &str,
         parsed: &QuoteQuery,
     ) -> Result<ApiResponse, Rejection> {
@@ -135,7 +137,7 @@ impl ApiCall {
 
     async fn best(
         &self,
-        route: &Route<'_>,
+        route: &ApiRoute<'_>,
         query: &str,
         parsed: &QuoteQuery,
         deadline: Instant,
@@ -150,7 +152,7 @@ impl ApiCall {
         let mut running = self.begin(route, query, parsed, known.as_ref());
         let asked = running.len();
         let mut finished = 0;
-        let mut all: Vec<Candidate> = Vec::new();
+        let mut all: Vec<QuotedVariant> = Vec::new();
         while !running.is_empty() {
             // Something has to come, also after the deadline.
             let until = if all.is_empty() {
@@ -162,7 +164,7 @@ impl ApiCall {
                 Ok(Some((attempted, variant))) => {
                     finished += 1;
                     if let Some(ended) = attempted.good() {
-                        all.push(Candidate { ended, variant });
+                        all.push(QuotedVariant { ended, variant });
                     }
                 }
                 Ok(None) | Err(_) => break,
@@ -199,7 +201,7 @@ impl ApiCall {
 
     /// Remembers which variant was the best of all. One that was remembered and is not the best any more
     /// is forgotten: the next quote compares all again.
-    fn learn(&self, pair: Pair, known: Option<&Choice>, best: &str) {
+    fn learn(&self, pair: BestVariant, known: Option<&PairMemory>, best: &str) {
         let optimizer = &self.pipeline.optimizer;
         match known {
             Some(known) if *known.variant != *best => optimizer.forget(&pair),
@@ -211,12 +213,12 @@ impl ApiCall {
     /// The answer with what was compared and gained.
     fn chosen(
         &self,
-        best: Candidate,
+        best: QuotedVariant,
         compared: usize,
         first: Option<&QuoteFacts>,
         mode: SwapMode,
     ) -> ApiResponse {
-        let Candidate { ended, variant } = best;
+        let QuotedVariant { ended, variant } = best;
         self.remember(Product::Quote, &ended);
         let gain = first
             .zip(ended.facts.as_ref())
@@ -237,11 +239,11 @@ impl ApiCall {
     /// the first.
     fn begin<'c>(
         &'c self,
-        route: &'c Route<'c>,
+        route: &'c ApiRoute<'c>,
         query: &str,
         parsed: &QuoteQuery,
-        known: Option<&Choice>,
-    ) -> FuturesUnordered<BoxFuture<'c, (Attempted, Arc<str>)>> {
+        known: Option<&PairMemory>,
+    ) -> FuturesUnordered<BoxFuture<'c, (ApiAttempt, Arc<str>)>> {
         let settings = &self.snapshot.config.jupiter.optimizer;
         let (pool, now) = (&self.snapshot.jupiter, Instant::now());
         let choice = pool.choose(route.api, Product::Quote, self.affinity, None, now);
@@ -279,7 +281,13 @@ impl ApiCall {
             let Some((ticket, request)) = ticket.zip(request) else {
                 continue;
             };
-            let attempt = carry_out(self, Product::Quote, ticket, request, Manner::default());
+            let attempt = carry_out(
+                self,
+                Product::Quote,
+                ticket,
+                request,
+                ApiAttemptMode::default(),
+            );
             let name: Arc<str> = name.into();
             let named: BoxFuture<'c, _> = Box::pin(async move { (attempt.await, name) });
             running.push(named);
@@ -291,12 +299,12 @@ impl ApiCall {
     async fn priority_fee(&self) -> Option<u64> {
         #[derive(Deserialize)]
         #[serde(rename_all = "camelCase")]
-        struct Fee {
+        struct QuotedFee {
             prioritization_fee: u64,
         }
         #[derive(Deserialize)]
-        struct Answer {
-            result: Vec<Fee>,
+        struct QuoteAmounts {
+            result: Vec<QuotedFee>,
         }
         let request = Request {
             pipeline: Arc::clone(&self.pipeline),
@@ -315,11 +323,11 @@ impl ApiCall {
         let body = r#"{"jsonrpc":"2.0","id":1,"method":"getRecentPrioritizationFees","params":[]}"#;
         let response = Box::pin(request.answer(Bytes::from_static(body.as_bytes()))).await;
         let body = match response.body {
-            Body::Whole(body) | Body::Verbatim(body) => body,
-            Body::Shared(pieces) => pieces.concat().into(),
-            Body::Empty | Body::Stream { .. } => return None,
+            ResponseBody::Whole(body) | ResponseBody::Verbatim(body) => body,
+            ResponseBody::Shared(pieces) => pieces.concat().into(),
+            ResponseBody::Empty | ResponseBody::Stream { .. } => return None,
         };
-        let answer: Answer = serde_json::from_slice(&body).ok()?;
+        let answer: QuoteAmounts = serde_json::from_slice(&body).ok()?;
         let mut fees: Vec<_> = answer
             .result
             .iter()
@@ -341,8 +349,8 @@ impl ApiCall {
 }
 
 /// Leaves out what is from markets of more slots before the newest: an old price is not a better one.
-fn drop_older(all: &mut Vec<Candidate>, slots: u64) {
-    let slot = |one: &Candidate| one.ended.facts.as_ref()?.context_slot;
+fn drop_older(all: &mut Vec<QuotedVariant>, slots: u64) {
+    let slot = |one: &QuotedVariant| one.ended.facts.as_ref()?.context_slot;
     if let Some(newest) = all.iter().filter_map(slot).max() {
         all.retain(|one| slot(one).is_none_or(|slot| slot.lag_behind(newest) <= slots));
     }
@@ -381,7 +389,7 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn what_is_asked_for_beside_the_first_is_bounded_by_the_minute() {
-        let mut budget = Budget {
+        let mut budget = VariantBudget {
             left: 0.0,
             at: None,
         };

@@ -10,7 +10,7 @@ use quick_cache::sync::Cache;
 use tokio::time::Instant;
 
 use super::super::Pipeline;
-use crate::cache::{End, Entry, Key, Lifetime};
+use crate::cache::{CacheEntry, CacheKey, Expiry, Lifetime};
 use crate::jsonrpc::Template;
 use crate::jupiter::Fingerprint;
 
@@ -27,7 +27,7 @@ const CHARGED: &[u8] = b"charged";
 
 /// Where a quote or an order is from.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct Origin {
+pub(super) struct QuoteOrigin {
     /// The upstream, by its name.
     pub(super) upstream: Arc<str>,
     /// The operator's fee is in it.
@@ -36,12 +36,12 @@ pub(super) struct Origin {
 }
 
 /// A bounded memory; the least used of it goes first.
-pub(in crate::pipeline) struct Origins {
-    quotes: Cache<Fingerprint, Origin>,
-    orders: Cache<String, Origin>,
+pub(in crate::pipeline) struct QuoteOrigins {
+    quotes: Cache<Fingerprint, QuoteOrigin>,
+    orders: Cache<String, QuoteOrigin>,
 }
 
-impl Default for Origins {
+impl Default for QuoteOrigins {
     fn default() -> Self {
         Self {
             quotes: Cache::new(MOST),
@@ -50,13 +50,13 @@ impl Default for Origins {
     }
 }
 
-impl std::fmt::Debug for Origins {
+impl std::fmt::Debug for QuoteOrigins {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("Origins").finish_non_exhaustive()
     }
 }
 
-impl Origin {
+impl QuoteOrigin {
     pub(super) fn new(upstream: &Arc<str>, charged: bool, now: Instant) -> Self {
         Self {
             upstream: Arc::clone(upstream),
@@ -76,14 +76,14 @@ impl Origin {
     }
 
     /// As it stands in the shared cache.
-    fn entry(&self) -> Option<Entry> {
+    fn entry(&self) -> Option<CacheEntry> {
         let mark = if self.charged { CHARGED } else { b"" };
-        Some(Entry {
+        Some(CacheEntry {
             answer: Template::from_parts(Bytes::from_static(mark), 0, None)?,
             read_at: Slot(0),
             dated: false,
             // How long it is remembered is Redis's to know.
-            lifetime: Lifetime::Until(End {
+            lifetime: Lifetime::Until(Expiry {
                 now: Slot(0),
                 commitment: Commitment::Processed,
                 reach: Slot(0),
@@ -93,7 +93,7 @@ impl Origin {
     }
 
     /// When it was is not told there: it counts from now on.
-    fn of(entry: &Entry, now: Instant) -> Self {
+    fn of(entry: &CacheEntry, now: Instant) -> Self {
         Self {
             upstream: Arc::clone(&entry.upstream),
             charged: entry.answer.body() == CHARGED,
@@ -104,13 +104,13 @@ impl Origin {
 
 impl Pipeline {
     /// A quote was given.
-    pub(super) fn quoted(&self, print: Fingerprint, origin: Origin) {
+    pub(super) fn quoted(&self, print: Fingerprint, origin: QuoteOrigin) {
         self.share(key_of_quote(print), &origin);
         self.origins.quotes.insert(print, origin);
     }
 
     /// Where a quote is from.
-    pub(super) async fn origin_of_quote(&self, print: Fingerprint) -> Option<Origin> {
+    pub(super) async fn origin_of_quote(&self, print: Fingerprint) -> Option<QuoteOrigin> {
         let now = Instant::now();
         let known = self.origins.quotes.get(&print);
         if let Some(known) = known.filter(|known| known.is_within(ORDERED, now)) {
@@ -122,7 +122,7 @@ impl Pipeline {
     }
 
     /// An order was given.
-    pub(super) fn ordered(&self, id: &str, origin: Origin) {
+    pub(super) fn ordered(&self, id: &str, origin: QuoteOrigin) {
         if is_id(id) {
             self.share(key_of_order(id), &origin);
             self.origins.orders.insert(id.to_owned(), origin);
@@ -142,16 +142,16 @@ impl Pipeline {
         Some(self.shared(key_of_order(id)).await?.upstream)
     }
 
-    fn share(&self, key: Key, origin: &Origin) {
+    fn share(&self, key: CacheKey, origin: &QuoteOrigin) {
         let Some((remote, entry)) = self.cache.remote().zip(origin.entry()) else {
             return;
         };
         remote.put(key, &Arc::new(entry), ORDERED);
     }
 
-    async fn shared(&self, key: Key) -> Option<Origin> {
+    async fn shared(&self, key: CacheKey) -> Option<QuoteOrigin> {
         let entry = self.cache.remote()?.get(key).await.ok()?;
-        Some(Origin::of(&entry, Instant::now()))
+        Some(QuoteOrigin::of(&entry, Instant::now()))
     }
 }
 
@@ -160,21 +160,21 @@ fn is_id(id: &str) -> bool {
     id.len() <= 128
 }
 
-fn key_of_quote(print: Fingerprint) -> Key {
+fn key_of_quote(print: Fingerprint) -> CacheKey {
     key(b"origin/quote", &print.to_bytes())
 }
 
-fn key_of_order(id: &str) -> Key {
+fn key_of_order(id: &str) -> CacheKey {
     key(b"origin/order", id.as_bytes())
 }
 
-fn key(kind: &[u8], of: &[u8]) -> Key {
+fn key(kind: &[u8], of: &[u8]) -> CacheKey {
     let mut hasher = blake3::Hasher::new();
     hasher.update(kind);
     hasher.update(of);
     let mut bytes = [0; 16];
     hasher.finalize_xof().fill(&mut bytes);
-    Key::from_bytes(bytes)
+    CacheKey::from_bytes(bytes)
 }
 
 #[cfg(test)]
@@ -184,7 +184,7 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn an_origin_counts_for_as_long_as_it_matters() {
         let (name, now) = ("hosted".into(), Instant::now());
-        let origin = Origin::new(&name, true, now);
+        let origin = QuoteOrigin::new(&name, true, now);
         let later = |minutes| now + Duration::from_mins(minutes);
         assert_eq!(origin.to_stay_with(later(1)).as_deref(), Some("hosted"));
         assert_eq!(origin.to_stay_with(later(2)), None);
@@ -195,9 +195,9 @@ mod tests {
     async fn an_origin_comes_back_from_the_shared_cache_as_it_was() {
         let name = "hosted".into();
         for charged in [true, false] {
-            let origin = Origin::new(&name, charged, Instant::now());
+            let origin = QuoteOrigin::new(&name, charged, Instant::now());
             let entry = origin.entry().unwrap();
-            assert_eq!(Origin::of(&entry, Instant::now()), origin);
+            assert_eq!(QuoteOrigin::of(&entry, Instant::now()), origin);
         }
     }
 

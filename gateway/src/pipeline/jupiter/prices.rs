@@ -13,7 +13,7 @@ use serde_json::value::RawValue;
 use tokio::time::Instant;
 
 use super::ApiCall;
-use crate::jupiter::{Api, Route};
+use crate::jupiter::{Api, ApiRoute};
 
 /// Mints whose price is kept.
 const MOST: usize = 50_000;
@@ -63,7 +63,7 @@ impl ApiCall {
         self.query = format!("ids={}", ids.join(","));
         self.method = Method::GET;
         self.leave_out_what_is_not_shared();
-        let Some(route) = Route::of(PATH, false) else {
+        let Some(route) = ApiRoute::of(PATH, false) else {
             return told;
         };
         // That Jupiter does not answer is no error: then it is not known.

@@ -7,12 +7,14 @@ use std::time::Duration;
 use tokio::time::{Instant, timeout_at};
 
 use super::ApiCall;
-use super::attempt::{Ended, fee_note};
+use super::attempt::{ApiAttemptSummary, fee_note};
 use super::reply::{ApiContent, ApiResponse};
-use crate::cache::{Hearing, KeptQuote, Key, Role, Told};
+use crate::cache::{CacheKey, FlightRole, FollowerOutcome, Hearing, KeptQuote};
 use crate::config;
 use crate::error::Rejection;
-use crate::jupiter::{self, Present, Product, QuoteQuery, Route, Rules, Worth};
+use crate::jupiter::{
+    self, ApiRoute, Product, QuoteContext, QuoteLifetimes, QuoteQuery, QuoteValidity,
+};
 use crate::pipeline::{CacheStatus, CacheUse, Pipeline};
 use crate::snapshot::Snapshot;
 
@@ -23,7 +25,7 @@ impl ApiCall {
     /// Answers `GET /swap/v1/quote`.
     pub(super) async fn quote(
         &self,
-        route: &Route<'_>,
+        route: &ApiRoute<'_>,
         query: &QuoteQuery,
     ) -> Result<ApiResponse, Rejection> {
         let metrics = &self.pipeline.metrics.jupiter;
@@ -50,7 +52,7 @@ impl ApiCall {
                 _ => self.pipeline.quote_flights.join_within(key, tip, slots),
             };
             match role {
-                Role::Lead(lead) => {
+                FlightRole::Lead(lead) => {
                     let ended = self.fetch(route).await;
                     let kept = match &ended {
                         Ok(ended) => self.keep(key, route, ended).map(Ok),
@@ -62,36 +64,38 @@ impl ApiCall {
                     }
                     return Ok(self.delivered(ended?, CacheStatus::Miss));
                 }
-                Role::Follow(follow) => match timeout_at(self.deadline(), follow.wait()).await {
-                    Ok(Told::Settled(told)) => {
-                        metrics.quote("coalesced");
-                        let kept = told?;
-                        self.pipeline
-                            .cache
-                            .metrics
-                            .product_told(Product::Quote.label());
-                        return Ok(self.told(&kept, Product::Quote, CacheStatus::Coalesced));
+                FlightRole::Follow(follow) => {
+                    match timeout_at(self.deadline(), follow.wait()).await {
+                        Ok(FollowerOutcome::Settled(told)) => {
+                            metrics.quote("coalesced");
+                            let kept = told?;
+                            self.pipeline
+                                .cache
+                                .metrics
+                                .product_told(Product::Quote.label());
+                            return Ok(self.told(&kept, Product::Quote, CacheStatus::Coalesced));
+                        }
+                        Ok(FollowerOutcome::HandedOver) => {}
+                        Err(_elapsed) => {
+                            return Err(Rejection::ApiUnavailable {
+                                reason: "no answer in time",
+                            });
+                        }
                     }
-                    Ok(Told::HandedOver) => {}
-                    Err(_elapsed) => {
-                        return Err(Rejection::ApiUnavailable {
-                            reason: "no answer in time",
-                        });
-                    }
-                },
+                }
             }
         }
     }
 
     /// Asks the upstreams.
-    async fn fetch(&self, route: &Route<'_>) -> Result<Ended, Rejection> {
+    async fn fetch(&self, route: &ApiRoute<'_>) -> Result<ApiAttemptSummary, Rejection> {
         let ended = self.attempt(route, None).await?;
         self.remember(route.product, &ended);
         Ok(ended)
     }
 
     /// A kept quote that is still true.
-    fn known(&self, key: Key) -> Option<ApiResponse> {
+    fn known(&self, key: CacheKey) -> Option<ApiResponse> {
         let metrics = &self.pipeline.metrics.jupiter;
         let cache = &self.pipeline.cache;
         let Some(kept) = cache.quotes.get(key) else {
@@ -99,16 +103,16 @@ impl ApiCall {
             return None;
         };
         match self.worth(&kept) {
-            Worth::Fresh(_) => {
+            QuoteValidity::Fresh(_) => {
                 metrics.quote("hit");
                 cache.metrics.product_told(Product::Quote.label());
                 Some(self.told(&kept, Product::Quote, CacheStatus::Hit))
             }
-            Worth::Expired => {
+            QuoteValidity::Expired => {
                 metrics.quote("expired");
                 None
             }
-            Worth::Traded => {
+            QuoteValidity::Traded => {
                 metrics.quote("traded");
                 cache.quotes.remove(key);
                 None
@@ -117,15 +121,15 @@ impl ApiCall {
     }
 
     /// What a kept quote is worth now.
-    fn worth(&self, kept: &KeptQuote) -> Worth {
+    fn worth(&self, kept: &KeptQuote) -> QuoteValidity {
         let settings = &self.snapshot.config.jupiter.quote;
         let now = Instant::now();
         let age = now.saturating_duration_since(kept.at);
         if let Some(lives) = kept.lives {
             return if age < lives {
-                Worth::Fresh(None)
+                QuoteValidity::Fresh(None)
             } else {
-                Worth::Expired
+                QuoteValidity::Expired
             };
         }
         let tip = self.tip();
@@ -135,12 +139,12 @@ impl ApiCall {
             && kept
                 .context
                 .is_some_and(|context| trades.heard_since(context, tip, hearing(settings), now));
-        let rules = Rules {
+        let rules = QuoteLifetimes {
             valid_slots: settings.valid_slots,
             quiet_slots: settings.quiet_slots,
             ttl: settings.ttl,
         };
-        rules.worth(&Present {
+        rules.worth(&QuoteContext {
             context: kept.context,
             tip,
             age,
@@ -150,7 +154,12 @@ impl ApiCall {
     }
 
     /// Keeps what may be kept, and gives it to be told to others.
-    fn keep(&self, key: Key, route: &Route<'_>, ended: &Ended) -> Option<Arc<KeptQuote>> {
+    fn keep(
+        &self,
+        key: CacheKey,
+        route: &ApiRoute<'_>,
+        ended: &ApiAttemptSummary,
+    ) -> Option<Arc<KeptQuote>> {
         let body = ended.whole()?;
         let settings = &self.snapshot.config.jupiter.quote;
         let fee = self.snapshot.jupiter.fee(route.api);
@@ -173,7 +182,7 @@ impl ApiCall {
             lives: negative,
         });
         let is_worth = negative.is_some_and(|lives| lives > Duration::ZERO)
-            || (facts.is_some() && matches!(self.worth(&kept), Worth::Fresh(_)));
+            || (facts.is_some() && matches!(self.worth(&kept), QuoteValidity::Fresh(_)));
         if settings.cache && is_worth {
             self.pipeline.cache.quotes.put(key, Arc::clone(&kept));
         }
@@ -205,7 +214,7 @@ impl ApiCall {
     }
 
     /// The answer as it came.
-    pub(super) fn delivered(&self, ended: Ended, status: CacheStatus) -> ApiResponse {
+    pub(super) fn delivered(&self, ended: ApiAttemptSummary, status: CacheStatus) -> ApiResponse {
         let context = ended.facts.as_ref().and_then(|facts| facts.context_slot);
         let behind = context.zip(self.tip());
         ApiResponse {
@@ -216,7 +225,7 @@ impl ApiCall {
     }
 
     /// A quote's key: what is asked for, and from upstreams of which fee.
-    fn key(&self, route: &Route<'_>, query: &QuoteQuery) -> Key {
+    fn key(&self, route: &ApiRoute<'_>, query: &QuoteQuery) -> CacheKey {
         let fee = self.snapshot.jupiter.fee(route.api).unwrap_or_default();
         let mut hasher = blake3::Hasher::new();
         hasher.update(b"quote/v1");
@@ -227,7 +236,7 @@ impl ApiCall {
         hasher.update(&query.canonical());
         let mut bytes = [0; 16];
         hasher.finalize_xof().fill(&mut bytes);
-        Key::from_bytes(bytes)
+        CacheKey::from_bytes(bytes)
     }
 }
 

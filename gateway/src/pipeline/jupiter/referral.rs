@@ -7,14 +7,17 @@ use crate::error::Rejection;
 use crate::jupiter::{self, QuoteQuery};
 
 /// A line of the answer that tells of the fee.
-type Note = Option<(&'static str, Bytes)>;
+type FeeHeader = Option<(&'static str, Bytes)>;
 
 /// It is visible to whoever pays it.
 const FEE: &str = "x-perijove-referral-bps";
 
 impl ApiCall {
     /// A quote's query with the operator's fee, if there is one and it may be added.
-    pub(super) fn with_fee(&mut self, asked: QuoteQuery) -> Result<(QuoteQuery, Note), Rejection> {
+    pub(super) fn with_fee(
+        &mut self,
+        asked: QuoteQuery,
+    ) -> Result<(QuoteQuery, FeeHeader), Rejection> {
         let policy = &self.snapshot.config.jupiter.referral;
         let Some(bps) = policy.platform_fee_bps else {
             return Ok((asked, None));
@@ -46,7 +49,7 @@ impl ApiCall {
     }
 
     /// Adds the operator's referral to an order.
-    pub(super) fn refer(&mut self) -> Note {
+    pub(super) fn refer(&mut self) -> FeeHeader {
         let policy = &self.snapshot.config.jupiter.referral;
         let (account, fee) = policy.referral_account.as_ref().zip(policy.referral_fee)?;
         let query = jupiter::order_with_referral(&self.query, account, fee)?;
@@ -55,7 +58,7 @@ impl ApiCall {
     }
 
     /// Adds the account that takes the fee to a swap whose quote has the operator's fee in it.
-    pub(super) async fn take_fee(&mut self) -> Note {
+    pub(super) async fn take_fee(&mut self) -> FeeHeader {
         let policy = &self.snapshot.config.jupiter.referral;
         let bps = policy.platform_fee_bps?;
         let print = jupiter::quote_of_swap(&self.body)?;

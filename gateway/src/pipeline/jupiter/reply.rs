@@ -7,7 +7,7 @@ use bytes::Bytes;
 
 use crate::jupiter::Product;
 use crate::pipeline::CacheStatus;
-use crate::upstream::BodyStream;
+use crate::upstream::UpstreamBodyStream;
 
 /// What the client gets, and what a log line says of it.
 #[derive(Debug)]
@@ -38,6 +38,6 @@ pub enum ApiContent {
     /// Too large to be held: its beginning, and the rest as fast as the client takes it.
     Streaming {
         first: Bytes,
-        rest: BodyStream,
+        rest: UpstreamBodyStream,
     },
 }

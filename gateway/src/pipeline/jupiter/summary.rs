@@ -22,9 +22,9 @@ const SHOWN: [f64; 3] = [0.5, 0.95, 0.99];
 
 /// A summary in milliseconds with the label `upstream`.
 #[derive(Clone)]
-pub(super) struct Milliseconds(Arc<Inner>);
+pub(super) struct Milliseconds(Arc<SummaryState>);
 
-struct Inner {
+struct SummaryState {
     desc: Desc,
     series: Mutex<HashMap<Arc<str>, Series>>,
 }
@@ -42,7 +42,7 @@ impl Milliseconds {
     pub(super) fn new(name: &str, help: &str) -> prometheus::Result<Self> {
         let labels = vec!["upstream".to_owned()];
         let desc = Desc::new(name.to_owned(), help.to_owned(), labels, HashMap::new())?;
-        Ok(Self(Arc::new(Inner {
+        Ok(Self(Arc::new(SummaryState {
             desc,
             series: Mutex::default(),
         })))

@@ -14,7 +14,7 @@ const INGEST: &str = "ingest";
 
 /// What a request was told of one token.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Told {
+pub(super) enum PriceOutcome {
     /// Its price.
     Fresh,
     /// What Jupiter says of it.
@@ -29,7 +29,7 @@ pub(super) enum Told {
     Unavailable,
 }
 
-impl Told {
+impl PriceOutcome {
     const ALL: [Self; 6] = [
         Self::Fresh,
         Self::Jupiter,
@@ -74,7 +74,7 @@ impl PriceMetrics {
         )?;
         registry.register(Box::new(tokens.clone()))?;
         // A rate is known from the first event.
-        for told in Told::ALL {
+        for told in PriceOutcome::ALL {
             tokens.with_label_values(&[told.label()]);
         }
         all.expect(PRICE, INGEST, &[UNAVAILABLE]);
@@ -86,7 +86,7 @@ impl PriceMetrics {
     }
 
     /// One token of a request.
-    pub(super) fn told(&self, told: Told) {
+    pub(super) fn told(&self, told: PriceOutcome) {
         self.tokens.with_label_values(&[told.label()]).inc();
     }
 

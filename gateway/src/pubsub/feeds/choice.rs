@@ -6,16 +6,16 @@ use std::sync::Arc;
 use tokio::time::Instant;
 
 use super::Feeds;
+use super::feed_status::FeedStatus;
 use super::placed::MoveCause;
-use super::standing::Standing;
 use super::watch::PROVEN;
 use crate::config::Tier;
-use crate::pubsub::kind::Kind;
+use crate::pubsub::subscription_kind::SubscriptionKind;
 use crate::pubsub::topic::Topic;
 use crate::upstream::{Health, Upstream};
 
 /// Where a topic goes.
-pub(super) enum Choice {
+pub(super) enum FeedChoice {
     /// A socket that is there.
     Line(u64),
     /// A new one.
@@ -28,14 +28,14 @@ pub(super) enum Choice {
 
 /// How good an upstream is for subscriptions; the least is the best.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub(super) struct Rank {
+pub(super) struct FeedRank {
     unfit: bool,
     /// Own nodes come first, whatever their tier.
     metered: bool,
     tier: Tier,
 }
 
-impl Rank {
+impl FeedRank {
     /// `None`: it must not be asked.
     pub(super) fn of(upstream: &Upstream) -> Option<Self> {
         let unfit = match upstream.health() {
@@ -56,7 +56,7 @@ impl Rank {
 }
 
 /// Whether the settings let it serve these.
-fn allows(upstream: &Upstream, kind: Kind) -> bool {
+fn allows(upstream: &Upstream, kind: SubscriptionKind) -> bool {
     let settings = upstream.settings();
     let named = |list: &[String]| list.iter().any(|method| method == kind.subscribe());
     (settings.allow.is_empty() || named(&settings.allow)) && !named(&settings.deny)
@@ -65,7 +65,7 @@ fn allows(upstream: &Upstream, kind: Kind) -> bool {
 impl Feeds {
     /// The best place for a topic that is on no socket, or that is to leave the one it is on: then
     /// only one where it is better off, or it would go to and fro.
-    pub(super) fn choose(&self, topic: &Topic, not: Option<u64>, now: Instant) -> Choice {
+    pub(super) fn choose(&self, topic: &Topic, not: Option<u64>, now: Instant) -> FeedChoice {
         let snapshot = self.hub.published.load();
         let refused_by = self.topics.get(&topic.id).map(|placed| &placed.refused_by);
         let refused = |upstream: &Upstream| {
@@ -73,9 +73,9 @@ impl Feeds {
         };
         let here = not.and_then(|line| self.lines.get(&line));
         let leaves = here.and_then(|here| here.leaves);
-        let better_off = |upstream: &Upstream, rank: Rank| match leaves {
+        let better_off = |upstream: &Upstream, rank: FeedRank| match leaves {
             Some(MoveCause::Better) => {
-                let there = here.and_then(|here| Rank::of(&here.upstream));
+                let there = here.and_then(|here| FeedRank::of(&here.upstream));
                 there.is_none_or(|there| rank < there)
                     && self.fit_for(upstream, now) >= Some(PROVEN)
             }
@@ -83,12 +83,12 @@ impl Feeds {
             _ => true,
         };
         let mut resting = false;
-        let mut best: Option<(Rank, usize, Choice)> = None;
+        let mut best: Option<(FeedRank, usize, FeedChoice)> = None;
         for upstream in snapshot.pool.upstreams() {
             if !allows(upstream, topic.kind()) || refused(upstream) {
                 continue;
             }
-            let Some(rank) = Rank::of(upstream) else {
+            let Some(rank) = FeedRank::of(upstream) else {
                 continue;
             };
             if here.is_some_and(|here| Arc::ptr_eq(&here.upstream, upstream))
@@ -114,9 +114,9 @@ impl Feeds {
         }
         match best {
             Some((_, _, choice)) => choice,
-            None if !resting && refused_by.is_some_and(|by| !by.is_empty()) => Choice::Refused,
-            None if !resting && self.all_lack(topic, now) => Choice::Refused,
-            None => Choice::Nobody,
+            None if !resting && refused_by.is_some_and(|by| !by.is_empty()) => FeedChoice::Refused,
+            None if !resting && self.all_lack(topic, now) => FeedChoice::Refused,
+            None => FeedChoice::Nobody,
         }
     }
 
@@ -135,9 +135,9 @@ impl Feeds {
     fn room(
         &self,
         upstream: &Arc<Upstream>,
-        standing: Option<&Standing>,
+        standing: Option<&FeedStatus>,
         now: Instant,
-    ) -> Option<(usize, Choice)> {
+    ) -> Option<(usize, FeedChoice)> {
         let snapshot = self.hub.published.load();
         let limits = &snapshot.config.websocket.feed;
         let own = || {
@@ -151,10 +151,10 @@ impl Feeds {
             .filter(|(_, known)| known.topics.len() + 1 < limits.subscriptions)
             .min_by_key(|(_, known)| (!known.opened, known.topics.len()));
         if let Some((line, _)) = room {
-            return Some((load, Choice::Line(*line)));
+            return Some((load, FeedChoice::Line(*line)));
         }
         let may_open = own().count() < limits.sockets
             && standing.is_none_or(|standing| standing.may_be_tried(now));
-        may_open.then(|| (load, Choice::Open(Arc::clone(upstream))))
+        may_open.then(|| (load, FeedChoice::Open(Arc::clone(upstream))))
     }
 }

@@ -5,8 +5,8 @@ use std::sync::Arc;
 use tokio::time::Instant;
 
 use crate::jsonrpc::RpcError;
-use crate::pubsub::line::Closed;
 use crate::pubsub::topic::Topic;
+use crate::pubsub::upstream_socket::CloseReason;
 
 /// Why a topic moved.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -42,16 +42,16 @@ impl MoveCause {
         }
     }
 
-    pub(super) fn of(closed: &Closed) -> Self {
+    pub(super) fn of(closed: &CloseReason) -> Self {
         match closed {
-            Closed::Silent => Self::Silent,
+            CloseReason::Silent => Self::Silent,
             _ => Self::Lost,
         }
     }
 }
 
 #[derive(Debug)]
-pub(super) struct Placed {
+pub(super) struct PlacedTopic {
     pub(super) topic: Arc<Topic>,
     /// The socket it is heard on.
     pub(super) on: Option<u64>,
@@ -67,7 +67,7 @@ pub(super) struct Placed {
     pub(super) refusal: Option<RpcError>,
 }
 
-impl Placed {
+impl PlacedTopic {
     pub(super) fn new(topic: Arc<Topic>) -> Self {
         Self {
             topic,

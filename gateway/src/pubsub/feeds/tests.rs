@@ -13,11 +13,11 @@ use tokio_tungstenite::{WebSocketStream, accept_async};
 
 use super::*;
 use crate::config;
-use crate::pubsub::kind::Kind;
-use crate::pubsub::line::{Dial, Dialed, shake};
 use crate::pubsub::outbox::Outbox;
-use crate::pubsub::params::Spec;
+use crate::pubsub::params::SubscriptionSpec;
+use crate::pubsub::subscription_kind::SubscriptionKind;
 use crate::pubsub::testing::{hub_dialling, hub_dialling_with};
+use crate::pubsub::upstream_socket::{Dialed, SocketDialer, shake};
 use crate::upstream::testing::settings;
 
 const KEY: &str = "3qri489hLgWkzeAw76pCNPwRF2RiCmi5iQgKpLioeJz2";
@@ -31,7 +31,7 @@ struct Node {
     socket: WebSocketStream<DuplexStream>,
 }
 
-impl Dial for Scripted {
+impl SocketDialer for Scripted {
     fn dial<'a>(
         &'a self,
         upstream: &'a Arc<Upstream>,
@@ -110,9 +110,9 @@ fn bought(id: &str, metered: bool) -> config::Upstream {
     }
 }
 
-fn account() -> Spec {
+fn account() -> SubscriptionSpec {
     let params = json!([KEY]).to_string();
-    Spec::read(Kind::Account, Some(params.as_bytes())).unwrap()
+    SubscriptionSpec::read(SubscriptionKind::Account, Some(params.as_bytes())).unwrap()
 }
 
 /// Subscribes, once for client 7; the node that has taken it under number 2.
@@ -220,7 +220,7 @@ async fn an_upstream_that_charges_is_asked_only_when_no_own_one_can_serve() {
 async fn what_no_upstream_has_is_refused_in_their_words() {
     let (hub, mut nodes) = scripted(vec![own("a"), bought("b", false)]);
     let outbox = Outbox::new(100_000);
-    let spec = Spec::read(Kind::Vote, None).unwrap();
+    let spec = SubscriptionSpec::read(SubscriptionKind::Vote, None).unwrap();
     let (topic, joined) = hub.join(&spec, 7, &outbox);
     let refusing = async {
         let mut kept = Vec::new();
@@ -331,7 +331,7 @@ async fn each_upstream_that_does_not_charge_is_heard_of_its_slots_if_that_is_wan
         .say(json!({ "method": "slotNotification", "params": params }))
         .await;
     let upstream = snapshot.pool.upstream("b").unwrap();
-    while upstream.live().slot(perijove_core::Commitment::Processed)
+    while upstream.state().slot(perijove_core::Commitment::Processed)
         < Some(perijove_core::Slot(slot))
     {
         tokio::time::sleep(Duration::from_millis(1)).await;

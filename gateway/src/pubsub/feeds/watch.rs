@@ -9,9 +9,9 @@ use perijove_core::Commitment;
 use serde_json::json;
 use tokio::time::Instant;
 
-use super::choice::Rank;
+use super::choice::FeedRank;
 use super::placed::MoveCause;
-use super::{Feeds, Known};
+use super::{Feeds, KnownSocket};
 use crate::upstream::{Pool, Upstream};
 
 /// How long a better upstream must have been well before topics go back to it.
@@ -59,7 +59,7 @@ impl Feeds {
                 .values()
                 .filter(|known| Arc::ptr_eq(&known.upstream, upstream));
             let behind = own.any(|known| known.behind_since.is_some());
-            let fit = !behind && Rank::of(upstream).is_some_and(Rank::is_fit);
+            let fit = !behind && FeedRank::of(upstream).is_some_and(FeedRank::is_fit);
             if !self.standing.contains_key(upstream.id()) {
                 self.hub.metrics.feed.begins(upstream.id());
             }
@@ -96,7 +96,7 @@ impl Feeds {
         }
     }
 
-    fn cause_to_leave(&self, known: &Known, pool: &Pool, now: Instant) -> Option<MoveCause> {
+    fn cause_to_leave(&self, known: &KnownSocket, pool: &Pool, now: Instant) -> Option<MoveCause> {
         let is_configured = pool
             .upstreams()
             .iter()
@@ -113,11 +113,11 @@ impl Feeds {
                 .iter()
                 .filter(|upstream| !Arc::ptr_eq(upstream, &known.upstream))
                 .filter(move |upstream| self.fit_for(upstream, now) >= Some(proven))
-                .filter_map(|upstream| Rank::of(upstream))
+                .filter_map(|upstream| FeedRank::of(upstream))
                 .filter(|rank| rank.is_fit())
                 .min()
         };
-        let Some(rank) = Rank::of(&known.upstream) else {
+        let Some(rank) = FeedRank::of(&known.upstream) else {
             return Some(MoveCause::Unfit);
         };
         let late = |since: Instant| now.saturating_duration_since(since) >= BEHIND;
@@ -203,7 +203,7 @@ impl Feeds {
             .iter()
             .filter(|upstream| !has_line(upstream) && !upstream.settings().metered)
             .filter(|upstream| self.fit_for(upstream, now).is_some())
-            .filter_map(|upstream| Some((Rank::of(upstream)?, upstream)))
+            .filter_map(|upstream| Some((FeedRank::of(upstream)?, upstream)))
             .min_by_key(|(rank, _)| *rank);
         if let Some((_, upstream)) = reserve {
             let upstream = Arc::clone(upstream);
@@ -220,7 +220,7 @@ impl Feeds {
                 .any(|known| Arc::ptr_eq(&known.upstream, upstream));
             let standing = self.standing.get(upstream.id());
             let may_be_watched = standing.is_none_or(|standing| standing.may_be_watched(now));
-            let is_free = !upstream.settings().metered && Rank::of(upstream).is_some();
+            let is_free = !upstream.settings().metered && FeedRank::of(upstream).is_some();
             if is_free && !has_line && may_be_watched {
                 self.open(upstream, now);
             }

@@ -5,11 +5,11 @@ use std::time::Duration;
 use prometheus::{Histogram, HistogramOpts, IntCounterVec, IntGauge, IntGaugeVec, Opts, Registry};
 use tokio::sync::Semaphore;
 
+use crate::pubsub::delivered::NotificationVerdict;
 use crate::pubsub::feeds::MoveCause;
-use crate::pubsub::kind::Kind;
-use crate::pubsub::line::Closed;
-use crate::pubsub::repair::Outcome;
-use crate::pubsub::seen::Verdict;
+use crate::pubsub::repair::RepairOutcome;
+use crate::pubsub::subscription_kind::SubscriptionKind;
+use crate::pubsub::upstream_socket::CloseReason;
 
 /// Reads at the same time of what was missed.
 const REPAIRS: usize = 16;
@@ -98,9 +98,9 @@ impl FeedMetrics {
     fn begin(&self) {
         drop(UNTOLD.map(|reason| self.untold.with_label_values(&[reason])));
         drop(MoveCause::ALL.map(|cause| self.moves.with_label_values(&[cause.label()])));
-        for kind in Kind::ALL {
+        for kind in SubscriptionKind::ALL {
             self.notifications.with_label_values(&[kind.label()]);
-            for outcome in Outcome::ALL {
+            for outcome in RepairOutcome::ALL {
                 let labels = [kind.label(), outcome.label()];
                 self.repaired.with_label_values(&labels);
             }
@@ -119,13 +119,13 @@ impl FeedMetrics {
     }
 
     /// An upstream has notified.
-    pub(in crate::pubsub) fn heard(&self, kind: Kind, verdict: &Verdict) {
+    pub(in crate::pubsub) fn heard(&self, kind: SubscriptionKind, verdict: &NotificationVerdict) {
         self.notifications.with_label_values(&[kind.label()]).inc();
         let untold = match verdict {
-            Verdict::Tell | Verdict::Missing { .. } => None,
-            Verdict::Repeated => Some("repeated"),
-            Verdict::Outdated => Some("outdated"),
-            Verdict::Garbled => Some("garbled"),
+            NotificationVerdict::Tell | NotificationVerdict::Missing { .. } => None,
+            NotificationVerdict::Repeated => Some("repeated"),
+            NotificationVerdict::Outdated => Some("outdated"),
+            NotificationVerdict::Garbled => Some("garbled"),
         };
         if let Some(reason) = untold {
             self.untold.with_label_values(&[reason]).inc();
@@ -136,7 +136,7 @@ impl FeedMetrics {
         self.sockets.with_label_values(&[upstream]).inc();
     }
 
-    pub(in crate::pubsub) fn closed(&self, upstream: &str, closed: &Closed) {
+    pub(in crate::pubsub) fn closed(&self, upstream: &str, closed: &CloseReason) {
         self.sockets.with_label_values(&[upstream]).dec();
         let labels = [upstream, closed.label()];
         self.lost.with_label_values(&labels).inc();
@@ -169,7 +169,7 @@ impl FeedMetrics {
         self.gaps.observe(gap.as_secs_f64());
     }
 
-    pub(in crate::pubsub) fn repaired(&self, kind: Kind, outcome: Outcome) {
+    pub(in crate::pubsub) fn repaired(&self, kind: SubscriptionKind, outcome: RepairOutcome) {
         let labels = [kind.label(), outcome.label()];
         self.repaired.with_label_values(&labels).inc();
     }

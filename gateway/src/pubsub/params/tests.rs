@@ -8,16 +8,16 @@ fn signature() -> String {
     bs58::encode([7; 64]).into_string()
 }
 
-fn read(kind: Kind, params: &Value) -> Result<Spec, String> {
+fn read(kind: SubscriptionKind, params: &Value) -> Result<SubscriptionSpec, String> {
     let text = params.to_string();
-    Spec::read(kind, Some(text.as_bytes())).map_err(|error| error.message.into_owned())
+    SubscriptionSpec::read(kind, Some(text.as_bytes())).map_err(|error| error.message.into_owned())
 }
 
 #[test]
 fn parameters_that_mean_the_same_are_spelled_the_same() {
     for (kind, spellings) in [
         (
-            Kind::Account,
+            SubscriptionKind::Account,
             vec![
                 json!([KEY]),
                 json!([KEY, null]),
@@ -28,11 +28,11 @@ fn parameters_that_mean_the_same_are_spelled_the_same() {
             ],
         ),
         (
-            Kind::Logs,
+            SubscriptionKind::Logs,
             vec![json!(["all"]), json!(["all", {"commitment": "finalized"}])],
         ),
         (
-            Kind::Program,
+            SubscriptionKind::Program,
             vec![
                 json!([KEY]),
                 json!([KEY, {"filters": [], "withContext": false}]),
@@ -55,13 +55,13 @@ fn parameters_that_differ_are_not_shared() {
         json!([KEY, {"encoding": "base64", "dataSlice": {"offset": 0, "length": 8}}]),
         json!([KEY, {"encoding": "base64", "dataSlice": {"offset": 0, "length": 9}}]),
     ]
-    .map(|params| read(Kind::Account, &params).unwrap());
+    .map(|params| read(SubscriptionKind::Account, &params).unwrap());
     for (index, one) in specs.iter().enumerate() {
         assert!(!specs[index + 1..].contains(one), "{one:?}");
     }
 }
 
-fn refuses(cases: &[(Kind, Value, &str)]) {
+fn refuses(cases: &[(SubscriptionKind, Value, &str)]) {
     for (kind, params, words) in cases {
         assert_eq!(read(*kind, params).unwrap_err(), *words, "{params}");
     }
@@ -72,42 +72,42 @@ fn wrong_accounts_and_programs_get_the_words_of_a_node() {
     let sig = signature();
     refuses(&[
         (
-            Kind::Account,
+            SubscriptionKind::Account,
             json!([]),
             "`params` should have at least 1 argument(s)",
         ),
         (
-            Kind::Account,
+            SubscriptionKind::Account,
             json!(["x"]),
             "Invalid Request: Invalid pubkey provided",
         ),
         (
-            Kind::Account,
+            SubscriptionKind::Account,
             json!([sig]),
             "Invalid Request: Invalid pubkey provided",
         ),
         (
-            Kind::Account,
+            SubscriptionKind::Account,
             json!([7]),
             "Invalid params: invalid type: integer `7`, expected a string.",
         ),
         (
-            Kind::Account,
+            SubscriptionKind::Account,
             json!([KEY, {}, 1]),
             "Invalid parameters: Expected from 1 to 2 parameters.",
         ),
         (
-            Kind::Account,
+            SubscriptionKind::Account,
             json!([KEY, {"encoding": "utf8"}]),
             "Invalid params: unknown variant `utf8`, expected one of `binary`, `base58`, `base64`, `jsonParsed`, `base64+zstd`.",
         ),
         (
-            Kind::Program,
+            SubscriptionKind::Program,
             json!(["x"]),
             "Invalid Request: Invalid pubkey provided",
         ),
         (
-            Kind::Program,
+            SubscriptionKind::Program,
             json!([KEY, {"filters": [1, 2, 3, 4, 5]}]),
             "Too many filters provided; max 4",
         ),
@@ -118,37 +118,37 @@ fn wrong_accounts_and_programs_get_the_words_of_a_node() {
 fn wrong_parameters_of_others_get_the_words_of_a_node() {
     refuses(&[
         (
-            Kind::Signature,
+            SubscriptionKind::Signature,
             json!([KEY]),
             "Invalid Request: Invalid signature provided",
         ),
         (
-            Kind::Slot,
+            SubscriptionKind::Slot,
             json!([1]),
             "Invalid parameters: No parameters were expected",
         ),
         (
-            Kind::Logs,
+            SubscriptionKind::Logs,
             json!([{"mentions": [KEY, KEY]}]),
             "Invalid Request: Only 1 address supported",
         ),
         (
-            Kind::Logs,
+            SubscriptionKind::Logs,
             json!([{"mentions": ["x"]}]),
             "Invalid Request: Invalid mentions provided",
         ),
         (
-            Kind::Block,
+            SubscriptionKind::Block,
             json!(["all", {"commitment": "processed"}]),
             "Method does not support commitment below `confirmed`",
         ),
         (
-            Kind::Block,
+            SubscriptionKind::Block,
             json!([{"mentionsAccountOrProgram": "x"}]),
             "Invalid Request: Invalid mentions_account_or_program provided",
         ),
     ]);
-    let object = Spec::read(Kind::Slot, Some(b"{}")).unwrap_err();
+    let object = SubscriptionSpec::read(SubscriptionKind::Slot, Some(b"{}")).unwrap_err();
     assert_eq!(object.message, "`params` should be an array");
 }
 
@@ -163,7 +163,11 @@ fn an_unsubscription_names_a_number() {
 
 #[test]
 fn the_configuration_can_be_had_again() {
-    let spec = read(Kind::Account, &json!([KEY, {"encoding": "base64"}])).unwrap();
+    let spec = read(
+        SubscriptionKind::Account,
+        &json!([KEY, {"encoding": "base64"}]),
+    )
+    .unwrap();
     assert_eq!(spec.config()["encoding"], "base64");
     assert_eq!(spec.subject.as_deref(), Some(KEY));
 }

@@ -19,14 +19,14 @@ const PATIENCE: Duration = Duration::from_secs(5);
 const LARGEST: usize = 256 * 1024 * 1024;
 
 /// An answer that is no error.
-pub(super) struct Asked {
+pub(super) struct RepairAnswer {
     pub(super) result: Bytes,
     /// The upstream that gave it.
     pub(super) by: Option<String>,
 }
 
 /// Calls a method; `None` if nobody answers it.
-pub(super) async fn ask(hub: &Arc<Hub>, method: &str, params: &Value) -> Option<Asked> {
+pub(super) async fn ask(hub: &Arc<Hub>, method: &str, params: &Value) -> Option<RepairAnswer> {
     let snapshot = hub.published.load();
     let started = Instant::now();
     let request_of_ours = Request {
@@ -49,18 +49,22 @@ pub(super) async fn ask(hub: &Arc<Hub>, method: &str, params: &Value) -> Option<
     match feed_message::read(&gathered.text)? {
         FeedMessage::Answer {
             result: Ok(result), ..
-        } => Some(Asked {
+        } => Some(RepairAnswer {
             result,
             by: gathered
                 .summary
-                .trace
+                .attempt_summary
                 .upstream
                 .map(|upstream| upstream.id().to_owned()),
         }),
         FeedMessage::Answer {
             result: Err(error), ..
         } => {
-            tracing::debug!(method, code = error.code, "what was missed is not told yet");
+            tracing::debug!(
+                method,
+                code = error.code,
+                "missed notifications not fetched yet"
+            );
             None
         }
         FeedMessage::Notification { .. } => None,

@@ -7,8 +7,8 @@ use crate::pubsub::testing::{hub, hub_with};
 
 struct Silent;
 
-impl Account for Silent {
-    fn answered(&self, _: Summary, _: u16, _: Instant, _: usize) {}
+impl SocketObserver for Silent {
+    fn answered(&self, _: RequestSummary, _: u16, _: Instant, _: usize) {}
 
     fn is_welcome(&self) -> bool {
         true
@@ -19,17 +19,17 @@ async fn pair(
     hub: &Arc<Hub>,
 ) -> (
     WebSocketStream<DuplexStream>,
-    tokio::task::JoinHandle<Ended>,
+    tokio::task::JoinHandle<EndedSocket>,
 ) {
     let (near, far) = tokio::io::duplex(1024);
-    let session = Session::new(Arc::clone(hub), far, Vec::new(), client()).await;
+    let session = SubscriberSession::new(Arc::clone(hub), far, Vec::new(), client()).await;
     let serving = tokio::spawn(session.serve());
     let socket = WebSocketStream::from_raw_socket(near, Role::Client, None).await;
     (socket, serving)
 }
 
-fn client() -> Client {
-    Client {
+fn client() -> SocketClient {
+    SocketClient {
         key: 1,
         cache_use: CacheUse::Normal,
         ledger_only: false,
@@ -99,7 +99,7 @@ async fn a_message_that_is_too_large_closes_the_socket_with_1009() {
         async { socket.feed(large).await.is_ok() && socket.flush().await.is_ok() },
         serving
     );
-    assert_eq!(code.unwrap().end, End::TooLarge, "{sent}");
+    assert_eq!(code.unwrap().end, SocketEnd::TooLarge, "{sent}");
     assert_eq!(close_code(&mut socket).await, 1009);
 }
 
@@ -109,7 +109,7 @@ async fn a_client_that_does_not_answer_pings_is_closed() {
     let started = Instant::now();
     let (socket, serving) = pair(&hub).await;
     // Nobody reads the socket, so nobody answers.
-    assert_eq!(serving.await.unwrap().end, End::Silent);
+    assert_eq!(serving.await.unwrap().end, SocketEnd::Silent);
     assert!(started.elapsed() >= Duration::from_mins(1));
     drop(socket);
 }
@@ -136,7 +136,7 @@ async fn when_the_gateway_stops_clients_are_told_1012() {
     text(&mut socket).await;
     hub.leave_all();
     assert_eq!(close_code(&mut socket).await, 1012);
-    assert_eq!(serving.await.unwrap().end, End::Leaving);
+    assert_eq!(serving.await.unwrap().end, SocketEnd::Leaving);
 }
 
 #[tokio::test(start_paused = true)]
@@ -146,7 +146,7 @@ async fn a_client_that_does_not_read_is_closed_and_the_session_ends() {
     let call = r#"{"jsonrpc":"2.0","id":1,"method":"getHealth"}"#;
     let flood = async { while socket.send(Message::text(call)).await.is_ok() {} };
     let ((), end) = tokio::join!(flood, serving);
-    assert_eq!(end.unwrap().end, End::Slow);
+    assert_eq!(end.unwrap().end, SocketEnd::Slow);
 }
 
 #[tokio::test]
@@ -164,7 +164,7 @@ async fn a_client_behind_which_too_much_piles_up_is_closed_and_no_other_notices(
     let mut outboxes = Vec::new();
     for _ in 0..2 {
         let (near, far) = tokio::io::duplex(1024);
-        let session = Session::new(Arc::clone(&hub), far, Vec::new(), client()).await;
+        let session = SubscriberSession::new(Arc::clone(&hub), far, Vec::new(), client()).await;
         outboxes.push(Arc::clone(&session.outbox));
         let socket = WebSocketStream::from_raw_socket(near, Role::Client, None).await;
         sockets.push((socket, tokio::spawn(session.serve())));
@@ -178,5 +178,5 @@ async fn a_client_behind_which_too_much_piles_up_is_closed_and_no_other_notices(
     }
     assert!(!reading.is_finished());
     let (_sleeps, sleeping) = sockets.pop().unwrap();
-    assert_eq!(sleeping.await.unwrap().end, End::Slow);
+    assert_eq!(sleeping.await.unwrap().end, SocketEnd::Slow);
 }

@@ -2,16 +2,16 @@
 
 use super::*;
 
-fn topic(kind: Kind) -> Topic {
+fn topic(kind: SubscriptionKind) -> Topic {
     let params = match kind {
-        Kind::Account => r#"["3qri489hLgWkzeAw76pCNPwRF2RiCmi5iQgKpLioeJz2"]"#,
-        Kind::Logs => r#"["all"]"#,
+        SubscriptionKind::Account => r#"["3qri489hLgWkzeAw76pCNPwRF2RiCmi5iQgKpLioeJz2"]"#,
+        SubscriptionKind::Logs => r#"["all"]"#,
         _ => "[]",
     };
     Topic::new(
         1,
-        Spec::read(kind, Some(params.as_bytes())).unwrap(),
-        &Total::new(usize::MAX),
+        SubscriptionSpec::read(kind, Some(params.as_bytes())).unwrap(),
+        &BacklogTotal::new(usize::MAX),
     )
 }
 
@@ -33,12 +33,12 @@ fn slots(outbox: &Outbox) -> Vec<u64> {
 
 #[test]
 fn clients_that_join_before_an_upstream_has_taken_it_wait_and_then_share_it() {
-    let topic = topic(Kind::Slot);
+    let topic = topic(SubscriptionKind::Slot);
     let outboxes = [(); 2].map(|()| Outbox::new(10_000));
     let mut soon = Vec::new();
     for (id, outbox) in (7..).zip(&outboxes) {
         match topic.join(id, outbox) {
-            Joined::Soon(taken) => soon.push(taken),
+            JoinOutcome::Soon(taken) => soon.push(taken),
             _ => panic!(),
         }
     }
@@ -58,7 +58,7 @@ fn clients_that_join_before_an_upstream_has_taken_it_wait_and_then_share_it() {
 
 #[test]
 fn after_a_move_only_the_new_socket_counts_and_what_was_missed_comes_first() {
-    let topic = topic(Kind::Slot);
+    let topic = topic(SubscriptionKind::Slot);
     let outbox = Outbox::new(10_000);
     topic.join(7, &outbox);
     topic.taken(1);
@@ -66,7 +66,7 @@ fn after_a_move_only_the_new_socket_counts_and_what_was_missed_comes_first() {
     assert!(topic.taken(2));
     assert_eq!(topic.hear(1, &slot(11)).told, 0, "the old socket");
     let heard = topic.hear(2, &slot(14));
-    let missing = Verdict::Missing {
+    let missing = NotificationVerdict::Missing {
         after: 10,
         until: 13,
     };
@@ -81,7 +81,7 @@ fn after_a_move_only_the_new_socket_counts_and_what_was_missed_comes_first() {
 
 #[test]
 fn a_second_move_while_the_first_is_repaired_is_repaired_as_well() {
-    let topic = topic(Kind::Slot);
+    let topic = topic(SubscriptionKind::Slot);
     let outbox = Outbox::new(10_000);
     topic.join(7, &outbox);
     topic.taken(1);
@@ -100,7 +100,7 @@ fn a_second_move_while_the_first_is_repaired_is_repaired_as_well() {
 
 #[test]
 fn a_gap_that_cannot_be_filled_is_told_with_the_next_notification_and_only_there() {
-    let topic = topic(Kind::Logs);
+    let topic = topic(SubscriptionKind::Logs);
     let outbox = Outbox::new(10_000);
     let logs = |slot: u64| {
         Bytes::from(format!(
@@ -124,15 +124,16 @@ fn a_gap_that_cannot_be_filled_is_told_with_the_next_notification_and_only_there
 #[test]
 fn a_one_shot_ends_with_its_notification() {
     let params = format!(r#"["{}"]"#, bs58::encode([7; 64]).into_string());
-    let spec = Spec::read(Kind::Signature, Some(params.as_bytes())).unwrap();
-    let topic = Topic::new(1, spec, &Total::new(usize::MAX));
+    let spec =
+        SubscriptionSpec::read(SubscriptionKind::Signature, Some(params.as_bytes())).unwrap();
+    let topic = Topic::new(1, spec, &BacklogTotal::new(usize::MAX));
     let outbox = Outbox::new(10_000);
     topic.join(7, &outbox);
     topic.taken(1);
     let last = Bytes::from_static(br#"{"context":{"slot":6},"value":{"err":null}}"#);
     assert!(topic.found(&last).ended);
     assert_eq!(topic.hear(1, &last).told, 0);
-    assert!(matches!(topic.join(8, &outbox), Joined::Ended));
+    assert!(matches!(topic.join(8, &outbox), JoinOutcome::Ended));
     assert_eq!(texts(&outbox).len(), 1);
     assert!(!topic.taken(2), "it is not armed again");
     assert!(topic.has_ended());
@@ -140,9 +141,9 @@ fn a_one_shot_ends_with_its_notification() {
 
 #[test]
 fn a_refusal_reaches_everybody_who_waits() {
-    let topic = topic(Kind::Slot);
+    let topic = topic(SubscriptionKind::Slot);
     let outbox = Outbox::new(10_000);
-    let Joined::Soon(mut taken) = topic.join(7, &outbox) else {
+    let JoinOutcome::Soon(mut taken) = topic.join(7, &outbox) else {
         panic!()
     };
     let error = RpcError::new(-32601, "Method not found");
@@ -153,13 +154,13 @@ fn a_refusal_reaches_everybody_who_waits() {
 
 #[test]
 fn slots_that_overtake_each_other_are_told_in_order() {
-    let topic = topic(Kind::Slot);
+    let topic = topic(SubscriptionKind::Slot);
     let outbox = Outbox::new(10_000);
     topic.join(7, &outbox);
     topic.taken(1);
     topic.hear(1, &slot(10));
     let heard = topic.hear(1, &slot(13));
-    let missing = Verdict::Missing {
+    let missing = NotificationVerdict::Missing {
         after: 10,
         until: 12,
     };

@@ -4,7 +4,7 @@
 use perijove_core::Commitment;
 
 use super::{
-    parameters::Known,
+    parameters::KnownMember,
     spelling::{Spans, Spelling},
 };
 use crate::{
@@ -20,11 +20,11 @@ pub(super) type Implied = (&'static str, &'static str);
 pub(super) fn config(
     spelling: &mut Spelling,
     class: &Class,
-    known: &[Known],
+    known: &[KnownMember],
     implied: Option<Implied>,
     cursor: Option<&mut Cursor<'_>>,
 ) -> Option<()> {
-    let mut config = Config {
+    let mut config = ConfigSpelling {
         start: spelling.open(),
         spelling,
         class,
@@ -46,11 +46,11 @@ pub(super) fn config(
 }
 
 /// A configuration being spelled.
-struct Config<'a> {
+struct ConfigSpelling<'a> {
     spelling: &'a mut Spelling,
     start: usize,
     class: &'a Class,
-    known: &'a [Known],
+    known: &'a [KnownMember],
     /// Cleared when it was given.
     implied: Option<Implied>,
     spans: Spans,
@@ -67,7 +67,7 @@ const COMMITMENT: u32 = 0;
 const MIN_CONTEXT_SLOT: u32 = 1;
 const KNOWN: u32 = 2;
 
-impl Config<'_> {
+impl ConfigSpelling<'_> {
     fn member(&mut self, key: &[u8], cursor: &mut Cursor<'_>) -> Option<()> {
         let token = cursor.token()?;
         let start = self.spelling.length();

@@ -11,18 +11,18 @@ use crate::solana::Method;
 
 /// A member of a configuration.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Known {
+pub(super) struct KnownMember {
     /// Its name.
     pub(super) name: &'static str,
     /// `null` counts as not given; otherwise the node refuses it.
     pub(super) null_is_absent: bool,
     /// What it is when it is not given.
-    pub(super) default: Value,
+    pub(super) default: DefaultValue,
 }
 
 /// A default.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Value {
+pub(super) enum DefaultValue {
     /// Nothing that could also be said.
     None,
     /// A string.
@@ -35,7 +35,7 @@ pub(super) enum Value {
     NoItems,
 }
 
-impl Known {
+impl KnownMember {
     /// Whether this is its name.
     pub(super) fn is(&self, name: &[u8]) -> bool {
         self.name.as_bytes() == name
@@ -44,27 +44,27 @@ impl Known {
     /// Whether a value, as [`super::Spelling`] writes it, is the default.
     pub(super) fn is_default(&self, spelled: &[u8]) -> bool {
         match self.default {
-            Value::None => false,
+            DefaultValue::None => false,
             // Every default is shorter than what one byte of length can say.
-            Value::Text(text) => matches!(
+            DefaultValue::Text(text) => matches!(
                 spelled,
                 [b'"', length, rest @ ..] if usize::from(*length) == text.len() && rest == text.as_bytes()
             ),
-            Value::Number(text) => spelled.strip_suffix(b",") == Some(text.as_bytes()),
-            Value::Bool(value) => spelled == if value { b"t" } else { b"f" },
-            Value::NoItems => spelled == b"[]",
+            DefaultValue::Number(text) => spelled.strip_suffix(b",") == Some(text.as_bytes()),
+            DefaultValue::Bool(value) => spelled == if value { b"t" } else { b"f" },
+            DefaultValue::NoItems => spelled == b"[]",
         }
     }
 }
 
 /// `Option<T>`: may be `null`.
-const fn optional(name: &'static str) -> Known {
-    or(name, Value::None)
+const fn optional(name: &'static str) -> KnownMember {
+    or(name, DefaultValue::None)
 }
 
 /// `Option<T>` with a default.
-const fn or(name: &'static str, default: Value) -> Known {
-    Known {
+const fn or(name: &'static str, default: DefaultValue) -> KnownMember {
+    KnownMember {
         name,
         null_is_absent: true,
         default,
@@ -72,43 +72,51 @@ const fn or(name: &'static str, default: Value) -> Known {
 }
 
 /// `#[serde(default)] bool`: may be absent, but not `null`.
-const fn switch(name: &'static str) -> Known {
-    Known {
+const fn switch(name: &'static str) -> KnownMember {
+    KnownMember {
         name,
         null_is_absent: false,
-        default: Value::Bool(false),
+        default: DefaultValue::Bool(false),
     }
 }
 
 /// `RpcAccountInfoConfig` of all methods but `getMultipleAccounts`: `binary` is base58 as a bare
 /// string, which only these still give when nothing is said.
-const ACCOUNT: &[Known] = &[or("encoding", Value::Text("binary")), optional("dataSlice")];
+const ACCOUNT: &[KnownMember] = &[
+    or("encoding", DefaultValue::Text("binary")),
+    optional("dataSlice"),
+];
 
 /// The members of a method's configuration, without `commitment` and `minContextSlot`.
 #[allow(clippy::too_many_lines, reason = "a table: one row per method")]
-pub(super) const fn members(method: Method) -> &'static [Known] {
+pub(super) const fn members(method: Method) -> &'static [KnownMember] {
     match method {
         Method::GetAccountInfo
         | Method::GetTokenAccountsByOwner
         | Method::GetTokenAccountsByDelegate => ACCOUNT,
         Method::GetMultipleAccounts => {
-            const { &[or("encoding", Value::Text("base64")), optional("dataSlice")] }
+            const {
+                &[
+                    or("encoding", DefaultValue::Text("base64")),
+                    optional("dataSlice"),
+                ]
+            }
         }
         Method::GetProgramAccounts => {
             const {
                 &[
-                    or("encoding", Value::Text("binary")),
+                    or("encoding", DefaultValue::Text("binary")),
                     optional("dataSlice"),
-                    or("filters", Value::NoItems),
-                    or("withContext", Value::Bool(false)),
-                    or("sortResults", Value::Bool(true)),
+                    or("filters", DefaultValue::NoItems),
+                    or("withContext", DefaultValue::Bool(false)),
+                    or("sortResults", DefaultValue::Bool(true)),
                 ]
             }
         }
         Method::GetTransaction => {
             const {
                 &[
-                    or("encoding", Value::Text("json")),
+                    or("encoding", DefaultValue::Text("json")),
                     optional("maxSupportedTransactionVersion"),
                 ]
             }
@@ -116,9 +124,9 @@ pub(super) const fn members(method: Method) -> &'static [Known] {
         Method::GetBlock => {
             const {
                 &[
-                    or("encoding", Value::Text("json")),
-                    or("transactionDetails", Value::Text("full")),
-                    or("rewards", Value::Bool(true)),
+                    or("encoding", DefaultValue::Text("json")),
+                    or("transactionDetails", DefaultValue::Text("full")),
+                    or("rewards", DefaultValue::Bool(true)),
                     optional("maxSupportedTransactionVersion"),
                 ]
             }
@@ -128,7 +136,7 @@ pub(super) const fn members(method: Method) -> &'static [Known] {
                 &[
                     optional("before"),
                     optional("until"),
-                    or("limit", Value::Number("1000")),
+                    or("limit", DefaultValue::Number("1000")),
                 ]
             }
         }
@@ -138,7 +146,7 @@ pub(super) const fn members(method: Method) -> &'static [Known] {
             const {
                 &[
                     optional("identity"),
-                    or("keyByVoteAccount", Value::Bool(false)),
+                    or("keyByVoteAccount", DefaultValue::Bool(false)),
                 ]
             }
         }
@@ -147,8 +155,8 @@ pub(super) const fn members(method: Method) -> &'static [Known] {
             const {
                 &[
                     optional("votePubkey"),
-                    or("keepUnstakedDelinquents", Value::Bool(false)),
-                    or("delinquentSlotDistance", Value::Number("128")),
+                    or("keepUnstakedDelinquents", DefaultValue::Bool(false)),
+                    or("delinquentSlotDistance", DefaultValue::Number("128")),
                 ]
             }
         }
@@ -158,11 +166,14 @@ pub(super) const fn members(method: Method) -> &'static [Known] {
         Method::SimulateTransaction => {
             const {
                 &[
-                    or("encoding", Value::Text("base58")),
+                    or("encoding", DefaultValue::Text("base58")),
                     switch("sigVerify"),
                     switch("replaceRecentBlockhash"),
                     switch("innerInstructions"),
-                    or("innerInstructionsEncoding", Value::Text("jsonParsed")),
+                    or(
+                        "innerInstructionsEncoding",
+                        DefaultValue::Text("jsonParsed"),
+                    ),
                     optional("accounts"),
                 ]
             }

@@ -3,7 +3,7 @@
 use perijove_core::{Commitment, Slot};
 use proptest::prelude::*;
 
-use super::{Class, Refusal, classify};
+use super::{Class, ImpossibleCall, classify};
 use crate::solana::{Capability, Method, Priority};
 
 fn class(method: &str, params: &str) -> Class {
@@ -165,10 +165,14 @@ fn processed_is_refused_where_agave_refuses_it() {
             _ => r#"[1,2,{"commitment":"processed"}]"#,
         };
         let refusal = class(method.label(), params).refusal;
-        assert_eq!(refusal, Some(Refusal::CommitmentTooWeak), "{method:?}");
+        assert_eq!(
+            refusal,
+            Some(ImpossibleCall::CommitmentTooWeak),
+            "{method:?}"
+        );
         assert_eq!(classify(method.label(), None).refusal, None);
     }
-    let error = Refusal::CommitmentTooWeak.error();
+    let error = ImpossibleCall::CommitmentTooWeak.error();
     assert_eq!(error.code, -32602);
     assert_eq!(
         error.message,
@@ -179,9 +183,9 @@ fn processed_is_refused_where_agave_refuses_it() {
 #[test]
 fn an_object_for_parameters_is_refused_for_agaves_methods_only() {
     let refused = class("getBalance", r#"{"pubkey":"k"}"#);
-    assert_eq!(refused.refusal, Some(Refusal::ParamsByName));
+    assert_eq!(refused.refusal, Some(ImpossibleCall::ParamsByName));
     assert_eq!(
-        Refusal::ParamsByName.error().message,
+        ImpossibleCall::ParamsByName.error().message,
         "`params` should be an array"
     );
     assert_eq!(class("getAsset", r#"{"id":"x"}"#).refusal, None);

@@ -4,7 +4,7 @@ use std::hash::{DefaultHasher, Hash, Hasher};
 
 use perijove_core::Slot;
 
-use super::{History, Place, signature_subject};
+use super::{History, HistoryPosition, signature_subject};
 use crate::jsonrpc::Cursor;
 use crate::solana::SlotView;
 pub(super) use crate::solana::params::{number, parameter};
@@ -13,7 +13,7 @@ pub(super) use crate::solana::params::{number, parameter};
 const PAGE: usize = 1_000;
 
 /// Where a call looks.
-pub(super) fn place(history: History, params: &[u8], view: Option<&SlotView>) -> Place {
+pub(super) fn place(history: History, params: &[u8], view: Option<&SlotView>) -> HistoryPosition {
     let slot = match history {
         History::Transaction | History::Statuses | History::Page => None,
         History::Block | History::BlockTime | History::Commitment | History::Blocks => {
@@ -21,7 +21,9 @@ pub(super) fn place(history: History, params: &[u8], view: Option<&SlotView>) ->
         }
         History::Rewards => boundary(params, view),
     };
-    slot.map_or(Place::Anywhere, |slot| Place::From(Slot(slot)))
+    slot.map_or(HistoryPosition::Anywhere, |slot| {
+        HistoryPosition::From(Slot(slot))
+    })
 }
 
 /// What is asked for, as a hash.

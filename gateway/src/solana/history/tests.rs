@@ -5,7 +5,9 @@
 use bytes::Bytes;
 use perijove_core::Slot;
 
-use super::{History, Lack, Place, Word, first_available, signature_subject};
+use super::{
+    AbsenceWording, History, HistoryGap, HistoryPosition, first_available, signature_subject,
+};
 use crate::jsonrpc::Answer;
 use crate::solana::{SlotView, classify};
 
@@ -19,7 +21,7 @@ fn answer(members: &str) -> Answer {
     .unwrap()
 }
 
-fn lack(method: &str, params: &str, members: &str) -> Option<Lack> {
+fn lack(method: &str, params: &str, members: &str) -> Option<HistoryGap> {
     let view = SlotView {
         epoch_start: Some(Slot(432_000 * 700)),
         epoch_end: Some(Slot(432_000 * 701 - 1)),
@@ -34,8 +36,8 @@ fn error(code: i64) -> String {
     format!(r#""error":{{"code":{code},"message":"said"}}"#)
 }
 
-fn from(slot: u64) -> Place {
-    Place::From(Slot(slot))
+fn from(slot: u64) -> HistoryPosition {
+    HistoryPosition::From(Slot(slot))
 }
 
 #[test]
@@ -47,14 +49,14 @@ fn nothing_is_found_out_for_every_method() {
             "getTransaction",
             transaction.as_str(),
             "null",
-            Place::Anywhere,
+            HistoryPosition::Anywhere,
             0,
         ),
         (
             "getConfirmedTransaction",
             &transaction,
             "null",
-            Place::Anywhere,
+            HistoryPosition::Anywhere,
             0,
         ),
         ("getBlock", "[7]", "null", from(7), 0),
@@ -77,35 +79,35 @@ fn nothing_is_found_out_for_every_method() {
             "getSignaturesForAddress",
             r#"["a"]"#,
             "[]",
-            Place::Anywhere,
+            HistoryPosition::Anywhere,
             0,
         ),
         (
             "getSignaturesForAddress",
             r#"["a",{"limit":3}]"#,
             "[{},{}]",
-            Place::Anywhere,
+            HistoryPosition::Anywhere,
             2,
         ),
         (
             "getSignaturesForAddress",
             r#"["a",{"before":"b","limit":null}]"#,
             "[{}]",
-            Place::Anywhere,
+            HistoryPosition::Anywhere,
             1,
         ),
         (
             "getConfirmedSignaturesForAddress2",
             r#"["a",{"limit":3}]"#,
             "[{}]",
-            Place::Anywhere,
+            HistoryPosition::Anywhere,
             1,
         ),
         (
             "getSignatureStatuses",
             &statuses,
             r#"{"context":{"slot":1},"value":[{"slot":5},null]}"#,
-            Place::Anywhere,
+            HistoryPosition::Anywhere,
             1,
         ),
         (
@@ -127,7 +129,7 @@ fn nothing_is_found_out_for_every_method() {
         let lack = lack.unwrap_or_else(|| panic!("{method} {params} {result}"));
         assert_eq!(
             (lack.word, lack.place, lack.found),
-            (Word::Empty, place, found),
+            (AbsenceWording::Empty, place, found),
             "{method} {params} {result}"
         );
         assert_eq!(lack.subjects.len(), 1, "{method} {params} {result}");
@@ -186,15 +188,15 @@ fn what_is_whole_leaves_nothing_open() {
 #[test]
 fn refusals_for_want_of_history_are_told_from_others() {
     for (code, word, passing) in [
-        (-32001, Word::Refused, false),
-        (-32004, Word::Refused, true),
-        (-32007, Word::Skipped, false),
-        (-32009, Word::Skipped, false),
-        (-32011, Word::Refused, false),
-        (-32014, Word::Refused, true),
-        (-32018, Word::Refused, false),
-        (-32019, Word::Refused, true),
-        (-32020, Word::Refused, false),
+        (-32001, AbsenceWording::Refused, false),
+        (-32004, AbsenceWording::Refused, true),
+        (-32007, AbsenceWording::Skipped, false),
+        (-32009, AbsenceWording::Skipped, false),
+        (-32011, AbsenceWording::Refused, false),
+        (-32014, AbsenceWording::Refused, true),
+        (-32018, AbsenceWording::Refused, false),
+        (-32019, AbsenceWording::Refused, true),
+        (-32020, AbsenceWording::Refused, false),
     ] {
         let lack = lack("getBlock", "[7]", &error(code)).unwrap();
         assert_eq!((lack.word, lack.passing), (word, passing), "{code}");
@@ -283,7 +285,7 @@ fn an_epoch_of_another_length_has_no_known_place() {
     assert!(rewards(br#"[["a"]]"#).is_some());
     let refused = answer(&error(-32018));
     let lack = History::Rewards.lack(Some(br#"[["a"],{"epoch":3}]"#), &refused, None);
-    assert_eq!(lack.unwrap().place, Place::Anywhere);
+    assert_eq!(lack.unwrap().place, HistoryPosition::Anywhere);
 }
 
 #[test]

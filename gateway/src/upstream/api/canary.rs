@@ -9,8 +9,8 @@ use tokio::time::{Instant, sleep};
 
 use super::ApiUpstream;
 use super::fitness::Fitness;
-use crate::jupiter::{self, Product, QuoteFacts, Route, Seen};
-use crate::limit::Ask;
+use crate::jupiter::{self, ApiRoute, JudgedAnswer, Product, QuoteFacts};
+use crate::limit::PermitRequest;
 use crate::solana::Priority;
 use crate::upstream::Pool;
 use crate::upstream::client::{ApiBody, ApiLimits, ApiReply, ApiRequest};
@@ -46,7 +46,7 @@ pub(super) async fn watch(upstream: Arc<ApiUpstream>, rpc: Arc<Pool>) {
 
 async fn resolve(upstream: &ApiUpstream) {
     if let Err(error) = upstream.state.addresses.refresh().await {
-        tracing::warn!(upstream = upstream.id(), %error, "Jupiter upstream name not resolved");
+        tracing::warn!(upstream = upstream.id(), %error, "Jupiter upstream DNS lookup failed");
     }
 }
 
@@ -73,7 +73,7 @@ async fn look(upstream: &Arc<ApiUpstream>, rpc: &Pool) {
         first_byte: upstream.health.timeout,
         answer_buffer: MOST_BYTES,
         replayable: true,
-        ask: Ask::own(Priority::Medium),
+        ask: PermitRequest::own(Priority::Medium),
     };
     let started = Instant::now();
     let reply = upstream.call(&request, &limits).await;
@@ -98,7 +98,7 @@ fn concluded(
             tracing::debug!(
                 upstream = upstream.id(),
                 fault = fault.kind.label(),
-                "no canary quote"
+                "Jupiter canary quote failed"
             );
             state.metrics.bad.inc();
             return Some(state.silent(&upstream.health));
@@ -107,7 +107,7 @@ fn concluded(
     let ApiBody::Whole(body) = &reply.body else {
         return None;
     };
-    let seen = Seen {
+    let seen = JudgedAnswer {
         product: Product::Quote,
         status: reply.status,
         is_json: reply.hints.content_type_json,
@@ -149,18 +149,18 @@ fn tell(upstream: &ApiUpstream, (before, after): (Fitness, Fitness)) {
     }
     let (id, lag) = (upstream.id(), upstream.state.lag());
     match after {
-        Fitness::Fit => tracing::info!(upstream = id, "Jupiter upstream is fit"),
+        Fitness::Fit => tracing::info!(upstream = id, "Jupiter upstream healthy"),
         Fitness::Lagging => {
             tracing::warn!(
                 upstream = id,
                 slots = lag,
-                "Jupiter upstream avoided: its markets are old"
+                "Jupiter upstream lagging: its markets are old; avoided"
             );
         }
         Fitness::Failing | Fitness::Unknown => {
             tracing::warn!(
                 upstream = id,
-                "Jupiter upstream avoided: it gives no quotes"
+                "Jupiter upstream failing: no canary quotes; avoided"
             );
         }
     }
@@ -168,7 +168,7 @@ fn tell(upstream: &ApiUpstream, (before, after): (Fitness, Fitness)) {
 
 fn request(upstream: &ApiUpstream) -> Option<ApiRequest> {
     let canary = &upstream.health.canary;
-    let route = Route::of("/swap/v1/quote", false)?;
+    let route = ApiRoute::of("/swap/v1/quote", false)?;
     let query = format!(
         "inputMint={}&outputMint={}&amount={}&slippageBps=50",
         canary.input_mint, canary.output_mint, canary.amount

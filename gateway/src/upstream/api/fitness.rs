@@ -33,7 +33,7 @@ impl Fitness {
 
 /// What was seen of one upstream.
 #[derive(Debug, Default)]
-pub(super) struct Health {
+pub(super) struct ApiHealth {
     fitness: Fitness,
     failures: u32,
     /// How many slots its last quote was behind.
@@ -42,7 +42,7 @@ pub(super) struct Health {
     recovered: Option<Instant>,
 }
 
-impl Health {
+impl ApiHealth {
     pub(super) fn fitness(&self) -> Fitness {
         self.fitness
     }
@@ -116,7 +116,7 @@ mod tests {
     async fn an_upstream_with_old_markets_is_avoided_until_they_are_new() {
         let now = Instant::now();
         let tip = Some(Slot(1_000));
-        let mut health = Health::default();
+        let mut health = ApiHealth::default();
         assert!(health.is_usable());
         for (slot, fitness) in [
             (999, Fitness::Fit),
@@ -140,7 +140,7 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn one_that_comes_back_gets_its_requests_little_by_little() {
         let start = Instant::now();
-        let mut health = Health::default();
+        let mut health = ApiHealth::default();
         let slow = Duration::from_secs(30);
         assert_eq!(health.share(start, slow), 1000);
         for _ in 0..2 {

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
-use crate::jupiter::{Fault, Product};
+use crate::jupiter::{ApiFault, Product};
 
 /// How long an upstream is left alone that asks for it and does not say how long: doubled up to the
 /// longest with each time it asks again.
@@ -14,12 +14,12 @@ const LONGEST_PAUSE: Duration = Duration::from_mins(1);
 const REFUSED: Duration = Duration::from_mins(1);
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Bucket {
+enum LimitBucket {
     All,
     Execute,
 }
 
-impl Bucket {
+impl LimitBucket {
     fn of(product: Product) -> Self {
         match product {
             Product::Execute => Self::Execute,
@@ -30,14 +30,14 @@ impl Bucket {
 
 /// A pause that was asked for.
 #[derive(Clone, Copy, Debug, Default)]
-struct Hold {
+struct ApiHold {
     until: Option<Instant>,
     /// Since the last good answer.
     times: u32,
     reason: &'static str,
 }
 
-impl Hold {
+impl ApiHold {
     fn left(&self, now: Instant) -> Option<Duration> {
         let left = self.until?.saturating_duration_since(now);
         (!left.is_zero()).then_some(left)
@@ -46,12 +46,12 @@ impl Hold {
 
 /// One for each limit.
 #[derive(Debug, Default)]
-pub(super) struct Holds([Hold; 2]);
+pub(super) struct ApiHolds([ApiHold; 2]);
 
-impl Holds {
+impl ApiHolds {
     /// How long a request is to wait.
     pub(super) fn left(&self, product: Product, now: Instant) -> Option<Duration> {
-        self.0.get(Bucket::of(product) as usize)?.left(now)
+        self.0.get(LimitBucket::of(product) as usize)?.left(now)
     }
 
     /// The longest of all, and why.
@@ -62,19 +62,19 @@ impl Holds {
     }
 
     /// A request was refused.
-    pub(super) fn hold(&mut self, product: Product, fault: Fault, now: Instant) {
-        let all = matches!(fault, Fault::Unauthorized | Fault::Firewall);
+    pub(super) fn hold(&mut self, product: Product, fault: ApiFault, now: Instant) {
+        let all = matches!(fault, ApiFault::Unauthorized | ApiFault::Firewall);
         for (index, hold) in self.0.iter_mut().enumerate() {
-            if !all && index != Bucket::of(product) as usize {
+            if !all && index != LimitBucket::of(product) as usize {
                 continue;
             }
             let pause = match fault {
-                Fault::RateLimited(Some(named)) => named,
-                Fault::RateLimited(None) => {
+                ApiFault::RateLimited(Some(named)) => named,
+                ApiFault::RateLimited(None) => {
                     (PAUSE * 2_u32.pow(hold.times.min(6))).min(LONGEST_PAUSE)
                 }
                 // Other parts of the API may be allowed.
-                Fault::Forbidden => return,
+                ApiFault::Forbidden => return,
                 _ => REFUSED,
             };
             hold.times = hold.times.saturating_add(1);
@@ -85,7 +85,7 @@ impl Holds {
 
     /// A request was answered.
     pub(super) fn served(&mut self, product: Product) {
-        if let Some(hold) = self.0.get_mut(Bucket::of(product) as usize) {
+        if let Some(hold) = self.0.get_mut(LimitBucket::of(product) as usize) {
             hold.times = 0;
         }
     }
@@ -97,8 +97,8 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn pauses_without_a_length_grow_until_a_request_is_answered() {
-        let (mut holds, now) = (Holds::default(), Instant::now());
-        let limited = Fault::RateLimited(None);
+        let (mut holds, now) = (ApiHolds::default(), Instant::now());
+        let limited = ApiFault::RateLimited(None);
         for seconds in [1, 2, 4, 8, 16, 32, 60, 60] {
             holds.hold(Product::Quote, limited, now);
             let left = holds.left(Product::Price, now);
@@ -117,10 +117,10 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn a_key_that_is_refused_is_refused_for_everything() {
-        let (mut holds, now) = (Holds::default(), Instant::now());
-        holds.hold(Product::Quote, Fault::Forbidden, now);
+        let (mut holds, now) = (ApiHolds::default(), Instant::now());
+        holds.hold(Product::Quote, ApiFault::Forbidden, now);
         assert_eq!(holds.left(Product::Quote, now), None);
-        holds.hold(Product::Quote, Fault::Unauthorized, now);
+        holds.hold(Product::Quote, ApiFault::Unauthorized, now);
         for product in [Product::Quote, Product::Execute] {
             assert_eq!(holds.left(product, now), Some(REFUSED));
         }

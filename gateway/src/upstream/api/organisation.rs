@@ -6,17 +6,17 @@ use std::time::Duration;
 use parking_lot::Mutex;
 use tokio::time::Instant;
 
-use super::holds::Holds;
+use super::holds::ApiHolds;
 use super::priority;
 use crate::config;
-use crate::jupiter::{Fault, Product};
+use crate::jupiter::{ApiFault, Product};
 use crate::limit::Budget;
 
 /// An organisation; an upstream that names none is one of its own.
 #[derive(Debug, Default)]
 pub(super) struct Organisation {
     budget: Budget,
-    holds: Mutex<Holds>,
+    holds: Mutex<ApiHolds>,
 }
 
 impl Organisation {
@@ -43,7 +43,7 @@ impl Organisation {
     }
 
     /// One of its upstreams has refused a request.
-    pub(super) fn refused(&self, product: Product, fault: Fault, now: Instant) {
+    pub(super) fn refused(&self, product: Product, fault: ApiFault, now: Instant) {
         self.holds.lock().hold(product, fault, now);
     }
 

@@ -21,7 +21,7 @@ use crate::config::{self, Config, Tier};
 use crate::jupiter::{Api, Product};
 use crate::upstream::Pool;
 use crate::upstream::breaker::Admission;
-use crate::upstream::pool::{Parts, PoolError};
+use crate::upstream::pool::{PoolError, SharedParts};
 
 /// Points of a ring that are looked at for one order.
 const MOST_POINTS: usize = 4096;
@@ -48,7 +48,7 @@ struct Ring {
 
 /// Where a request goes.
 #[derive(Debug, Default)]
-pub struct Choice {
+pub struct ApiChoice {
     /// The best first.
     pub order: Vec<Arc<ApiUpstream>>,
     /// The upstream that it would go to if all were well.
@@ -70,7 +70,7 @@ impl ApiPool {
     pub fn compile(
         config: &Config,
         previous: Option<&Self>,
-        parts: &Parts,
+        parts: &SharedParts,
         metrics: &ApiMetrics,
     ) -> Result<Self, PoolError> {
         let known = |id: &str| {
@@ -169,13 +169,13 @@ impl ApiPool {
         key: u64,
         origin: Option<&str>,
         now: Instant,
-    ) -> Choice {
+    ) -> ApiChoice {
         let Some(fee) = self.fee(api) else {
-            return Choice::default();
+            return ApiChoice::default();
         };
         let mut usual = None;
         let (mut wait, mut refused) = (None::<Duration>, false);
-        let mut ranked: Vec<(Rank, Arc<ApiUpstream>)> = Vec::new();
+        let mut ranked: Vec<(ApiRank, Arc<ApiUpstream>)> = Vec::new();
         for upstream in self.rings.iter().flat_map(|ring| ring.order(key)) {
             let other_fee = upstream.settings().platform_fee_bps != fee;
             if !upstream.has(api) || (other_fee && !self.fee_fallback) {
@@ -190,7 +190,7 @@ impl ApiPool {
                 wait = Some(wait.map_or(left, |known| known.min(left)));
                 continue;
             }
-            let rank = Rank {
+            let rank = ApiRank {
                 other_fee,
                 unfit: !upstream.state.is_usable()
                     || upstream.state.admission(now, &upstream.breaker) == Admission::Refused,
@@ -201,7 +201,7 @@ impl ApiPool {
         }
         // Stable: within a rank, by tier and by place on the ring.
         ranked.sort_by_key(|(rank, _)| rank.order());
-        Choice {
+        ApiChoice {
             order: ranked.into_iter().map(|(_, upstream)| upstream).collect(),
             served: usual.is_some(),
             usual,
@@ -244,7 +244,7 @@ fn organisation_of(settings: &config::JupiterUpstream) -> String {
     reason = "facts that do not depend on each other"
 )]
 #[derive(Clone, Copy, Debug)]
-struct Rank {
+struct ApiRank {
     unfit: bool,
     other_fee: bool,
     not_origin: bool,
@@ -252,7 +252,7 @@ struct Rank {
     starting: bool,
 }
 
-impl Rank {
+impl ApiRank {
     fn order(self) -> [bool; 4] {
         [self.unfit, self.other_fee, self.not_origin, self.starting]
     }

@@ -9,29 +9,29 @@ use serde::Serialize;
 use tokio::time::Instant;
 
 use super::ApiUpstream;
-use super::fitness::{Fitness, Health};
-use super::holds::Holds;
+use super::fitness::{ApiHealth, Fitness};
+use super::holds::ApiHolds;
 use super::metrics::{ApiMetrics, UpstreamSeries};
 use crate::config;
-use crate::jupiter::{Fault, Product};
+use crate::jupiter::{ApiFault, Product};
 use crate::solana::FaultKind;
 use crate::upstream::breaker::{Admission, Breaker, BreakerState, Trial};
-use crate::upstream::connection::Connections;
+use crate::upstream::connection::Http1Connections;
 use crate::upstream::fault::TransportFault;
 use crate::upstream::quantile::Latency;
-use crate::upstream::resolve::Addresses;
+use crate::upstream::resolve::ResolvedAddresses;
 use crate::upstream::saturation::Saturation;
 
 pub(super) struct ApiState {
     url: config::UpstreamUrl,
-    pub(super) addresses: Arc<Addresses>,
-    pub(super) connections: Arc<Connections>,
+    pub(super) addresses: Arc<ResolvedAddresses>,
+    pub(super) connections: Arc<Http1Connections>,
     pub(super) saturation: Saturation,
     bounds: (usize, usize, Duration),
     breaker: Mutex<Breaker>,
     /// Of its key and its firewall; those of limits are its organisation's.
-    pub(super) holds: Mutex<Holds>,
-    health: Mutex<Health>,
+    pub(super) holds: Mutex<ApiHolds>,
+    health: Mutex<ApiHealth>,
     latencies: [Latency; Product::ALL.len()],
     pub(super) metrics: UpstreamSeries,
 }
@@ -42,8 +42,11 @@ impl ApiState {
         let metrics = metrics.of(&settings.id);
         let state = Self {
             url: settings.url.clone(),
-            addresses: Arc::new(Addresses::new(settings.url.host(), settings.url.port())),
-            connections: Connections::new(bounds.0, bounds.1, bounds.2),
+            addresses: Arc::new(ResolvedAddresses::new(
+                settings.url.host(),
+                settings.url.port(),
+            )),
+            connections: Http1Connections::new(bounds.0, bounds.1, bounds.2),
             saturation: Saturation::new(
                 &settings.id,
                 bounds.1,
@@ -171,13 +174,13 @@ pub struct ApiStatus {
 }
 
 /// The right to one attempt, and the duty to say how it went. One that is dropped says nothing.
-pub struct Ticket {
+pub struct ApiAttemptGuard {
     upstream: Arc<ApiUpstream>,
     trial: Option<Trial>,
     settled: bool,
 }
 
-impl Ticket {
+impl ApiAttemptGuard {
     pub(super) fn take(upstream: &Arc<ApiUpstream>, now: Instant, forced: bool) -> Option<Self> {
         let mut breaker = upstream.state.breaker.lock();
         let trial = match breaker.admission(now, &upstream.breaker) {
@@ -211,7 +214,7 @@ impl Ticket {
     }
 
     /// An answer came that speaks against the upstream, or of its limits.
-    pub fn bad(mut self, product: Product, fault: Fault, now: Instant) {
+    pub fn bad(mut self, product: Product, fault: ApiFault, now: Instant) {
         let state = &self.upstream.state;
         state.metrics.attempt(product.label(), fault.label());
         if fault.is_refusal() {
@@ -231,7 +234,7 @@ impl Ticket {
     }
 
     /// A canary was refused: what that says of limits and keys holds for all.
-    pub(super) fn refused_canary(self, fault: Fault, now: Instant) {
+    pub(super) fn refused_canary(self, fault: ApiFault, now: Instant) {
         if fault.is_refusal() {
             self.upstream.refused(Product::Quote, fault, now);
         }
@@ -244,7 +247,7 @@ impl Ticket {
         tracing::debug!(
             upstream = self.upstream.id(),
             fault = fault.kind.label(),
-            "no answer of a Jupiter upstream"
+            "Jupiter upstream request failed"
         );
         // That the gateway had no room, or its caller no time, says nothing of the upstream.
         let own = matches!(
@@ -274,7 +277,7 @@ impl Ticket {
             tracing::warn!(
                 upstream = self.upstream.id(),
                 state = after.label(),
-                "breaker of a Jupiter upstream"
+                "Jupiter upstream circuit breaker changed"
             );
             if after == BreakerState::Closed {
                 state.health.lock().came_back(now);
@@ -283,7 +286,7 @@ impl Ticket {
     }
 }
 
-impl Drop for Ticket {
+impl Drop for ApiAttemptGuard {
     fn drop(&mut self) {
         if !self.settled
             && let Some(trial) = self.trial.take()

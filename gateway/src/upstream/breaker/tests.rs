@@ -256,7 +256,7 @@ proptest! {
                 }
             };
             running.extend(trial);
-            if let State::HalfOpen { running, .. } = &breaker.state {
+            if let BreakerInner::HalfOpen { running, .. } = &breaker.state {
                 prop_assert!(*running <= settings.trials);
             }
             match step {

@@ -14,20 +14,20 @@ use http::Method;
 use prometheus::IntCounter;
 use tokio::time::{Instant, Sleep};
 
-use super::steps::{Exchange, Gathered, gather, gather_known, send};
-use super::{Broken, RECENT, USUAL_HEAD};
+use super::steps::{BufferedBody, Http1Exchange, gather, gather_known, send};
+use super::{ConnectionFault, RECENT, USUAL_HEAD};
 use crate::jsonrpc::RequestId;
-use crate::limit::Ask;
+use crate::limit::PermitRequest;
 use crate::solana::{FaultKind, ReplyHints};
-use crate::upstream::coding::Body;
-use crate::upstream::connection::{Connection, Connections, Slot};
+use crate::upstream::coding::DecodedBody;
+use crate::upstream::connect_settings::{ConnectSettings, NewConnection};
+use crate::upstream::connection::{ConnectionPermit, Http1Connection, Http1Connections};
 use crate::upstream::fault::TransportFault;
 use crate::upstream::reply::AttemptLimits;
-use crate::upstream::response::{Head, Parsed, parse_head};
+use crate::upstream::response::{Parsed, ResponseHead, parse_head};
 use crate::upstream::saturation::Saturation;
-use crate::upstream::stream::{BodyStream, Rest, Source};
+use crate::upstream::stream::{Http1Rest, StreamSource, UpstreamBodyStream};
 use crate::upstream::timer::within;
-use crate::upstream::wire::{Opened, Wire};
 
 /// Most fields of an answer's head.
 const MOST_FIELDS: usize = 100;
@@ -68,7 +68,7 @@ pub struct ApiLimits {
     /// Whether the upstream may see the request twice.
     pub replayable: bool,
     /// Who goes first where a connection has to be waited for.
-    pub ask: Ask,
+    pub ask: PermitRequest,
 }
 
 impl ApiLimits {
@@ -104,23 +104,23 @@ pub enum ApiBody {
     /// The beginning of a large one.
     Streaming {
         first: Bytes,
-        rest: BodyStream,
+        rest: UpstreamBodyStream,
     },
 }
 
 /// One upstream's connections, with what is needed to open more.
 pub(in crate::upstream) struct ApiLine<'a> {
-    pub(in crate::upstream) wire: &'a Wire,
+    pub(in crate::upstream) wire: &'a ConnectSettings,
     /// The fields that every request has, each with the end of its line.
     pub(in crate::upstream) head: &'a [u8],
-    pub(in crate::upstream) connections: &'a Arc<Connections>,
+    pub(in crate::upstream) connections: &'a Arc<Http1Connections>,
     pub(in crate::upstream) saturation: &'a Saturation,
     /// Counts connections.
     pub(in crate::upstream) opened: &'a IntCounter,
 }
 
 /// A head, and the fields in it that are handed on.
-type Heard = (Head, Vec<(&'static str, Bytes)>);
+type ApiHead = (ResponseHead, Vec<(&'static str, Bytes)>);
 
 impl ApiLine<'_> {
     /// The whole exchange. Cancel-safe: dropping the future closes the connection in use.
@@ -135,7 +135,7 @@ impl ApiLine<'_> {
             .deadline
             .min(start + timeouts.total.max(limits.first_byte));
         let attempt = limits.of_attempt(total, timeouts.progress);
-        let exchange = Exchange {
+        let exchange = Http1Exchange {
             request: &[],
             limits: &attempt,
             start,
@@ -167,7 +167,7 @@ impl ApiLine<'_> {
         let connect = Instant::now() + timeouts.connect;
         let opened = Box::pin(self.wire.open(None, total.min(connect), &mut timer)).await;
         let opened = opened.map_err(|kind| TransportFault::before(exchange.cut(kind, connect)))?;
-        let Opened::Http1(mut connection) = opened else {
+        let NewConnection::Http1(mut connection) = opened else {
             // It was not offered.
             return Err(TransportFault::before(FaultKind::Tls));
         };
@@ -186,10 +186,10 @@ impl ApiLine<'_> {
 
     async fn slot(
         &self,
-        ask: Ask,
+        ask: PermitRequest,
         until: Instant,
         timer: &mut Pin<&mut Option<Sleep>>,
-    ) -> Result<Slot, TransportFault> {
+    ) -> Result<ConnectionPermit, TransportFault> {
         if let Some(slot) = self.connections.try_slot(ask) {
             return Ok(slot);
         }
@@ -202,18 +202,18 @@ impl ApiLine<'_> {
 
     async fn exchange(
         &self,
-        connection: &mut Connection,
+        connection: &mut Http1Connection,
         request: &ApiRequest,
-        exchange: &Exchange<'_>,
+        exchange: &Http1Exchange<'_>,
         timer: &mut Pin<&mut Option<Sleep>>,
-    ) -> Result<Heard, Broken> {
+    ) -> Result<ApiHead, ConnectionFault> {
         write_request(request, self.head, &mut connection.output);
         let mut written = 0;
         let until = exchange
             .total
             .min(exchange.start + self.wire.timeouts.write);
         let write = within(timer, until, send(connection, &mut written)).await;
-        let broken = |kind, silent| Broken {
+        let broken = |kind, silent| ConnectionFault {
             fault: TransportFault {
                 kind,
                 bytes_sent: written > 0,
@@ -229,13 +229,13 @@ impl ApiLine<'_> {
 
     async fn body(
         &self,
-        slot: Slot,
-        mut connection: Box<Connection>,
-        (head, fields): Heard,
-        exchange: &Exchange<'_>,
+        slot: ConnectionPermit,
+        mut connection: Box<Http1Connection>,
+        (head, fields): ApiHead,
+        exchange: &Http1Exchange<'_>,
         timer: &mut Pin<&mut Option<Sleep>>,
     ) -> Result<ApiReply, TransportFault> {
-        let mut body = Body::new(head.framing, head.coding);
+        let mut body = DecodedBody::new(head.framing, head.coding);
         let gathered = match head.length() {
             Some(length) => {
                 gather_known(&mut connection, &mut body, length, exchange, timer).await?
@@ -246,17 +246,17 @@ impl ApiLine<'_> {
         let addresses = &self.wire.addresses;
         connection.kept_for(head.keep_for, exchange.start + latency);
         let body = match gathered {
-            Gathered::Whole(bytes) => {
+            BufferedBody::Whole(bytes) => {
                 connection.last_response = bytes.len() + USUAL_HEAD;
                 if head.keep_alive && connection.input.is_empty() {
                     slot.keep(connection, addresses, exchange.start + latency);
                 }
                 ApiBody::Whole(bytes)
             }
-            Gathered::Beginning(first) => ApiBody::Streaming {
+            BufferedBody::Beginning(first) => ApiBody::Streaming {
                 first,
-                rest: BodyStream::new(
-                    Source::Http1(Box::new(Rest {
+                rest: UpstreamBodyStream::new(
+                    StreamSource::Http1(Box::new(Http1Rest {
                         slot,
                         connection,
                         body,
@@ -303,11 +303,11 @@ fn write_request(request: &ApiRequest, head: &[u8], out: &mut Vec<u8>) {
 }
 
 async fn read_head(
-    connection: &mut Connection,
-    exchange: &Exchange<'_>,
+    connection: &mut Http1Connection,
+    exchange: &Http1Exchange<'_>,
     timer: &mut Pin<&mut Option<Sleep>>,
-) -> Result<Heard, Broken> {
-    let broken = |kind, silent| Broken {
+) -> Result<ApiHead, ConnectionFault> {
+    let broken = |kind, silent| ConnectionFault {
         fault: TransportFault::after(kind),
         silent,
     };
@@ -336,7 +336,7 @@ async fn read_head(
                     return Ok((head, fields));
                 }
                 Err(bad) => {
-                    return Err(Broken {
+                    return Err(ConnectionFault {
                         fault: bad.into(),
                         silent: false,
                     });

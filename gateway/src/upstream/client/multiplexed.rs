@@ -9,18 +9,20 @@ use bytes::Bytes;
 use pingora::protocols::Stream;
 use tokio::time::{Instant, Sleep};
 
-use super::progress::Progress;
-use super::steps::{Exchange, LEAST_HEAD};
-use super::{Line, RECENT, Route, ids, is_in_step};
+use super::progress::AttemptProgress;
+use super::steps::{Http1Exchange, LEAST_HEAD};
+use super::{ConnectionRoute, RECENT, UpstreamLine, ids, is_in_step};
 use crate::jsonrpc::{Answer, RequestId};
 use crate::solana::FaultKind;
 use crate::upstream::fault::TransportFault;
-use crate::upstream::http2::{Http2, Incoming, Lease, Lost, Patience, Pieces, Repeat, exchange};
-use crate::upstream::opening::Opening;
-use crate::upstream::reply::{Reply, ReplyBody};
-use crate::upstream::response::Head;
+use crate::upstream::http2::{
+    Http2Pool, Incoming, JoinedPieces, LostCall, Repeat, StreamLease, WaitDeadline, exchange,
+};
+use crate::upstream::pending_connection::PendingConnection;
+use crate::upstream::reply::{ReplyBody, UpstreamReply};
+use crate::upstream::response::ResponseHead;
 use crate::upstream::saturation::Saturation;
-use crate::upstream::stream::{BodyStream, Source};
+use crate::upstream::stream::{StreamSource, UpstreamBodyStream};
 use crate::upstream::timer::within;
 
 #[cfg(test)]
@@ -31,17 +33,17 @@ const MOST_UNSEEN: u32 = 3;
 /// How often a closing connection is met before that counts as a fault.
 const MOST_UNSENT: u32 = 10;
 
-impl Line<'_> {
+impl UpstreamLine<'_> {
     /// The whole exchange; None if the upstream speaks HTTP/1.1. Notes in `resent` that a
     /// connection broke under the call.
     pub(super) async fn call_http2(
         &self,
-        http2: &Arc<Http2>,
-        exchange: &Exchange<'_>,
-        route: Route<'_>,
+        http2: &Arc<Http2Pool>,
+        exchange: &Http1Exchange<'_>,
+        route: ConnectionRoute<'_>,
         resent: &mut bool,
         timer: &mut Pin<&mut Option<Sleep>>,
-    ) -> Option<Result<Reply, TransportFault>> {
+    ) -> Option<Result<UpstreamReply, TransportFault>> {
         let replayable = exchange.limits.replayable;
         let (mut unseen, mut unsent) = (0, 0);
         loop {
@@ -78,11 +80,11 @@ impl Line<'_> {
     pub(super) async fn call_adopted(
         &self,
         (stream, address): (Stream, SocketAddr),
-        exchange: &Exchange<'_>,
-        route: Route<'_>,
+        exchange: &Http1Exchange<'_>,
+        route: ConnectionRoute<'_>,
         resent: &mut bool,
         timer: &mut Pin<&mut Option<Sleep>>,
-    ) -> Result<Reply, TransportFault> {
+    ) -> Result<UpstreamReply, TransportFault> {
         let otherwise = || TransportFault::before(FaultKind::ConnectFailed);
         let http2 = self.http2.ok_or_else(otherwise)?;
         http2
@@ -95,18 +97,18 @@ impl Line<'_> {
 
     async fn lease(
         &self,
-        http2: &Arc<Http2>,
-        exchange: &Exchange<'_>,
-        route: Route<'_>,
+        http2: &Arc<Http2Pool>,
+        exchange: &Http1Exchange<'_>,
+        route: ConnectionRoute<'_>,
         timer: &mut Pin<&mut Option<Sleep>>,
-    ) -> Result<Option<Lease>, FaultKind> {
+    ) -> Result<Option<StreamLease>, FaultKind> {
         let fresh = if exchange.limits.replayable {
             Duration::MAX
         } else {
             RECENT
         };
         let open = || {
-            let opening = Opening {
+            let opening = PendingConnection {
                 wire: Arc::clone(self.wire),
                 target: route.target(),
                 connections: Arc::clone(self.connections),
@@ -121,7 +123,7 @@ impl Line<'_> {
         let place = http2.place(exchange.limits.ask, queue, wait, timer);
         let place = place.await.ok_or(FaultKind::Saturated)?;
         let connect = Instant::now() + self.wire.timeouts.connect;
-        let patience = Patience {
+        let patience = WaitDeadline {
             opening: exchange.total.min(connect),
             queue,
         };
@@ -135,11 +137,11 @@ impl Line<'_> {
 
     async fn exchange_http2(
         &self,
-        lease: &Lease,
+        lease: &StreamLease,
         asked: RequestId,
-        call: &Exchange<'_>,
+        call: &Http1Exchange<'_>,
         timer: &mut Pin<&mut Option<Sleep>>,
-    ) -> Result<(Head, h2::RecvStream), Lost> {
+    ) -> Result<(ResponseHead, h2::RecvStream), LostCall> {
         self.note_written();
         let endpoint = &self.wire.endpoint;
         let length = call.request.len() + asked.closing_length();
@@ -159,10 +161,10 @@ impl Line<'_> {
 async fn receive(
     mut incoming: Box<Incoming>,
     asked: RequestId,
-    head: Head,
-    exchange: &Exchange<'_>,
+    head: ResponseHead,
+    exchange: &Http1Exchange<'_>,
     timer: &mut Pin<&mut Option<Sleep>>,
-) -> Result<Reply, TransportFault> {
+) -> Result<UpstreamReply, TransportFault> {
     let buffer = exchange.limits.answer_buffer;
     let length = head.length();
     let known = length.map(|length| usize::try_from(length).unwrap_or(usize::MAX));
@@ -171,8 +173,8 @@ async fn receive(
         Some(known) if known > buffer => LEAST_HEAD,
         _ => buffer.saturating_add(1),
     };
-    let mut pieces = Pieces::default();
-    let mut progress = Progress::begin(exchange.limits.progress, Instant::now());
+    let mut pieces = JoinedPieces::default();
+    let mut progress = AttemptProgress::begin(exchange.limits.progress, Instant::now());
     let whole = loop {
         let until = progress.until().min(exchange.total);
         let Some(next) = within(timer, until, incoming.next()).await else {
@@ -200,14 +202,14 @@ async fn receive(
         }
         ReplyBody::Complete(answer)
     } else {
-        let source = Source::Http2(incoming);
+        let source = StreamSource::Http2(incoming);
         ReplyBody::Streaming {
             head: bytes,
             length,
-            rest: BodyStream::new(source, asked, exchange.limits.first_byte),
+            rest: UpstreamBodyStream::new(source, asked, exchange.limits.first_byte),
         }
     };
-    Ok(Reply {
+    Ok(UpstreamReply {
         status: head.status,
         hints: head.hints,
         body,

@@ -8,14 +8,14 @@ use tokio::time::Instant;
 
 use crate::solana::FaultKind;
 
-/// What has to come while [`Progress`] looks away once, unless the answer is whole before.
+/// What has to come while [`AttemptProgress`] looks away once, unless the answer is whole before.
 const LEAST: usize = 1024;
 /// A look that is later than this was ours to be late for, not the upstream's.
 const LATE: Duration = Duration::from_millis(100);
 
 /// An answer under way, looked at every so often.
 #[derive(Debug)]
-pub(super) struct Progress {
+pub(super) struct AttemptProgress {
     began: Instant,
     window: Duration,
     /// When it is looked at next.
@@ -25,7 +25,7 @@ pub(super) struct Progress {
     before: usize,
 }
 
-impl Progress {
+impl AttemptProgress {
     /// From now on.
     pub(super) fn begin(window: Duration, now: Instant) -> Self {
         Self {
@@ -91,7 +91,7 @@ mod tests {
     fn survives(bytes: &[usize], missing: Option<u64>) -> usize {
         let start = Instant::now();
         let end = start + 30 * SECOND;
-        let mut progress = Progress::begin(SECOND, start);
+        let mut progress = AttemptProgress::begin(SECOND, start);
         let mut left = missing;
         for (look, bytes) in bytes.iter().cycle().take(10).enumerate() {
             progress.came(*bytes);
@@ -130,7 +130,7 @@ mod tests {
     #[test]
     fn a_late_look_is_not_held_against_the_upstream() {
         let start = Instant::now();
-        let mut progress = Progress::begin(SECOND, start);
+        let mut progress = AttemptProgress::begin(SECOND, start);
         let late = start + 3 * SECOND;
         assert!(progress.goes_on(None, start + 30 * SECOND, late));
         assert_eq!(progress.until(), late + SECOND);

@@ -8,15 +8,15 @@ use bytes::{Buf, Bytes, BytesMut};
 use tokio::io::AsyncWriteExt;
 use tokio::time::{Instant, Sleep};
 
-use super::Broken;
-use super::progress::Progress;
-use crate::framing::Taken;
+use super::ConnectionFault;
+use super::progress::AttemptProgress;
+use crate::framing::BodyChunk;
 use crate::solana::FaultKind;
-use crate::upstream::coding::Body;
-use crate::upstream::connection::Connection;
+use crate::upstream::coding::DecodedBody;
+use crate::upstream::connection::Http1Connection;
 use crate::upstream::fault::TransportFault;
 use crate::upstream::reply::AttemptLimits;
-use crate::upstream::response::{BadResponse, Head, Parsed, parse_head};
+use crate::upstream::response::{BadResponse, Parsed, ResponseHead, parse_head};
 use crate::upstream::timer::within;
 
 /// Room for a response of unknown size, and the most that is guessed from the last one.
@@ -28,14 +28,14 @@ const SLACK: usize = 64;
 pub(super) const LEAST_HEAD: usize = 1024;
 
 /// What is sent, and until when the answer must be there.
-pub(super) struct Exchange<'a> {
+pub(super) struct Http1Exchange<'a> {
     pub(super) request: &'a [u8],
     pub(super) limits: &'a AttemptLimits,
     pub(super) start: Instant,
     pub(super) total: Instant,
 }
 
-impl Exchange<'_> {
+impl Http1Exchange<'_> {
     /// Why there is no connection, which the upstream had until `connect` to give: it did not fail
     /// if it was the caller who had no more time.
     pub(super) fn cut(&self, kind: FaultKind, connect: Instant) -> FaultKind {
@@ -51,13 +51,13 @@ impl Exchange<'_> {
 }
 
 /// As much of a body as was read into the buffer.
-pub(super) enum Gathered {
+pub(super) enum BufferedBody {
     Whole(Bytes),
     Beginning(Bytes),
 }
 
 /// Writes the request, counting what was taken so that a failure can tell.
-pub(super) async fn send(connection: &mut Connection, written: &mut usize) -> io::Result<()> {
+pub(super) async fn send(connection: &mut Http1Connection, written: &mut usize) -> io::Result<()> {
     while let Some(rest) = connection
         .output
         .get(*written..)
@@ -72,11 +72,11 @@ pub(super) async fn send(connection: &mut Connection, written: &mut usize) -> io
 }
 
 pub(super) async fn read_head(
-    connection: &mut Connection,
-    exchange: &Exchange<'_>,
+    connection: &mut Http1Connection,
+    exchange: &Http1Exchange<'_>,
     timer: &mut Pin<&mut Option<Sleep>>,
-) -> Result<Head, Broken> {
-    let loud = |kind| Broken {
+) -> Result<ResponseHead, ConnectionFault> {
+    let loud = |kind| ConnectionFault {
         fault: TransportFault::after(kind),
         silent: false,
     };
@@ -89,7 +89,7 @@ pub(super) async fn read_head(
         None if first_byte == exchange.total => return Err(loud(FaultKind::TotalTimeout)),
         None => return Err(loud(FaultKind::FirstByteTimeout)),
         Some(Ok(0) | Err(_)) => {
-            return Err(Broken {
+            return Err(ConnectionFault {
                 fault: TransportFault::after(FaultKind::Reset),
                 silent: true,
             });
@@ -102,7 +102,7 @@ pub(super) async fn read_head(
             Ok(Some(head)) => return Ok(head),
             Ok(None) => connection.input.reserve(LEAST_ROOM),
             Err(bad) => {
-                return Err(Broken {
+                return Err(ConnectionFault {
                     fault: bad.into(),
                     silent: false,
                 });
@@ -120,14 +120,14 @@ pub(super) async fn read_head(
 /// One read of an answer that has begun, of which so many bytes are missing if that is known. The
 /// clock is looked at only when an answer does not come in one piece.
 async fn read_on(
-    connection: &mut Connection,
-    progress: &mut Option<Progress>,
+    connection: &mut Http1Connection,
+    progress: &mut Option<AttemptProgress>,
     missing: Option<u64>,
-    exchange: &Exchange<'_>,
+    exchange: &Http1Exchange<'_>,
     timer: &mut Pin<&mut Option<Sleep>>,
 ) -> Result<io::Result<usize>, FaultKind> {
     let window = exchange.limits.progress;
-    let progress = progress.get_or_insert_with(|| Progress::begin(window, Instant::now()));
+    let progress = progress.get_or_insert_with(|| AttemptProgress::begin(window, Instant::now()));
     loop {
         let until = progress.until().min(exchange.total);
         if let Some(read) = within(timer, until, connection.receive()).await {
@@ -139,7 +139,7 @@ async fn read_on(
 }
 
 /// Takes a head off the input, and interim responses before it.
-fn skip_to_final(input: &mut BytesMut) -> Result<Option<Head>, BadResponse> {
+fn skip_to_final(input: &mut BytesMut) -> Result<Option<ResponseHead>, BadResponse> {
     loop {
         match parse_head(input)? {
             Parsed::Partial => return Ok(None),
@@ -156,12 +156,12 @@ fn skip_to_final(input: &mut BytesMut) -> Result<Option<Head>, BadResponse> {
 
 /// A body of known length: room for all of it at once, so that nothing is moved.
 pub(super) async fn gather_known(
-    connection: &mut Connection,
-    body: &mut Body,
+    connection: &mut Http1Connection,
+    body: &mut DecodedBody,
     length: u64,
-    exchange: &Exchange<'_>,
+    exchange: &Http1Exchange<'_>,
     timer: &mut Pin<&mut Option<Sleep>>,
-) -> Result<Gathered, TransportFault> {
+) -> Result<BufferedBody, TransportFault> {
     let buffered = usize::try_from(length)
         .ok()
         .filter(|length| *length <= exchange.limits.answer_buffer);
@@ -178,45 +178,45 @@ pub(super) async fn gather_known(
         read_more(connection, body, &mut progress, missing, exchange, timer).await?;
     }
     let bytes = match body.take(&mut connection.input)? {
-        Taken::Data(bytes) => bytes,
-        Taken::More | Taken::End => Bytes::new(),
+        BodyChunk::Data(bytes) => bytes,
+        BodyChunk::More | BodyChunk::End => Bytes::new(),
     };
     Ok(if whole {
-        Gathered::Whole(bytes)
+        BufferedBody::Whole(bytes)
     } else {
-        Gathered::Beginning(bytes)
+        BufferedBody::Beginning(bytes)
     })
 }
 
 /// A body of unknown length, until its end or the buffer limit.
 pub(super) async fn gather(
-    connection: &mut Connection,
-    body: &mut Body,
-    exchange: &Exchange<'_>,
+    connection: &mut Http1Connection,
+    body: &mut DecodedBody,
+    exchange: &Http1Exchange<'_>,
     timer: &mut Pin<&mut Option<Sleep>>,
-) -> Result<Gathered, TransportFault> {
+) -> Result<BufferedBody, TransportFault> {
     let mut first = Bytes::new();
     let mut joined = BytesMut::new();
     let mut progress = None;
     loop {
         match body.take(&mut connection.input)? {
-            Taken::Data(bytes) if first.is_empty() => first = bytes,
-            Taken::Data(bytes) => {
+            BodyChunk::Data(bytes) if first.is_empty() => first = bytes,
+            BodyChunk::Data(bytes) => {
                 if joined.is_empty() {
                     joined.extend_from_slice(&first);
                 }
                 joined.extend_from_slice(&bytes);
             }
-            Taken::End => return Ok(Gathered::Whole(join(first, joined))),
-            Taken::More => {
+            BodyChunk::End => return Ok(BufferedBody::Whole(join(first, joined))),
+            BodyChunk::More => {
                 connection.input.reserve(16 * 1024);
                 if read_more(connection, body, &mut progress, None, exchange, timer).await? == 0 {
-                    return Ok(Gathered::Whole(join(first, joined)));
+                    return Ok(BufferedBody::Whole(join(first, joined)));
                 }
             }
         }
         if first.len().max(joined.len()) > exchange.limits.answer_buffer {
-            return Ok(Gathered::Beginning(join(first, joined)));
+            return Ok(BufferedBody::Beginning(join(first, joined)));
         }
     }
 }
@@ -232,11 +232,11 @@ fn join(first: Bytes, joined: BytesMut) -> Bytes {
 
 /// Reads on, within the limits. 0 only if the body may end with the connection.
 async fn read_more(
-    connection: &mut Connection,
-    body: &mut Body,
-    progress: &mut Option<Progress>,
+    connection: &mut Http1Connection,
+    body: &mut DecodedBody,
+    progress: &mut Option<AttemptProgress>,
     missing: Option<u64>,
-    exchange: &Exchange<'_>,
+    exchange: &Http1Exchange<'_>,
     timer: &mut Pin<&mut Option<Sleep>>,
 ) -> Result<usize, TransportFault> {
     match read_on(connection, progress, missing, exchange, timer).await {

@@ -14,7 +14,7 @@ use crate::config::Selection;
 use crate::solana::{Priority, classify};
 use crate::upstream::stream::CHUNK;
 use crate::upstream::testing::{pool, settings};
-use crate::upstream::{Need, Pool};
+use crate::upstream::{CallRequirements, Pool};
 
 /// A listener that counts its connections and hands each to a script.
 struct Server {
@@ -97,17 +97,17 @@ fn limits() -> AttemptLimits {
         ledger_only: false,
         answer_buffer: 64 * 1024,
         replayable: true,
-        ask: Ask::own(Priority::Medium),
+        ask: PermitRequest::own(Priority::Medium),
     }
 }
 
 fn candidate(pool: &Pool) -> Candidate {
     let class = classify("getSlot", None);
-    let need = Need::of(&class, "getSlot");
-    pool.candidates(need).next(Instant::now()).unwrap()
+    let requirements = CallRequirements::of(&class, "getSlot");
+    pool.candidates(requirements).next(Instant::now()).unwrap()
 }
 
-async fn call(pool: &Pool, limits: &AttemptLimits) -> Result<Reply, TransportFault> {
+async fn call(pool: &Pool, limits: &AttemptLimits) -> Result<UpstreamReply, TransportFault> {
     attempt(&candidate(pool), br#"{"id":"#, limits).await
 }
 
@@ -115,7 +115,7 @@ async fn call_ok(pool: &Pool) -> String {
     text(call(pool, &limits()).await.unwrap())
 }
 
-fn text(reply: Reply) -> String {
+fn text(reply: UpstreamReply) -> String {
     match reply.body {
         ReplyBody::Complete(answer) => {
             // Words are no answers; they come back as what was wrong.
@@ -134,7 +134,7 @@ async fn calls_after_each_other_share_one_connection() {
         assert_eq!(call_ok(&pool).await, "hello");
     }
     assert_eq!(server.connections(), 1);
-    assert_eq!(pool.upstreams()[0].live().connections.idle(), 1);
+    assert_eq!(pool.upstreams()[0].state().connections.idle(), 1);
 }
 
 #[tokio::test]
@@ -354,7 +354,7 @@ async fn a_kept_connection_that_dies_under_a_read_is_replaced_silently() {
         assert_eq!(call_ok(&pool).await, "hello");
     }
     assert_eq!(server.connections(), 2);
-    assert_eq!(pool.upstreams()[0].live().metrics.broken.get(), 1);
+    assert_eq!(pool.upstreams()[0].state().metrics.broken.get(), 1);
 }
 
 #[tokio::test]
@@ -380,7 +380,7 @@ async fn what_was_sent_to_an_upstream_that_is_gone_stays_sent() {
 #[tokio::test(start_paused = true)]
 async fn a_connection_that_the_caller_had_no_time_for_is_not_the_upstreams_fault() {
     let (limits, start) = (limits(), Instant::now());
-    let until = |milliseconds| Exchange {
+    let until = |milliseconds| Http1Exchange {
         request: b"",
         limits: &limits,
         start,
@@ -514,7 +514,7 @@ async fn an_answer_to_another_request_closes_the_connection() {
         .await;
         let pool = server.pool();
         assert_eq!(called(&pool).await, Err(MalformedKind::WrongId), "{wrong}");
-        let connections = &pool.upstreams()[0].live().connections;
+        let connections = &pool.upstreams()[0].state().connections;
         assert_eq!((connections.busy(), connections.idle()), (0, 0), "{wrong}");
         assert!(called(&pool).await.is_ok());
         assert_eq!(server.connections(), 2);
@@ -572,7 +572,7 @@ async fn a_stream_that_nobody_vouches_for_closes_its_connection() {
     };
     while rest.next().await.is_some() {}
     rest.broken(FaultKind::WrongId);
-    let live = pool.upstreams()[0].live();
+    let live = pool.upstreams()[0].state();
     assert_eq!((live.connections.busy(), live.connections.idle()), (0, 0));
     assert_eq!(live.score.in_flight(), 0);
 }
@@ -628,7 +628,7 @@ async fn waiting_for_a_connection_ends_and_is_not_the_upstreams_fault() {
         let pool = Arc::clone(&pool);
         async move { call(&pool, &limits()).await.map(|_| ()) }
     });
-    while pool.upstreams()[0].live().connections.busy() == 0 {
+    while pool.upstreams()[0].state().connections.busy() == 0 {
         tokio::task::yield_now().await;
     }
     let impatient = AttemptLimits {
@@ -663,7 +663,7 @@ async fn a_dropped_attempt_closes_its_connection_and_frees_its_place() {
     }
     task.abort();
     closed.notified().await;
-    let live = pool.upstreams()[0].live();
+    let live = pool.upstreams()[0].state();
     assert!(task.await.unwrap_err().is_cancelled());
     assert_eq!((live.connections.busy(), live.connections.idle()), (0, 0));
     assert_eq!(live.score.in_flight(), 0);
@@ -721,7 +721,7 @@ async fn a_large_answer_streams_in_bounded_pieces_and_gives_its_connection_back(
         };
         assert_eq!(length, (!chunked).then_some(size as u64));
         assert!(!head.is_empty() && head.len() <= limits().answer_buffer + CHUNK);
-        let live = pool.upstreams()[0].live();
+        let live = pool.upstreams()[0].state();
         assert_eq!(live.score.in_flight(), 1);
         let mut total = head.len();
         while let Some(piece) = rest.next().await {
@@ -755,7 +755,7 @@ async fn a_stream_is_read_only_as_fast_as_it_is_consumed() {
     }
     assert!(before < size / 2, "{before} bytes left the upstream");
     drop(reply);
-    let live = pool.upstreams()[0].live();
+    let live = pool.upstreams()[0].state();
     assert_eq!((live.connections.busy(), live.connections.idle()), (0, 0));
 }
 
@@ -788,7 +788,7 @@ async fn a_stream_that_breaks_or_falls_silent_ends_with_a_fault() {
         };
         assert_eq!(fault, Some(Err(TransportFault::after(kind))));
         assert_eq!(rest.next().await, None);
-        let live = pool.upstreams()[0].live();
+        let live = pool.upstreams()[0].state();
         let failures = live
             .score
             .failure_share(Instant::now(), &Selection::default());

@@ -35,12 +35,12 @@ impl Scene {
     fn seen_before(&self, commitment: Commitment, slot: u64, seen: u64, millis: u64) {
         let at = self.at(seen);
         let slot = Slot(slot);
-        let seen = Seen {
+        let seen = SlotSighting {
             slot,
             since: at,
             at,
         };
-        let reckoned = Reckoned::of(&seen, self.at(millis), Pace::of(SLOT).percent(90));
+        let reckoned = SlotEstimate::of(&seen, self.at(millis), SlotPace::of(SLOT).percent(90));
         let before = self.clock.known.load().levels;
         let levels = Commitment::ALL.map(|level| {
             let before = before[level.index()];
@@ -140,12 +140,12 @@ fn where_others_are_seen_it_goes_no_further_than_a_minute_beyond_the_last_sighti
 fn where_the_cluster_stands_still_so_does_the_clock() {
     let scene = Scene::new();
     let (since, at) = (scene.at(0), scene.at(10_000));
-    let seen = Seen {
+    let seen = SlotSighting {
         slot: Slot(100),
         since,
         at,
     };
-    let reckoned = Reckoned::of(&seen, at, Pace::of(SLOT));
+    let reckoned = SlotEstimate::of(&seen, at, SlotPace::of(SLOT));
     scene
         .clock
         .set([Some(reckoned); 3], [Some(Slot(100)); 3], at);

@@ -3,13 +3,13 @@
 use super::*;
 use crate::config::GenesisRule;
 use crate::upstream::testing::{parts, settings};
-use crate::upstream::tracker::{Look, Source};
+use crate::upstream::tracker::{SightingSource, SlotLook};
 
 const PROCESSED: Commitment = Commitment::Processed;
 
 struct Members {
-    cluster: Arc<Cluster>,
-    live: Vec<Arc<Live>>,
+    cluster: Arc<ObservedCluster>,
+    live: Vec<Arc<EndpointState>>,
     now: Instant,
 }
 
@@ -21,9 +21,9 @@ impl Members {
     fn with(count: usize, genesis: GenesisRule) -> Self {
         let metrics = parts().metrics;
         let live: Vec<_> = (0..count)
-            .map(|number| Live::new(&settings(&number.to_string(), "http://a/"), &metrics))
+            .map(|number| EndpointState::new(&settings(&number.to_string(), "http://a/"), &metrics))
             .collect();
-        let cluster = Cluster::new(&config::Cluster {
+        let cluster = ObservedCluster::new(&config::Cluster {
             genesis,
             ..config::Cluster::default()
         });
@@ -37,8 +37,8 @@ impl Members {
 
     /// As if nobody else were there.
     fn see(&self, member: usize, slot: u64) {
-        let usual = Pace::of(Duration::from_millis(400));
-        let alone = Peers {
+        let usual = SlotPace::of(Duration::from_millis(400));
+        let alone = PeerSlots {
             heads: [None; 3],
             stopped: [None; 3],
             moves: usual,
@@ -46,7 +46,13 @@ impl Members {
         };
         self.live[member].track(&config::Health::default(), self.now, |tracker| {
             tracker.succeeded(&config::Health::default());
-            let look = Look::one(Source::Probe, PROCESSED, Slot(slot), self.now, self.now);
+            let look = SlotLook::one(
+                SightingSource::Probe,
+                PROCESSED,
+                Slot(slot),
+                self.now,
+                self.now,
+            );
             tracker.look(&look, &alone);
         });
     }

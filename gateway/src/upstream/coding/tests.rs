@@ -28,18 +28,18 @@ fn deflate(plain: &[u8]) -> Vec<u8> {
 
 /// Reads a body that comes in pieces of `step` bytes and ends with the connection.
 fn unpack(coding: Coding, packed: &[u8], step: usize) -> Result<Vec<u8>, BadResponse> {
-    let mut body = Body::new(Framing::UntilClose, Some(coding));
+    let mut body = DecodedBody::new(Framing::UntilClose, Some(coding));
     let (mut input, mut plain) = (BytesMut::new(), Vec::new());
     for piece in packed.chunks(step) {
         input.extend_from_slice(piece);
         loop {
             match body.take(&mut input)? {
-                Taken::Data(data) => {
+                BodyChunk::Data(data) => {
                     assert!(!data.is_empty() && data.len() < 4 * PIECE, "{}", data.len());
                     plain.extend_from_slice(&data);
                 }
-                Taken::More => break,
-                Taken::End => panic!("before the connection ended"),
+                BodyChunk::More => break,
+                BodyChunk::End => panic!("before the connection ended"),
             }
         }
     }

@@ -4,15 +4,15 @@ use tokio::io::AsyncWriteExt;
 use tokio::net::{TcpListener, TcpStream};
 
 use super::*;
-use crate::upstream::resolve::Addresses;
+use crate::upstream::resolve::ResolvedAddresses;
 
-const ORDINARY: Ask = Ask::own(Priority::Medium);
+const ORDINARY: PermitRequest = PermitRequest::own(Priority::Medium);
 
 struct Pair {
-    addresses: Addresses,
+    addresses: ResolvedAddresses,
     address: SocketAddr,
     listener: TcpListener,
-    connections: Arc<Connections>,
+    connections: Arc<Http1Connections>,
 }
 
 impl Pair {
@@ -20,10 +20,10 @@ impl Pair {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
         Self {
-            addresses: Addresses::new("127.0.0.1", address.port()),
+            addresses: ResolvedAddresses::new("127.0.0.1", address.port()),
             address,
             listener,
-            connections: Connections::new(4, 8, Duration::from_mins(1)),
+            connections: Http1Connections::new(4, 8, Duration::from_mins(1)),
         }
     }
 
@@ -33,13 +33,13 @@ impl Pair {
         let (other, _) = self.listener.accept().await.unwrap();
         let stream: pingora::protocols::l4::stream::Stream = stream.into();
         let now = Instant::now();
-        let connection = Connection::new(Box::new(stream), self.address, &self.addresses, now);
+        let connection = Http1Connection::new(Box::new(stream), self.address, &self.addresses, now);
         let slot = self.connections.try_slot(ORDINARY).unwrap();
         slot.keep(connection, &self.addresses, now);
         other
     }
 
-    fn reuse(&self, idle: Duration) -> Option<Box<Connection>> {
+    fn reuse(&self, idle: Duration) -> Option<Box<Http1Connection>> {
         let slot = self.connections.try_slot(ORDINARY).unwrap();
         slot.reuse(&self.addresses, idle, Instant::now())
     }
@@ -122,7 +122,7 @@ async fn pruning_closes_the_old_and_the_dead_and_keeps_the_order() {
 #[tokio::test(start_paused = true)]
 async fn what_a_burst_opened_beyond_those_that_are_kept_is_closed_soon() {
     let pair = Pair::new().await;
-    let connections = Connections::new(1, 8, Duration::from_mins(1));
+    let connections = Http1Connections::new(1, 8, Duration::from_mins(1));
     let pair = Pair {
         connections,
         ..pair
@@ -143,7 +143,7 @@ async fn what_a_burst_opened_beyond_those_that_are_kept_is_closed_soon() {
 
 #[tokio::test]
 async fn the_places_in_use_are_counted_and_freed() {
-    let connections = Connections::new(1, 2, Duration::from_mins(1));
+    let connections = Http1Connections::new(1, 2, Duration::from_mins(1));
     let first = connections.try_slot(ORDINARY).unwrap();
     let second = connections.slot(ORDINARY).await.unwrap();
     assert!(connections.try_slot(ORDINARY).is_none());
@@ -157,7 +157,7 @@ async fn the_places_in_use_are_counted_and_freed() {
 #[tokio::test(start_paused = true)]
 async fn the_oldest_idle_one_makes_room_when_the_ceiling_is_reached() {
     let mut pair = Pair::new().await;
-    pair.connections = Connections::new(4, 2, Duration::from_mins(1));
+    pair.connections = Http1Connections::new(4, 2, Duration::from_mins(1));
     let mut oldest = pair.kept().await;
     let _newer = pair.kept().await;
     tokio::time::advance(Duration::from_secs(2)).await;

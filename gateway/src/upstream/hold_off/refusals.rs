@@ -21,7 +21,7 @@ const TRIAL: Duration = Duration::from_secs(1);
 
 /// What was refused, beside the method.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(in crate::upstream) struct Refused {
+pub(in crate::upstream) struct RefusalKind {
     /// Tells one question from another: a hash of the parameters.
     pub(in crate::upstream) question: u64,
     /// The upstream gave the method or its policy as the reason.
@@ -44,7 +44,7 @@ pub(super) struct Refusals {
 
 impl Refusals {
     /// One more. Returns the pause if this one begins or prolongs it.
-    pub(super) fn note(&mut self, refused: Refused, now: Instant) -> Option<Duration> {
+    pub(super) fn note(&mut self, refused: RefusalKind, now: Instant) -> Option<Duration> {
         let forgotten = |last: Instant| now.saturating_duration_since(last) > WINDOW;
         if !self.pauses(now) && self.last.is_some_and(forgotten) {
             *self = Self::default();
@@ -73,7 +73,7 @@ impl Refusals {
     }
 
     /// One more, after which no more are waited for.
-    pub(super) fn close(&mut self, refused: Refused, now: Instant) {
+    pub(super) fn close(&mut self, refused: RefusalKind, now: Instant) {
         self.several = true;
         self.count = self.count.max(HANDFUL);
         self.note(refused, now);
@@ -131,8 +131,8 @@ impl Refusals {
 mod tests {
     use super::*;
 
-    fn refused(question: u64) -> Refused {
-        Refused {
+    fn refused(question: u64) -> RefusalKind {
+        RefusalKind {
             question,
             policy: false,
         }
@@ -204,7 +204,7 @@ mod tests {
     async fn a_policy_is_asked_about_less_often() {
         let mut now = Instant::now();
         let mut refusals = Refusals::default();
-        let policy = |question| Refused {
+        let policy = |question| RefusalKind {
             question,
             policy: true,
         };

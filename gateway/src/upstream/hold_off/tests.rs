@@ -10,18 +10,18 @@ fn settings() -> config::HoldOff {
     config::HoldOff::default()
 }
 
-fn demand(at_least: Option<u64>) -> Demand {
-    Demand {
+fn demand(at_least: Option<u64>) -> PauseDemand {
+    PauseDemand {
         at_least: at_least.map(Duration::from_secs),
-        cause: Cause::Limit,
+        cause: PauseCause::Limit,
     }
 }
 
 /// Until a call may be sent, if the upstream or the method rests.
 fn next(hold_off: &HoldOff, method: &str, now: Instant) -> Option<Duration> {
     match hold_off.refusal(method, now, settings().base)? {
-        Refusal::Resting(rest) => Some(rest.next),
-        Refusal::RestingAndClosed | Refusal::MethodClosed => None,
+        RefusedSubject::Resting(rest) => Some(rest.next),
+        RefusedSubject::RestingAndClosed | RefusedSubject::MethodClosed => None,
     }
 }
 
@@ -66,9 +66,9 @@ fn what_the_upstream_asks_for_is_the_least_and_the_maximum_is_the_most() {
 fn used_up_credits_rest_for_half_an_hour() {
     let now = Instant::now();
     let mut hold_off = HoldOff::default();
-    let gone = Demand {
+    let gone = PauseDemand {
         at_least: None,
-        cause: Cause::Credits,
+        cause: PauseCause::Credits,
     };
     let pause = hold_off.rest(gone, now, NEUTRAL, &settings()).pause;
     assert_eq!(pause, Duration::from_mins(30));
@@ -210,9 +210,9 @@ fn a_good_probe_ends_a_guess() {
 fn a_refused_key_is_news_once_until_it_is_taken_again() {
     let mut now = Instant::now();
     let mut hold_off = HoldOff::default();
-    let refused = Demand {
+    let refused = PauseDemand {
         at_least: Some(Duration::from_mins(1)),
-        cause: Cause::Key,
+        cause: PauseCause::Key,
     };
     let begun = hold_off.rest(refused, now, NEUTRAL, &settings());
     assert!(begun.first && hold_off.refuses_key(now));

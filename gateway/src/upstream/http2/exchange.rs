@@ -6,15 +6,15 @@ use bytes::Bytes;
 use h2::{Reason, RecvStream};
 use tokio::time::{Instant, Sleep};
 
-use super::pool::Lease;
+use super::pool::StreamLease;
 use crate::solana::FaultKind;
 use crate::upstream::fault::TransportFault;
-use crate::upstream::response::{Head, head_of};
+use crate::upstream::response::{ResponseHead, head_of};
 use crate::upstream::timer::within;
 
 /// A call that brought no head of an answer.
 #[derive(Debug)]
-pub(in crate::upstream) struct Lost {
+pub(in crate::upstream) struct LostCall {
     pub(in crate::upstream) fault: TransportFault,
     pub(in crate::upstream) repeat: Repeat,
 }
@@ -38,24 +38,24 @@ pub(in crate::upstream) enum Repeat {
 /// Sends the request and waits for the head of the answer. The connection's task writes, as the
 /// upstream gives room; so the time that takes is part of `first_byte`, and has no limit of its own.
 pub(in crate::upstream) async fn exchange(
-    lease: &Lease,
+    lease: &StreamLease,
     head: http::Request<()>,
     body: Bytes,
     first_byte: Instant,
     total: Instant,
     timer: &mut Pin<&mut Option<Sleep>>,
-) -> Result<(Head, RecvStream), Lost> {
+) -> Result<(ResponseHead, RecvStream), LostCall> {
     let session = lease.session();
     let answered_before = session.has_answered();
     let Some(response) = session.send(head, body) else {
-        return Err(Lost {
+        return Err(LostCall {
             fault: TransportFault::before(FaultKind::Reset),
             repeat: Repeat::Unsent,
         });
     };
     let until = first_byte.min(total);
     match within(timer, until, response).await {
-        None => Err(Lost {
+        None => Err(LostCall {
             fault: TransportFault::after(if first_byte < total {
                 FaultKind::FirstByteTimeout
             } else {
@@ -68,7 +68,7 @@ pub(in crate::upstream) async fn exchange(
             let (parts, body) = response.into_parts();
             match head_of(parts.status.as_u16(), &parts.headers) {
                 Ok(head) => Ok((head, body)),
-                Err(bad) => Err(Lost {
+                Err(bad) => Err(LostCall {
                     fault: bad.into(),
                     repeat: Repeat::No,
                 }),
@@ -85,7 +85,7 @@ pub(in crate::upstream) async fn exchange(
 }
 
 /// What an error before the head of the answer means.
-fn lost(error: &h2::Error, answered_before: bool) -> Lost {
+fn lost(error: &h2::Error, answered_before: bool) -> LostCall {
     let unseen =
         error.is_remote() && (error.is_go_away() || error.reason() == Some(Reason::REFUSED_STREAM));
     let older = error.is_remote() && error.reason() == Some(Reason::HTTP_1_1_REQUIRED);
@@ -100,5 +100,5 @@ fn lost(error: &h2::Error, answered_before: bool) -> Lost {
     } else {
         (TransportFault::after(FaultKind::Reset), Repeat::No)
     };
-    Lost { fault, repeat }
+    LostCall { fault, repeat }
 }

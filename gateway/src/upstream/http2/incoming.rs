@@ -4,7 +4,7 @@
 use bytes::{Bytes, BytesMut};
 use h2::{Reason, RecvStream};
 
-use super::pool::Lease;
+use super::pool::StreamLease;
 use crate::framing::Framing;
 use crate::solana::FaultKind;
 use crate::upstream::coding::{Coding, Decoder};
@@ -21,7 +21,7 @@ pub(in crate::upstream) struct Incoming {
     /// For a body that is compressed.
     decoder: Option<Box<Decoder>>,
     /// Counts the stream as long as the body lives.
-    lease: Lease,
+    lease: StreamLease,
 }
 
 impl Incoming {
@@ -29,7 +29,7 @@ impl Incoming {
         stream: RecvStream,
         framing: Framing,
         coding: Option<Coding>,
-        lease: Lease,
+        lease: StreamLease,
     ) -> Self {
         let left = match framing {
             Framing::Length(length) => Some(length),
@@ -112,12 +112,12 @@ impl Incoming {
 
 /// Pieces of a body, joined. The common case of one needs no copy.
 #[derive(Debug, Default)]
-pub(in crate::upstream) struct Pieces {
+pub(in crate::upstream) struct JoinedPieces {
     first: Bytes,
     joined: BytesMut,
 }
 
-impl Pieces {
+impl JoinedPieces {
     /// Adds a piece; `expected` is the length of the whole, as far as it is known.
     pub(in crate::upstream) fn push(&mut self, piece: Bytes, expected: usize) {
         if self.first.is_empty() && self.joined.is_empty() {

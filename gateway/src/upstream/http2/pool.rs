@@ -19,10 +19,10 @@ use pingora::protocols::Stream;
 use tokio::sync::Notify;
 use tokio::time::{Instant, Sleep};
 
-use super::session::Session;
-use crate::limit::{Ask, Gate, Place};
+use super::session::Http2Connection;
+use crate::limit::{Gate, GatePermit, PermitRequest};
 use crate::solana::{FaultKind, Priority};
-use crate::upstream::resolve::Addresses;
+use crate::upstream::resolve::ResolvedAddresses;
 use crate::upstream::saturation::Saturation;
 use crate::upstream::timer::within;
 
@@ -47,13 +47,13 @@ const SURPLUS: Duration = Duration::from_secs(5);
 
 /// All HTTP/2 connections to one upstream.
 #[derive(Debug)]
-pub(in crate::upstream) struct Http2 {
+pub(in crate::upstream) struct Http2Pool {
     /// A place for each stream that there may be; it says who goes first where they are short.
     streams: Arc<Gate>,
     kept: usize,
     ceiling: usize,
     idle_timeout: Duration,
-    state: Mutex<State>,
+    state: Mutex<Http2PoolState>,
     /// A stream ended, or an attempt to open a connection did.
     changed: Notify,
     /// The same, for those who may not use every connection. They are all told, as one of them
@@ -66,8 +66,8 @@ pub(in crate::upstream) struct Http2 {
 }
 
 #[derive(Debug)]
-struct State {
-    sessions: Vec<Arc<Session>>,
+struct Http2PoolState {
+    sessions: Vec<Arc<Http2Connection>>,
     opening: usize,
     waiting: usize,
     /// Streams the upstream took on a connection when it last said so.
@@ -80,16 +80,16 @@ struct State {
 /// One stream of a connection, for one call. Dropped before the answer has ended, the stream is
 /// reset and the connection lives on.
 #[derive(Debug)]
-pub(in crate::upstream) struct Lease {
-    session: Arc<Session>,
-    pool: Arc<Http2>,
+pub(in crate::upstream) struct StreamLease {
+    session: Arc<Http2Connection>,
+    pool: Arc<Http2Pool>,
     /// Last, so that whoever gets it finds the stream free.
-    place: Option<Place>,
+    place: Option<GatePermit>,
 }
 
 /// Until when a caller waits.
 #[derive(Clone, Copy, Debug)]
-pub(in crate::upstream) struct Patience {
+pub(in crate::upstream) struct WaitDeadline {
     /// For a connection that is being opened.
     pub(in crate::upstream) opening: Instant,
     /// For a stream that another call uses.
@@ -97,8 +97,8 @@ pub(in crate::upstream) struct Patience {
 }
 
 /// How a caller stands.
-enum Standing {
-    Served(Lease),
+enum WaiterPriority {
+    Served(StreamLease),
     /// The upstream speaks HTTP/1.1.
     OtherVersion,
     Failed(FaultKind),
@@ -111,13 +111,13 @@ enum Standing {
 }
 
 /// Someone who waits.
-struct Ticket<'a> {
-    pool: &'a Http2,
+struct WaitTicket<'a> {
+    pool: &'a Http2Pool,
     failures: u64,
     stuck: bool,
 }
 
-impl Http2 {
+impl Http2Pool {
     pub(in crate::upstream) fn new(
         kept: usize,
         ceiling: usize,
@@ -129,7 +129,7 @@ impl Http2 {
             kept,
             ceiling: ceiling.max(1),
             idle_timeout,
-            state: Mutex::new(State {
+            state: Mutex::new(Http2PoolState {
                 sessions: Vec::new(),
                 opening: 0,
                 waiting: 0,
@@ -157,18 +157,20 @@ impl Http2 {
     /// Whether a call would have to wait for a stream of another one.
     pub(in crate::upstream) fn is_full(&self) -> bool {
         self.stuck.load(Ordering::Relaxed) > 0
-            || self.streams.is_full_for(Ask::own(Priority::Medium))
+            || self
+                .streams
+                .is_full_for(PermitRequest::own(Priority::Medium))
     }
 
     /// The right to a stream, waited for only where all are in use. `None` where too many wait, or it
     /// took too long; `wait` is begun once it has to be waited for.
     pub(in crate::upstream) async fn place<W>(
         &self,
-        ask: Ask,
+        ask: PermitRequest,
         until: Instant,
         wait: impl FnOnce() -> W,
         timer: &mut Pin<&mut Option<Sleep>>,
-    ) -> Option<Place> {
+    ) -> Option<GatePermit> {
         if let Some(place) = self.streams.try_place(ask) {
             return Some(place);
         }
@@ -194,29 +196,29 @@ impl Http2 {
     }
 
     /// A stream on one of the connections; None if the upstream speaks HTTP/1.1. `open` begins to
-    /// open a connection and reports to [`Http2::opened`], [`Http2::speaks_other`] or
-    /// [`Http2::failed`]. With `fresh`, not on a connection that was unused for longer.
+    /// open a connection and reports to [`Http2Pool::opened`], [`Http2Pool::speaks_other`] or
+    /// [`Http2Pool::failed`]. With `fresh`, not on a connection that was unused for longer.
     #[expect(
         clippy::too_many_arguments,
         reason = "one caller, who has them all at hand"
     )]
     pub(in crate::upstream) async fn stream(
         self: &Arc<Self>,
-        addresses: &Addresses,
+        addresses: &ResolvedAddresses,
         fresh: Duration,
         open: impl Fn(),
-        patience: Patience,
+        patience: WaitDeadline,
         saturation: Option<&Saturation>,
         timer: &mut Pin<&mut Option<Sleep>>,
-    ) -> Result<Option<Lease>, FaultKind> {
+    ) -> Result<Option<StreamLease>, FaultKind> {
         let (standing, grow) = self.look(addresses, fresh, None);
         if grow {
             open();
         }
         let mut ticket = match standing {
-            Standing::Served(lease) => return Ok(Some(lease)),
-            Standing::OtherVersion => return Ok(None),
-            _ => Ticket::new(self),
+            WaiterPriority::Served(lease) => return Ok(Some(lease)),
+            WaiterPriority::OtherVersion => return Ok(None),
+            _ => WaitTicket::new(self),
         };
         let mut wait = None;
         loop {
@@ -228,16 +230,16 @@ impl Http2 {
             let mut changed = pin!(notify.notified());
             changed.as_mut().enable();
             let (until, cut) = match self.look(addresses, fresh, Some(&ticket)).0 {
-                Standing::Served(lease) => return Ok(Some(lease)),
-                Standing::OtherVersion => return Ok(None),
-                Standing::Failed(kind) => return Err(kind),
-                standing @ (Standing::Open | Standing::Opening) => {
-                    if matches!(standing, Standing::Open) {
+                WaiterPriority::Served(lease) => return Ok(Some(lease)),
+                WaiterPriority::OtherVersion => return Ok(None),
+                WaiterPriority::Failed(kind) => return Err(kind),
+                standing @ (WaiterPriority::Open | WaiterPriority::Opening) => {
+                    if matches!(standing, WaiterPriority::Open) {
                         open();
                     }
                     (patience.opening, FaultKind::ConnectTimeout)
                 }
-                Standing::Stuck => {
+                WaiterPriority::Stuck => {
                     ticket.be_stuck();
                     if wait.is_none() {
                         wait = saturation.map(Saturation::meet);
@@ -254,10 +256,10 @@ impl Http2 {
     /// Where a caller stands, and whether another connection is to be opened although it is served.
     fn look(
         self: &Arc<Self>,
-        addresses: &Addresses,
+        addresses: &ResolvedAddresses,
         fresh: Duration,
-        ticket: Option<&Ticket<'_>>,
-    ) -> (Standing, bool) {
+        ticket: Option<&WaitTicket<'_>>,
+    ) -> (WaiterPriority, bool) {
         let mut state = self.state.lock();
         state.sessions.retain(|one| one.is_usable(addresses));
         if state.learn() {
@@ -268,37 +270,40 @@ impl Http2 {
             let crowded = session.streams() >= COMFORTABLE || session.is_doubted();
             let grow = crowded && state.opening == 0 && open < self.kept;
             state.opening += usize::from(grow);
-            return (Standing::Served(Lease::new(session, self)), grow);
+            return (
+                WaiterPriority::Served(StreamLease::new(session, self)),
+                grow,
+            );
         }
         if !self.is_spoken() {
-            return (Standing::OtherVersion, false);
+            return (WaiterPriority::OtherVersion, false);
         }
         let Some(ticket) = ticket else {
-            return (Standing::Opening, false);
+            return (WaiterPriority::Opening, false);
         };
         let failed = state.failures > ticket.failures;
         let nothing_left = state.sessions.iter().all(|one| one.is_doubted());
         if failed && nothing_left && state.opening == 0 {
-            return (Standing::Failed(state.fault), false);
+            return (WaiterPriority::Failed(state.fault), false);
         }
         // Those who wait for the settings of a new connection need no other one yet.
         let unknown = state.sessions.iter().filter(|one| !one.is_known()).count();
         let coming = state.opening + unknown;
         let each = state.each.clamp(1, COMFORTABLE);
-        let held_back = |one: &Arc<Session>| one.is_held_back() && !one.is_doubted();
+        let held_back = |one: &Arc<Http2Connection>| one.is_held_back() && !one.is_doubted();
         let overloaded = state.sessions.iter().any(held_back);
         // Whoever has seen an attempt fail does not begin the next: it might fail at once.
         if !failed && !overloaded && open < self.ceiling && coming < state.waiting.div_ceil(each) {
             state.opening += 1;
-            return (Standing::Open, false);
+            return (WaiterPriority::Open, false);
         }
         if coming == 0 {
-            return (Standing::Stuck, false);
+            return (WaiterPriority::Stuck, false);
         }
-        (Standing::Opening, false)
+        (WaiterPriority::Opening, false)
     }
 
-    /// A connection was opened, for which [`Http2::stream`] had asked.
+    /// A connection was opened, for which [`Http2Pool::stream`] had asked.
     pub(in crate::upstream) fn opened(self: &Arc<Self>) {
         self.ended(|_| {});
     }
@@ -324,7 +329,7 @@ impl Http2 {
         });
     }
 
-    fn ended(&self, change: impl FnOnce(&mut State)) {
+    fn ended(&self, change: impl FnOnce(&mut Http2PoolState)) {
         {
             let mut state = self.state.lock();
             state.opening = state.opening.saturating_sub(1);
@@ -343,15 +348,14 @@ impl Http2 {
         self: &Arc<Self>,
         stream: Stream,
         address: SocketAddr,
-        addresses: &Addresses,
+        addresses: &ResolvedAddresses,
     ) -> Result<(), FaultKind> {
-        let (session, driver) =
-            Session::begin(stream, address, addresses)
-                .await
-                .map_err(|error| {
-                    tracing::debug!(%address, %error, "HTTP/2 could not be begun");
-                    FaultKind::ConnectFailed
-                })?;
+        let (session, driver) = Http2Connection::begin(stream, address, addresses)
+            .await
+            .map_err(|error| {
+                tracing::debug!(%address, %error, "upstream HTTP/2 handshake failed");
+                FaultKind::ConnectFailed
+            })?;
         let pool = Arc::downgrade(self);
         tokio::spawn(async move {
             let changed = || {
@@ -370,9 +374,9 @@ impl Http2 {
     }
 
     /// Closes what is not needed any more. Streams that are open go on to their end.
-    pub(in crate::upstream) fn prune(&self, addresses: &Addresses, now: Instant) {
+    pub(in crate::upstream) fn prune(&self, addresses: &ResolvedAddresses, now: Instant) {
         let mut state = self.state.lock();
-        let usable = |one: &Arc<Session>| one.is_usable(addresses) && one.is_open();
+        let usable = |one: &Arc<Http2Connection>| one.is_usable(addresses) && one.is_open();
         state.sessions.retain(usable);
         let mut surplus = state.sessions.len().saturating_sub(self.kept);
         state.sessions.retain(|session| {
@@ -388,7 +392,7 @@ impl Http2 {
     }
 }
 
-impl State {
+impl Http2PoolState {
     /// Whether the upstream takes another number of streams than was known.
     fn learn(&mut self) -> bool {
         let known = self.sessions.iter().filter(|one| one.is_known());
@@ -400,7 +404,7 @@ impl State {
 
     /// How many streams may be open on a connection. One that has not said is taken to be like the
     /// others.
-    fn capacity(&self, session: &Session) -> usize {
+    fn capacity(&self, session: &Http2Connection) -> usize {
         let capacity = session.capacity();
         if session.is_known() {
             capacity
@@ -412,10 +416,10 @@ impl State {
     /// The connection for the next stream: the first that is not crowded, so that those not needed
     /// fall idle; else the one with the fewest streams. One that is silent or was unused for too
     /// long serves only when no other can be opened.
-    fn pick(&self, fresh: Duration, may_open: bool) -> Option<Arc<Session>> {
+    fn pick(&self, fresh: Duration, may_open: bool) -> Option<Arc<Http2Connection>> {
         let now = Instant::now();
-        let room = |one: &&Arc<Session>| one.streams() < self.capacity(one);
-        let suits = |one: &&Arc<Session>| {
+        let room = |one: &&Arc<Http2Connection>| one.streams() < self.capacity(one);
+        let suits = |one: &&Arc<Http2Connection>| {
             !one.is_doubted() && one.idle(now).is_none_or(|idle| idle < fresh)
         };
         let free = || self.sessions.iter().filter(room);
@@ -431,8 +435,8 @@ impl State {
     }
 }
 
-impl<'a> Ticket<'a> {
-    fn new(pool: &'a Http2) -> Self {
+impl<'a> WaitTicket<'a> {
+    fn new(pool: &'a Http2Pool) -> Self {
         let mut state = pool.state.lock();
         state.waiting += 1;
         Self {
@@ -449,7 +453,7 @@ impl<'a> Ticket<'a> {
     }
 }
 
-impl Drop for Ticket<'_> {
+impl Drop for WaitTicket<'_> {
     fn drop(&mut self) {
         self.pool.state.lock().waiting -= 1;
         if self.stuck {
@@ -458,8 +462,8 @@ impl Drop for Ticket<'_> {
     }
 }
 
-impl Lease {
-    fn new(session: Arc<Session>, pool: &Arc<Http2>) -> Self {
+impl StreamLease {
+    fn new(session: Arc<Http2Connection>, pool: &Arc<Http2Pool>) -> Self {
         session.begin_stream();
         Self {
             session,
@@ -470,18 +474,18 @@ impl Lease {
 
     /// It is in use for as long as the place is.
     #[must_use]
-    pub(in crate::upstream) fn with(self, place: Place) -> Self {
+    pub(in crate::upstream) fn with(self, place: GatePermit) -> Self {
         let mut lease = self;
         lease.place = Some(place);
         lease
     }
 
-    pub(super) fn session(&self) -> &Session {
+    pub(super) fn session(&self) -> &Http2Connection {
         &self.session
     }
 }
 
-impl Drop for Lease {
+impl Drop for StreamLease {
     fn drop(&mut self) {
         self.session.end_stream();
         drop(self.place.take());

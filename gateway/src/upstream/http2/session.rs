@@ -22,8 +22,8 @@ use h2::{Ping, PingPong};
 use pingora::protocols::Stream;
 use tokio::time::{Instant, MissedTickBehavior, interval};
 
-use super::watched::Watched;
-use crate::upstream::resolve::Addresses;
+use super::watched::CountedSocket;
+use crate::upstream::resolve::ResolvedAddresses;
 
 /// What an upstream may send ahead on one stream: 5 MB/s at 100 ms.
 const STREAM_WINDOW: u32 = 512 * 1024;
@@ -69,7 +69,7 @@ pub(super) struct Vitals {
 /// One connection, as those see it who open streams on it. When the last of them lets go it is
 /// closed.
 #[derive(Debug)]
-pub(super) struct Session {
+pub(super) struct Http2Connection {
     requests: SendRequest<Bytes>,
     vitals: Arc<Vitals>,
     address: SocketAddr,
@@ -78,21 +78,21 @@ pub(super) struct Session {
 }
 
 /// What drives a connection until its end.
-pub(super) struct Driver {
-    connection: Connection<Watched<Stream>, Bytes>,
+pub(super) struct ConnectionDriver {
+    connection: Connection<CountedSocket<Stream>, Bytes>,
     heard: Arc<AtomicU64>,
     vitals: Arc<Vitals>,
     known: bool,
 }
 
-impl Session {
+impl Http2Connection {
     /// Begins HTTP/2 on a new connection. It does nothing until its driver runs.
     pub(super) async fn begin(
         stream: Stream,
         address: SocketAddr,
-        addresses: &Addresses,
-    ) -> Result<(Arc<Self>, Driver), h2::Error> {
-        let (stream, heard) = Watched::new(stream);
+        addresses: &ResolvedAddresses,
+    ) -> Result<(Arc<Self>, ConnectionDriver), h2::Error> {
+        let (stream, heard) = CountedSocket::new(stream);
         let (requests, connection) = h2::client::Builder::new()
             .initial_window_size(STREAM_WINDOW)
             .initial_connection_window_size(CONNECTION_WINDOW)
@@ -112,7 +112,7 @@ impl Session {
             idle_since: AtomicU64::new(0),
             start: Instant::now(),
         });
-        let driver = Driver {
+        let driver = ConnectionDriver {
             connection,
             heard,
             vitals: Arc::clone(&vitals),
@@ -128,7 +128,7 @@ impl Session {
     }
 
     /// Whether it is open and its address still belongs to the upstream.
-    pub(super) fn is_usable(&self, addresses: &Addresses) -> bool {
+    pub(super) fn is_usable(&self, addresses: &ResolvedAddresses) -> bool {
         !self.vitals.closed.load(Ordering::Acquire) && self.is_current(addresses)
     }
 
@@ -137,7 +137,7 @@ impl Session {
         self.sender().is_some()
     }
 
-    fn is_current(&self, addresses: &Addresses) -> bool {
+    fn is_current(&self, addresses: &ResolvedAddresses) -> bool {
         let changes = addresses.changes();
         if self.changes.load(Ordering::Relaxed) != changes {
             if !addresses.contains(self.address) {
@@ -189,7 +189,7 @@ impl Session {
         self.vitals.known.load(Ordering::Acquire)
     }
 
-    /// Counts one more stream, to be given back with [`Session::end_stream`].
+    /// Counts one more stream, to be given back with [`Http2Connection::end_stream`].
     pub(super) fn begin_stream(&self) {
         self.vitals.streams.fetch_add(1, Ordering::Relaxed);
         self.vitals.asked.fetch_add(1, Ordering::Relaxed);
@@ -249,13 +249,13 @@ impl Session {
     }
 }
 
-impl Driver {
+impl ConnectionDriver {
     /// Runs the connection to its end. `known` is called when the upstream has said how many
     /// streams it takes.
     pub(super) async fn run(mut self, known: impl Fn()) {
         let mut beat = interval(BEAT);
         beat.set_missed_tick_behavior(MissedTickBehavior::Delay);
-        let mut silence = Silence::default();
+        let mut silence = SilenceTimer::default();
         let mut pings = self.connection.ping_pong();
         loop {
             tokio::select! {
@@ -267,11 +267,11 @@ impl Driver {
                     let asked = self.vitals.asked.load(Ordering::Relaxed);
                     let waiting = self.vitals.streams.load(Ordering::Relaxed) > 0;
                     let sign = silence.beat(heard, asked, waiting);
-                    self.vitals.doubted.store(sign >= Sign::Doubted, Ordering::Relaxed);
+                    self.vitals.doubted.store(sign >= SilenceSign::Doubted, Ordering::Relaxed);
                     match sign {
-                        Sign::Ask => ask(&mut pings),
-                        Sign::Dead => break,
-                        Sign::Fine | Sign::Doubted => {}
+                        SilenceSign::Ask => ask(&mut pings),
+                        SilenceSign::Dead => break,
+                        SilenceSign::Fine | SilenceSign::Doubted => {}
                     }
                 }
             }
@@ -313,7 +313,7 @@ async fn pong(pings: &mut Option<PingPong>) {
 
 /// What silence means so far.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-enum Sign {
+enum SilenceSign {
     Fine,
     Ask,
     Doubted,
@@ -321,7 +321,7 @@ enum Sign {
 }
 
 #[derive(Debug, Default)]
-struct Silence {
+struct SilenceTimer {
     heard: u64,
     asked: u64,
     /// Something was asked and nothing heard since, even if the caller has given up.
@@ -329,8 +329,8 @@ struct Silence {
     beats: u32,
 }
 
-impl Silence {
-    fn beat(&mut self, heard: u64, asked: u64, waiting: bool) -> Sign {
+impl SilenceTimer {
+    fn beat(&mut self, heard: u64, asked: u64, waiting: bool) -> SilenceSign {
         if heard != self.heard {
             self.expecting = false;
             self.beats = 0;
@@ -339,10 +339,10 @@ impl Silence {
         self.beats += u32::from(self.expecting && heard == self.heard);
         (self.heard, self.asked) = (heard, asked);
         match self.beats {
-            DEAD_AFTER.. => Sign::Dead,
-            DOUBT_AFTER.. => Sign::Doubted,
-            ASK_AFTER.. => Sign::Ask,
-            _ => Sign::Fine,
+            DEAD_AFTER.. => SilenceSign::Dead,
+            DOUBT_AFTER.. => SilenceSign::Doubted,
+            ASK_AFTER.. => SilenceSign::Ask,
+            _ => SilenceSign::Fine,
         }
     }
 }
@@ -351,31 +351,31 @@ impl Silence {
 mod tests {
     use super::*;
 
-    const COURSE: [Sign; 5] = [
-        Sign::Fine,
-        Sign::Ask,
-        Sign::Doubted,
-        Sign::Doubted,
-        Sign::Dead,
+    const COURSE: [SilenceSign; 5] = [
+        SilenceSign::Fine,
+        SilenceSign::Ask,
+        SilenceSign::Doubted,
+        SilenceSign::Doubted,
+        SilenceSign::Dead,
     ];
 
     #[test]
     fn only_silence_after_a_call_counts_and_any_byte_ends_it() {
-        let mut silence = Silence::default();
-        assert!((0..20).all(|_| silence.beat(0, 0, false) == Sign::Fine));
-        assert!((1..20).all(|heard| silence.beat(heard, heard, true) == Sign::Fine));
+        let mut silence = SilenceTimer::default();
+        assert!((0..20).all(|_| silence.beat(0, 0, false) == SilenceSign::Fine));
+        assert!((1..20).all(|heard| silence.beat(heard, heard, true) == SilenceSign::Fine));
         let course: Vec<_> = (0..5).map(|_| silence.beat(19, 19, true)).collect();
         assert_eq!(course, COURSE);
         assert_eq!(
             silence.beat(20, 19, true),
-            Sign::Fine,
+            SilenceSign::Fine,
             "it answered the PING"
         );
     }
 
     #[test]
     fn callers_that_gave_up_do_not_make_a_dead_connection_good() {
-        let mut silence = Silence::default();
+        let mut silence = SilenceTimer::default();
         silence.beat(1, 1, false);
         // Each call is given up before the next look.
         let course: Vec<_> = (2..7).map(|asked| silence.beat(1, asked, false)).collect();

@@ -8,13 +8,13 @@ use std::task::{Context, Poll};
 
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
-pub(super) struct Watched<S> {
+pub(super) struct CountedSocket<S> {
     stream: S,
     /// Reads that brought something.
     heard: Arc<AtomicU64>,
 }
 
-impl<S> Watched<S> {
+impl<S> CountedSocket<S> {
     pub(super) fn new(stream: S) -> (Self, Arc<AtomicU64>) {
         let heard = Arc::default();
         let watched = Self {
@@ -25,7 +25,7 @@ impl<S> Watched<S> {
     }
 }
 
-impl<S: AsyncRead + Unpin> AsyncRead for Watched<S> {
+impl<S: AsyncRead + Unpin> AsyncRead for CountedSocket<S> {
     fn poll_read(
         mut self: Pin<&mut Self>,
         context: &mut Context<'_>,
@@ -40,7 +40,7 @@ impl<S: AsyncRead + Unpin> AsyncRead for Watched<S> {
     }
 }
 
-impl<S: AsyncWrite + Unpin> AsyncWrite for Watched<S> {
+impl<S: AsyncWrite + Unpin> AsyncWrite for CountedSocket<S> {
     fn poll_write(
         mut self: Pin<&mut Self>,
         context: &mut Context<'_>,

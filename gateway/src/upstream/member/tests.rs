@@ -18,7 +18,7 @@ fn fault(upstream: &Upstream, blame: Blame, penalty: Penalty) {
         retry: Retry::Elsewhere,
         penalty,
     };
-    let outcome = Outcome::Fault {
+    let outcome = AttemptOutcome::Fault {
         class: &class,
         method: "getBlock",
         verdict: &verdict,
@@ -29,7 +29,7 @@ fn fault(upstream: &Upstream, blame: Blame, penalty: Penalty) {
 
 fn good(upstream: &Upstream, slot: Option<u64>) {
     let class = classify("getBlock", Some(b"[5]"));
-    let outcome = Outcome::Good {
+    let outcome = AttemptOutcome::Good {
         class: &class,
         method: "getBlock",
         latency: Duration::ZERO,
@@ -66,7 +66,7 @@ fn only_failures_of_the_upstream_count_for_its_breaker() {
         for _ in 0..20 {
             fault(upstream, blame, penalty);
         }
-        let shown = upstream.live().breaker.lock().shown();
+        let shown = upstream.state().breaker.lock().shown();
         assert_eq!(shown == BreakerState::Open, opens, "{penalty:?}");
     }
 }
@@ -77,7 +77,7 @@ fn a_complaint_in_a_live_answer_takes_the_upstream_out_of_service() {
     let upstream = &pool.upstreams()[0];
     let limits = &upstream.member.policy.health;
     upstream
-        .live()
+        .state()
         .track(limits, Instant::now(), |tracker| tracker.succeeded(limits));
     assert_eq!(upstream.health(), Health::Healthy);
     fault(upstream, Blame::Upstream, Penalty::Lagging { slots: None });
@@ -89,10 +89,10 @@ fn slots_of_live_answers_are_tracked_at_their_commitment() {
     let pool = scene();
     let upstream = &pool.upstreams()[0];
     good(upstream, None);
-    assert_eq!(upstream.live().slot(Commitment::Processed), None);
+    assert_eq!(upstream.state().slot(Commitment::Processed), None);
     good(upstream, Some(70));
     good(upstream, Some(69));
-    let live = upstream.live();
+    let live = upstream.state();
     assert_eq!(live.slot(Commitment::Finalized), Some(Slot(70)));
     assert_eq!(live.slot(Commitment::Processed), Some(Slot(70)), "implied");
     assert_eq!(live.stand().seen(Commitment::Processed), None);
@@ -105,7 +105,7 @@ fn a_good_answer_clears_what_its_method_was_held_back_for() {
     let upstream = &pool.upstreams()[0];
     let limits = &upstream.member.policy.health;
     upstream
-        .live()
+        .state()
         .track(limits, Instant::now(), |tracker| tracker.succeeded(limits));
     for penalty in [
         Penalty::CloseMethod,
@@ -117,9 +117,9 @@ fn a_good_answer_clears_what_its_method_was_held_back_for() {
         },
     ] {
         fault(upstream, Blame::Upstream, penalty);
-        assert!(!upstream.live().is_clear(), "{penalty:?}");
+        assert!(!upstream.state().is_clear(), "{penalty:?}");
         good(upstream, None);
-        assert!(upstream.live().is_clear(), "{penalty:?}");
+        assert!(upstream.state().is_clear(), "{penalty:?}");
     }
 }
 
@@ -130,7 +130,7 @@ fn outcomes_are_counted_by_their_name() {
     good(upstream, None);
     good(upstream, None);
     fault(upstream, Blame::Upstream, Penalty::Failure);
-    let live = upstream.live();
+    let live = upstream.state();
     assert_eq!(live.metrics.good.get(), 2);
     assert_eq!(live.metrics.latency.get_sample_count(), 2);
 }

@@ -6,14 +6,14 @@ use prometheus::{Registry, TextEncoder};
 
 use super::*;
 use crate::config::Config;
-use crate::upstream::stand::Pace;
+use crate::upstream::slot_position::SlotPace;
 use crate::upstream::testing::{config, parts, settings};
-use crate::upstream::tracker::{Look, Peers, Source};
+use crate::upstream::tracker::{PeerSlots, SightingSource, SlotLook};
 
 /// Something an operator may edit.
 type Change = fn(&mut Config);
 
-fn compile(config: &Config, previous: Option<&Pool>, parts: &Parts) -> Pool {
+fn compile(config: &Config, previous: Option<&Pool>, parts: &SharedParts) -> Pool {
     Pool::compile(config, previous, parts).unwrap()
 }
 
@@ -75,7 +75,7 @@ fn a_reload_keeps_what_did_not_change() {
         let after = compile(&config, Some(&before), &parts);
         let new = &after.upstreams()[0];
         assert!(!Arc::ptr_eq(old, new), "{what}");
-        assert_eq!(Arc::ptr_eq(old.live(), new.live()), keeps_live, "{what}");
+        assert_eq!(Arc::ptr_eq(old.state(), new.state()), keeps_live, "{what}");
     }
 }
 
@@ -96,12 +96,15 @@ fn a_configuration_that_cannot_be_used_names_the_upstream() {
 #[test]
 fn a_configuration_that_cannot_be_used_leaves_no_trace_in_the_metrics() {
     let registry = Registry::new();
-    let parts = Parts {
+    let parts = SharedParts {
         metrics: UpstreamMetrics::register(&registry).unwrap(),
         ..parts()
     };
     let before = compile(&config(vec![settings("a", "http://a/")]), None, &parts);
-    before.upstreams()[0].live().metrics.health(Health::Healthy);
+    before.upstreams()[0]
+        .state()
+        .metrics
+        .health(Health::Healthy);
     let shown = || TextEncoder::new().encode_to_string(&registry.gather());
     let in_force = shown().unwrap();
 
@@ -124,7 +127,7 @@ async fn a_displaced_upstream_stops_when_the_last_user_is_gone() {
         &parts,
     );
     before.start(&handle, None);
-    let live = Arc::downgrade(before.upstreams()[0].live());
+    let live = Arc::downgrade(before.upstreams()[0].state());
     let after = compile(
         &config(vec![settings("b", "http://127.0.0.1:1/")]),
         Some(&before),
@@ -144,18 +147,18 @@ async fn an_upstream_that_only_lags_still_says_how_far_the_best_is_behind() {
     assert_eq!(pool.least_lag(), None);
     let now = Instant::now();
     pool.upstreams()[0]
-        .live()
+        .state()
         .track(&config::Health::default(), now, |tracker| {
             tracker.succeeded(&config::Health::default());
-            let usual = Pace::of(Duration::from_millis(400));
-            let peers = Peers {
+            let usual = SlotPace::of(Duration::from_millis(400));
+            let peers = PeerSlots {
                 heads: [Some(Slot(1300)); 3],
                 stopped: [None; 3],
                 moves: usual,
                 usual,
             };
             let level = Commitment::Processed;
-            let look = Look::one(Source::Probe, level, Slot(1000), now, now);
+            let look = SlotLook::one(SightingSource::Probe, level, Slot(1000), now, now);
             tracker.look(&look, &peers);
         });
     assert_eq!(pool.upstreams()[0].health(), Health::Lagging);

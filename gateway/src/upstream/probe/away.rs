@@ -7,9 +7,9 @@ use std::time::Duration;
 use perijove_core::Commitment;
 use tokio::time::{Instant, sleep};
 
-use super::plan::Question;
-use super::round::{Round, Worth};
-use super::{Lane, Probe};
+use super::plan::ProbeQuestion;
+use super::round::{ProbeRound, RoundVerdict};
+use super::{Probe, ProbeLane};
 use crate::upstream::breaker::BreakerState;
 use crate::upstream::tracker::Health;
 
@@ -52,7 +52,7 @@ impl Probe {
     /// Whether it refuses the key it is asked with: that is not mended by asking.
     fn is_refused(&self) -> bool {
         let hold_off = self.member.live.hold_off.lock();
-        hold_off.is_refused(Question::SLOT, Instant::now())
+        hold_off.is_refused(ProbeQuestion::SLOT, Instant::now())
     }
 
     fn is_away(&self) -> bool {
@@ -78,24 +78,24 @@ impl Probe {
         if self.is_resting(Instant::now()) {
             return;
         }
-        let lane = Lane::new(&self.member);
-        let question = Question::Slot(Commitment::Confirmed);
-        let mut round = Round::default();
+        let lane = ProbeLane::new(&self.member);
+        let question = ProbeQuestion::Slot(Commitment::Confirmed);
+        let mut round = ProbeRound::default();
         let started = Instant::now();
         let said = self.ask(question, address, &lane).await;
         self.learn(question, said, &mut round, started);
         let limits = &self.member.policy.health;
         match round.worth(self.is_proven()) {
-            Worth::Good => {}
-            Worth::Nothing => return,
-            Worth::Bad(cause) => {
+            RoundVerdict::Good => {}
+            RoundVerdict::Nothing => return,
+            RoundVerdict::Bad(cause) => {
                 let now = Instant::now();
                 self.member
                     .live
                     .track(limits, now, |tracker| tracker.failed(limits, cause));
                 return;
             }
-            Worth::Closed(cause) => {
+            RoundVerdict::Closed(cause) => {
                 let now = Instant::now();
                 self.member
                     .live

@@ -15,7 +15,7 @@ const METERED_HISTORY_EVERY: u64 = 2_880;
 
 /// What a probe asks.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Question {
+pub(super) enum ProbeQuestion {
     Slot(Commitment),
     Health,
     /// Before the slot, so that a height at most as high as the slot is plausible.
@@ -31,7 +31,7 @@ pub(super) enum Question {
     FirstBlock,
 }
 
-impl Question {
+impl ProbeQuestion {
     pub(super) const SLOT: &str = "getSlot";
 
     pub(super) fn method(self) -> &'static str {
@@ -79,7 +79,7 @@ impl Question {
     clippy::struct_excessive_bools,
     reason = "findings that do not depend on each other"
 )]
-pub(super) struct Circumstances {
+pub(super) struct ProbeCircumstances {
     pub(super) round: u64,
     pub(super) metered: bool,
     pub(super) unwell: bool,
@@ -94,13 +94,13 @@ pub(super) struct Circumstances {
     pub(super) failed: bool,
 }
 
-impl Circumstances {
+impl ProbeCircumstances {
     fn told_of(&self, commitment: Commitment) -> bool {
         self.told.get(commitment.index()).copied().unwrap_or(false)
     }
 }
 
-impl Circumstances {
+impl ProbeCircumstances {
     /// Whether this need not be asked in this round because a subscription tells of slots: those
     /// processed, and of the others one at a time.
     fn spares(&self, commitment: Commitment, facts: bool) -> bool {
@@ -116,7 +116,7 @@ impl Circumstances {
 }
 
 /// What to ask in a round, in order.
-pub(super) fn plan(given: &Circumstances) -> Vec<Question> {
+pub(super) fn plan(given: &ProbeCircumstances) -> Vec<ProbeQuestion> {
     let facts_every = if given.metered {
         METERED_FACTS_EVERY
     } else {
@@ -125,10 +125,10 @@ pub(super) fn plan(given: &Circumstances) -> Vec<Question> {
     let facts = given.failed || given.round.is_multiple_of(facts_every);
     let mut questions = Vec::new();
     if facts || given.unproven {
-        questions.push(Question::Genesis);
+        questions.push(ProbeQuestion::Genesis);
     }
     if facts && !given.metered {
-        questions.push(Question::BlockHeight);
+        questions.push(ProbeQuestion::BlockHeight);
     }
     let levels: &[Commitment] = match given.metered {
         false => &Commitment::ALL,
@@ -146,18 +146,18 @@ pub(super) fn plan(given: &Circumstances) -> Vec<Question> {
         // The height is compared with the processed slot.
         let needed = facts && *commitment == Commitment::Processed;
         if needed || !(told && given.may_skip) {
-            questions.push(Question::Slot(*commitment));
+            questions.push(ProbeQuestion::Slot(*commitment));
         }
     }
     if !given.metered && given.round.is_multiple_of(HEALTH_EVERY) {
-        questions.push(Question::ReceivedShred);
+        questions.push(ProbeQuestion::ReceivedShred);
     }
     if given.unwell || (!given.metered && given.round.is_multiple_of(HEALTH_EVERY)) {
-        questions.push(Question::Health);
+        questions.push(ProbeQuestion::Health);
     }
     if facts {
         // Last: nothing waits for it.
-        questions.push(Question::Epoch);
+        questions.push(ProbeQuestion::Epoch);
     }
     look_at_history(given, &mut questions);
     questions
@@ -165,12 +165,12 @@ pub(super) fn plan(given: &Circumstances) -> Vec<Question> {
 
 /// An upstream that was away may have come back with another ledger; a metered one is a provider,
 /// whose history is not lost in a restart.
-fn look_at_history(given: &Circumstances, questions: &mut Vec<Question>) {
+fn look_at_history(given: &ProbeCircumstances, questions: &mut Vec<ProbeQuestion>) {
     if given.metered {
         if given.round.is_multiple_of(METERED_HISTORY_EVERY) {
-            questions.push(Question::FirstBlock);
+            questions.push(ProbeQuestion::FirstBlock);
         }
     } else if given.failed || given.round.is_multiple_of(HISTORY_EVERY) {
-        questions.extend([Question::LedgerStart, Question::FirstBlock]);
+        questions.extend([ProbeQuestion::LedgerStart, ProbeQuestion::FirstBlock]);
     }
 }

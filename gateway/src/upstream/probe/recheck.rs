@@ -6,9 +6,9 @@ use std::time::Duration;
 use perijove_core::Commitment;
 use tokio::time::{Instant, sleep};
 
-use super::plan::Question;
-use super::round::{Round, Said};
-use super::{Lane, Probe};
+use super::plan::ProbeQuestion;
+use super::round::{ProbeAnswer, ProbeRound};
+use super::{Probe, ProbeLane};
 use crate::upstream::tracker::Health;
 
 /// Looks in a row at an upstream whose slots have jumped: enough to believe one that does not say
@@ -41,16 +41,16 @@ impl Probe {
         if self.is_resting(Instant::now()) {
             return;
         }
-        let lane = Lane::new(&self.member);
-        let mut round = Round::default();
-        let slots = Commitment::ALL.map(Question::Slot);
-        for question in [Question::Genesis].into_iter().chain(slots) {
-            if question != Question::Genesis && live.health() != Health::Suspect {
+        let lane = ProbeLane::new(&self.member);
+        let mut round = ProbeRound::default();
+        let slots = Commitment::ALL.map(ProbeQuestion::Slot);
+        for question in [ProbeQuestion::Genesis].into_iter().chain(slots) {
+            if question != ProbeQuestion::Genesis && live.health() != Health::Suspect {
                 break;
             }
             let started = Instant::now();
             let said = self.ask(question, address, &lane).await;
-            if matches!(said, Said::Unreachable(_)) {
+            if matches!(said, ProbeAnswer::Unreachable(_)) {
                 break;
             }
             self.learn(question, said, &mut round, started);

@@ -3,32 +3,32 @@
 use perijove_core::{Commitment, Slot};
 use tokio::time::Instant;
 
-use super::plan::Question;
-use crate::upstream::tracker::{Look, Source};
-use crate::upstream::trouble::Trouble;
+use super::plan::ProbeQuestion;
+use crate::upstream::diagnosis::Diagnosis;
+use crate::upstream::tracker::{SightingSource, SlotLook};
 
 /// The answer to one question.
 #[derive(Debug)]
-pub(super) enum Said {
+pub(super) enum ProbeAnswer {
     /// The raw JSON of the result.
     Result(Vec<u8>),
     /// Reached, but it does not want to say, and why not.
-    Refused(Trouble),
+    Refused(Diagnosis),
     /// The same, and it will not want to for a long time, whatever it is asked.
-    Closed(Trouble),
+    Closed(Diagnosis),
     /// It wants to be left alone for now.
     Rests,
     /// That it is not well.
     Unwell,
     /// No usable answer, and what came instead.
-    Nothing(Trouble),
+    Nothing(Diagnosis),
     /// No answer at all: there is no point in asking on.
-    Unreachable(Trouble),
+    Unreachable(Diagnosis),
 }
 
 /// The findings of a round, judged together when it is over.
 #[derive(Debug, Default)]
-pub(super) struct Round {
+pub(super) struct ProbeRound {
     slots: [Option<Slot>; 3],
     /// When the first slot was asked for, and when the last had come.
     span: Option<(Instant, Instant)>,
@@ -37,29 +37,29 @@ pub(super) struct Round {
     pub(super) unwell: Option<bool>,
     pub(super) vouched: bool,
     /// An answer was missing or could not be used.
-    broken: Option<Trouble>,
+    broken: Option<Diagnosis>,
     /// A slot was refused.
-    refused: Option<Trouble>,
+    refused: Option<Diagnosis>,
     /// The genesis hash was asked for and did not come.
-    no_genesis: Option<Trouble>,
+    no_genesis: Option<Diagnosis>,
     /// It refuses everything.
-    closed: Option<Trouble>,
+    closed: Option<Diagnosis>,
     /// It wants to be left alone for now.
     rests: bool,
 }
 
 /// What a round says about the upstream.
 #[derive(Debug, PartialEq, Eq)]
-pub(super) enum Worth {
+pub(super) enum RoundVerdict {
     Good,
-    Bad(Trouble),
+    Bad(Diagnosis),
     /// It refuses everything, for a reason that no further probe will change.
-    Closed(Trouble),
+    Closed(Diagnosis),
     /// It wants to be left alone, which is no failure.
     Nothing,
 }
 
-impl Round {
+impl ProbeRound {
     pub(super) fn slot(&mut self, commitment: Commitment, slot: Slot, started: Instant) {
         if let Some(entry) = self.slots.get_mut(commitment.index()) {
             *entry = Some(slot);
@@ -73,64 +73,70 @@ impl Round {
     }
 
     /// An answer that is no result of the right kind. `false`: there is no point in asking on.
-    pub(super) fn without(&mut self, question: Question, said: Said) -> bool {
-        let named = |trouble: Trouble| trouble.on(question.method());
-        let slot = matches!(question, Question::Slot(_));
+    pub(super) fn without(&mut self, question: ProbeQuestion, said: ProbeAnswer) -> bool {
+        let named = |diagnosis: Diagnosis| diagnosis.on(question.method());
+        let slot = matches!(question, ProbeQuestion::Slot(_));
         match said {
-            Said::Result(_) if slot => self.refused = Some(named("no slot in the answer".into())),
-            Said::Result(_) | Said::Refused(_) if question == Question::Health => {
+            ProbeAnswer::Result(_) if slot => {
+                self.refused = Some(named("no slot in the answer".into()))
+            }
+            ProbeAnswer::Result(_) | ProbeAnswer::Refused(_)
+                if question == ProbeQuestion::Health =>
+            {
                 // Whoever does not answer getHealth cannot take a complaint back.
                 self.unwell = Some(false);
             }
-            Said::Result(_) if question == Question::Genesis => {
+            ProbeAnswer::Result(_) if question == ProbeQuestion::Genesis => {
                 self.no_genesis = Some(named("no hash in the answer".into()));
             }
-            Said::Refused(cause) | Said::Nothing(cause) if question == Question::Genesis => {
+            ProbeAnswer::Refused(cause) | ProbeAnswer::Nothing(cause)
+                if question == ProbeQuestion::Genesis =>
+            {
                 self.no_genesis = Some(named(cause));
             }
-            Said::Refused(cause) if slot => self.refused = Some(named(cause)),
-            Said::Nothing(cause) if slot => self.broken = Some(named(cause)),
-            Said::Unreachable(cause) => {
+            ProbeAnswer::Refused(cause) if slot => self.refused = Some(named(cause)),
+            ProbeAnswer::Nothing(cause) if slot => self.broken = Some(named(cause)),
+            ProbeAnswer::Unreachable(cause) => {
                 self.broken = Some(named(cause));
                 return false;
             }
-            Said::Closed(cause) => {
+            ProbeAnswer::Closed(cause) => {
                 self.closed = Some(named(cause));
                 return false;
             }
-            Said::Rests => self.rests = true,
-            Said::Unwell => self.unwell = Some(true),
-            Said::Result(_) | Said::Refused(_) | Said::Nothing(_) => {}
+            ProbeAnswer::Rests => self.rests = true,
+            ProbeAnswer::Unwell => self.unwell = Some(true),
+            ProbeAnswer::Result(_) | ProbeAnswer::Refused(_) | ProbeAnswer::Nothing(_) => {}
         }
         true
     }
 
     /// `proven` says whether the upstream has shown its genesis hash, or need not.
-    pub(super) fn worth(&self, proven: bool) -> Worth {
+    pub(super) fn worth(&self, proven: bool) -> RoundVerdict {
         if let Some(cause) = &self.broken {
-            return Worth::Bad(cause.clone());
+            return RoundVerdict::Bad(cause.clone());
         }
         if let Some(cause) = self.closed.as_ref().filter(|_| self.span.is_none()) {
-            return Worth::Closed(cause.clone());
+            return RoundVerdict::Closed(cause.clone());
         }
         if !proven {
             return match &self.no_genesis {
-                Some(cause) => Worth::Bad(cause.clone()),
-                None => Worth::Nothing,
+                Some(cause) => RoundVerdict::Bad(cause.clone()),
+                None => RoundVerdict::Nothing,
             };
         }
         match &self.refused {
-            Some(cause) if self.span.is_none() => Worth::Bad(cause.clone()),
-            None if self.span.is_none() && self.rests => Worth::Nothing,
-            _ => Worth::Good,
+            Some(cause) if self.span.is_none() => RoundVerdict::Bad(cause.clone()),
+            None if self.span.is_none() && self.rests => RoundVerdict::Nothing,
+            _ => RoundVerdict::Good,
         }
     }
 
     /// Where it stands; None if no slot came.
-    pub(super) fn look(&self) -> Option<Look> {
+    pub(super) fn look(&self) -> Option<SlotLook> {
         let (started, at) = self.span?;
-        Some(Look {
-            source: Source::Probe,
+        Some(SlotLook {
+            source: SightingSource::Probe,
             slots: self.slots,
             started,
             at,

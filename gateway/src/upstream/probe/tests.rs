@@ -10,8 +10,8 @@ use crate::config;
 use crate::upstream::testing::{self, pool, settings};
 use crate::upstream::{Health, Pool, Upstream};
 
-fn circumstances(round: u64, metered: bool) -> Circumstances {
-    Circumstances {
+fn circumstances(round: u64, metered: bool) -> ProbeCircumstances {
+    ProbeCircumstances {
         round,
         metered,
         unwell: false,
@@ -23,8 +23,8 @@ fn circumstances(round: u64, metered: bool) -> Circumstances {
     }
 }
 
-fn methods(given: &Circumstances) -> Vec<&'static str> {
-    plan(given).into_iter().map(Question::method).collect()
+fn methods(given: &ProbeCircumstances) -> Vec<&'static str> {
+    plan(given).into_iter().map(ProbeQuestion::method).collect()
 }
 
 #[test]
@@ -49,15 +49,15 @@ fn everything_is_asked_at_the_start_and_the_slots_in_every_round() {
 
 #[test]
 fn of_a_node_whose_slots_are_heard_one_other_commitment_is_asked_by_turns() {
-    let slots = |round, change: fn(&mut Circumstances)| {
-        let mut given = Circumstances {
+    let slots = |round, change: fn(&mut ProbeCircumstances)| {
+        let mut given = ProbeCircumstances {
             fed: true,
             ..circumstances(round, false)
         };
         change(&mut given);
         let questions = plan(&given).into_iter();
         let level = |question| match question {
-            Question::Slot(level) => Some(level),
+            ProbeQuestion::Slot(level) => Some(level),
             _ => None,
         };
         questions.filter_map(level).collect::<Vec<_>>()
@@ -67,7 +67,7 @@ fn of_a_node_whose_slots_are_heard_one_other_commitment_is_asked_by_turns() {
     // The height is held against the processed slot.
     assert_eq!(slots(10, |_| {}), Commitment::ALL);
     for doubtful in [
-        (|given| given.unwell = true) as fn(&mut Circumstances),
+        (|given| given.unwell = true) as fn(&mut ProbeCircumstances),
         |given| given.unproven = true,
         |given| given.failed = true,
         |given| given.fed = false,
@@ -80,7 +80,7 @@ fn of_a_node_whose_slots_are_heard_one_other_commitment_is_asked_by_turns() {
 fn a_node_that_was_away_is_asked_who_it_is() {
     let mut given = circumstances(3, false);
     given.failed = true;
-    assert!(plan(&given).contains(&Question::Genesis));
+    assert!(plan(&given).contains(&ProbeQuestion::Genesis));
 }
 
 #[test]
@@ -123,7 +123,7 @@ fn where_history_begins_is_asked_rarely() {
 fn what_live_answers_told_is_not_asked_for_a_while() {
     let mut given = circumstances(1, false);
     given.told = [false, true, true];
-    assert_eq!(plan(&given), [Question::Slot(Commitment::Processed)]);
+    assert_eq!(plan(&given), [ProbeQuestion::Slot(Commitment::Processed)]);
     given.may_skip = false;
     assert_eq!(plan(&given).len(), 3);
     let mut metered = circumstances(1, true);
@@ -276,7 +276,7 @@ async fn one_dead_address_among_two_is_no_failure() {
     let pool = pool(vec![node.settings("a")]);
     let probe = probe(&pool, "a");
     let dead = SocketAddr::new("127.0.0.2".parse().unwrap(), 1);
-    let addresses = &pool.upstreams()[0].live().addresses;
+    let addresses = &pool.upstreams()[0].state().addresses;
     addresses.pretend(vec![node.address, dead]);
     for _ in 0..5 {
         assert!(probe.check(node.address).await);
@@ -292,9 +292,9 @@ async fn an_upstream_stands_where_the_foremost_of_its_addresses_does() {
     let pool = pool(vec![fore.settings("a"), other.settings("other")]);
     probe(&pool, "other").check(other.address).await;
     let probe = probe(&pool, "a");
-    let addresses = &pool.upstreams()[0].live().addresses;
+    let addresses = &pool.upstreams()[0].state().addresses;
     addresses.pretend(vec![fore.address, late.address]);
-    let slot = || pool.upstreams()[0].live().slot(Commitment::Processed);
+    let slot = || pool.upstreams()[0].state().slot(Commitment::Processed);
     for _ in 0..5 {
         for node in [&fore, &late] {
             assert!(probe.check(node.address).await);
@@ -441,7 +441,7 @@ fn pool_of(genesis: &str, upstreams: Vec<config::Upstream>) -> Pool {
     let mut config = testing::config(upstreams);
     config.cluster.genesis = config::GenesisRule::Hash(genesis.to_owned());
     let pool = Pool::compile(&config, None, &testing::parts()).unwrap();
-    let members = pool.upstreams().iter().map(|up| Arc::clone(up.live()));
+    let members = pool.upstreams().iter().map(|up| Arc::clone(up.state()));
     pool.cluster().replace(members.collect());
     pool
 }
@@ -530,7 +530,7 @@ async fn an_upstream_whose_slots_jump_is_asked_at_once_which_cluster_it_is() {
         watch.abort();
         assert_eq!(node.asked("getGenesisHash"), asked + 1);
         assert!(pool.generation() > before);
-        let slot = pool.upstreams()[0].live().slot(Commitment::Confirmed);
+        let slot = pool.upstreams()[0].state().slot(Commitment::Confirmed);
         assert_eq!(slot, Some(Slot(100_000)), "it was not believed meanwhile");
     }
 }
@@ -553,7 +553,7 @@ async fn an_upstream_whose_slots_jump_is_believed_when_it_shows_the_right_hash()
 /// Fails so often that the breaker opens, and says when.
 fn open_breaker(upstream: &Upstream) -> Instant {
     let now = Instant::now();
-    let mut breaker = upstream.live().breaker.lock();
+    let mut breaker = upstream.state().breaker.lock();
     for _ in 0..5 {
         breaker.failure(None, now, &upstream.member.policy.breaker);
     }
@@ -566,7 +566,7 @@ async fn a_good_probe_lets_an_open_breaker_try_calls_sooner() {
     let pool = pool(vec![node.settings("a")]);
     let upstream = &pool.upstreams()[0];
     let start = open_breaker(upstream);
-    let open = || upstream.live().breaker.lock().open_for(start).unwrap();
+    let open = || upstream.state().breaker.lock().open_for(start).unwrap();
     assert_eq!(open(), Duration::from_mins(1));
     probe(&pool, "a").check(node.address).await;
     assert!(open() <= Duration::from_secs(30), "{:?}", open());
@@ -582,7 +582,7 @@ async fn a_metered_upstream_that_is_away_is_back_with_one_good_look() {
     let asked = node.asked("getSlot");
     let upstream = &pool.upstreams()[0];
     let start = open_breaker(upstream);
-    let open = || upstream.live().breaker.lock().open_for(start).unwrap();
+    let open = || upstream.state().breaker.lock().open_for(start).unwrap();
     node.says("getSlot", &result("null"));
     probe(&pool, "a").look_once().await;
     assert_eq!(open(), Duration::from_mins(1), "no slot is no good look");

@@ -8,7 +8,7 @@ fn head(text: &str) -> Result<Parsed, BadResponse> {
     parse_head(text.as_bytes())
 }
 
-fn final_head(headers: &str) -> Head {
+fn final_head(headers: &str) -> ResponseHead {
     let text = format!("HTTP/1.1 200 OK\r\n{headers}\r\n");
     match head(&text) {
         Ok(Parsed::Final { head, length }) => {
@@ -37,7 +37,7 @@ fn the_framing_is_read_from_the_headers() {
     assert!(matches!(
         empty,
         Ok(Parsed::Final {
-            head: Head {
+            head: ResponseHead {
                 framing: Framing::Length(0),
                 keep_alive: true,
                 ..

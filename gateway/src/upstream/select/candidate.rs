@@ -4,12 +4,12 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use super::question;
-use crate::limit::Charge;
+use crate::limit::BudgetCharge;
 use crate::solana::FaultKind;
 use crate::upstream::breaker::Trial;
-use crate::upstream::hold_off::Refused;
-use crate::upstream::live::InFlight;
-use crate::upstream::{Outcome, Upstream};
+use crate::upstream::endpoint_state::InFlightGuard;
+use crate::upstream::hold_off::RefusalKind;
+use crate::upstream::{AttemptOutcome, Upstream};
 
 /// An upstream chosen for one attempt. While it lives the call counts as under way; if it is
 /// dropped without [`Candidate::record`] nothing is held against the upstream.
@@ -18,18 +18,18 @@ pub struct Candidate {
     pub(super) trial: Option<Trial>,
     pub(super) forced: bool,
     /// What it costs, which is given back if it is not written.
-    pub(super) charge: Held,
+    pub(super) charge: BudgetHold,
     /// The call is being written, and no longer waits for a connection.
     pub(super) written: Arc<AtomicBool>,
     #[expect(dead_code, reason = "counts the call as long as the candidate lives")]
-    pub(super) in_flight: InFlight,
+    pub(super) in_flight: InFlightGuard,
 }
 
 /// What was taken of a budget; given back unless the call is sent.
 #[derive(Debug)]
-pub(super) struct Held(pub(super) Charge);
+pub(super) struct BudgetHold(pub(super) BudgetCharge);
 
-impl Drop for Held {
+impl Drop for BudgetHold {
     fn drop(&mut self) {
         self.0.refund();
     }
@@ -46,8 +46,8 @@ impl Candidate {
     }
 
     /// What it takes to record a failure of the attempt while it is still under way.
-    pub fn witness(&self) -> Witness {
-        Witness {
+    pub fn witness(&self) -> FailureReporter {
+        FailureReporter {
             upstream: Arc::clone(&self.upstream),
             trial: self.trial,
             written: Arc::clone(&self.written),
@@ -60,7 +60,7 @@ impl Candidate {
     }
 
     /// What it costs.
-    pub(in crate::upstream) fn charge(&self) -> &Charge {
+    pub(in crate::upstream) fn charge(&self) -> &BudgetCharge {
         &self.charge.0
     }
 
@@ -72,19 +72,19 @@ impl Candidate {
 
     /// Records what became of the attempt. Not to be called for attempts that were cancelled: they
     /// say nothing.
-    pub fn record(&mut self, outcome: &Outcome<'_>) {
+    pub fn record(&mut self, outcome: &AttemptOutcome<'_>) {
         self.upstream.member.record(outcome, self.trial.take());
     }
 }
 
 /// Speaks for an attempt whose [`Candidate`] is with the attempt.
-pub struct Witness {
+pub struct FailureReporter {
     upstream: Arc<Upstream>,
     trial: Option<Trial>,
     written: Arc<AtomicBool>,
 }
 
-impl Witness {
+impl FailureReporter {
     pub fn upstream(&self) -> &Arc<Upstream> {
         &self.upstream
     }
@@ -96,7 +96,7 @@ impl Witness {
     }
 
     /// Records what became of the attempt, which must then be dropped.
-    pub fn record(&self, outcome: &Outcome<'_>) {
+    pub fn record(&self, outcome: &AttemptOutcome<'_>) {
         self.upstream.member.record(outcome, self.trial);
     }
 }
@@ -108,7 +108,7 @@ impl Upstream {
             kind,
             FaultKind::MethodNotFound | FaultKind::MethodDisabled | FaultKind::PolicyRefused
         );
-        let refused = Refused {
+        let refused = RefusalKind {
             question: question(params),
             policy,
         };
@@ -119,7 +119,7 @@ impl Upstream {
 impl Drop for Candidate {
     fn drop(&mut self) {
         if self.written.load(Ordering::Relaxed) {
-            self.charge.0 = Charge::default();
+            self.charge.0 = BudgetCharge::default();
         }
         self.upstream.member.abandon(self.trial.take());
     }

@@ -6,9 +6,9 @@ use std::time::Duration;
 use super::*;
 use crate::config::Tier;
 use crate::solana::{FaultKind, Penalty, Scope, Verdict, classify};
-use crate::upstream::Outcome;
+use crate::upstream::AttemptOutcome;
 use crate::upstream::testing::{pool, settings};
-use crate::upstream::tracker::{Look, Source};
+use crate::upstream::tracker::{SightingSource, SlotLook};
 
 /// A pool with its clock. Upstreams are written as letters; the tier is that of their case and
 /// place: `a`, `b` are local, `p`, `q` paid, `x`, `y` public.
@@ -51,8 +51,8 @@ impl Scene {
     fn probe(&self, id: char, slot: u64) {
         let member = &self.upstream(id).member;
         let limits = &member.policy.health;
-        let look = Look {
-            source: Source::Probe,
+        let look = SlotLook {
+            source: SightingSource::Probe,
             slots: [Some(Slot(slot)); 3],
             started: self.now,
             at: self.now,
@@ -68,7 +68,7 @@ impl Scene {
             penalty,
             ..Verdict::transport(FaultKind::Reset, &class, true)
         };
-        let outcome = Outcome::Fault {
+        let outcome = AttemptOutcome::Fault {
             class: &class,
             method,
             verdict: &verdict,
@@ -83,7 +83,7 @@ impl Scene {
 
     fn answered(&self, id: char, latency: Duration) {
         let class = classify("getBalance", None);
-        let outcome = Outcome::Good {
+        let outcome = AttemptOutcome::Good {
             class: &class,
             method: "getBalance",
             latency,
@@ -101,11 +101,11 @@ impl Scene {
     /// All upstreams given for a call, in order; forced ones with an exclamation mark.
     fn order(&self, method: &str) -> String {
         let class = classify(method, None);
-        self.order_for(Need::of(&class, method))
+        self.order_for(CallRequirements::of(&class, method))
     }
 
-    fn order_for(&self, need: Need<'_>) -> String {
-        let mut candidates = self.pool.candidates(need);
+    fn order_for(&self, requirements: CallRequirements<'_>) -> String {
+        let mut candidates = self.pool.candidates(requirements);
         let mut order = String::new();
         while let Some(candidate) = candidates.next(self.now) {
             order.push_str(candidate.upstream().id());
@@ -121,7 +121,9 @@ impl Scene {
         let class = classify("getBalance", None);
         let mut shares = BTreeMap::new();
         for _ in 0..1000 {
-            let mut candidates = self.pool.candidates(Need::of(&class, "getBalance"));
+            let mut candidates = self
+                .pool
+                .candidates(CallRequirements::of(&class, "getBalance"));
             let first = candidates.next(self.now).unwrap();
             *shares.entry(first.upstream().id().to_owned()).or_default() += 1;
         }
@@ -133,7 +135,7 @@ fn paused(scene: &Scene, method: &str) -> Paused {
     let class = classify(method, None);
     scene
         .pool
-        .candidates(Need::of(&class, method))
+        .candidates(CallRequirements::of(&class, method))
         .paused(scene.now)
 }
 
@@ -223,7 +225,7 @@ fn an_unprobed_upstream_serves_only_if_no_probed_one_is_fit() {
     let fresh = pool(vec![settings("n", "http://127.0.0.1:1/")]);
     let class = classify("getBalance", None);
     let first = fresh
-        .candidates(Need::of(&class, "getBalance"))
+        .candidates(CallRequirements::of(&class, "getBalance"))
         .next(scene.now)
         .unwrap();
     assert!(!first.is_forced());
@@ -314,7 +316,7 @@ fn rate_limits_never_open_the_breaker() {
         scene.fault('a', "getBalance", Penalty::None);
         scene.fault('a', "getBalance", Penalty::CloseMethod);
     }
-    let breaker = scene.upstream('a').live().breaker.lock().shown();
+    let breaker = scene.upstream('a').state().breaker.lock().shown();
     assert_eq!(breaker, crate::upstream::BreakerState::Closed);
 }
 
@@ -335,10 +337,10 @@ fn a_lacking_capability_is_learned_and_can_be_insisted_on() {
         }
     });
     let class = classify("getTransaction", None);
-    let need = Need::of(&class, "getTransaction");
-    let archive = Need {
+    let requirements = CallRequirements::of(&class, "getTransaction");
+    let archive = CallRequirements {
         only: Some(Capability::Archive),
-        ..need
+        ..requirements
     };
     assert_eq!(scene.order_for(archive), "p");
     scene.fault('a', "getTransaction", Penalty::Lacks(Capability::History));
@@ -352,7 +354,7 @@ fn an_upstream_that_has_not_reached_the_slot_comes_last() {
     let scene = Scene::of("ap");
     scene.probe('p', 1005);
     let class = classify("getBalance", None);
-    let need = Need::of(&class, "getBalance");
+    let requirements = CallRequirements::of(&class, "getBalance");
     for (min_slot, floor, order) in [
         (None, None, "ap"),
         (Some(1000), None, "ap"),
@@ -360,12 +362,16 @@ fn an_upstream_that_has_not_reached_the_slot_comes_last() {
         (None, Some(1003), "pa"),
         (Some(2000), Some(1), "ap"),
     ] {
-        let need = Need {
+        let requirements = CallRequirements {
             min_slot: min_slot.map(Slot),
             floor: floor.map(Slot),
-            ..need
+            ..requirements
         };
-        assert_eq!(scene.order_for(need), order, "{min_slot:?} {floor:?}");
+        assert_eq!(
+            scene.order_for(requirements),
+            order,
+            "{min_slot:?} {floor:?}"
+        );
     }
 }
 
@@ -374,7 +380,9 @@ fn nothing_is_left_that_would_not_be_given() {
     let scene = Scene::of("ap");
     scene.fault('p', "getBalance", rest(Scope::Upstream));
     let class = classify("getBalance", None);
-    let mut candidates = scene.pool.candidates(Need::of(&class, "getBalance"));
+    let mut candidates = scene
+        .pool
+        .candidates(CallRequirements::of(&class, "getBalance"));
     assert!(candidates.any_left(scene.now));
     let first = candidates.next(scene.now).unwrap();
     assert_eq!(first.upstream().id(), "a");
@@ -386,7 +394,9 @@ fn nothing_is_left_that_would_not_be_given() {
 fn a_hedge_goes_to_a_fit_upstream_that_does_not_charge_unless_it_must() {
     let scene = Scene::with("abp", |settings| settings.metered = settings.id == "p");
     let class = classify("getBalance", None);
-    let mut candidates = scene.pool.candidates(Need::of(&class, "getBalance"));
+    let mut candidates = scene
+        .pool
+        .candidates(CallRequirements::of(&class, "getBalance"));
     let first = candidates.next(scene.now).unwrap();
     let hedge = candidates.next_hedge(scene.now, false).unwrap();
     assert_ne!(first.upstream().id(), hedge.upstream().id());
@@ -403,9 +413,9 @@ fn a_slot_is_reached_by_the_time_that_has_passed() {
     scene.probe('p', 1100);
     scene.now += Duration::from_secs(10);
     let class = classify("getBalance", None);
-    let at = |slot| Need {
+    let at = |slot| CallRequirements {
         min_slot: Some(Slot(slot)),
-        ..Need::of(&class, "getBalance")
+        ..CallRequirements::of(&class, "getBalance")
     };
     assert_eq!(scene.order_for(at(1022)), "ap");
     assert_eq!(scene.order_for(at(1023)), "pa");
@@ -437,7 +447,7 @@ fn what_differs_by_noise_only_shares_the_calls() {
     }
     scene.probe('a', 1001);
     scene.probe('b', 1000);
-    assert_eq!(scene.upstream('b').live().lag(), 1);
+    assert_eq!(scene.upstream('b').state().lag(), 1);
     let shares = scene.shares();
     for id in ["a", "b"] {
         assert!((350..=650).contains(&shares[id]), "{shares:?}");
@@ -451,7 +461,7 @@ fn a_lag_that_nobody_has_looked_at_again_is_forgotten() {
     scene.good('q', 2);
     scene.probe('p', 1005);
     scene.probe('q', 1000);
-    assert_eq!(scene.upstream('q').live().lag(), 5);
+    assert_eq!(scene.upstream('q').state().lag(), 5);
     assert_eq!(scene.shares().get("q"), None, "it is behind");
     scene.now += Duration::from_secs(15);
     assert!(scene.shares().contains_key("q"), "it may have caught up");
@@ -474,7 +484,7 @@ fn calls_under_way_count() {
     scene.good('a', 2);
     scene.good('b', 2);
     let busy: Vec<_> = (0..5)
-        .map(|_| InFlight::begin(scene.upstream('a').live()))
+        .map(|_| InFlightGuard::begin(scene.upstream('a').state()))
         .collect();
     assert_eq!(scene.shares().get("a"), None);
     drop(busy);
@@ -488,9 +498,9 @@ fn after_its_pause_a_broken_upstream_gets_trial_calls_and_comes_back() {
     scene.now += Duration::from_secs(61);
     scene.probe('a', 1100);
     let class = classify("getBalance", None);
-    let need = Need::of(&class, "getBalance");
+    let requirements = CallRequirements::of(&class, "getBalance");
     let trials: Vec<_> = (0..3)
-        .map(|_| scene.pool.candidates(need).next(scene.now).unwrap())
+        .map(|_| scene.pool.candidates(requirements).next(scene.now).unwrap())
         .collect();
     assert!(
         trials
@@ -500,15 +510,15 @@ fn after_its_pause_a_broken_upstream_gets_trial_calls_and_comes_back() {
     assert_eq!(scene.order("getBalance"), "a!", "a fourth only by force");
     drop(trials);
     for _ in 0..2 {
-        let mut trial = scene.pool.candidates(need).next(scene.now).unwrap();
-        trial.record(&Outcome::Good {
+        let mut trial = scene.pool.candidates(requirements).next(scene.now).unwrap();
+        trial.record(&AttemptOutcome::Good {
             class: &class,
             method: "getBalance",
             latency: Duration::from_millis(2),
             slot: None,
         });
     }
-    assert!(scene.upstream('a').live().is_clear());
+    assert!(scene.upstream('a').state().is_clear());
     assert_eq!(scene.order("getBalance"), "a");
 }
 
@@ -533,7 +543,9 @@ async fn for_a_floor_a_fit_upstream_is_aimed_at_that_has_reached_it_or_nearly_so
                 live.track(limits, scene.now, |tracker| tracker.failed(limits, "down"));
             }
         }
-        let mut candidates = scene.pool.candidates(Need::of(&class, "getBalance"));
+        let mut candidates = scene
+            .pool
+            .candidates(CallRequirements::of(&class, "getBalance"));
         // It has answered already.
         assert_eq!(candidates.next(scene.now).unwrap().upstream().id(), "a");
         let aimed = candidates.aim_at(floor.map(Slot), scene.now);

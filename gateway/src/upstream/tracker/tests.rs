@@ -3,16 +3,16 @@
 use super::*;
 
 /// The others are at this slot, at every commitment.
-fn peers(tip: u64) -> Peers {
-    Peers {
+fn peers(tip: u64) -> PeerSlots {
+    PeerSlots {
         heads: [Some(Slot(tip)); 3],
         ..alone()
     }
 }
 
-fn alone() -> Peers {
-    let usual = Pace::of(Duration::from_millis(400));
-    Peers {
+fn alone() -> PeerSlots {
+    let usual = SlotPace::of(Duration::from_millis(400));
+    PeerSlots {
         heads: [None; 3],
         stopped: [None; 3],
         moves: usual,
@@ -48,22 +48,22 @@ impl Watched {
     /// A good probe of the processed slot, while the others are at `tip`.
     fn probe(&mut self, slot: u64, tip: u64) -> Health {
         self.tracker.succeeded(&limits());
-        self.see(slot, tip, Source::Probe)
+        self.see(slot, tip, SightingSource::Probe)
     }
 
-    fn see(&mut self, slot: u64, tip: u64, source: Source) -> Health {
+    fn see(&mut self, slot: u64, tip: u64, source: SightingSource) -> Health {
         self.look(slot, source, &peers(tip))
     }
 
     /// A good probe while nothing is known of others.
     fn probe_alone(&mut self, slot: u64) -> Health {
         self.tracker.succeeded(&limits());
-        self.look(slot, Source::Probe, &alone())
+        self.look(slot, SightingSource::Probe, &alone())
     }
 
-    fn look(&mut self, slot: u64, source: Source, peers: &Peers) -> Health {
+    fn look(&mut self, slot: u64, source: SightingSource, peers: &PeerSlots) -> Health {
         let level = Commitment::Processed;
-        let look = Look::one(source, level, Slot(slot), self.now, self.now);
+        let look = SlotLook::one(source, level, Slot(slot), self.now, self.now);
         self.tracker.look(&look, peers);
         self.settle()
     }
@@ -87,7 +87,10 @@ fn limits() -> config::Health {
 fn it_is_not_healthy_before_its_first_good_probe() {
     let mut watched = Watched::new();
     assert_eq!(watched.settle(), Health::Unprobed);
-    assert_eq!(watched.see(100, 100, Source::Answer), Health::Unprobed);
+    assert_eq!(
+        watched.see(100, 100, SightingSource::Answer),
+        Health::Unprobed
+    );
     assert_eq!(watched.probe(100, 100), Health::Healthy);
 }
 
@@ -135,17 +138,17 @@ fn where_all_stand_still_nobody_is_the_worse_for_it() {
         assert_eq!(watched.probe(1000, 1000), Health::Healthy);
     }
     // The others are known only to stand still.
-    let stopped = Peers {
+    let stopped = PeerSlots {
         stopped: [Some(Slot(1000)); 3],
         ..alone()
     };
     watched.wait(Duration::from_secs(20));
-    let health = watched.look(1000, Source::Probe, &stopped);
+    let health = watched.look(1000, SightingSource::Probe, &stopped);
     assert_eq!(health, Health::Healthy);
 }
 
 /// After how many milliseconds it is left, at five looks a second.
-fn left_after(source: Source, tip: impl Fn(u64) -> u64) -> Option<u64> {
+fn left_after(source: SightingSource, tip: impl Fn(u64) -> u64) -> Option<u64> {
     let mut watched = Watched::healthy_at(1000);
     (1..=60 * 5).map(|turn| turn * 200).find(|millis| {
         watched.wait(Duration::from_millis(200));
@@ -155,7 +158,7 @@ fn left_after(source: Source, tip: impl Fn(u64) -> u64) -> Option<u64> {
 
 #[test]
 fn live_answers_whose_slot_does_not_move_tell_within_five_seconds() {
-    for source in [Source::Answer, Source::Probe] {
+    for source in [SightingSource::Answer, SightingSource::Probe] {
         let left = left_after(source, |millis| 1000 + millis / 400).unwrap();
         assert!((4_000..5_000).contains(&left), "{left} ms");
         let halted = left_after(source, |_| 1000);
@@ -173,16 +176,16 @@ fn it_is_seen_to_stand_still_by_a_commitment_that_nobody_else_has_told_of() {
     let mut look = |level, slot, millis: u64| {
         let at = start + Duration::from_millis(millis);
         let source = match level {
-            Commitment::Finalized => Source::Answer,
-            _ => Source::Probe,
+            Commitment::Finalized => SightingSource::Answer,
+            _ => SightingSource::Probe,
         };
         // The others have told of their confirmed slot alone.
         let head = Some(Slot(1000 + millis / 400));
-        let others = Peers {
+        let others = PeerSlots {
             heads: [head, head, None],
             ..alone()
         };
-        tracker.look(&Look::one(source, level, Slot(slot), at, at), &others);
+        tracker.look(&SlotLook::one(source, level, Slot(slot), at, at), &others);
         tracker.settle(&limits());
         tracker.health()
     };
@@ -206,9 +209,15 @@ fn old_answers_that_come_late_are_no_sign_of_standing_still() {
         watched.wait(Duration::from_millis(400));
         let slot = 1000 + turn;
         for old in [slot - 1, slot - 12, slot - 900] {
-            assert_eq!(watched.see(old, slot, Source::Answer), Health::Healthy);
+            assert_eq!(
+                watched.see(old, slot, SightingSource::Answer),
+                Health::Healthy
+            );
         }
-        assert_eq!(watched.see(slot, slot, Source::Answer), Health::Healthy);
+        assert_eq!(
+            watched.see(slot, slot, SightingSource::Answer),
+            Health::Healthy
+        );
     }
 }
 
@@ -218,7 +227,13 @@ fn a_single_answer_from_before_says_nothing_after_a_silence() {
     watched.wait(Duration::from_secs(20));
     let asked = watched.now - Duration::from_secs(18);
     let level = Commitment::Processed;
-    let look = Look::one(Source::Answer, level, Slot(1000), asked, watched.now);
+    let look = SlotLook::one(
+        SightingSource::Answer,
+        level,
+        Slot(1000),
+        asked,
+        watched.now,
+    );
     watched.tracker.look(&look, &peers(1014));
     assert_eq!(watched.settle(), Health::Healthy);
 }
@@ -228,8 +243,8 @@ fn all_commitments_of_a_look_are_judged_together() {
     let mut tracker = Tracker::default();
     tracker.succeeded(&limits());
     let now = Instant::now();
-    let look = Look {
-        source: Source::Probe,
+    let look = SlotLook {
+        source: SightingSource::Probe,
         slots: [1000, 998, 968].map(|slot| Some(Slot(slot))),
         started: now,
         at: now,
@@ -238,7 +253,7 @@ fn all_commitments_of_a_look_are_judged_together() {
     };
     // Nobody else has told of a processed slot.
     let confirmed = Some(Slot(1048));
-    let others = Peers {
+    let others = PeerSlots {
         heads: [confirmed, confirmed, Some(Slot(1018))],
         ..alone()
     };
@@ -259,7 +274,10 @@ fn an_upstream_that_nobody_asked_does_not_stand_still() {
 #[test]
 fn answers_out_of_order_change_nothing() {
     let mut watched = Watched::healthy_at(1000);
-    assert_eq!(watched.see(900, 1000, Source::Answer), Health::Healthy);
+    assert_eq!(
+        watched.see(900, 1000, SightingSource::Answer),
+        Health::Healthy
+    );
     assert_eq!(watched.slot(), 1000);
     assert_eq!(watched.tracker.lag(), 0);
 }
@@ -364,8 +382,8 @@ fn each_commitment_confirms_its_own_jump() {
     let mut tracker = Tracker::default();
     let now = Instant::now();
     let mut round = |base: u64| {
-        let look = Look {
-            source: Source::Probe,
+        let look = SlotLook {
+            source: SightingSource::Probe,
             slots: [base, base - 2, base - 32].map(|slot| Some(Slot(slot))),
             started: now,
             at: now,
@@ -387,7 +405,7 @@ fn whoever_shows_its_genesis_hash_after_a_jump_is_believed() {
         let mut watched = Watched::healthy_at(100_000);
         let mut look = || {
             let (level, now) = (Commitment::Processed, watched.now);
-            let mut look = Look::one(Source::Probe, level, Slot(jump), now, now);
+            let mut look = SlotLook::one(SightingSource::Probe, level, Slot(jump), now, now);
             look.vouched = true;
             let ask = watched.tracker.look(&look, &alone());
             (ask, watched.settle())
@@ -403,7 +421,7 @@ fn an_answer_from_far_off_is_a_reason_to_ask_whose_it_is() {
     let mut watched = Watched::healthy_at(100_000);
     let mut ask = |slot| {
         let (level, now) = (Commitment::Processed, watched.now);
-        let look = Look::one(Source::Answer, level, Slot(slot), now, now);
+        let look = SlotLook::one(SightingSource::Answer, level, Slot(slot), now, now);
         let ask = watched.tracker.look(&look, &peers(100_000));
         (ask, watched.settle())
     };
@@ -453,7 +471,7 @@ fn the_finalized_slot_tells_the_lag_only_if_nothing_else_is_known() {
     let mut tracker = Tracker::default();
     let mut see = |commitment, slot| {
         let now = Instant::now();
-        let look = Look::one(Source::Probe, commitment, Slot(slot), now, now);
+        let look = SlotLook::one(SightingSource::Probe, commitment, Slot(slot), now, now);
         tracker.look(&look, &peers(1000));
         tracker.lag()
     };

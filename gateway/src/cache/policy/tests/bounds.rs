@@ -28,17 +28,17 @@ fn view_then() -> impl Strategy<Value = SlotView> {
     prop_oneof![any_view(), (0_u64..50).prop_map(later), Just(view())]
 }
 
-fn any_keep() -> impl Strategy<Value = Keep> {
+fn any_keep() -> impl Strategy<Value = Retention> {
     let slots = 0_u32..200;
     let about = || (850_u64..1050).prop_map(Slot);
     prop_oneof![
-        Just(Keep::Never),
-        Just(Keep::Forever),
-        slots.clone().prop_map(|slots| Keep::Head { slots }),
-        slots.clone().prop_map(|slots| Keep::Epoch { slots }),
-        (about(), slots.clone()).prop_map(|(about, slots)| Keep::Pinned { about, slots }),
-        (about(), slots.clone()).prop_map(|(about, slots)| Keep::Rooted { about, slots }),
-        (about(), slots).prop_map(|(about, slots)| Keep::Absent { about, slots }),
+        Just(Retention::Never),
+        Just(Retention::Forever),
+        slots.clone().prop_map(|slots| Retention::Head { slots }),
+        slots.clone().prop_map(|slots| Retention::Epoch { slots }),
+        (about(), slots.clone()).prop_map(|(about, slots)| Retention::Pinned { about, slots }),
+        (about(), slots.clone()).prop_map(|(about, slots)| Retention::Rooted { about, slots }),
+        (about(), slots).prop_map(|(about, slots)| Retention::Absent { about, slots }),
     ]
 }
 
@@ -66,25 +66,25 @@ prop_compose! {
 /// `None` where the rule does not count slots.
 fn most(scene: &Scene) -> Option<u64> {
     let slots = match scene.keep {
-        Keep::Never => 0,
-        Keep::Head { slots } | Keep::Pinned { slots, .. } | Keep::Rooted { slots, .. } => {
-            match scene.policy.rules.get(&scene.class.method) {
-                Some(Rule::Longer(longer)) if scene.result != "null" => *longer,
-                _ => slots,
-            }
-        }
-        Keep::Absent { slots, .. } => slots,
-        Keep::Epoch { .. } | Keep::Forever => return None,
+        Retention::Never => 0,
+        Retention::Head { slots }
+        | Retention::Pinned { slots, .. }
+        | Retention::Rooted { slots, .. } => match scene.policy.rules.get(&scene.class.method) {
+            Some(MethodLifetime::Longer(longer)) if scene.result != "null" => *longer,
+            _ => slots,
+        },
+        Retention::Absent { slots, .. } => slots,
+        Retention::Epoch { .. } | Retention::Forever => return None,
     };
     Some(u64::from(slots))
 }
 
 /// The more, the less true.
-fn rank(freshness: Freshness) -> u64 {
+fn rank(freshness: EntryFreshness) -> u64 {
     match freshness {
-        Freshness::Settled => 0,
-        Freshness::Fresh => 1,
-        Freshness::Stale(past) => past.saturating_add(1),
+        EntryFreshness::Permanent => 0,
+        EntryFreshness::Fresh => 1,
+        EntryFreshness::Stale(past) => past.saturating_add(1),
     }
 }
 
@@ -100,7 +100,7 @@ proptest! {
             return Ok(());
         };
         for view in views.iter().chain([&scene.view]) {
-            if entry.freshness(view) == Freshness::Fresh
+            if entry.freshness(view) == EntryFreshness::Fresh
                 && let Some(expected) = view.expected(scene.class.context.commitment)
             {
                 prop_assert!(entry.read_at.lag_behind(expected) < most, "{view:?} {entry:?}");
@@ -120,7 +120,7 @@ proptest! {
         let expected = scene.view.expected(scene.class.context.commitment);
         let lag = expected.map_or(0, |expected| entry.read_at.lag_behind(expected));
         for view in &views {
-            if entry.freshness(view) == Freshness::Fresh {
+            if entry.freshness(view) == EntryFreshness::Fresh {
                 prop_assert!(view.now.0 < scene.view.now.0 + most - lag, "{view:?} {entry:?}");
             }
         }
@@ -134,11 +134,11 @@ proptest! {
     ) {
         let Some((_, entry)) = scene.shelve() else { return Ok(()) };
         let begun = entry.read_at <= later(from).now;
-        if begun && let Freshness::Stale(past) = entry.freshness(&later(from)) {
+        if begun && let EntryFreshness::Stale(past) = entry.freshness(&later(from)) {
             let then = entry.freshness(&later(from + on));
             prop_assert!(
-                matches!(then, Freshness::Settled)
-                    || matches!(then, Freshness::Stale(now) if now >= past),
+                matches!(then, EntryFreshness::Permanent)
+                    || matches!(then, EntryFreshness::Stale(now) if now >= past),
                 "{past} {then:?}"
             );
         }
@@ -149,21 +149,21 @@ proptest! {
         scene in any_scene(),
         views in prop::collection::vec(view_then(), 1..20),
     ) {
-        let Some((shelf, entry)) = scene.shelve() else { return Ok(()) };
-        let settled = |view: &SlotView| entry.freshness(view) == Freshness::Settled;
+        let Some((scope, entry)) = scene.shelve() else { return Ok(()) };
+        let settled = |view: &SlotView| entry.freshness(view) == EntryFreshness::Permanent;
         match scene.keep {
-            Keep::Pinned { about, .. } => {
-                prop_assert_eq!(shelf == Shelf::Settled, scene.view.is_final(about));
-                for view in views.iter().filter(|_| shelf != Shelf::Settled) {
+            Retention::Pinned { about, .. } => {
+                prop_assert_eq!(scope == KeyScope::Permanent, scene.view.is_final(about));
+                for view in views.iter().filter(|_| scope != KeyScope::Permanent) {
                     prop_assert_eq!(settled(view), view.is_final(about));
                 }
             }
-            Keep::Rooted { about, .. } => {
+            Retention::Rooted { about, .. } => {
                 let then = scene.view.is_final(about) && about <= entry.read_at;
-                prop_assert_eq!(shelf == Shelf::Settled, then);
+                prop_assert_eq!(scope == KeyScope::Permanent, then);
                 prop_assert!(views.iter().all(|view| settled(view) == then));
             }
-            Keep::Forever => {}
+            Retention::Forever => {}
             _ => prop_assert!(!views.iter().any(settled)),
         }
     }
@@ -174,7 +174,7 @@ proptest! {
         slots in 0_u32..200,
         views in prop::collection::vec(view_then(), 1..20),
     ) {
-        let scene = Scene { keep: Keep::Epoch { slots }, ..scene };
+        let scene = Scene { keep: Retention::Epoch { slots }, ..scene };
         let Some((_, entry)) = scene.shelve() else { return Ok(()) };
         let (Some(first), Some(last)) = (scene.view.epoch_start, scene.view.epoch_end) else {
             return Ok(());
@@ -183,7 +183,7 @@ proptest! {
             return Ok(());
         }
         for view in &views {
-            if entry.freshness(view) == Freshness::Fresh {
+            if entry.freshness(view) == EntryFreshness::Fresh {
                 prop_assert!(view.now <= last);
                 let expected = view.expected(scene.class.context.commitment);
                 prop_assert!(expected.is_none_or(|expected| expected <= last));
@@ -197,10 +197,10 @@ proptest! {
         slots in 0_u32..300,
         views in prop::collection::vec(view_then(), 1..20),
     ) {
-        let usual = Scene { policy: Policy::new(&config::Cache::default()), ..scene };
+        let usual = Scene { policy: CachePolicy::new(&config::Cache::default()), ..scene };
         let before = usual.shelve();
         let after = usual.rule(slots);
-        let longer = after.policy.rules.values().any(|rule| matches!(rule, Rule::Longer(_)));
+        let longer = after.policy.rules.values().any(|rule| matches!(rule, MethodLifetime::Longer(_)));
         let Some((_, short)) = after.shelve() else { return Ok(()) };
         if longer {
             return Ok(());

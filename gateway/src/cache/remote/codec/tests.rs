@@ -6,12 +6,12 @@ use crate::cache::remote::testing::{balance, named};
 const NAME: &str = "pj:v1:answer:00000000000000000000000000000001";
 const MOST: usize = 1 << 20;
 
-fn ends() -> impl Strategy<Value = End> {
+fn ends() -> impl Strategy<Value = Expiry> {
     (
         any::<[u64; 2]>(),
         prop::sample::select(&Commitment::ALL[..]),
     )
-        .prop_map(|([now, reach], commitment)| End {
+        .prop_map(|([now, reach], commitment)| Expiry {
             now: Slot(now),
             commitment,
             reach: Slot(reach),
@@ -25,7 +25,7 @@ fn lifetimes() -> impl Strategy<Value = Lifetime> {
             about: Slot(about),
             until,
         }),
-        Just(Lifetime::Settled),
+        Just(Lifetime::Permanent),
     ]
 }
 
@@ -38,13 +38,13 @@ prop_compose! {
         dated: bool,
         lifetime in lifetimes(),
         upstream in "[a-z0-9._-]{1,64}",
-    ) -> Entry {
+    ) -> CacheEntry {
         let places = body.len() + 1;
         let result = result.map(|ends| {
             let [one, other] = ends.map(|end| end.index(places));
             one.min(other)..one.max(other)
         });
-        Entry {
+        CacheEntry {
             answer: Template::from_parts(body.into(), gap.index(places), result).unwrap(),
             read_at: Slot(read_at),
             dated,
@@ -75,7 +75,7 @@ proptest! {
 }
 
 /// What comes of a value whose body was changed although all around it is right.
-fn changed(place: usize, byte: u8) -> Option<Entry> {
+fn changed(place: usize, byte: u8) -> Option<CacheEntry> {
     let mut body = body(&balance(7)).unwrap();
     body[place] = byte;
     entry(body.into(), Slot(1))

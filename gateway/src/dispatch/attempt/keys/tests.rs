@@ -3,7 +3,7 @@ use perijove_core::Secret;
 
 use super::{LONGEST_PAGE, withheld_error, withheld_page};
 use crate::config::Upstream;
-use crate::dispatch::attempt::Payload;
+use crate::dispatch::attempt::AnswerPayload;
 use crate::error::{Page, TEXT};
 use crate::jsonrpc::Answer;
 use crate::upstream::testing;
@@ -61,13 +61,13 @@ fn other_pages_are_passed_on_if_they_are_short_and_plain() {
 fn told(error: &str) -> String {
     let body = format!(r#"{{"jsonrpc":"2.0","error":{error},"id":1}}"#);
     let answer = Answer::scan(Bytes::from(body)).unwrap();
-    match withheld_error(Payload::Whole(answer), &upstream()) {
-        Payload::Whole(answer) => {
+    match withheld_error(AnswerPayload::Whole(answer), &upstream()) {
+        AnswerPayload::Whole(answer) => {
             let error = answer.error().unwrap();
             let data = String::from_utf8_lossy(error.data.as_deref().unwrap_or_default());
             format!("{} {} {data}", error.code, error.message)
         }
-        Payload::Stream { .. } => panic!("it was whole"),
+        AnswerPayload::Stream { .. } => panic!("it was whole"),
     }
 }
 

@@ -267,7 +267,7 @@ function show(status) {
   const well = status.upstreams.filter(one => one.state === "healthy").length;
   const count = `${well} of ${status.upstreams.length} upstreams healthy`;
   if (status.shutting_down) verdict("warn", "shutting down");
-  else if (!status.ready) verdict("bad", `not ready: no upstream can serve; ${count}`);
+  else if (!status.ready) verdict("bad", `not ready: no upstream available; ${count}`);
   else verdict(well === status.upstreams.length ? "ok" : "warn", `ready, ${count}`);
   write($("facts"), `version ${status.version}, configuration revision ${status.revision}, up ${time(status.uptime_seconds)}, ` +
     `${number(status.in_flight)} requests in progress, ${number(status.connections.open)} of ` +

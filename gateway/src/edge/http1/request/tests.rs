@@ -2,15 +2,15 @@
 
 use super::*;
 
-fn read(head: &str) -> Result<Request, Rejection> {
-    Request::read(Bytes::copy_from_slice(head.as_bytes()))
+fn read(head: &str) -> Result<ParsedRequest, Rejection> {
+    ParsedRequest::read(Bytes::copy_from_slice(head.as_bytes()))
 }
 
-fn with(fields: &str) -> Result<Request, Rejection> {
+fn with(fields: &str) -> Result<ParsedRequest, Rejection> {
     read(&format!("POST /rpc HTTP/1.1\r\nHost: a\r\n{fields}\r\n"))
 }
 
-fn target(target: &str) -> Result<Request, Rejection> {
+fn target(target: &str) -> Result<ParsedRequest, Rejection> {
     read(&format!("POST {target} HTTP/1.1\r\nHost: a:1\r\n\r\n"))
 }
 
@@ -231,7 +231,7 @@ fn heads_of_too_many_fields_are_refused() {
 }
 
 fn seek(bytes: &[u8]) -> Result<Option<usize>, Rejection> {
-    Seeker::default().seek(bytes)
+    HeadEndSeeker::default().seek(bytes)
 }
 
 #[test]
@@ -239,7 +239,7 @@ fn the_end_of_a_head_is_found_however_it_comes() {
     let head = b"POST / HTTP/1.1\r\nHost: a\r\n\r\nPOST";
     let length = head.len() - 4;
     for step in 1..head.len() {
-        let mut seeker = Seeker::default();
+        let mut seeker = HeadEndSeeker::default();
         let mut ends = (0..=head.len()).step_by(step).chain([head.len()]);
         let found = ends.find_map(|end| seeker.seek(&head[..end]).unwrap());
         assert_eq!(found, Some(length), "{step}");

@@ -39,7 +39,7 @@ impl Bucket {
         }
     }
 
-    fn lease(&mut self, gateway: u64, demand: &Demand) -> Leased {
+    fn lease(&mut self, gateway: u64, demand: &LeaseRequest) -> LeaseAnswer {
         let now = self.start.elapsed().as_nanos();
         let interval = u128::from(demand.interval);
         if let Some((number, granted, sent)) = self.last.get(&gateway)
@@ -54,12 +54,12 @@ impl Bucket {
         leased
     }
 
-    fn granted(&mut self, now: u128, interval: u128, demand: &Demand) -> Leased {
+    fn granted(&mut self, now: u128, interval: u128, demand: &LeaseRequest) -> LeaseAnswer {
         self.add(demand.sent, interval, now);
         if let Ok(back) = u128::try_from(-demand.want) {
             self.full_at = self.full_at.saturating_sub(back * interval).max(now);
             let left = self.left(demand, now);
-            return Leased {
+            return LeaseAnswer {
                 granted: demand.want,
                 beyond: left,
             };
@@ -67,7 +67,7 @@ impl Bucket {
         let left = self.left(demand, now);
         let granted = demand.want.min(left.max(0));
         self.full_at += u128::try_from(granted).unwrap() * interval;
-        Leased {
+        LeaseAnswer {
             granted,
             beyond: left - granted,
         }
@@ -82,7 +82,7 @@ impl Bucket {
         };
     }
 
-    fn left(&self, demand: &Demand, now: u128) -> i64 {
+    fn left(&self, demand: &LeaseRequest, now: u128) -> i64 {
         let used = (self.full_at - now).div_ceil(u128::from(demand.interval));
         i64::try_from(demand.burst).unwrap() - i64::try_from(used).unwrap()
     }

@@ -6,7 +6,7 @@ use super::{
 };
 use crate::solana::{
     Idempotency, Method,
-    canonical::parameters::{Known, Value, members, positions},
+    canonical::parameters::{DefaultValue, KnownMember, members, positions},
     class::takes_config,
     classify,
 };
@@ -49,13 +49,13 @@ fn defaults(method: Method) -> Vec<Json> {
     values
 }
 
-fn default_of(known: &Known) -> Option<Json> {
+fn default_of(known: &KnownMember) -> Option<Json> {
     Some(match known.default {
-        Value::None => return None,
-        Value::Text(text) => Json::Text(text.to_owned()),
-        Value::Number(text) => Json::Number(text.to_owned()),
-        Value::Bool(value) => Json::Bool(value),
-        Value::NoItems => Json::Array(Vec::new()),
+        DefaultValue::None => return None,
+        DefaultValue::Text(text) => Json::Text(text.to_owned()),
+        DefaultValue::Number(text) => Json::Number(text.to_owned()),
+        DefaultValue::Bool(value) => Json::Bool(value),
+        DefaultValue::NoItems => Json::Array(Vec::new()),
     })
 }
 

@@ -12,12 +12,12 @@ use tokio::sync::{Barrier, Notify};
 
 use super::*;
 use crate::config::HttpVersion;
-use crate::limit::Ask;
+use crate::limit::PermitRequest;
 use crate::solana::{Priority, classify};
 use crate::upstream::client::attempt;
 use crate::upstream::reply::AttemptLimits;
 use crate::upstream::testing::{pool, settings};
-use crate::upstream::{Candidate, Need, Pool};
+use crate::upstream::{CallRequirements, Candidate, Pool};
 
 /// One request as a script sees it.
 struct Call {
@@ -141,7 +141,7 @@ fn limits() -> AttemptLimits {
         ledger_only: false,
         answer_buffer: 64 * 1024,
         replayable: true,
-        ask: Ask::own(Priority::Medium),
+        ask: PermitRequest::own(Priority::Medium),
     }
 }
 
@@ -154,11 +154,11 @@ fn once() -> AttemptLimits {
 
 fn candidate(pool: &Pool) -> Candidate {
     let class = classify("getSlot", None);
-    let need = Need::of(&class, "getSlot");
-    pool.candidates(need).next(Instant::now()).unwrap()
+    let requirements = CallRequirements::of(&class, "getSlot");
+    pool.candidates(requirements).next(Instant::now()).unwrap()
 }
 
-async fn call(pool: &Pool, limits: &AttemptLimits) -> Result<Reply, TransportFault> {
+async fn call(pool: &Pool, limits: &AttemptLimits) -> Result<UpstreamReply, TransportFault> {
     attempt(&candidate(pool), br#"{"id":"#, limits).await
 }
 
@@ -166,7 +166,7 @@ async fn call_ok(pool: &Pool) -> String {
     text(call(pool, &limits()).await.unwrap())
 }
 
-fn text(reply: Reply) -> String {
+fn text(reply: UpstreamReply) -> String {
     match reply.body {
         ReplyBody::Complete(answer) => {
             // Words are no answers; they come back as what was wrong.
@@ -196,7 +196,7 @@ async fn many_calls_at_once_share_a_connection() {
     let pool = server.pool();
     assert_eq!(all(&pool, 80).await, ["hello"; 80]);
     assert_eq!(server.connections(), 1);
-    assert_eq!(pool.upstreams()[0].live().open_connections(), (0, 1));
+    assert_eq!(pool.upstreams()[0].state().open_connections(), (0, 1));
     let status = &pool.status().upstreams[0];
     assert_eq!((status.connections_busy, status.connections_idle), (0, 1));
 }
@@ -312,7 +312,7 @@ async fn at_the_ceiling_calls_wait_and_are_counted() {
     })
     .await;
     let pool = server.bounded(1, 1);
-    let live = Arc::clone(pool.upstreams()[0].live());
+    let live = Arc::clone(pool.upstreams()[0].state());
     let calls = call_first(&pool, &server);
     let gatekeeper = async {
         while !live.all_busy() {
@@ -399,7 +399,7 @@ async fn when_the_name_leads_elsewhere_calls_go_there_and_those_under_way_end() 
             tokio::task::yield_now().await;
         }
         let address = new.url.split('/').nth(2).unwrap().parse().unwrap();
-        let addresses = &pool.upstreams()[0].live().addresses;
+        let addresses = &pool.upstreams()[0].state().addresses;
         addresses.pretend(vec![address]);
         assert_eq!(all(&pool, 5).await, ["new"; 5]);
         gate.notify_one();
@@ -409,8 +409,10 @@ async fn when_the_name_leads_elsewhere_calls_go_there_and_those_under_way_end() 
     assert_eq!((old.calls(), old.connections()), (1, 1));
     assert_eq!((new.calls(), new.connections()), (5, 1));
     // The connection that nobody uses any more is closed.
-    pool.upstreams()[0].live().prune_connections(Instant::now());
-    assert_eq!(pool.upstreams()[0].live().open_connections(), (0, 1));
+    pool.upstreams()[0]
+        .state()
+        .prune_connections(Instant::now());
+    assert_eq!(pool.upstreams()[0].state().open_connections(), (0, 1));
 }
 
 #[tokio::test]
@@ -467,7 +469,7 @@ async fn what_was_refused_opens_no_connections_and_is_forgotten_with_answers() {
         call_ok(&pool).await
     };
     let gatekeeper = async {
-        until(&|| pool.upstreams()[0].live().all_busy()).await;
+        until(&|| pool.upstreams()[0].state().all_busy()).await;
         assert_eq!(server.calls(), 3, "it waits for the one that was taken");
         gate.notify_one();
     };
@@ -639,7 +641,7 @@ async fn a_dropped_attempt_resets_its_stream_and_leaves_the_connection_to_others
     reset.notified().await;
     assert_eq!(call_ok(&pool).await, "hello");
     assert_eq!(server.connections(), 1);
-    assert_eq!(pool.upstreams()[0].live().open_connections(), (0, 1));
+    assert_eq!(pool.upstreams()[0].state().open_connections(), (0, 1));
 }
 
 #[tokio::test]
@@ -758,7 +760,7 @@ async fn a_connection_that_nobody_needs_is_closed() {
     let server = Server::start(100, |call| async move { call.say("hello") }).await;
     let pool = server.pool();
     assert_eq!(call_ok(&pool).await, "hello");
-    let live = pool.upstreams()[0].live();
+    let live = pool.upstreams()[0].state();
     live.prune_connections(Instant::now() + Duration::from_secs(59));
     assert_eq!(live.open_connections(), (0, 1));
     live.prune_connections(Instant::now() + Duration::from_secs(61));

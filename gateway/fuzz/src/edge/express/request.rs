@@ -1,1 +1,0 @@
-../../../../src/edge/express/request.rs

@@ -1,0 +1,1 @@
+../../../../src/edge/fast_path/simple_request.rs

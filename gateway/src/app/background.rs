@@ -1,0 +1,123 @@
+//! The background service beside the listeners: it keeps the upstreams' tasks running and reloads
+//! the configuration.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use async_trait::async_trait;
+use pingora::server::ShutdownWatch;
+use pingora::services::background::BackgroundService;
+use tokio::runtime::Handle;
+use tokio::signal::unix::{Signal, SignalKind, signal};
+use tokio::sync::{mpsc, oneshot};
+use tokio::time::sleep;
+
+use super::Once;
+use super::certificates::Certificates;
+use super::reload::{Reloader, Runtimes};
+use crate::config::{self, Watch};
+use crate::edge::ReloadRequest;
+use crate::pubsub::Hub;
+
+/// Between two looks at the files where nothing tells of changes: a link far up in their path, or a
+/// file system that has no such events.
+const LOOK: Duration = Duration::from_secs(5);
+
+pub(super) struct BackgroundTasks(Once<BackgroundParts>);
+
+struct BackgroundParts {
+    reloader: Reloader,
+    certificates: Certificates,
+    requests: mpsc::Receiver<ReloadRequest>,
+    /// The runtime of the calls.
+    calls_on: oneshot::Receiver<Handle>,
+    pubsub: Arc<Hub>,
+}
+
+impl BackgroundTasks {
+    pub(super) fn new(
+        reloader: Reloader,
+        certificates: Certificates,
+        requests: mpsc::Receiver<ReloadRequest>,
+        calls_on: oneshot::Receiver<Handle>,
+        pubsub: Arc<Hub>,
+    ) -> Self {
+        Self(Once::new(Some(BackgroundParts {
+            reloader,
+            certificates,
+            requests,
+            calls_on,
+            pubsub,
+        })))
+    }
+}
+
+#[async_trait]
+impl BackgroundService for BackgroundTasks {
+    async fn start(&self, mut shutdown: ShutdownWatch) {
+        let Some(BackgroundParts {
+            mut reloader,
+            certificates,
+            mut requests,
+            calls_on,
+            pubsub,
+        }) = self.0.lock().take()
+        else {
+            return;
+        };
+        let upkeep = Handle::current();
+        let runtimes = Runtimes {
+            // Only the end of the server drops the other end.
+            calls: calls_on.await.unwrap_or_else(|_ending| upkeep.clone()),
+            upkeep,
+        };
+        reloader.start(&runtimes);
+        pubsub.start(&runtimes.calls);
+        tokio::spawn(certificates.follow());
+        let mut hangup = signal(SignalKind::hangup()).ok();
+        let mut watch = watched(&reloader);
+        loop {
+            tokio::select! {
+                Some(reply) = requests.recv() => {
+                    // Whoever asked may have stopped waiting.
+                    drop(reply.send(reloader.reload(&runtimes)));
+                }
+                () = received(hangup.as_mut()) => drop(reloader.reload(&runtimes)),
+                () = changed(watch.as_mut()) => reloader.look(&runtimes),
+                () = sleep(LOOK) => reloader.look(&runtimes),
+                // Upstreams are probed until the process leaves: requests still run.
+                _ = shutdown.wait_for(|stopping| *stopping) => break,
+            }
+            if let Some(watch) = &mut watch
+                && let Err(error) = watch.follow(reloader.files.paths())
+            {
+                // Its folder is not there yet, for example: it is still looked at.
+                tracing::debug!(%error, "cannot watch the configuration files; polling continues");
+            }
+        }
+        std::future::pending::<()>().await;
+    }
+}
+
+fn watched(reloader: &Reloader) -> Option<Watch> {
+    reloader.path.as_ref()?;
+    config::watch(reloader.files.paths())
+        .inspect_err(|error| {
+            tracing::info!(%error, "cannot watch the configuration files; polling them every five seconds");
+        })
+        .ok()
+}
+
+async fn received(signal: Option<&mut Signal>) {
+    match signal {
+        Some(signal) => drop(signal.recv().await),
+        None => std::future::pending().await,
+    }
+}
+
+async fn changed(watch: Option<&mut Watch>) {
+    match watch {
+        Some(watch) => watch.changed().await,
+        None => std::future::pending().await,
+    }
+}

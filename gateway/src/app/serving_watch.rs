@@ -1,0 +1,114 @@
+//! Whether any upstream can serve: an error in the log when none can any more, once, and a word when
+//! one can again.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use async_trait::async_trait;
+use perijove_core::telemetry::{json, seconds};
+use pingora::server::ShutdownWatch;
+use pingora::services::background::{BackgroundService, GenBackgroundService, background_service};
+use serde_json::json;
+use tokio::time::{Instant, MissedTickBehavior, interval};
+
+use crate::snapshot::Published;
+use crate::upstream::Pool;
+
+/// How often it is looked.
+const LOOK: Duration = Duration::from_millis(500);
+/// Looks in a row that found nobody before it is told: a moment is no outage.
+const LOOKS: u32 = 3;
+
+/// Looks for as long as the gateway runs.
+pub(super) fn service(published: &Arc<Published>) -> GenBackgroundService<ServingWatch> {
+    background_service("watch", ServingWatch(Arc::clone(published)))
+}
+
+pub(super) struct ServingWatch(Arc<Published>);
+
+#[async_trait]
+impl BackgroundService for ServingWatch {
+    async fn start(&self, mut shutdown: ShutdownWatch) {
+        let mut tick = interval(LOOK);
+        tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        let mut outage = Outage::default();
+        loop {
+            tokio::select! {
+                _ = tick.tick() => {}
+                _ = shutdown.changed() => return,
+            }
+            let pool = &self.0.load().pool;
+            match outage.look(pool.can_serve(), Instant::now()) {
+                None => {}
+                Some(ServingChange::Begun) => tracing::error!(
+                    upstreams = json(&states(pool)).as_slice(),
+                    "no upstream available; answering calls with errors"
+                ),
+                Some(ServingChange::Over(lasted)) => {
+                    tracing::info!(outage_seconds = seconds(lasted), "upstream available again");
+                }
+            }
+        }
+    }
+}
+
+/// What each upstream lacks, for the log.
+fn states(pool: &Pool) -> Vec<serde_json::Value> {
+    let upstreams = pool.status().upstreams.into_iter();
+    upstreams
+        .map(|one| json!({ "upstream": one.id, "state": one.state, "cause": one.cause, "cure": one.cure }))
+        .collect()
+}
+
+/// A change that is worth telling.
+#[derive(Debug, PartialEq, Eq)]
+enum ServingChange {
+    Begun,
+    Over(Duration),
+}
+
+/// The time in which nobody can serve.
+#[derive(Debug, Default)]
+struct Outage {
+    looks: u32,
+    since: Option<Instant>,
+    told: bool,
+}
+
+impl Outage {
+    fn look(&mut self, served: bool, now: Instant) -> Option<ServingChange> {
+        if served {
+            let since = self.since.unwrap_or(now);
+            let told = self.told;
+            *self = Self::default();
+            return told.then(|| ServingChange::Over(now.saturating_duration_since(since)));
+        }
+        self.since.get_or_insert(now);
+        self.looks = self.looks.saturating_add(1);
+        if self.looks < LOOKS || self.told {
+            return None;
+        }
+        self.told = true;
+        Some(ServingChange::Begun)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test(start_paused = true)]
+    async fn an_outage_is_told_when_it_begins_and_when_it_is_over() {
+        let mut now = Instant::now();
+        let mut outage = Outage::default();
+        let mut told = Vec::new();
+        for served in [true, false, true, false, false, false, false, true, true] {
+            told.push(outage.look(served, now));
+            now += LOOK;
+        }
+        let mut expected: Vec<Option<ServingChange>> = (0..9).map(|_| None).collect();
+        expected[5] = Some(ServingChange::Begun);
+        expected[7] = Some(ServingChange::Over(LOOK * 4));
+        assert_eq!(told, expected);
+    }
+}

@@ -1,0 +1,332 @@
+//! Where connections come from: one server, the master that Sentinel names, or a Cluster.
+
+mod read_limit;
+mod socket;
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use redis::aio::PubSub;
+use redis::cluster::{ClusterClient, ClusterClientBuilder};
+use redis::io::tcp::TcpSettings;
+use redis::sentinel::{SentinelClient, SentinelClientBuilder, SentinelServerType};
+use redis::{
+    ConnectionAddr, ConnectionInfo, IntoConnectionInfo, RedisConnectionInfo, RedisError,
+    TlsCertificates, TlsMode, cmd,
+};
+use tokio::time::timeout;
+
+use self::socket::{SILENCE, SocketConnector, keepalive};
+use super::connection::{RedisConnection, ServerConnection};
+use super::failure::RedisFailure;
+use crate::config::{self, RedisMode};
+
+pub(super) use self::read_limit::UnansweredBytes;
+pub use self::socket::RedisTrustError;
+
+/// Asking Sentinels, or connecting to a Cluster, takes some connections one after the other.
+const STEPS: u32 = 4;
+
+/// How often a Cluster's client follows a redirection before it gives up.
+const REDIRECTIONS: u32 = 3;
+
+/// What cannot be right at any time.
+#[derive(Debug, thiserror::Error)]
+pub enum RedisConfigError {
+    #[error(transparent)]
+    Trust(#[from] RedisTrustError),
+    #[error("cannot read {path}: {source}")]
+    Unreadable {
+        path: PathBuf,
+        source: std::io::Error,
+    },
+    #[error("cannot be used: {0}")]
+    Settings(#[from] RedisError),
+}
+
+/// Why there is no connection, in words for the log.
+#[derive(Debug, thiserror::Error)]
+pub(super) enum ConnectError {
+    #[error("no answer in time")]
+    Timeout,
+    #[error("the login is refused: {0}")]
+    Login(RedisError),
+    #[error(transparent)]
+    Other(RedisError),
+}
+
+/// What connections are made with.
+#[derive(Clone)]
+pub(super) struct ClientSettings {
+    settings: config::Redis,
+    servers: Vec<ConnectionInfo>,
+    /// In PEM form.
+    authorities: Option<Vec<u8>>,
+    dial: SocketConnector,
+}
+
+impl ClientSettings {
+    pub(super) fn new(settings: &config::Redis) -> Result<Self, RedisConfigError> {
+        let servers = settings
+            .urls
+            .iter()
+            .map(|url| Ok(url.expose().clone().into_connection_info()?))
+            .collect::<Result<Vec<_>, RedisConfigError>>()?;
+        let authorities = authorities(settings)?;
+        let dial = if settings.urls.iter().any(config::RedisUrl::is_tls) {
+            // The library's own TLS does not know which provider of cryptography to take where a
+            // process holds several. That there is one already is fine.
+            drop(rustls::crypto::ring::default_provider().install_default());
+            SocketConnector::secured(authorities.as_deref())?
+        } else {
+            SocketConnector::clear()
+        };
+        Ok(Self {
+            settings: settings.clone(),
+            servers,
+            authorities,
+            dial,
+        })
+    }
+
+    /// Whether these settings mean the same as those it was made from, the content of the file they
+    /// name included.
+    pub(super) fn is(&self, settings: &config::Redis) -> bool {
+        self.settings == *settings
+            && authorities(settings).is_ok_and(|authorities| authorities == self.authorities)
+    }
+}
+
+fn authorities(settings: &config::Redis) -> Result<Option<Vec<u8>>, RedisConfigError> {
+    let Some(path) = &settings.ca else {
+        return Ok(None);
+    };
+    match std::fs::read(path) {
+        Ok(authorities) => Ok(Some(authorities)),
+        Err(source) => Err(RedisConfigError::Unreadable {
+            path: path.clone(),
+            source,
+        }),
+    }
+}
+
+/// Makes connections for one link.
+pub(super) struct RedisConnector {
+    kind: RedisTopology,
+    dial: SocketConnector,
+    connect: Duration,
+    /// Any of a Cluster's servers tells what is published.
+    servers: Vec<(ConnectionAddr, RedisConnectionInfo)>,
+    turn: usize,
+}
+
+enum RedisTopology {
+    Single(ConnectionAddr, RedisConnectionInfo),
+    Sentinel(Box<SentinelClient>),
+    Cluster(Box<ClusterClient>),
+}
+
+impl RedisConnector {
+    pub(super) fn new(maker: &ClientSettings) -> Result<Self, RedisConfigError> {
+        let first = maker.servers.first().ok_or_else(no_server)?;
+        let kind = match maker.settings.mode {
+            RedisMode::Single => RedisTopology::Single(first.addr().clone(), maker.login(first)),
+            RedisMode::Sentinel => RedisTopology::Sentinel(Box::new(maker.sentinel(first)?)),
+            RedisMode::Cluster => RedisTopology::Cluster(Box::new(maker.cluster(first)?)),
+        };
+        Ok(Self {
+            kind,
+            dial: maker.dial.clone(),
+            connect: maker.settings.connect,
+            servers: maker
+                .servers
+                .iter()
+                .map(|server| (server.addr().clone(), maker.login(server)))
+                .collect(),
+            turn: 0,
+        })
+    }
+
+    /// One more connection, logged in and served. Takes a bounded time.
+    pub(super) async fn connect(&mut self) -> Result<RedisConnection, ConnectError> {
+        let (dial, step) = (&self.dial, self.connect);
+        let connecting = async {
+            match &mut self.kind {
+                RedisTopology::Single(address, login) => open(dial, address, login, step).await,
+                RedisTopology::Sentinel(client) => {
+                    let master = client.async_get_client().await.map_err(ConnectError::of)?;
+                    let master = master.get_connection_info();
+                    open(dial, master.addr(), master.redis_settings(), step).await
+                }
+                RedisTopology::Cluster(client) => {
+                    let cluster = client.get_async_connection().await;
+                    Ok(RedisConnection::Cluster(cluster.map_err(ConnectError::of)?))
+                }
+            }
+        };
+        let connected = timeout(step * STEPS, connecting).await;
+        connected.unwrap_or(Err(ConnectError::Timeout))
+    }
+}
+
+impl RedisConnector {
+    /// A subscription to the trades of pools. Takes a bounded time.
+    pub(super) async fn subscribe(&mut self) -> Result<PubSub, ConnectError> {
+        let (dial, step) = (&self.dial, self.connect);
+        let subscribing = async {
+            match &mut self.kind {
+                RedisTopology::Single(address, login) => dial.subscribe(address, login).await,
+                RedisTopology::Sentinel(client) => {
+                    let master = client.async_get_client().await?;
+                    let master = master.get_connection_info();
+                    dial.subscribe(master.addr(), master.redis_settings()).await
+                }
+                RedisTopology::Cluster(_) => {
+                    let turn = self.turn % self.servers.len().max(1);
+                    self.turn = self.turn.wrapping_add(1);
+                    let (address, login) = self.servers.get(turn).ok_or_else(no_server)?;
+                    dial.subscribe(address, login).await
+                }
+            }
+        };
+        match timeout(step * STEPS, subscribing).await {
+            Ok(subscription) => subscription.map_err(ConnectError::of),
+            Err(_elapsed) => Err(ConnectError::Timeout),
+        }
+    }
+}
+
+/// A connection to one server, which answers.
+async fn open(
+    dial: &SocketConnector,
+    address: &ConnectionAddr,
+    login: &RedisConnectionInfo,
+    step: Duration,
+) -> Result<RedisConnection, ConnectError> {
+    let opening = async {
+        let server = dial.open(address, login).await?;
+        serves(&server).await?;
+        Ok(RedisConnection::Server(server))
+    };
+    match timeout(step, opening).await {
+        Ok(opened) => opened.map_err(ConnectError::of),
+        Err(_elapsed) => Err(ConnectError::Timeout),
+    }
+}
+
+/// Whether the server will answer us: it takes connections also while it loads, and from those who
+/// did not log in.
+async fn serves(server: &ServerConnection) -> Result<(), RedisError> {
+    match server.ask(&cmd("PING")).await {
+        // Whoever may not ask may still be let in.
+        Err(error) if error.code() != Some("NOPERM") => Err(error),
+        _ => Ok(()),
+    }
+}
+
+impl ConnectError {
+    fn of(error: RedisError) -> Self {
+        if error.kind() == redis::ErrorKind::AuthenticationFailed
+            || matches!(error.code(), Some("NOAUTH" | "WRONGPASS"))
+        {
+            Self::Login(error)
+        } else if RedisFailure::of(&error) == RedisFailure::Timeout {
+            Self::Timeout
+        } else {
+            Self::Other(error)
+        }
+    }
+}
+
+impl ClientSettings {
+    fn sentinel(&self, first: &ConnectionInfo) -> Result<SentinelClient, RedisError> {
+        let settings = &self.settings;
+        let own = first.redis_settings();
+        let master = settings.master.clone().unwrap_or_default();
+        let addresses: Vec<_> = self.servers.iter().map(|one| one.addr().clone()).collect();
+        let mut builder =
+            SentinelClientBuilder::new(addresses, master, SentinelServerType::Master)?
+                .set_client_to_redis_db(own.db())
+                .set_client_to_redis_tcp_settings(tcp())
+                .set_client_to_sentinel_tcp_settings(tcp());
+        if let Some(username) = own.username() {
+            builder = builder.set_client_to_sentinel_username(username);
+        }
+        if let Some(password) = own.password() {
+            builder = builder.set_client_to_sentinel_password(password);
+        }
+        if let Some(username) = &settings.username {
+            builder = builder.set_client_to_redis_username(username.expose());
+        }
+        if let Some(password) = &settings.password {
+            builder = builder.set_client_to_redis_password(password.expose());
+        }
+        if settings.urls.iter().any(config::RedisUrl::is_tls) {
+            builder = builder
+                .set_client_to_redis_tls_mode(TlsMode::Secure)
+                .set_client_to_sentinel_tls_mode(TlsMode::Secure);
+        }
+        if let Some(trust) = self.trust() {
+            builder = builder
+                .set_client_to_redis_certificates(trust.clone())
+                .set_client_to_sentinel_certificates(trust);
+        }
+        builder.build()
+    }
+
+    fn cluster(&self, first: &ConnectionInfo) -> Result<ClusterClient, RedisError> {
+        let step = self.settings.connect;
+        let login = self.login(first);
+        // A node that does not answer must not keep calls in the client for longer than this.
+        let mut builder = ClusterClientBuilder::new(self.servers.clone())
+            .connection_timeout(step)
+            .response_timeout(step)
+            .overall_response_timeout(None)
+            .retries(REDIRECTIONS)
+            .min_retry_wait(5)
+            .max_retry_wait(50)
+            .tcp_settings(tcp());
+        if let Some(username) = login.username() {
+            builder = builder.username(username);
+        }
+        if let Some(password) = login.password() {
+            builder = builder.password(password);
+        }
+        if let Some(trust) = self.trust() {
+            builder = builder.certs(trust);
+        }
+        builder.build()
+    }
+
+    /// Who we are: as the URL says, or as is set beside it.
+    fn login(&self, server: &ConnectionInfo) -> RedisConnectionInfo {
+        let mut login = server.redis_settings().clone();
+        if let Some(username) = &self.settings.username {
+            login = login.set_username(username.expose());
+        }
+        if let Some(password) = &self.settings.password {
+            login = login.set_password(password.expose());
+        }
+        login
+    }
+
+    /// For the connections the library makes itself.
+    fn trust(&self) -> Option<TlsCertificates> {
+        let root_cert = Some(self.authorities.clone()?);
+        Some(TlsCertificates {
+            client_tls: None,
+            root_cert,
+        })
+    }
+}
+
+fn tcp() -> TcpSettings {
+    TcpSettings::default()
+        .set_nodelay(true)
+        .set_keepalive(keepalive())
+        .set_user_timeout(SILENCE)
+}
+
+fn no_server() -> RedisError {
+    RedisError::from((redis::ErrorKind::InvalidClientConfig, "no server is named"))
+}

@@ -1,0 +1,129 @@
+//! What the log is told about the connections: each change once, however often it is tried.
+
+use std::time::Duration;
+
+use parking_lot::Mutex;
+use tokio::time::Instant;
+
+use super::connect::ConnectError;
+use super::failure::RedisFailure;
+
+/// Writes that fail again within this time never were fine.
+const CALM: Duration = Duration::from_secs(10);
+
+#[derive(Debug, Default)]
+pub(super) struct ConnectionLog {
+    told: Mutex<LoggedState>,
+    /// Why writes fail, and when one did last.
+    writes: Mutex<Option<(RedisFailure, Instant)>>,
+}
+
+#[derive(Debug, Default, PartialEq, Eq)]
+enum LoggedState {
+    #[default]
+    Nothing,
+    Connected,
+    Failed(String),
+}
+
+impl ConnectionLog {
+    pub(super) fn connected(&self) {
+        if self.is_new(LoggedState::Connected) {
+            tracing::info!("shared cache connected");
+        }
+    }
+
+    pub(super) fn failed(&self, error: &ConnectError) {
+        if self.is_new(LoggedState::Failed(error.to_string())) {
+            tracing::warn!(%error, "shared cache connection failed; continuing without it");
+        }
+    }
+
+    /// Some writes went out together; one of them failed, perhaps.
+    pub(super) fn written(&self, failure: Option<RedisFailure>, now: Instant) {
+        let mut writes = self.writes.lock();
+        match (failure, *writes) {
+            (Some(failure), before) => {
+                *writes = Some((failure, now));
+                drop(writes);
+                if before.is_none_or(|(known, _)| known != failure) {
+                    tracing::warn!(
+                        failure = failure.label(),
+                        cure = cure(failure),
+                        "shared cache writes failing"
+                    );
+                }
+            }
+            (None, Some((_, at))) if now.saturating_duration_since(at) >= CALM => {
+                *writes = None;
+                drop(writes);
+                tracing::info!("shared cache writes succeed again");
+            }
+            (None, _) => {}
+        }
+    }
+
+    /// Why there is no connection, or nothing can be written, if that is so.
+    pub(super) fn trouble(&self) -> Option<String> {
+        if let LoggedState::Failed(error) = &*self.told.lock() {
+            return Some(error.clone());
+        }
+        let (failure, _) = (*self.writes.lock())?;
+        let (label, cure) = (failure.label(), cure(failure));
+        Some(format!("answers cannot be written ({label}): {cure}"))
+    }
+
+    fn is_new(&self, news: LoggedState) -> bool {
+        let mut told = self.told.lock();
+        let new = *told != news;
+        *told = news;
+        new
+    }
+}
+
+/// What probably helps.
+const fn cure(failure: RedisFailure) -> &'static str {
+    match failure {
+        RedisFailure::Full => {
+            "Redis has no memory left; raise maxmemory, or set maxmemory-policy to volatile-ttl"
+        }
+        RedisFailure::Refused => "may this user run scripts, and is it the master?",
+        _ => "is Redis overloaded, or the way to it?",
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test(start_paused = true)]
+    async fn writes_that_fail_are_the_trouble_until_they_have_been_fine_for_a_while() {
+        let news = ConnectionLog::default();
+        let start = Instant::now();
+        news.written(Some(RedisFailure::Full), start);
+        assert!(news.trouble().unwrap().contains("maxmemory"));
+        news.written(None, start + Duration::from_secs(9));
+        assert!(news.trouble().is_some());
+        news.written(None, start + CALM);
+        assert_eq!(news.trouble(), None);
+    }
+
+    #[test]
+    fn only_changes_are_told() {
+        let news = ConnectionLog::default();
+        let failed = |text: &str| LoggedState::Failed(text.to_owned());
+        for (told, new) in [
+            (LoggedState::Connected, true),
+            (LoggedState::Connected, false),
+            (failed("refused"), true),
+            (failed("refused"), false),
+            (failed("no answer in time"), true),
+            (LoggedState::Connected, true),
+        ] {
+            assert_eq!(news.is_new(told), new);
+        }
+        assert_eq!(news.trouble(), None);
+        news.failed(&ConnectError::Timeout);
+        assert_eq!(news.trouble().as_deref(), Some("no answer in time"));
+    }
+}

@@ -1,0 +1,193 @@
+//! Identical calls under way: the first leads, the others follow and are told what it was told.
+//!
+//! ```text
+//! join ─┬─ nobody there ──▶ Lead ──┬─ settle ──▶ its followers are told
+//!       │                          └─ dropped ─▶ its followers join again; the first of them leads
+//!       └─ somebody leads ▶ Follow ── wait ──▶ Told
+//! ```
+//!
+//! A call that began too long ago is not followed any more: what it will say is old news to who comes
+//! now. Its place is taken by a new one, and it goes on for those who follow it already.
+//!
+//! Either side may be cancelled at any moment. A leader leaves its place before it tells anybody, so
+//! whoever joins from then on leads a call of its own: nobody is told what was asked for before it
+//! came, and nobody waits for a call that is over.
+
+use std::collections::HashMap;
+use std::collections::hash_map::Entry;
+use std::sync::{Arc, OnceLock};
+
+use parking_lot::Mutex;
+use perijove_core::Slot;
+use tokio::sync::Notify;
+
+use super::CacheKey;
+use super::key::ByKey;
+
+#[cfg(test)]
+mod tests;
+
+/// Calls that meet here by their keys share nothing else.
+const SHARDS: usize = 64;
+
+/// The calls under way, each with whoever waits for it. `T` is what they are told.
+#[derive(Debug)]
+pub struct SingleFlight<T> {
+    /// Shared with the leaders one by one, so that they do not meet at one counter.
+    shards: [Arc<FlightShard<T>>; SHARDS],
+}
+
+type FlightShard<T> = Mutex<HashMap<CacheKey, Arc<InFlightCall<T>>, ByKey>>;
+
+/// One call under way.
+#[derive(Debug)]
+struct InFlightCall<T> {
+    /// The slot in which it began.
+    begun: Slot,
+    told: OnceLock<FollowerOutcome<T>>,
+    landed: Notify,
+}
+
+/// What whoever joins has to do.
+#[derive(Debug)]
+pub enum FlightRole<T> {
+    /// Make the call.
+    Lead(Leader<T>),
+    /// Wait for it.
+    Follow(Follower<T>),
+}
+
+/// What followers are told.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum FollowerOutcome<T> {
+    /// How the call ended.
+    Settled(T),
+    /// It was given up; join again.
+    HandedOver,
+}
+
+impl<T> Default for SingleFlight<T> {
+    fn default() -> Self {
+        Self {
+            shards: std::array::from_fn(|_| Arc::default()),
+        }
+    }
+}
+
+impl<T> SingleFlight<T> {
+    /// Joins the call of this key, whenever it began.
+    pub fn join(&self, key: CacheKey) -> FlightRole<T> {
+        self.join_within(key, Slot(0), u64::MAX)
+    }
+
+    /// Joins the call of this key if it began less than `slots` slots before `now`.
+    pub fn join_within(&self, key: CacheKey, now: Slot, slots: u64) -> FlightRole<T> {
+        let shard = self.shard(key);
+        let mut under_way = shard.lock();
+        if let Some(flight) = under_way.get(&key)
+            && flight.begun.lag_behind(now) < slots
+        {
+            return FlightRole::Follow(Follower {
+                flight: Arc::clone(flight),
+            });
+        }
+        let flight = Arc::new(InFlightCall {
+            begun: now,
+            told: OnceLock::new(),
+            landed: Notify::new(),
+        });
+        under_way.insert(key, Arc::clone(&flight));
+        FlightRole::Lead(Leader {
+            key,
+            shard: Arc::clone(shard),
+            flight: Some(flight),
+        })
+    }
+
+    fn shard(&self, key: CacheKey) -> &Arc<FlightShard<T>> {
+        // Other bits than those by which the tables are looked into.
+        let [first, ..] = key.to_bytes();
+        let [shard, ..] = &self.shards;
+        self.shards
+            .get(usize::from(first) % SHARDS)
+            .unwrap_or(shard)
+    }
+}
+
+/// The place of the one who makes the call. Dropping it gives the place up to a follower.
+#[derive(Debug)]
+#[must_use = "followers wait for it to be settled"]
+pub struct Leader<T> {
+    key: CacheKey,
+    shard: Arc<FlightShard<T>>,
+    /// `None` once it has landed.
+    flight: Option<Arc<InFlightCall<T>>>,
+}
+
+impl<T> Leader<T> {
+    /// Whether anybody waits now. Somebody may come until it is settled.
+    #[cfg(test)]
+    fn is_followed(&self) -> bool {
+        let Some(flight) = &self.flight else {
+            return false;
+        };
+        let under_way = self.shard.lock();
+        let listed = under_way.get(&self.key);
+        let listed = listed.is_some_and(|listed| Arc::ptr_eq(listed, flight));
+        Arc::strong_count(flight) > 1 + usize::from(listed)
+    }
+
+    /// Tells the followers how the call ended. Costs next to nothing when there are none.
+    pub fn settle(mut self, outcome: T) {
+        self.land(FollowerOutcome::Settled(outcome));
+    }
+
+    fn land(&mut self, told: FollowerOutcome<T>) {
+        let Some(flight) = self.flight.take() else {
+            return;
+        };
+        // Nobody finds it from here on; the value goes once the lock is let go of.
+        self.leave(&flight);
+        if Arc::strong_count(&flight) > 1 {
+            // It lands once.
+            drop(flight.told.set(told));
+            flight.landed.notify_waiters();
+        }
+    }
+
+    /// Leaves its place, unless another has taken it.
+    fn leave(&self, flight: &Arc<InFlightCall<T>>) {
+        if let Entry::Occupied(place) = self.shard.lock().entry(self.key)
+            && Arc::ptr_eq(place.get(), flight)
+        {
+            drop(place.remove());
+        }
+    }
+}
+
+impl<T> Drop for Leader<T> {
+    fn drop(&mut self) {
+        self.land(FollowerOutcome::HandedOver);
+    }
+}
+
+/// The place of one who waits. Dropping it disturbs nobody.
+#[derive(Debug)]
+#[must_use = "nobody is told who does not wait"]
+pub struct Follower<T> {
+    flight: Arc<InFlightCall<T>>,
+}
+
+impl<T: Clone> Follower<T> {
+    /// Waits until the call is settled or given up.
+    pub async fn wait(self) -> FollowerOutcome<T> {
+        loop {
+            // Before the look, so that what happens in between wakes it up.
+            let landed = self.flight.landed.notified();
+            if let Some(told) = self.flight.told.get() {
+                return told.clone();
+            }
+            landed.await;
+        }
+    }
+}

@@ -1,0 +1,185 @@
+//! The tiers together: what every request shares of the cache, whatever the configuration in force.
+
+use std::fmt;
+use std::sync::Arc;
+use std::time::Duration;
+
+use arc_swap::ArcSwapOption;
+use tokio::runtime::Handle;
+
+use super::{
+    CacheEntry, CacheKey, CacheMetrics, CacheTier, CopyBudget, Lifetime, MemoryCache, PoolTrades,
+    QuoteCache, RedisCache, RedisConfigError, RedisMetrics, RemoteStatus,
+};
+use crate::config;
+
+/// The part of the memory that answers may take while they are copied, beside it.
+const COPIES: usize = 16;
+
+/// Kept answers of the whole gateway. It survives reloads.
+pub struct TieredCache {
+    pub memory: MemoryCache,
+    pub metrics: CacheMetrics,
+    /// Large answers on their way out that are to be kept.
+    pub copies: Arc<CopyBudget>,
+    /// Of Jupiter's API.
+    pub quotes: QuoteCache,
+    /// What ends them.
+    pub trades: Arc<PoolTrades>,
+    remote: ArcSwapOption<RedisCache>,
+    redis_metrics: RedisMetrics,
+    /// Milliseconds since 1970.
+    unix_now: fn() -> u64,
+}
+
+/// What a configuration makes of the shared tier; nothing happens before it is adopted.
+#[derive(Clone)]
+pub struct Prepared(Option<Arc<RedisCache>>);
+
+impl TieredCache {
+    /// A cache of its own, without the shared tier. `unix_now` tells the milliseconds since 1970.
+    pub fn new(
+        settings: &config::Cache,
+        metrics: CacheMetrics,
+        redis_metrics: RedisMetrics,
+        unix_now: fn() -> u64,
+    ) -> Self {
+        let trades = metrics.trades.clone();
+        Self {
+            memory: MemoryCache::new(settings.memory, metrics.clone()),
+            metrics,
+            copies: CopyBudget::new(settings.memory / COPIES),
+            quotes: QuoteCache::new(config::Quotes::default().memory),
+            trades: Arc::new(PoolTrades::new(trades)),
+            remote: ArcSwapOption::empty(),
+            redis_metrics,
+            unix_now,
+        }
+    }
+
+    /// Prepares what these settings ask for. The shared tier in use is kept if it is the same. With
+    /// `others` who use it (prices, and trades that end quotes) there is one even where no answers are kept.
+    ///
+    /// # Errors
+    /// Certificates that cannot be used.
+    pub fn prepare(
+        &self,
+        settings: &config::Cache,
+        others: bool,
+    ) -> Result<Prepared, RedisConfigError> {
+        let wanted = settings.enabled || others;
+        let Some(redis) = settings.redis.as_ref().filter(|_| wanted) else {
+            return Ok(Prepared(None));
+        };
+        let longest = settings.max_entry;
+        if let Some(present) = self.remote()
+            && present.is(redis, longest)
+        {
+            return Ok(Prepared(Some(present)));
+        }
+        let metrics = self.redis_metrics.clone();
+        RedisCache::new(redis, longest, metrics, self.unix_now).map(|remote| Prepared(Some(remote)))
+    }
+
+    /// Takes new settings over.
+    pub fn adopt(&self, config: &config::Config, prepared: Prepared, runtime: &Handle) {
+        let settings = &config.cache;
+        let quotes = &config.jupiter.quote;
+        self.memory.resize(settings.memory);
+        self.quotes.resize(quotes.memory);
+        self.copies.resize(settings.memory / COPIES);
+        if let Some(remote) = &prepared.0 {
+            remote.start(runtime);
+            let listens = config.jupiter.is_served() && quotes.quiet_slots > quotes.valid_slots;
+            remote.listen(listens.then_some(&self.trades), runtime);
+        }
+        self.remote.store(prepared.0);
+    }
+
+    /// The tier that replicas share, if there is one.
+    pub fn remote(&self) -> Option<Arc<RedisCache>> {
+        self.remote.load_full()
+    }
+
+    /// Keeps an answer in every tier, `lives` long in the shared one unless it is true for good.
+    /// Never waits.
+    pub fn put(&self, key: CacheKey, entry: &Arc<CacheEntry>, lives: Duration) {
+        self.memory.put(key, Arc::clone(entry));
+        if let Some(remote) = &*self.remote.load() {
+            remote.put(key, entry, lives);
+            self.metrics.stored(CacheTier::Redis);
+        }
+    }
+
+    /// Forgets what these upstreams said, here and, as far as it is known from here, in the shared
+    /// tier; and what may have been put together with it here. Gives the number of answers.
+    ///
+    /// An answer that was put together from several upstreams' names one of them. Only short-lived
+    /// ones are, and those are little loss.
+    pub fn forget(&self, upstreams: &[Arc<str>]) -> usize {
+        let said = |entry: &CacheEntry| upstreams.contains(&entry.upstream);
+        let short = |entry: &CacheEntry| matches!(entry.lifetime, Lifetime::Until(_));
+        let gone = self.memory.forget(|entry| said(entry) || short(entry));
+        if let Some(remote) = self.remote() {
+            let said = gone.iter().filter(|(_, entry)| said(entry));
+            remote.forget(said.map(|(key, _)| *key).collect());
+        }
+        gone.len()
+    }
+
+    /// Milliseconds since 1970.
+    pub fn unix_now(&self) -> u64 {
+        (self.unix_now)()
+    }
+
+    /// How the shared tier is, for people.
+    pub fn status(&self) -> Option<RemoteStatus> {
+        self.remote().map(|remote| remote.status())
+    }
+}
+
+impl fmt::Debug for TieredCache {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.debug_struct("Cache").finish_non_exhaustive()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use prometheus::{Registry, TextEncoder};
+
+    use super::*;
+    use crate::cache::remote::testing::{balance, key, named};
+
+    fn cache(registry: &Registry) -> TieredCache {
+        let metrics = CacheMetrics::register(registry).unwrap();
+        let redis = RedisMetrics::register(registry).unwrap();
+        TieredCache::new(&config::Cache::default(), metrics, redis, || 0)
+    }
+
+    #[test]
+    fn what_some_upstreams_said_for_good_is_forgotten_and_what_others_said_is_not() {
+        let cache = cache(&Registry::new());
+        let keep = |number, entry: CacheEntry| cache.memory.put(key(number), Arc::new(entry));
+        keep(1, named("stranger").made_permanent());
+        keep(2, named("validator").made_permanent());
+        // It may have been put together with something of the stranger's.
+        keep(3, named("validator"));
+        assert_eq!(cache.forget(&["stranger".into()]), 2);
+        let known = [1, 2, 3].map(|number| cache.memory.get(&key(number)).is_some());
+        assert_eq!(known, [false, true, false]);
+    }
+
+    #[test]
+    fn an_answer_that_is_put_is_counted_once() {
+        let registry = Registry::new();
+        let cache = cache(&registry);
+        cache.put(key(1), &Arc::new(balance(100)), Duration::from_secs(1));
+        // Older: it is not kept.
+        cache.put(key(1), &Arc::new(balance(99)), Duration::from_secs(1));
+        let text = TextEncoder::new().encode_to_string(&registry.gather());
+        let told = text.unwrap();
+        let counted = r#"perijove_cache_stores_total{tier="memory"} 1"#;
+        assert!(told.lines().any(|line| line == counted), "{told}");
+    }
+}

@@ -1,0 +1,109 @@
+//! Which upstreams a call was sent to, in order, and what each did: for the access log.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use super::AttemptSummary;
+use crate::upstream::Upstream;
+
+/// What an attempt came to that gave the answer which is delivered.
+pub(super) const GOOD: &str = "good";
+/// It was delivered, and another upstream was asked for history it lacks.
+const EMPTY: &str = "empty";
+/// Nobody waited for it any more.
+pub(super) const UNANSWERED: &str = "unanswered";
+
+/// Words for attempts besides those of [`crate::solana::FaultKind`].
+pub const OUTCOMES: [&str; 3] = [GOOD, EMPTY, UNANSWERED];
+
+/// Most that one line tells of; a batch may have thousands of calls.
+const MOST: usize = 32;
+
+/// One attempt, or several of a batch that came to the same.
+#[derive(Clone, Debug)]
+pub struct AttemptRecord {
+    /// Its place among the attempts of the call, from 1.
+    pub number: u32,
+    pub upstream: Arc<Upstream>,
+    /// A word of [`crate::solana::FaultKind`] or of [`OUTCOMES`].
+    pub outcome: &'static str,
+    /// Of several, the longest.
+    pub took: Duration,
+    pub times: u32,
+}
+
+impl AttemptSummary {
+    /// An attempt that did not give the answer which is delivered. Nothing is noted of the one that
+    /// did but its number and time, which costs nothing: most calls have no other.
+    pub(super) fn tried(
+        &mut self,
+        number: u32,
+        upstream: &Arc<Upstream>,
+        outcome: &'static str,
+        took: Duration,
+    ) {
+        self.others.push(AttemptRecord {
+            number,
+            upstream: Arc::clone(upstream),
+            outcome,
+            took,
+            times: 1,
+        });
+    }
+
+    /// All attempts in their order.
+    pub fn attempts(&self) -> Vec<AttemptRecord> {
+        let mut all = self.others.clone();
+        all.extend(self.winner(GOOD));
+        all.sort_by_key(|tried| tried.number);
+        all
+    }
+
+    fn winner(&self, outcome: &'static str) -> Option<AttemptRecord> {
+        let (number, took) = self.won?;
+        Some(AttemptRecord {
+            number,
+            upstream: Arc::clone(self.upstream.as_ref()?),
+            outcome,
+            took,
+            times: 1,
+        })
+    }
+
+    /// What was asked further, of upstreams with more history, counts behind what came before. With
+    /// `instead`, its answer is delivered instead.
+    pub(super) fn went_deeper(&mut self, mut asked: Self, instead: bool) {
+        let before = self.attempts;
+        self.attempts += asked.attempts;
+        if instead {
+            self.others.extend(self.winner(EMPTY));
+            self.won = asked.won.map(|(number, took)| (number + before, took));
+        } else {
+            asked.others.extend(asked.winner(EMPTY));
+        }
+        self.others
+            .extend(asked.others.into_iter().map(|tried| AttemptRecord {
+                number: tried.number + before,
+                ..tried
+            }));
+    }
+
+    /// Takes in the attempts of one call of a batch.
+    pub fn add_call(&mut self, call: &Self) {
+        self.attempts += call.attempts;
+        self.hedged |= call.hedged;
+        self.fault = call.fault.or(self.fault);
+        for tried in call.attempts() {
+            let same = |known: &&mut AttemptRecord| {
+                known.outcome == tried.outcome && Arc::ptr_eq(&known.upstream, &tried.upstream)
+            };
+            if let Some(known) = self.others.iter_mut().find(same) {
+                known.times += 1;
+                known.took = known.took.max(tried.took);
+            } else if self.others.len() < MOST {
+                let number = u32::try_from(self.others.len()).unwrap_or(u32::MAX);
+                self.others.push(AttemptRecord { number, ..tried });
+            }
+        }
+    }
+}

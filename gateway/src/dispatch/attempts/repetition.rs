@@ -1,0 +1,177 @@
+//! Asking another upstream as well while the first has not answered: hedges of reads that are slow
+//! or stuck, repetitions of transactions that may be lost, and what they are paid from.
+//!
+//! A read is *slow* when it takes longer than the quickest upstream usually does; a hedge then goes
+//! where it costs nothing, `hedge.extra` times, and is paid for from the retry budget. It is *stuck*
+//! when no healthy upstream takes so long: from then on it may be asked of any that is fit, and is
+//! charged to nobody.
+
+use std::time::Duration;
+
+use tokio::time::Instant;
+
+use super::conclusion::SECOND_WORD;
+use super::{Attempts, TimerEvent};
+use crate::dispatch::attempt::AttemptReason;
+use crate::solana::Idempotency;
+
+/// What a method takes whose latency is not known yet.
+const UNKNOWN_LATENCY: Duration = Duration::from_millis(400);
+/// The same for scans.
+const UNKNOWN_SCAN: Duration = Duration::from_secs(5);
+/// No scan is slow before this.
+const LEAST_SCAN: Duration = Duration::from_secs(1);
+
+/// How often another upstream is looked for once a read is stuck.
+const AGAIN: Duration = Duration::from_millis(500);
+
+/// How long a read is waited for.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct HedgeDelay {
+    slow: Duration,
+    pub(super) stuck: Duration,
+}
+
+impl Attempts<'_> {
+    /// Sets the time at which the call has been unanswered for too long, counted from now.
+    pub(super) fn arm(&mut self, now: Instant) {
+        let settings = self.dispatch.settings;
+        let patience = match self.dispatch.class.profile().idempotency {
+            Idempotency::WriteBySignature => Some(settings.retry.write_after),
+            Idempotency::Read if settings.hedge.enabled && self.dispatch.class.may_hedge() => {
+                let patience = self.patience();
+                Some(patience.slow.min(patience.stuck))
+            }
+            Idempotency::Read | Idempotency::WriteOnce | Idempotency::Unknown => None,
+        };
+        self.due = patience.map(|patience| (now + patience, TimerEvent::Repetition));
+    }
+
+    /// What is usual is judged by the quickest upstream, lest a slow one set the measure for itself.
+    /// Where only one is known, others are asked when it is stuck by the configured measure, and so
+    /// become known.
+    pub(super) fn patience(&self) -> HedgeDelay {
+        let dispatch = self.dispatch;
+        let hedge = &dispatch.settings.hedge;
+        let usual = dispatch.pool.usual_latency(dispatch.class.method);
+        if dispatch.class.heavy {
+            let half = dispatch
+                .deadline
+                .saturating_duration_since(dispatch.started)
+                / 2;
+            let usual = usual.map_or(UNKNOWN_SCAN, |(usual, _)| usual);
+            return HedgeDelay {
+                slow: (usual * 2).max(LEAST_SCAN).max(hedge.floor),
+                stuck: half.max(hedge.metered_after),
+            };
+        }
+        let compared = usual.is_some_and(|(_, several)| several);
+        let usual = usual.map_or(UNKNOWN_LATENCY, |(usual, _)| usual);
+        HedgeDelay {
+            slow: usual.max(hedge.floor),
+            stuck: if compared {
+                usual.max(hedge.metered_after).max(hedge.floor)
+            } else {
+                hedge.metered_after.max(hedge.floor)
+            },
+        }
+    }
+
+    /// What the passing of time asks for first. Once an upstream has judged the call, those that are
+    /// still out have as long as another would have been asked after; the usual call has nothing to
+    /// end.
+    pub(super) fn next_due(&self) -> Option<(Instant, TimerEvent)> {
+        let judged = self.judged.filter(|_| !self.attempts.is_empty());
+        let judged = judged.map(|judged| judged.max(self.launched) + self.last_word());
+        let until = match (self.older_until(), judged) {
+            (Some(older), Some(judged)) => Some(older.min(judged)),
+            (older, judged) => older.or(judged),
+        };
+        let end = until.map(|until| (until, TimerEvent::End));
+        match (self.due, end) {
+            (Some(due), Some(end)) if due.0 >= end.0 => Some(end),
+            (due, end) => due.or(end),
+        }
+    }
+
+    /// How long others are waited for who may contradict what one has said.
+    fn last_word(&self) -> Duration {
+        if self.is_signed_write() {
+            return SECOND_WORD;
+        }
+        let patience = self.patience();
+        if self.dispatch.class.heavy {
+            patience.slow
+        } else {
+            patience.stuck
+        }
+    }
+
+    /// Asks another upstream too, and says when to look again.
+    pub(super) fn repeat(&mut self) {
+        let now = Instant::now();
+        if !self.is_signed_write() {
+            self.hedge(now);
+        } else if let Some(candidate) = self.candidates.next(now) {
+            let hedge = AttemptReason {
+                hedge: true,
+                ..AttemptReason::default()
+            };
+            candidate.upstream().state().hedged();
+            self.start(candidate, hedge, now);
+            self.summary.hedged = true;
+            self.dispatch.state.metrics.hedge("started");
+        } else {
+            self.due = None;
+        }
+    }
+
+    /// Starts a hedge. Where only upstreams that charge are left, it waits until the call is not
+    /// slow any more but stuck.
+    fn hedge(&mut self, now: Instant) {
+        let patience = self.patience();
+        let stuck_at = self.launched + patience.stuck;
+        let stuck = now >= stuck_at;
+        // Whoever is not fit now may be in a moment.
+        let again = if stuck { now + AGAIN } else { stuck_at };
+        self.due = Some((again, TimerEvent::Repetition));
+        // Who is stuck passes every upstream that hangs, each of which is asked once.
+        let allowed = stuck || self.hedges < self.dispatch.settings.hedge.extra;
+        if !allowed || !self.candidates.any_hedge(now, stuck) {
+            return;
+        }
+        if !stuck && !self.pay(now) {
+            self.dispatch.state.metrics.hedge("no_budget");
+            return;
+        }
+        let Some(candidate) = self.candidates.next_hedge(now, stuck) else {
+            return;
+        };
+        self.hedges += 1;
+        let hedge = AttemptReason {
+            hedge: true,
+            paid: !stuck,
+            ..AttemptReason::default()
+        };
+        candidate.upstream().state().hedged();
+        self.start(candidate, hedge, now);
+        self.summary.hedged = true;
+        self.dispatch.state.metrics.hedge("started");
+    }
+
+    /// Whether a further attempt can be afforded. The budget protects upstreams that struggle: one
+    /// that is fit takes what another has failed at, and no transaction is lost for want of it.
+    pub(super) fn pay_for_retry(&self, now: Instant) -> bool {
+        self.is_signed_write() || self.candidates.any_fit(now) || self.pay(now)
+    }
+
+    pub(super) fn pay(&self, now: Instant) -> bool {
+        let retry = &self.dispatch.settings.retry;
+        let budget = &self.dispatch.state.budget;
+        let paid = budget.withdraw(retry.budget, retry.min_per_second, now);
+        if !paid {
+            self.dispatch.state.metrics.budget_exhausted();
+        }
+        paid
+    }
+}

@@ -1,0 +1,67 @@
+//! What becomes of a good answer that is older than what its client was told before, or whose slot
+//! cannot be believed yet: it is kept as the best there is, and an upstream that is fit and has reached the client's floor is asked. That
+//! is paid for by nobody's budget, so it is bounded by itself.
+
+use std::sync::Arc;
+
+use tokio::time::Instant;
+
+use super::{Attempts, NextStep};
+use crate::dispatch::attempt::AnswerPayload;
+use crate::dispatch::best_failure::AnsweredBy;
+use crate::solana::{FaultKind, Heads};
+
+/// Upstreams that are asked instead, at most.
+const MOST: u32 = 2;
+
+/// What came so far that was too old.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct StaleAnswers {
+    asked: u32,
+    /// When the best of it is delivered.
+    until: Option<Instant>,
+}
+
+impl Attempts<'_> {
+    /// Decides what comes after an answer that would lead its client back, or whose slot is in doubt.
+    /// The latter is delivered only if no other answer came, however old.
+    pub(super) fn older(
+        &mut self,
+        payload: AnswerPayload,
+        heads: &Heads,
+        speaker: &AnsweredBy,
+        doubt: FaultKind,
+    ) -> NextStep {
+        let dispatch = self.dispatch;
+        let slot = heads.slot().filter(|_| doubt == FaultKind::BehindSession);
+        if let Some(slot) = slot {
+            let commitment = dispatch.class.context.commitment;
+            speaker.upstream.stands_at(slot, commitment);
+        }
+        self.summary.fault = Some(doubt);
+        self.settled.note_stale(payload, speaker, slot);
+        let now = Instant::now();
+        // One that does not answer for so long is stuck, and not fit.
+        let until = (now + dispatch.settings.hedge.metered_after).min(dispatch.deadline);
+        let until = *self.older.until.get_or_insert(until);
+        let floor = dispatch.session.slot_floor();
+        if self.older.asked < MOST && now < until && self.candidates.aim_at(floor, now) {
+            self.older.asked += 1;
+            dispatch.state.metrics.retry(doubt);
+            self.summary
+                .failed_over_from
+                .get_or_insert_with(|| Arc::clone(&speaker.upstream));
+            return NextStep::Launch { after: None };
+        }
+        if self.attempts.is_empty() {
+            NextStep::End
+        } else {
+            NextStep::Wait
+        }
+    }
+
+    /// When the best of what came too old is delivered.
+    pub(super) fn older_until(&self) -> Option<Instant> {
+        self.older.until
+    }
+}

@@ -1,0 +1,261 @@
+//! Which of several bad answers the client gets when no good one came.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use perijove_core::Slot;
+
+use super::attempt::AnswerPayload;
+use super::read_session::BackwardAnswer;
+use super::{Delivered, Dispatch};
+use crate::error::{Page, Rejection};
+use crate::solana::{Blame, Class, FaultKind, Idempotency, Penalty, Retry, Verdict};
+use crate::upstream::{Paused, Upstream};
+
+/// Sent as `Retry-After` when providers limit us without saying for how long.
+const UNKNOWN_PAUSE: Duration = Duration::from_secs(1);
+
+/// Rank of an answer that is good but old: better than any error.
+const STALE: u8 = 4;
+
+/// The bad answers of one call so far.
+#[derive(Debug, Default)]
+#[expect(
+    clippy::struct_excessive_bools,
+    reason = "each may be true beside any other"
+)]
+pub(super) struct BestFailure {
+    best: Option<BestAnswer>,
+    /// The first refusal that was no JSON-RPC.
+    refused: Option<(Page, AnsweredBy)>,
+    /// The slot of the newest answer that was good but old.
+    stale_at: Option<Slot>,
+    /// The shortest pause asked for, if any upstream limited our rate.
+    rate_limited: Option<Duration>,
+    /// Some upstream does not take the gateway's key.
+    key_refused: bool,
+    /// Some upstream failed otherwise.
+    failed: bool,
+    /// All our connections to some upstream stayed in use.
+    saturated: bool,
+    /// A write left and its fate is not known.
+    outcome_unknown: bool,
+}
+
+#[derive(Debug)]
+struct BestAnswer {
+    rank: u8,
+    /// No node would have taken the call: it did not happen anywhere.
+    certain: bool,
+    payload: AnswerPayload,
+    speaker: AnsweredBy,
+}
+
+/// What came with a bad answer.
+#[derive(Debug)]
+pub(super) struct FailureAnswer {
+    pub(super) payload: Option<AnswerPayload>,
+    pub(super) page: Option<Page>,
+}
+
+/// Who said something.
+#[derive(Clone, Debug)]
+pub(super) struct AnsweredBy {
+    pub(super) upstream: Arc<Upstream>,
+    /// The slot it was known to have reached before it was asked.
+    pub(super) reached: Option<Slot>,
+}
+
+impl BestFailure {
+    pub(super) fn note(
+        &mut self,
+        verdict: &Verdict,
+        FailureAnswer { payload, page }: FailureAnswer,
+        speaker: &AnsweredBy,
+        sent: bool,
+        class: &Class,
+    ) {
+        if let Penalty::HoldOff { at_least, .. } = verdict.penalty {
+            let pause = at_least.unwrap_or(UNKNOWN_PAUSE);
+            self.rate_limited = Some(
+                self.rate_limited
+                    .map_or(pause, |shortest| shortest.min(pause)),
+            );
+        } else if matches!(verdict.penalty, Penalty::KeyRefused { .. }) {
+            self.key_refused = true;
+        } else if let (Some(payload), Some(rank)) = (payload, rank(verdict)) {
+            let certain = is_certain(verdict);
+            let place = (rank, certain);
+            if self
+                .best
+                .as_ref()
+                .is_none_or(|best| place > (best.rank, best.certain))
+            {
+                self.best = Some(BestAnswer {
+                    rank,
+                    certain,
+                    payload,
+                    speaker: speaker.clone(),
+                });
+            }
+        } else if let Some(page) = page.filter(|_| verdict.penalty == Penalty::Refusal) {
+            self.refused.get_or_insert_with(|| (page, speaker.clone()));
+        } else {
+            self.saturated |= verdict.kind == FaultKind::Saturated;
+            self.failed = true;
+            let write = class.profile().idempotency != Idempotency::Read;
+            self.outcome_unknown |= write && sent && leaves_in_doubt(verdict.kind);
+        }
+    }
+
+    /// An attempt at a write is under way and will not be waited for.
+    pub(super) fn left_in_doubt(&mut self) {
+        self.outcome_unknown = true;
+    }
+
+    /// Whether the best answer is one that no node could contradict.
+    pub(super) fn is_certain(&self) -> bool {
+        self.best.as_ref().is_some_and(|best| best.certain)
+    }
+
+    /// Upstreams that rest, which know best when they may be asked again.
+    pub(super) fn note_paused(&mut self, paused: Paused) {
+        self.rate_limited = paused.limited.or(self.rate_limited);
+        self.key_refused |= paused.key_refused;
+    }
+
+    /// A good answer that is older than what the client has been told. Of several the newest counts.
+    pub(super) fn note_stale(
+        &mut self,
+        payload: AnswerPayload,
+        speaker: &AnsweredBy,
+        slot: Option<Slot>,
+    ) {
+        let newer = slot >= self.stale_at;
+        self.stale_at = self.stale_at.max(slot);
+        if !newer && self.best.as_ref().is_some_and(|best| best.rank == STALE) {
+            return;
+        }
+        self.best = Some(BestAnswer {
+            rank: STALE,
+            certain: false,
+            payload,
+            speaker: speaker.clone(),
+        });
+    }
+
+    /// The answer for the client and who gave it.
+    ///
+    /// A write of unknown fate outweighs everything but a verdict that every node would give:
+    /// whatever else another upstream said afterwards does not undo it, and may be its consequence.
+    /// Then native errors, because clients act on their codes; then what all who were asked refused
+    /// in HTTP alone; then the plea to come back later; then "unhealthy". That the gateway's key is
+    /// refused is said only where nothing else went wrong.
+    pub(super) fn into_delivered(self, dispatch: &Dispatch<'_>) -> (Delivered, Option<AnsweredBy>) {
+        if self.outcome_unknown && !self.is_certain() {
+            let rejection = match dispatch.class.profile().idempotency {
+                Idempotency::Unknown => Rejection::AnswerLost,
+                _ => Rejection::OutcomeUnknown,
+            };
+            return (Delivered::Rejected(rejection), None);
+        }
+        if let Some(best) = self.best {
+            return match dispatch.hold_floor(best.payload) {
+                BackwardAnswer::Floor(floor) => (Delivered::Payload(floor), None),
+                BackwardAnswer::Answer(payload) => {
+                    (Delivered::Payload(payload), Some(best.speaker))
+                }
+            };
+        }
+        if let Some((page, speaker)) = self.refused
+            && self.rate_limited.is_none()
+            && !self.failed
+        {
+            let refused = Rejection::Refused(page);
+            return (Delivered::Rejected(refused), Some(speaker));
+        }
+        let rejection = match (self.rate_limited, self.failed) {
+            // Whoever failed for a moment may be back long before a pause is over.
+            (Some(pause), true) => Rejection::RateLimited {
+                retry_after: pause.min(UNKNOWN_PAUSE),
+            },
+            (Some(retry_after), false) => Rejection::RateLimited { retry_after },
+            (None, true) if self.saturated => Rejection::Saturated,
+            (None, true) => Rejection::NoUpstream {
+                reason: "no upstream could answer",
+            },
+            (None, false) if self.key_refused => Rejection::KeyRefused,
+            (None, false) => dispatch.nobody(),
+        };
+        (Delivered::Rejected(rejection), None)
+    }
+}
+
+/// How much an answer tells the client; `None` for answers that are none of its business, such as
+/// a provider's complaint about our key.
+fn rank(verdict: &Verdict) -> Option<u8> {
+    if !is_the_clients(verdict.kind) {
+        return None;
+    }
+    Some(match verdict.blame {
+        Blame::Client => 3,
+        Blame::Cluster => 2,
+        Blame::Upstream => 1,
+    })
+}
+
+/// Whether an answer of this kind is a JSON-RPC error a client may see, and not something between
+/// us and a provider.
+fn is_the_clients(kind: FaultKind) -> bool {
+    !(leaves_in_doubt(kind)
+        || matches!(
+            kind,
+            FaultKind::RateLimited
+                | FaultKind::CreditsExhausted
+                | FaultKind::Unauthorized
+                | FaultKind::Forbidden
+                | FaultKind::Challenge
+        ))
+}
+
+/// Whether a call of which one node says this is one that no node takes. What a provider says in
+/// its own name, such as that its plan does not include the call, says nothing about the others.
+fn is_certain(verdict: &Verdict) -> bool {
+    verdict.retry == Retry::Final
+        && matches!(
+            verdict.kind,
+            FaultKind::InvalidParams
+                | FaultKind::SignatureVerification
+                | FaultKind::SignatureLength
+                | FaultKind::PrecompileVerification
+        )
+}
+
+/// Whether a call that was sent and ended like this may have been carried out all the same. One for
+/// which there was no connection was sent over an earlier one that broke.
+fn leaves_in_doubt(kind: FaultKind) -> bool {
+    matches!(
+        kind,
+        FaultKind::Saturated
+            | FaultKind::NoTime
+            | FaultKind::NoDescriptors
+            | FaultKind::Dns
+            | FaultKind::ConnectRefused
+            | FaultKind::ConnectTimeout
+            | FaultKind::ConnectFailed
+            | FaultKind::Tls
+            | FaultKind::WriteFailed
+            | FaultKind::WriteTimeout
+            | FaultKind::FirstByteTimeout
+            | FaultKind::TotalTimeout
+            | FaultKind::Reset
+            | FaultKind::Truncated
+            | FaultKind::BadHttp
+            | FaultKind::BadJson
+            | FaultKind::WrongId
+            | FaultKind::BadResult
+            | FaultKind::Stalled
+            | FaultKind::TooLarge
+            | FaultKind::ServerError
+    )
+}

@@ -1,0 +1,390 @@
+//! The short way of ordinary calls over HTTP/1: answered from the bytes as they were read.
+//! Everything that is not ordinary takes the long way with not a byte of it taken away:
+//! [`super::http1`], where also is refused what is to be refused.
+//!
+//! ```text
+//! read ─▶ ordinary? ─ yes ─▶ pipeline ─▶ write ─▶ read on
+//!            └ no ─▶ read to the letter ─▶ …     ─▶ read on
+//! ```
+
+pub(super) mod simple_request;
+pub(super) mod wire;
+
+use std::net::IpAddr;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::{Buf, Bytes, BytesMut};
+use futures::FutureExt;
+use http::Method;
+use pingora::protocols::Stream;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::time::{Instant, Sleep, sleep, timeout, timeout_at};
+
+use self::simple_request::SimpleRequest;
+use self::wire::{DirectWrite, WriteMode};
+use super::access::AccessEntry;
+use super::connections::TrackedConnection;
+use super::fields::RequestFields;
+use super::head::{self, RequestHead};
+use super::http1::request::{HeadEndSeeker, ParsedRequest};
+use super::http1::{ConnectionEnd, Http1};
+use super::jupiter;
+use super::reply::{self, ApiRefusal};
+use super::rpc::{ConnectionCut, RpcApp, trusted};
+use super::session::HttpSession as _;
+use super::websocket::{self, UpgradeRequest};
+use crate::auth::ConsumerId;
+use crate::error::Rejection;
+use crate::snapshot::Snapshot;
+
+/// Bytes that are read at once; what is larger takes the long way.
+const ROOM: usize = 8 * 1024;
+
+/// How long, and for how many bytes, a client is listened to that was refused before it had sent its
+/// whole request. Closed at once, the connection would be reset, and with it the answer lost.
+const FAREWELL: Duration = Duration::from_secs(1);
+const FAREWELL_BYTES: usize = 1024 * 1024;
+
+/// Serves a connection of HTTP/1 until its end. `patience` bounds the silence before the first
+/// request; before later ones the configuration in force does.
+pub(super) async fn serve(
+    app: &Arc<RpcApp>,
+    stream: Stream,
+    tracked: &Arc<TrackedConnection>,
+    patience: Duration,
+    only_websocket: bool,
+) {
+    let mut connection = FastConnection::new(stream, tracked, patience);
+    connection.only_websocket = only_websocket;
+    loop {
+        // Counted until the request is, so that nobody thinks there is neither.
+        let waiting = app.drain.waiting();
+        if connection.unread.is_empty() {
+            if !connection.read().await {
+                return;
+            }
+        } else {
+            // Whoever sends many requests at once leaves room for others.
+            tokio::task::consume_budget().await;
+        }
+        if connection.skip_line() && connection.unread.is_empty() {
+            continue;
+        }
+        let snapshot = app.published.load();
+        let Some(call) = connection.call(app, &snapshot) else {
+            match connection.long_way(app, &snapshot).await {
+                Ok(None) => continue,
+                Ok(Some(opening)) => {
+                    let FastConnection { stream, unread, .. } = connection;
+                    drop((waiting, snapshot));
+                    return websocket::serve(app, stream, unread, tracked, opening).await;
+                }
+                Err(ConnectionCut) => return,
+            }
+        };
+        let _serving = app.drain.serving();
+        drop(waiting);
+        if !tracked.begin() {
+            return;
+        }
+        if connection.answer(app, &snapshot, call).await.is_err() {
+            return;
+        }
+        tracked.end(connection.silence.since);
+    }
+}
+
+/// A connection between two requests.
+struct FastConnection<'a> {
+    stream: Stream,
+    tracked: &'a Arc<TrackedConnection>,
+    client_ip: Option<IpAddr>,
+    /// The beginning of the next request, and of those behind it.
+    unread: BytesMut,
+    /// An empty line before the next request was taken away.
+    skipped: bool,
+    /// For heads and small answers.
+    buffer: Vec<u8>,
+    /// The first bytes were looked at before, and come by themselves.
+    looked_at: bool,
+    silence: IdleTimer,
+    /// Nothing else is served here.
+    only_websocket: bool,
+}
+
+/// A call that was read.
+struct FastCall {
+    started: Instant,
+    head: RequestHead,
+    consumer: Option<ConsumerId>,
+    body: Bytes,
+}
+
+impl<'a> FastConnection<'a> {
+    fn new(stream: Stream, tracked: &'a Arc<TrackedConnection>, patience: Duration) -> Self {
+        Self {
+            client_ip: tracked.address,
+            stream,
+            tracked,
+            unread: BytesMut::new(),
+            skipped: false,
+            buffer: Vec::new(),
+            looked_at: true,
+            silence: IdleTimer::new(patience),
+            only_websocket: false,
+        }
+    }
+
+    /// Waits for bytes; whether some came.
+    async fn read(&mut self) -> bool {
+        self.unread.reserve(ROOM);
+        let came = tokio::select! {
+            biased;
+            read = self.stream.read_buf(&mut self.unread) => matches!(read, Ok(1..)),
+            () = self.silence.too_long() => false,
+        };
+        if came && std::mem::take(&mut self.looked_at) {
+            drop(self.stream.read_buf(&mut self.unread).now_or_never());
+        }
+        came
+    }
+
+    /// Takes the next call, if it is an ordinary one that may be answered here.
+    fn call(&mut self, app: &RpcApp, snapshot: &Snapshot) -> Option<FastCall> {
+        let keepalive = snapshot.config.listen.keepalive;
+        if self.only_websocket || app.drain.is_leaving() || keepalive < Duration::from_secs(1) {
+            return None;
+        }
+        let simple = SimpleRequest::read(&self.unread)?;
+        if simple.body > snapshot.config.limits.max_body {
+            return None;
+        }
+        let (fields, path, query) = (&simple.fields, simple.path, simple.query);
+        if fields.instance.is_some() {
+            return None;
+        }
+        if jupiter::is_api(&Method::POST, path, snapshot) {
+            return None;
+        }
+        let head = RequestHead::new(fields, self.client_ip, trusted(snapshot));
+        let (ip, allowances) = (head.client_ip, &app.pipeline.allowances);
+        let consumer = head::identify(fields, path, query, ip, snapshot, allowances).ok()?;
+        let (before, length) = (simple.head, simple.body);
+        self.unread.advance(before);
+        self.skipped = false;
+        let started = Instant::now();
+        self.silence.patience = keepalive;
+        Some(FastCall {
+            started,
+            head,
+            consumer,
+            body: self.unread.split_to(length).freeze(),
+        })
+    }
+
+    async fn answer(
+        &mut self,
+        app: &RpcApp,
+        snapshot: &Arc<Snapshot>,
+        call: FastCall,
+    ) -> Result<(), ConnectionCut> {
+        let FastCall {
+            started,
+            head,
+            consumer,
+            body,
+        } = call;
+        app.metrics.called_by(consumer.as_ref(), &snapshot.config);
+        let request = app.request(snapshot, &head, consumer.as_ref(), started);
+        let response = tokio::select! {
+            biased;
+            response = request.answer(body) => response,
+            () = self.gone() => {
+                app.metrics.client_gone();
+                return Err(ConnectionCut);
+            }
+        };
+        let log = snapshot.config.log.access;
+        let entry = log.then(|| AccessEntry::new(&response, &head, consumer, started));
+        let limits = &snapshot.config.limits;
+        let (stream, buffer, mut manner) =
+            (&mut self.stream, &mut self.buffer, WriteMode::kept_alive());
+        let mut wire = DirectWrite::new(stream, buffer, &mut manner, self.tracked, limits);
+        app.metrics.replied(response.status);
+        let written = reply::write(&mut wire, response, &head, &snapshot.config).await;
+        app.account(entry.as_ref(), written)?;
+        self.silence.since = Instant::now();
+        Ok(())
+    }
+
+    /// Resolves when the client has closed its connection. What it sends meanwhile is kept.
+    async fn gone(&mut self) {
+        if matches!(self.stream.read_buf(&mut self.unread).await, Ok(1..)) {
+            std::future::pending::<()>().await;
+        }
+    }
+
+    /// Takes one empty line away that stands before the next request: old clients end a body with it
+    /// (RFC 9112 §2.2).
+    fn skip_line(&mut self) -> bool {
+        let skips = !self.skipped && self.unread.starts_with(b"\r\n");
+        if skips {
+            self.unread.advance(2);
+            self.skipped = true;
+        }
+        skips
+    }
+
+    /// Reads the next request to the letter and answers it, unless it is one for a WebSocket. An
+    /// error ends the connection.
+    async fn long_way(
+        &mut self,
+        app: &RpcApp,
+        snapshot: &Arc<Snapshot>,
+    ) -> Result<Option<Box<UpgradeRequest>>, ConnectionCut> {
+        let limits = &snapshot.config.limits;
+        let read = self.head(limits.head_timeout).await?;
+        let _serving = app.drain.serving();
+        let request = match read.and_then(ParsedRequest::read) {
+            Ok(request) => request,
+            Err(rejection) => {
+                self.refuse(app, snapshot, &rejection).await?;
+                return Ok(None);
+            }
+        };
+        let refused = match websocket::look_at(app, snapshot, &request, self.client_ip) {
+            Some(Ok(opening)) => return Ok(Some(opening)),
+            Some(Err(rejection)) => Some(rejection),
+            None => self.only_websocket.then_some(Rejection::OnlyWebSocket),
+        };
+        let mut session = Http1::new(
+            &mut self.stream,
+            (&mut self.unread, &mut self.buffer),
+            self.client_ip,
+            &request,
+            (self.tracked, limits),
+        );
+        let served = match &refused {
+            Some(rejection) => {
+                let (fields, peer) = (session.fields(), session.client_ip());
+                let head = RequestHead::new(&fields, peer, trusted(snapshot));
+                let refusal = ApiRefusal::rpc(rejection);
+                app.refuse(&mut session, snapshot, &refusal, &head, Instant::now())
+                    .await
+            }
+            None => app.serve(&mut session, snapshot).await,
+        };
+        let ends = session.ends();
+        match (served, ends) {
+            (Ok(()), ConnectionEnd::GoesOn) => {
+                self.silence.patience = snapshot.config.listen.keepalive;
+                self.silence.since = Instant::now();
+                Ok(None)
+            }
+            (_, ConnectionEnd::Reset) => {
+                wire::reset(&self.stream);
+                Err(ConnectionCut)
+            }
+            (Ok(()), ConnectionEnd::Unread) => {
+                self.farewell().await;
+                Err(ConnectionCut)
+            }
+            _ => Err(ConnectionCut),
+        }
+    }
+
+    /// The next head as it came, all of it within the limit.
+    async fn head(&mut self, limit: Duration) -> Result<Result<Bytes, Rejection>, ConnectionCut> {
+        let end = Instant::now() + limit;
+        let mut seeker = HeadEndSeeker::default();
+        loop {
+            if self.skip_line() {
+                seeker = HeadEndSeeker::default();
+            }
+            match seeker.seek(&self.unread) {
+                Ok(Some(length)) => {
+                    self.skipped = false;
+                    return Ok(Ok(self.unread.split_to(length).freeze()));
+                }
+                Ok(None) => {}
+                Err(rejection) => return Ok(Err(rejection)),
+            }
+            self.unread.reserve(ROOM);
+            match timeout_at(end, self.stream.read_buf(&mut self.unread)).await {
+                Ok(Ok(1..)) => {}
+                Ok(Ok(0) | Err(_)) => return Err(ConnectionCut),
+                Err(_elapsed) => return Ok(Err(Rejection::HeadTimeout)),
+            }
+        }
+    }
+
+    /// Refuses what is no request: nothing is known of it but where it came from.
+    async fn refuse(
+        &mut self,
+        app: &RpcApp,
+        snapshot: &Snapshot,
+        rejection: &Rejection,
+    ) -> Result<(), ConnectionCut> {
+        tracing::debug!(%rejection, "invalid request head");
+        let head = RequestHead::new(&RequestFields::default(), self.client_ip, &[]);
+        let mut manner = WriteMode::for_request(false, true, false);
+        let (stream, buffer) = (&mut self.stream, &mut self.buffer);
+        let limits = &snapshot.config.limits;
+        let mut wire = DirectWrite::new(stream, buffer, &mut manner, self.tracked, limits);
+        let refusal = ApiRefusal::rpc(rejection);
+        app.tell(&mut wire, snapshot, &refusal, &head, Instant::now())
+            .await?;
+        self.farewell().await;
+        Err(ConnectionCut)
+    }
+
+    /// Ends the connection, but listens until the client has read its answer and gone.
+    async fn farewell(&mut self) {
+        let leave = async {
+            self.stream.shutdown().await.ok()?;
+            let mut heard = self.unread.len();
+            while heard < FAREWELL_BYTES {
+                self.unread.clear();
+                self.unread.reserve(ROOM);
+                match self.stream.read_buf(&mut self.unread).await {
+                    Ok(read @ 1..) => heard += read,
+                    Ok(0) | Err(_) => break,
+                }
+            }
+            Some(())
+        };
+        drop(timeout(FAREWELL, leave).await);
+    }
+}
+
+/// How long a client says nothing. One timer for the whole connection, which is looked at again
+/// when it has run out: most requests come long before.
+struct IdleTimer {
+    patience: Duration,
+    since: Instant,
+    timer: Pin<Box<Sleep>>,
+}
+
+impl IdleTimer {
+    fn new(patience: Duration) -> Self {
+        Self {
+            patience,
+            since: Instant::now(),
+            timer: Box::pin(sleep(patience)),
+        }
+    }
+
+    /// Resolves when it has lasted for as long as there is patience.
+    async fn too_long(&mut self) {
+        loop {
+            self.timer.as_mut().await;
+            let end = self.since + self.patience;
+            if end <= Instant::now() {
+                return;
+            }
+            self.timer.as_mut().reset(end);
+        }
+    }
+}

@@ -1,0 +1,182 @@
+//! What an ordinary request is: nothing in it can be read in two ways, nothing is asked of its
+//! connection, and all of it is there. Whoever reads fewer requests as ordinary does no harm: the
+//! others take the long way.
+
+use std::mem::MaybeUninit;
+
+use http::Method;
+
+use crate::edge::fields::RequestFields;
+
+/// Fields a head may have here.
+const MOST_FIELDS: usize = 32;
+
+/// Digits of a length here.
+const MOST_DIGITS: usize = 6;
+
+/// A call posted over HTTP/1.1, as it stands at the beginning of what has been read.
+#[derive(Debug)]
+pub(in crate::edge) struct SimpleRequest<'a> {
+    pub fields: RequestFields<'a>,
+    pub path: &'a str,
+    pub query: Option<&'a str>,
+    /// Bytes of the head; the body follows.
+    pub head: usize,
+    /// Bytes of the body.
+    pub body: usize,
+}
+
+impl<'a> SimpleRequest<'a> {
+    /// Reads one; `None` if it is anything else, or not yet there as a whole.
+    pub(in crate::edge) fn read(unread: &'a [u8]) -> Option<Self> {
+        let mut places = [const { MaybeUninit::uninit() }; MOST_FIELDS];
+        let mut request = httparse::Request::new(&mut []);
+        let parsed = request.parse_with_uninit_headers(unread, &mut places);
+        let head = match parsed {
+            Ok(httparse::Status::Complete(head)) => head,
+            Ok(httparse::Status::Partial) | Err(_) => return None,
+        };
+        if request.method != Some(Method::POST.as_str()) || request.version != Some(1) {
+            return None;
+        }
+        let (path, query) = target(request.path?)?;
+        // Read as one line's end by some and not by others.
+        if !is_of_lines(unread.get(..head)?) {
+            return None;
+        }
+        let lines = request.headers.iter();
+        let fields = RequestFields::of(lines.map(|line| (line.name.as_bytes(), line.value)));
+        let framing = &fields.framing;
+        if framing.special || !is_host(framing.host?) || !fields.is_json() {
+            return None;
+        }
+        let body = length(framing.content_length?)?;
+        (unread.len() - head >= body).then_some(Self {
+            fields,
+            path,
+            query,
+            head,
+            body,
+        })
+    }
+}
+
+/// Path and query of a target in the form that servers get, without characters that some of them
+/// rewrite.
+fn target(target: &str) -> Option<(&str, Option<&str>)> {
+    let plain = |byte: u8| byte.is_ascii_alphanumeric() || b"/-_.~?&=%".contains(&byte);
+    let rooted = target.starts_with('/') && !target.starts_with("//");
+    if !rooted || !target.bytes().all(plain) {
+        return None;
+    }
+    Some(match target.split_once('?') {
+        Some((path, query)) => (path, Some(query)),
+        None => (target, None),
+    })
+}
+
+fn is_host(host: &[u8]) -> bool {
+    let plain = |byte: &u8| byte.is_ascii_alphanumeric() || b".-_:[]".contains(byte);
+    host.iter().all(plain)
+}
+
+/// Whether every line ends as it should, beginning with the first.
+fn is_of_lines(head: &[u8]) -> bool {
+    let ends = |at: usize| at.checked_sub(1).and_then(|before| head.get(before)) == Some(&b'\r');
+    head.starts_with(b"POST ") && memchr::memchr_iter(b'\n', head).all(ends)
+}
+
+fn length(digits: &[u8]) -> Option<usize> {
+    let short = (1..=MOST_DIGITS).contains(&digits.len());
+    if !short || !digits.iter().all(u8::is_ascii_digit) {
+        return None;
+    }
+    std::str::from_utf8(digits).ok()?.parse().ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const USUAL: &str = "POST /rpc?api-key=x HTTP/1.1\r\nHost: 127.0.0.1:8899\r\nContent-Type: application/json\r\n";
+
+    fn head_and_body(request: &str) -> Option<(usize, usize)> {
+        SimpleRequest::read(request.as_bytes()).map(|simple| (simple.head, simple.body))
+    }
+
+    #[test]
+    fn a_plain_call_is_ordinary_with_another_behind_it_too() {
+        let head = format!("{USUAL}Content-Length: 2\r\n\r\n");
+        assert_eq!(head_and_body(&format!("{head}{{}}")), Some((head.len(), 2)));
+        let two = format!("{head}{{}}{head}{{");
+        let simple = SimpleRequest::read(two.as_bytes()).unwrap();
+        assert_eq!((simple.head, simple.body), (head.len(), 2));
+        assert_eq!((simple.path, simple.query), ("/rpc", Some("api-key=x")));
+    }
+
+    #[test]
+    fn no_beginning_of_a_call_is_ordinary() {
+        let whole = format!("{USUAL}content-length: 2\r\n\r\n{{}}");
+        for end in 0..whole.len() {
+            assert_eq!(head_and_body(whole.get(..end).unwrap()), None, "{end}");
+        }
+        assert!(head_and_body(&whole).is_some());
+    }
+
+    #[test]
+    fn what_could_be_read_in_two_ways_is_not_ordinary() {
+        for lines in [
+            "Content-Length: 2\r\nContent-Length: 2\r\n",
+            "Content-Length: 2, 2\r\n",
+            "Content-Length: +2\r\n",
+            "Content-Length: 0x2\r\n",
+            "Content-Length:\r\n",
+            "Content-Length : 2\r\n",
+            "Content-Length: 9999999\r\n",
+            "Content-Length: 2\r\nTransfer-Encoding: chunked\r\n",
+            "Transfer-Encoding: identity\r\nContent-Length: 2\r\n",
+            "Content-Length: 2\r\nHost: b\r\n",
+            "Content-Length: 2\r\nExpect: 100-continue\r\n",
+            "Content-Length: 2\r\nUpgrade: h2c\r\n",
+            "Content-Length: 2\r\nConnection: close\r\n",
+            "X: a\r\n Content-Length: 3\r\nContent-Length: 2\r\n",
+            "X: a\nContent-Length: 2\r\n",
+            "X: a\rContent-Length: 2\r\n",
+            "Content-Length: 2\n",
+            ": a\r\nContent-Length: 2\r\n",
+            "",
+        ] {
+            assert_eq!(
+                head_and_body(&format!("{USUAL}{lines}\r\n{{}}")),
+                None,
+                "{lines:?}"
+            );
+        }
+    }
+
+    #[test]
+    fn other_methods_versions_targets_and_hosts_are_not_ordinary() {
+        let usual = format!("{USUAL}content-length: 2\r\n\r\n{{}}");
+        for (usually, instead) in [
+            ("POST", "PUT"),
+            ("POST", "post"),
+            ("POST", "\r\nPOST"),
+            ("HTTP/1.1", "HTTP/1.0"),
+            ("/rpc", "http://a/rpc"),
+            ("/rpc", "//a/rpc"),
+            ("/rpc", "/a\\b"),
+            ("/rpc", "/a#b"),
+            ("/rpc", "*"),
+            ("127.0.0.1", "user@a"),
+            ("Host: 127.0.0.1:8899\r\n", ""),
+            ("application/json", "text/plain"),
+        ] {
+            assert_eq!(
+                head_and_body(&usual.replace(usually, instead)),
+                None,
+                "{instead}"
+            );
+        }
+        assert!(head_and_body(&usual).is_some());
+    }
+}

@@ -1,0 +1,232 @@
+//! Answers on a bare connection of HTTP/1.
+
+use std::io::{IoSlice, Write as _};
+use std::os::fd::{AsRawFd, RawFd};
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use http::StatusCode;
+use pingora::protocols::Stream;
+use pingora::protocols::http::date::get_cached_date;
+use smallvec::SmallVec;
+use tokio::io::AsyncWriteExt;
+
+use crate::config::Limits;
+use crate::edge::connections::TrackedConnection;
+use crate::edge::reply::{BodyPieces, ResponseHead, ResponseWriter, WriteFault};
+use crate::edge::write_pace::{PIECE, WritePace};
+
+/// Bodies up to this size are copied behind their heads.
+const SMALL: usize = 4096;
+
+/// The end of the last chunk.
+const LAST_CHUNK: &[u8] = b"0\r\n\r\n";
+
+type Slices<'a> = SmallVec<[IoSlice<'a>; 5]>;
+
+/// How the client of one request has to be answered, and what became of that.
+#[derive(Debug)]
+#[expect(
+    clippy::struct_excessive_bools,
+    reason = "facts that do not depend on each other"
+)]
+pub(in crate::edge) struct WriteMode {
+    keeps_alive: bool,
+    /// Whether the client knows chunks; else the end of the connection ends an answer of unknown
+    /// length.
+    chunks: bool,
+    /// The client asked for the head alone.
+    bodyless: bool,
+    /// An answer has begun that the end of the connection would end.
+    open_ended: bool,
+}
+
+impl WriteMode {
+    /// For a request of HTTP/1.1 (`is_current`) or 1.0.
+    pub(in crate::edge) const fn for_request(
+        keeps_alive: bool,
+        is_current: bool,
+        bodyless: bool,
+    ) -> Self {
+        Self {
+            keeps_alive,
+            chunks: is_current,
+            bodyless,
+            open_ended: false,
+        }
+    }
+
+    /// The usual one.
+    pub(super) const fn kept_alive() -> Self {
+        Self::for_request(true, true, false)
+    }
+
+    pub(in crate::edge) fn close(&mut self) {
+        self.keeps_alive = false;
+    }
+
+    pub(in crate::edge) const fn keeps_alive(&self) -> bool {
+        self.keeps_alive
+    }
+
+    /// Whether the end of the connection would pass for the end of an answer that has none.
+    pub(in crate::edge) const fn is_cut_short(&self) -> bool {
+        self.open_ended
+    }
+}
+
+/// One answer being written.
+pub(in crate::edge) struct DirectWrite<'a> {
+    stream: &'a mut Stream,
+    /// What is written at once; its room is used again.
+    buffer: &'a mut Vec<u8>,
+    manner: &'a mut WriteMode,
+    pace: WritePace<'a>,
+}
+
+impl<'a> DirectWrite<'a> {
+    pub(in crate::edge) fn new(
+        stream: &'a mut Stream,
+        buffer: &'a mut Vec<u8>,
+        manner: &'a mut WriteMode,
+        tracked: &'a Arc<TrackedConnection>,
+        limits: &'a Limits,
+    ) -> Self {
+        Self {
+            stream,
+            buffer,
+            manner,
+            pace: WritePace::new(tracked, limits),
+        }
+    }
+
+    /// Begins the head with everything but the framing and the empty line.
+    fn head(&mut self, lines: &ResponseHead<'_>) {
+        self.buffer.clear();
+        let status = StatusCode::from_u16(lines.status).unwrap_or_default();
+        self.buffer.extend_from_slice(b"HTTP/1.1 ");
+        self.buffer.extend_from_slice(status.as_str().as_bytes());
+        self.buffer.push(b' ');
+        let reason = status.canonical_reason().unwrap_or_default();
+        self.buffer.extend_from_slice(reason.as_bytes());
+        self.buffer.extend_from_slice(b"\r\n");
+        lines.tell(&mut |name, value| self.line(name, value));
+        self.line("date", get_cached_date().as_bytes());
+        let connection: &[u8] = if self.manner.keeps_alive {
+            b"keep-alive"
+        } else {
+            b"close"
+        };
+        self.line("connection", connection);
+    }
+
+    fn line(&mut self, name: &str, value: &[u8]) {
+        self.buffer.extend_from_slice(name.as_bytes());
+        self.buffer.extend_from_slice(b": ");
+        self.buffer.extend_from_slice(value);
+        self.buffer.extend_from_slice(b"\r\n");
+    }
+
+    /// Sends the buffer and what is to follow it.
+    async fn send(&mut self, rest: &[Bytes]) -> Result<(), WriteFault> {
+        let pieces = [self.buffer.as_slice()];
+        let rest = rest.iter().map(Bytes::as_ref);
+        let mut slices: Slices<'_> = pieces.into_iter().chain(rest).map(IoSlice::new).collect();
+        let written = write_all(self.stream, &mut slices, &mut self.pace).await;
+        self.pace.done();
+        written
+    }
+}
+
+impl ResponseWriter for DirectWrite<'_> {
+    async fn whole(
+        &mut self,
+        lines: &ResponseHead<'_>,
+        body: BodyPieces,
+    ) -> Result<(), WriteFault> {
+        let length: usize = body.iter().map(Bytes::len).sum();
+        self.head(lines);
+        write!(self.buffer, "content-length: {length}\r\n\r\n").ok();
+        if self.manner.bodyless {
+            return self.send(&[]).await;
+        }
+        if length > SMALL {
+            return self.send(&body).await;
+        }
+        for piece in &body {
+            self.buffer.extend_from_slice(piece);
+        }
+        self.send(&[]).await
+    }
+
+    async fn begin(&mut self, lines: &ResponseHead<'_>) -> Result<(), WriteFault> {
+        self.head(lines);
+        if self.manner.chunks {
+            self.line("transfer-encoding", b"chunked");
+        } else {
+            self.manner.open_ended = true;
+        }
+        self.buffer.extend_from_slice(b"\r\n");
+        self.send(&[]).await
+    }
+
+    async fn push(&mut self, chunk: Bytes) -> Result<(), WriteFault> {
+        self.buffer.clear();
+        if !self.manner.chunks {
+            return self.send(&[chunk]).await;
+        }
+        write!(self.buffer, "{:x}\r\n", chunk.len()).ok();
+        self.send(&[chunk, Bytes::from_static(b"\r\n")]).await
+    }
+
+    async fn end(&mut self) -> Result<(), WriteFault> {
+        self.manner.open_ended = false;
+        if !self.manner.chunks {
+            return Ok(());
+        }
+        self.buffer.clear();
+        self.buffer.extend_from_slice(LAST_CHUNK);
+        self.send(&[]).await
+    }
+}
+
+async fn write_all(
+    stream: &mut Stream,
+    mut slices: &mut [IoSlice<'_>],
+    pace: &mut WritePace<'_>,
+) -> Result<(), WriteFault> {
+    let all: usize = slices.iter().map(|slice| slice.len()).sum();
+    let mut left = all;
+    while !slices.is_empty() {
+        let written = pace.hold(left, stream.write_vectored(slices)).await?;
+        let written = written.map_err(|_client_gone| WriteFault::Gone)?;
+        if written == 0 {
+            return Err(WriteFault::Gone);
+        }
+        left -= written;
+        pace.taken(written);
+        IoSlice::advance_slices(&mut slices, written);
+    }
+    // TLS takes this much into a buffer of its own.
+    let flushed = pace.hold(all.min(PIECE), stream.flush()).await?;
+    flushed.map_err(|_client_gone| WriteFault::Gone)
+}
+
+/// Has the connection reset when it is dropped, so that nobody takes its end for one in good order.
+pub(super) fn reset(stream: &Stream) {
+    let socket = Descriptor(stream.id());
+    let linger = socket2::SockRef::from(&socket).set_linger(Some(Duration::ZERO));
+    if let Err(error) = linger {
+        tracing::debug!(%error, "connection not reset; the client may take a truncated response for complete");
+    }
+}
+
+/// The socket below a stream, however many layers are between.
+struct Descriptor(RawFd);
+
+impl AsRawFd for Descriptor {
+    fn as_raw_fd(&self) -> RawFd {
+        self.0
+    }
+}

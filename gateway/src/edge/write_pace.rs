@@ -1,0 +1,121 @@
+//! How fast a client has to take its answer: each 64 KiB within the configured time. Nothing is
+//! counted and no clock is read as long as its connection takes what is written.
+
+use std::pin::{Pin, pin};
+use std::sync::Arc;
+use std::task::{Context, Poll};
+
+use tokio::time::{Instant, Sleep, sleep};
+
+use super::connections::{NoRoom, PATIENCE_WHEN_STOPPING, TrackedConnection, UnsentBytes};
+use super::reply::WriteFault;
+use crate::config::Limits;
+
+/// What a client has to take within the time.
+pub(super) const PIECE: usize = 64 * 1024;
+
+/// The pace of one answer.
+pub(super) struct WritePace<'a> {
+    tracked: &'a Arc<TrackedConnection>,
+    limits: &'a Limits,
+    /// From the first write on that the client does not take at once.
+    blocked: Option<BlockedWrite>,
+}
+
+/// A write waits for its client.
+struct BlockedWrite {
+    charge: UnsentBytes,
+    /// Bytes taken since the deadline was set.
+    taken: usize,
+    deadline: Pin<Box<Sleep>>,
+    /// `None` since it has begun: there is less time then.
+    stopping: Option<Pin<Box<dyn Future<Output = ()> + Send + Sync>>>,
+}
+
+impl BlockedWrite {
+    fn new(tracked: &TrackedConnection, charge: UnsentBytes, limits: &Limits) -> Self {
+        Self {
+            charge,
+            taken: 0,
+            deadline: Box::pin(sleep(limits.write_timeout)),
+            stopping: Some(Box::pin(tracked.connections.stopping().begins())),
+        }
+    }
+
+    /// Has the next piece taken until the end of the time for it.
+    fn begin_piece(&mut self, limits: &Limits) {
+        self.taken = 0;
+        let patience = match self.stopping {
+            Some(_) => limits.write_timeout,
+            None => limits.write_timeout.min(PATIENCE_WHEN_STOPPING),
+        };
+        self.deadline.as_mut().reset(Instant::now() + patience);
+    }
+
+    fn poll_over(&mut self, limits: &Limits, context: &mut Context<'_>) -> Poll<()> {
+        if let Some(stopping) = &mut self.stopping
+            && stopping.as_mut().poll(context).is_ready()
+        {
+            self.stopping = None;
+            self.begin_piece(limits);
+        }
+        self.deadline.as_mut().poll(context)
+    }
+}
+
+impl<'a> WritePace<'a> {
+    pub(super) fn new(tracked: &'a Arc<TrackedConnection>, limits: &'a Limits) -> Self {
+        Self {
+            tracked,
+            limits,
+            blocked: None,
+        }
+    }
+
+    /// Waits for a write, as long as there is patience. `bytes` wait with it.
+    pub(super) async fn hold<T>(
+        &mut self,
+        bytes: usize,
+        write: impl Future<Output = T>,
+    ) -> Result<T, WriteFault> {
+        let mut write = pin!(write);
+        std::future::poll_fn(|context| match write.as_mut().poll(context) {
+            Poll::Ready(done) => Poll::Ready(Ok(done)),
+            Poll::Pending => self.poll_over(bytes, context).map(Err),
+        })
+        .await
+    }
+
+    /// The client has taken so many bytes.
+    pub(super) fn taken(&mut self, bytes: usize) {
+        let Some(blocked) = &mut self.blocked else {
+            return;
+        };
+        blocked.taken += bytes;
+        if blocked.taken >= PIECE {
+            blocked.begin_piece(self.limits);
+            blocked.charge.taken();
+        }
+    }
+
+    /// Nothing waits any more.
+    pub(super) fn done(&mut self) {
+        self.blocked = None;
+    }
+
+    fn poll_over(&mut self, bytes: usize, context: &mut Context<'_>) -> Poll<WriteFault> {
+        if self.tracked.is_cut() {
+            return Poll::Ready(WriteFault::Stalled);
+        }
+        let blocked = match &mut self.blocked {
+            Some(blocked) => blocked,
+            // Whoever waits with nothing of its own, such as a buffer's rest, has to be seen too.
+            none => match self.tracked.charge(bytes.max(1), self.limits) {
+                Err(NoRoom) => return Poll::Ready(WriteFault::Stalled),
+                Ok(charge) => none.insert(BlockedWrite::new(self.tracked, charge, self.limits)),
+            },
+        };
+        let over = blocked.poll_over(self.limits, context);
+        over.map(|()| WriteFault::Stalled)
+    }
+}

@@ -1,0 +1,88 @@
+//! The order within a batch: a client reads its answers one after the other, and the head of the
+//! chain must not run backwards between them either. They are fetched side by side, maybe from
+//! several upstreams, so one that turns out to be older than one before it is asked for again.
+//!
+//! Only answers that were on their way together can disagree for that reason; those asked for later
+//! know how far the client is. So a batch may ask again for as many as it asks for at once: where it
+//! would take more, no upstream has reached what was told, and asking again is in vain.
+
+use std::pin::Pin;
+
+use futures::StreamExt;
+use futures::stream::{self, Stream};
+
+use super::Request;
+use super::call;
+use super::call_reply::CallReply;
+use crate::dispatch::ToldHeads;
+use crate::jsonrpc::RequestEntry;
+use crate::solana::Heads;
+
+type AnsweredEntries = Pin<Box<dyn Stream<Item = (CallReply, RequestEntry)> + Send>>;
+
+/// The greatest numbers that the answers so far told of, at each commitment.
+#[derive(Debug, Default)]
+struct BatchOrder {
+    heads: [Heads; 3],
+    /// Answers that were asked for again.
+    again: usize,
+}
+
+impl BatchOrder {
+    /// Whether an answer is older than one before it, by more than `slots` slots.
+    fn is_broken_by(&self, told: ToldHeads, slots: u64) -> bool {
+        told.heads().is_some_and(|(commitment, heads)| {
+            let before = self.heads.get(commitment.index());
+            before.is_some_and(|before| heads.is_below(before, slots))
+        })
+    }
+
+    /// Whether one more answer may be asked for again, of `most` in this batch.
+    fn may_repair(&mut self, most: usize) -> bool {
+        let may = self.again < most;
+        self.again += usize::from(may);
+        may
+    }
+
+    fn note(&mut self, told: ToldHeads) {
+        if let Some((commitment, heads)) = told.heads()
+            && let Some(before) = self.heads.get_mut(commitment.index())
+        {
+            before.raise(&heads);
+        }
+    }
+}
+
+/// The answers in the order of their calls, each as new as those before it where that can be had:
+/// by now the client's floor is where the newest of them is.
+pub(super) fn in_order(
+    request: Request,
+    answered: AnsweredEntries,
+) -> impl Stream<Item = CallReply> {
+    let state = (request, answered, BatchOrder::default());
+    stream::unfold(state, |(request, mut answered, mut order)| async move {
+        let (mut reply, entry) = answered.next().await?;
+        let config = &request.snapshot.config;
+        if order.is_broken_by(reply.attempt_summary.told_heads, config.selection.step_back) {
+            let may = order.may_repair(config.limits.batch_concurrency.max(1));
+            request.pipeline.metrics.out_of_order(may);
+            if may {
+                reply = call::answer_again(&request, entry).await;
+            }
+        }
+        order.note(reply.attempt_summary.told_heads);
+        Some((reply, (request, answered, order)))
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_batch_asks_again_for_so_many_and_no_more() {
+        let mut order = BatchOrder::default();
+        let again = (0..1000).filter(|_| order.may_repair(16)).count();
+        assert_eq!(again, 16);
+    }
+}

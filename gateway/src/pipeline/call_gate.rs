@@ -1,0 +1,181 @@
+//! The turn of a call where the gateway as a whole may have only so many in progress: who is let on, and
+//! who is turned away, by class.
+
+use std::sync::Arc;
+
+use prometheus::{Histogram, HistogramOpts, HistogramVec, IntCounter, IntCounterVec, IntGauge};
+use prometheus::{Opts, Registry};
+use tokio::time::{Duration, Instant, timeout_at};
+
+use super::{Pipeline, Request};
+use crate::error::Rejection;
+use crate::limit::{Gate, GatePermit, PermitRequest};
+use crate::snapshot::Snapshot;
+use crate::solana::{Class, Priority};
+
+/// How long who is turned away is told to wait.
+const MOMENT: Duration = Duration::from_secs(1);
+
+const SECONDS: [f64; 9] = [0.001, 0.005, 0.025, 0.1, 0.25, 0.5, 1.0, 5.0, 30.0];
+
+/// All calls in progress towards upstreams.
+#[derive(Debug)]
+pub(super) struct CallGate {
+    gate: Arc<Gate>,
+    /// In the order of [`Priority::ALL`].
+    classes: [ClassMetrics; Priority::ALL.len()],
+    in_progress: IntGauge,
+    waiting: IntGauge,
+}
+
+#[derive(Debug)]
+struct ClassMetrics {
+    at_once: IntCounter,
+    queued: IntCounter,
+    /// More waited than may.
+    shed: IntCounter,
+    /// It waited for too long.
+    late: IntCounter,
+    waited: Histogram,
+}
+
+impl CallGate {
+    pub(super) fn register(registry: &Registry) -> prometheus::Result<Self> {
+        let calls = IntCounterVec::new(
+            Opts::new(
+                "perijove_admission_calls_total",
+                "Calls by class and what became of them at limits.calls: at_once, queued (and then let on), shed or late",
+            ),
+            &["class", "outcome"],
+        )?;
+        let waited = HistogramVec::new(
+            HistogramOpts::new(
+                "perijove_admission_wait_seconds",
+                "How long calls waited for their turn at limits.calls, those included that were turned away",
+            )
+            .buckets(SECONDS.to_vec()),
+            &["class"],
+        )?;
+        let gauge = |name, text| -> prometheus::Result<IntGauge> {
+            let gauge = IntGauge::new(name, text)?;
+            registry.register(Box::new(gauge.clone()))?;
+            Ok(gauge)
+        };
+        registry.register(Box::new(calls.clone()))?;
+        registry.register(Box::new(waited.clone()))?;
+        Ok(Self {
+            gate: Gate::new(usize::MAX, 0),
+            classes: Priority::ALL.map(|class| {
+                let label = class.label();
+                let counter = |outcome: &str| calls.with_label_values(&[label, outcome]);
+                ClassMetrics {
+                    at_once: counter("at_once"),
+                    queued: counter("queued"),
+                    shed: counter("shed"),
+                    late: counter("late"),
+                    waited: waited.with_label_values(&[label]),
+                }
+            }),
+            in_progress: gauge(
+                "perijove_admission_in_progress",
+                "Calls that have their turn; counted with limits.calls",
+            )?,
+            waiting: gauge(
+                "perijove_admission_waiting",
+                "Calls that wait for their turn at limits.calls",
+            )?,
+        })
+    }
+
+    fn of(&self, priority: Priority) -> Option<&ClassMetrics> {
+        self.classes.get(priority as usize)
+    }
+}
+
+impl Pipeline {
+    /// Waits for the turn of a call that an upstream is to be asked for. `None` where there is no bound.
+    ///
+    /// # Errors
+    /// It is turned away.
+    pub async fn turn(
+        &self,
+        snapshot: &Snapshot,
+        ask: PermitRequest,
+        deadline: Instant,
+    ) -> Result<Option<GatePermit>, Rejection> {
+        let limits = &snapshot.config.limits;
+        let Some(calls) = limits.calls else {
+            return Ok(None);
+        };
+        let CallGate { gate, .. } = &self.metrics.turns;
+        gate.resize(calls, limits.calls_waiting);
+        let metrics = self.metrics.turns.of(ask.priority);
+        let count = |which: fn(&ClassMetrics) -> &IntCounter| {
+            if let Some(metrics) = metrics {
+                which(metrics).inc();
+            }
+        };
+        if let Some(place) = gate.try_place(ask) {
+            count(|metrics| &metrics.at_once);
+            return Ok(Some(place));
+        }
+        let begun = Instant::now();
+        let until = deadline.min(begun + limits.calls_queue);
+        let waited = Box::pin(timeout_at(until, gate.place(ask))).await;
+        if let Some(metrics) = metrics {
+            metrics.waited.observe(begun.elapsed().as_secs_f64());
+        }
+        match waited {
+            Ok(Some(place)) => {
+                count(|metrics| &metrics.queued);
+                return Ok(Some(place));
+            }
+            Ok(None) => count(|metrics| &metrics.shed),
+            Err(_elapsed) => count(|metrics| &metrics.late),
+        }
+        Err(Rejection::OverLimit {
+            reason: "the gateway is busy with calls that go before",
+            retry_after: MOMENT,
+            remaining: None,
+        })
+    }
+
+    /// For the metrics, when they are read.
+    pub fn tell_metrics(&self) {
+        let CallGate {
+            gate,
+            in_progress,
+            waiting,
+            ..
+        } = &self.metrics.turns;
+        let number = |count: usize| i64::try_from(count).unwrap_or(i64::MAX);
+        in_progress.set(number(gate.used()));
+        waiting.set(number(gate.waiting()));
+    }
+
+    /// For `/status`; null where there is no bound.
+    pub fn admission_status(&self, snapshot: &Snapshot) -> serde_json::Value {
+        let gate = &self.metrics.turns.gate;
+        match snapshot.config.limits.calls {
+            None => serde_json::Value::Null,
+            Some(limit) => serde_json::json!({
+                "limit": limit,
+                "in_progress": gate.used(),
+                "waiting": gate.waiting(),
+            }),
+        }
+    }
+}
+
+impl Request {
+    /// The turn of one of its calls.
+    pub(super) async fn turn(&self, class: &Class) -> Result<Option<GatePermit>, Rejection> {
+        if self.snapshot.config.limits.calls.is_none() {
+            return Ok(None);
+        }
+        let turn = self
+            .pipeline
+            .turn(&self.snapshot, self.ask(class), self.deadline);
+        Box::pin(turn).await
+    }
+}

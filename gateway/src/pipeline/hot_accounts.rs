@@ -1,0 +1,199 @@
+//! Accounts that are read often: who reads them is counted, so that whoever can hear of them may
+//! listen, and what is heard is kept as an answer would be that came just then.
+//!
+//! What is heard lives as long as an answer of its slot, by the same rules. An account that has not
+//! changed in a slot is therefore asked for once in it, as ever: that nothing was told of it may also
+//! mean that nothing was told yet.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use bytes::Bytes;
+use parking_lot::Mutex;
+use serde::Deserialize;
+use serde_json::value::RawValue;
+
+use super::Pipeline;
+use super::cacheable::CacheableCall;
+use super::call_plan::CallPlan;
+use crate::cache::{AnswerOrigin, CacheKey};
+use crate::jsonrpc::{Answer, Call};
+use crate::snapshot::Snapshot;
+use crate::solana::{self, Method};
+
+/// Accounts that are counted at most; who is not among them in one window may be in the next.
+const MOST: usize = 8192;
+
+/// Reads since they were looked at last.
+#[derive(Debug, Default)]
+pub struct HotReads(Mutex<HashMap<CacheKey, HotRead>>);
+
+/// An account in one spelling, at one commitment.
+#[derive(Clone, Debug)]
+pub struct HotRead {
+    pub reads: u32,
+    key: CacheKey,
+    call: Call,
+    call_plan: Arc<CallPlan>,
+}
+
+impl HotRead {
+    /// Under which it is found in memory; no other account and no other spelling has it.
+    pub fn key(&self) -> CacheKey {
+        self.key
+    }
+
+    /// The parameters it is read with.
+    pub fn params(&self) -> Option<&[u8]> {
+        self.call.params()
+    }
+}
+
+impl HotReads {
+    /// All of them, from zero on.
+    pub fn take(&self) -> Vec<HotRead> {
+        let reads = std::mem::take(&mut *self.0.lock());
+        reads.into_values().collect()
+    }
+}
+
+impl CacheableCall<'_> {
+    /// Counts a read of an account, where those that are read often are to be followed.
+    pub(super) fn count_read(&self) {
+        let request = self.request;
+        let is_account = self.class.method == Method::GetAccountInfo;
+        if !is_account
+            || request.ledger_only
+            || request.snapshot.config.cache.hot_accounts.most == 0
+        {
+            return;
+        }
+        let mut reads = request.pipeline.hot.0.lock();
+        let key = self.keys.live;
+        if let Some(hot) = reads.get_mut(&key) {
+            hot.reads = hot.reads.saturating_add(1);
+        } else if reads.len() < MOST {
+            let hot = HotRead {
+                reads: 1,
+                key,
+                call: self.call.clone(),
+                call_plan: Arc::clone(self.call_plan),
+            };
+            reads.insert(key, hot);
+        }
+    }
+}
+
+/// What a subscription tells.
+#[derive(Deserialize)]
+struct NotifiedAccount<'a> {
+    context: NotifiedContext,
+    #[serde(borrow)]
+    value: &'a RawValue,
+}
+
+#[derive(Deserialize)]
+struct NotifiedContext {
+    slot: u64,
+}
+
+#[derive(Deserialize)]
+struct CachedAccount {
+    lamports: u64,
+}
+
+/// What stands in the context of an answer besides its slot.
+#[derive(Deserialize)]
+struct AnsweredContext<'a> {
+    #[serde(borrow, rename = "apiVersion")]
+    api_version: Option<&'a RawValue>,
+}
+
+/// What was told in the shape of an answer that was given before, whose context may say more.
+fn as_answered(told: &[u8], before: &[u8]) -> Option<Vec<u8>> {
+    let NotifiedAccount { context, value } = serde_json::from_slice(told).ok()?;
+    let held: CachedAccount = serde_json::from_str(value.get()).ok()?;
+    // Of an account that is no more, a node tells something else than it answers.
+    if held.lamports == 0 {
+        return None;
+    }
+    let (before, _) = solana::wrapped_parts(before)?;
+    let AnsweredContext { api_version } = serde_json::from_slice(before).ok()?;
+    let version = api_version.map_or_else(String::new, |version| {
+        format!(r#","apiVersion":{}"#, version.get())
+    });
+    let (slot, value) = (context.slot, value.get());
+    Some(
+        format!(
+            r#"{{"jsonrpc":"2.0","result":{{"context":{{"slot":{slot}{version}}},"value":{value}}},"id":1}}"#
+        )
+        .into_bytes(),
+    )
+}
+
+impl Pipeline {
+    /// Keeps what a subscription to an account told, `{"context":…,"value":…}`, for those who read
+    /// it; `upstream` told it.
+    pub fn keep_heard(&self, snapshot: &Snapshot, hot: &HotRead, told: &Bytes, upstream: &str) {
+        let pool = &snapshot.pool;
+        let generation = pool.generation();
+        let upstream = pool
+            .upstream(upstream)
+            .filter(|one| !one.is_of_other_cluster());
+        let (Some(upstream), Some(view)) = (upstream, pool.slots()) else {
+            return;
+        };
+        // It is hot because it was asked for: an answer is there, true or not.
+        let before = self.cache.memory.get(&hot.key);
+        let body = before
+            .as_ref()
+            .and_then(|before| as_answered(told, before.result()?));
+        let Some(body) = body else {
+            return;
+        };
+        let Ok(answer) = Answer::scan(Bytes::from(body)) else {
+            return;
+        };
+        let class = &hot.call_plan.class;
+        let dated = solana::keep(class, hot.params(), &answer);
+        let source = AnswerOrigin {
+            upstream: upstream.name(),
+            reached: None,
+        };
+        let admitted = snapshot.cache.admit(&answer, &dated, class, &view, &source);
+        if let Some((_, entry)) = admitted {
+            self.cache.memory.put(hot.key, Arc::new(entry));
+            self.forget_since(generation, pool);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_told_takes_the_shape_of_what_was_answered() {
+        let told =
+            br#"{"context":{"slot":9},"value":{"lamports":3,"rentEpoch":18446744073709551615}}"#;
+        let before = br#"{"context":{"apiVersion":"4.2.2","slot":7},"value":null}"#;
+        let answer = as_answered(told, before).unwrap();
+        let expected = br#"{"jsonrpc":"2.0","result":{"context":{"slot":9,"apiVersion":"4.2.2"},"value":{"lamports":3,"rentEpoch":18446744073709551615}},"id":1}"#;
+        assert_eq!(answer, expected);
+        let plain = as_answered(told, br#"{"context":{"slot":7},"value":{}}"#).unwrap();
+        assert!(plain.starts_with(br#"{"jsonrpc":"2.0","result":{"context":{"slot":9},"value""#));
+    }
+
+    #[test]
+    fn an_account_that_is_no_more_is_asked_for() {
+        let before = br#"{"context":{"slot":7},"value":{}}"#;
+        for told in [
+            &br#"{"context":{"slot":9},"value":{"lamports":0}}"#[..],
+            br#"{"context":{"slot":9},"value":null}"#,
+            br#"{"value":{"lamports":1}}"#,
+            b"9",
+        ] {
+            assert_eq!(as_answered(told, before), None);
+        }
+    }
+}

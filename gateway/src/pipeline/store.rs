@@ -1,0 +1,58 @@
+//! Step 11: an answer is kept in memory and in Redis for as long as it is true.
+
+use std::sync::Arc;
+
+use super::cacheable::CacheableCall;
+use crate::cache::{AnswerOrigin, KeyScope};
+use crate::dispatch::{AnswerPayload, AttemptSummary, Delivered};
+use crate::solana;
+
+impl CacheableCall<'_> {
+    /// Keeps an answer if it may be, and says whether it was the whole one.
+    pub(super) fn store(&self, delivered: &Delivered, attempt_summary: &AttemptSummary) -> bool {
+        let Delivered::Payload(AnswerPayload::Whole(answer)) = delivered else {
+            return false;
+        };
+        // Another upstream may have what this one says is not there.
+        if attempt_summary.unproven {
+            return false;
+        }
+        let snapshot = &self.request.snapshot;
+        let (Some(upstream), true) = (
+            &attempt_summary.upstream,
+            snapshot.cache.keeps(self.class.method),
+        ) else {
+            return false;
+        };
+        let pool = &snapshot.pool;
+        let generation = pool.generation();
+        let Some(view) = self.view().filter(|_| !upstream.is_of_other_cluster()) else {
+            return false;
+        };
+        let dated = solana::keep(self.class, self.call.params(), answer);
+        let source = AnswerOrigin {
+            upstream: upstream.name(),
+            reached: attempt_summary.reached,
+        };
+        let admitted = snapshot
+            .cache
+            .admit(answer, &dated, self.class, &view, &source);
+        // For good only from an upstream that has shown to be of this cluster.
+        let trusted = |scope| scope != KeyScope::Permanent || upstream.is_of(&self.keys.cluster);
+        let admitted = admitted.filter(|(scope, _)| trusted(*scope));
+        let kept = admitted.is_some();
+        if let Some((scope, entry)) = admitted {
+            let cache = &self.request.pipeline.cache;
+            let slots = entry.remaining(&view).unwrap_or_default();
+            let lives = snapshot
+                .config
+                .cluster
+                .slot_time
+                .saturating_mul(u32::try_from(slots).unwrap_or(u32::MAX));
+            cache.put(self.key(scope), &Arc::new(entry), lives);
+        }
+        self.keep_accounts(answer, &view, &source);
+        self.request.pipeline.forget_since(generation, pool);
+        kept
+    }
+}

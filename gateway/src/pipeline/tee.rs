@@ -1,0 +1,120 @@
+//! Keeping what is too large to be held before it is sent on: copied while it streams by.
+
+use std::fmt;
+use std::sync::Arc;
+
+use bytes::Bytes;
+
+use super::cacheable::CacheableCall;
+use crate::cache::AnswerCopy;
+use crate::dispatch::{AnswerPayload, AttemptSummary, Delivered};
+use crate::jsonrpc::{Answer, RequestId};
+
+/// A copy in the making, and what to do with it.
+pub(super) struct Tee {
+    /// `None` once the answer turned out to be too large.
+    copy: Option<AnswerCopy>,
+    keep: Box<dyn FnOnce(Answer) + Send>,
+}
+
+impl Tee {
+    /// Takes a piece as the upstream sent it.
+    pub(super) fn push(&mut self, piece: &[u8]) {
+        if let Some(copy) = &mut self.copy
+            && !copy.push(piece)
+        {
+            self.copy = None;
+        }
+    }
+
+    fn is_of_use(&self) -> bool {
+        self.copy.is_some()
+    }
+
+    /// All has come of what should be the answer to `asked`; `false` if it is not, or was not
+    /// copied.
+    pub(super) fn finish(self, asked: RequestId) -> bool {
+        let scanned = self
+            .copy
+            .map(|copy| Answer::scan_reply(Bytes::from(copy), asked));
+        let Some(Ok(answer)) = scanned else {
+            return false;
+        };
+        (self.keep)(answer);
+        true
+    }
+}
+
+impl CacheableCall<'_> {
+    /// Begins to copy an answer that streams, if it may be kept.
+    pub(super) fn tee(
+        &self,
+        delivered: &Delivered,
+        attempt_summary: &AttemptSummary,
+    ) -> Option<Tee> {
+        let Delivered::Payload(AnswerPayload::Stream { length, .. }) = delivered else {
+            return None;
+        };
+        let snapshot = &self.request.snapshot;
+        if !snapshot.cache.keeps(self.class.method) || attempt_summary.unproven {
+            return None;
+        }
+        let longest = snapshot.config.cache.max_entry;
+        let copy = self.request.pipeline.cache.copies.begin(*length, longest)?;
+        let (request, call, call_plan) = (
+            self.request.clone(),
+            self.call.clone(),
+            Arc::clone(self.call_plan),
+        );
+        let attempt_summary = AttemptSummary {
+            upstream: attempt_summary.upstream.clone(),
+            reached: attempt_summary.reached,
+            ..AttemptSummary::default()
+        };
+        Some(Tee {
+            copy: Some(copy),
+            keep: Box::new(move |answer| {
+                if let Some(cacheable) = CacheableCall::of(&request, &call, &call_plan) {
+                    let answer = Delivered::Payload(AnswerPayload::Whole(answer));
+                    cacheable.store(&answer, &attempt_summary);
+                }
+            }),
+        })
+    }
+
+    /// Reads an answer that nobody waits for, for the sake of the copy.
+    pub(super) async fn read_to_the_end(
+        &self,
+        delivered: Delivered,
+        attempt_summary: &AttemptSummary,
+    ) {
+        let Some(mut tee) = self.tee(&delivered, attempt_summary) else {
+            return;
+        };
+        let Delivered::Payload(AnswerPayload::Stream { head, mut rest, .. }) = delivered else {
+            return;
+        };
+        tee.push(&head);
+        while tee.is_of_use() {
+            match rest.next().await {
+                Some(Ok(piece)) => tee.push(&piece),
+                Some(Err(_)) => return,
+                None => {
+                    if tee.finish(rest.asked()) {
+                        rest.complete();
+                    }
+                    return;
+                }
+            }
+        }
+    }
+}
+
+impl fmt::Debug for Tee {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter
+            .debug_struct("Copying")
+            .field("copy", &self.copy)
+            .finish_non_exhaustive()
+    }
+}

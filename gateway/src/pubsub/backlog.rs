@@ -1,0 +1,193 @@
+//! The memory that messages take which wait for clients, of all clients together. Where it is more
+//! than may be, the clients behind which most waits are given up.
+
+use std::collections::HashMap;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Weak};
+
+use bytes::Bytes;
+use parking_lot::Mutex;
+
+/// One client's share.
+pub(super) trait ClientBacklog: Send + Sync + std::fmt::Debug {
+    /// Bytes that wait for the client, with those that are being written.
+    fn bytes(&self) -> usize;
+
+    fn give_up(&self);
+}
+
+/// What waits for all clients.
+#[derive(Debug)]
+pub(super) struct BacklogTotal {
+    bytes: AtomicUsize,
+    most: AtomicUsize,
+    outboxes: Mutex<Registry>,
+}
+
+#[derive(Debug, Default)]
+struct Registry {
+    last: u64,
+    all: HashMap<u64, Weak<dyn ClientBacklog>>,
+}
+
+/// Bytes that count for as long as this is alive.
+#[derive(Debug)]
+pub(super) struct BacklogCharge {
+    total: Arc<BacklogTotal>,
+    bytes: usize,
+}
+
+impl Drop for BacklogCharge {
+    fn drop(&mut self) {
+        self.total.sub(self.bytes);
+    }
+}
+
+/// Bytes that count once, however many clients they wait for.
+struct SharedMessage {
+    bytes: Bytes,
+    _charge: BacklogCharge,
+}
+
+impl AsRef<[u8]> for SharedMessage {
+    fn as_ref(&self) -> &[u8] {
+        &self.bytes
+    }
+}
+
+impl BacklogTotal {
+    pub(super) fn new(most: usize) -> Arc<Self> {
+        Arc::new(Self {
+            bytes: AtomicUsize::new(0),
+            most: AtomicUsize::new(most),
+            outboxes: Mutex::default(),
+        })
+    }
+
+    pub(super) fn bytes(&self) -> usize {
+        self.bytes.load(Ordering::Relaxed)
+    }
+
+    /// How many bytes may wait from now on.
+    pub(super) fn allow(&self, most: usize) {
+        self.most.store(most, Ordering::Relaxed);
+    }
+
+    pub(super) fn add(&self, bytes: usize) {
+        self.bytes.fetch_add(bytes, Ordering::Relaxed);
+    }
+
+    pub(super) fn sub(&self, bytes: usize) {
+        self.bytes.fetch_sub(bytes, Ordering::Relaxed);
+    }
+
+    pub(super) fn charge(self: &Arc<Self>, bytes: usize) -> BacklogCharge {
+        self.add(bytes);
+        BacklogCharge {
+            total: Arc::clone(self),
+            bytes,
+        }
+    }
+
+    /// The same bytes, counted until the last of their owners has let them go.
+    pub(super) fn share(self: &Arc<Self>, bytes: Bytes) -> Bytes {
+        let charge = self.charge(bytes.len());
+        Bytes::from_owner(SharedMessage {
+            bytes,
+            _charge: charge,
+        })
+    }
+
+    /// A client comes. The number under which it is known until it leaves.
+    pub(super) fn enter(&self, outbox: Weak<dyn ClientBacklog>) -> u64 {
+        let mut outboxes = self.outboxes.lock();
+        outboxes.last += 1;
+        let number = outboxes.last;
+        outboxes.all.insert(number, outbox);
+        number
+    }
+
+    pub(super) fn leave(&self, number: u64) {
+        self.outboxes.lock().all.remove(&number);
+    }
+
+    /// Where too much waits, gives up the clients behind which most does, until a quarter of what
+    /// may wait is free again. Must not be called with an outbox locked.
+    pub(super) fn relieve(&self) {
+        let most = self.most.load(Ordering::Relaxed);
+        if self.bytes() <= most {
+            return;
+        }
+        let Some(outboxes) = self.outboxes.try_lock() else {
+            // Another is at it, or a client comes or leaves: the next message looks again.
+            return;
+        };
+        let known: Vec<_> = outboxes.all.values().filter_map(Weak::upgrade).collect();
+        // The last owner of an outbox takes it from the list.
+        drop(outboxes);
+        let mut waiting: Vec<_> = known
+            .into_iter()
+            .map(|outbox| (outbox.bytes(), outbox))
+            .filter(|(bytes, _)| *bytes > 0)
+            .collect();
+        waiting.sort_unstable_by_key(|(bytes, _)| std::cmp::Reverse(*bytes));
+        for (_, outbox) in &waiting {
+            if self.bytes() <= most / 4 * 3 {
+                return;
+            }
+            outbox.give_up();
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::pubsub::outbox::Outbox;
+
+    #[test]
+    fn what_many_wait_for_counts_once() {
+        let total = BacklogTotal::new(10_000);
+        let shared = total.share(Bytes::from(vec![b'x'; 1000]));
+        let others = [shared.clone(), shared.slice(5..)];
+        assert_eq!(total.bytes(), 1000);
+        drop(shared);
+        assert_eq!(total.bytes(), 1000, "others have it still");
+        drop(others);
+        assert_eq!(total.bytes(), 0);
+    }
+
+    #[test]
+    fn where_too_much_waits_those_are_given_up_behind_whom_most_does() {
+        let total = BacklogTotal::new(10_000);
+        let outboxes: Vec<_> = (0..5).map(|_| Outbox::among(&total, 100_000)).collect();
+        for (outbox, answers) in outboxes.iter().zip([1, 2, 3, 0, 1]) {
+            for _ in 0..answers {
+                outbox.answer(Bytes::from(vec![b'x'; 1000]), &[]);
+            }
+        }
+        assert!(outboxes.iter().all(|outbox| !outbox.has_overflowed()));
+        outboxes[3].answer(Bytes::from(vec![b'x'; 4000]), &[]);
+        let given_up: Vec<_> = outboxes.iter().map(|one| one.has_overflowed()).collect();
+        assert_eq!(given_up, [false, false, false, true, false]);
+        assert!(total.bytes() <= 7_500, "{}", total.bytes());
+        drop(outboxes);
+        assert_eq!(total.bytes(), 0, "clients that have gone wait for nothing");
+    }
+
+    #[test]
+    fn a_notification_that_all_wait_for_gives_nobody_up() {
+        let total = BacklogTotal::new(10_000);
+        let outboxes: Vec<_> = (0..50).map(|_| Outbox::among(&total, 100_000)).collect();
+        let head = total.share(Bytes::from(vec![b'x'; 5000]));
+        for outbox in &outboxes {
+            assert!(outbox.notify(&head, 7));
+        }
+        drop(head);
+        assert!(total.bytes() >= 5000 && total.bytes() < 10_000);
+        for outbox in &outboxes {
+            outbox.take().unwrap();
+        }
+        assert_eq!(total.bytes(), 0);
+    }
+}

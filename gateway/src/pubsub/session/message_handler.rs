@@ -1,0 +1,382 @@
+//! What a client says: calls for the pipeline, subscriptions for the hub, and batches of both.
+
+use std::collections::HashMap;
+use std::pin::Pin;
+use std::sync::Arc;
+
+use bytes::{BufMut, Bytes, BytesMut};
+use parking_lot::Mutex;
+use tokio::sync::Mutex as Turns;
+use tokio::time::Instant;
+
+use super::SocketClient;
+use crate::error::Rejection;
+use crate::jsonrpc::{
+    self, Call, Id, ParseError, RequestEntry, RequestPayload, RpcError, encode, error_reply,
+};
+use crate::pipeline::{Request, ResponseBody};
+use crate::pubsub::answer::gather;
+use crate::pubsub::caller_share::ShareGuard;
+use crate::pubsub::hub::Hub;
+use crate::pubsub::outbox::Outbox;
+use crate::pubsub::params::{SubscriptionSpec, subscription_id};
+use crate::pubsub::subscription_kind::{SubscriptionAction, SubscriptionKind};
+use crate::pubsub::topic::Topic;
+
+/// What is said to a message.
+#[derive(Debug, Default)]
+pub(super) struct MessageReply {
+    /// Empty: nothing.
+    pub(super) text: Bytes,
+    /// Subscriptions whose ids stand in it.
+    pub(super) makes_known: Vec<u64>,
+}
+
+impl From<Bytes> for MessageReply {
+    fn from(text: Bytes) -> Self {
+        Self {
+            text,
+            makes_known: Vec::new(),
+        }
+    }
+}
+
+/// Clients keep a socket alive with this text, some without quotes and braces. It wants no answer.
+pub(super) fn is_ping(text: &[u8]) -> bool {
+    text.trim_ascii() == b"ping"
+}
+
+/// Answers for one client.
+pub(super) struct MessageHandler(Arc<HandlerState>);
+
+struct HandlerState {
+    hub: Arc<Hub>,
+    outbox: Arc<Outbox>,
+    client: SocketClient,
+    /// Most subscriptions.
+    most: usize,
+    /// The client's subscriptions by their ids; `None` once it has gone.
+    subscribed: Mutex<Option<HashMap<u64, ClientSubscription>>>,
+    /// Large answers are read one at a time, and only while there is room for them.
+    large: Turns<()>,
+}
+
+/// A subscription of the client.
+struct ClientSubscription {
+    topic: Arc<Topic>,
+    _counted: ShareGuard,
+}
+
+type PendingReply = Pin<Box<dyn Future<Output = MessageReply> + Send>>;
+
+impl MessageHandler {
+    pub(super) fn new(
+        hub: Arc<Hub>,
+        outbox: Arc<Outbox>,
+        client: SocketClient,
+        most: usize,
+    ) -> Self {
+        Self(Arc::new(HandlerState {
+            hub,
+            outbox,
+            client,
+            most,
+            subscribed: Mutex::new(Some(HashMap::new())),
+            large: Turns::new(()),
+        }))
+    }
+
+    pub(super) fn answer(&self, text: Bytes) -> PendingReply {
+        let inner = Arc::clone(&self.0);
+        Box::pin(async move { inner.answer(text).await })
+    }
+
+    /// Whether the client may go on.
+    pub(super) fn is_welcome(&self) -> bool {
+        self.0.client.account.is_welcome()
+    }
+
+    /// The client is gone, or is to go.
+    pub(super) fn leave(&self) {
+        let subscribed = self.0.subscribed.lock().take();
+        let mut all: Vec<_> = subscribed.into_iter().flatten().collect();
+        all.sort_unstable_by_key(|(id, _)| *id);
+        for (id, own) in all {
+            self.0.hub.leave(&own.topic, id);
+        }
+    }
+
+    /// Forgets subscriptions that have ended by themselves.
+    pub(super) fn tidy(&self) {
+        if let Some(own) = self.0.subscribed.lock().as_mut() {
+            own.retain(|_, own| !own.topic.has_ended());
+        }
+    }
+}
+
+impl Drop for MessageHandler {
+    /// A connection that is cut says no farewell.
+    fn drop(&mut self) {
+        self.leave();
+    }
+}
+
+impl HandlerState {
+    async fn answer(self: &Arc<Self>, text: Bytes) -> MessageReply {
+        let snapshot = self.hub.published.load();
+        let most = snapshot.config.limits.max_batch.unwrap_or(usize::MAX);
+        match jsonrpc::parse(&text, most) {
+            Ok(RequestPayload::Single(RequestEntry::Call(call))) => {
+                match SubscriptionAction::of(call.method()) {
+                    Some(act) => self.act(act, &call).await,
+                    None => self.call(text, call.id).await.into(),
+                }
+            }
+            Ok(RequestPayload::Batch(batch)) => {
+                let acts = |entry: &RequestEntry| matches!(entry, RequestEntry::Call(call) if SubscriptionAction::of(call.method()).is_some());
+                if batch.clone().any(|entry| acts(&entry)) {
+                    self.mixed(batch).await
+                } else {
+                    self.call(text, None).await.into()
+                }
+            }
+            // As a node takes it, which reads bytes as it reads a text.
+            Err(ParseError::Utf8 { .. }) => {
+                let error = RpcError::new(-32700, "Parse error");
+                error_reply(&Id::null(), &error, false).into()
+            }
+            _ => self.call(text, None).await.into(),
+        }
+    }
+
+    /// A batch with subscriptions in it, entry by entry.
+    async fn mixed(self: &Arc<Self>, batch: jsonrpc::Batch) -> MessageReply {
+        let most = self
+            .hub
+            .published
+            .load()
+            .config
+            .limits
+            .unsent_per_connection;
+        let mut all = BytesMut::new();
+        let mut makes_known = Vec::new();
+        for entry in batch {
+            let answer = match entry {
+                // A node runs no method for a notification.
+                RequestEntry::Call(call) if call.id.is_none() => continue,
+                RequestEntry::Call(call) if all.len() >= most => {
+                    let id = call.id.unwrap_or(Id::null());
+                    error_reply(&id, &too_large(), false).into()
+                }
+                RequestEntry::Invalid(invalid) => {
+                    error_reply(&invalid.id, &invalid.error, invalid.versionless).into()
+                }
+                RequestEntry::Call(call) => {
+                    if let Some(act) = SubscriptionAction::of(call.method()) {
+                        self.act(act, &call).await
+                    } else {
+                        let room = most.saturating_sub(all.len());
+                        let text = written(&call);
+                        self.call_within(text, call.id, room).await.into()
+                    }
+                }
+            };
+            makes_known.extend(answer.makes_known);
+            if !answer.text.is_empty() {
+                all.put_u8(if all.is_empty() { b'[' } else { b',' });
+                all.put_slice(&answer.text);
+            }
+        }
+        if !all.is_empty() {
+            all.put_u8(b']');
+        }
+        MessageReply {
+            text: all.freeze(),
+            makes_known,
+        }
+    }
+
+    async fn act(self: &Arc<Self>, act: SubscriptionAction, call: &Call) -> MessageReply {
+        let Some(id) = &call.id else {
+            // A node runs no method for a notification.
+            return MessageReply::default();
+        };
+        let done = match act {
+            SubscriptionAction::Subscribe(kind) => match self.refuses(call.method()) {
+                Some(refused) => Err(refused),
+                None => self.subscribe(kind, call).await,
+            },
+            SubscriptionAction::Unsubscribe => self.unsubscribe(call).map(|()| None),
+        };
+        match done {
+            Ok(Some(subscription)) => MessageReply {
+                text: reply(id, &subscription.to_string()),
+                makes_known: vec![subscription],
+            },
+            Ok(None) => reply(id, "true").into(),
+            Err(error) => error_reply(id, &error, false).into(),
+        }
+    }
+
+    /// Whether the operator, or the client's plan, does not have a method.
+    fn refuses(&self, method: &str) -> Option<RpcError> {
+        let snapshot = self.hub.published.load();
+        let plan = snapshot.plan(self.client.consumer.as_ref());
+        if snapshot.denies(method) {
+            Rejection::MethodRefused.rpc_error()
+        } else if plan.is_some_and(|plan| !plan.allows(method)) {
+            Rejection::NotInPlan.rpc_error()
+        } else {
+            None
+        }
+    }
+
+    async fn subscribe(
+        &self,
+        kind: SubscriptionKind,
+        call: &Call,
+    ) -> Result<Option<u64>, RpcError> {
+        let spec = SubscriptionSpec::read(kind, call.params())?;
+        self.admit().await?;
+        let id = self.hub.next_id();
+        let (topic, joined) = {
+            let mut subscribed = self.subscribed.lock();
+            // Whoever has gone is not answered.
+            let own = subscribed.as_mut().ok_or_else(full)?;
+            let of_plan = self.of_plan();
+            let mut counted = self.client.share.subscribe(of_plan);
+            if own.len() >= self.most || counted.is_none() {
+                own.retain(|_, own| !own.topic.has_ended());
+                counted = counted.or_else(|| self.client.share.subscribe(of_plan));
+            }
+            let counted = counted.filter(|_| own.len() < self.most);
+            let counted = counted.ok_or_else(full)?;
+            self.outbox.hold(id);
+            let (topic, joined) = self.hub.join(&spec, id, &self.outbox);
+            let subscribed = ClientSubscription {
+                topic: Arc::clone(&topic),
+                _counted: counted,
+            };
+            own.insert(id, subscribed);
+            (topic, joined)
+        };
+        let taken = self.hub.subscribe(&topic, joined, id).await;
+        if let Err(error) = taken {
+            self.outbox.release(id);
+            if let Some(own) = self.subscribed.lock().as_mut() {
+                own.remove(&id);
+            }
+            self.hub.leave(&topic, id);
+            return Err(error);
+        }
+        Ok(Some(id))
+    }
+
+    /// Most subscriptions that the caller's plan allows on all its sockets.
+    fn of_plan(&self) -> Option<usize> {
+        let snapshot = self.hub.published.load();
+        snapshot.plan(self.client.consumer.as_ref())?.subscriptions
+    }
+
+    /// A subscription counts as a call of the client's plan.
+    async fn admit(&self) -> Result<(), RpcError> {
+        let snapshot = self.hub.published.load();
+        let (consumer, address) = (self.client.consumer.as_ref(), self.client.address);
+        let pipeline = &self.hub.pipeline;
+        let admitted = pipeline.admit(&snapshot, consumer, address, 1).await;
+        admitted
+            .map(drop)
+            .map_err(|rejection| rejection.rpc_error().unwrap_or_else(full))
+    }
+
+    fn unsubscribe(&self, call: &Call) -> Result<(), RpcError> {
+        let id = subscription_id(call.params())?;
+        let own = self
+            .subscribed
+            .lock()
+            .as_mut()
+            .and_then(|own| own.remove(&id));
+        let topic = own.map(|own| own.topic);
+        // A subscription that has ended by itself is not there any more, as at a node.
+        let topic = topic.filter(|topic| !topic.has_ended());
+        let topic = topic.ok_or_else(|| RpcError::new(-32602, "Invalid subscription id."))?;
+        self.hub.leave(&topic, id);
+        Ok(())
+    }
+
+    /// A message that holds nothing but ordinary calls; `id` is that of a single one.
+    async fn call(&self, text: Bytes, id: Option<Id>) -> Bytes {
+        let limits = &self.hub.published.load().config.limits;
+        self.call_within(text, id, limits.unsent_per_connection)
+            .await
+    }
+
+    /// The same, whose answer may have so many bytes if it is not held whole anyway.
+    async fn call_within(&self, text: Bytes, id: Option<Id>, most: usize) -> Bytes {
+        let started = Instant::now();
+        let snapshot = self.hub.published.load();
+        let limits = &snapshot.config.limits;
+        let request = Request {
+            pipeline: Arc::clone(&self.hub.pipeline),
+            client: self.client.key,
+            consumer: self.client.consumer.clone(),
+            address: self.client.address,
+            priority: self.client.priority,
+            started,
+            deadline: started + limits.request_timeout,
+            cache_use: self.client.cache_use,
+            ledger_only: self.client.ledger_only,
+            snapshot,
+        };
+        let response = request.answer(text).await;
+        let _turn = match &response.body {
+            ResponseBody::Stream { .. } => {
+                let turn = self.large.lock().await;
+                self.outbox.has_room().await;
+                Some(turn)
+            }
+            _ => None,
+        };
+        let gathered = gather(response, &id.unwrap_or(Id::null()), most).await;
+        let bytes = gathered.text.len();
+        let account = &self.client.account;
+        account.answered(gathered.summary, gathered.status, started, bytes);
+        gathered.text
+    }
+}
+
+/// One entry of a batch as a message of its own.
+fn written(call: &Call) -> Bytes {
+    let mut text = BytesMut::new();
+    encode(call, &mut text);
+    text.put_slice(call.id.as_ref().unwrap_or(&Id::null()).as_bytes());
+    text.put_u8(b'}');
+    text.freeze()
+}
+
+fn reply(id: &Id, result: &str) -> Bytes {
+    let parts = [
+        &br#"{"jsonrpc":"2.0","result":"#[..],
+        result.as_bytes(),
+        br#","id":"#,
+        id.as_bytes(),
+        b"}",
+    ];
+    Bytes::from(parts.concat())
+}
+
+/// What is said to the rest of a batch whose answers are too many for one message.
+fn too_large() -> RpcError {
+    RpcError::new(
+        -32603,
+        "the answers of this batch are too large for a WebSocket; ask for them over HTTP",
+    )
+}
+
+/// What a node says that takes no more subscriptions.
+fn full() -> RpcError {
+    RpcError::new(
+        -32603,
+        "Internal Error: Subscription refused. Node subscription limit reached",
+    )
+}

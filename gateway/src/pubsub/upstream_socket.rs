@@ -1,0 +1,400 @@
+//! One socket to an upstream: subscriptions are made on it at a bounded rate, what it tells goes to
+//! its topics, and a beacon, the gateway's own `slotSubscribe`, shows that it lives.
+
+mod dial;
+mod orders;
+mod pulse;
+mod subscription_table;
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+
+use bytes::Bytes;
+use futures::{SinkExt, StreamExt};
+use perijove_core::{Commitment, Slot};
+use tokio::sync::mpsc;
+use tokio::time::{Instant, sleep_until, timeout};
+use tokio_tungstenite::WebSocketStream;
+use tokio_tungstenite::tungstenite::Message;
+
+pub(super) use self::dial::{DialError, NetworkDialer, SocketDialer};
+#[cfg(test)]
+pub(super) use self::dial::{Dialed, shake};
+use self::orders::OrderQueue;
+use self::pulse::{Pulse, PulseState};
+use self::subscription_table::{PendingRequest, SubscriptionTable};
+use super::delivered::NotificationVerdict;
+use super::feed_message::{self, FeedMessage, SlotInfo};
+use super::hub::Hub;
+use super::subscription_kind::SubscriptionKind;
+use super::topic::{MissedRange, Topic};
+use crate::config::FeedLimits;
+use crate::jsonrpc::RpcError;
+use crate::upstream::{Duplex, Upstream};
+
+/// How long opening a socket may take, its handshake included.
+const OPENING: Duration = Duration::from_secs(5);
+/// How long an upstream may take to answer a subscription while it goes on telling slots.
+const ANSWER: Duration = Duration::from_secs(5);
+/// Between two looks at the pulse.
+const LOOK: Duration = Duration::from_millis(100);
+
+/// What a socket is to do.
+#[derive(Debug)]
+pub(super) enum SocketOrder {
+    Subscribe(Arc<Topic>),
+    Unsubscribe(Arc<Topic>),
+}
+
+/// What became of a socket.
+#[derive(Debug)]
+pub(super) enum SocketReport {
+    Opened,
+    /// With whether another socket told it before.
+    Taken(Arc<Topic>, bool),
+    Refused(Arc<Topic>, RpcError),
+    /// The topic waits for what was missed before this.
+    Missing(Arc<Topic>, MissedRange),
+    /// The topic has nothing more to tell.
+    Ended(Arc<Topic>),
+    Closed(CloseReason),
+}
+
+/// Why a socket is no more.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum CloseReason {
+    /// It was not opened.
+    Unreachable { retry_after: Option<Duration> },
+    /// The upstream closed it, with or without a word.
+    Upstream { code: Option<u16> },
+    /// It told nothing any more.
+    Silent,
+    /// What it told makes no sense.
+    Garbled,
+    /// Nobody needs it.
+    Unused,
+}
+
+impl CloseReason {
+    /// The word in metrics and logs.
+    pub(super) fn label(&self) -> &'static str {
+        match self {
+            Self::Unreachable { .. } => "unreachable",
+            Self::Upstream { .. } => "closed",
+            Self::Silent => "silent",
+            Self::Garbled => "garbled",
+            Self::Unused => "unused",
+        }
+    }
+
+    /// The upstream's word, where it gave one.
+    pub(super) fn code(&self) -> Option<u16> {
+        match self {
+            Self::Upstream { code } => *code,
+            _ => None,
+        }
+    }
+}
+
+/// Where reports go, with the number of the socket they are of.
+pub(super) type ReportSender = mpsc::UnboundedSender<(u64, SocketReport)>;
+
+/// A socket to be.
+pub(super) struct UpstreamSocket {
+    pub(super) id: u64,
+    pub(super) hub: Arc<Hub>,
+    pub(super) upstream: Arc<Upstream>,
+    /// Which of the upstream's addresses for subscriptions is tried.
+    pub(super) attempt: usize,
+    pub(super) orders: mpsc::UnboundedReceiver<SocketOrder>,
+    pub(super) reports: ReportSender,
+    /// The newest slot it has told of.
+    pub(super) slot: Arc<AtomicU64>,
+    pub(super) limits: FeedLimits,
+}
+
+type Socket = WebSocketStream<Box<dyn Duplex>>;
+
+impl UpstreamSocket {
+    /// Runs it to its end.
+    pub(super) async fn run(self) {
+        let (id, reports) = (self.id, self.reports.clone());
+        let closed = self.live().await;
+        // Only the end of the process drops the other end.
+        drop(reports.send((id, SocketReport::Closed(closed))));
+    }
+
+    async fn live(self) -> CloseReason {
+        let opening = self.hub.dial.dial(&self.upstream, self.attempt);
+        let socket = match timeout(OPENING, opening).await {
+            Ok(Ok(socket)) => socket,
+            Ok(Err(DialError {
+                retry_after,
+                reason,
+            })) => {
+                tracing::debug!(upstream = self.upstream.id(), %reason, "subscription socket not opened");
+                return CloseReason::Unreachable { retry_after };
+            }
+            Err(_elapsed) => return CloseReason::Unreachable { retry_after: None },
+        };
+        let now = Instant::now();
+        let mut open = OpenSocket {
+            pulse: Pulse::new(self.limits.silence, now),
+            line: self,
+            socket,
+            table: SubscriptionTable::default(),
+            queue: OrderQueue::default(),
+            next_order: now,
+            garbled: false,
+        };
+        open.report(SocketReport::Opened);
+        let closed = open.serve().await;
+        let last_word = open.socket.close(None);
+        if closed == CloseReason::Unused {
+            drop(timeout(LOOK, last_word).await);
+        }
+        closed
+    }
+}
+
+/// A socket that is open.
+struct OpenSocket {
+    line: UpstreamSocket,
+    socket: Socket,
+    table: SubscriptionTable,
+    pulse: Pulse,
+    queue: OrderQueue,
+    /// When the next subscription may be made.
+    next_order: Instant,
+    /// It told of a subscription what cannot be told of it.
+    garbled: bool,
+}
+
+impl OpenSocket {
+    async fn serve(&mut self) -> CloseReason {
+        let (id, text) = self.table.beacon();
+        if let Err(closed) = self.say(text).await {
+            return closed;
+        }
+        self.table.ask(id, PendingRequest::Beacon, Instant::now());
+        let mut look_at = Instant::now() + LOOK;
+        loop {
+            let may_order = !self.queue.is_empty();
+            let step = tokio::select! {
+                biased;
+                message = self.socket.next() => self.hear(message),
+                order = self.line.orders.recv() => match order {
+                    Some(order) => {
+                        self.queue.add(order);
+                        Ok(())
+                    }
+                    None => Err(CloseReason::Unused),
+                },
+                () = sleep_until(self.next_order), if may_order => self.order().await,
+                () = sleep_until(look_at) => {
+                    look_at = Instant::now() + LOOK;
+                    self.look().await
+                }
+            };
+            if let Err(closed) = step {
+                return closed;
+            }
+        }
+    }
+
+    fn report(&self, report: SocketReport) {
+        drop(self.line.reports.send((self.line.id, report)));
+    }
+
+    /// Says something; an upstream that does not take it is dead.
+    async fn say(&mut self, text: String) -> Result<(), CloseReason> {
+        self.send(Message::text(text)).await
+    }
+
+    async fn send(&mut self, message: Message) -> Result<(), CloseReason> {
+        match timeout(self.line.limits.silence, self.socket.send(message)).await {
+            Ok(Ok(())) => Ok(()),
+            Ok(Err(_gone)) => Err(CloseReason::Upstream { code: None }),
+            Err(_elapsed) => Err(CloseReason::Silent),
+        }
+    }
+
+    /// Carries out the next order.
+    async fn order(&mut self) -> Result<(), CloseReason> {
+        let now = Instant::now();
+        // A tenth of a second's worth may be made at once.
+        let pause = Duration::from_secs(1) / self.line.limits.rate;
+        let earliest = now.checked_sub(Duration::from_millis(100)).unwrap_or(now);
+        self.next_order = self.next_order.max(earliest) + pause;
+        match self.queue.next() {
+            Some(SocketOrder::Subscribe(topic)) => {
+                if topic.has_ended() {
+                    return Ok(());
+                }
+                let id = self.table.next_id();
+                let text = feed_message::request(id, topic.kind().subscribe(), &topic.spec.params);
+                self.line.upstream.charge(topic.kind().subscribe());
+                self.table.ask(id, PendingRequest::Topic(topic), now);
+                self.say(text).await
+            }
+            Some(SocketOrder::Unsubscribe(topic)) => match self.table.leave(&topic) {
+                Some(subscription) => self.unsubscribe(topic.kind(), subscription).await,
+                None => Ok(()),
+            },
+            None => Ok(()),
+        }
+    }
+
+    async fn unsubscribe(
+        &mut self,
+        kind: SubscriptionKind,
+        subscription: u64,
+    ) -> Result<(), CloseReason> {
+        let id = self.table.next_id();
+        let params = format!("[{subscription}]");
+        self.say(feed_message::request(id, kind.unsubscribe(), &params))
+            .await
+    }
+
+    fn hear(
+        &mut self,
+        message: Option<Result<Message, tokio_tungstenite::tungstenite::Error>>,
+    ) -> Result<(), CloseReason> {
+        let now = Instant::now();
+        let text: Bytes = match message {
+            Some(Ok(Message::Text(text))) => text.into(),
+            Some(Ok(Message::Binary(bytes))) => bytes,
+            Some(Ok(Message::Close(frame))) => {
+                let code = frame.map(|frame| frame.code.into());
+                return Err(CloseReason::Upstream { code });
+            }
+            Some(Ok(Message::Ping(_) | Message::Pong(_) | Message::Frame(_))) => {
+                self.pulse.heard(now);
+                return Ok(());
+            }
+            Some(Err(error)) => {
+                tracing::debug!(upstream = self.line.upstream.id(), %error, "subscription socket failed");
+                return Err(CloseReason::Upstream { code: None });
+            }
+            None => return Err(CloseReason::Upstream { code: None }),
+        };
+        self.pulse.heard(now);
+        match feed_message::read(&text) {
+            Some(FeedMessage::Notification {
+                subscription,
+                result,
+            }) => self.notified(subscription, &result, now),
+            Some(FeedMessage::Answer { id, result }) => self.answered(id, result, now),
+            // A notification may have been in its place.
+            None if feed_message::is_garbage(&text) => return Err(CloseReason::Garbled),
+            None => {}
+        }
+        if self.garbled {
+            return Err(CloseReason::Garbled);
+        }
+        Ok(())
+    }
+
+    fn answered(&mut self, id: u64, result: Result<Bytes, RpcError>, now: Instant) {
+        let Some(asked) = self.table.answered(id) else {
+            return;
+        };
+        let subscription = result.and_then(|result| {
+            serde_json::from_slice::<u64>(&result)
+                .map_err(|_no_number| RpcError::new(-32603, "Internal error"))
+        });
+        match (asked, subscription) {
+            (PendingRequest::Beacon, Ok(subscription)) => {
+                self.table.has_beacon(subscription);
+                self.pulse.has_beacon(now);
+            }
+            (PendingRequest::Beacon, Err(error)) => {
+                tracing::info!(
+                    upstream = self.line.upstream.id(),
+                    code = error.code,
+                    "upstream refused slotSubscribe; only pings check the subscription socket"
+                );
+            }
+            (PendingRequest::Topic(topic), Ok(subscription)) => {
+                self.table.taken(&topic, subscription);
+                // At once: what comes next counts already.
+                let moved = topic.taken(self.line.id);
+                self.report(SocketReport::Taken(topic, moved));
+            }
+            (PendingRequest::Given(kind), Ok(subscription)) => {
+                // Whoever wanted it has gone meanwhile.
+                self.table.is_unwanted(kind, subscription);
+            }
+            (PendingRequest::Topic(topic), Err(error)) => {
+                self.report(SocketReport::Refused(topic, error))
+            }
+            (PendingRequest::Given(_), Err(_)) => {}
+        }
+        // Some tell of a subscription before they have said that they took it.
+        for (subscription, result) in self.table.early() {
+            self.notified(subscription, &result, now);
+        }
+    }
+
+    fn notified(&mut self, subscription: u64, result: &Bytes, now: Instant) {
+        if self.table.is_beacon(subscription) {
+            if let Some(info) = SlotInfo::read(result) {
+                let newest = self.line.slot.fetch_max(info.slot, Ordering::AcqRel);
+                if info.slot > newest {
+                    self.pulse.beat(now);
+                    if self.line.limits.track_slots {
+                        self.line.upstream.tells_slot(Slot(info.slot));
+                    }
+                }
+            }
+        } else if !self.table.knows(subscription) {
+            self.table.keep_early(subscription, result);
+            return;
+        }
+        for topic in self.table.topics(subscription) {
+            self.tell(&topic, result);
+        }
+    }
+
+    fn tell(&mut self, topic: &Arc<Topic>, result: &Bytes) {
+        let heard = topic.hear(self.line.id, result);
+        let metrics = &self.line.hub.metrics;
+        metrics.feed.heard(topic.kind(), &heard.verdict);
+        metrics.told(topic.kind(), heard.told);
+        metrics.unsubscribed(topic.kind(), heard.left);
+        self.garbled |=
+            heard.verdict == NotificationVerdict::Garbled && topic.kind().can_be_repaired();
+        if let NotificationVerdict::Missing { after, until } = heard.verdict {
+            let next = result.clone();
+            let missing = MissedRange { after, until, next };
+            self.report(SocketReport::Missing(Arc::clone(topic), missing));
+        }
+        if heard.ended {
+            self.table.forget(topic);
+            self.report(SocketReport::Ended(Arc::clone(topic)));
+        }
+    }
+
+    async fn look(&mut self) -> Result<(), CloseReason> {
+        let now = Instant::now();
+        for (kind, subscription) in self.table.unwanted() {
+            self.unsubscribe(kind, subscription).await?;
+        }
+        for topic in self.table.overdue(now, ANSWER) {
+            let error = RpcError::new(-32603, "Internal error");
+            self.report(SocketReport::Refused(topic, error));
+        }
+        let told = self.line.slot.load(Ordering::Acquire);
+        let goes_on = || {
+            let snapshot = self.line.hub.published.load();
+            let tip = snapshot.pool.tip(Commitment::Processed);
+            tip.is_some_and(|tip| tip.0 > told.saturating_add(2))
+        };
+        match self.pulse.look(now, goes_on) {
+            PulseState::Alive => Ok(()),
+            PulseState::Doubtful => self.send(Message::Ping(Bytes::new())).await,
+            PulseState::Dead => Err(CloseReason::Silent),
+        }
+    }
+}

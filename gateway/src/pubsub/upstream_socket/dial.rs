@@ -1,0 +1,105 @@
+//! Opening sockets to upstreams.
+
+use std::pin::Pin;
+use std::sync::Arc;
+use std::time::Duration;
+
+use http::StatusCode;
+use http::header::{RETRY_AFTER, USER_AGENT};
+use tokio_tungstenite::tungstenite::Error;
+use tokio_tungstenite::tungstenite::client::IntoClientRequest;
+use tokio_tungstenite::tungstenite::protocol::WebSocketConfig;
+use tokio_tungstenite::{WebSocketStream, client_async_with_config};
+
+use crate::upstream::{Duplex, Upstream};
+
+/// Largest message of an upstream: a block is some megabytes.
+const LARGEST: usize = 128 * 1024 * 1024;
+/// Read from and written to a socket at once.
+const BUFFER: usize = 32 * 1024;
+const NAME: &str = concat!("perijove/", env!("CARGO_PKG_VERSION"));
+
+/// No socket was opened.
+#[derive(Debug)]
+pub(crate) struct DialError {
+    /// The upstream wants to be left alone for so long.
+    pub(crate) retry_after: Option<Duration>,
+    pub(crate) reason: String,
+}
+
+pub(crate) type Dialed = Result<WebSocketStream<Box<dyn Duplex>>, DialError>;
+
+/// How sockets are opened.
+pub(crate) trait SocketDialer: Send + Sync {
+    /// Opens one; attempts go over the addresses that the upstream may have for it.
+    fn dial<'a>(
+        &'a self,
+        upstream: &'a Arc<Upstream>,
+        attempt: usize,
+    ) -> Pin<Box<dyn Future<Output = Dialed> + Send + 'a>>;
+}
+
+/// Over the network.
+#[derive(Debug)]
+pub(crate) struct NetworkDialer;
+
+impl SocketDialer for NetworkDialer {
+    fn dial<'a>(
+        &'a self,
+        upstream: &'a Arc<Upstream>,
+        attempt: usize,
+    ) -> Pin<Box<dyn Future<Output = Dialed> + Send + 'a>> {
+        Box::pin(async move { open(upstream, attempt).await })
+    }
+}
+
+async fn open(upstream: &Upstream, attempt: usize) -> Dialed {
+    let no = |reason: String| DialError {
+        retry_after: None,
+        reason,
+    };
+    let urls = upstream.ws_urls();
+    let url = urls
+        .get(attempt % urls.len().max(1))
+        .ok_or_else(|| no("it has no address for subscriptions".to_owned()))?;
+    let request = url.expose().as_str().into_client_request();
+    let mut request = request.map_err(|error| no(error.to_string()))?;
+    request
+        .headers_mut()
+        .insert(USER_AGENT, http::HeaderValue::from_static(NAME));
+    for (name, value) in upstream.ws_headers() {
+        request.headers_mut().insert(name, value);
+    }
+    let stream = upstream.open_socket(url).await;
+    let stream = stream.map_err(|error| no(error.to_string()))?;
+    shake(request, stream).await
+}
+
+/// Shakes hands over a connection that is open.
+pub(crate) async fn shake(request: http::Request<()>, stream: Box<dyn Duplex>) -> Dialed {
+    let config = WebSocketConfig::default()
+        .read_buffer_size(BUFFER)
+        .write_buffer_size(0)
+        .max_message_size(Some(LARGEST))
+        .max_frame_size(Some(LARGEST));
+    match client_async_with_config(request, stream, Some(config)).await {
+        Ok((socket, _)) => Ok(socket),
+        Err(Error::Http(refusal)) => {
+            let seconds = refusal.headers().get(RETRY_AFTER);
+            let seconds = seconds.and_then(|value| value.to_str().ok()?.parse().ok());
+            let retry_after = match refusal.status() {
+                StatusCode::TOO_MANY_REQUESTS => Some(Duration::from_secs(seconds.unwrap_or(1))),
+                _ => seconds.map(Duration::from_secs),
+            };
+            Err(DialError {
+                retry_after,
+                reason: format!("HTTP {}", refusal.status().as_u16()),
+            })
+        }
+        // Its text may quote the URL.
+        Err(_failed) => Err(DialError {
+            retry_after: None,
+            reason: "the handshake failed".to_owned(),
+        }),
+    }
+}

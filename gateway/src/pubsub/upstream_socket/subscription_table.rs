@@ -1,0 +1,211 @@
+//! What was asked on one socket, and which of its subscriptions tell which topics. A node may give
+//! two subscriptions that it takes for the same one number: an end of one must not be that of both.
+
+use std::collections::{BTreeMap, HashMap};
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use smallvec::SmallVec;
+use tokio::time::Instant;
+
+use crate::pubsub::feed_message::request;
+use crate::pubsub::params::SubscriptionSpec;
+use crate::pubsub::subscription_kind::SubscriptionKind;
+use crate::pubsub::topic::Topic;
+
+/// Notifications that are kept because their subscription is not known yet.
+const MOST_EARLY: usize = 256;
+/// The same in bytes.
+const MOST_EARLY_BYTES: usize = 16 * 1024 * 1024;
+
+/// What an answer will be to.
+#[derive(Debug)]
+pub(super) enum PendingRequest {
+    Beacon,
+    Topic(Arc<Topic>),
+    /// A subscription that nobody wants any more.
+    Given(SubscriptionKind),
+}
+
+#[derive(Debug, Default)]
+pub(super) struct SubscriptionTable {
+    last_id: u64,
+    asked: BTreeMap<u64, (PendingRequest, Instant)>,
+    beacon: Option<u64>,
+    told: HashMap<u64, SmallVec<[Arc<Topic>; 1]>>,
+    of_topic: HashMap<u64, u64>,
+    early: Vec<(u64, Bytes)>,
+    unwanted: Vec<(SubscriptionKind, u64)>,
+}
+
+impl SubscriptionTable {
+    pub(super) fn next_id(&mut self) -> u64 {
+        self.last_id += 1;
+        self.last_id
+    }
+
+    /// The request for the beacon.
+    pub(super) fn beacon(&mut self) -> (u64, String) {
+        let (id, beacon) = (self.next_id(), SubscriptionSpec::beacon());
+        (id, request(id, beacon.kind.subscribe(), &beacon.params))
+    }
+
+    pub(super) fn ask(&mut self, id: u64, asked: PendingRequest, now: Instant) {
+        self.asked.insert(id, (asked, now));
+    }
+
+    pub(super) fn answered(&mut self, id: u64) -> Option<PendingRequest> {
+        self.asked.remove(&id).map(|(asked, _)| asked)
+    }
+
+    pub(super) fn has_beacon(&mut self, subscription: u64) {
+        self.beacon = Some(subscription);
+    }
+
+    pub(super) fn is_beacon(&self, subscription: u64) -> bool {
+        self.beacon == Some(subscription)
+    }
+
+    pub(super) fn taken(&mut self, topic: &Arc<Topic>, subscription: u64) {
+        self.of_topic.insert(topic.id, subscription);
+        let topics = self.told.entry(subscription).or_default();
+        topics.push(Arc::clone(topic));
+    }
+
+    /// A topic wants to hear no more. The subscription that is to be ended for it, if any.
+    pub(super) fn leave(&mut self, topic: &Arc<Topic>) -> Option<u64> {
+        for (asked, _) in self.asked.values_mut() {
+            if matches!(asked, PendingRequest::Topic(other) if other.id == topic.id) {
+                *asked = PendingRequest::Given(topic.kind());
+                return None;
+            }
+        }
+        self.forget(topic)
+    }
+
+    /// The same where the node has ended it by itself; what nobody hears any more.
+    pub(super) fn forget(&mut self, topic: &Arc<Topic>) -> Option<u64> {
+        let subscription = self.of_topic.remove(&topic.id)?;
+        let topics = self.told.get_mut(&subscription)?;
+        topics.retain(|other| other.id != topic.id);
+        if !topics.is_empty() {
+            return None;
+        }
+        self.told.remove(&subscription);
+        (!self.is_beacon(subscription)).then_some(subscription)
+    }
+
+    pub(super) fn knows(&self, subscription: u64) -> bool {
+        self.told.contains_key(&subscription)
+    }
+
+    pub(super) fn topics(&self, subscription: u64) -> SmallVec<[Arc<Topic>; 1]> {
+        self.told.get(&subscription).cloned().unwrap_or_default()
+    }
+
+    /// Keeps what came before its subscription was known.
+    pub(super) fn keep_early(&mut self, subscription: u64, result: &Bytes) {
+        let bytes: usize = self.early.iter().map(|(_, result)| result.len()).sum();
+        let room = self.early.len() < MOST_EARLY && bytes < MOST_EARLY_BYTES;
+        if !self.asked.is_empty() && room {
+            self.early.push((subscription, result.clone()));
+        }
+    }
+
+    /// What was kept and is known now.
+    pub(super) fn early(&mut self) -> Vec<(u64, Bytes)> {
+        let early = std::mem::take(&mut self.early);
+        let (known, unknown) = early.into_iter().partition(|(subscription, _)| {
+            self.knows(*subscription) || self.is_beacon(*subscription)
+        });
+        if !self.asked.is_empty() {
+            self.early = unknown;
+        }
+        known
+    }
+
+    pub(super) fn is_unwanted(&mut self, kind: SubscriptionKind, subscription: u64) {
+        if !self.knows(subscription) && !self.is_beacon(subscription) {
+            self.unwanted.push((kind, subscription));
+        }
+    }
+
+    pub(super) fn unwanted(&mut self) -> Vec<(SubscriptionKind, u64)> {
+        std::mem::take(&mut self.unwanted)
+    }
+
+    /// Topics whose subscription has not been answered for so long; their answers are too late.
+    pub(super) fn overdue(&mut self, now: Instant, patience: Duration) -> Vec<Arc<Topic>> {
+        let mut overdue = Vec::new();
+        for (asked, at) in self.asked.values_mut() {
+            if let PendingRequest::Topic(topic) = asked
+                && now.saturating_duration_since(*at) >= patience
+            {
+                overdue.push(Arc::clone(topic));
+                *asked = PendingRequest::Given(topic.kind());
+            }
+        }
+        overdue
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::pubsub::backlog::BacklogTotal;
+
+    fn topic(id: u64) -> Arc<Topic> {
+        Arc::new(Topic::new(
+            id,
+            SubscriptionSpec::beacon(),
+            &BacklogTotal::new(usize::MAX),
+        ))
+    }
+
+    #[test]
+    fn a_number_that_two_share_is_ended_with_the_last_of_them() {
+        let mut table = SubscriptionTable::default();
+        let (one, two) = (topic(1), topic(2));
+        table.taken(&one, 7);
+        table.taken(&two, 7);
+        assert_eq!(table.topics(7).len(), 2);
+        assert_eq!(table.leave(&one), None);
+        assert_eq!(table.leave(&two), Some(7));
+        assert!(!table.knows(7));
+    }
+
+    #[test]
+    fn a_number_that_is_the_beacons_is_never_ended() {
+        let mut table = SubscriptionTable::default();
+        table.has_beacon(7);
+        let one = topic(1);
+        table.taken(&one, 7);
+        assert_eq!(table.leave(&one), None);
+    }
+
+    #[test]
+    fn what_was_asked_for_and_is_not_wanted_any_more_is_ended_when_it_comes() {
+        let mut table = SubscriptionTable::default();
+        let (one, now) = (topic(1), Instant::now());
+        table.ask(5, PendingRequest::Topic(Arc::clone(&one)), now);
+        assert_eq!(table.leave(&one), None);
+        let Some(PendingRequest::Given(kind)) = table.answered(5) else {
+            panic!()
+        };
+        table.is_unwanted(kind, 9);
+        assert_eq!(table.unwanted(), [(SubscriptionKind::Slot, 9)]);
+    }
+
+    #[test]
+    fn what_comes_before_its_subscription_is_known_is_kept() {
+        let mut table = SubscriptionTable::default();
+        let (one, now) = (topic(1), Instant::now());
+        table.ask(5, PendingRequest::Topic(Arc::clone(&one)), now);
+        table.keep_early(9, &Bytes::from_static(b"1"));
+        assert!(table.early().is_empty());
+        table.answered(5);
+        table.taken(&one, 9);
+        assert_eq!(table.early(), [(9, Bytes::from_static(b"1"))]);
+    }
+}

@@ -1,0 +1,133 @@
+//! What is wrong with an upstream, in words for people: what it did, with which HTTP status, and what
+//! probably helps. Pure.
+
+use std::fmt;
+
+use crate::solana::FaultKind;
+
+/// HTTP 508, Loop Detected: what the gateway answers to its own calls.
+const LOOP: u16 = 508;
+
+/// What an upstream did instead of answering.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Diagnosis {
+    /// The method, and what came of it.
+    text: String,
+    kind: Option<FaultKind>,
+    status: Option<u16>,
+}
+
+impl Diagnosis {
+    /// A fault of the connection, or an answer of this HTTP status.
+    pub(super) fn of(kind: FaultKind, status: Option<u16>) -> Self {
+        let text = match status {
+            Some(status) => format!("{} (HTTP {status})", kind.label()),
+            None => kind.label().to_owned(),
+        };
+        Self {
+            text,
+            kind: Some(kind),
+            status,
+        }
+    }
+
+    /// The same, of a call of this method.
+    #[must_use]
+    pub(super) fn on(mut self, method: &str) -> Self {
+        self.text.insert_str(0, ": ");
+        self.text.insert_str(0, method);
+        self
+    }
+
+    /// The same, with what the system said.
+    #[must_use]
+    pub(super) fn because(mut self, reason: &dyn fmt::Display) -> Self {
+        self.text = format!("{}: {reason}", self.text);
+        self
+    }
+
+    /// In a few characters: the HTTP status where it says more than 200, else the fault's word.
+    pub(super) fn short(&self) -> Option<String> {
+        match (self.status, self.kind) {
+            (Some(status), _) if status != 200 => Some(format!("HTTP {status}")),
+            (_, kind) => Some(kind?.label().to_owned()),
+        }
+    }
+
+    /// What probably helps.
+    pub(super) fn cure(&self) -> &'static str {
+        match self.status {
+            Some(LOOP) => "its URL leads back to this gateway: name the node's own address",
+            _ => self.kind.map_or(OWN_LOG, cure),
+        }
+    }
+}
+
+impl fmt::Display for Diagnosis {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.text)
+    }
+}
+
+impl From<&str> for Diagnosis {
+    fn from(text: &str) -> Self {
+        Self {
+            text: text.to_owned(),
+            kind: None,
+            status: None,
+        }
+    }
+}
+
+const OWN_LOG: &str = "look at the upstream's own log";
+
+/// What probably helps against a fault.
+pub(super) const fn cure(kind: FaultKind) -> &'static str {
+    use FaultKind as F;
+    match kind {
+        F::Unauthorized | F::Forbidden => "is the key valid?",
+        F::CreditsExhausted => "buy credits, or add an upstream",
+        F::RateLimited => "raise the provider's limit, or add an upstream",
+        F::UnexpectedStatus => "is its URL right, path and key included?",
+        F::MethodDisabled | F::PolicyRefused | F::MethodNotFound => {
+            "name the method under `deny`, or take a plan that includes it"
+        }
+        F::Challenge => "have the provider let the gateway's address through its bot protection",
+        F::Dns => "is its host name right, and does the gateway's DNS server answer?",
+        F::ConnectRefused => "is it running, and is its port right?",
+        F::ConnectTimeout | F::ConnectFailed => {
+            "is it running, and does every firewall let the gateway through?"
+        }
+        F::Tls => "do its certificate and the `tls` settings fit together?",
+        F::NoDescriptors => "raise the gateway's limit of open files (`ulimit -n`)",
+        F::Saturated => "raise its connections_ceiling, let it offer HTTP/2, or add an upstream",
+        F::FirstByteTimeout | F::Stalled | F::TotalTimeout | F::WriteTimeout | F::NoTime => {
+            "is it overloaded, or the way to it?"
+        }
+        F::BadHttp | F::BadJson | F::WrongId | F::BadResult | F::Truncated | F::TooLarge => {
+            "what stands in front of the node, and does its URL lead to an RPC port?"
+        }
+        F::WrongCluster => "correct its URL, or `cluster.genesis`",
+        _ => OWN_LOG,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_trouble_names_method_fault_and_status() {
+        let refused = Diagnosis::of(FaultKind::Forbidden, Some(403)).on("getSlot");
+        assert_eq!(refused.to_string(), "getSlot: forbidden (HTTP 403)");
+        assert_eq!(refused.short().as_deref(), Some("HTTP 403"));
+        assert!(refused.cure().contains("key"));
+        let dead = Diagnosis::of(FaultKind::ConnectRefused, None).on("getSlot");
+        assert_eq!(dead.to_string(), "getSlot: connect-refused");
+        assert_eq!(dead.short().as_deref(), Some("connect-refused"));
+        let circle = Diagnosis::of(FaultKind::ServerError, Some(508)).on("getSlot");
+        assert!(circle.cure().contains("back to this gateway"));
+        let odd = Diagnosis::of(FaultKind::BadJson, Some(200));
+        assert_eq!(odd.short().as_deref(), Some("bad-json"));
+    }
+}

@@ -1,0 +1,454 @@
+//! What was learned about an endpoint and what is open to it: everything that survives a reload of
+//! the configuration.
+//!
+//! Calls look at atomics. A lock is taken only to record a result and, when something speaks
+//! against the upstream, to see what.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU8, AtomicU64, Ordering};
+use std::time::Duration;
+
+use arc_swap::ArcSwap;
+use parking_lot::Mutex;
+use perijove_core::telemetry::seconds;
+use perijove_core::{Commitment, Slot};
+use tokio::sync::Notify;
+use tokio::time::Instant;
+
+use crate::config;
+use crate::limit::{SpendingRate, UpstreamBudgets};
+use crate::solana::Method;
+use crate::upstream::breaker::Breaker;
+use crate::upstream::connection::Http1Connections;
+use crate::upstream::endpoint::may_be_http2;
+use crate::upstream::errors::RecentErrors;
+use crate::upstream::history::LedgerStart;
+use crate::upstream::hold_off::HoldOff;
+use crate::upstream::http2::Http2Pool;
+use crate::upstream::metrics::{Handles, UpstreamMetrics};
+use crate::upstream::quantile::Latencies;
+use crate::upstream::resolve::ResolvedAddresses;
+use crate::upstream::saturation::Saturation;
+use crate::upstream::score::Score;
+use crate::upstream::slot_position::SlotPosition;
+use crate::upstream::tracker::{Health, HealthChange, Tracker};
+
+/// Answers that are far too old are a reason to ask for the genesis hash so often at most.
+/// Providers keep some answers for hours.
+const ODD_ANSWERS: Duration = Duration::from_mins(1);
+
+/// How long after it told of a slot a subscription is relied on: a few slots.
+const FED: Duration = Duration::from_secs(1);
+
+/// Things that may speak against an upstream. Each bit is written under the lock of its cause.
+#[derive(Clone, Copy)]
+pub(super) enum UnfitCause {
+    Health = 1,
+    Breaker = 2,
+    HoldOff = 4,
+}
+
+/// The live state of one endpoint.
+pub struct EndpointState {
+    id: String,
+    /// What makes it the same endpoint.
+    identity: EndpointIdentity,
+    pub(super) connections: Arc<Http1Connections>,
+    /// Where HTTP/2 may be spoken.
+    pub(super) http2: Option<Arc<Http2Pool>>,
+    pub(super) saturation: Saturation,
+    pub(super) addresses: Arc<ResolvedAddresses>,
+    pub(super) score: Score,
+    pub(super) latencies: Latencies,
+    pub(super) breaker: Mutex<Breaker>,
+    pub(super) hold_off: Mutex<HoldOff>,
+    pub(super) budget: UpstreamBudgets,
+    pub(super) budget_pace: SpendingRate,
+    tracker: Mutex<Tracker>,
+    pub(super) errors: Mutex<RecentErrors>,
+    /// When its health changed.
+    since: Mutex<Instant>,
+    genesis: Mutex<Option<String>>,
+    ledger: LedgerStart,
+    doubts: AtomicU8,
+    health: AtomicU8,
+    /// Where it stands, as the tracker has it: slots and times that belong together.
+    stand: ArcSwap<SlotPosition>,
+    lag: AtomicU64,
+    /// Told when it must be asked which cluster it belongs to.
+    pub(super) in_question: Notify,
+    /// Told when it must be looked at before its next probe: it begins to refuse a method, and may
+    /// refuse everything, or it answers from far behind where it was.
+    pub(super) look_soon: Notify,
+    questioned_at: Mutex<Option<Instant>>,
+    /// Counts slots that live answers brought.
+    fresh: [AtomicU64; 3],
+    /// When a subscription told of a new slot.
+    fed_at: Mutex<Option<Instant>>,
+    pub(super) metrics: Handles,
+}
+
+/// Settings that make another endpoint when they change.
+#[derive(Clone, Debug, PartialEq, Eq)]
+struct EndpointIdentity {
+    url: config::UpstreamUrl,
+    tls: config::UpstreamTls,
+    http: config::HttpVersion,
+    connections: usize,
+    connections_ceiling: usize,
+    idle_timeout: Duration,
+}
+
+impl EndpointIdentity {
+    fn of(settings: &config::Upstream) -> Self {
+        Self {
+            url: settings.url.clone(),
+            tls: settings.tls.clone(),
+            http: settings.http,
+            connections: settings.connections,
+            connections_ceiling: settings.connections_ceiling,
+            idle_timeout: settings.idle_timeout,
+        }
+    }
+}
+
+fn http2_of(settings: &config::Upstream) -> Option<Arc<Http2Pool>> {
+    may_be_http2(settings.http, settings.url.is_tls()).then(|| {
+        Http2Pool::new(
+            settings.connections,
+            settings.connections_ceiling,
+            settings.idle_timeout,
+        )
+    })
+}
+
+impl std::fmt::Debug for EndpointState {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Live")
+            .field("id", &self.id)
+            .field("health", &self.health())
+            .finish_non_exhaustive()
+    }
+}
+
+impl EndpointState {
+    pub(super) fn new(settings: &config::Upstream, metrics: &UpstreamMetrics) -> Arc<Self> {
+        let start = Instant::now();
+        let handles = metrics.of(&settings.id);
+        let live = Self {
+            id: settings.id.clone(),
+            identity: EndpointIdentity::of(settings),
+            connections: Http1Connections::new(
+                settings.connections,
+                settings.connections_ceiling,
+                settings.idle_timeout,
+            ),
+            http2: http2_of(settings),
+            saturation: Saturation::new(
+                &settings.id,
+                settings.connections_ceiling,
+                handles.saturated.clone(),
+                handles.connection_wait.clone(),
+            ),
+            addresses: Arc::new(ResolvedAddresses::new(
+                settings.url.host(),
+                settings.url.port(),
+            )),
+            score: Score::new(start),
+            latencies: Latencies::default(),
+            breaker: Mutex::default(),
+            hold_off: Mutex::default(),
+            budget: UpstreamBudgets::default(),
+            budget_pace: SpendingRate::default(),
+            tracker: Mutex::default(),
+            errors: Mutex::default(),
+            since: Mutex::new(start),
+            genesis: Mutex::default(),
+            ledger: LedgerStart::default(),
+            doubts: AtomicU8::new(UnfitCause::Health as u8),
+            health: AtomicU8::new(Health::Unprobed as u8),
+            stand: ArcSwap::default(),
+            lag: AtomicU64::new(0),
+            in_question: Notify::new(),
+            look_soon: Notify::new(),
+            questioned_at: Mutex::default(),
+            fresh: Default::default(),
+            fed_at: Mutex::default(),
+            metrics: handles,
+        };
+        live.metrics.health(Health::Unprobed);
+        Arc::new(live)
+    }
+
+    /// Whether these settings still mean this endpoint.
+    pub(super) fn is(&self, settings: &config::Upstream) -> bool {
+        self.id == settings.id && self.identity == EndpointIdentity::of(settings)
+    }
+
+    pub fn id(&self) -> &str {
+        &self.id
+    }
+
+    /// Whether a call would have to wait for a connection that another one uses.
+    pub(super) fn all_busy(&self) -> bool {
+        self.connections.all_busy() || self.http2.as_ref().is_some_and(|http2| http2.is_full())
+    }
+
+    /// Connections in use, and those that are not.
+    pub(super) fn open_connections(&self) -> (usize, usize) {
+        let (busy, idle) = self.http2.as_ref().map_or((0, 0), |http2| http2.count());
+        (
+            busy + self.connections.busy(),
+            idle + self.connections.idle(),
+        )
+    }
+
+    /// Which HTTP it is spoken to in, once a connection has shown it.
+    pub(super) fn http(&self) -> Option<&'static str> {
+        let older = || (self.connections.busy() + self.connections.idle() > 0).then_some("1.1");
+        match &self.http2 {
+            Some(http2) if http2.is_open() => Some("2"),
+            Some(http2) if http2.is_spoken() => older(),
+            _ => Some("1.1"),
+        }
+    }
+
+    /// Closes connections that nobody needs.
+    pub(super) fn prune_connections(&self, now: Instant) {
+        self.connections.prune(&self.addresses, now);
+        if let Some(http2) = &self.http2 {
+            http2.prune(&self.addresses, now);
+        }
+        self.saturation.settle(now);
+    }
+
+    pub(super) fn is_clear(&self) -> bool {
+        self.doubts.load(Ordering::Acquire) == 0
+    }
+
+    /// To be called with the lock of the cause held.
+    pub(super) fn doubt(&self, doubt: UnfitCause, holds: bool) {
+        if holds {
+            self.doubts.fetch_or(doubt as u8, Ordering::AcqRel);
+        } else {
+            self.doubts.fetch_and(!(doubt as u8), Ordering::AcqRel);
+        }
+    }
+
+    pub fn health(&self) -> Health {
+        let number = usize::from(self.health.load(Ordering::Acquire));
+        Health::ALL.get(number).copied().unwrap_or(Health::Unprobed)
+    }
+
+    /// A good answer came after `latency`. `quantile`, in 0..1, is the one asked for later.
+    pub fn observe_latency(&self, method: Method, latency: Duration, quantile: f64) {
+        self.latencies.observe(method, latency, quantile);
+    }
+
+    /// A call is asked here as well, because another upstream has not answered it.
+    pub fn hedged(&self) {
+        self.metrics.hedged.inc();
+    }
+
+    /// The answer to such a call was the first that could be used.
+    pub fn won_hedge(&self) {
+        self.metrics.hedge_won.inc();
+    }
+
+    /// Slots behind the others at the last observation.
+    pub fn lag(&self) -> u64 {
+        self.lag.load(Ordering::Relaxed)
+    }
+
+    /// The newest slot known at this commitment or a stronger one.
+    pub fn slot(&self, commitment: Commitment) -> Option<Slot> {
+        self.stand.load().slot(commitment)
+    }
+
+    /// Everything known of its slots.
+    pub(super) fn stand(&self) -> arc_swap::Guard<Arc<SlotPosition>> {
+        self.stand.load()
+    }
+
+    /// An answer that came just now was read at a slot that is no news: it still stands there.
+    pub(super) fn stands_at(&self, slot: Slot, commitment: Commitment, now: Instant) {
+        let mut tracker = self.tracker.lock();
+        tracker.stands_at(slot, commitment, now);
+        self.publish(tracker.stand());
+    }
+
+    /// Feeds the tracker and publishes what it concludes.
+    pub(super) fn track(
+        &self,
+        limits: &config::Health,
+        now: Instant,
+        feed: impl FnOnce(&mut Tracker),
+    ) -> Option<HealthChange> {
+        let mut tracker = self.tracker.lock();
+        feed(&mut tracker);
+        let transition = tracker.settle(limits);
+        self.publish(tracker.stand());
+        self.lag.store(tracker.lag(), Ordering::Relaxed);
+        if tracker.stand().slot(Commitment::Processed).is_some() {
+            self.metrics.lag(tracker.lag());
+        }
+        if let Some(HealthChange { from, to }) = transition {
+            self.health.store(to as u8, Ordering::Release);
+            self.doubt(UnfitCause::Health, to != Health::Healthy);
+            self.metrics.health(to);
+            let lasted =
+                now.saturating_duration_since(std::mem::replace(&mut *self.since.lock(), now));
+            self.tell(&tracker, from, to, lasted);
+        }
+        transition
+    }
+
+    /// One line for each change: a warning where it can serve no longer, with what probably helps.
+    fn tell(&self, tracker: &Tracker, from: Health, to: Health, lasted: Duration) {
+        let (upstream, from, lag) = (&self.id, from.label(), tracker.lag());
+        let after_seconds = seconds(lasted);
+        match to {
+            Health::Healthy | Health::Unprobed | Health::Suspect => tracing::info!(
+                upstream,
+                from,
+                to = to.label(),
+                lag,
+                cause = tracker.cause(),
+                after_seconds,
+                "upstream health changed"
+            ),
+            _ => tracing::warn!(
+                upstream,
+                from,
+                to = to.label(),
+                lag,
+                cause = tracker.cause(),
+                cure = tracker.cure(),
+                after_seconds,
+                "upstream health changed"
+            ),
+        }
+    }
+
+    pub(super) fn is_unwell(&self) -> bool {
+        self.tracker.lock().is_unwell()
+    }
+
+    /// Whether the last probe failed, whatever follows from that.
+    pub(super) fn is_in_doubt(&self) -> bool {
+        self.tracker.lock().is_in_doubt()
+    }
+
+    /// Why it is not healthy, for people: in words, in a few characters, and what probably helps.
+    pub(super) fn cause(&self) -> (Option<String>, Option<String>, Option<&'static str>) {
+        let tracker = self.tracker.lock();
+        (tracker.cause(), tracker.short_cause(), tracker.cure())
+    }
+
+    /// When its health changed.
+    pub(super) fn since(&self) -> Instant {
+        *self.since.lock()
+    }
+
+    fn publish(&self, stand: &SlotPosition) {
+        if **self.stand.load() == *stand {
+            return;
+        }
+        self.stand.store(Arc::new(*stand));
+        for commitment in Commitment::ALL {
+            if let Some(slot) = stand.slot(commitment) {
+                self.metrics.slot(commitment, slot);
+            }
+        }
+    }
+
+    /// Its slots leave what the clock explains: it is to be asked which cluster it belongs to.
+    pub(super) fn question(&self, now: Instant) {
+        let mut questioned_at = self.questioned_at.lock();
+        let lately = |at: Instant| now.saturating_duration_since(at) < ODD_ANSWERS;
+        if self.health() == Health::Suspect || !questioned_at.is_some_and(lately) {
+            *questioned_at = Some(now);
+            self.in_question.notify_one();
+        }
+    }
+
+    /// Notes that a live answer brought a new slot.
+    pub(super) fn freshen(&self, commitment: Commitment) {
+        if let Some(count) = self.fresh.get(commitment.index()) {
+            count.fetch_add(1, Ordering::Relaxed);
+        }
+    }
+
+    /// How many new slots live answers have brought.
+    pub(super) fn freshness(&self, commitment: Commitment) -> u64 {
+        self.fresh
+            .get(commitment.index())
+            .map_or(0, |count| count.load(Ordering::Relaxed))
+    }
+
+    /// Notes that a subscription told of a new slot.
+    pub(super) fn fed(&self, now: Instant) {
+        *self.fed_at.lock() = Some(now);
+    }
+
+    /// Whether subscriptions tell where it stands, so that it need not be asked.
+    pub(super) fn is_fed(&self, now: Instant) -> bool {
+        let lately = |at: Instant| now.saturating_duration_since(at) < FED;
+        self.fed_at.lock().is_some_and(lately)
+    }
+
+    pub(super) fn genesis(&self) -> Option<String> {
+        self.genesis.lock().clone()
+    }
+
+    pub(super) fn set_genesis(&self, hash: String) {
+        *self.genesis.lock() = Some(hash);
+    }
+
+    /// The oldest slot of its history, as far as it has said so.
+    pub fn oldest(&self) -> Option<Slot> {
+        self.ledger.oldest()
+    }
+
+    /// Its own ledger begins here.
+    pub(super) fn ledger_starts(&self, slot: Slot) {
+        self.ledger.starts(slot);
+        self.show_oldest();
+    }
+
+    /// This is the first block it can give.
+    pub(super) fn history_begins(&self, slot: Slot) {
+        self.ledger.begins(slot);
+        self.show_oldest();
+    }
+
+    /// It has refused an older block with the words that this one is its first.
+    pub fn has_pruned(&self, first: Slot) {
+        self.ledger.has_pruned(first);
+        self.show_oldest();
+    }
+
+    fn show_oldest(&self) {
+        if let Some(Slot(oldest)) = self.oldest() {
+            let oldest = i64::try_from(oldest).unwrap_or(i64::MAX);
+            self.metrics.oldest(oldest);
+        }
+    }
+}
+
+/// One call under way, counted as long as this lives.
+#[derive(Debug)]
+pub(super) struct InFlightGuard(Arc<EndpointState>);
+
+impl InFlightGuard {
+    pub(super) fn begin(live: &Arc<EndpointState>) -> Self {
+        live.score.begin();
+        Self(Arc::clone(live))
+    }
+}
+
+impl Drop for InFlightGuard {
+    fn drop(&mut self) {
+        self.0.score.end();
+    }
+}

@@ -1,0 +1,67 @@
+//! Opening a connection for all who wait for one, whatever becomes of the one that asked for it.
+
+use std::net::SocketAddr;
+use std::pin::pin;
+use std::sync::Arc;
+
+use prometheus::{Histogram, IntCounter};
+use tokio::time::Instant;
+
+use crate::solana::FaultKind;
+use crate::upstream::connect_settings::{ConnectSettings, NewConnection};
+use crate::upstream::connection::Http1Connections;
+use crate::upstream::http2::Http2Pool;
+
+/// Which address a new connection goes to.
+#[derive(Clone, Copy)]
+pub(super) enum ConnectTarget {
+    /// To this one, or to another if it does not answer.
+    First(Option<SocketAddr>),
+    Only(SocketAddr),
+}
+
+/// A connection to be opened, and the pools it may belong to.
+pub(super) struct PendingConnection {
+    pub(super) wire: Arc<ConnectSettings>,
+    pub(super) target: ConnectTarget,
+    pub(super) connections: Arc<Http1Connections>,
+    pub(super) http2: Arc<Http2Pool>,
+    pub(super) opened: IntCounter,
+    pub(super) connect_time: Histogram,
+}
+
+impl PendingConnection {
+    /// Begins, in a task of its own.
+    pub(super) fn begin(self) {
+        drop(tokio::spawn(async move {
+            match self.run().await {
+                Ok(()) => {}
+                Err(kind) => self.http2.failed(kind),
+            }
+        }));
+    }
+
+    async fn run(&self) -> Result<(), FaultKind> {
+        let wire = &self.wire;
+        let mut timer = pin!(None);
+        let begun = Instant::now();
+        let until = begun + wire.timeouts.connect;
+        let opened = match self.target {
+            ConnectTarget::First(first) => wire.open(first, until, &mut timer).await?,
+            ConnectTarget::Only(address) => wire.connect(address, until, &mut timer).await?,
+        };
+        match opened {
+            NewConnection::Http2(stream, address) => {
+                self.http2.adopt(stream, address, &wire.addresses).await?;
+                self.http2.opened();
+            }
+            NewConnection::Http1(connection) => {
+                self.connections.put(connection, &wire.addresses);
+                self.http2.speaks_other();
+            }
+        }
+        self.opened.inc();
+        self.connect_time.observe(begun.elapsed().as_secs_f64());
+        Ok(())
+    }
+}

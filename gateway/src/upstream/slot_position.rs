@@ -1,0 +1,262 @@
+//! Where an upstream stands: its newest slot at each commitment, when it was seen there, and how
+//! fast it moves. Pure.
+//!
+//! A slot that was seen some time ago still says where the upstream is now: it has moved on since,
+//! at its own pace as far as that was measured. Not for ever: a minute after the last sighting nobody
+//! knows. And an upstream that did not move when it was last looked at is not taken to have moved
+//! since.
+
+use std::time::Duration;
+
+use perijove_core::{Commitment, Slot};
+use tokio::time::Instant;
+
+#[cfg(test)]
+mod tests;
+
+/// Nobody is taken to have moved further than this without being seen.
+pub(super) const FURTHEST: Duration = Duration::from_mins(1);
+/// An upstream stands still when it has not moved for so long,
+pub(super) const STILL: Duration = Duration::from_secs(4);
+/// and so many slots should have passed;
+pub(super) const STILL_SLOTS: u64 = 10;
+/// or when it has not moved for so long, whatever its pace was measured to be meanwhile.
+const STILL_ANYWAY: Duration = Duration::from_secs(30);
+/// Over how long a pace is measured, at least.
+const MEASURED: Duration = Duration::from_secs(5);
+/// And from when on it is measured anew: slots are skipped, which is noise in a short time.
+const WINDOW: Duration = Duration::from_secs(30);
+
+/// A speed, in slots per 1000 seconds.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) struct SlotPace(u64);
+
+impl SlotPace {
+    pub(super) const NONE: Self = Self(0);
+
+    /// One slot in this time.
+    pub(super) fn of(slot_time: Duration) -> Self {
+        Self::over(1, slot_time)
+    }
+
+    fn over(slots: u64, time: Duration) -> Self {
+        Self(slots.saturating_mul(1_000_000_000) / micros(time).max(1))
+    }
+
+    pub(super) fn slots(self, time: Duration) -> u64 {
+        self.0.saturating_mul(micros(time)) / 1_000_000_000
+    }
+
+    /// This share of it.
+    pub(super) fn percent(self, share: u64) -> Self {
+        Self(self.0.saturating_mul(share) / 100)
+    }
+
+    pub(super) fn bits(self) -> u64 {
+        self.0
+    }
+
+    pub(super) fn from_bits(bits: u64) -> Self {
+        Self(bits)
+    }
+}
+
+fn micros(time: Duration) -> u64 {
+    u64::try_from(time.as_micros()).unwrap_or(u64::MAX)
+}
+
+/// A slot, and when an upstream was there.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct SlotSighting {
+    pub(super) slot: Slot,
+    /// When it was first seen there.
+    pub(super) since: Instant,
+    /// When it was last seen there.
+    pub(super) at: Instant,
+}
+
+impl SlotSighting {
+    /// Whether it did not move any more when it was last seen, where others have this pace.
+    pub(super) fn stands(&self, pace: SlotPace) -> bool {
+        let stood = self.at.saturating_duration_since(self.since);
+        let late = pace.slots(stood) >= STILL_SLOTS || stood >= STILL_ANYWAY;
+        stood >= STILL && late
+    }
+
+    /// Where it probably is now, moving at this pace since it was last seen.
+    pub(super) fn estimate(&self, now: Instant, pace: SlotPace) -> Slot {
+        if self.stands(pace) {
+            return self.slot;
+        }
+        self.estimate_at_most(now, pace)
+    }
+
+    fn estimate_at_most(&self, now: Instant, pace: SlotPace) -> Slot {
+        let elapsed = now.saturating_duration_since(self.at).min(FURTHEST);
+        Slot(self.slot.0.saturating_add(pace.slots(elapsed)))
+    }
+}
+
+/// A slot that the pace is measured from.
+type PaceAnchor = (Slot, Instant);
+
+/// Everything that was seen of one upstream's slots.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) struct SlotPosition {
+    levels: [Option<SlotSighting>; 3],
+    /// Where the measurement of the pace began that is in force, and the one that follows it.
+    anchors: [Option<[PaceAnchor; 2]>; 3],
+    pace: Option<SlotPace>,
+    /// Last time a slot went up.
+    pub(super) advanced_at: Option<Instant>,
+    /// The newest moment at which it was looked at.
+    pub(super) looked_at: Option<Instant>,
+}
+
+impl SlotPosition {
+    /// What was seen at this commitment itself.
+    pub(super) fn seen(&self, commitment: Commitment) -> Option<SlotSighting> {
+        self.levels.get(commitment.index()).copied().flatten()
+    }
+
+    /// The newest slot known at this commitment or a stronger one.
+    pub(super) fn slot(&self, commitment: Commitment) -> Option<Slot> {
+        let known = self.levels.iter().skip(commitment.index()).flatten();
+        known.map(|seen| seen.slot).max()
+    }
+
+    /// Its own pace, a little less than was measured: an estimate may rather be too low.
+    pub(super) fn pace(&self) -> Option<SlotPace> {
+        self.pace.map(|pace| pace.percent(95))
+    }
+
+    /// Whether it did not move any more when it was last looked at, where others have this pace.
+    /// What stands at one commitment stands at all, unless one has moved since.
+    pub(super) fn stands(&self, pace: SlotPace) -> bool {
+        [Commitment::Processed, Commitment::Confirmed]
+            .into_iter()
+            .filter_map(|level| self.seen(level))
+            .any(|seen| seen.stands(pace) && self.advanced_at <= Some(seen.at))
+    }
+
+    /// Where it probably is now. `pace` counts while its own was not measured.
+    pub(super) fn estimate(
+        &self,
+        commitment: Commitment,
+        now: Instant,
+        pace: SlotPace,
+    ) -> Option<Slot> {
+        let pace = self.pace().unwrap_or(pace);
+        let seen = self.seen(commitment)?;
+        Some(if self.stands(pace) {
+            seen.slot
+        } else {
+            seen.estimate(now, pace)
+        })
+    }
+
+    /// Whether it has probably reached a slot by now.
+    pub(super) fn reaches(
+        &self,
+        slot: Slot,
+        commitment: Commitment,
+        now: Instant,
+        pace: SlotPace,
+    ) -> bool {
+        Commitment::ALL
+            .into_iter()
+            .skip(commitment.index())
+            .filter_map(|level| self.estimate(level, now, pace))
+            .any(|reached| reached >= slot)
+    }
+
+    /// Whether it can have reached a slot by now, if it goes on as fast as slots are made: sometimes
+    /// a little faster than usual.
+    pub(super) fn may_reach(
+        &self,
+        slot: Slot,
+        commitment: Commitment,
+        now: Instant,
+        usual: SlotPace,
+    ) -> bool {
+        let pace = usual.percent(105).max(self.pace.unwrap_or(SlotPace::NONE));
+        self.levels
+            .iter()
+            .skip(commitment.index())
+            .flatten()
+            .any(|seen| seen.slot >= slot || seen.estimate_at_most(now, pace) >= slot)
+    }
+
+    /// Whether a look that began at `started` would tell that it stands still, or stands still no
+    /// longer. While it moves, an answer at a known slot tells nothing.
+    pub(super) fn is_in_question(&self, started: Instant) -> bool {
+        /// How long every upstream may stay at a slot without a second thought.
+        const USUAL: Duration = Duration::from_secs(2);
+        /// Looks further apart than this are enough.
+        const APART: Duration = Duration::from_millis(50);
+        let after = |at: Option<Instant>, pause| {
+            at.is_none_or(|at| started.saturating_duration_since(at) >= pause)
+        };
+        after(self.advanced_at, USUAL) && after(self.looked_at, APART)
+    }
+
+    /// It was seen at a slot. Returns whether it has moved on; the first sight of another
+    /// commitment does not show that.
+    pub(super) fn see(&mut self, commitment: Commitment, slot: Slot, at: Instant) -> bool {
+        let index = commitment.index();
+        let first = self.levels.iter().all(Option::is_none);
+        let Some(level) = self.levels.get_mut(index) else {
+            return false;
+        };
+        let since = match level {
+            Some(known) if slot < known.slot => return false,
+            Some(known) if slot == known.slot => known.since,
+            _ => at,
+        };
+        let at = level.map_or(at, |known| known.at.max(at));
+        let ahead = level.map_or(first, |known| slot > known.slot);
+        *level = Some(SlotSighting { slot, since, at });
+        self.measure(commitment, (slot, since), at);
+        ahead
+    }
+
+    /// Finality comes in bursts and says nothing about the pace. It is measured from when a slot was
+    /// first seen: an upstream that stood still and then catches up in a leap would else seem to be
+    /// so much faster, and be believed far ahead of where it is.
+    fn measure(&mut self, commitment: Commitment, here: PaceAnchor, at: Instant) {
+        if commitment == Commitment::Finalized {
+            return;
+        }
+        let Some(anchor) = self.anchors.get_mut(commitment.index()) else {
+            return;
+        };
+        let [(from, since), next] = *anchor.get_or_insert([here, here]);
+        let took = at.saturating_duration_since(since);
+        if took >= MEASURED {
+            self.pace = Some(SlotPace::over(from.lag_behind(here.0), took));
+        }
+        if at.saturating_duration_since(next.1) >= WINDOW {
+            *anchor = Some([next, here]);
+        }
+    }
+
+    /// It is in service again: how fast it caught up is not how fast it goes on.
+    pub(super) fn measure_anew(&mut self) {
+        self.anchors = [None; 3];
+        self.pace = None;
+    }
+
+    /// Twice the usual speed is the most that is taken for lasting.
+    pub(super) fn cap_pace(&mut self, most: SlotPace) {
+        self.pace = self.pace.map(|pace| pace.min(most));
+    }
+
+    /// What was seen is of another life of the node.
+    pub(super) fn forget(&mut self) {
+        *self = Self {
+            advanced_at: self.advanced_at,
+            looked_at: self.looked_at,
+            ..Self::default()
+        };
+    }
+}
