@@ -54,6 +54,7 @@ use crate::upstream::{
     ApiMetrics, ApiPool, Connectors, Pool, SharedParts, UnixClock, UpstreamMetrics,
 };
 use addresses::ListenAddresses;
+use background::BackgroundTasks;
 use certificates::Certificates;
 use descriptors::Descriptors;
 use listening::Listening;
@@ -231,9 +232,8 @@ fn assemble(
         let (admin, _) = listening.watch(admin_service(admin, address), &bound.sockets);
         server.add_service(admin);
     }
-    let upkeep =
-        background::BackgroundTasks::new(reloader, certificates, reloads, calls_on, pubsub);
-    server.add_service(background_service("upkeep", upkeep));
+    let tasks = BackgroundTasks::new(reloader, certificates, reloads, calls_on, pubsub);
+    server.add_service(background_service("background", tasks));
     let announce = announce::Announce::new(bound.addresses, listening, bound.inherited);
     server.add_service(background_service("announce", announce));
     let signals = signals::Signals {

@@ -113,6 +113,8 @@ pub struct Request {
     pub cache_use: CacheUse,
     /// The caller does not want the node to look into long-term storage (`x-bigtable: disabled`).
     pub ledger_only: bool,
+    /// A call of the gateway's own, which no plan of clients limits.
+    pub internal: bool,
 }
 
 impl Request {
@@ -124,7 +126,7 @@ impl Request {
             Err(unreadable) => return self.unreadable(unreadable),
         };
         // Where nothing is limited, nothing is allocated for it.
-        let admitted = match self.snapshot.plan(self.consumer.as_ref()) {
+        let admitted = match self.plan() {
             None if self.consumer.is_none() => None,
             _ => match Box::pin(self.admit(&payload)).await {
                 Ok(admitted) => admitted,

@@ -65,11 +65,11 @@ impl BackgroundService for BackgroundTasks {
         else {
             return;
         };
-        let upkeep = Handle::current();
+        let background = Handle::current();
         let runtimes = Runtimes {
             // Only the end of the server drops the other end.
-            calls: calls_on.await.unwrap_or_else(|_ending| upkeep.clone()),
-            upkeep,
+            calls: calls_on.await.unwrap_or_else(|_ending| background.clone()),
+            background,
         };
         reloader.start(&runtimes);
         pubsub.start(&runtimes.calls);

@@ -68,7 +68,7 @@ impl ReloadMetrics {
 #[derive(Debug)]
 pub(super) struct Runtimes {
     /// Probes, health checks and reloads.
-    pub upkeep: Handle,
+    pub background: Handle,
     /// The calls themselves, and the connections they wait for.
     pub calls: Handle,
 }
@@ -102,9 +102,9 @@ impl Reloader {
     pub(super) fn start(&mut self, runtimes: &Runtimes) {
         let snapshot = self.published.load();
         self.tell(Vec::new(), Vec::new());
-        snapshot.pool.start(&runtimes.upkeep, None);
+        snapshot.pool.start(&runtimes.background, None);
         let jupiter = &snapshot.jupiter;
-        jupiter.start(&runtimes.upkeep, &snapshot.pool, None);
+        jupiter.start(&runtimes.background, &snapshot.pool, None);
         if let Some(prepared) = self.prepared.take() {
             self.pipeline
                 .cache
@@ -181,8 +181,8 @@ impl Reloader {
         for warning in &loaded.warnings {
             tracing::warn!(%warning, "configuration warning");
         }
-        pool.start(&runtimes.upkeep, Some(&current.pool));
-        jupiter.start(&runtimes.upkeep, &pool, Some(&current.jupiter));
+        pool.start(&runtimes.background, Some(&current.pool));
+        jupiter.start(&runtimes.background, &pool, Some(&current.jupiter));
         if let Err(error) = self.telemetry.set_filter(&loaded.config.log.level) {
             tracing::warn!(%error, "log level not changed");
         }

@@ -182,7 +182,7 @@ impl MethodRule {
                 section.violation(
                     "slots",
                     format_args!("is above the default of {usual}, which needs cache.allow_looser"),
-                )
+                );
             }
             _ => {}
         }

@@ -52,7 +52,7 @@ pub(super) struct Attempts<'a> {
     dispatch: &'a Dispatch<'a>,
     candidates: Candidates<'a>,
     request: Bytes,
-    attempts: Vec<RunningAttempt>,
+    running: Vec<RunningAttempt>,
     /// What is to be done next if no attempt ends before, and when.
     due: Option<(Instant, TimerEvent)>,
     /// Attempts whose bytes reached an upstream; refused connections cost nothing and count for
@@ -112,7 +112,7 @@ impl<'a> Attempts<'a> {
             candidates: dispatch.candidates(),
             dispatch,
             request: request.freeze(),
-            attempts: Vec::with_capacity(1),
+            running: Vec::with_capacity(1),
             due: None,
             sent: 0,
             hedges: 0,
@@ -140,7 +140,7 @@ impl<'a> Attempts<'a> {
         }
         loop {
             let due = self.next_due();
-            let step = match next_event(&mut self.attempts, due).await {
+            let step = match next_event(&mut self.running, due).await {
                 AttemptEvent::Done(attempted) => self.conclude(attempted),
                 AttemptEvent::Due(TimerEvent::Attempt) => NextStep::Launch { after: None },
                 AttemptEvent::Due(TimerEvent::Repetition) => {
@@ -157,7 +157,7 @@ impl<'a> Attempts<'a> {
                     self.due = Some((Instant::now() + pause, TimerEvent::Attempt));
                 }
                 NextStep::Launch { after: None } => {
-                    if !self.launch() && self.attempts.is_empty() {
+                    if !self.launch() && self.running.is_empty() {
                         return self.end();
                     }
                 }
@@ -187,7 +187,7 @@ impl<'a> Attempts<'a> {
         let commitment = self.dispatch.class.context.commitment;
         let request = self.request.clone();
         let attempt = attempt::start(candidate, request, limits, commitment, reason, now);
-        self.attempts.push(if reason.paid {
+        self.running.push(if reason.paid {
             attempt.paid_by(&self.dispatch.state.budget)
         } else {
             attempt
@@ -257,9 +257,9 @@ impl<'a> Attempts<'a> {
     }
 
     fn deliver(&mut self, delivered: Delivered) -> (Delivered, AttemptSummary) {
-        if !self.attempts.is_empty() {
+        if !self.running.is_empty() {
             let stuck = self.patience().stuck;
-            for loser in self.attempts.drain(..) {
+            for loser in self.running.drain(..) {
                 let (upstream, took) = (loser.witness.upstream(), loser.started.elapsed());
                 self.summary.tried(loser.number, upstream, UNANSWERED, took);
                 abandoned::leave_behind(loser, self.dispatch, stuck);
@@ -274,7 +274,7 @@ impl<'a> Attempts<'a> {
     }
 
     fn end(&mut self) -> (Delivered, AttemptSummary) {
-        if self.is_signed_write() && !self.attempts.is_empty() {
+        if self.is_signed_write() && !self.running.is_empty() {
             self.settled.left_in_doubt();
         }
         let mut settled = std::mem::take(&mut self.settled);

@@ -247,10 +247,10 @@ impl Dispatch<'_> {
             let missing = rest.is_some_and(|rest| rest.subjects.contains(subject));
             match finding {
                 ArchiveAnswer::Found if !missing || lack.subjects.len() == 1 => {
-                    missing_history.found(*subject)
+                    missing_history.found(*subject);
                 }
                 ArchiveAnswer::Found | ArchiveAnswer::Nothing => {
-                    missing_history.missed(*subject, false, settings, now)
+                    missing_history.missed(*subject, false, settings, now);
                 }
                 ArchiveAnswer::Failed => missing_history.missed(*subject, true, settings, now),
             }

@@ -287,6 +287,7 @@ impl RpcApp {
             deadline: started + snapshot.config.limits.request_timeout,
             cache_use: head.cache_use,
             ledger_only: head.ledger_only,
+            internal: false,
         }
     }
 

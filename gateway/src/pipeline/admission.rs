@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use super::{Pipeline, Request, Response};
 use crate::auth::{self, ConsumerId};
+use crate::config::Plan;
 use crate::error::Rejection;
 use crate::jsonrpc::{Id, RequestEntry, RequestPayload};
 use crate::limit::{AdmittedRequest, Allowance, PermitRequest, PlanRefusal};
@@ -85,13 +86,20 @@ impl Pipeline {
 }
 
 impl Request {
+    /// What the caller may do; `None` where nothing limits it.
+    pub(super) fn plan(&self) -> Option<&Arc<Plan>> {
+        if self.internal {
+            return None;
+        }
+        self.snapshot.plan(self.consumer.as_ref())
+    }
+
     /// The same for what a body holds; its calls count as the plan says.
     pub(super) async fn admit(
         &self,
         payload: &RequestPayload,
     ) -> Result<Option<AdmittedRequest>, Response> {
-        let plan = self.snapshot.plan(self.consumer.as_ref());
-        let plan = plan.filter(|plan| !plan.costs.is_empty());
+        let plan = self.plan().filter(|plan| !plan.costs.is_empty());
         let cost = |entry: &RequestEntry| match (entry, plan) {
             (RequestEntry::Call(call), Some(plan)) => {
                 usize::try_from(plan.cost(call.method())).unwrap_or(usize::MAX)
@@ -128,8 +136,7 @@ impl Request {
 
     /// Most calls of a batch.
     pub(super) fn max_batch(&self) -> usize {
-        let plan = self.snapshot.plan(self.consumer.as_ref());
-        let of_plan = plan.and_then(|plan| plan.max_batch);
+        let of_plan = self.plan().and_then(|plan| plan.max_batch);
         let of_all = self.snapshot.config.limits.max_batch;
         of_plan
             .unwrap_or(usize::MAX)
@@ -138,8 +145,7 @@ impl Request {
 
     /// Whether the caller's plan has this method.
     pub(super) fn may_call(&self, method: &str) -> bool {
-        let plan = self.snapshot.plan(self.consumer.as_ref());
-        plan.is_none_or(|plan| plan.allows(method))
+        self.plan().is_none_or(|plan| plan.allows(method))
     }
 
     /// Who goes first where places are short: by the plan, else by the method, unless the caller asks

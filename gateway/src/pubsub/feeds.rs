@@ -341,7 +341,7 @@ impl Feeds {
             CloseReason::Unused => {}
             CloseReason::Unreachable { retry_after } => standing.failed(*retry_after, now),
             CloseReason::Upstream { .. } | CloseReason::Silent | CloseReason::Garbled => {
-                standing.lost(now)
+                standing.lost(now);
             }
         }
         if !known.topics.is_empty()

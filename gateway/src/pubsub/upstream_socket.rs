@@ -327,7 +327,7 @@ impl OpenSocket {
                 self.table.is_unwanted(kind, subscription);
             }
             (PendingRequest::Topic(topic), Err(error)) => {
-                self.report(SocketReport::Refused(topic, error))
+                self.report(SocketReport::Refused(topic, error));
             }
             (PendingRequest::Given(_), Err(_)) => {}
         }

@@ -217,7 +217,7 @@ impl Breaker {
                 }
             }
             BreakerInner::HalfOpen { .. } if trial_of(trial, self.period) => {
-                self.open(now, settings)
+                self.open(now, settings);
             }
             BreakerInner::HalfOpen { .. } | BreakerInner::Open { .. } => {}
         }

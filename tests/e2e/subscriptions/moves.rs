@@ -129,6 +129,35 @@ async fn an_upstream_that_a_reload_takes_away_is_not_missed() {
     .await;
 }
 
+/// Clients may subscribe and nothing else: what the gateway asks on its own account is not theirs.
+#[tokio::test]
+async fn what_was_missed_is_asked_for_though_the_plan_of_clients_has_no_reads() {
+    let scene = Watched::with(Settings::default(), |cluster| {
+        let topics = ["account", "program", "root", "slot"];
+        let allow = topics.map(|topic| format!("{topic}Subscribe"));
+        let plan = json!([{"id": "listeners", "allow": allow}]);
+        let config = ranked(cluster).set("plans", plan);
+        config.set("anonymous_plan", "listeners")
+    })
+    .await;
+    let refused = scene.gateway.rpc("getSlot", json!([])).await;
+    assert!(refused.code().is_some(), "the plan holds for clients");
+    let mut socket = scene.socket().await;
+    let mut told = Told::subscribe(&mut socket, &account()).await;
+    let tip = scene.cluster.cluster().clock.tip();
+    told.until_slot(&mut socket, tip + 5).await;
+    scene.cluster.validator(0).down().await;
+    until("a repair that does not fail", || async {
+        let metrics = scene.gateway.metrics().await;
+        let repairs = |outcome| {
+            let labels = [("outcome", outcome)];
+            metrics.sum("perijove_websocket_repairs_total", &labels)
+        };
+        (repairs("told") + repairs("nothing") > 0.0).then_some(())
+    })
+    .await;
+}
+
 #[tokio::test]
 async fn what_an_upstream_repeats_is_told_once() {
     let scene = Watched::with(Settings::default(), ranked).await;

@@ -431,11 +431,11 @@ fn no_rule_makes_anything_of_what_is_never_kept() {
         let scene = scene(CONFIRMED, keep).method("getSignatureStatuses");
         assert_eq!(scene.rule(10).shelve(), None);
     }
-    let absent = Retention::Absent {
+    let absent_block = Retention::Absent {
         about: Slot(900),
         slots: 150,
     };
-    let scene = scene(CONFIRMED, absent).method("getBlock").rule(1000);
+    let scene = scene(CONFIRMED, absent_block).method("getBlock").rule(1000);
     assert_eq!(scene.lives(), Some(150));
 }
 

@@ -29,7 +29,7 @@ impl Attempts<'_> {
         let started = attempted.started;
         let (reached, youngest) = (attempted.reached, attempted.started >= self.launched);
         // What is under way may have arrived just as well.
-        let repeated = attempted.resent() || self.sent > 0 || !self.attempts.is_empty();
+        let repeated = attempted.resent() || self.sent > 0 || !self.running.is_empty();
         self.sent += u32::from(sent);
         let unix_now = dispatch.state.unix_now;
         let (candidate, judged) = attempted.judge(dispatch.class, dispatch.call, unix_now);
@@ -173,7 +173,7 @@ impl Attempts<'_> {
             Retry::Deeper => false,
             _ => true,
         };
-        let others = !self.attempts.is_empty();
+        let others = !self.running.is_empty();
         // The youngest attempt is the hope of the call; while it is out there is no hurry.
         let hurry = youngest || self.is_signed_write();
         if others && (retry == Retry::ElsewhereLater || !wanted || !hurry) {
@@ -206,12 +206,7 @@ impl Attempts<'_> {
             self.first_round = false;
             self.second_round |= again;
         }
-        // An upstream that never saw the call was not burdened by it: moving on is free.
-        let paid = match retry {
-            Retry::SecondOpinion => self.pay(now),
-            _ => !sent || self.pay_for_retry(now),
-        };
-        if !paid {
+        if !self.pays_for(retry, sent, now) {
             return otherwise;
         }
         self.dispatch.state.metrics.retry(kind);
@@ -219,6 +214,14 @@ impl Attempts<'_> {
             .failed_over_from
             .get_or_insert_with(|| Arc::clone(upstream));
         NextStep::Launch { after: pause }
+    }
+
+    /// An upstream that never saw the call was not burdened by it: moving on is free.
+    fn pays_for(&self, retry: Retry, sent: bool, now: Instant) -> bool {
+        match retry {
+            Retry::SecondOpinion => self.pay(now),
+            _ => !sent || self.pay_for_retry(now),
+        }
     }
 
     /// Whether a call that every upstream has failed is to be tried a second time, after a pause: the
@@ -258,7 +261,7 @@ impl Attempts<'_> {
     /// A verdict that needs no second opinion ends the call, even while a hedge is still out. Only a
     /// failed preflight waits a little for an attempt that may have been taken.
     fn final_word(&mut self, kind: FaultKind, now: Instant) -> NextStep {
-        if self.is_signed_write() && !self.attempts.is_empty() {
+        if self.is_signed_write() && !self.running.is_empty() {
             if !self.settled.is_certain() && kind == FaultKind::SimulationFailed {
                 let until = (now + SECOND_WORD).min(self.dispatch.deadline);
                 self.due = Some((until, TimerEvent::End));

@@ -81,7 +81,7 @@ impl Attempts<'_> {
     /// still out have as long as another would have been asked after; the usual call has nothing to
     /// end.
     pub(super) fn next_due(&self) -> Option<(Instant, TimerEvent)> {
-        let judged = self.judged.filter(|_| !self.attempts.is_empty());
+        let judged = self.judged.filter(|_| !self.running.is_empty());
         let judged = judged.map(|judged| judged.max(self.launched) + self.last_word());
         let until = match (self.older_until(), judged) {
             (Some(older), Some(judged)) => Some(older.min(judged)),
@@ -145,6 +145,10 @@ impl Attempts<'_> {
             return;
         }
         let Some(candidate) = self.candidates.next_hedge(now, stuck) else {
+            // Nobody is asked after all.
+            if !stuck {
+                self.dispatch.state.budget.refund();
+            }
             return;
         };
         self.hedges += 1;

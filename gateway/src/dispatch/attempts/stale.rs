@@ -53,7 +53,7 @@ impl Attempts<'_> {
                 .get_or_insert_with(|| Arc::clone(&speaker.upstream));
             return NextStep::Launch { after: None };
         }
-        if self.attempts.is_empty() {
+        if self.running.is_empty() {
             NextStep::End
         } else {
             NextStep::Wait

@@ -310,7 +310,6 @@ impl ApiCall {
             pipeline: Arc::clone(&self.pipeline),
             snapshot: Arc::clone(&self.snapshot),
             client: self.affinity,
-            // For the gateway's own use.
             consumer: None,
             address: None,
             priority: None,
@@ -319,6 +318,7 @@ impl ApiCall {
             deadline: self.started + self.snapshot.config.limits.request_timeout,
             cache_use: CacheUse::Normal,
             ledger_only: false,
+            internal: true,
         };
         let body = r#"{"jsonrpc":"2.0","id":1,"method":"getRecentPrioritizationFees","params":[]}"#;
         let response = Box::pin(request.answer(Bytes::from_static(body.as_bytes()))).await;

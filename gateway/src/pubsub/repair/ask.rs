@@ -33,7 +33,6 @@ pub(super) async fn ask(hub: &Arc<Hub>, method: &str, params: &Value) -> Option<
         pipeline: Arc::clone(&hub.pipeline),
         // Nobody's session.
         client: fastrand::u64(..),
-        // Neither a consumer nor an address: no plan limits it.
         consumer: None,
         address: None,
         priority: None,
@@ -41,6 +40,7 @@ pub(super) async fn ask(hub: &Arc<Hub>, method: &str, params: &Value) -> Option<
         deadline: started + PATIENCE.min(snapshot.config.limits.request_timeout),
         cache_use: CacheUse::Bypass,
         ledger_only: false,
+        internal: true,
         snapshot,
     };
     let body = request(1, method, &params.to_string());

@@ -326,6 +326,7 @@ impl HandlerState {
             deadline: started + limits.request_timeout,
             cache_use: self.client.cache_use,
             ledger_only: self.client.ledger_only,
+            internal: false,
             snapshot,
         };
         let response = request.answer(text).await;

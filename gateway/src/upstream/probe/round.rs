@@ -78,7 +78,7 @@ impl ProbeRound {
         let slot = matches!(question, ProbeQuestion::Slot(_));
         match said {
             ProbeAnswer::Result(_) if slot => {
-                self.refused = Some(named("no slot in the answer".into()))
+                self.refused = Some(named("no slot in the answer".into()));
             }
             ProbeAnswer::Result(_) | ProbeAnswer::Refused(_)
                 if question == ProbeQuestion::Health =>
