@@ -328,6 +328,10 @@ fn a_slot_an_upstream_had_not_reached_may_have_been_skipped_on_a_fork_only() {
 #[test]
 fn a_rule_shortens_every_kind_of_life_and_nothing_else() {
     let about = Slot(990);
+    let absent = Retention::Absent {
+        about: Slot(900),
+        slots: 150,
+    };
     for (method, keep, usual, most, lives) in [
         (
             "getBalance",
@@ -371,16 +375,7 @@ fn a_rule_shortens_every_kind_of_life_and_nothing_else() {
             5000,
             Some(100),
         ),
-        (
-            "getBlock",
-            Retention::Absent {
-                about: Slot(900),
-                slots: 150,
-            },
-            Some(150),
-            3,
-            Some(3),
-        ),
+        ("getBlock", absent, Some(150), 3, Some(3)),
     ] {
         let scene = || scene(CONFIRMED, keep).method(method);
         assert_eq!(scene().lives(), usual, "{keep:?}");
