@@ -36,10 +36,10 @@ pub enum Rejection {
     #[error("the request body did not arrive in time")]
     BodyTimeout,
     /// More bodies are unfinished than there is room for.
-    #[error("too many request bodies are under way; try again")]
+    #[error("the gateway is receiving too many request bodies; try again")]
     TooManyBodies,
     /// Answers wait for slow clients, of this connection or of all, and there is no room for more.
-    #[error("answers wait to be taken by slow clients, and there is no room for more; try again")]
+    #[error("too much of the gateway's answers waits for slow clients; try again")]
     TooMuchUnsent,
     #[error("the request body is not valid UTF-8")]
     BodyNotUtf8,
@@ -55,10 +55,10 @@ pub enum Rejection {
     /// The request for a WebSocket is none as it should be.
     #[error("{reason}")]
     Handshake { reason: &'static str },
-    #[error("only version 13 of WebSocket is served")]
+    #[error("only version 13 of WebSocket is supported")]
     HandshakeVersion,
     /// Something else than a WebSocket is asked for on a port that serves nothing else.
-    #[error("this port serves WebSocket only; JSON-RPC over HTTP is on the port before it")]
+    #[error("this port serves WebSocket only; JSON-RPC over HTTP is on the port number below it")]
     OnlyWebSocket,
     #[error("too many WebSockets are open; try again")]
     TooManySockets,
@@ -99,7 +99,10 @@ pub enum Rejection {
     #[error("Node is unhealthy: {reason}")]
     NoUpstream { reason: &'static str },
     /// The gateway's own call came back to it.
-    #[error("this call went round in a circle: an upstream's URL leads back to this gateway")]
+    #[error(
+        "this call came back to the gateway that sent it: the URL of an upstream points at this \
+         gateway"
+    )]
     Loop,
     /// All connections the gateway may open to the upstreams that could answer stayed in use.
     #[error("the gateway's connections to its upstreams are all in use; try again")]
@@ -120,13 +123,13 @@ pub enum Rejection {
     #[error(transparent)]
     Swap(#[from] SwapFault),
     /// Part of Jupiter's API is asked for with a verb that it has not.
-    #[error("Method not allowed: {allowed} is")]
+    #[error("Method not allowed; use {allowed}")]
     ApiMethod { allowed: &'static str },
     /// Part of Jupiter's API that is not configured.
     #[error("{product} is not served here")]
     NotServed { product: &'static str },
     /// Only upstreams of Jupiter's API are left that do not take the gateway's key, or do not let it pass.
-    #[error("the gateway was refused by every upstream that could answer")]
+    #[error("every upstream that could answer refused the gateway or its key")]
     ApiKeyRefused,
     /// No upstream of Jupiter's API gave an answer that could be passed on.
     #[error("no upstream of this API can answer: {reason}")]

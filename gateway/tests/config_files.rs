@@ -235,7 +235,12 @@ fn each_of_the_ten_recipes_is_a_whole_configuration() {
             Ok(loaded) => {
                 // Doubts there may be; a recipe that only half works is none.
                 let doubts = loaded.warnings.join("\n");
-                for word in ["is above", "in clear", "holds a literal", "only one"] {
+                for word in [
+                    "is above",
+                    "unencrypted",
+                    "holds a literal",
+                    "the only upstream",
+                ] {
                     assert!(!doubts.contains(word), "recipe {number}: {doubts}");
                 }
             }
@@ -360,12 +365,13 @@ fn a_shared_cache_that_others_can_read_is_doubted() {
         ("rediss://:hunter2@cache.example.com", None),
         (
             "redis://:hunter2@cache.example.com",
-            Some("cache.redis: password and answers travel in clear over redis://"),
+            Some("cache.redis: sends password and answers unencrypted over redis://"),
         ),
         (
             "redis://8.8.8.8",
             Some(
-                "cache.redis: answers travel in clear over redis://, where others can change them",
+                "cache.redis: sends answers unencrypted over redis://, where others can change \
+                 them",
             ),
         ),
     ] {
@@ -397,7 +403,7 @@ fn upstreams_of_which_none_keeps_old_history_are_doubted() {
         ),
     ] {
         let loaded = parse_text(&format!("upstreams: {upstreams}")).unwrap();
-        let said = |warning: &String| warning.starts_with("upstreams: none has old history");
+        let said = |warning: &String| warning.starts_with("upstreams: no upstream has old history");
         assert_eq!(loaded.warnings.iter().any(said), doubted, "{upstreams}");
     }
 }

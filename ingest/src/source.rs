@@ -53,7 +53,8 @@ impl Source {
     pub async fn next(&mut self) -> Option<SourceEvent> {
         let event = self.events.recv().await;
         let event = event.or_else(|| {
-            let broken = SourceError::new(SourceErrorKind::Other, "the source broke");
+            let broken =
+                SourceError::new(SourceErrorKind::Other, "the source ended without an error");
             (!self.ended).then_some(SourceEvent::Ended(Err(broken)))
         });
         self.ended |= matches!(event, Some(SourceEvent::Ended(_)));

@@ -160,8 +160,7 @@ kafka:
     assert_eq!(
         loaded.unwrap().warnings,
         [
-            "kafka.mechanism: with plain, the password travels in clear; scram-sha-512 or sasl_ssl \
-             would hide it",
+            "kafka.mechanism: sends the password unencrypted; use scram-sha-512 or sasl_ssl",
             "kafka.group: does not begin with kafka.username, which Bitquery asks for",
             "redis: is not set; the gateway will have no prices",
             "http.listen: 0.0.0.0:9091 is open to every network",

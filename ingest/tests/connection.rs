@@ -156,7 +156,7 @@ async fn a_connection_that_is_well_is_shown_step_by_step() {
         }
         assert!(said.contains("[1]: 0 to 10"), "{said}");
         assert!(said.contains("[1]@2 of slot"), "{said}");
-        assert!(said.ends_with("all is well\n"), "{said}");
+        assert!(said.ends_with("all checks passed\n"), "{said}");
     }
 }
 

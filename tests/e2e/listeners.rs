@@ -170,7 +170,12 @@ async fn what_cannot_be_served_is_found_by_check_and_ends_a_start_before_anythin
             "key",
             "has no PRIVATE KEY in PEM form",
         ),
-        (own.certificate(), encrypted, "key", "one that is encrypted"),
+        (
+            own.certificate(),
+            encrypted,
+            "key",
+            "decrypt an encrypted key",
+        ),
         (
             not_one,
             own.key(),

@@ -253,12 +253,12 @@ async fn a_gateway_that_is_its_own_upstream_says_so_and_takes_no_call_twice() {
     until("the cause to be shown", || async {
         let told = status_of(&gateway, "itself").await;
         let shown = told["state"] == "failing (HTTP 508)"
-            && says(&told["cure"], "leads back to this gateway");
+            && says(&told["cure"], "points back at this gateway");
         shown.then_some(())
     })
     .await;
     let line = until_changed(&gateway, "itself", "failing").await;
-    assert!(says(&line["cure"], "leads back to this gateway"), "{line}");
+    assert!(says(&line["cure"], "points back at this gateway"), "{line}");
     cluster.reset_counts();
     for number in 0..10 {
         let reply = gateway

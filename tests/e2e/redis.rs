@@ -242,7 +242,7 @@ async fn a_refused_login_is_told_without_the_password_and_harms_nobody() {
     let gateway = Gateway::start(scene::sharing(&cluster, &url)).await;
     until("the log to tell", || async {
         let log = gateway.process.log().join("\n");
-        log.contains("the login is refused").then_some(())
+        log.contains("Redis refused the login").then_some(())
     })
     .await;
     let params = scene::blocks(&cluster)[0].clone();
@@ -251,7 +251,7 @@ async fn a_refused_login_is_told_without_the_password_and_harms_nobody() {
         assert_eq!(answer.cache(), cache);
     }
     let status = gateway.admin("/status").await.text();
-    assert!(status.contains("the login is refused"), "{status}");
+    assert!(status.contains("Redis refused the login"), "{status}");
     let log = gateway.process.log().join("\n");
     for text in [&log, &status] {
         assert!(
@@ -259,7 +259,7 @@ async fn a_refused_login_is_told_without_the_password_and_harms_nobody() {
             "{text}"
         );
     }
-    assert_eq!(log.matches("the login is refused").count(), 1);
+    assert_eq!(log.matches("Redis refused the login").count(), 1);
 }
 
 #[tokio::test]

@@ -126,7 +126,7 @@ async fn a_key_set_that_changes_is_read_again_and_a_broken_one_is_not_taken() {
     until("the key set to be refused", || async {
         let status = issued.scene.gateway.status().await;
         let errors = status["config"]["errors"].to_string();
-        errors.contains("no JSON Web Key Set").then_some(())
+        errors.contains("not a JSON Web Key Set").then_some(())
     })
     .await;
     assert_eq!(

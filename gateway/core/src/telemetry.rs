@@ -53,9 +53,9 @@ pub enum TelemetryError {
     Filter(#[from] FilterError),
     #[error("{FILTER_VARIABLE}: {0}")]
     Variable(FilterError),
-    #[error("the log is set up already")]
+    #[error("logging is already set up")]
     Twice,
-    #[error("the log has ended")]
+    #[error("logging has already been shut down")]
     Ended(#[from] reload::Error),
 }
 
@@ -63,8 +63,8 @@ pub enum TelemetryError {
 #[derive(Debug, thiserror::Error)]
 pub enum FilterError {
     #[error(
-        "`{0}` is not a level; there are error, warn, info, debug, trace and off, for one module \
-         written as `module=level`"
+        "`{0}` is not a level; write error, warn, info, debug, trace or off, and `module=level` \
+         for one module"
     )]
     Level(String),
     #[error("is not a filter: {0}")]

@@ -33,7 +33,8 @@ pub(super) fn run(command: &KeysCommand) -> Exit {
 
 fn new(new: &NewKey) -> Result<(), String> {
     let mut bytes = [0; RANDOM_BYTES];
-    getrandom::fill(&mut bytes).map_err(|error| format!("no random numbers: {error}"))?;
+    getrandom::fill(&mut bytes)
+        .map_err(|error| format!("the system gives no random numbers: {error}"))?;
     let key = format!("pj_{}", bs58::encode(bytes).into_string());
     let hash = KeyHash::of(key.as_bytes());
     if let (Some(file), Some(consumer)) = (&new.file, &new.consumer) {
@@ -87,7 +88,7 @@ fn revoke(which: &RevokedKeys) -> Result<(), String> {
         found.collect::<Result<_, _>>()?
     };
     if gone.is_empty() {
-        return Err("no such consumer has a key there".to_owned());
+        return Err("no key in the keys file belongs to this consumer".to_owned());
     }
     let (revoked, kept) = opened
         .file
@@ -105,14 +106,20 @@ fn find(keys: &[IssuedKey], digits: &str) -> Result<KeyHash, String> {
     let digits = digits.strip_prefix("sha256:").unwrap_or(digits);
     let digits = digits.to_ascii_lowercase();
     if digits.len() < FEWEST_DIGITS {
-        return Err(format!("{digits}: needs {FEWEST_DIGITS} digits at least"));
+        return Err(format!(
+            "{digits}: give at least {FEWEST_DIGITS} digits of the hash"
+        ));
     }
     let begins = |key: &&IssuedKey| hex::encode(key.hash.0).starts_with(&digits);
     let mut found = keys.iter().filter(begins);
     match (found.next(), found.next()) {
         (Some(key), None) => Ok(key.hash),
-        (Some(_), Some(_)) => Err(format!("{digits}: several keys begin so")),
-        (None, _) => Err(format!("{digits}: there is no such key")),
+        (Some(_), Some(_)) => Err(format!(
+            "{digits}: more than one hash begins with these digits; give more of them"
+        )),
+        (None, _) => Err(format!(
+            "{digits}: no key in the keys file has a hash that begins with these digits"
+        )),
     }
 }
 

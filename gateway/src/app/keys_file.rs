@@ -29,7 +29,8 @@ pub(super) fn read(path: &Path) -> Result<KeysFile, String> {
     let text = fs::read_to_string(path)
         .map_err(|error| format!("cannot read {}: {error}", path.display()))?;
     let loaded = settings::parse(&text, &ProcessEnvironment::new(""));
-    let loaded = loaded.map_err(|error| format!("{} is no keys file:\n{error}", path.display()))?;
+    let loaded =
+        loaded.map_err(|error| format!("{} is not a valid keys file:\n{error}", path.display()))?;
     Ok(loaded.config)
 }
 

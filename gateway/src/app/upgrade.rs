@@ -65,18 +65,20 @@ pub enum UpgradeError {
     Folder(#[from] folder::FolderFault),
     #[error("runtime.upgrade_socket: {path}: {source}")]
     Socket { path: PathBuf, source: io::Error },
-    #[error("runtime.upgrade_socket: {0} is there and is no socket")]
+    #[error(
+        "runtime.upgrade_socket: {0} exists but is not a socket; remove it or name another path"
+    )]
     InTheWay(PathBuf),
     #[error(
-        "runtime.upgrade_socket: nobody handed sockets over at {0} within a minute; send SIGQUIT to the \
-         process that runs, which must name the same socket"
+        "runtime.upgrade_socket: no process handed over its listening sockets at {0} within a \
+         minute; send SIGQUIT to the running process, which must be configured with the same path"
     )]
     Nobody(PathBuf),
-    #[error("the other end belongs to user {0}, not to this one")]
+    #[error("the process at the other end runs as user {0}, not as this process's user")]
     Stranger(u32),
-    #[error("the sockets did not arrive: {0}")]
+    #[error("the listening sockets were not received: {0}")]
     Transfer(#[source] io::Error),
-    #[error("the new process did not come to listen: {0}")]
+    #[error("the new process did not start listening: {0}")]
     Successor(#[source] io::Error),
 }
 
@@ -106,7 +108,8 @@ impl Inherited {
         SockRef::from(&listener)
             .set_read_timeout(Some(WAIT))
             .map_err(failed)?;
-        tracing::info!(socket = %path.display(), "waiting for the listening sockets; send SIGQUIT to the old process");
+        tracing::info!(socket = %path.display(),
+            "waiting for the listening sockets; send SIGQUIT to the old process");
         let inherited = accept(&listener, path);
         // Whoever comes later is to find nobody, not a process that does not listen.
         drop(std::fs::remove_file(path));

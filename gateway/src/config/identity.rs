@@ -173,7 +173,7 @@ fn read_chain(text: &str) -> Result<(Vec<CertificateDer<'static>>, Vec<Dates>), 
     let mut dates = Vec::new();
     for (index, der) in CertificateDer::pem_slice_iter(text.as_bytes()).enumerate() {
         let number = index + 1;
-        let der = der.map_err(|error| format!("is no PEM file: {error}"))?;
+        let der = der.map_err(|error| format!("is not a PEM file: {error}"))?;
         let parsed = X509Certificate::from_der(&der)
             .map_err(|error| format!("holds no certificate in block {number}: {error}"))?;
         dates.push(Dates::of(&parsed.1));
@@ -191,10 +191,9 @@ fn read_key(text: &str) -> Result<PrivateKeyDer<'static>, String> {
     }
     PrivateKeyDer::from_pem_slice(text.as_bytes()).map_err(|error| match error {
         pem::Error::NoItemsFound => {
-            "holds no key that can be used; one that is encrypted needs to be decrypted first"
-                .to_owned()
+            "holds no usable key; decrypt an encrypted key first".to_owned()
         }
-        error => format!("is no PEM file: {error}"),
+        error => format!("is not a PEM file: {error}"),
     })
 }
 

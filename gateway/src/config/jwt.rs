@@ -81,7 +81,7 @@ impl Jwt {
             if written && audience.is_empty() {
                 section.warn(
                     "audience",
-                    "is not given: tokens that were issued for other services are taken too",
+                    "is not set: tokens that were issued for other services are accepted too",
                 );
             }
             let jwks = jwks?;
@@ -106,7 +106,7 @@ impl TokenKey {
     /// Says what is wrong with it, without anything that stands in it.
     pub fn all(text: &str) -> Result<Vec<Self>, String> {
         let set: JwkSet = serde_json::from_str(text)
-            .map_err(|error| format!("is no JSON Web Key Set (line {})", error.line()))?;
+            .map_err(|error| format!("is not a JSON Web Key Set (line {})", error.line()))?;
         let numbered = set.keys.iter().enumerate();
         let keys: Vec<Self> = numbered
             .map(|(number, key)| {
@@ -120,7 +120,7 @@ impl TokenKey {
         for (index, key) in named {
             let same = |other: &Self| other.id == key.id;
             if keys.len() > 1 && (key.id.is_none() || keys.iter().take(index).any(same)) {
-                return Err("has keys without a kid of their own".to_owned());
+                return Err("has several keys, so each needs a kid of its own".to_owned());
             }
         }
         Ok(keys)

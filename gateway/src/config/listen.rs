@@ -80,7 +80,7 @@ impl Listen {
         if !self.proxy_protocol.is_empty() && self.trusted_proxies.is_empty() {
             section.violation(
                 "proxy_protocol",
-                "needs trusted_proxies; anybody could say where he comes from",
+                "needs trusted_proxies; otherwise anybody could forge a client address",
             );
         }
         let tls = self.tls.iter().map(|listener| listener.address);
@@ -180,7 +180,7 @@ impl Own {
         if let Some(key) = self.leads_back(url) {
             section.violation_at(
                 path,
-                format_args!("leads back to the gateway itself, which listens there ({key})"),
+                format_args!("points back at this gateway, which listens there ({key})"),
             );
         }
     }
@@ -210,7 +210,9 @@ pub(super) fn refuse_double_addresses(section: &Section<'_>, listen: &Listen, ad
     let mut seen: Vec<(String, SocketAddr)> = Vec::new();
     for (path, address) in addresses(listen, admin) {
         match seen.iter().find(|(_, other)| overlap(*other, address)) {
-            Some((first, _)) => section.violation(&path, format_args!("is taken by {first}")),
+            Some((first, _)) => {
+                section.violation(&path, format_args!("is already used by {first}"))
+            }
             None => seen.push((path, address)),
         }
     }

@@ -136,7 +136,7 @@ fn read_anonymous(section: &mut Section<'_>, no_consumers: bool) -> bool {
     if anonymous == Some(false) && !others && section.is_empty_list("consumers") {
         section.violation(
             "anonymous",
-            "nobody could call: it is false without consumers",
+            "is false without any consumers, so nobody could call",
         );
     }
     anonymous.unwrap_or(no_consumers && !others)

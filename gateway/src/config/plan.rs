@@ -140,8 +140,8 @@ impl Plan {
     pub(super) fn none_of(name: &str, plans: &[Self]) -> String {
         let ids: Vec<_> = plans.iter().map(|plan| plan.id.as_str()).collect();
         match close(name, &ids) {
-            Some(close) => format!("names no plan; did you mean `{close}`?"),
-            None => "names no plan; plans have an id in `plans`".to_owned(),
+            Some(close) => format!("is not the id of a plan; did you mean `{close}`?"),
+            None => "is not the id of a plan; see `plans`".to_owned(),
         }
     }
 

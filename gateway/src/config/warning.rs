@@ -11,7 +11,7 @@ pub(super) fn look_for_doubts(config: &Config, reading: &Reading<'_>) {
         reading.warn(
             "upstreams",
             format_args!(
-                "{} is the only one; nothing takes over when it fails",
+                "{} is the only upstream; nothing takes over when it fails",
                 only.id
             ),
         );
@@ -23,14 +23,15 @@ pub(super) fn look_for_doubts(config: &Config, reading: &Reading<'_>) {
     {
         reading.warn(
             "upstreams",
-            "none is local; every call goes over the Internet",
+            "no upstream is in tier local; every call goes over the Internet",
         );
     }
     if !config.upstreams.iter().any(reaches_back) {
         reading.warn(
             "upstreams",
-            "none has old history; blocks and transactions that a local node has pruned are not \
-             found (paid and public ones count as archives, others with capabilities: [archive])",
+            "no upstream has old history; blocks and transactions that a local node has pruned are \
+             not found (paid and public ones count as archives, others with capabilities: \
+             [archive])",
         );
     }
     look_for_ordinary_calls(config, reading);
@@ -69,9 +70,9 @@ fn look_at_redis(config: &Config, reading: &Reading<'_>) {
         reading.warn(
             "cache.redis",
             if has_login {
-                "password and answers travel in clear over redis://"
+                "sends password and answers unencrypted over redis://"
             } else {
-                "answers travel in clear over redis://, where others can change them"
+                "sends answers unencrypted over redis://, where others can change them"
             },
         );
     }
@@ -94,15 +95,17 @@ fn look_for_ordinary_calls(config: &Config, reading: &Reading<'_>) {
         reading.warn(
             "upstreams",
             format_args!(
-                "none may be sent {}: such calls are refused and /ready says 503; see allow, deny \
-                 and health.ready_for",
+                "no upstream may be sent {}: such calls are refused and /ready says 503; see allow, \
+                 deny and health.ready_for",
                 methods.join(", ")
             ),
         );
     } else if let Some(lost) = methods.iter().find(|method| !served(method)) {
         reading.warn(
             "upstreams",
-            format_args!("none may be sent {lost}: such calls are refused; see allow and deny"),
+            format_args!(
+                "no upstream may be sent {lost}: such calls are refused; see allow and deny"
+            ),
         );
     }
 }
@@ -122,7 +125,7 @@ fn look_for_capabilities(config: &Config, reading: &Reading<'_>) {
             reading.warn(
                 "upstreams",
                 format_args!(
-                    "none has the capability {}: {calls} have nobody to serve them well",
+                    "no upstream has the capability {}, which {calls} need",
                     capability.label()
                 ),
             );
@@ -140,7 +143,8 @@ fn look_for_doubles(config: &Config, reading: &Reading<'_>) {
             reading.warn(
                 format_args!("upstreams.{}", upstream.id),
                 format_args!(
-                    "has the URL of {}: it is one upstream that counts as two, and fails as both",
+                    "has the same URL as {}: a single upstream that counts as two, and fails as \
+                     both",
                     other.id
                 ),
             );
@@ -160,10 +164,13 @@ fn look_at(upstream: &Upstream, config: &Config, reading: &Reading<'_>) {
     let path = format_args!("upstreams.{}", upstream.id).to_string();
     let has_key = upstream.url.has_secret_part() || !upstream.headers.is_empty();
     if has_key && !upstream.url.is_tls() && !upstream.url.is_nearby() {
-        reading.warn(&path, "the key travels in clear over http://");
+        reading.warn(&path, "sends its key unencrypted over http://");
     }
     if upstream.tier == Tier::Local && !upstream.url.is_nearby() {
-        reading.warn(&path, "is in tier local but not in a local network");
+        reading.warn(
+            &path,
+            "is in tier local, but its address is not in a local network",
+        );
     }
     look_at_methods(&format!("{path}.allow"), &upstream.allow, reading);
     look_at_methods(&format!("{path}.deny"), &upstream.deny, reading);

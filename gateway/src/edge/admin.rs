@@ -104,7 +104,7 @@ impl HttpServerApp for AdminApp {
             AdminBody::TooLarge => {
                 // What is left of the body stands where the next request would.
                 session.set_keepalive(None);
-                AdminResponse::text(413, "a body is of no use here, least of all a long one\n")
+                AdminResponse::text(413, "this request takes no body\n")
             }
             AdminBody::TooSlow => {
                 session.set_keepalive(None);
@@ -219,7 +219,7 @@ impl AdminApp {
                 let status = if outcome.errors.is_empty() { 200 } else { 422 };
                 AdminResponse::json(status, &outcome)
             }
-            Ok(Err(_)) | Err(_) => AdminResponse::text(504, "the reload did not end in time\n"),
+            Ok(Err(_)) | Err(_) => AdminResponse::text(504, "the reload did not finish in time\n"),
         }
     }
 }

@@ -85,10 +85,7 @@ async fn line(
 }
 
 fn malformed() -> io::Error {
-    io::Error::new(
-        io::ErrorKind::InvalidData,
-        "no header of the PROXY protocol",
-    )
+    io::Error::new(io::ErrorKind::InvalidData, "no PROXY protocol header")
 }
 
 #[cfg(test)]

@@ -91,12 +91,12 @@ fn accept(request: &ParsedRequest) -> Result<String, Rejection> {
         return bad("a WebSocket needs `Connection: Upgrade`");
     }
     if request.framing != Framing::Length(0) {
-        return bad("the request for a WebSocket has no body");
+        return bad("a WebSocket request must not have a body");
     }
     match one("sec-websocket-version") {
         Some(b"13") => {}
         Some(_) => return Err(Rejection::HandshakeVersion),
-        None => return bad("sec-websocket-version is missing or there twice"),
+        None => return bad("sec-websocket-version is missing or occurs twice"),
     }
     match one("sec-websocket-key") {
         Some(key) if STANDARD.decode(key).is_ok_and(|bytes| bytes.len() == 16) => {

@@ -44,14 +44,16 @@ impl CallGate {
         let calls = IntCounterVec::new(
             Opts::new(
                 "perijove_admission_calls_total",
-                "Calls by class and what became of them at limits.calls: at_once, queued (and then let on), shed or late",
+                "Calls by class and what became of them at limits.calls: at_once, queued (and then \
+                 let on), shed or late",
             ),
             &["class", "outcome"],
         )?;
         let waited = HistogramVec::new(
             HistogramOpts::new(
                 "perijove_admission_wait_seconds",
-                "How long calls waited for their turn at limits.calls, those included that were turned away",
+                "How long calls waited for their turn at limits.calls, those included that were \
+                 turned away",
             )
             .buckets(SECONDS.to_vec()),
             &["class"],
@@ -134,7 +136,7 @@ impl Pipeline {
             Err(_elapsed) => count(|metrics| &metrics.late),
         }
         Err(Rejection::OverLimit {
-            reason: "the gateway is busy with calls that go before",
+            reason: "the gateway is busy with calls of higher priority",
             retry_after: MOMENT,
             remaining: None,
         })

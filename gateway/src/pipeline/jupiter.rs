@@ -96,7 +96,7 @@ impl ApiCall {
         route
             .check()
             .map_err(|jupiter::Ambiguous| Rejection::BadHttp {
-                reason: "the path has segments that lead elsewhere",
+                reason: "the path must not contain `.`, `..` or empty segments",
             })?;
         if let Some(allowed) = route.product.verb()
             && self.method != allowed

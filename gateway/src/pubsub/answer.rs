@@ -40,8 +40,9 @@ pub(super) async fn gather(response: Response, id: &Id, most: usize) -> Gathered
                     None => break Ok(text.freeze()),
                     Some(Ok(piece)) => text.extend_from_slice(&piece),
                     Some(Err(fault)) => {
-                        tracing::debug!(%fault, "upstream response for a WebSocket client truncated");
-                        break Err("the answer of the upstream ended early");
+                        tracing::debug!(%fault,
+                            "upstream response for a WebSocket client truncated");
+                        break Err("the upstream's answer ended early");
                     }
                 }
             }

@@ -184,7 +184,7 @@ impl Hub {
         let settings = &snapshot.config.websocket;
         let none = || {
             let none = Rejection::NoUpstream {
-                reason: "no upstream takes the subscription",
+                reason: "no upstream accepts the subscription",
             };
             none.rpc_error()
                 .unwrap_or_else(|| RpcError::new(-32603, "Internal error"))

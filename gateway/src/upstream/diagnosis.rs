@@ -57,7 +57,7 @@ impl Diagnosis {
     /// What probably helps.
     pub(super) fn cure(&self) -> &'static str {
         match self.status {
-            Some(LOOP) => "its URL leads back to this gateway: name the node's own address",
+            Some(LOOP) => "its URL points back at this gateway: use the node's own address",
             _ => self.kind.map_or(OWN_LOG, cure),
         }
     }
@@ -79,7 +79,7 @@ impl From<&str> for Diagnosis {
     }
 }
 
-const OWN_LOG: &str = "look at the upstream's own log";
+const OWN_LOG: &str = "check the upstream's own log";
 
 /// What probably helps against a fault.
 pub(super) const fn cure(kind: FaultKind) -> &'static str {
@@ -96,16 +96,16 @@ pub(super) const fn cure(kind: FaultKind) -> &'static str {
         F::Dns => "is its host name right, and does the gateway's DNS server answer?",
         F::ConnectRefused => "is it running, and is its port right?",
         F::ConnectTimeout | F::ConnectFailed => {
-            "is it running, and does every firewall let the gateway through?"
+            "is it running, and do all firewalls let the gateway through?"
         }
-        F::Tls => "do its certificate and the `tls` settings fit together?",
+        F::Tls => "does its certificate match the `tls` settings?",
         F::NoDescriptors => "raise the gateway's limit of open files (`ulimit -n`)",
         F::Saturated => "raise its connections_ceiling, let it offer HTTP/2, or add an upstream",
         F::FirstByteTimeout | F::Stalled | F::TotalTimeout | F::WriteTimeout | F::NoTime => {
-            "is it overloaded, or the way to it?"
+            "is it, or the network to it, overloaded?"
         }
         F::BadHttp | F::BadJson | F::WrongId | F::BadResult | F::Truncated | F::TooLarge => {
-            "what stands in front of the node, and does its URL lead to an RPC port?"
+            "what is in front of the node, and is its URL that of an RPC port?"
         }
         F::WrongCluster => "correct its URL, or `cluster.genesis`",
         _ => OWN_LOG,

@@ -281,7 +281,7 @@ impl HoldsAndErrors {
     /// Why its breaker lets no calls through.
     fn broken(&self) -> UnfitReason {
         let UnfitReason { cause, cure } = self.last().unwrap_or_else(|| UnfitReason {
-            cause: "not remembered".to_owned(),
+            cause: "not recorded".to_owned(),
             cure: "wait for its trial calls",
         });
         UnfitReason {
@@ -313,7 +313,7 @@ impl HoldsAndErrors {
             ),
             HoldCause::Refused => {
                 let last = self.last();
-                let cure = last.map_or("look at last_error", |last| last.cure);
+                let cure = last.map_or("see last_error", |last| last.cure);
                 ("refuses what others serve:", cure)
             }
         };
@@ -367,8 +367,9 @@ impl UpstreamStatus {
         {
             (cause, cure) = (Some(reason.cause), Some(reason.cure));
         } else if live.health() == Health::Failing && cause.is_none() {
-            cause = Some("its probes are good again, but not yet often enough in a row".to_owned());
-            cure = Some("nothing; it will be back in a moment");
+            cause =
+                Some("its probes succeed again, but not yet enough of them in a row".to_owned());
+            cure = Some("nothing to do: it will be back in a moment");
         }
         let state = match (live.health(), breaker) {
             (Health::Healthy, BreakerState::Closed) => held.state(saturated, spent),

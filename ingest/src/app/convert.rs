@@ -59,11 +59,7 @@ impl Converter {
         // What goes wrong in here is the message's fault, whatever it is.
         let outcome = catch_unwind(AssertUnwindSafe(|| self.convert(record)));
         let outcome = outcome.unwrap_or_else(|_panic| {
-            Outcome::DeadLetter(letter(
-                record,
-                "panic",
-                "the program could not cope with it",
-            ))
+            Outcome::DeadLetter(letter(record, "panic", "the converter panicked"))
         });
         match outcome {
             Outcome::DeadLetter(letter) => batch.dead_letters.push(letter),

@@ -32,7 +32,7 @@ pub(super) fn export(what: &ExportArgs, clock: UnixMillis) -> Exit {
     let to = what.to.map_or(clock.0, |to| to.millis(clock));
     if from >= to {
         complain(&format!(
-            "--from {} is not before --to {}: there is nothing in between",
+            "--from {} is not before --to {}",
             shown(from),
             shown(to)
         ));
@@ -86,12 +86,12 @@ async fn write(database: &Database, part: &Part, from: i64, to: i64) -> Result<u
 /// Says that there is nothing, and what there is.
 async fn nothing(database: &Database, from: i64, to: i64) -> Result<String, Failure> {
     let newest = match database.newest().await? {
-        Some(time) => format!("the newest trade is of {}", shown(time)),
-        None => "there are none at all".to_owned(),
+        Some(time) => format!("the newest trade is from {}", shown(time)),
+        None => "the database has no trades".to_owned(),
     };
     let (from, to) = (shown(from), shown(to));
     Ok(format!(
-        "no trades from {from} to {to} (--from, --to), and so no file: {newest}"
+        "no trades from {from} to {to} (--from, --to); no file was written: {newest}"
     ))
 }
 

@@ -48,7 +48,8 @@ pub(super) fn reconcile(what: &ReconcileArgs) -> Exit {
     let run = || -> Result<Exit, Failure> {
         let config = load(&what.source)?.config;
         let settings = config.redis.as_ref();
-        let settings = settings.ok_or_else(|| Failure::Other("there is no Redis".to_owned()))?;
+        let settings = settings
+            .ok_or_else(|| Failure::Other("Redis is not configured; see `redis`".to_owned()))?;
         let redis = RedisConnection::new(settings)?;
         let runtime = tokio::runtime::Builder::new_current_thread();
         let runtime = { runtime }.enable_all().build()?;

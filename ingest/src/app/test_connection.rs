@@ -9,7 +9,7 @@ use crate::source::kafka::{Step, probe};
 pub(super) fn test(source: &ConfigArgs) -> Exit {
     with_kafka(source, |kafka, config| {
         if probe(kafka, &config.streams, |step| say(&line(&step))) {
-            say("all is well");
+            say("all checks passed");
             Exit::Done
         } else {
             Exit::Failed

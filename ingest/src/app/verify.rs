@@ -123,7 +123,7 @@ fn parse(text: &str) -> Result<BTreeMap<i64, Expected>, String> {
             volume: number(volume, "volume_usd")?,
         };
         if hours.insert(start, expected).is_some() {
-            return Err(format!("line {at}: the hour `{hour}` stands there twice"));
+            return Err(format!("line {at}: the hour `{hour}` occurs twice"));
         }
     }
     Ok(hours)

@@ -31,13 +31,13 @@ impl Group {
         let member: Option<String> = section.optional("member");
         for key in ["prefix", "app", "instance"] {
             if section.has("id") && section.has(key) {
-                section.violation(key, "has no effect beside id");
+                section.violation(key, "has no effect together with id");
             }
         }
         if !named && id.is_none() && !section.has("id") && prefix.is_none() {
             section.violation(
                 "prefix",
-                "is missing, and there is no user name to take for it",
+                "is missing, and there is no kafka.username to use instead",
             );
         }
         let prefix = prefix.as_deref().or(username).unwrap_or_default();

@@ -145,8 +145,8 @@ impl Kafka {
             // name before anybody notices, and the round never comes: nobody reads those partitions.
             section.violation(
                 "assignment",
-                "must be roundrobin with group.member: else a member that is killed amid a rebalance \
-                 can leave partitions to nobody",
+                "must be roundrobin with group.member: otherwise a member killed during a \
+                 rebalance can leave partitions unassigned",
             );
         }
         if kafka.heartbeat.saturating_mul(3) > kafka.session_timeout {

@@ -44,7 +44,8 @@ impl Configuration for Config {
         {
             section.violation(
                 "shutdown.grace",
-                "must be below kafka.session_timeout, after which the partitions are another's",
+                "must be below kafka.session_timeout, after which another process has the \
+                 partitions",
             );
         }
         Self {
@@ -81,7 +82,7 @@ fn look_at(kafka: &Kafka, reading: &Reading<'_>) {
     if kafka.security == Security::SaslPlaintext && kafka.mechanism == Mechanism::Plain {
         reading.warn(
             "kafka.mechanism",
-            "with plain, the password travels in clear; scram-sha-512 or sasl_ssl would hide it",
+            "sends the password unencrypted; use scram-sha-512 or sasl_ssl",
         );
     }
     let named = kafka.username.as_ref();
@@ -94,7 +95,8 @@ fn look_at(kafka: &Kafka, reading: &Reading<'_>) {
     if kafka.tls.ca.is_none() && kafka.security.is_tls() {
         reading.warn(
             "kafka.tls.ca",
-            "is not set; the authorities of this system are trusted, of which Bitquery's is none",
+            "is not set; only this system's certificate authorities are trusted, and Bitquery's is \
+             not one of them",
         );
     }
 }

@@ -20,9 +20,9 @@ pub enum UrlFault {
     Scheme { found: String, usual: String },
     #[error("is not a URL: {0}")]
     Syntax(#[from] url::ParseError),
-    #[error("names no host")]
+    #[error("has no host")]
     Host,
-    #[error("names no file")]
+    #[error("has no file name")]
     File,
 }
 
@@ -76,7 +76,7 @@ impl StoreUrl {
         if section.written_text(key).is_some_and(shows_password) {
             section.violation(
                 key,
-                "its password must not stand in the file; write ${NAME} for an environment \
+                "its password must not be in the file itself; write ${NAME} for an environment \
                  variable, or use `password`",
             );
         }
@@ -217,8 +217,8 @@ mod tests {
                 "`mysql:` is not supported; write sqlite:FILE or postgres://USER@HOST/DATABASE or \
                  redis://HOST:PORT or rediss://HOST:PORT (with TLS)",
             ),
-            ("postgres:///trades", "names no host"),
-            ("sqlite://", "names no file"),
+            ("postgres:///trades", "has no host"),
+            ("sqlite://", "has no file name"),
             ("here", "is not a URL: relative URL without a base"),
         ] {
             let fault = StoreUrl::parse(text, &ALL).unwrap_err();

@@ -7,10 +7,10 @@ pub enum DecodeError {
     #[error("the record has no payload")]
     Empty,
     /// More bytes than any message may have.
-    #[error("{found} bytes are more than the {limit} a message may have")]
+    #[error("the message has {found} bytes, more than the limit of {limit}")]
     TooLarge { found: usize, limit: usize },
     /// More parts than memory is given for.
-    #[error("more than {limit} {what}, which no block has")]
+    #[error("more than {limit} {what}, which is more than any block has")]
     TooMany { what: &'static str, limit: usize },
     /// Not protobuf, or another message.
     #[error("not protobuf of this kind: {0}")]
@@ -19,7 +19,7 @@ pub enum DecodeError {
     #[error("not JSON of this kind: {0}")]
     Json(#[from] serde_json::Error),
     /// Without its slot a message cannot be placed.
-    #[error("the message does not say its slot")]
+    #[error("the message has no slot")]
     NoSlot,
 }
 

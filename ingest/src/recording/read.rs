@@ -75,7 +75,7 @@ impl<R: Read> RecordingReader<R> {
         }
         let [length, checksum] = head.map(u32::from_le_bytes);
         if length == 0 || length > LONGEST {
-            return Err(self.damaged("a record of no possible length"));
+            return Err(self.damaged("the record's length is impossible"));
         }
         let mut body = Vec::new();
         // In steps, so that a damaged length does not take memory that is never filled.
@@ -86,10 +86,10 @@ impl<R: Read> RecordingReader<R> {
             }
         }
         if crc32fast::hash(&body) != checksum {
-            return Err(self.damaged("the checksum is another"));
+            return Err(self.damaged("the checksum does not match"));
         }
         let Ok(frame) = Frame::decode(Bytes::from(body)) else {
-            return Err(self.damaged("the record is not one"));
+            return Err(self.damaged("the record cannot be decoded"));
         };
         self.at += HEAD as u64 + u64::from(length);
         self.records += 1;

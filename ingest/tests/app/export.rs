@@ -118,7 +118,7 @@ async fn what_cannot_be_exported_is_said_and_leaves_no_file() {
         ),
         (
             &["--from", "2020-01-01", "--to", "2020-01-02"],
-            "the newest trade is of",
+            "the newest trade is from",
         ),
         (&["--from", "1h", "-c", "nofile.yaml"], "nofile.yaml"),
     ] {

@@ -47,9 +47,9 @@ pub struct Stamp {
 /// Why a value was passed over.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum Unreadable {
-    #[error("not a value of ours")]
+    #[error("not a value that Perijove wrote")]
     Foreign,
-    #[error("a version this program does not know")]
+    #[error("an unknown format version")]
     Version,
     #[error("longer than it may be")]
     TooLong,

@@ -7,7 +7,7 @@ const MOST_PLACES: usize = 3;
 pub(super) fn unknown(key: &str, known: &[&str]) -> String {
     match close(key, known) {
         Some(close) => format!("unknown key; did you mean `{close}`?"),
-        None => format!("unknown key; there are {}", known.join(", ")),
+        None => format!("unknown key; the keys here are {}", known.join(", ")),
     }
 }
 

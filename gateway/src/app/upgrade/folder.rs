@@ -17,12 +17,13 @@ const STICKY: u32 = 0o1000;
 /// Why a folder is not to be trusted.
 #[derive(Debug, thiserror::Error)]
 pub enum FolderFault {
-    #[error("{0} is no folder, or a link to one")]
+    #[error("{0} is not a directory (symbolic links are refused)")]
     NoFolder(PathBuf),
-    #[error("{folder} belongs to user {owner}; a folder of this user's is needed")]
+    #[error("{folder} belongs to user {owner}; it must belong to the user that runs the gateway")]
     Foreign { folder: PathBuf, owner: u32 },
     #[error(
-        "{folder} can be written to by others (mode {mode:03o}); chmod 700 it, or name another"
+        "{folder} is writable by other users (mode {mode:03o}); chmod 700 it, or choose another \
+         directory"
     )]
     Open { folder: PathBuf, mode: u32 },
     #[error("{folder}: {source}")]
@@ -115,7 +116,7 @@ mod tests {
         for mode in [0o777, 0o1777, 0o770, 0o702] {
             set_permissions(&folder, Permissions::from_mode(mode)).unwrap();
             let said = check(&socket).unwrap_err().to_string();
-            assert!(said.contains("can be written to by others"), "{said}");
+            assert!(said.contains("is writable by other users"), "{said}");
         }
         set_permissions(&folder, Permissions::from_mode(0o755)).unwrap();
         check(&socket).unwrap();

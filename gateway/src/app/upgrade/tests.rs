@@ -88,10 +88,10 @@ async fn a_place_that_others_can_write_to_is_refused_by_both() {
     let (folder, socket) = place();
     std::fs::set_permissions(folder.path(), std::fs::Permissions::from_mode(0o777)).unwrap();
     let error = Inherited::wait(&socket).unwrap_err().to_string();
-    assert!(error.contains("can be written to by others"), "{error}");
+    assert!(error.contains("is writable by other users"), "{error}");
     let (_listener, own) = listener();
     let error = hand_over(&socket, &[own]).await.unwrap_err().to_string();
-    assert!(error.contains("can be written to by others"), "{error}");
+    assert!(error.contains("is writable by other users"), "{error}");
 }
 
 #[test]

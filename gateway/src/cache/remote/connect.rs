@@ -49,7 +49,7 @@ pub enum RedisConfigError {
 pub(super) enum ConnectError {
     #[error("no answer in time")]
     Timeout,
-    #[error("the login is refused: {0}")]
+    #[error("Redis refused the login: {0}")]
     Login(RedisError),
     #[error(transparent)]
     Other(RedisError),
@@ -328,5 +328,8 @@ fn tcp() -> TcpSettings {
 }
 
 fn no_server() -> RedisError {
-    RedisError::from((redis::ErrorKind::InvalidClientConfig, "no server is named"))
+    RedisError::from((
+        redis::ErrorKind::InvalidClientConfig,
+        "no Redis server is configured",
+    ))
 }

@@ -85,10 +85,10 @@ impl ConnectionLog {
 const fn cure(failure: RedisFailure) -> &'static str {
     match failure {
         RedisFailure::Full => {
-            "Redis has no memory left; raise maxmemory, or set maxmemory-policy to volatile-ttl"
+            "Redis is out of memory; raise maxmemory, or set maxmemory-policy to volatile-ttl"
         }
         RedisFailure::Refused => "may this user run scripts, and is it the master?",
-        _ => "is Redis overloaded, or the way to it?",
+        _ => "is Redis, or the network to it, overloaded?",
     }
 }
 

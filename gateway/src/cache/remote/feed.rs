@@ -73,7 +73,7 @@ impl TradeFeed {
                 Err(_silence) => match timeout(LOOK, sink.ping::<redis::Value>()).await {
                     Ok(Ok(_)) => {}
                     Ok(Err(error)) => return error.to_string(),
-                    Err(_elapsed) => return "no sign of life".to_owned(),
+                    Err(_elapsed) => return "no answer to pings".to_owned(),
                 },
             }
         }

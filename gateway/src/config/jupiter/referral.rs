@@ -35,7 +35,7 @@ impl Referral {
         if platform_fee_bps.is_some() && section.is_empty_list("fee_accounts") {
             section.violation(
                 "fee_accounts",
-                "needs an account that takes platform_fee_bps",
+                "is required with platform_fee_bps: an account that receives the fee",
             );
         }
         let referral_account: Option<String> = section.optional("referral_account");
@@ -49,7 +49,7 @@ impl Referral {
         if referral_account.is_some() != section.has("referral_fee") {
             section.violation(
                 "referral_fee",
-                "stands with referral_account, or not at all",
+                "must be given together with referral_account",
             );
         }
         Self {

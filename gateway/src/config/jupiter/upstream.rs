@@ -166,7 +166,7 @@ impl JupiterUpstream {
                 .as_ref()
                 .is_some_and(|url| !url.is_tls() && !url.is_nearby())
         {
-            section.warn("url", "the key can be read on the way: it is not https://");
+            section.warn("url", "is not https://: the key is sent unencrypted");
         }
         let dns_refresh = section.within("dns_refresh", Upstream::DNS_REFRESH, hour);
         Some(Self {
@@ -208,7 +208,9 @@ fn refuse_other_budgets(section: &mut Section<'_>, all: &[JupiterUpstream]) {
             let (id, other) = (&one.id, &other.id);
             section.violation(
                 "upstreams",
-                format_args!("{id} has another budget than {other} of the same organisation"),
+                format_args!(
+                    "{id} has another budget than {other}, which belongs to the same organisation"
+                ),
             );
         }
     }
@@ -243,11 +245,14 @@ fn read_key(section: &mut Section<'_>) -> Option<Secret> {
     let key = section.secret("key")?;
     let text = key.expose().trim();
     if text.is_empty() {
-        section.warn("key", "is empty; none is sent");
+        section.warn("key", "is empty; requests are sent without a key");
         return None;
     }
     if http::HeaderValue::from_str(text).is_err() {
-        section.violation("key", "cannot be sent: it has a line break or the like");
+        section.violation(
+            "key",
+            "cannot be sent: it contains a line break or another control character",
+        );
         return None;
     }
     Some(Secret::from(text.to_owned()))

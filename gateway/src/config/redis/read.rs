@@ -98,7 +98,9 @@ fn read_urls(section: &mut Section<'_>, there: bool) -> Vec<RedisUrl> {
     let single = section.secret("url");
     let several = section.secrets("urls");
     match (section.has("url"), section.has("urls")) {
-        (true, true) => section.violation("urls", "is there beside url"),
+        (true, true) => {
+            section.violation("urls", "cannot be combined with url; remove one of the two")
+        }
         (false, true) if section.is_empty_list("urls") => {
             section.violation("urls", "needs at least one URL");
         }
@@ -123,7 +125,7 @@ fn refuse_contradictions(
     master: Option<&str>,
 ) {
     if mode == RedisMode::Single && urls.len() > 1 {
-        section.violation("urls", "must be one with mode single");
+        section.violation("urls", "must be a single URL with mode single");
     }
     match (mode, master) {
         (RedisMode::Sentinel, None) => {
@@ -135,7 +137,10 @@ fn refuse_contradictions(
         _ => {}
     }
     if mode == RedisMode::Cluster && urls.iter().any(|url| url.database() != 0) {
-        section.violation("urls", "must name no database: a Cluster has only one");
+        section.violation(
+            "urls",
+            "must not name a database: a Redis Cluster has only one",
+        );
     }
     let Some((first, others)) = urls.split_first() else {
         return;
@@ -166,12 +171,12 @@ fn read_credentials(
 ) -> (Option<Secret>, Option<Secret>) {
     let (username, password) = (section.secret("username"), section.secret("password"));
     if section.has("username") && !section.has("password") {
-        section.violation("username", "is of no use without password");
+        section.violation("username", "has no effect without password");
     }
     // The URLs of Sentinels hold what the Sentinels want.
     let in_url = mode != RedisMode::Sentinel && urls.iter().any(RedisUrl::has_credentials);
     if section.has("password") && in_url {
-        section.violation("password", "is there beside the one in the URL");
+        section.violation("password", "is also in the URL; remove one of the two");
     }
     (username, password)
 }

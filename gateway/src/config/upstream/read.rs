@@ -206,9 +206,12 @@ fn read_headers(section: &mut Section<'_>) -> BTreeMap<String, Secret> {
         if OWN_HEADERS.contains(&name.as_str()) {
             section.violation_at(&path, "is set by the gateway itself");
         } else if HeaderValue::from_str(value.expose()).is_err() {
-            section.violation_at(&path, "cannot be sent: it has a line break or the like");
+            section.violation_at(
+                &path,
+                "cannot be sent: it contains a line break or another control character",
+            );
         } else if headers.insert(name.as_str().to_owned(), value).is_some() {
-            section.violation_at(&path, "is there twice, in upper and lower case");
+            section.violation_at(&path, "occurs twice, in upper and lower case");
         }
     }
     headers
@@ -267,12 +270,12 @@ impl UpstreamTls {
         if !verify {
             section.warn(
                 "verify",
-                "whoever is on the way can read and change what is sent",
+                "is false: anybody on the network path can read and change the traffic",
             );
         }
         let ca: Option<PathBuf> = section.optional("ca");
         if ca.is_some() && !verify {
-            section.violation("ca", "is of no use while verify is false");
+            section.violation("ca", "has no effect while verify is false");
         }
         let ca = ca.and_then(|file| pem_file(section, "ca", &file, "CERTIFICATE"));
         Self { sni, verify, ca }

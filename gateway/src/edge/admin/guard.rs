@@ -13,11 +13,11 @@ const FETCH_SITE: HeaderName = HeaderName::from_static("sec-fetch-site");
 /// Why a call is not carried out.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub(super) enum ForeignOrigin {
-    #[error("one Host is required")]
+    #[error("exactly one Host header is required")]
     NoHost,
-    #[error("this Host is not known; name it in admin.hosts, or use an address or localhost")]
+    #[error("this Host is not known; add it to admin.hosts, or use an IP address or localhost")]
     Host,
-    #[error("calls from pages of other sites are refused")]
+    #[error("requests from pages of other sites are refused")]
     Origin,
 }
 

@@ -278,7 +278,7 @@ impl<'c> ApiAttempts<'c> {
                     Err(Rejection::ApiKeyRefused)
                 }
                 (ApiFault::Unexpected, None) => Err(Rejection::ApiUnavailable {
-                    reason: "the upstream gave something else than an answer",
+                    reason: "the upstream did not return a valid answer",
                 }),
             };
         }
@@ -335,7 +335,7 @@ impl<'c> ApiAttempts<'c> {
 }
 
 const NONE: Rejection = Rejection::ApiUnavailable {
-    reason: "no upstream is fit",
+    reason: "no upstream is healthy",
 };
 
 /// Whether one bad answer is worth more than another.

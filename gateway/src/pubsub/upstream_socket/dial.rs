@@ -61,7 +61,7 @@ async fn open(upstream: &Upstream, attempt: usize) -> Dialed {
     let urls = upstream.ws_urls();
     let url = urls
         .get(attempt % urls.len().max(1))
-        .ok_or_else(|| no("it has no address for subscriptions".to_owned()))?;
+        .ok_or_else(|| no("it has no URL for subscriptions".to_owned()))?;
     let request = url.expose().as_str().into_client_request();
     let mut request = request.map_err(|error| no(error.to_string()))?;
     request

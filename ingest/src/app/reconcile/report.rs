@@ -89,8 +89,8 @@ impl<'w> Report<'w> {
             age,
         });
         let text = match (our, their) {
-            (None, _) => "there is no price in Redis".to_owned(),
-            (Some(our), None) => format!("{:.9}, Jupiter does not know a price", our.usd),
+            (None, _) => "no price in Redis".to_owned(),
+            (Some(our), None) => format!("{:.9}, but Jupiter has no price", our.usd),
             (Some(our), Some(their)) => format!(
                 "{:.9} against {their:.9}: {:+.2} %",
                 our.usd,
@@ -151,16 +151,18 @@ impl<'w> Report<'w> {
         };
         family(
             "perijove_price_deviation_ratio",
-            "By which share our price differs from Jupiter's.",
+            "Relative difference between Perijove's price and Jupiter's.",
             &|row| row.deviation,
         );
         family(
             "perijove_price_age_seconds",
-            "Since the oldest trade that our price rests on.",
+            "Age of the oldest trade that Perijove's price is based on.",
             &|row| row.age,
         );
         let name = "perijove_price_reconciled";
-        text.push_str("# HELP perijove_price_reconciled Tokens by what a comparison found.\n");
+        text.push_str(
+            "# HELP perijove_price_reconciled Tokens by the result of the last comparison.\n",
+        );
         text.push_str("# TYPE perijove_price_reconciled gauge\n");
         for verdict in Verdict::ALL {
             let (label, count) = (verdict.label(), self.count(verdict));
@@ -169,7 +171,7 @@ impl<'w> Report<'w> {
         }
         let name = "perijove_price_reconcile_timestamp_seconds";
         let last = format!(
-            "# HELP {name} When prices were compared last.\n# TYPE {name} gauge\n{name} {}\n",
+            "# HELP {name} Time of the last comparison.\n# TYPE {name} gauge\n{name} {}\n",
             seconds(now.0)
         );
         text.push_str(&last);

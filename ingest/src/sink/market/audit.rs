@@ -165,7 +165,8 @@ async fn unexplained(
                 break;
             };
             let strange = keys.into_iter().filter(|key| !known.contains(key));
-            differences.extend(strange.map(|key| format!("{key}: no trade explains it")));
+            differences
+                .extend(strange.map(|key| format!("{key}: no stored trade accounts for it")));
             cursor = next;
             if cursor == "0" {
                 break;

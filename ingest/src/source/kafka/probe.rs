@@ -162,7 +162,7 @@ impl<R: FnMut(Step)> Probe<'_, R> {
 
     fn record(&mut self, admin: &mut Admin, stream: &Stream, newest: &BTreeMap<Partition, i64>) {
         if newest.is_empty() {
-            let none = Ok("there is none to try".to_owned());
+            let none = Ok("the topic has no record to read".to_owned());
             self.step("record", &stream.topic, none, String::clone);
             return;
         }
@@ -173,7 +173,7 @@ impl<R: FnMut(Step)> Probe<'_, R> {
             Ok::<_, SourceError>(found.is_some() || Instant::now() >= deadline)
         });
         let read = read.and_then(|()| {
-            let late = || SourceError::new(SourceErrorKind::Timeout, "no record came");
+            let late = || SourceError::new(SourceErrorKind::Timeout, "no record was received");
             found.ok_or_else(late)
         });
         let decoded = read.and_then(|record| {
@@ -205,7 +205,7 @@ impl<R: FnMut(Step)> Probe<'_, R> {
         });
         let user = self.kafka.username.as_ref();
         if user.is_some_and(|user| !group.starts_with(user.expose())) {
-            let advice = Ok("does not begin with the user name, as Bitquery wants it".to_owned());
+            let advice = Ok("does not begin with the user name, as Bitquery requires".to_owned());
             self.step("group", group, advice, String::clone);
         }
     }
@@ -234,7 +234,7 @@ impl<R: FnMut(Step)> Probe<'_, R> {
 
 /// The first address that answers.
 fn connect(addresses: &[SocketAddr], timeout: Duration) -> Result<SocketAddr, SourceError> {
-    let mut fault = SourceError::new(SourceErrorKind::Name, "the name has no address");
+    let mut fault = SourceError::new(SourceErrorKind::Name, "the name does not resolve");
     for address in addresses {
         match TcpStream::connect_timeout(address, timeout) {
             Ok(_) => return Ok(*address),

@@ -20,7 +20,7 @@ pub fn announce(pools: impl IntoIterator<Item = (Pubkey, Slot)>) -> Vec<u8> {
     message
 }
 
-/// The pools of a message; none when it is of a version this program does not know. A message may
+/// The pools of a message; none when it is of an unknown format version. A message may
 /// tell of trades that are older than those told before.
 pub fn announced(message: &[u8]) -> impl Iterator<Item = (Pubkey, Slot)> {
     let entries = message.strip_prefix(&[VERSION]).unwrap_or_default();

@@ -323,7 +323,7 @@ impl<'r> Section<'r> {
             Some(_) => {
                 self.violation(
                     key,
-                    "must not stand in the file; write ${NAME} for an environment variable, or \
+                    "must not be in the file itself; write ${NAME} for an environment variable, or \
                      {file: path}",
                 );
                 None

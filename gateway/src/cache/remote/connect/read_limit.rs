@@ -27,7 +27,10 @@ impl UnansweredBytes {
         let before = self.0.fetch_add(bytes, Ordering::Relaxed);
         if before.saturating_add(bytes) > MOST {
             // Of the kinds the library takes for the end of the connection.
-            let error = io::Error::new(io::ErrorKind::ConnectionAborted, "an endless answer");
+            let error = io::Error::new(
+                io::ErrorKind::ConnectionAborted,
+                "the answer is longer than the read limit",
+            );
             return Err(error);
         }
         Ok(())
