@@ -1,4 +1,4 @@
-//! The command line: what can be asked of the program. What it does then is in `app`.
+//! The command line: commands and their arguments. Module `app` carries them out.
 
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -9,15 +9,15 @@ use perijove_core::settings::Setting;
 
 const AFTER_HELP: &str = "\
 Exit codes:
-  0  done, or stopped as asked
-  1  could not start, or had to stop
-  2  the command line is wrong
-  3  the configuration is wrong; standard error says what
+  0  success, or stopped on request
+  1  failed to start, or had to stop
+  2  invalid command line
+  3  invalid configuration; standard error has the details
 
 Signals:
-  TERM, INT  finish what is under way, then end (see `shutdown` in the configuration)
-  HUP        load the configuration again
-  QUIT       hand the sockets to a process started with `run --upgrade`, then end";
+  TERM, INT  finish the requests in progress, then exit (see `shutdown` in the configuration)
+  HUP        reload the configuration
+  QUIT       hand the listening sockets to a process started with `run --upgrade`, then exit";
 
 /// A drop-in Solana RPC endpoint in front of your validators and providers.
 #[derive(Clone, Debug, PartialEq, Eq, Parser)]
@@ -28,42 +28,41 @@ pub struct Cli {
     pub command: Command,
 }
 
-/// What the program can do.
+/// The commands.
 #[derive(Clone, Debug, PartialEq, Eq, Subcommand)]
 pub enum Command {
-    /// Serve until told to stop
+    /// Serve until stopped
     Run(RunCommand),
-    /// Check a configuration and say everything that is wrong with it
+    /// Check a configuration and report every error in it
     Check(ConfigSource),
     /// Print the JSON Schema of the configuration
     Schema,
-    /// Ask a running gateway whether it is well: 0 for yes, 1 for no
+    /// Check whether a running gateway is healthy; exit code 0 if so, else 1
     Health(HealthCommand),
-    /// Make API keys, and the hashes that stand for them in a configuration
+    /// Create, list and revoke API keys, which configurations hold as hashes
     #[command(subcommand)]
     Keys(KeysCommand),
 }
 
-/// What is done with API keys.
+/// The commands for API keys.
 #[derive(Clone, Debug, PartialEq, Eq, Subcommand)]
 pub enum KeysCommand {
-    /// Make a key: the key for its owner, its hash for the configuration
-    ///
-    /// The key is shown this once and kept nowhere. With --file its hash is added to the keys file,
-    /// which a running gateway reads at once.
+    /// Create a key: the key for its owner, its hash for the configuration
+    /// The key is shown only once and stored nowhere. With --file its hash is added to the keys file,
+    /// which a running gateway reads again at once.
     New(NewKey),
-    /// Print the hash of every key on standard input, one a line
+    /// Print the hash of each key on standard input (one key per line)
     Hash,
-    /// Print the keys in a keys file: the beginning of the hash, consumer, plan, when it was made
+    /// List the keys in a keys file: beginning of the hash, consumer, plan, time of creation
     List(InKeysFile),
-    /// Take keys out of a keys file, after which a running gateway refuses them
+    /// Remove keys from a keys file; a running gateway refuses them from then on
     Revoke(RevokedKeys),
 }
 
-/// A key that is to be made.
+/// Arguments of `keys new`.
 #[derive(Clone, Debug, PartialEq, Eq, Args)]
 pub struct NewKey {
-    /// Keys file to add its hash to; made if it is not there
+    /// Keys file to add the hash to; created if it does not exist
     #[arg(
         short,
         long,
@@ -73,16 +72,16 @@ pub struct NewKey {
     )]
     pub file: Option<PathBuf>,
 
-    /// Whose key it is
+    /// The consumer that owns the key
     #[arg(long, value_name = "ID", requires = "file")]
     pub consumer: Option<String>,
 
-    /// The plan of the consumer, where it has no other key
+    /// The consumer's plan, if this is its first key
     #[arg(long, value_name = "ID", requires = "file")]
     pub plan: Option<String>,
 }
 
-/// A keys file.
+/// Arguments of `keys list`.
 #[derive(Clone, Debug, PartialEq, Eq, Args)]
 pub struct InKeysFile {
     /// Keys file
@@ -90,14 +89,14 @@ pub struct InKeysFile {
     pub file: PathBuf,
 }
 
-/// Which keys are to go.
+/// Arguments of `keys revoke`.
 #[derive(Clone, Debug, PartialEq, Eq, Args)]
 #[group(id = "which", required = true, multiple = false, args = ["hashes", "consumer"])]
 pub struct RevokedKeys {
     #[command(flatten)]
     pub of: InKeysFile,
 
-    /// Their hashes, or the first eight or more digits of each, as `keys list` prints them
+    /// Hashes of the keys, or at least the first eight digits of each, as `keys list` prints them
     #[arg(value_name = "HASH")]
     pub hashes: Vec<String>,
 
@@ -106,28 +105,27 @@ pub struct RevokedKeys {
     pub consumer: Option<String>,
 }
 
-/// How to serve.
+/// Arguments of `run`.
 #[derive(Clone, Debug, PartialEq, Eq, Args)]
 pub struct RunCommand {
     #[command(flatten)]
     pub source: ConfigSource,
 
-    /// Take over the listening sockets of the process that runs now
-    ///
-    /// Start this first, then send QUIT to the old process: no connection is refused in between.
-    /// Both must name the same `runtime.upgrade_socket`.
+    /// Take over the listening sockets of the running process
+    /// Start this process first, then send QUIT to the old one: no connection is refused in between.
+    /// Both need the same `runtime.upgrade_socket`.
     #[arg(long)]
     pub upgrade: bool,
 }
 
-/// Who is asked.
+/// Arguments of `health`.
 #[derive(Clone, Debug, PartialEq, Eq, Args)]
 pub struct HealthCommand {
-    /// Where: http://host:port/path. Every one has to answer with 2xx
+    /// Health URLs, http://host:port/path; each must answer with 2xx
     #[arg(value_name = "URL", default_value = "http://127.0.0.1:9090/health")]
     pub addresses: Vec<String>,
 
-    /// How long to ask again and again before giving up
+    /// How long to keep trying before giving up
     #[arg(short, long, value_name = "TIME", default_value = "0s", value_parser = duration)]
     pub wait: Duration,
 }
@@ -136,18 +134,17 @@ fn duration(text: &str) -> Result<Duration, String> {
     Duration::from_text(text).ok_or_else(|| format!("must be {}", Duration::EXPECTED))
 }
 
-/// Which configuration.
+/// Arguments of every command that reads a configuration.
 #[derive(Clone, Debug, PartialEq, Eq, Args)]
 pub struct ConfigSource {
     /// Configuration file (YAML)
-    ///
-    /// Without one, the embedded demo configuration is used: three validators on
+    /// Without a file, the embedded demo configuration is used: three validators on
     /// 127.0.0.1:18899, 18901 and 18903.
     #[arg(short, long, value_name = "FILE", env = "PERIJOVE_CONFIG")]
     pub config: Option<PathBuf>,
 }
 
-/// How the program ends. A wrong command line ends it with 2 before any of this.
+/// The exit code. clap exits with 2 on an invalid command line before any of this.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Exit {
     Done,

@@ -1,4 +1,4 @@
-//! Connections of clients: keep-alive, pipelining, `Expect`, HTTP/2, TLS, compression.
+//! Client connections: keep-alive, pipelining, `Expect`, HTTP/2, TLS, compression.
 
 use perijove_tests::client::raw::post;
 use perijove_tests::client::{Reply, builder, call, h2c};

@@ -41,7 +41,7 @@ pub use validator::{Cluster, Validator};
 /// How to start a cluster.
 #[derive(Debug, Clone)]
 pub struct Settings {
-    /// How many validators.
+    /// Number of validators.
     pub validators: usize,
     /// Validator `i` listens on `base_port + 2i`, the port after it being kept for its WebSocket;
     /// 0 takes free ports.

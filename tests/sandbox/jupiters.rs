@@ -11,48 +11,48 @@ use perijove_tests::sandbox::{Sandbox, StartError};
 
 use super::duration;
 
-/// Stand-ins for Jupiter's swap API over one market of the cluster's, if there are any.
+/// Simulated upstreams of Jupiter's swap API, all over one market of the cluster.
 #[derive(Debug, Clone, Args)]
 pub(crate) struct Jupiters {
-    /// Start these stand-ins for Jupiter, for example self-hosted,hosted,hosted.
+    /// Start these simulated Jupiter upstreams, for example self-hosted,hosted,hosted.
     #[arg(long, value_delimiter = ',')]
     jupiter: Vec<Kind>,
 
-    /// Stand-in i listens on this port + i; 0 takes free ports.
+    /// Jupiter upstream i listens on this port + i; 0 takes free ports.
     #[arg(long, default_value_t = 18_880)]
     jupiter_base_port: u16,
 
-    /// Take slots and blockhashes from this node instead, and send executed orders there.
+    /// Take slots and blockhashes from this node instead of the cluster, and send executed orders there.
     #[arg(long)]
     jupiter_rpc_url: Option<String>,
 
-    /// Tell this Redis of the market's trades as ingest does.
+    /// Publish the market's trades in this Redis, as ingest does.
     #[arg(long)]
     jupiter_redis: Option<String>,
 
-    /// What the hosted ones take, in hundredths of a percent.
+    /// Platform fee of the hosted ones, in hundredths of a percent.
     #[arg(long, default_value_t = 0)]
     jupiter_fee_bps: u64,
 
-    /// A key that the hosted ones want; may be repeated.
+    /// API key that the hosted ones require; may be repeated.
     #[arg(long)]
     jupiter_key: Vec<String>,
 
-    /// Calls that the hosted ones serve a caller within a minute.
+    /// Calls per minute that the hosted ones allow each caller.
     #[arg(long)]
     jupiter_limit: Option<u32>,
 
-    /// How long the self-hosted ones answer 503 after their start.
+    /// How long the self-hosted ones answer 503 after they start.
     #[arg(long, default_value = "1ms", value_parser = duration)]
     jupiter_cold: Duration,
 }
 
-/// A kind of stand-in.
+/// A kind of simulated Jupiter upstream.
 #[derive(Debug, Clone, Copy, ValueEnum)]
 enum Kind {
-    /// The binary that anybody can host: /quote and the like at the root.
+    /// The binary for self-hosting: /quote and the other paths at the root.
     SelfHosted,
-    /// As api.jup.ag.
+    /// Paths and rules of api.jup.ag.
     Hosted,
 }
 

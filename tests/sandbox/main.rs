@@ -18,16 +18,16 @@ use serde_json::json;
 use tokio::net::TcpListener;
 use tokio::signal::unix::{SignalKind, signal};
 
-/// A stand-in Solana cluster: validators that answer all of Agave's RPC methods over one moving
-/// chain and can be given faults while they run. Nothing is executed or verified.
+/// A simulated Solana cluster: validators that answer all of Agave's RPC methods over one advancing
+/// chain. Faults can be injected while they run. Nothing is executed or verified.
 #[derive(Debug, Parser)]
 #[command(name = "perijove-sandbox", version, after_help = EXAMPLES)]
 struct Options {
-    /// How many validators.
+    /// Number of validators.
     #[arg(long, default_value_t = 3)]
     validators: usize,
 
-    /// Validator i listens on this port + 2i, and for WebSockets on the one after it too; 0 takes free
+    /// Validator i listens on this port + 2i, and for WebSocket also on the port above it; 0 takes free
     /// ports (see --print-json).
     #[arg(long, default_value_t = 18_899)]
     base_port: u16,
@@ -44,11 +44,11 @@ struct Options {
     #[arg(long, default_value = "400ms", value_parser = duration)]
     slot_time: Duration,
 
-    /// The slot the cluster begins with.
+    /// First slot of the cluster.
     #[arg(long, default_value_t = 300_000_000)]
     start_slot: u64,
 
-    /// Let accounts, supply and everything counted change with every slot.
+    /// Change accounts, supply and all counters with every slot.
     #[arg(long)]
     moving: bool,
 
@@ -63,18 +63,18 @@ struct Options {
     print_json: bool,
 }
 
-/// What validators offer over WebSocket.
+/// WebSocket options of the validators.
 #[derive(Debug, Args)]
 struct PubSub {
-    /// Offer blockSubscribe, as the flag of Agave's does.
+    /// Offer blockSubscribe, like Agave with --rpc-pubsub-enable-block-subscription.
     #[arg(long)]
     rpc_pubsub_enable_block_subscription: bool,
 
-    /// Offer voteSubscribe, likewise.
+    /// Offer voteSubscribe, like Agave with --rpc-pubsub-enable-vote-subscription.
     #[arg(long)]
     rpc_pubsub_enable_vote_subscription: bool,
 
-    /// Speak no WebSocket at all.
+    /// Serve no WebSocket.
     #[arg(long)]
     no_websocket: bool,
 }

@@ -55,11 +55,12 @@ impl BudgetMetrics {
         Ok(Self {
             lost: gauge(
                 "perijove_budget_sharing_lost",
-                "1 while budgets.shared is on and Redis does not answer, so that this gateway has its share only",
+                "1 while budgets.shared is on but Redis does not answer, so that this gateway uses \
+                 only its own share",
             )?,
             replicas: gauge(
                 "perijove_budget_replicas",
-                "Gateways that share their budgets, this one included, as they were last counted",
+                "Gateways that share their budgets, this one included, at the last count",
             )?,
         })
     }
@@ -250,14 +251,16 @@ pub(super) fn resume(file: Option<&Path>, treasury: &BudgetRegistry) {
         Ok(text) => text,
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => return,
         Err(error) => {
-            tracing::warn!(%error, file = %file.display(), "budget file not readable; budgets start full");
+            tracing::warn!(%error, file = %file.display(),
+                "budget file not readable; budgets start full");
             return;
         }
     };
     let full_at: BTreeMap<String, u64> = match serde_json::from_slice(&text) {
         Ok(full_at) => full_at,
         Err(error) => {
-            tracing::warn!(%error, file = %file.display(), "budget file corrupt; budgets start full");
+            tracing::warn!(%error, file = %file.display(),
+                "budget file corrupt; budgets start full");
             return;
         }
     };

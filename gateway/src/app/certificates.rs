@@ -57,7 +57,7 @@ impl CertificateMetrics {
         let renewals = IntCounterVec::new(
             Opts::new(
                 "perijove_tls_certificate_renewals_total",
-                "Changes of a listener's certificate files, by outcome: served, refused",
+                "Changes of a listener's certificate files, by outcome: served or refused",
             ),
             &["listener", "outcome"],
         )?;
@@ -69,7 +69,8 @@ impl CertificateMetrics {
             )?,
             fresh: gauge(
                 "perijove_tls_certificate_last_renewal_successful",
-                "1 while a listener serves what its files hold, 0 after a change that was refused",
+                "1 while a listener serves the certificate in its files, 0 after a change that was \
+                 refused",
             )?,
             renewals,
         })
@@ -162,7 +163,8 @@ impl Certificates {
         let files = self.listeners.iter().flat_map(|one| one.files.paths());
         config::watch(files)
             .inspect_err(|error| {
-                tracing::info!(%error, "cannot watch the certificate files; polling them every two seconds");
+                tracing::info!(%error, "cannot watch the certificate files; polling them every two \
+                                        seconds");
             })
             .ok()
     }

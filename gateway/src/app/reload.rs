@@ -47,15 +47,15 @@ impl ReloadMetrics {
             reloads,
             successful: gauge(
                 "perijove_config_last_reload_successful",
-                "1 while the file's configuration is in force, 0 after one that was refused",
+                "1 while the configuration in the file is active, 0 after one that was rejected",
             )?,
             revision: gauge(
                 "perijove_config_revision",
-                "Revision of the configuration in force",
+                "Revision of the active configuration",
             )?,
             restart_required: gauge(
                 "perijove_config_restart_required",
-                "Keys whose value in the file only a restart applies",
+                "Keys whose value in the file takes effect only after a restart",
             )?,
         };
         metrics.successful.set(1);
@@ -219,7 +219,8 @@ impl Reloader {
         self.metrics.reloads.with_label_values(&["refused"]).inc();
         self.metrics.successful.set(0);
         for error in &errors {
-            tracing::error!(%error, revision = current.revision, "configuration rejected; the previous one stays in force");
+            tracing::error!(%error, revision = current.revision,
+                "configuration rejected; the previous one stays in force");
         }
         self.outcome(current, false, errors)
     }

@@ -114,13 +114,13 @@ impl CacheMetrics {
         let metrics = Self {
             lookups: family(
                 "perijove_cache_lookups_total",
-                "Looks into a tier of the cache, by how they ended",
+                "Lookups in a tier of the cache, by result",
                 &["tier", "result"],
             )?,
             in_memory: std::array::from_fn(|_| OnceLock::new()),
             stores: family(
                 "perijove_cache_stores_total",
-                "Answers put into a tier of the cache",
+                "Answers stored in a tier of the cache",
                 &["tier"],
             )?,
             evictions: counter(
@@ -129,11 +129,11 @@ impl CacheMetrics {
             )?,
             coalesced: counter(
                 "perijove_cache_coalesced_total",
-                "Calls answered by an identical call that was under way",
+                "Calls answered by an identical call in flight",
             )?,
             credits_saved: counter(
                 "perijove_cache_credits_saved_total",
-                "Cost of the calls that no upstream was asked for, in units of the cheapest call",
+                "Cost of the calls answered without an upstream, in units of the cheapest call",
             )?,
             hits: products.with_label_values(&["rpc"]),
             prices: products.with_label_values(&["price"]),
@@ -230,7 +230,7 @@ impl UsageGauges {
         Ok(Self {
             bytes: IntGauge::new(
                 "perijove_cache_bytes",
-                "Memory held by answers, what finding them takes included",
+                "Memory held by answers, including their index",
             )?,
             entries: IntGauge::new("perijove_cache_entries", "Answers held in memory")?,
             held: Arc::default(),

@@ -89,15 +89,16 @@ impl TradeMetrics {
     pub fn register(registry: &Registry) -> prometheus::Result<Self> {
         let live = IntGauge::new(
             "perijove_jupiter_feed_live",
-            "1 while the trades that ingest publishes are heard, so that quotes over quiet pools live longer",
+            "1 while the trades that ingest publishes arrive, so that quotes over quiet pools are \
+             kept longer",
         )?;
         let lost = IntCounter::new(
             "perijove_jupiter_feed_lost_total",
-            "Times that trades were no longer heard",
+            "Times that trades stopped arriving",
         )?;
         let told = IntCounter::new(
             "perijove_jupiter_feed_trades_total",
-            "Pools told of by the trades that ingest publishes",
+            "Pools named in the trades that ingest publishes",
         )?;
         registry.register(Box::new(live.clone()))?;
         registry.register(Box::new(lost.clone()))?;

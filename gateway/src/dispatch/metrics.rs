@@ -28,26 +28,27 @@ impl DispatchMetrics {
         let hedges = IntCounterVec::new(
             Opts::new(
                 "perijove_dispatch_hedges_total",
-                "Attempts started while another was unanswered, hedges of reads and repetitions of transactions: started, won, or no_budget",
+                "Attempts started while another was unanswered (hedged reads, resent \
+                 transactions): started, won, or no_budget",
             ),
             &["result"],
         )?;
         let exhausted = IntCounter::new(
             "perijove_dispatch_retry_budget_exhausted_total",
-            "Retries and hedges not made because the retry budget was spent",
+            "Retries and hedges suppressed because the retry budget was spent",
         )?;
         let failovers = IntCounterVec::new(
             Opts::new(
                 "jupiter_api_rpc_failover_total",
-                "Calls answered by another upstream than the first one tried",
+                "Calls answered by an upstream other than the first one tried",
             ),
             &["from", "to"],
         )?;
         let history = IntCounterVec::new(
             Opts::new(
                 "perijove_dispatch_history_total",
-                "Empty answers taken to an upstream with more history, by what it had: found, \
-                 nothing, or failed; limited were not, because too many had been in vain",
+                "Empty answers checked with an upstream that has more history, by result: found, \
+                 nothing, failed, or limited (not checked, because too many checks found nothing)",
             ),
             &["method", "result"],
         )?;
@@ -55,7 +56,8 @@ impl DispatchMetrics {
         let unknown_methods = IntCounterVec::new(
             Opts::new(
                 "perijove_dispatch_unknown_methods_total",
-                "Calls of methods that nobody knows and the first upstream refused, by whether others were asked: searched or answered",
+                "Calls of unknown methods that the first upstream refused: searched (other \
+                 upstreams were asked) or answered (with the refusal)",
             ),
             &["result"],
         )?;

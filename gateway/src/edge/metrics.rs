@@ -70,18 +70,18 @@ impl EdgeMetrics {
         };
         let refused = family(
             "perijove_http_refused_total",
-            "Requests refused before a call was read, by reason",
+            "Requests refused before a call was parsed, by reason",
             "reason",
         )?;
         drop(REASONS.map(|reason| refused.with_label_values(&[reason])));
         let responses = family(
             "perijove_http_responses_total",
-            "Replies by their HTTP status",
+            "Responses by HTTP status",
             "status",
         )?;
         let consumers = family(
             "perijove_consumer_requests_total",
-            "Requests by the consumer whose key they show, counted where `consumer_metrics` is true",
+            "Requests by consumer, counted if `consumer_metrics` is true",
             "consumer",
         )?;
         consumers.with_label_values(&[ANONYMOUS]);
@@ -91,7 +91,7 @@ impl EdgeMetrics {
             answered: counter("perijove_http_answered_total", "Requests answered")?,
             gone: counter(
                 "perijove_http_client_gone_total",
-                "Requests whose client left before its answer was written",
+                "Requests whose client disconnected before the answer was written",
             )?,
             cut: counter(
                 "perijove_http_cut_total",
@@ -99,15 +99,15 @@ impl EdgeMetrics {
             )?,
             handshakes_failed: counter(
                 "perijove_tls_handshakes_failed_total",
-                "TLS handshakes with clients that came to nothing",
+                "Failed TLS handshakes with clients",
             )?,
             stalled: counter(
                 "perijove_http_client_stalled_total",
-                "Requests whose client did not take its answer in time",
+                "Requests whose client did not accept the answer in time",
             )?,
             bytes: counter(
                 "perijove_http_answer_bytes_total",
-                "Bytes of answer bodies, before compression",
+                "Bytes of response bodies, before compression",
             )?,
             refused,
             responses: std::array::from_fn(|place| match STATUSES.get(place) {

@@ -44,16 +44,15 @@ impl CallGate {
         let calls = IntCounterVec::new(
             Opts::new(
                 "perijove_admission_calls_total",
-                "Calls by class and what became of them at limits.calls: at_once, queued (and then \
-                 let on), shed or late",
+                "Calls by class and outcome at limits.calls: at_once, queued (then admitted), shed \
+                 or late",
             ),
             &["class", "outcome"],
         )?;
         let waited = HistogramVec::new(
             HistogramOpts::new(
                 "perijove_admission_wait_seconds",
-                "How long calls waited for their turn at limits.calls, those included that were \
-                 turned away",
+                "How long calls waited at limits.calls, including those that were turned away",
             )
             .buckets(SECONDS.to_vec()),
             &["class"],
@@ -80,11 +79,11 @@ impl CallGate {
             }),
             in_progress: gauge(
                 "perijove_admission_in_progress",
-                "Calls that have their turn; counted with limits.calls",
+                "Calls admitted by limits.calls and in progress",
             )?,
             waiting: gauge(
                 "perijove_admission_waiting",
-                "Calls that wait for their turn at limits.calls",
+                "Calls waiting to be admitted by limits.calls",
             )?,
         })
     }

@@ -75,7 +75,8 @@ impl PipelineMetrics {
         let durations = HistogramVec::new(
             HistogramOpts::new(
                 "perijove_rpc_call_duration_seconds",
-                "Time from the request's head to the answer of the call, batches counted call by call",
+                "Time from the request's head to the answer of the call, batches counted call by \
+                 call",
             )
             .buckets(SECONDS.to_vec()),
             &["method"],
@@ -90,7 +91,7 @@ impl PipelineMetrics {
         let cached = IntCounterVec::new(
             Opts::new(
                 "perijove_cache_results_total",
-                "Calls by method and the part that the cache had in their answer",
+                "Calls by method and cache result",
             ),
             &["method", "result"],
         )?;
@@ -208,7 +209,7 @@ fn by_class(registry: &Registry) -> prometheus::Result<[OfClass; Priority::ALL.l
     let calls = IntCounterVec::new(
         Opts::new(
             "perijove_rpc_class_calls_total",
-            "Calls that upstreams were asked for, by class: answered by one, or refused",
+            "Calls sent to upstreams, by class: answered by one, or refused",
         ),
         &["class", "outcome"],
     )?;
@@ -229,7 +230,7 @@ fn out_of_order(registry: &Registry) -> prometheus::Result<[IntCounter; 2]> {
     let out_of_order = IntCounterVec::new(
         Opts::new(
             "perijove_rpc_batch_out_of_order_total",
-            "Answers within a batch that were older than one before them: asked_again, or delivered",
+            "Answers in a batch that were older than an earlier one: asked_again, or delivered",
         ),
         &["result"],
     )?;
@@ -244,7 +245,7 @@ fn refused_by_plan(registry: &Registry) -> prometheus::Result<IntCounterVec> {
     let refused = IntCounterVec::new(
         Opts::new(
             "perijove_plan_refused_requests_total",
-            "Requests that the caller's plan did not allow: rate, concurrency or batch",
+            "Requests refused by the caller's plan, by reason: rate, concurrency, batch or bytes",
         ),
         &["plan", "reason"],
     )?;

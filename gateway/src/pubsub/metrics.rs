@@ -29,16 +29,19 @@ impl PubSubMetrics {
             registry.register(Box::new(counter.clone()))?;
             Ok(counter)
         };
-        let clients = IntGauge::new("perijove_websocket_clients", "Sockets of clients")?;
+        let clients = IntGauge::new(
+            "perijove_websocket_clients",
+            "WebSocket connections of clients",
+        )?;
         registry.register(Box::new(clients.clone()))?;
         let messages = IntCounter::new(
             "perijove_websocket_messages_total",
-            "Messages of clients, pings left out",
+            "Messages from clients, not counting pings",
         )?;
         registry.register(Box::new(messages.clone()))?;
         let waiting = IntGauge::new(
             "perijove_websocket_waiting_bytes",
-            "Bytes that wait for clients to take them",
+            "Bytes waiting to be accepted by clients",
         )?;
         registry.register(Box::new(waiting.clone()))?;
         let subscriptions = IntGaugeVec::new(
@@ -53,7 +56,7 @@ impl PubSubMetrics {
             clients,
             closed: counter(
                 "perijove_websocket_closed_total",
-                "Sockets of clients that ended, by cause",
+                "Client WebSockets that were closed, by cause",
                 "cause",
             )?,
             messages,

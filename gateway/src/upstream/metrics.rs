@@ -71,7 +71,7 @@ impl UpstreamMetrics {
         let latency = HistogramVec::new(
             HistogramOpts::new(
                 "perijove_upstream_latency_seconds",
-                "Time from the start of a good attempt to the end of its answer.",
+                "Time from the start of a successful attempt to the end of its answer.",
             )
             .buckets(LATENCIES.to_vec()),
             &["upstream"],
@@ -89,7 +89,8 @@ impl UpstreamMetrics {
         let budget_ends = GaugeVec::new(
             Opts::new(
                 "perijove_upstream_budget_ends_seconds",
-                "When the budget of an upstream ends at the rate of the last minute; +Inf while it does not.",
+                "Seconds until the budget is used up at the rate of the last minute; +Inf if it \
+                 lasts.",
             ),
             &["upstream"],
         )?;
@@ -105,7 +106,7 @@ impl UpstreamMetrics {
             latency,
             attempts: counter(
                 "perijove_upstream_attempts_total",
-                "Attempts by what became of them: good, or the kind of fault.",
+                "Attempts by outcome: good, or the kind of fault.",
                 &["upstream", "outcome"],
             )?,
             forced: counter(
@@ -135,22 +136,22 @@ impl UpstreamMetrics {
             )?,
             hold_offs: counter(
                 "perijove_upstream_hold_offs_total",
-                "Refusals for too many requests, by the part that rests since.",
+                "Rate limits by the upstream, by what backs off: method or upstream.",
                 &["upstream", "scope"],
             )?,
             holds: gauge(
                 "perijove_upstream_holds",
-                "What keeps calls from it at present: 1 for all of it, and 1 for each method.",
+                "Current hold-offs by cause: 1 for the whole upstream, and 1 for each method.",
                 &["upstream", "cause"],
             )?,
             exclusions: counter(
                 "perijove_upstream_exclusions_total",
-                "Pauses of a method, or of all of them, whose calls the upstream refused while others served them.",
+                "Hold-offs because the upstream refused calls that others served.",
                 &one,
             )?,
             key_refusals: counter(
                 "perijove_upstream_key_refusals_total",
-                "Calls and probes that the upstream refused for the gateway's key.",
+                "Calls and probes refused because of the gateway's key.",
                 &one,
             )?,
             connections: gauge(
@@ -165,19 +166,19 @@ impl UpstreamMetrics {
             )?,
             connections_broken: counter(
                 "perijove_upstream_connections_broken_total",
-                "Kept connections that turned out to be dead, replaced without a failure.",
+                "Idle connections found dead and replaced without a failed call.",
                 &one,
             )?,
             saturated: counter(
                 "perijove_upstream_saturated_total",
-                "Calls that found all connections in use and waited for one.",
+                "Calls that waited because all connections were in use.",
                 &one,
             )?,
             connection_wait,
-            in_flight: gauge("perijove_upstream_in_flight", "Calls under way.", &one)?,
+            in_flight: gauge("perijove_upstream_in_flight", "Calls in progress.", &one)?,
             probes: counter(
                 "perijove_upstream_probes_total",
-                "Calls the gateway made itself to see how an upstream is.",
+                "Health probes, by method and outcome.",
                 &["upstream", "method", "outcome"],
             )?,
             probe_time: timed(
@@ -190,23 +191,23 @@ impl UpstreamMetrics {
             )?,
             hedges: counter(
                 "perijove_upstream_hedges_total",
-                "Calls asked here as well while another upstream had not answered.",
+                "Hedges sent here while another upstream had not answered: started, won.",
                 &["upstream", "result"],
             )?,
             waiting: gauge(
                 "perijove_upstream_waiting_calls",
-                "Calls that wait for a connection of HTTP/1.1, by class.",
+                "Calls waiting for an HTTP/1.1 connection, by class.",
                 &["upstream", "class"],
             )?,
             budget_left: gauge(
                 "perijove_upstream_budget_left_requests",
-                "Requests that the budget of an upstream allows at once, now.",
+                "Requests that the budget allows right now.",
                 &one,
             )?,
             budget_ends,
             oldest: gauge(
                 "perijove_upstream_oldest_slot",
-                "Where its history begins, by what it says of itself.",
+                "First slot of its history, as reported by the upstream.",
                 &one,
             )?,
         })

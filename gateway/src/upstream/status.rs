@@ -78,7 +78,7 @@ pub struct UpstreamStatus {
     pub key_refused: bool,
     /// The newest slots it has shown. What is known at a commitment holds for the weaker ones.
     pub slots: SlotStatus,
-    /// Where its history begins, by what it says of itself.
+    /// First slot of its history, as reported by the upstream.
     pub oldest_slot: Option<Slot>,
     /// How far back it is believed to reach: `archive`, `presumed archive`, `oldest slot`, `unknown`
     /// or `none`.

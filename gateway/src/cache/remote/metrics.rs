@@ -107,7 +107,7 @@ impl RedisMetrics {
         let lookups = Histogram::with_opts(
             HistogramOpts::new(
                 "perijove_redis_lookup_duration_seconds",
-                "Time of a lookup in Redis, with or without an answer.",
+                "Duration of a lookup in Redis, successful or not.",
             )
             .buckets(LATENCIES.to_vec()),
         )?;
@@ -116,17 +116,17 @@ impl RedisMetrics {
             lookups,
             failures: counter(
                 "perijove_redis_errors_total",
-                "Lookups, writes and claims that came to nothing, by the reason.",
+                "Failed lookups, writes and claims, by reason.",
                 &["operation", "kind"],
             )?,
             writes: counter(
                 "perijove_redis_writes_total",
-                "Answers for Redis by what became of them.",
+                "Answers to be written to Redis, by outcome.",
                 &["outcome"],
             )?,
             claims: counter(
                 "perijove_redis_claims_total",
-                "Calls that asked whether another gateway makes the same call, by what came of it.",
+                "Calls that asked whether another gateway was making the same call, by result.",
                 &["outcome"],
             )?,
             queue: gauge(

@@ -31,7 +31,7 @@ pub struct JupiterUpstream {
     pub weight: u32,
     /// The key, sent with every request. Without it none is sent.
     pub key: Option<Secret>,
-    /// Whose key it is. Upstreams of one organisation share a budget and the pauses that one of them
+    /// The organisation that owns the key. Upstreams of one organisation share a budget and the pauses that one of them
     /// asks for: Jupiter counts requests by organisation, whatever their keys.
     pub organisation: Option<String>,
     /// Requests that its organisation may send; without it there is no limit. Executions cost nothing.

@@ -30,28 +30,25 @@ impl ConnectionMetrics {
             Ok(counter)
         };
         let metrics = Self {
-            open: gauge("perijove_connections_open", "Connections of clients")?,
-            limit: gauge(
-                "perijove_connections_limit",
-                "Most connections of clients at once",
-            )?,
+            open: gauge("perijove_connections_open", "Client connections")?,
+            limit: gauge("perijove_connections_limit", "Limit of client connections")?,
             refused: counter(
                 "perijove_connections_refused_total",
-                "New connections closed at once, by the bound that was reached",
+                "New connections closed immediately, by the limit that was reached",
                 "bound",
             )?,
             cut: counter(
                 "perijove_connections_cut_total",
-                "Connections closed that their clients would have kept, by cause",
+                "Client connections closed by the gateway, by cause",
                 "cause",
             )?,
             unsent: gauge(
                 "perijove_http_unsent_bytes",
-                "Bytes of answers that wait for their clients to take them",
+                "Answer bytes not yet accepted by their clients",
             )?,
             bodies: gauge(
                 "perijove_http_unfinished_body_bytes",
-                "Bytes of request bodies that have not arrived as a whole",
+                "Bytes of request bodies that are still incomplete",
             )?,
         };
         for bound in ["all", "address"] {

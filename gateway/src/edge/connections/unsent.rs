@@ -1,4 +1,4 @@
-//! Bytes of answers that wait for their clients to take them, for one connection and in all.
+//! Answer bytes not yet accepted by their clients, for one connection and in all.
 
 use std::sync::Arc;
 use std::sync::atomic::Ordering;

@@ -57,30 +57,30 @@ impl JupiterMetrics {
         let latency = latencies(registry)?;
         let quote_latency = Milliseconds::new(
             "jupiter_api_quote_latency_ms",
-            "Time from a quote's request to its answer over the last minute, in milliseconds, by upstream",
+            "Latency of quotes over the last minute, in milliseconds, by upstream",
         )?;
         registry.register(Box::new(quote_latency.clone()))?;
         quote_latency.expect(NOBODY);
         let staleness = histogram(
             registry,
             "perijove_jupiter_quote_staleness_slots",
-            "Slots between the cluster and a quote's contextSlot when it was delivered",
+            "Slots that a quote's contextSlot was behind the cluster on delivery",
             &SLOTS,
         )?;
         let quotes = counter(
             "perijove_jupiter_quotes_total",
-            "Quotes by what the cache had to do with them: hit, miss, expired, traded, coalesced, bypass",
+            "Quotes by cache result: hit, miss, expired, traded, coalesced, bypass",
             &["result"],
         )?;
         let optimized = counter(
             "perijove_jupiter_optimized_total",
-            "Quotes that the optimizer was asked for, by what it had to compare: several, or one",
+            "Quotes requested from the optimizer, by how many it could compare: several, or one",
             &["compared"],
         )?;
         let gain = histogram(
             registry,
             "perijove_jupiter_optimizer_gain_bps",
-            "What the best quote had over the one that was asked for, in hundredths of a percent",
+            "Advantage of the best quote over the one requested, in hundredths of a percent",
             &BPS,
         )?;
         begin(&quotes, &optimized);
@@ -95,7 +95,7 @@ impl JupiterMetrics {
             )?,
             errors: counter(
                 "jupiter_api_errors_total",
-                "Requests that were refused or could not be answered, by product, upstream and reason",
+                "Requests refused or not answered, by product, upstream and reason",
                 &["product", "upstream", "reason"],
             )?,
             latency,

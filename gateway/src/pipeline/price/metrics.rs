@@ -68,7 +68,7 @@ impl PriceMetrics {
         let tokens = IntCounterVec::new(
             Opts::new(
                 "perijove_price_tokens_total",
-                "Tokens whose price was asked for, by what was told",
+                "Tokens whose price was requested, by result",
             ),
             &["result"],
         )?;

@@ -63,18 +63,18 @@ impl FeedMetrics {
             hot,
             notifications: counter(
                 "perijove_websocket_upstream_notifications_total",
-                "Notifications of upstreams",
+                "Notifications from upstreams",
                 &["kind"],
             )?,
             untold: counter(
                 "perijove_websocket_untold_total",
-                "Notifications of upstreams that clients are not told, by reason",
+                "Upstream notifications not passed on to clients, by reason",
                 &["reason"],
             )?,
             sockets,
             lost: counter(
                 "perijove_websocket_upstream_closed_total",
-                "Sockets to an upstream that ended or were not opened, by cause",
+                "Sockets to an upstream that were closed or could not be opened, by cause",
                 &["upstream", "cause"],
             )?,
             moves: counter(
@@ -85,7 +85,7 @@ impl FeedMetrics {
             gaps: histogram(registry)?,
             repaired: counter(
                 "perijove_websocket_repairs_total",
-                "What was found out of notifications that a move may have missed",
+                "Checks for notifications missed during a move, by kind and outcome",
                 &["kind", "outcome"],
             )?,
             repairs: Semaphore::new(REPAIRS),
@@ -178,17 +178,17 @@ impl FeedMetrics {
 fn gauges(registry: &Registry) -> prometheus::Result<(IntGauge, IntGauge, IntGauge)> {
     let shared = IntGauge::new(
         "perijove_websocket_shared_subscriptions",
-        "Different subscriptions, each made upstream once",
+        "Distinct subscriptions; each is made upstream once",
     )?;
     registry.register(Box::new(shared.clone()))?;
     let waiting = IntGauge::new(
         "perijove_websocket_waiting_subscriptions",
-        "Those that no upstream tells at the moment",
+        "Subscriptions that no upstream serves at the moment",
     )?;
     registry.register(Box::new(waiting.clone()))?;
     let hot = IntGauge::new(
         "perijove_websocket_hot_accounts",
-        "Accounts that are subscribed to because they are read often",
+        "Accounts subscribed to because they are read often",
     )?;
     registry.register(Box::new(hot.clone()))?;
     Ok((shared, waiting, hot))
@@ -197,7 +197,7 @@ fn gauges(registry: &Registry) -> prometheus::Result<(IntGauge, IntGauge, IntGau
 fn histogram(registry: &Registry) -> prometheus::Result<Histogram> {
     let options = HistogramOpts::new(
         "perijove_websocket_move_seconds",
-        "How long nobody told a subscription that moved to another upstream",
+        "How long a moved subscription had no upstream",
     );
     let histogram = Histogram::with_opts(options.buckets(BUCKETS.to_vec()))?;
     registry.register(Box::new(histogram.clone()))?;

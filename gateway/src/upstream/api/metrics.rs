@@ -55,19 +55,19 @@ impl ApiMetrics {
         Ok(Self {
             fit: gauge(
                 "perijove_jupiter_upstream_fit",
-                "1 while the canary quotes of an upstream of Jupiter's API are good and recent",
+                "1 while the canary quotes of a Jupiter upstream are good and recent",
             )?,
             age: gauge(
                 "perijove_jupiter_market_cache_age_slots",
-                "Slots between the cluster and the markets that an upstream's last quote was made from",
+                "Slots that the markets of a Jupiter upstream's last quote were behind the cluster",
             )?,
             breaker: gauge(
                 "perijove_jupiter_breaker_state",
-                "Breaker of an upstream of Jupiter's API: 0 closed, 1 half-open, 2 open",
+                "Circuit breaker of a Jupiter upstream: 0 closed, 1 half-open, 2 open",
             )?,
             opened: counter(
                 "perijove_jupiter_connections_opened_total",
-                "Connections opened to an upstream of Jupiter's API",
+                "Connections opened to a Jupiter upstream",
                 &["upstream"],
             )?,
             canaries: counter(
@@ -77,18 +77,18 @@ impl ApiMetrics {
             )?,
             attempts: counter(
                 "perijove_jupiter_attempts_total",
-                "Requests sent to an upstream of Jupiter's API, by product and result: ok, or the fault",
+                "Requests sent to a Jupiter upstream, by product and result: ok, or the fault",
                 &["upstream", "product", "result"],
             )?,
             saturated: counter(
                 "perijove_jupiter_saturated_total",
-                "Requests that found all connections to an upstream of Jupiter's API in use, and waited",
+                "Requests that waited because all connections to a Jupiter upstream were in use",
                 &["upstream"],
             )?,
             waited: waited(registry)?,
             budget_left: gauge(
                 "perijove_jupiter_budget_left_requests",
-                "Requests that the budget of an upstream of Jupiter's API allows at once, now",
+                "Requests that the budget of a Jupiter upstream allows right now",
             )?,
         })
     }
@@ -138,7 +138,7 @@ impl UpstreamSeries {
 fn waited(registry: &Registry) -> prometheus::Result<HistogramVec> {
     let options = HistogramOpts::new(
         "perijove_jupiter_connection_wait_seconds",
-        "How long requests waited for a connection to an upstream of Jupiter's API",
+        "How long requests waited for a connection to a Jupiter upstream",
     );
     let family = HistogramVec::new(options, &["upstream"])?;
     registry.register(Box::new(family.clone()))?;
