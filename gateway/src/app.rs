@@ -86,7 +86,8 @@ pub enum StartError {
 }
 
 impl StartError {
-    /// A file that a listener needs is no part of the configuration, which may be fine.
+    /// A listener's missing file is not a configuration error: the configuration itself may be
+    /// valid.
     fn exit(&self) -> Exit {
         match self {
             Self::Config(error) if error.violations.iter().any(|one| !one.is_apart) => {
@@ -115,15 +116,15 @@ pub fn execute(cli: Cli) -> ExitCode {
     exit.into()
 }
 
-/// Everything that is put together and not yet running.
+/// The assembled gateway, not running yet.
 struct Assembled {
     server: Server,
     signals: signals::Signals,
 }
 
 impl Assembled {
-    /// Serves until a signal ends the process. Leaves by itself once drained, so the return is
-    /// only the fallback for a drain that hangs.
+    /// Serves until a signal ends the process. Once drained, the process exits by itself; this
+    /// function returns only if the drain hangs.
     fn serve(self) -> Exit {
         self.server.run(RunArgs {
             shutdown_signal: Box::new(self.signals),
@@ -149,13 +150,13 @@ fn start(run: &RunCommand) -> Result<Assembled, StartError> {
     assemble(run, loaded, telemetry, bound, &registry)
 }
 
-/// Where it listens, and what is needed to hand that on.
+/// The bound sockets, and what is needed to hand them over later.
 struct Bound {
     addresses: ListenAddresses,
     sockets: Arc<Sockets>,
     /// Where sockets are handed over.
     place: PathBuf,
-    /// What the process had whose place this one takes.
+    /// The sockets inherited from the running process that this one replaces.
     inherited: Option<Inherited>,
 }
 
@@ -300,7 +301,7 @@ fn parts(config: &Config, registry: &Registry) -> prometheus::Result<SharedParts
     })
 }
 
-/// The pipeline, and the shared cache that is to be started with it.
+/// The pipeline, and the shared cache that starts with it.
 fn pipeline(config: &Config, registry: &Registry) -> Result<(Arc<Pipeline>, Prepared), StartError> {
     let dispatch = DispatchMetrics::register(registry)?;
     let ids: Vec<_> = config.upstreams.iter().map(|one| one.id.as_str()).collect();
@@ -332,7 +333,7 @@ fn leave(config: &Config, rpc: &RpcApp) -> drain::DrainAndExit {
     }
 }
 
-/// One thread: a scrape never takes one from the calls.
+/// One thread of its own, so that a scrape never takes one from the calls.
 fn admin_service(app: AdminApp, address: SocketAddr) -> Service<AdminApp> {
     let mut service = Service::new("admin".to_owned(), app);
     service.add_tcp(&address.to_string());
@@ -361,7 +362,7 @@ fn rpc_service(
         .chain(&addresses.tls)
         .chain(&addresses.websocket)
     {
-        // Handshakes are the front's matter.
+        // TLS handshakes are done by `edge::front`.
         service.add_tcp(&address.to_string());
     }
     Ok(service)

@@ -1,8 +1,8 @@
-//! Who is calling: finds the consumer behind an API key, before the request body is read.
+//! Authentication: finds the consumer behind an API key before the request body is read.
 //!
 //! Keys come where Solana clients and providers put them: the `x-api-key` header, a bearer token,
-//! the `api-key` query parameter or a path segment (every client keeps path and query of the URL
-//! it was given). Not here: what a consumer may do.
+//! the `api-key` query parameter or a path segment (clients keep path and query of the URL they are
+//! given). Not here: what a consumer may do.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -30,12 +30,13 @@ pub struct Credentials<'a> {
 
 /// All configured consumers, by key.
 ///
-/// Only hashes of keys are held and compared: the time of a lookup tells nothing of a key.
+/// Only hashes of keys are stored and compared, so the duration of a lookup reveals nothing about a
+/// key.
 #[derive(Debug, Default)]
 pub struct Consumers {
     by_key: HashMap<KeyHash, ConsumerId>,
     tokens: Option<Tokens>,
-    /// Whether keys mean anything, even if there are none at this moment.
+    /// Whether keys are configured at all, even if there are none at the moment.
     has_keys: bool,
     anonymous: bool,
 }
@@ -61,15 +62,15 @@ impl Consumers {
         }
     }
 
-    /// Whether callers may show a token instead of a key.
+    /// Whether a token is accepted instead of a key.
     pub fn takes_tokens(&self) -> bool {
         self.tokens.is_some()
     }
 
-    /// The consumer whose key the request shows; `None` is an admitted anonymous caller.
+    /// The consumer of the key in the request; `None` for an admitted anonymous caller.
     ///
     /// A wrong key in a header or the query is refused even where anonymous callers are admitted:
-    /// its owner believes to have a plan and must learn otherwise. A path segment that is no key
+    /// its owner believes to have a plan and must learn otherwise. A path segment that is not a key
     /// is just a path.
     ///
     /// # Errors
@@ -122,7 +123,7 @@ impl Consumers {
 }
 
 impl<'a> Credentials<'a> {
-    /// Whether something is shown that may be meant as a key.
+    /// Whether the request carries anything that may be meant as a key.
     pub fn shows_something(&self) -> bool {
         self.explicit_key().is_some() || self.path.bytes().any(|byte| byte != b'/')
     }
@@ -141,7 +142,7 @@ fn bearer_token(authorization: &[u8]) -> Option<&[u8]> {
         .then_some(token.trim_ascii())
 }
 
-/// Keys are compared as they stand in the URL: providers' keys need no percent-encoding.
+/// Keys are compared as written in the URL: providers' keys need no percent-encoding.
 fn key_in_query(query: &str) -> Option<&[u8]> {
     query.split('&').find_map(|pair| {
         let (name, value) = pair.split_once('=')?;

@@ -1,15 +1,16 @@
-//! Answers that are already known, and calls that are already under way.
+//! Kept answers, and calls in flight.
 //!
-//! What may be kept and for how long is [`crate::solana`]'s knowledge ([`Keep`](crate::solana::Keep)),
-//! counted here in slots of a [`SlotView`](crate::solana::SlotView). The cache knows neither
-//! upstreams nor requests: it is given answers and gives them back while they are true.
+//! [`crate::solana`] knows what may be kept and for how long
+//! ([`Retention`](crate::solana::Retention)), counted here in slots of a
+//! [`SlotView`](crate::solana::SlotView). The cache knows neither upstreams nor requests: it stores
+//! answers and returns them until they expire.
 //!
 //! ```text
-//! Key ──▶ Memory ──▶ Entry          bounded by bytes
-//!  │        ▲ │
-//!  │        │ ▼
-//!  ├──▶ Remote (Redis)              shared by replicas, never waited for longer than its deadline
-//!  └──▶ Flights                     identical calls under way
+//! CacheKey ──▶ MemoryCache ──▶ CacheEntry   bounded by bytes
+//!  │            ▲ │
+//!  │            │ ▼
+//!  ├──▶ RedisCache                          shared by replicas; no lookup exceeds its deadline
+//!  └──▶ SingleFlight                        identical calls in flight
 //! ```
 
 mod copy_budget;

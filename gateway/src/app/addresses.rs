@@ -1,5 +1,5 @@
-//! The addresses to listen on, bound before anything starts: port 0 becomes a real port, and one that
-//! cannot be listened on is an error with a name, not a panic in a background task.
+//! The addresses to listen on, bound before anything starts: port 0 becomes a real port, and a port
+//! that cannot be bound is an error that names it instead of a panic in a background task.
 
 use std::net::{SocketAddr, TcpListener};
 
@@ -12,9 +12,9 @@ use crate::config::Config;
 pub(super) struct ListenAddresses {
     pub rpc: Vec<SocketAddr>,
     pub tls: Vec<SocketAddr>,
-    /// The ports after those of `rpc` and `tls`, for WebSocket only.
+    /// The WebSocket-only ports: one above each port of `rpc` and `tls`.
     pub websocket: Vec<SocketAddr>,
-    /// Those of them that speak TLS, each with the place of its listener in `tls`.
+    /// Those of them that speak TLS, each with the index of its listener in `tls`.
     pub websocket_tls: Vec<(SocketAddr, usize)>,
     pub admin: Option<SocketAddr>,
 }
@@ -29,7 +29,7 @@ pub struct ListenError {
 }
 
 impl ListenAddresses {
-    /// What the running process has handed over is taken, everything else is bound.
+    /// Takes the sockets handed over by the running process and binds all others.
     ///
     /// # Errors
     /// The first address that cannot be listened on.
@@ -111,8 +111,8 @@ impl ListenAddresses {
     }
 }
 
-/// Where clients look for WebSocket if the RPC is here. Nobody can reckon from a port that the
-/// system chose.
+/// The port where clients look for WebSocket if RPC is here. `None` for a port that the system
+/// chose, since no client can compute it.
 fn next_port(address: SocketAddr) -> Option<SocketAddr> {
     let port = address.port().checked_add(1)?;
     (address.port() != 0).then(|| SocketAddr::new(address.ip(), port))

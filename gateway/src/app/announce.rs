@@ -1,5 +1,5 @@
-//! Says where the gateway listens, as soon as it does: on stdout, in one JSON line, and to the process
-//! whose place it takes.
+//! Announces the addresses as soon as the gateway listens: on stdout as one JSON line, and to the
+//! process that this one replaces.
 
 use std::io::Write;
 

@@ -19,8 +19,8 @@ use crate::config::{self, Watch};
 use crate::edge::ReloadRequest;
 use crate::pubsub::Hub;
 
-/// Between two looks at the files where nothing tells of changes: a link far up in their path, or a
-/// file system that has no such events.
+/// How often the files are checked where change events are missing: for a link further up in the
+/// path, or on a file system without such events.
 const LOOK: Duration = Duration::from_secs(5);
 
 pub(super) struct BackgroundTasks(Once<BackgroundParts>);
@@ -29,7 +29,7 @@ struct BackgroundParts {
     reloader: Reloader,
     certificates: Certificates,
     requests: mpsc::Receiver<ReloadRequest>,
-    /// The runtime of the calls.
+    /// The runtime that runs the calls.
     calls_on: oneshot::Receiver<Handle>,
     pubsub: Arc<Hub>,
 }
@@ -79,7 +79,7 @@ impl BackgroundService for BackgroundTasks {
         loop {
             tokio::select! {
                 Some(reply) = requests.recv() => {
-                    // Whoever asked may have stopped waiting.
+                    // The requester may have stopped waiting.
                     drop(reply.send(reloader.reload(&runtimes)));
                 }
                 () = received(hangup.as_mut()) => drop(reloader.reload(&runtimes)),
@@ -91,7 +91,7 @@ impl BackgroundService for BackgroundTasks {
             if let Some(watch) = &mut watch
                 && let Err(error) = watch.follow(reloader.files.paths())
             {
-                // Its folder is not there yet, for example: it is still looked at.
+                // Its directory may not exist yet, for example; polling continues.
                 tracing::debug!(%error, "cannot watch the configuration files; polling continues");
             }
         }

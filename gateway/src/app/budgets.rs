@@ -1,5 +1,5 @@
-//! Looks after budgets: leases requests of those that replicas share, and keeps what is used up in a file
-//! that a restart reads.
+//! Keeps budgets up to date: leases requests from budgets shared by replicas, and saves what is
+//! used up in a file that is read after a restart.
 
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -22,9 +22,9 @@ use crate::snapshot::Published;
 
 /// How often requests are leased.
 const LOOK: Duration = Duration::from_millis(100);
-/// Looks in a row without an answer after which a gateway goes on alone.
+/// Unanswered lease attempts in a row after which a gateway falls back to its own share.
 const LOOKS: u32 = 3;
-/// How often gateways are counted, and the file is written.
+/// How often gateways are counted and the file is written.
 const COUNT: Duration = Duration::from_secs(3);
 const WRITE: Duration = Duration::from_secs(10);
 /// The same while the gateway stops.
@@ -35,7 +35,7 @@ pub(super) struct BudgetKeeper {
     published: Arc<Published>,
     pipeline: Arc<Pipeline>,
     metrics: BudgetMetrics,
-    /// Tells this gateway from others.
+    /// Identifies this gateway among the others.
     id: String,
 }
 
@@ -66,7 +66,7 @@ impl BudgetMetrics {
     }
 }
 
-/// How sharing stands.
+/// State of the sharing.
 #[derive(Debug)]
 struct SharingState {
     unanswered: u32,
@@ -126,7 +126,7 @@ impl BudgetKeeper {
         }
     }
 
-    /// Whether Redis has answered, or nothing was asked of it.
+    /// Returns whether Redis answered, or nothing had to be asked.
     async fn lease(&self, remote: &Arc<RedisCache>) -> bool {
         let now = Instant::now();
         let asked = self.treasury.all().into_iter().map(|(name, budget)| {
@@ -156,7 +156,7 @@ impl BudgetKeeper {
         join_all(asked).await.into_iter().all(|answered| answered)
     }
 
-    /// Whether Redis has answered, now or a moment ago.
+    /// Returns whether Redis answered, now or a moment ago.
     async fn count(&self, remote: &RedisCache, sharing: &mut SharingState) -> bool {
         if sharing.counted.is_some_and(|at| at.elapsed() < COUNT) {
             return true;
@@ -171,7 +171,7 @@ impl BudgetKeeper {
         counted.is_some()
     }
 
-    /// No longer: what was shared is each gateway's own again.
+    /// Ends sharing: each gateway uses its own share again.
     fn stop_sharing(&self) {
         for (_, budget) in self.treasury.all() {
             budget.go_alone(1, Instant::now());
@@ -244,7 +244,7 @@ impl BackgroundService for BudgetKeeper {
     }
 }
 
-/// Takes over what an earlier process had used up. A file that is not there says nothing.
+/// Restores what an earlier process had used up. A missing file is not an error.
 pub(super) fn resume(file: Option<&Path>, treasury: &BudgetRegistry) {
     let Some(file) = file else { return };
     let text = match std::fs::read(file) {

@@ -1,5 +1,5 @@
-//! Looks after the certificates of the TLS listeners: serves a renewed one soon after its files have
-//! changed, keeps the old one while the new one cannot be used, and tells when one ends.
+//! Renews the certificates of the TLS listeners: serves a new one soon after its files change,
+//! keeps the old one while the new one cannot be used, and warns before one expires.
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -14,11 +14,11 @@ use super::{StartError, system_time};
 use crate::config::{self, Config, Files, Identity, IdentityFault, TlsListener, Watch};
 use crate::edge::{CertificateStatus, GatewayStatus, ServedIdentity};
 
-/// Between two looks at the files where nothing tells of changes: a link far up in their path, or a
-/// file system that has no such events.
+/// How often the files are checked where change events are missing: for a link further up in the
+/// path, or on a file system without such events.
 const LOOK: Duration = Duration::from_secs(2);
 
-/// Between two warnings of the same certificate.
+/// Interval between two warnings about the same certificate.
 const REMIND: Duration = Duration::from_hours(12);
 
 /// The certificates of all TLS listeners.
@@ -35,7 +35,7 @@ struct ListenerCertificate {
     identity: Identity,
     /// The files as they were when they were last read.
     files: Files,
-    /// Why what they hold now is not served.
+    /// Why the current content of the files is not served.
     faults: Vec<String>,
     reminded: Instant,
 }
@@ -78,7 +78,7 @@ impl CertificateMetrics {
 }
 
 impl Certificates {
-    /// Reads the files of all listeners, which stand in the order of the configuration.
+    /// Reads the files of all listeners, in the order of the configuration.
     ///
     /// # Errors
     /// A certificate that cannot be served.
@@ -115,10 +115,10 @@ impl Certificates {
         Ok(certificates)
     }
 
-    /// What each listener needs to shake hands, and each port that serves WebSocket beside one.
+    /// TLS settings of each listener and of each WebSocket port above one.
     ///
     /// # Errors
-    /// Pingora's, which has none to give for these.
+    /// Pingora's; none occurs for these settings.
     pub(super) fn settings(
         &self,
         websocket: &[(SocketAddr, usize)],
@@ -130,7 +130,7 @@ impl Certificates {
         });
         let beside = websocket.iter().filter_map(|(address, place)| {
             let listener = self.listeners.get(*place)?;
-            // HTTP/2 has no upgrade.
+            // HTTP/2 has no WebSocket upgrade.
             Some(listener.settings().map(|settings| (*address, settings)))
         });
         own.chain(beside).collect()
@@ -158,7 +158,7 @@ impl Certificates {
         }
     }
 
-    /// None where there are no such events to be had; then only the clock tells.
+    /// `None` where the system offers no change events; then only polling finds changes.
     fn watch(&self) -> Option<Watch> {
         let files = self.listeners.iter().flat_map(|one| one.files.paths());
         config::watch(files)
@@ -198,7 +198,7 @@ impl ListenerCertificate {
         Ok(settings)
     }
 
-    /// Serves what the files hold now, if they hold something else than before. Whether they do.
+    /// Serves the current content of the files if it has changed. Returns whether it has.
     fn renew(&mut self, now: SystemTime, metrics: &CertificateMetrics) -> bool {
         let files = self.files.look_again();
         if files == self.files {
@@ -240,7 +240,7 @@ impl ListenerCertificate {
         true
     }
 
-    /// Warns again of what has been warned of a while ago. Whether it was time to.
+    /// Repeats warnings that are due again. Returns whether any was due.
     fn remind(&mut self, now: SystemTime) -> bool {
         if self.reminded.elapsed() < REMIND {
             return false;

@@ -1,4 +1,4 @@
-//! The commands that print and end: `check` and `schema`.
+//! The commands that print and exit: `check`, `schema` and `health`.
 
 use std::io::Write;
 use std::path::Path;
@@ -6,12 +6,13 @@ use std::path::Path;
 use crate::cli::{ConfigSource, Exit, HealthCommand};
 use crate::config::{self, ConfigError, Loaded, ProcessEnvironment};
 
-/// Said wherever no file is given: whoever forgot it would look for the fault among the upstreams.
+/// Printed wherever no file is given: otherwise somebody who forgot it would look for the fault in
+/// the upstreams.
 pub(super) const DEMO: &str = "no configuration file: running the built-in demo, which serves three \
                                stand-in validators on this machine to every local client; name a \
                                file with --config FILE or PERIJOVE_CONFIG";
 
-/// The configuration that is meant: a file, or the embedded demo.
+/// Loads the given file, or the embedded demo.
 pub(super) fn load(source: &ConfigSource) -> Result<Loaded, ConfigError> {
     match &source.config {
         Some(path) => config::load(path),
@@ -19,7 +20,7 @@ pub(super) fn load(source: &ConfigSource) -> Result<Loaded, ConfigError> {
     }
 }
 
-/// Says everything that is wrong with a configuration, or what it amounts to.
+/// Prints every error in a configuration, or a summary of it.
 pub(super) fn check(source: &ConfigSource) -> Exit {
     let name = source.config.as_deref().map_or_else(
         || "the embedded configuration".to_owned(),
@@ -47,7 +48,7 @@ pub(super) fn check(source: &ConfigSource) -> Exit {
     }
 }
 
-/// Whether what runs is well.
+/// Whether a running gateway is healthy.
 pub(super) fn health(health: &HealthCommand) -> Exit {
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
@@ -79,7 +80,7 @@ pub(super) fn say(line: &str) {
     drop(writeln!(std::io::stdout().lock(), "{line}"));
 }
 
-/// To standard error, before or without a log.
+/// Writes to standard error, before or without a log.
 pub(super) fn complain(line: &str) {
     drop(writeln!(std::io::stderr().lock(), "{line}"));
 }

@@ -2,13 +2,13 @@
 
 use crate::config::Config;
 
-/// For the process itself: files, listeners, runtimes, the admin port, Redis, and connections that
-/// are being refused.
+/// Reserved for the process itself: files, listeners, runtimes, the admin port, Redis, and
+/// connections that are being refused.
 const OWN: usize = 64;
-/// Where limits cannot be asked for, this is what POSIX guarantees and more than most systems give.
+/// Assumed where the limit cannot be read: POSIX guarantees this much, and most systems give more.
 const UNKNOWN: u64 = 1024;
 
-/// What there is.
+/// The limit of open files.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Descriptors {
     pub limit: u64,
@@ -34,8 +34,8 @@ impl Descriptors {
         descriptors
     }
 
-    /// Most connections of clients: half of what is left. The call of each may need a connection to
-    /// an upstream.
+    /// Maximum number of client connections: half of what is left, because each client's call may
+    /// need a connection to an upstream.
     pub(super) fn clients(self) -> usize {
         let limit = usize::try_from(self.limit).unwrap_or(usize::MAX);
         (limit.saturating_sub(OWN) / 2).max(1)
@@ -43,7 +43,7 @@ impl Descriptors {
 }
 
 impl Descriptors {
-    /// Lowers what the upstreams may open together to what is left for them.
+    /// Lowers the upstreams' connection ceilings to what is left for them together.
     pub(super) fn fit(self, config: &mut Config) {
         let left = self.clients();
         let asked: usize = config

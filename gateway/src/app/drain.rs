@@ -1,4 +1,5 @@
-//! Ends the process when the last request has ended. Pingora would sleep its whole grace period.
+//! Exits the process when the last request has ended. Pingora alone would sleep for its whole grace
+//! period.
 
 use std::sync::Arc;
 
@@ -12,7 +13,7 @@ use crate::edge::{ClientConnections, Drain, watch};
 use crate::pubsub::Hub;
 use crate::snapshot::Published;
 
-/// Looks after the connections of clients, and ends the process when they are of no more use.
+/// Watches the client connections, and exits when they are no longer needed.
 pub(super) struct DrainAndExit {
     pub drain: Arc<Drain>,
     pub shutdown: Shutdown,
@@ -38,7 +39,7 @@ impl BackgroundService for DrainAndExit {
         let (begun, grace) = (Instant::now(), self.shutdown.grace);
         let mut left = self.drain.drained(self.shutdown.linger, grace).await;
         if left == 0 {
-            // Requests may have arrived that nobody has read yet.
+            // Requests may have arrived that have not been read yet.
             self.connections.dismiss_idle();
             left = self
                 .drain

@@ -8,10 +8,10 @@ use super::system_time;
 use crate::cli::{Exit, KeysCommand, NewKey, RevokedKeys};
 use crate::config::{DEFAULT_PLAN, IssuedKey, KeyHash};
 
-/// As many as nobody guesses.
+/// Enough that a key cannot be guessed.
 const RANDOM_BYTES: usize = 24;
 
-/// Digits of a hash that tell a key from others.
+/// Digits of a hash that are printed to tell keys apart.
 const SHORT: usize = 16;
 const FEWEST_DIGITS: usize = 8;
 
@@ -62,7 +62,7 @@ fn hash() -> Result<(), String> {
     Ok(())
 }
 
-/// A line for each, in columns.
+/// One line per key, in columns.
 fn list(keys: &[IssuedKey]) {
     let longest = keys.iter().map(|key| key.consumer.len()).max();
     let width = longest.unwrap_or_default();
@@ -101,7 +101,7 @@ fn revoke(which: &RevokedKeys) -> Result<(), String> {
     Ok(())
 }
 
-/// The one key whose hash begins so.
+/// The only key whose hash begins with these digits.
 fn find(keys: &[IssuedKey], digits: &str) -> Result<KeyHash, String> {
     let digits = digits.strip_prefix("sha256:").unwrap_or(digits);
     let digits = digits.to_ascii_lowercase();

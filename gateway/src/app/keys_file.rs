@@ -1,4 +1,4 @@
-//! The keys file as the command `keys` reads and writes it: as a whole, and by one at a time.
+//! The keys file as the command `keys` reads and writes it: as a whole, and under a lock.
 
 use std::fs::{self, File, OpenOptions};
 use std::io::{ErrorKind, Write};
@@ -9,22 +9,22 @@ use perijove_core::settings::{self, ProcessEnvironment};
 
 use crate::config::KeysFile;
 
-/// Hashes tell nothing of a key, but whose keys there are is nobody else's business.
+/// Hashes do not reveal keys, but the list of consumers is private.
 const MODE: u32 = 0o600;
 
-/// A file that nobody else writes until this is dropped.
+/// The file under a lock: no other process writes it until this is dropped.
 pub(super) struct LockedKeysFile {
     pub(super) file: KeysFile,
-    /// Behind any link.
+    /// With links resolved.
     path: PathBuf,
     mode: u32,
     _lock: File,
 }
 
-/// What a keys file holds.
+/// Reads a keys file.
 ///
 /// # Errors
-/// It cannot be read, or is none.
+/// It cannot be read, or is not a keys file.
 pub(super) fn read(path: &Path) -> Result<KeysFile, String> {
     let text = fs::read_to_string(path)
         .map_err(|error| format!("cannot read {}: {error}", path.display()))?;
@@ -36,15 +36,15 @@ pub(super) fn read(path: &Path) -> Result<KeysFile, String> {
 
 impl LockedKeysFile {
     /// # Errors
-    /// It is not there, cannot be read, or is no keys file.
+    /// It does not exist, cannot be read, or is not a keys file.
     pub(super) fn existing(path: &Path) -> Result<Self, String> {
         Self::open(path, false)
     }
 
-    /// The same; an empty one if it is not there.
+    /// The same, but empty if the file does not exist.
     ///
     /// # Errors
-    /// It cannot be read, or is no keys file.
+    /// It cannot be read, or is not a keys file.
     pub(super) fn or_new(path: &Path) -> Result<Self, String> {
         Self::open(path, true)
     }
@@ -56,7 +56,7 @@ impl LockedKeysFile {
             found => found.map_err(|error| format!("cannot read {}: {error}", path.display()))?,
         };
         let lock = lock(&path)?;
-        // Somebody else may have made it until now.
+        // Another process may have created it meanwhile.
         let (file, mode) = match fs::metadata(&path) {
             Err(error) if missing(&error) => (KeysFile::default(), MODE),
             known => (
@@ -72,12 +72,11 @@ impl LockedKeysFile {
         })
     }
 
-    /// Puts the new text in the place of the old one at a stroke: a gateway that reads it meanwhile
-    /// finds one or the other.
+    /// Replaces the file atomically: a gateway that reads it meanwhile finds the old text or the
+    /// new one.
     ///
     /// # Errors
-    /// It cannot be written; the old one is still there then. Nor is written what no gateway would
-    /// read.
+    /// It cannot be written, or the gateway would refuse the new text; the old file then remains.
     pub(super) fn write(self) -> Result<(), String> {
         let text = self.file.render();
         let read = settings::parse::<KeysFile>(&text, &ProcessEnvironment::new(""));
@@ -87,7 +86,7 @@ impl LockedKeysFile {
         }
         let draft = beside(&self.path, "new");
         let write = || {
-            // What is left of one that was interrupted.
+            // Remains of an interrupted write.
             drop(fs::remove_file(&draft));
             let mut options = OpenOptions::new();
             let mut file = options
@@ -103,8 +102,7 @@ impl LockedKeysFile {
     }
 }
 
-/// Waits until nobody else writes the file. The lock is a file of its own, since the file itself is
-/// replaced.
+/// Waits for the lock. It is a file of its own, since the keys file itself is replaced.
 fn lock(path: &Path) -> Result<File, String> {
     let name = beside(path, "lock");
     let locked = || {

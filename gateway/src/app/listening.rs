@@ -1,9 +1,9 @@
-//! The services that listen: they get the sockets that were bound for them, tell on which runtime
-//! they run, and take the process with them when they fail. A gateway of which a part does not
-//! listen would look well from outside.
+//! The services that listen: they get the sockets bound for them, report the runtime they run on,
+//! and end the process when they fail, since a gateway that listens only in part would look healthy
+//! from outside.
 //!
-//! What was taken over from a running process is not listened on before the upstreams are known: the
-//! old process answers meanwhile, and would answer better.
+//! Sockets taken over from a running process are not listened on before the upstreams are known:
+//! until then the old process answers, and would answer better.
 
 use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
@@ -20,21 +20,21 @@ use tokio::time::{Instant, sleep};
 use super::sockets::Sockets;
 use crate::snapshot::Published;
 
-/// How long the upstreams of a successor may take to become known.
+/// How long a new process waits for its upstreams to become known.
 const KNOWN: Duration = Duration::from_secs(30);
-/// How often they are looked at.
+/// How often the upstreams are checked.
 const LOOK: Duration = Duration::from_millis(10);
 
-/// Counts the services that are to listen, and those that do.
+/// Counts the services that should listen and those that do.
 #[derive(Default)]
 pub(super) struct Listening {
     expected: usize,
     started: watch::Sender<usize>,
-    /// Of a process that takes another one's place: what it is going to serve from.
+    /// For a process that replaces another: the state it will serve from.
     succeeds: Option<Arc<Published>>,
 }
 
-/// A service under watch.
+/// A watched service.
 pub(super) struct WatchedService<S> {
     service: S,
     sockets: Arc<Sockets>,
@@ -44,7 +44,7 @@ pub(super) struct WatchedService<S> {
 }
 
 impl Listening {
-    /// Of a process that takes another one's place.
+    /// For a process that replaces another.
     pub(super) fn succeeding(published: &Arc<Published>) -> Self {
         Self {
             succeeds: Some(Arc::clone(published)),
@@ -52,8 +52,8 @@ impl Listening {
         }
     }
 
-    /// The service under watch, and where it will tell the runtime it runs on: what its calls wait
-    /// for is best kept there too, where nobody has to wake another thread for it.
+    /// Wraps a service, and returns where it will report its runtime: connections that its calls
+    /// wait for are best driven by that runtime, where no other thread has to be woken.
     pub(super) fn watch<S>(
         &mut self,
         service: S,
@@ -71,7 +71,7 @@ impl Listening {
         (watched, told)
     }
 
-    /// Waits until all listen. Their sockets are bound by then, so nothing can be in their way.
+    /// Waits until all listen. Their sockets are bound already, so nothing can prevent it.
     pub(super) async fn all(&self) {
         let mut started = self.started.subscribe();
         let all = |started: &usize| *started >= self.expected;
@@ -92,7 +92,7 @@ impl<S: Service> Service for WatchedService<S> {
             self.sockets.hand_to(descriptors);
         }
         if let Some(tell) = self.tell.take() {
-            // Whoever wanted to know may have been stopped already.
+            // The receiver may be gone already.
             drop(tell.send(Handle::current()));
         }
         if let Some(published) = self.succeeds.take() {
@@ -126,7 +126,7 @@ impl<S: Service> Service for WatchedService<S> {
     }
 }
 
-/// Waits until an upstream can serve. A successor that finds none takes nobody's place.
+/// Waits until an upstream can serve. A new process that finds none does not take over.
 async fn serves_soon(published: &Published) {
     let end = Instant::now() + KNOWN;
     while !published.load().pool.can_serve() {

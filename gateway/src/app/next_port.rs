@@ -1,11 +1,11 @@
-//! The port after that of the RPC, on which clients of Solana look for WebSocket. It is served
-//! where it is free; a gateway whose neighbour has it serves WebSocket on the port of the RPC alone.
+//! The port above the RPC port, on which Solana clients look for WebSocket. If another process has
+//! it, the gateway serves WebSocket on the RPC port only.
 
 use std::net::{SocketAddr, TcpListener};
 
 use super::sockets::Sockets;
 
-/// Takes the port; whether it is ours.
+/// Binds the port; returns whether that succeeded.
 pub(super) fn take(address: SocketAddr, sockets: &mut Sockets) -> bool {
     let bind = || -> std::io::Result<TcpListener> {
         let listener = TcpListener::bind(address)?;

@@ -1,5 +1,5 @@
-//! How loud the log lines of Pingora are: what any client can cause, and what the gateway tells in
-//! words of its own, is nothing that an operator has to look at.
+//! Log levels of Pingora's own lines: what any client can cause, and what the gateway logs itself,
+//! needs no operator's attention.
 
 use std::time::Duration;
 
@@ -7,10 +7,10 @@ use log::{Level, Record};
 use parking_lot::Mutex;
 use tokio::time::Instant;
 
-/// How all of Pingora's modules begin.
+/// Prefix of all of Pingora's modules.
 const PINGORA: &str = "pingora";
 
-/// What a client causes by what it sends, or by leaving.
+/// Caused by what a client sends, or by its disconnecting.
 const BY_CLIENTS: [&str; 9] = [
     "Downstream handshake",
     "H2 handshake error",
@@ -23,20 +23,21 @@ const BY_CLIENTS: [&str; 9] = [
     "HTTP server fails to",
 ];
 
-/// What the gateway says itself, or what is no trouble: the health of an address, and the wait for
-/// the new process that takes the sockets over.
+/// Logged by the gateway itself, or harmless: the health of an address, and the wait for the new
+/// process that takes over the sockets.
 const TOLD_ELSEWHERE: [&str; 3] = [
     " becomes unhealthy, ",
     "Connect() not ready, will try again",
     "server not ready, will try again",
 ];
 
-/// Connections cannot be accepted, mostly for want of file descriptors. Pingora says so each second.
+/// Connections cannot be accepted, mostly because file descriptors are exhausted. Pingora logs this
+/// each second.
 const NOT_ACCEPTED: &str = "Accept() failed";
-/// Once in so long is enough.
+/// Minimum time between two such lines.
 const APART: Duration = Duration::from_mins(1);
 
-/// Judges Pingora's records, for the log.
+/// Filters Pingora's records for the log.
 pub(super) fn judge() -> Box<perijove_core::telemetry::Judge> {
     let told = Mutex::new(None::<Instant>);
     Box::new(move |record: &Record<'_>| {

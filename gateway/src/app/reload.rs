@@ -1,5 +1,5 @@
-//! Puts a changed configuration in force while requests run: on a file change, on SIGHUP, and when
-//! the admin port is asked to. A configuration that does not hold changes nothing.
+//! Applies a changed configuration while requests run: on a file change, on SIGHUP, and on request
+//! of the admin port. An invalid configuration changes nothing.
 
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -64,7 +64,7 @@ impl ReloadMetrics {
     }
 }
 
-/// Where what runs besides the calls runs.
+/// The runtimes of everything besides the listeners.
 #[derive(Debug)]
 pub(super) struct Runtimes {
     /// Probes, health checks and reloads.
@@ -79,26 +79,26 @@ pub(super) struct Reloader {
     pub path: Option<PathBuf>,
     pub published: Arc<Published>,
     pub pipeline: Arc<Pipeline>,
-    /// The shared cache of the configuration the process was started with, until it is started.
+    /// The shared cache of the initial configuration, until it is started.
     pub prepared: Option<Prepared>,
     pub descriptors: Descriptors,
     pub parts: SharedParts,
     pub api_metrics: ApiMetrics,
     pub metrics: ReloadMetrics,
-    /// The configuration's file and those it refers to, as they were when they were last read.
+    /// The configuration file and the files it refers to, as last read.
     pub files: Files,
     pub telemetry: Telemetry,
-    /// Of the configuration in force.
+    /// Of the active configuration.
     pub digest: Digest,
-    /// Of the configuration in force too, to say what is changed.
+    /// Also of the active configuration, to list what changed.
     pub outline: Outline,
     pub status: Arc<GatewayStatus>,
-    /// What the process was started with; restart-only keys are compared with it.
+    /// The configuration at process start; restart-only keys are compared with it.
     pub started_with: config::Config,
 }
 
 impl Reloader {
-    /// Starts what runs besides the calls.
+    /// Starts what runs beside the calls.
     pub(super) fn start(&mut self, runtimes: &Runtimes) {
         let snapshot = self.published.load();
         self.tell(Vec::new(), Vec::new());
@@ -112,7 +112,7 @@ impl Reloader {
         }
     }
 
-    /// Reloads if any of the files reads otherwise than before.
+    /// Reloads if the content of any file has changed.
     pub(super) fn look(&mut self, runtimes: &Runtimes) {
         let files = self.files.look_again();
         if files != self.files {
@@ -121,7 +121,7 @@ impl Reloader {
         }
     }
 
-    /// Reads the file again and publishes it if it holds and differs.
+    /// Reads the file again, and publishes it if it is valid and differs.
     pub(super) fn reload(&mut self, runtimes: &Runtimes) -> ReloadOutcome {
         let current = self.published.load();
         let Some(path) = &self.path else {
@@ -129,7 +129,7 @@ impl Reloader {
         };
         match config::load_again(path) {
             Err(error) => {
-                // Those of the configuration in force too: one of them may be the cure.
+                // Also the files of the active configuration: changing one of them may be the fix.
                 self.files.extend(error.files);
                 let errors = error.violations.iter().map(ToString::to_string);
                 self.refuse(&current, errors.collect())
@@ -144,7 +144,7 @@ impl Reloader {
         }
     }
 
-    /// Whether it says what the one in force does; a comment may be another.
+    /// Whether it equals the active configuration; comments may differ.
     fn is_in_force(&self, loaded: &Loaded) -> bool {
         loaded.digest == self.digest || loaded.outline == self.outline
     }
@@ -207,7 +207,7 @@ impl Reloader {
         outcome
     }
 
-    /// The file's configuration is in force.
+    /// The configuration in the file is the active one.
     fn hold(&self) {
         if self.metrics.successful.get() == 0 {
             tracing::info!("configuration is valid again");

@@ -1,5 +1,4 @@
-//! Whether any upstream can serve: an error in the log when none can any more, once, and a word when
-//! one can again.
+//! Logs once when no upstream can serve any more, and once when one can again.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -14,12 +13,13 @@ use tokio::time::{Instant, MissedTickBehavior, interval};
 use crate::snapshot::Published;
 use crate::upstream::Pool;
 
-/// How often it is looked.
+/// How often the upstreams are checked.
 const LOOK: Duration = Duration::from_millis(500);
-/// Looks in a row that found nobody before it is told: a moment is no outage.
+/// Checks in a row without any usable upstream before an outage is logged: a moment is not an
+/// outage.
 const LOOKS: u32 = 3;
 
-/// Looks for as long as the gateway runs.
+/// Checks for as long as the gateway runs.
 pub(super) fn service(published: &Arc<Published>) -> GenBackgroundService<ServingWatch> {
     background_service("watch", ServingWatch(Arc::clone(published)))
 }
@@ -60,14 +60,14 @@ fn states(pool: &Pool) -> Vec<serde_json::Value> {
         .collect()
 }
 
-/// A change that is worth telling.
+/// A change worth logging.
 #[derive(Debug, PartialEq, Eq)]
 enum ServingChange {
     Begun,
     Over(Duration),
 }
 
-/// The time in which nobody can serve.
+/// An outage: no upstream can serve.
 #[derive(Debug, Default)]
 struct Outage {
     looks: u32,

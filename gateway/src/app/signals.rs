@@ -13,8 +13,8 @@ use super::sockets::Sockets;
 use super::upgrade;
 use crate::edge::Drain;
 
-/// Waits for the signal that ends this process and makes the gateway leave politely: first
-/// `/ready` says no, for `delay`, so that load balancers turn away; then the listeners close.
+/// Waits for the signal that ends this process, then stops gracefully: first `/ready` fails for
+/// `delay`, so that load balancers send traffic elsewhere; then the listeners close.
 pub(super) struct Signals {
     pub drain: Arc<Drain>,
     pub delay: Duration,
@@ -46,15 +46,15 @@ impl ShutdownSignalWatch for Signals {
         tokio::select! {
             _ = term.recv() => self.terminate("SIGTERM").await,
             _ = int.recv() => self.terminate("SIGINT").await,
-            // The new process takes what comes from now on: nobody has to be given time to look
-            // elsewhere.
+            // New connections go to the new process, so no time for load balancers is needed.
             () = replaced => ShutdownSignal::GracefulTerminate,
         }
     }
 }
 
 impl Signals {
-    /// Hands the sockets over; whether the new process listens now. If not, this one goes on.
+    /// Hands the sockets over; returns whether the new process listens now. If not, this one
+    /// continues.
     async fn is_replaced(&self) -> bool {
         let socket = self.upgrade_socket.as_path();
         tracing::info!(socket = %socket.display(), "SIGQUIT received; handing over the listening sockets");

@@ -1,4 +1,4 @@
-//! The listening sockets of this process: bound, or taken over, before Pingora knows of them.
+//! The listening sockets of this process: bound or inherited before Pingora sees them.
 
 use std::net::{SocketAddr, TcpListener};
 use std::os::fd::{IntoRawFd, RawFd};
@@ -6,8 +6,8 @@ use std::os::fd::{IntoRawFd, RawFd};
 use parking_lot::Mutex;
 use pingora::server::ListenFds;
 
-/// Sockets by the text of their address, under which Pingora looks for them. They stay open until
-/// the process ends, or Pingora closes them.
+/// Sockets by the text of their address, under which Pingora looks them up. They stay open until
+/// the process exits or Pingora closes them.
 #[derive(Debug, Default)]
 pub(super) struct Sockets(Mutex<Vec<(String, RawFd)>>);
 
@@ -17,7 +17,7 @@ impl Sockets {
         self.0.get_mut().push((address.to_string(), descriptor));
     }
 
-    /// One that another process has bound.
+    /// Adds a socket that another process has bound.
     pub(super) fn inherit(&mut self, address: SocketAddr, descriptor: RawFd) {
         self.0.get_mut().push((address.to_string(), descriptor));
     }

@@ -1,9 +1,9 @@
-//! The hand-over of the listening sockets from a running process to its successor, over a Unix socket
-//! that only their user can reach. The old process serves on until the new one says that it listens;
-//! if that does not happen it goes on as if nothing had been asked. Pingora's own hand-over does
-//! neither, and lets anybody connect to its socket.
+//! The handover of the listening sockets from a running process to its successor, over a Unix
+//! socket that only their user can reach. The old process keeps serving until the new one reports
+//! that it listens; if that does not happen it continues as if nothing had been asked. Pingora's
+//! own handover does neither, and accepts any process on its socket.
 //!
-//! The successor listens at `runtime.upgrade_socket`; whoever hands over comes to it, sends the
+//! The successor listens at `runtime.upgrade_socket`; the old process connects to it, sends the
 //! descriptors with their addresses, and waits for one byte.
 
 mod folder;
@@ -23,31 +23,31 @@ use tokio::time::{Instant, sleep};
 
 use crate::config::Config;
 
-/// Most sockets that are handed over at once.
+/// Maximum number of sockets handed over at once.
 const MOST: usize = 128;
 
-/// Most bytes of addresses.
+/// Maximum length of all addresses together, in bytes.
 const LONGEST: usize = 16 * 1024;
 
-/// How long a successor waits to be handed the sockets.
+/// How long a successor waits for the sockets.
 const WAIT: Duration = Duration::from_mins(1);
 
-/// How long one who connects to it may take to send them.
+/// How long a connected process may take to send them.
 const TRANSFER: Duration = Duration::from_secs(10);
 
-/// How long a process looks for its successor.
+/// How long a process tries to connect to its successor.
 const LOOK: Duration = Duration::from_secs(10);
 
-/// How long the successor may take from there until it listens.
+/// How long the successor may take from then until it listens.
 const START: Duration = Duration::from_mins(1);
 
-/// The user who may do everything anyway.
+/// The user that may do everything anyway.
 const ROOT: u32 = 0;
 
-/// Where sockets are handed over: as configured, or where every process of this user looks.
+/// Path of the handover socket: as configured, or the default for this user.
 ///
 /// # Errors
-/// It cannot be told which user this is.
+/// The current user cannot be determined.
 pub(super) fn socket(config: &Config) -> io::Result<PathBuf> {
     match &config.runtime.upgrade_socket {
         Some(path) => Ok(path.clone()),
@@ -55,7 +55,7 @@ pub(super) fn socket(config: &Config) -> io::Result<PathBuf> {
     }
 }
 
-/// What the successor says when it listens.
+/// Sent by the successor when it listens.
 const LISTENING: u8 = b'1';
 
 /// Why sockets were not handed over.
@@ -82,7 +82,7 @@ pub enum UpgradeError {
     Successor(#[source] io::Error),
 }
 
-/// The sockets of the predecessor, and the way to tell it that they are in use.
+/// The sockets of the predecessor, and the connection over which to report that they are in use.
 #[derive(Debug)]
 pub(super) struct Inherited {
     sockets: Vec<(String, RawFd)>,
@@ -90,10 +90,10 @@ pub(super) struct Inherited {
 }
 
 impl Inherited {
-    /// Waits for the running process to hand its sockets over. Blocks; nothing runs yet.
+    /// Waits for the running process to hand over its sockets. Blocks, since nothing runs yet.
     ///
     /// # Errors
-    /// The place is not safe, or nobody came.
+    /// The socket's directory is not safe, or no process connected.
     pub(super) fn wait(path: &Path) -> Result<Self, UpgradeError> {
         folder::prepare(path)?;
         remove_stale(path)?;
@@ -104,25 +104,26 @@ impl Inherited {
         let listener = UnixListener::bind(path).map_err(failed)?;
         let private = std::fs::Permissions::from_mode(0o600);
         std::fs::set_permissions(path, private).map_err(failed)?;
-        // It bounds the wait for a connection too.
+        // This also bounds the wait for a connection.
         SockRef::from(&listener)
             .set_read_timeout(Some(WAIT))
             .map_err(failed)?;
         tracing::info!(socket = %path.display(),
             "waiting for the listening sockets; send SIGQUIT to the old process");
         let inherited = accept(&listener, path);
-        // Whoever comes later is to find nobody, not a process that does not listen.
+        // A later process must fail to connect instead of reaching one that no longer listens.
         drop(std::fs::remove_file(path));
         inherited
     }
 
-    /// Takes the socket of an address, if it is among them.
+    /// Takes the socket of an address, if it was handed over.
     pub(super) fn take(&mut self, address: &str) -> Option<RawFd> {
         let at = self.sockets.iter().position(|(own, _)| own == address)?;
         Some(self.sockets.swap_remove(at).1)
     }
 
-    /// Tells the predecessor that this process listens. What it did not take is closed.
+    /// Reports to the predecessor that this process listens. Sockets that were not taken are
+    /// closed.
     pub(super) fn listening(mut self) {
         for (address, descriptor) in self.sockets.drain(..) {
             tracing::info!(
@@ -131,7 +132,7 @@ impl Inherited {
             );
             _ = nix::unistd::close(descriptor);
         }
-        // A predecessor that is gone has no need to know.
+        // A predecessor that has exited needs no report.
         drop(self.predecessor.write_all(&[LISTENING]));
     }
 
@@ -158,7 +159,7 @@ fn remove_stale(path: &Path) -> Result<(), UpgradeError> {
     }
 }
 
-/// The first who comes and is of the same user.
+/// Accepts the first process of the same user.
 fn accept(listener: &UnixListener, path: &Path) -> Result<Inherited, UpgradeError> {
     loop {
         let (stream, _) = listener
@@ -214,10 +215,10 @@ fn receive(stream: UnixStream) -> Result<Inherited, UpgradeError> {
     })
 }
 
-/// Hands sockets to the successor, and waits until it listens.
+/// Hands the sockets to the successor and waits until it listens.
 ///
 /// # Errors
-/// Nobody waits for them, the place or the other end is not safe, or the successor has ended.
+/// No successor waits, the directory or the other process is not safe, or the successor exited.
 pub(super) async fn hand_over(
     path: &Path,
     sockets: &[(String, RawFd)],
@@ -267,7 +268,7 @@ async fn connect(path: &Path) -> Result<UnixStream, UpgradeError> {
     }
 }
 
-/// Only the same user, and root, who could do anything anyway.
+/// Only the same user is accepted, and root, who could do anything anyway.
 fn check_peer(stream: &UnixStream) -> Result<(), UpgradeError> {
     let peer = getsockopt(stream, sockopt::PeerCredentials)
         .map_err(|error| UpgradeError::Transfer(error.into()))?;
@@ -279,7 +280,7 @@ fn check_peer(stream: &UnixStream) -> Result<(), UpgradeError> {
     }
 }
 
-/// The user this process acts as: whoever the other end of its own socket belongs to.
+/// The user this process runs as: the peer credentials of a socket connected to itself.
 fn own_user() -> io::Result<u32> {
     let (own, _) = UnixStream::pair()?;
     let credentials = getsockopt(&own, sockopt::PeerCredentials)?;

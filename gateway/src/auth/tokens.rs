@@ -1,4 +1,4 @@
-//! JSON Web Tokens in place of keys: whose a token is, and whether it is good now.
+//! JSON Web Tokens in place of keys: who owns a token, and whether it is valid now.
 
 use std::collections::HashSet;
 use std::sync::Arc;
@@ -12,16 +12,17 @@ use tokio::time::{Duration, Instant};
 use super::ConsumerId;
 use crate::config::{Jwt, TokenKey};
 
-/// Longer ones are none of ours.
+/// Longer tokens are not valid.
 const LONGEST: usize = 8 * 1024;
 const LONGEST_NAME: usize = 128;
 
-/// How many good tokens are remembered, and for how long: checking a signature takes as long as
-/// answering from memory.
+/// How many valid tokens are remembered, and for how long: checking a signature takes as long as a
+/// memory hit.
 const REMEMBERED: usize = 10_000;
 const REMEMBER: Duration = Duration::from_secs(5);
 
-/// Before the plan in the name of a caller with a token. No configured consumer has a colon.
+/// Precedes the plan in the name of a caller with a token. No configured consumer has a colon in
+/// its name.
 const MARK: &str = "token:";
 
 /// Checks tokens by one configuration.
@@ -33,17 +34,17 @@ pub(super) struct Tokens {
     good: Cache<[u8; 32], (ConsumerId, Instant)>,
 }
 
-/// Why a token is not taken.
+/// Why a token is refused.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum TokenFault {
-    /// It was good once.
+    /// It used to be valid.
     Expired,
     Bad,
 }
 
 impl Tokens {
     pub(super) fn new(settings: &Jwt, plans: HashSet<String>) -> Self {
-        // It was checked when it was read.
+        // It was validated when the configuration was read.
         let keys = TokenKey::all(settings.key_set.expose()).unwrap_or_default();
         Self {
             settings: settings.clone(),
@@ -53,7 +54,7 @@ impl Tokens {
         }
     }
 
-    /// Whose a token is. `None` if it does not look like one.
+    /// The owner of a token. `None` if it does not look like a token.
     pub(super) fn identify(&self, token: &[u8]) -> Option<Result<ConsumerId, TokenFault>> {
         let dots = memchr::memchr_iter(b'.', token).count();
         if dots != 2 || token.len() > LONGEST {
@@ -76,7 +77,7 @@ impl Tokens {
     fn check(&self, token: &[u8]) -> Result<ConsumerId, TokenFault> {
         let header = decode_header(token).map_err(|_error| TokenFault::Bad)?;
         let key = self.key(header.kid.as_deref()).ok_or(TokenFault::Bad)?;
-        // What the token says of its algorithm only chooses among what the key is for.
+        // The algorithm named in the token only selects among those allowed for the key.
         if !key.algorithms.contains(&header.alg) {
             return Err(TokenFault::Bad);
         }
@@ -88,7 +89,7 @@ impl Tokens {
         self.consumer(&claims.claims).ok_or(TokenFault::Bad)
     }
 
-    /// The key that a token names; nothing but a name is looked for. Without a name, the only one.
+    /// The key that a token names by its id; without an id, the only one.
     fn key(&self, id: Option<&str>) -> Option<&TokenKey> {
         match (id, self.keys.as_slice()) {
             (None, [only]) => Some(only),
@@ -120,7 +121,7 @@ impl Tokens {
         validation
     }
 
-    /// A caller's name, in which his plan stands.
+    /// The name of a caller, which includes the plan.
     fn consumer(&self, claims: &Map<String, Value>) -> Option<ConsumerId> {
         let text = |claim: &str| match claims.get(claim) {
             None | Some(Value::Null) => Some(None),

@@ -1,22 +1,22 @@
-//! Copies of large answers, made while they stream by, bounded by bytes over all that are in the
-//! making.
+//! Copies of large answers made while they stream to the client, bounded by the bytes of all copies
+//! in progress.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use bytes::{Bytes, BytesMut};
 
-/// A copy of unknown length takes its room in steps of this many bytes.
+/// A copy of unknown length reserves space in steps of this many bytes.
 const STEP: usize = 64 * 1024;
 
-/// The room that copies in the making share.
+/// The space that all copies in progress share.
 #[derive(Debug)]
 pub struct CopyBudget {
     taken: AtomicUsize,
     most: AtomicUsize,
 }
 
-/// The copy of one answer. Dropped, it gives its room back.
+/// The copy of one answer. Dropping it releases its space.
 #[derive(Debug)]
 pub struct AnswerCopy {
     bytes: BytesMut,
@@ -34,13 +34,13 @@ impl CopyBudget {
         })
     }
 
-    /// Together they may take `most` bytes from now on. Copies in the making go on.
+    /// Changes the limit to `most` bytes. Copies in progress continue.
     pub fn resize(&self, most: usize) {
         self.most.store(most, Ordering::Relaxed);
     }
 
-    /// Begins a copy of an answer of `length` bytes, if that is known. `None` if it is longer than
-    /// `longest`, or there is no room.
+    /// Begins a copy of an answer of `length` bytes, if known. `None` if it is longer than
+    /// `longest`, or there is no space.
     pub fn begin(self: &Arc<Self>, length: Option<u64>, longest: usize) -> Option<AnswerCopy> {
         let room = match length {
             None => STEP,
@@ -66,8 +66,8 @@ impl CopyBudget {
 }
 
 impl AnswerCopy {
-    /// Takes the next piece. `false` if the answer is too long or there is no room any more: the
-    /// copy is of no use then.
+    /// Appends the next piece. `false` if the answer is too long or there is no more space: the
+    /// copy is then useless.
     #[must_use]
     pub fn push(&mut self, piece: &[u8]) -> bool {
         let length = self.bytes.len() + piece.len();
@@ -75,7 +75,7 @@ impl AnswerCopy {
             return false;
         }
         if length > self.room {
-            // What grows is copied once more: as much again.
+            // A growing buffer is copied once more, so it needs the same again.
             let more = length.max(2 * self.room) - self.room;
             if !self.copies.take(more) {
                 return false;

@@ -1,4 +1,4 @@
-//! One kept answer, and whether it is still true.
+//! One kept answer, and whether it is still valid.
 
 use std::mem::size_of;
 use std::sync::Arc;
@@ -9,37 +9,37 @@ use perijove_core::{Commitment, Slot};
 use crate::jsonrpc::{Id, Template};
 use crate::solana::SlotView;
 
-/// How long an entry is true.
+/// How long an entry is valid.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Lifetime {
-    /// Up to an end.
+    /// Until it expires.
     Until(Expiry),
-    /// Up to an end, and for good once the slot it is about is final.
+    /// Until it expires, and permanently once the slot it is about is final.
     Pinned {
         /// The slot it is about.
         about: Slot,
-        /// The end of its life until then.
+        /// When it expires unless the slot becomes final.
         until: Expiry,
     },
-    /// For good.
+    /// Permanently.
     Permanent,
 }
 
-/// The end of a life: whichever of the two comes first. The clock alone would let an answer live
-/// on when its commitment turns out to be further than was thought as it was stored; the commitment
-/// alone, when nobody tells of it any more.
+/// When an entry expires: whichever of the two comes first. By the clock alone an answer would live
+/// on if its commitment turned out to be further than assumed when it was stored; by the commitment
+/// alone, if nothing reports that commitment any more.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Expiry {
-    /// True before this slot of [`SlotView::now`].
+    /// Valid before this slot of [`SlotView::now`].
     pub now: Slot,
-    /// The level it was read at.
+    /// The commitment it was read at.
     pub commitment: Commitment,
-    /// True before this slot is expected at that level.
+    /// Valid before this slot is expected at that commitment.
     pub reach: Slot,
 }
 
 impl Expiry {
-    /// The earlier of two ends at one commitment.
+    /// The earlier of two expiries at the same commitment.
     pub(super) fn or_earlier(self, other: Self) -> Self {
         Self {
             now: self.now.min(other.now),
@@ -48,7 +48,7 @@ impl Expiry {
         }
     }
 
-    /// For how many slots it has been over, or `None` if it has not.
+    /// Expired this many slots ago; `None` if still valid.
     fn past(&self, view: &SlotView) -> Option<u64> {
         let over = |at: Slot, end: Slot| at.0.checked_sub(end.0).map(|past| past.saturating_add(1));
         let reached = view.expected(self.commitment);
@@ -56,14 +56,14 @@ impl Expiry {
     }
 }
 
-/// What a look at an entry says.
+/// Freshness of an entry.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum EntryFreshness {
-    /// True now.
+    /// Valid now.
     Fresh,
-    /// True, and from now on for good: it belongs on the settled shelf.
+    /// Valid, and permanently from now on: it belongs in the permanent scope.
     Permanent,
-    /// Was true until this many slots ago (at least 1).
+    /// Expired this many slots ago (at least 1).
     Stale(u64),
 }
 
@@ -72,14 +72,13 @@ pub enum EntryFreshness {
 pub struct CacheEntry {
     /// Its bytes as the upstream sent them, without the id.
     pub answer: Template,
-    /// The slot it was read at, as far as it is known: from its context, else the slot its upstream
-    /// had reached at least. The newer of two answers wins by it.
+    /// The bytes as the upstream sent them, without the id.
     pub read_at: Slot,
-    /// Whether `read_at` is what the answer itself says.
+    /// Whether `read_at` comes from the answer itself.
     pub dated: bool,
-    /// How long it is true.
+    /// How long it is valid.
     pub lifetime: Lifetime,
-    /// Who gave it.
+    /// The upstream that gave it.
     pub upstream: Arc<str>,
 }
 
@@ -94,7 +93,7 @@ impl CacheEntry {
         self.answer.result()
     }
 
-    /// How true it is at this moment.
+    /// Its freshness now.
     pub fn freshness(&self, view: &SlotView) -> EntryFreshness {
         let until = match self.lifetime {
             Lifetime::Permanent => return EntryFreshness::Permanent,
@@ -104,7 +103,7 @@ impl CacheEntry {
             Lifetime::Until(until) | Lifetime::Pinned { until, .. } => until,
         };
         if view.now < self.read_at {
-            // The clock went back: the slot it was read at may never have been.
+            // The clock went back: the slot it was read at may never have existed.
             return EntryFreshness::Stale(u64::MAX);
         }
         until
@@ -112,7 +111,7 @@ impl CacheEntry {
             .map_or(EntryFreshness::Fresh, EntryFreshness::Stale)
     }
 
-    /// The same, true for good.
+    /// The same entry, permanently valid.
     #[must_use]
     pub fn made_permanent(&self) -> Self {
         Self {
@@ -121,7 +120,7 @@ impl CacheEntry {
         }
     }
 
-    /// For how many slots it is still true; `None` for good.
+    /// For how many more slots it is valid; `None` if permanently.
     pub fn remaining(&self, view: &SlotView) -> Option<u64> {
         match self.lifetime {
             Lifetime::Permanent => None,

@@ -1,6 +1,6 @@
-//! What an answer is found by: 128 bits over length-delimited parts.
+//! Cache keys: 128 bits over length-delimited parts.
 //!
-//! The hash is BLAKE3: nobody can make a call whose key is that of somebody else's call, which
+//! The hash is BLAKE3: nobody can construct a call whose key collides with somebody else's, which
 //! would put a wrong answer under it.
 
 use std::fmt;
@@ -17,22 +17,22 @@ mod tests;
 #[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct CacheKey(u128);
 
-/// How settled the answers under a key are.
+/// How final the answers under a key are.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum KeyScope {
-    /// Read at this commitment; good for some slots.
+    /// Read at this commitment; valid for some slots.
     AtCommitment(Commitment),
-    /// True at every commitment, for as long as the cluster exists.
+    /// Valid at every commitment, for as long as the cluster exists.
     Permanent,
 }
 
-/// The keys of one call, one for each shelf: independent parts of one long hash.
+/// The keys of one call, one per scope: independent parts of one long hash.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct ScopedKeys([CacheKey; 4]);
 
 impl ScopedKeys {
-    /// The keys of a call. `cluster` is the genesis hash. `variant` is whatever else tells answers
-    /// apart, such as a request header; empty for most calls.
+    /// The keys of a call. `cluster` is the genesis hash. `variant` is whatever else distinguishes
+    /// answers, such as a request header; empty for most calls.
     pub fn new(cluster: &str, canonical: &Canonical, variant: &[u8]) -> Self {
         Self::of_parts([cluster.as_bytes(), canonical.as_bytes(), variant])
     }
@@ -56,7 +56,7 @@ impl ScopedKeys {
         Self(scopes)
     }
 
-    /// The key on one shelf.
+    /// The key in one scope.
     pub const fn at(&self, scope: KeyScope) -> CacheKey {
         let [processed, confirmed, finalized, settled] = self.0;
         match scope {
@@ -92,8 +92,7 @@ impl fmt::Debug for CacheKey {
     }
 }
 
-/// Tables are looked into with the key as it is: it is a hash already, and one that nobody can
-/// steer.
+/// Tables use the key itself as the hash: it is one already, and nobody can steer it.
 pub(super) type ByKey = BuildHasherDefault<KeyHasher>;
 
 #[derive(Clone, Copy, Debug, Default)]

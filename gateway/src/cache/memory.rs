@@ -1,8 +1,8 @@
 //! Kept answers in this process, bounded by bytes.
 //!
-//! What is asked for again stays before what was asked for once, so a scan over everything does not
-//! drive out what is in use. Whether an entry is still true is the [`CacheEntry`]'s to say; those that
-//! are not any more lie here until they are replaced or make room.
+//! Entries that are read again are kept before entries that were read once, so a scan does not
+//! evict what is in use. [`CacheEntry`] decides whether an entry is still valid; expired ones stay
+//! until they are replaced or evicted.
 
 use std::sync::Arc;
 
@@ -19,17 +19,17 @@ use super::{CacheEntry, CacheKey, CacheMetrics, CacheTier, Lookup};
 #[cfg(test)]
 mod tests;
 
-/// Shards, at most: each is bounded by its share of the bytes, and has to hold several of the
-/// largest entries.
+/// Maximum number of shards: each is bounded by its share of the bytes, and has to hold several of
+/// the largest entries.
 const SHARDS: usize = 32;
 
 /// Bytes below which a shard is not split further.
 const SHARD: usize = 1024 * 1024;
 
-/// What an entry is thought to weigh, for the number of evicted keys that are remembered.
+/// Assumed weight of an entry, for the number of evicted keys that are remembered.
 const USUAL: usize = 1024;
 
-/// The part of a shard that one entry may take.
+/// One entry may take this fraction of a shard.
 const SHARE: u64 = 4;
 
 /// Locks against two writers of one key.
@@ -43,13 +43,13 @@ pub struct MemoryCache {
     metrics: CacheMetrics,
 }
 
-/// How full the memory is, and what it was good for since the start.
+/// How full the memory is, and its hits since the start.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 pub struct MemoryStatus {
     pub entries: usize,
     pub bytes: u64,
     pub of_bytes: u64,
-    /// Looks that found what they looked for.
+    /// Lookups that found an entry.
     pub hits: u64,
     pub lookups: u64,
 }
@@ -57,7 +57,7 @@ pub struct MemoryStatus {
 type Entries = Cache<CacheKey, Arc<CacheEntry>, ByWeight, ByKey, Evictions>;
 
 impl MemoryCache {
-    /// Holds at most `bytes`, what finding the answers takes included.
+    /// Holds at most `bytes`, including the index.
     pub fn new(bytes: usize, metrics: CacheMetrics) -> Self {
         let cores = std::thread::available_parallelism().map_or(1, usize::from);
         Self::with_shards(shards(bytes, cores), bytes, metrics)
@@ -86,13 +86,13 @@ impl MemoryCache {
         }
     }
 
-    /// What is kept under a key, true or not.
+    /// The entry under a key, expired or not.
     pub fn get(&self, key: &CacheKey) -> Option<Arc<CacheEntry>> {
         self.entries.get(key)
     }
 
-    /// Keeps an entry unless a newer one is there or it is too large: one that would drive out a
-    /// good part of its shard is not worth that.
+    /// Stores an entry unless a newer one is there or it is too large: an entry that would evict a
+    /// good part of its shard is not worth it.
     pub fn put(&self, key: CacheKey, entry: Arc<CacheEntry>) {
         if entry.weight() > self.entries.shard_capacity() / SHARE {
             return;
@@ -106,14 +106,14 @@ impl MemoryCache {
         self.metrics.stored(CacheTier::Memory);
     }
 
-    /// Lets go of what is kept under a key.
+    /// Removes the entry of a key.
     pub fn remove(&self, key: &CacheKey) {
         let _writing = self.writer(*key).lock();
         drop(self.entries.remove(key));
     }
 
-    /// Lets go of what `lost` says has to go, and gives that. Not for the path of a call: it looks at
-    /// everything there is.
+    /// Removes all entries for which `lost` is true, and returns them. Not for the request path: it
+    /// visits every entry.
     pub fn forget(&self, lost: impl Fn(&CacheEntry) -> bool) -> Vec<(CacheKey, Arc<CacheEntry>)> {
         let gone = Mutex::new(Vec::new());
         self.entries.retain(|key, entry| {
@@ -126,14 +126,14 @@ impl MemoryCache {
         gone.into_inner()
     }
 
-    /// Holds at most `bytes` from now on; what is too much goes at once.
+    /// Changes the limit to `bytes`; the excess is evicted at once.
     pub fn resize(&self, bytes: usize) {
         if self.entries.capacity() != weight(bytes) {
             self.entries.set_capacity(weight(bytes));
         }
     }
 
-    /// How full it is, and what it was good for, for people.
+    /// Usage and hits, for the status page.
     pub fn status(&self) -> MemoryStatus {
         let (bytes, entries) = self.entries.held();
         MemoryStatus {
@@ -183,7 +183,7 @@ impl CacheUsage for Entries {
     }
 }
 
-/// Counts what has to go, and frees it once the shard's lock is let go of.
+/// Counts what is evicted, and frees it after the shard's lock is released.
 #[derive(Clone, Debug)]
 struct Evictions(IntCounter);
 

@@ -1,4 +1,4 @@
-//! What the cache counts. What concerns the connection to Redis is counted beside it.
+//! Metrics of the cache. Those of the connection to Redis are beside it.
 
 use std::sync::{Arc, OnceLock};
 
@@ -25,19 +25,19 @@ impl CacheTier {
     }
 }
 
-/// How one look into a tier ended.
+/// Result of one lookup in a tier.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Lookup {
-    /// Found, and true.
+    /// Found and valid.
     Hit,
-    /// Found, and no longer true.
+    /// Found, but expired.
     Expired,
-    /// Found and true, but not what this caller may have: older than the slot it asks for, or than
-    /// what it has been told.
+    /// Found and valid, but older than the slot this caller asks for, or than what it was told
+    /// before.
     Unfit,
-    /// Not there.
+    /// Not found.
     Miss,
-    /// Not waited for any longer.
+    /// Timed out.
     Slow,
     /// The tier failed.
     Error,
@@ -65,7 +65,7 @@ impl Lookup {
     }
 }
 
-/// How much is held, told when somebody asks.
+/// The amount held, read when metrics are scraped.
 pub(super) trait CacheUsage: Send + Sync {
     /// Bytes and entries.
     fn held(&self) -> (u64, usize);
@@ -75,8 +75,8 @@ pub(super) trait CacheUsage: Send + Sync {
 #[derive(Clone, Debug)]
 pub struct CacheMetrics {
     lookups: IntCounterVec,
-    /// Of the memory, in the order of [`Lookup::ALL`]: finding a counter by its labels costs as much
-    /// as the look itself.
+    /// For the memory, in the order of [`Lookup::ALL`]: finding a counter by its labels costs as
+    /// much as the lookup itself.
     in_memory: [OnceLock<IntCounter>; Lookup::ALL.len()],
     stores: IntCounterVec,
     evictions: IntCounter,
@@ -85,7 +85,7 @@ pub struct CacheMetrics {
     hits: IntCounter,
     prices: IntCounter,
     products: IntCounterVec,
-    /// Of the trades that ingest publishes.
+    /// For the trades that ingest publishes.
     pub(super) trades: TradeMetrics,
     holdings: UsageGauges,
 }
@@ -145,7 +145,7 @@ impl CacheMetrics {
         Ok(metrics)
     }
 
-    /// Has every series there at zero.
+    /// Creates every series at zero.
     fn begin(&self) {
         for tier in [CacheTier::Memory, CacheTier::Redis] {
             self.stores.with_label_values(&[tier.label()]);
@@ -156,7 +156,7 @@ impl CacheMetrics {
         }
     }
 
-    /// Looks into the memory that ended so.
+    /// The counter of memory lookups with this result.
     pub(super) fn in_memory(&self, result: Lookup) -> u64 {
         let labels = [CacheTier::Memory.label(), result.label()];
         self.lookups.with_label_values(&labels).get()
@@ -174,13 +174,13 @@ impl CacheMetrics {
         }
     }
 
-    /// A call was answered from the cache, whichever tier it was found in.
+    /// A call was answered from the cache, from either tier.
     pub fn hit(&self, class: &Class) {
         self.hits.inc();
         self.saved(class);
     }
 
-    /// Every price of a request was known.
+    /// All prices of a request were known.
     pub fn price_told(&self) {
         self.prices.inc();
     }
@@ -191,13 +191,13 @@ impl CacheMetrics {
         self.credits_saved.inc();
     }
 
-    /// A call was answered by an identical one.
+    /// A call was answered by an identical one in flight.
     pub fn coalesced(&self, class: &Class) {
         self.coalesced.inc();
         self.saved(class);
     }
 
-    /// An answer was put into a tier.
+    /// An answer was stored in a tier.
     pub fn stored(&self, tier: CacheTier) {
         self.stores.with_label_values(&[tier.label()]).inc();
     }
@@ -206,7 +206,7 @@ impl CacheMetrics {
         self.evictions.clone()
     }
 
-    /// From now on the gauges show what is held here.
+    /// From now on the gauges show this cache.
     pub(super) fn show(&self, held: Arc<dyn CacheUsage>) {
         // There is one memory; a second one would have metrics of its own.
         drop(self.holdings.held.set(held));
@@ -217,7 +217,7 @@ impl CacheMetrics {
     }
 }
 
-/// Gauges that are read when they are asked for.
+/// Gauges that are computed when they are scraped.
 #[derive(Clone)]
 struct UsageGauges {
     bytes: IntGauge,

@@ -1,5 +1,5 @@
-//! For how long an answer is kept: what its method allows ([`Retention`]), what the operator made of
-//! that, and the slots that had passed when the answer came.
+//! How long an answer is kept: what its method allows ([`Retention`]), limited by the configuration
+//! and by the slots that had passed when the answer arrived.
 
 mod reading;
 
@@ -20,11 +20,11 @@ mod tests;
 /// Where an answer came from.
 #[derive(Clone, Copy, Debug)]
 pub struct AnswerOrigin<'a> {
-    /// Who gave it.
+    /// The upstream that gave it.
     pub upstream: &'a Arc<str>,
     /// The slot it was known to have reached, at the call's commitment, **before** it was asked:
-    /// from where an answer that does not say its slot is counted. What is known later would make a
-    /// slow answer pass for a new one.
+    /// the lifetime of an answer without a slot counts from here. Anything learned later would make
+    /// a slow answer pass for a new one.
     pub reached: Option<Slot>,
 }
 
@@ -35,12 +35,12 @@ pub struct CachePolicy {
     rules: BTreeMap<Method, MethodLifetime>,
 }
 
-/// What the operator made of one method.
+/// The configured limit of one method.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum MethodLifetime {
-    /// Answers live so many slots at most.
+    /// Answers are valid for at most this many slots.
     Most(u32),
-    /// Answers live so many slots, which is more than usual.
+    /// Answers are valid for this many slots, more than by default.
     Longer(u32),
 }
 
@@ -76,16 +76,15 @@ impl CachePolicy {
         self.settings.enabled && self.settings.coalesce
     }
 
-    /// For how many slots after its beginning a call may be joined: as long as an answer that was
-    /// read at its beginning would be true, and one slot more, for it was sent before it was read and
-    /// what comes at one time may come at the turn of a slot. Who comes later would be told of a state
-    /// that was over before it asked.
+    /// For how many slots after its start a call may be joined: as long as an answer read at its
+    /// start would be valid, and one slot more, since it was sent before it was read and calls may
+    /// straddle a slot boundary. A later caller would get a state that had expired before it asked.
     pub fn joins_for(&self, class: &Class) -> u64 {
         self.slots(class).map_or(u64::MAX, |slots| slots + 1)
     }
 
-    /// For how many slots an answer is true, the one it was read at included; `None` if for longer
-    /// than slots can tell.
+    /// For how many slots an answer is valid, including the one it was read at; `None` if longer
+    /// than slots can express.
     pub fn slots(&self, class: &Class) -> Option<u64> {
         let slots = match DefaultRetention::at(class.method, class.context.commitment) {
             DefaultRetention::Never => 0,
@@ -100,30 +99,30 @@ impl CachePolicy {
         Some(u64::from(slots))
     }
 
-    /// Whether any answer of a method is ever kept. If not, there is no use in looking for one.
+    /// Whether answers of a method are ever kept. If not, lookups are pointless.
     pub fn keeps(&self, method: Method) -> bool {
         self.settings.enabled
             && self.rules.get(&method) != Some(&MethodLifetime::Most(0))
             && DefaultRetention::of(method) != DefaultRetention::Never
     }
 
-    /// For how many slots after its end an answer is given while a fresh one is fetched.
+    /// For how many slots after it expired an answer is served while a fresh one is fetched.
     pub fn stale_while_revalidate(&self) -> u64 {
         self.settings.stale_while_revalidate
     }
 
-    /// For how many slots after its end an answer is given when every upstream fails.
+    /// For how many slots after it expired an answer is served when every upstream fails.
     pub fn stale_if_error(&self) -> u64 {
         self.settings.stale_if_error
     }
 
-    /// Whether accounts read at different slots may stand in one answer.
+    /// Whether one answer may contain accounts read at different slots.
     pub fn mixes_account_slots(&self) -> bool {
         self.settings.mix_account_slots
     }
 
-    /// The entry to be kept of an answer, and its shelf. `None` if it is not to be kept, is too
-    /// large, or would be over already.
+    /// The entry to keep for an answer, and its scope. `None` if it must not be kept, is too large,
+    /// or has expired already.
     pub fn admit(
         &self,
         answer: &Answer,
@@ -183,7 +182,7 @@ impl CachePolicy {
                 about,
                 until: reading?.after(usually(slots))?,
             },
-            // Final for the upstream too, and before it was asked.
+            // Final on the upstream as well, and before it was asked.
             Retention::Rooted { about, .. } if view.is_final(about) && about <= reading?.slot => {
                 Lifetime::Permanent
             }
@@ -195,7 +194,8 @@ impl CachePolicy {
                 Some(MethodLifetime::Most(slots)) => Lifetime::Until(reading?.after(slots)?),
                 _ => Lifetime::Permanent,
             },
-            // On a fork other slots are skipped: it has to have been final when it was looked for.
+            // On a fork other slots are skipped, so the slot has to have been final when it was
+            // looked up.
             Retention::Absent { about, slots }
                 if view.is_final(about) && about <= reading?.slot =>
             {
@@ -206,7 +206,7 @@ impl CachePolicy {
     }
 }
 
-/// The end of the epoch, or of `slots` while the epoch is not known; earlier if the operator says so.
+/// The end of the epoch, or after `slots` while the epoch is unknown; earlier if configured.
 fn epoch(reading: &ReadTime<'_>, slots: u32, rule: Option<MethodLifetime>) -> Option<Expiry> {
     let end = reading.epoch().or_else(|| reading.after(slots))?;
     match rule {

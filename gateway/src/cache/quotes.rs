@@ -1,5 +1,6 @@
-//! Kept quotes of Jupiter's API, and the answers that there is none. Bounded by bytes. How long one is
-//! true is [`crate::jupiter::QuoteLifetimes`]' to say; what has traded since, [`super::Trades`].
+//! Kept quotes of Jupiter's API, and answers that there is none. Bounded by bytes. How long one is
+//! valid is decided by [`crate::jupiter::QuoteLifetimes`]; which pools have traded since, by
+//! [`super::PoolTrades`].
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -13,31 +14,31 @@ use tokio::time::Instant;
 
 use super::CacheKey;
 
-/// What finding one takes besides its bytes.
+/// Memory per entry besides its bytes.
 const BESIDE: u64 = 256;
 
-/// What one is thought to weigh.
+/// Assumed weight of an entry.
 const USUAL: u64 = 2048;
 
 /// A kept answer.
 #[derive(Debug)]
 pub struct KeptQuote {
     pub status: u16,
-    /// Lines of its head.
+    /// Header fields to send with it.
     pub fields: Vec<(&'static str, Bytes)>,
     pub body: Bytes,
-    /// Whose it is.
+    /// The upstream that gave it.
     pub upstream: Arc<str>,
     pub context: Option<Slot>,
     /// The pools it leads through; `None` if they are not all known.
     pub pools: Option<Vec<Pubkey>>,
-    /// When the upstream had given it.
+    /// When the upstream gave it.
     pub at: Instant,
-    /// True for so long, whatever happens: there is no route, or it is no quote.
+    /// Valid for this long, whatever happens: there is no route, or it is not a quote.
     pub lives: Option<Duration>,
 }
 
-/// All of them.
+/// All kept quotes.
 pub struct QuoteCache {
     kept: Cache<CacheKey, Arc<KeptQuote>, ByBytes>,
 }
@@ -67,12 +68,12 @@ impl QuoteCache {
         }
     }
 
-    /// What is kept, true or not.
+    /// The entry, valid or not.
     pub fn get(&self, key: CacheKey) -> Option<Arc<KeptQuote>> {
         self.kept.get(&key)
     }
 
-    /// Keeps one, unless one from later markets is there.
+    /// Stores a quote, unless one from a later market state is there.
     pub fn put(&self, key: CacheKey, quote: Arc<KeptQuote>) {
         let newer = |kept: Arc<KeptQuote>| {
             kept.context > quote.context && kept.at + Duration::from_secs(1) > quote.at
@@ -86,7 +87,7 @@ impl QuoteCache {
         drop(self.kept.remove(&key));
     }
 
-    /// How many there are, true or not.
+    /// Number of entries, valid or not.
     pub fn len(&self) -> usize {
         self.kept.len()
     }
@@ -95,7 +96,7 @@ impl QuoteCache {
         self.len() == 0
     }
 
-    /// Holds at most `bytes` from now on.
+    /// Changes the limit to `bytes`.
     pub fn resize(&self, bytes: usize) {
         let bytes = u64::try_from(bytes).unwrap_or(u64::MAX / 2);
         if self.kept.capacity() != bytes {
@@ -133,7 +134,7 @@ mod tests {
         assert_eq!(quotes.get(key(1)).unwrap().context, Some(Slot(10)));
         quotes.put(key(1), quote(11, 1));
         assert_eq!(quotes.get(key(1)).unwrap().context, Some(Slot(11)));
-        // But one that says a slot which never comes does not stay for ever.
+        // A quote that claims a slot in the far future does not stay for ever.
         quotes.put(key(1), quote(u64::MAX, 1));
         tokio::time::advance(Duration::from_secs(2)).await;
         quotes.put(key(1), quote(12, 1));

@@ -1,13 +1,13 @@
-//! The cache that gateways share, in Redis. What it knows is welcome; nothing depends on it.
+//! The cache that gateways share, in Redis. It saves calls, but nothing depends on it.
 //!
 //! ```text
-//! get ─▶ connected? ─▶ a free place? ─▶ breaker? ─▶ GETRANGE, at most `deadline` ─▶ open ─▶ Entry
-//! put ─▶ queue (the oldest give way) ─▶ writer ─▶ seal ─▶ EVALSHA: a newer slot wins
+//! get ─▶ connected? ─▶ below `concurrency`? ─▶ breaker? ─▶ GETRANGE, at most `deadline` ─▶ open ─▶ CacheEntry
+//! put ─▶ queue (the oldest are dropped) ─▶ writer ─▶ seal ─▶ EVALSHA: a newer slot wins
 //! ```
 //!
-//! No caller ever waits for a connection, sees an error, or waits longer than the deadline. Links
-//! keep themselves connected in tasks of their own. The layout of keys and values belongs to
-//! [`perijove_core::redis`]; how true an entry still is, to [`CacheEntry::freshness`].
+//! No caller ever waits for a connection, sees an error, or waits longer than the deadline.
+//! Connections are kept up by tasks of their own. The layout of keys and values belongs to
+//! [`perijove_core::redis`]; the freshness of an entry, to [`CacheEntry::freshness`].
 
 mod breaker;
 mod claim;
@@ -60,16 +60,16 @@ pub use self::leases::BucketLease;
 pub use self::metrics::RedisMetrics;
 pub use self::status::RemoteStatus;
 
-/// What a body has beyond the bytes of the answer, at most.
+/// Maximum size of a stored body beyond the bytes of the answer.
 const BEYOND_ANSWER: usize = 1024;
 
 /// The shared cache. Dropping it closes its connections.
 pub struct RedisCache {
     settings: config::Redis,
     maker: ClientSettings,
-    /// The longest body that is read, in bytes.
+    /// Longest body that is read, in bytes.
     longest: usize,
-    /// Over which lookups are spread.
+    /// Lookups are spread over these.
     links: Vec<Arc<SupervisedConnection>>,
     turn: AtomicUsize,
     places: Semaphore,
@@ -77,19 +77,19 @@ pub struct RedisCache {
     queue: Arc<WriteQueue>,
     news: Arc<ConnectionLog>,
     metrics: RedisMetrics,
-    /// The writer until it is started.
+    /// The writer, until it is started.
     writer: Mutex<Option<Writer>>,
     tasks: Mutex<Vec<AbortHandle>>,
-    /// Listens to trades.
+    /// The subscription to trades.
     feed: Mutex<Option<AbortHandle>>,
 }
 
 impl RedisCache {
-    /// Prepares it. `longest` is the most bytes an answer may have that is read or written; `clock`
-    /// tells the milliseconds since 1970.
+    /// Prepares the cache. `longest` is the maximum size in bytes of an answer that is read or
+    /// written; `clock` returns milliseconds since 1970.
     ///
     /// # Errors
-    /// Certificates that cannot be used. That nobody listens is no error.
+    /// Certificates that cannot be used. A server that does not answer is not an error.
     pub fn new(
         settings: &config::Redis,
         longest: usize,
@@ -128,19 +128,19 @@ impl RedisCache {
         }))
     }
 
-    /// Whether it is what these settings ask for.
+    /// Whether this cache matches these settings.
     pub fn is(&self, settings: &config::Redis, longest: usize) -> bool {
         self.maker.is(settings)
             && self.longest == longest.saturating_add(BEYOND_ANSWER).min(schema::LONGEST)
     }
 
-    /// Begins to connect and to write, on this runtime. Until then nothing is found, and what is
-    /// put waits. A second time it does nothing.
+    /// Begins to connect and to write, on this runtime. Until then lookups find nothing and writes
+    /// wait. Further calls do nothing.
     pub fn start(&self, runtime: &Handle) {
         let Some(writer) = self.writer.lock().take() else {
             return;
         };
-        // Another one may have been here before.
+        // A previous shared cache may have left another state.
         self.metrics.breaker(RedisBreakerState::Closed);
         self.metrics.queued(&self.queue);
         let mut tasks = self.tasks.lock();
@@ -150,7 +150,7 @@ impl RedisCache {
         tasks.push(runtime.spawn(writer.run()).abort_handle());
     }
 
-    /// Has `trades` told of the trades that ingest publishes, or nobody any more.
+    /// Feeds `trades` with the trades that ingest publishes, or stops doing so.
     pub fn listen(&self, trades: Option<&Arc<PoolTrades>>, runtime: &Handle) {
         let mut feed = self.feed.lock();
         let Some(trades) = trades else {
@@ -171,11 +171,11 @@ impl RedisCache {
         }
     }
 
-    /// The entry of a key, if it is there and comes in time.
+    /// The entry of a key, if it is found in time.
     ///
     /// # Errors
-    /// How the look ended instead: [`Lookup::Miss`], [`Lookup::Slow`] or [`Lookup::Error`]. For the
-    /// caller they are all the same.
+    /// Otherwise the result of the lookup: [`Lookup::Miss`], [`Lookup::Slow`] or [`Lookup::Error`].
+    /// Callers treat them alike.
     pub async fn get(&self, key: CacheKey) -> Result<CacheEntry, Lookup> {
         match self.look_up(key).await {
             Ok(entry) => entry.ok_or(Lookup::Miss),
@@ -191,8 +191,8 @@ impl RedisCache {
         join_all(keys.iter().map(|key| self.get(*key))).await
     }
 
-    /// Has an entry written that is true for so long; one that is settled is kept longer. Never
-    /// waits: when too many wait already, the oldest of them are given up.
+    /// Queues an entry to be written; it is valid for this long, permanent ones are kept longer.
+    /// Never waits: if the queue is full, the oldest entries are dropped.
     pub fn put(&self, key: CacheKey, entry: &Arc<CacheEntry>, lives: Duration) {
         let lives = match entry.lifetime {
             Lifetime::Permanent => self.settings.settled_ttl,
@@ -211,7 +211,7 @@ impl RedisCache {
         self.metrics.queued(&self.queue);
     }
 
-    /// How it is, for people.
+    /// State of the shared cache, for the status page.
     pub fn status(&self) -> RemoteStatus {
         RemoteStatus {
             mode: status::mode(self.settings.mode),
@@ -242,8 +242,8 @@ impl RedisCache {
         }
     }
 
-    /// Sends a command, if there is a connection, a free place, and hope. What `read` does not know
-    /// is no answer of Redis.
+    /// Sends a command if there is a connection, a free place and a closed breaker. A reply that
+    /// `read` does not understand is not a reply of Redis.
     async fn ask<T>(&self, command: &Cmd, read: fn(Value) -> Option<T>) -> Result<T, RedisFailure> {
         let live = self.live().ok_or(RedisFailure::Down)?;
         let place = self.places.try_acquire();
@@ -279,7 +279,7 @@ impl RedisCache {
         }
     }
 
-    /// Tells the breaker how a lookup went.
+    /// Reports the result of a lookup to the breaker.
     fn judge(&self, failure: Option<RedisFailure>) {
         let mut breaker = self.breaker.lock();
         let before = breaker.state();
@@ -300,7 +300,7 @@ impl RedisCache {
         }
     }
 
-    /// The next connection that is there.
+    /// The next live connection.
     fn live(&self) -> Option<Arc<SupervisedState>> {
         let turn = self.turn.fetch_add(1, Ordering::Relaxed) % self.links.len().max(1);
         let (before, from) = self.links.split_at_checked(turn)?;
@@ -317,7 +317,8 @@ fn bytes(value: Value) -> Option<Vec<u8>> {
     }
 }
 
-/// `GETRANGE` instead of `GET`: whatever stands under the key, no more of it comes than there may be.
+/// `GETRANGE` instead of `GET`: whatever is stored under the key, no more than the allowed length
+/// is sent.
 fn range(name: &str, longest: usize) -> Cmd {
     let mut command = cmd("GETRANGE");
     command.arg(name).arg(0).arg(schema::HEADER + longest - 1);

@@ -1,17 +1,17 @@
-//! Identical calls under way: the first leads, the others follow and are told what it was told.
+//! Identical calls in flight: the first leads, the others follow and get its outcome.
 //!
 //! ```text
-//! join ─┬─ nobody there ──▶ Lead ──┬─ settle ──▶ its followers are told
-//!       │                          └─ dropped ─▶ its followers join again; the first of them leads
-//!       └─ somebody leads ▶ Follow ── wait ──▶ Told
+//! join ─┬─ nobody there ──▶ Leader ──┬─ settle ──▶ its followers get the outcome
+//!       │                            └─ dropped ─▶ its followers join again; the first of them leads
+//!       └─ in flight ─────▶ Follower ── wait ──▶ FollowerOutcome
 //! ```
 //!
-//! A call that began too long ago is not followed any more: what it will say is old news to who comes
-//! now. Its place is taken by a new one, and it goes on for those who follow it already.
+//! A call that began too long ago is no longer followed: its answer would be out of date for new
+//! callers. A new call takes its place, and the old one continues for its followers.
 //!
-//! Either side may be cancelled at any moment. A leader leaves its place before it tells anybody, so
-//! whoever joins from then on leads a call of its own: nobody is told what was asked for before it
-//! came, and nobody waits for a call that is over.
+//! Either side may be cancelled at any moment. A leader leaves its place before it reports its
+//! outcome, so whoever joins from then on leads a call of its own: no caller gets an answer to a
+//! call that ended before it joined, and none waits for a call that is over.
 
 use std::collections::HashMap;
 use std::collections::hash_map::Entry;
@@ -27,19 +27,19 @@ use super::key::ByKey;
 #[cfg(test)]
 mod tests;
 
-/// Calls that meet here by their keys share nothing else.
+/// Calls whose keys fall into the same shard share nothing but its lock.
 const SHARDS: usize = 64;
 
-/// The calls under way, each with whoever waits for it. `T` is what they are told.
+/// The calls in flight, each with its followers. `T` is the outcome.
 #[derive(Debug)]
 pub struct SingleFlight<T> {
-    /// Shared with the leaders one by one, so that they do not meet at one counter.
+    /// Shared with the leaders one by one, so that they do not contend for one counter.
     shards: [Arc<FlightShard<T>>; SHARDS],
 }
 
 type FlightShard<T> = Mutex<HashMap<CacheKey, Arc<InFlightCall<T>>, ByKey>>;
 
-/// One call under way.
+/// One call in flight.
 #[derive(Debug)]
 struct InFlightCall<T> {
     /// The slot in which it began.
@@ -48,7 +48,7 @@ struct InFlightCall<T> {
     landed: Notify,
 }
 
-/// What whoever joins has to do.
+/// What a caller that joined has to do.
 #[derive(Debug)]
 pub enum FlightRole<T> {
     /// Make the call.
@@ -57,7 +57,7 @@ pub enum FlightRole<T> {
     Follow(Follower<T>),
 }
 
-/// What followers are told.
+/// What followers get.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum FollowerOutcome<T> {
     /// How the call ended.
@@ -105,7 +105,7 @@ impl<T> SingleFlight<T> {
     }
 
     fn shard(&self, key: CacheKey) -> &Arc<FlightShard<T>> {
-        // Other bits than those by which the tables are looked into.
+        // Other bits than those by which the tables are indexed.
         let [first, ..] = key.to_bytes();
         let [shard, ..] = &self.shards;
         self.shards
@@ -114,18 +114,18 @@ impl<T> SingleFlight<T> {
     }
 }
 
-/// The place of the one who makes the call. Dropping it gives the place up to a follower.
+/// The role of the caller that makes the call. Dropping it hands the role to a follower.
 #[derive(Debug)]
 #[must_use = "followers wait for it to be settled"]
 pub struct Leader<T> {
     key: CacheKey,
     shard: Arc<FlightShard<T>>,
-    /// `None` once it has landed.
+    /// `None` once it has settled.
     flight: Option<Arc<InFlightCall<T>>>,
 }
 
 impl<T> Leader<T> {
-    /// Whether anybody waits now. Somebody may come until it is settled.
+    /// Whether anybody follows now. Somebody may still join until it is settled.
     #[cfg(test)]
     fn is_followed(&self) -> bool {
         let Some(flight) = &self.flight else {
@@ -137,7 +137,7 @@ impl<T> Leader<T> {
         Arc::strong_count(flight) > 1 + usize::from(listed)
     }
 
-    /// Tells the followers how the call ended. Costs next to nothing when there are none.
+    /// Gives the followers the outcome. Costs next to nothing without any.
     pub fn settle(mut self, outcome: T) {
         self.land(FollowerOutcome::Settled(outcome));
     }
@@ -146,16 +146,16 @@ impl<T> Leader<T> {
         let Some(flight) = self.flight.take() else {
             return;
         };
-        // Nobody finds it from here on; the value goes once the lock is let go of.
+        // Nobody can join from here on; the value is freed after the lock is released.
         self.leave(&flight);
         if Arc::strong_count(&flight) > 1 {
-            // It lands once.
+            // It settles once.
             drop(flight.told.set(told));
             flight.landed.notify_waiters();
         }
     }
 
-    /// Leaves its place, unless another has taken it.
+    /// Leaves its place, unless another call has taken it.
     fn leave(&self, flight: &Arc<InFlightCall<T>>) {
         if let Entry::Occupied(place) = self.shard.lock().entry(self.key)
             && Arc::ptr_eq(place.get(), flight)
@@ -171,7 +171,7 @@ impl<T> Drop for Leader<T> {
     }
 }
 
-/// The place of one who waits. Dropping it disturbs nobody.
+/// The role of a caller that waits. Dropping it affects nobody.
 #[derive(Debug)]
 #[must_use = "nobody is told who does not wait"]
 pub struct Follower<T> {
@@ -182,7 +182,7 @@ impl<T: Clone> Follower<T> {
     /// Waits until the call is settled or given up.
     pub async fn wait(self) -> FollowerOutcome<T> {
         loop {
-            // Before the look, so that what happens in between wakes it up.
+            // Created before the check, so that an event in between wakes it up.
             let landed = self.flight.landed.notified();
             if let Some(told) = self.flight.told.get() {
                 return told.clone();

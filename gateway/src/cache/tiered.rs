@@ -1,4 +1,4 @@
-//! The tiers together: what every request shares of the cache, whatever the configuration in force.
+//! The tiers together: the part of the cache that all requests share, across reloads.
 
 use std::fmt;
 use std::sync::Arc;
@@ -13,18 +13,18 @@ use super::{
 };
 use crate::config;
 
-/// The part of the memory that answers may take while they are copied, beside it.
+/// Copies in progress may take this fraction of the cache's memory, in addition to it.
 const COPIES: usize = 16;
 
 /// Kept answers of the whole gateway. It survives reloads.
 pub struct TieredCache {
     pub memory: MemoryCache,
     pub metrics: CacheMetrics,
-    /// Large answers on their way out that are to be kept.
+    /// Large answers being copied while they stream.
     pub copies: Arc<CopyBudget>,
-    /// Of Jupiter's API.
+    /// Quotes of Jupiter's API.
     pub quotes: QuoteCache,
-    /// What ends them.
+    /// The trades that expire quotes.
     pub trades: Arc<PoolTrades>,
     remote: ArcSwapOption<RedisCache>,
     redis_metrics: RedisMetrics,
@@ -32,12 +32,12 @@ pub struct TieredCache {
     unix_now: fn() -> u64,
 }
 
-/// What a configuration makes of the shared tier; nothing happens before it is adopted.
+/// The shared tier that a configuration asks for; inactive until it is adopted.
 #[derive(Clone)]
 pub struct Prepared(Option<Arc<RedisCache>>);
 
 impl TieredCache {
-    /// A cache of its own, without the shared tier. `unix_now` tells the milliseconds since 1970.
+    /// A cache without the shared tier. `unix_now` returns milliseconds since 1970.
     pub fn new(
         settings: &config::Cache,
         metrics: CacheMetrics,
@@ -57,8 +57,9 @@ impl TieredCache {
         }
     }
 
-    /// Prepares what these settings ask for. The shared tier in use is kept if it is the same. With
-    /// `others` who use it (prices, and trades that end quotes) there is one even where no answers are kept.
+    /// Prepares what these settings ask for. The current shared tier is kept if it is the same.
+    /// With `others` (prices, and trades that expire quotes) there is one even where no answers are
+    /// kept.
     ///
     /// # Errors
     /// Certificates that cannot be used.
@@ -81,7 +82,7 @@ impl TieredCache {
         RedisCache::new(redis, longest, metrics, self.unix_now).map(|remote| Prepared(Some(remote)))
     }
 
-    /// Takes new settings over.
+    /// Applies new settings.
     pub fn adopt(&self, config: &config::Config, prepared: Prepared, runtime: &Handle) {
         let settings = &config.cache;
         let quotes = &config.jupiter.quote;
@@ -101,8 +102,8 @@ impl TieredCache {
         self.remote.load_full()
     }
 
-    /// Keeps an answer in every tier, `lives` long in the shared one unless it is true for good.
-    /// Never waits.
+    /// Stores an answer in every tier, for `lives` in the shared one unless it is permanent. Never
+    /// waits.
     pub fn put(&self, key: CacheKey, entry: &Arc<CacheEntry>, lives: Duration) {
         self.memory.put(key, Arc::clone(entry));
         if let Some(remote) = &*self.remote.load() {
@@ -111,11 +112,11 @@ impl TieredCache {
         }
     }
 
-    /// Forgets what these upstreams said, here and, as far as it is known from here, in the shared
-    /// tier; and what may have been put together with it here. Gives the number of answers.
+    /// Forgets the answers of these upstreams, here and, as far as known from here, in the shared
+    /// tier; and answers here that may have been merged with them. Returns the number of answers.
     ///
-    /// An answer that was put together from several upstreams' names one of them. Only short-lived
-    /// ones are, and those are little loss.
+    /// An answer merged from several upstreams names one of them. Only short-lived ones are, and
+    /// losing those is cheap.
     pub fn forget(&self, upstreams: &[Arc<str>]) -> usize {
         let said = |entry: &CacheEntry| upstreams.contains(&entry.upstream);
         let short = |entry: &CacheEntry| matches!(entry.lifetime, Lifetime::Until(_));
@@ -132,7 +133,7 @@ impl TieredCache {
         (self.unix_now)()
     }
 
-    /// How the shared tier is, for people.
+    /// State of the shared tier, for the status page.
     pub fn status(&self) -> Option<RemoteStatus> {
         self.remote().map(|remote| remote.status())
     }
@@ -163,7 +164,7 @@ mod tests {
         let keep = |number, entry: CacheEntry| cache.memory.put(key(number), Arc::new(entry));
         keep(1, named("stranger").made_permanent());
         keep(2, named("validator").made_permanent());
-        // It may have been put together with something of the stranger's.
+        // It may have been merged with an answer of the wrong cluster.
         keep(3, named("validator"));
         assert_eq!(cache.forget(&["stranger".into()]), 2);
         let known = [1, 2, 3].map(|number| cache.memory.get(&key(number)).is_some());

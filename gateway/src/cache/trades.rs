@@ -1,8 +1,8 @@
-//! The last trade of each pool, as ingest tells of it, and whether it is heard at all.
+//! The last trades of each pool, as published by ingest, and whether they arrive at all.
 //!
-//! Trades are heard while there is a subscription, messages keep coming, and the newest of them is not
-//! far behind the cluster. A quote may rest on that only if everything since its slot was heard:
-//! it must not be older than the subscription.
+//! Trades arrive while there is a subscription, messages keep coming, and the newest is not far
+//! behind the cluster. A quote may rely on that only if everything since its slot was received: it
+//! must not be older than the subscription.
 
 use std::collections::HashMap;
 use std::time::Duration;
@@ -12,28 +12,28 @@ use perijove_core::{Pubkey, Slot};
 use prometheus::{IntCounter, IntGauge, Registry};
 use tokio::time::Instant;
 
-/// Pools that are remembered; with more, those that have not traded lately are forgotten.
+/// Maximum number of pools; beyond it, those that have not traded lately are forgotten.
 const MOST: usize = 200_000;
 
-/// Trades that are so many slots old end no quote any more.
+/// Trades older than this many slots no longer expire quotes.
 const OLD: u64 = 512;
 
-/// How often it is told at most that trades are heard, or are not. A feed may be at the edge for long.
+/// Minimum time between two log lines about arrival. A feed may be on the edge for long.
 const TELL: Duration = Duration::from_secs(10);
 
-/// When trades count as heard.
+/// When trades count as arriving.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Hearing {
-    /// After the last message, for so long.
+    /// For this long after the last message.
     pub silence: Duration,
-    /// While the newest trade is no more slots behind.
+    /// While the newest trade is at most this many slots behind.
     pub lag: u64,
 }
 
-/// Slots of trades that are remembered of a pool.
+/// Slots of trades remembered per pool.
 const RECENT: usize = 4;
 
-/// The slots of a pool's last trades, the latest first; 0 in place of those that there are not.
+/// The slots of a pool's last trades, the latest first; 0 for missing ones.
 #[derive(Clone, Copy, Debug, Default)]
 struct RecentTradeSlots([Slot; RECENT]);
 
@@ -53,7 +53,7 @@ impl RecentTradeSlots {
     }
 }
 
-/// What is known.
+/// What is known about trades.
 #[derive(Debug)]
 pub struct PoolTrades {
     pools: RwLock<HashMap<Pubkey, RecentTradeSlots>>,
@@ -65,13 +65,13 @@ pub struct PoolTrades {
 struct FeedState {
     subscribed: bool,
     number: u64,
-    /// Everything after this slot was heard; set by the first look at it after subscribing.
+    /// Everything after this slot was received; set by the first check after subscribing.
     since: Option<Slot>,
     last: Option<Instant>,
     newest: Slot,
-    /// As of the last look.
+    /// Result of the last check.
     heard: bool,
-    /// When it was last told to the log.
+    /// When it was last logged.
     told: Option<Instant>,
 }
 
@@ -116,7 +116,7 @@ impl PoolTrades {
         }
     }
 
-    /// A subscription stands from now on; gives its number.
+    /// A subscription is active from now on; returns its number.
     pub fn subscribed(&self) -> u64 {
         let mut feed = self.feed.lock();
         let number = feed.number + 1;
@@ -131,7 +131,7 @@ impl PoolTrades {
         number
     }
 
-    /// A subscription is gone. If it is no longer the last one, nothing is lost.
+    /// A subscription has ended. No effect if it is not the current one.
     pub fn lost(&self, number: u64) {
         let mut feed = self.feed.lock();
         if feed.number != number {
@@ -141,7 +141,7 @@ impl PoolTrades {
         self.settle(&mut feed, false, Instant::now());
     }
 
-    /// Pools have traded.
+    /// Records trades in pools.
     pub fn traded(&self, trades: impl Iterator<Item = (Pubkey, Slot)>, now: Instant) {
         let (mut newest, mut told) = (Slot(0), 0);
         let mut pools = self.pools.write();
@@ -161,7 +161,7 @@ impl PoolTrades {
         self.metrics.told.inc_by(told);
     }
 
-    /// The last trade in one of these pools.
+    /// The last trade in any of these pools.
     pub fn last(&self, pools: &[Pubkey]) -> Option<Slot> {
         let known = self.pools.read();
         pools
@@ -170,14 +170,14 @@ impl PoolTrades {
             .max()
     }
 
-    /// Whether one of these pools is known to have traded after one slot and before another.
+    /// Whether any of these pools is known to have traded after one slot and before another.
     pub fn traded_between(&self, pools: &[Pubkey], after: Slot, before: Slot) -> bool {
         let known = self.pools.read();
         let mut recent = pools.iter().filter_map(|pool| known.get(pool));
         recent.any(|recent| recent.0.iter().any(|slot| after < *slot && *slot < before))
     }
 
-    /// Whether everything that happened after `context` has been heard. The cluster is at `tip`.
+    /// Whether everything that happened after `context` was received. The cluster is at `tip`.
     pub fn heard_since(
         &self,
         context: Slot,
@@ -194,7 +194,7 @@ impl PoolTrades {
         heard && feed.since.is_some_and(|since| context >= since)
     }
 
-    /// Whether trades are heard.
+    /// Whether trades are arriving.
     pub fn are_heard(&self, tip: Option<Slot>, hearing: Hearing, now: Instant) -> bool {
         let mut feed = self.feed.lock();
         let heard = feed.is_heard(tip, hearing, now);
@@ -280,7 +280,7 @@ mod tests {
         let heard = |context| trades.heard_since(Slot(context), Some(Slot(100)), HEARING, now);
         assert!(heard(100));
         assert!(!heard(99));
-        // After a gap it begins anew.
+        // After a gap, reception starts anew.
         trades.lost(1);
         trades.subscribed();
         trades.lost(1);

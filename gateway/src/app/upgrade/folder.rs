@@ -1,4 +1,4 @@
-//! Where sockets are handed over: a folder into which nobody else can put anything.
+//! The directory of the handover socket, in which no other user may create files.
 
 use std::fs::{DirBuilder, Metadata};
 use std::io;
@@ -7,14 +7,14 @@ use std::path::{Path, PathBuf};
 
 use super::{ROOT, own_user};
 
-/// The folder of system services.
+/// The runtime directory of the system service.
 const RUN: &str = "/run/perijove";
 
-/// Whoever may write beside the owner.
+/// Permission bits for writing by group or others.
 const OTHERS_WRITE: u32 = 0o022;
 const STICKY: u32 = 0o1000;
 
-/// Why a folder is not to be trusted.
+/// Why a directory is not trusted.
 #[derive(Debug, thiserror::Error)]
 pub enum FolderFault {
     #[error("{0} is not a directory (symbolic links are refused)")]
@@ -30,7 +30,7 @@ pub enum FolderFault {
     Io { folder: PathBuf, source: io::Error },
 }
 
-/// The socket if the configuration names none: the same for every process of this user.
+/// The default socket: the same for every process of this user.
 pub(super) fn default_socket(user: u32) -> PathBuf {
     let session = std::env::var_os("XDG_RUNTIME_DIR").map(PathBuf::from);
     let folder = if let Some(session) = session.filter(|path| path.is_absolute()) {
@@ -43,7 +43,7 @@ pub(super) fn default_socket(user: u32) -> PathBuf {
     folder.join("upgrade.sock")
 }
 
-/// Makes the folder of a socket if it is not there, for this user alone, and checks it.
+/// Creates the directory if it does not exist, for this user only, and checks it.
 pub(super) fn prepare(socket: &Path) -> Result<(), FolderFault> {
     let folder = folder_of(socket);
     match DirBuilder::new().mode(0o700).create(folder) {
@@ -55,7 +55,7 @@ pub(super) fn prepare(socket: &Path) -> Result<(), FolderFault> {
     }
 }
 
-/// Whether nobody but this user and root can put a socket there, or another folder in its place.
+/// Checks that only this user and root can put a socket there, or another directory in its place.
 pub(super) fn check(socket: &Path) -> Result<(), FolderFault> {
     let folder = folder_of(socket);
     let failed = |source| FolderFault::Io {
@@ -79,7 +79,7 @@ fn folder_of(socket: &Path) -> &Path {
     }
 }
 
-/// Above, others may write where they cannot take away what is not theirs.
+/// In parent directories others may write, as long as they cannot remove what is not theirs.
 fn judge(folder: &Path, there: &Metadata, own: u32, is_above: bool) -> Result<(), FolderFault> {
     let folder = folder.to_owned();
     if !there.is_dir() {

@@ -1,19 +1,19 @@
-//! When an answer was read, and when so many slots will have passed since.
+//! When an answer was read, and when a number of slots will have passed since.
 //!
-//! All counting begins at the slot an answer was read at. Where the answer does not say it, that is
-//! what its upstream is known to have reached before: never too late, so that nothing lives too
-//! long.
+//! Lifetimes count from the slot an answer was read at. If the answer does not contain it, the slot
+//! that its upstream was known to have reached before is used: never too late, so nothing is kept
+//! too long.
 
 use perijove_core::{Commitment, Slot};
 
 use crate::cache::Expiry;
 use crate::solana::SlotView;
 
-/// An upstream may be so many slots ahead of what is known of the cluster.
+/// An upstream may be this many slots ahead of the known tip.
 const AHEAD: u64 = 32;
 
-/// Whether an answer claims to be from further on than the cluster can be. Kept, it would be newer
-/// than every true answer for a long time.
+/// Whether an answer claims a slot further ahead than the cluster can be. If kept, it would count
+/// as newer than every true answer for a long time.
 pub(super) fn is_implausible(read_at: Option<Slot>, view: &SlotView) -> bool {
     read_at.is_some_and(|slot| slot.0 > view.now.0.saturating_add(AHEAD))
 }
@@ -24,13 +24,13 @@ pub(super) struct ReadTime<'v> {
     /// The slot it was read at, or an earlier one.
     pub(super) slot: Slot,
     commitment: Commitment,
-    /// The slots that had passed at this commitment when the answer came.
+    /// Slots that had passed at this commitment when the answer arrived.
     lag: u64,
     view: &'v SlotView,
 }
 
 impl<'v> ReadTime<'v> {
-    /// `None` when too little is known of the cluster or of the upstream.
+    /// `None` if too little is known about the cluster or the upstream.
     pub(super) fn new(
         read_at: Option<Slot>,
         commitment: Commitment,
@@ -50,7 +50,7 @@ impl<'v> ReadTime<'v> {
         })
     }
 
-    /// The end of a life of so many slots, or `None` if they have passed already.
+    /// The expiry after this many slots, or `None` if they have passed already.
     pub(super) fn after(&self, slots: u32) -> Option<Expiry> {
         let slots = u64::from(slots);
         let left = slots.checked_sub(self.lag).filter(|left| *left > 0)?;
@@ -61,7 +61,7 @@ impl<'v> ReadTime<'v> {
         })
     }
 
-    /// The end of the present epoch, if the answer is certainly of that one.
+    /// The end of the current epoch, if the answer certainly belongs to it.
     pub(super) fn epoch(&self) -> Option<Expiry> {
         let (first, last) = (self.view.epoch_start?, self.view.epoch_end?);
         let within = first..=last;

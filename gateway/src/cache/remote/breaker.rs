@@ -1,7 +1,7 @@
-//! Leaves Redis alone while it fails, as a pure state machine: no clock, no locks.
+//! Circuit breaker for Redis, as a pure state machine: no clock, no locks.
 //!
-//! Smaller than the upstreams' breaker, which weighs shares over a window: a lookup that is not made
-//! costs nothing but a hit, so some failures in a row are reason enough.
+//! Simpler than the upstreams' breaker, which weighs failure ratios over a window: a lookup that is
+//! skipped costs at most a cache hit, so some failures in a row are reason enough.
 //!
 //! ```text
 //!          failures in a row              one trial at a time
@@ -52,7 +52,8 @@ enum RedisBreakerInner {
     Open {
         until: Instant,
     },
-    /// A trial is under way. Its caller may go away without a word; then another is let through.
+    /// A trial is in flight. Its caller may disappear without reporting a result; then another is
+    /// let through.
     HalfOpen {
         until: Instant,
     },
@@ -74,7 +75,7 @@ impl RedisBreaker {
         }
     }
 
-    /// Whether one more lookup may be made. While it is not closed, one is let through in each
+    /// Whether another lookup may be made. While the breaker is not closed, one is let through per
     /// pause.
     pub(super) fn admits(&mut self, now: Instant) -> bool {
         match self.state {
@@ -93,7 +94,7 @@ impl RedisBreaker {
         }
     }
 
-    /// An answer came. One that was asked for before the opening says as much as a trial does.
+    /// An answer arrived. One asked for before the breaker opened counts as much as a trial.
     pub(super) fn success(&mut self) {
         self.state = RedisBreakerInner::Closed { in_row: 0 };
     }

@@ -1,5 +1,5 @@
-//! Gateways that would make the same call at the same time: one says that it does, the others wait
-//! a little for its answer. Optional; whatever goes wrong here, a call is made twice and no more.
+//! Claims: when several gateways are about to make the same call, one claims it and the others wait
+//! briefly for its answer. Optional; if anything goes wrong here, the call is merely made twice.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -15,24 +15,24 @@ use super::failure::RedisOperation;
 use super::metrics::Claiming;
 use crate::cache::CacheKey;
 
-/// How often it is looked whether an answer has come.
+/// How often waiting gateways check for the answer.
 const LOOK: Duration = Duration::from_millis(10);
 
-/// Slots beyond which no claim lasts; numbers in Redis' scripts are doubles.
+/// Maximum duration of a claim in slots; numbers in Redis scripts are doubles.
 const LONG: u64 = 1_000_000_000;
 
 /// What became of a claim.
 pub enum Claimed {
-    /// Nobody else is fetching the answer: the caller is, from now on.
+    /// No other gateway is fetching the answer: this caller is, from now on.
     Mine(Claim),
-    /// Another gateway is.
+    /// Another gateway is fetching it.
     Taken(Awaited),
-    /// Waiting is off, or Redis does not say.
+    /// Waiting is disabled, or Redis did not answer.
     Unknown,
 }
 
-/// The right to fetch an answer that other gateways wait for. Dropped, the others go on by
-/// themselves.
+/// The right to fetch an answer that other gateways wait for. When it is dropped, the others
+/// continue by themselves.
 pub struct Claim {
     name: String,
     value: String,
@@ -40,8 +40,8 @@ pub struct Claim {
 }
 
 impl Claim {
-    /// The answer is on its way into Redis. Those who look for it until it is there find the claim;
-    /// it runs out by itself.
+    /// The answer is about to be written to Redis. Until it is there, others find the claim, which
+    /// expires by itself.
     pub fn kept(mut self) {
         self.remote = None;
     }
@@ -60,14 +60,14 @@ impl Drop for Claim {
             .arg(&self.value);
         drop(runtime.spawn(async move {
             if let Err(failure) = remote.ask(&release, Some).await {
-                // It runs out by itself.
+                // The claim expires by itself.
                 remote.metrics.failure(RedisOperation::Claim, failure);
             }
         }));
     }
 }
 
-/// An answer that another gateway fetches.
+/// An answer that another gateway is fetching.
 pub struct Awaited {
     name: String,
     due: Instant,
@@ -77,8 +77,8 @@ pub struct Awaited {
 }
 
 impl Awaited {
-    /// Waits until it is worth to look for the answer. `false` when the other has given up and it
-    /// was looked for since, or the time to wait is over.
+    /// Waits until the next lookup is worthwhile. `false` when the other gateway has given up and a
+    /// lookup was made since, or when the waiting time is over.
     pub async fn next(&mut self) -> bool {
         if self.ended {
             self.remote.metrics.claim(Claiming::InVain);
@@ -91,15 +91,15 @@ impl Awaited {
         true
     }
 
-    /// It is there.
+    /// The answer was found.
     pub fn found(self) {
         self.remote.metrics.claim(Claiming::Found);
     }
 }
 
 impl RedisCache {
-    /// Says that the answer of `key` is being fetched at `slot`, unless another gateway has said so
-    /// and its answer would hold at that slot. Answers hold for `slots` slots; `None`: for long.
+    /// Claims the call of `key` at `slot`, unless another gateway has claimed it and its answer
+    /// would be valid at that slot. Answers are valid for `slots` slots; `None`: for long.
     pub async fn claim(self: &Arc<Self>, key: CacheKey, slot: Slot, slots: Option<u64>) -> Claimed {
         let wait = self.settings.wait_for_others;
         if wait.is_zero() {
@@ -145,7 +145,7 @@ impl RedisCache {
     }
 }
 
-/// As long as the others wait, the claim lasts: whoever has made it may be gone.
+/// A claim lasts as long as others wait: its owner may have disappeared.
 fn millis(wait: Duration) -> u64 {
     u64::try_from(wait.as_millis()).unwrap_or(u64::MAX).max(1)
 }

@@ -13,7 +13,8 @@
 //!     the answer
 //! ```
 //!
-//! What a lifetime or an error does not have is 0. All numbers are big-endian. Whoever reads it trusts none of them.
+//! Fields that a lifetime or an error does not have are 0. All numbers are big-endian, and none is
+//! trusted when read.
 
 use std::borrow::Cow;
 use std::sync::Arc;
@@ -37,8 +38,8 @@ const SETTLED: u8 = 2;
 const DATED: u8 = 1;
 const RESULT: u8 = 2;
 
-/// The value of an entry under this name, written at `written` milliseconds since 1970. `None` for
-/// what the layout has no room for.
+/// Encodes an entry under this name, written at `written` milliseconds since 1970. `None` if it
+/// does not fit the layout.
 pub(super) fn seal(
     name: &str,
     entry: &CacheEntry,
@@ -52,8 +53,8 @@ pub(super) fn seal(
     redis::seal(name, stamp, &body(entry)?, compress_from)
 }
 
-/// The entry in the value of a name; `None` for what is none. No body above `longest` bytes is
-/// unpacked.
+/// Decodes the entry in the value of a name; `None` if it is not one. No body above `longest` bytes
+/// is decompressed.
 pub(super) fn open(name: &str, value: Vec<u8>, longest: usize) -> Option<CacheEntry> {
     let opened = redis::open(name, &value, longest);
     let (stamp, body) = opened

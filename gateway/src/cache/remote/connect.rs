@@ -1,4 +1,4 @@
-//! Where connections come from: one server, the master that Sentinel names, or a Cluster.
+//! Opens connections: to one server, to the master that Sentinel names, or to a Cluster.
 
 mod read_limit;
 mod socket;
@@ -24,13 +24,13 @@ use crate::config::{self, RedisMode};
 pub(super) use self::read_limit::UnansweredBytes;
 pub use self::socket::RedisTrustError;
 
-/// Asking Sentinels, or connecting to a Cluster, takes some connections one after the other.
+/// Asking Sentinels, or connecting to a Cluster, takes several connections in sequence.
 const STEPS: u32 = 4;
 
 /// How often a Cluster's client follows a redirection before it gives up.
 const REDIRECTIONS: u32 = 3;
 
-/// What cannot be right at any time.
+/// Configuration errors: these cannot work at any time.
 #[derive(Debug, thiserror::Error)]
 pub enum RedisConfigError {
     #[error(transparent)]
@@ -44,7 +44,7 @@ pub enum RedisConfigError {
     Settings(#[from] RedisError),
 }
 
-/// Why there is no connection, in words for the log.
+/// Why there is no connection, as text for the log.
 #[derive(Debug, thiserror::Error)]
 pub(super) enum ConnectError {
     #[error("no answer in time")]
@@ -55,7 +55,7 @@ pub(super) enum ConnectError {
     Other(RedisError),
 }
 
-/// What connections are made with.
+/// The settings that connections are opened with.
 #[derive(Clone)]
 pub(super) struct ClientSettings {
     settings: config::Redis,
@@ -74,8 +74,8 @@ impl ClientSettings {
             .collect::<Result<Vec<_>, RedisConfigError>>()?;
         let authorities = authorities(settings)?;
         let dial = if settings.urls.iter().any(config::RedisUrl::is_tls) {
-            // The library's own TLS does not know which provider of cryptography to take where a
-            // process holds several. That there is one already is fine.
+            // The library's own TLS does not know which cryptography provider to use if a process
+            // has several. An existing default is fine.
             drop(rustls::crypto::ring::default_provider().install_default());
             SocketConnector::secured(authorities.as_deref())?
         } else {
@@ -89,8 +89,8 @@ impl ClientSettings {
         })
     }
 
-    /// Whether these settings mean the same as those it was made from, the content of the file they
-    /// name included.
+    /// Whether these settings equal those it was made from, including the content of the file they
+    /// name.
     pub(super) fn is(&self, settings: &config::Redis) -> bool {
         self.settings == *settings
             && authorities(settings).is_ok_and(|authorities| authorities == self.authorities)
@@ -110,12 +110,12 @@ fn authorities(settings: &config::Redis) -> Result<Option<Vec<u8>>, RedisConfigE
     }
 }
 
-/// Makes connections for one link.
+/// Opens the connections of one supervised connection.
 pub(super) struct RedisConnector {
     kind: RedisTopology,
     dial: SocketConnector,
     connect: Duration,
-    /// Any of a Cluster's servers tells what is published.
+    /// Any server of a Cluster delivers published messages.
     servers: Vec<(ConnectionAddr, RedisConnectionInfo)>,
     turn: usize,
 }
@@ -147,7 +147,7 @@ impl RedisConnector {
         })
     }
 
-    /// One more connection, logged in and served. Takes a bounded time.
+    /// Opens another connection, logged in and usable. Takes a bounded time.
     pub(super) async fn connect(&mut self) -> Result<RedisConnection, ConnectError> {
         let (dial, step) = (&self.dial, self.connect);
         let connecting = async {
@@ -170,7 +170,7 @@ impl RedisConnector {
 }
 
 impl RedisConnector {
-    /// A subscription to the trades of pools. Takes a bounded time.
+    /// Subscribes to the trades of pools. Takes a bounded time.
     pub(super) async fn subscribe(&mut self) -> Result<PubSub, ConnectError> {
         let (dial, step) = (&self.dial, self.connect);
         let subscribing = async {
@@ -196,7 +196,7 @@ impl RedisConnector {
     }
 }
 
-/// A connection to one server, which answers.
+/// Opens a connection to one server that answers.
 async fn open(
     dial: &SocketConnector,
     address: &ConnectionAddr,
@@ -214,11 +214,11 @@ async fn open(
     }
 }
 
-/// Whether the server will answer us: it takes connections also while it loads, and from those who
-/// did not log in.
+/// Whether the server will answer commands: it accepts connections also while it loads its data,
+/// and without a login.
 async fn serves(server: &ServerConnection) -> Result<(), RedisError> {
     match server.ask(&cmd("PING")).await {
-        // Whoever may not ask may still be let in.
+        // A user that may not send PING may still be allowed to do the rest.
         Err(error) if error.code() != Some("NOPERM") => Err(error),
         _ => Ok(()),
     }
@@ -277,7 +277,7 @@ impl ClientSettings {
     fn cluster(&self, first: &ConnectionInfo) -> Result<ClusterClient, RedisError> {
         let step = self.settings.connect;
         let login = self.login(first);
-        // A node that does not answer must not keep calls in the client for longer than this.
+        // A node that does not answer must not hold up calls in the client for longer than this.
         let mut builder = ClusterClientBuilder::new(self.servers.clone())
             .connection_timeout(step)
             .response_timeout(step)
@@ -298,7 +298,7 @@ impl ClientSettings {
         builder.build()
     }
 
-    /// Who we are: as the URL says, or as is set beside it.
+    /// User and password: from the URL, or from the settings beside it.
     fn login(&self, server: &ConnectionInfo) -> RedisConnectionInfo {
         let mut login = server.redis_settings().clone();
         if let Some(username) = &self.settings.username {
@@ -310,7 +310,7 @@ impl ClientSettings {
         login
     }
 
-    /// For the connections the library makes itself.
+    /// For the connections that the library opens itself.
     fn trust(&self) -> Option<TlsCertificates> {
         let root_cert = Some(self.authorities.clone()?);
         Some(TlsCertificates {

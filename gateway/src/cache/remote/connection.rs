@@ -7,15 +7,15 @@ use tokio::task::AbortHandle;
 
 use super::connect::UnansweredBytes;
 
-/// A connection for many calls at the same time. A call that is dropped leaves it as it was: its
-/// answer is read and thrown away.
+/// A connection shared by many concurrent calls. Dropping a call leaves it usable: the answer is
+/// read and discarded.
 pub(super) enum RedisConnection {
     Server(ServerConnection),
     Cluster(ClusterConnection),
 }
 
 impl RedisConnection {
-    /// Sends a command and waits for the answer, without end.
+    /// Sends a command and waits for the answer without a time limit.
     pub(super) async fn ask(&self, command: &Cmd) -> Result<Value, RedisError> {
         match self {
             Self::Server(server) => server.ask(command).await,
@@ -27,7 +27,7 @@ impl RedisConnection {
     }
 }
 
-/// A connection to one server. Dropping it closes it, whatever is under way.
+/// A connection to one server. Dropping it closes it, whatever is in flight.
 pub(super) struct ServerConnection {
     connection: MultiplexedConnection,
     unanswered: UnansweredBytes,

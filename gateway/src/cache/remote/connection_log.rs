@@ -1,4 +1,4 @@
-//! What the log is told about the connections: each change once, however often it is tried.
+//! Logs the connections to Redis: each change once, however often reconnecting is tried.
 
 use std::time::Duration;
 
@@ -8,13 +8,13 @@ use tokio::time::Instant;
 use super::connect::ConnectError;
 use super::failure::RedisFailure;
 
-/// Writes that fail again within this time never were fine.
+/// Writes that fail again within this time are not logged as recovered.
 const CALM: Duration = Duration::from_secs(10);
 
 #[derive(Debug, Default)]
 pub(super) struct ConnectionLog {
     told: Mutex<LoggedState>,
-    /// Why writes fail, and when one did last.
+    /// Why writes fail, and when one failed last.
     writes: Mutex<Option<(RedisFailure, Instant)>>,
 }
 
@@ -39,7 +39,7 @@ impl ConnectionLog {
         }
     }
 
-    /// Some writes went out together; one of them failed, perhaps.
+    /// A batch of writes was sent; `failure` if one of them failed.
     pub(super) fn written(&self, failure: Option<RedisFailure>, now: Instant) {
         let mut writes = self.writes.lock();
         match (failure, *writes) {
@@ -63,7 +63,7 @@ impl ConnectionLog {
         }
     }
 
-    /// Why there is no connection, or nothing can be written, if that is so.
+    /// Why there is no connection or why nothing can be written, if so.
     pub(super) fn trouble(&self) -> Option<String> {
         if let LoggedState::Failed(error) = &*self.told.lock() {
             return Some(error.clone());

@@ -1,10 +1,10 @@
-//! Why a lookup or a write came to nothing.
+//! Why a lookup or a write failed.
 
 use redis::{ErrorKind, RedisError};
 
 use crate::cache::Lookup;
 
-/// What was tried.
+/// The operation.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum RedisOperation {
     Lookup,
@@ -12,7 +12,7 @@ pub(super) enum RedisOperation {
     Price,
     Write,
     Claim,
-    /// Requests of a shared budget.
+    /// A lease of requests from a shared budget.
     Lease,
 }
 
@@ -36,12 +36,12 @@ impl RedisOperation {
     }
 }
 
-/// Why it came to nothing.
+/// Why it failed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum RedisFailure {
     /// Not connected.
     Down,
-    /// As many lookups as may be were under way.
+    /// The limit of concurrent lookups was reached.
     Busy,
     BreakerOpen,
     /// No answer in time.
@@ -50,9 +50,9 @@ pub(super) enum RedisFailure {
     Io,
     /// What came was not the protocol, or not what was asked for.
     Protocol,
-    /// The server said no: it is loading, lets nobody in, has the key elsewhere.
+    /// The server refused: it is loading, denies access, or has the key on another node.
     Refused,
-    /// The server has no memory left.
+    /// The server is out of memory.
     Full,
     /// A value that is not an entry; see [`perijove_core::redis::Unreadable`].
     Unreadable,
@@ -91,19 +91,19 @@ impl RedisFailure {
         }
     }
 
-    /// Whether the server has spoken, if only to say no.
+    /// Whether the server has answered, if only with a refusal.
     pub(super) const fn is_answer(self) -> bool {
         matches!(self, Self::Refused | Self::Full | Self::Unreadable)
     }
 
-    /// What an error of the client library means.
+    /// Classifies an error of the client library.
     pub(super) fn of(error: &RedisError) -> Self {
         if error.is_timeout() {
             return Self::Timeout;
         }
         match error.code() {
             Some("OOM") => return Self::Full,
-            // Something else stands under the key, a list or a hash.
+            // A value of another type is stored under the key, such as a list or a hash.
             Some("WRONGTYPE") => return Self::Unreadable,
             _ => {}
         }
@@ -116,7 +116,7 @@ impl RedisFailure {
 }
 
 impl From<RedisFailure> for Lookup {
-    /// What is told to whoever wanted it.
+    /// The lookup result that callers see.
     fn from(failure: RedisFailure) -> Self {
         if failure == RedisFailure::Timeout {
             Self::Slow

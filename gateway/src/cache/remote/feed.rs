@@ -1,4 +1,4 @@
-//! A subscription to the trades that ingest publishes in the same Redis, kept up: made again after a
+//! The subscription to the trades that ingest publishes in the same Redis, kept up: renewed after a
 //! growing pause when it breaks or falls silent.
 
 use std::sync::Arc;
@@ -14,10 +14,10 @@ use super::connect::RedisConnector;
 use super::supervised::ReconnectBackoff;
 use crate::cache::PoolTrades;
 
-/// Between two signs of life that are asked for.
+/// Interval between two pings.
 const LOOK: Duration = Duration::from_secs(2);
 
-/// A subscription, and what is told of it.
+/// A subscription, and where its messages go.
 pub(super) struct TradeFeed {
     origin: RedisConnector,
     trades: Arc<PoolTrades>,
@@ -37,7 +37,7 @@ impl TradeFeed {
         }
     }
 
-    /// Listens for ever.
+    /// Listens until it is aborted.
     pub(super) async fn listen(mut self) {
         let mut pauses = ReconnectBackoff::new(self.longest_pause);
         let mut failed = false;
@@ -60,7 +60,7 @@ impl TradeFeed {
         }
     }
 
-    /// Hears messages until there is something wrong.
+    /// Receives messages until something goes wrong.
     async fn hear(&self, subscription: PubSub) -> String {
         let (mut sink, mut messages) = subscription.split();
         loop {
@@ -80,7 +80,7 @@ impl TradeFeed {
     }
 }
 
-/// A subscription that stands; whichever way it ends, nothing is heard any more.
+/// An active subscription; however it ends, trades then count as no longer arriving.
 struct ActiveSubscription {
     trades: Arc<PoolTrades>,
     number: u64,
@@ -101,7 +101,7 @@ impl Drop for ActiveSubscription {
     }
 }
 
-/// Subscribes over a connection that is made for it.
+/// Subscribes over a connection of its own.
 pub(super) async fn subscribe(
     stream: impl tokio::io::AsyncRead + tokio::io::AsyncWrite + Unpin + Send + 'static,
     login: &RedisConnectionInfo,

@@ -1,4 +1,4 @@
-//! Taking answers back that turned out to be wrong.
+//! Deletes answers that turned out to be wrong.
 
 use std::collections::HashSet;
 use std::sync::Arc;
@@ -13,15 +13,15 @@ use tokio::time::sleep;
 use super::RedisCache;
 use crate::cache::CacheKey;
 
-/// Keys that are deleted at the same time: lookups use the same connections.
+/// Keys deleted at the same time: lookups use the same connections.
 const PORTION: usize = 8;
 
-/// Longer than a write may be under way that was taken from the queue before.
+/// Longer than a write that has left the queue can be in flight.
 const UNDER_WAY: Duration = Duration::from_secs(3);
 
 impl RedisCache {
-    /// Deletes what is under these keys, in the background, as far as Redis can be reached. What
-    /// waits to be written under them is not written.
+    /// Deletes what is stored under these keys, in the background, as far as Redis can be reached.
+    /// Queued writes under them are dropped.
     pub fn forget(self: &Arc<Self>, keys: Vec<CacheKey>) {
         let keys: HashSet<_> = keys.into_iter().collect();
         let Ok(runtime) = Handle::try_current() else {
@@ -36,7 +36,7 @@ impl RedisCache {
         let keys: Vec<_> = keys.into_iter().collect();
         let task = runtime.spawn(async move {
             remote.delete(&keys).await;
-            // Once more for what was being written.
+            // Once more, for writes that were in flight.
             sleep(UNDER_WAY).await;
             remote.delete(&keys).await;
         });

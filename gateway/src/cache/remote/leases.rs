@@ -1,5 +1,5 @@
-//! Budgets that gateways share: requests are leased from the buckets in Redis, and the gateways that do
-//! so are counted.
+//! Budgets that gateways share: requests are leased from buckets in Redis, and the gateways that
+//! share them are counted.
 
 use perijove_core::redis as schema;
 use redis::{Value, cmd, from_redis_value};
@@ -7,25 +7,25 @@ use redis::{Value, cmd, from_redis_value};
 use super::RedisCache;
 use super::failure::RedisOperation;
 
-/// Gateways that have not been seen for so long, in seconds, are gone.
+/// A gateway that has not reported for this many seconds counts as gone.
 const GONE: u64 = 10;
 
-/// What is asked of a bucket; see [`schema::LEASE`].
+/// What is requested of a bucket; see [`schema::LEASE`].
 #[derive(Clone, Copy, Debug)]
 pub struct BucketLease {
-    /// Nanoseconds in which a request is earned.
+    /// Nanoseconds in which one request is earned.
     pub interval: u64,
     pub burst: u64,
     pub want: i64,
     pub sent: i64,
-    /// Of this question, and of the last that had an answer.
+    /// Number of this lease request, and of the last one that was answered.
     pub number: u64,
     pub answered: u64,
 }
 
 impl RedisCache {
-    /// Leases requests of a budget for the gateway of this id: how many are granted, and how many are left then. `None` where
-    /// Redis does not answer.
+    /// Leases requests of a budget for the gateway with this id: returns how many are granted, and
+    /// how many are then left. `None` if Redis does not answer.
     pub async fn lease(&self, name: &str, id: &str, lease: &BucketLease) -> Option<(i64, i64)> {
         let mut command = cmd("EVAL");
         command.arg(schema::LEASE).arg(1).arg(schema::budget(name));
@@ -41,7 +41,7 @@ impl RedisCache {
         counted.ok()
     }
 
-    /// Tells that the gateway of this id is there, at this second since 1970; how many are.
+    /// Reports the gateway with this id as present at this second since 1970; returns how many are.
     pub async fn be_counted(&self, id: &str, now: u64) -> Option<u64> {
         let key = schema::replicas();
         let mut add = cmd("ZADD");

@@ -1,5 +1,5 @@
-//! The metrics of the shared cache. Labels are words of our own; their series are there from the
-//! start, so that a rate is known from the first event.
+//! The metrics of the shared cache. All label values are fixed and exist from the start, so that
+//! rates are correct from the first event.
 
 use std::time::Duration;
 
@@ -14,18 +14,18 @@ const LATENCIES: [f64; 11] = [
     0.0001, 0.0002, 0.0005, 0.001, 0.002, 0.005, 0.01, 0.025, 0.05, 0.1, 0.5,
 ];
 
-/// What became of a write.
+/// Outcome of a write.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum WriteOutcome {
     Written,
-    /// What was there is newer.
+    /// Redis has a newer one.
     Older,
     Failed,
-    /// Its time was over before its turn came.
+    /// It expired in the queue.
     Expired,
-    /// It gave way to newer ones in the queue.
+    /// The queue was full and newer ones took its place.
     CrowdedOut,
-    /// It has no place in the layout.
+    /// It does not fit the layout.
     Unfit,
 }
 
@@ -51,16 +51,16 @@ impl WriteOutcome {
     }
 }
 
-/// How it ended to say that one fetches an answer.
+/// Outcome of claiming a call.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Claiming {
-    /// It is ours to fetch.
+    /// This gateway fetches the answer.
     Mine,
-    /// Another gateway fetched it, and it was waited for.
+    /// Another gateway fetched it, and its answer arrived.
     Found,
-    /// Another gateway was to fetch it; it did not, or not in time.
+    /// Another gateway was to fetch it, but did not, or not in time.
     InVain,
-    /// Redis did not say.
+    /// Redis did not answer.
     Failed,
 }
 
@@ -147,7 +147,7 @@ impl RedisMetrics {
         Ok(metrics)
     }
 
-    /// Has every series there at zero.
+    /// Creates every series at zero.
     fn begin(&self) {
         for operation in RedisOperation::ALL {
             for failure in RedisFailure::ALL {

@@ -1,5 +1,5 @@
-//! The prices of tokens, which ingest writes into the same Redis. Only reads them, and over
-//! the same connections: what holds for lookups of answers holds here.
+//! The prices of tokens, which ingest writes into the same Redis. Only reads them, over the same
+//! connections and with the same limits as lookups of answers.
 
 use futures::future::join_all;
 use perijove_core::Pubkey;
@@ -11,12 +11,13 @@ use super::{RedisCache, bytes, range};
 use crate::cache::Lookup;
 
 impl RedisCache {
-    /// The prices of these tokens, in their order, as far as they are there and come in time.
-    /// All share one deadline, one place among the lookups and one judgement of the breaker, so that
-    /// a client cannot do more harm with many tokens than with one.
+    /// The prices of these tokens, in their order, as far as they are found in time. All share one
+    /// deadline, one place among the lookups and one report to the breaker, so that a client cannot
+    /// do more harm with many tokens than with one.
     ///
     /// # Errors
-    /// For each token, how the look ended instead: [`Lookup::Miss`] (also for what is no price),
+    /// For each token, the result of the lookup instead: [`Lookup::Miss`] (also for an invalid
+    /// value),
     /// [`Lookup::Slow`] or [`Lookup::Error`].
     pub async fn prices(&self, tokens: &[Pubkey]) -> Vec<Result<Dollars, Lookup>> {
         match self.look_up_all(tokens).await {
@@ -62,7 +63,7 @@ impl RedisCache {
     }
 }
 
-/// Why nobody has answered; `None` if anybody has. In a Cluster some servers may be well while others
+/// Why no server answered; `None` if any did. In a Cluster some servers may be healthy while others
 /// are not, and a user who may not read prices may still read answers.
 fn silence<T>(answers: &[Result<T, RedisFailure>]) -> Option<RedisFailure> {
     let mut failures = answers.iter().map(|answer| answer.as_ref().err().copied());
@@ -72,10 +73,10 @@ fn silence<T>(answers: &[Result<T, RedisFailure>]) -> Option<RedisFailure> {
         .then_some(first)
 }
 
-/// What was found under one name.
+/// The value found under one name.
 type PriceValue = Result<Option<Dollars>, RedisFailure>;
 
-/// The price in the value of a name; none if the value is empty.
+/// Decodes the price in the value of a name; `None` if the value is empty.
 fn price(name: &str, value: &[u8]) -> PriceValue {
     if value.is_empty() {
         return Ok(None);

@@ -1,15 +1,15 @@
-//! What is known of the shared cache, in a form for people. Holds no address: it could hold a
+//! State of the shared cache, for the status page. Contains no address, which could hold a
 //! password.
 
 use serde::Serialize;
 
 use crate::config::RedisMode;
 
-/// How the shared cache is.
+/// State of the shared cache.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct RemoteStatus {
     pub mode: &'static str,
-    /// Connections for lookups that are there.
+    /// Open connections for lookups.
     pub connections: usize,
     pub of_connections: usize,
     pub breaker: &'static str,

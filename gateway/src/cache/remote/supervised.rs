@@ -1,9 +1,9 @@
-//! One connection that is kept up: made without anybody waiting for it, given up when it breaks or
-//! falls silent, made again after a growing pause.
+//! One connection that is kept up: opened without anybody waiting for it, dropped when it breaks or
+//! falls silent, and reopened after a growing pause.
 //!
-//! The client library's own manager is not used, because its callers wait while it connects, a
-//! server that accepts and never answers keeps its connection for good, and after a refused login it
-//! does not try again.
+//! The client library's own connection manager is not used: its callers wait while it connects, a
+//! server that accepts and never answers keeps its connection for ever, and after a refused login
+//! it does not retry.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU8, Ordering};
@@ -21,8 +21,8 @@ use super::failure::RedisFailure;
 use super::metrics::RedisMetrics;
 use crate::config;
 
-/// A connection that held for so long was a good one: the next one is tried for without a pause.
-/// And so long a slow one is left in peace before it is looked at again.
+/// A connection that lasted this long was a good one: the next one is opened without a pause. A
+/// slow connection gets the same time to recover before it is checked again.
 const REST: Duration = Duration::from_secs(1);
 
 const FIRST_PAUSE: Duration = Duration::from_millis(50);
@@ -31,31 +31,31 @@ const FINE: u8 = 0;
 const SLOW: u8 = 1;
 const BROKEN: u8 = 2;
 
-/// One connection, and what its users have found out about it.
+/// One connection, and what its users found out about it.
 pub(super) struct SupervisedState {
     connection: RedisConnection,
     state: AtomicU8,
-    /// Tells the link.
+    /// Wakes the supervisor.
     trouble: Arc<Notify>,
 }
 
 impl SupervisedState {
-    /// Sends a command and waits for the answer, without end.
+    /// Sends a command and waits for the answer without a time limit.
     pub(super) async fn ask(&self, command: &Cmd) -> Result<Value, RedisError> {
         self.connection.ask(command).await
     }
 
-    /// An answer did not come in time: perhaps nothing will come any more.
+    /// An answer did not arrive in time: the connection may be dead.
     pub(super) fn slow(&self) {
         self.is_now(SLOW);
     }
 
-    /// It is of no use.
+    /// The connection is unusable.
     pub(super) fn broken(&self) {
         self.is_now(BROKEN);
     }
 
-    /// Draws the conclusion from an error.
+    /// Records what an error says about the connection.
     pub(super) fn failed(&self, error: &RedisError) {
         match RedisFailure::of(error) {
             RedisFailure::Timeout => self.slow(),
@@ -71,7 +71,7 @@ impl SupervisedState {
         }
     }
 
-    /// Forgets that it was, unless it is worse by now.
+    /// Clears the slow mark, unless it has become worse.
     fn has_been_slow(&self) {
         let change = (Ordering::AcqRel, Ordering::Acquire);
         self.state
@@ -84,20 +84,20 @@ impl SupervisedState {
     }
 }
 
-/// Why a connection is not kept.
+/// Why a connection is dropped.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum LinkFailure {
     Broken,
-    /// It is there, but nothing comes.
+    /// It is open, but nothing arrives.
     Silence,
 }
 
 pub(super) struct SupervisedConnection {
     current: watch::Sender<Option<Arc<SupervisedState>>>,
     trouble: Arc<Notify>,
-    /// Until it is kept.
+    /// Until the task that keeps it up takes it.
     origin: Mutex<Option<RedisConnector>>,
-    /// How long the server may take to show that it is there.
+    /// How long the server may take to answer a ping.
     patience: Duration,
     longest_pause: Duration,
     news: Arc<ConnectionLog>,
@@ -132,14 +132,14 @@ impl SupervisedConnection {
         self.live().is_some()
     }
 
-    /// The connection, as soon as there is one.
+    /// Waits for the connection.
     pub(super) async fn ready(&self) -> Arc<SupervisedState> {
         let mut current = self.current.subscribe();
         loop {
             if let Some(live) = self.live() {
                 return live;
             }
-            // The sender is our own: it does not end before us.
+            // The sender is owned by `self`, so it cannot be gone.
             drop(current.changed().await);
         }
     }
@@ -154,7 +154,8 @@ impl SupervisedConnection {
             let mut live = self.publish(self.establish(&mut origin, &mut pauses).await);
             let since = Instant::now();
             while self.trouble_with(&live).await == LinkFailure::Silence {
-                // A Cluster may be silent in part: it stays until there is a better one.
+                // A Cluster may be silent in part: the old connection stays until there is a better
+                // one.
                 match origin.connect().await {
                     Ok(connection) => live = self.publish(connection),
                     Err(error) => {
@@ -184,10 +185,10 @@ impl SupervisedConnection {
         }
     }
 
-    /// Waits until there is trouble with the connection.
+    /// Waits until something is wrong with the connection.
     async fn trouble_with(&self, live: &SupervisedState) -> LinkFailure {
         loop {
-            // A new one is given some time, and one that was slow some time to recover.
+            // A new connection, or a slow one, gets some time to recover.
             let broke = timeout(REST, self.reaches(live, BROKEN)).await;
             if broke.is_ok() {
                 return LinkFailure::Broken;
@@ -207,14 +208,14 @@ impl SupervisedConnection {
         }
     }
 
-    /// Waits until the connection is as bad as this.
+    /// Waits until the connection is at least this bad.
     async fn reaches(&self, live: &SupervisedState, state: u8) {
         while live.state.load(Ordering::Acquire) < state {
             self.trouble.notified().await;
         }
     }
 
-    /// Whether the server is there at all; of a Cluster, every master.
+    /// Whether the server responds at all; in a Cluster, every master.
     async fn answers(&self, live: &SupervisedState) -> bool {
         let answer = timeout(self.patience, live.ask(&cmd("PING"))).await;
         match answer {
@@ -240,7 +241,7 @@ impl SupervisedConnection {
         live
     }
 
-    /// Lets go of the connection: with its last user, its task and its buffers end.
+    /// Drops the connection: with its last user, its task and buffers end.
     fn withdraw(&self) {
         if self.current.send_replace(None).is_some() {
             self.metrics.connected(false);
@@ -254,7 +255,7 @@ impl Drop for SupervisedConnection {
     }
 }
 
-/// Growing pauses, none of them quite like another, so that replicas do not come all at once.
+/// Growing pauses with jitter, so that replicas do not reconnect all at once.
 pub(super) struct ReconnectBackoff {
     next: Duration,
     longest: Duration,

@@ -1,5 +1,5 @@
-//! Answers that wait to be written, bounded in number and bytes. What came first goes first; when
-//! there is no room, what came first is given up, for it is the nearest to its end.
+//! Answers that wait to be written, bounded in number and bytes. First in, first out; when the
+//! queue is full the oldest are dropped, since they expire first.
 
 use std::collections::{HashSet, VecDeque};
 use std::sync::Arc;
@@ -15,7 +15,7 @@ use crate::cache::{CacheEntry, CacheKey};
 pub(super) struct PendingWrite {
     pub(super) key: CacheKey,
     pub(super) entry: Arc<CacheEntry>,
-    /// When it is no longer worth it.
+    /// When writing it is no longer worthwhile.
     pub(super) ends: Instant,
 }
 
@@ -43,8 +43,8 @@ impl WriteQueue {
         }
     }
 
-    /// Adds one, and says how many were given up for it. One that alone is too large is given up
-    /// itself.
+    /// Adds a write and returns how many were dropped for it. A single write that is too large is
+    /// dropped itself.
     pub(super) fn push(&self, write: PendingWrite) -> usize {
         let bytes = write.entry.weight();
         if bytes > self.most_bytes {
@@ -66,7 +66,7 @@ impl WriteQueue {
     }
 
     /// Waits for writes and takes them: at least one, at most `most`, and after the first none that
-    /// would make them more than `most_bytes`. For one taker at a time.
+    /// would bring the sum above `most_bytes`. For a single consumer.
     pub(super) async fn take(&self, most: usize, most_bytes: u64) -> Vec<PendingWrite> {
         loop {
             let taken = self.waiting.lock().take(most, most_bytes);
@@ -77,7 +77,7 @@ impl WriteQueue {
         }
     }
 
-    /// Gives up what waits to be written under these keys.
+    /// Drops queued writes under these keys.
     pub(super) fn forget(&self, keys: &HashSet<CacheKey>) {
         let mut waiting = self.waiting.lock();
         let writes = std::mem::take(&mut waiting.writes);
@@ -92,7 +92,7 @@ impl WriteQueue {
             .sum();
     }
 
-    /// Number and bytes of what waits.
+    /// Number and bytes of queued writes.
     pub(super) fn waiting(&self) -> (usize, u64) {
         let waiting = self.waiting.lock();
         (waiting.writes.len(), waiting.bytes)

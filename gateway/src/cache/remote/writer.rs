@@ -1,5 +1,5 @@
-//! Writes what waits in the queue, behind everybody's back: in portions whose commands go out
-//! together, over a connection of its own so that no lookup stands behind a large write.
+//! Writes the queued answers in the background: in batches sent together, over a connection of its
+//! own so that no lookup waits behind a large write.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -17,21 +17,21 @@ use super::supervised::{SupervisedConnection, SupervisedState};
 use super::write_queue::{PendingWrite, WriteQueue};
 use crate::config::{self, RedisMode};
 
-/// Most writes under way at the same time.
+/// Maximum number of writes in flight.
 const PORTION: usize = 64;
 
-/// Most bytes of them, unless one alone has more.
+/// Maximum bytes of a batch, unless a single write is larger.
 const PORTION_BYTES: u64 = 1024 * 1024;
 
-/// How long one may take.
+/// Time limit of one write.
 const PATIENCE: Duration = Duration::from_secs(1);
 
 pub(super) struct Writer {
     link: Arc<SupervisedConnection>,
-    /// All links, the writer's own among them.
+    /// All supervised connections, including the writer's own.
     links: Vec<Arc<SupervisedConnection>>,
     queue: Arc<WriteQueue>,
-    /// The name under which the server knows the script.
+    /// The SHA-1 by which the server knows the script.
     script: String,
     compress_from: usize,
     /// Whether another server can become the master.
@@ -64,7 +64,7 @@ impl Writer {
         }
     }
 
-    /// Has this one told how writes go.
+    /// Reports the result of writes to `news`.
     pub(super) fn telling(self, news: &Arc<ConnectionLog>) -> Self {
         let news = Arc::clone(news);
         Self { news, ..self }
@@ -74,10 +74,10 @@ impl Writer {
         &self.links
     }
 
-    /// Writes whatever comes; does not return.
+    /// Writes whatever is queued; does not return.
     pub(super) async fn run(self) {
         loop {
-            // What waits for a connection waits in the queue, where the oldest gives way.
+            // Until there is a connection, writes stay in the queue, where the oldest are dropped.
             self.link.ready().await;
             let writes = self.queue.take(PORTION, PORTION_BYTES).await;
             self.metrics.queued(&self.queue);
@@ -131,7 +131,7 @@ impl Writer {
         };
         let first = self.ask(live, &command("EVALSHA", &self.script)).await;
         let answer = match first {
-            // A server that has been started since. This also teaches it the script.
+            // The server was restarted since. This also loads the script.
             Err(WriteRefusal::NoScript) => {
                 self.ask(live, &command("EVAL", schema::NEWER_WINS)).await
             }
@@ -167,7 +167,7 @@ impl Writer {
     fn conclude(&self, live: &SupervisedState, error: &RedisError) {
         live.failed(error);
         if self.follows_master && error.code() == Some("READONLY") {
-            // The master has become a replica. Lookups do not notice, for it still answers them.
+            // The master has become a replica. Lookups do not notice, since it still answers them.
             for live in self.links.iter().filter_map(|link| link.live()) {
                 live.broken();
             }
@@ -175,7 +175,7 @@ impl Writer {
     }
 }
 
-/// Why the server did not do it.
+/// Why the server did not write it.
 enum WriteRefusal {
     NoScript,
     Other(RedisFailure),

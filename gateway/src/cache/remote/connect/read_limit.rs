@@ -1,5 +1,5 @@
-//! A stream that ends when too much comes at once: the client library keeps what it reads until an
-//! answer is complete, and an answer says itself how long it is.
+//! A stream that fails when too much arrives without a complete answer: the client library buffers
+//! what it reads until an answer is complete, and an answer announces its own length.
 
 use std::io;
 use std::pin::Pin;
@@ -9,16 +9,16 @@ use std::task::{Context, Poll};
 
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
-/// Bytes that may come without an answer among them. Well above what all lookups under way can ask
-/// for while whoever waits for them is busy, well below what hurts.
+/// Bytes that may arrive without a complete answer. Well above what all lookups in flight can
+/// request while their callers are busy, well below what would hurt.
 const MOST: usize = 64 * 1024 * 1024;
 
-/// Bytes that have come since the last answer. Clones are the same.
+/// Bytes received since the last complete answer. Clones share the count.
 #[derive(Clone, Debug, Default)]
 pub(in crate::cache::remote) struct UnansweredBytes(Arc<AtomicUsize>);
 
 impl UnansweredBytes {
-    /// An answer was among them.
+    /// A complete answer was received.
     pub(in crate::cache::remote) fn answered(&self) {
         self.0.store(0, Ordering::Relaxed);
     }
@@ -26,7 +26,7 @@ impl UnansweredBytes {
     fn add(&self, bytes: usize) -> io::Result<()> {
         let before = self.0.fetch_add(bytes, Ordering::Relaxed);
         if before.saturating_add(bytes) > MOST {
-            // Of the kinds the library takes for the end of the connection.
+            // Of a kind that the library treats as the end of the connection.
             let error = io::Error::new(
                 io::ErrorKind::ConnectionAborted,
                 "the answer is longer than the read limit",
@@ -37,7 +37,7 @@ impl UnansweredBytes {
     }
 }
 
-/// A stream whose reading side is watched.
+/// A stream whose reading side is limited.
 #[derive(Debug)]
 pub(super) struct ReadLimit<S> {
     stream: S,

@@ -1,7 +1,7 @@
-//! Opens a connection to one server: TCP, TLS if it is wanted, the login.
+//! Opens a connection to one server: TCP, optional TLS, login.
 //!
-//! The client library could, but would read all of the system's certificates for each connection,
-//! and let nobody see how much it reads.
+//! The client library could do this, but would read all of the system's certificates for each
+//! connection, and its reads could not be limited.
 
 use std::io;
 use std::sync::Arc;
@@ -21,7 +21,7 @@ use super::read_limit::{ReadLimit, UnansweredBytes};
 use crate::cache::remote::connection::ServerConnection;
 use crate::cache::remote::feed;
 
-/// A connection on which nothing is heard for so long is given up by the system.
+/// The system closes a connection that has been silent for this long.
 pub(super) const SILENCE: Duration = Duration::from_secs(10);
 
 /// Certificates that cannot be used.
@@ -37,10 +37,10 @@ pub enum RedisTrustError {
     Tls(#[from] rustls::Error),
 }
 
-/// How servers are spoken to.
+/// How servers are connected to.
 #[derive(Clone)]
 pub(in crate::cache::remote) struct SocketConnector {
-    /// `None` where no TLS is spoken.
+    /// `None` without TLS.
     tls: Option<TlsConnector>,
 }
 
@@ -49,14 +49,14 @@ impl SocketConnector {
         Self { tls: None }
     }
 
-    /// Over TLS, trusting these authorities in PEM form, or without any the system's.
+    /// With TLS, trusting these authorities in PEM form, or without any the system's.
     pub(super) fn secured(authorities: Option<&[u8]>) -> Result<Self, RedisTrustError> {
         Ok(Self {
             tls: Some(connector(authorities)?),
         })
     }
 
-    /// A connection on which the trades of pools are told.
+    /// Opens a connection that is subscribed to the trades of pools.
     pub(super) async fn subscribe(
         &self,
         address: &ConnectionAddr,
@@ -76,7 +76,7 @@ impl SocketConnector {
         }
     }
 
-    /// A connection on which commands may be sent.
+    /// Opens a connection for commands.
     pub(super) async fn open(
         &self,
         address: &ConnectionAddr,
@@ -99,8 +99,8 @@ fn unsupported() -> io::Error {
     io::Error::from(io::ErrorKind::Unsupported)
 }
 
-/// Requests are small and waited for: they must not wait to be joined by others. And a peer that
-/// has vanished without a word must be noticed although nothing is sent.
+/// Requests are small and awaited, so they must not be delayed to be sent together. A peer that
+/// vanished must be noticed even when nothing is sent.
 async fn tcp(host: &str, port: u16) -> io::Result<TcpStream> {
     let stream = TcpStream::connect((host, port)).await?;
     stream.set_nodelay(true)?;
@@ -143,7 +143,7 @@ fn connector(authorities: Option<&[u8]>) -> Result<TlsConnector, RedisTrustError
             return Err(RedisTrustError::Platform);
         }
     }
-    // Named, because a process may hold more than one provider of cryptography.
+    // Named explicitly, because a process may hold more than one cryptography provider.
     let provider = Arc::new(rustls::crypto::ring::default_provider());
     let config = ClientConfig::builder_with_provider(provider)
         .with_safe_default_protocol_versions()?
