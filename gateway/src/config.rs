@@ -76,17 +76,17 @@ pub use upstream::{
 };
 pub use websocket::{FeedLimits, WebSocket};
 
-/// The configuration used when none is given: three stand-in validators on this machine.
+/// The configuration used when none is given: three simulated validators on this machine.
 pub const DEMO: &str = include_str!("../../conf/demo.yaml");
 
 /// A configuration of the gateway that may be used.
 pub type Loaded = perijove_core::settings::Loaded<Config>;
 
-/// Everything the gateway can be told. [`Config::default`] has every default and no upstream; the
-/// loader refuses a file that leaves `upstreams` empty.
+/// All settings of the gateway. [`Config::default`] has every default and no upstream; the loader
+/// refuses a file that leaves `upstreams` empty.
 #[derive(Clone, Debug, JsonSchema, PartialEq)]
 pub struct Config {
-    /// Where clients are listened for.
+    /// The listeners for clients.
     pub listen: Listen,
     pub admin: Admin,
     pub runtime: Runtime,
@@ -99,9 +99,9 @@ pub struct Config {
     /// A file with the hashes of further keys, which the command `keys` writes. Its keys are
     /// among those of [`Config::consumers`].
     pub keys_file: Option<PathBuf>,
-    /// Tokens that are taken in place of keys.
+    /// JSON Web Tokens, accepted in place of keys.
     pub jwt: Option<Jwt>,
-    /// What consumers may do. There is always one named `default`.
+    /// Plans of consumers. There is always one named `default`.
     pub plans: Vec<Plan>,
     /// The plan of every address that calls without a key. Without consumers there is no limit
     /// unless it is given.
@@ -112,12 +112,12 @@ pub struct Config {
     /// Whether requests are counted by consumer in the metrics.
     pub consumer_metrics: bool,
     pub cluster: Cluster,
-    /// What upstreams of a tier have where they say nothing themselves. Already applied to
+    /// Defaults of the upstreams of each tier. Already applied to
     /// [`Config::upstreams`].
     pub tiers: Tiers,
     /// Never empty in a loaded configuration; ids are unique.
     pub upstreams: Vec<Upstream>,
-    /// What the budgets of upstreams have in common.
+    /// Settings of all budgets.
     pub budgets: Budgets,
     pub health: Health,
     pub breaker: Breaker,
@@ -171,7 +171,7 @@ impl Default for Config {
 }
 
 impl Config {
-    /// Whether callers can be known by keys or tokens.
+    /// Whether callers can be identified by keys or tokens.
     pub fn has_keys(&self) -> bool {
         !self.consumers.is_empty() || self.keys_file.is_some() || self.jwt.is_some()
     }

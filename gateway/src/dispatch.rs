@@ -1,8 +1,8 @@
-//! Gets one call answered: attempts, hedges and retries on the next candidate, inside the caller's
+//! Gets one call answered: attempts, hedges and retries on the next candidates, within the caller's
 //! deadline and a retry budget.
 //!
 //! Not here: what a call is (`solana::class`), which upstreams could serve it (`upstream::pool`),
-//! what their answers mean (`solana::judge`), and answers that are already known.
+//! what their answers mean (`solana::judge`), and kept answers (`cache`).
 
 mod archive_budget;
 mod attempt;
@@ -49,7 +49,7 @@ pub struct Settings {
     pub hedge: config::Hedge,
     pub history: config::History,
     pub selection: config::Selection,
-    /// Answers up to this many bytes are held and checked whole; larger ones stream.
+    /// Answers up to this many bytes are buffered and checked as a whole; larger ones stream.
     pub answer_buffer: usize,
 }
 
@@ -62,15 +62,15 @@ pub struct Dispatch<'a> {
     pub call: &'a Call,
     pub class: &'a Class,
     pub session: &'a ReadSession,
-    /// Who goes first where upstreams' connections are short.
+    /// Class and consumer, which decide who gets a free connection first.
     pub ask: PermitRequest,
-    /// When the caller began to wait.
+    /// When the request arrived.
     pub started: Instant,
-    /// The caller's time is up.
+    /// The end of the caller's time.
     pub deadline: Instant,
     /// Upstreams are told not to look into long-term storage.
     pub ledger_only: bool,
-    /// Only upstreams that may have what another has not; see `history`.
+    /// Only upstreams that may have what another lacks; see `history`.
     pub deeper: Option<DeeperUpstreams<'a>>,
 }
 
@@ -81,33 +81,33 @@ pub enum Delivered {
     Rejected(Rejection),
 }
 
-/// How it came about, for logs, headers and metrics.
+/// How the answer came about, for logs, headers and metrics.
 #[derive(Debug, Default)]
 pub struct AttemptSummary {
     pub attempts: u32,
     pub hedged: bool,
-    /// Who gave the delivered answer.
+    /// The upstream of the delivered answer.
     pub upstream: Option<Arc<Upstream>>,
     /// The first upstream that failed, if a retry followed.
     pub failed_over_from: Option<Arc<Upstream>>,
     /// The slot that upstream was known to have reached before it was asked, at the call's
     /// commitment.
     pub reached: Option<Slot>,
-    /// What the delivered answer told its client of the head of the chain.
+    /// What the delivered answer shows its client of the head of the chain.
     pub told_heads: ToldHeads,
-    /// The last fault met.
+    /// The last fault.
     pub fault: Option<FaultKind>,
     /// Attempts that did not give the delivered answer.
     pub others: Vec<AttemptRecord>,
-    /// Number and time of the one that did.
+    /// Number and duration of the attempt that did.
     pub won: Option<(u32, Duration)>,
-    /// It says that there is nothing, and an upstream whose history reaches further back has not
-    /// confirmed it: not to be kept.
+    /// It says that there is nothing, and no upstream with more history has confirmed that: not to
+    /// be kept.
     pub unproven: bool,
 }
 
 impl Dispatch<'_> {
-    /// Runs the call to its end. Dropping the future cancels what is under way upstream.
+    /// Runs the call to its end. Dropping the future cancels the attempts in flight.
     pub async fn run(&self) -> (Delivered, AttemptSummary) {
         let mut flight = Attempts::new(self);
         let (delivered, summary) = flight.run().await;

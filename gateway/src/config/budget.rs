@@ -1,4 +1,4 @@
-//! What a provider sells.
+//! Budgets of upstreams: what a provider sells.
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
@@ -17,45 +17,45 @@ use super::plan::read_costs;
 pub struct Budget {
     #[schemars(flatten)]
     pub rate: BudgetRate,
-    /// What calls of these methods count as, where that is not one: the provider's credits.
+    /// Weight of a call of these methods, if it is not 1: the provider's credits.
     pub costs: BTreeMap<String, u32>,
-    /// Methods that have a budget of their own beside it.
+    /// Methods that also have a budget of their own.
     pub groups: Vec<BudgetGroup>,
-    /// Upstreams with the same name here share one budget, as the keys of one organisation do.
+    /// Upstreams with the same name here share one budget, like the keys of one organisation.
     pub organisation: Option<String>,
 }
 
-/// So many requests in a time.
+/// A number of requests per unit of time.
 #[derive(Clone, Copy, Debug, JsonSchema, PartialEq, Eq)]
 pub struct BudgetRate {
-    /// So many in each `per`, spread evenly over it.
+    /// Requests per `per`, spread evenly over it.
     pub requests: u64,
-    /// In which time: `second`, `minute`, `hour`, `day`, or `month` of 30 days.
+    /// Unit of time: `second`, `minute`, `hour`, `day`, or `month` of 30 days.
     pub per: Per,
-    /// So many of them at once.
+    /// Requests that may be sent at once.
     pub burst: u32,
-    /// The share of the burst that only calls of the classes high and critical may use, in percent.
+    /// Percentage of the burst that is reserved for calls of the classes high and critical.
     pub reserve: u32,
-    /// Whether no `per`, whenever it begins, may have more than `requests`. Otherwise one may have the
-    /// burst besides.
+    /// Whether any span of length `per` is limited to `requests`. Otherwise it may contain the
+    /// burst in addition.
     pub sliding: bool,
 }
 
 /// Methods with a budget.
 #[derive(Clone, Debug, JsonSchema, PartialEq, Eq)]
 pub struct BudgetGroup {
-    /// They count in the budget of the upstream too.
+    /// They also count against the budget of the upstream.
     pub methods: Vec<String>,
     #[schemars(flatten)]
     pub rate: BudgetRate,
 }
 
-/// What all budgets have in common.
+/// Settings of all budgets.
 #[derive(Clone, Debug, Default, JsonSchema, PartialEq, Eq)]
 pub struct Budgets {
     /// Whether gateways with the same `cache.redis` share their budgets.
     pub shared: bool,
-    /// A file in which what is used up survives a restart.
+    /// A file that keeps what is used up across restarts.
     pub file: Option<PathBuf>,
 }
 
@@ -123,7 +123,7 @@ impl BudgetRate {
     }
 }
 
-/// The time of a budget.
+/// The unit of time of a budget.
 #[derive(Clone, Copy, Debug, JsonSchema, PartialEq, Eq)]
 #[schemars(rename_all = "snake_case")]
 pub enum Per {
@@ -146,7 +146,7 @@ words!(
 );
 
 impl Per {
-    /// As it is written.
+    /// As written in the file.
     pub const fn label(self) -> &'static str {
         match self {
             Self::Second => "second",
@@ -168,7 +168,7 @@ impl Per {
     }
 }
 
-/// Providers whose figures are known.
+/// Providers with known limits.
 #[derive(Clone, Copy, Debug, JsonSchema, PartialEq, Eq)]
 #[schemars(rename_all = "snake_case")]
 pub enum Provider {
@@ -191,7 +191,7 @@ words!(
 );
 
 impl Provider {
-    /// Cautious figures: what a small plan allows for long.
+    /// Conservative limits: what a small plan allows continuously.
     const fn budget(self) -> BudgetRate {
         let (requests, burst) = match self {
             Self::Helius => (3000, 15),
@@ -211,7 +211,7 @@ impl Provider {
 }
 
 impl Budget {
-    /// `provider` sets what `budget` does not say; with neither there is no budget.
+    /// `provider` supplies what `budget` leaves out; with neither there is no budget.
     pub(super) fn read(section: &mut Section<'_>) -> Option<Self> {
         Self::read_with(section, |section, rate| {
             let costs = read_costs(section, rate.burst);
@@ -266,7 +266,7 @@ fn read_organisation(section: &mut Section<'_>) -> Option<String> {
     section.optional("organisation")
 }
 
-/// Reports upstreams that share a budget and say different things of it.
+/// Reports upstreams that share a budget but configure it differently.
 pub(super) fn refuse_contradictions(section: &Section<'_>, upstreams: &[Upstream]) {
     let mut known: Vec<(&str, &Budget)> = Vec::new();
     for upstream in upstreams {

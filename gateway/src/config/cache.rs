@@ -1,4 +1,4 @@
-//! What is kept of the answers, and for how long at most.
+//! Which answers are kept, and for how long at most.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -13,10 +13,10 @@ use crate::solana::{DefaultRetention, Method};
 /// The largest entry is at most this part of the memory: a shard holds several of them.
 const LARGEST_SHARE: usize = 128;
 
-/// Lifetimes above an epoch mean nothing.
+/// Lifetimes above an epoch have no meaning.
 const EPOCH: u32 = 432_000;
 
-/// Kept answers. How long each is true is known from its method; what is set here shortens that.
+/// Kept answers. How long each is valid depends on its method; the settings here shorten that.
 #[derive(Clone, Debug, JsonSchema, PartialEq, Eq)]
 #[expect(
     clippy::struct_excessive_bools,
@@ -25,15 +25,15 @@ const EPOCH: u32 = 432_000;
 pub struct Cache {
     /// Whether answers are kept, and identical calls joined, at all.
     pub enabled: bool,
-    /// Bytes of memory for answers. Less of it takes effect at once.
+    /// Bytes of memory for answers. A lower value takes effect at once.
     pub memory: usize,
     /// Answers of more bytes are not kept. At most a 128th of `memory`.
     pub max_entry: usize,
-    /// For how many slots after its end an answer is given once more while a fresh one is fetched.
+    /// For how many slots after it expired an answer is served while a fresh one is fetched.
     pub stale_while_revalidate: u64,
-    /// For how many slots after its end an answer is given when every upstream fails.
+    /// For how many slots after it expired an answer is served when every upstream fails.
     pub stale_if_error: u64,
-    /// Whether `methods` may make lifetimes longer than they are by default.
+    /// Whether `methods` may lengthen lifetimes beyond their defaults.
     pub allow_looser: bool,
     /// Lifetimes by method.
     #[schemars(
@@ -43,20 +43,21 @@ pub struct Cache {
     pub methods: BTreeMap<Method, MethodRule>,
     /// Whether one answer to `getMultipleAccounts` may hold accounts read at different slots.
     pub mix_account_slots: bool,
-    /// Whether identical calls under way at the same time share one call to an upstream.
+    /// Whether identical calls in flight share one call to an upstream.
     pub coalesce: bool,
     /// Accounts that are read often and therefore subscribed to.
     pub hot_accounts: HotAccounts,
-    /// A second cache behind the memory, shared with other gateways. Without it there is none.
+    /// A second cache behind the memory, shared with other gateways. None by default.
     pub redis: Option<Redis>,
 }
 
 /// Which accounts are subscribed to because they are read often.
 #[derive(Clone, Copy, Debug, JsonSchema, PartialEq, Eq)]
 pub struct HotAccounts {
-    /// Most of them; 0 for none.
+    /// Maximum number of such accounts; 0 for none.
     pub most: usize,
-    /// Reads in a window from which on an account is one. It is until there are less than half.
+    /// Reads in a window that make an account one of them. It remains one until there are fewer
+    /// than half.
     pub reads: u32,
     /// The time over which reads are counted.
     pub window: Duration,
@@ -87,10 +88,11 @@ impl HotAccounts {
     }
 }
 
-/// How one method differs from what is usual.
+/// How one method differs from its default.
 #[derive(Clone, Copy, Debug, Default, JsonSchema, PartialEq, Eq)]
 pub struct MethodRule {
-    /// The most slots an answer is given for, the one it was read at included; 0 for not at all.
+    /// Maximum number of slots for which an answer is served, including the one it was read at; 0
+    /// for not at all.
     pub slots: Option<u32>,
 }
 

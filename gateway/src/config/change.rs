@@ -1,4 +1,4 @@
-//! What a reload cannot apply.
+//! Changes that a reload cannot apply.
 
 use crate::config::Config;
 

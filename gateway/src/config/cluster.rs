@@ -10,10 +10,10 @@ use serde_json::{Value, json};
 /// The cluster behind the gateway.
 #[derive(Clone, Debug, JsonSchema, PartialEq, Eq)]
 pub struct Cluster {
-    /// `auto` (what the first upstream in the best tier says), `mainnet`, `devnet`, `testnet`, or
-    /// a genesis hash. Upstreams of another cluster are not used.
+    /// `auto` (the genesis hash of the first upstream in the best tier), `mainnet`, `devnet`,
+    /// `testnet`, or a genesis hash. Upstreams of another cluster are not used.
     pub genesis: GenesisRule,
-    /// The usual time between two slots.
+    /// Usual time between two slots.
     pub slot_time: Duration,
 }
 

@@ -5,12 +5,12 @@ use schemars::JsonSchema;
 
 use crate::config::limits::size;
 
-/// When and how hard answers are compressed with gzip.
+/// When and how strongly answers are compressed with gzip.
 #[derive(Clone, Debug, JsonSchema, PartialEq, Eq)]
 pub struct Compression {
     /// Whether answers are compressed at all.
     pub enabled: bool,
-    /// Answers below this many bytes go out as they are.
+    /// Smaller answers, in bytes, are sent uncompressed.
     pub min_bytes: usize,
     /// gzip level, 1 (fast) to 9 (small).
     pub level: u32,

@@ -8,17 +8,17 @@ use sha2::{Digest, Sha256};
 
 use super::{DEFAULT_PLAN, KeysFile, Plan};
 
-/// Somebody who calls the gateway with a key of his own.
+/// A caller with keys of its own.
 #[derive(Clone, Debug, JsonSchema, PartialEq, Eq)]
 pub struct Consumer {
     /// Name in logs; unique.
     pub id: String,
     /// Any of these keys identifies the consumer; unique over all consumers.
     pub keys: Vec<Secret>,
-    /// The same for keys that are not written down: `sha256:` and 64 hexadecimal digits, as
+    /// The same for keys that are not in the file: `sha256:` and 64 hexadecimal digits, as
     /// `perijove-gateway keys hash` prints them. At least one key or hash is needed.
     pub key_hashes: Vec<KeyHash>,
-    /// What it may do. Defaults to the plan `default`.
+    /// Its plan. Defaults to the plan `default`.
     pub plan: String,
 }
 
@@ -57,7 +57,7 @@ impl Setting for KeyHash {
     }
 }
 
-/// The name of a plan, which must be there.
+/// The id of a plan, which must exist.
 pub(super) fn plan_of(
     section: &mut Section<'_>,
     key: &'static str,
@@ -74,7 +74,7 @@ pub(super) fn plan_of(
 const WEAK_KEY: usize = 16;
 
 impl Consumer {
-    /// Without keys of its own only where a `keys_file` may hold some.
+    /// A consumer may be without keys only if a `keys_file` may hold some.
     pub(super) fn read_all(
         section: &mut Section<'_>,
         plans: &[Plan],
@@ -112,7 +112,7 @@ impl Consumer {
         consumers
     }
 
-    /// Those of all its keys.
+    /// The hashes of all its keys.
     pub fn hashes(&self) -> impl Iterator<Item = KeyHash> {
         let written = self.keys.iter();
         let written = written.map(|key| KeyHash::of(key.expose().as_bytes()));

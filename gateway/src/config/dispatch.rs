@@ -1,23 +1,23 @@
-//! Further attempts: after a failure (retry) and before one (hedge).
+//! Retries and hedges.
 
 use std::time::Duration;
 
 use perijove_core::settings::Section;
 use schemars::JsonSchema;
 
-/// How failed calls are repeated on the next upstream.
+/// How failed calls are retried on the next upstream.
 #[derive(Clone, Debug, JsonSchema, PartialEq)]
 pub struct Retry {
-    /// After so many attempts at one call no upstream is asked for it a second time. One that was
-    /// not asked yet is, however many there are.
+    /// After this many attempts at one call no upstream is asked a second time. Upstreams not asked
+    /// yet still are, however many there are.
     pub attempts: u32,
-    /// Retries as a share of the calls.
+    /// Retries and hedges as a share of the calls.
     pub budget: f64,
-    /// Retries in a second that are free of the budget, so that a quiet gateway can retry.
+    /// Retries per second that are always allowed, so that a gateway with little traffic can retry.
     pub min_per_second: u32,
-    /// The pause before asking again for a slot that no upstream has yet.
+    /// Pause before asking again for a slot that no upstream has yet.
     pub later: Duration,
-    /// A signed transaction without an answer for this long is sent to the next upstream too.
+    /// A signed transaction that is unanswered for this long is sent to the next upstream as well.
     pub write_after: Duration,
 }
 
@@ -57,16 +57,16 @@ impl Retry {
 /// When a second upstream is asked although the first has not failed. Reads only.
 #[derive(Clone, Debug, JsonSchema, PartialEq)]
 pub struct Hedge {
-    /// Whether hedges go out at all.
+    /// Whether hedges are sent at all.
     pub enabled: bool,
-    /// The quantile of the observed latency after which the hedge goes out.
+    /// Quantile of the observed latency after which a hedge is sent.
     pub quantile: f64,
-    /// It never goes out earlier than this.
+    /// A hedge is never sent earlier than this.
     pub floor: Duration,
-    /// After this long a call is stuck, if others do not take as long: it is then asked of any fit
-    /// upstream, also of one that charges for it.
+    /// A call unanswered for this long is stuck, unless other upstreams take as long: it is then
+    /// sent to any healthy upstream, including metered ones.
     pub metered_after: Duration,
-    /// Most hedges for one call that is slow. One that is stuck goes on to every fit upstream.
+    /// Maximum number of hedges for a slow call. A stuck one goes on to every healthy upstream.
     pub extra: u32,
 }
 

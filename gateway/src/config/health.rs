@@ -1,16 +1,16 @@
-//! When an upstream is left alone: health by slots, the circuit breaker, the hold-off after 429.
+//! When an upstream gets no calls: health by slots, the circuit breaker, hold-offs after 429.
 
 use std::time::Duration;
 
 use perijove_core::settings::Section;
 use schemars::JsonSchema;
 
-/// When an upstream counts as unfit by what its slots say, with hysteresis both ways.
+/// When an upstream counts as unhealthy by its slots, with hysteresis in both directions.
 #[derive(Clone, Debug, JsonSchema, PartialEq, Eq)]
 pub struct Health {
-    /// Excluded when more slots than this behind the tip.
+    /// Excluded when more than this many slots behind the tip.
     pub exclude_lag: u64,
-    /// Readmitted when fewer slots than this behind the tip; below `exclude_lag`.
+    /// Readmitted when fewer than this many slots behind the tip; below `exclude_lag`.
     pub readmit_lag: u64,
     /// Excluded when its slot has not moved for this long while others have, or when there are none.
     pub stopped_after: Duration,
@@ -20,11 +20,11 @@ pub struct Health {
     pub failures: u32,
     /// Good probes in a row that readmit it.
     pub successes: u32,
-    /// The gateway is ready while an upstream that answers may be sent one of these methods.
+    /// The gateway is ready while a healthy upstream may be sent one of these methods.
     pub ready_for: Vec<String>,
 }
 
-/// What a gateway that serves clients is asked for all the time.
+/// What clients request all the time.
 const ORDINARY: [&str; 6] = [
     "getAccountInfo",
     "getBalance",
@@ -77,22 +77,22 @@ impl Health {
     }
 }
 
-/// When an upstream that keeps failing is left alone. 429 and errors of the client never count.
+/// When an upstream that keeps failing gets no calls. 429 and errors of the client never count.
 #[derive(Clone, Debug, JsonSchema, PartialEq)]
 pub struct Breaker {
     /// Failures in a row that open the breaker.
     pub failures: u32,
-    /// Share of failed calls in `window` that opens it, once there were `min_calls`.
+    /// Share of failed calls in `window` that opens it, once there are `min_calls`.
     pub ratio: f64,
-    /// Calls in `window` below which the share says nothing.
+    /// Minimum number of calls in `window` for the share to count.
     pub min_calls: u32,
-    /// Over which time calls are counted for `ratio`.
+    /// Time over which calls are counted for `ratio`.
     pub window: Duration,
-    /// How long it stays open before trial calls are let through.
+    /// How long it stays open before trial calls are allowed.
     pub open: Duration,
-    /// Most trial calls at the same time while half open.
+    /// Maximum number of concurrent trial calls while half-open.
     pub trials: u32,
-    /// Good trial calls that close it.
+    /// Successful trial calls that close it.
     pub successes: u32,
 }
 
@@ -126,19 +126,19 @@ impl Breaker {
     }
 }
 
-/// How long an upstream (or one method of it) rests after it said "too many requests". What it
-/// asks for itself (`Retry-After`, `x-ratelimit-reset`) is the least.
+/// How long an upstream (or one method of it) is held off after it answered "too many requests". A
+/// pause that it asks for (`Retry-After`, `x-ratelimit-reset`) is the minimum.
 #[derive(Clone, Debug, JsonSchema, PartialEq)]
 pub struct HoldOff {
     /// The first pause.
     pub base: Duration,
-    /// What the pause grows by each further time.
+    /// Factor by which the pause grows each further time.
     pub factor: f64,
-    /// Share by which each pause is varied at random, up or down.
+    /// Share by which each pause varies at random, up or down.
     pub jitter: f64,
     /// The longest pause.
     pub max: Duration,
-    /// The pause when a provider says that the credits are used up.
+    /// The pause when a provider reports that its credits are used up.
     pub credits: Duration,
 }
 

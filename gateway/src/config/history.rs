@@ -1,25 +1,25 @@
-//! Where history is looked for that the first upstream asked does not have.
+//! Looking for history that the first upstream does not have.
 
 use std::time::Duration;
 
 use perijove_core::settings::Section;
 use schemars::JsonSchema;
 
-/// What happens before "there is nothing" is believed.
+/// What happens before an empty answer about the past is returned.
 #[derive(Clone, Debug, JsonSchema, PartialEq, Eq)]
 pub struct History {
-    /// Whether the upstream that reaches further back is asked before an empty answer about the
-    /// past (a transaction, a block, an account's signatures) is delivered.
+    /// Whether an upstream with more history is asked before an empty answer about the past (a
+    /// transaction, a block, an account's signatures) is returned.
     pub ask_deeper: bool,
-    /// How long that may take; then the first answer is delivered.
+    /// Time limit of that question; then the first answer is returned.
     pub timeout: Duration,
-    /// After it had nothing either, it is not asked for the same again for so long; twice as long
-    /// each further time.
+    /// If that upstream has nothing either, it is not asked the same again for this long; twice as
+    /// long each further time.
     pub pause: Duration,
     /// The longest pause.
     pub longest_pause: Duration,
-    /// Most such questions a second of which the archive has nothing either, whatever they ask for;
-    /// ten seconds' worth at once. Beyond that the first answer is delivered, and not kept.
+    /// Maximum number of such questions per second that find nothing, whatever they ask for; up to
+    /// ten seconds' worth at once. Beyond that the first answer is returned, and not kept.
     pub misses_per_second: u32,
 }
 

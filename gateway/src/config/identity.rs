@@ -1,5 +1,5 @@
-//! What a TLS listener shows: a certificate with its chain, and the key that belongs to it. Whether
-//! they can be used is found here, before anything is served and each time they are renewed.
+//! The identity of a TLS listener: a certificate with its chain, and its key. Whether they are
+//! usable is checked here, before anything is served and on each renewal.
 
 use std::path::Path;
 use std::sync::Arc;
@@ -14,15 +14,15 @@ use rustls::{Error, InconsistentKeys};
 use x509_parser::certificate::X509Certificate;
 use x509_parser::prelude::FromDer;
 
-/// How long before its end a certificate is warned of: with a lifetime of 90 days, renewals are due
-/// at 30 and late at 14.
+/// How long before its expiry a certificate is warned about: with a lifetime of 90 days, renewals
+/// are due at 30 and late at 14.
 const SOON: Duration = Duration::from_hours(14 * 24);
 
 /// A certificate with its chain and its key, which belong together.
 #[derive(Clone, Debug)]
 pub struct Identity {
     certified: Arc<CertifiedKey>,
-    /// The certificate's own and then those of its chain. Never empty.
+    /// Validity of the certificate, then of its chain. Never empty.
     dates: Vec<Dates>,
 }
 
@@ -42,7 +42,7 @@ pub struct IdentityFault {
 }
 
 impl Identity {
-    /// From two PEM texts. The names of the files are only for what is said of them.
+    /// From two PEM texts. The names of the files are only used in messages.
     ///
     /// # Errors
     /// Everything that is wrong with them.
@@ -84,7 +84,7 @@ impl Identity {
         }
     }
 
-    /// Looks at the files that a listener names, and reports what is wrong or doubtful.
+    /// Checks the files that a listener names, and reports errors and warnings.
     pub(super) fn look_at(section: &Section<'_>, certificate: &Path, key: &Path) {
         let read = |name: &'static str, file: &Path| {
             let contents = section.contents_apart(file);
@@ -105,7 +105,7 @@ impl Identity {
                 }
             }
             Err(faults) => {
-                // What could not be read at all has been reported.
+                // Unreadable files have been reported already.
                 let is_read = |fault: &&IdentityFault| match fault.key {
                     "certificate" => texts.0.is_some(),
                     _ => texts.1.is_some(),
@@ -117,19 +117,19 @@ impl Identity {
         }
     }
 
-    /// What the TLS library needs.
+    /// For the TLS library.
     pub fn certified(&self) -> Arc<CertifiedKey> {
         Arc::clone(&self.certified)
     }
 
-    /// When the certificate itself ends; not its chain.
+    /// When the certificate itself expires; not its chain.
     pub fn until(&self) -> SystemTime {
         self.dates
             .first()
             .map_or(SystemTime::UNIX_EPOCH, |own| own.until)
     }
 
-    /// What clients will not like now, or before long: in words that follow the name of the file.
+    /// What clients will refuse, now or soon: as text that follows the name of the file.
     pub fn doubts(&self, now: SystemTime) -> Vec<String> {
         let numbered = self.dates.iter().enumerate();
         numbered
@@ -207,7 +207,7 @@ impl Dates {
     }
 }
 
-/// Seconds since 1970; what lies before is as good as then.
+/// Seconds since 1970; earlier times count as 1970.
 fn time(unix: i64) -> SystemTime {
     SystemTime::UNIX_EPOCH + Duration::from_secs(u64::try_from(unix).unwrap_or(0))
 }

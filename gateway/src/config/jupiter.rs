@@ -20,25 +20,25 @@ pub use upstream::{JupiterKind, JupiterPaths, JupiterUpstream};
 /// Jupiter's API. Served when it has upstreams.
 #[derive(Clone, Debug, Default, JsonSchema, PartialEq)]
 pub struct Jupiter {
-    /// Without any, nothing of Jupiter's API is served but what `price` brings.
+    /// Without any, only the price API of `price` is served.
     pub upstreams: Vec<JupiterUpstream>,
     /// Whether upstreams with another `platform_fee_bps` than the first are asked when none with the
     /// same can answer. Their quotes are never kept together.
     pub fee_fallback: bool,
-    /// How quotes are kept.
+    /// Kept quotes.
     pub quote: Quotes,
     pub lifetimes: Lifetimes,
-    /// How their health is found out.
+    /// Health checks.
     pub health: JupiterHealth,
     pub affinity: Affinity,
     pub optimizer: Optimizer,
     pub referral: Referral,
 }
 
-/// What keeps a consumer's requests on one upstream. Without either: its key, or its address.
+/// What keeps a consumer's requests on one upstream. By default its key, or its address.
 #[derive(Clone, Debug, Default, JsonSchema, PartialEq, Eq)]
 pub struct Affinity {
-    /// A request header whose value tells sessions apart.
+    /// A request header whose value identifies the session.
     pub header: Option<String>,
     /// A cookie whose value does.
     pub cookie: Option<String>,
@@ -59,7 +59,7 @@ impl Jupiter {
         }
     }
 
-    /// Whether anything of it is served.
+    /// Whether any of it is served.
     pub fn is_served(&self) -> bool {
         !self.upstreams.is_empty()
     }

@@ -1,4 +1,4 @@
-//! Tokens that an identity provider signs: which are taken, and for whom.
+//! Tokens signed by an identity provider: which are accepted, and for whom.
 
 use std::path::PathBuf;
 use std::time::Duration;
@@ -12,23 +12,23 @@ use schemars::JsonSchema;
 use super::consumer::plan_of;
 use super::{DEFAULT_PLAN, Plan};
 
-/// Which JSON Web Tokens are taken in place of a key.
+/// Which JSON Web Tokens are accepted in place of a key.
 #[derive(Clone, Debug, JsonSchema, PartialEq, Eq)]
 pub struct Jwt {
     /// File with the public keys (for HS256 and the like the secrets) as a JSON Web Key Set.
     pub jwks: PathBuf,
-    /// What stands in it.
+    /// Its content.
     #[schemars(skip)]
     pub key_set: Secret,
-    /// Who must have issued a token; anybody who signs with one of the keys where it is not given.
+    /// Required issuer of tokens; by default anybody who signs with one of the keys.
     pub issuer: Option<String>,
-    /// For whom a token must be meant, one of these; for whomever where it is empty.
+    /// A token must be meant for one of these audiences; any if empty.
     pub audience: Vec<String>,
-    /// The claim that tells callers apart.
+    /// The claim that identifies the caller.
     pub consumer_claim: String,
     /// The claim that names the plan.
     pub plan_claim: String,
-    /// The plan of those whose token names none.
+    /// The plan of callers whose token names none.
     pub plan: String,
     /// How far clocks may differ.
     pub leeway: Duration,
@@ -37,10 +37,10 @@ pub struct Jwt {
 /// A key that checks signatures.
 #[derive(Clone)]
 pub struct TokenKey {
-    /// By which tokens name it.
+    /// The id by which tokens refer to it.
     pub id: Option<String>,
-    /// What it may be used with, and with nothing else: whoever holds a public key could otherwise
-    /// take it for the secret of another algorithm.
+    /// The only algorithms it may be used with: otherwise anybody who knows a public key could use
+    /// it as the secret of another algorithm.
     pub algorithms: Vec<Algorithm>,
     pub key: DecodingKey,
 }
@@ -100,10 +100,10 @@ impl Jwt {
 }
 
 impl TokenKey {
-    /// Those of a JSON Web Key Set.
+    /// The keys of a JSON Web Key Set.
     ///
     /// # Errors
-    /// Says what is wrong with it, without anything that stands in it.
+    /// What is wrong with it, without any of its content.
     pub fn all(text: &str) -> Result<Vec<Self>, String> {
         let set: JwkSet = serde_json::from_str(text)
             .map_err(|error| format!("is not a JSON Web Key Set (line {})", error.line()))?;

@@ -1,4 +1,4 @@
-//! The keys file: keys of consumers as hashes, in a file that the command `keys` writes and that is
+//! The keys file: hashes of consumers' keys, in a file that the command `keys` writes and that is
 //! read again when it changes.
 
 use std::collections::{HashMap, HashSet};
@@ -18,15 +18,15 @@ pub struct KeysFile {
     pub keys: Vec<IssuedKey>,
 }
 
-/// One key that somebody was given.
+/// One issued key.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct IssuedKey {
     pub hash: KeyHash,
-    /// Whose it is: a consumer of the configuration, or one that is known by this file alone.
+    /// Its consumer: one of the configuration, or one that exists only in this file.
     pub consumer: String,
-    /// The id of a plan; without it that of the consumer's other keys, or `default`.
+    /// The id of a plan; by default that of the consumer's other keys, or `default`.
     pub plan: Option<String>,
-    /// When it was made: RFC 3339, for those who read the file.
+    /// When it was created: RFC 3339, for people who read the file.
     pub created: Option<String>,
 }
 
@@ -42,7 +42,7 @@ impl KeysFile {
     pub fn render(&self) -> String {
         let mut lines = Vec::new();
         for key in &self.keys {
-            // Nothing in it needs more than quotes: see `read`.
+            // All values are free of characters that need escaping: see `read`.
             lines.push(format!("  - hash: {}", key.hash));
             lines.push(format!("    consumer: \"{}\"", key.consumer));
             let further = [("plan", &key.plan), ("created", &key.created)];
@@ -61,7 +61,7 @@ impl KeysFile {
         format!("{HEAD}{}\n", lines.join("\n"))
     }
 
-    /// Adds its keys to the consumers, and those consumers that it alone knows.
+    /// Adds its keys to the consumers, and the consumers that exist only in it.
     pub(super) fn add_to(
         &self,
         consumers: &mut Vec<Consumer>,

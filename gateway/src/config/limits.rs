@@ -1,4 +1,4 @@
-//! What one request may ask of the gateway.
+//! Limits on requests and connections.
 
 use std::ops::RangeInclusive;
 use std::time::Duration;
@@ -6,45 +6,45 @@ use std::time::Duration;
 use perijove_core::settings::{Section, Size};
 use schemars::JsonSchema;
 
-/// Bounds on the size and the time of a request.
+/// Limits on the size and duration of a request.
 #[derive(Clone, Debug, JsonSchema, PartialEq, Eq)]
 pub struct Limits {
     /// Largest request body in bytes; above it the answer is 413.
     pub max_body: usize,
     /// How long a client may take to send its body.
     pub body_timeout: Duration,
-    /// Most calls in one batch. Without it only the size of the body bounds a batch, as with a
-    /// node.
+    /// Maximum number of calls in a batch. By default only the body size limits it, as on a node.
     pub max_batch: Option<usize>,
-    /// Calls of one batch that are under way at the same time.
+    /// Calls of one batch in flight at the same time.
     pub batch_concurrency: usize,
-    /// Answers up to this many bytes are read whole, can be checked and retried; longer ones
-    /// stream through.
+    /// Answers up to this many bytes are buffered, and can be checked and retried; longer ones
+    /// stream.
     pub answer_buffer: usize,
-    /// The whole time for a request: all attempts together.
+    /// Time limit of a request, including all attempts.
     pub request_timeout: Duration,
-    /// How long a client may take for each 64 KiB of an answer; then it is cut off.
+    /// How long a client may take to accept each 64 KiB of an answer; then it is disconnected.
     pub write_timeout: Duration,
-    /// How long a client may take for the TLS handshake, for the beginning of HTTP/2, and for a
-    /// request's head once it has begun.
+    /// Time limit for the TLS handshake, for the HTTP/2 preface, and for a request's head once it
+    /// has begun.
     pub head_timeout: Duration,
-    /// Most connections of clients. Without it as many as the process's descriptors allow, 16384
-    /// at most.
+    /// Maximum number of client connections. By default as many as the process's file descriptors
+    /// allow, at most 16384.
     pub connections: Option<usize>,
-    /// Most connections of one client address (of one /64 with IPv6). Without it half of all.
+    /// Maximum number of connections of one client address (of one /64 with IPv6). By default half
+    /// of all.
     pub connections_per_address: Option<usize>,
-    /// Most bytes of answers that wait for their clients to take them, in all.
+    /// Maximum bytes of answers not yet accepted by their clients, in all.
     pub unsent: usize,
-    /// The same for the answers of one connection. One answer may always wait.
+    /// The same for one connection. One answer may always wait.
     pub unsent_per_connection: usize,
-    /// Most bytes of request bodies that have not arrived as a whole, in all.
+    /// Maximum bytes of incomplete request bodies, in all.
     pub unfinished_bodies: usize,
-    /// Most calls at once that upstreams are asked for. Further ones wait for their turn, by class;
-    /// without it they do so only for the connections of each upstream.
+    /// Maximum number of concurrent calls to upstreams. Further ones wait, by class; by default
+    /// calls wait only for the connections of each upstream.
     pub calls: Option<usize>,
-    /// How many may wait. Then the lowest class is turned away.
+    /// How many may wait. Beyond that the lowest class is refused.
     pub calls_waiting: usize,
-    /// How long one may wait before it is turned away.
+    /// How long one may wait before it is refused.
     pub calls_queue: Duration,
 }
 

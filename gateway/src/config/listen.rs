@@ -1,4 +1,4 @@
-//! Where the gateway listens: the RPC port in clear and over TLS, and the admin port.
+//! Where the gateway listens: the RPC port in cleartext and over TLS, and the admin port.
 
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::path::PathBuf;
@@ -12,23 +12,23 @@ use crate::config::{Identity, Network, UpstreamUrl};
 /// The listeners of the RPC endpoint.
 #[derive(Clone, Debug, JsonSchema, PartialEq, Eq)]
 pub struct Listen {
-    /// Addresses served in clear: HTTP/1.1 and, with `h2c`, HTTP/2 with prior knowledge.
+    /// Cleartext addresses: HTTP/1.1 and, with `h2c`, HTTP/2 with prior knowledge.
     pub rpc: Vec<SocketAddr>,
-    /// Addresses served over TLS; HTTP/2 is offered by ALPN.
+    /// TLS addresses; HTTP/2 is offered by ALPN.
     pub tls: Vec<TlsListener>,
-    /// How long an idle connection of a client is kept, and a new one of HTTP/1 on which nothing
-    /// is said.
+    /// How long an idle client connection is kept, and a new HTTP/1 connection on which nothing is
+    /// sent.
     pub keepalive: Duration,
-    /// Whether HTTP/2 is spoken on the clear addresses to clients that begin with it.
+    /// Whether HTTP/2 is accepted on the cleartext addresses from clients that start with it.
     pub h2c: bool,
-    /// Whether WebSocket is also served on the port after each of these, over TLS where that is,
-    /// where clients of Solana look for it. A port that something else has is left to it.
+    /// Whether WebSocket is also served on the port above each of these (over TLS for TLS
+    /// addresses), where Solana clients look for it. A port that is in use is skipped.
     pub next_port: bool,
-    /// Load balancers and proxies in front of the gateway, whose word is taken for where a request
-    /// comes from: `x-forwarded-for`, and the PROXY protocol.
+    /// Load balancers and proxies whose word about the client address is trusted:
+    /// `x-forwarded-for`, and the PROXY protocol.
     pub trusted_proxies: Vec<Network>,
-    /// Those of the addresses, and the ports after them, on which every connection begins with a
-    /// header of the PROXY protocol, version 1 or 2.
+    /// Those of the addresses, and the ports above them, on which every connection begins with a
+    /// PROXY protocol header, version 1 or 2.
     pub proxy_protocol: Vec<SocketAddr>,
 }
 
@@ -50,7 +50,7 @@ impl Listen {
     pub(super) fn read(section: &mut Section<'_>) -> Self {
         let default = Self::default();
         let tls = section.sections("tls", TlsListener::read);
-        // Whoever names TLS addresses alone wants no clear one beside them.
+        // A file with only TLS addresses wants no cleartext one.
         let rpc = if section.has("tls") {
             Vec::new()
         } else {
@@ -127,8 +127,8 @@ impl TlsListener {
 pub struct Admin {
     /// Address and port, or `off` for no admin port.
     pub listen: Option<SocketAddr>,
-    /// Names, besides addresses and `localhost`, under which calls that change something may be
-    /// made. A page in a browser could reach the port under a name of its own.
+    /// Names, besides IP addresses and `localhost`, accepted as Host of requests that change
+    /// something. A page in a browser could reach the port under a name of its own.
     pub hosts: Vec<String>,
 }
 
@@ -150,7 +150,7 @@ impl Admin {
     }
 }
 
-/// Where the gateway itself listens, by the keys that say so.
+/// Where the gateway itself listens, with the keys that configure it.
 #[derive(Debug)]
 pub(super) struct Own(Vec<(String, SocketAddr)>);
 
@@ -159,7 +159,7 @@ impl Own {
         Self(addresses(listen, admin).collect())
     }
 
-    /// Which listener a URL leads back to, if that is certain without asking anybody.
+    /// The listener that a URL points back at, if that is certain without a DNS lookup.
     pub(super) fn leads_back(&self, url: &UpstreamUrl) -> Option<&str> {
         let host = url.host();
         let host_ip = host.parse::<IpAddr>().map(|ip| ip.to_canonical());
@@ -175,7 +175,7 @@ impl Own {
         found.map(|(key, _)| key.as_str())
     }
 
-    /// Refuses an upstream that is the gateway itself: each call would go round in a circle.
+    /// Refuses an upstream that is the gateway itself: each call would loop.
     pub(super) fn refuse(&self, section: &Section<'_>, path: &str, url: &UpstreamUrl) {
         if let Some(key) = self.leads_back(url) {
             section.violation_at(
@@ -205,7 +205,7 @@ fn addresses<'a>(
     rpc.chain(tls).chain(admin).filter(|(_, at)| at.port() != 0)
 }
 
-/// Reports addresses that are to be listened on twice.
+/// Reports addresses that are configured twice.
 pub(super) fn refuse_double_addresses(section: &Section<'_>, listen: &Listen, admin: &Admin) {
     let mut seen: Vec<(String, SocketAddr)> = Vec::new();
     for (path, address) in addresses(listen, admin) {

@@ -1,4 +1,4 @@
-//! From a file to a checked [`Config`]: every section, and what must hold between them.
+//! From a file to a checked [`Config`]: every section, and the rules between them.
 
 use std::path::{Path, PathBuf};
 
@@ -18,12 +18,12 @@ use crate::config::{
 /// Loads the configuration file at `path` in the environment of this process.
 ///
 /// # Errors
-/// The file cannot be read, is not YAML, or everything that is wrong with its settings.
+/// The file cannot be read or is not YAML, or all errors in its settings.
 pub fn load(path: &Path) -> Result<Loaded<Config>, ConfigError> {
     settings::load(path)
 }
 
-/// Loads it once more in a process that runs with what it said before.
+/// Loads it again in a process that already runs with an earlier version.
 ///
 /// # Errors
 /// As with [`load`].
@@ -34,7 +34,7 @@ pub fn load_again(path: &Path) -> Result<Loaded<Config>, ConfigError> {
 /// Checks the text of a configuration file.
 ///
 /// # Errors
-/// The text is not YAML, or everything that is wrong with its settings.
+/// The text is not YAML, or all errors in its settings.
 pub fn parse(text: &str, environment: &dyn Environment) -> Result<Loaded<Config>, ConfigError> {
     settings::parse(text, environment)
 }
@@ -109,7 +109,7 @@ impl Configuration for Config {
     }
 }
 
-/// None of its upstreams may be the gateway itself either.
+/// Its upstreams must not be the gateway itself either.
 fn read_jupiter(section: &mut Section<'_>, own: &listen::Own) -> Jupiter {
     let jupiter = Jupiter::read(section);
     for upstream in &jupiter.upstreams {
@@ -119,7 +119,7 @@ fn read_jupiter(section: &mut Section<'_>, own: &listen::Own) -> Jupiter {
     jupiter
 }
 
-/// The keys file with what stands in it; nothing where it cannot be read, which has been reported.
+/// The keys file with its content; `None` if it cannot be read, which has been reported.
 fn read_keys_file(section: &mut Section<'_>) -> (Option<PathBuf>, Option<KeysFile>) {
     let file: Option<PathBuf> = section.optional("keys_file");
     let keys = file.as_deref().map(|file| {
@@ -129,7 +129,7 @@ fn read_keys_file(section: &mut Section<'_>) -> (Option<PathBuf>, Option<KeysFil
     (file, keys)
 }
 
-/// Whether callers are served whom nobody knows: by default where nobody could be known.
+/// Whether anonymous callers are served: by default only if callers cannot be identified.
 fn read_anonymous(section: &mut Section<'_>, no_consumers: bool) -> bool {
     let others = section.has("keys_file") || section.has("jwt");
     let anonymous = section.optional("anonymous");

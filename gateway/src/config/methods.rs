@@ -8,8 +8,8 @@ use schemars::JsonSchema;
 pub struct Methods {
     /// Refused with -32601 before any upstream is asked.
     pub deny: Vec<String>,
-    /// Methods beyond Agave's that only read: they may be sent twice, and go to another upstream
-    /// when one fails. The usual ones of providers are known.
+    /// Methods beyond Agave's that only read: they may be sent twice and retried on another
+    /// upstream. The usual ones of providers are known.
     pub read: Vec<String>,
 }
 

@@ -1,4 +1,4 @@
-//! Networks of addresses, and origins of pages: whom a list of them means.
+//! Networks of addresses, and patterns of page origins.
 
 use std::net::IpAddr;
 
@@ -7,12 +7,12 @@ use perijove_core::settings::Setting;
 use perijove_core::settings::serde_json::{Value, json};
 use schemars::JsonSchema;
 
-/// Addresses that begin alike, or a single one.
+/// A network of addresses, or a single address.
 #[derive(Clone, Copy, Debug, JsonSchema, PartialEq, Eq)]
 pub struct Network(#[schemars(with = "String")] IpNet);
 
 impl Network {
-    /// An address of IPv4 is the same in both spellings.
+    /// An IPv4 address matches in both notations.
     pub fn contains(&self, address: IpAddr) -> bool {
         self.0.contains(&address.to_canonical())
     }
@@ -36,15 +36,15 @@ impl Setting for Network {
     }
 }
 
-/// The origin of pages: scheme, host and port, as browsers write it. With `*.` before the host all
-/// hosts below it are meant.
+/// The origin of a page: scheme, host and port, as browsers write it. `*.` before the host matches
+/// all its subdomains.
 #[derive(Clone, Debug, JsonSchema, PartialEq, Eq)]
 pub struct OriginPattern(String);
 
 const BELOW: &str = "://*.";
 
 impl OriginPattern {
-    /// Whether it means this one, as it stands in a request.
+    /// Whether it matches this `Origin` header.
     pub fn means(&self, origin: &[u8]) -> bool {
         let Some((scheme, host)) = self.0.split_once(BELOW) else {
             return origin.eq_ignore_ascii_case(self.0.as_bytes());

@@ -12,45 +12,44 @@ use super::methods::{is_method_name, method_names};
 use super::{Network, OriginPattern};
 use crate::solana::Priority;
 
-/// What the consumers of a plan may do, each of them.
+/// What each consumer of a plan may do.
 #[derive(Clone, Debug, JsonSchema, PartialEq, Eq)]
 pub struct Plan {
-    /// Name; unique. The plan `default` is that of consumers who name none.
+    /// Name; unique. The plan `default` applies to consumers that name none.
     pub id: String,
-    /// Calls a minute, those of batches counted one by one. `unlimited` for no limit.
+    /// Calls per minute, counting each call of a batch. `unlimited` for no limit.
     pub requests_per_minute: Option<u32>,
-    /// So many of them at once.
+    /// Calls that may be made at once.
     pub burst: u32,
-    /// Requests that may run at once.
+    /// Maximum number of concurrent requests.
     pub concurrent: Option<usize>,
-    /// How long a call over the limit waits for its turn before it is refused with 429.
+    /// How long a call over the limit waits before it is refused with 429.
     pub queue: Duration,
-    /// The class of all calls; by method where it is not given.
+    /// The class of all calls; by default it depends on the method.
     pub priority: Option<Priority>,
-    /// How many calls of one consumer go on in a row where those of a class take turns.
+    /// Weight of a consumer where those of a class take turns: the number of its calls in a row.
     pub weight: u32,
-    /// The highest class that the `x-priority` header may ask for.
+    /// The highest class that the `x-priority` header may request.
     pub ceiling: Priority,
-    /// Only these methods; all where it is empty.
+    /// Only these methods; all if empty.
     pub allow: Vec<String>,
     /// Not these methods.
     pub deny: Vec<String>,
-    /// Most calls of a batch.
+    /// Maximum number of calls in a batch.
     pub max_batch: Option<usize>,
-    /// What calls of these methods count as, where that is not one.
+    /// Weight of a call of these methods, if it is not 1.
     pub costs: BTreeMap<String, u32>,
-    /// Bytes of answers a minute, and at once. An answer may exceed it; the next call then waits.
+    /// Bytes of answers per minute, and at once. An answer may exceed it; the next call then waits.
     pub answer_bytes_per_minute: Option<usize>,
-    /// WebSockets open at once.
+    /// Concurrent WebSockets.
     pub sockets: Option<usize>,
-    /// Subscriptions at once, on all its sockets.
+    /// Concurrent subscriptions, on all its sockets together.
     pub subscriptions: Option<usize>,
-    /// Only from these addresses; from all where it is empty.
+    /// Only from these addresses; from all if empty.
     pub allow_addresses: Vec<Network>,
     /// Not from these addresses.
     pub deny_addresses: Vec<Network>,
-    /// Only from pages of these origins, and from nothing but pages; from everywhere where it is
-    /// empty.
+    /// Only from pages of these origins, and only from pages; from everywhere if empty.
     pub allow_origins: Vec<OriginPattern>,
     /// Not from pages of these origins.
     pub deny_origins: Vec<OriginPattern>,
@@ -92,7 +91,7 @@ impl Setting for PerMinute {
     }
 }
 
-/// What methods count as. A call that is more than the burst could never be served.
+/// Weights of methods. A call that weighs more than the burst could never be served.
 pub(super) fn read_costs(section: &mut Section<'_>, burst: u32) -> BTreeMap<String, u32> {
     let costs = section.named("costs");
     let costs = costs.into_iter().map(|(path, method, cost): (_, _, u32)| {
@@ -106,7 +105,7 @@ pub(super) fn read_costs(section: &mut Section<'_>, burst: u32) -> BTreeMap<Stri
     costs.collect()
 }
 
-/// The plan of consumers who name none.
+/// The plan of consumers that name none.
 pub const DEFAULT_PLAN: &str = "default";
 
 impl Default for Plan {
@@ -136,7 +135,7 @@ impl Default for Plan {
 }
 
 impl Plan {
-    /// What to say of a name that is none of the plans'.
+    /// What to report about an id that is none of the plans'.
     pub(super) fn none_of(name: &str, plans: &[Self]) -> String {
         let ids: Vec<_> = plans.iter().map(|plan| plan.id.as_str()).collect();
         match close(name, &ids) {
@@ -219,7 +218,7 @@ impl Plan {
         (self.allow.is_empty() || named(&self.allow)) && !named(&self.deny)
     }
 
-    /// What a call of a method counts as.
+    /// Weight of a call of a method.
     pub fn cost(&self, method: &str) -> u32 {
         self.costs.get(method).copied().unwrap_or(1)
     }
@@ -233,7 +232,7 @@ impl Plan {
             && !named(&self.deny_addresses)
     }
 
-    /// Whether they may call from pages of this origin, or from what is no page.
+    /// Whether its consumers may call from pages of this origin, or without a page.
     pub fn allows_origin(&self, origin: Option<&[u8]>) -> bool {
         let named = |list: &[OriginPattern]| {
             origin.is_some_and(|origin| list.iter().any(|pattern| pattern.means(origin)))

@@ -1,4 +1,4 @@
-//! Prices of tokens, told from what ingest has put into Redis.
+//! The price API, served from prices that ingest writes to Redis.
 
 use std::time::Duration;
 
@@ -10,13 +10,14 @@ use schemars::JsonSchema;
 pub struct Price {
     /// Whether it is served. Needs `cache.redis`, and an ingest that writes there.
     pub enabled: bool,
-    /// How old the oldest trade that a price rests on may be; tokens with an older one are left out.
+    /// Maximum age of the oldest trade that a price is based on; tokens with older ones are left
+    /// out.
     pub max_age: Duration,
-    /// How many slots the last trade of a token may lie behind the newest slot of the upstreams; without it as
-    /// many as `max_age` allows.
+    /// How many slots the last trade of a token may be behind the newest slot of the upstreams; by
+    /// default as many as `max_age` allows.
     pub max_slots: Option<u64>,
-    /// How far off a price may be, as a share of it (0.01 is a percent); tokens whose price may be
-    /// further off are left out.
+    /// Maximum relative uncertainty of a price (0.01 is a percent); tokens with less certain prices
+    /// are left out.
     pub max_uncertainty: f64,
 }
 

@@ -1,5 +1,5 @@
-//! The Redis that gateways share: where it is, how it is spoken to, and how much of its time and
-//! of this process's memory it may take.
+//! The Redis that gateways share: where it is, how to connect, and how much time and memory of this
+//! process it may use.
 
 mod read;
 mod url;
@@ -13,12 +13,12 @@ use schemars::JsonSchema;
 
 pub use self::url::{RedisUrl, RedisUrlFault};
 
-/// A cache shared by gateways. Whatever happens to it, calls are answered: it is asked for a short
-/// time, and left alone while it fails.
+/// A cache shared by gateways. Whatever happens to it, calls are answered: each lookup has a short
+/// time limit, and none is made while it fails.
 #[derive(Clone, Debug, JsonSchema, PartialEq, Eq)]
 #[schemars(transform = read::add_single_url)]
 pub struct Redis {
-    /// In place of `url`: several Sentinels, or several nodes of a Cluster.
+    /// Instead of `url`: several Sentinels, or several nodes of a Cluster.
     pub urls: Vec<RedisUrl>,
     /// `single`, `sentinel` or `cluster`.
     pub mode: RedisMode,
@@ -28,28 +28,29 @@ pub struct Redis {
     pub username: Option<Secret>,
     /// Password of the Redis servers, if not in the URL. URLs of Sentinels hold the Sentinels' own.
     pub password: Option<Secret>,
-    /// PEM file of the only certificate authorities to trust; without it the usual ones.
+    /// PEM file of the only certificate authorities to trust; by default the system's.
     pub ca: Option<PathBuf>,
-    /// How long a lookup may take; after that the call goes on without.
+    /// Time limit of a lookup; after it the call continues without.
     pub deadline: Duration,
-    /// How long opening a connection may take, TLS and login included.
+    /// Time limit for opening a connection, including TLS and login.
     pub connect: Duration,
     /// Connections that lookups are spread over; there is one more for writes. In a Cluster, this
     /// many to each node.
     pub connections: usize,
-    /// Most lookups under way at the same time; further calls go on without.
+    /// Maximum number of concurrent lookups; further calls continue without.
     pub concurrency: usize,
-    /// Most answers that wait to be written; beyond it the oldest are dropped.
+    /// Maximum number of answers waiting to be written; beyond it the oldest are dropped.
     pub queue: usize,
-    /// Most bytes of answers that wait to be written.
+    /// Maximum bytes of answers waiting to be written.
     pub queue_bytes: usize,
-    /// Answers from this many bytes on are compressed.
+    /// Answers of at least this many bytes are compressed.
     pub compress_from: usize,
-    /// How long answers are kept that are true for good.
+    /// How long permanently valid answers are kept.
     pub settled_ttl: Duration,
-    /// How long a call may wait for another gateway that is making the same call; zero not to.
+    /// How long a call may wait for another gateway that is making the same call; zero for not at
+    /// all.
     pub wait_for_others: Duration,
-    /// When it is left alone.
+    /// Its circuit breaker.
     pub breaker: RedisBreaker,
 }
 
@@ -58,7 +59,7 @@ pub struct Redis {
 pub enum RedisMode {
     /// One server.
     Single,
-    /// One of several servers at a time, which Sentinel names.
+    /// One of several servers at a time, as named by Sentinel.
     Sentinel,
     /// Several servers with a part of the keys each.
     Cluster,
@@ -72,12 +73,12 @@ words!(
     "cluster" => Self::Cluster,
 );
 
-/// When lookups are not even tried.
+/// When lookups are skipped.
 #[derive(Clone, Debug, JsonSchema, PartialEq, Eq)]
 pub struct RedisBreaker {
-    /// Failed lookups in a row after which it is left alone.
+    /// Failed lookups in a row after which lookups are skipped.
     pub failures: u32,
-    /// For how long, before one lookup is let through to see.
+    /// For how long, before one lookup is let through as a trial.
     pub open: Duration,
 }
 

@@ -1,4 +1,4 @@
-//! The process itself: threads, the hand-over to a new binary, and how it ends.
+//! The process itself: threads, the upgrade of the binary, and shutdown.
 
 use std::path::PathBuf;
 use std::time::Duration;
@@ -12,8 +12,8 @@ pub struct Runtime {
     /// Worker threads; without it one for each core.
     pub threads: Option<usize>,
     /// Unix socket over which a running process hands its listeners to `run --upgrade`. Only this
-    /// user and root may be able to write to its folder. Without it `upgrade.sock` in
-    /// `$XDG_RUNTIME_DIR/perijove`, `/run/perijove` or a folder of the user's own in `/tmp`.
+    /// user and root may be able to write to its directory. By default `upgrade.sock` in
+    /// `$XDG_RUNTIME_DIR/perijove`, `/run/perijove` or a directory of the user's own in `/tmp`.
     pub upgrade_socket: Option<PathBuf>,
 }
 
@@ -30,12 +30,12 @@ impl Runtime {
 /// What happens between SIGTERM and the end of the process.
 #[derive(Clone, Debug, JsonSchema, PartialEq, Eq)]
 pub struct Shutdown {
-    /// How long to serve on as before while `/ready` already says 503, so that load balancers
-    /// look elsewhere first.
+    /// How long to keep serving while `/ready` already answers 503, so that load balancers send
+    /// traffic elsewhere first.
     pub delay: Duration,
-    /// How long requests in flight may take after that, at most.
+    /// Maximum time for requests in flight after that.
     pub grace: Duration,
-    /// How long idle keep-alive connections may still bring a request.
+    /// How long idle keep-alive connections may still send a request.
     pub linger: Duration,
 }
 

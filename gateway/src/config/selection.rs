@@ -1,22 +1,22 @@
-//! How one of several fit upstreams is chosen, and what a client has seen already.
+//! How one of several healthy upstreams is chosen, and what a client has seen before.
 
 use std::time::Duration;
 
 use perijove_core::settings::Section;
 use schemars::JsonSchema;
 
-/// Scoring, and the session floor below which no client is led back.
+/// Scoring, and the session floor, below which a client gets no answers.
 #[derive(Clone, Debug, JsonSchema, PartialEq, Eq)]
 pub struct Selection {
     /// How fast old latencies are forgotten.
     pub latency_decay: Duration,
-    /// What each slot of lag counts as in latency.
+    /// Latency added to an upstream's score for each slot of lag.
     pub lag_penalty: Duration,
-    /// What a recent failure counts as in latency.
+    /// Latency added to an upstream's score for a recent failure.
     pub failure_penalty: Duration,
-    /// By how many slots an answer may be older than what the same client was told before.
+    /// By how many slots an answer may be older than what the same client was shown before.
     pub step_back: u64,
-    /// How long the newest slot that a client was told of is remembered.
+    /// How long the newest slot shown to a client is remembered.
     pub floor_ttl: Duration,
     /// For how many clients it is remembered.
     pub floor_entries: usize,

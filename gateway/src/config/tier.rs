@@ -8,7 +8,7 @@ use schemars::JsonSchema;
 pub enum Tier {
     /// Own validators.
     Local,
-    /// Bought capacity.
+    /// Paid capacity.
     Paid,
     /// Free endpoints, the last resort.
     Public,
@@ -27,7 +27,7 @@ impl Tier {
     }
 }
 
-/// What upstreams of each tier have where they say nothing themselves.
+/// Defaults of the upstreams of each tier.
 #[derive(Clone, Debug, JsonSchema, PartialEq, Eq)]
 pub struct Tiers {
     pub local: TierDefaults,

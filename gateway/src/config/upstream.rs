@@ -1,4 +1,4 @@
-//! One upstream: where it is, how it is spoken to and what it can do.
+//! One upstream: where it is, how to connect and what it can do.
 
 mod read;
 mod url;
@@ -21,34 +21,33 @@ pub(super) use self::url::is_nearby;
 pub use self::url::{UpstreamUrl, UrlFault};
 pub use self::ws_url::WsUrl;
 
-/// One endpoint that answers Solana RPC. The file has three keys more: `enabled` and
-/// `when_env`, of which what they switch off is not in the loaded configuration, and `provider`, which sets the
-/// budget.
+/// One endpoint that serves Solana RPC. The file has three more keys: `enabled` and `when_env`,
+/// which leave the upstream out of the loaded configuration, and `provider`, which sets the budget.
 #[derive(Clone, Debug, JsonSchema, PartialEq, Eq)]
 #[schemars(transform = read::add_switches)]
 pub struct Upstream {
     /// Name in metrics, logs and the header `x-perijove-upstream`; unique.
     pub id: String,
-    /// `http://` or `https://`, with the path and query the provider asks for. Neither is logged.
+    /// `http://` or `https://`, with the path and query the provider requires. Neither is logged.
     pub url: UpstreamUrl,
-    /// `ws://` or `wss://`: where it serves subscriptions. Without it as clients compute it: the
-    /// same host and path, and the next port where the URL names a port.
+    /// `ws://` or `wss://`: where it serves subscriptions. By default as clients compute it: the
+    /// same host and path, and the next port if the URL names a port.
     pub ws_url: Option<WsUrl>,
     /// `local` before `paid` before `public`.
     pub tier: Tier,
-    /// Share of the calls within its tier; at least 1.
+    /// Weight among the upstreams of its tier; at least 1.
     pub weight: u32,
-    /// Sent with every call, such as the key of a provider. Names are lower case here.
+    /// Sent with every call, such as a provider's key. Names are lower case here.
     pub headers: BTreeMap<String, Secret>,
-    /// Requests that it may be sent; without one it is only held off by what it says itself.
+    /// Requests that it may be sent; without a budget only its own rate limits hold it off.
     pub budget: Option<Budget>,
-    /// Whether each call costs credits: probes are rare then, and hedges come only after
+    /// Whether each call costs credits: then probes are rare, and hedges come only after
     /// `hedge.metered_after`.
     pub metered: bool,
-    /// How long each step of one attempt may take.
+    /// Time limit of each step of an attempt.
     pub timeouts: Timeouts,
-    /// Whether HTTP/2 is spoken. `auto` offers it over TLS and takes what the upstream chooses; in
-    /// the clear it is HTTP/1.1. `2` in the clear needs an upstream that expects it.
+    /// Whether HTTP/2 is used. `auto` offers it over TLS and takes what the upstream chooses; in
+    /// cleartext it is HTTP/1.1. `2` in cleartext needs an upstream that expects it.
     pub http: HttpVersion,
     /// Connections kept open. More are opened while all of them are in use, and closed when they
     /// have not been needed for a few seconds.
@@ -61,15 +60,15 @@ pub struct Upstream {
     pub tls: UpstreamTls,
     /// How often the host name is resolved again.
     pub dns_refresh: Duration,
-    /// If not empty, only these methods are sent here.
+    /// If not empty, only these methods are sent to it.
     pub allow: Vec<String>,
-    /// Methods never sent here.
+    /// Methods that are never sent to it.
     pub deny: Vec<String>,
-    /// What it can do beyond what every node can. Without it: everything but `archive`. `full-api`,
-    /// `history` and `index` are left out by a list that names one of them but not the others, or
-    /// nothing at all; `archive` or `airdrop` alone only add. What it refuses is learned in any case.
+    /// What it can do beyond what every node can. By default everything but `archive`. A list that
+    /// names one of `full-api`, `history` and `index`, or an empty list, excludes the others of
+    /// these three; `archive` or `airdrop` alone only add. What it refuses is learned in any case.
     pub capabilities: Option<Vec<Capability>>,
-    /// How the gateway asks for the state of the upstream.
+    /// How the gateway probes it.
     pub probe: Probe,
 }
 
@@ -79,7 +78,7 @@ impl Upstream {
     pub const CONNECTIONS_CEILING: usize = 1024;
 }
 
-/// Which version of HTTP an upstream is spoken to in.
+/// The HTTP version used towards an upstream.
 #[derive(Clone, Copy, Debug, Default, JsonSchema, PartialEq, Eq)]
 pub enum HttpVersion {
     /// HTTP/2 where the upstream offers it (ALPN, over TLS), else HTTP/1.1.
@@ -116,22 +115,22 @@ impl Setting for HttpVersion {
     }
 }
 
-/// How long each step of one attempt may take.
+/// Time limit of each step of an attempt.
 #[derive(Clone, Debug, JsonSchema, PartialEq, Eq)]
 pub struct Timeouts {
     /// TCP and TLS together.
     pub connect: Duration,
     /// Sending the request.
     pub write: Duration,
-    /// Between the request sent and the first byte of the answer.
+    /// From the request sent to the first byte of the answer.
     pub first_byte: Duration,
-    /// The same for scans and other calls that take a good node seconds.
+    /// The same for scans and other calls that take a healthy node seconds.
     pub first_byte_heavy: Duration,
-    /// How often an answer that has begun is looked at, while another upstream could be asked: one
-    /// of which too little has come, or that would not be whole in time, is asked for there. Five
-    /// times as long for expensive calls.
+    /// How often the progress of an answer is checked while another upstream could be asked: if too
+    /// little has arrived, or it would not be complete in time, the other one is asked. Five times
+    /// as long for expensive calls.
     pub progress: Duration,
-    /// The whole attempt, the answer's body included unless it streams.
+    /// The whole attempt, including the answer's body unless it streams.
     pub total: Duration,
 }
 
@@ -151,11 +150,11 @@ impl Default for Timeouts {
 /// TLS towards an `https` upstream.
 #[derive(Clone, Debug, JsonSchema, PartialEq, Eq)]
 pub struct UpstreamTls {
-    /// Server name to ask for and to check; without it the URL's host.
+    /// Server name to request and check; by default the URL's host.
     pub sni: Option<String>,
     /// Whether the certificate is checked.
     pub verify: bool,
-    /// PEM file of the only certificate authorities to trust; without it the usual ones.
+    /// PEM file of the only certificate authorities to trust; by default the system's.
     pub ca: Option<PathBuf>,
 }
 
@@ -169,7 +168,7 @@ impl Default for UpstreamTls {
     }
 }
 
-/// How the gateway asks an upstream for its state when no client does.
+/// How the gateway probes an upstream.
 #[derive(Clone, Debug, JsonSchema, PartialEq, Eq)]
 pub struct Probe {
     /// Time between two probes. Defaults to 400 ms, and to 30 s for a metered upstream.

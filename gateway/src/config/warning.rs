@@ -1,4 +1,4 @@
-//! What is allowed but probably not meant.
+//! Warnings: settings that are valid but probably not intended.
 
 use perijove_core::settings::{Reading, levenshtein};
 
@@ -58,7 +58,7 @@ pub(super) fn look_for_doubts(config: &Config, reading: &Reading<'_>) {
     }
 }
 
-/// What goes to the shared cache in clear.
+/// Unencrypted connections to the shared cache.
 fn look_at_redis(config: &Config, reading: &Reading<'_>) {
     if let Some(redis) = &config.cache.redis
         && let Some(open) = redis
@@ -78,7 +78,7 @@ fn look_at_redis(config: &Config, reading: &Reading<'_>) {
     }
 }
 
-/// Calls that nobody may be sent are refused, however well the upstreams are.
+/// Calls that no upstream may be sent are refused, however healthy the upstreams are.
 fn look_for_ordinary_calls(config: &Config, reading: &Reading<'_>) {
     let may = |upstream: &Upstream, method: &String| {
         (upstream.allow.is_empty() || upstream.allow.contains(method))
@@ -110,7 +110,7 @@ fn look_for_ordinary_calls(config: &Config, reading: &Reading<'_>) {
     }
 }
 
-/// What no upstream is said to be able to do.
+/// Capabilities that no upstream has.
 fn look_for_capabilities(config: &Config, reading: &Reading<'_>) {
     for (capability, calls) in [
         (Capability::FullApi, "most calls"),
@@ -174,7 +174,7 @@ fn look_at(upstream: &Upstream, config: &Config, reading: &Reading<'_>) {
     }
     look_at_methods(&format!("{path}.allow"), &upstream.allow, reading);
     look_at_methods(&format!("{path}.deny"), &upstream.deny, reading);
-    // The default gives way without a word.
+    // A default is shortened without a warning.
     let written = upstream.timeouts.total != Timeouts::default().total;
     if written && upstream.timeouts.total > config.limits.request_timeout {
         reading.warn(
@@ -185,7 +185,7 @@ fn look_at(upstream: &Upstream, config: &Config, reading: &Reading<'_>) {
 }
 
 /// Providers have methods of their own, so an unknown name is fine; one that is a letter or two
-/// away from a known one hardly is.
+/// away from a known one probably is not.
 fn look_at_methods(path: &str, methods: &[String], reading: &Reading<'_>) {
     for method in methods
         .iter()

@@ -1,5 +1,4 @@
-//! WebSocket: what one client may ask of the gateway, and how the gateway uses the sockets of its
-//! upstreams.
+//! WebSocket: limits for clients, and how the gateway uses the sockets of its upstreams.
 
 use std::time::Duration;
 
@@ -11,28 +10,28 @@ use crate::config::limits::size;
 /// Sockets of clients, and the subscriptions on them.
 #[derive(Clone, Debug, JsonSchema, PartialEq, Eq)]
 pub struct WebSocket {
-    /// Whether a client may upgrade its connection at all; otherwise it is told 501.
+    /// Whether a client may upgrade its connection at all; otherwise it gets 501.
     pub enabled: bool,
-    /// Most sockets of clients at once. Each is also one of `limits.connections`.
+    /// Maximum number of client sockets. Each also counts towards `limits.connections`.
     pub clients: usize,
     /// Largest message of a client in bytes; above it the socket is closed with 1009.
     pub max_message: usize,
-    /// Most bytes that wait for a client. One message may always wait; a client behind which more
-    /// piles up is closed with 1013.
-    pub queue: usize,
-    /// Most bytes that wait for all clients together; above it those behind which most waits are
+    /// Maximum bytes waiting for one client. One message may always wait; above it the socket is
     /// closed with 1013.
+    pub queue: usize,
+    /// Maximum bytes waiting for all clients together; above it the sockets with the most waiting
+    /// are closed with 1013.
     pub memory: usize,
     /// Most subscriptions on one socket.
     pub subscriptions: usize,
-    /// Calls of one socket that are under way at the same time; further messages wait unread.
+    /// Calls of one socket in flight at the same time; further messages wait unread.
     pub calls: usize,
-    /// How often a silent client is pinged. One that has said nothing for three of these is closed.
+    /// How often a silent client is pinged. A client silent for three intervals is disconnected.
     pub ping_interval: Duration,
-    /// Over which time the sockets of clients are closed, in no order, when the gateway stops.
+    /// Time over which client sockets are closed, in random order, when the gateway stops.
     pub close_over: Duration,
-    /// Whether whoever joins an account or program subscription that others have already is told
-    /// the present value at once.
+    /// Whether a client that joins an existing account or program subscription gets the current
+    /// value at once.
     pub replay: bool,
     /// The sockets to upstreams.
     pub feed: FeedLimits,
@@ -41,21 +40,21 @@ pub struct WebSocket {
 /// How the gateway subscribes at its upstreams.
 #[derive(Clone, Debug, JsonSchema, PartialEq, Eq)]
 pub struct FeedLimits {
-    /// Most sockets to one upstream.
+    /// Maximum number of sockets to one upstream.
     pub sockets: usize,
-    /// Most subscriptions on one of them, the gateway's own `slotSubscribe` included.
+    /// Maximum number of subscriptions on one of them, including the gateway's own `slotSubscribe`.
     pub subscriptions: usize,
-    /// Most subscriptions made on one socket in a second.
+    /// Maximum number of subscriptions made per second on one socket.
     pub rate: u32,
-    /// A socket on which no slot is told for so long, while the cluster goes on, is dead.
+    /// A socket that reports no slot for this long while the cluster advances counts as dead.
     pub silence: Duration,
-    /// How long a client waits for an upstream that takes its subscription.
+    /// How long a client waits for an upstream to accept its subscription.
     pub subscribe_timeout: Duration,
-    /// Whether a socket to another upstream is kept open while there are subscriptions, so that
-    /// they can move without a handshake. Metered upstreams get none.
+    /// Whether a spare socket to another upstream is kept open while there are subscriptions, so
+    /// that they can move without a handshake. Metered upstreams get none.
     pub standby: bool,
-    /// Whether a socket to each upstream that is not metered is kept open, to hear of its slots: it
-    /// is then asked for them less often.
+    /// Whether a socket to each upstream that is not metered is kept open to follow its slots: it
+    /// is then probed less often.
     pub track_slots: bool,
 }
 

@@ -1,12 +1,12 @@
-//! How often archives are asked in vain. Whoever asks for what is nowhere, each time for something
-//! else, would cost a bought call each time; what is found was worth its call and costs nothing here.
+//! Limits questions to archives that find nothing: callers that keep asking for things that do not
+//! exist would cost a paid call each time. Questions that find something cost nothing here.
 
 use std::time::Duration;
 
 use parking_lot::Mutex;
 use tokio::time::Instant;
 
-/// What was not used up for so long may be used at once.
+/// Unused questions of this time may be asked at once.
 const BURST: Duration = Duration::from_secs(10);
 
 /// A token bucket. Its rate is passed in, because a reload may change it.
@@ -28,7 +28,7 @@ impl ArchiveBudget {
         }))
     }
 
-    /// Whether one more may be asked.
+    /// Whether another question may be asked.
     pub(super) fn take(&self, per_second: u32, now: Instant) -> bool {
         let mut state = self.0.lock();
         let elapsed = now.saturating_duration_since(state.refilled).as_secs_f64();
@@ -42,7 +42,7 @@ impl ArchiveBudget {
         may
     }
 
-    /// One of those that were asked had what was looked for.
+    /// A question found something, so it costs nothing.
     pub(super) fn give_back(&self) {
         self.0.lock().left += 1.0;
     }

@@ -1,7 +1,7 @@
 //! One attempt at one upstream, from the encoded call to a judged answer.
 //!
-//! Not here: how bytes travel (`upstream::client`), what an answer means (`solana::judge`), and what
-//! follows from it (the [flight](super::flight)).
+//! Not here: how bytes travel (`upstream::client`), what an answer means (`solana::judge`), and
+//! what follows from it (the [attempts](super::attempts)).
 
 use std::pin::Pin;
 use std::sync::Arc;
@@ -31,13 +31,13 @@ mod keys;
 #[cfg(test)]
 pub(super) mod script;
 
-/// An attempt on its way. Boxed, so that the loser of a hedge can be left to finish on its own:
-/// dropping it would close a good connection.
+/// An attempt in flight. Boxed, so that the loser of a hedge can be left to finish on its own:
+/// dropping it would close a healthy connection.
 pub(super) struct RunningAttempt {
     pub(super) started: Instant,
-    /// The retry budget that it was paid for from.
+    /// The retry budget that paid for it.
     paid_by: Option<Arc<RetryBudget>>,
-    /// Its place among the attempts of the call.
+    /// Its number among the attempts of the call.
     pub(super) number: u32,
     pub(super) witness: FailureReporter,
     run: Pin<Box<dyn Future<Output = FinishedAttempt> + Send>>,
@@ -52,14 +52,15 @@ impl Future for RunningAttempt {
 }
 
 impl RunningAttempt {
-    /// The same, paid for from this budget.
+    /// The same, paid for by this budget.
     pub(super) fn paid_by(mut self, budget: &Arc<RetryBudget>) -> Self {
         self.paid_by = Some(Arc::clone(budget));
         self
     }
 }
 
-/// What never left costs nothing, however it ends: without a connection, or without a client.
+/// What was never sent costs nothing, however it ends: there was no connection, or the client
+/// disconnected.
 impl Drop for RunningAttempt {
     fn drop(&mut self) {
         if let Some(budget) = self.paid_by.take()
@@ -73,30 +74,30 @@ impl Drop for RunningAttempt {
 /// Why an attempt is made.
 #[derive(Clone, Copy, Debug, Default)]
 pub(super) struct AttemptReason {
-    /// Another one has not been answered.
+    /// Another attempt is unanswered.
     pub(super) hedge: bool,
-    /// It was paid for from the retry budget.
+    /// It was paid for by the retry budget.
     pub(super) paid: bool,
-    /// Its place among the attempts of the call.
+    /// Its number among the attempts of the call.
     pub(super) number: u32,
 }
 
-/// What came back, before anything is concluded from it.
+/// The result of an attempt, before it is judged.
 pub(super) struct FinishedAttempt {
     pub candidate: Candidate,
     pub reason: AttemptReason,
     pub started: Instant,
-    /// What its upstream was known to have reached before it was asked.
+    /// The slot its upstream was known to have reached before it was asked.
     pub reached: Option<Slot>,
     reply: Result<UpstreamReply, TransportFault>,
 }
 
-/// What one upstream said, in the shape it goes on.
+/// The answer of one upstream, in the form that is passed on.
 #[derive(Debug)]
 pub enum AnswerPayload {
     /// The whole answer, scanned.
     Whole(Answer),
-    /// An answer too large to be held: its beginning, and the rest as it comes.
+    /// An answer too large to be buffered: its beginning, and the rest as it arrives.
     Stream {
         head: Bytes,
         length: Option<u64>,
@@ -114,18 +115,18 @@ impl AnswerPayload {
     }
 }
 
-/// The conclusion about one attempt.
+/// The judgement of one attempt.
 pub(super) enum JudgedAttempt {
     Good {
         payload: AnswerPayload,
         latency: Duration,
-        /// What it says of the head of the chain.
+        /// What it says about the head of the chain.
         heads: Heads,
     },
     Bad {
         verdict: Verdict,
         payload: Option<AnswerPayload>,
-        /// What it said that is no JSON-RPC, where that may be meant for the client.
+        /// A non-JSON-RPC body that may be meant for the client.
         page: Option<Page>,
     },
 }
@@ -176,7 +177,7 @@ impl FinishedAttempt {
         self.reply.as_ref().is_ok_and(|reply| reply.resent)
     }
 
-    /// Judges the reply, and tells the upstream's live state what it was worth.
+    /// Judges the reply, and reports to the upstream's state what it was worth.
     pub(super) fn judge(
         self,
         class: &Class,
@@ -242,9 +243,9 @@ fn good(payload: AnswerPayload, latency: Duration, class: &Class) -> JudgedAttem
     }
 }
 
-/// Whether a result cannot be that of this call: the signature of another transaction, or a list of
-/// another length than was asked for. Of what cannot be read here the upstream knows best, and what
-/// streams is not counted.
+/// Whether a result cannot belong to this call: the signature of another transaction, or a list of
+/// the wrong length. If the request cannot be interpreted here, the upstream is trusted; streamed
+/// answers are not counted.
 fn answers_another(payload: &AnswerPayload, class: &Class, call: &Call) -> bool {
     if class.method != Method::SendTransaction {
         let AnswerPayload::Whole(answer) = payload else {
@@ -269,7 +270,7 @@ fn judge_reply(reply: UpstreamReply, class: &Class, unix_now: fn() -> u64) -> Ju
         latency,
         ..
     } = reply;
-    // The clock is read only where a header speaks of an absolute time.
+    // The clock is read only if a header contains an absolute time.
     let now = if hints.name_a_moment() { unix_now() } else { 0 };
     match body {
         ReplyBody::Complete(scanned) => {
@@ -295,7 +296,7 @@ fn judge_reply(reply: UpstreamReply, class: &Class, unix_now: fn() -> u64) -> Ju
             if is_good && solana::carries_answers(status) {
                 return good(AnswerPayload::Stream { head, length, rest }, latency, class);
             }
-            // A page of that size is no JSON-RPC answer; it is judged by how it begins.
+            // A page of that size is not a JSON-RPC answer; it is judged by its beginning.
             let kind = match begun {
                 HeadKind::Foreign => MalformedKind::WrongId,
                 _ => MalformedKind::NotAnAnswer,
@@ -314,7 +315,7 @@ fn judge_reply(reply: UpstreamReply, class: &Class, unix_now: fn() -> u64) -> Ju
     }
 }
 
-/// A refusal in HTTP alone.
+/// A refusal by HTTP status alone.
 fn page(status: u16, hints: &ReplyHints, malformed: Option<&MalformedAnswer>) -> Option<Page> {
     malformed
         .filter(|_| (400..500).contains(&status))
@@ -329,7 +330,7 @@ fn bad_json(class: &Class) -> JudgedAttempt {
     broken(FaultKind::BadJson, class)
 }
 
-/// An answer that is none.
+/// An invalid answer.
 fn broken(kind: FaultKind, class: &Class) -> JudgedAttempt {
     JudgedAttempt::Bad {
         verdict: Verdict::transport(kind, class, true),

@@ -1,4 +1,4 @@
-//! Which upstreams a call was sent to, in order, and what each did: for the access log.
+//! Which upstreams a call was sent to, in order, and with what result: for the access log.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -6,26 +6,26 @@ use std::time::Duration;
 use super::AttemptSummary;
 use crate::upstream::Upstream;
 
-/// What an attempt came to that gave the answer which is delivered.
+/// Outcome of the attempt whose answer is delivered.
 pub(super) const GOOD: &str = "good";
-/// It was delivered, and another upstream was asked for history it lacks.
+/// Its answer was empty, and another upstream was asked for history.
 const EMPTY: &str = "empty";
-/// Nobody waited for it any more.
+/// Abandoned before it was answered.
 pub(super) const UNANSWERED: &str = "unanswered";
 
-/// Words for attempts besides those of [`crate::solana::FaultKind`].
+/// Outcomes besides those of [`crate::solana::FaultKind`].
 pub const OUTCOMES: [&str; 3] = [GOOD, EMPTY, UNANSWERED];
 
-/// Most that one line tells of; a batch may have thousands of calls.
+/// Maximum number in one line; a batch may have thousands of calls.
 const MOST: usize = 32;
 
-/// One attempt, or several of a batch that came to the same.
+/// One attempt, or several of a batch with the same outcome.
 #[derive(Clone, Debug)]
 pub struct AttemptRecord {
-    /// Its place among the attempts of the call, from 1.
+    /// Its number among the attempts of the call, from 1.
     pub number: u32,
     pub upstream: Arc<Upstream>,
-    /// A word of [`crate::solana::FaultKind`] or of [`OUTCOMES`].
+    /// A label of [`crate::solana::FaultKind`] or of [`OUTCOMES`].
     pub outcome: &'static str,
     /// Of several, the longest.
     pub took: Duration,
@@ -33,8 +33,8 @@ pub struct AttemptRecord {
 }
 
 impl AttemptSummary {
-    /// An attempt that did not give the answer which is delivered. Nothing is noted of the one that
-    /// did but its number and time, which costs nothing: most calls have no other.
+    /// Records an attempt whose answer is not delivered. Of the delivered one only number and
+    /// duration are kept, which costs nothing: most calls have no other attempt.
     pub(super) fn tried(
         &mut self,
         number: u32,
@@ -70,8 +70,8 @@ impl AttemptSummary {
         })
     }
 
-    /// What was asked further, of upstreams with more history, counts behind what came before. With
-    /// `instead`, its answer is delivered instead.
+    /// Appends the attempts at upstreams with more history. With `instead`, their answer is
+    /// delivered.
     pub(super) fn went_deeper(&mut self, mut asked: Self, instead: bool) {
         let before = self.attempts;
         self.attempts += asked.attempts;
@@ -88,7 +88,7 @@ impl AttemptSummary {
             }));
     }
 
-    /// Takes in the attempts of one call of a batch.
+    /// Adds the attempts of one call of a batch.
     pub fn add_call(&mut self, call: &Self) {
         self.attempts += call.attempts;
         self.hedged |= call.hedged;

@@ -7,10 +7,9 @@
 //!          launch ┘
 //! ```
 //!
-//! What follows from a finished attempt is [`conclusion`]'s, from an answer that is older than its
-//! client knows [`older`]'s; when an unanswered call is sent to another upstream as well is
-//! [`repetition`]'s; what becomes of
-//! attempts nobody waits for any more is [`losers`]'s.
+//! [`conclusion`] decides what follows from a finished attempt, [`stale`] what follows from an
+//! answer older than what its client was shown; [`repetition`] decides when an unanswered call is
+//! also sent to another upstream; [`abandoned`] handles attempts that are no longer waited for.
 
 mod abandoned;
 mod conclusion;
@@ -38,10 +37,10 @@ use crate::jsonrpc;
 use crate::solana::{Capability, Idempotency};
 use crate::upstream::{AttemptLimits, CallRequirements, Candidate, Candidates, Outlook, Upstream};
 
-/// While another upstream could answer at once, a connection is waited for this long at most.
+/// While another upstream could answer immediately, a connection is waited for at most this long.
 const QUEUE: Duration = Duration::from_millis(100);
 
-/// How many times longer an expensive answer may make no headway.
+/// How many times longer an expensive answer may make no progress.
 const HEAVY_PATIENCE: u32 = 5;
 
 #[expect(
@@ -55,38 +54,37 @@ pub(super) struct Attempts<'a> {
     running: Vec<RunningAttempt>,
     /// What is to be done next if no attempt ends before, and when.
     due: Option<(Instant, TimerEvent)>,
-    /// Attempts whose bytes reached an upstream; refused connections cost nothing and count for
-    /// nothing.
+    /// Attempts whose bytes reached an upstream; refused connections cost nothing and do not count.
     sent: u32,
     hedges: u32,
     retried_once: bool,
-    /// All upstreams have failed, and those that are fit are asked again.
+    /// All upstreams have failed, and the healthy ones are being asked again.
     second_round: bool,
-    /// No upstream was asked twice so far.
+    /// No upstream has been asked twice so far.
     first_round: bool,
-    /// It has waited for a connection in vain.
+    /// It has waited for a connection without getting one.
     is_crowded: bool,
     /// When the youngest attempt began.
     launched: Instant,
-    /// Who did not serve the call.
+    /// The upstreams that did not serve the call.
     accused: Accused,
     older: StaleAnswers,
-    /// When an upstream that is fit last said what the call may be answered with, for want of better.
+    /// When a healthy upstream last gave an answer that can be delivered if no better one arrives.
     judged: Option<Instant>,
-    /// Others were asked for a method that nobody knows.
+    /// Other upstreams were asked for an unknown method.
     searched: bool,
     settled: BestFailure,
     summary: AttemptSummary,
 }
 
-/// What the passing of time asks for.
+/// What is due as time passes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum TimerEvent {
-    /// The call has had no answer for long enough to ask somebody else as well.
+    /// The call has been unanswered long enough to ask another upstream as well.
     Repetition,
     /// The pause before a further attempt is over.
     Attempt,
-    /// Nothing better is to be expected.
+    /// No better answer is to be expected.
     End,
 }
 
@@ -131,7 +129,7 @@ impl<'a> Attempts<'a> {
     }
 
     pub(super) async fn run(&mut self) -> (Delivered, AttemptSummary) {
-        // A look into deeper history belongs to a call that has been counted.
+        // A question for deeper history belongs to a call that has been counted.
         if self.dispatch.deeper.is_none() {
             self.dispatch.state.budget.deposit();
         }
@@ -165,7 +163,7 @@ impl<'a> Attempts<'a> {
         }
     }
 
-    /// Starts an attempt at the next candidate; `false` when there is none.
+    /// Starts an attempt at the next candidate; `false` if there is none.
     fn launch(&mut self) -> bool {
         let now = Instant::now();
         let Some(candidate) = self.candidates.next(now) else {
@@ -176,7 +174,7 @@ impl<'a> Attempts<'a> {
         true
     }
 
-    /// Starts an attempt, and with it the time after which it is unanswered for too long.
+    /// Starts an attempt, and with it the timer after which it is unanswered for too long.
     fn start(&mut self, candidate: Candidate, reason: AttemptReason, now: Instant) {
         self.summary.attempts += 1;
         let reason = AttemptReason {
@@ -196,10 +194,10 @@ impl<'a> Attempts<'a> {
         self.arm(now);
     }
 
-    /// Every attempt but the last may use half of what is left of the caller's time, so that a
-    /// silent upstream leaves time for another; a scan, which may need all of it, is joined by
-    /// another instead. While there is another upstream, a connection is not waited for longer than
-    /// that one would need.
+    /// Every attempt but the last may use half of the caller's remaining time, so that a silent
+    /// upstream leaves time for another; a scan, which may need all of it, is hedged instead. While
+    /// there is another upstream, waiting for a connection is limited to the time that one would
+    /// need.
     fn limits(&self, candidate: &Candidate, now: Instant) -> AttemptLimits {
         let dispatch = self.dispatch;
         let left = dispatch.deadline.saturating_duration_since(now);
@@ -214,7 +212,7 @@ impl<'a> Attempts<'a> {
         } else {
             (left / 2).min(timeouts.first_byte)
         };
-        // Where others are as busy, whichever has a connection first will do.
+        // If others are as busy, the first with a free connection will do.
         let queue = if alone && !self.is_crowded {
             left
         } else if next == Outlook::Fit {
@@ -222,7 +220,7 @@ impl<'a> Attempts<'a> {
         } else {
             timeouts.connect
         };
-        // The last one has no better to give way to.
+        // The last attempt has no better one to give way to.
         let progress = match dispatch.class.heavy {
             _ if last || !self.is_repeatable() => left,
             true => timeouts.progress * HEAVY_PATIENCE,
@@ -245,12 +243,12 @@ impl<'a> Attempts<'a> {
         self.dispatch.class.profile().idempotency.is_repeatable()
     }
 
-    /// Whether this is a transaction, which its signature keeps from happening twice.
+    /// Whether this is a transaction, which its signature keeps from executing twice.
     fn is_signed_write(&self) -> bool {
         self.dispatch.class.profile().idempotency == Idempotency::WriteBySignature
     }
 
-    /// From here on only upstreams with this capability; `false` when there is none left.
+    /// From here on only upstreams with this capability; `false` if none is left.
     fn narrow(&mut self, capability: Capability) -> bool {
         self.candidates.narrow(capability);
         self.candidates.any_left(Instant::now())
@@ -285,7 +283,7 @@ impl<'a> Attempts<'a> {
     }
 }
 
-/// Waits for the first attempt to finish, or for what is due.
+/// Waits for the first attempt to finish, or for the next timer event.
 async fn next_event(
     in_flight: &mut Vec<RunningAttempt>,
     due: Option<(Instant, TimerEvent)>,

@@ -1,4 +1,4 @@
-//! Which of several bad answers the client gets when no good one came.
+//! Which of several bad answers the client gets if there is no good one.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -12,10 +12,10 @@ use crate::error::{Page, Rejection};
 use crate::solana::{Blame, Class, FaultKind, Idempotency, Penalty, Retry, Verdict};
 use crate::upstream::{Paused, Upstream};
 
-/// Sent as `Retry-After` when providers limit us without saying for how long.
+/// Sent as `Retry-After` when providers limit the gateway without saying for how long.
 const UNKNOWN_PAUSE: Duration = Duration::from_secs(1);
 
-/// Rank of an answer that is good but old: better than any error.
+/// Rank of an answer that is good but stale: better than any error.
 const STALE: u8 = 4;
 
 /// The bad answers of one call so far.
@@ -28,37 +28,37 @@ pub(super) struct BestFailure {
     best: Option<BestAnswer>,
     /// The first refusal that was no JSON-RPC.
     refused: Option<(Page, AnsweredBy)>,
-    /// The slot of the newest answer that was good but old.
+    /// The slot of the newest good but stale answer.
     stale_at: Option<Slot>,
-    /// The shortest pause asked for, if any upstream limited our rate.
+    /// The shortest pause requested, if any upstream limited the gateway's rate.
     rate_limited: Option<Duration>,
-    /// Some upstream does not take the gateway's key.
+    /// Some upstream refuses the gateway's key.
     key_refused: bool,
-    /// Some upstream failed otherwise.
+    /// Some upstream failed in another way.
     failed: bool,
-    /// All our connections to some upstream stayed in use.
+    /// All connections to some upstream stayed in use.
     saturated: bool,
-    /// A write left and its fate is not known.
+    /// A write was sent and its outcome is unknown.
     outcome_unknown: bool,
 }
 
 #[derive(Debug)]
 struct BestAnswer {
     rank: u8,
-    /// No node would have taken the call: it did not happen anywhere.
+    /// No node would have accepted the call, so it was executed nowhere.
     certain: bool,
     payload: AnswerPayload,
     speaker: AnsweredBy,
 }
 
-/// What came with a bad answer.
+/// Properties of a bad answer.
 #[derive(Debug)]
 pub(super) struct FailureAnswer {
     pub(super) payload: Option<AnswerPayload>,
     pub(super) page: Option<Page>,
 }
 
-/// Who said something.
+/// Which upstream answered.
 #[derive(Clone, Debug)]
 pub(super) struct AnsweredBy {
     pub(super) upstream: Arc<Upstream>,
@@ -108,23 +108,23 @@ impl BestFailure {
         }
     }
 
-    /// An attempt at a write is under way and will not be waited for.
+    /// An attempt at a write is in flight and will not be waited for.
     pub(super) fn left_in_doubt(&mut self) {
         self.outcome_unknown = true;
     }
 
-    /// Whether the best answer is one that no node could contradict.
+    /// Whether no node could contradict the best answer.
     pub(super) fn is_certain(&self) -> bool {
         self.best.as_ref().is_some_and(|best| best.certain)
     }
 
-    /// Upstreams that rest, which know best when they may be asked again.
+    /// Held-off upstreams, which know best when they may be asked again.
     pub(super) fn note_paused(&mut self, paused: Paused) {
         self.rate_limited = paused.limited.or(self.rate_limited);
         self.key_refused |= paused.key_refused;
     }
 
-    /// A good answer that is older than what the client has been told. Of several the newest counts.
+    /// A good but stale answer. Of several the newest counts.
     pub(super) fn note_stale(
         &mut self,
         payload: AnswerPayload,
@@ -144,13 +144,13 @@ impl BestFailure {
         });
     }
 
-    /// The answer for the client and who gave it.
+    /// The answer for the client, and the upstream that gave it.
     ///
-    /// A write of unknown fate outweighs everything but a verdict that every node would give:
-    /// whatever else another upstream said afterwards does not undo it, and may be its consequence.
-    /// Then native errors, because clients act on their codes; then what all who were asked refused
-    /// in HTTP alone; then the plea to come back later; then "unhealthy". That the gateway's key is
-    /// refused is said only where nothing else went wrong.
+    /// A write of unknown outcome outweighs everything but a verdict that every node would give:
+    /// what another upstream said afterwards does not undo it, and may be its consequence. Then
+    /// native errors, because clients act on their codes; then what all upstreams refused by HTTP
+    /// status; then a rate limit; then "unhealthy". A refused key is reported only if nothing else
+    /// went wrong.
     pub(super) fn into_delivered(self, dispatch: &Dispatch<'_>) -> (Delivered, Option<AnsweredBy>) {
         if self.outcome_unknown && !self.is_certain() {
             let rejection = match dispatch.class.profile().idempotency {
@@ -175,7 +175,7 @@ impl BestFailure {
             return (Delivered::Rejected(refused), Some(speaker));
         }
         let rejection = match (self.rate_limited, self.failed) {
-            // Whoever failed for a moment may be back long before a pause is over.
+            // An upstream with a short failure may be back long before a pause is over.
             (Some(pause), true) => Rejection::RateLimited {
                 retry_after: pause.min(UNKNOWN_PAUSE),
             },
@@ -191,8 +191,8 @@ impl BestFailure {
     }
 }
 
-/// How much an answer tells the client; `None` for answers that are none of its business, such as
-/// a provider's complaint about our key.
+/// How useful an answer is to the client; `None` for answers that do not concern it, such as a
+/// provider's complaint about the gateway's key.
 fn rank(verdict: &Verdict) -> Option<u8> {
     if !is_the_clients(verdict.kind) {
         return None;
@@ -204,8 +204,8 @@ fn rank(verdict: &Verdict) -> Option<u8> {
     })
 }
 
-/// Whether an answer of this kind is a JSON-RPC error a client may see, and not something between
-/// us and a provider.
+/// Whether an answer of this kind is a JSON-RPC error for the client, and not between the gateway
+/// and a provider.
 fn is_the_clients(kind: FaultKind) -> bool {
     !(leaves_in_doubt(kind)
         || matches!(
@@ -218,8 +218,8 @@ fn is_the_clients(kind: FaultKind) -> bool {
         ))
 }
 
-/// Whether a call of which one node says this is one that no node takes. What a provider says in
-/// its own name, such as that its plan does not include the call, says nothing about the others.
+/// Whether an error of one node means that no node accepts the call. What a provider says on its
+/// own behalf, such as that its plan does not include the call, says nothing about the others.
 fn is_certain(verdict: &Verdict) -> bool {
     verdict.retry == Retry::Final
         && matches!(
@@ -231,8 +231,8 @@ fn is_certain(verdict: &Verdict) -> bool {
         )
 }
 
-/// Whether a call that was sent and ended like this may have been carried out all the same. One for
-/// which there was no connection was sent over an earlier one that broke.
+/// Whether a call that was sent and ended like this may have been executed all the same. A call
+/// reported as without a connection may have been sent over an earlier one that broke.
 fn leaves_in_doubt(kind: FaultKind) -> bool {
     matches!(
         kind,

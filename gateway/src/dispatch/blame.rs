@@ -1,6 +1,6 @@
-//! Whose fault a refusal was, settled by what others say: an upstream that refused or failed a call
-//! which another then served has that counted against it, for the method. Where all refuse, nobody
-//! is to blame but the call.
+//! Whose fault a refusal was, decided by comparison: an upstream that refused or failed a call that
+//! another then served has that counted against it, for the method. If all refuse, the call is at
+//! fault.
 
 use std::sync::Arc;
 
@@ -15,7 +15,8 @@ use crate::upstream::Upstream;
 pub(super) struct Accused(Vec<(Arc<Upstream>, FaultKind)>);
 
 impl Accused {
-    /// Notes what one said that had seen the call. `reached` is the slot it was known to be at.
+    /// Notes the verdict on an upstream that had seen the call. `reached` is the slot it was known
+    /// to have reached.
     pub(super) fn note(
         &mut self,
         upstream: &Arc<Upstream>,
@@ -25,7 +26,7 @@ impl Accused {
     ) {
         let counts = match verdict.penalty {
             Penalty::Failure | Penalty::Refusal => true,
-            // It speaks of a slot nobody asked for, or that it has.
+            // It refers to a slot that was not requested, or that the upstream has.
             Penalty::None if verdict.kind == FaultKind::MinContextSlot => {
                 let asked = dispatch.class.context.min_context_slot;
                 asked.is_none_or(|slot| reached >= Some(slot))
@@ -37,7 +38,7 @@ impl Accused {
         }
     }
 
-    /// Somebody served the call.
+    /// An upstream served the call.
     pub(super) fn settle(&mut self, dispatch: &Dispatch<'_>, by: &Arc<Upstream>) {
         for (upstream, kind) in self.0.drain(..) {
             if !Arc::ptr_eq(&upstream, by) {

@@ -1,7 +1,7 @@
-//! The retry budget: retries and hedges may add at most a share of the requests on top, so that a
-//! failing cluster is not buried under its own clients' repetitions.
+//! The retry budget: retries and hedges may add at most a share on top of the requests, so that a
+//! failing cluster is not overloaded by retries.
 //!
-//! Not here: whether an answer may be repeated at all (`solana::judge`) and where (`upstream`).
+//! Not here: whether an answer may be retried at all (`solana::judge`) and where (`upstream`).
 
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
@@ -9,14 +9,14 @@ use std::time::Duration;
 use parking_lot::Mutex;
 use tokio::time::Instant;
 
-/// What was earned is halved after each of these spans, so that a quiet night does not pay for a
-/// storm at dawn.
+/// The balance is halved after each of these spans, so that a quiet night does not pay for a storm
+/// at dawn.
 const HORIZON: Duration = Duration::from_secs(10);
-/// Spans after which nothing worth a repetition is left of what was earned.
+/// Spans after which the balance is practically zero.
 const FORGOTTEN: f64 = 64.0;
 
-/// A token bucket that every request fills by `ratio` and every repetition empties by one.
-/// A reserve refilled by time lets a gateway with little traffic repeat at all.
+/// A token bucket that every request fills by `ratio` and every retry or hedge empties by one. A
+/// reserve refilled over time lets a gateway with little traffic retry at all.
 #[derive(Debug)]
 pub struct RetryBudget {
     /// Requests since the last withdrawal; folded into `state` lazily to keep deposits lock-free.
@@ -51,16 +51,16 @@ impl RetryBudget {
         self.deposits.fetch_add(1, Ordering::Relaxed);
     }
 
-    /// Gives the price of one repetition back: it never left.
+    /// Returns the price of one retry that was never sent.
     pub fn refund(&self) {
         self.state.lock().earned += 1.0;
     }
 
-    /// Takes the price of one repetition; `false` when the budget is spent.
+    /// Takes the price of one retry or hedge; `false` when the budget is spent.
     ///
-    /// `ratio` is the share of requests that may be repeated (0.2 = 20 %), `per_second` the
-    /// repetitions a second that are always allowed. They are passed in because a reload may
-    /// change them while the balance lives on.
+    /// `ratio` is the share of requests that may be retried (0.2 = 20 %), `per_second` the retries
+    /// per second that are always allowed. They are passed in because a reload may change them
+    /// while the balance lives on.
     pub fn withdraw(&self, ratio: f64, per_second: u32, now: Instant) -> bool {
         let mut state = self.state.lock();
         let fresh = self.deposits.swap(0, Ordering::Relaxed);
@@ -71,11 +71,11 @@ impl RetryBudget {
         let fresh = fresh as f64;
         let since = now.saturating_duration_since(state.window_started);
         let spans = (since.as_secs_f64() / HORIZON.as_secs_f64()).floor();
-        // When they came is not known: as many in each span.
+        // Their times are not known: the same number is assumed for each span.
         let deserved = fresh * ratio / spans.max(1.0);
         if spans >= 1.0 {
             let left = 0.5_f64.powf(spans.min(FORGOTTEN));
-            // All that came in the last of them, half of what came in the one before, and so on.
+            // All of the last span, half of the one before, and so on.
             state.earned = state.earned * left + deserved * 2.0 * (1.0 - left);
             state.window_started = now;
         } else {

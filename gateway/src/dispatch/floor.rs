@@ -1,10 +1,10 @@
-//! What a client has already been told about the head of the chain, so that it never sees the
+//! Session floors: what a client has been shown of the head of the chain, so that it never sees the
 //! chain run backwards when its calls land on different upstreams.
 //!
 //! Floors are kept per client and commitment, one number for each of the cluster's counters. They
-//! fade when nothing greater is told, and are bounded in count. A call looks its client up once and
-//! reads and raises the numbers without a lock. Not here: which upstream is likely to satisfy them
-//! (`upstream::pool`).
+//! expire unless a greater number is shown, and are bounded in count. A call looks its client up
+//! once, and reads and raises the numbers without a lock. Not here: which upstream is likely to
+//! satisfy them (`upstream::pool`).
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -26,11 +26,11 @@ pub struct Floors {
     clients: Cache<(ClientKey, Commitment), Arc<Floor>>,
 }
 
-/// What one client was told at one commitment. Numbers are 0 as long as nothing was told.
+/// What one client was shown at one commitment. Numbers are 0 until something was shown.
 #[derive(Debug, Default)]
 pub(super) struct Floor([FloorValue; 4]);
 
-/// The greatest number told, and when it was, in milliseconds since the start.
+/// The greatest number shown, and when, in milliseconds since the start.
 #[derive(Debug, Default)]
 struct FloorValue {
     value: AtomicU64,
@@ -45,7 +45,7 @@ pub(super) struct FloorTime {
 }
 
 impl Floors {
-    /// Keeps the floors of at most about `capacity` clients; the least used ones go first.
+    /// Keeps the floors of about `capacity` clients; the least used ones are dropped first.
     pub fn new(capacity: usize) -> Self {
         Self {
             start: Instant::now(),
@@ -53,7 +53,7 @@ impl Floors {
         }
     }
 
-    /// What this client was told at this commitment.
+    /// What this client was shown at this commitment.
     pub(super) fn of(&self, client: ClientKey, commitment: Commitment) -> Arc<Floor> {
         let key = (client, commitment);
         if let Some(known) = self.clients.get(&key) {
@@ -68,7 +68,7 @@ impl Floors {
         }
     }
 
-    /// The moment `now`, at which what was told longer than `ttl` ago is forgotten.
+    /// The moment `now`; numbers shown longer than `ttl` ago have expired.
     pub(super) fn moment(&self, now: Instant, ttl: Duration) -> FloorTime {
         let passed = now.saturating_duration_since(self.start);
         FloorTime {
@@ -77,14 +77,14 @@ impl Floors {
         }
     }
 
-    /// Forgets what everybody was told. Calls that are under way no longer count.
+    /// Forgets all floors. Calls in flight no longer raise them.
     pub fn forget(&self) {
         self.clients.clear();
     }
 }
 
 impl Floor {
-    /// The greatest number this client was told, unless that is too long ago.
+    /// The greatest number this client was shown, unless that is too long ago.
     pub(super) fn get(&self, head: HeadCounter, at: FloorTime) -> Option<u64> {
         let number = self.0.get(head as usize)?;
         let value = number.value.load(Ordering::Acquire);
@@ -100,16 +100,16 @@ impl Floor {
         heads
     }
 
-    /// Remembers that the client is told `told`. Only a greater one counts: a floor that fades is
-    /// not held up by being told again.
+    /// Records that the client is shown `told`. Only a greater number counts: repeating a number
+    /// does not prolong a floor.
     pub(super) fn raise(&self, head: HeadCounter, told: u64, at: FloorTime) {
         let Some(number) = self.0.get(head as usize) else {
             return;
         };
         let mut known = number.value.load(Ordering::Acquire);
-        // A greater one that is told at the same time stays.
+        // A greater number recorded concurrently stays.
         while told > known || number.faded(at) {
-            // First the time: nobody may take the new number for one that has faded.
+            // The time is stored first, so that the new number is never taken for an expired one.
             number.raised.store(at.now, Ordering::Release);
             let swapped =
                 number

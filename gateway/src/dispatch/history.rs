@@ -1,17 +1,18 @@
-//! Looks for history where it is: before "there is nothing" is delivered or kept, an upstream whose
-//! history reaches further back is asked, once.
+//! Looks for history: before an empty answer is delivered or kept, an upstream with more history is
+//! asked, once.
 //!
 //! ```text
-//! answer ─ whole, or of an upstream that would know ──────────────────▶ delivered
-//!    │ nothing, or less than was asked for, and somebody reaches further back
+//! answer ─ complete, or of an upstream that would know ──────────────────▶ delivered
+//!    │ empty or incomplete, and another upstream has more history
 //!    ├─ asked for the same lately, or sent from here a moment ago ────▶ delivered as it is
-//!    ├─ asked too often in vain of late ──────────────────────────────▶ the same, not kept
+//!    ├─ too many such questions found nothing ─────────────────────────▶ the same, not kept
 //!    └─ ask there ─ found ────────────────────────────────────────────▶ what was found
 //!            ├─ nothing ──────────────────────────────────────────────▶ the first answer
 //!            └─ failed ───────────────────────────────────────────────▶ the first answer, not kept
 //! ```
 //!
-//! Not here: what an answer lacks (`solana::history`), who reaches how far (`upstream::history`).
+//! Not here: what an answer lacks (`solana::history`), how far each upstream reaches back
+//! (`upstream::history`).
 
 use std::sync::Arc;
 
@@ -26,20 +27,20 @@ use crate::jsonrpc::{Answer, Cursor};
 use crate::solana::{self, AbsenceWording, History, HistoryGap, HistoryPosition, Method};
 use crate::upstream::{DeeperUpstreams, HistoryReach, Upstream};
 
-/// Upstreams asked when the first one fails. One that answers, whatever it says, is the only one.
+/// Upstreams asked when the first one fails. Once one answers, whatever it says, no other is asked.
 const ATTEMPTS: u32 = 2;
 
-/// The word for one that was not taken anywhere, because too many had been in vain.
+/// Label for questions that were not asked, because too many had found nothing.
 const LIMITED: &str = "limited";
 
-/// What is in doubt about an answer.
+/// What an answer leaves in doubt.
 struct HistoryDoubt {
     said_by: Arc<Upstream>,
     history: History,
     lack: HistoryGap,
 }
 
-/// What the deeper upstream had.
+/// What the upstream with more history had.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum ArchiveAnswer {
     Found,
@@ -87,13 +88,13 @@ impl Dispatch<'_> {
         }
     }
 
-    /// Whether archives were not asked in vain too often of late.
+    /// Whether not too many questions found nothing lately.
     fn may_ask_deeper(&self) -> bool {
         let per_second = self.settings.history.misses_per_second;
         self.state.deeper.take(per_second, Instant::now())
     }
 
-    /// What an answer leaves open that somebody else may know.
+    /// What an answer leaves open that another upstream may know.
     fn doubt(&self, delivered: &Delivered, summary: &AttemptSummary) -> Option<HistoryDoubt> {
         let method = self.call.method();
         let history = History::of(self.class, method)?;
@@ -106,7 +107,7 @@ impl Dispatch<'_> {
             let deeper = DeeperUpstreams { than, word, place };
             self.pool.any_deeper(&deeper, method)
         };
-        // Pages are long: not read where nothing follows from it.
+        // Pages are long: not read if nothing follows from it.
         if history == History::Page
             && has_result(payload)
             && !any_deeper(AbsenceWording::Empty, HistoryPosition::Anywhere)
@@ -128,7 +129,7 @@ impl Dispatch<'_> {
         let params = self.call.params();
         match payload {
             AnswerPayload::Whole(answer) => {
-                // Only rewards are asked for by their epoch.
+                // Only rewards are requested by epoch.
                 let epochs = history == History::Rewards;
                 let view = epochs.then(|| self.pool.slots()).flatten();
                 history.lack(params, answer, view.as_ref())
@@ -137,7 +138,7 @@ impl Dispatch<'_> {
         }
     }
 
-    /// Whether whoever said that there is nothing would know.
+    /// Whether the upstream that said "nothing" would know.
     fn is_believed(&self, lack: &HistoryGap, said_by: &Upstream) -> bool {
         let HistoryPosition::From(slot) = lack.place else {
             return false;
@@ -208,7 +209,7 @@ impl Dispatch<'_> {
         (delivered, summary)
     }
 
-    /// Asks those who reach further back, without haste: no hedge, and no second one unless the
+    /// Asks upstreams with more history, without haste: no hedge, and no second one unless the
     /// first fails.
     async fn fly_deeper(&self, doubt: &HistoryDoubt) -> (Delivered, AttemptSummary) {
         let now = Instant::now();
@@ -257,8 +258,8 @@ impl Dispatch<'_> {
         }
     }
 
-    /// Remembers a transaction that is on its way from here: while it cannot be old, there is no
-    /// use in looking for it in archives.
+    /// Remembers a transaction sent through this gateway: while it cannot be old, looking for it in
+    /// archives is useless.
     fn note_sent(&self, delivered: &Delivered) {
         if self.class.method != Method::SendTransaction {
             return;
@@ -272,7 +273,7 @@ impl Dispatch<'_> {
                 }
             }
             Delivered::Payload(AnswerPayload::Stream { .. }) => {}
-            // It may be on its way all the same.
+            // It may have been sent all the same.
             Delivered::Rejected(_) => {
                 let params = self.call.params();
                 if let Some(signature) = params.and_then(solana::first_signature) {
@@ -303,7 +304,7 @@ fn learn_from_refusal(payload: &AnswerPayload, said_by: &Upstream) {
     }
 }
 
-/// What the second answer is against the first; `rest` is what it leaves open itself.
+/// How the second answer compares with the first; `rest` is what it leaves open itself.
 fn compare(lack: &HistoryGap, second: &Delivered, rest: Option<&HistoryGap>) -> ArchiveAnswer {
     let answer: &Answer = match second {
         Delivered::Rejected(_) => return ArchiveAnswer::Failed,
@@ -312,7 +313,7 @@ fn compare(lack: &HistoryGap, second: &Delivered, rest: Option<&HistoryGap>) -> 
     };
     match rest {
         None if answer.result().is_some() => ArchiveAnswer::Found,
-        // It has it, in a version that the caller has not asked for.
+        // It has it, in a version that the caller has not requested.
         None if answer.error().is_some_and(|error| error.code == -32015) => ArchiveAnswer::Found,
         None => ArchiveAnswer::Failed,
         Some(rest) if rest.passing => ArchiveAnswer::Failed,
@@ -323,8 +324,8 @@ fn compare(lack: &HistoryGap, second: &Delivered, rest: Option<&HistoryGap>) -> 
     }
 }
 
-/// Whether "there is nothing" from the deeper upstream tells more than the refusal of the first:
-/// that it was skipped, or a plain nothing, where the first only did not have it.
+/// Whether "nothing" from the deeper upstream says more than the refusal of the first: that the
+/// slot was skipped, or does not exist, where the first merely did not have it.
 fn is_more_to_the_point(lack: &HistoryGap, rest: Option<&HistoryGap>) -> bool {
     lack.word == AbsenceWording::Refused
         && rest.is_some_and(|rest| rest.word != AbsenceWording::Refused)

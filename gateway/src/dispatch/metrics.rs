@@ -78,7 +78,7 @@ impl DispatchMetrics {
         Ok(metrics)
     }
 
-    /// Has every family there from the start.
+    /// Creates every family at the start.
     fn begin(&self) {
         for fault in FaultKind::ALL.iter().filter(|kind| kind.is_transient()) {
             self.retries.with_label_values(&[fault.label()]);
@@ -110,20 +110,20 @@ impl DispatchMetrics {
         self.history.with_label_values(&labels).inc();
     }
 
-    /// A repetition was not made for want of budget.
+    /// A retry or hedge was suppressed by the budget.
     pub fn budget_exhausted(&self) {
         self.exhausted.inc();
     }
 
-    /// The first upstream does not know a method that nobody is known to serve.
+    /// The first upstream does not know an unknown method.
     pub(super) fn unknown_method(&self, searched: bool) {
         let result = if searched { "searched" } else { "answered" };
         self.unknown_methods.with_label_values(&[result]).inc();
     }
 
-    /// These are the upstreams: failover from any to any other is counted from zero.
+    /// The configured upstreams: failovers between any two of them are counted from zero.
     pub fn expect(&self, upstreams: &[&str]) {
-        /// With more, the pairs come with their first failover.
+        /// With more upstreams, pairs appear with their first failover.
         const FEW: usize = 8;
         for from in upstreams.iter().take(FEW) {
             for to in upstreams.iter().take(FEW).filter(|to| *to != from) {

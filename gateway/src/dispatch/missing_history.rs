@@ -1,9 +1,8 @@
-//! What archives were asked for lately, so that a question that is asked again and again does not
-//! cost a call each time.
+//! What archives were asked for lately, so that a repeated question does not cost a call each time.
 //!
-//! Whoever waits for a transaction asks for it twice a second until it lands; its signature does
-//! not tell that it is new. So after each time that even the deepest upstream had nothing, it is
-//! not asked for the same for a pause that doubles; and a transaction that was sent through this
+//! A client that waits for a transaction asks for it twice a second until it lands; its signature
+//! does not reveal that it is new. So whenever even the deepest upstream has nothing, it is not
+//! asked for the same during a pause that doubles each time; and a transaction sent through this
 //! gateway is not looked for in archives while it may still land. Bounded in count.
 
 use std::time::Duration;
@@ -14,14 +13,14 @@ use tokio::time::Instant;
 use crate::config;
 use crate::solana::AbsenceWording;
 
-/// Things remembered; the least used go first.
+/// Entries remembered; the least used are dropped first.
 const CAPACITY: usize = 32_768;
 
 /// A blockhash lives for 150 blocks, about a minute; after twice that the transaction has landed
 /// or never will.
 const IN_FLIGHT: Duration = Duration::from_mins(2);
 
-/// Pauses that must pass unused before it begins with a short one again.
+/// Unused pauses after which it begins with a short one again.
 const FORGOTTEN: u32 = 4;
 
 /// What is missing, each as a hash.
@@ -35,7 +34,7 @@ pub(super) struct MissingHistory {
 struct MissingEntry {
     at: Instant,
     pause: Duration,
-    /// Nobody could say.
+    /// No upstream could tell.
     failed: bool,
 }
 
@@ -44,9 +43,9 @@ struct MissingEntry {
 pub(super) enum ArchiveDecision {
     /// It is.
     Due,
-    /// Not again so soon: it had nothing, or there is nothing to be had yet.
+    /// Not again so soon: it had nothing, or nothing can exist yet.
     Nothing,
-    /// Not again so soon: it could not say.
+    /// Not again so soon: it failed.
     Failed,
 }
 
@@ -60,7 +59,7 @@ impl Default for MissingHistory {
 }
 
 impl MissingHistory {
-    /// Where a question for these things stands. One that is due is enough to ask.
+    /// The state of a question for these entries. If one is due, the question is asked.
     pub(super) fn standing(
         &self,
         subjects: &[u64],
@@ -79,7 +78,7 @@ impl MissingHistory {
     }
 
     fn of(&self, subject: u64, word: AbsenceWording, now: Instant) -> ArchiveDecision {
-        // Whoever keeps no history says nothing of what is on its way.
+        // An upstream that keeps no history says nothing about transactions in flight.
         if word == AbsenceWording::Empty
             && let Some(sent) = self.sent.get(&subject)
             && now.saturating_duration_since(sent) < IN_FLIGHT
@@ -98,7 +97,7 @@ impl MissingHistory {
         }
     }
 
-    /// It was asked for, and is not there; or, with `failed`, nobody could say.
+    /// It was asked for, and is missing; or, with `failed`, no upstream could tell.
     pub(super) fn missed(
         &self,
         subject: u64,
@@ -119,12 +118,12 @@ impl MissingHistory {
         self.missed.insert(subject, missed);
     }
 
-    /// It is there.
+    /// It was found.
     pub(super) fn found(&self, subject: u64) {
         self.missed.remove(&subject);
     }
 
-    /// A transaction left from here.
+    /// A transaction was sent through this gateway.
     pub(super) fn sent(&self, subject: u64, now: Instant) {
         self.sent.insert(subject, now);
     }

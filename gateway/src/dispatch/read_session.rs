@@ -1,9 +1,8 @@
 //! Keeps the head of the chain from running backwards for one client.
 //!
-//! An answer below what the client was told before is asked for again of an upstream that is fit
-//! and has reached it. If nobody knows better, a bare number is answered with the floor itself,
-//! which is a value the cluster has really had; answers that carry more than the number are
-//! delivered as they are.
+//! An answer below what the client was shown before is requested again from a healthy upstream that
+//! has reached it. If there is none, a bare number is replaced by the floor itself, which is a
+//! value the cluster really had; answers that carry more than the number are delivered unchanged.
 
 use std::sync::Arc;
 
@@ -18,31 +17,31 @@ use crate::config;
 use crate::jsonrpc::Answer;
 use crate::solana::{self, Class, HeadCounter, Heads, Method};
 
-/// What one client was told, as far as it matters to one call. Found once per call.
+/// What one client was shown, as far as it matters to one call. Looked up once per call.
 #[derive(Clone, Debug)]
 pub struct ReadSession {
     method: Method,
     commitment: Commitment,
-    /// `None` where the method's answers tell nothing of the head of the chain.
+    /// `None` if the method's answers say nothing about the head of the chain.
     floor: Option<Arc<Floor>>,
     at: FloorTime,
-    /// By how many slots the client may be led back.
+    /// By how many slots an answer may be older than the floor.
     step_back: u64,
 }
 
-/// What one answer told its client; nothing where that is of no account.
+/// What one answer shows its client; empty if that does not matter.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct ToldHeads(Option<(Commitment, Heads)>);
 
 impl ToldHeads {
-    /// At which commitment it told what.
+    /// The commitment and the numbers that it shows.
     pub fn heads(&self) -> Option<(Commitment, Heads)> {
         self.0
     }
 }
 
 impl ReadSession {
-    /// The session of a client for one call. `now` may be when the call came.
+    /// The session of a client for one call. `now` may be the time of the request.
     pub fn of(
         live: &DispatchState,
         client: ClientKey,
@@ -61,8 +60,8 @@ impl ReadSession {
         }
     }
 
-    /// What a result says of the head of the chain, where that matters. The result may be cut off
-    /// behind its context.
+    /// What a result says about the head of the chain, where that matters. The result may be cut
+    /// off after its context.
     pub fn heads(&self, result: &[u8]) -> Heads {
         if self.floor.is_none() {
             return Heads::default();
@@ -70,13 +69,13 @@ impl ReadSession {
         solana::heads(self.method, result)
     }
 
-    /// Whether an answer that says this would let the client see the chain run backwards.
+    /// Whether an answer with these numbers would let the client see the chain run backwards.
     pub fn goes_backwards(&self, heads: &Heads) -> bool {
         let floor = self.floor.as_ref();
         floor.is_some_and(|floor| heads.is_below(&floor.heads(self.at), self.step_back))
     }
 
-    /// Remembers that the client is told this.
+    /// Records that the client is shown these numbers.
     pub fn tell(&self, heads: &Heads) -> ToldHeads {
         let Some(floor) = &self.floor else {
             return ToldHeads::default();
@@ -87,7 +86,7 @@ impl ReadSession {
         ToldHeads(Some((self.commitment, *heads)))
     }
 
-    /// The greatest number the client was told.
+    /// The greatest number the client was shown.
     fn told(&self, head: HeadCounter) -> Option<u64> {
         self.floor.as_ref()?.get(head, self.at)
     }
@@ -100,8 +99,8 @@ impl ReadSession {
 }
 
 impl Dispatch<'_> {
-    /// What an answer says of the head of the chain. Of one that streams, its beginning is looked
-    /// at.
+    /// What an answer says about the head of the chain. Of a streamed answer, its beginning is
+    /// read.
     pub(super) fn heads(&self, payload: &AnswerPayload) -> Heads {
         let result = payload.result();
         result.map_or_else(Heads::default, |result| self.session.heads(result))
@@ -123,11 +122,11 @@ impl Dispatch<'_> {
     }
 }
 
-/// An answer that would have led its client back.
+/// An answer older than the client's floor.
 pub(super) enum BackwardAnswer {
-    /// The client's own floor instead: it is no upstream's answer, and nobody else's business.
+    /// The client's own floor instead: it is no upstream's answer, and not valid for anybody else.
     Floor(AnswerPayload),
-    /// As it came.
+    /// Unchanged.
     Answer(AnswerPayload),
 }
 

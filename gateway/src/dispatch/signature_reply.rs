@@ -1,5 +1,5 @@
-//! The answer to a transaction that landed although its last answer was a refusal, because only our
-//! own repetition found it processed.
+//! The answer to a transaction that landed although its last answer was a refusal, because only the
+//! gateway's own repetition found it processed.
 
 use bytes::Bytes;
 
@@ -16,7 +16,7 @@ impl Dispatch<'_> {
     }
 }
 
-/// An answer in the shape upstreams give it, so that it takes the same way.
+/// An answer in the form of an upstream's, so that it is handled alike.
 pub(super) fn own_answer(result: &str) -> Option<AnswerPayload> {
     let text = format!(r#"{{"jsonrpc":"2.0","result":{result},"id":1}}"#);
     Answer::scan(Bytes::from(text))

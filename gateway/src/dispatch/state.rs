@@ -1,4 +1,4 @@
-//! What dispatching learns over time. It is found again by every snapshot and survives a reload.
+//! What dispatching learns over time. Shared by all snapshots, so that it survives reloads.
 
 use std::sync::Arc;
 
@@ -18,7 +18,7 @@ pub struct DispatchState {
     pub floors: Floors,
     pub metrics: DispatchMetrics,
     pub(super) missing_history: MissingHistory,
-    /// How often archives are asked in vain.
+    /// Limits questions to archives that find nothing.
     pub(super) deeper: ArchiveBudget,
     pub(super) unknown_methods: UnknownMethods,
     /// Seconds since the epoch, for headers that name an absolute time.

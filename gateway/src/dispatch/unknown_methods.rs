@@ -1,9 +1,9 @@
-//! Methods that nobody knows: neither Agave, nor a provider's documentation, nor the configuration,
-//! nor an upstream that has served them before. Most are a client's mistake or invention.
+//! Unknown methods: neither Agave, nor a provider's documentation, nor the configuration, nor an
+//! upstream that has served them before knows them. Most are a client's mistake or invention.
 //!
-//! One upstream is asked, one that does not charge if there is such, and its "method not found" is
-//! the answer. Only a few of these calls go on to the others, where the method may exist all the
-//! same; once one has answered, the method is no stranger any more.
+//! One upstream is asked, preferably an unmetered one, and its "method not found" is the answer.
+//! Only a few of these calls go on to the others, where the method may exist; once one has
+//! answered, the method is known.
 
 use std::time::Duration;
 
@@ -15,13 +15,13 @@ use tokio::time::Instant;
 const BURST: f64 = 8.0;
 /// How long it takes until one more may.
 const REFILL: Duration = Duration::from_mins(1);
-/// Most names remembered as served; those that were not asked for lately go first. An upstream that
-/// answers everything would fill any number.
+/// Maximum number of names remembered as served; those not requested lately are dropped first. An
+/// upstream that answers everything would fill any number.
 const MOST_SERVED: usize = 512;
-/// Longer names are no methods of anybody's.
+/// Longer names cannot be methods.
 const LONGEST_NAME: usize = 64;
 
-/// What is known of strange methods, in the whole gateway.
+/// What is known of unknown methods, for the whole gateway.
 #[derive(Debug)]
 pub(super) struct UnknownMethods {
     served: Cache<Box<str>, ()>,
@@ -51,8 +51,8 @@ impl UnknownMethods {
         self.served.get(method).is_some()
     }
 
-    /// An upstream has served this method. If that was found out by a search, the search was worth
-    /// it and costs nothing.
+    /// An upstream has served this method. If a search found that out, the search was worth it and
+    /// costs nothing.
     pub(super) fn serves(&self, method: &str, searched: bool) {
         if method.len() <= LONGEST_NAME {
             self.served.insert(method.into(), ());
@@ -63,7 +63,7 @@ impl UnknownMethods {
         }
     }
 
-    /// Whether the other upstreams may be asked for one more method that the first did not know.
+    /// Whether the other upstreams may be asked for another method that the first did not know.
     pub(super) fn may_search(&self, now: Instant) -> bool {
         let mut searches = self.searches.lock();
         let elapsed = now.saturating_duration_since(searches.refilled);

@@ -1,4 +1,4 @@
-//! The access log: one line per request, its fields bounded and free of keys.
+//! The access log: one line per request, with bounded fields and without keys.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -16,7 +16,7 @@ use crate::pipeline::{ApiResponse, CacheStatus, RequestSummary, Response};
 use crate::pubsub::EndedSocket;
 use crate::upstream::Upstream;
 
-/// What is known of an answered request.
+/// The facts of an answered request.
 #[derive(Debug)]
 pub(super) struct AccessEntry {
     pub status: u16,
@@ -78,7 +78,7 @@ impl AccessEntry {
     }
 }
 
-/// An upstream's name. That of RPC is not copied for it.
+/// An upstream's name. Not copied for RPC calls.
 #[derive(Debug)]
 enum UpstreamName {
     Rpc(Arc<Upstream>),
@@ -120,7 +120,7 @@ impl AccessEntry {
         }
     }
 
-    /// A request that was refused before a call was read.
+    /// A request that was refused before a call was parsed.
     pub(super) fn refused(rejection: &Rejection, head: &RequestHead, started: Instant) -> Self {
         Self {
             status: rejection.status(),
@@ -141,7 +141,7 @@ impl AccessEntry {
     }
 }
 
-/// Every upstream that was tried, in order, with what it did.
+/// All attempts, in order, with their outcomes.
 struct TriedUpstreams<'a>(&'a [AttemptRecord]);
 
 impl Serialize for TriedUpstreams<'_> {

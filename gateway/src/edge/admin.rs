@@ -28,10 +28,10 @@ use crate::snapshot::Published;
 /// How long an idle connection is kept, in seconds.
 const KEPT: u64 = 60;
 
-/// Longest body that is read to its end, in bytes, so that the connection can go on behind it.
+/// Longest body that is read to its end, in bytes, so that the connection can be reused.
 const LONGEST_BODY: usize = 64 * 1024;
 
-/// How long a body may take.
+/// Time limit for a body.
 const BODY_LIMIT: Duration = Duration::from_secs(10);
 
 /// How long `POST /-/reload` waits for the outcome.
@@ -42,26 +42,26 @@ const PAGE: &str = include_str!("admin/page/index.html");
 const STYLE: &str = include_str!("admin/page/status.css");
 const SCRIPT: &str = include_str!("admin/page/status.js");
 
-/// Nothing from outside is loaded, and no page of somebody else's frames this one.
+/// Nothing external is loaded, and no other site may frame the page.
 const POLICY: &str = "default-src 'self'; img-src data:; frame-ancestors 'none'";
 
-/// Asks for a reload and wants to hear how it went.
+/// Requests a reload; the result is sent back.
 pub type ReloadRequest = oneshot::Sender<ReloadOutcome>;
-/// Where to ask.
+/// Sends reload requests.
 pub type ReloadHandle = mpsc::Sender<ReloadRequest>;
 
-/// How a reload went.
+/// Result of a reload.
 #[derive(Clone, Debug, Serialize)]
 pub struct ReloadOutcome {
-    /// The revision in force afterwards.
+    /// The active revision afterwards.
     pub revision: u64,
-    /// Whether a new configuration is in force.
+    /// Whether a new configuration is active.
     pub changed: bool,
-    /// The places of the settings that are not what they were before.
+    /// Paths of the settings that changed.
     pub settings: Vec<String>,
-    /// Keys whose new value only a restart applies.
+    /// Keys whose new value takes effect only after a restart.
     pub restart_required: Vec<&'static str>,
-    /// Why the new configuration was refused, if it was; the old one serves on.
+    /// Why the new configuration was rejected, if it was; the old one stays active.
     pub errors: Vec<String>,
 }
 
@@ -97,12 +97,12 @@ impl HttpServerApp for AdminApp {
             return None;
         }
         session.set_keepalive((!*shutdown.borrow()).then_some(KEPT));
-        // Otherwise a request that has come with the one before it would be dropped.
+        // Otherwise a pipelined request would be dropped.
         session.set_pipelining_enabled(true);
         let page = match take_body(&mut session).await.ok()? {
             AdminBody::Taken => self.answer(&session).await,
             AdminBody::TooLarge => {
-                // What is left of the body stands where the next request would.
+                // The rest of the body is where the next request would be.
                 session.set_keepalive(None);
                 AdminResponse::text(413, "this request takes no body\n")
             }
@@ -253,7 +253,7 @@ impl AdminResponse {
     }
 }
 
-/// What became of a body. None is needed here.
+/// What happened to a request body. None is needed here.
 enum AdminBody {
     Taken,
     TooLarge,

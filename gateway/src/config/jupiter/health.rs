@@ -1,4 +1,4 @@
-//! How the health of Jupiter's upstreams is found out.
+//! Health checks of Jupiter's upstreams.
 
 use std::time::Duration;
 
@@ -6,28 +6,28 @@ use perijove_core::Pubkey;
 use perijove_core::settings::Section;
 use schemars::JsonSchema;
 
-/// A quote that is asked for again and again, and what is concluded from its `contextSlot`.
+/// A canary quote that is requested regularly, and what its `contextSlot` implies.
 #[derive(Clone, Debug, JsonSchema, PartialEq, Eq)]
 pub struct JupiterHealth {
-    /// Between two such quotes.
+    /// Interval between two canary quotes.
     pub interval: Duration,
     /// The same for an upstream where each costs credits.
     pub metered_interval: Duration,
-    /// How long one may take.
+    /// Time limit of one.
     pub timeout: Duration,
-    /// An upstream is avoided when its quotes are more slots behind the cluster than this,
+    /// An upstream is avoided when its quotes are more than this many slots behind the cluster,
     pub exclude_lag: u64,
-    /// and used again when they are fewer than this behind.
+    /// and used again when they are fewer than this many behind.
     pub readmit_lag: u64,
-    /// Failed ones in a row after which it is avoided.
+    /// Failures in a row after which it is avoided.
     pub failures: u32,
-    /// Over how long an upstream that has come back gets ever more of the requests.
+    /// How long a recovered upstream takes to get its full share of requests again.
     pub slow_start: Duration,
-    /// The quote that is asked for.
+    /// The canary quote.
     pub canary: Canary,
 }
 
-/// What the quote is for.
+/// What the canary quote is for.
 #[derive(Clone, Debug, JsonSchema, PartialEq, Eq)]
 pub struct Canary {
     /// The mint that is sold.
@@ -39,7 +39,7 @@ pub struct Canary {
 }
 
 impl Default for Canary {
-    /// A hundredth of SOL into USDC.
+    /// A hundredth of a SOL into USDC.
     fn default() -> Self {
         Self {
             input_mint: "So11111111111111111111111111111111111111112".to_owned(),

@@ -5,10 +5,10 @@ use std::time::Duration;
 use perijove_core::settings::Section;
 use schemars::JsonSchema;
 
-/// For how long an answer is told again; zero: it is not kept.
+/// How long an answer is served again; zero: it is not kept.
 #[derive(Clone, Debug, JsonSchema, PartialEq, Eq)]
 pub struct Lifetimes {
-    /// Prices of Jupiter's, each mint on its own.
+    /// Jupiter's prices, each mint separately.
     pub prices: Duration,
     /// `/tokens/v2/search`.
     pub token_search: Duration,

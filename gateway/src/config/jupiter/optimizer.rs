@@ -5,27 +5,28 @@ use std::time::Duration;
 use perijove_core::settings::Section;
 use schemars::JsonSchema;
 
-/// The best of several quotes, for those who ask with `x-perijove-optimize: best`.
+/// The best of several quotes, for requests with `x-perijove-optimize: best`.
 #[derive(Clone, Debug, JsonSchema, PartialEq)]
 pub struct Optimizer {
-    /// Whether that header is followed. Each such quote costs several requests.
+    /// Whether that header is honoured. Each such quote costs several requests.
     pub enabled: bool,
-    /// A path that is a quote of this kind without the header, such as `/swap/v1/best`.
+    /// A path that means such a quote without the header, such as `/swap/v1/best`.
     pub path: Option<String>,
-    /// Most variants of a quote that are asked for.
+    /// Maximum number of variants of a quote that are requested.
     pub max_routes: u32,
-    /// How long is waited for them; the best that has come by then is delivered.
+    /// Time limit for the variants; the best that has arrived by then is returned.
     pub deadline: Duration,
-    /// How long is remembered which variant was the best for a pair. Quotes themselves are never kept.
+    /// How long the gateway remembers which variant was the best for a pair. Quotes themselves are
+    /// never kept.
     pub choice_ttl: Duration,
-    /// The slippage of quotes that name none, in percent. Without it Jupiter's own.
+    /// Slippage of quotes that specify none, in percent. By default Jupiter's own.
     pub slippage_tolerance: Option<f64>,
     /// What the median of recent priority fees is multiplied by for the estimate in the header
     /// `x-perijove-priority-fee`.
     pub priority_fee_multiplier: f64,
-    /// Most requests in a minute, beside the first of each quote.
+    /// Maximum number of requests per minute, not counting the first of each quote.
     pub requests_per_minute: u32,
-    /// Sets of exchanges to try, each a list with commas as in the parameter `dexes`.
+    /// Sets of exchanges to try, each a comma-separated list as in the parameter `dexes`.
     pub dexes: Vec<String>,
 }
 

@@ -1,4 +1,4 @@
-//! How long a quote is true.
+//! How long a quote is valid.
 
 use std::time::Duration;
 
@@ -7,15 +7,15 @@ use schemars::JsonSchema;
 
 use crate::config::limits::size;
 
-/// How quotes are kept.
+/// Kept quotes.
 #[derive(Clone, Debug, JsonSchema, PartialEq, Eq)]
 pub struct Quotes {
-    /// Whether they are kept at all. Identical ones under way are asked for once in any case.
+    /// Whether quotes are kept at all. Identical ones in flight share one request in any case.
     pub cache: bool,
-    /// For how many slots after its `contextSlot` a quote is delivered.
+    /// For how many slots after its `contextSlot` a quote is served.
     pub valid_slots: u64,
-    /// The same for one over pools that have not traded since, as long as the trades that ingest
-    /// publishes are heard. Needs `cache.redis`.
+    /// The same for a quote over pools that have not traded since, while the trades that ingest
+    /// publishes arrive. Needs `cache.redis`.
     pub quiet_slots: u64,
     /// How long a quote without `contextSlot` is kept, and any while the slot of the cluster is unknown.
     pub ttl: Duration,
@@ -23,10 +23,10 @@ pub struct Quotes {
     pub negative_ttl: Duration,
     /// Memory for kept quotes.
     pub memory: usize,
-    /// Trades count as heard for so long after the last message.
+    /// Trades count as arriving for this long after the last message.
     pub feed_silence: Duration,
-    /// And only while the newest of them is no more slots behind than this: a trade that is not heard
-    /// yet is never older, and neither is a quote that it should have ended.
+    /// And only while the newest of them is at most this many slots behind. So a missing trade, and
+    /// a quote that should have expired with it, is never older than that.
     pub feed_lag_slots: u64,
 }
 

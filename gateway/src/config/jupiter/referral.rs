@@ -1,11 +1,11 @@
-//! What the operator earns with swaps, if anything.
+//! Fees that the operator earns with swaps.
 
 use perijove_core::Pubkey;
 use perijove_core::settings::Section;
 use schemars::JsonSchema;
 
-/// A fee of the operator's, added where the API takes one and the caller has named none. It makes quotes
-/// worse for callers, who see it in the header `x-perijove-fee-bps`.
+/// A fee of the operator, added where the API accepts one and the caller has named none. It makes
+/// quotes worse for callers, who see it in the header `x-perijove-fee-bps`.
 #[derive(Clone, Debug, Default, JsonSchema, PartialEq, Eq)]
 pub struct Referral {
     /// Added as `platformFeeBps` to quotes of v1 into or out of a mint of `fee_accounts`.

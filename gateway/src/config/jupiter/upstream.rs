@@ -9,7 +9,7 @@ use schemars::JsonSchema;
 use crate::config::upstream::{is_on, read_url};
 use crate::config::{Budget, Tier, Timeouts, Upstream, UpstreamTls, UpstreamUrl};
 
-/// The header that Jupiter takes keys in.
+/// The header that Jupiter expects keys in.
 const KEY_HEADER: &str = "x-api-key";
 
 /// An endpoint that answers Jupiter's API, or a part of it.
@@ -18,28 +18,28 @@ const KEY_HEADER: &str = "x-api-key";
 pub struct JupiterUpstream {
     /// Name in metrics, logs and the header `x-perijove-upstream`; unique among them.
     pub id: String,
-    /// `http://` or `https://`; a path in it stands before all others.
+    /// `http://` or `https://`; a path in it precedes all others.
     pub url: UpstreamUrl,
-    /// Which parts of the API it has, and where.
+    /// Which parts of the API it serves, and under which paths.
     pub kind: JupiterKind,
-    /// Where an upstream of kind `other` has the parts of the API; those left out it has not.
+    /// Paths of an upstream of kind `other`; it does not serve the parts that are left out.
     pub paths: JupiterPaths,
     /// `local` before `paid` before `public`. Defaults to `local` for one of kind `self-hosted`, else
     /// to `paid`.
     pub tier: Tier,
-    /// Share of the consumers within its tier; at least 1.
+    /// Weight among the upstreams of its tier; at least 1.
     pub weight: u32,
     /// The key, sent with every request. Without it none is sent.
     pub key: Option<Secret>,
-    /// The organisation that owns the key. Upstreams of one organisation share a budget and the pauses that one of them
-    /// asks for: Jupiter counts requests by organisation, whatever their keys.
+    /// The organisation that owns the key. Upstreams of one organisation share a budget, and
+    /// hold-offs after a rate limit: Jupiter counts requests by organisation, whatever the key.
     pub organisation: Option<String>,
     /// Requests that its organisation may send; without it there is no limit. Executions cost nothing.
     pub budget: Option<Budget>,
     /// The header that the key is sent in.
     pub key_header: String,
-    /// What the upstream itself adds to prices, in hundredths of a percent. Upstreams that differ in
-    /// it never answer for each other unless `fee_fallback` says so.
+    /// Fee that the upstream itself adds, in hundredths of a percent. Upstreams with different fees
+    /// never answer for each other unless `fee_fallback` allows it.
     pub platform_fee_bps: u32,
     /// Whether each request costs credits. Defaults to false for one of kind `self-hosted`, else to
     /// true.
@@ -58,15 +58,15 @@ pub struct JupiterUpstream {
     pub dns_refresh: Duration,
 }
 
-/// Where an upstream has which part of the API.
+/// Which paths an upstream serves.
 #[derive(Clone, Copy, Debug, Default, JsonSchema, PartialEq, Eq)]
 pub enum JupiterKind {
     /// `jupiter-swap-api`: version 1 of the swap API with its paths at the root.
     SelfHosted,
-    /// As `api.jup.ag` has them.
+    /// The paths of `api.jup.ag`.
     #[default]
     Hosted,
-    /// As `paths` says.
+    /// As configured in `paths`.
     Other,
 }
 
@@ -91,7 +91,7 @@ pub struct JupiterPaths {
     pub price_v3: Option<String>,
     /// `/tokens/v2`: what is known of tokens.
     pub tokens_v2: Option<String>,
-    /// What stands before the paths of all else.
+    /// Prefix of all other paths.
     pub other: Option<String>,
 }
 
@@ -192,7 +192,7 @@ impl JupiterUpstream {
     }
 }
 
-/// An organisation has one budget, whichever of its upstreams says so.
+/// An organisation has one budget, whichever of its upstreams configures it.
 fn refuse_other_budgets(section: &mut Section<'_>, all: &[JupiterUpstream]) {
     for (index, one) in all.iter().enumerate() {
         let mut before = all.iter().take(index);
@@ -240,7 +240,7 @@ fn read_key_header(section: &mut Section<'_>) -> String {
     name.to_ascii_lowercase()
 }
 
-/// A key that is blank is none: nobody is sent an empty one.
+/// A blank key counts as none: no empty header is sent.
 fn read_key(section: &mut Section<'_>) -> Option<Secret> {
     let key = section.secret("key")?;
     let text = key.expose().trim();

@@ -1,4 +1,4 @@
-//! Reading the section from the file, and what contradicts itself in it.
+//! Reads the section from the file, and checks it for contradictions.
 
 use std::path::PathBuf;
 use std::time::Duration;
@@ -12,13 +12,13 @@ use super::{Redis, RedisBreaker, RedisMode, RedisUrl};
 use crate::config::limits::size;
 
 impl Redis {
-    /// `None` without the section, and where no usable URL is named, which has been reported.
+    /// `None` without the section, or if it has no usable URL, which has been reported.
     pub(in crate::config) fn read_from(section: &mut Section<'_>) -> Option<Self> {
         let there = section.has("redis");
         section.nested("redis", |section| Self::read(section, there))
     }
 
-    /// Reads every key even if some are wrong, so that all that is wrong is reported.
+    /// Reads every key even if some are invalid, so that all errors are reported.
     fn read(section: &mut Section<'_>, there: bool) -> Option<Self> {
         let urls = read_urls(section, there);
         let mode = section.or("mode", RedisMode::Single);
@@ -38,7 +38,7 @@ impl Redis {
         (!redis.urls.is_empty()).then_some(redis)
     }
 
-    /// How much time and memory it may take.
+    /// Limits on time and memory.
     fn read_bounds(self, section: &mut Section<'_>) -> Self {
         let minute = Duration::from_mins(1);
         Self {
@@ -173,7 +173,7 @@ fn read_credentials(
     if section.has("username") && !section.has("password") {
         section.violation("username", "has no effect without password");
     }
-    // The URLs of Sentinels hold what the Sentinels want.
+    // The URLs of Sentinels hold the Sentinels' own credentials.
     let in_url = mode != RedisMode::Sentinel && urls.iter().any(RedisUrl::has_credentials);
     if section.has("password") && in_url {
         section.violation("password", "is also in the URL; remove one of the two");

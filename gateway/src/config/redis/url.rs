@@ -30,14 +30,14 @@ impl RedisUrl {
         if !database.is_empty() && database.parse::<u16>().is_err() {
             return Err(RedisUrlFault::Database);
         }
-        // What the client library thinks of it: host and credentials.
+        // Host and credentials are checked by the client library.
         if url.clone().into_connection_info().is_err() {
             return Err(RedisUrlFault::Other);
         }
         Ok(Self(url))
     }
 
-    /// The whole URL, with what is secret.
+    /// The whole URL, including secrets.
     pub fn expose(&self) -> &Url {
         &self.0
     }

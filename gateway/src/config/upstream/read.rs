@@ -1,4 +1,4 @@
-//! Reading upstreams from the file: tier defaults, switches, and what contradicts itself.
+//! Reads upstreams from the file: tier defaults, switches, and contradictions.
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
@@ -67,7 +67,7 @@ impl Upstream {
             .collect()
     }
 
-    /// Reads every key even if some are wrong, so that all that is wrong is reported.
+    /// Reads every key even if some are invalid, so that all errors are reported.
     fn read(section: &mut Section<'_>, id: Option<String>, tiers: &Tiers) -> Option<Self> {
         let url = read_url(section);
         let ws_url = read_ws_url(section);
@@ -122,7 +122,7 @@ impl Upstream {
     }
 }
 
-/// The keys that are not in [`Upstream`], because they have had their effect when it exists.
+/// The keys that are not in [`Upstream`], because they have taken effect before it exists.
 pub(in crate::config) fn add_switches(schema: &mut Schema) {
     for (key, description) in [
         ("enabled", "Whether the upstream is used at all."),
@@ -162,7 +162,7 @@ pub(in crate::config) fn is_on(section: &mut Section<'_>) -> bool {
     enabled && set
 }
 
-/// The default gives way to more connections that are kept; what was written must fit.
+/// The default is raised to the number of kept connections; an explicit value must not be below it.
 fn read_ceiling(section: &mut Section<'_>, kept: usize) -> usize {
     let default = Upstream::CONNECTIONS_CEILING;
     let ceiling = section.within("connections_ceiling", default, 1..=65_536);
@@ -222,7 +222,7 @@ impl Timeouts {
         Self::read_with(section, &Self::default())
     }
 
-    /// Where other times are usual than with RPC.
+    /// For upstreams with other default timeouts than RPC.
     pub(in crate::config) fn read_with(section: &mut Section<'_>, default: &Self) -> Self {
         let long = Duration::from_millis(1)..=Duration::from_mins(10);
         let timeouts = Self {
@@ -237,7 +237,7 @@ impl Timeouts {
             progress: section.within("progress", default.progress, long.clone()),
             total: section.within("total", default.total, long),
         };
-        // A default gives way to a shorter total; what was written must fit.
+        // A default is cut to a shorter total; an explicit value must not exceed it.
         for (key, step) in [
             ("connect", timeouts.connect),
             ("write", timeouts.write),

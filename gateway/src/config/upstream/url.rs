@@ -13,7 +13,7 @@ use url::{Host, Url};
 pub struct UpstreamUrl(Url);
 
 impl UpstreamUrl {
-    /// Takes a URL that is known to be fit; text from outside goes through [`Self::parse`].
+    /// From a URL that is known to be valid; text from outside goes through [`Self::parse`].
     pub fn new(url: Url) -> Self {
         Self(url)
     }
@@ -36,7 +36,7 @@ impl UpstreamUrl {
         Ok(Self(url))
     }
 
-    /// The whole URL with what may be a key.
+    /// The whole URL, including what may be a key.
     pub fn expose(&self) -> &Url {
         &self.0
     }
@@ -119,7 +119,7 @@ pub(in crate::config) fn is_nearby(url: &Url) -> bool {
     }
 }
 
-/// A name without a dot is resolved within the own network.
+/// A name without a dot resolves within the local network.
 fn is_own_name(name: &str) -> bool {
     let ends = [".localhost", ".local", ".internal", ".lan"];
     !name.contains('.') || ends.iter().any(|end| name.ends_with(end))

@@ -37,8 +37,8 @@ impl WsUrl {
     }
 
     /// Where an upstream with this address probably serves subscriptions, the likeliest first. A
-    /// validator does on the port after that of its RPC; what stands behind a path with a key, or
-    /// on the port of its scheme, does on the same port.
+    /// validator does so on the port above its RPC port; an upstream behind a path with a key, or
+    /// on the default port of its scheme, on the same port.
     pub fn of(rpc: &UpstreamUrl) -> Vec<Self> {
         let mut same = rpc.expose().clone();
         let scheme = if rpc.is_tls() { "wss" } else { "ws" };
@@ -60,7 +60,7 @@ impl WsUrl {
         urls
     }
 
-    /// The whole URL with what may be a key.
+    /// The whole URL, including what may be a key.
     pub fn expose(&self) -> &Url {
         &self.0
     }

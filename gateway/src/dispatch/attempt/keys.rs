@@ -1,5 +1,5 @@
-//! What an upstream says must not carry the key that it was asked with to a client. Pages for paths
-//! that are not found repeat the path, and the path or the query of a provider's URL is its key.
+//! Keeps the gateway's key at an upstream out of answers to clients. "Not found" pages repeat the
+//! path, and the path or query of a provider's URL is its key.
 
 use bytes::Bytes;
 
@@ -8,24 +8,24 @@ use crate::config;
 use crate::error::{Page, TEXT};
 use crate::jsonrpc::{Answer, ErrorObject};
 
-/// Longer pages are cut off when they are read, perhaps within a key, and are not passed on.
+/// Longer pages are truncated when read, perhaps within a key, and are not passed on.
 const LONGEST_PAGE: usize = 512;
 
-/// Shorter parts of an address are found in any text.
+/// Shorter parts of a URL occur in any text.
 const LEAST: usize = 3;
-/// The same for texts that clients understand and that are not given up lightly.
+/// The same for texts that clients understand and that are not withheld lightly.
 const LEAST_IN_ERROR: usize = 6;
-/// Of so many letters and nothing else, a part may be a word.
+/// A part of only letters and at most this length may be a word.
 const WORD: usize = 12;
 
-/// Headers whose values are no secrets.
+/// Headers whose values are not secret.
 const OPEN: [&str; 3] = ["content-type", "accept", "user-agent"];
 
-/// Texts are unescaped until nothing changes, this often at most.
+/// Texts are unescaped until nothing changes, at most this often.
 const MOST_ESCAPES: usize = 3;
 
-/// The same judgement, with texts of our own in place of those that hold a part of the upstream's
-/// address or of the headers it is sent.
+/// The same judgement, with texts of the gateway in place of those that contain a part of the
+/// upstream's URL or of the headers it is sent.
 pub(super) fn withheld(judged: JudgedAttempt, upstream: &config::Upstream) -> JudgedAttempt {
     let JudgedAttempt::Bad {
         verdict,
@@ -90,7 +90,7 @@ fn withheld_error(payload: AnswerPayload, upstream: &config::Upstream) -> Answer
     }
 }
 
-/// Whether a text holds the upstream's path, or a part of its address or headers that `counts`.
+/// Whether a text contains the upstream's path, or a part of its URL or headers that `counts`.
 fn is_betrayed(text: &[u8], upstream: &config::Upstream, counts: impl Fn(&str) -> bool) -> bool {
     if text.is_empty() {
         return false;
@@ -117,7 +117,7 @@ fn is_betrayed(text: &[u8], upstream: &config::Upstream, counts: impl Fn(&str) -
     false
 }
 
-/// Words of addresses and headers that are nobody's key.
+/// Common words of URLs and headers, which are not keys.
 fn is_common(part: &str) -> bool {
     const COMMON: [&str; 14] = [
         "api",
@@ -138,7 +138,7 @@ fn is_common(part: &str) -> bool {
     COMMON.contains(&part)
 }
 
-/// A text in lower case without what browsers, URLs and JSON escape.
+/// A text in lower case, without the escapes of browsers, URLs and JSON.
 fn plain(text: &str) -> String {
     let mut text = text.to_ascii_lowercase();
     for _ in 0..MOST_ESCAPES {

@@ -1,4 +1,4 @@
-//! In place of the network, in tests: what each upstream answers and after how long, and a record of
+//! Replaces the network in tests: what each upstream answers and after how long, with a record of
 //! when it was asked. Each test has its own thread, and so its own script.
 
 use std::cell::RefCell;
@@ -41,7 +41,7 @@ thread_local! {
     static SCRIPT: RefCell<Script> = RefCell::default();
 }
 
-/// All upstreams stand where they stand when a scene begins.
+/// Resets all upstreams to their positions at the start of a scene.
 pub(in crate::dispatch) fn begin() {
     SCRIPT.with_borrow_mut(|script| script.begun = None);
 }

@@ -1,6 +1,6 @@
-//! Attempts whose answers nobody waits for any more. They run on, so that their connections can be
-//! used again, and so that an upstream which never answers in time is known for it: where every race
-//! is lost, only the losers can tell.
+//! Attempts whose answers are no longer waited for. They run on, so that their connections can be
+//! reused, and so that an upstream that never answers in time is noticed: if it loses every race,
+//! only the abandoned attempts show it.
 
 use std::time::Duration;
 
@@ -12,13 +12,13 @@ use crate::jsonrpc::Call;
 use crate::solana::{Class, FaultKind, Verdict};
 use crate::upstream::AttemptOutcome;
 
-/// A call that is still unanswered this long after another upstream has answered it will not be.
+/// A call still unanswered this long after another upstream answered it counts as timed out.
 const LIMIT: Duration = Duration::from_secs(5);
 /// The same for scans.
 const HEAVY_LIMIT: Duration = Duration::from_mins(1);
 
-/// Lets an attempt finish, counts a defeat against its upstream once it is unanswered for `stuck`
-/// since its start, and a timeout at the limit. Scans are not raced by the clock.
+/// Lets an attempt finish; counts a defeat against its upstream once it is unanswered for `stuck`
+/// since its start, and a timeout at the limit. Scans are not timed against others.
 pub(super) fn leave_behind(attempt: RunningAttempt, dispatch: &Dispatch<'_>, stuck: Duration) {
     let now = Instant::now();
     let mut loser = AbandonedAttempt {
@@ -45,7 +45,7 @@ struct AbandonedAttempt {
     attempt: RunningAttempt,
     class: Class,
     call: Call,
-    /// When it counts as a defeat; `None` once it does, and for scans.
+    /// When it counts as a defeat; `None` once it has, and for scans.
     stuck_at: Option<Instant>,
     until: Instant,
     quantile: f64,
@@ -88,7 +88,7 @@ impl AbandonedAttempt {
         }
     }
 
-    /// What still waits for one of our own connections is no failure of the upstream's.
+    /// An attempt that still waits for a connection is not a failure of the upstream.
     fn never_finished(self) {
         if !self.attempt.witness.is_written() {
             return;

@@ -1,5 +1,5 @@
-//! What follows from a finished attempt: it is delivered, another upstream is asked, or others that
-//! are under way are waited for.
+//! What follows from a finished attempt: its answer is delivered, another upstream is asked, or
+//! other attempts are waited for.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -15,10 +15,10 @@ use crate::upstream::{Health, Upstream};
 
 /// A node this many slots behind the others may know less than they do about a transaction.
 const FRESH_LAG: u64 = 2;
-/// How long an answer to an earlier attempt is waited for when a transaction was refused meanwhile.
+/// How long an earlier attempt is waited for after a transaction was refused.
 pub(super) const SECOND_WORD: Duration = Duration::from_secs(1);
 
-/// Between two rounds of a call that waits for a connection at each upstream in turn.
+/// Pause between two rounds of a call that waits for a connection at each upstream in turn.
 const NEXT_ROUND: Duration = Duration::from_millis(10);
 
 impl Attempts<'_> {
@@ -28,7 +28,7 @@ impl Attempts<'_> {
         let (sent, reason) = (attempted.bytes_sent(), attempted.reason);
         let started = attempted.started;
         let (reached, youngest) = (attempted.reached, attempted.started >= self.launched);
-        // What is under way may have arrived just as well.
+        // An attempt in flight may have arrived just as well.
         let repeated = attempted.resent() || self.sent > 0 || !self.running.is_empty();
         self.sent += u32::from(sent);
         let unix_now = dispatch.state.unix_now;
@@ -81,7 +81,7 @@ impl Attempts<'_> {
         }
     }
 
-    /// Why a good answer is delivered only if there is no better.
+    /// Why a good answer is delivered only if there is no better one.
     fn doubt(&self, heads: &Heads, upstream: &Upstream) -> Option<FaultKind> {
         if self.dispatch.session.goes_backwards(heads) {
             return Some(FaultKind::BehindSession);
@@ -99,7 +99,7 @@ impl Attempts<'_> {
         }
     }
 
-    /// An attempt gave none that could be delivered at once.
+    /// An attempt gave no answer that could be delivered at once.
     fn lost(
         &mut self,
         reason: AttemptReason,
@@ -126,7 +126,8 @@ impl Attempts<'_> {
                 .note(upstream, verdict, speaker.reached, dispatch);
         }
         let told = said.payload.is_some();
-        // Fit, it speaks of the call and not of itself: the call need not wait long for others.
+        // The upstream is healthy and the fault concerns the call: others are waited for only
+        // briefly.
         if told
             && (verdict.blame != Blame::Upstream || verdict.penalty == Penalty::None)
             && speaker.upstream.state().health() == Health::Healthy
@@ -138,8 +139,8 @@ impl Attempts<'_> {
         self.retry(&speaker.upstream, next)
     }
 
-    /// Where to ask next, given who has spoken. What a node that trails the others finds wrong with
-    /// a transaction may be right on theirs.
+    /// Where to ask next, given which upstream answered. What a node that trails the others finds
+    /// wrong with a transaction may be right for them.
     fn where_next(&self, verdict: &Verdict, upstream: &Upstream) -> Retry {
         let live = upstream.state();
         let trails = live.health() != Health::Healthy || live.lag() > FRESH_LAG;
@@ -169,12 +170,12 @@ impl Attempts<'_> {
             _ if !self.searches_on(kind, now) => false,
             _ if once && std::mem::replace(&mut self.retried_once, true) => false,
             Retry::Capable(capability) => self.narrow(capability),
-            // Looked for when this is over.
+            // Handled after this call, by `history`.
             Retry::Deeper => false,
             _ => true,
         };
         let others = !self.running.is_empty();
-        // The youngest attempt is the hope of the call; while it is out there is no hurry.
+        // While the latest attempt is in flight there is no hurry.
         let hurry = youngest || self.is_signed_write();
         if others && (retry == Retry::ElsewhereLater || !wanted || !hurry) {
             return NextStep::Wait;
@@ -190,7 +191,7 @@ impl Attempts<'_> {
         if kind == FaultKind::Saturated {
             self.is_crowded = true;
             if !self.candidates.any_left(now) {
-                // It has waited at each of them, and goes round until one has a connection free.
+                // It has waited at each of them, and goes round until one has a free connection.
                 self.candidates = self.dispatch.candidates();
                 return NextStep::Launch {
                     after: Some(NEXT_ROUND),
@@ -201,7 +202,7 @@ impl Attempts<'_> {
             if !later || self.was_sent_enough(0) {
                 return otherwise;
             }
-            // What is not there yet may be there in a moment, on the same upstream too.
+            // What does not exist yet may exist in a moment, on the same upstream too.
             self.candidates = self.dispatch.candidates().once_more();
             self.first_round = false;
             self.second_round |= again;
@@ -224,13 +225,13 @@ impl Attempts<'_> {
         }
     }
 
-    /// Whether a call that every upstream has failed is to be tried a second time, after a pause: the
-    /// connection to one that is fit broke, say, while another is down. What upstreams answered in
-    /// so many words they would answer again.
+    /// Whether a call that failed on every upstream is tried again after a pause: for example when
+    /// the connection to a healthy one broke while another is down. Explicit answers would be
+    /// repeated.
     fn begins_again(&self, kind: FaultKind, retry: Retry, now: Instant) -> bool {
         retry == Retry::Elsewhere
             && kind.is_transient()
-            // A scan that took too long does so again.
+            // A scan that timed out would do so again.
             && !(self.dispatch.class.heavy && kind.is_timeout())
             && !self.second_round
             && self.summary.attempts > 1
@@ -239,9 +240,9 @@ impl Attempts<'_> {
             && self.dispatch.candidates().any_fit(now)
     }
 
-    /// Whether the call may be sent once more when it has been sent `further` times from now. It may
-    /// go to every upstream there is: which of them serves it is not known before. Those that were
-    /// asked before are asked only so often, as are all for an answer that there is one of already.
+    /// Whether the call may be sent once more after `further` more attempts. It may go to every
+    /// upstream once: which of them can serve it is not known before. Upstreams asked before are
+    /// asked again only a limited number of times, as are all when only a better answer is sought.
     pub(super) fn may_attempt_after(&self, further: u32) -> bool {
         let all = self.is_signed_write() || self.first_round;
         (all && self.dispatch.deeper.is_none()) || !self.was_sent_enough(further)
@@ -258,8 +259,8 @@ impl Attempts<'_> {
         };
     }
 
-    /// A verdict that needs no second opinion ends the call, even while a hedge is still out. Only a
-    /// failed preflight waits a little for an attempt that may have been taken.
+    /// A verdict that needs no second opinion ends the call, even while a hedge is in flight. Only
+    /// a failed preflight waits briefly for an attempt that may have been accepted.
     fn final_word(&mut self, kind: FaultKind, now: Instant) -> NextStep {
         if self.is_signed_write() && !self.running.is_empty() {
             if !self.settled.is_certain() && kind == FaultKind::SimulationFailed {
@@ -280,18 +281,18 @@ impl Attempts<'_> {
     }
 }
 
-/// A bad answer, as far as it matters for what comes next.
+/// The properties of a bad answer that decide what comes next.
 #[derive(Clone, Copy)]
 struct BadAnswer {
     kind: FaultKind,
     retry: Retry,
     /// The upstream has seen the call.
     sent: bool,
-    /// No attempt was begun later.
+    /// No attempt began later.
     youngest: bool,
 }
 
-/// Whether a refusal only says that the transaction is in.
+/// Whether a refusal only says that the transaction has been processed already.
 fn is_landed(verdict: &Verdict) -> bool {
     verdict.kind == FaultKind::AlreadyProcessed
 }

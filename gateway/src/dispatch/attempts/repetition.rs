@@ -1,10 +1,10 @@
-//! Asking another upstream as well while the first has not answered: hedges of reads that are slow
-//! or stuck, repetitions of transactions that may be lost, and what they are paid from.
+//! Sending an unanswered call to another upstream as well: hedges of reads that are slow or stuck,
+//! repetitions of transactions that may be lost, and what pays for them.
 //!
 //! A read is *slow* when it takes longer than the quickest upstream usually does; a hedge then goes
-//! where it costs nothing, `hedge.extra` times, and is paid for from the retry budget. It is *stuck*
-//! when no healthy upstream takes so long: from then on it may be asked of any that is fit, and is
-//! charged to nobody.
+//! to an upstream where it costs nothing, `hedge.extra` times, paid for by the retry budget. It is
+//! *stuck* when no healthy upstream takes so long: from then on it may be sent to any healthy
+//! upstream, free of the budget.
 
 use std::time::Duration;
 
@@ -15,17 +15,17 @@ use super::{Attempts, TimerEvent};
 use crate::dispatch::attempt::AttemptReason;
 use crate::solana::Idempotency;
 
-/// What a method takes whose latency is not known yet.
+/// Assumed latency of a method that is not known yet.
 const UNKNOWN_LATENCY: Duration = Duration::from_millis(400);
 /// The same for scans.
 const UNKNOWN_SCAN: Duration = Duration::from_secs(5);
-/// No scan is slow before this.
+/// No scan counts as slow before this.
 const LEAST_SCAN: Duration = Duration::from_secs(1);
 
-/// How often another upstream is looked for once a read is stuck.
+/// How often another upstream is tried once a read is stuck.
 const AGAIN: Duration = Duration::from_millis(500);
 
-/// How long a read is waited for.
+/// How long to wait for a read before hedging.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct HedgeDelay {
     slow: Duration,
@@ -47,9 +47,8 @@ impl Attempts<'_> {
         self.due = patience.map(|patience| (now + patience, TimerEvent::Repetition));
     }
 
-    /// What is usual is judged by the quickest upstream, lest a slow one set the measure for itself.
-    /// Where only one is known, others are asked when it is stuck by the configured measure, and so
-    /// become known.
+    /// The quickest upstream sets the measure, so that a slow one does not set its own. If only one
+    /// is known, others are asked when it is stuck by the configured limit, and so become known.
     pub(super) fn patience(&self) -> HedgeDelay {
         let dispatch = self.dispatch;
         let hedge = &dispatch.settings.hedge;
@@ -77,9 +76,8 @@ impl Attempts<'_> {
         }
     }
 
-    /// What the passing of time asks for first. Once an upstream has judged the call, those that are
-    /// still out have as long as another would have been asked after; the usual call has nothing to
-    /// end.
+    /// The next timer event. Once an upstream has judged the call, attempts in flight get as long
+    /// as another would take; the usual call has nothing to end.
     pub(super) fn next_due(&self) -> Option<(Instant, TimerEvent)> {
         let judged = self.judged.filter(|_| !self.running.is_empty());
         let judged = judged.map(|judged| judged.max(self.launched) + self.last_word());
@@ -94,7 +92,7 @@ impl Attempts<'_> {
         }
     }
 
-    /// How long others are waited for who may contradict what one has said.
+    /// How long other upstreams may take to contradict an answer.
     fn last_word(&self) -> Duration {
         if self.is_signed_write() {
             return SECOND_WORD;
@@ -107,7 +105,7 @@ impl Attempts<'_> {
         }
     }
 
-    /// Asks another upstream too, and says when to look again.
+    /// Asks another upstream too, and schedules the next check.
     pub(super) fn repeat(&mut self) {
         let now = Instant::now();
         if !self.is_signed_write() {
@@ -126,16 +124,16 @@ impl Attempts<'_> {
         }
     }
 
-    /// Starts a hedge. Where only upstreams that charge are left, it waits until the call is not
-    /// slow any more but stuck.
+    /// Starts a hedge. If only metered upstreams are left, it waits until the call is not only slow
+    /// but stuck.
     fn hedge(&mut self, now: Instant) {
         let patience = self.patience();
         let stuck_at = self.launched + patience.stuck;
         let stuck = now >= stuck_at;
-        // Whoever is not fit now may be in a moment.
+        // An unhealthy upstream may be healthy in a moment.
         let again = if stuck { now + AGAIN } else { stuck_at };
         self.due = Some((again, TimerEvent::Repetition));
-        // Who is stuck passes every upstream that hangs, each of which is asked once.
+        // A stuck call passes every upstream that hangs; each is asked once.
         let allowed = stuck || self.hedges < self.dispatch.settings.hedge.extra;
         if !allowed || !self.candidates.any_hedge(now, stuck) {
             return;
@@ -145,7 +143,7 @@ impl Attempts<'_> {
             return;
         }
         let Some(candidate) = self.candidates.next_hedge(now, stuck) else {
-            // Nobody is asked after all.
+            // No upstream was asked after all.
             if !stuck {
                 self.dispatch.state.budget.refund();
             }
@@ -163,8 +161,8 @@ impl Attempts<'_> {
         self.dispatch.state.metrics.hedge("started");
     }
 
-    /// Whether a further attempt can be afforded. The budget protects upstreams that struggle: one
-    /// that is fit takes what another has failed at, and no transaction is lost for want of it.
+    /// Whether another attempt can be afforded. The budget protects upstreams that struggle: a
+    /// healthy one takes over without it, and no transaction is lost for lack of budget.
     pub(super) fn pay_for_retry(&self, now: Instant) -> bool {
         self.is_signed_write() || self.candidates.any_fit(now) || self.pay(now)
     }

@@ -1,4 +1,4 @@
-//! Whether a call of a method that nobody knows goes on to another upstream.
+//! Whether a call of an unknown method goes on to another upstream.
 
 use tokio::time::Instant;
 
@@ -8,13 +8,13 @@ use crate::solana::{Extension, FaultKind, Method};
 
 impl Attempts<'_> {
     /// Whether, after this fault, others may be asked: always, unless the first upstream does not
-    /// know a strange method and enough of such were looked for in vain.
+    /// know an unknown method and too many such searches found nothing.
     pub(super) fn searches_on(&mut self, kind: FaultKind, now: Instant) -> bool {
         let refused = matches!(kind, FaultKind::MethodNotFound | FaultKind::MethodDisabled);
         if !refused || self.searched || !self.dispatch.is_strange() {
             return true;
         }
-        // Who has refused it before is not asked again, and costs nothing.
+        // Upstreams that have refused it before are not asked again, and cost nothing.
         let live = self.dispatch.state;
         let searches = self.candidates.any_left(now) && live.unknown_methods.may_search(now);
         live.metrics.unknown_method(searches);
@@ -22,7 +22,7 @@ impl Attempts<'_> {
         searches
     }
 
-    /// An upstream has answered the call: if the method was strange, it is no more.
+    /// An upstream has answered the call: if the method was unknown, it no longer is.
     pub(super) fn is_served(&self) {
         if self.dispatch.is_strange() {
             let unknown_methods = &self.dispatch.state.unknown_methods;
@@ -32,8 +32,8 @@ impl Attempts<'_> {
 }
 
 impl Dispatch<'_> {
-    /// Whether neither Agave nor a provider's documentation, neither the configuration nor
-    /// experience knows the method.
+    /// Whether the method is unknown to Agave, to providers' documentation, to the configuration
+    /// and from experience.
     pub(super) fn is_strange(&self) -> bool {
         if !matches!(self.class.method, Method::Other | Method::NamedAsRead) {
             return false;

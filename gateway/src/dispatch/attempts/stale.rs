@@ -1,6 +1,6 @@
-//! What becomes of a good answer that is older than what its client was told before, or whose slot
-//! cannot be believed yet: it is kept as the best there is, and an upstream that is fit and has reached the client's floor is asked. That
-//! is paid for by nobody's budget, so it is bounded by itself.
+//! What happens with a good answer that is older than what its client was shown before, or whose
+//! slot is not credible yet: it is kept as the best so far, and a healthy upstream that has reached
+//! the client's floor is asked. No budget pays for that, so it has limits of its own.
 
 use std::sync::Arc;
 
@@ -11,20 +11,20 @@ use crate::dispatch::attempt::AnswerPayload;
 use crate::dispatch::best_failure::AnsweredBy;
 use crate::solana::{FaultKind, Heads};
 
-/// Upstreams that are asked instead, at most.
+/// Maximum number of upstreams asked instead.
 const MOST: u32 = 2;
 
-/// What came so far that was too old.
+/// The stale answers so far.
 #[derive(Clone, Copy, Debug, Default)]
 pub(super) struct StaleAnswers {
     asked: u32,
-    /// When the best of it is delivered.
+    /// When the best of them is delivered.
     until: Option<Instant>,
 }
 
 impl Attempts<'_> {
-    /// Decides what comes after an answer that would lead its client back, or whose slot is in doubt.
-    /// The latter is delivered only if no other answer came, however old.
+    /// Decides what comes after an answer that is stale for its client, or whose slot is in doubt.
+    /// The latter is delivered only if there is no other answer, however old.
     pub(super) fn older(
         &mut self,
         payload: AnswerPayload,
@@ -41,7 +41,7 @@ impl Attempts<'_> {
         self.summary.fault = Some(doubt);
         self.settled.note_stale(payload, speaker, slot);
         let now = Instant::now();
-        // One that does not answer for so long is stuck, and not fit.
+        // An upstream that does not answer for this long is stuck.
         let until = (now + dispatch.settings.hedge.metered_after).min(dispatch.deadline);
         let until = *self.older.until.get_or_insert(until);
         let floor = dispatch.session.slot_floor();
@@ -60,7 +60,7 @@ impl Attempts<'_> {
         }
     }
 
-    /// When the best of what came too old is delivered.
+    /// When the best stale answer is delivered.
     pub(super) fn older_until(&self) -> Option<Instant> {
         self.older.until
     }

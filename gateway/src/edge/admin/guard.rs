@@ -1,5 +1,5 @@
-//! Whether a call of the admin port that changes something may come from a browser's page of
-//! somebody else: one that posts across sites, or one whose name has been made to lead here.
+//! Protects requests to the admin port that change something against pages of other sites:
+//! cross-site posts, and host names that were made to resolve to this port (DNS rebinding).
 
 use std::net::IpAddr;
 
@@ -7,10 +7,10 @@ use http::Uri;
 use http::header::{HOST, HeaderName, ORIGIN};
 use pingora::http::RequestHeader;
 
-/// Browsers say here where a call comes from; nobody else does.
+/// Browsers state here where a request comes from; other clients do not send it.
 const FETCH_SITE: HeaderName = HeaderName::from_static("sec-fetch-site");
 
-/// Why a call is not carried out.
+/// Why a request is refused.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub(super) enum ForeignOrigin {
     #[error("exactly one Host header is required")]
@@ -21,7 +21,7 @@ pub(super) enum ForeignOrigin {
     Origin,
 }
 
-/// Looks at what a browser cannot be made to say wrongly. `names` may be used besides addresses and
+/// Checks headers that a page cannot forge. `names` are accepted besides IP addresses and
 /// `localhost`.
 pub(super) fn look_at(head: &RequestHeader, names: &[String]) -> Result<(), ForeignOrigin> {
     let mut hosts = head.headers.get_all(HOST).iter();
@@ -49,7 +49,7 @@ pub(super) fn look_at(head: &RequestHeader, names: &[String]) -> Result<(), Fore
     }
 }
 
-/// Nobody else can make an address or `localhost` lead here.
+/// Nobody else can make an IP address or `localhost` resolve to this port.
 fn is_known(host: &str, names: &[String]) -> bool {
     let Ok(authority) = host.parse::<http::uri::Authority>() else {
         return false;
