@@ -115,7 +115,7 @@ impl Dispatch<'_> {
         self.look_deeper(delivered, summary).await
     }
 
-    /// Why there was not even one candidate.
+    /// Why there was no candidate at all.
     fn nobody(&self) -> Rejection {
         if self.pool.allows(self.call.method()) {
             Rejection::NoUpstream {

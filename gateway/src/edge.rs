@@ -1,5 +1,5 @@
-//! Where HTTP sessions end: the only layer below `app` that knows Pingora's sessions. It reads
-//! requests, hands bytes to the `pipeline`, and writes what comes back.
+//! HTTP sessions: the only layer below `app` that knows Pingora's session types. It reads requests,
+//! hands bytes to the `pipeline`, and writes what comes back.
 
 mod access;
 mod admin;

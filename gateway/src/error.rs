@@ -14,8 +14,8 @@ use crate::jsonrpc::{Id, RpcError, error_reply};
 use crate::jupiter::{self, IdsFault, OrderFault, QueryFault, SwapFault};
 use crate::limit::Remaining;
 
-/// The shortest and longest `Retry-After` ever sent, in seconds. Rust's `RpcClient` burns all its
-/// tries at once on 0 and ignores values from 120 on.
+/// The shortest and longest `Retry-After` ever sent, in seconds. Rust's `RpcClient` uses up all its
+/// attempts at once on 0 and ignores values from 120 on.
 const RETRY_AFTER_SECONDS: std::ops::RangeInclusive<u64> = 1..=119;
 
 /// A request that the gateway answers itself.
@@ -24,7 +24,7 @@ pub enum Rejection {
     /// Anything but `POST`, `OPTIONS` and the few `GET` paths.
     #[error("Used HTTP Method is not allowed. POST or OPTIONS is required")]
     HttpMethod,
-    /// A `content-type` that Agave does not take.
+    /// A `content-type` that Agave does not accept.
     #[error("Supplied content type is not allowed. Content-Type: application/json is required")]
     ContentType,
     #[error("request body size exceeds allowed maximum")]
@@ -35,10 +35,10 @@ pub enum Rejection {
     /// The client did not send its body within the limit.
     #[error("the request body did not arrive in time")]
     BodyTimeout,
-    /// More bodies are unfinished than there is room for.
+    /// Too many bodies are incomplete.
     #[error("the gateway is receiving too many request bodies; try again")]
     TooManyBodies,
-    /// Answers wait for slow clients, of this connection or of all, and there is no room for more.
+    /// Too many bytes wait for slow clients, of this connection or of all.
     #[error("too much of the gateway's answers waits for slow clients; try again")]
     TooMuchUnsent,
     #[error("the request body is not valid UTF-8")]
@@ -46,18 +46,18 @@ pub enum Rejection {
     /// Framing or header syntax on which two servers might disagree; the connection is closed.
     #[error("{reason}")]
     BadHttp { reason: &'static str },
-    /// More of a head than is read; the connection is closed.
+    /// The head is larger than the limit; the connection is closed.
     #[error("the request head exceeds allowed maximum")]
     HeadTooLarge,
-    /// WebSocket is switched off, or asked for with another method than GET.
+    /// WebSocket is disabled, or requested with another method than GET.
     #[error("WebSocket subscriptions are not served on this endpoint")]
     Upgrade,
-    /// The request for a WebSocket is none as it should be.
+    /// An invalid WebSocket handshake.
     #[error("{reason}")]
     Handshake { reason: &'static str },
     #[error("only version 13 of WebSocket is supported")]
     HandshakeVersion,
-    /// Something else than a WebSocket is asked for on a port that serves nothing else.
+    /// A request without WebSocket on a WebSocket-only port.
     #[error("this port serves WebSocket only; JSON-RPC over HTTP is on the port number below it")]
     OnlyWebSocket,
     #[error("too many WebSockets are open; try again")]
@@ -72,27 +72,27 @@ pub enum Rejection {
     /// large.
     #[error("request body size exceeds allowed maximum")]
     TooManyCalls { calls: usize, limit: usize },
-    /// The operator closed this method for everybody, or no upstream is allowed to serve it.
+    /// The operator denies this method to everybody, or no upstream is allowed to serve it.
     #[error("Method not found")]
     MethodRefused,
-    /// Every upstream that could answer asks for a pause.
+    /// Every upstream that could answer is rate limited.
     #[error("Too many requests for a specific RPC call")]
     RateLimited { retry_after: Duration },
-    /// The caller's plan allows no more for now.
+    /// The caller's plan allows no more at the moment.
     #[error("Too many requests: {reason}")]
     OverLimit {
         reason: &'static str,
         retry_after: Duration,
         remaining: Option<Remaining>,
     },
-    /// The caller's plan does not have this method.
+    /// The caller's plan does not include this method.
     #[error("this method is not part of your plan")]
     NotInPlan,
-    /// The caller's plan is not for his address, or the page that calls.
+    /// The caller's plan does not allow the address or the page of the call.
     #[error("{reason}")]
     NotFromHere { reason: &'static str },
-    /// Only upstreams are left that do not take the key the gateway is configured with. Not a rate
-    /// limit, which clients would wait for.
+    /// All remaining upstreams refuse the gateway's key. Not a rate limit, which clients would wait
+    /// for.
     #[error("the gateway's key was refused by every upstream that could answer")]
     KeyRefused,
     /// No upstream gave an answer that could be passed on.
@@ -104,45 +104,45 @@ pub enum Rejection {
          gateway"
     )]
     Loop,
-    /// All connections the gateway may open to the upstreams that could answer stayed in use.
+    /// All connections that the gateway may open to the upstreams that could answer stayed in use.
     #[error("the gateway's connections to its upstreams are all in use; try again")]
     Saturated,
-    /// What an upstream says in HTTP alone, where all that could be asked refuse the call.
+    /// An upstream's plain HTTP answer, if all that could be asked refuse the call.
     #[error("the upstream answered HTTP {}: {}", .0.status, .0.excerpt())]
     Refused(Page),
-    /// A price is asked for of nothing, of too many tokens, or of what is no token.
+    /// A price is requested for no token, for too many, or for something that is not a token.
     #[error(transparent)]
     Ids(#[from] IdsFault),
-    /// A quote that no Jupiter can give.
+    /// A quote that no upstream can give.
     #[error(transparent)]
     Quote(#[from] QueryFault),
-    /// An order that no Jupiter can give.
+    /// An order that no upstream can give.
     #[error(transparent)]
     Order(#[from] OrderFault),
-    /// A transaction that no Jupiter can build.
+    /// A transaction that no upstream can build.
     #[error(transparent)]
     Swap(#[from] SwapFault),
-    /// Part of Jupiter's API is asked for with a verb that it has not.
+    /// A verb that this part of Jupiter's API does not have.
     #[error("Method not allowed; use {allowed}")]
     ApiMethod { allowed: &'static str },
-    /// Part of Jupiter's API that is not configured.
+    /// A part of Jupiter's API that is not configured.
     #[error("{product} is not served here")]
     NotServed { product: &'static str },
-    /// Only upstreams of Jupiter's API are left that do not take the gateway's key, or do not let it pass.
+    /// All remaining upstreams of Jupiter's API refuse the gateway's key, or block it.
     #[error("every upstream that could answer refused the gateway or its key")]
     ApiKeyRefused,
     /// No upstream of Jupiter's API gave an answer that could be passed on.
     #[error("no upstream of this API can answer: {reason}")]
     ApiUnavailable { reason: &'static str },
-    /// A write whose bytes had left when the connection failed: it may or may not have happened.
+    /// A write that was sent when the connection failed: it may or may not have been executed.
     #[error("no answer from the upstream; the transaction may or may not have been accepted")]
     OutcomeUnknown,
-    /// The same for a method of which is not known whether it changes anything.
+    /// The same for a method that may or may not change anything.
     #[error("no answer from the upstream; the call may or may not have been carried out")]
     AnswerLost,
 }
 
-/// An answer that is no JSON-RPC.
+/// An answer that is not JSON-RPC.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Page {
     pub status: u16,
@@ -160,7 +160,7 @@ impl Page {
 }
 
 impl Rejection {
-    /// What a single call is answered with word for word, instead of a JSON-RPC error.
+    /// The body that answers a single call unchanged, instead of a JSON-RPC error.
     pub fn page(&self) -> Option<&Page> {
         match self {
             Self::Refused(page) => Some(page),
@@ -168,7 +168,7 @@ impl Rejection {
         }
     }
 
-    /// The HTTP status. Node-state errors travel in a 200 as with Agave, because clients drop the
+    /// The HTTP status. Node-state errors have status 200 as with Agave, because clients drop the
     /// body of every other status.
     pub fn status(&self) -> u16 {
         match self {
@@ -189,7 +189,7 @@ impl Rejection {
             Self::HandshakeVersion | Self::OnlyWebSocket => 426,
             Self::Unauthorised | Self::TokenExpired => 401,
             Self::NotInPlan | Self::NotFromHere { .. } => 403,
-            // Rust's client of subscriptions waits and repeats after this one.
+            // Rust's subscription client waits and retries after this status.
             Self::RateLimited { .. } | Self::OverLimit { .. } | Self::TooManySockets => 429,
             Self::ApiKeyRefused => 502,
             Self::OutcomeUnknown | Self::AnswerLost => 504,
@@ -258,7 +258,7 @@ impl Rejection {
         Some(rounded_up.clamp(*RETRY_AFTER_SECONDS.start(), *RETRY_AFTER_SECONDS.end()))
     }
 
-    /// The verbs for the `allow` header, where another was used.
+    /// The verbs for the `allow` header, if the verb was wrong.
     pub fn allow(&self) -> Option<&'static str> {
         match self {
             Self::ApiMethod { allowed } => Some(allowed),
@@ -266,7 +266,7 @@ impl Rejection {
         }
     }
 
-    /// What is left of the caller's plan, where that is why.
+    /// What is left of the caller's plan, if the plan is the reason.
     pub fn remaining(&self) -> Option<Remaining> {
         match self {
             Self::OverLimit { remaining, .. } => *remaining,
@@ -282,8 +282,8 @@ impl Rejection {
         }
     }
 
-    /// The body for a caller of Jupiter's API, with its content type. Jupiter says `error` where a
-    /// request makes no sense, and `code` and `message` where it does not come to that.
+    /// The body for a caller of Jupiter's API, with its content type. Jupiter says `error` for an
+    /// invalid request, and `code` and `message` for other refusals.
     pub fn api_body(&self) -> (Bytes, &'static str) {
         let text = self.to_string();
         let body = match self {

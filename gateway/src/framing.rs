@@ -1,7 +1,7 @@
 //! Where the body of an HTTP/1.1 message ends: the same reader for requests and for answers of
 //! upstreams. Pure, so that any split of the byte stream can be tested.
 //!
-//! It follows RFC 9112 to the letter. Two readers that differ over the end of a body take different
+//! It follows RFC 9112 strictly. Two readers that disagree about the end of a body take different
 //! bytes for the next message; what only a lenient reader accepts is refused.
 
 mod chunk;
@@ -11,7 +11,7 @@ mod tests;
 
 use bytes::{Buf, Bytes, BytesMut};
 
-/// The trailer fields of a message together, at most.
+/// Maximum size of all trailer fields of a message.
 const MOST_TRAILERS: usize = 8 * 1024;
 
 /// How the end of a body is found.
@@ -24,7 +24,7 @@ pub enum Framing {
     UntilClose,
 }
 
-/// Bytes that are not the body they were announced as.
+/// Bytes that are not the announced body.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum BadBody {
     #[error("malformed chunk")]
@@ -74,7 +74,7 @@ impl BodyReader {
     /// Takes the next piece out of `input` without copying it.
     ///
     /// # Errors
-    /// If the chunks are malformed. There is no way to go on with the connection then.
+    /// The chunks are malformed. The connection cannot be used any more.
     pub fn take(&mut self, input: &mut BytesMut) -> Result<BodyChunk, BadBody> {
         loop {
             let next = match self.state {
@@ -112,10 +112,10 @@ impl BodyReader {
         }
     }
 
-    /// The peer closed the connection: the end of the body, or the loss of it.
+    /// The peer closed the connection: the end of the body, or a truncation.
     ///
     /// # Errors
-    /// If the body was to go on.
+    /// The body was incomplete.
     pub fn close(&mut self) -> Result<(), BadBody> {
         match self.state {
             BodyState::UntilClose | BodyState::Done | BodyState::Length { left: 0 } => {
@@ -126,7 +126,7 @@ impl BodyReader {
         }
     }
 
-    /// Whether it has been taken to its end.
+    /// Whether it has been read to its end.
     pub fn is_done(&self) -> bool {
         matches!(self.state, BodyState::Done | BodyState::Length { left: 0 })
     }

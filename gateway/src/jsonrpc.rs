@@ -1,7 +1,7 @@
-//! JSON-RPC 2.0 as Agave speaks it, on bytes: reading requests, writing requests and errors,
-//! looking into answers far enough to exchange the id. Pure, without I/O or clock.
+//! JSON-RPC 2.0 as Agave speaks it, on bytes: parsing requests, writing requests and errors,
+//! reading answers far enough to replace the id. Pure, without I/O or clock.
 //!
-//! What the methods mean is [`crate::solana`]'s knowledge; nothing here reads parameters.
+//! [`crate::solana`] knows the meaning of methods; nothing here reads parameters.
 
 mod answer;
 mod call;

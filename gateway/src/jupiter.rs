@@ -1,4 +1,4 @@
-//! Jupiter's HTTP API as rules: what a request asks for, what an answer looks like, what is
+//! The rules of Jupiter's HTTP API: what a request asks for, what an answer looks like, what is
 //! fresh. No async, no clock, no I/O.
 
 mod answer;

@@ -29,7 +29,7 @@ impl Default for Cluster {
 /// What genesis hash an upstream must have.
 #[derive(Clone, Debug, JsonSchema, PartialEq, Eq)]
 pub enum GenesisRule {
-    /// What the first upstream in the best tier says.
+    /// That of the first upstream in the best tier.
     Auto,
     /// This hash in base58. The names `mainnet`, `devnet` and `testnet` in the file become the
     /// hashes of those clusters.

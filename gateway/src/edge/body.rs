@@ -1,4 +1,5 @@
-//! Reads a request body: capped, in time, without a copy where the client sent it in one piece.
+//! Reads a request body: with a size limit and a time limit, and without copying a body sent in one
+//! piece.
 
 use std::sync::Arc;
 
@@ -10,27 +11,26 @@ use super::session::HttpSession;
 use crate::config::Limits;
 use crate::error::Rejection;
 
-/// Room that is made for a body before its bytes are there.
+/// Space reserved for a body before its bytes arrive.
 const ROOM: usize = 256 * 1024;
 
 /// Why there is no body.
 #[derive(Debug)]
 pub(super) enum BodyFault {
-    /// The client is told.
+    /// The client gets this answer.
     Rejected(Rejection),
-    /// The client has gone; there is nobody to tell.
+    /// The client has disconnected.
     Gone,
 }
 
 /// Reads the whole body, within the limits.
 ///
-/// Asks for it first where the client waits for `100 Continue` (nobody else does when the body is
-/// read outside Pingora's proxy).
+/// Sends `100 Continue` first to a client that waits for it (nobody else does when the body is read
+/// outside Pingora's proxy).
 ///
 /// # Errors
-/// 413 before reading when `content-length` says so, 413 while reading otherwise, 408 when it does
-/// not arrive in time, 400 when its chunks are not well-formed, 503 when too many others are
-/// unfinished.
+/// 413 before reading if `content-length` is too large, 413 while reading otherwise, 408 if it does
+/// not arrive in time, 400 for malformed chunks, 503 if too many other bodies are incomplete.
 pub(super) async fn read(
     session: &mut impl HttpSession,
     limits: &Limits,

@@ -1,5 +1,5 @@
-//! Looks after the connections of clients while the gateway runs: cuts those that hold up others,
-//! and says in the log, once for each change, when a bound is reached and when that is over.
+//! Watches the client connections while the gateway runs: disconnects those that hold up others,
+//! and logs, once for each change, when a limit is reached and when it no longer is.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -11,12 +11,12 @@ use super::connections::ClientConnections;
 use super::drain::Drain;
 use crate::snapshot::Published;
 
-/// Between two looks, at most.
+/// Maximum interval between two checks.
 const LOOK: Duration = Duration::from_millis(500);
-/// Trouble is over when nothing has come of it for so long.
+/// A limit counts as no longer reached when it had no effect for this long.
 const OVER: Duration = Duration::from_secs(10);
 
-/// Looks after them for ever.
+/// Watches them until the process ends.
 pub async fn watch(
     connections: Arc<ClientConnections>,
     published: Arc<Published>,
@@ -37,11 +37,11 @@ pub async fn watch(
     }
 }
 
-/// One kind of trouble.
+/// The alarm for one limit.
 struct BoundAlarm {
     what: &'static str,
     seen: u64,
-    /// What had been counted when it began, and when it last happened.
+    /// The count when it began, and the time of the last effect.
     on: Option<(u64, Instant)>,
 }
 

@@ -1,6 +1,6 @@
-//! gzip towards clients that ask for it.
+//! gzip for clients that ask for it.
 //!
-//! Not here: answers of upstreams, which are asked for uncompressed.
+//! Not here: answers of upstreams, which are requested uncompressed.
 
 use std::io::Write;
 
@@ -8,8 +8,8 @@ use bytes::Bytes;
 use flate2::Compression;
 use flate2::write::GzEncoder;
 
-/// Whether an `accept-encoding` header admits gzip (RFC 9110 §12.5.3): named, or covered by `*`,
-/// and not with a weight of zero.
+/// Whether an `accept-encoding` header admits gzip (RFC 9110 §12.5.3): named or covered by `*`,
+/// with a weight above zero.
 pub(super) fn accepts_gzip(accept_encoding: &str) -> bool {
     let mut wildcard = false;
     for choice in accept_encoding.split(',') {

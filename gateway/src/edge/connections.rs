@@ -1,8 +1,8 @@
-//! The connections of clients: how many there may be, in all and from one address, which of them
-//! wait for their clients and since when, and the end of those that hold up others.
+//! The client connections: their limits, in all and per address, which of them are idle and since
+//! when, and disconnecting those that hold up others.
 //!
-//! A connection is known from the moment it is accepted, before any handshake, until its socket is
-//! closed. While it is known, a few counters of its own are all that requests touch.
+//! A connection is registered from the moment it is accepted, before any handshake, until its
+//! socket is closed. Requests only touch a few counters of their own connection.
 
 mod backlog;
 mod metrics;
@@ -29,31 +29,31 @@ pub(super) use self::tracked::TrackedConnection;
 pub(super) use self::unsent::{NoRoom, UnsentBytes};
 use crate::config::Limits;
 
-/// Most connections where neither the configuration nor the descriptors say less.
+/// Maximum number of connections unless the configuration or the file descriptors allow fewer.
 const MOST: usize = 16_384;
-/// An answer that has waited for less than this is on its way; its client is not slow.
+/// An answer pending for less than this is in transit; its client is not slow.
 const SLOW: Duration = Duration::from_secs(1);
 /// While the gateway stops, how long a client may take for each 64 KiB of its answer.
 pub(super) const PATIENCE_WHEN_STOPPING: Duration = Duration::from_secs(5);
 
-/// All connections of clients.
+/// All client connections.
 #[derive(Debug)]
 pub struct ClientConnections {
     born: Instant,
-    /// What descriptors allow, if they are known.
+    /// The number that file descriptors allow, if known.
     most: usize,
     table: Mutex<ConnectionTable>,
     backlog: Backlog,
-    /// Bytes of answers that wait for their clients.
+    /// Answer bytes not yet accepted by their clients.
     unsent: AtomicUsize,
-    /// Bytes of bodies that have not arrived as a whole.
+    /// Bytes of incomplete bodies.
     bodies: AtomicUsize,
     metrics: ConnectionMetrics,
     trouble: ConnectionTrouble,
     stopping: Arc<Stopping>,
 }
 
-/// The gateway stops.
+/// State of stopping.
 #[derive(Debug, Default)]
 pub(super) struct Stopping {
     begun: AtomicBool,
@@ -63,7 +63,7 @@ pub(super) struct Stopping {
 }
 
 impl Stopping {
-    /// Resolves when it has begun.
+    /// Resolves when stopping has begun.
     pub(super) async fn begins(self: Arc<Self>) {
         let told = Arc::clone(&self.told).notified_owned();
         if !self.begun.load(Ordering::Acquire) {
@@ -72,18 +72,18 @@ impl Stopping {
     }
 }
 
-/// What has happened since the last look, for the log.
+/// Events since the last check, for the log.
 #[derive(Debug, Default)]
 pub(super) struct ConnectionTrouble {
     /// Connections refused or closed because there were too many.
     pub crowded: AtomicU64,
-    /// Answers refused, and connections cut, because too much waited for slow clients.
+    /// Answers refused, and connections closed, because too many bytes waited for slow clients.
     pub unsent: AtomicU64,
-    /// Requests refused because too many bodies were unfinished.
+    /// Requests refused because too many bodies were incomplete.
     pub bodies: AtomicU64,
 }
 
-/// A connection that may go on; it is counted until this is dropped.
+/// An admitted connection; it counts until this is dropped.
 #[derive(Debug)]
 pub(super) struct AdmittedConnection(Arc<TrackedConnection>);
 
@@ -109,10 +109,10 @@ impl Drop for AdmittedConnection {
 }
 
 impl ClientConnections {
-    /// `allowed` is how many the process's descriptors leave room for.
+    /// `allowed` is how many connections the process's file descriptors allow.
     ///
     /// # Errors
-    /// When a metric's name is taken in `registry`.
+    /// A metric's name is taken in `registry`.
     pub fn new(allowed: Option<usize>, registry: &Registry) -> prometheus::Result<Self> {
         Ok(Self {
             born: Instant::now(),
@@ -127,9 +127,8 @@ impl ClientConnections {
         })
     }
 
-    /// Takes a new connection in. Where there are too many, the one that has waited for its client
-    /// longest makes room: of the same address if that has too many, of all otherwise. `None` if
-    /// none of them waits.
+    /// Admits a new connection. If there are too many, the one that has been idle for longest is
+    /// closed: of the same address if that has too many, otherwise of all. `None` if none is idle.
     pub(super) fn admit(
         self: &Arc<Self>,
         address: Option<IpAddr>,
@@ -157,7 +156,7 @@ impl ClientConnections {
         Some(AdmittedConnection(tracked))
     }
 
-    /// How many there may be.
+    /// The current limits.
     pub fn bounds(&self, limits: &Limits) -> ConnectionBounds {
         let all = limits.connections.unwrap_or(MOST).min(self.most).max(1);
         let half = all.div_ceil(2);
@@ -167,8 +166,8 @@ impl ClientConnections {
         }
     }
 
-    /// Cuts connections whose clients take nothing of what waits for them. While the gateway stops
-    /// it waits for no client for long, whatever it waits for.
+    /// Closes connections whose clients accept nothing of what waits for them. While the gateway
+    /// stops, no client is waited for for long.
     pub(super) fn cut_stalled(&self, write_timeout: Duration, stopping: bool) {
         if stopping && !self.stopping.begun.load(Ordering::Acquire) {
             self.stopping.at.store(self.now(), Ordering::Release);
@@ -181,7 +180,7 @@ impl ClientConnections {
             write_timeout
         };
         let before = self.millis_before(patience);
-        // Whoever was idle before may speak for as long as everybody else.
+        // A client that was idle before stopping began gets as much time as all others.
         let waited = stopping && self.stopping.at.load(Ordering::Acquire) <= before;
         let table = self.table.lock();
         for tracked in table.iter() {
@@ -193,7 +192,7 @@ impl ClientConnections {
         }
     }
 
-    /// Ends all connections on which no request is being served, or has arrived.
+    /// Closes all connections on which no request is in progress or has arrived.
     pub fn dismiss_idle(&self) {
         self.table
             .lock()
@@ -201,7 +200,7 @@ impl ClientConnections {
             .for_each(|tracked| tracked.dismiss());
     }
 
-    /// Counts bytes of a body that is not whole yet; they count until they are given back.
+    /// Counts bytes of an incomplete body until they are released.
     pub(super) fn unfinished_body(self: &Arc<Self>, limit: usize) -> BodyBytes {
         BodyBytes {
             connections: Arc::clone(self),
@@ -210,7 +209,7 @@ impl ClientConnections {
         }
     }
 
-    /// For the metrics, when they are read.
+    /// Updates the gauges when metrics are scraped.
     pub(super) fn tell_metrics(&self) {
         self.metrics.unsent(self.unsent.load(Ordering::Relaxed));
         self.metrics.bodies(self.bodies.load(Ordering::Relaxed));
@@ -245,21 +244,21 @@ impl ClientConnections {
         self.millis(Instant::now())
     }
 
-    /// The time `ago` before now; 0 is the beginning, when nothing had waited yet.
+    /// The time `ago` before now; 0 is the start, when nothing had waited yet.
     fn millis_before(&self, ago: Duration) -> u64 {
         let ago = u64::try_from(ago.as_millis()).unwrap_or(u64::MAX);
         self.now().saturating_sub(ago)
     }
 }
 
-/// How many connections there may be.
+/// Limits of client connections.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct ConnectionBounds {
     pub all: usize,
     pub per_address: usize,
 }
 
-/// Bytes of one body, counted until it is whole or given up.
+/// Bytes of one body, counted until it is complete or given up.
 #[derive(Debug)]
 pub(super) struct BodyBytes {
     connections: Arc<ClientConnections>,
@@ -268,11 +267,11 @@ pub(super) struct BodyBytes {
 }
 
 impl BodyBytes {
-    /// Counts some more; whether there was room for them.
+    /// Counts more bytes; returns whether they fit.
     pub(super) fn add(&mut self, bytes: usize) -> bool {
         self.bytes += bytes;
         let before = self.connections.bodies.fetch_add(bytes, Ordering::Relaxed);
-        // One body alone may always arrive.
+        // A single body may always arrive.
         let fits = before + bytes <= self.limit || before + bytes == self.bytes;
         if !fits {
             self.connections

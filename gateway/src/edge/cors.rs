@@ -1,23 +1,23 @@
 //! CORS as Agave answers it: the origin echoed, `OPTIONS, POST`, a day of cache, and only when the
 //! request carries an `Origin`.
 
-/// Takes a line of a head: its name and its value.
+/// Receives one header line: name and value.
 pub(super) type HeaderLine<'a> = &'a mut dyn FnMut(&'static str, &[u8]);
 
-/// Our own headers that a browser's script may read.
+/// The gateway's own headers that scripts in browsers may read.
 const EXPOSED: &str = "x-request-id, x-perijove-cache, x-perijove-upstream, x-perijove-source, age, retry-after, \
                        x-ratelimit-limit, x-ratelimit-remaining, x-ratelimit-reset, x-perijove-slots-behind, \
                        x-perijove-fee-bps, x-perijove-referral-bps, x-perijove-variant, x-perijove-compared, \
                        x-perijove-gain-bps, x-perijove-priority-fee";
 
-/// Tells the lines of an actual answer.
+/// Emits the lines of an actual answer.
 pub(super) fn allow(origin: &[u8], line: HeaderLine<'_>) {
     line("access-control-allow-origin", origin);
     line("access-control-expose-headers", EXPOSED.as_bytes());
     line("vary", b"origin");
 }
 
-/// Tells the lines of a preflight answer; `requested` is what the browser wants to send.
+/// Emits the lines of a preflight answer; `requested` is what the browser wants to send.
 pub(super) fn preflight(origin: Option<&[u8]>, requested: Option<&[u8]>, line: HeaderLine<'_>) {
     line("allow", b"OPTIONS, POST");
     line("accept", b"application/json");

@@ -1,21 +1,21 @@
-//! Counts what is being served, so that a stopping gateway leaves when the last request has ended
+//! Counts what is being served, so that a stopping gateway exits when the last request has ended
 //! and not a grace period later.
 //!
 //! Pingora closes the listeners and then sleeps its whole grace period. [`Drain`] watches beside it
-//! and tells when nothing is left to wait for.
+//! and reports when nothing is left to wait for.
 
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::Duration;
 
 use tokio::time::{Instant, sleep};
 
-/// How often an almost drained gateway looks again.
+/// How often an almost drained gateway checks again.
 const TICK: Duration = Duration::from_millis(20);
-/// A connection accepted this short a time ago may still be in its TLS handshake, or its first
-/// request on the way: nobody counts it yet.
+/// A connection accepted this recently may still be in its TLS handshake, or its first request in
+/// transit: it is not counted yet.
 const HANDSHAKE: Duration = Duration::from_millis(500);
 
-/// What was dismissed ends at once, unless nothing runs.
+/// A dismissed connection ends at once, unless its runtime is stuck.
 const DISMISSAL: Duration = Duration::from_secs(1);
 
 /// Requests in progress and connections waiting for their next request.
@@ -51,13 +51,13 @@ impl Drain {
         DrainGuard(&self.waiting)
     }
 
-    /// Counts a WebSocket. They are told to go, and waited for.
+    /// Counts a WebSocket. WebSockets are told to close, and waited for.
     pub fn socket(&self) -> DrainGuard<'_> {
         self.sockets.fetch_add(1, Ordering::Acquire);
         DrainGuard(&self.sockets)
     }
 
-    /// From here on answers ask their client to close the connection, and `/ready` says no.
+    /// From here on answers ask their client to close the connection, and `/ready` fails.
     pub fn leave(&self) {
         self.leaving.store(true, Ordering::Release);
     }
@@ -71,7 +71,7 @@ impl Drain {
         self.serving.load(Ordering::Acquire)
     }
 
-    /// Resolves when the gateway may go: no request in progress, and either no connection left or
+    /// Resolves when the gateway may exit: no request in progress, and either no connection left or
     /// `linger` passed without any request, so that an idle client's last request is not cut off.
     /// At the latest after `grace`. Returns the requests still in progress then.
     pub async fn drained(&self, linger: Duration, grace: Duration) -> usize {
@@ -96,8 +96,8 @@ impl Drain {
         }
     }
 
-    /// Resolves when the last connection has ended, for a gateway that has dismissed those that were
-    /// idle: what had arrived on them is answered before. At the latest after `grace`. Returns the
+    /// Resolves when the last connection has ended, for a gateway that has dismissed the idle ones:
+    /// what had arrived on them is answered before. At the latest after `grace`. Returns the
     /// requests still in progress then.
     pub async fn emptied(&self, grace: Duration) -> usize {
         let (start, mut idle_since) = (Instant::now(), Instant::now());

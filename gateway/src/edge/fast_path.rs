@@ -1,10 +1,10 @@
-//! The short way of ordinary calls over HTTP/1: answered from the bytes as they were read.
-//! Everything that is not ordinary takes the long way with not a byte of it taken away:
-//! [`super::http1`], where also is refused what is to be refused.
+//! The fast path of simple calls over HTTP/1: served from the bytes as they were read. Every other
+//! request goes to the full parser, [`super::http1`], with all its bytes; only that one refuses
+//! requests.
 //!
 //! ```text
-//! read ─▶ ordinary? ─ yes ─▶ pipeline ─▶ write ─▶ read on
-//!            └ no ─▶ read to the letter ─▶ …     ─▶ read on
+//! read ─▶ simple? ─ yes ─▶ pipeline ─▶ write ─▶ next read
+//!           └ no ─▶ full parser ─▶ …       ─▶ next read
 //! ```
 
 pub(super) mod simple_request;
@@ -39,16 +39,16 @@ use crate::auth::ConsumerId;
 use crate::error::Rejection;
 use crate::snapshot::Snapshot;
 
-/// Bytes that are read at once; what is larger takes the long way.
+/// Bytes read at once; a larger request goes to the full parser.
 const ROOM: usize = 8 * 1024;
 
-/// How long, and for how many bytes, a client is listened to that was refused before it had sent its
-/// whole request. Closed at once, the connection would be reset, and with it the answer lost.
+/// How long, and for how many bytes, a client is read from that was refused before it had sent its
+/// whole request. If the connection were closed at once it would be reset, and the answer lost.
 const FAREWELL: Duration = Duration::from_secs(1);
 const FAREWELL_BYTES: usize = 1024 * 1024;
 
-/// Serves a connection of HTTP/1 until its end. `patience` bounds the silence before the first
-/// request; before later ones the configuration in force does.
+/// Serves an HTTP/1 connection until its end. `patience` limits the silence before the first
+/// request; before later ones the current configuration does.
 pub(super) async fn serve(
     app: &Arc<RpcApp>,
     stream: Stream,
@@ -59,14 +59,14 @@ pub(super) async fn serve(
     let mut connection = FastConnection::new(stream, tracked, patience);
     connection.only_websocket = only_websocket;
     loop {
-        // Counted until the request is, so that nobody thinks there is neither.
+        // Counted until the request is, so that one of the two always counts.
         let waiting = app.drain.waiting();
         if connection.unread.is_empty() {
             if !connection.read().await {
                 return;
             }
         } else {
-            // Whoever sends many requests at once leaves room for others.
+            // A client that pipelines many requests leaves room for others.
             tokio::task::consume_budget().await;
         }
         if connection.skip_line() && connection.unread.is_empty() {
@@ -101,20 +101,20 @@ struct FastConnection<'a> {
     stream: Stream,
     tracked: &'a Arc<TrackedConnection>,
     client_ip: Option<IpAddr>,
-    /// The beginning of the next request, and of those behind it.
+    /// The beginning of the next request, and of those after it.
     unread: BytesMut,
-    /// An empty line before the next request was taken away.
+    /// An empty line before the next request was skipped.
     skipped: bool,
     /// For heads and small answers.
     buffer: Vec<u8>,
-    /// The first bytes were looked at before, and come by themselves.
+    /// The first bytes were examined before, and arrive by themselves.
     looked_at: bool,
     silence: IdleTimer,
-    /// Nothing else is served here.
+    /// This port serves WebSocket only.
     only_websocket: bool,
 }
 
-/// A call that was read.
+/// A parsed call.
 struct FastCall {
     started: Instant,
     head: RequestHead,
@@ -137,7 +137,7 @@ impl<'a> FastConnection<'a> {
         }
     }
 
-    /// Waits for bytes; whether some came.
+    /// Waits for bytes; returns whether some arrived.
     async fn read(&mut self) -> bool {
         self.unread.reserve(ROOM);
         let came = tokio::select! {
@@ -151,7 +151,7 @@ impl<'a> FastConnection<'a> {
         came
     }
 
-    /// Takes the next call, if it is an ordinary one that may be answered here.
+    /// Takes the next call, if it is a simple one that may be answered here.
     fn call(&mut self, app: &RpcApp, snapshot: &Snapshot) -> Option<FastCall> {
         let keepalive = snapshot.config.listen.keepalive;
         if self.only_websocket || app.drain.is_leaving() || keepalive < Duration::from_secs(1) {
@@ -226,8 +226,8 @@ impl<'a> FastConnection<'a> {
         }
     }
 
-    /// Takes one empty line away that stands before the next request: old clients end a body with it
-    /// (RFC 9112 §2.2).
+    /// Skips one empty line before the next request: old clients end a body with it (RFC 9112
+    /// §2.2).
     fn skip_line(&mut self) -> bool {
         let skips = !self.skipped && self.unread.starts_with(b"\r\n");
         if skips {
@@ -237,8 +237,8 @@ impl<'a> FastConnection<'a> {
         skips
     }
 
-    /// Reads the next request to the letter and answers it, unless it is one for a WebSocket. An
-    /// error ends the connection.
+    /// Parses the next request fully and answers it, unless it asks for a WebSocket. An error ends
+    /// the connection.
     async fn long_way(
         &mut self,
         app: &RpcApp,
@@ -295,7 +295,7 @@ impl<'a> FastConnection<'a> {
         }
     }
 
-    /// The next head as it came, all of it within the limit.
+    /// The next complete head, within the limit.
     async fn head(&mut self, limit: Duration) -> Result<Result<Bytes, Rejection>, ConnectionCut> {
         let end = Instant::now() + limit;
         let mut seeker = HeadEndSeeker::default();
@@ -320,7 +320,7 @@ impl<'a> FastConnection<'a> {
         }
     }
 
-    /// Refuses what is no request: nothing is known of it but where it came from.
+    /// Refuses an invalid request, of which only the origin is known.
     async fn refuse(
         &mut self,
         app: &RpcApp,
@@ -340,7 +340,7 @@ impl<'a> FastConnection<'a> {
         Err(ConnectionCut)
     }
 
-    /// Ends the connection, but listens until the client has read its answer and gone.
+    /// Ends the connection, but reads until the client has received its answer and closed.
     async fn farewell(&mut self) {
         let leave = async {
             self.stream.shutdown().await.ok()?;
@@ -359,8 +359,8 @@ impl<'a> FastConnection<'a> {
     }
 }
 
-/// How long a client says nothing. One timer for the whole connection, which is looked at again
-/// when it has run out: most requests come long before.
+/// Measures how long a client is silent. One timer for the whole connection, checked again when it
+/// fires: most requests arrive long before.
 struct IdleTimer {
     patience: Duration,
     since: Instant,
@@ -376,7 +376,7 @@ impl IdleTimer {
         }
     }
 
-    /// Resolves when it has lasted for as long as there is patience.
+    /// Resolves when the silence exceeds the limit.
     async fn too_long(&mut self) {
         loop {
             self.timer.as_mut().await;

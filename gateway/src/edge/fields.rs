@@ -1,10 +1,10 @@
-//! The fields of a request head that decide its course, found in one pass whichever way the request
-//! came. The first of several equal fields counts, except where a word may stand in any of them.
+//! The fields of a request head that matter to the gateway, found in one pass for every HTTP
+//! version. The first of several equal fields counts, except where a word may be in any of them.
 
 use super::compress;
 use crate::solana::Priority;
 
-/// Values as they stand in the head.
+/// Values as they are in the head.
 #[derive(Clone, Copy, Debug, Default)]
 pub(super) struct RequestFields<'a> {
     pub content_type: Option<&'a [u8]>,
@@ -12,11 +12,11 @@ pub(super) struct RequestFields<'a> {
     pub origin: Option<&'a [u8]>,
     pub api_key: Option<&'a [u8]>,
     pub authorization: Option<&'a [u8]>,
-    /// What a browser's preflight asks to be allowed to send.
+    /// The headers that a browser's preflight asks permission for.
     pub requested_headers: Option<&'a [u8]>,
     accept_encoding: Option<&'a [u8]>,
     bigtable: Option<&'a [u8]>,
-    /// The gateway that sent it, where one did.
+    /// The gateway that sent it, if one did.
     pub instance: Option<&'a [u8]>,
     priority: Option<&'a [u8]>,
     pub forwarded_for: ForwardedFor<'a>,
@@ -27,7 +27,7 @@ pub(super) struct RequestFields<'a> {
     pub framing: RequestFraming<'a>,
 }
 
-/// The last lines of `x-forwarded-for`, which is where proxies nearby have written.
+/// The last lines of `x-forwarded-for`, written by the nearest proxies.
 #[derive(Clone, Copy, Debug, Default)]
 pub(super) struct ForwardedFor<'a> {
     /// The latest first.
@@ -47,13 +47,13 @@ impl<'a> ForwardedFor<'a> {
     }
 }
 
-/// What decides where a request ends, and whether anything is to happen before.
+/// What determines where a request ends, and what has to happen first.
 #[derive(Clone, Copy, Debug, Default)]
 pub(super) struct RequestFraming<'a> {
     pub content_length: Option<&'a [u8]>,
     pub host: Option<&'a [u8]>,
-    /// There is more to it than one length and one host: a coding, an upgrade, an expectation, a
-    /// connection that is to be closed.
+    /// It has more than one length and one host: a coding, an upgrade, an expectation, or a
+    /// connection to be closed.
     pub special: bool,
 }
 
@@ -67,7 +67,7 @@ impl<'a> RequestFields<'a> {
         found
     }
 
-    /// By length first: most names are told apart by it, and most fields are none of these.
+    /// By length first: it tells most names apart, and most fields are none of these.
     fn add(&mut self, name: &[u8], value: &'a [u8]) {
         let is = |known: &str| name.eq_ignore_ascii_case(known.as_bytes());
         match name.len() {
@@ -99,26 +99,26 @@ impl<'a> RequestFields<'a> {
         self.revalidates |= says(value, b"no-cache");
     }
 
-    /// Whether the client takes a compressed answer.
+    /// Whether the client accepts a compressed answer.
     pub(super) fn accepts_gzip(&self) -> bool {
         self.accept_encoding
             .and_then(|value| std::str::from_utf8(value).ok())
             .is_some_and(compress::accepts_gzip)
     }
 
-    /// Whether the caller switches a node's long-term storage off, as Agave lets him.
+    /// Whether the caller disables long-term storage on the node, as Agave allows.
     pub(super) fn ledger_only(&self) -> bool {
         self.bigtable == Some(b"disabled")
     }
 
-    /// The class that the caller asks for. What is no class is ignored.
+    /// The class that the caller requests. Unknown classes are ignored.
     pub(super) fn priority(&self) -> Option<Priority> {
         let word = self.priority?.trim_ascii();
         let named = |class: &Priority| word.eq_ignore_ascii_case(class.label().as_bytes());
         Priority::ALL.into_iter().find(named)
     }
 
-    /// Whether it says to send JSON, in one of the three spellings that Agave's server accepts.
+    /// Whether the content type is JSON, in one of the three spellings that Agave's server accepts.
     pub(super) fn is_json(&self) -> bool {
         const SPELLINGS: [&str; 3] = [
             "application/json",
@@ -149,7 +149,7 @@ fn first<'a>(place: &mut Option<&'a [u8]>, value: &'a [u8]) {
     place.get_or_insert(value);
 }
 
-/// Whether a list has this word.
+/// Whether a list contains this word.
 pub(super) fn says(list: &[u8], word: &[u8]) -> bool {
     list.split(|byte| *byte == b',')
         .any(|part| part.trim_ascii().eq_ignore_ascii_case(word))

@@ -1,15 +1,14 @@
-//! Where a request comes from when proxies stand before the gateway: what they say in
-//! `x-forwarded-for`, as far as they are trusted.
+//! Client addresses behind proxies: what trusted proxies say in `x-forwarded-for`.
 //!
-//! Each proxy adds the address it was called from at the end. So the list is read from there, and the
-//! first that is no trusted proxy is the caller; what stands before it may be invented.
+//! Each proxy appends the address it was called from. So the list is read from its end, and the
+//! first entry that is not a trusted proxy is the caller; entries before it may be forged.
 
 use std::net::{IpAddr, SocketAddr};
 
 use super::fields::ForwardedFor;
 use crate::config::Network;
 
-/// More proxies in a row than anybody has.
+/// More proxies in a row than any deployment has.
 const MOST_HOPS: usize = 16;
 
 /// The caller behind the other end of a connection.
@@ -33,7 +32,7 @@ pub(super) fn caller(
     Some(caller)
 }
 
-/// Whether a list has an address.
+/// Whether a list contains an address.
 pub(super) fn is_among(networks: &[Network], address: IpAddr) -> bool {
     networks.iter().any(|network| network.contains(address))
 }

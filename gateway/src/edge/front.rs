@@ -1,8 +1,8 @@
-//! The beginning of a connection: whether there is room for it, its TLS handshake, which version of
-//! HTTP it speaks, and how long its client may take for all that.
+//! The beginning of a connection: whether there is room for it, its TLS handshake, its HTTP
+//! version, and the time limits for all that.
 //!
-//! Pingora looks for the preface of HTTP/2 by waiting for its 24 bytes, for ever: a shorter request
-//! would get no answer, and a connection that stays silent no end.
+//! Pingora detects the HTTP/2 preface by waiting for its 24 bytes without a limit: a shorter
+//! request would get no answer, and a silent connection would never end.
 
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
@@ -22,28 +22,28 @@ use super::{fast_path, forwarded, head, proxy_protocol};
 use crate::config::{Config, Listen};
 use crate::snapshot::Snapshot;
 
-/// How every connection of HTTP/2 begins (RFC 9113 §3.4).
+/// How every HTTP/2 connection begins (RFC 9113 §3.4).
 const PREFACE: &[u8; 24] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
 
-/// What stands before an [`RpcApp`].
+/// Accepts connections for an [`RpcApp`].
 pub struct Front {
     app: Arc<RpcApp>,
     tls: TlsListeners,
-    /// Whether HTTP/2 is spoken in clear too; over TLS the handshake agrees on it.
+    /// Whether cleartext HTTP/2 is accepted too; over TLS the handshake negotiates it.
     h2c: bool,
     keepalive: Duration,
-    /// Where nothing but WebSocket is served.
+    /// The WebSocket-only addresses.
     websocket_only: Vec<SocketAddr>,
 }
 
-/// What a connection speaks.
+/// The HTTP version of a connection.
 enum Version {
     One,
     Two,
 }
 
 impl Front {
-    /// `keepalive` bounds the time before the first bytes of a request, and the idle time later.
+    /// `keepalive` limits the time before the first bytes of a request, and later the idle time.
     pub fn new(
         app: RpcApp,
         tls: TlsListeners,
@@ -85,15 +85,15 @@ impl Front {
         }
     }
 
-    /// Whether every connection to its address begins with a header of the PROXY protocol.
+    /// Whether every connection to its address begins with a PROXY protocol header.
     fn is_behind_a_balancer(&self, stream: &Stream, listen: &Listen) -> bool {
         let addresses = &listen.proxy_protocol;
         tls::is_among(stream, addresses)
             || (tls::is_among(stream, &self.websocket_only) && tls::is_next_to(stream, addresses))
     }
 
-    /// Takes in a connection that a load balancer introduces, under the address that it names. Until
-    /// then it counts as nobody's; the balancer's own address stands for far too many.
+    /// Admits a connection from a load balancer under the address that it names. Until then it
+    /// counts for no address; the balancer's own stands for far too many clients.
     async fn introduced(
         &self,
         mut stream: Stream,
@@ -122,7 +122,7 @@ impl Front {
         Some((stream, admitted))
     }
 
-    /// `None` when the connection ends before it has begun, or takes too long for that.
+    /// `None` if the connection ends before it has begun, or takes too long for that.
     async fn begin(
         &self,
         stream: Stream,
@@ -132,7 +132,7 @@ impl Front {
         let _waiting = self.app.drain.waiting();
         let Some(acceptor) = self.tls.acceptor(&stream) else {
             if only_websocket {
-                // There is no WebSocket over HTTP/2 here.
+                // WebSocket over HTTP/2 is not supported.
                 return Some((stream, Version::One));
             }
             return self.begin_in_clear(stream, patience).await;
@@ -163,7 +163,7 @@ impl Front {
         if !peeked || !PREFACE.starts_with(&first) {
             return Some((stream, Version::One));
         }
-        // No method of HTTP/1 begins so; what is no preface after all is refused as HTTP/1.
+        // No HTTP/1 method begins like this; an incomplete preface is refused as HTTP/1.
         let mut whole = [0; PREFACE.len()];
         let end = Instant::now() + patience;
         let Ok(peeked) = timeout_at(end, stream.try_peek(&mut whole)).await else {

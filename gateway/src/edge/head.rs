@@ -1,4 +1,4 @@
-//! What the edge takes from a request head before the body is read.
+//! What the edge reads from a request head before the body.
 
 use std::hash::{DefaultHasher, Hash, Hasher};
 use std::net::IpAddr;
@@ -19,14 +19,14 @@ use crate::pipeline::CacheUse;
 use crate::snapshot::Snapshot;
 use crate::solana::Priority;
 
-/// Longest request id that is taken over from a client.
+/// Longest request id accepted from a client.
 const REQUEST_ID_MAX: usize = 128;
 
-/// Names a request in logs and answers, here and at the client: printable ASCII.
+/// Identifies a request in logs and answers, here and at the client: printable ASCII.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct RequestId(SmallVec<[u8; 16]>);
 
-/// A request head, reduced to what decides its course.
+/// A request head, reduced to what the gateway needs.
 #[derive(Debug)]
 pub(super) struct RequestHead {
     pub request_id: RequestId,
@@ -35,25 +35,25 @@ pub(super) struct RequestHead {
     pub client_ip: Option<IpAddr>,
     pub cache_use: CacheUse,
     pub ledger_only: bool,
-    /// What the caller asks for.
+    /// The class that the caller requests.
     pub priority: Option<Priority>,
 }
 
-/// What kind of request it is. Agave looks at the path only for a few `GET`s; a call may be posted
-/// to any.
+/// The kind of a request. Agave looks at the path only for a few `GET`s; a call may be posted to
+/// any path.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum RequestKind {
     Rpc,
     Preflight,
-    /// `GET …/health`: the word for load balancers and monitors.
+    /// `GET …/health`, for load balancers and monitors.
     Health,
     /// `GET …/price/v3`: Jupiter's price API.
     Price,
 }
 
 impl RequestHead {
-    /// `peer` is the other end of the connection; `trusted` are proxies whose word is taken for who
-    /// is behind it.
+    /// `peer` is the other end of the connection; `trusted` are the proxies trusted about client
+    /// addresses.
     pub(super) fn new(
         fields: &RequestFields<'_>,
         peer: Option<IpAddr>,
@@ -88,7 +88,7 @@ pub(super) fn peer_ip(stream: &Stream) -> Option<IpAddr> {
     Some(digest.peer_addr()?.as_inet()?.ip())
 }
 
-/// Tells what is asked for.
+/// Determines the kind of the request.
 ///
 /// # Errors
 /// The refusals that need no body: WebSocket, method, content type.
@@ -112,8 +112,8 @@ pub(super) fn kind(
 /// The consumer behind the request's key, if there is one.
 ///
 /// # Errors
-/// As [`crate::auth::Consumers::identify`]; whoever has shown many wrong keys has to wait; and a plan
-/// may not be for everywhere.
+/// As [`crate::auth::Consumers::identify`]; an address that has shown many wrong keys has to wait;
+/// and a plan may be restricted to some origins.
 pub(super) fn identify(
     fields: &RequestFields<'_>,
     path: &str,
@@ -147,7 +147,7 @@ pub(super) fn identify(
     Ok(consumer)
 }
 
-/// Whether a request shows something that may be meant as a key.
+/// Whether a request contains anything that may be meant as a key.
 pub(super) fn shows_something(fields: &RequestFields<'_>, path: &str, query: Option<&str>) -> bool {
     credentials(fields, path, query).shows_something()
 }
@@ -165,7 +165,7 @@ fn credentials<'a>(
     }
 }
 
-/// What a request showed of its caller, kept for as long as what came of it lasts. Never printed.
+/// The credentials of a request, kept as long as its WebSocket lasts. Never printed.
 pub(super) struct ShownCredentials {
     api_key: Option<Box<[u8]>>,
     authorization: Option<Box<[u8]>>,
@@ -183,7 +183,7 @@ impl ShownCredentials {
         }
     }
 
-    /// Who it is by the configuration of now.
+    /// The consumer by the current configuration.
     ///
     /// # Errors
     /// As [`crate::auth::Consumers::identify`].
@@ -197,8 +197,8 @@ impl ShownCredentials {
     }
 }
 
-/// What the caller wants of the cache. `no-cache` is HTTP's word for an answer of now, `no-store`
-/// for one that is nobody else's business.
+/// The caller's wishes about the cache. `no-cache` asks for a fresh answer, `no-store` for one that
+/// is not shared.
 fn cache_use(fields: &RequestFields<'_>) -> CacheUse {
     if fields.bypasses {
         CacheUse::Bypass
@@ -210,7 +210,7 @@ fn cache_use(fields: &RequestFields<'_>) -> CacheUse {
 }
 
 impl RequestId {
-    /// The client's own id if it is presentable, else a random one.
+    /// The client's own id if it is acceptable, else a random one.
     fn of(given: Option<&[u8]>) -> Self {
         let presentable = given.filter(|id| {
             (1..=REQUEST_ID_MAX).contains(&id.len()) && id.iter().all(u8::is_ascii_graphic)

@@ -1,9 +1,9 @@
-//! A request of HTTP/1 that takes the long way: read to the letter, its body in whatever framing,
-//! and answered as its version wants it.
+//! A request over HTTP/1 that is not simple: parsed strictly, with any framing of its body, and
+//! answered as its version requires.
 //!
-//! Pingora's session reads requests more leniently (it corrects targets, prefers one length to
-//! another, takes an empty line for the size of a chunk), so that two servers in a row could differ
-//! over what it makes of them. It has no part in HTTP/1.
+//! Pingora's session parses requests more leniently (it corrects targets, prefers one length to
+//! another, takes an empty line for a chunk size), so that two servers in a row could disagree
+//! about a request. It is not used for HTTP/1.
 
 pub(super) mod request;
 #[cfg(test)]
@@ -28,13 +28,13 @@ use crate::config::Limits;
 use crate::error::Rejection;
 use crate::framing::{BodyChunk, BodyReader, Framing};
 
-/// Read from the connection at once.
+/// Bytes read from the connection at once.
 const ROOM: usize = 16 * 1024;
 
-/// A request whose head was read, on its connection.
+/// A request with its parsed head, on its connection.
 pub(super) struct Http1<'c> {
     stream: &'c mut Stream,
-    /// What came behind the head.
+    /// Bytes that followed the head.
     unread: &'c mut BytesMut,
     buffer: &'c mut Vec<u8>,
     client_ip: Option<IpAddr>,
@@ -43,7 +43,7 @@ pub(super) struct Http1<'c> {
     manner: WriteMode,
     tracked: &'c Arc<TrackedConnection>,
     limits: &'c Limits,
-    /// The client waits to be asked for the body.
+    /// The client waits for `100 Continue`.
     expected: bool,
 }
 
@@ -88,14 +88,14 @@ impl<'c> Http1<'c> {
     }
 }
 
-/// What becomes of a connection.
+/// What happens with a connection.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum ConnectionEnd {
     GoesOn,
     Closes,
-    /// It is closed with something of the request unread.
+    /// It is closed with a part of the request unread.
     Unread,
-    /// The client would take the end of the connection for that of the answer.
+    /// The client would take the end of the connection for the end of the answer.
     Reset,
 }
 
@@ -140,7 +140,7 @@ impl HttpSession for Http1<'_> {
     }
 
     async fn invite(&mut self) -> Result<(), BodyFault> {
-        // Who sent some of it does not wait.
+        // A client that has sent some of it does not wait.
         if !std::mem::take(&mut self.expected) || !self.unread.is_empty() || self.body.is_done() {
             return Ok(());
         }
@@ -188,8 +188,8 @@ impl HttpSession for Http1<'_> {
     }
 
     fn wire(&mut self) -> impl ResponseWriter {
-        // A short body that nobody wanted may be there as a whole; of a longer one the rest would be
-        // taken for the next request.
+        // A short unread body may be complete; the rest of a longer one would be taken for the next
+        // request.
         while let Ok(BodyChunk::Data(_unwanted)) = self.body.take(self.unread) {}
         if !self.body.is_done() {
             self.manner.close();

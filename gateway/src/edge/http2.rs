@@ -1,5 +1,5 @@
-//! A connection of HTTP/2: its beginning, its streams, its idle time. Pingora's own loop would wait
-//! for the beginning for ever, and knows nothing of a connection's other streams.
+//! An HTTP/2 connection: its preface, its streams, its idle time. Pingora's own loop would wait for
+//! the preface without a limit, and does not know a connection's other streams.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -15,19 +15,19 @@ use tokio::time::{sleep, timeout};
 use super::connections::TrackedConnection;
 use super::rpc::RpcApp;
 
-/// Bytes of one stream that are taken before the client's connection takes them: what more there
-/// is waits where it can be seen.
+/// Bytes of one stream buffered before the client's connection accepts them: what exceeds this
+/// waits where it is counted.
 const SEND_BUFFER: usize = 128 * 1024;
 
-/// A connection ends after so many streams that make no sense.
+/// A connection is closed after this many malformed streams.
 const MALFORMED: usize = 32;
 
-/// How long a client may take.
+/// Time limits of a client.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Http2Timeouts {
-    /// For the beginning, and from there to the first request.
+    /// For the preface, and from there to the first request.
     pub beginning: Duration,
-    /// Without a request in progress, after that.
+    /// Later, without a request in progress.
     pub idle: Duration,
 }
 
@@ -68,7 +68,7 @@ pub(super) async fn serve(
             changed = shutdown.wait_for(|stopping| *stopping), if !leaving => {
                 drop(changed);
                 leaving = true;
-                // Streams that are on their way are still taken.
+                // Streams in transit are still accepted.
                 connection.graceful_shutdown();
                 continue;
             }
@@ -94,7 +94,7 @@ pub(super) async fn serve(
                     return;
                 }
             }
-            // Most end so: clients just close their connections.
+            // Most connections end like this: clients just close them.
             Ok(None) | Err(_) => return,
         }
     }
@@ -130,7 +130,7 @@ impl Streams {
         StreamGuard(Arc::clone(self))
     }
 
-    /// Resolves when there has been none for so long. Whoever takes up a stream begins anew.
+    /// Resolves when there has been no stream for this long. A new stream restarts the time.
     async fn none_for(&self, silence: Duration) {
         while self.count.load(Ordering::Acquire) > 0 {
             self.none.notified().await;

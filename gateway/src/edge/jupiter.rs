@@ -1,4 +1,4 @@
-//! Requests of Jupiter's API: any verb, path and query, as they came.
+//! Requests of Jupiter's API: any verb, path and query, passed on unchanged.
 
 use std::hash::{DefaultHasher, Hash, Hasher};
 use std::sync::Arc;
@@ -21,10 +21,10 @@ use crate::pipeline::ApiCall;
 use crate::snapshot::Snapshot;
 use crate::solana::Priority;
 
-/// Fields of a request that are passed on. Keys, cookies and addresses are nobody else's business.
+/// Request fields that are passed on. Keys, cookies and addresses are not.
 const PASSED_ON: [&str; 3] = ["accept", "content-type", "idempotency-key"];
 
-/// Whether a request is one of Jupiter's API that an upstream is asked for.
+/// Whether a request of Jupiter's API is sent to an upstream.
 pub(super) fn is_api(method: &Method, path: &str, snapshot: &Snapshot) -> bool {
     if snapshot.jupiter.is_empty() || !carried(method) {
         return false;
@@ -32,7 +32,7 @@ pub(super) fn is_api(method: &Method, path: &str, snapshot: &Snapshot) -> bool {
     if method == Method::GET && optimized(path, snapshot).is_some() {
         return true;
     }
-    // Prices have a way of their own where ingest knows them, and `/health` is ours.
+    // Prices are handled separately where ingest knows them, and `/health` is the gateway's own.
     match ApiRoute::of(path, method == Method::POST) {
         Some(route) if route.api == Api::PriceV3 && method == Method::GET => {
             !snapshot.config.price.enabled
@@ -42,7 +42,7 @@ pub(super) fn is_api(method: &Method, path: &str, snapshot: &Snapshot) -> bool {
     }
 }
 
-/// The path of a quote that a configured path stands for, with what stands before it.
+/// The quote path that a configured path stands for, with its prefix.
 fn optimized(path: &str, snapshot: &Snapshot) -> Option<String> {
     let settings = &snapshot.config.jupiter.optimizer;
     let best = settings.path.as_deref().filter(|_| settings.enabled)?;
@@ -58,7 +58,7 @@ fn carried(method: &Method) -> bool {
 }
 
 impl RpcApp {
-    /// Answers one.
+    /// Answers a request.
     pub(super) async fn api(
         &self,
         session: &mut impl HttpSession,
@@ -112,7 +112,7 @@ impl RpcApp {
 }
 
 impl RpcApp {
-    /// A request as the pipeline takes it.
+    /// The request in the pipeline's form.
     pub(super) fn api_call(
         &self,
         session: &impl HttpSession,
@@ -168,7 +168,7 @@ fn passed_on(session: &impl HttpSession) -> Vec<(&'static str, Bytes)> {
     PASSED_ON.into_iter().filter_map(field).collect()
 }
 
-/// What the client calls its session, where the operator says how.
+/// The client's session name, if the operator configured one.
 fn affinity(session: &impl HttpSession, snapshot: &Snapshot) -> Option<u64> {
     let settings = &snapshot.config.jupiter.affinity;
     let header = settings.header.as_deref();

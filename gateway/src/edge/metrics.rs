@@ -1,4 +1,4 @@
-//! HTTP requests at the public listener.
+//! Metrics of HTTP requests at the public listener.
 
 use prometheus::{IntCounter, IntCounterVec, IntGauge, Opts, Registry};
 
@@ -6,13 +6,13 @@ use super::reply::{Sent, WriteFault};
 use crate::auth::{ConsumerId, plan_of_token};
 use crate::config::Config;
 
-/// The statuses that have a series of their own, the most frequent first. What upstreams say with
-/// others goes on to clients as `other`.
+/// The statuses that have a series of their own, the most frequent first. All others of upstreams
+/// count as `other`.
 const STATUSES: [u16; 19] = [
     200, 101, 429, 400, 401, 403, 404, 405, 408, 410, 413, 415, 426, 431, 500, 501, 502, 503, 504,
 ];
 
-/// What a request may be refused for before a call is read.
+/// Reasons for which a request is refused before a call is parsed.
 const REASONS: [&str; 18] = [
     "http_method",
     "content_type",
@@ -34,9 +34,9 @@ const REASONS: [&str; 18] = [
     "not_served",
 ];
 
-/// In place of a consumer, callers without a key.
+/// Label of callers without a key.
 const ANONYMOUS: &str = "-";
-/// The same for all with a token.
+/// Label of all callers with a token.
 const TOKEN: &str = "token:";
 
 #[derive(Clone, Debug)]
@@ -119,7 +119,7 @@ impl EdgeMetrics {
         })
     }
 
-    /// A reply of this status is written.
+    /// A response with this status is written.
     pub(super) fn replied(&self, status: u16) {
         let place = STATUSES.iter().position(|known| *known == status);
         let place = place.unwrap_or(STATUSES.len());
@@ -128,12 +128,12 @@ impl EdgeMetrics {
         }
     }
 
-    /// A request of this consumer was read, where that is to be counted.
+    /// A request of this consumer was read; counted if configured.
     pub(super) fn called_by(&self, consumer: Option<&ConsumerId>, config: &Config) {
         if config.consumer_metrics {
             let consumer = match consumer {
                 None => ANONYMOUS,
-                // Their names are as many as their issuer likes.
+                // Their names are chosen by the issuer, so their number is not bounded.
                 Some(consumer) if plan_of_token(consumer).is_some() => TOKEN,
                 Some(consumer) => consumer,
             };
@@ -165,7 +165,7 @@ impl EdgeMetrics {
         self.gone.inc();
     }
 
-    /// Set when the metrics are read, from the drain's own count.
+    /// Set when metrics are scraped, from the drain's own count.
     pub(super) fn set_in_flight(&self, requests: usize) {
         self.in_flight
             .set(i64::try_from(requests).unwrap_or(i64::MAX));

@@ -1,7 +1,7 @@
-//! The header that a load balancer writes before everything else on a connection: where it comes
-//! from (`HAProxy`'s PROXY protocol, versions 1 and 2).
+//! The PROXY protocol (`HAProxy`'s, versions 1 and 2): the header in which a load balancer states
+//! the client's address at the start of a connection.
 //!
-//! Not a byte behind it is read, since that may be the beginning of TLS.
+//! Not a byte after it is read, since that may be the beginning of TLS.
 
 use std::io;
 use std::net::IpAddr;
@@ -9,18 +9,18 @@ use std::net::IpAddr;
 use ppp::{v1, v2};
 use tokio::io::{AsyncRead, AsyncReadExt};
 
-/// Before the length in a header of version 2.
+/// Bytes before the length in a header of version 2.
 const FIXED: usize = 16;
 /// Longest line of version 1.
 const LONGEST_LINE: usize = 107;
 /// Longest header of version 2 that is read; it may have further fields.
 const LONGEST: usize = 2048;
 
-/// Reads one. `None` where the balancer speaks for itself, as it does to look whether the gateway is
-/// well, or does not know.
+/// Reads a header. `None` if the balancer speaks for itself, as in its health checks, or does not
+/// know.
 ///
 /// # Errors
-/// There is none, or it is not well-formed.
+/// It is missing or malformed.
 pub(super) async fn read(stream: &mut (impl AsyncRead + Unpin)) -> io::Result<Option<IpAddr>> {
     let mut header = vec![0; v2::PROTOCOL_PREFIX.len()];
     stream.read_exact(&mut header).await?;
@@ -71,7 +71,7 @@ async fn line(
         if line.len() >= LONGEST_LINE {
             return Err(malformed());
         }
-        // What is behind stays where it is; the stream has a buffer of its own.
+        // What follows stays where it is; the stream has a buffer of its own.
         line.push(stream.read_u8().await?);
     }
     let parsed = v1::Header::try_from(&line[..]).map_err(|_error| malformed())?;

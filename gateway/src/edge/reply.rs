@@ -1,6 +1,6 @@
 //! Answers as they are written: the lines of their heads, gzip, and a body that is whole or
-//! streamed with back-pressure. How bytes reach the client is the [`ResponseWriter`]'s matter: Pingora's
-//! session of HTTP/2 here, the bare connection of HTTP/1 in [`super::express`].
+//! streamed with back-pressure. [`ResponseWriter`] brings the bytes to the client: Pingora's HTTP/2
+//! session here, the bare HTTP/1 connection in [`super::fast_path`].
 
 use std::sync::Arc;
 
@@ -22,25 +22,25 @@ use crate::pipeline::{
     ApiContent, ApiResponse, CacheStatus, Provenance, Response, ResponseBody, ResponseStream,
 };
 
-/// Room for the headers that most answers carry.
+/// Capacity for the headers of most answers.
 const USUAL_HEADERS: usize = 10;
 
 /// Answers up to this size are not counted while they wait: a connection cannot hold many.
 const UNCOUNTED: usize = 4096;
 
-/// What ends every answer of a node.
+/// Ends every answer of a node.
 const NEWLINE: &[u8] = b"\n";
 
 /// Why an answer did not reach the client.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum WriteFault {
-    /// The client has gone.
+    /// The client disconnected.
     Gone,
-    /// The answer broke off behind us; the connection has to be cut so that the client notices.
+    /// The upstream's answer broke off; the connection has to be closed so that the client notices.
     Broken,
-    /// The client did not take its answer in time.
+    /// The client did not accept its answer in time.
     Stalled,
-    /// Too much waits for clients already. Nothing has been written.
+    /// Too many bytes wait for clients already. Nothing has been written.
     NoRoom,
 }
 
@@ -54,10 +54,10 @@ impl From<Box<pingora::Error>> for WriteFault {
 /// Body bytes sent, before compression.
 pub(super) type Sent = usize;
 
-/// A body, in pieces that follow each other.
+/// A body in consecutive pieces.
 pub(super) type BodyPieces = SmallVec<[Bytes; 4]>;
 
-/// The client's end of one exchange, as far as answers need it.
+/// The client side of one exchange, as far as answers need it.
 pub(super) trait ResponseWriter: Send {
     /// Sends an answer whose body is known.
     fn whole(
@@ -85,25 +85,25 @@ pub(super) struct ResponseHead<'a> {
     pub status: u16,
     content_type: &'a str,
     head: &'a RequestHead,
-    /// Who gave the answer.
+    /// The upstream that gave the answer.
     upstream: Option<&'a str>,
     cache: Option<CacheStatus>,
     retry_after: Option<u64>,
     /// What is left of the caller's plan.
     remaining: Option<Remaining>,
-    /// Where the answer is from if no upstream gave it.
+    /// The origin of an answer that no upstream gave.
     provenance: Option<Provenance>,
     gzip: bool,
-    /// Lines of an upstream's answer that are handed on, and what is told of it.
+    /// Header lines of the upstream's answer that are passed on, and further ones about it.
     others: &'a [(&'static str, Bytes)],
-    /// It is the answer to a preflight, with what is to be allowed.
+    /// The answer to a preflight, with what to allow.
     preflight: Option<Preflight<'a>>,
 }
 
-/// What the answer to a preflight is made of besides the head.
+/// What the answer to a preflight needs besides the head.
 #[derive(Clone, Copy, Debug)]
 struct Preflight<'a> {
-    /// The header names that are to be allowed.
+    /// The header names to allow.
     requested: Option<&'a [u8]>,
 }
 
@@ -124,7 +124,7 @@ impl<'a> ResponseHead<'a> {
         }
     }
 
-    /// Tells each line, name and value.
+    /// Emits each line, name and value.
     pub(super) fn tell(&self, line: HeaderLine<'_>) {
         if let Some(Preflight { requested }) = self.preflight {
             return cors::preflight(self.head.origin.as_deref(), requested, line);
@@ -165,7 +165,7 @@ impl<'a> ResponseHead<'a> {
         }
         if let Some(provenance) = &self.provenance {
             line("x-perijove-source", provenance.source.label().as_bytes());
-            // What is true now is not for a cache on the way to keep.
+            // What is valid now must not be stored by a cache on the way.
             line("cache-control", b"no-store");
             if let Some(age) = provenance.age {
                 line("age", age.as_secs().to_string().as_bytes());
@@ -238,7 +238,7 @@ pub(super) async fn write(
     Ok(sent)
 }
 
-/// Writes an answer of Jupiter's API, as it came.
+/// Writes an answer of Jupiter's API, unchanged.
 pub(super) async fn write_api(
     wire: &mut impl ResponseWriter,
     (response, remaining): (ApiResponse, Option<Remaining>),
@@ -294,7 +294,7 @@ pub(super) async fn write_api(
     }
 }
 
-/// A refusal in the words of the API that was called.
+/// A refusal in the form of the API that was called.
 pub(super) struct ApiRefusal<'r> {
     pub rejection: &'r Rejection,
     body: Bytes,
@@ -302,7 +302,7 @@ pub(super) struct ApiRefusal<'r> {
 }
 
 impl<'r> ApiRefusal<'r> {
-    /// One that is no JSON-RPC answer (or one without an id to answer to).
+    /// One that is not a JSON-RPC answer (or has no id to answer to).
     pub(super) fn rpc(rejection: &'r Rejection) -> Self {
         let (body, content_type) = rejection.body(&Id::null());
         Self {
@@ -415,15 +415,14 @@ async fn push(
     wire.push(chunk).await
 }
 
-/// A session of Pingora's, of HTTP/2, whose client has to keep pace.
+/// A Pingora HTTP/2 session whose client has to keep pace.
 pub(super) struct PacedHttp2<'a> {
     pub session: &'a mut ServerSession,
     pub tracked: &'a Arc<TrackedConnection>,
     limits: &'a Limits,
 }
 
-/// Bytes given to a connection of HTTP/2, which may hold them for as long as its client does not
-/// take them.
+/// Bytes given to an HTTP/2 connection, which may hold them until its client accepts them.
 struct Http2Unsent {
     bytes: Bytes,
     _charge: UnsentBytes,
@@ -448,7 +447,7 @@ impl<'a> PacedHttp2<'a> {
         }
     }
 
-    /// Counts the bytes of an answer for as long as they are held anywhere.
+    /// Counts the bytes of an answer while they are held anywhere.
     fn counted(&self, bytes: Bytes) -> Result<Bytes, WriteFault> {
         if bytes.len() <= UNCOUNTED {
             return Ok(bytes);
@@ -539,7 +538,7 @@ impl ResponseWriter for PacedHttp2<'_> {
     }
 
     async fn push(&mut self, chunk: Bytes) -> Result<(), WriteFault> {
-        // What has begun cannot be refused any more.
+        // An answer that has begun cannot be refused any more.
         let chunk = self
             .counted(chunk)
             .map_err(|_no_room| WriteFault::Stalled)?;
@@ -557,7 +556,7 @@ fn header(lines: &ResponseHead<'_>) -> pingora::Result<ResponseHeader> {
     Ok(header)
 }
 
-/// Puts lines that are told into a header.
+/// Puts the emitted lines into a header.
 fn filled(header: &mut ResponseHeader, tell: impl FnOnce(HeaderLine<'_>)) -> pingora::Result<()> {
     let mut filled = Ok(());
     tell(&mut |name, value| {
@@ -568,7 +567,7 @@ fn filled(header: &mut ResponseHeader, tell: impl FnOnce(HeaderLine<'_>)) -> pin
     filled
 }
 
-/// The pieces as one. The first usually has room for what follows it.
+/// Joins the pieces. The first usually has capacity for the rest.
 fn joined(pieces: BodyPieces) -> Bytes {
     let length = pieces.iter().map(Bytes::len).sum();
     let mut pieces = pieces.into_iter();

@@ -1,4 +1,4 @@
-//! The public listener: one call of [`RpcApp::serve`] per request that is not ordinary.
+//! The public listener: [`RpcApp::serve`] is called once per request that is not simple.
 
 use std::net::IpAddr;
 use std::sync::Arc;
@@ -29,7 +29,7 @@ use crate::upstream;
 /// `--health-check-slot-distance`).
 const AGAVE_HEALTHY_LAG: u64 = 128;
 
-/// Serves JSON-RPC on any path, as Agave does, and what of Jupiter's API is told without Jupiter.
+/// Serves JSON-RPC on any path, as Agave does, and Jupiter's API.
 pub struct RpcApp {
     pub published: Arc<Published>,
     pub pipeline: Arc<Pipeline>,
@@ -40,7 +40,7 @@ pub struct RpcApp {
 }
 
 impl RpcApp {
-    /// Reads one request of HTTP/2 and answers it. The session may still have to be finished.
+    /// Reads one HTTP/2 request and answers it. The session may still have to be finished.
     pub(super) async fn exchange(
         &self,
         session: &mut ServerSession,
@@ -56,7 +56,7 @@ impl RpcApp {
             Ok(Ok(true)) => {}
             Ok(Ok(false)) => return Err(ConnectionCut),
             Ok(Err(malformed)) => {
-                // The error's text quotes the head, and a key may stand in it.
+                // The error's text quotes the head, which may contain a key.
                 tracing::debug!(error = malformed.etype().as_str(), "invalid request head");
                 let rejection = Rejection::BadHttp {
                     reason: "the request is not well-formed HTTP",
@@ -75,15 +75,15 @@ impl RpcApp {
     }
 }
 
-/// The connection is of no more use.
+/// The connection is unusable.
 pub(super) struct ConnectionCut;
 
 /// Why a request ends before its answer is written.
 pub(super) enum RequestEnd {
     Refused(Rejection),
-    /// The same, told as Jupiter tells it.
+    /// The same, in the form of Jupiter's API.
     RefusedByApi(Rejection),
-    /// The client has gone.
+    /// The client disconnected.
     Gone,
     Cut,
 }
@@ -114,7 +114,7 @@ impl From<BodyFault> for RequestEnd {
 }
 
 impl RpcApp {
-    /// Answers a request whose head was read.
+    /// Answers a request whose head was parsed.
     pub(super) async fn serve<S: HttpSession>(
         &self,
         session: &mut S,
@@ -174,7 +174,7 @@ impl RpcApp {
         }
     }
 
-    /// The consumer behind a request's key. A wrong key is remembered of its address.
+    /// The consumer behind a request's key. A wrong key is counted against its address.
     pub(super) fn identify(
         &self,
         fields: &RequestFields<'_>,
@@ -238,13 +238,13 @@ impl RpcApp {
         let consumer = who?;
         self.metrics.called_by(consumer.as_ref(), &snapshot.config);
         let limits = &snapshot.config.limits;
-        // It should have none, and what it has must not be taken for the next request.
+        // It should have no body, and what it has must not be taken for the next request.
         let body = body::read(session, limits, &self.connections).await?;
         let _serving = session.tracked().serving().ok_or(RequestEnd::Cut)?;
         let (pipeline, address) = (&self.pipeline, head.client_ip);
         let admitted = pipeline.admit(snapshot, consumer.as_ref(), address, 1);
         let admitted = admitted.await?;
-        // For what ingest does not know.
+        // For tokens that ingest does not know.
         let who = (head, consumer.as_ref());
         let jupiter = self.api_call(session, snapshot, who, body, started);
         let prices = self
@@ -262,13 +262,13 @@ impl RpcApp {
             .map_err(|ConnectionCut| RequestEnd::Cut)
     }
 
-    /// A reply that holds no answer to a call was written.
+    /// A response without an answer to a call was written.
     fn ended(&self, written: Result<Sent, WriteFault>) -> Result<(), RequestEnd> {
         self.metrics.replied(200);
         written.map(drop).map_err(|_fault| RequestEnd::Cut)
     }
 
-    /// A request as the pipeline takes it.
+    /// The request in the pipeline's form.
     pub(super) fn request(
         &self,
         snapshot: &Arc<Snapshot>,
@@ -291,7 +291,7 @@ impl RpcApp {
         }
     }
 
-    /// Counts an answer, and logs it if there is to be a log.
+    /// Counts an answer, and logs it if configured.
     pub(super) fn account(
         &self,
         entry: Option<&AccessEntry>,
@@ -304,7 +304,7 @@ impl RpcApp {
         written.map(drop).map_err(|_fault| ConnectionCut)
     }
 
-    /// Refuses a request whose head is none: nothing is known of it but where it came from.
+    /// Refuses a request with an invalid head, of which only the origin is known.
     async fn refuse_unread(
         &self,
         session: &mut ServerSession,
@@ -315,15 +315,15 @@ impl RpcApp {
         let via = &mut PacedHttp2::new(session, tracked, &snapshot.config.limits);
         let head = RequestHead::new(&RequestFields::default(), via.client_ip(), &[]);
         let refusal = ApiRefusal::rpc(rejection);
-        // Nobody may be listening any more; there is nothing else to do for them.
+        // The client may be gone already; nothing else can be done.
         drop(
             self.tell(via, &snapshot, &refusal, &head, Instant::now())
                 .await,
         );
     }
 
-    /// Refuses a request. Its body may be unread; after ambiguous framing and a body that did not
-    /// come, the connection is closed in any case.
+    /// Refuses a request. Its body may be unread; after ambiguous framing and after a body that did
+    /// not arrive, the connection is closed in any case.
     pub(super) async fn refuse(
         &self,
         session: &mut impl HttpSession,
@@ -342,7 +342,7 @@ impl RpcApp {
         self.tell(&mut wire, snapshot, refusal, head, started).await
     }
 
-    /// Writes a refusal, counts and logs it.
+    /// Writes, counts and logs a refusal.
     pub(super) async fn tell(
         &self,
         wire: &mut impl ResponseWriter,
@@ -364,12 +364,12 @@ impl RpcApp {
     }
 }
 
-/// The proxies whose word is taken for where a request comes from.
+/// The proxies trusted about client addresses.
 pub(super) fn trusted(snapshot: &Snapshot) -> &[Network] {
     &snapshot.config.listen.trusted_proxies
 }
 
-/// Agave's three words, for the freshest upstream in service.
+/// One of Agave's three words, for the freshest upstream in service.
 fn health_word(snapshot: &Snapshot) -> &'static str {
     match snapshot.pool.least_lag() {
         Some(lag) if lag <= AGAVE_HEALTHY_LAG => "ok",

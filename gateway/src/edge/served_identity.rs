@@ -1,5 +1,5 @@
-//! The certificate that a TLS listener shows: replaced while it serves, without a lock for those who
-//! are shaking hands.
+//! The certificate that a TLS listener presents: replaced while it serves, without a lock for
+//! handshakes.
 
 use std::sync::Arc;
 
@@ -12,12 +12,12 @@ use rustls::sign::CertifiedKey;
 pub struct ServedIdentity(ArcSwap<CertifiedKey>);
 
 impl ServedIdentity {
-    /// Shows this certificate until it is replaced.
+    /// Presents this certificate until it is replaced.
     pub fn new(certified: Arc<CertifiedKey>) -> Self {
         Self(ArcSwap::new(certified))
     }
 
-    /// Shows another one from now on. Connections that are there keep theirs.
+    /// Presents another one from now on. Existing connections keep theirs.
     pub fn replace(&self, certified: Arc<CertifiedKey>) {
         self.0.store(certified);
     }

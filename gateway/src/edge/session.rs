@@ -1,5 +1,5 @@
-//! One request and the way to answer it, whichever version of HTTP it came in: what the rest of the
-//! edge needs to know of a session.
+//! One request and its response, whatever the HTTP version: what the rest of the edge needs to know
+//! of a session.
 
 use std::net::IpAddr;
 use std::sync::Arc;
@@ -26,7 +26,7 @@ pub(super) trait HttpSession {
     /// The first field of this name, which is in lower case.
     fn field(&self, name: &str) -> Option<&[u8]>;
 
-    /// The other end of the connection, as far as that is known.
+    /// The peer's address, if known.
     fn client_ip(&self) -> Option<IpAddr>;
 
     /// The connection it came on.
@@ -35,10 +35,10 @@ pub(super) trait HttpSession {
     /// Whether the client asks for WebSocket, and for nothing else.
     fn asks_for_websocket(&self) -> bool;
 
-    /// The length of the body, where it was announced.
+    /// The announced length of the body, if any.
     fn announced(&self) -> Option<usize>;
 
-    /// Asks for the body, if the client waits for that.
+    /// Sends `100 Continue`, if the client waits for it.
     async fn invite(&mut self) -> Result<(), BodyFault>;
 
     /// The next piece of the body; `None` at its end.
@@ -50,7 +50,7 @@ pub(super) trait HttpSession {
     /// Nothing more can be read from this client.
     fn close(&mut self);
 
-    /// Where the answer goes.
+    /// The writer of the answer.
     fn wire(&mut self) -> impl ResponseWriter;
 }
 

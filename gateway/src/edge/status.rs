@@ -1,5 +1,5 @@
-//! What `/status` tells of the configuration and of the certificates. Written by those who look after
-//! them, read by the admin port.
+//! What `/status` shows of the configuration and of the certificates. Written by their owners, read
+//! by the admin port.
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -7,21 +7,21 @@ use std::path::PathBuf;
 use arc_swap::ArcSwap;
 use serde::Serialize;
 
-/// Both, as they stand now.
+/// The current state of both.
 #[derive(Debug, Default)]
 pub struct GatewayStatus {
     pub config: ArcSwap<ConfigStatus>,
     pub certificates: ArcSwap<Vec<CertificateStatus>>,
 }
 
-/// How the file and the configuration in force relate.
+/// How the file and the active configuration relate.
 #[derive(Clone, Debug, Default, Serialize)]
 pub struct ConfigStatus {
     /// `None`: the embedded demo.
     pub file: Option<PathBuf>,
-    /// Why what the file says now is not in force; empty when it is.
+    /// Why the file is not active; empty if it is.
     pub errors: Vec<String>,
-    /// Keys whose new value only a restart applies.
+    /// Keys whose new value takes effect only after a restart.
     pub restart_required: Vec<&'static str>,
 }
 
@@ -32,6 +32,6 @@ pub struct CertificateStatus {
     pub certificate: PathBuf,
     /// RFC 3339, in UTC.
     pub expires: String,
-    /// What clients do not like about it, or why a newer one is not served.
+    /// What clients would refuse about it, or why a newer one is not served.
     pub problems: Vec<String>,
 }

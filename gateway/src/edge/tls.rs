@@ -1,5 +1,5 @@
 //! TLS towards clients. The handshake is done here, not in Pingora's listener, so that a connection
-//! counts before it and has a deadline for it.
+//! counts before it and its time is limited.
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -18,7 +18,7 @@ impl TlsListeners {
         self.0.push((address, Arc::new(settings.build())));
     }
 
-    /// What a connection is accepted by; `None` if it is one in clear.
+    /// The acceptor of a connection; `None` for a cleartext one.
     pub(super) fn acceptor(&self, stream: &Stream) -> Option<&Arc<Acceptor>> {
         if self.0.is_empty() {
             return None;
@@ -38,7 +38,7 @@ pub(super) fn is_among(stream: &Stream, addresses: &[SocketAddr]) -> bool {
             .is_some_and(|own| addresses.iter().any(|address| listens(*address, own)))
 }
 
-/// The same for the ports after them.
+/// The same for the ports above them.
 pub(super) fn is_next_to(stream: &Stream, addresses: &[SocketAddr]) -> bool {
     let before = |own: SocketAddr| Some(SocketAddr::new(own.ip(), own.port().checked_sub(1)?));
     let before = own_address(stream).and_then(before);
@@ -56,7 +56,7 @@ fn listens(address: SocketAddr, own: SocketAddr) -> bool {
         && (ip.is_unspecified() || ip.to_canonical() == own.ip().to_canonical())
 }
 
-/// Shakes hands with a client. `None` if nothing comes of it, which scanners see to every day.
+/// Does the handshake with a client. `None` if it fails, which scanners cause every day.
 pub(super) async fn handshake(acceptor: &Acceptor, stream: Stream) -> Option<Stream> {
     let tcp = stream.into_any().downcast::<Tcp>().ok()?;
     match acceptor.tls_handshake(*tcp).await {

@@ -1,5 +1,5 @@
-//! The beginning of a WebSocket: which requests may become one, the answer that makes them one, and
-//! its account in the log. What is said on it is the `pubsub` layer's.
+//! WebSocket handshakes: which requests may be upgraded, the answer, and the log line at the end.
+//! The messages are handled by `pubsub`.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -26,10 +26,10 @@ use crate::pipeline::RequestSummary;
 use crate::pubsub::{SocketClient, SocketObserver, SocketPermit, SubscriberSession};
 use crate::snapshot::{Published, Snapshot};
 
-/// How long the answer to a handshake may take to be written.
+/// Time limit for writing the answer to a handshake.
 const PATIENCE: Duration = Duration::from_secs(10);
 
-/// A request that becomes a WebSocket.
+/// A request to be upgraded.
 pub(super) struct UpgradeRequest {
     head: RequestHead,
     consumer: Option<ConsumerId>,
@@ -39,7 +39,7 @@ pub(super) struct UpgradeRequest {
     started: Instant,
 }
 
-/// `None` if the request asks for no WebSocket that could be given.
+/// `None` if the request asks for no WebSocket that could be served.
 pub(super) fn look_at(
     app: &RpcApp,
     snapshot: &Snapshot,
@@ -77,7 +77,7 @@ fn open(
     }))
 }
 
-/// What the client's key is answered with (RFC 6455 §4.2).
+/// The answer to the client's key (RFC 6455 §4.2).
 fn accept(request: &ParsedRequest) -> Result<String, Rejection> {
     let bad = |reason| Err(Rejection::Handshake { reason });
     let one = |name: &'static str| {
@@ -106,7 +106,8 @@ fn accept(request: &ParsedRequest) -> Result<String, Rejection> {
     }
 }
 
-/// Answers the handshake and serves the socket until its end. `unread` came behind the request.
+/// Answers the handshake and serves the socket until its end. `unread` are bytes that followed the
+/// request.
 pub(super) async fn serve(
     app: &Arc<RpcApp>,
     mut stream: Stream,
@@ -173,7 +174,7 @@ fn switching(head: &RequestHead, accept: &str) -> Vec<u8> {
     .concat()
 }
 
-/// Tells the log and the metrics of the calls on one socket.
+/// Reports the calls of one socket to log and metrics.
 struct SocketLog {
     app: Arc<RpcApp>,
     head: RequestHead,

@@ -1,5 +1,5 @@
-//! How fast a client has to take its answer: each 64 KiB within the configured time. Nothing is
-//! counted and no clock is read as long as its connection takes what is written.
+//! How fast a client has to accept its answer: each 64 KiB within the configured time. Nothing is
+//! counted and no clock is read while its connection accepts what is written.
 
 use std::pin::{Pin, pin};
 use std::sync::Arc;
@@ -11,24 +11,24 @@ use super::connections::{NoRoom, PATIENCE_WHEN_STOPPING, TrackedConnection, Unse
 use super::reply::WriteFault;
 use crate::config::Limits;
 
-/// What a client has to take within the time.
+/// Bytes a client has to accept within the time.
 pub(super) const PIECE: usize = 64 * 1024;
 
 /// The pace of one answer.
 pub(super) struct WritePace<'a> {
     tracked: &'a Arc<TrackedConnection>,
     limits: &'a Limits,
-    /// From the first write on that the client does not take at once.
+    /// Since the first write that the client did not accept at once.
     blocked: Option<BlockedWrite>,
 }
 
 /// A write waits for its client.
 struct BlockedWrite {
     charge: UnsentBytes,
-    /// Bytes taken since the deadline was set.
+    /// Bytes accepted since the deadline was set.
     taken: usize,
     deadline: Pin<Box<Sleep>>,
-    /// `None` since it has begun: there is less time then.
+    /// `None` once stopping has begun: the time is then shorter.
     stopping: Option<Pin<Box<dyn Future<Output = ()> + Send + Sync>>>,
 }
 
@@ -42,7 +42,7 @@ impl BlockedWrite {
         }
     }
 
-    /// Has the next piece taken until the end of the time for it.
+    /// Sets the deadline of the next piece.
     fn begin_piece(&mut self, limits: &Limits) {
         self.taken = 0;
         let patience = match self.stopping {
@@ -72,7 +72,7 @@ impl<'a> WritePace<'a> {
         }
     }
 
-    /// Waits for a write, as long as there is patience. `bytes` wait with it.
+    /// Waits for a write within the time limit. `bytes` wait with it.
     pub(super) async fn hold<T>(
         &mut self,
         bytes: usize,
@@ -86,7 +86,7 @@ impl<'a> WritePace<'a> {
         .await
     }
 
-    /// The client has taken so many bytes.
+    /// The client has accepted this many bytes.
     pub(super) fn taken(&mut self, bytes: usize) {
         let Some(blocked) = &mut self.blocked else {
             return;
@@ -98,7 +98,7 @@ impl<'a> WritePace<'a> {
         }
     }
 
-    /// Nothing waits any more.
+    /// Nothing is waiting any more.
     pub(super) fn done(&mut self) {
         self.blocked = None;
     }
@@ -109,7 +109,7 @@ impl<'a> WritePace<'a> {
         }
         let blocked = match &mut self.blocked {
             Some(blocked) => blocked,
-            // Whoever waits with nothing of its own, such as a buffer's rest, has to be seen too.
+            // A wait without bytes of its own, such as flushing a buffer, has to be visible too.
             none => match self.tracked.charge(bytes.max(1), self.limits) {
                 Err(NoRoom) => return Poll::Ready(WriteFault::Stalled),
                 Ok(charge) => none.insert(BlockedWrite::new(self.tracked, charge, self.limits)),

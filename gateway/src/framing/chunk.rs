@@ -1,5 +1,5 @@
-//! The line before a chunk: its size and extensions (RFC 9112 §7.1). Extensions mean nothing here,
-//! but where their line ends decides where the chunk begins.
+//! The line before a chunk: its size and extensions (RFC 9112 §7.1). Extensions are ignored, but
+//! where their line ends decides where the chunk begins.
 
 use super::line::{is_text, is_token};
 
@@ -9,12 +9,12 @@ pub(super) const MOST_LINE: usize = 1024;
 /// Most digits of a size: those of 64 bits.
 const MOST_DIGITS: usize = 16;
 
-/// It is no such line, whatever follows.
+/// Not a chunk line, whatever follows.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct MalformedChunk;
 
-/// Reads the line at the beginning of `input`: its length and the size it tells. `None` if it is not
-/// yet there as a whole.
+/// Parses the line at the beginning of `input`: its length and the size it states. `None` if it is
+/// incomplete.
 pub(super) fn size(input: &[u8]) -> Result<Option<(usize, u64)>, MalformedChunk> {
     let window = input.get(..MOST_LINE).unwrap_or(input);
     let Some(end) = memchr::memchr(b'\n', window) else {

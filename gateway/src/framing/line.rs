@@ -12,10 +12,10 @@ pub enum BadField {
     Value,
 }
 
-/// Takes a line, without its end, apart into name and value; the value has no white space around it.
+/// Splits a line, without its end, into name and value; white space around the value is removed.
 ///
 /// # Errors
-/// If the line is no field.
+/// The line is not a field.
 pub fn field(line: &[u8]) -> Result<(&[u8], &[u8]), BadField> {
     if matches!(line.first(), Some(b' ' | b'\t')) {
         return Err(BadField::Folded);

@@ -1,5 +1,5 @@
-//! One complete answer of an upstream: where its result, error and id stand, and whether it is the
-//! answer to what was asked.
+//! One complete answer of an upstream: the positions of its result, error and id, and whether it
+//! answers the request.
 
 use std::ops::Range;
 
@@ -25,7 +25,7 @@ pub struct ErrorObject {
     pub data: Option<Bytes>,
 }
 
-/// Why a body is no answer.
+/// Why a body is not an answer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum MalformedKind {
     /// No bytes.
@@ -34,11 +34,11 @@ pub enum MalformedKind {
     NotJson,
     /// JSON, but no JSON-RPC answer.
     NotAnAnswer,
-    /// The answer to another request, or a result that does not say to which.
+    /// The answer to another request, or a result without an id.
     WrongId,
 }
 
-/// A body that is no answer, with its beginning: some providers say there what they refuse.
+/// A body that is not an answer, with its beginning: some providers state their refusals there.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("the body is no JSON-RPC answer ({kind:?})")]
 pub struct MalformedAnswer {
@@ -67,7 +67,7 @@ pub struct Answer {
     id: IdPosition,
 }
 
-/// Where the caller's id goes.
+/// Where the caller's id is inserted.
 #[derive(Clone, Debug)]
 enum IdPosition {
     /// In place of these bytes; the second position ends the object.
@@ -77,14 +77,14 @@ enum IdPosition {
 }
 
 impl Answer {
-    /// Scans a complete body, whoever was asked for it.
+    /// Scans a complete body, whatever request it answers.
     ///
     /// The shapes of Agave and of most providers, the id last or before the result, are recognised
-    /// by their ends. What lies between is read as JSON where it is short; where it is long, only
-    /// what would break every reader is looked for: bytes that no string may have.
+    /// by their ends. A short result is parsed as JSON; a long one is only searched for what would
+    /// break every reader: bytes that no string may have.
     ///
     /// # Errors
-    /// The body is no JSON-RPC answer.
+    /// The body is not a JSON-RPC answer.
     pub fn scan(body: Bytes) -> Result<Self, MalformedAnswer> {
         let end = body.trim_ascii_end().len();
         let text = body.get(..end).unwrap_or_default();
@@ -99,14 +99,14 @@ impl Answer {
         Self::scan_all(body)
     }
 
-    /// Scans the complete body that came back for a request.
+    /// Scans the complete body that answers a request.
     ///
-    /// An error may be without id, or with `null`: servers say so when they could not read the
-    /// request, and what stands before them does not read it at all; which of them mean this call is
-    /// for others to judge. A result without the id may be anybody's.
+    /// An error may have no id, or `null`: servers answer so if they could not read the request,
+    /// and proxies before them do not read it at all; whether such an error concerns this call is
+    /// decided elsewhere. A result without the id may belong to any call.
     ///
     /// # Errors
-    /// The body is no JSON-RPC answer, or none to this request.
+    /// The body is not a JSON-RPC answer, or not one to this request.
     pub fn scan_reply(body: Bytes, asked: RequestId) -> Result<Self, MalformedAnswer> {
         let answer = Self::scan(body)?;
         let named = answer.raw_id().is_some_and(|id| asked.is(id));
@@ -153,12 +153,12 @@ impl Answer {
         self.error.as_deref()
     }
 
-    /// Whether it does not say which request it answers.
+    /// Whether it has no id.
     pub fn is_anonymous(&self) -> bool {
         self.raw_id().is_none_or(|id| id == b"null")
     }
 
-    /// Whether its id is `null`, as JSON-RPC has it for requests that could not be read.
+    /// Whether its id is `null`, as JSON-RPC requires for requests that could not be read.
     pub fn has_null_id(&self) -> bool {
         self.raw_id() == Some(b"null")
     }
@@ -177,8 +177,8 @@ impl Answer {
     }
 
     /// The answer with `id` in place of the upstream's, as three pieces to be sent one after the
-    /// other. Nothing else changes but white space at the end, which goes. An answer without an id
-    /// gets one as its last member.
+    /// other. Nothing else changes except trailing white space, which is removed. An answer without
+    /// an id gets one as its last member.
     pub fn splice(&self, id: &Id) -> [Bytes; 3] {
         match &self.id {
             IdPosition::Instead(old, end) => [
@@ -196,8 +196,8 @@ impl Answer {
 }
 
 impl Answer {
-    /// The answer without its id, copied into as many bytes as it needs: what it was read into may
-    /// be much larger.
+    /// The answer without its id, copied to an allocation of its exact size: the original buffer
+    /// may be much larger.
     pub fn template(&self) -> Template {
         let (head, key, tail, removed): (_, &[u8], _, _) = match &self.id {
             IdPosition::Instead(old, end) => (..old.start, b"", old.end..*end, old.len()),
@@ -205,7 +205,7 @@ impl Answer {
         };
         let [head, tail] =
             [self.body.get(head), self.body.get(tail)].map(Option::unwrap_or_default);
-        // Behind the id everything moves up into its place.
+        // What follows the id moves forward.
         let result = self.result.clone().map(|result| {
             if result.start < head.len() {
                 result
@@ -218,12 +218,12 @@ impl Answer {
         Template::new(body, gap, result)
     }
 
-    /// The same as [`Self::splice`] in one piece, without copying the answer where its id stands
-    /// last and nobody else holds its bytes: the usual case.
+    /// The same as [`Self::splice`] in one piece, without copying the answer if its id is last and
+    /// nothing else shares its bytes: the usual case.
     pub fn into_spliced(self, id: &Id) -> Bytes {
         let (head_length, id, tail) = {
             let [head, id, tail] = self.splice(id);
-            // The pieces share the allocation and must be gone before it is written to.
+            // The pieces share the allocation and must be dropped before it is written to.
             (head.len(), id, Bytes::copy_from_slice(&tail))
         };
         drop(self.error);
@@ -244,7 +244,7 @@ impl Answer {
     }
 }
 
-/// What stands before the id of answers that come without one.
+/// Precedes the id added to answers without one.
 const ID_KEY: &[u8] = br#","id":"#;
 
 /// `,"id":…`, for answers that come without one.

@@ -1,12 +1,12 @@
-//! What a request body holds once read: calls, entries that are no calls, and their grouping.
-//! Owns writing a call for an upstream; reading is [`mod@super::parse`].
+//! The content of a request body: calls, invalid entries, and their grouping. Also writes a call
+//! for an upstream; [`mod@super::parse`] reads them.
 
 use bytes::{BufMut, Bytes, BytesMut};
 use bytestring::ByteString;
 
 use super::{Id, RpcError};
 
-/// The id in answers that the gateway puts together itself, until the caller's takes its place.
+/// The id in answers that the gateway composes itself, until the caller's replaces it.
 pub const PLACEHOLDER_ID: &[u8] = b"1";
 
 /// One call, its parts still the caller's bytes.
@@ -15,9 +15,9 @@ pub struct Call {
     /// The caller's id. `None` is a notification: Agave runs none of its methods for one and
     /// answers nothing.
     pub id: Option<Id>,
-    /// The method as it stands in its JSON string, without the quotes.
+    /// The method as written in its JSON string, without the quotes.
     pub(super) method: ByteString,
-    /// The method unescaped, when the caller escaped a character of it.
+    /// The method unescaped, if it contains escapes.
     pub(super) unescaped: Option<Box<str>>,
     /// Raw JSON of the parameters, an array or an object.
     pub(super) params: Option<Bytes>,
@@ -44,10 +44,10 @@ impl Call {
     }
 }
 
-/// An entry that is no call, with the error that answers it.
+/// An invalid entry, with the error that answers it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct InvalidEntry {
-    /// The id as far as it could be read.
+    /// The id, as far as it could be read.
     pub id: Id,
     /// What to answer.
     pub error: RpcError,

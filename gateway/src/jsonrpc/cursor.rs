@@ -1,10 +1,10 @@
-//! A reader over JSON text: tokens, strings, whole values, without building any of them. Owns
+//! A reader over JSON text: tokens, strings, whole values, without building any of them. Checks
 //! syntax only; invalid JSON stops it, and nothing makes it panic or recurse.
 
 /// Containers deeper than this are refused, as `serde_json` does.
 const MAX_DEPTH: u32 = 127;
 
-/// What a value is, told by its first byte.
+/// The type of a value, recognised by its first byte.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Token {
     /// `{`
@@ -45,7 +45,7 @@ impl<'a> Cursor<'a> {
         self.text.get(self.at..).unwrap_or_default()
     }
 
-    /// Passes over bytes that were read otherwise.
+    /// Skips bytes that were read in another way.
     pub(crate) fn skip(&mut self, bytes: usize) {
         self.at += bytes;
     }
@@ -108,7 +108,7 @@ impl<'a> Cursor<'a> {
         }
     }
 
-    /// Reads a backslash and what it escapes. Half a surrogate pair is no character.
+    /// Reads a backslash and what it escapes. Half a surrogate pair is invalid.
     pub(super) fn escape(&mut self) -> Option<()> {
         self.at += 2;
         match self.text.get(self.at - 1)? {
@@ -223,7 +223,7 @@ impl<'a> Cursor<'a> {
             } else {
                 self.scalar(next)?;
             }
-            // A value has ended: close what ends with it, or go on to the next entry.
+            // A value has ended: close the containers that end with it, or go on to the next entry.
             loop {
                 if depth == 0 {
                     return self.text.get(start..self.at);

@@ -1,5 +1,5 @@
-//! The error member of a reply the gateway writes itself. Owns the wire form; which error answers
-//! what is decided elsewhere.
+//! The error member of a reply that the gateway writes itself. Only the wire form; which error
+//! answers what is decided elsewhere.
 
 use std::borrow::Cow;
 

@@ -1,4 +1,4 @@
-//! Telling from the beginning of an answer whether it is a result or an error, before the rest has
+//! Tells from the beginning of an answer whether it is a result or an error, before the rest has
 //! arrived.
 
 use super::RequestId;
@@ -17,9 +17,8 @@ pub enum HeadKind {
     Unknown,
 }
 
-/// Looks at the beginning of an answer to `asked`, which may be cut off anywhere. Its id is
-/// compared where it stands before the result; where it does not, the [`Splicer`](super::Splicer)
-/// does so at the end.
+/// Reads the beginning of an answer to `asked`, which may be cut off anywhere. Its id is compared
+/// if it precedes the result; otherwise the [`Splicer`](super::Splicer) compares it at the end.
 pub fn head_kind(head: &[u8], asked: RequestId) -> HeadKind {
     first_telling(head, asked).unwrap_or(HeadKind::Unknown)
 }
@@ -45,7 +44,7 @@ fn first_telling(head: &[u8], asked: RequestId) -> Option<HeadKind> {
     None
 }
 
-/// Where the result begins in the beginning of an answer, and all that is there of it.
+/// The result in the beginning of an answer, as far as it is there.
 pub fn result_head(head: &[u8]) -> Option<&[u8]> {
     let mut cursor = Cursor::new(head);
     let found = cursor.member(b"result")?;

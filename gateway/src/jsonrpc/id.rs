@@ -1,5 +1,5 @@
-//! The id a caller gave its call. Owns keeping it byte for byte, since clients match on its JSON
-//! type too (`"7"` is not `7`).
+//! The id of a caller's call, kept byte for byte, since clients match on its JSON type too (`"7"`
+//! is not `7`).
 
 use std::fmt;
 
@@ -10,7 +10,7 @@ use bytes::Bytes;
 pub struct Id(Bytes);
 
 impl Id {
-    /// The id of answers to what could not be read.
+    /// The id of answers to requests that could not be read.
     pub const fn null() -> Self {
         Self(Bytes::from_static(b"null"))
     }

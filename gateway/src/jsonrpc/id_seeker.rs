@@ -1,13 +1,13 @@
-//! Finding the id of an answer that arrives in chunks and does not have the usual shape. Keeps a
-//! few flags whatever goes by; checks only the nesting.
+//! Finds the id of an answer that arrives in chunks and does not have the usual shape. Keeps a few
+//! flags, whatever the size; checks only the nesting.
 
 use super::RequestId;
 use super::cursor::NotJson;
 
-/// More bytes than any id of ours has.
+/// More bytes than any id of the gateway has.
 const LONGEST_ID: usize = 32;
 
-/// Where in the outermost object the scan stands. Deeper containers only have a depth.
+/// Position of the scan in the outermost object. Deeper containers only have a depth.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 enum ScanPosition {
     /// Before the first byte.
@@ -45,7 +45,7 @@ pub(super) struct IdSeeker {
     id: Vec<u8>,
 }
 
-/// What to write behind the kept bytes.
+/// What to write after the kept bytes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum AppendedBytes {
     /// Nothing.
@@ -54,14 +54,14 @@ pub(super) enum AppendedBytes {
     Id,
 }
 
-/// What one chunk brought.
+/// The result of one chunk.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct SeekResult {
-    /// Bytes from the start that pass as they are.
+    /// Bytes from the start that pass unchanged.
     pub(super) keep: usize,
     /// What follows them.
     pub(super) write: AppendedBytes,
-    /// Where the rest begins that passes unseen, behind the id or at the end of an object without
+    /// Where the rest begins that passes unread, after the id or at the end of an object without
     /// one; `None` while the search goes on.
     pub(super) rest: Option<usize>,
 }

@@ -1,6 +1,6 @@
-//! Reading a request body the way Agave's JSON-RPC server does (jsonrpc-core 18): what is a call,
-//! what is an invalid entry, what spoils the whole body. Zero copy: every part of a call is a
-//! slice of the body, so numbers beyond 2^53 pass untouched.
+//! Reads a request body the way Agave's JSON-RPC server does (jsonrpc-core 18): what is a call,
+//! what is an invalid entry, what invalidates the whole body. Zero copy: every part of a call is a
+//! slice of the body, so numbers beyond 2^53 pass unchanged.
 
 use std::collections::VecDeque;
 
@@ -12,8 +12,8 @@ use super::{
     cursor::{Cursor, NotJson, Token, unescape},
 };
 
-/// Entries of a batch that are kept as they are read. Whoever sends more of them has them read
-/// again one by one: in a mebibyte there is room for 350 000 objects that are no calls.
+/// Entries of a batch that are stored when parsed. Further ones are parsed again one by one: a
+/// mebibyte can hold 350 000 invalid objects.
 const KEPT: usize = 1024;
 
 /// A request body.
@@ -30,7 +30,7 @@ pub enum RequestPayload {
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Batch {
     kept: VecDeque<RequestEntry>,
-    /// The text from the first entry on that is not kept, and how many there are in it.
+    /// The text from the first entry on that is not stored, and the number of entries in it.
     rest: Bytes,
     unread: usize,
 }
@@ -78,7 +78,7 @@ pub enum ParseError {
     /// Not UTF-8.
     #[error("the body is not UTF-8 from byte {valid_up_to} on")]
     Utf8 {
-        /// Where the first invalid byte stands.
+        /// Position of the first invalid byte.
         valid_up_to: usize,
     },
     /// More calls in one batch than allowed.
@@ -160,7 +160,7 @@ struct RequestMembers<'a> {
     version: Option<bool>,
     method: Option<&'a [u8]>,
     params: Option<&'a [u8]>,
-    /// An unknown or repeated member, or one of the wrong type: the object is no call.
+    /// An unknown or repeated member, or one of the wrong type: the object is not a call.
     spoilt: bool,
 }
 
@@ -187,7 +187,7 @@ impl<'a> RequestMembers<'a> {
         match key {
             b"id" => {
                 // Agave's server reads the id even of an invalid call, so a bad or second one
-                // leaves nothing to answer to: the whole body is a parse error.
+                // leaves no id to answer to: the whole body is a parse error.
                 let id = identifier(token, cursor)?;
                 if self.id.replace(id).is_some() {
                     return None;

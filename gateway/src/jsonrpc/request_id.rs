@@ -1,8 +1,6 @@
-//! The id of one request on its way to an upstream. Owns how it is written, and which of the ids
-//! that come back are it.
+//! The id of one request to an upstream: how it is written, and which ids in answers match it.
 
-/// A number that no other request on the same connection has, so that an answer can be told from
-/// the answer to another request.
+/// A number that no other request on the same connection has, so that answers cannot be confused.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct RequestId(u64);
 
@@ -11,7 +9,7 @@ const MOST_DIGITS: usize = 20;
 
 impl RequestId {
     /// Appends it as the last member of a call that [`encode`](super::encode) left open, and closes
-    /// that.
+    /// the object.
     pub fn close(self, out: &mut Vec<u8>) {
         out.extend_from_slice(itoa::Buffer::new().format(self.0).as_bytes());
         out.push(b'}');
@@ -23,7 +21,7 @@ impl RequestId {
     }
 
     /// Whether the raw JSON of an answer's id is this one. Some servers return every id as a
-    /// string; since no other request had this number, that is it too.
+    /// string; since no other request had this number, that matches too.
     pub fn is(self, raw: &[u8]) -> bool {
         let digits = raw
             .strip_prefix(b"\"")

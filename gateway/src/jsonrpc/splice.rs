@@ -1,6 +1,5 @@
-//! Exchanging the id of an answer that streams by, in constant memory. Owns the choice between
-//! watching the end, scanning, and letting pass; what a complete answer looks like is
-//! [`super::answer`]'s.
+//! Replaces the id of an answer that streams by, in constant memory. Chooses between watching the
+//! end, scanning, and letting pass; [`super::answer`] knows what a complete answer looks like.
 
 use bytes::Bytes;
 
@@ -12,18 +11,18 @@ use super::{
 };
 
 /// Bytes held back at the end of the usual shape: the id, with room for white space and for members
-/// that some servers put behind it.
+/// that some servers put after it.
 const WINDOW: usize = 256;
 
-/// White space held back because it may be the end; more is sent on as it is.
+/// White space held back because it may be the end; more is passed on unchanged.
 const MAX_SPACE: usize = 1024;
 
-/// Replaces the id in one answer that arrives in chunks, and sees to it that it was that of the
+/// Replaces the id in one answer that arrives in chunks, and checks that it was that of the
 /// request.
 ///
-/// Chunks pass as they are, in slices; nothing but the window at the end is copied. An answer that
-/// begins as Agave's is not looked into: its id must stand in the last 256 bytes. Any other answer
-/// is scanned up to its id and passes from there on.
+/// Chunks pass unchanged, as slices; only the window at the end is copied. An answer that begins
+/// like Agave's is not parsed: its id must be in the last 256 bytes. Any other answer is scanned up
+/// to its id and passes from there on.
 #[derive(Debug)]
 pub struct Splicer {
     id: Bytes,
@@ -41,12 +40,12 @@ enum SpliceMode {
     Seek(IdSeeker),
     /// The id is replaced. White space is held back, since it may be the end.
     Pass { space: Vec<u8>, last: u8 },
-    /// No JSON-RPC answer; nothing more is sent.
+    /// Not a JSON-RPC answer; nothing more is sent.
     Broken(MalformedAnswer),
 }
 
 impl Splicer {
-    /// For the answer to the request `asked`, which was made for the call with `id`.
+    /// For the answer to the request `asked`, made for the call with `id`.
     pub fn new(id: &Id, asked: RequestId) -> Self {
         Self {
             id: id.to_bytes(),
@@ -80,8 +79,8 @@ impl Splicer {
     /// Takes the end of the upstream's body and appends to `out` what was held back.
     ///
     /// # Errors
-    /// What went through was no complete JSON-RPC answer to this request. What is in `out` must not
-    /// be taken for one: break off towards the client.
+    /// What was passed on is not a complete JSON-RPC answer to this request. The client must not
+    /// take it for one: disconnect it.
     pub fn finish(self, out: &mut Vec<Bytes>) -> Result<(), MalformedAnswer> {
         match self.mode {
             SpliceMode::Pass { last: b'}', .. } => Ok(()),

@@ -1,4 +1,4 @@
-//! Exchanging the id in the last bytes of an answer, read backwards.
+//! Replaces the id in the last bytes of an answer, read backwards.
 
 use std::ops::Range;
 
@@ -6,10 +6,10 @@ use bytes::Bytes;
 
 use super::{MalformedAnswer, MalformedKind, RequestId};
 
-/// Sends the last bytes of an answer with `id` in place of the one of the request.
+/// Sends the last bytes of an answer with `id` in place of the id of the request.
 ///
 /// # Errors
-/// The bytes do not end an object: the answer was cut off. Or they have another id, or none.
+/// The bytes do not end an object (the answer was truncated), or they have another id, or none.
 pub(super) fn splice(
     tail: &Bytes,
     id: &Bytes,
@@ -34,8 +34,8 @@ pub(super) fn splice(
     Ok(())
 }
 
-/// Where the request's id stands when other members follow it. What reads like a member with just
-/// this number is that member; where a server repeats it further in, nothing tells which is which.
+/// Position of the request's id if other members follow it. What reads like a member with exactly
+/// this number is that member; if a server repeats it further in, they cannot be told apart.
 fn earlier(text: &[u8], asked: RequestId) -> Option<Range<usize>> {
     let mut found = memchr::memmem::find_iter(text, b"\"id\"").filter_map(|key| {
         let end = key + text.get(key..)?.iter().position(|byte| *byte == b',')?;

@@ -1,6 +1,7 @@
-//! An answer without its id, in bytes of its own: what is kept of it and given to any caller.
+//! An answer without its id, in an allocation of its own: what is kept of it and given to any
+//! caller.
 //!
-//! Made from an [`Answer`](super::Answer) whose id has been found; here it is only put back.
+//! Made from an [`Answer`](super::Answer) whose id has been found; here it is only inserted again.
 
 use std::ops::Range;
 
@@ -22,9 +23,9 @@ impl Template {
         Self { body, gap, result }
     }
 
-    /// Puts one together from its parts: `body` without the id, the position of the id in it, and
-    /// where in it the raw JSON of the result stands (`None` for an error). `None` when a position
-    /// lies outside of the body.
+    /// Assembles one from its parts: `body` without the id, the position of the id in it, and the
+    /// range of the result's raw JSON in it (`None` for an error). `None` if a position lies
+    /// outside of the body.
     pub fn from_parts(body: Bytes, gap: usize, result: Option<Range<usize>>) -> Option<Self> {
         let within = result
             .as_ref()
@@ -42,7 +43,7 @@ impl Template {
         self.gap
     }
 
-    /// Where the raw JSON of the result stands in [`Self::body`]; `None` for an error.
+    /// The range of the result's raw JSON in [`Self::body`]; `None` for an error.
     pub fn place(&self) -> Option<Range<usize>> {
         self.result.clone()
     }

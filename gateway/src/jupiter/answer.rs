@@ -1,5 +1,5 @@
-//! What the gateway reads in answers and in requests that follow from them. Nothing is ever written
-//! again from what was read: clients get the bytes of the upstream.
+//! What the gateway reads in answers, and in requests that refer to them. Nothing is re-encoded:
+//! clients get the bytes of the upstream.
 
 use std::borrow::Cow;
 
@@ -7,12 +7,12 @@ use perijove_core::{Pubkey, Slot};
 use serde::Deserialize;
 use serde_json::value::RawValue;
 
-/// What a quote says of itself.
+/// The facts of a quote.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct QuoteFacts {
     /// The slot of the markets it was made from.
     pub context_slot: Option<Slot>,
-    /// The pools it leads through; none if one of them is not told.
+    /// The pools of its route; `None` if any of them is missing.
     pub pools: Option<Vec<Pubkey>>,
     /// In the smallest units.
     pub in_amount: u128,
@@ -20,8 +20,7 @@ pub struct QuoteFacts {
     pub print: Fingerprint,
 }
 
-/// Tells a quote from all others, also after a client has read it and written it again. Equal on every
-/// replica.
+/// Identifies a quote, also after a client has decoded and re-encoded it. Equal on every replica.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Fingerprint([u8; 8]);
 
@@ -35,7 +34,7 @@ impl Fingerprint {
     }
 }
 
-/// The members that clients keep. All else in a quote some of them drop.
+/// The members that clients keep. Some clients drop all others.
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
 struct QuoteIdentity<'a> {
@@ -89,7 +88,7 @@ impl QuoteIdentity<'_> {
     fn print(&self) -> Fingerprint {
         let mut hasher = blake3::Hasher::new();
         let mut part = |part: Option<&str>| {
-            // The length before each; of one that is missing, more than any has.
+            // The length before each part; for a missing one, more than any has.
             let length = part.map_or(u64::MAX, |part| u64::try_from(part.len()).unwrap_or(0));
             hasher.update(&length.to_be_bytes());
             hasher.update(part.unwrap_or_default().as_bytes());
@@ -113,7 +112,7 @@ impl QuoteIdentity<'_> {
 }
 
 impl QuoteFacts {
-    /// Reads a quote; none if it is no quote.
+    /// Reads a quote; `None` if it is not one.
     pub fn read(body: &[u8]) -> Option<Self> {
         let quote: QuoteIdentity<'_> = serde_json::from_slice(body).ok()?;
         Some(Self {
@@ -126,7 +125,7 @@ impl QuoteFacts {
     }
 }
 
-/// The quote that a swap is asked for with, in the body of `/swap` or `/swap-instructions`.
+/// The quote in the body of a `/swap` or `/swap-instructions` request.
 pub fn quote_of_swap(body: &[u8]) -> Option<Fingerprint> {
     #[derive(Deserialize)]
     #[serde(rename_all = "camelCase")]

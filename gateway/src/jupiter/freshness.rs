@@ -5,22 +5,22 @@ use std::time::Duration;
 use perijove_core::Slot;
 use perijove_core::redis::Dollars;
 
-/// What counts as fresh, and the present it is measured from.
+/// What counts as fresh, and the current time and slot.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct PriceFreshness {
     /// Older ones do not count.
     pub max_age: Duration,
-    /// Those more slots behind do not count. None: whatever the slot.
+    /// Prices more slots behind do not count. `None`: any slot.
     pub max_slots: Option<u64>,
     /// Milliseconds since 1970.
     pub now: u64,
-    /// The newest slot of the cluster. While none is known, slots are not looked at.
+    /// The newest slot of the cluster. While it is unknown, slots are ignored.
     pub tip: Option<Slot>,
 }
 
 impl PriceFreshness {
-    /// Whether a price is fresh: the oldest trade it rests on is. One that is further in the future than it might be in the past is
-    /// not: its time is wrong, and it would stay fresh for ever.
+    /// Whether a price is fresh, that is, whether the oldest trade it is based on is. A time
+    /// further in the future than it may be in the past is wrong, and would stay fresh for ever.
     pub fn admits(&self, price: &Dollars) -> bool {
         let apart = self.now.abs_diff(u64::try_from(price.since).unwrap_or(0));
         let in_time = u128::from(apart) <= self.max_age.as_millis();
@@ -32,7 +32,7 @@ impl PriceFreshness {
         in_time && in_reach
     }
 
-    /// How long ago something was, by its time in milliseconds since 1970; nothing is negative.
+    /// The age of a time in milliseconds since 1970; never negative.
     pub fn age(&self, time: i64) -> Duration {
         let then = u64::try_from(time).unwrap_or(0);
         Duration::from_millis(self.now.saturating_sub(then))

@@ -1,24 +1,25 @@
-//! The tokens a price is asked for: `ids`, addresses with commas between them.
+//! The tokens whose price is requested: `ids`, comma-separated addresses.
 
 use perijove_core::Pubkey;
 use url::form_urlencoded;
 
-/// How many tokens may be asked for at once, as Jupiter documents it.
+/// Maximum number of tokens in a request, as Jupiter documents it.
 pub const MOST_IDS: usize = 50;
 
-/// Why a query names no tokens. The texts are the client's to read and hold nothing of what it sent.
+/// Why a query is invalid. The texts are for the client and contain nothing that it sent.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum IdsFault {
     #[error("Query parameter ids is missing")]
     Missing,
     #[error("Query parameter ids holds more than {MOST_IDS} ids")]
     TooMany,
-    /// The one that is none, counted from 1.
+    /// The number of the invalid one, counted from 1.
     #[error("Query parameter ids cannot be parsed: id {place} is not the address of a mint")]
     NotAnAddress { place: usize },
 }
 
-/// Whether a query asks for what Jupiter does not tell: `showExtra`, alone, or as `true` or `1`.
+/// Whether a query asks for more than the gateway's prices have: `showExtra`, alone, or as `true`
+/// or `1`.
 pub fn shows_extra(query: Option<&str>) -> bool {
     let mut pairs = form_urlencoded::parse(query.unwrap_or_default().as_bytes());
     pairs.any(|(name, value)| name == "showExtra" && ["", "true", "1"].contains(&&*value))
@@ -26,12 +27,12 @@ pub fn shows_extra(query: Option<&str>) -> bool {
 
 /// The tokens of a query, each once, in the order they are first named.
 ///
-/// White space around an id and ids of nothing (a comma at the end) are passed over. A parameter
-/// that is repeated goes on where the one before has ended, which is how some clients write lists.
+/// White space around an id and empty ids (a comma at the end) are ignored. A repeated parameter
+/// continues the one before, which is how some clients write lists.
 ///
 /// # Errors
-/// None are named, too many are (repetitions count), or one is no address. However long the query,
-/// no more than [`MOST_IDS`] ids are looked at.
+/// None are named, too many are (repetitions count), or one is not an address. At most [`MOST_IDS`]
+/// ids are read, however long the query.
 pub fn ids(query: Option<&str>) -> Result<Vec<Pubkey>, IdsFault> {
     let mut ids: Vec<Pubkey> = Vec::new();
     let mut place = 0;

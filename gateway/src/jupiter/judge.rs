@@ -1,20 +1,20 @@
-//! What an answer of an upstream of Jupiter's API means: whose fault it is, and whether another
-//! should be asked.
+//! What an answer of a Jupiter upstream means: whose fault it is, and whether another should be
+//! asked.
 
 use std::time::Duration;
 
 use super::Product;
 
-/// What is looked at.
+/// The facts of an answer.
 #[derive(Clone, Copy, Debug)]
 pub struct JudgedAnswer<'a> {
     pub product: Product,
     pub status: u16,
     /// The content type says JSON.
     pub is_json: bool,
-    /// A challenge for browsers stands before the upstream.
+    /// A browser challenge of a bot protection.
     pub challenge: bool,
-    /// Seconds since 1970 at which one request is free again, of `x-ratelimit-reset`.
+    /// Seconds since 1970 at which a request is allowed again, from `x-ratelimit-reset`.
     pub reset_unix: Option<u64>,
     pub retry_after: Option<Duration>,
     /// The body, or its beginning.
@@ -24,7 +24,7 @@ pub struct JudgedAnswer<'a> {
 /// Why an answer is not passed on, as long as another upstream may give a better one.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum ApiFault {
-    /// Too many requests: the upstream is left alone for so long at least, if it says.
+    /// Too many requests: the upstream is held off for at least this long, if it says so.
     RateLimited(Option<Duration>),
     /// The gateway's key is wrong or missing.
     Unauthorized,

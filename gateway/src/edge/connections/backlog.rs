@@ -1,6 +1,6 @@
-//! Sockets that nobody counts: those that have been accepted and not looked at yet, and those that
-//! have been given up and are not closed yet. Accepting waits while there are many, or a crowd
-//! would take all descriptors before its first connection can be refused.
+//! Sockets that are not registered: accepted but not examined yet, or given up but not closed yet.
+//! Accepting waits while there are many, otherwise a crowd would take all file descriptors before
+//! its first connection can be refused.
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -14,12 +14,12 @@ use tokio::time::timeout;
 
 use super::ClientConnections;
 
-/// So many there may be. The descriptors that the process keeps for itself include them.
+/// Maximum number of them. The descriptors reserved for the process include them.
 const FEW: usize = 16;
-/// Longer than any takes. One that got lost is forgotten then.
+/// Longer than any of them exists. One that got lost is forgotten then.
 const LOST: Duration = Duration::from_secs(1);
 
-/// How many there are.
+/// Their number.
 #[derive(Debug, Default)]
 pub(super) struct Backlog {
     accepted: AtomicUsize,
@@ -29,13 +29,13 @@ pub(super) struct Backlog {
 }
 
 impl Backlog {
-    /// One that was accepted is looked at.
+    /// An accepted one is examined.
     pub(super) fn arrived(&self) {
         self.arrived.fetch_add(1, Ordering::AcqRel);
         self.less.notify_one();
     }
 
-    /// One has been given up.
+    /// One was given up.
     pub(super) fn leaves(&self) {
         self.leaving.fetch_add(1, Ordering::AcqRel);
     }
@@ -55,7 +55,7 @@ impl Backlog {
         waiting + self.leaving.load(Ordering::Acquire)
     }
 
-    /// Counts a connection that has just been accepted, and waits until there are few.
+    /// Counts a connection that was just accepted, and waits until there are few.
     async fn keep_up(&self) {
         self.accepted.fetch_add(1, Ordering::AcqRel);
         while self.len() > FEW {
@@ -68,7 +68,7 @@ impl Backlog {
     }
 }
 
-/// Has Pingora's listeners wait where they should.
+/// Makes Pingora's listeners wait where they should.
 #[derive(Debug)]
 pub struct KeepUp(pub Arc<ClientConnections>);
 

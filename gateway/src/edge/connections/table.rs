@@ -1,4 +1,4 @@
-//! Which connections there are, and which of them makes room for another.
+//! The table of connections, and which of them is closed to make room for another.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -8,13 +8,13 @@ use indexmap::IndexMap;
 use super::ConnectionBounds;
 use super::tracked::{ClientOrigin, CloseCause, TrackedConnection};
 
-/// So many connections are compared at most when one of them has to make room.
+/// Maximum number of connections compared when one has to make room.
 const COMPARED: usize = 256;
 
-/// Connections by their addresses in memory, in no order.
+/// Connections by their memory address, in no order.
 type ConnectionSet = IndexMap<usize, Arc<TrackedConnection>>;
 
-/// Which bound is reached.
+/// Which limit is reached.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum BoundReached {
     All,
@@ -86,10 +86,10 @@ impl ConnectionTable {
         }
     }
 
-    /// Gives up the connection that has waited for its client longest, among those of one origin
-    /// or among all; `false` if none waits.
+    /// Gives up the connection that has been idle for longest, of one origin or of all; `false` if
+    /// none is idle.
     pub(super) fn make_room(&mut self, origin: Option<ClientOrigin>) -> bool {
-        // Whoever is served before it can be given up keeps its connection: then another one.
+        // A connection on which a request begins meanwhile is kept: then another one is tried.
         for _ in 0..3 {
             let Some(longest) = self.longest_waiting(origin) else {
                 return false;

@@ -1,5 +1,5 @@
-//! One connection of a client: whether it is being served or waits for its client, what it holds,
-//! and its end if somebody else decides on that.
+//! One client connection: whether it is serving a request or idle, what it holds, and how it is
+//! closed from outside.
 
 use std::net::{IpAddr, Ipv6Addr};
 use std::pin::pin;
@@ -13,15 +13,15 @@ use tokio::time::Instant;
 
 use super::ClientConnections;
 
-/// In place of a count of requests: the connection was given up while it waited for its client.
+/// Value of `serving` for a connection that was given up while it was idle.
 const GIVEN_UP: u32 = u32::MAX;
 
-/// Where a connection comes from, as far as bounds are concerned.
+/// Origin of a connection, for the limits.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(super) struct ClientOrigin(IpAddr);
 
 impl ClientOrigin {
-    /// Whoever has an address of IPv6 has all of its /64.
+    /// A client with an IPv6 address has all of its /64.
     pub(super) fn of(address: IpAddr) -> Self {
         match address.to_canonical() {
             IpAddr::V6(six) => {
@@ -33,17 +33,17 @@ impl ClientOrigin {
     }
 }
 
-/// Why a connection was closed that its client would have kept.
+/// Why the gateway closed a connection.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[repr(u8)]
 pub(in crate::edge) enum CloseCause {
-    /// Another one needed its place.
+    /// To make room for another one.
     Crowded = 1,
-    /// Its client took nothing of what waited for it.
+    /// Its client accepted nothing of what waited for it.
     Stalled = 2,
-    /// Too much waited for slow clients in all, and most of it, for longest, here.
+    /// Too many bytes waited for slow clients in all, and the most, for longest, here.
     Unsent = 3,
-    /// The gateway stops and does not wait for it.
+    /// The gateway stopped.
     Stopping = 4,
 }
 
@@ -63,18 +63,18 @@ impl CloseCause {
 pub(in crate::edge) struct TrackedConnection {
     pub(in crate::edge) connections: Arc<ClientConnections>,
     pub(super) origin: Option<ClientOrigin>,
-    /// The other end, or whom a load balancer names in its place.
+    /// The peer, or the address a load balancer names in its place.
     pub(in crate::edge) address: Option<IpAddr>,
-    /// Requests that are being served, or [`GIVEN_UP`].
+    /// Requests in progress, or [`GIVEN_UP`].
     serving: AtomicU32,
-    /// When it last began to wait for its client.
+    /// When it last became idle.
     waits_since: AtomicU64,
-    /// Bytes of answers that wait for the client.
+    /// Answer bytes not yet accepted by the client.
     pub(super) unsent: AtomicUsize,
-    /// When the client last took some of them.
+    /// When the client last accepted some of them.
     pub(super) taken_at: AtomicU64,
     cut: AtomicU8,
-    /// It is to end as soon as nothing is to be done on it.
+    /// It is to be closed as soon as it is idle.
     dismissed: AtomicBool,
     waker: AtomicWaker,
 }
@@ -95,7 +95,7 @@ impl TrackedConnection {
         }
     }
 
-    /// From now on a request is served; `false` if the connection has just been given up.
+    /// Begins a request; `false` if the connection has just been given up.
     pub(in crate::edge) fn begin(&self) -> bool {
         let count = |serving: u32| (serving != GIVEN_UP).then(|| serving + 1);
         let counted = self
@@ -104,32 +104,32 @@ impl TrackedConnection {
         counted.is_ok()
     }
 
-    /// It is served, and the connection waits for its client if there is no other.
+    /// Ends a request; the connection is idle if there is no other.
     pub(in crate::edge) fn end(&self, at: Instant) {
-        // Before the count, so that nobody sees a connection waiting since long ago.
+        // Before the count, so that a connection never looks idle since long ago.
         self.waits_since
             .store(self.connections.millis(at), Ordering::Release);
         self.serving.fetch_sub(1, Ordering::AcqRel);
     }
 
-    /// As [`Self::begin`], with an end of its own.
+    /// Like [`Self::begin`], with a guard that ends the request.
     pub(in crate::edge) fn serving(self: &Arc<Self>) -> Option<ServingRequest> {
         self.begin().then(|| ServingRequest(Arc::clone(self)))
     }
 
-    /// Since when it has waited for its client; `None` while it does not.
+    /// Since when it has been idle; `None` while it is not.
     pub(super) fn waits_since(&self) -> Option<u64> {
         (self.serving.load(Ordering::Acquire) == 0)
             .then(|| self.waits_since.load(Ordering::Acquire))
     }
 
-    /// Since when its client has taken nothing of what waits for it; `None` if nothing does.
+    /// Since when its client has accepted nothing of what waits for it; `None` if nothing waits.
     pub(super) fn stalled_since(&self) -> Option<u64> {
         let waiting = self.unsent.load(Ordering::Acquire) > 0;
         waiting.then(|| self.taken_at.load(Ordering::Acquire))
     }
 
-    /// Ends it, whatever it does.
+    /// Closes it, whatever it does.
     pub(super) fn cut(&self, cause: CloseCause) -> bool {
         let none = 0;
         let first =
@@ -142,7 +142,7 @@ impl TrackedConnection {
         first.is_ok()
     }
 
-    /// Ends it unless a request is being served.
+    /// Closes it unless a request is in progress.
     pub(super) fn cut_waiting(&self, cause: CloseCause) -> bool {
         let waiting =
             self.serving
@@ -150,8 +150,8 @@ impl TrackedConnection {
         waiting.is_ok() && self.cut(cause)
     }
 
-    /// Ends it once no request is being served on it. One that has arrived, and that nobody has had
-    /// the time to read, is served before.
+    /// Closes it once no request is in progress. A request that has arrived but was not read yet is
+    /// served before.
     pub(super) fn dismiss(&self) {
         if !self.dismissed.swap(true, Ordering::AcqRel) {
             self.waker.wake();
@@ -170,13 +170,13 @@ impl TrackedConnection {
         self.cut.load(Ordering::Acquire) == CloseCause::Crowded as u8
     }
 
-    /// Runs what a connection does until that ends, or the connection is to.
+    /// Runs the work of a connection until it ends, or until the connection is to be closed.
     pub(in crate::edge) async fn until_cut(&self, work: impl Future<Output = ()>) {
         let mut work = pin!(work);
         let mut known: Option<Waker> = None;
         let mut last_look = pin!(yield_now());
         std::future::poll_fn(|context| {
-            // First, so that a write that is in the way of the end can still be told of in the log.
+            // Polled first, so that a blocking write can still be logged.
             if work.as_mut().poll(context).is_ready() {
                 return Poll::Ready(());
             }
@@ -191,8 +191,8 @@ impl TrackedConnection {
             if self.is_cut() {
                 return Poll::Ready(());
             }
-            // The runtime looks at its sockets before a task that has yielded goes on. What the work
-            // had by then was not enough for a request.
+            // The runtime checks its sockets before a task that has yielded continues. What had
+            // arrived by then was not a complete request.
             if self.is_dismissed() && last_look.as_mut().poll(context).is_ready() {
                 self.cut(CloseCause::Stopping);
                 return Poll::Ready(());
@@ -203,7 +203,7 @@ impl TrackedConnection {
     }
 }
 
-/// A request that is being served.
+/// A request in progress.
 #[derive(Debug)]
 pub(in crate::edge) struct ServingRequest(Arc<TrackedConnection>);
 

@@ -7,11 +7,11 @@ use super::tracked::{CloseCause, TrackedConnection};
 use super::{ClientConnections, SLOW};
 use crate::config::Limits;
 
-/// There is no room for another answer to wait in.
+/// No more answer bytes may wait.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(in crate::edge) struct NoRoom;
 
-/// Bytes that wait for their client while this is alive.
+/// Bytes waiting for their client while this is alive.
 #[derive(Debug)]
 pub(in crate::edge) struct UnsentBytes {
     tracked: Arc<TrackedConnection>,
@@ -19,7 +19,7 @@ pub(in crate::edge) struct UnsentBytes {
 }
 
 impl UnsentBytes {
-    /// The client has taken a good part of them.
+    /// The client has accepted a good part of them.
     pub(in crate::edge) fn taken(&self) {
         let connections = &self.tracked.connections;
         self.tracked
@@ -42,8 +42,8 @@ impl Drop for UnsentBytes {
 }
 
 impl TrackedConnection {
-    /// Has bytes wait. Where there is no room for them in all, the connections on which most has
-    /// waited for longest are cut.
+    /// Counts bytes as waiting. If they exceed the total limit, the connections with the most bytes
+    /// waiting for longest are closed.
     pub(in crate::edge) fn charge(
         self: &Arc<Self>,
         bytes: usize,
@@ -68,15 +68,15 @@ impl TrackedConnection {
         Ok(charge)
     }
 
-    /// Whether so much waits for the client already that nothing should be added.
+    /// Whether so many bytes wait for the client that nothing should be added.
     pub(in crate::edge) fn has_no_room(&self, limits: &Limits) -> bool {
         self.unsent.load(Ordering::Acquire) >= limits.unsent_per_connection
     }
 }
 
 impl ClientConnections {
-    /// Cuts slow connections until so many bytes are free, or will be as soon as they have ended;
-    /// whether there were enough.
+    /// Closes slow connections until this many bytes are free, or will be once they have ended;
+    /// returns whether there were enough.
     fn cut_slowest(&self, needed: usize) -> bool {
         let now = self.now();
         let slow = u64::try_from(SLOW.as_millis()).unwrap_or(u64::MAX);
@@ -96,7 +96,7 @@ impl ClientConnections {
             if freed >= needed {
                 break;
             }
-            // Those that have been cut already are about to give back theirs.
+            // Connections closed already are about to release theirs.
             if tracked.cut(CloseCause::Unsent) {
                 self.trouble.unsent.fetch_add(1, Ordering::Relaxed);
             }

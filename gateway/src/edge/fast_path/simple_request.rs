@@ -1,6 +1,5 @@
-//! What an ordinary request is: nothing in it can be read in two ways, nothing is asked of its
-//! connection, and all of it is there. Whoever reads fewer requests as ordinary does no harm: the
-//! others take the long way.
+//! What a simple request is: unambiguous, complete, and with no demands on its connection.
+//! Accepting fewer requests as simple does no harm: all others go to the full parser.
 
 use std::mem::MaybeUninit;
 
@@ -8,13 +7,13 @@ use http::Method;
 
 use crate::edge::fields::RequestFields;
 
-/// Fields a head may have here.
+/// Maximum number of fields of a simple head.
 const MOST_FIELDS: usize = 32;
 
-/// Digits of a length here.
+/// Maximum number of digits of a length.
 const MOST_DIGITS: usize = 6;
 
-/// A call posted over HTTP/1.1, as it stands at the beginning of what has been read.
+/// A call posted over HTTP/1.1, at the beginning of what has been read.
 #[derive(Debug)]
 pub(in crate::edge) struct SimpleRequest<'a> {
     pub fields: RequestFields<'a>,
@@ -27,7 +26,7 @@ pub(in crate::edge) struct SimpleRequest<'a> {
 }
 
 impl<'a> SimpleRequest<'a> {
-    /// Reads one; `None` if it is anything else, or not yet there as a whole.
+    /// Parses one; `None` if it is anything else, or not complete.
     pub(in crate::edge) fn read(unread: &'a [u8]) -> Option<Self> {
         let mut places = [const { MaybeUninit::uninit() }; MOST_FIELDS];
         let mut request = httparse::Request::new(&mut []);
@@ -40,7 +39,7 @@ impl<'a> SimpleRequest<'a> {
             return None;
         }
         let (path, query) = target(request.path?)?;
-        // Read as one line's end by some and not by others.
+        // Some servers read this as the end of a line and others do not.
         if !is_of_lines(unread.get(..head)?) {
             return None;
         }
@@ -61,8 +60,7 @@ impl<'a> SimpleRequest<'a> {
     }
 }
 
-/// Path and query of a target in the form that servers get, without characters that some of them
-/// rewrite.
+/// Path and query of a target in origin form, without characters that some servers rewrite.
 fn target(target: &str) -> Option<(&str, Option<&str>)> {
     let plain = |byte: u8| byte.is_ascii_alphanumeric() || b"/-_.~?&=%".contains(&byte);
     let rooted = target.starts_with('/') && !target.starts_with("//");
@@ -80,7 +78,7 @@ fn is_host(host: &[u8]) -> bool {
     host.iter().all(plain)
 }
 
-/// Whether every line ends as it should, beginning with the first.
+/// Whether every line ends with CRLF, beginning with the first.
 fn is_of_lines(head: &[u8]) -> bool {
     let ends = |at: usize| at.checked_sub(1).and_then(|before| head.get(before)) == Some(&b'\r');
     head.starts_with(b"POST ") && memchr::memchr_iter(b'\n', head).all(ends)

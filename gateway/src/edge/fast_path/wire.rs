@@ -1,4 +1,4 @@
-//! Answers on a bare connection of HTTP/1.
+//! Writes answers on a bare HTTP/1 connection.
 
 use std::io::{IoSlice, Write as _};
 use std::os::fd::{AsRawFd, RawFd};
@@ -17,7 +17,7 @@ use crate::edge::connections::TrackedConnection;
 use crate::edge::reply::{BodyPieces, ResponseHead, ResponseWriter, WriteFault};
 use crate::edge::write_pace::{PIECE, WritePace};
 
-/// Bodies up to this size are copied behind their heads.
+/// Bodies up to this size are copied after their heads.
 const SMALL: usize = 4096;
 
 /// The end of the last chunk.
@@ -25,7 +25,7 @@ const LAST_CHUNK: &[u8] = b"0\r\n\r\n";
 
 type Slices<'a> = SmallVec<[IoSlice<'a>; 5]>;
 
-/// How the client of one request has to be answered, and what became of that.
+/// How the client of one request has to be answered, and with what result.
 #[derive(Debug)]
 #[expect(
     clippy::struct_excessive_bools,
@@ -33,17 +33,17 @@ type Slices<'a> = SmallVec<[IoSlice<'a>; 5]>;
 )]
 pub(in crate::edge) struct WriteMode {
     keeps_alive: bool,
-    /// Whether the client knows chunks; else the end of the connection ends an answer of unknown
-    /// length.
+    /// Whether the client understands chunks; otherwise the end of the connection ends an answer of
+    /// unknown length.
     chunks: bool,
-    /// The client asked for the head alone.
+    /// The client requested the head only.
     bodyless: bool,
-    /// An answer has begun that the end of the connection would end.
+    /// An answer has begun that only the end of the connection would end.
     open_ended: bool,
 }
 
 impl WriteMode {
-    /// For a request of HTTP/1.1 (`is_current`) or 1.0.
+    /// For a request over HTTP/1.1 (`is_current`) or 1.0.
     pub(in crate::edge) const fn for_request(
         keeps_alive: bool,
         is_current: bool,
@@ -57,7 +57,7 @@ impl WriteMode {
         }
     }
 
-    /// The usual one.
+    /// The usual framing.
     pub(super) const fn kept_alive() -> Self {
         Self::for_request(true, true, false)
     }
@@ -70,7 +70,7 @@ impl WriteMode {
         self.keeps_alive
     }
 
-    /// Whether the end of the connection would pass for the end of an answer that has none.
+    /// Whether closing the connection would look like a complete answer although it is not.
     pub(in crate::edge) const fn is_cut_short(&self) -> bool {
         self.open_ended
     }
@@ -79,7 +79,7 @@ impl WriteMode {
 /// One answer being written.
 pub(in crate::edge) struct DirectWrite<'a> {
     stream: &'a mut Stream,
-    /// What is written at once; its room is used again.
+    /// What is written at once; its space is reused.
     buffer: &'a mut Vec<u8>,
     manner: &'a mut WriteMode,
     pace: WritePace<'a>,
@@ -101,7 +101,7 @@ impl<'a> DirectWrite<'a> {
         }
     }
 
-    /// Begins the head with everything but the framing and the empty line.
+    /// Writes the beginning of the head: everything but the framing and the empty line.
     fn head(&mut self, lines: &ResponseHead<'_>) {
         self.buffer.clear();
         let status = StatusCode::from_u16(lines.status).unwrap_or_default();
@@ -128,7 +128,7 @@ impl<'a> DirectWrite<'a> {
         self.buffer.extend_from_slice(b"\r\n");
     }
 
-    /// Sends the buffer and what is to follow it.
+    /// Sends the buffer and what follows it.
     async fn send(&mut self, rest: &[Bytes]) -> Result<(), WriteFault> {
         let pieces = [self.buffer.as_slice()];
         let rest = rest.iter().map(Bytes::as_ref);
@@ -208,12 +208,12 @@ async fn write_all(
         pace.taken(written);
         IoSlice::advance_slices(&mut slices, written);
     }
-    // TLS takes this much into a buffer of its own.
+    // TLS copies this much into a buffer of its own.
     let flushed = pace.hold(all.min(PIECE), stream.flush()).await?;
     flushed.map_err(|_client_gone| WriteFault::Gone)
 }
 
-/// Has the connection reset when it is dropped, so that nobody takes its end for one in good order.
+/// Makes the connection reset when it is dropped, so that its end is not taken for an orderly one.
 pub(super) fn reset(stream: &Stream) {
     let socket = Descriptor(stream.id());
     let linger = socket2::SockRef::from(&socket).set_linger(Some(Duration::ZERO));
@@ -222,7 +222,7 @@ pub(super) fn reset(stream: &Stream) {
     }
 }
 
-/// The socket below a stream, however many layers are between.
+/// The socket below a stream, however many layers are above it.
 struct Descriptor(RawFd);
 
 impl AsRawFd for Descriptor {

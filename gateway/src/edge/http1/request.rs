@@ -1,5 +1,5 @@
-//! The head of a request, read to the letter of RFC 9112. What two servers could read in two ways is
-//! refused: whoever stands before this one must have read the same.
+//! The head of a request, parsed strictly by RFC 9112. What two servers could read differently is
+//! refused: a proxy before this server must have read the same.
 
 use std::ops::Range;
 
@@ -20,22 +20,22 @@ pub(in crate::edge) const MOST_HEAD: usize = 64 * 1024;
 /// The most fields of a head.
 const MOST_FIELDS: usize = 128;
 
-/// Looks for the end of a head as its bytes come.
+/// Searches the end of a head as its bytes arrive.
 #[derive(Debug, Default)]
 pub(in crate::edge) struct HeadEndSeeker {
-    /// Bytes known to hold no end.
+    /// Bytes known not to contain the end.
     seen: usize,
-    /// Where the line begins that is being looked at.
+    /// Start of the current line.
     line: usize,
 }
 
 impl HeadEndSeeker {
-    /// The length of the head at the beginning of `bytes`, which begin as they did before; `None`
-    /// while it has no end.
+    /// The length of the head at the beginning of `bytes`, which begin as in the previous call;
+    /// `None` while it is incomplete.
     ///
     /// # Errors
-    /// As soon as it can be no head, whatever follows: nobody has to wait for the end of something
-    /// that will be refused.
+    /// As soon as it cannot become a valid head: nobody has to wait for the end of something that
+    /// will be refused.
     pub(in crate::edge) fn seek(&mut self, bytes: &[u8]) -> Result<Option<usize>, Rejection> {
         let fresh = bytes.get(self.seen..).unwrap_or_default();
         for (offset, byte) in fresh.iter().enumerate() {
@@ -73,7 +73,7 @@ pub(in crate::edge) struct ParsedRequest {
     pub(in crate::edge) method: Method,
     pub(in crate::edge) path: String,
     pub(in crate::edge) query: Option<String>,
-    /// It is of HTTP/1.1, not of 1.0.
+    /// HTTP/1.1, not 1.0.
     pub(in crate::edge) is_current: bool,
     pub(in crate::edge) framing: Framing,
     /// Whether the connection may be used again.
@@ -81,15 +81,15 @@ pub(in crate::edge) struct ParsedRequest {
     pub(in crate::edge) expects_continue: bool,
     pub(in crate::edge) asks_for_websocket: bool,
     head: Bytes,
-    /// Where the fields stand in the head.
+    /// Position of the fields in the head.
     lines: Range<usize>,
 }
 
 impl ParsedRequest {
-    /// Reads a whole head, from the request line to the empty line.
+    /// Parses a complete head, from the request line to the empty line.
     ///
     /// # Errors
-    /// [`Rejection::BadHttp`] with what is wrong about it.
+    /// [`Rejection::BadHttp`] with the reason.
     pub(in crate::edge) fn read(head: Bytes) -> Result<Self, Rejection> {
         let lines = head.strip_suffix(b"\r\n\r\n").unwrap_or(&head);
         let (first, fields) = match memchr::memmem::find(lines, b"\r\n") {
@@ -121,17 +121,17 @@ impl ParsedRequest {
             query,
             is_current: line.is_current,
             framing: course.framing(),
-            // A client of HTTP/1.0 waits for the end of the connection to know that of the answer.
+            // An HTTP/1.0 client recognises the end of the answer by the end of the connection.
             keeps_alive: line.is_current && !course.closes,
             expects_continue: line.is_current && course.expects_continue,
-            // A client of HTTP/1.0 cannot ask for another protocol (RFC 9110 §7.8).
+            // An HTTP/1.0 client cannot ask for another protocol (RFC 9110 §7.8).
             asks_for_websocket: line.is_current && course.websocket && !course.others,
             lines: fields,
             head,
         })
     }
 
-    /// The values of every field of this name, which is lower case.
+    /// The values of every field of this name, which is in lower case.
     pub(in crate::edge) fn values<'a>(&'a self, name: &'a str) -> impl Iterator<Item = &'a [u8]> {
         let lines = lines_of(self.head.get(self.lines.clone()).unwrap_or_default());
         lines
@@ -145,7 +145,7 @@ impl ParsedRequest {
         RequestFields::of(lines.filter_map(|text| line::field(text).ok()))
     }
 
-    /// The first field of a name.
+    /// The first field of this name.
     pub(in crate::edge) fn field(&self, name: &str) -> Option<&[u8]> {
         let lines = lines_of(self.head.get(self.lines.clone()).unwrap_or_default());
         let mut fields = lines.filter_map(|text| line::field(text).ok());
@@ -154,7 +154,7 @@ impl ParsedRequest {
     }
 }
 
-/// The lines of fields, without their ends.
+/// The lines of fields, without their line ends.
 fn lines_of(mut text: &[u8]) -> impl Iterator<Item = &[u8]> {
     std::iter::from_fn(move || {
         if text.is_empty() {
@@ -176,9 +176,9 @@ const BAD_LINE: Rejection = Rejection::BadHttp {
 /// The first line of a head.
 struct RequestLine<'a> {
     method: &'a [u8],
-    /// The part of the target that servers get, with the query.
+    /// The origin form of the target: path and query.
     path: &'a str,
-    /// Of a target that names it.
+    /// The authority, for a target that contains it.
     authority: Option<&'a str>,
     is_current: bool,
 }
@@ -199,7 +199,8 @@ impl<'a> RequestLine<'a> {
             b"HTTP/1.0" => false,
             _ => return bad("the version is neither HTTP/1.1 nor HTTP/1.0"),
         };
-        // A fragment is nobody's but the client's; the others are not read by everybody.
+        // A fragment is for the client only; the other characters are not read alike by all
+        // servers.
         let visible = |byte: &u8| byte.is_ascii_graphic() && !b"#\"<>`".contains(byte);
         let target = std::str::from_utf8(target)
             .ok()
@@ -219,13 +220,13 @@ const BAD_TARGET: Rejection = Rejection::BadHttp {
     reason: "the request target is malformed",
 };
 
-/// Takes authority and path out of a target (RFC 9112 §3.2).
+/// Splits a target into authority and path (RFC 9112 §3.2).
 fn split<'a>(method: &[u8], target: &'a str) -> Result<(Option<&'a str>, &'a str), Rejection> {
     if target.starts_with('/') || (target == "*" && method == b"OPTIONS") {
         return Ok((None, target));
     }
     if method == b"CONNECT" {
-        // Nothing is asked of us; the method is refused as any other.
+        // Nothing is requested of this server; the method is refused like any other.
         return Ok((None, "/"));
     }
     let (scheme, rest) = target.split_once("://").ok_or(BAD_TARGET)?;
@@ -238,7 +239,7 @@ fn split<'a>(method: &[u8], target: &'a str) -> Result<(Option<&'a str>, &'a str
     if authority.is_empty() || !is_host(authority.as_bytes()) || !is_uri {
         return Err(BAD_TARGET);
     }
-    // Some read a query without a path as one of the root, others as none.
+    // Some servers read a query without a path as one of the root, others as none.
     match path {
         "" => Ok((Some(authority), "/")),
         path if path.starts_with('/') => Ok((Some(authority), path)),
@@ -246,13 +247,13 @@ fn split<'a>(method: &[u8], target: &'a str) -> Result<(Option<&'a str>, &'a str
     }
 }
 
-/// Whether a host, with or without a port, is nothing else to anybody.
+/// Whether a host, with or without a port, is unambiguous.
 fn is_host(host: &[u8]) -> bool {
     let plain = |byte: &u8| byte.is_ascii_alphanumeric() || b".-_~:[]%!$&'()*+,;=".contains(byte);
     host.iter().all(plain)
 }
 
-/// What the fields say about where the request ends, and what is to happen before and after.
+/// What the fields say about where the request ends, and what has to happen before and after.
 #[derive(Default)]
 #[expect(
     clippy::struct_excessive_bools,
@@ -265,7 +266,7 @@ struct RequestCourse<'a> {
     chunked: bool,
     closes: bool,
     expects_continue: bool,
-    /// WebSocket is asked for, or something else is.
+    /// WebSocket is requested, or another protocol is.
     websocket: bool,
     others: bool,
 }
@@ -320,7 +321,7 @@ impl<'a> RequestCourse<'a> {
         Ok(())
     }
 
-    /// What a protocol is called stands before its version.
+    /// The name of a protocol precedes its version.
     fn upgrade(&mut self, value: &[u8]) {
         for protocol in value.split(|byte| *byte == b',') {
             let name = protocol.split(|byte| *byte == b'/').next();

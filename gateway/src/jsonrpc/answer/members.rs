@@ -1,4 +1,4 @@
-//! The members of an answer that does not have one of the usual shapes, read from end to end.
+//! The members of an answer of unusual shape, parsed from end to end.
 
 use std::ops::Range;
 
@@ -13,9 +13,9 @@ pub(super) struct AnswerMembers {
     pub(super) result: Option<Range<usize>>,
     pub(super) error: Option<Box<ErrorObject>>,
     pub(super) id: Option<Range<usize>>,
-    /// Behind the closing brace; `None` when the JSON is no object.
+    /// After the closing brace; `None` if the JSON is not an object.
     pub(super) end: Option<usize>,
-    /// What an answer may have once is there twice, or is of a kind that it cannot be.
+    /// A member occurs twice, or has an impossible type.
     odd: bool,
 }
 
@@ -63,7 +63,7 @@ impl AnswerMembers {
 }
 
 /// Reads an error as leniently as providers write it: a bare string is its message, and a code may
-/// be missing or a string. `null` is no error.
+/// be missing or a string. `null` means no error.
 fn error_object(token: Token, value: &[u8], body: &Bytes) -> Option<Box<ErrorObject>> {
     let mut error = ErrorObject::default();
     match token {

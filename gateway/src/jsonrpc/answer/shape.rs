@@ -1,5 +1,5 @@
-//! The shapes that nearly all answers have: recognised by their first and last bytes, so that a long
-//! result need not be read token by token.
+//! The shapes of nearly all answers: recognised by their first and last bytes, so that a long
+//! result need not be parsed token by token.
 
 use std::ops::Range;
 
@@ -7,19 +7,19 @@ use crate::jsonrpc::cursor::Cursor;
 
 /// How Agave's answers begin.
 pub(in crate::jsonrpc) const HEAD_ID_LAST: &[u8] = br#"{"jsonrpc":"2.0","result":"#;
-/// What stands between their result and their id.
+/// Between the result and the id.
 const ID_KEY: &[u8] = br#","id":"#;
-/// How the answers of most other servers begin, up to the id, and what stands behind that.
+/// How the answers of most other servers begin, up to the id, and what follows it.
 const HEAD_ID_FIRST: &[u8] = br#"{"jsonrpc":"2.0","id":"#;
 const RESULT_KEY: &[u8] = br#","result":"#;
 
-/// Results up to this length are read as JSON, which takes about 1.3 ns per byte; looking for
-/// forbidden bytes only takes a fiftieth of that.
+/// Results up to this length are parsed as JSON, which takes about 1.3 ns per byte; searching for
+/// forbidden bytes takes a fiftieth of that.
 const READ_WHOLE: usize = 512;
-/// Results up to this length are also looked at for commas and colons where there can be none, which
-/// takes about a tenth of reading them.
+/// Results up to this length are also checked for misplaced commas and colons, which takes about a
+/// tenth of parsing.
 const LOOK_AT_PAIRS: usize = 16 * 1024;
-/// How far back another member is looked for behind a longer result.
+/// How far back another member is searched for after a longer result.
 const LOOK_BACK: usize = 128;
 
 /// Recognises a result by the first and last bytes of its answer, and says where it and the id
@@ -54,9 +54,9 @@ fn leading_digits(text: &[u8]) -> usize {
     text.iter().take_while(|byte| byte.is_ascii_digit()).count()
 }
 
-/// Whether bytes are one JSON value. A long one is only looked at, by both its ends, so that a
-/// cut-off answer or one with more members after the result (`"result":[],"error":…`) is kept out
-/// of here, and for bytes that no JSON string may have.
+/// Whether bytes are one JSON value. A long one is only checked at both ends, so that a truncated
+/// answer or one with more members after the result (`"result":[],"error":…`) is rejected here, and
+/// for bytes that no JSON string may have.
 fn is_one_value(text: &[u8]) -> bool {
     let container = matches!(
         (text.first(), text.last()),
@@ -78,8 +78,8 @@ fn is_json(text: &[u8]) -> bool {
     whole && std::str::from_utf8(text).is_ok()
 }
 
-/// Whether the container that ends with the last byte begins within the last few, and not with the
-/// first one. Where it is not clear, "yes" only costs time: the answer is then read token by token.
+/// Whether the container that ends with the last byte begins within the last few bytes, and not
+/// with the first one. If unclear, "yes" only costs time: the answer is then parsed token by token.
 fn begins_late(text: &[u8]) -> bool {
     let window = text
         .get(text.len().saturating_sub(LOOK_BACK)..)
@@ -119,10 +119,10 @@ fn is_escaped(text: &[u8], position: usize) -> bool {
     slashes.count() % 2 == 1
 }
 
-/// Whether there are no control characters, all escapes exist, and all is UTF-8. The first pass
+/// Whether there are no control characters, all escapes are valid, and all is UTF-8. The first pass
 /// takes as many bytes at once as the processor can, and is the only one for nearly all answers.
-/// White space between tokens counts as forbidden here: servers that write any are read token by
-/// token.
+/// White space between tokens counts as forbidden here: answers with white space are parsed token
+/// by token.
 #[expect(
     clippy::needless_bitwise_bool,
     reason = "without a branch the compiler takes many bytes at once"
@@ -137,8 +137,8 @@ fn has_no_forbidden_bytes(text: &[u8]) -> bool {
     !control && std::str::from_utf8(text).is_ok() && has_only_escapes_that_exist(text)
 }
 
-/// Whether somewhere a comma or a colon stands before or behind what it cannot stand beside, be it in a
-/// string, where it can.
+/// Whether a comma or a colon is next to a character that cannot be beside it, including inside
+/// strings, where it may be.
 #[expect(
     clippy::needless_bitwise_bool,
     reason = "without a branch the compiler takes many bytes at once"
@@ -158,7 +158,7 @@ fn has_odd_pairs(text: &[u8]) -> bool {
     pulp::Arch::new().dispatch(any)
 }
 
-/// Backslashes stand only in strings, so the strings need not be found.
+/// Backslashes occur only in strings, so the strings need not be found.
 fn has_only_escapes_that_exist(text: &[u8]) -> bool {
     let mut rest = text;
     while let Some(found) = memchr::memchr(b'\\', rest) {
