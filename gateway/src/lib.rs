@@ -1,5 +1,5 @@
-//! The Perijove gateway as a library. The binary only calls [`app`]; tests and fuzz targets reach
-//! single layers from here.
+//! The Perijove gateway as a library. The binary only calls [`app`]; tests and fuzz targets use
+//! single layers.
 //!
 //! The modules form layers: each imports only from those above it in this list, and
 //! `tests/layering.rs` holds the table.

@@ -1,10 +1,9 @@
-//! Who may go on, and who goes first, where there is not enough for all.
+//! Admission and order of calls, where there is not enough for all.
 //!
-//! An [`Allowance`] is what one consumer's plan leaves him: so many requests a minute, so many at
-//! once. A [`Gate`] bounds what runs at once, as the connections to an upstream do: by class, by
-//! consumer within a class, and with a share for heavy calls. A [`Budget`] is what a provider sells. Not
-//! here: what a call is (`solana`)
-//! and whose it is (`auth`).
+//! An [`Allowance`] is what one consumer's plan allows: a number of requests per minute and at
+//! once. A [`Gate`] limits what runs at once, such as the connections to an upstream: by class, by
+//! consumer within a class, and with a share for heavy calls. A [`Budget`] is what a provider
+//! sells. Not here: what a call is (`solana`) and who makes it (`auth`).
 
 mod allowance;
 mod allowances;

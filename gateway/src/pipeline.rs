@@ -1,8 +1,8 @@
 //! The path of a request from its body to its answer, as one readable list. It knows bytes, not
 //! sessions: the `edge` reads and writes them.
 //!
-//! The list for JSON-RPC is in `call`; `batch` walks it for every entry of a batch. `price` is
-//! what ingest knows of prices, `jupiter` all else of Jupiter's API.
+//! The list for JSON-RPC is in `call`; `batch` runs it for every entry of a batch. `price` serves
+//! prices from ingest, `jupiter` the rest of Jupiter's API.
 
 mod accounts;
 mod admission;
@@ -71,7 +71,7 @@ pub struct Pipeline {
     quote_flights: SingleFlight<SharedQuote>,
     optimizer: Optimizer,
     jupiter_prices: JupiterPrices,
-    /// Accounts that are read, counted where they are to be followed.
+    /// Counts reads of accounts, to find those worth subscribing to.
     pub hot: HotReads,
 }
 
@@ -99,16 +99,16 @@ impl Pipeline {
 pub struct Request {
     pub pipeline: Arc<Pipeline>,
     pub snapshot: Arc<Snapshot>,
-    /// Whose session the answers belong to.
+    /// The client whose session the answers belong to.
     pub client: ClientKey,
     /// `None` is an anonymous caller.
     pub consumer: Option<ConsumerId>,
     pub address: Option<IpAddr>,
-    /// The class that the caller asks for.
+    /// The class that the caller requests.
     pub priority: Option<Priority>,
     /// When the request's head had been read.
     pub started: Instant,
-    /// When the answer is no longer of use.
+    /// When the answer is no longer useful.
     pub deadline: Instant,
     pub cache_use: CacheUse,
     /// The caller does not want the node to look into long-term storage (`x-bigtable: disabled`).
@@ -125,7 +125,7 @@ impl Request {
             Ok(payload) => payload,
             Err(unreadable) => return self.unreadable(unreadable),
         };
-        // Where nothing is limited, nothing is allocated for it.
+        // Without limits, nothing is allocated for them.
         let admitted = match self.plan() {
             None if self.consumer.is_none() => None,
             _ => match Box::pin(self.admit(&payload)).await {
@@ -141,7 +141,7 @@ impl Request {
         response.of_admitted(admitted)
     }
 
-    /// What a call means; where the cache is off there is no place for its answer.
+    /// The plan of a call; if the cache is off, its answer has no keys.
     fn call_plan(&self, call: &Call) -> Arc<CallPlan> {
         let pool = &self.snapshot.pool;
         let cluster = self
@@ -159,7 +159,7 @@ impl Request {
         call_plan
     }
 
-    /// Whether a call only reads, as far as its method tells.
+    /// Whether a call only reads, judging by its method.
     fn is_read(&self, call: &Call) -> bool {
         let class = solana::classify(call.method(), None);
         let foreign = class.method.is_foreign();
@@ -167,14 +167,14 @@ impl Request {
             || (foreign && self.snapshot.reads(call.method()))
     }
 
-    /// What the client was told before, as far as it matters to a call.
+    /// What the client was shown before, as far as it matters to a call.
     fn session(&self, class: &Class) -> ReadSession {
         let selection = &self.snapshot.config.selection;
         let live = &self.pipeline.dispatch_state;
         ReadSession::of(live, self.client, class, selection, self.started)
     }
 
-    /// What tells answers apart besides the call itself.
+    /// What distinguishes answers besides the call itself.
     fn variant(&self) -> &'static [u8] {
         if self.ledger_only {
             b"ledger only"

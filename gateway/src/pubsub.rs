@@ -1,6 +1,6 @@
-//! WebSocket: the sockets of clients, calls and subscriptions on them, and the sockets to upstreams
-//! that feed the subscriptions. Frames are those of `tokio-tungstenite`; where the streams come from
-//! is the edge's and the upstreams' knowledge.
+//! WebSocket: client sockets, calls and subscriptions on them, and the upstream sockets that serve
+//! the subscriptions. Frames are those of `tokio-tungstenite`; the edge and the upstreams provide
+//! the streams.
 
 mod answer;
 mod backlog;

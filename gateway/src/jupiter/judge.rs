@@ -30,15 +30,15 @@ pub enum ApiFault {
     Unauthorized,
     /// The gateway's key does not allow this.
     Forbidden,
-    /// A firewall, or a page for browsers, stands before the upstream.
+    /// A firewall, or a browser challenge, in front of the upstream.
     Firewall,
     /// A status of 500 or above.
     ServerError,
-    /// Not the kind of answer that the product gives.
+    /// Not the kind of answer that this product has.
     Unexpected,
-    /// The upstream knows no route; another may know other markets.
+    /// The upstream finds no route; another may know other markets.
     NoRoute,
-    /// The upstream answered, from markets as they were too long ago.
+    /// The upstream answered from a market state that is too old.
     Lagging,
 }
 
@@ -57,12 +57,12 @@ impl ApiFault {
         }
     }
 
-    /// Whether it speaks against the upstream's health.
+    /// Whether it counts against the upstream's health.
     pub const fn is_failure(self) -> bool {
         matches!(self, Self::ServerError | Self::Unexpected)
     }
 
-    /// Whether the request was not carried out, whatever it was.
+    /// Whether the request was certainly not executed.
     pub const fn is_refusal(self) -> bool {
         matches!(
             self,
@@ -71,7 +71,7 @@ impl ApiFault {
     }
 }
 
-/// Says what is wrong with an answer; nothing is with one that is the caller's, good or bad.
+/// Says what is wrong with an answer; `None` for an answer that concerns the caller, good or bad.
 pub fn judge(seen: &JudgedAnswer<'_>, now_unix: u64) -> Option<ApiFault> {
     let page = !seen.is_json && begins_as_page(seen.body);
     match seen.status {
@@ -91,7 +91,7 @@ pub fn judge(seen: &JudgedAnswer<'_>, now_unix: u64) -> Option<ApiFault> {
 
 fn pause(seen: &JudgedAnswer<'_>, now_unix: u64) -> Option<Duration> {
     let reset = seen.reset_unix.map(|at| {
-        // A clock that differs must not make a pause of hours of a window of a minute.
+        // Clocks may differ: that must not turn a window of a minute into a pause of hours.
         Duration::from_secs(at.saturating_sub(now_unix).clamp(1, 120))
     });
     seen.retry_after.max(reset)
@@ -114,7 +114,7 @@ fn mentions(body: &[u8], word: &[u8]) -> bool {
     memchr::memmem::find(&beginning.to_ascii_lowercase(), word).is_some()
 }
 
-/// Refusals that come from what an upstream knows of markets.
+/// Refusals that depend on which markets an upstream knows.
 pub fn is_no_route(body: &[u8]) -> bool {
     const CODES: [&[u8]; 4] = [
         b"COULD_NOT_FIND_ANY_ROUTE",

@@ -1,50 +1,51 @@
-//! How long a kept quote is true: counted in slots from those of the markets it was made from, and
+//! How long a kept quote is valid: counted in slots from the market state it was made from, and
 //! ended by a trade in one of its pools.
 
 use std::time::Duration;
 
 use perijove_core::Slot;
 
-/// For how long, by the configuration in force.
+/// Lifetimes by the active configuration.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct QuoteLifetimes {
     pub valid_slots: u64,
-    /// The same over pools in which nothing has happened, while trades are heard.
+    /// The same over pools in which nothing has happened, while trades arrive.
     pub quiet_slots: u64,
-    /// Where slots are not known.
+    /// If slots are unknown.
     pub ttl: Duration,
 }
 
-/// What there is to judge by.
+/// The facts by which a quote is judged.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct QuoteContext {
     /// The slot of the markets it was made from.
     pub context: Option<Slot>,
-    /// The cluster's.
+    /// The cluster's newest slot.
     pub tip: Option<Slot>,
-    /// Since it came.
+    /// Time since it arrived.
     pub age: Duration,
-    /// The last trade in one of its pools that was heard of.
+    /// The last known trade in one of its pools.
     pub traded: Option<Slot>,
-    /// Every trade in its pools since its slot has been heard of.
+    /// Whether every trade in its pools since its slot was received.
     pub heard: bool,
 }
 
-/// What a kept quote is worth.
+/// Validity of a kept quote.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum QuoteValidity {
-    /// It is true; by how many slots it is behind, if that is known.
+    /// Valid; by how many slots it is behind, if known.
     Fresh(Option<u64>),
-    /// It has got too old.
+    /// Too old.
     Expired,
     /// One of its pools has traded since.
     Traded,
 }
 
-/// A quote from a slot that is further ahead than a cluster's view can be says nothing of its age.
+/// A quote from further ahead than the gateway's view of the cluster can lag says nothing about its
+/// age.
 const AHEAD: u64 = 32;
 
-/// A slot takes less: a clock of slots that stands still must not keep quotes for ever.
+/// No slot takes longer: a stuck slot clock must not keep quotes for ever.
 const SLOWEST_SLOT: Duration = Duration::from_secs(1);
 
 impl QuoteLifetimes {

@@ -1,14 +1,14 @@
-//! Queries of orders and of builds: what cannot be right is refused. They are never kept, and so have no
+//! Queries of orders and builds: invalid ones are refused. They are never kept, and so have no
 //! canonical form.
 
 use super::parameters::{ALL_BPS, Parameters, QueryFault, decode};
 use super::quote::mode;
 use super::{Api, Product, SwapMode};
 
-/// The referral fees that Jupiter takes, in hundredths of a percent.
+/// The referral fees that Jupiter accepts, in hundredths of a percent.
 const REFERRAL_BPS: std::ops::RangeInclusive<u64> = 50..=255;
 
-/// Parameters that there is only one of.
+/// Parameters that may be given only once.
 const SINGLE: [&str; 14] = [
     "inputMint",
     "outputMint",
@@ -26,15 +26,15 @@ const SINGLE: [&str; 14] = [
     "maxAccounts",
 ];
 
-/// A query of `/order` or `/build` that no Jupiter can answer.
+/// A query of `/order` or `/build` that no upstream can answer.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error(transparent)]
 pub struct OrderFault(#[from] QueryFault);
 
-/// Refuses a query that cannot be answered. What is only unknown is not refused.
+/// Refuses an invalid query. Unknown parameters are not refused.
 ///
 /// # Errors
-/// What cannot be right about it.
+/// What is invalid.
 pub fn check_order(api: Api, product: Product, query: &str) -> Result<(), OrderFault> {
     let pairs = decode(query)?;
     let read = Parameters(&pairs);

@@ -1,16 +1,16 @@
-//! The parameters of a query: decoded, and read where they have a form. What cannot be right is refused
-//! before an upstream is asked.
+//! The parameters of a query: decoded, and parsed where their form is known. Invalid ones are
+//! refused before an upstream is asked.
 
 use perijove_core::Pubkey;
 use url::form_urlencoded;
 
-/// Longer queries are nobody's.
+/// Longer queries are refused.
 const LONGEST: usize = 8 * 1024;
 
-/// All of an amount.
+/// The whole of an amount.
 pub(super) const ALL_BPS: u64 = 10_000;
 
-/// Why a query can be answered by no Jupiter. The texts are the client's to read.
+/// Why no upstream can answer a query. The texts are for the client.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum QueryFault {
     #[error("Query parameter {name} is missing")]
@@ -41,7 +41,7 @@ pub enum QueryFault {
 }
 
 impl QueryFault {
-    /// Jupiter's name for it.
+    /// Jupiter's error code for it.
     pub const fn code(&self) -> &'static str {
         match self {
             Self::TooManyAccounts { .. } => "MAX_ACCOUNT_GREATER_THAN_MAX",
@@ -50,13 +50,13 @@ impl QueryFault {
     }
 }
 
-/// Names and values in the order in which they came.
+/// Names and values in the order in which they were given.
 pub(super) type Pairs = Vec<(String, String)>;
 
 /// Decodes a query.
 ///
 /// # Errors
-/// It is too long, or decoding loses something: what is lost could tell two queries apart.
+/// It is too long, or decoding loses information: two different queries could then look alike.
 pub(super) fn decode(query: &str) -> Result<Pairs, QueryFault> {
     if query.len() > LONGEST {
         return Err(QueryFault::TooLong);
@@ -68,7 +68,7 @@ pub(super) fn decode(query: &str) -> Result<Pairs, QueryFault> {
     let pairs: Pairs = decoded
         .map(|(name, value)| (name.into_owned(), value.into_owned()))
         .collect();
-    // What is no UTF-8 has been replaced.
+    // Invalid UTF-8 has been replaced.
     let replaced = |text: &str| text.contains(char::REPLACEMENT_CHARACTER);
     if pairs
         .iter()
@@ -79,7 +79,7 @@ pub(super) fn decode(query: &str) -> Result<Pairs, QueryFault> {
     Ok(pairs)
 }
 
-/// Whether two hexadecimal digits follow on every percent sign. Decoders leave others as they are, so
+/// Whether two hexadecimal digits follow every percent sign. Decoders leave others unchanged, so
 /// that `%zz` and `%25zz` would look alike.
 fn is_well_escaped(query: &[u8]) -> bool {
     let mut escapes = memchr::memchr_iter(b'%', query);
@@ -104,7 +104,7 @@ impl<'q> Parameters<'q> {
         self.all(name).next()
     }
 
-    /// Each of these is given once at most.
+    /// Each of these is given at most once.
     pub(super) fn once(self, names: &[&'static str]) -> Result<(), QueryFault> {
         let twice = names.iter().find(|name| self.all(name).count() > 1);
         twice.map_or(Ok(()), |name| Err(QueryFault::Twice { name }))
@@ -155,7 +155,7 @@ impl<'q> Parameters<'q> {
         })
     }
 
-    /// One of some words, if there is one; in exactly this spelling.
+    /// One of some words, if given; in exactly this spelling.
     pub(super) fn word(
         self,
         name: &'static str,
@@ -168,7 +168,7 @@ impl<'q> Parameters<'q> {
         }
     }
 
-    /// Yes or no, if it is said; capitals do not matter.
+    /// A boolean, if given; case does not matter.
     pub(super) fn flag(self, name: &'static str) -> Result<(), QueryFault> {
         let known =
             |value: &str| value.eq_ignore_ascii_case("true") || value.eq_ignore_ascii_case("false");
@@ -181,7 +181,7 @@ impl<'q> Parameters<'q> {
         }
     }
 
-    /// Two that exclude each other.
+    /// Two parameters that exclude each other.
     pub(super) fn not_both(
         self,
         first: &'static str,

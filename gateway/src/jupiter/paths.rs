@@ -1,6 +1,6 @@
-//! Which part of Jupiter's API a path means, and where each kind of upstream has that part.
+//! Which part of Jupiter's API a path belongs to, and where each kind of upstream serves that part.
 
-/// A part of the API that upstreams may have under paths of their own.
+/// A part of the API that upstreams may serve under paths of their own.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Api {
     /// `/swap/v1`, also called v6.
@@ -23,7 +23,7 @@ impl Api {
         Self::Other,
     ];
 
-    /// Where Jupiter's own hosts have it. All else has its whole path there.
+    /// Its path on Jupiter's own hosts. Everything else has its whole path there.
     const fn hosted(self) -> &'static str {
         match self {
             Self::SwapV1 => "/swap/v1",
@@ -36,7 +36,7 @@ impl Api {
     }
 }
 
-/// What is asked for: the label of metrics and logs, and what decides how a request is treated.
+/// The product: a label of metrics and logs, and what decides how a request is treated.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Product {
     /// `GET /swap/v1/quote`.
@@ -86,7 +86,7 @@ impl Product {
         }
     }
 
-    /// The only verb that it has; none where any may be right.
+    /// The only verb that it has; `None` if any may be valid.
     pub const fn verb(self) -> Option<&'static str> {
         match self {
             Self::Quote | Self::Labels | Self::Order | Self::Build | Self::Price => Some("GET"),
@@ -132,7 +132,7 @@ const ROOTS: [&str; 16] = [
     "transaction",
 ];
 
-/// What a v6 API has, of which some is posted.
+/// Paths of a v6 API, some of which are posted to.
 const V6: [&str; 8] = [
     "quote",
     "swap",
@@ -149,19 +149,19 @@ const V6: [&str; 8] = [
 pub struct ApiRoute<'p> {
     pub api: Api,
     pub product: Product,
-    /// What stands behind the part's own path: empty, or beginning with a slash.
+    /// What follows the part's own path: empty, or beginning with a slash.
     rest: &'p str,
-    /// From the API's first segment on; what stands before it is the gateway's (a key, for example).
+    /// From the API's first segment on; what precedes it is for the gateway (a key, for example).
     path: &'p str,
 }
 
-/// A path that two servers could read differently.
+/// A path that two servers could interpret differently.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Ambiguous;
 
 impl<'p> ApiRoute<'p> {
-    /// The route of a path; none if it is no part of the API. Of requests that are `posted` only known
-    /// parts are: whatever else is posted is a call of Solana's RPC.
+    /// The route of a path; `None` if it is not part of the API. If the request is `posted`, only
+    /// known parts count: every other POST is a call of Solana's RPC.
     pub fn of(path: &'p str, posted: bool) -> Option<Self> {
         let mut at = 0;
         while let Some(rest) = path.get(at..)?.strip_prefix('/') {
@@ -171,7 +171,7 @@ impl<'p> ApiRoute<'p> {
             if first == "v6" && V6.contains(&second) {
                 return Some(Self::new(Api::SwapV1, behind, from_here));
             }
-            // Not a key before a path of v6.
+            // Not a key that precedes a v6 path.
             let unknown = is_word(first) && second != "v6";
             if is_version(second) && (ROOTS.contains(&first) || (!posted && unknown)) {
                 let api = match (first, second) {
@@ -199,7 +199,8 @@ impl<'p> ApiRoute<'p> {
     }
 
     /// # Errors
-    /// The path has segments that some servers resolve: it would be another upstream's path.
+    /// The path has segments that some servers resolve, so that it would be another path on the
+    /// upstream.
     pub fn check(&self) -> Result<(), Ambiguous> {
         let dots = |segment: &str| {
             let plain = segment.to_ascii_lowercase().replace("%2e", ".");
@@ -216,7 +217,7 @@ impl<'p> ApiRoute<'p> {
         Ok(())
     }
 
-    /// What stands behind the part's own path.
+    /// What follows the part's own path.
     pub const fn rest(&self) -> &'p str {
         self.rest
     }
@@ -237,17 +238,17 @@ fn is_word(segment: &str) -> bool {
     !segment.is_empty() && segment.bytes().all(known)
 }
 
-/// Where an upstream has the parts of the API.
+/// Where an upstream serves the parts of the API.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct PathMap([Option<String>; Api::ALL.len()]);
 
 impl PathMap {
-    /// As Jupiter's own hosts have them.
+    /// The paths of Jupiter's own hosts.
     pub fn hosted() -> Self {
         Self(Api::ALL.map(|api| Some(api.hosted().to_owned())))
     }
 
-    /// As `jupiter-swap-api` does: version 1 of the swap API, at the root.
+    /// Those of `jupiter-swap-api`: version 1 of the swap API, at the root.
     pub fn self_hosted() -> Self {
         Self(Api::ALL.map(|api| (api == Api::SwapV1).then(String::new)))
     }
@@ -260,7 +261,7 @@ impl PathMap {
         }))
     }
 
-    /// Whether the upstream has this part.
+    /// Whether the upstream serves this part.
     pub fn has(&self, api: Api) -> bool {
         self.prefix(api).is_some()
     }
@@ -280,8 +281,7 @@ impl PathMap {
     }
 }
 
-/// The query without the keys that are the gateway's own, which are nobody else's business. All else
-/// stays as it is, to the byte.
+/// The query without the gateway's own keys. The rest is unchanged, byte for byte.
 pub fn without_keys(query: &str) -> String {
     let own = |pair: &&str| {
         let name = pair.split_once('=').map_or(*pair, |(name, _)| name);

@@ -5,9 +5,9 @@ use perijove_core::Pubkey;
 use perijove_core::redis::Dollars;
 use serde::{Serialize, Serializer};
 
-/// The answer: prices by the address of their token. What Jupiter has beside them is not known
-/// here and left out, as Jupiter leaves out what it does not know. `extra` is whether what Jupiter
-/// does not tell is told as well. `others` are prices as Jupiter itself wrote them; `now` is in milliseconds since 1970.
+/// The answer: prices by the address of their token. Members that only Jupiter knows are left out,
+/// as Jupiter leaves out unknown ones. `extra` adds members that Jupiter does not have. `others`
+/// are prices as Jupiter itself wrote them; `now` is in milliseconds since 1970.
 pub fn answer(
     prices: &[(Pubkey, Dollars)],
     others: &[(Pubkey, Bytes)],
@@ -34,7 +34,7 @@ struct PriceList<'p> {
     extra: Option<u64>,
 }
 
-/// One price, with Jupiter's names. A block is a slot to it.
+/// One price, with Jupiter's member names. A block means a slot there.
 #[derive(Serialize)]
 #[serde(rename_all = "camelCase")]
 struct TokenPrice {
@@ -45,7 +45,7 @@ struct TokenPrice {
     extra: Option<PriceBasis>,
 }
 
-/// What a price rests on.
+/// What a price is based on.
 #[derive(Serialize)]
 #[serde(rename_all = "camelCase")]
 struct PriceBasis {
@@ -57,7 +57,7 @@ struct PriceBasis {
     age_ms: u64,
 }
 
-/// The interval in which the price is, and how far it may be off, as a share.
+/// The interval in which the price lies, and its relative uncertainty.
 #[derive(Serialize)]
 #[serde(rename_all = "camelCase")]
 struct Confidence {

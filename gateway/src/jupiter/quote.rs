@@ -1,5 +1,5 @@
-//! A quote's query: what cannot be right is refused before an upstream is asked, and what is right
-//! has a canonical form, under which its answer is kept.
+//! A quote's query: an invalid one is refused before an upstream is asked, and a valid one has a
+//! canonical form, under which its answer is kept.
 
 use std::borrow::Cow;
 
@@ -7,7 +7,7 @@ use perijove_core::Pubkey;
 
 use super::parameters::{ALL_BPS, Pairs, Parameters, QueryFault, decode};
 
-/// The largest limit of accounts that Jupiter takes.
+/// The largest account limit that Jupiter accepts.
 const MOST_ACCOUNTS: u64 = 64;
 
 /// Which amount is fixed.
@@ -18,7 +18,7 @@ pub enum SwapMode {
     ExactOut,
 }
 
-/// A query that could be answered.
+/// A valid query.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct QuoteQuery {
     pub input_mint: Pubkey,
@@ -28,7 +28,7 @@ pub struct QuoteQuery {
     parameters: Pairs,
 }
 
-/// Parameters that there is only one of.
+/// Parameters that may be given only once.
 const SINGLE: [&str; 14] = [
     "inputMint",
     "outputMint",
@@ -46,7 +46,7 @@ const SINGLE: [&str; 14] = [
     "autoSlippage",
 ];
 
-/// Those that are true or false.
+/// Boolean parameters.
 const FLAGS: [&str; 5] = [
     "restrictIntermediateTokens",
     "onlyDirectRoutes",
@@ -59,10 +59,10 @@ const FLAGS: [&str; 5] = [
 const LISTS: [&str; 2] = ["dexes", "excludeDexes"];
 
 impl QuoteQuery {
-    /// Reads a query.
+    /// Parses a query.
     ///
     /// # Errors
-    /// What cannot be right about it. What is only unknown is not refused.
+    /// What is invalid. Unknown parameters are not refused.
     pub fn read(query: &str) -> Result<Self, QueryFault> {
         let parameters = decode(query)?;
         let read = Parameters(&parameters);
@@ -97,8 +97,8 @@ impl QuoteQuery {
         Parameters(&self.parameters).get(name)
     }
 
-    /// Bytes that are the same for all queries that mean the same, and for no others. Each part has its
-    /// length before it; parameters that are not known are part of it as they are.
+    /// Bytes that are equal for queries with the same meaning, and only for those. Each part is
+    /// preceded by its length; unknown parameters are included as written.
     pub fn canonical(&self) -> Vec<u8> {
         let mut parts: Vec<(&str, Cow<'_, str>)> = Vec::with_capacity(self.parameters.len());
         for (name, value) in &self.parameters {
@@ -112,7 +112,7 @@ impl QuoteQuery {
                 parts.push((name, Cow::Owned(list)));
             }
         }
-        // Stable: what is given more than once stays in its order.
+        // Stable: repeated parameters stay in their order.
         parts.sort_by_key(|(name, _)| *name);
         let mut bytes = Vec::with_capacity(256);
         for (name, value) in &parts {

@@ -1,4 +1,4 @@
-//! The operator's fee, added where the API takes one and the caller has named none.
+//! The operator's fee, added where the API accepts one and the caller has named none.
 
 use std::borrow::Cow;
 
@@ -51,25 +51,25 @@ struct QuoteReferral<'a> {
     output_mint: Cow<'a, str>,
 }
 
-/// Also `null`, which would be none else.
+/// Also reads `null`, which would otherwise be `None`.
 fn as_it_stands<'de, D: Deserializer<'de>>(from: D) -> Result<Option<&'de RawValue>, D::Error> {
     <&RawValue>::deserialize(from).map(Some)
 }
 
-/// The body of a swap with the account that takes the fee, put before everything else in it; none if the
-/// caller has named one. `account_of` gives the account for a mint.
+/// The body of a swap with the account that receives the fee, inserted before everything else;
+/// `None` if the caller has named one. `account_of` returns the account for a mint.
 pub fn swap_with_account<'a>(
     body: &Bytes,
     account_of: impl Fn(&str) -> Option<&'a str>,
 ) -> Option<Bytes> {
     let swap: SwapReferral<'_> = serde_json::from_slice(body).ok()?;
-    // With `null` the caller names none, but a second member of that name would be one too many.
+    // With `null` the caller names none, but a second member of that name would be invalid.
     let null = swap.fee_account.map(RawValue::get);
     if null.is_some_and(|null| null != "null") {
         return None;
     }
     let quote = &swap.quote_response;
-    // The fee is taken in the output where that is possible.
+    // The fee is taken in the output mint where possible.
     let account = account_of(&quote.output_mint).or_else(|| account_of(&quote.input_mint))?;
     let (at, from, before, behind) = if let Some(null) = null {
         let at = null.as_ptr().addr().checked_sub(body.as_ptr().addr())?;

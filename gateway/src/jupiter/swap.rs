@@ -1,10 +1,10 @@
-//! The body of `/swap` and `/swap-instructions`: what no Jupiter can build a transaction from is refused.
+//! The body of `/swap` and `/swap-instructions`: refused if no transaction can be built from it.
 
 use serde::Deserialize;
 use serde::de::IgnoredAny;
 use serde_json::value::RawValue;
 
-/// Why no transaction can be built. The texts are the client's to read.
+/// Why no transaction can be built. The texts are for the client.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum SwapFault {
     #[error("Failed to parse the request body as JSON")]
@@ -16,7 +16,7 @@ pub enum SwapFault {
 }
 
 impl SwapFault {
-    /// Jupiter's name for it.
+    /// Jupiter's error code for it.
     pub const fn code(self) -> &'static str {
         match self {
             Self::TwoFees => "INVALID_COMPUTE_UNIT_PRICE_AND_PRIORITIZATION_FEE",
@@ -38,10 +38,10 @@ struct SwapRequest<'a> {
     prioritization_fee_lamports: Option<IgnoredAny>,
 }
 
-/// Refuses a body that nothing can be built from.
+/// Refuses a body that no transaction can be built from.
 ///
 /// # Errors
-/// What cannot be right about it.
+/// What is invalid.
 pub fn check_swap(body: &[u8]) -> Result<(), SwapFault> {
     if body.trim_ascii_start().first() != Some(&b'{') {
         return Err(SwapFault::NotJson);
@@ -88,7 +88,7 @@ mod tests {
                 r#"{"userPublicKey":"x","quoteResponse":"{}"}"#,
                 Some("`quoteResponse`"),
             ),
-            // Which of the two an upstream takes is not to be guessed.
+            // Which of the two an upstream would use cannot be known.
             (
                 r#"{"userPublicKey":"x","userPublicKey":"y","quoteResponse":{}}"#,
                 Some("parse the request body"),

@@ -1,18 +1,18 @@
-//! Variants of a quote: the same question with other limits on the route. What a caller has said itself
-//! is never changed.
+//! Variants of a quote: the same request with other limits on the route. Parameters given by the
+//! caller are never changed.
 
 use super::{QuoteFacts, QuoteQuery, SwapMode};
 
-/// A quote that may be better than the one that was asked for.
+/// A quote that may be better than the requested one.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Variant {
-    /// As it is told in headers.
+    /// Its name in headers.
     pub name: String,
     /// The whole query.
     pub query: String,
 }
 
-/// The name of the quote as it was asked for.
+/// The name of the quote as requested.
 pub const AS_ASKED: &str = "as-asked";
 
 /// All variants of a quote, itself first, at most `most`. `dexes` are sets of exchanges to try.
@@ -55,7 +55,8 @@ pub fn with_parameter(query: &str, name: &str, value: &str) -> String {
     format!("{query}{mark}{pair}")
 }
 
-/// Whether one quote is better for its caller than another, both net of fees as Jupiter tells amounts.
+/// Whether one quote is better for its caller than another, both net of fees as Jupiter reports
+/// amounts.
 pub fn is_better(mode: SwapMode, one: &QuoteFacts, other: &QuoteFacts) -> bool {
     match mode {
         SwapMode::ExactIn => one.out_amount > other.out_amount,

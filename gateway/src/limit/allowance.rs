@@ -16,20 +16,20 @@ pub struct Allowance {
     requests: Option<Rate>,
     answers: Option<ByteRate>,
     waiting: AtomicUsize,
-    /// Kept when the plan becomes another.
+    /// Kept when the plan changes.
     running: Arc<AtomicUsize>,
 }
 
-/// A request that runs; dropped when it has ended.
+/// A running request; dropped when it has ended.
 #[derive(Debug)]
 struct RunningRequest(Arc<AtomicUsize>);
 
 impl RunningRequest {
-    /// One more, unless there are so many already.
+    /// Adds a request, unless the maximum is reached.
     fn one(running: &Arc<AtomicUsize>, most: Option<usize>) -> Option<Self> {
         let before = running.fetch_add(1, Ordering::Relaxed);
         let counted = Self(Arc::clone(running));
-        // One that is too many is dropped here.
+        // One above the maximum is dropped here.
         most.is_none_or(|most| before < most).then_some(counted)
     }
 }
@@ -40,13 +40,13 @@ impl Drop for RunningRequest {
     }
 }
 
-/// A request that may go on.
+/// An admitted request.
 #[derive(Debug)]
 pub struct AdmittedRequest {
     _running: RunningRequest,
-    /// Where requests are limited.
+    /// Present if requests are limited.
     pub remaining: Option<Remaining>,
-    /// Where answers are.
+    /// Present if answer bytes are limited.
     pub meter: Option<Meter>,
 }
 
@@ -55,7 +55,7 @@ pub struct AdmittedRequest {
 pub struct Meter(Arc<Allowance>);
 
 impl Meter {
-    /// So many bytes are on their way to the consumer.
+    /// This many bytes are about to be sent to the consumer.
     pub fn count(&self, bytes: usize) {
         if let Some(answers) = &self.0.answers {
             answers.take(bytes, Instant::now());
@@ -63,7 +63,7 @@ impl Meter {
     }
 }
 
-/// A request that may not.
+/// Why a request is refused.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum PlanRefusal {
     /// Too many within the time.
@@ -75,7 +75,7 @@ pub enum PlanRefusal {
     Concurrency,
     /// Too many bytes of answers within the time.
     Bytes { retry_after: Duration },
-    /// A batch of more calls than the burst is.
+    /// A batch with more calls than the burst.
     Batch { most: u32 },
 }
 
@@ -99,7 +99,7 @@ impl Allowance {
         Self::with(plan, Arc::default())
     }
 
-    /// The same consumer's with another plan.
+    /// The same consumer's allowance with another plan.
     pub(super) fn renewed(&self, plan: &Arc<config::Plan>) -> Arc<Self> {
         Self::with(plan, Arc::clone(&self.running))
     }
@@ -121,7 +121,7 @@ impl Allowance {
         &self.plan
     }
 
-    /// Lets a request go on whose calls count as so many, at once or after a short wait.
+    /// Admits a request that counts as `calls` calls, at once or after a short wait.
     ///
     /// # Errors
     /// The plan does not allow it now, or never.
@@ -143,8 +143,8 @@ impl Allowance {
         })
     }
 
-    /// Clients that do not try again by themselves are helped by a short wait; whoever would have to
-    /// wait longer is told at once.
+    /// A short wait helps clients that do not retry by themselves; a request that would have to
+    /// wait longer is refused at once.
     async fn take(&self, rate: &Rate, calls: usize) -> Result<Remaining, PlanRefusal> {
         let calls = u32::try_from(calls).unwrap_or(u32::MAX);
         let most = self.plan.burst;
@@ -170,7 +170,7 @@ impl Allowance {
         }
     }
 
-    /// As many may wait as a burst is.
+    /// As many may wait as the burst.
     fn waiting(&self) -> Option<WaitingRequest<'_>> {
         let before = self.waiting.fetch_add(1, Ordering::Relaxed);
         let waiting = WaitingRequest(&self.waiting);
@@ -217,7 +217,7 @@ mod tests {
         let own = Arc::clone(&allowance);
         let waits = tokio::spawn(async move { own.admit(1).await.is_ok() });
         tokio::task::yield_now().await;
-        // As many wait as a burst is; more are told at once.
+        // As many wait as the burst; further ones are refused at once.
         let Err(PlanRefusal::Rate {
             retry_after,
             remaining,

@@ -15,24 +15,23 @@ use super::allowance::Allowance;
 use super::rate::Rate;
 use crate::config;
 
-/// Addresses that are remembered. Whoever has more of them than this gets new bursts, but no more
-/// memory.
+/// Addresses that are remembered. A caller with more addresses gets new bursts, but no more memory.
 const ADDRESSES: usize = 20_000;
 
-/// Wrong keys that an address may show at once, and in a minute.
+/// Wrong keys that an address may show at once, and per minute.
 const WRONG_KEYS: u32 = 10;
 /// How long it has to wait afterwards, for each.
 const PAUSE: Duration = Duration::from_secs(6);
 
-/// What lives longer than a configuration: how much everybody has used up.
+/// State that outlives a configuration: how much every caller has used up.
 #[derive(Debug)]
 pub struct Allowances {
     consumers: Mutex<HashMap<Arc<str>, Arc<Allowance>>>,
-    /// Callers who are not in the configuration, of whom there may be any number.
+    /// Callers that are not in the configuration, of which there may be any number.
     strangers: Cache<Arc<str>, Arc<Allowance>>,
     addresses: Cache<IpAddr, Arc<Allowance>>,
     guessers: Cache<IpAddr, Arc<Guesser>>,
-    /// Somebody has shown a wrong key.
+    /// A wrong key was shown at some time.
     guessed: AtomicBool,
 }
 
@@ -57,7 +56,7 @@ impl Default for Allowances {
 }
 
 impl Allowances {
-    /// That of a consumer. A plan that is another one by now begins anew.
+    /// The allowance of a consumer. It starts anew if its plan has changed.
     pub fn of_consumer(&self, consumer: &Arc<str>, plan: &Arc<config::Plan>) -> Arc<Allowance> {
         let mut consumers = self.consumers.lock();
         match consumers.get(consumer) {
@@ -71,18 +70,18 @@ impl Allowances {
         }
     }
 
-    /// The same of a consumer that only a token knows. Of these no more are remembered than of
-    /// addresses.
+    /// The same for a consumer known only by its token. Of these at most as many are remembered as
+    /// of addresses.
     pub fn of_stranger(&self, consumer: &Arc<str>, plan: &Arc<config::Plan>) -> Arc<Allowance> {
         remembered(&self.strangers, consumer, plan)
     }
 
-    /// That of an address. The addresses of one IPv6 network of 64 bits are one caller's.
+    /// The allowance of an address. The addresses of one IPv6 /64 count as one caller.
     pub fn of_address(&self, address: IpAddr, plan: &Arc<config::Plan>) -> Arc<Allowance> {
         remembered(&self.addresses, &network(address), plan)
     }
 
-    /// Notes that an address has shown a wrong key.
+    /// Records that an address has shown a wrong key.
     pub fn wrong_key(&self, address: IpAddr) {
         let new = || {
             Ok::<_, std::convert::Infallible>(Arc::new(Guesser {
@@ -102,7 +101,8 @@ impl Allowances {
         !self.guessed.load(Ordering::Relaxed)
     }
 
-    /// How long an address that has shown many wrong keys has to wait before another is looked at.
+    /// How long an address that has shown many wrong keys has to wait before another key is
+    /// checked.
     pub fn may_not_guess_for(&self, address: IpAddr) -> Option<Duration> {
         if self.is_quiet() {
             return None;
@@ -126,7 +126,7 @@ fn remembered<K: Clone + Eq + Hash>(
     {
         return allowance;
     }
-    // Requests that come at once share one allowance: whoever is second finds that of the first.
+    // Concurrent requests share one allowance: the second finds that of the first.
     let entry = cache.entry(key, None, |_key, known| {
         if known.plan() != plan {
             *known = known.renewed(plan);
@@ -137,11 +137,11 @@ fn remembered<K: Clone + Eq + Hash>(
         EntryResult::Retained(allowance) => allowance,
         EntryResult::Vacant(place) => {
             let allowance = Allowance::new(plan);
-            // Fails only if somebody removes the place meanwhile, which nobody does.
+            // Fails only if the entry is removed meanwhile, which never happens.
             drop(place.insert(Arc::clone(&allowance)));
             allowance
         }
-        // Not asked for above.
+        // Not requested above.
         EntryResult::Removed(..) | EntryResult::Replaced(..) | EntryResult::Timeout => {
             Allowance::new(plan)
         }

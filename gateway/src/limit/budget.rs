@@ -1,5 +1,5 @@
-//! What a provider sells: so many requests in a time. Charged with every call and probe that is sent
-//! to it over HTTP; sockets and their subscriptions are not charged.
+//! What a provider sells: a number of requests per time. Charged for every call and probe sent to
+//! it over HTTP; sockets and their subscriptions are not charged.
 
 mod lease;
 mod registry;
@@ -19,41 +19,41 @@ pub use terms::{BudgetCharge, UpstreamBudgets};
 use crate::config::BudgetRate;
 use crate::solana::Priority;
 
-/// How long who finds no leased request is told to wait: until more are asked for.
+/// Wait time reported if no leased request is left: until the next lease.
 const LEASE_WAIT: Duration = Duration::from_millis(100);
 
-/// A token bucket whose state is looked at without taking anything, and whose size may change while
-/// it is in use. Without settings it is bottomless.
+/// A token bucket that can be read without taking anything, and resized while in use. Without
+/// settings it is unlimited.
 ///
-/// The state is the time at which the bucket will be full again: each request moves it on by the time
-/// in which one is earned (the generic cell rate algorithm).
+/// Its state is the time at which the bucket will be full again: each request moves it on by the
+/// time in which one is earned (the generic cell rate algorithm).
 ///
-/// Where replicas share it, the bucket itself is in Redis, and what may be sent are requests that were
+/// If replicas share it, the bucket itself is in Redis, and what may be sent are requests
 /// [leased](lease) from there.
 #[derive(Debug)]
 pub struct Budget {
     start: Instant,
-    /// The settings as they are, and of how many replicas each has a part of them now.
+    /// The settings, and the number of replicas that each have a share of them now.
     rate: Mutex<Option<BudgetRate>>,
     parts: AtomicU64,
-    /// Nanoseconds in which one request is earned; 0 where there is no limit.
+    /// Nanoseconds in which one request is earned; 0 without a limit.
     interval: AtomicU64,
     burst: AtomicU64,
-    /// Requests kept for the classes high and critical.
+    /// Requests reserved for the classes high and critical.
     reserve: AtomicU64,
     full_at: AtomicU64,
-    /// The same when it last went on [without Redis](lease).
+    /// The same when it last continued [without Redis](lease).
     alone_full_at: AtomicU64,
-    /// What it had leased then, which the bucket in Redis takes for sent.
+    /// What was leased then, which the bucket in Redis counts as sent.
     alone_lease: AtomicI64,
-    /// Whether requests are leased, so many are left of them, and so many more in Redis.
+    /// Whether requests are leased, how many are left of them, and how many more are in Redis.
     is_leased: AtomicBool,
     lease: AtomicI64,
     beyond: AtomicI64,
-    /// Questions to Redis, and the last that had an answer.
+    /// Lease requests to Redis, and the last that was answered.
     asked: AtomicU64,
     answered: AtomicU64,
-    /// Requests since the last look, for the [demand](Demand).
+    /// Requests since the last lease, for the [demand](lease::LeaseRequest).
     taken: AtomicU64,
     /// All of them.
     charged: AtomicU64,
@@ -83,7 +83,7 @@ impl Default for Budget {
 }
 
 impl Budget {
-    /// Takes settings over; what is used up stays used up.
+    /// Applies settings; what is used up stays used up.
     pub fn set(&self, settings: Option<&BudgetRate>) {
         let mut rate = self.rate.lock();
         *rate = settings.copied();
@@ -95,19 +95,19 @@ impl Budget {
         let interval = rate.map_or(0, |rate| rate.interval_nanos().saturating_mul(parts));
         let burst = rate.map_or(0, |rate| (u64::from(rate.burst) / parts).max(1));
         let reserve = rate.map_or(0, |rate| u64::from(rate.reserve));
-        // Of a burst of one nothing can be kept.
+        // Nothing can be reserved of a burst of one.
         let reserve = (burst * reserve / 100).min(burst.saturating_sub(1));
         self.burst.store(burst, Ordering::Relaxed);
         self.reserve.store(reserve, Ordering::Relaxed);
         self.interval.store(interval, Ordering::Relaxed);
     }
 
-    /// Whether there is one at all.
+    /// Whether there is a limit at all.
     pub fn is_limited(&self) -> bool {
         self.interval.load(Ordering::Relaxed) > 0
     }
 
-    /// How long a call that costs so much has to wait; `None` where it may be sent now.
+    /// How long a call of this cost has to wait; `None` if it may be sent now.
     pub fn wait(&self, cost: u32, priority: Priority, now: Instant) -> Option<Duration> {
         if self.is_leased.load(Ordering::Relaxed) {
             return self.wait_for_lease(cost, priority);
@@ -116,7 +116,7 @@ impl Budget {
         self.missing_for(cost, priority, full_at, now)
     }
 
-    /// Takes what a call costs, if it may be sent now.
+    /// Takes the cost of a call, if it may be sent now.
     pub fn take(&self, cost: u32, priority: Priority, now: Instant) -> bool {
         let interval = self.interval.load(Ordering::Relaxed);
         if interval == 0 {
@@ -143,7 +143,7 @@ impl Budget {
                 .fetch_update(Ordering::Relaxed, Ordering::Relaxed, spend)
                 .is_ok()
         };
-        // Whoever finds nothing shows that more is wanted.
+        // A failed attempt shows that more is wanted.
         self.taken.fetch_add(u64::from(cost), Ordering::Relaxed);
         if taken {
             self.charged.fetch_add(u64::from(cost), Ordering::Relaxed);
@@ -151,7 +151,7 @@ impl Budget {
         taken
     }
 
-    /// Notes that something is sent, whether or not there was room.
+    /// Charges for a request that is sent in any case.
     pub fn charge(&self, cost: u32, now: Instant) {
         let interval = self.interval.load(Ordering::Relaxed);
         if interval == 0 {
@@ -192,7 +192,7 @@ impl Budget {
             .fetch_update(Ordering::Relaxed, Ordering::Relaxed, earn);
     }
 
-    /// What may be sent at once, the reserve included; `None` where there is no limit.
+    /// What may be sent at once, including the reserve; `None` without a limit.
     pub fn left(&self, now: Instant) -> Option<u64> {
         let interval = self.interval.load(Ordering::Relaxed);
         if interval == 0 {
@@ -208,24 +208,24 @@ impl Budget {
         Some(burst.saturating_sub(used))
     }
 
-    /// What is earned in an hour.
+    /// Requests earned per hour.
     pub fn per_hour(&self) -> Option<f64> {
         let interval = self.interval.load(Ordering::Relaxed);
         #[expect(clippy::cast_precision_loss, reason = "for people")]
         (interval > 0).then(|| 3.6e12 / interval as f64)
     }
 
-    /// What has been sent since the start.
+    /// Requests sent since the start.
     pub fn charged(&self) -> u64 {
         self.charged.load(Ordering::Relaxed)
     }
 
-    /// The time until the bucket is full: what is used up of it.
+    /// The time until the bucket is full, which is what is used up of it.
     pub fn used_up(&self, now: Instant) -> Duration {
         Duration::from_nanos(self.missing(now))
     }
 
-    /// Begins with so much used up, if more of it is not.
+    /// Starts with this much used up, unless more is.
     pub fn resume(&self, used_up: Duration, now: Instant) {
         let nanos = u64::try_from(used_up.as_nanos()).unwrap_or(u64::MAX);
         let full_at = self.nanos(now).saturating_add(nanos);
@@ -245,7 +245,8 @@ impl Budget {
         }
         let burst = self.burst.load(Ordering::Relaxed);
         let usable = burst.saturating_sub(self.kept_from(priority)).max(1);
-        // So much more must fit below the top. What is more than all there ever is waits for all.
+        // This much must be free below the top. A request larger than the bucket waits for all of
+        // it.
         let room = interval.saturating_mul(usable.saturating_sub(u64::from(cost)));
         let missing = full_at.saturating_sub(self.nanos(now));
         (missing > room).then(|| Duration::from_nanos(missing - room))
@@ -304,7 +305,7 @@ mod tests {
         budget
     }
 
-    /// Sends what may be sent, and says how much that was.
+    /// Sends what may be sent, and returns how much that was.
     fn spend(budget: &Budget, priority: Priority) -> u32 {
         let mut sent = 0;
         while budget.take(1, priority, Instant::now()) {

@@ -1,4 +1,4 @@
-//! How much may be taken in a minute, where what something takes is known only afterwards.
+//! A rate limit for bytes whose number is known only afterwards.
 
 use std::sync::atomic::{AtomicU64, Ordering};
 
@@ -6,12 +6,12 @@ use tokio::time::{Duration, Instant};
 
 const MINUTE: Duration = Duration::from_mins(1);
 
-/// So many bytes a minute, and as many at once. What exceeds them is waited for afterwards.
+/// Bytes per minute, and as many at once. What exceeds them is waited for afterwards.
 #[derive(Debug)]
 pub(super) struct ByteRate {
     start: Instant,
     per_minute: u64,
-    /// When everything that was taken will have been earned again: nanoseconds since the start.
+    /// When all bytes taken will have been earned again: nanoseconds since the start.
     earned_at: AtomicU64,
 }
 
@@ -25,14 +25,14 @@ impl ByteRate {
         }
     }
 
-    /// How long until something may be taken; `None` where it may be now.
+    /// How long until bytes may be taken; `None` if now.
     pub(super) fn wait(&self, now: Instant) -> Option<Duration> {
         let earned_at = self.earned_at.load(Ordering::Relaxed);
         let missing = Duration::from_nanos(earned_at.saturating_sub(self.nanos(now)));
         missing.checked_sub(MINUTE).filter(|_| missing >= MINUTE)
     }
 
-    /// Notes that so many bytes were taken.
+    /// Records that bytes were taken.
     pub(super) fn take(&self, bytes: usize, now: Instant) {
         let nanos = MINUTE.as_nanos() * bytes as u128 / u128::from(self.per_minute);
         let nanos = u64::try_from(nanos).unwrap_or(u64::MAX);

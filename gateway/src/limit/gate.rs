@@ -1,16 +1,16 @@
-//! A bounded number of places, given away by priority.
+//! A limited number of places, granted by priority.
 //!
-//! **Order.** A free place goes to the highest class that waits; every [`AGED_TURN`]th goes to
-//! whoever has waited longest, once that is longer than [`AGED`], so that no class starves. Within a
-//! class consumers take turns: one that asks much does not delay one that asks little. Whose plan has
-//! more weight has more turns in a row.
+//! **Order.** A free place goes to the highest class that waits; every [`AGED_TURN`]th goes to the
+//! call that has waited longest, once that is longer than [`AGED`], so that no class starves.
+//! Within a class consumers take turns, so that one with many calls does not delay one with few. A
+//! plan with more weight gives more turns in a row.
 //!
 //! **Shares.** The lower classes together leave some places free for those above, see
 //! [`most_used`]. Heavy calls, which hold a place for seconds, get at most half of all places,
 //! whatever their class.
 //!
-//! **Bounds.** At most as many wait as the gate was made for. Whoever comes then takes the place in
-//! the queue of the latest of a lower class, who is turned away, or is turned away himself.
+//! **Limit.** The queue is bounded. If it is full, a new call replaces the latest one of a lower
+//! class, which is refused; if there is none, the new call is refused.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -31,25 +31,25 @@ mod tests;
 const AGED: Duration = Duration::from_secs(1);
 const AGED_TURN: u32 = 8;
 
-/// How much of all places a class and those below it may use together, in percent.
+/// Percentage of all places that a class and those below it may use together.
 const MOST_USED: [usize; CLASSES.len()] = [50, 75, 90, 95, 100];
 
 const CLASSES: [Priority; Priority::ALL.len()] = Priority::ALL;
 
-/// Who asks for a place.
+/// A request for a place.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct PermitRequest {
     pub priority: Priority,
-    /// Those with the same number share their turns.
+    /// Calls with the same number share their turns.
     pub consumer: u64,
-    /// How many turns he has in a row; at least one.
+    /// Turns in a row; at least one.
     pub weight: u32,
     /// It may hold its place for seconds.
     pub heavy: bool,
 }
 
 impl PermitRequest {
-    /// The gateway's own calls, and others that stand for no consumer.
+    /// For the gateway's own calls, and others that belong to no consumer.
     pub const fn own(priority: Priority) -> Self {
         Self {
             priority,
@@ -60,7 +60,7 @@ impl PermitRequest {
     }
 }
 
-/// What one class has of a gate.
+/// Usage of a gate by one class.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 pub struct InClass {
     pub class: &'static str,
@@ -73,7 +73,7 @@ pub struct InClass {
 /// Places for what runs at once.
 #[derive(Debug)]
 pub struct Gate {
-    /// A copy of what the state has, to be looked at without its lock.
+    /// A copy of the state's value, readable without its lock.
     places: AtomicUsize,
     most_waiting: AtomicUsize,
     state: Mutex<GateState>,
@@ -86,14 +86,14 @@ struct GateState {
     used: [usize; CLASSES.len()],
     heavy: usize,
     queue: PriorityQueue,
-    /// Places given to somebody who waited.
+    /// Places granted to waiting calls.
     granted: u32,
 }
 
 /// One place, in use until it is dropped.
 #[derive(Debug)]
 pub struct GatePermit {
-    /// None once it was taken back otherwise.
+    /// `None` once it was taken back in another way.
     gate: Option<Arc<Gate>>,
     ask: PermitRequest,
 }
@@ -129,8 +129,8 @@ impl Gate {
         })
     }
 
-    /// Makes it as large as this, if it is not. Of what is in use nothing is taken away; who waits for
-    /// a place that there is now gets it.
+    /// Enlarges or shrinks it. Places in use are not taken away; waiting calls get new places at
+    /// once.
     pub fn resize(self: &Arc<Self>, places: usize, most_waiting: usize) {
         let places = places.max(1);
         if self.most_waiting.load(Ordering::Relaxed) != most_waiting {
@@ -153,7 +153,7 @@ impl Gate {
     /// A place, if one is free for such a call.
     pub fn try_place(self: &Arc<Self>, ask: PermitRequest) -> Option<GatePermit> {
         let mut state = self.state.lock();
-        // Whoever waits, waits because nothing is free for him: such a call overtakes nobody.
+        // Calls wait because no place is free for them, so this overtakes nobody.
         if !state.is_free(ask) {
             return None;
         }
@@ -161,8 +161,8 @@ impl Gate {
         Some(self.given(ask))
     }
 
-    /// Waits for a place. `None` is for those who are turned away because too many wait. Whoever
-    /// drops the future leaves the queue.
+    /// Waits for a place. `None` if the call is refused because too many wait. Dropping the future
+    /// leaves the queue.
     pub async fn place(self: &Arc<Self>, ask: PermitRequest) -> Option<GatePermit> {
         if let Some(place) = self.try_place(ask) {
             return Some(place);
@@ -179,7 +179,7 @@ impl Gate {
                 since: Instant::now(),
                 grant,
             });
-            // A place may have become free in between.
+            // A place may have become free meanwhile.
             self.serve(&mut state);
             number
         };
@@ -203,7 +203,7 @@ impl Gate {
         self.state.lock().used()
     }
 
-    /// Places in use and calls that wait, by class, from the lowest.
+    /// Places in use and waiting calls, by class, from the lowest.
     pub fn by_class(&self) -> [InClass; CLASSES.len()] {
         let state = self.state.lock();
         let (used, waiting) = (state.used, state.queue.by_class());
@@ -224,7 +224,7 @@ impl Gate {
         self.state.lock().queue.len()
     }
 
-    /// Gives free places to those who wait.
+    /// Gives free places to waiting calls.
     fn serve(self: &Arc<Self>, state: &mut GateState) {
         while !state.queue.is_empty() && state.used() < state.places {
             let aged = state.granted % AGED_TURN == AGED_TURN - 1;
@@ -243,7 +243,7 @@ impl Gate {
             state.granted = state.granted.wrapping_add(1);
             state.take(waiter.ask);
             if let Err(mut place) = waiter.grant.send(self.given(waiter.ask)) {
-                // Its caller has just left. Dropped as it is, the place would lock the gate again.
+                // Its caller has just left. Dropping it as it is would lock the gate again.
                 place.gate = None;
                 state.give_back(waiter.ask);
             }
@@ -258,11 +258,11 @@ impl Gate {
     }
 }
 
-/// Somebody in the queue, who leaves it when his call is dropped.
+/// A place in the queue, given up when the call is dropped.
 struct QueuedRequest<'a> {
     gate: &'a Gate,
     ask: PermitRequest,
-    /// None once he is out of it.
+    /// `None` once it has left the queue.
     number: Option<u64>,
 }
 

@@ -1,4 +1,4 @@
-//! How often something may happen: so many a minute, and a burst at once.
+//! A rate limit: a number per minute, and a burst.
 
 use std::num::NonZeroU32;
 
@@ -9,7 +9,7 @@ use governor::state::{InMemoryState, NotKeyed};
 use governor::{Quota, RateLimiter};
 use tokio::time::{Duration, Instant};
 
-/// A token bucket: it holds `burst` at most and gains `per_minute` a minute.
+/// A token bucket: holds at most `burst` and gains `per_minute` per minute.
 pub struct Rate {
     bucket: RateLimiter<NotKeyed, InMemoryState, RuntimeClock, StateInformationMiddleware>,
     clock: RuntimeClock,
@@ -20,20 +20,20 @@ pub struct Rate {
 /// What is left of a rate, for the `x-ratelimit-*` headers.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Remaining {
-    /// So many a minute.
+    /// Per minute.
     pub limit: u32,
-    /// So many at once, now.
+    /// Available now.
     pub remaining: u32,
-    /// When the whole burst is there again.
+    /// When the whole burst is available again.
     pub reset: Duration,
 }
 
-/// Why something may not happen now.
+/// Why something is not allowed now.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Exceeded {
-    /// It may after this long, if nobody else takes what there is by then.
+    /// Allowed after this long, if nobody else takes what there is by then.
     For(Duration),
-    /// It is more at once than there ever is.
+    /// More than the burst.
     Always,
 }
 
@@ -51,10 +51,10 @@ impl Rate {
         }
     }
 
-    /// Takes so many at once, or none.
+    /// Takes this many at once, or none.
     ///
     /// # Errors
-    /// There are not so many.
+    /// There are not enough.
     pub fn take(&self, many: u32) -> Result<Remaining, Exceeded> {
         let Some(many) = NonZeroU32::new(many) else {
             return Ok(self.remaining(self.burst));
@@ -66,7 +66,7 @@ impl Rate {
         }
     }
 
-    /// What is told to somebody who got nothing.
+    /// Reported to a caller that got nothing.
     pub fn exhausted(&self) -> Remaining {
         self.remaining(0)
     }

@@ -1,10 +1,10 @@
-//! `getMultipleAccounts` out of single accounts, and single accounts out of it.
+//! Answers `getMultipleAccounts` from single accounts, and keeps single accounts from its answers.
 //!
-//! A node reads all accounts of one call from one bank. An answer put together from accounts read
-//! at different slots is one that no node has given, and traders rely on it: so only what was read
-//! at the same slot is put together, unless the operator says otherwise. Before a slot is confirmed
-//! its number may be that of two banks, when its leader has made two blocks: there only what the
-//! same node has said is put together.
+//! A node reads all accounts of one call from one bank. An answer composed of accounts read at
+//! different slots is one that no node has given, and traders rely on consistency: so only accounts
+//! read at the same slot are combined, unless configured otherwise. Before a slot is confirmed its
+//! number may belong to two banks, if its leader made two blocks: then only accounts from the same
+//! node are combined.
 
 use std::sync::Arc;
 
@@ -17,12 +17,12 @@ use crate::dispatch::{AnswerPayload, AttemptSummary, Delivered};
 use crate::jsonrpc::Answer;
 use crate::solana::{self, AccountReads, Method, SlotView};
 
-/// The accounts of one call that are known.
+/// The kept accounts of one call.
 struct KnownAccounts {
     reads: AccountReads,
     /// In the order of the call.
     entries: Vec<Option<Arc<CacheEntry>>>,
-    /// The slot all of them were read at; the oldest where they may differ.
+    /// The slot all of them were read at; the oldest if they may differ.
     slot: Slot,
 }
 
@@ -39,7 +39,7 @@ impl CacheableCall<'_> {
         Some(ScopedKeys::new(&self.keys.cluster, spelled, self.request.variant()).at(scope))
     }
 
-    /// The accounts of this call that are in memory, if any, and if they go together.
+    /// The accounts of this call that are in memory, if any, and if they may be combined.
     fn pieces(&self, view: &SlotView) -> Option<KnownAccounts> {
         let reads = self.account_reads()?;
         let memory = &self.request.pipeline.cache.memory;
@@ -69,7 +69,7 @@ impl CacheableCall<'_> {
         self.class.context.commitment == Commitment::Processed
     }
 
-    /// The whole answer out of known accounts.
+    /// The complete answer from kept accounts.
     pub(super) fn composed(&self, view: &SlotView) -> Option<Answer> {
         let pieces = self.pieces(view)?;
         let entries: Option<Vec<_>> = pieces.entries.iter().map(Option::as_ref).collect();
@@ -83,8 +83,8 @@ impl CacheableCall<'_> {
             .flatten()
     }
 
-    /// Asks only for the accounts that are not known, where the rest can be expected at the same
-    /// slot, and from the same bank. `None` when all have to be asked for after all.
+    /// Requests only the missing accounts, if the same slot and the same bank can be expected.
+    /// `None` if all have to be requested after all.
     pub(super) async fn ask_for_the_rest(&self) -> Option<(Delivered, AttemptSummary)> {
         if !self.reads() {
             return None;
@@ -113,7 +113,7 @@ impl CacheableCall<'_> {
         let (delivered, attempt_summary) =
             dispatch(self.request, &call, self.class, &self.session).await;
         let answer = match &delivered {
-            // What could not be asked for a part cannot be asked for the whole.
+            // If a part cannot be requested, the whole cannot either.
             Delivered::Rejected(_) => return Some((delivered, attempt_summary)),
             Delivered::Payload(AnswerPayload::Whole(answer)) if answer.error().is_some() => {
                 return Some((delivered, attempt_summary));
@@ -128,14 +128,14 @@ impl CacheableCall<'_> {
         ))
     }
 
-    /// Whether accounts may be put together in memory: as much as an upstream's answer may take. A
-    /// larger one comes as a stream.
+    /// Whether accounts may be combined in memory: up to the size of a buffered answer. A larger
+    /// one is streamed from an upstream.
     fn is_small(&self, values: &[&[u8]]) -> bool {
         let listed: usize = values.iter().map(|value| value.len() + 1).sum();
         listed <= self.request.snapshot.dispatch.answer_buffer
     }
 
-    /// Keeps each account of an answer for those who ask for it alone or among others.
+    /// Keeps each account of an answer for calls that read it alone or with others.
     pub(super) fn keep_accounts(
         &self,
         answer: &Answer,
@@ -164,8 +164,8 @@ impl CacheableCall<'_> {
 }
 
 impl KnownAccounts {
-    /// The whole answer, with what was asked for in the gaps. `None` if it was read at another
-    /// slot.
+    /// The complete answer, with the requested accounts in the gaps. `None` if they were read at
+    /// another slot.
     fn completed(&self, answer: &Answer, mixes: bool) -> Option<Answer> {
         let result = answer.result()?;
         let slot = solana::context_slot(result)?;

@@ -1,4 +1,4 @@
-//! Step 6: whether a caller's plan lets a request go on, and with which class.
+//! Step 6: whether a caller's plan admits a request, and with which class.
 
 use std::net::IpAddr;
 use std::sync::Arc;
@@ -13,15 +13,14 @@ use crate::limit::{AdmittedRequest, Allowance, PermitRequest, PlanRefusal};
 use crate::snapshot::Snapshot;
 use crate::solana::Class;
 
-/// How long who has too much under way is told to wait.
+/// Wait time reported to a caller with too many concurrent requests.
 const MOMENT: Duration = Duration::from_secs(1);
 
 impl Pipeline {
-    /// Lets so many calls of a caller go on, at once or after a short wait. `None` where nothing is
-    /// limited.
+    /// Admits a number of calls of a caller, at once or after a short wait. `None` without limits.
     ///
     /// # Errors
-    /// The refusal to be told.
+    /// The refusal.
     pub async fn admit(
         &self,
         snapshot: &Snapshot,
@@ -63,8 +62,8 @@ impl Pipeline {
         })
     }
 
-    /// What a caller may do. A consumer that is no longer there, as may be on a socket that has been
-    /// open since before, is told so.
+    /// The caller's allowance. A consumer that was removed, as may happen on a long-lived socket,
+    /// is refused.
     fn allowance(
         &self,
         snapshot: &Snapshot,
@@ -86,7 +85,7 @@ impl Pipeline {
 }
 
 impl Request {
-    /// What the caller may do; `None` where nothing limits it.
+    /// The caller's plan; `None` without limits.
     pub(super) fn plan(&self) -> Option<&Arc<Plan>> {
         if self.internal {
             return None;
@@ -94,7 +93,7 @@ impl Request {
         self.snapshot.plan(self.consumer.as_ref())
     }
 
-    /// The same for what a body holds; its calls count as the plan says.
+    /// The same for the content of a body; its calls count as the plan says.
     pub(super) async fn admit(
         &self,
         payload: &RequestPayload,
@@ -134,7 +133,7 @@ impl Request {
         })
     }
 
-    /// Most calls of a batch.
+    /// Maximum number of calls in a batch.
     pub(super) fn max_batch(&self) -> usize {
         let of_plan = self.plan().and_then(|plan| plan.max_batch);
         let of_all = self.snapshot.config.limits.max_batch;
@@ -143,13 +142,13 @@ impl Request {
             .min(of_all.unwrap_or(usize::MAX))
     }
 
-    /// Whether the caller's plan has this method.
+    /// Whether the caller's plan includes this method.
     pub(super) fn may_call(&self, method: &str) -> bool {
         self.plan().is_none_or(|plan| plan.allows(method))
     }
 
-    /// Who goes first where places are short: by the plan, else by the method, unless the caller asks
-    /// for another class, up to the plan's ceiling.
+    /// The class of a call: by the plan, else by the method, unless the caller requests another, up
+    /// to the plan's ceiling.
     pub(super) fn ask(&self, class: &Class) -> PermitRequest {
         let profile = class.profile();
         let (consumer, usual) = (self.consumer.as_ref(), profile.priority);

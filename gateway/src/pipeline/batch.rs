@@ -1,14 +1,14 @@
-//! A batch: its calls go out side by side, within a bound, and come back in the order they stood
-//! in, because web3.js and solana-py match answers by position.
+//! A batch: its calls run concurrently, within a limit, and their answers are returned in the order
+//! of the calls, because web3.js and solana-py match answers by position.
 //!
 //! Answers are collected while they are small. From the first large one on, or when they have
-//! become many, the rest streams: entries beyond the bound are not even started before the client
-//! has taken what is before them, so a batch never holds more than
-//! `batch_concurrency` × `answer_buffer` bytes plus [`COLLECT_LIMIT`].
+//! become many, the rest streams: entries beyond the limit are not even started before the client
+//! has accepted what precedes them, so a batch never holds more than `batch_concurrency` ×
+//! `answer_buffer` bytes plus [`COLLECT_LIMIT`].
 //!
-//! A batch of reads of which one is rate-limited before anything has been sent is answered as a
-//! whole with 429, as a node's proxy does: web3.js repeats it then, and fails on the 200. What has
-//! written is never repeated by such an answer: its entries are told one by one.
+//! If one call in a batch of reads is rate limited before anything has been sent, the whole batch
+//! is answered with 429, as a node's proxy does: web3.js retries it then, and fails on a 200. A
+//! batch with writes is never answered like that: its entries are answered one by one.
 
 use std::pin::Pin;
 use std::task::{Context, Poll};
@@ -33,7 +33,7 @@ use crate::jsonrpc::{self, Batch, Id, RequestEntry, RequestPayload};
 
 /// Collected answers above this many bytes start to stream.
 const COLLECT_LIMIT: usize = 1024 * 1024;
-/// More than that do not have room made for them beforehand.
+/// Space is reserved in advance for at most this many.
 const USUAL_CALLS: usize = 256;
 
 type Replies = Pin<Box<dyn Stream<Item = CallReply> + Send>>;
@@ -95,7 +95,7 @@ pub(super) async fn answer(request: Request, entries: Batch, body: Bytes) -> Res
     }
 }
 
-/// What is said of the answers so far.
+/// Summary of the answers so far.
 #[derive(Default)]
 struct BatchSummary {
     mixed: bool,
@@ -104,7 +104,7 @@ struct BatchSummary {
 }
 
 impl BatchSummary {
-    /// `logged`: who was tried will be told.
+    /// `logged`: the attempts will be logged.
     fn add(&mut self, reply: &CallReply, logged: bool) {
         self.mixed |= reply.outcome != "ok";
         self.cache.add(reply.cache);
@@ -114,15 +114,15 @@ impl BatchSummary {
     }
 }
 
-/// The answers to all entries, in their order; some are asked for ahead.
+/// The answers to all entries, in order; some are requested ahead.
 fn replies(request: Request, entries: Batch) -> Replies {
     let concurrency = request.snapshot.config.limits.batch_concurrency.max(1);
     let asking = request.clone();
     let answered = stream::iter(entries)
         .map(move |entry| {
             let (request, asked) = (asking.clone(), entry.clone());
-            // A task of its own: others may wait for this call, and must not wait for the client
-            // that is slow to take what stands before it in the batch.
+            // A task of its own: others may wait for this call, and must not wait for a client that
+            // is slow to accept what precedes it in the batch.
             let task = tokio::spawn(async move { call::answer(&request, asked).await });
             let entered = PendingEntry(task);
             async move { (entered.await, entry) }
@@ -131,7 +131,7 @@ fn replies(request: Request, entries: Batch) -> Replies {
     Box::pin(in_order(request, Box::pin(answered)))
 }
 
-/// Whether a batch holds nothing but reads. Asked only where one was limited: it is read again.
+/// Whether a batch contains only reads. Checked only if one was limited: the body is parsed again.
 fn only_reads(request: &Request, body: &Bytes) -> bool {
     match jsonrpc::parse(body, usize::MAX) {
         Ok(RequestPayload::Batch(mut entries)) => entries.all(|entry| match entry {
@@ -142,16 +142,16 @@ fn only_reads(request: &Request, body: &Bytes) -> bool {
     }
 }
 
-/// What of a batch was rate-limited.
+/// The rate-limited part of a batch.
 #[derive(Default)]
 struct BatchRateLimit {
-    /// The longest wait that was named, in seconds: after it all may be answered.
+    /// The longest wait named, in seconds: after it all may be answered.
     retry_after: Option<u64>,
     wrote: bool,
 }
 
 impl BatchRateLimit {
-    /// Whether it is the first that is limited.
+    /// Returns whether it is the first that is limited.
     fn add(&mut self, reply: &CallReply) -> bool {
         self.wrote |= reply.wrote;
         let first = self.retry_after.is_none();
@@ -173,7 +173,7 @@ impl BatchRateLimit {
     }
 }
 
-/// The answer to one entry, under way. Dropping it cancels the call.
+/// The answer to one entry, in progress. Dropping it cancels the call.
 struct PendingEntry(JoinHandle<CallReply>);
 
 impl Future for PendingEntry {
@@ -198,7 +198,7 @@ impl Drop for PendingEntry {
     }
 }
 
-/// Whether the cache had the same part in every answer so far.
+/// Whether all answers so far have the same cache status.
 #[derive(Default)]
 enum CacheAgreement {
     #[default]

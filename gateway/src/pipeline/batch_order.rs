@@ -1,10 +1,10 @@
 //! The order within a batch: a client reads its answers one after the other, and the head of the
-//! chain must not run backwards between them either. They are fetched side by side, maybe from
-//! several upstreams, so one that turns out to be older than one before it is asked for again.
+//! chain must not run backwards between them. They are fetched concurrently, maybe from several
+//! upstreams, so an answer older than one before it is requested again.
 //!
-//! Only answers that were on their way together can disagree for that reason; those asked for later
-//! know how far the client is. So a batch may ask again for as many as it asks for at once: where it
-//! would take more, no upstream has reached what was told, and asking again is in vain.
+//! Only answers that were in flight together can disagree for that reason; later ones respect the
+//! client's floor. So a batch may request as many again as it requests at once: if it took more, no
+//! upstream has reached the floor, and asking again would be useless.
 
 use std::pin::Pin;
 
@@ -20,11 +20,11 @@ use crate::solana::Heads;
 
 type AnsweredEntries = Pin<Box<dyn Stream<Item = (CallReply, RequestEntry)> + Send>>;
 
-/// The greatest numbers that the answers so far told of, at each commitment.
+/// The greatest numbers in the answers so far, at each commitment.
 #[derive(Debug, Default)]
 struct BatchOrder {
     heads: [Heads; 3],
-    /// Answers that were asked for again.
+    /// Answers that were requested again.
     again: usize,
 }
 
@@ -37,7 +37,7 @@ impl BatchOrder {
         })
     }
 
-    /// Whether one more answer may be asked for again, of `most` in this batch.
+    /// Whether another answer may be requested again, of `most` in this batch.
     fn may_repair(&mut self, most: usize) -> bool {
         let may = self.again < most;
         self.again += usize::from(may);
@@ -53,8 +53,8 @@ impl BatchOrder {
     }
 }
 
-/// The answers in the order of their calls, each as new as those before it where that can be had:
-/// by now the client's floor is where the newest of them is.
+/// The answers in the order of their calls, each as new as those before it where possible: by now
+/// the client's floor is that of the newest.
 pub(super) fn in_order(
     request: Request,
     answered: AnsweredEntries,

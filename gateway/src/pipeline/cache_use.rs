@@ -1,29 +1,29 @@
-//! What a caller wants of the cache, and what part it had in an answer.
+//! What a caller wants from the cache, and what the cache did for an answer.
 
-/// What a caller wants of the cache.
+/// What a caller wants from the cache.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum CacheUse {
-    /// Whatever is true.
+    /// Any valid answer.
     #[default]
     Normal,
-    /// An answer fetched after the request came in; others may have it afterwards.
+    /// An answer fetched after the request arrived; others may get it afterwards.
     Revalidate,
-    /// To have nothing to do with it.
+    /// Not to use it at all.
     Bypass,
 }
 
-/// What part the cache had in an answer.
+/// What the cache did for an answer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum CacheStatus {
-    /// It was known.
+    /// It was kept.
     Hit,
     /// An upstream was asked.
     Miss,
-    /// An upstream was being asked by somebody else.
+    /// An identical call in flight was answered.
     Coalesced,
-    /// It was known, and is past its time.
+    /// It was kept, and has expired.
     Stale,
-    /// An upstream was asked, and the cache was not.
+    /// An upstream was asked without a lookup.
     Bypass,
 }
 

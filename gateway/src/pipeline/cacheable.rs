@@ -1,4 +1,4 @@
-//! A call as the cache sees it: the keys its answer may stand under, and what is known there.
+//! A call as the cache sees it: the keys its answer may be stored under, and what is stored there.
 
 use std::sync::Arc;
 
@@ -10,7 +10,7 @@ use crate::dispatch::ReadSession;
 use crate::jsonrpc::Call;
 use crate::solana::{Class, Heads, Method, SlotView};
 
-/// A call that somebody else's answer may answer.
+/// A call that another call's answer may answer.
 pub(super) struct CacheableCall<'a> {
     pub(super) request: &'a Request,
     pub(super) call: &'a Call,
@@ -21,7 +21,7 @@ pub(super) struct CacheableCall<'a> {
 }
 
 impl<'a> CacheableCall<'a> {
-    /// `None` for calls that no other call's answer can answer, and where the cache is unwanted.
+    /// `None` for calls that no other call's answer can answer, and if the cache is bypassed.
     pub(super) fn of(
         request: &'a Request,
         call: &'a Call,
@@ -44,12 +44,12 @@ impl<'a> CacheableCall<'a> {
             && self.request.snapshot.cache.keeps(self.class.method)
     }
 
-    /// Where the cluster stands now.
+    /// The current slots of the cluster.
     pub(super) fn view(&self) -> Option<SlotView> {
         self.request.snapshot.pool.slots()
     }
 
-    /// The key of a shelf.
+    /// The key of a scope.
     pub(super) fn key(&self, scope: KeyScope) -> CacheKey {
         match (scope, self.keys.permanent) {
             (KeyScope::Permanent, Some(settled)) => settled,
@@ -62,8 +62,8 @@ impl<'a> CacheableCall<'a> {
         self.keys.permanent.into_iter().chain([self.keys.live])
     }
 
-    /// How true an entry is for this caller; `None` if it must not have it at all: it asked for a
-    /// later slot, or was told of a later one already.
+    /// The freshness of an entry for this caller; `None` if it must not get it: it requested a
+    /// later slot, or was shown a later one already.
     pub(super) fn freshness_for_caller(
         &self,
         entry: &CacheEntry,
@@ -78,7 +78,7 @@ impl<'a> CacheableCall<'a> {
         let context = &self.class.context;
         let late_enough = match context.min_context_slot {
             None => true,
-            // What is settled is the same at every slot; the slot has only to be there.
+            // A permanent answer is the same at every slot; the slot only has to exist.
             Some(slot) if freshness == EntryFreshness::Permanent => {
                 view.seen(context.commitment) >= Some(slot)
             }
@@ -88,10 +88,10 @@ impl<'a> CacheableCall<'a> {
         (late_enough && !backwards()).then_some(freshness)
     }
 
-    /// For how many slots an entry is older than this method and the policy in force allow: it may
-    /// have been kept for another method, under another policy, or by another replica.
+    /// How many slots an entry has outlived what this method and the current policy allow: it may
+    /// have been stored for another method, under another policy, or by another replica.
     fn outlived(&self, entry: &CacheEntry, view: &SlotView) -> Option<u64> {
-        // Errors have lives of their own.
+        // Errors have lifetimes of their own.
         entry.result()?;
         let slots = self.request.snapshot.cache.slots(self.class)?;
         let end = entry.read_at.0.saturating_add(slots);
@@ -99,7 +99,7 @@ impl<'a> CacheableCall<'a> {
         expected.0.checked_sub(end).map(|past| past + 1)
     }
 
-    /// What an entry says of the head of the chain.
+    /// What an entry says about the head of the chain.
     pub(super) fn heads(&self, entry: &CacheEntry) -> Heads {
         let Some(result) = entry.result() else {
             return Heads::default();
@@ -107,7 +107,7 @@ impl<'a> CacheableCall<'a> {
         match self.class.method {
             // They say more than their slot.
             Method::GetEpochInfo | Method::GetLatestBlockhash => self.session.heads(result),
-            // Read when it was kept.
+            // Read when it was stored.
             _ if entry.dated => Heads::at(entry.read_at),
             _ => self.session.heads(result),
         }

@@ -2,13 +2,13 @@
 //!
 //! ```text
 //! 6 authorise ─ refused, or answered by the gateway itself ──────────▶ reply
-//! 7 memory ─ true ───────────────────────────────────────────────────▶ hit
+//! 7 memory ─ valid ──────────────────────────────────────────────────▶ hit
 //!   │   └ expired, within bounds ─▶ fetched anew in the background ──▶ stale
-//! 8 the same call under way? ─ wait for it ─ good ───────────────────▶ coalesced
+//! 8 identical call in flight? ─ wait for it ─ good ─────────────────▶ coalesced
 //!   │ no: lead                    └ failed ─▶ once more from 8
-//! 9 Redis ─ true ────────────────────────────────────────────────────▶ hit
+//! 9 Redis ─ valid ───────────────────────────────────────────────────▶ hit
 //!   │   └ another gateway fetches it (if configured) ─ wait for it ──▶ coalesced
-//! 10 upstreams ─▶ 11 store it, and tell those who wait ──────────────▶ miss
+//! 10 upstreams ─▶ 11 store it, and release those that wait ───────────▶ miss
 //!        └ failed ─▶ an expired answer, within bounds ───────────────▶ stale
 //! ```
 
@@ -34,7 +34,7 @@ use crate::error::Rejection;
 use crate::jsonrpc::{self, Call, Id, RequestEntry};
 use crate::solana::{Class, Idempotency, Method};
 
-/// The outcome of an entry that is no call.
+/// The outcome of an invalid entry.
 const INVALID: &str = "invalid";
 /// The outcome of a call that no node would serve, and none was asked.
 const UNASKED: &str = "refused_unasked";
@@ -68,8 +68,8 @@ pub(super) async fn answer_again(request: &Request, entry: RequestEntry) -> Call
     run(request, &call, &call_plan).await
 }
 
-/// The list of steps for one call. Steps 1 to 4 (edge, auth, body, parse) lie behind it; `call_plan`
-/// is what step 5 made of the call.
+/// The list of steps for one call. Steps 1 to 4 (edge, auth, body, parse) come before it;
+/// `call_plan` is the result of step 5.
 async fn run(request: &Request, call: &Call, call_plan: &Arc<CallPlan>) -> CallReply {
     let class = &call_plan.class;
     let Some(id) = &call.id else {
@@ -77,7 +77,7 @@ async fn run(request: &Request, call: &Call, call_plan: &Arc<CallPlan>) -> CallR
         return CallReply::nothing(class.method.label());
     };
 
-    // 6 authorise, and answer what takes no upstream.
+    // 6 authorise, and answer what needs no upstream.
     if let Some(reply) = refused_or_own(request, call, class, id) {
         return reply;
     }
@@ -95,16 +95,16 @@ async fn run(request: &Request, call: &Call, call_plan: &Arc<CallPlan>) -> CallR
         MemoryAnswer::Miss(expired) => expired,
     };
 
-    // 8 to 11. Boxed: waiting there takes some kilobytes, which a hit does without.
+    // 8 to 11. Boxed: their future takes some kilobytes, which a hit does not need.
     let (fetched, status) = Box::pin(fetch(&cacheable)).await;
 
-    // 12 reply: the caller's id goes back in; nothing else is touched.
+    // 12 reply: the caller's id goes back in; nothing else changes.
     cacheable.reply(fetched, status, expired, id)
 }
 
 /// Steps 8 to 11, for a call that memory does not answer.
 async fn fetch(cacheable: &CacheableCall<'_>) -> (Fetched, CacheStatus) {
-    // 8 join the same call under way.
+    // 8 join an identical call in flight.
     let leader = match cacheable.join().await {
         Joined::Shared(shared) => return (Fetched::Shared(shared), CacheStatus::Coalesced),
         Joined::TimedOut => return (Fetched::TimedOut, CacheStatus::Coalesced),
@@ -112,7 +112,7 @@ async fn fetch(cacheable: &CacheableCall<'_>) -> (Fetched, CacheStatus) {
         Joined::Alone => None,
     };
 
-    // 9 look up in Redis, once for all who wait.
+    // 9 look up in Redis, once for all that wait.
     let found = match leader {
         Some(_) => cacheable.look_up_remote().await,
         None => RemoteLookup::NotFound(None),
@@ -133,7 +133,7 @@ async fn fetch(cacheable: &CacheableCall<'_>) -> (Fetched, CacheStatus) {
     )
 }
 
-/// Tells those who wait what Redis had.
+/// Gives those that wait what Redis had.
 fn known(leader: Option<Leader<SharedOutcome>>, entry: Arc<CacheEntry>) -> Fetched {
     let known = SharedOutcome::Known(entry);
     if let Some(leader) = leader {
@@ -142,7 +142,7 @@ fn known(leader: Option<Leader<SharedOutcome>>, entry: Arc<CacheEntry>) -> Fetch
     Fetched::Shared(known)
 }
 
-/// Steps 10 and 11: asks upstreams, keeps what they say, and tells those who wait.
+/// Steps 10 and 11: asks upstreams, stores their answer, and releases those that wait.
 async fn dispatch_and_store(
     cacheable: &CacheableCall<'_>,
     leader: Option<Leader<SharedOutcome>>,
@@ -171,7 +171,7 @@ async fn dispatch_and_store(
     (delivered, attempt_summary)
 }
 
-/// Steps 10 and 11 in the background, unless the same call is under way already.
+/// Steps 10 and 11 in the background, unless an identical call is in flight already.
 fn refresh(cacheable: &CacheableCall<'_>) {
     let FlightRole::Lead(leader) = cacheable.join_flight() else {
         return;
@@ -192,7 +192,7 @@ fn refresh(cacheable: &CacheableCall<'_>) {
     }));
 }
 
-/// Steps 10 and 12 of a call that the cache has no part in.
+/// Steps 10 and 12 of a call without the cache.
 async fn run_uncached(request: &Request, call: &Call, class: &Class, id: &Id) -> CallReply {
     let session = request.session(class);
     let (delivered, attempt_summary) = dispatch(request, call, class, &session).await;
@@ -205,20 +205,21 @@ async fn run_uncached(request: &Request, call: &Call, class: &Class, id: &Id) ->
     }
 }
 
-/// Step 6: the reply to a call that goes to no upstream, because it is refused or because the gateway
-/// knows the answer itself. How much the caller may ask was settled with the request; here, what.
+/// Step 6: the reply to a call that goes to no upstream, because it is refused or because the
+/// gateway knows the answer itself. How many calls the caller may make was decided with the
+/// request; here, which.
 fn refused_or_own(request: &Request, call: &Call, class: &Class, id: &Id) -> Option<CallReply> {
     let label = class.method.label();
-    // What the operator closed is refused before it costs anybody anything.
+    // A denied method is refused before it costs anything.
     if request.snapshot.denies(call.method()) {
         return Some(CallReply::rejected(&Rejection::MethodRefused, id, label));
     }
-    // What no node would serve needs no node to say so.
+    // What no node would serve is refused without asking one.
     if let Some(refusal) = class.refusal {
         let body = jsonrpc::error_reply(id, &refusal.error(), false);
         return Some(CallReply::own(body, label, UNASKED));
     }
-    // The gateway's own health is what a client means, not that of the node it happens to hit.
+    // Clients mean the gateway's own health, not that of the node that would answer.
     if class.method == Method::GetHealth {
         return Some(health(request, id));
     }

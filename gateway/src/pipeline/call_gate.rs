@@ -1,5 +1,5 @@
-//! The turn of a call where the gateway as a whole may have only so many in progress: who is let on, and
-//! who is turned away, by class.
+//! `limits.calls`: limits the calls in progress of the whole gateway, and decides which wait and
+//! which are refused, by class.
 
 use std::sync::Arc;
 
@@ -13,7 +13,7 @@ use crate::limit::{Gate, GatePermit, PermitRequest};
 use crate::snapshot::Snapshot;
 use crate::solana::{Class, Priority};
 
-/// How long who is turned away is told to wait.
+/// Wait time reported to a refused caller.
 const MOMENT: Duration = Duration::from_secs(1);
 
 const SECONDS: [f64; 9] = [0.001, 0.005, 0.025, 0.1, 0.25, 0.5, 1.0, 5.0, 30.0];
@@ -32,9 +32,9 @@ pub(super) struct CallGate {
 struct ClassMetrics {
     at_once: IntCounter,
     queued: IntCounter,
-    /// More waited than may.
+    /// Too many were waiting.
     shed: IntCounter,
-    /// It waited for too long.
+    /// It waited too long.
     late: IntCounter,
     waited: Histogram,
 }
@@ -94,10 +94,10 @@ impl CallGate {
 }
 
 impl Pipeline {
-    /// Waits for the turn of a call that an upstream is to be asked for. `None` where there is no bound.
+    /// Waits until a call may be sent to an upstream. `None` without a limit.
     ///
     /// # Errors
-    /// It is turned away.
+    /// It is refused.
     pub async fn turn(
         &self,
         snapshot: &Snapshot,
@@ -141,7 +141,7 @@ impl Pipeline {
         })
     }
 
-    /// For the metrics, when they are read.
+    /// Updates the gauges when metrics are scraped.
     pub fn tell_metrics(&self) {
         let CallGate {
             gate,
@@ -154,7 +154,7 @@ impl Pipeline {
         waiting.set(number(gate.waiting()));
     }
 
-    /// For `/status`; null where there is no bound.
+    /// For `/status`; null without a limit.
     pub fn admission_status(&self, snapshot: &Snapshot) -> serde_json::Value {
         let gate = &self.metrics.turns.gate;
         match snapshot.config.limits.calls {
@@ -169,7 +169,7 @@ impl Pipeline {
 }
 
 impl Request {
-    /// The turn of one of its calls.
+    /// Waits for the turn of one of its calls.
     pub(super) async fn turn(&self, class: &Class) -> Result<Option<GatePermit>, Rejection> {
         if self.snapshot.config.limits.calls.is_none() {
             return Ok(None);

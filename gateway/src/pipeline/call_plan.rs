@@ -1,9 +1,9 @@
-//! What a call means: its class, and the keys its answer may stand under. Found out once for calls
-//! that are made again and again: reading and hashing their parameters costs more than the look
-//! into memory that follows.
+//! The plan of a call: its class, and the keys its answer may be stored under. Computed once for
+//! repeated calls: parsing and hashing their parameters costs more than the memory lookup that
+//! follows.
 //!
-//! Nothing here depends on the configuration. What does depend on the cluster is found out again
-//! when the cluster is another one.
+//! Nothing here depends on the configuration. What depends on the cluster is computed again when
+//! the cluster changes.
 
 use std::hash::{Hash, Hasher};
 use std::sync::Arc;
@@ -15,16 +15,16 @@ use crate::cache::{CacheKey, KeyScope, ScopedKeys};
 use crate::jsonrpc::Call;
 use crate::solana::{self, Class, Finality, Idempotency};
 
-/// Bytes of all remembered calls, about.
+/// Approximate memory of all remembered calls, in bytes.
 const MOST: u64 = 4 * 1024 * 1024;
 
-/// What one call takes beyond its text, about.
+/// Approximate memory of one call besides its text.
 const OVERHEAD: usize = 256;
 
-/// Longer calls are read each time.
+/// Longer calls are parsed each time.
 const LONGEST: usize = 1024;
 
-/// What a call means.
+/// The plan of a call.
 #[derive(Clone, Debug)]
 pub(super) struct CallPlan {
     pub class: Class,
@@ -32,22 +32,22 @@ pub(super) struct CallPlan {
     pub cache_keys: Option<CacheKeys>,
 }
 
-/// Where the answer to a call may stand.
+/// Where the answer to a call may be stored.
 #[derive(Clone, Debug)]
 pub(super) struct CacheKeys {
     /// The genesis hash.
     pub cluster: Arc<String>,
     /// Answers at the call's commitment.
     pub live: CacheKey,
-    /// Answers for good, for the methods that have such.
+    /// Permanent answers, for the methods that have such.
     pub permanent: Option<CacheKey>,
-    /// The same call under way.
+    /// The identical call in flight.
     pub in_flight: CacheKey,
 }
 
 impl CallPlan {
-    /// Reads the call. `variant` is what tells its answers apart besides; without a cluster there
-    /// is no place.
+    /// Parses the call. `variant` is what else distinguishes its answers; without a cluster there
+    /// are no keys.
     fn of(call: &Call, variant: &[u8], cluster: Option<&Arc<String>>) -> Self {
         let class = solana::classify(call.method(), call.params());
         let places = cluster.and_then(|cluster| CacheKeys::of(call, &class, variant, cluster));
@@ -57,7 +57,8 @@ impl CallPlan {
         }
     }
 
-    /// What the operator says is a read. Nothing is known of its answers, so that they have no place.
+    /// A method that the configuration declares a read. Nothing is known of its answers, so they
+    /// have no keys.
     pub(super) fn of_a_read() -> Self {
         Self {
             class: Class::foreign(Some(solana::Extension::Read)),
@@ -78,7 +79,7 @@ impl CacheKeys {
         let here = keys.at(scope);
         let flight = match class.context.min_context_slot {
             None => here,
-            // Its answer or refusal is none for those who ask for another slot.
+            // Its answer or refusal is not valid for calls that request another slot.
             Some(slot) => {
                 let variant = [variant, b"@", &slot.0.to_be_bytes()].concat();
                 ScopedKeys::new(cluster, &canonical, &variant).at(scope)
@@ -93,7 +94,7 @@ impl CacheKeys {
     }
 }
 
-/// Whether answers of this finality may become true for good.
+/// Whether answers of this finality may become permanent.
 const fn may_become_permanent(finality: Finality) -> bool {
     matches!(
         finality,
@@ -101,7 +102,7 @@ const fn may_become_permanent(finality: Finality) -> bool {
     )
 }
 
-/// The meanings of calls that were made before.
+/// The plans of earlier calls.
 #[derive(Debug)]
 pub(super) struct CallPlans(Cache<OwnedCallText, Arc<CallPlan>, ByLength>);
 
@@ -113,7 +114,7 @@ impl Default for CallPlans {
 }
 
 impl CallPlans {
-    /// What a call means in this cluster.
+    /// The plan of a call in this cluster.
     pub(super) fn of(
         &self,
         call: &Call,
@@ -148,7 +149,7 @@ impl CallPlan {
     }
 }
 
-/// A call as it is written.
+/// The text of a call.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 struct CallText<'a> {
     method: &'a str,
@@ -156,7 +157,7 @@ struct CallText<'a> {
     variant: &'static [u8],
 }
 
-/// The same, to be kept.
+/// The same, owned.
 #[derive(Clone, Debug, PartialEq, Eq)]
 struct OwnedCallText {
     method: Box<str>,

@@ -15,21 +15,21 @@ use crate::error::{JSON, Page, Rejection};
 use crate::jsonrpc::{Id, Splicer};
 use crate::upstream;
 
-/// One answer with what is to be said about it.
+/// One answer and the facts about it.
 #[derive(Debug)]
 pub(super) struct CallReply {
     pub body: CallBody,
     /// HTTP status if this answer is the whole response.
     pub status: u16,
     pub retry_after: Option<u64>,
-    /// What stands for this answer if it is the whole response, word for word.
+    /// The body that replaces it if it is the whole response, unchanged.
     pub page: Option<Page>,
-    /// The call was none that only reads, and went out to an upstream.
+    /// The call was not a pure read, and was sent to an upstream.
     pub wrote: bool,
     pub method: &'static str,
     pub outcome: &'static str,
     pub attempt_summary: AttemptSummary,
-    /// What part the cache had, where it could have had one.
+    /// The cache status, if the cache was involved.
     pub cache: Option<CacheStatus>,
 }
 
@@ -39,7 +39,7 @@ pub(super) enum CallBody {
     /// Notifications have no answer.
     Nothing,
     Whole(Bytes),
-    /// A large one that others are given too: before the id, the id, behind it.
+    /// A large one that is shared with others: before the id, the id, after it.
     Shared([Bytes; 3]),
     Stream(Box<CallBodyStream>),
 }
@@ -64,7 +64,7 @@ impl CallBody {
 }
 
 impl CallReply {
-    /// An answer of the gateway's own.
+    /// An answer of the gateway itself.
     pub(super) fn own(body: Bytes, method: &'static str, outcome: &'static str) -> Self {
         Self::upstream(
             CallBody::Whole(body),
@@ -126,8 +126,7 @@ impl CallReply {
         }
     }
 
-    /// The reply out of what upstreams delivered, with the caller's id put in. `tee` is shown what
-    /// streams.
+    /// The reply from what upstreams delivered, with the caller's id. `tee` receives what streams.
     pub(super) fn of_delivered(
         delivered: Delivered,
         id: &Id,
@@ -200,7 +199,7 @@ impl CallReply {
     }
 }
 
-/// An answer too large to be held, with the caller's id put in on the way through.
+/// An answer too large to be buffered, with the caller's id inserted as it passes.
 #[derive(Debug)]
 pub(super) struct CallBodyStream {
     splicer: Option<Splicer>,
@@ -213,8 +212,8 @@ pub(super) struct CallBodyStream {
 }
 
 impl CallBodyStream {
-    /// `head` is what has been read; `length` the length of the whole answer if it was announced.
-    /// `tee` is shown what the upstream sends.
+    /// `head` is what has been read; `length` the announced length of the whole answer. `tee`
+    /// receives what the upstream sends.
     pub(super) fn new(
         id: &Id,
         head: Bytes,

@@ -1,5 +1,5 @@
-//! Step 12: what became of a call turned into the caller's reply: its id put in, what the client was
-//! told remembered, and an expired entry given in place of a failure where that is allowed.
+//! Step 12: turns the result of a call into the caller's reply: inserts its id, records what the
+//! client was shown, and serves an expired entry in place of a failure where that is allowed.
 
 use std::sync::Arc;
 
@@ -12,17 +12,17 @@ use crate::dispatch::{AnswerPayload, AttemptSummary, Delivered, ToldHeads};
 use crate::error::Rejection;
 use crate::jsonrpc::{Answer, Id};
 
-/// From this size on an answer is not copied for each who gets it. Below, a copy is cheaper than to
-/// send pieces.
+/// From this size on an answer is not copied for each caller. Below, a copy is cheaper than sending
+/// pieces.
 const LARGE: usize = 8 * 1024;
 
-/// Where an answer that was not in memory came from.
+/// The source of an answer that was not in memory.
 pub(super) enum Fetched {
-    /// From upstreams, which this call was sent to.
+    /// Upstreams that this call was sent to.
     Upstream(Delivered, AttemptSummary),
-    /// From the same call of somebody else, or from Redis.
+    /// An identical call of another caller, or Redis.
     Shared(SharedOutcome),
-    /// From nobody: the deadline passed.
+    /// None: the deadline passed.
     TimedOut,
 }
 
@@ -79,7 +79,7 @@ impl CacheableCall<'_> {
         }
     }
 
-    /// Whether an answer past its time is better than the failure there is instead.
+    /// Whether an expired answer is better than the failure.
     fn may_stand_in(&self, entry: &CacheEntry) -> bool {
         let bound = self.request.snapshot.cache.stale_if_error();
         let Some(view) = self.view() else {
@@ -117,20 +117,20 @@ impl CacheableCall<'_> {
         CallReply::upstream(part, label, outcome, attempt_summary).cached(status)
     }
 
-    /// Remembers what the client is told.
+    /// Records what the client is shown.
     fn tell(&self, answer: &Answer) -> ToldHeads {
         let result = answer.result();
         let heads = result.map(|result| self.session.heads(result));
         heads.map_or_else(ToldHeads::default, |heads| self.session.tell(&heads))
     }
 
-    /// Counts a call that no upstream was asked for.
+    /// Counts a call that was answered without an upstream.
     fn count(&self, status: CacheStatus) {
         let metrics = &self.request.pipeline.cache.metrics;
         match status {
             CacheStatus::Hit => metrics.hit(self.class),
             CacheStatus::Coalesced => metrics.coalesced(self.class),
-            // An upstream is asked because of it, or was.
+            // An upstream is or was asked because of it.
             CacheStatus::Stale | CacheStatus::Miss | CacheStatus::Bypass => {}
         }
     }
@@ -145,7 +145,7 @@ impl CacheableCall<'_> {
         self.whole(answer, id, CacheStatus::Hit, attempt_summary)
     }
 
-    /// The reply out of a whole answer that this call did not fetch.
+    /// The reply from a whole answer that this call did not fetch.
     fn whole(
         &self,
         answer: Answer,
@@ -166,7 +166,7 @@ impl CacheableCall<'_> {
 }
 
 impl Fetched {
-    /// Whether no upstream could say anything about the matter.
+    /// Whether no upstream could answer at all.
     fn is_failure(&self) -> bool {
         match self {
             Self::TimedOut | Self::Shared(SharedOutcome::Failed(_)) => true,

@@ -1,6 +1,6 @@
-//! Forgetting what an upstream said that turned out to belong to another cluster: answers, and what
-//! clients were told of the head of the chain. A slot of another chain, far above this one's, would
-//! make every true answer look old.
+//! Forgets answers of an upstream that turned out to belong to another cluster, and what clients
+//! were shown of its head of the chain. A slot of another chain, far above this one's, would make
+//! every true answer look old.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -11,23 +11,23 @@ use perijove_core::telemetry::json;
 use super::Pipeline;
 use crate::upstream::Pool;
 
-/// Up to which generation of the pool what was said is forgotten.
+/// The generation of the pool up to which answers were forgotten.
 #[derive(Debug, Default)]
 pub(super) struct Forgotten {
     generation: AtomicU64,
-    /// Held while something is being forgotten: nobody is answered from it any more.
+    /// Held while answers are being forgotten, so that nothing is answered from them.
     forgetting: Mutex<()>,
 }
 
 impl Pipeline {
-    /// Forgets what strangers said, if one has been found out since the last time.
+    /// Forgets the answers of upstreams of another cluster, if one was found since the last time.
     pub(super) fn forget_strangers(&self, pool: &Pool) {
         if self.forgotten.generation.load(Ordering::Acquire) < pool.generation() {
             self.forget_now(pool);
         }
     }
 
-    /// The same for a call that keeps something while a stranger is found out.
+    /// The same for a call that stores something while such an upstream is found.
     pub(super) fn forget_since(&self, generation: u64, pool: &Pool) {
         if generation != pool.generation() {
             self.forgotten.generation.store(0, Ordering::Release);
@@ -48,7 +48,7 @@ impl Pipeline {
             .filter(|upstream| upstream.is_of_other_cluster())
             .map(|upstream| Arc::clone(upstream.name()))
             .collect();
-        // Answers first: from then on nobody is told of their slots any more.
+        // Answers first: from then on nobody is shown their slots any more.
         let answers = self.cache.forget(&unknown_methods);
         self.dispatch_state.floors.forget();
         self.forgotten

@@ -1,9 +1,9 @@
-//! Accounts that are read often: who reads them is counted, so that whoever can hear of them may
-//! listen, and what is heard is kept as an answer would be that came just then.
+//! Accounts that are read often: reads are counted, so that `pubsub` may subscribe to them, and
+//! notifications are kept like answers that arrived at that moment.
 //!
-//! What is heard lives as long as an answer of its slot, by the same rules. An account that has not
-//! changed in a slot is therefore asked for once in it, as ever: that nothing was told of it may also
-//! mean that nothing was told yet.
+//! A notification is valid as long as an answer of its slot, by the same rules. An account that has
+//! not changed in a slot is therefore still read once in it: a missing notification may also be a
+//! late one.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -21,10 +21,10 @@ use crate::jsonrpc::{Answer, Call};
 use crate::snapshot::Snapshot;
 use crate::solana::{self, Method};
 
-/// Accounts that are counted at most; who is not among them in one window may be in the next.
+/// Maximum number of counted accounts; others may be counted in the next window.
 const MOST: usize = 8192;
 
-/// Reads since they were looked at last.
+/// Reads since the last call of `take`.
 #[derive(Debug, Default)]
 pub struct HotReads(Mutex<HashMap<CacheKey, HotRead>>);
 
@@ -38,7 +38,7 @@ pub struct HotRead {
 }
 
 impl HotRead {
-    /// Under which it is found in memory; no other account and no other spelling has it.
+    /// The key under which it is found in memory; no other account or encoding has it.
     pub fn key(&self) -> CacheKey {
         self.key
     }
@@ -50,7 +50,7 @@ impl HotRead {
 }
 
 impl HotReads {
-    /// All of them, from zero on.
+    /// Takes all of them, and starts counting anew.
     pub fn take(&self) -> Vec<HotRead> {
         let reads = std::mem::take(&mut *self.0.lock());
         reads.into_values().collect()
@@ -58,7 +58,7 @@ impl HotReads {
 }
 
 impl CacheableCall<'_> {
-    /// Counts a read of an account, where those that are read often are to be followed.
+    /// Counts a read of an account, if hot accounts are followed.
     pub(super) fn count_read(&self) {
         let request = self.request;
         let is_account = self.class.method == Method::GetAccountInfo;
@@ -84,7 +84,7 @@ impl CacheableCall<'_> {
     }
 }
 
-/// What a subscription tells.
+/// The content of a notification.
 #[derive(Deserialize)]
 struct NotifiedAccount<'a> {
     context: NotifiedContext,
@@ -102,18 +102,18 @@ struct CachedAccount {
     lamports: u64,
 }
 
-/// What stands in the context of an answer besides its slot.
+/// The members of an answer's context besides its slot.
 #[derive(Deserialize)]
 struct AnsweredContext<'a> {
     #[serde(borrow, rename = "apiVersion")]
     api_version: Option<&'a RawValue>,
 }
 
-/// What was told in the shape of an answer that was given before, whose context may say more.
+/// A notification in the shape of an earlier answer, whose context may have more members.
 fn as_answered(told: &[u8], before: &[u8]) -> Option<Vec<u8>> {
     let NotifiedAccount { context, value } = serde_json::from_slice(told).ok()?;
     let held: CachedAccount = serde_json::from_str(value.get()).ok()?;
-    // Of an account that is no more, a node tells something else than it answers.
+    // For a deleted account, a notification differs from an answer.
     if held.lamports == 0 {
         return None;
     }
@@ -132,8 +132,8 @@ fn as_answered(told: &[u8], before: &[u8]) -> Option<Vec<u8>> {
 }
 
 impl Pipeline {
-    /// Keeps what a subscription to an account told, `{"context":…,"value":…}`, for those who read
-    /// it; `upstream` told it.
+    /// Keeps a notification of an account, `{"context":…,"value":…}`, from `upstream`, for calls
+    /// that read it.
     pub fn keep_heard(&self, snapshot: &Snapshot, hot: &HotRead, told: &Bytes, upstream: &str) {
         let pool = &snapshot.pool;
         let generation = pool.generation();
@@ -143,7 +143,7 @@ impl Pipeline {
         let (Some(upstream), Some(view)) = (upstream, pool.slots()) else {
             return;
         };
-        // It is hot because it was asked for: an answer is there, true or not.
+        // It is hot because it was read: an answer is there, valid or not.
         let before = self.cache.memory.get(&hot.key);
         let body = before
             .as_ref()

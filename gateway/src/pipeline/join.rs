@@ -1,4 +1,5 @@
-//! Step 8: a call waits for the same call under way, if there is one, instead of being made again.
+//! Step 8: a call waits for an identical call in flight, if there is one, instead of being sent
+//! again.
 
 use tokio::time::timeout_at;
 
@@ -8,25 +9,25 @@ use super::shared_outcome::SharedOutcome;
 use crate::cache::{FlightRole, FollowerOutcome, Leader};
 use crate::solana::{self, SlotView};
 
-/// Leaders that may fail before those who wait for them give up.
+/// Leaders that may fail before a follower stops waiting.
 const FAILED_LEADERS: u32 = 1;
 
-/// What a call has to do after it tried to join the same call under way.
+/// What a call has to do after it tried to join.
 pub(super) enum Joined {
-    /// Nothing more: the call it waited for has ended so.
+    /// Nothing more: the call it waited for ended like this.
     Shared(SharedOutcome),
     /// Nothing more: its deadline passed while it waited.
     TimedOut,
-    /// To make the call, for others as well.
+    /// Make the call, for others as well.
     Leads(Leader<SharedOutcome>),
-    /// To make the call for itself only.
+    /// Make the call for itself only.
     Alone,
 }
 
 impl CacheableCall<'_> {
-    /// Waits for the same call under way, or becomes the one that others wait for.
+    /// Waits for an identical call in flight, or becomes its leader.
     pub(super) async fn join(&self) -> Joined {
-        // Who wants an answer of now is not served by a call that began before.
+        // A caller that wants a fresh answer must not get that of an earlier call.
         let joins =
             self.request.cache_use == CacheUse::Normal && self.request.snapshot.cache.coalesces();
         if !joins {
@@ -56,7 +57,7 @@ impl CacheableCall<'_> {
         }
     }
 
-    /// Joins the same call if it is under way and did not begin too long ago.
+    /// Joins an identical call in flight, if it did not begin too long ago.
     pub(super) fn join_flight(&self) -> FlightRole<SharedOutcome> {
         let single_flight = &self.request.pipeline.single_flight;
         let Some(view) = self.view() else {
@@ -66,8 +67,8 @@ impl CacheableCall<'_> {
         single_flight.join_within(self.keys.in_flight, view.now, slots)
     }
 
-    /// Whether a shared answer is one for this caller: it does not lead him back, and was still true
-    /// when he asked, at `joined`.
+    /// Whether a shared answer is valid for this caller: not older than what it was shown, and not
+    /// expired when it asked, at `joined`.
     fn suits(&self, shared: &SharedOutcome, joined: Option<&SlotView>) -> bool {
         let result = match shared {
             SharedOutcome::Failed(_) | SharedOutcome::Unshared => return false,
@@ -77,13 +78,13 @@ impl CacheableCall<'_> {
             }
             SharedOutcome::Answer(answer, _) => answer.result(),
         };
-        // An error that is the call's own is the same at any time.
+        // An error that concerns the call is the same at any time.
         let Some(result) = result else { return true };
         let heads = self.session.heads(result);
         !self.was_over(result, joined) && !self.session.goes_backwards(&heads)
     }
 
-    /// Whether an answer that names its slot was past its time already at `joined`.
+    /// Whether an answer that contains its slot had expired at `joined`.
     fn was_over(&self, result: &[u8], joined: Option<&SlotView>) -> bool {
         let read_at = || {
             let wrapped = self.class.profile().wrapped;
@@ -92,7 +93,7 @@ impl CacheableCall<'_> {
         let slots = self.request.snapshot.cache.slots(self.class);
         let expected = joined.and_then(|view| view.expected(self.class.context.commitment));
         match (slots, expected, read_at()) {
-            // What is never kept may be of the slot the call began in.
+            // An answer that is never kept may be of the slot the call began in.
             (Some(slots), Some(expected), Some(read_at)) => {
                 read_at.0.saturating_add(slots.max(1)) <= expected.0
             }

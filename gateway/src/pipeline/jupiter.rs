@@ -1,7 +1,7 @@
-//! Jupiter's API as one readable list: route → refuse what makes no sense → (quotes: look up, join)
-//! → choose → attempts → remember → reply. Answers pass unchanged.
+//! Jupiter's API as one readable list: route → refuse invalid requests → (quotes: look up, join) →
+//! choose → attempts → remember → reply. Answers pass unchanged.
 //!
-//! Prices that ingest knows are [`super::price`]'s.
+//! Prices from ingest are served by [`super::price`].
 
 mod attempt;
 mod attempts;
@@ -51,11 +51,11 @@ pub struct ApiCall {
     /// Fields of the request that are passed on.
     pub fields: Vec<(&'static str, Bytes)>,
     pub body: Bytes,
-    /// The same for all requests of a consumer, or of what it calls a session.
+    /// Equal for all requests of a consumer, or of what it calls a session.
     pub affinity: u64,
     pub started: Instant,
     pub cache_use: CacheUse,
-    /// The best of several quotes is asked for.
+    /// The best of several quotes is requested.
     pub optimize: bool,
     /// The operator's fee was added.
     pub charged: bool,
@@ -65,7 +65,7 @@ impl ApiCall {
     /// Answers it.
     ///
     /// # Errors
-    /// It is refused in the gateway's own name.
+    /// It is refused by the gateway itself.
     pub async fn answer(mut self) -> Result<ApiResponse, Rejection> {
         self.query = jupiter::without_keys(&self.query);
         let path = std::mem::take(&mut self.path);
@@ -86,7 +86,8 @@ impl ApiCall {
         answered
     }
 
-    /// Whoever else is told the answer has not sent what came beside the query, so it must not matter.
+    /// Other callers that share the answer have not sent the other fields, so these must not
+    /// matter.
     fn leave_out_what_is_not_shared(&mut self) {
         self.body = Bytes::new();
         self.fields = vec![("accept", Bytes::from_static(jupiter::JSON.as_bytes()))];
@@ -144,7 +145,7 @@ impl ApiCall {
         &self.snapshot.config.jupiter.optimizer
     }
 
-    /// A request as one upstream gets it; none if it has not that part of the API.
+    /// The request for one upstream; `None` if it does not serve that part of the API.
     fn request_of(
         &self,
         route: &ApiRoute<'_>,
@@ -159,12 +160,12 @@ impl ApiCall {
         })
     }
 
-    /// Where the cluster is.
+    /// The newest slot of the cluster.
     fn tip(&self) -> Option<Slot> {
         self.snapshot.pool.slots().map(|view| view.now)
     }
 
-    /// When the answer is no longer of use.
+    /// When the answer is no longer useful.
     fn deadline(&self) -> Instant {
         self.started + self.snapshot.config.limits.request_timeout
     }
@@ -178,7 +179,7 @@ impl ApiCall {
         ApiAttempts::new(self, route, origin).run().await
     }
 
-    /// Sends it to the upstreams, and remembers whose answer was.
+    /// Sends it to the upstreams, and remembers which one answered.
     async fn forward(&self, route: &ApiRoute<'_>) -> Result<ApiResponse, Rejection> {
         let product = route.product;
         let origin = match product {
@@ -221,7 +222,7 @@ impl ApiCall {
     }
 }
 
-/// Whether answers are kept, or told to several.
+/// Whether answers are kept, or shared by several callers.
 fn is_shared(method: &Method, product: Product) -> bool {
     let read = matches!(
         product,

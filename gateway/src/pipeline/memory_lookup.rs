@@ -1,4 +1,4 @@
-//! Step 7: a call is answered from memory, where that has an answer that is true for its caller.
+//! Step 7: a call is answered from memory, if an answer there is valid for its caller.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -10,19 +10,19 @@ use crate::cache::{CacheEntry, CacheKey, CacheTier, EntryFreshness, Lookup};
 use crate::jsonrpc::Id;
 use crate::solana::SlotView;
 
-/// What memory answers a call with.
+/// The result of answering from memory.
 pub(super) enum MemoryAnswer {
-    /// An answer that is true now.
+    /// An answer that is valid now.
     Fresh(CallReply),
-    /// An expired one within `cache.stale_while_revalidate`, to be fetched anew in the background.
+    /// An expired one within `cache.stale_while_revalidate`, to be refreshed in the background.
     Stale(CallReply),
-    /// Nothing. What has expired may still stand in for a failure.
+    /// Nothing. An expired entry may still replace a failure.
     Miss(Option<Arc<CacheEntry>>),
 }
 
 /// What memory has under a call's keys.
 pub(super) enum MemoryLookup {
-    /// True now.
+    /// Valid now.
     Fresh(Arc<CacheEntry>),
     /// Expired this many slots ago.
     Stale(Arc<CacheEntry>, u64),
@@ -62,7 +62,7 @@ impl CacheableCall<'_> {
         found
     }
 
-    /// The same, not counted.
+    /// The same, without counting.
     pub(super) fn find_in_memory(&self, view: &SlotView) -> (MemoryLookup, Lookup) {
         let cache = &self.request.pipeline.cache;
         let (mut found, mut result) = (MemoryLookup::Nothing, Lookup::Miss);
@@ -89,7 +89,8 @@ impl CacheableCall<'_> {
         (found, result)
     }
 
-    /// Moves an entry whose slot has become final to the shelf where every commitment finds it.
+    /// Moves an entry whose slot has become final to the permanent scope, where every commitment
+    /// finds it.
     fn promote(&self, found_under: CacheKey, entry: &Arc<CacheEntry>) {
         let Some(settled) = self
             .keys
@@ -99,7 +100,7 @@ impl CacheableCall<'_> {
             return;
         };
         let cache = &self.request.pipeline.cache;
-        // How long it lives in seconds is of no account for what is true for good.
+        // The lifetime in seconds does not matter for permanent entries.
         cache.put(settled, &Arc::new(entry.made_permanent()), Duration::ZERO);
         cache.memory.remove(&found_under);
     }

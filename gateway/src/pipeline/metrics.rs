@@ -50,7 +50,7 @@ struct PreparedMethods {
     cached: [IntCounter; CacheStatus::ALL.len()],
 }
 
-/// Calls of one class that upstreams were asked for.
+/// Calls of one class that were sent to upstreams.
 #[derive(Debug)]
 struct OfClass {
     class: &'static str,
@@ -58,7 +58,7 @@ struct OfClass {
     refused: IntCounter,
 }
 
-/// The same for people, since the start.
+/// The same for the status page, since the start.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 pub struct ClassStatus {
     pub class: &'static str,
@@ -119,26 +119,26 @@ impl PipelineMetrics {
             turns: CallGate::register(registry)?,
             usual,
         };
-        // The families are there from the start; a method has series of its own once it is called.
+        // The families exist from the start; a method gets series of its own once it is called.
         metrics.usual(Method::Other);
         Ok(metrics)
     }
 
-    /// Something came that holds no call. It takes no time worth measuring.
+    /// Counts a body without a valid call. It takes no time worth measuring.
     pub(super) fn no_call(&self, outcome: &'static str) {
         self.calls
             .with_label_values(&[Method::Other.label(), outcome])
             .inc();
     }
 
-    /// A caller's plan did not allow a request.
+    /// Counts a request refused by the caller's plan.
     pub(super) fn refused_by_plan(&self, plan: &str, reason: &'static str) {
         self.refused_by_plan
             .with_label_values(&[plan, reason])
             .inc();
     }
 
-    /// An upstream was asked for a call of this class, and whether it answered.
+    /// Counts a call of this class that was sent to an upstream, and whether it was answered.
     pub(super) fn asked(&self, class: Priority, answered: bool) {
         if let Some(of_class) = self.classes.get(class as usize) {
             let counter = if answered {
@@ -150,7 +150,7 @@ impl PipelineMetrics {
         }
     }
 
-    /// Calls that upstreams were asked for, by class, from the lowest.
+    /// Calls sent to upstreams, by class, from the lowest.
     pub fn classes(&self) -> [ClassStatus; Priority::ALL.len()] {
         self.classes.each_ref().map(|of_class| ClassStatus {
             class: of_class.class,
@@ -159,7 +159,7 @@ impl PipelineMetrics {
         })
     }
 
-    /// An answer of a batch is older than one before it.
+    /// Counts an answer of a batch that is older than one before it.
     pub(super) fn out_of_order(&self, asked_again: bool) {
         if asked_again {
             self.asked_again.inc();
@@ -225,7 +225,7 @@ fn by_class(registry: &Registry) -> prometheus::Result<[OfClass; Priority::ALL.l
     Ok(counters)
 }
 
-/// The two ways in which an answer of a batch may have been out of order.
+/// What can happen with an answer of a batch that is out of order.
 fn out_of_order(registry: &Registry) -> prometheus::Result<[IntCounter; 2]> {
     let out_of_order = IntCounterVec::new(
         Opts::new(
@@ -240,7 +240,7 @@ fn out_of_order(registry: &Registry) -> prometheus::Result<[IntCounter; 2]> {
     Ok(counters)
 }
 
-/// An alert sees the first refusal of a series that was there before it.
+/// The series exists before the first refusal, so that an alert sees it.
 fn refused_by_plan(registry: &Registry) -> prometheus::Result<IntCounterVec> {
     let refused = IntCounterVec::new(
         Opts::new(

@@ -1,5 +1,6 @@
-//! Prices of tokens in the shape of Jupiter's price API, as ingest has put them into Redis. What it does not know
-//! Jupiter is asked for, where there is an upstream for that; what nobody knows is left out.
+//! Prices of tokens in the shape of Jupiter's price API, as ingest wrote them to Redis. Missing
+//! ones are requested from Jupiter, if there is an upstream for that; tokens without a price are
+//! left out.
 
 mod metrics;
 
@@ -25,22 +26,22 @@ use crate::snapshot::Snapshot;
 /// The method in logs, and the product in metrics.
 const PRICE: &str = "price";
 
-/// The outcome of a request that Redis has answered, whatever it knew.
+/// The outcome of a request that Redis answered, with or without prices.
 const OK: &str = "ok";
 
-/// The outcome of one that it has not.
+/// The outcome of one that it did not.
 const UNAVAILABLE: &str = "unavailable";
 
-/// How the look for one token ended.
+/// The result of the lookup for one token.
 type PriceLookup = Result<Dollars, Lookup>;
 
 impl Pipeline {
-    /// Answers `GET /price/v3?ids=…`. What ingest does not know, `jupiter` is asked for, where there is
-    /// an upstream that has prices.
+    /// Answers `GET /price/v3?ids=…`. Prices that ingest does not have are requested through
+    /// `jupiter`, if an upstream has prices.
     ///
     /// # Errors
-    /// Prices are not served, or the query names no tokens. That Redis does not answer is no error:
-    /// then nothing is known.
+    /// Prices are not served, or the query is invalid. It is not an error if Redis does not answer:
+    /// then no price is known.
     pub async fn prices(
         &self,
         snapshot: &Snapshot,
@@ -93,22 +94,22 @@ impl Pipeline {
     }
 }
 
-/// What came of a request.
+/// The answer to a request.
 struct PriceAnswer {
     prices: Vec<(Pubkey, Dollars)>,
-    /// What Jupiter has said of others, as it wrote it.
+    /// Jupiter's prices for others, as it wrote them.
     others: Vec<(Pubkey, Bytes)>,
-    /// For each token that was asked for.
+    /// For each requested token.
     told: Vec<PriceOutcome>,
     source: AnswerSource,
-    /// Of the oldest trade that was made use of.
+    /// Age of the oldest trade that was used.
     age: Option<Duration>,
     /// Milliseconds since 1970.
     now: u64,
 }
 
 impl PriceAnswer {
-    /// `found` is what was found of each. Prices that may be further off than `most` are left out.
+    /// `found` is the result for each token. Prices less certain than `most` are left out.
     fn of(ids: &[Pubkey], found: &[PriceLookup], freshness: &PriceFreshness, most: f64) -> Self {
         let mut prices = Vec::with_capacity(ids.len());
         let told = ids.iter().zip(found).map(|(id, found)| match found {
@@ -139,14 +140,14 @@ impl PriceAnswer {
         }
     }
 
-    /// The tokens that nothing is told of.
+    /// The tokens without a price so far.
     fn missing(&self, ids: &[Pubkey]) -> Vec<Pubkey> {
         let told = ids.iter().zip(&self.told);
         let missing = told.filter(|(_, told)| **told != PriceOutcome::Fresh);
         missing.map(|(id, _)| *id).collect()
     }
 
-    /// Adds what Jupiter has said.
+    /// Adds Jupiter's prices.
     fn add(&mut self, ids: &[Pubkey], others: Vec<(Pubkey, Bytes)>) {
         if others.is_empty() {
             return;
@@ -202,7 +203,7 @@ mod tests {
     const TOKEN: Pubkey = Pubkey([7; 32]);
     const OTHER: Pubkey = Pubkey([8; 32]);
 
-    /// A price that rests on trades of so many seconds ago.
+    /// A price based on trades of so many seconds ago.
     fn price(usd: f64, seconds: u64) -> Dollars {
         let since = (NOW - 1_000 * seconds).cast_signed();
         Dollars {

@@ -1,5 +1,5 @@
-//! Step 9: a call is answered from Redis, where gateways share what they know; or waits for another
-//! gateway that is about to.
+//! Step 9: a call is answered from Redis, which gateways share; or waits for another gateway that
+//! is making it.
 
 use std::sync::Arc;
 
@@ -12,17 +12,17 @@ use crate::cache::{
     Awaited, CacheEntry, CacheKey, CacheTier, Claim, Claimed, EntryFreshness, Lookup, RedisCache,
 };
 
-/// What was found beyond this gateway.
+/// The result beyond this gateway.
 pub(super) enum RemoteLookup {
     Found(Arc<CacheEntry>),
-    /// Another gateway was fetching it, and has.
+    /// Another gateway was fetching it, and its answer arrived.
     FetchedByOther(Arc<CacheEntry>),
-    /// It is for the caller to fetch; with a claim, others wait for it.
+    /// The caller has to fetch it; with a claim, others wait for it.
     NotFound(Option<Claim>),
 }
 
 impl CacheableCall<'_> {
-    /// What became known since the first look, to this gateway or to another.
+    /// What was stored since the memory lookup, by this gateway or another.
     pub(super) async fn look_up_remote(&self) -> RemoteLookup {
         if !self.reads() {
             return RemoteLookup::NotFound(None);
@@ -55,7 +55,7 @@ impl CacheableCall<'_> {
         }
     }
 
-    /// Looks for what another gateway fetches, until it is there or no longer to be expected.
+    /// Waits for what another gateway fetches, until it is there or no longer expected.
     async fn wait_for_other_gateway(
         &self,
         remote: &RedisCache,
@@ -70,13 +70,13 @@ impl CacheableCall<'_> {
         None
     }
 
-    /// What is true of what Redis has. Each look is told to `count`.
+    /// The valid entry in Redis, if any. Each lookup is reported to `count`.
     async fn look_up_redis(
         &self,
         remote: &RedisCache,
         count: impl Fn(Lookup),
     ) -> Option<Arc<CacheEntry>> {
-        // All at once: one deadline for all of them.
+        // All keys at once: one deadline for all of them.
         let keys: SmallVec<[CacheKey; 2]> = self.keys().collect();
         let looked_up = remote.get_many(&keys).await;
         for (key, looked_up) in keys.into_iter().zip(looked_up) {
@@ -96,7 +96,8 @@ impl CacheableCall<'_> {
         looked_up: Result<CacheEntry, Lookup>,
     ) -> Result<Arc<CacheEntry>, Lookup> {
         let entry = looked_up?;
-        // Before it was found out, here or by another gateway.
+        // It may be from before an upstream of another cluster was found, here or by another
+        // gateway.
         let pool = &self.request.snapshot.pool;
         let giver = pool.upstream(&entry.upstream);
         if giver.is_some_and(|upstream| upstream.is_of_other_cluster()) {

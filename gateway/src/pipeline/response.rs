@@ -1,4 +1,4 @@
-//! A response without a framework: status, body and what a log line says of it.
+//! A response without framework types: status, body and the facts for the log line.
 
 use std::pin::Pin;
 use std::time::Duration;
@@ -20,33 +20,33 @@ pub struct Response {
     pub body: ResponseBody,
     /// Whole seconds.
     pub retry_after: Option<u64>,
-    /// Where it comes from if not from an upstream.
+    /// The origin if no upstream gave the answer.
     pub provenance: Option<Provenance>,
-    /// The place of the request in its caller's plan, until the answer is written.
+    /// The caller's admission, held until the answer is written.
     pub admitted: Option<AdmittedRequest>,
-    /// What is left of the plan of a caller who was refused.
+    /// What is left of the plan of a refused caller.
     pub remaining: Option<Remaining>,
     pub summary: RequestSummary,
 }
 
-/// Where an answer comes from that no upstream has given.
+/// The origin of an answer that no upstream has given.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Provenance {
     pub source: AnswerSource,
-    /// Of the oldest thing it says.
+    /// Age of the oldest item in it.
     pub age: Option<Duration>,
 }
 
-/// Who knew.
+/// The source.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum AnswerSource {
-    /// Ingest, by way of Redis.
+    /// Ingest, through Redis.
     Ingest,
     /// Jupiter.
     Jupiter,
-    /// Ingest of some, Jupiter of others.
+    /// Ingest for some, Jupiter for others.
     Both,
-    /// Nobody: Redis has not answered.
+    /// None: Redis did not answer.
     Nobody,
 }
 
@@ -70,18 +70,18 @@ pub struct RequestSummary {
     pub calls: usize,
     pub outcome: &'static str,
     pub attempt_summary: AttemptSummary,
-    /// What part the cache had; `None` where it differs within a batch or means nothing.
+    /// The cache status; `None` if it differs within a batch or does not apply.
     pub cache: Option<CacheStatus>,
 }
 
-/// The newline that ends every answer of a node is the edge's to add.
+/// The edge adds the newline that ends every answer of a node.
 #[derive(Debug)]
 pub enum ResponseBody {
     Empty,
     Whole(Bytes),
-    /// As it is, to its last byte.
+    /// Unchanged, byte for byte.
     Verbatim(Bytes),
-    /// One after the other; the bytes are others' too.
+    /// One after the other; the bytes are shared with other responses.
     Shared([Bytes; 3]),
     Stream {
         /// About how long the body is, if known: enough to decide on compression.
@@ -91,7 +91,7 @@ pub enum ResponseBody {
 }
 
 impl ResponseBody {
-    /// Bytes of it that are there.
+    /// Bytes of it that are available.
     fn len(&self) -> usize {
         match self {
             Self::Empty | Self::Stream { .. } => 0,
@@ -104,7 +104,7 @@ impl ResponseBody {
 /// A body that is not held in memory. Reading it slowly slows down the upstream.
 pub struct ResponseStream {
     chunks: Pin<Box<dyn Stream<Item = Result<Bytes, ResponseStreamFault>> + Send>>,
-    /// Counts its bytes where the caller's plan limits them.
+    /// Counts its bytes if the caller's plan limits them.
     meter: Option<Meter>,
 }
 
@@ -144,7 +144,7 @@ impl std::fmt::Debug for ResponseStream {
 }
 
 impl Response {
-    /// The answer to a request that was admitted; its bytes count where the plan limits them.
+    /// The answer to an admitted request; its bytes are counted if the plan limits them.
     #[must_use]
     pub fn of_admitted(self, admitted: Option<AdmittedRequest>) -> Self {
         let Some(meter) = admitted

@@ -1,4 +1,4 @@
-//! What those who wait for somebody else's call are told.
+//! What followers of a call get.
 
 use std::sync::Arc;
 
@@ -12,17 +12,17 @@ use crate::upstream::Upstream;
 /// The end of a shared call.
 #[derive(Clone, Debug)]
 pub(super) enum SharedOutcome {
-    /// It was known after all.
+    /// It was in the cache after all.
     Known(Arc<CacheEntry>),
-    /// An answer that would be the same for everybody: a result, or an error that is the call's own.
+    /// An answer that is the same for every caller: a result, or an error that concerns the call.
     Answer(Answer, Option<Arc<Upstream>>),
-    /// It failed, and might not the next time. With the upstream's words, if it had any.
+    /// It failed, and might not the next time. With the upstream's error, if there was one.
     Failed(SharedFailure),
-    /// The answer is too large to be held for others.
+    /// The answer is too large to be kept for others.
     Unshared,
 }
 
-/// A failure as its caller is told of it.
+/// A failure as the caller sees it.
 #[derive(Clone, Debug)]
 pub(super) enum SharedFailure {
     Said(Answer, Option<Arc<Upstream>>),
@@ -43,9 +43,9 @@ impl SharedOutcome {
         }
     }
 
-    /// What an upstream said.
+    /// The answer of an upstream.
     fn said(answer: &Answer, upstream: Option<Arc<Upstream>>) -> Self {
-        // Results are for everybody.
+        // Results are valid for every caller.
         let own = |error| !answer.is_anonymous() && is_the_calls_own(error);
         if answer.error().is_none_or(own) {
             Self::Answer(answer.clone(), upstream)

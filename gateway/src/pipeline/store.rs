@@ -1,4 +1,4 @@
-//! Step 11: an answer is kept in memory and in Redis for as long as it is true.
+//! Step 11: an answer is stored in memory and in Redis for as long as it is valid.
 
 use std::sync::Arc;
 
@@ -8,12 +8,12 @@ use crate::dispatch::{AnswerPayload, AttemptSummary, Delivered};
 use crate::solana;
 
 impl CacheableCall<'_> {
-    /// Keeps an answer if it may be, and says whether it was the whole one.
+    /// Stores an answer if it may be kept, and returns whether it was complete.
     pub(super) fn store(&self, delivered: &Delivered, attempt_summary: &AttemptSummary) -> bool {
         let Delivered::Payload(AnswerPayload::Whole(answer)) = delivered else {
             return false;
         };
-        // Another upstream may have what this one says is not there.
+        // Another upstream may have what this one says does not exist.
         if attempt_summary.unproven {
             return false;
         }
@@ -37,7 +37,7 @@ impl CacheableCall<'_> {
         let admitted = snapshot
             .cache
             .admit(answer, &dated, self.class, &view, &source);
-        // For good only from an upstream that has shown to be of this cluster.
+        // Permanently only from an upstream that was verified to belong to this cluster.
         let trusted = |scope| scope != KeyScope::Permanent || upstream.is_of(&self.keys.cluster);
         let admitted = admitted.filter(|(scope, _)| trusted(*scope));
         let kept = admitted.is_some();

@@ -1,4 +1,5 @@
-//! Keeping what is too large to be held before it is sent on: copied while it streams by.
+//! Keeps answers that are too large to be buffered before they are sent on: they are copied while
+//! they stream.
 
 use std::fmt;
 use std::sync::Arc;
@@ -10,7 +11,7 @@ use crate::cache::AnswerCopy;
 use crate::dispatch::{AnswerPayload, AttemptSummary, Delivered};
 use crate::jsonrpc::{Answer, RequestId};
 
-/// A copy in the making, and what to do with it.
+/// A copy in progress, and what to do with it.
 pub(super) struct Tee {
     /// `None` once the answer turned out to be too large.
     copy: Option<AnswerCopy>,
@@ -18,7 +19,7 @@ pub(super) struct Tee {
 }
 
 impl Tee {
-    /// Takes a piece as the upstream sent it.
+    /// Takes a piece from the upstream.
     pub(super) fn push(&mut self, piece: &[u8]) {
         if let Some(copy) = &mut self.copy
             && !copy.push(piece)
@@ -31,8 +32,7 @@ impl Tee {
         self.copy.is_some()
     }
 
-    /// All has come of what should be the answer to `asked`; `false` if it is not, or was not
-    /// copied.
+    /// The answer to `asked` is complete; `false` if it is invalid, or was not copied.
     pub(super) fn finish(self, asked: RequestId) -> bool {
         let scanned = self
             .copy
@@ -46,7 +46,7 @@ impl Tee {
 }
 
 impl CacheableCall<'_> {
-    /// Begins to copy an answer that streams, if it may be kept.
+    /// Begins to copy a streamed answer, if it may be kept.
     pub(super) fn tee(
         &self,
         delivered: &Delivered,
@@ -82,7 +82,7 @@ impl CacheableCall<'_> {
         })
     }
 
-    /// Reads an answer that nobody waits for, for the sake of the copy.
+    /// Reads an answer that no caller waits for, only for the copy.
     pub(super) async fn read_to_the_end(
         &self,
         delivered: Delivered,

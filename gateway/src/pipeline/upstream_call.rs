@@ -1,4 +1,5 @@
-//! Step 10: the call goes to upstreams, in its turn and with the caller's plan and deadline.
+//! Step 10: the call is sent to upstreams, when it is its turn and with the caller's plan and
+//! deadline.
 
 use super::Request;
 use crate::dispatch::{AttemptSummary, Delivered, Dispatch, ReadSession};

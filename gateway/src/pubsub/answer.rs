@@ -1,5 +1,5 @@
-//! An answer of the pipeline as one text message. What HTTP says with a status and plain text is a
-//! JSON-RPC error here.
+//! An answer of the pipeline as one text message. What HTTP expresses by a status and plain text is
+//! a JSON-RPC error here.
 
 use std::borrow::Cow;
 
@@ -9,15 +9,15 @@ use crate::error::JSON;
 use crate::jsonrpc::{Id, RpcError, error_reply};
 use crate::pipeline::{RequestSummary, Response, ResponseBody};
 
-/// What became of an answer.
+/// A complete answer.
 pub(super) struct GatheredAnswer {
-    /// Empty: nothing is to be said.
+    /// Empty: nothing is to be sent.
     pub(super) text: Bytes,
     pub(super) status: u16,
     pub(super) summary: RequestSummary,
 }
 
-/// Reads an answer to its end, if that comes within `most` bytes.
+/// Reads an answer to its end, if it has at most `most` bytes.
 pub(super) async fn gather(response: Response, id: &Id, most: usize) -> GatheredAnswer {
     let Response {
         status,

@@ -1,5 +1,5 @@
-//! The memory that messages take which wait for clients, of all clients together. Where it is more
-//! than may be, the clients behind which most waits are given up.
+//! The memory of messages waiting for clients, of all clients together. Above the limit, the
+//! clients with the most waiting bytes are disconnected.
 
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -10,13 +10,13 @@ use parking_lot::Mutex;
 
 /// One client's share.
 pub(super) trait ClientBacklog: Send + Sync + std::fmt::Debug {
-    /// Bytes that wait for the client, with those that are being written.
+    /// Bytes waiting for the client, including those being written.
     fn bytes(&self) -> usize;
 
     fn give_up(&self);
 }
 
-/// What waits for all clients.
+/// Bytes waiting for all clients.
 #[derive(Debug)]
 pub(super) struct BacklogTotal {
     bytes: AtomicUsize,

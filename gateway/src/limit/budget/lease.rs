@@ -1,5 +1,6 @@
-//! A budget that replicas share: requests are leased from the bucket in Redis before they are needed, a few
-//! at a time, so that no call waits for Redis. Without Redis each replica has its share.
+//! A budget shared by replicas: requests are leased from the bucket in Redis before they are
+//! needed, a few at a time, so that no call waits for Redis. Without Redis each replica uses its
+//! own share.
 
 use std::sync::atomic::Ordering;
 
@@ -7,28 +8,28 @@ use tokio::time::Instant;
 
 use super::Budget;
 
-/// Looks ahead for which requests are leased.
+/// Requests are leased for this many rounds ahead.
 const AHEAD: u64 = 2;
-/// What is always leased is at most so much of the burst, as one part of so many.
+/// The stock that is always leased is at most this fraction of the burst.
 const STOCK_PART: u64 = 16;
 
-/// What a replica asks of the bucket in Redis.
+/// A lease request to the bucket in Redis.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct LeaseRequest {
     /// Nanoseconds in which one request is earned.
     pub interval: u64,
     pub burst: u64,
-    /// Requests to be leased; negative for those that are given back.
+    /// Requests to lease; negative for those that are returned.
     pub want: i64,
-    /// Requests that were sent without having been leased, less those that were leased and are not sent.
+    /// Requests sent without a lease, minus those leased and not sent.
     pub sent: i64,
-    /// Of this question, and of the last one that had an answer: what was granted to those in between is
-    /// nobody's.
+    /// Number of this request, and of the last one that was answered: what was granted to those in
+    /// between is lost.
     pub number: u64,
     pub answered: u64,
 }
 
-/// Its answer.
+/// The answer to it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct LeaseAnswer {
     pub granted: i64,
@@ -44,7 +45,7 @@ impl LeaseRequest {
 }
 
 impl Budget {
-    /// What is needed, by what was taken since the last look. `None` where there is no limit.
+    /// The demand, based on what was taken since the last round. `None` without a limit.
     pub fn demand(&self, now: Instant) -> Option<LeaseRequest> {
         let rate = (*self.rate.lock())?;
         let (interval, burst) = (rate.interval_nanos(), u64::from(rate.burst));
@@ -67,7 +68,7 @@ impl Budget {
         let most = (burst / 2).max(stock(burst));
         let target = taken.saturating_mul(AHEAD).clamp(stock(burst), most);
         let want = signed(target) - lease.max(0);
-        // A few too many are kept: they are needed soon, or given back when they are many.
+        // A few too many are kept: they will be needed soon, or are returned when there are many.
         let keeps = want < 0 && lease <= signed(target * 2);
         Some(LeaseRequest {
             interval,
@@ -79,7 +80,7 @@ impl Budget {
         })
     }
 
-    /// Takes over what Redis has granted to a demand.
+    /// Adopts what Redis has granted.
     pub fn granted(&self, demand: &LeaseRequest, leased: LeaseAnswer) {
         self.beyond.store(leased.beyond, Ordering::Relaxed);
         self.answered.store(demand.number, Ordering::Relaxed);
@@ -94,7 +95,7 @@ impl Budget {
         self.is_leased.store(true, Ordering::Relaxed);
     }
 
-    /// Redis is not there: from now on a bucket of its own, one of so many.
+    /// Redis does not answer: from now on a local bucket with the share of one of `replicas`.
     pub fn go_alone(&self, replicas: u64, now: Instant) {
         let was_leased = self.is_leased();
         self.divide(replicas);
@@ -116,8 +117,8 @@ impl Budget {
         self.is_leased.store(false, Ordering::Relaxed);
     }
 
-    /// What was sent since it has been alone, as far as it has not been earned again. The bucket in Redis
-    /// knows of all that was used up before.
+    /// What was sent without Redis, as far as it has not been earned again. The bucket in Redis
+    /// knows what was used up before.
     fn sent_alone(&self, now: Instant) -> u64 {
         let before = self.alone_full_at.load(Ordering::Relaxed);
         let before = before.saturating_sub(self.nanos(now));
@@ -137,7 +138,7 @@ impl Budget {
     }
 }
 
-/// What is leased however little is asked: the first call after a silence must not wait.
+/// Leased however little is needed: the first call after a silence must not wait.
 fn stock(burst: u64) -> u64 {
     (burst / STOCK_PART).max(1)
 }

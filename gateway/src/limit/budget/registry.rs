@@ -1,4 +1,4 @@
-//! All budgets by their names. They outlive configurations and upstreams, so that nothing is sold twice.
+//! All budgets by name. They outlive configurations and upstreams, so that nothing is spent twice.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -13,12 +13,12 @@ use crate::config::BudgetRate;
 #[derive(Debug, Default)]
 pub struct BudgetRegistry {
     budgets: Mutex<BTreeMap<String, Arc<Budget>>>,
-    /// What was used up of those that have not been asked for yet, and when that was known.
+    /// What was used up of those not requested yet, and when that was known.
     resumed: Mutex<BTreeMap<String, (Duration, Instant)>>,
 }
 
 impl BudgetRegistry {
-    /// The one of this name, with these settings from now on.
+    /// The budget of this name, with these settings from now on.
     pub fn budget(&self, name: &str, rate: &BudgetRate) -> Arc<Budget> {
         let mut budgets = self.budgets.lock();
         let budget = budgets.entry(name.to_owned()).or_insert_with(|| {
@@ -36,7 +36,7 @@ impl BudgetRegistry {
     /// All that are in use.
     pub fn all(&self) -> Vec<(String, Arc<Budget>)> {
         let mut budgets = self.budgets.lock();
-        // Those that no upstream has any more are full before long.
+        // Budgets that no upstream uses any more are full before long.
         let now = Instant::now();
         budgets.retain(|_, budget| Arc::strong_count(budget) > 1 || !budget.used_up(now).is_zero());
         let all = budgets.iter();
@@ -44,7 +44,7 @@ impl BudgetRegistry {
             .collect()
     }
 
-    /// What was used up of each in an earlier process.
+    /// What an earlier process had used up of each.
     pub fn resume(&self, used_up: impl IntoIterator<Item = (String, Duration)>) {
         let now = Instant::now();
         let used_up = used_up.into_iter();

@@ -1,4 +1,4 @@
-//! How fast a budget is used, and when it ends if that goes on.
+//! How fast a budget is used, and when it will be used up.
 
 use std::time::Duration;
 
@@ -7,10 +7,10 @@ use tokio::time::Instant;
 
 use super::UpstreamBudgets;
 
-/// Over which time the use is averaged.
+/// Time over which use is averaged.
 const OVER: f64 = 60.0;
 
-/// Looks at the budget of one upstream now and then.
+/// Samples the budget of one upstream from time to time.
 #[derive(Debug, Default)]
 pub struct SpendingRate(Mutex<Option<SpendingSample>>);
 
@@ -22,7 +22,8 @@ struct SpendingSample {
 }
 
 impl SpendingRate {
-    /// Looks at it, and says when it ends at the rate at which it is used; `None` where it does not.
+    /// Takes a sample; returns when the budget will be used up at the current rate, or `None` if it
+    /// will not.
     pub fn look(&self, budgets: &UpstreamBudgets, now: Instant) -> Option<Duration> {
         let charged = budgets.charged()?;
         let mut seen = self.0.lock();
@@ -48,7 +49,7 @@ impl SpendingRate {
         ends(budgets, per_second, now)
     }
 
-    /// As it was at the last look.
+    /// The result of the last sample.
     pub fn ends(&self, budgets: &UpstreamBudgets, now: Instant) -> Option<Duration> {
         let seen = (*self.0.lock())?;
         ends(budgets, seen.per_second, now)
@@ -61,7 +62,7 @@ fn ends(budgets: &UpstreamBudgets, per_second: f64, now: Instant) -> Option<Dura
     let shrinks = per_second - earned;
     #[expect(clippy::cast_precision_loss, reason = "for people")]
     let seconds = left as f64 / shrinks;
-    // A budget that lasts a year does not end.
+    // A budget that lasts a year counts as lasting.
     (shrinks > 0.0 && seconds < 31_536_000.0).then(|| Duration::from_secs_f64(seconds))
 }
 

@@ -1,4 +1,4 @@
-//! All budgets of one upstream: its own, and those of groups of its methods, with what methods cost.
+//! All budgets of one upstream: its own and those of groups of methods, with the costs of methods.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -11,7 +11,7 @@ use super::{Budget, BudgetRegistry};
 use crate::config;
 use crate::solana::Priority;
 
-/// What an upstream may be sent. Without budgets, looking costs one load.
+/// What an upstream may be sent. Without budgets, a check costs one load.
 #[derive(Debug, Default)]
 pub struct UpstreamBudgets {
     is_limited: AtomicBool,
@@ -25,7 +25,7 @@ struct BudgetTerms {
     groups: Vec<MethodGroup>,
 }
 
-/// Methods that have a budget beside that of the upstream.
+/// Methods with a budget in addition to that of the upstream.
 #[derive(Debug)]
 struct MethodGroup {
     methods: Vec<String>,
@@ -41,7 +41,7 @@ pub struct BudgetCharge {
 }
 
 impl UpstreamBudgets {
-    /// Takes settings over. The budgets themselves are the treasury's, which keeps them by name.
+    /// Applies settings. The budgets themselves belong to the registry, which keeps them by name.
     pub fn set(
         &self,
         upstream: &str,
@@ -73,7 +73,7 @@ impl UpstreamBudgets {
         self.is_limited.load(Ordering::Relaxed)
     }
 
-    /// How long a call of a method has to wait; `None` where it may be sent now.
+    /// How long a call of a method has to wait; `None` if it may be sent now.
     pub fn wait(&self, method: &str, priority: Priority, now: Instant) -> Option<Duration> {
         if !self.is_limited() {
             return None;
@@ -87,7 +87,7 @@ impl UpstreamBudgets {
         own.max(group)
     }
 
-    /// Takes what a call of a method costs, if it may be sent now.
+    /// Takes the cost of a call, if it may be sent now.
     pub fn take(&self, method: &str, priority: Priority, now: Instant) -> Option<BudgetCharge> {
         if !self.is_limited() {
             return Some(BudgetCharge::default());
@@ -111,7 +111,7 @@ impl UpstreamBudgets {
         })
     }
 
-    /// Notes that a call is sent for which nothing was taken, such as a probe.
+    /// Charges for a call for which nothing was taken, such as a probe.
     pub fn charge(&self, method: &str, now: Instant) {
         if !self.is_limited() {
             return;
@@ -122,17 +122,17 @@ impl UpstreamBudgets {
         }
     }
 
-    /// What the upstream's own leaves; `None` where it has none.
+    /// What is left of the upstream's own budget; `None` without one.
     pub fn left(&self, now: Instant) -> Option<u64> {
         self.terms.load().as_ref()?.own.left(now)
     }
 
-    /// What its own earns in an hour.
+    /// What the upstream's own budget earns per hour.
     pub fn per_hour(&self) -> Option<f64> {
         self.terms.load().as_ref()?.own.per_hour()
     }
 
-    /// What has been sent of its own since the start.
+    /// What was charged to the upstream's own budget since the start.
     pub fn charged(&self) -> Option<u64> {
         Some(self.terms.load().as_ref()?.own.charged())
     }
@@ -160,7 +160,7 @@ impl BudgetTerms {
 }
 
 impl BudgetCharge {
-    /// The call is sent once more.
+    /// Charges for the same call again.
     pub fn again(&self, now: Instant) {
         if let Some(terms) = &self.terms {
             terms.charge(self.cost, self.group, now);

@@ -1,4 +1,4 @@
-//! Those who wait for a place, in the order in which they get one.
+//! The calls that wait for a place, in the order in which they get one.
 
 use std::collections::{BTreeMap, VecDeque};
 
@@ -19,21 +19,21 @@ pub(super) struct Waiter {
 /// Whether a place is free for a light and for a heavy call, by class.
 pub(super) type FreePermits = [[bool; 2]; CLASSES.len()];
 
-/// All who wait.
+/// All waiting calls.
 #[derive(Debug, Default)]
 pub(super) struct PriorityQueue {
-    /// Light and heavy calls apart: light ones overtake heavy ones that have no place.
+    /// Light and heavy calls separately: light ones overtake heavy ones that get no place.
     lines: [[ClassQueue; 2]; CLASSES.len()],
     waiting: usize,
     next_number: u64,
 }
 
-/// Those of one class, by consumer.
+/// The calls of one class, by consumer.
 #[derive(Debug, Default)]
 struct ClassQueue {
-    /// Whose turn it is, and who comes after.
+    /// The consumer whose turn it is, then the others.
     turns: VecDeque<u64>,
-    /// Turns that the first of them has had in a row.
+    /// Turns in a row of the first.
     had: u32,
     waiters: BTreeMap<u64, VecDeque<(u64, Waiter)>>,
 }
@@ -47,14 +47,14 @@ impl PriorityQueue {
         self.waiting == 0
     }
 
-    /// How many of each class wait.
+    /// Number of waiting calls by class.
     pub(super) fn by_class(&self) -> [usize; CLASSES.len()] {
         let lengths = |line: &ClassQueue| line.waiters.values().map(VecDeque::len).sum::<usize>();
         let of_class = |[light, heavy]: &[ClassQueue; 2]| lengths(light) + lengths(heavy);
         self.lines.each_ref().map(of_class)
     }
 
-    /// Adds one; the number names it.
+    /// Adds a call; returns a number that identifies it.
     pub(super) fn push(&mut self, waiter: Waiter) -> u64 {
         let number = self.next_number;
         self.next_number += 1;
@@ -65,8 +65,8 @@ impl PriorityQueue {
         number
     }
 
-    /// Takes out whoever is next of those for whom a place is free: if somebody has waited since
-    /// before `aged`, the one who has waited longest.
+    /// Removes the next call for which a place is free: if one has waited since before `aged`, the
+    /// one that has waited longest.
     pub(super) fn next(&mut self, free: &FreePermits, aged: Option<Instant>) -> Option<Waiter> {
         let lines = self.lines.iter_mut().flatten();
         let lines = lines.zip(free.iter().flatten());
@@ -82,7 +82,7 @@ impl PriorityQueue {
         let waiter = if let Some((_, at, consumer)) = oldest {
             open.get_mut(at)?.pop(consumer)
         } else {
-            // Light calls stand before the heavy ones of their class.
+            // Light calls come before the heavy ones of their class.
             let highest =
                 |(at, line): &(usize, &&mut ClassQueue)| (line.priority(), std::cmp::Reverse(*at));
             let (at, _) = open.iter().enumerate().max_by_key(highest)?;
@@ -92,8 +92,8 @@ impl PriorityQueue {
         Some(waiter)
     }
 
-    /// Turns away the latest caller of the lowest class below this one, of the consumer with most
-    /// calls; whether there was one.
+    /// Refuses the latest call of the lowest class below this one, of the consumer with most calls;
+    /// returns whether there was one.
     pub(super) fn shed_below(&mut self, priority: Priority) -> bool {
         let lower = self.lines.iter_mut().take(priority as usize).flatten();
         let Some(waiter) = lower.into_iter().find_map(ClassQueue::pop_latest) else {
@@ -104,7 +104,7 @@ impl PriorityQueue {
         true
     }
 
-    /// Takes out one that no longer waits, if it is there.
+    /// Removes a call that no longer waits, if it is there.
     pub(super) fn leave(&mut self, ask: PermitRequest, number: u64) {
         let line = self.line(ask);
         if line.is_some_and(|line| line.remove(ask.consumer, number)) {
@@ -112,7 +112,7 @@ impl PriorityQueue {
         }
     }
 
-    /// There is one for every class.
+    /// There is a queue for every class.
     fn line(&mut self, ask: PermitRequest) -> Option<&mut ClassQueue> {
         let [light, heavy] = self.lines.get_mut(ask.priority as usize)?;
         Some(if ask.heavy { heavy } else { light })
@@ -142,7 +142,7 @@ impl ClassQueue {
         firsts.min().map(|(since, consumer)| (consumer, since))
     }
 
-    /// The next call of the consumer whose turn it is, and still is while his weight gives him more.
+    /// The next call of the consumer whose turn it is, and still is while its weight gives it more.
     fn pop_turn(&mut self) -> Option<Waiter> {
         let consumer = *self.turns.front()?;
         let (_, first) = self.waiters.get(&consumer)?.front()?;
@@ -155,7 +155,7 @@ impl ClassQueue {
         Some(waiter)
     }
 
-    /// The next call of this consumer, whose turn comes again after everybody else's.
+    /// The next call of this consumer, whose turn comes again after all others.
     fn pop(&mut self, consumer: u64) -> Option<Waiter> {
         let (_, waiter) = self.waiters.get_mut(&consumer)?.pop_front()?;
         if self.turns.front() == Some(&consumer) {
@@ -189,7 +189,7 @@ impl ClassQueue {
         removed
     }
 
-    /// Forgets a consumer of whom nobody waits.
+    /// Removes a consumer without waiting calls.
     fn tidy(&mut self, consumer: u64) {
         if self.waiters.get(&consumer).is_some_and(VecDeque::is_empty) {
             self.waiters.remove(&consumer);

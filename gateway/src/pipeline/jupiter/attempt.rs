@@ -1,4 +1,4 @@
-//! One attempt at one upstream: sent, judged, and told to its upstream.
+//! One attempt at one upstream: sent, judged, and reported to its upstream.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -18,7 +18,7 @@ use crate::upstream::{
     priority,
 };
 
-/// Where another upstream could answer, a connection is waited for this long at most.
+/// If another upstream could answer, a connection is waited for at most this long.
 const QUEUE: Duration = Duration::from_millis(100);
 
 /// How an answer came about.
@@ -26,7 +26,7 @@ const QUEUE: Duration = Duration::from_millis(100);
 pub(super) struct ApiAttemptSummary {
     pub(super) reply: ApiReply,
     pub(super) upstream: Arc<ApiUpstream>,
-    /// What a quote says of itself.
+    /// The facts of a quote.
     pub(super) facts: Option<QuoteFacts>,
     pub(super) outcome: &'static str,
     pub(super) attempts: u32,
@@ -34,7 +34,7 @@ pub(super) struct ApiAttemptSummary {
 }
 
 impl ApiAttemptSummary {
-    /// The body, if it is there as a whole.
+    /// The body, if it is complete.
     pub(super) fn whole(&self) -> Option<&Bytes> {
         match &self.reply.body {
             ApiBody::Whole(body) => Some(body),
@@ -64,7 +64,7 @@ impl ApiAttemptSummary {
     }
 }
 
-/// What an upstream adds to prices, where that is anything.
+/// The fee that an upstream adds, if any.
 pub(super) fn fee_note(upstream: Option<&Arc<ApiUpstream>>) -> Vec<(&'static str, Bytes)> {
     let fee = upstream.map_or(0, |upstream| upstream.settings().platform_fee_bps);
     let note = (fee > 0).then(|| ("x-perijove-fee-bps", fee.to_string().into()));
@@ -109,7 +109,7 @@ pub(super) struct ApiAttemptMode {
     pub(super) others: bool,
 }
 
-/// One attempt, judged and told to its upstream.
+/// Carries out one attempt, judges it and reports the result to the upstream.
 pub(super) fn carry_out(
     call: &ApiCall,
     product: Product,
@@ -169,16 +169,16 @@ pub(super) fn carry_out(
     })
 }
 
-/// What decides how a request may be repeated.
+/// What decides whether a request may be sent again.
 #[expect(
     clippy::struct_excessive_bools,
     reason = "facts that do not depend on each other"
 )]
 #[derive(Clone, Copy, Debug)]
 pub(super) struct ApiCallClass {
-    /// The upstream may see it twice.
+    /// It may be executed twice.
     pub(super) replayable: bool,
-    /// It belongs to one upstream.
+    /// Only one upstream can serve it.
     pub(super) bound: bool,
     /// Slow by nature.
     pub(super) heavy: bool,
@@ -188,7 +188,7 @@ pub(super) struct ApiCallClass {
 impl ApiCallClass {
     pub(super) fn of(method: &Method, product: Product) -> Self {
         let reads = method == Method::GET;
-        // Both only build a transaction from what stands in their body.
+        // Both only build a transaction from their body.
         let builds = matches!(product, Product::Swap | Product::SwapInstructions);
         Self {
             replayable: reads || builds,
@@ -206,7 +206,7 @@ impl ApiCallClass {
     }
 }
 
-/// Says what is wrong with an answer, and reads a quote.
+/// Judges an answer, and parses a quote.
 fn judged(
     call: &ApiCall,
     product: Product,
@@ -244,8 +244,8 @@ fn judged(
     (fault, Some(facts))
 }
 
-/// Whether a pool of a quote has traded since, longer ago than the next slot: whoever still quotes from
-/// before is behind.
+/// Whether a pool of a quote has traded since, longer ago than the next slot: an upstream that
+/// still quotes the earlier state lags.
 fn is_traded(call: &ApiCall, facts: &QuoteFacts, tip: Option<Slot>) -> bool {
     let (Some(pools), Some(context), Some(tip)) = (&facts.pools, facts.context_slot, tip) else {
         return false;

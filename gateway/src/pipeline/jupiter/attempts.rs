@@ -1,6 +1,6 @@
-//! The attempts at one request: the best upstream first, the next where an answer does not come or is
-//! not the caller's, and a second at the same time where the first is slow. What may change something
-//! is sent once.
+//! The attempts at one request: the best upstream first, the next if an answer is missing or not
+//! for the caller, and a second one concurrently if the first is slow. A request that may change
+//! something is sent once.
 
 use std::pin::pin;
 use std::sync::Arc;
@@ -19,11 +19,11 @@ use crate::jupiter::{ApiFault, ApiRoute};
 use crate::solana::FaultKind;
 use crate::upstream::{ApiChoice, ApiUpstream, TransportFault};
 
-/// Upstreams that are asked for one request, at most.
+/// Maximum number of upstreams asked for one request.
 const MOST: usize = 4;
 
-/// A budget that is used up is waited for this long before a client is told: few clients of Jupiter's wait
-/// by themselves.
+/// A used-up budget is waited for this long before the client gets an error: few of Jupiter's
+/// clients retry by themselves.
 const LONGEST_WAIT: Duration = Duration::from_secs(1);
 
 pub(super) struct ApiAttempts<'c> {
@@ -58,7 +58,7 @@ impl<'c> ApiAttempts<'c> {
         }
     }
 
-    /// Asks until there is an answer that is the caller's.
+    /// Asks until there is an answer for the caller.
     ///
     /// # Errors
     /// There is none.
@@ -104,7 +104,7 @@ impl<'c> ApiAttempts<'c> {
         }
     }
 
-    /// Where it goes; after a moment, if all that is missing is a budget.
+    /// The upstreams to ask; after a moment, if only a budget is missing.
     async fn choice_in_time(&self) -> Result<ApiChoice, Rejection> {
         let until = (self.call.started + LONGEST_WAIT).min(self.call.deadline());
         loop {
@@ -129,13 +129,14 @@ impl<'c> ApiAttempts<'c> {
             });
         }
         if let Some(origin) = origin.filter(|_| self.class.bound) {
-            // Nobody else knows what is to be executed.
+            // No other upstream knows the order to be executed.
             choice.order.retain(|upstream| upstream.id() == origin);
         }
         Ok(choice)
     }
 
-    /// The attempt at the next upstream that may be asked, and after how long another is worth it.
+    /// The attempt at the next upstream that may be asked, and after how long another is
+    /// worthwhile.
     fn next(
         &mut self,
         left: &mut std::slice::Iter<'_, Arc<ApiUpstream>>,
@@ -154,7 +155,7 @@ impl<'c> ApiAttempts<'c> {
             if !self.may_ask(upstream, hedge, now) {
                 continue;
             }
-            // The last one is asked whatever its breaker says, and so is the only one.
+            // The last one is asked whatever its breaker says, and so is an only one.
             let forced = self.started == 0 && (left.len() == 0 || choice.order.len() == 1);
             let Some(ticket) = upstream.admit(now, forced) else {
                 continue;
@@ -178,8 +179,8 @@ impl<'c> ApiAttempts<'c> {
         }
     }
 
-    /// Whether an upstream may be asked besides those that were. The budget of repetitions protects
-    /// upstreams that struggle: one that is fit takes what another has failed at, but hedges are paid for.
+    /// Whether another upstream may be asked as well. The retry budget protects upstreams that
+    /// struggle: a healthy one takes over without it, but hedges are paid for.
     fn may_ask(&self, upstream: &ApiUpstream, hedge: bool, now: Instant) -> bool {
         if self.started == 0 {
             return true;
@@ -204,7 +205,7 @@ impl<'c> ApiAttempts<'c> {
         paid
     }
 
-    /// An answer for the caller, or whether another upstream may be asked.
+    /// Returns an answer for the caller, or whether another upstream may be asked.
     fn weigh(&mut self, attempted: ApiAttempt) -> Result<ApiAttemptSummary, bool> {
         let ApiAttempt {
             upstream,
@@ -252,7 +253,7 @@ impl<'c> ApiAttempts<'c> {
         }
     }
 
-    /// What the caller is told when no upstream has given a good answer.
+    /// What the caller gets if no upstream has given a good answer.
     fn conclude(&mut self, choice: &ApiChoice) -> Result<ApiAttemptSummary, Rejection> {
         if let Some(broken) = self.broken
             && broken.bytes_sent
@@ -261,7 +262,7 @@ impl<'c> ApiAttempts<'c> {
             return Err(Rejection::AnswerLost);
         }
         let limited = self.limited.into_iter().chain(choice.wait).min();
-        // What an execution was answered with is worth more than when to come back.
+        // The answer to an execution is worth more than the time to retry.
         let later = limited.filter(|_| self.class.replayable);
         if let Some((fault, ended)) = self.fallback.take() {
             return match (fault, later) {
@@ -307,7 +308,7 @@ impl<'c> ApiAttempts<'c> {
         let usual = choice.usual.as_ref();
         let metrics = &self.call.pipeline.dispatch_state.metrics;
         let to = ended.upstream.id();
-        // A hedge that was faster, or a quote's own upstream, is no failover.
+        // A faster hedge, or a quote's own upstream, is not a failover.
         let origin = self.origin.as_deref() == Some(to);
         if let Some(usual) = usual.filter(|usual| usual.id() != to)
             && !ended.hedged
@@ -329,7 +330,7 @@ impl<'c> ApiAttempts<'c> {
         }
         let usual = upstream.usual_latency(self.route.product);
         let usual = usual.unwrap_or(hedge.metered_after).max(hedge.floor);
-        // The second one is likely to cost credits.
+        // The second one probably costs credits.
         Some(usual.max(hedge.floor))
     }
 }
@@ -338,7 +339,7 @@ const NONE: Rejection = Rejection::ApiUnavailable {
     reason: "no upstream is healthy",
 };
 
-/// Whether one bad answer is worth more than another.
+/// Whether one bad answer is more useful than another.
 fn better(
     fault: ApiFault,
     ended: &ApiAttemptSummary,

@@ -1,4 +1,4 @@
-//! Answers that are the same for everybody for a while: what is known of tokens, and names of programs.
+//! Answers that are the same for all callers for a while: token data, and names of programs.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -100,7 +100,7 @@ impl ApiCall {
         Some(kept)
     }
 
-    /// Whatever is asked for as it is written.
+    /// The key is the request as written.
     fn key_of(&self, route: &ApiRoute<'_>) -> CacheKey {
         let mut hasher = blake3::Hasher::new();
         hasher.update(b"read");

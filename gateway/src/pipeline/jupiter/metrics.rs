@@ -1,4 +1,4 @@
-//! What is counted of Jupiter's API, with the names that its dashboards use.
+//! Metrics of Jupiter's API, with the names that its dashboards use.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -11,10 +11,10 @@ use super::summary::Milliseconds;
 use crate::error::Rejection;
 use crate::jupiter::Product;
 
-/// The value of the label `upstream` where none was asked or none has answered.
+/// The value of the label `upstream` if none was asked or none answered.
 pub(in crate::pipeline) const NOBODY: &str = "none";
 
-/// Upper bounds, in seconds: from one turn of a Redis near by to the longest deadline.
+/// Upper bounds, in seconds: from one round trip to a nearby Redis to the longest deadline.
 const SECONDS: [f64; 16] = [
     0.000_2, 0.000_5, 0.001, 0.002, 0.005, 0.01, 0.025, 0.05, 0.1, 0.2, 0.5, 1.0, 2.0, 5.0, 10.0,
     30.0,
@@ -104,7 +104,7 @@ impl JupiterMetrics {
         })
     }
 
-    /// Has the series there at zero.
+    /// Creates the series at zero.
     pub(in crate::pipeline) fn expect(&self, product: &str, upstream: &str, reasons: &[&str]) {
         self.requests.with_label_values(&[product, upstream, "ok"]);
         self.latency.with_label_values(&[product, upstream]);
@@ -113,7 +113,7 @@ impl JupiterMetrics {
         }
     }
 
-    /// The optimizer has compared so many quotes, and gained so much.
+    /// The optimizer has compared this many quotes, and gained this much.
     pub(super) fn optimized(&self, compared: usize, gain: Option<f64>) {
         let compared = if compared > 1 { "several" } else { "one" };
         self.optimized.with_label_values(&[compared]).inc();
@@ -122,7 +122,7 @@ impl JupiterMetrics {
         }
     }
 
-    /// What the cache had to do with a quote.
+    /// Counts a quote by cache result.
     pub(super) fn quote(&self, result: &'static str) {
         self.quotes.with_label_values(&[result]).inc();
     }
@@ -176,7 +176,7 @@ impl JupiterMetrics {
     }
 }
 
-/// Has the series there at zero.
+/// Creates the series at zero.
 fn begin(quotes: &IntCounterVec, optimized: &IntCounterVec) {
     for result in ["hit", "miss", "expired", "traded", "coalesced", "bypass"] {
         quotes.with_label_values(&[result]);

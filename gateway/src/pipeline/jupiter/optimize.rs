@@ -1,5 +1,6 @@
-//! The route optimizer: several upstreams and several variants of a quote at the same time, and the best
-//! of what has come by the deadline. Quotes are not kept; which variant was the best for a pair is.
+//! The route optimizer: requests several variants of a quote from several upstreams concurrently,
+//! and returns the best that has arrived by the deadline. Quotes are not kept; which variant was
+//! the best for a pair is.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -28,21 +29,21 @@ const PAIRS: usize = 10_000;
 /// Which variant was the best for a pair.
 type BestVariant = (Pubkey, Pubkey, bool);
 
-/// What is remembered of a pair.
+/// What is remembered for a pair.
 #[derive(Clone, Debug, PartialEq, Eq)]
 struct PairMemory {
     variant: Arc<str>,
-    /// When all variants were compared last; quotes since do not make it any younger.
+    /// When all variants were last compared; later quotes do not change it.
     explored: Instant,
 }
 
-/// What is remembered between quotes.
+/// State between quotes.
 pub(in crate::pipeline) struct Optimizer {
     choices: Cache<BestVariant, PairMemory>,
     budget: Mutex<VariantBudget>,
 }
 
-/// Requests that may be made beside the first of each quote: a bucket that fills within a minute.
+/// Requests allowed besides the first of each quote: a bucket that refills within a minute.
 #[derive(Debug)]
 struct VariantBudget {
     left: f64,
@@ -86,7 +87,7 @@ impl VariantBudget {
 }
 
 impl Optimizer {
-    /// The best variant of a pair, while it is not long ago that all were compared.
+    /// The best variant of a pair, if the last full comparison is recent.
     fn known(&self, pair: &BestVariant, ttl: Duration, now: Instant) -> Option<PairMemory> {
         let known = self.choices.get(pair)?;
         (now.saturating_duration_since(known.explored) < ttl).then_some(known)
@@ -101,20 +102,20 @@ impl Optimizer {
         self.choices.insert(pair, choice);
     }
 
-    /// Compares all at the next quote.
+    /// The next quote compares all variants.
     fn forget(&self, pair: &BestVariant) {
         drop(self.choices.remove(pair));
     }
 }
 
-/// What has come of one variant.
+/// The result of one variant.
 struct QuotedVariant {
     ended: ApiAttemptSummary,
     variant: Arc<str>,
 }
 
 impl ApiCall {
-    /// The best quote that there is within the deadline.
+    /// The best quote within the deadline.
     pub(super) async fn best_of(
         &self,
         route: &ApiRoute<'_>,
@@ -154,7 +155,7 @@ impl ApiCall {
         let mut finished = 0;
         let mut all: Vec<QuotedVariant> = Vec::new();
         while !running.is_empty() {
-            // Something has to come, also after the deadline.
+            // Some quote has to arrive, even after the deadline.
             let until = if all.is_empty() {
                 self.deadline()
             } else {
@@ -184,7 +185,8 @@ impl ApiCall {
                     _ => best,
                 });
         let Some(best) = best else {
-            // As if nobody had asked for the best: with retries, and the answer as to why there is none.
+            // As if the best had not been requested: with retries, and with the error if there is
+            // no quote.
             let ended = self.attempt(route, None).await?;
             self.remember(Product::Quote, &ended);
             return Ok(self.delivered(ended, CacheStatus::Bypass));
@@ -192,15 +194,15 @@ impl ApiCall {
         if finished == asked && compared > 1 {
             let facts = best.ended.facts.as_ref().zip(first.as_ref());
             let gains = facts.is_none_or(|(best, first)| jupiter::is_better(mode, best, first));
-            // What is no better than the quote as it is is not worth a request.
+            // A variant that is no better than the plain quote is not worth a request.
             let variant: &str = if gains { &best.variant } else { AS_ASKED };
             self.learn(pair, known.as_ref(), variant);
         }
         Ok(self.chosen(best, compared, first.as_ref(), mode))
     }
 
-    /// Remembers which variant was the best of all. One that was remembered and is not the best any more
-    /// is forgotten: the next quote compares all again.
+    /// Remembers the best variant. A remembered one that is no longer the best is forgotten: the
+    /// next quote compares all again.
     fn learn(&self, pair: BestVariant, known: Option<&PairMemory>, best: &str) {
         let optimizer = &self.pipeline.optimizer;
         match known {
@@ -235,8 +237,8 @@ impl ApiCall {
         response
     }
 
-    /// Asks all at the same time: the quote as it was asked for of several upstreams, and its variants of
-    /// the first.
+    /// Requests all concurrently: the plain quote from several upstreams, and its variants from the
+    /// first.
     fn begin<'c>(
         &'c self,
         route: &'c ApiRoute<'c>,
@@ -272,7 +274,7 @@ impl ApiCall {
             }
             drop(budget);
             if index > 0 && upstream.wait(Product::Quote, now).is_some() {
-                // What was bought is used up by those before it.
+                // The allowance is used up by those before it.
                 continue;
             }
             let Variant { name, query } = variant;
@@ -295,7 +297,7 @@ impl ApiCall {
         running
     }
 
-    /// What is to be offered for a transaction to be taken soon, in micro-lamports for a unit of compute.
+    /// The priority fee for a transaction to land soon, in micro-lamports per compute unit.
     async fn priority_fee(&self) -> Option<u64> {
         #[derive(Deserialize)]
         #[serde(rename_all = "camelCase")]
@@ -314,7 +316,7 @@ impl ApiCall {
             address: None,
             priority: None,
             started: self.started,
-            // Who waits for it goes away earlier: a call that is refused then would count as failed.
+            // Its caller stops waiting earlier, and a call refused then would count as failed.
             deadline: self.started + self.snapshot.config.limits.request_timeout,
             cache_use: CacheUse::Normal,
             ledger_only: false,
@@ -348,7 +350,7 @@ impl ApiCall {
     }
 }
 
-/// Leaves out what is from markets of more slots before the newest: an old price is not a better one.
+/// Removes quotes from markets too many slots behind the newest: an old price is not a better one.
 fn drop_older(all: &mut Vec<QuotedVariant>, slots: u64) {
     let slot = |one: &QuotedVariant| one.ended.facts.as_ref()?.context_slot;
     if let Some(newest) = all.iter().filter_map(slot).max() {
@@ -356,7 +358,7 @@ fn drop_older(all: &mut Vec<QuotedVariant>, slots: u64) {
     }
 }
 
-/// Names of exchanges may hold what a header may not.
+/// Names of exchanges may contain characters that a header may not.
 fn plain(name: &str) -> String {
     let fine = |letter: char| letter.is_ascii_graphic() || letter == ' ';
     name.chars().filter(|letter| fine(*letter)).collect()

@@ -1,5 +1,5 @@
-//! Who gave which quote and which order, for the requests that follow from them: remembered here, and in
-//! the shared cache if there is one, so that any replica may be asked next.
+//! Which upstream gave which quote and which order, for the requests that follow: remembered here,
+//! and in the shared cache if there is one, so that any replica can handle them.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -14,7 +14,7 @@ use crate::cache::{CacheEntry, CacheKey, Expiry, Lifetime};
 use crate::jsonrpc::Template;
 use crate::jupiter::Fingerprint;
 
-/// How many are remembered of each.
+/// Maximum number of each.
 const MOST: usize = 100_000;
 
 /// A quote is swapped within seconds, if at all. After that any upstream will do.
@@ -22,20 +22,20 @@ const QUOTED: Duration = Duration::from_mins(2);
 /// An order's transaction lives as long as its block hash.
 const ORDERED: Duration = Duration::from_mins(10);
 
-/// What marks a quote in the shared cache that has the operator's fee in it.
+/// Marks a quote in the shared cache that includes the operator's fee.
 const CHARGED: &[u8] = b"charged";
 
-/// Where a quote or an order is from.
+/// The origin of a quote or an order.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct QuoteOrigin {
-    /// The upstream, by its name.
+    /// The upstream's name.
     pub(super) upstream: Arc<str>,
-    /// The operator's fee is in it.
+    /// It includes the operator's fee.
     pub(super) charged: bool,
     at: Instant,
 }
 
-/// A bounded memory; the least used of it goes first.
+/// A bounded memory; the least used entries are dropped first.
 pub(in crate::pipeline) struct QuoteOrigins {
     quotes: Cache<Fingerprint, QuoteOrigin>,
     orders: Cache<String, QuoteOrigin>,
@@ -75,14 +75,14 @@ impl QuoteOrigin {
             .then(|| Arc::clone(&self.upstream))
     }
 
-    /// As it stands in the shared cache.
+    /// The entry in the shared cache.
     fn entry(&self) -> Option<CacheEntry> {
         let mark = if self.charged { CHARGED } else { b"" };
         Some(CacheEntry {
             answer: Template::from_parts(Bytes::from_static(mark), 0, None)?,
             read_at: Slot(0),
             dated: false,
-            // How long it is remembered is Redis's to know.
+            // Redis expires it.
             lifetime: Lifetime::Until(Expiry {
                 now: Slot(0),
                 commitment: Commitment::Processed,
@@ -92,7 +92,7 @@ impl QuoteOrigin {
         })
     }
 
-    /// When it was is not told there: it counts from now on.
+    /// Its time is not stored: it counts from now on.
     fn of(entry: &CacheEntry, now: Instant) -> Self {
         Self {
             upstream: Arc::clone(&entry.upstream),
@@ -109,7 +109,7 @@ impl Pipeline {
         self.origins.quotes.insert(print, origin);
     }
 
-    /// Where a quote is from.
+    /// The origin of a quote.
     pub(super) async fn origin_of_quote(&self, print: Fingerprint) -> Option<QuoteOrigin> {
         let now = Instant::now();
         let known = self.origins.quotes.get(&print);
@@ -155,7 +155,7 @@ impl Pipeline {
     }
 }
 
-/// Nobody's ids are longer; and what a client sends must not fill the memory.
+/// Real ids are not longer; and what a client sends must not fill the memory.
 fn is_id(id: &str) -> bool {
     id.len() <= 128
 }

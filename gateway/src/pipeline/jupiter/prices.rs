@@ -1,5 +1,5 @@
-//! Prices that ingest does not know, from Jupiter: in one request for all that are missing, and each
-//! kept for a moment on its own.
+//! Prices that ingest does not have, from Jupiter: one request for all missing ones, and each kept
+//! separately for a moment.
 
 use std::borrow::Cow;
 use std::collections::BTreeMap;
@@ -37,7 +37,8 @@ impl std::fmt::Debug for JupiterPrices {
 }
 
 impl ApiCall {
-    /// What Jupiter says of these mints, each as it wrote it; of those that it knows. No more than 50.
+    /// Jupiter's prices of these mints, each as Jupiter wrote it, for those that it knows. At most
+    /// 50.
     pub(in crate::pipeline) async fn prices_of(mut self, mints: &[Pubkey]) -> Vec<(Pubkey, Bytes)> {
         if self.snapshot.jupiter.fee(Api::PriceV3).is_none() {
             return Vec::new();
@@ -66,7 +67,7 @@ impl ApiCall {
         let Some(route) = ApiRoute::of(PATH, false) else {
             return told;
         };
-        // That Jupiter does not answer is no error: then it is not known.
+        // No answer from Jupiter is not an error: the price is then unknown.
         let Ok(ended) = self.attempt(&route, None).await else {
             return told;
         };
@@ -82,7 +83,7 @@ impl ApiCall {
     }
 }
 
-/// The prices in an answer, of those that were asked for.
+/// The prices in an answer, of those requested.
 fn read(body: &[u8], asked: &[Pubkey]) -> Vec<(Pubkey, Bytes)> {
     let all: BTreeMap<Cow<'_, str>, &RawValue> = serde_json::from_slice(body).unwrap_or_default();
     let prices = all.iter().filter_map(|(mint, price)| {

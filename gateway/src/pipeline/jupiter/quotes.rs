@@ -1,5 +1,5 @@
-//! Quotes: refused where they make no sense, told from the cache while they are true, asked for once
-//! however many ask for the same.
+//! Quotes: refused if invalid, served from the cache while valid, requested once for identical
+//! concurrent requests.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -18,7 +18,7 @@ use crate::jupiter::{
 use crate::pipeline::{CacheStatus, CacheUse, Pipeline};
 use crate::snapshot::Snapshot;
 
-/// What those are told who have waited for somebody else's quote.
+/// Outcome for callers that waited for another caller's quote.
 pub(in crate::pipeline) type SharedQuote = Result<Arc<KeptQuote>, Rejection>;
 
 impl ApiCall {
@@ -47,7 +47,7 @@ impl ApiCall {
         loop {
             let tip = self.tip().unwrap_or_default();
             let role = match self.cache_use {
-                // It has to be fetched after it was asked for.
+                // It has to be fetched after the request arrived.
                 CacheUse::Revalidate => self.pipeline.quote_flights.join_within(key, tip, 0),
                 _ => self.pipeline.quote_flights.join_within(key, tip, slots),
             };
@@ -58,7 +58,7 @@ impl ApiCall {
                         Ok(ended) => self.keep(key, route, ended).map(Ok),
                         Err(rejection) => Some(Err(rejection.clone())),
                     };
-                    // Without anything to tell, those who wait ask for themselves.
+                    // Without a shareable answer, those that wait ask for themselves.
                     if let Some(kept) = kept {
                         lead.settle(kept);
                     }
@@ -94,7 +94,7 @@ impl ApiCall {
         Ok(ended)
     }
 
-    /// A kept quote that is still true.
+    /// A kept quote that is still valid.
     fn known(&self, key: CacheKey) -> Option<ApiResponse> {
         let metrics = &self.pipeline.metrics.jupiter;
         let cache = &self.pipeline.cache;
@@ -120,7 +120,7 @@ impl ApiCall {
         }
     }
 
-    /// What a kept quote is worth now.
+    /// Validity of a kept quote now.
     fn worth(&self, kept: &KeptQuote) -> QuoteValidity {
         let settings = &self.snapshot.config.jupiter.quote;
         let now = Instant::now();
@@ -153,7 +153,7 @@ impl ApiCall {
         })
     }
 
-    /// Keeps what may be kept, and gives it to be told to others.
+    /// Keeps what may be kept, and returns it for other callers.
     fn keep(
         &self,
         key: CacheKey,
@@ -164,7 +164,7 @@ impl ApiCall {
         let settings = &self.snapshot.config.jupiter.quote;
         let fee = self.snapshot.jupiter.fee(route.api);
         if fee != Some(ended.upstream.settings().platform_fee_bps) {
-            // Of another fee than whoever else asks has to expect.
+            // With another fee than other callers expect.
             return None;
         }
         let status = ended.reply.status;
@@ -213,7 +213,7 @@ impl ApiCall {
         }
     }
 
-    /// The answer as it came.
+    /// The answer, unchanged.
     pub(super) fn delivered(&self, ended: ApiAttemptSummary, status: CacheStatus) -> ApiResponse {
         let context = ended.facts.as_ref().and_then(|facts| facts.context_slot);
         let behind = context.zip(self.tip());
@@ -224,7 +224,7 @@ impl ApiCall {
         }
     }
 
-    /// A quote's key: what is asked for, and from upstreams of which fee.
+    /// A quote's key: the canonical query, and the fee of the upstreams.
     fn key(&self, route: &ApiRoute<'_>, query: &QuoteQuery) -> CacheKey {
         let fee = self.snapshot.jupiter.fee(route.api).unwrap_or_default();
         let mut hasher = blake3::Hasher::new();
@@ -241,7 +241,7 @@ impl ApiCall {
 }
 
 impl Pipeline {
-    /// Whether the trades that end quotes are heard.
+    /// Whether the trades that expire quotes arrive.
     pub fn hears_trades(&self, snapshot: &Snapshot) -> bool {
         let tip = snapshot.pool.slots().map(|view| view.now);
         let settings = hearing(&snapshot.config.jupiter.quote);
@@ -250,7 +250,7 @@ impl Pipeline {
     }
 }
 
-/// When trades count as heard.
+/// When trades count as arriving.
 fn hearing(settings: &config::Quotes) -> Hearing {
     Hearing {
         silence: settings.feed_silence,

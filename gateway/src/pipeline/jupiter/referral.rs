@@ -1,4 +1,4 @@
-//! The operator's fee and the default slippage, put into requests where the configuration says so.
+//! The operator's fee and the default slippage, added to requests as configured.
 
 use bytes::Bytes;
 
@@ -6,10 +6,10 @@ use super::ApiCall;
 use crate::error::Rejection;
 use crate::jupiter::{self, QuoteQuery};
 
-/// A line of the answer that tells of the fee.
+/// A header line of the answer that names the fee.
 type FeeHeader = Option<(&'static str, Bytes)>;
 
-/// It is visible to whoever pays it.
+/// Visible to the caller that pays it.
 const FEE: &str = "x-perijove-referral-bps";
 
 impl ApiCall {
@@ -57,13 +57,13 @@ impl ApiCall {
         Some(note(fee))
     }
 
-    /// Adds the account that takes the fee to a swap whose quote has the operator's fee in it.
+    /// Adds the account that receives the fee to a swap whose quote includes the operator's fee.
     pub(super) async fn take_fee(&mut self) -> FeeHeader {
         let policy = &self.snapshot.config.jupiter.referral;
         let bps = policy.platform_fee_bps?;
         let print = jupiter::quote_of_swap(&self.body)?;
         let origin = self.pipeline.origin_of_quote(print).await;
-        // The fee in any other, if there is one, is the caller's.
+        // A fee in any other quote is the caller's own.
         origin.filter(|origin| origin.charged)?;
         let policy = &self.snapshot.config.jupiter.referral;
         let account = |mint: &str| {

@@ -1,4 +1,4 @@
-//! An answer of Jupiter's API without a framework.
+//! An answer of Jupiter's API, without framework types.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -9,7 +9,7 @@ use crate::jupiter::Product;
 use crate::pipeline::CacheStatus;
 use crate::upstream::UpstreamBodyStream;
 
-/// What the client gets, and what a log line says of it.
+/// What the client gets, and what the log line says.
 #[derive(Debug)]
 pub struct ApiResponse {
     pub status: u16,
@@ -18,24 +18,24 @@ pub struct ApiResponse {
     pub content: ApiContent,
     pub product: Product,
     pub outcome: &'static str,
-    /// Whose answer it is.
+    /// The upstream that answered.
     pub upstream: Option<Arc<str>>,
     pub cache: Option<CacheStatus>,
     pub attempts: u32,
     pub hedged: bool,
     /// Of the upstream's answer.
     pub upstream_latency: Option<Duration>,
-    /// By how many slots a quote was behind the cluster when it was delivered.
+    /// By how many slots a quote was behind the cluster on delivery.
     pub slots_behind: Option<u64>,
-    /// What else is told in headers.
+    /// Further header lines.
     pub notes: Vec<(&'static str, Bytes)>,
 }
 
-/// A body, to its last byte the upstream's.
+/// A body, byte for byte the upstream's.
 #[derive(Debug)]
 pub enum ApiContent {
     Whole(Bytes),
-    /// Too large to be held: its beginning, and the rest as fast as the client takes it.
+    /// Too large to be buffered: its beginning, and the rest as fast as the client accepts it.
     Streaming {
         first: Bytes,
         rest: UpstreamBodyStream,

@@ -1,5 +1,5 @@
-//! A metric of type summary, which the client library can show but not make: quantiles of the last
-//! minute or so.
+//! A metric of type summary, which the client library can encode but not compute: quantiles of
+//! about the last minute.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -10,7 +10,7 @@ use prometheus::core::{Collector, Desc};
 use prometheus::proto::{LabelPair, Metric, MetricFamily, MetricType, Quantile, Summary};
 use tokio::time::Instant;
 
-/// Half of what the quantiles look back on.
+/// Half of the time that the quantiles cover.
 const HALF: Duration = Duration::from_secs(30);
 
 /// Buckets grow by an eighth power of two, from a microsecond: a quantile is at most 9 % too high.
@@ -31,7 +31,7 @@ struct SummaryState {
 
 /// Observations of one upstream.
 struct Series {
-    /// The half under way, and the one before.
+    /// The current half, and the one before.
     halves: [Box<[u32; BUCKETS]>; 2],
     begun: Instant,
     sum: f64,
@@ -48,7 +48,7 @@ impl Milliseconds {
         })))
     }
 
-    /// Has the series there, without an observation.
+    /// Creates the series, without an observation.
     pub(super) fn expect(&self, upstream: &str) {
         let mut all = self.0.series.lock();
         if !all.contains_key(upstream) {
@@ -86,7 +86,7 @@ impl Series {
         self.count += 1;
     }
 
-    /// Forgets what is too old.
+    /// Discards what is too old.
     fn turn(&mut self, now: Instant) {
         let age = now.saturating_duration_since(self.begun);
         if age < HALF {
@@ -100,7 +100,7 @@ impl Series {
         self.begun = now;
     }
 
-    /// In milliseconds; not a number while there are no observations, as Prometheus has it.
+    /// In milliseconds; NaN while there are no observations, as in Prometheus.
     fn quantile(&self, quantile: f64) -> f64 {
         let counts = self.halves[0].iter().zip(self.halves[1].iter());
         let counts: Vec<u64> = counts.map(|(a, b)| u64::from(*a) + u64::from(*b)).collect();

@@ -1,4 +1,4 @@
-//! What is counted of prices.
+//! Metrics of prices.
 
 use std::time::Duration;
 
@@ -9,23 +9,23 @@ use crate::error::Rejection;
 use crate::jupiter::IdsFault;
 use crate::pipeline::jupiter::{JupiterMetrics, NOBODY};
 
-/// The label `upstream` of what ingest knows.
+/// The label `upstream` of prices from ingest.
 const INGEST: &str = "ingest";
 
-/// What a request was told of one token.
+/// The result for one token of a request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum PriceOutcome {
     /// Its price.
     Fresh,
-    /// What Jupiter says of it.
+    /// Jupiter's price.
     Jupiter,
-    /// Nothing: the trades it rests on are too old.
+    /// Left out: the trades it is based on are too old.
     Stale,
-    /// Nothing: the price may be too far off.
+    /// Left out: the price is too uncertain.
     Uncertain,
-    /// Nothing: there is no price of it.
+    /// Left out: there is no price.
     Unknown,
-    /// Nothing: Redis has not answered.
+    /// Left out: Redis did not answer.
     Unavailable,
 }
 
@@ -51,7 +51,7 @@ impl PriceOutcome {
     }
 }
 
-/// Counters of the price API. Those of all products of Jupiter's API tell this one by its label.
+/// Counters of the price API. In those of Jupiter's API as a whole it has a label of its own.
 #[derive(Debug)]
 pub(in crate::pipeline) struct PriceMetrics {
     all: JupiterMetrics,
@@ -73,7 +73,7 @@ impl PriceMetrics {
             &["result"],
         )?;
         registry.register(Box::new(tokens.clone()))?;
-        // A rate is known from the first event.
+        // So that rates are correct from the first event.
         for told in PriceOutcome::ALL {
             tokens.with_label_values(&[told.label()]);
         }
