@@ -1,8 +1,8 @@
-//! The configuration in force, compiled: everything a request needs to know of it, loaded once per
-//! request and never changed in place.
+//! The active configuration, compiled: everything a request needs of it, loaded once per request
+//! and never changed in place.
 //!
-//! Compiling may fail and then changes nothing; publishing cannot fail. What lives longer than a
-//! snapshot (scores, breakers, connections, floors) is kept by its owners and found by id.
+//! Compiling may fail and then changes nothing; publishing cannot fail. State that outlives a
+//! snapshot (scores, breakers, connections, floors) belongs to its owners and is found by id.
 
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
@@ -20,7 +20,7 @@ use crate::upstream::{ApiPool, Pool};
 /// One compiled configuration.
 #[derive(Debug)]
 pub struct Snapshot {
-    /// 1 at the start, one more with each reload that changed something.
+    /// 1 at the start, incremented by each reload that changed something.
     pub revision: u64,
     pub config: Config,
     pub consumers: Consumers,
@@ -32,7 +32,7 @@ pub struct Snapshot {
     denied: HashSet<String>,
     reads: HashSet<String>,
     plans: HashMap<ConsumerId, Arc<Plan>>,
-    /// By their names; empty where no tokens are taken.
+    /// By name; empty if no tokens are accepted.
     plans_by_token: HashMap<String, Arc<Plan>>,
     anonymous_plan: Option<Arc<Plan>>,
 }
@@ -86,12 +86,12 @@ impl Snapshot {
         Self { jupiter, ..self }
     }
 
-    /// Whether the operator closed this method for everybody.
+    /// Whether the operator denies this method to everybody.
     pub fn denies(&self, method: &str) -> bool {
         !self.denied.is_empty() && self.denied.contains(method)
     }
 
-    /// What a caller may do; `None` where nothing is limited.
+    /// The caller's plan; `None` without limits.
     pub fn plan(&self, consumer: Option<&ConsumerId>) -> Option<&Arc<Plan>> {
         match consumer {
             Some(consumer) => self.plans.get(consumer).or_else(|| {
@@ -102,8 +102,8 @@ impl Snapshot {
         }
     }
 
-    /// The class of a call: what its caller asks for, else what the plan says, else the usual one;
-    /// never above the plan's ceiling.
+    /// The class of a call: what its caller requests, else what the plan says, else that of the
+    /// method; never above the plan's ceiling.
     pub fn priority(
         &self,
         consumer: Option<&ConsumerId>,
@@ -116,22 +116,22 @@ impl Snapshot {
         plan.map_or(wanted, |plan| wanted.min(plan.ceiling))
     }
 
-    /// How many turns a caller has in a row where places are short.
+    /// A caller's turns in a row where places are short.
     pub fn weight(&self, consumer: Option<&ConsumerId>) -> u32 {
         self.plan(consumer).map_or(1, |plan| plan.weight)
     }
 
-    /// Whether the operator says that this method only reads.
+    /// Whether the configuration declares this method a read.
     pub fn reads(&self, method: &str) -> bool {
         self.reads.contains(method)
     }
 }
 
-/// The snapshot in force. Requests load it once and hold on to it.
+/// The active snapshot. Requests load it once and keep it.
 #[derive(Debug)]
 pub struct Published {
     current: ArcSwap<Snapshot>,
-    /// The revision in force.
+    /// The active revision.
     changes: watch::Sender<u64>,
 }
 
@@ -147,7 +147,7 @@ impl Published {
         self.current.load_full()
     }
 
-    /// Tells of snapshots that are published from now on, for what lasts longer than a request.
+    /// Announces snapshots published from now on, for tasks that outlive a request.
     pub fn changes(&self) -> watch::Receiver<u64> {
         self.changes.subscribe()
     }

@@ -1,6 +1,5 @@
-//! What the gateway knows about Solana's RPC: its methods, where a call says how fresh it wants its
-//! answer, where an answer says how fresh it is, and what every error means. Pure tables and
-//! functions.
+//! What the gateway knows about Solana's RPC: its methods, how fresh a call wants its answer, how
+//! fresh an answer is, and what every error means. Pure tables and functions.
 
 mod accounts;
 mod canonical;

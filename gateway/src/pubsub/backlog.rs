@@ -68,7 +68,7 @@ impl BacklogTotal {
         self.bytes.load(Ordering::Relaxed)
     }
 
-    /// How many bytes may wait from now on.
+    /// Changes the limit of waiting bytes.
     pub(super) fn allow(&self, most: usize) {
         self.most.store(most, Ordering::Relaxed);
     }
@@ -89,7 +89,7 @@ impl BacklogTotal {
         }
     }
 
-    /// The same bytes, counted until the last of their owners has let them go.
+    /// The same bytes, counted until their last owner drops them.
     pub(super) fn share(self: &Arc<Self>, bytes: Bytes) -> Bytes {
         let charge = self.charge(bytes.len());
         Bytes::from_owner(SharedMessage {
@@ -98,7 +98,7 @@ impl BacklogTotal {
         })
     }
 
-    /// A client comes. The number under which it is known until it leaves.
+    /// Registers a client; returns the number by which it is known until it leaves.
     pub(super) fn enter(&self, outbox: Weak<dyn ClientBacklog>) -> u64 {
         let mut outboxes = self.outboxes.lock();
         outboxes.last += 1;
@@ -111,19 +111,19 @@ impl BacklogTotal {
         self.outboxes.lock().all.remove(&number);
     }
 
-    /// Where too much waits, gives up the clients behind which most does, until a quarter of what
-    /// may wait is free again. Must not be called with an outbox locked.
+    /// If too many bytes wait, disconnects the clients with the most, until a quarter of the limit
+    /// is free again. Must not be called with an outbox locked.
     pub(super) fn relieve(&self) {
         let most = self.most.load(Ordering::Relaxed);
         if self.bytes() <= most {
             return;
         }
         let Some(outboxes) = self.outboxes.try_lock() else {
-            // Another is at it, or a client comes or leaves: the next message looks again.
+            // Another task does it, or a client joins or leaves: the next message checks again.
             return;
         };
         let known: Vec<_> = outboxes.all.values().filter_map(Weak::upgrade).collect();
-        // The last owner of an outbox takes it from the list.
+        // The last owner of an outbox removes it from the list.
         drop(outboxes);
         let mut waiting: Vec<_> = known
             .into_iter()

@@ -1,5 +1,5 @@
-//! What one caller has of the gateway's sockets and subscriptions, as far as its plan bounds them:
-//! a consumer, or an address without a key.
+//! A caller's share of the gateway's sockets and subscriptions, as limited by its plan: of a
+//! consumer, or of an address without a key.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -13,14 +13,14 @@ use crate::dispatch::ClientKey;
 #[derive(Debug, Default)]
 pub(super) struct CallerShares(Mutex<HashMap<ClientKey, Arc<CallerShare>>>);
 
-/// One caller's.
+/// The share of one caller.
 #[derive(Debug, Default)]
 pub struct CallerShare {
     sockets: AtomicUsize,
     subscriptions: AtomicUsize,
 }
 
-/// One more of something, for as long as this is alive.
+/// Counts one item while this is alive.
 #[derive(Debug)]
 pub(super) struct ShareGuard(Arc<CallerShare>);
 
@@ -31,7 +31,7 @@ impl Drop for ShareGuard {
 }
 
 impl CallerShare {
-    /// Counts one more subscription, if there may be one.
+    /// Counts another subscription, if the limit allows it.
     pub(super) fn subscribe(self: &Arc<Self>, most: Option<usize>) -> Option<ShareGuard> {
         let before = self.subscriptions.fetch_add(1, Ordering::AcqRel);
         let counted = ShareGuard(Arc::clone(self));
@@ -40,7 +40,7 @@ impl CallerShare {
 }
 
 impl CallerShares {
-    /// Counts one more socket of a caller; `None` if it has as many as it may have.
+    /// Counts another socket of a caller; `None` if the limit is reached.
     pub(super) fn open(&self, key: ClientKey, most: Option<usize>) -> Option<Arc<CallerShare>> {
         let mut shares = self.0.lock();
         let known = shares.get(&key);
@@ -53,7 +53,7 @@ impl CallerShares {
         Some(Arc::clone(share))
     }
 
-    /// One of its sockets is no more.
+    /// One of its sockets was closed.
     pub(super) fn close(&self, key: ClientKey) {
         let mut shares = self.0.lock();
         if let Some(share) = shares.get(&key)

@@ -1,6 +1,6 @@
-//! What the subscribers of one subscription have been told, and whether a notification adds to it.
-//! Pure: no clock, no I/O. This is what makes a move to another upstream invisible: the same said
-//! twice is told once, and what is older than what was told is not told any more.
+//! What was delivered to the subscribers of one subscription, and whether a notification adds to
+//! it. Pure: no clock, no I/O. This is what makes a move to another upstream invisible: a repeated
+//! notification is delivered once, and one older than what was delivered is dropped.
 
 use std::collections::{HashMap, HashSet, VecDeque};
 use std::hash::{DefaultHasher, Hash, Hasher};
@@ -15,30 +15,30 @@ use super::subscription_kind::SubscriptionKind;
 #[cfg(test)]
 mod tests;
 
-/// Slots, signatures and the like that are remembered, to know them when they come again.
+/// Slots, signatures and the like that are remembered, to recognise repetitions.
 const REMEMBERED: usize = 4096;
 /// Accounts of a program that are remembered.
 const ACCOUNTS: usize = 65_536;
 
-/// Whether a notification is told.
+/// What to do with a notification.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum NotificationVerdict {
     Tell,
-    /// Told already.
+    /// Delivered already.
     Repeated,
-    /// Something newer was told.
+    /// A newer one was delivered.
     Outdated,
-    /// It makes no sense.
+    /// Invalid.
     Garbled,
-    /// Others may come before it that were missed: after one, and until another that is not one of
-    /// those that are skipped.
+    /// Others before it may have been missed: after one slot, and until another, except skipped
+    /// ones.
     Missing {
         after: u64,
         until: u64,
     },
 }
 
-/// What was told of one kind of subscription.
+/// What was delivered of one kind of subscription.
 #[derive(Debug)]
 pub(super) enum DeliveredHistory {
     Account {
@@ -58,9 +58,9 @@ pub(super) enum DeliveredHistory {
         first: Option<u64>,
         newest: Option<SlotInfo>,
         told: RecentHashes,
-        /// It has moved since the newest was told.
+        /// It has moved since the newest was delivered.
         moved: bool,
-        /// Whatever is missing before the next one cannot be had.
+        /// What is missing before the next one cannot be recovered.
         whole: bool,
     },
     Roots {
@@ -75,7 +75,7 @@ pub(super) enum DeliveredHistory {
     },
 }
 
-/// The last few of what was told, by their hashes.
+/// Hashes of the last few that were delivered.
 #[derive(Debug, Default)]
 pub(super) struct RecentHashes {
     known: HashSet<u64>,
@@ -87,7 +87,7 @@ impl RecentHashes {
         self.known.contains(&hash)
     }
 
-    /// Whether it is new.
+    /// Returns whether it is new.
     fn add(&mut self, hash: u64) -> bool {
         if !self.known.insert(hash) {
             return false;
@@ -108,7 +108,7 @@ fn hash(value: &impl Hash) -> u64 {
     hasher.finish()
 }
 
-/// Values of two nodes are the same if they mean the same, however they are spelled.
+/// Values of two nodes are equal if they mean the same, however they are encoded.
 fn meaning(value: &[u8]) -> Option<Value> {
     serde_json::from_slice(value).ok()
 }
@@ -155,7 +155,7 @@ impl DeliveredHistory {
         }
     }
 
-    /// From now on another upstream tells it.
+    /// From now on another upstream serves it.
     pub(super) fn moves(&mut self) {
         match self {
             Self::Slots { moved, whole, .. } => (*moved, *whole) = (true, false),
@@ -164,7 +164,7 @@ impl DeliveredHistory {
         }
     }
 
-    /// The newest slot that was told of; `None` before the first.
+    /// The newest slot that was delivered; `None` before the first.
     pub(super) fn newest(&self) -> Option<Slot> {
         match self {
             Self::Account { slot, .. }
@@ -181,7 +181,8 @@ impl DeliveredHistory {
         matches!(self, Self::Signature { ended: true, .. })
     }
 
-    /// An upstream notifies. What is told counts as told from here on.
+    /// A notification from an upstream. If it is to be delivered, it counts as delivered from here
+    /// on.
     pub(super) fn hear(&mut self, result: &Bytes) -> NotificationVerdict {
         match self {
             Self::Account { slot, value } => {
@@ -225,7 +226,7 @@ impl DeliveredHistory {
                 let Some(info) = SlotInfo::read(result) else {
                     return NotificationVerdict::Garbled;
                 };
-                // What has overtaken it was the first there was.
+                // What has overtaken it was the first notification.
                 if info.slot < *first.get_or_insert(info.slot) {
                     return NotificationVerdict::Outdated;
                 }
@@ -246,8 +247,8 @@ impl DeliveredHistory {
         }
     }
 
-    /// A fresh read of the account shows this. Unlike a notification it does not say that anything
-    /// has changed.
+    /// The account as read afresh. Unlike a notification this does not imply that anything has
+    /// changed.
     pub(super) fn read_account(&mut self, at: Slot, read: &Bytes) -> NotificationVerdict {
         let Self::Account { slot, value } = self else {
             return NotificationVerdict::Garbled;
@@ -263,7 +264,7 @@ impl DeliveredHistory {
         NotificationVerdict::Tell
     }
 
-    /// A fresh read of the program shows this account, `{"pubkey":…,"account":…}`.
+    /// An account of the program as read afresh, `{"pubkey":…,"account":…}`.
     pub(super) fn read_account_of_program(
         &mut self,
         at: Slot,
@@ -311,7 +312,7 @@ impl DeliveredHistory {
         NotificationVerdict::Tell
     }
 
-    /// Slots in their order, if nothing is missing before any of them, whichever of them came first.
+    /// Slots in order, if nothing is missing before any of them, whichever arrived first.
     pub(super) fn in_order(&self, held: &[Bytes]) -> Option<Vec<Bytes>> {
         let Self::Slots {
             newest: Some(newest),
@@ -333,7 +334,8 @@ impl DeliveredHistory {
         Some(infos.into_iter().map(|(_, one)| one.clone()).collect())
     }
 
-    /// What was missed is being told, or cannot be: nothing is missing before what comes.
+    /// What was missed is being delivered, or cannot be recovered: nothing is missing before what
+    /// comes next.
     pub(super) fn is_complete(&mut self) {
         match self {
             Self::Slots { moved, whole, .. } => (*moved, *whole) = (false, true),
@@ -354,7 +356,7 @@ fn hear_slot(
     }
     match *newest {
         Some(last) if info.slot > last.slot => {
-            // A node tells of a slot after its parent: one was missed, or is overtaken.
+            // A node reports a slot after its parent: one was missed, or was overtaken.
             if !*whole && info.parent > last.slot {
                 return NotificationVerdict::Missing {
                     after: last.slot,
@@ -364,8 +366,8 @@ fn hear_slot(
             *moved = false;
             *whole = false;
         }
-        // An upstream that is behind tells what another has skipped, or what was never seen here
-        // because it is on another fork: nobody waits for it any more.
+        // An upstream that is behind reports what another has skipped, or what was never seen here
+        // because it is on another fork: it is not waited for.
         Some(_) if *moved => return NotificationVerdict::Outdated,
         _ => {}
     }
@@ -395,7 +397,7 @@ fn hear_root(newest: &mut Option<u64>, moved: &mut bool, result: &Bytes) -> Noti
     NotificationVerdict::Tell
 }
 
-/// What tells one event from another, with its slot.
+/// What distinguishes one event from another, with its slot.
 fn mark(kind: SubscriptionKind, result: &Bytes) -> Option<(Slot, u64)> {
     match kind {
         SubscriptionKind::Logs => {

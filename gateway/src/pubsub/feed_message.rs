@@ -1,5 +1,5 @@
-//! What an upstream says on its socket, read as far as the gateway needs; results stay the
-//! upstream's bytes.
+//! Messages of an upstream, parsed as far as the gateway needs; results remain the upstream's
+//! bytes.
 
 use bytes::{BufMut, Bytes, BytesMut};
 use perijove_core::Slot;
@@ -20,7 +20,7 @@ pub(super) enum FeedMessage {
         subscription: u64,
         result: Bytes,
     },
-    /// The answer to a request of ours.
+    /// The answer to a request of the gateway.
     Answer {
         id: u64,
         result: Result<Bytes, RpcError>,
@@ -53,7 +53,7 @@ struct RawError<'a> {
     data: Option<&'a RawValue>,
 }
 
-/// `None`: nothing that was asked for.
+/// `None`: nothing that was requested.
 pub(super) fn read(text: &Bytes) -> Option<FeedMessage> {
     let raw: Raw<'_> = serde_json::from_slice(text).ok()?;
     if let Some(params) = raw.params {
@@ -77,7 +77,8 @@ pub(super) fn read(text: &Bytes) -> Option<FeedMessage> {
     Some(FeedMessage::Answer { id, result })
 }
 
-/// Whether a message is not even JSON. A word, with which some keep their sockets alive, is none.
+/// Whether a message is not JSON. A single word, with which some upstreams keep their sockets
+/// alive, does not count.
 pub(super) fn is_garbage(text: &[u8]) -> bool {
     let is_word = text.len() <= LONGEST_WORD && text.iter().all(u8::is_ascii_alphanumeric);
     !is_word && serde_json::from_slice::<IgnoredAny>(text).is_err()
@@ -102,7 +103,7 @@ pub(super) fn with_context(result: &Bytes) -> Option<(Slot, Bytes)> {
     Some((Slot(wrapped.context.slot), value))
 }
 
-/// What `slotSubscribe` tells.
+/// The content of a `slotSubscribe` notification.
 #[derive(Clone, Copy, Debug, Deserialize, PartialEq, Eq)]
 pub(super) struct SlotInfo {
     pub(super) slot: u64,

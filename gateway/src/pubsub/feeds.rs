@@ -1,7 +1,8 @@
-//! Looks after the sockets to upstreams: which topic is heard on which, when another is opened, and
-//! where topics go whose upstream is lost or has become worse than another.
+//! Manages the sockets to upstreams: which socket serves which topic, when another is opened, and
+//! where topics move whose upstream is lost or has become worse than another.
 //!
-//! One task decides everything; sockets are tasks of their own that carry out its orders and report.
+//! One task makes all decisions; sockets are tasks of their own that carry out its orders and
+//! report.
 
 mod choice;
 mod feed_status;
@@ -31,39 +32,39 @@ use crate::upstream::Upstream;
 #[cfg(test)]
 mod tests;
 
-/// Between two looks at everything.
+/// Interval between two checks of everything.
 const LOOK: Duration = Duration::from_millis(100);
-/// How long a topic waits before another upstream is looked for, where none was found.
+/// How long a topic waits before another upstream is looked for, if none was found.
 const AGAIN: Duration = Duration::from_millis(250);
-/// How long a topic stays where it is well when better upstreams have refused it.
+/// How long a topic stays on a healthy upstream after better ones have refused it.
 const REFUSED_AGAIN: Duration = Duration::from_mins(1);
 
-/// From the clients' side.
+/// Commands from the clients' side.
 #[derive(Debug)]
 pub(super) enum FeedCommand {
     Added(Arc<Topic>),
-    /// Nobody is told of it any more.
+    /// It has no subscribers any more.
     Removed(Arc<Topic>),
 }
 
-/// A socket, as it is known here.
+/// A socket, as known here.
 struct KnownSocket {
     upstream: Arc<Upstream>,
     orders: mpsc::UnboundedSender<SocketOrder>,
-    /// Topics that are heard on it, or are to be.
+    /// Topics that it serves, or is to serve.
     topics: BTreeSet<u64>,
     opened: bool,
-    /// Its topics are to go elsewhere.
+    /// Its topics are to move, for this reason.
     leaves: Option<MoveCause>,
     slot: Arc<AtomicU64>,
-    /// Since when nobody needs it.
+    /// Since when it is not needed.
     idle_since: Instant,
     /// Since when its slots are too far behind.
     behind_since: Option<Instant>,
 }
 
 impl KnownSocket {
-    /// A topic is not heard on it any more. Whether it was, or was to be.
+    /// It serves a topic no more. Returns whether it did, or was to.
     fn forget(&mut self, topic: &Topic) -> bool {
         let was = self.topics.remove(&topic.id);
         if was && self.topics.is_empty() {
@@ -137,7 +138,7 @@ impl Feeds {
         }
     }
 
-    /// A topic is not heard on this socket any more.
+    /// This socket serves a topic no more.
     fn take_off(&mut self, line: u64, topic: &Arc<Topic>) {
         if let Some(known) = self.lines.get_mut(&line)
             && known.forget(topic)
@@ -151,7 +152,7 @@ impl Feeds {
         }
     }
 
-    /// Has a topic heard on the best socket there is for it, if that is not where it is.
+    /// Assigns a topic to the best socket for it, if it is not there already.
     fn place(&mut self, id: u64) {
         let now = Instant::now();
         let Some(placed) = self.topics.get(&id) else {
@@ -189,7 +190,7 @@ impl Feeds {
                 if let Some(placed) = self.topics.get_mut(&id) {
                     placed.again_at = now + AGAIN;
                     if topic.is_live() && placed.on.is_none() {
-                        // Who refused it, or was too slow, may be the only one there is by now.
+                        // An upstream that refused it, or was too slow, may be the only one left.
                         placed.refused_by.clear();
                     }
                 }
@@ -252,7 +253,7 @@ impl Feeds {
                 tokio::spawn(repair::fill(hub, topic, missing));
             }
             SocketReport::Ended(topic) => {
-                // Its clients were told the last of it.
+                // Its clients have got the last notification.
                 if let Some(known) = self.lines.get_mut(&line) {
                     known.forget(&topic);
                 }

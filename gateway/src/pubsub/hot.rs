@@ -1,4 +1,4 @@
-//! Follows the accounts that are read often, for the cache: a client of the gateway's own.
+//! Subscribes to the accounts that are read often, for the cache: a client inside the gateway.
 
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
@@ -15,13 +15,13 @@ use crate::cache::CacheKey;
 use crate::config::HotAccounts;
 use crate::pipeline::HotRead;
 
-/// Bytes that may wait to be kept.
+/// Bytes waiting to be kept.
 const QUEUE: usize = 16 * 1024 * 1024;
 
-/// Encodings in which a notification shows what an answer does, whatever the account's size.
+/// Encodings in which a notification has the same data as an answer, whatever the account's size.
 const ENCODINGS: [&str; 3] = ["base64", "base64+zstd", "jsonParsed"];
 
-/// What is followed.
+/// The accounts that are followed.
 struct HotAccountFollower {
     hub: Arc<Hub>,
     outbox: Arc<Outbox>,
@@ -52,7 +52,7 @@ pub(super) async fn follow(hub: Arc<Hub>) {
 }
 
 impl HotAccountFollower {
-    /// Keeps what was told.
+    /// Keeps what was notified.
     fn keep(&mut self) {
         let snapshot = self.hub.published.load();
         while let Some(item) = self.outbox.take() {
@@ -73,10 +73,10 @@ impl HotAccountFollower {
         }
     }
 
-    /// Follows what has become hot and leaves what has cooled.
+    /// Follows accounts that have become hot and drops those that no longer are.
     fn turn(&mut self, settings: &HotAccounts) {
         if self.outbox.has_overflowed() {
-            // More came than can be kept: begin anew with what is hottest now.
+            // More arrived than can be kept: start anew with what is hottest now.
             self.leave(|_, _| true);
             self.outbox = Outbox::among(&self.hub.total, QUEUE);
         }
@@ -113,7 +113,7 @@ impl HotAccountFollower {
     }
 }
 
-/// The subscription that tells what is read. `None` where it would tell something else.
+/// The subscription for what is read. `None` if its notifications would differ from answers.
 fn spec(hot: &HotRead) -> Option<SubscriptionSpec> {
     let spec = SubscriptionSpec::read(SubscriptionKind::Account, hot.params()).ok()?;
     let config = spec.config();

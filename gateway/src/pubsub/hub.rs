@@ -1,5 +1,5 @@
-//! What all sockets of clients share: the topics they are subscribed to, and the way to whoever
-//! looks after the sockets to upstreams.
+//! What all client sockets share: the topics they are subscribed to, and the channel to the task
+//! that manages the sockets to upstreams.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -28,13 +28,13 @@ use crate::jsonrpc::RpcError;
 use crate::pipeline::Pipeline;
 use crate::snapshot::{Published, Snapshot};
 
-/// Everything that is known of sockets and subscriptions.
+/// The state of sockets and subscriptions.
 pub struct Hub {
     pub(super) published: Arc<Published>,
     pub(super) pipeline: Arc<Pipeline>,
     pub(super) metrics: PubSubMetrics,
     pub(super) dial: Box<dyn SocketDialer>,
-    /// What waits for clients.
+    /// Bytes waiting for clients.
     pub(super) total: Arc<BacklogTotal>,
     shares: CallerShares,
     topics: Mutex<HashMap<SubscriptionSpec, Arc<Topic>>>,
@@ -56,19 +56,19 @@ impl std::fmt::Debug for Hub {
     }
 }
 
-/// How long a caller whose plan allows no more sockets is told to wait.
+/// Wait time reported to a caller whose plan allows no more sockets.
 const MOMENT: Duration = Duration::from_secs(1);
 
 /// A socket that is counted while this is alive.
 #[derive(Debug)]
 pub struct SocketPermit {
     hub: Arc<Hub>,
-    /// Whose it is, and what that caller has.
+    /// The caller and its share.
     share: Option<(ClientKey, Arc<CallerShare>)>,
 }
 
 impl SocketPermit {
-    /// What its caller has.
+    /// The share of its caller.
     pub fn share(&self) -> Arc<CallerShare> {
         self.share
             .as_ref()
@@ -112,7 +112,7 @@ impl Hub {
             shares: CallerShares::default(),
             topics: Mutex::default(),
             topic_ids: AtomicU64::new(0),
-            // Clients know numbers up to 2^53 for certain.
+            // Clients can represent numbers up to 2^53.
             ids: AtomicU64::new(fastrand::u64(1..1 << 32)),
             commands,
             received: Mutex::new(Some(received)),
@@ -123,7 +123,7 @@ impl Hub {
         })
     }
 
-    /// Starts to look after the sockets to upstreams, unless that has begun.
+    /// Starts to manage the sockets to upstreams, unless that was done already.
     pub fn start(self: &Arc<Self>, handle: &Handle) {
         if let Some(commands) = self.received.lock().take() {
             handle.spawn(Feeds::new(Arc::clone(self)).run(commands));
@@ -131,10 +131,10 @@ impl Hub {
         }
     }
 
-    /// Takes a socket of this caller in.
+    /// Admits a socket of this caller.
     ///
     /// # Errors
-    /// There are as many as there may be, in all or by the caller's plan.
+    /// The limit is reached, in all or by the caller's plan.
     pub fn admit(
         self: &Arc<Self>,
         snapshot: &Snapshot,
@@ -165,15 +165,15 @@ impl Hub {
         self.clients.load(Ordering::Acquire)
     }
 
-    /// An id for a client's subscription; no other ever has it.
+    /// An id for a client's subscription; never reused.
     pub(super) fn next_id(&self) -> u64 {
         self.ids.fetch_add(1, Ordering::Relaxed)
     }
 
-    /// Has a client told under this id, as soon as an upstream has taken the subscription.
+    /// Subscribes a client under this id; returns when an upstream has accepted the subscription.
     ///
     /// # Errors
-    /// What the upstreams say, or that none has said anything in time. The client must still leave.
+    /// The upstreams' refusal, or a timeout. The client must still leave.
     pub(super) async fn subscribe(
         self: &Arc<Self>,
         topic: &Arc<Topic>,
@@ -205,7 +205,7 @@ impl Hub {
         }
     }
 
-    /// The topic for this, joined by a client.
+    /// The topic of this subscription, joined by a client.
     pub(super) fn join(
         &self,
         spec: &SubscriptionSpec,
@@ -229,7 +229,7 @@ impl Hub {
         (topic, joined)
     }
 
-    /// A client wants to be told no more.
+    /// A client unsubscribes.
     pub(super) fn leave(&self, topic: &Arc<Topic>, id: u64) {
         let mut topics = self.topics.lock();
         if topic.leave(id) {
@@ -241,18 +241,18 @@ impl Hub {
         }
     }
 
-    /// A topic has nothing more to tell: whoever asks for the same begins anew.
+    /// A topic has ended: the next subscriber starts a new one.
     pub(super) fn end(&self, topic: &Arc<Topic>) {
         forget(&mut self.topics.lock(), topic);
         self.command(FeedCommand::Removed(Arc::clone(topic)));
     }
 
     fn command(&self, command: FeedCommand) {
-        // Nobody listens any more once the process ends.
+        // Once the process exits there is no receiver.
         drop(self.commands.send(command));
     }
 
-    /// From here on the sockets of clients are closed, one after the other.
+    /// From here on client sockets are closed one after the other.
     pub fn leave_all(&self) {
         self.leaving.store(true, Ordering::Release);
         self.left.notify_waiters();
@@ -280,7 +280,7 @@ impl Hub {
     }
 }
 
-/// Only this one: another may have taken its place.
+/// Only this topic: another may have taken its place.
 fn forget(topics: &mut HashMap<SubscriptionSpec, Arc<Topic>>, topic: &Arc<Topic>) {
     if topics
         .get(&topic.spec)

@@ -1,4 +1,4 @@
-//! Sockets of clients, their subscriptions, and what they are told.
+//! Metrics of client sockets, their subscriptions and notifications.
 
 mod feed;
 
@@ -69,7 +69,7 @@ impl PubSubMetrics {
             )?,
             feed: FeedMetrics::register(registry)?,
         };
-        // Everything that can be is there from the start.
+        // All series exist from the start.
         drop(SocketEnd::ALL.map(|end| metrics.closed.with_label_values(&[end.label()])));
         for kind in SubscriptionKind::ALL {
             metrics.subscriptions.with_label_values(&[kind.label()]);
@@ -94,7 +94,7 @@ impl PubSubMetrics {
         self.messages.inc();
     }
 
-    /// So many bytes wait for clients.
+    /// Sets the bytes that wait for clients.
     pub(super) fn waiting(&self, bytes: usize) {
         self.waiting.set(i64::try_from(bytes).unwrap_or(i64::MAX));
     }
@@ -111,7 +111,7 @@ impl PubSubMetrics {
         }
     }
 
-    /// So many clients were told.
+    /// Counts notifications to this many clients.
     pub(super) fn told(&self, kind: SubscriptionKind, clients: usize) {
         let clients = u64::try_from(clients).unwrap_or(0);
         self.told.with_label_values(&[kind.label()]).inc_by(clients);

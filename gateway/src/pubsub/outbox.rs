@@ -1,5 +1,5 @@
-//! What waits for one client: messages in their order, bounded by their bytes. Whoever notifies
-//! never waits for a client; one that has let too much pile up is given up.
+//! Messages waiting for one client, in order, bounded by their bytes. Notifying never waits for a
+//! client; a client with too many waiting bytes is disconnected.
 
 use std::collections::VecDeque;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -11,7 +11,7 @@ use tokio::sync::Notify;
 
 use super::backlog::{BacklogCharge, BacklogTotal, ClientBacklog};
 
-/// What a message costs besides its own bytes.
+/// Cost of a message besides its own bytes.
 const OVERHEAD: usize = 64;
 
 /// One message.
@@ -20,7 +20,7 @@ pub(super) enum OutboxMessage {
     /// The answer to a call.
     Answer(Bytes),
     /// A notification up to its last member: all subscribers share these bytes, and each has an id
-    /// of its own behind them.
+    /// of its own appended.
     Notification { head: Bytes, id: u64 },
 }
 
@@ -30,7 +30,7 @@ impl OutboxMessage {
         bytes.len() + OVERHEAD
     }
 
-    /// What it adds to what waits for all clients: the bytes of a notification are counted there
+    /// Its part in the total of all clients: the shared bytes of a notification are counted there
     /// already.
     fn own(&self) -> usize {
         match self {
@@ -64,18 +64,18 @@ impl OutboxMessage {
 #[derive(Debug)]
 pub(super) struct Outbox {
     total: Arc<BacklogTotal>,
-    /// Under which it is known there.
+    /// The number by which it is known there.
     number: u64,
     state: Mutex<OutboxState>,
-    /// Of the message that is being written.
+    /// Bytes of the message being written.
     writing: AtomicUsize,
-    /// Most bytes that may wait behind a message.
+    /// Maximum bytes waiting behind a message.
     most: AtomicUsize,
-    /// Something waits.
+    /// A message was added.
     filled: Notify,
-    /// Too much waits.
+    /// Too many bytes wait.
     overflowed: Notify,
-    /// Something was taken.
+    /// A message was taken.
     taken: Notify,
 }
 
@@ -83,10 +83,10 @@ pub(super) struct Outbox {
 struct OutboxState {
     queue: VecDeque<OutboxMessage>,
     bytes: usize,
-    /// The part of it that counts for this client alone.
+    /// The part of it that counts for this client only.
     own: usize,
     overflowed: bool,
-    /// Subscriptions whose client does not know their ids yet, with what they have told.
+    /// Subscriptions whose client does not know their ids yet, with their notifications so far.
     held: Vec<(u64, Vec<OutboxMessage>)>,
 }
 
@@ -134,13 +134,13 @@ impl Drop for Outbox {
 }
 
 impl Outbox {
-    /// One that shares the memory for what waits with no other.
+    /// One that shares its byte limit with no other.
     #[cfg(test)]
     pub(super) fn new(most: usize) -> Arc<Self> {
         Self::among(&BacklogTotal::new(usize::MAX), most)
     }
 
-    /// One of many that share the memory for what waits.
+    /// One of many that share the byte limit.
     pub(super) fn among(total: &Arc<BacklogTotal>, most: usize) -> Arc<Self> {
         Arc::new_cyclic(|outbox| Self {
             number: total.enter(Weak::<Self>::clone(outbox)),
@@ -154,7 +154,7 @@ impl Outbox {
         })
     }
 
-    /// A message of so many bytes is being written while this is alive.
+    /// A message of this many bytes is being written while this is alive.
     pub(super) fn writes(&self, bytes: usize) -> BacklogCharge {
         self.writing.store(bytes, Ordering::Relaxed);
         let charge = self.total.charge(bytes);
@@ -162,12 +162,12 @@ impl Outbox {
         charge
     }
 
-    /// All that waited is written.
+    /// All waiting messages are written.
     pub(super) fn wrote(&self) {
         self.writing.store(0, Ordering::Relaxed);
     }
 
-    /// Adds a notification; `false` if the client is given up.
+    /// Adds a notification; `false` if the client is to be disconnected.
     pub(super) fn notify(&self, head: &Bytes, id: u64) -> bool {
         let item = OutboxMessage::Notification {
             head: head.clone(),
@@ -196,7 +196,7 @@ impl Outbox {
         true
     }
 
-    /// Adds an answer, and behind it what the subscriptions have told that it makes known.
+    /// Adds an answer, followed by the notifications of the subscriptions whose ids it contains.
     pub(super) fn answer(&self, answer: Bytes, makes_known: &[u64]) {
         let mut state = self.state.lock();
         if state.overflowed {
@@ -218,7 +218,7 @@ impl Outbox {
         self.total.relieve();
     }
 
-    /// Keeps what a subscription tells until its client knows its id.
+    /// Holds the notifications of a subscription until its client knows its id.
     pub(super) fn hold(&self, id: u64) {
         self.state.lock().held.push((id, Vec::new()));
     }
@@ -240,7 +240,7 @@ impl Outbox {
         let item = state.queue.pop_front()?;
         state.sub(&item, &self.total);
         if state.queue.is_empty() {
-            // A burst should not be paid for by an idle client.
+            // An idle client should not keep the memory of a burst.
             state.queue.shrink_to(16);
         }
         drop(state);
@@ -248,7 +248,7 @@ impl Outbox {
         Some(item)
     }
 
-    /// Whether so much waits that nothing should be added.
+    /// Whether so many bytes wait that nothing should be added.
     pub(super) fn is_full(&self) -> bool {
         self.state.lock().bytes > self.most.load(Ordering::Relaxed)
     }
@@ -261,19 +261,19 @@ impl Outbox {
         self.state.lock().overflowed
     }
 
-    /// Resolves when there is room. For one waiter at a time.
+    /// Resolves when there is room. For a single waiter.
     pub(super) async fn has_room(&self) {
         while self.is_full() {
             self.taken.notified().await;
         }
     }
 
-    /// Resolves when something was added. May resolve once too often.
+    /// Resolves when a message was added. May resolve spuriously.
     pub(super) async fn filled(&self) {
         self.filled.notified().await;
     }
 
-    /// Resolves when the client is to be given up.
+    /// Resolves when the client is to be disconnected.
     pub(super) async fn overflows(&self) {
         self.overflowed.notified().await;
     }

@@ -1,5 +1,5 @@
-//! The parameters of a subscription, checked as Agave checks them, and their one spelling: clients
-//! that ask for the same share a subscription.
+//! The parameters of a subscription, checked as Agave checks them, and their canonical form:
+//! clients with equal subscriptions share one.
 
 use std::borrow::Cow;
 
@@ -19,11 +19,11 @@ const ACCOUNT_ENCODINGS: [&str; 5] = ["binary", "base58", "base64", "jsonParsed"
 const BLOCK_ENCODINGS: [&str; 5] = ["binary", "base64", "base58", "json", "jsonParsed"];
 const DETAILS: [&str; 4] = ["full", "signatures", "none", "accounts"];
 
-/// A subscription as it is asked for upstream.
+/// A subscription as it is made upstream.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub(super) struct SubscriptionSpec {
     pub(super) kind: SubscriptionKind,
-    /// The canonical parameters, a JSON array; what has its default is left out or written out, but
+    /// The canonical parameters, a JSON array; defaults are either left out or written out, but
     /// always in the same way.
     pub(super) params: String,
     /// Account, program, or signature.
@@ -46,10 +46,10 @@ impl SubscriptionSpec {
         }
     }
 
-    /// Reads the raw parameters of a call.
+    /// Parses the raw parameters of a call.
     ///
     /// # Errors
-    /// What a node answers.
+    /// The error that a node returns.
     pub(super) fn read(kind: SubscriptionKind, params: Option<&[u8]>) -> Result<Self, RpcError> {
         let params = arguments(params)?;
         match kind {
@@ -74,7 +74,7 @@ impl SubscriptionSpec {
         }
     }
 
-    /// The configuration it was asked for with.
+    /// The configuration given by the client.
     pub(super) fn config(&self) -> Map<String, Value> {
         let params: Vec<Value> = serde_json::from_str(&self.params).unwrap_or_default();
         match params.into_iter().nth(1) {
@@ -84,10 +84,10 @@ impl SubscriptionSpec {
     }
 }
 
-/// The number that an unsubscription names.
+/// The number in an unsubscription.
 ///
 /// # Errors
-/// What a node answers.
+/// The error that a node returns.
 pub(super) fn subscription_id(params: Option<&[u8]>) -> Result<u64, RpcError> {
     let params = arguments(params)?;
     between(&params, 1, 1)?;
@@ -135,7 +135,7 @@ fn between(params: &[Value], least: usize, most: usize) -> Result<(), RpcError> 
     Ok(())
 }
 
-/// A value in the words of serde's errors.
+/// A value as serde's errors describe it.
 fn describe(value: &Value) -> String {
     match value {
         Value::Null => "null".to_owned(),
@@ -160,8 +160,8 @@ fn text(value: Option<&Value>) -> Result<&str, RpcError> {
     }
 }
 
-/// The configuration that may follow the subject. Members that are null count as absent, and those
-/// that no node knows are ignored, as by a node.
+/// The configuration that may follow the subject. Members that are null count as absent, and
+/// unknown ones are ignored, as by a node.
 fn config(params: &[Value]) -> Result<Map<String, Value>, RpcError> {
     match params.get(1) {
         None | Some(Value::Null) => Ok(Map::new()),
@@ -177,7 +177,7 @@ fn config(params: &[Value]) -> Result<Map<String, Value>, RpcError> {
     }
 }
 
-/// A level that no node knows counts as none, which is finalized.
+/// An unknown level counts as absent, which means finalized.
 fn commitment(config: &Map<String, Value>) -> Commitment {
     let named = config.get("commitment").and_then(Value::as_str);
     named.and_then(Commitment::parse).unwrap_or_default()

@@ -1,9 +1,9 @@
-//! Finding out what was missed while a subscription moved from one upstream to another, by asking
-//! for it through the pipeline as a client would.
+//! Recovers what was missed while a subscription moved from one upstream to another, by asking for
+//! it through the pipeline as a client would.
 //!
-//! An account or a program is read afresh, at a slot that the new upstream has reached at least: what
-//! changed later it tells itself. A signature is looked up. Slots and roots are filled in from the
-//! list of blocks. What happened and left no state behind (logs, blocks) cannot be found out; the
+//! An account or a program is read afresh, at a slot that the new upstream has reached at least:
+//! later changes it reports itself. A signature is looked up. Slots and roots are filled in from
+//! the list of blocks. Events that leave no state behind (logs, blocks) cannot be recovered; the
 //! next notification says so.
 
 mod ask;
@@ -28,14 +28,14 @@ use crate::upstream::Upstream;
 #[cfg(test)]
 mod tests;
 
-/// How long it is tried to find out what was missed.
+/// Time limit for recovering what was missed.
 const PATIENCE: Duration = Duration::from_secs(10);
-/// The same while notifications are held for it. Slots are of no use when they are old.
+/// The same while notifications are held for it. Slots are useless when they are old.
 const SHORT: Duration = Duration::from_millis(1500);
 const SHORT_FOR_ROOTS: Duration = Duration::from_secs(3);
 /// Between two attempts.
 const AGAIN: Duration = Duration::from_millis(200);
-/// When a signature is looked up: the upstream that answers may be behind the one that told of it.
+/// When a signature is looked up: the upstream that answers may be behind the one that notified.
 const LOOKS: [Duration; 4] = [
     Duration::ZERO,
     Duration::from_millis(500),
@@ -45,16 +45,16 @@ const LOOKS: [Duration; 4] = [
 /// Most slots that are filled in.
 const MOST_SLOTS: u64 = 2000;
 
-/// What became of an attempt to find out what was missed.
+/// Outcome of a repair.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum RepairOutcome {
-    /// Something was missed and has been told.
+    /// Something was missed and has been delivered.
     Told,
-    /// Nothing was.
+    /// Nothing was missed.
     Nothing,
-    /// It was not found out in time.
+    /// Not known in time.
     Failed,
-    /// It cannot be.
+    /// It cannot be known.
     Impossible,
 }
 
@@ -75,9 +75,9 @@ impl RepairOutcome {
 pub(super) struct Repair {
     pub(super) hub: Arc<Hub>,
     pub(super) topic: Arc<Topic>,
-    /// Who tells it now.
+    /// The upstream that serves it now.
     pub(super) upstream: Arc<Upstream>,
-    /// The newest slot that its socket has told of.
+    /// The newest slot that its socket has reported.
     pub(super) slot: Arc<AtomicU64>,
 }
 
@@ -86,7 +86,7 @@ impl Repair {
         let outcome = match self.topic.kind() {
             SubscriptionKind::Account | SubscriptionKind::Program => self.read().await,
             SubscriptionKind::Signature => self.look_up().await,
-            // Asked for when the first notification shows what was missed.
+            // Requested when the first notification shows what was missed.
             SubscriptionKind::Slot | SubscriptionKind::Root => return,
             SubscriptionKind::Logs
             | SubscriptionKind::Block
@@ -99,7 +99,7 @@ impl Repair {
         self.hub.metrics.feed.repaired(self.topic.kind(), outcome);
     }
 
-    /// The slot from which on the new upstream tells everything.
+    /// The slot from which on the new upstream reports everything.
     fn reached(&self) -> Slot {
         let commitment = self.topic.spec.commitment;
         let tracked = self.upstream.state().slot(commitment);
@@ -115,7 +115,7 @@ impl Repair {
         let _turn = self.hub.metrics.feed.repairs.acquire().await;
         let (end, at_least) = (Instant::now() + PATIENCE, self.reached());
         let mut told = 0;
-        // A read from another upstream may show less than this one has told at its newest.
+        // A read from another upstream may be older than what was delivered.
         let mut settled = false;
         loop {
             if self.topic.has_ended() || self.topic.is_idle() {
@@ -179,7 +179,8 @@ impl Repair {
     }
 }
 
-/// Reads account or program at the topic's commitment: the slot, the values, and who answered.
+/// Reads account or program at the topic's commitment: the slot, the values, and the upstream that
+/// answered.
 async fn read(
     hub: &Arc<Hub>,
     topic: &Topic,
@@ -205,7 +206,7 @@ async fn read(
         return None;
     }
     let values = match spec.kind {
-        // Of an account that was never there, nothing has changed.
+        // An account that never existed has not changed.
         SubscriptionKind::Account if &*value == b"null" && topic.newest().is_none() => Vec::new(),
         SubscriptionKind::Account => vec![values::account(&value, &spec.config())],
         _ => values::list(&value)?,
@@ -226,7 +227,7 @@ fn tell(hub: &Hub, topic: &Topic, slot: Slot, values: &[Bytes]) -> usize {
     told
 }
 
-/// A client that has joined others is told the present value.
+/// A client that has joined an existing subscription gets the current value.
 pub(super) async fn replay(hub: Arc<Hub>, topic: Arc<Topic>, id: u64) {
     if !matches!(
         topic.kind(),
@@ -243,7 +244,7 @@ pub(super) async fn replay(hub: Arc<Hub>, topic: Arc<Topic>, id: u64) {
     }
 }
 
-/// Finds out which slots or roots there were between two that were told.
+/// Finds out which slots or roots there were between two that were reported.
 pub(super) async fn fill(hub: Arc<Hub>, topic: Arc<Topic>, missing: MissedRange) {
     let mut next = Some(missing);
     while let Some(missing) = next {
@@ -280,9 +281,9 @@ async fn missed(hub: &Arc<Hub>, topic: &Topic, missing: &MissedRange) -> Option<
         let known = blocks(hub, topic.kind(), after, until).await;
         let late = Instant::now() >= end;
         match known {
-            // The last one has a block: whoever does not know of it has not got so far yet.
+            // The last one has a block: an upstream that does not have it is behind.
             Some(slots) if slots.last() == Some(&until) => return Some(slots),
-            // Which of the newest are skipped is not known; most are not.
+            // Which of the newest are skipped is unknown; most are not.
             Some(mut slots) if late && !roots => {
                 let known = slots.last().map_or(after, |last| *last);
                 slots.extend(known + 1..=until);
@@ -294,7 +295,7 @@ async fn missed(hub: &Arc<Hub>, topic: &Topic, missing: &MissedRange) -> Option<
     }
 }
 
-/// The slots with a block after one and until another, as far as they are known.
+/// The slots with a block after one and until another, as far as known.
 async fn blocks(
     hub: &Arc<Hub>,
     kind: SubscriptionKind,

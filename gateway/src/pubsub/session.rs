@@ -1,5 +1,5 @@
-//! The socket of one client: what it says is answered, what it subscribed to is told, and if it
-//! has to end, it ends with a code after which clients know what to do.
+//! The socket of one client: its messages are answered, its subscriptions are served, and if it has
+//! to be closed, the code tells clients what to do.
 
 mod message_handler;
 
@@ -35,52 +35,52 @@ mod tests;
 
 /// Read from and written to a socket at once.
 const BUFFER: usize = 4096;
-/// How long the end of a socket may take.
+/// Time limit for closing a socket.
 const FAREWELL: Duration = Duration::from_secs(1);
 
-/// Who speaks over a socket.
+/// The client of a socket.
 pub struct SocketClient {
-    /// Whose session the answers belong to.
+    /// The client whose session the answers belong to.
     pub key: ClientKey,
     /// `None` is an anonymous caller.
     pub consumer: Option<ConsumerId>,
     pub address: Option<IpAddr>,
-    /// The class that the caller asks for.
+    /// The class that the caller requests.
     pub priority: Option<Priority>,
     pub cache_use: CacheUse,
     pub ledger_only: bool,
-    /// What the caller has, on all its sockets.
+    /// The caller's share, on all its sockets.
     pub share: Arc<CallerShare>,
     pub account: Arc<dyn SocketObserver>,
 }
 
-/// Who is told of what a socket does.
+/// Receives what happens on a socket.
 pub trait SocketObserver: Send + Sync {
-    /// A message was answered with so many bytes.
+    /// A message was answered with this many bytes.
     fn answered(&self, summary: RequestSummary, status: u16, started: Instant, bytes: usize);
 
-    /// Whether what the client showed when it came still lets it in.
+    /// Whether the credentials of the handshake are still valid.
     fn is_welcome(&self) -> bool;
 }
 
-/// Why a socket ended.
+/// Why a socket was closed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum SocketEnd {
-    /// The client closed it, or is gone.
+    /// The client closed it, or disconnected.
     Client,
     /// The gateway stops.
     Leaving,
-    /// The client did not take what waited for it.
+    /// The client did not accept what waited for it.
     Slow,
-    /// It has said nothing for long, not even to pings.
+    /// The client sent nothing for long, not even answers to pings.
     Silent,
     /// A message was larger than allowed.
     TooLarge,
-    /// What came is no WebSocket.
+    /// The client sent invalid frames.
     Malformed,
-    /// A text that is no UTF-8.
+    /// A text message that is not UTF-8.
     NotText,
-    /// The client's key is not one any more.
+    /// The client's key was revoked.
     Unauthorised,
 }
 
@@ -110,7 +110,7 @@ impl SocketEnd {
         }
     }
 
-    /// What the client is told; `None` where it has said the last word.
+    /// The close frame; `None` if the client has sent its own.
     fn code(self) -> Option<(CloseCode, &'static str)> {
         Some(match self {
             Self::Client => return None,
@@ -126,7 +126,7 @@ impl SocketEnd {
     }
 }
 
-/// What became of a socket.
+/// Summary of a socket.
 #[derive(Clone, Copy, Debug)]
 pub struct EndedSocket {
     pub end: SocketEnd,
@@ -149,7 +149,7 @@ pub struct SubscriberSession<S> {
     calls: FuturesUnordered<Pin<Box<dyn Future<Output = MessageReply> + Send>>>,
     heard: Instant,
     pinged: Instant,
-    /// When it was last looked whether the client is welcome.
+    /// When the credentials were last checked.
     checked: Instant,
     changes: watch::Receiver<u64>,
     messages: usize,
@@ -158,7 +158,7 @@ pub struct SubscriberSession<S> {
 }
 
 impl<S: AsyncRead + AsyncWrite + Unpin + Send> SubscriberSession<S> {
-    /// `unread` came behind the handshake.
+    /// `unread` are bytes that followed the handshake.
     pub async fn new(hub: Arc<Hub>, stream: S, unread: Vec<u8>, client: SocketClient) -> Self {
         let snapshot = hub.published.load();
         let settings = snapshot.config.websocket.clone();
@@ -232,7 +232,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send> SubscriberSession<S> {
                 _ => looks_at,
             };
             let room = self.calls.len() < self.settings.calls && !self.outbox.is_full();
-            // What is under way is still answered.
+            // Calls in progress are still answered.
             let listens = room && !leaves;
             let step = tokio::select! {
                 biased;
@@ -256,7 +256,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send> SubscriberSession<S> {
         }
     }
 
-    /// Whether the client may go on. Keys are taken away, and some end by themselves.
+    /// Whether the client may continue. Keys may be revoked, and tokens expire.
     fn check(&mut self) -> Result<(), SocketEnd> {
         self.checked = Instant::now();
         self.speaker.tidy();
@@ -267,7 +267,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send> SubscriberSession<S> {
         }
     }
 
-    /// When the client's silence has to be looked at.
+    /// When the client's silence has to be checked.
     fn next_ping(&self) -> Instant {
         self.heard.max(self.pinged) + self.settings.ping_interval
     }
@@ -301,7 +301,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send> SubscriberSession<S> {
         self.heard = Instant::now();
         let text: Bytes = match message {
             Some(Ok(Message::Text(text))) => text.into(),
-            // As a node takes it.
+            // A node accepts these too.
             Some(Ok(Message::Binary(bytes))) => bytes,
             // Tungstenite answers pings.
             Some(Ok(Message::Ping(_) | Message::Pong(_) | Message::Frame(_))) => return Ok(()),
@@ -317,17 +317,17 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send> SubscriberSession<S> {
         Ok(())
     }
 
-    /// Writes what waits. A client that takes nothing of it is given up in time.
+    /// Writes what waits. A client that accepts nothing is disconnected in time.
     async fn write(&mut self) -> Result<(), SocketEnd> {
         let (socket, outbox) = (&mut self.socket, &self.outbox);
         let (notifications, bytes) = (&mut self.notifications, &mut self.bytes);
         let patience = self.write_timeout;
         let writing = async {
-            // What was fed before the last message has left by then.
+            // What was fed before the last message has been sent by then.
             let mut under_way = None;
             while let Some(item) = outbox.take() {
                 *notifications += usize::from(item.is_notification());
-                // Every text is JSON that was checked, or put together here.
+                // Every text is JSON that was validated, or composed here.
                 let text =
                     Utf8Bytes::try_from(item.into_text()).map_err(|_bad| SocketEnd::Malformed)?;
                 *bytes += text.len();
@@ -351,7 +351,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send> SubscriberSession<S> {
         Ok(())
     }
 
-    /// Says the last word, and listens until the client has heard it.
+    /// Sends the close frame, and reads until the client has received it.
     async fn close(&mut self, word: Option<(CloseCode, &'static str)>) {
         let farewell = async {
             match word {
@@ -359,7 +359,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send> SubscriberSession<S> {
                     let reason = Utf8Bytes::from_static(reason);
                     self.socket.close(Some(CloseFrame { code, reason })).await
                 }
-                // Tungstenite has the answer to the client's own word ready.
+                // Tungstenite has the reply to the client's close frame ready.
                 None => self.socket.flush().await,
             }
             .ok()?;

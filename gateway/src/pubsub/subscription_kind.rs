@@ -1,6 +1,6 @@
 //! The subscriptions of a node, and the names of their three methods.
 
-/// What is subscribed to.
+/// A kind of subscription.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub(super) enum SubscriptionKind {
     Account,
@@ -73,7 +73,7 @@ impl SubscriptionKind {
         name
     }
 
-    /// The word in metrics and in `/status`.
+    /// The label in metrics and in `/status`.
     pub(super) const fn label(self) -> &'static str {
         match self {
             Self::Account => "account",
@@ -88,7 +88,7 @@ impl SubscriptionKind {
         }
     }
 
-    /// Whether what was missed can be told afterwards.
+    /// Whether missed notifications can be recovered.
     pub(super) const fn can_be_repaired(self) -> bool {
         !matches!(
             self,

@@ -1,5 +1,5 @@
-//! One subscription as it is made upstream, shared by all clients that ask for the same: who is told,
-//! what was told, and which upstream is listened to.
+//! One subscription as it is made upstream, shared by all clients with equal subscriptions: its
+//! subscribers, what was delivered, and the upstream that counts.
 
 use std::sync::Arc;
 
@@ -20,19 +20,19 @@ use crate::jsonrpc::RpcError;
 #[cfg(test)]
 mod tests;
 
-/// Notifications that are kept at most while what was missed before them is being found out.
+/// Maximum number of notifications held while missed ones before them are recovered.
 const MOST_HELD: usize = 4096;
 
-/// Whether an upstream has taken a subscription.
+/// Whether an upstream has accepted a subscription.
 pub(super) type SubscribeResult = Result<(), RpcError>;
 
 /// A shared subscription.
 #[derive(Debug)]
 pub(super) struct Topic {
-    /// Never given twice.
+    /// Never reused.
     pub(super) id: u64,
     pub(super) spec: SubscriptionSpec,
-    /// Where what waits for clients is counted.
+    /// Counts the bytes waiting for clients.
     total: Arc<BacklogTotal>,
     state: Mutex<TopicState>,
 }
@@ -44,29 +44,29 @@ struct TopicState {
     seen: DeliveredHistory,
     /// The socket whose notifications count.
     source: Option<u64>,
-    /// Whose that is.
+    /// The upstream of that socket.
     teller: Option<Arc<str>>,
-    /// What came while it was being found out what had been missed.
+    /// Notifications that arrived while missed ones were being recovered.
     held: Option<Vec<Bytes>>,
-    /// Something after this slot was missed for good.
+    /// Something after this slot was missed and cannot be recovered.
     gap: Option<Slot>,
-    /// From which place on what is held was told by yet another upstream.
+    /// The index in `held` from which on another upstream notified.
     moved_at: Option<usize>,
 }
 
 #[derive(Debug)]
 enum TopicPhase {
-    /// No upstream has taken it yet.
+    /// No upstream has accepted it yet.
     New(Vec<oneshot::Sender<SubscribeResult>>),
     Live,
-    /// There is nothing more to tell.
+    /// It has ended.
     Ended,
 }
 
 /// Whether a client has joined.
 pub(super) enum JoinOutcome {
     Live,
-    /// As soon as an upstream has taken it.
+    /// Resolves when an upstream has accepted it.
     Soon(oneshot::Receiver<SubscribeResult>),
     /// It has ended: a new one is needed.
     Ended,
@@ -77,18 +77,18 @@ pub(super) enum JoinOutcome {
 pub(super) struct MissedRange {
     pub(super) after: u64,
     pub(super) until: u64,
-    /// The notification before which it would have been told.
+    /// The notification before which the missed ones belong.
     pub(super) next: Bytes,
 }
 
-/// What came of a notification.
+/// Result of a notification.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) struct NotificationOutcome {
     pub(super) verdict: NotificationVerdict,
-    /// So many clients were told.
+    /// Number of clients notified.
     pub(super) told: usize,
     pub(super) ended: bool,
-    /// So many clients were subscribed until it ended.
+    /// Number of clients subscribed until it ended.
     pub(super) left: usize,
 }
 
@@ -116,7 +116,7 @@ impl Topic {
         self.spec.kind
     }
 
-    /// A client wants to be told under this id.
+    /// A client subscribes under this id.
     pub(super) fn join(&self, id: u64, outbox: &Arc<Outbox>) -> JoinOutcome {
         let mut state = self.state.lock();
         let joined = match &mut state.phase {
@@ -132,12 +132,12 @@ impl Topic {
         joined
     }
 
-    /// A client wants to be told no more; whether it was told up to now.
+    /// A client unsubscribes; returns whether it was subscribed.
     pub(super) fn leave(&self, id: u64) -> bool {
         self.state.lock().subscribers.swap_remove(&id).is_some()
     }
 
-    /// Whether nobody is told.
+    /// Whether it has no subscribers.
     pub(super) fn is_idle(&self) -> bool {
         self.state.lock().subscribers.is_empty()
     }
@@ -150,17 +150,17 @@ impl Topic {
         matches!(self.state.lock().phase, TopicPhase::Ended)
     }
 
-    /// Whether an upstream has taken it once.
+    /// Whether an upstream has ever accepted it.
     pub(super) fn is_live(&self) -> bool {
         matches!(self.state.lock().phase, TopicPhase::Live)
     }
 
-    /// The newest slot that clients know of it.
+    /// The newest slot that was delivered.
     pub(super) fn newest(&self) -> Option<Slot> {
         self.state.lock().seen.newest()
     }
 
-    /// An upstream has taken it, on this socket; whether it had another before.
+    /// An upstream has accepted it, on this socket; returns whether it had another before.
     pub(super) fn taken(&self, source: u64) -> bool {
         let mut state = self.state.lock();
         state.source = Some(source);
@@ -168,7 +168,7 @@ impl Topic {
             TopicPhase::New(waiting) => {
                 drop(state);
                 for taken in waiting {
-                    // Who has gone meanwhile does not mind.
+                    // A client may have left meanwhile.
                     drop(taken.send(Ok(())));
                 }
                 false
@@ -188,7 +188,7 @@ impl Topic {
         }
     }
 
-    /// Who tells it.
+    /// The upstream that serves it.
     pub(super) fn teller(&self) -> Option<Arc<str>> {
         self.state.lock().teller.clone()
     }
@@ -197,7 +197,7 @@ impl Topic {
         self.state.lock().teller = Some(Arc::clone(upstream));
     }
 
-    /// No upstream takes it.
+    /// No upstream accepts it.
     pub(super) fn refuse(&self, error: &RpcError) {
         let mut state = self.state.lock();
         if let TopicPhase::New(waiting) = std::mem::replace(&mut state.phase, TopicPhase::Ended) {
@@ -208,7 +208,7 @@ impl Topic {
         }
     }
 
-    /// A socket notifies.
+    /// A notification of a socket.
     pub(super) fn hear(&self, source: u64, result: &Bytes) -> NotificationOutcome {
         let mut state = self.state.lock();
         if state.source != Some(source) || matches!(state.phase, TopicPhase::Ended) {
@@ -228,16 +228,16 @@ impl Topic {
         heard
     }
 
-    /// What was missed before `next` has been found out, or `None`: it cannot be. What was held
-    /// follows. Returns how many clients were told, and what was missed before the rest if it has
-    /// moved meanwhile.
+    /// What was missed before `next` is known, or `None`: it cannot be. Held notifications follow.
+    /// Returns how many clients were notified, and what was missed before the rest if it has moved
+    /// meanwhile.
     pub(super) fn fill(
         &self,
         next: &Bytes,
         missed: Option<Vec<Bytes>>,
     ) -> (usize, Option<MissedRange>) {
         let mut state = self.state.lock();
-        // It may have come after all, and something else be missing by now.
+        // It may have arrived after all, and something else be missing by now.
         let waits = |held: &mut Vec<Bytes>| held.first() == Some(next);
         let Some(held) = state.held.take_if(waits) else {
             return (0, None);
@@ -270,7 +270,7 @@ impl Topic {
         (told, None)
     }
 
-    /// A result that was found out by asking, and counts as a notification of one.
+    /// A result that was looked up, and counts as a notification.
     pub(super) fn found(&self, result: &Bytes) -> NotificationOutcome {
         let mut state = self.state.lock();
         if matches!(state.phase, TopicPhase::Ended) {
@@ -279,27 +279,28 @@ impl Topic {
         state.hear(self, result)
     }
 
-    /// A fresh read of the account shows this; `value` is the account.
+    /// The account as read afresh; `value` is the account.
     pub(super) fn read(&self, slot: Slot, value: &Bytes) -> NotificationOutcome {
         let mut state = self.state.lock();
         let verdict = state.seen.read_account(slot, value);
         state.told(self, verdict, &wrapped(slot, value))
     }
 
-    /// A fresh read of the program shows this account.
+    /// An account of the program as read afresh.
     pub(super) fn read_of_program(&self, slot: Slot, account: &Bytes) -> NotificationOutcome {
         let mut state = self.state.lock();
         let verdict = state.seen.read_account_of_program(slot, account);
         state.told(self, verdict, &wrapped(slot, account))
     }
 
-    /// What was missed cannot be found out: the next notification says so.
+    /// What was missed cannot be recovered: the next notification says so.
     pub(super) fn has_gap(&self) {
         let mut state = self.state.lock();
         state.gap = Some(state.seen.newest().unwrap_or(Slot(0)));
     }
 
-    /// Whether any value of the account was told, which is then told to this client alone.
+    /// Sends the last delivered value of the account to this client only; returns whether there was
+    /// one.
     pub(super) fn replay(&self, id: u64) -> bool {
         let state = self.state.lock();
         let DeliveredHistory::Account {
@@ -314,7 +315,7 @@ impl Topic {
         true
     }
 
-    /// Tells one client alone.
+    /// Notifies one client only.
     pub(super) fn tell_one(&self, id: u64, slot: Slot, value: &Bytes) {
         let state = self.state.lock();
         let head = head(self.kind(), &wrapped(slot, value), None);
@@ -358,7 +359,7 @@ impl TopicState {
         }
     }
 
-    /// Tells what is held if what was missing before it has come.
+    /// Delivers what is held if the missing ones before it have arrived.
     fn untangle(&mut self, topic: &Topic) -> NotificationOutcome {
         let mut heard = NotificationOutcome::nothing(NotificationVerdict::Tell);
         let held = self.held.as_deref().filter(|_| self.moved_at.is_none());
@@ -389,7 +390,7 @@ impl NotificationOutcome {
     }
 }
 
-/// A value as it stands in a notification.
+/// A value in the form of a notification.
 pub(super) fn wrapped(slot: Slot, value: &[u8]) -> Bytes {
     let mut digits = itoa::Buffer::new();
     let slot = digits.format(slot.0).as_bytes();

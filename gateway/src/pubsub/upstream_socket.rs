@@ -1,5 +1,5 @@
-//! One socket to an upstream: subscriptions are made on it at a bounded rate, what it tells goes to
-//! its topics, and a beacon, the gateway's own `slotSubscribe`, shows that it lives.
+//! One socket to an upstream: subscriptions are made on it at a limited rate, its notifications go
+//! to its topics, and the gateway's own `slotSubscribe` (the beacon) shows that it is alive.
 
 mod dial;
 mod orders;
@@ -35,44 +35,44 @@ use crate::upstream::{Duplex, Upstream};
 
 /// How long opening a socket may take, its handshake included.
 const OPENING: Duration = Duration::from_secs(5);
-/// How long an upstream may take to answer a subscription while it goes on telling slots.
+/// How long an upstream may take to answer a subscription while it keeps reporting slots.
 const ANSWER: Duration = Duration::from_secs(5);
-/// Between two looks at the pulse.
+/// Interval between two checks of the pulse.
 const LOOK: Duration = Duration::from_millis(100);
 
-/// What a socket is to do.
+/// Orders to a socket.
 #[derive(Debug)]
 pub(super) enum SocketOrder {
     Subscribe(Arc<Topic>),
     Unsubscribe(Arc<Topic>),
 }
 
-/// What became of a socket.
+/// Reports of a socket.
 #[derive(Debug)]
 pub(super) enum SocketReport {
     Opened,
-    /// With whether another socket told it before.
+    /// With whether another socket served it before.
     Taken(Arc<Topic>, bool),
     Refused(Arc<Topic>, RpcError),
     /// The topic waits for what was missed before this.
     Missing(Arc<Topic>, MissedRange),
-    /// The topic has nothing more to tell.
+    /// The topic has ended.
     Ended(Arc<Topic>),
     Closed(CloseReason),
 }
 
-/// Why a socket is no more.
+/// Why a socket was closed.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum CloseReason {
-    /// It was not opened.
+    /// It could not be opened.
     Unreachable { retry_after: Option<Duration> },
-    /// The upstream closed it, with or without a word.
+    /// The upstream closed it, with or without a close frame.
     Upstream { code: Option<u16> },
-    /// It told nothing any more.
+    /// It fell silent.
     Silent,
-    /// What it told makes no sense.
+    /// It sent invalid messages.
     Garbled,
-    /// Nobody needs it.
+    /// It is not needed.
     Unused,
 }
 
@@ -88,7 +88,7 @@ impl CloseReason {
         }
     }
 
-    /// The upstream's word, where it gave one.
+    /// The upstream's close code, if it sent one.
     pub(super) fn code(&self) -> Option<u16> {
         match self {
             Self::Upstream { code } => *code,
@@ -97,19 +97,19 @@ impl CloseReason {
     }
 }
 
-/// Where reports go, with the number of the socket they are of.
+/// Where reports are sent, with the number of their socket.
 pub(super) type ReportSender = mpsc::UnboundedSender<(u64, SocketReport)>;
 
-/// A socket to be.
+/// A socket to be opened.
 pub(super) struct UpstreamSocket {
     pub(super) id: u64,
     pub(super) hub: Arc<Hub>,
     pub(super) upstream: Arc<Upstream>,
-    /// Which of the upstream's addresses for subscriptions is tried.
+    /// The index of the upstream's address to try.
     pub(super) attempt: usize,
     pub(super) orders: mpsc::UnboundedReceiver<SocketOrder>,
     pub(super) reports: ReportSender,
-    /// The newest slot it has told of.
+    /// The newest slot it has reported.
     pub(super) slot: Arc<AtomicU64>,
     pub(super) limits: FeedLimits,
 }
@@ -167,7 +167,7 @@ struct OpenSocket {
     queue: OrderQueue,
     /// When the next subscription may be made.
     next_order: Instant,
-    /// It told of a subscription what cannot be told of it.
+    /// It sent a notification that is invalid for its subscription.
     garbled: bool,
 }
 
@@ -207,7 +207,7 @@ impl OpenSocket {
         drop(self.line.reports.send((self.line.id, report)));
     }
 
-    /// Says something; an upstream that does not take it is dead.
+    /// Sends a text; an upstream that does not accept it is dead.
     async fn say(&mut self, text: String) -> Result<(), CloseReason> {
         self.send(Message::text(text)).await
     }
@@ -286,7 +286,7 @@ impl OpenSocket {
                 result,
             }) => self.notified(subscription, &result, now),
             Some(FeedMessage::Answer { id, result }) => self.answered(id, result, now),
-            // A notification may have been in its place.
+            // A notification may have been intended.
             None if feed_message::is_garbage(&text) => return Err(CloseReason::Garbled),
             None => {}
         }
@@ -318,12 +318,12 @@ impl OpenSocket {
             }
             (PendingRequest::Topic(topic), Ok(subscription)) => {
                 self.table.taken(&topic, subscription);
-                // At once: what comes next counts already.
+                // At once: the next notification counts already.
                 let moved = topic.taken(self.line.id);
                 self.report(SocketReport::Taken(topic, moved));
             }
             (PendingRequest::Given(kind), Ok(subscription)) => {
-                // Whoever wanted it has gone meanwhile.
+                // Its subscribers have left meanwhile.
                 self.table.is_unwanted(kind, subscription);
             }
             (PendingRequest::Topic(topic), Err(error)) => {
@@ -331,7 +331,7 @@ impl OpenSocket {
             }
             (PendingRequest::Given(_), Err(_)) => {}
         }
-        // Some tell of a subscription before they have said that they took it.
+        // Some upstreams notify before they have confirmed a subscription.
         for (subscription, result) in self.table.early() {
             self.notified(subscription, &result, now);
         }

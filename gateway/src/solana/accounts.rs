@@ -1,9 +1,9 @@
-//! A call of `getMultipleAccounts` as the calls of `getAccountInfo` it is made of, and answers put
-//! together from parts: so that the two methods share what is kept.
+//! `getMultipleAccounts` as several calls of `getAccountInfo`, and answers composed of parts: so
+//! that the two methods share what is kept.
 //!
-//! A node answers either from one bank with the same encoder, so an account read with the same
-//! encoding, slice and commitment at the same slot is the same bytes in both. Which parts may be
-//! put together is the cache's business.
+//! A node answers both from one bank with the same encoder, so an account read with the same
+//! encoding, slice and commitment at the same slot has the same bytes in both. The cache decides
+//! which parts may be combined.
 
 use std::ops::Range;
 
@@ -12,24 +12,24 @@ use bytes::{BufMut, Bytes, BytesMut};
 use super::{Canonical, Class, Method, canonical::AccountSpelling};
 use crate::jsonrpc::{Cursor, PLACEHOLDER_ID, Token};
 
-/// The most accounts a node answers for unless its operator allows more. Calls for more are left
-/// alone: what would be answered from parts here, an upstream may refuse.
+/// The most accounts a node answers for by default. Calls for more are not handled here: an
+/// upstream may refuse what would be answered from parts.
 const MAX_ACCOUNTS: usize = 100;
 
 /// One call of `getMultipleAccounts`, by its accounts.
 #[derive(Clone, Debug)]
 pub struct AccountReads {
-    /// The parameters as they came.
+    /// The parameters as received.
     params: Box<[u8]>,
-    /// Where the accounts stand in them, quotes included.
+    /// Positions of the accounts in them, quotes included.
     accounts: Vec<Range<usize>>,
-    /// Where in them the list of accounts has ended.
+    /// Position after the list of accounts.
     after: usize,
     spelled: Vec<Canonical>,
 }
 
-/// Reads a call of `getMultipleAccounts`; `None` for any other, and for one that asks for no
-/// account, for more than a node has to answer for, or has no canonical spelling.
+/// Parses a call of `getMultipleAccounts`; `None` for any other, and for one with no account, with
+/// more than a node has to answer for, or without a canonical form.
 pub fn account_reads(class: &Class, params: Option<&[u8]>) -> Option<AccountReads> {
     if class.method != Method::GetMultipleAccounts {
         return None;
@@ -93,14 +93,14 @@ impl AccountReads {
         self.spelled.get(position)
     }
 
-    /// How many accounts are asked for, at least one.
+    /// Number of requested accounts, at least one.
     #[allow(clippy::len_without_is_empty, reason = "never empty")]
     pub fn len(&self) -> usize {
         self.accounts.len()
     }
 
-    /// The parameters of a call for only some of the accounts, by their positions; the
-    /// configuration stays as the caller wrote it.
+    /// The parameters for only some of the accounts, by position; the configuration stays as the
+    /// caller wrote it.
     pub fn rest(&self, missing: &[usize]) -> Bytes {
         let accounts: Vec<_> = missing
             .iter()
@@ -115,7 +115,7 @@ impl AccountReads {
     }
 }
 
-/// A wrapped result with a list for its value, by its parts, each raw JSON.
+/// A wrapped result with a list as its value, split into its parts, each raw JSON.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Values<'a> {
     context: &'a [u8],
@@ -123,18 +123,18 @@ pub struct Values<'a> {
 }
 
 impl<'a> Values<'a> {
-    /// Where and when it was read.
+    /// The context: at which slot it was read.
     pub fn context(&self) -> &'a [u8] {
         self.context
     }
 
-    /// What was asked for, in the order of the call.
+    /// The values, in the order of the call.
     pub fn iter(&self) -> impl ExactSizeIterator<Item = &'a [u8]> {
         self.values.iter().copied()
     }
 }
 
-/// Takes a result of `getMultipleAccounts` apart; `None` when it has another shape than Agave's.
+/// Splits a result of `getMultipleAccounts`; `None` if it does not have Agave's shape.
 pub fn values(result: &[u8]) -> Option<Values<'_>> {
     let (context, list) = wrapped_parts(result)?;
     let mut cursor = Cursor::new(list);
@@ -166,8 +166,8 @@ const HEAD: &[u8] = br#"{"jsonrpc":"2.0","result":{"context":"#;
 const VALUE: &[u8] = br#","value":"#;
 const ID: &[u8] = br#"},"id":"#;
 
-/// A whole answer of `getMultipleAccounts` from raw JSON parts, as Agave would write it to a call
-/// of ours.
+/// A complete answer of `getMultipleAccounts` from raw JSON parts, as Agave would write it for a
+/// call of the gateway.
 pub fn compose(context: &[u8], values: &[&[u8]]) -> Bytes {
     answer(context, listed(values), |body| put_list(body, values))
 }

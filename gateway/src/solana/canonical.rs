@@ -1,9 +1,9 @@
-//! The one spelling of a call: calls that mean the same have the same canonical bytes, calls that
-//! do not, do not. Commitment and `minContextSlot` are not part of it (the class holds them).
+//! The canonical form of a call: calls with the same meaning have the same canonical bytes, others
+//! do not. Commitment and `minContextSlot` are not part of it (the class holds them).
 //!
-//! Equal spelling lets a caller have another's answer, so whatever is not certain stays in it: an
-//! unknown member, a `null` or a commitment no node is known to ignore. What a method's parameters
-//! mean stands in [`parameters`]; how bytes are written, in [`spelling`].
+//! Equal forms let a caller get another's answer, so whatever is not certain stays in it: an
+//! unknown member, a `null` or a commitment no node is known to ignore. [`parameters`] knows what a
+//! method's parameters mean; [`spelling`], how bytes are written.
 
 use super::{Class, Idempotency, Method, class::takes_config};
 use crate::jsonrpc::{Cursor, Token};
@@ -18,7 +18,7 @@ use config::config;
 use parameters::{members, positions};
 use spelling::Spelling;
 
-/// A call in its one spelling.
+/// A call in its canonical form.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Canonical(Vec<u8>);
 
@@ -29,9 +29,9 @@ impl Canonical {
     }
 }
 
-/// Spells a call; `None` where what it means is not certain enough to be equal to any other: a
-/// member given twice, parameters that are no array or more than the method has, a method that is
-/// not Agave's or writes.
+/// The canonical form; `None` if the meaning is not certain enough to equal any other: a member
+/// given twice, parameters that are not an array or more than the method has, a method that is not
+/// Agave's or that writes.
 pub fn canonical(class: &Class, params: Option<&[u8]>) -> Option<Canonical> {
     let method = class.method;
     if class.profile().idempotency != Idempotency::Read || method.is_foreign() {
@@ -45,7 +45,7 @@ pub fn canonical(class: &Class, params: Option<&[u8]>) -> Option<Canonical> {
     }
     let most = positions(method);
     let mut position = 0;
-    // Nulls count only once another parameter follows them.
+    // Nulls count only if another parameter follows them.
     let mut nulls = 0;
     let mut configured = false;
     while cursor.item(position == 0).ok()? {
@@ -84,13 +84,12 @@ pub fn canonical(class: &Class, params: Option<&[u8]>) -> Option<Canonical> {
     cursor.at_end().then(|| Canonical(spelling.finish()))
 }
 
-/// Whether a string in the configuration's place is its encoding, the form from before there were
-/// more options.
+/// Whether a string in place of the configuration is its encoding, an older form.
 const fn takes_encoding(method: Method) -> bool {
     matches!(method, Method::GetTransaction | Method::GetBlock)
 }
 
-/// Spells `"base64"` as `{"encoding":"base64"}`.
+/// Writes `"base64"` as `{"encoding":"base64"}`.
 fn bare_encoding(spelling: &mut Spelling, method: Method, raw: &[u8]) {
     const NAME: &[u8] = b"encoding";
     let start = spelling.open();

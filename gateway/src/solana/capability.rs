@@ -34,10 +34,9 @@ impl Capability {
         Self::Alpenglow,
     ];
 
-    /// Whether a list of capabilities, as an operator writes it, means this one too. What every full
-    /// node has is left out only by a list that names another part of it: whoever writes `archive`
-    /// alone wants to add, not to take away. An archive keeps history, and both, as scans, need the
-    /// full API.
+    /// Whether a list of capabilities, as configured, includes this one. What every full node has
+    /// is excluded only by a list that names another part of it: `archive` alone is meant to add,
+    /// not to exclude. An archive keeps history, and both, like scans, need the full API.
     pub fn is_granted_by(self, named: &[Self]) -> bool {
         const OF_FULL_NODES: [Capability; 3] =
             [Capability::FullApi, Capability::History, Capability::Index];

@@ -1,5 +1,5 @@
-//! Classifying one call: its method's profile, and what its parameters add to it. Reads only the
-//! few parameters that matter, in place.
+//! Classifies a call: its method's profile, and what its parameters add to it. Reads only the few
+//! parameters that matter, in place.
 
 use perijove_core::{Commitment, Slot};
 
@@ -18,9 +18,9 @@ pub struct ReadContext {
 /// A call that no node would serve.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum ImpossibleCall {
-    /// One of Agave's methods with an object for parameters.
+    /// Named parameters for one of Agave's methods.
     ParamsByName,
-    /// `processed` for a method that takes it only from `confirmed` on.
+    /// `processed` for a method that supports only `confirmed` and above.
     CommitmentTooWeak,
 }
 
@@ -55,12 +55,12 @@ pub struct Class {
 }
 
 impl Class {
-    /// What holds for every call of the method.
+    /// What applies to every call of the method.
     pub const fn profile(&self) -> &'static Profile {
         self.method.profile()
     }
 
-    /// What holds for a method that Agave does not have.
+    /// The class of a method that Agave does not have.
     pub const fn foreign(extension: Option<Extension>) -> Self {
         let method = match extension {
             Some(Extension::Read | Extension::HeavyRead) => Method::Extension,
@@ -81,8 +81,8 @@ impl Class {
         }
     }
 
-    /// Whether a second upstream may be asked before the first has answered. What is only named as
-    /// a read is repeated when it is lost, not as a precaution.
+    /// Whether it may be hedged. A method that is only named like a read is retried when it is
+    /// lost, but not hedged.
     pub const fn may_hedge(&self) -> bool {
         !matches!(self.method, Method::NamedAsRead)
     }
@@ -160,7 +160,7 @@ const fn pins_slot(method: Method) -> bool {
     )
 }
 
-/// Whether the object at `index` is the configuration. Two methods take it in the place of an
+/// Whether the object at `index` is the configuration. Two methods accept it in place of an
 /// optional parameter before it.
 pub(super) fn takes_config(method: Method, profile: &Profile, index: usize) -> bool {
     profile.config_index == Some(index)
@@ -208,8 +208,8 @@ const fn reads_commitment(rule: CommitmentRule) -> bool {
     matches!(rule, CommitmentRule::Flattened | CommitmentRule::Bare)
 }
 
-/// An unknown level is ignored by Agave in flattened configurations, and refused by the upstream
-/// in bare ones; either way the default stands here.
+/// An unknown level is ignored by Agave in flattened configurations, and refused by the upstream in
+/// bare ones; either way the default applies here.
 fn set_commitment(class: &mut Class, profile: &Profile, raw: &[u8]) {
     let named = std::str::from_utf8(raw).ok().and_then(Commitment::parse);
     class.context.commitment = named.unwrap_or(profile.default);

@@ -1,17 +1,17 @@
-//! How fresh an answer says it is: the slot of its context, and numbers that must not go backwards
-//! for one client.
+//! How fresh an answer is: the slot of its context, and numbers that must not go backwards for one
+//! client.
 
 use perijove_core::Slot;
 
 use super::Method;
 use crate::jsonrpc::Cursor;
 
-/// No slot holds more transactions: ten times what the compute limit of a block has room for in
-/// practice. The count does not tell how many slots lie between two of its values, but this keeps
-/// it from going back without bound.
+/// No slot holds more transactions: ten times what the compute limit of a block allows in practice.
+/// The count does not say how many slots lie between two of its values, but this keeps it from
+/// going back without limit.
 const MOST_TRANSACTIONS: u64 = 100_000;
 
-/// Which of the cluster's counters a number is. Numbers of different counters do not compare.
+/// Which of the cluster's counters a number is. Numbers of different counters cannot be compared.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum HeadCounter {
     /// The current slot, or the one an answer was read at: a node takes both from the same bank.
@@ -33,7 +33,7 @@ impl HeadCounter {
         Self::TransactionCount,
     ];
 
-    /// The lowest value this counter had `slots` slots ago, as far as that can be told.
+    /// The lowest value this counter had `slots` slots ago, as far as that can be known.
     pub const fn back(self, number: u64, slots: u64) -> u64 {
         match self {
             // No more blocks than slots.
@@ -47,8 +47,8 @@ impl HeadCounter {
     }
 }
 
-/// What one answer says of the head of the chain: numbers that only grow on an honest cluster. 0
-/// stands for what it does not say.
+/// What one answer says about the head of the chain: numbers that only grow on an honest cluster. 0
+/// for what it does not say.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Heads([u64; 4]);
 
@@ -75,7 +75,7 @@ impl Heads {
         all.filter(|(_, number)| *number > 0)
     }
 
-    /// Whether some number is below what it was `before`, by more than `slots` slots bring.
+    /// Whether any number is below `before` by more than `slots` slots can explain.
     pub fn is_below(&self, before: &Self, slots: u64) -> bool {
         self.named().any(|(head, number)| {
             let lowest = before.get(head).map(|before| head.back(before, slots));
@@ -83,7 +83,7 @@ impl Heads {
         })
     }
 
-    /// Takes the greater of each number over.
+    /// Adopts the greater of each number.
     pub fn raise(&mut self, other: &Self) {
         for (known, other) in self.0.iter_mut().zip(other.0) {
             *known = other.max(*known);
@@ -111,8 +111,8 @@ pub fn context_slot(result: &[u8]) -> Option<Slot> {
     cursor.member(b"slot")?.unsigned().map(Slot)
 }
 
-/// The context of a wrapped result of the usual form: it comes first, is short and holds no objects.
-/// A brace within one of its strings ends it early; then it does not end as a context does.
+/// The context of a wrapped result of the usual form: it comes first, is short and contains no
+/// objects. A brace in one of its strings ends it early; then it does not end as a context does.
 pub(super) fn usual_context(result: &[u8]) -> Option<&[u8]> {
     const BEGIN: &[u8] = br#"{"context":"#;
     const LONGEST: usize = 128;
@@ -126,7 +126,7 @@ pub(super) fn usual_context(result: &[u8]) -> Option<&[u8]> {
 }
 
 /// The slot of a context whose last member it is, as nodes write it. In a string the quotes around
-/// the name would be escaped. None where it is written in any other way, or may not fit 64 bits.
+/// the name would be escaped. `None` if it is written in any other way, or may not fit 64 bits.
 pub(super) fn trailing_slot(context: &[u8]) -> Option<Slot> {
     /// Any number of so many digits fits.
     const MOST_DIGITS: usize = 19;
@@ -147,7 +147,7 @@ pub(super) fn trailing_slot(context: &[u8]) -> Option<Slot> {
     (is_number && matches!(before.last(), Some(b'{' | b','))).then(|| Slot(number()))
 }
 
-/// Whether answers of a method say anything of the head of the chain.
+/// Whether answers of a method say anything about the head of the chain.
 pub const fn tells_head(method: Method) -> bool {
     matches!(
         method,
@@ -160,7 +160,7 @@ pub const fn tells_head(method: Method) -> bool {
     ) || method.profile().wrapped
 }
 
-/// What a result of this method says of the head of the chain. The result may be cut off behind
+/// What a result of this method says about the head of the chain. The result may be cut off after
 /// its context.
 pub fn heads(method: Method, result: &[u8]) -> Heads {
     let bare = |head| {

@@ -1,4 +1,4 @@
-//! Which slots an epoch has, as `getEpochInfo` tells it.
+//! The slots of an epoch, as reported by `getEpochInfo`.
 
 use std::ops::RangeInclusive;
 
@@ -6,8 +6,8 @@ use perijove_core::Slot;
 
 use crate::jsonrpc::Cursor;
 
-/// The first and the last slot of the epoch a `getEpochInfo` result is about. What is kept for an
-/// epoch is of the finalized bank, whose epoch changes some 32 slots after that of the newest.
+/// The first and the last slot of the epoch of a `getEpochInfo` result. Answers kept for an epoch
+/// are of the finalized bank, whose epoch changes some 32 slots after that of the newest.
 pub fn epoch_slots(result: &[u8]) -> Option<RangeInclusive<Slot>> {
     let mut cursor = Cursor::new(result);
     if !cursor.eat(b'{') {

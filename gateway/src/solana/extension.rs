@@ -1,21 +1,21 @@
-//! Methods that Agave does not have and providers do: which of them are known, and which names of
-//! others are those of reads. Pure tables.
+//! Methods of providers that Agave does not have: known ones, and names that look like reads. Pure
+//! tables.
 
 /// What is known of a method that is not Agave's.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Extension {
     /// A read, by a provider's documentation.
     Read,
-    /// A read that takes seconds or answers megabytes.
+    /// A read that takes seconds or returns megabytes.
     HeavyRead,
     /// It sends transactions or changes something at the provider.
     Write,
-    /// Known by no documentation, but named as reads are.
+    /// Undocumented, but named like a read.
     NamedAsRead,
 }
 
 impl Extension {
-    /// What a name tells; `None` for names that tell nothing.
+    /// What a name says; `None` if nothing.
     #[expect(clippy::too_many_lines, reason = "a table of names")]
     pub fn of(name: &str) -> Option<Self> {
         Some(match name {
@@ -103,7 +103,7 @@ impl Extension {
     }
 }
 
-/// Solana's APIs, like JSON-RPC's in general, name what only reads `getX`, `searchX` or `isX`.
+/// In Solana's APIs, as in JSON-RPC in general, reads are named `getX`, `searchX` or `isX`.
 fn is_named_as_read(name: &str) -> bool {
     ["get", "search", "is"].iter().any(|verb| {
         let rest = name.strip_prefix(verb);

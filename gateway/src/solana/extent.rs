@@ -1,8 +1,8 @@
-//! Whether a result holds as many items as its call asked for. A list that is shorter or longer is
-//! an answer to another question, or half of one: clients match it to what they asked by position.
+//! Whether a result has as many items as its call requested. A shorter or longer list is the answer
+//! to another question, or truncated: clients match items by position.
 //!
 //! Lists of slots and leaders are counted by their commas, and accounts as Agave writes them are
-//! passed over in two steps each; other lists are read item by item.
+//! skipped in two steps each; other lists are read item by item.
 
 use std::sync::LazyLock;
 
@@ -13,7 +13,7 @@ use super::params::{number, parameter};
 use super::shape::value_of;
 use crate::jsonrpc::{Cursor, Token};
 
-/// What Agave gives at most where the call names no number.
+/// What Agave returns at most if the call specifies no number.
 const LARGEST: u64 = 20;
 const SAMPLES: u64 = 720;
 /// The most slots between the ends of a range.
@@ -21,10 +21,10 @@ const RANGE: u64 = 500_000;
 /// Signatures on a page, and the most that a call may ask for.
 const PAGE: u64 = 1_000;
 
-/// How many items a result has to have.
+/// The required number of items.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Length {
-    /// One for each thing that was asked for.
+    /// One for each requested item.
     Exactly(u64),
     AtMost(u64),
 }
@@ -45,8 +45,8 @@ impl Length {
     }
 }
 
-/// Whether the raw JSON of a whole result is as long as the raw JSON of the parameters says. Of what
-/// cannot be read in the parameters the upstream knows best.
+/// Whether the raw JSON of a whole result is as long as the raw JSON of the parameters requires. If
+/// the parameters cannot be interpreted, the upstream is trusted.
 pub fn is_as_long_as_asked(method: Method, params: Option<&[u8]>, result: &[u8]) -> bool {
     let params = params.unwrap_or_default();
     let Some(length) = asked(method, params) else {
@@ -74,7 +74,7 @@ pub fn is_as_long_as_asked(method: Method, params: Option<&[u8]>, result: &[u8])
             let Some(accounts) = value.member(b"accounts") else {
                 return true;
             };
-            // Old nodes give none for a transaction that failed.
+            // Old nodes return none for a failed transaction.
             accounts.token() != Some(Token::Array) || holds(length, accounts.clone(), true)
         }
         method if method.profile().wrapped => {
@@ -84,7 +84,7 @@ pub fn is_as_long_as_asked(method: Method, params: Option<&[u8]>, result: &[u8])
     }
 }
 
-/// What a call asks for; `None` where that is not for us to say.
+/// What a call requests; `None` if that cannot be decided here.
 fn asked(method: Method, params: &[u8]) -> Option<Length> {
     use Method as M;
     match method {
@@ -106,7 +106,7 @@ fn asked(method: Method, params: &[u8]) -> Option<Length> {
         }
         M::GetSignaturesForAddress => {
             let limit = parameter(params, 1)?.member(b"limit")?.unsigned()?;
-            // Nobody gives more than the most, and such a page is long: it is not counted.
+            // No node returns more than the maximum, and such a page is long: it is not counted.
             (limit < PAGE).then_some(Length::AtMost(limit))
         }
         M::GetRecentPerformanceSamples => {
@@ -117,8 +117,8 @@ fn asked(method: Method, params: &[u8]) -> Option<Length> {
     }
 }
 
-/// How many names a list in the parameters has: addresses or signatures, without commas or brackets
-/// where a node takes them.
+/// Number of names in a list in the parameters: addresses or signatures, without commas or brackets
+/// where a node accepts that.
 fn names(list: &Cursor<'_>) -> Option<u64> {
     let text = list.rest().trim_ascii_start();
     let end = memchr::memchr(b']', text)?;
@@ -137,7 +137,7 @@ fn listed(array: &[u8]) -> u64 {
     }
 }
 
-/// Whether slots, which come in their order, lie where they were asked for.
+/// Whether slots, which come in order, are in the requested range.
 fn lies_within(params: &[u8], method: Method, result: &[u8]) -> bool {
     let (Some(start), end) = (number(params, 0), number(params, 1)) else {
         return true;
@@ -156,7 +156,7 @@ fn lies_within(params: &[u8], method: Method, result: &[u8]) -> bool {
     first >= Some(start) && last.is_some() && end.is_none_or(|end| last <= Some(end))
 }
 
-/// Whether an array has so many items. One that cannot be read has not.
+/// Whether an array has the required number of items. One that cannot be read has not.
 fn holds(length: Length, mut array: Cursor<'_>, accounts: bool) -> bool {
     let mut items = 0;
     if !array.eat(b'[') {
@@ -179,8 +179,8 @@ fn holds(length: Length, mut array: Cursor<'_>, accounts: bool) -> bool {
     }
 }
 
-/// How long an account is that stands here as Agave writes it: its data first, and behind it
-/// neither a brace nor a comma in a string. Whatever is in its data, quotes there are escaped.
+/// Length of an account as Agave writes it: its data first, and after it neither a brace nor a
+/// comma in a string. Quotes within its data are escaped.
 fn account(text: &[u8]) -> Option<usize> {
     const DATA: &[u8] = br#"{"data":"#;
     static BEHIND_DATA: LazyLock<Finder<'static>> =

@@ -1,5 +1,5 @@
-//! Every way in which an attempt can fail, named once. Owns the names and metric labels; what
-//! follows from a fault is [`super::Verdict`].
+//! Every way in which an attempt can fail, each with one name and metric label; what follows from a
+//! fault is [`super::Verdict`].
 
 use crate::jsonrpc::MalformedKind;
 
@@ -8,7 +8,7 @@ use crate::jsonrpc::MalformedKind;
 pub enum Blame {
     /// The call cannot succeed anywhere.
     Client,
-    /// The upstream, its provider or the way to it.
+    /// The upstream, its provider or the network to it.
     Upstream,
     /// Nobody's: the state of the cluster.
     Cluster,
@@ -49,7 +49,8 @@ macro_rules! faults {
 
 faults! {
     // The connection.
-    /// The caller's time was over before there was a connection, and sooner than the limit for that.
+    /// The caller's time was over before there was a connection, and earlier than the connect
+    /// timeout.
     NoTime = "no-time",
     /// All connections that may be opened to the upstream stayed in use.
     Saturated = "saturated",
@@ -57,7 +58,7 @@ faults! {
     NoDescriptors = "no-descriptors",
     /// The name could not be resolved.
     Dns = "dns",
-    /// Nobody listens.
+    /// Connection refused.
     ConnectRefused = "connect-refused",
     /// No connection within the limit.
     ConnectTimeout = "connect-timeout",
@@ -71,7 +72,7 @@ faults! {
     WriteTimeout = "write-timeout",
     /// No byte of the answer within the limit.
     FirstByteTimeout = "first-byte-timeout",
-    /// The answer had begun, but too little of it came.
+    /// The answer had begun, but made too little progress.
     Stalled = "stalled",
     /// The answer was not complete within the limit.
     TotalTimeout = "total-timeout",
@@ -83,7 +84,7 @@ faults! {
     BadHttp = "bad-http",
     /// HTTP, but neither JSON-RPC nor anything else known.
     BadJson = "bad-json",
-    /// The answer to another request, or a result that does not say to which.
+    /// The answer to another request, or a result without an id.
     WrongId = "wrong-id",
     /// A result that the method cannot have, such as `null` for a balance.
     BadResult = "bad-result",
@@ -95,7 +96,7 @@ faults! {
     ServerError = "server-error",
     /// A status that a JSON-RPC server does not give to a well-formed call.
     UnexpectedStatus = "unexpected-status",
-    /// Too many requests, in whatever form it was said.
+    /// Too many requests, in whatever wording.
     RateLimited = "rate-limited",
     /// The provider's credits are used up.
     CreditsExhausted = "credits-exhausted",
@@ -103,21 +104,21 @@ faults! {
     Unauthorized = "unauthorized",
     /// The key does not allow this.
     Forbidden = "forbidden",
-    /// A challenge for browsers stands before the upstream.
+    /// A browser challenge in front of the upstream.
     Challenge = "challenge",
     /// The provider has switched this method off.
     MethodDisabled = "method-disabled",
-    /// The provider serves this only under another plan.
+    /// The provider serves this only with another plan.
     PolicyRefused = "policy-refused",
-    /// The request is larger than this upstream takes.
+    /// The request is larger than this upstream accepts.
     BodyTooLarge = "body-too-large",
 
-    /// A good answer, but older than what its client was told before.
+    /// A good answer, but older than what its client was shown before.
     BehindSession = "behind-session",
-    /// A good answer, but its upstream has shown a slot that nothing explains, and is being asked which
+    /// A good answer, but its upstream has reported an inexplicable slot, and is being asked which
     /// cluster it belongs to.
     SlotInDoubt = "slot-in-doubt",
-    /// An answer of an upstream that turned out to belong to another cluster while it was asked.
+    /// An answer of an upstream that was found to belong to another cluster meanwhile.
     WrongCluster = "wrong-cluster",
 
     // JSON-RPC.
@@ -225,8 +226,8 @@ impl FaultKind {
         )
     }
 
-    /// Whether the way to an upstream failed, or something in front of it, so that the same call may
-    /// succeed there a moment later.
+    /// Whether the network to an upstream failed, or something in front of it, so that the same
+    /// call may succeed a moment later.
     pub const fn is_transient(self) -> bool {
         self.is_timeout()
             || matches!(
@@ -240,7 +241,7 @@ impl FaultKind {
             )
     }
 
-    /// Whether it tells of the upstream or its provider alone, whatever was asked.
+    /// Whether it concerns only the upstream or its provider, whatever the call was.
     pub(super) const fn is_the_upstreams_own(self) -> bool {
         matches!(
             self,
@@ -259,8 +260,8 @@ impl FaultKind {
         )
     }
 
-    /// Whether a reply of this kind shows that the upstream did nothing with the call, so that
-    /// even a write may go elsewhere. A broken connection, a gateway's 5xx or an internal error
+    /// Whether a reply of this kind shows that the upstream did nothing with the call, so that even
+    /// a write may be sent to another. A broken connection, a gateway's 5xx or an internal error
     /// leave that open.
     pub const fn is_refusal(self) -> bool {
         matches!(

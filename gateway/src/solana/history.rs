@@ -1,8 +1,7 @@
-//! What an answer says of history: whether it has what was asked for, and if not, where in history
-//! the call looked. Whether the upstream that gave it could know is not decided here: that takes
-//! its oldest slot.
+//! Whether an answer about history is complete, and if not, where in history the call looked.
+//! Whether the upstream that gave it could know is not decided here: that takes its oldest slot.
 //!
-//! Which methods are in question, and what a node without the history answers (Agave 4.5):
+//! The methods concerned, and what a node without the history answers (Agave 4.5):
 //!
 //! | method | nothing, or less |
 //! |---|---|
@@ -14,8 +13,8 @@
 //! | `getBlockCommitment` | a `commitment` of `null` |
 //! | `getInflationReward` | `null` for every address |
 //!
-//! and the errors of [`AbsenceWording`]. The old names (`getConfirmedBlock` …) are read like the new ones.
-//! Leader schedules and block production come from the bank and are the same everywhere.
+//! and the errors of [`AbsenceWording`]. The old names (`getConfirmedBlock` …) are read like the
+//! new ones. Leader schedules and block production come from the bank and are the same everywhere.
 
 use std::hash::{DefaultHasher, Hash, Hasher};
 
@@ -30,7 +29,7 @@ mod params;
 #[cfg(test)]
 mod tests;
 
-/// A list of blocks that begins so few slots late may begin there because slots were skipped.
+/// A list of blocks that begins at most this many slots late may do so because slots were skipped.
 const SKIPPED_IN_A_ROW: u64 = 32;
 
 /// The kind of history a call asks for.
@@ -59,11 +58,11 @@ pub enum History {
 pub enum HistoryPosition {
     /// In this slot, or from it on.
     From(Slot),
-    /// Signatures and accounts say nothing of their slots.
+    /// Signatures and accounts do not reveal their slots.
     Anywhere,
 }
 
-/// How it was said that something is not there.
+/// How an answer says that something is missing.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum AbsenceWording {
     /// By a result that is empty, or shorter than it might be.
@@ -82,19 +81,18 @@ pub struct HistoryGap {
     pub word: AbsenceWording,
     /// Where the call looked.
     pub place: HistoryPosition,
-    /// How many items came all the same.
+    /// How many items were returned all the same.
     pub found: usize,
-    /// Skipped slots explain as well as a short ledger why the list begins late.
+    /// Skipped slots explain the late beginning of the list as well as a short ledger.
     pub slight: bool,
-    /// The refusal may be another one in a moment.
+    /// The refusal may be a different one in a moment.
     pub passing: bool,
-    /// What is missing, each thing as a hash: the same thing asked for in another encoding or at
-    /// another commitment is the same.
+    /// Hashes of what is missing, the same for every encoding and commitment.
     pub subjects: SmallVec<[u64; 1]>,
 }
 
 impl History {
-    /// The history a call asks for, if any.
+    /// The history a call requests, if any.
     pub fn of(class: &Class, method_name: &str) -> Option<Self> {
         use Method as M;
         Some(match class.method {
@@ -119,8 +117,8 @@ impl History {
         })
     }
 
-    /// What an answer leaves open; `None` when it has all that was asked for, or fails for another
-    /// reason. `view` tells where epochs begin.
+    /// What an answer leaves open; `None` if it is complete, or fails for another reason. `view`
+    /// knows where epochs begin.
     pub fn lack(
         self,
         params: Option<&[u8]>,
@@ -135,8 +133,8 @@ impl History {
         }
     }
 
-    /// The same of the beginning of an answer that is too large to be held. Only a list of blocks
-    /// shows there that it is not whole.
+    /// The same for the beginning of an answer that is too large to be buffered. Only a list of
+    /// blocks shows there that it is incomplete.
     pub fn lack_of_head(self, params: Option<&[u8]>, head: &[u8]) -> Option<HistoryGap> {
         if self != Self::Blocks {
             return None;
@@ -189,7 +187,7 @@ impl History {
             -32007 | -32009 => (AbsenceWording::Skipped, false),
             -32001 | -32011 | -32018 | -32020 => (AbsenceWording::Refused, false),
             -32004 | -32014 | -32019 => (AbsenceWording::Refused, true),
-            // What Agave makes of a failing long-term storage where a range was asked for.
+            // Agave's error if long-term storage fails for a range.
             -32602 if error.message.contains("BigTable query failed") => {
                 (AbsenceWording::Refused, true)
             }
@@ -207,7 +205,7 @@ impl History {
 
     fn nothing(self, params: &[u8], view: Option<&SlotView>) -> Option<HistoryGap> {
         let place = params::place(self, params, view);
-        // Where the epoch's slots are not known, an address without rewards is the likelier reason.
+        // If the epoch's slots are not known, an address without rewards is the likelier reason.
         if self == Self::Rewards && place == HistoryPosition::Anywhere {
             return None;
         }
@@ -221,7 +219,7 @@ impl History {
         })
     }
 
-    /// A list of slots that begins later than it was asked to.
+    /// A list of slots that begins later than requested.
     fn late(self, params: &[u8], first: u64, found: usize) -> Option<HistoryGap> {
         let start = params::number(params, 0)?;
         let missing = first.checked_sub(start).filter(|missing| *missing > 0)?;
@@ -236,7 +234,7 @@ impl History {
     }
 }
 
-/// The first block that a node says it has, in its refusal of an older one (-32001).
+/// The first block that a node has, from its refusal of an older one (-32001).
 pub fn first_available(error: &ErrorObject) -> Option<Slot> {
     if error.code != -32001 {
         return None;
@@ -248,7 +246,7 @@ pub fn first_available(error: &ErrorObject) -> Option<Slot> {
     rest.get(..end)?.parse().ok().map(Slot)
 }
 
-/// The hash by which a signature is remembered, whatever call names it.
+/// The hash by which a signature is remembered, whatever the method.
 pub fn signature_subject(signature: &[u8]) -> u64 {
     let mut hasher = DefaultHasher::new();
     (0_u8, signature).hash(&mut hasher);
@@ -258,7 +256,7 @@ pub fn signature_subject(signature: &[u8]) -> u64 {
 /// The list has no items.
 struct EmptyList;
 
-/// The number an array begins with. `None` where there is no array of numbers.
+/// The first number of an array. `None` if there is no array of numbers.
 fn first_item(cursor: &mut Cursor<'_>) -> Option<Result<u64, EmptyList>> {
     if !cursor.eat(b'[') {
         return None;
@@ -298,7 +296,7 @@ fn all_null(cursor: &mut Cursor<'_>) -> Option<bool> {
     Some(!first)
 }
 
-/// A page that is shorter than it might be.
+/// A page that is shorter than its limit.
 fn page(params: &[u8], cursor: &mut Cursor<'_>) -> Option<HistoryGap> {
     let found = count(cursor)?;
     let limit = params::limit(params);

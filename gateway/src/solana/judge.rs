@@ -1,6 +1,6 @@
-//! Judging a reply: is it good to deliver, and if not, what does it mean? Owns the order in which
-//! status, headers and body are believed; the meaning of each error code is [`codes`]'s, that of
-//! providers' wording [`wording`]'s.
+//! Judges a reply: may it be delivered, and if not, what does it mean? Decides the precedence of
+//! status, headers and body; [`codes`] knows the meaning of each error code, [`wording`] that of
+//! providers' texts.
 
 mod agave;
 mod codes;
@@ -14,10 +14,10 @@ use super::shape::is_possible;
 use super::{Blame, Class, FaultKind, Idempotency, Penalty, Retry, Scope, Verdict};
 use crate::jsonrpc::{Answer, ErrorObject, MalformedAnswer};
 
-/// How long an upstream rests whose key was refused, when it names no time of its own.
+/// How long an upstream that refused the key is held off, if it names no time of its own.
 const KEY_REST: Duration = Duration::from_mins(1);
 
-/// Longest `x-ratelimit-reset` that is read as a number of seconds to wait; all above are points
+/// Largest `x-ratelimit-reset` that is read as a number of seconds to wait; greater ones are points
 /// in time.
 const LONGEST_WAIT: u64 = 86_400;
 
@@ -30,7 +30,7 @@ pub struct ReplyHints {
     pub retry_at_unix: Option<u64>,
     /// `x-ratelimit-reset` in seconds since the Unix epoch.
     pub ratelimit_reset_unix: Option<u64>,
-    /// `x-ratelimit-method-limit`; 0 means that the method is closed.
+    /// `x-ratelimit-method-limit`; 0 means that the method is unavailable.
     pub method_limit: Option<i64>,
     /// `cf-mitigated: challenge`.
     pub challenge: bool,
@@ -42,11 +42,11 @@ pub struct ReplyHints {
 
 /// Judges a reply. `None` means: deliver it. `now_unix` is in seconds.
 ///
-/// An answer to this very request is one in nearly every status: some servers put errors of
-/// JSON-RPC into a 400, a 404 or a 500. A refused key or a closed method outranks whatever the body says, and a rate limit is one in
-/// every status and shape. A signed transaction goes on to the next upstream after everything but
-/// a verdict that every node would give; what would be done twice keeps a retry only where the
-/// reply shows that nothing was done.
+/// An answer to this very request counts with nearly every status: some servers send JSON-RPC
+/// errors with a 400, a 404 or a 500. A refused key or an unavailable method outranks the body, and
+/// a rate limit counts with every status and shape. A signed transaction goes on to the next
+/// upstream after everything but a verdict that every node would give; a call that would be
+/// executed twice keeps a retry only if the reply shows that nothing was done.
 pub fn judge(
     status: u16,
     hints: &ReplyHints,
@@ -94,8 +94,8 @@ pub fn judge(
     Some(verdict)
 }
 
-/// Whether an answer may be found behind this status. Refusals of the key, for want of credits or of
-/// a rate are meant, whatever stands behind them.
+/// Whether an answer may come with this status. Refusals of the key, for lack of credits or for the
+/// rate count, whatever the body is.
 pub const fn carries_answers(status: u16) -> bool {
     matches!(status, 200..300 | 400..600) && !matches!(status, 401..=403 | 429)
 }
@@ -111,7 +111,7 @@ struct ErrorReply<'a> {
 }
 
 impl ReplyHints {
-    /// Whether they name a moment, so that the clock is needed to understand them.
+    /// Whether they contain a point in time, so that the clock is needed to interpret them.
     pub const fn name_a_moment(&self) -> bool {
         self.retry_at_unix.is_some() || self.ratelimit_reset_unix.is_some()
     }
@@ -136,14 +136,14 @@ impl ErrorReply<'_> {
             .unwrap_or_else(|| self.by_status())
     }
 
-    /// Whether the error is one that only a node gives, whatever stands before it.
+    /// Whether only a node gives this error, whatever is in front of it.
     fn is_a_nodes(&self) -> bool {
         let code = self.error.map(|error| error.code);
         code.is_some_and(|code| matches!(code, -32602 | -32022..=-32001))
     }
 
-    /// What the error member says. A status of 500 and above outranks codes that say no more than
-    /// it does.
+    /// The verdict by the error member. A status of 500 and above outranks codes that are no more
+    /// specific.
     fn by_error(&self) -> Option<Verdict> {
         let error = self.error?;
         match error.code {
@@ -163,7 +163,7 @@ impl ErrorReply<'_> {
         Some(codes::verdict(error, self.class))
     }
 
-    /// What a body that is no answer says.
+    /// The verdict by a body that is not an answer.
     fn by_wording(&self) -> Option<Verdict> {
         self.malformed?;
         self.by_spoken(self.wording(), 0)
@@ -173,7 +173,7 @@ impl ErrorReply<'_> {
         use wording::Wording;
         match wording? {
             Wording::Limited | Wording::Credits => Some(self.limited()),
-            // A page that only mentions such words is no refusal.
+            // A page that merely contains such words is not a refusal.
             Wording::Disabled | Wording::Plan if code == 0 => None,
             Wording::Disabled => Some(disabled()),
             Wording::Plan => Some(upstream(
@@ -189,11 +189,11 @@ impl ErrorReply<'_> {
             408 | 500.. => upstream(FaultKind::ServerError, Retry::Elsewhere, Penalty::Failure),
             200..300 => {
                 let kind = self.malformed.map(|malformed| malformed.kind.into());
-                // Neither an error nor malformed: a result that cannot be.
+                // Neither an error nor malformed: an impossible result.
                 let kind = kind.unwrap_or(FaultKind::BadResult);
                 upstream(kind, Retry::Elsewhere, Penalty::Failure)
             }
-            // Whether the call was odd or the upstream is, others will tell.
+            // Other upstreams will show whether the call or this upstream is at fault.
             400..500 => upstream(
                 FaultKind::UnexpectedStatus,
                 Retry::Elsewhere,
@@ -252,8 +252,9 @@ impl ErrorReply<'_> {
         upstream(FaultKind::Unauthorized, Retry::Elsewhere, penalty)
     }
 
-    /// Either the key does not allow this method, or all of the upstream is forbidden. Only the
-    /// method rests, lest one forbidden call take the upstream away from all others.
+    /// Either the key does not allow this method, or the whole upstream is forbidden. Only the
+    /// method is held off, so that one forbidden call does not take the upstream away from all
+    /// others.
     fn forbidden(&self) -> Verdict {
         if self.hints.challenge {
             return challenge();
@@ -270,9 +271,9 @@ impl ErrorReply<'_> {
         Penalty::KeyRefused { scope, at_least }
     }
 
-    /// How long the upstream wants to be left alone. A moment that is over says nothing.
-    /// `x-ratelimit-reset` is a point in time in seconds, by some in milliseconds, by others the
-    /// seconds to wait.
+    /// How long the upstream asks to be held off. A past time is ignored. `x-ratelimit-reset` is a
+    /// point in time in seconds, for some providers in milliseconds, for others the seconds to
+    /// wait.
     fn wait(&self) -> Option<Duration> {
         let reset = || {
             let reset = self.hints.ratelimit_reset_unix?;
@@ -294,9 +295,9 @@ impl ErrorReply<'_> {
     }
 }
 
-/// Whether an error that does not say which request it answers may be meant for this one: what a
-/// server says that could not read it, under the `null` that JSON-RPC has for this; and what is
-/// said of the upstream, not of the call, by whatever stands before the node and reads no calls.
+/// Whether an error without an id may refer to this request: "could not read the request" under the
+/// `null` that JSON-RPC requires for it; and errors about the upstream, not about the call, from a
+/// proxy in front of the node that does not parse calls.
 fn is_known_to_be_meant(verdict: &Verdict, answer: Option<&Answer>) -> bool {
     let Some(answer) = answer.filter(|answer| answer.error().is_some()) else {
         return true;
@@ -321,7 +322,7 @@ const fn challenge() -> Verdict {
     upstream(FaultKind::Challenge, Retry::Elsewhere, Penalty::Failure)
 }
 
-/// Switched off, but perhaps only for parameters like these.
+/// Disabled, but perhaps only for parameters like these.
 const fn disabled() -> Verdict {
     upstream(
         FaultKind::MethodDisabled,
@@ -330,7 +331,7 @@ const fn disabled() -> Verdict {
     )
 }
 
-/// Switched off, whatever the parameters.
+/// Disabled, whatever the parameters.
 const fn method_disabled() -> Verdict {
     upstream(
         FaultKind::MethodDisabled,

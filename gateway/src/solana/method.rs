@@ -1,4 +1,4 @@
-//! The methods of Agave 4.5, by name. What each of them is like stands in [`super::table`].
+//! The methods of Agave 4.5, by name. [`super::table`] has their profiles.
 
 macro_rules! methods {
     ($($variant:ident = $name:literal,)*) => {
@@ -9,9 +9,9 @@ macro_rules! methods {
             $($variant,)*
             /// A method Agave does not have: a provider's extension, or a mistake.
             Other,
-            /// A provider's read that is known as such; see [`super::Extension`].
+            /// A known read of a provider; see [`super::Extension`].
             Extension,
-            /// No more is known of it than that it is named as reads are.
+            /// Known only by a name like that of a read.
             NamedAsRead,
         }
 
@@ -28,7 +28,7 @@ macro_rules! methods {
             }
 
             /// The name in requests, which is also the value of metric labels; `other` for
-            /// [`Method::Other`], since what a client invents must not become a label.
+            /// [`Method::Other`], since names that clients invent must not become labels.
             pub const fn label(self) -> &'static str {
                 match self {
                     $(Self::$variant => $name,)*

@@ -1,4 +1,4 @@
-//! Single parameters of a call, by their position.
+//! Access to single parameters of a call, by position.
 
 use crate::jsonrpc::Cursor;
 
@@ -7,7 +7,7 @@ pub(super) fn number(params: &[u8], position: usize) -> Option<u64> {
     parameter(params, position)?.unsigned()
 }
 
-/// Before a parameter, if there are so many.
+/// Moves before a parameter, if there are that many.
 pub(super) fn parameter(params: &[u8], position: usize) -> Option<Cursor<'_>> {
     let mut cursor = Cursor::new(params);
     if !cursor.eat(b'[') {

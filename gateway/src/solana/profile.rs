@@ -1,12 +1,12 @@
-//! What can be said of a method, independent of one call's parameters. What holds for which method
-//! stands in [`super::table`].
+//! What applies to a method, independent of a call's parameters. [`super::table`] has the profile
+//! of each method.
 
 use perijove_core::Commitment;
 use schemars::JsonSchema;
 
 use super::Capability;
 
-/// Who goes first when there is not enough for all.
+/// Which call goes first when there is not enough for all.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, JsonSchema)]
 #[schemars(rename_all = "snake_case")]
 pub enum Priority {

@@ -1,5 +1,4 @@
-//! Which upstream a topic is heard from. Read from what the tracker knows of upstreams; nothing here
-//! changes that.
+//! Chooses the upstream of a topic. Reads what the tracker knows of upstreams, and changes nothing.
 
 use std::sync::Arc;
 
@@ -14,29 +13,29 @@ use crate::pubsub::subscription_kind::SubscriptionKind;
 use crate::pubsub::topic::Topic;
 use crate::upstream::{Health, Upstream};
 
-/// Where a topic goes.
+/// Where a topic is assigned.
 pub(super) enum FeedChoice {
-    /// A socket that is there.
+    /// An existing socket.
     Line(u64),
     /// A new one.
     Open(Arc<Upstream>),
-    /// Whoever could be asked has refused it.
+    /// All upstreams that could be asked have refused it.
     Refused,
-    /// Nobody can be asked now.
+    /// No upstream can be asked now.
     Nobody,
 }
 
-/// How good an upstream is for subscriptions; the least is the best.
+/// How good an upstream is for subscriptions; the smallest is the best.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) struct FeedRank {
     unfit: bool,
-    /// Own nodes come first, whatever their tier.
+    /// Unmetered nodes come first, whatever their tier.
     metered: bool,
     tier: Tier,
 }
 
 impl FeedRank {
-    /// `None`: it must not be asked.
+    /// `None`: it must not be used.
     pub(super) fn of(upstream: &Upstream) -> Option<Self> {
         let unfit = match upstream.health() {
             Health::WrongCluster => return None,
@@ -55,7 +54,7 @@ impl FeedRank {
     }
 }
 
-/// Whether the settings let it serve these.
+/// Whether the configuration allows these on the upstream.
 fn allows(upstream: &Upstream, kind: SubscriptionKind) -> bool {
     let settings = upstream.settings();
     let named = |list: &[String]| list.iter().any(|method| method == kind.subscribe());
@@ -63,8 +62,8 @@ fn allows(upstream: &Upstream, kind: SubscriptionKind) -> bool {
 }
 
 impl Feeds {
-    /// The best place for a topic that is on no socket, or that is to leave the one it is on: then
-    /// only one where it is better off, or it would go to and fro.
+    /// The best place for a topic that is on no socket, or that is to leave its socket: then only a
+    /// strictly better one, so that it does not move to and fro.
     pub(super) fn choose(&self, topic: &Topic, not: Option<u64>, now: Instant) -> FeedChoice {
         let snapshot = self.hub.published.load();
         let refused_by = self.topics.get(&topic.id).map(|placed| &placed.refused_by);
@@ -120,7 +119,7 @@ impl Feeds {
         }
     }
 
-    /// Whether every upstream has said that it does not have the method.
+    /// Whether every upstream has said that it lacks the method.
     fn all_lack(&self, topic: &Topic, now: Instant) -> bool {
         let snapshot = self.hub.published.load();
         snapshot.pool.upstreams().iter().all(|upstream| {
@@ -130,8 +129,8 @@ impl Feeds {
         })
     }
 
-    /// A socket to this upstream that has room, or that may be opened, and how many topics the
-    /// upstream has already.
+    /// A socket to this upstream with room, or one that may be opened, and how many topics the
+    /// upstream serves already.
     fn room(
         &self,
         upstream: &Arc<Upstream>,
@@ -146,7 +145,7 @@ impl Feeds {
             })
         };
         let load = own().map(|(_, known)| known.topics.len()).sum();
-        // One place is the beacon's.
+        // One subscription is the gateway's own `slotSubscribe`.
         let room = own()
             .filter(|(_, known)| known.topics.len() + 1 < limits.subscriptions)
             .min_by_key(|(_, known)| (!known.opened, known.topics.len()));

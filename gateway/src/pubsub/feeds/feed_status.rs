@@ -1,5 +1,5 @@
-//! What experience says of an upstream's subscriptions: when it may be tried again, and what it does
-//! not have. Pure: the time is handed in.
+//! Experience with an upstream's sockets: when it may be tried again, and which subscriptions it
+//! lacks. Pure: the time is passed in.
 
 use std::collections::HashMap;
 use std::time::Duration;
@@ -11,9 +11,9 @@ use crate::pubsub::subscription_kind::SubscriptionKind;
 /// The first pause after a failure, and the longest.
 const FIRST: Duration = Duration::from_millis(100);
 const LONGEST: Duration = Duration::from_secs(30);
-/// A socket that was open for so long was not a failure.
+/// A socket that was open for this long does not count as a failure.
 const LASTING: Duration = Duration::from_secs(10);
-/// Failures after which an upstream is believed to offer no socket, and for how long.
+/// Failures after which an upstream counts as offering no socket, and for how long.
 const ENOUGH: u32 = 4;
 const GIVEN_UP: Duration = Duration::from_mins(10);
 /// How long a method counts as missing.
@@ -26,12 +26,12 @@ pub(super) struct FeedStatus {
     opened_at: Option<Instant>,
     failed_at: Option<Instant>,
     lacks: HashMap<SubscriptionKind, Instant>,
-    /// Since when it has been fit.
+    /// Since when it has been healthy.
     pub(super) fit_since: Option<Instant>,
 }
 
 impl FeedStatus {
-    /// Which of its addresses is to be tried.
+    /// The index of the address to try.
     pub(super) fn address(&self) -> usize {
         self.failures as usize
     }
@@ -40,8 +40,8 @@ impl FeedStatus {
         self.again_at.is_none_or(|at| now >= at)
     }
 
-    /// The same for a socket that nobody needs, but that would be of use: where none was to be had
-    /// for long, the next attempt has time.
+    /// The same for a socket that no topic needs: if none could be opened for long, the next
+    /// attempt can wait.
     pub(super) fn may_be_watched(&self, now: Instant) -> bool {
         let long_ago = |at: Instant| now.saturating_duration_since(at) >= GIVEN_UP;
         self.may_be_tried(now) && (self.failures < ENOUGH || self.failed_at.is_none_or(long_ago))
@@ -62,7 +62,7 @@ impl FeedStatus {
         self.failed_at = None;
     }
 
-    /// None was opened.
+    /// No socket could be opened.
     pub(super) fn failed(&mut self, retry_after: Option<Duration>, now: Instant) {
         self.failed_at = Some(now);
         let pause = self.pause().max(retry_after.unwrap_or_default());
@@ -70,8 +70,8 @@ impl FeedStatus {
         self.rest(pause, now);
     }
 
-    /// One that was open is lost. The address is the right one: failures are counted by steps that
-    /// keep it.
+    /// An open one was lost. Its address is the right one: failures are counted in steps that keep
+    /// it.
     pub(super) fn lost(&mut self, now: Instant) {
         let lasted = |at: Instant| now.saturating_duration_since(at) >= LASTING;
         if self.opened_at.take().is_some_and(lasted) {
@@ -88,7 +88,7 @@ impl FeedStatus {
     }
 
     fn rest(&mut self, pause: Duration, now: Instant) {
-        // So that gateways do not come back together.
+        // So that gateways do not reconnect at the same time.
         let spread = pause.mul_f64(0.25 * fastrand::f64());
         self.again_at = Some(now + pause + spread);
         self.fit_since = None;

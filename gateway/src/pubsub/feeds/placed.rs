@@ -1,4 +1,4 @@
-//! Where one topic is heard, and where it is to be.
+//! Where one topic is served, and where it is to be.
 
 use std::sync::Arc;
 
@@ -13,13 +13,13 @@ use crate::pubsub::upstream_socket::CloseReason;
 pub(in crate::pubsub) enum MoveCause {
     /// Its socket was closed.
     Lost,
-    /// Its socket told nothing any more.
+    /// Its socket fell silent.
     Silent,
-    /// Its upstream is not well, or too far behind.
+    /// Its upstream is unhealthy, or too far behind.
     Unfit,
-    /// A better upstream is well again.
+    /// A better upstream has recovered.
     Better,
-    /// Its upstream is not in the configuration any more, or is elsewhere.
+    /// Its upstream is not in the configuration any more, or has another URL.
     Reloaded,
 }
 
@@ -53,16 +53,16 @@ impl MoveCause {
 #[derive(Debug)]
 pub(super) struct PlacedTopic {
     pub(super) topic: Arc<Topic>,
-    /// The socket it is heard on.
+    /// The socket that serves it.
     pub(super) on: Option<u64>,
-    /// The socket that was asked to tell it.
+    /// The socket that was asked to serve it.
     pub(super) next: Option<u64>,
     /// When another socket is looked for, if it has none.
     pub(super) again_at: Instant,
-    /// Since when nobody tells it.
+    /// Since when no socket serves it.
     pub(super) lost_at: Option<Instant>,
     pub(super) cause: Option<MoveCause>,
-    /// Upstreams that refused it, and what the last of them said.
+    /// Upstreams that refused it, and the last refusal.
     pub(super) refused_by: Vec<String>,
     pub(super) refusal: Option<RpcError>,
 }
@@ -85,7 +85,7 @@ impl PlacedTopic {
         self.on.into_iter().chain(self.next)
     }
 
-    /// A socket is no more.
+    /// A socket was closed.
     pub(super) fn lost(&mut self, line: u64, cause: MoveCause, now: Instant) {
         if self.next == Some(line) {
             self.next = None;

@@ -1,5 +1,5 @@
-//! The regular look at everything: topics that have no socket, sockets whose upstream has become
-//! worse than another, one in reserve, and those that nobody needs.
+//! The regular check of everything: topics without a socket, sockets whose upstream has become
+//! worse than another, the standby socket, and sockets that are not needed.
 
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -14,13 +14,13 @@ use super::placed::MoveCause;
 use super::{Feeds, KnownSocket};
 use crate::upstream::{Pool, Upstream};
 
-/// How long a better upstream must have been well before topics go back to it.
+/// How long a better upstream must have been healthy before topics move back to it.
 pub(super) const PROVEN: Duration = Duration::from_secs(10);
 /// How long a socket may be behind before its topics move.
 const BEHIND: Duration = Duration::from_secs(1);
 /// How long a socket without topics is kept.
 const IDLE: Duration = Duration::from_secs(10);
-/// Topics that are moved at one look while their old socket still tells them.
+/// Topics moved per check while their old socket still serves them.
 const MOVED_AT_ONCE: usize = 200;
 
 impl Feeds {
@@ -72,7 +72,7 @@ impl Feeds {
         }
     }
 
-    /// Marks sockets whose topics are better off elsewhere.
+    /// Marks sockets whose topics should move.
     fn find_leavers(&mut self, pool: &Pool, most_behind: u64, now: Instant) {
         let tip = pool.tip(Commitment::Processed).map(|tip| tip.0);
         for known in self.lines.values_mut() {
@@ -105,7 +105,7 @@ impl Feeds {
             return Some(MoveCause::Reloaded);
         }
         if known.topics.is_empty() {
-            // It may be needed yet.
+            // It may still be needed.
             return None;
         }
         let others = |proven: Duration| {
@@ -130,13 +130,13 @@ impl Feeds {
             .then_some(MoveCause::Better)
     }
 
-    /// For how long an upstream has been fit.
+    /// For how long an upstream has been healthy.
     pub(super) fn fit_for(&self, upstream: &Upstream, now: Instant) -> Option<Duration> {
         let since = self.standing.get(upstream.id())?.fit_since?;
         Some(now.saturating_duration_since(since))
     }
 
-    /// Moves topics off the sockets that are left, which go on telling them until others do.
+    /// Moves topics off the marked sockets, which serve them until the new ones do.
     fn move_some(&mut self, now: Instant) {
         let leaving: Vec<_> = self
             .lines
@@ -185,7 +185,7 @@ impl Feeds {
         }
     }
 
-    /// Keeps one socket open beyond those that are used, to the next best upstream.
+    /// Keeps one spare socket open, to the next best upstream.
     fn keep_reserve(&mut self, pool: &Pool, now: Instant) {
         if self.topics.is_empty() {
             return;
@@ -211,7 +211,7 @@ impl Feeds {
         }
     }
 
-    /// Keeps a socket open to each upstream that does not charge, to hear of its slots.
+    /// Keeps a socket open to each unmetered upstream, to follow its slots.
     fn keep_watch(&mut self, pool: &Pool, now: Instant) {
         for upstream in pool.upstreams() {
             let has_line = self
@@ -227,7 +227,7 @@ impl Feeds {
         }
     }
 
-    /// Closes sockets that nobody needs, but for the reserve, and those that tell of slots.
+    /// Closes sockets that are not needed, except the standby socket and those that follow slots.
     fn close_idle(&mut self, now: Instant) {
         let limits = self.limits();
         let standby = limits.standby && !self.topics.is_empty();
@@ -256,7 +256,7 @@ impl Feeds {
         }
         for line in idle {
             if let Some(known) = self.lines.get_mut(&line) {
-                // The socket closes when nobody can order anything any more.
+                // The socket closes when its command channel is closed.
                 let (nobody, _) = tokio::sync::mpsc::unbounded_channel();
                 known.orders = nobody;
                 known.leaves = Some(MoveCause::Reloaded);
@@ -265,7 +265,7 @@ impl Feeds {
         }
     }
 
-    /// For `/status` and the metrics.
+    /// Updates `/status` and the metrics.
     fn tell(&self) {
         let mut waiting = 0;
         for placed in self.topics.values() {

@@ -1,4 +1,5 @@
-//! Sockets to upstreams, what they tell, and subscriptions that move between them.
+//! Metrics of the sockets to upstreams, their notifications, and of subscriptions that move between
+//! them.
 
 use std::time::Duration;
 
@@ -11,16 +12,16 @@ use crate::pubsub::repair::RepairOutcome;
 use crate::pubsub::subscription_kind::SubscriptionKind;
 use crate::pubsub::upstream_socket::CloseReason;
 
-/// Reads at the same time of what was missed.
+/// Concurrent reads of what was missed.
 const REPAIRS: usize = 16;
 
-/// Why a notification of an upstream is not told.
+/// Why a notification of an upstream is not passed on.
 const UNTOLD: [&str; 3] = ["repeated", "outdated", "garbled"];
 
-/// How a socket to an upstream ends.
+/// How a socket to an upstream is closed.
 const ENDS: [&str; 5] = ["closed", "silent", "garbled", "unused", "unreachable"];
 
-/// Seconds; around what moves are to take.
+/// Seconds; finest where moves should be.
 const BUCKETS: [f64; 13] = [
     0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 3.5, 5.0, 10.0, 30.0,
 ];
@@ -37,7 +38,7 @@ pub(in crate::pubsub) struct FeedMetrics {
     moves: IntCounterVec,
     gaps: Histogram,
     repaired: IntCounterVec,
-    /// Not a metric, but what bounds what they count.
+    /// Not a metric, but the limit of what they count.
     pub(in crate::pubsub) repairs: Semaphore,
 }
 
@@ -94,7 +95,7 @@ impl FeedMetrics {
         Ok(metrics)
     }
 
-    /// Everything that can be is there from the start.
+    /// All series exist from the start.
     fn begin(&self) {
         drop(UNTOLD.map(|reason| self.untold.with_label_values(&[reason])));
         drop(MoveCause::ALL.map(|cause| self.moves.with_label_values(&[cause.label()])));
@@ -113,12 +114,12 @@ impl FeedMetrics {
         self.waiting.set(number(waiting));
     }
 
-    /// So many accounts are followed because they are read often.
+    /// Sets the number of accounts followed because they are read often.
     pub(in crate::pubsub) fn hot(&self, accounts: usize) {
         self.hot.set(i64::try_from(accounts).unwrap_or(i64::MAX));
     }
 
-    /// An upstream has notified.
+    /// Counts a notification of an upstream.
     pub(in crate::pubsub) fn heard(&self, kind: SubscriptionKind, verdict: &NotificationVerdict) {
         self.notifications.with_label_values(&[kind.label()]).inc();
         let untold = match verdict {
@@ -157,7 +158,7 @@ impl FeedMetrics {
 
     /// An upstream is not configured any more.
     pub(in crate::pubsub) fn ends(&self, upstream: &str) {
-        // Whatever there is of it.
+        // Whatever series exist for it.
         drop(self.sockets.remove_label_values(&[upstream]));
         for cause in ENDS {
             drop(self.lost.remove_label_values(&[upstream, cause]));

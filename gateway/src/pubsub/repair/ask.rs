@@ -18,20 +18,20 @@ const PATIENCE: Duration = Duration::from_secs(5);
 /// The largest answer that is read: all accounts of a program.
 const LARGEST: usize = 256 * 1024 * 1024;
 
-/// An answer that is no error.
+/// A result.
 pub(super) struct RepairAnswer {
     pub(super) result: Bytes,
     /// The upstream that gave it.
     pub(super) by: Option<String>,
 }
 
-/// Calls a method; `None` if nobody answers it.
+/// Calls a method; `None` if there is no result.
 pub(super) async fn ask(hub: &Arc<Hub>, method: &str, params: &Value) -> Option<RepairAnswer> {
     let snapshot = hub.published.load();
     let started = Instant::now();
     let request_of_ours = Request {
         pipeline: Arc::clone(&hub.pipeline),
-        // Nobody's session.
+        // Of no client.
         client: fastrand::u64(..),
         consumer: None,
         address: None,

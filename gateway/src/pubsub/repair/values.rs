@@ -1,4 +1,4 @@
-//! Answers of a node in the shape of its notifications. Pure.
+//! Converts answers of a node to the shape of its notifications. Pure.
 
 use bytes::Bytes;
 use perijove_core::{Commitment, Slot};
@@ -8,7 +8,7 @@ use serde_json::{Map, Value, json};
 use crate::pubsub::feed_message::{SlotInfo, with_context};
 use crate::pubsub::topic::wrapped;
 
-/// An account that is not there any more is told as an empty one, as a node does.
+/// A deleted account is notified as an empty one, as by a node.
 pub(super) fn account(value: &Bytes, config: &Map<String, Value>) -> Bytes {
     if &**value != b"null" {
         return value.clone();
@@ -36,7 +36,7 @@ pub(super) fn list(value: &Bytes) -> Option<Vec<Bytes>> {
     Some(members.iter().map(slice).collect())
 }
 
-/// The last notification of a signature, if its status says that the commitment is reached.
+/// The last notification of a signature, if its status shows that the commitment is reached.
 pub(super) fn signature(result: &Bytes, commitment: Commitment) -> Option<Bytes> {
     let (context, value) = with_context(result)?;
     let statuses: Vec<Value> = serde_json::from_slice(&value).ok()?;
@@ -54,8 +54,8 @@ pub(super) fn signature(result: &Bytes, commitment: Commitment) -> Option<Bytes>
     Some(wrapped(slot.map_or(context, Slot), value.as_bytes()))
 }
 
-/// Notifications of slots that come before `next`, each the child of the one before it. Their roots
-/// follow at the distance that the next one has from its own.
+/// Notifications of the slots before `next`, each the child of the one before it. Their roots
+/// follow at the same distance as that of `next`.
 pub(super) fn slots(after: u64, slots: &[u64], next: SlotInfo) -> Vec<Bytes> {
     let distance = next.slot.saturating_sub(next.root);
     let mut parent = after;

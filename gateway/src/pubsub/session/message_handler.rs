@@ -1,4 +1,5 @@
-//! What a client says: calls for the pipeline, subscriptions for the hub, and batches of both.
+//! Handles a client's messages: calls for the pipeline, subscriptions for the hub, and batches of
+//! both.
 
 use std::collections::HashMap;
 use std::pin::Pin;
@@ -23,12 +24,12 @@ use crate::pubsub::params::{SubscriptionSpec, subscription_id};
 use crate::pubsub::subscription_kind::{SubscriptionAction, SubscriptionKind};
 use crate::pubsub::topic::Topic;
 
-/// What is said to a message.
+/// The answer to a message.
 #[derive(Debug, Default)]
 pub(super) struct MessageReply {
-    /// Empty: nothing.
+    /// Empty: no answer.
     pub(super) text: Bytes,
-    /// Subscriptions whose ids stand in it.
+    /// Subscriptions whose ids it contains.
     pub(super) makes_known: Vec<u64>,
 }
 
@@ -41,7 +42,7 @@ impl From<Bytes> for MessageReply {
     }
 }
 
-/// Clients keep a socket alive with this text, some without quotes and braces. It wants no answer.
+/// Clients keep a socket alive with this text, some without quotes and braces. It needs no answer.
 pub(super) fn is_ping(text: &[u8]) -> bool {
     text.trim_ascii() == b"ping"
 }
@@ -53,9 +54,9 @@ struct HandlerState {
     hub: Arc<Hub>,
     outbox: Arc<Outbox>,
     client: SocketClient,
-    /// Most subscriptions.
+    /// Maximum number of subscriptions.
     most: usize,
-    /// The client's subscriptions by their ids; `None` once it has gone.
+    /// The client's subscriptions by id; `None` once it has left.
     subscribed: Mutex<Option<HashMap<u64, ClientSubscription>>>,
     /// Large answers are read one at a time, and only while there is room for them.
     large: Turns<()>,
@@ -91,12 +92,12 @@ impl MessageHandler {
         Box::pin(async move { inner.answer(text).await })
     }
 
-    /// Whether the client may go on.
+    /// Whether the client may continue.
     pub(super) fn is_welcome(&self) -> bool {
         self.0.client.account.is_welcome()
     }
 
-    /// The client is gone, or is to go.
+    /// The client disconnected, or is to be disconnected.
     pub(super) fn leave(&self) {
         let subscribed = self.0.subscribed.lock().take();
         let mut all: Vec<_> = subscribed.into_iter().flatten().collect();
@@ -106,7 +107,7 @@ impl MessageHandler {
         }
     }
 
-    /// Forgets subscriptions that have ended by themselves.
+    /// Removes subscriptions that have ended by themselves.
     pub(super) fn tidy(&self) {
         if let Some(own) = self.0.subscribed.lock().as_mut() {
             own.retain(|_, own| !own.topic.has_ended());
@@ -115,7 +116,7 @@ impl MessageHandler {
 }
 
 impl Drop for MessageHandler {
-    /// A connection that is cut says no farewell.
+    /// A connection may be cut without a close frame.
     fn drop(&mut self) {
         self.leave();
     }
@@ -140,7 +141,7 @@ impl HandlerState {
                     self.call(text, None).await.into()
                 }
             }
-            // As a node takes it, which reads bytes as it reads a text.
+            // As a node does, which reads bytes like a text.
             Err(ParseError::Utf8 { .. }) => {
                 let error = RpcError::new(-32700, "Parse error");
                 error_reply(&Id::null(), &error, false).into()
@@ -218,7 +219,7 @@ impl HandlerState {
         }
     }
 
-    /// Whether the operator, or the client's plan, does not have a method.
+    /// Whether the configuration or the client's plan excludes a method.
     fn refuses(&self, method: &str) -> Option<RpcError> {
         let snapshot = self.hub.published.load();
         let plan = snapshot.plan(self.client.consumer.as_ref());
@@ -241,7 +242,7 @@ impl HandlerState {
         let id = self.hub.next_id();
         let (topic, joined) = {
             let mut subscribed = self.subscribed.lock();
-            // Whoever has gone is not answered.
+            // A client that has left gets no answer.
             let own = subscribed.as_mut().ok_or_else(full)?;
             let of_plan = self.of_plan();
             let mut counted = self.client.share.subscribe(of_plan);
@@ -297,21 +298,21 @@ impl HandlerState {
             .as_mut()
             .and_then(|own| own.remove(&id));
         let topic = own.map(|own| own.topic);
-        // A subscription that has ended by itself is not there any more, as at a node.
+        // A subscription that has ended by itself does not exist any more, as on a node.
         let topic = topic.filter(|topic| !topic.has_ended());
         let topic = topic.ok_or_else(|| RpcError::new(-32602, "Invalid subscription id."))?;
         self.hub.leave(&topic, id);
         Ok(())
     }
 
-    /// A message that holds nothing but ordinary calls; `id` is that of a single one.
+    /// A message with only calls of the pipeline; `id` is that of a single one.
     async fn call(&self, text: Bytes, id: Option<Id>) -> Bytes {
         let limits = &self.hub.published.load().config.limits;
         self.call_within(text, id, limits.unsent_per_connection)
             .await
     }
 
-    /// The same, whose answer may have so many bytes if it is not held whole anyway.
+    /// The same, with this size limit for an answer that is not buffered anyway.
     async fn call_within(&self, text: Bytes, id: Option<Id>, most: usize) -> Bytes {
         let started = Instant::now();
         let snapshot = self.hub.published.load();
@@ -366,7 +367,7 @@ fn reply(id: &Id, result: &str) -> Bytes {
     Bytes::from(parts.concat())
 }
 
-/// What is said to the rest of a batch whose answers are too many for one message.
+/// The answer to the rest of a batch whose answers are too large for one message.
 fn too_large() -> RpcError {
     RpcError::new(
         -32603,
@@ -374,7 +375,7 @@ fn too_large() -> RpcError {
     )
 }
 
-/// What a node says that takes no more subscriptions.
+/// The error of a node that accepts no more subscriptions.
 fn full() -> RpcError {
     RpcError::new(
         -32603,

@@ -19,10 +19,10 @@ const LARGEST: usize = 128 * 1024 * 1024;
 const BUFFER: usize = 32 * 1024;
 const NAME: &str = concat!("perijove/", env!("CARGO_PKG_VERSION"));
 
-/// No socket was opened.
+/// No socket could be opened.
 #[derive(Debug)]
 pub(crate) struct DialError {
-    /// The upstream wants to be left alone for so long.
+    /// The upstream asks for a pause of this long.
     pub(crate) retry_after: Option<Duration>,
     pub(crate) reason: String,
 }
@@ -31,7 +31,8 @@ pub(crate) type Dialed = Result<WebSocketStream<Box<dyn Duplex>>, DialError>;
 
 /// How sockets are opened.
 pub(crate) trait SocketDialer: Send + Sync {
-    /// Opens one; attempts go over the addresses that the upstream may have for it.
+    /// Opens one; successive attempts cycle through the addresses that the upstream may have for
+    /// it.
     fn dial<'a>(
         &'a self,
         upstream: &'a Arc<Upstream>,
@@ -75,7 +76,7 @@ async fn open(upstream: &Upstream, attempt: usize) -> Dialed {
     shake(request, stream).await
 }
 
-/// Shakes hands over a connection that is open.
+/// Does the handshake on an open connection.
 pub(crate) async fn shake(request: http::Request<()>, stream: Box<dyn Duplex>) -> Dialed {
     let config = WebSocketConfig::default()
         .read_buffer_size(BUFFER)

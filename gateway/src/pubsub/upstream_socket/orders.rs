@@ -1,4 +1,4 @@
-//! What a socket is yet to do, in its order.
+//! The orders that a socket has yet to carry out.
 
 use std::collections::VecDeque;
 
@@ -13,8 +13,8 @@ impl OrderQueue {
         self.0.is_empty()
     }
 
-    /// Adds an order. A subscription that still waits to be made, and is not wanted any more, is not
-    /// made; one that is ordered later is another.
+    /// Adds an order. A subscription that is still queued and no longer wanted is dropped; a later
+    /// order is a new one.
     pub(super) fn add(&mut self, order: SocketOrder) {
         if let SocketOrder::Unsubscribe(topic) = &order {
             let waits = |order: &SocketOrder| matches!(order, SocketOrder::Subscribe(other) if other.id == topic.id);

@@ -1,18 +1,18 @@
-//! Whether a socket still lives, by what comes on it. Pure: the time is handed in.
+//! Whether a socket is alive, judging by what arrives. Pure: the time is passed in.
 //!
-//! A connection whose other end has gone without a word looks like one on which nothing happens. So
-//! every socket has a beacon that speaks with every slot. Where the beacon is silent because the
-//! whole cluster stands still, the answer to a ping is enough.
+//! A connection whose peer has vanished looks like one on which nothing happens. So every socket
+//! has a beacon, a subscription that notifies with every slot. If it is silent because the whole
+//! cluster stands still, the answer to a ping is enough.
 
 use std::time::Duration;
 
 use tokio::time::Instant;
 
-/// What the pulse says.
+/// State of the pulse.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum PulseState {
     Alive,
-    /// It should be asked for a sign of life.
+    /// It should be pinged.
     Doubtful,
     Dead,
 }
@@ -20,9 +20,9 @@ pub(super) enum PulseState {
 #[derive(Debug)]
 pub(super) struct Pulse {
     silence: Duration,
-    /// Anything came.
+    /// The last arrival of anything.
     heard: Instant,
-    /// A new slot came.
+    /// The last arrival of a new slot.
     beat: Instant,
     beacon: bool,
     asked: Option<Instant>,
@@ -39,24 +39,24 @@ impl Pulse {
         }
     }
 
-    /// The beacon was taken.
+    /// The beacon's subscription was confirmed.
     pub(super) fn has_beacon(&mut self, now: Instant) {
         self.beacon = true;
         self.beat = now;
     }
 
-    /// Something came.
+    /// Something arrived.
     pub(super) fn heard(&mut self, now: Instant) {
         self.heard = now;
         self.asked = None;
     }
 
-    /// The beacon told a new slot.
+    /// The beacon reported a new slot.
     pub(super) fn beat(&mut self, now: Instant) {
         self.beat = now;
     }
 
-    /// `goes_on` tells whether the cluster has gone on since the last beat.
+    /// `goes_on` says whether the cluster has advanced since the last slot.
     pub(super) fn look(&mut self, now: Instant, goes_on: impl Fn() -> bool) -> PulseState {
         let since = |at: Instant| now.saturating_duration_since(at);
         if since(self.heard) >= self.silence {

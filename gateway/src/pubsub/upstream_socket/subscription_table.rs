@@ -1,5 +1,5 @@
-//! What was asked on one socket, and which of its subscriptions tell which topics. A node may give
-//! two subscriptions that it takes for the same one number: an end of one must not be that of both.
+//! The requests of one socket, and which of its subscriptions serve which topics. A node may give
+//! equal subscriptions the same number: unsubscribing one must not end the other.
 
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
@@ -14,17 +14,17 @@ use crate::pubsub::params::SubscriptionSpec;
 use crate::pubsub::subscription_kind::SubscriptionKind;
 use crate::pubsub::topic::Topic;
 
-/// Notifications that are kept because their subscription is not known yet.
+/// Notifications kept because their subscription is not known yet.
 const MOST_EARLY: usize = 256;
 /// The same in bytes.
 const MOST_EARLY_BYTES: usize = 16 * 1024 * 1024;
 
-/// What an answer will be to.
+/// What an answer will refer to.
 #[derive(Debug)]
 pub(super) enum PendingRequest {
     Beacon,
     Topic(Arc<Topic>),
-    /// A subscription that nobody wants any more.
+    /// A subscription that is not wanted any more.
     Given(SubscriptionKind),
 }
 
@@ -73,7 +73,7 @@ impl SubscriptionTable {
         topics.push(Arc::clone(topic));
     }
 
-    /// A topic wants to hear no more. The subscription that is to be ended for it, if any.
+    /// A topic leaves. Returns the subscription to be ended for it, if any.
     pub(super) fn leave(&mut self, topic: &Arc<Topic>) -> Option<u64> {
         for (asked, _) in self.asked.values_mut() {
             if matches!(asked, PendingRequest::Topic(other) if other.id == topic.id) {
@@ -84,7 +84,7 @@ impl SubscriptionTable {
         self.forget(topic)
     }
 
-    /// The same where the node has ended it by itself; what nobody hears any more.
+    /// The same if the node has ended it by itself; returns what is no longer needed.
     pub(super) fn forget(&mut self, topic: &Arc<Topic>) -> Option<u64> {
         let subscription = self.of_topic.remove(&topic.id)?;
         let topics = self.told.get_mut(&subscription)?;
@@ -104,7 +104,7 @@ impl SubscriptionTable {
         self.told.get(&subscription).cloned().unwrap_or_default()
     }
 
-    /// Keeps what came before its subscription was known.
+    /// Keeps a notification that arrived before its subscription was known.
     pub(super) fn keep_early(&mut self, subscription: u64, result: &Bytes) {
         let bytes: usize = self.early.iter().map(|(_, result)| result.len()).sum();
         let room = self.early.len() < MOST_EARLY && bytes < MOST_EARLY_BYTES;
@@ -113,7 +113,7 @@ impl SubscriptionTable {
         }
     }
 
-    /// What was kept and is known now.
+    /// Kept notifications that are known now.
     pub(super) fn early(&mut self) -> Vec<(u64, Bytes)> {
         let early = std::mem::take(&mut self.early);
         let (known, unknown) = early.into_iter().partition(|(subscription, _)| {
@@ -135,7 +135,7 @@ impl SubscriptionTable {
         std::mem::take(&mut self.unwanted)
     }
 
-    /// Topics whose subscription has not been answered for so long; their answers are too late.
+    /// Topics whose subscription was not answered for this long; later answers are ignored.
     pub(super) fn overdue(&mut self, now: Instant, patience: Duration) -> Vec<Arc<Topic>> {
         let mut overdue = Vec::new();
         for (asked, at) in self.asked.values_mut() {

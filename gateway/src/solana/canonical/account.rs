@@ -1,4 +1,4 @@
-//! One call of `getMultipleAccounts`, spelled as many of `getAccountInfo`.
+//! One call of `getMultipleAccounts`, written as several of `getAccountInfo`.
 
 use super::{
     Canonical,
@@ -11,8 +11,8 @@ use crate::{
     solana::{Class, Method},
 };
 
-/// Spells the calls of `getAccountInfo` that together ask what one call of `getMultipleAccounts`
-/// does. They have everything but the account in common.
+/// Writes the calls of `getAccountInfo` that together ask for the same as one call of
+/// `getMultipleAccounts`. They differ only in the account.
 #[derive(Clone, Debug)]
 pub(in crate::solana) struct AccountSpelling {
     before: Spelling,
@@ -20,13 +20,12 @@ pub(in crate::solana) struct AccountSpelling {
 }
 
 impl AccountSpelling {
-    /// With the configuration the cursor stands before, if there is one. `None` where it has no
-    /// spelling.
+    /// With the configuration at the cursor, if there is one. `None` if it has no canonical form.
     pub(in crate::solana) fn new(
         class: &Class,
         config_at: Option<&mut Cursor<'_>>,
     ) -> Option<Self> {
-        // The one default the two methods do not share.
+        // The only default that the two methods do not share.
         const ENCODING: Implied = ("encoding", "base64");
         let before = Spelling::call(Method::GetAccountInfo, 0);
         let mut after = before.clone();

@@ -1,5 +1,5 @@
-//! Spelling a configuration object: without what means the same as nothing, in the order of its
-//! keys.
+//! Writes a configuration object canonically: without members that have no effect, in the order of
+//! its keys.
 
 use perijove_core::Commitment;
 
@@ -12,11 +12,11 @@ use crate::{
     solana::{Class, CommitmentRule},
 };
 
-/// A member that is there although it was not given: its name and its value, a string.
+/// A member that applies although it was not given: its name and its value, a string.
 pub(super) type Implied = (&'static str, &'static str);
 
-/// Spells the configuration the cursor stands before, or that there is none when nothing of it is
-/// left. Without a cursor there is nothing but what is implied.
+/// Writes the configuration at the cursor, or that there is none if nothing of it is left. Without
+/// a cursor only implied members exist.
 pub(super) fn config(
     spelling: &mut Spelling,
     class: &Class,
@@ -45,7 +45,7 @@ pub(super) fn config(
     config.finish()
 }
 
-/// A configuration being spelled.
+/// A configuration being written.
 struct ConfigSpelling<'a> {
     spelling: &'a mut Spelling,
     start: usize,
@@ -54,11 +54,11 @@ struct ConfigSpelling<'a> {
     /// Cleared when it was given.
     implied: Option<Implied>,
     spans: Spans,
-    /// The known members that were there, one bit each: those left out would not be found twice
-    /// otherwise.
+    /// The known members seen so far, one bit each: repetitions of omitted ones would not be
+    /// noticed otherwise.
     seen: u32,
-    /// Whether the object may be left out: an object in the place of a bare commitment is refused
-    /// when it has none.
+    /// Whether the object may be left out: an object in place of a bare commitment is refused if it
+    /// has none.
     understood: bool,
 }
 
@@ -135,8 +135,9 @@ impl ConfigSpelling<'_> {
         };
         match token {
             Token::Null => flattened,
-            // An unknown level counts as none where the commitment is flattened, and is refused
-            // where it is bare. One written with escapes the node knows, and the class does not.
+            // An unknown level counts as absent where the commitment is flattened, and is refused
+            // where it is bare. A level written with escapes is known to the node, but not to the
+            // class.
             Token::String => {
                 let named = level(raw).is_some();
                 self.understood |= named;
@@ -165,7 +166,7 @@ impl ConfigSpelling<'_> {
     }
 }
 
-/// The level a string names, read as the class reads it.
+/// The level of a string, read as the class reads it.
 fn level(raw: &[u8]) -> Option<Commitment> {
     let inside = raw.strip_prefix(b"\"")?.strip_suffix(b"\"")?;
     Commitment::parse(std::str::from_utf8(inside).ok()?)

@@ -1,10 +1,10 @@
-//! What the methods take: how many parameters, and the members of their configurations with what
-//! each means when it is not given.
+//! The parameters of each method: how many, and the members of their configurations with their
+//! defaults.
 //!
 //! Sources: the method signatures, `rpc_config` types and `unwrap_or`s of Agave 4.5's RPC service.
-//! A member or default that is missing here costs a hit, one that is wrong gives a caller an answer
-//! to another question: nothing stands here that was not read there. Only members that are known
-//! may be dropped when they are `null`: where a node takes an enum beside a struct, as in
+//! A missing member or default costs a cache hit, a wrong one gives a caller an answer to another
+//! question: so nothing is listed here that was not read there. Only members that are known may be
+//! dropped when they are `null`: where a node takes an enum beside a struct, as in
 //! `getTransaction`, it reads `{"base64":null}` as the encoding.
 
 use crate::solana::Method;
@@ -16,14 +16,14 @@ pub(super) struct KnownMember {
     pub(super) name: &'static str,
     /// `null` counts as not given; otherwise the node refuses it.
     pub(super) null_is_absent: bool,
-    /// What it is when it is not given.
+    /// Its value if it is not given.
     pub(super) default: DefaultValue,
 }
 
 /// A default.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum DefaultValue {
-    /// Nothing that could also be said.
+    /// None that could also be given.
     None,
     /// A string.
     Text(&'static str),
@@ -45,7 +45,7 @@ impl KnownMember {
     pub(super) fn is_default(&self, spelled: &[u8]) -> bool {
         match self.default {
             DefaultValue::None => false,
-            // Every default is shorter than what one byte of length can say.
+            // Every default is shorter than what one byte of length can express.
             DefaultValue::Text(text) => matches!(
                 spelled,
                 [b'"', length, rest @ ..] if usize::from(*length) == text.len() && rest == text.as_bytes()
@@ -81,7 +81,7 @@ const fn switch(name: &'static str) -> KnownMember {
 }
 
 /// `RpcAccountInfoConfig` of all methods but `getMultipleAccounts`: `binary` is base58 as a bare
-/// string, which only these still give when nothing is said.
+/// string, which only these still return by default.
 const ACCOUNT: &[KnownMember] = &[
     or("encoding", DefaultValue::Text("binary")),
     optional("dataSlice"),
@@ -182,7 +182,7 @@ pub(super) const fn members(method: Method) -> &'static [KnownMember] {
     }
 }
 
-/// How many parameters a method takes at most. With more, Agave refuses the call.
+/// The most parameters a method accepts. With more, Agave refuses the call.
 pub(super) fn positions(method: Method) -> usize {
     match (method, method.profile().config_index) {
         (_, Some(config)) => config + 1,

@@ -1,5 +1,6 @@
-//! Writing canonical bytes: every value says by its first byte what it is and where it ends, so
-//! that what was written can be read back in one way only, and is never the beginning of another.
+//! Writes canonical bytes. The first byte of every value states its type, and its end is
+//! recognisable, so that the bytes can be decoded in one way only and are never the prefix of
+//! others.
 //!
 //! ```text
 //! call    = text "[" value* "]" (object | ".")     method, parameters, configuration or none
@@ -19,10 +20,10 @@ use crate::{
     solana::Method,
 };
 
-/// Containers within one parameter. Solana's calls need four; deeper ones have no spelling.
+/// Nesting within one parameter. Solana's calls need four; deeper ones have no canonical form.
 const MAX_DEPTH: u32 = 16;
 
-/// Where a written member stands: its key and its whole.
+/// Position of a written member: its key, and all of it.
 #[derive(Clone, Copy, Debug)]
 struct Span {
     start: usize,
@@ -49,8 +50,7 @@ impl Spans {
     }
 }
 
-/// A call being written. What is read returns `None` where the text is no JSON, or is JSON that has
-/// no one meaning.
+/// A call being written. Reading returns `None` if the text is not JSON, or is ambiguous JSON.
 #[derive(Clone, Debug)]
 pub(super) struct Spelling {
     out: Vec<u8>,
@@ -66,14 +66,14 @@ impl Spelling {
         Self { out }
     }
 
-    /// The same so far, with room for so many bytes of text and what else is to come.
+    /// The same so far, with capacity for this many bytes of text and what follows.
     pub(super) fn clone_for(&self, more: usize) -> Self {
         let mut out = Vec::with_capacity(self.out.len() + more + 4);
         out.extend_from_slice(&self.out);
         Self { out }
     }
 
-    /// Adds what was spelled elsewhere.
+    /// Appends what was written elsewhere.
     pub(super) fn append(&mut self, spelled: &[u8]) {
         self.out.extend_from_slice(spelled);
     }
@@ -103,7 +103,7 @@ impl Spelling {
         self.out.get(start..).unwrap_or_default()
     }
 
-    /// Takes back everything from a position on.
+    /// Removes everything from a position on.
     pub(super) fn cut(&mut self, start: usize) {
         self.out.truncate(start);
     }
@@ -184,8 +184,7 @@ impl Spelling {
         Some(())
     }
 
-    /// Brings the members written last into the order of their keys. `None` when one is there
-    /// twice.
+    /// Sorts the members written last by their keys. `None` if one occurs twice.
     pub(super) fn sort(&mut self, mut spans: Spans) -> Option<()> {
         let spans = &mut spans.0;
         let Some(start) = spans.first().map(|first| first.start) else {

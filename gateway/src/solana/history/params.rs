@@ -9,7 +9,7 @@ use crate::jsonrpc::Cursor;
 use crate::solana::SlotView;
 pub(super) use crate::solana::params::{number, parameter};
 
-/// Signatures on a page when none are asked for.
+/// Default number of signatures on a page.
 const PAGE: usize = 1_000;
 
 /// Where a call looks.
@@ -26,7 +26,7 @@ pub(super) fn place(history: History, params: &[u8], view: Option<&SlotView>) ->
     })
 }
 
-/// What is asked for, as a hash.
+/// What is requested, as a hash.
 pub(super) fn subject(history: History, params: &[u8]) -> u64 {
     if let (History::Transaction, Some(signature)) = (history, text(params, 0)) {
         return signature_subject(signature);
@@ -35,7 +35,7 @@ pub(super) fn subject(history: History, params: &[u8]) -> u64 {
     (1_u8, history).hash(&mut hasher);
     match history {
         History::Transaction | History::Statuses | History::Rewards => params.hash(&mut hasher),
-        // Whoever asks "since" again and again names another signature each time; it is the same
+        // A client that repeatedly asks "since" names another signature each time; it is the same
         // question.
         History::Page => {
             let option = |name: &[u8]| options(params).and_then(|mut o| o.member(name)?.value());
@@ -50,7 +50,7 @@ pub(super) fn subject(history: History, params: &[u8]) -> u64 {
     hasher.finish()
 }
 
-/// Items on the page a call asks for.
+/// Items on the page a call requests.
 pub(super) fn limit(params: &[u8]) -> usize {
     let limit = options(params).and_then(|mut options| options.member(b"limit")?.unsigned());
     limit
@@ -66,9 +66,9 @@ fn options(params: &[u8]) -> Option<Cursor<'_>> {
     parameter(params, 1)
 }
 
-/// The slot in which the rewards of the epoch in the call are paid: the first one of the epoch
-/// after it. Without an epoch in the call it is the last one. `None` in a cluster whose epochs are
-/// not all of the same length.
+/// The slot in which the rewards of the call's epoch are paid: the first one of the epoch after it.
+/// Without an epoch in the call it is the last one. `None` in a cluster with epochs of different
+/// lengths.
 fn boundary(params: &[u8], view: Option<&SlotView>) -> Option<u64> {
     let (start, end) = (view?.epoch_start?.0, view?.epoch_end?.0);
     let length = (end.checked_sub(start)?).checked_add(1)?;

@@ -1,9 +1,9 @@
-//! What Agave's errors look like: which code belongs to which method, and its own words for wrong
-//! parameters. An error that no node would give to the call is the upstream's, not the caller's.
+//! Agave's errors: which code belongs to which method, and its wording for invalid parameters. An
+//! error that no node would give for the call is the upstream's, not the caller's.
 
 use crate::solana::{Capability, Class, Method};
 
-/// How Agave and its JSON-RPC server begin when they find fault with parameters.
+/// How errors of Agave and its JSON-RPC server about parameters begin.
 const PARAMETERS: &[&str] = &[
     "Invalid",
     "invalid",
@@ -20,17 +20,17 @@ const PARAMETERS: &[&str] = &[
     "expected ",
 ];
 
-/// Whether wrong parameters are told in Agave's words, not in a provider's.
+/// Whether invalid parameters are reported in Agave's wording, not in a provider's.
 pub(super) fn speaks_of_parameters(message: &str) -> bool {
     PARAMETERS.iter().any(|begin| message.starts_with(begin))
 }
 
-/// Whether a node may answer this method with this code. Codes that every method may be answered
-/// with belong to all.
+/// Whether a node may answer this method with this code. Codes that any method may have belong to
+/// all.
 pub(super) fn belongs(code: i64, class: &Class) -> bool {
     use Method as M;
     let method = class.method;
-    // That the node is not well is said before it looks at the method.
+    // A node reports being unhealthy before it looks at the method.
     if method.is_foreign() {
         return !matches!(code, -32022..=-32001) || code == -32005;
     }

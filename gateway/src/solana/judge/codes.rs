@@ -1,4 +1,4 @@
-//! What each JSON-RPC error code means. Codes and texts as Agave 4.5 has them.
+//! The meaning of each JSON-RPC error code. Codes and texts of Agave 4.5.
 
 use super::agave;
 use crate::{
@@ -49,7 +49,7 @@ pub(super) fn verdict(error: &ErrorObject, class: &Class) -> Verdict {
     }
 }
 
-/// The table of the codes that need no look at the rest of the error.
+/// The table of the codes that are judged without the rest of the error.
 #[allow(clippy::too_many_lines, reason = "a table: one row per code")]
 const fn row(code: i64) -> Verdict {
     use {Blame as B, Capability as C, FaultKind as F, Penalty as P, Retry as R};
@@ -85,7 +85,7 @@ const fn row(code: i64) -> Verdict {
             R::Capable(C::History),
             P::Lacks(C::History),
         ),
-        // What a scan may cost is each node's own limit.
+        // Each node has its own limit for the cost of a scan.
         -32012 => (F::ScanError, B::Client, R::ElsewhereOnce, P::Refusal),
         -32013 => (F::SignatureLength, B::Client, R::Final, P::None),
         -32014 => (
@@ -95,7 +95,7 @@ const fn row(code: i64) -> Verdict {
             P::None,
         ),
         -32015 => (F::UnsupportedVersion, B::Client, R::Final, P::None),
-        // No penalty: the caller chose the slot, and may choose one that nobody has reached.
+        // No penalty: the caller chose the slot, and may choose one that no node has reached.
         -32016 => (F::MinContextSlot, B::Cluster, R::ElsewhereLater, P::None),
         -32017 => (F::EpochRewardsActive, B::Cluster, R::Final, P::None),
         -32018 => (
@@ -128,13 +128,13 @@ const fn row(code: i64) -> Verdict {
     }
 }
 
-/// Whether an error is the call's own: every node would say the same now, so that others who ask the
-/// same may be told it.
+/// Whether an error concerns the call itself: every node would say the same now, so that identical
+/// calls may get it.
 pub fn is_the_calls_own(error: &ErrorObject) -> bool {
     let told = row(error.code);
     match error.code {
-        // Of the slot, which is the same for all who ask now; where nobody has more, it is so.
-        // -32601 is what all who were asked have said.
+        // It concerns the slot, which is the same for all who ask now; if no upstream has more, it
+        // is final. For -32601 all upstreams that were asked agree.
         -32007 | -32009 | -32017 | -32018 | -32601 => true,
         -32002 | -32012 | -32020 => false,
         _ => told.blame == Blame::Client,
@@ -161,7 +161,7 @@ fn simulation(error: &ErrorObject) -> Verdict {
     }
 }
 
-/// The transaction is in, by whichever way it came.
+/// The transaction has been processed, however it got there.
 const fn already_processed() -> Verdict {
     Verdict {
         kind: FaultKind::AlreadyProcessed,
@@ -171,8 +171,8 @@ const fn already_processed() -> Verdict {
     }
 }
 
-/// Providers in front of a node give its words under codes of their own, without its data. A
-/// program's words stand in the logs, never in the message.
+/// Providers in front of a node use its words with codes of their own, without its data. A
+/// program's words are in the logs, never in the message.
 fn speaks_of_processed(error: &ErrorObject) -> bool {
     const AGAVES: &str = "This transaction has already been processed";
     error.message.contains(AGAVES) || error.message.contains("AlreadyProcessed")

@@ -1,5 +1,5 @@
-//! What providers say in words where the code says nothing. Owns the phrases, and what keeps a
-//! caller from putting them into an upstream's mouth.
+//! Providers' error texts, for errors whose code says nothing: the phrases, and checks that a
+//! caller cannot inject them.
 
 use crate::{jsonrpc::ErrorObject, solana::Scope};
 
@@ -10,9 +10,9 @@ pub(super) enum Wording {
     Limited,
     /// Credits used up.
     Credits,
-    /// This method is switched off.
+    /// This method is disabled.
     Disabled,
-    /// This method is served under another plan only.
+    /// This method needs another plan.
     Plan,
 }
 
@@ -58,7 +58,7 @@ const DISABLED: &[&str] = &[
     "not available on",
 ];
 
-/// "Token" and "plan" alone are not enough: Agave speaks of token accounts.
+/// "Token" and "plan" alone are not enough: Agave's errors mention token accounts.
 const PLAN: &[&str] = &[
     "personal token",
     "api token",
@@ -73,7 +73,7 @@ const PLAN: &[&str] = &[
     "subscription",
 ];
 
-/// Limits that hold for a whole upstream.
+/// Limits that apply to a whole upstream.
 const WHOLE: &[&str] = &[
     "requests per second",
     "rps",
@@ -101,9 +101,9 @@ impl Wording {
         Self::of(&message)
     }
 
-    /// Reads the beginning of a body that is no answer. That credits are used up takes the upstream
-    /// away for long: it is believed of JSON, and of what came with the status of a `refusal`, not
-    /// of any page that happens to speak of months.
+    /// Reads the beginning of a body that is not an answer. Used-up credits take the upstream away
+    /// for long: this is accepted from JSON, and from bodies with the status of a `refusal`, not
+    /// from any page that happens to mention months.
     pub(super) fn of_body(excerpt: &[u8], refusal: bool) -> Option<Self> {
         let text = String::from_utf8_lossy(excerpt).to_ascii_lowercase();
         match Self::of(&text) {
@@ -134,8 +134,8 @@ fn mentions(text: &str, phrases: &[&str]) -> bool {
     phrases.iter().any(|phrase| text.contains(phrase))
 }
 
-/// What part of an upstream a rate limit is about, by its text. Unless it says otherwise it is
-/// taken to be about the method; a limit on the whole shows itself method by method.
+/// What a rate limit applies to, judging by its text. By default the method; a limit on the whole
+/// upstream shows itself method by method.
 pub(super) fn scope(text: &[u8]) -> Scope {
     let text = String::from_utf8_lossy(text).to_ascii_lowercase();
     let whole = WHOLE.iter().any(|phrase| text.contains(phrase));
@@ -146,20 +146,20 @@ pub(super) fn scope(text: &[u8]) -> Scope {
     }
 }
 
-/// Codes whose messages are Agave's own and may hold program logs or other foreign text.
+/// Codes whose messages are Agave's own and may contain program logs or other foreign text.
 const fn is_precise(code: i64) -> bool {
     matches!(code, -32022..=-32001 | -32700) && code != -32005
 }
 
-/// Some providers use codes of Agave's for limits of their own. Agave's text for these codes is
-/// fixed, and quotes nobody.
+/// Some providers use Agave's codes for limits of their own. Agave's text for these codes is fixed,
+/// and quotes nothing.
 fn is_anothers(error: &ErrorObject) -> bool {
     matches!(error.code, -32003 | -32007 | -32009)
         && error.message.to_ascii_lowercase().contains("request limit")
 }
 
-/// Agave's server repeats parts of the parameters after these words or within quotes. A caller
-/// must not be able to close a method for all by naming it so.
+/// Agave's server repeats parts of the parameters after these words or within quotes. A caller must
+/// not be able to block a method for all by naming it so.
 fn may_quote_the_caller(message: &str) -> bool {
     message.starts_with("Invalid param") || message.contains(['`', '"'])
 }
