@@ -1,10 +1,10 @@
-//! Upstreams: the endpoints that answer, the connections to them, one attempt at a time, what is
-//! known of their health, and which of them a call goes to.
+//! Upstreams: the endpoints that serve calls, the connections to them, single attempts, their
+//! health, and which of them a call is sent to.
 //!
 //! Besides `edge` and `app` this is the only layer that knows Pingora: its transport connectors
 //! open the connections, and one of its load balancers per upstream resolves the name, runs the
-//! probes and spreads connections over the addresses. Who an upstream is, how fit it is and how
-//! good is decided here, because there a backend is an address and a weight.
+//! probes and spreads connections over the addresses. Identity, health and quality of an upstream
+//! are decided here, because in Pingora a backend is only an address and a weight.
 //!
 //! Retries, hedges and deadlines belong to [`crate::dispatch`]; what an answer means to
 //! [`crate::solana`].
@@ -126,8 +126,8 @@ impl Upstream {
         }
     }
 
-    /// A subscription to its slots tells of a new one. A node tells of a slot when it begins with it,
-    /// so this may be one ahead of what it says to `getSlot`, for part of a slot.
+    /// A subscription has reported a new slot. A node reports a slot when it begins, so this may be
+    /// one ahead of its `getSlot`, for part of a slot.
     pub fn tells_slot(&self, slot: Slot) {
         let now = Instant::now();
         let live = &self.member.live;
@@ -141,7 +141,7 @@ impl Upstream {
             .heard_slot(Commitment::Processed, slot, Duration::ZERO, now);
     }
 
-    /// Charges its budget with something that is sent outside of calls, by the name of the method.
+    /// Charges its budget for something sent outside of calls, by the name of the method.
     pub fn charge(&self, method: &str) {
         self.state().budget.charge(method, Instant::now());
     }
@@ -151,12 +151,12 @@ impl Upstream {
         &self.member.settings.id
     }
 
-    /// The same for whoever keeps it.
+    /// The same, shared.
     pub fn name(&self) -> &Arc<str> {
         &self.name
     }
 
-    /// Whether it has shown to belong to the cluster with this genesis hash.
+    /// Whether it was verified to belong to the cluster with this genesis hash.
     pub fn is_of(&self, genesis: &str) -> bool {
         self.member.live.genesis().as_deref() == Some(genesis)
     }
@@ -173,18 +173,18 @@ impl Upstream {
         &self.member.live
     }
 
-    /// It answered just now from this slot, which is not as new as was expected of it.
+    /// It answered just now from this slot, which is older than expected.
     pub fn stands_at(&self, slot: Slot, commitment: Commitment) {
         let live = &self.member.live;
         live.stands_at(slot, commitment, Instant::now());
     }
 
-    /// Whether it has turned out to belong to another cluster: what it says means nothing here.
+    /// Whether it was found to belong to another cluster: its answers mean nothing here.
     pub fn is_of_other_cluster(&self) -> bool {
         self.health() == Health::WrongCluster
     }
 
-    /// Whether one of these methods may be sent here.
+    /// Whether any of these methods may be sent to it.
     fn may_be_sent_any(&self, methods: &[String]) -> bool {
         let rules = &self.member.methods;
         methods.iter().any(|method| rules.allow(method))

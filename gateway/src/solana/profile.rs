@@ -44,16 +44,16 @@ impl Priority {
     }
 }
 
-/// What happens when a call is made twice.
+/// What happens if a call is executed twice.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Idempotency {
     /// Nothing.
     Read,
-    /// Nothing more than once: the cluster knows a transaction by its signature.
+    /// Nothing beyond the first time: the cluster identifies a transaction by its signature.
     WriteBySignature,
-    /// It is done twice.
+    /// It takes effect twice.
     WriteOnce,
-    /// Not known: never hedged, repeated only when it was certainly not done.
+    /// Not known: never hedged, retried only if it was certainly not executed.
     Unknown,
 }
 
@@ -67,13 +67,13 @@ impl Idempotency {
 /// When an answer stops changing.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Finality {
-    /// Never to be kept: a write, a simulation, or a status that somebody waits for.
+    /// Never kept: a write, a simulation, or a status that somebody waits for.
     Never,
-    /// Answers for one node; never mixed across upstreams.
+    /// Valid for one node; never mixed across upstreams.
     NodeSpecific,
     /// Changes with every slot.
     MovingHead,
-    /// Names a slot or a signature: fixed once that is finalized and the answer is not `null`.
+    /// About a slot or a signature: fixed once that is finalized and the answer is not `null`.
     Pinned,
     /// Fixed for an epoch.
     PerEpoch,
@@ -84,9 +84,9 @@ pub enum Finality {
 /// How a method reads its commitment.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum CommitmentRule {
-    /// It takes none.
+    /// It has none.
     None,
-    /// Beside other members; an unknown level counts as none given.
+    /// Beside other members; an unknown level counts as absent.
     Flattened,
     /// In an object of its own; an unknown level is refused by the upstream with -32602.
     Bare,
@@ -94,7 +94,7 @@ pub enum CommitmentRule {
     Preflight,
 }
 
-/// What holds for every call of a method.
+/// What applies to every call of a method.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Profile {
     /// Unless plan or header say otherwise.
@@ -113,13 +113,13 @@ pub struct Profile {
     pub wrapped: bool,
     /// How the commitment is read.
     pub commitment: CommitmentRule,
-    /// The weakest level it takes; below, Agave answers -32602.
+    /// The weakest level it accepts; below, Agave answers -32602.
     pub floor: Commitment,
-    /// The level when none is given.
+    /// The level if none is given.
     pub default: Commitment,
     /// It takes `minContextSlot`.
     pub min_context_slot: bool,
-    /// It takes an upstream seconds, or the answer is megabytes.
+    /// It takes an upstream seconds, or the answer has megabytes.
     pub heavy: bool,
 }
 

@@ -1,8 +1,8 @@
-//! For how long an answer stays true: the finality rules of each method, applied to one answer.
-//! Counting the slots is the cache's business.
+//! How long an answer is valid: the finality rules of each method, applied to one answer. The cache
+//! counts the slots.
 //!
-//! Looks into an answer no further than it must: a wrapped one says what matters at its beginning,
-//! a block's slot is in the call. What only [`pinned`] reads is read to the end at worst.
+//! Reads an answer no further than necessary: a wrapped one has what matters at its beginning, a
+//! block's slot is in the call. Only what [`pinned`] reads is read to the end at worst.
 
 use perijove_core::{Commitment, Slot};
 
@@ -14,36 +14,37 @@ mod pinned;
 
 pub use default_retention::DefaultRetention;
 
-/// For how long an answer may be given again.
+/// How long an answer may be reused.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Retention {
     /// Not at all.
     Never,
-    /// Read at the head of the chain: this many slots, the one it was read at included.
+    /// Read at the head of the chain: this many slots, including the one it was read at.
     Head {
         /// 1 means only within the slot it was read at.
         slots: u32,
     },
-    /// About one slot: for good once that slot is final, until then as [`Retention::Head`].
+    /// About one slot: permanently once that slot is final, until then as [`Retention::Head`].
     Pinned {
         /// The slot it is about.
         about: Slot,
-        /// How long it may be given while the slot is not final yet.
+        /// How long it may be reused while the slot is not final yet.
         slots: u32,
     },
-    /// About one slot, but from whatever fork the node was on (the method takes no commitment): for
-    /// good only if the slot was final already when the answer came, otherwise as [`Retention::Head`].
-    /// Never settles later: the block may have been forked away since.
+    /// About one slot, but from whatever fork the node was on (the method has no commitment):
+    /// permanently only if the slot was final when the answer arrived, otherwise as
+    /// [`Retention::Head`]. Never becomes permanent later: the block may have been forked away
+    /// since.
     Rooted {
         /// The slot it is about.
         about: Slot,
-        /// How long it may be given when the slot was not final.
+        /// How long it may be reused if the slot was not final.
         slots: u32,
     },
     /// Until the epoch ends; as [`Retention::Head`] while the end is not known. The epoch is that of the
     /// finalized bank: it ends later than that of the newest slot, by the distance between them.
     Epoch {
-        /// How long without knowledge of the epoch.
+        /// How long while the epoch is unknown.
         slots: u32,
     },
     /// As long as the cluster exists.
@@ -58,30 +59,30 @@ pub enum Retention {
     },
 }
 
-/// What is said of one answer.
+/// The result for one answer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct DatedRetention {
     /// For how long.
     pub keep: Retention,
-    /// The slot it was read at, where the answer itself says so, at the commitment of the call.
+    /// The slot it was read at, if the answer itself says so, at the commitment of the call.
     pub read_at: Option<Slot>,
 }
 
-/// A minute: how long a skipped slot stays so for those who ask again. Another node's storage may
-/// still have it.
+/// A minute: how long a skipped slot is reported as such. Another node's storage may still have it.
 const SKIPPED_SLOTS: u32 = 150;
 
-/// Without knowledge of the epoch.
+/// While the epoch is unknown.
 const EPOCH_SLOTS: u32 = 2;
 
-/// What a method answers about, with what it takes to date the answer.
+/// What a method's answers are about, as far as needed to date them.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum AnswerSubject {
     /// A write, a simulation, a status somebody waits for, or one node.
     Nothing,
     /// The head of the chain.
     Head,
-    /// The head, while the answer is `true`: a node that lags says `false` of what it will know.
+    /// The head, while the answer is `true`: a lagging node says `false` of what it will know
+    /// later.
     Truth,
     /// The transaction's slot, which the result names.
     Transaction,
@@ -171,7 +172,7 @@ pub fn keep(class: &Class, params: Option<&[u8]>, answer: &Answer) -> DatedReten
             of_result(about, class, params, result),
             read_at(class, result),
         ),
-        // An error that does not say what it answers may be about anything.
+        // An error without an id may be about anything.
         (_, Some(error)) if judged && !answer.is_anonymous() => (of_error(class, error), None),
         _ => (Retention::Never, None),
     };
@@ -186,13 +187,13 @@ fn of_result(
 ) -> Retention {
     let mut cursor = Cursor::new(result);
     if class.profile().wrapped && cursor.token() != Some(Token::Null) {
-        // A result that is not what the method gives is not kept.
+        // A result that the method cannot have is not kept.
         if cursor.member(b"value").is_none() {
             return Retention::Never;
         }
     }
     let token = match cursor.token() {
-        // What is not there now may be in the next slot.
+        // What does not exist now may exist in the next slot.
         Some(Token::Null) => return Retention::Head { slots: 1 },
         Some(token) => token,
         None => return Retention::Never,
@@ -214,7 +215,7 @@ fn of_result(
     }
 }
 
-/// A skipped slot stays skipped; every other error may be another one for the next caller.
+/// A skipped slot stays skipped; every other error may be different for the next caller.
 fn of_error(class: &Class, error: &ErrorObject) -> Retention {
     match (class.method, error.code, class.pinned_slot) {
         (Method::GetBlock | Method::GetBlockTime, -32007 | -32009, Some(about)) => {
@@ -227,7 +228,7 @@ fn of_error(class: &Class, error: &ErrorObject) -> Retention {
     }
 }
 
-/// Who asks for finalized state is 32 slots behind anyway.
+/// Finalized state is 32 slots behind anyway.
 const fn head_slots(commitment: Commitment) -> u32 {
     match commitment {
         Commitment::Processed | Commitment::Confirmed => 1,

@@ -1,11 +1,11 @@
-//! What a method's result can be: its outermost kind, and whether it may be `null`. A node that
-//! says anything else does not answer the question. Sources: the return types of Agave 4.5.
+//! What a method's result can be: its outermost type, and whether it may be `null`. A node with any
+//! other result does not answer the question. Sources: the return types of Agave 4.5.
 
 use super::Method;
 use super::context::{trailing_slot, usual_context};
 use crate::jsonrpc::{Cursor, Token};
 
-/// The kind of a value.
+/// The type of a value.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum ValueKind {
     Any,
@@ -16,9 +16,9 @@ enum ValueKind {
     Number,
     Object,
     String,
-    /// A number, or `null` for what is not there.
+    /// A number, or `null` if it does not exist.
     NumberOrNull,
-    /// An object, or `null` for what is not there.
+    /// An object, or `null` if it does not exist.
     ObjectOrNull,
 }
 
@@ -47,7 +47,8 @@ enum Shape {
     Wrapped(ValueKind),
 }
 
-/// The table of the methods. What Agave does not have, or not yet for long, may be anything.
+/// The table of the methods. Methods that Agave does not have, or has only since recently, may
+/// return anything.
 const fn shape(method: Method) -> Shape {
     use {Method as M, Shape::Plain, Shape::Wrapped};
     match method {
@@ -108,7 +109,7 @@ const fn shape(method: Method) -> Shape {
     }
 }
 
-/// What the items of a result, or of its value, are where it is an array.
+/// The type of the items of a result, or of its value, if it is an array.
 const fn items(method: Method) -> ValueKind {
     use Method as M;
     match method {
@@ -130,8 +131,9 @@ const fn items(method: Method) -> ValueKind {
     }
 }
 
-/// Members of a result, or of its value, where it is an object: one of them is there, whoever adds
-/// others. Those that nodes write first come first. Empty where members are not fixed.
+/// Members of a result, or of its value, if it is an object: at least one of them is present,
+/// whoever adds others. The one that nodes write first comes first. Empty if the members are not
+/// fixed.
 const fn members(method: Method) -> &'static [&'static [u8]] {
     use Method as M;
     match method {
@@ -162,8 +164,8 @@ const fn members(method: Method) -> &'static [&'static [u8]] {
     }
 }
 
-/// Whether the raw JSON of a whole result is one that the method can have. Looks no further into it
-/// than to the first member it knows.
+/// Whether the raw JSON of a whole result is possible for the method. Reads it only up to the first
+/// member it knows.
 pub(super) fn is_possible(method: Method, result: &[u8]) -> bool {
     match shape(method) {
         Shape::Plain(ValueKind::Any) => true,
@@ -172,7 +174,7 @@ pub(super) fn is_possible(method: Method, result: &[u8]) -> bool {
     }
 }
 
-/// Where the value of a wrapped result begins; `None` where it names no slot that can be.
+/// Position of the value of a wrapped result; `None` if its slot is impossible.
 pub(super) fn value_of(result: &[u8]) -> Option<Cursor<'_>> {
     if let Some((context, value)) = usual(result) {
         return has_slot(context).then(|| Cursor::new(value));
@@ -200,7 +202,7 @@ fn is_value(method: Method, kind: ValueKind, mut value: Cursor<'_>) -> bool {
         return false;
     };
     match token {
-        // Nothing that is counted is below zero, nor is any time a block was made at.
+        // No count is negative, and no block time is.
         Token::Number => value.unsigned().is_some(),
         Token::Array => {
             value.eat(b'[');
@@ -232,8 +234,8 @@ fn has_any(mut object: Cursor<'_>, members: &[&[u8]]) -> bool {
     false
 }
 
-/// Whether the members of an object are leaders, if there are any: there are none where one was
-/// asked for who does not lead.
+/// Whether the members of an object are leaders, if there are any: there are none if the requested
+/// validator does not lead.
 fn names_leaders(mut object: Cursor<'_>) -> bool {
     /// Digits of the shortest address in base58.
     const SHORTEST: usize = 32;
@@ -242,7 +244,7 @@ fn names_leaders(mut object: Cursor<'_>) -> bool {
     first.is_ok_and(|key| key.is_none_or(|key| key.len() >= SHORTEST))
 }
 
-/// The context of a wrapped result of the usual form, and what stands from the value on.
+/// The context of a wrapped result of the usual form, and the text from the value on.
 fn usual(result: &[u8]) -> Option<(&[u8], &[u8])> {
     const BEGIN: usize = br#"{"context":"#.len();
     const VALUE: &[u8] = br#","value":"#;
@@ -251,7 +253,7 @@ fn usual(result: &[u8]) -> Option<(&[u8], &[u8])> {
     Some((context, rest.strip_prefix(VALUE)?))
 }
 
-/// The same of a result of which only the beginning is there.
+/// The same for the beginning of a result.
 pub fn may_begin(method: Method, token: Token) -> bool {
     match shape(method) {
         Shape::Plain(kind) => kind.takes(token),

@@ -53,7 +53,7 @@ const SCAN: Profile = Profile {
 };
 
 impl Profile {
-    /// Takes a configuration with a commitment among other members.
+    /// The configuration has a commitment among other members.
     const fn config(self, index: usize) -> Self {
         Self {
             config_index: Some(index),
@@ -79,7 +79,7 @@ impl Profile {
         }
     }
 
-    /// The result names its context.
+    /// The result contains its context.
     const fn wrapped(self) -> Self {
         Self {
             wrapped: true,
@@ -303,7 +303,7 @@ impl Method {
             }
             Self::GetRankMap => {
                 const {
-                    // Of the finalized bank always; its configuration refuses a commitment.
+                    // Always from the finalized bank; its configuration refuses a commitment.
                     &Profile {
                         capability: Some(Capability::Alpenglow),
                         config_index: Some(1),
@@ -314,7 +314,7 @@ impl Method {
                 }
             }
 
-            // Nothing is known of their parameters and answers, so that these are not kept.
+            // Their parameters and answers are unknown, so the answers are not kept.
             Self::Extension | Self::NamedAsRead => {
                 const { &PLAIN.cost(5).finality(Finality::Never) }
             }

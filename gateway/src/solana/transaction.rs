@@ -1,12 +1,12 @@
-//! The one thing the gateway needs to know of a transaction: its first signature, by which the
-//! cluster knows it and `sendTransaction` answers.
+//! The first signature of a transaction, by which the cluster identifies it and which
+//! `sendTransaction` returns. The gateway needs nothing else of it.
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use perijove_core::Signature;
 use serde::Deserialize;
 
-/// A transaction of more signatures would not fit into a packet (1232 bytes / 64).
+/// A transaction with more signatures would not fit into a packet (1232 bytes / 64).
 const MAX_SIGNATURES: u8 = 19;
 
 #[derive(Deserialize)]

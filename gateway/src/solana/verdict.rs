@@ -1,31 +1,31 @@
-//! What follows from a fault: where to try again, and what it costs the upstream. Whose fault it
-//! was, whether to retry and the penalty are three separate facts.
+//! What follows from a fault: where to retry, and what it costs the upstream. Whose fault it was,
+//! whether to retry and the penalty are three independent facts.
 
 use std::time::Duration;
 
 use super::{Blame, Capability, Class, FaultKind, Idempotency};
 
-/// Where a call may be tried again.
+/// Where a call may be retried.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Retry {
     /// Nowhere: this is the answer.
     Final,
-    /// On the next candidates, as far as the attempts reach.
+    /// On the next candidates, as long as attempts are left.
     Elsewhere,
     /// On one other upstream, then it is the answer.
     ElsewhereOnce,
-    /// The same, but only if the retry budget pays for it: most probably it is the answer.
+    /// The same, but only if the retry budget pays for it: most probably the answer stands.
     SecondOpinion,
     /// On another or the same upstream, about a slot later.
     ElsewhereLater,
     /// Only on an upstream with this capability; without one it is the answer.
     Capable(Capability),
-    /// Only where history reaches further back, for which dispatching looks once the upstreams that
-    /// come first have spoken.
+    /// Only on an upstream with more history, which dispatching looks for after the first upstreams
+    /// have answered.
     Deeper,
 }
 
-/// What part of an upstream rests.
+/// What part of an upstream is held off.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Scope {
     /// This method.
@@ -41,40 +41,40 @@ pub enum Penalty {
     None,
     /// Counts for the breaker.
     Failure,
-    /// It says itself that it is behind.
+    /// It reports itself as behind.
     Lagging {
         /// By how much, if it said.
         slots: Option<u64>,
     },
-    /// It wants to be left alone for a while. Never counts for the breaker.
+    /// It asks to be held off for a while. Never counts for the breaker.
     HoldOff {
         /// Which part of it.
         scope: Scope,
-        /// The least time it named.
+        /// The minimum time it named.
         at_least: Option<Duration>,
         /// Its credits are used up: a matter of hours, not seconds.
         credits: bool,
     },
-    /// It does not take the gateway's key. Never counts for the breaker, and is no rate limit:
-    /// coming back later is of no use to a client.
+    /// It refuses the gateway's key. Never counts for the breaker, and is no rate limit: retrying
+    /// later would not help a client.
     KeyRefused {
         /// For which part of it.
         scope: Scope,
-        /// How long it is left alone at least.
+        /// How long it is held off at least.
         at_least: Duration,
     },
     /// It refused what others may serve. If one does, that counts against it for this method; if
-    /// all refuse, it is the caller's.
+    /// all refuse, the call is at fault.
     Refusal,
     /// It does not serve this method.
     CloseMethod,
-    /// It lacks a capability it was believed to have.
+    /// It lacks a capability it was assumed to have.
     Lacks(Capability),
 }
 
 impl Penalty {
-    /// The same for a call of this class that reached the upstream. What becomes of writes says
-    /// nothing about reads: a failure counts against the method, if another upstream serves it.
+    /// The same for a call of this class that reached the upstream. Failed writes say nothing about
+    /// reads: a failure counts against the method, if another upstream serves it.
     #[must_use]
     pub fn of(self, class: &Class) -> Self {
         match self {
@@ -84,14 +84,14 @@ impl Penalty {
     }
 }
 
-/// The judgement on one failed attempt.
+/// The verdict on one failed attempt.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Verdict {
     /// What happened.
     pub kind: FaultKind,
     /// Whose fault it was.
     pub blame: Blame,
-    /// Where to try again.
+    /// Where to retry.
     pub retry: Retry,
     /// What it costs the upstream.
     pub penalty: Penalty,
@@ -106,10 +106,11 @@ impl Verdict {
         } else {
             Retry::Final
         };
-        // Too many calls of our own, and too little time of theirs, are no failure of the upstream.
+        // Too many calls of the gateway, or too little time of the caller, are no failure of the
+        // upstream.
         let penalty = match kind {
             FaultKind::Saturated | FaultKind::NoTime | FaultKind::NoDescriptors => Penalty::None,
-            // What a scan needs says nothing about cheap calls.
+            // The duration of a scan says nothing about cheap calls.
             _ if class.heavy && kind.is_timeout() && bytes_sent => Penalty::Refusal,
             _ if bytes_sent && !kind.is_of_connecting() => Penalty::Failure.of(class),
             _ => Penalty::Failure,
@@ -122,8 +123,8 @@ impl Verdict {
         }
     }
 
-    /// The answer of an upstream that belongs to another cluster: it means nothing here, whatever it
-    /// says. A transaction that it took did not happen.
+    /// The answer of an upstream of another cluster: it means nothing here, whatever it says. A
+    /// transaction that it accepted was not executed on this cluster.
     pub fn stranger(class: &Class) -> Self {
         Self {
             kind: FaultKind::WrongCluster,

@@ -1,10 +1,10 @@
-//! The upstreams of Jupiter's API: their connections, what is known of their health, and in which
-//! order a request goes to them. What an answer means is [`crate::jupiter`]'s knowledge; attempts,
-//! hedges and retries are the pipeline's.
+//! The upstreams of Jupiter's API: their connections, their health, and the order in which a
+//! request goes to them. [`crate::jupiter`] knows what an answer means; the pipeline does attempts,
+//! hedges and retries.
 //!
-//! They are a pool of their own beside that of RPC: what they have in common with it (connections,
-//! breaker, latency, trust) is shared, what makes an RPC node fit (slots, capabilities, methods) is
-//! not theirs.
+//! They are a pool separate from that of RPC: common parts (connections, breaker, latency, trusted
+//! certificates) are shared, but what makes an RPC node fit (slots, capabilities, methods) does not
+//! apply to them.
 
 mod canary;
 mod fitness;
@@ -38,15 +38,15 @@ pub use self::state::{ApiAttemptGuard, ApiStatus};
 use self::organisation::Organisation;
 use self::state::ApiState;
 
-/// One upstream as it is configured. What was learned of it outlives the configuration.
+/// One configured upstream. What was learned about it outlives the configuration.
 pub struct ApiUpstream {
     settings: config::JupiterUpstream,
     name: Arc<str>,
     paths: PathMap,
-    /// What stands in its URL before every path.
+    /// The path prefix of its URL.
     prefix: String,
     wire: ConnectSettings,
-    /// The fields that every request has.
+    /// The header fields of every request.
     head: Vec<u8>,
     state: Arc<ApiState>,
     organisation: Arc<Organisation>,
@@ -104,7 +104,7 @@ impl ApiUpstream {
         &self.settings
     }
 
-    /// Whether it has this part of the API.
+    /// Whether it serves this part of the API.
     pub fn has(&self, api: Api) -> bool {
         self.paths.has(api)
     }
@@ -117,13 +117,14 @@ impl ApiUpstream {
         Some(format!("{prefix}{path}{slash}{mark}{query}"))
     }
 
-    /// How long it is to be left alone: it asks for that, or what was bought of it is used up.
+    /// How long it is held off: it asked for that, or its budget is used up.
     pub fn wait(&self, product: Product, now: Instant) -> Option<Duration> {
         let refuses = self.state.refuses(product, now);
         refuses.max(self.organisation.wait(product, now))
     }
 
-    /// Notes that it has refused a request. Limits are its organisation's, all else is its own.
+    /// Records that it has refused a request. Rate limits concern its organisation, everything else
+    /// the upstream itself.
     fn refused(&self, product: Product, fault: ApiFault, now: Instant) {
         match fault {
             ApiFault::RateLimited(_) => self.organisation.refused(product, fault, now),
@@ -131,7 +132,7 @@ impl ApiUpstream {
         }
     }
 
-    /// Notes that a request is sent.
+    /// Charges for a request that is sent.
     pub fn charge(&self, product: Product, now: Instant) {
         self.organisation.charge(product, now);
     }
@@ -155,7 +156,7 @@ impl ApiUpstream {
         line.call(request, limits).await
     }
 
-    /// The right to one attempt. `forced`: whatever the breaker says.
+    /// Permission for one attempt. `forced`: whatever the breaker says.
     pub fn admit(self: &Arc<Self>, now: Instant, forced: bool) -> Option<ApiAttemptGuard> {
         ApiAttemptGuard::take(self, now, forced)
     }
@@ -171,7 +172,7 @@ impl ApiUpstream {
         self.clock.now()
     }
 
-    /// Learns from a quote how old the markets are that it was made from.
+    /// Learns from a quote how old its market state is.
     pub fn quoted(&self, slot: Option<Slot>, tip: Option<Slot>, now: Instant) {
         self.state.quoted(slot, tip, now, &self.health);
     }
@@ -193,7 +194,7 @@ impl std::fmt::Debug for ApiUpstream {
     }
 }
 
-/// Who goes first where connections or budgets are short: trades before what leads to them.
+/// Priorities where connections or budgets are short: trades before what leads to them.
 pub const fn priority(product: Product) -> Priority {
     match product {
         Product::Execute => Priority::Critical,
@@ -252,7 +253,7 @@ fn as_endpoint(settings: &config::JupiterUpstream) -> config::Upstream {
     }
 }
 
-/// The fields of every request. A key is among them only if there is one.
+/// The header fields of every request. A key is among them only if there is one.
 fn head(settings: &config::JupiterUpstream) -> Vec<u8> {
     let host = authority(settings.url.expose());
     let mut fields = vec![

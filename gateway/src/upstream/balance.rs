@@ -1,6 +1,6 @@
-//! One of Pingora's load balancers per upstream: its backends are that upstream's addresses. It
-//! resolves the name and runs the probes at their intervals, and gives an address to each new
-//! connection. It never says which upstream is used, nor whether one is fit.
+//! One Pingora load balancer per upstream, whose backends are the upstream's addresses. It resolves
+//! the name, runs the probes at their intervals, and chooses an address for each new connection. It
+//! never decides which upstream is used, or whether one is healthy.
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -16,7 +16,7 @@ use crate::upstream::member::Member;
 use crate::upstream::probe::Probe;
 use crate::upstream::resolve::Discovery;
 
-/// How many addresses are looked at for one that works.
+/// Addresses tried to find one that works.
 const MOST_TRIED: usize = 64;
 
 pub(super) struct Balancer(LoadBalancer<RoundRobin>);
@@ -45,15 +45,15 @@ impl Balancer {
             .and_then(|backend| backend.addr.as_inet().copied())
     }
 
-    /// Resolves and probes for ever.
+    /// Resolves and probes until it is aborted.
     pub(super) async fn run(&self) {
-        // The task is aborted when the upstream is dropped; this never says stop.
+        // The task is aborted when the upstream is dropped; this never fires.
         let (_stop, stopped) = watch::channel(false);
         self.0.run(stopped, None).await;
     }
 }
 
-/// The probe in the shape the load balancer takes.
+/// The probe in the form that the load balancer expects.
 struct AddressCheck {
     probe: Probe,
     failures: usize,

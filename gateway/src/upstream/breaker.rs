@@ -1,20 +1,20 @@
 //! A circuit breaker as a pure state machine: no clock, no locks, no I/O.
 //!
-//! It only counts what callers report. That rate limits, errors of the client and lagging nodes
-//! are not failures, and that the last usable upstream is asked whatever its breaker says, is
-//! decided outside (see [`crate::upstream::select`]).
+//! It only counts what callers report. It is decided outside that rate limits, client errors and
+//! lagging nodes are not failures, and that the last usable upstream is asked whatever its breaker
+//! says (see [`crate::upstream::select`]).
 //!
 //! ```text
 //!            failures in a row, or too large a share of the window
 //!   Closed ────────────────────────────────────────────────────────▶ Open
-//!     ▲                                                            ▲  │ pause over, trial asked for
+//!     ▲                                                            ▲  │ pause over, trial requested
 //!     │ enough good trials                            failed trial │  ▼
 //!     └─────────────────────────────────────────────────────────── HalfOpen
 //! ```
 //!
-//! A good probe shortens the pause, it does not close the breaker: trial calls decide. Where probes
+//! A good probe shortens the pause but does not close the breaker: trial calls decide. If probes
 //! are good and calls are not, each failed trial doubles even the shortened pause, and being closed
-//! for a moment in between changes nothing about that.
+//! for a moment in between does not reset that.
 
 use std::time::Duration;
 
@@ -25,19 +25,20 @@ use crate::config;
 #[cfg(test)]
 mod tests;
 
-/// Buckets of the sliding window. An exact share over buckets is used instead of a decaying
-/// average because in the latter a burst of calls hides an outage.
+/// Buckets of the sliding window. Exact ratios over buckets are used instead of a decaying average,
+/// in which a burst of calls would hide an outage.
 const BUCKETS: u8 = 10;
 
-/// Each opening without a lasting closing in between doubles the pause, this many times at most.
+/// Each opening without a lasting closed phase in between doubles the pause, at most this many
+/// times.
 const MOST_DOUBLINGS: u32 = 3;
 
-/// The pause after the first opening when a probe has been good since. Doubled by each further one.
+/// The pause after the first opening if a probe has been good since. Doubled by each further one.
 const PROBED_PAUSE: Duration = Duration::from_secs(1);
-/// More doublings than reach the longest pause there is.
+/// More doublings than the longest pause needs.
 const PROBED_DOUBLINGS: u32 = 16;
 
-/// What the breaker says about one more call.
+/// Admission of another call.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Admission {
     Free,
@@ -73,8 +74,8 @@ impl BreakerState {
     }
 }
 
-/// The right to one call while half-open. It names the half-open period it belongs to, so that a
-/// late result cannot count for a later one.
+/// Permission for one call while half-open. It identifies its half-open period, so that a late
+/// result cannot count for a later one.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Trial {
     period: u64,
@@ -111,7 +112,7 @@ impl Default for Breaker {
 }
 
 impl Breaker {
-    /// What would be said to a call now. Changes nothing.
+    /// The admission of a call now. Changes nothing.
     pub(super) fn admission(&self, now: Instant, settings: &config::Breaker) -> Admission {
         match &self.state {
             BreakerInner::Closed { .. } => Admission::Free,
@@ -140,7 +141,7 @@ impl Breaker {
         }
     }
 
-    /// Takes one of the trial calls, going half-open if the pause is over.
+    /// Takes one of the trial calls, becoming half-open if the pause is over.
     pub(super) fn begin_trial(
         &mut self,
         now: Instant,
@@ -196,7 +197,7 @@ impl Breaker {
                     };
                 }
             }
-            // A call from before the opening: too old to say anything.
+            // A call from before the opening: too old to count.
             BreakerInner::HalfOpen { .. } | BreakerInner::Open { .. } => {}
         }
     }
@@ -258,7 +259,7 @@ fn trial_of(trial: Option<Trial>, period: u64) -> bool {
     trial.is_some_and(|trial| trial.period == period)
 }
 
-/// Results of the last `window`, in buckets that are reused as time goes on.
+/// Results of the last `window`, in buckets that are reused.
 #[derive(Debug, Default)]
 struct ResultWindow {
     start: Option<Instant>,
@@ -267,7 +268,7 @@ struct ResultWindow {
 
 #[derive(Clone, Copy, Debug, Default)]
 struct ResultBucket {
-    /// Which stretch of time the counts belong to, from 1.
+    /// The number of the time slice that the counts belong to, from 1.
     turn: u64,
     good: u32,
     failed: u32,

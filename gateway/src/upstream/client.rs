@@ -1,23 +1,22 @@
 //! One attempt: a request to one upstream and its answer.
 //!
-//! Over HTTP/1.1 head and body go out with one write. An answer up to the buffer limit is read whole, into one
-//! piece of memory; a larger one is handed on as a stream that is read only as fast as it is
-//! consumed. Dropping an attempt closes its connection; over HTTP/2, only its stream.
+//! Over HTTP/1.1 head and body go out with one write. An answer up to the buffer limit is read
+//! whole, into one piece of memory; a larger one is passed on as a stream that is read only as fast
+//! as it is consumed. Dropping an attempt closes its connection; over HTTP/2, only its stream.
 //!
 //! **Dead connections.** An upstream may close an idle connection at the moment a request is
-//! written to it. If a *reused* connection breaks before any byte of an answer, the request is
-//! sent once more on a fresh one, silently: a read may be repeated anyway, and a signed
-//! transaction lands only once however often it is sent. For anything else the end of the
-//! connection does not prove that the request was not carried out. It is repeated only when not
-//! one byte was written; to make the race unlikely it uses only connections that were in use a
-//! moment ago. What remains is reported with `bytes_sent` for the caller to decide.
+//! written to it. If a *reused* connection breaks before any byte of an answer, the request is sent
+//! once more on a fresh one, without reporting a fault: a read may be repeated anyway, and a signed
+//! transaction lands only once however often it is sent. For any other call the end of the
+//! connection does not prove that the request was not executed. It is repeated only if not a single
+//! byte was written; to make the race unlikely it uses only connections that were in use a moment
+//! ago. In all other cases the fault is reported with `bytes_sent`, and the caller decides.
 //!
-//! Over HTTP/2 the same holds for a shared connection, and more can be known: a stream that the
-//! upstream says it has not looked at is sent again, whatever it holds.
+//! Over HTTP/2 the same applies to a shared connection, and more can be known: a stream that the
+//! upstream reports as not processed is sent again, whatever the call.
 //!
-//! **Whose answer.** Every request that is written has an id of its own. A complete answer is read
-//! before its connection is used again: where it has another id, the connection is out of step and
-//! closed.
+//! **Matching answers.** Every request has a unique id. A complete answer is parsed before its
+//! connection is used again: if it has another id, the connection is out of step and closed.
 
 use std::net::SocketAddr;
 use std::pin::{Pin, pin};
@@ -58,15 +57,15 @@ pub(in crate::upstream) use api::ApiLine;
 pub use api::{ApiBody, ApiLimits, ApiReply, ApiRequest};
 use steps::{BufferedBody, Http1Exchange, gather, gather_known, read_head, send};
 
-/// A call that must not be carried out twice uses only connections that were used within this.
+/// A call that must not be executed twice uses only connections used within this time.
 const RECENT: Duration = Duration::from_secs(1);
-/// Room for the head of the next response besides its body.
+/// Space for the head of the next response besides its body.
 const USUAL_HEAD: usize = 512;
 
-/// A smaller answer is copied sooner than its buffer is allocated again.
+/// A smaller answer is copied rather than its buffer reallocated.
 const WORTH_OWNING: usize = 16 * 1024;
 
-/// Sends `request`, a JSON-RPC call open at its end for the id, to the candidate's upstream.
+/// Sends `request`, a JSON-RPC call left open for the id, to the candidate's upstream.
 ///
 /// Cancel-safe: dropping the future closes the connection in use.
 pub async fn attempt(
@@ -110,7 +109,7 @@ struct ConnectionFault {
 /// Where a new connection goes.
 #[derive(Clone, Copy)]
 pub(super) enum ConnectionRoute<'a> {
-    /// To the address whose turn it is, or to another if that one does not answer.
+    /// To the next address, or to another if that one does not answer.
     Balanced(&'a Balancer),
     Only(SocketAddr),
 }
@@ -124,7 +123,7 @@ impl ConnectionRoute<'_> {
     }
 }
 
-/// What a request takes of the upstream's budget.
+/// What a request takes from the upstream's budget.
 #[derive(Clone, Copy)]
 pub(super) enum RequestCost<'a> {
     Of(&'a BudgetCharge),
@@ -132,27 +131,27 @@ pub(super) enum RequestCost<'a> {
     Probe(&'a UpstreamBudgets),
 }
 
-/// One upstream's connections, with what is needed to open more.
+/// One upstream's connections, and what is needed to open more.
 pub(super) struct UpstreamLine<'a> {
     pub(super) wire: &'a Arc<ConnectSettings>,
     pub(super) purpose: Purpose,
     pub(super) connections: &'a Arc<Http1Connections>,
-    /// Where HTTP/2 may be spoken.
+    /// Present if HTTP/2 may be used.
     pub(super) http2: Option<&'a Arc<Http2Pool>>,
-    /// Told of calls that have to wait; a lane of one caller has none.
+    /// Notified of calls that have to wait; a probe's connections have none.
     pub(super) saturation: Option<&'a Saturation>,
     pub(super) opened: &'a prometheus::IntCounter,
-    /// How long opening one takes.
+    /// Duration of opening one.
     pub(super) connect_time: &'a prometheus::Histogram,
     pub(super) broken: &'a prometheus::IntCounter,
     /// Set once a call has a connection and is being written.
     pub(super) written: Option<&'a AtomicBool>,
-    /// What each writing costs.
+    /// The cost of each sending.
     pub(super) cost: RequestCost<'a>,
 }
 
 impl UpstreamLine<'_> {
-    /// The whole exchange. What was sent once stays sent, however the rest of it ends.
+    /// The whole exchange. What was sent once counts as sent, however the rest ends.
     pub(super) async fn call(
         &self,
         request: &[u8],
@@ -171,7 +170,7 @@ impl UpstreamLine<'_> {
         }
     }
 
-    /// The same, noting in `resent` that a connection broke after something was written to it.
+    /// The same; notes in `resent` that a connection broke after something was written to it.
     async fn carry_out(
         &self,
         request: &[u8],
@@ -202,7 +201,7 @@ impl UpstreamLine<'_> {
         let slot = self
             .slot(limits.ask, total.min(limits.queue), timer)
             .await?;
-        // What follows is the upstream's time, and the wait was not.
+        // From here on the upstream's time counts; the wait was not its own.
         exchange.start = Instant::now();
         let waited = exchange.start.saturating_duration_since(start);
         let late = waited > total.saturating_duration_since(exchange.start);
@@ -216,8 +215,8 @@ impl UpstreamLine<'_> {
         })
     }
 
-    /// The exchange on one of the connections of HTTP/1.1, or on a new one of whatever it turns out
-    /// to be.
+    /// The exchange on one of the HTTP/1.1 connections, or on a new one of whichever version it
+    /// has.
     async fn over_http1(
         &self,
         slot: ConnectionPermit,
@@ -281,7 +280,7 @@ impl UpstreamLine<'_> {
         }
     }
 
-    /// The right to a connection, once one is free.
+    /// The permit for a connection, once one is free.
     async fn slot(
         &self,
         ask: PermitRequest,
@@ -343,7 +342,7 @@ impl UpstreamLine<'_> {
         }
     }
 
-    /// Reads the body, or as much as the buffer takes.
+    /// Reads the body, or as much as fits into the buffer.
     async fn body(
         &self,
         slot: ConnectionPermit,
@@ -402,7 +401,7 @@ impl UpstreamLine<'_> {
     }
 }
 
-/// Whether the next answer on this connection can be expected to be the next request's.
+/// Whether the next answer on this connection will be that of the next request.
 fn is_in_step(answer: &Result<Answer, MalformedAnswer>) -> bool {
     !matches!(answer, Err(malformed) if malformed.kind == MalformedKind::WrongId)
 }

@@ -1,10 +1,10 @@
-//! The gateway's one clock of slots: where the cluster is now, from what its upstreams have shown.
+//! The gateway's only slot clock: where the cluster is now, based on what its upstreams have shown.
 //!
-//! Between two sightings it goes on by itself, at the measured speed or a little slower, so that what
-//! is counted in it grows old even when no upstream is left to be seen. While some are, it goes
-//! no further than a minute beyond what was seen, and it stops where all of them stand still. Where it
-//! was a little too fast, it waits rather than go back. It goes back when the upstreams that are left
-//! are further behind: then they are what calls are answered from.
+//! Between two observations it advances by itself, at the measured speed or a little slower, so
+//! that entries expire even when no upstream is left. It advances at most a minute beyond the last
+//! observation while there are upstreams, and stops if all of them stand still. If it was a little
+//! too fast, it waits rather than go back. It goes back if the remaining upstreams are further
+//! behind: then calls are answered from them.
 
 use std::sync::Arc;
 
@@ -19,9 +19,10 @@ use crate::upstream::slot_position::{FURTHEST, SlotPace, SlotSighting};
 #[cfg(test)]
 mod tests;
 
-/// Upstreams that are this little behind of those that are gone do not take the clock back.
+/// Remaining upstreams that are at most this far behind those that are gone do not turn the clock
+/// back.
 const OVERSHOT: u64 = 2;
-/// Where an estimate was this many slots too fast at most, the clock waits rather than go back.
+/// If an estimate was at most this many slots too fast, the clock waits rather than go back.
 const MOST_WAITED: u64 = 4;
 
 /// The clock. Reading takes no lock.
@@ -34,20 +35,20 @@ pub(super) struct SlotClock {
 
 #[derive(Clone, Copy, Debug, Default)]
 struct ClockState {
-    /// Where the cluster is at each commitment, and how fast.
+    /// Position and speed of the cluster at each commitment.
     levels: [Option<SlotEstimate>; 3],
     /// The newest slots that were seen.
     seen: [Option<Slot>; 3],
-    /// By how much the clock is ahead of the sightings since the upstreams that were there are
-    /// gone, so as not to go back.
+    /// By how much the clock is ahead of the observations since the earlier upstreams are gone, so
+    /// as not to go back.
     ahead: u64,
-    /// Where the clock waits for the sightings, having gone a little too fast.
+    /// Where the clock waits for the observations, having advanced a little too fast.
     wait: Slot,
     /// First and last slot.
     epoch: Option<(Slot, Slot)>,
 }
 
-/// A slot at a moment, and the speed from there on.
+/// A slot at a moment, and the speed from then on.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct SlotEstimate {
     slot: Slot,
@@ -56,8 +57,8 @@ pub(super) struct SlotEstimate {
 }
 
 impl SlotEstimate {
-    /// What a sighting says now. One from too long ago, or of an upstream that stands still, does
-    /// not say that the cluster goes on.
+    /// What an observation implies now. One from too long ago, or of an upstream that stands still,
+    /// does not imply that the cluster advances.
     pub(super) fn of(seen: &SlotSighting, now: Instant, pace: SlotPace) -> Self {
         if seen.stands(pace) || now.saturating_duration_since(seen.at) >= FURTHEST {
             return Self::standing(seen.estimate(now, pace), now);
@@ -69,7 +70,7 @@ impl SlotEstimate {
         }
     }
 
-    /// From where nobody moves.
+    /// A position that does not move.
     pub(super) fn standing(slot: Slot, at: Instant) -> Self {
         Self {
             slot,
@@ -89,7 +90,7 @@ impl SlotEstimate {
 }
 
 impl SlotClock {
-    /// The upstreams say that the cluster is there, and have been seen there.
+    /// The upstreams report this estimate, and these observed slots.
     pub(super) fn set(
         &self,
         levels: [Option<SlotEstimate>; 3],
@@ -100,7 +101,7 @@ impl SlotClock {
         let mut known = **self.known.load();
         let before = known.newest(at);
         let seen_before = known.tip();
-        // What nobody is left to say is not carried on beside what others say.
+        // A commitment that no upstream reports any more is dropped once others are reported.
         if levels.iter().any(Option::is_some) {
             known.levels = levels;
         }
@@ -126,13 +127,13 @@ impl SlotClock {
         self.known.store(Arc::new(known));
     }
 
-    /// Forgets everything: the cluster is another one.
+    /// Forgets everything: the cluster has changed.
     pub(super) fn reset(&self) {
         let _writing = self.writing.lock();
         self.known.store(Arc::default());
     }
 
-    /// The present epoch has these for its first and last slots.
+    /// Sets the first and last slot of the current epoch.
     pub(super) fn epoch(&self, first: Slot, last: Slot) {
         let _writing = self.writing.lock();
         let known = **self.known.load();
@@ -142,7 +143,7 @@ impl SlotClock {
         }
     }
 
-    /// Everything known at this moment; `None` before the first sighting.
+    /// Everything known at this moment; `None` before the first observation.
     pub(super) fn view(&self, now: Instant) -> Option<SlotView> {
         let known = self.known.load();
         let expected = known
@@ -175,7 +176,7 @@ impl ClockState {
         Slot(reckoned.estimate(now).0.saturating_add(self.lead(now)))
     }
 
-    /// How far the clock is ahead of what the sightings alone would say.
+    /// How far the clock is ahead of what the observations alone imply.
     fn lead(&self, now: Instant) -> u64 {
         let levels = self.levels.iter().flatten();
         let newest = levels.map(|reckoned| reckoned.estimate(now)).max();
@@ -184,7 +185,7 @@ impl ClockState {
     }
 }
 
-/// What is known at a commitment holds for the weaker ones too.
+/// What is known at a commitment also applies to the weaker ones.
 pub(super) fn at_least_stronger(levels: [Option<Slot>; 3]) -> [Option<Slot>; 3] {
     let [processed, confirmed, finalized] = levels;
     let confirmed = confirmed.max(finalized);

@@ -1,14 +1,14 @@
-//! What the upstreams say together: the cluster's genesis hash and its newest slots, the *tip*.
+//! The combined view of all upstreams: the cluster's genesis hash and its newest slots, the *tip*.
 //!
-//! An upstream that was last seen a while ago has moved on since ([`crate::upstream::stand`]): the
-//! tip goes on between two looks at whoever makes it, and is not left to one that is behind but is
-//! looked at more often.
+//! An upstream that was last observed a while ago has advanced since
+//! ([`crate::upstream::slot_position`]): the tip advances between two observations of the upstream
+//! that makes it, and is not left to one that is behind but is observed more often.
 //!
-//! The tip must not be made by one upstream that is wrong. Upstreams on another cluster, with
-//! impossible numbers or with a slot that does not move have no say. A sudden jump of one
-//! upstream is not believed before it is confirmed (see [`crate::upstream::tracker`]), and a leader
-//! far ahead of two others that agree is no leader. With two, a leader that
-//! moves and passes all checks is believed: nothing tells it from a second that is late.
+//! The tip must not be made by a single wrong upstream. Upstreams of another cluster, with
+//! impossible numbers or with a slot that does not move are ignored. A sudden jump of one upstream
+//! counts only when it is confirmed (see [`crate::upstream::tracker`]), and a leader far ahead of
+//! two others that agree is ignored. With two upstreams, a leader that moves and passes all checks
+//! counts: nothing distinguishes this from a second one that is late.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
@@ -28,13 +28,13 @@ use crate::upstream::tracker::{Health, HeightCheck, PeerSlots};
 #[cfg(test)]
 mod tests;
 
-/// Among three or more, a leader further ahead than this of the second is not believed.
+/// Among three or more, a leader further ahead of the second than this is ignored.
 const LONELY_LEAD: u64 = 1000;
-/// And if the second and the third are this near to each other.
+/// Provided that the second and the third are this close to each other.
 const AGREEMENT: u64 = 150;
 
-/// The next [`Cluster::generation`]. One for the process, so that no two clusters, of before and
-/// after a reload, have the same.
+/// The next generation. One counter for the process, so that no two clusters, before and after a
+/// reload, have the same.
 static GENERATIONS: AtomicU64 = AtomicU64::new(0);
 
 /// All upstreams as one cluster.
@@ -43,9 +43,9 @@ pub(super) struct ObservedCluster {
     slot_time: Duration,
     pub(super) clock: SlotClock,
     members: ArcSwap<Vec<Arc<EndpointState>>>,
-    /// With the rule `auto`: what the reference said.
+    /// With the rule `auto`: the genesis hash of the reference.
     learned: Mutex<Option<String>>,
-    /// The genesis hash in force, for those who ask with every call.
+    /// The active genesis hash, for readers on every call.
     genesis: ArcSwapOption<String>,
     /// Whether some upstream's block height is below its slot: slots are skipped here, as on
     /// every real cluster. On a fresh test validator the two may be equal.
@@ -77,20 +77,20 @@ impl ObservedCluster {
         self.rule == settings.genesis && self.slot_time == settings.slot_time
     }
 
-    /// The upstreams from now on. The first is the reference for the genesis hash.
+    /// Sets the upstreams. The first is the reference for the genesis hash.
     pub(super) fn replace(&self, members: Vec<Arc<EndpointState>>) {
         self.members.store(Arc::new(members));
     }
 
-    /// Another number whenever an upstream has proved to belong to another cluster, and whenever
-    /// the cluster's own genesis hash changes: what upstreams said before may be about another
-    /// chain. It never decreases.
+    /// Changes whenever an upstream was found to belong to another cluster, and whenever the
+    /// cluster's own genesis hash changes: earlier answers may be about another chain. It never
+    /// decreases.
     pub(super) fn generation(&self) -> u64 {
         self.generation.load(Ordering::Acquire)
     }
 
-    /// An upstream that was believed until now belongs elsewhere: where the cluster is, the others
-    /// alone say.
+    /// An upstream that counted until now belongs to another cluster: from now on only the others
+    /// count.
     pub(super) fn disown(&self, now: Instant) {
         self.clock.reset();
         self.tick(now);
@@ -101,13 +101,13 @@ impl ObservedCluster {
         self.generation.store(next_generation(), Ordering::Release);
     }
 
-    /// The genesis hash the upstreams must have, once it is known.
+    /// The required genesis hash, once it is known.
     pub(super) fn genesis(&self) -> Option<Arc<String>> {
         self.genesis.load_full()
     }
 
-    /// An upstream named its genesis hash. Returns whether what the cluster's hash is changed,
-    /// so that all must be looked at again.
+    /// An upstream reported its genesis hash. Returns whether the cluster's hash changed, so that
+    /// all must be checked again.
     pub(super) fn heard_genesis(&self, from: &EndpointState, hash: &str) -> bool {
         from.set_genesis(hash.to_owned());
         if self.rule != config::GenesisRule::Auto {
@@ -119,7 +119,7 @@ impl ObservedCluster {
         let adopt = match learned.as_deref() {
             Some(known) if known == hash => false,
             None => is_reference || self.agree_without_reference(hash),
-            // A test cluster that was started anew: nobody is left on the old one.
+            // A test cluster that was restarted: no upstream is left on the old one.
             Some(_) => members
                 .iter()
                 .filter_map(|member| member.genesis())
@@ -140,7 +140,7 @@ impl ObservedCluster {
         adopt
     }
 
-    /// Whether the reference does not answer, and all that do say this.
+    /// Whether the reference does not answer, and all that do report this hash.
     fn agree_without_reference(&self, hash: &str) -> bool {
         let members = self.members.load();
         let silent = members
@@ -150,8 +150,8 @@ impl ObservedCluster {
         silent && others().next().is_some() && others().all(|other| other == hash)
     }
 
-    /// What all others agree on while the reference does not answer at all: without it, nothing
-    /// could be kept.
+    /// Adopts what all others agree on while the reference does not answer at all: without a hash,
+    /// nothing could be kept.
     fn learn_without_reference(&self) {
         let members = self.members.load();
         if let Some(hash) = members.iter().find_map(|member| member.genesis())
@@ -177,7 +177,7 @@ impl ObservedCluster {
         }
     }
 
-    /// What tells an upstream of another cluster from this one, in words.
+    /// How an upstream differs from this cluster, as text.
     pub(super) fn difference(&self, live: &EndpointState) -> Option<String> {
         let (expected, own) = (self.genesis()?, live.genesis()?);
         (*expected != own)
@@ -188,7 +188,7 @@ impl ObservedCluster {
         self.members.load_full()
     }
 
-    /// Holds a block height against the slot that was asked for after it.
+    /// Compares a block height with the slot that was requested after it.
     pub(super) fn check_height(&self, height: u64, slot: Slot) -> HeightCheck {
         if height < slot.0 {
             self.skips_slots.store(true, Ordering::Relaxed);
@@ -200,7 +200,7 @@ impl ObservedCluster {
         }
     }
 
-    /// An upstream was looked at: the clock learns where the cluster is.
+    /// An upstream was observed: the clock learns where the cluster is.
     pub(super) fn tick(&self, at: Instant) {
         if self.rule == config::GenesisRule::Auto && self.genesis.load().is_none() {
             self.learn_without_reference();
@@ -208,7 +208,7 @@ impl ObservedCluster {
         let survey = self.survey(None, at);
         self.pace.store(survey.pace.bits(), Ordering::Relaxed);
         let heads = match survey.heads {
-            // Nobody moves: neither does the clock.
+            // No upstream advances: neither does the clock.
             [None, None, None] => survey
                 .stopped
                 .map(|slot| slot.map(|slot| SlotEstimate::standing(slot, at))),
@@ -217,22 +217,22 @@ impl ObservedCluster {
         self.clock.set(heads, survey.seen, at);
     }
 
-    /// How fast the cluster is taken to move where an upstream's own pace is not known.
+    /// The assumed speed of the cluster where an upstream's own is not known.
     pub(super) fn pace(&self) -> SlotPace {
         SlotPace::from_bits(self.pace.load(Ordering::Relaxed))
     }
 
-    /// How fast it is by configuration.
+    /// The configured speed.
     pub(super) fn usual_pace(&self) -> SlotPace {
         SlotPace::of(self.slot_time)
     }
 
-    /// Where the cluster probably is at a commitment; None while no upstream has named a slot.
+    /// Where the cluster probably is at a commitment; `None` while no upstream has reported a slot.
     pub(super) fn tip(&self, commitment: Commitment, now: Instant) -> Option<Slot> {
         self.clock.view(now)?.expected(commitment)
     }
 
-    /// What the upstreams but this one say.
+    /// The combined view of all upstreams but this one.
     pub(super) fn peers(&self, of: &str, now: Instant) -> PeerSlots {
         let survey = self.survey(Some(of), now);
         let heads = survey.heads.map(|head| head.map(|head| head.estimate(now)));
@@ -274,17 +274,17 @@ impl ObservedCluster {
 
 /// What all upstreams, or all but one, have shown.
 struct Survey {
-    /// The sighting that says where the cluster is, at each commitment.
+    /// The observation that determines the cluster's position, at each commitment.
     heads: [Option<SlotEstimate>; 3],
     /// The newest slots that were seen.
     seen: [Option<Slot>; 3],
-    /// Where those stopped that stand still.
+    /// Where the ones that stand still have stopped.
     stopped: [Option<Slot>; 3],
     pace: SlotPace,
 }
 
 impl Survey {
-    /// What the upstreams but `except` show at one commitment.
+    /// Adds the observations of all upstreams but `except` at one commitment.
     fn take_in(
         &mut self,
         level: Commitment,
@@ -328,7 +328,7 @@ impl Survey {
     }
 }
 
-/// Who is ahead of all others by more than can be believed, if there are enough that agree.
+/// The upstream that is ahead of all others by more than is credible, if enough others agree.
 fn lonely_leader(
     level: Commitment,
     members: &[Arc<EndpointState>],

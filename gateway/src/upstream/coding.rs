@@ -1,6 +1,6 @@
-//! Compressed answers. Nobody asks for them, but some servers and the networks before them compress
-//! regardless. What is decompressed comes out in pieces of bounded size, however small it was
-//! packed.
+//! Decompression of answers. The gateway does not request compression, but some servers and
+//! networks in front of them compress regardless. Decompressed data comes in pieces of bounded
+//! size, however small it was compressed.
 
 use std::io::Write;
 
@@ -14,8 +14,8 @@ use crate::upstream::response::BadResponse;
 #[cfg(test)]
 mod tests;
 
-/// From so many decompressed bytes on they are a piece. The decoder may hold as many again, and half
-/// of that once more when it is flushed: a piece has less than four times as many.
+/// Size from which decompressed bytes form a piece. The decoder may hold as much again, and half of
+/// that once more when it is flushed: a piece has less than four times as many.
 const PIECE: usize = 32 * 1024;
 
 /// How an answer is compressed.
@@ -26,7 +26,7 @@ pub(super) enum Coding {
 }
 
 impl Coding {
-    /// Reads one name out of a `content-encoding` header.
+    /// Parses one name in a `content-encoding` header.
     pub(super) fn named(name: &[u8]) -> Option<Self> {
         if name.eq_ignore_ascii_case(b"gzip") || name.eq_ignore_ascii_case(b"x-gzip") {
             Some(Self::Gzip)
@@ -38,7 +38,7 @@ impl Coding {
     }
 }
 
-/// The body of an answer, decompressed where it has to be.
+/// The body of an answer, decompressed if necessary.
 #[derive(Debug)]
 pub(super) struct DecodedBody {
     framed: crate::framing::BodyReader,
@@ -92,7 +92,7 @@ pub(super) struct Decoder {
 
 #[derive(Debug)]
 enum Inflate {
-    /// Nothing has come yet.
+    /// Nothing has arrived yet.
     Untouched(Coding),
     Gzip(Box<MultiGzDecoder<Vec<u8>>>),
     Deflate {
@@ -110,12 +110,13 @@ impl Decoder {
         }
     }
 
-    /// Adds what came, after [`Decoder::take`] had nothing more.
+    /// Adds input, after [`Decoder::take`] has returned nothing more.
     pub(super) fn push(&mut self, packed: Bytes) {
         if let (Inflate::Untouched(coding), Some(first)) = (&self.inflate, packed.first()) {
             self.inflate = match coding {
                 Coding::Gzip => Inflate::Gzip(Box::new(MultiGzDecoder::new(Vec::new()))),
-                // By the book it is wrapped as zlib does, whose method is 8; some leave that away.
+                // By the standard it is wrapped like zlib, whose method is 8; some servers omit
+                // that.
                 Coding::Deflate => Inflate::Deflate {
                     stream: Decompress::new(first & 0x0f == 8),
                     ended: false,
@@ -125,7 +126,7 @@ impl Decoder {
         self.packed = packed;
     }
 
-    /// The next piece, never empty; `None` when more has to be pushed.
+    /// The next piece, never empty; `None` if more input is needed.
     pub(super) fn take(&mut self) -> Result<Option<Bytes>, BadResponse> {
         let piece = match &mut self.inflate {
             Inflate::Untouched(_) | Inflate::Finished => return Ok(None),
@@ -135,10 +136,10 @@ impl Decoder {
         Ok((!piece.is_empty()).then(|| Bytes::from(piece)))
     }
 
-    /// Takes the end of the body.
+    /// Handles the end of the body.
     ///
     /// # Errors
-    /// If more should have come.
+    /// The input was truncated.
     pub(super) fn finish(&mut self) -> Result<(), BadResponse> {
         let truncated = BadResponse::Body(BadBody::Truncated);
         match std::mem::replace(&mut self.inflate, Inflate::Finished) {

@@ -18,7 +18,7 @@ use crate::upstream::endpoint::Endpoint;
 use crate::upstream::resolve::ResolvedAddresses;
 use crate::upstream::timer::within;
 
-/// What is needed to reach an upstream. Changes with its settings; the connections themselves
+/// What is needed to connect to an upstream. Changes with its settings; existing connections
 /// survive that.
 pub(super) struct ConnectSettings {
     pub(super) endpoint: Endpoint,
@@ -27,7 +27,7 @@ pub(super) struct ConnectSettings {
     pub(super) connector: Arc<TransportConnector>,
 }
 
-/// A new connection, by what is spoken on it.
+/// A new connection, by its HTTP version.
 pub(super) enum NewConnection {
     Http1(Box<Http1Connection>),
     Http2(Stream, SocketAddr),
@@ -35,7 +35,7 @@ pub(super) enum NewConnection {
 
 impl ConnectSettings {
     /// Opens a connection, beginning with the address `first`. If that one does not answer the
-    /// others are tried: `localhost` alone has two, of which often one listens.
+    /// others are tried: `localhost` alone has two, of which often only one listens.
     pub(super) async fn open(
         &self,
         first: Option<SocketAddr>,
@@ -43,7 +43,7 @@ impl ConnectSettings {
         timer: &mut Pin<&mut Option<Sleep>>,
     ) -> Result<NewConnection, FaultKind> {
         if self.addresses.known().is_empty() {
-            // The background has not found any yet; do not fail a call for that.
+            // The background task has not found any yet; a call should not fail for that.
             match within(timer, until, self.addresses.refresh()).await {
                 Some(Ok(())) => {}
                 Some(Err(error)) if descriptors::are_spent(&error) => {
@@ -76,7 +76,7 @@ impl ConnectSettings {
         timer: &mut Pin<&mut Option<Sleep>>,
     ) -> Result<NewConnection, FaultKind> {
         let peer = self.endpoint.peer(address);
-        // Boxed: with TLS this future is larger than all the rest of an attempt.
+        // Boxed: with TLS this future is larger than the rest of an attempt.
         let connect = Box::pin(self.connector.new_stream(&peer));
         match within(timer, until, connect).await {
             None => Err(FaultKind::ConnectTimeout),

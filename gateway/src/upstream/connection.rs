@@ -1,11 +1,12 @@
 //! The HTTP/1.1 connections of one upstream, each for one call at a time: the idle ones on a stack.
 //! The one used last is used next, so that those not needed grow old and are closed.
 //!
-//! Two numbers bound them. So many are kept for the whole idle timeout; what a burst opened beyond
-//! that is closed after [`SURPLUS`]. Only at the ceiling does a call wait for another's connection.
+//! Two numbers limit them. `connections` are kept for the whole idle timeout; those that a burst
+//! opened beyond that are closed after [`SURPLUS`]. Only at the ceiling does a call wait for a
+//! connection.
 //!
-//! Pingora's connector makes the connections; the pool is our own because there an idle
-//! connection costs a task, and taking one costs a system call. Here taking one polls a read
+//! Pingora's connector opens the connections; the pool is the gateway's own because in Pingora's an
+//! idle connection costs a task, and taking one costs a system call. Here taking one polls a read
 //! once: pending means alive.
 
 use std::io;
@@ -30,20 +31,20 @@ mod tests;
 
 /// Buffers larger than this are not kept with an idle connection.
 const MOST_KEPT: usize = 64 * 1024;
-/// How long an idle connection beyond those that are kept waits for another call. Not at once: as
-/// many as a busy upstream uses on average are idle again and again for a moment.
+/// How long an idle connection beyond those that are kept waits for another call. Not closed at
+/// once: as many as a busy upstream uses on average are repeatedly idle for a moment.
 const SURPLUS: Duration = Duration::from_secs(5);
-/// So many calls may wait for each connection, and at least so many in all.
+/// Calls that may wait per connection, and at least this many in all.
 const WAITING: usize = 8;
 const LEAST_WAITING: usize = 256;
-/// Closing this much earlier than the upstream says it will avoids a race with it.
+/// Closing this much earlier than the upstream announced avoids a race with it.
 const KEEP_MARGIN: Duration = Duration::from_secs(1);
 
 /// One open connection and its buffers.
 #[derive(Debug)]
 pub(super) struct Http1Connection {
     pub(super) stream: Stream,
-    /// Bytes received but not used yet.
+    /// Bytes received but not consumed yet.
     pub(super) input: BytesMut,
     /// The request being written.
     pub(super) output: Vec<u8>,
@@ -52,7 +53,7 @@ pub(super) struct Http1Connection {
     /// Size of the last response, as a guess at the next.
     pub(super) last_response: usize,
     address: SocketAddr,
-    /// The state of the addresses when this one was last known to be among them.
+    /// The version of the address list when its address was last known to be in it.
     changes: u64,
     /// When it is closed if it is not used, as the upstream announced.
     expires: Option<Instant>,
@@ -79,7 +80,7 @@ impl Http1Connection {
         })
     }
 
-    /// The upstream keeps an unused connection for so long.
+    /// The upstream keeps an unused connection for this long.
     pub(super) fn kept_for(&mut self, announced: Option<Duration>, now: Instant) {
         self.expires = announced.map(|time| now + time.saturating_sub(KEEP_MARGIN));
     }
@@ -90,8 +91,8 @@ impl Http1Connection {
             && self.expires.is_none_or(|expires| now < expires)
     }
 
-    /// Whether nothing has come since the last response. The end of the stream means closed,
-    /// bytes mean that the upstream is out of step; neither may be used.
+    /// Whether nothing has arrived since the last response. The end of the stream means closed,
+    /// bytes mean that the upstream is out of step; in both cases it must not be used.
     fn is_quiet(&mut self) -> bool {
         let mut byte = [0_u8; 1];
         let mut buffer = ReadBuf::new(&mut byte);
@@ -102,8 +103,8 @@ impl Http1Connection {
         )
     }
 
-    /// One read into the buffer. 0 is the end of the stream; a TLS peer that ends without saying so
-    /// counts as the same.
+    /// One read into the buffer. 0 is the end of the stream; a TLS peer that ends without
+    /// close_notify counts as the same.
     pub(super) async fn receive(&mut self) -> io::Result<usize> {
         match self.stream.read_buf(&mut self.input).await {
             Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => Ok(0),
@@ -127,11 +128,11 @@ impl Http1Connection {
 /// All connections to one upstream.
 #[derive(Debug)]
 pub(super) struct Http1Connections {
-    /// One permit for each connection that may be in use. Before one is opened, idle ones are
-    /// closed that would be too many with it: [`Http1Connections::make_room`].
+    /// One permit for each connection that may be in use. Before one is opened, idle ones that
+    /// would exceed the ceiling are closed: [`Http1Connections::make_room`].
     slots: Arc<Gate>,
     ceiling: usize,
-    /// So many idle ones are kept.
+    /// Number of idle ones that are kept.
     kept: usize,
     #[expect(
         clippy::vec_box,
@@ -153,14 +154,13 @@ impl Http1Connections {
         })
     }
 
-    /// Waits for the right to use a connection; the gate says who goes first. `None` where too
-    /// many wait.
+    /// Waits for the permit for a connection; the gate decides the order. `None` if too many wait.
     pub(super) async fn slot(self: &Arc<Self>, ask: PermitRequest) -> Option<ConnectionPermit> {
         let place = self.slots.place(ask).await?;
         Some(self.held(place))
     }
 
-    /// Whether an ordinary call would have to wait for a connection.
+    /// Whether a normal call would have to wait for a connection.
     pub(super) fn all_busy(&self) -> bool {
         self.slots.is_full_for(PermitRequest::own(Priority::Medium))
     }
@@ -178,7 +178,7 @@ impl Http1Connections {
         }
     }
 
-    /// Adds a connection that nobody has used yet.
+    /// Adds a connection that was not used yet.
     pub(super) fn put(&self, mut connection: Box<Http1Connection>, addresses: &ResolvedAddresses) {
         if connection.is_current(addresses) {
             self.idle.lock().push(connection);
@@ -186,7 +186,7 @@ impl Http1Connections {
         }
     }
 
-    /// Closes the oldest idle connections that are beyond the ceiling together with those in use.
+    /// Closes the oldest idle connections that exceed the ceiling together with those in use.
     fn make_room(&self) {
         let mut idle = self.idle.lock();
         let surplus = (self.busy() + idle.len()).saturating_sub(self.ceiling);
@@ -213,7 +213,7 @@ impl Http1Connections {
 
     /// Closes what is too old or was closed by the upstream.
     pub(super) fn prune(&self, addresses: &ResolvedAddresses, now: Instant) {
-        // Taken out, so that no call waits while connections are looked at.
+        // Taken out, so that no call waits while connections are checked.
         let all = std::mem::take(&mut *self.idle.lock());
         let surplus = all.len().saturating_sub(self.kept);
         let kept: Vec<_> = all
@@ -235,13 +235,13 @@ impl Http1Connections {
             return;
         }
         let mut idle = self.idle.lock();
-        // What came back meanwhile was used later and belongs on top.
+        // Connections returned meanwhile were used later and belong on top.
         let newer = std::mem::replace(&mut *idle, kept);
         idle.extend(newer);
     }
 }
 
-/// The right to one connection. Dropping it makes room for another caller.
+/// The permit for one connection. Dropping it makes room for another call.
 #[derive(Debug)]
 pub(super) struct ConnectionPermit {
     connections: Arc<Http1Connections>,
@@ -273,13 +273,13 @@ impl ConnectionPermit {
         }
     }
 
-    /// To be called before a connection is opened for it: idle ones too old for this call do not
-    /// make the connections more than they may be.
+    /// To be called before a connection is opened: idle ones too old for this call must not make
+    /// the connections exceed the ceiling.
     pub(super) fn make_room(&self) {
         self.connections.make_room();
     }
 
-    /// Puts a connection back whose last response was read to its end.
+    /// Returns a connection whose last response was read to its end.
     pub(super) fn keep(
         self,
         mut connection: Box<Http1Connection>,

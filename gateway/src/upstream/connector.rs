@@ -28,10 +28,10 @@ pub enum TrustError {
     Platform,
 }
 
-/// Whose certificates are trusted.
+/// Which certificates are trusted.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 enum Trust {
-    /// Nobody's: no TLS is spoken.
+    /// None: no TLS is used.
     Nothing,
     Platform,
     /// A file, and a hash of its content so that a replaced file is read again.
@@ -81,12 +81,12 @@ impl Trust {
     fn build(&self) -> Result<TransportConnector, TrustError> {
         let mut options = ConnectorOptions::new(0);
         options.ca_file = match self {
-            // An empty list. Without one the library would insist on the system's.
+            // An empty list. Without one the library would load the system's.
             Self::Nothing => Some("/dev/null".to_owned()),
             Self::Platform => None,
             Self::File(path, _) => Some(path.to_string_lossy().into_owned()),
         };
-        // The library unwraps what it cannot load; a wrong file must not end the process.
+        // The library panics on what it cannot load; a wrong file must not end the process.
         catch_unwind(AssertUnwindSafe(|| TransportConnector::new(Some(options)))).map_err(
             |_panic| match self {
                 Self::File(path, _) => TrustError::NotCertificates { path: path.clone() },

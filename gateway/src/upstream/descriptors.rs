@@ -1,5 +1,5 @@
-//! Whether the process has run out of file descriptors, which is no upstream's fault and which only
-//! the operator can mend: told once in a while, however many calls meet it.
+//! Detects that the process has run out of file descriptors, which is no upstream's fault and which
+//! only the operator can fix: logged once in a while, however many calls meet it.
 
 use std::error::Error;
 use std::io;
@@ -10,12 +10,12 @@ use tokio::time::Instant;
 
 /// `EMFILE` and `ENFILE`: the limit of the process, and that of the host.
 const SPENT: [i32; 2] = [24, 23];
-/// Once in so long is enough.
+/// Minimum time between two log lines.
 const APART: Duration = Duration::from_secs(30);
 
 static TOLD: Mutex<Option<Instant>> = Mutex::new(None);
 
-/// Whether an error means that no descriptor is left, of which the log is told.
+/// Whether an error means that no descriptor is left, which is logged.
 pub(super) fn are_spent(error: &(dyn Error + 'static)) -> bool {
     let code = error
         .downcast_ref::<io::Error>()

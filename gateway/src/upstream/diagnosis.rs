@@ -1,17 +1,17 @@
-//! What is wrong with an upstream, in words for people: what it did, with which HTTP status, and what
-//! probably helps. Pure.
+//! What is wrong with an upstream, as text for people: what it did, with which HTTP status, and
+//! what probably helps. Pure.
 
 use std::fmt;
 
 use crate::solana::FaultKind;
 
-/// HTTP 508, Loop Detected: what the gateway answers to its own calls.
+/// HTTP 508, Loop Detected: the gateway's answer to its own calls.
 const LOOP: u16 = 508;
 
 /// What an upstream did instead of answering.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Diagnosis {
-    /// The method, and what came of it.
+    /// The method, and its result.
     text: String,
     kind: Option<FaultKind>,
     status: Option<u16>,
@@ -39,14 +39,14 @@ impl Diagnosis {
         self
     }
 
-    /// The same, with what the system said.
+    /// The same, with the system's error.
     #[must_use]
     pub(super) fn because(mut self, reason: &dyn fmt::Display) -> Self {
         self.text = format!("{}: {reason}", self.text);
         self
     }
 
-    /// In a few characters: the HTTP status where it says more than 200, else the fault's word.
+    /// In a few characters: the HTTP status if it is not 200, else the fault's label.
     pub(super) fn short(&self) -> Option<String> {
         match (self.status, self.kind) {
             (Some(status), _) if status != 200 => Some(format!("HTTP {status}")),

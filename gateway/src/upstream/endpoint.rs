@@ -27,27 +27,27 @@ const OWN: [&str; 6] = [
     "upgrade",
 ];
 
-/// Headers whose values are no secrets.
+/// Headers whose values are not secret.
 const OPEN: [&str; 4] = ["content-type", "accept", "user-agent", ORIGIN];
 
 /// TCP keep-alive finds dead peers under connections that are only read from.
 const TCP_KEEPALIVE: Duration = Duration::from_mins(1);
 
-/// Tells the gateway's own calls apart in the logs of a node.
+/// Marks the gateway's own calls in the logs of a node.
 const PROBE: &str = "x-perijove-probe";
 
-/// Names the process that a call comes from, so that one which comes back to it is known.
+/// Identifies the process that sent a call, so that one which comes back to it is recognised.
 const ORIGIN: &str = "x-perijove-instance";
 
 /// A name for this process, different in each.
 static INSTANCE: LazyLock<String> = LazyLock::new(|| format!("{:016x}", fastrand::u64(..)));
 
-/// The header that goes with every request.
+/// The header of every request.
 pub(super) fn mark() -> (&'static str, &'static str) {
     (ORIGIN, &INSTANCE)
 }
 
-/// Whether a call with this value of `x-perijove-instance` comes from this process itself.
+/// Whether a call with this value of `x-perijove-instance` was sent by this process.
 pub fn is_own(instance: &[u8]) -> bool {
     instance == INSTANCE.as_bytes()
 }
@@ -55,12 +55,12 @@ pub fn is_own(instance: &[u8]) -> bool {
 /// Agave's switch for its long-term storage.
 const BIGTABLE: &str = "x-bigtable";
 
-/// Who wants to know.
+/// Who sends the request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Purpose {
     /// A client.
     Call,
-    /// A client that wants what the node itself has, without its long-term storage.
+    /// A client that wants only what the node itself has, without its long-term storage.
     LedgerOnly,
     /// The gateway itself.
     Probe,
@@ -84,8 +84,8 @@ pub(super) struct Endpoint {
     tls: bool,
     uri: Uri,
     headers: HeaderMap,
-    /// It offers HTTP/2 and then does not take calls in it. Until its settings change HTTP/1.1 alone
-    /// is spoken.
+    /// It offers HTTP/2 but then does not accept calls over it. Until its settings change only
+    /// HTTP/1.1 is used.
     older: AtomicBool,
 }
 
@@ -103,13 +103,13 @@ impl Endpoint {
         })
     }
 
-    /// Whether a connection may turn out to speak HTTP/2.
+    /// Whether a connection may turn out to use HTTP/2.
     pub(super) fn may_be_http2(&self) -> bool {
         may_be_http2(self.http, self.tls) && !self.older.load(Ordering::Relaxed)
     }
 
-    /// The upstream does not take a call in HTTP/2. Whether it can be spoken to otherwise, as it is
-    /// from now on.
+    /// The upstream does not accept a call over HTTP/2. Returns whether HTTP/1.1 may be used, as it
+    /// is from now on.
     pub(super) fn falls_back(&self) -> bool {
         let may = self.http == HttpVersion::Auto;
         if may && !self.older.swap(true, Ordering::Relaxed) {
@@ -121,7 +121,7 @@ impl Endpoint {
         may
     }
 
-    /// Whether this new connection speaks HTTP/2; None if it speaks another version than it must.
+    /// Whether this new connection uses HTTP/2; `None` if it uses another version than required.
     pub(super) fn speaks_http2(&self, stream: &Stream) -> Option<bool> {
         let chosen = self.tls && stream.selected_alpn_proto() == Some(ALPN::H2);
         match self.http {
@@ -142,7 +142,7 @@ impl Endpoint {
     }
 
     /// Appends a whole request: head and body, to be sent with one write. The call is open at its
-    /// end, where its id goes.
+    /// end, for the id.
     pub(super) fn request(&self, call: &[u8], id: RequestId, purpose: Purpose, out: &mut Vec<u8>) {
         let length = call.len() + id.closing_length();
         out.reserve(self.head.len() + length + 64);
@@ -183,7 +183,7 @@ impl Endpoint {
     }
 }
 
-/// Whether an upstream with these settings may be spoken to in HTTP/2.
+/// Whether HTTP/2 may be used towards an upstream with these settings.
 pub(super) fn may_be_http2(http: HttpVersion, tls: bool) -> bool {
     match http {
         HttpVersion::One => false,
@@ -192,8 +192,8 @@ pub(super) fn may_be_http2(http: HttpVersion, tls: bool) -> bool {
     }
 }
 
-/// The peer without its address. The address is given as a number so that the library never
-/// resolves a name: it would block, take the first result for ever and panic without one.
+/// The peer without its address. The address is set as a number so that the library never resolves
+/// a name: it would block, keep the first result for ever and panic without one.
 fn template(settings: &config::Upstream) -> HttpPeer {
     let tls = settings.url.is_tls();
     let sni = match &settings.tls.sni {
@@ -234,7 +234,7 @@ pub(super) fn authority(url: &url::Url) -> String {
     }
 }
 
-/// The headers of every request but its length: our defaults, and what the settings say.
+/// The headers of every request except its length: the defaults, and the configured ones.
 fn fields(settings: &config::Upstream) -> Result<Vec<(String, String)>, BadHeader> {
     let defaults = [
         ("host", authority(settings.url.expose())),
@@ -289,14 +289,14 @@ fn uri(settings: &config::Upstream) -> Result<Uri, BadHeader> {
         })
 }
 
-/// As HTTP/2 has them: the host is part of the target.
+/// In the form of HTTP/2: the host is part of the target.
 fn headers(fields: &[(String, String)]) -> HeaderMap {
     fields
         .iter()
         .filter(|(name, _)| name != "host")
         .filter_map(|(name, value)| {
             let mut value = HeaderValue::from_str(value).ok()?;
-            // Keys of providers stay out of the compression table.
+            // Providers' keys are kept out of the compression table.
             value.set_sensitive(!OPEN.contains(&name.as_str()));
             Some((HeaderName::from_bytes(name.as_bytes()).ok()?, value))
         })

@@ -1,8 +1,8 @@
-//! What was learned about an endpoint and what is open to it: everything that survives a reload of
-//! the configuration.
+//! What was learned about an endpoint, and its open connections: everything that survives a reload
+//! of the configuration.
 //!
-//! Calls look at atomics. A lock is taken only to record a result and, when something speaks
-//! against the upstream, to see what.
+//! Calls read atomics. A lock is taken only to record a result and, if something speaks against the
+//! upstream, to see what.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU8, AtomicU64, Ordering};
@@ -33,14 +33,14 @@ use crate::upstream::score::Score;
 use crate::upstream::slot_position::SlotPosition;
 use crate::upstream::tracker::{Health, HealthChange, Tracker};
 
-/// Answers that are far too old are a reason to ask for the genesis hash so often at most.
+/// Minimum time between two checks of the genesis hash because of answers that are far too old.
 /// Providers keep some answers for hours.
 const ODD_ANSWERS: Duration = Duration::from_mins(1);
 
-/// How long after it told of a slot a subscription is relied on: a few slots.
+/// How long a subscription is relied on after it reported a slot: a few slots.
 const FED: Duration = Duration::from_secs(1);
 
-/// Things that may speak against an upstream. Each bit is written under the lock of its cause.
+/// Possible reasons against the upstream. Each bit is written under the lock of its cause.
 #[derive(Clone, Copy)]
 pub(super) enum UnfitCause {
     Health = 1,
@@ -51,10 +51,10 @@ pub(super) enum UnfitCause {
 /// The live state of one endpoint.
 pub struct EndpointState {
     id: String,
-    /// What makes it the same endpoint.
+    /// The settings that identify the endpoint.
     identity: EndpointIdentity,
     pub(super) connections: Arc<Http1Connections>,
-    /// Where HTTP/2 may be spoken.
+    /// Present if HTTP/2 may be used.
     pub(super) http2: Option<Arc<Http2Pool>>,
     pub(super) saturation: Saturation,
     pub(super) addresses: Arc<ResolvedAddresses>,
@@ -66,29 +66,29 @@ pub struct EndpointState {
     pub(super) budget_pace: SpendingRate,
     tracker: Mutex<Tracker>,
     pub(super) errors: Mutex<RecentErrors>,
-    /// When its health changed.
+    /// When its health last changed.
     since: Mutex<Instant>,
     genesis: Mutex<Option<String>>,
     ledger: LedgerStart,
     doubts: AtomicU8,
     health: AtomicU8,
-    /// Where it stands, as the tracker has it: slots and times that belong together.
+    /// Its position as the tracker has it: slots and times that belong together.
     stand: ArcSwap<SlotPosition>,
     lag: AtomicU64,
-    /// Told when it must be asked which cluster it belongs to.
+    /// Notified when its cluster must be checked.
     pub(super) in_question: Notify,
-    /// Told when it must be looked at before its next probe: it begins to refuse a method, and may
-    /// refuse everything, or it answers from far behind where it was.
+    /// Notified when it must be checked before its next probe: it begins to refuse a method, and
+    /// may refuse everything, or it answers from far behind where it was.
     pub(super) look_soon: Notify,
     questioned_at: Mutex<Option<Instant>>,
     /// Counts slots that live answers brought.
     fresh: [AtomicU64; 3],
-    /// When a subscription told of a new slot.
+    /// When a subscription last reported a new slot.
     fed_at: Mutex<Option<Instant>>,
     pub(super) metrics: Handles,
 }
 
-/// Settings that make another endpoint when they change.
+/// Settings that make it another endpoint when they change.
 #[derive(Clone, Debug, PartialEq, Eq)]
 struct EndpointIdentity {
     url: config::UpstreamUrl,
@@ -203,7 +203,7 @@ impl EndpointState {
         )
     }
 
-    /// Which HTTP it is spoken to in, once a connection has shown it.
+    /// Which HTTP version it uses, once a connection has shown it.
     pub(super) fn http(&self) -> Option<&'static str> {
         let older = || (self.connections.busy() + self.connections.idle() > 0).then_some("1.1");
         match &self.http2 {
@@ -213,7 +213,7 @@ impl EndpointState {
         }
     }
 
-    /// Closes connections that nobody needs.
+    /// Closes connections that are not needed.
     pub(super) fn prune_connections(&self, now: Instant) {
         self.connections.prune(&self.addresses, now);
         if let Some(http2) = &self.http2 {
@@ -240,17 +240,17 @@ impl EndpointState {
         Health::ALL.get(number).copied().unwrap_or(Health::Unprobed)
     }
 
-    /// A good answer came after `latency`. `quantile`, in 0..1, is the one asked for later.
+    /// A good answer arrived after `latency`. `quantile`, in 0..1, is the one requested later.
     pub fn observe_latency(&self, method: Method, latency: Duration, quantile: f64) {
         self.latencies.observe(method, latency, quantile);
     }
 
-    /// A call is asked here as well, because another upstream has not answered it.
+    /// A call is sent here as well, because another upstream has not answered it.
     pub fn hedged(&self) {
         self.metrics.hedged.inc();
     }
 
-    /// The answer to such a call was the first that could be used.
+    /// The answer to such a call was the first usable one.
     pub fn won_hedge(&self) {
         self.metrics.hedge_won.inc();
     }
@@ -270,14 +270,14 @@ impl EndpointState {
         self.stand.load()
     }
 
-    /// An answer that came just now was read at a slot that is no news: it still stands there.
+    /// An answer that arrived just now was read at a slot that is not new: it is still there.
     pub(super) fn stands_at(&self, slot: Slot, commitment: Commitment, now: Instant) {
         let mut tracker = self.tracker.lock();
         tracker.stands_at(slot, commitment, now);
         self.publish(tracker.stand());
     }
 
-    /// Feeds the tracker and publishes what it concludes.
+    /// Feeds the tracker and publishes its conclusions.
     pub(super) fn track(
         &self,
         limits: &config::Health,
@@ -303,7 +303,7 @@ impl EndpointState {
         transition
     }
 
-    /// One line for each change: a warning where it can serve no longer, with what probably helps.
+    /// Logs each change: a warning if it can no longer serve, with what probably helps.
     fn tell(&self, tracker: &Tracker, from: Health, to: Health, lasted: Duration) {
         let (upstream, from, lag) = (&self.id, from.label(), tracker.lag());
         let after_seconds = seconds(lasted);
@@ -339,7 +339,8 @@ impl EndpointState {
         self.tracker.lock().is_in_doubt()
     }
 
-    /// Why it is not healthy, for people: in words, in a few characters, and what probably helps.
+    /// Why it is not healthy, for people: as a sentence, in a few characters, and what probably
+    /// helps.
     pub(super) fn cause(&self) -> (Option<String>, Option<String>, Option<&'static str>) {
         let tracker = self.tracker.lock();
         (tracker.cause(), tracker.short_cause(), tracker.cure())
@@ -362,7 +363,7 @@ impl EndpointState {
         }
     }
 
-    /// Its slots leave what the clock explains: it is to be asked which cluster it belongs to.
+    /// Its slots are not explained by the clock: its cluster is to be checked.
     pub(super) fn question(&self, now: Instant) {
         let mut questioned_at = self.questioned_at.lock();
         let lately = |at: Instant| now.saturating_duration_since(at) < ODD_ANSWERS;
@@ -372,7 +373,7 @@ impl EndpointState {
         }
     }
 
-    /// Notes that a live answer brought a new slot.
+    /// Records that a live answer brought a new slot.
     pub(super) fn freshen(&self, commitment: Commitment) {
         if let Some(count) = self.fresh.get(commitment.index()) {
             count.fetch_add(1, Ordering::Relaxed);
@@ -386,12 +387,12 @@ impl EndpointState {
             .map_or(0, |count| count.load(Ordering::Relaxed))
     }
 
-    /// Notes that a subscription told of a new slot.
+    /// Records that a subscription reported a new slot.
     pub(super) fn fed(&self, now: Instant) {
         *self.fed_at.lock() = Some(now);
     }
 
-    /// Whether subscriptions tell where it stands, so that it need not be asked.
+    /// Whether subscriptions report its slots, so that it need not be probed for them.
     pub(super) fn is_fed(&self, now: Instant) -> bool {
         let lately = |at: Instant| now.saturating_duration_since(at) < FED;
         self.fed_at.lock().is_some_and(lately)
@@ -405,7 +406,7 @@ impl EndpointState {
         *self.genesis.lock() = Some(hash);
     }
 
-    /// The oldest slot of its history, as far as it has said so.
+    /// The oldest slot of its history, as far as it has reported it.
     pub fn oldest(&self) -> Option<Slot> {
         self.ledger.oldest()
     }
@@ -416,13 +417,13 @@ impl EndpointState {
         self.show_oldest();
     }
 
-    /// This is the first block it can give.
+    /// This is the first block it can return.
     pub(super) fn history_begins(&self, slot: Slot) {
         self.ledger.begins(slot);
         self.show_oldest();
     }
 
-    /// It has refused an older block with the words that this one is its first.
+    /// It has refused an older block, naming this one as its first.
     pub fn has_pruned(&self, first: Slot) {
         self.ledger.has_pruned(first);
         self.show_oldest();
@@ -436,7 +437,7 @@ impl EndpointState {
     }
 }
 
-/// One call under way, counted as long as this lives.
+/// One call in progress, counted while this lives.
 #[derive(Debug)]
 pub(super) struct InFlightGuard(Arc<EndpointState>);
 

@@ -1,5 +1,5 @@
-//! The last errors of one upstream, for people: what it said to which method, with which HTTP status,
-//! and since when. Nothing is decided by them.
+//! The last errors of one upstream, for people: its answers by method, with their HTTP status, and
+//! since when. Nothing is decided by them.
 
 use std::collections::{HashMap, HashSet};
 use std::time::Duration;
@@ -11,27 +11,27 @@ use crate::upstream::hold_off::LONGEST_NAME;
 
 /// Methods remembered; names come from clients.
 const MOST: usize = 128;
-/// The same line is not told again within this time, however often its cause comes and goes.
+/// The same line is not logged again within this time, however often its cause comes and goes.
 const APART: Duration = Duration::from_mins(1);
 
 /// An error of one method.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct LastError {
     pub(super) kind: FaultKind,
-    /// None where no answer came.
+    /// `None` if no answer arrived.
     pub(super) status: Option<u16>,
     /// The first of this kind since the method was served.
     pub(super) since: Instant,
     pub(super) at: Instant,
 }
 
-/// What was heard of one upstream.
+/// The errors of one upstream.
 #[derive(Debug, Default)]
 pub(super) struct RecentErrors {
     last: Option<(Box<str>, LastError)>,
     methods: HashMap<Box<str>, LastError>,
     told: HashMap<(&'static str, Box<str>), Instant>,
-    /// What was told to be refused, and not yet to be served again.
+    /// Methods logged as refused, and not yet as served again.
     refused: HashSet<Box<str>>,
 }
 
@@ -65,13 +65,14 @@ impl RecentErrors {
         self.methods.insert(method.into(), error);
     }
 
-    /// The method is served. Whether it was told to be refused, so that this is to be told too.
+    /// The method is served. Returns whether it was logged as refused, so that this is to be logged
+    /// too.
     pub(super) fn served(&mut self, method: &str) -> bool {
         self.methods.remove(method);
         self.refused.remove(method)
     }
 
-    /// Whether it is to be told that the method (`*` for all) is refused.
+    /// Whether the refusal of the method (`*` for all) is to be logged.
     pub(super) fn is_refused(&mut self, method: &str, now: Instant) -> bool {
         let news = self.is_news("refused", method, now);
         if news {
@@ -91,7 +92,7 @@ impl RecentErrors {
             .map(|(method, error)| (&**method, *error))
     }
 
-    /// Whether a line on this topic and method is worth telling: not told a moment ago.
+    /// Whether a line on this topic and method is to be logged: not if it was a moment ago.
     pub(super) fn is_news(&mut self, topic: &'static str, method: &str, now: Instant) -> bool {
         let lately = |at: &Instant| now.saturating_duration_since(*at) < APART;
         let key = (topic, Box::from(method));

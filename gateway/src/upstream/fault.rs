@@ -1,10 +1,10 @@
-//! What goes wrong below HTTP: a fault of the connection, and how far the request had come.
+//! Faults of the connection, below HTTP, and how far the request had got.
 
 use crate::framing::BadBody;
 use crate::solana::FaultKind;
 use crate::upstream::response::BadResponse;
 
-/// No usable answer, by fault of the connection.
+/// No usable answer, because of the connection.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("{}", kind.label())]
 pub struct TransportFault {

@@ -1,4 +1,4 @@
-//! The verdicts on an upstream, and what is said about them to people.
+//! The verdicts on an upstream's health.
 
 /// The verdict on one upstream. The order is that of preference when none is healthy.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -14,13 +14,13 @@ pub enum Health {
     Stale,
     /// Its slot does not move.
     Stopped,
-    /// Its slots have jumped: it is asked for its genesis hash, and not believed before.
+    /// Its slots have jumped: its genesis hash is being checked, and its slots do not count before.
     Suspect,
     /// Its probes fail.
     Failing,
-    /// Its block height cannot be: not below the slot.
+    /// Its block height is impossible: not below the slot.
     Implausible,
-    /// Another genesis hash. Never asked, not even when nothing else is left.
+    /// Another genesis hash. Never used, not even when nothing else is left.
     WrongCluster,
 }
 
@@ -53,12 +53,12 @@ impl Health {
         }
     }
 
-    /// Whether its slots may say where the cluster is.
+    /// Whether its slots may count for the tip.
     pub(super) fn knows_the_tip(self) -> bool {
         !matches!(self, Self::WrongCluster | Self::Implausible | Self::Stopped)
     }
 
-    /// Whether it was in service, so that the wider bound applies to leave it.
+    /// Whether it was in service, so that the wider limit applies for leaving it.
     pub(super) fn serves(self) -> bool {
         matches!(self, Self::Healthy | Self::Unprobed)
     }
@@ -71,7 +71,7 @@ pub(super) struct HealthChange {
     pub(super) to: Health,
 }
 
-/// The result of `getBlockHeight` held against the slot.
+/// The result of `getBlockHeight` compared with the slot.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum HeightCheck {
     Plausible,

@@ -1,12 +1,12 @@
-//! What the header fields of a reply tell about limits, keys and content. Every version of HTTP
-//! reads them here, so that a provider is understood the same way over each.
+//! What the header fields of a reply say about limits, keys and content. Every HTTP version reads
+//! them here, so that a provider is understood the same way over each.
 
 use std::time::{Duration, UNIX_EPOCH};
 
 use crate::solana::ReplyHints;
 
-/// Takes what one field says, if anybody asked for it. Length first: it differs for nearly all
-/// names, and no name is compared needlessly.
+/// Reads one field, if it is of interest. Length first: it differs for nearly all names, so that
+/// few names are compared.
 pub(super) fn read(hints: &mut ReplyHints, name: &str, value: &[u8]) {
     let is = |known: &str| name.eq_ignore_ascii_case(known);
     match name.len() {
@@ -36,7 +36,7 @@ pub(super) fn number(value: &[u8]) -> Option<u64> {
     std::str::from_utf8(digits).ok()?.parse().ok()
 }
 
-/// Whole seconds, or with a fraction as some servers write them, which counts as a whole one.
+/// Whole seconds, or with a fraction as some servers write them, rounded up.
 fn seconds(value: &[u8]) -> Option<Duration> {
     let value = value.trim_ascii();
     let dot = value.iter().position(|byte| *byte == b'.');

@@ -1,8 +1,8 @@
-//! How far back each upstream's history reaches, and who may have what another has not.
+//! How far back each upstream's history reaches, and which upstreams may have what another lacks.
 //!
-//! Bought and public upstreams count as archives unless `capabilities` says otherwise: what their
-//! front node says of its own ledger is not what the provider keeps. A local one is taken at its
-//! word. Pure but for the atomics that hold what was learned.
+//! Paid and public upstreams count as archives unless `capabilities` says otherwise: what their
+//! front node reports of its own ledger is not what the provider keeps. A local one's report
+//! counts. Pure except for the atomics that hold what was learned.
 
 use std::sync::atomic::{AtomicU64, Ordering};
 
@@ -22,11 +22,11 @@ mod tests;
 pub enum HistoryReach {
     /// To the beginning: the configuration says so.
     Archive,
-    /// To the beginning, as those of its tier do. With where it says that it begins.
+    /// To the beginning, like those of its tier. With the beginning it reports.
     Presumed(Option<Slot>),
-    /// From this slot on, by what it says of itself.
+    /// From this slot on, as it reports.
     From(Slot),
-    /// It has not said.
+    /// Not reported.
     Unknown,
     /// It keeps none.
     Nothing,
@@ -46,7 +46,7 @@ impl HistoryReach {
         }
     }
 
-    /// Whether what it does not have in this slot is not there.
+    /// Whether something it lacks in this slot does not exist.
     pub fn covers(self, slot: Slot) -> bool {
         match self {
             Self::Archive => true,
@@ -69,7 +69,7 @@ impl HistoryReach {
         matches!(self, Self::Archive | Self::Presumed(_))
     }
 
-    /// The smaller the deeper. What is presumed is less than what is known.
+    /// Smaller is deeper. A presumed archive ranks behind a known one.
     fn depth(self) -> HistoryDistance {
         match self {
             Self::Archive => (0, 0),
@@ -107,10 +107,10 @@ impl Upstream {
     }
 }
 
-/// Others who may have what one upstream has not.
+/// Other upstreams that may have what one lacks.
 #[derive(Clone, Copy, Debug)]
 pub struct DeeperUpstreams<'a> {
-    /// Who has not got it.
+    /// The upstream that lacks it.
     pub than: &'a Upstream,
     /// How it said so.
     pub word: AbsenceWording,
@@ -132,9 +132,9 @@ impl DeeperUpstreams<'_> {
         )
     }
 
-    /// How likely the other has it, and what it costs to be wrong: in a known slot whoever has it
-    /// will do, and one's own node is nearer than a deep archive; elsewhere the deepest is asked,
-    /// because only one is.
+    /// How likely the other has it, and what it costs to be wrong: for a known slot any upstream
+    /// that has it will do, and one's own node is nearer than a deep archive; otherwise the deepest
+    /// is asked, because only one is.
     pub(super) fn distance(&self, other: &Upstream, now: Instant) -> HistoryDistance {
         let reach = other.reach(now);
         match self.place {
@@ -144,7 +144,7 @@ impl DeeperUpstreams<'_> {
     }
 }
 
-/// Whether an upstream may have what another says it has not.
+/// Whether an upstream may have what another says it lacks.
 fn may_have(
     word: AbsenceWording,
     place: HistoryPosition,
@@ -160,7 +160,7 @@ fn may_have(
         (AbsenceWording::Skipped, HistoryPosition::From(slot)) if !said_by.is_archive() => {
             other.may_cover(slot)
         }
-        // It says itself that it has not got it; its own reach is no measure then.
+        // It says itself that it lacks it; its own reach does not matter then.
         (AbsenceWording::Refused, HistoryPosition::From(slot)) => {
             other != HistoryReach::Unknown && other.may_cover(slot)
         }
@@ -172,7 +172,7 @@ fn may_have(
     }
 }
 
-/// What an upstream has said of where its history begins.
+/// Where an upstream reports that its history begins.
 #[derive(Debug)]
 pub(super) struct LedgerStart {
     /// `u64::MAX` while it is not known.
@@ -186,7 +186,7 @@ struct HistoryReport {
     start: Option<Slot>,
     /// It has named a first block.
     first: bool,
-    /// It has said 0 although its ledger begins later.
+    /// It has reported 0 although its ledger begins later.
     zero: bool,
 }
 
@@ -205,7 +205,7 @@ impl LedgerStart {
         (oldest != u64::MAX).then_some(Slot(oldest))
     }
 
-    /// `minimumLedgerSlot`. Counts where the node names no first block.
+    /// `minimumLedgerSlot`. Counts if the node names no first block.
     pub(super) fn starts(&self, slot: Slot) {
         let mut heard = self.heard.lock();
         heard.start = Some(slot);
@@ -214,8 +214,8 @@ impl LedgerStart {
         }
     }
 
-    /// `getFirstAvailableBlock`. A node that has just been started says 0 until it has rooted two
-    /// slots, and so does one with long-term storage, but that one goes on saying it.
+    /// `getFirstAvailableBlock`. A node that has just been started reports 0 until it has rooted
+    /// two slots; one with long-term storage reports it permanently.
     pub(super) fn begins(&self, slot: Slot) {
         let mut heard = self.heard.lock();
         let doubtful = slot == Slot(0) && heard.start.is_some_and(|start| start > Slot(1));

@@ -1,8 +1,8 @@
-//! What an upstream has refused: pauses after "too many requests", methods it does not serve,
+//! What an upstream has refused: hold-offs after "too many requests", methods it does not serve,
 //! capabilities it lacks, and what it refused although others did not ([`refusals`]). Pure: time
-//! and chance come from outside. How long a pause is, is [`super::pause`]'s.
+//! and randomness are passed in. [`super::pause`] decides how long a pause is.
 //!
-//! None of this says that the upstream is broken, so none of it touches the breaker.
+//! None of this means that the upstream is broken, so none of it affects the breaker.
 
 mod refusals;
 
@@ -21,32 +21,32 @@ pub(super) use refusals::{FIRST_PAUSE, RefusalKind};
 #[cfg(test)]
 mod tests;
 
-/// How long a learned refusal is believed before it is tried again.
+/// How long a learned refusal counts before it is tried again.
 pub(super) const REFUSAL: Duration = Duration::from_mins(10);
 
-/// Most unknown methods remembered per upstream. Their names come from clients, who must be able
-/// neither to fill the memory nor to keep what is known of other methods out of it.
+/// Maximum number of unknown methods remembered per upstream. Their names come from clients, which
+/// must neither fill the memory nor displace what is known of other methods.
 const MOST_UNKNOWN: usize = 200;
-/// An upstream that refuses so many methods, and answers none, is doubted as a whole.
+/// If an upstream refuses this many methods and serves none, it is doubted as a whole.
 const MANY_METHODS: usize = 3;
-/// Longer names are no methods of anybody's.
+/// Longer names cannot be methods.
 pub(super) const LONGEST_NAME: usize = 64;
 
-/// What a call may be refused for.
+/// Why a call may be refused.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum RefusedSubject {
-    /// The upstream, or this method of it, rests.
+    /// The upstream, or this method of it, is held off.
     Resting(PauseRemainder),
-    /// The upstream rests, and would not serve the method if it did not.
+    /// The upstream is held off, and would not serve the method otherwise.
     RestingAndClosed,
     /// It does not serve the method.
     MethodClosed,
 }
 
-/// Something that is held against an upstream.
+/// One hold-off.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Hold<'a> {
-    /// None: against all of it.
+    /// `None`: of the whole upstream.
     pub(super) method: Option<&'a str>,
     pub(super) cause: HoldCause,
     /// Until calls are sent again.
@@ -77,7 +77,7 @@ impl HoldCause {
         Self::Refused,
     ];
 
-    /// The word in `/status`.
+    /// The label in `/status`.
     pub const fn label(self) -> &'static str {
         match self {
             Self::Key => "key-refused",
@@ -94,9 +94,9 @@ pub(super) struct HoldOff {
     upstream: Pause,
     methods: HashMap<Box<str>, MethodMemory>,
     lacks: Vec<(Capability, Instant)>,
-    /// What it refused of anything, once it seems to refuse everything.
+    /// Its refusals of any method, once it seems to refuse everything.
     everything: Refusals,
-    /// When the last call that was answered well had begun.
+    /// When the last successful call began.
     served: Option<Instant>,
 }
 
@@ -108,7 +108,7 @@ struct MethodMemory {
 }
 
 impl HoldOff {
-    /// Whether nothing is held against the upstream.
+    /// Whether there is no hold-off.
     pub(super) fn is_clear(&self, now: Instant) -> bool {
         self.upstream.left(now).is_none()
             && self.lacks.iter().all(|(_, until)| *until <= now)
@@ -120,8 +120,8 @@ impl HoldOff {
             })
     }
 
-    /// Whether a call should go elsewhere because of what was refused to others like it. `question`
-    /// is made only if it matters.
+    /// Whether a call should go elsewhere because similar ones were refused. `question` is computed
+    /// only if needed.
     pub(super) fn refuses(&self, method: &str, question: impl Fn() -> u64, now: Instant) -> bool {
         let memory = self.methods.get(method);
         self.everything.excludes(&question, now)
@@ -129,7 +129,7 @@ impl HoldOff {
     }
 
     /// It refused what another upstream then served. Returns the pause if the method, or all of it,
-    /// rests from now on.
+    /// is held off from now on.
     pub(super) fn refused(
         &mut self,
         method: &str,
@@ -152,7 +152,7 @@ impl HoldOff {
         Some(pause)
     }
 
-    /// A call is sent in spite of what was refused, to see whether it still is.
+    /// A call is sent in spite of earlier refusals, as a trial.
     pub(super) fn begin_trial(&mut self, method: &str, now: Instant) {
         self.everything.begin_trial(now);
         if let Some(memory) = self.methods.get_mut(method) {
@@ -160,7 +160,7 @@ impl HoldOff {
         }
     }
 
-    /// A call that began at `started` was answered well.
+    /// A call that began at `started` was successful.
     pub(super) fn served(&mut self, started: Instant) {
         self.served = self.served.max(Some(started));
         if self.everything.are_before(started) {
@@ -197,8 +197,8 @@ impl HoldOff {
         self.refusal(method, now, Duration::ZERO).is_some()
     }
 
-    /// Whether the upstream is not to be probed with this method for now. A refused key is no wish to
-    /// be left alone, and what is closed to calls need not be to probes.
+    /// Whether the upstream is not to be probed with this method for now. A refused key is not a
+    /// request to be held off, and what is unavailable to calls need not be to probes.
     pub(super) fn keeps_probes_away(&self, method: &str, now: Instant) -> bool {
         let whole = self.upstream.rest(now, Duration::ZERO);
         let memory = self.methods.get(method);
@@ -207,7 +207,7 @@ impl HoldOff {
         rests.any(|rest| rest.cause != PauseCause::Key)
     }
 
-    /// What is held against the upstream at present, and against which method: nothing for all.
+    /// The current hold-offs, with their method: `None` for all.
     pub(super) fn holds(&self, now: Instant) -> Vec<Hold<'_>> {
         let cause_of = |cause: PauseCause| match cause {
             PauseCause::Limit => HoldCause::RateLimited,
@@ -249,7 +249,7 @@ impl HoldOff {
         holds
     }
 
-    /// Takes the trial call that a guessed pause lets through; `false` when another has it.
+    /// Takes the trial call that a guessed pause allows; `false` if another call has it.
     pub(super) fn take_trial(&mut self, method: &str, now: Instant, trial: Duration) -> bool {
         let due = match self.refusal(method, now, trial) {
             Some(RefusedSubject::Resting(rest)) => rest.next.is_zero(),
@@ -271,7 +271,7 @@ impl HoldOff {
             .any(|(lacked, until)| *lacked == capability && *until > now)
     }
 
-    /// How long the upstream as a whole rests.
+    /// How long the upstream as a whole is held off.
     pub(super) fn resting(&self, now: Instant) -> Option<Duration> {
         self.upstream.left(now)
     }
@@ -294,7 +294,7 @@ impl HoldOff {
         rest.is_some_and(|rest| rest.cause == PauseCause::Key)
     }
 
-    /// The whole upstream is to rest. `chance` lies in 0..1 and spreads the pauses of several
+    /// Holds off the whole upstream. `chance` is in 0..1 and spreads the pauses of several
     /// gateways.
     pub(super) fn rest(
         &mut self,
@@ -321,7 +321,7 @@ impl HoldOff {
         }
     }
 
-    /// The upstream does not serve this method. Returns whether that is news.
+    /// The upstream does not serve this method. Returns whether that is new.
     pub(super) fn close_method(&mut self, method: &str, now: Instant) -> bool {
         let Some(memory) = self.memory(method, now) else {
             return false;
@@ -331,16 +331,16 @@ impl HoldOff {
         news
     }
 
-    /// The upstream cannot do this.
+    /// The upstream lacks this capability.
     pub(super) fn learn_lack(&mut self, capability: Capability, now: Instant) {
         self.lacks
             .retain(|(lacked, until)| *lacked != capability && *until > now);
         self.lacks.push((capability, now + REFUSAL));
     }
 
-    /// A good answer to `method` clears what was held against it and against the upstream, unless
-    /// the call had `started` before the refusal: among calls under way together some are still
-    /// served when the others are refused. Returns whether the gateway's key was refused before.
+    /// A good answer to `method` clears the hold-offs of it and of the upstream, unless the call
+    /// had `started` before the refusal: among concurrent calls some are still served when others
+    /// are refused. Returns whether the gateway's key was refused before.
     pub(super) fn clear(&mut self, method: &str, started: Instant) -> bool {
         let mut key_taken = false;
         if self.upstream.is_before(started) {
@@ -360,9 +360,9 @@ impl HoldOff {
         key_taken
     }
 
-    /// A probe that `started` then was answered well: the upstream takes calls again, if nothing
-    /// but a guess kept them from it. What it named itself, used-up credits and a refused key are
-    /// not taken back by an answer to a probe, which may cost nothing and need no key.
+    /// A probe that began at `started` was successful: the upstream accepts calls again, if only a
+    /// guess kept them from it. A pause that it named itself, used-up credits and a refused key are
+    /// not cleared by a probe, which may cost nothing and need no key.
     pub(super) fn clear_guess(&mut self, started: Instant, now: Instant) {
         if self.upstream.is_before(started) && self.upstream.is_guess(now) {
             self.upstream = Pause::default();

@@ -6,8 +6,8 @@
 //! ```
 //!
 //! The `h2` library speaks the protocol, over streams that Pingora's connector opens; so names,
-//! addresses, TLS and time limits are those of HTTP/1.1. When a call is repeated, and where, is
-//! decided by [`crate::upstream::client`].
+//! addresses, TLS and time limits are those of HTTP/1.1. [`crate::upstream::client`] decides when
+//! and where a call is repeated.
 
 mod exchange;
 mod incoming;

@@ -5,14 +5,14 @@ use perijove_core::Slot;
 use super::{EPOCH_SLOTS, Retention};
 use crate::jsonrpc::{Cursor, Token};
 
-/// How long the history of a slot that is not final yet may be given: it changes only when the
-/// slot is forked away, which has not happened to a confirmed one so far.
+/// How long the history of a slot that is not final yet may be reused: it changes only if the slot
+/// is forked away, which has not happened to a confirmed one so far.
 pub(super) const HISTORY_SLOTS: u32 = 4;
 
-/// `getTransaction`: the result's `slot`. Nodes put it before or behind the transaction's logs, so
-/// kilobytes may have to be read over.
+/// `getTransaction`: the result's `slot`. Nodes put it before or after the transaction's logs, so
+/// kilobytes may have to be skipped.
 ///
-/// A `blockTime` of `null` is one that the node has not written down yet: not to be kept for good.
+/// A `blockTime` of `null` is one that the node has not stored yet: not to be kept permanently.
 pub(super) fn transaction(result: &[u8]) -> Retention {
     match slot_and_time(result) {
         Some((slot, true)) => Retention::Pinned {
@@ -48,7 +48,7 @@ fn slot_and_time(result: &[u8]) -> Option<(Slot, bool)> {
     Some((slot?, true))
 }
 
-/// `getBlock`: the slot in the call. The block itself, megabytes of it, says nothing of its slot.
+/// `getBlock`: the slot in the call. The block itself, megabytes of it, does not contain its slot.
 pub(super) fn block(slot: Option<Slot>, token: Token) -> Retention {
     match (slot, token) {
         (Some(about), Token::Object) => Retention::Pinned {
@@ -67,8 +67,8 @@ pub(super) fn block_time(slot: Option<Slot>, token: Token) -> Retention {
     }
 }
 
-/// `getInflationReward` for an epoch that was named: paid when the last of its rewards is. `None`
-/// while one is missing: the payments take some slots.
+/// `getInflationReward` for a given epoch: paid when the last of its rewards is. `None` while one
+/// is missing: the payments take some slots.
 pub(super) fn rewards(params: Option<&[u8]>, result: &[u8]) -> Option<Retention> {
     parameter(params?, 1)?.member(b"epoch")?.unsigned()?;
     let mut cursor = Cursor::new(result);
@@ -87,7 +87,7 @@ pub(super) fn rewards(params: Option<&[u8]>, result: &[u8]) -> Option<Retention>
     })
 }
 
-/// `getLeaderSchedule`: of the epoch of the slot in the call, or of the present epoch.
+/// `getLeaderSchedule`: of the epoch of the slot in the call, or of the current epoch.
 pub(super) fn leaders(params: Option<&[u8]>, token: Token) -> Retention {
     let slot = params
         .and_then(|params| parameter(params, 0))

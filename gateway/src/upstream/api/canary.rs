@@ -1,4 +1,4 @@
-//! Asks one upstream for the same quote again and again, and resolves its name.
+//! Requests the canary quote from one upstream regularly, and resolves its name.
 
 use std::sync::Arc;
 
@@ -19,7 +19,7 @@ use crate::upstream::fault::TransportFault;
 /// A quote is smaller.
 const MOST_BYTES: usize = 256 * 1024;
 
-/// Does so for ever.
+/// Runs until it is aborted.
 pub(super) async fn watch(upstream: Arc<ApiUpstream>, rpc: Arc<Pool>) {
     let interval = if upstream.settings.metered {
         upstream.health.metered_interval
@@ -30,7 +30,7 @@ pub(super) async fn watch(upstream: Arc<ApiUpstream>, rpc: Arc<Pool>) {
     resolve(&upstream).await;
     loop {
         look(&upstream, &rpc).await;
-        // Not all at the same moment.
+        // Spread, so that not all are requested at the same moment.
         sleep(interval.mul_f64(0.9 + 0.2 * fastrand::f64())).await;
         let now = Instant::now();
         upstream
@@ -58,7 +58,7 @@ async fn look(upstream: &Arc<ApiUpstream>, rpc: &Pool) {
         .metrics
         .budget(upstream.organisation.left(begun));
     upstream.state.saturation.settle(begun);
-    // An upstream that asked to be left alone is.
+    // A held-off upstream is not asked.
     if upstream.wait(Product::Quote, begun).is_some() {
         return;
     }
@@ -84,7 +84,7 @@ async fn look(upstream: &Arc<ApiUpstream>, rpc: &Pool) {
     }
 }
 
-/// What follows from one.
+/// Draws the conclusions from one.
 fn concluded(
     upstream: &Arc<ApiUpstream>,
     reply: Result<ApiReply, TransportFault>,
@@ -123,7 +123,7 @@ fn concluded(
         ticket.refused_canary(fault, now);
     }
     state.metrics.bad.inc();
-    // What it refuses for another reason than its state says nothing of that.
+    // A refusal for another reason than its state says nothing about its state.
     (!fault.is_refusal()).then(|| state.silent(&upstream.health))
 }
 

@@ -1,4 +1,4 @@
-//! What is concluded from the canary quotes of one upstream. Pure: time comes from outside.
+//! Conclusions from the canary quotes of one upstream. Pure: the time is passed in.
 
 use std::time::Duration;
 
@@ -14,9 +14,9 @@ pub enum Fitness {
     #[default]
     Unknown,
     Fit,
-    /// Its markets are too old.
+    /// Its market state is too old.
     Lagging,
-    /// It does not answer as it should.
+    /// It does not answer correctly.
     Failing,
 }
 
@@ -31,14 +31,14 @@ impl Fitness {
     }
 }
 
-/// What was seen of one upstream.
+/// Observations of one upstream.
 #[derive(Debug, Default)]
 pub(super) struct ApiHealth {
     fitness: Fitness,
     failures: u32,
     /// How many slots its last quote was behind.
     lag: Option<u64>,
-    /// When it came back last.
+    /// When it last recovered.
     recovered: Option<Instant>,
 }
 
@@ -55,7 +55,7 @@ impl ApiHealth {
         matches!(self.fitness, Fitness::Unknown | Fitness::Fit)
     }
 
-    /// A quote came, from markets as they were at `slot`; the cluster is at `tip`.
+    /// A quote arrived, from the market state at `slot`; the cluster is at `tip`.
     pub(super) fn quoted(
         &mut self,
         slot: Option<Slot>,
@@ -76,7 +76,7 @@ impl ApiHealth {
         self.fitness = next;
     }
 
-    /// No quote came.
+    /// No quote arrived.
     pub(super) fn failed(&mut self, limits: &JupiterHealth) {
         self.failures = self.failures.saturating_add(1);
         if self.failures >= limits.failures {
@@ -89,7 +89,7 @@ impl ApiHealth {
         self.recovered = Some(now);
     }
 
-    /// The share of its requests that it gets, in thousandths: less while it has just come back.
+    /// The share of requests that it gets, in thousandths: less while it has just recovered.
     pub(super) fn share(&self, now: Instant, slow_start: Duration) -> u64 {
         let Some(recovered) = self.recovered else {
             return 1000;
@@ -98,7 +98,7 @@ impl ApiHealth {
         if since >= slow_start {
             return 1000;
         }
-        // A tenth at once: nothing is learned of one that gets nothing.
+        // A tenth at once: nothing is learned about an upstream that gets nothing.
         let part = since.as_millis() * 900 / slow_start.as_millis().max(1);
         100 + u64::try_from(part).unwrap_or(900)
     }
@@ -131,7 +131,7 @@ mod tests {
             health.quoted(Some(Slot(slot)), tip, now, &limits());
             assert_eq!(health.fitness(), fitness, "{slot}");
         }
-        // Without a slot of either, nothing is held against it.
+        // Without a slot of either, nothing is concluded.
         health.quoted(None, tip, now, &limits());
         health.quoted(Some(Slot(1)), None, now, &limits());
         assert_eq!((health.fitness(), health.lag()), (Fitness::Fit, None));

@@ -1,4 +1,5 @@
-//! The pauses that upstreams ask for. Executions are limited on their own; all else shares one limit.
+//! Hold-offs requested by upstreams. Executions have a limit of their own; everything else shares
+//! one.
 
 use std::time::Duration;
 
@@ -6,11 +7,11 @@ use tokio::time::Instant;
 
 use crate::jupiter::{ApiFault, Product};
 
-/// How long an upstream is left alone that asks for it and does not say how long: doubled up to the
-/// longest with each time it asks again.
+/// Hold-off of an upstream that asks for one without a duration: doubled up to the longest each
+/// further time.
 const PAUSE: Duration = Duration::from_secs(1);
 const LONGEST_PAUSE: Duration = Duration::from_mins(1);
-/// The same for one that refuses the gateway's key, or whose firewall does not let it pass.
+/// The same for one that refuses the gateway's key, or whose firewall blocks it.
 const REFUSED: Duration = Duration::from_mins(1);
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -28,7 +29,7 @@ impl LimitBucket {
     }
 }
 
-/// A pause that was asked for.
+/// One hold-off.
 #[derive(Clone, Copy, Debug, Default)]
 struct ApiHold {
     until: Option<Instant>,
@@ -44,17 +45,17 @@ impl ApiHold {
     }
 }
 
-/// One for each limit.
+/// One hold-off per limit.
 #[derive(Debug, Default)]
 pub(super) struct ApiHolds([ApiHold; 2]);
 
 impl ApiHolds {
-    /// How long a request is to wait.
+    /// How long a request has to wait.
     pub(super) fn left(&self, product: Product, now: Instant) -> Option<Duration> {
         self.0.get(LimitBucket::of(product) as usize)?.left(now)
     }
 
-    /// The longest of all, and why.
+    /// The longest of all, and its reason.
     pub(super) fn longest(&self, now: Instant) -> Option<(Duration, &'static str)> {
         let held = self.0.iter();
         held.filter_map(|hold| Some((hold.left(now)?, hold.reason)))

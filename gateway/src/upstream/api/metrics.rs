@@ -1,4 +1,4 @@
-//! What is counted of the upstreams of Jupiter's API.
+//! Metrics of the upstreams of Jupiter's API.
 
 use prometheus::{
     Histogram, HistogramOpts, HistogramVec, IntCounter, IntCounterVec, IntGauge, IntGaugeVec, Opts,
@@ -22,7 +22,7 @@ pub struct ApiMetrics {
 /// The series of one upstream.
 #[derive(Debug)]
 pub(super) struct UpstreamSeries {
-    /// 1 while it is asked as usual.
+    /// 1 while it is healthy.
     pub(super) fit: IntGauge,
     /// Slots that its last quote was behind.
     pub(super) age: IntGauge,
@@ -30,7 +30,7 @@ pub(super) struct UpstreamSeries {
     pub(super) opened: IntCounter,
     pub(super) good: IntCounter,
     pub(super) bad: IntCounter,
-    /// Requests that found all connections in use, and how long each waited.
+    /// Requests that waited because all connections were in use, and how long each waited.
     pub(super) saturated: IntCounter,
     pub(super) waited: Histogram,
     attempts: IntCounterVec,
@@ -111,7 +111,7 @@ impl ApiMetrics {
         }
     }
 
-    /// The upstream is no more: its gauges would tell of the past for ever.
+    /// The upstream was removed: its gauges would show the past for ever.
     pub(super) fn forget(&self, id: &str) {
         for family in [&self.fit, &self.age, &self.breaker, &self.budget_left] {
             // It may have been forgotten already.

@@ -1,5 +1,5 @@
-//! What the upstreams of one organisation have in common, whatever their keys: the requests that it has
-//! bought, and the pauses that it was asked for. Jupiter counts both by organisation.
+//! State shared by the upstreams of one organisation, whatever their keys: its budget, and its
+//! hold-offs. Jupiter counts requests by organisation.
 
 use std::time::Duration;
 
@@ -12,7 +12,7 @@ use crate::config;
 use crate::jupiter::{ApiFault, Product};
 use crate::limit::Budget;
 
-/// An organisation; an upstream that names none is one of its own.
+/// An organisation; an upstream that names none has one of its own.
 #[derive(Debug, Default)]
 pub(super) struct Organisation {
     budget: Budget,
@@ -20,12 +20,12 @@ pub(super) struct Organisation {
 }
 
 impl Organisation {
-    /// Takes the settings of its upstreams over; what is used up stays used up.
+    /// Applies the settings of its upstreams; what is used up stays used up.
     pub(super) fn set(&self, budget: Option<&config::Budget>) {
         self.budget.set(budget.map(|budget| &budget.rate));
     }
 
-    /// How long its upstreams are to be left alone.
+    /// How long its upstreams are held off.
     pub(super) fn wait(&self, product: Product, now: Instant) -> Option<Duration> {
         let held = self.holds.lock().left(product, now);
         let spent = match product {
@@ -35,7 +35,7 @@ impl Organisation {
         held.max(spent)
     }
 
-    /// Notes that a request is sent. Executions cost nothing and have a limit of their own.
+    /// Charges for a request that is sent. Executions cost nothing and have a limit of their own.
     pub(super) fn charge(&self, product: Product, now: Instant) {
         if product != Product::Execute && self.budget.is_limited() {
             self.budget.charge(1, now);
@@ -51,12 +51,12 @@ impl Organisation {
         self.holds.lock().served(product);
     }
 
-    /// The pause that it was asked for, and why.
+    /// The current hold-off, and its reason.
     pub(super) fn held(&self, now: Instant) -> Option<(Duration, &'static str)> {
         self.holds.lock().longest(now)
     }
 
-    /// Requests that may be sent at once; `None` where there is no budget.
+    /// Requests that may be sent right now; `None` without a budget.
     pub(super) fn left(&self, now: Instant) -> Option<u64> {
         self.budget.left(now)
     }

@@ -1,4 +1,4 @@
-//! All upstreams of Jupiter's API, and in which order one request goes to them.
+//! All upstreams of Jupiter's API, and the order in which one request goes to them.
 
 use std::collections::HashMap;
 use std::net::{Ipv6Addr, SocketAddr};
@@ -23,7 +23,7 @@ use crate::upstream::Pool;
 use crate::upstream::breaker::Admission;
 use crate::upstream::pool::{PoolError, SharedParts};
 
-/// Points of a ring that are looked at for one order.
+/// Points of a ring examined for one order.
 const MOST_POINTS: usize = 4096;
 
 /// The upstreams of a configuration.
@@ -39,8 +39,8 @@ pub struct ApiPool {
     metrics: Option<ApiMetrics>,
 }
 
-/// The upstreams of a tier on Pingora's ketama ring: a consumer stays with one of them, and only those
-/// of one that is gone move.
+/// The upstreams of a tier on Pingora's ketama ring: a consumer stays with one of them, and only
+/// the consumers of a removed one move.
 struct Ring {
     hashing: Arc<KetamaHashing>,
     members: Vec<(SocketAddr, Arc<ApiUpstream>)>,
@@ -51,18 +51,18 @@ struct Ring {
 pub struct ApiChoice {
     /// The best first.
     pub order: Vec<Arc<ApiUpstream>>,
-    /// The upstream that it would go to if all were well.
+    /// The upstream that it would go to if all were healthy.
     pub usual: Option<Arc<ApiUpstream>>,
-    /// Until one that has to be left alone because of a limit may be asked again.
+    /// Until a rate-limited one may be asked again.
     pub wait: Option<Duration>,
-    /// One is left alone since it refuses the gateway.
+    /// One is held off since it refuses the gateway.
     pub refused: bool,
-    /// Some upstream has this part of the API.
+    /// Some upstream serves this part of the API.
     pub served: bool,
 }
 
 impl ApiPool {
-    /// Builds the pool, taking over from `previous` what was learned. Nothing runs before
+    /// Builds the pool, adopting what `previous` has learned. Nothing runs before
     /// [`ApiPool::start`].
     ///
     /// # Errors
@@ -107,7 +107,7 @@ impl ApiPool {
         })
     }
 
-    /// Starts the canaries; their slots are held against those of `rpc`.
+    /// Starts the canaries; their slots are compared with those of `rpc`.
     pub fn start(&self, handle: &Handle, rpc: &Arc<Pool>, previous: Option<&Self>) {
         let mut tasks = self.tasks.lock();
         for upstream in &self.upstreams {
@@ -126,7 +126,7 @@ impl ApiPool {
         }
     }
 
-    /// What the organisation of an upstream has bought, as one of its upstreams says.
+    /// The budget of an upstream's organisation, as configured by one of its upstreams.
     fn budget_of(&self, upstream: &ApiUpstream) -> Option<&config::Budget> {
         let same = |one: &&Arc<ApiUpstream>| {
             organisation_of(one.settings()) == organisation_of(upstream.settings())
@@ -153,15 +153,15 @@ impl ApiPool {
         self.upstreams.is_empty()
     }
 
-    /// What the upstreams add to prices that a part of the API is served from, unless a request falls
-    /// back on others: that of the first which has it.
+    /// The fee of the upstreams that serve a part of the API, unless a request falls back to
+    /// others: that of the first which serves it.
     pub fn fee(&self, api: Api) -> Option<u32> {
         let first = self.upstreams.iter().find(|upstream| upstream.has(api))?;
         Some(first.settings().platform_fee_bps)
     }
 
-    /// Where a request of the consumer with this key goes. `origin`: the upstream that it should stay
-    /// with, if that is fit.
+    /// Where a request of the consumer with this key goes. `origin`: the upstream that it should
+    /// stay with, if healthy.
     pub fn choose(
         &self,
         api: Api,
@@ -248,7 +248,7 @@ struct ApiRank {
     unfit: bool,
     other_fee: bool,
     not_origin: bool,
-    /// It has just come back, and it is not this consumer's turn yet.
+    /// It has just recovered, and this consumer is not among its share yet.
     starting: bool,
 }
 
@@ -275,7 +275,7 @@ impl Ring {
         }
     }
 
-    /// The upstreams of this tier in the order for a key.
+    /// The upstreams of this tier in the order of a key.
     fn order(&self, key: u64) -> Vec<&Arc<ApiUpstream>> {
         let mut order: Vec<&Arc<ApiUpstream>> = Vec::with_capacity(self.members.len());
         let mut ring = self.hashing.iter(&key.to_be_bytes());
@@ -303,8 +303,8 @@ impl Ring {
     }
 }
 
-/// An upstream's place on the ring, which takes addresses only: made from its name, so that neither
-/// its address nor its place in the configuration moves consumers. Nobody connects to it.
+/// An upstream's place on the ring, which accepts only addresses: derived from its name, so that
+/// neither its address nor its place in the configuration moves consumers. Never connected to.
 fn place(id: &str) -> SocketAddr {
     let mut bytes = [0; 16];
     let mut hasher = blake3::Hasher::new();

@@ -1,4 +1,4 @@
-//! What was learned of one upstream: it survives reloads as long as the upstream is the same.
+//! What was learned about one upstream: it survives reloads as long as the upstream is the same.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -29,7 +29,7 @@ pub(super) struct ApiState {
     pub(super) saturation: Saturation,
     bounds: (usize, usize, Duration),
     breaker: Mutex<Breaker>,
-    /// Of its key and its firewall; those of limits are its organisation's.
+    /// For its key and its firewall; those for rate limits belong to its organisation.
     pub(super) holds: Mutex<ApiHolds>,
     health: Mutex<ApiHealth>,
     latencies: [Latency; Product::ALL.len()],
@@ -64,7 +64,7 @@ impl ApiState {
         Arc::new(state)
     }
 
-    /// Whether it is of this upstream still.
+    /// Whether it still belongs to this upstream.
     pub(super) fn is_of(&self, settings: &config::JupiterUpstream) -> bool {
         self.url == settings.url && self.bounds == bounds(settings)
     }
@@ -77,7 +77,7 @@ impl ApiState {
         self.health.lock().is_usable()
     }
 
-    /// Whether a consumer whose key ends in so many thousandths is sent here.
+    /// Whether a consumer whose key ends in this many thousandths is sent here.
     pub(super) fn takes(&self, thousandths: u64, now: Instant, slow_start: Duration) -> bool {
         thousandths < self.health.lock().share(now, slow_start)
     }
@@ -86,12 +86,12 @@ impl ApiState {
         self.breaker.lock().admission(now, settings)
     }
 
-    /// How long it is to be left alone since it refuses the gateway itself.
+    /// How long it is held off since it refuses the gateway itself.
     pub(super) fn refuses(&self, product: Product, now: Instant) -> Option<Duration> {
         self.holds.lock().left(product, now)
     }
 
-    /// A quote came, from markets as they were at this slot.
+    /// A quote arrived, from the market state at this slot.
     pub(super) fn quoted(
         &self,
         slot: Option<Slot>,
@@ -109,7 +109,7 @@ impl ApiState {
         (before, health.fitness())
     }
 
-    /// No canary quote came.
+    /// No canary quote arrived.
     pub(super) fn silent(&self, limits: &config::JupiterHealth) -> (Fitness, Fitness) {
         let mut health = self.health.lock();
         let before = health.fitness();
@@ -123,7 +123,7 @@ impl ApiState {
         self.health.lock().lag()
     }
 
-    /// A canary quote was good: a breaker that is open waits less.
+    /// A canary quote was good: an open breaker waits for less.
     pub(super) fn probed(&self, started: Instant, now: Instant) {
         self.breaker.lock().probed(started, now);
     }
@@ -156,7 +156,7 @@ fn bounds(settings: &config::JupiterUpstream) -> (usize, usize, Duration) {
     )
 }
 
-/// An upstream for people.
+/// State of an upstream, for the status page.
 #[derive(Clone, Debug, Serialize)]
 pub struct ApiStatus {
     pub id: String,
@@ -173,7 +173,7 @@ pub struct ApiStatus {
     pub connections: usize,
 }
 
-/// The right to one attempt, and the duty to say how it went. One that is dropped says nothing.
+/// Permission for one attempt, with the duty to report its result. If dropped, nothing is reported.
 pub struct ApiAttemptGuard {
     upstream: Arc<ApiUpstream>,
     trial: Option<Trial>,
@@ -201,7 +201,7 @@ impl ApiAttemptGuard {
         &self.upstream
     }
 
-    /// An answer came that is the caller's.
+    /// An answer for the caller arrived.
     pub fn good(mut self, product: Product, latency: Duration, quantile: f64, now: Instant) {
         let state = &self.upstream.state;
         state.metrics.attempt(product.label(), "ok");
@@ -213,7 +213,7 @@ impl ApiAttemptGuard {
         self.settle(true, now);
     }
 
-    /// An answer came that speaks against the upstream, or of its limits.
+    /// An answer that speaks against the upstream, or of its limits.
     pub fn bad(mut self, product: Product, fault: ApiFault, now: Instant) {
         let state = &self.upstream.state;
         state.metrics.attempt(product.label(), fault.label());
@@ -233,14 +233,14 @@ impl ApiAttemptGuard {
         }
     }
 
-    /// A canary was refused: what that says of limits and keys holds for all.
+    /// A canary was refused: what that says about limits and keys applies to all requests.
     pub(super) fn refused_canary(self, fault: ApiFault, now: Instant) {
         if fault.is_refusal() {
             self.upstream.refused(Product::Quote, fault, now);
         }
     }
 
-    /// No answer came.
+    /// No answer arrived.
     pub fn broken(mut self, product: Product, fault: TransportFault, now: Instant) {
         let state = &self.upstream.state;
         state.metrics.attempt(product.label(), fault.kind.label());
@@ -249,7 +249,7 @@ impl ApiAttemptGuard {
             fault = fault.kind.label(),
             "Jupiter upstream request failed"
         );
-        // That the gateway had no room, or its caller no time, says nothing of the upstream.
+        // A lack of connections, or of the caller's time, says nothing about the upstream.
         let own = matches!(
             fault.kind,
             FaultKind::NoDescriptors | FaultKind::NoTime | FaultKind::Saturated

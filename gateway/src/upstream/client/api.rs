@@ -1,9 +1,9 @@
 //! One attempt at a request of an HTTP API: any verb, target and body, over HTTP/1.1. The answer is
-//! handed on as it is. What it means is for others to say.
+//! passed on unchanged; its meaning is judged elsewhere.
 //!
-//! Connections, limits and the reading of bodies are those of calls ([`super`]). What may have been
-//! carried out already is not sent again here: only where not a byte of the request was taken, or
-//! where the caller says that it may be seen twice.
+//! Connections, limits and reading of bodies are those of calls ([`super`]). A request that may
+//! have been executed is not sent again here: only if not a byte of it was sent, or if the caller
+//! says that it may be executed twice.
 
 use std::pin::{Pin, pin};
 use std::sync::Arc;
@@ -32,7 +32,7 @@ use crate::upstream::timer::within;
 /// Most fields of an answer's head.
 const MOST_FIELDS: usize = 100;
 
-/// Fields of an answer that are handed on. The others are about the connection, or about the limits
+/// Fields of an answer that are passed on. The others are about the connection, or about the limits
 /// of the gateway's own account.
 const HANDED_ON: [&str; 7] = [
     "content-type",
@@ -50,24 +50,24 @@ pub struct ApiRequest {
     pub method: Method,
     /// Path and query.
     pub target: String,
-    /// Fields besides those that the upstream always gets.
+    /// Fields besides those that every request to the upstream has.
     pub fields: Vec<(&'static str, Bytes)>,
     pub body: Bytes,
 }
 
-/// The bounds of one attempt. The upstream's own connect, write and total limits apply as well.
+/// The limits of one attempt. The upstream's own connect, write and total limits apply as well.
 #[derive(Clone, Copy, Debug)]
 pub struct ApiLimits {
     pub deadline: Instant,
-    /// How long it may wait for a connection that another request uses.
+    /// Until when it may wait for a connection that another request uses.
     pub queue: Instant,
     /// From the request sent to the first byte of the answer.
     pub first_byte: Duration,
     /// Larger answers are streamed.
     pub answer_buffer: usize,
-    /// Whether the upstream may see the request twice.
+    /// Whether the request may be executed twice.
     pub replayable: bool,
-    /// Who goes first where a connection has to be waited for.
+    /// Class and consumer, if a connection has to be waited for.
     pub ask: PermitRequest,
 }
 
@@ -91,7 +91,7 @@ impl ApiLimits {
 pub struct ApiReply {
     pub status: u16,
     pub hints: ReplyHints,
-    /// Fields to be handed on, their names in lower case.
+    /// Fields to be passed on, their names in lower case.
     pub fields: Vec<(&'static str, Bytes)>,
     pub body: ApiBody,
     pub latency: Duration,
@@ -108,7 +108,7 @@ pub enum ApiBody {
     },
 }
 
-/// One upstream's connections, with what is needed to open more.
+/// One upstream's connections, and what is needed to open more.
 pub(in crate::upstream) struct ApiLine<'a> {
     pub(in crate::upstream) wire: &'a ConnectSettings,
     /// The fields that every request has, each with the end of its line.
@@ -119,7 +119,7 @@ pub(in crate::upstream) struct ApiLine<'a> {
     pub(in crate::upstream) opened: &'a IntCounter,
 }
 
-/// A head, and the fields in it that are handed on.
+/// A head, and its fields that are passed on.
 type ApiHead = (ResponseHead, Vec<(&'static str, Bytes)>);
 
 impl ApiLine<'_> {
@@ -292,7 +292,7 @@ fn write_request(request: &ApiRequest, head: &[u8], out: &mut Vec<u8>) {
             out.extend_from_slice(part);
         }
     }
-    // Some servers insist on it where there could be a body.
+    // Some servers require it if there could be a body.
     if !request.body.is_empty() || request.method != Method::GET {
         out.extend_from_slice(b"content-length: ");
         out.extend_from_slice(itoa::Buffer::new().format(request.body.len()).as_bytes());
@@ -346,7 +346,7 @@ async fn read_head(
     }
 }
 
-/// The fields of a head that are handed on.
+/// The fields of a head that are passed on.
 fn handed_on(head: &[u8]) -> Vec<(&'static str, Bytes)> {
     let mut fields = [httparse::EMPTY_HEADER; MOST_FIELDS];
     let mut response = httparse::Response::new(&mut fields);

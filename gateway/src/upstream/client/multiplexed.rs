@@ -28,14 +28,14 @@ use crate::upstream::timer::within;
 #[cfg(test)]
 mod tests;
 
-/// How often a call is sent again because the upstream had not looked at it.
+/// How often a call is sent again because the upstream had not processed it.
 const MOST_UNSEEN: u32 = 3;
-/// How often a closing connection is met before that counts as a fault.
+/// How many closing connections are met before that counts as a fault.
 const MOST_UNSENT: u32 = 10;
 
 impl UpstreamLine<'_> {
-    /// The whole exchange; None if the upstream speaks HTTP/1.1. Notes in `resent` that a
-    /// connection broke under the call.
+    /// The whole exchange; `None` if the upstream speaks HTTP/1.1. Notes in `resent` that a
+    /// connection broke during the call.
     pub(super) async fn call_http2(
         &self,
         http2: &Arc<Http2Pool>,
@@ -157,7 +157,7 @@ impl UpstreamLine<'_> {
     }
 }
 
-/// Reads the body, or as much as the buffer takes.
+/// Reads the body, or as much as fits into the buffer.
 async fn receive(
     mut incoming: Box<Incoming>,
     asked: RequestId,
@@ -168,7 +168,7 @@ async fn receive(
     let buffer = exchange.limits.answer_buffer;
     let length = head.length();
     let known = length.map(|length| usize::try_from(length).unwrap_or(usize::MAX));
-    // A long answer begins with enough to tell its kind, and streams from there.
+    // A long answer is read far enough to tell its kind, and streams from there.
     let enough = match known {
         Some(known) if known > buffer => LEAST_HEAD,
         _ => buffer.saturating_add(1),

@@ -1,6 +1,6 @@
-//! Whether an answer that has begun is getting anywhere. Silence and a trickle are the same: too
-//! little in a while, or so little that it would not be whole in time. Owns the rule only; the
-//! waiting is that of the [steps](super::steps).
+//! Whether an answer that has begun makes progress. Silence and a trickle count alike: too little
+//! in a while, or so little that it would not be complete in time. Only the rule; the
+//! [steps](super::steps) do the waiting.
 
 use std::time::Duration;
 
@@ -8,17 +8,17 @@ use tokio::time::Instant;
 
 use crate::solana::FaultKind;
 
-/// What has to come while [`AttemptProgress`] looks away once, unless the answer is whole before.
+/// Minimum number of bytes per window, unless the answer is complete before.
 const LEAST: usize = 1024;
-/// A look that is later than this was ours to be late for, not the upstream's.
+/// A check later than this was delayed by the gateway, not by the upstream.
 const LATE: Duration = Duration::from_millis(100);
 
-/// An answer under way, looked at every so often.
+/// An answer in progress, checked regularly.
 #[derive(Debug)]
 pub(super) struct AttemptProgress {
     began: Instant,
     window: Duration,
-    /// When it is looked at next.
+    /// The next check.
     until: Instant,
     /// Bytes in this window, and before it.
     fresh: usize,
@@ -26,7 +26,7 @@ pub(super) struct AttemptProgress {
 }
 
 impl AttemptProgress {
-    /// From now on.
+    /// Begins the first window now.
     pub(super) fn begin(window: Duration, now: Instant) -> Self {
         Self {
             began: now,
@@ -41,13 +41,13 @@ impl AttemptProgress {
         self.until
     }
 
-    /// Some bytes came.
+    /// Some bytes arrived.
     pub(super) fn came(&mut self, bytes: usize) {
         self.fresh += bytes;
     }
 
-    /// The window is over: says whether the answer may go on, and why not. The answer must be whole
-    /// by `end`.
+    /// The window is over: says whether the answer may go on, and why not. The answer must be
+    /// complete by `end`.
     pub(super) fn look(&mut self, missing: Option<u64>, end: Instant) -> Result<(), FaultKind> {
         let now = Instant::now();
         if now >= end {
@@ -60,10 +60,10 @@ impl AttemptProgress {
     }
 
     /// The window is over: whether the answer may go on. `missing` are the bytes known to be
-    /// missing, which at the speed so far must be there by `end`.
+    /// missing, which at the speed so far must arrive by `end`.
     fn goes_on(&mut self, missing: Option<u64>, end: Instant, now: Instant) -> bool {
         if now.saturating_duration_since(self.until) > LATE {
-            // It was us who did not look; what came meanwhile has not been read yet.
+            // The gateway was late; what arrived meanwhile has not been read yet.
             self.until = now + self.window;
             return true;
         }

@@ -1,5 +1,5 @@
 //! The steps of an attempt on its connection: writing the request, reading the head, reading the
-//! body as far as the buffer takes. What to do when a step fails is decided above.
+//! body as far as it fits into the buffer. The caller decides what to do when a step fails.
 
 use std::io;
 use std::pin::Pin;
@@ -19,15 +19,15 @@ use crate::upstream::reply::AttemptLimits;
 use crate::upstream::response::{BadResponse, Parsed, ResponseHead, parse_head};
 use crate::upstream::timer::within;
 
-/// Room for a response of unknown size, and the most that is guessed from the last one.
+/// Space for a response of unknown size, and the most that is guessed from the last one.
 const LEAST_ROOM: usize = 2 * 1024;
 pub(super) const MOST_ROOM: usize = 256 * 1024;
-/// Reading a little more than expected tells the runtime that nothing is left to read.
+/// Reading a little more than expected shows the runtime that nothing is left to read.
 const SLACK: usize = 64;
-/// A stream begins with at least this much, so that its kind can be told.
+/// A stream begins with at least this much, so that its kind can be recognised.
 pub(super) const LEAST_HEAD: usize = 1024;
 
-/// What is sent, and until when the answer must be there.
+/// What is sent, and by when the answer must be there.
 pub(super) struct Http1Exchange<'a> {
     pub(super) request: &'a [u8],
     pub(super) limits: &'a AttemptLimits,
@@ -36,8 +36,8 @@ pub(super) struct Http1Exchange<'a> {
 }
 
 impl Http1Exchange<'_> {
-    /// Why there is no connection, which the upstream had until `connect` to give: it did not fail
-    /// if it was the caller who had no more time.
+    /// Why there is no connection, which the upstream had until `connect` to accept: it did not
+    /// fail if the caller's time ended first.
     pub(super) fn cut(&self, kind: FaultKind, connect: Instant) -> FaultKind {
         match kind {
             FaultKind::ConnectTimeout | FaultKind::Dns
@@ -56,7 +56,7 @@ pub(super) enum BufferedBody {
     Beginning(Bytes),
 }
 
-/// Writes the request, counting what was taken so that a failure can tell.
+/// Writes the request, counting what was accepted so that a failure can report it.
 pub(super) async fn send(connection: &mut Http1Connection, written: &mut usize) -> io::Result<()> {
     while let Some(rest) = connection
         .output
@@ -117,8 +117,8 @@ pub(super) async fn read_head(
     }
 }
 
-/// One read of an answer that has begun, of which so many bytes are missing if that is known. The
-/// clock is looked at only when an answer does not come in one piece.
+/// One read of an answer that has begun; `missing` bytes are outstanding, if known. The clock is
+/// read only if an answer does not arrive in one piece.
 async fn read_on(
     connection: &mut Http1Connection,
     progress: &mut Option<AttemptProgress>,
@@ -154,7 +154,7 @@ fn skip_to_final(input: &mut BytesMut) -> Result<Option<ResponseHead>, BadRespon
     }
 }
 
-/// A body of known length: room for all of it at once, so that nothing is moved.
+/// A body of known length: space for all of it at once, so that nothing is moved.
 pub(super) async fn gather_known(
     connection: &mut Http1Connection,
     body: &mut DecodedBody,
@@ -230,7 +230,7 @@ fn join(first: Bytes, joined: BytesMut) -> Bytes {
     }
 }
 
-/// Reads on, within the limits. 0 only if the body may end with the connection.
+/// Continues reading, within the limits. 0 only if the body may end with the connection.
 async fn read_more(
     connection: &mut Http1Connection,
     body: &mut DecodedBody,

@@ -1,28 +1,28 @@
-//! Refusals that others did not share: how many an upstream is allowed, for how long it is left out
-//! after that, and which calls try whether it has come round. Pure, as the rest of the hold-off.
+//! Refusals that others did not share: how many an upstream is allowed, for how long it is avoided
+//! after that, and which calls try whether it has recovered. Pure, like the rest of the hold-off.
 
 use std::time::Duration;
 
 use tokio::time::Instant;
 
-/// So many in a row, no good answer between them, are no accident.
+/// This many in a row, without a good answer in between, are no accident.
 const HANDFUL: u32 = 4;
-/// Refusals further apart than this are no row.
+/// Refusals further apart than this are not in a row.
 const WINDOW: Duration = Duration::from_secs(30);
-/// The first pause; each trial that is refused again doubles it.
+/// The first pause; each refused trial doubles it.
 pub(in crate::upstream) const FIRST_PAUSE: Duration = Duration::from_millis(500);
-/// The longest pause. Short, because a trial costs one repetition and a healed upstream is to be
+/// The longest pause. Short, because a trial costs one retry and a recovered upstream should be
 /// found soon.
 const LONGEST_PAUSE: Duration = Duration::from_secs(4);
-/// The longest where the upstream has named the method or its own policy as the reason.
+/// The longest if the upstream named the method or its own policy as the reason.
 const LONGEST_POLICY: Duration = Duration::from_mins(1);
-/// While a trial is out no other call is sent, for this long at most.
+/// While a trial is in flight no other call is sent, for at most this long.
 const TRIAL: Duration = Duration::from_secs(1);
 
-/// What was refused, beside the method.
+/// What was refused, besides the method.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(in crate::upstream) struct RefusalKind {
-    /// Tells one question from another: a hash of the parameters.
+    /// Identifies a question: a hash of the parameters.
     pub(in crate::upstream) question: u64,
     /// The upstream gave the method or its policy as the reason.
     pub(in crate::upstream) policy: bool,
@@ -34,7 +34,7 @@ pub(super) struct Refusals {
     count: u32,
     first: Option<Instant>,
     last: Option<Instant>,
-    /// The only question that was refused, unless there were several.
+    /// The only refused question, unless there were several.
     sole: Option<u64>,
     several: bool,
     pauses: u32,
@@ -43,7 +43,7 @@ pub(super) struct Refusals {
 }
 
 impl Refusals {
-    /// One more. Returns the pause if this one begins or prolongs it.
+    /// Records a refusal. Returns the pause if this one begins or prolongs it.
     pub(super) fn note(&mut self, refused: RefusalKind, now: Instant) -> Option<Duration> {
         let forgotten = |last: Instant| now.saturating_duration_since(last) > WINDOW;
         if !self.pauses(now) && self.last.is_some_and(forgotten) {
@@ -55,7 +55,7 @@ impl Refusals {
         self.sole = Some(refused.question);
         self.count = self.count.saturating_add(1);
         let trial = std::mem::take(&mut self.trying);
-        // Calls that were under way when the pause began say nothing new.
+        // Calls in flight when the pause began say nothing new.
         if self.count < HANDFUL || (self.pauses(now) && !trial) {
             return None;
         }
@@ -72,7 +72,7 @@ impl Refusals {
         Some(pause)
     }
 
-    /// One more, after which no more are waited for.
+    /// Records a refusal after which no more are waited for.
     pub(super) fn close(&mut self, refused: RefusalKind, now: Instant) {
         self.several = true;
         self.count = self.count.max(HANDFUL);
@@ -80,12 +80,12 @@ impl Refusals {
     }
 
     /// Whether calls are sent elsewhere: all, or, while only one question was ever refused, those
-    /// that ask it. A caller with an odd question closes the method for nobody else.
+    /// that ask it. A caller with an odd question does not close the method for others.
     pub(super) fn excludes(&self, question: impl FnOnce() -> u64, now: Instant) -> bool {
         self.pauses(now) && (self.several || self.sole == Some(question()))
     }
 
-    /// Lets the call that has been chosen try, and keeps others away meanwhile.
+    /// Begins a trial with the chosen call, and keeps others away meanwhile.
     pub(super) fn begin_trial(&mut self, now: Instant) {
         if self.until.is_some() && !self.pauses(now) {
             self.trying = true;
@@ -106,12 +106,12 @@ impl Refusals {
         self.several && self.pauses(now)
     }
 
-    /// When the row began.
+    /// When the first of the row was.
     pub(super) fn begun(&self) -> Option<Instant> {
         self.first
     }
 
-    /// Whether the last one came before a moment.
+    /// Whether the last one was before a moment.
     pub(super) fn are_before(&self, moment: Instant) -> bool {
         self.last.is_none_or(|last| last <= moment)
     }

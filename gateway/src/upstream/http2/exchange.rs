@@ -1,4 +1,5 @@
-//! One call on one stream: the request sent, the head of the answer, and what a loss means.
+//! One call on one stream: sends the request, receives the head of the answer, and interprets a
+//! loss.
 
 use std::pin::Pin;
 
@@ -12,31 +13,31 @@ use crate::upstream::fault::TransportFault;
 use crate::upstream::response::{ResponseHead, head_of};
 use crate::upstream::timer::within;
 
-/// A call that brought no head of an answer.
+/// A call without a head of an answer.
 #[derive(Debug)]
 pub(in crate::upstream) struct LostCall {
     pub(in crate::upstream) fault: TransportFault,
     pub(in crate::upstream) repeat: Repeat,
 }
 
-/// Whether a lost call may be sent again without a word.
+/// Whether a lost call may be sent again silently.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(in crate::upstream) enum Repeat {
     /// No: the upstream had it.
     No,
     /// Any call: the connection was closing, and nothing was sent.
     Unsent,
-    /// Any call: the upstream says that it has not looked at it (`REFUSED_STREAM`, or GOAWAY with an
-    /// older stream as the last one).
+    /// Any call: the upstream reports that it has not processed it (`REFUSED_STREAM`, or GOAWAY
+    /// with an older stream as the last one).
     Unseen,
-    /// One that may be seen twice: the connection broke under it, and may have been dead before.
+    /// A call that may be executed twice: the connection broke, and may have been dead before.
     Broken,
-    /// Any call, over HTTP/1.1: the upstream does not take it otherwise (`HTTP_1_1_REQUIRED`).
+    /// Any call, over HTTP/1.1: the upstream requires it (`HTTP_1_1_REQUIRED`).
     Older,
 }
 
 /// Sends the request and waits for the head of the answer. The connection's task writes, as the
-/// upstream gives room; so the time that takes is part of `first_byte`, and has no limit of its own.
+/// upstream's window allows; so that time is part of `first_byte`, and has no limit of its own.
 pub(in crate::upstream) async fn exchange(
     lease: &StreamLease,
     head: http::Request<()>,
