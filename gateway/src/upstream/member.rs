@@ -1,4 +1,4 @@
-//! One upstream under its present settings: recording what became of calls, and what follows for
+//! One upstream under its current settings: records the outcome of calls, and what follows for
 //! breaker, hold-off, tracker, score and metrics.
 
 use std::collections::HashSet;
@@ -24,16 +24,16 @@ use crate::upstream::tracker::{Health, SightingSource, SlotLook, Tracker};
 #[cfg(test)]
 mod tests;
 
-/// In place of a method, all of them.
+/// Used in place of a method for all of them.
 const ALL: &str = "*";
 
 /// An answer this many slots old is from a cache of the provider's, or from another cluster.
 const ODD: u64 = 1000;
 
-/// How often idle connections are looked at and gauges are set.
+/// How often idle connections are checked and gauges are set.
 const HOUSEKEEPING: Duration = Duration::from_secs(1);
 
-/// The settings that hold for all upstreams alike.
+/// The settings shared by all upstreams.
 #[derive(Clone, Debug, PartialEq)]
 pub(super) struct UpstreamPolicy {
     pub(super) health: config::Health,
@@ -55,7 +55,7 @@ impl UpstreamPolicy {
     }
 }
 
-/// What became of an attempt.
+/// Outcome of an attempt.
 #[derive(Clone, Copy, Debug)]
 pub enum AttemptOutcome<'a> {
     /// An answer to deliver.
@@ -63,7 +63,7 @@ pub enum AttemptOutcome<'a> {
         class: &'a Class,
         method: &'a str,
         latency: Duration,
-        /// The slot the answer was read at, as its context says, or that it consists of. It
+        /// The slot the answer was read at, from its context, or the slot that it consists of. It
         /// counts at the commitment of the class.
         slot: Option<Slot>,
     },
@@ -72,7 +72,7 @@ pub enum AttemptOutcome<'a> {
         class: &'a Class,
         method: &'a str,
         verdict: &'a Verdict,
-        /// The HTTP status of the answer, where one came.
+        /// The HTTP status of the answer, if one arrived.
         status: Option<u16>,
     },
 }
@@ -87,7 +87,7 @@ pub(super) struct Member {
     pub(super) methods: MethodRules,
 }
 
-/// The methods and capabilities that the settings grant.
+/// The methods and capabilities granted by the settings.
 #[derive(Debug)]
 pub(super) struct MethodRules {
     allow: HashSet<String>,
@@ -104,15 +104,15 @@ impl MethodRules {
         }
     }
 
-    /// Whether the method may be sent here at all.
+    /// Whether the method may be sent to it at all.
     pub(super) fn allow(&self, method: &str) -> bool {
         (self.allow.is_empty() || self.allow.contains(method))
             && (self.deny.is_empty() || !self.deny.contains(method))
     }
 
-    /// Whether the upstream is believed to have a capability. Unless told otherwise, all but the
-    /// archive: what is missing is learned from refusals, but a ledger that goes back to genesis
-    /// is rare and its absence shows only as "block not found".
+    /// Whether the upstream is assumed to have a capability. By default, all but the archive: what
+    /// is missing is learned from refusals, but a ledger that goes back to genesis is rare and its
+    /// absence shows only as "block not found".
     pub(super) fn grant(&self, capability: Capability) -> bool {
         match &self.capabilities {
             Some(named) => capability.is_granted_by(named),
@@ -121,14 +121,14 @@ impl MethodRules {
     }
 }
 
-/// A method's name for the log. Clients choose it; of a long one the beginning is enough.
+/// A method's name for the log. Clients choose it, so a long one is cut.
 fn shown(method: &str) -> &str {
     let end = method.char_indices().nth(LONGEST_NAME);
     end.and_then(|(end, _)| method.get(..end)).unwrap_or(method)
 }
 
 impl Member {
-    /// Records what became of a call. `trial` is what the breaker gave for it.
+    /// Records the outcome of a call. `trial` is the breaker's permission for it, if any.
     pub(super) fn record(&self, outcome: &AttemptOutcome<'_>, trial: Option<Trial>) {
         let now = Instant::now();
         match *outcome {
@@ -168,7 +168,7 @@ impl Member {
                 }
                 match verdict.penalty {
                     Penalty::Failure => self.failed(trial, now),
-                    // An answer that is the client's business shows an upstream that works.
+                    // An error that concerns the client shows an upstream that works.
                     Penalty::None | Penalty::Refusal if verdict.blame != Blame::Upstream => {
                         self.breaker_success(trial, now);
                     }
@@ -189,7 +189,7 @@ impl Member {
         now: Instant,
     ) {
         match verdict.penalty {
-            // What a refusal costs is settled by what others say.
+            // The cost of a refusal is decided by comparison with others.
             Penalty::None | Penalty::Failure | Penalty::Refusal => {}
             Penalty::Lagging { .. } => {
                 self.live.track(&self.policy.health, now, |tracker| {
@@ -208,7 +208,7 @@ impl Member {
                 };
                 let begun = self.rest(scope, PauseDemand { at_least, cause }, method, now);
                 if credits && scope == Scope::Upstream {
-                    // It will not be probed before that is over.
+                    // It is not probed before that is over.
                     let diagnosis = Diagnosis::of(verdict.kind, status).on(method);
                     self.live.track(&self.policy.health, now, |tracker| {
                         tracker.refuses_all(diagnosis);
@@ -282,7 +282,7 @@ impl Member {
         })
     }
 
-    /// A pause that was asked for. Once in a while is enough: limits come and go by the second.
+    /// A requested pause. Logged once in a while only: limits come and go by the second.
     fn tell_rest(
         &self,
         scope: Scope,
@@ -319,8 +319,9 @@ impl Member {
         }
     }
 
-    /// Only the operator can mend it, so that they are told, once: what is refused (nothing named:
-    /// all of it), and what probably helps. What fails its probes as well has been told of.
+    /// Only the operator can fix it, so it is logged once: what is refused (without a method:
+    /// everything), and what probably helps. An upstream whose probes fail as well has been logged
+    /// already.
     fn tell_refusal(
         &self,
         method: Option<&str>,
@@ -366,7 +367,7 @@ impl Member {
         }
     }
 
-    /// Changes the hold-off and notes whether anything is left in it.
+    /// Changes the hold-off and records whether anything is left in it.
     fn hold_off<T>(
         &self,
         now: Instant,
@@ -379,7 +380,7 @@ impl Member {
         result
     }
 
-    /// A good answer came after `latency`.
+    /// A good answer arrived after `latency`.
     fn clear_hold_off(
         &self,
         method: &str,
@@ -408,7 +409,7 @@ impl Member {
         }
     }
 
-    /// A probe was answered well after `latency`.
+    /// A probe succeeded after `latency`.
     pub(super) fn probed_well(&self, latency: Duration, now: Instant) {
         let started = now.checked_sub(latency).unwrap_or(now);
         self.hold_off(now, |hold_off| hold_off.clear_guess(started, now));
@@ -440,8 +441,8 @@ impl Member {
         self.breaker_changed(before, breaker.shown());
     }
 
-    /// A probe that began at `started` was good: an open breaker need not wait for the end of its
-    /// pause to let trial calls through.
+    /// A probe that began at `started` succeeded: an open breaker need not wait for the end of its
+    /// pause to allow trial calls.
     pub(super) fn try_calls_sooner(&self, started: Instant, now: Instant) {
         let mut breaker = self.live.breaker.lock();
         if breaker.probed(started, now) {
@@ -488,8 +489,8 @@ impl Member {
         );
     }
 
-    /// A live answer named its slot. Most name one that is known already, which tells something
-    /// only of an upstream that should have moved on.
+    /// A live answer named its slot. Most name one that is known already, which matters only for an
+    /// upstream that should have advanced.
     pub(super) fn heard_slot(
         &self,
         commitment: Commitment,
@@ -503,8 +504,8 @@ impl Member {
         let started = now.checked_sub(latency).unwrap_or(now);
         let behind = known.map_or(0, |known| slot.lag_behind(known));
         if behind > self.policy.health.exclude_lag {
-            // An answer alone may come from one node of many; a metered upstream, whose probes are
-            // half a minute apart, is asked again at once.
+            // A single answer may come from one node of many; a metered upstream, whose probes are
+            // half a minute apart, is probed again at once.
             self.live.look_soon.notify_one();
         }
         let odd = behind > ODD;
@@ -524,12 +525,12 @@ impl Member {
         ));
     }
 
-    /// Holds what a look showed against the other upstreams.
+    /// Compares an observation with the other upstreams.
     pub(super) fn look(&self, look: &SlotLook) {
         self.judge(look, |_| {});
     }
 
-    /// The same with what else was found out in the look, for one verdict on all of it.
+    /// The same with what else the observation showed, for a single verdict on all of it.
     pub(super) fn judge(&self, look: &SlotLook, findings: impl FnOnce(&mut Tracker)) {
         let now = look.at;
         let peers = self.cluster.peers(self.live.id(), now);
@@ -544,7 +545,7 @@ impl Member {
         self.cluster.tick(now);
     }
 
-    /// Closes connections that nobody needs, and sets the gauges that calls do not touch.
+    /// Closes connections that are not needed, and sets the gauges that calls do not update.
     pub(super) async fn keep_house(&self) {
         let mut tick = interval(HOUSEKEEPING);
         tick.set_missed_tick_behavior(MissedTickBehavior::Delay);

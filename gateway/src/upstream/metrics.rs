@@ -1,5 +1,5 @@
-//! The metrics of upstreams. Labels are upstream ids, which come from the configuration, and
-//! names of our own; handles are resolved once per upstream because looking one up hashes.
+//! The metrics of upstreams. Labels are upstream ids, which come from the configuration, and fixed
+//! words; handles are resolved once per upstream because looking one up hashes.
 
 use std::collections::HashMap;
 use std::sync::OnceLock;
@@ -258,7 +258,7 @@ fn remove<B: MetricVecBuilder>(family: &MetricVec<B>, id: &str) {
             .map(|label| (label.name(), label.value()))
             .collect();
         if labels.get("upstream") == Some(&id) {
-            // It was there a moment ago; if it has gone since, so much the better.
+            // It existed a moment ago; if it is gone since, so much the better.
             drop(family.remove(&labels));
         }
     }
@@ -268,12 +268,12 @@ fn remove<B: MetricVecBuilder>(family: &MetricVec<B>, id: &str) {
 pub(super) struct Handles {
     id: String,
     families: UpstreamMetrics,
-    /// The upstream is no longer configured: what is still under way makes no new series.
+    /// The upstream is no longer configured: calls in progress create no new series.
     ended: AtomicBool,
     pub(super) good: IntCounter,
     pub(super) latency: Histogram,
     pub(super) forced: IntCounter,
-    /// What is not known has no series.
+    /// Unknown values have no series.
     slots: [OnceLock<IntGauge>; 3],
     lag: OnceLock<IntGauge>,
     pub(super) probe_time: Histogram,
@@ -302,7 +302,7 @@ pub(super) struct Handles {
 }
 
 impl Handles {
-    /// What is left of the budget, where there is one, and when it ends, where it does.
+    /// What is left of the budget, if there is one, and when it will be used up, if it will.
     pub(super) fn budget(&self, left: Option<u64>, ends: Option<Duration>) {
         if let Some(left) = left.filter(|_| !self.ended.load(Ordering::Relaxed)) {
             let gauge = self.families.budget_left.with_label_values(&[&self.id]);
@@ -328,7 +328,7 @@ impl Handles {
         self.count(&self.families.probes, &[&self.id, method, outcome]);
     }
 
-    /// The newest slot it has shown.
+    /// The newest slot it has reported.
     pub(super) fn slot(&self, commitment: Commitment, slot: Slot) {
         let Some(gauge) = self.slots.get(commitment.index()) else {
             return;
@@ -340,7 +340,7 @@ impl Handles {
         }
     }
 
-    /// How far it is behind; told once it has shown a slot.
+    /// How far it is behind; set once it has reported a slot.
     pub(super) fn lag(&self, slots: u64) {
         if !self.ended.load(Ordering::Relaxed) {
             let find = || self.families.slot_lag.with_label_values(&[&self.id]);
@@ -349,7 +349,7 @@ impl Handles {
         }
     }
 
-    /// Where its history begins; without a series as long as it has not said so.
+    /// Where its history begins; without a series until it has reported it.
     pub(super) fn oldest(&self, slot: i64) {
         if !self.ended.load(Ordering::Relaxed) {
             self.families
@@ -359,7 +359,7 @@ impl Handles {
         }
     }
 
-    /// What is held against it.
+    /// Its hold-offs.
     pub(super) fn holds(&self, holds: &[Hold<'_>]) {
         for (gauge, cause) in self.holds.iter().zip(HoldCause::ALL) {
             let held = holds.iter().filter(|hold| hold.cause == cause).count();

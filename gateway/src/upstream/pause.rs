@@ -1,6 +1,6 @@
 //! One pause of an upstream, or of one method of it: how long it is, which part of it the upstream
-//! named itself, and whether a trial call may be made in what is our own guess. Pure: time and
-//! chance come from outside.
+//! named itself, and whether a trial call may be made in the part that is a guess. Pure: time and
+//! randomness are passed in.
 
 use std::time::Duration;
 
@@ -11,7 +11,7 @@ use crate::config;
 /// The pause after 2^16 times the base is far beyond any maximum.
 const MOST_DOUBLINGS: u32 = 16;
 
-/// Why an upstream is left alone.
+/// Why an upstream is held off.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(super) enum PauseCause {
     /// Too many requests.
@@ -19,22 +19,22 @@ pub(super) enum PauseCause {
     Limit,
     /// The provider's credits are used up.
     Credits,
-    /// It does not take the gateway's key.
+    /// It refuses the gateway's key.
     Key,
 }
 
 /// How the upstream asked for the pause.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct PauseDemand {
-    /// What it named itself, by `Retry-After` or a reset time.
+    /// The minimum it named, by `Retry-After` or a reset time.
     pub(super) at_least: Option<Duration>,
     pub(super) cause: PauseCause,
 }
 
-/// What is left of a pause.
+/// The remainder of a pause.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct PauseRemainder {
-    /// Until a call may be sent again, be it a trial; zero when one may be sent now.
+    /// Until a call may be sent again, even as a trial; zero if one may be sent now.
     pub(super) next: Duration,
     pub(super) cause: PauseCause,
 }
@@ -50,9 +50,9 @@ impl PauseRemainder {
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(super) struct PauseBegun {
     pub(super) pause: Duration,
-    /// None of the same cause was under way.
+    /// No pause of the same cause was running.
     pub(super) fresh: bool,
-    /// None of the same cause came before it since the last good answer.
+    /// No pause of the same cause since the last good answer.
     pub(super) first: bool,
 }
 
@@ -60,13 +60,13 @@ pub(super) struct PauseBegun {
 #[derive(Debug, Default)]
 pub(super) struct Pause {
     until: Option<Instant>,
-    /// The end of what the upstream named. What follows is a guess, and may be probed by trials.
+    /// The end of the named part. What follows is a guess, in which trials are allowed.
     named_until: Option<Instant>,
     cause: PauseCause,
     begun: Option<Instant>,
-    /// The last call that was refused, or sent to try.
+    /// The last call that was refused, or sent as a trial.
     tried: Option<Instant>,
-    /// Demands since the last good answer.
+    /// Pauses requested since the last good answer.
     times: u32,
 }
 
@@ -75,7 +75,7 @@ impl Pause {
         remaining(self.until, now)
     }
 
-    /// What is left, where a trial may be made every `trial` once the named part is over.
+    /// The remainder, if a trial may be made every `trial` once the named part is over.
     pub(super) fn rest(&self, now: Instant, trial: Duration) -> Option<PauseRemainder> {
         let left = self.left(now)?;
         let next_trial = self.tried.map(|tried| tried + trial);
@@ -101,12 +101,12 @@ impl Pause {
         self.begun.is_some() && self.cause == PauseCause::Key
     }
 
-    /// Whether it is no more than a guess about a rate limit.
+    /// Whether it is only a guess about a rate limit.
     pub(super) fn is_guess(&self, now: Instant) -> bool {
         self.cause == PauseCause::Limit && remaining(self.named_until, now).is_none()
     }
 
-    /// The upstream asks to be left alone. `chance` lies in 0..1 and spreads the pauses of several
+    /// The upstream asks for a pause. `chance` is in 0..1 and spreads the pauses of several
     /// gateways.
     pub(super) fn begin(
         &mut self,
@@ -118,7 +118,7 @@ impl Pause {
         let under_way = self.left(now).is_some();
         let first = self.begun.is_none() || self.cause != demand.cause;
         let fresh = !under_way || self.cause != demand.cause;
-        // Several calls that were under way together are refused together: they count once.
+        // Concurrent calls are refused together: they count once.
         if !under_way {
             self.times = (self.times + 1).min(MOST_DOUBLINGS);
             self.named_until = None;
@@ -136,10 +136,10 @@ impl Pause {
         } else {
             settings.max
         };
-        // What the upstream asks for is the least, but no upstream can switch itself off for good.
+        // The named time is the minimum, but no upstream can take itself out for good.
         let named = demand.at_least.unwrap_or_default().min(most);
         let pause = scaled(grown, spread, most).max(named);
-        // Credits do not come back, nor does a key become good, because somebody tries.
+        // Trials bring back neither credits nor a valid key.
         let unconditional = if demand.cause == PauseCause::Limit {
             named
         } else {

@@ -1,4 +1,5 @@
-//! Opening a connection for all who wait for one, whatever becomes of the one that asked for it.
+//! Opens a connection for all calls that wait for one, even if the call that asked for it is
+//! cancelled.
 
 use std::net::SocketAddr;
 use std::pin::pin;

@@ -1,4 +1,4 @@
-//! All upstreams of one configuration. A new pool takes over what an earlier one learned.
+//! All upstreams of one configuration. A new pool adopts what an earlier one learned.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -28,7 +28,7 @@ use crate::upstream::tracker::Health;
 #[cfg(test)]
 mod tests;
 
-/// Seconds since the Unix epoch, for reset times that providers name as such.
+/// Seconds since the Unix epoch, for reset times that providers give in that form.
 #[derive(Clone, Copy)]
 pub struct UnixClock(fn() -> u64);
 
@@ -73,8 +73,8 @@ pub struct Pool {
 }
 
 impl Pool {
-    /// Builds the pool, taking over from `previous` each upstream that did not change and what
-    /// was learned about each endpoint that is still the same. Nothing runs before
+    /// Builds the pool, adopting from `previous` each unchanged upstream, and what was learned
+    /// about each endpoint that is still the same. Nothing runs before
     /// [`Pool::start`], and `previous` stays as it is.
     pub fn compile(
         config: &config::Config,
@@ -89,8 +89,8 @@ impl Pool {
             .map(|pool| &pool.cluster)
             .filter(|cluster| cluster.is(&config.cluster))
             .map_or_else(|| ObservedCluster::new(&config.cluster), Arc::clone);
-        // All that can fail comes first: nothing is seen of a pool that is refused, not even in
-        // the metrics.
+        // Everything that can fail comes first: a rejected pool leaves no traces, not even in the
+        // metrics.
         let reaches = config
             .upstreams
             .iter()
@@ -114,9 +114,8 @@ impl Pool {
         })
     }
 
-    /// Starts what runs in the background of each new upstream, and ends the metrics of those
-    /// that `previous` had and this pool has not. Their tasks end when the last call that uses
-    /// them does.
+    /// Starts the background tasks of each new upstream, and ends the metrics of those that
+    /// `previous` had and this pool has not. Their tasks end with the last call that uses them.
     pub fn start(&self, handle: &Handle, previous: Option<&Self>) {
         let members = self
             .upstreams
@@ -154,8 +153,8 @@ impl Pool {
         Candidates::new(self, requirements)
     }
 
-    /// How long the quickest upstream in good standing usually takes for a method, and whether more
-    /// than one is known well enough to say so.
+    /// How long the quickest healthy upstream usually takes for a method, and whether more than one
+    /// is known well enough to say so.
     pub fn usual_latency(&self, method: Method) -> Option<(Duration, bool)> {
         let mut known = self
             .upstreams
@@ -167,7 +166,7 @@ impl Pool {
         Some(known.fold((first, false), |(least, _), next| (least.min(next), true)))
     }
 
-    /// Whether the settings let any upstream serve this method.
+    /// Whether the settings allow any upstream to serve this method.
     pub fn allows(&self, method: &str) -> bool {
         self.upstreams
             .iter()
@@ -181,12 +180,12 @@ impl Pool {
             .any(|upstream| upstream.settings().allow.iter().any(|name| name == method))
     }
 
-    /// The newest slot of the cluster, as far as it is known.
+    /// The newest slot of the cluster, if known.
     pub fn tip(&self, commitment: Commitment) -> Option<Slot> {
         self.cluster.tip(commitment, Instant::now())
     }
 
-    /// Where the cluster stands; None before any upstream has said so.
+    /// The current slots of the cluster; `None` before any upstream has reported one.
     pub fn slots(&self) -> Option<SlotView> {
         self.cluster.clock.view(Instant::now())
     }
@@ -196,15 +195,14 @@ impl Pool {
         self.cluster.genesis()
     }
 
-    /// A number that increases whenever an upstream has proved to belong to another cluster, and
-    /// whenever the cluster's genesis hash becomes another one. Whoever keeps what upstreams said
-    /// (answers, slot floors) forgets it when this is not what it was. Different across reloads too
-    /// where the cluster changed.
+    /// Increases whenever an upstream was found to belong to another cluster, and whenever the
+    /// cluster's genesis hash changes. Answers and slot floors of an earlier generation must be
+    /// forgotten. Also changes across reloads if the cluster changed.
     pub fn generation(&self) -> u64 {
         self.cluster.generation()
     }
 
-    /// Whether any upstream may have history that another has not, fit or not.
+    /// Whether any upstream may have history that another lacks, healthy or not.
     pub fn any_deeper(&self, elsewhere: &DeeperUpstreams<'_>, method: &str) -> bool {
         let now = Instant::now();
         self.upstreams.iter().any(|upstream| {
@@ -212,8 +210,8 @@ impl Pool {
         })
     }
 
-    /// How far the freshest upstream is behind the tip, of those that are well or only lag; None
-    /// if there is none.
+    /// How far the freshest upstream is behind the tip, among those that are healthy or only lag;
+    /// `None` without any.
     pub fn least_lag(&self) -> Option<u64> {
         let counts = |upstream: &&Arc<Upstream>| {
             matches!(upstream.health(), Health::Healthy | Health::Lagging)
@@ -225,9 +223,9 @@ impl Pool {
             .min()
     }
 
-    /// Whether any upstream is likely to answer ordinary calls, and may be sent them. Lagging or standing still is no reason against
-    /// it: the least bad serves. An open breaker counts only where probes are rare; elsewhere they
-    /// know earlier whether the upstream is back.
+    /// Whether any upstream is likely to answer ordinary calls, and may be sent them. Lagging or
+    /// standing still does not count against it: the least bad serves. An open breaker counts only
+    /// where probes are rare; elsewhere they show earlier whether the upstream is back.
     pub fn can_serve(&self) -> bool {
         let now = Instant::now();
         self.upstreams.iter().any(|upstream| {
@@ -247,7 +245,7 @@ impl Pool {
         })
     }
 
-    /// Everything known, for people.
+    /// Everything known, for the status page.
     pub fn status(&self) -> PoolStatus {
         PoolStatus::of(&self.upstreams, &self.cluster, &self.policy, Instant::now())
     }
@@ -259,7 +257,7 @@ impl std::fmt::Debug for Pool {
     }
 }
 
-/// What it takes to reach an upstream.
+/// What is needed to connect to an upstream.
 type SlotReach = (Arc<TransportConnector>, Endpoint);
 
 fn prepare(settings: &config::Upstream, parts: &SharedParts) -> Result<SlotReach, PoolError> {

@@ -1,15 +1,15 @@
-//! Asking an upstream how it is, over the same client as calls.
+//! Probes an upstream, over the same client as calls.
 //!
-//! Every round asks for the slot. What changes rarely (genesis hash, epoch, block height, received
-//! shreds, `getHealth`) is asked at the start and every so many rounds. Live answers count as
-//! probes: where they brought new slots, up to [`MOST_SKIPPED`] rounds are left out. While a
-//! subscription tells of each slot, only the stronger commitments are asked for, in turns. A metered
-//! upstream is asked for one slot only, through one of its addresses, and not at all while it
-//! rests.
+//! Every round asks for the slot. Slowly changing facts (genesis hash, epoch, block height,
+//! received shreds, `getHealth`) are requested at the start and every few rounds. Live answers
+//! count as probes: if they brought new slots, up to [`MOST_SKIPPED`] rounds are skipped. While a
+//! subscription reports each slot, only the stronger commitments are requested, in turns. A metered
+//! upstream is asked for one slot only, through one of its addresses, and not at all while it is
+//! held off.
 //!
-//! What a round brought is judged once, when it is over. A round is good when it brought a slot
-//! and, where the genesis hash is configured, when the upstream has shown it: a node that answers
-//! anything else, refuses, or does not say which cluster it belongs to has failed the probe.
+//! A round is judged once, when it is over. It is good if it brought a slot and, where the genesis
+//! hash is configured, if the upstream has shown it: a node that answers anything else, refuses, or
+//! does not say which cluster it belongs to has failed the probe.
 
 use std::collections::HashMap;
 use std::net::SocketAddr;
@@ -44,7 +44,7 @@ mod tests;
 use plan::{ProbeCircumstances, ProbeQuestion, plan};
 use round::{ProbeAnswer, ProbeRound, RoundVerdict};
 
-/// Rounds that may be left out in a row because live answers told enough.
+/// Rounds that may be skipped in a row because live answers brought enough.
 const MOST_SKIPPED: u32 = 4;
 /// No answer to a probe is larger than this.
 const ANSWER: usize = 16 * 1024;
@@ -58,7 +58,7 @@ pub(super) struct Probe {
 #[derive(Default)]
 struct ProbeMemory {
     rounds: HashMap<SocketAddr, AddressMemory>,
-    /// Counts checks of a metered upstream, to take its addresses in turn.
+    /// Counts checks of a metered upstream, to use its addresses in turn.
     turn: usize,
 }
 
@@ -68,12 +68,13 @@ struct AddressMemory {
     skipped: u32,
     fresh: [u64; 3],
     good: bool,
-    /// Where it was last seen, in the order of [`Commitment::ALL`].
+    /// The last slots seen, in the order of [`Commitment::ALL`].
     slots: [Option<Slot>; 3],
 }
 
 impl ProbeMemory {
-    /// Notes where an address stands, and tells whether another one that works stands further ahead.
+    /// Records the position of an address, and returns whether another working one is further
+    /// ahead.
     fn is_outrun(&mut self, address: SocketAddr, look: &SlotLook) -> bool {
         if let Some(known) = self.rounds.get_mut(&address) {
             for (known, slot) in known.slots.iter_mut().zip(look.slots) {
@@ -93,8 +94,8 @@ impl ProbeMemory {
     }
 }
 
-/// A way to one address for one caller: when all connections are in use it must still be seen how
-/// the upstream is.
+/// Connections to one address for the probe only: it must work even when all connections of calls
+/// are in use.
 #[derive(Clone)]
 struct ProbeLane {
     connections: Arc<Http1Connections>,
@@ -142,7 +143,7 @@ impl Probe {
         self.conclude(address, &round)
     }
 
-    /// Whether this round is left out, and what is believed of the address then.
+    /// Whether this round is skipped, and what is then assumed of the address.
     fn leave_out(&self, address: SocketAddr, now: Instant) -> Option<bool> {
         if !self.member.settings.metered {
             return None;
@@ -152,7 +153,7 @@ impl Probe {
         if self.is_resting(now) {
             return Some(good);
         }
-        // The addresses of a metered upstream are looked at in turn, one per round.
+        // The addresses of a metered upstream are probed in turn, one per round.
         let addresses = self.member.live.addresses.known().len().max(1);
         let turn = memory.turn;
         memory.turn = turn.wrapping_add(1);
@@ -273,7 +274,7 @@ impl Probe {
         said
     }
 
-    /// Judges a reply as that to any call; penalties other than failures are taken over.
+    /// Judges a reply like that to any call; penalties other than failures are applied.
     fn understand(
         &self,
         reply: UpstreamReply,
@@ -310,13 +311,13 @@ impl Probe {
         (ProbeAnswer::Result(result), "good")
     }
 
-    /// Keeps an error for people.
+    /// Keeps an error for the status page.
     fn note(&self, question: ProbeQuestion, kind: FaultKind, status: Option<u16>) {
         let mut errors = self.member.live.errors.lock();
         errors.note(question.method(), kind, status, Instant::now());
     }
 
-    /// What is refused to the probe need not be closed to calls.
+    /// What is refused to the probe need not be refused to calls.
     fn weigh(
         &self,
         verdict: &Verdict,
@@ -335,8 +336,8 @@ impl Probe {
                 let said = Some(status);
                 let method = question.method();
                 self.member.penalise(verdict, said, method, None, now);
-                // A refused key, and an account without credits, is no wish to be left alone for a
-                // while.
+                // A refused key, and an account without credits, is not a request to be held off
+                // for a while.
                 match verdict.penalty {
                     Penalty::KeyRefused { .. } => ProbeAnswer::Refused(cause()),
                     Penalty::HoldOff { credits: true, .. } => ProbeAnswer::Closed(cause()),
@@ -354,7 +355,7 @@ impl Probe {
         }
     }
 
-    /// Takes an answer into the round. `false`: there is no point in asking on.
+    /// Adds an answer to the round. `false`: further questions are pointless.
     fn learn(
         &self,
         question: ProbeQuestion,
@@ -401,7 +402,7 @@ impl Probe {
         true
     }
 
-    /// Returns whether it is the cluster's.
+    /// Returns whether it is the cluster's genesis hash.
     fn heard_genesis(&self, hash: &str, now: Instant) -> bool {
         let Member {
             cluster,
@@ -473,7 +474,7 @@ impl Probe {
         worked
     }
 
-    /// Notes whether an address works. Returns that, and whether any does.
+    /// Records whether an address works. Returns that, and whether any does.
     fn remember(&self, address: SocketAddr, worth: &RoundVerdict) -> (bool, bool) {
         let known = self.member.live.addresses.known();
         let mut memory = self.memory.lock();

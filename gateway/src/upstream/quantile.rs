@@ -14,10 +14,10 @@ const RENEW_EVERY: u32 = 128;
 /// Below this many observations there is no estimate.
 const ENOUGH: u32 = 32;
 
-/// All methods, with the three under which those that Agave does not have are summed up.
+/// All methods, with three sums for those that Agave does not have.
 const METHODS: usize = Method::NamedAsRead as usize + 1;
 
-/// Latencies of all methods; room is made for those that are called.
+/// Latencies of all methods; memory is allocated for those that are called.
 #[derive(Debug)]
 pub(super) struct Latencies(Box<[OnceLock<Box<Latency>>]>);
 

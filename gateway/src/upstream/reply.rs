@@ -1,4 +1,4 @@
-//! What an attempt is given and what it brings back, whichever version of HTTP it used.
+//! The limits and the result of an attempt, whatever the HTTP version.
 
 use std::time::Duration;
 
@@ -10,7 +10,7 @@ use crate::limit::PermitRequest;
 use crate::solana::ReplyHints;
 use crate::upstream::stream::UpstreamBodyStream;
 
-/// The bounds of one attempt. The upstream's own connect, write and total limits apply as well.
+/// The limits of one attempt. The upstream's own connect, write and total limits apply as well.
 #[derive(Clone, Copy, Debug)]
 pub struct AttemptLimits {
     /// When the caller stops waiting.
@@ -21,20 +21,20 @@ pub struct AttemptLimits {
     /// From the request sent to the first byte of the answer; also the longest silence within an
     /// answer that is streamed.
     pub first_byte: Duration,
-    /// How often an answer that has begun is looked at: if too little came, or it would not be
-    /// whole in time, the attempt is over.
+    /// How often an answer that has begun is checked: if too little arrived, or it would not be
+    /// complete in time, the attempt ends.
     pub progress: Duration,
     /// Larger answers are streamed.
     pub answer_buffer: usize,
     /// Whether the node is told not to look into long-term storage.
     pub ledger_only: bool,
-    /// Whether the upstream may see the call twice: reads, and writes that carry a signature.
+    /// Whether the call may be executed twice: reads, and writes that carry a signature.
     pub replayable: bool,
-    /// Who goes first where connections are short.
+    /// Class and consumer, which decide who gets a free connection first.
     pub ask: PermitRequest,
 }
 
-/// What came back.
+/// The result of an attempt.
 #[derive(Debug)]
 pub struct UpstreamReply {
     pub status: u16,
@@ -42,13 +42,13 @@ pub struct UpstreamReply {
     pub body: ReplyBody,
     /// From the start of the attempt to the end of the answer, or to its beginning if streamed.
     pub latency: Duration,
-    /// Whether the upstream may have seen the call twice, because a connection broke under it.
+    /// Whether the upstream may have seen the call twice, because a connection broke during it.
     pub resent: bool,
 }
 
 #[derive(Debug)]
 pub enum ReplyBody {
-    /// The whole answer, if it is one to this request.
+    /// The whole answer, if it answers this request.
     Complete(Result<Answer, MalformedAnswer>),
     /// The beginning of a large one.
     Streaming {

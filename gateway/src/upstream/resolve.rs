@@ -1,6 +1,6 @@
-//! The addresses behind an upstream's host name, found in the background and kept when a lookup
-//! fails. Discovery for one `LoadBalancer` per upstream: who an upstream is never depends on its
-//! addresses, which two providers behind one CDN may share.
+//! The addresses of an upstream's host name, resolved in the background and kept when a lookup
+//! fails. Discovery for one `LoadBalancer` per upstream: the identity of an upstream never depends
+//! on its addresses, which two providers behind one CDN may share.
 
 use std::collections::{BTreeSet, HashMap};
 use std::io;
@@ -20,7 +20,7 @@ use crate::solana::FaultKind;
 use crate::upstream::diagnosis::{Diagnosis, cure};
 use crate::upstream::member::Member;
 
-/// How long one lookup may take. The upstream's probes wait for it.
+/// Time limit of one lookup. The upstream's probes wait for it.
 const LOOKUP: Duration = Duration::from_secs(2);
 /// The first pause after a failed lookup while no address is known, doubled by each that follows,
 const AGAIN: Duration = Duration::from_secs(1);
@@ -64,7 +64,7 @@ impl ResolvedAddresses {
         self.known.load().contains(&address)
     }
 
-    /// Looks the name up. What is known stays if that fails.
+    /// Looks the name up. Known addresses stay if that fails.
     pub(super) async fn refresh(&self) -> io::Result<()> {
         if self.host.parse::<IpAddr>().is_ok() {
             return Ok(());
@@ -97,7 +97,8 @@ impl ResolvedAddresses {
     }
 }
 
-/// Hands the addresses to the load balancer, and tells the upstream and the log when there are none.
+/// Passes the addresses to the load balancer, and reports to the upstream and the log when there
+/// are none.
 pub(super) struct Discovery {
     addresses: Arc<ResolvedAddresses>,
     member: Option<Arc<Member>>,

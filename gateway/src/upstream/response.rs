@@ -1,9 +1,9 @@
-//! Reading the head of an HTTP/1.1 response from bytes. Pure, so that any split of the byte stream
-//! can be tested; [`crate::upstream::client`] does the I/O, and where the body ends is
-//! [`crate::framing`]'s.
+//! Parses the head of an HTTP/1.1 response. Pure, so that any split of the byte stream can be
+//! tested; [`crate::upstream::client`] does the I/O, and [`crate::framing`] finds the end of the
+//! body.
 //!
-//! It is strict where two readings are possible (a connection must not get out of step with the
-//! upstream) and looks at no header that nobody asked for.
+//! It is strict where two interpretations are possible (a connection must not get out of step with
+//! the upstream) and reads only headers that matter.
 
 use std::mem::MaybeUninit;
 use std::time::Duration;
@@ -60,16 +60,16 @@ pub(super) struct ResponseHead {
     pub(super) status: u16,
     pub(super) hints: ReplyHints,
     pub(super) framing: Framing,
-    /// How the body is compressed, which nobody asked for.
+    /// The coding of the body, although none was requested.
     pub(super) coding: Option<Coding>,
     /// Whether the connection may carry another call afterwards.
     pub(super) keep_alive: bool,
-    /// How long the upstream keeps an unused connection, if it says.
+    /// How long the upstream keeps an unused connection, if announced.
     pub(super) keep_for: Option<Duration>,
 }
 
 impl ResponseHead {
-    /// The length of the answer, if the upstream said so: of one that is compressed it says another.
+    /// The length of the answer, if announced: for a compressed one the announced length differs.
     pub(super) fn length(&self) -> Option<u64> {
         match (self.framing, self.coding) {
             (Framing::Length(length), None) => Some(length),
@@ -103,14 +103,14 @@ pub(super) fn parse_head(bytes: &[u8]) -> Result<Parsed, BadResponse> {
     }
 }
 
-/// What was seen of the headers so far.
+/// The headers read so far.
 struct ResponseFields {
     hints: ReplyHints,
     length: Option<u64>,
     chunked: bool,
     coding: Option<Coding>,
     keep_alive: bool,
-    /// The upstream said that it closes, which no other word takes back.
+    /// The upstream announced that it closes, which nothing overrides.
     closes: bool,
     keep_for: Option<Duration>,
 }
@@ -127,8 +127,8 @@ fn read_headers(
     fields.into_head(status, version_1_1)
 }
 
-/// The head of a response over HTTP/2, where the end of the body needs no header and the connection
-/// is nobody's business.
+/// The head of a response over HTTP/2, where the end of the body needs no header and connection
+/// headers do not exist.
 pub(super) fn head_of(status: u16, headers: &http::HeaderMap) -> Result<ResponseHead, BadResponse> {
     let mut fields = ResponseFields::new(true);
     for (name, value) in headers {
@@ -152,7 +152,7 @@ impl ResponseFields {
 
     fn into_head(self, status: u16, version_1_1: bool) -> Result<ResponseHead, BadResponse> {
         let framing = match (self.chunked, self.length) {
-            // Either may be a lie; the next response would be read from the middle of this one.
+            // Either may be wrong; the next response would be read from the middle of this one.
             (true, Some(_)) => return Err(BadResponse::Length),
             (true, None) if !version_1_1 => return Err(BadResponse::Transfer),
             _ if status == 204 || status == 304 => Framing::Length(0),
@@ -170,7 +170,7 @@ impl ResponseFields {
         })
     }
 
-    /// Length first: it differs for nearly all names, and no name is compared needlessly.
+    /// Length first: it differs for nearly all names, so that few names are compared.
     fn read(&mut self, name: &str, value: &[u8]) -> Result<(), BadResponse> {
         let is = |known: &str| name.eq_ignore_ascii_case(known);
         match name.len() {
@@ -200,7 +200,7 @@ impl ResponseFields {
         }
     }
 
-    /// One coding that is known, and none upon it.
+    /// A single known coding.
     fn content_encoding(&mut self, value: &[u8]) -> Result<(), BadResponse> {
         for name in value.split(|byte| *byte == b',').map(<[u8]>::trim_ascii) {
             if name.is_empty() || name.eq_ignore_ascii_case(b"identity") {

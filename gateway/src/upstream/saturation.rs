@@ -1,6 +1,6 @@
-//! Calls that find all connections to an upstream in use: counted, timed, and told to the log when
-//! it begins and when it has been over for a while. It says that the gateway's own bounds are too
-//! low, or that calls take longer than they should; never that the upstream failed.
+//! Calls that find all connections to an upstream in use: counted, timed, and logged when it begins
+//! and when it has been over for a while. It means that the gateway's own limits are too low, or
+//! that calls take longer than they should; never that the upstream failed.
 
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
@@ -8,7 +8,7 @@ use std::time::Duration;
 use prometheus::{Histogram, IntCounter};
 use tokio::time::Instant;
 
-/// It is over when no call has met it for so long.
+/// It is over when no call has met it for this long.
 const QUIET: Duration = Duration::from_secs(10);
 
 /// The saturation of one upstream.
@@ -36,7 +36,7 @@ impl Saturation {
         }
     }
 
-    /// A call has to wait for a connection that another one uses. Its wait is timed until the
+    /// A call has to wait for a connection that another one uses. The wait is timed until the
     /// result is dropped, whether or not it got one.
     pub(super) fn meet(&self) -> SaturatedWait<'_> {
         let now = Instant::now();
@@ -61,7 +61,7 @@ impl Saturation {
         self.lasts.load(Ordering::Relaxed)
     }
 
-    /// Notes that it is over. To be called now and then.
+    /// Records that it is over. To be called regularly.
     pub(super) fn settle(&self, now: Instant) {
         let last = Duration::from_millis(self.last.load(Ordering::Relaxed));
         let quiet = now.saturating_duration_since(self.start + last);
@@ -79,7 +79,7 @@ impl Saturation {
     }
 }
 
-/// One call that waits.
+/// One waiting call.
 pub(super) struct SaturatedWait<'a> {
     saturation: &'a Saturation,
     since: Instant,

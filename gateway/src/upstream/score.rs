@@ -1,14 +1,14 @@
-//! What a call to an upstream is expected to cost, from its recent latency, failures, lag and the
-//! calls already under way. Lock-free: every call reads and writes it.
+//! The expected cost of a call to an upstream, from its recent latency, failures, lag and the calls
+//! in progress. Lock-free: every call reads and writes it.
 //!
 //! Latency is an exponentially weighted mean that rises faster than it falls, so that a slow
-//! upstream is left quickly and trusted again slowly. Heavy methods have a mean of their own: a
+//! upstream loses calls quickly and regains them slowly. Heavy methods have a mean of their own: a
 //! scan of five seconds says nothing about how fast a balance is read.
 //!
-//! Whoever is left gets no calls that could show that it has recovered. So failures are forgotten
-//! within seconds (the breaker is there for those that go on), and a mean that nothing was added to
-//! fades, with the lag that was measured beside it. A run of quick probes corrects the mean at once,
-//! provided that probes were slow too: where they never were, they say nothing about calls.
+//! An upstream without calls cannot show that it has recovered. So failures are forgotten within
+//! seconds (persistent ones are the breaker's task), and a mean without new samples fades, with the
+//! lag measured beside it. A run of quick probes corrects the mean at once, provided that probes
+//! were slow too: if they never were, they say nothing about calls.
 
 use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 use std::time::Duration;
@@ -32,17 +32,17 @@ const FALL: f32 = 0.03;
 const FAILURE: f32 = 0.25;
 /// How far one success moves it towards 0.
 const SUCCESS: f32 = 0.1;
-/// Failures are forgotten so many times faster than latencies.
+/// Failures are forgotten this many times faster than latencies.
 const FAILURES_FADE: u32 = 8;
-/// A smaller share of failures than this is none.
+/// A smaller failure ratio counts as none.
 const NEGLIGIBLE: f32 = 0.05;
-/// A mean that is older than this fades: nothing is sent here that could correct it.
+/// A mean that is older than this fades: no calls are sent that could correct it.
 const UNTOUCHED: u32 = 1000;
 /// How many times faster it fades than answers are forgotten.
 const UNTOUCHED_FADES: u32 = 4;
-/// Two looks at nodes that are level, a moment apart, may differ by so many slots.
+/// Two observations of equal nodes, a moment apart, may differ by this many slots.
 const EVEN: u64 = 1;
-/// So many probes in a row, each at least twice as fast as the mean, show that the mean is out of
+/// This many probes in a row, each at least twice as fast as the mean, show that the mean is out of
 /// date.
 const RUN: u32 = 8;
 
@@ -53,7 +53,7 @@ pub(super) struct Score {
     light: Mean,
     heavy: Mean,
     failures: Mean,
-    /// The slowest probe of late.
+    /// The slowest recent probe.
     slowest_probe: Mean,
     quick_probes: QuickProbes,
     in_flight: AtomicU32,
@@ -68,7 +68,7 @@ struct QuickProbes {
 }
 
 impl QuickProbes {
-    /// One more; returns the slowest once there are enough of them.
+    /// Adds a sample; returns the slowest once there are enough of them.
     fn add(&self, sample: f32) -> Option<f32> {
         let slowest = f32::from_bits(self.slowest.load(Ordering::Relaxed)).max(sample);
         self.slowest.store(slowest.to_bits(), Ordering::Relaxed);
@@ -100,7 +100,7 @@ impl Score {
         }
     }
 
-    /// A good answer came after `latency`.
+    /// A good answer arrived after `latency`.
     pub(super) fn succeeded(
         &self,
         latency: Duration,
@@ -145,12 +145,12 @@ impl Score {
         }
     }
 
-    /// The upstream was out of service and is back: its failures are history.
+    /// The upstream was out of service and is back: its failures no longer count.
     pub(super) fn forgive(&self, now: Instant) {
         self.failures.store(0.0, self.milliseconds(now));
     }
 
-    /// An attempt failed by the upstream's fault.
+    /// An attempt failed because of the upstream.
     pub(super) fn failed(&self, now: Instant, settings: &config::Selection) {
         let share = self.failure_share(now, settings);
         let share = share + FAILURE * (1.0 - share);
@@ -178,13 +178,13 @@ impl Score {
             (_, None) => UNKNOWN,
             (value, Some(age)) => value * remembered(age),
         };
-        // A lag beyond any bound must not overflow into a good score.
+        // An unlimited lag must not overflow into a good score.
         let lag = lag.saturating_sub(EVEN);
         let lag = u16::try_from(lag).map_or(f32::from(u16::MAX), f32::from);
         let (_, age) = self.light.load(at);
         let penalty = lag * micros(settings.lag_penalty) * age.map_or(1.0, remembered)
             + self.failure_share(now, settings) * micros(settings.failure_penalty);
-        // Whoever has twice the weight may have twice the calls under way.
+        // Twice the weight allows twice the calls in progress.
         let calls = 1.0 + self.in_flight() as f32 / weight.max(1) as f32;
         (latency + penalty) * calls
     }
@@ -201,10 +201,10 @@ impl Score {
         since.map(|_| value)
     }
 
-    /// The share of recent attempts that failed, forgotten with time.
+    /// The ratio of recent attempts that failed, fading over time.
     pub(super) fn failure_share(&self, now: Instant, settings: &config::Selection) -> f32 {
         let (share, since) = self.failures.load(self.milliseconds(now));
-        // It only fades: the usual upstream, which does not fail, needs no exponential.
+        // It only fades: a normal upstream, which does not fail, needs no exponential.
         if share < NEGLIGIBLE {
             return 0.0;
         }
@@ -259,10 +259,10 @@ impl Mean {
     }
 }
 
-/// What is left of something after so many milliseconds.
+/// The remaining fraction after this many milliseconds.
 #[expect(clippy::cast_precision_loss, reason = "a score needs no precision")]
 fn fade(elapsed: u32, decay: Duration) -> f32 {
-    // Another thread may have written a moment "later" than our clock reading.
+    // Another thread may have written slightly "later" than this clock reading.
     let elapsed = if elapsed > u32::MAX / 2 { 0 } else { elapsed };
     if elapsed == 0 {
         return 1.0;

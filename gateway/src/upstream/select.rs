@@ -1,9 +1,9 @@
 //! Which upstream a call goes to, and which next if that one fails.
 //!
-//! Fit upstreams of the best tier that has any are compared two at a time: of two taken at random
-//! the cheaper one is used, which spreads calls without herding them. If no upstream is fit, the
-//! least unfit one serves rather than none. Absolute even then are the methods an upstream is
-//! allowed, the cluster it belongs to, a pause it has asked for, and a budget that is spent.
+//! Healthy upstreams of the best tier that has any are compared two at a time: of two random ones
+//! the cheaper one is used, which spreads calls without herding them. If no upstream is healthy,
+//! the least unhealthy one serves rather than none. Even then an upstream must be allowed the
+//! method, belong to the cluster, be outside a pause it asked for, and have budget left.
 
 use std::hash::{DefaultHasher, Hasher};
 use std::sync::Arc;
@@ -31,42 +31,42 @@ pub use candidate::{Candidate, FailureReporter};
 /// Most upstreams in a pool; see [`GivenUpstreams`].
 pub(super) const MOST_UPSTREAMS: usize = 256;
 
-/// Costs further apart than this decide between two upstreams,
+/// Costs that differ by more than this factor decide between two upstreams,
 const MUCH_DEARER: f32 = 1.25;
-/// if they are also so many microseconds apart: less is the machine's noise, and would keep calls
-/// from one of two that are alike.
+/// if they also differ by this many microseconds: less is the machine's noise, and would keep calls
+/// from one of two equal ones.
 const NOISE: f32 = 500.0;
 
-/// An upstream that fails this share of its recent calls is not to be burdened with those of
+/// An upstream that fails this share of its recent calls should not be burdened with those of
 /// others as well.
 const STRUGGLING: f32 = 0.5;
 
-/// What a call needs.
+/// What a call requires.
 #[derive(Clone, Copy, Debug)]
 pub struct CallRequirements<'a> {
     pub class: &'a Class,
     /// The method as the client named it.
     pub method_name: &'a str,
-    /// The raw parameters, which tell one question from another.
+    /// The raw parameters, which identify the question.
     pub params: Option<&'a [u8]>,
     /// The caller's `minContextSlot`, or another slot that must have been reached.
     pub min_slot: Option<Slot>,
-    /// What the client has seen already and must not be led back behind. An upstream that may have
-    /// reached it by now will do: its answer is looked at.
+    /// What the client was shown already. An upstream that may have reached it by now will do: its
+    /// answer is checked.
     pub floor: Option<Slot>,
-    /// Only upstreams believed to have this, and none rather than another.
+    /// Only upstreams assumed to have this, and none rather than another.
     pub only: Option<Capability>,
     /// Only upstreams that may have history which another has not.
     pub history: Option<DeeperUpstreams<'a>>,
-    /// A share of what a provider sells may be kept for the higher classes.
+    /// A reserve of a provider's budget may be kept for the higher classes.
     pub priority: Priority,
-    /// Nobody is known to serve the method: the first to be asked is one that does not charge, even
-    /// if it has refused this method before.
+    /// An unknown method: the first to be asked is an unmetered upstream, even if it has refused
+    /// this method before.
     pub strange: bool,
 }
 
 impl<'a> CallRequirements<'a> {
-    /// What the class itself says.
+    /// The requirements of the class alone.
     pub fn of(class: &'a Class, method_name: &'a str) -> Self {
         Self {
             class,
@@ -87,7 +87,7 @@ impl<'a> CallRequirements<'a> {
     }
 }
 
-/// What speaks against sending a call to an upstream, the least bad first.
+/// What speaks against sending a call to an upstream, from the least to the most serious.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 enum Obstacle {
     None,
@@ -101,14 +101,14 @@ enum Obstacle {
     /// It has refused such calls, which others served.
     Refusing,
     Suspect,
-    // From here on a second choice is not worth the wait: see `Candidates::next`.
+    // From here on a second choice is not worth waiting for: see `Candidates::next`.
     Resting,
     BreakerOpen,
     Failing,
     Lacking,
     MethodClosed,
     Implausible,
-    /// It asked to be left alone for a while, and the while is not over: see [`Paused`].
+    /// It asked for a pause that is not over: see [`Paused`].
     Paused,
     /// It must not be asked.
     Never,
@@ -131,37 +131,37 @@ impl Obstacle {
     }
 }
 
-/// Upstreams that would be asked but for a pause.
+/// Upstreams that only a pause keeps from being asked.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Paused {
-    /// The shortest time until one that limits our rate may be asked again.
+    /// The shortest time until a rate-limited one may be asked again.
     pub limited: Option<Duration>,
     /// Some refuse the gateway's key.
     pub key_refused: bool,
 }
 
-/// What is to be expected of the next upstream.
+/// The prospects of the next upstream.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Outlook {
-    /// There is none that is worth asking.
+    /// None is worth asking.
     Nobody,
     /// One that may be asked.
     Left,
-    /// One that a further attempt does no harm: well, not failing, and with a connection free.
+    /// One that another attempt does not harm: healthy, not failing, and with a free connection.
     Fit,
 }
 
-/// The upstreams for one call, each given at most once.
+/// The upstreams for one call, each returned at most once.
 pub struct Candidates<'a> {
     pool: &'a Pool,
     requirements: CallRequirements<'a>,
     tried: GivenUpstreams,
     given: u32,
-    /// The call has failed before, or waits: what is looked for is one that will not fail it too.
+    /// The call has failed before, or waits: an upstream is wanted that will not fail it too.
     further: bool,
 }
 
-/// Which upstreams were given already, by their place in the pool.
+/// Which upstreams were returned already, by index in the pool.
 #[derive(Clone, Copy, Default)]
 struct GivenUpstreams([u64; MOST_UPSTREAMS / 64]);
 
@@ -179,29 +179,30 @@ impl GivenUpstreams {
     }
 }
 
-/// Where an upstream stands for a call.
+/// The rank of an upstream for a call.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 struct UpstreamRank {
     obstacle: Obstacle,
-    /// How far its history is from what is looked for; the same for all where none is.
+    /// How far its history is from what is looked for; equal for all if none is.
     distance: HistoryDistance,
-    /// It charges for a call that is probably a mistake.
+    /// It is metered and the call is probably a mistake.
     charges: bool,
-    /// All its connections are in use: the call would wait for one. Any other that is as well is
-    /// better, of whatever tier.
+    /// All its connections are in use: the call would wait for one. Any other equally healthy one
+    /// is better, of whatever tier.
     busy: bool,
-    /// A further attempt had better go to one that does not fail most of its calls, of whatever tier.
+    /// Another attempt should rather go to one that does not fail most of its calls, of whatever
+    /// tier.
     struggling: bool,
     tier: crate::config::Tier,
 }
 
-/// Two taken at random from those of the best rank.
+/// Two random ones of the best rank.
 struct RandomPair {
     rank: UpstreamRank,
     first: usize,
     second: Option<usize>,
     seen: usize,
-    /// Another would be asked but for a pause.
+    /// Another one is only kept from being asked by a pause.
     paused: bool,
 }
 
@@ -216,7 +217,7 @@ impl<'a> Candidates<'a> {
         }
     }
 
-    /// The same for a call that all have failed before.
+    /// The same for a call that has failed on all of them before.
     #[must_use]
     pub fn once_more(self) -> Self {
         Self {
@@ -225,19 +226,18 @@ impl<'a> Candidates<'a> {
         }
     }
 
-    /// The next upstream to ask; None when all were given or none may be asked.
+    /// The next upstream to ask; `None` if all were returned or none may be asked.
     pub fn next(&mut self, now: Instant) -> Option<Candidate> {
         self.give(now, |_| true)
     }
 
-    /// Whether [`Candidates::next_hedge`] would give one.
+    /// Whether [`Candidates::next_hedge`] would return one.
     pub fn any_hedge(&self, now: Instant, charging: bool) -> bool {
         self.draw(now, true)
             .is_some_and(|draw| draw.suits_hedge(self.pool, charging))
     }
 
-    /// The next upstream for a hedge: a fit one, and only if `charging` is true one that charges
-    /// for it.
+    /// The next upstream for a hedge: a healthy one, and a metered one only if `charging` is true.
     pub fn next_hedge(&mut self, now: Instant, charging: bool) -> Option<Candidate> {
         let pool = self.pool;
         self.give(now, |draw| draw.suits_hedge(pool, charging))
@@ -256,7 +256,7 @@ impl<'a> Candidates<'a> {
             let live = upstream.state();
             let (method, priority) = (self.requirements.method_name, self.requirements.priority);
             let Some(charge) = live.budget.take(method, priority, now) else {
-                // Other calls have just taken what was left.
+                // Other calls have just used up the budget.
                 continue;
             };
             let charge = candidate::BudgetHold(charge);
@@ -300,7 +300,7 @@ impl<'a> Candidates<'a> {
         }
     }
 
-    /// From here on only upstreams believed to have this.
+    /// From here on only upstreams assumed to have this.
     pub fn narrow(&mut self, capability: Capability) {
         self.requirements.only = Some(capability);
     }
@@ -310,8 +310,8 @@ impl<'a> Candidates<'a> {
         self.outlook(now) != Outlook::Nobody
     }
 
-    /// From here on upstreams that may have reached `floor`. Whether the next is fit for that; where
-    /// none is, one that may have reached the slot before will do, for slots are known late.
+    /// From here on upstreams that may have reached `floor`. Returns whether the next is healthy;
+    /// if none is, one that may have reached the slot before will do, since slots are known late.
     pub fn aim_at(&mut self, floor: Option<Slot>, now: Instant) -> bool {
         let nearly = floor.map(|slot| Slot(slot.0.saturating_sub(1)));
         [floor, nearly].into_iter().any(|floor| {
@@ -326,7 +326,7 @@ impl<'a> Candidates<'a> {
         self.outlook(now) == Outlook::Fit
     }
 
-    /// What is to be expected of the next upstream.
+    /// The prospects of the next upstream.
     pub fn outlook(&self, now: Instant) -> Outlook {
         let Some(draw) = self.draw(now, true).filter(|draw| self.is_worth(draw)) else {
             return Outlook::Nobody;
@@ -336,7 +336,7 @@ impl<'a> Candidates<'a> {
         if fit { Outlook::Fit } else { Outlook::Left }
     }
 
-    /// Which upstreams only a pause keeps from being asked, those included that were asked before.
+    /// Which upstreams only a pause keeps from being asked, including those asked before.
     pub fn paused(&self, now: Instant) -> Paused {
         let mut paused = Paused::default();
         for upstream in self.pool.upstreams() {
@@ -375,7 +375,7 @@ impl<'a> Candidates<'a> {
         }
     }
 
-    /// The one call that may be sent to an upstream which rests on a guess; `false` when another
+    /// The only trial call that may be sent to an upstream held off by a guess; `false` if another
     /// call took it.
     fn take_trial(&self, upstream: &Upstream, now: Instant) -> bool {
         let trial = upstream.member.policy.hold_off.base;
@@ -383,14 +383,14 @@ impl<'a> Candidates<'a> {
         hold_off.take_trial(self.requirements.method_name, now, trial)
     }
 
-    /// Asking an upstream that wants to be left alone, or does not serve the call, is a last
-    /// resort, not a second attempt. One that was down a moment ago may be back, and is the only
-    /// hope of a call whose first upstream has just died. Who does not serve the call is not asked
-    /// in place of one that does and only rests.
+    /// Asking a held-off upstream, or one that does not serve the call, is a last resort, not a
+    /// second attempt. One that was down a moment ago may be back, and is the only hope of a call
+    /// whose first upstream has just died. An upstream that does not serve the call is not asked in
+    /// place of one that does and is only held off.
     fn is_worth(&self, draw: &RandomPair) -> bool {
         let obstacle = draw.rank.obstacle;
         if self.requirements.history.is_some() {
-            // There is an answer already; it is not worth disturbing whoever is not well.
+            // There is an answer already, so unhealthy upstreams are not bothered.
             return obstacle < Obstacle::Resting;
         }
         if self.given == 0 {
@@ -400,7 +400,7 @@ impl<'a> Candidates<'a> {
             || matches!(obstacle, Obstacle::BreakerOpen | Obstacle::Failing)
     }
 
-    /// Two of the best. `further` says whether it is for more than the first attempt at a call.
+    /// Two of the best. `further`: it is for more than the first attempt at a call.
     fn draw(&self, now: Instant, further: bool) -> Option<RandomPair> {
         let mut best: Option<RandomPair> = None;
         let mut paused = false;
@@ -443,7 +443,7 @@ impl<'a> Candidates<'a> {
         best.map(|draw| RandomPair { paused, ..draw })
     }
 
-    /// The cheaper of the two. What differs by little is as good as equal, and shared out by
+    /// The cheaper of the two. Small differences count as equal, and calls are shared out by
     /// weight.
     fn cheaper(&self, draw: &RandomPair, now: Instant) -> usize {
         let Some(second) = draw.second else {
@@ -472,7 +472,7 @@ impl<'a> Candidates<'a> {
         (cost, u64::from(weight))
     }
 
-    /// The worst that speaks against an upstream.
+    /// The most serious obstacle of an upstream.
     fn obstacle(&self, upstream: &Upstream, now: Instant) -> Obstacle {
         let member = &upstream.member;
         let live = &member.live;
@@ -521,7 +521,7 @@ impl<'a> Candidates<'a> {
         worst
     }
 
-    /// Health, breaker and hold-off of an upstream that is not beyond doubt.
+    /// Health, breaker and hold-off of an upstream with possible obstacles.
     fn doubts(&self, upstream: &Upstream, live: &EndpointState, now: Instant) -> Obstacle {
         let health = Obstacle::of(live.health());
         let breaker = match admission(upstream, now) {
@@ -548,14 +548,14 @@ impl<'a> Candidates<'a> {
     }
 }
 
-/// Tells questions of one method apart.
+/// Identifies a question of one method.
 pub(super) fn question(params: Option<&[u8]>) -> u64 {
     let mut hasher = DefaultHasher::new();
     hasher.write(params.unwrap_or_default());
     hasher.finish()
 }
 
-/// Whether it fails most of what it is asked.
+/// Whether it fails most of its calls.
 fn is_struggling(upstream: &Upstream, now: Instant) -> bool {
     let selection = &upstream.member.policy.selection;
     upstream.state().score.failure_share(now, selection) >= STRUGGLING
@@ -572,8 +572,8 @@ impl RandomPair {
             let upstream = pool.upstreams().get(index);
             charging || upstream.is_some_and(|upstream| !upstream.settings().metered)
         };
-        // A call that is stuck may go to one that is not known to be far enough yet: its answer is
-        // looked at.
+        // A stuck call may go to one that is not known to have reached the slot yet: its answer is
+        // checked.
         let worst = if charging {
             Obstacle::Behind
         } else {
@@ -585,7 +585,7 @@ impl RandomPair {
             && self.second.is_none_or(admits)
     }
 
-    /// One more of the same rank. Every pair is equally likely to be kept.
+    /// Adds one of the same rank. Every pair is equally likely to be kept.
     fn add(&mut self, index: usize) {
         self.seen += 1;
         if self.second.is_none() {

@@ -1,10 +1,10 @@
-//! Where an upstream stands: its newest slot at each commitment, when it was seen there, and how
-//! fast it moves. Pure.
+//! The position of an upstream: its newest slot at each commitment, when it was seen there, and how
+//! fast it advances. Pure.
 //!
-//! A slot that was seen some time ago still says where the upstream is now: it has moved on since,
-//! at its own pace as far as that was measured. Not for ever: a minute after the last sighting nobody
-//! knows. And an upstream that did not move when it was last looked at is not taken to have moved
-//! since.
+//! A slot seen some time ago still implies where the upstream is now: it has advanced since, at its
+//! own pace if that was measured. Not indefinitely: a minute after the last observation nothing is
+//! known. And an upstream that did not advance when it was last observed is not assumed to have
+//! advanced since.
 
 use std::time::Duration;
 
@@ -14,17 +14,17 @@ use tokio::time::Instant;
 #[cfg(test)]
 mod tests;
 
-/// Nobody is taken to have moved further than this without being seen.
+/// No upstream is assumed to have advanced for longer than this without being observed.
 pub(super) const FURTHEST: Duration = Duration::from_mins(1);
-/// An upstream stands still when it has not moved for so long,
+/// An upstream stands still if it has not advanced for this long,
 pub(super) const STILL: Duration = Duration::from_secs(4);
-/// and so many slots should have passed;
+/// and this many slots should have passed;
 pub(super) const STILL_SLOTS: u64 = 10;
-/// or when it has not moved for so long, whatever its pace was measured to be meanwhile.
+/// or if it has not advanced for this long, whatever its measured pace.
 const STILL_ANYWAY: Duration = Duration::from_secs(30);
-/// Over how long a pace is measured, at least.
+/// Minimum time over which a pace is measured.
 const MEASURED: Duration = Duration::from_secs(5);
-/// And from when on it is measured anew: slots are skipped, which is noise in a short time.
+/// After this time it is measured anew: skipped slots are noise over a short time.
 const WINDOW: Duration = Duration::from_secs(30);
 
 /// A speed, in slots per 1000 seconds.
@@ -47,7 +47,7 @@ impl SlotPace {
         self.0.saturating_mul(micros(time)) / 1_000_000_000
     }
 
-    /// This share of it.
+    /// This percentage of it.
     pub(super) fn percent(self, share: u64) -> Self {
         Self(self.0.saturating_mul(share) / 100)
     }
@@ -65,7 +65,7 @@ fn micros(time: Duration) -> u64 {
     u64::try_from(time.as_micros()).unwrap_or(u64::MAX)
 }
 
-/// A slot, and when an upstream was there.
+/// A slot, and when an upstream was seen at it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct SlotSighting {
     pub(super) slot: Slot,
@@ -76,14 +76,14 @@ pub(super) struct SlotSighting {
 }
 
 impl SlotSighting {
-    /// Whether it did not move any more when it was last seen, where others have this pace.
+    /// Whether it stood still when it was last seen, given the pace of the others.
     pub(super) fn stands(&self, pace: SlotPace) -> bool {
         let stood = self.at.saturating_duration_since(self.since);
         let late = pace.slots(stood) >= STILL_SLOTS || stood >= STILL_ANYWAY;
         stood >= STILL && late
     }
 
-    /// Where it probably is now, moving at this pace since it was last seen.
+    /// The estimated slot now, advancing at this pace since it was last seen.
     pub(super) fn estimate(&self, now: Instant, pace: SlotPace) -> Slot {
         if self.stands(pace) {
             return self.slot;
@@ -100,21 +100,21 @@ impl SlotSighting {
 /// A slot that the pace is measured from.
 type PaceAnchor = (Slot, Instant);
 
-/// Everything that was seen of one upstream's slots.
+/// All observations of one upstream's slots.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(super) struct SlotPosition {
     levels: [Option<SlotSighting>; 3],
-    /// Where the measurement of the pace began that is in force, and the one that follows it.
+    /// The start of the current measurement of the pace, and of the next one.
     anchors: [Option<[PaceAnchor; 2]>; 3],
     pace: Option<SlotPace>,
-    /// Last time a slot went up.
+    /// The last time a slot increased.
     pub(super) advanced_at: Option<Instant>,
-    /// The newest moment at which it was looked at.
+    /// The time of the newest observation.
     pub(super) looked_at: Option<Instant>,
 }
 
 impl SlotPosition {
-    /// What was seen at this commitment itself.
+    /// The observation at this commitment itself.
     pub(super) fn seen(&self, commitment: Commitment) -> Option<SlotSighting> {
         self.levels.get(commitment.index()).copied().flatten()
     }
@@ -125,13 +125,13 @@ impl SlotPosition {
         known.map(|seen| seen.slot).max()
     }
 
-    /// Its own pace, a little less than was measured: an estimate may rather be too low.
+    /// Its own pace, a little below the measured one: an estimate should rather be too low.
     pub(super) fn pace(&self) -> Option<SlotPace> {
         self.pace.map(|pace| pace.percent(95))
     }
 
-    /// Whether it did not move any more when it was last looked at, where others have this pace.
-    /// What stands at one commitment stands at all, unless one has moved since.
+    /// Whether it stood still when it was last observed, given the pace of the others. An upstream
+    /// that stands still at one commitment does so at all, unless one has advanced since.
     pub(super) fn stands(&self, pace: SlotPace) -> bool {
         [Commitment::Processed, Commitment::Confirmed]
             .into_iter()
@@ -139,7 +139,7 @@ impl SlotPosition {
             .any(|seen| seen.stands(pace) && self.advanced_at <= Some(seen.at))
     }
 
-    /// Where it probably is now. `pace` counts while its own was not measured.
+    /// The estimated slot now. `pace` counts while its own was not measured.
     pub(super) fn estimate(
         &self,
         commitment: Commitment,
@@ -170,8 +170,8 @@ impl SlotPosition {
             .any(|reached| reached >= slot)
     }
 
-    /// Whether it can have reached a slot by now, if it goes on as fast as slots are made: sometimes
-    /// a little faster than usual.
+    /// Whether it may have reached a slot by now, at the pace of block production, which is
+    /// sometimes a little faster than usual.
     pub(super) fn may_reach(
         &self,
         slot: Slot,
@@ -187,12 +187,12 @@ impl SlotPosition {
             .any(|seen| seen.slot >= slot || seen.estimate_at_most(now, pace) >= slot)
     }
 
-    /// Whether a look that began at `started` would tell that it stands still, or stands still no
-    /// longer. While it moves, an answer at a known slot tells nothing.
+    /// Whether an observation that began at `started` would show that it stands still, or no longer
+    /// does. While it advances, an answer at a known slot shows nothing.
     pub(super) fn is_in_question(&self, started: Instant) -> bool {
-        /// How long every upstream may stay at a slot without a second thought.
+        /// How long every upstream may stay at a slot without suspicion.
         const USUAL: Duration = Duration::from_secs(2);
-        /// Looks further apart than this are enough.
+        /// Observations further apart than this are enough.
         const APART: Duration = Duration::from_millis(50);
         let after = |at: Option<Instant>, pause| {
             at.is_none_or(|at| started.saturating_duration_since(at) >= pause)
@@ -200,7 +200,7 @@ impl SlotPosition {
         after(self.advanced_at, USUAL) && after(self.looked_at, APART)
     }
 
-    /// It was seen at a slot. Returns whether it has moved on; the first sight of another
+    /// It was seen at a slot. Returns whether it has advanced; the first observation of another
     /// commitment does not show that.
     pub(super) fn see(&mut self, commitment: Commitment, slot: Slot, at: Instant) -> bool {
         let index = commitment.index();
@@ -220,9 +220,9 @@ impl SlotPosition {
         ahead
     }
 
-    /// Finality comes in bursts and says nothing about the pace. It is measured from when a slot was
-    /// first seen: an upstream that stood still and then catches up in a leap would else seem to be
-    /// so much faster, and be believed far ahead of where it is.
+    /// Finality comes in bursts and says nothing about the pace. It is measured from when a slot
+    /// was first seen: an upstream that stood still and then catches up in a leap would otherwise
+    /// seem much faster, and be assumed far ahead of where it is.
     fn measure(&mut self, commitment: Commitment, here: PaceAnchor, at: Instant) {
         if commitment == Commitment::Finalized {
             return;
@@ -240,7 +240,7 @@ impl SlotPosition {
         }
     }
 
-    /// It is in service again: how fast it caught up is not how fast it goes on.
+    /// It is in service again: how fast it caught up says nothing about its pace.
     pub(super) fn measure_anew(&mut self) {
         self.anchors = [None; 3];
         self.pace = None;
@@ -251,7 +251,7 @@ impl SlotPosition {
         self.pace = self.pace.map(|pace| pace.min(most));
     }
 
-    /// What was seen is of another life of the node.
+    /// The observations are from before the node was restarted.
     pub(super) fn forget(&mut self) {
         *self = Self {
             advanced_at: self.advanced_at,

@@ -1,5 +1,4 @@
-//! Bare connections to where an upstream serves subscriptions. What is said on them is the `pubsub`
-//! layer's.
+//! Bare connections to where an upstream serves subscriptions. The `pubsub` layer speaks on them.
 
 use std::io;
 
@@ -13,7 +12,7 @@ use tokio::net::lookup_host;
 use crate::config::WsUrl;
 use crate::upstream::Upstream;
 
-/// A connection of whatever kind.
+/// A connection of any kind.
 pub trait Duplex: AsyncRead + AsyncWrite + Unpin + Send {}
 
 impl<T: AsyncRead + AsyncWrite + Unpin + Send> Duplex for T {}
@@ -27,7 +26,7 @@ impl Upstream {
         }
     }
 
-    /// The headers that its requests need, such as the key of a provider.
+    /// The headers that its requests need, such as a provider's key.
     pub fn ws_headers(&self) -> impl Iterator<Item = (HeaderName, HeaderValue)> {
         self.settings().headers.iter().filter_map(|(name, value)| {
             // Secrets from files end with a newline.
@@ -36,10 +35,10 @@ impl Upstream {
         })
     }
 
-    /// Opens a connection, TLS included. For how long is the caller's to bound.
+    /// Opens a connection, including TLS. The caller sets the time limit.
     ///
     /// # Errors
-    /// The name is unknown, or none of its addresses takes the connection.
+    /// The name is unknown, or none of its addresses accepts the connection.
     pub async fn open_socket(&self, url: &WsUrl) -> io::Result<Box<dyn Duplex>> {
         let mut failed = io::Error::from(io::ErrorKind::NotFound);
         for address in lookup_host((url.host(), url.port())).await? {

@@ -1,5 +1,4 @@
-//! What is known of the upstreams, in a form for people: `/status` shows it. Holds no secret: of
-//! a URL only the origin.
+//! State of the upstreams for `/status`. Contains no secret: of a URL only the origin.
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -52,51 +51,52 @@ pub struct UpstreamStatus {
     /// Scheme, host and port.
     pub origin: String,
     pub health: &'static str,
-    /// How it is, in a few words: its health with what is behind it, or what else keeps calls from
-    /// it. `healthy` where nothing does.
+    /// Its state in a few words: its health with the cause, or what else keeps calls from it.
+    /// `healthy` if nothing does.
     pub state: String,
     /// Why it is not healthy, or what else keeps calls from it.
     pub cause: Option<String>,
     /// What probably helps.
     pub cure: Option<&'static str>,
-    /// Which HTTP it is spoken to in, `2` or `1.1`; not known before the first connection.
+    /// Its HTTP version, `2` or `1.1`; unknown before the first connection.
     pub http: Option<&'static str>,
-    /// How long its health has been as it is.
+    /// How long its health has not changed.
     pub since_seconds: u64,
-    /// The last error it gave, whatever was served since.
+    /// The last error, whatever was served since.
     pub last_error: Option<ErrorStatus>,
-    /// What is held against it, and against which method.
+    /// Its hold-offs.
     pub holds: Vec<HoldStatus>,
-    /// Calls wait for a connection because all are in use, or did a moment ago.
+    /// Calls wait because all connections are in use, or did a moment ago.
     pub saturated: bool,
     pub breaker: &'static str,
     /// Until the breaker lets trial calls through.
     pub breaker_open_seconds: Option<u64>,
-    /// How long it wants to be left alone.
+    /// How long it is held off as a whole.
     pub resting_seconds: Option<u64>,
-    /// It does not take the gateway's key.
+    /// It refuses the gateway's key.
     pub key_refused: bool,
-    /// The newest slots it has shown. What is known at a commitment holds for the weaker ones.
+    /// The newest slots it has reported. What is known at a commitment also applies to the weaker
+    /// ones.
     pub slots: SlotStatus,
     /// First slot of its history, as reported by the upstream.
     pub oldest_slot: Option<Slot>,
-    /// How far back it is believed to reach: `archive`, `presumed archive`, `oldest slot`, `unknown`
+    /// How far back it is assumed to reach: `archive`, `presumed archive`, `oldest slot`, `unknown`
     /// or `none`.
     pub history: &'static str,
-    /// Slots behind the others when it was last looked at; not known before it has shown a slot.
+    /// Slots behind the others when last observed; unknown before it has reported a slot.
     pub lag: Option<u64>,
     pub genesis: Option<String>,
     pub latency_milliseconds: Option<f64>,
     /// Share of recent attempts that failed.
     pub failures: f32,
     pub in_flight: u32,
-    /// Requests that its budget allows at once, now; none without a budget.
+    /// Requests that its budget allows right now; `None` without a budget.
     pub budget_left: Option<u64>,
     /// Its budget itself.
     pub budget: Option<BudgetStatus>,
     pub connections_busy: usize,
     pub connections_idle: usize,
-    /// Connections of HTTP/1.1 in use and calls that wait for one, by class, from the lowest.
+    /// HTTP/1.1 connections in use and calls that wait for one, by class, from the lowest.
     pub classes: [InClass; Priority::ALL.len()],
     pub addresses: Vec<String>,
     /// Methods it has refused lately.
@@ -110,9 +110,9 @@ pub struct BudgetStatus {
     pub per: &'static str,
     /// At once.
     pub burst: u32,
-    /// What is earned in an hour.
+    /// Requests earned per hour.
     pub per_hour: Option<f64>,
-    /// When it ends at the rate of the last minute; none where it does not.
+    /// When it will be used up at the rate of the last minute; `None` if it will not.
     pub ends_seconds: Option<u64>,
 }
 
@@ -140,20 +140,20 @@ pub struct ErrorStatus {
     pub seconds_ago: u64,
 }
 
-/// Something that is held against an upstream.
+/// A hold-off.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct HoldStatus {
-    /// None: all of them.
+    /// `None`: all of them.
     pub method: Option<String>,
     pub cause: &'static str,
-    /// What it said last to such a call.
+    /// Its last error for such a call.
     pub fault: Option<&'static str>,
     pub http_status: Option<u16>,
-    /// Since when it has been saying so.
+    /// Since when it has been answering like that.
     pub since_seconds: Option<u64>,
     /// Until a call is sent again.
     pub seconds_left: Option<u64>,
-    /// It does not refuse the method: others are quicker at it.
+    /// It does not refuse the method: others are faster.
     #[serde(skip)]
     slow: bool,
 }
@@ -207,10 +207,10 @@ impl PoolStatus {
     }
 }
 
-/// What helps where the gateway itself sends no more.
+/// The cure if the gateway itself holds back.
 const RAISE_BUDGET: &str = "raise its `budget`, or add an upstream";
 
-/// What is held against an upstream, and what it said last.
+/// The hold-offs of an upstream, and its last errors.
 struct HoldsAndErrors {
     holds: Vec<HoldStatus>,
     last_error: Option<ErrorStatus>,
@@ -222,7 +222,7 @@ struct HoldsAndErrors {
     closed_methods: Vec<String>,
 }
 
-/// What speaks against an upstream that is well by its probes, in words.
+/// What speaks against an upstream whose probes are good.
 struct UnfitReason {
     cause: String,
     cure: &'static str,
@@ -232,7 +232,7 @@ impl HoldsAndErrors {
     fn of(live: &EndpointState, now: Instant) -> Self {
         let hold_off = live.hold_off.lock();
         let errors = live.errors.lock();
-        // That it does not serve what a client has made up tells nothing of it.
+        // Refusing a method that a client has made up says nothing about the upstream.
         let made_up = |hold: &Hold<'_>| {
             hold.cause == HoldCause::Closed && hold.method.is_some_and(is_unknown)
         };
@@ -257,7 +257,7 @@ impl HoldsAndErrors {
         }
     }
 
-    /// How an upstream is that is well otherwise.
+    /// The state of an otherwise healthy upstream.
     fn state(&self, saturated: bool, spent: bool) -> String {
         match self.holds.first() {
             Some(hold) => hold.summary(),
@@ -267,7 +267,7 @@ impl HoldsAndErrors {
         }
     }
 
-    /// What it said last, and what helps against that.
+    /// Its last error, and what helps against that.
     fn last(&self) -> Option<UnfitReason> {
         let (error, kind) = (self.last_error.as_ref()?, self.last_kind?);
         Some(UnfitReason {
@@ -278,7 +278,7 @@ impl HoldsAndErrors {
         })
     }
 
-    /// Why its breaker lets no calls through.
+    /// Why its breaker does not let calls through.
     fn broken(&self) -> UnfitReason {
         let UnfitReason { cause, cure } = self.last().unwrap_or_else(|| UnfitReason {
             cause: "not recorded".to_owned(),
@@ -321,7 +321,7 @@ impl HoldsAndErrors {
         Some(UnfitReason { cause, cure })
     }
 
-    /// What keeps calls from an upstream that is well by its probes.
+    /// What keeps calls from an upstream whose probes are good.
     fn reason(&self, breaker: BreakerState, saturated: bool, spent: bool) -> Option<UnfitReason> {
         if breaker != BreakerState::Closed {
             return Some(self.broken());

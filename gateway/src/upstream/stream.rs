@@ -21,20 +21,20 @@ use crate::upstream::resolve::ResolvedAddresses;
 /// Most bytes read ahead of the consumer.
 pub const CHUNK: usize = 64 * 1024;
 
-/// What follows the beginning of a streamed answer. Whoever has read it to its end says what it was
-/// worth; without a good word the connection is closed, or over HTTP/2 its stream.
+/// What follows the beginning of a streamed answer. Whoever has read it to its end reports whether
+/// it was good; otherwise the connection is closed, or over HTTP/2 its stream.
 ///
 /// The caller's deadline does not apply: a large answer takes as long as its consumer does. Only
 /// silence of the upstream ends it.
 #[derive(Debug)]
 pub struct UpstreamBodyStream {
-    /// None once it is known what the stream was worth.
+    /// `None` once the result was reported.
     source: Option<StreamSource>,
     asked: RequestId,
     /// The last byte has been read.
     ended: bool,
     silence: Duration,
-    /// Whose answer it is; the call is counted as under way as long as it flows.
+    /// The upstream of the answer; the call counts as in progress while it flows.
     origin: Option<(Arc<Upstream>, InFlightGuard)>,
 }
 
@@ -91,8 +91,8 @@ impl UpstreamBodyStream {
         }
     }
 
-    /// It was no good, for a reason that its bytes alone do not show. The upstream is told, and the
-    /// connection is closed.
+    /// It was bad, for a reason that its bytes alone do not show. This is recorded for the
+    /// upstream, and the connection is closed.
     pub fn broken(&mut self, kind: FaultKind) {
         self.source = None;
         if let Some((upstream, _in_flight)) = self.origin.take() {
@@ -110,7 +110,7 @@ impl UpstreamBodyStream {
         }
     }
 
-    /// It was the whole answer to what was asked: the connection goes back to its pool.
+    /// It was the complete answer to the request: the connection returns to its pool.
     pub fn complete(&mut self) {
         self.origin = None;
         if let Some(StreamSource::Http1(rest)) = self.source.take()

@@ -56,7 +56,7 @@ pub(crate) fn parts() -> SharedParts {
     }
 }
 
-/// A pool whose background does not run.
+/// A pool whose background tasks do not run.
 pub(crate) fn pool(upstreams: Vec<Upstream>) -> Arc<Pool> {
     let pool = Pool::compile(&config(upstreams), None, &parts()).unwrap();
     let members = pool.upstreams().iter().map(|up| Arc::clone(up.state()));
@@ -64,7 +64,7 @@ pub(crate) fn pool(upstreams: Vec<Upstream>) -> Arc<Pool> {
     Arc::new(pool)
 }
 
-/// The same with every upstream probed and well, at slot 1000.
+/// The same with every upstream probed and healthy, at slot 1000.
 pub(crate) fn healthy(upstreams: Vec<Upstream>) -> Arc<Pool> {
     let (pool, now) = (pool(upstreams), Instant::now());
     for upstream in pool.upstreams() {
@@ -84,7 +84,7 @@ pub(crate) fn healthy(upstreams: Vec<Upstream>) -> Arc<Pool> {
 }
 
 impl crate::upstream::Upstream {
-    /// It asks to be left alone for so long.
+    /// It asks for a pause of this length.
     pub(crate) fn rest_for(&self, pause: Duration) {
         let verdict = Verdict {
             kind: FaultKind::RateLimited,

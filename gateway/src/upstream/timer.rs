@@ -1,6 +1,6 @@
-//! One timer for all the steps of an attempt. It is made only when a step has to wait, and moved
-//! when the next step has another limit: an attempt that is answered at once costs one
-//! registration with the runtime instead of one per step.
+//! One timer for all the steps of an attempt. It is created only when a step has to wait, and moved
+//! when the next step has another limit: an attempt that is answered at once costs one registration
+//! with the runtime instead of one per step.
 
 use std::future::{Future, poll_fn};
 use std::pin::{Pin, pin};

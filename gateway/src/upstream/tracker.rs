@@ -1,13 +1,14 @@
-//! Whether one upstream is fit to serve, by what its slots say. Pure: no clock, no I/O.
+//! Decides by its slots whether one upstream is healthy. Pure: no clock, no I/O.
 //!
-//! Fed by rounds of probes and by the `context.slot` of live answers; each is one *look*, and is
-//! judged once, with all commitments that it told of. An upstream that says it is healthy is not
-//! believed for that alone: it is left out when it is on another cluster, when its numbers cannot
-//! be true, when its probes fail, when it calls itself unhealthy, when its slot stands still while
-//! the cluster goes on, when it has received much more than it has processed, or when it is too far
+//! Fed by rounds of probes and by the `context.slot` of live answers; each is one *look* (an
+//! observation), and is judged once, with all the commitments it contains. An upstream's own claim
+//! to be healthy is not enough: it is excluded if it belongs to another cluster, if its numbers are
+//! impossible, if its probes fail, if it reports itself unhealthy, if its slot stands still while
+//! the cluster advances, if it has received much more than it has processed, or if it is too far
 //! behind the others. All of these have hysteresis, so that an upstream at the edge does not flap.
 //!
-//! Where the others are is handed in ([`PeerSlots`]); [`crate::upstream::cluster`] finds it out.
+//! The position of the others is passed in ([`PeerSlots`]); [`crate::upstream::cluster`] determines
+//! it.
 
 use std::time::Duration;
 
@@ -24,43 +25,43 @@ pub(super) use crate::upstream::health::{HealthChange, HeightCheck};
 #[cfg(test)]
 mod tests;
 
-/// A slot this far from what the elapsed time and the others explain is believed only when the
-/// upstream has shown its genesis hash, or when it is seen [`CONFIRMATIONS`] times: one wrong answer
-/// must not make all others look late.
+/// A slot this far from what the elapsed time and the others explain counts only if the upstream
+/// has shown its genesis hash, or if it is seen [`CONFIRMATIONS`] times: one wrong answer must not
+/// make all others look late.
 const JUMP: u64 = 1000;
 const CONFIRMATIONS: u32 = 3;
 
-/// A probe this far below what is known is a node that started again, not an answer out of order.
+/// A probe this far below the known slot means a restarted node, not an answer out of order.
 const ROLLBACK: u64 = 32;
 
-/// Looks without a new slot before a few seconds without one mean anything.
+/// Looks without a new slot before a few seconds without one count.
 const STILL_LOOKS: u32 = 3;
-/// An upstream that has stood still for long is left when the others are this far ahead;
+/// An upstream that has stood still for long is excluded if the others are this far ahead;
 const LITTLE: u64 = 4;
-/// and sooner when they go on meanwhile, though they may be taken for further back than they are.
+/// and earlier if they advance meanwhile, although they may be assumed further back than they are.
 const NEAR: u64 = 5;
 
 /// Where a slot was seen. A probe asks for the head itself; a live answer may be out of order, or
-/// come from a cache of the provider's.
+/// come from a provider's cache.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum SightingSource {
     Probe,
     Answer,
 }
 
-/// One look at where an upstream stands.
+/// One look at the position of an upstream.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct SlotLook {
     pub(super) source: SightingSource,
     /// What it showed, in the order of [`Commitment::ALL`].
     pub(super) slots: [Option<Slot>; 3],
-    /// When it was asked: an answer that shows no new slot says so of this moment.
+    /// When it was asked: an answer without a new slot refers to this moment.
     pub(super) started: Instant,
     /// When it had answered.
     pub(super) at: Instant,
     /// Whether it has shown the right genesis hash in this look.
     pub(super) vouched: bool,
-    /// Whether another address behind the same name was further ahead when it was last looked at.
+    /// Whether another address of the same name was further ahead when last observed.
     pub(super) outrun: bool,
 }
 
@@ -88,16 +89,16 @@ impl SlotLook {
     }
 }
 
-/// What the other upstreams say at the moment of a look.
+/// The position of the other upstreams at the moment of a look.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct PeerSlots {
-    /// Where they probably are, at each commitment or a stronger one.
+    /// Their estimated slots, at each commitment or a stronger one.
     pub(super) heads: [Option<Slot>; 3],
-    /// Where those stopped that stand still. Counts only while nobody moves.
+    /// Where those that stand still have stopped. Counts only while none advances.
     pub(super) stopped: [Option<Slot>; 3],
-    /// How fast they go on; none where all stand still.
+    /// How fast they advance; zero if all stand still.
     pub(super) moves: SlotPace,
-    /// The speed it has by configuration.
+    /// The configured speed.
     pub(super) usual: SlotPace,
 }
 
@@ -119,18 +120,18 @@ impl PeerSlots {
 pub(super) struct Tracker {
     health: Health,
     stand: SlotPosition,
-    /// Looks since a slot went up.
+    /// Looks since a slot increased.
     looks: u32,
-    /// Slots behind the others at the last look that told.
+    /// Slots behind the others at the last conclusive look.
     lag: u64,
-    /// The same for whether it stands still; None while there are no others.
+    /// The same for deciding whether it stands still; `None` while there are no others.
     behind: Option<u64>,
-    /// How fast the others went on at the last look.
+    /// How fast the others advanced at the last look.
     moves: SlotPace,
     jumps: [Option<PendingJump>; 3],
     probed: bool,
     failing: bool,
-    /// It fails for what it said, not for want of answers.
+    /// It fails because of its answers, not for lack of answers.
     closed: bool,
     failures_in_row: u32,
     successes_in_row: u32,
@@ -144,7 +145,7 @@ pub(super) struct Tracker {
     wrong_cluster: bool,
 }
 
-/// A slot too far off to be believed yet.
+/// A slot too far off to count yet.
 #[derive(Clone, Copy, Debug)]
 struct PendingJump {
     slot: Slot,
@@ -152,7 +153,7 @@ struct PendingJump {
     times: u32,
 }
 
-/// Whether a slot can be true.
+/// Whether a slot is credible.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum SlotBelief {
     Explained,
@@ -205,7 +206,7 @@ impl Tracker {
         &self.stand
     }
 
-    /// It was looked at. Returns whether it must be asked which cluster it belongs to.
+    /// It was observed. Returns whether its cluster must be checked.
     pub(super) fn look(&mut self, look: &SlotLook, peers: &PeerSlots) -> bool {
         let mut ask = false;
         let mut believed = *look;
@@ -233,7 +234,7 @@ impl Tracker {
 
     fn move_to(&mut self, look: &SlotLook, peers: &PeerSlots) {
         let shown = |level| Some((look.slot(level)?, self.stand.seen(level)?.slot));
-        // A node that is behind another one of the same name has not gone back for that.
+        // A node that is behind another one of the same name has not gone back.
         let restarted = look.source == SightingSource::Probe
             && !look.outrun
             && Commitment::ALL
@@ -260,7 +261,8 @@ impl Tracker {
         self.stand.looked_at = self.stand.looked_at.max(Some(looked));
     }
 
-    /// How far behind it is, by the commitments of this look. An answer out of order tells nothing.
+    /// How far behind it is, by the commitments of this look. An answer out of order does not
+    /// count.
     fn measure_lag(&mut self, look: &SlotLook, peers: &PeerSlots) {
         let newest = |level: Commitment| {
             let current = self.stand.seen(level)?.slot == look.slot(level)?;
@@ -276,7 +278,7 @@ impl Tracker {
             .filter_map(newest)
             .filter_map(behind)
             .max();
-        // Finality comes in bursts: it tells the lag only if nothing better is known.
+        // Finality comes in bursts: it counts for the lag only if nothing better is known.
         let only_final = heads
             .into_iter()
             .all(|level| self.stand.seen(level).is_none());
@@ -299,7 +301,8 @@ impl Tracker {
                 .max();
             return;
         }
-        // Where nobody else has told of these commitments: had it moved on as they did up to now.
+        // If no other upstream has reported these commitments: as if it had advanced like them up
+        // to now.
         let moved = peers.moves.slots(self.stood());
         self.behind = Some(looked().filter_map(behind).max().unwrap_or(moved));
         if let Some(lag) = lag {
@@ -307,8 +310,8 @@ impl Tracker {
         }
     }
 
-    /// Whether a slot can be true: within what the time since the last one explains, or where the
-    /// others are; else once its genesis hash or repetition speaks for it.
+    /// Whether a slot is credible: within what the time since the last one explains, or where the
+    /// others are; otherwise once its genesis hash or repetition supports it.
     fn belief(
         &mut self,
         level: Commitment,
@@ -323,7 +326,7 @@ impl Tracker {
             return SlotBelief::Explained;
         };
         let elapsed = look.at.saturating_duration_since(at);
-        // Twice the usual speed: a node that catches up replays faster than slots are made.
+        // Twice the usual speed: a node that catches up replays faster than slots are produced.
         let own = known
             .0
             .saturating_add(peers.usual.percent(200).slots(elapsed));
@@ -358,7 +361,7 @@ impl Tracker {
         SlotBelief::Jumped
     }
 
-    /// The upstream was reached and told what it was asked for.
+    /// The upstream was reached and answered what it was asked.
     pub(super) fn succeeded(&mut self, limits: &config::Health) {
         self.failures_in_row = 0;
         self.successes_in_row = self.successes_in_row.saturating_add(1);
@@ -379,7 +382,7 @@ impl Tracker {
         self.last_failure = Some(cause.into());
     }
 
-    /// It refuses everything, and says why in so many words: no more probes are waited for.
+    /// It refuses everything, with an explicit reason: no more probes are waited for.
     pub(super) fn refuses_all(&mut self, cause: Diagnosis) {
         self.successes_in_row = 0;
         self.failing = true;
@@ -387,7 +390,7 @@ impl Tracker {
         self.last_failure = Some(cause);
     }
 
-    /// It served a call: what it said of everything is over.
+    /// It served a call: a refusal of everything is over.
     pub(super) fn serves_again(&mut self) {
         if std::mem::take(&mut self.closed) {
             self.failing = false;
@@ -400,7 +403,7 @@ impl Tracker {
         self.last_failure.is_some()
     }
 
-    /// What it says about itself.
+    /// Its own report of its health.
     pub(super) fn says_unwell(&mut self, unwell: bool) {
         self.unwell = unwell;
     }
@@ -427,7 +430,7 @@ impl Tracker {
         self.hashes = hashes;
     }
 
-    /// Draws the conclusion from all that was fed in.
+    /// Draws the conclusion from everything observed.
     pub(super) fn settle(&mut self, limits: &config::Health) -> Option<HealthChange> {
         let from = self.health;
         self.health = self.conclude(limits);
@@ -464,8 +467,8 @@ impl Tracker {
         }
     }
 
-    /// How long it has shown no new slot. Only what was observed counts: an upstream that nobody
-    /// asked may well have moved.
+    /// How long it has shown no new slot. Only observed time counts: an upstream that was not asked
+    /// may well have advanced.
     fn stood(&self) -> Duration {
         match (self.stand.looked_at, self.stand.advanced_at) {
             (Some(looked), Some(advanced)) => looked.saturating_duration_since(advanced),
@@ -473,7 +476,7 @@ impl Tracker {
         }
     }
 
-    /// Where all stand still the cluster does, and nobody is the worse for it.
+    /// If all stand still the cluster does, and no upstream is worse for it.
     fn stands_still(&self, limits: &config::Health) -> bool {
         let stood = self.stood();
         let long = stood >= limits.stopped_after;

@@ -1,5 +1,5 @@
-//! The body of an answer on its stream. Room for more is given to the upstream only when what came
-//! is taken.
+//! The body of an answer on its stream. The upstream gets window for more only when what has
+//! arrived is consumed.
 
 use bytes::{Bytes, BytesMut};
 use h2::{Reason, RecvStream};
@@ -16,11 +16,11 @@ pub(in crate::upstream) struct Incoming {
     stream: RecvStream,
     /// What is missing, if the upstream announced a length.
     left: Option<u64>,
-    /// Bytes handed out last, for which the upstream has no room yet.
+    /// Bytes returned last, whose window was not released yet.
     taken: usize,
-    /// For a body that is compressed.
+    /// For a compressed body.
     decoder: Option<Box<Decoder>>,
-    /// Counts the stream as long as the body lives.
+    /// Counts the stream while the body lives.
     lease: StreamLease,
 }
 
@@ -44,8 +44,8 @@ impl Incoming {
         }
     }
 
-    /// The next piece, never empty; None at the end. To ask for it says that the one before is
-    /// used up. Cancel-safe.
+    /// The next piece, never empty; `None` at the end. The call implies that the previous piece is
+    /// consumed. Cancel-safe.
     pub(in crate::upstream) async fn next(&mut self) -> Result<Option<Bytes>, TransportFault> {
         loop {
             if let Some(decoder) = &mut self.decoder
@@ -83,7 +83,8 @@ impl Incoming {
                         .map(|left| left.saturating_sub(bytes.len() as u64));
                     return Ok(Some(bytes));
                 }
-                // A whole answer before the whole request was read: the rest is not wanted.
+                // A whole answer before the whole request was read: the rest of the request is not
+                // wanted.
                 Some(Err(error)) if error.reason() == Some(Reason::NO_ERROR) => return self.end(),
                 Some(Err(error)) => {
                     let kind = if error.is_library() {
@@ -118,7 +119,7 @@ pub(in crate::upstream) struct JoinedPieces {
 }
 
 impl JoinedPieces {
-    /// Adds a piece; `expected` is the length of the whole, as far as it is known.
+    /// Adds a piece; `expected` is the length of the whole, if known.
     pub(in crate::upstream) fn push(&mut self, piece: Bytes, expected: usize) {
         if self.first.is_empty() && self.joined.is_empty() {
             self.first = piece;

@@ -1,12 +1,12 @@
 //! The HTTP/2 connections of one upstream, each shared by many calls.
 //!
-//! A call takes a stream on an open connection that has room. When the streams of all of them are
-//! used up it waits, and another connection is opened for those who wait: by a task of its own, so
-//! that a caller who gives up does not take it away from the others. So many connections are kept;
-//! more are opened only where the upstream takes too few streams on each, up to the ceiling.
+//! A call takes a stream on an open connection that has room. If the streams of all connections are
+//! in use it waits, and another connection is opened for the waiting calls: by a task of its own,
+//! so that a cancelled call does not take it away from the others. `connections` are kept; more are
+//! opened only if the upstream allows too few streams on each, up to the ceiling.
 //!
-//! Whether the upstream speaks HTTP/2 at all shows when a connection is opened. Until then one is
-//! opened for all; if it turns out to be HTTP/1.1 it is left to the pool of those.
+//! Whether the upstream supports HTTP/2 at all shows when a connection is opened. Until then one is
+//! opened for all; if it turns out to be HTTP/1.1 it goes to the pool of those.
 
 use std::net::SocketAddr;
 use std::pin::{Pin, pin};
@@ -29,12 +29,12 @@ use crate::upstream::timer::within;
 #[cfg(test)]
 mod tests;
 
-/// From so many streams on another of the connections that are kept is used: they share one TCP
-/// stream, and what is lost on it delays all of them.
+/// From this many streams on another of the kept connections is used: streams share one TCP
+/// connection, and a loss on it delays all of them.
 const COMFORTABLE: usize = 100;
-/// More than anybody uses, where an upstream sets no bound.
+/// More than any call load needs, if an upstream sets no limit.
 const MOST_EACH: usize = 1000;
-/// So many calls may wait for each place, or at all.
+/// Calls that may wait per place, and at least in all.
 const WAITING: usize = 8;
 const LEAST_WAITING: usize = 256;
 
@@ -48,7 +48,7 @@ const SURPLUS: Duration = Duration::from_secs(5);
 /// All HTTP/2 connections to one upstream.
 #[derive(Debug)]
 pub(in crate::upstream) struct Http2Pool {
-    /// A place for each stream that there may be; it says who goes first where they are short.
+    /// One place per possible stream; it decides the order when they are short.
     streams: Arc<Gate>,
     kept: usize,
     ceiling: usize,
@@ -56,10 +56,10 @@ pub(in crate::upstream) struct Http2Pool {
     state: Mutex<Http2PoolState>,
     /// A stream ended, or an attempt to open a connection did.
     changed: Notify,
-    /// The same, for those who may not use every connection. They are all told, as one of them
-    /// might be told for nothing while another could go on.
+    /// The same, for calls that may not use every connection. All of them are woken, as one might
+    /// be woken in vain while another could go on.
     changed_for_all: Notify,
-    /// Whether the upstream is believed to speak HTTP/2.
+    /// Whether the upstream is assumed to support HTTP/2.
     spoken: AtomicBool,
     /// Calls that wait although no connection can be opened for them.
     stuck: AtomicUsize,
@@ -70,24 +70,24 @@ struct Http2PoolState {
     sessions: Vec<Arc<Http2Connection>>,
     opening: usize,
     waiting: usize,
-    /// Streams the upstream took on a connection when it last said so.
+    /// Streams the upstream allowed on a connection when it last said so.
     each: usize,
-    /// Openings that failed so far, and why the last one did.
+    /// Number of failed openings so far, and the last fault.
     failures: u64,
     fault: FaultKind,
 }
 
-/// One stream of a connection, for one call. Dropped before the answer has ended, the stream is
+/// One stream of a connection, for one call. If dropped before the answer has ended, the stream is
 /// reset and the connection lives on.
 #[derive(Debug)]
 pub(in crate::upstream) struct StreamLease {
     session: Arc<Http2Connection>,
     pool: Arc<Http2Pool>,
-    /// Last, so that whoever gets it finds the stream free.
+    /// Dropped last, so that the next call finds the stream free.
     place: Option<GatePermit>,
 }
 
-/// Until when a caller waits.
+/// Until when a call waits.
 #[derive(Clone, Copy, Debug)]
 pub(in crate::upstream) struct WaitDeadline {
     /// For a connection that is being opened.
@@ -96,21 +96,21 @@ pub(in crate::upstream) struct WaitDeadline {
     pub(in crate::upstream) queue: Instant,
 }
 
-/// How a caller stands.
+/// The state of a call without a stream.
 enum WaiterPriority {
     Served(StreamLease),
     /// The upstream speaks HTTP/1.1.
     OtherVersion,
     Failed(FaultKind),
-    /// It waits, and a connection is to be opened.
+    /// It waits, and a connection has to be opened.
     Open,
-    /// It waits for what is being opened.
+    /// It waits for a connection being opened.
     Opening,
     /// It waits for a stream of another call.
     Stuck,
 }
 
-/// Someone who waits.
+/// A waiting call.
 struct WaitTicket<'a> {
     pool: &'a Http2Pool,
     failures: u64,
@@ -154,7 +154,7 @@ impl Http2Pool {
         !self.state.lock().sessions.is_empty()
     }
 
-    /// Whether a call would have to wait for a stream of another one.
+    /// Whether a call would have to wait for a stream.
     pub(in crate::upstream) fn is_full(&self) -> bool {
         self.stuck.load(Ordering::Relaxed) > 0
             || self
@@ -162,8 +162,8 @@ impl Http2Pool {
                 .is_full_for(PermitRequest::own(Priority::Medium))
     }
 
-    /// The right to a stream, waited for only where all are in use. `None` where too many wait, or it
-    /// took too long; `wait` is begun once it has to be waited for.
+    /// The permit for a stream, waited for only if all are in use. `None` if too many wait, or it
+    /// took too long; `wait` is called once it has to be waited for.
     pub(in crate::upstream) async fn place<W>(
         &self,
         ask: PermitRequest,
@@ -180,7 +180,7 @@ impl Http2Pool {
             .flatten()
     }
 
-    /// As many places as there are streams on as many connections as there may be.
+    /// Sets the number of places to the streams on the most connections allowed.
     fn fit(&self, each: usize) {
         let each = each.clamp(1, MOST_EACH);
         let places = self.ceiling.saturating_mul(each);
@@ -195,7 +195,7 @@ impl Http2Pool {
         (busy, state.sessions.len() - busy)
     }
 
-    /// A stream on one of the connections; None if the upstream speaks HTTP/1.1. `open` begins to
+    /// A stream on one of the connections; `None` if the upstream speaks HTTP/1.1. `open` begins to
     /// open a connection and reports to [`Http2Pool::opened`], [`Http2Pool::speaks_other`] or
     /// [`Http2Pool::failed`]. With `fresh`, not on a connection that was unused for longer.
     #[expect(
@@ -253,7 +253,7 @@ impl Http2Pool {
         }
     }
 
-    /// Where a caller stands, and whether another connection is to be opened although it is served.
+    /// The state of a call, and whether another connection is to be opened although it is served.
     fn look(
         self: &Arc<Self>,
         addresses: &ResolvedAddresses,
@@ -286,13 +286,13 @@ impl Http2Pool {
         if failed && nothing_left && state.opening == 0 {
             return (WaiterPriority::Failed(state.fault), false);
         }
-        // Those who wait for the settings of a new connection need no other one yet.
+        // Calls that wait for the settings of a new connection do not need another one yet.
         let unknown = state.sessions.iter().filter(|one| !one.is_known()).count();
         let coming = state.opening + unknown;
         let each = state.each.clamp(1, COMFORTABLE);
         let held_back = |one: &Arc<Http2Connection>| one.is_held_back() && !one.is_doubted();
         let overloaded = state.sessions.iter().any(held_back);
-        // Whoever has seen an attempt fail does not begin the next: it might fail at once.
+        // A call that has seen an attempt fail does not begin the next: it might fail at once.
         if !failed && !overloaded && open < self.ceiling && coming < state.waiting.div_ceil(each) {
             state.opening += 1;
             return (WaiterPriority::Open, false);
@@ -314,7 +314,7 @@ impl Http2Pool {
         self.ended(|_| {});
     }
 
-    /// The upstream wants HTTP/1.1 after all. What is under way goes on to its end.
+    /// The upstream requires HTTP/1.1 after all. Calls in progress go on to their end.
     pub(in crate::upstream) fn abandon(&self) {
         self.spoken.store(false, Ordering::Relaxed);
         self.state.lock().sessions.clear();
@@ -364,7 +364,7 @@ impl Http2Pool {
                 }
             };
             driver.run(changed).await;
-            // Those who wait for a stream of this connection need another one.
+            // Calls that wait for a stream of this connection need another one.
             changed();
         });
         self.state.lock().sessions.push(session);
@@ -373,7 +373,7 @@ impl Http2Pool {
         Ok(())
     }
 
-    /// Closes what is not needed any more. Streams that are open go on to their end.
+    /// Closes what is not needed any more. Open streams go on to their end.
     pub(in crate::upstream) fn prune(&self, addresses: &ResolvedAddresses, now: Instant) {
         let mut state = self.state.lock();
         let usable = |one: &Arc<Http2Connection>| one.is_usable(addresses) && one.is_open();
@@ -393,7 +393,7 @@ impl Http2Pool {
 }
 
 impl Http2PoolState {
-    /// Whether the upstream takes another number of streams than was known.
+    /// Whether the upstream allows another number of streams than was known.
     fn learn(&mut self) -> bool {
         let known = self.sessions.iter().filter(|one| one.is_known());
         let Some(each) = known.map(|one| one.announced()).min() else {
@@ -402,8 +402,8 @@ impl Http2PoolState {
         std::mem::replace(&mut self.each, each) != each
     }
 
-    /// How many streams may be open on a connection. One that has not said is taken to be like the
-    /// others.
+    /// How many streams may be open on a connection. One without settings yet is assumed to be like
+    /// the others.
     fn capacity(&self, session: &Http2Connection) -> usize {
         let capacity = session.capacity();
         if session.is_known() {
@@ -413,9 +413,9 @@ impl Http2PoolState {
         }
     }
 
-    /// The connection for the next stream: the first that is not crowded, so that those not needed
-    /// fall idle; else the one with the fewest streams. One that is silent or was unused for too
-    /// long serves only when no other can be opened.
+    /// The connection for the next stream: the first that is not crowded, so that surplus ones
+    /// become idle; else the one with the fewest streams. A silent one, or one unused for too long,
+    /// is used only if no other can be opened.
     fn pick(&self, fresh: Duration, may_open: bool) -> Option<Arc<Http2Connection>> {
         let now = Instant::now();
         let room = |one: &&Arc<Http2Connection>| one.streams() < self.capacity(one);
@@ -472,7 +472,7 @@ impl StreamLease {
         }
     }
 
-    /// It is in use for as long as the place is.
+    /// In use as long as the place is.
     #[must_use]
     pub(in crate::upstream) fn with(self, place: GatePermit) -> Self {
         let mut lease = self;

@@ -1,12 +1,12 @@
 //! One HTTP/2 connection: the task that drives it, its keep-alive, and the count of its streams.
 //!
-//! **Keep-alive.** A connection carries many calls; one that has silently gone would take all of
-//! them with it. If nothing at all arrives after a call was sent it is asked for a sign of life
-//! (PING) and, before that is due, no longer given new calls. Without one it is closed, and its
-//! calls go on elsewhere. A busy or an unused connection costs no PING.
+//! **Keep-alive.** A connection carries many calls; if it silently died all of them would be lost.
+//! If nothing at all arrives after a call was sent, a PING is sent and, before its answer is due,
+//! the connection gets no new calls. Without an answer it is closed, and its calls continue on
+//! another upstream. A busy or an unused connection costs no PING.
 //!
-//! **Memory.** The upstream may send so much ahead on each stream, and on all of them together; more
-//! only when the consumer has taken what came.
+//! **Memory.** The upstream may send a window ahead on each stream, and on all of them together;
+//! more only when the consumer has read what arrived.
 
 use std::future::poll_fn;
 use std::net::SocketAddr;
@@ -32,30 +32,30 @@ const STREAM_WINDOW: u32 = 512 * 1024;
 const CONNECTION_WINDOW: u32 = 32 * 1024 * 1024;
 /// Largest head of a response, as over HTTP/1.1.
 const MOST_HEAD: u32 = 32 * 1024;
-/// Until the upstream has said how many streams it takes, this many are opened.
+/// Streams opened until the upstream has announced its limit.
 const FIRST_STREAMS: usize = 10;
 
-/// How often the keep-alive looks at a connection.
+/// How often the keep-alive checks a connection.
 const BEAT: Duration = Duration::from_secs(1);
-/// Beats of silence, with something asked, after which a PING is sent.
+/// Checks without an arrival, with a call in progress, after which a PING is sent.
 const ASK_AFTER: u32 = 2;
-/// Beats of silence after which the connection gets no new calls.
+/// Checks without an arrival after which the connection gets no new calls.
 const DOUBT_AFTER: u32 = 3;
-/// Beats of silence after which it is closed.
+/// Checks without an arrival after which it is closed.
 const DEAD_AFTER: u32 = 5;
 
-/// What the task of a connection and those who use it know of it.
+/// State shared by the task of a connection and its users.
 #[derive(Debug)]
 pub(super) struct Vitals {
     /// Streams in use.
     streams: AtomicUsize,
     /// Streams opened so far.
     asked: AtomicU64,
-    /// Streams it may have at most, as refused ones showed; each answer allows one more.
+    /// Maximum number of streams, as refused ones showed; each answer allows one more.
     most: AtomicUsize,
-    /// The upstream has said how many streams it takes.
+    /// The upstream has announced its limit of streams.
     known: AtomicBool,
-    /// It has ended, or takes no more streams.
+    /// It has ended, or accepts no more streams.
     closed: AtomicBool,
     /// It is silent although calls wait.
     doubted: AtomicBool,
@@ -66,18 +66,18 @@ pub(super) struct Vitals {
     start: Instant,
 }
 
-/// One connection, as those see it who open streams on it. When the last of them lets go it is
-/// closed.
+/// A connection, as seen by those that open streams on it. It is closed when the last of them is
+/// dropped.
 #[derive(Debug)]
 pub(super) struct Http2Connection {
     requests: SendRequest<Bytes>,
     vitals: Arc<Vitals>,
     address: SocketAddr,
-    /// The state of the addresses when this one was last known to be among them.
+    /// The version of the address list when its address was last known to be in it.
     changes: AtomicU64,
 }
 
-/// What drives a connection until its end.
+/// Drives a connection until its end.
 pub(super) struct ConnectionDriver {
     connection: Connection<CountedSocket<Stream>, Bytes>,
     heard: Arc<AtomicU64>,
@@ -148,7 +148,7 @@ impl Http2Connection {
         true
     }
 
-    /// None after GOAWAY, and when its stream numbers are used up.
+    /// `None` after GOAWAY, and when its stream numbers are used up.
     fn sender(&self) -> Option<SendRequest<Bytes>> {
         let mut requests = self.requests.clone();
         let mut context = Context::from_waker(Waker::noop());
@@ -166,30 +166,30 @@ impl Http2Connection {
         self.vitals.streams.load(Ordering::Relaxed)
     }
 
-    /// How many streams the upstream said that it takes on this connection.
+    /// The limit of streams that the upstream announced for this connection.
     pub(super) fn announced(&self) -> usize {
         self.requests.current_max_send_streams()
     }
 
-    /// How many of these it may have, after what was refused.
+    /// How many of these it may have, after some were refused.
     pub(super) fn capacity(&self) -> usize {
         let most = self.vitals.most.load(Ordering::Relaxed);
         self.announced().min(most)
     }
 
-    /// Whether only what was refused keeps a further stream from being opened. The upstream has too
-    /// much to do; another connection would not help it.
+    /// Whether only refused streams keep another from being opened. The upstream is overloaded;
+    /// another connection would not help.
     pub(super) fn is_held_back(&self) -> bool {
         let streams = self.streams();
         streams >= self.capacity() && streams < self.announced()
     }
 
-    /// Whether that is not only a guess.
+    /// Whether that is more than a guess.
     pub(super) fn is_known(&self) -> bool {
         self.vitals.known.load(Ordering::Acquire)
     }
 
-    /// Counts one more stream, to be given back with [`Http2Connection::end_stream`].
+    /// Counts another stream, to be released with [`Http2Connection::end_stream`].
     pub(super) fn begin_stream(&self) {
         self.vitals.streams.fetch_add(1, Ordering::Relaxed);
         self.vitals.asked.fetch_add(1, Ordering::Relaxed);
@@ -202,26 +202,27 @@ impl Http2Connection {
         self.vitals.streams.fetch_sub(1, Ordering::Relaxed);
     }
 
-    /// How long no stream has been open; None while one is.
+    /// How long no stream has been open; `None` while one is.
     pub(super) fn idle(&self, now: Instant) -> Option<Duration> {
         let since = Duration::from_millis(self.vitals.idle_since.load(Ordering::Relaxed));
         (self.streams() == 0).then(|| now.saturating_duration_since(self.vitals.start + since))
     }
 
-    /// Whether an answer has come over it before.
+    /// Whether an answer has arrived over it before.
     pub(super) fn has_answered(&self) -> bool {
         self.vitals.answered.load(Ordering::Relaxed)
     }
 
     pub(super) fn note_answer(&self) {
         self.vitals.answered.store(true, Ordering::Relaxed);
-        // Exact only where nobody refuses or answers at the same moment, which is good enough.
+        // Exact only if no other stream is refused or answered at the same moment, which is good
+        // enough.
         if self.vitals.most.load(Ordering::Relaxed) < self.announced() {
             self.vitals.most.fetch_add(1, Ordering::Relaxed);
         }
     }
 
-    /// The upstream refused a stream: what is open is what it takes for now.
+    /// The upstream refused a stream: the open ones are what it accepts for now.
     pub(super) fn note_refused(&self) {
         let open = self.streams().saturating_sub(1).max(1);
         self.vitals.most.fetch_min(open, Ordering::Relaxed);
@@ -232,8 +233,8 @@ impl Http2Connection {
         self.vitals.closed.store(true, Ordering::Release);
     }
 
-    /// Sends a whole request. None if nothing was sent, because the connection takes no more; it
-    /// will not be given any.
+    /// Sends a whole request. `None` if nothing was sent, because the connection accepts no more;
+    /// it will not get any.
     pub(super) fn send(&self, head: http::Request<()>, body: Bytes) -> Option<ResponseFuture> {
         let sent = self
             .sender()
@@ -242,16 +243,16 @@ impl Http2Connection {
             self.retire();
             return None;
         };
-        // The body is in memory already; the library sends it as the upstream gives room. If the
-        // connection is lost meanwhile the response tells.
+        // The body is in memory already; the library sends it as the window allows. If the
+        // connection is lost meanwhile, the response fails.
         drop(stream.send_data(body, true));
         Some(response)
     }
 }
 
 impl ConnectionDriver {
-    /// Runs the connection to its end. `known` is called when the upstream has said how many
-    /// streams it takes.
+    /// Runs the connection to its end. `known` is called when the upstream has announced its limit
+    /// of streams.
     pub(super) async fn run(mut self, known: impl Fn()) {
         let mut beat = interval(BEAT);
         beat.set_missed_tick_behavior(MissedTickBehavior::Delay);
@@ -286,7 +287,7 @@ impl ConnectionDriver {
         known: impl Fn(),
     ) -> Poll<Result<(), h2::Error>> {
         let polled = Pin::new(&mut self.connection).poll(context);
-        // The first that a server sends are its settings.
+        // A server sends its settings first.
         if !self.known && self.heard.load(Ordering::Relaxed) > 0 {
             self.known = true;
             self.vitals.known.store(true, Ordering::Release);
@@ -303,7 +304,7 @@ fn ask(pings: &mut Option<PingPong>) {
     }
 }
 
-/// Takes an answer to a PING; the count of what was heard has noticed it already.
+/// Receives the answer to a PING; it was counted as an arrival already.
 async fn pong(pings: &mut Option<PingPong>) {
     match pings {
         Some(pings) => drop(poll_fn(|context| pings.poll_pong(context)).await),
@@ -311,7 +312,7 @@ async fn pong(pings: &mut Option<PingPong>) {
     }
 }
 
-/// What silence means so far.
+/// What the silence so far implies.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 enum SilenceSign {
     Fine,
@@ -324,7 +325,7 @@ enum SilenceSign {
 struct SilenceTimer {
     heard: u64,
     asked: u64,
-    /// Something was asked and nothing heard since, even if the caller has given up.
+    /// A call was sent and nothing arrived since, even if its caller has given up.
     expecting: bool,
     beats: u32,
 }
@@ -377,7 +378,7 @@ mod tests {
     fn callers_that_gave_up_do_not_make_a_dead_connection_good() {
         let mut silence = SilenceTimer::default();
         silence.beat(1, 1, false);
-        // Each call is given up before the next look.
+        // Each call is cancelled before the next check.
         let course: Vec<_> = (2..7).map(|asked| silence.beat(1, asked, false)).collect();
         assert_eq!(course, COURSE);
     }

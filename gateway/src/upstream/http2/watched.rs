@@ -1,4 +1,4 @@
-//! A connection that counts what arrives on it, so that silence can be told from slowness.
+//! A connection that counts arrivals, so that silence can be distinguished from slowness.
 
 use std::io;
 use std::pin::Pin;
@@ -10,7 +10,7 @@ use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
 pub(super) struct CountedSocket<S> {
     stream: S,
-    /// Reads that brought something.
+    /// Reads that returned something.
     heard: Arc<AtomicU64>,
 }
 

@@ -1,6 +1,7 @@
-//! Asking a metered upstream more often while it is out of service. Its usual probes are half a
-//! minute apart, and calls, which tell how it is at other times, do not reach it. The same when it
-//! begins to refuse a method (does it refuse everything?) or to answer from far behind where it was.
+//! Probes a metered upstream more often while it is out of service. Its usual probes are half a
+//! minute apart, and calls, which otherwise show its state, do not reach it. The same when it
+//! begins to refuse a method (does it refuse everything?) or to answer from far behind where it
+//! was.
 
 use std::time::Duration;
 
@@ -13,15 +14,15 @@ use super::{Probe, ProbeLane};
 use crate::upstream::breaker::BreakerState;
 use crate::upstream::tracker::Health;
 
-/// The first pause, and the longest: each look is paid for, so 1200 an hour at most, and none while
-/// it serves and nothing it says calls for one.
+/// The first pause, and the longest: each probe costs credits, so at most 1200 an hour, and none
+/// while it serves and nothing calls for one.
 const FIRST: Duration = Duration::from_secs(1);
 const LONGEST: Duration = Duration::from_secs(3);
 /// The longest for one that refuses the gateway's key.
 const REFUSED: Duration = Duration::from_secs(15);
 
 impl Probe {
-    /// Looks after it for ever.
+    /// Runs until it is aborted.
     pub(in crate::upstream) async fn look_while_away(&self) {
         if !self.member.settings.metered {
             return;
@@ -40,7 +41,7 @@ impl Probe {
                 let most = if self.is_refused() { refused } else { most };
                 pause = (pause * 2).min(most);
                 if called {
-                    // However often it is called for.
+                    // However often it is requested.
                     sleep(pause).await;
                 }
             } else {
@@ -49,7 +50,7 @@ impl Probe {
         }
     }
 
-    /// Whether it refuses the key it is asked with: that is not mended by asking.
+    /// Whether it refuses the gateway's key: probing does not change that.
     fn is_refused(&self) -> bool {
         let hold_off = self.member.live.hold_off.lock();
         hold_off.is_refused(ProbeQuestion::SLOT, Instant::now())
@@ -58,10 +59,10 @@ impl Probe {
     fn is_away(&self) -> bool {
         let live = &self.member.live;
         match live.health() {
-            // Another cluster is not waited for, and what is suspect is asked anyway.
+            // An upstream of another cluster is not waited for, and a suspect one is probed anyway.
             Health::WrongCluster | Health::Suspect => false,
-            // After one bad probe the next are not half a minute away: it is known in seconds whether
-            // it fails.
+            // After one bad probe the next are not half a minute away: within seconds it is known
+            // whether it fails.
             Health::Unprobed => live.is_in_doubt(),
             Health::Healthy => {
                 live.breaker.lock().shown() == BreakerState::Open || live.is_in_doubt()

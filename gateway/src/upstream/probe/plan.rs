@@ -1,19 +1,20 @@
-//! What a round of probing asks, and in what order. Pure.
+//! What a round of probing asks for, and in what order. Pure.
 
 use perijove_core::Commitment;
 
-/// Rounds of an upstream that costs nothing between two looks at itself, and at what changes
-/// rarely.
+/// Rounds of an unmetered upstream between two checks of its own health, and of slowly changing
+/// facts.
 const HEALTH_EVERY: u64 = 5;
 const FACTS_EVERY: u64 = 10;
 /// The same for a metered one, in rounds of half a minute.
 const METERED_FACTS_EVERY: u64 = 120;
-/// Rounds between two looks at where history begins: it moves on as a ledger is pruned, in hours.
+/// Rounds between two checks of where history begins: it moves as the ledger is pruned, within
+/// hours.
 const HISTORY_EVERY: u64 = 150;
 /// The same for a metered one: a day.
 const METERED_HISTORY_EVERY: u64 = 2_880;
 
-/// What a probe asks.
+/// A question of a probe.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum ProbeQuestion {
     Slot(Commitment),
@@ -26,8 +27,8 @@ pub(super) enum ProbeQuestion {
     Epoch,
     /// Where the node's own ledger begins.
     LedgerStart,
-    /// The first block it can give, long-term storage included. After the ledger's start, by which
-    /// a node that is just starting is found out.
+    /// The first block it can return, including long-term storage. After the ledger's start, which
+    /// reveals a node that is just starting.
     FirstBlock,
 }
 
@@ -73,7 +74,7 @@ impl ProbeQuestion {
     }
 }
 
-/// What a round is planned from.
+/// The circumstances of a round.
 #[derive(Clone, Copy, Debug)]
 #[expect(
     clippy::struct_excessive_bools,
@@ -83,11 +84,11 @@ pub(super) struct ProbeCircumstances {
     pub(super) round: u64,
     pub(super) metered: bool,
     pub(super) unwell: bool,
-    /// It has not yet shown the genesis hash that it must have.
+    /// It has not yet shown the required genesis hash.
     pub(super) unproven: bool,
     /// Per commitment: live answers brought a slot since the last round.
     pub(super) told: [bool; 3],
-    /// A subscription tells of each slot as it is processed.
+    /// A subscription reports each slot as it is processed.
     pub(super) fed: bool,
     pub(super) may_skip: bool,
     /// The last round got no answer: what comes back may be another node.
@@ -101,8 +102,8 @@ impl ProbeCircumstances {
 }
 
 impl ProbeCircumstances {
-    /// Whether this need not be asked in this round because a subscription tells of slots: those
-    /// processed, and of the others one at a time.
+    /// Whether this need not be requested in this round because a subscription reports slots:
+    /// processed ones, and of the others one at a time.
     fn spares(&self, commitment: Commitment, facts: bool) -> bool {
         if !self.fed || self.metered || self.unwell || self.unproven || facts {
             return false;
@@ -132,7 +133,7 @@ pub(super) fn plan(given: &ProbeCircumstances) -> Vec<ProbeQuestion> {
     }
     let levels: &[Commitment] = match given.metered {
         false => &Commitment::ALL,
-        // By turns, unless calls tell it: what is final must be known to be kept for good.
+        // In turns, unless calls show it: what is final must be known to be kept permanently.
         true if given.round % 2 == 1 && !given.told_of(Commitment::Finalized) => {
             &[Commitment::Finalized]
         }
@@ -163,7 +164,7 @@ pub(super) fn plan(given: &ProbeCircumstances) -> Vec<ProbeQuestion> {
     questions
 }
 
-/// An upstream that was away may have come back with another ledger; a metered one is a provider,
+/// An upstream that was down may have come back with another ledger; a metered one is a provider,
 /// whose history is not lost in a restart.
 fn look_at_history(given: &ProbeCircumstances, questions: &mut Vec<ProbeQuestion>) {
     if given.metered {

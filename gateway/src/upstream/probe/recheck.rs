@@ -1,5 +1,5 @@
-//! Asking an upstream at once which cluster it belongs to, when its slots leave what the clock
-//! explains. One that is not asked often would else be found out minutes later.
+//! Checks at once which cluster an upstream belongs to, when its slots are not explained by the
+//! clock. For one that is rarely probed it would otherwise take minutes.
 
 use std::time::Duration;
 
@@ -11,13 +11,13 @@ use super::round::{ProbeAnswer, ProbeRound};
 use super::{Probe, ProbeLane};
 use crate::upstream::tracker::Health;
 
-/// Looks in a row at an upstream whose slots have jumped: enough to believe one that does not say
+/// Probes in a row of an upstream whose slots have jumped: enough to accept one that does not say
 /// which cluster it belongs to.
 const LOOKS: u32 = 4;
 const PAUSE: Duration = Duration::from_secs(1);
 
 impl Probe {
-    /// Waits for questions about the upstream, for ever.
+    /// Waits for such checks to be requested, until it is aborted.
     pub(in crate::upstream) async fn answer_questions(&self) {
         loop {
             self.member.live.in_question.notified().await;

@@ -1,4 +1,4 @@
-//! What one round of probing brought, and what it is worth. Pure.
+//! The results of one round of probing, and their verdict. Pure.
 
 use perijove_core::{Commitment, Slot};
 use tokio::time::Instant;
@@ -12,17 +12,17 @@ use crate::upstream::tracker::{SightingSource, SlotLook};
 pub(super) enum ProbeAnswer {
     /// The raw JSON of the result.
     Result(Vec<u8>),
-    /// Reached, but it does not want to say, and why not.
+    /// Reached, but refused, and why.
     Refused(Diagnosis),
-    /// The same, and it will not want to for a long time, whatever it is asked.
+    /// The same, and it will refuse for a long time, whatever is asked.
     Closed(Diagnosis),
-    /// It wants to be left alone for now.
+    /// It asks for a pause.
     Rests,
-    /// That it is not well.
+    /// It reports itself as unhealthy.
     Unwell,
-    /// No usable answer, and what came instead.
+    /// No usable answer, and what arrived instead.
     Nothing(Diagnosis),
-    /// No answer at all: there is no point in asking on.
+    /// No answer at all: further questions are pointless.
     Unreachable(Diagnosis),
 }
 
@@ -30,7 +30,7 @@ pub(super) enum ProbeAnswer {
 #[derive(Debug, Default)]
 pub(super) struct ProbeRound {
     slots: [Option<Slot>; 3],
-    /// When the first slot was asked for, and when the last had come.
+    /// When the first slot was requested, and when the last had arrived.
     span: Option<(Instant, Instant)>,
     pub(super) height: Option<u64>,
     pub(super) shred: Option<Slot>,
@@ -40,22 +40,22 @@ pub(super) struct ProbeRound {
     broken: Option<Diagnosis>,
     /// A slot was refused.
     refused: Option<Diagnosis>,
-    /// The genesis hash was asked for and did not come.
+    /// The genesis hash was requested and did not arrive.
     no_genesis: Option<Diagnosis>,
     /// It refuses everything.
     closed: Option<Diagnosis>,
-    /// It wants to be left alone for now.
+    /// It asks for a pause.
     rests: bool,
 }
 
-/// What a round says about the upstream.
+/// The verdict on a round.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum RoundVerdict {
     Good,
     Bad(Diagnosis),
     /// It refuses everything, for a reason that no further probe will change.
     Closed(Diagnosis),
-    /// It wants to be left alone, which is no failure.
+    /// It asks for a pause, which is no failure.
     Nothing,
 }
 
@@ -72,7 +72,8 @@ impl ProbeRound {
         self.slots.first().copied().flatten()
     }
 
-    /// An answer that is no result of the right kind. `false`: there is no point in asking on.
+    /// Handles an answer that is not a result of the right kind. `false`: further questions are
+    /// pointless.
     pub(super) fn without(&mut self, question: ProbeQuestion, said: ProbeAnswer) -> bool {
         let named = |diagnosis: Diagnosis| diagnosis.on(question.method());
         let slot = matches!(question, ProbeQuestion::Slot(_));
@@ -83,7 +84,7 @@ impl ProbeRound {
             ProbeAnswer::Result(_) | ProbeAnswer::Refused(_)
                 if question == ProbeQuestion::Health =>
             {
-                // Whoever does not answer getHealth cannot take a complaint back.
+                // Without an answer to getHealth it could not report that it has recovered.
                 self.unwell = Some(false);
             }
             ProbeAnswer::Result(_) if question == ProbeQuestion::Genesis => {
@@ -111,7 +112,7 @@ impl ProbeRound {
         true
     }
 
-    /// `proven` says whether the upstream has shown its genesis hash, or need not.
+    /// `proven`: the upstream has shown its genesis hash, or need not.
     pub(super) fn worth(&self, proven: bool) -> RoundVerdict {
         if let Some(cause) = &self.broken {
             return RoundVerdict::Bad(cause.clone());
@@ -132,7 +133,7 @@ impl ProbeRound {
         }
     }
 
-    /// Where it stands; None if no slot came.
+    /// The observed position; `None` if no slot arrived.
     pub(super) fn look(&self) -> Option<SlotLook> {
         let (started, at) = self.span?;
         Some(SlotLook {

@@ -1,4 +1,4 @@
-//! An upstream chosen for one attempt, and what is recorded of it.
+//! An upstream chosen for one attempt, and recording the outcome.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -11,13 +11,13 @@ use crate::upstream::endpoint_state::InFlightGuard;
 use crate::upstream::hold_off::RefusalKind;
 use crate::upstream::{AttemptOutcome, Upstream};
 
-/// An upstream chosen for one attempt. While it lives the call counts as under way; if it is
-/// dropped without [`Candidate::record`] nothing is held against the upstream.
+/// An upstream chosen for one attempt. While it lives the call counts as in progress; if it is
+/// dropped without [`Candidate::record`] nothing counts against the upstream.
 pub struct Candidate {
     pub(super) upstream: Arc<Upstream>,
     pub(super) trial: Option<Trial>,
     pub(super) forced: bool,
-    /// What it costs, which is given back if it is not written.
+    /// Its cost, which is refunded if it is not sent.
     pub(super) charge: BudgetHold,
     /// The call is being written, and no longer waits for a connection.
     pub(super) written: Arc<AtomicBool>,
@@ -25,7 +25,7 @@ pub struct Candidate {
     pub(super) in_flight: InFlightGuard,
 }
 
-/// What was taken of a budget; given back unless the call is sent.
+/// What was taken from a budget; refunded unless the call is sent.
 #[derive(Debug)]
 pub(super) struct BudgetHold(pub(super) BudgetCharge);
 
@@ -40,12 +40,12 @@ impl Candidate {
         &self.upstream
     }
 
-    /// Whether the upstream is unfit and was chosen for want of a better one.
+    /// Whether the upstream is unhealthy and was chosen for lack of a better one.
     pub fn is_forced(&self) -> bool {
         self.forced
     }
 
-    /// What it takes to record a failure of the attempt while it is still under way.
+    /// Records a failure of the attempt while it is still in progress.
     pub fn witness(&self) -> FailureReporter {
         FailureReporter {
             upstream: Arc::clone(&self.upstream),
@@ -70,14 +70,14 @@ impl Candidate {
         self.written.store(true, Ordering::Relaxed);
     }
 
-    /// Records what became of the attempt. Not to be called for attempts that were cancelled: they
-    /// say nothing.
+    /// Records the outcome of the attempt. Not to be called for cancelled attempts: they say
+    /// nothing.
     pub fn record(&mut self, outcome: &AttemptOutcome<'_>) {
         self.upstream.member.record(outcome, self.trial.take());
     }
 }
 
-/// Speaks for an attempt whose [`Candidate`] is with the attempt.
+/// Reports on an attempt whose [`Candidate`] is with the attempt.
 pub struct FailureReporter {
     upstream: Arc<Upstream>,
     trial: Option<Trial>,
@@ -89,13 +89,13 @@ impl FailureReporter {
         &self.upstream
     }
 
-    /// Whether the upstream may have seen the call. One that still waits for a connection of ours
+    /// Whether the upstream may have seen the call. An attempt that still waits for a connection
     /// says nothing about the upstream.
     pub fn is_written(&self) -> bool {
         self.written.load(Ordering::Relaxed)
     }
 
-    /// Records what became of the attempt, which must then be dropped.
+    /// Records the outcome of the attempt, which must then be dropped.
     pub fn record(&self, outcome: &AttemptOutcome<'_>) {
         self.upstream.member.record(outcome, self.trial);
     }
