@@ -36,7 +36,7 @@ use std::process::ExitCode;
 use crate::app::clock::now;
 use crate::cli::{Cli, Command, DeadLettersCommand, OffsetsCommand};
 
-/// Carries out a command and says how it ended.
+/// Carries out a command and returns its exit code.
 pub fn execute(cli: Cli) -> ExitCode {
     // More than one is compiled in, and then rustls chooses none by itself: the client of Redis would
     // break at its first connection over TLS. Only the first one counts, and this is it.

@@ -46,19 +46,19 @@ pub use stream::Stream;
 /// A configuration of ingest that may be used.
 pub type Loaded = perijove_core::settings::Loaded<Config>;
 
-/// Everything ingest can be told.
+/// All settings of ingest.
 #[derive(Clone, Debug, JsonSchema, PartialEq)]
 pub struct Config {
     pub http: Http,
     pub log: Log,
-    /// Where the streams come from. Without it only recordings can be read.
+    /// The source of the streams. Without it only recordings can be read.
     pub kafka: Option<Kafka>,
     /// What is read, each topic once. Without it the DEX trades.
     pub streams: Vec<Stream>,
     pub batch: Batch,
     pub buffer: Buffer,
     pub database: Database,
-    /// Where prices, candles and recent trades are kept for the gateway. Without it they are not.
+    /// Where prices, candles and recent trades are kept for the gateway. By default they are not.
     pub redis: Option<Redis>,
     pub breaker: Breaker,
     pub shutdown: Shutdown,

@@ -1,16 +1,16 @@
 //! A record, or one transaction of it, that cannot be used: kept with the reason instead of
-//! stopping the stream. Where it is kept is for the sinks.
+//! stopping the stream. The sinks decide where it is kept.
 
 use crate::decode::DecodeError;
 use crate::project::Poisoned;
 use crate::record::Record;
 
-/// What is kept. The same record and transaction give the same letter in every delivery.
+/// The letter. The same record and transaction give the same letter in every delivery.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct DeadLetter {
-    /// With its payload, whole: it can be read again once the program is better.
+    /// With its whole payload: it can be processed again by a later version.
     pub record: Record,
-    /// The place of the transaction in the message; None when the whole message is of no use.
+    /// The index of the transaction in the message; `None` if the whole message is unusable.
     pub transaction: Option<usize>,
     /// The class of the error, from a fixed set.
     pub class: &'static str,
@@ -19,7 +19,7 @@ pub struct DeadLetter {
 }
 
 impl DeadLetter {
-    /// A record whose payload is no message.
+    /// A record whose payload is not a message.
     pub fn of_record(record: Record, error: &DecodeError) -> Self {
         Self {
             record,

@@ -1,8 +1,7 @@
-//! From the bytes of a record to Bitquery's messages: protobuf, or the JSON that says the same.
+//! Decodes a record into Bitquery's messages: protobuf, or the equivalent JSON.
 //!
-//! Pure. What a message means is for [`project`](crate::project). Fields that are not read are
-//! skipped without being looked at, so a fault inside one of them goes unnoticed; fields that are
-//! not known are no fault.
+//! Pure. [`project`](crate::project) interprets messages. Fields that are not needed are skipped
+//! unread, so a fault inside one of them goes unnoticed; unknown fields are not a fault.
 
 mod error;
 pub(crate) mod json;
@@ -19,10 +18,10 @@ pub use kind::{Encoding, Kind};
 pub use message::Message;
 pub use shape::Limits;
 
-/// Reads the payload of a record. None is a record without one.
+/// Decodes the payload of a record. `None` is a record without one.
 ///
 /// # Errors
-/// The payload is not such a message, is beyond the limits, or does not say its slot.
+/// The payload is not such a message, exceeds the limits, or has no slot.
 pub fn decode(
     kind: Kind,
     encoding: Encoding,

@@ -1,8 +1,8 @@
-//! A made-up stream of DEX trades, as Bitquery would send it: the same for the same plan, to the
-//! byte. For tests, the demo and benchmarks.
+//! A synthetic stream of DEX trades, as Bitquery would send it: identical bytes for the same plan.
+//! For tests, the demo and benchmarks.
 //!
-//! Real messages in what matters downstream: several messages to a block, several transactions to
-//! a message, several trades to a transaction, a few hot pairs among many, routes through Jupiter
+//! Real messages in what matters downstream: several messages to a block, several transactions to a
+//! message, several trades to a transaction, a few hot pairs among many, routes through Jupiter
 //! with their sum, failed transactions, duplicates, and ballast as large as what is skipped of real
 //! ones. Not real: the market.
 

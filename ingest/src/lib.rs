@@ -1,5 +1,5 @@
-//! Perijove's ingest as a library. The binary only calls [`app`]; tests and benchmarks reach
-//! single stages from here.
+//! Perijove's ingest as a library. The binary only calls [`app`]; tests and benchmarks use single
+//! stages.
 //!
 //! The modules form layers: each imports only from those above it in this list, and
 //! `tests/layering.rs` holds the table.

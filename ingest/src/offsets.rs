@@ -1,7 +1,7 @@
-//! How far partitions were read: where to begin, and when Kafka is told. Pure.
+//! Offsets of partitions: where to begin, and when to commit them to Kafka. Pure.
 //!
-//! What counts is the offset in the database, which is written in one transaction with the rows.
-//! Kafka's own is written after it, now and then, for tools that show the lag. An offset is always
+//! The offset in the database counts, which is written in one transaction with the rows. Kafka's
+//! own is committed afterwards from time to time, for tools that show the lag. An offset is always
 //! that of the next record to read.
 
 mod begin;

@@ -1,22 +1,23 @@
-//! What tokens cost in dollars, from the trades of a window, such that nobody who makes trades of
-//! his own can set it.
+//! Prices of tokens in dollars, from the trades of a window, resistant to manipulation by a
+//! trader's own trades.
 //!
-//! Pure: no clock, no I/O, nothing shared. Trades are [added](Oracle::add) in about the order of the
-//! chain; now and then the estimates that changed are [taken](Oracle::estimates).
+//! Pure: no clock, no I/O, nothing shared. Trades are [added](Oracle::add) in about the order of
+//! the chain; now and then the estimates that changed are [taken](Oracle::estimates).
 //!
 //! How an estimate is made:
 //!
-//! 1. A pool's price is the weighted median over its last slots, each slot the median of its trades.
+//! 1. A pool's price is the weighted median over its last slots, each slot the median of its
+//!    trades.
 //! 2. A token's price is the weighted median over its pools, each voting for its price and for both
 //!    ends of its spread. A pool weighs what it has turned over, but no more than a multiple of the
-//!    funds that were seen to move in and out of it from slot to slot; less while it is new, since it
-//!    fell silent, and the more often it contradicted the others.
+//!    funds that were seen to move in and out of it from slot to slot; less while it is new, since
+//!    it    fell silent, and the more often it contradicted the others.
 //! 3. What is paid with may be any token whose own price rests on more than this one's, so that no
 //!    price ever rests on itself. Stablecoins are held against each other and against their peg.
 //! 4. The published price follows by at most a band for each slot with trades.
 //!
 //! Amounts are raw throughout, and so are prices: dollars for one base unit, as logarithms.
-//! Decimals are looked at only when a price is told.
+//! Decimals matter only when a price is published.
 
 mod anchor;
 mod clock;
@@ -57,28 +58,28 @@ const LEAST_RAW: u64 = 1_000;
 /// How much later than the clock a trade may be, in milliseconds.
 const LATER: i64 = 10_000;
 
-/// How much earlier than the stream a trade may be and still tell anything.
+/// How much earlier than the stream a trade may be and still count.
 const EARLIER: i64 = 600_000;
 
-/// How often prices that rest on moved ones are told again, in milliseconds of the stream.
+/// How often prices based on moved ones are published again, in milliseconds of the stream.
 const SWEEP: f64 = 2_000.0;
 
-/// After so long without a trade a pool is forgotten.
+/// A pool is forgotten after this long without a trade.
 const FORGET: f64 = 2.0 * 3_600_000.0;
 
-/// Rounds in which prices that rest on other prices are made.
+/// Rounds for prices that depend on other prices.
 const ROUNDS: usize = 3;
 
-/// What was not taken into account, by reason.
+/// Ignored trades, by reason.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct IgnoredTrades {
     /// Too few base units or too little money on one side.
     pub dust: u64,
-    /// A slot or time that cannot be, or is long over.
+    /// A slot or time that is impossible or too old.
     pub time: u64,
 }
 
-/// What the trades of one process come to.
+/// The state of all trades of one process.
 #[derive(Debug)]
 pub struct Oracle {
     clock: StreamClock,
@@ -140,7 +141,7 @@ impl Oracle {
         self.record(trade, usd);
     }
 
-    /// What a trade is worth whose tokens had no price when prices were made last.
+    /// The value of a trade whose tokens had no price when prices were last computed.
     fn usd_by_now(&mut self, trade: &Observation) -> Option<f64> {
         let active = self.clock.active();
         for leg in [&trade.quote, &trade.base] {
@@ -153,7 +154,7 @@ impl Oracle {
         None
     }
 
-    /// Learns the decimals of one side, and gives what it was worth.
+    /// Learns the decimals of one side, and returns its value.
     fn observe(&mut self, leg: &Leg, slot: u64) -> LegValue {
         let token = self.tokens.entry(leg.mint).or_default();
         if let Some(decimals) = leg.decimals {
@@ -208,7 +209,7 @@ impl Oracle {
         }
     }
 
-    /// Adds a new pool to the tokens that it may tell the price of.
+    /// Adds a new pool to the tokens that it may price.
     fn list(&mut self, key: PoolKey, active: f64) {
         for (mint, other) in [(key.left, key.right), (key.right, key.left)] {
             if !may_tell(mint, other) {
@@ -269,7 +270,7 @@ impl Oracle {
         told
     }
 
-    /// Has everything told again: whoever was told has forgotten.
+    /// Publishes everything again: the receiver has lost it.
     pub fn republish_all(&mut self) {
         let priced = self
             .tokens
@@ -279,7 +280,7 @@ impl Oracle {
         self.mark_changed(priced);
     }
 
-    /// Has these told again: they were not heard.
+    /// Publishes these again: they were not received.
     pub fn mark_changed(&mut self, mints: impl IntoIterator<Item = Pubkey>) {
         for mint in mints {
             if let Some(token) = self.tokens.get_mut(&mint)
@@ -290,7 +291,7 @@ impl Oracle {
         }
     }
 
-    /// The estimate of a token as it was last made.
+    /// The last estimate of a token.
     pub fn estimate_of(&self, mint: Pubkey) -> Option<Estimate> {
         let token = self.tokens.get(&mint)?;
         Estimate::of(token)
@@ -301,7 +302,7 @@ impl Oracle {
         self.clock.newest()
     }
 
-    /// Tokens whose main money has moved since their price was made.
+    /// Tokens whose main quote token has moved since their price was computed.
     fn moved(&self) -> Vec<Pubkey> {
         let moved = self.tokens.iter().filter(|(_, token)| {
             let value = token.value.as_ref();
@@ -328,16 +329,16 @@ impl Oracle {
     }
 }
 
-/// What one side of a trade was worth.
+/// The value of one side of a trade.
 #[derive(Clone, Copy, Debug, PartialEq)]
 enum LegValue {
-    /// Too few base units to tell anything.
+    /// Too few base units to be meaningful.
     Dust,
     Unknown,
     Usd(f64),
 }
 
-/// What a trade was worth: the lesser of what was given and taken, as far as both are known.
+/// The value of a trade: the lesser of what was given and taken, as far as both are known.
 fn trade_usd(one: LegValue, other: LegValue) -> Option<f64> {
     match (one, other) {
         (LegValue::Usd(one), LegValue::Usd(other)) => Some(one.min(other)),
@@ -354,7 +355,7 @@ fn is_anchor(mint: Pubkey) -> bool {
     mint == WSOL || is_stable(mint)
 }
 
-/// Whether a trade for `other` may tell the price of a token. That of money comes from money only.
+/// Whether a trade for `other` may price a token. Quote tokens are priced by quote tokens only.
 fn may_tell(mint: Pubkey, other: Pubkey) -> bool {
     if is_stable(mint) {
         is_anchor(other)

@@ -1,7 +1,7 @@
-//! From Bitquery's messages to rows: what a message means, and what of it does not count.
+//! From Bitquery's messages to rows: what a message means, and which parts do not count.
 //!
-//! Pure: no clock, no I/O. One message gives the same rows each time it is read, which is what
-//! makes redelivery harmless. What becomes of the rows is for the sinks.
+//! Pure: no clock, no I/O. A message gives the same rows each time it is read, which makes
+//! redelivery harmless. The sinks store the rows.
 
 mod bounds;
 mod fault;

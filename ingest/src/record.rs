@@ -53,7 +53,7 @@ impl fmt::Display for Place {
 pub struct Record {
     pub place: Place,
     /// When the producer or the broker had it. Bitquery's messages mostly carry no time of their
-    /// own, so this is what freshness is measured by.
+    /// own, so freshness is measured by this.
     pub timestamp: Option<UnixMillis>,
     /// The slot, for Solana; only good for choosing a partition.
     pub key: Option<Bytes>,

@@ -3,8 +3,8 @@
 //! The file begins with eight bytes that name the format. Then, for each record, four bytes with
 //! the length of its body and four with the CRC-32 of it, both little-endian, and the body: the
 //! message `Frame` of `proto/recording.proto`. Reading holds one record at a time. A file that ends
-//! within a record was being written when its writer died: the records before are whole and are
-//! given; a file that is damaged in any other way is an error.
+//! within a record was being written when its writer died: the records before are complete and are
+//! returned; a file that is damaged in any other way is an error.
 
 mod error;
 mod read;

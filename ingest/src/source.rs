@@ -1,14 +1,15 @@
-//! Where records come from: Kafka, or a recording. Both give the same events in the same order, so
+//! Sources of records: Kafka, or a recording. Both produce the same events in the same order, so
 //! that the pipeline need not know which it is.
 //!
-//! A partition is [assigned](Event::Assigned), [begun](Event::Begun) where the pipeline says that it
-//! stopped, read in [batches](Event::Batch), and at last [revoked](Event::Revoked) or
-//! [lost](Event::Lost). All of it belongs to one [`Claim`]; what comes of a partition afterwards
-//! belongs to another.
+//! A partition is [assigned](SourceEvent::Assigned), [begun](SourceEvent::Begun) where the pipeline
+//! says that it stopped, read in [batches](SourceEvent::Batch), and finally
+//! [revoked](SourceEvent::Revoked) or
+//! [lost](SourceEvent::Lost). All of it belongs to one [`Claim`]; later events of the partition
+//! belong to another.
 //!
-//! Nothing here is lost or skipped for lack of budget: when what was handed out and not yet dropped
-//! reaches the limits of [`BufferBudget`], no more is fetched. Offsets are stored by the sinks; Kafka is
-//! told afterwards, for tools that show the lag.
+//! Nothing is lost or skipped for lack of budget: when the records handed out and not yet dropped
+//! reach the limits of [`BufferBudget`], no more are fetched. The sinks store offsets; they are
+//! committed to Kafka afterwards, for tools that show the lag.
 
 mod buffer;
 mod claim;
@@ -30,7 +31,7 @@ pub use fault::{SourceError, SourceErrorKind};
 pub use metrics::SourceMetrics;
 pub use status::SourceStatus;
 
-/// A running source. Dropping it ends it without waiting for what was handed out.
+/// A running source. Dropping it ends it without waiting for the records handed out.
 #[derive(Debug)]
 pub struct Source {
     events: UnboundedReceiver<SourceEvent>,
@@ -48,8 +49,8 @@ impl Source {
         }
     }
 
-    /// What happens next; None after [`SourceEvent::Ended`], which also comes of a source that broke
-    /// without a word. Cancel safe.
+    /// The next event; `None` after [`SourceEvent::Ended`], which is also returned for a source
+    /// that ended without one. Cancel safe.
     pub async fn next(&mut self) -> Option<SourceEvent> {
         let event = self.events.recv().await;
         let event = event.or_else(|| {
@@ -61,7 +62,7 @@ impl Source {
         event
     }
 
-    /// Tells it what to do.
+    /// The handle to control it.
     pub fn control(&self) -> &Control {
         &self.control
     }

@@ -1,5 +1,5 @@
-//! Public keys and signatures: fixed-size byte strings written in base58. Owns reading and writing
-//! them, not any cryptography.
+//! Public keys and signatures: fixed-size byte strings written in base58. Parses and formats them;
+//! no cryptography.
 
 use std::{fmt, str::FromStr};
 
@@ -12,9 +12,9 @@ pub enum AddressError {
     /// Base58, but of another number of bytes.
     #[error("expected {expected} bytes, found {found}")]
     Length {
-        /// Bytes the type has.
+        /// Bytes of the type.
         expected: usize,
-        /// Bytes the text has.
+        /// Bytes of the text.
         found: usize,
     },
 }
@@ -68,7 +68,7 @@ base58_bytes! {
     Pubkey, 32
 }
 base58_bytes! {
-    /// A transaction's signature; the first one is the transaction's name.
+    /// A transaction's signature; the first one identifies the transaction.
     Signature, 64
 }
 

@@ -1,5 +1,5 @@
-//! How settled a piece of cluster state is. Owns the three levels and their order; where a request
-//! carries its level is the gateway's knowledge.
+//! How settled a piece of cluster state is. The three levels and their order; the gateway knows
+//! where a request carries its level.
 
 use std::fmt;
 

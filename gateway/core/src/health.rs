@@ -1,4 +1,5 @@
-//! Asks programs over HTTP whether they are well: what the command `health` does, in images that have no curl.
+//! Asks programs over HTTP whether they are healthy: the command `health`, for images that have no
+//! curl.
 
 use std::io;
 
@@ -8,12 +9,12 @@ use tokio::time::{Duration, Instant, sleep, timeout, timeout_at};
 
 /// How long one answer may take.
 const PATIENCE: Duration = Duration::from_secs(2);
-/// Between two tries.
+/// Pause between two attempts.
 const PAUSE: Duration = Duration::from_millis(500);
-/// More of an answer is not read than its status needs.
+/// No more of an answer is read than its status needs.
 const HEAD: u64 = 64;
 
-/// Why an address does not count as well.
+/// Why an address does not count as healthy.
 #[derive(Debug, thiserror::Error)]
 pub enum Unwell {
     #[error("{0}: must be http://host:port/path")]
@@ -26,7 +27,7 @@ pub enum Unwell {
     Refused(String, String),
 }
 
-/// Asks every address until each has answered with 2xx, for `wait` at most; at least once each.
+/// Asks every address until each has answered with 2xx, for at most `wait`; at least once each.
 pub async fn well(addresses: &[String], wait: Duration) -> Result<(), Unwell> {
     let end = Instant::now() + wait;
     for address in addresses {
@@ -36,7 +37,7 @@ pub async fn well(addresses: &[String], wait: Duration) -> Result<(), Unwell> {
                 Ok(Err(error @ Unwell::Address(_))) => return Err(error),
                 Ok(Err(error)) if Instant::now() >= end => return Err(error),
                 Err(_) if Instant::now() >= end => return Err(Unwell::Silent(address.clone())),
-                // What matters is the last try.
+                // The last attempt counts.
                 _ => drop(timeout_at(end, sleep(PAUSE)).await),
             }
         }

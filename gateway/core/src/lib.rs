@@ -1,7 +1,7 @@
-//! What both Perijove binaries share: Solana value types, amounts and prices, the schema of Redis, reading of
-//! settings, secrets, telemetry set-up.
+//! Shared by both Perijove binaries: Solana value types, amounts and prices, the schema of Redis,
+//! reading of settings, secrets, telemetry set-up.
 //!
-//! Knows no proxy, no Kafka and no database.
+//! Independent of proxy, Kafka and databases.
 
 mod address;
 mod commitment;

@@ -1,5 +1,5 @@
-//! What a trade is told in: amounts, prices, pairs of tokens, and the order of the chain. Values
-//! only; which trades count is for ingest, what is made of them for whoever reads them.
+//! The values of a trade: amounts, prices, pairs of tokens, and the order of the chain. Values
+//! only; ingest decides which trades count, and their readers what to make of them.
 
 mod amount;
 mod money;
@@ -11,7 +11,7 @@ pub use amount::Amount;
 pub use money::{MONEY, PYUSD, SOL_DECIMALS, STABLE_DECIMALS, STABLES, USDC, USDS, USDT, WSOL};
 pub use price::Price;
 
-/// Two tokens, the price of one told in the other.
+/// Two tokens; the price of one is expressed in the other.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Pair {
     pub base: Pubkey,

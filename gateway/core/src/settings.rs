@@ -1,8 +1,8 @@
-//! Reading settings from one YAML file: references to the environment, secrets, bounds, every
-//! error at once with its place, the schema of it all, and noticing that the file has changed.
+//! Reading settings from one YAML file: references to the environment, secrets, bounds, every error
+//! at once with its place, the schema of it all, and noticing that the file has changed.
 //!
-//! Which settings there are belongs to each program: its types read themselves through a
-//! [`Section`] and stand together as a [`Configuration`].
+//! Each program defines its settings: its types read themselves through a
+//! [`Section`] and form a [`Configuration`].
 
 mod document;
 mod environment;

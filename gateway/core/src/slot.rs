@@ -1,4 +1,4 @@
-//! A slot number: the cluster's clock. Owns the arithmetic of being behind, not any tracking.
+//! A slot number: the cluster's unit of time. Only arithmetic, no tracking.
 
 use std::fmt;
 

@@ -25,8 +25,8 @@ pub use foreign::Judge;
 /// The environment variable whose filter wins over the configured one.
 pub const FILTER_VARIABLE: &str = "RUST_LOG";
 
-/// Pingora reports every connection error of a client; only its warnings are of interest unless
-/// somebody asks for more. The client of Redis repeats what its user is told as well.
+/// Pingora logs every connection error of a client; only its warnings are of interest by default.
+/// The Redis client repeats what its caller logs as well.
 const QUIET: &str = "pingora=warn,redis=off";
 
 /// How a log line looks.
@@ -83,10 +83,10 @@ fn as_loud(record: &log::Record<'_>) -> log::Level {
     record.level()
 }
 
-/// The same, where `judge` says how loud each record of a library is that uses the `log` crate.
+/// The same, where `judge` sets the level of each record of a library that uses the `log` crate.
 ///
 /// # Errors
-/// The filter is wrong, or the process logs already.
+/// The filter is invalid, or the process logs already.
 pub fn start_judging(
     format: Format,
     filter: &str,

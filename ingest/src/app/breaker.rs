@@ -7,7 +7,7 @@ use tokio::time::Instant;
 
 use crate::config;
 
-/// What is said to one more call.
+/// Admission of another call.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Admission {
     Free,
@@ -70,7 +70,7 @@ impl Breaker {
         }
     }
 
-    /// Asks for one call. Whoever is admitted reports how it went, or [`abandon`](Self::abandon)s.
+    /// Asks for one call. An admitted caller reports the result, or [`abandon`](Self::abandon)s.
     pub(super) fn admit(&mut self, now: Instant) -> Admission {
         match &mut self.state {
             State::Closed { .. } => Admission::Free,

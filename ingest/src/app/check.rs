@@ -1,4 +1,4 @@
-//! The commands that print and end: `check` and `schema`.
+//! The commands that print and exit: `check`, `schema`, `health` and `base58`.
 
 use std::path::Path;
 
@@ -6,12 +6,12 @@ use crate::app::console::{complain, say};
 use crate::cli::{Base58Args, ConfigArgs, Exit, HealthArgs};
 use crate::config::{self, Config, ConfigError, Kafka, Loaded, ProcessEnvironment};
 
-/// There is nothing to read from.
+/// No Kafka to read from.
 #[derive(Debug, thiserror::Error)]
 #[error("Kafka is not configured, or is disabled; see `kafka`")]
 pub(super) struct NoKafka;
 
-/// The configuration that is meant: a file, or every default.
+/// Loads the given file, or the defaults.
 pub(super) fn load(source: &ConfigArgs) -> Result<Loaded, ConfigError> {
     match &source.config {
         Some(path) => config::load(path),
@@ -43,7 +43,7 @@ pub(super) fn with_kafka(
     }
 }
 
-/// Says everything that is wrong with a configuration, or what it amounts to.
+/// Prints every error in a configuration, or a summary of it.
 pub(super) fn check(source: &ConfigArgs) -> Exit {
     let name = source.config.as_deref().map_or_else(
         || "the default configuration".to_owned(),
@@ -85,7 +85,7 @@ fn summary(config: &Config) -> String {
     )
 }
 
-/// Whether what runs is well.
+/// Whether a running program is healthy.
 pub(super) fn health(health: &HealthArgs) -> Exit {
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()

@@ -1,4 +1,4 @@
-//! Records into a batch of rows: decode, project, and dead letters for what makes no sense.
+//! Converts records into a batch of rows: decode, project, and dead letters for invalid messages.
 
 use std::collections::HashMap;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -27,7 +27,7 @@ pub(super) struct Converter {
     metrics: Metrics,
 }
 
-/// What became of one record.
+/// Result for one record.
 enum Outcome {
     Rows(Projected),
     DeadLetter(DeadLetter),
@@ -56,7 +56,7 @@ impl Converter {
 
     /// Adds the rows and dead letters of a record to a batch.
     pub(super) fn add(&self, record: &Record, batch: &mut RowBatch) {
-        // What goes wrong in here is the message's fault, whatever it is.
+        // Whatever goes wrong here is caused by the message.
         let outcome = catch_unwind(AssertUnwindSafe(|| self.convert(record)));
         let outcome = outcome.unwrap_or_else(|_panic| {
             Outcome::DeadLetter(letter(record, "panic", "the converter panicked"))
@@ -110,7 +110,7 @@ impl Converter {
         }
     }
 
-    /// Whether the message's slot and time can be.
+    /// Whether the message's slot and time are plausible.
     fn within_bounds(&self, message: &Message, recorded: UnixMillis) -> Result<(), OutOfBounds> {
         let Some(header) = message.header() else {
             return Ok(());

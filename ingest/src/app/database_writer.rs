@@ -1,5 +1,5 @@
-//! Commits a batch, however long it takes: waits for the circuit breaker, finds out the outcome of a
-//! commit when the connection broke, and splits a batch that the database refuses.
+//! Commits a batch, retrying for as long as it takes: waits for the circuit breaker, finds out the
+//! outcome of a commit when the connection broke, and splits a batch that the database refuses.
 
 use std::sync::Arc;
 
@@ -31,7 +31,7 @@ pub(super) struct DatabaseWriter {
 pub(super) struct Fenced;
 
 impl DatabaseWriter {
-    /// Takes a lane, as soon as the database lets it.
+    /// Claims a lane, as soon as the database allows.
     pub(super) async fn claim(&self, group: &str, topic: &str, partition: i32) -> Lane {
         let mut pause = PAUSE;
         loop {
@@ -51,10 +51,10 @@ impl DatabaseWriter {
         }
     }
 
-    /// Commits a batch. One whose end was not seen names no rows.
+    /// Commits a batch. If its result was not received, it names no rows.
     ///
     /// # Errors
-    /// Another process owns the lane. Everything else is tried again without end, or refused.
+    /// Another process owns the lane. Everything else is retried indefinitely, or refused.
     pub(super) async fn commit(
         &self,
         lane: &mut Lane,
@@ -92,8 +92,8 @@ impl DatabaseWriter {
         doubtful: bool,
     ) -> Result<Committed, DatabaseError> {
         if doubtful && self.database.settle(lane).await? == CommitOutcome::Written {
-            // What was new about it was not heard. That there is a batch before it which nobody has
-            // seen makes whoever brings it to Redis read it from the database.
+            // Which rows were new is unknown. The unknown previous batch makes the Redis writer
+            // read the rows from the database.
             return Ok(Committed {
                 previous: i64::MAX,
                 batch: lane.batch,
@@ -116,8 +116,7 @@ impl DatabaseWriter {
         tracing::warn!(error, "database write failed; retrying");
     }
 
-    /// Commits the records of a batch that was refused, each alone, and those as dead letters that
-    /// are refused alone.
+    /// Commits the records of a refused batch one by one; those refused again become dead letters.
     ///
     /// # Errors
     /// Another process owns the lane.
@@ -146,7 +145,7 @@ impl DatabaseWriter {
             match self.commit(lane, &batch).await? {
                 Ok(committed) => done.push(committed),
                 Err(error) => {
-                    // Nothing more can be done for it than to say where it is.
+                    // Nothing more can be done than to log where it is.
                     tracing::error!(place = %record.place, %error, "the database refuses a dead letter; the record is skipped");
                 }
             }

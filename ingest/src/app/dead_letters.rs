@@ -1,4 +1,4 @@
-//! The command `dead-dead_letters`.
+//! The command `dead-letters`.
 
 use bytes::Bytes;
 use prometheus::Registry;
@@ -17,7 +17,7 @@ use crate::sink::database::{
 use crate::sink::market::{LaneMirror, MarketError, RedisConnection};
 use crate::source::SourceError;
 
-/// The lane of rows that come from dead letters: those of the letters' own partitions have writers.
+/// The lane of rows from dead letters: the lanes of their own partitions have other writers.
 const GROUP: &str = "dead-letters";
 
 /// Letters that are read together.
@@ -125,11 +125,11 @@ struct Replay {
 }
 
 impl Replay {
-    /// Stores what can be used of a letter. Says whether that is all of it.
+    /// Stores what can be used of a letter. Returns whether that is all of it.
     async fn one(&mut self, letter: &StoredDeadLetter) -> Result<bool, Failure> {
         let mut batch = RowBatch::default();
         self.converter.add(&letter.record, &mut batch);
-        // Letters do not stand in a partition of their own.
+        // Letters have no partition of their own.
         batch.next_offset = None;
         let usable = batch.dead_letters.is_empty();
         if usable {

@@ -18,7 +18,7 @@ use crate::sink::database::{Database, ExportedTrade};
 
 use columns::{GROUP, ParquetWriter};
 
-/// The first stretch of time that is read at once, and the longest, in milliseconds.
+/// The first time span read at once, and the longest, in milliseconds.
 const FIRST: i64 = 60_000;
 const LONGEST: i64 = 6 * 3_600_000;
 
@@ -83,7 +83,7 @@ async fn write(database: &Database, part: &Part, from: i64, to: i64) -> Result<u
     Ok(count)
 }
 
-/// Says that there is nothing, and what there is.
+/// Reports that there are no trades, and when the newest one was.
 async fn nothing(database: &Database, from: i64, to: i64) -> Result<String, Failure> {
     let newest = match database.newest().await? {
         Some(time) => format!("the newest trade is from {}", shown(time)),
@@ -100,7 +100,7 @@ fn shown(millis: i64) -> String {
     humantime::format_rfc3339_millis(UNIX_EPOCH + since).to_string()
 }
 
-/// A file in the making, beside the one that it becomes; removed when it does not.
+/// An unfinished file, beside the final one; removed unless it is completed.
 struct Part(PathBuf);
 
 impl Part {

@@ -1,4 +1,4 @@
-//! How the program is, for people and for whatever starts and stops it.
+//! Health of the program, for people and for service managers.
 
 use std::sync::Arc;
 
@@ -11,7 +11,7 @@ use crate::app::breaker::BreakerState;
 use crate::app::shared_breaker::SharedBreaker;
 use crate::source::{Control, SourceError, SourceStatus};
 
-/// What health is made of.
+/// The parts of health.
 #[derive(Clone, Debug)]
 pub(super) struct Health {
     /// Empty until the database is open.
@@ -24,7 +24,7 @@ pub(super) struct Health {
 }
 
 impl Health {
-    /// From now on this source is told of.
+    /// From now on this source is reported.
     pub(super) fn follow(&self, control: &Control) {
         *self.source.write() = Some(control.clone());
     }
@@ -44,7 +44,7 @@ impl Health {
         self.source(SourceStatus::partitions).unwrap_or(0)
     }
 
-    /// Why no messages are being stored; None when they are, or would be.
+    /// Why no messages are being stored; `None` if they are, or would be.
     pub(super) fn not_ready(&self) -> Option<&'static str> {
         if *self.stopping.borrow() {
             Some("shutting down")
@@ -65,7 +65,7 @@ impl Health {
         self.fault().is_some_and(|fault| fault.kind.is_lasting())
     }
 
-    /// The whole of it. `status` is `healthy` when everything works, else `degraded`.
+    /// The full report. `status` is `healthy` if everything works, else `degraded`.
     pub(super) fn tell(&self) -> Value {
         let redis = self.redis.as_ref().map(|breaker| breaker.state());
         let not_ready = self.not_ready();

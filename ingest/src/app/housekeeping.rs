@@ -75,7 +75,7 @@ async fn index(database: Database) {
                 }
                 break;
             }
-            // It may end in the midst of it.
+            // Another process is doing it.
             Ok(None) => {}
             Err(error) => tracing::warn!(%error, "cannot complete indexes; retrying"),
         }

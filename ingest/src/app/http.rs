@@ -35,7 +35,7 @@ async fn metrics(State(state): State<HttpState>) -> Response {
     }
 }
 
-/// Liveness: it answers. That a sink is down is no reason to start the program again.
+/// Liveness: the process answers. A failing sink is no reason to restart it.
 async fn health(State(state): State<HttpState>) -> Response {
     let page = format!("{:#}\n", state.health.tell());
     ([(header::CONTENT_TYPE, "application/json")], page).into_response()

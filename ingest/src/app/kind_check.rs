@@ -14,10 +14,10 @@ use crate::decode::{Encoding, Kind, Limits, Message, decode};
 use crate::project::project;
 use crate::record::{Record, UnixMillis};
 
-/// So many consecutive messages have to be of another kind.
+/// This many consecutive messages have to be of another kind.
 const ENOUGH: u32 = 5;
 
-/// After so many messages of no kind at all, that is logged.
+/// After this many unusable messages of no kind at all, that is logged.
 const MANY: u32 = 50;
 
 /// A topic with messages of another kind.
@@ -51,12 +51,12 @@ pub(super) struct KindCheck {
 
 #[derive(Debug, Default)]
 struct Topic {
-    /// A message was of use.
+    /// A message was usable.
     proven: AtomicBool,
     unusable: Mutex<Unusable>,
 }
 
-/// Messages without use so far.
+/// Unusable messages so far.
 #[derive(Debug, Default)]
 struct Unusable {
     all: u32,
@@ -73,7 +73,7 @@ impl KindCheck {
         }
     }
 
-    /// What is wrong, once it is known. Then nothing more is to be stored.
+    /// What is wrong, once it is known. Then nothing more may be stored.
     pub(super) fn wrong_kind(&self) -> Option<&WrongKind> {
         self.wrong_kind.get()
     }
@@ -84,7 +84,7 @@ impl KindCheck {
         topic.is_some_and(|topic| !topic.proven.load(Ordering::Relaxed))
     }
 
-    /// A message was of use.
+    /// A message was usable.
     pub(super) fn note_usable(&self, topic: &str) {
         if let Some(topic) = self.topics.get(topic) {
             topic.proven.store(true, Ordering::Relaxed);
@@ -125,7 +125,7 @@ impl KindCheck {
     }
 }
 
-/// Whether there is something in it that only this kind has.
+/// Whether it contains anything that only this kind has.
 pub(super) fn has_substance(message: &Message) -> bool {
     match message {
         Message::Trades(block) => block.transactions.iter().any(|one| !one.trades.is_empty()),

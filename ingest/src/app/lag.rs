@@ -11,8 +11,8 @@ use crate::record::{Partition, UnixMillis};
 use crate::source::SourceError;
 use crate::source::kafka::Admin;
 
-/// Prints for each partition how far the group has come, as it has committed Kafka, what is left, and how
-/// old the next record is.
+/// Prints for each partition how far the group has come (by the offsets committed to Kafka), what
+/// is left, and how old the next record is.
 pub(super) fn lag(source: &ConfigArgs, clock: fn() -> UnixMillis) -> Exit {
     with_kafka(source, |kafka, config| match rows(kafka, config, clock) {
         Ok(rows) => {

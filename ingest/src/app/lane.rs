@@ -15,10 +15,10 @@ use crate::sink::database::{Committed, DatabaseError, Lane, RowBatch};
 use crate::sink::market::PriceOracle;
 use crate::source::{self, Claim, Control, ReadingStarted};
 
-/// From so many bytes on, decoding goes to a thread where it holds up nobody.
+/// From this many bytes on, decoding runs on another thread.
 const HEAVY: usize = 256 * 1024;
 
-/// How long nothing may come before the lane is looked after.
+/// After this long without records, the lane is checked.
 const QUIET: Duration = Duration::from_secs(2);
 
 /// What the task needs.
@@ -28,7 +28,7 @@ pub(super) struct LaneTask {
     pub(super) writer: DatabaseWriter,
     pub(super) converter: Converter,
     pub(super) redis: Option<RedisWriter>,
-    /// None without Redis.
+    /// `None` without Redis.
     pub(super) prices: Option<PriceOracle>,
     pub(super) control: Control,
     pub(super) metrics: Metrics,
@@ -36,15 +36,15 @@ pub(super) struct LaneTask {
     pub(super) supervisor: Supervisor,
 }
 
-/// Records on their way into the database.
+/// Records on their way to the database.
 #[derive(Default)]
 struct PendingBatch {
     rows: RowBatch,
     records: Vec<Record>,
     arrivals: Vec<(Instant, usize)>,
-    /// Makes room for others when it is dropped.
+    /// Frees buffer space when dropped.
     reservations: Vec<source::Reservation>,
-    /// What came in the midst of it: reading goes on elsewhere.
+    /// Arrived in between: reading continues elsewhere.
     begun: Option<ReadingStarted>,
 }
 
@@ -56,7 +56,8 @@ pub(super) enum Input {
 }
 
 impl LaneTask {
-    /// Ends once the sender is gone and everything is settled, or when somebody else has the lane.
+    /// Ends once the sender is gone and everything is settled, or when another process has the
+    /// lane.
     pub(super) async fn run(mut self, mut inputs: mpsc::UnboundedReceiver<Input>) {
         loop {
             let done = match timeout(QUIET, inputs.recv()).await {
@@ -85,7 +86,7 @@ impl LaneTask {
                 let gathered = self.gather(first, inputs).await;
                 if let Some(wrong_kind) = self.converter.wrong_kind() {
                     self.supervisor.stop_program(wrong_kind.to_string());
-                    // The program ends, and what was gathered is read again by the next.
+                    // The program exits, and the next process reads again what was gathered.
                     return std::future::pending().await;
                 }
                 self.settle(gathered).await?
@@ -95,11 +96,11 @@ impl LaneTask {
         Ok(())
     }
 
-    /// Whether the lane is still ours, when nothing that comes would tell.
+    /// Checks whether the lane is still owned, while no records would show it.
     async fn look_after(&mut self) -> Result<(), Fenced> {
         match self.writer.database.settle(&mut self.lane).await {
             Err(DatabaseError::Fenced) => Err(Fenced),
-            // The next batch is told what is wrong with the database.
+            // The next batch will report what is wrong with the database.
             Ok(_) | Err(_) => Ok(()),
         }
     }
@@ -112,7 +113,7 @@ impl LaneTask {
         }
     }
 
-    /// Stores where reading begins, so that it is not looked for again after a crash, and what is
+    /// Stores where reading begins, so that it is not looked up again after a crash, and what is
     /// missing before it.
     async fn begin(&mut self, begun: &ReadingStarted) -> Result<i64, Fenced> {
         if let Some(gap) = &begun.gap {
@@ -143,7 +144,7 @@ impl LaneTask {
         Ok(begun.offset)
     }
 
-    /// Enough for a batch, or what there is when its first message has waited long enough.
+    /// Gathers enough for a batch, or what there is when its first message has waited long enough.
     async fn gather(
         &self,
         first: source::RecordBatch,
@@ -154,7 +155,7 @@ impl LaneTask {
         while gathered.rows.rows() < self.settings.rows {
             match timeout_at(deadline, inputs.recv()).await {
                 Ok(Some(Input::Batch(batch))) => gathered = self.add(gathered, batch).await,
-                // A gap is noted before what comes after it, and after what came before.
+                // A gap is recorded after what came before it, and before what comes after.
                 Ok(Some(Input::Begun(begun))) => {
                     gathered.begun = Some(begun);
                     break;
@@ -194,7 +195,7 @@ impl LaneTask {
         }
     }
 
-    /// Stores what was gathered, and gives the offset at which the lane goes on.
+    /// Stores what was gathered, and returns the offset at which the lane continues.
     async fn settle(&mut self, gathered: PendingBatch) -> Result<i64, Fenced> {
         let next = gathered.rows.next_offset.unwrap_or_default();
         self.metrics.batch_rows.observe(rows(&gathered.rows));

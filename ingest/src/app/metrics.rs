@@ -154,12 +154,12 @@ impl Metrics {
         }
     }
 
-    /// How many messages were done so far.
+    /// Messages processed so far.
     pub(super) fn messages(&self) -> u64 {
         sum(&self.processed)
     }
 
-    /// What was done so far, for a person.
+    /// Summary for a person.
     pub(super) fn summary(&self) -> String {
         let rows = |outcome| self.rows.with_label_values(&[outcome]).get();
         format!(

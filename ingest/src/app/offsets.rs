@@ -1,5 +1,5 @@
-//! The command `offsets`. What counts is what the database keeps; Kafka's own offsets are told after
-//! it and only for tools.
+//! The command `offsets`. The offsets in the database count; those committed to Kafka are only
+//! shown, for tools.
 
 use std::collections::BTreeMap;
 
@@ -16,10 +16,11 @@ use crate::sink::database::{Database, DatabaseError};
 use crate::source::kafka::Admin;
 use crate::source::{SourceError, SourceErrorKind};
 
-/// A program that runs may take its lane back in the midst of a reset; not so often.
+/// A running program may claim its lane again during a reset; after this many attempts the command
+/// gives up.
 const TRIES: usize = 5;
 
-/// Prints where each partition goes on, what Kafka was told of it, and what there is.
+/// Prints where each partition continues, what was committed to Kafka, and what Kafka has.
 pub(super) fn show(source: &ConfigArgs) -> Exit {
     reading_database(source, async |config, database| {
         let kafka = kafka(config)?;
@@ -82,7 +83,7 @@ fn row([partition, next, told, low, high]: [&str; 5]) -> String {
     format!("{partition:<44} {next:>14} {told:>14} {low:>14} {high:>14}")
 }
 
-/// Says when reading cannot go on where it stopped.
+/// Warns if reading cannot continue where it stopped.
 fn warn(partition: &Partition, next: i64, bounds: Watermarks) {
     if next < bounds.low {
         let gone = bounds.low - next;
@@ -96,7 +97,7 @@ fn warn(partition: &Partition, next: i64, bounds: Watermarks) {
     }
 }
 
-/// Sets where partitions go on. Rows that are there stay; what is read again changes nothing.
+/// Sets where partitions continue. Existing rows stay; reading records again changes nothing.
 pub(super) fn reset(what: &ResetOffsetsArgs) -> Exit {
     with_database(&what.source, async |config, database| {
         let kafka = kafka(config)?;

@@ -1,4 +1,4 @@
-//! Joins a source to the sinks: one task for each claim, and the order in which claims begin and
+//! Connects a source to the sinks: one task for each claim, and the order in which claims begin and
 //! end.
 
 use std::collections::BTreeMap;
@@ -32,7 +32,7 @@ pub(super) struct PipelineContext {
     pub(super) batch: config::Batch,
     /// None without Redis.
     pub(super) redis: Option<(config::Redis, RedisContext)>,
-    /// Whether a lane was left before all was written that was read.
+    /// Whether a lane was abandoned before all it had read was written.
     pub(super) gave_up: Arc<AtomicBool>,
     pub(super) supervisor: Supervisor,
 }
@@ -48,15 +48,15 @@ pub(super) struct Pipeline {
     context: PipelineContext,
     control: Control,
     lanes: BTreeMap<Claim, Running>,
-    /// Lanes that write what they have, to be given up then.
+    /// Lanes that are finishing, with the handles to abort them.
     leaving: BTreeMap<Claim, AbortHandle>,
 }
 
 impl Pipeline {
-    /// Runs until the source has ended: by itself, or because it was told to stop.
+    /// Runs until the source has ended or was stopped.
     ///
     /// # Errors
-    /// What ended the source.
+    /// The error that ended the source.
     pub(super) async fn run(
         context: PipelineContext,
         mut source: Source,
@@ -130,7 +130,8 @@ impl Pipeline {
         }
     }
 
-    /// Starts the task of a claim: it takes the lane, says where reading goes on, and then writes.
+    /// Starts the task of a claim: it claims the lane, reports where reading continues, and then
+    /// writes.
     fn open(&self, claim: Claim) -> Running {
         let (inputs, received) = mpsc::unbounded_channel();
         let (context, control) = (self.context.clone(), self.control.clone());
@@ -168,7 +169,7 @@ impl PipelineContext {
         Some(context.prices.clone())
     }
 
-    /// Has the last trades of a lane read that somebody else has stored.
+    /// Reads the last trades of a lane that another process has stored.
     fn warm(&self, lane: &Lane) {
         let Some((_, context)) = self.redis.clone() else {
             return;
@@ -202,7 +203,7 @@ impl PipelineContext {
     }
 }
 
-/// A task that panics must not leave its partition to nobody: it is assigned anew.
+/// A task that panics must not leave its partition unowned: it is assigned anew.
 struct Guard(Control, Claim);
 
 impl Drop for Guard {

@@ -16,7 +16,7 @@ use crate::sink::market::{MarketError, PriceOracle, RedisConnection};
 /// How often prices are made. A slot is about 400 ms.
 const PERIOD: Duration = Duration::from_millis(250);
 
-/// How long the last prices may take when the program ends.
+/// Time limit for the last prices when the program exits.
 const LAST: Duration = Duration::from_secs(2);
 
 /// The task, while it runs.
@@ -78,7 +78,7 @@ impl PublishTask {
     }
 
     async fn tell(&mut self) {
-        // Before anything is made: then nothing is lost.
+        // Before anything is computed: then nothing is lost.
         let Ok(permit) = self.breaker.try_acquire() else {
             return;
         };

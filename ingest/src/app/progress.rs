@@ -1,4 +1,5 @@
-//! How far a command is: a bar with rate and time left at a terminal, a line now and then elsewhere.
+//! Progress of a command: a bar with rate and time left at a terminal, otherwise an occasional
+//! line.
 
 use std::fs::File;
 use std::io::{self, IsTerminal, Read};
@@ -15,7 +16,7 @@ use crate::app::console::complain;
 /// Between two lines.
 const LINES: Duration = Duration::from_secs(10);
 
-/// How often somebody else's work is looked at.
+/// How often other tasks' progress is checked.
 const LOOK: Duration = Duration::from_millis(200);
 
 /// Where lines go when there is no terminal.
@@ -33,7 +34,7 @@ pub(super) struct ProgressReport {
     command: &'static str,
     /// What is counted, in the plural.
     unit: &'static str,
-    /// Where it ends, in the measure of `place`; 0 when nobody knows.
+    /// The end, in the unit of `place`; 0 if unknown.
     total: u64,
     begun: Instant,
     shown: Shown,
@@ -179,7 +180,7 @@ fn bar(command: &'static str, total: u64) -> ProgressBar {
     bar.with_prefix(command)
 }
 
-/// Does something that goes on elsewhere, and looks how far it is: the place and the count.
+/// Runs a task elsewhere and shows its progress: the place and the count.
 pub(super) async fn with_progress<T>(
     work: impl Future<Output = T>,
     progress: &ProgressReport,

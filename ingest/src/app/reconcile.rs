@@ -1,4 +1,4 @@
-//! The command `reconcile`: are the prices in Redis those of the market?
+//! The command `reconcile`: compares the prices in Redis with those of the market.
 
 mod report;
 
@@ -20,7 +20,7 @@ use crate::sink::market::RedisConnection;
 /// How long Jupiter may take.
 const PATIENCE: Duration = Duration::from_secs(10);
 
-/// Where the key is looked for without a file.
+/// Environment variable of the key, if no file is given.
 const KEY: &str = "JUPITER_API_KEY";
 
 /// Jupiter answers for so many mints at once.
@@ -31,7 +31,7 @@ const TOGETHER: usize = 50;
 #[serde(rename_all = "camelCase")]
 struct Theirs {
     usd_price: f64,
-    /// Of the unscaled token, where wallets show scaled amounts; that is what ours are of.
+    /// For the unscaled token, if wallets show scaled amounts; Perijove's prices are for that.
     usd_price_prescaled: Option<f64>,
 }
 
@@ -41,9 +41,9 @@ impl Theirs {
     }
 }
 
-/// Compares prices one by one. Fails when one of them is missing in Redis, too old, or differs by more
-/// than is tolerated, and when nothing could be compared at all. Tokens that Jupiter does not know
-/// are named only.
+/// Compares prices one by one. Fails if one of them is missing in Redis, too old, or differs by
+/// more than the tolerance, and if nothing could be compared at all. Tokens without a price at
+/// Jupiter are only listed.
 pub(super) fn reconcile(what: &ReconcileArgs) -> Exit {
     let run = || -> Result<Exit, Failure> {
         let config = load(&what.source)?.config;
@@ -86,7 +86,7 @@ async fn compare(what: &ReconcileArgs, mut redis: RedisConnection) -> Result<Exi
     })
 }
 
-/// Never from the command line, which everybody on the machine can read.
+/// Never from the command line, which every user of the machine can read.
 fn key(what: &ReconcileArgs) -> Result<Option<Secret>, Failure> {
     let text = match &what.key_file {
         None => std::env::var(KEY).ok(),

@@ -25,7 +25,7 @@ enum Failure {
     File(#[from] RecordingError),
 }
 
-/// Writes the streams into a file, without the group's knowledge.
+/// Writes the streams into a file, without joining the group.
 pub(super) fn record(what: &RecordArgs, clock: fn() -> UnixMillis) -> Exit {
     with_kafka(&what.source, |kafka, config| {
         match write(what, kafka, config, clock) {

@@ -28,7 +28,7 @@ pub(super) struct RedisWriter {
     batches: mpsc::Sender<Committed>,
     /// The last batch that was queued or skipped.
     last: Arc<AtomicI64>,
-    /// Whether the lane waits for the queue; otherwise batches that find it full are skipped.
+    /// Whether the lane waits for the queue; otherwise batches are skipped when it is full.
     flows: watch::Receiver<bool>,
     task: JoinHandle<()>,
 }
@@ -50,7 +50,7 @@ struct Task {
     batch: i64,
     last: Arc<AtomicI64>,
     flows: watch::Sender<bool>,
-    /// Redis lacks something, and nothing may be applied before it is rebuilt.
+    /// Redis lacks something; nothing may be applied before it is rebuilt.
     behind: bool,
 }
 
@@ -82,7 +82,7 @@ impl RedisWriter {
         }
     }
 
-    /// Hands in a batch. When there is no room it waits, or leaves it out while Redis takes nothing:
+    /// Queues a batch. If there is no room it waits, or skips the batch while Redis is unavailable:
     /// then it is read from the database later.
     pub(super) async fn put(&mut self, committed: Committed) {
         self.last.store(committed.batch, Ordering::Release);
@@ -95,13 +95,13 @@ impl RedisWriter {
         }
     }
 
-    /// Waits until everything that was handed in is in Redis, as far as Redis takes it.
+    /// Waits until everything queued is in Redis, as far as Redis accepts it.
     pub(super) async fn finish(self) {
         drop(self.batches);
         drop(self.task.await);
     }
 
-    /// Ends it where it is.
+    /// Stops it immediately.
     pub(super) fn abort(self) {
         self.task.abort();
     }
@@ -158,8 +158,8 @@ impl Task {
         self.flows.send_replace(false);
     }
 
-    /// Brings Redis up to the last batch there is. Twice: while it is done the first time, which may
-    /// take long, the lane goes on; what it has left out by then is little, and it waits for that.
+    /// Brings Redis up to the last batch. In two rounds: during the first, which may take long, the
+    /// lane continues; what it has skipped by then is little, and the lane waits for that.
     async fn rebuild(&mut self) {
         if !self.rebuild_once().await {
             return;

@@ -1,4 +1,4 @@
-//! The commands `run` and `replay`: a source joined to the sinks, until it ends or is told to.
+//! The commands `run` and `replay`: a source connected to the sinks, until it ends or is stopped.
 
 use std::io::BufReader;
 use std::path::Path;
@@ -39,10 +39,10 @@ use crate::source::{BufferBudget, Control, Source, SourceError, SourceMetrics, k
 /// The consumer group under which a recording's offsets are kept.
 const REPLAY: &str = "replay";
 
-/// How long to wait before a database that is away is tried again.
+/// How long to wait before an unavailable database is tried again.
 const AGAIN: Duration = Duration::from_secs(1);
 
-/// Why it ended, when it should not have.
+/// Why it ended unexpectedly.
 #[derive(Debug, thiserror::Error)]
 pub(super) enum RunError {
     #[error(transparent)]
@@ -83,12 +83,12 @@ fn hint(fault: &SourceError) -> String {
     hint.map(|hint| format!(" ({hint})")).unwrap_or_default()
 }
 
-/// Follows Kafka until it is told to stop.
+/// Follows Kafka until it is stopped.
 pub(super) fn run(chosen: &ConfigArgs) -> Exit {
     end(start(chosen, None))
 }
 
-/// Stores a recording and ends.
+/// Stores a recording and exits.
 pub(super) fn replay(chosen: &ConfigArgs, file: &Path) -> Exit {
     end(start(chosen, Some(file)))
 }
@@ -114,7 +114,7 @@ fn start(chosen: &ConfigArgs, recording: Option<&Path>) -> Result<(), RunError> 
     let loaded = load(chosen)?;
     let config = loaded.config;
     if recording.is_none() {
-        // Before a database is made for nothing.
+        // Before a database is created for nothing.
         kafka_of(&config)?;
     }
     let _telemetry = telemetry::start(config.log.format, &config.log.level)?;
@@ -284,7 +284,7 @@ async fn follow(config: &Config, file: Option<&Path>, files: Files) -> Result<()
     ran
 }
 
-/// The settings of Kafka once they are others.
+/// The settings of Kafka once they change.
 async fn renewed(credentials: Option<&mut CredentialWatch>) -> config::Kafka {
     match credentials {
         Some(credentials) => credentials.next().await,
@@ -341,7 +341,7 @@ fn redis_context(
     }
 }
 
-/// Becomes true when the program is told to stop.
+/// Becomes true when the program is asked to stop.
 fn stopping() -> std::io::Result<watch::Receiver<bool>> {
     let (told, stopping) = watch::channel(false);
     let mut terminate = signal(SignalKind::terminate())?;
@@ -367,7 +367,7 @@ fn stop_when_told(mut stopping: watch::Receiver<bool>, control: Control) {
     });
 }
 
-/// Opens the database, however long it is away. None when the program is told to stop before.
+/// Opens the database, however long it is unavailable. `None` if the program is stopped before.
 async fn database(
     config: &Config,
     mut stopping: watch::Receiver<bool>,

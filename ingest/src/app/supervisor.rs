@@ -1,6 +1,6 @@
-//! Supervises tasks that the program cannot do without: when one of them ends unexpectedly, so does
-//! the program, and its service manager restarts it. That is better than half a program that looks
-//! alive.
+//! Supervises tasks that the program depends on: when one of them ends unexpectedly, so does the
+//! program, and its service manager restarts it. That is better than a partly dead program that
+//! looks alive.
 
 use tokio::sync::mpsc;
 use tokio::task::JoinHandle;

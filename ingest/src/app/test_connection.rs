@@ -5,7 +5,7 @@ use crate::app::console::say;
 use crate::cli::{ConfigArgs, Exit};
 use crate::source::kafka::{Step, probe};
 
-/// Tries everything that reading needs, and says what is wrong and what mends it.
+/// Tries everything that reading needs, and reports what is wrong and how to fix it.
 pub(super) fn test(source: &ConfigArgs) -> Exit {
     with_kafka(source, |kafka, config| {
         if probe(kafka, &config.streams, |step| say(&line(&step))) {

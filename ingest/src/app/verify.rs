@@ -1,4 +1,4 @@
-//! The command `verify`: is everything there that should be?
+//! The command `verify`: checks that the database is complete.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -11,7 +11,7 @@ use crate::app::progress::{ProgressOutput, ProgressReport};
 use crate::cli::{Exit, VerifyArgs};
 use crate::sink::database::HourTotals;
 
-/// What a reference says of an hour.
+/// The reference values of an hour.
 #[derive(Clone, Copy, Debug, PartialEq)]
 struct Expected {
     trades: f64,
@@ -23,8 +23,8 @@ const HOUR: i64 = 3_600_000;
 /// How a line of a reference is written.
 const FORM: &str = "hour,trades,volume_usd, as in 2025-10-09T08:00:00Z,1200,35000.5";
 
-/// Compares each hour of the reference with what is stored. Fails when one of them differs by more
-/// than is tolerated.
+/// Compares each hour of the reference with what is stored. Fails if one of them differs by more
+/// than the tolerance.
 pub(super) fn verify(what: &VerifyArgs) -> Exit {
     let reference = match read(&what.reference) {
         Ok(reference) => reference,
@@ -58,7 +58,7 @@ pub(super) fn verify(what: &VerifyArgs) -> Exit {
     })
 }
 
-/// What is expected of each hour, or what is wrong with the file and how to mend it.
+/// The expected values of each hour, or what is wrong with the file and how to fix it.
 fn read(file: &Path) -> Result<BTreeMap<i64, Expected>, String> {
     let name = file.display();
     let text = fs::read_to_string(file).map_err(|error| {

@@ -1,4 +1,4 @@
-//! How much goes into the sinks at once, and how much may wait for them.
+//! Size of batches, and limits of what is buffered.
 
 use std::time::Duration;
 
@@ -8,7 +8,7 @@ use schemars::JsonSchema;
 /// When a batch is written: as soon as it is full or old.
 #[derive(Clone, Debug, JsonSchema, PartialEq, Eq)]
 pub struct Batch {
-    /// Rows from which on it is full. A message is never split, so it may have some more.
+    /// Rows that make it full. A message is never split, so it may have some more.
     pub rows: usize,
     /// How long its first message may wait.
     pub wait: Duration,
@@ -34,14 +34,15 @@ impl Batch {
     }
 }
 
-/// What may wait in memory. Beyond it partitions are paused; they go on at half of it.
+/// Limits of what is buffered in memory. Beyond them partitions are paused; they resume at half of
+/// them.
 #[derive(Clone, Debug, JsonSchema, PartialEq, Eq)]
 pub struct Buffer {
-    /// Bytes of messages that wait, of all partitions together.
+    /// Buffered bytes of messages, of all partitions together.
     pub bytes: usize,
-    /// Messages that wait, of each partition.
+    /// Buffered messages of each partition.
     pub messages: usize,
-    /// A message of more bytes is a dead letter.
+    /// A larger message, in bytes, becomes a dead letter.
     pub max_message: usize,
 }
 

@@ -1,21 +1,21 @@
-//! When a sink that fails is left alone.
+//! When a failing sink gets no more calls.
 
 use std::time::Duration;
 
 use perijove_core::settings::Section;
 use schemars::JsonSchema;
 
-/// The breaker that each sink has for itself. While the database's is open, nothing is consumed;
-/// while that of Redis is, prices grow old and are mended afterwards.
+/// The circuit breaker of each sink. While that of the database is open, nothing is consumed; while
+/// that of Redis is, prices get stale and are rebuilt afterwards.
 #[derive(Clone, Debug, JsonSchema, PartialEq, Eq)]
 pub struct Breaker {
     /// Failures in a row that open it.
     pub failures: u32,
     /// Successes that close it again.
     pub successes: u32,
-    /// How long it stays open before trials are let through.
+    /// How long it stays open before trials are allowed.
     pub open: Duration,
-    /// Most trials at the same time.
+    /// Maximum number of concurrent trials.
     pub trials: u32,
 }
 

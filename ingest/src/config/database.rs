@@ -1,4 +1,4 @@
-//! The database that keeps the rows and how far each partition was read.
+//! The database, which keeps the rows and how far each partition was read.
 
 use std::time::Duration;
 
@@ -11,18 +11,18 @@ use crate::config::url::StoreUrl;
 /// Where rows are kept.
 #[derive(Clone, Debug, JsonSchema, PartialEq, Eq)]
 pub struct Database {
-    /// `sqlite:FILE` beside this configuration, or `postgres://user@host/database`. A password in
-    /// it must come from outside the file.
+    /// `sqlite:FILE` (relative to this configuration), or `postgres://user@host/database`. A
+    /// password in it must come from outside the file.
     pub url: StoreUrl,
     /// Password, if not in the URL. Only from outside the file.
     pub password: Option<Secret>,
-    /// Most connections. SQLite has one writer, however many there are.
+    /// Maximum number of connections. SQLite has one writer, however many there are.
     pub connections: u32,
-    /// How long opening a connection may take.
+    /// Time limit for opening a connection.
     pub connect: Duration,
-    /// How long a batch may take before it counts as failed.
+    /// Time limit for a batch.
     pub timeout: Duration,
-    /// Rows that are older are removed; `0s` keeps them for ever.
+    /// Older rows are removed; `0s` keeps them for ever.
     pub retention: Duration,
 }
 

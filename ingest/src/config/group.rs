@@ -4,14 +4,15 @@ use perijove_core::settings::Section;
 use schemars::{JsonSchema, Schema};
 use serde_json::{Value, json};
 
-/// The group. Bitquery counts each as a stream of its own and wants it to begin with the user name.
+/// The group. Bitquery counts each one as a separate stream and requires its name to begin with the
+/// user name.
 #[derive(Clone, Debug, Default, JsonSchema, PartialEq, Eq)]
 #[schemars(transform = add_parts)]
 pub struct Group {
     /// The whole id; without it `prefix-app-instance`.
     pub id: String,
-    /// A name of this process that outlives it: a restart within `session_timeout` then moves no
-    /// partition. Unique in the group; needs the assignment `roundrobin`.
+    /// A name of this process that survives restarts: a restart within `session_timeout` then moves
+    /// no partition. Unique in the group; needs the assignment `roundrobin`.
     pub member: Option<String>,
 }
 
@@ -22,7 +23,7 @@ const INSTANCE: &str = "prod-01";
 const LONGEST: usize = 249;
 
 impl Group {
-    /// `named` is whether a user name is missed elsewhere.
+    /// `named`: a missing user name is reported elsewhere.
     pub(super) fn read(section: &mut Section<'_>, username: Option<&str>, named: bool) -> Self {
         let id: Option<String> = section.optional("id");
         let prefix: Option<String> = section.optional("prefix");

@@ -1,4 +1,4 @@
-//! How Kafka is reached and read.
+//! How to connect to Kafka and read it.
 
 use std::time::Duration;
 
@@ -9,45 +9,45 @@ use serde_json::{Value, json};
 
 use crate::config::{Broker, Group, KafkaTls, Mechanism, Reset, Security, Start};
 
-/// The cluster, with Bitquery's values as defaults. Offsets are never committed by themselves.
+/// The cluster, with Bitquery's values as defaults. Offsets are never auto-committed.
 #[derive(Clone, Debug, JsonSchema, PartialEq, Eq)]
 #[schemars(transform = add_switch)]
 pub struct Kafka {
-    /// Host and port of some brokers; the others are learnt from them.
+    /// Host and port of some brokers; the others are discovered through them.
     pub brokers: Vec<Broker>,
-    /// What connections are secured by: `sasl_plaintext` (port 9092 at Bitquery), `sasl_ssl`
-    /// (9093), `ssl` or `plaintext`.
+    /// Security of connections: `sasl_plaintext` (port 9092 at Bitquery), `sasl_ssl` (9093), `ssl`
+    /// or `plaintext`.
     pub security: Security,
-    /// How user and password are shown to the broker.
+    /// The SASL mechanism.
     pub mechanism: Mechanism,
-    /// The user name for Kafka, which is not the one for the web site. Only from outside the file.
+    /// The user name for Kafka, which is not that of the web site. Only from outside the file.
     pub username: Option<Secret>,
     /// Its password. Only from outside the file.
     pub password: Option<Secret>,
     pub tls: KafkaTls,
     pub group: Group,
-    /// How the members of the group share the partitions. All must say the same; moving from one to
-    /// the other needs all of them stopped.
+    /// How the members of the group share the partitions. Must be equal in all of them; changing it
+    /// needs all of them stopped.
     pub assignment: Assignment,
-    /// Where a partition is begun of which the database knows nothing: `latest`, `earliest`, or how
-    /// far back such as `30m`. One that is added to a topic later is read from its oldest record.
+    /// Where to begin a partition that was never read: `latest`, `earliest`, or how far back, such
+    /// as `30m`. One that is added to a topic later is read from its oldest record.
     pub start: Start,
-    /// Where reading goes on when what was next is gone already. The gap is recorded.
+    /// Where to continue if the next record is gone. The gap is recorded.
     pub out_of_range: Reset,
     /// After this long without a heartbeat the member counts as gone.
     pub session_timeout: Duration,
-    /// Between two heartbeats.
+    /// Interval of heartbeats.
     pub heartbeat: Duration,
     /// After this long without a poll the member counts as stuck.
     pub max_poll_interval: Duration,
-    /// How long opening a connection may take, login included.
+    /// Time limit for opening a connection, including the login.
     pub connect: Duration,
-    /// Bytes that may be fetched ahead.
+    /// Bytes that may be prefetched.
     pub prefetch: usize,
-    /// How long fetching rests once that is full.
+    /// How long fetching pauses when that is full.
     pub prefetch_pause: Duration,
-    /// Between two commits of offsets to Kafka. They are for tools that show the lag; what counts
-    /// is in the database.
+    /// Interval of committing offsets to Kafka. They are only for tools that show the lag; the
+    /// database's offsets count.
     pub commit_interval: Duration,
 }
 
@@ -56,7 +56,7 @@ pub struct Kafka {
 pub enum Assignment {
     /// Only partitions that move are interrupted.
     CooperativeSticky,
-    /// All partitions are interrupted and dealt anew.
+    /// All partitions are interrupted and reassigned.
     RoundRobin,
 }
 
@@ -90,7 +90,7 @@ impl Default for Kafka {
 }
 
 impl Kafka {
-    /// None when there is no such section, or it is switched off.
+    /// `None` if there is no such section, or it is switched off.
     pub(super) fn read_from(section: &mut Section<'_>) -> Option<Self> {
         let wanted = section.has("kafka");
         section.nested("kafka", |section| {
@@ -141,8 +141,8 @@ impl Kafka {
             ..Self::times(section)
         };
         if kafka.group.member.is_some() && kafka.assignment == Assignment::CooperativeSticky {
-            // One that is killed between giving partitions up and asking for the next round is back under its
-            // name before anybody notices, and the round never comes: nobody reads those partitions.
+            // A member that is killed between giving up partitions and rejoining comes back under
+            // its name unnoticed, and the next round never happens: nobody reads those partitions.
             section.violation(
                 "assignment",
                 "must be roundrobin with group.member: otherwise a member killed during a \
@@ -212,7 +212,7 @@ fn is_on(section: &mut Section<'_>) -> bool {
     set
 }
 
-/// The key that is not in [`Kafka`], because it has had its effect when it exists.
+/// The key that is not in [`Kafka`], because it has taken effect before it exists.
 fn add_switch(schema: &mut Schema) {
     let description = "Name of an environment variable; while it is unset or empty Kafka is left out, \
                        and the variables it refers to need not be set.";

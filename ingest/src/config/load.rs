@@ -14,7 +14,7 @@ use crate::config::{
 /// Loads the configuration file at `path` in the environment of this process.
 ///
 /// # Errors
-/// The file cannot be read, is not YAML, or everything that is wrong with its settings.
+/// The file cannot be read or is not YAML, or all errors in its settings.
 pub fn load(path: &Path) -> Result<Loaded<Config>, ConfigError> {
     settings::load(path)
 }
@@ -22,7 +22,7 @@ pub fn load(path: &Path) -> Result<Loaded<Config>, ConfigError> {
 /// Checks the text of a configuration file.
 ///
 /// # Errors
-/// The text is not YAML, or everything that is wrong with its settings.
+/// The text is not YAML, or all errors in its settings.
 pub fn parse(text: &str, environment: &dyn Environment) -> Result<Loaded<Config>, ConfigError> {
     settings::parse(text, environment)
 }

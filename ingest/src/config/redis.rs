@@ -1,4 +1,4 @@
-//! The Redis that is kept warm for the gateway.
+//! The Redis that ingest fills for the gateway.
 
 use std::time::Duration;
 
@@ -16,9 +16,9 @@ pub struct Redis {
     pub url: StoreUrl,
     /// Password, if not in the URL. Only from outside the file.
     pub password: Option<Secret>,
-    /// How long opening a connection may take.
+    /// Time limit for opening a connection.
     pub connect: Duration,
-    /// How long a batch may take before it counts as failed.
+    /// Time limit for a batch.
     pub timeout: Duration,
 }
 

@@ -1,4 +1,4 @@
-//! What protects a connection to Kafka.
+//! Security of connections to Kafka.
 
 use std::path::PathBuf;
 
@@ -33,7 +33,7 @@ impl Security {
     }
 }
 
-/// How a password is shown.
+/// SASL mechanisms.
 #[derive(Clone, Copy, Debug, JsonSchema, PartialEq, Eq)]
 pub enum Mechanism {
     Plain,
@@ -50,13 +50,13 @@ words!(Mechanism, "scram-sha-512, scram-sha-256 or plain",
 /// Certificates. Bitquery gives three PEM files.
 #[derive(Clone, Debug, Default, JsonSchema, PartialEq, Eq)]
 pub struct KafkaTls {
-    /// PEM file of the only certificate authorities to trust; without it those of the system.
+    /// PEM file of the only certificate authorities to trust; by default the system's.
     pub ca: Option<PathBuf>,
-    /// PEM file with our certificate, if the broker asks for one. Needs `key`.
+    /// PEM file with a client certificate, if the broker requires one. Needs `key`.
     pub certificate: Option<PathBuf>,
     /// PEM file with its private key.
     pub key: Option<PathBuf>,
-    /// What the private key is encrypted with. Only from outside the file.
+    /// Passphrase of the private key. Only from outside the file.
     pub key_password: Option<Secret>,
     /// Whether the broker's name must be in its certificate. Bitquery's are not.
     pub verify_hostname: bool,

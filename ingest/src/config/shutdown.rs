@@ -1,4 +1,4 @@
-//! How the process ends.
+//! Shutdown of the process.
 
 use std::time::Duration;
 
@@ -8,7 +8,7 @@ use schemars::JsonSchema;
 /// What happens between SIGTERM, or the loss of a partition, and the end of it.
 #[derive(Clone, Debug, JsonSchema, PartialEq, Eq)]
 pub struct Shutdown {
-    /// How long what has been read may take to be written. Below `kafka.session_timeout`.
+    /// Time limit for writing what has been read. Below `kafka.session_timeout`.
     pub grace: Duration,
 }
 

@@ -6,12 +6,12 @@ use perijove_core::settings::{Setting, words};
 use schemars::JsonSchema;
 use serde_json::{Value, json};
 
-/// Where a partition is begun that was never read before.
+/// Where to begin a partition that was never read.
 #[derive(Clone, Copy, Debug, JsonSchema, PartialEq, Eq)]
 pub enum Start {
-    /// With what comes next.
+    /// With the next record.
     Latest,
-    /// With the oldest record there is.
+    /// With the oldest record.
     Earliest,
     /// This long before now.
     Ago(Duration),
@@ -41,12 +41,12 @@ impl Setting for Start {
     }
 }
 
-/// Where reading goes on when it cannot go on where it was.
+/// Where to continue if reading cannot go on where it was.
 #[derive(Clone, Copy, Debug, JsonSchema, PartialEq, Eq)]
 pub enum Reset {
-    /// With what comes next.
+    /// With the next record.
     Latest,
-    /// With the oldest record there is.
+    /// With the oldest record.
     Earliest,
 }
 

@@ -1,4 +1,4 @@
-//! Which topics are read, and what they carry.
+//! The topics that are read, and their content.
 
 use perijove_core::settings::{Section, refuse_doubles, words};
 use schemars::JsonSchema;
@@ -10,9 +10,9 @@ use crate::decode::{Encoding, Kind};
 pub struct Stream {
     /// Name of the topic.
     pub topic: String,
-    /// What its messages tell: `trades`, `transfers`, `transactions` or `slots`.
+    /// Content of its messages: `trades`, `transfers`, `transactions` or `slots`.
     pub kind: Kind,
-    /// How they are written; `auto` looks at each message.
+    /// Encoding of its messages; `auto` detects it for each message.
     pub encoding: Encoding,
 }
 

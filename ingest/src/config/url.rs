@@ -1,4 +1,4 @@
-//! The address of a store, of which the password is never printed.
+//! The address of a database or Redis, whose password is never printed.
 
 use std::fmt;
 use std::path::Path;

@@ -1,4 +1,4 @@
-//! Why a payload is no message.
+//! Why a payload is not a valid message.
 
 /// What is wrong with a payload. The text never shows the payload itself.
 #[derive(Debug, thiserror::Error)]
@@ -9,7 +9,7 @@ pub enum DecodeError {
     /// More bytes than any message may have.
     #[error("the message has {found} bytes, more than the limit of {limit}")]
     TooLarge { found: usize, limit: usize },
-    /// More parts than memory is given for.
+    /// More parts than memory is allocated for.
     #[error("more than {limit} {what}, which is more than any block has")]
     TooMany { what: &'static str, limit: usize },
     /// Not protobuf, or another message.

@@ -1,5 +1,5 @@
 //! Messages in JSON, as Bitquery writes them: the published field names, base58 for bytes, null or
-//! nothing for what is not set. Numbers may also stand in quotes, as protobuf's own JSON has them.
+//! absent for unset fields. Numbers may also be quoted, as in protobuf's own JSON.
 
 use std::fmt;
 use std::str::FromStr;
@@ -110,7 +110,7 @@ impl From<SlotUpdate> for wire::BlockHeader {
     }
 }
 
-/// Null is as good as nothing.
+/// Null counts as absent.
 pub(crate) fn or_default<'de, T, D>(deserializer: D) -> Result<T, D::Error>
 where
     T: Deserialize<'de> + Default,
@@ -148,7 +148,7 @@ pub(crate) fn base58<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Bytes
     deserializer.deserialize_any(Text)
 }
 
-/// A number to its last bit, which the reader of JSON does not promise by itself.
+/// A number to its last bit, which the JSON parser does not guarantee by itself.
 pub(crate) fn double<'de, D: Deserializer<'de>>(deserializer: D) -> Result<f64, D::Error> {
     let Some(text) = <Option<&'de RawValue>>::deserialize(deserializer)? else {
         return Ok(0.0);

@@ -1,8 +1,8 @@
-//! What a topic carries, and how it is written.
+//! The content of a topic, and its encoding.
 
 use schemars::JsonSchema;
 
-/// What the messages of a topic tell.
+/// The content of a topic's messages.
 #[derive(Clone, Copy, Debug, JsonSchema, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Kind {
     /// `DexParsedBlockMessage`.
@@ -35,7 +35,7 @@ impl Kind {
     }
 }
 
-/// How the messages of a topic are written.
+/// The encoding of a topic's messages.
 #[derive(Clone, Copy, Debug, Default, JsonSchema, PartialEq, Eq, Hash)]
 pub enum Encoding {
     /// JSON when a message begins with `{`, protobuf otherwise.

@@ -1,5 +1,5 @@
-//! How many parts a protobuf message has, counted before any memory is given to them: two bytes
-//! on the wire may become a struct of hundreds.
+//! Counts the parts of a protobuf message before memory is allocated for them: two bytes on the
+//! wire may become a struct of hundreds.
 
 use prost::encoding::{WireType, decode_key, decode_varint};
 
@@ -42,8 +42,8 @@ impl Limits {
 /// The field of every block message that repeats its transactions.
 const TRANSACTIONS: u32 = 2;
 
-/// Counts the transactions, and within them the field that repeats their items. What cannot be
-/// walked is left to the decoder, which says what is wrong with it.
+/// Counts the transactions, and within them the repeated field of their items. What cannot be
+/// parsed is left to the decoder, which reports what is wrong.
 pub(super) fn check(payload: &[u8], items: u32, limits: &Limits) -> Result<(), DecodeError> {
     let (mut transactions, mut all) = (0, 0);
     each(payload, |field, transaction| {

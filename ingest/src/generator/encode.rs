@@ -1,4 +1,4 @@
-//! A block message with what we do not read in it as well.
+//! A block message, including fields that ingest does not read.
 
 use bytes::{BufMut, Bytes};
 use prost::Message;

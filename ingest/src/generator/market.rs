@@ -1,4 +1,4 @@
-//! The made-up market: tokens, pools, traders, and prices that wander.
+//! The synthetic market: tokens, pools, traders, and prices that wander.
 
 use perijove_core::Pubkey;
 

@@ -17,9 +17,8 @@ pub struct Watermarks {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct StartPosition {
     pub offset: i64,
-    /// Records that should have been read and cannot be. It starts above its end when the partition
-    /// has become shorter than it was, as one does that was made anew: then nobody knows what is
-    /// missing.
+    /// Records that should have been read and cannot be. It starts above its end if the partition
+    /// has become shorter, as after being recreated: then it is unknown what is missing.
     pub gap: Option<Range<i64>>,
 }
 

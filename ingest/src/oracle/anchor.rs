@@ -1,18 +1,18 @@
-//! What a stablecoin is worth before anything is known, and in USDC.
+//! The value of a stablecoin before anything is known, and in USDC.
 
 use perijove_core::Pubkey;
 use perijove_core::market::{STABLE_DECIMALS, STABLES};
 
 use crate::oracle::token::TokenPrice;
 
-/// How far off a dollar may be that nothing else confirms.
+/// Uncertainty of a dollar that nothing else confirms.
 pub(super) const ALONE: f64 = 0.005;
 
 /// The stablecoins' worth in USDC, as logarithms, in the order of [`STABLES`].
 #[derive(Clone, Copy, Debug, Default)]
 pub(super) struct Anchors(pub(super) [f64; STABLES.len()]);
 
-/// What a stablecoin is worth before anything is known: its peg.
+/// The value of a stablecoin before anything is known: its peg.
 pub(super) fn pegged(mint: Pubkey) -> TokenPrice {
     let unit = -raw_dollar();
     TokenPrice {

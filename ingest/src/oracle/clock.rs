@@ -1,7 +1,7 @@
 //! The time of the stream, and how much of it had trades.
 
-/// More than so many milliseconds without a trade of anything is a halt, of the chain or of the
-/// stream, in which nothing grows old.
+/// More than this many milliseconds without any trade is a halt, of the chain or of the stream,
+/// during which nothing ages.
 const HALT: i64 = 2_000;
 
 /// Follows the newest trade.

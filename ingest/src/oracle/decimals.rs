@@ -1,14 +1,14 @@
 //! The decimals of a mint, which never change on the chain but may be wrong in a message.
 
-/// So many slots must agree before the decimals are pinned, and be so many times as many as those
-/// that say anything else.
+/// This many slots must agree before the decimals are pinned, and outnumber all others by this
+/// factor.
 const ENOUGH: u32 = 5;
 const TIMES: u32 = 4;
 
-/// Different numbers that are remembered.
+/// Different numbers remembered.
 const KEPT: usize = 4;
 
-/// What messages said, until one number is clear.
+/// The values in messages, until one is clear.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Decimals {
     pinned: Option<u8>,
@@ -27,7 +27,7 @@ impl Decimals {
         }
     }
 
-    /// A message of a slot says so. A slot counts once for each number.
+    /// A vote from a message. A slot counts once for each number.
     pub(super) fn vote(&mut self, decimals: u8, slot: u64) {
         if self.pinned.is_some() || self.last == Some((slot, decimals)) {
             return;
@@ -46,7 +46,7 @@ impl Decimals {
         }
     }
 
-    /// What is pinned, or else what most have said; the first of two that are level.
+    /// The pinned number, or else the most frequent; the first of two equal ones.
     pub(super) fn best(&self) -> Option<u8> {
         self.pinned
             .or_else(|| self.leader().map(|(decimals, _)| decimals))

@@ -1,29 +1,28 @@
-//! What is told of a token.
+//! The published estimate of a token.
 
 use perijove_core::Slot;
 
 use crate::oracle::token::TokenState;
 
-/// The price of a token, and how far it can be relied on.
+/// The price of a token, and how reliable it is.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Estimate {
     /// Dollars for one token.
     pub usd: f64,
-    /// The price is between `usd / (1 + uncertain)` and `usd * (1 + uncertain)`, as far as anybody
-    /// can tell.
+    /// The price is probably between `usd / (1 + uncertain)` and `usd * (1 + uncertain)`.
     pub uncertain: f64,
     pub decimals: u8,
     /// The slot of its last trade that counted.
     pub slot: Slot,
     /// The time of that trade, in milliseconds since 1970.
     pub time: i64,
-    /// The time of the oldest trade that the price rests on.
+    /// The time of the oldest trade that the price is based on.
     pub since: i64,
     /// Trades of the last ten minutes.
     pub trades: u32,
-    /// Pools with trades in the last ten minutes that had a say.
+    /// Pools with trades in the last ten minutes that contributed.
     pub pools: u32,
-    /// Dollars that were turned over in them, in ten minutes.
+    /// Their turnover in dollars, in ten minutes.
     pub turnover: f64,
 }
 

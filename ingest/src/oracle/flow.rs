@@ -1,23 +1,23 @@
-//! What a pool has turned over, and what it was seen to hold.
+//! The turnover of a pool, and the funds it was seen to hold.
 
-/// Half of it is forgotten after so many milliseconds.
+/// Half of it is forgotten after this many milliseconds.
 const HALF_LIFE: f64 = 3_600_000.0;
 
-/// Turnover counts up to so many times the funds behind it.
+/// Turnover counts up to this multiple of the funds behind it.
 const TIMES: f64 = 20.0;
 
-/// Turnover of a pool that was never seen to hold anything counts up to so many dollars.
+/// Turnover of a pool that was never seen to hold anything counts up to this many dollars.
 const UNBACKED: f64 = 1.0;
 
-/// What one slot adds at the most, in dollars, so that a loan of one transaction buys little.
+/// Maximum that one slot adds, in dollars, so that a flash loan buys little.
 const MOST_OF_A_SLOT: f64 = 25_000.0;
 
 /// Money through a pool, in dollars.
 ///
-/// Whoever trades with himself turns over what he likes, but his money is where it was before. What
-/// lies in the pool at the end of a slot and not at the end of another was really there: it can
+/// Wash trading can produce any turnover, but the money ends up where it was before. Funds that are
+/// in the pool at the end of one slot and not at the end of another were really there: they can
 /// neither be borrowed for one transaction nor be used twice. So the range of the net flow from
-/// slot to slot bounds what turnover is worth.
+/// slot to slot limits how much turnover counts.
 #[derive(Clone, Copy, Debug, Default)]
 pub(super) struct Flow {
     standing: f64,
@@ -77,7 +77,7 @@ impl Flow {
         standing.min(TIMES * self.backing() + UNBACKED)
     }
 
-    /// What speaks for a price at all: the funds behind it.
+    /// The evidence for a price: the funds behind it.
     pub(super) fn evidence(&self, active: f64) -> f64 {
         (self.standing * self.rest(active)).min(self.backing())
     }

@@ -3,8 +3,8 @@
 /// A number and its weight, which is positive.
 pub(super) type Vote = (f64, f64);
 
-/// The number that so much of the weight is below. Halfway between two where it falls between them.
-/// Sorts the votes. None without any weight.
+/// The number below which this share of the weight lies. Halfway between two if it falls between
+/// them. Sorts the votes. `None` without any weight.
 pub(super) fn quantile(votes: &mut [Vote], share: f64) -> Option<f64> {
     votes.sort_unstable_by(|one, other| one.0.total_cmp(&other.0));
     sorted_quantile(votes, share)

@@ -22,6 +22,6 @@ pub struct Leg {
     pub mint: Pubkey,
     /// In base units.
     pub raw: u64,
-    /// As the message says. One message is not believed: see [`Oracle`](crate::oracle::Oracle).
+    /// As in the message. A single message does not count: see [`Oracle`](crate::oracle::Oracle).
     pub decimals: Option<u8>,
 }

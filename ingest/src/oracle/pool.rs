@@ -7,33 +7,33 @@ use crate::oracle::median::{Vote, median_and_spread, quantile};
 use crate::oracle::observation::Observation;
 use crate::oracle::window::Window;
 
-/// Trades that are remembered, and most of one slot, so that no slot drives out the others.
+/// Trades remembered, and most of one slot, so that no slot displaces the others.
 const KEPT: usize = 48;
 const OF_A_SLOT: usize = 6;
 
-/// A slot counts at most so many times as much as the slot in the middle, however much was traded,
-/// and at least a part of it.
+/// A slot counts at most this multiple of the median slot, however much was traded, and at least a
+/// part of it.
 const MOST_TIMES: f64 = 1.5;
 const LEAST_TIMES: f64 = 0.1;
 
-/// A pool weighs half its worth when it has been known for so many milliseconds: whoever makes one to
-/// deceive has to keep it honest for as long.
+/// A pool has half its weight when it has been known for this many milliseconds: a pool made to
+/// deceive has to be kept honest for as long.
 const YOUNG: f64 = 1_200_000.0;
 const NEWBORN: f64 = 0.001;
 
-/// How silent a pool may fall before it counts half, in its usual pauses and in milliseconds.
+/// How silent a pool may be before it counts half, in its usual pauses and in milliseconds.
 const SILENT: f64 = 12.0;
 const SILENT_LEAST: f64 = 4_000.0;
 const SILENT_MOST: f64 = 1_800_000.0;
 
-/// What is believed of a pool that nothing is known of.
+/// Assumed for a pool of which nothing is known.
 const UNKNOWN_PAUSE: f64 = 60_000.0;
 const UNKNOWN_HONESTY: f64 = 0.5;
 
-/// What is believed at least, so that one who is right against all others can be heard in the end.
+/// Minimum, so that a pool that is right against all others can prevail in the end.
 const LEAST_HONESTY: f64 = 0.1;
 
-/// A pool in a pair of tokens. Whoever names another pair under the same address has another pool.
+/// A pool in a pair of tokens. Another pair under the same address is another pool.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(super) struct PoolKey {
     pool: Pubkey,
@@ -70,7 +70,7 @@ pub(super) struct PoolTrade {
     pub(super) usd: f64,
 }
 
-/// What is known of a pool.
+/// The state of a pool.
 #[derive(Clone, Debug)]
 pub(super) struct PoolState {
     /// In the order of their slots.
@@ -82,11 +82,11 @@ pub(super) struct PoolState {
     pause: Option<f64>,
     /// How often it agreed, from 0 to 1.
     honesty: f64,
-    /// Slots since it was last held against the others.
+    /// Slots since it was last compared with the others.
     fresh: u32,
 }
 
-/// What a pool says.
+/// The price of a pool.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct PoolPrice {
     /// The logarithm of its price: of the left, in the right.
@@ -177,7 +177,7 @@ impl PoolState {
         self.capital(active) * young * honest * self.wakeful(active)
     }
 
-    /// 1 while it trades as it used to, less the longer it does not.
+    /// 1 while it trades at its usual rate, less the longer it does not.
     fn wakeful(&self, active: f64) -> f64 {
         let half = SILENT * self.pause.unwrap_or(UNKNOWN_PAUSE);
         let half = half.clamp(SILENT_LEAST, SILENT_MOST);
@@ -228,7 +228,7 @@ impl PoolState {
         self.fresh
     }
 
-    /// Holds it against what the others say.
+    /// Compares it with the others.
     pub(super) fn judge(&mut self, agrees: bool) {
         let rest = 0.9_f64.powi(self.fresh.min(64).cast_signed());
         let aim = if agrees { 1.0 } else { 0.0 };

@@ -1,4 +1,4 @@
-//! The price of a token: what its pools say, weighed against each other.
+//! The price of a token: the prices of its pools, weighed against each other.
 
 use perijove_core::Pubkey;
 
@@ -7,19 +7,19 @@ use crate::oracle::pool::{PoolKey, PoolState};
 use crate::oracle::token::{BAND, TokenPrice, TokenState};
 use crate::oracle::{Oracle, is_anchor, is_stable};
 
-/// Pools with less than this share of the weight are not told of.
+/// Pools below this share of the weight are not counted in the estimate.
 const TOLD: f64 = 0.01;
 
-/// With so many dollars behind it, a price is believed half.
+/// With this many dollars behind it, a price counts half.
 const DOUBT: f64 = 1.0;
 
-/// With a price of such uncertainty in between, a trade counts half.
+/// With an intermediate price of this uncertainty, a trade counts half.
 const ROUTE: f64 = 0.02;
 
 /// Prices within this share of each other agree.
 const AGREE: f64 = 0.02;
 
-/// What a pool says a token costs.
+/// The price of a token in one pool.
 struct PoolQuote {
     key: PoolKey,
     /// Dollars for a base unit, as a logarithm.
@@ -34,7 +34,7 @@ struct PoolQuote {
     via_since: i64,
 }
 
-/// What some pools have seen together.
+/// Sums over some pools.
 struct PoolTotals {
     trades: f64,
     usd: f64,
@@ -71,7 +71,7 @@ impl PoolTotals {
 }
 
 impl Oracle {
-    /// Makes the price of a token that is no stablecoin. Whether it has one.
+    /// Computes the price of a token that is not a stablecoin. Returns whether it has one.
     pub(super) fn estimate(&mut self, mint: Pubkey, active: f64) -> bool {
         let quotes = self.quotes(mint, active);
         let Some((target, spread)) = agreed(&quotes) else {
@@ -191,8 +191,8 @@ impl Oracle {
     }
 }
 
-/// The weighted median of what is said, and the distance of the quartiles. Each pool says its price
-/// and both ends of its spread.
+/// The weighted median, and the distance of the quartiles. Each pool votes for its price and both
+/// ends of its spread.
 fn agreed(quotes: &[PoolQuote]) -> Option<(f64, f64)> {
     let mut votes: Vec<Vote> = Vec::with_capacity(3 * quotes.len());
     for quote in quotes {
@@ -207,15 +207,15 @@ fn agreed(quotes: &[PoolQuote]) -> Option<(f64, f64)> {
     median_and_spread(&mut votes)
 }
 
-/// How far off a price may be that rests on so many dollars and slots.
+/// Uncertainty of a price based on this many dollars and slots.
 fn doubt(evidence: f64, slots: usize) -> f64 {
     let by_money = 0.5 * DOUBT / (DOUBT + evidence);
     let slots = u32::try_from(slots).unwrap_or(u32::MAX).max(1);
     by_money.max(0.02 / f64::from(slots))
 }
 
-/// Whether the price of a money rests on more than that of the token, so that it does not rest on the
-/// token itself.
+/// Whether the price of a quote token is based on more than that of the token, so that it is not
+/// based on the token itself.
 fn rests_on_more(token: &TokenState, via: Pubkey, money: &TokenState) -> bool {
     if is_anchor(via) {
         return true;

@@ -1,7 +1,7 @@
-//! What a dollar is: the stablecoins held against each other, directly and by way of SOL.
+//! The value of a dollar: the stablecoins compared with each other, directly and through SOL.
 //!
-//! All are first told in USDC. The dollar is then the middle of those that are traded enough, and of
-//! two the dearer: a stablecoin that breaks falls, since whoever issues it sells it for a dollar. A
+//! All are first expressed in USDC. The dollar is then the median of those that are traded enough,
+//! and of two the dearer: a stablecoin that breaks falls, since its issuer sells it for a dollar. A
 //! stablecoin with little trade is worth its peg.
 
 use perijove_core::Pubkey;
@@ -12,8 +12,8 @@ use crate::oracle::anchor::{ALONE, pegged, raw_dollar};
 use crate::oracle::median::{Vote, median_and_spread, quantile};
 use crate::oracle::token::{BAND, TokenPrice};
 
-/// The peg counts as much as so many dollars that were seen to move in and out of pools, and below it a stablecoin says nothing about
-/// the dollar.
+/// The peg has the weight of this many dollars seen to move in and out of pools; below it a
+/// stablecoin says nothing about the dollar.
 const PEG: f64 = 5_000.0;
 
 /// How far off one may be that others confirm, at the least.

@@ -6,14 +6,14 @@ use crate::oracle::decimals::Decimals;
 use crate::oracle::pool::{PoolKey, PoolTrade};
 use crate::oracle::window::Window;
 
-/// Pools of one token that are looked at.
+/// Pools of one token that are considered.
 pub(super) const MOST_POOLS: usize = 64;
 
-/// The most that the published price follows for each slot with trades.
+/// Maximum change of the published price per slot with trades.
 pub(super) const BAND: f64 = 0.05;
 
-/// A price that may be further off than this share of itself is no price: nothing else is priced
-/// by it, and it may jump.
+/// A price with a greater uncertainty does not count: nothing else is priced by it, and it may
+/// jump.
 pub const MOST_UNCERTAIN: f64 = 0.25;
 
 /// What is known of a token.
@@ -34,7 +34,7 @@ pub(super) struct TokenState {
     pub(super) depth: u8,
 }
 
-/// What a token is worth.
+/// The value of a token.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct TokenPrice {
     /// The logarithm of dollars for a base unit.
@@ -69,7 +69,7 @@ impl TokenState {
         }
     }
 
-    /// What a base unit is worth, if that is known well enough to price others by it.
+    /// The value of a base unit, if it is certain enough to price other tokens by it.
     pub(super) fn unit(&self) -> Option<f64> {
         let value = self.value.as_ref();
         value

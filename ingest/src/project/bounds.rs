@@ -1,5 +1,5 @@
-//! Which slots and times a message may name: what the stream and the clock allow. Pure; the time is
-//! handed in.
+//! Plausible slots and times of a message, by the stream and the clock. Pure; the time is passed
+//! in.
 
 use perijove_core::Slot;
 
@@ -11,7 +11,7 @@ const GENESIS: i64 = 1_584_316_800_000;
 /// More slots a second than the cluster ever had, or is planned to have.
 const FASTEST: i64 = 10;
 
-/// How far a slot may be ahead of the stream beside what passes in its time: ten minutes of slots.
+/// How far a slot may be ahead of the stream besides what passes in its time: ten minutes of slots.
 const AHEAD: u64 = 1_500;
 
 /// How much later than its record, or than now, a block may be: clocks differ.
@@ -26,7 +26,7 @@ const KEPT: usize = 64;
 /// So many records have to be known before they bound the next one.
 const ENOUGH: usize = 8;
 
-/// Why a message makes no sense.
+/// Why a message is implausible.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum OutOfBounds {
     #[error("slot {slot} is beyond {most}, the latest that the stream and the clock allow")]
@@ -45,7 +45,7 @@ impl OutOfBounds {
     }
 }
 
-/// What the last records said. One odd record does not move it, and many do: it follows the middle.
+/// The last records. A single odd record does not move it, many do: it follows the median.
 #[derive(Clone, Debug, Default)]
 pub struct Bounds {
     /// Slots and the times of their records.
@@ -55,11 +55,11 @@ pub struct Bounds {
 }
 
 impl Bounds {
-    /// Whether a message may be. `block` is the block's own time, where it is said; `recorded` is
-    /// the time of the record, which the broker has set, 0 where nobody has; `now` is the clock's.
+    /// Whether a message is plausible. `block` is the block's own time, if known; `recorded` is the
+    /// time of the record, set by the broker, 0 if nobody did; `now` is the clock's.
     ///
     /// # Errors
-    /// Its slot or one of its times cannot be.
+    /// Its slot or one of its times is impossible.
     pub fn check(
         &mut self,
         slot: Slot,

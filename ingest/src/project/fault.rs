@@ -1,13 +1,13 @@
-//! What does not become a row: by rule, or because it makes no sense.
+//! What does not become a row: by rule, or because it is invalid.
 
 use perijove_core::AddressError;
 
-/// Why something was passed over on purpose. These are facts of the chain, not errors.
+/// Why something was skipped deliberately. These are facts of the chain, not errors.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Skip {
     /// The transaction failed, so nothing of it happened.
     Failed,
-    /// The same transaction stood in this message before.
+    /// The same transaction was in this message before.
     Duplicate,
     /// One side of the trade has no amount.
     NoAmount,
@@ -54,7 +54,7 @@ impl Skipped {
     }
 }
 
-/// A transaction that makes no sense within a message that does.
+/// An invalid transaction in a valid message.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Poisoned {
     /// Its place in the message, from 0.
@@ -62,7 +62,7 @@ pub struct Poisoned {
     pub fault: ProjectError,
 }
 
-/// What makes no sense about a transaction. The text shows no content.
+/// What is invalid about a transaction. The text shows no content.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum ProjectError {
     /// Bytes of another number than keys or signatures have.

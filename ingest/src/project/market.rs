@@ -1,4 +1,4 @@
-//! Well-known programs and tokens, and which token of a pair a price is told in.
+//! Well-known programs and tokens, and which token of a pair a price is expressed in.
 
 use std::cmp::Ordering;
 
@@ -29,8 +29,8 @@ pub(super) struct DeclaredPair {
     pub(super) quote: Option<Pubkey>,
 }
 
-/// Which of two tokens is the base: what the market says, else the one that is not money, else
-/// the lesser address, so that every trade of two tokens is told the same way round.
+/// Which of two tokens is the base: as the market says, else the one that is not a quote token,
+/// else the lesser address, so that every trade of two tokens has the same orientation.
 pub(super) fn pair(left: Pubkey, right: Pubkey, declared: DeclaredPair) -> Pair {
     let forth = Pair {
         base: left,

@@ -1,4 +1,4 @@
-//! Which transaction a row comes from, what names the row for good, and which of two is newer.
+//! The transaction of a row, the permanent key of the row, and which of two rows is newer.
 
 use std::collections::HashSet;
 
@@ -29,7 +29,7 @@ impl Origin {
     }
 }
 
-/// What names a trade or transfer for good: the same in every delivery and every duplicate.
+/// The permanent key of a trade or transfer: the same in every delivery and every duplicate.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct RowKey {
     pub signature: Signature,
@@ -72,8 +72,8 @@ impl Block {
         })
     }
 
-    /// Why the rows of this transaction do not count, if so. A transaction that does not say that
-    /// it succeeded has not.
+    /// Why the rows of this transaction do not count, if so. A transaction that is not marked as
+    /// successful has failed.
     pub(super) fn skip(
         &mut self,
         origin: &Origin,

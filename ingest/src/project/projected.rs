@@ -6,16 +6,16 @@ use crate::project::trade::Trade;
 use crate::project::transaction::TransactionRow;
 use crate::project::transfer::Transfer;
 
-/// What one message comes to. All but one of the lists of rows are empty.
+/// The rows of one message. All but one of the lists are empty.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Projected {
     pub trades: Vec<Trade>,
     pub transfers: Vec<Transfer>,
     pub transactions: Vec<TransactionRow>,
     pub slots: Vec<SlotUpdate>,
-    /// What was passed over on purpose, by reason.
+    /// What was skipped deliberately, by reason.
     pub skipped: Skipped,
-    /// Transactions that make no sense, for the dead letters. None of their rows is above.
+    /// Invalid transactions, for the dead letters. None of their rows is above.
     pub poisoned: Vec<Poisoned>,
 }
 

@@ -1,4 +1,4 @@
-//! What is heard of a slot.
+//! An update of a slot.
 
 use bytes::Bytes;
 use perijove_core::Slot;

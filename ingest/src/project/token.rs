@@ -1,4 +1,4 @@
-//! What a message says of a token: its mint, and how many decimals it has.
+//! The token in a message: its mint, and its decimals.
 
 use perijove_core::Pubkey;
 
@@ -10,8 +10,8 @@ use crate::project::origin::key;
 /// Decimals of SOL, wrapped or not.
 const SOL_DECIMALS: u8 = 9;
 
-/// The decimals of a token. Protobuf leaves a 0 out, so 0 only counts as said when something else
-/// is said of the token too: its name, its symbol, or an account that holds it.
+/// The decimals of a token. Protobuf omits a 0, so 0 counts only if something else is known of the
+/// token: its name, its symbol, or an account that holds it.
 pub(super) fn decimals(
     mint: Pubkey,
     currency: &wire::Currency,
@@ -40,8 +40,8 @@ pub(super) fn decimals(
 pub struct Extensions {
     /// Its mint belongs to Token-2022, so transfers of it may bear a fee: then less arrives than was sent.
     pub token_2022: bool,
-    /// By how much wallets multiply amounts of it before they show them, where that is not 1. Amounts and
-    /// prices here are of the unscaled token, which is what Jupiter calls prescaled.
+    /// The factor that wallets apply to amounts before showing them, if it is not 1. Amounts and
+    /// prices here are of the unscaled token, which Jupiter calls prescaled.
     pub multiplier: Option<f64>,
 }
 

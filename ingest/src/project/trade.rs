@@ -7,7 +7,7 @@ use crate::project::market::{NATIVE_SOL, WSOL};
 use crate::project::origin::{Origin, RowKey};
 use crate::project::token::Extensions;
 
-/// A trade, from the side of the one who traded.
+/// A trade, from the trader's side.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Trade {
     pub origin: Origin,
@@ -16,19 +16,19 @@ pub struct Trade {
     /// Of the trade among those of its instruction, from 0.
     pub ordinal: u32,
     pub dex: Dex,
-    /// The pool or order book. None for the sum that an aggregator tells of its route: the trades
-    /// it is made of are told as well, so it counts neither for prices nor for volumes.
+    /// The pool or order book. `None` for an aggregator's sum of its route: the trades of the route
+    /// are in the stream as well, so it counts neither for prices nor for volumes.
     pub market: Option<Pubkey>,
     /// Who signed the transaction.
     pub trader: Option<Pubkey>,
     pub bought: Side,
     pub sold: Side,
-    /// Which way the price is told.
+    /// The orientation of the price.
     pub pair: Pair,
-    /// How much of the quote one base costs. None where nothing can be told: an aggregator's sum,
-    /// decimals that are not known, SOL for wrapped SOL.
+    /// How much of the quote one base costs. `None` for an aggregator's sum, unknown decimals, and
+    /// SOL for wrapped SOL.
     pub price: Option<Price>,
-    /// Whether Jupiter had a hand in it: its program is part of the transaction, and the trade was
+    /// Whether Jupiter was involved: its program is part of the transaction, and the trade was
     /// called by another program; or it is Jupiter's own sum.
     pub jupiter: bool,
 }
@@ -46,7 +46,7 @@ pub struct Dex {
 /// What changed hands on one side.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Side {
-    /// As the message names it; the system program for native SOL.
+    /// As in the message; the system program for native SOL.
     pub mint: Pubkey,
     /// As its issuer names it: empty, misleading or another token's.
     pub symbol: String,
@@ -90,7 +90,7 @@ impl Side {
 }
 
 impl Trade {
-    /// The name of the row, the same in every delivery.
+    /// The key of the row, the same in every delivery.
     pub const fn key(&self) -> RowKey {
         RowKey {
             signature: self.origin.signature,
@@ -118,7 +118,7 @@ impl Trade {
         }
     }
 
-    /// The side whose price is told.
+    /// The side that is priced.
     pub fn base(&self) -> &Side {
         match self.direction() {
             Direction::Buy => &self.bought,
@@ -126,7 +126,7 @@ impl Trade {
         }
     }
 
-    /// The side the price is told in.
+    /// The side that the price is expressed in.
     pub fn quote(&self) -> &Side {
         match self.direction() {
             Direction::Buy => &self.sold,

@@ -1,4 +1,4 @@
-//! Why a file is no recording, or not a whole one.
+//! Why a file is not a recording, or not a complete one.
 
 use std::io;
 
@@ -19,13 +19,13 @@ pub enum RecordingError {
     Io(#[from] io::Error),
 }
 
-/// A last record that is not all there.
+/// An incomplete last record.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error(
     "ends in the middle of a record at byte {at}: its writer was stopped; the {records} records before it are complete"
 )]
 pub struct Truncated {
-    /// Where the record begins; cutting the file here mends it.
+    /// Where the record begins; truncating the file here repairs it.
     pub at: u64,
     /// How many whole records there are.
     pub records: u64,

@@ -14,12 +14,11 @@ use crate::recording::{LONGEST, MAGIC, VERSION};
 /// Bytes before the body of a record.
 const HEAD: usize = 8;
 
-/// How much is taken at once for a body whose length nobody vouches for.
+/// How much is allocated at once for a body whose length is unverified.
 const STEP: u64 = 1 << 20;
 
-/// Gives the records of a recording. It ends with the file, with the first error, or within a
-/// record that is not all there; [`RecordingReader::truncated`] tells. Whoever opens the file puts a buffer
-/// before it.
+/// Returns the records of a recording. It ends with the file, with the first error, or within an
+/// incomplete record; see [`RecordingReader::truncated`]. The caller provides buffering.
 #[derive(Debug)]
 pub struct RecordingReader<R> {
     source: R,

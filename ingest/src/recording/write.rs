@@ -10,7 +10,7 @@ use crate::recording::error::RecordingError;
 use crate::recording::wire::Frame;
 use crate::recording::{LONGEST, MAGIC, VERSION};
 
-/// Writes records into a new recording. Whoever opens the file puts a buffer before it.
+/// Writes records into a new recording. The caller provides buffering.
 #[derive(Debug)]
 pub struct RecordingWriter<W> {
     sink: W,

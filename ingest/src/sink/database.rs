@@ -1,8 +1,8 @@
-//! The database: rows, how far each partition was read, dead letters. All that comes from one batch
-//! is committed in one transaction, and only by the one who holds the lane, so that every row is
-//! there exactly once.
+//! The database: rows, how far each partition was read, dead letters. Everything of one batch is
+//! committed in one transaction, and only by the owner of the lane (a partition of a consumer
+//! group), so that every row is stored exactly once.
 //!
-//! PostgreSQL for production, SQLite where nothing else is installed; both do the same.
+//! PostgreSQL for production, SQLite where nothing else is installed; both behave alike.
 
 mod batch;
 mod dead_letter;
@@ -35,7 +35,7 @@ pub use sqlite::Sqlite;
 /// Slots of one partition of a table in PostgreSQL: about six hours.
 pub const PARTITION_SLOTS: i64 = 54_000;
 
-/// The greatest slot that is believed: the cluster's for the next ten thousand years.
+/// The greatest slot that is accepted: the cluster's for the next ten thousand years.
 pub const MOST_SLOT: u64 = 1_000_000_000_000;
 
 /// An open database with all its tables.
@@ -76,10 +76,10 @@ impl Database {
         opened.map_err(|cause| opening(settings, cause))
     }
 
-    /// Opens it for reading: nothing is made, no table is changed, and the right to SELECT is enough.
+    /// Opens it for reading: nothing is created or changed, and the SELECT privilege is enough.
     ///
     /// # Errors
-    /// It is not there, cannot be reached, or has not been written to yet.
+    /// It does not exist, cannot be reached, or has not been written to yet.
     pub async fn open_to_read(settings: &config::Database) -> Result<Self, DatabaseError> {
         let opened = if settings.is_sqlite() {
             Sqlite::open_to_read(settings).await.map(Self::Sqlite)
@@ -89,7 +89,7 @@ impl Database {
         opened.map_err(|cause| opening(settings, cause))
     }
 
-    /// Takes a lane for writing. Whoever held it before can commit no more.
+    /// Claims a lane for writing. Its previous owner can commit no more.
     pub async fn claim(
         &self,
         group: &str,
@@ -99,12 +99,12 @@ impl Database {
         either!(self, store => store.claim(group, topic, partition).await)
     }
 
-    /// Every lane of a group, without taking any.
+    /// Every lane of a group, without claiming any.
     pub async fn lanes(&self, group: &str) -> Result<Vec<Lane>, DatabaseError> {
         either!(self, store => store.lanes(group).await)
     }
 
-    /// Sets where a partition goes on, and takes the lane from whoever holds it.
+    /// Sets where a partition continues, and takes the lane from its owner.
     pub async fn reset(
         &self,
         group: &str,
@@ -121,12 +121,12 @@ impl Database {
         Ok(lane)
     }
 
-    /// Writes a batch and where its lane goes on, or nothing at all.
+    /// Writes a batch and where its lane continues, or nothing at all.
     ///
     /// # Errors
-    /// [`DatabaseError::Fenced`] when somebody else holds the lane; [`DatabaseError::Refused`] when the
-    /// rows cannot be stored however often it is tried. After any other error it is not known
-    /// whether the batch was written; [`settle`](Self::settle) tells.
+    /// [`DatabaseError::Fenced`] if another process owns the lane; [`DatabaseError::Refused`] if
+    /// the rows cannot be stored however often it is tried. After any other error it is unknown
+    /// whether the batch was written; use [`settle`](Self::settle).
     pub async fn commit(
         &self,
         lane: &mut Lane,
@@ -138,7 +138,7 @@ impl Database {
     /// Finds out whether a batch whose commit ended in an error was written after all.
     ///
     /// # Errors
-    /// [`DatabaseError::Fenced`] when somebody else holds the lane.
+    /// [`DatabaseError::Fenced`] if another process owns the lane.
     pub async fn settle(&self, lane: &mut Lane) -> Result<CommitOutcome, DatabaseError> {
         either!(self, store => store.settle(lane).await)
     }
@@ -146,7 +146,7 @@ impl Database {
     /// The trades of pools that `ticks` asks for, in no particular order.
     ///
     /// # Errors
-    /// The database fails; some trades may have been given by then.
+    /// The database fails; some trades may have been returned by then.
     pub async fn ticks(
         &self,
         ticks: &TickQuery<'_>,
@@ -193,7 +193,7 @@ impl Database {
         either!(self, store => store.dead_letters(filter).await)
     }
 
-    /// Notes records that the broker no longer had.
+    /// Records that the broker no longer had some records.
     pub async fn note_gap(
         &self,
         group: &str,

@@ -1,12 +1,11 @@
-//! Market data in Redis: prices, recent trades, candles, pools. All of it is made of trades
-//! the database holds, and can be made of them again.
+//! Market data in Redis: prices, recent trades, candles, pools. All of it is derived from trades in
+//! the database, and can be rebuilt from them.
 //!
-//! Each lane of the database has a [`LaneMirror`]. What it writes is the whole of what the lane knows
-//! about a thing, never an increase, so it may be written twice. When Redis has not got everything
-//! of a lane, whether it was away or has lost it, the mirror reads from the database what is
-//! missing.
+//! Each lane of the database has a [`LaneMirror`]. It writes complete values, never increments, so
+//! that writes are idempotent. When Redis lacks something of a lane, because it was unavailable or
+//! has lost it, the mirror reads it from the database.
 //!
-//! Prices of tokens are made of the trades of all lanes of a process: see [`PriceOracle`].
+//! Prices of tokens are computed from the trades of all lanes of a process: see [`PriceOracle`].
 
 mod aggregate;
 mod audit;

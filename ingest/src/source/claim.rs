@@ -1,4 +1,4 @@
-//! One period during which a partition is assigned to us.
+//! A period during which a partition is assigned to this process.
 
 use std::fmt;
 

@@ -1,4 +1,4 @@
-//! What the pipeline tells a source.
+//! Commands of the pipeline to a source.
 
 use std::sync::Arc;
 use std::sync::mpsc::Sender;
@@ -6,7 +6,7 @@ use std::sync::mpsc::Sender;
 use crate::source::claim::Claim;
 use crate::source::status::SourceStatus;
 
-/// One thing to do. What concerns a claim that is over does nothing.
+/// A command. Commands for an ended claim do nothing.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum SourceCommand {
     Begin { claim: Claim, stored: Option<i64> },
@@ -36,7 +36,7 @@ impl Control {
         self.send(SourceCommand::Begin { claim, stored });
     }
 
-    /// Everything before `next` is in the sinks; Kafka may be told.
+    /// Everything before `next` is in the sinks; it may be committed to Kafka.
     pub fn settled(&self, claim: Claim, next: i64) {
         self.send(SourceCommand::Settled { claim, next });
     }
@@ -47,19 +47,19 @@ impl Control {
         self.send(SourceCommand::Release(claim));
     }
 
-    /// Somebody has taken over where the partition's offset is stored. If the group still says that
-    /// it is ours, it is assigned again under a new claim and read from where it is told then;
+    /// Another process has stored an offset for the partition. If the group still assigns it to
+    /// this process, it is assigned again under a new claim and read from the stored offset;
     /// `SourceEvent::Lost` ends the old claim in both cases.
     pub fn reclaim(&self, claim: Claim) {
         self.send(SourceCommand::Reclaim(claim));
     }
 
-    /// Fetches nothing, or fetches again. Membership is kept meanwhile.
+    /// Stops or resumes fetching. Group membership is kept meanwhile.
     pub fn hold(&self, hold: bool) {
         self.send(SourceCommand::Hold(hold));
     }
 
-    /// Reads no more, revokes everything, and ends once all is released or the deadline is over.
+    /// Stops reading, revokes everything, and ends once all is released or the deadline has passed.
     pub fn stop(&self) {
         self.send(SourceCommand::Stop);
     }

@@ -1,4 +1,4 @@
-//! What a source tells the pipeline.
+//! Events of a source.
 
 use std::ops::Range;
 
@@ -9,23 +9,23 @@ use crate::source::buffer::Reservation;
 use crate::source::claim::Claim;
 use crate::source::fault::SourceError;
 
-/// What happened. For each claim the order is: assigned, begun, batches (and perhaps begun again,
-/// after a gap), then revoked or lost.
+/// An event. For each claim the order is: assigned, begun, batches (and perhaps begun again, after
+/// a gap), then revoked or lost.
 #[derive(Debug)]
 pub enum SourceEvent {
-    /// A partition is ours. Nothing comes of it until [`Control::begin`](crate::source::Control::begin)
-    /// says where it stopped.
+    /// A partition is assigned to this process. Nothing of it arrives until
+    /// [`Control::begin`](crate::source::Control::begin) says where it stopped.
     Assigned(Claim),
     /// Reading begins here.
     Begun(ReadingStarted),
     Batch(RecordBatch),
-    /// A partition is taken away in good order: no more batches of it come. What was handed out is
-    /// to be settled, and then released; at the deadline it is gone in any case.
+    /// A partition is being taken away in good order: no more batches of it arrive. What was handed
+    /// out is to be settled, and then released; at the deadline it is gone in any case.
     Revoked {
         claim: Claim,
         deadline: Instant,
     },
-    /// A partition is gone: what is not stored belongs to somebody else now.
+    /// A partition is gone: what is not stored will be read by another process.
     Lost(Claim),
     /// The last event. A source that was stopped, or a recording that was read, ends well.
     Ended(Result<(), SourceError>),
@@ -36,7 +36,8 @@ pub enum SourceEvent {
 pub struct ReadingStarted {
     pub claim: Claim,
     pub offset: i64,
-    /// What should have been read before it and is gone; see [`StartPosition`](crate::offsets::StartPosition).
+    /// What should have been read before it and is gone; see
+    /// [`StartPosition`](crate::offsets::StartPosition).
     pub gap: Option<Range<i64>>,
 }
 
@@ -45,7 +46,7 @@ pub struct ReadingStarted {
 pub struct RecordBatch {
     pub claim: Claim,
     pub records: Vec<Record>,
-    /// Makes room for others when it is dropped: keep it until the records are settled.
+    /// Frees buffer space when dropped: keep it until the records are settled.
     pub reservation: Reservation,
 }
 

@@ -1,4 +1,4 @@
-//! Errors between us and Kafka, classified by what fixes them.
+//! Errors between ingest and Kafka, classified by what fixes them.
 
 use std::fmt;
 
@@ -15,9 +15,9 @@ pub struct SourceError {
 /// What has to be fixed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum SourceErrorKind {
-    /// Settings that Kafka's client refuses, files it cannot read among them.
+    /// Settings that Kafka's client refuses, including files it cannot read.
     Settings,
-    /// A host name that is not known.
+    /// An unknown host name.
     Name,
     /// No connection, or one that breaks.
     Unreachable,
@@ -27,24 +27,24 @@ pub enum SourceErrorKind {
     Election,
     /// TLS: certificates, or no TLS at all on the other side.
     Tls,
-    /// The broker wants a certificate of ours, or not this one.
+    /// The broker requires a client certificate, or refuses this one.
     Certificate,
-    /// The connection broke while TLS was being agreed on: mostly there is none on the other side,
-    /// but brokers that are about to end do that too.
+    /// The connection broke during the TLS handshake: mostly the other side has no TLS, but brokers
+    /// that are shutting down do that too.
     Handshake,
     /// User name or password.
     Login,
     /// The broker does not offer the mechanism.
     Mechanism,
-    /// The broker's port knows no logins at all.
+    /// The broker's port supports no logins at all.
     NoLogin,
     /// The user may not do this.
     Forbidden,
     /// No such topic or partition.
     Topic,
-    /// What is to be read is not there any more.
+    /// The requested records are gone.
     OutOfRange,
-    /// The group: we were slow, or somebody bears our name.
+    /// The group: this member was too slow, or another one has its name.
     Group,
     /// Anything else.
     Other,
@@ -93,7 +93,7 @@ impl SourceErrorKind {
         }
     }
 
-    /// Whether waiting is of no use: nothing changes unless somebody changes it.
+    /// Whether waiting is pointless: nothing changes unless somebody changes it.
     pub const fn is_final(self) -> bool {
         matches!(
             self,
@@ -109,7 +109,7 @@ impl SourceErrorKind {
         )
     }
 
-    /// Whether it stays while brokers are connected: Kafka's client says it once and not again.
+    /// Whether it lasts while brokers are connected: Kafka's client reports it only once.
     pub const fn is_lasting(self) -> bool {
         matches!(self, Self::Forbidden | Self::Topic)
     }
@@ -185,7 +185,7 @@ impl SourceError {
         }
     }
 
-    /// That nobody can be reached says less than why, if that is known.
+    /// "Unreachable" says less than its cause, if that is known.
     pub(super) fn says_less_than(&self, known: &Self) -> bool {
         self.kind == SourceErrorKind::Unreachable
             && !matches!(

@@ -1,9 +1,10 @@
 //! Kafka as a source: one member of a consumer group, on a thread of its own.
 //!
-//! The thread runs the [`driver`], which does everything that concerns the consumer, as its [`state`]
-//! says; the rest of the program talks to it over the channels of [`Source`]. It always polls, or the group would count it as stuck, but for a
-//! moment's rest when there is no budget: pausing a partition throws away what was fetched ahead, so
-//! it is only done when the sinks do not catch up at once.
+//! The thread runs the [`driver`], which does everything that concerns the consumer, as its
+//! [`state`] says; the rest of the program talks to it over the channels of [`Source`]. It always
+//! polls, or the group would consider it stuck, except for short pauses when there is no budget:
+//! pausing a partition discards what was prefetched, so it is done only if the sinks do not catch
+//! up at once.
 
 mod admin;
 mod context;
@@ -38,8 +39,8 @@ pub use subscription::Subscription;
 /// Joins the group.
 ///
 /// # Errors
-/// The settings are such that there can be no client. What goes wrong later is in the status, the
-/// metrics and the log, and is tried again without end.
+/// The settings do not allow a client. Later errors are in the status, the metrics and the log, and
+/// are retried indefinitely.
 pub fn start(
     kafka: &Kafka,
     subscription: Subscription,

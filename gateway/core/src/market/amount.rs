@@ -4,12 +4,12 @@
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Amount {
     pub raw: u64,
-    /// Base units in one token, as a power of ten; None when the message does not say.
+    /// Base units in one token, as a power of ten; `None` if the message does not contain it.
     pub decimals: Option<u8>,
 }
 
 impl Amount {
-    /// The amount in tokens, exact; None when the decimals are not known.
+    /// The amount in tokens, exact; `None` if the decimals are unknown.
     pub fn decimal(self) -> Option<String> {
         let decimals = usize::from(self.decimals?);
         let digits = format!("{:0>width$}", self.raw, width = decimals + 1);

@@ -9,11 +9,11 @@ pub const USDS: Pubkey = address(b"USDSwr9ApdHk5bvJKMjzff41FfuX8bSxdKcR81vTwcA")
 /// Wrapped SOL, the token that is traded.
 pub const WSOL: Pubkey = address(b"So11111111111111111111111111111111111111112");
 
-/// What prices are told in, the first of two wins: where two of them are traded for each other, the
-/// latter is priced in the former. So the first has no price of its own.
+/// The tokens that prices are expressed in, in order of precedence: if two of them are traded for
+/// each other, the latter is priced in the former. So the first has no price of its own.
 pub const MONEY: [Pubkey; 3] = [USDC, USDT, WSOL];
 
-/// The tokens that are meant to be worth a dollar each, by which a dollar is known. All have
+/// The tokens that are meant to be worth a dollar each, from which the dollar is derived. All have
 /// [`STABLE_DECIMALS`].
 pub const STABLES: [Pubkey; 4] = [USDC, USDT, PYUSD, USDS];
 

@@ -20,8 +20,8 @@ pub struct Price {
 }
 
 impl Price {
-    /// How many of one token one gets for one of another, from what was given for what. None when
-    /// one of the amounts is 0 or its decimals are not known.
+    /// How many of one token one gets for one of another, from the amounts given. `None` if one of
+    /// the amounts is 0 or its decimals are unknown.
     pub fn ratio(numerator: Amount, denominator: Amount) -> Option<Self> {
         let (up, down) = (numerator.raw, denominator.raw);
         // One has 17 or 18 digits before the point after this many places to the left.

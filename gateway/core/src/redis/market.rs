@@ -1,5 +1,5 @@
-//! What the bodies of market data mean: prices, recent trades, candles, pools. Ingest writes them,
-//! the gateway reads them.
+//! The format of market data: prices, recent trades, candles, pools. Ingest writes them, the
+//! gateway reads them.
 //!
 //! | key | type | content | written by |
 //! |---|---|---|---|
@@ -11,9 +11,9 @@
 //! | `pools` | channel | [`announce`]d slots of pools | |
 //! | `lane:GROUP:TOPIC:PARTITION` | text | [`Progress`] of one writer | [`LANE`] |
 //!
-//! Everything can be written again, in any order, without a change: a latest trade gives way only
-//! to a later one, a sorted set holds a trade once, and a part of a candle gives way only to one
-//! of a later batch of the same lane.
+//! All writes are idempotent, in any order: a latest trade is replaced only by a later one, a
+//! sorted set holds a trade once, and a part of a candle is replaced only by one of a later batch
+//! of the same lane.
 //!
 //! [`NEWER_WINS`]: crate::redis::NEWER_WINS
 
@@ -49,9 +49,9 @@ pub const POOL_LIFETIME: Duration = Duration::from_hours(1);
 /// How long the progress of a lane is kept after its last batch.
 pub const LANE_LIFETIME: Duration = Duration::from_hours(7 * 24);
 
-/// The script that writes what became of a pair: its latest trade, recent trades and candles. What
-/// it takes stands in it.
+/// The script that updates a pair: its latest trade, recent trades and candles. The script
+/// documents its arguments.
 pub const PAIR: &str = include_str!("market/pair.lua");
 
-/// The script that writes the progress of a lane, unless it has got further.
+/// The script that writes the progress of a lane, unless the stored progress is further.
 pub const LANE: &str = include_str!("market/lane.lua");

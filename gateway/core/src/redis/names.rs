@@ -1,5 +1,5 @@
-//! What keys are called. What stands in braces decides which node of a Redis Cluster has the key, so
-//! all keys of a pair are on one node and one script can write them.
+//! Names of keys. The part in braces decides which node of a Redis Cluster has the key, so all keys
+//! of a pair are on one node and one script can write them.
 
 use crate::Pubkey;
 use crate::market::Pair;
@@ -15,7 +15,7 @@ pub fn answer(hash: [u8; 16]) -> String {
     let mut name = String::with_capacity(PREFIX.len() + KIND.len() + 32);
     name.push_str(PREFIX);
     name.push_str(KIND);
-    // By hand: in every lookup, and formatting costs as much as sending it.
+    // By hand: this is in every lookup, and formatting costs as much as sending.
     let digit = |value: u8| {
         char::from(if value < 10 {
             b'0' + value
@@ -30,8 +30,8 @@ pub fn answer(hash: [u8; 16]) -> String {
     name
 }
 
-/// The key under which a gateway says that it is fetching an answer. Its value is the slot at which it
-/// said so, a space, and a token of its own.
+/// The key under which a gateway claims a call. Its value is the slot of the claim, a space, and a
+/// unique token.
 pub fn claim(hash: [u8; 16]) -> String {
     format!("{PREFIX}claim:{:032x}", u128::from_be_bytes(hash))
 }
@@ -47,12 +47,12 @@ pub fn replicas() -> String {
     format!("{PREFIX}replicas")
 }
 
-/// The key of what a token costs in dollars.
+/// The key of a token's price in dollars.
 pub fn price(mint: Pubkey) -> String {
     format!("{PREFIX}usd:{mint}")
 }
 
-/// The keys of one pair. All begin alike, which takes a while to spell.
+/// The keys of one pair, with their common prefix, which takes a while to format.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct PairKeys(String);
 

@@ -1,4 +1,4 @@
-//! What stands before the body of every value, and the body's compression.
+//! The header of every value, and the compression of its body.
 //!
 //! ```text
 //!  0  "PJ"
@@ -12,9 +12,9 @@
 //! 32  body
 //! ```
 //!
-//! All numbers are big-endian. The key is part of the checksum: a value that came back for the
-//! wrong key, which a confused connection can do, is not taken for an answer. It is against
-//! accidents, not against somebody who writes to Redis: he could make any.
+//! All numbers are big-endian. The key is part of the checksum: a value returned for the wrong key,
+//! as a confused connection may do, is rejected. This protects against accidents, not against
+//! somebody who can write to Redis.
 
 use std::borrow::Cow;
 use std::ops::Range;
@@ -44,7 +44,7 @@ pub struct Stamp {
     pub written: u64,
 }
 
-/// Why a value was passed over.
+/// Why a value was ignored.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum Unreadable {
     #[error("not a value that Perijove wrote")]
@@ -57,7 +57,7 @@ pub enum Unreadable {
     Damaged,
 }
 
-/// The value of a key: a stamped body, compressed from `compress_from` bytes on where that makes it
+/// The value of a key: a stamped body, compressed from `compress_from` bytes on if that makes it
 /// shorter. `None` for a body above [`LONGEST`].
 pub fn seal(key: &str, stamp: Stamp, body: &[u8], compress_from: usize) -> Option<Vec<u8>> {
     let length = u32::try_from(body.len())
@@ -80,10 +80,10 @@ pub fn seal(key: &str, stamp: Stamp, body: &[u8], compress_from: usize) -> Optio
     Some(value)
 }
 
-/// The stamp and the body of a key's value. No body above `most` bytes is unpacked.
+/// The stamp and the body of a key's value. No body above `most` bytes is decompressed.
 ///
 /// # Errors
-/// Why it is to be passed over.
+/// Why it is to be ignored.
 pub fn open<'v>(
     key: &str,
     value: &'v [u8],
@@ -105,7 +105,7 @@ pub fn open<'v>(
         return Err(Unreadable::Foreign);
     };
     let length = usize::try_from(u32::from_be_bytes([l0, l1, l2, l3])).unwrap_or(usize::MAX);
-    // Before anything is computed over it or memory is taken for it.
+    // Before anything is computed over it or memory is allocated for it.
     if length > most || stored.len() > most {
         return Err(Unreadable::TooLong);
     }

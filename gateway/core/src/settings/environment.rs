@@ -6,7 +6,7 @@ use std::time::SystemTime;
 
 /// The surroundings a configuration is read in. Tests bring their own.
 pub trait Environment {
-    /// The value of an environment variable; None when it is not set or not UTF-8.
+    /// The value of an environment variable; `None` if it is not set or not UTF-8.
     fn variable(&self, name: &str) -> Option<String>;
 
     /// The directory that relative paths start from: the one of the configuration file.
@@ -17,7 +17,7 @@ pub trait Environment {
         std::fs::read_to_string(path)
     }
 
-    /// What time it is, to which the dates in certificates are held.
+    /// The current time, against which dates in certificates are checked.
     #[expect(
         clippy::disallowed_methods,
         reason = "where tests bring a clock of their own"
@@ -26,8 +26,8 @@ pub trait Environment {
         SystemTime::now()
     }
 
-    /// Whether a running program reads its file again. What it has of files that it looks after by
-    /// itself stays in use when they are no good any more, so that is no fault of the configuration.
+    /// Whether a running program reads its file again. Files that it manages itself (certificates)
+    /// stay in use in their last valid version, so a fault in them is not a configuration error.
     fn is_running(&self) -> bool {
         false
     }

@@ -1,4 +1,4 @@
-//! The files a configuration was read from, and whether any of them reads otherwise by now.
+//! The files a configuration was read from, and whether any of them has changed.
 
 use std::collections::BTreeMap;
 use std::collections::hash_map::DefaultHasher;
@@ -30,7 +30,7 @@ impl Files {
         Self::look_at(self.paths())
     }
 
-    /// Notes what was read of a file.
+    /// Records what was read of a file.
     pub(super) fn note(&mut self, path: PathBuf, contents: &io::Result<String>) {
         let mut hasher = DefaultHasher::new();
         contents.as_ref().map_err(io::Error::kind).hash(&mut hasher);
@@ -42,7 +42,7 @@ impl Files {
         self.0.get(path).copied()
     }
 
-    /// Takes in what was noted of other files too; of the same ones, what `newer` says counts.
+    /// Adds the records of other files; for the same ones, those of `newer` count.
     pub fn extend(&mut self, newer: Self) {
         self.0.extend(newer.0);
     }

@@ -2,15 +2,15 @@
 
 use crate::settings::reading::Section;
 
-/// The longest id. It stands in metric labels and headers.
+/// The longest id. It appears in metric labels and headers.
 const LONGEST_ID: usize = 64;
 
-/// The `id` of a list's item; None has been reported.
+/// The `id` of a list's item; `None` has been reported.
 pub fn required_id(section: &mut Section<'_>) -> Option<String> {
     required_name(section, "id")
 }
 
-/// A name that is an id, or refers to one; None has been reported.
+/// A name that is an id, or refers to one; `None` has been reported.
 pub fn required_name(section: &mut Section<'_>, key: &'static str) -> Option<String> {
     let id: String = section.required(key)?;
     let is_plain = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_' | b'.');
@@ -24,7 +24,7 @@ pub fn required_name(section: &mut Section<'_>, key: &'static str) -> Option<Str
     Some(id)
 }
 
-/// Reports each value that an earlier place has already; the value itself is not shown, for it
+/// Reports each value that an earlier place has already; the value itself is not shown, since it
 /// may be secret.
 pub fn refuse_doubles<'a, T: PartialEq + 'a>(
     section: &Section<'_>,

@@ -1,7 +1,7 @@
-//! `${NAME}` in values: what it becomes and what is wrong with it. Pure; the lookup is passed in.
+//! `${NAME}` in values: its replacement, and errors in it. Pure; the lookup is passed in.
 //!
-//! `${NAME}` is the variable, which must be set; `${NAME:-text}` is `text` when it is not set or
-//! empty; `$$` is a single `$`. Any other `$` stands for itself. Keys are never interpolated.
+//! `${NAME}` is the variable, which must be set; `${NAME:-text}` is `text` if it is not set or
+//! empty; `$$` is a single `$`. Any other `$` is literal. Keys are never interpolated.
 
 /// Replaces every reference in `text`.
 ///
@@ -67,12 +67,12 @@ pub(super) fn is_reference(text: &str) -> bool {
         .is_some_and(is_name)
 }
 
-/// Whether something was probably meant to be replaced and has not been: `$NAME` as a shell has it,
-/// or `${` in what a variable or a file holds. `written` is the value as it stands in the file, if it
-/// is text, and `text` what it comes to.
+/// Whether something was probably meant to be replaced and was not: `$NAME` as in a shell, or `${`
+/// in the content of a variable or a file. `written` is the value as written in the file, if it is
+/// text, and `text` the result.
 pub(super) fn is_left(written: Option<&str>, text: &str) -> bool {
     let written = written.unwrap_or_default();
-    // Whoever doubles a `$` means it, but nobody means `${`.
+    // A doubled `$` is deliberate, but `${` never is.
     text.contains("${")
         || has_bare_name(&written.replace("$$", ""), |c| {
             c.is_ascii_alphabetic() || c == '_'

@@ -1,5 +1,5 @@
-//! From a file to checked settings: read, parse, walk. What there is to say is said by the
-//! settings' own `read`.
+//! From a file to checked settings: read, parse, walk. The settings' own `read` reports what is
+//! wrong.
 
 use std::collections::hash_map::DefaultHasher;
 use std::fmt;
@@ -18,12 +18,12 @@ use crate::settings::schema::described;
 use crate::settings::spelling::elsewhere;
 use crate::settings::violation::ConfigError;
 
-/// What a program can be told in one file.
+/// All settings of a program in one file.
 pub trait Configuration: Sized {
-    /// Reads all of it from the top of the file; what is wrong is left with the section.
+    /// Reads everything from the top of the file; errors are left with the section.
     fn read(section: &mut Section<'_>) -> Self;
 
-    /// Warns of what is allowed but probably not meant. Only called for what is valid.
+    /// Warns of what is valid but probably not intended. Only called for a valid configuration.
     fn look_for_doubts(&self, reading: &Reading<'_>);
 
     /// A file in which every list and every mapping of free names has one item, so that all keys
@@ -33,11 +33,11 @@ pub trait Configuration: Sized {
     }
 }
 
-/// A configuration that may be used.
+/// A valid configuration.
 #[derive(Clone, Debug)]
 pub struct Loaded<C> {
     pub config: C,
-    /// What is allowed but probably not meant, one sentence each with its place.
+    /// What is valid but probably not intended, one sentence each with its place.
     pub warnings: Vec<String>,
     /// Differs whenever the text or anything it refers to differs.
     pub digest: Digest,
@@ -66,7 +66,7 @@ pub fn load<C: Configuration>(path: &Path) -> Result<Loaded<C>, ConfigError> {
     load_in(path, |directory| ProcessEnvironment::new(directory))
 }
 
-/// Loads it once more, for a program that runs with what it said before.
+/// Loads it again, for a program that already runs with an earlier version.
 ///
 /// # Errors
 /// As with [`load`].
@@ -140,7 +140,7 @@ pub fn parse<C: Configuration>(
     })
 }
 
-/// The document with a fingerprint for each text: of what it comes to, and of the file it names.
+/// The document with a fingerprint for each text: of its result, and of the file it names.
 fn outline(document: &Value, environment: &dyn Environment, files: &Files) -> Outline {
     Outline::of(document, |text| {
         let resolved = interpolate(text, |name| environment.variable(name));

@@ -1,5 +1,5 @@
-//! The outline of a configuration as it stands in the file: each place with a fingerprint of what it
-//! comes to. From two of them follows which settings somebody has changed.
+//! The outline of a configuration as written in the file: each place with a fingerprint of its
+//! value. Comparing two of them shows which settings were changed.
 
 use std::collections::BTreeMap;
 use std::collections::hash_map::DefaultHasher;
@@ -8,7 +8,7 @@ use std::hash::{Hash, Hasher};
 
 use serde_json::Value;
 
-/// How the entries of a list are told apart, if they say so; otherwise by their number.
+/// The keys that identify entries of a list; otherwise their number does.
 const NAMES: [&str; 2] = ["id", "address"];
 
 /// Every place of a file with a fingerprint of its value, variables and files included.

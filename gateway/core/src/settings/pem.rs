@@ -1,4 +1,5 @@
-//! Paths of PEM files: that they can be read and hold what they should, not that it is any good.
+//! Paths of PEM files: checks that they can be read and contain the right kind of block, not that
+//! it is valid.
 
 use std::path::{Path, PathBuf};
 

@@ -1,9 +1,9 @@
 //! One pass over the parsed file: single values and secrets, and everything that is wrong,
 //! collected instead of stopping at the first.
 //!
-//! Which keys there are is known to the [`Section`]s; what they mean is said by each settings type
-//! in its `read`; how a value is written by [`Setting`]. Reading also describes itself: each key
-//! leaves its default and bounds behind, from which the schema is completed.
+//! The [`Section`]s know which keys exist; each settings type knows in its `read` what they mean;
+//! [`Setting`] knows how a value is written. Reading also describes itself: each key records its
+//! default and bounds, from which the schema is completed.
 
 mod section;
 
@@ -75,7 +75,7 @@ impl<'e> Reading<'e> {
         Section::enter(self, String::new(), Some(value), read)
     }
 
-    /// Notes what is allowed but probably not meant.
+    /// Records a warning: valid but probably not intended.
     pub fn warn(&self, path: impl fmt::Display, message: impl fmt::Display) {
         self.warnings
             .borrow_mut()
@@ -100,7 +100,7 @@ impl<'e> Reading<'e> {
         self.violation(path, spelling::unknown(key, known));
     }
 
-    /// A fault of a file that the program looks after by itself.
+    /// A fault in a file that the program manages itself.
     fn fault_apart(&self, path: &str, message: impl fmt::Display) {
         if self.environment.is_running() {
             self.warn(path, message);
@@ -180,8 +180,8 @@ impl<'e> Reading<'e> {
         }
     }
 
-    /// The text of a file that the program looks after by itself: it is no part of the
-    /// configuration, whose digest stays as it is when the file changes.
+    /// The text of a file that the program manages itself: it is no part of the configuration,
+    /// whose digest does not change when the file does.
     fn file_apart(&self, file: &Path) -> Result<String, String> {
         let file = self.environment.directory().join(file);
         let contents = self.environment.read(&file);
@@ -204,7 +204,7 @@ impl<'e> Reading<'e> {
             value => self.text(path, value, EXPECTED)?,
         };
         if text.is_empty() {
-            // Of what is switched off an empty variable counts as an unset one.
+            // In a section that is switched off, an empty variable counts as unset.
             if !self.lenient.get() {
                 self.violation(path, "is empty");
             }

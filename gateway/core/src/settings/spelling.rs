@@ -1,6 +1,6 @@
-//! Guessing what was meant by a word that is not known.
+//! Suggestions for unknown words.
 
-/// Places that are named for a key that stands at none of them.
+/// Maximum number of places named for a misplaced key.
 const MOST_PLACES: usize = 3;
 
 /// What to say about a key there is not: what was probably meant, or all there are.
@@ -21,8 +21,7 @@ pub fn close<'k>(word: &str, known: &[&'k str]) -> Option<&'k str> {
     (distance <= 1 + close.len() / 4).then_some(close)
 }
 
-/// What to say about a key that there is at other places, of all that there are: where. `None` if
-/// there is none.
+/// The message for a key that exists at other places: where. `None` if it does not.
 pub(super) fn elsewhere(key: &str, places: &[String]) -> Option<String> {
     let mut found: Vec<String> = Vec::new();
     for place in places {

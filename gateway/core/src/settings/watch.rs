@@ -1,9 +1,9 @@
-//! Noticing that the configuration may have changed on disk. Whether it has, and what follows
-//! from it, is for whoever loads it again.
+//! Notices that the configuration may have changed on disk. Whether it has, and what follows, is
+//! decided by whoever loads it again.
 //!
-//! Directories are watched, not files: an editor writes a new file and renames it over the old
-//! one, and a mounted `ConfigMap` swaps a symbolic link (`..data`) beside the file, so a watch on
-//! the file itself would go on looking at what nobody reads any more.
+//! Directories are watched, not files: an editor writes a new file and renames it over the old one,
+//! and a mounted `ConfigMap` swaps a symbolic link (`..data`) beside the file, so a watch on the
+//! file itself would keep watching the old one.
 
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};

@@ -1,11 +1,11 @@
-//! Records of libraries that use the `log` crate: how loud each is may be judged anew before it
-//! joins the log.
+//! Records of libraries that use the `log` crate: their levels may be adjusted before they join the
+//! log.
 
 use log::{LevelFilter, Log, Metadata, Record};
 use tracing_log::LogTracer;
 use tracing_subscriber::filter::LevelFilter as Most;
 
-/// Says how loud a record is.
+/// Returns the level of a record.
 pub type Judge = dyn Fn(&Record<'_>) -> log::Level + Send + Sync;
 
 /// Hands records on to `tracing`.

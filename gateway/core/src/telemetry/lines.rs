@@ -1,7 +1,7 @@
 //! How a log line is written: one JSON object, or a line for a person.
 //!
 //! Values keep their type: numbers are numbers, text is text, and what is recorded as bytes (by
-//! [`super::json`]) is JSON as it stands. Nothing is told in Rust's own notation.
+//! [`super::json`]) is JSON as it stands. Nothing is written in Rust's debug notation.
 
 use std::fmt::{self, Debug, Write as _};
 

@@ -1,4 +1,4 @@
-//! What a comparison comes to: lines for a person, metrics for a monitor, and whether it is good.
+//! The result of a comparison: lines for a person, metrics for monitoring, and a verdict.
 
 use std::path::Path;
 use std::{fs, io};
@@ -13,10 +13,10 @@ use crate::record::UnixMillis;
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Verdict {
     Good,
-    /// It differs by more than is tolerated.
+    /// It differs by more than the tolerance.
     Off,
     Old,
-    /// Redis has no price of it.
+    /// Redis has no price for it.
     Missing,
     /// Jupiter has none.
     Unknown,
@@ -46,7 +46,7 @@ impl Verdict {
 struct Row {
     mint: Pubkey,
     verdict: Verdict,
-    /// By which share the price differs, and how old it is in seconds.
+    /// Relative deviation of the price, and its age in seconds.
     deviation: Option<f64>,
     age: Option<f64>,
 }
@@ -112,7 +112,7 @@ impl<'w> Report<'w> {
         rows.filter(|row| row.verdict == verdict).count()
     }
 
-    /// Whether everything that could be compared is as it should be, and something could.
+    /// Whether everything that could be compared is within bounds, and something could.
     pub(super) fn is_good(&self) -> bool {
         let bad = [Verdict::Off, Verdict::Old, Verdict::Missing];
         bad.iter().all(|verdict| self.count(*verdict) == 0) && self.count(Verdict::Good) > 0
@@ -129,7 +129,7 @@ impl<'w> Report<'w> {
         }
     }
 
-    /// Writes the metrics, all at once: whoever reads the file never finds half of it.
+    /// Writes the metrics atomically: readers never find half of the file.
     pub(super) fn write(&self, file: &Path, now: UnixMillis) -> io::Result<()> {
         let mut unfinished = file.as_os_str().to_owned();
         unfinished.push(".tmp");

@@ -1,5 +1,5 @@
-//! Dead letters as they are stored: one for each record, whatever is wrong with how many of its
-//! transactions.
+//! Dead letters as they are stored: one for each record, however many of its transactions are
+//! invalid.
 
 use crate::dead_letter::DeadLetter;
 use crate::record::{Record, UnixMillis};
@@ -15,7 +15,7 @@ pub struct StoredDeadLetter {
     /// What is wrong, for a person.
     pub error: String,
     pub created: UnixMillis,
-    /// When it could be used after all.
+    /// When it was successfully replayed.
     pub replayed: Option<UnixMillis>,
 }
 

@@ -1,4 +1,4 @@
-//! Why the database did not do what was asked.
+//! Errors of the database.
 
 use sqlx::migrate::MigrateError;
 use sqlx::postgres::PgDatabaseError;
@@ -6,28 +6,28 @@ use sqlx::postgres::PgDatabaseError;
 /// What went wrong. The text names no password: addresses are not part of it.
 #[derive(Debug, thiserror::Error)]
 pub enum DatabaseError {
-    /// Somebody else writes this lane now.
+    /// Another process owns this lane now.
     #[error("another process writes this partition now")]
     Fenced,
-    /// What was to be stored cannot be, however often it is tried.
+    /// The rows cannot be stored, however often it is tried.
     #[error("the database refuses the rows: {}", told(.0))]
     Refused(#[source] sqlx::Error),
-    /// The database is away, busy, full or in an unexpected state.
+    /// The database is unavailable, busy, full or in an unexpected state.
     #[error("database error: {}", told(.0))]
     Unavailable(#[source] sqlx::Error),
-    /// Its tables could not be made.
+    /// Its tables could not be created.
     #[error("cannot migrate the database schema: {}", migration(.0))]
     Migration(#[from] MigrateError),
-    /// The address is none.
+    /// The address is invalid.
     #[error("invalid database address: {0}")]
     Address(#[source] sqlx::Error),
-    /// There is no such file, and it is only to be read.
+    /// The file does not exist, and is only to be read.
     #[error("there is no database {0} (see database.url; `run` and `replay` create it)")]
     NoFile(String),
     /// It could not be opened. The address shows neither user nor password.
     #[error("database.url {address}: {cause}")]
     Opening { address: String, cause: Box<Self> },
-    /// What is stored is not what this program stores.
+    /// A stored row is not one that this program writes.
     #[error("a stored row cannot be read: {0}")]
     Foreign(&'static str),
 }
@@ -62,7 +62,7 @@ fn migration(error: &MigrateError) -> String {
 const PASSING: [&str; 4] = ["57P01", "57P02", "57P03", "53300"];
 
 impl DatabaseError {
-    /// Whether waiting may help although nobody mends anything: there is no server, or it starts.
+    /// Whether waiting may help: the server is unavailable, or starting.
     pub fn is_passing(&self) -> bool {
         if let Self::Opening { cause, .. } = self {
             return cause.is_passing();

@@ -1,8 +1,8 @@
-//! A partition as the database knows it, and the right to write it.
+//! A lane: a partition of a consumer group as the database knows it, and the right to write it.
 
 use std::sync::Arc;
 
-/// A partition of a consumer group. Whoever claimed it last may commit batches to it.
+/// A partition of a consumer group. Only the process that claimed it last may commit batches to it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Lane {
     /// By which rows and candles name it.
@@ -17,17 +17,17 @@ pub struct Lane {
     pub(super) epoch: i64,
 }
 
-/// What became of a commit whose end was not seen.
+/// The result of a commit whose answer was not received.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum CommitOutcome {
-    /// It was written; the lane says where it goes on.
+    /// It was written; the lane knows where it continues.
     Written,
     /// Nothing of it was written.
     Lost,
 }
 
 impl Lane {
-    /// Compares what the lane was left at with what the database says now, and takes the latter.
+    /// Compares the lane's last known state with the database's current one, and adopts the latter.
     pub(super) fn settle(&mut self, now: &Self) -> CommitOutcome {
         let settled = if now.batch == self.batch {
             CommitOutcome::Lost

@@ -1,4 +1,4 @@
-//! What trades come to, all together. Pure, and the same in whichever order the trades come.
+//! Aggregates of trades. Pure, and independent of the order of the trades.
 
 use std::collections::BTreeMap;
 
@@ -8,7 +8,7 @@ use perijove_core::{Pubkey, Slot};
 
 use crate::sink::tick::Tick;
 
-/// What some trades come to.
+/// The aggregate of some trades.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub(super) struct MarketAggregate {
     pub(super) pairs: BTreeMap<Pair, PairAggregate>,
@@ -16,7 +16,7 @@ pub(super) struct MarketAggregate {
     pub(super) pools: BTreeMap<Pubkey, Slot>,
 }
 
-/// What the trades of one pair come to.
+/// The aggregate of the trades of one pair.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub(super) struct PairAggregate {
     pub(super) latest: Option<Latest>,

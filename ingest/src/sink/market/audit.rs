@@ -1,5 +1,5 @@
-//! Compares Redis with what the trades in the database come to, prices of tokens left out: they
-//! depend on when they are made. For tests, and for whoever doubts.
+//! Compares Redis with the aggregates of the trades in the database, except prices of tokens, which
+//! depend on when they are computed. For tests and for troubleshooting.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Debug;
@@ -18,7 +18,7 @@ use crate::sink::market::connection::RedisConnection;
 pub struct Audit {
     /// Keys that were compared.
     pub compared: usize,
-    /// What is not as it should be, a line for each.
+    /// Differences, one line each.
     pub differences: Vec<String>,
 }
 
@@ -34,9 +34,8 @@ enum Wanted {
     Slot(Slot),
 }
 
-/// Compares everything that trades from a time on come to, and looks for keys that no trade
-/// explains. Nothing may be written meanwhile; and candles that Redis has forgotten by now are
-/// missing to it.
+/// Compares the aggregates of all trades from a time on, and looks for keys without any trade.
+/// Nothing may be written meanwhile; candles that have expired in Redis are reported as missing.
 ///
 /// # Errors
 /// Redis or the database failed.

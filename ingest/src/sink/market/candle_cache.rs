@@ -1,4 +1,4 @@
-//! What a mirror remembers of the candles it wrote, so that it need not read them again.
+//! Remembers the candles that a mirror wrote, so that it need not read them again.
 
 use std::collections::HashMap;
 

@@ -1,4 +1,4 @@
-//! What trades come to, as commands.
+//! Turns aggregates into Redis commands.
 
 use std::collections::BTreeMap;
 
@@ -26,7 +26,7 @@ pub(super) struct MarketCommands<'s> {
 }
 
 impl MarketCommands<'_> {
-    /// The commands for all of it. The candles must be the whole of what the lane knows.
+    /// The commands for all of it. The candles must be complete as far as the lane is concerned.
     pub(super) fn commands(&self, aggregate: &MarketAggregate) -> Vec<Cmd> {
         let pairs = aggregate.pairs.iter();
         let pairs = pairs.map(|(pair, folded)| self.pair(&PairKeys::of(*pair), folded));
@@ -107,7 +107,7 @@ impl MarketCommands<'_> {
         command
     }
 
-    /// Bodies are never compressed: scripts look into them.
+    /// Bodies are never compressed: scripts read them.
     fn seal(&self, key: &str, slot: Slot, body: &[u8]) -> Vec<u8> {
         let stamp = Stamp {
             slot,

@@ -1,11 +1,11 @@
-//! Why Redis does not have what it should.
+//! Errors of writing to Redis.
 
 use crate::sink::database::DatabaseError;
 
 /// What went wrong.
 #[derive(Debug, thiserror::Error)]
 pub enum MarketError {
-    /// Redis is away, busy or full.
+    /// Redis is unavailable, busy or full.
     #[error("Redis error: {0}")]
     Redis(#[from] redis::RedisError),
     /// It took longer than a batch may take.

@@ -29,11 +29,11 @@ pub enum Applied {
 #[derive(Debug)]
 pub struct LaneMirror {
     redis: RedisConnection,
-    /// How to know the time.
+    /// The current time.
     clock: fn() -> UnixMillis,
     lane: i32,
     key: String,
-    /// What Redis has of the lane; None when that has to be found out.
+    /// What Redis has of the lane; `None` if that is unknown.
     progress: Option<Progress>,
     cache: CandleCache,
     /// The time of the newest trade there was.
@@ -53,11 +53,11 @@ impl LaneMirror {
         }
     }
 
-    /// Writes what a batch came to, and before that whatever Redis lacks of the lane.
+    /// Writes the aggregates of a batch, and before that whatever Redis lacks of the lane.
     ///
     /// # Errors
-    /// Redis or the database failed. Then it has to be called again, or [`rebuild`](Self::rebuild), until
-    /// one of them works; batches in between may be left out.
+    /// Redis or the database failed. Then it has to be called again, or [`rebuild`](Self::rebuild),
+    /// until one of them succeeds; batches in between may be skipped.
     pub async fn apply(
         &mut self,
         database: &Database,
@@ -86,7 +86,7 @@ impl LaneMirror {
         };
         let mut aggregate = MarketAggregate::of(&committed.ticks);
         let Some(late) = self.complete(&mut aggregate, progress).await? else {
-            // Redis has lost something, or somebody else has written.
+            // Redis has lost something, or another process has written.
             self.cache.clear();
             self.catch_up(database, committed.previous, committed.batch)
                 .await?;
@@ -107,9 +107,9 @@ impl LaneMirror {
         Ok(Applied::Live)
     }
 
-    /// Adds to the candles what the lane knew of them before. Those that cannot be known without
-    /// the database are taken out; their pairs are given back with the time from which on they have
-    /// to be read. None when Redis does not have what it should.
+    /// Adds to the candles what the lane knew of them before. Candles that need the database are
+    /// removed; their pairs are returned with the time from which on they have to be read. `None`
+    /// if Redis lacks something.
     async fn complete(
         &mut self,
         aggregate: &mut MarketAggregate,
@@ -152,7 +152,7 @@ impl LaneMirror {
         Ok(Some(late.into_iter().collect()))
     }
 
-    /// Whether Redis may have forgotten the candle already.
+    /// Whether the candle may have expired in Redis already.
     fn is_late(&self, interval: Interval, start: i64) -> bool {
         let lifetime = i64::try_from(interval.lifetime().as_millis()).unwrap_or(i64::MAX);
         start < self.newest.saturating_sub(lifetime / 3)
@@ -169,7 +169,7 @@ impl LaneMirror {
         command
     }
 
-    /// Writes all of it and remembers the candles, which must be whole.
+    /// Writes all of it and remembers the candles, which must be complete.
     async fn write(&mut self, aggregate: &MarketAggregate, batch: i64) -> Result<(), MarketError> {
         let commands = MarketCommands {
             scripts: self.redis.scripts(),
@@ -187,7 +187,7 @@ impl LaneMirror {
         Ok(())
     }
 
-    /// Says in Redis how far it has got. Comes after everything else of a batch.
+    /// Stores the progress in Redis, after everything else of a batch.
     async fn advance(&mut self, progress: Progress) -> Result<(), MarketError> {
         let mut command = RedisConnection::call(&self.redis.scripts().lane, &[&self.key]);
         command

@@ -1,4 +1,4 @@
-//! What tokens cost, from the trades of all lanes of the process, into Redis.
+//! Prices of tokens, from the trades of all lanes of the process, published to Redis.
 
 use std::collections::HashSet;
 use std::sync::Arc;
@@ -30,7 +30,7 @@ struct Inner {
 }
 
 impl PriceOracle {
-    /// Takes trades into account that have just been stored.
+    /// Adds trades that have just been stored.
     pub fn add(&self, ticks: &[Tick], now: UnixMillis) {
         if ticks.is_empty() {
             return;
@@ -71,7 +71,7 @@ impl PriceOracle {
         };
         database.ticks(&asked, each).await?;
         ticks.sort_unstable_by_key(|tick| tick.position);
-        // Not all at once: whoever stores new ones waits for it.
+        // Not all at once: storing new ones waits for it.
         for ticks in ticks.chunks(1_000) {
             self.add(ticks, now);
             tokio::task::yield_now().await;
@@ -79,11 +79,11 @@ impl PriceOracle {
         Ok(())
     }
 
-    /// Writes the prices that have changed, and says how many. What is not written is written with
+    /// Writes the prices that have changed, and returns how many. Those that fail are written with
     /// the next ones.
     ///
     /// # Errors
-    /// Redis does not take them.
+    /// Redis does not accept them.
     pub async fn publish(
         &self,
         redis: &mut RedisConnection,
@@ -103,12 +103,12 @@ impl PriceOracle {
         written.map(|_answers| commands.len())
     }
 
-    /// Has all prices written again: Redis has lost something.
+    /// Writes all prices again: Redis has lost something.
     pub fn republish_all(&self) {
         self.0.lock().oracle.republish_all();
     }
 
-    /// What was not taken into account so far.
+    /// Trades ignored so far.
     pub fn ignored(&self) -> IgnoredTrades {
         self.0.lock().oracle.ignored
     }

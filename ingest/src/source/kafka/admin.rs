@@ -1,5 +1,5 @@
-//! Questions to the cluster without joining the group: which topics there are, where their
-//! partitions begin and end, how far the group has told Kafka that it is, single records.
+//! Queries to the cluster without joining the group: topics, the bounds of their partitions, the
+//! group's committed offsets, single records.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -22,8 +22,8 @@ use crate::source::kafka::settings::stranger;
 use crate::source::kafka::topics::Topics;
 use crate::source::{SourceError, SourceErrorKind};
 
-/// A question is asked in steps, the first so long and each twice as long as the one before: in
-/// between it may turn out that there will be no answer.
+/// A query waits in steps, the first this long and each twice as long as the one before: in between
+/// it may turn out that there will be no answer.
 const STEP: Duration = Duration::from_secs(1);
 /// Between two steps, for what has been said meanwhile.
 const PAUSE: Duration = Duration::from_millis(20);
@@ -32,15 +32,15 @@ const RECORD: Duration = Duration::from_secs(5);
 /// How long a poll waits for a record.
 const POLL: Duration = Duration::from_millis(100);
 
-/// A client of the cluster. All questions wait for their answer, each at most the configured time
-/// for a connection.
+/// A client of the cluster. All queries wait for their answer, each at most the configured time for
+/// a connection.
 pub struct Admin {
     consumer: BaseConsumer<Context>,
     patience: Duration,
     topics: Topics,
 }
 
-/// What a cluster is made of.
+/// The members of a cluster.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Cluster {
     /// Addresses by number.
@@ -112,7 +112,7 @@ impl Admin {
         Ok(Watermarks { low, high })
     }
 
-    /// Where a partition would be begun that was never read.
+    /// Where a partition would begin that was never read.
     pub fn begin(
         &self,
         partition: &Partition,
@@ -131,8 +131,7 @@ impl Admin {
         Ok(begin.offset)
     }
 
-    /// How far the group has told Kafka that partitions are read; nothing for those of which it
-    /// has told nothing.
+    /// The offsets that the group has committed to Kafka; nothing for partitions without one.
     pub fn committed(
         &self,
         partitions: &[Partition],
@@ -149,7 +148,7 @@ impl Admin {
         Ok(partitions.iter().filter_map(offset).collect())
     }
 
-    /// Tells Kafka in the group's name where partitions are read on.
+    /// Commits to Kafka, in the group's name, where partitions continue.
     ///
     /// # Errors
     /// The group has members, or the cluster does not answer.
@@ -163,12 +162,12 @@ impl Admin {
             .map_err(|error| SourceError::of(&error))
     }
 
-    /// Reads partitions from these offsets on, without the group's knowledge. Records are given
-    /// until `each` says that it has enough, which it is also asked when there are none.
+    /// Reads partitions from these offsets on, without joining the group. Calls `each` with every
+    /// record until it has enough; it is also called when there are none.
     ///
     /// # Errors
     /// The next record of a partition is gone, the account may not read the topic, or whatever
-    /// `each` gives back.
+    /// `each` returns.
     pub fn read<E: From<SourceError>>(
         &mut self,
         offsets: &BTreeMap<Partition, i64>,
@@ -195,8 +194,8 @@ impl Admin {
         Ok(unassigned.map_err(|error| SourceError::of(&error))?)
     }
 
-    /// The record at each of these offsets, or the next there is; those that did not come within some
-    /// seconds are left out, for what is left of a partition may be no record.
+    /// The record at each of these offsets, or the next one; those that did not arrive within some
+    /// seconds are left out, since the rest of a partition may contain no record.
     ///
     /// # Errors
     /// As of [`read`](Self::read).

@@ -1,5 +1,5 @@
-//! What Kafka's client calls while it is polled. Everything is noted and done afterwards: a
-//! rebalance needs the database's word first, and polling must go on until that has come.
+//! Callbacks of Kafka's client while it is polled. Everything is queued and handled afterwards: a
+//! rebalance needs the database's answer first, and polling must go on until then.
 
 use std::mem;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -14,7 +14,7 @@ use rdkafka::types::RDKafkaRespErr;
 
 use crate::source::kafka::statistics::Statistics;
 
-/// What the client tells.
+/// Events of the client.
 #[derive(Debug)]
 pub(super) enum ClientEvent {
     /// Partitions that are ours once they are assigned.
@@ -25,7 +25,7 @@ pub(super) enum ClientEvent {
     Statistics(Statistics),
 }
 
-/// What the client has told and nobody has taken yet.
+/// Events of the client not taken yet.
 #[derive(Debug, Default)]
 pub(super) struct Context {
     events: Mutex<Vec<ClientEvent>>,
@@ -33,12 +33,13 @@ pub(super) struct Context {
 }
 
 impl Context {
-    /// What was told since it was asked last.
+    /// The events since the last call.
     pub(super) fn take(&self) -> Vec<ClientEvent> {
         mem::take(&mut *self.events.lock())
     }
 
-    /// From now on partitions are let go as soon as they are revoked: nobody takes events any more.
+    /// From now on partitions are released as soon as they are revoked: nobody takes events any
+    /// more.
     pub(super) fn close(&self) {
         self.closing.store(true, Ordering::Relaxed);
     }

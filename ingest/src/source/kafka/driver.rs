@@ -1,5 +1,5 @@
-//! The thread that owns the consumer: brings the [`ConsumerState`] what happened, and carries out
-//! what it wants done.
+//! The thread that owns the consumer: reports to the [`ConsumerState`] what happened, and carries
+//! out its actions.
 
 mod events;
 mod fetch;
@@ -22,7 +22,7 @@ use crate::source::kafka::subscription::Subscription;
 use crate::source::kafka::topics::Topics;
 use crate::source::{BufferBudget, SourceCommand, SourceEvent, SourceMetrics, SourceStatus};
 
-/// The longest that one question to a broker holds up the thread.
+/// Time limit of one query to a broker, for which the thread waits.
 const ANSWER: Duration = Duration::from_secs(5);
 /// How often it looks for room while the buffer is full.
 const NAP: Duration = Duration::from_millis(2);
@@ -38,7 +38,7 @@ pub(super) struct Driver {
     status: Arc<SourceStatus>,
     metrics: SourceMetrics,
     events: UnboundedSender<SourceEvent>,
-    /// When it is looked again whether topics are there and for us.
+    /// When it is checked again whether topics exist and are permitted.
     next_access_check: Option<Instant>,
 }
 
@@ -117,8 +117,8 @@ impl Driver {
         }
     }
 
-    /// Brings the state an input, and does what follows from it. Answers go back to the state before
-    /// anything else happens.
+    /// Reports an input to the state, and carries out the actions. Their results are reported
+    /// before anything else happens.
     fn feed(&mut self, input: Input) {
         let actions = self.state.handle(input, Instant::now());
         self.perform_all(actions);

@@ -1,4 +1,4 @@
-//! What the brokers say about where partitions begin and end. Every question waits for its answer.
+//! Queries the brokers for where partitions begin and end. Every query waits for its answer.
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -45,9 +45,9 @@ impl OffsetLookup {
         Ok(begin(stored, bounds, timed, self.start, self.reset))
     }
 
-    /// Where to begin a partition that the group has given us. One that nobody of the group has
-    /// read, of a topic that the group reads, was added to the topic meanwhile. To begin it with
-    /// what comes next would leave out what came before anybody noticed.
+    /// Where to begin a partition that the group has assigned. If no member has read it although
+    /// the group reads its topic, it was added to the topic meanwhile. Beginning it with the next
+    /// record would skip what came before anybody noticed.
     pub(super) fn start<C: ConsumerContext>(
         &self,
         consumer: &BaseConsumer<C>,
@@ -85,8 +85,7 @@ impl OffsetLookup {
         Ok(found)
     }
 
-    /// Whether all topics are there and the group is open to us. Waits little: the answer is asked
-    /// for again.
+    /// Whether all topics exist and the group is permitted. Waits briefly: the query is repeated.
     pub(super) fn is_permitted<C: ConsumerContext>(
         &self,
         consumer: &BaseConsumer<C>,
@@ -109,7 +108,7 @@ impl OffsetLookup {
         consumer.committed_offsets(first, timeout).is_ok()
     }
 
-    /// Whether the group has told Kafka of other partitions of the topic and not of this one.
+    /// Whether the group has committed other partitions of the topic and not this one.
     pub(super) fn is_added<C: ConsumerContext>(
         &self,
         consumer: &BaseConsumer<C>,

@@ -1,5 +1,5 @@
-//! Trying a connection step by step, so that what is wrong is found where it is wrong: the name, the
-//! port, TLS, the login, the topic, the group, the records.
+//! Tests a connection step by step, so that a fault is reported where it is: the name, the port,
+//! TLS, the login, the topic, the group, the records.
 
 use std::collections::BTreeMap;
 use std::net::{SocketAddr, TcpStream, ToSocketAddrs};
@@ -14,12 +14,12 @@ use crate::record::{Partition, Record};
 use crate::source::kafka::admin::{Admin, Cluster};
 use crate::source::{SourceError, SourceErrorKind};
 
-/// Of so many of the newest offsets one is a record: marks of transactions take offsets as well.
+/// One of this many newest offsets is a record: transaction markers have offsets as well.
 const NEWEST: i64 = 8;
-/// Topics shown when the one that is asked for is not among them.
+/// Topics listed if the requested one is not among them.
 const SHOWN: usize = 12;
 
-/// One thing that was tried.
+/// One test.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Step {
     /// Such as `name` or `topic`.
@@ -100,8 +100,8 @@ impl<R: FnMut(Step)> Probe<'_, R> {
         connected.is_some()
     }
 
-    /// Reading goes through the brokers by the names that they give themselves, which need not be
-    /// those of the settings.
+    /// Reading goes through the brokers by their advertised names, which need not be those of the
+    /// settings.
     fn reach_learnt(&mut self, cluster: &Cluster) {
         let learnt = cluster.brokers.values();
         for broker in learnt.filter_map(|address| Broker::from_text(address)) {

@@ -1,4 +1,4 @@
-//! Our settings as those of Kafka's client.
+//! Translates the settings for Kafka's client.
 
 use std::path::Path;
 
@@ -7,14 +7,14 @@ use rdkafka::ClientConfig;
 
 use crate::config::{Assignment, Broker, Kafka, Mechanism, Security};
 
-/// Fetched at most in one answer, unless less may be fetched ahead at all. Brokers add up: so much
-/// may come from each.
+/// Maximum size of one fetch, unless less may be prefetched at all. Brokers add up: each may send
+/// this much.
 const ANSWER: usize = 16 << 20;
 /// Kafka's own limit for a message, below which the one for answers may not be.
 const MESSAGE: usize = 1_000_000;
-/// How often topics are looked at again, for partitions that were added.
+/// How often topics are refreshed, to find added partitions.
 const METADATA_MS: u64 = 60_000;
-/// How often the client tells its statistics: what is connected, and where partitions end.
+/// How often the client reports its statistics: connections, and where partitions end.
 const STATISTICS_MS: u64 = 1000;
 
 /// What every client needs to reach the cluster.
@@ -52,7 +52,7 @@ fn client(kafka: &Kafka) -> ClientConfig {
     config
 }
 
-/// For questions: whoever asks must not pass for the member whose name is in the settings.
+/// For queries: they must not use the member name of the settings.
 pub(super) fn stranger(kafka: &Kafka) -> ClientConfig {
     let mut config = member(kafka);
     config.remove("group.instance.id");
@@ -75,7 +75,7 @@ pub(super) fn member(kafka: &Kafka) -> ClientConfig {
         .set("max.poll.interval.ms", millis(kafka.max_poll_interval))
         .set("enable.auto.commit", "false")
         .set("enable.auto.offset.store", "false")
-        // Every start is told; a gap must be noted before it is jumped over.
+        // Every start is explicit; a gap must be recorded before it is skipped.
         .set("auto.offset.reset", "error")
         .set("message.max.bytes", MESSAGE.to_string())
         .set("fetch.max.bytes", answer.to_string())

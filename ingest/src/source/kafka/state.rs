@@ -1,10 +1,10 @@
-//! The state of a group member that reads, without I/O: inputs in, actions out. It has no consumer,
-//! no channel and no clock; [`Driver`](super::driver::Driver) brings what happened, carries out what
-//! is asked for, and brings back how that went.
+//! The state of a group member, without I/O: inputs in, actions out. It has no consumer, no channel
+//! and no clock; [`Driver`](super::driver::Driver) reports what happened, carries out the actions,
+//! and reports their results.
 //!
 //! Each part owns its own fields and is given the [`Partitions`] that it works on: `assign` starts
-//! partitions, `reclaim` restarts those whose stored offset somebody else wrote, `revoke` hands them
-//! back, `backpressure` pauses them, `lag` knows where they end.
+//! partitions, `reclaim` restarts those whose stored offset somebody else wrote, `revoke` gives
+//! them up, `backpressure` pauses them, `lag` knows where they end.
 
 mod assign;
 mod backpressure;
@@ -49,7 +49,7 @@ pub(super) enum Ending {
     Broken(SourceError),
 }
 
-/// The times a member goes by.
+/// Timing of a member.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Times {
     /// How long the pipeline may take to settle what is revoked.
@@ -60,7 +60,7 @@ pub(super) struct Times {
     pub(super) commit_interval: Duration,
 }
 
-/// Everything that a member knows.
+/// All state of a member.
 #[derive(Debug)]
 pub(super) struct ConsumerState {
     partitions: Partitions,
@@ -87,7 +87,7 @@ impl ConsumerState {
         }
     }
 
-    /// Takes in what happened, and says what is to be done about it, in this order.
+    /// Handles an input, and returns the actions for it, in order.
     pub(super) fn handle(&mut self, input: Input, now: Instant) -> Vec<Action> {
         let mut actions = Vec::new();
         let partitions = &mut self.partitions;
@@ -149,8 +149,8 @@ impl ConsumerState {
         }
     }
 
-    /// What time has made due. While the brokers are asked for something nothing else is done: the
-    /// answer is to find what the question was about.
+    /// What is due by now. While a query to the brokers is open nothing else is done: its answer
+    /// must find the state that it was asked in.
     fn tick(&mut self, assignment_lost: bool, now: Instant, actions: &mut Vec<Action>) {
         if matches!(self.ending, Some(Ending::Aborted | Ending::Broken(_))) {
             return;
@@ -189,7 +189,7 @@ impl ConsumerState {
         self.ending
     }
 
-    /// Whether records may be polled for now. False for a moment while there is no room; when that
+    /// Whether to poll for records now. False for short pauses while there is no room; if that
     /// lasts, partitions are paused instead, so that polling goes on.
     pub(super) fn may_poll(&mut self, now: Instant) -> bool {
         self.backpressure.may_poll(&self.partitions, now)
@@ -200,8 +200,8 @@ impl ConsumerState {
         self.backpressure.pause_and_resume(&mut self.partitions)
     }
 
-    /// Takes a record that the client gave, and gives a batch if one is full. A record of a
-    /// partition that is not ours is not even made.
+    /// Adds a record from the client, and returns a batch if one is full. A record of an unassigned
+    /// partition is ignored.
     pub(super) fn take(
         &mut self,
         partition: &Partition,
@@ -210,7 +210,7 @@ impl ConsumerState {
         self.partitions.get_mut(partition)?.take(record())
     }
 
-    /// What has come together of all partitions.
+    /// The batches gathered for all partitions.
     pub(super) fn take_batches(&mut self) -> Vec<RecordBatch> {
         self.partitions.batches()
     }
@@ -220,17 +220,17 @@ impl ConsumerState {
         self.partitions.is_full(&claim.partition)
     }
 
-    /// Whether something besides records is waited for, so that polling should not wait long.
+    /// Whether something besides records is expected, so that polling should not wait long.
     pub(super) fn is_waiting(&self) -> bool {
         self.assign.is_waiting() || self.revoke.is_pending() || self.partitions.any_is_waiting()
     }
 
-    /// Every partition that is ours.
+    /// Every assigned partition.
     pub(super) fn names(&self) -> impl Iterator<Item = &Partition> {
         self.partitions.names()
     }
 
-    /// Where each partition would be read on by the client.
+    /// Where the client would continue each partition.
     pub(super) fn positions(&self) -> impl Iterator<Item = (&Partition, i64)> {
         self.partitions.positions()
     }

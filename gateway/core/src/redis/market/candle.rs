@@ -1,5 +1,6 @@
-//! Candles. A candle is kept in parts, one for each lane of the database that had trades of it,
-//! since each lane has one writer that can say its part as a whole. Readers put them together.
+//! Candles. A candle is kept in parts, one for each lane (a Kafka partition of a consumer group)
+//! that had trades of it, since the only writer of a lane knows its part completely. Readers merge
+//! the parts.
 //!
 //! Many candles of a pair share one key: seconds by the minute, minutes by the hour, hours by the
 //! day.
@@ -66,7 +67,7 @@ impl Interval {
     }
 }
 
-/// What the candles of a group are told apart by: which of the group, and whose part.
+/// Identifies a candle within a group, and whose part it is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Field {
     /// When the candle begins, in milliseconds since 1970.
@@ -80,7 +81,7 @@ impl Field {
         format!("{place}:{}", self.lane)
     }
 
-    /// None when it is not such a field. `group` is the beginning of the group.
+    /// `None` if it is not such a field. `group` is the beginning of the group.
     pub fn decode(field: &[u8], interval: Interval, group: i64) -> Option<Self> {
         let (place, lane) = std::str::from_utf8(field).ok()?.split_once(':')?;
         let place = i64::from(place.parse::<u8>().ok()?);
@@ -94,10 +95,10 @@ impl Field {
 /// Open, high, low and close of some trades, and how much was traded.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Candle {
-    /// Where the first trade stands. Of two prices at one position, which only a fork can give, the
-    /// lower is taken to be the earlier.
+    /// The first trade. Of two prices at one position, which only a fork can produce, the lower
+    /// counts as earlier.
     pub open: (Position, Price),
-    /// Where the last trade stands.
+    /// The last trade.
     pub close: (Position, Price),
     pub high: Price,
     pub low: Price,
@@ -111,7 +112,7 @@ pub struct Candle {
 }
 
 impl Candle {
-    /// Of one trade. Decimals that are not known count as none.
+    /// Of one trade. Unknown decimals count as none.
     pub fn of(position: Position, price: Price, base: Amount, quote: Amount) -> Self {
         Self {
             open: (position, price),
@@ -126,7 +127,7 @@ impl Candle {
         }
     }
 
-    /// Of the trades of both; in whichever order they are put together, the candle is the same.
+    /// Merges the trades of both, in any order.
     #[must_use]
     pub fn with(self, other: Self) -> Self {
         Self {
@@ -142,8 +143,8 @@ impl Candle {
         }
     }
 
-    /// The candles of one key by their beginnings. Fields and parts that cannot be read are passed
-    /// over.
+    /// The candles of one key by their beginnings. Fields and parts that cannot be read are
+    /// ignored.
     pub fn read<'f>(
         interval: Interval,
         group: i64,
@@ -164,10 +165,10 @@ impl Candle {
     }
 }
 
-/// The part of a candle that is one lane's.
+/// One lane's part of a candle.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Part {
-    /// The batch of the database up to which its trades are in it. A later one wins.
+    /// The last batch of the database whose trades are in it. A later one wins.
     pub batch: i64,
     pub candle: Candle,
 }
@@ -193,7 +194,7 @@ impl Part {
         bytes
     }
 
-    /// None when it is not such a value.
+    /// `None` if it is not such a value.
     pub fn decode(bytes: &[u8]) -> Option<Self> {
         let mut reader = Reader(bytes);
         if reader.byte()? != VERSION {

@@ -1,4 +1,4 @@
-//! What a token costs in dollars, and how far that can be relied on.
+//! The price of a token in dollars, and how reliable it is.
 
 use crate::Slot;
 use crate::redis::market::bytes::Reader;
@@ -6,15 +6,15 @@ use crate::redis::market::bytes::Reader;
 /// The longest body that is read, in bytes: room for what later versions add.
 pub const LONGEST_DOLLARS: usize = 1024;
 
-/// The layout of the body. Readers pass over others.
+/// The layout of the body. Readers ignore others.
 const VERSION: u8 = 1;
 
-/// The price of a token, as ingest has made it.
+/// The price of a token, as computed by ingest.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Dollars {
     /// Dollars for one token: positive and finite.
     pub usd: f64,
-    /// How far off the price may be, as a share of it: 0.01 is a percent. Finite, not negative.
+    /// Relative uncertainty of the price: 0.01 is a percent. Finite, not negative.
     pub uncertain: f64,
     /// Of the token.
     pub decimals: u8,
@@ -22,12 +22,12 @@ pub struct Dollars {
     pub slot: Slot,
     /// The time of that trade, in milliseconds since 1970.
     pub time: i64,
-    /// The time of the oldest trade that the price rests on.
+    /// The time of the oldest trade that the price is based on.
     pub since: i64,
-    /// Trades of the window, and pools that had a say in it.
+    /// Trades in the window, and pools that contributed.
     pub trades: u32,
     pub pools: u32,
-    /// What was turned over in them, in dollars.
+    /// Their turnover in dollars.
     pub turnover: f64,
 }
 
@@ -48,8 +48,8 @@ impl Dollars {
         bytes
     }
 
-    /// None when it is not such a body, or says what cannot be. What a later version adds at the
-    /// end is passed over.
+    /// `None` if it is not such a body, or contains impossible values. What a later version appends
+    /// is ignored.
     pub fn decode(body: &[u8]) -> Option<Self> {
         let mut reader = Reader(body);
         if reader.byte()? != VERSION {
@@ -71,7 +71,7 @@ impl Dollars {
         (possible && known(dollars.uncertain) && known(dollars.turnover)).then_some(dollars)
     }
 
-    /// Between what it costs, as far as anybody can tell.
+    /// The interval in which the price probably lies.
     pub fn interval(&self) -> (f64, f64) {
         let factor = 1.0 + self.uncertain;
         (self.usd / factor, self.usd * factor)

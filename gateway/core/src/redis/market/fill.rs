@@ -27,7 +27,7 @@ pub struct Fill {
     pub pool: Pubkey,
     /// Whether the base was bought, else it was sold.
     pub buy: bool,
-    /// Whether Jupiter had a hand in it.
+    /// Whether Jupiter was involved.
     pub jupiter: bool,
 }
 
@@ -48,7 +48,7 @@ impl Fill {
         bytes
     }
 
-    /// None when it is not such a member.
+    /// `None` if it is not such a member.
     pub fn decode(member: &[u8]) -> Option<Self> {
         let mut reader = Reader(member);
         if reader.byte()? != VERSION {

@@ -7,22 +7,22 @@ use crate::{Pubkey, Signature};
 /// The longest body that is read, in bytes: room for what later versions add.
 pub const LONGEST_LATEST: usize = 4096;
 
-/// A trade as far as it tells a price.
+/// A trade, as far as it determines a price.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Latest {
     pub position: Position,
     pub signature: Signature,
     /// In milliseconds since 1970: the block's time, or when its record was written.
     pub time: i64,
-    /// What one token costs.
+    /// The price of one token.
     pub price: Price,
-    /// The token it costs that of.
+    /// The token that the price is expressed in.
     pub quote: Pubkey,
     /// Where it was traded.
     pub pool: Pubkey,
     /// Of the token that is priced.
     pub decimals: u8,
-    /// What one token was worth in dollars, where the stream says so.
+    /// The value of one token in dollars, if the stream contains it.
     pub usd: Option<f32>,
 }
 
@@ -59,7 +59,7 @@ impl Latest {
         })
     }
 
-    /// Whether it is later than another. Two different trades are never level.
+    /// Whether it is later than another. Two different trades are never equal.
     pub fn is_later(&self, other: &Self) -> bool {
         (self.position, self.signature) > (other.position, other.signature)
     }

@@ -1,4 +1,4 @@
-//! What is said on the channel: which pools have traded, and at which slot.
+//! The messages on the channel: which pools have traded, and at which slot.
 //!
 //! One message for many pools: a version byte, then 40 bytes for each, its address and the slot.
 
@@ -20,8 +20,8 @@ pub fn announce(pools: impl IntoIterator<Item = (Pubkey, Slot)>) -> Vec<u8> {
     message
 }
 
-/// The pools of a message; none when it is of an unknown format version. A message may
-/// tell of trades that are older than those told before.
+/// The pools of a message; none if its format version is unknown. A message may contain trades
+/// older than those before.
 pub fn announced(message: &[u8]) -> impl Iterator<Item = (Pubkey, Slot)> {
     let entries = message.strip_prefix(&[VERSION]).unwrap_or_default();
     entries.as_chunks::<ENTRY>().0.iter().filter_map(|entry| {

@@ -1,5 +1,4 @@
-//! One mapping of the file: which keys it knows, what stands behind them, and which keys there
-//! are that it does not know.
+//! One mapping of the file: its known keys, their values, and the unknown keys in it.
 
 use std::fmt;
 use std::ops::RangeInclusive;
@@ -63,7 +62,7 @@ impl<'r> Section<'r> {
         self.reading.violation(&self.at(key), message);
     }
 
-    /// Notes what is allowed but probably not meant.
+    /// Records a warning: valid but probably not intended.
     pub fn warn(&self, key: &str, message: impl fmt::Display) {
         self.reading.warn(self.at(key), message);
     }
@@ -172,8 +171,8 @@ impl<'r> Section<'r> {
         self.reading.file(&self.at(key), file)
     }
 
-    /// Settings that stand in a YAML file of their own, which the key names. None when there is
-    /// no reading it, with the reason reported.
+    /// Settings in a YAML file of their own, which the key names. `None` if it cannot be read,
+    /// which has been reported.
     pub fn file<T>(
         &self,
         key: &str,
@@ -195,11 +194,10 @@ impl<'r> Section<'r> {
         }
     }
 
-    /// The text of a file that the program looks after by itself, which is no part of the
-    /// configuration.
+    /// The text of a file that the program manages itself, which is no part of the configuration.
     ///
     /// # Errors
-    /// Says why it cannot be read.
+    /// Why it cannot be read.
     pub fn contents_apart(&self, file: &Path) -> Result<String, String> {
         self.reading.file_apart(file)
     }
@@ -210,7 +208,7 @@ impl<'r> Section<'r> {
             .doubt(&self.at(key), self.written_text(key), text);
     }
 
-    /// What time it is.
+    /// The current time.
     pub fn now(&self) -> SystemTime {
         self.reading.environment.now()
     }
@@ -228,7 +226,7 @@ impl<'r> Section<'r> {
             .is_some_and(|value| !value.is_empty())
     }
 
-    /// Passes over unset variables, and secrets that are empty, from here on, until it is called with false.
+    /// From here on ignores unset variables and empty secrets, until called with false.
     pub fn forgive_unset(&self, lenient: bool) {
         self.reading.lenient.set(lenient);
     }
@@ -313,8 +311,7 @@ impl<'r> Section<'r> {
         self.reading.secret(&self.at(key), value)
     }
 
-    /// A secret that must not stand in the file itself; None when it is absent or has been
-    /// reported.
+    /// A secret that must not be in the file itself; `None` if it is absent or has been reported.
     pub fn outside_secret(&mut self, key: &'static str) -> Option<Secret> {
         let secret = self.secret(key);
         match self.written(key) {

@@ -1,4 +1,4 @@
-//! Writes again, from the database, what Redis lacks of a lane.
+//! Writes from the database again what Redis lacks of a lane.
 
 use std::collections::BTreeSet;
 
@@ -10,16 +10,16 @@ use crate::sink::database::{Database, TickQuery};
 use crate::sink::market::MarketError;
 use crate::sink::market::aggregate::MarketAggregate;
 
-/// How far back Redis is filled when it has nothing of a lane: to the beginning of the hour of
-/// this many milliseconds before the newest trade.
+/// How far back Redis is filled if it has nothing of a lane: to the beginning of the hour of this
+/// many milliseconds before the newest trade.
 const WARM: i64 = 3_600_000;
 
 /// Pairs that are read together, so that memory stays bounded.
 const TOGETHER: usize = 64;
 
 impl LaneMirror {
-    /// Writes whatever Redis lacks of the lane up to a batch, if anything. For the time after Redis
-    /// was away, and for when a lane was just claimed.
+    /// Writes whatever Redis lacks of the lane up to a batch, if anything. For after an outage of
+    /// Redis, and for a lane that was just claimed.
     ///
     /// # Errors
     /// Redis or the database failed.
@@ -59,7 +59,7 @@ impl LaneMirror {
                 let since = i64::MIN;
                 Progress { batch, since }
             }
-            // Redis is empty, or filled from another database or another past of this one.
+            // Redis is empty, or filled from another database or an earlier state of this one.
             None | Some(_) => {
                 let since = Interval::Hour.start(self.newest.saturating_sub(WARM));
                 let pairs = database.traded(self.lane, since).await?;

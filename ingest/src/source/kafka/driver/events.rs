@@ -1,4 +1,4 @@
-//! What the client has told besides records while it was polled: rebalances, errors, statistics.
+//! Events of the client besides records: rebalances, errors, statistics.
 
 use std::time::Duration;
 
@@ -56,7 +56,7 @@ impl Driver {
             RDKafkaErrorCode::AllBrokersDown => self.set_connected(false),
             _ => {}
         }
-        // What is told of a fatal error is its cause, such as that somebody bears our name.
+        // The reported error is the cause of a fatal one, such as a duplicate member name.
         if let Some((code, reason)) = self.consumer.client().fatal_error() {
             self.feed(Input::Broken(SourceError::told(code, &reason)));
         }
@@ -77,7 +77,7 @@ impl Driver {
         self.check_access();
     }
 
-    /// Whether what we may not do or is not there has changed; the client would not say so.
+    /// Whether missing or forbidden topics have changed; the client would not report it.
     fn check_access(&mut self) {
         let now = Instant::now();
         let fault = self.status.fault();

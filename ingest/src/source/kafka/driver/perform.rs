@@ -1,4 +1,4 @@
-//! Carries out what the state wants done, with Kafka's client.
+//! Carries out the state's actions, with Kafka's client.
 
 use std::time::Duration;
 
@@ -17,7 +17,7 @@ use crate::source::{SourceError, SourceEvent};
 const ENDS: Duration = Duration::from_secs(1);
 
 impl Driver {
-    /// Does one thing. Gives back how it went, where that matters.
+    /// Carries out one action. Returns the result, where that matters.
     pub(super) fn perform(&mut self, action: Action) -> Option<Input> {
         match action {
             Action::Emit(event) => {

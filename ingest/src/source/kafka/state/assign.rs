@@ -1,5 +1,5 @@
-//! Where reading starts: of partitions that the group gives us, of those that are started again
-//! although they never left us, and of those whose next record is gone.
+//! Where reading starts: for partitions newly assigned by the group, for those restarted without
+//! having been revoked, and for those whose next record is gone.
 //!
 //! A rebalance ends by saying where each partition begins; not by seeking afterwards, which the
 //! client's own idea of where we are may overtake. Partitions that are started again are not among
