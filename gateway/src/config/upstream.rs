@@ -122,7 +122,7 @@ pub struct Timeouts {
     pub connect: Duration,
     /// Sending the request.
     pub write: Duration,
-    /// From the request sent to the first byte of the answer.
+    /// Time from the request sent to the first byte of the answer.
     pub first_byte: Duration,
     /// The same for scans and other calls that take a healthy node seconds.
     pub first_byte_heavy: Duration,

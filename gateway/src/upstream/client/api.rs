@@ -61,7 +61,7 @@ pub struct ApiLimits {
     pub deadline: Instant,
     /// Until when it may wait for a connection that another request uses.
     pub queue: Instant,
-    /// From the request sent to the first byte of the answer.
+    /// Time from the request sent to the first byte of the answer.
     pub first_byte: Duration,
     /// Larger answers are streamed.
     pub answer_buffer: usize,
