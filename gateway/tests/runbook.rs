@@ -46,7 +46,7 @@ fn the_runbook_has_a_row_for_every_state_hold_and_fault() {
     let holds = HoldCause::ALL.map(HoldCause::label);
     assert_eq!(words(&runbook, "Holds and the breaker"), owned(holds));
     let faults = FaultKind::ALL.iter().map(|kind| kind.label());
-    assert_eq!(words(&runbook, "Words for faults"), owned(faults));
+    assert_eq!(words(&runbook, "Faults"), owned(faults));
 }
 
 #[test]
