@@ -126,7 +126,7 @@ mod tests {
         assert_eq!(dead.to_string(), "getSlot: connect-refused");
         assert_eq!(dead.short().as_deref(), Some("connect-refused"));
         let circle = Diagnosis::of(FaultKind::ServerError, Some(508)).on("getSlot");
-        assert!(circle.cure().contains("back to this gateway"));
+        assert!(circle.cure().contains("back at this gateway"));
         let odd = Diagnosis::of(FaultKind::BadJson, Some(200));
         assert_eq!(odd.short().as_deref(), Some("bad-json"));
     }

@@ -61,7 +61,7 @@ mod tests {
         );
         assert_eq!(
             unknown("colour", &known),
-            "unknown key; there are timeouts, tier, url"
+            "unknown key; the keys here are timeouts, tier, url"
         );
     }
 
