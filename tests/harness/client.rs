@@ -1,4 +1,4 @@
-//! Clients for tests: whole answers with what a test looks at, and connections byte by byte.
+//! Clients for tests: one for whole answers, and connections byte by byte.
 
 #![expect(clippy::expect_used, reason = "a harness fails the test it is used in")]
 

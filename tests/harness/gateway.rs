@@ -1,5 +1,5 @@
-//! The gateway under test: the real binary on free ports with a configuration of its own, and
-//! everything a test asks it.
+//! The gateway under test: the real binary on free ports with a configuration of its own, and all
+//! that a test does with it.
 
 #![expect(clippy::expect_used, reason = "a harness fails the test it is used in")]
 

@@ -1,10 +1,10 @@
-//! A stand-in for Jupiter's swap API: several servers over one market of constant-product pools that
+//! A simulated Jupiter swap API: several servers over one market of constant-product pools that
 //! trade as slots pass, each with a shape, limits, fees and faults of its own.
 //!
-//! `market` and `tokens` say what can be swapped, `route` how, `quote` reads and answers what callers
-//! ask, `products` the APIs beside it; `chain` is where slots and blockhashes come from, `swap` builds
-//! transactions; `limits` and `fault` refuse, `server` carries it over HTTP, `feed` tells Redis of
-//! trades, `control` is the remote switchboard.
+//! `market` and `tokens` say what can be swapped, `route` how, `quote` reads and answers quote
+//! requests, `products` the other APIs; `chain` is the source of slots and blockhashes, `swap`
+//! builds transactions; `limits` and `fault` refuse, `server` serves it over HTTP, `feed` publishes
+//! trades to Redis, `control` is the control port.
 
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::sync::Arc;
@@ -49,7 +49,7 @@ pub struct Settings {
     pub address: SocketAddr,
     /// What it takes of every output, in hundredths of a percent, whatever callers add.
     pub fee_bps: u64,
-    /// Keys it knows. With none, nobody needs one.
+    /// API keys it accepts. If there are none, callers need no key.
     pub keys: Vec<String>,
     /// Whether calls without a key are served although it knows keys.
     pub keyless: bool,

@@ -2,8 +2,8 @@
 //! free of cycles.
 //!
 //! A path is followed to the file that defines what it names, through the `pub use` of the modules
-//! in between: a facade that shows its parts depends on none of them. Code for tests is left out,
-//! and so is what stands in the arguments of macros.
+//! in between: a facade that shows its parts depends on none of them. Test code and the arguments
+//! of macros are left out.
 
 #![allow(clippy::expect_used, reason = "a harness fails by panicking")]
 

@@ -31,7 +31,7 @@ fn lock(block: u16) -> Option<File> {
     Some(file)
 }
 
-/// A port nobody else is given, and on which nobody listens.
+/// A port that no other test gets and on which nothing listens.
 ///
 /// # Panics
 /// If there is none left.

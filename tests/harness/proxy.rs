@@ -1,4 +1,4 @@
-//! Real proxies in front of a gateway, as they stand there in the field.
+//! Real proxies in front of a gateway, configured as in production.
 
 #![expect(clippy::expect_used, reason = "a harness fails the test it is used in")]
 

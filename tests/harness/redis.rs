@@ -205,7 +205,7 @@ impl Redis {
     /// Asks it something that may fail.
     ///
     /// # Errors
-    /// What the client library says.
+    /// The client library's errors.
     pub async fn try_ask<T: FromRedisValue>(&self, command: Cmd) -> ::redis::RedisResult<T> {
         command
             .query_async(&mut self.address.connect().await?)
@@ -217,7 +217,7 @@ impl Redis {
         self.ask(&["KEYS", "*"]).await
     }
 
-    /// What stands under a key; nothing is empty.
+    /// The value of a key; empty if there is none.
     ///
     /// # Panics
     /// If it cannot be asked.

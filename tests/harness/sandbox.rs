@@ -1,9 +1,10 @@
-//! A stand-in Solana cluster: validators on loopback ports that answer like Agave nodes over one
+//! A simulated Solana cluster: validators on loopback ports that answer like Agave nodes over one
 //! moving chain, and that can be given faults while they run. Nothing is executed or verified.
 //!
 //! `clock` and `chain` say what exists, `accounts` what they hold, `ledger` what clients wrote;
-//! `sight` is what one node sees of it, `answer` speaks for the node, `rpc` and `http` frame it; `fault`, `afflictions`, `treatment` and `spoil` spoil it; `connection` and
-//! `validator` carry it over sockets; `pubsub` speaks over WebSocket; `control` is the remote switchboard.
+//! `sight` is what one node sees of it, `answer` builds the node's answers, `rpc` and `http` frame
+//! them; `fault`, `afflictions`, `treatment` and `spoil` spoil it; `connection` and `validator`
+//! carry it over sockets; `pubsub` serves WebSockets; `control` is the control port.
 
 use std::io;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};

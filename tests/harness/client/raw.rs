@@ -1,4 +1,4 @@
-//! A TCP connection to the gateway, byte by byte: for what no HTTP library would send.
+//! A TCP connection to the gateway, byte by byte: for requests that no HTTP library would send.
 
 #![expect(clippy::expect_used, reason = "a harness fails the test it is used in")]
 
@@ -17,7 +17,7 @@ trait Wire: AsyncRead + AsyncWrite + Debug + Send + Unpin {}
 
 impl<T: AsyncRead + AsyncWrite + Debug + Send + Unpin> Wire for T {}
 
-/// A connection and what was read ahead from it.
+/// A connection and its bytes not yet used.
 #[derive(Debug)]
 pub struct RawConnection {
     stream: Box<dyn Wire>,
@@ -131,7 +131,7 @@ impl RawConnection {
         Some(reply)
     }
 
-    /// Reads an answer to its end and tells whether the connection ended as a whole answer's does.
+    /// Reads an answer to its end; whether the connection then ended as after a complete answer.
     ///
     /// # Panics
     /// If it keeps the connection open.

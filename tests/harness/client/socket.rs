@@ -33,7 +33,7 @@ impl Socket {
         Self::try_open(address, path).await.expect("a WebSocket")
     }
 
-    /// Opens a socket, or says why not.
+    /// Opens a socket, or returns why it could not.
     ///
     /// # Errors
     /// Tungstenite's; [`Error::Http`] holds the refusal.

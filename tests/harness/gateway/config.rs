@@ -6,8 +6,8 @@ use crate::ports;
 use crate::sandbox::Validator;
 
 /// A configuration in the making. What tests need is set: free ports on loopback, frequent probes,
-/// and neither a cache nor repetitions of what only takes long, nor sockets that nobody asked for,
-/// so that each call comes to an upstream, and to one only, however busy the machine is. Tests of repetitions set their times.
+/// and no cache, no hedges, no sockets before a subscription, so that each call comes to an
+/// upstream, and to one only, however busy the machine is. Tests of hedging set their times.
 #[derive(Debug, Clone)]
 pub struct GatewayConfig {
     root: Value,

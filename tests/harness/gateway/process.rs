@@ -101,7 +101,7 @@ impl Process {
         self.pid
     }
 
-    /// The line that says where it listens, once it is there.
+    /// The log line with its address, once it is written.
     pub fn listening(&self) -> Option<Value> {
         let out = self.out.lock();
         let mut lines = out.iter();

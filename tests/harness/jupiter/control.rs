@@ -1,4 +1,4 @@
-//! The stand-ins' part of the control port: looking at them and switching their faults.
+//! Jupiter's part of the control port: looking at its servers and switching their faults.
 
 use std::sync::Arc;
 
@@ -21,7 +21,7 @@ DELETE /jupiters/N/fault     takes all its faults away
 POST   /jupiters/reset-counts   starts counting from zero
 ";
 
-/// The paths of the stand-ins.
+/// The paths of the Jupiter servers.
 pub fn router(jupiter: Arc<Jupiter>) -> Router {
     Router::new()
         .route("/jupiters", get(all))

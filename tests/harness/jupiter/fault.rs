@@ -23,7 +23,7 @@ pub struct Fault {
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(tag = "kind", rename_all = "kebab-case")]
 pub enum Kind {
-    /// 429: of the plan, or of the firewall, which tells no window.
+    /// 429: of the plan, or of the firewall, which sends no window headers.
     RateLimit {
         #[serde(default)]
         firewall: bool,
@@ -38,7 +38,7 @@ pub enum Kind {
     Firewall,
     /// 503 as after a start.
     Cold,
-    /// Its market stands still at the slot at which the fault is set.
+    /// Its market stops at the slot at which the fault is set.
     Stale,
     /// Its market trails the chain.
     Lag { slots: u64 },
@@ -46,7 +46,7 @@ pub enum Kind {
     NoRoute,
     /// 400 with this error.
     Error { error: String, code: String },
-    /// 200 and what is no JSON.
+    /// 200 with a body that is not JSON.
     Garbage,
     /// Waits before it answers.
     Slow { ms: u64 },

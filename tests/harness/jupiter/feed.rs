@@ -1,5 +1,5 @@
-//! Tells Redis of the market's trades as ingest does: the slot of each pool's last trade, and one
-//! message per slot on the channel.
+//! Publishes the market's trades to Redis as ingest does: the slot of each pool's last trade, and
+//! one message per slot on the channel.
 
 use std::sync::Arc;
 
@@ -22,7 +22,7 @@ impl Feed {
     /// Follows the market of a cluster and writes what it trades to the Redis at this URL.
     ///
     /// # Errors
-    /// What the client library says of the URL or of connecting.
+    /// The client library's errors about the URL or connecting.
     pub async fn start(url: &str, cluster: Arc<Cluster>, market: Arc<Market>) -> RedisResult<Self> {
         let connection = Client::open(url)?
             .get_multiplexed_async_connection()

@@ -1,5 +1,5 @@
-//! Keys and the window of calls, as `api.jup.ag` counts them: sliding, one for each caller, and told
-//! in headers that have no `retry-after` among them.
+//! Keys and the window of calls, as `api.jup.ag` counts them: sliding, one for each caller, and
+//! shown in headers without `retry-after`.
 
 use std::collections::{HashMap, VecDeque};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
@@ -16,7 +16,7 @@ pub struct Windows {
     calls: Mutex<HashMap<String, VecDeque<Instant>>>,
 }
 
-/// What a window says of a call.
+/// A window's verdict on a call.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Standing {
     pub current: u32,
@@ -61,7 +61,7 @@ impl Standing {
         self.current > self.limit
     }
 
-    /// Adds what is told of the window.
+    /// Adds the window's headers.
     pub fn tell(&self, reply: &mut Reply) {
         let remaining = i64::from(self.limit) - i64::from(self.current);
         reply.header("x-ratelimit-remaining", remaining.to_string());

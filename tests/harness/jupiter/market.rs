@@ -1,6 +1,6 @@
 //! The market: constant-product pools whose reserves change with the trades of each slot. What a
-//! pool holds at a slot follows from the pool and the slot the market opened with, so that a test can
-//! tell what any quote must have said.
+//! pool holds at a slot follows from the pool and the slot the market opened with, so that a test
+//! can compute what any quote must be.
 
 use parking_lot::Mutex;
 
@@ -63,7 +63,7 @@ impl Pool {
         DEXES.get(self.dex).map_or("", |(label, _, _)| label)
     }
 
-    /// What the reserves become when somebody trades in a slot; `None` if nobody does.
+    /// The reserves after a slot's trade; `None` if the slot has no trade.
     fn trade(&self, number: u64, slot: u64, [left, right]: [u128; 2]) -> Option<[u128; 2]> {
         let luck = mix(mix(number.wrapping_add(1)) ^ slot);
         if !luck.is_multiple_of(self.pace) {

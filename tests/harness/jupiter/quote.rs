@@ -1,4 +1,4 @@
-//! Quotes: what callers may ask, what is refused, and what is answered.
+//! Quotes: the parameters, the refusals and the answers.
 
 use std::collections::HashMap;
 

@@ -44,7 +44,7 @@ impl Reply {
         Self::json(400, &json!({ "error": error }))
     }
 
-    /// What the gateway before the API says.
+    /// An error of the API gateway in front of Jupiter.
     pub(super) fn gateway(status: u16, message: &str) -> Self {
         Self::json(status, &json!({ "code": status, "message": message }))
     }

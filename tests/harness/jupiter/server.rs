@@ -82,7 +82,7 @@ pub struct Seen {
     pub body: Bytes,
 }
 
-/// What the control port tells about a server.
+/// What the control port shows of a server.
 #[derive(Debug, Serialize)]
 pub struct Report {
     pub index: usize,
@@ -234,7 +234,7 @@ impl Server {
         id
     }
 
-    /// Counts the execution of an order; `None` if it is another server's or nobody's.
+    /// Counts the execution of an order; `None` if another server made the order, or none did.
     pub(super) fn executed(&self, id: &str) -> Option<Issued> {
         let mut state = self.state.lock();
         let issued = state.orders.get_mut(id)?;

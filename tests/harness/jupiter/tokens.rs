@@ -1,4 +1,4 @@
-//! The tokens that can be swapped: a few that everybody knows and some that nobody does.
+//! The tokens that can be swapped: a few well-known ones and some made-up ones.
 
 use crate::sandbox::accounts::made_up;
 

@@ -1,4 +1,4 @@
-//! One broker: its process, which dies with us, and its files, which outlive it.
+//! One broker: its process, which ends with the test, and its files, which outlive the process.
 
 use std::fs::{self, File};
 use std::io::{BufRead, BufReader};

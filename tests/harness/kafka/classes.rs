@@ -1,4 +1,4 @@
-//! Makes, once on a machine, the archive of classes with which brokers start in half the time.
+//! Builds, once per machine, the class archive (CDS) with which brokers start in half the time.
 
 use std::fs::{self, File};
 use std::net::TcpStream;

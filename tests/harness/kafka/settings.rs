@@ -1,4 +1,4 @@
-//! The properties of one broker: its listeners, who may come in, and little of everything.
+//! The properties of one broker: its listeners, their logins, and small buffers and pools.
 
 use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
@@ -49,7 +49,7 @@ impl Listener {
     }
 }
 
-/// What one broker is told.
+/// The settings of one broker.
 #[derive(Debug)]
 pub(super) struct Settings {
     /// From 1.

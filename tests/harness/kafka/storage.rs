@@ -1,4 +1,4 @@
-//! What a broker finds on its disk before it has ever run: the cluster it belongs to, and the
+//! What must be on a broker's disk before its first start: the cluster it belongs to, and the
 //! accounts with their SCRAM credentials.
 
 use std::fs;

@@ -1,4 +1,4 @@
-//! What a cluster holds: topics, the records in them, and the loss of the oldest.
+//! A cluster's topics: their records, and the removal of the oldest.
 
 use futures::future::join_all;
 use rdkafka::admin::{AdminClient, AdminOptions, NewPartitions, NewTopic, TopicReplication};

@@ -1,5 +1,4 @@
-//! A server that takes connections as Redis does, to the first answer, and then behaves as no Redis
-//! should.
+//! A server that accepts connections as Redis does up to the first answer, and then misbehaves.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};

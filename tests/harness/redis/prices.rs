@@ -46,10 +46,10 @@ impl Redis {
         assert!(written.expect("a price is written"), "a later one is there");
     }
 
-    /// Writes a token's price; says whether it was not older than what was there.
+    /// Writes a token's price; whether it was stored, since the one there was not newer.
     ///
     /// # Errors
-    /// What the client library says.
+    /// The client library's errors.
     ///
     /// # Panics
     /// If it is too long to be one.
@@ -69,7 +69,7 @@ impl Redis {
 }
 
 impl Cluster {
-    /// Writes a token's price to the master that has it, and says which that is.
+    /// Writes a token's price to the master that has its slot, and returns which one that is.
     ///
     /// # Panics
     /// If none takes it.

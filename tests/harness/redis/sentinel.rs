@@ -1,4 +1,4 @@
-//! A master, its replica, and a Sentinel that makes the one the other.
+//! A master, its replica, and a Sentinel that promotes the replica.
 
 use std::collections::HashMap;
 

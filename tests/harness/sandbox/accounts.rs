@@ -1,12 +1,12 @@
 //! What the accounts hold. In a cluster at rest every account holds the same at every slot; in a
-//! moving one it follows from the account's key, the slot and the line of blocks, so that whoever
-//! knows the slot of an answer knows what the answer must say. Lamports that clients were given
-//! come on top and live in `ledger`.
+//! moving one it follows from the account's key, the slot and the line of blocks, so that the slot
+//! of an answer determines the answer. Lamports that clients were given come on top and live in
+//! `ledger`.
 
 use super::chain::{GAMMA, Moment, mix};
 use super::ledger::Ledger;
 
-/// The account nobody has.
+/// An account that does not exist.
 pub const NOBODY: &str = "1nc1nerator11111111111111111111111111111111";
 
 /// Lamports an account holds that nobody ever touched.

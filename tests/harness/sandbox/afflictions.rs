@@ -11,9 +11,9 @@ use super::fault::{Fault, HANDSHAKE, Kind, ResetWhen};
 #[derive(Debug, Default)]
 pub struct Afflictions {
     active: Mutex<Vec<Active>>,
-    /// Told when all faults are taken away.
+    /// Notified when all faults are removed.
     cleared: watch::Sender<()>,
-    /// How many faults were ever set; told when one is set or all are taken away.
+    /// How many faults were ever set; notified when one is set or all are removed.
     set: watch::Sender<u64>,
 }
 

@@ -1,6 +1,6 @@
 //! The cluster's clock: which slot the cluster is at, and how far finality has come. It runs by
-//! itself, and a test may change its pace, stop it, move it by hand or hold finality back. What a
-//! validator sees of it is `sight`'s; `chain` derives blocks from slot numbers.
+//! itself, and a test may change its pace, stop it, move it by hand or hold finality back. A
+//! validator's view of it is in `sight`; `chain` derives blocks from slot numbers.
 
 use std::time::Duration;
 
@@ -15,7 +15,7 @@ pub const FINALIZED_DISTANCE: u64 = 31;
 #[derive(Debug)]
 pub struct Clock {
     pace: Mutex<Pace>,
-    /// Told when the clock is steered.
+    /// Notified when a test changes the clock.
     steered: watch::Sender<()>,
 }
 
@@ -120,7 +120,7 @@ impl Clock {
         self.steered.send_replace(());
     }
 
-    /// Lets the cluster stand at its slot, and gives that.
+    /// Stops the cluster at its slot, and returns the slot.
     pub fn stop(&self) -> u64 {
         let mut pace = self.pace.lock();
         pace.rebase();

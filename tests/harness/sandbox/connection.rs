@@ -1,5 +1,5 @@
-//! One connection to a validator: requests in, answers out, with whatever its faults do to them on
-//! the wire. Each connection is a task of its own; cutting the task cuts the connection.
+//! One connection to a validator: requests in, answers out, as its faults change them on the wire.
+//! Each connection is a task of its own; cutting the task cuts the connection.
 
 use std::io;
 use std::sync::Arc;
@@ -36,7 +36,7 @@ pub(super) struct Connection {
     validator: Arc<Validator>,
     /// The right answer to the request before, kept only while answers are mixed up.
     last: Option<Body>,
-    /// What is sent once more, and when.
+    /// What is sent again, and when.
     late: Option<(Instant, Bytes)>,
     /// Whether it came to the port that speaks nothing but WebSocket.
     only_websocket: bool,

@@ -74,7 +74,7 @@ async fn cluster(State(sandbox): State<Arc<Sandbox>>) -> Json<Value> {
     }))
 }
 
-/// What the clock is told.
+/// A command to the clock.
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Steering {

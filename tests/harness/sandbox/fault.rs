@@ -1,5 +1,5 @@
 //! The faults a validator can be given: what kinds there are, which requests they hit and for how
-//! long. How a fault shows on the wire is `treatment`'s and `connection`'s.
+//! long. How a fault shows on the wire is in `treatment` and `connection`.
 
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
@@ -31,7 +31,7 @@ pub struct Fault {
 pub enum Kind {
     /// Trails the cluster by `slots`.
     Lag { slots: u64 },
-    /// The slot stands still where it was when the fault was set.
+    /// The slot stays where it was when the fault was set.
     Stop,
     /// What it has processed since the fault was set is another fork of the chain, `ahead` slots
     /// before the cluster; what is confirmed stays the cluster's. Without the fault it is back on
@@ -78,9 +78,9 @@ pub enum Kind {
     },
     /// Promises a whole body and closes after half of it.
     Truncate,
-    /// Closes the connection (FIN) in place of an answer, without doing what was asked.
+    /// Closes the connection (FIN) instead of answering, without executing the call.
     Close,
-    /// Does what was asked and closes the connection without a word of it.
+    /// Executes the call and closes the connection without an answer.
     Swallow,
     /// Sends a part of the answer and then nothing more.
     Stall {
@@ -138,14 +138,14 @@ pub enum Kind {
         after: Option<u64>,
     },
     /// WebSockets stay open, and nothing is read from them or written to them. Whatever came about
-    /// meanwhile is told when the fault is taken away.
+    /// meanwhile is delivered when the fault is removed.
     WsFreeze,
     /// WebSockets answer, pings too, but after so many notifications no more are sent. They are lost.
     WsSilence {
         #[serde(default)]
         after: u64,
     },
-    /// What WebSockets are told trails by so many slots what the node answers.
+    /// Notifications trail the node's answers by so many slots.
     WsLag { slots: u64 },
     /// Every notification comes twice.
     WsDuplicate,
@@ -153,7 +153,7 @@ pub enum Kind {
     WsReorder,
     /// Notifications are made at least this many bytes long.
     WsOversized { bytes: u64 },
-    /// In place of a notification comes what is none.
+    /// Instead of a notification comes something else.
     WsGarbage {
         #[serde(default)]
         what: Garbage,
@@ -184,7 +184,7 @@ pub enum Garbage {
     Text,
     /// JSON that is no JSON-RPC.
     Json,
-    /// A notification for a subscription that nobody made.
+    /// A notification for a subscription that does not exist.
     Stranger,
     /// A binary message.
     Binary,

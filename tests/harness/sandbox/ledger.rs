@@ -41,7 +41,7 @@ struct State {
     order: VecDeque<String>,
     /// The signatures of each slot, in the order of their landing.
     by_slot: BTreeMap<u64, Vec<String>>,
-    /// The newest slot that somebody was told everything about.
+    /// The newest slot whose whole content has been answered.
     sealed: u64,
     /// What each account was given, and from which slot on it is there.
     gifts: HashMap<String, Vec<(u64, u64)>>,
@@ -81,7 +81,7 @@ impl Ledger {
         );
     }
 
-    /// Lets nothing more land up to a slot: somebody is about to be told all there is in it.
+    /// Closes all slots up to this one: its whole content is about to be answered.
     pub fn seal(&self, slot: u64) {
         let mut state = self.state.lock();
         state.sealed = state.sealed.max(slot);

@@ -1,6 +1,6 @@
-//! What the cluster must have said: the answer of a validator without faults at any slot, past ones
-//! too. Every answer of a moving cluster follows from the slot at the commitment of the call, so a
-//! test that is told a slot can tell whether the answer was true.
+//! The expected answers: those of a validator without faults at any slot, past ones too. Every
+//! answer of a moving cluster follows from the slot at the commitment of the call, so a test that
+//! knows the slot can tell whether the answer is right.
 
 use serde_json::Value;
 

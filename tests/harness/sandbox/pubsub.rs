@@ -1,6 +1,6 @@
-//! PubSub over WebSocket, as a node speaks it: subscriptions over the moving chain, and faults of
-//! the sockets. `subscription` reads what a client wants, `feed` says what has happened, `told` makes
-//! the notifications, `socket` carries them; the ids and the counts of a node are here.
+//! PubSub over WebSocket, as a node serves it: subscriptions over the moving chain, and faults of
+//! the sockets. `subscription` parses what a client wants, `feed` lists what has happened, `told`
+//! builds the notifications, `socket` sends them; the ids and the counts of a node are here.
 
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
@@ -20,7 +20,7 @@ pub use told::mentioned_in;
 pub struct Offer {
     /// Whether it speaks WebSocket at all.
     pub websocket: bool,
-    /// `blockSubscribe`, which nodes offer only when told to.
+    /// `blockSubscribe`, which nodes offer only if configured to.
     pub blocks: bool,
     /// `voteSubscribe`, likewise.
     pub votes: bool,
@@ -102,7 +102,7 @@ impl Desk {
         self.state.lock().tally.clone()
     }
 
-    /// Starts counting from zero. What is open stays counted.
+    /// Resets the counters, except those of open sockets.
     pub fn reset(&self) {
         let tally = &mut self.state.lock().tally;
         *tally = Tally {

@@ -1,5 +1,5 @@
-//! What one validator sees of the cluster: its newest slot at each commitment, and the line of
-//! blocks it stands on. Which slot the cluster is at is `clock`'s.
+//! What one validator sees of the cluster: its newest slot at each commitment, and its fork. The
+//! cluster's own slot is in `clock`.
 
 use super::chain::{Line, Moment};
 use super::clock::FINALIZED_DISTANCE;

@@ -1,4 +1,4 @@
-//! What the faults make of one request: when it is answered, with what, and how the bytes go out.
+//! What the faults do to one request: when it is answered, with what, and how the bytes go out.
 //! Pure; `connection` carries it out.
 
 use std::io::Write as _;
@@ -54,7 +54,7 @@ pub enum Cut {
     Stall(StallAfter),
 }
 
-/// How the end of the body is told.
+/// How the end of the body is marked.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub enum Framing {
     #[default]

@@ -70,7 +70,7 @@ pub struct Validator {
     accepting: Mutex<Option<JoinHandle<()>>>,
 }
 
-/// What the control port tells about a validator.
+/// What the control port shows of a validator.
 #[derive(Debug, Serialize)]
 pub struct Report {
     pub index: usize,

@@ -1,5 +1,5 @@
 //! HTTP/2 over TLS in front of a validator, as most providers have it: it counts connections and
-//! streams, is as far away as it is told, and fails in the ways that only HTTP/2 has.
+//! streams, adds the latency it is configured with, and fails in the ways that only HTTP/2 has.
 
 #![expect(clippy::expect_used, reason = "a harness fails the test it is used in")]
 
@@ -233,7 +233,7 @@ async fn answer(
         .expect("a response"))
 }
 
-/// What the validator says, or a 502.
+/// The validator's answer, or a 502.
 async fn forward(request: Request<Incoming>, shared: &Shared, probe: bool) -> (u16, Bytes) {
     let Ok(body) = request.into_body().collect().await else {
         return (400, Bytes::new());

@@ -61,7 +61,7 @@ fn compare(compared: &Value, data: &[u8]) -> bool {
         .is_some_and(|rest| rest.starts_with(&bytes))
 }
 
-/// The bytes to compare with: base58 unless told otherwise, or an array of numbers.
+/// The bytes to compare with: base58 unless the filter says otherwise, or an array of numbers.
 fn bytes(compared: &Value) -> Option<Vec<u8>> {
     match compared.get("bytes")? {
         Value::String(text) if compared.get("encoding") == Some(&Value::from("base64")) => {

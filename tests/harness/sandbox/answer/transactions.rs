@@ -33,7 +33,7 @@ const LONGEST_BASE58: usize = 1_683;
 const LONGEST_BASE64: usize = 1_644;
 const LONGEST_SIGNATURE: usize = 88;
 
-/// Decodes the transaction of the first parameter: base58 unless told otherwise.
+/// Decodes the transaction of the first parameter: base58 unless the call says otherwise.
 fn decode(params: &Params) -> Result<(Transaction, Vec<u8>), Failure> {
     let text = params.text(0)?;
     let base64 = params.encoding() == Some("base64");

@@ -4,7 +4,7 @@
 use crate::sandbox::chain::{Line, Moment};
 use crate::sandbox::sight::{Level, Sight};
 
-/// Most slots that are told one by one. Whoever has missed more is told the last of them.
+/// Most slots that are delivered one by one. A socket that missed more gets the last of them.
 const MOST: u64 = 5_000;
 
 /// A block that reached a level.
@@ -18,7 +18,7 @@ pub(super) struct Event {
     pub root: u64,
 }
 
-/// How far a socket was told.
+/// Up to which slot a socket has been served.
 #[derive(Debug)]
 pub(super) struct Cursor {
     told: Sight,
@@ -29,7 +29,7 @@ impl Cursor {
         Self { told: sight }
     }
 
-    /// How far it was told at a level.
+    /// Up to which slot it has been served at a commitment.
     pub(super) fn at(&self, level: Level) -> u64 {
         self.told.at(level)
     }
@@ -82,7 +82,7 @@ impl Cursor {
         });
     }
 
-    /// On another line, what it processed is told again from where the two part.
+    /// On another fork, what it processed is delivered again from where the two forks part.
     fn change_line(&mut self, line: Line) {
         if line == self.told.line {
             return;

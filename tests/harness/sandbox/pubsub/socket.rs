@@ -28,7 +28,7 @@ use crate::sandbox::validator::Validator;
 
 /// Longest message a node takes.
 const LONGEST: usize = 4_096;
-/// How long a peer may take to close after it was told to.
+/// How long a peer may take to answer a close frame.
 const GOODBYE: Duration = Duration::from_secs(5);
 
 /// A subscription of this socket.
@@ -38,11 +38,11 @@ struct Entry {
     /// The method that made it.
     method: String,
     what: Subscription,
-    /// Whether it is still to be told that its transaction was received.
+    /// Whether the notification that its transaction was received is still due.
     awaits_receipt: bool,
 }
 
-/// A WebSocket and what its client wants to be told.
+/// A WebSocket and its client's subscriptions.
 #[derive(Debug)]
 pub(in crate::sandbox) struct Socket {
     stream: WebSocketStream<TcpStream>,
@@ -62,7 +62,7 @@ pub(in crate::sandbox) struct Socket {
     _open: OpenSocket,
 }
 
-/// Why a socket ends. Nobody is told: the client sees it.
+/// Why a socket ends. It is not reported: the client sees it.
 #[derive(Debug)]
 enum End {
     Peer,
@@ -277,7 +277,7 @@ impl Socket {
         Ok(())
     }
 
-    /// Tells every subscription what came about.
+    /// Notifies every subscription of what happened.
     async fn tell(&mut self, spells: &[Spell]) -> Result<(), End> {
         let lag = spells.iter().map(|spell| match spell.fault.kind {
             Kind::WsLag { slots } => slots,
@@ -456,7 +456,7 @@ impl Drop for Socket {
     }
 }
 
-/// `accountSubscribe` is told by `accountNotification`.
+/// `accountSubscribe` is notified by `accountNotification`.
 fn notification_of(subscribed: &str) -> String {
     subscribed.replace("Subscribe", "Notification")
 }
@@ -469,7 +469,7 @@ fn notification(entry: &Entry, result: &Value) -> String {
     )
 }
 
-/// A notification with one more member that nobody asked for.
+/// A notification with one unknown member more.
 fn padded(text: String, bytes: u64) -> String {
     let missing = usize::try_from(bytes)
         .unwrap_or(0)

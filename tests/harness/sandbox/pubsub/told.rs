@@ -1,4 +1,4 @@
-//! What an event means for a subscription: the notifications, word for word.
+//! The notifications that an event causes for a subscription, word for word.
 
 use serde_json::{Value, json};
 
@@ -74,12 +74,12 @@ pub(super) fn results(cluster: &Cluster, of: &Subscription, event: &Event) -> Ve
     }
 }
 
-/// What a subscription to a transaction is told of it.
+/// What a subscription to a signature is notified of.
 pub(super) fn signature_result(slot: u64, err: Option<&Value>) -> Value {
     in_context(slot, &json!({ "err": err }))
 }
 
-/// What it is told when a node has heard of the transaction.
+/// The notification that a node has received the transaction.
 pub(super) fn signature_received(slot: u64) -> Value {
     in_context(slot, &json!("receivedSignature"))
 }
@@ -117,7 +117,7 @@ fn touched(cluster: &Cluster, key: &str, event: &Event) -> bool {
         .any(|slot| cluster.ledger.touched(key, slot))
 }
 
-/// What a node says of an account that is no more.
+/// What a node answers for an account that no longer exists.
 fn closed(config: &Value) -> Value {
     let encoding = config.get("encoding").and_then(Value::as_str);
     let data = match encoding {

@@ -1,5 +1,5 @@
-//! Whatever is asked for, wherever the cluster stands: the sandbox answers, and in JSON. What it
-//! computes with is the caller's, the control port's and a hash's, so every sum may be too large.
+//! Whatever the call and the cluster's slot, the sandbox answers, and in JSON. Its numbers come
+//! from callers, the control port and a hash, so every sum may overflow.
 
 use fastrand::Rng;
 use serde_json::{Value, json};
