@@ -150,8 +150,16 @@ mod tests {
         let found = |digits: &str| find(&keys, digits);
         assert_eq!(found("01abABab"), Ok(keys[0].hash));
         assert_eq!(found(&keys[2].hash.to_string()), Ok(keys[2].hash));
-        assert!(found("02ababab").unwrap_err().contains("more than one hash"));
-        assert!(found("03ababab").unwrap_err().contains("no key in the keys file"));
+        assert!(
+            found("02ababab")
+                .unwrap_err()
+                .contains("more than one hash")
+        );
+        assert!(
+            found("03ababab")
+                .unwrap_err()
+                .contains("no key in the keys file")
+        );
         assert!(found("01abab").unwrap_err().contains("8 digits"));
     }
 }
