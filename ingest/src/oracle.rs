@@ -314,7 +314,7 @@ impl Oracle {
         moved.map(|(mint, _)| *mint).collect()
     }
 
-    /// Forgets pools that nobody trades in any more, and tokens without any.
+    /// Forgets pools without recent trades, and tokens without pools.
     fn forget(&mut self, active: f64) {
         if active < self.forgotten + FORGET / 10.0 {
             return;

@@ -26,7 +26,7 @@ impl fmt::Display for UnixMillis {
     }
 }
 
-/// Where a record stands. No two records of a cluster have the same place.
+/// The position of a record. No two records of a cluster have the same place.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Place {
     pub topic: Arc<str>,

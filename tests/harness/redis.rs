@@ -145,7 +145,7 @@ impl Redis {
         self.signal("STOP");
     }
 
-    /// It goes on.
+    /// Resumes it.
     pub fn resume(&self) {
         self.signal("CONT");
     }
@@ -283,7 +283,7 @@ impl Address {
         format!("{scheme}://{login}localhost:{}", self.port)
     }
 
-    /// Whether anybody is there. Its certificate may be one that nobody should trust.
+    /// Whether a server answers. Its certificate is not verified.
     async fn answers(&self) -> bool {
         if self.certificate.is_some() {
             return TcpStream::connect(("127.0.0.1", self.port)).await.is_ok();

@@ -92,7 +92,7 @@ impl fmt::Debug for CacheKey {
     }
 }
 
-/// Tables use the key itself as the hash: it is one already, and nobody can steer it.
+/// Tables use the key itself as the hash: it is one already, and callers cannot steer it.
 pub(super) type ByKey = BuildHasherDefault<KeyHasher>;
 
 #[derive(Clone, Copy, Debug, Default)]

@@ -62,7 +62,7 @@ pub(super) struct SeekResult {
     /// What follows them.
     pub(super) write: AppendedBytes,
     /// Where the rest begins that passes unread, after the id or at the end of an object without
-    /// one; `None` while the search goes on.
+    /// one; `None` while still searching.
     pub(super) rest: Option<usize>,
 }
 

@@ -34,7 +34,7 @@ pub struct Splicer {
 enum SpliceMode {
     /// Too few bytes yet to tell the shape.
     Start(Vec<u8>),
-    /// The usual shape: the id stands in the last bytes, which are held back.
+    /// The usual shape: the id is in the last bytes, which are held back.
     Window(Vec<u8>),
     /// Another shape: looking for the id.
     Seek(IdSeeker),

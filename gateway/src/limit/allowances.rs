@@ -56,7 +56,7 @@ impl Default for Allowances {
 }
 
 impl Allowances {
-    /// The allowance of a consumer. It starts anew if its plan has changed.
+    /// The allowance of a consumer. It is reset if its plan has changed.
     pub fn of_consumer(&self, consumer: &Arc<str>, plan: &Arc<config::Plan>) -> Arc<Allowance> {
         let mut consumers = self.consumers.lock();
         match consumers.get(consumer) {

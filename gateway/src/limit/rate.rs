@@ -31,7 +31,7 @@ pub struct Remaining {
 /// Why something is not allowed now.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Exceeded {
-    /// Allowed after this long, if nobody else takes what there is by then.
+    /// Allowed after this long, unless another call takes it first.
     For(Duration),
     /// More than the burst.
     Always,

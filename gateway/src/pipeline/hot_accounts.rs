@@ -50,7 +50,7 @@ impl HotRead {
 }
 
 impl HotReads {
-    /// Takes all of them, and starts counting anew.
+    /// Takes all of them, and resets the counts.
     pub fn take(&self) -> Vec<HotRead> {
         let reads = std::mem::take(&mut *self.0.lock());
         reads.into_values().collect()

@@ -14,7 +14,7 @@ pub enum Retry {
     Elsewhere,
     /// On one other upstream, then it is the answer.
     ElsewhereOnce,
-    /// The same, but only if the retry budget pays for it: most probably the answer stands.
+    /// The same, but only if the retry budget pays for it: most probably the answer is final.
     SecondOpinion,
     /// On another or the same upstream, about a slot later.
     ElsewhereLater,

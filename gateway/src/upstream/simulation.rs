@@ -1,6 +1,6 @@
 //! A small cluster in virtual time: nodes with different lags and probe schedules, slots that are
 //! skipped, metered upstreams that are seen every half minute. What must hold whatever happens in
-//! it: verdicts do not flap, nobody who is far behind serves while a fresh one is there, and the
+//! it: verdicts do not flap, no upstream far behind serves while a fresh one is available, and the
 //! levels stay in order.
 
 use std::sync::Arc;
@@ -24,7 +24,7 @@ const METERED_PROBE: u64 = 30_000;
 struct Node {
     metered: bool,
     lag: u64,
-    /// Its slot stands still between these moments.
+    /// Its slot does not advance between these moments.
     stands: Option<(u64, u64)>,
     /// It answers nothing from this moment on.
     dies: Option<u64>,

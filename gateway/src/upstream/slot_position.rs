@@ -16,7 +16,7 @@ mod tests;
 
 /// No upstream is assumed to have advanced for longer than this without being observed.
 pub(super) const FURTHEST: Duration = Duration::from_mins(1);
-/// An upstream stands still if it has not advanced for this long,
+/// An upstream is stalled if it has not advanced for this long,
 pub(super) const STILL: Duration = Duration::from_secs(4);
 /// and this many slots should have passed;
 pub(super) const STILL_SLOTS: u64 = 10;
@@ -24,7 +24,7 @@ pub(super) const STILL_SLOTS: u64 = 10;
 const STILL_ANYWAY: Duration = Duration::from_secs(30);
 /// Minimum time over which a pace is measured.
 const MEASURED: Duration = Duration::from_secs(5);
-/// After this time it is measured anew: skipped slots are noise over a short time.
+/// After this time it is measured again: skipped slots are noise over a short time.
 const WINDOW: Duration = Duration::from_secs(30);
 
 /// A speed, in slots per 1000 seconds.

@@ -203,7 +203,7 @@ impl PipelineContext {
     }
 }
 
-/// A task that panics must not leave its partition unowned: it is assigned anew.
+/// A task that panics must not leave its partition unowned: it is assigned again.
 struct Guard(Control, Claim);
 
 impl Drop for Guard {

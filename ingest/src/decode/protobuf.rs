@@ -34,7 +34,7 @@ pub(super) fn decode(kind: Kind, payload: &Bytes, limits: &Limits) -> Result<Mes
 }
 
 /// The format of slot topics is not published: the header stands alone, or at the head of a block
-/// message. The first field tells them apart, a number or a message.
+/// message. The type of the first field distinguishes them: a number or a message.
 fn slot(payload: Bytes) -> Result<wire::BlockHeader, DecodeError> {
     match wire::BlockMessage::decode(payload.clone()) {
         Ok(block) => block.header.ok_or(DecodeError::NoSlot),

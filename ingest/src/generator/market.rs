@@ -127,7 +127,7 @@ impl SamplePool {
     }
 }
 
-/// An address nobody has.
+/// An address that does not exist.
 pub(super) fn address(random: &mut fastrand::Rng) -> Pubkey {
     let mut bytes = [0; 32];
     random.fill(&mut bytes);

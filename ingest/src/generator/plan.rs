@@ -28,13 +28,13 @@ pub struct Plan {
     pub failed: f32,
     /// Transactions that went through Jupiter.
     pub jupiter: f32,
-    /// Transactions whose amounts are also told in dollars.
+    /// Transactions whose amounts are also given in dollars.
     pub dollars: f32,
     /// Messages that come a second time.
     pub duplicates: f32,
     /// Messages that are none, and transactions that make no sense.
     pub poison: f32,
-    /// Bytes of each transaction that nobody reads. Real ones have about 10 000.
+    /// Bytes of each transaction that no one reads. Real ones have about 10 000.
     pub ballast: usize,
 }
 

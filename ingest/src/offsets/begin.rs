@@ -22,7 +22,7 @@ pub struct StartPosition {
     pub gap: Option<Range<i64>>,
 }
 
-/// Where to begin. `stored` is where reading goes on, None for a partition never read before;
+/// Where to begin. `stored` is where reading resumes, None for a partition never read before;
 /// `timed` is the first record that is not older than [`Start::Ago`] asks for, None if there is
 /// none.
 pub fn begin(

@@ -1,6 +1,6 @@
 //! How much was traded in the last minutes.
 
-/// Milliseconds that are told about.
+/// Milliseconds that are reported.
 pub(super) const WINDOW: f64 = 600_000.0;
 
 /// Counts over the window, in two halves that take turns: no trade is remembered for it.

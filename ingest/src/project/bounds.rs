@@ -56,7 +56,7 @@ pub struct Bounds {
 
 impl Bounds {
     /// Whether a message is plausible. `block` is the block's own time, if known; `recorded` is the
-    /// time of the record, set by the broker, 0 if nobody did; `now` is the clock's.
+    /// time of the record, set by the broker, 0 if unset; `now` is the clock's.
     ///
     /// # Errors
     /// Its slot or one of its times is impossible.
@@ -94,7 +94,7 @@ impl Bounds {
         Ok(())
     }
 
-    /// The latest slot of a record of this time, as far as the stream tells.
+    /// The latest slot of a record of this time, as far as the stream shows.
     fn most(&self, time: i64) -> u64 {
         let Some((slot, then)) = self.middle else {
             return u64::MAX;

@@ -99,7 +99,7 @@ impl Trade {
         }
     }
 
-    /// Where it stands in the order of the chain.
+    /// Its position in the order of the chain.
     pub const fn position(&self) -> Position {
         Position {
             slot: self.origin.slot,

@@ -48,7 +48,7 @@ impl Transfer {
         }
     }
 
-    /// Where it stands in the order of the chain.
+    /// Its position in the order of the chain.
     pub const fn position(&self) -> Position {
         Position {
             slot: self.origin.slot,

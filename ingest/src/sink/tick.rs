@@ -26,7 +26,7 @@ pub struct Tick {
 }
 
 impl Tick {
-    /// None for the sum that an aggregator tells.
+    /// None for an aggregator's total.
     pub fn of(trade: &Trade) -> Option<Self> {
         let (base, quote) = (trade.base(), trade.quote());
         Some(Self {
@@ -51,7 +51,7 @@ impl Tick {
         told.then(|| Price::ratio(self.quote, self.base)).flatten()
     }
 
-    /// What it tells about the pair.
+    /// Its price of the pair.
     pub fn latest(&self) -> Option<Latest> {
         Some(Latest {
             position: self.position,

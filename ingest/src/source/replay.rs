@@ -244,7 +244,7 @@ impl Replay {
         }
     }
 
-    /// Another process replays into the same database. Whoever came last goes on alone.
+    /// Another process replays into the same database. The later one continues alone.
     fn lose(&mut self, claim: Claim) -> Result<(), Gone> {
         let message = "another process replays into the same database";
         self.lost = Some(SourceError::new(SourceErrorKind::Group, message));

@@ -112,7 +112,7 @@ impl Clock {
         self.pace.lock().root
     }
 
-    /// Changes the time between slots; the slot under way begins anew.
+    /// Changes the time between slots; the current slot starts again.
     pub fn set_slot_time(&self, slot_time: Duration) {
         let mut pace = self.pace.lock();
         pace.rebase();

@@ -27,7 +27,7 @@ pub enum Spoilage {
     ControlBytes,
     /// Its JSON ends in the middle, though as many bytes come as are promised.
     HalfJson,
-    /// It is compressed, which nobody asked for.
+    /// It is compressed although the request did not allow it.
     Gzip,
     /// The list of its result lacks the last item.
     Short,

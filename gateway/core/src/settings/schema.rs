@@ -138,7 +138,7 @@ fn complete(schema: &mut Value, key: &Key) {
     properties.insert(name.to_owned(), Value::Object(property));
 }
 
-/// Bounds are told to the machine for numbers, to the reader otherwise.
+/// Bounds of numbers are schema keywords, other bounds are part of the description.
 fn bound(property: &mut Map<String, Value>, least: &Value, most: &Value) {
     if least.is_number() && most.is_number() {
         property.insert("minimum".to_owned(), least.clone());

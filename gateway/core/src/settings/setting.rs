@@ -11,7 +11,7 @@ use serde_json::{Value, json};
 
 use crate::telemetry::Format;
 
-/// A type that stands behind one key.
+/// The type of a key's value.
 pub trait Setting: Sized {
     /// What the value has to be, after "must be".
     const EXPECTED: &'static str;

@@ -31,7 +31,7 @@ impl fmt::Display for Violation {
 pub struct ConfigError {
     /// Never empty; in the order of the settings, not of the file.
     pub violations: Vec<Violation>,
-    /// What was read or looked for, so that it can be noticed when it is mended.
+    /// What was read or looked for, so that a correction can be noticed.
     pub files: Files,
 }
 

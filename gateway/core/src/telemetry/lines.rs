@@ -51,7 +51,7 @@ where
 #[derive(Default)]
 struct Object {
     bytes: Vec<u8>,
-    /// For values that are told as text.
+    /// For values that are logged as text.
     scratch: String,
 }
 

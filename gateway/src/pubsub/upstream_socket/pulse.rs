@@ -2,7 +2,7 @@
 //!
 //! A connection whose peer has vanished looks like one on which nothing happens. So every socket
 //! has a beacon, a subscription that notifies with every slot. If it is silent because the whole
-//! cluster stands still, the answer to a ping is enough.
+//! cluster has stopped, the answer to a ping is enough.
 
 use std::time::Duration;
 

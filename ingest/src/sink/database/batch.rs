@@ -4,7 +4,7 @@ use crate::dead_letter::DeadLetter;
 use crate::project::{SlotUpdate, Trade, TransactionRow, Transfer};
 use crate::sink::tick::Tick;
 
-/// Rows of one lane, and where the lane goes on after them.
+/// Rows of one lane, and where the lane continues after them.
 #[derive(Clone, Debug, Default)]
 pub struct RowBatch {
     /// Of the first record that is not in it; None leaves the lane where it is.

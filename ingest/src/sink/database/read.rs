@@ -35,7 +35,8 @@ pub struct HourTotals {
     /// When it begins, in milliseconds since 1970.
     pub start: i64,
     pub trades: u64,
-    /// In dollars, of the trades whose worth is told: by the stream, or by USDC and USDT in them.
+    /// In dollars, of the trades with a known value: from the stream, or from USDC and USDT in
+    /// them.
     pub volume_usd: f64,
 }
 

@@ -74,7 +74,7 @@ impl RedisConnection {
     /// sent when an error comes may or may not have been done.
     ///
     /// # Errors
-    /// Any of them failed, or Redis is away.
+    /// Any of them failed, or Redis cannot be reached.
     pub(super) async fn run<T: FromRedisValue>(
         &mut self,
         commands: &[Cmd],
@@ -101,11 +101,10 @@ impl RedisConnection {
         Ok(())
     }
 
-    /// The prices of tokens in dollars. Those that are not there, or cannot be read, are left
-    /// out.
+    /// The prices of tokens in dollars. Those that are not there, or cannot be read, are left out.
     ///
     /// # Errors
-    /// Redis is away.
+    /// Redis cannot be reached.
     pub async fn prices(
         &mut self,
         mints: &[Pubkey],

@@ -210,7 +210,7 @@ impl<R: FnMut(Step)> Probe<'_, R> {
         }
     }
 
-    /// Reports a step; what it found goes on.
+    /// Reports a step and returns its result.
     fn step<T>(
         &mut self,
         what: &'static str,

@@ -41,7 +41,7 @@ pub(super) use input::{Action, Input, Restart, Start};
 /// Why the source ends.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum Ending {
-    /// It was told to stop: what was handed out is settled first.
+    /// It was asked to stop: events handed out are settled first.
     Stopped,
     /// The pipeline is gone.
     Aborted,

@@ -1,4 +1,4 @@
-//! What the client tells about itself each second; of hundreds of numbers the few that are used.
+//! The client's statistics, once a second: the few of its hundreds of numbers that are used.
 
 use std::collections::HashMap;
 

@@ -123,7 +123,7 @@ async fn build(connection: &mut PgConnection, missing: &Missing) -> Result<(), D
     .await
 }
 
-/// One statement by itself, of names that the database's own catalogue has told.
+/// One statement by itself, of names from the database's own catalogue.
 async fn run(connection: &mut PgConnection, statement: &str) -> Result<(), DatabaseError> {
     sqlx::raw_sql(AssertSqlSafe(statement.to_owned()))
         .execute(connection)

@@ -71,7 +71,7 @@ impl LaneMirror {
         self.advance(progress).await
     }
 
-    /// Writes what the lane knows of pairs, from the hour of a time on and up to a batch.
+    /// Writes the lane's pairs, from the hour of a time on and up to a batch.
     pub(super) async fn recompute(
         &mut self,
         database: &Database,

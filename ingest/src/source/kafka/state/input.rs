@@ -101,6 +101,6 @@ pub(in crate::source::kafka) struct Restart {
     pub(in crate::source::kafka) offset: i64,
     /// Whether the client is to resume it first.
     pub(in crate::source::kafka) resume: bool,
-    /// What the pipeline is told; None if the partition goes on where it was.
+    /// The events for the pipeline; None if the partition continues where it was.
     pub(in crate::source::kafka) begin: Option<StartPosition>,
 }

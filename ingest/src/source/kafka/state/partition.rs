@@ -16,7 +16,7 @@ const BATCH_RECORDS: usize = 512;
 /// How far its reading has come.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Stage {
-    /// The pipeline was told, and has not said yet where it stopped.
+    /// The pipeline was notified, and has not reported yet where it stopped.
     Assigned,
     /// The pipeline has said where it stopped, None if it never read it.
     Starting(Option<i64>),
@@ -25,7 +25,7 @@ pub(super) enum Stage {
     Revoking,
     /// Somebody wrote over its offset; whether it is still ours is not known yet.
     Reclaiming {
-        /// Until when the group would have told us that it is not.
+        /// Until when the group would have reported that it is not.
         until: Instant,
     },
 }
@@ -34,7 +34,7 @@ pub(super) enum Stage {
 pub(super) struct PartitionState {
     claim: Claim,
     stage: Stage,
-    /// Whether the client was told to fetch nothing.
+    /// Whether the client is paused.
     paused: bool,
     /// The next record to come from the client.
     next: i64,
@@ -62,7 +62,7 @@ impl PartitionState {
         }
     }
 
-    /// Under a new claim of ours, while the client goes on as it was.
+    /// Under a new claim, while the client continues as before.
     pub(super) const fn keeping(mut self, position: i64, paused: bool) -> Self {
         self.next = position;
         self.paused = paused;

@@ -80,7 +80,7 @@ impl Partitions {
         claim
     }
 
-    /// The same for one that never left us: the client goes on as it was.
+    /// The same for one that was never revoked: the client continues as before.
     pub(super) fn announce_again(&mut self, partition: &Partition) -> Claim {
         let before = self.owned.get(partition);
         let before = before.map(|one| (one.position(), one.is_paused()));

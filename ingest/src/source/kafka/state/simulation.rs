@@ -38,7 +38,7 @@ struct Fetch {
     paused: bool,
 }
 
-/// What the pipeline knows of a claim that is not over.
+/// The pipeline's view of a claim that has not ended.
 #[derive(Debug, Default)]
 struct Live {
     /// Of the stored offset, when the claim was answered.
@@ -62,7 +62,7 @@ pub(super) struct World {
     pub(super) leaderless: BTreeSet<Partition>,
     /// Whether brokers answer.
     pub(super) brokers: bool,
-    /// Whether the client does what it is told to.
+    /// Whether the client follows its commands.
     pub(super) client: bool,
     /// Whether the group has gone on without us.
     pub(super) lost: bool,
@@ -292,7 +292,7 @@ impl World {
         }
     }
 
-    /// When a broker is away, what it has is missing, and everything after it.
+    /// While a broker is down its records are missing, and everything after them.
     const fn answers(&self) -> usize {
         if self.brokers { usize::MAX } else { 1 }
     }

@@ -52,7 +52,8 @@ impl World {
         }
     }
 
-    /// The pipeline looks whether what it reads is still its own, when nothing that comes tells.
+    /// The pipeline checks whether its partitions are still its own when no event arrives that
+    /// would tell.
     pub(in crate::source::kafka::state) fn look_after(&mut self) {
         let fenced = self.claims.iter().filter(|(claim, live)| {
             let stored = self.stored.get(&claim.partition).map(|one| one.epoch);
