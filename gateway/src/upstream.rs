@@ -19,49 +19,15 @@
 //! ```
 
 mod api;
-mod balance;
-mod breaker;
 pub mod client;
-mod clock;
-mod cluster;
-mod coding;
-mod connect_settings;
-mod connection;
-mod connector;
-mod descriptors;
-mod diagnosis;
-mod endpoint;
-mod endpoint_state;
-mod errors;
-mod fault;
 mod health;
-mod hints;
-mod history;
-mod hold_off;
+mod http1;
 mod http2;
-mod member;
-mod metrics;
-mod pause;
-mod pending_connection;
-mod pool;
-mod probe;
-mod quantile;
-mod reply;
-mod resolve;
-mod response;
-mod saturation;
-mod score;
-mod select;
-#[cfg(test)]
-mod simulation;
-mod slot_position;
-mod socket;
-mod status;
-mod stream;
+mod selection;
+mod state;
 #[cfg(test)]
 pub(crate) mod testing;
-mod timer;
-mod tracker;
+mod transport;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -73,30 +39,32 @@ use tokio::task::AbortHandle;
 use tokio::time::Instant;
 
 use crate::config;
-use crate::upstream::balance::Balancer;
-use crate::upstream::member::Member;
-use crate::upstream::probe::Probe;
+use crate::upstream::health::probe::Probe;
+use crate::upstream::state::member::Member;
+use crate::upstream::transport::balance::Balancer;
 
 pub use api::{
     ApiAttemptGuard, ApiChoice, ApiMetrics, ApiPool, ApiStatus, ApiUpstream, Fitness, priority,
 };
-pub use breaker::BreakerState;
+pub use client::reply::{AttemptLimits, ReplyBody, UpstreamReply};
+pub use client::stream::{CHUNK, UpstreamBodyStream};
 pub use client::{ApiBody, ApiLimits, ApiReply, ApiRequest, attempt};
-pub use connector::{Connectors, TrustError};
-pub use endpoint::{BadHeader, is_own};
-pub use endpoint_state::EndpointState;
-pub use fault::TransportFault;
-pub use history::{DeeperUpstreams, HistoryReach};
-pub use hold_off::HoldCause;
-pub use member::AttemptOutcome;
-pub use metrics::UpstreamMetrics;
-pub use pool::{Pool, PoolError, SharedParts, UnixClock};
-pub use reply::{AttemptLimits, ReplyBody, UpstreamReply};
-pub use select::{CallRequirements, Candidate, Candidates, FailureReporter, Outlook, Paused};
-pub use socket::Duplex;
-pub use status::{PoolStatus, UpstreamStatus};
-pub use stream::{CHUNK, UpstreamBodyStream};
-pub use tracker::Health;
+pub use health::tracker::Health;
+pub use selection::pool::{Pool, PoolError, SharedParts, UnixClock};
+pub use selection::select::{
+    CallRequirements, Candidate, Candidates, FailureReporter, Outlook, Paused,
+};
+pub use state::breaker::BreakerState;
+pub use state::endpoint_state::EndpointState;
+pub use state::history::{DeeperUpstreams, HistoryReach};
+pub use state::hold_off::HoldCause;
+pub use state::member::AttemptOutcome;
+pub use state::metrics::UpstreamMetrics;
+pub use state::status::{PoolStatus, UpstreamStatus};
+pub use transport::connector::{Connectors, TrustError};
+pub use transport::endpoint::{BadHeader, is_own};
+pub use transport::fault::TransportFault;
+pub use transport::socket::Duplex;
 
 /// One configured endpoint. It is replaced when its settings change; what was learned about it
 /// ([`EndpointState`]) stays as long as it is the same endpoint.

@@ -7,7 +7,7 @@
 use bytes::Bytes;
 use libfuzzer_sys::fuzz_target;
 use perijove_fuzz::{
-    jsonrpc::{Answer, Call, Entry, Payload, parse},
+    jsonrpc::{Answer, Call, RequestEntry, RequestPayload, parse},
     solana::{
         AccountReads, Canonical, Class, account_reads, canonical, classify, compose, single,
         values, wrapped_parts,
@@ -18,7 +18,7 @@ use serde_json::Value;
 fuzz_target!(|input: &[u8]| {
     taken_apart(input);
     let body = Bytes::copy_from_slice(input);
-    if let Ok(Payload::Single(Entry::Call(call))) = parse(&body, 1) {
+    if let Ok(RequestPayload::Single(RequestEntry::Call(call))) = parse(&body, 1) {
         spelled(&call);
     }
 });

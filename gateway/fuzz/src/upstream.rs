@@ -1,14 +1,19 @@
 //! The readers of answers.
 
-#[allow(dead_code)]
-mod coding;
-mod hints;
-mod response;
+mod http1 {
+    pub mod response;
+}
+mod transport {
+    #[allow(dead_code)]
+    pub mod coding;
+    pub mod hints;
+}
 
 use bytes::BytesMut;
 
 use crate::framing::{BodyChunk, Framing};
-use response::Parsed;
+use http1::response::{self, Parsed};
+use transport::coding;
 
 /// What is made of a whole head: its length, and of a final one how the body ends.
 #[derive(Debug, PartialEq, Eq)]

@@ -23,12 +23,12 @@ use tokio::time::Instant;
 use crate::config;
 use crate::jupiter::{Api, ApiFault, ApiRoute, PathMap, Product};
 use crate::solana::Priority;
-use crate::upstream::breaker::Admission;
 use crate::upstream::client::{ApiLimits, ApiLine, ApiReply, ApiRequest};
-use crate::upstream::connect_settings::ConnectSettings;
-use crate::upstream::endpoint::{Endpoint, authority, mark};
-use crate::upstream::fault::TransportFault;
-use crate::upstream::pool::{PoolError, SharedParts, UnixClock};
+use crate::upstream::selection::pool::{PoolError, SharedParts, UnixClock};
+use crate::upstream::state::breaker::Admission;
+use crate::upstream::transport::connect_settings::ConnectSettings;
+use crate::upstream::transport::endpoint::{Endpoint, authority, mark};
+use crate::upstream::transport::fault::TransportFault;
 
 pub use self::fitness::Fitness;
 pub use self::metrics::ApiMetrics;

@@ -1,5 +1,14 @@
 //! The verdicts on an upstream's health.
 
+pub(super) mod clock;
+pub(super) mod cluster;
+pub(super) mod diagnosis;
+pub(super) mod probe;
+#[cfg(test)]
+mod simulation;
+pub(super) mod slot_position;
+pub(super) mod tracker;
+
 /// The verdict on one upstream. The order is that of preference when none is healthy.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Health {

@@ -14,7 +14,7 @@ use crate::limit::PermitRequest;
 use crate::solana::Priority;
 use crate::upstream::Pool;
 use crate::upstream::client::{ApiBody, ApiLimits, ApiReply, ApiRequest};
-use crate::upstream::fault::TransportFault;
+use crate::upstream::transport::fault::TransportFault;
 
 /// A quote is smaller.
 const MOST_BYTES: usize = 256 * 1024;

@@ -20,8 +20,8 @@ use super::{ApiStatus, ApiUpstream, canary};
 use crate::config::{self, Config, Tier};
 use crate::jupiter::{Api, Product};
 use crate::upstream::Pool;
-use crate::upstream::breaker::Admission;
-use crate::upstream::pool::{PoolError, SharedParts};
+use crate::upstream::selection::pool::{PoolError, SharedParts};
+use crate::upstream::state::breaker::Admission;
 
 /// Points of a ring examined for one order.
 const MOST_POINTS: usize = 4096;

@@ -15,12 +15,12 @@ use super::metrics::{ApiMetrics, UpstreamSeries};
 use crate::config;
 use crate::jupiter::{ApiFault, Product};
 use crate::solana::FaultKind;
-use crate::upstream::breaker::{Admission, Breaker, BreakerState, Trial};
-use crate::upstream::connection::Http1Connections;
-use crate::upstream::fault::TransportFault;
-use crate::upstream::quantile::Latency;
-use crate::upstream::resolve::ResolvedAddresses;
-use crate::upstream::saturation::Saturation;
+use crate::upstream::http1::connection::Http1Connections;
+use crate::upstream::state::breaker::{Admission, Breaker, BreakerState, Trial};
+use crate::upstream::state::quantile::Latency;
+use crate::upstream::transport::fault::TransportFault;
+use crate::upstream::transport::resolve::ResolvedAddresses;
+use crate::upstream::transport::saturation::Saturation;
 
 pub(super) struct ApiState {
     url: config::UpstreamUrl,

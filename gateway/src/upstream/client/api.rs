@@ -19,15 +19,15 @@ use super::{ConnectionFault, RECENT, USUAL_HEAD};
 use crate::jsonrpc::RequestId;
 use crate::limit::PermitRequest;
 use crate::solana::{FaultKind, ReplyHints};
-use crate::upstream::coding::DecodedBody;
-use crate::upstream::connect_settings::{ConnectSettings, NewConnection};
-use crate::upstream::connection::{ConnectionPermit, Http1Connection, Http1Connections};
-use crate::upstream::fault::TransportFault;
-use crate::upstream::reply::AttemptLimits;
-use crate::upstream::response::{Parsed, ResponseHead, parse_head};
-use crate::upstream::saturation::Saturation;
-use crate::upstream::stream::{Http1Rest, StreamSource, UpstreamBodyStream};
-use crate::upstream::timer::within;
+use crate::upstream::client::reply::AttemptLimits;
+use crate::upstream::client::stream::{Http1Rest, StreamSource, UpstreamBodyStream};
+use crate::upstream::http1::connection::{ConnectionPermit, Http1Connection, Http1Connections};
+use crate::upstream::http1::response::{Parsed, ResponseHead, parse_head};
+use crate::upstream::transport::coding::DecodedBody;
+use crate::upstream::transport::connect_settings::{ConnectSettings, NewConnection};
+use crate::upstream::transport::fault::TransportFault;
+use crate::upstream::transport::saturation::Saturation;
+use crate::upstream::transport::timer::within;
 
 /// Most fields of an answer's head.
 const MOST_FIELDS: usize = 100;

@@ -14,16 +14,16 @@ use super::steps::{Http1Exchange, LEAST_HEAD};
 use super::{ConnectionRoute, RECENT, UpstreamLine, ids, is_in_step};
 use crate::jsonrpc::{Answer, RequestId};
 use crate::solana::FaultKind;
-use crate::upstream::fault::TransportFault;
+use crate::upstream::client::reply::{ReplyBody, UpstreamReply};
+use crate::upstream::client::stream::{StreamSource, UpstreamBodyStream};
+use crate::upstream::http1::response::ResponseHead;
 use crate::upstream::http2::{
     Http2Pool, Incoming, JoinedPieces, LostCall, Repeat, StreamLease, WaitDeadline, exchange,
 };
-use crate::upstream::pending_connection::PendingConnection;
-use crate::upstream::reply::{ReplyBody, UpstreamReply};
-use crate::upstream::response::ResponseHead;
-use crate::upstream::saturation::Saturation;
-use crate::upstream::stream::{StreamSource, UpstreamBodyStream};
-use crate::upstream::timer::within;
+use crate::upstream::transport::fault::TransportFault;
+use crate::upstream::transport::pending_connection::PendingConnection;
+use crate::upstream::transport::saturation::Saturation;
+use crate::upstream::transport::timer::within;
 
 #[cfg(test)]
 mod tests;

@@ -12,12 +12,12 @@ use super::ConnectionFault;
 use super::progress::AttemptProgress;
 use crate::framing::BodyChunk;
 use crate::solana::FaultKind;
-use crate::upstream::coding::DecodedBody;
-use crate::upstream::connection::Http1Connection;
-use crate::upstream::fault::TransportFault;
-use crate::upstream::reply::AttemptLimits;
-use crate::upstream::response::{BadResponse, Parsed, ResponseHead, parse_head};
-use crate::upstream::timer::within;
+use crate::upstream::client::reply::AttemptLimits;
+use crate::upstream::http1::connection::Http1Connection;
+use crate::upstream::http1::response::{BadResponse, Parsed, ResponseHead, parse_head};
+use crate::upstream::transport::coding::DecodedBody;
+use crate::upstream::transport::fault::TransportFault;
+use crate::upstream::transport::timer::within;
 
 /// Space for a response of unknown size, and the most that is guessed from the last one.
 const LEAST_ROOM: usize = 2 * 1024;

@@ -12,7 +12,7 @@ use super::steps::MOST_ROOM;
 use super::*;
 use crate::config::Selection;
 use crate::solana::{Priority, classify};
-use crate::upstream::stream::CHUNK;
+use crate::upstream::client::stream::CHUNK;
 use crate::upstream::testing::{pool, settings};
 use crate::upstream::{CallRequirements, Pool};
 

@@ -9,9 +9,9 @@ use tokio::time::{Instant, Sleep};
 
 use super::pool::StreamLease;
 use crate::solana::FaultKind;
-use crate::upstream::fault::TransportFault;
-use crate::upstream::response::{ResponseHead, head_of};
-use crate::upstream::timer::within;
+use crate::upstream::http1::response::{ResponseHead, head_of};
+use crate::upstream::transport::fault::TransportFault;
+use crate::upstream::transport::timer::within;
 
 /// A call without a head of an answer.
 #[derive(Debug)]

@@ -7,8 +7,8 @@ use h2::{Reason, RecvStream};
 use super::pool::StreamLease;
 use crate::framing::Framing;
 use crate::solana::FaultKind;
-use crate::upstream::coding::{Coding, Decoder};
-use crate::upstream::fault::TransportFault;
+use crate::upstream::transport::coding::{Coding, Decoder};
+use crate::upstream::transport::fault::TransportFault;
 
 /// A body being read. Dropped before its end, the stream is reset.
 #[derive(Debug)]

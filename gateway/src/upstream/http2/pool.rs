@@ -22,9 +22,9 @@ use tokio::time::{Instant, Sleep};
 use super::session::Http2Connection;
 use crate::limit::{Gate, GatePermit, PermitRequest};
 use crate::solana::{FaultKind, Priority};
-use crate::upstream::resolve::ResolvedAddresses;
-use crate::upstream::saturation::Saturation;
-use crate::upstream::timer::within;
+use crate::upstream::transport::resolve::ResolvedAddresses;
+use crate::upstream::transport::saturation::Saturation;
+use crate::upstream::transport::timer::within;
 
 #[cfg(test)]
 mod tests;

@@ -23,7 +23,7 @@ use pingora::protocols::Stream;
 use tokio::time::{Instant, MissedTickBehavior, interval};
 
 use super::watched::CountedSocket;
-use crate::upstream::resolve::ResolvedAddresses;
+use crate::upstream::transport::resolve::ResolvedAddresses;
 
 /// What an upstream may send ahead on one stream: 5 MB/s at 100 ms.
 const STREAM_WINDOW: u32 = 512 * 1024;

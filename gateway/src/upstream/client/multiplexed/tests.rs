@@ -15,7 +15,7 @@ use crate::config::HttpVersion;
 use crate::limit::PermitRequest;
 use crate::solana::{Priority, classify};
 use crate::upstream::client::attempt;
-use crate::upstream::reply::AttemptLimits;
+use crate::upstream::client::reply::AttemptLimits;
 use crate::upstream::testing::{pool, settings};
 use crate::upstream::{CallRequirements, Candidate, Pool};
 

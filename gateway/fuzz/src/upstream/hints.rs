@@ -1,1 +1,0 @@
-../../../src/upstream/hints.rs

@@ -1,0 +1,1 @@
+../../../../src/upstream/http1/response.rs

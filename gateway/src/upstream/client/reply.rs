@@ -1,0 +1,60 @@
+//! The limits and the result of an attempt, whatever the HTTP version.
+
+use std::time::Duration;
+
+use bytes::Bytes;
+use tokio::time::Instant;
+
+use crate::jsonrpc::{Answer, MalformedAnswer};
+use crate::limit::PermitRequest;
+use crate::solana::ReplyHints;
+use crate::upstream::client::stream::UpstreamBodyStream;
+
+/// The limits of one attempt. The upstream's own connect, write and total limits apply as well.
+#[derive(Clone, Copy, Debug)]
+pub struct AttemptLimits {
+    /// When the caller stops waiting.
+    pub deadline: Instant,
+    /// How long the attempt may wait for a connection that another call uses. Opening one has the
+    /// upstream's own limit.
+    pub queue: Instant,
+    /// From the request sent to the first byte of the answer; also the longest silence within an
+    /// answer that is streamed.
+    pub first_byte: Duration,
+    /// How often an answer that has begun is checked: if too little arrived, or it would not be
+    /// complete in time, the attempt ends.
+    pub progress: Duration,
+    /// Larger answers are streamed.
+    pub answer_buffer: usize,
+    /// Whether the node is told not to look into long-term storage.
+    pub ledger_only: bool,
+    /// Whether the call may be executed twice: reads, and writes that carry a signature.
+    pub replayable: bool,
+    /// Class and consumer, which decide who gets a free connection first.
+    pub ask: PermitRequest,
+}
+
+/// The result of an attempt.
+#[derive(Debug)]
+pub struct UpstreamReply {
+    pub status: u16,
+    pub hints: ReplyHints,
+    pub body: ReplyBody,
+    /// From the start of the attempt to the end of the answer, or to its beginning if streamed.
+    pub latency: Duration,
+    /// Whether the upstream may have seen the call twice, because a connection broke during it.
+    pub resent: bool,
+}
+
+#[derive(Debug)]
+pub enum ReplyBody {
+    /// The whole answer, if it answers this request.
+    Complete(Result<Answer, MalformedAnswer>),
+    /// The beginning of a large one.
+    Streaming {
+        head: Bytes,
+        /// The length of the whole, if the upstream said.
+        length: Option<u64>,
+        rest: UpstreamBodyStream,
+    },
+}

@@ -1,0 +1,363 @@
+//! The combined view of all upstreams: the cluster's genesis hash and its newest slots, the *tip*.
+//!
+//! An upstream that was last observed a while ago has advanced since
+//! ([`crate::upstream::health::slot_position`]): the tip advances between two observations of the upstream
+//! that makes it, and is not left to one that is behind but is observed more often.
+//!
+//! The tip must not be made by a single wrong upstream. Upstreams of another cluster, with
+//! impossible numbers or with a slot that does not move are ignored. A sudden jump of one upstream
+//! counts only when it is confirmed (see [`crate::upstream::health::tracker`]), and a leader far ahead of
+//! two others that agree is ignored. With two upstreams, a leader that moves and passes all checks
+//! counts: nothing distinguishes this from a second one that is late.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::time::Duration;
+
+use arc_swap::{ArcSwap, ArcSwapOption};
+use parking_lot::Mutex;
+use perijove_core::{Commitment, Slot};
+use tokio::time::Instant;
+
+use crate::config;
+use crate::upstream::health::clock::{SlotClock, SlotEstimate, at_least_stronger};
+use crate::upstream::health::slot_position::SlotPace;
+use crate::upstream::health::tracker::{Health, HeightCheck, PeerSlots};
+use crate::upstream::state::endpoint_state::EndpointState;
+
+#[cfg(test)]
+mod tests;
+
+/// Among three or more, a leader further ahead of the second than this is ignored.
+const LONELY_LEAD: u64 = 1000;
+/// Provided that the second and the third are this close to each other.
+const AGREEMENT: u64 = 150;
+
+/// The next generation. One counter for the process, so that no two clusters, before and after a
+/// reload, have the same.
+static GENERATIONS: AtomicU64 = AtomicU64::new(0);
+
+/// All upstreams as one cluster.
+pub(in crate::upstream) struct ObservedCluster {
+    pub(in crate::upstream) rule: config::GenesisRule,
+    slot_time: Duration,
+    pub(in crate::upstream) clock: SlotClock,
+    members: ArcSwap<Vec<Arc<EndpointState>>>,
+    /// With the rule `auto`: the genesis hash of the reference.
+    learned: Mutex<Option<String>>,
+    /// The active genesis hash, for readers on every call.
+    genesis: ArcSwapOption<String>,
+    /// Whether some upstream's block height is below its slot: slots are skipped here, as on
+    /// every real cluster. On a fresh test validator the two may be equal.
+    skips_slots: AtomicBool,
+    generation: AtomicU64,
+    /// The cluster's speed, as bits of a [`SlotPace`].
+    pace: AtomicU64,
+}
+
+impl ObservedCluster {
+    pub(in crate::upstream) fn new(settings: &config::Cluster) -> Arc<Self> {
+        Arc::new(Self {
+            rule: settings.genesis.clone(),
+            slot_time: settings.slot_time,
+            clock: SlotClock::default(),
+            members: ArcSwap::default(),
+            learned: Mutex::default(),
+            genesis: ArcSwapOption::from_pointee(match &settings.genesis {
+                config::GenesisRule::Hash(hash) => Some(hash.clone()),
+                config::GenesisRule::Auto => None,
+            }),
+            skips_slots: AtomicBool::new(false),
+            generation: AtomicU64::new(next_generation()),
+            pace: AtomicU64::new(SlotPace::of(settings.slot_time).percent(90).bits()),
+        })
+    }
+
+    pub(in crate::upstream) fn is(&self, settings: &config::Cluster) -> bool {
+        self.rule == settings.genesis && self.slot_time == settings.slot_time
+    }
+
+    /// Sets the upstreams. The first is the reference for the genesis hash.
+    pub(in crate::upstream) fn replace(&self, members: Vec<Arc<EndpointState>>) {
+        self.members.store(Arc::new(members));
+    }
+
+    /// Changes whenever an upstream was found to belong to another cluster, and whenever the
+    /// cluster's own genesis hash changes: earlier answers may be about another chain. It never
+    /// decreases.
+    pub(in crate::upstream) fn generation(&self) -> u64 {
+        self.generation.load(Ordering::Acquire)
+    }
+
+    /// An upstream that counted until now belongs to another cluster: from now on only the others
+    /// count.
+    pub(in crate::upstream) fn disown(&self, now: Instant) {
+        self.clock.reset();
+        self.tick(now);
+        self.begin_generation();
+    }
+
+    fn begin_generation(&self) {
+        self.generation.store(next_generation(), Ordering::Release);
+    }
+
+    /// The required genesis hash, once it is known.
+    pub(in crate::upstream) fn genesis(&self) -> Option<Arc<String>> {
+        self.genesis.load_full()
+    }
+
+    /// An upstream reported its genesis hash. Returns whether the cluster's hash changed, so that
+    /// all must be checked again.
+    pub(in crate::upstream) fn heard_genesis(&self, from: &EndpointState, hash: &str) -> bool {
+        from.set_genesis(hash.to_owned());
+        if self.rule != config::GenesisRule::Auto {
+            return false;
+        }
+        let members = self.members.load();
+        let is_reference = members.first().is_some_and(|first| first.id() == from.id());
+        let mut learned = self.learned.lock();
+        let adopt = match learned.as_deref() {
+            Some(known) if known == hash => false,
+            None => is_reference || self.agree_without_reference(hash),
+            // A test cluster that was restarted: no upstream is left on the old one.
+            Some(_) => members
+                .iter()
+                .filter_map(|member| member.genesis())
+                .all(|other| other == hash),
+        };
+        if adopt {
+            if let Some(before) = learned.as_deref() {
+                tracing::warn!(before, now = hash, "genesis hash changed on all upstreams");
+            }
+            // The slots of another cluster mean nothing.
+            if learned.is_some() {
+                self.clock.reset();
+                self.begin_generation();
+            }
+            *learned = Some(hash.to_owned());
+            self.genesis.store(Some(Arc::new(hash.to_owned())));
+        }
+        adopt
+    }
+
+    /// Whether the reference does not answer, and all that do report this hash.
+    fn agree_without_reference(&self, hash: &str) -> bool {
+        let members = self.members.load();
+        let silent = members
+            .first()
+            .is_some_and(|first| first.health() == Health::Failing);
+        let others = || members.iter().filter_map(|member| member.genesis());
+        silent && others().next().is_some() && others().all(|other| other == hash)
+    }
+
+    /// Adopts what all others agree on while the reference does not answer at all: without a hash,
+    /// nothing could be kept.
+    fn learn_without_reference(&self) {
+        let members = self.members.load();
+        if let Some(hash) = members.iter().find_map(|member| member.genesis())
+            && self.agree_without_reference(&hash)
+        {
+            let mut learned = self.learned.lock();
+            if learned.is_none() {
+                tracing::info!(
+                    hash,
+                    "first upstream unreachable; using the genesis hash that the others agree on"
+                );
+                *learned = Some(hash.clone());
+                self.genesis.store(Some(Arc::new(hash)));
+            }
+        }
+    }
+
+    /// Whether an upstream is known to belong to another cluster.
+    pub(in crate::upstream) fn is_wrong(&self, live: &EndpointState) -> bool {
+        match (self.genesis(), live.genesis()) {
+            (Some(expected), Some(hash)) => *expected != hash,
+            _ => false,
+        }
+    }
+
+    /// How an upstream differs from this cluster, as text.
+    pub(in crate::upstream) fn difference(&self, live: &EndpointState) -> Option<String> {
+        let (expected, own) = (self.genesis()?, live.genesis()?);
+        (*expected != own)
+            .then(|| format!("its genesis hash is {own}, the cluster's is {expected}"))
+    }
+
+    pub(in crate::upstream) fn members(&self) -> Arc<Vec<Arc<EndpointState>>> {
+        self.members.load_full()
+    }
+
+    /// Compares a block height with the slot that was requested after it.
+    pub(in crate::upstream) fn check_height(&self, height: u64, slot: Slot) -> HeightCheck {
+        if height < slot.0 {
+            self.skips_slots.store(true, Ordering::Relaxed);
+        }
+        if height > slot.0 || (height == slot.0 && self.skips_slots.load(Ordering::Relaxed)) {
+            HeightCheck::Implausible
+        } else {
+            HeightCheck::Plausible
+        }
+    }
+
+    /// An upstream was observed: the clock learns where the cluster is.
+    pub(in crate::upstream) fn tick(&self, at: Instant) {
+        if self.rule == config::GenesisRule::Auto && self.genesis.load().is_none() {
+            self.learn_without_reference();
+        }
+        let survey = self.survey(None, at);
+        self.pace.store(survey.pace.bits(), Ordering::Relaxed);
+        let heads = match survey.heads {
+            // No upstream advances: neither does the clock.
+            [None, None, None] => survey
+                .stopped
+                .map(|slot| slot.map(|slot| SlotEstimate::standing(slot, at))),
+            heads => heads,
+        };
+        self.clock.set(heads, survey.seen, at);
+    }
+
+    /// The assumed speed of the cluster where an upstream's own is not known.
+    pub(in crate::upstream) fn pace(&self) -> SlotPace {
+        SlotPace::from_bits(self.pace.load(Ordering::Relaxed))
+    }
+
+    /// The configured speed.
+    pub(in crate::upstream) fn usual_pace(&self) -> SlotPace {
+        SlotPace::of(self.slot_time)
+    }
+
+    /// Where the cluster probably is at a commitment; `None` while no upstream has reported a slot.
+    pub(in crate::upstream) fn tip(&self, commitment: Commitment, now: Instant) -> Option<Slot> {
+        self.clock.view(now)?.expected(commitment)
+    }
+
+    /// The combined view of all upstreams but this one.
+    pub(in crate::upstream) fn peers(&self, of: &str, now: Instant) -> PeerSlots {
+        let survey = self.survey(Some(of), now);
+        let heads = survey.heads.map(|head| head.map(|head| head.estimate(now)));
+        PeerSlots {
+            heads: at_least_stronger(heads),
+            stopped: at_least_stronger(survey.stopped),
+            moves: survey
+                .heads
+                .iter()
+                .flatten()
+                .map(SlotEstimate::pace)
+                .max()
+                .unwrap_or(SlotPace::NONE),
+            usual: self.usual_pace(),
+        }
+    }
+
+    fn survey(&self, except: Option<&str>, now: Instant) -> Survey {
+        let members = self.members.load();
+        let paces = |counts: fn(Health) -> bool| {
+            let those = members.iter().filter(|live| counts(live.health()));
+            those.filter_map(|live| live.stand().pace()).max()
+        };
+        let pace = paces(|health| health == Health::Healthy)
+            .or_else(|| paces(Health::knows_the_tip))
+            .unwrap_or_else(|| SlotPace::of(self.slot_time).percent(90));
+        let mut survey = Survey {
+            heads: [None; 3],
+            seen: [None; 3],
+            stopped: [None; 3],
+            pace,
+        };
+        for level in Commitment::ALL {
+            survey.take_in(level, &members, except, now);
+        }
+        survey
+    }
+}
+
+/// What all upstreams, or all but one, have shown.
+struct Survey {
+    /// The observation that determines the cluster's position, at each commitment.
+    heads: [Option<SlotEstimate>; 3],
+    /// The newest slots that were seen.
+    seen: [Option<Slot>; 3],
+    /// Where the ones that stand still have stopped.
+    stopped: [Option<Slot>; 3],
+    pace: SlotPace,
+}
+
+impl Survey {
+    /// Adds the observations of all upstreams but `except` at one commitment.
+    fn take_in(
+        &mut self,
+        level: Commitment,
+        members: &[Arc<EndpointState>],
+        except: Option<&str>,
+        now: Instant,
+    ) {
+        let index = level.index();
+        let (Some(head), Some(newest), Some(stopped)) = (
+            self.heads.get_mut(index),
+            self.seen.get_mut(index),
+            self.stopped.get_mut(index),
+        ) else {
+            return;
+        };
+        let lonely = lonely_leader(level, members, now, self.pace);
+        for live in members {
+            let stand = live.stand();
+            let Some(seen) = stand.seen(level) else {
+                continue;
+            };
+            let excepted = Some(live.id()) == except;
+            let health = live.health();
+            if health == Health::Stopped && !excepted {
+                *stopped = (*stopped).max(Some(seen.slot));
+            }
+            if excepted || !health.knows_the_tip() || lonely == Some(live.id()) {
+                continue;
+            }
+            let pace = stand.pace().unwrap_or(self.pace);
+            let reckoned = if stand.stands(pace) {
+                SlotEstimate::standing(seen.slot, now)
+            } else {
+                SlotEstimate::of(&seen, now, pace)
+            };
+            if head.is_none_or(|head| reckoned.estimate(now) > head.estimate(now)) {
+                *head = Some(reckoned);
+            }
+            *newest = (*newest).max(Some(seen.slot));
+        }
+    }
+}
+
+/// The upstream that is ahead of all others by more than is credible, if enough others agree.
+fn lonely_leader(
+    level: Commitment,
+    members: &[Arc<EndpointState>],
+    now: Instant,
+    pace: SlotPace,
+) -> Option<&str> {
+    if members.len() < 3 {
+        return None;
+    }
+    let (mut first, mut second, mut third) = (None, None, None);
+    for live in members.iter().filter(|live| live.health().knows_the_tip()) {
+        let Some(slot) = live.stand().estimate(level, now, pace) else {
+            continue;
+        };
+        let place = Some((slot, live.id()));
+        if place > first {
+            (first, second, third) = (place, first, second);
+        } else if place > second {
+            (second, third) = (place, second);
+        } else {
+            third = third.max(place);
+        }
+    }
+    let ((first, id), (second, _)) = first.zip(second)?;
+    let (third, _) = third?;
+    let lonely = second.lag_behind(first) > LONELY_LEAD && third.lag_behind(second) <= AGREEMENT;
+    lonely.then_some(id)
+}
+
+fn next_generation() -> u64 {
+    GENERATIONS.fetch_add(1, Ordering::AcqRel)
+}

@@ -1,0 +1,133 @@
+//! What is wrong with an upstream, as text for people: what it did, with which HTTP status, and
+//! what probably helps. Pure.
+
+use std::fmt;
+
+use crate::solana::FaultKind;
+
+/// HTTP 508, Loop Detected: the gateway's answer to its own calls.
+const LOOP: u16 = 508;
+
+/// What an upstream did instead of answering.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(in crate::upstream) struct Diagnosis {
+    /// The method, and its result.
+    text: String,
+    kind: Option<FaultKind>,
+    status: Option<u16>,
+}
+
+impl Diagnosis {
+    /// A fault of the connection, or an answer of this HTTP status.
+    pub(in crate::upstream) fn of(kind: FaultKind, status: Option<u16>) -> Self {
+        let text = match status {
+            Some(status) => format!("{} (HTTP {status})", kind.label()),
+            None => kind.label().to_owned(),
+        };
+        Self {
+            text,
+            kind: Some(kind),
+            status,
+        }
+    }
+
+    /// The same, of a call of this method.
+    #[must_use]
+    pub(in crate::upstream) fn on(mut self, method: &str) -> Self {
+        self.text.insert_str(0, ": ");
+        self.text.insert_str(0, method);
+        self
+    }
+
+    /// The same, with the system's error.
+    #[must_use]
+    pub(in crate::upstream) fn because(mut self, reason: &dyn fmt::Display) -> Self {
+        self.text = format!("{}: {reason}", self.text);
+        self
+    }
+
+    /// In a few characters: the HTTP status if it is not 200, else the fault's label.
+    pub(in crate::upstream) fn short(&self) -> Option<String> {
+        match (self.status, self.kind) {
+            (Some(status), _) if status != 200 => Some(format!("HTTP {status}")),
+            (_, kind) => Some(kind?.label().to_owned()),
+        }
+    }
+
+    /// What probably helps.
+    pub(in crate::upstream) fn cure(&self) -> &'static str {
+        match self.status {
+            Some(LOOP) => "its URL points back at this gateway: use the node's own address",
+            _ => self.kind.map_or(OWN_LOG, cure),
+        }
+    }
+}
+
+impl fmt::Display for Diagnosis {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.text)
+    }
+}
+
+impl From<&str> for Diagnosis {
+    fn from(text: &str) -> Self {
+        Self {
+            text: text.to_owned(),
+            kind: None,
+            status: None,
+        }
+    }
+}
+
+const OWN_LOG: &str = "check the upstream's own log";
+
+/// What probably helps against a fault.
+pub(in crate::upstream) const fn cure(kind: FaultKind) -> &'static str {
+    use FaultKind as F;
+    match kind {
+        F::Unauthorized | F::Forbidden => "is the key valid?",
+        F::CreditsExhausted => "buy credits, or add an upstream",
+        F::RateLimited => "raise the provider's limit, or add an upstream",
+        F::UnexpectedStatus => "is its URL right, path and key included?",
+        F::MethodDisabled | F::PolicyRefused | F::MethodNotFound => {
+            "name the method under `deny`, or take a plan that includes it"
+        }
+        F::Challenge => "have the provider let the gateway's address through its bot protection",
+        F::Dns => "is its host name right, and does the gateway's DNS server answer?",
+        F::ConnectRefused => "is it running, and is its port right?",
+        F::ConnectTimeout | F::ConnectFailed => {
+            "is it running, and do all firewalls let the gateway through?"
+        }
+        F::Tls => "does its certificate match the `tls` settings?",
+        F::NoDescriptors => "raise the gateway's limit of open files (`ulimit -n`)",
+        F::Saturated => "raise its connections_ceiling, let it offer HTTP/2, or add an upstream",
+        F::FirstByteTimeout | F::Stalled | F::TotalTimeout | F::WriteTimeout | F::NoTime => {
+            "is it, or the network to it, overloaded?"
+        }
+        F::BadHttp | F::BadJson | F::WrongId | F::BadResult | F::Truncated | F::TooLarge => {
+            "what is in front of the node, and is its URL that of an RPC port?"
+        }
+        F::WrongCluster => "correct its URL, or `cluster.genesis`",
+        _ => OWN_LOG,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_trouble_names_method_fault_and_status() {
+        let refused = Diagnosis::of(FaultKind::Forbidden, Some(403)).on("getSlot");
+        assert_eq!(refused.to_string(), "getSlot: forbidden (HTTP 403)");
+        assert_eq!(refused.short().as_deref(), Some("HTTP 403"));
+        assert!(refused.cure().contains("key"));
+        let dead = Diagnosis::of(FaultKind::ConnectRefused, None).on("getSlot");
+        assert_eq!(dead.to_string(), "getSlot: connect-refused");
+        assert_eq!(dead.short().as_deref(), Some("connect-refused"));
+        let circle = Diagnosis::of(FaultKind::ServerError, Some(508)).on("getSlot");
+        assert!(circle.cure().contains("back at this gateway"));
+        let odd = Diagnosis::of(FaultKind::BadJson, Some(200));
+        assert_eq!(odd.short().as_deref(), Some("bad-json"));
+    }
+}

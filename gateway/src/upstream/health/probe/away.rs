@@ -1,0 +1,112 @@
+//! Probes a metered upstream more often while it is out of service. Its usual probes are half a
+//! minute apart, and calls, which otherwise show its state, do not reach it. The same when it
+//! begins to refuse a method (does it refuse everything?) or to answer from far behind where it
+//! was.
+
+use std::time::Duration;
+
+use perijove_core::Commitment;
+use tokio::time::{Instant, sleep};
+
+use super::plan::ProbeQuestion;
+use super::round::{ProbeRound, RoundVerdict};
+use super::{Probe, ProbeLane};
+use crate::upstream::health::tracker::Health;
+use crate::upstream::state::breaker::BreakerState;
+
+/// The first pause, and the longest: each probe costs credits, so at most 1200 an hour, and none
+/// while it serves and nothing calls for one.
+const FIRST: Duration = Duration::from_secs(1);
+const LONGEST: Duration = Duration::from_secs(3);
+/// The longest for one that refuses the gateway's key.
+const REFUSED: Duration = Duration::from_secs(15);
+
+impl Probe {
+    /// Runs until it is aborted.
+    pub(in crate::upstream) async fn look_while_away(&self) {
+        if !self.member.settings.metered {
+            return;
+        }
+        let most = LONGEST.min(self.member.settings.probe.interval);
+        let mut pause = FIRST.min(most);
+        loop {
+            let called = self.member.live.look_soon.notified();
+            let called = tokio::select! {
+                () = sleep(pause) => false,
+                () = called => true,
+            };
+            if called || self.is_away() {
+                self.look_once().await;
+                let refused = REFUSED.min(self.member.settings.probe.interval);
+                let most = if self.is_refused() { refused } else { most };
+                pause = (pause * 2).min(most);
+                if called {
+                    // However often it is requested.
+                    sleep(pause).await;
+                }
+            } else {
+                pause = FIRST.min(most);
+            }
+        }
+    }
+
+    /// Whether it refuses the gateway's key: probing does not change that.
+    fn is_refused(&self) -> bool {
+        let hold_off = self.member.live.hold_off.lock();
+        hold_off.is_refused(ProbeQuestion::SLOT, Instant::now())
+    }
+
+    fn is_away(&self) -> bool {
+        let live = &self.member.live;
+        match live.health() {
+            // An upstream of another cluster is not waited for, and a suspect one is probed anyway.
+            Health::WrongCluster | Health::Suspect => false,
+            // After one bad probe the next are not half a minute away: within seconds it is known
+            // whether it fails.
+            Health::Unprobed => live.is_in_doubt(),
+            Health::Healthy => {
+                live.breaker.lock().shown() == BreakerState::Open || live.is_in_doubt()
+            }
+            _ => true,
+        }
+    }
+
+    /// One question. It counts as a probe.
+    pub(in crate::upstream) async fn look_once(&self) {
+        let Some(address) = self.member.live.addresses.known().first().copied() else {
+            return;
+        };
+        if self.is_resting(Instant::now()) {
+            return;
+        }
+        let lane = ProbeLane::new(&self.member);
+        let question = ProbeQuestion::Slot(Commitment::Confirmed);
+        let mut round = ProbeRound::default();
+        let started = Instant::now();
+        let said = self.ask(question, address, &lane).await;
+        self.learn(question, said, &mut round, started);
+        let limits = &self.member.policy.health;
+        match round.worth(self.is_proven()) {
+            RoundVerdict::Good => {}
+            RoundVerdict::Nothing => return,
+            RoundVerdict::Bad(cause) => {
+                let now = Instant::now();
+                self.member
+                    .live
+                    .track(limits, now, |tracker| tracker.failed(limits, cause));
+                return;
+            }
+            RoundVerdict::Closed(cause) => {
+                let now = Instant::now();
+                self.member
+                    .live
+                    .track(limits, now, |tracker| tracker.refuses_all(cause));
+                return;
+            }
+        }
+        let Some(look) = round.look() else { return };
+        self.member
+            .judge(&look, |tracker| tracker.succeeded(limits));
+        self.member.try_calls_sooner(look.started, look.at);
+    }
+}

@@ -1,0 +1,544 @@
+//! Decides by its slots whether one upstream is healthy. Pure: no clock, no I/O.
+//!
+//! Fed by rounds of probes and by the `context.slot` of live answers; each is one *look* (an
+//! observation), and is judged once, with all the commitments it contains. An upstream's own claim
+//! to be healthy is not enough: it is excluded if it belongs to another cluster, if its numbers are
+//! impossible, if its probes fail, if it reports itself unhealthy, if its slot stands still while
+//! the cluster advances, if it has received much more than it has processed, or if it is too far
+//! behind the others. All of these have hysteresis, so that an upstream at the edge does not flap.
+//!
+//! The position of the others is passed in ([`PeerSlots`]); [`crate::upstream::health::cluster`] determines
+//! it.
+
+use std::time::Duration;
+
+use perijove_core::{Commitment, Slot};
+use tokio::time::Instant;
+
+use crate::config;
+use crate::upstream::health::diagnosis::Diagnosis;
+use crate::upstream::health::slot_position::{
+    STILL, STILL_SLOTS, SlotPace, SlotPosition, SlotSighting,
+};
+
+pub use crate::upstream::health::Health;
+pub(in crate::upstream) use crate::upstream::health::{HealthChange, HeightCheck};
+
+#[cfg(test)]
+mod tests;
+
+/// A slot this far from what the elapsed time and the others explain counts only if the upstream
+/// has shown its genesis hash, or if it is seen [`CONFIRMATIONS`] times: one wrong answer must not
+/// make all others look late.
+const JUMP: u64 = 1000;
+const CONFIRMATIONS: u32 = 3;
+
+/// A probe this far below the known slot means a restarted node, not an answer out of order.
+const ROLLBACK: u64 = 32;
+
+/// Looks without a new slot before a few seconds without one count.
+const STILL_LOOKS: u32 = 3;
+/// An upstream that has stood still for long is excluded if the others are this far ahead;
+const LITTLE: u64 = 4;
+/// and earlier if they advance meanwhile, although they may be assumed further back than they are.
+const NEAR: u64 = 5;
+
+/// Where a slot was seen. A probe asks for the head itself; a live answer may be out of order, or
+/// come from a provider's cache.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(in crate::upstream) enum SightingSource {
+    Probe,
+    Answer,
+}
+
+/// One look at the position of an upstream.
+#[derive(Clone, Copy, Debug)]
+pub(in crate::upstream) struct SlotLook {
+    pub(in crate::upstream) source: SightingSource,
+    /// What it showed, in the order of [`Commitment::ALL`].
+    pub(in crate::upstream) slots: [Option<Slot>; 3],
+    /// When it was asked: an answer without a new slot refers to this moment.
+    pub(in crate::upstream) started: Instant,
+    /// When it had answered.
+    pub(in crate::upstream) at: Instant,
+    /// Whether it has shown the right genesis hash in this look.
+    pub(in crate::upstream) vouched: bool,
+    /// Whether another address of the same name was further ahead when last observed.
+    pub(in crate::upstream) outrun: bool,
+}
+
+impl SlotLook {
+    /// At one commitment.
+    pub(in crate::upstream) fn one(
+        source: SightingSource,
+        commitment: Commitment,
+        slot: Slot,
+        started: Instant,
+        at: Instant,
+    ) -> Self {
+        Self {
+            source,
+            slots: Commitment::ALL.map(|level| (level == commitment).then_some(slot)),
+            started,
+            at,
+            vouched: false,
+            outrun: false,
+        }
+    }
+
+    fn slot(&self, commitment: Commitment) -> Option<Slot> {
+        self.slots.get(commitment.index()).copied().flatten()
+    }
+}
+
+/// The position of the other upstreams at the moment of a look.
+#[derive(Clone, Copy, Debug)]
+pub(in crate::upstream) struct PeerSlots {
+    /// Their estimated slots, at each commitment or a stronger one.
+    pub(in crate::upstream) heads: [Option<Slot>; 3],
+    /// Where those that stand still have stopped. Counts only while none advances.
+    pub(in crate::upstream) stopped: [Option<Slot>; 3],
+    /// How fast they advance; zero if all stand still.
+    pub(in crate::upstream) moves: SlotPace,
+    /// The configured speed.
+    pub(in crate::upstream) usual: SlotPace,
+}
+
+impl PeerSlots {
+    fn head(&self, commitment: Commitment) -> Option<Slot> {
+        self.heads.get(commitment.index()).copied().flatten()
+    }
+
+    fn is_alone(&self) -> bool {
+        self.heads.iter().all(Option::is_none)
+    }
+}
+
+#[derive(Debug)]
+#[expect(
+    clippy::struct_excessive_bools,
+    reason = "findings that do not depend on each other"
+)]
+pub(in crate::upstream) struct Tracker {
+    health: Health,
+    stand: SlotPosition,
+    /// Looks since a slot increased.
+    looks: u32,
+    /// Slots behind the others at the last conclusive look.
+    lag: u64,
+    /// The same for deciding whether it stands still; `None` while there are no others.
+    behind: Option<u64>,
+    /// How fast the others advanced at the last look.
+    moves: SlotPace,
+    jumps: [Option<PendingJump>; 3],
+    probed: bool,
+    failing: bool,
+    /// It fails because of its answers, not for lack of answers.
+    closed: bool,
+    failures_in_row: u32,
+    successes_in_row: u32,
+    last_failure: Option<Diagnosis>,
+    /// Its genesis hash and the cluster's, where they differ.
+    hashes: Option<String>,
+    unwell: bool,
+    /// Slots received but not processed.
+    gap: u64,
+    implausible: bool,
+    wrong_cluster: bool,
+}
+
+/// A slot too far off to count yet.
+#[derive(Clone, Copy, Debug)]
+struct PendingJump {
+    slot: Slot,
+    /// How often probes have shown it.
+    times: u32,
+}
+
+/// Whether a slot is credible.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum SlotBelief {
+    Explained,
+    /// Not before it is confirmed.
+    Jumped,
+    /// An answer from long ago, or from another cluster.
+    Odd,
+}
+
+impl Default for Tracker {
+    fn default() -> Self {
+        Self {
+            health: Health::Unprobed,
+            stand: SlotPosition::default(),
+            looks: 0,
+            lag: 0,
+            behind: None,
+            moves: SlotPace::NONE,
+            jumps: [None; 3],
+            probed: false,
+            failing: false,
+            closed: false,
+            failures_in_row: 0,
+            successes_in_row: 0,
+            last_failure: None,
+            hashes: None,
+            unwell: false,
+            gap: 0,
+            implausible: false,
+            wrong_cluster: false,
+        }
+    }
+}
+
+impl Tracker {
+    #[cfg(test)]
+    pub(in crate::upstream) fn health(&self) -> Health {
+        self.health
+    }
+
+    pub(in crate::upstream) fn lag(&self) -> u64 {
+        self.lag
+    }
+
+    pub(in crate::upstream) fn is_unwell(&self) -> bool {
+        self.unwell
+    }
+
+    pub(in crate::upstream) fn stand(&self) -> &SlotPosition {
+        &self.stand
+    }
+
+    /// It was observed. Returns whether its cluster must be checked.
+    pub(in crate::upstream) fn look(&mut self, look: &SlotLook, peers: &PeerSlots) -> bool {
+        let mut ask = false;
+        let mut believed = *look;
+        for (level, slot) in Commitment::ALL.into_iter().zip(&mut believed.slots) {
+            let belief = slot.map(|slot| self.belief(level, slot, look, peers));
+            if !matches!(belief, None | Some(SlotBelief::Explained)) {
+                *slot = None;
+                ask = true;
+            }
+        }
+        if believed.slots.iter().any(Option::is_some) {
+            self.moves = peers.moves;
+            self.move_to(&believed, peers);
+            self.measure_lag(&believed, peers);
+        }
+        ask
+    }
+
+    /// It was still at a slot; nothing is concluded from that.
+    pub(in crate::upstream) fn stands_at(&mut self, slot: Slot, level: Commitment, now: Instant) {
+        if self.stand.seen(level).is_some_and(|seen| seen.slot == slot) {
+            self.stand.see(level, slot, now);
+        }
+    }
+
+    fn move_to(&mut self, look: &SlotLook, peers: &PeerSlots) {
+        let shown = |level| Some((look.slot(level)?, self.stand.seen(level)?.slot));
+        // A node that is behind another one of the same name has not gone back.
+        let restarted = look.source == SightingSource::Probe
+            && !look.outrun
+            && Commitment::ALL
+                .into_iter()
+                .filter_map(shown)
+                .any(|(slot, known)| slot.0.saturating_add(ROLLBACK) < known.0);
+        if restarted {
+            self.stand.forget();
+        }
+        let mut advanced = restarted;
+        for level in Commitment::ALL {
+            if let Some(slot) = look.slot(level) {
+                advanced |= self.stand.see(level, slot, look.at);
+            }
+        }
+        self.stand.cap_pace(peers.usual.percent(200));
+        let looked = if advanced { look.at } else { look.started };
+        if advanced {
+            self.stand.advanced_at = Some(look.at);
+            self.looks = 0;
+        } else if self.stand.advanced_at < Some(look.started) {
+            self.looks = self.looks.saturating_add(1);
+        }
+        self.stand.looked_at = self.stand.looked_at.max(Some(looked));
+    }
+
+    /// How far behind it is, by the commitments of this look. An answer out of order does not
+    /// count.
+    fn measure_lag(&mut self, look: &SlotLook, peers: &PeerSlots) {
+        let newest = |level: Commitment| {
+            let current = self.stand.seen(level)?.slot == look.slot(level)?;
+            current.then_some(level)
+        };
+        let behind = |level: Commitment| {
+            let own = self.stand.slot(level)?;
+            Some(own.lag_behind(peers.head(level)?))
+        };
+        let heads = [Commitment::Processed, Commitment::Confirmed];
+        let lag = heads
+            .into_iter()
+            .filter_map(newest)
+            .filter_map(behind)
+            .max();
+        // Finality comes in bursts: it counts for the lag only if nothing better is known.
+        let only_final = heads
+            .into_iter()
+            .all(|level| self.stand.seen(level).is_none());
+        let lag = lag.or_else(|| {
+            let level = newest(Commitment::Finalized).filter(|_| only_final)?;
+            behind(level)
+        });
+        let looked = || {
+            Commitment::ALL
+                .into_iter()
+                .filter(|level| look.slot(*level).is_some())
+        };
+        if peers.is_alone() {
+            self.lag = 0;
+            self.behind = looked()
+                .filter_map(|level| {
+                    let other = peers.stopped.get(level.index()).copied().flatten()?;
+                    Some(self.stand.slot(level)?.lag_behind(other))
+                })
+                .max();
+            return;
+        }
+        // If no other upstream has reported these commitments: as if it had advanced like them up
+        // to now.
+        let moved = peers.moves.slots(self.stood());
+        self.behind = Some(looked().filter_map(behind).max().unwrap_or(moved));
+        if let Some(lag) = lag {
+            self.lag = lag;
+        }
+    }
+
+    /// Whether a slot is credible: within what the time since the last one explains, or where the
+    /// others are; otherwise once its genesis hash or repetition supports it.
+    fn belief(
+        &mut self,
+        level: Commitment,
+        slot: Slot,
+        look: &SlotLook,
+        peers: &PeerSlots,
+    ) -> SlotBelief {
+        let Some(SlotSighting {
+            slot: known, at, ..
+        }) = self.stand.seen(level)
+        else {
+            return SlotBelief::Explained;
+        };
+        let elapsed = look.at.saturating_duration_since(at);
+        // Twice the usual speed: a node that catches up replays faster than slots are produced.
+        let own = known
+            .0
+            .saturating_add(peers.usual.percent(200).slots(elapsed));
+        let highest = own
+            .max(peers.head(level).map_or(0, |head| head.0))
+            .saturating_add(JUMP);
+        let lowest = known.0.saturating_sub(JUMP);
+        let Some(jump) = self.jumps.get_mut(level.index()) else {
+            return SlotBelief::Explained;
+        };
+        if (lowest..=highest).contains(&slot.0) {
+            *jump = None;
+            return SlotBelief::Explained;
+        }
+        if look.source == SightingSource::Answer {
+            if slot.0 < lowest {
+                return SlotBelief::Odd;
+            }
+            jump.get_or_insert(PendingJump { slot, times: 0 });
+            return SlotBelief::Jumped;
+        }
+        let times = match *jump {
+            Some(jump) if look.vouched && slot >= jump.slot => CONFIRMATIONS,
+            Some(jump) if slot >= jump.slot => jump.times + 1,
+            _ => 1,
+        };
+        if times >= CONFIRMATIONS {
+            *jump = None;
+            return SlotBelief::Explained;
+        }
+        *jump = Some(PendingJump { slot, times });
+        SlotBelief::Jumped
+    }
+
+    /// The upstream was reached and answered what it was asked.
+    pub(in crate::upstream) fn succeeded(&mut self, limits: &config::Health) {
+        self.failures_in_row = 0;
+        self.successes_in_row = self.successes_in_row.saturating_add(1);
+        if self.successes_in_row >= limits.successes {
+            self.failing = false;
+        }
+        self.probed = true;
+        self.last_failure = None;
+    }
+
+    /// A probe got no usable answer.
+    pub(in crate::upstream) fn failed(
+        &mut self,
+        limits: &config::Health,
+        cause: impl Into<Diagnosis>,
+    ) {
+        self.successes_in_row = 0;
+        self.failures_in_row = self.failures_in_row.saturating_add(1);
+        if self.failures_in_row >= limits.failures {
+            self.failing = true;
+        }
+        self.last_failure = Some(cause.into());
+    }
+
+    /// It refuses everything, with an explicit reason: no more probes are waited for.
+    pub(in crate::upstream) fn refuses_all(&mut self, cause: Diagnosis) {
+        self.successes_in_row = 0;
+        self.failing = true;
+        self.closed = true;
+        self.last_failure = Some(cause);
+    }
+
+    /// It served a call: a refusal of everything is over.
+    pub(in crate::upstream) fn serves_again(&mut self) {
+        if std::mem::take(&mut self.closed) {
+            self.failing = false;
+            self.last_failure = None;
+        }
+    }
+
+    /// Whether the last probe failed.
+    pub(in crate::upstream) fn is_in_doubt(&self) -> bool {
+        self.last_failure.is_some()
+    }
+
+    /// Its own report of its health.
+    pub(in crate::upstream) fn says_unwell(&mut self, unwell: bool) {
+        self.unwell = unwell;
+    }
+
+    /// The highest slot it has received shreds of.
+    pub(in crate::upstream) fn received(&mut self, shred: Slot) {
+        self.gap = self
+            .stand
+            .seen(Commitment::Processed)
+            .map_or(0, |seen| seen.slot.lag_behind(shred));
+    }
+
+    pub(in crate::upstream) fn height(&mut self, check: HeightCheck) {
+        self.implausible = check == HeightCheck::Implausible;
+    }
+
+    /// Whether its genesis hash is another than the cluster's.
+    pub(in crate::upstream) fn wrong_cluster(&mut self, wrong: bool) {
+        self.wrong_cluster = wrong;
+    }
+
+    /// Its genesis hash and the cluster's, where they differ.
+    pub(in crate::upstream) fn differs(&mut self, hashes: Option<String>) {
+        self.hashes = hashes;
+    }
+
+    /// Draws the conclusion from everything observed.
+    pub(in crate::upstream) fn settle(&mut self, limits: &config::Health) -> Option<HealthChange> {
+        let from = self.health;
+        self.health = self.conclude(limits);
+        if self.health == Health::Healthy && !from.serves() {
+            self.stand.measure_anew();
+        }
+        (self.health != from).then_some(HealthChange {
+            from,
+            to: self.health,
+        })
+    }
+
+    fn conclude(&self, limits: &config::Health) -> Health {
+        let gap_limit = match self.health {
+            Health::Stale => limits.shred_gap / 2,
+            _ => limits.shred_gap,
+        };
+        let too_far = if self.health.serves() {
+            self.lag > limits.exclude_lag
+        } else {
+            self.lag >= limits.readmit_lag
+        };
+        match () {
+            () if self.wrong_cluster => Health::WrongCluster,
+            () if self.implausible => Health::Implausible,
+            () if self.failing => Health::Failing,
+            () if !self.probed => Health::Unprobed,
+            () if self.jumps.iter().any(Option::is_some) => Health::Suspect,
+            () if self.stands_still(limits) => Health::Stopped,
+            () if self.unwell => Health::Unwell,
+            () if self.gap > gap_limit => Health::Stale,
+            () if too_far => Health::Lagging,
+            () => Health::Healthy,
+        }
+    }
+
+    /// How long it has shown no new slot. Only observed time counts: an upstream that was not asked
+    /// may well have advanced.
+    fn stood(&self) -> Duration {
+        match (self.stand.looked_at, self.stand.advanced_at) {
+            (Some(looked), Some(advanced)) => looked.saturating_duration_since(advanced),
+            _ => Duration::ZERO,
+        }
+    }
+
+    /// If all stand still the cluster does, and no upstream is worse for it.
+    fn stands_still(&self, limits: &config::Health) -> bool {
+        let stood = self.stood();
+        let long = stood >= limits.stopped_after;
+        let Some(behind) = self.behind else {
+            return long;
+        };
+        let soon = self.looks >= STILL_LOOKS
+            && stood >= STILL.min(limits.stopped_after)
+            && self.moves.slots(stood) >= STILL_SLOTS;
+        (soon && behind >= NEAR) || (long && behind >= LITTLE)
+    }
+
+    /// Why it is not healthy, for people.
+    pub(in crate::upstream) fn cause(&self) -> Option<String> {
+        Some(match self.health {
+            Health::Healthy => return None,
+            Health::Unprobed | Health::Failing => {
+                return self.last_failure.as_ref().map(Diagnosis::to_string);
+            }
+            Health::Lagging => format!("{} slots behind the others", self.lag),
+            Health::Unwell => "it says so itself".to_owned(),
+            Health::Stale => format!("{} slots received but not processed", self.gap),
+            Health::Stopped => {
+                format!("its slot has not moved for {} s", self.stood().as_secs())
+            }
+            Health::Suspect => "its slots have jumped; it is asked which cluster it is".to_owned(),
+            Health::Implausible => "its block height is not below its slot".to_owned(),
+            Health::WrongCluster => {
+                let hashes = self.hashes.as_deref();
+                hashes
+                    .unwrap_or("its genesis hash is not the cluster's")
+                    .to_owned()
+            }
+        })
+    }
+
+    /// The same in a few characters, where that says more than the state itself.
+    pub(in crate::upstream) fn short_cause(&self) -> Option<String> {
+        match self.health {
+            Health::Unprobed | Health::Failing => self.last_failure.as_ref()?.short(),
+            Health::Lagging => Some(format!("{} slots", self.lag)),
+            _ => None,
+        }
+    }
+
+    /// What probably helps.
+    pub(in crate::upstream) fn cure(&self) -> Option<&'static str> {
+        Some(match self.health {
+            Health::Healthy => return None,
+            Health::Unprobed | Health::Failing => self.last_failure.as_ref()?.cure(),
+            Health::Lagging => "wait for it to catch up; if it never does, is its host too slow?",
+            Health::Unwell | Health::Stale => "look at the node's own log",
+            Health::Stopped => "restart the node",
+            Health::Suspect => "nothing yet; it is asked for its genesis hash",
+            Health::Implausible => "is it a fork or a test validator?",
+            Health::WrongCluster => "correct its URL, or name the right hash in cluster.genesis",
+        })
+    }
+}

@@ -1,0 +1,5 @@
+//! Which upstreams a call may go to, and in which order.
+
+pub(super) mod pool;
+pub(super) mod score;
+pub(super) mod select;

@@ -1,0 +1,13 @@
+//! What was learned of an upstream, which survives reloads: whether it holds off, its breaker, its
+//! latencies, and how that is shown.
+
+pub(super) mod breaker;
+pub(super) mod endpoint_state;
+pub(super) mod errors;
+pub(super) mod history;
+pub(super) mod hold_off;
+pub(super) mod member;
+pub(super) mod metrics;
+pub(super) mod pause;
+pub(super) mod quantile;
+pub(super) mod status;

@@ -1,0 +1,423 @@
+//! What an upstream has refused: hold-offs after "too many requests", methods it does not serve,
+//! capabilities it lacks, and what it refused although others did not ([`refusals`]). Pure: time
+//! and randomness are passed in. [`crate::upstream::state::pause`] decides how long a pause is.
+//!
+//! None of this means that the upstream is broken, so none of it affects the breaker.
+
+mod refusals;
+
+use std::collections::HashMap;
+use std::time::Duration;
+
+use tokio::time::Instant;
+
+use crate::config;
+use crate::solana::{Capability, Extension, Method};
+use crate::upstream::state::pause::{Pause, PauseBegun, PauseCause, PauseDemand, PauseRemainder};
+
+use refusals::Refusals;
+pub(in crate::upstream) use refusals::{FIRST_PAUSE, RefusalKind};
+
+#[cfg(test)]
+mod tests;
+
+/// How long a learned refusal counts before it is tried again.
+pub(in crate::upstream) const REFUSAL: Duration = Duration::from_mins(10);
+
+/// Maximum number of unknown methods remembered per upstream. Their names come from clients, which
+/// must neither fill the memory nor displace what is known of other methods.
+const MOST_UNKNOWN: usize = 200;
+/// If an upstream refuses this many methods and serves none, it is doubted as a whole.
+const MANY_METHODS: usize = 3;
+/// Longer names cannot be methods.
+pub(in crate::upstream) const LONGEST_NAME: usize = 64;
+
+/// Why a call may be refused.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(in crate::upstream) enum RefusedSubject {
+    /// The upstream, or this method of it, is held off.
+    Resting(PauseRemainder),
+    /// The upstream is held off, and would not serve the method otherwise.
+    RestingAndClosed,
+    /// It does not serve the method.
+    MethodClosed,
+}
+
+/// One hold-off.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(in crate::upstream) struct Hold<'a> {
+    /// `None`: of the whole upstream.
+    pub(in crate::upstream) method: Option<&'a str>,
+    pub(in crate::upstream) cause: HoldCause,
+    /// Until calls are sent again.
+    pub(in crate::upstream) left: Option<Duration>,
+}
+
+/// Why calls of a method, or all calls, are sent elsewhere for a while.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum HoldCause {
+    /// It refuses the gateway's key.
+    Key,
+    /// Too many requests.
+    RateLimited,
+    /// Its credits are used up.
+    Credits,
+    /// It does not serve the method.
+    Closed,
+    /// It refused what others served.
+    Refused,
+}
+
+impl HoldCause {
+    pub const ALL: [Self; 5] = [
+        Self::Key,
+        Self::RateLimited,
+        Self::Credits,
+        Self::Closed,
+        Self::Refused,
+    ];
+
+    /// The label in `/status`.
+    pub const fn label(self) -> &'static str {
+        match self {
+            Self::Key => "key-refused",
+            Self::RateLimited => "rate-limited",
+            Self::Credits => "credits-exhausted",
+            Self::Closed => "method-closed",
+            Self::Refused => "refused-while-others-serve",
+        }
+    }
+}
+
+#[derive(Debug, Default)]
+pub(in crate::upstream) struct HoldOff {
+    upstream: Pause,
+    methods: HashMap<Box<str>, MethodMemory>,
+    lacks: Vec<(Capability, Instant)>,
+    /// Its refusals of any method, once it seems to refuse everything.
+    everything: Refusals,
+    /// When the last successful call began.
+    served: Option<Instant>,
+}
+
+#[derive(Debug, Default)]
+struct MethodMemory {
+    pause: Pause,
+    closed_at: Option<Instant>,
+    refusals: Refusals,
+}
+
+impl HoldOff {
+    /// Whether there is no hold-off.
+    pub(in crate::upstream) fn is_clear(&self, now: Instant) -> bool {
+        self.upstream.left(now).is_none()
+            && self.lacks.iter().all(|(_, until)| *until <= now)
+            && self.everything.is_clear(now)
+            && self.methods.values().all(|memory| {
+                memory.pause.left(now).is_none()
+                    && !memory.is_closed(now)
+                    && memory.refusals.is_clear(now)
+            })
+    }
+
+    /// Whether a call should go elsewhere because similar ones were refused. `question` is computed
+    /// only if needed.
+    pub(in crate::upstream) fn refuses(
+        &self,
+        method: &str,
+        question: impl Fn() -> u64,
+        now: Instant,
+    ) -> bool {
+        let memory = self.methods.get(method);
+        self.everything.excludes(&question, now)
+            || memory.is_some_and(|memory| memory.refusals.excludes(&question, now))
+    }
+
+    /// It refused what another upstream then served. Returns the pause if the method, or all of it,
+    /// is held off from now on.
+    pub(in crate::upstream) fn refused(
+        &mut self,
+        method: &str,
+        refused: RefusalKind,
+        now: Instant,
+    ) -> Option<Duration> {
+        let pause = self.memory(method, now)?.refusals.note(refused, now)?;
+        let closed = self
+            .methods
+            .values()
+            .filter(|memory| memory.refusals.closed(now));
+        let first = closed
+            .clone()
+            .filter_map(|memory| memory.refusals.begun())
+            .min();
+        let serves = first.is_none_or(|first| self.served.is_some_and(|served| served >= first));
+        if !serves && closed.count() >= MANY_METHODS {
+            self.everything.close(refused, now);
+        }
+        Some(pause)
+    }
+
+    /// A call is sent in spite of earlier refusals, as a trial.
+    pub(in crate::upstream) fn begin_trial(&mut self, method: &str, now: Instant) {
+        self.everything.begin_trial(now);
+        if let Some(memory) = self.methods.get_mut(method) {
+            memory.refusals.begin_trial(now);
+        }
+    }
+
+    /// A call that began at `started` was successful.
+    pub(in crate::upstream) fn served(&mut self, started: Instant) {
+        self.served = self.served.max(Some(started));
+        if self.everything.are_before(started) {
+            self.everything = Refusals::default();
+        }
+    }
+
+    /// What speaks against a call of `method`. A pause that is only a guess lets a trial call
+    /// through every `trial`.
+    pub(in crate::upstream) fn refusal(
+        &self,
+        method: &str,
+        now: Instant,
+        trial: Duration,
+    ) -> Option<RefusedSubject> {
+        let whole = self.upstream.rest(now, trial);
+        let memory = self.methods.get(method);
+        if memory.is_some_and(|memory| memory.is_closed(now)) {
+            return Some(match whole {
+                None => RefusedSubject::MethodClosed,
+                Some(_) => RefusedSubject::RestingAndClosed,
+            });
+        }
+        let own = memory.and_then(|memory| memory.pause.rest(now, trial));
+        let rest = match whole {
+            Some(whole) => whole.longer(own),
+            None => own?,
+        };
+        Some(RefusedSubject::Resting(rest))
+    }
+
+    /// Whether anything speaks against a call of `method`.
+    pub(in crate::upstream) fn is_refused(&self, method: &str, now: Instant) -> bool {
+        self.refusal(method, now, Duration::ZERO).is_some()
+    }
+
+    /// Whether the upstream is not to be probed with this method for now. A refused key is not a
+    /// request to be held off, and what is unavailable to calls need not be to probes.
+    pub(in crate::upstream) fn keeps_probes_away(&self, method: &str, now: Instant) -> bool {
+        let whole = self.upstream.rest(now, Duration::ZERO);
+        let memory = self.methods.get(method);
+        let own = memory.and_then(|memory| memory.pause.rest(now, Duration::ZERO));
+        let mut rests = [whole, own].into_iter().flatten();
+        rests.any(|rest| rest.cause != PauseCause::Key)
+    }
+
+    /// The current hold-offs, with their method: `None` for all.
+    pub(in crate::upstream) fn holds(&self, now: Instant) -> Vec<Hold<'_>> {
+        let cause_of = |cause: PauseCause| match cause {
+            PauseCause::Limit => HoldCause::RateLimited,
+            PauseCause::Credits => HoldCause::Credits,
+            PauseCause::Key => HoldCause::Key,
+        };
+        let paused = |method, pause: &Pause| {
+            let rest = pause.rest(now, Duration::ZERO)?;
+            Some(Hold {
+                method,
+                cause: cause_of(rest.cause),
+                left: pause.left(now),
+            })
+        };
+        let refused = |method, refusals: &Refusals| {
+            refusals.pauses(now).then(|| Hold {
+                method,
+                cause: HoldCause::Refused,
+                left: refusals.left(now),
+            })
+        };
+        let mut holds: Vec<_> = paused(None, &self.upstream)
+            .into_iter()
+            .chain(refused(None, &self.everything))
+            .collect();
+        let mut methods: Vec<_> = self.methods.iter().collect();
+        methods.sort_unstable_by_key(|(method, _)| *method);
+        for (method, memory) in methods {
+            let method = Some(&**method);
+            let closed = memory.closed_at.filter(|_| memory.is_closed(now));
+            holds.extend(closed.map(|at| Hold {
+                method,
+                cause: HoldCause::Closed,
+                left: Some((at + REFUSAL).saturating_duration_since(now)),
+            }));
+            holds.extend(paused(method, &memory.pause));
+            holds.extend(refused(method, &memory.refusals));
+        }
+        holds
+    }
+
+    /// Takes the trial call that a guessed pause allows; `false` if another call has it.
+    pub(in crate::upstream) fn take_trial(
+        &mut self,
+        method: &str,
+        now: Instant,
+        trial: Duration,
+    ) -> bool {
+        let due = match self.refusal(method, now, trial) {
+            Some(RefusedSubject::Resting(rest)) => rest.next.is_zero(),
+            Some(RefusedSubject::RestingAndClosed) => false,
+            Some(RefusedSubject::MethodClosed) | None => true,
+        };
+        if due {
+            self.upstream.tries(now);
+            if let Some(memory) = self.methods.get_mut(method) {
+                memory.pause.tries(now);
+            }
+        }
+        due
+    }
+
+    pub(in crate::upstream) fn lacks(&self, capability: Capability, now: Instant) -> bool {
+        self.lacks
+            .iter()
+            .any(|(lacked, until)| *lacked == capability && *until > now)
+    }
+
+    /// How long the upstream as a whole is held off.
+    pub(in crate::upstream) fn resting(&self, now: Instant) -> Option<Duration> {
+        self.upstream.left(now)
+    }
+
+    /// Methods it is known not to serve, in alphabetical order.
+    pub(in crate::upstream) fn closed_methods(&self, now: Instant) -> Vec<String> {
+        let mut closed: Vec<String> = self
+            .methods
+            .iter()
+            .filter(|(_, memory)| memory.is_closed(now) || memory.refusals.closed(now))
+            .map(|(method, _)| method.to_string())
+            .collect();
+        closed.sort_unstable();
+        closed
+    }
+
+    /// Whether the upstream as a whole refuses the gateway's key.
+    pub(in crate::upstream) fn refuses_key(&self, now: Instant) -> bool {
+        let rest = self.upstream.rest(now, Duration::ZERO);
+        rest.is_some_and(|rest| rest.cause == PauseCause::Key)
+    }
+
+    /// Holds off the whole upstream. `chance` is in 0..1 and spreads the pauses of several
+    /// gateways.
+    pub(in crate::upstream) fn rest(
+        &mut self,
+        demand: PauseDemand,
+        now: Instant,
+        chance: f64,
+        settings: &config::HoldOff,
+    ) -> PauseBegun {
+        self.upstream.begin(demand, now, chance, settings)
+    }
+
+    /// As [`HoldOff::rest`], for one method.
+    pub(in crate::upstream) fn rest_method(
+        &mut self,
+        method: &str,
+        demand: PauseDemand,
+        now: Instant,
+        chance: f64,
+        settings: &config::HoldOff,
+    ) -> PauseBegun {
+        match self.memory(method, now) {
+            Some(memory) => memory.pause.begin(demand, now, chance, settings),
+            None => PauseBegun::default(),
+        }
+    }
+
+    /// The upstream does not serve this method. Returns whether that is new.
+    pub(in crate::upstream) fn close_method(&mut self, method: &str, now: Instant) -> bool {
+        let Some(memory) = self.memory(method, now) else {
+            return false;
+        };
+        let news = !memory.is_closed(now);
+        memory.closed_at = Some(now);
+        news
+    }
+
+    /// The upstream lacks this capability.
+    pub(in crate::upstream) fn learn_lack(&mut self, capability: Capability, now: Instant) {
+        self.lacks
+            .retain(|(lacked, until)| *lacked != capability && *until > now);
+        self.lacks.push((capability, now + REFUSAL));
+    }
+
+    /// A good answer to `method` clears the hold-offs of it and of the upstream, unless the call
+    /// had `started` before the refusal: among concurrent calls some are still served when others
+    /// are refused. Returns whether the gateway's key was refused before.
+    pub(in crate::upstream) fn clear(&mut self, method: &str, started: Instant) -> bool {
+        let mut key_taken = false;
+        if self.upstream.is_before(started) {
+            key_taken |= self.upstream.is_for_key();
+            self.upstream = Pause::default();
+        }
+        let after_all = |memory: &MethodMemory| {
+            memory.pause.is_before(started)
+                && memory.closed_at.is_none_or(|at| at <= started)
+                && memory.refusals.are_before(started)
+        };
+        if self.methods.get(method).is_some_and(after_all)
+            && let Some(memory) = self.methods.remove(method)
+        {
+            key_taken |= memory.pause.is_for_key();
+        }
+        key_taken
+    }
+
+    /// A probe that began at `started` was successful: the upstream accepts calls again, if only a
+    /// guess kept them from it. A pause that it named itself, used-up credits and a refused key are
+    /// not cleared by a probe, which may cost nothing and need no key.
+    pub(in crate::upstream) fn clear_guess(&mut self, started: Instant, now: Instant) {
+        if self.upstream.is_before(started) && self.upstream.is_guess(now) {
+            self.upstream = Pause::default();
+        }
+    }
+
+    /// A good answer to a call that needed `capability`.
+    pub(in crate::upstream) fn clear_lack(&mut self, capability: Capability) {
+        self.lacks.retain(|(lacked, _)| *lacked != capability);
+    }
+
+    /// The memory of a method. Known methods always have one, unknown ones while there is room.
+    fn memory(&mut self, method: &str, now: Instant) -> Option<&mut MethodMemory> {
+        if is_unknown(method) && !self.methods.contains_key(method) {
+            if method.len() > LONGEST_NAME {
+                return None;
+            }
+            if self.unknown() >= MOST_UNKNOWN {
+                self.methods.retain(|_, memory| {
+                    memory.pause.left(now).is_some()
+                        || memory.is_closed(now)
+                        || !memory.refusals.is_clear(now)
+                });
+            }
+            if self.unknown() >= MOST_UNKNOWN {
+                return None;
+            }
+        }
+        Some(self.methods.entry(method.into()).or_default())
+    }
+
+    /// How many of the remembered methods are unknown ones.
+    fn unknown(&self) -> usize {
+        self.methods.keys().filter(|name| is_unknown(name)).count()
+    }
+}
+
+/// Whether a client may have made this name up.
+pub(in crate::upstream) fn is_unknown(method: &str) -> bool {
+    let known = || !matches!(Extension::of(method), None | Some(Extension::NamedAsRead));
+    Method::from_name(method) == Method::Other && !known()
+}
+
+impl MethodMemory {
+    fn is_closed(&self, now: Instant) -> bool {
+        self.closed_at.is_some_and(|at| now < at + REFUSAL)
+    }
+}
