@@ -173,7 +173,7 @@ impl<T> Drop for Leader<T> {
 
 /// The role of a caller that waits. Dropping it affects nobody.
 #[derive(Debug)]
-#[must_use = "nobody is told who does not wait"]
+#[must_use = "a dropped follower gets no outcome"]
 pub struct Follower<T> {
     flight: Arc<InFlightCall<T>>,
 }

@@ -175,7 +175,7 @@ mod tests {
             ),
             (
                 "2025-10-09T08:00:00Z,1,2\n2025-10-09T08:10:00Z,1,2",
-                "stands there twice",
+                "occurs twice",
             ),
         ] {
             let error = parse(text).unwrap_err();
