@@ -83,6 +83,19 @@ impl Sources {
         naming.map(|(module, _)| module.clone()).collect()
     }
 
+    /// The modules that name this part of another crate, wherever in it that stands.
+    pub fn naming_in(&self, other: &str, part: &str) -> BTreeSet<Module> {
+        let naming = self.modules.iter().filter(|(from, found)| {
+            let mut named = found.paths.iter().filter(|path| {
+                path.split_first().is_some_and(|(first, rest)| {
+                    first == other && rest.iter().any(|one| one == part)
+                })
+            });
+            named.any(|path| self.resolve(from, path).is_none())
+        });
+        naming.map(|(module, _)| module.clone()).collect()
+    }
+
     /// Files that use each other, directly or through others: each set once.
     pub fn cycles(&self) -> Vec<Vec<String>> {
         let mut next: BTreeMap<Module, BTreeSet<Module>> = BTreeMap::new();
@@ -259,5 +272,7 @@ mod tests {
             ("b::redis", ""),
         ]);
         assert_eq!(sources.naming("redis"), [vec!["a".to_owned()]].into());
+        assert_eq!(sources.naming_in("redis", "Cmd").len(), 1);
+        assert!(sources.naming_in("redis", "Own").is_empty());
     }
 }
