@@ -1,24 +1,20 @@
-//! Gets one call answered: attempts, hedges and retries on the next candidates, within the caller's
-//! deadline and a retry budget.
+//! Gets one request answered: attempts, hedges and retries on the next candidate, inside the caller's
+//! deadline and a retry budget. What a request is, an [operation](operation) says; JSON-RPC calls are
+//! the first ([`rpc`]).
 //!
 //! Not here: what a call is (`solana::class`), which upstreams could serve it (`upstream::pool`),
 //! what their answers mean (`solana::judge`), and kept answers (`cache`).
 
-mod archive_budget;
 mod attempt;
 mod attempt_record;
 mod attempts;
 mod best_failure;
 mod blame;
 mod budget;
-mod floor;
-mod history;
 mod metrics;
-mod missing_history;
-mod read_session;
-mod signature_reply;
+mod operation;
+mod rpc;
 mod state;
-mod unknown_methods;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -26,21 +22,16 @@ use std::time::Duration;
 use perijove_core::Slot;
 use tokio::time::Instant;
 
-pub use attempt::AnswerPayload;
 pub use attempt_record::{AttemptRecord, OUTCOMES};
 pub use budget::RetryBudget;
-pub use floor::{ClientKey, Floors};
 pub use metrics::DispatchMetrics;
-pub use read_session::{ReadSession, ToldHeads};
+pub use rpc::{AnswerPayload, ClientKey, Floors, ReadSession, RpcCall, RpcMemory, ToldHeads};
 pub use state::DispatchState;
 
 use crate::config;
 use crate::error::Rejection;
-use crate::jsonrpc::Call;
-use crate::limit::PermitRequest;
-use crate::solana::{Class, FaultKind};
-use crate::upstream::{DeeperUpstreams, Pool, Upstream};
-use attempts::Attempts;
+use crate::solana::FaultKind;
+use crate::upstream::Upstream;
 
 /// How hard to try; part of a snapshot.
 #[derive(Clone, Debug, PartialEq)]
@@ -53,31 +44,22 @@ pub struct Settings {
     pub answer_buffer: usize,
 }
 
-/// One call to be answered.
+/// One request to be answered.
 #[derive(Debug)]
-pub struct Dispatch<'a> {
-    pub pool: &'a Pool,
+pub struct Dispatch<'a, O> {
+    pub operation: O,
     pub settings: &'a Settings,
     pub state: &'a DispatchState,
-    pub call: &'a Call,
-    pub class: &'a Class,
-    pub session: &'a ReadSession,
-    /// Class and consumer, which decide who gets a free connection first.
-    pub ask: PermitRequest,
-    /// When the request arrived.
+    /// When the caller began to wait.
     pub started: Instant,
     /// The end of the caller's time.
     pub deadline: Instant,
-    /// Upstreams are told not to look into long-term storage.
-    pub ledger_only: bool,
-    /// Only upstreams that may have what another lacks; see `history`.
-    pub deeper: Option<DeeperUpstreams<'a>>,
 }
 
 /// What the caller gets.
 #[derive(Debug)]
-pub enum Delivered {
-    Payload(AnswerPayload),
+pub enum Delivered<Answer = AnswerPayload> {
+    Payload(Answer),
     Rejected(Rejection),
 }
 
@@ -104,25 +86,4 @@ pub struct AttemptSummary {
     /// It says that there is nothing, and no upstream with more history has confirmed that: not to
     /// be kept.
     pub unproven: bool,
-}
-
-impl Dispatch<'_> {
-    /// Runs the call to its end. Dropping the future cancels the attempts in flight.
-    pub async fn run(&self) -> (Delivered, AttemptSummary) {
-        let mut flight = Attempts::new(self);
-        let (delivered, summary) = flight.run().await;
-        drop(flight);
-        self.look_deeper(delivered, summary).await
-    }
-
-    /// Why there was no candidate at all.
-    fn nobody(&self) -> Rejection {
-        if self.pool.allows(self.call.method()) {
-            Rejection::NoUpstream {
-                reason: "no upstream is available",
-            }
-        } else {
-            Rejection::MethodRefused
-        }
-    }
 }

@@ -171,7 +171,7 @@ impl Request {
     fn session(&self, class: &Class) -> ReadSession {
         let selection = &self.snapshot.config.selection;
         let live = &self.pipeline.dispatch_state;
-        ReadSession::of(live, self.client, class, selection, self.started)
+        ReadSession::of(&live.rpc, self.client, class, selection, self.started)
     }
 
     /// What distinguishes answers besides the call itself.

@@ -7,14 +7,13 @@
 //!          launch ┘
 //! ```
 //!
-//! [`conclusion`] decides what follows from a finished attempt, [`stale`] what follows from an
-//! answer older than what its client was shown; [`repetition`] decides when an unanswered call is
-//! also sent to another upstream; [`abandoned`] handles attempts that are no longer waited for.
+//! What follows from a finished attempt is [`conclusion`]'s, from an answer that is older than its
+//! client knows [`stale`]'s; when an unanswered call is sent to another upstream as well is
+//! [`repetition`]'s; what becomes of attempts nobody waits for any more is [`abandoned`]'s.
 
 mod abandoned;
 mod conclusion;
 mod repetition;
-mod search;
 mod stale;
 
 use std::future::poll_fn;
@@ -23,7 +22,7 @@ use std::sync::Arc;
 use std::task::Poll;
 use std::time::Duration;
 
-use bytes::{Bytes, BytesMut};
+use bytes::Bytes;
 use tokio::time::{Instant, sleep_until};
 
 use stale::StaleAnswers;
@@ -32,10 +31,10 @@ use super::attempt::{self, AttemptReason, FinishedAttempt, RunningAttempt};
 use super::attempt_record::UNANSWERED;
 use super::best_failure::BestFailure;
 use super::blame::Accused;
+use super::operation::{Demands, Operation};
 use super::{AttemptSummary, Delivered, Dispatch};
-use crate::jsonrpc;
-use crate::solana::{Capability, Idempotency};
-use crate::upstream::{AttemptLimits, CallRequirements, Candidate, Candidates, Outlook, Upstream};
+use crate::solana::Capability;
+use crate::upstream::{AttemptLimits, Candidate, Candidates, Outlook};
 
 /// While another upstream could answer immediately, a connection is waited for at most this long.
 const QUEUE: Duration = Duration::from_millis(100);
@@ -47,8 +46,9 @@ const HEAVY_PATIENCE: u32 = 5;
     clippy::struct_excessive_bools,
     reason = "each may be true beside any other"
 )]
-pub(super) struct Attempts<'a> {
-    dispatch: &'a Dispatch<'a>,
+pub(super) struct Attempts<'a, O: Operation> {
+    dispatch: &'a Dispatch<'a, O>,
+    demands: Demands,
     candidates: Candidates<'a>,
     request: Bytes,
     running: Vec<RunningAttempt>,
@@ -71,13 +71,23 @@ pub(super) struct Attempts<'a> {
     older: StaleAnswers,
     /// When a healthy upstream last gave an answer that can be delivered if no better one arrives.
     judged: Option<Instant>,
-    /// Other upstreams were asked for an unknown method.
+    /// Others were asked for what the first did not know.
     searched: bool,
-    settled: BestFailure,
+    settled: BestFailure<O::Answer>,
+    /// What the delivered answer says of its age, unless it is delivered for want of a better.
+    freshness: Option<O::Freshness>,
     summary: AttemptSummary,
 }
 
-/// What is due as time passes.
+/// What all attempts together came to.
+pub(super) struct AttemptsOutcome<O: Operation> {
+    pub(super) delivered: Delivered<O::Answer>,
+    /// Of an answer that is in no doubt, what it says of its age.
+    pub(super) freshness: Option<O::Freshness>,
+    pub(super) summary: AttemptSummary,
+}
+
+/// What the passing of time asks for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum TimerEvent {
     /// The call has been unanswered long enough to ask another upstream as well.
@@ -94,22 +104,21 @@ enum AttemptEvent {
     Due(TimerEvent),
 }
 
-enum NextStep {
-    Deliver(Delivered),
+enum NextStep<Answer> {
+    Deliver(Delivered<Answer>),
     Launch { after: Option<Duration> },
     Wait,
     End,
 }
 
-impl<'a> Attempts<'a> {
-    pub(super) fn new(dispatch: &'a Dispatch<'a>) -> Self {
-        let mut request =
-            BytesMut::with_capacity(128 + dispatch.call.params().map_or(0, <[u8]>::len));
-        jsonrpc::encode(dispatch.call, &mut request);
+impl<'a, O: Operation> Attempts<'a, O> {
+    pub(super) fn new(dispatch: &'a Dispatch<'a, O>) -> Self {
+        let operation = &dispatch.operation;
         Self {
-            candidates: dispatch.candidates(),
+            demands: operation.demands(),
+            candidates: operation.candidates(),
+            request: operation.request(),
             dispatch,
-            request: request.freeze(),
             running: Vec::with_capacity(1),
             due: None,
             sent: 0,
@@ -124,13 +133,13 @@ impl<'a> Attempts<'a> {
             judged: None,
             searched: false,
             settled: BestFailure::default(),
+            freshness: None,
             summary: AttemptSummary::default(),
         }
     }
 
-    pub(super) async fn run(&mut self) -> (Delivered, AttemptSummary) {
-        // A question for deeper history belongs to a call that has been counted.
-        if self.dispatch.deeper.is_none() {
+    pub(super) async fn run(&mut self) -> AttemptsOutcome<O> {
+        if !self.demands.counted {
             self.dispatch.state.budget.deposit();
         }
         if !self.launch() {
@@ -182,9 +191,9 @@ impl<'a> Attempts<'a> {
             ..reason
         };
         let limits = self.limits(&candidate, now);
-        let commitment = self.dispatch.class.context.commitment;
+        let reached = self.dispatch.operation.reached(candidate.upstream());
         let request = self.request.clone();
-        let attempt = attempt::start(candidate, request, limits, commitment, reason, now);
+        let attempt = attempt::start(candidate, request, limits, reached, reason, now);
         self.running.push(if reason.paid {
             attempt.paid_by(&self.dispatch.state.budget)
         } else {
@@ -205,9 +214,9 @@ impl<'a> Attempts<'a> {
         let alone = next == Outlook::Nobody;
         let last = alone || !self.may_attempt_after(1);
         let timeouts = &candidate.upstream().settings().timeouts;
-        let first_byte = if dispatch.class.heavy {
+        let first_byte = if self.demands.heavy {
             left.min(timeouts.first_byte_heavy)
-        } else if last || !self.is_repeatable() {
+        } else if last || !self.demands.is_repeatable() {
             left.min(timeouts.first_byte)
         } else {
             (left / 2).min(timeouts.first_byte)
@@ -220,9 +229,9 @@ impl<'a> Attempts<'a> {
         } else {
             timeouts.connect
         };
-        // The last attempt has no better one to give way to.
-        let progress = match dispatch.class.heavy {
-            _ if last || !self.is_repeatable() => left,
+        // The last one has no better to give way to.
+        let progress = match self.demands.heavy {
+            _ if last || !self.demands.is_repeatable() => left,
             true => timeouts.progress * HEAVY_PATIENCE,
             false => timeouts.progress,
         };
@@ -232,35 +241,25 @@ impl<'a> Attempts<'a> {
             first_byte,
             progress,
             answer_buffer: dispatch.settings.answer_buffer,
-            ledger_only: dispatch.ledger_only,
-            replayable: self.is_repeatable(),
-            ask: dispatch.ask,
+            ledger_only: self.demands.ledger_only,
+            replayable: self.demands.is_repeatable(),
+            ask: self.demands.ask,
         }
     }
 
-    /// Whether this kind of call may be sent a second time while the first is unanswered.
-    fn is_repeatable(&self) -> bool {
-        self.dispatch.class.profile().idempotency.is_repeatable()
-    }
-
-    /// Whether this is a transaction, which its signature keeps from executing twice.
-    fn is_signed_write(&self) -> bool {
-        self.dispatch.class.profile().idempotency == Idempotency::WriteBySignature
-    }
-
-    /// From here on only upstreams with this capability; `false` if none is left.
+    /// From here on only upstreams with this capability; `false` when there is none left.
     fn narrow(&mut self, capability: Capability) -> bool {
         self.candidates.narrow(capability);
         self.candidates.any_left(Instant::now())
     }
 
-    fn deliver(&mut self, delivered: Delivered) -> (Delivered, AttemptSummary) {
+    fn deliver(&mut self, delivered: Delivered<O::Answer>) -> AttemptsOutcome<O> {
         if !self.running.is_empty() {
             let stuck = self.patience().stuck;
             for loser in self.running.drain(..) {
                 let (upstream, took) = (loser.witness.upstream(), loser.started.elapsed());
                 self.summary.tried(loser.number, upstream, UNANSWERED, took);
-                abandoned::leave_behind(loser, self.dispatch, stuck);
+                abandoned::leave_behind(loser, self.dispatch, self.demands.heavy, stuck);
             }
         }
         if let (Some(from), Some(to)) = (&self.summary.failed_over_from, &self.summary.upstream)
@@ -268,16 +267,21 @@ impl<'a> Attempts<'a> {
         {
             self.dispatch.state.metrics.failover(from.id(), to.id());
         }
-        (delivered, std::mem::take(&mut self.summary))
+        AttemptsOutcome {
+            delivered,
+            freshness: self.freshness.take(),
+            summary: std::mem::take(&mut self.summary),
+        }
     }
 
-    fn end(&mut self) -> (Delivered, AttemptSummary) {
-        if self.is_signed_write() && !self.running.is_empty() {
+    fn end(&mut self) -> AttemptsOutcome<O> {
+        if self.demands.is_signed_write() && !self.running.is_empty() {
             self.settled.left_in_doubt();
         }
         let mut settled = std::mem::take(&mut self.settled);
         settled.note_paused(self.candidates.paused(Instant::now()));
-        let (delivered, speaker) = settled.into_delivered(self.dispatch);
+        let (delivered, speaker) =
+            settled.into_delivered(&self.dispatch.operation, self.demands.idempotency);
         self.said_by(speaker);
         self.deliver(delivered)
     }
@@ -306,26 +310,6 @@ async fn next_event(
             attempted = first_done => AttemptEvent::Done(attempted),
             () = sleep_until(at) => AttemptEvent::Due(due),
         },
-    }
-}
-
-impl<'a> Dispatch<'a> {
-    fn candidates(&'a self) -> Candidates<'a> {
-        let requirements = CallRequirements {
-            params: self.call.params(),
-            floor: self.session.slot_floor(),
-            history: self.deeper,
-            strange: self.is_strange(),
-            priority: self.ask.priority,
-            ..CallRequirements::of(self.class, self.call.method())
-        };
-        self.pool.candidates(requirements)
-    }
-
-    fn observe_latency(&self, upstream: &Upstream, latency: Duration) {
-        let quantile = self.settings.hedge.quantile;
-        let live = upstream.state();
-        live.observe_latency(self.class.method, latency, quantile);
     }
 }
 

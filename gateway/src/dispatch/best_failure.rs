@@ -5,11 +5,10 @@ use std::time::Duration;
 
 use perijove_core::Slot;
 
-use super::attempt::AnswerPayload;
-use super::read_session::BackwardAnswer;
-use super::{Delivered, Dispatch};
+use super::Delivered;
+use super::operation::{LastResort, Operation};
 use crate::error::{Page, Rejection};
-use crate::solana::{Blame, Class, FaultKind, Idempotency, Penalty, Retry, Verdict};
+use crate::solana::{Blame, FaultKind, Idempotency, Penalty, Verdict};
 use crate::upstream::{Paused, Upstream};
 
 /// Sent as `Retry-After` when providers limit the gateway without saying for how long.
@@ -19,14 +18,14 @@ const UNKNOWN_PAUSE: Duration = Duration::from_secs(1);
 const STALE: u8 = 4;
 
 /// The bad answers of one call so far.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 #[expect(
     clippy::struct_excessive_bools,
     reason = "each may be true beside any other"
 )]
-pub(super) struct BestFailure {
-    best: Option<BestAnswer>,
-    /// The first refusal that was no JSON-RPC.
+pub(super) struct BestFailure<Answer> {
+    best: Option<BestAnswer<Answer>>,
+    /// The first refusal in HTTP alone.
     refused: Option<(Page, AnsweredBy)>,
     /// The slot of the newest good but stale answer.
     stale_at: Option<Slot>,
@@ -43,18 +42,18 @@ pub(super) struct BestFailure {
 }
 
 #[derive(Debug)]
-struct BestAnswer {
+struct BestAnswer<Answer> {
     rank: u8,
-    /// No node would have accepted the call, so it was executed nowhere.
+    /// No upstream would have taken the call: it did not happen anywhere.
     certain: bool,
-    payload: AnswerPayload,
+    answer: Answer,
     speaker: AnsweredBy,
 }
 
 /// Properties of a bad answer.
 #[derive(Debug)]
-pub(super) struct FailureAnswer {
-    pub(super) payload: Option<AnswerPayload>,
+pub(super) struct FailureAnswer<Answer> {
+    pub(super) answer: Option<Answer>,
     pub(super) page: Option<Page>,
 }
 
@@ -66,14 +65,32 @@ pub(super) struct AnsweredBy {
     pub(super) reached: Option<Slot>,
 }
 
-impl BestFailure {
+/// By hand, because the derived one would ask for an answer that has a default.
+impl<Answer> Default for BestFailure<Answer> {
+    fn default() -> Self {
+        Self {
+            best: None,
+            refused: None,
+            stale_at: None,
+            rate_limited: None,
+            key_refused: false,
+            failed: false,
+            saturated: false,
+            outcome_unknown: false,
+        }
+    }
+}
+
+impl<Answer> BestFailure<Answer> {
+    /// Takes a bad answer in. `certain`: every upstream would give it; `in_doubt`: the upstream may have
+    /// carried out what must not happen twice.
     pub(super) fn note(
         &mut self,
         verdict: &Verdict,
-        FailureAnswer { payload, page }: FailureAnswer,
+        FailureAnswer { answer, page }: FailureAnswer<Answer>,
         speaker: &AnsweredBy,
-        sent: bool,
-        class: &Class,
+        certain: bool,
+        in_doubt: bool,
     ) {
         if let Penalty::HoldOff { at_least, .. } = verdict.penalty {
             let pause = at_least.unwrap_or(UNKNOWN_PAUSE);
@@ -83,8 +100,7 @@ impl BestFailure {
             );
         } else if matches!(verdict.penalty, Penalty::KeyRefused { .. }) {
             self.key_refused = true;
-        } else if let (Some(payload), Some(rank)) = (payload, rank(verdict)) {
-            let certain = is_certain(verdict);
+        } else if let (Some(answer), Some(rank)) = (answer, rank(verdict)) {
             let place = (rank, certain);
             if self
                 .best
@@ -94,7 +110,7 @@ impl BestFailure {
                 self.best = Some(BestAnswer {
                     rank,
                     certain,
-                    payload,
+                    answer,
                     speaker: speaker.clone(),
                 });
             }
@@ -103,8 +119,7 @@ impl BestFailure {
         } else {
             self.saturated |= verdict.kind == FaultKind::Saturated;
             self.failed = true;
-            let write = class.profile().idempotency != Idempotency::Read;
-            self.outcome_unknown |= write && sent && leaves_in_doubt(verdict.kind);
+            self.outcome_unknown |= in_doubt && leaves_in_doubt(verdict.kind);
         }
     }
 
@@ -124,13 +139,8 @@ impl BestFailure {
         self.key_refused |= paused.key_refused;
     }
 
-    /// A good but stale answer. Of several the newest counts.
-    pub(super) fn note_stale(
-        &mut self,
-        payload: AnswerPayload,
-        speaker: &AnsweredBy,
-        slot: Option<Slot>,
-    ) {
+    /// A good answer that is older than what the client has been told. Of several the newest counts.
+    pub(super) fn note_stale(&mut self, answer: Answer, speaker: &AnsweredBy, slot: Option<Slot>) {
         let newer = slot >= self.stale_at;
         self.stale_at = self.stale_at.max(slot);
         if !newer && self.best.as_ref().is_some_and(|best| best.rank == STALE) {
@@ -139,32 +149,37 @@ impl BestFailure {
         self.best = Some(BestAnswer {
             rank: STALE,
             certain: false,
-            payload,
+            answer,
             speaker: speaker.clone(),
         });
     }
 
     /// The answer for the client, and the upstream that gave it.
     ///
-    /// A write of unknown outcome outweighs everything but a verdict that every node would give:
-    /// what another upstream said afterwards does not undo it, and may be its consequence. Then
-    /// native errors, because clients act on their codes; then what all upstreams refused by HTTP
-    /// status; then a rate limit; then "unhealthy". A refused key is reported only if nothing else
-    /// went wrong.
-    pub(super) fn into_delivered(self, dispatch: &Dispatch<'_>) -> (Delivered, Option<AnsweredBy>) {
+    /// A write of unknown fate outweighs everything but a verdict that every node would give:
+    /// whatever else another upstream said afterwards does not undo it, and may be its consequence.
+    /// Then native errors, because clients act on their codes; then what all who were asked refused
+    /// in HTTP alone; then the plea to come back later; then "unhealthy". That the gateway's key is
+    /// refused is said only where nothing else went wrong.
+    pub(super) fn into_delivered<O>(
+        self,
+        operation: &O,
+        idempotency: Idempotency,
+    ) -> (Delivered<Answer>, Option<AnsweredBy>)
+    where
+        O: Operation<Answer = Answer>,
+    {
         if self.outcome_unknown && !self.is_certain() {
-            let rejection = match dispatch.class.profile().idempotency {
+            let rejection = match idempotency {
                 Idempotency::Unknown => Rejection::AnswerLost,
                 _ => Rejection::OutcomeUnknown,
             };
             return (Delivered::Rejected(rejection), None);
         }
         if let Some(best) = self.best {
-            return match dispatch.hold_floor(best.payload) {
-                BackwardAnswer::Floor(floor) => (Delivered::Payload(floor), None),
-                BackwardAnswer::Answer(payload) => {
-                    (Delivered::Payload(payload), Some(best.speaker))
-                }
+            return match operation.last_resort(best.answer) {
+                LastResort::Own(answer) => (Delivered::Payload(answer), None),
+                LastResort::AsItCame(answer) => (Delivered::Payload(answer), Some(best.speaker)),
             };
         }
         if let Some((page, speaker)) = self.refused
@@ -185,7 +200,7 @@ impl BestFailure {
                 reason: "no upstream could answer",
             },
             (None, false) if self.key_refused => Rejection::KeyRefused,
-            (None, false) => dispatch.nobody(),
+            (None, false) => operation.nobody(),
         };
         (Delivered::Rejected(rejection), None)
     }
@@ -204,8 +219,8 @@ fn rank(verdict: &Verdict) -> Option<u8> {
     })
 }
 
-/// Whether an answer of this kind is a JSON-RPC error for the client, and not between the gateway
-/// and a provider.
+/// Whether an answer of this kind is an error a client may see, and not something between
+/// us and a provider.
 fn is_the_clients(kind: FaultKind) -> bool {
     !(leaves_in_doubt(kind)
         || matches!(
@@ -218,21 +233,8 @@ fn is_the_clients(kind: FaultKind) -> bool {
         ))
 }
 
-/// Whether an error of one node means that no node accepts the call. What a provider says on its
-/// own behalf, such as that its plan does not include the call, says nothing about the others.
-fn is_certain(verdict: &Verdict) -> bool {
-    verdict.retry == Retry::Final
-        && matches!(
-            verdict.kind,
-            FaultKind::InvalidParams
-                | FaultKind::SignatureVerification
-                | FaultKind::SignatureLength
-                | FaultKind::PrecompileVerification
-        )
-}
-
-/// Whether a call that was sent and ended like this may have been executed all the same. A call
-/// reported as without a connection may have been sent over an earlier one that broke.
+/// Whether a call that was sent and ended like this may have been carried out all the same. One for
+/// which there was no connection was sent over an earlier one that broke.
 fn leaves_in_doubt(kind: FaultKind) -> bool {
     matches!(
         kind,

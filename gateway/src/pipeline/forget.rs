@@ -50,7 +50,7 @@ impl Pipeline {
             .collect();
         // Answers first: from then on nobody is shown their slots any more.
         let answers = self.cache.forget(&unknown_methods);
-        self.dispatch_state.floors.forget();
+        self.dispatch_state.rpc.floors.forget();
         self.forgotten
             .generation
             .store(generation, Ordering::Release);

@@ -2,7 +2,7 @@
 //! deadline.
 
 use super::Request;
-use crate::dispatch::{AttemptSummary, Delivered, Dispatch, ReadSession};
+use crate::dispatch::{AttemptSummary, Delivered, Dispatch, ReadSession, RpcCall};
 use crate::jsonrpc::Call;
 use crate::solana::Class;
 
@@ -19,17 +19,20 @@ pub(super) async fn dispatch(
     };
     let ask = request.ask(class);
     let (delivered, attempt_summary) = Dispatch {
-        pool: &request.snapshot.pool,
+        operation: RpcCall {
+            pool: &request.snapshot.pool,
+            memory: &request.pipeline.dispatch_state.rpc,
+            call,
+            class,
+            session,
+            ask,
+            ledger_only: request.ledger_only,
+            deeper: None,
+        },
         settings: &request.snapshot.dispatch,
         state: &request.pipeline.dispatch_state,
-        call,
-        class,
-        session,
-        ask,
         started: request.started,
         deadline: request.deadline,
-        ledger_only: request.ledger_only,
-        deeper: None,
     }
     .run()
     .await;

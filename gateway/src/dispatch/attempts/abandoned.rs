@@ -7,32 +7,29 @@ use std::time::Duration;
 use tokio::time::{Instant, timeout_at};
 
 use crate::dispatch::Dispatch;
-use crate::dispatch::attempt::{FinishedAttempt, JudgedAttempt, RunningAttempt};
-use crate::jsonrpc::Call;
-use crate::solana::{Class, FaultKind, Verdict};
-use crate::upstream::AttemptOutcome;
+use crate::dispatch::attempt::{FinishedAttempt, RunningAttempt};
+use crate::dispatch::operation::{Judge, JudgedAttempt, Operation};
+use crate::solana::FaultKind;
 
-/// A call still unanswered this long after another upstream answered it counts as timed out.
+/// A request that is still unanswered this long after another upstream has answered it will not be.
 const LIMIT: Duration = Duration::from_secs(5);
 /// The same for scans.
 const HEAVY_LIMIT: Duration = Duration::from_mins(1);
 
-/// Lets an attempt finish; counts a defeat against its upstream once it is unanswered for `stuck`
-/// since its start, and a timeout at the limit. Scans are not timed against others.
-pub(super) fn leave_behind(attempt: RunningAttempt, dispatch: &Dispatch<'_>, stuck: Duration) {
+/// Lets an attempt finish, counts a defeat against its upstream once it is unanswered for `stuck`
+/// since its start, and a timeout at the limit. Scans are not raced by the clock.
+pub(super) fn leave_behind<O: Operation>(
+    attempt: RunningAttempt,
+    dispatch: &Dispatch<'_, O>,
+    heavy: bool,
+    stuck: Duration,
+) {
     let now = Instant::now();
     let mut loser = AbandonedAttempt {
-        class: *dispatch.class,
-        call: dispatch.call.clone(),
-        stuck_at: (!dispatch.class.heavy).then_some(attempt.started + stuck),
-        until: now
-            + if dispatch.class.heavy {
-                HEAVY_LIMIT
-            } else {
-                LIMIT
-            },
+        judge: dispatch.operation.detach(),
+        stuck_at: (!heavy).then_some(attempt.started + stuck),
+        until: now + if heavy { HEAVY_LIMIT } else { LIMIT },
         quantile: dispatch.settings.hedge.quantile,
-        unix_now: dispatch.state.unix_now,
         attempt,
     };
     if loser.stuck_at.is_some_and(|stuck_at| stuck_at <= now) {
@@ -41,26 +38,24 @@ pub(super) fn leave_behind(attempt: RunningAttempt, dispatch: &Dispatch<'_>, stu
     drop(tokio::spawn(loser.run()));
 }
 
-struct AbandonedAttempt {
+struct AbandonedAttempt<J> {
     attempt: RunningAttempt,
-    class: Class,
-    call: Call,
-    /// When it counts as a defeat; `None` once it has, and for scans.
+    judge: J,
+    /// When it counts as a defeat; `None` once it does, and for scans.
     stuck_at: Option<Instant>,
     until: Instant,
     quantile: f64,
-    unix_now: fn() -> u64,
 }
 
-impl AbandonedAttempt {
+impl<J: Judge> AbandonedAttempt<J> {
     fn defeated(&mut self) {
         self.stuck_at = None;
         if !self.attempt.witness.is_written() {
             return;
         }
         let upstream = self.attempt.witness.upstream();
-        let (method, params) = (self.call.method(), self.call.params());
-        upstream.refused(method, params, FaultKind::FirstByteTimeout);
+        self.judge
+            .hold_against(upstream, FaultKind::FirstByteTimeout);
     }
 
     async fn run(mut self) {
@@ -81,24 +76,18 @@ impl AbandonedAttempt {
     }
 
     fn finished(self, attempted: FinishedAttempt) {
-        let (candidate, judged) = attempted.judge(&self.class, &self.call, self.unix_now);
+        let mut candidate = attempted.candidate;
+        let judged = self.judge.judge(&mut candidate, attempted.reply);
         if let JudgedAttempt::Good { latency, .. } = judged {
-            let live = candidate.upstream().state();
-            live.observe_latency(self.class.method, latency, self.quantile);
+            self.judge
+                .observe_latency(candidate.upstream(), latency, self.quantile);
         }
     }
 
     /// An attempt that still waits for a connection is not a failure of the upstream.
     fn never_finished(self) {
-        if !self.attempt.witness.is_written() {
-            return;
+        if self.attempt.witness.is_written() {
+            self.judge.never_answered(&self.attempt.witness);
         }
-        let verdict = Verdict::transport(FaultKind::FirstByteTimeout, &self.class, true);
-        self.attempt.witness.record(&AttemptOutcome::Fault {
-            class: &self.class,
-            method: self.call.method(),
-            verdict: &verdict,
-            status: None,
-        });
     }
 }

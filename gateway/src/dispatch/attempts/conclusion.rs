@@ -8,86 +8,79 @@ use tokio::time::Instant;
 
 use super::{Attempts, NextStep, TimerEvent};
 use crate::dispatch::Delivered;
-use crate::dispatch::attempt::{AttemptReason, FinishedAttempt, JudgedAttempt};
+use crate::dispatch::attempt::{AttemptReason, FinishedAttempt};
 use crate::dispatch::best_failure::{AnsweredBy, FailureAnswer};
-use crate::solana::{Blame, FaultKind, Heads, Penalty, Retry, Verdict};
+use crate::dispatch::operation::{JudgedAttempt, Operation};
+use crate::solana::{Blame, FaultKind, Idempotency, Penalty, Retry, Verdict};
 use crate::upstream::{Health, Upstream};
 
-/// A node this many slots behind the others may know less than they do about a transaction.
-const FRESH_LAG: u64 = 2;
-/// How long an earlier attempt is waited for after a transaction was refused.
+/// How long an answer to an earlier attempt is waited for when a transaction was refused meanwhile.
 pub(super) const SECOND_WORD: Duration = Duration::from_secs(1);
 
 /// Pause between two rounds of a call that waits for a connection at each upstream in turn.
 const NEXT_ROUND: Duration = Duration::from_millis(10);
 
-impl Attempts<'_> {
+impl<O: Operation> Attempts<'_, O> {
     /// Draws the conclusion from one finished attempt.
-    pub(super) fn conclude(&mut self, attempted: FinishedAttempt) -> NextStep {
-        let dispatch = self.dispatch;
+    pub(super) fn conclude(&mut self, attempted: FinishedAttempt) -> NextStep<O::Answer> {
+        let operation = &self.dispatch.operation;
         let (sent, reason) = (attempted.bytes_sent(), attempted.reason);
         let started = attempted.started;
         let (reached, youngest) = (attempted.reached, attempted.started >= self.launched);
         // An attempt in flight may have arrived just as well.
         let repeated = attempted.resent() || self.sent > 0 || !self.running.is_empty();
         self.sent += u32::from(sent);
-        let unix_now = dispatch.state.unix_now;
-        let (candidate, judged) = attempted.judge(dispatch.class, dispatch.call, unix_now);
+        let mut candidate = attempted.candidate;
+        let judged = operation.judge(&mut candidate, attempted.reply);
         let speaker = AnsweredBy {
             upstream: Arc::clone(candidate.upstream()),
             reached,
         };
         match judged {
             JudgedAttempt::Good {
-                payload,
+                answer,
                 latency,
-                heads,
+                freshness,
             } => {
-                dispatch.observe_latency(&speaker.upstream, latency);
-                self.accused.settle(dispatch, &speaker.upstream);
-                if let Some(doubt) = self.doubt(&heads, &speaker.upstream) {
+                let quantile = self.dispatch.settings.hedge.quantile;
+                operation.observe_latency(&speaker.upstream, latency, quantile);
+                self.accused.settle(operation, &speaker.upstream);
+                if let Some(doubt) = operation.doubt(&freshness, &speaker.upstream) {
                     self.lost(reason, &speaker, doubt, latency);
-                    return self.older(payload, &heads, &speaker, doubt);
+                    return self.older(answer, &freshness, &speaker, doubt);
                 }
-                self.summary.told_heads = dispatch.session.tell(&heads);
-                self.is_served();
+                self.freshness = Some(freshness);
+                operation.is_served(self.searched);
                 self.won(reason, &speaker, latency);
                 self.said_by(Some(speaker));
-                NextStep::Deliver(Delivered::Payload(payload))
+                NextStep::Deliver(Delivered::Payload(answer))
             }
-            JudgedAttempt::Bad { verdict, .. } if repeated && is_landed(&verdict) => {
-                self.accused.settle(dispatch, &speaker.upstream);
+            JudgedAttempt::Bad { verdict, .. }
+                if repeated && operation.is_done_already(&verdict) =>
+            {
+                self.accused.settle(operation, &speaker.upstream);
                 self.won(reason, &speaker, started.elapsed());
                 self.said_by(Some(speaker));
-                match dispatch.signature() {
-                    Some(signature) => NextStep::Deliver(Delivered::Payload(signature)),
+                match operation.done_already() {
+                    Some(answer) => NextStep::Deliver(Delivered::Payload(answer)),
                     None => self.final_answer(),
                 }
             }
             JudgedAttempt::Bad {
                 verdict,
-                payload,
+                answer,
                 page,
             } => {
                 self.lost(reason, &speaker, verdict.kind, started.elapsed());
                 let next = BadAnswer {
                     kind: verdict.kind,
-                    retry: self.where_next(&verdict, &speaker.upstream),
+                    retry: operation.where_next(&verdict, &speaker.upstream),
                     sent,
                     youngest,
                 };
-                self.bad(&verdict, FailureAnswer { payload, page }, &speaker, next)
+                self.bad(&verdict, FailureAnswer { answer, page }, &speaker, next)
             }
         }
-    }
-
-    /// Why a good answer is delivered only if there is no better one.
-    fn doubt(&self, heads: &Heads, upstream: &Upstream) -> Option<FaultKind> {
-        if self.dispatch.session.goes_backwards(heads) {
-            return Some(FaultKind::BehindSession);
-        }
-        let suspect = heads.slot().is_some() && upstream.state().health() == Health::Suspect;
-        suspect.then_some(FaultKind::SlotInDoubt)
     }
 
     /// An attempt gave the answer that is delivered.
@@ -115,43 +108,30 @@ impl Attempts<'_> {
     fn bad(
         &mut self,
         verdict: &Verdict,
-        said: FailureAnswer,
+        said: FailureAnswer<O::Answer>,
         speaker: &AnsweredBy,
         next: BadAnswer,
-    ) -> NextStep {
-        let dispatch = self.dispatch;
-        if next.sent {
-            let upstream = &speaker.upstream;
-            self.accused
-                .note(upstream, verdict, speaker.reached, dispatch);
+    ) -> NextStep<O::Answer> {
+        let operation = &self.dispatch.operation;
+        if next.sent && operation.accuses(verdict, speaker.reached) {
+            self.accused.note(&speaker.upstream, verdict.kind);
         }
-        let told = said.payload.is_some();
-        // The upstream is healthy and the fault concerns the call: others are waited for only
-        // briefly.
+        let told = said.answer.is_some();
+        // Fit, it speaks of the call and not of itself: the call need not wait long for others.
         if told
             && (verdict.blame != Blame::Upstream || verdict.penalty == Penalty::None)
             && speaker.upstream.state().health() == Health::Healthy
         {
             self.judged = Some(Instant::now());
         }
-        self.settled
-            .note(verdict, said, speaker, next.sent, dispatch.class);
+        let certain = operation.is_certain(verdict);
+        let in_doubt = next.sent && self.demands.idempotency != Idempotency::Read;
+        self.settled.note(verdict, said, speaker, certain, in_doubt);
         self.retry(&speaker.upstream, next)
     }
 
-    /// Where to ask next, given which upstream answered. What a node that trails the others finds
-    /// wrong with a transaction may be right for them.
-    fn where_next(&self, verdict: &Verdict, upstream: &Upstream) -> Retry {
-        let live = upstream.state();
-        let trails = live.health() != Health::Healthy || live.lag() > FRESH_LAG;
-        if verdict.kind == FaultKind::SimulationFailed && self.is_signed_write() && trails {
-            return Retry::Elsewhere;
-        }
-        verdict.retry
-    }
-
     /// Decides what comes after an answer that was not good.
-    fn retry(&mut self, upstream: &Arc<Upstream>, next: BadAnswer) -> NextStep {
+    fn retry(&mut self, upstream: &Arc<Upstream>, next: BadAnswer) -> NextStep<O::Answer> {
         let BadAnswer {
             kind,
             retry,
@@ -167,7 +147,7 @@ impl Attempts<'_> {
         let once = matches!(retry, Retry::ElsewhereOnce | Retry::SecondOpinion);
         let wanted = match retry {
             Retry::Final => return self.final_word(kind, now),
-            _ if !self.searches_on(kind, now) => false,
+            _ if !self.may_go_on(kind, now) => false,
             _ if once && std::mem::replace(&mut self.retried_once, true) => false,
             Retry::Capable(capability) => self.narrow(capability),
             // Handled after this call, by `history`.
@@ -175,8 +155,8 @@ impl Attempts<'_> {
             _ => true,
         };
         let others = !self.running.is_empty();
-        // While the latest attempt is in flight there is no hurry.
-        let hurry = youngest || self.is_signed_write();
+        // The youngest attempt is the hope of the call; while it is out there is no hurry.
+        let hurry = youngest || self.demands.is_signed_write();
         if others && (retry == Retry::ElsewhereLater || !wanted || !hurry) {
             return NextStep::Wait;
         }
@@ -191,8 +171,8 @@ impl Attempts<'_> {
         if kind == FaultKind::Saturated {
             self.is_crowded = true;
             if !self.candidates.any_left(now) {
-                // It has waited at each of them, and goes round until one has a free connection.
-                self.candidates = self.dispatch.candidates();
+                // It has waited at each of them, and goes round until one has a connection free.
+                self.candidates = self.dispatch.operation.candidates();
                 return NextStep::Launch {
                     after: Some(NEXT_ROUND),
                 };
@@ -202,8 +182,8 @@ impl Attempts<'_> {
             if !later || self.was_sent_enough(0) {
                 return otherwise;
             }
-            // What does not exist yet may exist in a moment, on the same upstream too.
-            self.candidates = self.dispatch.candidates().once_more();
+            // What is not there yet may be there in a moment, on the same upstream too.
+            self.candidates = self.dispatch.operation.candidates().once_more();
             self.first_round = false;
             self.second_round |= again;
         }
@@ -215,6 +195,14 @@ impl Attempts<'_> {
             .failed_over_from
             .get_or_insert_with(|| Arc::clone(upstream));
         NextStep::Launch { after: pause }
+    }
+
+    /// Whether others may be asked after this fault. Who has refused it before is not asked again, and
+    /// costs nothing.
+    fn may_go_on(&mut self, kind: FaultKind, now: Instant) -> bool {
+        let any_left = || self.candidates.any_left(now);
+        let operation = &self.dispatch.operation;
+        operation.may_go_on(kind, &mut self.searched, any_left, now)
     }
 
     /// An upstream that never saw the call was not burdened by it: moving on is free.
@@ -231,21 +219,21 @@ impl Attempts<'_> {
     fn begins_again(&self, kind: FaultKind, retry: Retry, now: Instant) -> bool {
         retry == Retry::Elsewhere
             && kind.is_transient()
-            // A scan that timed out would do so again.
-            && !(self.dispatch.class.heavy && kind.is_timeout())
+            // A scan that took too long does so again.
+            && !(self.demands.heavy && kind.is_timeout())
             && !self.second_round
             && self.summary.attempts > 1
-            && self.is_repeatable()
+            && self.demands.is_repeatable()
             && !self.candidates.any_left(now)
-            && self.dispatch.candidates().any_fit(now)
+            && self.dispatch.operation.candidates().any_fit(now)
     }
 
     /// Whether the call may be sent once more after `further` more attempts. It may go to every
     /// upstream once: which of them can serve it is not known before. Upstreams asked before are
     /// asked again only a limited number of times, as are all when only a better answer is sought.
     pub(super) fn may_attempt_after(&self, further: u32) -> bool {
-        let all = self.is_signed_write() || self.first_round;
-        (all && self.dispatch.deeper.is_none()) || !self.was_sent_enough(further)
+        let all = self.demands.is_signed_write() || self.first_round;
+        (all && !self.demands.counted) || !self.was_sent_enough(further)
     }
 
     fn was_sent_enough(&self, further: u32) -> bool {
@@ -259,11 +247,12 @@ impl Attempts<'_> {
         };
     }
 
-    /// A verdict that needs no second opinion ends the call, even while a hedge is in flight. Only
-    /// a failed preflight waits briefly for an attempt that may have been accepted.
-    fn final_word(&mut self, kind: FaultKind, now: Instant) -> NextStep {
-        if self.is_signed_write() && !self.running.is_empty() {
-            if !self.settled.is_certain() && kind == FaultKind::SimulationFailed {
+    /// A verdict that needs no second opinion ends the call, even while a hedge is still out. Only one
+    /// that may be contradicted waits a little for an attempt that may have been taken.
+    fn final_word(&mut self, kind: FaultKind, now: Instant) -> NextStep<O::Answer> {
+        if self.demands.is_signed_write() && !self.running.is_empty() {
+            let operation = &self.dispatch.operation;
+            if !self.settled.is_certain() && operation.may_be_contradicted(kind) {
                 let until = (now + SECOND_WORD).min(self.dispatch.deadline);
                 self.due = Some((until, TimerEvent::End));
                 return NextStep::Wait;
@@ -273,9 +262,10 @@ impl Attempts<'_> {
         self.final_answer()
     }
 
-    pub(super) fn final_answer(&mut self) -> NextStep {
+    pub(super) fn final_answer(&mut self) -> NextStep<O::Answer> {
         let settled = std::mem::take(&mut self.settled);
-        let (delivered, speaker) = settled.into_delivered(self.dispatch);
+        let (delivered, speaker) =
+            settled.into_delivered(&self.dispatch.operation, self.demands.idempotency);
         self.said_by(speaker);
         NextStep::Deliver(delivered)
     }
@@ -290,9 +280,4 @@ struct BadAnswer {
     sent: bool,
     /// No attempt began later.
     youngest: bool,
-}
-
-/// Whether a refusal only says that the transaction has been processed already.
-fn is_landed(verdict: &Verdict) -> bool {
-    verdict.kind == FaultKind::AlreadyProcessed
 }

@@ -13,9 +13,10 @@ use tokio::time::Instant;
 use super::conclusion::SECOND_WORD;
 use super::{Attempts, TimerEvent};
 use crate::dispatch::attempt::AttemptReason;
+use crate::dispatch::operation::Operation;
 use crate::solana::Idempotency;
 
-/// Assumed latency of a method that is not known yet.
+/// What a request takes whose usual latency is not known yet.
 const UNKNOWN_LATENCY: Duration = Duration::from_millis(400);
 /// The same for scans.
 const UNKNOWN_SCAN: Duration = Duration::from_secs(5);
@@ -32,13 +33,13 @@ pub(super) struct HedgeDelay {
     pub(super) stuck: Duration,
 }
 
-impl Attempts<'_> {
+impl<O: Operation> Attempts<'_, O> {
     /// Sets the time at which the call has been unanswered for too long, counted from now.
     pub(super) fn arm(&mut self, now: Instant) {
         let settings = self.dispatch.settings;
-        let patience = match self.dispatch.class.profile().idempotency {
+        let patience = match self.demands.idempotency {
             Idempotency::WriteBySignature => Some(settings.retry.write_after),
-            Idempotency::Read if settings.hedge.enabled && self.dispatch.class.may_hedge() => {
+            Idempotency::Read if settings.hedge.enabled && self.demands.may_hedge => {
                 let patience = self.patience();
                 Some(patience.slow.min(patience.stuck))
             }
@@ -52,8 +53,8 @@ impl Attempts<'_> {
     pub(super) fn patience(&self) -> HedgeDelay {
         let dispatch = self.dispatch;
         let hedge = &dispatch.settings.hedge;
-        let usual = dispatch.pool.usual_latency(dispatch.class.method);
-        if dispatch.class.heavy {
+        let usual = dispatch.operation.usual_latency();
+        if self.demands.heavy {
             let half = dispatch
                 .deadline
                 .saturating_duration_since(dispatch.started)
@@ -94,11 +95,11 @@ impl Attempts<'_> {
 
     /// How long other upstreams may take to contradict an answer.
     fn last_word(&self) -> Duration {
-        if self.is_signed_write() {
+        if self.demands.is_signed_write() {
             return SECOND_WORD;
         }
         let patience = self.patience();
-        if self.dispatch.class.heavy {
+        if self.demands.heavy {
             patience.slow
         } else {
             patience.stuck
@@ -108,7 +109,7 @@ impl Attempts<'_> {
     /// Asks another upstream too, and schedules the next check.
     pub(super) fn repeat(&mut self) {
         let now = Instant::now();
-        if !self.is_signed_write() {
+        if !self.demands.is_signed_write() {
             self.hedge(now);
         } else if let Some(candidate) = self.candidates.next(now) {
             let hedge = AttemptReason {
@@ -164,7 +165,7 @@ impl Attempts<'_> {
     /// Whether another attempt can be afforded. The budget protects upstreams that struggle: a
     /// healthy one takes over without it, and no transaction is lost for lack of budget.
     pub(super) fn pay_for_retry(&self, now: Instant) -> bool {
-        self.is_signed_write() || self.candidates.any_fit(now) || self.pay(now)
+        self.demands.is_signed_write() || self.candidates.any_fit(now) || self.pay(now)
     }
 
     pub(super) fn pay(&self, now: Instant) -> bool {

@@ -1,15 +1,15 @@
-//! What happens with a good answer that is older than what its client was shown before, or whose
-//! slot is not credible yet: it is kept as the best so far, and a healthy upstream that has reached
-//! the client's floor is asked. No budget pays for that, so it has limits of its own.
+//! What becomes of a good answer that is older than what its client was told before, or whose slot
+//! cannot be believed yet: it is kept as the best there is, and an upstream that is fit and has reached
+//! the client's floor is asked. That is paid for by nobody's budget, so it is bounded by itself.
 
 use std::sync::Arc;
 
 use tokio::time::Instant;
 
 use super::{Attempts, NextStep};
-use crate::dispatch::attempt::AnswerPayload;
 use crate::dispatch::best_failure::AnsweredBy;
-use crate::solana::{FaultKind, Heads};
+use crate::dispatch::operation::Operation;
+use crate::solana::FaultKind;
 
 /// Maximum number of upstreams asked instead.
 const MOST: u32 = 2;
@@ -22,29 +22,27 @@ pub(super) struct StaleAnswers {
     until: Option<Instant>,
 }
 
-impl Attempts<'_> {
-    /// Decides what comes after an answer that is stale for its client, or whose slot is in doubt.
-    /// The latter is delivered only if there is no other answer, however old.
+impl<O: Operation> Attempts<'_, O> {
+    /// Decides what comes after an answer that would lead its client back, or whose slot is in doubt.
+    /// One without a slot to compare is delivered only if no other answer came, however old.
     pub(super) fn older(
         &mut self,
-        payload: AnswerPayload,
-        heads: &Heads,
+        answer: O::Answer,
+        freshness: &O::Freshness,
         speaker: &AnsweredBy,
         doubt: FaultKind,
-    ) -> NextStep {
+    ) -> NextStep<O::Answer> {
         let dispatch = self.dispatch;
-        let slot = heads.slot().filter(|_| doubt == FaultKind::BehindSession);
-        if let Some(slot) = slot {
-            let commitment = dispatch.class.context.commitment;
-            speaker.upstream.stands_at(slot, commitment);
-        }
+        let slot = dispatch
+            .operation
+            .stands_at(freshness, doubt, &speaker.upstream);
         self.summary.fault = Some(doubt);
-        self.settled.note_stale(payload, speaker, slot);
+        self.settled.note_stale(answer, speaker, slot);
         let now = Instant::now();
         // An upstream that does not answer for this long is stuck.
         let until = (now + dispatch.settings.hedge.metered_after).min(dispatch.deadline);
         let until = *self.older.until.get_or_insert(until);
-        let floor = dispatch.session.slot_floor();
+        let floor = dispatch.operation.slot_floor();
         if self.older.asked < MOST && now < until && self.candidates.aim_at(floor, now) {
             self.older.asked += 1;
             dispatch.state.metrics.retry(doubt);

@@ -12,7 +12,8 @@ use tokio::time::{Instant, sleep};
 use crate::config;
 use crate::dispatch::attempt::script::{self, Act};
 use crate::dispatch::{
-    AnswerPayload, Delivered, Dispatch, DispatchMetrics, DispatchState, ReadSession, Settings,
+    AnswerPayload, Delivered, Dispatch, DispatchMetrics, DispatchState, ReadSession, RpcCall,
+    Settings,
 };
 use crate::error::Rejection;
 use crate::jsonrpc::{self, Call, RequestEntry};
@@ -87,18 +88,23 @@ impl Scene {
         let call = call(method, params);
         let class = classify(call.method(), call.params());
         let started = Instant::now();
+        let selection = &self.settings.selection;
+        let session = ReadSession::of(&self.live.rpc, 7, &class, selection, started);
         let dispatch = Dispatch {
-            pool: &self.pool,
+            operation: RpcCall {
+                pool: &self.pool,
+                memory: &self.live.rpc,
+                call: &call,
+                class: &class,
+                session: &session,
+                ask: PermitRequest::own(Priority::Medium),
+                ledger_only: false,
+                deeper: None,
+            },
             settings: &self.settings,
             state: &self.live,
-            call: &call,
-            class: &class,
-            session: &ReadSession::of(&self.live, 7, &class, &self.settings.selection, started),
-            ask: PermitRequest::own(Priority::Medium),
             started,
             deadline: started + Duration::from_secs(30),
-            ledger_only: false,
-            deeper: None,
         };
         dispatch.run().await.0
     }

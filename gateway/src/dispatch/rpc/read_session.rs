@@ -9,11 +9,12 @@ use std::sync::Arc;
 use perijove_core::{Commitment, Slot};
 use tokio::time::Instant;
 
-use super::attempt::AnswerPayload;
-use super::floor::{Floor, FloorTime};
-use super::signature_reply::own_answer;
-use super::{ClientKey, Dispatch, DispatchState};
+use super::floor::{ClientKey, Floor, FloorTime};
+use super::judge::AnswerPayload;
+use super::own_answer::own_answer;
+use super::{RpcCall, RpcMemory};
 use crate::config;
+use crate::dispatch::operation::LastResort;
 use crate::jsonrpc::Answer;
 use crate::solana::{self, Class, HeadCounter, Heads, Method};
 
@@ -43,7 +44,7 @@ impl ToldHeads {
 impl ReadSession {
     /// The session of a client for one call. `now` may be the time of the request.
     pub fn of(
-        live: &DispatchState,
+        memory: &RpcMemory,
         client: ClientKey,
         class: &Class,
         selection: &config::Selection,
@@ -54,8 +55,8 @@ impl ReadSession {
         Self {
             method: class.method,
             commitment,
-            floor: tells.then(|| live.floors.of(client, commitment)),
-            at: live.floors.moment(now, selection.floor_ttl),
+            floor: tells.then(|| memory.floors.of(client, commitment)),
+            at: memory.floors.moment(now, selection.floor_ttl),
             step_back: selection.step_back,
         }
     }
@@ -98,36 +99,28 @@ impl ReadSession {
     }
 }
 
-impl Dispatch<'_> {
-    /// What an answer says about the head of the chain. Of a streamed answer, its beginning is
-    /// read.
-    pub(super) fn heads(&self, payload: &AnswerPayload) -> Heads {
+impl RpcCall<'_> {
+    /// What an answer says of the head of the chain. Of one that streams, its beginning is looked
+    /// at.
+    fn heads(&self, payload: &AnswerPayload) -> Heads {
         let result = payload.result();
         result.map_or_else(Heads::default, |result| self.session.heads(result))
     }
 
-    /// The last resort for an answer that is below the floor.
-    pub(super) fn hold_floor(&self, payload: AnswerPayload) -> BackwardAnswer {
+    /// The last resort for an answer that is below the floor: the client's own floor instead.
+    pub(super) fn hold_floor(&self, payload: AnswerPayload) -> LastResort<AnswerPayload> {
         let heads = self.heads(&payload);
         let bare = matches!(&payload, AnswerPayload::Whole(answer) if is_number(answer));
         if !bare || !self.session.goes_backwards(&heads) {
-            return BackwardAnswer::Answer(payload);
+            return LastResort::AsItCame(payload);
         }
         let mut named = heads.named();
         let told = named.find_map(|(head, _)| self.session.told(head));
         match told.and_then(|told| own_answer(&told.to_string())) {
-            Some(held) => BackwardAnswer::Floor(held),
-            None => BackwardAnswer::Answer(payload),
+            Some(held) => LastResort::Own(held),
+            None => LastResort::AsItCame(payload),
         }
     }
-}
-
-/// An answer older than the client's floor.
-pub(super) enum BackwardAnswer {
-    /// The client's own floor instead: it is no upstream's answer, and not valid for anybody else.
-    Floor(AnswerPayload),
-    /// Unchanged.
-    Answer(AnswerPayload),
 }
 
 fn is_number(answer: &Answer) -> bool {

@@ -3,7 +3,7 @@ use perijove_core::Secret;
 
 use super::{LONGEST_PAGE, withheld_error, withheld_page};
 use crate::config::Upstream;
-use crate::dispatch::attempt::AnswerPayload;
+use crate::dispatch::AnswerPayload;
 use crate::error::{Page, TEXT};
 use crate::jsonrpc::Answer;
 use crate::upstream::testing;

@@ -19,10 +19,11 @@ use std::sync::Arc;
 use perijove_core::Commitment;
 use tokio::time::Instant;
 
-use super::attempts::Attempts;
+use super::judge::AnswerPayload;
 use super::missing_history::ArchiveDecision;
-use super::{AnswerPayload, AttemptSummary, Delivered, Dispatch, Settings};
+use super::{AttemptSummary, Delivered, Dispatch, RpcCall};
 use crate::config;
+use crate::dispatch::Settings;
 use crate::jsonrpc::{Answer, Cursor};
 use crate::solana::{self, AbsenceWording, History, HistoryGap, HistoryPosition, Method};
 use crate::upstream::{DeeperUpstreams, HistoryReach, Upstream};
@@ -58,7 +59,7 @@ impl ArchiveAnswer {
     }
 }
 
-impl Dispatch<'_> {
+impl Dispatch<'_, RpcCall<'_>> {
     /// Delivers an answer as it is, or what an upstream with more history has instead.
     pub(super) async fn look_deeper(
         &self,
@@ -76,7 +77,7 @@ impl Dispatch<'_> {
         match self.standing(&doubt.lack) {
             ArchiveDecision::Due if !self.may_ask_deeper() => {
                 let metrics = &self.state.metrics;
-                metrics.history(self.class.method, LIMITED);
+                metrics.history(self.operation.class.method, LIMITED);
                 (delivered, summary)
             }
             ArchiveDecision::Due => Box::pin(self.ask_deeper(doubt, delivered, summary)).await,
@@ -91,13 +92,16 @@ impl Dispatch<'_> {
     /// Whether not too many questions found nothing lately.
     fn may_ask_deeper(&self) -> bool {
         let per_second = self.settings.history.misses_per_second;
-        self.state.deeper.take(per_second, Instant::now())
+        self.operation
+            .memory
+            .archives
+            .take(per_second, Instant::now())
     }
 
     /// What an answer leaves open that another upstream may know.
     fn doubt(&self, delivered: &Delivered, summary: &AttemptSummary) -> Option<HistoryDoubt> {
-        let method = self.call.method();
-        let history = History::of(self.class, method)?;
+        let method = self.operation.call.method();
+        let history = History::of(self.operation.class, method)?;
         let (Delivered::Payload(payload), Some(said_by)) = (delivered, &summary.upstream) else {
             return None;
         };
@@ -105,7 +109,7 @@ impl Dispatch<'_> {
         let any_deeper = |word, place| {
             let than = &**said_by;
             let deeper = DeeperUpstreams { than, word, place };
-            self.pool.any_deeper(&deeper, method)
+            self.operation.pool.any_deeper(&deeper, method)
         };
         // Pages are long: not read if nothing follows from it.
         if history == History::Page
@@ -126,12 +130,12 @@ impl Dispatch<'_> {
     }
 
     fn lack(&self, history: History, payload: &AnswerPayload) -> Option<HistoryGap> {
-        let params = self.call.params();
+        let params = self.operation.call.params();
         match payload {
             AnswerPayload::Whole(answer) => {
                 // Only rewards are requested by epoch.
                 let epochs = history == History::Rewards;
-                let view = epochs.then(|| self.pool.slots()).flatten();
+                let view = epochs.then(|| self.operation.pool.slots()).flatten();
                 history.lack(params, answer, view.as_ref())
             }
             AnswerPayload::Stream { head, .. } => history.lack_of_head(params, head),
@@ -144,6 +148,7 @@ impl Dispatch<'_> {
             return false;
         };
         let finalized = self
+            .operation
             .pool
             .slots()
             .and_then(|view| view.seen(Commitment::Finalized));
@@ -159,7 +164,7 @@ impl Dispatch<'_> {
     }
 
     fn standing(&self, lack: &HistoryGap) -> ArchiveDecision {
-        let missing = &self.state.missing_history;
+        let missing = &self.operation.memory.missing_history;
         missing.standing(&lack.subjects, lack.word, Instant::now())
     }
 
@@ -177,10 +182,10 @@ impl Dispatch<'_> {
         let finding = compare(&doubt.lack, &second, rest.as_ref());
         if asked.attempts > 0 {
             let metrics = &self.state.metrics;
-            metrics.history(self.class.method, finding.label());
+            metrics.history(self.operation.class.method, finding.label());
         }
         if asked.attempts == 0 || finding == ArchiveAnswer::Found {
-            self.state.deeper.give_back();
+            self.operation.memory.archives.give_back();
         }
         if asked.attempts > 0 {
             self.remember(&doubt.lack, finding, rest.as_ref());
@@ -233,15 +238,20 @@ impl Dispatch<'_> {
             settings: &settings,
             started: now,
             deadline: self.deadline.min(now + self.settings.history.timeout),
-            deeper: Some(deeper),
+            operation: RpcCall {
+                deeper: Some(deeper),
+                ..self.operation
+            },
             ..*self
         };
-        let mut attempts = Attempts::new(&dispatch);
-        attempts.run().await
+        dispatch.attempt().await
     }
 
     fn remember(&self, lack: &HistoryGap, finding: ArchiveAnswer, rest: Option<&HistoryGap>) {
-        let (missing_history, settings) = (&self.state.missing_history, &self.settings.history);
+        let (missing_history, settings) = (
+            &self.operation.memory.missing_history,
+            &self.settings.history,
+        );
         let now = Instant::now();
         for subject in &lack.subjects {
             // Of several signatures some may have been found.
@@ -261,10 +271,10 @@ impl Dispatch<'_> {
     /// Remembers a transaction sent through this gateway: while it cannot be old, looking for it in
     /// archives is useless.
     fn note_sent(&self, delivered: &Delivered) {
-        if self.class.method != Method::SendTransaction {
+        if self.operation.class.method != Method::SendTransaction {
             return;
         }
-        let missing = &self.state.missing_history;
+        let missing = &self.operation.memory.missing_history;
         match delivered {
             Delivered::Payload(AnswerPayload::Whole(answer)) => {
                 let result = answer.result().map(Cursor::new);
@@ -275,7 +285,7 @@ impl Dispatch<'_> {
             Delivered::Payload(AnswerPayload::Stream { .. }) => {}
             // It may have been sent all the same.
             Delivered::Rejected(_) => {
-                let params = self.call.params();
+                let params = self.operation.call.params();
                 if let Some(signature) = params.and_then(solana::first_signature) {
                     let signature = signature.to_string();
                     missing.sent(

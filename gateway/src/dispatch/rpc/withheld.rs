@@ -3,8 +3,9 @@
 
 use bytes::Bytes;
 
-use super::{AnswerPayload, JudgedAttempt};
+use super::judge::{AnswerPayload, JudgedCall};
 use crate::config;
+use crate::dispatch::operation::JudgedAttempt;
 use crate::error::{Page, TEXT};
 use crate::jsonrpc::{Answer, ErrorObject};
 
@@ -24,12 +25,12 @@ const OPEN: [&str; 3] = ["content-type", "accept", "user-agent"];
 /// Texts are unescaped until nothing changes, at most this often.
 const MOST_ESCAPES: usize = 3;
 
-/// The same judgement, with texts of the gateway in place of those that contain a part of the
-/// upstream's URL or of the headers it is sent.
-pub(super) fn withheld(judged: JudgedAttempt, upstream: &config::Upstream) -> JudgedAttempt {
+/// The same judgement, with texts of our own in place of those that hold a part of the upstream's
+/// address or of the headers it is sent.
+pub(super) fn withheld(judged: JudgedCall, upstream: &config::Upstream) -> JudgedCall {
     let JudgedAttempt::Bad {
         verdict,
-        payload,
+        answer,
         page,
     } = judged
     else {
@@ -37,7 +38,7 @@ pub(super) fn withheld(judged: JudgedAttempt, upstream: &config::Upstream) -> Ju
     };
     JudgedAttempt::Bad {
         verdict,
-        payload: payload.map(|payload| withheld_error(payload, upstream)),
+        answer: answer.map(|answer| withheld_error(answer, upstream)),
         page: page.map(|page| withheld_page(page, upstream)),
     }
 }

@@ -1,0 +1,181 @@
+//! What a request is to its attempts, whatever its protocol: how it is written, what an answer means,
+//! what it demands of an upstream, and how fresh an answer is. Attempts, hedges, retries and budgets
+//! know nothing else of it.
+//!
+//! An operation is a type, not an object: each has its attempts compiled for it, and the path of a
+//! call costs no indirection.
+
+use std::time::Duration;
+
+use bytes::Bytes;
+use perijove_core::Slot;
+use tokio::time::Instant;
+
+use crate::error::{Page, Rejection};
+use crate::limit::PermitRequest;
+use crate::solana::{FaultKind, Idempotency, Penalty, Retry, Verdict};
+use crate::upstream::{
+    Candidate, Candidates, FailureReporter, TransportFault, Upstream, UpstreamReply,
+};
+
+/// What holds for all attempts at one request.
+#[derive(Clone, Copy, Debug)]
+#[expect(
+    clippy::struct_excessive_bools,
+    reason = "facts that do not depend on each other"
+)]
+pub(super) struct Demands {
+    /// What happens when it is carried out twice.
+    pub(super) idempotency: Idempotency,
+    /// It takes an upstream seconds, or the answer is megabytes.
+    pub(super) heavy: bool,
+    /// A second upstream may be asked before the first has answered.
+    pub(super) may_hedge: bool,
+    /// It belongs to a request that has been counted already: it earns nothing for the retry budget,
+    /// and is sent no more often than the settings say.
+    pub(super) counted: bool,
+    /// Upstreams are told not to look into long-term storage.
+    pub(super) ledger_only: bool,
+    /// Who goes first where upstreams' connections are short.
+    pub(super) ask: PermitRequest,
+}
+
+impl Demands {
+    /// Whether it may be sent a second time while the first is unanswered.
+    pub(super) const fn is_repeatable(&self) -> bool {
+        self.idempotency.is_repeatable()
+    }
+
+    /// Whether its signature keeps it from happening twice.
+    pub(super) const fn is_signed_write(&self) -> bool {
+        matches!(self.idempotency, Idempotency::WriteBySignature)
+    }
+}
+
+/// The conclusion about one attempt.
+pub(super) enum JudgedAttempt<Answer, Freshness> {
+    Good {
+        answer: Answer,
+        latency: Duration,
+        freshness: Freshness,
+    },
+    Bad {
+        verdict: Verdict,
+        answer: Option<Answer>,
+        /// What came in HTTP alone, where that may be meant for the client.
+        page: Option<Page>,
+    },
+}
+
+/// What the reply to a request means, and what its upstream is told of it. It is asked of requests
+/// under way and of those that nobody waits for any more.
+pub(super) trait Judge: Sync {
+    /// What goes on to whoever asked.
+    type Answer: Send;
+    /// What an answer says of the age of what it was made from.
+    type Freshness: Copy + Send;
+
+    /// Judges the reply, and tells its upstream what it was worth.
+    fn judge(
+        &self,
+        candidate: &mut Candidate,
+        reply: Result<UpstreamReply, TransportFault>,
+    ) -> JudgedAttempt<Self::Answer, Self::Freshness>;
+
+    /// Notes how long a good answer took; `quantile` is the share of them that a usual one is among.
+    fn observe_latency(&self, upstream: &Upstream, latency: Duration, quantile: f64);
+
+    /// Holds against an upstream that it did not serve what another served.
+    fn hold_against(&self, upstream: &Upstream, kind: FaultKind);
+
+    /// Holds against an upstream that it never answered.
+    fn never_answered(&self, witness: &FailureReporter);
+}
+
+/// One request to upstreams, answered by the first good answer.
+pub(super) trait Operation: Judge {
+    /// Judges answers that come when the request itself is over.
+    type Detached: Judge + Send + 'static;
+
+    fn detach(&self) -> Self::Detached;
+
+    fn demands(&self) -> Demands;
+
+    /// What every attempt sends.
+    fn request(&self) -> Bytes;
+
+    /// Who may be asked, best first.
+    fn candidates(&self) -> Candidates<'_>;
+
+    /// How long the quickest upstream usually takes, and whether several are known well enough to
+    /// compare.
+    fn usual_latency(&self) -> Option<(Duration, bool)>;
+
+    /// The slot an upstream is known to have reached, as far as this request is concerned.
+    fn reached(&self, upstream: &Upstream) -> Option<Slot>;
+
+    /// Why a good answer is delivered only if there is no better.
+    fn doubt(&self, freshness: &Self::Freshness, upstream: &Upstream) -> Option<FaultKind>;
+
+    /// Learns from an answer in doubt where its upstream stands. Returns the slot by which it is
+    /// compared with others, if there is one.
+    fn stands_at(
+        &self,
+        freshness: &Self::Freshness,
+        doubt: FaultKind,
+        upstream: &Upstream,
+    ) -> Option<Slot>;
+
+    /// The lowest slot from which an answer may be.
+    fn slot_floor(&self) -> Option<Slot>;
+
+    /// What is delivered where the best answer is one in doubt.
+    fn last_resort(&self, answer: Self::Answer) -> LastResort<Self::Answer>;
+
+    /// What the caller is told where there was nobody to ask.
+    fn nobody(&self) -> Rejection;
+
+    /// Where to ask next, given who has spoken.
+    fn where_next(&self, verdict: &Verdict, upstream: &Upstream) -> Retry;
+
+    /// Whether others may be asked at all after this fault: not where it is likely that nobody serves
+    /// such a request, and too many were asked of others in vain. `any_left` says whether there are
+    /// others; `searched`, whether this request was granted a search before, and is set by one.
+    fn may_go_on(
+        &self,
+        kind: FaultKind,
+        searched: &mut bool,
+        any_left: impl FnOnce() -> bool,
+        now: Instant,
+    ) -> bool;
+
+    /// A good answer is delivered, after a search or without one.
+    fn is_served(&self, searched: bool);
+
+    /// Whether a bad answer counts against its upstream if another serves the request. `reached` is
+    /// the slot that it was known to have before.
+    fn accuses(&self, verdict: &Verdict, reached: Option<Slot>) -> bool {
+        let _ = reached;
+        matches!(verdict.penalty, Penalty::Failure | Penalty::Refusal)
+    }
+
+    /// Whether every upstream would say the same.
+    fn is_certain(&self, verdict: &Verdict) -> bool;
+
+    /// Whether a final verdict on a write may yet be contradicted by an attempt under way.
+    fn may_be_contradicted(&self, kind: FaultKind) -> bool;
+
+    /// Whether a refusal only says that an earlier attempt was successful.
+    fn is_done_already(&self, verdict: &Verdict) -> bool;
+
+    /// The answer then.
+    fn done_already(&self) -> Option<Self::Answer>;
+}
+
+/// What is delivered for want of a better answer.
+pub(super) enum LastResort<Answer> {
+    /// An answer of the gateway's own: it is no upstream's, and nobody else's business.
+    Own(Answer),
+    /// The answer as it came.
+    AsItCame(Answer),
+}

@@ -1,0 +1,331 @@
+//! A JSON-RPC call as an operation of dispatch: how it is written, what an answer to it means, and what
+//! it demands of a node. Before its answer is delivered, history that it lacks is looked for
+//! ([`history`]).
+
+mod archive_budget;
+mod floor;
+mod history;
+mod judge;
+mod memory;
+mod missing_history;
+mod own_answer;
+mod read_session;
+mod unknown_methods;
+mod withheld;
+
+use std::time::Duration;
+
+use bytes::{Bytes, BytesMut};
+use perijove_core::Slot;
+use tokio::time::Instant;
+
+pub use floor::{ClientKey, Floors};
+pub use judge::AnswerPayload;
+pub use memory::RpcMemory;
+pub use read_session::{ReadSession, ToldHeads};
+
+use judge::{JudgedCall, RpcJudge};
+
+use super::attempts::{Attempts, AttemptsOutcome};
+use super::operation::{Demands, Judge, JudgedAttempt, LastResort, Operation};
+use super::{AttemptSummary, Delivered, Dispatch};
+use crate::error::Rejection;
+use crate::jsonrpc::{self, Call};
+use crate::limit::PermitRequest;
+use crate::solana::{
+    Class, Extension, FaultKind, Heads, Idempotency, Method, Penalty, Retry, Verdict,
+};
+use crate::upstream::{
+    CallRequirements, Candidate, Candidates, DeeperUpstreams, FailureReporter, Health, Pool,
+    TransportFault, Upstream, UpstreamReply,
+};
+
+/// A node this many slots behind the others may know less than they do about a transaction.
+const FRESH_LAG: u64 = 2;
+
+/// One call to be answered.
+#[derive(Clone, Copy, Debug)]
+pub struct RpcCall<'a> {
+    pub pool: &'a Pool,
+    pub memory: &'a RpcMemory,
+    pub call: &'a Call,
+    pub class: &'a Class,
+    pub session: &'a ReadSession,
+    /// Who goes first where upstreams' connections are short.
+    pub ask: PermitRequest,
+    /// Upstreams are told not to look into long-term storage.
+    pub ledger_only: bool,
+    /// Only upstreams that may have what another has not; see [`history`].
+    pub deeper: Option<DeeperUpstreams<'a>>,
+}
+
+impl Dispatch<'_, RpcCall<'_>> {
+    /// Runs the call to its end. Dropping the future cancels what is under way upstream.
+    pub async fn run(&self) -> (Delivered, AttemptSummary) {
+        let (delivered, summary) = self.attempt().await;
+        self.look_deeper(delivered, summary).await
+    }
+
+    /// The attempts alone.
+    async fn attempt(&self) -> (Delivered, AttemptSummary) {
+        let mut attempts = Attempts::new(self);
+        let AttemptsOutcome {
+            delivered,
+            freshness,
+            mut summary,
+        } = attempts.run().await;
+        if let Some(heads) = freshness {
+            summary.told_heads = self.operation.session.tell(&heads);
+        }
+        (delivered, summary)
+    }
+}
+
+impl RpcCall<'_> {
+    fn as_judge(&self) -> RpcJudge<'_> {
+        RpcJudge {
+            call: self.call,
+            class: self.class,
+            unix_now: self.memory.unix_now,
+        }
+    }
+
+    /// Whether neither Agave nor a provider's documentation, neither the configuration nor
+    /// experience knows the method.
+    fn is_strange(&self) -> bool {
+        if !matches!(self.class.method, Method::Other | Method::NamedAsRead) {
+            return false;
+        }
+        let method = self.call.method();
+        Extension::of(method) != Some(Extension::Write)
+            && !self.pool.names(method)
+            && !self.memory.unknown_methods.is_served(method)
+    }
+}
+
+impl Judge for RpcCall<'_> {
+    type Answer = AnswerPayload;
+    type Freshness = Heads;
+
+    fn judge(
+        &self,
+        candidate: &mut Candidate,
+        reply: Result<UpstreamReply, TransportFault>,
+    ) -> JudgedCall {
+        self.as_judge().judge(candidate, reply)
+    }
+
+    fn observe_latency(&self, upstream: &Upstream, latency: Duration, quantile: f64) {
+        self.as_judge().observe_latency(upstream, latency, quantile);
+    }
+
+    fn hold_against(&self, upstream: &Upstream, kind: FaultKind) {
+        self.as_judge().hold_against(upstream, kind);
+    }
+
+    fn never_answered(&self, witness: &FailureReporter) {
+        self.as_judge().never_answered(witness);
+    }
+}
+
+impl Operation for RpcCall<'_> {
+    type Detached = DetachedCall;
+
+    fn detach(&self) -> DetachedCall {
+        DetachedCall {
+            call: self.call.clone(),
+            class: *self.class,
+            unix_now: self.memory.unix_now,
+        }
+    }
+
+    fn demands(&self) -> Demands {
+        Demands {
+            idempotency: self.class.profile().idempotency,
+            heavy: self.class.heavy,
+            may_hedge: self.class.may_hedge(),
+            // A look into deeper history belongs to a call that has been counted.
+            counted: self.deeper.is_some(),
+            ledger_only: self.ledger_only,
+            ask: self.ask,
+        }
+    }
+
+    fn request(&self) -> Bytes {
+        let params = self.call.params().map_or(0, <[u8]>::len);
+        let mut request = BytesMut::with_capacity(128 + params);
+        jsonrpc::encode(self.call, &mut request);
+        request.freeze()
+    }
+
+    fn candidates(&self) -> Candidates<'_> {
+        let requirements = CallRequirements {
+            params: self.call.params(),
+            floor: self.session.slot_floor(),
+            history: self.deeper,
+            strange: self.is_strange(),
+            priority: self.ask.priority,
+            ..CallRequirements::of(self.class, self.call.method())
+        };
+        self.pool.candidates(requirements)
+    }
+
+    fn usual_latency(&self) -> Option<(Duration, bool)> {
+        self.pool.usual_latency(self.class.method)
+    }
+
+    fn reached(&self, upstream: &Upstream) -> Option<Slot> {
+        upstream.state().slot(self.class.context.commitment)
+    }
+
+    fn doubt(&self, heads: &Heads, upstream: &Upstream) -> Option<FaultKind> {
+        if self.session.goes_backwards(heads) {
+            return Some(FaultKind::BehindSession);
+        }
+        let suspect = heads.slot().is_some() && upstream.state().health() == Health::Suspect;
+        suspect.then_some(FaultKind::SlotInDoubt)
+    }
+
+    fn stands_at(&self, heads: &Heads, doubt: FaultKind, upstream: &Upstream) -> Option<Slot> {
+        let slot = heads.slot().filter(|_| doubt == FaultKind::BehindSession);
+        if let Some(slot) = slot {
+            upstream.stands_at(slot, self.class.context.commitment);
+        }
+        slot
+    }
+
+    fn slot_floor(&self) -> Option<Slot> {
+        self.session.slot_floor()
+    }
+
+    fn last_resort(&self, answer: AnswerPayload) -> LastResort<AnswerPayload> {
+        self.hold_floor(answer)
+    }
+
+    fn nobody(&self) -> Rejection {
+        if self.pool.allows(self.call.method()) {
+            Rejection::NoUpstream {
+                reason: "no upstream is available",
+            }
+        } else {
+            Rejection::MethodRefused
+        }
+    }
+
+    /// What a node that trails the others finds wrong with a transaction may be right on theirs.
+    fn where_next(&self, verdict: &Verdict, upstream: &Upstream) -> Retry {
+        let live = upstream.state();
+        let trails = live.health() != Health::Healthy || live.lag() > FRESH_LAG;
+        let signed = self.class.profile().idempotency == Idempotency::WriteBySignature;
+        if verdict.kind == FaultKind::SimulationFailed && signed && trails {
+            return Retry::Elsewhere;
+        }
+        verdict.retry
+    }
+
+    /// Always, unless the first upstream does not know a strange method and enough of such were looked
+    /// for in vain.
+    fn may_go_on(
+        &self,
+        kind: FaultKind,
+        searched: &mut bool,
+        any_left: impl FnOnce() -> bool,
+        now: Instant,
+    ) -> bool {
+        let refused = matches!(kind, FaultKind::MethodNotFound | FaultKind::MethodDisabled);
+        if !refused || *searched || !self.is_strange() {
+            return true;
+        }
+        let searches = any_left() && self.memory.unknown_methods.may_search(now);
+        self.memory.metrics.unknown_method(searches);
+        *searched = searches;
+        searches
+    }
+
+    /// If the method was strange, it is no more.
+    fn is_served(&self, searched: bool) {
+        if self.is_strange() {
+            let method = self.call.method();
+            self.memory.unknown_methods.serves(method, searched);
+        }
+    }
+
+    fn accuses(&self, verdict: &Verdict, reached: Option<Slot>) -> bool {
+        match verdict.penalty {
+            Penalty::Failure | Penalty::Refusal => true,
+            // It speaks of a slot nobody asked for, or that it has.
+            Penalty::None if verdict.kind == FaultKind::MinContextSlot => {
+                let asked = self.class.context.min_context_slot;
+                asked.is_none_or(|slot| reached >= Some(slot))
+            }
+            _ => false,
+        }
+    }
+
+    /// What a provider says in its own name, such as that its plan does not include the call, says
+    /// nothing about the others.
+    fn is_certain(&self, verdict: &Verdict) -> bool {
+        verdict.retry == Retry::Final
+            && matches!(
+                verdict.kind,
+                FaultKind::InvalidParams
+                    | FaultKind::SignatureVerification
+                    | FaultKind::SignatureLength
+                    | FaultKind::PrecompileVerification
+            )
+    }
+
+    fn may_be_contradicted(&self, kind: FaultKind) -> bool {
+        kind == FaultKind::SimulationFailed
+    }
+
+    fn is_done_already(&self, verdict: &Verdict) -> bool {
+        verdict.kind == FaultKind::AlreadyProcessed
+    }
+
+    fn done_already(&self) -> Option<AnswerPayload> {
+        own_answer::signature(self.call)
+    }
+}
+
+/// What is kept of a call to judge answers that come too late.
+pub(super) struct DetachedCall {
+    call: Call,
+    class: Class,
+    unix_now: fn() -> u64,
+}
+
+impl DetachedCall {
+    fn as_judge(&self) -> RpcJudge<'_> {
+        RpcJudge {
+            call: &self.call,
+            class: &self.class,
+            unix_now: self.unix_now,
+        }
+    }
+}
+
+impl Judge for DetachedCall {
+    type Answer = AnswerPayload;
+    type Freshness = Heads;
+
+    fn judge(
+        &self,
+        candidate: &mut Candidate,
+        reply: Result<UpstreamReply, TransportFault>,
+    ) -> JudgedAttempt<AnswerPayload, Heads> {
+        self.as_judge().judge(candidate, reply)
+    }
+
+    fn observe_latency(&self, upstream: &Upstream, latency: Duration, quantile: f64) {
+        self.as_judge().observe_latency(upstream, latency, quantile);
+    }
+
+    fn hold_against(&self, upstream: &Upstream, kind: FaultKind) {
+        self.as_judge().hold_against(upstream, kind);
+    }
+
+    fn never_answered(&self, witness: &FailureReporter) {
+        self.as_judge().never_answered(witness);
+    }
+}

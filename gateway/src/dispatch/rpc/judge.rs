@@ -1,0 +1,235 @@
+//! What a node's answer to a call means, and what the node is told of it.
+//!
+//! Not here: how the meaning of an error is found (`solana::judge`), and what follows from it (the
+//! [attempts](crate::dispatch::attempts)).
+
+use std::time::Duration;
+
+use bytes::Bytes;
+
+use super::withheld::withheld;
+use crate::dispatch::operation::JudgedAttempt;
+use crate::error::{Page, TEXT};
+use crate::jsonrpc::{
+    self, Answer, Call, Cursor, HeadKind, MalformedAnswer, MalformedKind, head_kind,
+};
+use crate::solana::{self, Class, FaultKind, Heads, Method, ReplyHints, Verdict};
+use crate::upstream::{
+    AttemptOutcome, Candidate, FailureReporter, ReplyBody, TransportFault, Upstream,
+    UpstreamBodyStream, UpstreamReply,
+};
+
+/// The conclusion about one attempt at a call.
+pub(super) type JudgedCall = JudgedAttempt<AnswerPayload, Heads>;
+
+/// What one upstream said, in the shape it goes on.
+#[derive(Debug)]
+pub enum AnswerPayload {
+    /// The whole answer, scanned.
+    Whole(Answer),
+    /// An answer too large to be held: its beginning, and the rest as it comes.
+    Stream {
+        head: Bytes,
+        length: Option<u64>,
+        rest: UpstreamBodyStream,
+    },
+}
+
+impl AnswerPayload {
+    /// The raw JSON of the result; of an answer that streams, its beginning.
+    pub(super) fn result(&self) -> Option<&[u8]> {
+        match self {
+            Self::Whole(answer) => answer.result(),
+            Self::Stream { head, .. } => jsonrpc::result_head(head),
+        }
+    }
+}
+
+/// Judges answers to one call.
+#[derive(Clone, Copy)]
+pub(super) struct RpcJudge<'a> {
+    pub(super) call: &'a Call,
+    pub(super) class: &'a Class,
+    pub(super) unix_now: fn() -> u64,
+}
+
+impl RpcJudge<'_> {
+    /// Judges the reply, and tells the upstream's live state what it was worth.
+    pub(super) fn judge(
+        self,
+        candidate: &mut Candidate,
+        reply: Result<UpstreamReply, TransportFault>,
+    ) -> JudgedCall {
+        let Self {
+            call,
+            class,
+            unix_now,
+        } = self;
+        let method = call.method();
+        let status = reply.as_ref().ok().map(|reply| reply.status);
+        let judged = match reply {
+            Err(fault) => JudgedAttempt::Bad {
+                verdict: Verdict::transport(fault.kind, class, fault.bytes_sent),
+                answer: None,
+                page: None,
+            },
+            Ok(_) if candidate.upstream().is_of_other_cluster() => JudgedAttempt::Bad {
+                verdict: Verdict::stranger(class),
+                answer: None,
+                page: None,
+            },
+            Ok(reply) => {
+                let judged = match judge_reply(reply, class, unix_now) {
+                    JudgedAttempt::Good { answer, .. } if answers_another(&answer, class, call) => {
+                        broken(FaultKind::BadResult, class)
+                    }
+                    judged => judged,
+                };
+                withheld(judged, candidate.upstream().settings())
+            }
+        };
+        let outcome = match &judged {
+            JudgedAttempt::Good {
+                latency, freshness, ..
+            } => AttemptOutcome::Good {
+                class,
+                method,
+                latency: *latency,
+                slot: freshness.slot(),
+            },
+            JudgedAttempt::Bad { verdict, .. } => AttemptOutcome::Fault {
+                class,
+                method,
+                verdict,
+                status,
+            },
+        };
+        candidate.record(&outcome);
+        judged
+    }
+
+    pub(super) fn observe_latency(self, upstream: &Upstream, latency: Duration, quantile: f64) {
+        let live = upstream.state();
+        live.observe_latency(self.class.method, latency, quantile);
+    }
+
+    pub(super) fn hold_against(self, upstream: &Upstream, kind: FaultKind) {
+        upstream.refused(self.call.method(), self.call.params(), kind);
+    }
+
+    pub(super) fn never_answered(self, witness: &FailureReporter) {
+        let verdict = Verdict::transport(FaultKind::FirstByteTimeout, self.class, true);
+        witness.record(&AttemptOutcome::Fault {
+            class: self.class,
+            method: self.call.method(),
+            verdict: &verdict,
+            status: None,
+        });
+    }
+}
+
+fn good(payload: AnswerPayload, latency: Duration, class: &Class) -> JudgedCall {
+    let result = payload.result();
+    let heads = result.map_or_else(Heads::default, |result| solana::heads(class.method, result));
+    JudgedAttempt::Good {
+        answer: payload,
+        latency,
+        freshness: heads,
+    }
+}
+
+/// Whether a result cannot be that of this call: the signature of another transaction, or a list of
+/// another length than was asked for. Of what cannot be read here the upstream knows best, and what
+/// streams is not counted.
+fn answers_another(payload: &AnswerPayload, class: &Class, call: &Call) -> bool {
+    if class.method != Method::SendTransaction {
+        let AnswerPayload::Whole(answer) = payload else {
+            return false;
+        };
+        let result = answer.result();
+        return result.is_some_and(|result| {
+            !solana::is_as_long_as_asked(class.method, call.params(), result)
+        });
+    }
+    let signature = call.params().and_then(solana::first_signature);
+    let result = payload.result().map(Cursor::new);
+    let said = result.and_then(|mut result| result.string());
+    signature.is_some_and(|signature| said != Some(signature.to_string().as_bytes()))
+}
+
+fn judge_reply(reply: UpstreamReply, class: &Class, unix_now: fn() -> u64) -> JudgedCall {
+    let UpstreamReply {
+        status,
+        hints,
+        body,
+        latency,
+        ..
+    } = reply;
+    // The clock is read only where a header speaks of an absolute time.
+    let now = if hints.name_a_moment() { unix_now() } else { 0 };
+    match body {
+        ReplyBody::Complete(scanned) => {
+            match solana::judge(status, &hints, scanned.as_ref(), class, now) {
+                None => match scanned {
+                    Ok(answer) => good(AnswerPayload::Whole(answer), latency, class),
+                    Err(_malformed) => bad_json(class),
+                },
+                Some(verdict) => JudgedAttempt::Bad {
+                    verdict,
+                    page: page(status, &hints, scanned.as_ref().err()),
+                    answer: scanned.ok().map(AnswerPayload::Whole),
+                },
+            }
+        }
+        ReplyBody::Streaming { head, length, rest } => {
+            let begun = head_kind(&head, rest.asked());
+            let is_good = match begun {
+                HeadKind::Result(token) => solana::may_begin(class.method, token),
+                HeadKind::Error => true,
+                HeadKind::Foreign | HeadKind::Unknown => false,
+            };
+            if is_good && solana::carries_answers(status) {
+                return good(AnswerPayload::Stream { head, length, rest }, latency, class);
+            }
+            // A page of that size is no JSON-RPC answer; it is judged by how it begins.
+            let kind = match begun {
+                HeadKind::Foreign => MalformedKind::WrongId,
+                _ => MalformedKind::NotAnAnswer,
+            };
+            let excerpt = head.slice(..head.len().min(512));
+            let malformed = MalformedAnswer { kind, excerpt };
+            match solana::judge(status, &hints, Err(&malformed), class, now) {
+                None => bad_json(class),
+                Some(verdict) => JudgedAttempt::Bad {
+                    verdict,
+                    answer: None,
+                    page: None,
+                },
+            }
+        }
+    }
+}
+
+/// A refusal in HTTP alone.
+fn page(status: u16, hints: &ReplyHints, malformed: Option<&MalformedAnswer>) -> Option<Page> {
+    malformed
+        .filter(|_| (400..500).contains(&status))
+        .map(|malformed| Page {
+            status,
+            content_type: hints.content_type.unwrap_or(TEXT),
+            body: malformed.excerpt.clone(),
+        })
+}
+
+fn bad_json(class: &Class) -> JudgedCall {
+    broken(FaultKind::BadJson, class)
+}
+
+/// An answer that is none.
+fn broken(kind: FaultKind, class: &Class) -> JudgedCall {
+    JudgedAttempt::Bad {
+        verdict: Verdict::transport(kind, class, true),
+        answer: None,
+        page: None,
+    }
+}

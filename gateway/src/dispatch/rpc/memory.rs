@@ -1,0 +1,40 @@
+//! What is learned from calls over time. It is found again by every snapshot and survives a reload.
+
+use tokio::time::Instant;
+
+use super::archive_budget::ArchiveBudget;
+use super::floor::Floors;
+use super::missing_history::MissingHistory;
+use super::unknown_methods::UnknownMethods;
+use crate::dispatch::DispatchMetrics;
+
+/// Session floors, history that is nowhere, and methods that nobody knows, of the whole gateway.
+#[derive(Debug)]
+pub struct RpcMemory {
+    pub floors: Floors,
+    pub(super) metrics: DispatchMetrics,
+    pub(super) missing_history: MissingHistory,
+    /// How often archives are asked in vain.
+    pub(super) archives: ArchiveBudget,
+    pub(super) unknown_methods: UnknownMethods,
+    /// Seconds since the epoch, for headers that name an absolute time.
+    pub(super) unix_now: fn() -> u64,
+}
+
+impl RpcMemory {
+    /// `floor_entries` bounds the number of session floors kept.
+    pub(in crate::dispatch) fn new(
+        metrics: DispatchMetrics,
+        floor_entries: usize,
+        unix_now: fn() -> u64,
+    ) -> Self {
+        Self {
+            floors: Floors::new(floor_entries),
+            metrics,
+            missing_history: MissingHistory::default(),
+            archives: ArchiveBudget::new(Instant::now()),
+            unknown_methods: UnknownMethods::new(Instant::now()),
+            unix_now,
+        }
+    }
+}

@@ -1,0 +1,22 @@
+//! Answers of the gateway's own, in the shape upstreams give them.
+
+use bytes::Bytes;
+
+use super::judge::AnswerPayload;
+use crate::jsonrpc::{Answer, Call};
+use crate::solana;
+
+/// The answer to a transaction that landed although its last answer was a refusal, because only our
+/// own repetition found it processed: what `sendTransaction` answers, the first signature.
+pub(super) fn signature(call: &Call) -> Option<AnswerPayload> {
+    let signature = solana::first_signature(call.params()?)?;
+    own_answer(&format!("\"{signature}\""))
+}
+
+/// An answer in the shape upstreams give it, so that it takes the same way.
+pub(super) fn own_answer(result: &str) -> Option<AnswerPayload> {
+    let text = format!(r#"{{"jsonrpc":"2.0","result":{result},"id":1}}"#);
+    Answer::scan(Bytes::from(text))
+        .ok()
+        .map(AnswerPayload::Whole)
+}
