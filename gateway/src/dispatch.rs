@@ -50,7 +50,7 @@ pub struct Dispatch<'a, O> {
     pub operation: O,
     pub settings: &'a Settings,
     pub state: &'a DispatchState,
-    /// When the caller began to wait.
+    /// When the request arrived.
     pub started: Instant,
     /// The end of the caller's time.
     pub deadline: Instant,

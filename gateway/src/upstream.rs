@@ -44,11 +44,13 @@ use crate::upstream::state::member::Member;
 use crate::upstream::transport::balance::Balancer;
 
 pub use api::{
-    ApiAttemptGuard, ApiChoice, ApiMetrics, ApiPool, ApiStatus, ApiUpstream, Fitness, priority,
+    ApiAttemptGuard, ApiBody, ApiChoice, ApiLimits, ApiMetrics, ApiPool, ApiReply, ApiStatus,
+    ApiUpstream, Fitness, priority,
 };
 pub use client::reply::{AttemptLimits, ReplyBody, UpstreamReply};
+pub use client::request::ApiRequest;
 pub use client::stream::{CHUNK, UpstreamBodyStream};
-pub use client::{ApiBody, ApiLimits, ApiReply, ApiRequest, attempt};
+pub use client::{ReplyTo, RpcRequest, WireRequest, attempt};
 pub use health::tracker::Health;
 pub use selection::pool::{Pool, PoolError, SharedParts, UnixClock};
 pub use selection::select::{

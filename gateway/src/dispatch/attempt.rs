@@ -7,12 +7,13 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
 
-use bytes::Bytes;
 use perijove_core::Slot;
 use tokio::time::Instant;
 
 use super::budget::RetryBudget;
-use crate::upstream::{AttemptLimits, Candidate, FailureReporter, TransportFault, UpstreamReply};
+use crate::upstream::{
+    AttemptLimits, Candidate, FailureReporter, ReplyTo, TransportFault, WireRequest,
+};
 
 #[cfg(not(test))]
 use crate::upstream::client;
@@ -22,25 +23,25 @@ pub(super) mod script;
 
 /// An attempt in flight. Boxed, so that the loser of a hedge can be left to finish on its own:
 /// dropping it would close a healthy connection.
-pub(super) struct RunningAttempt {
+pub(super) struct RunningAttempt<R: WireRequest> {
     pub(super) started: Instant,
     /// The retry budget that paid for it.
     paid_by: Option<Arc<RetryBudget>>,
     /// Its place among the attempts of the request.
     pub(super) number: u32,
     pub(super) witness: FailureReporter,
-    run: Pin<Box<dyn Future<Output = FinishedAttempt> + Send>>,
+    run: Pin<Box<dyn Future<Output = FinishedAttempt<R>> + Send>>,
 }
 
-impl Future for RunningAttempt {
-    type Output = FinishedAttempt;
+impl<R: WireRequest> Future for RunningAttempt<R> {
+    type Output = FinishedAttempt<R>;
 
-    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<FinishedAttempt> {
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<FinishedAttempt<R>> {
         self.run.as_mut().poll(cx)
     }
 }
 
-impl RunningAttempt {
+impl<R: WireRequest> RunningAttempt<R> {
     /// The same, paid for by this budget.
     pub(super) fn paid_by(mut self, budget: &Arc<RetryBudget>) -> Self {
         self.paid_by = Some(Arc::clone(budget));
@@ -50,7 +51,7 @@ impl RunningAttempt {
 
 /// What was never sent costs nothing, however it ends: there was no connection, or the client
 /// disconnected.
-impl Drop for RunningAttempt {
+impl<R: WireRequest> Drop for RunningAttempt<R> {
     fn drop(&mut self) {
         if let Some(budget) = self.paid_by.take()
             && !self.witness.is_written()
@@ -72,24 +73,24 @@ pub(super) struct AttemptReason {
 }
 
 /// The result of an attempt, before it is judged.
-pub(super) struct FinishedAttempt {
+pub(super) struct FinishedAttempt<R: WireRequest> {
     pub(super) candidate: Candidate,
     pub(super) reason: AttemptReason,
     pub(super) started: Instant,
-    /// What its upstream was known to have reached before it was asked.
+    /// The slot its upstream was known to have reached before it was asked.
     pub(super) reached: Option<Slot>,
-    pub(super) reply: Result<UpstreamReply, TransportFault>,
+    pub(super) reply: Result<ReplyTo<R>, TransportFault>,
 }
 
 /// Sends `request` to the candidate, which is known to have `reached` a slot. It is `now`.
-pub(super) fn start(
+pub(super) fn start<R: WireRequest + 'static>(
     candidate: Candidate,
-    request: Bytes,
+    request: R,
     limits: AttemptLimits,
     reached: Option<Slot>,
     reason: AttemptReason,
     now: Instant,
-) -> RunningAttempt {
+) -> RunningAttempt<R> {
     RunningAttempt {
         started: now,
         paid_by: None,
@@ -97,7 +98,7 @@ pub(super) fn start(
         witness: candidate.witness(),
         run: Box::pin(async move {
             #[cfg(test)]
-            let reply = script::play(&candidate, &limits).await;
+            let reply = script::play::<R>(&candidate, &limits).await;
             #[cfg(not(test))]
             let reply = client::attempt(&candidate, &request, &limits).await;
             #[cfg(test)]
@@ -113,7 +114,7 @@ pub(super) fn start(
     }
 }
 
-impl FinishedAttempt {
+impl<R: WireRequest> FinishedAttempt<R> {
     /// Whether the upstream may have seen the request.
     pub(super) fn bytes_sent(&self) -> bool {
         self.reply

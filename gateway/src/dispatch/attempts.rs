@@ -22,7 +22,6 @@ use std::sync::Arc;
 use std::task::Poll;
 use std::time::Duration;
 
-use bytes::Bytes;
 use tokio::time::{Instant, sleep_until};
 
 use stale::StaleAnswers;
@@ -34,7 +33,7 @@ use super::blame::Accused;
 use super::operation::{Demands, Operation};
 use super::{AttemptSummary, Delivered, Dispatch};
 use crate::solana::Capability;
-use crate::upstream::{AttemptLimits, Candidate, Candidates, Outlook};
+use crate::upstream::{AttemptLimits, Candidate, Candidates, Outlook, WireRequest};
 
 /// While another upstream could answer immediately, a connection is waited for at most this long.
 const QUEUE: Duration = Duration::from_millis(100);
@@ -50,8 +49,8 @@ pub(super) struct Attempts<'a, O: Operation> {
     dispatch: &'a Dispatch<'a, O>,
     demands: Demands,
     candidates: Candidates<'a>,
-    request: Bytes,
-    running: Vec<RunningAttempt>,
+    request: O::Request,
+    running: Vec<RunningAttempt<O::Request>>,
     /// What is to be done next if no attempt ends before, and when.
     due: Option<(Instant, TimerEvent)>,
     /// Attempts whose bytes reached an upstream; refused connections cost nothing and do not count.
@@ -87,7 +86,7 @@ pub(super) struct AttemptsOutcome<O: Operation> {
     pub(super) summary: AttemptSummary,
 }
 
-/// What the passing of time asks for.
+/// What is due as time passes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum TimerEvent {
     /// The call has been unanswered long enough to ask another upstream as well.
@@ -99,8 +98,8 @@ enum TimerEvent {
 }
 
 #[expect(clippy::large_enum_variant, reason = "one at a time, on the stack")]
-enum AttemptEvent {
-    Done(FinishedAttempt),
+enum AttemptEvent<R: WireRequest> {
+    Done(FinishedAttempt<R>),
     Due(TimerEvent),
 }
 
@@ -229,7 +228,7 @@ impl<'a, O: Operation> Attempts<'a, O> {
         } else {
             timeouts.connect
         };
-        // The last one has no better to give way to.
+        // The last attempt has no better one to give way to.
         let progress = match self.demands.heavy {
             _ if last || !self.demands.is_repeatable() => left,
             true => timeouts.progress * HEAVY_PATIENCE,
@@ -241,13 +240,12 @@ impl<'a, O: Operation> Attempts<'a, O> {
             first_byte,
             progress,
             answer_buffer: dispatch.settings.answer_buffer,
-            ledger_only: self.demands.ledger_only,
             replayable: self.demands.is_repeatable(),
             ask: self.demands.ask,
         }
     }
 
-    /// From here on only upstreams with this capability; `false` when there is none left.
+    /// From here on only upstreams with this capability; `false` if none is left.
     fn narrow(&mut self, capability: Capability) -> bool {
         self.candidates.narrow(capability);
         self.candidates.any_left(Instant::now())
@@ -288,10 +286,10 @@ impl<'a, O: Operation> Attempts<'a, O> {
 }
 
 /// Waits for the first attempt to finish, or for the next timer event.
-async fn next_event(
-    in_flight: &mut Vec<RunningAttempt>,
+async fn next_event<R: WireRequest>(
+    in_flight: &mut Vec<RunningAttempt<R>>,
     due: Option<(Instant, TimerEvent)>,
-) -> AttemptEvent {
+) -> AttemptEvent<R> {
     let first_done = poll_fn(|cx| {
         for i in 0..in_flight.len() {
             if let Some(attempt) = in_flight.get_mut(i)

@@ -139,7 +139,7 @@ impl<Answer> BestFailure<Answer> {
         self.key_refused |= paused.key_refused;
     }
 
-    /// A good answer that is older than what the client has been told. Of several the newest counts.
+    /// A good but stale answer. Of several the newest counts.
     pub(super) fn note_stale(&mut self, answer: Answer, speaker: &AnsweredBy, slot: Option<Slot>) {
         let newer = slot >= self.stale_at;
         self.stale_at = self.stale_at.max(slot);
@@ -156,11 +156,11 @@ impl<Answer> BestFailure<Answer> {
 
     /// The answer for the client, and the upstream that gave it.
     ///
-    /// A write of unknown fate outweighs everything but a verdict that every node would give:
-    /// whatever else another upstream said afterwards does not undo it, and may be its consequence.
-    /// Then native errors, because clients act on their codes; then what all who were asked refused
-    /// in HTTP alone; then the plea to come back later; then "unhealthy". That the gateway's key is
-    /// refused is said only where nothing else went wrong.
+    /// A write of unknown outcome outweighs everything but a verdict that every node would give:
+    /// what another upstream said afterwards does not undo it, and may be its consequence. Then
+    /// native errors, because clients act on their codes; then what all upstreams refused by HTTP
+    /// status; then a rate limit; then "unhealthy". A refused key is reported only if nothing else
+    /// went wrong.
     pub(super) fn into_delivered<O>(
         self,
         operation: &O,
@@ -219,8 +219,8 @@ fn rank(verdict: &Verdict) -> Option<u8> {
     })
 }
 
-/// Whether an answer of this kind is an error a client may see, and not something between
-/// us and a provider.
+/// Whether an answer of this kind is an error for the client, and not between the gateway and a
+/// provider.
 fn is_the_clients(kind: FaultKind) -> bool {
     !(leaves_in_doubt(kind)
         || matches!(
@@ -233,8 +233,8 @@ fn is_the_clients(kind: FaultKind) -> bool {
         ))
 }
 
-/// Whether a call that was sent and ended like this may have been carried out all the same. One for
-/// which there was no connection was sent over an earlier one that broke.
+/// Whether a call that was sent and ended like this may have been executed all the same. A call
+/// reported as without a connection may have been sent over an earlier one that broke.
 fn leaves_in_doubt(kind: FaultKind) -> bool {
     matches!(
         kind,

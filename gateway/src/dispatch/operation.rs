@@ -7,7 +7,6 @@
 
 use std::time::Duration;
 
-use bytes::Bytes;
 use perijove_core::Slot;
 use tokio::time::Instant;
 
@@ -15,15 +14,11 @@ use crate::error::{Page, Rejection};
 use crate::limit::PermitRequest;
 use crate::solana::{FaultKind, Idempotency, Penalty, Retry, Verdict};
 use crate::upstream::{
-    Candidate, Candidates, FailureReporter, TransportFault, Upstream, UpstreamReply,
+    Candidate, Candidates, FailureReporter, ReplyTo, TransportFault, Upstream, WireRequest,
 };
 
 /// What holds for all attempts at one request.
 #[derive(Clone, Copy, Debug)]
-#[expect(
-    clippy::struct_excessive_bools,
-    reason = "facts that do not depend on each other"
-)]
 pub(super) struct Demands {
     /// What happens when it is carried out twice.
     pub(super) idempotency: Idempotency,
@@ -34,9 +29,7 @@ pub(super) struct Demands {
     /// It belongs to a request that has been counted already: it earns nothing for the retry budget,
     /// and is sent no more often than the settings say.
     pub(super) counted: bool,
-    /// Upstreams are told not to look into long-term storage.
-    pub(super) ledger_only: bool,
-    /// Who goes first where upstreams' connections are short.
+    /// Class and consumer, which decide who gets a free connection first.
     pub(super) ask: PermitRequest,
 }
 
@@ -52,7 +45,7 @@ impl Demands {
     }
 }
 
-/// The conclusion about one attempt.
+/// The judgement of one attempt.
 pub(super) enum JudgedAttempt<Answer, Freshness> {
     Good {
         answer: Answer,
@@ -70,6 +63,8 @@ pub(super) enum JudgedAttempt<Answer, Freshness> {
 /// What the reply to a request means, and what its upstream is told of it. It is asked of requests
 /// under way and of those that nobody waits for any more.
 pub(super) trait Judge: Sync {
+    /// How the request is written, and what its answer is read as.
+    type Request: WireRequest + Clone + 'static;
     /// What goes on to whoever asked.
     type Answer: Send;
     /// What an answer says of the age of what it was made from.
@@ -79,7 +74,7 @@ pub(super) trait Judge: Sync {
     fn judge(
         &self,
         candidate: &mut Candidate,
-        reply: Result<UpstreamReply, TransportFault>,
+        reply: Result<ReplyTo<Self::Request>, TransportFault>,
     ) -> JudgedAttempt<Self::Answer, Self::Freshness>;
 
     /// Notes how long a good answer took; `quantile` is the share of them that a usual one is among.
@@ -92,17 +87,18 @@ pub(super) trait Judge: Sync {
     fn never_answered(&self, witness: &FailureReporter);
 }
 
-/// One request to upstreams, answered by the first good answer.
+/// One request to upstreams, answered by the first good answer. What has a default is for operations
+/// whose answers have an age, or that may find out that an earlier attempt was successful.
 pub(super) trait Operation: Judge {
     /// Judges answers that come when the request itself is over.
-    type Detached: Judge + Send + 'static;
+    type Detached: Judge<Request = Self::Request> + Send + 'static;
 
     fn detach(&self) -> Self::Detached;
 
     fn demands(&self) -> Demands;
 
     /// What every attempt sends.
-    fn request(&self) -> Bytes;
+    fn request(&self) -> Self::Request;
 
     /// Who may be asked, best first.
     fn candidates(&self) -> Candidates<'_>;
@@ -112,64 +108,85 @@ pub(super) trait Operation: Judge {
     fn usual_latency(&self) -> Option<(Duration, bool)>;
 
     /// The slot an upstream is known to have reached, as far as this request is concerned.
-    fn reached(&self, upstream: &Upstream) -> Option<Slot>;
+    fn reached(&self, _upstream: &Upstream) -> Option<Slot> {
+        None
+    }
 
-    /// Why a good answer is delivered only if there is no better.
-    fn doubt(&self, freshness: &Self::Freshness, upstream: &Upstream) -> Option<FaultKind>;
+    /// Why a good answer is delivered only if there is no better one.
+    fn doubt(&self, _freshness: &Self::Freshness, _upstream: &Upstream) -> Option<FaultKind> {
+        None
+    }
 
     /// Learns from an answer in doubt where its upstream stands. Returns the slot by which it is
     /// compared with others, if there is one.
     fn stands_at(
         &self,
-        freshness: &Self::Freshness,
-        doubt: FaultKind,
-        upstream: &Upstream,
-    ) -> Option<Slot>;
+        _freshness: &Self::Freshness,
+        _doubt: FaultKind,
+        _upstream: &Upstream,
+    ) -> Option<Slot> {
+        None
+    }
 
     /// The lowest slot from which an answer may be.
-    fn slot_floor(&self) -> Option<Slot>;
+    fn slot_floor(&self) -> Option<Slot> {
+        None
+    }
 
     /// What is delivered where the best answer is one in doubt.
-    fn last_resort(&self, answer: Self::Answer) -> LastResort<Self::Answer>;
+    fn last_resort(&self, answer: Self::Answer) -> LastResort<Self::Answer> {
+        LastResort::AsItCame(answer)
+    }
 
     /// What the caller is told where there was nobody to ask.
     fn nobody(&self) -> Rejection;
 
     /// Where to ask next, given who has spoken.
-    fn where_next(&self, verdict: &Verdict, upstream: &Upstream) -> Retry;
+    fn where_next(&self, verdict: &Verdict, _upstream: &Upstream) -> Retry {
+        verdict.retry
+    }
 
     /// Whether others may be asked at all after this fault: not where it is likely that nobody serves
     /// such a request, and too many were asked of others in vain. `any_left` says whether there are
     /// others; `searched`, whether this request was granted a search before, and is set by one.
     fn may_go_on(
         &self,
-        kind: FaultKind,
-        searched: &mut bool,
-        any_left: impl FnOnce() -> bool,
-        now: Instant,
-    ) -> bool;
+        _kind: FaultKind,
+        _searched: &mut bool,
+        _any_left: impl FnOnce() -> bool,
+        _now: Instant,
+    ) -> bool {
+        true
+    }
 
     /// A good answer is delivered, after a search or without one.
-    fn is_served(&self, searched: bool);
+    fn is_served(&self, _searched: bool) {}
 
     /// Whether a bad answer counts against its upstream if another serves the request. `reached` is
     /// the slot that it was known to have before.
-    fn accuses(&self, verdict: &Verdict, reached: Option<Slot>) -> bool {
-        let _ = reached;
+    fn accuses(&self, verdict: &Verdict, _reached: Option<Slot>) -> bool {
         matches!(verdict.penalty, Penalty::Failure | Penalty::Refusal)
     }
 
     /// Whether every upstream would say the same.
-    fn is_certain(&self, verdict: &Verdict) -> bool;
+    fn is_certain(&self, _verdict: &Verdict) -> bool {
+        false
+    }
 
     /// Whether a final verdict on a write may yet be contradicted by an attempt under way.
-    fn may_be_contradicted(&self, kind: FaultKind) -> bool;
+    fn may_be_contradicted(&self, _kind: FaultKind) -> bool {
+        false
+    }
 
     /// Whether a refusal only says that an earlier attempt was successful.
-    fn is_done_already(&self, verdict: &Verdict) -> bool;
+    fn is_done_already(&self, _verdict: &Verdict) -> bool {
+        false
+    }
 
     /// The answer then.
-    fn done_already(&self) -> Option<Self::Answer>;
+    fn done_already(&self) -> Option<Self::Answer> {
+        None
+    }
 }
 
 /// What is delivered for want of a better answer.

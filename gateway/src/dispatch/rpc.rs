@@ -15,7 +15,7 @@ mod withheld;
 
 use std::time::Duration;
 
-use bytes::{Bytes, BytesMut};
+use bytes::BytesMut;
 use perijove_core::Slot;
 use tokio::time::Instant;
 
@@ -37,7 +37,7 @@ use crate::solana::{
 };
 use crate::upstream::{
     CallRequirements, Candidate, Candidates, DeeperUpstreams, FailureReporter, Health, Pool,
-    TransportFault, Upstream, UpstreamReply,
+    RpcRequest, TransportFault, Upstream, UpstreamReply,
 };
 
 /// A node this many slots behind the others may know less than they do about a transaction.
@@ -60,7 +60,7 @@ pub struct RpcCall<'a> {
 }
 
 impl Dispatch<'_, RpcCall<'_>> {
-    /// Runs the call to its end. Dropping the future cancels what is under way upstream.
+    /// Runs the call to its end. Dropping the future cancels the attempts in flight.
     pub async fn run(&self) -> (Delivered, AttemptSummary) {
         let (delivered, summary) = self.attempt().await;
         self.look_deeper(delivered, summary).await
@@ -90,8 +90,8 @@ impl RpcCall<'_> {
         }
     }
 
-    /// Whether neither Agave nor a provider's documentation, neither the configuration nor
-    /// experience knows the method.
+    /// Whether the method is unknown to Agave, to providers' documentation, to the configuration
+    /// and from experience.
     fn is_strange(&self) -> bool {
         if !matches!(self.class.method, Method::Other | Method::NamedAsRead) {
             return false;
@@ -104,6 +104,7 @@ impl RpcCall<'_> {
 }
 
 impl Judge for RpcCall<'_> {
+    type Request = RpcRequest;
     type Answer = AnswerPayload;
     type Freshness = Heads;
 
@@ -144,18 +145,17 @@ impl Operation for RpcCall<'_> {
             idempotency: self.class.profile().idempotency,
             heavy: self.class.heavy,
             may_hedge: self.class.may_hedge(),
-            // A look into deeper history belongs to a call that has been counted.
+            // A question for deeper history belongs to a call that has been counted.
             counted: self.deeper.is_some(),
-            ledger_only: self.ledger_only,
             ask: self.ask,
         }
     }
 
-    fn request(&self) -> Bytes {
+    fn request(&self) -> RpcRequest {
         let params = self.call.params().map_or(0, <[u8]>::len);
         let mut request = BytesMut::with_capacity(128 + params);
         jsonrpc::encode(self.call, &mut request);
-        request.freeze()
+        RpcRequest::new(request.freeze(), self.ledger_only)
     }
 
     fn candidates(&self) -> Candidates<'_> {
@@ -253,7 +253,7 @@ impl Operation for RpcCall<'_> {
     fn accuses(&self, verdict: &Verdict, reached: Option<Slot>) -> bool {
         match verdict.penalty {
             Penalty::Failure | Penalty::Refusal => true,
-            // It speaks of a slot nobody asked for, or that it has.
+            // It refers to a slot that was not requested, or that the upstream has.
             Penalty::None if verdict.kind == FaultKind::MinContextSlot => {
                 let asked = self.class.context.min_context_slot;
                 asked.is_none_or(|slot| reached >= Some(slot))
@@ -306,6 +306,7 @@ impl DetachedCall {
 }
 
 impl Judge for DetachedCall {
+    type Request = RpcRequest;
     type Answer = AnswerPayload;
     type Freshness = Heads;
 

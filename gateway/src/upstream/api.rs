@@ -6,6 +6,7 @@
 //! certificates) are shared, but what makes an RPC node fit (slots, capabilities, methods) does not
 //! apply to them.
 
+mod call;
 mod canary;
 mod fitness;
 mod holds;
@@ -23,13 +24,12 @@ use tokio::time::Instant;
 use crate::config;
 use crate::jupiter::{Api, ApiFault, ApiRoute, PathMap, Product};
 use crate::solana::Priority;
-use crate::upstream::client::{ApiLimits, ApiLine, ApiReply, ApiRequest};
 use crate::upstream::selection::pool::{PoolError, SharedParts, UnixClock};
 use crate::upstream::state::breaker::Admission;
 use crate::upstream::transport::connect_settings::ConnectSettings;
-use crate::upstream::transport::endpoint::{Endpoint, authority, mark};
-use crate::upstream::transport::fault::TransportFault;
+use crate::upstream::transport::endpoint::Endpoint;
 
+pub use self::call::{ApiBody, ApiLimits, ApiReply};
 pub use self::fitness::Fitness;
 pub use self::metrics::ApiMetrics;
 pub use self::pool::{ApiChoice, ApiPool};
@@ -45,9 +45,7 @@ pub struct ApiUpstream {
     paths: PathMap,
     /// The path prefix of its URL.
     prefix: String,
-    wire: ConnectSettings,
-    /// The header fields of every request.
-    head: Vec<u8>,
+    wire: Arc<ConnectSettings>,
     state: Arc<ApiState>,
     organisation: Arc<Organisation>,
     breaker: config::Breaker,
@@ -75,13 +73,12 @@ impl ApiUpstream {
             name: settings.id.as_str().into(),
             paths: paths(settings),
             prefix: url.path().trim_end_matches('/').to_owned(),
-            head: head(settings),
-            wire: ConnectSettings {
-                endpoint: Endpoint::new(&endpoint)?,
+            wire: Arc::new(ConnectSettings {
+                endpoint: Endpoint::bare(&endpoint)?,
                 addresses: Arc::clone(&state.addresses),
                 timeouts: settings.timeouts.clone(),
                 connector,
-            },
+            }),
             state,
             organisation,
             breaker: config.breaker.clone(),
@@ -135,25 +132,6 @@ impl ApiUpstream {
     /// Charges for a request that is sent.
     pub fn charge(&self, product: Product, now: Instant) {
         self.organisation.charge(product, now);
-    }
-
-    /// One attempt.
-    ///
-    /// # Errors
-    /// There is no answer.
-    pub async fn call(
-        &self,
-        request: &ApiRequest,
-        limits: &ApiLimits,
-    ) -> Result<ApiReply, TransportFault> {
-        let line = ApiLine {
-            wire: &self.wire,
-            head: &self.head,
-            connections: &self.state.connections,
-            saturation: &self.state.saturation,
-            opened: &self.state.metrics.opened,
-        };
-        line.call(request, limits).await
     }
 
     /// Permission for one attempt. `forced`: whatever the breaker says.
@@ -228,8 +206,10 @@ fn paths(settings: &config::JupiterUpstream) -> PathMap {
     }
 }
 
-/// What is needed to connect, as with an upstream of RPC.
+/// What is needed to connect, as with an upstream of RPC. A key is sent only if there is one.
 fn as_endpoint(settings: &config::JupiterUpstream) -> config::Upstream {
+    let key = settings.key.as_ref().filter(|key| !key.is_empty());
+    let header = key.map(|key| (settings.key_header.clone(), key.clone()));
     config::Upstream {
         id: settings.id.clone(),
         url: settings.url.clone(),
@@ -237,10 +217,10 @@ fn as_endpoint(settings: &config::JupiterUpstream) -> config::Upstream {
         budget: None,
         tier: settings.tier,
         weight: settings.weight,
-        headers: std::collections::BTreeMap::new(),
+        headers: header.into_iter().collect(),
         metered: settings.metered,
         timeouts: settings.timeouts.clone(),
-        http: config::HttpVersion::One,
+        http: settings.http,
         connections: settings.connections,
         connections_ceiling: settings.connections_ceiling,
         idle_timeout: settings.idle_timeout,
@@ -251,27 +231,4 @@ fn as_endpoint(settings: &config::JupiterUpstream) -> config::Upstream {
         capabilities: None,
         probe: config::Probe::default(),
     }
-}
-
-/// The header fields of every request. A key is among them only if there is one.
-fn head(settings: &config::JupiterUpstream) -> Vec<u8> {
-    let host = authority(settings.url.expose());
-    let mut fields = vec![
-        ("host", host.as_str()),
-        (
-            "user-agent",
-            concat!("perijove/", env!("CARGO_PKG_VERSION")),
-        ),
-        mark(),
-    ];
-    if let Some(key) = settings.key.as_ref().filter(|key| !key.is_empty()) {
-        fields.push((settings.key_header.as_str(), key.expose()));
-    }
-    let mut head = Vec::new();
-    for (name, value) in fields {
-        for part in [name, ": ", value, "\r\n"] {
-            head.extend_from_slice(part.as_bytes());
-        }
-    }
-    head
 }

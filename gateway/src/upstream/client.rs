@@ -1,4 +1,6 @@
-//! One attempt: a request to one upstream and its answer.
+//! One attempt: a request to one upstream and its answer. Any verb, target and body is sent by one
+//! function, over either version of HTTP; what differs between kinds of requests is
+//! [`WireRequest`]'s.
 //!
 //! Over HTTP/1.1 head and body go out with one write. An answer up to the buffer limit is read
 //! whole, into one piece of memory; a larger one is passed on as a stream that is read only as fast
@@ -27,7 +29,6 @@ use std::time::Duration;
 use bytes::BytesMut;
 use tokio::time::{Instant, Sleep};
 
-use crate::jsonrpc::{Answer, MalformedAnswer, MalformedKind};
 use crate::limit::{BudgetCharge, PermitRequest, UpstreamBudgets};
 use crate::solana::FaultKind;
 use crate::upstream::client::reply::{AttemptLimits, ReplyBody, UpstreamReply};
@@ -39,24 +40,24 @@ use crate::upstream::selection::select::Candidate;
 use crate::upstream::transport::balance::Balancer;
 use crate::upstream::transport::coding::DecodedBody;
 use crate::upstream::transport::connect_settings::{ConnectSettings, NewConnection};
-use crate::upstream::transport::endpoint::Purpose;
 use crate::upstream::transport::fault::TransportFault;
 use crate::upstream::transport::pending_connection::ConnectTarget;
 use crate::upstream::transport::saturation::Saturation;
 use crate::upstream::transport::timer::within;
 
-mod api;
 mod ids;
 mod multiplexed;
 mod progress;
 pub(super) mod reply;
+pub(in crate::upstream) mod request;
 mod steps;
 pub(super) mod stream;
 #[cfg(test)]
 mod tests;
+mod wire_request;
 
-pub(in crate::upstream) use api::ApiLine;
-pub use api::{ApiBody, ApiLimits, ApiReply, ApiRequest};
+pub use wire_request::{ReplyTo, RpcRequest, WireRequest};
+
 use steps::{BufferedBody, Http1Exchange, gather, gather_known, read_head, send};
 
 /// A call that must not be executed twice uses only connections used within this time.
@@ -67,23 +68,18 @@ const USUAL_HEAD: usize = 512;
 /// A smaller answer is copied rather than its buffer reallocated.
 const WORTH_OWNING: usize = 16 * 1024;
 
-/// Sends `request`, a JSON-RPC call left open for the id, to the candidate's upstream.
+/// Sends `request` to the candidate's upstream.
 ///
 /// Cancel-safe: dropping the future closes the connection in use.
-pub async fn attempt(
+pub async fn attempt<R: WireRequest>(
     candidate: &Candidate,
-    request: &[u8],
+    request: &R,
     limits: &AttemptLimits,
-) -> Result<UpstreamReply, TransportFault> {
+) -> Result<ReplyTo<R>, TransportFault> {
     let upstream = candidate.upstream();
     let live = upstream.state();
     let line = UpstreamLine {
         wire: &upstream.member.wire,
-        purpose: if limits.ledger_only {
-            Purpose::LedgerOnly
-        } else {
-            Purpose::Call
-        },
         connections: &live.connections,
         http2: live.http2.as_ref(),
         saturation: Some(&live.saturation),
@@ -113,6 +109,8 @@ struct ConnectionFault {
 pub(super) enum ConnectionRoute<'a> {
     /// To the next address, or to another if that one does not answer.
     Balanced(&'a Balancer),
+    /// To the first of its addresses that answers.
+    Any,
     Only(SocketAddr),
 }
 
@@ -120,6 +118,7 @@ impl ConnectionRoute<'_> {
     fn target(self) -> ConnectTarget {
         match self {
             Self::Balanced(balancer) => ConnectTarget::First(balancer.pick()),
+            Self::Any => ConnectTarget::First(None),
             Self::Only(address) => ConnectTarget::Only(address),
         }
     }
@@ -129,6 +128,8 @@ impl ConnectionRoute<'_> {
 #[derive(Clone, Copy)]
 pub(super) enum RequestCost<'a> {
     Of(&'a BudgetCharge),
+    /// Whoever sends it keeps the account.
+    Charged,
     /// Nothing was taken before.
     Probe(&'a UpstreamBudgets),
 }
@@ -136,7 +137,6 @@ pub(super) enum RequestCost<'a> {
 /// One upstream's connections, and what is needed to open more.
 pub(super) struct UpstreamLine<'a> {
     pub(super) wire: &'a Arc<ConnectSettings>,
-    pub(super) purpose: Purpose,
     pub(super) connections: &'a Arc<Http1Connections>,
     /// Present if HTTP/2 may be used.
     pub(super) http2: Option<&'a Arc<Http2Pool>>,
@@ -152,15 +152,18 @@ pub(super) struct UpstreamLine<'a> {
     pub(super) cost: RequestCost<'a>,
 }
 
+/// The head of the answer to a request of this kind, with the fields that are handed on.
+type HeadOf<R> = (ResponseHead, <R as WireRequest>::Fields);
+
 impl UpstreamLine<'_> {
     /// The whole exchange. What was sent once counts as sent, however the rest ends.
-    pub(super) async fn call(
+    pub(super) async fn call<R: WireRequest>(
         &self,
-        request: &[u8],
+        request: &R,
         limits: &AttemptLimits,
         route: ConnectionRoute<'_>,
         timer: &mut Pin<&mut Option<Sleep>>,
-    ) -> Result<UpstreamReply, TransportFault> {
+    ) -> Result<ReplyTo<R>, TransportFault> {
         let mut resent = false;
         let carried = self.carry_out(request, limits, route, &mut resent, timer);
         match carried.await {
@@ -173,14 +176,14 @@ impl UpstreamLine<'_> {
     }
 
     /// The same; notes in `resent` that a connection broke after something was written to it.
-    async fn carry_out(
+    async fn carry_out<R: WireRequest>(
         &self,
-        request: &[u8],
+        request: &R,
         limits: &AttemptLimits,
         route: ConnectionRoute<'_>,
         resent: &mut bool,
         timer: &mut Pin<&mut Option<Sleep>>,
-    ) -> Result<UpstreamReply, TransportFault> {
+    ) -> Result<ReplyTo<R>, TransportFault> {
         let start = Instant::now();
         let total = limits.deadline.min(start + self.wire.timeouts.total);
         let mut exchange = Http1Exchange {
@@ -219,14 +222,14 @@ impl UpstreamLine<'_> {
 
     /// The exchange on one of the HTTP/1.1 connections, or on a new one of whichever version it
     /// has.
-    async fn over_http1(
+    async fn over_http1<R: WireRequest>(
         &self,
         slot: ConnectionPermit,
-        exchange: &Http1Exchange<'_>,
+        exchange: &Http1Exchange<'_, R>,
         route: ConnectionRoute<'_>,
         resent: &mut bool,
         timer: &mut Pin<&mut Option<Sleep>>,
-    ) -> Result<UpstreamReply, TransportFault> {
+    ) -> Result<ReplyTo<R>, TransportFault> {
         let (limits, total, timeouts) = (exchange.limits, exchange.total, &self.wire.timeouts);
         let idle = if limits.replayable {
             Duration::MAX
@@ -272,6 +275,7 @@ impl UpstreamLine<'_> {
             .is_some_and(|written| written.swap(true, Ordering::Relaxed));
         match self.cost {
             // Paid for when the upstream was chosen.
+            RequestCost::Charged => {}
             RequestCost::Of(_) if !before => {}
             RequestCost::Of(charge) => charge.again(Instant::now()),
             RequestCost::Probe(budgets) => {
@@ -309,19 +313,17 @@ impl UpstreamLine<'_> {
     }
 
     /// Sends the request and reads the head of the answer.
-    async fn exchange(
+    async fn exchange<R: WireRequest>(
         &self,
         connection: &mut Http1Connection,
-        exchange: &Http1Exchange<'_>,
+        exchange: &Http1Exchange<'_, R>,
         timer: &mut Pin<&mut Option<Sleep>>,
-    ) -> Result<ResponseHead, ConnectionFault> {
+    ) -> Result<HeadOf<R>, ConnectionFault> {
         self.note_written();
         connection.output.clear();
         connection.asked = ids::next();
         let (asked, output) = (connection.asked, &mut connection.output);
-        self.wire
-            .endpoint
-            .request(exchange.request, asked, self.purpose, output);
+        exchange.request.write(&self.wire.endpoint, asked, output);
         let mut written = 0;
         let until = exchange
             .total
@@ -345,14 +347,14 @@ impl UpstreamLine<'_> {
     }
 
     /// Reads the body, or as much as fits into the buffer.
-    async fn body(
+    async fn body<R: WireRequest>(
         &self,
         slot: ConnectionPermit,
         mut connection: Box<Http1Connection>,
-        head: ResponseHead,
-        exchange: &Http1Exchange<'_>,
+        (head, fields): HeadOf<R>,
+        exchange: &Http1Exchange<'_, R>,
         timer: &mut Pin<&mut Option<Sleep>>,
-    ) -> Result<UpstreamReply, TransportFault> {
+    ) -> Result<ReplyTo<R>, TransportFault> {
         let mut body = DecodedBody::new(head.framing, head.coding);
         let length = head.length();
         let gathered = match length {
@@ -371,8 +373,8 @@ impl UpstreamLine<'_> {
                     // The answer then owns its memory and is completed in place, not copied.
                     connection.input = BytesMut::new();
                 }
-                let answer = Answer::scan_reply(bytes, connection.asked);
-                if head.keep_alive && connection.input.is_empty() && is_in_step(&answer) {
+                let answer = R::read(bytes, connection.asked);
+                if head.keep_alive && connection.input.is_empty() && R::is_in_step(&answer) {
                     slot.keep(connection, addresses, exchange.start + latency);
                 }
                 ReplyBody::Complete(answer)
@@ -396,14 +398,10 @@ impl UpstreamLine<'_> {
         Ok(UpstreamReply {
             status: head.status,
             hints: head.hints,
+            fields,
             body,
             latency,
             resent: false,
         })
     }
-}
-
-/// Whether the next answer on this connection will be that of the next request.
-fn is_in_step(answer: &Result<Answer, MalformedAnswer>) -> bool {
-    !matches!(answer, Err(malformed) if malformed.kind == MalformedKind::WrongId)
 }

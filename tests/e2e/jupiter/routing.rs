@@ -1,5 +1,6 @@
 //! Paths, verbs, keys and bytes.
 
+use http::Version;
 use serde_json::json;
 
 use super::scene::{Exchange, KEY, quote_target};
@@ -86,6 +87,63 @@ async fn what_the_own_api_has_not_goes_to_the_hosted_one_with_its_key() {
     assert!(!log.contains(KEY));
     let status = exchange.gateway.status().await.to_string();
     assert!(!status.contains(KEY));
+}
+
+#[tokio::test]
+async fn over_http_2_requests_and_answers_are_the_same() {
+    let exchange = Exchange::with(|config| {
+        let mut all = config.get("jupiter.upstreams").cloned().unwrap();
+        for one in all.as_array_mut().unwrap() {
+            one["http"] = json!("2");
+        }
+        config.set("jupiter.upstreams", all)
+    })
+    .await;
+    // Longer than what is held of an answer.
+    let large = "x".repeat(400 * 1024);
+    let body = large.clone();
+    exchange
+        .hosted
+        .answers(move |asked| match asked.path.as_str() {
+            "/some-day/v1/large" => {
+                Some(Answer::text(200, &body).with("content-type", "text/plain"))
+            }
+            _ => {
+                let echo =
+                    json!({ "verb": asked.method, "target": asked.target(), "body": asked.body });
+                Some(Answer::refused(418, &echo).with("etag", "7"))
+            }
+        });
+    let url = exchange.gateway.url();
+    let url = url.trim_end_matches('/');
+    let client = exchange.gateway.client();
+    for (verb, target, body) in [
+        ("GET", "/some-day/v1/thing?query=%20a+b", ""),
+        ("POST", "/trigger/v1/createOrder", r#"{ "maker" : 1 }"#),
+        ("DELETE", "/trigger/v2/orders/7?a", ""),
+    ] {
+        let request = client.request(verb.parse().unwrap(), format!("{url}{target}"));
+        let reply = exchange.gateway.send(request.body(body)).await;
+        assert_eq!(
+            (reply.status, reply.json()),
+            (418, json!({ "verb": verb, "target": target, "body": body })),
+            "{target}"
+        );
+        assert_eq!(reply.header("etag"), Some("7"));
+        let asked = exchange.hosted.asked().pop().unwrap();
+        assert_eq!(asked.version, Version::HTTP_2);
+        assert_eq!(asked.header("x-api-key"), Some(KEY));
+    }
+    let reply = exchange.get("/some-day/v1/large").await;
+    assert_eq!((reply.status, reply.text()), (200, large));
+    assert_eq!(exchange.quote(7).await.upstream(), "own");
+    let asked = exchange.own.asked().pop().unwrap();
+    assert_eq!(asked.version, Version::HTTP_2);
+    let opened = [("upstream", "hosted")];
+    let opened = exchange
+        .sum("perijove_jupiter_connections_opened_total", &opened)
+        .await;
+    assert!(opened < 1.5, "{opened} connections for requests in turn");
 }
 
 #[tokio::test]

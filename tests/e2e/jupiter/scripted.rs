@@ -7,6 +7,7 @@ use std::time::Duration;
 use axum::Router;
 use axum::body::Body;
 use axum::extract::{Request, State};
+use axum::http::Version;
 use axum::response::Response;
 use parking_lot::Mutex;
 use serde_json::{Value, json};
@@ -23,6 +24,7 @@ pub const POOL: &str = "5BKxfWMbmYBAEWvyPZS9esPducUba9GqyMjtLCfbaqyF";
 /// A request as it came.
 #[derive(Clone, Debug)]
 pub struct Asked {
+    pub version: Version,
     pub method: String,
     pub path: String,
     pub query: String,
@@ -199,6 +201,7 @@ async fn answer(State(shared): State<Arc<Shared>>, request: Request) -> Response
         .await
         .unwrap_or_default();
     let asked = Asked {
+        version: head.version,
         method: head.method.to_string(),
         path: head.uri.path().to_owned(),
         query: head.uri.query().unwrap_or_default().to_owned(),

@@ -7,7 +7,7 @@ use perijove_core::settings::{Section, refuse_doubles, required_id, words};
 use schemars::JsonSchema;
 
 use crate::config::upstream::{is_on, read_url};
-use crate::config::{Budget, Tier, Timeouts, Upstream, UpstreamTls, UpstreamUrl};
+use crate::config::{Budget, HttpVersion, Tier, Timeouts, Upstream, UpstreamTls, UpstreamUrl};
 
 /// The header that Jupiter expects keys in.
 const KEY_HEADER: &str = "x-api-key";
@@ -46,6 +46,8 @@ pub struct JupiterUpstream {
     pub metered: bool,
     /// How long each step may take; `first_byte_heavy` is that of `/execute`, `/order` and `/build`.
     pub timeouts: Timeouts,
+    /// Whether HTTP/2 is spoken.
+    pub http: HttpVersion,
     /// Connections kept open. More are opened while all of them are in use.
     pub connections: usize,
     /// Most connections at once; further requests wait for one of them.
@@ -149,6 +151,7 @@ impl JupiterUpstream {
         let timeouts = section.nested("timeouts", |section| {
             Timeouts::read_with(section, &Self::timeouts())
         });
+        let http = section.or("http", HttpVersion::default());
         let connections = section.within("connections", 20, 1..=10_000);
         let ceiling = Upstream::CONNECTIONS_CEILING;
         let connections_ceiling = section.within("connections_ceiling", ceiling, 1..=65_536);
@@ -183,6 +186,7 @@ impl JupiterUpstream {
             platform_fee_bps,
             metered,
             timeouts,
+            http,
             connections,
             connections_ceiling: connections_ceiling.max(connections),
             idle_timeout,

@@ -8,9 +8,11 @@ use std::time::Duration;
 use bytes::Bytes;
 use tokio::time::{Instant, sleep, sleep_until};
 
-use crate::jsonrpc::Answer;
+use crate::jsonrpc::RequestId;
 use crate::solana::{FaultKind, ReplyHints};
-use crate::upstream::{AttemptLimits, Candidate, ReplyBody, TransportFault, UpstreamReply};
+use crate::upstream::{
+    AttemptLimits, Candidate, ReplyBody, ReplyTo, TransportFault, UpstreamReply, WireRequest,
+};
 
 /// What an upstream does with every call.
 #[derive(Clone, Debug)]
@@ -74,20 +76,22 @@ fn body(text: &str) -> Bytes {
     Bytes::from(text.replace(SLOT, &slot.to_string()))
 }
 
-fn reply(status: u16, text: &str, begun: Instant) -> UpstreamReply {
+fn reply<R: WireRequest>(status: u16, text: &str, begun: Instant) -> ReplyTo<R> {
     UpstreamReply {
         status,
         hints: ReplyHints::default(),
-        body: ReplyBody::Complete(Answer::scan(body(text))),
+        fields: R::fields_of(&http::HeaderMap::new()),
+        body: ReplyBody::Complete(R::read(body(text), RequestId::from(1))),
         latency: begun.elapsed(),
         resent: false,
     }
 }
 
-pub(super) async fn play(
+/// Answers to calls have the id 1.
+pub(super) async fn play<R: WireRequest>(
     candidate: &Candidate,
     limits: &AttemptLimits,
-) -> Result<UpstreamReply, TransportFault> {
+) -> Result<ReplyTo<R>, TransportFault> {
     let id = candidate.upstream().id().to_owned();
     let (act, begun) = (
         SCRIPT.with_borrow(|script| script.acts.get(&id).cloned()),
@@ -100,7 +104,7 @@ pub(super) async fn play(
     match act {
         Some(Act::Say(after, status, body)) => {
             sleep(Duration::from_millis(after)).await;
-            Ok(reply(status, &body, begun))
+            Ok(reply::<R>(status, &body, begun))
         }
         Some(Act::Break(after)) => {
             sleep(Duration::from_millis(after)).await;
@@ -133,7 +137,7 @@ pub(super) async fn play(
             }
             sleep_until(free).await;
             candidate.write();
-            Ok(reply(200, &body, begun))
+            Ok(reply::<R>(200, &body, begun))
         }
         Some(Act::Queue) | None => std::future::pending().await,
     }

@@ -16,10 +16,10 @@ const LIMIT: Duration = Duration::from_secs(5);
 /// The same for scans.
 const HEAVY_LIMIT: Duration = Duration::from_mins(1);
 
-/// Lets an attempt finish, counts a defeat against its upstream once it is unanswered for `stuck`
-/// since its start, and a timeout at the limit. Scans are not raced by the clock.
+/// Lets an attempt finish; counts a defeat against its upstream once it is unanswered for `stuck`
+/// since its start, and a timeout at the limit. Scans are not timed against others.
 pub(super) fn leave_behind<O: Operation>(
-    attempt: RunningAttempt,
+    attempt: RunningAttempt<O::Request>,
     dispatch: &Dispatch<'_, O>,
     heavy: bool,
     stuck: Duration,
@@ -38,10 +38,10 @@ pub(super) fn leave_behind<O: Operation>(
     drop(tokio::spawn(loser.run()));
 }
 
-struct AbandonedAttempt<J> {
-    attempt: RunningAttempt,
+struct AbandonedAttempt<J: Judge> {
+    attempt: RunningAttempt<J::Request>,
     judge: J,
-    /// When it counts as a defeat; `None` once it does, and for scans.
+    /// When it counts as a defeat; `None` once it has, and for scans.
     stuck_at: Option<Instant>,
     until: Instant,
     quantile: f64,
@@ -75,7 +75,7 @@ impl<J: Judge> AbandonedAttempt<J> {
         }
     }
 
-    fn finished(self, attempted: FinishedAttempt) {
+    fn finished(self, attempted: FinishedAttempt<J::Request>) {
         let mut candidate = attempted.candidate;
         let judged = self.judge.judge(&mut candidate, attempted.reply);
         if let JudgedAttempt::Good { latency, .. } = judged {

@@ -14,7 +14,7 @@ use crate::dispatch::operation::{JudgedAttempt, Operation};
 use crate::solana::{Blame, FaultKind, Idempotency, Penalty, Retry, Verdict};
 use crate::upstream::{Health, Upstream};
 
-/// How long an answer to an earlier attempt is waited for when a transaction was refused meanwhile.
+/// How long an earlier attempt is waited for after a transaction was refused.
 pub(super) const SECOND_WORD: Duration = Duration::from_secs(1);
 
 /// Pause between two rounds of a call that waits for a connection at each upstream in turn.
@@ -22,7 +22,10 @@ const NEXT_ROUND: Duration = Duration::from_millis(10);
 
 impl<O: Operation> Attempts<'_, O> {
     /// Draws the conclusion from one finished attempt.
-    pub(super) fn conclude(&mut self, attempted: FinishedAttempt) -> NextStep<O::Answer> {
+    pub(super) fn conclude(
+        &mut self,
+        attempted: FinishedAttempt<O::Request>,
+    ) -> NextStep<O::Answer> {
         let operation = &self.dispatch.operation;
         let (sent, reason) = (attempted.bytes_sent(), attempted.reason);
         let started = attempted.started;
@@ -117,7 +120,8 @@ impl<O: Operation> Attempts<'_, O> {
             self.accused.note(&speaker.upstream, verdict.kind);
         }
         let told = said.answer.is_some();
-        // Fit, it speaks of the call and not of itself: the call need not wait long for others.
+        // The upstream is healthy and the fault concerns the call: others are waited for only
+        // briefly.
         if told
             && (verdict.blame != Blame::Upstream || verdict.penalty == Penalty::None)
             && speaker.upstream.state().health() == Health::Healthy
@@ -155,7 +159,7 @@ impl<O: Operation> Attempts<'_, O> {
             _ => true,
         };
         let others = !self.running.is_empty();
-        // The youngest attempt is the hope of the call; while it is out there is no hurry.
+        // While the latest attempt is in flight there is no hurry.
         let hurry = youngest || self.demands.is_signed_write();
         if others && (retry == Retry::ElsewhereLater || !wanted || !hurry) {
             return NextStep::Wait;
@@ -171,7 +175,7 @@ impl<O: Operation> Attempts<'_, O> {
         if kind == FaultKind::Saturated {
             self.is_crowded = true;
             if !self.candidates.any_left(now) {
-                // It has waited at each of them, and goes round until one has a connection free.
+                // It has waited at each of them, and goes round until one has a free connection.
                 self.candidates = self.dispatch.operation.candidates();
                 return NextStep::Launch {
                     after: Some(NEXT_ROUND),
@@ -182,7 +186,7 @@ impl<O: Operation> Attempts<'_, O> {
             if !later || self.was_sent_enough(0) {
                 return otherwise;
             }
-            // What is not there yet may be there in a moment, on the same upstream too.
+            // What does not exist yet may exist in a moment, on the same upstream too.
             self.candidates = self.dispatch.operation.candidates().once_more();
             self.first_round = false;
             self.second_round |= again;
@@ -219,7 +223,7 @@ impl<O: Operation> Attempts<'_, O> {
     fn begins_again(&self, kind: FaultKind, retry: Retry, now: Instant) -> bool {
         retry == Retry::Elsewhere
             && kind.is_transient()
-            // A scan that took too long does so again.
+            // A scan that timed out would do so again.
             && !(self.demands.heavy && kind.is_timeout())
             && !self.second_round
             && self.summary.attempts > 1

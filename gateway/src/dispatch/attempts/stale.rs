@@ -1,6 +1,6 @@
-//! What becomes of a good answer that is older than what its client was told before, or whose slot
-//! cannot be believed yet: it is kept as the best there is, and an upstream that is fit and has reached
-//! the client's floor is asked. That is paid for by nobody's budget, so it is bounded by itself.
+//! What happens with a good answer that is older than what its client was shown before, or whose
+//! slot is not credible yet: it is kept as the best so far, and a healthy upstream that has reached
+//! the client's floor is asked. No budget pays for that, so it has limits of its own.
 
 use std::sync::Arc;
 
@@ -23,7 +23,7 @@ pub(super) struct StaleAnswers {
 }
 
 impl<O: Operation> Attempts<'_, O> {
-    /// Decides what comes after an answer that would lead its client back, or whose slot is in doubt.
+    /// Decides what comes after an answer that is stale for its client, or whose slot is in doubt.
     /// One without a slot to compare is delivered only if no other answer came, however old.
     pub(super) fn older(
         &mut self,

@@ -21,6 +21,7 @@ use crate::limit::PermitRequest;
 use crate::solana::{self, Priority, classify};
 use crate::upstream::{Pool, testing};
 
+mod passed_on;
 mod words;
 
 /// A balance.

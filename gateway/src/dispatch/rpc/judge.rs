@@ -22,12 +22,12 @@ use crate::upstream::{
 /// The conclusion about one attempt at a call.
 pub(super) type JudgedCall = JudgedAttempt<AnswerPayload, Heads>;
 
-/// What one upstream said, in the shape it goes on.
+/// The answer of one upstream, in the form that is passed on.
 #[derive(Debug)]
 pub enum AnswerPayload {
     /// The whole answer, scanned.
     Whole(Answer),
-    /// An answer too large to be held: its beginning, and the rest as it comes.
+    /// An answer too large to be buffered: its beginning, and the rest as it arrives.
     Stream {
         head: Bytes,
         length: Option<u64>,
@@ -54,7 +54,7 @@ pub(super) struct RpcJudge<'a> {
 }
 
 impl RpcJudge<'_> {
-    /// Judges the reply, and tells the upstream's live state what it was worth.
+    /// Judges the reply, and reports to the upstream's state what it was worth.
     pub(super) fn judge(
         self,
         candidate: &mut Candidate,
@@ -138,9 +138,9 @@ fn good(payload: AnswerPayload, latency: Duration, class: &Class) -> JudgedCall 
     }
 }
 
-/// Whether a result cannot be that of this call: the signature of another transaction, or a list of
-/// another length than was asked for. Of what cannot be read here the upstream knows best, and what
-/// streams is not counted.
+/// Whether a result cannot belong to this call: the signature of another transaction, or a list of
+/// the wrong length. If the request cannot be interpreted here, the upstream is trusted; streamed
+/// answers are not counted.
 fn answers_another(payload: &AnswerPayload, class: &Class, call: &Call) -> bool {
     if class.method != Method::SendTransaction {
         let AnswerPayload::Whole(answer) = payload else {
@@ -165,7 +165,7 @@ fn judge_reply(reply: UpstreamReply, class: &Class, unix_now: fn() -> u64) -> Ju
         latency,
         ..
     } = reply;
-    // The clock is read only where a header speaks of an absolute time.
+    // The clock is read only if a header contains an absolute time.
     let now = if hints.name_a_moment() { unix_now() } else { 0 };
     match body {
         ReplyBody::Complete(scanned) => {
@@ -191,7 +191,7 @@ fn judge_reply(reply: UpstreamReply, class: &Class, unix_now: fn() -> u64) -> Ju
             if is_good && solana::carries_answers(status) {
                 return good(AnswerPayload::Stream { head, length, rest }, latency, class);
             }
-            // A page of that size is no JSON-RPC answer; it is judged by how it begins.
+            // A page of that size is not a JSON-RPC answer; it is judged by its beginning.
             let kind = match begun {
                 HeadKind::Foreign => MalformedKind::WrongId,
                 _ => MalformedKind::NotAnAnswer,
@@ -210,7 +210,7 @@ fn judge_reply(reply: UpstreamReply, class: &Class, unix_now: fn() -> u64) -> Ju
     }
 }
 
-/// A refusal in HTTP alone.
+/// A refusal by HTTP status alone.
 fn page(status: u16, hints: &ReplyHints, malformed: Option<&MalformedAnswer>) -> Option<Page> {
     malformed
         .filter(|_| (400..500).contains(&status))
@@ -225,7 +225,7 @@ fn bad_json(class: &Class) -> JudgedCall {
     broken(FaultKind::BadJson, class)
 }
 
-/// An answer that is none.
+/// An invalid answer.
 fn broken(kind: FaultKind, class: &Class) -> JudgedCall {
     JudgedAttempt::Bad {
         verdict: Verdict::transport(kind, class, true),

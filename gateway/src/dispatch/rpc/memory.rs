@@ -14,7 +14,7 @@ pub struct RpcMemory {
     pub floors: Floors,
     pub(super) metrics: DispatchMetrics,
     pub(super) missing_history: MissingHistory,
-    /// How often archives are asked in vain.
+    /// Limits questions to archives that find nothing.
     pub(super) archives: ArchiveBudget,
     pub(super) unknown_methods: UnknownMethods,
     /// Seconds since the epoch, for headers that name an absolute time.

@@ -7,13 +7,13 @@ use http::Method;
 use perijove_core::Slot;
 use tokio::time::{Instant, sleep};
 
-use super::ApiUpstream;
 use super::fitness::Fitness;
+use super::{ApiBody, ApiLimits, ApiReply, ApiUpstream};
 use crate::jupiter::{self, ApiRoute, JudgedAnswer, Product, QuoteFacts};
 use crate::limit::PermitRequest;
 use crate::solana::Priority;
 use crate::upstream::Pool;
-use crate::upstream::client::{ApiBody, ApiLimits, ApiReply, ApiRequest};
+use crate::upstream::client::request::ApiRequest;
 use crate::upstream::transport::fault::TransportFault;
 
 /// A quote is smaller.
@@ -33,10 +33,7 @@ pub(super) async fn watch(upstream: Arc<ApiUpstream>, rpc: Arc<Pool>) {
         // Spread, so that not all are requested at the same moment.
         sleep(interval.mul_f64(0.9 + 0.2 * fastrand::f64())).await;
         let now = Instant::now();
-        upstream
-            .state
-            .connections
-            .prune(&upstream.state.addresses, now);
+        upstream.state.prune_connections(now);
         if now.saturating_duration_since(resolved) >= upstream.settings.dns_refresh {
             resolved = now;
             resolve(&upstream).await;

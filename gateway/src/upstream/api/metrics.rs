@@ -12,6 +12,8 @@ pub struct ApiMetrics {
     age: IntGaugeVec,
     breaker: IntGaugeVec,
     opened: IntCounterVec,
+    broken: IntCounterVec,
+    connect_time: HistogramVec,
     canaries: IntCounterVec,
     attempts: IntCounterVec,
     saturated: IntCounterVec,
@@ -28,6 +30,10 @@ pub(super) struct UpstreamSeries {
     pub(super) age: IntGauge,
     pub(super) breaker: IntGauge,
     pub(super) opened: IntCounter,
+    /// Kept connections that turned out to be dead.
+    pub(super) broken: IntCounter,
+    /// Duration of opening one.
+    pub(super) connect_time: Histogram,
     pub(super) good: IntCounter,
     pub(super) bad: IntCounter,
     /// Requests that waited because all connections were in use, and how long each waited.
@@ -70,6 +76,12 @@ impl ApiMetrics {
                 "Connections opened to a Jupiter upstream",
                 &["upstream"],
             )?,
+            broken: counter(
+                "perijove_jupiter_connections_broken_total",
+                "Idle connections to a Jupiter upstream that turned out to be dead",
+                &["upstream"],
+            )?,
+            connect_time: connect_time(registry)?,
             canaries: counter(
                 "perijove_jupiter_canaries_total",
                 "Canary quotes asked for, by result: good, failed",
@@ -101,6 +113,8 @@ impl ApiMetrics {
             age: self.age.with_label_values(&one),
             breaker: self.breaker.with_label_values(&one),
             opened: self.opened.with_label_values(&one),
+            broken: self.broken.with_label_values(&one),
+            connect_time: self.connect_time.with_label_values(&one),
             good: self.canaries.with_label_values(&[id, "good"]),
             bad: self.canaries.with_label_values(&[id, "failed"]),
             saturated: self.saturated.with_label_values(&one),
@@ -136,10 +150,23 @@ impl UpstreamSeries {
 }
 
 fn waited(registry: &Registry) -> prometheus::Result<HistogramVec> {
-    let options = HistogramOpts::new(
+    timed(
+        registry,
         "perijove_jupiter_connection_wait_seconds",
         "How long requests waited for a connection to a Jupiter upstream",
-    );
+    )
+}
+
+fn connect_time(registry: &Registry) -> prometheus::Result<HistogramVec> {
+    timed(
+        registry,
+        "perijove_jupiter_connect_seconds",
+        "Time to open a connection to a Jupiter upstream",
+    )
+}
+
+fn timed(registry: &Registry, name: &str, help: &str) -> prometheus::Result<HistogramVec> {
+    let options = HistogramOpts::new(name, help);
     let family = HistogramVec::new(options, &["upstream"])?;
     registry.register(Box::new(family.clone()))?;
     Ok(family)

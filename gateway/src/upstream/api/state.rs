@@ -16,8 +16,10 @@ use crate::config;
 use crate::jupiter::{ApiFault, Product};
 use crate::solana::FaultKind;
 use crate::upstream::http1::connection::Http1Connections;
+use crate::upstream::http2::Http2Pool;
 use crate::upstream::state::breaker::{Admission, Breaker, BreakerState, Trial};
 use crate::upstream::state::quantile::Latency;
+use crate::upstream::transport::endpoint::may_be_http2;
 use crate::upstream::transport::fault::TransportFault;
 use crate::upstream::transport::resolve::ResolvedAddresses;
 use crate::upstream::transport::saturation::Saturation;
@@ -26,8 +28,10 @@ pub(super) struct ApiState {
     url: config::UpstreamUrl,
     pub(super) addresses: Arc<ResolvedAddresses>,
     pub(super) connections: Arc<Http1Connections>,
+    /// Present if HTTP/2 may be used.
+    pub(super) http2: Option<Arc<Http2Pool>>,
     pub(super) saturation: Saturation,
-    bounds: (usize, usize, Duration),
+    bounds: ConnectionBounds,
     breaker: Mutex<Breaker>,
     /// For its key and its firewall; those for rate limits belong to its organisation.
     pub(super) holds: Mutex<ApiHolds>,
@@ -46,10 +50,13 @@ impl ApiState {
                 settings.url.host(),
                 settings.url.port(),
             )),
-            connections: Http1Connections::new(bounds.0, bounds.1, bounds.2),
+            connections: Http1Connections::new(bounds.kept, bounds.ceiling, bounds.idle),
+            http2: bounds
+                .http2
+                .then(|| Http2Pool::new(bounds.kept, bounds.ceiling, bounds.idle)),
             saturation: Saturation::new(
                 &settings.id,
-                bounds.1,
+                bounds.ceiling,
                 metrics.saturated.clone(),
                 metrics.waited.clone(),
             ),
@@ -67,6 +74,19 @@ impl ApiState {
     /// Whether it still belongs to this upstream.
     pub(super) fn is_of(&self, settings: &config::JupiterUpstream) -> bool {
         self.url == settings.url && self.bounds == bounds(settings)
+    }
+
+    /// Closes connections that nobody needs.
+    pub(super) fn prune_connections(&self, now: Instant) {
+        self.connections.prune(&self.addresses, now);
+        if let Some(http2) = &self.http2 {
+            http2.prune(&self.addresses, now);
+        }
+    }
+
+    fn open_connections(&self) -> usize {
+        let (busy, idle) = self.http2.as_ref().map_or((0, 0), |http2| http2.count());
+        busy + idle + self.connections.busy() + self.connections.idle()
     }
 
     pub(super) fn latency(&self, product: Product) -> Option<&Latency> {
@@ -143,17 +163,27 @@ impl ApiState {
             held_because: held.map(|(_, reason)| reason),
             organisation: upstream.settings.organisation.clone(),
             budget_left: upstream.organisation.left(now),
-            connections: self.connections.busy() + self.connections.idle(),
+            connections: self.open_connections(),
         }
     }
 }
 
-fn bounds(settings: &config::JupiterUpstream) -> (usize, usize, Duration) {
-    (
-        settings.connections,
-        settings.connections_ceiling,
-        settings.idle_timeout,
-    )
+/// How many connections there may be, and of which kind.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct ConnectionBounds {
+    kept: usize,
+    ceiling: usize,
+    idle: Duration,
+    http2: bool,
+}
+
+fn bounds(settings: &config::JupiterUpstream) -> ConnectionBounds {
+    ConnectionBounds {
+        kept: settings.connections,
+        ceiling: settings.connections_ceiling,
+        idle: settings.idle_timeout,
+        http2: may_be_http2(settings.http, settings.url.is_tls()),
+    }
 }
 
 /// State of an upstream, for the status page.

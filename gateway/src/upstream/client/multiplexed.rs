@@ -5,18 +5,16 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Duration;
 
-use bytes::Bytes;
 use pingora::protocols::Stream;
 use tokio::time::{Instant, Sleep};
 
 use super::progress::AttemptProgress;
 use super::steps::{Http1Exchange, LEAST_HEAD};
-use super::{ConnectionRoute, RECENT, UpstreamLine, ids, is_in_step};
-use crate::jsonrpc::{Answer, RequestId};
+use super::{ConnectionRoute, HeadOf, RECENT, ReplyTo, UpstreamLine, WireRequest, ids};
+use crate::jsonrpc::RequestId;
 use crate::solana::FaultKind;
 use crate::upstream::client::reply::{ReplyBody, UpstreamReply};
 use crate::upstream::client::stream::{StreamSource, UpstreamBodyStream};
-use crate::upstream::http1::response::ResponseHead;
 use crate::upstream::http2::{
     Http2Pool, Incoming, JoinedPieces, LostCall, Repeat, StreamLease, WaitDeadline, exchange,
 };
@@ -36,14 +34,14 @@ const MOST_UNSENT: u32 = 10;
 impl UpstreamLine<'_> {
     /// The whole exchange; `None` if the upstream speaks HTTP/1.1. Notes in `resent` that a
     /// connection broke during the call.
-    pub(super) async fn call_http2(
+    pub(super) async fn call_http2<R: WireRequest>(
         &self,
         http2: &Arc<Http2Pool>,
-        exchange: &Http1Exchange<'_>,
+        exchange: &Http1Exchange<'_, R>,
         route: ConnectionRoute<'_>,
         resent: &mut bool,
         timer: &mut Pin<&mut Option<Sleep>>,
-    ) -> Option<Result<UpstreamReply, TransportFault>> {
+    ) -> Option<Result<ReplyTo<R>, TransportFault>> {
         let replayable = exchange.limits.replayable;
         let (mut unseen, mut unsent) = (0, 0);
         loop {
@@ -54,9 +52,10 @@ impl UpstreamLine<'_> {
             };
             let asked = ids::next();
             let lost = match self.exchange_http2(&lease, asked, exchange, timer).await {
-                Ok((head, body)) => {
+                Ok(((head, fields), body)) => {
                     let incoming = Incoming::new(body, head.framing, head.coding, lease);
                     let incoming = Box::new(incoming);
+                    let head = (head, fields);
                     return Some(receive(incoming, asked, head, exchange, timer).await);
                 }
                 Err(lost) => lost,
@@ -77,14 +76,14 @@ impl UpstreamLine<'_> {
     }
 
     /// The whole exchange, on a connection that turned out to speak HTTP/2.
-    pub(super) async fn call_adopted(
+    pub(super) async fn call_adopted<R: WireRequest>(
         &self,
         (stream, address): (Stream, SocketAddr),
-        exchange: &Http1Exchange<'_>,
+        exchange: &Http1Exchange<'_, R>,
         route: ConnectionRoute<'_>,
         resent: &mut bool,
         timer: &mut Pin<&mut Option<Sleep>>,
-    ) -> Result<UpstreamReply, TransportFault> {
+    ) -> Result<ReplyTo<R>, TransportFault> {
         let otherwise = || TransportFault::before(FaultKind::ConnectFailed);
         let http2 = self.http2.ok_or_else(otherwise)?;
         http2
@@ -95,10 +94,10 @@ impl UpstreamLine<'_> {
         reply.unwrap_or_else(|| Err(otherwise()))
     }
 
-    async fn lease(
+    async fn lease<R>(
         &self,
         http2: &Arc<Http2Pool>,
-        exchange: &Http1Exchange<'_>,
+        exchange: &Http1Exchange<'_, R>,
         route: ConnectionRoute<'_>,
         timer: &mut Pin<&mut Option<Sleep>>,
     ) -> Result<Option<StreamLease>, FaultKind> {
@@ -135,36 +134,34 @@ impl UpstreamLine<'_> {
         Ok(lease.map(|lease| lease.with(place)))
     }
 
-    async fn exchange_http2(
+    async fn exchange_http2<R: WireRequest>(
         &self,
         lease: &StreamLease,
         asked: RequestId,
-        call: &Http1Exchange<'_>,
+        call: &Http1Exchange<'_, R>,
         timer: &mut Pin<&mut Option<Sleep>>,
-    ) -> Result<(ResponseHead, h2::RecvStream), LostCall> {
+    ) -> Result<(HeadOf<R>, h2::RecvStream), LostCall> {
+        let Some(request) = call.request.frames(&self.wire.endpoint, asked) else {
+            return Err(LostCall {
+                fault: TransportFault::before(FaultKind::WriteFailed),
+                repeat: Repeat::No,
+            });
+        };
         self.note_written();
-        let endpoint = &self.wire.endpoint;
-        let length = call.request.len() + asked.closing_length();
-        let mut body = Vec::with_capacity(length);
-        body.extend_from_slice(call.request);
-        asked.close(&mut body);
-        let (head, body) = (
-            endpoint.request_head(length, self.purpose),
-            Bytes::from(body),
-        );
         let first_byte = Instant::now() + call.limits.first_byte;
-        exchange(lease, head, body, first_byte, call.total, timer).await
+        let fields = R::fields_of;
+        exchange(lease, request, fields, first_byte, call.total, timer).await
     }
 }
 
 /// Reads the body, or as much as fits into the buffer.
-async fn receive(
+async fn receive<R: WireRequest>(
     mut incoming: Box<Incoming>,
     asked: RequestId,
-    head: ResponseHead,
-    exchange: &Http1Exchange<'_>,
+    (head, fields): HeadOf<R>,
+    exchange: &Http1Exchange<'_, R>,
     timer: &mut Pin<&mut Option<Sleep>>,
-) -> Result<UpstreamReply, TransportFault> {
+) -> Result<ReplyTo<R>, TransportFault> {
     let buffer = exchange.limits.answer_buffer;
     let length = head.length();
     let known = length.map(|length| usize::try_from(length).unwrap_or(usize::MAX));
@@ -196,8 +193,8 @@ async fn receive(
     };
     let bytes = pieces.into_bytes();
     let body = if whole {
-        let answer = Answer::scan_reply(bytes, asked);
-        if !is_in_step(&answer) {
+        let answer = R::read(bytes, asked);
+        if !R::is_in_step(&answer) {
             incoming.retire();
         }
         ReplyBody::Complete(answer)
@@ -212,6 +209,7 @@ async fn receive(
     Ok(UpstreamReply {
         status: head.status,
         hints: head.hints,
+        fields,
         body,
         latency: exchange.start.elapsed(),
         resent: false,

@@ -26,20 +26,20 @@ pub struct AttemptLimits {
     pub progress: Duration,
     /// Larger answers are streamed.
     pub answer_buffer: usize,
-    /// Whether the node is told not to look into long-term storage.
-    pub ledger_only: bool,
     /// Whether the call may be executed twice: reads, and writes that carry a signature.
     pub replayable: bool,
     /// Class and consumer, which decide who gets a free connection first.
     pub ask: PermitRequest,
 }
 
-/// The result of an attempt.
+/// What came back: to a JSON-RPC call, unless said otherwise.
 #[derive(Debug)]
-pub struct UpstreamReply {
+pub struct UpstreamReply<Whole = Result<Answer, MalformedAnswer>, Fields = ()> {
     pub status: u16,
     pub hints: ReplyHints,
-    pub body: ReplyBody,
+    /// Fields of the head that are handed on.
+    pub fields: Fields,
+    pub body: ReplyBody<Whole>,
     /// From the start of the attempt to the end of the answer, or to its beginning if streamed.
     pub latency: Duration,
     /// Whether the upstream may have seen the call twice, because a connection broke during it.
@@ -47,9 +47,9 @@ pub struct UpstreamReply {
 }
 
 #[derive(Debug)]
-pub enum ReplyBody {
-    /// The whole answer, if it answers this request.
-    Complete(Result<Answer, MalformedAnswer>),
+pub enum ReplyBody<Whole = Result<Answer, MalformedAnswer>> {
+    /// The whole answer; of a call, if it is one to this request.
+    Complete(Whole),
     /// The beginning of a large one.
     Streaming {
         head: Bytes,

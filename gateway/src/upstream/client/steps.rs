@@ -8,8 +8,8 @@ use bytes::{Buf, Bytes, BytesMut};
 use tokio::io::AsyncWriteExt;
 use tokio::time::{Instant, Sleep};
 
-use super::ConnectionFault;
 use super::progress::AttemptProgress;
+use super::{ConnectionFault, HeadOf, WireRequest};
 use crate::framing::BodyChunk;
 use crate::solana::FaultKind;
 use crate::upstream::client::reply::AttemptLimits;
@@ -28,14 +28,14 @@ const SLACK: usize = 64;
 pub(super) const LEAST_HEAD: usize = 1024;
 
 /// What is sent, and by when the answer must be there.
-pub(super) struct Http1Exchange<'a> {
-    pub(super) request: &'a [u8],
+pub(super) struct Http1Exchange<'a, R> {
+    pub(super) request: &'a R,
     pub(super) limits: &'a AttemptLimits,
     pub(super) start: Instant,
     pub(super) total: Instant,
 }
 
-impl Http1Exchange<'_> {
+impl<R> Http1Exchange<'_, R> {
     /// Why there is no connection, which the upstream had until `connect` to accept: it did not
     /// fail if the caller's time ended first.
     pub(super) fn cut(&self, kind: FaultKind, connect: Instant) -> FaultKind {
@@ -71,11 +71,12 @@ pub(super) async fn send(connection: &mut Http1Connection, written: &mut usize) 
     connection.stream.flush().await
 }
 
-pub(super) async fn read_head(
+/// The head of the answer, and the fields in it that are handed on.
+pub(super) async fn read_head<R: WireRequest>(
     connection: &mut Http1Connection,
-    exchange: &Http1Exchange<'_>,
+    exchange: &Http1Exchange<'_, R>,
     timer: &mut Pin<&mut Option<Sleep>>,
-) -> Result<ResponseHead, ConnectionFault> {
+) -> Result<HeadOf<R>, ConnectionFault> {
     let loud = |kind| ConnectionFault {
         fault: TransportFault::after(kind),
         silent: false,
@@ -98,7 +99,7 @@ pub(super) async fn read_head(
     }
     let mut progress = None;
     loop {
-        match skip_to_final(&mut connection.input) {
+        match skip_to_final(&mut connection.input, R::fields_of_head) {
             Ok(Some(head)) => return Ok(head),
             Ok(None) => connection.input.reserve(LEAST_ROOM),
             Err(bad) => {
@@ -119,11 +120,11 @@ pub(super) async fn read_head(
 
 /// One read of an answer that has begun; `missing` bytes are outstanding, if known. The clock is
 /// read only if an answer does not arrive in one piece.
-async fn read_on(
+async fn read_on<R>(
     connection: &mut Http1Connection,
     progress: &mut Option<AttemptProgress>,
     missing: Option<u64>,
-    exchange: &Http1Exchange<'_>,
+    exchange: &Http1Exchange<'_, R>,
     timer: &mut Pin<&mut Option<Sleep>>,
 ) -> Result<io::Result<usize>, FaultKind> {
     let window = exchange.limits.progress;
@@ -139,7 +140,10 @@ async fn read_on(
 }
 
 /// Takes a head off the input, and interim responses before it.
-fn skip_to_final(input: &mut BytesMut) -> Result<Option<ResponseHead>, BadResponse> {
+fn skip_to_final<F>(
+    input: &mut BytesMut,
+    fields: impl Fn(&[u8]) -> F,
+) -> Result<Option<(ResponseHead, F)>, BadResponse> {
     loop {
         match parse_head(input)? {
             Parsed::Partial => return Ok(None),
@@ -147,19 +151,20 @@ fn skip_to_final(input: &mut BytesMut) -> Result<Option<ResponseHead>, BadRespon
                 input.advance(length);
             }
             Parsed::Final { head, length } => {
+                let fields = fields(input.get(..length).unwrap_or_default());
                 input.advance(length);
-                return Ok(Some(head));
+                return Ok(Some((head, fields)));
             }
         }
     }
 }
 
 /// A body of known length: space for all of it at once, so that nothing is moved.
-pub(super) async fn gather_known(
+pub(super) async fn gather_known<R>(
     connection: &mut Http1Connection,
     body: &mut DecodedBody,
     length: u64,
-    exchange: &Http1Exchange<'_>,
+    exchange: &Http1Exchange<'_, R>,
     timer: &mut Pin<&mut Option<Sleep>>,
 ) -> Result<BufferedBody, TransportFault> {
     let buffered = usize::try_from(length)
@@ -189,10 +194,10 @@ pub(super) async fn gather_known(
 }
 
 /// A body of unknown length, until its end or the buffer limit.
-pub(super) async fn gather(
+pub(super) async fn gather<R>(
     connection: &mut Http1Connection,
     body: &mut DecodedBody,
-    exchange: &Http1Exchange<'_>,
+    exchange: &Http1Exchange<'_, R>,
     timer: &mut Pin<&mut Option<Sleep>>,
 ) -> Result<BufferedBody, TransportFault> {
     let mut first = Bytes::new();
@@ -231,12 +236,12 @@ fn join(first: Bytes, joined: BytesMut) -> Bytes {
 }
 
 /// Continues reading, within the limits. 0 only if the body may end with the connection.
-async fn read_more(
+async fn read_more<R>(
     connection: &mut Http1Connection,
     body: &mut DecodedBody,
     progress: &mut Option<AttemptProgress>,
     missing: Option<u64>,
-    exchange: &Http1Exchange<'_>,
+    exchange: &Http1Exchange<'_, R>,
     timer: &mut Pin<&mut Option<Sleep>>,
 ) -> Result<usize, TransportFault> {
     match read_on(connection, progress, missing, exchange, timer).await {

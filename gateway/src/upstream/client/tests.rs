@@ -11,6 +11,7 @@ use tokio::sync::Notify;
 use super::steps::MOST_ROOM;
 use super::*;
 use crate::config::Selection;
+use crate::jsonrpc::MalformedKind;
 use crate::solana::{Priority, classify};
 use crate::upstream::client::stream::CHUNK;
 use crate::upstream::testing::{pool, settings};
@@ -94,7 +95,6 @@ fn limits() -> AttemptLimits {
         queue: Instant::now() + Duration::from_secs(5),
         first_byte: Duration::from_secs(4),
         progress: Duration::from_secs(1),
-        ledger_only: false,
         answer_buffer: 64 * 1024,
         replayable: true,
         ask: PermitRequest::own(Priority::Medium),
@@ -108,7 +108,8 @@ fn candidate(pool: &Pool) -> Candidate {
 }
 
 async fn call(pool: &Pool, limits: &AttemptLimits) -> Result<UpstreamReply, TransportFault> {
-    attempt(&candidate(pool), br#"{"id":"#, limits).await
+    let request = RpcRequest::new(Bytes::from_static(br#"{"id":"#), false);
+    attempt(&candidate(pool), &request, limits).await
 }
 
 async fn call_ok(pool: &Pool) -> String {

@@ -25,14 +25,13 @@ use crate::config;
 use crate::limit::PermitRequest;
 use crate::solana::{self, Class, FaultKind, Penalty, Priority, Verdict, classify, judge};
 use crate::upstream::client::reply::{AttemptLimits, ReplyBody, UpstreamReply};
-use crate::upstream::client::{ConnectionRoute, RequestCost, UpstreamLine};
+use crate::upstream::client::{ConnectionRoute, RequestCost, RpcRequest, UpstreamLine};
 use crate::upstream::health::diagnosis::Diagnosis;
 use crate::upstream::health::tracker::{Health, SlotLook, Tracker};
 use crate::upstream::http1::connection::Http1Connections;
 use crate::upstream::http2::Http2Pool;
 use crate::upstream::state::endpoint_state::EndpointState;
 use crate::upstream::state::member::Member;
-use crate::upstream::transport::endpoint::Purpose;
 
 mod away;
 mod plan;
@@ -223,7 +222,6 @@ impl Probe {
         let metrics = &self.member.live.metrics;
         let line = UpstreamLine {
             wire: &self.member.wire,
-            purpose: Purpose::Probe,
             connections: &lane.connections,
             http2: lane.http2.as_ref(),
             saturation: None,
@@ -241,15 +239,14 @@ impl Probe {
             first_byte: timeout,
             progress: timeout,
             answer_buffer: ANSWER,
-            ledger_only: false,
             replayable: true,
             ask: PermitRequest::own(Priority::Medium),
         };
         let mut timer = pin!(None);
-        let body = question.body();
+        let request = RpcRequest::probe(question.body().into());
         let reply = line
             .call(
-                body.as_bytes(),
+                &request,
                 &limits,
                 ConnectionRoute::Only(address),
                 &mut timer,

@@ -36,16 +36,17 @@ pub(in crate::upstream) enum Repeat {
     Older,
 }
 
-/// Sends the request and waits for the head of the answer. The connection's task writes, as the
-/// upstream's window allows; so that time is part of `first_byte`, and has no limit of its own.
-pub(in crate::upstream) async fn exchange(
+/// Sends the request and waits for the head of the answer, of which `fields` takes what is passed
+/// on. The connection's task writes, as the upstream's window allows; so that time is part of
+/// `first_byte`, and has no limit of its own.
+pub(in crate::upstream) async fn exchange<F>(
     lease: &StreamLease,
-    head: http::Request<()>,
-    body: Bytes,
+    (head, body): (http::Request<()>, Bytes),
+    fields: impl FnOnce(&http::HeaderMap) -> F,
     first_byte: Instant,
     total: Instant,
     timer: &mut Pin<&mut Option<Sleep>>,
-) -> Result<(ResponseHead, RecvStream), LostCall> {
+) -> Result<((ResponseHead, F), RecvStream), LostCall> {
     let session = lease.session();
     let answered_before = session.has_answered();
     let Some(response) = session.send(head, body) else {
@@ -68,7 +69,7 @@ pub(in crate::upstream) async fn exchange(
             session.note_answer();
             let (parts, body) = response.into_parts();
             match head_of(parts.status.as_u16(), &parts.headers) {
-                Ok(head) => Ok((head, body)),
+                Ok(head) => Ok(((head, fields(&parts.headers)), body)),
                 Err(bad) => Err(LostCall {
                     fault: bad.into(),
                     repeat: Repeat::No,

@@ -238,14 +238,16 @@ impl Http2Connection {
     pub(super) fn send(&self, head: http::Request<()>, body: Bytes) -> Option<ResponseFuture> {
         let sent = self
             .sender()
-            .and_then(|mut requests| requests.send_request(head, false).ok());
+            .and_then(|mut requests| requests.send_request(head, body.is_empty()).ok());
         let Some((response, mut stream)) = sent else {
             self.retire();
             return None;
         };
         // The body is in memory already; the library sends it as the window allows. If the
         // connection is lost meanwhile, the response fails.
-        drop(stream.send_data(body, true));
+        if !body.is_empty() {
+            drop(stream.send_data(body, true));
+        }
         Some(response)
     }
 }

@@ -43,6 +43,7 @@ const ORIGIN: &str = "x-perijove-instance";
 static INSTANCE: LazyLock<String> = LazyLock::new(|| format!("{:016x}", fastrand::u64(..)));
 
 /// The header of every request.
+#[cfg(test)]
 pub(in crate::upstream) fn mark() -> (&'static str, &'static str) {
     (ORIGIN, &INSTANCE)
 }
@@ -76,10 +77,12 @@ pub struct BadHeader {
 
 /// Where an upstream is and how a request to it begins.
 #[derive(Debug)]
-pub(in crate::upstream) struct Endpoint {
+pub struct Endpoint {
     peer: HttpPeer,
-    /// Everything that is the same for all requests.
+    /// Everything that is the same for all calls.
     head: Vec<u8>,
+    /// Where its first line ends.
+    first_line: usize,
     http: HttpVersion,
     tls: bool,
     uri: Uri,
@@ -90,11 +93,28 @@ pub(in crate::upstream) struct Endpoint {
 }
 
 impl Endpoint {
+    /// One that is sent JSON-RPC calls.
     pub(in crate::upstream) fn new(settings: &config::Upstream) -> Result<Self, BadHeader> {
-        let fields = fields(settings)?;
+        let json = "application/json".to_owned();
+        let calls = [("content-type", json.clone()), ("accept", json)];
+        Self::with_defaults(settings, &calls)
+    }
+
+    /// One whose requests say themselves what they carry and take.
+    pub(in crate::upstream) fn bare(settings: &config::Upstream) -> Result<Self, BadHeader> {
+        Self::with_defaults(settings, &[])
+    }
+
+    fn with_defaults(
+        settings: &config::Upstream,
+        defaults: &[(&str, String)],
+    ) -> Result<Self, BadHeader> {
+        let fields = fields(settings, defaults)?;
+        let first_line = first_line(settings);
         Ok(Self {
             peer: template(settings),
-            head: head(settings, &fields),
+            head: head(&first_line, &fields),
+            first_line: first_line.len(),
             http: settings.http,
             tls: settings.url.is_tls(),
             uri: uri(settings)?,
@@ -139,6 +159,21 @@ impl Endpoint {
         }
         peer._address = pingora::protocols::l4::socket::SocketAddr::Inet(address);
         peer
+    }
+
+    /// The fields of every request over HTTP/1.1, each with the end of its line.
+    pub(in crate::upstream) fn lines(&self) -> &[u8] {
+        self.head.get(self.first_line..).unwrap_or_default()
+    }
+
+    /// The same over HTTP/2.
+    pub(in crate::upstream) fn headers(&self) -> &HeaderMap {
+        &self.headers
+    }
+
+    /// Where calls go.
+    pub(in crate::upstream) fn uri(&self) -> &Uri {
+        &self.uri
     }
 
     /// Appends a whole request: head and body, to be sent with one write. The call is open at its
@@ -225,7 +260,7 @@ fn template(settings: &config::Upstream) -> HttpPeer {
     peer
 }
 
-/// The target of every request: path and query.
+/// The target of every call: path and query.
 fn target(url: &url::Url) -> String {
     match url.query() {
         Some(query) => format!("{}?{query}", url.path()),
@@ -233,7 +268,7 @@ fn target(url: &url::Url) -> String {
     }
 }
 
-pub(in crate::upstream) fn authority(url: &url::Url) -> String {
+fn authority(url: &url::Url) -> String {
     match (url.host_str().unwrap_or_default(), url.port()) {
         (host, Some(port)) => format!("{host}:{port}"),
         (host, None) => host.to_owned(),
@@ -241,19 +276,22 @@ pub(in crate::upstream) fn authority(url: &url::Url) -> String {
 }
 
 /// The headers of every request except its length: the defaults, and the configured ones.
-fn fields(settings: &config::Upstream) -> Result<Vec<(String, String)>, BadHeader> {
-    let defaults = [
-        ("host", authority(settings.url.expose())),
-        ("content-type", "application/json".to_owned()),
-        ("accept", "application/json".to_owned()),
+fn fields(
+    settings: &config::Upstream,
+    defaults: &[(&str, String)],
+) -> Result<Vec<(String, String)>, BadHeader> {
+    let host = [("host", authority(settings.url.expose()))];
+    let own = [
         (
             "user-agent",
             concat!("perijove/", env!("CARGO_PKG_VERSION")).to_owned(),
         ),
         (ORIGIN, INSTANCE.clone()),
     ];
-    let mut fields: Vec<_> = defaults
+    let mut fields: Vec<_> = host
         .into_iter()
+        .chain(defaults.iter().cloned())
+        .chain(own)
         .filter(|(name, _)| !settings.headers.contains_key(*name))
         .map(|(name, value)| (name.to_owned(), value))
         .collect();
@@ -271,11 +309,13 @@ fn fields(settings: &config::Upstream) -> Result<Vec<(String, String)>, BadHeade
     Ok(fields)
 }
 
-fn head(settings: &config::Upstream, fields: &[(String, String)]) -> Vec<u8> {
+fn first_line(settings: &config::Upstream) -> String {
+    format!("POST {} HTTP/1.1\r\n", target(settings.url.expose()))
+}
+
+fn head(first_line: &str, fields: &[(String, String)]) -> Vec<u8> {
     let mut head = Vec::with_capacity(512);
-    head.extend_from_slice(b"POST ");
-    head.extend_from_slice(target(settings.url.expose()).as_bytes());
-    head.extend_from_slice(b" HTTP/1.1\r\n");
+    head.extend_from_slice(first_line.as_bytes());
     for (name, value) in fields {
         append(&mut head, name, value);
     }

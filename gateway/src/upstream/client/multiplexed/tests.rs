@@ -3,6 +3,7 @@
 use std::future::Future;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
+use bytes::Bytes;
 use h2::server::SendResponse;
 use h2::{Reason, RecvStream};
 use http::{Request, Response};
@@ -14,8 +15,8 @@ use super::*;
 use crate::config::HttpVersion;
 use crate::limit::PermitRequest;
 use crate::solana::{Priority, classify};
-use crate::upstream::client::attempt;
-use crate::upstream::client::reply::AttemptLimits;
+use crate::upstream::client::reply::{AttemptLimits, UpstreamReply};
+use crate::upstream::client::{RpcRequest, attempt};
 use crate::upstream::testing::{pool, settings};
 use crate::upstream::{CallRequirements, Candidate, Pool};
 
@@ -138,7 +139,6 @@ fn limits() -> AttemptLimits {
         queue: Instant::now() + Duration::from_secs(20),
         first_byte: Duration::from_secs(20),
         progress: Duration::from_secs(10),
-        ledger_only: false,
         answer_buffer: 64 * 1024,
         replayable: true,
         ask: PermitRequest::own(Priority::Medium),
@@ -159,7 +159,8 @@ fn candidate(pool: &Pool) -> Candidate {
 }
 
 async fn call(pool: &Pool, limits: &AttemptLimits) -> Result<UpstreamReply, TransportFault> {
-    attempt(&candidate(pool), br#"{"id":"#, limits).await
+    let request = RpcRequest::new(Bytes::from_static(br#"{"id":"#), false);
+    attempt(&candidate(pool), &request, limits).await
 }
 
 async fn call_ok(pool: &Pool) -> String {
@@ -626,12 +627,11 @@ async fn a_dropped_attempt_resets_its_stream_and_leaves_the_connection_to_others
     })
     .await;
     let pool = server.pool();
-    let hanging = AttemptLimits {
-        ledger_only: true,
-        ..limits()
-    };
+    let limits = limits();
+    let hanging = RpcRequest::new(Bytes::from_static(br#"{"id":"#), true);
+    let candidate = candidate(&pool);
     tokio::select! {
-        _ = call(&pool, &hanging) => panic!("nothing answers"),
+        _ = attempt(&candidate, &hanging, &limits) => panic!("nothing answers"),
         () = async {
             while server.calls() == 0 {
                 tokio::task::yield_now().await;
@@ -639,6 +639,7 @@ async fn a_dropped_attempt_resets_its_stream_and_leaves_the_connection_to_others
         } => {}
     }
     reset.notified().await;
+    drop(candidate);
     assert_eq!(call_ok(&pool).await, "hello");
     assert_eq!(server.connections(), 1);
     assert_eq!(pool.upstreams()[0].state().open_connections(), (0, 1));
