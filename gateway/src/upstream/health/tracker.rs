@@ -466,7 +466,8 @@ impl Tracker {
             () if !self.probed => Health::Unprobed,
             () if self.jumps.iter().any(Option::is_some) => Health::Suspect,
             () if self.stands_still(limits) => Health::Stopped,
-            () if self.unwell => Health::Unwell,
+            // A node that is behind says so, too; how far is what helps.
+            () if self.unwell && !too_far => Health::Unwell,
             () if self.gap > gap_limit => Health::Stale,
             () if too_far => Health::Lagging,
             () => Health::Healthy,
@@ -503,7 +504,7 @@ impl Tracker {
                 return self.last_failure.as_ref().map(Diagnosis::to_string);
             }
             Health::Lagging => format!("{} slots behind the others", self.lag),
-            Health::Unwell => "it says so itself".to_owned(),
+            Health::Unwell => "its getHealth says that it is unhealthy".to_owned(),
             Health::Stale => format!("{} slots received but not processed", self.gap),
             Health::Stopped => {
                 format!("its slot has not moved for {} s", self.stood().as_secs())

@@ -338,6 +338,15 @@ fn its_own_complaint_counts_until_it_is_withdrawn() {
 }
 
 #[test]
+fn a_node_that_complains_of_being_behind_is_shown_as_lagging() {
+    let mut watched = Watched::healthy_at(1000);
+    watched.tracker.says_unwell(true);
+    assert_eq!(watched.probe(1000, 2000), Health::Lagging);
+    watched.probe(2000, 2000);
+    assert_eq!(watched.settle(), Health::Unwell, "it has caught up");
+}
+
+#[test]
 fn the_worst_finding_names_the_state() {
     let mut watched = Watched::healthy_at(1000);
     watched.probe(1000, 2000);
