@@ -123,9 +123,12 @@ impl Consumers {
 }
 
 impl<'a> Credentials<'a> {
-    /// Whether the request carries anything that may be meant as a key.
-    pub fn shows_something(&self) -> bool {
-        self.explicit_key().is_some() || self.path.bytes().any(|byte| byte != b'/')
+    /// The part of the request that may be meant as a key: the path, if nothing else is.
+    pub fn shown_key(&self) -> Option<&'a [u8]> {
+        let path = self.path.as_bytes();
+        let names_something = || path.iter().any(|byte| *byte != b'/');
+        self.explicit_key()
+            .or_else(|| names_something().then_some(path))
     }
 
     fn explicit_key(&self) -> Option<&'a [u8]> {

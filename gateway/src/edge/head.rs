@@ -124,7 +124,7 @@ pub(super) fn identify(
 ) -> Result<Option<ConsumerId>, Rejection> {
     let credentials = credentials(fields, path, query);
     let wait = address.and_then(|address| allowances.may_not_guess_for(address));
-    if let Some(retry_after) = wait.filter(|_| credentials.shows_something()) {
+    if let Some(retry_after) = wait.filter(|_| credentials.shown_key().is_some()) {
         return Err(Rejection::OverLimit {
             reason: "too many wrong API keys came from your address",
             retry_after,
@@ -147,9 +147,13 @@ pub(super) fn identify(
     Ok(consumer)
 }
 
-/// Whether a request contains anything that may be meant as a key.
-pub(super) fn shows_something(fields: &RequestFields<'_>, path: &str, query: Option<&str>) -> bool {
-    credentials(fields, path, query).shows_something()
+/// The part of a request that may be meant as a key.
+pub(super) fn shown_key<'a>(
+    fields: &RequestFields<'a>,
+    path: &'a str,
+    query: Option<&'a str>,
+) -> Option<&'a [u8]> {
+    credentials(fields, path, query).shown_key()
 }
 
 fn credentials<'a>(

@@ -186,9 +186,9 @@ impl RpcApp {
         let allowances = &self.pipeline.allowances;
         let who = head::identify(fields, path, query, address, snapshot, allowances);
         if let (Err(Rejection::Unauthorised), Some(address)) = (&who, address)
-            && head::shows_something(fields, path, query)
+            && let Some(key) = head::shown_key(fields, path, query)
         {
-            allowances.wrong_key(address);
+            allowances.wrong_key(address, key);
         }
         who
     }

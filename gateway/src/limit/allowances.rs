@@ -1,7 +1,7 @@
 //! The allowances of all consumers, and of addresses without a key.
 
-use std::collections::HashMap;
-use std::hash::Hash;
+use std::collections::{HashMap, VecDeque};
+use std::hash::{BuildHasher, Hash, RandomState};
 use std::net::{IpAddr, Ipv6Addr};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -18,7 +18,7 @@ use crate::config;
 /// Addresses that are remembered. A caller with more addresses gets new bursts, but no more memory.
 const ADDRESSES: usize = 20_000;
 
-/// Wrong keys that an address may show at once, and per minute.
+/// Different wrong keys that an address may show at once, and per minute.
 const WRONG_KEYS: u32 = 10;
 /// How long it has to wait afterwards, for each.
 const PAUSE: Duration = Duration::from_secs(6);
@@ -33,6 +33,8 @@ pub struct Allowances {
     guessers: Cache<IpAddr, Arc<Guesser>>,
     /// A wrong key was shown at some time.
     guessed: AtomicBool,
+    /// Randomly seeded: the remembered hashes reveal nothing about keys.
+    hasher: RandomState,
 }
 
 /// An address that has shown a wrong key.
@@ -41,6 +43,9 @@ struct Guesser {
     rate: Rate,
     /// When it may show another.
     free_at: Mutex<Instant>,
+    /// Hashes of the last wrong keys. A key that is shown again is no guess but one that was revoked
+    /// or misspelt; other callers behind the same address (NAT) must not be locked out for it.
+    shown: Mutex<VecDeque<u64>>,
 }
 
 impl Default for Allowances {
@@ -51,6 +56,7 @@ impl Default for Allowances {
             addresses: Cache::new(ADDRESSES),
             guessers: Cache::new(ADDRESSES),
             guessed: AtomicBool::new(false),
+            hasher: RandomState::new(),
         }
     }
 }
@@ -82,15 +88,19 @@ impl Allowances {
     }
 
     /// Records that an address has shown a wrong key.
-    pub fn wrong_key(&self, address: IpAddr) {
+    pub fn wrong_key(&self, address: IpAddr, key: &[u8]) {
         let new = || {
             Ok::<_, std::convert::Infallible>(Arc::new(Guesser {
                 rate: Rate::new(WRONG_KEYS, WRONG_KEYS),
                 free_at: Mutex::new(Instant::now()),
+                shown: Mutex::default(),
             }))
         };
         self.guessed.store(true, Ordering::Relaxed);
         let Ok(guesser) = self.guessers.get_or_insert_with(&network(address), new);
+        if guesser.has_shown(self.hasher.hash_one(key)) {
+            return;
+        }
         if !guesser.rate.take(1).is_ok_and(|left| left.remaining > 0) {
             *guesser.free_at.lock() = Instant::now() + PAUSE;
         }
@@ -113,6 +123,21 @@ impl Allowances {
             .lock()
             .checked_duration_since(Instant::now());
         wait.filter(|wait| !wait.is_zero())
+    }
+}
+
+impl Guesser {
+    /// Whether this key is one of the last wrong ones; it is from now on.
+    fn has_shown(&self, hash: u64) -> bool {
+        let mut shown = self.shown.lock();
+        if shown.contains(&hash) {
+            return true;
+        }
+        if shown.len() >= WRONG_KEYS as usize {
+            shown.pop_front();
+        }
+        shown.push_back(hash);
+        false
     }
 }
 
@@ -228,7 +253,7 @@ mod tests {
         for number in 0..100_000_u32 {
             let address = IpAddr::from(number.to_be_bytes());
             assert!(allowances.of_address(address, &slow).admit(1).await.is_ok());
-            allowances.wrong_key(address);
+            allowances.wrong_key(address, b"plum");
             assert!(allowances.of_address(busy, &slow).admit(1).await.is_err());
         }
         assert!(allowances.addresses.len() <= ADDRESSES);
@@ -239,13 +264,24 @@ mod tests {
     async fn whoever_guesses_keys_has_to_wait_and_nobody_else_has() {
         let allowances = Allowances::default();
         let [guesser, other] = ["192.0.2.1", "192.0.2.2"].map(|text| text.parse().unwrap());
-        for _ in 0..WRONG_KEYS {
+        for guess in 0..WRONG_KEYS {
             assert_eq!(allowances.may_not_guess_for(guesser), None);
-            allowances.wrong_key(guesser);
+            allowances.wrong_key(guesser, &guess.to_be_bytes());
         }
         let wait = allowances.may_not_guess_for(guesser).unwrap();
         assert_eq!(allowances.may_not_guess_for(other), None);
         tokio::time::advance(wait).await;
         assert_eq!(allowances.may_not_guess_for(guesser), None);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_key_that_has_expired_locks_nobody_out_who_shares_the_address() {
+        let allowances = Allowances::default();
+        let address: IpAddr = "192.0.2.1".parse().unwrap();
+        for _ in 0..1000 {
+            allowances.wrong_key(address, b"of-last-year");
+            allowances.wrong_key(address, b"misspelt");
+            assert_eq!(allowances.may_not_guess_for(address), None);
+        }
     }
 }
