@@ -121,7 +121,7 @@ impl Request {
     /// Answers a JSON-RPC body: a call, a notification or a batch.
     pub async fn answer(self, body: Bytes) -> Response {
         self.pipeline.forget_strangers(&self.snapshot.pool);
-        let payload = match jsonrpc::parse(&body, self.max_batch()) {
+        let payload = match jsonrpc::parse(&body, self.snapshot.max_batch(self.plan())) {
             Ok(payload) => payload,
             Err(unreadable) => return self.unreadable(unreadable),
         };

@@ -91,6 +91,15 @@ impl Snapshot {
         !self.denied.is_empty() && self.denied.contains(method)
     }
 
+    /// Maximum number of calls in a batch, for callers with this plan.
+    pub fn max_batch(&self, plan: Option<&Arc<Plan>>) -> usize {
+        let of_plan = plan.and_then(|plan| plan.max_batch);
+        let of_all = self.config.limits.max_batch;
+        of_plan
+            .unwrap_or(usize::MAX)
+            .min(of_all.unwrap_or(usize::MAX))
+    }
+
     /// The caller's plan; `None` without limits.
     pub fn plan(&self, consumer: Option<&ConsumerId>) -> Option<&Arc<Plan>> {
         match consumer {

@@ -457,6 +457,7 @@ async fn garbage_comes_in_place_of_a_notification() {
         Garbage::Binary,
         Garbage::Utf8,
         Garbage::Frame,
+        Garbage::Slot,
     ] {
         let (cluster, mut socket) = told_of_slots().await;
         let fault = Fault::from(Kind::WsGarbage { what })
@@ -472,6 +473,9 @@ async fn garbage_comes_in_place_of_a_notification() {
                 matches!(&heard, Heard::Json(json) if json["params"]["subscription"] == json!(9_007_199_254_740_993_u64))
             }
             Garbage::Utf8 | Garbage::Frame => matches!(heard, Heard::Broken(_)),
+            Garbage::Slot => {
+                matches!(&heard, Heard::Json(json) if json["params"]["result"]["slot"] == u64::MAX)
+            }
         };
         assert!(right, "{what:?}: {heard:?}");
         if !matches!(what, Garbage::Utf8 | Garbage::Frame) {

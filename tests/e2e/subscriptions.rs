@@ -9,7 +9,7 @@ mod moves;
 mod slots;
 mod told;
 
-use perijove_tests::client::websocket::{Notification, WebSocket};
+use perijove_tests::client::websocket::{Heard, Notification, WebSocket};
 use perijove_tests::gateway::{Gateway, GatewayConfig};
 use perijove_tests::sandbox::accounts::{Nature, keys};
 use perijove_tests::sandbox::pubsub::Offer;
@@ -271,7 +271,7 @@ async fn subscriptions_in_a_batch_are_known_before_they_tell() {
         {"jsonrpc":"2.0","method":"getVersion"},
         {"jsonrpc":"2.0","id":null,"method":"slotSubscribe","params":[1]}]"#;
     socket.send(Message::text(batch)).await.unwrap();
-    let perijove_tests::client::websocket::Heard::Json(answers) = socket.hear().await else {
+    let Heard::Json(answers) = socket.hear().await else {
         panic!("no answers");
     };
     assert_eq!(answers[0]["id"], "a");
@@ -285,6 +285,62 @@ async fn subscriptions_in_a_batch_are_known_before_they_tell() {
         .iter()
         .sum();
     assert_eq!(asked, 0, "a notification runs nothing");
+}
+
+/// Sends a batch and returns what is answered to it.
+async fn answers_to(socket: &mut WebSocket, batch: &Value) -> Value {
+    socket.send(Message::text(batch.to_string())).await.unwrap();
+    loop {
+        match socket.hear().await {
+            Heard::Json(notification) if notification.get("params").is_some() => {}
+            Heard::Json(answers) => return answers,
+            other => panic!("{other:?}"),
+        }
+    }
+}
+
+fn call(id: u64, method: &str, params: &Value) -> Value {
+    json!({"jsonrpc": "2.0", "id": id, "method": method, "params": params})
+}
+
+#[tokio::test]
+async fn a_batch_with_subscriptions_holds_no_more_answers_than_a_socket_may() {
+    let scene = Watched::with(Settings::default(), |cluster| {
+        ranked(cluster).set("limits.unsent_per_connection", "64KiB")
+    })
+    .await;
+    let mut socket = scene.socket().await;
+    let large = json!(["x".repeat(40 << 10)]);
+    let mut batch = vec![call(0, "slotSubscribe", &json!([]))];
+    batch.extend((1..10).map(|id| call(id, "sandboxEcho", &large)));
+    let answers = answers_to(&mut socket, &json!(batch)).await;
+    let answers = answers.as_array().unwrap();
+    assert_eq!(answers.len(), 10);
+    assert!(answers[1]["result"].is_array(), "{}", answers[1]);
+    for (id, refused) in answers.iter().enumerate().skip(2) {
+        assert_eq!(refused["id"], id);
+        assert!(refused["error"].is_object(), "{refused}");
+    }
+    socket.notifications(2).await;
+}
+
+#[tokio::test]
+async fn a_plan_bounds_batches_with_subscriptions_too() {
+    let scene = Watched::with(Settings::default(), |cluster| {
+        let plan = json!([{"id": "small", "max_batch": 2}]);
+        ranked(cluster)
+            .set("plans", plan)
+            .set("anonymous_plan", "small")
+    })
+    .await;
+    let mut socket = scene.socket().await;
+    let subscribe = |id| call(id, "slotSubscribe", &json!([]));
+    let taken = answers_to(&mut socket, &json!([subscribe(1), subscribe(2)])).await;
+    assert!(taken[1]["result"].is_u64(), "{taken}");
+    let batch = json!([subscribe(1), subscribe(2), subscribe(3)]);
+    let refused = answers_to(&mut socket, &batch).await;
+    assert!(refused["error"].is_object(), "{refused}");
+    assert_eq!(scene.live(0, "slotSubscribe"), 2, "one, and the beacon");
 }
 
 #[tokio::test]

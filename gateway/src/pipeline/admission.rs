@@ -133,15 +133,6 @@ impl Request {
         })
     }
 
-    /// Maximum number of calls in a batch.
-    pub(super) fn max_batch(&self) -> usize {
-        let of_plan = self.plan().and_then(|plan| plan.max_batch);
-        let of_all = self.snapshot.config.limits.max_batch;
-        of_plan
-            .unwrap_or(usize::MAX)
-            .min(of_all.unwrap_or(usize::MAX))
-    }
-
     /// Whether the caller's plan includes this method.
     pub(super) fn may_call(&self, method: &str) -> bool {
         self.plan().is_none_or(|plan| plan.allows(method))

@@ -112,7 +112,9 @@ impl BacklogTotal {
     }
 
     /// If too many bytes wait, disconnects the clients with the most, until a quarter of the limit
-    /// is free again. Must not be called with an outbox locked.
+    /// will be free again: bytes that are being written are freed a little later. A client with no
+    /// more than an equal share of the limit is never disconnected; others, or answers that are
+    /// still being fetched, have taken the rest. Must not be called with an outbox locked.
     pub(super) fn relieve(&self) {
         let most = self.most.load(Ordering::Relaxed);
         if self.bytes() <= most {
@@ -131,11 +133,14 @@ impl BacklogTotal {
             .filter(|(bytes, _)| *bytes > 0)
             .collect();
         waiting.sort_unstable_by_key(|(bytes, _)| std::cmp::Reverse(*bytes));
-        for (_, outbox) in &waiting {
-            if self.bytes() <= most / 4 * 3 {
+        let share = most / waiting.len().max(1);
+        let mut excess = self.bytes().saturating_sub(most / 4 * 3);
+        for (bytes, outbox) in &waiting {
+            if excess == 0 || *bytes <= share {
                 return;
             }
             outbox.give_up();
+            excess = excess.saturating_sub(*bytes);
         }
     }
 }
@@ -173,6 +178,30 @@ mod tests {
         assert!(total.bytes() <= 7_500, "{}", total.bytes());
         drop(outboxes);
         assert_eq!(total.bytes(), 0, "clients that have gone wait for nothing");
+    }
+
+    #[test]
+    fn what_is_still_being_written_to_one_is_no_reason_to_give_up_others() {
+        let total = BacklogTotal::new(10_000);
+        let [slow, other, reader] = [0; 3].map(|_| Outbox::among(&total, 100_000));
+        let written = slow.writes(9000);
+        reader.answer(Bytes::from(vec![b'x'; 100]), &[]);
+        other.answer(Bytes::from(vec![b'x'; 2000]), &[]);
+        let given_up = [&slow, &other, &reader].map(|one| one.has_overflowed());
+        assert_eq!(given_up, [true, false, false]);
+        drop(written);
+    }
+
+    #[test]
+    fn answers_that_are_still_being_fetched_give_nobody_up() {
+        let total = BacklogTotal::new(10_000);
+        let [one, other] = [0; 2].map(|_| Outbox::among(&total, 100_000));
+        let fetched = total.charge(12_000);
+        for outbox in [&one, &other] {
+            outbox.answer(Bytes::from(vec![b'x'; 100]), &[]);
+            assert!(!outbox.has_overflowed());
+        }
+        drop(fetched);
     }
 
     #[test]

@@ -103,6 +103,20 @@ pub(super) fn with_context(result: &Bytes) -> Option<(Slot, Bytes)> {
     Some((Slot(wrapped.context.slot), value))
 }
 
+/// The slot of a notification; `None` if it names none.
+pub(super) fn slot(result: &[u8]) -> Option<Slot> {
+    #[derive(Deserialize)]
+    struct Named {
+        context: Option<Context>,
+        slot: Option<u64>,
+    }
+    if result.first().is_some_and(u8::is_ascii_digit) {
+        return serde_json::from_slice(result).ok().map(Slot);
+    }
+    let Named { context, slot } = serde_json::from_slice(result).ok()?;
+    context.map(|context| context.slot).or(slot).map(Slot)
+}
+
 /// The content of a `slotSubscribe` notification.
 #[derive(Clone, Copy, Debug, Deserialize, PartialEq, Eq)]
 pub(super) struct SlotInfo {

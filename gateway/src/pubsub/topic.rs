@@ -380,7 +380,7 @@ impl TopicState {
 }
 
 impl NotificationOutcome {
-    fn nothing(verdict: NotificationVerdict) -> Self {
+    pub(super) fn nothing(verdict: NotificationVerdict) -> Self {
         Self {
             verdict,
             told: 0,

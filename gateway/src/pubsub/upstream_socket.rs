@@ -28,7 +28,7 @@ use super::delivered::NotificationVerdict;
 use super::feed_message::{self, FeedMessage, SlotInfo};
 use super::hub::Hub;
 use super::subscription_kind::SubscriptionKind;
-use super::topic::{MissedRange, Topic};
+use super::topic::{MissedRange, NotificationOutcome, Topic};
 use crate::config::FeedLimits;
 use crate::jsonrpc::RpcError;
 use crate::upstream::{Duplex, Upstream};
@@ -37,6 +37,9 @@ use crate::upstream::{Duplex, Upstream};
 const OPENING: Duration = Duration::from_secs(5);
 /// How long an upstream may take to answer a subscription while it keeps reporting slots.
 const ANSWER: Duration = Duration::from_secs(5);
+/// A notification further ahead of the cluster's tip than this, in slots, is not believed. Nodes are
+/// a few slots ahead of what probes have seen. Delivered, it would hide everything that follows.
+const IMPOSSIBLE_LEAD: u64 = 1000;
 /// Interval between two checks of the pulse.
 const LOOK: Duration = Duration::from_millis(100);
 
@@ -339,7 +342,7 @@ impl OpenSocket {
 
     fn notified(&mut self, subscription: u64, result: &Bytes, now: Instant) {
         if self.table.is_beacon(subscription) {
-            if let Some(info) = SlotInfo::read(result) {
+            if let Some(info) = SlotInfo::read(result).filter(|_| self.is_possible(result)) {
                 let newest = self.line.slot.fetch_max(info.slot, Ordering::AcqRel);
                 if info.slot > newest {
                     self.pulse.beat(now);
@@ -358,7 +361,11 @@ impl OpenSocket {
     }
 
     fn tell(&mut self, topic: &Arc<Topic>, result: &Bytes) {
-        let heard = topic.hear(self.line.id, result);
+        let heard = if self.is_possible(result) {
+            topic.hear(self.line.id, result)
+        } else {
+            NotificationOutcome::nothing(NotificationVerdict::Garbled)
+        };
         let metrics = &self.line.hub.metrics;
         metrics.feed.heard(topic.kind(), &heard.verdict);
         metrics.told(topic.kind(), heard.told);
@@ -374,6 +381,16 @@ impl OpenSocket {
             self.table.forget(topic);
             self.report(SocketReport::Ended(Arc::clone(topic)));
         }
+    }
+
+    /// Whether the cluster can have reached the slot of a notification.
+    fn is_possible(&self, result: &Bytes) -> bool {
+        let Some(slot) = feed_message::slot(result) else {
+            return true;
+        };
+        let snapshot = self.line.hub.published.load();
+        let tip = snapshot.pool.tip(Commitment::Processed);
+        tip.is_none_or(|tip| slot.0 <= tip.0.saturating_add(IMPOSSIBLE_LEAD))
     }
 
     async fn look(&mut self) -> Result<(), CloseReason> {

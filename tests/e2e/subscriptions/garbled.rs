@@ -106,6 +106,18 @@ async fn an_upstream_whose_message_is_too_large_is_left_and_nothing_is_missed() 
     leaves("too large", Fault::from(large).times(1)).await;
 }
 
+/// Believed, it would be the last that clients were told of: all else is older.
+#[tokio::test]
+async fn an_upstream_that_tells_of_a_slot_that_cannot_be_is_left_and_nothing_is_missed() {
+    for topic in ["account", "program", "slot", "root"] {
+        let garbage = Kind::WsGarbage {
+            what: Garbage::Slot,
+        };
+        let fault = Fault::from(garbage).on(&format!("{topic}Notification"));
+        leaves(&format!("impossible slot of {topic}"), fault.times(1)).await;
+    }
+}
+
 async fn leaves(what: &str, fault: Fault) {
     let scene = sees_through(what, fault).await;
     let metrics = scene.gateway.metrics().await;

@@ -192,6 +192,8 @@ pub enum Garbage {
     Utf8,
     /// Bytes that are no WebSocket frame.
     Frame,
+    /// The notification, of a slot that no cluster will reach.
+    Slot,
 }
 
 /// How an answer is compressed.

@@ -25,11 +25,20 @@ pub(super) enum FeedChoice {
     Nobody,
 }
 
+/// Whether an upstream is healthy enough for subscriptions.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+enum Fitness {
+    Fit,
+    /// Not probed yet: better than one known to be unhealthy, and no reason to leave it.
+    Unknown,
+    Unfit,
+}
+
 /// How good an upstream is for subscriptions; the smallest is the best.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) struct FeedRank {
-    unfit: bool,
-    /// Unmetered nodes come first, whatever their tier.
+    fitness: Fitness,
+    /// Own nodes come first, whatever their tier.
     metered: bool,
     tier: Tier,
 }
@@ -37,20 +46,25 @@ pub(super) struct FeedRank {
 impl FeedRank {
     /// `None`: it must not be used.
     pub(super) fn of(upstream: &Upstream) -> Option<Self> {
-        let unfit = match upstream.health() {
+        let fitness = match upstream.health() {
             Health::WrongCluster => return None,
-            Health::Healthy | Health::Unprobed => false,
-            _ => true,
+            Health::Healthy => Fitness::Fit,
+            Health::Unprobed => Fitness::Unknown,
+            _ => Fitness::Unfit,
         };
         Some(Self {
-            unfit,
+            fitness,
             metered: upstream.settings().metered,
             tier: upstream.tier(),
         })
     }
 
     pub(super) fn is_fit(self) -> bool {
-        !self.unfit
+        self.fitness == Fitness::Fit
+    }
+
+    pub(super) fn is_unfit(self) -> bool {
+        self.fitness == Fitness::Unfit
     }
 }
 

@@ -122,7 +122,7 @@ impl Feeds {
         };
         let late = |since: Instant| now.saturating_duration_since(since) >= BEHIND;
         let behind = known.behind_since.is_some_and(late);
-        if (!rank.is_fit() || behind) && others(Duration::ZERO).is_some() {
+        if (rank.is_unfit() || behind) && others(Duration::ZERO).is_some() {
             return Some(MoveCause::Unfit);
         }
         others(PROVEN)

@@ -125,8 +125,8 @@ impl Drop for MessageHandler {
 impl HandlerState {
     async fn answer(self: &Arc<Self>, text: Bytes) -> MessageReply {
         let snapshot = self.hub.published.load();
-        let most = snapshot.config.limits.max_batch.unwrap_or(usize::MAX);
-        match jsonrpc::parse(&text, most) {
+        let plan = snapshot.plan(self.client.consumer.as_ref());
+        match jsonrpc::parse(&text, snapshot.max_batch(plan)) {
             Ok(RequestPayload::Single(RequestEntry::Call(call))) => {
                 match SubscriptionAction::of(call.method()) {
                     Some(act) => self.act(act, &call).await,

@@ -18,6 +18,8 @@ use crate::pubsub::topic::Topic;
 const MOST_EARLY: usize = 256;
 /// The same in bytes.
 const MOST_EARLY_BYTES: usize = 16 * 1024 * 1024;
+/// What one counts besides its own bytes where room is shared out.
+const EARLY_OVERHEAD: usize = MOST_EARLY_BYTES / MOST_EARLY;
 
 /// What an answer will refer to.
 #[derive(Debug)]
@@ -106,10 +108,32 @@ impl SubscriptionTable {
 
     /// Keeps a notification that arrived before its subscription was known.
     pub(super) fn keep_early(&mut self, subscription: u64, result: &Bytes) {
-        let bytes: usize = self.early.iter().map(|(_, result)| result.len()).sum();
-        let room = self.early.len() < MOST_EARLY && bytes < MOST_EARLY_BYTES;
-        if !self.asked.is_empty() && room {
-            self.early.push((subscription, result.clone()));
+        if self.asked.is_empty() {
+            return;
+        }
+        self.early.push((subscription, result.clone()));
+        while self.early.len() > MOST_EARLY || self.early_bytes() > MOST_EARLY_BYTES {
+            self.drop_one_early();
+        }
+    }
+
+    fn early_bytes(&self) -> usize {
+        self.early.iter().map(|(_, result)| result.len()).sum()
+    }
+
+    /// Makes room at the expense of the subscription that takes the most of it: one that tells
+    /// without end, perhaps to nobody, must not cost another its only notification.
+    fn drop_one_early(&mut self) {
+        let mut taken: HashMap<u64, usize> = HashMap::new();
+        for (subscription, result) in &self.early {
+            *taken.entry(*subscription).or_default() += result.len() + EARLY_OVERHEAD;
+        }
+        let Some((greediest, _)) = taken.into_iter().max_by_key(|(id, bytes)| (*bytes, *id)) else {
+            return;
+        };
+        let last = self.early.iter().rposition(|(id, _)| *id == greediest);
+        if let Some(last) = last {
+            self.early.remove(last);
         }
     }
 
@@ -207,5 +231,24 @@ mod tests {
         table.answered(5);
         table.taken(&one, 9);
         assert_eq!(table.early(), [(9, Bytes::from_static(b"1"))]);
+    }
+
+    #[test]
+    fn one_that_tells_without_end_costs_no_other_what_came_early() {
+        let mut table = SubscriptionTable::default();
+        let (one, now) = (topic(1), Instant::now());
+        table.ask(5, PendingRequest::Topic(Arc::clone(&one)), now);
+        let flood = |table: &mut SubscriptionTable| {
+            for _ in 0..MOST_EARLY {
+                table.keep_early(8, &Bytes::from_static(b"1"));
+            }
+        };
+        flood(&mut table);
+        table.keep_early(9, &Bytes::from_static(b"the only one"));
+        flood(&mut table);
+        assert_eq!(table.early.len(), MOST_EARLY);
+        table.answered(5);
+        table.taken(&one, 9);
+        assert_eq!(table.early(), [(9, Bytes::from_static(b"the only one"))]);
     }
 }

@@ -369,7 +369,7 @@ impl Socket {
             }
         }
         if let Some(what) = garbage {
-            return self.send_garbage(what).await;
+            return self.send_garbage(what, &text).await;
         }
         if reorder && self.held.is_none() {
             self.held = Some((method, text));
@@ -403,7 +403,7 @@ impl Socket {
         self.meet_close(&spells)
     }
 
-    async fn send_garbage(&mut self, what: Garbage) -> Result<(), End> {
+    async fn send_garbage(&mut self, what: Garbage, instead_of: &str) -> Result<(), End> {
         let message = match what {
             Garbage::Text => Message::text("<<not json>>{\"jsonrpc\":"),
             Garbage::Json => Message::text("{\"status\":\"ok\"}"),
@@ -414,6 +414,7 @@ impl Socket {
             Garbage::Utf8 => return self.raw(&[0x81, 0x02, 0xc3, 0x28]).await,
             // Reserved bits and an opcode that there is not.
             Garbage::Frame => return self.raw(&[0xf3, 0x7e, 0xff]).await,
+            Garbage::Slot => Message::text(of_unreachable_slot(instead_of)),
         };
         Ok(self.stream.send(message).await?)
     }
@@ -467,6 +468,20 @@ fn notification(entry: &Entry, result: &Value) -> String {
     format!(
         r#"{{"jsonrpc":"2.0","method":"{method}","params":{{"result":{result},"subscription":{id}}}}}"#
     )
+}
+
+/// The same notification, of the last slot that a u64 holds.
+fn of_unreachable_slot(text: &str) -> String {
+    let mut notification: Value = serde_json::from_str(text).unwrap_or_default();
+    for place in ["/context/slot", "/slot", "/parent", ""] {
+        let place = format!("/params/result{place}");
+        if let Some(slot) = notification.pointer_mut(&place)
+            && slot.is_u64()
+        {
+            *slot = u64::MAX.into();
+        }
+    }
+    notification.to_string()
 }
 
 /// A notification with one unknown member more.
