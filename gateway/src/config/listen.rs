@@ -211,7 +211,7 @@ pub(super) fn refuse_double_addresses(section: &Section<'_>, listen: &Listen, ad
     for (path, address) in addresses(listen, admin) {
         match seen.iter().find(|(_, other)| overlap(*other, address)) {
             Some((first, _)) => {
-                section.violation(&path, format_args!("is already used by {first}"))
+                section.violation(&path, format_args!("is already used by {first}"));
             }
             None => seen.push((path, address)),
         }

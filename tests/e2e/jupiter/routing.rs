@@ -102,18 +102,13 @@ async fn over_http_2_requests_and_answers_are_the_same() {
     // Longer than what is held of an answer.
     let large = "x".repeat(400 * 1024);
     let body = large.clone();
-    exchange
-        .hosted
-        .answers(move |asked| match asked.path.as_str() {
-            "/some-day/v1/large" => {
-                Some(Answer::text(200, &body).with("content-type", "text/plain"))
-            }
-            _ => {
-                let echo =
-                    json!({ "verb": asked.method, "target": asked.target(), "body": asked.body });
-                Some(Answer::refused(418, &echo).with("etag", "7"))
-            }
-        });
+    exchange.hosted.answers(move |asked| {
+        if asked.path == "/some-day/v1/large" {
+            return Some(Answer::text(200, &body).with("content-type", "text/plain"));
+        }
+        let echo = json!({ "verb": asked.method, "target": asked.target(), "body": asked.body });
+        Some(Answer::refused(418, &echo).with("etag", "7"))
+    });
     let url = exchange.gateway.url();
     let url = url.trim_end_matches('/');
     let client = exchange.gateway.client();

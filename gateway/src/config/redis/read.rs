@@ -99,7 +99,7 @@ fn read_urls(section: &mut Section<'_>, there: bool) -> Vec<RedisUrl> {
     let several = section.secrets("urls");
     match (section.has("url"), section.has("urls")) {
         (true, true) => {
-            section.violation("urls", "cannot be combined with url; remove one of the two")
+            section.violation("urls", "cannot be combined with url; remove one of the two");
         }
         (false, true) if section.is_empty_list("urls") => {
             section.violation("urls", "needs at least one URL");

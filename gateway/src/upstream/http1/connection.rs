@@ -104,7 +104,7 @@ impl Http1Connection {
     }
 
     /// One read into the buffer. 0 is the end of the stream; a TLS peer that ends without
-    /// close_notify counts as the same.
+    /// `close_notify` counts as the same.
     pub(in crate::upstream) async fn receive(&mut self) -> io::Result<usize> {
         match self.stream.read_buf(&mut self.input).await {
             Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => Ok(0),
