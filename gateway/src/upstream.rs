@@ -15,7 +15,7 @@
 //!   │        │          ├─ Wire           endpoint, TLS, timeouts of the present settings
 //!   │        │          └─ Cluster        genesis hash and tip, from all members
 //!   │        └─ Balancer ── Probe         background: DNS, health checks
-//!   └─ Candidates ── Candidate ── client::attempt ── Reply
+//!   └─ Candidates ── Candidate ── attempt ── Reply
 //! ```
 
 mod api;
@@ -39,6 +39,8 @@ use tokio::task::AbortHandle;
 use tokio::time::Instant;
 
 use crate::config;
+use crate::upstream::health::address_check::AddressCheck;
+use crate::upstream::health::discovery::Discovery;
 use crate::upstream::health::probe::Probe;
 use crate::upstream::state::member::Member;
 use crate::upstream::transport::balance::Balancer;
@@ -50,9 +52,10 @@ pub use api::{
 pub use client::reply::{AttemptLimits, ReplyBody, UpstreamReply};
 pub use client::request::ApiRequest;
 pub use client::stream::{CHUNK, UpstreamBodyStream};
-pub use client::{ReplyTo, RpcRequest, WireRequest, attempt};
+pub use client::{ReplyTo, RpcRequest, WireRequest};
 pub use health::tracker::Health;
-pub use selection::pool::{Pool, PoolError, SharedParts, UnixClock};
+pub use selection::attempt::attempt;
+pub use selection::pool::{Pool, PoolError, SharedParts};
 pub use selection::select::{
     CallRequirements, Candidate, Candidates, FailureReporter, Outlook, Paused,
 };
@@ -63,6 +66,7 @@ pub use state::hold_off::HoldCause;
 pub use state::member::AttemptOutcome;
 pub use state::metrics::UpstreamMetrics;
 pub use state::status::{PoolStatus, UpstreamStatus};
+pub use state::unix_clock::UnixClock;
 pub use transport::connector::{Connectors, TrustError};
 pub use transport::endpoint::{BadHeader, is_own};
 pub use transport::fault::TransportFault;
@@ -89,7 +93,12 @@ impl Drop for Background {
 impl Upstream {
     fn new(member: Arc<Member>) -> Self {
         Self {
-            balancer: Arc::new(Balancer::new(&member)),
+            balancer: Arc::new(Balancer::new(
+                Box::new(Discovery::of(&member)),
+                member.settings.dns_refresh,
+                Box::new(AddressCheck::of(&member)),
+                member.settings.probe.interval,
+            )),
             name: member.settings.id.as_str().into(),
             member,
             background: Mutex::new(None),

@@ -4,6 +4,7 @@ mod http1 {
     pub mod response;
 }
 mod transport {
+    pub mod bad_response;
     #[allow(dead_code)]
     pub mod coding;
     pub mod hints;

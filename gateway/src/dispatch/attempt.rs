@@ -16,7 +16,7 @@ use crate::upstream::{
 };
 
 #[cfg(not(test))]
-use crate::upstream::client;
+use crate::upstream::attempt;
 
 #[cfg(test)]
 pub(super) mod script;
@@ -100,7 +100,7 @@ pub(super) fn start<R: WireRequest + 'static>(
             #[cfg(test)]
             let reply = script::play::<R>(&candidate, &limits).await;
             #[cfg(not(test))]
-            let reply = client::attempt(&candidate, &request, &limits).await;
+            let reply = attempt(&candidate, &request, &limits).await;
             #[cfg(test)]
             drop(request);
             FinishedAttempt {

@@ -6,6 +6,7 @@
 //! certificates) are shared, but what makes an RPC node fit (slots, capabilities, methods) does not
 //! apply to them.
 
+mod attempt_guard;
 mod call;
 mod canary;
 mod fitness;
@@ -13,7 +14,9 @@ mod holds;
 mod metrics;
 mod organisation;
 mod pool;
+mod priority;
 mod state;
+mod status;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -23,17 +26,19 @@ use tokio::time::Instant;
 
 use crate::config;
 use crate::jupiter::{Api, ApiFault, ApiRoute, PathMap, Product};
-use crate::solana::Priority;
-use crate::upstream::selection::pool::{PoolError, SharedParts, UnixClock};
+use crate::upstream::selection::pool::{PoolError, SharedParts};
 use crate::upstream::state::breaker::Admission;
+use crate::upstream::state::unix_clock::UnixClock;
 use crate::upstream::transport::connect_settings::ConnectSettings;
 use crate::upstream::transport::endpoint::Endpoint;
 
+pub use self::attempt_guard::ApiAttemptGuard;
 pub use self::call::{ApiBody, ApiLimits, ApiReply};
 pub use self::fitness::Fitness;
 pub use self::metrics::ApiMetrics;
 pub use self::pool::{ApiChoice, ApiPool};
-pub use self::state::{ApiAttemptGuard, ApiStatus};
+pub use self::priority::priority;
+pub use self::status::ApiStatus;
 
 use self::organisation::Organisation;
 use self::state::ApiState;
@@ -134,11 +139,6 @@ impl ApiUpstream {
         self.organisation.charge(product, now);
     }
 
-    /// Permission for one attempt. `forced`: whatever the breaker says.
-    pub fn admit(self: &Arc<Self>, now: Instant, forced: bool) -> Option<ApiAttemptGuard> {
-        ApiAttemptGuard::take(self, now, forced)
-    }
-
     /// Whether nothing speaks against asking it.
     pub fn is_fit(&self, now: Instant) -> bool {
         let admission = self.state.admission(now, &self.breaker);
@@ -159,27 +159,11 @@ impl ApiUpstream {
     pub fn usual_latency(&self, product: Product) -> Option<Duration> {
         self.state.latency(product)?.estimate()
     }
-
-    /// For people.
-    pub fn status(&self, now: Instant) -> ApiStatus {
-        self.state.status(self, now)
-    }
 }
 
 impl std::fmt::Debug for ApiUpstream {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_tuple("ApiUpstream").field(&self.id()).finish()
-    }
-}
-
-/// Priorities where connections or budgets are short: trades before what leads to them.
-pub const fn priority(product: Product) -> Priority {
-    match product {
-        Product::Execute => Priority::Critical,
-        Product::Swap | Product::SwapInstructions | Product::Order | Product::Build => {
-            Priority::High
-        }
-        _ => Priority::Medium,
     }
 }
 

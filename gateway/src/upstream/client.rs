@@ -21,7 +21,7 @@
 //! connection is used again: if it has another id, the connection is out of step and closed.
 
 use std::net::SocketAddr;
-use std::pin::{Pin, pin};
+use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
@@ -34,9 +34,7 @@ use crate::solana::FaultKind;
 use crate::upstream::client::reply::{AttemptLimits, ReplyBody, UpstreamReply};
 use crate::upstream::client::stream::{Http1Rest, StreamSource, UpstreamBodyStream};
 use crate::upstream::http1::connection::{ConnectionPermit, Http1Connection, Http1Connections};
-use crate::upstream::http1::response::ResponseHead;
 use crate::upstream::http2::Http2Pool;
-use crate::upstream::selection::select::Candidate;
 use crate::upstream::transport::balance::Balancer;
 use crate::upstream::transport::coding::DecodedBody;
 use crate::upstream::transport::connect_settings::{ConnectSettings, NewConnection};
@@ -58,7 +56,9 @@ mod wire_request;
 
 pub use wire_request::{ReplyTo, RpcRequest, WireRequest};
 
-use steps::{BufferedBody, Http1Exchange, gather, gather_known, read_head, send};
+use steps::{
+    BufferedBody, ConnectionFault, HeadOf, Http1Exchange, gather, gather_known, read_head, send,
+};
 
 /// A call that must not be executed twice uses only connections used within this time.
 const RECENT: Duration = Duration::from_secs(1);
@@ -67,42 +67,6 @@ const USUAL_HEAD: usize = 512;
 
 /// A smaller answer is copied rather than its buffer reallocated.
 const WORTH_OWNING: usize = 16 * 1024;
-
-/// Sends `request` to the candidate's upstream.
-///
-/// Cancel-safe: dropping the future closes the connection in use.
-pub async fn attempt<R: WireRequest>(
-    candidate: &Candidate,
-    request: &R,
-    limits: &AttemptLimits,
-) -> Result<ReplyTo<R>, TransportFault> {
-    let upstream = candidate.upstream();
-    let live = upstream.state();
-    let line = UpstreamLine {
-        wire: &upstream.member.wire,
-        connections: &live.connections,
-        http2: live.http2.as_ref(),
-        saturation: Some(&live.saturation),
-        opened: &live.metrics.opened,
-        connect_time: &live.metrics.connect_time,
-        broken: &live.metrics.broken,
-        written: Some(candidate.written()),
-        cost: RequestCost::Of(candidate.charge()),
-    };
-    let mut timer = pin!(None);
-    let route = ConnectionRoute::Balanced(&upstream.balancer);
-    let mut reply = line.call(request, limits, route, &mut timer).await?;
-    if let ReplyBody::Streaming { rest, .. } = &mut reply.body {
-        rest.is_from(upstream);
-    }
-    Ok(reply)
-}
-
-/// A fault of a connection, and whether it may simply have been dead.
-struct ConnectionFault {
-    fault: TransportFault,
-    silent: bool,
-}
 
 /// Where a new connection goes.
 #[derive(Clone, Copy)]
@@ -151,9 +115,6 @@ pub(super) struct UpstreamLine<'a> {
     /// The cost of each sending.
     pub(super) cost: RequestCost<'a>,
 }
-
-/// The head of the answer to a request of this kind, with the fields that are handed on.
-type HeadOf<R> = (ResponseHead, <R as WireRequest>::Fields);
 
 impl UpstreamLine<'_> {
     /// The whole exchange. What was sent once counts as sent, however the rest ends.

@@ -1,8 +1,10 @@
 //! The verdicts on an upstream's health.
 
+pub(super) mod address_check;
 pub(super) mod clock;
 pub(super) mod cluster;
 pub(super) mod diagnosis;
+pub(super) mod discovery;
 pub(super) mod probe;
 #[cfg(test)]
 mod simulation;

@@ -1,6 +1,7 @@
 //! What both versions of HTTP share: where an upstream is, connections to it, and what goes wrong on
 //! them.
 
+pub(super) mod bad_response;
 pub(super) mod balance;
 pub(super) mod coding;
 pub(super) mod connect_settings;

@@ -7,7 +7,7 @@ use parking_lot::Mutex;
 use tokio::time::Instant;
 
 use super::holds::ApiHolds;
-use super::priority;
+use super::priority::priority;
 use crate::config;
 use crate::jupiter::{ApiFault, Product};
 use crate::limit::Budget;

@@ -9,8 +9,8 @@ use pingora::protocols::Stream;
 use tokio::time::{Instant, Sleep};
 
 use super::progress::AttemptProgress;
-use super::steps::{Http1Exchange, LEAST_HEAD};
-use super::{ConnectionRoute, HeadOf, RECENT, ReplyTo, UpstreamLine, WireRequest, ids};
+use super::steps::{HeadOf, Http1Exchange, LEAST_HEAD};
+use super::{ConnectionRoute, RECENT, ReplyTo, UpstreamLine, WireRequest, ids};
 use crate::jsonrpc::RequestId;
 use crate::solana::FaultKind;
 use crate::upstream::client::reply::{ReplyBody, UpstreamReply};

@@ -9,12 +9,13 @@ use tokio::io::AsyncWriteExt;
 use tokio::time::{Instant, Sleep};
 
 use super::progress::AttemptProgress;
-use super::{ConnectionFault, HeadOf, WireRequest};
+use super::wire_request::WireRequest;
 use crate::framing::BodyChunk;
 use crate::solana::FaultKind;
 use crate::upstream::client::reply::AttemptLimits;
 use crate::upstream::http1::connection::Http1Connection;
-use crate::upstream::http1::response::{BadResponse, Parsed, ResponseHead, parse_head};
+use crate::upstream::http1::response::{Parsed, ResponseHead, parse_head};
+use crate::upstream::transport::bad_response::BadResponse;
 use crate::upstream::transport::coding::DecodedBody;
 use crate::upstream::transport::fault::TransportFault;
 use crate::upstream::transport::timer::within;
@@ -26,6 +27,15 @@ pub(super) const MOST_ROOM: usize = 256 * 1024;
 const SLACK: usize = 64;
 /// A stream begins with at least this much, so that its kind can be recognised.
 pub(super) const LEAST_HEAD: usize = 1024;
+
+/// A fault of a connection, and whether it may simply have been dead.
+pub(super) struct ConnectionFault {
+    pub(super) fault: TransportFault,
+    pub(super) silent: bool,
+}
+
+/// The head of the answer to a request of this kind, with the fields that are handed on.
+pub(super) type HeadOf<R> = (ResponseHead, <R as WireRequest>::Fields);
 
 /// What is sent, and by when the answer must be there.
 pub(super) struct Http1Exchange<'a, R> {

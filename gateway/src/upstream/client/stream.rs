@@ -10,10 +10,10 @@ use tokio::time::{Instant, timeout};
 use crate::framing::BodyChunk;
 use crate::jsonrpc::RequestId;
 use crate::solana::FaultKind;
-use crate::upstream::Upstream;
 use crate::upstream::http1::connection::{ConnectionPermit, Http1Connection};
 use crate::upstream::http2::Incoming;
 use crate::upstream::state::endpoint_state::InFlightGuard;
+use crate::upstream::state::member::Member;
 use crate::upstream::transport::coding::DecodedBody;
 use crate::upstream::transport::fault::TransportFault;
 use crate::upstream::transport::resolve::ResolvedAddresses;
@@ -35,7 +35,7 @@ pub struct UpstreamBodyStream {
     ended: bool,
     silence: Duration,
     /// The upstream of the answer; the call counts as in progress while it flows.
-    origin: Option<(Arc<Upstream>, InFlightGuard)>,
+    origin: Option<(Arc<Member>, InFlightGuard)>,
 }
 
 /// Where the rest comes from.
@@ -70,8 +70,8 @@ impl UpstreamBodyStream {
         }
     }
 
-    pub(in crate::upstream) fn is_from(&mut self, upstream: &Arc<Upstream>) {
-        self.origin = Some((Arc::clone(upstream), InFlightGuard::begin(upstream.state())));
+    pub(in crate::upstream) fn is_from(&mut self, upstream: &Arc<Member>) {
+        self.origin = Some((Arc::clone(upstream), InFlightGuard::begin(&upstream.live)));
     }
 
     /// The id that the answer has to have.
@@ -100,7 +100,7 @@ impl UpstreamBodyStream {
     pub fn broken(&mut self, kind: FaultKind) {
         self.source = None;
         if let Some((upstream, _in_flight)) = self.origin.take() {
-            upstream.member.broke_off(kind);
+            upstream.broke_off(kind);
         }
     }
 

@@ -15,7 +15,7 @@ use crate::jsonrpc::MalformedKind;
 use crate::solana::{Priority, classify};
 use crate::upstream::client::stream::CHUNK;
 use crate::upstream::testing::{pool, settings};
-use crate::upstream::{CallRequirements, Pool};
+use crate::upstream::{CallRequirements, Candidate, Pool, attempt};
 
 /// A listener that counts its connections and hands each to a script.
 struct Server {

@@ -8,36 +8,16 @@
 use std::mem::MaybeUninit;
 use std::time::Duration;
 
-use crate::framing::{BadBody, Framing};
+use crate::framing::Framing;
 use crate::solana::ReplyHints;
+use crate::upstream::transport::bad_response::{BadResponse, MOST_HEAD};
 use crate::upstream::transport::coding::Coding;
 use crate::upstream::transport::hints::{self, number};
 
 #[cfg(test)]
 mod tests;
 
-/// Largest head of a response, interim responses not counted.
-pub(in crate::upstream) const MOST_HEAD: usize = 32 * 1024;
 const MOST_HEADERS: usize = 100;
-
-/// Bytes that are not an HTTP response the gateway can read.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-pub(in crate::upstream) enum BadResponse {
-    #[error("not an HTTP/1 response head")]
-    Head,
-    #[error("head of the response over {MOST_HEAD} bytes")]
-    HeadTooLarge,
-    #[error("body length given twice, or not a number")]
-    Length,
-    #[error("transfer coding other than chunked")]
-    Transfer,
-    #[error("content coding that the gateway cannot read")]
-    Encoded,
-    #[error("protocol switched without being asked")]
-    Switched,
-    #[error(transparent)]
-    Body(#[from] BadBody),
-}
 
 /// What the beginning of a buffer holds.
 #[derive(Debug, PartialEq, Eq)]

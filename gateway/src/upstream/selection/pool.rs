@@ -21,26 +21,13 @@ use crate::upstream::state::history::DeeperUpstreams;
 use crate::upstream::state::member::{Member, MethodRules, UpstreamPolicy};
 use crate::upstream::state::metrics::UpstreamMetrics;
 use crate::upstream::state::status::PoolStatus;
+use crate::upstream::state::unix_clock::UnixClock;
 use crate::upstream::transport::connect_settings::ConnectSettings;
 use crate::upstream::transport::connector::{Connectors, TrustError};
 use crate::upstream::transport::endpoint::{BadHeader, Endpoint};
 
 #[cfg(test)]
 mod tests;
-
-/// Seconds since the Unix epoch, for reset times that providers give in that form.
-#[derive(Clone, Copy)]
-pub struct UnixClock(fn() -> u64);
-
-impl UnixClock {
-    pub fn new(seconds: fn() -> u64) -> Self {
-        Self(seconds)
-    }
-
-    pub fn now(self) -> u64 {
-        (self.0)()
-    }
-}
 
 /// What all pools of the process share.
 pub struct SharedParts {
@@ -150,7 +137,7 @@ impl Pool {
 
     /// The upstreams for a call, best first, each at most once.
     pub fn candidates<'a>(&'a self, requirements: CallRequirements<'a>) -> Candidates<'a> {
-        Candidates::new(self, requirements)
+        Candidates::new(&self.upstreams, requirements)
     }
 
     /// How long the quickest healthy upstream usually takes for a method, and whether more than one

@@ -5,7 +5,6 @@
 //! the least unhealthy one serves rather than none. Even then an upstream must be allowed the
 //! method, belong to the cluster, be outside a pause it asked for, and have budget left.
 
-use std::hash::{DefaultHasher, Hasher};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -14,11 +13,10 @@ use tokio::time::Instant;
 
 use crate::solana::{Capability, Class, Priority};
 use crate::upstream::health::tracker::Health;
-use crate::upstream::selection::pool::Pool;
 use crate::upstream::state::breaker::Admission;
 use crate::upstream::state::endpoint_state::InFlightGuard;
 use crate::upstream::state::history::{DeeperUpstreams, HistoryDistance};
-use crate::upstream::state::hold_off::RefusedSubject;
+use crate::upstream::state::hold_off::{RefusedSubject, question};
 use crate::upstream::state::pause::{PauseCause, PauseRemainder};
 use crate::upstream::{EndpointState, Upstream};
 
@@ -153,7 +151,7 @@ pub enum Outlook {
 
 /// The upstreams for one call, each returned at most once.
 pub struct Candidates<'a> {
-    pool: &'a Pool,
+    upstreams: &'a [Arc<Upstream>],
     requirements: CallRequirements<'a>,
     tried: GivenUpstreams,
     given: u32,
@@ -207,9 +205,12 @@ struct RandomPair {
 }
 
 impl<'a> Candidates<'a> {
-    pub(in crate::upstream) fn new(pool: &'a Pool, requirements: CallRequirements<'a>) -> Self {
+    pub(in crate::upstream) fn new(
+        upstreams: &'a [Arc<Upstream>],
+        requirements: CallRequirements<'a>,
+    ) -> Self {
         Self {
-            pool,
+            upstreams,
             requirements,
             tried: GivenUpstreams::default(),
             given: 0,
@@ -234,13 +235,13 @@ impl<'a> Candidates<'a> {
     /// Whether [`Candidates::next_hedge`] would return one.
     pub fn any_hedge(&self, now: Instant, charging: bool) -> bool {
         self.draw(now, true)
-            .is_some_and(|draw| draw.suits_hedge(self.pool, charging))
+            .is_some_and(|draw| draw.suits_hedge(self.upstreams, charging))
     }
 
     /// The next upstream for a hedge: a healthy one, and a metered one only if `charging` is true.
     pub fn next_hedge(&mut self, now: Instant, charging: bool) -> Option<Candidate> {
-        let pool = self.pool;
-        self.give(now, |draw| draw.suits_hedge(pool, charging))
+        let upstreams = self.upstreams;
+        self.give(now, |draw| draw.suits_hedge(upstreams, charging))
     }
 
     fn give(&mut self, now: Instant, takes: impl Fn(&RandomPair) -> bool) -> Option<Candidate> {
@@ -250,7 +251,7 @@ impl<'a> Candidates<'a> {
                 .filter(|draw| self.is_worth(draw) && takes(draw))?;
             let index = self.cheaper(&draw, now);
             self.tried.insert(index);
-            let Some(upstream) = self.pool.upstreams().get(index) else {
+            let Some(upstream) = self.upstreams.get(index) else {
                 continue;
             };
             let live = upstream.state();
@@ -339,7 +340,7 @@ impl<'a> Candidates<'a> {
     /// Which upstreams only a pause keeps from being asked, including those asked before.
     pub fn paused(&self, now: Instant) -> Paused {
         let mut paused = Paused::default();
-        for upstream in self.pool.upstreams() {
+        for upstream in self.upstreams {
             if self.obstacle(upstream, now) == Obstacle::Never {
                 continue;
             }
@@ -404,7 +405,7 @@ impl<'a> Candidates<'a> {
     fn draw(&self, now: Instant, further: bool) -> Option<RandomPair> {
         let mut best: Option<RandomPair> = None;
         let mut paused = false;
-        for (index, upstream) in self.pool.upstreams().iter().enumerate() {
+        for (index, upstream) in self.upstreams.iter().enumerate() {
             if self.tried.contains(index) {
                 continue;
             }
@@ -461,7 +462,7 @@ impl<'a> Candidates<'a> {
     }
 
     fn cost(&self, index: usize, now: Instant) -> (f32, u64) {
-        let Some(upstream) = self.pool.upstreams().get(index) else {
+        let Some(upstream) = self.upstreams.get(index) else {
             return (f32::MAX, 1);
         };
         let live = upstream.state();
@@ -548,13 +549,6 @@ impl<'a> Candidates<'a> {
     }
 }
 
-/// Identifies a question of one method.
-pub(in crate::upstream) fn question(params: Option<&[u8]>) -> u64 {
-    let mut hasher = DefaultHasher::new();
-    hasher.write(params.unwrap_or_default());
-    hasher.finish()
-}
-
 /// Whether it fails most of its calls.
 fn is_struggling(upstream: &Upstream, now: Instant) -> bool {
     let selection = &upstream.member.policy.selection;
@@ -567,9 +561,9 @@ fn admission(upstream: &Upstream, now: Instant) -> Admission {
 }
 
 impl RandomPair {
-    fn suits_hedge(&self, pool: &Pool, charging: bool) -> bool {
+    fn suits_hedge(&self, upstreams: &[Arc<Upstream>], charging: bool) -> bool {
         let admits = |index: usize| {
-            let upstream = pool.upstreams().get(index);
+            let upstream = upstreams.get(index);
             charging || upstream.is_some_and(|upstream| !upstream.settings().metered)
         };
         // A stuck call may go to one that is not known to have reached the slot yet: its answer is

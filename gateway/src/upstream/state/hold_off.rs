@@ -16,7 +16,7 @@ use crate::solana::{Capability, Extension, Method};
 use crate::upstream::state::pause::{Pause, PauseBegun, PauseCause, PauseDemand, PauseRemainder};
 
 use refusals::Refusals;
-pub(in crate::upstream) use refusals::{FIRST_PAUSE, RefusalKind};
+pub(in crate::upstream) use refusals::{FIRST_PAUSE, RefusalKind, question};
 
 #[cfg(test)]
 mod tests;

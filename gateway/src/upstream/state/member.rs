@@ -14,11 +14,11 @@ use crate::solana::{Blame, Capability, Class, FaultKind, Penalty, Scope, Verdict
 use crate::upstream::health::cluster::ObservedCluster;
 use crate::upstream::health::diagnosis::{Diagnosis, cure};
 use crate::upstream::health::tracker::{Health, SightingSource, SlotLook, Tracker};
-use crate::upstream::selection::pool::UnixClock;
 use crate::upstream::state::breaker::{BreakerState, Trial};
 use crate::upstream::state::endpoint_state::{EndpointState, UnfitCause};
 use crate::upstream::state::hold_off::{FIRST_PAUSE, LONGEST_NAME, RefusalKind, is_unknown};
 use crate::upstream::state::pause::{PauseBegun, PauseCause, PauseDemand};
+use crate::upstream::state::unix_clock::UnixClock;
 use crate::upstream::transport::connect_settings::ConnectSettings;
 
 #[cfg(test)]
@@ -125,6 +125,12 @@ impl MethodRules {
 fn shown(method: &str) -> &str {
     let end = method.char_indices().nth(LONGEST_NAME);
     end.and_then(|(end, _)| method.get(..end)).unwrap_or(method)
+}
+
+impl std::fmt::Debug for Member {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_tuple("Member").field(&self.settings.id).finish()
+    }
 }
 
 impl Member {

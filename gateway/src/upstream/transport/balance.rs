@@ -3,18 +3,13 @@
 //! never decides which upstream is used, or whether one is healthy.
 
 use std::net::SocketAddr;
-use std::sync::Arc;
+use std::time::Duration;
 
-use async_trait::async_trait;
-use pingora::{Error, ErrorType};
+use pingora_load_balancing::discovery::ServiceDiscovery;
 use pingora_load_balancing::health_check::HealthCheck;
 use pingora_load_balancing::selection::RoundRobin;
 use pingora_load_balancing::{Backend, Backends, LoadBalancer};
 use tokio::sync::watch;
-
-use crate::upstream::health::probe::Probe;
-use crate::upstream::state::member::Member;
-use crate::upstream::transport::resolve::Discovery;
 
 /// Addresses tried to find one that works.
 const MOST_TRIED: usize = 64;
@@ -22,16 +17,17 @@ const MOST_TRIED: usize = 64;
 pub(in crate::upstream) struct Balancer(LoadBalancer<RoundRobin>);
 
 impl Balancer {
-    pub(in crate::upstream) fn new(member: &Arc<Member>) -> Self {
-        let discovery = Discovery::of(member);
-        let mut balancer = LoadBalancer::from_backends(Backends::new(Box::new(discovery)));
-        balancer.update_frequency = Some(member.settings.dns_refresh);
-        balancer.health_check_frequency = Some(member.settings.probe.interval);
-        balancer.set_health_check(Box::new(AddressCheck {
-            probe: Probe::new(Arc::clone(member)),
-            failures: usize::try_from(member.policy.health.failures).unwrap_or(1),
-            successes: usize::try_from(member.policy.health.successes).unwrap_or(1),
-        }));
+    /// `discovery` is asked for the addresses, and `check` looks at each of them, at these intervals.
+    pub(in crate::upstream) fn new(
+        discovery: Box<dyn ServiceDiscovery + Send + Sync>,
+        refresh: Duration,
+        check: Box<dyn HealthCheck + Send + Sync>,
+        interval: Duration,
+    ) -> Self {
+        let mut balancer = LoadBalancer::from_backends(Backends::new(discovery));
+        balancer.update_frequency = Some(refresh);
+        balancer.health_check_frequency = Some(interval);
+        balancer.set_health_check(check);
         Self(balancer)
     }
 
@@ -50,38 +46,5 @@ impl Balancer {
         // The task is aborted when the upstream is dropped; this never fires.
         let (_stop, stopped) = watch::channel(false);
         self.0.run(stopped, None).await;
-    }
-}
-
-/// The probe in the form that the load balancer expects.
-struct AddressCheck {
-    probe: Probe,
-    failures: usize,
-    successes: usize,
-}
-
-#[async_trait]
-impl HealthCheck for AddressCheck {
-    async fn check(&self, target: &Backend) -> pingora::Result<()> {
-        let Some(address) = target.addr.as_inet() else {
-            return Ok(());
-        };
-        if self.probe.check(*address).await {
-            Ok(())
-        } else {
-            Err(Error::new(ErrorType::new("probe failed")))
-        }
-    }
-
-    fn health_threshold(&self, success: bool) -> usize {
-        if success {
-            self.successes
-        } else {
-            self.failures
-        }
-    }
-
-    fn backend_summary(&self, target: &Backend) -> String {
-        format!("address {} of {}", target.addr, self.probe.upstream())
     }
 }

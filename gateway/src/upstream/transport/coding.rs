@@ -9,7 +9,7 @@ use flate2::write::MultiGzDecoder;
 use flate2::{Decompress, FlushDecompress, Status};
 
 use crate::framing::{BadBody, BodyChunk, Framing};
-use crate::upstream::http1::response::BadResponse;
+use crate::upstream::transport::bad_response::BadResponse;
 
 #[cfg(test)]
 mod tests;

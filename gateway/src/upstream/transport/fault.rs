@@ -2,7 +2,7 @@
 
 use crate::framing::BadBody;
 use crate::solana::FaultKind;
-use crate::upstream::http1::response::BadResponse;
+use crate::upstream::transport::bad_response::BadResponse;
 
 /// No usable answer, because of the connection.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]

@@ -15,10 +15,10 @@ use super::*;
 use crate::config::HttpVersion;
 use crate::limit::PermitRequest;
 use crate::solana::{Priority, classify};
+use crate::upstream::client::RpcRequest;
 use crate::upstream::client::reply::{AttemptLimits, UpstreamReply};
-use crate::upstream::client::{RpcRequest, attempt};
 use crate::upstream::testing::{pool, settings};
-use crate::upstream::{CallRequirements, Candidate, Pool};
+use crate::upstream::{CallRequirements, Candidate, Pool, attempt};
 
 /// One request as a script sees it.
 struct Call {

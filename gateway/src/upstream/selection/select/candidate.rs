@@ -3,12 +3,11 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use super::question;
 use crate::limit::BudgetCharge;
 use crate::solana::FaultKind;
 use crate::upstream::state::breaker::Trial;
 use crate::upstream::state::endpoint_state::InFlightGuard;
-use crate::upstream::state::hold_off::RefusalKind;
+use crate::upstream::state::hold_off::{RefusalKind, question};
 use crate::upstream::{AttemptOutcome, Upstream};
 
 /// An upstream chosen for one attempt. While it lives the call counts as in progress; if it is

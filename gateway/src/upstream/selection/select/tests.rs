@@ -6,9 +6,9 @@ use std::time::Duration;
 use super::*;
 use crate::config::Tier;
 use crate::solana::{FaultKind, Penalty, Scope, Verdict, classify};
-use crate::upstream::AttemptOutcome;
 use crate::upstream::health::tracker::{SightingSource, SlotLook};
 use crate::upstream::testing::{pool, settings};
+use crate::upstream::{AttemptOutcome, Pool};
 
 /// A pool with its clock. Upstreams are written as letters; the tier is that of their case and
 /// place: `a`, `b` are local, `p`, `q` paid, `x`, `y` public.

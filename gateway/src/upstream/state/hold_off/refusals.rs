@@ -1,6 +1,7 @@
 //! Refusals that others did not share: how many an upstream is allowed, for how long it is avoided
 //! after that, and which calls try whether it has recovered. Pure, like the rest of the hold-off.
 
+use std::hash::{DefaultHasher, Hasher};
 use std::time::Duration;
 
 use tokio::time::Instant;
@@ -26,6 +27,13 @@ pub(in crate::upstream) struct RefusalKind {
     pub(in crate::upstream) question: u64,
     /// The upstream gave the method or its policy as the reason.
     pub(in crate::upstream) policy: bool,
+}
+
+/// Identifies a question of one method.
+pub(in crate::upstream) fn question(params: Option<&[u8]>) -> u64 {
+    let mut hasher = DefaultHasher::new();
+    hasher.write(params.unwrap_or_default());
+    hasher.finish()
 }
 
 /// The refusals of one method, or of all.

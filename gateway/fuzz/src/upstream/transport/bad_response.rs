@@ -1,0 +1,1 @@
+../../../../src/upstream/transport/bad_response.rs
