@@ -16,21 +16,23 @@ mod keys;
 mod keys_file;
 mod listening;
 mod next_port;
+mod once;
 mod proxy_log;
 mod reload;
 mod serving_watch;
 mod signals;
 mod sockets;
+mod start_error;
 mod upgrade;
+mod wall_clock;
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::process::ExitCode;
 use std::sync::Arc;
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::time::Duration;
 
-use parking_lot::Mutex;
-use perijove_core::telemetry::{self, Telemetry, TelemetryError};
+use perijove_core::telemetry::{self, Telemetry};
 use pingora::server::configuration::{Opt, ServerConf};
 use pingora::server::{RunArgs, Server};
 use pingora::services::background::background_service;
@@ -41,7 +43,7 @@ use tokio::time::Instant;
 
 use crate::cache::{CacheMetrics, Prepared, RedisMetrics, TieredCache};
 use crate::cli::{Cli, Command, Exit, RunCommand};
-use crate::config::{self, Config, Loaded};
+use crate::config::{Config, Loaded};
 use crate::dispatch::{DispatchMetrics, DispatchState};
 use crate::edge::{
     AdminApp, ClientConnections, EdgeMetrics, Front, GatewayStatus, KeepUp, ReloadHandle, RpcApp,
@@ -60,43 +62,9 @@ use descriptors::Descriptors;
 use listening::Listening;
 use reload::{ReloadMetrics, Reloader};
 use sockets::Sockets;
+pub use start_error::StartError;
 use upgrade::Inherited;
-
-/// Why the gateway did not start.
-#[derive(Debug, thiserror::Error)]
-pub enum StartError {
-    #[error(transparent)]
-    Config(#[from] config::ConfigError),
-    #[error("log: {0}")]
-    Telemetry(#[from] TelemetryError),
-    #[error("metrics: {0}")]
-    Metrics(#[from] prometheus::Error),
-    #[error("upstreams: {0}")]
-    Pool(#[from] crate::upstream::PoolError),
-    #[error("cache.redis: {0}")]
-    Redis(#[from] crate::cache::RedisConfigError),
-    #[error("{0}")]
-    Address(#[from] addresses::ListenError),
-    #[error("{0}")]
-    Upgrade(#[from] upgrade::UpgradeError),
-    #[error("runtime.upgrade_socket: {0}")]
-    User(#[source] std::io::Error),
-    #[error("listen.tls: {address}: {faults}")]
-    Tls { address: SocketAddr, faults: String },
-}
-
-impl StartError {
-    /// A listener's missing file is not a configuration error: the configuration itself may be
-    /// valid.
-    fn exit(&self) -> Exit {
-        match self {
-            Self::Config(error) if error.violations.iter().any(|one| !one.is_apart) => {
-                Exit::BadConfig
-            }
-            _ => Exit::Failed,
-        }
-    }
-}
+use wall_clock::{unix_now, unix_now_millis};
 
 /// Runs what the command line asks for.
 pub fn execute(cli: Cli) -> ExitCode {
@@ -394,25 +362,3 @@ fn register_process_metrics(registry: &Registry) -> prometheus::Result<()> {
     build.with_label_values(&[env!("CARGO_PKG_VERSION")]).set(1);
     registry.register(Box::new(build))
 }
-
-fn unix_now() -> u64 {
-    unix_now_millis() / 1000
-}
-
-#[expect(
-    clippy::disallowed_methods,
-    reason = "the one place where the wall clock comes in"
-)]
-fn system_time() -> SystemTime {
-    SystemTime::now()
-}
-
-fn unix_now_millis() -> u64 {
-    let since = system_time().duration_since(UNIX_EPOCH);
-    since.map_or(0, |since| {
-        u64::try_from(since.as_millis()).unwrap_or(u64::MAX)
-    })
-}
-
-/// A value that a service takes once when it starts.
-type Once<T> = Mutex<Option<T>>;

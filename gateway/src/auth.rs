@@ -5,17 +5,15 @@
 //! given). Not here: what a consumer may do.
 
 use std::collections::HashMap;
-use std::sync::Arc;
 
 use crate::config::{Config, KeyHash};
 use crate::error::Rejection;
+pub use consumer_id::ConsumerId;
 pub use tokens::plan_of_token;
 use tokens::{TokenFault, Tokens};
 
+mod consumer_id;
 mod tokens;
-
-/// A consumer's configured name. Cheap to clone.
-pub type ConsumerId = Arc<str>;
 
 /// The parts of a request head that may carry a key.
 #[derive(Clone, Copy, Debug, Default)]

@@ -8,9 +8,9 @@ use perijove_core::telemetry::json;
 use pingora::server::ShutdownWatch;
 use pingora::services::background::BackgroundService;
 
-use super::Once;
 use super::addresses::ListenAddresses;
 use super::listening::Listening;
+use super::once::Once;
 use super::upgrade::Inherited;
 
 pub(super) struct Announce {

@@ -12,8 +12,8 @@ use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::{mpsc, oneshot};
 use tokio::time::sleep;
 
-use super::Once;
 use super::certificates::Certificates;
+use super::once::Once;
 use super::reload::{Reloader, Runtimes};
 use crate::config::{self, Watch};
 use crate::edge::ReloadRequest;

@@ -14,7 +14,7 @@ use pingora::services::background::BackgroundService;
 use prometheus::{IntGauge, Registry};
 use tokio::time::{Instant, MissedTickBehavior, interval};
 
-use super::unix_now_millis;
+use super::wall_clock::unix_now_millis;
 use crate::cache::{BucketLease, RedisCache};
 use crate::limit::{BudgetRegistry, LeaseAnswer};
 use crate::pipeline::Pipeline;

@@ -10,7 +10,8 @@ use pingora::listeners::tls::TlsSettings;
 use prometheus::{IntCounterVec, IntGaugeVec, Opts, Registry};
 use tokio::time::{Instant, sleep};
 
-use super::{StartError, system_time};
+use super::start_error::StartError;
+use super::wall_clock::system_time;
 use crate::config::{self, Config, Files, Identity, IdentityFault, TlsListener, Watch};
 use crate::edge::{CertificateStatus, GatewayStatus, ServedIdentity};
 

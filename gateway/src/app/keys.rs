@@ -4,7 +4,7 @@ use std::io::{BufRead, stdin};
 
 use super::check::{complain, say};
 use super::keys_file::{self, LockedKeysFile};
-use super::system_time;
+use super::wall_clock::system_time;
 use crate::cli::{Exit, KeysCommand, NewKey, RevokedKeys};
 use crate::config::{DEFAULT_PLAN, IssuedKey, KeyHash};
 

@@ -7,6 +7,9 @@
 //! descriptors with their addresses, and waits for one byte.
 
 mod folder;
+mod user;
+
+use user::{ROOT, own_user};
 
 use std::io::{self, IoSlice, IoSliceMut, Read, Write};
 use std::os::fd::{AsRawFd, RawFd};
@@ -40,9 +43,6 @@ const LOOK: Duration = Duration::from_secs(10);
 
 /// How long the successor may take from then until it listens.
 const START: Duration = Duration::from_mins(1);
-
-/// The user that may do everything anyway.
-const ROOT: u32 = 0;
 
 /// Path of the handover socket: as configured, or the default for this user.
 ///
@@ -278,13 +278,6 @@ fn check_peer(stream: &UnixStream) -> Result<(), UpgradeError> {
     } else {
         Err(UpgradeError::Stranger(peer.uid()))
     }
-}
-
-/// The user this process runs as: the peer credentials of a socket connected to itself.
-fn own_user() -> io::Result<u32> {
-    let (own, _) = UnixStream::pair()?;
-    let credentials = getsockopt(&own, sockopt::PeerCredentials)?;
-    Ok(credentials.uid())
 }
 
 #[cfg(test)]

@@ -9,7 +9,7 @@ use quick_cache::sync::Cache;
 use serde_json::{Map, Value};
 use tokio::time::{Duration, Instant};
 
-use super::ConsumerId;
+use super::consumer_id::ConsumerId;
 use crate::config::{Jwt, TokenKey};
 
 /// Longer tokens are not valid.

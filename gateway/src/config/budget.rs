@@ -7,7 +7,6 @@ use std::time::Duration;
 use perijove_core::settings::{Section, required_name, words};
 use schemars::JsonSchema;
 
-use super::Upstream;
 use super::methods::method_names;
 use super::plan::read_costs;
 
@@ -264,25 +263,4 @@ fn read_organisation(section: &mut Section<'_>) -> Option<String> {
         return required_name(section, "organisation");
     }
     section.optional("organisation")
-}
-
-/// Reports upstreams that share a budget but configure it differently.
-pub(super) fn refuse_contradictions(section: &Section<'_>, upstreams: &[Upstream]) {
-    let mut known: Vec<(&str, &Budget)> = Vec::new();
-    for upstream in upstreams {
-        let Some(budget) = &upstream.budget else {
-            continue;
-        };
-        let Some(name) = budget.organisation.as_deref() else {
-            continue;
-        };
-        match known.iter().find(|(other, _)| *other == name) {
-            Some((_, first)) if *first != budget => section.violation_at(
-                &format!("upstreams.{}.budget", upstream.id),
-                "differs from the first budget of the same organisation",
-            ),
-            Some(_) => {}
-            None => known.push((name, budget)),
-        }
-    }
 }

@@ -1,12 +1,12 @@
 //! Consumers: owners of API keys.
 
-use perijove_core::Secret;
-use perijove_core::settings::serde_json::{Value, json};
-use perijove_core::settings::{Section, Setting, refuse_doubles, required_id};
-use schemars::JsonSchema;
-use sha2::{Digest, Sha256};
+use std::collections::{HashMap, HashSet};
 
-use super::{DEFAULT_PLAN, KeysFile, Plan};
+use perijove_core::Secret;
+use perijove_core::settings::{Section, refuse_doubles, required_id};
+use schemars::JsonSchema;
+
+use super::{DEFAULT_PLAN, KeyHash, KeysFile, Plan};
 
 /// A caller with keys of its own.
 #[derive(Clone, Debug, JsonSchema, PartialEq, Eq)]
@@ -20,41 +20,6 @@ pub struct Consumer {
     pub key_hashes: Vec<KeyHash>,
     /// Its plan. Defaults to the plan `default`.
     pub plan: String,
-}
-
-/// The SHA-256 of a key.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, JsonSchema)]
-pub struct KeyHash(pub [u8; 32]);
-
-impl KeyHash {
-    /// That of a key.
-    pub fn of(key: &[u8]) -> Self {
-        Self(Sha256::digest(key).into())
-    }
-}
-
-impl std::fmt::Display for KeyHash {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "sha256:{}", hex::encode(self.0))
-    }
-}
-
-impl Setting for KeyHash {
-    const EXPECTED: &'static str = "sha256: and 64 hexadecimal digits, as `keys hash` prints them";
-
-    fn from_text(text: &str) -> Option<Self> {
-        let mut hash = [0; 32];
-        hex::decode_to_slice(text.strip_prefix("sha256:")?, &mut hash).ok()?;
-        Some(Self(hash))
-    }
-
-    fn show(&self) -> Value {
-        json!(self.to_string())
-    }
-
-    fn schema() -> Value {
-        json!({ "type": "string", "pattern": "^sha256:[0-9a-fA-F]{64}$" })
-    }
 }
 
 /// The id of a plan, which must exist.
@@ -107,9 +72,52 @@ impl Consumer {
         );
         let mut consumers: Vec<Self> = consumers.into_iter().flatten().collect();
         if let Some(keys_file) = keys_file {
-            keys_file.add_to(&mut consumers, plans, section);
+            Self::add_keys(keys_file, &mut consumers, plans, section);
         }
         consumers
+    }
+
+    /// Adds the file's keys to the consumers, and the consumers that exist only in it.
+    fn add_keys(
+        keys_file: &KeysFile,
+        consumers: &mut Vec<Self>,
+        plans: &[Plan],
+        section: &Section<'_>,
+    ) {
+        let mut hashes: HashSet<KeyHash> = consumers.iter().flat_map(Self::hashes).collect();
+        let numbered = consumers.iter().enumerate();
+        let mut known: HashMap<String, usize> =
+            numbered.map(|(at, one)| (one.id.clone(), at)).collect();
+        for (index, key) in keys_file.keys.iter().enumerate() {
+            let violation = |name: &str, message: &str| {
+                section.violation(&format!("keys_file.keys[{index}].{name}"), message);
+            };
+            if let Some(plan) = &key.plan
+                && !plans.iter().any(|one| one.id == *plan)
+            {
+                violation("plan", &Plan::none_of(plan, plans));
+            }
+            if !hashes.insert(key.hash) {
+                violation("hash", "is there twice, here or among the consumers' keys");
+            }
+            let own = known
+                .get(&key.consumer)
+                .and_then(|at| consumers.get_mut(*at));
+            if let Some(consumer) = own {
+                if key.plan.as_ref().is_some_and(|plan| *plan != consumer.plan) {
+                    violation("plan", "is not that of the consumer's other keys");
+                }
+                consumer.key_hashes.push(key.hash);
+            } else {
+                known.insert(key.consumer.clone(), consumers.len());
+                consumers.push(Self {
+                    id: key.consumer.clone(),
+                    keys: Vec::new(),
+                    key_hashes: vec![key.hash],
+                    plan: key.plan.clone().unwrap_or_else(|| DEFAULT_PLAN.to_owned()),
+                });
+            }
+        }
     }
 
     /// The hashes of all its keys.

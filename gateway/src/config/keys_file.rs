@@ -1,11 +1,9 @@
 //! The keys file: hashes of consumers' keys, in a file that the command `keys` writes and that is
 //! read again when it changes.
 
-use std::collections::{HashMap, HashSet};
-
 use perijove_core::settings::{Configuration, Reading, Section, required_name};
 
-use super::{Consumer, DEFAULT_PLAN, KeyHash, Plan};
+use super::KeyHash;
 
 const HEAD: &str = "\
 # Keys of consumers, each as its hash. Written by `perijove-gateway keys new` and `keys revoke`, which
@@ -59,49 +57,6 @@ impl KeysFile {
         };
         lines.insert(0, first.to_owned());
         format!("{HEAD}{}\n", lines.join("\n"))
-    }
-
-    /// Adds its keys to the consumers, and the consumers that exist only in it.
-    pub(super) fn add_to(
-        &self,
-        consumers: &mut Vec<Consumer>,
-        plans: &[Plan],
-        section: &Section<'_>,
-    ) {
-        let mut hashes: HashSet<KeyHash> = consumers.iter().flat_map(Consumer::hashes).collect();
-        let numbered = consumers.iter().enumerate();
-        let mut known: HashMap<String, usize> =
-            numbered.map(|(at, one)| (one.id.clone(), at)).collect();
-        for (index, key) in self.keys.iter().enumerate() {
-            let violation = |name: &str, message: &str| {
-                section.violation(&format!("keys_file.keys[{index}].{name}"), message);
-            };
-            if let Some(plan) = &key.plan
-                && !plans.iter().any(|one| one.id == *plan)
-            {
-                violation("plan", &Plan::none_of(plan, plans));
-            }
-            if !hashes.insert(key.hash) {
-                violation("hash", "occurs twice, here or among the consumers' keys");
-            }
-            let own = known
-                .get(&key.consumer)
-                .and_then(|at| consumers.get_mut(*at));
-            if let Some(consumer) = own {
-                if key.plan.as_ref().is_some_and(|plan| *plan != consumer.plan) {
-                    violation("plan", "differs from the plan of the consumer's other keys");
-                }
-                consumer.key_hashes.push(key.hash);
-            } else {
-                known.insert(key.consumer.clone(), consumers.len());
-                consumers.push(Consumer {
-                    id: key.consumer.clone(),
-                    keys: Vec::new(),
-                    key_hashes: vec![key.hash],
-                    plan: key.plan.clone().unwrap_or_else(|| DEFAULT_PLAN.to_owned()),
-                });
-            }
-        }
     }
 }
 

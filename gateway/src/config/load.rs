@@ -11,8 +11,8 @@ use serde_json::Value;
 use crate::config::{
     Admin, Breaker, Budgets, Cache, Cluster, Compression, Config, Consumer, Health, Hedge, History,
     HoldOff, Jupiter, Jwt, KeysFile, Limits, Listen, Log, Methods, Plan, Price, Retry, Runtime,
-    Selection, Shutdown, Tiers, Upstream, WebSocket, budget, consumer::plan_of, listen, schema,
-    warning,
+    Selection, Shutdown, Tiers, Upstream, WebSocket, consumer::plan_of, listen, schema,
+    shared_budgets, warning,
 };
 
 /// Loads the configuration file at `path` in the environment of this process.
@@ -60,7 +60,7 @@ impl Configuration for Config {
         let tiers = section.nested("tiers", Tiers::read);
         let own = listen::Own::new(&listen, &admin);
         let upstreams = Upstream::read_all(section, &tiers, &own);
-        budget::refuse_contradictions(section, &upstreams);
+        shared_budgets::refuse_contradictions(section, &upstreams);
         let mut has_redis = false;
         let cache = |section: &mut Section<'_>| {
             has_redis = section.has("redis");

@@ -7,23 +7,14 @@ use bytes::{BufMut, Bytes, BytesMut};
 
 use super::{Id, RequestId, Template};
 
+mod error_object;
 mod members;
 mod shape;
 
+pub use error_object::ErrorObject;
 use members::AnswerMembers;
 pub(super) use shape::HEAD_ID_LAST;
 use shape::usual_shape;
-
-/// The error member of an answer.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct ErrorObject {
-    /// The code; 0 when the upstream gave none.
-    pub code: i64,
-    /// The message, unescaped; empty when the upstream gave none.
-    pub message: String,
-    /// Raw JSON of the `data` member.
-    pub data: Option<Bytes>,
-}
 
 /// Why a body is not an answer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

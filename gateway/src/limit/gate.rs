@@ -21,8 +21,11 @@ use tokio::sync::oneshot;
 use tokio::time::{Duration, Instant};
 
 use crate::solana::Priority;
+use permit_request::CLASSES;
+pub use permit_request::PermitRequest;
 use queue::{PriorityQueue, Waiter};
 
+mod permit_request;
 mod queue;
 #[cfg(test)]
 mod tests;
@@ -33,32 +36,6 @@ const AGED_TURN: u32 = 8;
 
 /// Percentage of all places that a class and those below it may use together.
 const MOST_USED: [usize; CLASSES.len()] = [50, 75, 90, 95, 100];
-
-const CLASSES: [Priority; Priority::ALL.len()] = Priority::ALL;
-
-/// A request for a place.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct PermitRequest {
-    pub priority: Priority,
-    /// Calls with the same number share their turns.
-    pub consumer: u64,
-    /// Turns in a row; at least one.
-    pub weight: u32,
-    /// It may hold its place for seconds.
-    pub heavy: bool,
-}
-
-impl PermitRequest {
-    /// For the gateway's own calls, and others that belong to no consumer.
-    pub const fn own(priority: Priority) -> Self {
-        Self {
-            priority,
-            consumer: 0,
-            weight: 1,
-            heavy: false,
-        }
-    }
-}
 
 /// Usage of a gate by one class.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
@@ -85,7 +62,7 @@ struct GateState {
     /// Places in use, by class.
     used: [usize; CLASSES.len()],
     heavy: usize,
-    queue: PriorityQueue,
+    queue: PriorityQueue<GatePermit>,
     /// Places granted to waiting calls.
     granted: u32,
 }

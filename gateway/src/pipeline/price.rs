@@ -12,7 +12,7 @@ use perijove_core::redis::Dollars;
 use tokio::time::Instant;
 
 pub(super) use self::metrics::PriceMetrics;
-use self::metrics::PriceOutcome;
+use self::metrics::{PRICE, PriceOutcome, UNAVAILABLE};
 use super::Pipeline;
 use super::cache_use::CacheStatus;
 use super::jupiter::ApiCall;
@@ -23,14 +23,8 @@ use crate::error::Rejection;
 use crate::jupiter::{self, PriceFreshness};
 use crate::snapshot::Snapshot;
 
-/// The method in logs, and the product in metrics.
-const PRICE: &str = "price";
-
 /// The outcome of a request that Redis answered, with or without prices.
 const OK: &str = "ok";
-
-/// The outcome of one that it did not.
-const UNAVAILABLE: &str = "unavailable";
 
 /// The result of the lookup for one token.
 type PriceLookup = Result<Dollars, Lookup>;

@@ -16,51 +16,22 @@
 //! and the errors of [`AbsenceWording`]. The old names (`getConfirmedBlock` …) are read like the
 //! new ones. Leader schedules and block production come from the bank and are the same everywhere.
 
-use std::hash::{DefaultHasher, Hash, Hasher};
-
 use perijove_core::Slot;
 use smallvec::SmallVec;
 
-use super::{Capability, Class, Method, SlotView};
+use super::SlotView;
 use crate::jsonrpc::{Answer, Cursor, ErrorObject, Token};
 
 mod params;
+mod subject;
+
+pub use subject::{History, HistoryPosition, signature_subject};
 
 #[cfg(test)]
 mod tests;
 
 /// A list of blocks that begins at most this many slots late may do so because slots were skipped.
 const SKIPPED_IN_A_ROW: u64 = 32;
-
-/// The kind of history a call asks for.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum History {
-    /// One transaction.
-    Transaction,
-    /// The statuses of signatures.
-    Statuses,
-    /// A page of an account's signatures.
-    Page,
-    /// One block.
-    Block,
-    /// The time of one block.
-    BlockTime,
-    /// The stake that voted for one block.
-    Commitment,
-    /// The slots with blocks.
-    Blocks,
-    /// The rewards of an epoch.
-    Rewards,
-}
-
-/// Where in history a call looks.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum HistoryPosition {
-    /// In this slot, or from it on.
-    From(Slot),
-    /// Signatures and accounts do not reveal their slots.
-    Anywhere,
-}
 
 /// How an answer says that something is missing.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -92,31 +63,6 @@ pub struct HistoryGap {
 }
 
 impl History {
-    /// The history a call requests, if any.
-    pub fn of(class: &Class, method_name: &str) -> Option<Self> {
-        use Method as M;
-        Some(match class.method {
-            M::GetTransaction => Self::Transaction,
-            M::GetSignatureStatuses if class.needs == Some(Capability::History) => Self::Statuses,
-            M::GetSignaturesForAddress => Self::Page,
-            M::GetBlock => Self::Block,
-            M::GetBlockTime => Self::BlockTime,
-            M::GetBlockCommitment => Self::Commitment,
-            M::GetBlocks | M::GetBlocksWithLimit => Self::Blocks,
-            M::GetInflationReward => Self::Rewards,
-            M::Other | M::Extension | M::NamedAsRead => {
-                match method_name.strip_prefix("getConfirmed")? {
-                    "Transaction" => Self::Transaction,
-                    "Block" => Self::Block,
-                    "Blocks" | "BlocksWithLimit" => Self::Blocks,
-                    "SignaturesForAddress" | "SignaturesForAddress2" => Self::Page,
-                    _ => return None,
-                }
-            }
-            _ => return None,
-        })
-    }
-
     /// What an answer leaves open; `None` if it is complete, or fails for another reason. `view`
     /// knows where epochs begin.
     pub fn lack(
@@ -244,13 +190,6 @@ pub fn first_available(error: &ErrorObject) -> Option<Slot> {
         .find(|character: char| !character.is_ascii_digit())
         .unwrap_or(rest.len());
     rest.get(..end)?.parse().ok().map(Slot)
-}
-
-/// The hash by which a signature is remembered, whatever the method.
-pub fn signature_subject(signature: &[u8]) -> u64 {
-    let mut hasher = DefaultHasher::new();
-    (0_u8, signature).hash(&mut hasher);
-    hasher.finish()
 }
 
 /// The list has no items.

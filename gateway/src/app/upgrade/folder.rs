@@ -5,7 +5,7 @@ use std::io;
 use std::os::unix::fs::{DirBuilderExt, MetadataExt};
 use std::path::{Path, PathBuf};
 
-use super::{ROOT, own_user};
+use super::user::{ROOT, own_user};
 
 /// The runtime directory of the system service.
 const RUN: &str = "/run/perijove";

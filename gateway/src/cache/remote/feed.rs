@@ -5,9 +5,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use futures::StreamExt;
-use perijove_core::redis::{POOLS, announced};
+use perijove_core::redis::announced;
 use redis::aio::PubSub;
-use redis::{RedisConnectionInfo, RedisError};
 use tokio::time::{Instant, sleep, timeout};
 
 use super::connect::RedisConnector;
@@ -99,14 +98,4 @@ impl Drop for ActiveSubscription {
     fn drop(&mut self) {
         self.trades.lost(self.number);
     }
-}
-
-/// Subscribes over a connection of its own.
-pub(super) async fn subscribe(
-    stream: impl tokio::io::AsyncRead + tokio::io::AsyncWrite + Unpin + Send + 'static,
-    login: &RedisConnectionInfo,
-) -> Result<PubSub, RedisError> {
-    let mut subscription = PubSub::new(login, stream).await?;
-    subscription.subscribe(POOLS).await?;
-    Ok(subscription)
 }

@@ -4,7 +4,7 @@ use std::ops::Range;
 
 use bytes::Bytes;
 
-use super::ErrorObject;
+use super::error_object::ErrorObject;
 use crate::jsonrpc::cursor::{Cursor, Token, unescape};
 
 /// The members of an answer that matter.

@@ -5,40 +5,60 @@ use std::collections::{BTreeMap, VecDeque};
 use tokio::sync::oneshot;
 use tokio::time::Instant;
 
-use super::{CLASSES, GatePermit, PermitRequest};
+use super::permit_request::{CLASSES, PermitRequest};
 use crate::solana::Priority;
 
-/// One call that waits.
+/// One call that waits for a permit `P`.
 #[derive(Debug)]
-pub(super) struct Waiter {
+pub(super) struct Waiter<P> {
     pub(super) ask: PermitRequest,
     pub(super) since: Instant,
-    pub(super) grant: oneshot::Sender<GatePermit>,
+    pub(super) grant: oneshot::Sender<P>,
 }
 
 /// Whether a place is free for a light and for a heavy call, by class.
 pub(super) type FreePermits = [[bool; 2]; CLASSES.len()];
 
 /// All waiting calls.
-#[derive(Debug, Default)]
-pub(super) struct PriorityQueue {
+#[derive(Debug)]
+pub(super) struct PriorityQueue<P> {
     /// Light and heavy calls separately: light ones overtake heavy ones that get no place.
-    lines: [[ClassQueue; 2]; CLASSES.len()],
+    lines: [[ClassQueue<P>; 2]; CLASSES.len()],
     waiting: usize,
     next_number: u64,
 }
 
 /// The calls of one class, by consumer.
-#[derive(Debug, Default)]
-struct ClassQueue {
+#[derive(Debug)]
+struct ClassQueue<P> {
     /// The consumer whose turn it is, then the others.
     turns: VecDeque<u64>,
     /// Turns in a row of the first.
     had: u32,
-    waiters: BTreeMap<u64, VecDeque<(u64, Waiter)>>,
+    waiters: BTreeMap<u64, VecDeque<(u64, Waiter<P>)>>,
 }
 
-impl PriorityQueue {
+impl<P> Default for PriorityQueue<P> {
+    fn default() -> Self {
+        Self {
+            lines: Default::default(),
+            waiting: 0,
+            next_number: 0,
+        }
+    }
+}
+
+impl<P> Default for ClassQueue<P> {
+    fn default() -> Self {
+        Self {
+            turns: VecDeque::new(),
+            had: 0,
+            waiters: BTreeMap::new(),
+        }
+    }
+}
+
+impl<P> PriorityQueue<P> {
     pub(super) fn len(&self) -> usize {
         self.waiting
     }
@@ -49,13 +69,14 @@ impl PriorityQueue {
 
     /// Number of waiting calls by class.
     pub(super) fn by_class(&self) -> [usize; CLASSES.len()] {
-        let lengths = |line: &ClassQueue| line.waiters.values().map(VecDeque::len).sum::<usize>();
-        let of_class = |[light, heavy]: &[ClassQueue; 2]| lengths(light) + lengths(heavy);
+        let lengths =
+            |line: &ClassQueue<P>| line.waiters.values().map(VecDeque::len).sum::<usize>();
+        let of_class = |[light, heavy]: &[ClassQueue<P>; 2]| lengths(light) + lengths(heavy);
         self.lines.each_ref().map(of_class)
     }
 
     /// Adds a call; returns a number that identifies it.
-    pub(super) fn push(&mut self, waiter: Waiter) -> u64 {
+    pub(super) fn push(&mut self, waiter: Waiter<P>) -> u64 {
         let number = self.next_number;
         self.next_number += 1;
         self.waiting += 1;
@@ -67,11 +88,12 @@ impl PriorityQueue {
 
     /// Removes the next call for which a place is free: if one has waited since before `aged`, the
     /// one that has waited longest.
-    pub(super) fn next(&mut self, free: &FreePermits, aged: Option<Instant>) -> Option<Waiter> {
+    pub(super) fn next(&mut self, free: &FreePermits, aged: Option<Instant>) -> Option<Waiter<P>> {
         let lines = self.lines.iter_mut().flatten();
         let lines = lines.zip(free.iter().flatten());
         let open = lines.filter_map(|(line, free)| free.then_some(line));
-        let mut open: Vec<&mut ClassQueue> = open.filter(|line| !line.turns.is_empty()).collect();
+        let mut open: Vec<&mut ClassQueue<P>> =
+            open.filter(|line| !line.turns.is_empty()).collect();
         let oldest = aged.and_then(|aged| {
             let oldest = open.iter().enumerate().filter_map(|(at, line)| {
                 let (consumer, since) = line.oldest()?;
@@ -83,8 +105,9 @@ impl PriorityQueue {
             open.get_mut(at)?.pop(consumer)
         } else {
             // Light calls come before the heavy ones of their class.
-            let highest =
-                |(at, line): &(usize, &&mut ClassQueue)| (line.priority(), std::cmp::Reverse(*at));
+            let highest = |(at, line): &(usize, &&mut ClassQueue<P>)| {
+                (line.priority(), std::cmp::Reverse(*at))
+            };
             let (at, _) = open.iter().enumerate().max_by_key(highest)?;
             open.get_mut(at)?.pop_turn()
         }?;
@@ -96,7 +119,7 @@ impl PriorityQueue {
     /// returns whether there was one.
     pub(super) fn shed_below(&mut self, priority: Priority) -> bool {
         let lower = self.lines.iter_mut().take(priority as usize).flatten();
-        let Some(waiter) = lower.into_iter().find_map(ClassQueue::pop_latest) else {
+        let Some(waiter) = lower.into_iter().find_map(ClassQueue::<P>::pop_latest) else {
             return false;
         };
         self.waiting -= 1;
@@ -113,14 +136,14 @@ impl PriorityQueue {
     }
 
     /// There is a queue for every class.
-    fn line(&mut self, ask: PermitRequest) -> Option<&mut ClassQueue> {
+    fn line(&mut self, ask: PermitRequest) -> Option<&mut ClassQueue<P>> {
         let [light, heavy] = self.lines.get_mut(ask.priority as usize)?;
         Some(if ask.heavy { heavy } else { light })
     }
 }
 
-impl ClassQueue {
-    fn push(&mut self, number: u64, waiter: Waiter) {
+impl<P> ClassQueue<P> {
+    fn push(&mut self, number: u64, waiter: Waiter<P>) {
         let consumer = waiter.ask.consumer;
         let own = self.waiters.entry(consumer).or_default();
         if own.is_empty() {
@@ -143,7 +166,7 @@ impl ClassQueue {
     }
 
     /// The next call of the consumer whose turn it is, and still is while its weight gives it more.
-    fn pop_turn(&mut self) -> Option<Waiter> {
+    fn pop_turn(&mut self) -> Option<Waiter<P>> {
         let consumer = *self.turns.front()?;
         let (_, first) = self.waiters.get(&consumer)?.front()?;
         self.had += 1;
@@ -156,7 +179,7 @@ impl ClassQueue {
     }
 
     /// The next call of this consumer, whose turn comes again after all others.
-    fn pop(&mut self, consumer: u64) -> Option<Waiter> {
+    fn pop(&mut self, consumer: u64) -> Option<Waiter<P>> {
         let (_, waiter) = self.waiters.get_mut(&consumer)?.pop_front()?;
         if self.turns.front() == Some(&consumer) {
             self.had = 0;
@@ -169,7 +192,7 @@ impl ClassQueue {
         Some(waiter)
     }
 
-    fn pop_latest(&mut self) -> Option<Waiter> {
+    fn pop_latest(&mut self) -> Option<Waiter<P>> {
         let own = self.waiters.iter().max_by_key(|(_, own)| own.len());
         let consumer = *own?.0;
         let (_, waiter) = self.waiters.get_mut(&consumer)?.pop_back()?;

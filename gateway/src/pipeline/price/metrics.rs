@@ -4,10 +4,15 @@ use std::time::Duration;
 
 use prometheus::{IntCounterVec, Opts, Registry};
 
-use super::{PRICE, UNAVAILABLE};
 use crate::error::Rejection;
 use crate::jupiter::IdsFault;
 use crate::pipeline::jupiter::{JupiterMetrics, NOBODY};
+
+/// The method in logs, and the product in metrics.
+pub(super) const PRICE: &str = "price";
+
+/// The outcome of a request that Redis has not answered.
+pub(super) const UNAVAILABLE: &str = "unavailable";
 
 /// The label `upstream` of prices from ingest.
 const INGEST: &str = "ingest";

@@ -4,7 +4,7 @@ use std::hash::{DefaultHasher, Hash, Hasher};
 
 use perijove_core::Slot;
 
-use super::{History, HistoryPosition, signature_subject};
+use super::subject::{History, HistoryPosition, signature_subject};
 use crate::jsonrpc::Cursor;
 use crate::solana::SlotView;
 pub(super) use crate::solana::params::{number, parameter};

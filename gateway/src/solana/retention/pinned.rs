@@ -2,7 +2,7 @@
 
 use perijove_core::Slot;
 
-use super::{EPOCH_SLOTS, Retention};
+use super::duration::{EPOCH_SLOTS, Retention};
 use crate::jsonrpc::{Cursor, Token};
 
 /// How long the history of a slot that is not final yet may be reused: it changes only if the slot

@@ -7,6 +7,7 @@ use std::io;
 use std::sync::Arc;
 use std::time::Duration;
 
+use perijove_core::redis::POOLS;
 use redis::aio::{MultiplexedConnection, PubSub};
 use redis::io::tcp::socket2::{SockRef, TcpKeepalive};
 use redis::{AsyncConnectionConfig, ConnectionAddr, RedisConnectionInfo, RedisError};
@@ -19,7 +20,6 @@ use tokio_rustls::TlsConnector;
 
 use super::read_limit::{ReadLimit, UnansweredBytes};
 use crate::cache::remote::connection::ServerConnection;
-use crate::cache::remote::feed;
 
 /// The system closes a connection that has been silent for this long.
 pub(super) const SILENCE: Duration = Duration::from_secs(10);
@@ -63,14 +63,12 @@ impl SocketConnector {
         login: &RedisConnectionInfo,
     ) -> Result<PubSub, RedisError> {
         match address {
-            ConnectionAddr::Tcp(host, port) => {
-                feed::subscribe(tcp(host, *port).await?, login).await
-            }
+            ConnectionAddr::Tcp(host, port) => subscribe(tcp(host, *port).await?, login).await,
             ConnectionAddr::TcpTls { host, port, .. } => {
                 let tls = self.tls.as_ref().ok_or_else(unsupported)?;
                 let name = ServerName::try_from(host.clone()).map_err(io::Error::other)?;
                 let stream = tls.connect(name, tcp(host, *port).await?).await?;
-                feed::subscribe(stream, login).await
+                subscribe(stream, login).await
             }
             _ => Err(unsupported().into()),
         }
@@ -93,6 +91,16 @@ impl SocketConnector {
             _ => Err(unsupported().into()),
         }
     }
+}
+
+/// Subscribes over a connection of its own.
+async fn subscribe(
+    stream: impl AsyncRead + AsyncWrite + Unpin + Send + 'static,
+    login: &RedisConnectionInfo,
+) -> Result<PubSub, RedisError> {
+    let mut subscription = PubSub::new(login, stream).await?;
+    subscription.subscribe(POOLS).await?;
+    Ok(subscription)
 }
 
 fn unsupported() -> io::Error {

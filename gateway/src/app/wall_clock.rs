@@ -1,0 +1,22 @@
+//! The wall clock.
+
+use std::time::{SystemTime, UNIX_EPOCH};
+
+pub(super) fn unix_now() -> u64 {
+    unix_now_millis() / 1000
+}
+
+#[expect(
+    clippy::disallowed_methods,
+    reason = "the one place where the wall clock comes in"
+)]
+pub(super) fn system_time() -> SystemTime {
+    SystemTime::now()
+}
+
+pub(super) fn unix_now_millis() -> u64 {
+    let since = system_time().duration_since(UNIX_EPOCH);
+    since.map_or(0, |since| {
+        u64::try_from(since.as_millis()).unwrap_or(u64::MAX)
+    })
+}
