@@ -60,11 +60,6 @@ impl Consumers {
         }
     }
 
-    /// Whether a token is accepted instead of a key.
-    pub fn takes_tokens(&self) -> bool {
-        self.tokens.is_some()
-    }
-
     /// The consumer of the key in the request; `None` for an admitted anonymous caller.
     ///
     /// A wrong key in a header or the query is refused even where anonymous callers are admitted:

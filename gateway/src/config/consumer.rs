@@ -98,14 +98,14 @@ impl Consumer {
                 violation("plan", &Plan::none_of(plan, plans));
             }
             if !hashes.insert(key.hash) {
-                violation("hash", "is there twice, here or among the consumers' keys");
+                violation("hash", "occurs twice, here or among the consumers' keys");
             }
             let own = known
                 .get(&key.consumer)
                 .and_then(|at| consumers.get_mut(*at));
             if let Some(consumer) = own {
                 if key.plan.as_ref().is_some_and(|plan| *plan != consumer.plan) {
-                    violation("plan", "is not that of the consumer's other keys");
+                    violation("plan", "differs from the plan of the consumer's other keys");
                 }
                 consumer.key_hashes.push(key.hash);
             } else {

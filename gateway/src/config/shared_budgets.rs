@@ -17,7 +17,7 @@ pub(super) fn refuse_contradictions(section: &Section<'_>, upstreams: &[Upstream
         match known.iter().find(|(other, _)| *other == name) {
             Some((_, first)) if *first != budget => section.violation_at(
                 &format!("upstreams.{}.budget", upstream.id),
-                "says something else than the first budget of the same organisation",
+                "differs from the first budget of the same organisation",
             ),
             Some(_) => {}
             None => known.push((name, budget)),

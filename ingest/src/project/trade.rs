@@ -133,10 +133,4 @@ impl Trade {
             Direction::Sell => &self.bought,
         }
     }
-
-    /// How much of the base one quote costs.
-    pub fn inverse(&self) -> Option<Price> {
-        self.price?;
-        Price::ratio(self.base().amount, self.quote().amount)
-    }
 }

@@ -35,9 +35,6 @@ pub use sqlite::Sqlite;
 /// Slots of one partition of a table in PostgreSQL: about six hours.
 pub const PARTITION_SLOTS: i64 = 54_000;
 
-/// The greatest slot that is accepted: the cluster's for the next ten thousand years.
-pub const MOST_SLOT: u64 = 1_000_000_000_000;
-
 /// An open database with all its tables.
 #[derive(Clone, Debug)]
 pub enum Database {

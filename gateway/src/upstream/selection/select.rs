@@ -294,6 +294,7 @@ impl<'a> Candidates<'a> {
                 in_flight: InFlightGuard::begin(live),
                 upstream: Arc::clone(upstream),
                 trial,
+                #[cfg(test)]
                 forced,
                 charge,
                 written: Arc::default(),

@@ -43,8 +43,7 @@ where
 
 const FOREIGN: DatabaseError = DatabaseError::Foreign("dex_trades");
 
-/// A number as both databases store it. Slots beyond
-/// [`MOST_SLOT`](crate::sink::database::MOST_SLOT) do not come here.
+/// A number as both databases store it: at most the greatest `i64`, which no slot reaches.
 pub(super) fn integer(number: u64) -> i64 {
     i64::try_from(number).unwrap_or(i64::MAX)
 }

@@ -15,6 +15,8 @@ use crate::upstream::{AttemptOutcome, Upstream};
 pub struct Candidate {
     pub(super) upstream: Arc<Upstream>,
     pub(super) trial: Option<Trial>,
+    /// The upstream is unhealthy and was chosen for lack of a better one.
+    #[cfg(test)]
     pub(super) forced: bool,
     /// Its cost, which is refunded if it is not sent.
     pub(super) charge: BudgetHold,
@@ -37,11 +39,6 @@ impl Drop for BudgetHold {
 impl Candidate {
     pub fn upstream(&self) -> &Arc<Upstream> {
         &self.upstream
-    }
-
-    /// Whether the upstream is unhealthy and was chosen for lack of a better one.
-    pub fn is_forced(&self) -> bool {
-        self.forced
     }
 
     /// Records a failure of the attempt while it is still in progress.

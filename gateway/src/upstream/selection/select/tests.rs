@@ -109,7 +109,7 @@ impl Scene {
         let mut order = String::new();
         while let Some(candidate) = candidates.next(self.now) {
             order.push_str(candidate.upstream().id());
-            if candidate.is_forced() {
+            if candidate.forced {
                 order.push('!');
             }
         }
@@ -228,7 +228,7 @@ fn an_unprobed_upstream_serves_only_if_no_probed_one_is_fit() {
         .candidates(CallRequirements::of(&class, "getBalance"))
         .next(scene.now)
         .unwrap();
-    assert!(!first.is_forced());
+    assert!(!first.forced);
     assert!(!fresh.can_serve() && scene.pool.can_serve());
 }
 
@@ -505,7 +505,7 @@ fn after_its_pause_a_broken_upstream_gets_trial_calls_and_comes_back() {
     assert!(
         trials
             .iter()
-            .all(|trial| trial.trial.is_some() && !trial.is_forced())
+            .all(|trial| trial.trial.is_some() && !trial.forced)
     );
     assert_eq!(scene.order("getBalance"), "a!", "a fourth only by force");
     drop(trials);
