@@ -17,6 +17,7 @@ mod keys_file;
 mod listening;
 mod next_port;
 mod once;
+mod otlp;
 mod proxy_log;
 mod reload;
 mod serving_watch;
@@ -60,6 +61,7 @@ use background::BackgroundTasks;
 use certificates::Certificates;
 use descriptors::Descriptors;
 use listening::Listening;
+use otlp::SpanExport;
 use reload::{ReloadMetrics, Reloader};
 use sockets::Sockets;
 pub use start_error::StartError;
@@ -104,7 +106,13 @@ impl Assembled {
 fn start(run: &RunCommand) -> Result<Assembled, StartError> {
     let loaded = check::load(&run.source)?;
     let log = &loaded.config.log;
-    let telemetry = telemetry::start_judging(log.format, &log.level, proxy_log::judge())?;
+    let registry = Registry::new();
+    let metrics = otlp::SpanMetrics::register(&registry)?;
+    let otlp = loaded.config.telemetry.otlp.as_ref();
+    let otlp = otlp.map(|otlp| otlp::start(otlp, &metrics)).transpose()?;
+    let (spans, export) = otlp.unzip();
+    let judge = proxy_log::judge();
+    let telemetry = telemetry::start_judging(log.format, &log.level, judge, spans)?;
     if run.source.config.is_none() {
         tracing::warn!("{}", check::DEMO);
     }
@@ -114,8 +122,7 @@ fn start(run: &RunCommand) -> Result<Assembled, StartError> {
     let place = upgrade::socket(&loaded.config).map_err(StartError::User)?;
     let inherited = run.upgrade.then(|| Inherited::wait(&place)).transpose()?;
     let bound = Bound::new(&loaded.config, place, inherited)?;
-    let registry = Registry::new();
-    assemble(run, loaded, telemetry, bound, &registry)
+    assemble(run, loaded, (telemetry, export), bound, &registry)
 }
 
 /// The bound sockets, and what is needed to hand them over later.
@@ -147,7 +154,7 @@ impl Bound {
 fn assemble(
     run: &RunCommand,
     mut loaded: Loaded,
-    telemetry: Telemetry,
+    (telemetry, export): (Telemetry, Option<SpanExport>),
     bound: Bound,
     registry: &Registry,
 ) -> Result<Assembled, StartError> {
@@ -171,7 +178,7 @@ fn assemble(
     let (drain, pubsub) = (Arc::clone(&rpc.drain), Arc::clone(&rpc.pubsub));
     let (reload, reloads) = mpsc::channel(1);
     let admin = admin_app(&rpc, registry, &status, reload);
-    server.add_service(background_service("drain", leave(config, &rpc)));
+    server.add_service(background_service("drain", leave(config, &rpc, export)));
     let mut listening = match &bound.inherited {
         Some(_) => Listening::succeeding(&published),
         None => Listening::default(),
@@ -291,13 +298,14 @@ fn pipeline(config: &Config, registry: &Registry) -> Result<(Arc<Pipeline>, Prep
     Ok((Arc::new(Pipeline::new(live, metrics, cache)), prepared))
 }
 
-fn leave(config: &Config, rpc: &RpcApp) -> drain::DrainAndExit {
+fn leave(config: &Config, rpc: &RpcApp, export: Option<SpanExport>) -> drain::DrainAndExit {
     drain::DrainAndExit {
         drain: Arc::clone(&rpc.drain),
         shutdown: config.shutdown.clone(),
         connections: Arc::clone(&rpc.connections),
         published: Arc::clone(&rpc.published),
         pubsub: Arc::clone(&rpc.pubsub),
+        export,
     }
 }
 

@@ -30,6 +30,7 @@ mod runtime;
 mod schema;
 mod selection;
 mod shared_budgets;
+mod telemetry;
 mod tier;
 mod upstream;
 mod warning;
@@ -73,9 +74,10 @@ pub use price::Price;
 pub use runtime::{Runtime, Shutdown};
 pub use schema::{reference, schema};
 pub use selection::Selection;
+pub use telemetry::{Otlp, Telemetry};
 pub use tier::{Tier, TierDefaults, Tiers};
 pub use upstream::{
-    HttpVersion, Probe, Timeouts, Upstream, UpstreamTls, UpstreamUrl, UrlFault, WsUrl,
+    HttpVersion, Probe, Propagate, Timeouts, Upstream, UpstreamTls, UpstreamUrl, UrlFault, WsUrl,
 };
 pub use websocket::{FeedLimits, WebSocket};
 
@@ -95,6 +97,8 @@ pub struct Config {
     pub runtime: Runtime,
     pub shutdown: Shutdown,
     pub log: Log,
+    /// What is told of requests beside log and metrics.
+    pub telemetry: Telemetry,
     pub limits: Limits,
     pub compression: Compression,
     /// Owners of API keys.
@@ -144,6 +148,7 @@ impl Default for Config {
             runtime: Runtime::default(),
             shutdown: Shutdown::default(),
             log: Log::default(),
+            telemetry: Telemetry::default(),
             limits: Limits::default(),
             compression: Compression::default(),
             consumers: Vec::new(),

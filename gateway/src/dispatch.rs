@@ -21,14 +21,16 @@ use std::time::Duration;
 
 use perijove_core::Slot;
 use tokio::time::Instant;
+use tracing::Span;
 
 pub use attempt_record::{AttemptRecord, OUTCOMES};
 pub use budget::RetryBudget;
 pub use metrics::DispatchMetrics;
-pub use rpc::{AnswerPayload, ClientKey, Floors, ReadSession, RpcCall, RpcMemory, ToldHeads};
+pub use rpc::{AnswerPayload, Floors, ReadSession, RpcCall, RpcMemory, ToldHeads};
 pub use state::DispatchState;
 
 use crate::config;
+use crate::context::RequestContext;
 use crate::error::Rejection;
 use crate::solana::FaultKind;
 use crate::upstream::Upstream;
@@ -50,6 +52,10 @@ pub struct Dispatch<'a, O> {
     pub operation: O,
     pub settings: &'a Settings,
     pub state: &'a DispatchState,
+    /// The request that it is part of.
+    pub context: &'a RequestContext,
+    /// What its attempts are recorded below.
+    pub span: &'a Span,
     /// When the request arrived.
     pub started: Instant,
     /// The end of the caller's time.

@@ -8,6 +8,7 @@ pub mod framing;
 pub mod jsonrpc;
 pub mod jupiter;
 pub mod solana;
+pub mod trace;
 
 pub mod config;
 
@@ -18,6 +19,8 @@ pub mod error;
 pub mod auth;
 pub mod cache;
 pub mod upstream;
+
+pub mod context;
 
 pub mod dispatch;
 pub mod snapshot;

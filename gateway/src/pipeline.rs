@@ -29,11 +29,9 @@ mod store;
 mod tee;
 mod upstream_call;
 
-use std::net::IpAddr;
 use std::sync::Arc;
 
 use bytes::Bytes;
-use tokio::time::Instant;
 
 pub use cache_use::{CacheStatus, CacheUse};
 pub use hot_accounts::{HotRead, HotReads};
@@ -44,14 +42,14 @@ pub use response::{
     ResponseStreamFault,
 };
 
-use crate::auth::ConsumerId;
 use crate::cache::{SingleFlight, TieredCache};
-use crate::dispatch::{ClientKey, DispatchState, ReadSession};
+use crate::context::RequestContext;
+use crate::dispatch::{DispatchState, ReadSession};
 use crate::error::Rejection;
 use crate::jsonrpc::{self, Call, Id, ParseError, RequestPayload};
 use crate::limit::Allowances;
 use crate::snapshot::Snapshot;
-use crate::solana::{self, Class, Idempotency, Priority};
+use crate::solana::{self, Class, Idempotency};
 use call_plan::{CallPlan, CallPlans};
 use forget::Forgotten;
 use jupiter::{JupiterPrices, Optimizer, QuoteOrigins, SharedQuote};
@@ -99,22 +97,10 @@ impl Pipeline {
 pub struct Request {
     pub pipeline: Arc<Pipeline>,
     pub snapshot: Arc<Snapshot>,
-    /// The client whose session the answers belong to.
-    pub client: ClientKey,
-    /// `None` is an anonymous caller.
-    pub consumer: Option<ConsumerId>,
-    pub address: Option<IpAddr>,
-    /// The class that the caller requests.
-    pub priority: Option<Priority>,
-    /// When the request's head had been read.
-    pub started: Instant,
-    /// When the answer is no longer useful.
-    pub deadline: Instant,
+    pub context: RequestContext,
     pub cache_use: CacheUse,
     /// The caller does not want the node to look into long-term storage (`x-bigtable: disabled`).
     pub ledger_only: bool,
-    /// A call of the gateway's own, which no plan of clients limits.
-    pub internal: bool,
 }
 
 impl Request {
@@ -127,7 +113,7 @@ impl Request {
         };
         // Without limits, nothing is allocated for them.
         let admitted = match self.plan() {
-            None if self.consumer.is_none() => None,
+            None if self.context.consumer.is_none() => None,
             _ => match Box::pin(self.admit(&payload)).await {
                 Ok(admitted) => admitted,
                 Err(refused) => return refused,
@@ -171,7 +157,13 @@ impl Request {
     fn session(&self, class: &Class) -> ReadSession {
         let selection = &self.snapshot.config.selection;
         let live = &self.pipeline.dispatch_state;
-        ReadSession::of(&live.rpc, self.client, class, selection, self.started)
+        ReadSession::of(
+            &live.rpc,
+            self.context.client,
+            class,
+            selection,
+            self.context.started,
+        )
     }
 
     /// What distinguishes answers besides the call itself.

@@ -15,6 +15,7 @@ use crate::cache;
 use crate::config::{Config, DEFAULT_PLAN, Plan};
 use crate::dispatch;
 use crate::solana::Priority;
+use crate::trace::Sampling;
 use crate::upstream::{ApiPool, Pool};
 
 /// One compiled configuration.
@@ -35,6 +36,8 @@ pub struct Snapshot {
     /// By name; empty if no tokens are accepted.
     plans_by_token: HashMap<String, Arc<Plan>>,
     anonymous_plan: Option<Arc<Plan>>,
+    /// Which requests have spans, and whether their traces go on anywhere.
+    pub sampling: Sampling,
 }
 
 impl Snapshot {
@@ -59,6 +62,7 @@ impl Snapshot {
         let anonymous = anonymous.or(config.has_keys().then_some(DEFAULT_PLAN));
         let anonymous_plan = anonymous.and_then(|name| plans.get(name)).cloned();
         Self {
+            sampling: sampling(&config),
             plans: of_consumers,
             plans_by_token: with_tokens,
             anonymous_plan,
@@ -133,6 +137,19 @@ impl Snapshot {
     /// Whether the configuration declares this method a read.
     pub fn reads(&self, method: &str) -> bool {
         self.reads.contains(method)
+    }
+}
+
+fn sampling(config: &Config) -> Sampling {
+    let rpc = config.upstreams.iter().map(|upstream| upstream.propagate);
+    let api = config.jupiter.upstreams.iter();
+    let api = api.map(|upstream| upstream.propagate);
+    let otlp = config.telemetry.otlp.as_ref();
+    Sampling {
+        exports: otlp.is_some(),
+        ratio: otlp.map_or(0.0, |otlp| otlp.ratio),
+        by_parent: otlp.is_some_and(|otlp| otlp.by_parent),
+        propagates: rpc.chain(api).any(|propagate| propagate.trace),
     }
 }
 

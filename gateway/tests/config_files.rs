@@ -207,7 +207,8 @@ struct Equipped(perijove_tests::tls::Identity);
 
 impl Environment for Equipped {
     fn variable(&self, name: &str) -> Option<String> {
-        Some(format!("value-of-{name}"))
+        // What nobody names in a file is not set.
+        (!name.starts_with("OTEL_")).then(|| format!("value-of-{name}"))
     }
 
     fn directory(&self) -> &Path {
@@ -481,6 +482,7 @@ fn writing_every_default_changes_nothing() {
             "upstreams[].budget",
             "jwt.",
             "cache.redis.",
+            "telemetry.otlp.",
             "jupiter.upstreams[]",
             "jupiter.referral.fee_accounts[]",
         ];
@@ -602,5 +604,14 @@ fn restart_only_keys() -> Vec<&'static str> {
     config.shutdown.linger *= 2;
     config.log.format = LogFormat::Pretty;
     config.selection.floor_entries += 1;
+    config.telemetry.otlp = Some(config::Otlp {
+        endpoint: config::UpstreamUrl::parse("http://collector").unwrap(),
+        headers: BTreeMap::new(),
+        timeout: Duration::from_secs(1),
+        ratio: 1.0,
+        by_parent: true,
+        queue: 64,
+        service_name: String::new(),
+    });
     config::restart_only_changes(&Config::default(), &config)
 }

@@ -12,11 +12,12 @@ use perijove_tests::layering::{Sources, Use};
 
 /// The layers from the top. Modules of one layer do not use each other.
 const LAYERS: &[&[&str]] = &[
-    &["framing", "jsonrpc", "jupiter", "solana"],
+    &["framing", "jsonrpc", "jupiter", "solana", "trace"],
     &["config"],
     &["limit"],
     &["error"],
     &["auth", "cache", "upstream"],
+    &["context"],
     &["dispatch", "snapshot"],
     &["pipeline"],
     &["pubsub"],

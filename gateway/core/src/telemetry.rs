@@ -29,6 +29,9 @@ pub const FILTER_VARIABLE: &str = "RUST_LOG";
 /// The Redis client repeats what its caller logs as well.
 const QUIET: &str = "pingora=warn,redis=off";
 
+/// The target of spans that are exported and never logged.
+pub const SPAN_TARGET: &str = "perijove_span";
+
 /// How a log line looks.
 #[derive(Clone, Copy, Debug, Default, JsonSchema, PartialEq, Eq)]
 pub enum Format {
@@ -44,7 +47,12 @@ pub enum Format {
 pub struct Telemetry {
     /// None while the environment decides.
     filter: Option<reload::Handle<EnvFilter, Registry>>,
+    /// Somebody exports spans.
+    spans: bool,
 }
+
+/// What is told of spans, beside the log.
+pub type SpanLayer = Box<dyn Layer<Filtered> + Send + Sync>;
 
 /// Why the log could not be set up or changed.
 #[derive(Debug, thiserror::Error)]
@@ -76,14 +84,15 @@ pub enum FilterError {
 /// # Errors
 /// The filter is wrong, or the process logs already.
 pub fn start(format: Format, filter: &str) -> Result<Telemetry, TelemetryError> {
-    start_judging(format, filter, Box::new(as_loud))
+    start_judging(format, filter, Box::new(as_loud), None)
 }
 
 fn as_loud(record: &log::Record<'_>) -> log::Level {
     record.level()
 }
 
-/// The same, where `judge` sets the level of each record of a library that uses the `log` crate.
+/// The same, where `judge` sets the level of each record of a library that uses the `log` crate, and
+/// `spans` gets spans whatever the filter is.
 ///
 /// # Errors
 /// The filter is invalid, or the process logs already.
@@ -91,25 +100,27 @@ pub fn start_judging(
     format: Format,
     filter: &str,
     judge: Box<Judge>,
+    spans: Option<SpanLayer>,
 ) -> Result<Telemetry, TelemetryError> {
     let variable = std::env::var(FILTER_VARIABLE)
         .ok()
         .filter(|text| !text.is_empty());
     let filter = match &variable {
-        Some(text) => parse(text).map_err(TelemetryError::Variable)?,
-        None => parse(filter)?,
+        Some(text) => parse(text, spans.is_some()).map_err(TelemetryError::Variable)?,
+        None => parse(filter, spans.is_some())?,
     };
+    let with_spans = spans.is_some();
     let (filter, handle) = reload::Layer::new(filter);
     let colours = io::stderr().is_terminal();
-    let subscriber =
-        tracing_subscriber::registry()
-            .with(filter)
-            .with(lines(format, colours, io::stderr));
+    let mut layers = vec![lines(format, colours, io::stderr)];
+    layers.extend(spans);
+    let subscriber = tracing_subscriber::registry().with(filter).with(layers);
     tracing::subscriber::set_global_default(subscriber).map_err(|_twice| TelemetryError::Twice)?;
     log::set_boxed_logger(Box::new(Bridge::new(judge))).map_err(|_twice| TelemetryError::Twice)?;
     follow_filter();
     Ok(Telemetry {
         filter: variable.is_none().then_some(handle),
+        spans: with_spans,
     })
 }
 
@@ -119,7 +130,7 @@ impl Telemetry {
     /// # Errors
     /// The filter is wrong; the old one stays.
     pub fn set_filter(&self, filter: &str) -> Result<(), TelemetryError> {
-        let filter = parse(filter)?;
+        let filter = parse(filter, self.spans)?;
         match &self.filter {
             Some(handle) => handle.reload(filter)?,
             None => return Ok(()),
@@ -134,10 +145,10 @@ impl Telemetry {
 /// # Errors
 /// Says which part is wrong.
 pub fn check_filter(filter: &str) -> Result<(), FilterError> {
-    parse(filter).map(drop)
+    parse(filter, false).map(drop)
 }
 
-fn parse(filter: &str) -> Result<EnvFilter, FilterError> {
+fn parse(filter: &str, spans: bool) -> Result<EnvFilter, FilterError> {
     // A bare word that is no level would count as a module with everything switched on.
     for part in filter.split(',').map(str::trim) {
         let is_level = !part.is_empty() && part.parse::<LevelFilter>().is_ok();
@@ -145,7 +156,9 @@ fn parse(filter: &str) -> Result<EnvFilter, FilterError> {
             return Err(FilterError::Level(part.to_owned()));
         }
     }
-    Ok(EnvFilter::builder().parse(format!("{QUIET},{filter}"))?)
+    let level = if spans { "info" } else { "off" };
+    let text = format!("{QUIET},{filter},{SPAN_TARGET}={level}");
+    Ok(EnvFilter::builder().parse(text)?)
 }
 
 /// A value with parts, such as a list, as the bytes of its JSON: recorded in a field it stands in
@@ -174,7 +187,9 @@ where
     }
 }
 
-type Filtered = tracing_subscriber::layer::Layered<reload::Layer<EnvFilter, Registry>, Registry>;
+/// A registry behind the filter of the log.
+pub type Filtered =
+    tracing_subscriber::layer::Layered<reload::Layer<EnvFilter, Registry>, Registry>;
 
 #[cfg(test)]
 mod tests {
@@ -209,7 +224,7 @@ mod tests {
     fn json_lines_carry_message_and_fields_on_the_top_level() {
         let page = Page::default();
         let writer = page.clone();
-        let (filter, _handle) = reload::Layer::new(parse("info").unwrap());
+        let (filter, _handle) = reload::Layer::new(parse("info", false).unwrap());
         let subscriber = tracing_subscriber::registry().with(filter).with(lines(
             Format::Json,
             true,
@@ -253,7 +268,7 @@ mod tests {
         for (colours, coloured) in [(false, false), (true, true)] {
             let page = Page::default();
             let writer = page.clone();
-            let (filter, _handle) = reload::Layer::new(parse("info").unwrap());
+            let (filter, _handle) = reload::Layer::new(parse("info", false).unwrap());
             let subscriber = tracing_subscriber::registry().with(filter).with(lines(
                 Format::Pretty,
                 colours,
@@ -285,9 +300,10 @@ mod tests {
     fn the_filter_can_be_changed_while_running() {
         let page = Page::default();
         let writer = page.clone();
-        let (filter, handle) = reload::Layer::new(parse("warn").unwrap());
+        let (filter, handle) = reload::Layer::new(parse("warn", false).unwrap());
         let telemetry = Telemetry {
             filter: Some(handle),
+            spans: false,
         };
         let subscriber = tracing_subscriber::registry().with(filter).with(lines(
             Format::Pretty,

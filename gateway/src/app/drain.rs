@@ -8,6 +8,7 @@ use pingora::server::ShutdownWatch;
 use pingora::services::background::BackgroundService;
 use tokio::time::Instant;
 
+use super::otlp::SpanExport;
 use crate::config::Shutdown;
 use crate::edge::{ClientConnections, Drain, watch};
 use crate::pubsub::Hub;
@@ -20,6 +21,8 @@ pub(super) struct DrainAndExit {
     pub connections: Arc<ClientConnections>,
     pub published: Arc<Published>,
     pub pubsub: Arc<Hub>,
+    /// Spans that still wait are sent before the end.
+    pub export: Option<SpanExport>,
 }
 
 #[async_trait]
@@ -53,6 +56,9 @@ impl BackgroundService for DrainAndExit {
                 requests = left,
                 "grace period expired; exiting with requests in flight"
             );
+        }
+        if let Some(export) = &self.export {
+            export.flush().await;
         }
         leave();
     }

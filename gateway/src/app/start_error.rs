@@ -5,6 +5,7 @@ use std::net::SocketAddr;
 use perijove_core::telemetry::TelemetryError;
 
 use super::addresses::ListenError;
+use super::otlp::OtlpError;
 use super::upgrade::UpgradeError;
 use crate::cli::Exit;
 use crate::config;
@@ -16,6 +17,8 @@ pub enum StartError {
     Config(#[from] config::ConfigError),
     #[error("log: {0}")]
     Telemetry(#[from] TelemetryError),
+    #[error(transparent)]
+    Otlp(#[from] OtlpError),
     #[error("metrics: {0}")]
     Metrics(#[from] prometheus::Error),
     #[error("upstreams: {0}")]

@@ -1,6 +1,6 @@
 //! Changes that a reload cannot apply.
 
-use crate::config::Config;
+use crate::config::{Config, Otlp};
 
 /// The keys that differ between two configurations and take effect only after a restart (or an
 /// upgrade of the running binary).
@@ -12,6 +12,7 @@ pub fn restart_only_changes(old: &Config, new: &Config) -> Vec<&'static str> {
         shutdown,
         log,
         selection,
+        telemetry,
         ..
     } = old;
     let changes = [
@@ -35,11 +36,44 @@ pub fn restart_only_changes(old: &Config, new: &Config) -> Vec<&'static str> {
             selection.floor_entries != new.selection.floor_entries,
         ),
     ];
+    let exports = export_changes(telemetry.otlp.as_ref(), new.telemetry.otlp.as_ref());
     changes
         .into_iter()
+        .chain(exports)
         .filter(|(_, changed)| *changed)
         .map(|(key, _)| key)
         .collect()
+}
+
+/// The keys of an export that is set up once. Who is sampled may change.
+fn export_changes(old: Option<&Otlp>, new: Option<&Otlp>) -> [(&'static str, bool); 5] {
+    let differ = |same: fn(&Otlp, &Otlp) -> bool| match (old, new) {
+        (Some(old), Some(new)) => !same(old, new),
+        (None, None) => false,
+        _ => true,
+    };
+    [
+        (
+            "telemetry.otlp.endpoint",
+            differ(|old, new| old.endpoint == new.endpoint),
+        ),
+        (
+            "telemetry.otlp.headers",
+            differ(|old, new| old.headers == new.headers),
+        ),
+        (
+            "telemetry.otlp.timeout",
+            differ(|old, new| old.timeout == new.timeout),
+        ),
+        (
+            "telemetry.otlp.queue",
+            differ(|old, new| old.queue == new.queue),
+        ),
+        (
+            "telemetry.otlp.service_name",
+            differ(|old, new| old.service_name == new.service_name),
+        ),
+    ]
 }
 
 #[cfg(test)]

@@ -11,7 +11,7 @@ use serde_json::Value;
 use crate::config::{
     Admin, Breaker, Budgets, Cache, Cluster, Compression, Config, Consumer, Health, Hedge, History,
     HoldOff, Jupiter, Jwt, KeysFile, Limits, Listen, Log, Methods, Plan, Price, Retry, Runtime,
-    Selection, Shutdown, Tiers, Upstream, WebSocket, consumer::plan_of, listen, schema,
+    Selection, Shutdown, Telemetry, Tiers, Upstream, WebSocket, consumer::plan_of, listen, schema,
     shared_budgets, warning,
 };
 
@@ -47,6 +47,7 @@ impl Configuration for Config {
         let runtime = section.nested("runtime", Runtime::read);
         let shutdown = section.nested("shutdown", Shutdown::read);
         let log = section.nested("log", Log::read);
+        let telemetry = section.nested("telemetry", Telemetry::read);
         let limits = section.nested("limits", Limits::read);
         let compression = section.nested("compression", Compression::read);
         let plans = Plan::read_all(section);
@@ -72,6 +73,7 @@ impl Configuration for Config {
             runtime,
             shutdown,
             log,
+            telemetry,
             limits,
             compression,
             consumers,

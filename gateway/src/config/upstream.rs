@@ -1,5 +1,6 @@
 //! One upstream: where it is, how to connect and what it can do.
 
+mod propagate;
 mod read;
 mod url;
 mod ws_url;
@@ -16,6 +17,7 @@ use serde_json::{Value, json};
 use crate::config::{Budget, Tier};
 use crate::solana::Capability;
 
+pub use self::propagate::Propagate;
 pub(in crate::config) use self::read::{add_switches, is_on, read_url};
 pub(super) use self::url::is_nearby;
 pub use self::url::{UpstreamUrl, UrlFault};
@@ -70,6 +72,8 @@ pub struct Upstream {
     pub capabilities: Option<Vec<Capability>>,
     /// How the gateway probes it.
     pub probe: Probe,
+    /// What it is told of the requests that its calls are made for.
+    pub propagate: Propagate,
 }
 
 impl Upstream {

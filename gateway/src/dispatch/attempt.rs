@@ -9,6 +9,7 @@ use std::task::{Context, Poll};
 
 use perijove_core::Slot;
 use tokio::time::Instant;
+use tracing::Span;
 
 use super::budget::RetryBudget;
 use crate::upstream::{
@@ -80,6 +81,8 @@ pub(super) struct FinishedAttempt<R: WireRequest> {
     /// The slot its upstream was known to have reached before it was asked.
     pub(super) reached: Option<Slot>,
     pub(super) reply: Result<ReplyTo<R>, TransportFault>,
+    /// Ends with it.
+    pub(super) span: Span,
 }
 
 /// Sends `request` to the candidate, which is known to have `reached` a slot. It is `now`.
@@ -89,7 +92,7 @@ pub(super) fn start<R: WireRequest + 'static>(
     limits: AttemptLimits,
     reached: Option<Slot>,
     reason: AttemptReason,
-    now: Instant,
+    (span, now): (Span, Instant),
 ) -> RunningAttempt<R> {
     RunningAttempt {
         started: now,
@@ -109,6 +112,7 @@ pub(super) fn start<R: WireRequest + 'static>(
                 started: now,
                 reached,
                 reply,
+                span,
             }
         }),
     }

@@ -23,6 +23,7 @@ use std::task::Poll;
 use std::time::Duration;
 
 use tokio::time::{Instant, sleep_until};
+use tracing::Span;
 
 use stale::StaleAnswers;
 
@@ -33,6 +34,7 @@ use super::blame::Accused;
 use super::operation::{Demands, Operation};
 use super::{AttemptSummary, Delivered, Dispatch};
 use crate::solana::Capability;
+use crate::trace::span::{self, SpanAttempt, SpanPeer};
 use crate::upstream::{AttemptLimits, Candidate, Candidates, Outlook, WireRequest};
 
 /// While another upstream could answer immediately, a connection is waited for at most this long.
@@ -189,10 +191,11 @@ impl<'a, O: Operation> Attempts<'a, O> {
             number: self.summary.attempts,
             ..reason
         };
-        let limits = self.limits(&candidate, now);
+        let span = self.span(&candidate, reason);
+        let limits = self.limits(&candidate, &span, now);
         let reached = self.dispatch.operation.reached(candidate.upstream());
         let request = self.request.clone();
-        let attempt = attempt::start(candidate, request, limits, reached, reason, now);
+        let attempt = attempt::start(candidate, request, limits, reached, reason, (span, now));
         self.running.push(if reason.paid {
             attempt.paid_by(&self.dispatch.state.budget)
         } else {
@@ -206,7 +209,7 @@ impl<'a, O: Operation> Attempts<'a, O> {
     /// upstream leaves time for another; a scan, which may need all of it, is hedged instead. While
     /// there is another upstream, waiting for a connection is limited to the time that one would
     /// need.
-    fn limits(&self, candidate: &Candidate, now: Instant) -> AttemptLimits {
+    fn limits(&self, candidate: &Candidate, span: &Span, now: Instant) -> AttemptLimits {
         let dispatch = self.dispatch;
         let left = dispatch.deadline.saturating_duration_since(now);
         let next = self.candidates.outlook(now);
@@ -242,7 +245,31 @@ impl<'a, O: Operation> Attempts<'a, O> {
             answer_buffer: dispatch.settings.answer_buffer,
             replayable: self.demands.is_repeatable(),
             ask: self.demands.ask,
+            headers: dispatch
+                .context
+                .correlation(candidate.upstream().settings().propagate, span),
         }
+    }
+
+    /// The span of an attempt; a disabled one unless the request is recorded.
+    fn span(&self, candidate: &Candidate, reason: AttemptReason) -> Span {
+        let upstream = candidate.upstream();
+        let url = &upstream.settings().url;
+        let attempt = SpanAttempt {
+            peer: SpanPeer {
+                upstream: upstream.id(),
+                host: url.host(),
+                port: url.port(),
+            },
+            verb: "POST",
+            number: reason.number,
+            hedge: reason.hedge,
+        };
+        span::attempt(
+            self.dispatch.span,
+            attempt,
+            self.dispatch.operation.method(),
+        )
     }
 
     /// From here on only upstreams with this capability; `false` if none is left.

@@ -9,10 +9,12 @@ use std::time::Duration;
 
 use perijove_core::Slot;
 use tokio::time::Instant;
+use tracing::Span;
 
 use crate::error::{Page, Rejection};
 use crate::limit::PermitRequest;
 use crate::solana::{FaultKind, Idempotency, Penalty, Retry, Verdict};
+use crate::trace::span;
 use crate::upstream::{
     Candidate, Candidates, FailureReporter, ReplyTo, TransportFault, Upstream, WireRequest,
 };
@@ -60,6 +62,17 @@ pub(super) enum JudgedAttempt<Answer, Freshness> {
     },
 }
 
+impl<Answer, Freshness> JudgedAttempt<Answer, Freshness> {
+    /// Tells the span of the attempt how it ended.
+    pub(super) fn note(&self, span: &Span, status: Option<u16>) {
+        let fault = match self {
+            Self::Good { .. } => None,
+            Self::Bad { verdict, .. } => Some(verdict.kind.label()),
+        };
+        span::ended(span, status, fault);
+    }
+}
+
 /// What the reply to a request means, and what its upstream is told of it. It is asked of requests
 /// under way and of those that nobody waits for any more.
 pub(super) trait Judge: Sync {
@@ -96,6 +109,11 @@ pub(super) trait Operation: Judge {
     fn detach(&self) -> Self::Detached;
 
     fn demands(&self) -> Demands;
+
+    /// The method of a JSON-RPC call, by its label.
+    fn method(&self) -> Option<&'static str> {
+        None
+    }
 
     /// What every attempt sends.
     fn request(&self) -> Self::Request;

@@ -19,7 +19,7 @@ use bytes::BytesMut;
 use perijove_core::Slot;
 use tokio::time::Instant;
 
-pub use floor::{ClientKey, Floors};
+pub use floor::Floors;
 pub use judge::AnswerPayload;
 pub use memory::RpcMemory;
 pub use read_session::{ReadSession, ToldHeads};
@@ -138,6 +138,10 @@ impl Operation for RpcCall<'_> {
             class: *self.class,
             unix_now: self.memory.unix_now,
         }
+    }
+
+    fn method(&self) -> Option<&'static str> {
+        Some(self.class.method.label())
     }
 
     fn demands(&self) -> Demands {

@@ -7,13 +7,15 @@ use perijove_core::telemetry::json;
 use serde::{Serialize, Serializer};
 use tokio::time::Instant;
 
-use super::head::{RequestHead, RequestId};
+use super::head::RequestHead;
 use super::reply::{Sent, WriteFault};
 use crate::auth::ConsumerId;
+use crate::context::RequestContext;
 use crate::dispatch::AttemptRecord;
 use crate::error::Rejection;
 use crate::pipeline::{ApiResponse, CacheStatus, RequestSummary, Response};
 use crate::pubsub::EndedSocket;
+use crate::trace::{HttpRequestId, TraceId};
 use crate::upstream::Upstream;
 
 /// The facts of an answered request.
@@ -32,24 +34,21 @@ pub(super) struct AccessEntry {
     cache: Option<&'static str>,
     consumer: Option<ConsumerId>,
     client: Option<std::net::IpAddr>,
-    request_id: RequestId,
+    request_id: HttpRequestId,
+    trace_id: Option<TraceId>,
 }
 
 impl AccessEntry {
-    pub(super) fn new(
-        response: &Response,
-        head: &RequestHead,
-        consumer: Option<ConsumerId>,
-        started: Instant,
-    ) -> Self {
-        Self::of(&response.summary, response.status, head, consumer, started)
+    pub(super) fn new(response: &Response, head: &RequestHead) -> Self {
+        let context = &head.context;
+        Self::of(&response.summary, response.status, context, context.started)
     }
 
+    /// What began at another time than its context, as calls on a socket do.
     pub(super) fn of(
         summary: &RequestSummary,
         status: u16,
-        head: &RequestHead,
-        consumer: Option<ConsumerId>,
+        context: &RequestContext,
         started: Instant,
     ) -> Self {
         Self {
@@ -57,7 +56,6 @@ impl AccessEntry {
             method: summary.method,
             outcome: summary.outcome,
             calls: summary.calls,
-            took: started.elapsed(),
             attempts: summary.attempt_summary.attempts,
             upstreams: summary.attempt_summary.attempts(),
             hedged: summary.attempt_summary.hedged,
@@ -71,9 +69,7 @@ impl AccessEntry {
                 .clone()
                 .map(UpstreamName::Rpc),
             cache: summary.cache.map(CacheStatus::label),
-            consumer,
-            client: head.client_ip,
-            request_id: head.request_id.clone(),
+            ..Self::nothing(context, started)
         }
     }
 }
@@ -96,36 +92,37 @@ impl UpstreamName {
 
 impl AccessEntry {
     /// A request of Jupiter's API.
-    pub(super) fn api(
-        response: &ApiResponse,
-        head: &RequestHead,
-        consumer: Option<ConsumerId>,
-        started: Instant,
-    ) -> Self {
+    pub(super) fn api(response: &ApiResponse, head: &RequestHead) -> Self {
+        let context = &head.context;
         Self {
             status: response.status,
             method: response.product.label(),
             outcome: response.outcome,
             calls: 1,
-            took: started.elapsed(),
             attempts: response.attempts,
-            upstreams: Vec::new(),
             hedged: response.hedged,
-            fault: "",
             upstream: response.upstream.clone().map(UpstreamName::Api),
             cache: response.cache.map(CacheStatus::label),
-            consumer,
-            client: head.client_ip,
-            request_id: head.request_id.clone(),
+            ..Self::nothing(context, context.started)
         }
     }
 
     /// A request that was refused before a call was parsed.
-    pub(super) fn refused(rejection: &Rejection, head: &RequestHead, started: Instant) -> Self {
+    pub(super) fn refused(rejection: &Rejection, head: &RequestHead) -> Self {
+        let context = &head.context;
         Self {
             status: rejection.status(),
-            method: "-",
             outcome: rejection.label(),
+            ..Self::nothing(context, context.started)
+        }
+    }
+
+    /// What is known before there is an answer.
+    fn nothing(context: &RequestContext, started: Instant) -> Self {
+        Self {
+            status: 0,
+            method: "-",
+            outcome: "",
             calls: 0,
             took: started.elapsed(),
             attempts: 0,
@@ -134,9 +131,10 @@ impl AccessEntry {
             fault: "",
             upstream: None,
             cache: None,
-            consumer: None,
-            client: head.client_ip,
-            request_id: head.request_id.clone(),
+            consumer: context.consumer.clone(),
+            client: context.address,
+            request_id: context.id.clone(),
+            trace_id: context.trace.as_ref().map(|trace| trace.trace_id),
         }
     }
 }
@@ -177,6 +175,7 @@ pub(super) fn log(entry: &AccessEntry, written: Result<Sent, WriteFault>) {
     tracing::info!(
         target: "access",
         request_id = entry.request_id.as_str(),
+        trace_id = entry.trace_id.map(tracing::field::display),
         client = entry.client.map(tracing::field::display),
         consumer = entry.consumer.as_deref(),
         method = entry.method,
@@ -197,18 +196,14 @@ pub(super) fn log(entry: &AccessEntry, written: Result<Sent, WriteFault>) {
 }
 
 /// The line of a WebSocket, when it has ended.
-pub(super) fn log_socket(
-    head: &RequestHead,
-    consumer: Option<&ConsumerId>,
-    started: Instant,
-    ended: &EndedSocket,
-) {
-    let micros = u64::try_from(started.elapsed().as_micros()).unwrap_or(u64::MAX);
+pub(super) fn log_socket(context: &RequestContext, ended: &EndedSocket) {
+    let micros = u64::try_from(context.started.elapsed().as_micros()).unwrap_or(u64::MAX);
     tracing::info!(
         target: "access",
-        request_id = head.request_id.as_str(),
-        client = head.client_ip.map(tracing::field::display),
-        consumer = consumer.map(|consumer| &**consumer),
+        request_id = context.id.as_str(),
+        trace_id = context.trace.as_ref().map(|trace| tracing::field::display(trace.trace_id)),
+        client = context.address.map(tracing::field::display),
+        consumer = context.consumer.as_deref(),
         method = "websocket",
         calls = ended.messages,
         status = 101,

@@ -32,10 +32,10 @@ use super::http1::request::{HeadEndSeeker, ParsedRequest};
 use super::http1::{ConnectionEnd, Http1};
 use super::jupiter;
 use super::reply::{self, ApiRefusal};
-use super::rpc::{ConnectionCut, RpcApp, trusted};
+use super::rpc::{ConnectionCut, RpcApp, note};
 use super::session::HttpSession as _;
 use super::websocket::{self, UpgradeRequest};
-use crate::auth::ConsumerId;
+use crate::context::Protocol;
 use crate::error::Rejection;
 use crate::snapshot::Snapshot;
 
@@ -116,9 +116,7 @@ struct FastConnection<'a> {
 
 /// A parsed call.
 struct FastCall {
-    started: Instant,
     head: RequestHead,
-    consumer: Option<ConsumerId>,
     body: Bytes,
 }
 
@@ -168,18 +166,17 @@ impl<'a> FastConnection<'a> {
         if jupiter::is_api(&Method::POST, path, snapshot) {
             return None;
         }
-        let head = RequestHead::new(fields, self.client_ip, trusted(snapshot));
-        let (ip, allowances) = (head.client_ip, &app.pipeline.allowances);
+        let mut head = RequestHead::new(fields, self.client_ip, Protocol::Http1, snapshot);
+        let (ip, allowances) = (head.context.address, &app.pipeline.allowances);
         let consumer = head::identify(fields, path, query, ip, snapshot, allowances).ok()?;
+        head.context.identified(consumer);
+        head.context.begin("POST", snapshot.sampling);
         let (before, length) = (simple.head, simple.body);
         self.unread.advance(before);
         self.skipped = false;
-        let started = Instant::now();
         self.silence.patience = keepalive;
         Some(FastCall {
-            started,
             head,
-            consumer,
             body: self.unread.split_to(length).freeze(),
         })
     }
@@ -190,14 +187,10 @@ impl<'a> FastConnection<'a> {
         snapshot: &Arc<Snapshot>,
         call: FastCall,
     ) -> Result<(), ConnectionCut> {
-        let FastCall {
-            started,
-            head,
-            consumer,
-            body,
-        } = call;
-        app.metrics.called_by(consumer.as_ref(), &snapshot.config);
-        let request = app.request(snapshot, &head, consumer.as_ref(), started);
+        let FastCall { head, body } = call;
+        let consumer = head.context.consumer.as_ref();
+        app.metrics.called_by(consumer, &snapshot.config);
+        let request = app.request(snapshot, &head);
         let response = tokio::select! {
             biased;
             response = request.answer(body) => response,
@@ -207,12 +200,13 @@ impl<'a> FastConnection<'a> {
             }
         };
         let log = snapshot.config.log.access;
-        let entry = log.then(|| AccessEntry::new(&response, &head, consumer, started));
+        let entry = log.then(|| AccessEntry::new(&response, &head));
         let limits = &snapshot.config.limits;
         let (stream, buffer, mut manner) =
             (&mut self.stream, &mut self.buffer, WriteMode::kept_alive());
         let mut wire = DirectWrite::new(stream, buffer, &mut manner, self.tracked, limits);
         app.metrics.replied(response.status);
+        note(&response, &head);
         let written = reply::write(&mut wire, response, &head, &snapshot.config).await;
         app.account(entry.as_ref(), written)?;
         self.silence.since = Instant::now();
@@ -269,10 +263,9 @@ impl<'a> FastConnection<'a> {
         let served = match &refused {
             Some(rejection) => {
                 let (fields, peer) = (session.fields(), session.client_ip());
-                let head = RequestHead::new(&fields, peer, trusted(snapshot));
+                let head = RequestHead::new(&fields, peer, Protocol::Http1, snapshot);
                 let refusal = ApiRefusal::rpc(rejection);
-                app.refuse(&mut session, snapshot, &refusal, &head, Instant::now())
-                    .await
+                app.refuse(&mut session, snapshot, &refusal, &head).await
             }
             None => app.serve(&mut session, snapshot).await,
         };
@@ -328,14 +321,14 @@ impl<'a> FastConnection<'a> {
         rejection: &Rejection,
     ) -> Result<(), ConnectionCut> {
         tracing::debug!(%rejection, "invalid request head");
-        let head = RequestHead::new(&RequestFields::default(), self.client_ip, &[]);
+        let fields = RequestFields::default();
+        let head = RequestHead::new(&fields, self.client_ip, Protocol::Http1, snapshot);
         let mut manner = WriteMode::for_request(false, true, false);
         let (stream, buffer) = (&mut self.stream, &mut self.buffer);
         let limits = &snapshot.config.limits;
         let mut wire = DirectWrite::new(stream, buffer, &mut manner, self.tracked, limits);
         let refusal = ApiRefusal::rpc(rejection);
-        app.tell(&mut wire, snapshot, &refusal, &head, Instant::now())
-            .await?;
+        app.tell(&mut wire, snapshot, &refusal, &head).await?;
         self.farewell().await;
         Err(ConnectionCut)
     }

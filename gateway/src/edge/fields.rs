@@ -20,6 +20,7 @@ pub(super) struct RequestFields<'a> {
     pub instance: Option<&'a [u8]>,
     priority: Option<&'a [u8]>,
     pub forwarded_for: ForwardedFor<'a>,
+    pub trace: TraceFields<'a>,
     /// `cache-control: no-store`, `x-perijove-cache: bypass`.
     pub bypasses: bool,
     /// `cache-control: no-cache`.
@@ -44,6 +45,33 @@ impl<'a> ForwardedFor<'a> {
     pub(super) fn hops(self) -> impl Iterator<Item = &'a [u8]> {
         let lines = self.lines.into_iter().filter(|line| !line.is_empty());
         lines.flat_map(|line| line.rsplit(|byte| *byte == b',').map(<[u8]>::trim_ascii))
+    }
+}
+
+/// The lines of a trace context. A second `traceparent` makes it none.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct TraceFields<'a> {
+    pub parent: Option<&'a [u8]>,
+    pub repeated: bool,
+    states: [&'a [u8]; 4],
+    lines: usize,
+}
+
+impl<'a> TraceFields<'a> {
+    fn parent(&mut self, value: &'a [u8]) {
+        self.repeated |= self.parent.replace(value).is_some();
+    }
+
+    fn state(&mut self, value: &'a [u8]) {
+        if let Some(line) = self.states.get_mut(self.lines) {
+            *line = value;
+        }
+        self.lines += 1;
+    }
+
+    /// The lines of `tracestate` in their order; none where there are more than anybody sends.
+    pub(super) fn states(&self) -> &[&'a [u8]] {
+        self.states.get(..self.lines).unwrap_or_default()
     }
 }
 
@@ -78,7 +106,9 @@ impl<'a> RequestFields<'a> {
             9 if is("x-api-key") => first(&mut self.api_key, value),
             10 if is("x-bigtable") => first(&mut self.bigtable, value),
             10 if is("x-priority") => first(&mut self.priority, value),
+            10 if is("tracestate") => self.trace.state(value),
             10 if is("connection") => self.framing.connection(value),
+            11 if is("traceparent") => self.trace.parent(value),
             12 if is("content-type") => first(&mut self.content_type, value),
             12 if is("x-request-id") => first(&mut self.request_id, value),
             13 if is("authorization") => first(&mut self.authorization, value),
@@ -200,6 +230,21 @@ mod tests {
         assert_eq!(fields.request_id, Some(&b"1"[..]));
         assert_eq!(fields.authorization, Some(&b"Bearer x"[..]));
         assert!(fields.ledger_only() && fields.accepts_gzip());
+    }
+
+    #[test]
+    fn lines_of_a_trace_are_kept_in_their_order() {
+        let fields = read(&[
+            ("TraceParent", "00-a"),
+            ("tracestate", "a=1"),
+            ("Tracestate", "b=2"),
+        ]);
+        assert_eq!(fields.trace.parent, Some(&b"00-a"[..]));
+        assert!(!fields.trace.repeated);
+        assert_eq!(fields.trace.states(), [&b"a=1"[..], b"b=2"]);
+        let twice = read(&[("traceparent", "00-a"), ("traceparent", "00-a")]);
+        assert!(twice.trace.repeated);
+        assert!(read(&[("tracestate", "a=1"); 5]).trace.states().is_empty());
     }
 
     #[test]

@@ -1,42 +1,31 @@
 //! What the edge reads from a request head before the body.
 
-use std::hash::{DefaultHasher, Hash, Hasher};
 use std::net::IpAddr;
 
 use http::Method;
 use pingora::protocols::Stream;
-use smallvec::SmallVec;
+use tokio::time::Instant;
+use tracing::Span;
 
 use super::fields::RequestFields;
 use super::forwarded;
 use super::session::HttpSession;
 use crate::auth::{ConsumerId, Credentials};
-use crate::config::Network;
-use crate::dispatch::ClientKey;
+use crate::context::{Protocol, RequestContext};
 use crate::error::Rejection;
 use crate::limit::Allowances;
 use crate::pipeline::CacheUse;
 use crate::snapshot::Snapshot;
-use crate::solana::Priority;
-
-/// Longest request id accepted from a client.
-const REQUEST_ID_MAX: usize = 128;
-
-/// Identifies a request in logs and answers, here and at the client: printable ASCII.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct RequestId(SmallVec<[u8; 16]>);
+use crate::trace::{HttpRequestId, TraceContext};
 
 /// A request head, reduced to what the gateway needs.
 #[derive(Debug)]
 pub(super) struct RequestHead {
-    pub request_id: RequestId,
+    pub context: RequestContext,
     pub origin: Option<Box<[u8]>>,
     pub accepts_gzip: bool,
-    pub client_ip: Option<IpAddr>,
     pub cache_use: CacheUse,
     pub ledger_only: bool,
-    /// The class that the caller requests.
-    pub priority: Option<Priority>,
 }
 
 /// The kind of a request. Agave looks at the path only for a few `GET`s; a call may be posted to
@@ -52,34 +41,45 @@ pub(super) enum RequestKind {
 }
 
 impl RequestHead {
-    /// `peer` is the other end of the connection; `trusted` are the proxies trusted about client
-    /// addresses.
+    /// `peer` is the other end of the connection. Who asks is not known yet.
     pub(super) fn new(
         fields: &RequestFields<'_>,
         peer: Option<IpAddr>,
-        trusted: &[Network],
+        protocol: Protocol,
+        snapshot: &Snapshot,
     ) -> Self {
-        let client_ip = forwarded::caller(peer, fields.forwarded_for, trusted);
+        let config = &snapshot.config;
+        let started = Instant::now();
         Self {
-            request_id: RequestId::of(fields.request_id),
+            context: RequestContext {
+                id: HttpRequestId::of(fields.request_id),
+                trace: trace(fields),
+                span: Span::none(),
+                protocol,
+                address: forwarded::caller(
+                    peer,
+                    fields.forwarded_for,
+                    &config.listen.trusted_proxies,
+                ),
+                consumer: None,
+                client: 0,
+                priority: fields.priority(),
+                started,
+                deadline: started + config.limits.request_timeout,
+            },
             origin: fields.origin.map(Box::from),
             accepts_gzip: fields.accepts_gzip(),
-            client_ip,
             cache_use: cache_use(fields),
             ledger_only: fields.ledger_only(),
-            priority: fields.priority(),
         }
     }
+}
 
-    /// The key under which this client's session is kept.
-    pub(super) fn client_key(&self, consumer: Option<&ConsumerId>) -> ClientKey {
-        let mut hasher = DefaultHasher::new();
-        match consumer {
-            Some(consumer) => consumer.hash(&mut hasher),
-            None => self.client_ip.hash(&mut hasher),
-        }
-        hasher.finish()
-    }
+/// The trace that the client says its request belongs to.
+fn trace(fields: &RequestFields<'_>) -> Option<Box<TraceContext>> {
+    let said = &fields.trace;
+    let parent = said.parent.filter(|_| !said.repeated)?;
+    TraceContext::of(parent, said.states()).map(Box::new)
 }
 
 /// The address at the other end of a connection.
@@ -210,55 +210,5 @@ fn cache_use(fields: &RequestFields<'_>) -> CacheUse {
         CacheUse::Revalidate
     } else {
         CacheUse::Normal
-    }
-}
-
-impl RequestId {
-    /// The client's own id if it is acceptable, else a random one.
-    fn of(given: Option<&[u8]>) -> Self {
-        let presentable = given.filter(|id| {
-            (1..=REQUEST_ID_MAX).contains(&id.len()) && id.iter().all(u8::is_ascii_graphic)
-        });
-        presentable.map_or_else(Self::random, |id| Self(SmallVec::from_slice(id)))
-    }
-
-    /// Sixteen random hexadecimal digits.
-    fn random() -> Self {
-        const DIGITS: &[u8; 16] = b"0123456789abcdef";
-        let mut random = fastrand::u64(..);
-        let mut digits = [b'0'; 16];
-        for digit in &mut digits {
-            if let Some(known) = DIGITS.get((random & 15) as usize) {
-                *digit = *known;
-            }
-            random >>= 4;
-        }
-        Self(SmallVec::from_buf(digits))
-    }
-
-    pub(super) fn as_bytes(&self) -> &[u8] {
-        &self.0
-    }
-
-    pub(super) fn as_str(&self) -> &str {
-        std::str::from_utf8(&self.0).unwrap_or("-")
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_clients_request_id_is_kept_and_an_unpresentable_one_replaced() {
-        assert_eq!(RequestId::of(Some(b"order-7")).as_str(), "order-7");
-        let longest = "x".repeat(REQUEST_ID_MAX);
-        assert_eq!(RequestId::of(Some(longest.as_bytes())).as_str(), longest);
-        let long = "x".repeat(REQUEST_ID_MAX + 1);
-        for bad in [None, Some(""), Some("a b"), Some("a\r\nb"), Some(&*long)] {
-            let id = RequestId::of(bad.map(str::as_bytes));
-            assert_eq!(id.as_bytes().len(), 16, "{id:?}");
-            assert!(id.as_bytes().iter().all(u8::is_ascii_hexdigit), "{id:?}");
-        }
     }
 }

@@ -25,6 +25,7 @@ use super::fields::RequestFields;
 use super::reply::ResponseWriter;
 use super::session::HttpSession;
 use crate::config::Limits;
+use crate::context::Protocol;
 use crate::error::Rejection;
 use crate::framing::{BodyChunk, BodyReader, Framing};
 
@@ -118,6 +119,10 @@ impl HttpSession for Http1<'_> {
 
     fn field(&self, name: &str) -> Option<&[u8]> {
         self.request.field(name)
+    }
+
+    fn protocol(&self) -> Protocol {
+        Protocol::Http1
     }
 
     fn client_ip(&self) -> Option<IpAddr> {

@@ -5,7 +5,6 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use http::Method;
-use tokio::time::Instant;
 
 use super::access::AccessEntry;
 use super::body;
@@ -13,7 +12,6 @@ use super::head::RequestHead;
 use super::reply::{self, WriteFault};
 use super::rpc::{ConnectionCut, RequestEnd, RpcApp};
 use super::session::HttpSession;
-use crate::auth::ConsumerId;
 use crate::error::Rejection;
 use crate::jupiter::{Api, ApiRoute};
 use crate::limit::PermitRequest;
@@ -64,24 +62,24 @@ impl RpcApp {
         session: &mut impl HttpSession,
         snapshot: &Arc<Snapshot>,
         head: &RequestHead,
-        who: Result<Option<ConsumerId>, Rejection>,
-        started: Instant,
+        who: Result<(), Rejection>,
     ) -> Result<(), RequestEnd> {
-        let consumer = who?;
-        self.metrics.called_by(consumer.as_ref(), &snapshot.config);
+        who?;
+        let consumer = head.context.consumer.as_ref();
+        self.metrics.called_by(consumer, &snapshot.config);
         let limits = &snapshot.config.limits;
         let body = body::read(session, limits, &self.connections).await?;
         if session.tracked().has_no_room(limits) {
             return Err(RequestEnd::Refused(Rejection::TooMuchUnsent));
         }
         let _serving = session.tracked().serving().ok_or(RequestEnd::Cut)?;
-        let (pipeline, address) = (&self.pipeline, head.client_ip);
-        let admitted = pipeline.admit(snapshot, consumer.as_ref(), address, 1);
+        let (pipeline, address) = (&self.pipeline, head.context.address);
+        let admitted = pipeline.admit(snapshot, consumer, address, 1);
         let admitted = admitted.await?;
         let remaining = admitted.as_ref().and_then(|admitted| admitted.remaining);
-        let ask = ask(snapshot, head, consumer.as_ref(), session.method());
-        let call = self.api_call(session, snapshot, (head, consumer.as_ref()), body, started);
-        let deadline = started + limits.request_timeout;
+        let ask = ask(snapshot, head, session.method());
+        let call = self.api_call(session, snapshot, head, body);
+        let deadline = head.context.deadline;
         let in_turn = async {
             let turn = pipeline.turn(snapshot, ask, deadline).await?;
             let answered = call.answer().await;
@@ -95,8 +93,9 @@ impl RpcApp {
         };
         let response = answered?;
         let log = snapshot.config.log.access;
-        let entry = log.then(|| AccessEntry::api(&response, head, consumer, started));
+        let entry = log.then(|| AccessEntry::api(&response, head));
         self.metrics.replied(response.status);
+        head.context.answered(response.status, response.outcome);
         let mut wire = session.wire();
         let written =
             reply::write_api(&mut wire, (response, remaining), head, &snapshot.config).await;
@@ -117,9 +116,8 @@ impl RpcApp {
         &self,
         session: &impl HttpSession,
         snapshot: &Arc<Snapshot>,
-        (head, consumer): (&RequestHead, Option<&ConsumerId>),
+        head: &RequestHead,
         body: Bytes,
-        started: Instant,
     ) -> ApiCall {
         let path = optimized(session.path(), snapshot);
         let asks = |value: &[u8]| value.eq_ignore_ascii_case(b"best");
@@ -133,8 +131,8 @@ impl RpcApp {
             query: session.query().unwrap_or_default().to_owned(),
             fields: passed_on(session),
             body,
-            affinity: affinity(session, snapshot).unwrap_or_else(|| head.client_key(consumer)),
-            started,
+            affinity: affinity(session, snapshot).unwrap_or(head.context.client),
+            context: head.context.clone(),
             cache_use: head.cache_use,
             charged: false,
         }
@@ -142,19 +140,16 @@ impl RpcApp {
 }
 
 /// The class of a request: swaps and executions before quotes, unless plan or caller say otherwise.
-fn ask(
-    snapshot: &Snapshot,
-    head: &RequestHead,
-    consumer: Option<&ConsumerId>,
-    method: &Method,
-) -> PermitRequest {
+fn ask(snapshot: &Snapshot, head: &RequestHead, method: &Method) -> PermitRequest {
+    let context = &head.context;
+    let consumer = context.consumer.as_ref();
     let usual = match *method {
         Method::GET => Priority::Medium,
         _ => Priority::High,
     };
     PermitRequest {
-        priority: snapshot.priority(consumer, head.priority, usual),
-        consumer: head.client_key(consumer),
+        priority: snapshot.priority(consumer, context.priority, usual),
+        consumer: context.client,
         weight: snapshot.weight(consumer),
         heavy: false,
     }

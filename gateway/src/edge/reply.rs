@@ -135,7 +135,7 @@ impl<'a> ResponseHead<'a> {
         for (name, value) in self.others {
             line(name, value);
         }
-        line("x-request-id", self.head.request_id.as_bytes());
+        line("x-request-id", self.head.context.id.as_bytes());
         if self.status == 426 {
             line("upgrade", b"websocket");
             line("sec-websocket-version", b"13");

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use pingora::protocols::http::ServerSession;
-use tokio::time::{Instant, timeout};
+use tokio::time::timeout;
 
 use super::access::{self, AccessEntry};
 use super::body::{self, BodyFault};
@@ -18,9 +18,9 @@ use super::metrics::EdgeMetrics;
 use super::reply::{self, ApiRefusal, PacedHttp2, ResponseWriter, Sent, WriteFault};
 use super::session::HttpSession;
 use crate::auth::ConsumerId;
-use crate::config::Network;
+use crate::context::Protocol;
 use crate::error::Rejection;
-use crate::pipeline::{Pipeline, Request};
+use crate::pipeline::{CacheStatus, Pipeline, Request, Response};
 use crate::pubsub::Hub;
 use crate::snapshot::{Published, Snapshot};
 use crate::upstream;
@@ -120,25 +120,28 @@ impl RpcApp {
         session: &mut S,
         snapshot: &Arc<Snapshot>,
     ) -> Result<(), ConnectionCut> {
-        let started = Instant::now();
         if self.drain.is_leaving() || snapshot.config.listen.keepalive < Duration::from_secs(1) {
             session.close();
         }
         let fields = session.fields();
-        let head = RequestHead::new(&fields, session.client_ip(), trusted(snapshot));
+        let mut head = RequestHead::new(&fields, session.client_ip(), session.protocol(), snapshot);
         let kind = head::kind(session, &fields);
         let (path, query) = (session.path(), session.query());
-        let who = self.identify(&fields, path, query, head.client_ip, snapshot);
+        let address = head.context.address;
+        let who = self.identify(&fields, path, query, address, snapshot);
+        let who = who.map(|consumer| head.context.identified(consumer));
+        let verb = session.method().as_str();
+        head.context.begin(verb, snapshot.sampling);
         let is_api =
             jupiter::is_api(session.method(), path, snapshot) && !session.asks_for_websocket();
         let comes_back = fields.instance.is_some_and(upstream::is_own);
         let served = match kind {
             _ if comes_back => Err(RequestEnd::Refused(Rejection::Loop)),
             _ if is_api => {
-                let api = self.api(session, snapshot, &head, who, started);
+                let api = self.api(session, snapshot, &head, who);
                 Box::pin(api).await.map_err(RequestEnd::by_api)
             }
-            Ok(RequestKind::Rpc) => self.call(session, snapshot, &head, who, started).await,
+            Ok(RequestKind::Rpc) => self.call(session, snapshot, &head, who).await,
             Ok(RequestKind::Preflight) => {
                 let requested = fields.requested_headers.map(<[u8]>::to_vec);
                 let mut wire = session.wire();
@@ -149,7 +152,7 @@ impl RpcApp {
                 self.ended(reply::health(&mut session.wire(), word, &head).await)
             }
             Ok(RequestKind::Price) => {
-                let served = self.price(session, snapshot, &head, who, started).await;
+                let served = self.price(session, snapshot, &head, who).await;
                 served.map_err(RequestEnd::by_api)
             }
             Err(rejection) => Err(RequestEnd::Refused(rejection)),
@@ -158,13 +161,11 @@ impl RpcApp {
             Ok(()) => Ok(()),
             Err(RequestEnd::Refused(rejection)) => {
                 let refusal = ApiRefusal::rpc(&rejection);
-                self.refuse(session, snapshot, &refusal, &head, started)
-                    .await
+                self.refuse(session, snapshot, &refusal, &head).await
             }
             Err(RequestEnd::RefusedByApi(rejection)) => {
                 let refusal = ApiRefusal::api(&rejection);
-                self.refuse(session, snapshot, &refusal, &head, started)
-                    .await
+                self.refuse(session, snapshot, &refusal, &head).await
             }
             Err(RequestEnd::Gone) => {
                 self.metrics.client_gone();
@@ -198,26 +199,27 @@ impl RpcApp {
         session: &mut impl HttpSession,
         snapshot: &Arc<Snapshot>,
         head: &RequestHead,
-        who: Result<Option<ConsumerId>, Rejection>,
-        started: Instant,
+        who: Result<(), Rejection>,
     ) -> Result<(), RequestEnd> {
-        let consumer = who?;
-        self.metrics.called_by(consumer.as_ref(), &snapshot.config);
+        who?;
+        let consumer = head.context.consumer.as_ref();
+        self.metrics.called_by(consumer, &snapshot.config);
         let limits = &snapshot.config.limits;
         let body = body::read(session, limits, &self.connections).await?;
         if session.tracked().has_no_room(limits) {
             return Err(RequestEnd::Refused(Rejection::TooMuchUnsent));
         }
         let _serving = session.tracked().serving().ok_or(RequestEnd::Cut)?;
-        let request = self.request(snapshot, head, consumer.as_ref(), started);
+        let request = self.request(snapshot, head);
         let response = tokio::select! {
             biased;
             response = request.answer(body) => response,
             () = session.gone() => return Err(RequestEnd::Gone),
         };
         let log = snapshot.config.log.access;
-        let entry = log.then(|| AccessEntry::new(&response, head, consumer, started));
+        let entry = log.then(|| AccessEntry::new(&response, head));
         self.metrics.replied(response.status);
+        note(&response, head);
         let written = reply::write(&mut session.wire(), response, head, &snapshot.config).await;
         if written == Err(WriteFault::NoRoom) {
             return Err(RequestEnd::Refused(Rejection::TooMuchUnsent));
@@ -232,28 +234,27 @@ impl RpcApp {
         session: &mut impl HttpSession,
         snapshot: &Arc<Snapshot>,
         head: &RequestHead,
-        who: Result<Option<ConsumerId>, Rejection>,
-        started: Instant,
+        who: Result<(), Rejection>,
     ) -> Result<(), RequestEnd> {
-        let consumer = who?;
-        self.metrics.called_by(consumer.as_ref(), &snapshot.config);
+        who?;
+        let consumer = head.context.consumer.as_ref();
+        self.metrics.called_by(consumer, &snapshot.config);
         let limits = &snapshot.config.limits;
         // It should have no body, and what it has must not be taken for the next request.
         let body = body::read(session, limits, &self.connections).await?;
         let _serving = session.tracked().serving().ok_or(RequestEnd::Cut)?;
-        let (pipeline, address) = (&self.pipeline, head.client_ip);
-        let admitted = pipeline.admit(snapshot, consumer.as_ref(), address, 1);
+        let (pipeline, address) = (&self.pipeline, head.context.address);
+        let admitted = pipeline.admit(snapshot, consumer, address, 1);
         let admitted = admitted.await?;
-        // For tokens that ingest does not know.
-        let who = (head, consumer.as_ref());
-        let jupiter = self.api_call(session, snapshot, who, body, started);
-        let prices = self
-            .pipeline
-            .prices(snapshot, session.query(), started, jupiter);
+        // For what ingest does not know.
+        let jupiter = self.api_call(session, snapshot, head, body);
+        let (query, started) = (session.query(), head.context.started);
+        let prices = self.pipeline.prices(snapshot, query, started, jupiter);
         let response = prices.await?.of_admitted(admitted);
         let log = snapshot.config.log.access;
-        let entry = log.then(|| AccessEntry::new(&response, head, consumer, started));
+        let entry = log.then(|| AccessEntry::new(&response, head));
         self.metrics.replied(response.status);
+        note(&response, head);
         let written = reply::write(&mut session.wire(), response, head, &snapshot.config).await;
         if written == Err(WriteFault::NoRoom) {
             return Err(RequestEnd::Refused(Rejection::TooMuchUnsent));
@@ -269,25 +270,13 @@ impl RpcApp {
     }
 
     /// The request in the pipeline's form.
-    pub(super) fn request(
-        &self,
-        snapshot: &Arc<Snapshot>,
-        head: &RequestHead,
-        consumer: Option<&ConsumerId>,
-        started: Instant,
-    ) -> Request {
+    pub(super) fn request(&self, snapshot: &Arc<Snapshot>, head: &RequestHead) -> Request {
         Request {
             pipeline: Arc::clone(&self.pipeline),
             snapshot: Arc::clone(snapshot),
-            client: head.client_key(consumer),
-            consumer: consumer.cloned(),
-            address: head.client_ip,
-            priority: head.priority,
-            started,
-            deadline: started + snapshot.config.limits.request_timeout,
+            context: head.context.clone(),
             cache_use: head.cache_use,
             ledger_only: head.ledger_only,
-            internal: false,
         }
     }
 
@@ -313,13 +302,11 @@ impl RpcApp {
     ) {
         let snapshot = self.published.load();
         let via = &mut PacedHttp2::new(session, tracked, &snapshot.config.limits);
-        let head = RequestHead::new(&RequestFields::default(), via.client_ip(), &[]);
+        let fields = RequestFields::default();
+        let head = RequestHead::new(&fields, via.client_ip(), Protocol::Http2, &snapshot);
         let refusal = ApiRefusal::rpc(rejection);
         // The client may be gone already; nothing else can be done.
-        drop(
-            self.tell(via, &snapshot, &refusal, &head, Instant::now())
-                .await,
-        );
+        drop(self.tell(via, &snapshot, &refusal, &head).await);
     }
 
     /// Refuses a request. Its body may be unread; after ambiguous framing and after a body that did
@@ -330,7 +317,6 @@ impl RpcApp {
         snapshot: &Snapshot,
         refusal: &ApiRefusal<'_>,
         head: &RequestHead,
-        started: Instant,
     ) -> Result<(), ConnectionCut> {
         if matches!(
             refusal.rejection,
@@ -339,7 +325,7 @@ impl RpcApp {
             session.close();
         }
         let mut wire = session.wire();
-        self.tell(&mut wire, snapshot, refusal, head, started).await
+        self.tell(&mut wire, snapshot, refusal, head).await
     }
 
     /// Writes, counts and logs a refusal.
@@ -349,13 +335,13 @@ impl RpcApp {
         snapshot: &Snapshot,
         refusal: &ApiRefusal<'_>,
         head: &RequestHead,
-        started: Instant,
     ) -> Result<(), ConnectionCut> {
         let rejection = refusal.rejection;
         let log = snapshot.config.log.access;
-        let entry = log.then(|| AccessEntry::refused(rejection, head, started));
+        let entry = log.then(|| AccessEntry::refused(rejection, head));
         self.metrics.refused(rejection.label());
         self.metrics.replied(rejection.status());
+        head.context.answered(rejection.status(), rejection.label());
         let written = reply::refuse(wire, refusal, head).await;
         if let Some(entry) = &entry {
             access::log(entry, written);
@@ -364,9 +350,15 @@ impl RpcApp {
     }
 }
 
-/// The proxies trusted about client addresses.
-pub(super) fn trusted(snapshot: &Snapshot) -> &[Network] {
-    &snapshot.config.listen.trusted_proxies
+/// Tells a request's span what it is answered with.
+pub(super) fn note(response: &Response, head: &RequestHead) {
+    let (context, summary) = (&head.context, &response.summary);
+    context.called(
+        summary.method,
+        summary.calls,
+        summary.cache.map(CacheStatus::label),
+    );
+    context.answered(response.status, summary.outcome);
 }
 
 /// One of Agave's three words, for the freshest upstream in service.

@@ -12,6 +12,7 @@ use super::body::BodyFault;
 use super::connections::TrackedConnection;
 use super::fields::RequestFields;
 use super::reply::{PacedHttp2, ResponseWriter};
+use crate::context::Protocol;
 
 /// A session of HTTP/1 ([`super::http1`]) or of HTTP/2 (Pingora's).
 pub(super) trait HttpSession {
@@ -28,6 +29,8 @@ pub(super) trait HttpSession {
 
     /// The peer's address, if known.
     fn client_ip(&self) -> Option<IpAddr>;
+
+    fn protocol(&self) -> Protocol;
 
     /// The connection it came on.
     fn tracked(&self) -> &Arc<TrackedConnection>;
@@ -80,6 +83,10 @@ impl HttpSession for PacedHttp2<'_> {
 
     fn client_ip(&self) -> Option<IpAddr> {
         self.tracked.address
+    }
+
+    fn protocol(&self) -> Protocol {
+        Protocol::Http2
     }
 
     fn tracked(&self) -> &Arc<TrackedConnection> {

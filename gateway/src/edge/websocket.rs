@@ -18,13 +18,14 @@ use super::connections::TrackedConnection;
 use super::fields::says;
 use super::head::{RequestHead, ShownCredentials};
 use super::http1::request::ParsedRequest;
-use super::rpc::{RpcApp, trusted};
-use crate::auth::ConsumerId;
+use super::rpc::RpcApp;
+use crate::context::Protocol;
 use crate::error::Rejection;
 use crate::framing::Framing;
 use crate::pipeline::RequestSummary;
 use crate::pubsub::{SocketClient, SocketObserver, SocketPermit, SubscriberSession};
 use crate::snapshot::{Published, Snapshot};
+use crate::trace::Sampling;
 
 /// Time limit for writing the answer to a handshake.
 const PATIENCE: Duration = Duration::from_secs(10);
@@ -32,11 +33,9 @@ const PATIENCE: Duration = Duration::from_secs(10);
 /// A request to be upgraded.
 pub(super) struct UpgradeRequest {
     head: RequestHead,
-    consumer: Option<ConsumerId>,
     shown: ShownCredentials,
     accept: String,
     place: SocketPermit,
-    started: Instant,
 }
 
 /// `None` if the request asks for no WebSocket that could be served.
@@ -59,21 +58,28 @@ fn open(
     request: &ParsedRequest,
     client_ip: Option<std::net::IpAddr>,
 ) -> Result<Box<UpgradeRequest>, Rejection> {
-    let started = Instant::now();
     let accept = accept(request)?;
     let fields = request.fields();
     let (path, query) = (request.path.as_str(), request.query.as_deref());
-    let head = RequestHead::new(&fields, client_ip, trusted(snapshot));
-    let consumer = app.identify(&fields, path, query, head.client_ip, snapshot)?;
-    let key = head.client_key(consumer.as_ref());
-    let place = app.pubsub.admit(snapshot, consumer.as_ref(), key)?;
+    let mut head = RequestHead::new(&fields, client_ip, Protocol::WebSocket, snapshot);
+    let address = head.context.address;
+    let consumer = app.identify(&fields, path, query, address, snapshot)?;
+    head.context.identified(consumer);
+    // A socket lasts for long: it belongs to a trace, and is no span.
+    let sampling = Sampling {
+        exports: false,
+        ..snapshot.sampling
+    };
+    head.context.begin("GET", sampling);
+    let context = &head.context;
+    let place = app
+        .pubsub
+        .admit(snapshot, context.consumer.as_ref(), context.client)?;
     Ok(Box::new(UpgradeRequest {
         head,
-        consumer,
         shown: ShownCredentials::new(&fields, path, query),
         accept,
         place,
-        started,
     }))
 }
 
@@ -117,11 +123,9 @@ pub(super) async fn serve(
 ) {
     let UpgradeRequest {
         head,
-        consumer,
         shown,
         accept,
         place,
-        started,
     } = *opening;
     let _counted = app.drain.socket();
     let Some(_serving) = tracked.serving() else {
@@ -139,14 +143,10 @@ pub(super) async fn serve(
     let journal = Arc::new(SocketLog {
         app: Arc::clone(app),
         head,
-        consumer,
         shown,
     });
     let client = SocketClient {
-        key: journal.head.client_key(journal.consumer.as_ref()),
-        consumer: journal.consumer.clone(),
-        address: journal.head.client_ip,
-        priority: journal.head.priority,
+        context: journal.head.context.clone(),
         cache_use: journal.head.cache_use,
         ledger_only: journal.head.ledger_only,
         share: place.share(),
@@ -158,7 +158,7 @@ pub(super) async fn serve(
     let ended = Box::pin(session.serve()).await;
     drop(place);
     if app.published.load().config.log.access {
-        access::log_socket(&journal.head, journal.consumer.as_ref(), started, &ended);
+        access::log_socket(&journal.head.context, &ended);
     }
 }
 
@@ -168,7 +168,7 @@ fn switching(head: &RequestHead, accept: &str) -> Vec<u8> {
            sec-websocket-accept: "[..],
         accept.as_bytes(),
         b"\r\nx-request-id: ",
-        head.request_id.as_bytes(),
+        head.context.id.as_bytes(),
         b"\r\n\r\n",
     ]
     .concat()
@@ -178,7 +178,6 @@ fn switching(head: &RequestHead, accept: &str) -> Vec<u8> {
 struct SocketLog {
     app: Arc<RpcApp>,
     head: RequestHead,
-    consumer: Option<ConsumerId>,
     shown: ShownCredentials,
 }
 
@@ -192,16 +191,16 @@ impl SocketObserver for SocketLog {
     fn answered(&self, summary: RequestSummary, status: u16, started: Instant, bytes: usize) {
         let snapshot = self.published().load();
         let metrics = &self.app.metrics;
-        metrics.called_by(self.consumer.as_ref(), &snapshot.config);
+        let context = &self.head.context;
+        metrics.called_by(context.consumer.as_ref(), &snapshot.config);
         if snapshot.config.log.access {
-            let consumer = self.consumer.clone();
-            let entry = AccessEntry::of(&summary, status, &self.head, consumer, started);
+            let entry = AccessEntry::of(&summary, status, context, started);
             access::log(&entry, Ok(bytes));
         }
     }
 
     fn is_welcome(&self) -> bool {
         let snapshot = self.published().load();
-        self.shown.identify(&snapshot) == Ok(self.consumer.clone())
+        self.shown.identify(&snapshot) == Ok(self.head.context.consumer.clone())
     }
 }

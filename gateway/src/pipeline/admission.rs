@@ -87,10 +87,10 @@ impl Pipeline {
 impl Request {
     /// The caller's plan; `None` without limits.
     pub(super) fn plan(&self) -> Option<&Arc<Plan>> {
-        if self.internal {
+        if self.context.is_internal() {
             return None;
         }
-        self.snapshot.plan(self.consumer.as_ref())
+        self.snapshot.plan(self.context.consumer.as_ref())
     }
 
     /// The same for the content of a body; its calls count as the plan says.
@@ -113,9 +113,9 @@ impl Request {
                 costs.fold(0, usize::saturating_add)
             }
         };
-        let (consumer, pipeline) = (self.consumer.as_ref(), &self.pipeline);
+        let (consumer, pipeline) = (self.context.consumer.as_ref(), &self.pipeline);
         let admitted = pipeline
-            .admit(&self.snapshot, consumer, self.address, calls)
+            .admit(&self.snapshot, consumer, self.context.address, calls)
             .await;
         admitted.map_err(|rejection| {
             pipeline.metrics.no_call(rejection.label());
@@ -142,10 +142,12 @@ impl Request {
     /// to the plan's ceiling.
     pub(super) fn ask(&self, class: &Class) -> PermitRequest {
         let profile = class.profile();
-        let (consumer, usual) = (self.consumer.as_ref(), profile.priority);
+        let (consumer, usual) = (self.context.consumer.as_ref(), profile.priority);
         PermitRequest {
-            priority: self.snapshot.priority(consumer, self.priority, usual),
-            consumer: self.client,
+            priority: self
+                .snapshot
+                .priority(consumer, self.context.priority, usual),
+            consumer: self.context.client,
             weight: self.snapshot.weight(consumer),
             heavy: profile.heavy,
         }

@@ -2,6 +2,8 @@
 
 use std::sync::Arc;
 
+use tracing::Span;
+
 use super::Request;
 use super::cache_use::CacheUse;
 use super::call_plan::{CacheKeys, CallPlan};
@@ -21,6 +23,12 @@ pub(super) struct CacheableCall<'a> {
 }
 
 impl<'a> CacheableCall<'a> {
+    /// The span of a step, which ends where it is dropped.
+    pub(super) fn step(&self, name: &'static str) -> Span {
+        let context = &self.request.context;
+        context.step(name, self.class.method.label())
+    }
+
     /// `None` for calls that no other call's answer can answer, and if the cache is bypassed.
     pub(super) fn of(
         request: &'a Request,

@@ -53,7 +53,7 @@ pub(super) async fn answer(request: &Request, entry: RequestEntry) -> CallReply 
     let mut reply = run(request, &call, &call_plan).await;
     let reads = call_plan.class.profile().idempotency == Idempotency::Read;
     reply.wrote = !reads && reply.attempt_summary.attempts > 0 && reply.status != 429;
-    let (method, took) = (call_plan.class.method, request.started.elapsed());
+    let (method, took) = (call_plan.class.method, request.context.started.elapsed());
     let metrics = &request.pipeline.metrics;
     metrics.answered(method, reply.outcome, reply.cache, took);
     reply
@@ -177,10 +177,11 @@ fn refresh(cacheable: &CacheableCall<'_>) {
         return;
     };
     let now = Instant::now();
+    let asked = cacheable.request;
+    let deadline = now + asked.snapshot.config.limits.request_timeout;
     let request = Request {
-        started: now,
-        deadline: now + cacheable.request.snapshot.config.limits.request_timeout,
-        ..cacheable.request.clone()
+        context: asked.context.at(now, deadline),
+        ..asked.clone()
     };
     let (call, call_plan) = (cacheable.call.clone(), Arc::clone(cacheable.call_plan));
     drop(tokio::spawn(async move {

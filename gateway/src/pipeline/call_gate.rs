@@ -176,7 +176,7 @@ impl Request {
         }
         let turn = self
             .pipeline
-            .turn(&self.snapshot, self.ask(class), self.deadline);
+            .turn(&self.snapshot, self.ask(class), self.context.deadline);
         Box::pin(turn).await
     }
 }

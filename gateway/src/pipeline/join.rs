@@ -33,6 +33,7 @@ impl CacheableCall<'_> {
         if !joins {
             return Joined::Alone;
         }
+        let _step = self.step("single_flight");
         let mut failed_leaders = 0;
         loop {
             let follower = match self.join_flight() {
@@ -40,7 +41,8 @@ impl CacheableCall<'_> {
                 FlightRole::Follow(follower) => follower,
             };
             let joined_at = self.view();
-            let Ok(outcome) = timeout_at(self.request.deadline, follower.wait()).await else {
+            let Ok(outcome) = timeout_at(self.request.context.deadline, follower.wait()).await
+            else {
                 return Joined::TimedOut;
             };
             let shared = match outcome {

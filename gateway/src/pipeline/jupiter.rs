@@ -35,6 +35,7 @@ use self::origins::QuoteOrigin;
 use super::Pipeline;
 use super::cache_use::CacheUse;
 use crate::config;
+use crate::context::RequestContext;
 use crate::error::Rejection;
 use crate::jupiter::{self, ApiRoute, Product, QuoteQuery};
 use crate::snapshot::Snapshot;
@@ -53,7 +54,7 @@ pub struct ApiCall {
     pub body: Bytes,
     /// Equal for all requests of a consumer, or of what it calls a session.
     pub affinity: u64,
-    pub started: Instant,
+    pub context: RequestContext,
     pub cache_use: CacheUse,
     /// The best of several quotes is requested.
     pub optimize: bool,
@@ -80,7 +81,7 @@ impl ApiCall {
         let answered = self.routed(&route).await;
         let metrics = &self.pipeline.metrics.jupiter;
         match &answered {
-            Ok(response) => metrics.answered(response, self.started.elapsed()),
+            Ok(response) => metrics.answered(response, self.context.started.elapsed()),
             Err(rejection) => metrics.refused(route.product, rejection),
         }
         answered
@@ -167,7 +168,7 @@ impl ApiCall {
 
     /// When the answer is no longer useful.
     fn deadline(&self) -> Instant {
-        self.started + self.snapshot.config.limits.request_timeout
+        self.context.deadline
     }
 
     /// Asks the upstreams.

@@ -35,6 +35,7 @@ impl CacheableCall<'_> {
         let Some(view) = self.view().filter(|_| self.reads()) else {
             return MemoryAnswer::Miss(None);
         };
+        let _step = self.step("cache.memory");
         self.count_read();
         let expired = match self.look_up(&view) {
             MemoryLookup::Fresh(entry) => {

@@ -37,6 +37,7 @@ impl CacheableCall<'_> {
         let Some(remote) = cache.remote() else {
             return RemoteLookup::NotFound(None);
         };
+        let _step = self.step("cache.redis");
         let count = |result| cache.metrics.lookup(CacheTier::Redis, result);
         if let Some(entry) = self.look_up_redis(&remote, count).await {
             return RemoteLookup::Found(entry);
@@ -47,7 +48,7 @@ impl CacheableCall<'_> {
             Claimed::Unknown => RemoteLookup::NotFound(None),
             Claimed::Taken(awaited) => {
                 let fetched = self.wait_for_other_gateway(&remote, awaited);
-                match timeout_at(self.request.deadline, fetched).await {
+                match timeout_at(self.request.context.deadline, fetched).await {
                     Ok(Some(entry)) => RemoteLookup::FetchedByOther(entry),
                     Ok(None) | Err(_) => RemoteLookup::NotFound(None),
                 }

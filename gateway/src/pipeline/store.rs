@@ -13,6 +13,7 @@ impl CacheableCall<'_> {
         let Delivered::Payload(AnswerPayload::Whole(answer)) = delivered else {
             return false;
         };
+        let _step = self.step("store");
         // Another upstream may have what this one says does not exist.
         if attempt_summary.unproven {
             return false;

@@ -13,6 +13,7 @@ pub(super) async fn dispatch(
     class: &Class,
     session: &ReadSession,
 ) -> (Delivered, AttemptSummary) {
+    let step = request.context.step("dispatch", class.method.label());
     let _turn = match request.turn(class).await {
         Ok(turn) => turn,
         Err(rejection) => return (Delivered::Rejected(rejection), AttemptSummary::default()),
@@ -31,8 +32,10 @@ pub(super) async fn dispatch(
         },
         settings: &request.snapshot.dispatch,
         state: &request.pipeline.dispatch_state,
-        started: request.started,
-        deadline: request.deadline,
+        context: &request.context,
+        span: &step,
+        started: request.context.started,
+        deadline: request.context.deadline,
     }
     .run()
     .await;

@@ -7,7 +7,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 
 use parking_lot::Mutex;
 
-use crate::dispatch::ClientKey;
+use crate::context::ClientKey;
 
 /// Callers that have sockets.
 #[derive(Debug, Default)]

@@ -22,7 +22,7 @@ use super::repair;
 use super::topic::{JoinOutcome, Topic};
 use super::upstream_socket::{NetworkDialer, SocketDialer};
 use crate::auth::ConsumerId;
-use crate::dispatch::ClientKey;
+use crate::context::ClientKey;
 use crate::error::Rejection;
 use crate::jsonrpc::RpcError;
 use crate::pipeline::Pipeline;

@@ -3,7 +3,6 @@
 
 mod message_handler;
 
-use std::net::IpAddr;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Duration;
@@ -24,11 +23,9 @@ use self::message_handler::{MessageHandler, MessageReply};
 use super::caller_share::CallerShare;
 use super::hub::Hub;
 use super::outbox::Outbox;
-use crate::auth::ConsumerId;
 use crate::config::WebSocket;
-use crate::dispatch::ClientKey;
+use crate::context::RequestContext;
 use crate::pipeline::{CacheUse, RequestSummary};
-use crate::solana::Priority;
 
 #[cfg(test)]
 mod tests;
@@ -40,13 +37,8 @@ const FAREWELL: Duration = Duration::from_secs(1);
 
 /// The client of a socket.
 pub struct SocketClient {
-    /// The client whose session the answers belong to.
-    pub key: ClientKey,
-    /// `None` is an anonymous caller.
-    pub consumer: Option<ConsumerId>,
-    pub address: Option<IpAddr>,
-    /// The class that the caller requests.
-    pub priority: Option<Priority>,
+    /// The request that the socket began with.
+    pub context: RequestContext,
     pub cache_use: CacheUse,
     pub ledger_only: bool,
     /// The caller's share, on all its sockets.

@@ -210,6 +210,7 @@ fn as_endpoint(settings: &config::JupiterUpstream) -> config::Upstream {
         idle_timeout: settings.idle_timeout,
         tls: settings.tls.clone(),
         dns_refresh: settings.dns_refresh,
+        propagate: settings.propagate,
         allow: Vec::new(),
         deny: Vec::new(),
         capabilities: None,

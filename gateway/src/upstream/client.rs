@@ -284,7 +284,10 @@ impl UpstreamLine<'_> {
         connection.output.clear();
         connection.asked = ids::next();
         let (asked, output) = (connection.asked, &mut connection.output);
-        exchange.request.write(&self.wire.endpoint, asked, output);
+        let headers = exchange.limits.headers.as_deref();
+        exchange
+            .request
+            .write(&self.wire.endpoint, (asked, headers), output);
         let mut written = 0;
         let until = exchange
             .total

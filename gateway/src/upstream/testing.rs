@@ -9,7 +9,7 @@ use prometheus::Registry;
 use tokio::time::Instant;
 
 use crate::config::{
-    Config, HttpVersion, Probe, Tier, Timeouts, Upstream, UpstreamTls, UpstreamUrl,
+    Config, HttpVersion, Probe, Propagate, Tier, Timeouts, Upstream, UpstreamTls, UpstreamUrl,
 };
 use crate::solana::{Blame, FaultKind, Penalty, Retry, Scope, Verdict};
 use crate::upstream::health::tracker::{SightingSource, SlotLook};
@@ -33,6 +33,7 @@ pub(crate) fn settings(id: &str, url: &str) -> Upstream {
         idle_timeout: Duration::from_mins(1),
         tls: UpstreamTls::default(),
         dns_refresh: Duration::from_secs(30),
+        propagate: Propagate::default(),
         allow: Vec::new(),
         deny: Vec::new(),
         capabilities: None,

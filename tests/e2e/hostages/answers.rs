@@ -104,7 +104,8 @@ async fn where_too_much_is_unsent_the_slowest_connections_are_cut() {
         }
         stage.serves().await;
         perijove_tests::wait::eventually("the log to tell of it", || {
-            !stage.told("unsent answer limit reached").is_empty()
+            // "reached", or "no longer reached" where so many lines follow that the first is gone.
+            !stage.told("unsent answer limit").is_empty()
         })
         .await;
     }

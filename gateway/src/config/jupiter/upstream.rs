@@ -7,7 +7,9 @@ use perijove_core::settings::{Section, refuse_doubles, required_id, words};
 use schemars::JsonSchema;
 
 use crate::config::upstream::{is_on, read_url};
-use crate::config::{Budget, HttpVersion, Tier, Timeouts, Upstream, UpstreamTls, UpstreamUrl};
+use crate::config::{
+    Budget, HttpVersion, Propagate, Tier, Timeouts, Upstream, UpstreamTls, UpstreamUrl,
+};
 
 /// The header that Jupiter expects keys in.
 const KEY_HEADER: &str = "x-api-key";
@@ -58,6 +60,8 @@ pub struct JupiterUpstream {
     pub tls: UpstreamTls,
     /// How often the host name is resolved again.
     pub dns_refresh: Duration,
+    /// What it is told of the requests that are passed on to it.
+    pub propagate: Propagate,
 }
 
 /// Which paths an upstream serves.
@@ -164,14 +168,13 @@ impl JupiterUpstream {
         if section.has("tls") && url.as_ref().is_some_and(|url| !url.is_tls()) {
             section.violation("tls", "has no effect on an http:// URL");
         }
-        if key.is_some()
-            && url
-                .as_ref()
-                .is_some_and(|url| !url.is_tls() && !url.is_nearby())
-        {
+        let in_clear = |url: &UpstreamUrl| !url.is_tls() && !url.is_nearby();
+        if key.is_some() && url.as_ref().is_some_and(in_clear) {
             section.warn("url", "is not https://: the key is sent unencrypted");
         }
         let dns_refresh = section.within("dns_refresh", Upstream::DNS_REFRESH, hour);
+        let is_key = |name: &str| key_header.eq_ignore_ascii_case(name);
+        let propagate = section.nested("propagate", |section| Propagate::read(section, is_key));
         Some(Self {
             id: id?,
             url: url?,
@@ -192,6 +195,7 @@ impl JupiterUpstream {
             idle_timeout,
             tls,
             dns_refresh,
+            propagate,
         })
     }
 }

@@ -13,7 +13,8 @@ use serde_json::{Value, json};
 use crate::config::listen::Own;
 use crate::config::methods::method_names;
 use crate::config::{
-    Budget, HttpVersion, Probe, Tier, Tiers, Timeouts, Upstream, UpstreamTls, UpstreamUrl, WsUrl,
+    Budget, HttpVersion, Probe, Propagate, Tier, Tiers, Timeouts, Upstream, UpstreamTls,
+    UpstreamUrl, WsUrl,
 };
 
 /// Headers the gateway sets itself.
@@ -98,6 +99,8 @@ impl Upstream {
         }
         let capabilities = section.optional_list("capabilities");
         let probe = section.nested("probe", |section| Probe::read(section, metered));
+        let is_set = |name: &str| headers.contains_key(name);
+        let propagate = section.nested("propagate", |section| Propagate::read(section, is_set));
         Some(Self {
             id: id?,
             url: url?,
@@ -118,6 +121,7 @@ impl Upstream {
             deny,
             capabilities,
             probe,
+            propagate,
         })
     }
 }

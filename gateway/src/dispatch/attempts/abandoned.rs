@@ -77,7 +77,9 @@ impl<J: Judge> AbandonedAttempt<J> {
 
     fn finished(self, attempted: FinishedAttempt<J::Request>) {
         let mut candidate = attempted.candidate;
+        let status = attempted.reply.as_ref().ok().map(|reply| reply.status);
         let judged = self.judge.judge(&mut candidate, attempted.reply);
+        judged.note(&attempted.span, status);
         if let JudgedAttempt::Good { latency, .. } = judged {
             self.judge
                 .observe_latency(candidate.upstream(), latency, self.quantile);

@@ -34,7 +34,9 @@ impl<O: Operation> Attempts<'_, O> {
         let repeated = attempted.resent() || self.sent > 0 || !self.running.is_empty();
         self.sent += u32::from(sent);
         let mut candidate = attempted.candidate;
+        let status = attempted.reply.as_ref().ok().map(|reply| reply.status);
         let judged = operation.judge(&mut candidate, attempted.reply);
+        judged.note(&attempted.span, status);
         let speaker = AnsweredBy {
             upstream: Arc::clone(candidate.upstream()),
             reached,

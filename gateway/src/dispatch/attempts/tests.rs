@@ -10,6 +10,7 @@ use prometheus::Registry;
 use tokio::time::{Instant, sleep};
 
 use crate::config;
+use crate::context::RequestContext;
 use crate::dispatch::attempt::script::{self, Act};
 use crate::dispatch::{
     AnswerPayload, Delivered, Dispatch, DispatchMetrics, DispatchState, ReadSession, RpcCall,
@@ -104,6 +105,8 @@ impl Scene {
             },
             settings: &self.settings,
             state: &self.live,
+            context: &RequestContext::internal(7, started, started + Duration::from_secs(30)),
+            span: &tracing::Span::none(),
             started,
             deadline: started + Duration::from_secs(30),
         };

@@ -14,10 +14,8 @@ use perijove_core::Commitment;
 use quick_cache::sync::Cache;
 use tokio::time::Instant;
 
+use crate::context::ClientKey;
 use crate::solana::{HeadCounter, Heads};
-
-/// Identifies a client: its consumer or its address, hashed.
-pub type ClientKey = u64;
 
 /// All floors of all clients.
 #[derive(Debug)]

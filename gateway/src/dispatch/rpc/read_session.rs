@@ -9,11 +9,12 @@ use std::sync::Arc;
 use perijove_core::{Commitment, Slot};
 use tokio::time::Instant;
 
-use super::floor::{ClientKey, Floor, FloorTime};
+use super::floor::{Floor, FloorTime};
 use super::judge::AnswerPayload;
 use super::own_answer::own_answer;
 use super::{RpcCall, RpcMemory};
 use crate::config;
+use crate::context::ClientKey;
 use crate::dispatch::operation::LastResort;
 use crate::jsonrpc::Answer;
 use crate::solana::{self, Class, HeadCounter, Heads, Method};

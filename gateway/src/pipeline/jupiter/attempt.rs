@@ -8,11 +8,13 @@ use futures::future::BoxFuture;
 use http::Method;
 use perijove_core::Slot;
 use tokio::time::Instant;
+use tracing::Span;
 
 use super::ApiCall;
 use super::reply::{ApiContent, ApiResponse};
 use crate::jupiter::{self, ApiFault, JudgedAnswer, Product, QuoteFacts};
 use crate::limit::PermitRequest;
+use crate::trace::span::{self, SpanAttempt, SpanPeer};
 use crate::upstream::{
     ApiAttemptGuard, ApiBody, ApiLimits, ApiReply, ApiRequest, ApiUpstream, TransportFault,
     priority,
@@ -107,6 +109,8 @@ pub(super) struct ApiAttemptMode {
     pub(super) hedge: bool,
     /// Another upstream could answer instead.
     pub(super) others: bool,
+    /// Its place among the attempts, from 1.
+    pub(super) number: u32,
 }
 
 /// Carries out one attempt, judges it and reports the result to the upstream.
@@ -114,8 +118,12 @@ pub(super) fn carry_out(
     call: &ApiCall,
     product: Product,
     ticket: ApiAttemptGuard,
-    request: ApiRequest,
-    ApiAttemptMode { hedge, others }: ApiAttemptMode,
+    mut request: ApiRequest,
+    ApiAttemptMode {
+        hedge,
+        others,
+        number,
+    }: ApiAttemptMode,
 ) -> BoxFuture<'_, ApiAttempt> {
     let class = ApiCallClass::of(&call.method, product);
     let upstream = Arc::clone(ticket.upstream());
@@ -142,21 +150,30 @@ pub(super) fn carry_out(
     };
     let quantile = call.snapshot.config.hedge.quantile;
     upstream.charge(product, now);
+    let span = span_of(call, &upstream, (number, hedge));
+    let propagate = upstream.settings().propagate;
+    if let Some(headers) = call.context.correlation(propagate, &span) {
+        let fields = &mut request.fields;
+        headers.tell(|name, value| fields.push((name, Bytes::copy_from_slice(value))));
+    }
     Box::pin(async move {
         let reply = upstream.call(&request, &limits).await;
         let now = Instant::now();
         let outcome = match reply {
             Err(fault) => {
                 ticket.broken(product, fault, now);
+                span::ended(&span, None, Some(fault.kind.label()));
                 ApiOutcome::Broken(fault)
             }
             Ok(reply) => match judged(call, product, &upstream, &reply) {
                 (None, facts) => {
+                    span::ended(&span, Some(reply.status), None);
                     ticket.good(product, reply.latency, quantile, now);
                     ApiOutcome::Good(reply, facts)
                 }
                 (Some(fault), facts) => {
                     ticket.bad(product, fault, now);
+                    span::ended(&span, Some(reply.status), Some(fault.label()));
                     ApiOutcome::Bad(fault, reply, facts)
                 }
             },
@@ -167,6 +184,21 @@ pub(super) fn carry_out(
             hedge,
         }
     })
+}
+
+fn span_of(call: &ApiCall, upstream: &ApiUpstream, (number, hedge): (u32, bool)) -> Span {
+    let url = &upstream.settings().url;
+    let attempt = SpanAttempt {
+        peer: SpanPeer {
+            upstream: upstream.name(),
+            host: url.host(),
+            port: url.port(),
+        },
+        verb: call.method.as_str(),
+        number,
+        hedge,
+    };
+    span::attempt(&call.context.span, attempt, None)
 }
 
 /// What decides whether a request may be sent again.

@@ -106,7 +106,7 @@ impl<'c> ApiAttempts<'c> {
 
     /// The upstreams to ask; after a moment, if only a budget is missing.
     async fn choice_in_time(&self) -> Result<ApiChoice, Rejection> {
-        let until = (self.call.started + LONGEST_WAIT).min(self.call.deadline());
+        let until = (self.call.context.started + LONGEST_WAIT).min(self.call.deadline());
         loop {
             let choice = self.choice()?;
             let again = choice.wait.map(|wait| Instant::now() + wait);
@@ -172,7 +172,11 @@ impl<'c> ApiAttempts<'c> {
                     self.route.product,
                     ticket,
                     request,
-                    ApiAttemptMode { hedge, others },
+                    ApiAttemptMode {
+                        hedge,
+                        others,
+                        number: self.started,
+                    },
                 ),
                 hedge_after,
             ));

@@ -123,7 +123,7 @@ impl ApiCall {
         parsed: &QuoteQuery,
     ) -> Result<ApiResponse, Rejection> {
         let settings = &self.snapshot.config.jupiter.optimizer;
-        let deadline = (self.started + settings.deadline).min(self.deadline());
+        let deadline = (self.context.started + settings.deadline).min(self.deadline());
         let best = self.best(route, query, parsed, deadline);
         let fee = timeout_at(deadline, self.priority_fee());
         let (best, fee) = join(best, fee).await;
@@ -288,7 +288,10 @@ impl ApiCall {
                 Product::Quote,
                 ticket,
                 request,
-                ApiAttemptMode::default(),
+                ApiAttemptMode {
+                    number: u32::try_from(running.len() + 1).unwrap_or(u32::MAX),
+                    ..ApiAttemptMode::default()
+                },
             );
             let name: Arc<str> = name.into();
             let named: BoxFuture<'c, _> = Box::pin(async move { (attempt.await, name) });
@@ -311,16 +314,10 @@ impl ApiCall {
         let request = Request {
             pipeline: Arc::clone(&self.pipeline),
             snapshot: Arc::clone(&self.snapshot),
-            client: self.affinity,
-            consumer: None,
-            address: None,
-            priority: None,
-            started: self.started,
             // Its caller stops waiting earlier, and a call refused then would count as failed.
-            deadline: self.started + self.snapshot.config.limits.request_timeout,
+            context: self.context.internally(self.affinity),
             cache_use: CacheUse::Normal,
             ledger_only: false,
-            internal: true,
         };
         let body = r#"{"jsonrpc":"2.0","id":1,"method":"getRecentPrioritizationFees","params":[]}"#;
         let response = Box::pin(request.answer(Bytes::from_static(body.as_bytes()))).await;

@@ -7,6 +7,7 @@ use bytes::Bytes;
 use serde_json::Value;
 use tokio::time::Instant;
 
+use crate::context::RequestContext;
 use crate::jsonrpc::Id;
 use crate::pipeline::{CacheUse, Request};
 use crate::pubsub::answer::gather;
@@ -29,18 +30,13 @@ pub(super) struct RepairAnswer {
 pub(super) async fn ask(hub: &Arc<Hub>, method: &str, params: &Value) -> Option<RepairAnswer> {
     let snapshot = hub.published.load();
     let started = Instant::now();
+    let deadline = started + PATIENCE.min(snapshot.config.limits.request_timeout);
     let request_of_ours = Request {
         pipeline: Arc::clone(&hub.pipeline),
         // Of no client.
-        client: fastrand::u64(..),
-        consumer: None,
-        address: None,
-        priority: None,
-        started,
-        deadline: started + PATIENCE.min(snapshot.config.limits.request_timeout),
+        context: RequestContext::internal(fastrand::u64(..), started, deadline),
         cache_use: CacheUse::Bypass,
         ledger_only: false,
-        internal: true,
         snapshot,
     };
     let body = request(1, method, &params.to_string());

@@ -125,7 +125,7 @@ impl Drop for MessageHandler {
 impl HandlerState {
     async fn answer(self: &Arc<Self>, text: Bytes) -> MessageReply {
         let snapshot = self.hub.published.load();
-        let plan = snapshot.plan(self.client.consumer.as_ref());
+        let plan = snapshot.plan(self.client.context.consumer.as_ref());
         match jsonrpc::parse(&text, snapshot.max_batch(plan)) {
             Ok(RequestPayload::Single(RequestEntry::Call(call))) => {
                 match SubscriptionAction::of(call.method()) {
@@ -222,7 +222,7 @@ impl HandlerState {
     /// Whether the configuration or the client's plan excludes a method.
     fn refuses(&self, method: &str) -> Option<RpcError> {
         let snapshot = self.hub.published.load();
-        let plan = snapshot.plan(self.client.consumer.as_ref());
+        let plan = snapshot.plan(self.client.context.consumer.as_ref());
         if snapshot.denies(method) {
             Rejection::MethodRefused.rpc_error()
         } else if plan.is_some_and(|plan| !plan.allows(method)) {
@@ -276,13 +276,18 @@ impl HandlerState {
     /// Most subscriptions that the caller's plan allows on all its sockets.
     fn of_plan(&self) -> Option<usize> {
         let snapshot = self.hub.published.load();
-        snapshot.plan(self.client.consumer.as_ref())?.subscriptions
+        snapshot
+            .plan(self.client.context.consumer.as_ref())?
+            .subscriptions
     }
 
     /// A subscription counts as a call of the client's plan.
     async fn admit(&self) -> Result<(), RpcError> {
         let snapshot = self.hub.published.load();
-        let (consumer, address) = (self.client.consumer.as_ref(), self.client.address);
+        let (consumer, address) = (
+            self.client.context.consumer.as_ref(),
+            self.client.context.address,
+        );
         let pipeline = &self.hub.pipeline;
         let admitted = pipeline.admit(&snapshot, consumer, address, 1).await;
         admitted
@@ -319,15 +324,12 @@ impl HandlerState {
         let limits = &snapshot.config.limits;
         let request = Request {
             pipeline: Arc::clone(&self.hub.pipeline),
-            client: self.client.key,
-            consumer: self.client.consumer.clone(),
-            address: self.client.address,
-            priority: self.client.priority,
-            started,
-            deadline: started + limits.request_timeout,
+            context: self
+                .client
+                .context
+                .at(started, started + limits.request_timeout),
             cache_use: self.client.cache_use,
             ledger_only: self.client.ledger_only,
-            internal: false,
             snapshot,
         };
         let response = request.answer(text).await;

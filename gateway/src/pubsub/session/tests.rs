@@ -3,6 +3,7 @@
 use tokio::io::DuplexStream;
 
 use super::*;
+use crate::context::Protocol;
 use crate::pubsub::testing::{hub, hub_with};
 
 struct Silent;
@@ -30,12 +31,12 @@ async fn pair(
 
 fn client() -> SocketClient {
     SocketClient {
-        key: 1,
+        context: RequestContext {
+            protocol: Protocol::WebSocket,
+            ..RequestContext::internal(1, Instant::now(), Instant::now())
+        },
         cache_use: CacheUse::Normal,
         ledger_only: false,
-        consumer: None,
-        address: None,
-        priority: None,
         share: Arc::default(),
         account: Arc::new(Silent),
     }

@@ -42,6 +42,8 @@ impl ApiLimits {
             answer_buffer: self.answer_buffer,
             replayable: self.replayable,
             ask: self.ask,
+            // They are among the fields of the request.
+            headers: None,
         }
     }
 }

@@ -141,7 +141,10 @@ impl UpstreamLine<'_> {
         call: &Http1Exchange<'_, R>,
         timer: &mut Pin<&mut Option<Sleep>>,
     ) -> Result<(HeadOf<R>, h2::RecvStream), LostCall> {
-        let Some(request) = call.request.frames(&self.wire.endpoint, asked) else {
+        let Some(request) = call
+            .request
+            .frames(&self.wire.endpoint, (asked, call.limits.headers.as_deref()))
+        else {
             return Err(LostCall {
                 fault: TransportFault::before(FaultKind::WriteFailed),
                 repeat: Repeat::No,

@@ -8,10 +8,11 @@ use tokio::time::Instant;
 use crate::jsonrpc::{Answer, MalformedAnswer};
 use crate::limit::PermitRequest;
 use crate::solana::ReplyHints;
+use crate::trace::CorrelationHeaders;
 use crate::upstream::client::stream::UpstreamBodyStream;
 
 /// The limits of one attempt. The upstream's own connect, write and total limits apply as well.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub struct AttemptLimits {
     /// When the caller stops waiting.
     pub deadline: Instant,
@@ -30,6 +31,8 @@ pub struct AttemptLimits {
     pub replayable: bool,
     /// Class and consumer, which decide who gets a free connection first.
     pub ask: PermitRequest,
+    /// What the upstream is told of the request that it is asked for.
+    pub headers: Option<Box<CorrelationHeaders>>,
 }
 
 /// What came back: to a JSON-RPC call, unless said otherwise.

@@ -9,6 +9,7 @@ use bytes::Bytes;
 use http::{HeaderMap, HeaderName, HeaderValue, Request, Uri, Version};
 
 use crate::jsonrpc::{Answer, MalformedAnswer, MalformedKind, RequestId};
+use crate::trace::CorrelationHeaders;
 use crate::upstream::client::reply::UpstreamReply;
 use crate::upstream::client::request::ApiRequest;
 use crate::upstream::transport::endpoint::{Endpoint, Purpose};
@@ -28,6 +29,9 @@ const HANDED_ON: [&str; 7] = [
     "x-api-gateway-request-id",
 ];
 
+/// The id of a request on its connection, and what the upstream is told of whose it is.
+pub(super) type RequestIds<'a> = (RequestId, Option<&'a CorrelationHeaders>);
+
 /// What can be sent to an upstream.
 pub trait WireRequest: Send + Sync {
     /// A whole answer.
@@ -36,10 +40,10 @@ pub trait WireRequest: Send + Sync {
     type Fields: Send;
 
     /// Appends head and body for HTTP/1.1, to be sent with one write.
-    fn write(&self, endpoint: &Endpoint, id: RequestId, out: &mut Vec<u8>);
+    fn write(&self, endpoint: &Endpoint, ids: RequestIds<'_>, out: &mut Vec<u8>);
 
     /// Head and body for HTTP/2; none if it cannot be sent so.
-    fn frames(&self, endpoint: &Endpoint, id: RequestId) -> Option<(Request<()>, Bytes)>;
+    fn frames(&self, endpoint: &Endpoint, ids: RequestIds<'_>) -> Option<(Request<()>, Bytes)>;
 
     /// The fields that are handed on, of a head as it came over HTTP/1.1.
     fn fields_of_head(head: &[u8]) -> Self::Fields;
@@ -88,16 +92,23 @@ impl WireRequest for RpcRequest {
     type Whole = Result<Answer, MalformedAnswer>;
     type Fields = ();
 
-    fn write(&self, endpoint: &Endpoint, id: RequestId, out: &mut Vec<u8>) {
-        endpoint.request(&self.call, id, self.purpose, out);
+    fn write(&self, endpoint: &Endpoint, (id, told): RequestIds<'_>, out: &mut Vec<u8>) {
+        endpoint.request(&self.call, id, (self.purpose, told), out);
     }
 
-    fn frames(&self, endpoint: &Endpoint, id: RequestId) -> Option<(Request<()>, Bytes)> {
+    fn frames(
+        &self,
+        endpoint: &Endpoint,
+        (id, told): RequestIds<'_>,
+    ) -> Option<(Request<()>, Bytes)> {
         let length = self.call.len() + id.closing_length();
         let mut body = Vec::with_capacity(length);
         body.extend_from_slice(&self.call);
         id.close(&mut body);
-        Some((endpoint.request_head(length, self.purpose), body.into()))
+        Some((
+            endpoint.request_head(length, self.purpose, told),
+            body.into(),
+        ))
     }
 
     fn fields_of_head(_head: &[u8]) {}
@@ -117,7 +128,7 @@ impl WireRequest for ApiRequest {
     type Whole = Bytes;
     type Fields = Vec<(&'static str, Bytes)>;
 
-    fn write(&self, endpoint: &Endpoint, _id: RequestId, out: &mut Vec<u8>) {
+    fn write(&self, endpoint: &Endpoint, (_id, _told): RequestIds<'_>, out: &mut Vec<u8>) {
         let lines = endpoint.lines();
         out.reserve(self.target.len() + lines.len() + self.body.len() + 128);
         out.extend_from_slice(self.method.as_str().as_bytes());
@@ -139,7 +150,11 @@ impl WireRequest for ApiRequest {
         out.extend_from_slice(&self.body);
     }
 
-    fn frames(&self, endpoint: &Endpoint, _id: RequestId) -> Option<(Request<()>, Bytes)> {
+    fn frames(
+        &self,
+        endpoint: &Endpoint,
+        (_id, _told): RequestIds<'_>,
+    ) -> Option<(Request<()>, Bytes)> {
         let mut request = Request::new(());
         *request.method_mut() = self.method.clone();
         *request.version_mut() = Version::HTTP_2;
@@ -242,7 +257,7 @@ mod tests {
 
     fn written(request: &ApiRequest) -> String {
         let mut out = Vec::new();
-        request.write(&endpoint(), RequestId::from(1), &mut out);
+        request.write(&endpoint(), (RequestId::from(1), None), &mut out);
         String::from_utf8(out).unwrap()
     }
 
@@ -264,7 +279,11 @@ mod tests {
 
     #[test]
     fn over_http_2_it_has_the_same_verb_target_fields_and_body() {
-        let frames = |request: ApiRequest| request.frames(&endpoint(), RequestId::from(1)).unwrap();
+        let frames = |request: ApiRequest| {
+            request
+                .frames(&endpoint(), (RequestId::from(1), None))
+                .unwrap()
+        };
         let (head, body) = frames(request(Method::GET, "/quote?a=1&b=%20", ""));
         assert_eq!(head.method(), Method::GET);
         assert_eq!(head.uri(), "https://a.example/quote?a=1&b=%20");
@@ -281,7 +300,7 @@ mod tests {
     #[test]
     fn what_a_url_must_not_have_is_escaped_over_http_2() {
         let (head, _) = request(Method::GET, "/a<b>?q=\"x y\"&z=%22", "")
-            .frames(&endpoint(), RequestId::from(1))
+            .frames(&endpoint(), (RequestId::from(1), None))
             .unwrap();
         assert_eq!(head.uri(), "https://a.example/a%3Cb%3E?q=%22x%20y%22&z=%22");
     }

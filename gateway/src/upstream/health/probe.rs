@@ -24,6 +24,7 @@ use tokio::time::Instant;
 use crate::config;
 use crate::limit::PermitRequest;
 use crate::solana::{self, Class, FaultKind, Penalty, Priority, Verdict, classify, judge};
+use crate::trace::span::{self, SpanPeer};
 use crate::upstream::client::reply::{AttemptLimits, ReplyBody, UpstreamReply};
 use crate::upstream::client::{ConnectionRoute, RequestCost, RpcRequest, UpstreamLine};
 use crate::upstream::health::diagnosis::Diagnosis;
@@ -213,6 +214,16 @@ impl Probe {
         (questions, known.lane.clone())
     }
 
+    /// Its upstream, as spans name it.
+    fn peer(&self) -> SpanPeer<'_> {
+        let settings = &self.member.settings;
+        SpanPeer {
+            upstream: &settings.id,
+            host: settings.url.host(),
+            port: settings.url.port(),
+        }
+    }
+
     async fn ask(
         &self,
         question: ProbeQuestion,
@@ -220,6 +231,7 @@ impl Probe {
         lane: &ProbeLane,
     ) -> ProbeAnswer {
         let metrics = &self.member.live.metrics;
+        let span = span::probe(self.peer(), question.method());
         let line = UpstreamLine {
             wire: &self.member.wire,
             connections: &lane.connections,
@@ -241,6 +253,7 @@ impl Probe {
             answer_buffer: ANSWER,
             replayable: true,
             ask: PermitRequest::own(Priority::Medium),
+            headers: None,
         };
         let mut timer = pin!(None);
         let request = RpcRequest::probe(question.body().into());
@@ -256,10 +269,12 @@ impl Probe {
         let (said, outcome) = match reply {
             Ok(reply) => {
                 metrics.probe_time.observe(reply.latency.as_secs_f64());
+                span::ended(&span, Some(reply.status), None);
                 self.understand(reply, question, &class)
             }
             Err(fault) => {
                 let kind = fault.kind;
+                span::ended(&span, None, Some(kind.label()));
                 self.note(question, kind, None);
                 (
                     ProbeAnswer::Unreachable(Diagnosis::of(kind, None)),

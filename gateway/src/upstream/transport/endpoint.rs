@@ -13,6 +13,7 @@ use pingora::upstreams::peer::HttpPeer;
 use crate::config;
 use crate::config::HttpVersion;
 use crate::jsonrpc::RequestId;
+use crate::trace::CorrelationHeaders;
 
 #[cfg(test)]
 mod tests;
@@ -182,7 +183,7 @@ impl Endpoint {
         &self,
         call: &[u8],
         id: RequestId,
-        purpose: Purpose,
+        (purpose, headers): (Purpose, Option<&CorrelationHeaders>),
         out: &mut Vec<u8>,
     ) {
         let length = call.len() + id.closing_length();
@@ -190,8 +191,11 @@ impl Endpoint {
         out.extend_from_slice(&self.head);
         match purpose {
             Purpose::Call => {}
-            Purpose::LedgerOnly => append(out, BIGTABLE, "disabled"),
-            Purpose::Probe => append(out, PROBE, "1"),
+            Purpose::LedgerOnly => append(out, BIGTABLE, b"disabled"),
+            Purpose::Probe => append(out, PROBE, b"1"),
+        }
+        if let Some(headers) = headers {
+            headers.tell(|name, value| append(out, name, value));
         }
         out.extend_from_slice(b"content-length: ");
         out.extend_from_slice(itoa::Buffer::new().format(length).as_bytes());
@@ -201,7 +205,12 @@ impl Endpoint {
     }
 
     /// The head of a request over HTTP/2 whose body has this length.
-    pub(in crate::upstream) fn request_head(&self, length: usize, purpose: Purpose) -> Request<()> {
+    pub(in crate::upstream) fn request_head(
+        &self,
+        length: usize,
+        purpose: Purpose,
+        told: Option<&CorrelationHeaders>,
+    ) -> Request<()> {
         let mut request = Request::new(());
         *request.method_mut() = Method::POST;
         *request.version_mut() = Version::HTTP_2;
@@ -217,6 +226,13 @@ impl Endpoint {
                 HeaderName::from_static(name),
                 HeaderValue::from_static(value),
             );
+        }
+        if let Some(told) = told {
+            told.tell(|name, value| {
+                if let Ok(value) = HeaderValue::from_bytes(value) {
+                    headers.insert(HeaderName::from_static(name), value);
+                }
+            });
         }
         headers.insert(http::header::CONTENT_LENGTH, HeaderValue::from(length));
         *request.headers_mut() = headers;
@@ -317,7 +333,7 @@ fn head(first_line: &str, fields: &[(String, String)]) -> Vec<u8> {
     let mut head = Vec::with_capacity(512);
     head.extend_from_slice(first_line.as_bytes());
     for (name, value) in fields {
-        append(&mut head, name, value);
+        append(&mut head, name, value.as_bytes());
     }
     head
 }
@@ -349,8 +365,8 @@ fn headers(fields: &[(String, String)]) -> HeaderMap {
         .collect()
 }
 
-fn append(head: &mut Vec<u8>, name: &str, value: &str) {
-    for part in [name.as_bytes(), b": ", value.as_bytes(), b"\r\n"] {
+fn append(head: &mut Vec<u8>, name: &str, value: &[u8]) {
+    for part in [name.as_bytes(), b": ", value, b"\r\n"] {
         head.extend_from_slice(part);
     }
 }

@@ -226,6 +226,12 @@ impl<'r> Section<'r> {
             .is_some_and(|value| !value.is_empty())
     }
 
+    /// An environment variable that is set and not empty.
+    pub fn variable(&self, name: &str) -> Option<String> {
+        let value = self.reading.variable(name);
+        value.filter(|value| !value.is_empty())
+    }
+
     /// From here on ignores unset variables and empty secrets, until called with false.
     pub fn forgive_unset(&self, lenient: bool) {
         self.reading.lenient.set(lenient);

@@ -148,6 +148,8 @@ async fn read(scene: &Scene) -> (String, String) {
         operation: PathRead::of(scene),
         settings: &scene.settings,
         state: &scene.live,
+        context: &RequestContext::internal(7, started, started + Duration::from_secs(30)),
+        span: &tracing::Span::none(),
         started,
         deadline: started + Duration::from_secs(30),
     };

@@ -3,12 +3,18 @@
 use perijove_core::Secret;
 
 use super::*;
+use crate::trace::{HttpRequestId, TraceContext};
 use crate::upstream::testing::settings;
 
 fn request(settings: &config::Upstream, body: &str) -> String {
     let mut out = Vec::new();
     let endpoint = Endpoint::new(settings).unwrap();
-    endpoint.request(body.as_bytes(), RequestId::from(7), Purpose::Call, &mut out);
+    endpoint.request(
+        body.as_bytes(),
+        RequestId::from(7),
+        (Purpose::Call, None),
+        &mut out,
+    );
     String::from_utf8(out).unwrap()
 }
 
@@ -104,4 +110,34 @@ fn the_peer_has_the_address_it_is_given_and_the_name_of_the_url() {
     let peer = Endpoint::new(&settings).unwrap().peer(address);
     assert_eq!(peer.sni, "other.example");
     assert!(!peer.options.verify_cert && !peer.options.verify_hostname);
+}
+
+#[test]
+fn what_an_upstream_is_told_of_a_request_stands_in_its_head() {
+    let parent = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01";
+    let headers = CorrelationHeaders {
+        id: Some(HttpRequestId::of(Some(b"order-7"))),
+        trace: TraceContext::of(parent.as_bytes(), &[b"a=1"]),
+    };
+    let endpoint = Endpoint::new(&settings("a", "http://node:8899/")).unwrap();
+    let told = (Purpose::LedgerOnly, Some(&headers));
+    let mut out = Vec::new();
+    endpoint.request(b"{\"id\":", RequestId::from(7), told, &mut out);
+    let text = String::from_utf8(out).unwrap();
+    let block = format!(
+        "\r\nx-bigtable: disabled\r\nx-request-id: order-7\r\ntraceparent: {parent}\r\n\
+         tracestate: a=1\r\ncontent-length: 8\r\n\r\n{{\"id\":7}}"
+    );
+    assert!(text.ends_with(&block), "{text}");
+    let head = endpoint.request_head(8, Purpose::Call, Some(&headers));
+    for (name, value) in [
+        ("x-request-id", "order-7"),
+        ("traceparent", parent),
+        ("tracestate", "a=1"),
+        ("content-length", "8"),
+    ] {
+        assert_eq!(head.headers()[name], value, "{name}");
+    }
+    let head = endpoint.request_head(8, Purpose::Call, None);
+    assert!(!head.headers().contains_key("x-request-id"));
 }
