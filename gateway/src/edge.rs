@@ -18,6 +18,7 @@ mod http1;
 mod http2;
 mod jupiter;
 mod metrics;
+mod plan_metrics;
 mod proxy_protocol;
 mod reply;
 mod rpc;

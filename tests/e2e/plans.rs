@@ -78,6 +78,21 @@ async fn a_consumer_is_told_what_is_left_and_when_to_come_back() {
     let metrics = scene.gateway.metrics().await;
     let refused = metrics.sum("perijove_plan_refused_requests_total", &labels);
     assert!((refused - 1.0).abs() < 0.1, "{refused}");
+    for (plan, status, expected) in [
+        ("small", "2xx", 3),
+        ("small", "429", 1),
+        ("default", "2xx", 1),
+    ] {
+        let labels = [("plan", plan), ("status", status)];
+        let count = metrics.sum("perijove_plan_requests_total", &labels);
+        assert!(
+            (count - f64::from(expected)).abs() < 0.1,
+            "{plan} {status}: {count}"
+        );
+    }
+    let seconds = "perijove_plan_request_duration_seconds_count";
+    let timed = metrics.sum(seconds, &[("plan", "small")]);
+    assert!((timed - 4.0).abs() < 0.1, "{timed}");
 }
 
 #[tokio::test]

@@ -205,7 +205,8 @@ impl<'a> FastConnection<'a> {
         let (stream, buffer, mut manner) =
             (&mut self.stream, &mut self.buffer, WriteMode::kept_alive());
         let mut wire = DirectWrite::new(stream, buffer, &mut manner, self.tracked, limits);
-        app.metrics.replied(response.status);
+        app.metrics
+            .replied_to(&head.context, response.status, snapshot);
         note(&response, &head);
         let written = reply::write(&mut wire, response, &head, &snapshot.config).await;
         app.account(entry.as_ref(), written)?;

@@ -94,7 +94,8 @@ impl RpcApp {
         let response = answered?;
         let log = snapshot.config.log.access;
         let entry = log.then(|| AccessEntry::api(&response, head));
-        self.metrics.replied(response.status);
+        self.metrics
+            .replied_to(&head.context, response.status, snapshot);
         head.context.answered(response.status, response.outcome);
         let mut wire = session.wire();
         let written =

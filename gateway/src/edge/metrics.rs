@@ -1,10 +1,14 @@
 //! Metrics of HTTP requests at the public listener.
 
 use prometheus::{IntCounter, IntCounterVec, IntGauge, Opts, Registry};
+use tokio::time::Instant;
 
+use super::plan_metrics::PlanMetrics;
 use super::reply::{Sent, WriteFault};
 use crate::auth::{ConsumerId, plan_of_token};
 use crate::config::Config;
+use crate::context::RequestContext;
+use crate::snapshot::Snapshot;
 
 /// The statuses that have a series of their own, the most frequent first. All others of upstreams
 /// count as `other`.
@@ -46,6 +50,7 @@ pub struct EdgeMetrics {
     /// In the order of [`STATUSES`], and one for all others.
     responses: [IntCounter; STATUSES.len() + 1],
     consumers: IntCounterVec,
+    plans: PlanMetrics,
     gone: IntCounter,
     cut: IntCounter,
     stalled: IntCounter,
@@ -115,8 +120,28 @@ impl EdgeMetrics {
                 None => responses.with_label_values(&["other"]),
             }),
             consumers,
+            plans: PlanMetrics::register(registry)?,
             in_flight,
         })
+    }
+
+    /// A request is answered with this status.
+    pub(super) fn replied_to(&self, context: &RequestContext, status: u16, snapshot: &Snapshot) {
+        self.replied(status);
+        self.answered_call(context, status, snapshot, context.started);
+    }
+
+    /// The same for what came over a socket, where the request that opened it is long over.
+    pub(super) fn answered_call(
+        &self,
+        context: &RequestContext,
+        status: u16,
+        snapshot: &Snapshot,
+        started: Instant,
+    ) {
+        if let Some(plan) = snapshot.plan(context.consumer.as_ref()) {
+            self.plans.answered(&plan.id, status, started.elapsed());
+        }
     }
 
     /// A response with this status is written.

@@ -218,7 +218,8 @@ impl RpcApp {
         };
         let log = snapshot.config.log.access;
         let entry = log.then(|| AccessEntry::new(&response, head));
-        self.metrics.replied(response.status);
+        self.metrics
+            .replied_to(&head.context, response.status, snapshot);
         note(&response, head);
         let written = reply::write(&mut session.wire(), response, head, &snapshot.config).await;
         if written == Err(WriteFault::NoRoom) {
@@ -253,7 +254,8 @@ impl RpcApp {
         let response = prices.await?.of_admitted(admitted);
         let log = snapshot.config.log.access;
         let entry = log.then(|| AccessEntry::new(&response, head));
-        self.metrics.replied(response.status);
+        self.metrics
+            .replied_to(&head.context, response.status, snapshot);
         note(&response, head);
         let written = reply::write(&mut session.wire(), response, head, &snapshot.config).await;
         if written == Err(WriteFault::NoRoom) {
@@ -340,7 +342,8 @@ impl RpcApp {
         let log = snapshot.config.log.access;
         let entry = log.then(|| AccessEntry::refused(rejection, head));
         self.metrics.refused(rejection.label());
-        self.metrics.replied(rejection.status());
+        self.metrics
+            .replied_to(&head.context, rejection.status(), snapshot);
         head.context.answered(rejection.status(), rejection.label());
         let written = reply::refuse(wire, refusal, head).await;
         if let Some(entry) = &entry {

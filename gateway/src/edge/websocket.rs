@@ -193,6 +193,7 @@ impl SocketObserver for SocketLog {
         let metrics = &self.app.metrics;
         let context = &self.head.context;
         metrics.called_by(context.consumer.as_ref(), &snapshot.config);
+        metrics.answered_call(context, status, &snapshot, started);
         if snapshot.config.log.access {
             let entry = AccessEntry::of(&summary, status, context, started);
             access::log(&entry, Ok(bytes));
