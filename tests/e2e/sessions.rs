@@ -11,7 +11,7 @@ use serde_json::{Value, json};
 
 use crate::cache::stage::{Stage, at, moving};
 use crate::redis::scene::{Shared, blocks};
-use crate::scene::{KEY, Scene, brisk, equals, on_reads};
+use crate::scene::{KEY, Scene, all_probed, brisk, equals, on_reads};
 
 /// Calls whose answers tell a slot of the same bank, and where it stands.
 const READS: [(&str, &str); 7] = [
@@ -53,6 +53,8 @@ async fn apart(change: impl FnOnce(GatewayConfig) -> GatewayConfig) -> Scene {
     cluster.validator(1).fault(Fault::lag(3));
     cluster.validator(2).fault(Fault::lag(6));
     let gateway = Gateway::start(change(patient(equals(&cluster)))).await;
+    // Until the cluster is known by its genesis hash, what was shown may be forgotten.
+    all_probed(&gateway).await;
     Scene { cluster, gateway }
 }
 

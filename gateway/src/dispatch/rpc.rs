@@ -74,8 +74,12 @@ impl Dispatch<'_, RpcCall<'_>> {
             freshness,
             mut summary,
         } = attempts.run().await;
+        let operation = &self.operation;
         if let Some(heads) = freshness {
-            summary.told_heads = self.operation.session.tell(&heads);
+            summary.told_heads = operation.session.tell(&heads);
+        } else if let Delivered::Payload(payload) = &delivered {
+            // An older answer for want of a newer one, say: the batch it belongs to must see that.
+            summary.told_heads = operation.session.shows(&operation.heads(payload));
         }
         (delivered, summary)
     }

@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use base64::Engine;
 use bytes::Bytes;
+use perijove_core::Slot;
 use prometheus::Registry;
 use tokio::time::{Instant, sleep};
 
@@ -13,8 +14,8 @@ use crate::config;
 use crate::context::RequestContext;
 use crate::dispatch::attempt::script::{self, Act};
 use crate::dispatch::{
-    AnswerPayload, Delivered, Dispatch, DispatchMetrics, DispatchState, ReadSession, RpcCall,
-    Settings,
+    AnswerPayload, AttemptSummary, Delivered, Dispatch, DispatchMetrics, DispatchState,
+    ReadSession, RpcCall, Settings,
 };
 use crate::error::Rejection;
 use crate::jsonrpc::{self, Call, RequestEntry};
@@ -87,6 +88,10 @@ impl Scene {
     }
 
     async fn ask(&self, method: &str, params: &str) -> Delivered {
+        self.run(method, params).await.0
+    }
+
+    async fn run(&self, method: &str, params: &str) -> (Delivered, AttemptSummary) {
         let call = call(method, params);
         let class = classify(call.method(), call.params());
         let started = Instant::now();
@@ -110,7 +115,7 @@ impl Scene {
             started,
             deadline: started + Duration::from_secs(30),
         };
-        dispatch.run().await.0
+        dispatch.run().await
     }
 
     /// Asks, and says what came of it and who was asked at which millisecond.
@@ -747,5 +752,18 @@ async fn a_slot_that_nothing_explains_is_delivered_only_where_nobody_knows_bette
         let (told, asked) = scene.balance(1).await;
         assert_eq!(told, value);
         assert!(asked.starts_with("own@0 paid@0"), "{asked}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_older_answer_for_want_of_a_newer_one_still_tells_how_old_it_is() {
+    let scene = Scene::new(&["own"]);
+    for slot in [50_000_000, 49_999_997] {
+        let result = format!(r#"{{"context":{{"slot":{slot}}},"value":5}}"#);
+        script::set("own", gives(0, &result));
+        let (delivered, summary) = scene.run("getBalance", r#"["k"]"#).await;
+        assert_eq!(text(&delivered), "5");
+        let (_, heads) = summary.told_heads.heads().unwrap();
+        assert_eq!(heads.slot(), Some(Slot(slot)));
     }
 }

@@ -88,6 +88,12 @@ impl ReadSession {
         ToldHeads(Some((self.commitment, *heads)))
     }
 
+    /// The same for numbers that raise no floor, since they are below it.
+    pub(super) fn shows(&self, heads: &Heads) -> ToldHeads {
+        let matters = self.floor.is_some();
+        ToldHeads(matters.then_some((self.commitment, *heads)))
+    }
+
     /// The greatest number the client was shown.
     fn told(&self, head: HeadCounter) -> Option<u64> {
         self.floor.as_ref()?.get(head, self.at)
@@ -103,7 +109,7 @@ impl ReadSession {
 impl RpcCall<'_> {
     /// What an answer says of the head of the chain. Of one that streams, its beginning is looked
     /// at.
-    fn heads(&self, payload: &AnswerPayload) -> Heads {
+    pub(super) fn heads(&self, payload: &AnswerPayload) -> Heads {
         let result = payload.result();
         result.map_or_else(Heads::default, |result| self.session.heads(result))
     }
