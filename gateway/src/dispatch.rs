@@ -1,6 +1,6 @@
 //! Gets one request answered: attempts, hedges and retries on the next candidate, inside the caller's
-//! deadline and a retry budget. What a request is, an [operation](operation) says; JSON-RPC calls are
-//! the first ([`rpc`]).
+//! deadline and a retry budget. What a request is, an `Operation` says; JSON-RPC calls are
+//! the first (`rpc`).
 //!
 //! Not here: what a call is (`solana::class`), which upstreams could serve it (`upstream::pool`),
 //! what their answers mean (`solana::judge`), and kept answers (`cache`).

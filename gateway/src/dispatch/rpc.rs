@@ -55,7 +55,7 @@ pub struct RpcCall<'a> {
     pub ask: PermitRequest,
     /// Upstreams are told not to look into long-term storage.
     pub ledger_only: bool,
-    /// Only upstreams that may have what another has not; see [`history`].
+    /// Only upstreams that may have what another has not; see `history`.
     pub deeper: Option<DeeperUpstreams<'a>>,
 }
 

@@ -29,7 +29,7 @@ const LEASE_WAIT: Duration = Duration::from_millis(100);
 /// time in which one is earned (the generic cell rate algorithm).
 ///
 /// If replicas share it, the bucket itself is in Redis, and what may be sent are requests
-/// [leased](lease) from there.
+/// leased from there.
 #[derive(Debug)]
 pub struct Budget {
     start: Instant,

@@ -1,7 +1,7 @@
 //! Kafka as a source: one member of a consumer group, on a thread of its own.
 //!
-//! The thread runs the [`driver`], which does everything that concerns the consumer, as its
-//! [`state`] says; the rest of the program talks to it over the channels of [`Source`]. It always
+//! The thread runs the `driver`, which does everything that concerns the consumer, as its
+//! `state` says; the rest of the program talks to it over the channels of [`Source`]. It always
 //! polls, or the group would consider it stuck, except for short pauses when there is no budget:
 //! pausing a partition discards what was prefetched, so it is done only if the sinks do not catch
 //! up at once.
