@@ -149,8 +149,9 @@ class Live(unittest.TestCase):
                     for n in numbers]
 
         redis = {"url": f"redis://127.0.0.1:{cls.redis}"}
+        plans = {"plans": [{"id": "open", "requests_per_minute": "unlimited"}], "anonymous_plan": "open"}
         _, cls.well = gateway("well", 0, 1, 2, cache={"redis": redis}, price={"enabled": True}, consumer_metrics=True,
-                              listen={"rpc": ["127.0.0.1:0"], "tls": [scene.tls("well", days=365)]},
+                              **plans, listen={"rpc": ["127.0.0.1:0"], "tls": [scene.tls("well", days=365)]},
                               jupiter={"upstreams": jupiter(0, 1), "optimizer": {"path": "/swap/v1/best"}})
         scene.load(cls.well["rpc"], PRICES + QUOTES)
         cls.scene.subscribe(cls.well["rpc"])

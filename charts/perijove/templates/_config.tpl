@@ -155,7 +155,8 @@ price:
 {{- define "perijove.gateway.restartKeys" -}}
 {{- $config := fromYaml (include "perijove.gateway.config" .) }}
 {{- $selection := default (dict) $config.selection }}
-{{- dict "listen" $config.listen "admin" $config.admin "runtime" $config.runtime "shutdown" $config.shutdown "log" (dict "format" (default (dict) $config.log).format) "floors" (get $selection "floor_entries") | toJson }}
+{{- $otlp := default (dict) (get (default (dict) $config.telemetry) "otlp") }}
+{{- dict "listen" $config.listen "admin" $config.admin "runtime" $config.runtime "shutdown" $config.shutdown "log" (dict "format" (default (dict) $config.log).format) "floors" (get $selection "floor_entries") "otlp" (omit $otlp "ratio" "by_parent") | toJson }}
 {{- end }}
 
 {{- define "perijove.ingest.config" -}}
