@@ -197,14 +197,14 @@ class Scene(contextlib.ExitStack):
 
         return [with_scheme(one) for one in said["validators"]], fault
 
-    def gateway(self, name, upstreams, **config):
-        """A gateway in front of upstreams: its process, and its addresses."""
+    def gateway(self, name, upstreams, env=None, **config):
+        """A gateway in front of upstreams: its process, and its addresses. `env` is all of its environment."""
         config = {"listen": {"rpc": ["127.0.0.1:0"]}, "admin": {"listen": "127.0.0.1:0"}, "upstreams": upstreams,
                   "runtime": {"upgrade_socket": str(self.folder / f"{name}.sock"), "threads": 1},
                   "log": {"access": False}, "shutdown": {"linger": "0s"}, **config}
         file = self.folder / f"{name}.yaml"
         file.write_text(yaml.safe_dump(config))
-        process, said = self.start(name, binary("GATEWAY"), "run", "--config", file, announces=True)
+        process, said = self.start(name, binary("GATEWAY"), "run", "--config", file, announces=True, env=env)
         return process, {kind: with_scheme(said[kind]) for kind in ("rpc", "admin")}
 
     def tls(self, name, days):

@@ -8,6 +8,7 @@ import yaml
 from confluent_kafka import Producer
 from confluent_kafka.admin import AdminClient, NewTopic
 
+from collector import Collector
 from scene import Scene, eventually, fetch, free_port, listens, recording
 from test_live import call, metric
 from tools import ROOT, binary, program, run
@@ -15,7 +16,8 @@ from tools import ROOT, binary, program, run
 FOLDER = ROOT / "deploy/compose"
 SERVICES = yaml.safe_load((FOLDER / "compose.yaml").read_text())["services"]
 # Ports that images open which are not ours.
-FOREIGN = {"redis": {6379}, "postgres": {5432}, "kafka": {9092}, "prometheus": {9090}, "grafana": {3000}}
+FOREIGN = {"redis": {6379}, "postgres": {5432}, "kafka": {9092}, "prometheus": {9090}, "grafana": {3000},
+           "jaeger": {4318, 16686}}
 ENVIRONMENT = {"REDIS_URL": "redis://redis:6379", "VALIDATOR_URL": "https://a.example",
                "DATABASE_URL": "postgres://perijove:perijove@postgres:5432/perijove"}
 
@@ -84,7 +86,10 @@ class References(unittest.TestCase):
     def test_each_variable_that_is_set_is_used_and_each_that_is_used_is_set(self):
         for name in ("gateway", "ingest"):
             used = set(re.findall(r"\$\{(\w+)", (FOLDER / f"{name}.yaml").read_text()))
-            self.assertEqual(used, set(SERVICES[name]["environment"]), name)
+            standard = {variable for variable in SERVICES[name]["environment"] if variable.startswith("OTEL_")}
+            self.assertEqual(used, set(SERVICES[name]["environment"]) - standard, name)
+            for variable in standard:
+                self.assertIn(f"`{variable}`", (ROOT / "docs/tracing.md").read_text())
         # The user that PostgreSQL makes is the one that ingest comes as.
         made = SERVICES["postgres"]["environment"]
         self.assertIn(f"//{made['POSTGRES_USER']}:{made['POSTGRES_PASSWORD']}@postgres:5432/{made['POSTGRES_DB']}",
@@ -117,19 +122,31 @@ class References(unittest.TestCase):
         self.assertTrue(source["isDefault"], "dashboards choose the default one")
         self.assertEqual(source["url"], "http://prometheus:9090")
 
+    def test_traces_need_a_profile_and_the_command_that_the_documentation_gives(self):
+        self.assertEqual({name for name, service in SERVICES.items() if "profiles" in service}, {"jaeger"})
+        for name, service in SERVICES.items():
+            self.assertNotIn("jaeger", service.get("depends_on", []), f"{name} would not start without the profile")
+        (profile,) = SERVICES["jaeger"]["profiles"]
+        command = f"OTEL_EXPORTER_OTLP_ENDPOINT=http://jaeger:4318 docker compose -f deploy/compose/compose.yaml --profile {profile} up"
+        for page in ("deploy/compose/compose.yaml", "docs/tracing.md"):
+            self.assertIn(command, (ROOT / page).read_text())
+        self.assertRegex(SERVICES["gateway"]["environment"]["OTEL_EXPORTER_OTLP_ENDPOINT"], r"^\$\{OTEL_EXPORTER_OTLP_ENDPOINT:-\}$")
+
 
 class Run(unittest.TestCase):
     """The programs with the configurations that the containers have; only addresses are others."""
 
     def test_everything_that_is_configured_works_together(self):
-        scene = self.enterContext(Scene())
+        scene, collector = self.enterContext(Scene()), self.enterContext(Collector())
         (validator,), _ = scene.sandbox(1)
         kafka, redis, database = scene.kafka(), scene.redis(), scene.postgres()
         ports = {name: free_port() for name in ("rpc", "websocket", "admin", "ingest")}
         places = {"0.0.0.0:8899": f"127.0.0.1:{ports['rpc']}", "0.0.0.0:9090": f"127.0.0.1:{ports['admin']}",
                   "0.0.0.0:9091": f"127.0.0.1:{ports['ingest']}", "kafka:9092": kafka}
         environment = ENVIRONMENT | {"REDIS_URL": f"redis://127.0.0.1:{redis}", "VALIDATOR_URL": validator,
-                                     "DATABASE_URL": f"postgres://owner@127.0.0.1:{database}/postgres"}
+                                     "DATABASE_URL": f"postgres://owner@127.0.0.1:{database}/postgres",
+                                     "OTEL_TRACES_SAMPLER": SERVICES["gateway"]["environment"]["OTEL_TRACES_SAMPLER"],
+                                     "OTEL_EXPORTER_OTLP_ENDPOINT": collector.address}
         for name in ("gateway", "ingest"):
             text = (FOLDER / f"{name}.yaml").read_text()
             for there, here in places.items():
@@ -146,6 +163,7 @@ class Run(unittest.TestCase):
             with self.subTest(name):
                 eventually(f"{name}: {scene.log(name)}", lambda place=place: fetch(f"{place}/ready"))
         self.assertIn('"result":', fetch(rpc, call("getSlot")[1]))
+        eventually("a trace of it", lambda: collector.has("perijove-gateway", "getSlot"))
 
         # What somebody produces is read.
         run(binary("INGEST"), "generate", "--messages", "200", scene.folder / "trades")

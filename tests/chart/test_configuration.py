@@ -15,6 +15,7 @@ from tools import ROOT, binary, run
 ENVIRONMENT = {
     "REDIS_URL": "redis://:x@redis:6379/0", "DATABASE_URL": "postgres://u:p@database/perijove", "KAFKA_USERNAME": "u",
     "KAFKA_PASSWORD": "p", "SOLANA_RPC_AUTH": "Bearer x", "JUPITER_API_KEY": "k", "BOT_KEY": "0123456789abcdef0123",
+    "OTLP_HEADER_X_API_KEY": "k", "OTLP_HEADER_X_TENANT": "t",
 }
 
 

@@ -75,6 +75,7 @@ class Values(unittest.TestCase):
             'apiGateway.antiAffinity="maybe"', 'global.environment="mainnet"', "ingest.kafka.user=1",
             'redis.url="redis://:secret@host"', 'restore.from="yesterday"', "apiGateway.replicaCount=-1",
             'priceOracle.mints=["not a mint"]', 'monitoring.alerts.rules=[{"name":"x"}]',
+            'tracing.endpoint="collector:4318"', "tracing.ratio=2", 'tracing.headers={"X Key":"k"}', 'tracing.headers={"x-key":1}',
         ):
             with self.subTest(setting), self.assertRaises(rendered.Refused) as refusal:
                 rendered.text(settings=("valkey.enabled=true", setting) if "valkey" in setting else (setting,))

@@ -87,6 +87,7 @@
 {{- define "perijove.optimizer.config" -}}
 {{- $config := fromYaml (include "perijove.gateway.config" .) }}
 {{- $every := dict "jupiter" (dict "optimizer" (dict "enabled" true "path" "/swap/v1/quote")) }}
+{{- if .Values.tracing.enabled }}{{ $_ := set $every "telemetry" (dict "otlp" (dict "service_name" "perijove-route-optimizer")) }}{{ end }}
 {{- toYaml (mergeOverwrite $config $every (deepCopy .Values.routeOptimizer.config)) }}
 {{- end }}
 
@@ -148,6 +149,44 @@ cache:
 price:
   enabled: true
   max_age: {{ .Values.priceOracle.maxAge }}
+{{- end }}
+{{- with .Values.tracing }}
+{{- if .enabled }}
+telemetry:
+  otlp:
+    endpoint: {{ .endpoint | quote }}
+    ratio: {{ .ratio }}
+    by_parent: {{ .byParent }}
+    {{- with .headers }}
+    headers:
+      {{- range $header, $_ := . }}
+      {{ $header }}: "${{ "{" }}{{ include "perijove.tracing.variable" $header }}}"
+      {{- end }}
+    {{- end }}
+{{- end }}
+{{- end }}
+{{- end }}
+
+{{/* The variable that holds the value of a header of the export. */}}
+{{- define "perijove.tracing.variable" -}}
+OTLP_HEADER_{{ . | upper | replace "-" "_" }}
+{{- end }}
+
+{{/* What traces are told of the pod, and the headers of their export. */}}
+{{- define "perijove.env.tracing" -}}
+{{- if .Values.tracing.enabled }}
+{{- range $header, $key := .Values.tracing.headers }}
+- name: {{ include "perijove.tracing.variable" $header }}
+  valueFrom: {secretKeyRef: {name: {{ $.Values.tracing.existingSecret }}, key: {{ $key }}}}
+{{- end }}
+{{- $own := false }}
+{{- range .Values.apiGateway.extraEnv }}{{ if eq .name "OTEL_RESOURCE_ATTRIBUTES" }}{{ $own = true }}{{ end }}{{ end }}
+{{- if not $own }}
+- name: POD_NAME
+  valueFrom: {fieldRef: {fieldPath: metadata.name}}
+- name: OTEL_RESOURCE_ATTRIBUTES
+  value: k8s.namespace.name={{ .Release.Namespace }},k8s.pod.name=$(POD_NAME)
+{{- end }}
 {{- end }}
 {{- end }}
 
@@ -254,6 +293,7 @@ redis: {url: "${REDIS_URL}"}
 - name: JUPITER_API_KEY
   valueFrom: {secretKeyRef: {name: {{ include "perijove.secret" . }}, key: jupiter-api-key}}
 {{- end }}
+{{- include "perijove.env.tracing" . }}
 {{- with .Values.apiGateway.extraEnv }}
 {{ toYaml . }}
 {{- end }}

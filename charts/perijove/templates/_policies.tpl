@@ -51,3 +51,22 @@
 {{ toYaml . }}
 {{- end }}
 {{- end }}
+
+{{/* The port of a URL. */}}
+{{- define "perijove.policy.port" -}}
+{{- $port := regexReplaceAll "^[a-z]+://[^/?#]*:([0-9]+)([/?#].*)?$" . "${1}" }}
+{{- if regexMatch "^[0-9]+$" $port }}{{ $port }}{{ else }}{{ ternary 443 80 (hasPrefix "https:" .) }}{{ end }}
+{{- end }}
+
+{{/* The way to the collector of traces, whoever named it: these values or the gateway's own configuration. */}}
+{{- define "perijove.policy.collector" -}}
+{{- $telemetry := default (dict) (fromYaml (include "perijove.gateway.config" .)).telemetry }}
+{{- with (default (dict) $telemetry.otlp).endpoint }}
+- ports:
+    - {port: {{ include "perijove.policy.port" . }}, protocol: TCP}
+  {{- with $.Values.networkPolicy.collector }}
+  to:
+    {{- toYaml . | nindent 4 }}
+  {{- end }}
+{{- end }}
+{{- end }}

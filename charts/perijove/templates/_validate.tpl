@@ -85,6 +85,12 @@
 {{- if and $v.externalSecrets.enabled (not $v.externalSecrets.secretStoreRef.name) }}
 {{- fail "externalSecrets.enabled needs externalSecrets.secretStoreRef.name" }}
 {{- end }}
+{{- if and $v.tracing.enabled (not $v.tracing.endpoint) }}
+{{- fail "tracing.enabled needs tracing.endpoint: the collector, such as http://otel-collector.monitoring:4318" }}
+{{- end }}
+{{- if and $v.tracing.enabled $v.tracing.headers (not $v.tracing.existingSecret) }}
+{{- fail "tracing.headers needs tracing.existingSecret: the Secret that holds their values" }}
+{{- end }}
 {{- range $name, $image := dict "apiGateway" $gateway.image "ingest" $v.ingest.image "jupiterApi" $v.jupiterApi.image "backup" $v.backup.image "backup.s3" $v.backup.s3.image }}
 {{- if eq (toString $image.tag) "latest" }}
 {{- fail (printf "%s.image.tag: latest is not reproducible; name a version or a digest" $name) }}
