@@ -164,7 +164,54 @@ pub(super) fn request(id: u64, method: &str, params: &str) -> String {
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
     use super::*;
+
+    proptest! {
+        #[test]
+        fn what_is_passed_on_of_any_message_is_json(
+            parts in proptest::collection::vec(prop::sample::select(PARTS.to_vec()), 0..12),
+            noise in proptest::collection::vec(any::<u8>(), 0..3),
+        ) {
+            let text = Bytes::from([parts.concat().as_bytes(), &noise].concat());
+            let _checked = is_garbage(&text);
+            for whole in [text.clone(), wrapped(&text)] {
+                if let Some(FeedMessage::Notification { result, .. }) = read(&whole) {
+                    let (_, _, _) = (slot(&result), with_context(&result), SlotInfo::read(&result));
+                    let told = [&head(SubscriptionKind::Logs, &result, None)[..], b"7}}"].concat();
+                    prop_assert!(serde_json::from_slice::<IgnoredAny>(&told).is_ok());
+                }
+            }
+        }
+    }
+
+    /// What messages are made of.
+    const PARTS: [&str; 14] = [
+        "{",
+        "}",
+        "[",
+        "]",
+        ",",
+        "\"context\":",
+        "\"slot\":",
+        "\"value\":",
+        "\"id\":",
+        "\"error\":",
+        "7",
+        "-1e400",
+        "null",
+        "\"\\u0000\"",
+    ];
+
+    /// A notification with this for its result.
+    fn wrapped(result: &[u8]) -> Bytes {
+        let (head, tail) = (
+            &b"{\"params\":{\"subscription\":1,\"result\":"[..],
+            &b"}}"[..],
+        );
+        Bytes::from([head, result, tail].concat())
+    }
 
     #[test]
     fn notifications_and_answers_are_told_apart() {

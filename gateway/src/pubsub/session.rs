@@ -28,6 +28,8 @@ use crate::context::RequestContext;
 use crate::pipeline::{CacheUse, RequestSummary};
 
 #[cfg(test)]
+mod hostile_frames;
+#[cfg(test)]
 mod tests;
 
 /// Read from and written to a socket at once.

@@ -1,5 +1,8 @@
 //! What a node would say to parameters, and which of them are the same.
 
+use proptest::collection::vec;
+use proptest::prelude::*;
+
 use super::*;
 
 const KEY: &str = "3qri489hLgWkzeAw76pCNPwRF2RiCmi5iQgKpLioeJz2";
@@ -170,4 +173,83 @@ fn the_configuration_can_be_had_again() {
     .unwrap();
     assert_eq!(spec.config()["encoding"], "base64");
     assert_eq!(spec.subject.as_deref(), Some(KEY));
+}
+
+/// Parameters as a client may send them, most of them nearly right.
+fn any_params() -> impl Strategy<Value = Value> {
+    let words = [
+        "all",
+        "allWithVotes",
+        "mentions",
+        "mentionsAccountOrProgram",
+        "filters",
+        "memcmp",
+        "offset",
+        "bytes",
+        "dataSize",
+        "dataSlice",
+        "length",
+        "encoding",
+        "base64",
+        "base58",
+        "commitment",
+        "confirmed",
+        "processed",
+        "withContext",
+        "transactionDetails",
+        "full",
+        "none",
+        "showRewards",
+        "maxSupportedTransactionVersion",
+        "enableReceivedNotification",
+        KEY,
+        "",
+        "\u{0}\"\\\u{1f600}",
+    ];
+    let word = prop::sample::select(words.map(str::to_owned).to_vec());
+    let leaf = prop_oneof![
+        Just(Value::Null),
+        any::<bool>().prop_map(Value::from),
+        any::<u64>().prop_map(Value::from),
+        any::<i64>().prop_map(Value::from),
+        any::<f64>().prop_map(Value::from),
+        word.clone().prop_map(Value::from),
+        Just(Value::from(signature())),
+    ];
+    let value = leaf.prop_recursive(4, 32, 5, move |inner| {
+        prop_oneof![
+            vec(inner.clone(), 0..5).prop_map(Value::from),
+            vec((word.clone(), inner), 0..5).prop_map(|members| members.into_iter().collect()),
+        ]
+    });
+    let first = prop_oneof![
+        3 => Just(json!(KEY)),
+        1 => Just(json!(signature())),
+        1 => Just(json!("all")),
+        1 => Just(json!({"mentions": [KEY]})),
+        2 => value.clone(),
+    ];
+    (first, vec(value, 0..3)).prop_map(|(first, others)| {
+        let params = std::iter::once(first).chain(others);
+        params.collect()
+    })
+}
+
+proptest! {
+    #[test]
+    fn canonical_parameters_are_their_own_canonical_form(params in any_params()) {
+        for kind in SubscriptionKind::ALL {
+            let Ok(spec) = read(kind, &params) else { continue };
+            let canonical: Value = serde_json::from_str(&spec.params).unwrap();
+            prop_assert_eq!(read(kind, &canonical), Ok(spec));
+        }
+    }
+
+    #[test]
+    fn no_bytes_upset_the_reading_of_parameters(params in vec(any::<u8>(), 0..64)) {
+        for kind in SubscriptionKind::ALL {
+            drop(SubscriptionSpec::read(kind, Some(&params)));
+        }
+        drop(subscription_id(Some(&params)));
+    }
 }

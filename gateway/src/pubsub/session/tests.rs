@@ -16,7 +16,7 @@ impl SocketObserver for Silent {
     }
 }
 
-async fn pair(
+pub(super) async fn pair(
     hub: &Arc<Hub>,
 ) -> (
     WebSocketStream<DuplexStream>,
@@ -29,7 +29,7 @@ async fn pair(
     (socket, serving)
 }
 
-fn client() -> SocketClient {
+pub(super) fn client() -> SocketClient {
     SocketClient {
         context: RequestContext {
             protocol: Protocol::WebSocket,
@@ -42,7 +42,7 @@ fn client() -> SocketClient {
     }
 }
 
-async fn text(socket: &mut WebSocketStream<DuplexStream>) -> String {
+pub(super) async fn text(socket: &mut WebSocketStream<DuplexStream>) -> String {
     loop {
         match socket.next().await.unwrap().unwrap() {
             Message::Text(text) => return text.as_str().to_owned(),

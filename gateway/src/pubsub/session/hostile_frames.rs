@@ -1,0 +1,204 @@
+//! Frames and messages as no honest client sends them. Whatever arrives: what goes out is well-formed,
+//! the session ends once its client has left, nothing of it remains, and other clients are served.
+
+use proptest::collection::vec;
+use proptest::prelude::*;
+use tokio::io::{AsyncReadExt, AsyncWriteExt, split};
+
+use super::*;
+
+/// Most bytes of a message here.
+const MAX_MESSAGE: usize = 4096;
+/// Longer than a session waits for anything.
+const LONG: Duration = Duration::from_mins(10);
+
+const TEXT: u8 = 1;
+const CLOSE: u8 = 8;
+
+const MESSAGES: [&str; 14] = [
+    "",
+    "ping",
+    "[]",
+    "{",
+    r#"{"jsonrpc":"2.0","id":1,"method":"getHealth"}"#,
+    r#"[{"jsonrpc":"2.0","id":1,"method":"getHealth"},{"jsonrpc":"2.0","id":2,"method":"slotSubscribe"}]"#,
+    r#"{"jsonrpc":"2.0","id":3,"method":"slotSubscribe"}"#,
+    r#"{"jsonrpc":"2.0","method":"slotSubscribe"}"#,
+    r#"{"jsonrpc":"2.0","id":4,"method":"slotUnsubscribe","params":[1]}"#,
+    r#"{"jsonrpc":"2.0","id":5,"method":"accountUnsubscribe","params":[-1]}"#,
+    r#"{"jsonrpc":"2.0","id":6,"method":"logsSubscribe","params":["all"]}"#,
+    r#"{"jsonrpc":"2.0","id":7,"method":"accountSubscribe","params":["11111111111111111111111111111111"]}"#,
+    r#"{"jsonrpc":"2.0","id":8,"method":"accountSubscribe","params":[{"a":[[[[[[]]]]]]}]}"#,
+    r#"{"jsonrpc":"2.0","method":"slotNotification","params":{"result":{"slot":1},"subscription":1}}"#,
+];
+
+/// What a client writes at once.
+#[derive(Clone, Debug)]
+enum Written {
+    Frame(ClientFrame),
+    Bytes(Vec<u8>),
+}
+
+#[derive(Clone, Debug)]
+struct ClientFrame {
+    /// FIN, the reserved bits, and the opcode.
+    first: u8,
+    masked: bool,
+    /// What it says of its length, if not the truth.
+    declared: Option<u64>,
+    payload: Vec<u8>,
+}
+
+impl ClientFrame {
+    fn text(payload: &str) -> Self {
+        Self {
+            first: 0x80 | TEXT,
+            masked: true,
+            declared: None,
+            payload: payload.as_bytes().to_vec(),
+        }
+    }
+
+    fn bytes(&self) -> Vec<u8> {
+        let mask = [7, 0, 0xff, 42];
+        let flag = if self.masked { 0x80 } else { 0 };
+        let declared = self.declared.unwrap_or(self.payload.len() as u64);
+        let mut bytes = vec![self.first];
+        match declared {
+            ..126 => bytes.push(flag | u8::try_from(declared).unwrap()),
+            126..65_536 => {
+                bytes.push(flag | 126);
+                bytes.extend(u16::try_from(declared).unwrap().to_be_bytes());
+            }
+            _ => {
+                bytes.push(flag | 127);
+                bytes.extend(declared.to_be_bytes());
+            }
+        }
+        if self.masked {
+            bytes.extend(mask);
+            let payload = self.payload.iter().zip(mask.iter().cycle());
+            bytes.extend(payload.map(|(byte, mask)| byte ^ mask));
+        } else {
+            bytes.extend(&self.payload);
+        }
+        bytes
+    }
+}
+
+fn written() -> impl Strategy<Value = Written> {
+    let message = || prop::sample::select(MESSAGES.to_vec());
+    let payload = prop_oneof![
+        3 => message().prop_map(|text| text.as_bytes().to_vec()),
+        1 => vec(any::<u8>(), 0..300),
+        1 => Just(vec![b'['; MAX_MESSAGE]),
+    ];
+    let declared = prop_oneof![
+        4 => Just(None),
+        1 => any::<u64>().prop_map(Some),
+        1 => (0_u64..200).prop_map(Some),
+    ];
+    let odd = (any::<u8>(), any::<bool>(), declared, payload).prop_map(
+        |(first, masked, declared, payload)| ClientFrame {
+            first,
+            masked,
+            declared,
+            payload,
+        },
+    );
+    // Fragments, pings, pongs and closes that are well-formed in themselves, in any order.
+    let begun = prop::sample::select(vec![0x00, 0x01, 0x02, 0x80, 0x81, 0x82, 0x88, 0x89, 0x8a]);
+    let fragment = (begun, message()).prop_map(|(first, text)| ClientFrame {
+        first,
+        payload: text.as_bytes()[..text.len().min(125)].to_vec(),
+        ..ClientFrame::text("")
+    });
+    prop_oneof![
+        6 => message().prop_map(|text| Written::Frame(ClientFrame::text(text))),
+        4 => fragment.prop_map(Written::Frame),
+        2 => odd.prop_map(Written::Frame),
+        1 => vec(any::<u8>(), 1..40).prop_map(Written::Bytes),
+    ]
+}
+
+/// Checks what the gateway has sent: whole frames without masks or reserved bits, texts that are JSON,
+/// and nothing after a close frame.
+fn assert_well_formed(mut sent: &[u8]) {
+    let mut closed = false;
+    while let [first, second, rest @ ..] = sent {
+        assert!(!closed, "nothing follows a close frame");
+        let opcode = first & 0x0f;
+        assert_eq!(first & 0xf0, 0x80, "whole, no reserved bits");
+        assert!(matches!(opcode, 1 | 8..=10), "opcode {opcode}");
+        let (length, rest) = match *second {
+            length @ ..126 => (usize::from(length), rest),
+            126 => {
+                let (length, rest) = rest.split_first_chunk().unwrap();
+                (usize::from(u16::from_be_bytes(*length)), rest)
+            }
+            longer => panic!("length byte {longer}"),
+        };
+        let (payload, rest) = rest.split_at(length);
+        if opcode == TEXT {
+            let text: serde_json::Value = serde_json::from_slice(payload).unwrap();
+            assert!(text.is_object() || text.is_array(), "{text}");
+        }
+        closed = opcode == CLOSE;
+        sent = rest;
+    }
+    assert!(sent.is_empty(), "a frame was cut");
+}
+
+/// A client that writes these, reads everything, and leaves.
+async fn hostile_client(hub: &Arc<Hub>, pieces: &[Written]) {
+    let (near, far) = tokio::io::duplex(1024);
+    let client = tests::client();
+    let session = SubscriberSession::new(Arc::clone(hub), far, Vec::new(), client).await;
+    let serving = tokio::spawn(session.serve());
+    let (mut reads, mut writes) = split(near);
+    let reading = tokio::spawn(async move {
+        let mut sent = Vec::new();
+        reads.read_to_end(&mut sent).await.unwrap();
+        sent
+    });
+    for piece in pieces {
+        let bytes = match piece {
+            Written::Frame(frame) => frame.bytes(),
+            Written::Bytes(bytes) => bytes.clone(),
+        };
+        if writes.write_all(&bytes).await.is_err() {
+            break;
+        }
+    }
+    drop(writes.shutdown().await);
+    let ended = timeout(LONG, serving).await;
+    ended.expect("the session has ended").unwrap();
+    assert_well_formed(&reading.await.unwrap());
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(200))]
+
+    #[test]
+    fn hostile_frames_harm_nobody_and_leave_nothing(pieces in vec(written(), 0..24)) {
+        let runtime = tokio::runtime::Builder::new_current_thread()
+            .enable_all()
+            .start_paused(true)
+            .build()
+            .unwrap();
+        runtime.block_on(async {
+            let hub = crate::pubsub::testing::hub_with(|config| {
+                config.websocket.max_message = MAX_MESSAGE;
+            });
+            let (mut other, _serving) = tests::pair(&hub).await;
+            hostile_client(&hub, &pieces).await;
+            let status = hub.status();
+            prop_assert_eq!(&status["subscriptions"], 0);
+            prop_assert_eq!(&status["shared_subscriptions"], 0);
+            prop_assert_eq!(&status["waiting_bytes"], 0);
+            other.send(Message::text(MESSAGES[4])).await.unwrap();
+            prop_assert!(tests::text(&mut other).await.contains(r#""id":1"#));
+            Ok(())
+        })?;
+    }
+}
