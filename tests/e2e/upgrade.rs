@@ -2,13 +2,14 @@
 
 use perijove_tests::client::{builder, call};
 use std::fs::Permissions;
-use std::os::unix::fs::PermissionsExt;
+use std::os::unix::fs::{MetadataExt, PermissionsExt};
 
 use perijove_tests::gateway::{Gateway, Process};
 use perijove_tests::load::Load;
 use perijove_tests::sandbox::{Fault, Sandbox};
 use perijove_tests::wait::{PATIENCE, eventually};
 use serde_json::json;
+use tokio::process::Command;
 
 use crate::scene::{KEY, equals, on_reads};
 
@@ -47,6 +48,63 @@ async fn a_successor_does_not_wait_where_others_could_reach_its_socket() {
     let status = successor.wait(PATIENCE).await;
     assert_eq!(status.code(), Some(1));
     assert!(gateway.rpc("getBalance", json!([KEY])).await.json()["result"].is_object());
+}
+
+/// Connects to the socket, and ends well once the other side has closed it without a word. In Perl,
+/// which every user of a system can run.
+const CONNECT: &str = "
+use IO::Socket::UNIX;
+my $peer = IO::Socket::UNIX->new(Peer => $ARGV[0]) or die $!;
+alarm 60;
+exit sysread($peer, my $byte, 1);
+";
+
+#[tokio::test]
+async fn a_process_of_another_user_is_refused_and_the_successor_waits_on() {
+    let cluster = Sandbox::start(1).await.unwrap();
+    let mut old = Gateway::start(equals(&cluster)).await;
+    let successor = old.successor().await;
+    // As an operator might have opened it, so that permissions alone keep nobody away.
+    let socket = old.upgrade_socket();
+    let folder = socket.parent().unwrap();
+    std::fs::set_permissions(folder, Permissions::from_mode(0o755)).unwrap();
+    std::fs::set_permissions(&socket, Permissions::from_mode(0o777)).unwrap();
+    let status = as_another_user()
+        .args(["perl", "-e", CONNECT])
+        .arg(&socket)
+        .status()
+        .await
+        .unwrap_or_else(|error| panic!("{error}: apt-get install util-linux sudo perl"));
+    assert!(status.success(), "{status}");
+    eventually("the refusal to be logged", || {
+        let log = successor.log();
+        log.iter()
+            .any(|line| line.contains("socket handover refused") && line.contains("65534"))
+    })
+    .await;
+    let new = old.hand_over_to(successor).await;
+    assert!(old.process.wait(PATIENCE).await.success());
+    assert!(new.rpc("getBalance", json!([KEY])).await.json()["result"].is_object());
+}
+
+/// A command that runs another as `nobody`. Only root may do that by itself.
+fn as_another_user() -> Command {
+    let setpriv = [
+        "setpriv",
+        "--reuid=65534",
+        "--regid=65534",
+        "--clear-groups",
+    ];
+    let is_root = std::fs::metadata("/proc/self").unwrap().uid() == 0;
+    let mut command = if is_root {
+        Command::new(setpriv[0])
+    } else {
+        let mut sudo = Command::new("sudo");
+        sudo.args(["-n", setpriv[0]]);
+        sudo
+    };
+    command.args(&setpriv[1..]);
+    command
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -64,17 +64,33 @@ impl Gateway {
     /// Starts a second process that takes the sockets over, tells this one to hand them on, and
     /// waits until the new one is ready. This one then ends by itself.
     pub async fn upgrade(&self) -> Self {
+        let successor = self.successor().await;
+        self.hand_over_to(successor).await
+    }
+
+    /// Starts a second process, which waits for the sockets of this one.
+    pub async fn successor(&self) -> Process {
         let process = Process::run(&self.config_file(), &["--upgrade"]);
-        let socket = self.folder.path().join("upgrade.sock");
+        let socket = self.upgrade_socket();
         // The new process must wait at the socket before the old one comes to it.
         eventually("the new process to wait for the sockets", || {
             socket.exists()
         })
         .await;
+        process
+    }
+
+    /// Tells this process to hand its sockets to the one that waits for them.
+    pub async fn hand_over_to(&self, successor: Process) -> Self {
         self.process.signal("QUIT");
-        let mut new = Self::attach(process, Arc::clone(&self.folder)).await;
+        let mut new = Self::attach(successor, Arc::clone(&self.folder)).await;
         new.wait_ready().await;
         new
+    }
+
+    /// Where a successor waits.
+    pub fn upgrade_socket(&self) -> PathBuf {
+        self.folder.path().join("upgrade.sock")
     }
 
     async fn attach(mut process: Process, folder: Arc<TempDir>) -> Self {
