@@ -66,6 +66,15 @@ class Configuration(unittest.TestCase):
         self.assertEqual(done.returncode, 3)
         self.assertIn("atempts", done.stdout + done.stderr)
 
+    def test_what_is_wrong_is_left_to_check_however_wrong_it_is(self):
+        for wrong in ({"upstreams": 3}, {"upstreams": ["x"]}, {"upstreams": [{"url": 5}]}, {"upstreams": [{"id": "x"}]},
+                      {"jupiter": {"upstreams": {"a": 1}}}, {"cache": {"redis": {"urls": 7}}},
+                      {"telemetry": {"otlp": {"endpoint": [1]}}}, {"telemetry": 1}, {"log": "x"}, {"selection": [1]}):
+            with self.subTest(wrong):
+                objects = rendered.objects(settings=(f"apiGateway.config={json.dumps(wrong)}",))
+                text = rendered.named(objects, "ConfigMap", "rel-perijove-check-gateway")["data"]["gateway.yaml"]
+                self.assertEqual(check("GATEWAY", text).returncode, 3)
+
     def test_the_hooks_environment_has_every_variable_of_the_configuration(self):
         for title, objects in rendered.everything():
             for owner, spec, _ in rendered.pods(objects):

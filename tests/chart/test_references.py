@@ -1,5 +1,6 @@
 """Whatever an object names exists, and every pod keeps the restricted Pod Security Standard."""
 
+import re
 import unittest
 
 import rendered
@@ -58,6 +59,54 @@ class References(unittest.TestCase):
                     continue
                 mine = [p for p in policies if selects(p["podSelector"]["matchLabels"], labels)]
                 self.assertTrue(any(set(p["policyTypes"]) == {"Ingress", "Egress"} for p in mine), owner["metadata"]["name"])
+
+    def test_policies_let_pods_reach_what_their_configuration_and_environment_name(self):
+        found = 0
+        for objects in self.each():
+            for owner, spec, labels in rendered.pods(objects):
+                where = owner["metadata"]["name"]
+                if labels["app.kubernetes.io/component"] in ("check", "test", "jupiter-api"):
+                    continue
+                rules = [rule for o in objects if o["kind"] == "NetworkPolicy"
+                         and selects(o["spec"]["podSelector"]["matchLabels"], labels) for rule in o["spec"].get("egress", [])]
+                for host, port in self.addresses(objects, spec):
+                    found += 1
+                    with self.subTest(f"{where} {host}:{port}"):
+                        self.assertTrue(any(self.lets(rule, objects, host, port) for rule in rules), rules)
+        self.assertGreater(found, 60)
+
+    @staticmethod
+    def addresses(objects, spec):
+        """(host, port) of what a pod's configuration, arguments and environment name."""
+        # A backup only keeps what the others are configured with.
+        maps = [v["configMap"]["name"] for v in spec.get("volumes", []) if "configMap" in v and spec["containers"][0]["name"]
+                in ("gateway", "ingest", "reconcile")]
+        texts = [text for o in objects if o["kind"] == "ConfigMap" and o["metadata"]["name"] in maps
+                 for key, text in o["data"].items() if key.endswith(".yaml")]
+        for container in rendered.containers(spec):
+            texts += container.get("args", [])
+            texts += [env["value"] for env in container.get("env", []) if "value" in env]
+        defaults = {"http": 80, "https": 443, "ws": 80, "wss": 443, "redis": 6379, "rediss": 6379, "postgres": 5432}
+        for text in texts:
+            for scheme, host, port in re.findall(r"\b(\w+)://(?:[^@/\s]*@)?([\w.-]+)(?::(\d+))?(?=[/?\s\"']|$)", text):
+                yield host, int(port or defaults[scheme])
+            for host, port in re.findall(r"(?m)^ *- (?!0\.0\.0\.0:)([\w.-]+):(\d+)$", text):
+                yield host, int(port)
+
+    @staticmethod
+    def lets(rule, objects, host, port):
+        """Whether a rule of egress lets a host's port through, which may be one of the chart's own."""
+        service = next((o for o in objects if o["kind"] == "Service" and o["metadata"]["name"] == host), None)
+        names = {p["targetPort"] for p in service["spec"]["ports"] if p["port"] == port} if service else set()
+        if "ports" in rule and not {p["port"] for p in rule["ports"]} & ({port} | names):
+            return False
+        if "to" not in rule:
+            return True
+        if not service:
+            # Where a user's own peers are cannot be told from here.
+            return any("namespaceSelector" in peer for peer in rule["to"])
+        return any(selects(peer.get("podSelector", {}).get("matchLabels", {}), service["spec"]["selector"])
+                   for peer in rule["to"] if "podSelector" in peer)
 
     def test_every_secret_configmap_and_claim_exists_with_its_key(self):
         for objects in self.each():

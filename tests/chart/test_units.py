@@ -11,7 +11,9 @@ class Units(unittest.TestCase):
         for file, suite in unit.suites():
             for test in suite["tests"]:
                 documents, error = unit.render(suite, test)
+                chosen = {key: test[key] for key in ("documentSelector", "documentIndex") if key in test}
                 for assertion in test["asserts"]:
+                    assertion = chosen | assertion
                     with self.subTest(f"{file}: {test['it']}"):
                         self.assertTrue(unit.holds(assertion, documents, error), f"{assertion} {error or ''}")
                         ran += 1

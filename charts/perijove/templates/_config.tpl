@@ -190,12 +190,24 @@ OTLP_HEADER_{{ . | upper | replace "-" "_" }}
 {{- end }}
 {{- end }}
 
+{{/*
+What a configuration has at a path of keys, as JSON; null where it has something else there. A wrong configuration is for
+`check` to explain: (dict "config" … "path" (list "a" "b") "kind" "slice").
+*/}}
+{{- define "perijove.at" -}}
+{{- $at := .config }}
+{{- range .path }}{{ if kindIs "map" $at }}{{ $at = get $at . }}{{ else }}{{ $at = "" }}{{ end }}{{ end }}
+{{- if kindIs .kind $at }}{{ toJson $at }}{{ else }}null{{ end }}
+{{- end }}
+
 {{/* What only a restart applies, of the gateway's configuration: a change here has to start pods anew. */}}
 {{- define "perijove.gateway.restartKeys" -}}
 {{- $config := fromYaml (include "perijove.gateway.config" .) }}
-{{- $selection := default (dict) $config.selection }}
-{{- $otlp := default (dict) (get (default (dict) $config.telemetry) "otlp") }}
-{{- dict "listen" $config.listen "admin" $config.admin "runtime" $config.runtime "shutdown" $config.shutdown "log" (dict "format" (default (dict) $config.log).format) "floors" (get $selection "floor_entries") "otlp" (omit $otlp "ratio" "by_parent") | toJson }}
+{{- $map := dict "config" $config "kind" "map" }}
+{{- $selection := fromJson (include "perijove.at" (merge (dict "path" (list "selection")) $map)) }}
+{{- $log := fromJson (include "perijove.at" (merge (dict "path" (list "log")) $map)) }}
+{{- $otlp := fromJson (include "perijove.at" (merge (dict "path" (list "telemetry" "otlp")) $map)) }}
+{{- dict "listen" $config.listen "admin" $config.admin "runtime" $config.runtime "shutdown" $config.shutdown "log" (dict "format" $log.format) "floors" $selection.floor_entries "otlp" (omit $otlp "ratio" "by_parent") | toJson }}
 {{- end }}
 
 {{- define "perijove.ingest.config" -}}

@@ -27,7 +27,12 @@
 {{- end }}
 {{- if and .redis (include "perijove.hasRedis" .root) }}
 - ports:
-    {{- range ternary (list 6379) $values.redis.ports $values.valkey.enabled }}
+    {{- $ports := list "6379" }}
+    {{- if not $values.valkey.enabled }}
+    {{- $ports = list (include "perijove.policy.port" $values.redis.url) }}
+    {{- range $values.redis.ports }}{{ $ports = append $ports (toString .) }}{{ end }}
+    {{- end }}
+    {{- range $ports | compact | uniq }}
     - {port: {{ . }}, protocol: TCP}
     {{- end }}
   {{- if $values.valkey.enabled }}
@@ -52,19 +57,60 @@
 {{- end }}
 {{- end }}
 
-{{/* The port of a URL. */}}
+{{/* The port of a URL. Empty for what is none, or names a variable in place of a host or a port. */}}
 {{- define "perijove.policy.port" -}}
-{{- $port := regexReplaceAll "^[a-z]+://[^/?#]*:([0-9]+)([/?#].*)?$" . "${1}" }}
-{{- if regexMatch "^[0-9]+$" $port }}{{ $port }}{{ else }}{{ ternary 443 80 (hasPrefix "https:" .) }}{{ end }}
+{{- $url := toString . }}
+{{- $authority := regexReplaceAll "^[a-z]+://([^/?#@]*@)?" $url "" | regexFind "^[^/?#]*" }}
+{{- $default := get (dict "https" "443" "wss" "443" "redis" "6379" "rediss" "6379" "http" "80" "ws" "80") (regexFind "^[a-z]+" $url) }}
+{{- if and (contains "://" $url) (not (contains "$" $authority)) }}
+{{- default $default (regexFind ":[0-9]+$" $authority | trimPrefix ":") }}
+{{- end }}
 {{- end }}
 
-{{/* The way to the collector of traces, whoever named it: these values or the gateway's own configuration. */}}
+{{/* Ports of what a gateway's configuration names outside of the release, and of the values' list: a JSON list. */}}
+{{- define "perijove.policy.gatewayPorts" -}}
+{{- $ports := list }}
+{{- range .root.Values.networkPolicy.upstreamPorts }}{{ $ports = append $ports (toString .) }}{{ end }}
+{{- range fromJsonArray (include "perijove.at" (dict "config" .config "path" (list "upstreams") "kind" "slice")) }}
+{{- if kindIs "map" . }}
+{{- $url := toString .url }}
+{{- $ports = append $ports (include "perijove.policy.port" $url) }}
+{{- if .ws_url }}
+{{- $ports = append $ports (include "perijove.policy.port" .ws_url) }}
+{{- else if regexMatch "^[a-z]+://[^/?#$]*:[0-9]+([/?#]|$)" $url }}
+{{- /* Where clients look for subscriptions. */}}
+{{- $ports = append $ports (include "perijove.policy.port" $url | atoi | add1 | toString) }}
+{{- end }}
+{{- end }}
+{{- end }}
+{{- $own := printf "http://%s:" (include "perijove.jupiter.fullname" .root) }}
+{{- range fromJsonArray (include "perijove.at" (dict "config" .config "path" (list "jupiter" "upstreams") "kind" "slice")) }}
+{{- if and (kindIs "map" .) (not (hasPrefix $own (toString .url))) }}{{ $ports = append $ports (include "perijove.policy.port" .url) }}{{ end }}
+{{- end }}
+{{- $redis := fromJson (include "perijove.at" (dict "config" .config "path" (list "cache" "redis") "kind" "map")) }}
+{{- $urls := ternary $redis.urls (list) (kindIs "slice" $redis.urls) }}
+{{- range append $urls $redis.url }}{{ $ports = append $ports (include "perijove.policy.port" .) }}{{ end }}
+{{- $ports | compact | uniq | toJson }}
+{{- end }}
+
+{{/* Ports of the brokers that the configuration of ingest names, and of the values' list: a JSON list. */}}
+{{- define "perijove.policy.ingestPorts" -}}
+{{- $ports := list }}
+{{- range .Values.ingest.kafka.ports }}{{ $ports = append $ports (toString .) }}{{ end }}
+{{- $config := fromYaml (include "perijove.ingest.config" .) }}
+{{- range fromJsonArray (include "perijove.at" (dict "config" $config "path" (list "kafka" "brokers") "kind" "slice")) }}
+{{- $ports = append $ports (regexFind "[0-9]+$" (toString .)) }}
+{{- end }}
+{{- $ports | compact | uniq | toJson }}
+{{- end }}
+
+{{/* The way to the collector of traces, whoever named it: (dict "root" $ "config" …). */}}
 {{- define "perijove.policy.collector" -}}
-{{- $telemetry := default (dict) (fromYaml (include "perijove.gateway.config" .)).telemetry }}
-{{- with (default (dict) $telemetry.otlp).endpoint }}
+{{- $otlp := fromJson (include "perijove.at" (dict "config" .config "path" (list "telemetry" "otlp") "kind" "map")) }}
+{{- with include "perijove.policy.port" $otlp.endpoint }}
 - ports:
-    - {port: {{ include "perijove.policy.port" . }}, protocol: TCP}
-  {{- with $.Values.networkPolicy.collector }}
+    - {port: {{ . }}, protocol: TCP}
+  {{- with $.root.Values.networkPolicy.collector }}
   to:
     {{- toYaml . | nindent 4 }}
   {{- end }}
