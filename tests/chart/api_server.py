@@ -2,7 +2,7 @@
 
 It keeps objects in memory, refuses what strict validation refuses and changed selectors, and calls every workload
 ready at once. It knows no defaulting, no admission and no field ownership. Jobs and Pods end well, unless
-`fail_next_job` was set; `log` is what they said.
+`fail_next_job` is what their name matches; `log` is what they said.
 """
 
 import base64
@@ -138,11 +138,13 @@ class Cluster:
             if kind == "Deployment":
                 status["conditions"] = [{"type": "Available", "status": "True"}]
             return status
+        fails = kind in ("Pod", "Job") and self.fail_next_job and re.search(self.fail_next_job, document["metadata"]["name"])
+        if fails:
+            self.fail_next_job = None
         if kind == "Pod":
-            return {"phase": "Succeeded"}
+            return {"phase": "Failed" if fails else "Succeeded"}
         if kind == "Job":
-            if self.fail_next_job and re.search(self.fail_next_job, document["metadata"]["name"]):
-                self.fail_next_job = None
+            if fails:
                 return {"failed": 1, "startTime": EPOCH, "conditions": [
                     {"type": "Failed", "status": "True", "reason": "BackoffLimitExceeded", "message": "check said no"}]}
             return {"succeeded": 1, "startTime": EPOCH, "completionTime": EPOCH,
@@ -164,13 +166,24 @@ class Cluster:
         self.tell("MODIFIED" if old else "ADDED", key, document)
         if document["kind"] == "Deployment":
             self.roll_out(key, document)
+        if document["kind"] == "Job":
+            self.save(self.pod_of(key), {"apiVersion": "v1", "kind": "Pod", "metadata": {
+                "name": key[3] + "-pod", "namespace": key[2], "labels": {"job-name": key[3]}}, "spec": {
+                    k: v for k, v in document["spec"]["template"]["spec"].items() if k == "containers"}})
         return document
+
+    @staticmethod
+    def pod_of(key):
+        """Of a Job: its Pod, whose log Helm 4 shows."""
+        return "", "Pod", key[2], key[3] + "-pod"
 
     def remove(self, key):
         gone = self.objects.pop(key, None)
         if gone:
             self.version += 1
             self.tell("DELETED", key, gone)
+            if key[1] == "Job":
+                self.remove(self.pod_of(key))
         return gone
 
     def tell(self, what, key, document):

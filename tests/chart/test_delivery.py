@@ -12,6 +12,7 @@ from pathlib import Path
 
 import yaml
 
+import rendered
 from scene import Scene, eventually
 from tools import ROOT, binary, program, run
 
@@ -172,6 +173,25 @@ def fields_of(value, name="perijove"):
 
 def kind_of(value):
     return "number" if isinstance(value, (int, float)) and not isinstance(value, bool) else type(value).__name__
+
+
+class Smoke(unittest.TestCase):
+    """What `helm test` runs, with addresses in place of Services."""
+
+    def test_it_says_yes_to_a_gateway_that_serves_and_no_to_one_that_cannot(self):
+        pod = rendered.named(rendered.objects(), "Pod", "rel-perijove-test")
+        (container,) = pod["spec"]["containers"]
+        with Scene() as scene:
+            (validator,), fault = scene.sandbox(1)
+            _, address = scene.gateway("gateway", [{"id": "v", "url": validator, "tier": "local"}])
+            words = [word.replace("http://rel-perijove-api-gateway:8899", address["rpc"])
+                     .replace("http://rel-perijove-api-gateway-admin:9090", address["admin"]) for word in container["args"]]
+            self.assertNotIn("rel-perijove", " ".join(words))
+            done = run(binary("GATEWAY"), *words)
+            self.assertEqual(done.returncode, 0, done.stderr)
+            fault(0, kind="down")
+            now = [word for word in words if not word.startswith("--wait")]
+            eventually("a no", lambda: run(binary("GATEWAY"), *now).returncode == 1)
 
 
 class Scripts(unittest.TestCase):

@@ -38,6 +38,9 @@ class Lifecycle(unittest.TestCase):
         self.assertEqual(done.returncode, 0, done.stdout + done.stderr)
         return done.stdout
 
+    # What Helm says when its tests have run: without any it says "None", and that all is well.
+    TESTED = r"TEST SUITE: +\S+-test\n(?:.*\n)*?Phase: +Succeeded"
+
     def test_a_stranger_types_what_the_readme_says_and_finds_the_dashboards(self):
         """The chart's first block of commands, word by word, and the one that it gives for dashboards."""
         blocks = re.findall(r"(?ms)^```sh\n(.*?)^```", (CHART / "README.md").read_text())
@@ -57,7 +60,14 @@ class Lifecycle(unittest.TestCase):
                 self.assertEqual(len(re.findall(r"(?m)^\S", blocks[0])), 3, "three commands")
                 notes = types(blocks[0])
                 self.assertIn("Status page, metrics:", notes, helm)
-                self.assertIn("registry.example/perijove-gateway", json.dumps(cluster.all("Deployment")))
+                self.assertRegex(notes, self.TESTED)
+                self.assertIn("monitoring.enabled=true", notes, "says where dashboards are")
+                images = {c["image"] for kind in ("Deployment", "StatefulSet") for o in cluster.all(kind).values()
+                          for c in o["spec"]["template"]["spec"]["containers"]}
+                self.assertEqual({image.split("/")[0] for image in images if "perijove" in image}, {"registry.example"})
+                # Nobody has pushed these there.
+                self.assertEqual({image.rsplit(":")[0] for image in images if "perijove" not in image},
+                                 {"valkey/valkey", "postgres"})
                 self.assertFalse([name for name in cluster.all("ConfigMap") if "dashboard" in name])
                 notes = types(blocks[1])
                 boards = {key for name, one in cluster.all("ConfigMap").items() for key in one["data"] if "dashboard" in name}
@@ -70,7 +80,10 @@ class Lifecycle(unittest.TestCase):
             self.assertIn("service/pj-perijove-api-gateway", notes, helm)
             self.assertIn("ws://pj-perijove-api-gateway.spot:8900", notes)
             self.assertIn("pj-perijove-api-gateway", cluster.all("Deployment"))
-            self.good(release("test", "pj"))
+            self.assertRegex(self.good(release("test", "pj")), self.TESTED)
+            self.assertIn("pj-perijove-test", cluster.all("Pod"))
+            cluster.fail_next_job = "pj-perijove-test"
+            self.assertNotEqual(release("test", "pj").returncode, 0, "a caller does not get through")
             password = cluster.all("Secret")["pj-postgresql"]["data"]["password"]
 
             notes = self.good(release("upgrade", "pj", CHART, "--wait", *values("staging", "mainnet")))
@@ -100,6 +113,19 @@ class Lifecycle(unittest.TestCase):
             self.assertIn("pre-upgrade hooks failed", done.stderr)
             self.assertEqual(before[0], cluster.all("Deployment"))
             self.assertEqual(before[1]["pj-perijove-api-gateway"], cluster.all("ConfigMap")["pj-perijove-api-gateway"])
+
+    def test_a_first_install_that_check_refuses_says_why_and_can_be_repeated(self):
+        for helm, release, cluster in self.each():
+            words = ("upgrade", "--install", "pj", CHART, "--wait", *values("dev", "devnet"))
+            cluster.fail_next_job, cluster.log = "check-gateway", "upstreams[0].url: must begin with http"
+            done = release(*words)
+            self.assertNotEqual(done.returncode, 0, helm)
+            self.assertFalse(cluster.all("Deployment"))
+            self.assertIn("pj-perijove-check-gateway", cluster.all("Job"), "its log can be read")
+            if helm == "helm4":
+                self.assertIn(cluster.log, done.stdout + done.stderr)
+            self.good(release(*words))
+            self.assertNotIn("pj-perijove-check-gateway", cluster.all("Job"))
 
     def test_configuration_reaches_pods_without_a_rollout_where_the_program_can(self):
         for helm, release, cluster in self.each():
@@ -166,6 +192,34 @@ class Lifecycle(unittest.TestCase):
             self.assertNotEqual(done.returncode, 0, done.stdout + done.stderr)
             self.assertEqual(active(), "green")
             self.assertIn("stays with green", done.stderr)
+
+            # Its pods are ready, but nobody gets through to them.
+            cluster.fail_next_job = "pj-perijove-test"
+            done = script("--release", "pj", "--namespace", "spot", "--tag", "0.3.0")
+            self.assertNotEqual(done.returncode, 0, done.stdout + done.stderr)
+            self.assertIn("stays with green", done.stderr)
+            self.assertEqual(active(), "green")
+            self.assertNotIn("pj-perijove-api-gateway-preview", cluster.all("Service"))
+
+    def test_the_script_switches_ingest_too_and_keeps_the_old_colour_to_go_back_to(self):
+        for helm, release, cluster in self.each():
+            self.good(release("install", "pj", CHART, *values("prod", "mainnet"), "--set", "ingest.blueGreen.enabled=true"))
+
+            def running():
+                return {name: one["spec"]["template"]["spec"]["containers"][0]["image"]
+                        for name, one in cluster.all("Deployment").items() if "ingest" in name}
+
+            fake = self.enterContext(fake_kubectl(""))
+            environment = {**os.environ, "PATH": f"{fake}:{os.environ['PATH']}", "KUBECONFIG": "/dev/null",
+                           "HELM": release.helm, "HELM_KUBEAPISERVER": release.server.url}
+            before = running()
+            self.assertEqual(set(before), {"pj-perijove-ingest-blue"}, helm)
+            self.good(run(ROOT / "scripts/deploy_blue_green.sh", "--release", "pj", "--namespace", "spot", "--component",
+                          "ingest", "--tag", "0.2.0", "--keep", env=environment))
+            self.assertEqual(running(), {**before, "pj-perijove-ingest-green": "perijove-ingest:0.2.0"})
+            self.assertEqual(set(cluster.all("HorizontalPodAutoscaler")) & set(running()), set(running()), "both are scaled")
+            self.good(release("rollback", "pj", "1"))
+            self.assertEqual(running(), before)
 
     def test_a_changed_selector_and_a_misspelt_key_would_be_refused(self):
         for _, release, cluster in self.each():
