@@ -7,7 +7,7 @@ import tempfile
 import unittest
 from pathlib import Path
 
-from tools import CHART, postgres, run
+from tools import CHART, postgres, program, run
 
 SCRIPTS = CHART / "files/backup"
 # PostgreSQL does not run as root.
@@ -23,6 +23,7 @@ class Backup(unittest.TestCase):
         if ORDINARY:
             for path in (self.folder, *self.folder.iterdir()):
                 os.chown(path, 65534, 65534)
+        program("rclone")
         tools = str(Path(postgres("pg_dump")).parent)
         self.environment = {"PATH": f"{tools}:{os.environ['PATH']}", "LC_ALL": "C.UTF-8",
                             "DATABASE_URL": f"postgresql://owner:hush@/postgres?host={self.folder}",
@@ -97,6 +98,55 @@ class Backup(unittest.TestCase):
         self.good(self.at("sh", SCRIPTS / "backup.sh"))
         self.assertEqual(len(self.backups()), 2)
         self.assertIn("20260103-000000Z", self.backups())
+
+    def test_a_backup_comes_back_from_a_bucket_which_keeps_so_many(self):
+        """What runs in rclone's container, with a folder in place of the bucket."""
+        bucket = self.folder / "bucket"
+        for name in ("20260101-000000Z", "20260102-000000Z", "20260103-000000Z", "not-a-backup"):
+            (bucket / "rel" / name).mkdir(parents=True)
+            (bucket / "rel" / name / "database.dump").write_text("old")
+        if ORDINARY:
+            run("chown", "-R", "65534:65534", bucket)
+        remote = {"RCLONE_CONFIG_BUCKET_TYPE": "alias", "RCLONE_CONFIG_BUCKET_REMOTE": str(bucket), "BUCKET": "bucket:rel",
+                  "RCLONE_CONFIG": str(self.folder / "rclone.conf"), "RCLONE_CACHE_DIR": str(self.folder / "cache")}
+        self.sql("CREATE TABLE trades (id bigint); INSERT INTO trades VALUES (7)")
+        self.good(self.at("sh", SCRIPTS / "backup.sh"))
+        (name,) = self.backups()
+        said = self.good(self.at("sh", SCRIPTS / "upload.sh", **remote))
+        self.assertIn("backup 20260101-000000Z removed", said)
+        self.assertEqual({one.name for one in (bucket / "rel").iterdir()}, {name, "20260103-000000Z", "not-a-backup"})
+
+        # The pod that restores begins with nothing.
+        shutil.rmtree(self.folder / "backups" / name)
+        self.sql("DELETE FROM trades")
+        self.good(self.at("sh", SCRIPTS / "download.sh", FROM="latest", **remote))
+        self.assertEqual(self.backups(), [name], "and nothing else")
+        self.assertIn(f"restored {name}", self.good(self.at("sh", SCRIPTS / "restore.sh", FROM="latest")))
+        self.assertEqual(self.sql("SELECT id FROM trades"), "7")
+        self.good(self.at("sh", SCRIPTS / "download.sh", FROM="20260103-000000Z", **remote))
+        self.assertEqual(self.backups(), ["20260103-000000Z", name])
+
+    def test_a_bucket_that_lets_nobody_delete_has_the_backup_all_the_same(self):
+        (self.folder / "bin").mkdir()
+        fake = self.folder / "bin/rclone"
+        fake.write_text("#!/bin/sh\ncase $1 in\nlsf) printf '2026010%s-000000Z/\\n' 1 2 3 ;;\npurge) exit 3 ;;\nesac\n")
+        fake.chmod(0o755)
+        said = self.good(self.at("sh", SCRIPTS / "upload.sh", BUCKET="bucket:rel",
+                                 PATH=f"{fake.parent}:{self.environment['PATH']}"))
+        self.assertIn("backup 20260101-000000Z stays", said)
+
+    def test_an_empty_bucket_and_one_that_cannot_be_reached_are_told(self):
+        remote = {"RCLONE_CONFIG_BUCKET_TYPE": "alias", "RCLONE_CONFIG": str(self.folder / "rclone.conf"),
+                  "RCLONE_CACHE_DIR": str(self.folder / "cache"), "BUCKET": "bucket:rel"}
+        (self.folder / "empty/rel").mkdir(parents=True)
+        for place, says in (("empty", "there is no backup in bucket:rel"), ("nowhere", "not found")):
+            done = self.at("sh", SCRIPTS / "download.sh", FROM="latest", RCLONE_CONFIG_BUCKET_REMOTE=str(self.folder / place), **remote)
+            self.assertNotEqual(done.returncode, 0, place)
+            self.assertIn(says, done.stdout)
+        (self.folder / "backups/20260101-000000Z").mkdir()
+        (self.folder / "backups/20260101-000000Z/database.dump").write_text("x")
+        done = self.at("sh", SCRIPTS / "upload.sh", RCLONE_CONFIG_BUCKET_REMOTE="/proc/nowhere", **remote)
+        self.assertNotEqual(done.returncode, 0, "a backup that was not copied is a Job that failed")
 
     def test_there_is_nothing_to_restore_from(self):
         done = self.at("sh", SCRIPTS / "restore.sh", FROM="latest")

@@ -8,14 +8,19 @@
 bucket:{{ .Values.backup.s3.bucket }}/{{ default .Release.Name .Values.backup.s3.prefix }}
 {{- end }}
 
-{{/* rclone's container: (dict "root" $ "name" "upload" "args" (list …)). */}}
+{{/* rclone's container, which runs one of files/backup: (dict "root" $ "name" "upload" "env" (dict …)). */}}
 {{- define "perijove.backup.rclone" -}}
 {{- $s3 := .root.Values.backup.s3 }}
 - name: {{ .name }}
   image: {{ include "perijove.image" (dict "root" .root "image" $s3.image) }}
   imagePullPolicy: {{ $s3.image.pullPolicy }}
-  args: {{ toJson .args }}
+  command: [sh, /scripts/{{ .name }}.sh]
   env:
+    - {name: BACKUP_DIR, value: /backup}
+    - {name: BUCKET, value: {{ include "perijove.backup.bucket" .root | quote }}}
+    {{- range $key, $value := .env }}
+    - {name: {{ $key }}, value: {{ $value | quote }}}
+    {{- end }}
     - {name: RCLONE_CONFIG_BUCKET_TYPE, value: s3}
     - {name: RCLONE_CONFIG_BUCKET_PROVIDER, value: {{ ternary "Other" "AWS" (ne $s3.endpoint "") }}}
     - {name: RCLONE_CONFIG_BUCKET_REGION, value: {{ $s3.region | quote }}}
@@ -38,6 +43,7 @@ bucket:{{ .Values.backup.s3.bucket }}/{{ default .Release.Name .Values.backup.s3
     {{- include "perijove.containerSecurity" .root | nindent 4 }}
   volumeMounts:
     - {name: backups, mountPath: /backup}
+    - {name: scripts, mountPath: /scripts, readOnly: true}
     - {name: tmp, mountPath: /tmp}
 {{- end }}
 
