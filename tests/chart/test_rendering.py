@@ -95,3 +95,17 @@ class Values(unittest.TestCase):
         objects = rendered.objects(settings=(f'apiGateway.image.digest="{digest}"', 'global.imageRegistry="r.example"'))
         images = {c["image"] for _, spec, _ in rendered.pods(objects) for c in rendered.containers(spec)}
         self.assertEqual(images, {f"r.example/perijove-gateway@{digest}"})
+
+    def test_each_image_of_the_chart_can_be_pinned(self):
+        digest = "sha256:" + "b" * 64
+        places = ["apiGateway.blueGreen.green", "ingest.blueGreen.green", "apiGateway.image", "ingest.image", "jupiterApi.image",
+                  "backup.image", "backup.s3.image", "valkey.image", "postgresql.image"]
+        settings = [f'{place}.digest="{digest}"' for place in places]
+        settings += ["ingest.enabled=true", 'ingest.kafka.existingSecret="k"', "priceOracle.enabled=true", "valkey.enabled=true",
+                     "postgresql.enabled=true", "backup.enabled=true", "restore.enabled=false", "jupiterApi.enabled=true",
+                     'jupiterApi.image.repository="j"', "routeOptimizer.enabled=true", 'backup.target="s3"', 'backup.s3.bucket="b"']
+        settings += [f"{part}.blueGreen.{key}=true" for part in ("apiGateway", "ingest") for key in ("enabled", "preview")]
+        objects = rendered.objects(settings=tuple(settings))
+        images = {c["image"] for _, spec, _ in rendered.pods(objects) for c in rendered.containers(spec)}
+        self.assertEqual(images, {f"{name}@{digest}" for name in (
+            "perijove-gateway", "perijove-ingest", "j", "postgres", "rclone/rclone", "valkey/valkey")})

@@ -3,6 +3,7 @@
 The plugin runs them as well: `helm unittest charts/perijove`. An assertion that is not known here is an error.
 """
 
+import copy
 import fnmatch
 import re
 import tempfile
@@ -78,7 +79,7 @@ def render(suite, test):
     values = {}
     for settings in (suite.get("set") or {}, test.get("set") or {}):
         for path, value in settings.items():
-            put(values, path, value)
+            put(values, path, copy.deepcopy(value))
     with tempfile.NamedTemporaryFile("w", suffix=".yaml") as file:
         yaml.safe_dump(values, file)
         file.flush()

@@ -125,3 +125,8 @@ at all rather than at zero pods: a field `replicas` that comes and goes would be
 {{- else if .preview }}{{ toJson (list .active $other) }}
 {{- else }}{{ toJson (list .active) }}{{ end }}
 {{- end }}
+
+{{/* What is different for the colour that has the traffic, as JSON: for what has no colours of its own. */}}
+{{- define "perijove.activeColour" -}}
+{{- if .enabled }}{{ index . .active | toJson }}{{ else }}{}{{ end }}
+{{- end }}
