@@ -48,7 +48,7 @@ EXPECTED = {
     "jupiter-old": {"JupiterMarketsOld", "JupiterUpstreamDown"},
     "jupiter-unheard": {"JupiterTradesUnheard", "PerijoveRedisDown"},
     "locked-out": {"PerijoveKeyRefused", "PerijoveUpstreamDown"},
-    "no-redis": {"PerijoveRedisDown", "JupiterAPIHighErrorRate"},
+    "no-redis": {"PerijoveRedisDown", "JupiterAPIHighErrorRate", "JupiterErrorBudgetBurnsFast", "JupiterErrorBudgetBurnsSlowly"},
     "slow-redis": {"JupiterAPIHighLatency"},
     "misconfigured": {"PerijoveConfigurationRefused"},
     "changed": {"PerijoveRestartRequired"},
