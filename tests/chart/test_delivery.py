@@ -79,6 +79,35 @@ class Commands(unittest.TestCase):
                 self.assertEqual(done.returncode, 0, done.stderr)
 
 
+class Pages(unittest.TestCase):
+    """What the pages for operators name is there."""
+
+    def test_checks_that_the_page_of_acceptance_names(self):
+        text = (ROOT / "docs/operations/acceptance.md").read_text()
+        files = set(re.findall(r"`(test_\w+\.py)`", text))
+        self.assertGreater(len(files), 8)
+        for file in files:
+            self.assertTrue((ROOT / "tests/chart" / file).is_file(), file)
+        modules = {"metrics_docs"}
+        for names in re.findall(r"end-to-end tests? ((?:`[\w:]+`(?:, | and )?)+)", text):
+            modules |= set(re.findall(r"`([\w:]+)`", names))
+        self.assertGreater(len(modules), 10)
+        for module in modules:
+            self.assertTrue((ROOT / "tests/e2e" / (module.replace("::", "/") + ".rs")).is_file(), module)
+
+    def test_panels_and_dashboards_that_runbooks_name(self):
+        boards = [json.loads(file.read_text()) for file in (ROOT / "dashboards").glob("*.json")]
+        titles = {board["title"] for board in boards} | {panel["title"] for board in boards for panel in board["panels"]}
+        found = 0
+        for page in [*(ROOT / "docs/operations").glob("*.md"), ROOT / "charts/perijove/README.md"]:
+            text = re.sub(r"(?ms)^```.*?^```|`[^`]*`", "", page.read_text())
+            for name in re.findall(r"(?<![*\w])\*([A-Z][^*]{1,60})\*(?!\*)", text):
+                found += 1
+                with self.subTest(page.name):
+                    self.assertIn(re.sub(r"\s+", " ", name), titles)
+        self.assertGreater(found, 20)
+
+
 class Units(unittest.TestCase):
     """The systemd units, with the programs where they are."""
 

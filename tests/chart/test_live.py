@@ -4,6 +4,7 @@ Time in the rules runs thirty times as fast as where they are installed: their w
 and so is how often is scraped. Each fault has a gateway or an ingest to itself, told apart by `namespace`.
 """
 
+import contextlib
 import itertools
 import json
 import math
@@ -154,6 +155,7 @@ class Live(unittest.TestCase):
                               **plans, listen={"rpc": ["127.0.0.1:0"], "tls": [scene.tls("well", days=365)]},
                               jupiter={"upstreams": jupiter(0, 1), "optimizer": {"path": "/swap/v1/best"}})
         scene.load(cls.well["rpc"], PRICES + QUOTES)
+        scene.beside(cls.swaps, cls.well["rpc"])
         cls.scene.subscribe(cls.well["rpc"])
         gateway("thrifty", 0, 1)
         _, address = gateway("crowded", 10, cache={"enabled": False})
@@ -193,6 +195,16 @@ class Live(unittest.TestCase):
         _, address = gateway("hungry", 0, limits={"max_body": "64MiB", "unfinished_bodies": "1GiB", "body_timeout": "10m"})
         for _ in range(6):
             scene.beside(cls.unfinished, address["rpc"])
+
+    @classmethod
+    def swaps(cls, address):
+        """A quote and the swap of it, twice a second until the end."""
+        for n in itertools.count():
+            if cls.scene.stopping.wait(0.5):
+                return
+            with contextlib.suppress(OSError):
+                path = f"{QUOTES[0][0].rsplit('=', 1)[0]}={10 ** 9 + n}"
+                fetch(f"{address}/swap/v1/swap", {"userPublicKey": SOL, "quoteResponse": json.loads(fetch(address + path))})
 
     @classmethod
     def sockets(cls, gateway, validators):
@@ -361,6 +373,10 @@ class Live(unittest.TestCase):
         self.assertEqual(last("Gateways", "dead"), 0)
         self.assertGreater(last("Calls", "well"), 1)
         self.assertGreater(last("p95", "slow"), 0.5)
+        products = {legend for legend, points in panels.series(
+            next(p for p in dict(dashboards())["jupiter"]["panels"] if p["title"] == "Requests" and p["type"] != "row"), "well")
+            if points and points[-1][1] > 0}
+        self.assertLessEqual({"quote", "swap", "price"}, {legend.split(" ")[0] for legend in products})
         self.assertEqual(last("Redis lookups failed", "no-redis"), 1)
         self.assertLess(last("Redis lookups failed", "well"), 0.5)
 
