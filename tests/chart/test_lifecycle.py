@@ -103,6 +103,32 @@ class Lifecycle(unittest.TestCase):
             # What holds data or opens it stays.
             self.assertIn("pj-postgresql", cluster.all("Secret"))
 
+    def test_the_notes_say_how_to_reach_what_was_installed(self):
+        for helm, release, _ in self.each():
+            def said(*settings, release=release):
+                words = [word for setting in settings for word in ("--set-json", setting)]
+                return self.good(release("install", "pj", CHART, "--dry-run=client", *words)).split("\nNOTES:\n")[1]
+
+            plain = said()
+            for line in ("  http://pj-perijove-api-gateway.spot:8899\n", "  ws://pj-perijove-api-gateway.spot:8900\n",
+                         "port-forward service/pj-perijove-api-gateway 8899 &\n", "helm test pj -n spot", "monitoring.enabled=true"):
+                self.assertIn(line, plain)
+            self.assertNotIn("From outside", plain)
+            for settings, line in (
+                (('apiGateway.ingress={"enabled":true,"hosts":["a.example"],"tlsSecret":"t"}',), "  https://a.example\n"),
+                (('apiGateway.ingress={"enabled":true,"hosts":["a.example"]}',), "  http://a.example\n"),
+                (('apiGateway.httpRoute={"enabled":true,"parentRefs":[{"name":"g"}],"hostnames":["b.example"]}',),
+                 "  b.example, by the Gateways"),
+                (('apiGateway.service.type="LoadBalancer"',), "by the LoadBalancer: kubectl -n spot get service pj-perijove-api-gateway\n"),
+                (('tracing={"enabled":true,"endpoint":"http://c:4318","ratio":0.05}',), "Traces go to http://c:4318: 5 % of"),
+                (('global.jupiterApiUrl="https://quote-api.jup.ag/v6"',), "has moved; https://api.jup.ag is asked"),
+                (('global.jupiterApiUrl="https://api.jup.ag"', 'global.environment="devnet"'), "has no effect"),
+                (('secrets.jupiterApiKey="k"',), "they can be read in the release"),
+                (('apiGateway.blueGreen={"enabled":true,"preview":true}',), "service/pj-perijove-api-gateway-preview"),
+            ):
+                with self.subTest(f"{helm} {settings}"):
+                    self.assertIn(line, said(*settings))
+
     def test_a_configuration_that_check_refuses_stops_an_upgrade_before_anything_changes(self):
         for helm, release, cluster in self.each():
             self.good(release("install", "pj", CHART, *values("dev", "devnet")))

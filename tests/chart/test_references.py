@@ -192,6 +192,19 @@ class References(unittest.TestCase):
                     self.assertEqual(len(chosen), 1, "each target once")
                     self.service_port(kept, chosen[0]["metadata"]["name"], o["spec"]["endpoints"][0]["port"])
 
+    def test_pods_are_kept_apart_in_production_and_preferably_elsewhere(self):
+        for title, objects in rendered.everything():
+            for o in objects:
+                if o["kind"] != "Deployment":
+                    continue
+                apart = o["spec"]["template"]["spec"]["affinity"]["podAntiAffinity"]
+                with self.subTest(f"{title}: {o['metadata']['name']}"):
+                    if title.startswith("prod") or title == "second region":
+                        (term,) = apart["requiredDuringSchedulingIgnoredDuringExecution"]
+                        self.assertEqual(term["matchLabelKeys"], ["pod-template-hash"], "a rollout would need a further node")
+                    else:
+                        self.assertTrue(apart)
+
     def service_port(self, kept, service, port):
         self.assertIn(port, [p["name"] for p in kept["Service", service]["spec"]["ports"]])
 

@@ -7,6 +7,7 @@ import unittest
 import promql_parser
 import yaml
 
+import rendered
 from tools import ROOT, RULES, program, run
 
 # What comes from Prometheus itself.
@@ -96,6 +97,33 @@ class Queries(unittest.TestCase):
                         self.assertLessEqual(matched, by_metric[name] | everywhere, name)
                 found.add(name)
         self.assertGreater(len(found), 50)
+
+    def test_what_scales_asks_for_metrics_that_are_exported(self):
+        known, named = documented(), set()
+        for _, objects in rendered.everything():
+            for o in objects:
+                if o["kind"] == "ScaledObject":
+                    for trigger in o["spec"]["triggers"]:
+                        if trigger["type"] == "prometheus":
+                            promql_parser.parse(trigger["metadata"]["query"])
+                            named |= {name for name, _ in selectors(trigger["metadata"]["query"])}
+        # What the chart's README tells a metrics adapter, and what the autoscalers ask it for.
+        (adapter,) = re.findall(r"(?ms)^```yaml\n(rules:\n.*?)^```", (ROOT / "charts/perijove/README.md").read_text())
+        rules_of = yaml.safe_load(adapter)["rules"]
+        served = {}
+        for kind in ("custom", "external"):
+            for rule in rules_of[kind]:
+                named.add(rule["seriesQuery"].split("{")[0])
+                served[kind] = rule["name"]["as"]
+        self.assertLessEqual(named, known)
+        self.assertEqual(named, {"perijove_http_answered_total", "kafka_consumer_lag"})
+        asked = set()
+        for _, objects in rendered.everything():
+            for o in objects:
+                for one in o["spec"]["metrics"] if o["kind"] == "HorizontalPodAutoscaler" else ():
+                    asked |= {("custom", one["pods"]["metric"]["name"])} if "pods" in one else set()
+                    asked |= {("external", one["external"]["metric"]["name"])} if "external" in one else set()
+        self.assertEqual(asked, set(served.items()))
 
     def test_a_wrong_name_would_be_found(self):
         self.assertEqual(list(selectors('rate(a_total{x="1", y=~"2"}[5m]) > 3')), [("a_total", {"x", "y"})])

@@ -50,6 +50,8 @@ affinity:
     {{- if eq $values.antiAffinity "hard" }}
     requiredDuringSchedulingIgnoredDuringExecution:
       - topologyKey: kubernetes.io/hostname
+        # Apart from those of its own revision: else a rollout would wait for a free node.
+        matchLabelKeys: [pod-template-hash]
         labelSelector:
           matchLabels:
             {{- include "perijove.selector" . | nindent 12 }}
@@ -68,6 +70,7 @@ topologySpreadConstraints:
   - maxSkew: 1
     topologyKey: topology.kubernetes.io/zone
     whenUnsatisfiable: {{ $values.zoneSpread }}
+    matchLabelKeys: [pod-template-hash]
     labelSelector:
       matchLabels:
         {{- include "perijove.selector" . | nindent 8 }}
