@@ -428,6 +428,12 @@ impl Tracker {
 
     /// Whether its genesis hash is another than the cluster's.
     pub(in crate::upstream) fn wrong_cluster(&mut self, wrong: bool) {
+        if self.wrong_cluster && !wrong {
+            // Its slots were those of the other cluster.
+            self.stand.forget();
+            self.jumps = [None; 3];
+            self.probed = false;
+        }
         self.wrong_cluster = wrong;
     }
 

@@ -7,8 +7,10 @@
 //!
 //! An upstream without calls cannot show that it has recovered. So failures are forgotten within
 //! seconds (persistent ones are the breaker's task), and a mean without new samples fades, with the
-//! lag measured beside it. A run of quick probes corrects the mean at once, provided that probes
-//! were slow too: if they never were, they say nothing about calls.
+//! lag measured beside it. One that is dearer than another gets a trial call every few seconds, and
+//! while those are much faster than its mean, one after the other: the mean then follows them
+//! quickly. A run of quick probes corrects the mean at once, provided that probes were slow too: if
+//! they never were, they say nothing about calls.
 
 use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 use std::time::Duration;
@@ -19,6 +21,9 @@ use crate::config;
 
 #[cfg(test)]
 mod tests;
+mod trials;
+
+use trials::Trials;
 
 /// The latency assumed before the first answer.
 const UNKNOWN: f32 = 1000.0;
@@ -28,6 +33,10 @@ const UNKNOWN_HEAVY: f32 = 100_000.0;
 const RISE: f32 = 0.25;
 /// The least weight of a faster answer.
 const FALL: f32 = 0.03;
+/// The same for the answer to a trial call
+const TRIAL: f32 = 0.75;
+/// if its latency is less than this part of the mean.
+const QUICK: f32 = 0.75;
 /// How far one failure moves the share of failures towards 1.
 const FAILURE: f32 = 0.25;
 /// How far one success moves it towards 0.
@@ -56,6 +65,7 @@ pub(in crate::upstream) struct Score {
     /// The slowest recent probe.
     slowest_probe: Mean,
     quick_probes: QuickProbes,
+    trials: Trials,
     in_flight: AtomicU32,
 }
 
@@ -96,6 +106,7 @@ impl Score {
             failures: Mean::default(),
             slowest_probe: Mean::default(),
             quick_probes: QuickProbes::default(),
+            trials: Trials::default(),
             in_flight: AtomicU32::new(0),
         }
     }
@@ -114,10 +125,14 @@ impl Score {
         let (value, since) = mean.load(at);
         let value = match since {
             None => sample,
+            // It began before trials showed that this is over.
+            Some(_) if sample > value && !heavy && self.trials.outdate(at, latency) => value,
             Some(_) if sample > value => value + RISE * (sample - value),
             Some(elapsed) => {
                 let faded = 1.0 - fade(elapsed, settings.latency_decay);
-                value + faded.max(FALL) * (sample - value)
+                let trial = !heavy && sample < value * QUICK && self.trials.quick();
+                let least = if trial { TRIAL } else { FALL };
+                value + faded.max(least) * (sample - value)
             }
         };
         mean.store(value, at);
@@ -194,6 +209,14 @@ impl Score {
         (latency + penalty) * calls
     }
 
+    /// Whether to send the upstream a call although another one is cheaper, to see whether its mean
+    /// is out of date. If so, a trial call has begun.
+    pub(in crate::upstream) fn begin_trial(&self, now: Instant) -> bool {
+        let at = self.milliseconds(now);
+        let (_, since) = self.light.load(at);
+        since.is_some_and(|since| self.trials.begin(at, since))
+    }
+
     /// The mean latency of heavy or other calls, if any was answered.
     pub(in crate::upstream) fn latency(&self, heavy: bool) -> Option<Duration> {
         let micros = self.latency_micros(heavy)?;
@@ -255,10 +278,7 @@ impl Mean {
         let half = |bits: u64| u32::try_from(bits & u64::from(u32::MAX)).unwrap_or_default();
         match half(both) {
             0 => (0.0, None),
-            written => (
-                f32::from_bits(half(both >> 32)),
-                Some(at.wrapping_sub(written)),
-            ),
+            written => (f32::from_bits(half(both >> 32)), Some(elapsed(written, at))),
         }
     }
 
@@ -268,11 +288,16 @@ impl Mean {
     }
 }
 
+/// The milliseconds between two readings of a clock that wraps around.
+fn elapsed(from: u32, to: u32) -> u32 {
+    let elapsed = to.wrapping_sub(from);
+    // Another thread may have read it slightly "later".
+    if elapsed > u32::MAX / 2 { 0 } else { elapsed }
+}
+
 /// The remaining fraction after this many milliseconds.
 #[expect(clippy::cast_precision_loss, reason = "a score needs no precision")]
 fn fade(elapsed: u32, decay: Duration) -> f32 {
-    // Another thread may have written slightly "later" than this clock reading.
-    let elapsed = if elapsed > u32::MAX / 2 { 0 } else { elapsed };
     if elapsed == 0 {
         return 1.0;
     }

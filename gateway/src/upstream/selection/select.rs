@@ -249,7 +249,7 @@ impl<'a> Candidates<'a> {
             let draw = self
                 .draw(now, self.further)
                 .filter(|draw| self.is_worth(draw) && takes(draw))?;
-            let index = self.cheaper(&draw, now);
+            let index = self.pick(&draw, now);
             self.tried.insert(index);
             let Some(upstream) = self.upstreams.get(index) else {
                 continue;
@@ -445,21 +445,32 @@ impl<'a> Candidates<'a> {
         best.map(|draw| RandomPair { paused, ..draw })
     }
 
-    /// The cheaper of the two. Small differences count as equal, and calls are shared out by
-    /// weight.
-    fn cheaper(&self, draw: &RandomPair, now: Instant) -> usize {
+    /// The cheaper of the two, unless the other is due for a trial call. Small differences count as
+    /// equal, and calls are shared out by weight.
+    fn pick(&self, draw: &RandomPair, now: Instant) -> usize {
         let Some(second) = draw.second else {
             return draw.first;
         };
         let (first_cost, first_weight) = self.cost(draw.first, now);
         let (second_cost, second_weight) = self.cost(second, now);
         let (less, more) = (first_cost.min(second_cost), first_cost.max(second_cost));
-        let take_first = if more <= less * MUCH_DEARER || more - less < NOISE {
-            fastrand::u64(..first_weight + second_weight) < first_weight
+        if more <= less * MUCH_DEARER || more - less < NOISE {
+            let take_first = fastrand::u64(..first_weight + second_weight) < first_weight;
+            return if take_first { draw.first } else { second };
+        }
+        let (cheaper, dearer) = if first_cost < second_cost {
+            (draw.first, second)
         } else {
-            first_cost < second_cost
+            (second, draw.first)
         };
-        if take_first { draw.first } else { second }
+        // A further attempt should not be a trial, and scans say nothing of other calls.
+        let trial = !self.further
+            && !self.requirements.class.heavy
+            && self.upstreams.get(dearer).is_some_and(|dearer| {
+                let score = &dearer.state().score;
+                score.begin_trial(now)
+            });
+        if trial { dearer } else { cheaper }
     }
 
     fn cost(&self, index: usize, now: Instant) -> (f32, u64) {

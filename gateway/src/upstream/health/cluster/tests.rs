@@ -101,6 +101,8 @@ fn upstreams_that_stand_still_or_belong_elsewhere_have_no_say() {
     members.live[0].track(&config::Health::default(), members.now, |tracker| {
         tracker.wrong_cluster(false);
     });
+    assert_eq!(members.tip(), Some(100), "where it was seen was elsewhere");
+    members.see(0, 9000);
     assert_eq!(members.tip(), Some(9000));
     members.now += Duration::from_secs(20);
     members.see(0, 9000);

@@ -13,6 +13,7 @@ use super::round::{ProbeRound, RoundVerdict};
 use super::{Probe, ProbeLane};
 use crate::upstream::health::tracker::Health;
 use crate::upstream::state::breaker::BreakerState;
+use crate::upstream::state::member::Member;
 
 /// The first pause, and the longest: each probe costs credits, so at most 1200 an hour, and none
 /// while it serves and nothing calls for one.
@@ -20,6 +21,9 @@ const FIRST: Duration = Duration::from_secs(1);
 const LONGEST: Duration = Duration::from_secs(3);
 /// The longest for one that refuses the gateway's key.
 const REFUSED: Duration = Duration::from_secs(15);
+/// An upstream of another cluster is looked at this often only for so long: it may have come to
+/// the wrong backend for a moment. Later its URL is probably wrong, and its usual probes will do.
+const ASTRAY: Duration = Duration::from_mins(1);
 
 impl Probe {
     /// Runs until it is aborted.
@@ -37,9 +41,7 @@ impl Probe {
             };
             if called || self.is_away() {
                 self.look_once().await;
-                let refused = REFUSED.min(self.member.settings.probe.interval);
-                let most = if self.is_refused() { refused } else { most };
-                pause = (pause * 2).min(most);
+                pause = (pause * 2).min(self.longest());
                 if called {
                     // However often it is requested.
                     sleep(pause).await;
@@ -48,6 +50,19 @@ impl Probe {
                 pause = FIRST.min(most);
             }
         }
+    }
+
+    /// The longest pause between two probes.
+    fn longest(&self) -> Duration {
+        let Member { live, settings, .. } = &*self.member;
+        let most = if live.health() == Health::WrongCluster && live.since().elapsed() >= ASTRAY {
+            return settings.probe.interval;
+        } else if self.is_refused() {
+            REFUSED
+        } else {
+            LONGEST
+        };
+        most.min(settings.probe.interval)
     }
 
     /// Whether it refuses the gateway's key: probing does not change that.
@@ -59,8 +74,8 @@ impl Probe {
     fn is_away(&self) -> bool {
         let live = &self.member.live;
         match live.health() {
-            // An upstream of another cluster is not waited for, and a suspect one is probed anyway.
-            Health::WrongCluster | Health::Suspect => false,
+            // It is probed anyway.
+            Health::Suspect => false,
             // After one bad probe the next are not half a minute away: within seconds it is known
             // whether it fails.
             Health::Unprobed => live.is_in_doubt(),
@@ -71,7 +86,7 @@ impl Probe {
         }
     }
 
-    /// One question. It counts as a probe.
+    /// One question, which counts as a probe; before it, the genesis hash of one that had another.
     pub(in crate::upstream) async fn look_once(&self) {
         let Some(address) = self.member.live.addresses.known().first().copied() else {
             return;
@@ -82,6 +97,14 @@ impl Probe {
         let lane = ProbeLane::new(&self.member);
         let question = ProbeQuestion::Slot(Commitment::Confirmed);
         let mut round = ProbeRound::default();
+        if self.member.live.health() == Health::WrongCluster {
+            let started = Instant::now();
+            let said = self.ask(ProbeQuestion::Genesis, address, &lane).await;
+            self.learn(ProbeQuestion::Genesis, said, &mut round, started);
+            if self.member.live.health() == Health::WrongCluster {
+                return;
+            }
+        }
         let started = Instant::now();
         let said = self.ask(question, address, &lane).await;
         self.learn(question, said, &mut round, started);

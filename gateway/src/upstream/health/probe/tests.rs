@@ -643,3 +643,32 @@ async fn a_metered_upstream_that_answers_from_far_behind_is_looked_at_at_once() 
     watch.abort();
     assert_eq!(node.asked("getSlot"), asked + 1);
 }
+
+#[tokio::test]
+async fn a_metered_upstream_of_another_cluster_is_back_soon_after_it_shows_the_right_hash() {
+    let node = Node::start(100_000).await;
+    let mut settings = node.settings("a");
+    settings.metered = true;
+    settings.probe.interval = Duration::from_millis(50);
+    let pool = pool_of("abc", vec![settings]);
+    probe(&pool, "a").check(node.address).await;
+    node.says("getGenesisHash", &result("\"other\""));
+    node.says("getSlot", &result(50_000_000));
+    probe(&pool, "a").recheck().await;
+    for _ in 0..3 {
+        probe(&pool, "a").check(node.address).await;
+    }
+    assert_eq!(health(&pool, "a"), Health::WrongCluster);
+
+    node.says("getGenesisHash", &result("\"abc\""));
+    node.says("getSlot", &result(100_010));
+    let asked = node.asked("getGenesisHash");
+    let member = Arc::clone(&pool.upstreams()[0].member);
+    let watch = tokio::spawn(async move { Probe::new(member).look_while_away().await });
+    while health(&pool, "a") != Health::Healthy {
+        tokio::task::yield_now().await;
+    }
+    watch.abort();
+    assert_eq!(node.asked("getGenesisHash"), asked + 1);
+    assert_eq!(pool.tip(Commitment::Confirmed), Some(Slot(100_010)));
+}

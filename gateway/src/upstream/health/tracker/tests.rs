@@ -357,6 +357,8 @@ fn the_worst_finding_names_the_state() {
     assert_eq!(watched.settle(), Health::WrongCluster);
     watched.tracker.wrong_cluster(false);
     watched.tracker.height(HeightCheck::Plausible);
+    assert_eq!(watched.settle(), Health::Unprobed, "it was another node");
+    watched.probe(1000, 2000);
     assert_eq!(watched.settle(), Health::Lagging);
 }
 
