@@ -2,6 +2,10 @@
 # Is a gateway that runs well? Health, readiness, one call, metrics: scripts/quick_verify.sh [RPC_URL] [ADMIN_URL]
 set -euo pipefail
 case ${1:-} in
+  -h | --help)
+    sed -n '2s/^# //p' "$0"
+    exit 0
+    ;;
   -*)
     sed -n '2s/^# //p' "$0" >&2
     exit 2

@@ -95,6 +95,19 @@ class Pages(unittest.TestCase):
         for module in modules:
             self.assertTrue((ROOT / "tests/e2e" / (module.replace("::", "/") + ".rs")).is_file(), module)
 
+    def test_scripts_and_files_that_pages_name(self):
+        found = set()
+        for page in [ROOT / "README.md", ROOT / "charts/perijove/README.md", *ROOT.glob("docs/**/*.md")]:
+            for name in re.findall(r"(?<![\w./-])((?:scripts|deploy|conf)/[\w./-]*\w)", page.read_text()):
+                found.add(name)
+                with self.subTest(f"{page.name}: {name}"):
+                    self.assertTrue((ROOT / name).exists())
+        delivered = {str(file.relative_to(ROOT)) for file in ROOT.glob("scripts/*.sh")}
+        delivered |= {str(file.relative_to(ROOT)) for file in (ROOT / "deploy").glob("*/*") if file.suffix in (".service", ".yml")}
+        delivered.add("deploy/compose/compose.yaml")
+        missing = {name for name in delivered if name.replace("ingest", "gateway") not in found}
+        self.assertFalse(missing, "no page tells of them")
+
     def test_panels_and_dashboards_that_runbooks_name(self):
         boards = [json.loads(file.read_text()) for file in (ROOT / "dashboards").glob("*.json")]
         titles = {board["title"] for board in boards} | {panel["title"] for board in boards for panel in board["panels"]}
@@ -236,12 +249,19 @@ class Scripts(unittest.TestCase):
             ("deploy_blue_green.sh", ["--tag", "1", "--component", "redis"], "redis is neither gateway nor ingest"),
             ("verify_setup.sh", ["--gateway"], "--gateway needs a value"),
             ("verify_setup.sh", ["--kafka"], "--kafka needs --ingest"),
-            ("quick_verify.sh", ["--help"], "scripts/quick_verify.sh [RPC_URL] [ADMIN_URL]"),
+            ("quick_verify.sh", ["--rpc"], "scripts/quick_verify.sh [RPC_URL] [ADMIN_URL]"),
         ):
             with self.subTest(f"{name} {words}"):
                 done = run(ROOT / "scripts" / name, *words)
                 self.assertEqual(done.returncode, 2)
                 self.assertIn(says, done.stderr)
+
+    def test_they_say_how_they_are_used_to_who_asks(self):
+        for script in sorted(ROOT.glob("scripts/*.sh")):
+            with self.subTest(script.name):
+                done = run(script, "--help")
+                self.assertEqual((done.returncode, done.stderr), (0, ""))
+                self.assertIn(f"scripts/{script.name} ", done.stdout)
 
     def test_they_name_a_program_that_is_missing(self):
         with tempfile.TemporaryDirectory() as folder:
