@@ -53,7 +53,7 @@ done
 
 helm() { command "${HELM:-helm}" "$@" --namespace "$namespace"; }
 say() { printf 'blue-green: %s\n' "$*"; }
-upgrade() { helm upgrade "$release" "$chart" --reuse-values --timeout "$timeout" "$@" >/dev/null; }
+upgrade() { helm upgrade "$release" "$chart" --reset-then-reuse-values --timeout "$timeout" "$@" >/dev/null; }
 
 # The release's own values; what it leaves out has the chart's default.
 value() {

@@ -4,6 +4,7 @@ import contextlib
 import json
 import os
 import re
+import shutil
 import tempfile
 import unittest
 
@@ -226,6 +227,30 @@ class Lifecycle(unittest.TestCase):
             self.assertIn("stays with green", done.stderr)
             self.assertEqual(active(), "green")
             self.assertNotIn("pj-perijove-api-gateway-preview", cluster.all("Service"))
+
+    def test_a_newer_chart_with_new_values_can_follow_by_the_script_and_by_the_documented_upgrade(self):
+        newer = os.path.join(self.enterContext(tempfile.TemporaryDirectory()), "perijove")
+        shutil.copytree(CHART, newer)
+        with open(f"{newer}/values.yaml", "a") as file:
+            file.write("\nlater:\n  name: its-default\n")
+        schema = json.loads((CHART / "values.schema.json").read_text())
+        schema["properties"]["later"] = {"type": "object"}
+        with open(f"{newer}/values.schema.json", "w") as file:
+            json.dump(schema, file)
+        with open(f"{newer}/templates/later.yaml", "w") as file:
+            file.write("{apiVersion: v1, kind: ConfigMap, metadata: {name: {{ .Values.later.name }}}}\n")
+        for helm, release, cluster in self.each():
+            self.good(release("install", "pj", CHART, *values("prod", "mainnet")))
+            fake = self.enterContext(fake_kubectl(""))
+            environment = {**os.environ, "PATH": f"{fake}:{os.environ['PATH']}", "KUBECONFIG": "/dev/null",
+                           "HELM": release.helm, "HELM_KUBEAPISERVER": release.server.url}
+            self.good(run(ROOT / "scripts/deploy_blue_green.sh", "--release", "pj", "--namespace", "spot", "--chart", newer,
+                          "--tag", "0.2.0", env=environment))
+            self.assertIn("its-default", cluster.all("ConfigMap"), helm)
+            self.assertIn("pj-perijove-ingest", cluster.all("Deployment"), "what was chosen at the install stays")
+        for page in (*(ROOT / "docs").rglob("*.md"), CHART / "README.md", CHART / "templates/NOTES.txt",
+                     ROOT / "scripts/deploy_blue_green.sh"):
+            self.assertNotRegex(page.read_text(), r"(?m)helm upgrade.* --reuse-values", page)
 
     def test_the_script_switches_ingest_too_and_keeps_the_old_colour_to_go_back_to(self):
         for helm, release, cluster in self.each():
