@@ -4,6 +4,7 @@ import re
 import unittest
 
 import rendered
+from tools import CHART
 
 # What the chart expects to be there before it, by the values that name it.
 BEFORE = {
@@ -107,6 +108,18 @@ class References(unittest.TestCase):
             return any("namespaceSelector" in peer for peer in rule["to"])
         return any(selects(peer.get("podSelector", {}).get("matchLabels", {}), service["spec"]["selector"])
                    for peer in rule["to"] if "podSelector" in peer)
+
+    def test_the_secrets_of_production_are_those_that_the_readme_has_made(self):
+        readme = (CHART / "README.md").read_text()
+        made = set()
+        for name, literals in re.findall(r"create secret generic (\S+)((?: --from-literal=\S+)+)", readme):
+            made |= {(name, key) for key in re.findall(r"--from-literal=([\w-]+)=", literals)}
+        needed = set()
+        for cluster in ("mainnet", "testnet", "devnet"):
+            objects = rendered.objects(CHART / "values-prod.yaml", CHART / f"values-{cluster}.yaml")
+            for _, spec, _ in rendered.pods(objects):
+                needed |= {(name, key) for kind, name, key, optional in self.named(spec) if kind == "Secret" and not optional}
+        self.assertEqual(made, needed)
 
     def test_every_secret_configmap_and_claim_exists_with_its_key(self):
         for objects in self.each():
