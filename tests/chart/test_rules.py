@@ -2,6 +2,7 @@
 
 import json
 import re
+import tempfile
 import unittest
 
 import promql_parser
@@ -136,6 +137,26 @@ class Alerts(unittest.TestCase):
         self.assertEqual(done.returncode, 0, done.stdout + done.stderr)
         done = run(program("promtool"), "test", "rules", *sorted((RULES / "tests").glob("*.yaml")))
         self.assertEqual(done.returncode, 0, done.stdout + done.stderr)
+
+    def test_promtool_takes_the_rules_as_the_chart_renders_them(self):
+        several = [objects for _, objects in rendered.everything()]
+        for limit in ("2Ti", "1.5Gi", "1500Mi", "3T", "2G", "4294967296", "700M"):
+            limits = json.dumps({"memory": limit})
+            several.append(rendered.objects(settings=("monitoring.enabled=true", f"apiGateway.resources.limits={limits}",
+                                                      f"ingest.resources.limits={limits}")))
+        seen = set()
+        for objects in several:
+            for o in objects:
+                text = yaml.safe_dump(o["spec"]) if o["kind"] == "PrometheusRule" else ""
+                if not text or text in seen:
+                    continue
+                seen.add(text)
+                with tempfile.NamedTemporaryFile("w", suffix=".yaml") as file:
+                    file.write(text)
+                    file.flush()
+                    done = run(program("promtool"), "check", "rules", file.name)
+                    self.assertEqual(done.returncode, 0, done.stdout + done.stderr)
+        self.assertGreater(len(seen), 8)
 
     def test_every_alert_is_tested_both_ways(self):
         fires, quiet = set(), set()
