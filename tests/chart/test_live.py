@@ -51,6 +51,7 @@ EXPECTED = {
     "locked-out": {"PerijoveKeyRefused", "PerijoveUpstreamDown"},
     "no-redis": {"PerijoveRedisDown", "JupiterAPIHighErrorRate", "JupiterErrorBudgetBurnsFast", "JupiterErrorBudgetBurnsSlowly"},
     "slow-redis": {"JupiterAPIHighLatency"},
+    "traceless": {"PerijoveSpansLost"},
     "misconfigured": {"PerijoveConfigurationRefused"},
     "changed": {"PerijoveRestartRequired"},
     "hungry": {"HighMemoryUsage"},
@@ -184,6 +185,8 @@ class Live(unittest.TestCase):
             url = {"url": f"redis://127.0.0.1:{proxy.port}", "deadline": "9s"}
             _, address = gateway(namespace, 0, cache={"redis": url}, price={"enabled": True})
             scene.load(address["rpc"], PRICES)
+        # Nobody listens there.
+        gateway("traceless", 0, telemetry={"otlp": {"endpoint": f"http://127.0.0.1:{free_port()}", "ratio": 1.0}})
         _, address = gateway("misconfigured", 0)
         with (scene.folder / "misconfigured.yaml").open("a") as file:
             file.write("retries: many\n")
