@@ -90,6 +90,29 @@ readinessProbe:
   {{- toYaml .probes.readiness | nindent 2 }}
 {{- end }}
 
+{{/* A duration such as 1m30s in whole seconds. */}}
+{{- define "perijove.seconds" -}}
+{{- $millis := 0 }}
+{{- range regexFindAll "[0-9]+(ms|s|m|h)" (toString .) -1 }}
+{{- $unit := get (dict "ms" 1 "s" 1000 "m" 60000 "h" 3600000) (regexFind "[a-z]+" .) }}
+{{- $millis = add $millis (mul (regexFind "[0-9]+" . | atoi) $unit) }}
+{{- end }}
+{{- div (add $millis 999) 1000 }}
+{{- end }}
+
+{{/*
+Seconds that a pod is given to end, beyond what the program takes by its configuration, so that nothing is killed that
+could have ended by itself: (dict "config" … "more" 5).
+*/}}
+{{- define "perijove.gracePeriod" -}}
+{{- $shutdown := fromJson (include "perijove.at" (dict "config" .config "path" (list "shutdown") "kind" "map")) }}
+{{- $seconds := .more }}
+{{- range list "delay" "grace" "linger" }}
+{{- $seconds = add $seconds (include "perijove.seconds" (get $shutdown .) | atoi) }}
+{{- end }}
+{{- $seconds }}
+{{- end }}
+
 {{/* Whether something else than the chart sets the number of pods. Empty for no. */}}
 {{- define "perijove.scaled" -}}
 {{- if or .autoscaling.enabled .keda.enabled }}true{{ end }}

@@ -25,12 +25,21 @@
 {{- fail "the gateway has no upstream: set global.solanaRpcUrl, global.fallbackRpcUrl or apiGateway.upstreams" }}
 {{- end }}
 {{- $timeout := $gateway.circuitBreaker.timeout }}
-{{- $seconds := 0 }}
-{{- if hasSuffix "ms" $timeout }}{{ $seconds = div (int (trimSuffix "ms" $timeout)) 1000 }}
-{{- else if hasSuffix "m" $timeout }}{{ $seconds = mul 60 (int (trimSuffix "m" $timeout)) }}
-{{- else }}{{ $seconds = int (trimSuffix "s" $timeout) }}{{ end }}
+{{- $seconds := include "perijove.seconds" $timeout | atoi }}
 {{- if lt (int $gateway.drain.graceSeconds) (int $seconds) }}
 {{- fail (printf "apiGateway.drain.graceSeconds (%v) is below circuitBreaker.timeout (%s): a call could be cut when a pod ends" $gateway.drain.graceSeconds $timeout) }}
+{{- end }}
+{{- /* Where Services, probes and policies send to. */}}
+{{- range $place := list (list "apiGateway" "admin" "listen" "9090") (list "ingest" "http" "listen" "9091") }}
+{{- $part := index $v (first $place) }}
+{{- $listen := include "perijove.at" (dict "config" $part.config "path" (list (index $place 1) (index $place 2)) "kind" "string") }}
+{{- if and (regexMatch ":[0-9]+\"$" $listen) (not (hasSuffix (printf ":%s\"" (last $place)) $listen)) }}
+{{- fail (printf "%s.config.%s.%s: pods are asked for health and metrics on port %s" (first $place) (index $place 1) (index $place 2) (last $place)) }}
+{{- end }}
+{{- end }}
+{{- $rpc := include "perijove.at" (dict "config" $gateway.config "path" (list "listen" "rpc") "kind" "slice") }}
+{{- if and (ne $rpc "null") (not (contains ":8899\"" $rpc)) }}
+{{- fail "apiGateway.config.listen.rpc: the Service sends to port 8899 of the pods; apiGateway.service.port is the one that callers see" }}
 {{- end }}
 {{- if gt (int $gateway.drain.lingerSeconds) (int $gateway.drain.graceSeconds) }}
 {{- fail "apiGateway.drain.lingerSeconds is above graceSeconds" }}
