@@ -6,6 +6,8 @@
 mod address;
 mod commitment;
 #[cfg(feature = "process")]
+pub mod essential;
+#[cfg(feature = "process")]
 pub mod health;
 pub mod market;
 pub mod redis;

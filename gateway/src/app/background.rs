@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
+use perijove_core::essential::essential;
 use pingora::server::ShutdownWatch;
 use pingora::services::background::BackgroundService;
 use tokio::runtime::Handle;
@@ -73,7 +74,7 @@ impl BackgroundService for BackgroundTasks {
         };
         reloader.start(&runtimes);
         pubsub.start(&runtimes.calls);
-        tokio::spawn(certificates.follow());
+        tokio::spawn(essential("certificates", certificates.follow()));
         let mut hangup = signal(SignalKind::hangup()).ok();
         let mut watch = watched(&reloader);
         loop {

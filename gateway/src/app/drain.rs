@@ -4,6 +4,7 @@
 use std::sync::Arc;
 
 use async_trait::async_trait;
+use perijove_core::essential::{essential, has_panicked};
 use pingora::server::ShutdownWatch;
 use pingora::services::background::BackgroundService;
 use tokio::time::Instant;
@@ -28,11 +29,12 @@ pub(super) struct DrainAndExit {
 #[async_trait]
 impl BackgroundService for DrainAndExit {
     async fn start(&self, mut shutdown: ShutdownWatch) {
-        tokio::spawn(watch(
+        let watch = watch(
             Arc::clone(&self.connections),
             Arc::clone(&self.published),
             Arc::clone(&self.drain),
-        ));
+        );
+        tokio::spawn(essential("client connections", watch));
         // The sender lives as long as the server; an error means that it has gone already.
         if shutdown.wait_for(|stopping| *stopping).await.is_err() {
             return;
@@ -69,5 +71,5 @@ impl BackgroundService for DrainAndExit {
     reason = "Pingora's main thread sleeps and cannot be woken otherwise"
 )]
 fn leave() -> ! {
-    std::process::exit(0)
+    std::process::exit(i32::from(has_panicked()))
 }

@@ -1,10 +1,12 @@
-//! Signals: TERM and INT stop gracefully, QUIT hands the sockets to a new binary.
+//! What ends the process: TERM, INT and the panic of an essential task stop it gracefully, QUIT hands
+//! the sockets to a new binary.
 
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
+use perijove_core::essential::first_panic;
 use perijove_core::telemetry::seconds;
 use pingora::server::{ShutdownSignal, ShutdownSignalWatch};
 use tokio::signal::unix::{SignalKind, signal};
@@ -13,7 +15,7 @@ use super::sockets::Sockets;
 use super::upgrade;
 use crate::edge::Drain;
 
-/// Waits for the signal that ends this process, then stops gracefully: first `/ready` fails for
+/// Waits for what ends this process, then stops gracefully: first `/ready` fails for
 /// `delay`, so that load balancers send traffic elsewhere; then the listeners close.
 pub(super) struct Signals {
     pub drain: Arc<Drain>,
@@ -46,6 +48,7 @@ impl ShutdownSignalWatch for Signals {
         tokio::select! {
             _ = term.recv() => self.terminate("SIGTERM").await,
             _ = int.recv() => self.terminate("SIGINT").await,
+            task = first_panic() => self.terminate(task).await,
             // New connections go to the new process, so no time for load balancers is needed.
             () = replaced => ShutdownSignal::GracefulTerminate,
         }
@@ -70,12 +73,9 @@ impl Signals {
         }
     }
 
-    async fn terminate(&self, name: &'static str) -> ShutdownSignal {
-        tracing::info!(
-            signal = name,
-            delay_seconds = seconds(self.delay),
-            "stopping"
-        );
+    /// `cause` is a signal, or the task that panicked.
+    async fn terminate(&self, cause: &'static str) -> ShutdownSignal {
+        tracing::info!(cause, delay_seconds = seconds(self.delay), "stopping");
         self.drain.leave();
         tokio::time::sleep(self.delay).await;
         ShutdownSignal::GracefulTerminate

@@ -35,6 +35,7 @@ use std::time::Duration;
 
 use futures::future::join_all;
 use parking_lot::Mutex;
+use perijove_core::essential::essential;
 use perijove_core::redis as schema;
 use redis::{Cmd, Value, cmd};
 use tokio::runtime::Handle;
@@ -145,9 +146,11 @@ impl RedisCache {
         self.metrics.queued(&self.queue);
         let mut tasks = self.tasks.lock();
         for link in writer.links() {
-            tasks.push(runtime.spawn(Arc::clone(link).keep()).abort_handle());
+            let keep = essential("Redis connection", Arc::clone(link).keep());
+            tasks.push(runtime.spawn(keep).abort_handle());
         }
-        tasks.push(runtime.spawn(writer.run()).abort_handle());
+        let writer = essential("Redis writer", writer.run());
+        tasks.push(runtime.spawn(writer).abort_handle());
     }
 
     /// Feeds `trades` with the trades that ingest publishes, or stops doing so.
@@ -165,7 +168,8 @@ impl RedisCache {
         match RedisConnector::new(&self.maker) {
             Ok(origin) => {
                 let listener = TradeFeed::new(origin, trades, self.settings.breaker.open);
-                *feed = Some(runtime.spawn(listener.listen()).abort_handle());
+                let listen = essential("pool trades", listener.listen());
+                *feed = Some(runtime.spawn(listen).abort_handle());
             }
             Err(error) => tracing::warn!(%error, "subscription to pool trades failed"),
         }

@@ -7,6 +7,7 @@ use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::time::Duration;
 
 use parking_lot::Mutex;
+use perijove_core::essential::essential;
 use tokio::runtime::Handle;
 use tokio::sync::{Notify, mpsc};
 use tokio::time::timeout;
@@ -126,8 +127,9 @@ impl Hub {
     /// Starts to manage the sockets to upstreams, unless that was done already.
     pub fn start(self: &Arc<Self>, handle: &Handle) {
         if let Some(commands) = self.received.lock().take() {
-            handle.spawn(Feeds::new(Arc::clone(self)).run(commands));
-            handle.spawn(hot::follow(Arc::clone(self)));
+            let feeds = Feeds::new(Arc::clone(self)).run(commands);
+            handle.spawn(essential("subscriptions", feeds));
+            handle.spawn(essential("hot accounts", hot::follow(Arc::clone(self))));
         }
     }
 
