@@ -10,12 +10,12 @@
 //! [`crate::solana`].
 //!
 //! ```text
-//! Pool ── Upstream ── Member ── Live      survives reloads: score, breaker, hold-off, tracker,
-//!   │        │          │                 connections, addresses
-//!   │        │          ├─ Wire           endpoint, TLS, timeouts of the present settings
-//!   │        │          └─ Cluster        genesis hash and tip, from all members
-//!   │        └─ Balancer ── Probe         background: DNS, health checks
-//!   └─ Candidates ── Candidate ── attempt ── Reply
+//! Pool ── Upstream ── Member ── EndpointState      survives reloads: score, breaker, hold-off,
+//!   │        │          │                          tracker, connections, addresses
+//!   │        │          ├─ ConnectSettings         endpoint, TLS, timeouts of the present settings
+//!   │        │          └─ ObservedCluster         genesis hash and tip, from all members
+//!   │        └─ Balancer ── Probe                  background: DNS, health checks
+//!   └─ Candidates ── Candidate ── attempt ── UpstreamReply
 //! ```
 
 mod api;
@@ -33,6 +33,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use parking_lot::Mutex;
+use perijove_core::essential::essential;
 use perijove_core::{Commitment, Slot};
 use tokio::runtime::Handle;
 use tokio::task::AbortHandle;
@@ -70,6 +71,7 @@ pub use state::unix_clock::UnixClock;
 pub use transport::connector::{Connectors, TrustError};
 pub use transport::endpoint::{BadHeader, is_own};
 pub use transport::fault::TransportFault;
+pub use transport::hints::retry_after;
 pub use transport::socket::Duplex;
 
 /// One configured endpoint. It is replaced when its settings change; what was learned about it
@@ -144,6 +146,11 @@ impl Upstream {
         self.member.settings.tier
     }
 
+    /// Seconds since 1970.
+    pub fn unix_now(&self) -> u64 {
+        self.member.clock.now()
+    }
+
     pub fn settings(&self) -> &config::Upstream {
         &self.member.settings
     }
@@ -181,14 +188,15 @@ impl Upstream {
             let balancer = Arc::clone(&self.balancer);
             let member = Arc::clone(&self.member);
             let probe = Probe::new(Arc::clone(&self.member));
-            let task = handle.spawn(async move {
+            let watching = async move {
                 tokio::join!(
                     balancer.run(),
                     probe.answer_questions(),
                     probe.look_while_away(),
                     member.keep_house()
                 );
-            });
+            };
+            let task = handle.spawn(essential("probes", watching));
             *background = Some(Background(task.abort_handle()));
         }
     }

@@ -5,6 +5,9 @@ use std::time::Duration;
 
 use super::Product;
 
+/// The longest pause that an upstream can ask for.
+const LONGEST_NAMED: Duration = Duration::from_mins(5);
+
 /// The facts of an answer.
 #[derive(Clone, Copy, Debug)]
 pub struct JudgedAnswer<'a> {
@@ -14,7 +17,8 @@ pub struct JudgedAnswer<'a> {
     pub is_json: bool,
     /// A browser challenge of a bot protection.
     pub challenge: bool,
-    /// Seconds since 1970 at which a request is allowed again, from `x-ratelimit-reset`.
+    /// Seconds since 1970 at which a request is allowed again, from `x-ratelimit-reset` or a
+    /// date in `Retry-After`.
     pub reset_unix: Option<u64>,
     pub retry_after: Option<Duration>,
     /// The body, or its beginning.
@@ -94,7 +98,9 @@ fn pause(seen: &JudgedAnswer<'_>, now_unix: u64) -> Option<Duration> {
         // Clocks may differ: that must not turn a window of a minute into a pause of hours.
         Duration::from_secs(at.saturating_sub(now_unix).clamp(1, 120))
     });
-    seen.retry_after.max(reset)
+    // No upstream can take its organisation out for good.
+    let named = seen.retry_after.map(|named| named.min(LONGEST_NAMED));
+    named.max(reset)
 }
 
 fn expects_json(product: Product) -> bool {
@@ -201,6 +207,8 @@ mod tests {
             (Some(NOW + 9_000), None, Some(120)),
             (None, Some(3), Some(3)),
             (Some(NOW + 7), Some(9), Some(9)),
+            (None, Some(86_400), Some(300)),
+            (None, Some(u64::MAX), Some(300)),
             (None, None, None),
         ] {
             let limited = JudgedAnswer {

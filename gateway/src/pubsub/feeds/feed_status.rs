@@ -11,6 +11,8 @@ use crate::pubsub::subscription_kind::SubscriptionKind;
 /// The first pause after a failure, and the longest.
 const FIRST: Duration = Duration::from_millis(100);
 const LONGEST: Duration = Duration::from_secs(30);
+/// The longest pause that an upstream can ask for: none can take itself out for good.
+const LONGEST_NAMED: Duration = Duration::from_mins(5);
 /// A socket that was open for this long does not count as a failure.
 const LASTING: Duration = Duration::from_secs(10);
 /// Failures after which an upstream counts as offering no socket, and for how long.
@@ -65,7 +67,8 @@ impl FeedStatus {
     /// No socket could be opened.
     pub(super) fn failed(&mut self, retry_after: Option<Duration>, now: Instant) {
         self.failed_at = Some(now);
-        let pause = self.pause().max(retry_after.unwrap_or_default());
+        let named = retry_after.unwrap_or_default().min(LONGEST_NAMED);
+        let pause = self.pause().max(named);
         self.failures = self.failures.saturating_add(1);
         self.rest(pause, now);
     }
@@ -98,6 +101,14 @@ impl FeedStatus {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn no_upstream_can_take_itself_out_for_good() {
+        let (mut standing, now) = (FeedStatus::default(), Instant::now());
+        standing.failed(Some(Duration::MAX), now);
+        assert!(!standing.may_be_tried(now + LONGEST_NAMED));
+        assert!(standing.may_be_tried(now + LONGEST_NAMED * 2));
+    }
 
     #[test]
     fn pauses_grow_and_both_addresses_are_tried() {

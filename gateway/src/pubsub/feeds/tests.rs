@@ -41,7 +41,7 @@ impl SocketDialer for Scripted {
             let (near, far) = duplex(64 * 1024);
             let request = "ws://node/".into_client_request().unwrap();
             let (dialed, accepted) =
-                tokio::join!(shake(request, Box::new(near)), accept_async(far));
+                tokio::join!(shake(request, Box::new(near), 0), accept_async(far));
             let node = Node {
                 id: upstream.id().to_owned(),
                 socket: accepted.unwrap(),

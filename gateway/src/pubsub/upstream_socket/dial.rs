@@ -11,7 +11,7 @@ use tokio_tungstenite::tungstenite::client::IntoClientRequest;
 use tokio_tungstenite::tungstenite::protocol::WebSocketConfig;
 use tokio_tungstenite::{WebSocketStream, client_async_with_config};
 
-use crate::upstream::{Duplex, Upstream};
+use crate::upstream::{Duplex, Upstream, retry_after};
 
 /// Largest message of an upstream: a block is some megabytes.
 const LARGEST: usize = 128 * 1024 * 1024;
@@ -73,11 +73,15 @@ async fn open(upstream: &Upstream, attempt: usize) -> Dialed {
     }
     let stream = upstream.open_socket(url).await;
     let stream = stream.map_err(|error| no(error.to_string()))?;
-    shake(request, stream).await
+    shake(request, stream, upstream.unix_now()).await
 }
 
-/// Does the handshake on an open connection.
-pub(crate) async fn shake(request: http::Request<()>, stream: Box<dyn Duplex>) -> Dialed {
+/// Does the handshake on an open connection. `unix_now` is in seconds.
+pub(crate) async fn shake(
+    request: http::Request<()>,
+    stream: Box<dyn Duplex>,
+    unix_now: u64,
+) -> Dialed {
     let config = WebSocketConfig::default()
         .read_buffer_size(BUFFER)
         .write_buffer_size(0)
@@ -86,11 +90,11 @@ pub(crate) async fn shake(request: http::Request<()>, stream: Box<dyn Duplex>) -
     match client_async_with_config(request, stream, Some(config)).await {
         Ok((socket, _)) => Ok(socket),
         Err(Error::Http(refusal)) => {
-            let seconds = refusal.headers().get(RETRY_AFTER);
-            let seconds = seconds.and_then(|value| value.to_str().ok()?.parse().ok());
+            let named = refusal.headers().get(RETRY_AFTER);
+            let named = named.and_then(|value| retry_after(value.as_bytes(), unix_now));
             let retry_after = match refusal.status() {
-                StatusCode::TOO_MANY_REQUESTS => Some(Duration::from_secs(seconds.unwrap_or(1))),
-                _ => seconds.map(Duration::from_secs),
+                StatusCode::TOO_MANY_REQUESTS => named.or(Some(Duration::from_secs(1))),
+                _ => named,
             };
             Err(DialError {
                 retry_after,

@@ -18,6 +18,8 @@ use crate::pubsub::topic::Topic;
 const MOST_EARLY: usize = 256;
 /// The same in bytes.
 const MOST_EARLY_BYTES: usize = 16 * 1024 * 1024;
+/// How long the answer to a subscription is expected that nobody wants any more.
+const ABANDONED: Duration = Duration::from_mins(1);
 /// What one counts besides its own bytes where room is shared out.
 const EARLY_OVERHEAD: usize = MOST_EARLY_BYTES / MOST_EARLY;
 
@@ -159,17 +161,22 @@ impl SubscriptionTable {
         std::mem::take(&mut self.unwanted)
     }
 
-    /// Topics whose subscription was not answered for this long; later answers are ignored.
+    /// Topics whose subscription was not answered for this long. If it is answered later, it is ended;
+    /// after [`ABANDONED`], it is not expected any more.
     pub(super) fn overdue(&mut self, now: Instant, patience: Duration) -> Vec<Arc<Topic>> {
         let mut overdue = Vec::new();
-        for (asked, at) in self.asked.values_mut() {
-            if let PendingRequest::Topic(topic) = asked
-                && now.saturating_duration_since(*at) >= patience
-            {
-                overdue.push(Arc::clone(topic));
-                *asked = PendingRequest::Given(topic.kind());
+        self.asked.retain(|_, (asked, at)| {
+            let waited = now.saturating_duration_since(*at);
+            match asked {
+                PendingRequest::Topic(topic) if waited >= patience => {
+                    overdue.push(Arc::clone(topic));
+                    *asked = PendingRequest::Given(topic.kind());
+                    true
+                }
+                PendingRequest::Given(_) => waited < ABANDONED,
+                _ => true,
             }
-        }
+        });
         overdue
     }
 }
@@ -219,6 +226,20 @@ mod tests {
         };
         table.is_unwanted(kind, 9);
         assert_eq!(table.unwanted(), [(SubscriptionKind::Slot, 9)]);
+    }
+
+    #[test]
+    fn an_upstream_that_answers_no_subscription_leaves_nothing_behind() {
+        let mut table = SubscriptionTable::default();
+        let (mut now, patience) = (Instant::now(), Duration::from_secs(5));
+        for id in 0..100 {
+            table.ask(id, PendingRequest::Topic(topic(id)), now);
+            now += patience;
+            assert_eq!(table.overdue(now, patience).len(), 1);
+        }
+        assert!(table.asked.len() <= 12, "{}", table.asked.len());
+        table.overdue(now + ABANDONED, patience);
+        assert!(table.asked.is_empty());
     }
 
     #[test]

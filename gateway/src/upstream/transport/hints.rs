@@ -5,6 +5,18 @@ use std::time::{Duration, UNIX_EPOCH};
 
 use crate::solana::ReplyHints;
 
+/// The longest pause that is believed, in seconds.
+const LONGEST_PAUSE: u64 = 86_400;
+
+/// The pause that the value of `Retry-After` asks for; a date is compared with `unix_now`, in seconds.
+pub fn retry_after(value: &[u8], unix_now: u64) -> Option<Duration> {
+    let until = || {
+        let left = date(value)?.saturating_sub(unix_now);
+        Some(Duration::from_secs(left.min(LONGEST_PAUSE)))
+    };
+    seconds(value).or_else(until)
+}
+
 /// Reads one field, if it is of interest. Length first: it differs for nearly all names, so that
 /// few names are compared.
 pub(in crate::upstream) fn read(hints: &mut ReplyHints, name: &str, value: &[u8]) {
@@ -36,7 +48,7 @@ pub(in crate::upstream) fn number(value: &[u8]) -> Option<u64> {
     std::str::from_utf8(digits).ok()?.parse().ok()
 }
 
-/// Whole seconds, or with a fraction as some servers write them, rounded up.
+/// Whole seconds, or with a fraction as some servers write them, rounded up; a day at most.
 fn seconds(value: &[u8]) -> Option<Duration> {
     let value = value.trim_ascii();
     let dot = value.iter().position(|byte| *byte == b'.');
@@ -45,7 +57,8 @@ fn seconds(value: &[u8]) -> Option<Duration> {
         Some((_dot, digits)) => u64::from(number(digits)? > 0),
         None => 0,
     };
-    Some(Duration::from_secs(number(whole)?.saturating_add(up)))
+    let pause = number(whole)?.saturating_add(up);
+    Some(Duration::from_secs(pause.min(LONGEST_PAUSE)))
 }
 
 /// A date in any of the three forms of RFC 9110 (section 5.6.7), in seconds since the Unix epoch.
@@ -101,7 +114,8 @@ mod tests {
             ("0", (Some(0), None)),
             ("1.5", (Some(2), None)),
             ("2.0", (Some(2), None)),
-            ("18446744073709551615", (Some(u64::MAX), None)),
+            ("86401", (Some(86_400), None)),
+            ("18446744073709551615", (Some(86_400), None)),
             ("Sun, 06 Nov 1994 08:49:37 GMT", (None, Some(784_111_777))),
             ("Sunday, 06-Nov-94 08:49:37 GMT", (None, Some(784_111_777))),
             ("Sun Nov  6 08:49:37 1994", (None, Some(784_111_777))),
