@@ -1,13 +1,15 @@
 //! Quotes that are kept, joined, refused, and ended by trades.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
 
 use ::redis::cmd;
 use perijove_core::redis::{POOLS, announce};
 use perijove_core::{Pubkey, Slot};
 use perijove_tests::gateway::GatewayConfig;
 use perijove_tests::redis::Redis;
-use perijove_tests::wait::until;
+use perijove_tests::wait::{eventually, until};
 use serde_json::json;
 
 use super::scene::{Exchange, quote_target};
@@ -170,22 +172,54 @@ async fn that_there_is_no_route_is_known_for_a_moment() {
     assert_eq!(again.json(), no_route);
 }
 
+/// Its own API fails, and the hosted one has another fee.
+async fn other_fee(fallback: bool) -> Exchange {
+    let exchange = current(|config| {
+        let mut upstreams = config.get("jupiter.upstreams").cloned().unwrap();
+        upstreams[1]["platform_fee_bps"] = json!(20);
+        let config = config.set("jupiter.quote.valid_slots", 5);
+        config
+            .set("jupiter.upstreams", upstreams)
+            .set("jupiter.fee_fallback", fallback)
+    })
+    .await;
+    let failing = Answer::text(502, "");
+    exchange
+        .own
+        .answers(move |asked| (!asked.query.contains(CANARY)).then(|| failing.clone()));
+    exchange
+}
+
+#[tokio::test]
+async fn a_quote_that_is_not_for_others_is_asked_for_by_all_at_the_same_time() {
+    let exchange = Arc::new(other_fee(true).await);
+    exchange.hosted.hold();
+    let quotes = AtomicUsize::new(0);
+    exchange.hosted.answers(move |asked| {
+        let is_first = asked.query.contains(CANARY) || quotes.fetch_add(1, Ordering::SeqCst) == 0;
+        (!is_first).then(|| Answer::text(200, "").after(Duration::from_mins(10)))
+    });
+    let asking: Vec<_> = (0..10)
+        .map(|_| {
+            let exchange = Arc::clone(&exchange);
+            tokio::spawn(async move { exchange.quote(7).await })
+        })
+        .collect();
+    exchange.gateway.until_in_flight(10).await;
+    exchange.hosted.release();
+    eventually("those that waited to ask, none behind another", || {
+        exchange.hosted.hits("/swap/v1/quote") == 10
+    })
+    .await;
+    for asking in asking {
+        asking.abort();
+    }
+}
+
 #[tokio::test]
 async fn upstreams_of_another_fee_do_not_answer_unless_they_may() {
     for fallback in [false, true] {
-        let exchange = current(|config| {
-            let mut upstreams = config.get("jupiter.upstreams").cloned().unwrap();
-            upstreams[1]["platform_fee_bps"] = json!(20);
-            let config = config.set("jupiter.quote.valid_slots", 5);
-            config
-                .set("jupiter.upstreams", upstreams)
-                .set("jupiter.fee_fallback", fallback)
-        })
-        .await;
-        let failing = Answer::text(502, "");
-        exchange
-            .own
-            .answers(move |asked| (!asked.query.contains(CANARY)).then(|| failing.clone()));
+        let exchange = other_fee(fallback).await;
         let reply = exchange.quote(7).await;
         if fallback {
             assert_eq!((reply.status, reply.upstream()), (200, "hosted"));

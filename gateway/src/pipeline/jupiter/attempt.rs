@@ -149,7 +149,6 @@ pub(super) fn carry_out(
         },
     };
     let quantile = call.snapshot.config.hedge.quantile;
-    upstream.charge(product, now);
     let span = span_of(call, &upstream, (number, hedge));
     let propagate = upstream.settings().propagate;
     if let Some(headers) = call.context.correlation(propagate, &span) {
@@ -157,22 +156,22 @@ pub(super) fn carry_out(
         headers.tell(|name, value| fields.push((name, Bytes::copy_from_slice(value))));
     }
     Box::pin(async move {
-        let reply = upstream.call(&request, &limits).await;
+        let reply = ticket.call(&request, &limits).await;
         let now = Instant::now();
         let outcome = match reply {
             Err(fault) => {
-                ticket.broken(product, fault, now);
+                ticket.broken(fault, now);
                 span::ended(&span, None, Some(fault.kind.label()));
                 ApiOutcome::Broken(fault)
             }
             Ok(reply) => match judged(call, product, &upstream, &reply) {
                 (None, facts) => {
                     span::ended(&span, Some(reply.status), None);
-                    ticket.good(product, reply.latency, quantile, now);
+                    ticket.good(reply.latency, quantile, now);
                     ApiOutcome::Good(reply, facts)
                 }
                 (Some(fault), facts) => {
-                    ticket.bad(product, fault, now);
+                    ticket.bad(fault, now);
                     span::ended(&span, Some(reply.status), Some(fault.label()));
                     ApiOutcome::Bad(fault, reply, facts)
                 }
@@ -254,7 +253,10 @@ fn judged(
         status: reply.status,
         is_json: reply.hints.content_type_json,
         challenge: reply.hints.challenge,
-        reset_unix: reply.hints.ratelimit_reset_unix,
+        reset_unix: reply
+            .hints
+            .ratelimit_reset_unix
+            .max(reply.hints.retry_at_unix),
         retry_after: reply.hints.retry_after,
         body,
     };

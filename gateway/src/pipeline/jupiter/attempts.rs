@@ -152,24 +152,27 @@ impl<'c> ApiAttempts<'c> {
         }
         loop {
             let upstream = left.next()?;
-            if !self.may_ask(upstream, hedge, now) {
-                continue;
-            }
             // The last one is asked whatever its breaker says, and so is an only one.
             let forced = self.started == 0 && (left.len() == 0 || choice.order.len() == 1);
-            let Some(ticket) = upstream.admit(now, forced) else {
-                continue;
-            };
+            let product = self.route.product;
             let Some(request) = self.call.request_of(self.route, upstream, &self.call.query) else {
                 continue;
             };
+            let Some(ticket) = upstream.admit(product, now, forced) else {
+                // Others may have used the budget up since the choice was made.
+                self.limited = self.limited.or(upstream.wait(product, now));
+                continue;
+            };
+            if !self.may_ask(upstream, hedge, now) {
+                continue;
+            }
             self.started += 1;
             let others = left.len() > 0 && !self.class.bound;
             let hedge_after = self.hedge_after(upstream);
             return Some((
                 carry_out(
                     self.call,
-                    self.route.product,
+                    product,
                     ticket,
                     request,
                     ApiAttemptMode {
@@ -189,8 +192,8 @@ impl<'c> ApiAttempts<'c> {
         if self.started == 0 {
             return true;
         }
-        // A limit may have been reached since the choice was made.
-        if upstream.wait(self.route.product, now).is_some() {
+        // A hold-off may have begun since the choice was made.
+        if upstream.is_held_off(self.route.product, now) {
             return false;
         }
         if !hedge && upstream.is_fit(now) {

@@ -7,6 +7,7 @@ use tokio::time::{Instant, timeout_at};
 
 use super::ApiCall;
 use super::attempt::ApiAttemptSummary;
+use super::quotes::SharedQuote;
 use super::reply::ApiResponse;
 use crate::cache::{CacheKey, FlightRole, FollowerOutcome, KeptQuote};
 use crate::error::Rejection;
@@ -35,23 +36,22 @@ impl ApiCall {
             match self.pipeline.quote_flights.join(key) {
                 FlightRole::Lead(lead) => {
                     let ended = self.attempt(route, None).await;
-                    let kept = match &ended {
-                        Ok(ended) => self.keep_for(key, ended, lives).map(Ok),
-                        Err(rejection) => Some(Err(rejection.clone())),
-                    };
-                    if let Some(kept) = kept {
-                        lead.settle(kept);
-                    }
-                    let response = ended?.into_response(route.product);
-                    return Ok(ApiResponse {
-                        cache: Some(CacheStatus::Miss),
-                        ..response
+                    lead.settle(match &ended {
+                        Ok(ended) => self.keep_for(key, ended, lives).into(),
+                        Err(rejection) => SharedQuote::Failed(rejection.clone()),
                     });
+                    return Ok(missed(ended?, route.product));
                 }
                 FlightRole::Follow(follow) => {
                     match timeout_at(self.deadline(), follow.wait()).await {
-                        Ok(FollowerOutcome::Settled(told)) => {
-                            let kept = told?;
+                        Ok(FollowerOutcome::Settled(SharedQuote::Unshared)) => {
+                            let ended = self.attempt(route, None).await?;
+                            return Ok(missed(ended, route.product));
+                        }
+                        Ok(FollowerOutcome::Settled(SharedQuote::Failed(rejection))) => {
+                            return Err(rejection);
+                        }
+                        Ok(FollowerOutcome::Settled(SharedQuote::Kept(kept))) => {
                             cache.metrics.product_told(route.product.label());
                             return Ok(self.told(&kept, route.product, CacheStatus::Coalesced));
                         }
@@ -112,5 +112,13 @@ impl ApiCall {
         let mut bytes = [0; 16];
         hasher.finalize_xof().fill(&mut bytes);
         CacheKey::from_bytes(bytes)
+    }
+}
+
+/// The answer of an upstream to a read that is kept.
+fn missed(ended: ApiAttemptSummary, product: Product) -> ApiResponse {
+    ApiResponse {
+        cache: Some(CacheStatus::Miss),
+        ..ended.into_response(product)
     }
 }

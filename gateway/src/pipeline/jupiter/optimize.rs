@@ -279,8 +279,8 @@ impl ApiCall {
             }
             let Variant { name, query } = variant;
             let request = self.request_of(route, upstream, &query);
-            let ticket = upstream.admit(now, false);
-            let Some((ticket, request)) = ticket.zip(request) else {
+            let admit = |request| Some((upstream.admit(Product::Quote, now, false)?, request));
+            let Some((ticket, request)) = request.and_then(admit) else {
                 continue;
             };
             let attempt = carry_out(

@@ -19,7 +19,20 @@ use crate::pipeline::{CacheStatus, CacheUse, Pipeline};
 use crate::snapshot::Snapshot;
 
 /// Outcome for callers that waited for another caller's quote.
-pub(in crate::pipeline) type SharedQuote = Result<Arc<KeptQuote>, Rejection>;
+#[derive(Clone, Debug)]
+pub(in crate::pipeline) enum SharedQuote {
+    Kept(Arc<KeptQuote>),
+    Failed(Rejection),
+    /// The answer is not for others: each asks for itself, all at the same time.
+    Unshared,
+}
+
+impl From<Option<Arc<KeptQuote>>> for SharedQuote {
+    /// From what may be kept of an answer, and so be shared.
+    fn from(kept: Option<Arc<KeptQuote>>) -> Self {
+        kept.map_or(Self::Unshared, Self::Kept)
+    }
+}
 
 impl ApiCall {
     /// Answers `GET /swap/v1/quote`.
@@ -54,21 +67,25 @@ impl ApiCall {
             match role {
                 FlightRole::Lead(lead) => {
                     let ended = self.fetch(route).await;
-                    let kept = match &ended {
-                        Ok(ended) => self.keep(key, route, ended).map(Ok),
-                        Err(rejection) => Some(Err(rejection.clone())),
-                    };
-                    // Without a shareable answer, those that wait ask for themselves.
-                    if let Some(kept) = kept {
-                        lead.settle(kept);
-                    }
+                    lead.settle(match &ended {
+                        Ok(ended) => self.keep(key, route, ended).into(),
+                        Err(rejection) => SharedQuote::Failed(rejection.clone()),
+                    });
                     return Ok(self.delivered(ended?, CacheStatus::Miss));
                 }
                 FlightRole::Follow(follow) => {
                     match timeout_at(self.deadline(), follow.wait()).await {
-                        Ok(FollowerOutcome::Settled(told)) => {
+                        Ok(FollowerOutcome::Settled(SharedQuote::Unshared)) => {
+                            metrics.quote("miss");
+                            let ended = self.fetch(route).await?;
+                            return Ok(self.delivered(ended, CacheStatus::Miss));
+                        }
+                        Ok(FollowerOutcome::Settled(SharedQuote::Failed(rejection))) => {
                             metrics.quote("coalesced");
-                            let kept = told?;
+                            return Err(rejection);
+                        }
+                        Ok(FollowerOutcome::Settled(SharedQuote::Kept(kept))) => {
+                            metrics.quote("coalesced");
                             self.pipeline
                                 .cache
                                 .metrics

@@ -1,32 +1,52 @@
 //! Permission for one attempt, and what is recorded of it.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use tokio::time::Instant;
 
-use super::ApiUpstream;
+use super::{ApiLimits, ApiReply, ApiUpstream};
 use crate::jupiter::{ApiFault, Product};
 use crate::solana::FaultKind;
+use crate::upstream::client::request::ApiRequest;
 use crate::upstream::state::breaker::{Admission, BreakerState, Trial};
 use crate::upstream::transport::fault::TransportFault;
 
 impl ApiUpstream {
-    /// Permission for one attempt. `forced`: whatever the breaker says.
-    pub fn admit(self: &Arc<Self>, now: Instant, forced: bool) -> Option<ApiAttemptGuard> {
-        ApiAttemptGuard::take(self, now, forced)
+    /// Permission for one attempt, for which the budget of its organisation pays. `forced`: whatever the
+    /// breaker says.
+    pub fn admit(
+        self: &Arc<Self>,
+        product: Product,
+        now: Instant,
+        forced: bool,
+    ) -> Option<ApiAttemptGuard> {
+        let mut guard = ApiAttemptGuard::new(self, product, now, forced)?;
+        guard.paid = self.organisation.take(product, now);
+        guard.paid.then_some(guard)
     }
 }
 
-/// Permission for one attempt, with the duty to report its result. If dropped, nothing is reported.
+/// Permission for one attempt, with the duty to report its result. If dropped, nothing is reported; what
+/// was paid for a request that was not sent is given back.
 pub struct ApiAttemptGuard {
     upstream: Arc<ApiUpstream>,
+    product: Product,
     trial: Option<Trial>,
     settled: bool,
+    paid: bool,
+    /// Set once the request has a connection and is being written.
+    written: AtomicBool,
 }
 
 impl ApiAttemptGuard {
-    fn take(upstream: &Arc<ApiUpstream>, now: Instant, forced: bool) -> Option<Self> {
+    fn new(
+        upstream: &Arc<ApiUpstream>,
+        product: Product,
+        now: Instant,
+        forced: bool,
+    ) -> Option<Self> {
         let mut breaker = upstream.state.breaker.lock();
         let trial = match breaker.admission(now, &upstream.breaker) {
             Admission::Free => None,
@@ -37,8 +57,11 @@ impl ApiAttemptGuard {
         drop(breaker);
         Some(Self {
             upstream: Arc::clone(upstream),
+            product,
             trial,
             settled: false,
+            paid: false,
+            written: AtomicBool::new(false),
         })
     }
 
@@ -46,9 +69,23 @@ impl ApiAttemptGuard {
         &self.upstream
     }
 
+    /// Sends the request. Cancel-safe: dropping the future closes the connection in use; over HTTP/2,
+    /// only its stream.
+    ///
+    /// # Errors
+    /// There is no answer.
+    pub async fn call(
+        &self,
+        request: &ApiRequest,
+        limits: &ApiLimits,
+    ) -> Result<ApiReply, TransportFault> {
+        let written = Some(&self.written);
+        self.upstream.call(request, limits, written).await
+    }
+
     /// An answer for the caller arrived.
-    pub fn good(mut self, product: Product, latency: Duration, quantile: f64, now: Instant) {
-        let state = &self.upstream.state;
+    pub fn good(mut self, latency: Duration, quantile: f64, now: Instant) {
+        let (state, product) = (&self.upstream.state, self.product);
         state.metrics.attempt(product.label(), "ok");
         if let Some(known) = state.latency(product) {
             known.observe(latency, quantile);
@@ -59,8 +96,8 @@ impl ApiAttemptGuard {
     }
 
     /// An answer that speaks against the upstream, or of its limits.
-    pub fn bad(mut self, product: Product, fault: ApiFault, now: Instant) {
-        let state = &self.upstream.state;
+    pub fn bad(mut self, fault: ApiFault, now: Instant) {
+        let (state, product) = (&self.upstream.state, self.product);
         state.metrics.attempt(product.label(), fault.label());
         if fault.is_refusal() {
             if self.upstream.wait(product, now).is_none() {
@@ -78,17 +115,10 @@ impl ApiAttemptGuard {
         }
     }
 
-    /// A canary was refused: what that says about limits and keys applies to all requests.
-    pub(super) fn refused_canary(self, fault: ApiFault, now: Instant) {
-        if fault.is_refusal() {
-            self.upstream.refused(Product::Quote, fault, now);
-        }
-    }
-
     /// No answer arrived.
-    pub fn broken(mut self, product: Product, fault: TransportFault, now: Instant) {
-        let state = &self.upstream.state;
-        state.metrics.attempt(product.label(), fault.kind.label());
+    pub fn broken(mut self, fault: TransportFault, now: Instant) {
+        let metrics = &self.upstream.state.metrics;
+        metrics.attempt(self.product.label(), fault.kind.label());
         tracing::debug!(
             upstream = self.upstream.id(),
             fault = fault.kind.label(),
@@ -137,6 +167,9 @@ impl Drop for ApiAttemptGuard {
             && let Some(trial) = self.trial.take()
         {
             self.upstream.state.breaker.lock().abandon(trial);
+        }
+        if self.paid && !self.written.load(Ordering::Relaxed) {
+            self.upstream.organisation.refund(self.product);
         }
     }
 }

@@ -2,6 +2,7 @@
 //! others to say.
 
 use std::pin::pin;
+use std::sync::atomic::AtomicBool;
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -72,14 +73,15 @@ pub enum ApiBody {
 
 impl ApiUpstream {
     /// One attempt. Cancel-safe: dropping the future closes the connection in use; over HTTP/2, only its
-    /// stream.
+    /// stream. `written` is set once the request has a connection and is being written.
     ///
     /// # Errors
     /// There is no answer.
-    pub async fn call(
+    pub(super) async fn call(
         &self,
         request: &ApiRequest,
         limits: &ApiLimits,
+        written: Option<&AtomicBool>,
     ) -> Result<ApiReply, TransportFault> {
         let metrics = &self.state.metrics;
         let line = UpstreamLine {
@@ -90,7 +92,7 @@ impl ApiUpstream {
             opened: &metrics.opened,
             connect_time: &metrics.connect_time,
             broken: &metrics.broken,
-            written: None,
+            written,
             cost: RequestCost::Charged,
         };
         let limits = limits.of_attempt(self.wire.timeouts.progress);

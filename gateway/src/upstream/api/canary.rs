@@ -73,7 +73,7 @@ async fn look(upstream: &Arc<ApiUpstream>, rpc: &Pool) {
         ask: PermitRequest::own(Priority::Medium),
     };
     let started = Instant::now();
-    let reply = upstream.call(&request, &limits).await;
+    let reply = upstream.call(&request, &limits, None).await;
     let now = Instant::now();
     let tip = rpc.slots().map(|view| view.now);
     if let Some(change) = concluded(upstream, reply, tip, (started, now)) {
@@ -109,15 +109,19 @@ fn concluded(
         status: reply.status,
         is_json: reply.hints.content_type_json,
         challenge: reply.hints.challenge,
-        reset_unix: reply.hints.ratelimit_reset_unix,
+        reset_unix: reply
+            .hints
+            .ratelimit_reset_unix
+            .max(reply.hints.retry_at_unix),
         retry_after: reply.hints.retry_after,
         body,
     };
     let Some(fault) = jupiter::judge(&seen, upstream.clock.now()) else {
         return Some(quoted(upstream, body, tip, (started, now)));
     };
-    if let Some(ticket) = upstream.admit(now, true) {
-        ticket.refused_canary(fault, now);
+    if fault.is_refusal() {
+        // What that says about limits and keys applies to all requests.
+        upstream.refused(Product::Quote, fault, now);
     }
     state.metrics.bad.inc();
     // A refusal for another reason than its state says nothing about its state.
@@ -151,13 +155,13 @@ fn tell(upstream: &ApiUpstream, (before, after): (Fitness, Fitness)) {
             tracing::warn!(
                 upstream = id,
                 slots = lag,
-                "Jupiter upstream lagging: its markets are old; avoided"
+                "Jupiter upstream serves stale market data; skipping it"
             );
         }
         Fitness::Failing | Fitness::Unknown => {
             tracing::warn!(
                 upstream = id,
-                "Jupiter upstream failing: no canary quotes; avoided"
+                "Jupiter upstream failing: no canary quotes; skipping it"
             );
         }
     }

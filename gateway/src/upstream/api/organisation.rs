@@ -25,9 +25,14 @@ impl Organisation {
         self.budget.set(budget.map(|budget| &budget.rate));
     }
 
-    /// How long its upstreams are held off.
+    /// How long its upstreams are held off: they asked for that.
+    pub(super) fn held_off(&self, product: Product, now: Instant) -> Option<Duration> {
+        self.holds.lock().left(product, now)
+    }
+
+    /// How long its upstreams are held off, or their budget is used up.
     pub(super) fn wait(&self, product: Product, now: Instant) -> Option<Duration> {
-        let held = self.holds.lock().left(product, now);
+        let held = self.held_off(product, now);
         let spent = match product {
             Product::Execute => None,
             _ => self.budget.wait(1, priority(product), now),
@@ -35,7 +40,20 @@ impl Organisation {
         held.max(spent)
     }
 
-    /// Charges for a request that is sent. Executions cost nothing and have a limit of their own.
+    /// Takes what a request costs, if it may be sent now. Executions cost nothing and have a limit of
+    /// their own.
+    pub(super) fn take(&self, product: Product, now: Instant) -> bool {
+        product == Product::Execute || self.budget.take(1, priority(product), now)
+    }
+
+    /// Gives back what was taken for a request that was not sent.
+    pub(super) fn refund(&self, product: Product) {
+        if product != Product::Execute {
+            self.budget.refund(1);
+        }
+    }
+
+    /// Charges for a request that is sent in any case. Executions cost nothing and have a limit of their own.
     pub(super) fn charge(&self, product: Product, now: Instant) {
         if product != Product::Execute && self.budget.is_limited() {
             self.budget.charge(1, now);

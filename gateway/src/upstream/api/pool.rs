@@ -6,6 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use parking_lot::Mutex;
+use perijove_core::essential::essential;
 use pingora_load_balancing::Backend;
 use pingora_load_balancing::selection::consistent::KetamaHashing;
 use pingora_load_balancing::selection::{BackendIter, BackendSelection};
@@ -113,7 +114,8 @@ impl ApiPool {
         for upstream in &self.upstreams {
             upstream.organisation.set(self.budget_of(upstream));
             let watch = canary::watch(Arc::clone(upstream), Arc::clone(rpc));
-            tasks.push(handle.spawn(watch).abort_handle());
+            let watch = handle.spawn(essential("Jupiter canary", watch));
+            tasks.push(watch.abort_handle());
         }
         if let Some(previous) = previous {
             previous.stop();
