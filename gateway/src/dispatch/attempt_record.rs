@@ -16,10 +16,11 @@ pub(super) const UNANSWERED: &str = "unanswered";
 /// Outcomes besides those of [`crate::solana::FaultKind`].
 pub const OUTCOMES: [&str; 3] = [GOOD, EMPTY, UNANSWERED];
 
-/// Maximum number in one line; a batch may have thousands of calls.
+/// Maximum number in one line: a batch may have thousands of calls, and a call that waits for a
+/// connection goes round until it has one.
 const MOST: usize = 32;
 
-/// One attempt, or several of a batch with the same outcome.
+/// One attempt, or several with the same outcome.
 #[derive(Clone, Debug)]
 pub struct AttemptRecord {
     /// Its number among the attempts of the call, from 1.
@@ -32,6 +33,18 @@ pub struct AttemptRecord {
     pub times: u32,
 }
 
+impl AttemptRecord {
+    /// Whether both say the same of the same upstream.
+    fn is_like(&self, other: &Self) -> bool {
+        self.outcome == other.outcome && Arc::ptr_eq(&self.upstream, &other.upstream)
+    }
+
+    fn count(&mut self, other: &Self) {
+        self.times += other.times;
+        self.took = self.took.max(other.took);
+    }
+}
+
 impl AttemptSummary {
     /// Records an attempt whose answer is not delivered. Of the delivered one only number and
     /// duration are kept, which costs nothing: most calls have no other attempt.
@@ -42,13 +55,22 @@ impl AttemptSummary {
         outcome: &'static str,
         took: Duration,
     ) {
-        self.others.push(AttemptRecord {
+        self.record(AttemptRecord {
             number,
             upstream: Arc::clone(upstream),
             outcome,
             took,
             times: 1,
         });
+    }
+
+    /// Beyond [`MOST`], only more of what is there already is counted.
+    fn record(&mut self, tried: AttemptRecord) {
+        if self.others.len() < MOST {
+            self.others.push(tried);
+        } else if let Some(known) = self.others.iter_mut().find(|known| known.is_like(&tried)) {
+            known.count(&tried);
+        }
     }
 
     /// All attempts in their order.
@@ -94,12 +116,8 @@ impl AttemptSummary {
         self.hedged |= call.hedged;
         self.fault = call.fault.or(self.fault);
         for tried in call.attempts() {
-            let same = |known: &&mut AttemptRecord| {
-                known.outcome == tried.outcome && Arc::ptr_eq(&known.upstream, &tried.upstream)
-            };
-            if let Some(known) = self.others.iter_mut().find(same) {
-                known.times += 1;
-                known.took = known.took.max(tried.took);
+            if let Some(known) = self.others.iter_mut().find(|known| known.is_like(&tried)) {
+                known.count(&tried);
             } else if self.others.len() < MOST {
                 let number = u32::try_from(self.others.len()).unwrap_or(u32::MAX);
                 self.others.push(AttemptRecord { number, ..tried });

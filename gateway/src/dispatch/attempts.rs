@@ -35,7 +35,7 @@ use super::operation::{Demands, Operation};
 use super::{AttemptSummary, Delivered, Dispatch};
 use crate::solana::Capability;
 use crate::trace::span::{self, SpanAttempt, SpanPeer};
-use crate::upstream::{AttemptLimits, Candidate, Candidates, Outlook, WireRequest};
+use crate::upstream::{AttemptLimits, Candidate, Candidates, Outlook, Upstream, WireRequest};
 
 /// While another upstream could answer immediately, a connection is waited for at most this long.
 const QUEUE: Duration = Duration::from_millis(100);
@@ -63,8 +63,12 @@ pub(super) struct Attempts<'a, O: Operation> {
     second_round: bool,
     /// No upstream has been asked twice so far.
     first_round: bool,
-    /// It has waited for a connection without getting one.
-    is_crowded: bool,
+    /// The next attempt was paid for by the retry budget.
+    paid: bool,
+    /// The upstreams at which it has waited for a connection without getting one, in this round.
+    crowded: Vec<Arc<Upstream>>,
+    /// How often it has gone round them.
+    rounds: u32,
     /// When the youngest attempt began.
     launched: Instant,
     /// The upstreams that did not serve the call.
@@ -99,6 +103,13 @@ enum TimerEvent {
     End,
 }
 
+/// What an attempt costs the retry budget.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Payment {
+    None,
+    Budget,
+}
+
 #[expect(clippy::large_enum_variant, reason = "one at a time, on the stack")]
 enum AttemptEvent<R: WireRequest> {
     Done(FinishedAttempt<R>),
@@ -127,7 +138,9 @@ impl<'a, O: Operation> Attempts<'a, O> {
             retried_once: false,
             second_round: false,
             first_round: true,
-            is_crowded: false,
+            paid: false,
+            crowded: Vec::new(),
+            rounds: 0,
             launched: dispatch.started,
             accused: Accused::default(),
             older: StaleAnswers::default(),
@@ -176,11 +189,19 @@ impl<'a, O: Operation> Attempts<'a, O> {
     /// Starts an attempt at the next candidate; `false` if there is none.
     fn launch(&mut self) -> bool {
         let now = Instant::now();
+        let paid = std::mem::take(&mut self.paid);
         let Some(candidate) = self.candidates.next(now) else {
+            if paid {
+                self.dispatch.state.budget.refund();
+            }
             self.due = None;
             return false;
         };
-        self.start(candidate, AttemptReason::default(), now);
+        let reason = AttemptReason {
+            paid,
+            ..AttemptReason::default()
+        };
+        self.start(candidate, reason, now);
         true
     }
 
@@ -224,7 +245,7 @@ impl<'a, O: Operation> Attempts<'a, O> {
             (left / 2).min(timeouts.first_byte)
         };
         // If others are as busy, the first with a free connection will do.
-        let queue = if alone && !self.is_crowded {
+        let queue = if alone && self.crowded.is_empty() && self.rounds == 0 {
             left
         } else if next == Outlook::Fit {
             QUEUE.min(timeouts.connect)
@@ -279,6 +300,10 @@ impl<'a, O: Operation> Attempts<'a, O> {
     }
 
     fn deliver(&mut self, delivered: Delivered<O::Answer>) -> AttemptsOutcome<O> {
+        if std::mem::take(&mut self.paid) {
+            // It was not made after all.
+            self.dispatch.state.budget.refund();
+        }
         if !self.running.is_empty() {
             let stuck = self.patience().stuck;
             for loser in self.running.drain(..) {

@@ -27,6 +27,8 @@ pub(in crate::dispatch) enum Act {
     Hang,
     /// The call waits for a connection, for ever.
     Queue,
+    /// So many calls wait for a connection that this one may not.
+    Full,
     /// The call waits for a connection, which is free so many milliseconds after the scene began, and
     /// is then answered with this body.
     Crowded(u64, String),
@@ -98,7 +100,7 @@ pub(super) async fn play<R: WireRequest>(
         Instant::now(),
     );
     SCRIPT.with_borrow_mut(|script| script.asked.push((id, begun)));
-    if !matches!(act, Some(Act::Queue | Act::Crowded(..))) {
+    if !matches!(act, Some(Act::Queue | Act::Full | Act::Crowded(..))) {
         candidate.write();
     }
     match act {
@@ -139,6 +141,10 @@ pub(super) async fn play<R: WireRequest>(
             candidate.write();
             Ok(reply::<R>(200, &body, begun))
         }
+        Some(Act::Full) => Err(TransportFault {
+            kind: FaultKind::Saturated,
+            bytes_sent: false,
+        }),
         Some(Act::Queue) | None => std::future::pending().await,
     }
 }

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
-use super::{Attempts, NextStep, TimerEvent};
+use super::{Attempts, NextStep, Payment, TimerEvent};
 use crate::dispatch::Delivered;
 use crate::dispatch::attempt::{AttemptReason, FinishedAttempt};
 use crate::dispatch::best_failure::{AnsweredBy, FailureAnswer};
@@ -17,8 +17,10 @@ use crate::upstream::{Health, Upstream};
 /// How long an earlier attempt is waited for after a transaction was refused.
 pub(super) const SECOND_WORD: Duration = Duration::from_secs(1);
 
-/// Pause between two rounds of a call that waits for a connection at each upstream in turn.
+/// Pause before a call that waits for a connection at each upstream in turn goes round again; doubled
+/// with every round, up to the longest.
 const NEXT_ROUND: Duration = Duration::from_millis(10);
+const LONGEST_ROUND: Duration = Duration::from_millis(200);
 
 impl<O: Operation> Attempts<'_, O> {
     /// Draws the conclusion from one finished attempt.
@@ -175,13 +177,9 @@ impl<O: Operation> Attempts<'_, O> {
             return otherwise;
         }
         if kind == FaultKind::Saturated {
-            self.is_crowded = true;
+            self.crowded.push(Arc::clone(upstream));
             if !self.candidates.any_left(now) {
-                // It has waited at each of them, and goes round until one has a free connection.
-                self.candidates = self.dispatch.operation.candidates();
-                return NextStep::Launch {
-                    after: Some(NEXT_ROUND),
-                };
+                return self.go_round();
             }
         }
         if !self.candidates.any_left(now) {
@@ -193,9 +191,10 @@ impl<O: Operation> Attempts<'_, O> {
             self.first_round = false;
             self.second_round |= again;
         }
-        if !self.pays_for(retry, sent, now) {
+        let Some(payment) = self.pays_for(retry, sent, now) else {
             return otherwise;
-        }
+        };
+        self.paid = payment == Payment::Budget;
         self.dispatch.state.metrics.retry(kind);
         self.summary
             .failed_over_from
@@ -211,11 +210,25 @@ impl<O: Operation> Attempts<'_, O> {
         operation.may_go_on(kind, &mut self.searched, any_left, now)
     }
 
-    /// An upstream that never saw the call was not burdened by it: moving on is free.
-    fn pays_for(&self, retry: Retry, sent: bool, now: Instant) -> bool {
+    /// It has waited at each upstream, and goes round those that had no free connection until one has.
+    fn go_round(&mut self) -> NextStep<O::Answer> {
+        for upstream in self.crowded.drain(..) {
+            self.candidates.return_again(&upstream);
+        }
+        let doubled = NEXT_ROUND.saturating_mul(1 << self.rounds.min(10));
+        self.rounds += 1;
+        NextStep::Launch {
+            after: Some(doubled.min(LONGEST_ROUND)),
+        }
+    }
+
+    /// An upstream that never saw the call was not burdened by it: moving on is free. `None` if the
+    /// budget is used up.
+    fn pays_for(&self, retry: Retry, sent: bool, now: Instant) -> Option<Payment> {
         match retry {
-            Retry::SecondOpinion => self.pay(now),
-            _ => !sent || self.pay_for_retry(now),
+            Retry::SecondOpinion => self.pay(now).then_some(Payment::Budget),
+            _ if !sent => Some(Payment::None),
+            _ => self.pay_for_retry(now),
         }
     }
 

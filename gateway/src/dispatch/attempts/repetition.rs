@@ -11,7 +11,7 @@ use std::time::Duration;
 use tokio::time::Instant;
 
 use super::conclusion::SECOND_WORD;
-use super::{Attempts, TimerEvent};
+use super::{Attempts, Payment, TimerEvent};
 use crate::dispatch::attempt::AttemptReason;
 use crate::dispatch::operation::Operation;
 use crate::solana::Idempotency;
@@ -164,8 +164,11 @@ impl<O: Operation> Attempts<'_, O> {
 
     /// Whether another attempt can be afforded. The budget protects upstreams that struggle: a
     /// healthy one takes over without it, and no transaction is lost for lack of budget.
-    pub(super) fn pay_for_retry(&self, now: Instant) -> bool {
-        self.demands.is_signed_write() || self.candidates.any_fit(now) || self.pay(now)
+    pub(super) fn pay_for_retry(&self, now: Instant) -> Option<Payment> {
+        if self.demands.is_signed_write() || self.candidates.any_fit(now) {
+            return Some(Payment::None);
+        }
+        self.pay(now).then_some(Payment::Budget)
     }
 
     pub(super) fn pay(&self, now: Instant) -> bool {

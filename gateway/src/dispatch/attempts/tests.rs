@@ -723,6 +723,67 @@ async fn a_call_that_finds_all_connections_in_use_takes_the_first_that_is_free_a
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_call_that_finds_every_queue_full_goes_round_ever_more_slowly() {
+    let scene = Scene::new(&["own", "paid"]);
+    script::set("own", Act::Full);
+    script::set("paid", Act::Full);
+    let start = Instant::now();
+    let (delivered, summary) = scene.run("getSlot", "[]").await;
+    assert!(matches!(
+        delivered,
+        Delivered::Rejected(Rejection::Saturated)
+    ));
+    let asked = script::asked(start);
+    assert!(
+        (200..400).contains(&asked.len()),
+        "in 30 s: {}",
+        asked.len()
+    );
+    assert!(summary.attempts().len() <= 32, "a line can be read");
+    assert_eq!(summary.attempts, u32::try_from(asked.len()).unwrap());
+}
+
+#[tokio::test(start_paused = true)]
+async fn going_round_asks_nobody_again_who_has_failed() {
+    let scene = Scene::new(&["own", "paid"]);
+    script::set("own", Act::Say(0, 500, String::new()));
+    script::set("paid", Act::Full);
+    let start = Instant::now();
+    let transaction = transaction();
+    scene.ask("sendTransaction", &transaction).await;
+    let asked = script::asked(start);
+    let of_own = asked.iter().filter(|(who, _)| who == "own").count();
+    assert!(of_own <= 2, "{of_own} of {}", asked.len());
+    assert!(asked.len() > 100);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_retry_that_was_not_sent_is_not_paid_for() {
+    let mut scene = Scene::new(&["own", "paid"]);
+    scene.settings.retry.budget = 0.0;
+    scene.settings.retry.min_per_second = 1;
+    let has_budget = |scene: &Scene| {
+        let paid = scene.live.budget.withdraw(0.0, 1, Instant::now());
+        if paid {
+            scene.live.budget.refund();
+        }
+        paid
+    };
+    // The only other one struggles, so that it costs budget, and has no connection.
+    script::set("own", Act::Say(0, 500, String::new()));
+    script::set("paid", Act::Say(0, 500, String::new()));
+    while has_budget(&scene) {
+        scene.ask("getSlot", "[]").await;
+    }
+    sleep(Duration::from_secs(2)).await;
+    assert!(has_budget(&scene));
+    script::set("paid", Act::Full);
+    scene.settings.retry.attempts = 1;
+    scene.ask("getSlot", "[]").await;
+    assert!(has_budget(&scene), "nothing was sent a second time");
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_page_with_the_upstreams_key_reaches_no_client() {
     let mut settings = testing::settings("own", "http://127.0.0.1:1/v2/s3cr3tk3y");
     settings.metered = false;

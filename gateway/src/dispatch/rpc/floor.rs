@@ -4,7 +4,7 @@
 //! Floors are kept per client and commitment, one number for each of the cluster's counters. They
 //! expire unless a greater number is shown, and are bounded in count. A call looks its client up
 //! once, and reads and raises the numbers without a lock. Not here: which upstream is likely to
-//! satisfy them (`upstream::pool`).
+//! satisfy them (`upstream::selection`).
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};

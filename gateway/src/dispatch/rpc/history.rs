@@ -12,7 +12,7 @@
 //! ```
 //!
 //! Not here: what an answer lacks (`solana::history`), how far each upstream reaches back
-//! (`upstream::history`).
+//! (`upstream::state::history`).
 
 use std::sync::Arc;
 
