@@ -170,9 +170,32 @@ impl GivenUpstreams {
             .is_none_or(|word| word & (1 << (index % 64)) != 0)
     }
 
+    fn remove(&mut self, index: usize) {
+        if let Some(word) = self.0.get_mut(index / 64) {
+            *word &= !(1 << (index % 64));
+        }
+    }
+
     fn insert(&mut self, index: usize) {
         if let Some(word) = self.0.get_mut(index / 64) {
             *word |= 1 << (index % 64);
+        }
+    }
+}
+
+/// Whether metered upstreams are wanted.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Charges {
+    Allowed,
+    Avoided,
+}
+
+impl Charges {
+    fn of_hedge(charging: bool) -> Self {
+        if charging {
+            Self::Allowed
+        } else {
+            Self::Avoided
         }
     }
 }
@@ -227,27 +250,41 @@ impl<'a> Candidates<'a> {
         }
     }
 
+    /// An upstream that was returned may be returned again: the call was not sent to it.
+    pub fn return_again(&mut self, upstream: &Arc<Upstream>) {
+        let is_it = |one: &Arc<Upstream>| Arc::ptr_eq(one, upstream);
+        if let Some(index) = self.upstreams.iter().position(is_it) {
+            self.tried.remove(index);
+        }
+    }
+
     /// The next upstream to ask; `None` if all were returned or none may be asked.
     pub fn next(&mut self, now: Instant) -> Option<Candidate> {
-        self.give(now, |_| true)
+        self.give(now, Charges::Allowed, |_| true)
     }
 
     /// Whether [`Candidates::next_hedge`] would return one.
     pub fn any_hedge(&self, now: Instant, charging: bool) -> bool {
-        self.draw(now, true)
-            .is_some_and(|draw| draw.suits_hedge(self.upstreams, charging))
+        let charges = Charges::of_hedge(charging);
+        self.draw(now, true, charges)
+            .is_some_and(|draw| draw.suits_hedge(charging))
     }
 
     /// The next upstream for a hedge: a healthy one, and a metered one only if `charging` is true.
     pub fn next_hedge(&mut self, now: Instant, charging: bool) -> Option<Candidate> {
-        let upstreams = self.upstreams;
-        self.give(now, |draw| draw.suits_hedge(upstreams, charging))
+        let charges = Charges::of_hedge(charging);
+        self.give(now, charges, |draw| draw.suits_hedge(charging))
     }
 
-    fn give(&mut self, now: Instant, takes: impl Fn(&RandomPair) -> bool) -> Option<Candidate> {
+    fn give(
+        &mut self,
+        now: Instant,
+        charges: Charges,
+        takes: impl Fn(&RandomPair) -> bool,
+    ) -> Option<Candidate> {
         loop {
             let draw = self
-                .draw(now, self.further)
+                .draw(now, self.further, charges)
                 .filter(|draw| self.is_worth(draw) && takes(draw))?;
             let index = self.pick(&draw, now);
             self.tried.insert(index);
@@ -318,7 +355,7 @@ impl<'a> Candidates<'a> {
         let nearly = floor.map(|slot| Slot(slot.0.saturating_sub(1)));
         [floor, nearly].into_iter().any(|floor| {
             self.requirements.floor = floor;
-            let draw = self.draw(now, true);
+            let draw = self.draw(now, true, Charges::Allowed);
             draw.is_some_and(|draw| draw.rank.obstacle == Obstacle::None)
         })
     }
@@ -330,7 +367,10 @@ impl<'a> Candidates<'a> {
 
     /// The prospects of the next upstream.
     pub fn outlook(&self, now: Instant) -> Outlook {
-        let Some(draw) = self.draw(now, true).filter(|draw| self.is_worth(draw)) else {
+        let Some(draw) = self
+            .draw(now, true, Charges::Allowed)
+            .filter(|draw| self.is_worth(draw))
+        else {
             return Outlook::Nobody;
         };
         let rank = draw.rank;
@@ -403,11 +443,12 @@ impl<'a> Candidates<'a> {
     }
 
     /// Two of the best. `further`: it is for more than the first attempt at a call.
-    fn draw(&self, now: Instant, further: bool) -> Option<RandomPair> {
+    fn draw(&self, now: Instant, further: bool, charges: Charges) -> Option<RandomPair> {
         let mut best: Option<RandomPair> = None;
         let mut paused = false;
         for (index, upstream) in self.upstreams.iter().enumerate() {
-            if self.tried.contains(index) {
+            let costs = charges == Charges::Avoided && upstream.settings().metered;
+            if costs || self.tried.contains(index) {
                 continue;
             }
             let obstacle = self.obstacle(upstream, now);
@@ -573,11 +614,7 @@ fn admission(upstream: &Upstream, now: Instant) -> Admission {
 }
 
 impl RandomPair {
-    fn suits_hedge(&self, upstreams: &[Arc<Upstream>], charging: bool) -> bool {
-        let admits = |index: usize| {
-            let upstream = upstreams.get(index);
-            charging || upstream.is_some_and(|upstream| !upstream.settings().metered)
-        };
+    fn suits_hedge(&self, charging: bool) -> bool {
         // A stuck call may go to one that is not known to have reached the slot yet: its answer is
         // checked.
         let worst = if charging {
@@ -585,10 +622,7 @@ impl RandomPair {
         } else {
             Obstacle::None
         };
-        self.rank.obstacle <= worst
-            && !self.rank.busy
-            && admits(self.first)
-            && self.second.is_none_or(admits)
+        self.rank.obstacle <= worst && !self.rank.busy
     }
 
     /// Adds one of the same rank. Every pair is equally likely to be kept.

@@ -391,6 +391,21 @@ fn nothing_is_left_that_would_not_be_given() {
 }
 
 #[test]
+fn a_metered_upstream_beside_a_free_one_keeps_no_hedge_from_it() {
+    let scene = Scene::with("abc", |settings| settings.metered = settings.id == "c");
+    let class = classify("getBalance", None);
+    for _ in 0..50 {
+        let mut candidates = scene
+            .pool
+            .candidates(CallRequirements::of(&class, "getBalance"));
+        candidates.next(scene.now).unwrap();
+        assert!(candidates.any_hedge(scene.now, false));
+        let hedge = candidates.next_hedge(scene.now, false).unwrap();
+        assert!(!hedge.upstream().settings().metered);
+    }
+}
+
+#[test]
 fn a_hedge_goes_to_a_fit_upstream_that_does_not_charge_unless_it_must() {
     let scene = Scene::with("abp", |settings| settings.metered = settings.id == "p");
     let class = classify("getBalance", None);
