@@ -93,6 +93,30 @@ async fn a_bad_file_changes_nothing_and_says_so() {
 }
 
 #[tokio::test]
+async fn a_file_that_is_refused_changes_no_budget_either() {
+    let scene = Scene::ranked().await;
+    let with_budget = |requests: u64| {
+        let rate = json!({ "requests": requests, "per": "hour", "burst": requests });
+        let first = Endpoint::of(scene.v(0)).tier("local").set("budget", rate);
+        let second = Endpoint::of(scene.v(1)).tier("paid");
+        GatewayConfig::new().endpoint(first).endpoint(second)
+    };
+    scene.gateway.write_config(with_budget(10_000));
+    let reply = scene.gateway.reload().await;
+    assert_eq!(reply.status, 200, "{}", reply.text());
+    // The certificate is read late.
+    let refused = with_budget(1)
+        .set("cache.redis.url", "rediss://127.0.0.1:1")
+        .set("cache.redis.ca", "/nowhere/ca.pem");
+    scene.gateway.write_config(refused);
+    let reply = scene.gateway.reload().await;
+    assert!(reply.text().contains("cache.redis"), "{}", reply.text());
+    for _ in 0..20 {
+        assert_eq!(scene.balance().await.upstream(), "v0");
+    }
+}
+
+#[tokio::test]
 async fn a_bad_file_is_explained_in_all_its_faults() {
     let scene = Scene::ranked().await;
     scene.gateway.write_file(

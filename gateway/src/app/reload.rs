@@ -157,9 +157,12 @@ impl Reloader {
     ) -> ReloadOutcome {
         self.descriptors.fit(&mut loaded.config);
         self.files = std::mem::take(&mut loaded.files);
-        let pool = match Pool::compile(&loaded.config, Some(&current.pool), &self.parts) {
-            Ok(pool) => Arc::new(pool),
-            Err(error) => return self.refuse(current, vec![error.to_string()]),
+        let config = &loaded.config;
+        let others = config.price.enabled || config.jupiter.is_served() || config.budgets.shared;
+        let prepared = self.pipeline.cache.prepare(&loaded.config.cache, others);
+        let prepared = match prepared {
+            Ok(prepared) => prepared,
+            Err(error) => return self.refuse(current, vec![format!("cache.redis: {error}")]),
         };
         let jupiter = ApiPool::compile(
             &loaded.config,
@@ -171,12 +174,10 @@ impl Reloader {
             Ok(jupiter) => Arc::new(jupiter),
             Err(error) => return self.refuse(current, vec![format!("jupiter: {error}")]),
         };
-        let config = &loaded.config;
-        let others = config.price.enabled || config.jupiter.is_served() || config.budgets.shared;
-        let prepared = self.pipeline.cache.prepare(&loaded.config.cache, others);
-        let prepared = match prepared {
-            Ok(prepared) => prepared,
-            Err(error) => return self.refuse(current, vec![format!("cache.redis: {error}")]),
+        // Last, because from here on what the pools share follows the new settings.
+        let pool = match Pool::compile(&loaded.config, Some(&current.pool), &self.parts) {
+            Ok(pool) => Arc::new(pool),
+            Err(error) => return self.refuse(current, vec![error.to_string()]),
         };
         for warning in &loaded.warnings {
             tracing::warn!(%warning, "configuration warning");
