@@ -2,7 +2,7 @@
 //! deadline and a retry budget. What a request is, an `Operation` says; JSON-RPC calls are
 //! the first (`rpc`).
 //!
-//! Not here: what a call is (`solana::class`), which upstreams could serve it (`upstream::pool`),
+//! Not here: what a call is (`solana::class`), which upstreams could serve it (`upstream::selection`),
 //! what their answers mean (`solana::judge`), and kept answers (`cache`).
 
 mod attempt;

@@ -337,7 +337,7 @@ async fn a_collector_that_is_down_or_says_nothing_costs_no_request_anything() {
                 .filter_map(|line| serde_json::from_str::<Value>(line).ok());
             let told = lines.filter(|line| {
                 let message = line["message"].as_str();
-                message.is_some_and(|message| message.starts_with("collector takes no spans"))
+                message.is_some_and(|message| message.starts_with("collector rejects spans"))
             });
             told.count()
         };

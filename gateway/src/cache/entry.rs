@@ -72,7 +72,7 @@ pub enum EntryFreshness {
 pub struct CacheEntry {
     /// Its bytes as the upstream sent them, without the id.
     pub answer: Template,
-    /// The bytes as the upstream sent them, without the id.
+    /// The slot that it was made from.
     pub read_at: Slot,
     /// Whether `read_at` comes from the answer itself.
     pub dated: bool,

@@ -1,5 +1,5 @@
 //! What a provider sells: a number of requests per time. Charged for every call and probe sent to
-//! it over HTTP; sockets and their subscriptions are not charged.
+//! it over HTTP, and for every subscription; sockets are not charged.
 
 mod lease;
 mod registry;

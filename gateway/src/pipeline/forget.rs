@@ -42,23 +42,23 @@ impl Pipeline {
         if self.forgotten.generation.load(Ordering::Acquire) >= generation {
             return;
         }
-        let unknown_methods: Vec<_> = pool
+        let strangers: Vec<_> = pool
             .upstreams()
             .iter()
             .filter(|upstream| upstream.is_of_other_cluster())
             .map(|upstream| Arc::clone(upstream.name()))
             .collect();
         // Answers first: from then on nobody is shown their slots any more.
-        let answers = self.cache.forget(&unknown_methods);
+        let answers = self.cache.forget(&strangers);
         self.dispatch_state.rpc.floors.forget();
         self.forgotten
             .generation
             .store(generation, Ordering::Release);
-        if !unknown_methods.is_empty() {
+        if !strangers.is_empty() {
             tracing::warn!(
-                unknown_methods = json(&unknown_methods).as_slice(),
+                upstreams = json(&strangers).as_slice(),
                 answers,
-                "upstreams belong to another cluster; what they said is forgotten"
+                "upstreams belong to another cluster; their cached answers were dropped"
             );
         }
     }

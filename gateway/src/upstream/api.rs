@@ -125,6 +125,12 @@ impl ApiUpstream {
         refuses.max(self.organisation.wait(product, now))
     }
 
+    /// Whether it has asked for a pause that is not over.
+    pub fn is_held_off(&self, product: Product, now: Instant) -> bool {
+        let held = self.state.refuses(product, now);
+        held.or(self.organisation.held_off(product, now)).is_some()
+    }
+
     /// Records that it has refused a request. Rate limits concern its organisation, everything else
     /// the upstream itself.
     fn refused(&self, product: Product, fault: ApiFault, now: Instant) {
@@ -134,8 +140,8 @@ impl ApiUpstream {
         }
     }
 
-    /// Charges for a request that is sent.
-    pub fn charge(&self, product: Product, now: Instant) {
+    /// Charges for a request that is sent in any case.
+    fn charge(&self, product: Product, now: Instant) {
         self.organisation.charge(product, now);
     }
 

@@ -91,13 +91,13 @@ impl<E: SpanExporter> Collector<'_, E> {
             None => {
                 self.metrics.exported.inc_by(count);
                 if std::mem::take(&mut self.failing) {
-                    tracing::info!("collector takes spans again");
+                    tracing::info!("collector accepts spans again");
                 }
             }
             Some(error) => {
                 self.metrics.failed.inc_by(count);
                 if !std::mem::replace(&mut self.failing, true) {
-                    tracing::warn!(%error, "collector takes no spans; they are dropped and counted");
+                    tracing::warn!(%error, "collector rejects spans; they are dropped and counted");
                 }
             }
         }

@@ -90,7 +90,7 @@ pub(in crate::upstream) const fn cure(kind: FaultKind) -> &'static str {
         F::RateLimited => "raise the provider's limit, or add an upstream",
         F::UnexpectedStatus => "is its URL right, path and key included?",
         F::MethodDisabled | F::PolicyRefused | F::MethodNotFound => {
-            "name the method under `deny`, or take a plan that includes it"
+            "list the method under `deny`, or change to a plan that includes it"
         }
         F::Challenge => "have the provider let the gateway's address through its bot protection",
         F::Dns => "is its host name right, and does the gateway's DNS server answer?",

@@ -515,7 +515,9 @@ impl Tracker {
             Health::Stopped => {
                 format!("its slot has not moved for {} s", self.stood().as_secs())
             }
-            Health::Suspect => "its slots have jumped; it is asked which cluster it is".to_owned(),
+            Health::Suspect => {
+                "its slots have jumped; checking which cluster it belongs to".to_owned()
+            }
             Health::Implausible => "its block height is not below its slot".to_owned(),
             Health::WrongCluster => {
                 let hashes = self.hashes.as_deref();
@@ -545,7 +547,7 @@ impl Tracker {
             Health::Stopped => "restart the node",
             Health::Suspect => "nothing yet; it is asked for its genesis hash",
             Health::Implausible => "is it a fork or a test validator?",
-            Health::WrongCluster => "correct its URL, or name the right hash in cluster.genesis",
+            Health::WrongCluster => "correct its URL, or set the right hash in cluster.genesis",
         })
     }
 }

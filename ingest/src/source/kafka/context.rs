@@ -108,7 +108,7 @@ impl ClientContext for Context {
     fn stats_raw(&self, statistics: &[u8]) {
         match serde_json::from_slice(statistics) {
             Ok(statistics) => self.push(ClientEvent::Statistics(statistics)),
-            Err(error) => tracing::warn!(%error, "cannot parse statistics of Kafka's client"),
+            Err(error) => tracing::warn!(%error, "cannot parse Kafka client statistics"),
         }
     }
 
