@@ -20,6 +20,14 @@
 {{- fail (printf "%s.blueGreen.preview needs %s.blueGreen.enabled" $name $name) }}
 {{- end }}
 {{- end }}
+{{- /* Where Services, probes and policies send to. */}}
+{{- range $place := list (list "apiGateway" "admin" "listen" "9090") (list "ingest" "http" "listen" "9091") }}
+{{- $part := index $v (first $place) }}
+{{- $listen := include "perijove.at" (dict "config" $part.config "path" (list (index $place 1) (index $place 2)) "kind" "string") }}
+{{- if and (regexMatch ":[0-9]+\"$" $listen) (not (hasSuffix (printf ":%s\"" (last $place)) $listen)) }}
+{{- fail (printf "%s.config.%s.%s: pods are asked for health and metrics on port %s" (first $place) (index $place 1) (index $place 2) (last $place)) }}
+{{- end }}
+{{- end }}
 {{- if $gateway.enabled }}
 {{- if not (or $gateway.upstreams $v.global.solanaRpcUrl $v.global.fallbackRpcUrl $gateway.config.upstreams) }}
 {{- fail "the gateway has no upstream: set global.solanaRpcUrl, global.fallbackRpcUrl or apiGateway.upstreams" }}
@@ -28,14 +36,6 @@
 {{- $seconds := include "perijove.seconds" $timeout | atoi }}
 {{- if lt (int $gateway.drain.graceSeconds) (int $seconds) }}
 {{- fail (printf "apiGateway.drain.graceSeconds (%v) is below circuitBreaker.timeout (%s): a call could be cut when a pod ends" $gateway.drain.graceSeconds $timeout) }}
-{{- end }}
-{{- /* Where Services, probes and policies send to. */}}
-{{- range $place := list (list "apiGateway" "admin" "listen" "9090") (list "ingest" "http" "listen" "9091") }}
-{{- $part := index $v (first $place) }}
-{{- $listen := include "perijove.at" (dict "config" $part.config "path" (list (index $place 1) (index $place 2)) "kind" "string") }}
-{{- if and (regexMatch ":[0-9]+\"$" $listen) (not (hasSuffix (printf ":%s\"" (last $place)) $listen)) }}
-{{- fail (printf "%s.config.%s.%s: pods are asked for health and metrics on port %s" (first $place) (index $place 1) (index $place 2) (last $place)) }}
-{{- end }}
 {{- end }}
 {{- $rpc := include "perijove.at" (dict "config" $gateway.config "path" (list "listen" "rpc") "kind" "slice") }}
 {{- if and (ne $rpc "null") (not (contains ":8899\"" $rpc)) }}
