@@ -146,9 +146,7 @@ impl SlotClock {
     /// Everything known at this moment; `None` before the first observation.
     pub(in crate::upstream) fn view(&self, now: Instant) -> Option<SlotView> {
         let known = self.known.load();
-        let expected = known
-            .levels
-            .map(|level| level.map(|reckoned| known.moved(&reckoned, now)));
+        let expected = known.expected(now);
         let newest = expected.iter().flatten().max().copied()?;
         let epoch = known.epoch.filter(|(_, last)| newest <= *last);
         Some(SlotView {
@@ -168,18 +166,20 @@ impl ClockState {
     }
 
     fn newest(&self, now: Instant) -> Option<Slot> {
-        let levels = self.levels.iter().flatten();
-        levels.map(|reckoned| self.moved(reckoned, now)).max()
+        self.expected(now).into_iter().flatten().max()
     }
 
-    fn moved(&self, reckoned: &SlotEstimate, now: Instant) -> Slot {
-        Slot(reckoned.estimate(now).0.saturating_add(self.lead(now)))
+    /// Where the cluster is now, at each commitment.
+    fn expected(&self, now: Instant) -> [Option<Slot>; 3] {
+        let observed = self
+            .levels
+            .map(|level| level.map(|level| level.estimate(now)));
+        let lead = self.lead(observed.iter().flatten().max().copied());
+        observed.map(|slot| slot.map(|slot| Slot(slot.0.saturating_add(lead))))
     }
 
-    /// How far the clock is ahead of what the observations alone imply.
-    fn lead(&self, now: Instant) -> u64 {
-        let levels = self.levels.iter().flatten();
-        let newest = levels.map(|reckoned| reckoned.estimate(now)).max();
+    /// How far the clock is ahead of the newest slot that the observations alone imply.
+    fn lead(&self, newest: Option<Slot>) -> u64 {
         let waiting = newest.map_or(0, |newest| self.wait.0.saturating_sub(newest.0));
         self.ahead.max(waiting)
     }
