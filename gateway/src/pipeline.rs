@@ -97,7 +97,7 @@ impl Pipeline {
 pub struct Request {
     pub pipeline: Arc<Pipeline>,
     pub snapshot: Arc<Snapshot>,
-    pub context: RequestContext,
+    pub context: Arc<RequestContext>,
     pub cache_use: CacheUse,
     /// The caller does not want the node to look into long-term storage (`x-bigtable: disabled`).
     pub ledger_only: bool,
@@ -119,12 +119,13 @@ impl Request {
                 Err(refused) => return refused,
             },
         };
-        let response = match payload {
+        let mut response = match payload {
             RequestPayload::Single(entry) => call::answer(&self, entry).await.into_response(),
             RequestPayload::Batch(batch) if batch.is_empty() => Response::empty("batch"),
             RequestPayload::Batch(batch) => Box::pin(batch::answer(self, batch, body)).await,
         };
-        response.of_admitted(admitted)
+        response.belongs_to(admitted);
+        response
     }
 
     /// The plan of a call; if the cache is off, its answer has no keys.

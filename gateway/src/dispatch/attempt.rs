@@ -94,27 +94,30 @@ pub(super) fn start<R: WireRequest + 'static>(
     reason: AttemptReason,
     (span, now): (Span, Instant),
 ) -> RunningAttempt<R> {
+    let witness = candidate.witness();
+    // Built where it stays: `Box::pin` would copy the kilobytes that it has room for.
+    let run = Box::write(Box::new_uninit(), async move {
+        #[cfg(test)]
+        let reply = script::play::<R>(&candidate, &limits).await;
+        #[cfg(not(test))]
+        let reply = attempt(&candidate, &request, &limits).await;
+        #[cfg(test)]
+        drop(request);
+        FinishedAttempt {
+            candidate,
+            reason,
+            started: now,
+            reached,
+            reply,
+            span,
+        }
+    });
     RunningAttempt {
         started: now,
         paid_by: None,
         number: reason.number,
-        witness: candidate.witness(),
-        run: Box::pin(async move {
-            #[cfg(test)]
-            let reply = script::play::<R>(&candidate, &limits).await;
-            #[cfg(not(test))]
-            let reply = attempt(&candidate, &request, &limits).await;
-            #[cfg(test)]
-            drop(request);
-            FinishedAttempt {
-                candidate,
-                reason,
-                started: now,
-                reached,
-                reply,
-                span,
-            }
-        }),
+        witness,
+        run: Box::into_pin(run),
     }
 }
 

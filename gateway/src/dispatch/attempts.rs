@@ -274,6 +274,9 @@ impl<'a, O: Operation> Attempts<'a, O> {
 
     /// The span of an attempt; a disabled one unless the request is recorded.
     fn span(&self, candidate: &Candidate, reason: AttemptReason) -> Span {
+        if self.dispatch.span.is_disabled() {
+            return Span::none();
+        }
         let upstream = candidate.upstream();
         let url = &upstream.settings().url;
         let attempt = SpanAttempt {

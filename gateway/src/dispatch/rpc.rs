@@ -63,7 +63,11 @@ impl Dispatch<'_, RpcCall<'_>> {
     /// Runs the call to its end. Dropping the future cancels the attempts in flight.
     pub async fn run(&self) -> (Delivered, AttemptSummary) {
         let (delivered, summary) = self.attempt().await;
-        self.look_deeper(delivered, summary).await
+        self.note_sent(&delivered);
+        match self.doubt(&delivered, &summary) {
+            None => (delivered, summary),
+            Some(doubt) => Box::pin(self.look_deeper(doubt, delivered, summary)).await,
+        }
     }
 
     /// The attempts alone.

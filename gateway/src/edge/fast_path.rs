@@ -166,11 +166,12 @@ impl<'a> FastConnection<'a> {
         if jupiter::is_api(&Method::POST, path, snapshot) {
             return None;
         }
-        let mut head = RequestHead::new(fields, self.client_ip, Protocol::Http1, snapshot);
-        let (ip, allowances) = (head.context.address, &app.pipeline.allowances);
+        let mut context = head::context(fields, self.client_ip, Protocol::Http1, snapshot);
+        let (ip, allowances) = (context.address, &app.pipeline.allowances);
         let consumer = head::identify(fields, path, query, ip, snapshot, allowances).ok()?;
-        head.context.identified(consumer);
-        head.context.begin("POST", snapshot.sampling);
+        context.identified(consumer);
+        context.begin("POST", snapshot.sampling);
+        let head = RequestHead::new(fields, context);
         let (before, length) = (simple.head, simple.body);
         self.unread.advance(before);
         self.skipped = false;
@@ -264,7 +265,8 @@ impl<'a> FastConnection<'a> {
         let served = match &refused {
             Some(rejection) => {
                 let (fields, peer) = (session.fields(), session.client_ip());
-                let head = RequestHead::new(&fields, peer, Protocol::Http1, snapshot);
+                let context = head::context(&fields, peer, Protocol::Http1, snapshot);
+                let head = RequestHead::new(&fields, context);
                 let refusal = ApiRefusal::rpc(rejection);
                 app.refuse(&mut session, snapshot, &refusal, &head).await
             }
@@ -323,7 +325,8 @@ impl<'a> FastConnection<'a> {
     ) -> Result<(), ConnectionCut> {
         tracing::debug!(%rejection, "invalid request head");
         let fields = RequestFields::default();
-        let head = RequestHead::new(&fields, self.client_ip, Protocol::Http1, snapshot);
+        let context = head::context(&fields, self.client_ip, Protocol::Http1, snapshot);
+        let head = RequestHead::new(&fields, context);
         let mut manner = WriteMode::for_request(false, true, false);
         let (stream, buffer) = (&mut self.stream, &mut self.buffer);
         let limits = &snapshot.config.limits;

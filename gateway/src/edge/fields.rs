@@ -5,7 +5,7 @@ use super::compress;
 use crate::solana::Priority;
 
 /// Values as they are in the head.
-#[derive(Clone, Copy, Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub(super) struct RequestFields<'a> {
     pub content_type: Option<&'a [u8]>,
     pub request_id: Option<&'a [u8]>,
@@ -20,7 +20,8 @@ pub(super) struct RequestFields<'a> {
     pub instance: Option<&'a [u8]>,
     priority: Option<&'a [u8]>,
     pub forwarded_for: ForwardedFor<'a>,
-    pub trace: TraceFields<'a>,
+    /// Boxed, since most requests have none and all are moved.
+    pub trace: Option<Box<TraceFields<'a>>>,
     /// `cache-control: no-store`, `x-perijove-cache: bypass`.
     pub bypasses: bool,
     /// `cache-control: no-cache`.
@@ -106,9 +107,9 @@ impl<'a> RequestFields<'a> {
             9 if is("x-api-key") => first(&mut self.api_key, value),
             10 if is("x-bigtable") => first(&mut self.bigtable, value),
             10 if is("x-priority") => first(&mut self.priority, value),
-            10 if is("tracestate") => self.trace.state(value),
+            10 if is("tracestate") => self.trace.get_or_insert_default().state(value),
             10 if is("connection") => self.framing.connection(value),
-            11 if is("traceparent") => self.trace.parent(value),
+            11 if is("traceparent") => self.trace.get_or_insert_default().parent(value),
             12 if is("content-type") => first(&mut self.content_type, value),
             12 if is("x-request-id") => first(&mut self.request_id, value),
             13 if is("authorization") => first(&mut self.authorization, value),
@@ -239,12 +240,14 @@ mod tests {
             ("tracestate", "a=1"),
             ("Tracestate", "b=2"),
         ]);
-        assert_eq!(fields.trace.parent, Some(&b"00-a"[..]));
-        assert!(!fields.trace.repeated);
-        assert_eq!(fields.trace.states(), [&b"a=1"[..], b"b=2"]);
+        let trace = fields.trace.unwrap();
+        assert_eq!(trace.parent, Some(&b"00-a"[..]));
+        assert!(!trace.repeated);
+        assert_eq!(trace.states(), [&b"a=1"[..], b"b=2"]);
         let twice = read(&[("traceparent", "00-a"), ("traceparent", "00-a")]);
-        assert!(twice.trace.repeated);
-        assert!(read(&[("tracestate", "a=1"); 5]).trace.states().is_empty());
+        assert!(twice.trace.unwrap().repeated);
+        let many = read(&[("tracestate", "a=1"); 5]);
+        assert!(many.trace.unwrap().states().is_empty());
     }
 
     #[test]

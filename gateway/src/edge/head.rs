@@ -1,6 +1,7 @@
 //! What the edge reads from a request head before the body.
 
 use std::net::IpAddr;
+use std::sync::Arc;
 
 use http::Method;
 use pingora::protocols::Stream;
@@ -21,7 +22,7 @@ use crate::trace::{HttpRequestId, TraceContext};
 /// A request head, reduced to what the gateway needs.
 #[derive(Debug)]
 pub(super) struct RequestHead {
-    pub context: RequestContext,
+    pub context: Arc<RequestContext>,
     pub origin: Option<Box<[u8]>>,
     pub accepts_gzip: bool,
     pub cache_use: CacheUse,
@@ -41,32 +42,10 @@ pub(super) enum RequestKind {
 }
 
 impl RequestHead {
-    /// `peer` is the other end of the connection. Who asks is not known yet.
-    pub(super) fn new(
-        fields: &RequestFields<'_>,
-        peer: Option<IpAddr>,
-        protocol: Protocol,
-        snapshot: &Snapshot,
-    ) -> Self {
-        let config = &snapshot.config;
-        let started = Instant::now();
+    /// That of a request of which nothing more will be known.
+    pub(super) fn new(fields: &RequestFields<'_>, context: RequestContext) -> Self {
         Self {
-            context: RequestContext {
-                id: HttpRequestId::of(fields.request_id),
-                trace: trace(fields),
-                span: Span::none(),
-                protocol,
-                address: forwarded::caller(
-                    peer,
-                    fields.forwarded_for,
-                    &config.listen.trusted_proxies,
-                ),
-                consumer: None,
-                client: 0,
-                priority: fields.priority(),
-                started,
-                deadline: started + config.limits.request_timeout,
-            },
+            context: Arc::new(context),
             origin: fields.origin.map(Box::from),
             accepts_gzip: fields.accepts_gzip(),
             cache_use: cache_use(fields),
@@ -75,9 +54,33 @@ impl RequestHead {
     }
 }
 
+/// What a head says of its request; `peer` is the other end of the connection. Who asks is not known
+/// yet.
+pub(super) fn context(
+    fields: &RequestFields<'_>,
+    peer: Option<IpAddr>,
+    protocol: Protocol,
+    snapshot: &Snapshot,
+) -> RequestContext {
+    let config = &snapshot.config;
+    let started = Instant::now();
+    RequestContext {
+        id: HttpRequestId::of(fields.request_id),
+        trace: trace(fields),
+        span: Span::none(),
+        protocol,
+        address: forwarded::caller(peer, fields.forwarded_for, &config.listen.trusted_proxies),
+        consumer: None,
+        client: 0,
+        priority: fields.priority(),
+        started,
+        deadline: started + config.limits.request_timeout,
+    }
+}
+
 /// The trace that the client says its request belongs to.
 fn trace(fields: &RequestFields<'_>) -> Option<Box<TraceContext>> {
-    let said = &fields.trace;
+    let said = fields.trace.as_deref()?;
     let parent = said.parent.filter(|_| !said.repeated)?;
     TraceContext::of(parent, said.states()).map(Box::new)
 }

@@ -133,7 +133,7 @@ impl RpcApp {
             fields: passed_on(session),
             body,
             affinity: affinity(session, snapshot).unwrap_or(head.context.client),
-            context: head.context.clone(),
+            context: Arc::clone(&head.context),
             cache_use: head.cache_use,
             charged: false,
         }

@@ -213,11 +213,18 @@ pub(super) async fn write(
         provenance,
         ..ResponseHead::new(status, content_type, head)
     };
-    let body: BodyPieces = match body {
-        ResponseBody::Empty => BodyPieces::new(),
-        ResponseBody::Verbatim(body) => BodyPieces::from_iter([body]),
-        ResponseBody::Whole(body) => with_newline(BodyPieces::from_iter([body])),
-        ResponseBody::Shared(pieces) => with_newline(pieces.into_iter().collect()),
+    let mut pieces = BodyPieces::new();
+    match body {
+        ResponseBody::Empty => {}
+        ResponseBody::Verbatim(body) => pieces.push(body),
+        ResponseBody::Whole(body) => {
+            pieces.push(body);
+            add_newline(&mut pieces);
+        }
+        ResponseBody::Shared(shared) => {
+            pieces.extend(shared);
+            add_newline(&mut pieces);
+        }
         ResponseBody::Stream { length, stream } => {
             let least = u64::try_from(compression.min_bytes).unwrap_or(u64::MAX);
             let level = level.filter(|_| length.is_none_or(|length| length >= least));
@@ -225,16 +232,13 @@ pub(super) async fn write(
             wire.begin(&lines).await?;
             return streamed(wire, stream, level).await;
         }
-    };
-    let sent = body.iter().map(Bytes::len).sum();
-    match level.filter(|_| sent >= compression.min_bytes) {
-        None => wire.whole(&lines, body).await?,
-        Some(level) => {
-            lines.gzip = true;
-            let packed = gzip(&body.concat(), level);
-            wire.whole(&lines, BodyPieces::from_iter([packed])).await?;
-        }
     }
+    let sent = pieces.iter().map(Bytes::len).sum();
+    if let Some(level) = level.filter(|_| sent >= compression.min_bytes) {
+        lines.gzip = true;
+        pieces = BodyPieces::from_iter([gzip(&pieces.concat(), level)]);
+    }
+    wire.whole(&lines, pieces).await?;
     Ok(sent)
 }
 
@@ -337,7 +341,8 @@ pub(super) async fn refuse(
         remaining: rejection.remaining(),
         ..ResponseHead::new(rejection.status(), refusal.content_type, head)
     };
-    let body = with_newline(BodyPieces::from_iter([refusal.body.clone()]));
+    let mut body = BodyPieces::from_iter([refusal.body.clone()]);
+    add_newline(&mut body);
     let sent = body.iter().map(Bytes::len).sum();
     wire.whole(&lines, body).await?;
     Ok(sent)
@@ -370,11 +375,10 @@ pub(super) async fn health(
 }
 
 /// Every answer of a node ends with a newline.
-fn with_newline(mut body: BodyPieces) -> BodyPieces {
+fn add_newline(body: &mut BodyPieces) {
     if !body.last().is_some_and(|last| last.ends_with(NEWLINE)) {
         body.push(Bytes::from_static(NEWLINE));
     }
-    body
 }
 
 async fn streamed(

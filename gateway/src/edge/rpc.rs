@@ -124,14 +124,15 @@ impl RpcApp {
             session.close();
         }
         let fields = session.fields();
-        let mut head = RequestHead::new(&fields, session.client_ip(), session.protocol(), snapshot);
+        let (ip, protocol) = (session.client_ip(), session.protocol());
+        let mut context = head::context(&fields, ip, protocol, snapshot);
         let kind = head::kind(session, &fields);
         let (path, query) = (session.path(), session.query());
-        let address = head.context.address;
-        let who = self.identify(&fields, path, query, address, snapshot);
-        let who = who.map(|consumer| head.context.identified(consumer));
+        let who = self.identify(&fields, path, query, context.address, snapshot);
+        let who = who.map(|consumer| context.identified(consumer));
         let verb = session.method().as_str();
-        head.context.begin(verb, snapshot.sampling);
+        context.begin(verb, snapshot.sampling);
+        let head = RequestHead::new(&fields, context);
         let is_api =
             jupiter::is_api(session.method(), path, snapshot) && !session.asks_for_websocket();
         let comes_back = fields.instance.is_some_and(upstream::is_own);
@@ -251,7 +252,8 @@ impl RpcApp {
         let jupiter = self.api_call(session, snapshot, head, body);
         let (query, started) = (session.query(), head.context.started);
         let prices = self.pipeline.prices(snapshot, query, started, jupiter);
-        let response = prices.await?.of_admitted(admitted);
+        let mut response = prices.await?;
+        response.belongs_to(admitted);
         let log = snapshot.config.log.access;
         let entry = log.then(|| AccessEntry::new(&response, head));
         self.metrics
@@ -276,7 +278,7 @@ impl RpcApp {
         Request {
             pipeline: Arc::clone(&self.pipeline),
             snapshot: Arc::clone(snapshot),
-            context: head.context.clone(),
+            context: Arc::clone(&head.context),
             cache_use: head.cache_use,
             ledger_only: head.ledger_only,
         }
@@ -305,7 +307,8 @@ impl RpcApp {
         let snapshot = self.published.load();
         let via = &mut PacedHttp2::new(session, tracked, &snapshot.config.limits);
         let fields = RequestFields::default();
-        let head = RequestHead::new(&fields, via.client_ip(), Protocol::Http2, &snapshot);
+        let context = head::context(&fields, via.client_ip(), Protocol::Http2, &snapshot);
+        let head = RequestHead::new(&fields, context);
         let refusal = ApiRefusal::rpc(rejection);
         // The client may be gone already; nothing else can be done.
         drop(self.tell(via, &snapshot, &refusal, &head).await);

@@ -16,7 +16,7 @@ use tokio_tungstenite::tungstenite::handshake::derive_accept_key;
 use super::access::{self, AccessEntry};
 use super::connections::TrackedConnection;
 use super::fields::says;
-use super::head::{RequestHead, ShownCredentials};
+use super::head::{self, RequestHead, ShownCredentials};
 use super::http1::request::ParsedRequest;
 use super::rpc::RpcApp;
 use crate::context::Protocol;
@@ -61,22 +61,20 @@ fn open(
     let accept = accept(request)?;
     let fields = request.fields();
     let (path, query) = (request.path.as_str(), request.query.as_deref());
-    let mut head = RequestHead::new(&fields, client_ip, Protocol::WebSocket, snapshot);
-    let address = head.context.address;
-    let consumer = app.identify(&fields, path, query, address, snapshot)?;
-    head.context.identified(consumer);
+    let mut context = head::context(&fields, client_ip, Protocol::WebSocket, snapshot);
+    let consumer = app.identify(&fields, path, query, context.address, snapshot)?;
+    context.identified(consumer);
     // A socket lasts for long: it belongs to a trace, and is no span.
     let sampling = Sampling {
         exports: false,
         ..snapshot.sampling
     };
-    head.context.begin("GET", sampling);
-    let context = &head.context;
+    context.begin("GET", sampling);
     let place = app
         .pubsub
         .admit(snapshot, context.consumer.as_ref(), context.client)?;
     Ok(Box::new(UpgradeRequest {
-        head,
+        head: RequestHead::new(&fields, context),
         shown: ShownCredentials::new(&fields, path, query),
         accept,
         place,
@@ -146,7 +144,7 @@ pub(super) async fn serve(
         shown,
     });
     let client = SocketClient {
-        context: journal.head.context.clone(),
+        context: Arc::clone(&journal.head.context),
         cache_use: journal.head.cache_use,
         ledger_only: journal.head.ledger_only,
         share: place.share(),

@@ -212,24 +212,29 @@ impl Answer {
     /// The same as [`Self::splice`] in one piece, without copying the answer if its id is last and
     /// nothing else shares its bytes: the usual case.
     pub fn into_spliced(self, id: &Id) -> Bytes {
-        let (head_length, id, tail) = {
-            let [head, id, tail] = self.splice(id);
-            // The pieces share the allocation and must be dropped before it is written to.
-            (head.len(), id, Bytes::copy_from_slice(&tail))
+        let (head, key, tail): (_, &[u8], _) = match self.id {
+            IdPosition::Instead(old, end) => (old.start, b"", old.end..end),
+            IdPosition::Before(brace) => (brace, ID_KEY, brace..brace + 1),
         };
-        drop(self.error);
+        // A copy, since it is overwritten; usually a brace.
+        let (id, tail) = (
+            id.as_bytes(),
+            self.body.get(tail).unwrap_or_default().to_vec(),
+        );
         let mut spliced = match self.body.try_into_mut() {
             Ok(mut owned) => {
-                owned.truncate(head_length);
+                owned.truncate(head);
                 owned
             }
             Err(shared) => {
-                let mut copy = BytesMut::with_capacity(head_length + id.len() + tail.len() + 1);
-                copy.put_slice(shared.get(..head_length).unwrap_or_default());
+                let length = head + key.len() + id.len() + tail.len();
+                let mut copy = BytesMut::with_capacity(length + 1);
+                copy.put_slice(shared.get(..head).unwrap_or_default());
                 copy
             }
         };
-        spliced.put_slice(&id);
+        spliced.put_slice(key);
+        spliced.put_slice(id);
         spliced.put_slice(&tail);
         spliced.freeze()
     }

@@ -23,7 +23,7 @@ pub(super) struct CallReply {
     pub status: u16,
     pub retry_after: Option<u64>,
     /// The body that replaces it if it is the whole response, unchanged.
-    pub page: Option<Page>,
+    pub page: Option<Box<Page>>,
     /// The call was not a pure read, and was sent to an upstream.
     pub wrote: bool,
     pub method: &'static str,
@@ -107,7 +107,7 @@ impl CallReply {
         Self {
             status: rejection.status(),
             retry_after: rejection.retry_after(),
-            page: rejection.page().cloned(),
+            page: rejection.page().cloned().map(Box::new),
             ..Self::own(body, method, rejection.label())
         }
     }

@@ -54,7 +54,7 @@ pub struct ApiCall {
     pub body: Bytes,
     /// Equal for all requests of a consumer, or of what it calls a session.
     pub affinity: u64,
-    pub context: RequestContext,
+    pub context: Arc<RequestContext>,
     pub cache_use: CacheUse,
     /// The best of several quotes is requested.
     pub optimize: bool,

@@ -144,33 +144,17 @@ impl std::fmt::Debug for ResponseStream {
 }
 
 impl Response {
-    /// The answer to an admitted request; its bytes are counted if the plan limits them.
-    #[must_use]
-    pub fn of_admitted(self, admitted: Option<AdmittedRequest>) -> Self {
-        let Some(meter) = admitted
+    /// Makes it the answer to an admitted request; its bytes are counted if the plan limits them.
+    pub fn belongs_to(&mut self, admitted: Option<AdmittedRequest>) {
+        let meter = admitted
             .as_ref()
-            .and_then(|admitted| admitted.meter.clone())
-        else {
-            return Self { admitted, ..self };
-        };
-        let body = match self.body {
-            ResponseBody::Stream { length, stream } => ResponseBody::Stream {
-                length,
-                stream: ResponseStream {
-                    meter: Some(meter),
-                    ..stream
-                },
-            },
-            whole => {
-                meter.count(whole.len());
-                whole
-            }
-        };
-        Self {
-            body,
-            admitted,
-            ..self
+            .and_then(|admitted| admitted.meter.clone());
+        match (&mut self.body, meter) {
+            (_, None) => {}
+            (ResponseBody::Stream { stream, .. }, meter) => stream.meter = meter,
+            (whole, Some(meter)) => meter.count(whole.len()),
         }
+        self.admitted = admitted;
     }
 
     /// A 200 without a body: an empty batch, or notifications only.

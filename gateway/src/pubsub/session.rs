@@ -40,7 +40,7 @@ const FAREWELL: Duration = Duration::from_secs(1);
 /// The client of a socket.
 pub struct SocketClient {
     /// The request that the socket began with.
-    pub context: RequestContext,
+    pub context: Arc<RequestContext>,
     pub cache_use: CacheUse,
     pub ledger_only: bool,
     /// The caller's share, on all its sockets.

@@ -35,7 +35,7 @@ const ATTEMPTS: u32 = 2;
 const LIMITED: &str = "limited";
 
 /// What an answer leaves in doubt.
-struct HistoryDoubt {
+pub(super) struct HistoryDoubt {
     said_by: Arc<Upstream>,
     history: History,
     lack: HistoryGap,
@@ -60,16 +60,13 @@ impl ArchiveAnswer {
 }
 
 impl Dispatch<'_, RpcCall<'_>> {
-    /// Delivers an answer as it is, or what an upstream with more history has instead.
+    /// Delivers an answer in doubt as it is, or what an upstream with more history has instead.
     pub(super) async fn look_deeper(
         &self,
+        doubt: HistoryDoubt,
         delivered: Delivered,
         mut summary: AttemptSummary,
     ) -> (Delivered, AttemptSummary) {
-        self.note_sent(&delivered);
-        let Some(doubt) = self.doubt(&delivered, &summary) else {
-            return (delivered, summary);
-        };
         summary.unproven = true;
         if !self.settings.history.ask_deeper {
             return (delivered, summary);
@@ -80,7 +77,7 @@ impl Dispatch<'_, RpcCall<'_>> {
                 metrics.history(self.operation.class.method, LIMITED);
                 (delivered, summary)
             }
-            ArchiveDecision::Due => Box::pin(self.ask_deeper(doubt, delivered, summary)).await,
+            ArchiveDecision::Due => self.ask_deeper(doubt, delivered, summary).await,
             ArchiveDecision::Failed => (delivered, summary),
             ArchiveDecision::Nothing => {
                 summary.unproven = false;
@@ -99,7 +96,11 @@ impl Dispatch<'_, RpcCall<'_>> {
     }
 
     /// What an answer leaves open that another upstream may know.
-    fn doubt(&self, delivered: &Delivered, summary: &AttemptSummary) -> Option<HistoryDoubt> {
+    pub(super) fn doubt(
+        &self,
+        delivered: &Delivered,
+        summary: &AttemptSummary,
+    ) -> Option<HistoryDoubt> {
         let method = self.operation.call.method();
         let history = History::of(self.operation.class, method)?;
         let (Delivered::Payload(payload), Some(said_by)) = (delivered, &summary.upstream) else {
@@ -270,7 +271,7 @@ impl Dispatch<'_, RpcCall<'_>> {
 
     /// Remembers a transaction sent through this gateway: while it cannot be old, looking for it in
     /// archives is useless.
-    fn note_sent(&self, delivered: &Delivered) {
+    pub(super) fn note_sent(&self, delivered: &Delivered) {
         if self.operation.class.method != Method::SendTransaction {
             return;
         }

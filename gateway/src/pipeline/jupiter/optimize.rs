@@ -315,7 +315,7 @@ impl ApiCall {
             pipeline: Arc::clone(&self.pipeline),
             snapshot: Arc::clone(&self.snapshot),
             // Its caller stops waiting earlier, and a call refused then would count as failed.
-            context: self.context.internally(self.affinity),
+            context: Arc::new(self.context.internally(self.affinity)),
             cache_use: CacheUse::Normal,
             ledger_only: false,
         };

@@ -34,7 +34,11 @@ pub(super) async fn ask(hub: &Arc<Hub>, method: &str, params: &Value) -> Option<
     let request_of_ours = Request {
         pipeline: Arc::clone(&hub.pipeline),
         // Of no client.
-        context: RequestContext::internal(fastrand::u64(..), started, deadline),
+        context: Arc::new(RequestContext::internal(
+            fastrand::u64(..),
+            started,
+            deadline,
+        )),
         cache_use: CacheUse::Bypass,
         ledger_only: false,
         snapshot,

@@ -324,10 +324,11 @@ impl HandlerState {
         let limits = &snapshot.config.limits;
         let request = Request {
             pipeline: Arc::clone(&self.hub.pipeline),
-            context: self
-                .client
-                .context
-                .at(started, started + limits.request_timeout),
+            context: Arc::new(
+                self.client
+                    .context
+                    .at(started, started + limits.request_timeout),
+            ),
             cache_use: self.client.cache_use,
             ledger_only: self.client.ledger_only,
             snapshot,

@@ -31,10 +31,10 @@ pub(super) async fn pair(
 
 pub(super) fn client() -> SocketClient {
     SocketClient {
-        context: RequestContext {
+        context: Arc::new(RequestContext {
             protocol: Protocol::WebSocket,
             ..RequestContext::internal(1, Instant::now(), Instant::now())
-        },
+        }),
         cache_use: CacheUse::Normal,
         ledger_only: false,
         share: Arc::default(),
