@@ -105,14 +105,19 @@ impl Snapshot {
     }
 
     /// The caller's plan; `None` without limits.
+    #[inline]
     pub fn plan(&self, consumer: Option<&ConsumerId>) -> Option<&Arc<Plan>> {
         match consumer {
-            Some(consumer) => self.plans.get(consumer).or_else(|| {
-                let plan = auth::plan_of_token(consumer)?;
-                self.plans_by_token.get(plan)
-            }),
+            Some(consumer) => self.plan_of(consumer),
             None => self.anonymous_plan.as_ref(),
         }
+    }
+
+    fn plan_of(&self, consumer: &ConsumerId) -> Option<&Arc<Plan>> {
+        self.plans.get(consumer).or_else(|| {
+            let plan = auth::plan_of_token(consumer)?;
+            self.plans_by_token.get(plan)
+        })
     }
 
     /// The class of a call: what its caller requests, else what the plan says, else that of the

@@ -10,23 +10,30 @@ use flate2::write::GzEncoder;
 
 /// Whether an `accept-encoding` header admits gzip (RFC 9110 §12.5.3): named or covered by `*`,
 /// with a weight above zero.
-pub(super) fn accepts_gzip(accept_encoding: &str) -> bool {
+pub(super) fn accepts_gzip(accept_encoding: &[u8]) -> bool {
     let mut wildcard = false;
-    for choice in accept_encoding.split(',') {
-        let (coding, weight) = choice.split_once(';').unwrap_or((choice, ""));
-        let refused = weight.trim().strip_prefix("q=").is_some_and(is_zero);
-        match coding.trim() {
-            gzip if gzip.eq_ignore_ascii_case("gzip") || gzip.eq_ignore_ascii_case("x-gzip") => {
-                return !refused;
+    for choice in accept_encoding.split(|byte| *byte == b',') {
+        let mut parts = choice
+            .splitn(2, |byte| *byte == b';')
+            .map(<[u8]>::trim_ascii);
+        let (coding, weight) = (parts.next().unwrap_or_default(), parts.next());
+        let refused = || {
+            let weight = weight.and_then(|weight| weight.strip_prefix(b"q="));
+            weight.is_some_and(is_zero)
+        };
+        match coding {
+            gzip if gzip.eq_ignore_ascii_case(b"gzip") || gzip.eq_ignore_ascii_case(b"x-gzip") => {
+                return !refused();
             }
-            "*" => wildcard = !refused,
+            b"*" => wildcard = !refused(),
             _ => {}
         }
     }
     wildcard
 }
 
-fn is_zero(weight: &str) -> bool {
+fn is_zero(weight: &[u8]) -> bool {
+    let weight = std::str::from_utf8(weight).unwrap_or_default();
     weight.trim().parse::<f32>().is_ok_and(|q| q <= 0.0)
 }
 
@@ -88,7 +95,7 @@ mod tests {
             "*",
             "br;q=1, *;q=0.1",
         ] {
-            assert!(accepts_gzip(yes), "{yes}");
+            assert!(accepts_gzip(yes.as_bytes()), "{yes}");
         }
         for no in [
             "",
@@ -98,7 +105,7 @@ mod tests {
             "gzip; q=0.0, *",
             "*;q=0",
         ] {
-            assert!(!accepts_gzip(no), "{no}");
+            assert!(!accepts_gzip(no.as_bytes()), "{no}");
         }
     }
 

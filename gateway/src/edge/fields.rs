@@ -132,9 +132,7 @@ impl<'a> RequestFields<'a> {
 
     /// Whether the client accepts a compressed answer.
     pub(super) fn accepts_gzip(&self) -> bool {
-        self.accept_encoding
-            .and_then(|value| std::str::from_utf8(value).ok())
-            .is_some_and(compress::accepts_gzip)
+        self.accept_encoding.is_some_and(compress::accepts_gzip)
     }
 
     /// Whether the caller disables long-term storage on the node, as Agave allows.

@@ -62,7 +62,13 @@ impl<'a> SimpleRequest<'a> {
 
 /// Path and query of a target in origin form, without characters that some servers rewrite.
 fn target(target: &str) -> Option<(&str, Option<&str>)> {
-    let plain = |byte: u8| byte.is_ascii_alphanumeric() || b"/-_.~?&=%".contains(&byte);
+    let plain = |byte: u8| {
+        byte.is_ascii_alphanumeric()
+            || matches!(
+                byte,
+                b'/' | b'-' | b'_' | b'.' | b'~' | b'?' | b'&' | b'=' | b'%'
+            )
+    };
     let rooted = target.starts_with('/') && !target.starts_with("//");
     if !rooted || !target.bytes().all(plain) {
         return None;
@@ -74,7 +80,9 @@ fn target(target: &str) -> Option<(&str, Option<&str>)> {
 }
 
 fn is_host(host: &[u8]) -> bool {
-    let plain = |byte: &u8| byte.is_ascii_alphanumeric() || b".-_:[]".contains(byte);
+    let plain = |byte: &u8| {
+        byte.is_ascii_alphanumeric() || matches!(byte, b'.' | b'-' | b'_' | b':' | b'[' | b']')
+    };
     host.iter().all(plain)
 }
 
@@ -85,11 +93,13 @@ fn is_of_lines(head: &[u8]) -> bool {
 }
 
 fn length(digits: &[u8]) -> Option<usize> {
-    let short = (1..=MOST_DIGITS).contains(&digits.len());
-    if !short || !digits.iter().all(u8::is_ascii_digit) {
+    if !(1..=MOST_DIGITS).contains(&digits.len()) {
         return None;
     }
-    std::str::from_utf8(digits).ok()?.parse().ok()
+    digits.iter().try_fold(0, |number, digit| {
+        let digit = digit.checked_sub(b'0').filter(|digit| *digit < 10)?;
+        Some(number * 10 + usize::from(digit))
+    })
 }
 
 #[cfg(test)]

@@ -147,7 +147,11 @@ impl ResponseWriter for DirectWrite<'_> {
     ) -> Result<(), WriteFault> {
         let length: usize = body.iter().map(Bytes::len).sum();
         self.head(lines);
-        write!(self.buffer, "content-length: {length}\r\n\r\n").ok();
+        self.line(
+            "content-length",
+            itoa::Buffer::new().format(length).as_bytes(),
+        );
+        self.buffer.extend_from_slice(b"\r\n");
         if self.manner.bodyless {
             return self.send(&[]).await;
         }
