@@ -222,7 +222,7 @@ pub(super) async fn write(
             add_newline(&mut pieces);
         }
         ResponseBody::Shared(shared) => {
-            pieces.extend(shared);
+            pieces.extend(*shared);
             add_newline(&mut pieces);
         }
         ResponseBody::Stream { length, stream } => {

@@ -40,7 +40,7 @@ pub(super) enum CallBody {
     Nothing,
     Whole(Bytes),
     /// A large one that is shared with others: before the id, the id, after it.
-    Shared([Bytes; 3]),
+    Shared(Box<[Bytes; 3]>),
     Stream(Box<CallBodyStream>),
 }
 
@@ -50,7 +50,7 @@ impl CallBody {
         match self {
             Self::Nothing | Self::Stream(_) => &[],
             Self::Whole(bytes) => std::slice::from_ref(bytes),
-            Self::Shared(pieces) => pieces,
+            Self::Shared(pieces) => pieces.as_slice(),
         }
     }
 

@@ -111,7 +111,7 @@ impl CacheableCall<'_> {
         let part = if entry.answer.body().len() < LARGE {
             CallBody::Whole(entry.spliced(id))
         } else {
-            CallBody::Shared(entry.answer.pieces(id))
+            CallBody::Shared(Box::new(entry.answer.pieces(id)))
         };
         let label = self.class.method.label();
         CallReply::upstream(part, label, outcome, attempt_summary).cached(status)

@@ -82,7 +82,7 @@ pub enum ResponseBody {
     /// Unchanged, byte for byte.
     Verbatim(Bytes),
     /// One after the other; the bytes are shared with other responses.
-    Shared([Bytes; 3]),
+    Shared(Box<[Bytes; 3]>),
     Stream {
         /// About how long the body is, if known: enough to decide on compression.
         length: Option<u64>,
