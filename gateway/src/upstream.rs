@@ -60,11 +60,11 @@ pub use selection::pool::{Pool, PoolError, SharedParts};
 pub use selection::select::{
     CallRequirements, Candidate, Candidates, FailureReporter, Outlook, Paused,
 };
+pub use state::attempt_outcome::AttemptOutcome;
 pub use state::breaker::BreakerState;
 pub use state::endpoint_state::EndpointState;
 pub use state::history::{DeeperUpstreams, HistoryReach};
 pub use state::hold_off::HoldCause;
-pub use state::member::AttemptOutcome;
 pub use state::metrics::UpstreamMetrics;
 pub use state::status::{PoolStatus, UpstreamStatus};
 pub use state::unix_clock::UnixClock;

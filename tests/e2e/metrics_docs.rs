@@ -101,6 +101,7 @@ async fn eventful() -> Scene {
     let scene = Scene::ranked_with(|config| {
         let mut upstreams = config.get("upstreams").unwrap().clone();
         upstreams[0]["budget"] = json!({"requests": 100_000, "per": "second", "burst": 10_000});
+        upstreams[0]["adaptive_concurrency"] = json!(true);
         config
             .set("upstreams", upstreams)
             .set("cache.enabled", true)
@@ -175,11 +176,13 @@ fn every_metric_is_made_where_the_document_says() {
 }
 
 /// Not there before an upstream has told of it.
-const NOT_KNOWN: [&str; 6] = [
+const NOT_KNOWN: [&str; 7] = [
     // None of the upstreams has one.
     "perijove_jupiter_budget_left_requests",
     "perijove_upstream_budget_left_requests",
     "perijove_upstream_budget_ends_seconds",
+    // Only with `adaptive_concurrency`.
+    "perijove_upstream_concurrency_limit",
     "perijove_upstream_slot",
     "perijove_upstream_slot_lag",
     "perijove_upstream_oldest_slot",

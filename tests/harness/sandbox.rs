@@ -33,6 +33,7 @@ pub mod spoil;
 pub mod transaction;
 pub mod treatment;
 pub mod validator;
+pub mod workers;
 
 pub use accounts::Accounts;
 pub use fault::{Coding, Fault, Kind, RateShape, ResetWhen, StallAfter};

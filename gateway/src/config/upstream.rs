@@ -56,6 +56,8 @@ pub struct Upstream {
     pub connections: usize,
     /// Most connections at once; further calls wait for one of them. Not below `connections`.
     pub connections_ceiling: usize,
+    /// Whether the calls in flight are limited to what it serves well, found from its latencies.
+    pub adaptive_concurrency: bool,
     /// How long an unused connection is kept.
     pub idle_timeout: Duration,
     /// TLS towards an `https://` URL.

@@ -213,6 +213,7 @@ fn as_endpoint(settings: &config::JupiterUpstream) -> config::Upstream {
         http: settings.http,
         connections: settings.connections,
         connections_ceiling: settings.connections_ceiling,
+        adaptive_concurrency: false,
         idle_timeout: settings.idle_timeout,
         tls: settings.tls.clone(),
         dns_refresh: settings.dns_refresh,

@@ -1,7 +1,9 @@
 //! What was learned of an upstream, which survives reloads: whether it holds off, its breaker, its
 //! latencies, and how that is shown.
 
+pub(super) mod attempt_outcome;
 pub(super) mod breaker;
+pub(super) mod concurrency;
 pub(super) mod endpoint_state;
 pub(super) mod errors;
 pub(super) mod history;

@@ -30,6 +30,7 @@ pub(crate) fn settings(id: &str, url: &str) -> Upstream {
         http: HttpVersion::Auto,
         connections: 20,
         connections_ceiling: 1024,
+        adaptive_concurrency: false,
         idle_timeout: Duration::from_mins(1),
         tls: UpstreamTls::default(),
         dns_refresh: Duration::from_secs(30),

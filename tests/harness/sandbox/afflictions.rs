@@ -1,11 +1,14 @@
 //! The faults one validator has at the moment: added and removed by the control port or a test,
 //! consulted for every request, used up when they are limited in number.
 
+use std::sync::Arc;
+
 use parking_lot::Mutex;
 use tokio::sync::watch;
 
 use super::chain::Line;
 use super::fault::{Fault, HANDSHAKE, Kind, ResetWhen};
+use super::workers::Workers;
 
 /// A validator's active faults, oldest first.
 #[derive(Debug, Default)]
@@ -15,6 +18,8 @@ pub struct Afflictions {
     cleared: watch::Sender<()>,
     /// How many faults were ever set; notified when one is set or all are removed.
     set: watch::Sender<u64>,
+    /// Those of the last fault that bounds them.
+    workers: Mutex<Arc<Workers>>,
 }
 
 /// An active fault of WebSockets.
@@ -59,6 +64,9 @@ impl Afflictions {
     /// Adds a fault, `now` being the validator's slot.
     pub fn add(&self, fault: Fault, now: u64) {
         let left = fault.times;
+        if let Kind::Workers { count, .. } = fault.kind {
+            *self.workers.lock() = Arc::new(Workers::new(count));
+        }
         let mut active = self.active.lock();
         let number = *self.set.borrow() + 1;
         active.push(Active {
@@ -68,6 +76,11 @@ impl Afflictions {
             number,
         });
         self.set.send_replace(number);
+    }
+
+    /// Who executes calls while a fault bounds that.
+    pub fn workers(&self) -> Arc<Workers> {
+        Arc::clone(&self.workers.lock())
     }
 
     /// Removes every fault.

@@ -219,13 +219,16 @@ impl Connection {
         } else {
             treatment.delay
         };
-        if !wait.is_zero() || treatment.hold {
+        if !wait.is_zero() || treatment.hold || treatment.work.is_some() {
             let held = async {
                 if treatment.hold {
                     // A cluster that is gone holds nothing back.
                     clearing.changed().await.unwrap_or_default();
                 }
                 sleep(wait).await;
+                if let Some(time) = treatment.work {
+                    self.validator.faults().workers().work(time).await;
+                }
             };
             tokio::select! {
                 () = held => {}

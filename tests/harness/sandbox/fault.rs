@@ -69,6 +69,8 @@ pub enum Kind {
     Challenge,
     /// Waits before the first byte.
     Slow { ms: u64 },
+    /// Executes so many calls at once, each for so long; others wait for their turn.
+    Workers { count: usize, ms: u64 },
     /// Sends the head at once and the body spread over this time.
     SlowBody { ms: u64 },
     /// Resets the connection (RST).
@@ -319,6 +321,11 @@ impl Fault {
     /// Waits before the first byte.
     pub fn slow(ms: u64) -> Self {
         Kind::Slow { ms }.into()
+    }
+
+    /// Executes `count` calls at once.
+    pub fn workers(count: usize, ms: u64) -> Self {
+        Kind::Workers { count, ms }.into()
     }
 
     /// Resets the connection.

@@ -17,6 +17,8 @@ use super::spoil::Spoilage;
 #[derive(Debug, Default)]
 pub struct Treatment {
     pub delay: Duration,
+    /// Occupies one of the validator's workers for this long.
+    pub work: Option<Duration>,
     pub hang: bool,
     /// Not before the faults are taken away.
     pub hold: bool,
@@ -136,6 +138,7 @@ impl Treatment {
         for kind in kinds {
             match kind {
                 Kind::Slow { ms } => add(&mut all.delay, *ms),
+                Kind::Workers { ms, .. } => all.work = Some(Duration::from_millis(*ms)),
                 Kind::SlowBody { ms } => add(&mut all.body_time, *ms),
                 Kind::Hang => all.hang = true,
                 Kind::Hold => all.hold = true,

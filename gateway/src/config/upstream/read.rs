@@ -83,6 +83,7 @@ impl Upstream {
         let connections = section.optional_within("connections", 1..=10_000);
         let connections = connections.unwrap_or(of_tier.connections);
         let connections_ceiling = read_ceiling(section, connections);
+        let adaptive_concurrency = section.or("adaptive_concurrency", false);
         let hour = Duration::from_secs(1)..=Duration::from_hours(1);
         let idle_timeout = section.within("idle_timeout", Self::IDLE_TIMEOUT, hour.clone());
         let tls = section.nested("tls", UpstreamTls::read);
@@ -114,6 +115,7 @@ impl Upstream {
             http,
             connections,
             connections_ceiling,
+            adaptive_concurrency,
             idle_timeout,
             tls,
             dns_refresh,

@@ -44,19 +44,22 @@ impl UpstreamLine<'_> {
     ) -> Option<Result<ReplyTo<R>, TransportFault>> {
         let replayable = exchange.limits.replayable;
         let (mut unseen, mut unsent) = (0, 0);
+        let mut begun = None;
         loop {
             let lease = match self.lease(http2, exchange, route, timer).await {
                 Ok(Some(lease)) => lease,
                 Ok(None) => return None,
                 Err(kind) => return Some(Err(TransportFault::before(kind))),
             };
+            // The wait for the first stream was not the upstream's.
+            let begun = *begun.get_or_insert_with(Instant::now);
             let asked = ids::next();
             let lost = match self.exchange_http2(&lease, asked, exchange, timer).await {
                 Ok(((head, fields), body)) => {
                     let incoming = Incoming::new(body, head.framing, head.coding, lease);
                     let incoming = Box::new(incoming);
                     let head = (head, fields);
-                    return Some(receive(incoming, asked, head, exchange, timer).await);
+                    return Some(receive(incoming, (asked, begun), head, exchange, timer).await);
                 }
                 Err(lost) => lost,
             };
@@ -160,7 +163,7 @@ impl UpstreamLine<'_> {
 /// Reads the body, or as much as fits into the buffer.
 async fn receive<R: WireRequest>(
     mut incoming: Box<Incoming>,
-    asked: RequestId,
+    (asked, begun): (RequestId, Instant),
     (head, fields): HeadOf<R>,
     exchange: &Http1Exchange<'_, R>,
     timer: &mut Pin<&mut Option<Sleep>>,
@@ -214,7 +217,7 @@ async fn receive<R: WireRequest>(
         hints: head.hints,
         fields,
         body,
-        latency: exchange.start.elapsed(),
+        latency: begun.elapsed(),
         resent: false,
     })
 }

@@ -37,6 +37,11 @@ const SURPLUS: Duration = Duration::from_secs(5);
 /// Calls that may wait per connection, and at least this many in all.
 const WAITING: usize = 8;
 const LEAST_WAITING: usize = 256;
+
+fn most_waiting(ceiling: usize) -> usize {
+    ceiling.saturating_mul(WAITING).max(LEAST_WAITING)
+}
+
 /// Closing this much earlier than the upstream announced avoids a race with it.
 const KEEP_MARGIN: Duration = Duration::from_secs(1);
 
@@ -150,7 +155,7 @@ impl Http1Connections {
     ) -> Arc<Self> {
         let ceiling = ceiling.max(1);
         Arc::new(Self {
-            slots: Gate::new(ceiling, ceiling.saturating_mul(WAITING).max(LEAST_WAITING)),
+            slots: Gate::new(ceiling, most_waiting(ceiling)),
             ceiling,
             kept,
             idle: Mutex::new(Vec::new()),
@@ -186,6 +191,17 @@ impl Http1Connections {
             connections: Arc::clone(self),
             _place: place,
         }
+    }
+
+    /// From now on no more than this many are in use at once, whatever the ceiling.
+    pub(in crate::upstream) fn limit(&self, most: usize) {
+        let most_waiting = most_waiting(self.ceiling);
+        self.slots.resize(self.ceiling.min(most), most_waiting);
+    }
+
+    /// Whether calls wait for a connection.
+    pub(in crate::upstream) fn is_waited_for(&self) -> bool {
+        self.slots.waiting() > 0
     }
 
     /// Adds a connection that was not used yet.

@@ -63,6 +63,8 @@ pub(in crate::upstream) struct Http2Pool {
     spoken: AtomicBool,
     /// Calls that wait although no connection can be opened for them.
     stuck: AtomicUsize,
+    /// Most streams in use at once, whatever the upstream allows.
+    most: AtomicUsize,
 }
 
 #[derive(Debug)]
@@ -141,6 +143,7 @@ impl Http2Pool {
             changed_for_all: Notify::new(),
             spoken: AtomicBool::new(true),
             stuck: AtomicUsize::new(0),
+            most: AtomicUsize::new(usize::MAX),
         })
     }
 
@@ -184,7 +187,26 @@ impl Http2Pool {
     fn fit(&self, each: usize) {
         let each = each.clamp(1, MOST_EACH);
         let places = self.ceiling.saturating_mul(each);
-        self.streams.resize(places, most_waiting(places));
+        let most = self.most.load(Ordering::Relaxed);
+        self.streams.resize(places.min(most), most_waiting(places));
+    }
+
+    /// From now on no more than this many streams are in use at once.
+    pub(in crate::upstream) fn limit(&self, most: usize) {
+        let state = self.state.lock();
+        self.most.store(most, Ordering::Relaxed);
+        let unknown = state.each == usize::MAX;
+        self.fit(if unknown { COMFORTABLE } else { state.each });
+    }
+
+    /// Streams in use, and whether calls wait for one.
+    pub(in crate::upstream) fn load(&self) -> (usize, bool) {
+        (self.streams.used(), self.streams.waiting() > 0)
+    }
+
+    /// Streams that its connections have, as long as the upstream says nothing else.
+    pub(in crate::upstream) const fn usual_streams(connections: usize) -> usize {
+        connections.saturating_mul(COMFORTABLE)
     }
 
     /// Connections with and without streams.

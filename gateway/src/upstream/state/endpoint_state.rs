@@ -24,6 +24,7 @@ use crate::upstream::http1::connection::Http1Connections;
 use crate::upstream::http2::Http2Pool;
 use crate::upstream::selection::score::Score;
 use crate::upstream::state::breaker::Breaker;
+use crate::upstream::state::concurrency::AdaptiveConcurrency;
 use crate::upstream::state::errors::RecentErrors;
 use crate::upstream::state::hold_off::HoldOff;
 use crate::upstream::state::ledger_start::LedgerStart;
@@ -56,6 +57,7 @@ pub struct EndpointState {
     pub(in crate::upstream) connections: Arc<Http1Connections>,
     /// Present if HTTP/2 may be used.
     pub(in crate::upstream) http2: Option<Arc<Http2Pool>>,
+    pub(in crate::upstream) concurrency: AdaptiveConcurrency,
     pub(in crate::upstream) saturation: Saturation,
     pub(in crate::upstream) addresses: Arc<ResolvedAddresses>,
     pub(in crate::upstream) score: Score,
@@ -138,15 +140,18 @@ impl EndpointState {
     ) -> Arc<Self> {
         let start = Instant::now();
         let handles = metrics.of(&settings.id);
+        let connections = Http1Connections::new(
+            settings.connections,
+            settings.connections_ceiling,
+            settings.idle_timeout,
+        );
+        let http2 = http2_of(settings);
         let live = Self {
             id: settings.id.clone(),
             identity: EndpointIdentity::of(settings),
-            connections: Http1Connections::new(
-                settings.connections,
-                settings.connections_ceiling,
-                settings.idle_timeout,
-            ),
-            http2: http2_of(settings),
+            concurrency: AdaptiveConcurrency::new(settings, &connections, http2.as_ref(), start),
+            connections,
+            http2,
             saturation: Saturation::new(
                 &settings.id,
                 settings.connections_ceiling,

@@ -10,10 +10,11 @@ use perijove_core::{Commitment, Slot};
 use tokio::time::{Instant, MissedTickBehavior, interval};
 
 use crate::config;
-use crate::solana::{Blame, Capability, Class, FaultKind, Penalty, Scope, Verdict};
+use crate::solana::{Blame, Capability, FaultKind, Penalty, Scope, Verdict};
 use crate::upstream::health::cluster::ObservedCluster;
 use crate::upstream::health::diagnosis::{Diagnosis, cure};
 use crate::upstream::health::tracker::{Health, SightingSource, SlotLook, Tracker};
+use crate::upstream::state::attempt_outcome::AttemptOutcome;
 use crate::upstream::state::breaker::{BreakerState, Trial};
 use crate::upstream::state::endpoint_state::{EndpointState, UnfitCause};
 use crate::upstream::state::hold_off::{FIRST_PAUSE, LONGEST_NAME, RefusalKind, is_unknown};
@@ -53,28 +54,6 @@ impl UpstreamPolicy {
             cluster: config.cluster.clone(),
         }
     }
-}
-
-/// Outcome of an attempt.
-#[derive(Clone, Copy, Debug)]
-pub enum AttemptOutcome<'a> {
-    /// An answer to deliver.
-    Good {
-        class: &'a Class,
-        method: &'a str,
-        latency: Duration,
-        /// The slot the answer was read at, from its context, or the slot that it consists of. It
-        /// counts at the commitment of the class.
-        slot: Option<Slot>,
-    },
-    /// Anything else, judged.
-    Fault {
-        class: &'a Class,
-        method: &'a str,
-        verdict: &'a Verdict,
-        /// The HTTP status of the answer, if one arrived.
-        status: Option<u16>,
-    },
 }
 
 pub(in crate::upstream) struct Member {
@@ -137,6 +116,7 @@ impl Member {
     /// Records the outcome of a call. `trial` is the breaker's permission for it, if any.
     pub(in crate::upstream) fn record(&self, outcome: &AttemptOutcome<'_>, trial: Option<Trial>) {
         let now = Instant::now();
+        self.adapt(outcome, now);
         match *outcome {
             AttemptOutcome::Good {
                 class,
@@ -183,6 +163,24 @@ impl Member {
                 self.penalise(verdict, status, method, class.needs, now);
             }
         }
+    }
+
+    /// Adapts the limit of calls in flight.
+    fn adapt(&self, outcome: &AttemptOutcome<'_>, now: Instant) {
+        let Some((limit, cause)) = outcome
+            .load()
+            .and_then(|load| self.live.concurrency.observe(load, now))
+        else {
+            return;
+        };
+        self.live.saturation.limited_to(limit);
+        self.live.metrics.concurrency_moved(limit, cause);
+        tracing::debug!(
+            upstream = self.live.id(),
+            limit,
+            cause = cause.label(),
+            "upstream concurrency limit moved"
+        );
     }
 
     /// What a fault costs besides the breaker.
@@ -559,6 +557,10 @@ impl Member {
             tick.tick().await;
             let live = &self.live;
             live.prune_connections(Instant::now());
+            let adaptive = self.settings.adaptive_concurrency;
+            let limit = live.concurrency.switch(adaptive, Instant::now());
+            live.saturation.limited_to(limit.unwrap_or(usize::MAX));
+            live.metrics.concurrency_limit(limit);
             let gauge = |number: usize| i64::try_from(number).unwrap_or(i64::MAX);
             live.metrics.waiting(&live.connections.by_class());
             let now = Instant::now();

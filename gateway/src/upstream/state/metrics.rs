@@ -15,7 +15,7 @@ use prometheus::{
 
 use perijove_core::{Commitment, Slot};
 
-use crate::limit::InClass;
+use crate::limit::{InClass, LimitMove};
 use crate::solana::{FaultKind, Priority};
 use crate::upstream::health::tracker::Health;
 use crate::upstream::state::hold_off::{Hold, HoldCause};
@@ -53,6 +53,8 @@ pub struct UpstreamMetrics {
     waiting: IntGaugeVec,
     budget_ends: GaugeVec,
     oldest: IntGaugeVec,
+    concurrency: IntGaugeVec,
+    concurrency_moves: IntCounterVec,
 }
 
 impl UpstreamMetrics {
@@ -205,6 +207,16 @@ impl UpstreamMetrics {
                 &one,
             )?,
             budget_ends,
+            concurrency: gauge(
+                "perijove_upstream_concurrency_limit",
+                "Calls in flight that `adaptive_concurrency` allows.",
+                &one,
+            )?,
+            concurrency_moves: counter(
+                "perijove_upstream_concurrency_moves_total",
+                "Moves of that limit, by reason: grown, slower, overloaded, measuring, measured.",
+                &["upstream", "reason"],
+            )?,
             oldest: gauge(
                 "perijove_upstream_oldest_slot",
                 "First slot of its history, as reported by the upstream.",
@@ -241,6 +253,10 @@ impl UpstreamMetrics {
             saturated: self.saturated.with_label_values(&[id]),
             connection_wait: self.connection_wait.with_label_values(&[id]),
             in_flight: self.in_flight.with_label_values(&[id]),
+            concurrency_moves: LimitMove::ALL.map(|reason| {
+                self.concurrency_moves
+                    .with_label_values(&[id, reason.label()])
+            }),
             waiting: Priority::ALL
                 .map(|class| self.waiting.with_label_values(&[id, class.label()])),
             families: self.clone(),
@@ -297,6 +313,8 @@ pub(in crate::upstream) struct Handles {
     pub(in crate::upstream) saturated: IntCounter,
     pub(in crate::upstream) connection_wait: Histogram,
     pub(in crate::upstream) in_flight: IntGauge,
+    /// In the order of [`LimitMove::ALL`].
+    concurrency_moves: [IntCounter; LimitMove::ALL.len()],
     /// In the order of [`Priority::ALL`].
     waiting: [IntGauge; Priority::ALL.len()],
 }
@@ -309,6 +327,26 @@ impl Handles {
             gauge.set(i64::try_from(left).unwrap_or(i64::MAX));
             let gauge = self.families.budget_ends.with_label_values(&[&self.id]);
             gauge.set(ends.map_or(f64::INFINITY, |ends| ends.as_secs_f64()));
+        }
+    }
+
+    /// The limit of calls in flight; without a series if there is none.
+    pub(in crate::upstream) fn concurrency_limit(&self, limit: Option<usize>) {
+        let (family, labels) = (&self.families.concurrency, [self.id.as_str()]);
+        match limit.filter(|_| !self.ended.load(Ordering::Relaxed)) {
+            Some(limit) => family
+                .with_label_values(&labels)
+                .set(i64::try_from(limit).unwrap_or(i64::MAX)),
+            // It need not have been there.
+            None => drop(family.remove_label_values(&labels)),
+        }
+    }
+
+    /// It was moved.
+    pub(in crate::upstream) fn concurrency_moved(&self, limit: usize, cause: LimitMove) {
+        self.concurrency_limit(Some(limit));
+        if let Some(moves) = self.concurrency_moves.get(cause as usize) {
+            moves.inc();
         }
     }
 
@@ -388,6 +426,7 @@ impl Handles {
             &families.saturated,
             &families.probes,
             &families.hedges,
+            &families.concurrency_moves,
         ] {
             remove(family, id);
         }
@@ -402,6 +441,7 @@ impl Handles {
             &families.oldest,
             &families.budget_left,
             &families.waiting,
+            &families.concurrency,
         ] {
             remove(family, id);
         }

@@ -12,6 +12,7 @@ use crate::limit::InClass;
 use crate::solana::{FaultKind, Priority};
 use crate::upstream::health::cluster::ObservedCluster;
 use crate::upstream::health::diagnosis::{Diagnosis, cure};
+use crate::upstream::state::concurrency::ConcurrencyStatus;
 use crate::upstream::state::errors::RecentErrors;
 use crate::upstream::state::hold_off::{Hold, HoldCause, is_unknown};
 use crate::upstream::state::member::UpstreamPolicy;
@@ -94,6 +95,8 @@ pub struct UpstreamStatus {
     pub budget_left: Option<u64>,
     /// Its budget itself.
     pub budget: Option<BudgetStatus>,
+    /// The calls in flight that it serves well; `None` without `adaptive_concurrency`.
+    pub concurrency: Option<ConcurrencyStatus>,
     pub connections_busy: usize,
     pub connections_idle: usize,
     /// HTTP/1.1 connections in use and calls that wait for one, by class, from the lowest.
@@ -210,6 +213,9 @@ impl PoolStatus {
 /// The cure if the gateway itself holds back.
 const RAISE_BUDGET: &str = "raise its `budget`, or add an upstream";
 
+/// Why an upstream still counts as failing.
+const RECOVERING: &str = "its probes succeed again, but not yet enough of them in a row";
+
 /// The hold-offs of an upstream, and its last errors.
 struct HoldsAndErrors {
     holds: Vec<HoldStatus>,
@@ -322,21 +328,41 @@ impl HoldsAndErrors {
     }
 
     /// What keeps calls from an upstream whose probes are good.
-    fn reason(&self, breaker: BreakerState, saturated: bool, spent: bool) -> Option<UnfitReason> {
+    fn reason(
+        &self,
+        breaker: BreakerState,
+        saturated: Option<UnfitReason>,
+        spent: bool,
+    ) -> Option<UnfitReason> {
         if breaker != BreakerState::Closed {
             return Some(self.broken());
         }
-        let own = |cause: &str, cure| UnfitReason {
-            cause: cause.to_owned(),
-            cure,
+        let spent = || {
+            spent.then(|| UnfitReason {
+                cause: "its `budget` is spent for now".to_owned(),
+                cure: RAISE_BUDGET,
+            })
         };
-        let spent = || spent.then(|| own("its `budget` is spent for now", RAISE_BUDGET));
-        let saturated = || {
-            let all = "calls wait because all connections to it are in use";
-            saturated.then(|| own(all, cure(FaultKind::Saturated)))
-        };
-        self.held().or_else(spent).or_else(saturated)
+        self.held().or_else(spent).or(saturated)
     }
+}
+
+/// Why calls wait for it.
+fn saturation(concurrency: Option<ConcurrencyStatus>) -> UnfitReason {
+    let limited = concurrency.filter(|one| one.limit < one.ceiling);
+    limited.map_or_else(
+        || UnfitReason {
+            cause: "calls wait because all connections to it are in use".to_owned(),
+            cure: cure(FaultKind::Saturated),
+        },
+        |one| UnfitReason {
+            cause: format!(
+                "calls wait because it serves no more than {} well at once",
+                one.limit
+            ),
+            cure: "add an upstream, or give it more resources",
+        },
+    )
 }
 
 /// A state of health with the short form of its cause.
@@ -362,13 +388,14 @@ impl UpstreamStatus {
         let (mut cause, short, mut cure) = live.cause();
         let budget_left = live.budget.left(now);
         let (saturated, spent) = (live.saturation.lasts(), budget_left == Some(0));
+        let concurrency = live.concurrency.status(now);
+        let waits = saturated.then(|| saturation(concurrency));
         if live.health() == Health::Healthy
-            && let Some(reason) = held.reason(breaker, saturated, spent)
+            && let Some(reason) = held.reason(breaker, waits, spent)
         {
             (cause, cure) = (Some(reason.cause), Some(reason.cure));
         } else if live.health() == Health::Failing && cause.is_none() {
-            cause =
-                Some("its probes succeed again, but not yet enough of them in a row".to_owned());
+            cause = Some(RECOVERING.to_owned());
             cure = Some("nothing to do: it will be back in a moment");
         }
         let state = match (live.health(), breaker) {
@@ -405,6 +432,7 @@ impl UpstreamStatus {
             in_flight: live.score.in_flight(),
             budget_left,
             budget: BudgetStatus::of(upstream, now),
+            concurrency,
             connections_busy,
             connections_idle,
             classes: live.connections.by_class(),

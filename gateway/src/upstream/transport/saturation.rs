@@ -2,7 +2,7 @@
 //! and when it has been over for a while. It means that the gateway's own limits are too low, or
 //! that calls take longer than they should; never that the upstream failed.
 
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::time::Duration;
 
 use prometheus::{Histogram, IntCounter};
@@ -15,6 +15,8 @@ const QUIET: Duration = Duration::from_secs(10);
 pub(in crate::upstream) struct Saturation {
     upstream: String,
     ceiling: usize,
+    /// Calls that it serves well at once; `usize::MAX` while that is not looked for.
+    limit: AtomicUsize,
     met: IntCounter,
     waited: Histogram,
     start: Instant,
@@ -33,6 +35,7 @@ impl Saturation {
         Self {
             upstream: upstream.to_owned(),
             ceiling,
+            limit: AtomicUsize::new(usize::MAX),
             met,
             waited,
             start: Instant::now(),
@@ -47,7 +50,17 @@ impl Saturation {
         let now = Instant::now();
         self.met.inc();
         self.last.store(self.milliseconds(now), Ordering::Relaxed);
-        if !self.lasts.swap(true, Ordering::Relaxed) {
+        let limit = self.limit.load(Ordering::Relaxed);
+        if self.lasts.swap(true, Ordering::Relaxed) {
+            // It was told.
+        } else if limit < self.ceiling {
+            tracing::warn!(
+                upstream = self.upstream,
+                concurrency_limit = limit,
+                "upstream has as many calls as it serves well at once; further calls wait or go \
+                 elsewhere; add an upstream"
+            );
+        } else {
             tracing::warn!(
                 upstream = self.upstream,
                 connections_ceiling = self.ceiling,
@@ -59,6 +72,11 @@ impl Saturation {
             saturation: self,
             since: now,
         }
+    }
+
+    /// It serves this many calls well at once.
+    pub(in crate::upstream) fn limited_to(&self, calls: usize) {
+        self.limit.store(calls, Ordering::Relaxed);
     }
 
     /// Whether calls wait, or did a moment ago.

@@ -162,7 +162,7 @@ function upstream(made, one) {
     ["slots behind", number(one.lag)],
     ["breaker", one.breaker + (one.breaker_open_seconds === null ? "" : `, tried in ${time(one.breaker_open_seconds)}`)],
     ["failed lately", `${(100 * one.failures).toFixed(0)} %`],
-    ["calls under way", number(one.in_flight)],
+    ["calls under way", number(one.in_flight) + (one.concurrency === null ? "" : `, ${one.concurrency.limit} at most`)],
     ["connections", `${one.connections_busy} busy, ${one.connections_idle} idle` + (one.http === null ? "" : `, HTTP/${one.http}`)],
   ]);
   budget(made, one);
