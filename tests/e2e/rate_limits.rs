@@ -212,6 +212,25 @@ async fn a_refused_key_is_an_error_of_the_gateways_own_and_no_rate_limit() {
 }
 
 #[tokio::test]
+async fn an_upstream_whose_key_was_corrected_serves_again_without_a_restart() {
+    for reload in [false, true] {
+        let scene = Scene::ranked().await;
+        scene.v(0).fault(Fault::status(403).on("getBalance"));
+        assert_eq!(scene.balance().await.upstream(), "v1");
+        assert_eq!(scene.balance().await.upstream(), "v1");
+        assert_eq!(scene.hits("getBalance"), [1, 2], "it is left alone");
+        scene.v(0).heal().unwrap();
+        if reload {
+            let reply = scene.gateway.reload().await;
+            assert_eq!(reply.status, 200, "{}", reply.text());
+            assert_eq!(scene.balance().await.upstream(), "v0", "at once");
+        } else {
+            scene.until_answered_by("v0").await;
+        }
+    }
+}
+
+#[tokio::test]
 async fn where_one_upstream_takes_the_key_nobody_notices() {
     let scene = Scene::ranked().await;
     scene.v(0).fault(on_reads(Fault::status(401)));

@@ -137,6 +137,8 @@ impl Reloader {
             Ok(loaded) if self.is_in_force(&loaded) => {
                 self.files = loaded.files;
                 self.metrics.reloads.with_label_values(&["unchanged"]).inc();
+                // The key may have been allowed at the provider.
+                current.pool.try_keys_again();
                 self.hold();
                 self.outcome(&current, false, Vec::new())
             }

@@ -15,7 +15,7 @@ use super::{Blame, Class, FaultKind, Idempotency, Penalty, Retry, Scope, Verdict
 use crate::jsonrpc::{Answer, ErrorObject, MalformedAnswer};
 
 /// How long an upstream that refused the key is held off, if it names no time of its own.
-const KEY_REST: Duration = Duration::from_mins(1);
+const KEY_REST: Duration = Duration::from_secs(5);
 
 /// Largest `x-ratelimit-reset` that is read as a number of seconds to wait; greater ones are points
 /// in time.

@@ -112,6 +112,9 @@ impl Pool {
         for upstream in &self.upstreams {
             upstream.start(handle);
         }
+        if previous.is_some() {
+            self.try_keys_again();
+        }
         let displaced = previous
             .map(|pool| pool.upstreams.as_slice())
             .unwrap_or_default();
@@ -119,6 +122,14 @@ impl Pool {
             if self.upstream(upstream.id()).is_none() {
                 upstream.state().metrics.end();
             }
+        }
+    }
+
+    /// The configuration was loaded again, even if nothing in it has changed: upstreams that refuse
+    /// the gateway's key are asked at once whether they take it now.
+    pub fn try_keys_again(&self) {
+        for upstream in &self.upstreams {
+            upstream.member.try_key_again(Instant::now());
         }
     }
 

@@ -331,6 +331,20 @@ impl HoldOff {
         }
     }
 
+    /// The gateway's key may be another now, or the provider may have been told to accept it.
+    /// Returns whether it was refused.
+    pub(in crate::upstream) fn forget_refused_key(&mut self) -> bool {
+        let methods = self.methods.values_mut().map(|memory| &mut memory.pause);
+        let mut any = false;
+        for pause in methods.chain([&mut self.upstream]) {
+            if pause.is_for_key() {
+                *pause = Pause::default();
+                any = true;
+            }
+        }
+        any
+    }
+
     /// The upstream does not serve this method. Returns whether that is new.
     pub(in crate::upstream) fn close_method(&mut self, method: &str, now: Instant) -> bool {
         let Some(memory) = self.memory(method, now) else {

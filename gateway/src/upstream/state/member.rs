@@ -17,7 +17,9 @@ use crate::upstream::health::tracker::{Health, SightingSource, SlotLook, Tracker
 use crate::upstream::state::attempt_outcome::AttemptOutcome;
 use crate::upstream::state::breaker::{BreakerState, Trial};
 use crate::upstream::state::endpoint_state::{EndpointState, UnfitCause};
-use crate::upstream::state::hold_off::{FIRST_PAUSE, LONGEST_NAME, RefusalKind, is_unknown};
+use crate::upstream::state::hold_off::{
+    FIRST_PAUSE, HoldOff, LONGEST_NAME, RefusalKind, is_unknown,
+};
 use crate::upstream::state::pause::{PauseBegun, PauseCause, PauseDemand};
 use crate::upstream::state::unix_clock::UnixClock;
 use crate::upstream::transport::connect_settings::ConnectSettings;
@@ -372,11 +374,7 @@ impl Member {
     }
 
     /// Changes the hold-off and records whether anything is left in it.
-    fn hold_off<T>(
-        &self,
-        now: Instant,
-        change: impl FnOnce(&mut crate::upstream::state::hold_off::HoldOff) -> T,
-    ) -> T {
+    fn hold_off<T>(&self, now: Instant, change: impl FnOnce(&mut HoldOff) -> T) -> T {
         let mut hold_off = self.live.hold_off.lock();
         let result = change(&mut hold_off);
         self.live
@@ -410,6 +408,13 @@ impl Member {
         drop(errors);
         if served || all_served {
             tracing::info!(upstream, method, key_taken, "upstream hold-off ended");
+        }
+    }
+
+    /// Forgets that the upstream refuses the gateway's key, and has it probed soon if it does.
+    pub(in crate::upstream) fn try_key_again(&self, now: Instant) {
+        if self.hold_off(now, HoldOff::forget_refused_key) {
+            self.live.look_soon.notify_one();
         }
     }
 

@@ -11,6 +11,9 @@ use crate::config;
 /// The pause after 2^16 times the base is far beyond any maximum.
 const MOST_DOUBLINGS: u32 = 16;
 
+/// After further refusals of the gateway's key the pause grows to this many times the first.
+const KEY_GROWTH: u32 = 3;
+
 /// Why an upstream is held off.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(in crate::upstream) enum PauseCause {
@@ -129,10 +132,17 @@ impl Pause {
         }
         let exponent = i32::try_from(self.times.saturating_sub(1)).unwrap_or_default();
         let credits = demand.cause == PauseCause::Credits;
-        let grown = if credits {
-            settings.credits
-        } else {
-            scaled(settings.base, settings.factor.powi(exponent), settings.max)
+        let named = demand.at_least.unwrap_or_default();
+        let grown = match demand.cause {
+            PauseCause::Credits => settings.credits,
+            // Short, because a corrected key should be found soon, and a trial costs one retry.
+            PauseCause::Key => {
+                let most = named.saturating_mul(KEY_GROWTH);
+                scaled(named, settings.factor.powi(exponent), most)
+            }
+            PauseCause::Limit => {
+                scaled(settings.base, settings.factor.powi(exponent), settings.max)
+            }
         };
         let spread = 1.0 + settings.jitter * (2.0 * chance - 1.0);
         let most = if credits {
@@ -141,7 +151,7 @@ impl Pause {
             settings.max
         };
         // The named time is the minimum, but no upstream can take itself out for good.
-        let named = demand.at_least.unwrap_or_default().min(most);
+        let named = named.min(most);
         let pause = scaled(grown, spread, most).max(named);
         // Trials bring back neither credits nor a valid key.
         let unconditional = if demand.cause == PauseCause::Limit {

@@ -202,7 +202,7 @@ fn closed_methods_are_closed_and_the_upstream_goes_on() {
 fn key_refused(scope: Scope) -> P {
     P::KeyRefused {
         scope,
-        at_least: Duration::from_mins(1),
+        at_least: Duration::from_secs(5),
     }
 }
 

@@ -222,6 +222,41 @@ fn a_refused_key_is_news_once_until_it_is_taken_again() {
     assert!(hold_off.rest(refused, now, NEUTRAL, &settings()).first);
 }
 
+#[test]
+fn a_refused_key_is_tried_again_every_few_seconds() {
+    let mut now = Instant::now();
+    let mut hold_off = HoldOff::default();
+    let refused = PauseDemand {
+        at_least: Some(Duration::from_secs(5)),
+        cause: PauseCause::Key,
+    };
+    for expected in [5, 10, 15, 15, 15, 15, 15] {
+        let begun = hold_off.rest_method("getSlot", refused, now, NEUTRAL, &settings());
+        assert_eq!(begun.pause, Duration::from_secs(expected));
+        assert!(hold_off.is_refused("getSlot", now));
+        now += begun.pause;
+        assert!(!hold_off.is_refused("getSlot", now));
+    }
+}
+
+#[test]
+fn a_reload_forgets_a_refused_key_and_no_rate_limit() {
+    let now = Instant::now();
+    let mut hold_off = HoldOff::default();
+    let refused = PauseDemand {
+        at_least: Some(Duration::from_secs(5)),
+        cause: PauseCause::Key,
+    };
+    hold_off.rest_method("getSlot", refused, now, NEUTRAL, &settings());
+    hold_off.rest_method("getBlock", demand(Some(20)), now, NEUTRAL, &settings());
+    assert!(hold_off.forget_refused_key());
+    assert!(!hold_off.is_refused("getSlot", now));
+    assert!(hold_off.is_refused("getBlock", now));
+    hold_off.rest(refused, now, NEUTRAL, &settings());
+    assert!(hold_off.refuses_key(now) && hold_off.forget_refused_key());
+    assert!(!hold_off.refuses_key(now) && !hold_off.forget_refused_key());
+}
+
 proptest! {
     #[test]
     fn a_pause_stays_within_its_jitter_and_its_bounds(
