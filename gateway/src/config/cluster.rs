@@ -10,8 +10,9 @@ use serde_json::{Value, json};
 /// The cluster behind the gateway.
 #[derive(Clone, Debug, JsonSchema, PartialEq, Eq)]
 pub struct Cluster {
-    /// `auto` (the genesis hash of the first upstream in the best tier), `mainnet`, `devnet`,
-    /// `testnet`, or a genesis hash. Upstreams of another cluster are not used.
+    /// `auto` (the genesis hash that more than half of the upstreams have, else that of the first in
+    /// the best tier), `mainnet`, `devnet`, `testnet`, or a genesis hash. Upstreams of another
+    /// cluster are not used.
     pub genesis: GenesisRule,
     /// Usual time between two slots.
     pub slot_time: Duration,

@@ -37,14 +37,24 @@ const AGREEMENT: u64 = 150;
 /// reload, have the same.
 static GENERATIONS: AtomicU64 = AtomicU64::new(0);
 
+/// The genesis hash that the upstreams' own reports made the cluster's.
+#[derive(Debug)]
+struct LearnedGenesis {
+    hash: String,
+    /// More than half of the upstreams had it: from then on no majority counts but all of them.
+    settled: bool,
+    /// It was logged that the upstreams disagree.
+    disputed: bool,
+}
+
 /// All upstreams as one cluster.
 pub(in crate::upstream) struct ObservedCluster {
     pub(in crate::upstream) rule: config::GenesisRule,
     slot_time: Duration,
     pub(in crate::upstream) clock: SlotClock,
     members: ArcSwap<Vec<Arc<EndpointState>>>,
-    /// With the rule `auto`: the genesis hash of the reference.
-    learned: Mutex<Option<String>>,
+    /// With the rule `auto`: the genesis hash of the reference, or of the majority.
+    learned: Mutex<Option<LearnedGenesis>>,
     /// The active genesis hash, for readers on every call.
     genesis: ArcSwapOption<String>,
     /// Whether some upstream's block height is below its slot: slots are skipped here, as on
@@ -77,7 +87,8 @@ impl ObservedCluster {
         self.rule == settings.genesis && self.slot_time == settings.slot_time
     }
 
-    /// Sets the upstreams. The first is the reference for the genesis hash.
+    /// Sets the upstreams. The first is the reference for the genesis hash, unless more than half
+    /// of them agree on another.
     pub(in crate::upstream) fn replace(&self, members: Vec<Arc<EndpointState>>) {
         self.members.store(Arc::new(members));
     }
@@ -115,26 +126,39 @@ impl ObservedCluster {
         }
         let members = self.members.load();
         let is_reference = members.first().is_some_and(|first| first.id() == from.id());
+        let reported: Vec<_> = members.iter().filter_map(|one| one.genesis()).collect();
+        let votes = reported.iter().filter(|other| *other == hash).count();
+        let majority = votes * 2 > members.len();
         let mut learned = self.learned.lock();
-        let adopt = match learned.as_deref() {
-            Some(known) if known == hash => false,
-            None => is_reference || self.agree_without_reference(hash),
+        let adopt = match learned.as_mut() {
+            Some(known) if known.hash == hash => {
+                known.settled |= majority;
+                false
+            }
+            None => is_reference || majority || self.agree_without_reference(hash),
             // A test cluster that was restarted: no upstream is left on the old one.
-            Some(_) => members
-                .iter()
-                .filter_map(|member| member.genesis())
-                .all(|other| other == hash),
+            Some(_) if votes == reported.len() => true,
+            Some(known) => {
+                let undecided = !known.settled && !majority && reported.len() == members.len();
+                if undecided && !std::mem::replace(&mut known.disputed, true) {
+                    tell_dispute(&known.hash, hash);
+                }
+                majority && !known.settled
+            }
         };
         if adopt {
-            if let Some(before) = learned.as_deref() {
-                tracing::warn!(before, now = hash, "genesis hash changed on all upstreams");
-            }
-            // The slots of another cluster mean nothing.
-            if learned.is_some() {
+            if let Some(before) = learned.as_ref() {
+                let before = before.hash.as_str();
+                tracing::warn!(before, now = hash, "genesis hash changed on most upstreams");
+                // The slots of another cluster mean nothing.
                 self.clock.reset();
                 self.begin_generation();
             }
-            *learned = Some(hash.to_owned());
+            *learned = Some(LearnedGenesis {
+                hash: hash.to_owned(),
+                settled: majority,
+                disputed: false,
+            });
             self.genesis.store(Some(Arc::new(hash.to_owned())));
         }
         adopt
@@ -163,7 +187,11 @@ impl ObservedCluster {
                     hash,
                     "first upstream unreachable; using the genesis hash that the others agree on"
                 );
-                *learned = Some(hash.clone());
+                *learned = Some(LearnedGenesis {
+                    hash: hash.clone(),
+                    settled: false,
+                    disputed: false,
+                });
                 self.genesis.store(Some(Arc::new(hash)));
             }
         }
@@ -356,6 +384,15 @@ fn lonely_leader(
     let (third, _) = third?;
     let lonely = second.lag_behind(first) > LONELY_LEAD && third.lag_behind(second) <= AGREEMENT;
     lonely.then_some(id)
+}
+
+fn tell_dispute(adopted: &str, other: &str) {
+    tracing::error!(
+        adopted,
+        other,
+        "upstreams belong to different clusters, and no hash has a majority; that of the first \
+         upstream is used: set cluster.genesis to the right one"
+    );
 }
 
 fn next_generation() -> u64 {

@@ -432,6 +432,9 @@ impl Probe {
             if wrong && before != Health::WrongCluster {
                 cluster.disown(now);
             }
+            if !wrong && before == Health::WrongCluster {
+                live.look_soon.notify_one();
+            }
         };
         if cluster.heard_genesis(live, hash) {
             cluster.members().iter().for_each(|member| judge(member));

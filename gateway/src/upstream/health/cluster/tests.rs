@@ -187,6 +187,46 @@ fn without_one_the_first_upstream_says_what_the_cluster_is() {
 }
 
 #[test]
+fn two_upstreams_that_agree_are_right_against_the_first() {
+    let members = Members::new(3);
+    let hear = |member: usize, hash| members.cluster.heard_genesis(&members.live[member], hash);
+    let wrong = || [0, 1, 2].map(|one| members.cluster.is_wrong(&members.live[one]));
+    assert!(hear(0, "test"), "the first says what the cluster is");
+    assert!(!hear(1, "main"));
+    assert_eq!(wrong(), [false, true, false]);
+    let before = members.cluster.generation();
+    assert!(hear(2, "main"), "unless most say something else");
+    assert_eq!(wrong(), [true, false, false]);
+    assert!(members.cluster.generation() > before);
+    // From then on it takes all of them.
+    assert!(!hear(1, "test"));
+    assert_eq!(wrong(), [true, true, false]);
+    assert!(hear(2, "test"));
+    assert_eq!(wrong(), [false; 3]);
+}
+
+#[test]
+fn most_of_the_upstreams_need_not_wait_for_the_first() {
+    let members = Members::new(3);
+    assert!(!members.cluster.heard_genesis(&members.live[1], "main"));
+    assert!(members.cluster.heard_genesis(&members.live[2], "main"));
+    assert!(!members.cluster.heard_genesis(&members.live[0], "test"));
+    assert!(members.cluster.is_wrong(&members.live[0]));
+}
+
+#[test]
+fn of_two_that_disagree_the_first_counts() {
+    let members = Members::new(2);
+    assert!(members.cluster.heard_genesis(&members.live[0], "a"));
+    for _ in 0..2 {
+        assert!(!members.cluster.heard_genesis(&members.live[1], "b"));
+    }
+    assert!(members.cluster.is_wrong(&members.live[1]));
+    let difference = members.cluster.difference(&members.live[1]).unwrap();
+    assert_eq!(difference, "its genesis hash is b, the cluster's is a");
+}
+
+#[test]
 fn a_cluster_that_was_started_anew_is_recognised_when_all_agree() {
     let members = Members::new(2);
     for member in [0, 1] {
