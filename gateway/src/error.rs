@@ -72,6 +72,12 @@ pub enum Rejection {
     /// large.
     #[error("request body size exceeds allowed maximum")]
     TooManyCalls { calls: usize, limit: usize },
+    /// A request that counts as more calls than the caller's plan ever allows at once: waiting, as
+    /// after a 429, would not help.
+    #[error(
+        "the request counts as {calls} calls, and your plan allows {burst} at once (its burst)"
+    )]
+    OverBurst { calls: usize, burst: u32 },
     /// The operator denies this method to everybody, or no upstream is allowed to serve it.
     #[error("Method not found")]
     MethodRefused,
@@ -174,7 +180,7 @@ impl Rejection {
         match self {
             Self::HttpMethod | Self::ApiMethod { .. } => 405,
             Self::ContentType => 415,
-            Self::BodyTooLarge | Self::TooManyCalls { .. } => 413,
+            Self::BodyTooLarge | Self::TooManyCalls { .. } | Self::OverBurst { .. } => 413,
             Self::HeadTimeout | Self::BodyTimeout => 408,
             Self::BodyNotUtf8
             | Self::BadHttp { .. }
@@ -225,6 +231,7 @@ impl Rejection {
             Self::TokenExpired => "token_expired",
             Self::Parse => "parse",
             Self::TooManyCalls { .. } => "too_many_calls",
+            Self::OverBurst { .. } => "over_burst",
             Self::MethodRefused => "method_refused",
             Self::RateLimited { .. } => "rate_limited",
             Self::OverLimit { .. } => "over_limit",
@@ -315,6 +322,7 @@ impl Rejection {
             | Self::ContentType
             | Self::BodyTooLarge
             | Self::TooManyCalls { .. }
+            | Self::OverBurst { .. }
             | Self::HeadTimeout
             | Self::BodyTimeout
             | Self::BodyNotUtf8

@@ -96,6 +96,28 @@ async fn a_consumer_is_told_what_is_left_and_when_to_come_back() {
 }
 
 #[tokio::test]
+async fn a_wrong_key_counts_under_no_plan() {
+    let scene = Scene::equals_with(1, |config| {
+        limited(config, slow_plan())
+            .set("anonymous", true)
+            .set("anonymous_plan", "small")
+    })
+    .await;
+    assert_eq!(send(&scene, None, echo(1)).await.status, 200);
+    assert_eq!(send(&scene, Some("no-such-key"), echo(1)).await.status, 401);
+    let metrics = scene.gateway.metrics().await;
+    for (plan, status, expected) in [
+        ("small", "2xx", 1.0),
+        ("small", "4xx", 0.0),
+        ("unidentified", "4xx", 1.0),
+    ] {
+        let labels = [("plan", plan), ("status", status)];
+        let count = metrics.sum("perijove_plan_requests_total", &labels);
+        assert!((count - expected).abs() < 0.1, "{plan} {status}: {count}");
+    }
+}
+
+#[tokio::test]
 async fn who_is_a_little_too_fast_is_served_a_little_later() {
     let plan = json!({"requests_per_minute": 600, "burst": 2, "queue": "10s"});
     let scene = planned(plan).await;
@@ -112,6 +134,13 @@ async fn a_batch_counts_by_its_calls_and_is_refused_whole() {
     let batch = |calls: usize| Value::Array((0..calls).map(echo).collect());
     let reply = send(&scene, Some(BOT), batch(4)).await;
     assert_eq!(reply.status, 413, "{}", reply.text());
+    let reason = "counts as 4 calls, and your plan allows 3 at once";
+    assert!(reply.text().contains(reason), "{}", reply.text());
+    assert_eq!(
+        reply.header("retry-after"),
+        None,
+        "it would never be served"
+    );
     assert_eq!(send(&scene, Some(BOT), batch(2)).await.status, 200);
     let reply = send(&scene, Some(BOT), batch(2)).await;
     assert_eq!(reply.status, 429, "{}", reply.text());

@@ -22,7 +22,7 @@ pub struct Listen {
     /// Whether HTTP/2 is accepted on the cleartext addresses from clients that start with it.
     pub h2c: bool,
     /// Whether WebSocket is also served on the port above each of these (over TLS for TLS
-    /// addresses), where Solana clients look for it. A port that is in use is skipped.
+    /// addresses), where Solana clients look for it. A port that another program uses is skipped.
     pub next_port: bool,
     /// Load balancers and proxies whose word about the client address is trusted:
     /// `x-forwarded-for`, and the PROXY protocol.
@@ -214,6 +214,35 @@ pub(super) fn refuse_double_addresses(section: &Section<'_>, listen: &Listen, ad
                 section.violation(&path, format_args!("is already used by {first}"));
             }
             None => seen.push((path, address)),
+        }
+    }
+    refuse_taken_next_ports(section, listen, admin);
+}
+
+/// Refuses addresses on the port above another, where clients look for WebSocket, unless they serve
+/// the same: an admin port, or TLS above cleartext, would be silently in its way.
+fn refuse_taken_next_ports(section: &Section<'_>, listen: &Listen, admin: &Admin) {
+    if !listen.next_port {
+        return;
+    }
+    let kind = |path: &str| path.split('[').next().map(str::to_owned);
+    let all: Vec<_> = addresses(listen, admin).collect();
+    for (below, address) in all.iter().filter(|(path, _)| path != "admin.listen") {
+        let Some(next) = address.port().checked_add(1) else {
+            continue;
+        };
+        let next = SocketAddr::new(address.ip(), next);
+        let taken = all
+            .iter()
+            .find(|(path, other)| overlap(*other, next) && kind(path) != kind(below));
+        if let Some((path, _)) = taken {
+            section.violation(
+                path,
+                format_args!(
+                    "is the port above {below}, where WebSocket is served; take another, or switch \
+                     listen.next_port off"
+                ),
+            );
         }
     }
 }

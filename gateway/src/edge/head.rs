@@ -112,6 +112,18 @@ pub(super) fn kind(
     }
 }
 
+/// Why an address has to wait.
+const GUESSED: &str = "too many wrong API keys came from your address";
+
+/// Whether this refuses somebody whose key or token is wrong, missing or not looked at.
+pub(super) fn is_of_stranger(rejection: &Rejection) -> bool {
+    match rejection {
+        Rejection::Unauthorised | Rejection::TokenExpired => true,
+        Rejection::OverLimit { reason, .. } => *reason == GUESSED,
+        _ => false,
+    }
+}
+
 /// The consumer behind the request's key, if there is one.
 ///
 /// # Errors
@@ -129,7 +141,7 @@ pub(super) fn identify(
     let wait = address.and_then(|address| allowances.may_not_guess_for(address));
     if let Some(retry_after) = wait.filter(|_| credentials.shown_key().is_some()) {
         return Err(Rejection::OverLimit {
-            reason: "too many wrong API keys came from your address",
+            reason: GUESSED,
             retry_after,
             remaining: None,
         });

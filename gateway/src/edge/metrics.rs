@@ -3,7 +3,7 @@
 use prometheus::{IntCounter, IntCounterVec, IntGauge, Opts, Registry};
 use tokio::time::Instant;
 
-use super::plan_metrics::PlanMetrics;
+use super::plan_metrics::{PlanMetrics, UNIDENTIFIED};
 use super::reply::{Sent, WriteFault};
 use crate::auth::{ConsumerId, plan_of_token};
 use crate::config::Config;
@@ -129,6 +129,13 @@ impl EdgeMetrics {
     pub(super) fn replied_to(&self, context: &RequestContext, status: u16, snapshot: &Snapshot) {
         self.replied(status);
         self.answered_call(context, status, snapshot, context.started);
+    }
+
+    /// The same with the refusal of a key or token: the caller is not an anonymous one.
+    pub(super) fn refused_stranger(&self, context: &RequestContext, status: u16) {
+        self.replied(status);
+        self.plans
+            .answered(UNIDENTIFIED, status, context.started.elapsed());
     }
 
     /// The same for what came over a socket, where the request that opened it is long over.

@@ -12,6 +12,9 @@ const SECONDS: [f64; 10] = [0.001, 0.005, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5,
 /// Kinds of HTTP statuses. Requests over a limit are no failures, and stand apart.
 const STATUSES: [&str; 4] = ["2xx", "4xx", "429", "5xx"];
 
+/// In place of the plan, where a key or token was refused.
+pub(super) const UNIDENTIFIED: &str = "unidentified";
+
 #[derive(Clone, Debug)]
 pub(super) struct PlanMetrics {
     requests: IntCounterVec,

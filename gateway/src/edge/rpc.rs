@@ -345,8 +345,13 @@ impl RpcApp {
         let log = snapshot.config.log.access;
         let entry = log.then(|| AccessEntry::refused(rejection, head));
         self.metrics.refused(rejection.label());
-        self.metrics
-            .replied_to(&head.context, rejection.status(), snapshot);
+        if head::is_of_stranger(rejection) {
+            self.metrics
+                .refused_stranger(&head.context, rejection.status());
+        } else {
+            self.metrics
+                .replied_to(&head.context, rejection.status(), snapshot);
+        }
         head.context.answered(rejection.status(), rejection.label());
         let written = reply::refuse(wire, refusal, head).await;
         if let Some(entry) = &entry {

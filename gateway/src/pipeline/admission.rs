@@ -54,10 +54,7 @@ impl Pipeline {
                     retry_after,
                     remaining: None,
                 },
-                PlanRefusal::Batch { most } => Rejection::TooManyCalls {
-                    calls,
-                    limit: usize::try_from(most).unwrap_or(usize::MAX),
-                },
+                PlanRefusal::Batch { most } => Rejection::OverBurst { calls, burst: most },
             }
         })
     }

@@ -41,6 +41,10 @@ impl ConnectionLog {
 
     /// A batch of writes was sent; `failure` if one of them failed.
     pub(super) fn written(&self, failure: Option<RedisFailure>, now: Instant) {
+        if matches!(failure, Some(RedisFailure::Down | RedisFailure::Io)) {
+            // The connection is gone, and the attempts to connect again say why.
+            return;
+        }
         let mut writes = self.writes.lock();
         match (failure, *writes) {
             (Some(failure), before) => {
@@ -95,6 +99,18 @@ const fn cure(failure: RedisFailure) -> &'static str {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[tokio::test(start_paused = true)]
+    async fn a_lost_connection_is_not_called_overload() {
+        let news = ConnectionLog::default();
+        let now = Instant::now();
+        for failure in [RedisFailure::Io, RedisFailure::Down] {
+            news.written(Some(failure), now);
+            assert_eq!(news.trouble(), None, "{failure:?}");
+        }
+        news.written(Some(RedisFailure::Timeout), now);
+        assert!(news.trouble().unwrap().contains("overloaded"));
+    }
 
     #[tokio::test(start_paused = true)]
     async fn writes_that_fail_are_the_trouble_until_they_have_been_fine_for_a_while() {
