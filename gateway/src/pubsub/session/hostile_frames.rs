@@ -67,11 +67,11 @@ impl ClientFrame {
         match declared {
             ..126 => bytes.push(flag | u8::try_from(declared).unwrap()),
             126..65_536 => {
-                bytes.push(flag | 126);
+                bytes.push(flag | 0x7e);
                 bytes.extend(u16::try_from(declared).unwrap().to_be_bytes());
             }
             _ => {
-                bytes.push(flag | 127);
+                bytes.push(flag | 0x7f);
                 bytes.extend(declared.to_be_bytes());
             }
         }
