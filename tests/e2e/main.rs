@@ -55,6 +55,7 @@ mod sessions;
 mod shutdown;
 mod slots;
 mod smuggling;
+mod storms;
 mod streaming;
 mod subscriptions;
 mod tokens;

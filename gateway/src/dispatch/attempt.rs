@@ -69,6 +69,8 @@ pub(super) struct AttemptReason {
     pub(super) hedge: bool,
     /// It was paid for by the retry budget.
     pub(super) paid: bool,
+    /// And is returned if this attempt serves the call.
+    pub(super) lent: bool,
     /// Its place among the attempts of the request.
     pub(super) number: u32,
 }

@@ -63,8 +63,8 @@ pub(super) struct Attempts<'a, O: Operation> {
     second_round: bool,
     /// No upstream has been asked twice so far.
     first_round: bool,
-    /// The next attempt was paid for by the retry budget.
-    paid: bool,
+    /// What the next attempt has cost the retry budget.
+    payment: Payment,
     /// The upstreams at which it has waited for a connection without getting one, in this round.
     crowded: Vec<Arc<Upstream>>,
     /// How often it has gone round them.
@@ -107,6 +107,8 @@ enum TimerEvent {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Payment {
     None,
+    /// Returned if it serves the call.
+    Lent,
     Budget,
 }
 
@@ -138,7 +140,7 @@ impl<'a, O: Operation> Attempts<'a, O> {
             retried_once: false,
             second_round: false,
             first_round: true,
-            paid: false,
+            payment: Payment::None,
             crowded: Vec::new(),
             rounds: 0,
             launched: dispatch.started,
@@ -189,7 +191,8 @@ impl<'a, O: Operation> Attempts<'a, O> {
     /// Starts an attempt at the next candidate; `false` if there is none.
     fn launch(&mut self) -> bool {
         let now = Instant::now();
-        let paid = std::mem::take(&mut self.paid);
+        let payment = std::mem::replace(&mut self.payment, Payment::None);
+        let paid = payment != Payment::None;
         let Some(candidate) = self.candidates.next(now) else {
             if paid {
                 self.dispatch.state.budget.refund();
@@ -199,6 +202,7 @@ impl<'a, O: Operation> Attempts<'a, O> {
         };
         let reason = AttemptReason {
             paid,
+            lent: payment == Payment::Lent,
             ..AttemptReason::default()
         };
         self.start(candidate, reason, now);
@@ -303,7 +307,7 @@ impl<'a, O: Operation> Attempts<'a, O> {
     }
 
     fn deliver(&mut self, delivered: Delivered<O::Answer>) -> AttemptsOutcome<O> {
-        if std::mem::take(&mut self.paid) {
+        if std::mem::replace(&mut self.payment, Payment::None) != Payment::None {
             // It was not made after all.
             self.dispatch.state.budget.refund();
         }

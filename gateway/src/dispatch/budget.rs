@@ -14,9 +14,12 @@ use tokio::time::Instant;
 const HORIZON: Duration = Duration::from_secs(10);
 /// Spans after which the balance is practically zero.
 const FORGOTTEN: f64 = 64.0;
+/// Attempts at fit upstreams that may be in flight, or in vain, beyond what requests have earned.
+const MOST_LENT: f64 = 200.0;
 
 /// A token bucket that every request fills by `ratio` and every retry or hedge empties by one. A
-/// reserve refilled over time lets a gateway with little traffic retry at all.
+/// reserve refilled over time lets a gateway with little traffic retry at all. It does not come on
+/// top: what it lends is paid back from what requests earn.
 #[derive(Debug)]
 pub struct RetryBudget {
     /// Requests since the last withdrawal; folded into `state` lazily to keep deposits lock-free.
@@ -51,7 +54,7 @@ impl RetryBudget {
         self.deposits.fetch_add(1, Ordering::Relaxed);
     }
 
-    /// Returns the price of one retry that was never sent.
+    /// Returns the price of one retry that was never sent, or of a lent one that served its call.
     pub fn refund(&self) {
         self.state.lock().earned += 1.0;
     }
@@ -63,6 +66,34 @@ impl RetryBudget {
     /// while the balance lives on.
     pub fn withdraw(&self, ratio: f64, per_second: u32, now: Instant) -> bool {
         let mut state = self.state.lock();
+        self.earn(&mut state, ratio, now);
+        let elapsed = now.saturating_duration_since(state.refilled).as_secs_f64();
+        state.refilled = now;
+        state.reserve = (state.reserve + elapsed * f64::from(per_second))
+            .min(f64::from(per_second) * HORIZON.as_secs_f64());
+        if state.earned < 1.0 && state.reserve < 1.0 {
+            return false;
+        }
+        state.earned -= 1.0;
+        state.reserve = (state.reserve - 1.0).max(0.0);
+        true
+    }
+
+    /// Takes the price of an attempt at an upstream that is fit, and so likely to serve the call.
+    /// Then the price is to be [returned](Self::refund), and such attempts are as good as free: they
+    /// need not have been earned. `false` if many were in vain, so that nothing is fit.
+    pub fn lend(&self, ratio: f64, now: Instant) -> bool {
+        let mut state = self.state.lock();
+        self.earn(&mut state, ratio, now);
+        if state.earned <= -MOST_LENT {
+            return false;
+        }
+        state.earned -= 1.0;
+        true
+    }
+
+    /// Adds the share of the requests since the last time.
+    fn earn(&self, state: &mut RetryBudgetState, ratio: f64, now: Instant) {
         let fresh = self.deposits.swap(0, Ordering::Relaxed);
         #[expect(
             clippy::cast_precision_loss,
@@ -80,19 +111,6 @@ impl RetryBudget {
             state.window_started = now;
         } else {
             state.earned += deserved;
-        }
-        let elapsed = now.saturating_duration_since(state.refilled).as_secs_f64();
-        state.refilled = now;
-        state.reserve = (state.reserve + elapsed * f64::from(per_second))
-            .min(f64::from(per_second) * HORIZON.as_secs_f64());
-        if state.earned >= 1.0 {
-            state.earned -= 1.0;
-            true
-        } else if state.reserve >= 1.0 {
-            state.reserve -= 1.0;
-            true
-        } else {
-            false
         }
     }
 }
@@ -128,6 +146,36 @@ mod tests {
             withdrawals(&budget, 0.2, 10, now + Duration::from_secs(1)),
             10
         );
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn the_reserve_is_not_added_to_the_share() {
+        let now = Instant::now();
+        let budget = RetryBudget::new(now);
+        // In advance, while little is earned, and then in a storm.
+        assert_eq!(withdrawals(&budget, 0.2, 10, now), 100);
+        (0..5000).for_each(|_| budget.deposit());
+        assert_eq!(withdrawals(&budget, 0.2, 10, now), 900);
+        let budget = RetryBudget::new(now);
+        (0..5000).for_each(|_| budget.deposit());
+        assert_eq!(withdrawals(&budget, 0.2, 10, now), 1000);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn what_is_lent_is_paid_back_unless_it_helped() {
+        let now = Instant::now();
+        let budget = RetryBudget::new(now);
+        for _ in 0..10_000 {
+            assert!(budget.lend(0.2, now));
+            budget.refund();
+        }
+        (0..5000).for_each(|_| budget.deposit());
+        let lent = std::iter::from_fn(|| budget.lend(0.2, now).then_some(())).count();
+        assert_eq!(lent, 1200, "a thousand of them were earned");
+        (0..1000).for_each(|_| budget.deposit());
+        assert_eq!(withdrawals(&budget, 0.2, 0, now), 0);
+        (0..5000).for_each(|_| budget.deposit());
+        assert_eq!(withdrawals(&budget, 0.2, 0, now), 1000);
     }
 
     #[tokio::test(start_paused = true)]

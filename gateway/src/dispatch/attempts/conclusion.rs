@@ -93,6 +93,9 @@ impl<O: Operation> Attempts<'_, O> {
     /// An attempt gave the answer that is delivered.
     fn won(&mut self, reason: AttemptReason, speaker: &AnsweredBy, took: Duration) {
         self.summary.won = Some((reason.number, took));
+        if reason.lent {
+            self.dispatch.state.budget.refund();
+        }
         if reason.hedge {
             self.dispatch.state.metrics.hedge("won");
             speaker.upstream.state().won_hedge();
@@ -194,7 +197,7 @@ impl<O: Operation> Attempts<'_, O> {
         let Some(payment) = self.pays_for(retry, sent, now) else {
             return otherwise;
         };
-        self.paid = payment == Payment::Budget;
+        self.payment = payment;
         self.dispatch.state.metrics.retry(kind);
         self.summary
             .failed_over_from

@@ -139,21 +139,21 @@ impl<O: Operation> Attempts<'_, O> {
         if !allowed || !self.candidates.any_hedge(now, stuck) {
             return;
         }
-        if !stuck && !self.pay(now) {
+        let lent = stuck && self.lend(now);
+        if !lent && !self.pay(now) {
             self.dispatch.state.metrics.hedge("no_budget");
             return;
         }
         let Some(candidate) = self.candidates.next_hedge(now, stuck) else {
             // No upstream was asked after all.
-            if !stuck {
-                self.dispatch.state.budget.refund();
-            }
+            self.dispatch.state.budget.refund();
             return;
         };
         self.hedges += 1;
         let hedge = AttemptReason {
             hedge: true,
-            paid: !stuck,
+            paid: true,
+            lent,
             ..AttemptReason::default()
         };
         candidate.upstream().state().hedged();
@@ -163,12 +163,21 @@ impl<O: Operation> Attempts<'_, O> {
     }
 
     /// Whether another attempt can be afforded. The budget protects upstreams that struggle: a
-    /// healthy one takes over without it, and no transaction is lost for lack of budget.
+    /// healthy one takes over even if it is spent, as long as that helps, and no transaction is lost
+    /// for lack of budget.
     pub(super) fn pay_for_retry(&self, now: Instant) -> Option<Payment> {
-        if self.demands.is_signed_write() || self.candidates.any_fit(now) {
+        if self.demands.is_signed_write() {
             return Some(Payment::None);
         }
+        if self.candidates.any_fit(now) && self.lend(now) {
+            return Some(Payment::Lent);
+        }
         self.pay(now).then_some(Payment::Budget)
+    }
+
+    fn lend(&self, now: Instant) -> bool {
+        let share = self.dispatch.settings.retry.budget;
+        self.dispatch.state.budget.lend(share, now)
     }
 
     pub(super) fn pay(&self, now: Instant) -> bool {
