@@ -139,3 +139,57 @@ async fn a_long_body_is_refused_and_not_waited_for() {
     endless.closed().await;
     assert!(reloads(&scene).await < 0.5);
 }
+
+#[tokio::test]
+async fn with_a_token_only_health_is_for_everybody() {
+    const TOKEN: &str = "an-operator-has-this";
+    let scene = Scene::equals(1).await;
+    let set = |open: bool| {
+        let config = equals(&scene.cluster).set("admin.token", TOKEN);
+        scene
+            .gateway
+            .write_config(config.set("admin.open_metrics", open));
+    };
+    let get = async |path: &str, token: Option<&str>| {
+        let request = scene.gateway.client().get(scene.gateway.admin_url(path));
+        let request = match token {
+            Some(token) => request.bearer_auth(token),
+            None => request,
+        };
+        scene.gateway.send(request).await
+    };
+    let reload = async |token: &str| {
+        let request = scene.gateway.client();
+        let request = request.post(scene.gateway.admin_url("/-/reload"));
+        scene.gateway.send(request.bearer_auth(token)).await.status
+    };
+    set(false);
+    // The last call that needs none.
+    assert_eq!(scene.gateway.reload().await.status, 200);
+    for path in ["/health", "/ready"] {
+        assert_eq!(get(path, None).await.status, 200, "{path}");
+    }
+    for path in ["/", "/status", "/status.js", "/metrics", "/nothing"] {
+        let reply = get(path, None).await;
+        assert_eq!(reply.status, 401, "{path}");
+        let challenge = reply.header("www-authenticate").unwrap();
+        assert!(challenge.starts_with("Basic "), "{challenge}");
+        assert_eq!(get(path, Some("another-token-of-some")).await.status, 401);
+        let shown = get(path, Some(TOKEN)).await;
+        assert_eq!(shown.status, if path == "/nothing" { 404 } else { 200 });
+        assert!(!shown.text().contains(TOKEN));
+    }
+    assert_eq!(scene.gateway.reload().await.status, 401);
+    assert_eq!(reload("another-token-of-some").await, 401);
+    set(true);
+    assert_eq!(reload(TOKEN).await, 200);
+    assert_eq!(get("/metrics", None).await.status, 200);
+    assert_eq!(get("/status", None).await.status, 401);
+    // Pages of other sites are refused with it too.
+    let request = scene.gateway.client();
+    let request = request.post(scene.gateway.admin_url("/-/reload"));
+    let request = request
+        .bearer_auth(TOKEN)
+        .header("origin", "https://evil.example");
+    assert_eq!(scene.gateway.send(request).await.status, 403);
+}

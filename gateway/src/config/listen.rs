@@ -4,6 +4,7 @@ use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::path::PathBuf;
 use std::time::Duration;
 
+use perijove_core::Secret;
 use perijove_core::settings::Section;
 use schemars::JsonSchema;
 
@@ -130,6 +131,11 @@ pub struct Admin {
     /// Names, besides IP addresses and `localhost`, accepted as Host of requests that change
     /// something. A page in a browser could reach the port under a name of its own.
     pub hosts: Vec<String>,
+    /// What whoever uses the port must show, except for `/health` and `/ready`: as bearer token, or
+    /// as the password that a browser asks for. Without it everybody may use the port.
+    pub token: Option<Secret>,
+    /// Whether `/metrics` is answered without the token too.
+    pub open_metrics: bool,
 }
 
 impl Default for Admin {
@@ -137,16 +143,45 @@ impl Default for Admin {
         Self {
             listen: Some(SocketAddr::from((Ipv4Addr::LOCALHOST, 9090))),
             hosts: Vec::new(),
+            token: None,
+            open_metrics: false,
         }
     }
 }
 
+/// A shorter token could be guessed.
+const SHORTEST_TOKEN: usize = 16;
+
 impl Admin {
     pub(super) fn read(section: &mut Section<'_>) -> Self {
+        let token = section.secret("token");
+        if let Some(token) = &token {
+            let text = token.expose();
+            if text.len() < SHORTEST_TOKEN || !text.bytes().all(|byte| byte.is_ascii_graphic()) {
+                section.violation(
+                    "token",
+                    format_args!(
+                        "must be at least {SHORTEST_TOKEN} visible ASCII characters without spaces"
+                    ),
+                );
+            }
+        }
+        let open_metrics = section.or("open_metrics", false);
+        if open_metrics && !section.has("token") {
+            section.violation("open_metrics", "has no effect without token");
+        }
         Self {
             listen: section.or("listen", Self::default().listen),
             hosts: section.list_or("hosts", Vec::new()),
+            token,
+            open_metrics,
         }
+    }
+
+    /// Where other machines can use it without a token.
+    pub(super) fn exposed(&self) -> Option<SocketAddr> {
+        let beyond = |at: &SocketAddr| !at.ip().to_canonical().is_loopback();
+        self.listen.filter(beyond).filter(|_| self.token.is_none())
     }
 }
 

@@ -46,14 +46,13 @@ pub(super) fn look_for_doubts(config: &Config, reading: &Reading<'_>) {
     if config.anonymous && config.has_keys() {
         reading.warn("anonymous", "callers without a key are served as well");
     }
-    if let Some(address) = config
-        .admin
-        .listen
-        .filter(|address| address.ip().is_unspecified())
-    {
+    if let Some(address) = config.admin.exposed() {
         reading.warn(
             "admin.listen",
-            format_args!("{address} is open to every network"),
+            format_args!(
+                "{address} can be reached from other machines, where anybody can read the status \
+                 and reload; set admin.token, unless the network lets only operators in"
+            ),
         );
     }
 }

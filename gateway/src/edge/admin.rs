@@ -1,6 +1,7 @@
 //! The admin listener: metrics, health, status and reload. Not for the public.
 
 mod guard;
+mod token;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -121,11 +122,14 @@ impl HttpServerApp for AdminApp {
 impl AdminApp {
     async fn answer(&self, session: &ServerSession) -> AdminResponse {
         let head = session.req_header();
-        if !head.method.is_safe() {
-            let snapshot = self.published.load();
-            if let Err(foreign) = guard::look_at(head, &snapshot.config.admin.hosts) {
-                return AdminResponse::text(403, &format!("{foreign}\n"));
-            }
+        let snapshot = self.published.load();
+        if !token::admits(&snapshot.config.admin, head.uri.path(), &head.headers) {
+            return AdminResponse::text(401, "the token of `admin.token` is required\n");
+        }
+        if !head.method.is_safe()
+            && let Err(foreign) = guard::look_at(head, &snapshot.config.admin.hosts)
+        {
+            return AdminResponse::text(403, &format!("{foreign}\n"));
         }
         self.page(&head.method, head.uri.path()).await
     }
@@ -298,6 +302,9 @@ async fn write(session: &mut ServerSession, page: AdminResponse) -> pingora::Res
     header.insert_header("content-security-policy", POLICY)?;
     header.insert_header("x-content-type-options", "nosniff")?;
     header.insert_header("cache-control", "no-store")?;
+    if page.status == 401 {
+        header.insert_header("www-authenticate", token::CHALLENGE)?;
+    }
     header.set_content_length(page.body.len())?;
     session.write_response_header(Box::new(header)).await?;
     session.write_response_body(page.body, true).await
