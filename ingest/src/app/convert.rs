@@ -8,7 +8,7 @@ use parking_lot::Mutex;
 use perijove_core::Slot;
 
 use crate::app::clock::now;
-use crate::app::kind_check::{KindCheck, WrongKind, has_substance};
+use crate::app::kind_check::{KindCheck, has_substance};
 use crate::app::metrics::Metrics;
 use crate::config::{Config, Stream};
 use crate::dead_letter::DeadLetter;
@@ -34,7 +34,7 @@ enum Outcome {
 }
 
 impl Converter {
-    pub(super) fn new(config: &Config, metrics: Metrics) -> Self {
+    pub(super) fn new(config: &Config, kinds: Arc<KindCheck>, metrics: Metrics) -> Self {
         let topic = |stream: &Stream| (stream.topic.clone(), (stream.kind, stream.encoding));
         Self {
             topics: Arc::new(config.streams.iter().map(topic).collect()),
@@ -43,15 +43,14 @@ impl Converter {
                 ..Limits::default()
             },
             bounds: Arc::default(),
-            kinds: Arc::new(KindCheck::new(&config.streams)),
+            kinds,
             metrics,
         }
     }
 
-    /// A topic whose messages are of another kind than the configuration says; then nothing more is to
-    /// be stored.
-    pub(super) fn wrong_kind(&self) -> Option<&WrongKind> {
-        self.kinds.wrong_kind()
+    /// What is known of the kinds of the topics.
+    pub(super) fn kinds(&self) -> &KindCheck {
+        &self.kinds
     }
 
     /// Adds the rows and dead letters of a record to a batch.
@@ -84,20 +83,16 @@ impl Converter {
         let (kind, encoding) = kind.copied().unwrap_or((Kind::Trades, Encoding::Auto));
         match decode(kind, encoding, record.payload.as_ref(), &self.limits) {
             Err(error) => {
-                if self.kinds.is_undecided(&record.place.topic) {
-                    self.kinds
-                        .note_unusable(record, kind, encoding, &self.limits);
-                }
+                self.kinds
+                    .note_unusable(record, (kind, encoding), &self.limits, Some(&error));
                 Outcome::DeadLetter(DeadLetter::of_record(record.clone(), &error))
             }
             Ok(message) => {
-                if self.kinds.is_undecided(&record.place.topic) {
-                    if has_substance(&message) {
-                        self.kinds.note_usable(&record.place.topic);
-                    } else {
-                        self.kinds
-                            .note_unusable(record, kind, encoding, &self.limits);
-                    }
+                if has_substance(&message) {
+                    self.kinds.note_usable(&record.place.topic);
+                } else {
+                    self.kinds
+                        .note_unusable(record, (kind, encoding), &self.limits, None);
                 }
                 let recorded = record.timestamp.unwrap_or(UnixMillis(0));
                 match self.within_bounds(&message, recorded) {

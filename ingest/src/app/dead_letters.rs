@@ -8,6 +8,7 @@ use crate::app::check::{NoKafka, load};
 use crate::app::clock::now;
 use crate::app::console::{complain, say};
 use crate::app::convert::Converter;
+use crate::app::kind_check::KindCheck;
 use crate::app::metrics::Metrics;
 use crate::cli::{ConfigArgs, Exit, ListDeadLettersArgs, ReplayDeadLettersArgs};
 use crate::config::{Config, ConfigError};
@@ -79,8 +80,9 @@ fn line(letter: &StoredDeadLetter) -> String {
 pub(super) fn replay(what: &ReplayDeadLettersArgs) -> Exit {
     with_database(&what.source, async |config, database| {
         let metrics = Metrics::register(&Registry::new())?;
+        let kinds = KindCheck::new(&config.streams, metrics.wrong_kind.clone()).into();
         let mut replay = Replay {
-            converter: Converter::new(config, metrics),
+            converter: Converter::new(config, kinds, metrics),
             lane: database.claim(GROUP, GROUP, 0).await?,
             mirror: None,
             database,

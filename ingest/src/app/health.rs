@@ -8,6 +8,7 @@ use tokio::sync::watch;
 use tokio::time::Instant;
 
 use crate::app::breaker::BreakerState;
+use crate::app::kind_check::{KindCheck, WrongKind};
 use crate::app::shared_breaker::SharedBreaker;
 use crate::source::{Control, SourceError, SourceStatus};
 
@@ -19,6 +20,7 @@ pub(super) struct Health {
     pub(super) database: Arc<SharedBreaker>,
     /// None without Redis.
     pub(super) redis: Option<Arc<SharedBreaker>>,
+    pub(super) kinds: Arc<KindCheck>,
     pub(super) stopping: watch::Receiver<bool>,
     pub(super) started: Instant,
 }
@@ -56,6 +58,8 @@ impl Health {
             Some("no broker is connected")
         } else if self.has_lasting_fault() && self.partitions() == 0 {
             Some("a topic or the group is missing or forbidden; see last_error")
+        } else if self.kinds.nothing_fits() {
+            Some("no topic has messages of its configured kind; see wrong_kinds")
         } else {
             None
         }
@@ -69,7 +73,10 @@ impl Health {
     pub(super) fn tell(&self) -> Value {
         let redis = self.redis.as_ref().map(|breaker| breaker.state());
         let not_ready = self.not_ready();
+        let wrong_kinds = self.kinds.all_wrong();
+        let wrong_kinds: Vec<String> = wrong_kinds.iter().map(WrongKind::to_string).collect();
         let healthy = not_ready.is_none()
+            && wrong_kinds.is_empty()
             && !self.has_lasting_fault()
             && redis.is_none_or(|state| state == BreakerState::Closed);
         json!({
@@ -80,6 +87,7 @@ impl Health {
             "redis": redis.map_or("none", BreakerState::label),
             "ready": not_ready.is_none(),
             "reason": not_ready,
+            "wrong_kinds": wrong_kinds,
             "last_error": self.fault().map(|fault| fault.to_string()),
             "shutting_down": *self.stopping.borrow(),
             "uptime_seconds": self.started.elapsed().as_secs(),

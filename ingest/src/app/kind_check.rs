@@ -1,44 +1,79 @@
 //! Checks whether the messages of a topic are of the configured kind. If not, none of them can be
-//! used, and good messages would fill the dead letters: so the first messages are also decoded as
-//! every other kind, until one of them is usable as configured.
+//! used, and good messages would fill the dead letters: so messages that cannot be used are also
+//! decoded as every other kind, and after enough of them in a row the topic is not stored any more.
 
 use std::collections::HashMap;
 use std::fmt;
-use std::sync::OnceLock;
 use std::sync::atomic::{AtomicBool, Ordering};
 
+use bytes::Bytes;
 use parking_lot::Mutex;
+use prometheus::IntGaugeVec;
+use tokio::sync::watch;
+use tokio::time::{Duration, Instant};
 
 use crate::config::Stream;
-use crate::decode::{Encoding, Kind, Limits, Message, decode};
+use crate::decode::{DecodeError, Encoding, Kind, Limits, Message, decode};
 use crate::project::project;
 use crate::record::{Record, UnixMillis};
 
-/// This many consecutive messages have to be of another kind.
-const ENOUGH: u32 = 5;
+/// This many messages in a row have to be of another kind, of a topic of which none was usable.
+const FIRST: u32 = 5;
 
-/// After this many unusable messages of no kind at all, that is logged.
+/// This many messages in a row have to be unusable otherwise: of no kind at all, or after others
+/// that were usable.
 const MANY: u32 = 50;
+
+/// How long after its first unusable message nothing of a topic is stored that would be dead letters
+/// only. What is not decided then is a topic with few messages.
+const SUSPENSE: Duration = Duration::from_secs(30);
 
 /// A topic with messages of another kind.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct WrongKind {
     topic: String,
     said: Kind,
-    found: Kind,
+    encoding: Encoding,
+    found: Option<Reading>,
+    /// What the last of them begins like, for a person.
+    looks: &'static str,
+}
+
+/// As what messages can be used.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Reading {
+    kind: Kind,
+    encoding: Encoding,
 }
 
 impl fmt::Display for WrongKind {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { topic, said, found } = self;
-        write!(
-            formatter,
-            "streams: {topic} is configured as {}, but its messages are {found}; set `kind: {found}` for it \
-             (at most {} of its messages were stored before this)",
-            said.label(),
-            ENOUGH - 1,
-            found = found.label(),
-        )
+        let (topic, said) = (&self.topic, self.said.label());
+        write!(formatter, "streams: {topic} is configured as {said}, but ")?;
+        match self.found {
+            Some(Reading { kind, .. }) if kind != self.said => {
+                let found = kind.label();
+                write!(
+                    formatter,
+                    "its messages are {found}; set `kind: {found}` for it"
+                )
+            }
+            Some(Reading { encoding, .. }) => write!(
+                formatter,
+                "its messages are of another encoding; set `encoding: {}` for it",
+                if encoding == Encoding::Json {
+                    "json"
+                } else {
+                    "protobuf"
+                },
+            ),
+            None => write!(
+                formatter,
+                "the last {MANY} of its messages can be read neither as that nor as another kind (they look like \
+                 {}); correct its `topic`, `kind` or `encoding`, or remove the stream",
+                self.looks,
+            ),
+        }
     }
 }
 
@@ -46,82 +81,152 @@ impl fmt::Display for WrongKind {
 #[derive(Debug)]
 pub(super) struct KindCheck {
     topics: HashMap<String, Topic>,
-    wrong_kind: OnceLock<WrongKind>,
+    /// Counts findings.
+    findings: watch::Sender<usize>,
+    metric: IntGaugeVec,
 }
 
 #[derive(Debug, Default)]
 struct Topic {
-    /// A message was usable.
-    proven: AtomicBool,
-    unusable: Mutex<Unusable>,
+    /// The last message was usable.
+    clean: AtomicBool,
+    state: Mutex<TopicState>,
 }
 
-/// Unusable messages so far.
 #[derive(Debug, Default)]
-struct Unusable {
-    all: u32,
-    /// Those since another kind fitted, and which.
-    other: Option<(Kind, u32)>,
+struct TopicState {
+    /// A message was usable.
+    proven: bool,
+    /// When the first of those in a row was seen.
+    since: Option<Instant>,
+    /// Those in a row that no kind fits.
+    unreadable: u32,
+    /// Those in a row that this fits.
+    other: Option<(Reading, u32)>,
+    wrong: Option<WrongKind>,
 }
 
 impl KindCheck {
-    pub(super) fn new(streams: &[Stream]) -> Self {
+    pub(super) fn new(streams: &[Stream], metric: IntGaugeVec) -> Self {
+        for stream in streams {
+            metric.with_label_values(&[&stream.topic]).set(0);
+        }
         let topic = |stream: &Stream| (stream.topic.clone(), Topic::default());
         Self {
             topics: streams.iter().map(topic).collect(),
-            wrong_kind: OnceLock::new(),
+            findings: watch::Sender::new(0),
+            metric,
         }
     }
 
-    /// What is wrong, once it is known. Then nothing more may be stored.
-    pub(super) fn wrong_kind(&self) -> Option<&WrongKind> {
-        self.wrong_kind.get()
+    /// What is wrong with a topic, once it is known. Then nothing more of it may be stored.
+    pub(super) fn wrong_kind(&self, topic: &str) -> Option<WrongKind> {
+        self.topics.get(topic)?.state.lock().wrong.clone()
     }
 
-    /// Whether it is still open. False for topics that the configuration does not name.
-    pub(super) fn is_undecided(&self, topic: &str) -> bool {
-        let topic = self.topics.get(topic);
-        topic.is_some_and(|topic| !topic.proven.load(Ordering::Relaxed))
+    /// All that is wrong.
+    pub(super) fn all_wrong(&self) -> Vec<WrongKind> {
+        let topics = self.topics.values();
+        let mut wrong: Vec<WrongKind> = topics
+            .filter_map(|topic| topic.state.lock().wrong.clone())
+            .collect();
+        wrong.sort_by(|one, other| one.topic.cmp(&other.topic));
+        wrong
+    }
+
+    /// Whether there are topics, and all of them are wrong.
+    pub(super) fn nothing_fits(&self) -> bool {
+        let mut topics = self.topics.values();
+        !self.topics.is_empty() && topics.all(|topic| topic.state.lock().wrong.is_some())
+    }
+
+    /// Until when dead letters of a topic should wait for a decision; `None` once it was usable, or
+    /// is known to be wrong.
+    pub(super) fn undecided_until(&self, topic: &str) -> Option<Instant> {
+        let state = self.topics.get(topic)?.state.lock();
+        if state.proven || state.wrong.is_some() {
+            return None;
+        }
+        Some(state.since? + SUSPENSE)
+    }
+
+    /// Changes with every decision about any topic.
+    pub(super) fn decisions(&self) -> watch::Receiver<usize> {
+        self.findings.subscribe()
     }
 
     /// A message was usable.
     pub(super) fn note_usable(&self, topic: &str) {
-        if let Some(topic) = self.topics.get(topic) {
-            topic.proven.store(true, Ordering::Relaxed);
+        let Some(topic) = self.topics.get(topic) else {
+            return;
+        };
+        if topic.clean.swap(true, Ordering::Relaxed) {
+            return;
+        }
+        let mut state = topic.state.lock();
+        let news = !state.proven;
+        state.proven = true;
+        state.since = None;
+        state.unreadable = 0;
+        state.other = None;
+        drop(state);
+        if news {
+            self.findings.send_modify(|count| *count += 1);
         }
     }
 
-    /// A message was not.
+    /// A message was not: it could not be decoded, or has nothing in it (`error` is `None`).
     pub(super) fn note_unusable(
         &self,
         record: &Record,
-        said: Kind,
-        encoding: Encoding,
+        (said, encoding): (Kind, Encoding),
         limits: &Limits,
+        error: Option<&DecodeError>,
     ) {
         let Some(topic) = self.topics.get(&*record.place.topic) else {
             return;
         };
-        let others = Kind::ALL.into_iter().filter(|kind| *kind != said);
-        let found = others
-            .into_iter()
-            .find(|kind| fits(record, *kind, encoding, limits));
-        let mut unusable = topic.unusable.lock();
-        unusable.all += 1;
-        unusable.other = found.map(|found| match unusable.other {
-            Some((kind, count)) if kind == found => (kind, count + 1),
+        let found = Reading::of(record, limits).filter(|found| {
+            // An empty block of the configured kind has a header, as a message of slots has.
+            error.is_some() || found.kind != Kind::Slots
+        });
+        // What is too large, or nothing at all, says nothing of the kind.
+        let unreadable = matches!(
+            error,
+            Some(DecodeError::Protobuf(_) | DecodeError::Json(_) | DecodeError::NoSlot)
+        );
+        if found.is_none() && !unreadable {
+            return;
+        }
+        topic.clean.store(false, Ordering::Relaxed);
+        let mut state = topic.state.lock();
+        state.since.get_or_insert_with(Instant::now);
+        state.unreadable += 1;
+        state.other = found.map(|found| match state.other {
+            Some((known, count)) if known == found => (known, count + 1),
             _ => (found, 1),
         });
-        if let Some((found, ENOUGH)) = unusable.other {
-            let topic = record.place.topic.to_string();
-            drop(self.wrong_kind.set(WrongKind { topic, said, found }));
-        } else if unusable.all == MANY {
-            tracing::error!(
-                topic = &*record.place.topic,
-                kind = said.label(),
-                "none of the topic's messages could be used; see `streams` and `dead-letters list`"
-            );
+        let enough = if state.proven { MANY } else { FIRST };
+        let same = state.other.filter(|(_, count)| *count >= enough);
+        if state.wrong.is_some() || same.is_none() && state.unreadable < MANY {
+            return;
         }
+        let wrong = WrongKind {
+            topic: record.place.topic.to_string(),
+            said,
+            encoding,
+            found: same.map(|(found, _)| found),
+            looks: looks(record.payload.as_deref().unwrap_or_default(), limits),
+        };
+        tracing::error!(
+            topic = wrong.topic,
+            reason = wrong.to_string(),
+            "the topic's messages are not what the configuration says; nothing more of it is stored"
+        );
+        self.metric.with_label_values(&[&wrong.topic]).set(1);
+        state.wrong = Some(wrong);
+        drop(state);
+        self.findings.send_modify(|count| *count += 1);
     }
 }
 
@@ -135,68 +240,56 @@ pub(super) fn has_substance(message: &Message) -> bool {
         }
         Message::Transactions(block) => {
             let mut transactions = block.transactions.iter();
-            transactions.any(|one| !one.parsed_idl_instructions.is_empty())
+            // A pool's event of the other stream can look like an instruction without its program.
+            transactions.any(|one| {
+                let mut instructions = one.parsed_idl_instructions.iter();
+                instructions.any(|one| one.program.is_some())
+            })
         }
         Message::Slot(_) => true,
     }
 }
 
-fn fits(record: &Record, kind: Kind, encoding: Encoding, limits: &Limits) -> bool {
-    // Every block message has the header that is all of a message of slots.
-    if kind == Kind::Slots
-        && encoding.of(record.payload.as_deref().unwrap_or_default()) == Encoding::Protobuf
-    {
-        return false;
+impl Reading {
+    /// As what a record can be used, if as anything.
+    fn of(record: &Record, limits: &Limits) -> Option<Self> {
+        let encoding = Encoding::Auto.of(record.payload.as_deref().unwrap_or_default());
+        let readings = Kind::ALL.into_iter().map(|kind| Self { kind, encoding });
+        readings
+            .into_iter()
+            .find(|reading| reading.fits(record, limits))
     }
-    let Ok(message) = decode(kind, encoding, record.payload.as_ref(), limits) else {
-        return false;
-    };
-    if !has_substance(&message) {
-        return false;
+
+    fn fits(self, record: &Record, limits: &Limits) -> bool {
+        let Self { kind, encoding } = self;
+        // Every block message has the header that is all of a message of slots.
+        if kind == Kind::Slots && encoding == Encoding::Protobuf {
+            return false;
+        }
+        let Ok(message) = decode(kind, encoding, record.payload.as_ref(), limits) else {
+            return false;
+        };
+        if !has_substance(&message) {
+            return false;
+        }
+        let projected = project(message, record.timestamp.unwrap_or(UnixMillis(0)));
+        projected.poisoned.is_empty() && projected.rows() > 0
     }
-    let projected = project(message, record.timestamp.unwrap_or(UnixMillis(0)));
-    projected.poisoned.is_empty() && projected.rows() > 0
+}
+
+/// What a payload of no kind may be.
+fn looks(payload: &[u8], limits: &Limits) -> &'static str {
+    let header = Bytes::copy_from_slice(payload);
+    if Encoding::Auto.of(payload) == Encoding::Json {
+        "JSON"
+    } else if decode(Kind::Slots, Encoding::Protobuf, Some(&header), limits).is_ok() {
+        "blocks of a kind that is not supported"
+    } else if std::str::from_utf8(payload).is_ok_and(|text| !text.contains('\0')) {
+        "text"
+    } else {
+        "binary data that is none of Bitquery's messages"
+    }
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::generator::{Generator, Plan};
-
-    fn stream(kind: Kind) -> Stream {
-        Stream {
-            topic: Plan::default().topic.to_string(),
-            kind,
-            ..Stream::trades()
-        }
-    }
-
-    #[test]
-    fn messages_of_another_kind_are_noticed_and_poison_is_not_taken_for_them() {
-        let (encoding, limits) = (Encoding::Auto, Limits::default());
-        let trades: Vec<Record> = Generator::new(Plan::default()).take(9).collect();
-        for said in [Kind::Transfers, Kind::Transactions] {
-            let kinds = KindCheck::new(&[stream(said)]);
-            for record in &trades[..4] {
-                kinds.note_unusable(record, said, encoding, &limits);
-            }
-            assert_eq!(kinds.wrong_kind(), None);
-            kinds.note_unusable(&trades[4], said, encoding, &limits);
-            let wrong_kind = kinds.wrong_kind().unwrap().to_string();
-            assert!(wrong_kind.contains("set `kind: trades`"), "{wrong_kind}");
-        }
-        let kinds = KindCheck::new(&[stream(Kind::Trades)]);
-        let poison = Record {
-            payload: Some("no message".into()),
-            ..trades[0].clone()
-        };
-        for _ in 0..100 {
-            kinds.note_unusable(&poison, Kind::Trades, encoding, &limits);
-        }
-        assert_eq!(kinds.wrong_kind(), None);
-        let topic = &*poison.place.topic;
-        assert!(kinds.is_undecided(topic) && !kinds.is_undecided("another"));
-        kinds.note_usable(topic);
-        assert!(!kinds.is_undecided(topic));
-    }
-}
+mod tests;

@@ -33,7 +33,17 @@ pub(super) struct LaneTask {
     pub(super) control: Control,
     pub(super) metrics: Metrics,
     pub(super) settings: config::Batch,
+    pub(super) on_wrong_kind: OnWrongKind,
     pub(super) supervisor: Supervisor,
+}
+
+/// What to do once a topic turns out to be of another kind.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum OnWrongKind {
+    /// Store no more of it, and go on with other topics.
+    StopTopic,
+    /// A recording is of no use without it.
+    EndProgram,
 }
 
 /// Records on their way to the database.
@@ -80,20 +90,38 @@ impl LaneTask {
         input: Input,
         inputs: &mut mpsc::UnboundedReceiver<Input>,
     ) -> Result<(), Fenced> {
+        if self.is_of_wrong_kind().await {
+            return Ok(());
+        }
         let next = match input {
             Input::Begun(begun) => self.begin(&begun).await?,
             Input::Batch(first) => {
                 let gathered = self.gather(first, inputs).await;
-                if let Some(wrong_kind) = self.converter.wrong_kind() {
-                    self.supervisor.stop_program(wrong_kind.to_string());
-                    // The program exits, and the next process reads again what was gathered.
-                    return std::future::pending().await;
+                if self.is_of_wrong_kind().await {
+                    // What was gathered is read again once the configuration is corrected.
+                    return Ok(());
                 }
                 self.settle(gathered).await?
             }
         };
         self.control.settled(self.claim.clone(), next);
         Ok(())
+    }
+
+    /// Whether nothing more may be stored. Then nothing more is fetched either.
+    async fn is_of_wrong_kind(&self) -> bool {
+        let Some(wrong_kind) = self.converter.kinds().wrong_kind(&self.lane.topic) else {
+            return false;
+        };
+        match self.on_wrong_kind {
+            OnWrongKind::StopTopic => self.control.halt(self.claim.clone()),
+            OnWrongKind::EndProgram => {
+                self.supervisor.stop_program(wrong_kind.to_string());
+                // Until it ends, so that the recording does not seem to be stored.
+                std::future::pending::<()>().await;
+            }
+        }
+        true
     }
 
     /// Checks whether the lane is still owned, while no records would show it.
@@ -151,9 +179,18 @@ impl LaneTask {
         inputs: &mut mpsc::UnboundedReceiver<Input>,
     ) -> PendingBatch {
         let deadline = Instant::now() + self.settings.wait;
+        let kinds = self.converter.kinds();
+        let mut decisions = kinds.decisions();
         let mut gathered = self.add(PendingBatch::default(), first).await;
         while gathered.rows.rows() < self.settings.rows {
-            match timeout_at(deadline, inputs.recv()).await {
+            // Dead letters wait until it is clear that they are exceptions.
+            let undecided = kinds.undecided_until(&self.lane.topic);
+            let deadline = undecided.map_or(deadline, |until| until.max(deadline));
+            let input = tokio::select! {
+                input = timeout_at(deadline, inputs.recv()) => input,
+                Ok(()) = decisions.changed(), if undecided.is_some() => continue,
+            };
+            match input {
                 Ok(Some(Input::Batch(batch))) => gathered = self.add(gathered, batch).await,
                 // A gap is recorded after what came before it, and before what comes after.
                 Ok(Some(Input::Begun(begun))) => {

@@ -62,6 +62,7 @@ pub(super) struct Metrics {
     pub(super) forgotten: IntCounter,
     pub(super) prices: IntCounter,
     refused: IntGaugeVec,
+    pub(super) wrong_kind: IntGaugeVec,
 }
 
 impl Metrics {
@@ -114,6 +115,7 @@ impl Metrics {
             delay: on.delay()?,
             prices: on.prices()?,
             refused: on.refused()?,
+            wrong_kind: on.wrong_kind()?,
             forgotten: on.forgotten()?,
         })
     }
@@ -239,6 +241,14 @@ impl Families<'_> {
             "Trades since the start that were ignored for prices, by reason.",
         );
         kept(self.0, IntGaugeVec::new(options, &["reason"])?)
+    }
+
+    fn wrong_kind(&self) -> prometheus::Result<IntGaugeVec> {
+        let options = Opts::new(
+            "perijove_ingest_wrong_kind",
+            "1 for a topic that is not stored because its messages are not of the configured kind.",
+        );
+        kept(self.0, IntGaugeVec::new(options, &["topic"])?)
     }
 
     fn forgotten(&self) -> prometheus::Result<IntCounter> {

@@ -12,7 +12,7 @@ use tokio::time::timeout_at;
 use crate::app::breaker::BreakerState;
 use crate::app::convert::Converter;
 use crate::app::database_writer::DatabaseWriter;
-use crate::app::lane::{Input, LaneTask};
+use crate::app::lane::{Input, LaneTask, OnWrongKind};
 use crate::app::metrics::Metrics;
 use crate::app::redis_writer::{RedisContext, RedisWriter};
 use crate::app::supervisor::Supervisor;
@@ -34,6 +34,7 @@ pub(super) struct PipelineContext {
     pub(super) redis: Option<(config::Redis, RedisContext)>,
     /// Whether a lane was abandoned before all it had read was written.
     pub(super) gave_up: Arc<AtomicBool>,
+    pub(super) on_wrong_kind: OnWrongKind,
     pub(super) supervisor: Supervisor,
 }
 
@@ -155,6 +156,7 @@ impl Pipeline {
                 control,
                 metrics: context.metrics,
                 settings: context.batch,
+                on_wrong_kind: context.on_wrong_kind,
                 supervisor: context.supervisor,
             };
             task.run(received).await;

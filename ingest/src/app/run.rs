@@ -22,6 +22,8 @@ use crate::app::database_writer::DatabaseWriter;
 use crate::app::health::Health;
 use crate::app::housekeeping::{self, ListenError};
 use crate::app::http::HttpState;
+use crate::app::kind_check::KindCheck;
+use crate::app::lane::OnWrongKind;
 use crate::app::metrics::Metrics;
 use crate::app::pipeline::{Pipeline, PipelineContext};
 use crate::app::price_publisher::PricePublisher;
@@ -157,6 +159,7 @@ impl Services {
             source: Arc::default(),
             database: breaker("database"),
             redis: config.redis.as_ref().map(|_| breaker("redis")),
+            kinds: KindCheck::new(&config.streams, metrics.wrong_kind.clone()).into(),
             stopping: stopping.clone(),
             started: Instant::now(),
         };
@@ -212,7 +215,10 @@ async fn store_recording(config: &Config, file: &Path) -> Result<(), RunError> {
     let Some(database) = database(config, services.stopping.clone()).await? else {
         return Ok(());
     };
-    let context = pipeline_context(config, &services, REPLAY.to_owned(), database);
+    let context = PipelineContext {
+        on_wrong_kind: OnWrongKind::EndProgram,
+        ..pipeline_context(config, &services, REPLAY.to_owned(), database)
+    };
     let price_publisher = price_publisher(&context)?;
     let gave_up = Arc::clone(&context.gave_up);
     let source = replay::start(reader, &services.budget, config.shutdown.grace)?;
@@ -317,11 +323,12 @@ fn pipeline_context(
     PipelineContext {
         group: group.into(),
         writer,
-        converter: Converter::new(config, metrics.clone()),
+        converter: Converter::new(config, Arc::clone(&health.kinds), metrics.clone()),
         metrics: metrics.clone(),
         batch: config.batch.clone(),
         redis,
         gave_up: Arc::default(),
+        on_wrong_kind: OnWrongKind::StopTopic,
         supervisor: services.supervisor.clone(),
     }
 }

@@ -13,6 +13,7 @@ pub enum SourceCommand {
     Settled { claim: Claim, next: i64 },
     Release(Claim),
     Reclaim(Claim),
+    Halt(Claim),
     Hold(bool),
     Stop,
     Abort,
@@ -52,6 +53,11 @@ impl Control {
     /// `SourceEvent::Lost` ends the old claim in both cases.
     pub fn reclaim(&self, claim: Claim) {
         self.send(SourceCommand::Reclaim(claim));
+    }
+
+    /// Fetches nothing more of the partition, which stays this process's.
+    pub fn halt(&self, claim: Claim) {
+        self.send(SourceCommand::Halt(claim));
     }
 
     /// Stops or resumes fetching. Group membership is kept meanwhile.

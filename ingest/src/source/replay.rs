@@ -235,7 +235,7 @@ impl Replay {
                 SourceCommand::Hold(hold) => self.held = hold,
                 SourceCommand::Stop => self.stopping = true,
                 SourceCommand::Abort => return Err(Gone),
-                SourceCommand::Settled { .. } => {}
+                SourceCommand::Settled { .. } | SourceCommand::Halt(_) => {}
             }
             match self.commands.try_recv() {
                 Ok(next) => command = next,

@@ -191,28 +191,74 @@ async fn transfers_and_transactions_go_from_kafka_into_their_tables_once() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_topic_of_another_kind_ends_the_program_before_dead_letters_pile_up() {
+async fn a_topic_of_another_kind_is_stopped_and_the_others_go_on() {
     let world = World::start().await;
+    world.kafka.create_topic(TRANSFERS, 1).await;
     let mut ledger = Ledger::default();
     let records = Generator::new(plan(21)).take(400).collect();
     ledger.send(&world.kafka.producer(), records).await;
-    for kind in ["transfers", "transactions"] {
-        let mut program = world.program_as(kind, |text| {
-            text.replace("kind: trades", &format!("kind: {kind}"))
-        });
-        let status = program.ended().await;
-        assert_eq!(status.code(), Some(3), "{}", program.log());
-        let log = program.log();
-        assert!(log.contains("set `kind: trades` for it"), "{log}");
-        assert!(log.contains(TOPIC), "{log}");
-    }
+    let slots = [373_000_001, 373_000_002];
+    world
+        .kafka
+        .produce(TRANSFERS, 0, slots.map(transfers))
+        .await;
     let pool = world.pool().await;
-    let letters = count(&pool, "dead_letters").await;
-    assert!(letters < 5, "{letters}");
-    // Mended, it goes on where it was.
+    let streams = format!("streams: [{{topic: {TOPIC}, kind: trades}}]");
+    for kind in ["transfers", "transactions"] {
+        let program = world.program_as(kind, |text| {
+            text.replace(
+                &streams,
+                &format!("streams: [{{topic: {TOPIC}, kind: {kind}}}, {{topic: {TRANSFERS}, kind: transfers}}]"),
+            )
+        });
+        let health = program
+            .healthy_when("the wrong kind to be noticed", |health| {
+                health["wrong_kinds"] != json!([])
+            })
+            .await;
+        assert_eq!(health["status"], "degraded");
+        let reason = health["wrong_kinds"][0].as_str().unwrap().to_owned();
+        for part in [TOPIC, kind, "set `kind: trades` for it"] {
+            assert!(reason.contains(part), "{reason}");
+        }
+        assert!(program.log().contains("set `kind: trades` for it"));
+        let metrics = program.metrics().await;
+        let wrong = |topic| metrics.sum("perijove_ingest_wrong_kind", &[("topic", topic)]);
+        assert_eq!((wrong(TOPIC), wrong(TRANSFERS)), (1.0, 0.0));
+        until_stored(&pool, TRANSFERS, 2).await;
+        program.leave().await;
+    }
+    assert_eq!(count(&pool, "dead_letters").await, 0);
+    assert!(world.committed().await.values().all(|offset| *offset == 0));
+    // Corrected, it begins at the first message.
     let program = world.program(None);
     world.all_stored(&pool, &ledger).await;
     let health = program.health().await;
     assert_eq!(health["status"], json!("healthy"), "{health}");
+    assert_eq!(health["wrong_kinds"], json!([]));
     program.leave().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_topic_that_nothing_can_read_is_stopped_without_a_dead_letter() {
+    let world = World::start().await;
+    let program = world.program(None);
+    for _ in 0..10 {
+        let messages = [(); 20].map(|()| b"no message".to_vec());
+        world.kafka.produce(TOPIC, 0, messages).await;
+    }
+    let health = program
+        .healthy_when("it to be noticed", |health| {
+            health["wrong_kinds"] != json!([])
+        })
+        .await;
+    let reason = health["wrong_kinds"][0].as_str().unwrap();
+    assert!(reason.contains("they look like text"), "{reason}");
+    let (status, reason) = program.ask("/ready").await;
+    assert_eq!((status, reason.contains("wrong_kinds")), (503, true));
+    program.leave().await;
+    let pool = world.pool().await;
+    assert_eq!(count(&pool, "dead_letters").await, 0);
+    let stored = world.stored(&pool).await.unwrap();
+    assert!(stored.values().all(|next| *next == 0), "{stored:?}");
 }

@@ -138,9 +138,11 @@ kafka:
     /// How far each partition is stored, by what the database says.
     pub async fn stored(&self, pool: &PgPool) -> Result<BTreeMap<i32, i64>, sqlx::Error> {
         let rows: Vec<(i32, Option<i64>)> = sqlx::query_as(
-            "SELECT partition, next_offset FROM kafka_offsets WHERE consumer_group = $1",
+            "SELECT partition, next_offset FROM kafka_offsets
+             WHERE consumer_group = $1 AND topic = $2",
         )
         .bind(GROUP)
+        .bind(TOPIC)
         .fetch_all(pool)
         .await?;
         let rows = rows.into_iter();

@@ -141,6 +141,7 @@ impl ConsumerState {
                     self.commits.take_of(&claim.partition);
                 }
             }
+            SourceCommand::Halt(claim) => partitions.halt(&claim),
             SourceCommand::Hold(hold) => self.backpressure.hold(hold),
             SourceCommand::Stop => {
                 self.ending.get_or_insert(Ending::Stopped);

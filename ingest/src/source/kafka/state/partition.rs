@@ -36,6 +36,8 @@ pub(super) struct PartitionState {
     stage: Stage,
     /// Whether the client is paused.
     paused: bool,
+    /// Whether it is to stay paused.
+    halted: bool,
     /// The next record to come from the client.
     next: i64,
     /// Where it would be read on after a crash.
@@ -53,6 +55,7 @@ impl PartitionState {
             claim,
             stage: Stage::Assigned,
             paused: false,
+            halted: false,
             next: 0,
             settled: 0,
             end: None,
@@ -83,6 +86,11 @@ impl PartitionState {
 
     pub(super) const fn set_paused(&mut self, paused: bool) {
         self.paused = paused;
+    }
+
+    /// Keeps it paused from now on.
+    pub(super) const fn halt(&mut self) {
+        self.halted = true;
     }
 
     /// The next record to come from the client.
@@ -184,7 +192,7 @@ impl PartitionState {
     }
 
     fn should_pause(&self, held: bool) -> bool {
-        if self.stage != Stage::Reading || held {
+        if self.stage != Stage::Reading || held || self.halted {
             return true;
         }
         match self.budget.level() {

@@ -110,6 +110,13 @@ impl Partitions {
         self.of(claim).is_some_and(|one| one.settle(next))
     }
 
+    /// Fetches nothing more of it.
+    pub(super) fn halt(&mut self, claim: &Claim) {
+        if let Some(one) = self.of(claim) {
+            one.halt();
+        }
+    }
+
     /// Ends the reading of a partition.
     pub(super) fn stop_reading(&mut self, partition: &Partition, stage: Stage) -> Option<Claim> {
         let one = self.owned.get_mut(partition)?;

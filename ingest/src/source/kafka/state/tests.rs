@@ -350,6 +350,31 @@ fn nothing_is_fetched_while_the_pipeline_holds_it() {
 }
 
 #[test]
+fn a_halted_partition_is_fetched_no_more_while_others_are() {
+    let mut world = reading(&[0, 1]);
+    world.settle();
+    world.feed(Input::Command(SourceCommand::Halt(crate::source::Claim {
+        partition: partition(0),
+        generation: 1,
+    })));
+    world.round();
+    world.pass(Duration::from_mins(1));
+    world.logs.insert(partition(0), 0..30);
+    world.logs.insert(partition(1), 0..30);
+    world.round();
+    world.round();
+    assert_eq!(world.position(0), Some(5));
+    assert!(world.position(1) > Some(5));
+    assert!(world.is_paused(0) && !world.is_paused(1));
+    let wanted = world.wanted();
+    assert!(wanted.contains(&"pause 0".to_owned()), "{wanted:?}");
+    assert!(
+        !wanted.iter().any(|one| one.starts_with("resume")),
+        "{wanted:?}"
+    );
+}
+
+#[test]
 fn offsets_are_committed_when_the_interval_is_over() {
     let mut world = reading(&[0]);
     world.settle();
