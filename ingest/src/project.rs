@@ -3,6 +3,7 @@
 //! Pure: no clock, no I/O. A message gives the same rows each time it is read, which makes
 //! redelivery harmless. The sinks store the rows.
 
+mod arrivals;
 mod bounds;
 mod fault;
 mod market;

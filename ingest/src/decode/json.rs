@@ -26,8 +26,9 @@ pub(super) fn decode(kind: Kind, payload: &[u8], limits: &Limits) -> Result<Mess
         }
         Kind::Transfers => {
             let block: wire::TokenBlockMessage = serde_json::from_slice(payload)?;
-            let transfers = block.transactions.iter().map(|one| one.transfers.len());
-            limits.check(block.transactions.len(), transfers.sum())?;
+            let transactions = block.transactions.iter();
+            let items = transactions.map(|one| one.transfers.len() + one.balance_updates.len());
+            limits.check(block.transactions.len(), items.sum())?;
             Message::Transfers(block)
         }
         Kind::Transactions => {

@@ -10,6 +10,9 @@ use crate::decode::{Kind, Message, wire};
 /// The field of a transaction that repeats its trades or transfers.
 const EVENTS: u32 = 5;
 
+/// The field of a transaction of transfers that repeats its changes of balances.
+const BALANCES: u32 = 6;
+
 /// The field of a transaction that repeats its instructions.
 const INSTRUCTIONS: u32 = 7;
 
@@ -18,15 +21,15 @@ pub(super) fn decode(kind: Kind, payload: &Bytes, limits: &Limits) -> Result<Mes
     let whole = payload.clone();
     Ok(match kind {
         Kind::Trades => {
-            shape::check(payload, EVENTS, limits)?;
+            shape::check(payload, &[EVENTS], limits)?;
             Message::Trades(wire::DexParsedBlockMessage::decode(whole)?)
         }
         Kind::Transfers => {
-            shape::check(payload, EVENTS, limits)?;
+            shape::check(payload, &[EVENTS, BALANCES], limits)?;
             Message::Transfers(wire::TokenBlockMessage::decode(whole)?)
         }
         Kind::Transactions => {
-            shape::check(payload, INSTRUCTIONS, limits)?;
+            shape::check(payload, &[INSTRUCTIONS], limits)?;
             Message::Transactions(wire::ParsedIdlBlockMessage::decode(whole)?)
         }
         Kind::Slots => Message::Slot(slot(whole)?),

@@ -11,7 +11,7 @@ use crate::decode::error::DecodeError;
 pub struct Limits {
     pub bytes: usize,
     pub transactions: usize,
-    /// Trades, transfers or instructions of all transactions together.
+    /// Trades, transfers with changes of balances, or instructions of all transactions together.
     pub items: usize,
 }
 
@@ -42,14 +42,16 @@ impl Limits {
 /// The field of every block message that repeats its transactions.
 const TRANSACTIONS: u32 = 2;
 
-/// Counts the transactions, and within them the repeated field of their items. What cannot be
+/// Counts the transactions, and within them the repeated fields of their items. What cannot be
 /// parsed is left to the decoder, which reports what is wrong.
-pub(super) fn check(payload: &[u8], items: u32, limits: &Limits) -> Result<(), DecodeError> {
+pub(super) fn check(payload: &[u8], items: &[u32], limits: &Limits) -> Result<(), DecodeError> {
     let (mut transactions, mut all) = (0, 0);
     each(payload, |field, transaction| {
         if field == TRANSACTIONS {
             transactions += 1;
-            each(transaction, |field, _| all += usize::from(field == items));
+            each(transaction, |field, _| {
+                all += usize::from(items.contains(&field));
+            });
         }
     });
     limits.check(transactions, all)

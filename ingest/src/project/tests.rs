@@ -407,6 +407,7 @@ fn transfers_have_both_ends_and_may_lack_one() {
         (sender, Party::default())
     );
     assert_eq!((transfer.authority, transfer.usd), (Some(USDC), Some(2.5)));
+    assert_eq!(transfer.received, None);
 }
 
 #[test]

@@ -17,8 +17,11 @@ pub struct Transfer {
     /// The system program for native SOL.
     pub mint: Pubkey,
     pub symbol: String,
-    /// May be 0.
+    /// What was sent; may be 0.
     pub amount: Amount,
+    /// How much of it arrived, in base units: less where Token-2022 withheld a fee. `None` where that is
+    /// not known.
+    pub received: Option<u64>,
     /// No address when tokens were minted.
     pub sender: Party,
     /// No address when tokens were burned.

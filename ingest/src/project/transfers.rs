@@ -3,6 +3,7 @@
 use perijove_core::market::Amount;
 
 use crate::decode::wire;
+use crate::project::arrivals::Arrivals;
 use crate::project::fault::{Poisoned, ProjectError, Skip};
 use crate::project::origin::{Block, Ordinals, Origin, key};
 use crate::project::projected::Projected;
@@ -38,11 +39,17 @@ fn transfers(
     if let Some(skip) = block.skip(&origin, transaction.status.as_ref()) {
         return Ok(Err(skip));
     }
+    let arrivals = Arrivals::of(&transaction);
     let mut ordinals = Ordinals::default();
     let mut transfers = Vec::with_capacity(transaction.transfers.len());
     for event in transaction.transfers {
         let ordinal = ordinals.next(event.instruction_index);
-        transfers.extend(transfer(origin, event, ordinal)?);
+        if let Some(transfer) = transfer(origin, event, ordinal)? {
+            transfers.push(Transfer {
+                received: arrivals.received(&transfer),
+                ..transfer
+            });
+        }
     }
     Ok(Ok(transfers))
 }
@@ -67,6 +74,7 @@ fn transfer(
             raw: event.amount,
             decimals: decimals(mint, &currency, either)?,
         },
+        received: None,
         extensions: Extensions::of(&currency),
         symbol: currency.symbol,
         sender: party(event.sender.as_ref())?,

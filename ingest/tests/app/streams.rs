@@ -46,7 +46,8 @@ fn account(byte: u8) -> Option<wire::Account> {
     })
 }
 
-/// A block with one transfer of a token of Token-2022 whose amounts are shown scaled.
+/// A block with one transfer of a token of Token-2022 whose amounts are shown scaled, and of which a
+/// fee was withheld.
 fn transfers(slot: u64) -> Vec<u8> {
     let transfer = wire::Transfer {
         instruction_index: 3,
@@ -68,7 +69,21 @@ fn transfers(slot: u64) -> Vec<u8> {
         transactions: vec![wire::ParsedTokenTransaction {
             signature: vec![slot as u8; 64].into(),
             status: success(),
+            header: Some(wire::TransactionHeader {
+                accounts: vec![wire::AccountKey { address: key(2) }],
+                ..Default::default()
+            }),
             transfers: vec![transfer],
+            balance_updates: vec![wire::CurrencyBalanceUpdate {
+                balance_update: Some(wire::BalanceUpdate {
+                    pre_balance: 0,
+                    post_balance: u64::MAX - 5,
+                    account_index: 0,
+                }),
+                currency: Some(wire::CurrencyKey {
+                    mint_address: key(9),
+                }),
+            }],
             ..Default::default()
         }],
     };
@@ -161,8 +176,8 @@ async fn transfers_and_transactions_go_from_kafka_into_their_tables_once() {
     assert_eq!(count(&pool, "transfers").await, 2);
     assert_eq!(count(&pool, "transactions").await, 2);
     assert_eq!(count(&pool, "dead_letters").await, 0);
-    let transfer: (String, i16, bool, f64, Vec<u8>, Vec<u8>, String) = sqlx::query_as(
-        "SELECT amount::text, decimals, token_2022, multiplier, sender_owner, receiver_owner, symbol
+    let transfer: (String, String, i16, bool, f64, Vec<u8>, Vec<u8>, String) = sqlx::query_as(
+        "SELECT amount::text, received::text, decimals, token_2022, multiplier, sender_owner, receiver_owner, symbol
          FROM transfers WHERE slot = 373000001",
     )
     .fetch_one(&pool)
@@ -170,6 +185,7 @@ async fn transfers_and_transactions_go_from_kafka_into_their_tables_once() {
     .unwrap();
     let expected = (
         u64::MAX.to_string(),
+        (u64::MAX - 5).to_string(),
         8,
         true,
         1.25,

@@ -227,6 +227,7 @@ async fn transfers_transactions_and_slots_are_stored_once(settings: config::Data
             raw: u64::MAX,
             decimals: None,
         },
+        received: Some(u64::MAX - 1),
         sender: Party::default(),
         receiver: Party {
             account: key(3),

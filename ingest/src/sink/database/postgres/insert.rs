@@ -114,18 +114,18 @@ async fn transfers(connection: &mut PgConnection, rows: &[Transfer]) -> Result<u
     let done = sqlx::query(
         "INSERT INTO transfers (slot, transaction_index, instruction, ordinal, time, recorded_at,
              decimals, usd, signature, mint, sender, sender_owner, receiver, receiver_owner,
-             authority, amount, symbol, token_2022, multiplier)
+             authority, amount, symbol, token_2022, multiplier, received)
          SELECT slot, transaction_index, instruction, ordinal, to_timestamp(time::float8 / 1000),
              to_timestamp(recorded_at::float8 / 1000), decimals, usd, signature, mint, sender,
              sender_owner, receiver, receiver_owner, authority, amount::numeric, symbol,
-             token_2022, multiplier
+             token_2022, multiplier, received::numeric
          FROM unnest($1::bigint[], $2::bigint[], $3::bigint[], $4::bigint[], $5::bigint[],
              $6::bigint[], $7::smallint[], $8::real[], $9::bytea[], $10::bytea[], $11::bytea[],
              $12::bytea[], $13::bytea[], $14::bytea[], $15::bytea[], $16::text[], $17::text[],
-             $18::boolean[], $19::float8[])
+             $18::boolean[], $19::float8[], $20::text[])
          AS new (slot, transaction_index, instruction, ordinal, time, recorded_at, decimals, usd,
              signature, mint, sender, sender_owner, receiver, receiver_owner, authority, amount,
-             symbol, token_2022, multiplier)
+             symbol, token_2022, multiplier, received)
          ON CONFLICT DO NOTHING",
     )
     .bind(column(rows, |row| integer(row.origin.slot.0)))
@@ -147,6 +147,7 @@ async fn transfers(connection: &mut PgConnection, rows: &[Transfer]) -> Result<u
     .bind(column(rows, |row| clean(&row.symbol).into_owned()))
     .bind(column(rows, |row| row.extensions.token_2022))
     .bind(column(rows, |row| row.extensions.multiplier))
+    .bind(column(rows, |row| row.received.map(|raw| raw.to_string())))
     .execute(connection)
     .await?;
     Ok(done.rows_affected())

@@ -119,7 +119,7 @@ async fn transfers(
     let mut query = QueryBuilder::<Sqlite>::new(
         "INSERT INTO transfers (slot, transaction_index, instruction, ordinal, time, recorded_at,
              decimals, usd, signature, mint, sender, sender_owner, receiver, receiver_owner,
-             authority, amount, symbol, token_2022, multiplier) ",
+             authority, amount, symbol, token_2022, multiplier, received) ",
     );
     query.push_values(rows, |mut values, row| {
         values
@@ -141,7 +141,8 @@ async fn transfers(
             .push_bind(row.amount.raw.to_string())
             .push_bind(clean(&row.symbol).into_owned())
             .push_bind(row.extensions.token_2022)
-            .push_bind(row.extensions.multiplier);
+            .push_bind(row.extensions.multiplier)
+            .push_bind(row.received.map(|raw| raw.to_string()));
     });
     query.push(" ON CONFLICT DO NOTHING");
     let done = query.build().execute(connection).await?;
