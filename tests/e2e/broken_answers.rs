@@ -5,6 +5,7 @@ use std::time::Duration;
 use perijove_tests::client::call;
 use perijove_tests::gateway::Gateway;
 use perijove_tests::sandbox::{Fault, Kind, Sandbox, Spoilage, StallAfter, accounts};
+use perijove_tests::wait::until;
 use serde_json::json;
 
 use crate::redis::scene::blocks;
@@ -175,14 +176,64 @@ async fn a_streamed_answer_with_another_id_breaks_off() {
 #[tokio::test]
 async fn a_large_answer_that_stalls_before_the_client_has_seen_any_of_it_comes_from_elsewhere() {
     let scene = Scene::ranked_with(|config| config.set("hedge.enabled", false)).await;
-    let stall = Fault::from(Kind::Stall {
-        after: StallAfter::Head,
-    });
-    scene
-        .v(0)
-        .fault(on_reads(Fault::from(Kind::Big { bytes: 600_000 })));
-    scene.v(0).fault(on_reads(stall));
-    let reply = scene.gateway.rpc("getBalance", json!([KEY])).await;
-    assert!(reply.json()["result"]["value"].is_u64());
-    assert_eq!(reply.upstream(), "v1");
+    // Of the second, 200 000 bytes come.
+    for (after, bytes) in [(StallAfter::Head, 600_000), (StallAfter::Half, 400_000)] {
+        scene.v(0).fault(on_reads(Kind::Big { bytes }));
+        scene.v(0).fault(on_reads(Kind::Stall { after }));
+        let reply = scene.gateway.rpc("getBalance", json!([KEY])).await;
+        assert!(reply.json()["result"]["value"].is_u64());
+        assert_eq!(reply.upstream(), "v1", "{after:?}");
+        scene.v(0).heal().unwrap();
+    }
+}
+
+/// `v0` does this to every answer that streams, and is known for it; those of `v1` come whole.
+async fn is_left_for_what_it_breaks_off(faults: &[Kind], label: &str) {
+    let scene = Scene::ranked_with(|config| config.set("hedge.enabled", false)).await;
+    for index in [0, 1] {
+        scene.v(index).fault(on_reads(Kind::Big { bytes: 800_000 }));
+    }
+    for fault in faults {
+        scene.v(0).fault(on_reads(fault.clone()));
+    }
+    // Small answers of other methods are good all the time.
+    until("v0 to be left", || async {
+        let slot = scene.gateway.rpc("getSlot", json!([])).await;
+        assert!(slot.result().is_u64(), "{}", slot.text());
+        let request = scene
+            .gateway
+            .client()
+            .post(scene.gateway.url())
+            .header("content-type", "application/json")
+            .body(call("getBalance", &json!([KEY])));
+        let reply = request.send().await.unwrap();
+        let upstream = reply.headers()["x-perijove-upstream"].clone();
+        match reply.bytes().await {
+            Ok(whole) => {
+                assert_eq!(upstream, "v1");
+                assert!(whole.len() > 800_000);
+                Some(())
+            }
+            Err(_) => None,
+        }
+    })
+    .await;
+    let status = scene.gateway.status().await;
+    let error = &status["upstreams"][0]["last_error"];
+    assert_eq!(
+        (&error["method"], &error["fault"]),
+        (&json!("getBalance"), &json!(label))
+    );
+}
+
+#[tokio::test]
+async fn an_upstream_that_cuts_every_large_answer_is_left() {
+    is_left_for_what_it_breaks_off(&[Kind::Truncate], "truncated").await;
+    is_left_for_what_it_breaks_off(&[Kind::Chunked, Kind::Truncate], "truncated").await;
+}
+
+#[tokio::test]
+async fn an_upstream_whose_large_answers_have_another_id_at_the_end_is_left() {
+    let how = Spoilage::WrongId;
+    is_left_for_what_it_breaks_off(&[Kind::Spoil { how }], "wrong-id").await;
 }

@@ -10,6 +10,7 @@ use super::cacheable::CacheableCall;
 use crate::cache::AnswerCopy;
 use crate::dispatch::{AnswerPayload, AttemptSummary, Delivered};
 use crate::jsonrpc::{Answer, RequestId};
+use crate::solana::FaultKind;
 
 /// A copy in progress, and what to do with it.
 pub(super) struct Tee {
@@ -102,6 +103,8 @@ impl CacheableCall<'_> {
                 None => {
                     if tee.finish(rest.asked()) {
                         rest.complete();
+                    } else {
+                        rest.broken(FaultKind::BadJson);
                     }
                     return;
                 }

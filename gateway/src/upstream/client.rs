@@ -50,6 +50,7 @@ pub(super) mod reply;
 pub(in crate::upstream) mod request;
 mod steps;
 pub(super) mod stream;
+mod stream_pace;
 #[cfg(test)]
 mod tests;
 mod wire_request;

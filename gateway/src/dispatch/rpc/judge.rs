@@ -54,7 +54,8 @@ pub(super) struct RpcJudge<'a> {
 }
 
 impl RpcJudge<'_> {
-    /// Judges the reply, and reports to the upstream's state what it was worth.
+    /// Judges the reply, and reports to the upstream's state what it was worth: of an answer that
+    /// streams, once it is over.
     pub(super) fn judge(
         self,
         candidate: &mut Candidate,
@@ -67,7 +68,7 @@ impl RpcJudge<'_> {
         } = self;
         let method = call.method();
         let status = reply.as_ref().ok().map(|reply| reply.status);
-        let judged = match reply {
+        let mut judged = match reply {
             Err(fault) => JudgedAttempt::Bad {
                 verdict: Verdict::transport(fault.kind, class, fault.bytes_sent),
                 answer: None,
@@ -88,6 +89,16 @@ impl RpcJudge<'_> {
                 withheld(judged, candidate.upstream().settings())
             }
         };
+        if let JudgedAttempt::Good {
+            answer: AnswerPayload::Stream { rest, .. },
+            latency,
+            freshness,
+        } = &mut judged
+        {
+            let asked = (method, call.params());
+            candidate.streams(rest, class, asked, *latency, freshness.slot());
+            return judged;
+        }
         let outcome = match &judged {
             JudgedAttempt::Good {
                 latency, freshness, ..

@@ -9,7 +9,7 @@ use pingora::protocols::Stream;
 use tokio::time::{Instant, Sleep};
 
 use super::progress::AttemptProgress;
-use super::steps::{HeadOf, Http1Exchange, LEAST_HEAD};
+use super::steps::{HeadOf, Http1Exchange};
 use super::{ConnectionRoute, RECENT, ReplyTo, UpstreamLine, WireRequest, ids};
 use crate::jsonrpc::RequestId;
 use crate::solana::FaultKind;
@@ -171,11 +171,8 @@ async fn receive<R: WireRequest>(
     let buffer = exchange.limits.answer_buffer;
     let length = head.length();
     let known = length.map(|length| usize::try_from(length).unwrap_or(usize::MAX));
-    // A long answer is read far enough to tell its kind, and streams from there.
-    let enough = match known {
-        Some(known) if known > buffer => LEAST_HEAD,
-        _ => buffer.saturating_add(1),
-    };
+    // As long as the caller has seen nothing another upstream can be asked.
+    let enough = buffer.saturating_add(1);
     let mut pieces = JoinedPieces::default();
     let mut progress = AttemptProgress::begin(exchange.limits.progress, Instant::now());
     let whole = loop {

@@ -20,7 +20,7 @@ pub struct AttemptLimits {
     /// upstream's own limit.
     pub queue: Instant,
     /// From the request sent to the first byte of the answer; also the longest silence within an
-    /// answer that is streamed.
+    /// answer that is streamed, and how often the pace of one is looked at.
     pub first_byte: Duration,
     /// How often an answer that has begun is checked: if too little arrived, or it would not be
     /// complete in time, the attempt ends.

@@ -25,8 +25,6 @@ const LEAST_ROOM: usize = 2 * 1024;
 pub(super) const MOST_ROOM: usize = 256 * 1024;
 /// Reading a little more than expected shows the runtime that nothing is left to read.
 const SLACK: usize = 64;
-/// A stream begins with at least this much, so that its kind can be recognised.
-pub(super) const LEAST_HEAD: usize = 1024;
 
 /// A fault of a connection, and whether it may simply have been dead.
 pub(super) struct ConnectionFault {
@@ -169,7 +167,8 @@ fn skip_to_final<F>(
     }
 }
 
-/// A body of known length: space for all of it at once, so that nothing is moved.
+/// A body of known length, or as much of it as the buffer holds: as long as the caller has seen nothing,
+/// another upstream can be asked. Space for it at once, so that nothing is moved.
 pub(super) async fn gather_known<R>(
     connection: &mut Http1Connection,
     body: &mut DecodedBody,
@@ -177,14 +176,9 @@ pub(super) async fn gather_known<R>(
     exchange: &Http1Exchange<'_, R>,
     timer: &mut Pin<&mut Option<Sleep>>,
 ) -> Result<BufferedBody, TransportFault> {
-    let buffered = usize::try_from(length)
-        .ok()
-        .filter(|length| *length <= exchange.limits.answer_buffer);
-    let beginning = usize::try_from(length).map_or(LEAST_HEAD, |length| length.min(LEAST_HEAD));
-    let (wanted, whole) = match buffered {
-        Some(length) => (length, true),
-        None => (beginning, false),
-    };
+    let length = usize::try_from(length).unwrap_or(usize::MAX);
+    let wanted = length.min(exchange.limits.answer_buffer);
+    let whole = wanted == length;
     let mut progress = None;
     while connection.input.len() < wanted {
         let missing = wanted - connection.input.len();

@@ -5,15 +5,17 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
+use perijove_core::Slot;
 use tokio::time::{Instant, timeout};
+
+use super::stream_pace::StreamPace;
 
 use crate::framing::BodyChunk;
 use crate::jsonrpc::RequestId;
 use crate::solana::FaultKind;
 use crate::upstream::http1::connection::{ConnectionPermit, Http1Connection};
 use crate::upstream::http2::Incoming;
-use crate::upstream::state::endpoint_state::InFlightGuard;
-use crate::upstream::state::member::Member;
+use crate::upstream::state::member::{Member, StreamOrigin, StreamedCall};
 use crate::upstream::transport::coding::DecodedBody;
 use crate::upstream::transport::fault::TransportFault;
 use crate::upstream::transport::resolve::ResolvedAddresses;
@@ -24,8 +26,8 @@ pub const CHUNK: usize = 64 * 1024;
 /// What follows the beginning of a streamed answer. Whoever has read it to its end reports whether
 /// it was good; otherwise the connection is closed, or over HTTP/2 its stream.
 ///
-/// The caller's deadline does not apply: a large answer takes as long as its consumer does. Only
-/// silence of the upstream ends it.
+/// The caller's deadline does not apply: a large answer takes as long as its consumer does. What ends it
+/// is an upstream that is waited for and sends nothing, or a trickle ([`StreamPace`]).
 #[derive(Debug)]
 pub struct UpstreamBodyStream {
     /// `None` once the result was reported.
@@ -33,9 +35,9 @@ pub struct UpstreamBodyStream {
     asked: RequestId,
     /// The last byte has been read.
     ended: bool,
-    silence: Duration,
-    /// The upstream of the answer; the call counts as in progress while it flows.
-    origin: Option<(Arc<Member>, InFlightGuard)>,
+    pace: StreamPace,
+    /// The upstream of the answer.
+    origin: Option<Box<StreamOrigin>>,
 }
 
 /// Where the rest comes from.
@@ -56,22 +58,31 @@ pub(in crate::upstream) struct Http1Rest {
 }
 
 impl UpstreamBodyStream {
+    /// `window`: the longest silence of the upstream, and how often its pace is looked at.
     pub(in crate::upstream) fn new(
         source: StreamSource,
         asked: RequestId,
-        silence: Duration,
+        window: Duration,
     ) -> Self {
         Self {
             source: Some(source),
             asked,
             ended: false,
-            silence,
+            pace: StreamPace::new(window),
             origin: None,
         }
     }
 
     pub(in crate::upstream) fn is_from(&mut self, upstream: &Arc<Member>) {
-        self.origin = Some((Arc::clone(upstream), InFlightGuard::begin(&upstream.live)));
+        self.origin = Some(Box::new(StreamOrigin::of(upstream)));
+    }
+
+    /// Its beginning was good: what becomes of the rest counts for this call. `slot` is the one that
+    /// the answer was read at.
+    pub(in crate::upstream) fn began(&mut self, call: StreamedCall, slot: Option<Slot>) {
+        if let Some(origin) = &mut self.origin {
+            origin.began(call, slot);
+        }
     }
 
     /// The id that the answer has to have.
@@ -99,24 +110,35 @@ impl UpstreamBodyStream {
     /// upstream, and the connection is closed.
     pub fn broken(&mut self, kind: FaultKind) {
         self.source = None;
-        if let Some((upstream, _in_flight)) = self.origin.take() {
-            upstream.broke_off(kind);
+        if let Some(origin) = self.origin.take() {
+            origin.broke_off(kind);
         }
     }
 
     async fn read(&mut self) -> Result<Option<Bytes>, TransportFault> {
-        match &mut self.source {
-            None => Ok(None),
-            Some(StreamSource::Http1(rest)) => rest.read(self.silence).await,
-            Some(StreamSource::Http2(incoming)) => timeout(self.silence, incoming.next())
-                .await
-                .unwrap_or(Err(TransportFault::after(FaultKind::TotalTimeout))),
+        let Some(source) = &mut self.source else {
+            return Ok(None);
+        };
+        loop {
+            let begun = Instant::now();
+            let read = timeout(self.pace.left(), source.read()).await;
+            self.pace.waited(begun.elapsed());
+            match read {
+                Ok(Ok(Some(bytes))) => {
+                    self.pace.came(bytes.len());
+                    return Ok(Some(bytes));
+                }
+                Ok(over) => return over,
+                Err(_elapsed) => self.pace.look().map_err(TransportFault::after)?,
+            }
         }
     }
 
     /// It was the complete answer to the request: the connection returns to its pool.
     pub fn complete(&mut self) {
-        self.origin = None;
+        if let Some(origin) = self.origin.take() {
+            origin.ended_well();
+        }
         if let Some(StreamSource::Http1(rest)) = self.source.take()
             && self.ended
         {
@@ -125,8 +147,18 @@ impl UpstreamBodyStream {
     }
 }
 
+impl StreamSource {
+    /// Cancel-safe.
+    async fn read(&mut self) -> Result<Option<Bytes>, TransportFault> {
+        match self {
+            Self::Http1(rest) => rest.read().await,
+            Self::Http2(incoming) => incoming.next().await,
+        }
+    }
+}
+
 impl Http1Rest {
-    async fn read(&mut self, silence: Duration) -> Result<Option<Bytes>, TransportFault> {
+    async fn read(&mut self) -> Result<Option<Bytes>, TransportFault> {
         let connection = &mut self.connection;
         loop {
             match self.body.take(&mut connection.input)? {
@@ -138,15 +170,14 @@ impl Http1Rest {
             if room < CHUNK / 4 {
                 connection.input.reserve(CHUNK);
             }
-            match timeout(silence, connection.receive()).await {
-                Err(_elapsed) => return Err(TransportFault::after(FaultKind::TotalTimeout)),
-                Ok(Err(_)) => return Err(TransportFault::after(FaultKind::Reset)),
-                Ok(Ok(0)) => {
+            match connection.receive().await {
+                Err(_) => return Err(TransportFault::after(FaultKind::Reset)),
+                Ok(0) => {
                     self.body.close()?;
                     self.keep_alive = false;
                     return Ok(None);
                 }
-                Ok(Ok(_)) => {}
+                Ok(_) => {}
             }
         }
     }

@@ -1,9 +1,11 @@
 //! What an upstream has refused: hold-offs after "too many requests", methods it does not serve,
-//! capabilities it lacks, and what it refused although others did not ([`refusals`]). Pure: time
+//! capabilities it lacks, what it refused although others did not ([`refusals`]), and streamed answers
+//! that it broke off ([`broken_streams`]). Pure: time
 //! and randomness are passed in. [`crate::upstream::state::pause`] decides how long a pause is.
 //!
 //! None of this means that the upstream is broken, so none of it affects the breaker.
 
+mod broken_streams;
 mod refusals;
 
 use std::collections::HashMap;
@@ -15,6 +17,8 @@ use crate::config;
 use crate::solana::{Capability, Extension, Method};
 use crate::upstream::state::pause::{Pause, PauseBegun, PauseCause, PauseDemand, PauseRemainder};
 
+use broken_streams::BrokenStreams;
+pub(in crate::upstream) use broken_streams::FIRST_PAUSE as FIRST_STREAM_PAUSE;
 use refusals::Refusals;
 pub(in crate::upstream) use refusals::{FIRST_PAUSE, RefusalKind, question};
 
@@ -66,15 +70,18 @@ pub enum HoldCause {
     Closed,
     /// It refused what others served.
     Refused,
+    /// It breaks off large answers while they are passed on.
+    BrokenOff,
 }
 
 impl HoldCause {
-    pub const ALL: [Self; 5] = [
+    pub const ALL: [Self; 6] = [
         Self::Key,
         Self::RateLimited,
         Self::Credits,
         Self::Closed,
         Self::Refused,
+        Self::BrokenOff,
     ];
 
     /// The label in `/status`.
@@ -85,6 +92,7 @@ impl HoldCause {
             Self::Credits => "credits-exhausted",
             Self::Closed => "method-closed",
             Self::Refused => "refused-while-others-serve",
+            Self::BrokenOff => "answers-broken-off",
         }
     }
 }
@@ -105,6 +113,7 @@ struct MethodMemory {
     pause: Pause,
     closed_at: Option<Instant>,
     refusals: Refusals,
+    streams: BrokenStreams,
 }
 
 impl HoldOff {
@@ -117,6 +126,7 @@ impl HoldOff {
                 memory.pause.left(now).is_none()
                     && !memory.is_closed(now)
                     && memory.refusals.is_clear(now)
+                    && memory.streams.is_clear(now)
             })
     }
 
@@ -130,7 +140,27 @@ impl HoldOff {
     ) -> bool {
         let memory = self.methods.get(method);
         self.everything.excludes(&question, now)
-            || memory.is_some_and(|memory| memory.refusals.excludes(&question, now))
+            || memory.is_some_and(|memory| {
+                memory.refusals.excludes(&question, now) || memory.streams.excludes(&question, now)
+            })
+    }
+
+    /// A streamed answer to `question` broke off. Returns the pause if the method is held off from now
+    /// on.
+    pub(in crate::upstream) fn broke_off(
+        &mut self,
+        method: &str,
+        question: u64,
+        now: Instant,
+    ) -> Option<Duration> {
+        self.memory(method, now)?.streams.note(question, now)
+    }
+
+    /// A streamed answer to a call that began at `started` reached its end.
+    pub(in crate::upstream) fn streamed(&mut self, method: &str, started: Instant) {
+        if let Some(memory) = self.methods.get_mut(method) {
+            memory.streams.ended_well(started);
+        }
     }
 
     /// It refused what another upstream then served. Returns the pause if the method, or all of it,
@@ -162,6 +192,7 @@ impl HoldOff {
         self.everything.begin_trial(now);
         if let Some(memory) = self.methods.get_mut(method) {
             memory.refusals.begin_trial(now);
+            memory.streams.begin_trial(now);
         }
     }
 
@@ -250,6 +281,11 @@ impl HoldOff {
             }));
             holds.extend(paused(method, &memory.pause));
             holds.extend(refused(method, &memory.refusals));
+            holds.extend(memory.streams.left(now).map(|left| Hold {
+                method,
+                cause: HoldCause::BrokenOff,
+                left: Some(left),
+            }));
         }
         holds
     }
@@ -364,7 +400,8 @@ impl HoldOff {
 
     /// A good answer to `method` clears the hold-offs of it and of the upstream, unless the call
     /// had `started` before the refusal: among concurrent calls some are still served when others
-    /// are refused. Returns whether the gateway's key was refused before.
+    /// are refused. What is known of broken streams stays. Returns whether the gateway's key was refused
+    /// before.
     pub(in crate::upstream) fn clear(&mut self, method: &str, started: Instant) -> bool {
         let mut key_taken = false;
         if self.upstream.is_before(started) {
@@ -380,6 +417,13 @@ impl HoldOff {
             && let Some(memory) = self.methods.remove(method)
         {
             key_taken |= memory.pause.is_for_key();
+            if !memory.streams.is_empty() {
+                let streams = MethodMemory {
+                    streams: memory.streams,
+                    ..MethodMemory::default()
+                };
+                self.methods.insert(method.into(), streams);
+            }
         }
         key_taken
     }
@@ -409,6 +453,7 @@ impl HoldOff {
                     memory.pause.left(now).is_some()
                         || memory.is_closed(now)
                         || !memory.refusals.is_clear(now)
+                        || !memory.streams.is_clear(now)
                 });
             }
             if self.unknown() >= MOST_UNKNOWN {

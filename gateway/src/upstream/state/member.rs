@@ -10,7 +10,7 @@ use perijove_core::{Commitment, Slot};
 use tokio::time::{Instant, MissedTickBehavior, interval};
 
 use crate::config;
-use crate::solana::{Blame, Capability, FaultKind, Penalty, Scope, Verdict};
+use crate::solana::{Blame, Capability, Class, FaultKind, Penalty, Scope, Verdict};
 use crate::upstream::health::cluster::ObservedCluster;
 use crate::upstream::health::diagnosis::{Diagnosis, cure};
 use crate::upstream::health::tracker::{Health, SightingSource, SlotLook, Tracker};
@@ -24,8 +24,11 @@ use crate::upstream::state::pause::{PauseBegun, PauseCause, PauseDemand};
 use crate::upstream::state::unix_clock::UnixClock;
 use crate::upstream::transport::connect_settings::ConnectSettings;
 
+mod streamed;
 #[cfg(test)]
 mod tests;
+
+pub(in crate::upstream) use streamed::{StreamOrigin, StreamedCall};
 
 /// Used in place of a method for all of them.
 const ALL: &str = "*";
@@ -126,18 +129,8 @@ impl Member {
                 latency,
                 slot,
             } => {
-                self.live.metrics.good.inc();
-                self.live.metrics.latency.observe(latency.as_secs_f64());
-                let selection = &self.policy.selection;
-                self.live
-                    .score
-                    .succeeded(latency, class.heavy, now, selection);
-                self.breaker_success(trial, now);
-                if !self.live.is_clear() {
-                    let started = now.checked_sub(latency).unwrap_or(now);
-                    self.live.hold_off.lock().served(started);
-                    self.clear_hold_off(method, class.needs, latency, now);
-                }
+                let started = now.checked_sub(latency).unwrap_or(now);
+                self.served((class, method), latency, started, trial);
                 if let Some(slot) = slot {
                     self.heard_slot(class.context.commitment, slot, latency, now);
                 }
@@ -183,6 +176,28 @@ impl Member {
             cause = cause.label(),
             "upstream concurrency limit moved"
         );
+    }
+
+    /// A good answer to a call that began at `started`, the last byte of it included.
+    fn served(
+        &self,
+        (class, method): (&Class, &str),
+        latency: Duration,
+        started: Instant,
+        trial: Option<Trial>,
+    ) {
+        let now = Instant::now();
+        self.live.metrics.good.inc();
+        self.live.metrics.latency.observe(latency.as_secs_f64());
+        let selection = &self.policy.selection;
+        self.live
+            .score
+            .succeeded(latency, class.heavy, now, selection);
+        self.breaker_success(trial, now);
+        if !self.live.is_clear() {
+            self.live.hold_off.lock().served(started);
+            self.clear_hold_off(method, class.needs, started, now);
+        }
     }
 
     /// What a fault costs besides the breaker.
@@ -382,19 +397,18 @@ impl Member {
         result
     }
 
-    /// A good answer arrived after `latency`.
+    /// A good answer to a call that began at `started`.
     fn clear_hold_off(
         &self,
         method: &str,
         needs: Option<Capability>,
-        latency: Duration,
+        started: Instant,
         now: Instant,
     ) {
         if self.live.health() == Health::Failing {
             let limits = &self.policy.health;
             self.live.track(limits, now, Tracker::serves_again);
         }
-        let started = now.checked_sub(latency).unwrap_or(now);
         let key_taken = self.hold_off(now, |hold_off| {
             if let Some(capability) = needs {
                 hold_off.clear_lack(capability);
@@ -422,17 +436,6 @@ impl Member {
     pub(in crate::upstream) fn probed_well(&self, latency: Duration, now: Instant) {
         let started = now.checked_sub(latency).unwrap_or(now);
         self.hold_off(now, |hold_off| hold_off.clear_guess(started, now));
-    }
-
-    /// An answer that was good at its beginning broke off while it was streamed.
-    pub(in crate::upstream) fn broke_off(&self, kind: FaultKind) {
-        self.live.metrics.fault(kind);
-        self.failed(None, Instant::now());
-        tracing::info!(
-            upstream = self.live.id(),
-            fault = kind.label(),
-            "upstream response broke off mid-stream"
-        );
     }
 
     fn failed(&self, trial: Option<Trial>, now: Instant) {

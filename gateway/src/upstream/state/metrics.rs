@@ -483,9 +483,9 @@ mod tests {
             hold(Some("getBlock"), HoldCause::RateLimited),
             hold(Some("getSlot"), HoldCause::RateLimited),
         ]);
-        assert_eq!(told(), [0, 2, 1, 0, 0]);
+        assert_eq!(told(), [0, 2, 1, 0, 0, 0]);
         handles.holds(&[]);
-        assert_eq!(told(), [0; 5]);
+        assert_eq!(told(), [0; 6]);
     }
 
     #[test]

@@ -159,6 +159,9 @@ pub struct HoldStatus {
     /// It does not refuse the method: others are faster.
     #[serde(skip)]
     slow: bool,
+    /// It breaks off its answers.
+    #[serde(skip)]
+    broken_off: bool,
 }
 
 impl HoldStatus {
@@ -177,6 +180,7 @@ impl HoldStatus {
             seconds_left: hold.left.map(|left| left.as_secs()),
             slow: hold.cause == HoldCause::Refused
                 && error.is_none_or(|error| error.kind.is_timeout()),
+            broken_off: hold.cause == HoldCause::BrokenOff,
         }
     }
 
@@ -187,6 +191,7 @@ impl HoldStatus {
         match &self.method {
             None => format!("{}{detail}", self.cause),
             Some(method) if self.slow => format!("slow at {method}"),
+            Some(method) if self.broken_off => format!("breaks off {method}"),
             Some(method) => format!("refuses {method}{detail}"),
         }
     }
@@ -317,6 +322,7 @@ impl HoldsAndErrors {
                 "is slower than others at",
                 cure(FaultKind::FirstByteTimeout),
             ),
+            HoldCause::BrokenOff => ("breaks off large answers to", cure(FaultKind::Truncated)),
             HoldCause::Refused => {
                 let last = self.last();
                 let cure = last.map_or("see last_error", |last| last.cure);

@@ -2,13 +2,18 @@
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+use perijove_core::Slot;
+use tokio::time::Instant;
 
 use crate::limit::BudgetCharge;
-use crate::solana::FaultKind;
+use crate::solana::{Class, FaultKind};
 use crate::upstream::state::breaker::Trial;
 use crate::upstream::state::endpoint_state::InFlightGuard;
 use crate::upstream::state::hold_off::{RefusalKind, question};
-use crate::upstream::{AttemptOutcome, Upstream};
+use crate::upstream::state::member::StreamedCall;
+use crate::upstream::{AttemptOutcome, Upstream, UpstreamBodyStream};
 
 /// An upstream chosen for one attempt. While it lives the call counts as in progress; if it is
 /// dropped without [`Candidate::record`] nothing counts against the upstream.
@@ -64,6 +69,28 @@ impl Candidate {
     #[cfg(test)]
     pub(crate) fn write(&self) {
         self.written.store(true, Ordering::Relaxed);
+    }
+
+    /// Its answer began well and streams: the outcome is recorded when that is over. `latency` and
+    /// `slot` are those of the beginning.
+    pub fn streams(
+        &mut self,
+        rest: &mut UpstreamBodyStream,
+        class: &Class,
+        (method, params): (&str, Option<&[u8]>),
+        latency: Duration,
+        slot: Option<Slot>,
+    ) {
+        let now = Instant::now();
+        let call = StreamedCall {
+            class: *class,
+            method: method.into(),
+            question: question(params),
+            started: now.checked_sub(latency).unwrap_or(now),
+            latency,
+            trial: self.trial.take(),
+        };
+        rest.began(call, slot);
     }
 
     /// Records the outcome of the attempt. Not to be called for cancelled attempts: they say
