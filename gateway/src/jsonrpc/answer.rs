@@ -121,6 +121,9 @@ impl Answer {
         let Some(end) = found.end.filter(|_| found.make_an_answer(&body)) else {
             return Err(MalformedAnswer::new(MalformedKind::NotAnAnswer, &body));
         };
+        if let Some(without) = found.without_null_error(&body) {
+            return Self::scan(without);
+        }
         let id = match found.id {
             Some(id) => IdPosition::Instead(id, end),
             None => IdPosition::Before(end - 1),

@@ -13,6 +13,8 @@ pub(super) struct AnswerMembers {
     pub(super) result: Option<Range<usize>>,
     pub(super) error: Option<Box<ErrorObject>>,
     pub(super) id: Option<Range<usize>>,
+    /// An error that is `null`, with one of the commas that separate it from others.
+    null_error: Option<Range<usize>>,
     /// After the closing brace; `None` if the JSON is not an object.
     pub(super) end: Option<usize>,
     /// A member occurs twice, or has an impossible type.
@@ -28,6 +30,15 @@ impl AnswerMembers {
         (self.error.is_some() || result.is_some()) && !contradictory && !self.odd
     }
 
+    /// The answer without the `null` that some servers write as the error of a result: clients take the
+    /// member itself for an error. `None` when there is nothing to leave out.
+    pub(super) fn without_null_error(&self, body: &Bytes) -> Option<Bytes> {
+        let null = self.null_error.clone().filter(|_| self.result.is_some())?;
+        let [before, after] =
+            [body.get(..null.start), body.get(null.end..)].map(Option::unwrap_or_default);
+        Some(Bytes::from([before, after].concat()))
+    }
+
     /// Reads the whole text; `None` when it is not JSON.
     pub(super) fn read(body: &Bytes) -> Option<Self> {
         let mut members = Self::default();
@@ -36,12 +47,23 @@ impl AnswerMembers {
             cursor.eat(b'{');
             let mut first = true;
             let mut errors = 0;
-            while let Some(key) = cursor.key(first).ok()? {
+            loop {
+                let (comma, is_first) = (cursor.position(), first);
+                let Some(key) = cursor.key(first).ok()? else {
+                    break;
+                };
                 first = false;
                 let token = cursor.token()?;
                 let start = cursor.position();
                 let value = cursor.value()?;
                 let place = start..cursor.position();
+                if key == b"error" && token == Token::Null {
+                    let end = place.end
+                        + comma_after(body, place.end)
+                            .filter(|_| is_first)
+                            .unwrap_or(0);
+                    members.null_error = Some(comma..end);
+                }
                 members.odd |= match key {
                     b"result" => members.result.replace(place).is_some(),
                     b"error" => {
@@ -60,6 +82,13 @@ impl AnswerMembers {
         }
         cursor.at_end().then_some(members)
     }
+}
+
+/// The length of a comma after a value, with the white space before it.
+fn comma_after(body: &[u8], value: usize) -> Option<usize> {
+    let rest = body.get(value..)?;
+    let space = rest.len() - rest.trim_ascii_start().len();
+    (rest.get(space) == Some(&b',')).then_some(space + 1)
 }
 
 /// Reads an error as leniently as providers write it: a bare string is its message, and a code may

@@ -87,6 +87,45 @@ fn the_result_is_found_in_every_shape() {
 }
 
 #[test]
+fn an_error_that_is_null_is_left_out_of_a_result() {
+    let long = format!("[{}0]", "5,".repeat(5_000));
+    for (body, expected) in [
+        (
+            r#"{"jsonrpc":"2.0","result":5,"error":null,"id":1}"#,
+            r#"{"jsonrpc":"2.0","result":5,"id":"x"}"#,
+        ),
+        (
+            r#"{"jsonrpc":"2.0","error":null,"result":{"a":null},"id":1}"#,
+            r#"{"jsonrpc":"2.0","result":{"a":null},"id":"x"}"#,
+        ),
+        (
+            r#"{"error" : null , "result":null,"id":1}"#,
+            r#"{ "result":null,"id":"x"}"#,
+        ),
+        (
+            r#"{"id":1,"result":[] , "error":null }"#,
+            r#"{"id":"x","result":[] }"#,
+        ),
+        (
+            r#"{"jsonrpc":"2.0","result":{"error":null},"id":1}"#,
+            r#"{"jsonrpc":"2.0","result":{"error":null},"id":"x"}"#,
+        ),
+        (
+            &format!(r#"{{"jsonrpc":"2.0","result":{long},"error":null,"id":1}}"#),
+            &format!(r#"{{"jsonrpc":"2.0","result":{long},"id":"x"}}"#),
+        ),
+        (
+            &format!(r#"{{"jsonrpc":"2.0","id":1,"error":null,"result":{long}}}"#),
+            &format!(r#"{{"jsonrpc":"2.0","id":"x","result":{long}}}"#),
+        ),
+    ] {
+        let answer = scan(body);
+        assert_eq!(answer.error(), None, "{body}");
+        assert_eq!(spliced(&answer, "\"x\""), expected, "{body}");
+    }
+}
+
+#[test]
 fn a_null_result_beside_an_error_is_an_error() {
     for body in [
         r#"{"jsonrpc":"2.0","result":null,"error":{"code":7,"message":"m"},"id":1}"#,
