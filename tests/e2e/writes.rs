@@ -57,6 +57,11 @@ each! { goes_on:
     a_transaction_goes_on_after_http_404 => Fault::status(404),
     a_transaction_goes_on_after_http_413 => Fault::status(413),
     a_transaction_goes_on_after_an_internal_error => Fault::rpc(-32603),
+    a_transaction_goes_on_after_vague_words_on_its_parameters => Kind::RpcError {
+        code: -32602,
+        message: Some("Invalid params".to_owned()),
+        data: None,
+    },
     a_transaction_goes_on_after_a_code_nobody_knows => Fault::rpc(-32000),
     a_transaction_goes_on_after_a_node_that_is_behind => Fault::rpc(-32005),
     a_transaction_goes_on_after_a_reset => Fault::reset(ResetWhen::AfterRead),
@@ -345,15 +350,36 @@ async fn a_transaction_that_only_our_own_repetition_finds_processed_is_answered_
 }
 
 #[tokio::test]
-async fn a_transaction_that_the_client_repeats_is_refused_as_a_node_refuses_it() {
+async fn a_transaction_that_was_processed_before_is_answered_with_its_signature_each_time() {
     let scene = Scene::ranked().await;
+    // It executes what it is sent, and says that it had done so before.
     scene.v(0).fault(already_processed());
+    for encoding in ["base58", "base64"] {
+        let (params, signature) = encoded(&scene, encoding);
+        for _ in 0..3 {
+            let reply = scene.gateway.rpc("sendTransaction", params.clone()).await;
+            assert_eq!(reply.result(), json!(signature), "{}", reply.text());
+        }
+    }
+    assert_eq!(scene.hits("sendTransaction"), [6, 0]);
+}
+
+#[tokio::test]
+async fn what_is_simulated_again_is_refused_as_a_node_refuses_it() {
+    let scene = Scene::ranked().await;
+    let fault = Kind::RpcError {
+        code: -32002,
+        message: None,
+        data: Some(json!({ "err": "AlreadyProcessed", "logs": [] })),
+    };
+    scene
+        .v(0)
+        .fault(Fault::from(fault).on("simulateTransaction"));
     let reply = scene
         .gateway
-        .rpc("sendTransaction", scene.transaction(1))
+        .rpc("simulateTransaction", scene.transaction(1))
         .await;
     assert_eq!(reply.code(), Some(-32002), "{}", reply.text());
-    assert_eq!(scene.hits("sendTransaction"), [1, 0]);
 }
 
 fn already_processed() -> Fault {
@@ -388,6 +414,16 @@ async fn an_airdrop_is_never_asked_for_twice() {
         assert!(answer.get("error").is_some(), "{described}: {answer}");
         assert_eq!(scene.hits("requestAirdrop"), [1, 0], "{described}");
     }
+}
+
+#[tokio::test]
+async fn an_airdrop_that_was_made_behind_a_rate_limit_is_not_asked_for_again() {
+    let scene = impatient().await;
+    let made = Fault::from(Kind::Behind { status: 429 });
+    scene.v(0).fault(made.on("requestAirdrop"));
+    let answer = airdrop(&scene).await;
+    assert!(answer["result"].is_string(), "{answer}");
+    assert_eq!(scene.hits("requestAirdrop"), [1, 0]);
 }
 
 #[tokio::test]

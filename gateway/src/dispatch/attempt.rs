@@ -130,9 +130,4 @@ impl<R: WireRequest> FinishedAttempt<R> {
             .as_ref()
             .map_or_else(|fault| fault.bytes_sent, |_| true)
     }
-
-    /// Whether the upstream may have seen the request twice.
-    pub(super) fn resent(&self) -> bool {
-        self.reply.as_ref().is_ok_and(|reply| reply.resent)
-    }
 }

@@ -101,7 +101,7 @@ pub(super) trait Judge: Sync {
 }
 
 /// One request to upstreams, answered by the first good answer. What has a default is for operations
-/// whose answers have an age, or that may find out that an earlier attempt was successful.
+/// whose answers have an age, or that may find out that they were carried out before.
 pub(super) trait Operation: Judge {
     /// Judges answers that come when the request itself is over.
     type Detached: Judge<Request = Self::Request> + Send + 'static;
@@ -196,13 +196,8 @@ pub(super) trait Operation: Judge {
         false
     }
 
-    /// Whether a refusal only says that an earlier attempt was successful.
-    fn is_done_already(&self, _verdict: &Verdict) -> bool {
-        false
-    }
-
-    /// The answer then.
-    fn done_already(&self) -> Option<Self::Answer> {
+    /// The answer, if a refusal only says that the request was carried out before.
+    fn done_already(&self, _verdict: &Verdict) -> Option<Self::Answer> {
         None
     }
 }

@@ -291,12 +291,13 @@ impl Operation for RpcCall<'_> {
         kind == FaultKind::SimulationFailed
     }
 
-    fn is_done_already(&self, verdict: &Verdict) -> bool {
-        verdict.kind == FaultKind::AlreadyProcessed
-    }
-
-    fn done_already(&self) -> Option<AnswerPayload> {
-        own_answer::signature(self.call)
+    /// Whoever sent it: an attempt of this call, another call with the same bytes, or the client by
+    /// another way. The client wants it processed, and knows it by its signature.
+    fn done_already(&self, verdict: &Verdict) -> Option<AnswerPayload> {
+        let is_sent = self.class.method == Method::SendTransaction;
+        (is_sent && verdict.kind == FaultKind::AlreadyProcessed)
+            .then(|| own_answer::signature(self.call))
+            .flatten()
     }
 }
 

@@ -241,6 +241,15 @@ impl FaultKind {
             )
     }
 
+    /// Whether an answer came of which nothing can be made, or that the node itself had failed: the
+    /// next one may be good.
+    pub const fn is_broken_answer(self) -> bool {
+        matches!(
+            self,
+            Self::BadHttp | Self::BadJson | Self::WrongId | Self::BadResult | Self::InternalError
+        )
+    }
+
     /// Whether it concerns only the upstream or its provider, whatever the call was.
     pub(super) const fn is_the_upstreams_own(self) -> bool {
         matches!(

@@ -44,7 +44,8 @@ pub struct ReplyHints {
 ///
 /// An answer to this very request counts with nearly every status: some servers send JSON-RPC
 /// errors with a 400, a 404 or a 500. A refused key or an unavailable method outranks the body, and
-/// a rate limit counts with every status and shape. A signed transaction goes on to the next
+/// a rate limit counts with every status and shape. Only the result of a call that must not be executed
+/// twice is one behind any status: it was executed. A signed transaction goes on to the next
 /// upstream after everything but a verdict that every node would give; a call that would be
 /// executed twice keeps a retry only if the reply shows that nothing was done.
 pub fn judge(
@@ -56,7 +57,10 @@ pub fn judge(
 ) -> Option<Verdict> {
     let error = match answer {
         Ok(answer) => match answer.result() {
-            Some(result) if carries_answers(status) && is_possible(class.method, result) => {
+            Some(result)
+                if (carries_answers(status) || is_not_to_be_done_twice(class))
+                    && is_possible(class.method, result) =>
+            {
                 return None;
             }
             _ => answer.error(),
@@ -98,6 +102,11 @@ pub fn judge(
 /// rate count, whatever the body is.
 pub const fn carries_answers(status: u16) -> bool {
     matches!(status, 200..300 | 400..600) && !matches!(status, 401..=403 | 429)
+}
+
+/// Whether executing the call a second time would do harm.
+const fn is_not_to_be_done_twice(class: &Class) -> bool {
+    !class.profile().idempotency.is_repeatable()
 }
 
 /// A reply that cannot be delivered as a result.

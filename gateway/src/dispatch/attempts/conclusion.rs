@@ -32,8 +32,6 @@ impl<O: Operation> Attempts<'_, O> {
         let (sent, reason) = (attempted.bytes_sent(), attempted.reason);
         let started = attempted.started;
         let (reached, youngest) = (attempted.reached, attempted.started >= self.launched);
-        // An attempt in flight may have arrived just as well.
-        let repeated = attempted.resent() || self.sent > 0 || !self.running.is_empty();
         self.sent += u32::from(sent);
         let mut candidate = attempted.candidate;
         let status = attempted.reply.as_ref().ok().map(|reply| reply.status);
@@ -43,6 +41,16 @@ impl<O: Operation> Attempts<'_, O> {
             upstream: Arc::clone(candidate.upstream()),
             reached,
         };
+        let done = match &judged {
+            JudgedAttempt::Good { .. } => None,
+            JudgedAttempt::Bad { verdict, .. } => operation.done_already(verdict),
+        };
+        if let Some(answer) = done {
+            self.accused.settle(operation, &speaker.upstream);
+            self.won(reason, &speaker, started.elapsed());
+            self.said_by(Some(speaker));
+            return NextStep::Deliver(Delivered::Payload(answer));
+        }
         match judged {
             JudgedAttempt::Good {
                 answer,
@@ -61,17 +69,6 @@ impl<O: Operation> Attempts<'_, O> {
                 self.won(reason, &speaker, latency);
                 self.said_by(Some(speaker));
                 NextStep::Deliver(Delivered::Payload(answer))
-            }
-            JudgedAttempt::Bad { verdict, .. }
-                if repeated && operation.is_done_already(&verdict) =>
-            {
-                self.accused.settle(operation, &speaker.upstream);
-                self.won(reason, &speaker, started.elapsed());
-                self.said_by(Some(speaker));
-                match operation.done_already() {
-                    Some(answer) => NextStep::Deliver(Delivered::Payload(answer)),
-                    None => self.final_answer(),
-                }
             }
             JudgedAttempt::Bad {
                 verdict,
@@ -194,7 +191,7 @@ impl<O: Operation> Attempts<'_, O> {
             self.first_round = false;
             self.second_round |= again;
         }
-        let Some(payment) = self.pays_for(retry, sent, now) else {
+        let Some(payment) = self.pays_for((kind, retry), again, sent, now) else {
             return otherwise;
         };
         self.payment = payment;
@@ -225,26 +222,40 @@ impl<O: Operation> Attempts<'_, O> {
         }
     }
 
-    /// An upstream that never saw the call was not burdened by it: moving on is free. `None` if the
-    /// budget is used up.
-    fn pays_for(&self, retry: Retry, sent: bool, now: Instant) -> Option<Payment> {
+    /// An upstream that never saw the call was not burdened by it: moving on is free. What goes round
+    /// `again` after a broken answer, or to the only upstream, is paid for: that may be broken for good,
+    /// and would get twice the calls. `None` if the budget is used up.
+    fn pays_for(
+        &self,
+        (kind, retry): (FaultKind, Retry),
+        again: bool,
+        sent: bool,
+        now: Instant,
+    ) -> Option<Payment> {
+        let paid = || self.pay(now).then_some(Payment::Budget);
         match retry {
-            Retry::SecondOpinion => self.pay(now).then_some(Payment::Budget),
+            Retry::SecondOpinion => paid(),
+            _ if again && (self.summary.attempts == 1 || !kind.is_transient()) => paid(),
             _ if !sent => Some(Payment::None),
             _ => self.pay_for_retry(now),
         }
     }
 
     /// Whether a call that failed on every upstream is tried again after a pause: for example when
-    /// the connection to a healthy one broke while another is down. Explicit answers would be
-    /// repeated.
+    /// the connection to a healthy one broke while another is down. The only upstream is asked again
+    /// for a read, unless it took its time; other explicit answers would be repeated. While an attempt is
+    /// in flight, a broken answer is no reason for more.
     fn begins_again(&self, kind: FaultKind, retry: Retry, now: Instant) -> bool {
+        let read = self.demands.idempotency == Idempotency::Read;
+        let alone = self.summary.attempts == 1;
+        let broken = read && kind.is_broken_answer() && self.running.is_empty();
+        let passes = kind.is_transient() || broken;
         retry == Retry::Elsewhere
-            && kind.is_transient()
+            && passes
             // A scan that timed out would do so again.
             && !(self.demands.heavy && kind.is_timeout())
+            && !(alone && (!read || kind.is_timeout()))
             && !self.second_round
-            && self.summary.attempts > 1
             && self.demands.is_repeatable()
             && !self.candidates.any_left(now)
             && self.dispatch.operation.candidates().any_fit(now)

@@ -24,6 +24,8 @@ use crate::solana::{self, Priority, classify};
 use crate::upstream::{Pool, testing};
 
 mod passed_on;
+mod second_round;
+mod transactions;
 mod words;
 
 /// A balance.
@@ -582,10 +584,6 @@ async fn a_transaction_under_way_counts_as_sent() {
     let (answer, asked) = scene.shows("sendTransaction", &transaction()).await;
     assert_eq!(answer, signature());
     assert_eq!(asked, "own@0 paid@300");
-    // The client's own repetition is refused as a node refuses it.
-    let scene = Scene::new(&["paid"]);
-    let (answer, _) = scene.shows("sendTransaction", &transaction()).await;
-    assert!(answer.starts_with("-32002"), "{answer}");
 }
 
 #[tokio::test(start_paused = true)]
@@ -642,16 +640,6 @@ async fn a_read_that_all_have_failed_is_tried_once_more_where_an_upstream_is_fit
     let (who, when): (Vec<_>, Vec<_>) = asked.into_iter().unzip();
     assert_eq!(who, ["own", "paid", "own", "paid"]);
     assert_eq!(when, [0, 0, 150, 150]);
-}
-
-#[tokio::test(start_paused = true)]
-async fn the_only_upstream_is_not_asked_twice_for_a_connection_that_broke() {
-    let scene = Scene::broke(&["own"]);
-    script::set("own", Act::Break(0));
-    let start = Instant::now();
-    let delivered = scene.ask("getBalance", r#"["k"]"#).await;
-    assert!(matches!(delivered, Delivered::Rejected(_)), "{delivered:?}");
-    assert_eq!(script::asked(start).len(), 1);
 }
 
 #[tokio::test(start_paused = true)]

@@ -6,8 +6,8 @@ use super::judge::AnswerPayload;
 use crate::jsonrpc::{Answer, Call};
 use crate::solana;
 
-/// The answer to a transaction that landed although its last answer was a refusal, because only our
-/// own repetition found it processed: what `sendTransaction` answers, the first signature.
+/// The answer to a transaction that is refused because it was processed before: what `sendTransaction`
+/// answers, the first signature. `None` if it cannot be read.
 pub(super) fn signature(call: &Call) -> Option<AnswerPayload> {
     let signature = solana::first_signature(call.params()?)?;
     own_answer(&format!("\"{signature}\""))

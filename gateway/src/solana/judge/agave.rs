@@ -20,9 +20,33 @@ const PARAMETERS: &[&str] = &[
     "expected ",
 ];
 
+/// How its errors about a transaction begin, in full: a transaction is lost if words that only look
+/// alike are taken for the verdict of every node, and another node may be sent it without harm.
+const TRANSACTIONS: &[&str] = &[
+    "`params` should",
+    "Invalid parameters: No parameters",
+    // What is wrong with the JSON, in serde's words.
+    "Invalid params: invalid ",
+    "Invalid params: missing ",
+    "Invalid params: unknown ",
+    "Invalid params: duplicate ",
+    "base58 encoded ",
+    "base64 encoded ",
+    "decoded ",
+    "failed to deserialize ",
+    "invalid base58 encoding",
+    "invalid base64 encoding",
+    "invalid transaction: ",
+    "unsupported encoding: ",
+];
+
 /// Whether invalid parameters are reported in Agave's wording, not in a provider's.
-pub(super) fn speaks_of_parameters(message: &str) -> bool {
-    PARAMETERS.iter().any(|begin| message.starts_with(begin))
+pub(super) fn speaks_of_parameters(message: &str, method: Method) -> bool {
+    let begins = match method {
+        Method::SendTransaction => TRANSACTIONS,
+        _ => PARAMETERS,
+    };
+    begins.iter().any(|begin| message.starts_with(begin))
 }
 
 /// Whether a node may answer this method with this code. Codes that any method may have belong to

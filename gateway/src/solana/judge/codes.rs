@@ -29,7 +29,7 @@ pub(super) fn verdict(error: &ErrorObject, class: &Class) -> Verdict {
             penalty: Penalty::CloseMethod,
             ..row(error.code)
         },
-        -32602 if agave::speaks_of_parameters(&error.message) => Verdict {
+        -32602 if agave::speaks_of_parameters(&error.message, class.method) => Verdict {
             retry: Retry::SecondOpinion,
             ..row(error.code)
         },
@@ -171,11 +171,17 @@ const fn already_processed() -> Verdict {
     }
 }
 
-/// Providers in front of a node use its words with codes of their own, without its data. A
-/// program's words are in the logs, never in the message.
+/// Providers in front of a node use its words with codes of their own, without its data; where there
+/// is data, it decides. A program's words are in the logs, never in the message.
 fn speaks_of_processed(error: &ErrorObject) -> bool {
     const AGAVES: &str = "This transaction has already been processed";
-    error.message.contains(AGAVES) || error.message.contains("AlreadyProcessed")
+    match details(error).member(b"err").and_then(Cursor::value) {
+        Some(b"\"AlreadyProcessed\"") => true,
+        Some(b"null") | None => {
+            error.message.contains(AGAVES) || error.message.contains("AlreadyProcessed")
+        }
+        Some(_) => false,
+    }
 }
 
 /// -32005: `data.numSlotsBehind` is a number, or `null` when the node does not know.

@@ -278,6 +278,84 @@ fn a_processed_transaction_is_known_by_whatever_code_it_is_said_with() {
         &read(),
     );
     assert_eq!(read.unwrap().kind, F::InternalError);
+    // Where the node says what failed, that decides.
+    for data in [
+        r#"{"err":"AlreadyProcessedElsewhere"}"#,
+        r#"{"err":"AccountInUse"}"#,
+        r#"{"err":{"InstructionError":[0,{"Custom":1}]}}"#,
+    ] {
+        let found = judged(
+            200,
+            ReplyHints::default(),
+            &error(-32002, agaves, data),
+            &class,
+        );
+        assert_eq!(found.unwrap().kind, F::SimulationFailed, "{data}");
+    }
+}
+
+#[test]
+fn only_agaves_own_words_on_a_transaction_are_final() {
+    let class = classify("sendTransaction", Some(b"[\"AAAA\"]"));
+    let retry = |message: &str| {
+        let body = error(-32602, message, "null");
+        let found = judged(200, ReplyHints::default(), &body, &class).unwrap();
+        assert_eq!(found.penalty, P::Refusal, "{message}");
+        found.retry
+    };
+    for message in [
+        "unsupported",
+        "Invalid params",
+        "Invalid params: the transaction was not accepted",
+        "invalid request parameters",
+        "invalid transaction",
+        "expected a signed transaction",
+        "Method does not support this",
+        "",
+    ] {
+        assert_eq!(retry(message), R::Elsewhere, "{message}");
+    }
+    for message in [
+        "base64 encoded solana_transaction::versioned::VersionedTransaction too large: 1700 bytes \
+         (max: encoded/raw 1644/1232)",
+        "decoded solana_transaction::versioned::VersionedTransaction too large: 1300 bytes (max: \
+         1232 bytes)",
+        "failed to deserialize solana_transaction::versioned::VersionedTransaction: io error",
+        "invalid base58 encoding: InvalidCharacter",
+        "invalid base64 encoding: InvalidLength",
+        "invalid transaction: Transaction failed to sanitize accounts offsets correctly",
+        "unsupported encoding: binary. Supported encodings: base58, base64",
+        "Invalid params: invalid type: integer `5`, expected a string.",
+        "`params` should have at least 1 argument(s)",
+    ] {
+        assert_eq!(retry(message), R::Final, "{message}");
+    }
+}
+
+#[test]
+fn the_result_of_what_must_not_be_done_twice_is_one_behind_any_status() {
+    let good = r#"{"jsonrpc":"2.0","result":"5sig","id":1}"#;
+    for status in [401, 402, 403, 429] {
+        let retry = |method: &str, body: &str| {
+            let class = classify(method, Some(b"[\"k\",5]"));
+            judged(status, ReplyHints::default(), body, &class).map(|found| found.retry)
+        };
+        for method in ["requestAirdrop", "sendBundle"] {
+            assert_eq!(retry(method, good), None, "{method} {status}");
+            let refused = error(429, "Too many requests", "null");
+            assert_eq!(
+                retry(method, &refused),
+                Some(R::Elsewhere),
+                "{method} {status}"
+            );
+            assert_eq!(retry(method, ""), Some(R::Elsewhere), "{method} {status}");
+        }
+        assert_eq!(
+            retry("getGenesisHash", good),
+            Some(R::Elsewhere),
+            "{status}"
+        );
+    }
 }
 
 #[test]
