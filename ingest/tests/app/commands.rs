@@ -130,6 +130,20 @@ async fn run(folder: &Path, words: &[&str]) -> String {
 }
 
 #[tokio::test]
+async fn a_recording_of_another_kind_is_refused_with_the_right_one() {
+    let folder = TempDir::new().unwrap();
+    record(folder.path(), &poisoned(9, 300));
+    let text = "streams: [{topic: solana.dextrades.proto, kind: transfers}]\n";
+    configure(folder.path(), text);
+    let words = ["replay", RECORDING, "-c", "ingest.yaml"];
+    let said = command(folder.path(), &words).await;
+    assert_eq!(said.code, 3, "{}", said.error);
+    assert!(said.error.contains("set `kind: trades`"), "{}", said.error);
+    let words = ["dead-letters", "list", "-c", "ingest.yaml"];
+    assert_eq!(command(folder.path(), &words).await.well(), "");
+}
+
+#[tokio::test]
 async fn a_topic_of_slots_is_read_as_its_stream_says() {
     let folder = TempDir::new().unwrap();
     let payloads = [
