@@ -13,6 +13,9 @@ enum ValueKind {
     /// An array, or with a context around it.
     ArrayOrObject,
     Bool,
+    /// A number of any kind.
+    Fraction,
+    /// A whole one.
     Number,
     Object,
     String,
@@ -31,7 +34,7 @@ impl ValueKind {
                 | (K::Array | K::ArrayOrObject, T::Array)
                 | (K::ArrayOrObject | K::Object | K::ObjectOrNull, T::Object)
                 | (K::Bool, T::Bool)
-                | (K::Number | K::NumberOrNull, T::Number)
+                | (K::Fraction | K::Number | K::NumberOrNull, T::Number)
                 | (K::String, T::String)
                 | (K::NumberOrNull | K::ObjectOrNull, T::Null)
         )
@@ -131,35 +134,102 @@ const fn items(method: Method) -> ValueKind {
     }
 }
 
+/// A member and what it is.
+type Member = (&'static [u8], ValueKind);
+
 /// Members of a result, or of its value, if it is an object: at least one of them is present,
 /// whoever adds others. The one that nodes write first comes first. Empty if the members are not
 /// fixed.
-const fn members(method: Method) -> &'static [&'static [u8]] {
-    use Method as M;
+const fn members(method: Method) -> &'static [Member] {
+    use {Method as M, ValueKind as K};
     match method {
-        M::GetAccountInfo => &[b"data", b"lamports", b"owner"],
+        M::GetAccountInfo => ACCOUNT,
         M::GetBlock => &[
-            b"blockHeight",
-            b"blockTime",
-            b"blockhash",
-            b"previousBlockhash",
+            (b"blockHeight", K::NumberOrNull),
+            (b"blockTime", K::Any),
+            (b"blockhash", K::String),
+            (b"previousBlockhash", K::String),
         ],
-        M::GetBlockCommitment => &[b"commitment", b"totalStake"],
-        M::GetBlockProduction => &[b"byIdentity", b"range"],
-        M::GetEpochInfo => &[b"absoluteSlot", b"epoch", b"slotIndex"],
-        M::GetEpochSchedule => &[b"firstNormalEpoch", b"slotsPerEpoch"],
-        M::GetHighestSnapshotSlot => &[b"full"],
-        M::GetIdentity => &[b"identity"],
-        M::GetInflationGovernor => &[b"foundation", b"initial", b"terminal"],
-        M::GetInflationRate => &[b"epoch", b"total", b"validator"],
-        M::GetLatestBlockhash => &[b"blockhash"],
-        M::GetProgramAccounts => &[b"context"],
-        M::GetSupply => &[b"circulating", b"total"],
-        M::GetTokenAccountBalance | M::GetTokenSupply => &[b"amount", b"uiAmount"],
-        M::GetTransaction => &[b"blockTime", b"meta", b"slot", b"transaction"],
-        M::GetVersion => &[b"feature-set", b"solana-core"],
-        M::GetVoteAccounts => &[b"current", b"delinquent"],
-        M::SimulateTransaction => &[b"accounts", b"err", b"logs"],
+        M::GetBlockCommitment => &[(b"commitment", K::Any), (b"totalStake", K::Number)],
+        M::GetBlockProduction => &[(b"byIdentity", K::Object), (b"range", K::Object)],
+        M::GetEpochInfo => &[
+            (b"absoluteSlot", K::Number),
+            (b"epoch", K::Number),
+            (b"slotIndex", K::Number),
+        ],
+        M::GetEpochSchedule => &[
+            (b"firstNormalEpoch", K::Number),
+            (b"slotsPerEpoch", K::Number),
+        ],
+        M::GetHighestSnapshotSlot => &[(b"full", K::Number)],
+        M::GetIdentity => &[(b"identity", K::String)],
+        M::GetInflationGovernor => &[
+            (b"foundation", K::Fraction),
+            (b"initial", K::Fraction),
+            (b"terminal", K::Fraction),
+        ],
+        M::GetInflationRate => &[
+            (b"epoch", K::Number),
+            (b"total", K::Fraction),
+            (b"validator", K::Fraction),
+        ],
+        M::GetLatestBlockhash => &[
+            (b"blockhash", K::String),
+            (b"lastValidBlockHeight", K::Number),
+        ],
+        M::GetSupply => &[(b"circulating", K::Number), (b"total", K::Number)],
+        M::GetTokenAccountBalance | M::GetTokenSupply => {
+            &[(b"amount", K::String), (b"uiAmount", K::Any)]
+        }
+        M::GetTransaction => &[
+            (b"blockTime", K::Any),
+            (b"meta", K::ObjectOrNull),
+            (b"slot", K::Number),
+            (b"transaction", K::ArrayOrObject),
+        ],
+        M::GetVersion => &[
+            (b"feature-set", K::NumberOrNull),
+            (b"solana-core", K::String),
+        ],
+        M::GetVoteAccounts => &[(b"current", K::Array), (b"delinquent", K::Array)],
+        M::SimulateTransaction => &[(b"accounts", K::Any), (b"err", K::Any), (b"logs", K::Any)],
+        _ => &[],
+    }
+}
+
+const ACCOUNT: &[Member] = &[
+    (b"data", ValueKind::Any),
+    (b"lamports", ValueKind::Number),
+    (b"owner", ValueKind::String),
+];
+
+/// Whether an object has all its [`members`], since clients need every one.
+const fn needs_all(method: Method) -> bool {
+    matches!(method, Method::GetLatestBlockhash | Method::GetVoteAccounts)
+}
+
+/// The same for the items of a result, or of its value, if they are objects.
+const fn item_members(method: Method) -> &'static [Member] {
+    use {Method as M, ValueKind as K};
+    match method {
+        M::GetMultipleAccounts => ACCOUNT,
+        M::GetProgramAccounts | M::GetTokenAccountsByDelegate | M::GetTokenAccountsByOwner => {
+            &[(b"pubkey", K::String), (b"account", K::Object)]
+        }
+        M::GetClusterNodes => &[(b"pubkey", K::String)],
+        M::GetInflationReward => &[(b"epoch", K::Number), (b"amount", K::Number)],
+        M::GetLargestAccounts => &[(b"address", K::String), (b"lamports", K::Number)],
+        M::GetRecentPerformanceSamples => &[(b"slot", K::Number), (b"numTransactions", K::Number)],
+        M::GetRecentPrioritizationFees => {
+            &[(b"slot", K::Number), (b"prioritizationFee", K::Number)]
+        }
+        M::GetSignaturesForAddress => &[(b"signature", K::String), (b"slot", K::Number)],
+        M::GetSignatureStatuses => &[
+            (b"slot", K::Number),
+            (b"confirmations", K::NumberOrNull),
+            (b"confirmationStatus", K::Any),
+        ],
+        M::GetTokenLargestAccounts => &[(b"address", K::String), (b"amount", K::String)],
         _ => &[],
     }
 }
@@ -169,6 +239,9 @@ const fn members(method: Method) -> &'static [&'static [u8]] {
 pub(super) fn is_possible(method: Method, result: &[u8]) -> bool {
     match shape(method) {
         Shape::Plain(ValueKind::Any) => true,
+        Shape::Plain(ValueKind::ArrayOrObject) if result.trim_ascii_start().starts_with(b"{") => {
+            value_of(result).is_some_and(|value| is_value(method, ValueKind::Array, value))
+        }
         Shape::Plain(kind) => is_value(method, kind, Cursor::new(result)),
         Shape::Wrapped(kind) => value_of(result).is_some_and(|value| is_value(method, kind, value)),
     }
@@ -207,31 +280,67 @@ fn is_value(method: Method, kind: ValueKind, mut value: Cursor<'_>) -> bool {
         Token::Array => {
             value.eat(b'[');
             match value.item(true) {
-                Ok(true) => value.token().is_some_and(|item| items(method).takes(item)),
+                Ok(true) => is_item(method, value),
                 Ok(false) => true,
                 Err(_) => false,
             }
         }
         Token::Object if method == Method::GetLeaderSchedule => names_leaders(value),
-        Token::Object => has_any(value, members(method)),
-        Token::String | Token::Bool | Token::Null => true,
+        Token::Object => has(value, members(method), needs_all(method)),
+        Token::String => value.string().is_some_and(|text| !text.is_empty()),
+        Token::Bool | Token::Null => true,
     }
 }
 
-/// Whether an object has one of these members.
-fn has_any(mut object: Cursor<'_>, members: &[&[u8]]) -> bool {
+/// Whether an array of the method may begin with this item.
+fn is_item(method: Method, mut item: Cursor<'_>) -> bool {
+    let token = item.token().filter(|token| items(method).takes(*token));
+    match token {
+        None => false,
+        Some(Token::Object) => has(item, item_members(method), false),
+        Some(_) => true,
+    }
+}
+
+/// Whether an object has one of these members, or all of them. The value of each that is looked at
+/// is of its kind.
+fn has(mut object: Cursor<'_>, members: &[Member], all: bool) -> bool {
+    let mut missing = if all { members.len() } else { 1 };
     let mut first = true;
     object.eat(b'{');
     while let Ok(Some(key)) = object.key(first) {
-        if members.contains(&key) {
-            return true;
+        first = false;
+        let member = members.iter().find(|(name, _)| *name == key);
+        if let Some((_, kind)) = member {
+            if !is_of(*kind, object.clone()) {
+                return false;
+            }
+            missing -= 1;
+            if missing == 0 {
+                return true;
+            }
         }
         if object.value().is_none() {
             return false;
         }
-        first = false;
     }
     false
+}
+
+/// Whether a value is of this kind. No count is negative.
+fn is_of(kind: ValueKind, mut value: Cursor<'_>) -> bool {
+    let Some(token) = value.token().filter(|token| kind.takes(*token)) else {
+        return false;
+    };
+    match token {
+        Token::Number if matches!(kind, ValueKind::Number | ValueKind::NumberOrNull) => {
+            value.unsigned().is_some()
+        }
+        Token::String if kind == ValueKind::String => {
+            value.string().is_some_and(|text| !text.is_empty())
+        }
+        _ => true,
+    }
 }
 
 /// Whether the members of an object are leaders, if there are any: there are none if the requested
@@ -351,11 +460,111 @@ mod tests {
     }
 
     #[test]
+    fn what_lacks_what_its_method_promises_is_no_result() {
+        for (method, result) in [
+            (
+                Method::GetLatestBlockhash,
+                r#"{"context":{"slot":5},"value":{"blockhash":"x"}}"#,
+            ),
+            (
+                Method::GetLatestBlockhash,
+                r#"{"context":{"slot":5},"value":{"lastValidBlockHeight":5}}"#,
+            ),
+            (
+                Method::GetLatestBlockhash,
+                r#"{"context":{"slot":5},"value":{"blockhash":"x","lastValidBlockHeight":"5"}}"#,
+            ),
+            (
+                Method::GetLatestBlockhash,
+                r#"{"context":{"slot":5},"value":{"blockhash":"","lastValidBlockHeight":5}}"#,
+            ),
+            (Method::GetProgramAccounts, r#"{"context":{},"value":1}"#),
+            (Method::GetProgramAccounts, r#"{"context":{},"value":[]}"#),
+            (
+                Method::GetProgramAccounts,
+                r#"{"context":{"slot":5},"value":[{}]}"#,
+            ),
+            (Method::GetProgramAccounts, "[{}]"),
+            (Method::GetProgramAccounts, r#"[{"pubkey":5}]"#),
+            (Method::GetVoteAccounts, r#"{"current":1,"delinquent":1}"#),
+            (Method::GetVoteAccounts, r#"{"current":[]}"#),
+            (Method::GetVoteAccounts, r#"{"current":[],"delinquent":{}}"#),
+            (Method::GetGenesisHash, r#""""#),
+            (Method::GetSlotLeader, r#""""#),
+            (Method::RequestAirdrop, r#""""#),
+        ] {
+            assert!(
+                !is_possible(method, result.as_bytes()),
+                "{method:?} {result}"
+            );
+        }
+    }
+
+    #[test]
+    fn nor_is_what_has_members_of_another_kind() {
+        for (method, result) in [
+            (Method::GetIdentity, r#"{"identity":5}"#),
+            (Method::GetEpochInfo, r#"{"absoluteSlot":"x"}"#),
+            (
+                Method::GetAccountInfo,
+                r#"{"context":{"slot":5},"value":{"lamports":"x"}}"#,
+            ),
+            (
+                Method::GetMultipleAccounts,
+                r#"{"context":{"slot":5},"value":[{}]}"#,
+            ),
+            (
+                Method::GetSignatureStatuses,
+                r#"{"context":{"slot":5},"value":[{}]}"#,
+            ),
+            (
+                Method::GetTokenAccountBalance,
+                r#"{"context":{"slot":5},"value":{"amount":5}}"#,
+            ),
+            (
+                Method::GetTokenLargestAccounts,
+                r#"{"context":{"slot":5},"value":[{}]}"#,
+            ),
+            (Method::GetSignaturesForAddress, "[{}]"),
+            (Method::GetRecentPerformanceSamples, "[{}]"),
+            (Method::GetRecentPrioritizationFees, "[{}]"),
+            (Method::GetInflationReward, "[{}]"),
+            (Method::GetClusterNodes, "[{}]"),
+        ] {
+            assert!(
+                !is_possible(method, result.as_bytes()),
+                "{method:?} {result}"
+            );
+        }
+    }
+
+    #[test]
     fn results_that_are_small_odd_or_null_are_possible_where_a_node_gives_them() {
         for (method, result) in [
             (Method::GetLeaderSchedule, "{}"),
             (Method::GetBlockTime, "null"),
             (Method::GetInflationReward, "[null]"),
+            (Method::GetProgramAccounts, "[]"),
+            (
+                Method::GetAccountInfo,
+                r#"{"context":{"slot":5},"value":{"data":"","lamports":5}}"#,
+            ),
+            (
+                Method::GetVoteAccounts,
+                r#"{"current":[],"new":5,"delinquent":[]}"#,
+            ),
+            (
+                Method::GetLatestBlockhash,
+                r#"{"context":{"slot":5},"value":{"lastValidBlockHeight":5,"blockhash":"x"}}"#,
+            ),
+            (
+                Method::GetGenesisHash,
+                r#""11111111111111111111111111111111""#,
+            ),
+            (
+                Method::GetInflationRate,
+                r#"{"total":0.05,"validator":0.05,"foundation":0.0,"epoch":5}"#,
+            ),
             (Method::GetSlot, "18446744073709551615"),
             (Method::GetVersion, r#"{"new":{"a":[1]},"solana-core":"9"}"#),
             (
@@ -380,11 +589,13 @@ mod tests {
     fn every_object_has_members_that_are_known() {
         for method in Method::ALL {
             let (Shape::Plain(kind) | Shape::Wrapped(kind)) = shape(method);
-            let object = kind != ValueKind::Any && kind.takes(Token::Object);
+            let object = kind == ValueKind::Object || kind == ValueKind::ObjectOrNull;
             let known = !members(method).is_empty() || method == Method::GetLeaderSchedule;
             assert_eq!(object, known, "{method:?}");
             let array = kind != ValueKind::Any && kind.takes(Token::Array);
             assert_eq!(array, items(method) != ValueKind::Any, "{method:?}");
+            let objects = array && items(method).takes(Token::Object);
+            assert_eq!(objects, !item_members(method).is_empty(), "{method:?}");
         }
     }
 
