@@ -26,7 +26,7 @@ use tracing::Span;
 pub use attempt_record::{AttemptRecord, OUTCOMES};
 pub use budget::RetryBudget;
 pub use metrics::DispatchMetrics;
-pub use rpc::{AnswerPayload, Floors, ReadSession, RpcCall, RpcMemory, ToldHeads};
+pub use rpc::{AnswerPayload, Floors, ReadSession, RpcCall, RpcMemory, ShownHeads, ToldHeads};
 pub use state::DispatchState;
 
 use crate::config;
@@ -89,7 +89,21 @@ pub struct AttemptSummary {
     pub others: Vec<AttemptRecord>,
     /// Number and duration of the attempt that did.
     pub won: Option<(u32, Duration)>,
+    /// Why some good answer was not delivered at once; of the one that is delivered for want of a
+    /// better.
+    pub doubt: Option<FaultKind>,
     /// It says that there is nothing, and no upstream with more history has confirmed that: not to
     /// be kept.
     pub unproven: bool,
+}
+
+impl AttemptSummary {
+    /// Whether the answer may be kept for others.
+    pub fn may_be_kept(&self) -> bool {
+        let in_doubt = matches!(
+            self.doubt,
+            Some(FaultKind::BehindTip | FaultKind::SlotInDoubt)
+        );
+        !self.unproven && !in_doubt
+    }
 }

@@ -44,7 +44,7 @@ pub use response::{
 
 use crate::cache::{SingleFlight, TieredCache};
 use crate::context::RequestContext;
-use crate::dispatch::{DispatchState, ReadSession};
+use crate::dispatch::{DispatchState, ReadSession, ShownHeads};
 use crate::error::Rejection;
 use crate::jsonrpc::{self, Call, Id, ParseError, RequestPayload};
 use crate::limit::Allowances;
@@ -101,6 +101,9 @@ pub struct Request {
     pub cache_use: CacheUse,
     /// The caller does not want the node to look into long-term storage (`x-bigtable: disabled`).
     pub ledger_only: bool,
+    /// In a batch, what its client had been shown when it began: calls under way at the same time
+    /// owe each other nothing.
+    pub shown_before: Option<Arc<ShownHeads>>,
 }
 
 impl Request {
@@ -158,13 +161,25 @@ impl Request {
     fn session(&self, class: &Class) -> ReadSession {
         let selection = &self.snapshot.config.selection;
         let live = &self.pipeline.dispatch_state;
-        ReadSession::of(
+        let session = ReadSession::of(
             &live.rpc,
             self.context.client,
             class,
             selection,
             self.context.started,
-        )
+        );
+        match &self.shown_before {
+            Some(shown) => session.since(shown),
+            None => session,
+        }
+    }
+
+    /// A batch begins: what its client has been shown so far.
+    fn begins_batch(&mut self) {
+        let selection = &self.snapshot.config.selection;
+        let memory = &self.pipeline.dispatch_state.rpc;
+        let (client, now) = (self.context.client, self.context.started);
+        self.shown_before = Some(Arc::new(ShownHeads::of(memory, client, selection, now)));
     }
 
     /// What distinguishes answers besides the call itself.

@@ -165,6 +165,12 @@ impl Upstream {
         live.stands_at(slot, commitment, Instant::now());
     }
 
+    /// Whether an answer of it that was read at this slot is further behind the tip than an upstream
+    /// may be.
+    pub fn is_outdated(&self, slot: Slot, commitment: Commitment) -> bool {
+        self.member.is_outdated(slot, commitment, Instant::now())
+    }
+
     /// Whether it was found to belong to another cluster: its answers mean nothing here.
     pub fn is_of_other_cluster(&self) -> bool {
         self.health() == Health::WrongCluster

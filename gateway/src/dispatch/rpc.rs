@@ -22,7 +22,7 @@ use tokio::time::Instant;
 pub use floor::Floors;
 pub use judge::AnswerPayload;
 pub use memory::RpcMemory;
-pub use read_session::{ReadSession, ToldHeads};
+pub use read_session::{ReadSession, ShownHeads, ToldHeads};
 
 use judge::{JudgedCall, RpcJudge};
 
@@ -80,10 +80,16 @@ impl Dispatch<'_, RpcCall<'_>> {
         } = attempts.run().await;
         let operation = &self.operation;
         if let Some(heads) = freshness {
+            summary.doubt = None;
             summary.told_heads = operation.session.tell(&heads);
         } else if let Delivered::Payload(payload) = &delivered {
             // An older answer for want of a newer one, say: the batch it belongs to must see that.
-            summary.told_heads = operation.session.shows(&operation.heads(payload));
+            let heads = operation.heads(payload);
+            summary.told_heads = match summary.doubt {
+                // However old it is, the client has seen it.
+                Some(FaultKind::BehindTip) => operation.session.tell(&heads),
+                _ => operation.session.shows(&heads),
+            };
         }
         (delivered, summary)
     }
@@ -194,12 +200,18 @@ impl Operation for RpcCall<'_> {
         if self.session.goes_backwards(heads) {
             return Some(FaultKind::BehindSession);
         }
-        let suspect = heads.slot().is_some() && upstream.state().health() == Health::Suspect;
-        suspect.then_some(FaultKind::SlotInDoubt)
+        let slot = heads.slot()?;
+        if upstream.state().health() == Health::Suspect {
+            return Some(FaultKind::SlotInDoubt);
+        }
+        let commitment = self.class.context.commitment;
+        upstream
+            .is_outdated(slot, commitment)
+            .then_some(FaultKind::BehindTip)
     }
 
     fn stands_at(&self, heads: &Heads, doubt: FaultKind, upstream: &Upstream) -> Option<Slot> {
-        let slot = heads.slot().filter(|_| doubt == FaultKind::BehindSession);
+        let slot = heads.slot().filter(|_| doubt != FaultKind::SlotInDoubt);
         if let Some(slot) = slot {
             upstream.stands_at(slot, self.class.context.commitment);
         }

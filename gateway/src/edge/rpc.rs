@@ -281,6 +281,7 @@ impl RpcApp {
             context: Arc::clone(&head.context),
             cache_use: head.cache_use,
             ledger_only: head.ledger_only,
+            shown_before: None,
         }
     }
 

@@ -38,8 +38,9 @@ const USUAL_CALLS: usize = 256;
 
 type Replies = Pin<Box<dyn Stream<Item = CallReply> + Send>>;
 
-pub(super) async fn answer(request: Request, entries: Batch, body: Bytes) -> Response {
+pub(super) async fn answer(mut request: Request, entries: Batch, body: Bytes) -> Response {
     let calls = entries.len();
+    request.begins_batch();
     let whole = request.clone();
     let mut limits = BatchRateLimit::default();
     let mut replies = replies(request, entries);

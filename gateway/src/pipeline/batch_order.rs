@@ -2,11 +2,13 @@
 //! chain must not run backwards between them. They are fetched concurrently, maybe from several
 //! upstreams, so an answer older than one before it is requested again.
 //!
-//! Only answers that were in flight together can disagree for that reason; later ones respect the
-//! client's floor. So a batch may request as many again as it requests at once: if it took more, no
-//! upstream has reached the floor, and asking again would be useless.
+//! Calls under way at the same time are answered from different slots even by one node: what the
+//! time since the batch began explains is no disagreement, and its calls are bound only by what the
+//! client had been shown before. A batch may request as many again as it requests at once: if it
+//! took more, no upstream has reached the floor, and asking again would be useless.
 
 use std::pin::Pin;
+use std::time::Duration;
 
 use futures::StreamExt;
 use futures::stream::{self, Stream};
@@ -63,11 +65,18 @@ pub(super) fn in_order(
     stream::unfold(state, |(request, mut answered, mut order)| async move {
         let (mut reply, entry) = answered.next().await?;
         let config = &request.snapshot.config;
-        if order.is_broken_by(reply.attempt_summary.told_heads, config.selection.step_back) {
+        let took = request.context.started.elapsed();
+        let slots =
+            passed(took, config.cluster.slot_time).saturating_add(config.selection.step_back);
+        if order.is_broken_by(reply.attempt_summary.told_heads, slots) {
             let may = order.may_repair(config.limits.batch_concurrency.max(1));
             request.pipeline.metrics.out_of_order(may);
             if may {
-                reply = call::answer_again(&request, entry).await;
+                let again = Request {
+                    shown_before: None,
+                    ..request.clone()
+                };
+                reply = call::answer_again(&again, entry).await;
             }
         }
         order.note(reply.attempt_summary.told_heads);
@@ -75,9 +84,23 @@ pub(super) fn in_order(
     })
 }
 
+/// By how many slots answers to calls under way at the same time may differ.
+fn passed(took: Duration, slot_time: Duration) -> u64 {
+    let slots = took.as_millis() / slot_time.as_millis().max(1);
+    u64::try_from(slots).unwrap_or(u64::MAX).saturating_add(1)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_the_time_of_a_batch_explains_is_not_asked_again() {
+        let slot_time = Duration::from_millis(400);
+        for (millis, slots) in [(0, 1), (399, 1), (900, 3), (4_000, 11)] {
+            assert_eq!(passed(Duration::from_millis(millis), slot_time), slots);
+        }
+    }
 
     #[test]
     fn a_batch_asks_again_for_so_many_and_no_more() {

@@ -14,8 +14,8 @@ impl CacheableCall<'_> {
             return false;
         };
         let _step = self.step("store");
-        // Another upstream may have what this one says does not exist.
-        if attempt_summary.unproven {
+        // Another upstream may have what this one says does not exist, or a newer answer.
+        if !attempt_summary.may_be_kept() {
             return false;
         }
         let snapshot = &self.request.snapshot;

@@ -57,7 +57,7 @@ impl CacheableCall<'_> {
             return None;
         };
         let snapshot = &self.request.snapshot;
-        if !snapshot.cache.keeps(self.class.method) || attempt_summary.unproven {
+        if !snapshot.cache.keeps(self.class.method) || !attempt_summary.may_be_kept() {
             return None;
         }
         let longest = snapshot.config.cache.max_entry;

@@ -47,15 +47,23 @@ impl HeadCounter {
     }
 }
 
-/// What one answer says about the head of the chain: numbers that only grow on an honest cluster. 0
-/// for what it does not say.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+/// What stands for a number that an answer does not name.
+const UNNAMED: u64 = u64::MAX;
+
+/// What one answer says about the head of the chain: numbers that only grow on an honest cluster.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Heads([u64; 4]);
+
+impl Default for Heads {
+    fn default() -> Self {
+        Self([UNNAMED; 4])
+    }
+}
 
 impl Heads {
     /// An answer that was read at this slot and says no more.
     pub const fn at(slot: Slot) -> Self {
-        Self([slot.0, 0, 0, 0])
+        Self([named(slot.0), UNNAMED, UNNAMED, UNNAMED])
     }
 
     /// The slot the answer was read at.
@@ -66,13 +74,13 @@ impl Heads {
     /// The value of one counter, if the answer names it.
     pub fn get(&self, head: HeadCounter) -> Option<u64> {
         let number = self.0.get(head as usize).copied();
-        number.filter(|number| *number > 0)
+        number.filter(|number| *number != UNNAMED)
     }
 
     /// The counters that the answer names.
     pub fn named(&self) -> impl Iterator<Item = (HeadCounter, u64)> {
         let all = HeadCounter::ALL.into_iter().zip(self.0);
-        all.filter(|(_, number)| *number > 0)
+        all.filter(|(_, number)| *number != UNNAMED)
     }
 
     /// Whether any number is below `before` by more than `slots` slots can explain.
@@ -86,15 +94,26 @@ impl Heads {
     /// Adopts the greater of each number.
     pub fn raise(&mut self, other: &Self) {
         for (known, other) in self.0.iter_mut().zip(other.0) {
-            *known = other.max(*known);
+            if *known == UNNAMED || (other != UNNAMED && other > *known) {
+                *known = other;
+            }
         }
     }
 
     /// Notes a number, if there is one.
     pub fn set(&mut self, head: HeadCounter, number: Option<u64>) {
         if let (Some(place), Some(number)) = (self.0.get_mut(head as usize), number) {
-            *place = number;
+            *place = named(number);
         }
+    }
+}
+
+/// No number is as great as the one that stands for none.
+const fn named(number: u64) -> u64 {
+    if number == UNNAMED {
+        UNNAMED - 1
+    } else {
+        number
     }
 }
 
@@ -294,6 +313,10 @@ mod tests {
             assert_eq!(found, expected, "{result}");
         }
         assert_eq!(Heads::at(Slot(7)).slot(), Some(Slot(7)));
+        assert_eq!(heads(Method::GetSlot, b"0").slot(), Some(Slot(0)));
+        let greatest = heads(Method::GetSlot, b"18446744073709551615");
+        assert_eq!(greatest.slot(), Some(Slot(u64::MAX - 1)));
+        assert_eq!(Heads::default().slot(), None);
     }
 
     #[test]

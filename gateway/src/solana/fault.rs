@@ -115,6 +115,8 @@ faults! {
 
     /// A good answer, but older than what its client was shown before.
     BehindSession = "behind-session",
+    /// A good answer, but from further behind the tip than an upstream may be.
+    BehindTip = "behind-tip",
     /// A good answer, but its upstream has reported an inexplicable slot, and is being asked which
     /// cluster it belongs to.
     SlotInDoubt = "slot-in-doubt",

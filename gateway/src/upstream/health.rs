@@ -3,6 +3,7 @@
 pub(super) mod address_check;
 pub(super) mod clock;
 pub(super) mod cluster;
+pub(super) mod credibility;
 pub(super) mod diagnosis;
 pub(super) mod discovery;
 pub(super) mod probe;
@@ -67,6 +68,11 @@ impl Health {
     /// Whether its slots may count for the tip.
     pub(super) fn knows_the_tip(self) -> bool {
         !matches!(self, Self::WrongCluster | Self::Implausible | Self::Stopped)
+    }
+
+    /// Whether it contradicts one that is ahead of it.
+    pub(super) fn is_a_witness(self) -> bool {
+        matches!(self, Self::Healthy | Self::Unprobed | Self::Lagging)
     }
 
     /// Whether it was in service, so that the wider limit applies for leaving it.

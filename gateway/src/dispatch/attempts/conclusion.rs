@@ -59,8 +59,9 @@ impl<O: Operation> Attempts<'_, O> {
             } => {
                 let quantile = self.dispatch.settings.hedge.quantile;
                 operation.observe_latency(&speaker.upstream, latency, quantile);
-                self.accused.settle(operation, &speaker.upstream);
-                if let Some(doubt) = operation.doubt(&freshness, &speaker.upstream) {
+                let doubt = operation.doubt(&freshness, &speaker.upstream);
+                self.served(doubt, &speaker.upstream);
+                if let Some(doubt) = doubt {
                     self.lost(reason, &speaker, doubt, latency);
                     return self.older(answer, &freshness, &speaker, doubt);
                 }
@@ -84,6 +85,13 @@ impl<O: Operation> Attempts<'_, O> {
                 };
                 self.bad(&verdict, FailureAnswer { answer, page }, &speaker, next)
             }
+        }
+    }
+
+    /// An upstream gave a good answer, which settles who is to blame, unless it is as old as theirs.
+    fn served(&mut self, doubt: Option<FaultKind>, upstream: &Arc<Upstream>) {
+        if doubt != Some(FaultKind::BehindTip) {
+            self.accused.settle(&self.dispatch.operation, upstream);
         }
     }
 

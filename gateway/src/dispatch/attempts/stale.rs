@@ -1,6 +1,7 @@
-//! What happens with a good answer that is older than what its client was shown before, or whose
-//! slot is not credible yet: it is kept as the best so far, and a healthy upstream that has reached
-//! the client's floor is asked. No budget pays for that, so it has limits of its own.
+//! What happens with a good answer that is older than what its client was shown before, that is far
+//! behind the tip, or whose slot is not credible yet: it is kept as the best so far, and a healthy
+//! upstream that has reached the client's floor is asked. No budget pays for that, so it has limits
+//! of its own. An answer far behind the tip counts against its upstream if another has a newer one.
 
 use std::sync::Arc;
 
@@ -23,7 +24,7 @@ pub(super) struct StaleAnswers {
 }
 
 impl<O: Operation> Attempts<'_, O> {
-    /// Decides what comes after an answer that is stale for its client, or whose slot is in doubt.
+    /// Decides what comes after a good answer that is not delivered at once.
     /// One without a slot to compare is delivered only if no other answer came, however old.
     pub(super) fn older(
         &mut self,
@@ -37,6 +38,13 @@ impl<O: Operation> Attempts<'_, O> {
             .operation
             .stands_at(freshness, doubt, &speaker.upstream);
         self.summary.fault = Some(doubt);
+        // Nothing is concluded from a slot in doubt, whatever else came.
+        if self.summary.doubt != Some(FaultKind::SlotInDoubt) {
+            self.summary.doubt = Some(doubt);
+        }
+        if doubt == FaultKind::BehindTip {
+            self.accused.note(&speaker.upstream, doubt);
+        }
         self.settled.note_stale(answer, speaker, slot);
         let now = Instant::now();
         // An upstream that does not answer for this long is stuck.

@@ -23,6 +23,7 @@ use crate::limit::PermitRequest;
 use crate::solana::{self, Priority, classify};
 use crate::upstream::{Pool, testing};
 
+mod old_answers;
 mod passed_on;
 mod second_round;
 mod transactions;

@@ -66,6 +66,14 @@ impl Floors {
         }
     }
 
+    /// What this client was shown at each commitment, in the order of [`Commitment::ALL`].
+    pub(super) fn shown(&self, client: ClientKey, at: FloorTime) -> [Heads; 3] {
+        Commitment::ALL.map(|commitment| {
+            let floor = self.clients.get(&(client, commitment));
+            floor.map_or_else(Heads::default, |floor| floor.heads(at))
+        })
+    }
+
     /// The moment `now`; numbers shown longer than `ttl` ago have expired.
     pub(super) fn moment(&self, now: Instant, ttl: Duration) -> FloorTime {
         let passed = now.saturating_duration_since(self.start);

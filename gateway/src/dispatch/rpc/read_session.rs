@@ -29,6 +29,25 @@ pub struct ReadSession {
     at: FloorTime,
     /// By how many slots an answer may be older than the floor.
     step_back: u64,
+    /// In a batch, the floor when it began: later ones are not for its calls.
+    begun: Option<Heads>,
+}
+
+/// What one client was shown at each commitment before a moment.
+#[derive(Clone, Copy, Debug)]
+pub struct ShownHeads([Heads; 3]);
+
+impl ShownHeads {
+    /// What this client has been shown by now.
+    pub fn of(
+        memory: &RpcMemory,
+        client: ClientKey,
+        selection: &config::Selection,
+        now: Instant,
+    ) -> Self {
+        let at = memory.floors.moment(now, selection.floor_ttl);
+        Self(memory.floors.shown(client, at))
+    }
 }
 
 /// What one answer shows its client; empty if that does not matter.
@@ -59,7 +78,15 @@ impl ReadSession {
             floor: tells.then(|| memory.floors.of(client, commitment)),
             at: memory.floors.moment(now, selection.floor_ttl),
             step_back: selection.step_back,
+            begun: None,
         }
+    }
+
+    /// The same, bound only by what the client had been shown before.
+    #[must_use]
+    pub fn since(self, shown: &ShownHeads) -> Self {
+        let begun = shown.0.get(self.commitment.index()).copied();
+        Self { begun, ..self }
     }
 
     /// What a result says about the head of the chain, where that matters. The result may be cut
@@ -73,8 +100,11 @@ impl ReadSession {
 
     /// Whether an answer with these numbers would let the client see the chain run backwards.
     pub fn goes_backwards(&self, heads: &Heads) -> bool {
-        let floor = self.floor.as_ref();
-        floor.is_some_and(|floor| heads.is_below(&floor.heads(self.at), self.step_back))
+        let Some(floor) = &self.floor else {
+            return false;
+        };
+        let shown = self.begun.unwrap_or_else(|| floor.heads(self.at));
+        heads.is_below(&shown, self.step_back)
     }
 
     /// Records that the client is shown these numbers.
@@ -96,7 +126,11 @@ impl ReadSession {
 
     /// The greatest number the client was shown.
     fn told(&self, head: HeadCounter) -> Option<u64> {
-        self.floor.as_ref()?.get(head, self.at)
+        let floor = self.floor.as_ref()?;
+        match self.begun {
+            Some(shown) => shown.get(head),
+            None => floor.get(head, self.at),
+        }
     }
 
     /// The lowest slot at which an answer for the client may be read.

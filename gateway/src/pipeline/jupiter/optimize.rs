@@ -318,6 +318,7 @@ impl ApiCall {
             context: Arc::new(self.context.internally(self.affinity)),
             cache_use: CacheUse::Normal,
             ledger_only: false,
+            shown_before: None,
         };
         let body = r#"{"jsonrpc":"2.0","id":1,"method":"getRecentPrioritizationFees","params":[]}"#;
         let response = Box::pin(request.answer(Bytes::from_static(body.as_bytes()))).await;

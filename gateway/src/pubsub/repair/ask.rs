@@ -41,6 +41,7 @@ pub(super) async fn ask(hub: &Arc<Hub>, method: &str, params: &Value) -> Option<
         )),
         cache_use: CacheUse::Bypass,
         ledger_only: false,
+        shown_before: None,
         snapshot,
     };
     let body = request(1, method, &params.to_string());

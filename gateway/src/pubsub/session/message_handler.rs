@@ -331,6 +331,7 @@ impl HandlerState {
             ),
             cache_use: self.client.cache_use,
             ledger_only: self.client.ledger_only,
+            shown_before: None,
             snapshot,
         };
         let response = request.answer(text).await;

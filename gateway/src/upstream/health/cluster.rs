@@ -6,9 +6,9 @@
 //!
 //! The tip must not be made by a single wrong upstream. Upstreams of another cluster, with
 //! impossible numbers or with a slot that does not move are ignored. A sudden jump of one upstream
-//! counts only when it is confirmed (see [`crate::upstream::health::tracker`]), and a leader far ahead of
-//! two others that agree is ignored. With two upstreams, a leader that moves and passes all checks
-//! counts: nothing distinguishes this from a second one that is late.
+//! counts only when it is confirmed, and not against two others that agree (see
+//! [`crate::upstream::health::credibility`]). Of two upstreams that differ from the beginning, the
+//! one ahead counts: nothing distinguishes this from a second one that is late.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
@@ -21,17 +21,16 @@ use tokio::time::Instant;
 
 use crate::config;
 use crate::upstream::health::clock::{SlotClock, SlotEstimate, at_least_stronger};
-use crate::upstream::health::slot_position::SlotPace;
+use crate::upstream::health::credibility::{LEAP, highest};
+use crate::upstream::health::slot_position::{FURTHEST, SlotPace};
 use crate::upstream::health::tracker::{Health, HeightCheck, PeerSlots};
 use crate::upstream::state::endpoint_state::EndpointState;
 
 #[cfg(test)]
 mod tests;
 
-/// Among three or more, a leader further ahead of the second than this is ignored.
-const LONELY_LEAD: u64 = 1000;
-/// Provided that the second and the third are this close to each other.
-const AGREEMENT: u64 = 150;
+/// Two upstreams that are this close to each other agree.
+const AGREEMENT: u64 = LEAP;
 
 /// The next generation. One counter for the process, so that no two clusters, before and after a
 /// reload, have the same.
@@ -264,8 +263,14 @@ impl ObservedCluster {
     pub(in crate::upstream) fn peers(&self, of: &str, now: Instant) -> PeerSlots {
         let survey = self.survey(Some(of), now);
         let heads = survey.heads.map(|head| head.map(|head| head.estimate(now)));
+        let members = self.members.load();
+        let agreed = Commitment::ALL
+            .into_iter()
+            .any(|level| agreed(level, &members, of, now, survey.pace).is_some());
         PeerSlots {
             heads: at_least_stronger(heads),
+            highest: highest(survey.believed),
+            agreed,
             stopped: at_least_stronger(survey.stopped),
             moves: survey
                 .heads
@@ -290,6 +295,7 @@ impl ObservedCluster {
         let mut survey = Survey {
             heads: [None; 3],
             seen: [None; 3],
+            believed: [None; 3],
             stopped: [None; 3],
             pace,
         };
@@ -306,6 +312,9 @@ struct Survey {
     heads: [Option<SlotEstimate>; 3],
     /// The newest slots that were seen.
     seen: [Option<Slot>; 3],
+    /// The newest estimate at each commitment without those whose slots are in doubt: where all
+    /// jump at once, they do not contradict each other.
+    believed: [Option<Slot>; 3],
     /// Where the ones that stand still have stopped.
     stopped: [Option<Slot>; 3],
     pace: SlotPace,
@@ -321,14 +330,14 @@ impl Survey {
         now: Instant,
     ) {
         let index = level.index();
-        let (Some(head), Some(newest), Some(stopped)) = (
+        let (Some(head), Some(newest), Some(believed), Some(stopped)) = (
             self.heads.get_mut(index),
             self.seen.get_mut(index),
+            self.believed.get_mut(index),
             self.stopped.get_mut(index),
         ) else {
             return;
         };
-        let lonely = lonely_leader(level, members, now, self.pace);
         for live in members {
             let stand = live.stand();
             let Some(seen) = stand.seen(level) else {
@@ -339,7 +348,10 @@ impl Survey {
             if health == Health::Stopped && !excepted {
                 *stopped = (*stopped).max(Some(seen.slot));
             }
-            if excepted || !health.knows_the_tip() || lonely == Some(live.id()) {
+            if excepted
+                || !health.knows_the_tip()
+                || is_lonely(level, live, members, now, self.pace)
+            {
                 continue;
             }
             let pace = stand.pace().unwrap_or(self.pace);
@@ -348,6 +360,9 @@ impl Survey {
             } else {
                 SlotEstimate::of(&seen, now, pace)
             };
+            if health != Health::Suspect {
+                *believed = (*believed).max(Some(reckoned.estimate(now)));
+            }
             if head.is_none_or(|head| reckoned.estimate(now) > head.estimate(now)) {
                 *head = Some(reckoned);
             }
@@ -356,34 +371,53 @@ impl Survey {
     }
 }
 
-/// The upstream that is ahead of all others by more than is credible, if enough others agree.
-fn lonely_leader(
+/// Whether an upstream is ahead of two others that agree, and has not been seen to get there.
+fn is_lonely(
     level: Commitment,
+    live: &EndpointState,
     members: &[Arc<EndpointState>],
     now: Instant,
     pace: SlotPace,
-) -> Option<&str> {
+) -> bool {
+    let stand = live.stand();
+    if stand.anchored || members.len() < 3 {
+        return false;
+    }
+    let Some(slot) = stand.estimate(level, now, pace) else {
+        return false;
+    };
+    agreed(level, members, live.id(), now, pace)
+        .is_some_and(|others| others.lag_behind(slot) > LEAP)
+}
+
+/// The newest slot that two others than this one agree on. Only those count that were seen lately
+/// and advance, and that do not call themselves late.
+fn agreed(
+    level: Commitment,
+    members: &[Arc<EndpointState>],
+    except: &str,
+    now: Instant,
+    pace: SlotPace,
+) -> Option<Slot> {
     if members.len() < 3 {
         return None;
     }
-    let (mut first, mut second, mut third) = (None, None, None);
-    for live in members.iter().filter(|live| live.health().knows_the_tip()) {
-        let Some(slot) = live.stand().estimate(level, now, pace) else {
-            continue;
-        };
-        let place = Some((slot, live.id()));
-        if place > first {
-            (first, second, third) = (place, first, second);
-        } else if place > second {
-            (second, third) = (place, second);
-        } else {
-            third = third.max(place);
+    let witness = |live: &Arc<EndpointState>| {
+        if live.id() == except || !live.health().is_a_witness() {
+            return None;
         }
-    }
-    let ((first, id), (second, _)) = first.zip(second)?;
-    let (third, _) = third?;
-    let lonely = second.lag_behind(first) > LONELY_LEAD && third.lag_behind(second) <= AGREEMENT;
-    lonely.then_some(id)
+        let stand = live.stand();
+        let age = now.saturating_duration_since(stand.seen(level)?.at);
+        let pace = stand.pace().unwrap_or(pace);
+        (age < FURTHEST && !stand.stands(pace)).then(|| stand.estimate(level, now, pace))?
+    };
+    let mut slots: Vec<Slot> = members.iter().filter_map(witness).collect();
+    slots.sort_unstable();
+    slots
+        .array_windows()
+        .rev()
+        .find(|[lower, upper]| lower.lag_behind(*upper) <= AGREEMENT)
+        .map(|[_, upper]| *upper)
 }
 
 fn tell_dispute(adopted: &str, other: &str) {

@@ -107,6 +107,7 @@ pub(in crate::upstream) const fn cure(kind: FaultKind) -> &'static str {
         F::BadHttp | F::BadJson | F::WrongId | F::BadResult | F::Truncated | F::TooLarge => {
             "what is in front of the node, and is its URL that of an RPC port?"
         }
+        F::BehindTip => "is a replica behind its name, or a cache in front of it, late?",
         F::WrongCluster => "correct its URL, or `cluster.genesis`",
         _ => OWN_LOG,
     }

@@ -32,6 +32,10 @@ struct Node {
     away: Option<(u64, u64)>,
     /// From this moment on it catches up, so many slots a second faster than the others.
     catches_up: Option<(u64, u64)>,
+    /// From this moment on it shows so many slots more than there are.
+    leaps: Option<(u64, u64)>,
+    /// From this moment on it falls behind, until it is so many slots late.
+    falls_behind: Option<(u64, u64)>,
 }
 
 impl Node {
@@ -47,7 +51,10 @@ impl Node {
         let gained = self.catches_up.map_or(0, |(from, speed)| {
             millis.saturating_sub(from) * speed / 1000
         });
-        self.lag.saturating_sub(gained)
+        let lost = self.falls_behind.map_or(0, |(from, most)| {
+            (millis.saturating_sub(from) / 400).min(most)
+        });
+        self.lag.saturating_sub(gained) + lost
     }
 }
 
@@ -59,6 +66,8 @@ fn local(lag: u64) -> Node {
         dies: None,
         away: None,
         catches_up: None,
+        leaps: None,
+        falls_behind: None,
     }
 }
 
@@ -140,7 +149,11 @@ impl Simulation {
             Some((from, to)) if (from..to).contains(&millis) => from,
             _ => millis,
         };
-        let processed = self.chain.processed(millis) - node.behind(millis);
+        let leapt = node
+            .leaps
+            .filter(|(from, _)| millis >= *from)
+            .map_or(0, |(_, ahead)| ahead);
+        let processed = self.chain.processed(millis) - node.behind(millis) + leapt;
         [processed, processed - 1 - processed % 2, processed - 32]
     }
 
@@ -495,6 +508,125 @@ fn after_any_outage_the_tip_is_where_the_cluster_is() {
 }
 
 #[test]
+fn one_that_leaps_ahead_of_two_others_does_not_take_over() {
+    for ahead in [30, 100, 400, 1_000, 5_000] {
+        let leaper = Node {
+            leaps: Some((20_000, ahead)),
+            ..local(0)
+        };
+        for others in [[local(0), local(1)], [local(0), metered()]] {
+            for traffic in [0, 20] {
+                let nodes: Vec<_> = [leaper.clone()].into_iter().chain(others.clone()).collect();
+                let mut simulation = Simulation::new(&nodes, Chain::usual(), traffic);
+                simulation.run(0, 120_000, |simulation, millis| {
+                    let (tip, cluster) =
+                        (simulation.tip(millis), simulation.chain.processed(millis));
+                    assert!(tip <= cluster + 4, "{ahead} ahead: {tip} at {millis} ms");
+                    for index in [1, 2] {
+                        assert_eq!(simulation.health(index), Health::Healthy, "{millis} ms");
+                    }
+                    if millis > 21_000 {
+                        assert_eq!(simulation.health(0), Health::Suspect, "{millis} ms");
+                    }
+                });
+                let count = simulation.transitions[0].len();
+                assert!(count <= 3, "{:?}", simulation.transitions[0]);
+            }
+        }
+    }
+}
+
+#[test]
+fn where_all_jump_at_once_all_are_believed_soon() {
+    let leaps = |node: Node| Node {
+        leaps: Some((40_000, 750)),
+        ..node
+    };
+    for nodes in [
+        vec![leaps(local(0))],
+        vec![leaps(local(0)), leaps(metered())],
+        vec![leaps(local(0)), leaps(local(1)), leaps(local(0))],
+        vec![leaps(local(0)), leaps(metered()), leaps(metered())],
+    ] {
+        let mut simulation = Simulation::new(&nodes, Chain::usual(), 20);
+        simulation.run(0, 44_000, |_, _| {});
+        let cluster = simulation.chain.processed(44_000) + 750;
+        assert!(simulation.tip(44_000) + 4 >= cluster);
+        simulation.run(44_000, 110_000, |_, _| {});
+        for index in 0..nodes.len() {
+            let transitions = &simulation.transitions;
+            assert_eq!(simulation.health(index), Health::Healthy, "{transitions:?}");
+        }
+    }
+}
+
+#[test]
+fn of_two_the_one_that_leaps_ahead_is_not_believed_at_once() {
+    let leaper = Node {
+        leaps: Some((40_000, 100)),
+        ..local(0)
+    };
+    let mut simulation = Simulation::new(&[leaper, metered()], Chain::usual(), 20);
+    simulation.run(0, 95_000, |simulation, millis| {
+        let (tip, cluster) = (simulation.tip(millis), simulation.chain.processed(millis));
+        assert!(tip <= cluster + 4, "{tip} at {millis} ms");
+        assert_eq!(simulation.health(1), Health::Healthy, "{millis} ms");
+    });
+    assert_eq!(simulation.health(0), Health::Suspect);
+}
+
+#[test]
+fn two_that_fall_behind_together_do_not_hold_up_the_one_that_goes_on() {
+    let late = |node: Node| Node {
+        falls_behind: Some((40_000, 100)),
+        ..node
+    };
+    for (right, two) in [
+        (local(0), [late(local(0)), late(local(0))]),
+        (local(0), [late(metered()), late(metered())]),
+        (metered(), [late(local(0)), late(local(1))]),
+    ] {
+        for traffic in [0, 20] {
+            let nodes = [right.clone(), two[0].clone(), two[1].clone()];
+            let mut simulation = Simulation::new(&nodes, Chain::usual(), traffic);
+            simulation.run(0, 200_000, |simulation, millis| {
+                let (tip, cluster) = (simulation.tip(millis), simulation.chain.processed(millis));
+                assert!(tip + 16 >= cluster, "{tip} at {millis} ms of {cluster}");
+                assert_eq!(simulation.health(0), Health::Healthy, "{millis} ms");
+            });
+            assert_eq!(simulation.health(1), Health::Lagging);
+            assert_eq!(simulation.health(2), Health::Lagging);
+        }
+    }
+}
+
+#[test]
+fn a_node_that_freezes_beside_one_metered_upstream_is_left_within_seven_seconds() {
+    for since in [2_000, 3_200, 6_000, 20_000, 45_000, 100_000] {
+        for traffic in [0, 20] {
+            let frozen = Node {
+                stands: Some((since, u64::MAX)),
+                ..local(0)
+            };
+            let mut simulation = Simulation::new(&[frozen, metered()], Chain::usual(), traffic);
+            let mut left = None;
+            simulation.run(0, since + 40_000, |simulation, millis| {
+                if simulation.health(0) != Health::Healthy && millis > since {
+                    left = left.or(Some(millis - since));
+                }
+            });
+            let left = left.expect("out of service");
+            assert!(
+                left <= 7_000,
+                "{left} ms after {since}, {traffic} calls a second"
+            );
+            let back = simulation.transitions[0].len();
+            assert!(back <= 4, "{:?}", simulation.transitions[0]);
+        }
+    }
+}
+
+#[test]
 fn a_slow_cluster_is_measured_not_suspected() {
     let chain = Chain {
         slot_time: 1_500,
@@ -529,7 +661,11 @@ proptest! {
     ) {
         // Late ones that agree with each other would be believed rather than one that is ahead.
         let apart = |(index, lag): (usize, &u64)| {
-            local(if *lag > 1000 { 1_200 + index as u64 * 1_500 + lag % 1_000 } else { *lag })
+            local(match *lag {
+                0..16 => *lag,
+                16..1000 => *lag + index as u64 * 300,
+                _ => 1_200 + index as u64 * 1_500 + lag % 1_000,
+            })
         };
         let nodes: Vec<_> = lags.iter().enumerate().map(apart).chain([metered()]).collect();
         let mut simulation = Simulation::new(&nodes, chain, traffic);

@@ -107,6 +107,9 @@ pub(in crate::upstream) struct SlotPosition {
     /// The start of the current measurement of the pace, and of the next one.
     anchors: [Option<[PaceAnchor; 2]>; 3],
     pace: Option<SlotPace>,
+    /// Whether it got here in steps that time explains, from where the others were, too: see
+    /// [`credibility`](crate::upstream::health::credibility).
+    pub(in crate::upstream) anchored: bool,
     /// The last time a slot increased.
     pub(in crate::upstream) advanced_at: Option<Instant>,
     /// The time of the newest observation.
@@ -128,6 +131,11 @@ impl SlotPosition {
     /// Its own pace, a little below the measured one: an estimate should rather be too low.
     pub(in crate::upstream) fn pace(&self) -> Option<SlotPace> {
         self.pace.map(|pace| pace.percent(95))
+    }
+
+    /// Its own pace as it was measured.
+    pub(in crate::upstream) fn measured_pace(&self) -> SlotPace {
+        self.pace.unwrap_or(SlotPace::NONE)
     }
 
     /// Whether it stood still when it was last observed, given the pace of the others. An upstream
@@ -227,7 +235,9 @@ impl SlotPosition {
 
     /// Finality comes in bursts and says nothing about the pace. It is measured from when a slot
     /// was first seen: an upstream that stood still and then catches up in a leap would otherwise
-    /// seem much faster, and be assumed far ahead of where it is.
+    /// seem much faster, and be assumed far ahead of where it is. And up to when the newest slot was
+    /// first seen: one that stops has not become slow, and the others, whose pace may not have been
+    /// measured, even less. Only a long stand counts.
     fn measure(&mut self, commitment: Commitment, here: PaceAnchor, at: Instant) {
         if commitment == Commitment::Finalized {
             return;
@@ -236,7 +246,9 @@ impl SlotPosition {
             return;
         };
         let [(from, since), next] = *anchor.get_or_insert([here, here]);
-        let took = at.saturating_duration_since(since);
+        let stood = at.saturating_duration_since(here.1);
+        let until = if stood >= STILL_ANYWAY { at } else { here.1 };
+        let took = until.saturating_duration_since(since);
         if took >= MEASURED {
             self.pace = Some(SlotPace::over(from.lag_behind(here.0), took));
         }

@@ -16,22 +16,15 @@ use perijove_core::{Commitment, Slot};
 use tokio::time::Instant;
 
 use crate::config;
+use crate::upstream::health::credibility::{Credibility, SlotBelief};
 use crate::upstream::health::diagnosis::Diagnosis;
-use crate::upstream::health::slot_position::{
-    STILL, STILL_SLOTS, SlotPace, SlotPosition, SlotSighting,
-};
+use crate::upstream::health::slot_position::{STILL, STILL_SLOTS, SlotPace, SlotPosition};
 
 pub use crate::upstream::health::Health;
 pub(in crate::upstream) use crate::upstream::health::{HealthChange, HeightCheck};
 
 #[cfg(test)]
 mod tests;
-
-/// A slot this far from what the elapsed time and the others explain counts only if the upstream
-/// has shown its genesis hash, or if it is seen [`CONFIRMATIONS`] times: one wrong answer must not
-/// make all others look late.
-const JUMP: u64 = 1000;
-const CONFIRMATIONS: u32 = 3;
 
 /// A probe this far below the known slot means a restarted node, not an answer out of order.
 const ROLLBACK: u64 = 32;
@@ -86,7 +79,7 @@ impl SlotLook {
         }
     }
 
-    fn slot(&self, commitment: Commitment) -> Option<Slot> {
+    pub(in crate::upstream) fn slot(&self, commitment: Commitment) -> Option<Slot> {
         self.slots.get(commitment.index()).copied().flatten()
     }
 }
@@ -96,6 +89,10 @@ impl SlotLook {
 pub(in crate::upstream) struct PeerSlots {
     /// Their estimated slots, at each commitment or a stronger one.
     pub(in crate::upstream) heads: [Option<Slot>; 3],
+    /// The highest slots that an upstream may have reached, as far as they show.
+    pub(in crate::upstream) highest: [Option<Slot>; 3],
+    /// Whether two of them agree where the cluster is.
+    pub(in crate::upstream) agreed: bool,
     /// Where those that stand still have stopped. Counts only while none advances.
     pub(in crate::upstream) stopped: [Option<Slot>; 3],
     /// How fast they advance; zero if all stand still.
@@ -107,6 +104,10 @@ pub(in crate::upstream) struct PeerSlots {
 impl PeerSlots {
     fn head(&self, commitment: Commitment) -> Option<Slot> {
         self.heads.get(commitment.index()).copied().flatten()
+    }
+
+    pub(in crate::upstream) fn highest(&self, commitment: Commitment) -> Option<Slot> {
+        self.highest.get(commitment.index()).copied().flatten()
     }
 
     fn is_alone(&self) -> bool {
@@ -130,7 +131,7 @@ pub(in crate::upstream) struct Tracker {
     behind: Option<u64>,
     /// How fast the others advanced at the last look.
     moves: SlotPace,
-    jumps: [Option<PendingJump>; 3],
+    credibility: Credibility,
     probed: bool,
     failing: bool,
     /// It fails because of its answers, not for lack of answers.
@@ -147,24 +148,6 @@ pub(in crate::upstream) struct Tracker {
     wrong_cluster: bool,
 }
 
-/// A slot too far off to count yet.
-#[derive(Clone, Copy, Debug)]
-struct PendingJump {
-    slot: Slot,
-    /// How often probes have shown it.
-    times: u32,
-}
-
-/// Whether a slot is credible.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum SlotBelief {
-    Explained,
-    /// Not before it is confirmed.
-    Jumped,
-    /// An answer from long ago, or from another cluster.
-    Odd,
-}
-
 impl Default for Tracker {
     fn default() -> Self {
         Self {
@@ -174,7 +157,7 @@ impl Default for Tracker {
             lag: 0,
             behind: None,
             moves: SlotPace::NONE,
-            jumps: [None; 3],
+            credibility: Credibility::default(),
             probed: false,
             failing: false,
             closed: false,
@@ -212,8 +195,13 @@ impl Tracker {
     pub(in crate::upstream) fn look(&mut self, look: &SlotLook, peers: &PeerSlots) -> bool {
         let mut ask = false;
         let mut believed = *look;
+        let pending = self.credibility.jumps();
         for (level, slot) in Commitment::ALL.into_iter().zip(&mut believed.slots) {
-            let belief = slot.map(|slot| self.belief(level, slot, look, peers));
+            let belief = slot.map(|slot| {
+                let stand = &mut self.stand;
+                self.credibility
+                    .belief((level, slot), look, &pending, stand, peers)
+            });
             if !matches!(belief, None | Some(SlotBelief::Explained)) {
                 *slot = None;
                 ask = true;
@@ -222,6 +210,7 @@ impl Tracker {
         if believed.slots.iter().any(Option::is_some) {
             self.moves = peers.moves;
             self.move_to(&believed, peers);
+            self.credibility.believe(&believed, &mut self.stand, peers);
             self.measure_lag(&believed, peers);
         }
         ask
@@ -237,16 +226,16 @@ impl Tracker {
     fn move_to(&mut self, look: &SlotLook, peers: &PeerSlots) {
         let shown = |level| Some((look.slot(level)?, self.stand.seen(level)?.slot));
         // A node that is behind another one of the same name has not gone back.
-        let restarted = look.source == SightingSource::Probe
-            && !look.outrun
-            && Commitment::ALL
-                .into_iter()
-                .filter_map(shown)
-                .any(|(slot, known)| slot.0.saturating_add(ROLLBACK) < known.0);
-        if restarted {
+        let restarted = Commitment::ALL
+            .into_iter()
+            .filter_map(shown)
+            .find(|(slot, known)| slot.0.saturating_add(ROLLBACK) < known.0)
+            .filter(|_| look.source == SightingSource::Probe && !look.outrun);
+        if let Some((slot, known)) = restarted {
             self.stand.forget();
+            self.credibility.restarted(slot, known);
         }
-        let mut advanced = restarted;
+        let mut advanced = restarted.is_some();
         for level in Commitment::ALL {
             if let Some(slot) = look.slot(level) {
                 advanced |= self.stand.see(level, slot, look.at);
@@ -310,57 +299,6 @@ impl Tracker {
         if let Some(lag) = lag {
             self.lag = lag;
         }
-    }
-
-    /// Whether a slot is credible: within what the time since the last one explains, or where the
-    /// others are; otherwise once its genesis hash or repetition supports it.
-    fn belief(
-        &mut self,
-        level: Commitment,
-        slot: Slot,
-        look: &SlotLook,
-        peers: &PeerSlots,
-    ) -> SlotBelief {
-        let Some(SlotSighting {
-            slot: known, at, ..
-        }) = self.stand.seen(level)
-        else {
-            return SlotBelief::Explained;
-        };
-        let elapsed = look.at.saturating_duration_since(at);
-        // Twice the usual speed: a node that catches up replays faster than slots are produced.
-        let own = known
-            .0
-            .saturating_add(peers.usual.percent(200).slots(elapsed));
-        let highest = own
-            .max(peers.head(level).map_or(0, |head| head.0))
-            .saturating_add(JUMP);
-        let lowest = known.0.saturating_sub(JUMP);
-        let Some(jump) = self.jumps.get_mut(level.index()) else {
-            return SlotBelief::Explained;
-        };
-        if (lowest..=highest).contains(&slot.0) {
-            *jump = None;
-            return SlotBelief::Explained;
-        }
-        if look.source == SightingSource::Answer {
-            if slot.0 < lowest {
-                return SlotBelief::Odd;
-            }
-            jump.get_or_insert(PendingJump { slot, times: 0 });
-            return SlotBelief::Jumped;
-        }
-        let times = match *jump {
-            Some(jump) if look.vouched && slot >= jump.slot => CONFIRMATIONS,
-            Some(jump) if slot >= jump.slot => jump.times + 1,
-            _ => 1,
-        };
-        if times >= CONFIRMATIONS {
-            *jump = None;
-            return SlotBelief::Explained;
-        }
-        *jump = Some(PendingJump { slot, times });
-        SlotBelief::Jumped
     }
 
     /// The upstream was reached and answered what it was asked.
@@ -431,7 +369,7 @@ impl Tracker {
         if self.wrong_cluster && !wrong {
             // Its slots were those of the other cluster.
             self.stand.forget();
-            self.jumps = [None; 3];
+            self.credibility = Credibility::default();
             self.probed = false;
         }
         self.wrong_cluster = wrong;
@@ -470,7 +408,7 @@ impl Tracker {
             () if self.implausible => Health::Implausible,
             () if self.failing => Health::Failing,
             () if !self.probed => Health::Unprobed,
-            () if self.jumps.iter().any(Option::is_some) => Health::Suspect,
+            () if self.credibility.is_in_doubt() => Health::Suspect,
             () if self.stands_still(limits) => Health::Stopped,
             // A node that is behind says so, too; how far is what helps.
             () if self.unwell && !too_far => Health::Unwell,

@@ -130,7 +130,8 @@ impl Member {
                 slot,
             } => {
                 let started = now.checked_sub(latency).unwrap_or(now);
-                self.served((class, method), latency, started, trial);
+                let outdated = self.is_no_sign(class, slot, now);
+                self.served((class, method), latency, started, trial, outdated);
                 if let Some(slot) = slot {
                     self.heard_slot(class.context.commitment, slot, latency, now);
                 }
@@ -178,6 +179,14 @@ impl Member {
         );
     }
 
+    /// Whether an answer is too old to show that the upstream serves the method. Only where that
+    /// matters.
+    fn is_no_sign(&self, class: &Class, slot: Option<Slot>, now: Instant) -> bool {
+        let commitment = class.context.commitment;
+        let outdated = |slot| self.is_outdated(slot, commitment, now);
+        !self.live.is_clear() && slot.is_some_and(outdated)
+    }
+
     /// A good answer to a call that began at `started`, the last byte of it included.
     fn served(
         &self,
@@ -185,6 +194,7 @@ impl Member {
         latency: Duration,
         started: Instant,
         trial: Option<Trial>,
+        outdated: bool,
     ) {
         let now = Instant::now();
         self.live.metrics.good.inc();
@@ -194,7 +204,7 @@ impl Member {
             .score
             .succeeded(latency, class.heavy, now, selection);
         self.breaker_success(trial, now);
-        if !self.live.is_clear() {
+        if !self.live.is_clear() && !outdated {
             self.live.hold_off.lock().served(started);
             self.clear_hold_off(method, class.needs, started, now);
         }
@@ -268,6 +278,10 @@ impl Member {
     /// Another upstream served what this one refused.
     pub(in crate::upstream) fn refused(&self, method: &str, refused: RefusalKind, kind: FaultKind) {
         let now = Instant::now();
+        if kind == FaultKind::BehindTip {
+            // It came as a good answer.
+            self.live.errors.lock().note(method, kind, None, now);
+        }
         let pause = self.hold_off(now, |hold_off| hold_off.refused(method, refused, now));
         if let Some(pause) = pause {
             self.live.metrics.exclusions.inc();
@@ -366,6 +380,13 @@ impl Member {
                 method,
                 cure,
                 "{upstream} is slower than others at {what} and is avoided for a while; {cure}"
+            );
+        } else if news && kind == FaultKind::BehindTip {
+            tracing::warn!(
+                upstream,
+                method,
+                cure,
+                "{upstream} answers {what} from far behind the tip and is avoided for a while; {cure}"
             );
         } else if news {
             self.live.look_soon.notify_one();
@@ -521,7 +542,9 @@ impl Member {
             self.live.look_soon.notify_one();
         }
         let odd = behind > ODD;
-        if !new && !odd && !stand.is_in_question(started) {
+        // One that has jumped is believed again as soon as it shows where it is.
+        let suspect = self.live.health() == Health::Suspect;
+        if !new && !odd && !suspect && !stand.is_in_question(started) {
             return;
         }
         drop(stand);
@@ -535,6 +558,27 @@ impl Member {
             started,
             now,
         ));
+    }
+
+    /// Whether an answer that was read at this slot is further behind the tip than an upstream may
+    /// be. Whatever is no older than the newest that the upstream has shown is judged with the
+    /// upstream itself.
+    pub(in crate::upstream) fn is_outdated(
+        &self,
+        slot: Slot,
+        commitment: Commitment,
+        now: Instant,
+    ) -> bool {
+        let current = || {
+            self.live
+                .slot(commitment)
+                .is_some_and(|known| slot >= known)
+        };
+        if self.live.health() == Health::Healthy && current() {
+            return false;
+        }
+        let tip = self.cluster.tip(commitment, now);
+        tip.is_some_and(|tip| slot.lag_behind(tip) > self.policy.health.exclude_lag)
     }
 
     /// Compares an observation with the other upstreams.

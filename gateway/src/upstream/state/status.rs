@@ -162,6 +162,9 @@ pub struct HoldStatus {
     /// It breaks off its answers.
     #[serde(skip)]
     broken_off: bool,
+    /// Nor does it here: its answers are old.
+    #[serde(skip)]
+    late: bool,
 }
 
 impl HoldStatus {
@@ -181,6 +184,8 @@ impl HoldStatus {
             slow: hold.cause == HoldCause::Refused
                 && error.is_none_or(|error| error.kind.is_timeout()),
             broken_off: hold.cause == HoldCause::BrokenOff,
+            late: hold.cause == HoldCause::Refused
+                && error.is_some_and(|error| error.kind == FaultKind::BehindTip),
         }
     }
 
@@ -192,6 +197,7 @@ impl HoldStatus {
             None => format!("{}{detail}", self.cause),
             Some(method) if self.slow => format!("slow at {method}"),
             Some(method) if self.broken_off => format!("breaks off {method}"),
+            Some(method) if self.late => format!("behind at {method}"),
             Some(method) => format!("refuses {method}{detail}"),
         }
     }

@@ -110,8 +110,10 @@ async fn a_version_that_only_the_archive_finds_unsupported_is_told_word_for_word
 #[tokio::test(start_paused = true)]
 async fn a_scan_that_hangs_is_asked_of_one_that_is_not_known_to_be_far_enough() {
     let scene = Scene::new(&["own", "paid"]);
-    script::set("own", gives(0, &balance_at(1060)));
-    scene.balance(1).await;
+    for (key, slot) in [(1, 1015), (2, 1030), (3, 1045), (4, 1060)] {
+        script::set("own", gives(0, &balance_at(slot)));
+        scene.balance(key).await;
+    }
     script::set("own", Act::Hang);
     let far_enough = r#"{"context":{"slot":1060},"value":[]}"#;
     script::set("paid", gives(100, far_enough));

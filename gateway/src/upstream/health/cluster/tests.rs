@@ -40,6 +40,8 @@ impl Members {
         let usual = SlotPace::of(Duration::from_millis(400));
         let alone = PeerSlots {
             heads: [None; 3],
+            highest: [None; 3],
+            agreed: false,
             stopped: [None; 3],
             moves: usual,
             usual,

@@ -19,9 +19,10 @@ const PAUSE: Duration = Duration::from_secs(1);
 impl Probe {
     /// Waits for such checks to be requested, until it is aborted.
     pub(in crate::upstream) async fn answer_questions(&self) {
+        let mut looks = LOOKS;
         loop {
             self.member.live.in_question.notified().await;
-            for look in 0..LOOKS {
+            for look in 0..looks {
                 if look > 0 {
                     sleep(PAUSE).await;
                 }
@@ -30,6 +31,13 @@ impl Probe {
                     break;
                 }
             }
+            looks = if self.member.live.health() == Health::Suspect {
+                // Others contradict it: that may last, and each look costs credits.
+                sleep(self.member.settings.probe.interval).await;
+                1
+            } else {
+                LOOKS
+            };
         }
     }
 

@@ -6,6 +6,7 @@ use super::*;
 fn peers(tip: u64) -> PeerSlots {
     PeerSlots {
         heads: [Some(Slot(tip)); 3],
+        highest: [Some(Slot(tip)); 3],
         ..alone()
     }
 }
@@ -14,6 +15,8 @@ fn alone() -> PeerSlots {
     let usual = SlotPace::of(Duration::from_millis(400));
     PeerSlots {
         heads: [None; 3],
+        highest: [None; 3],
+        agreed: false,
         stopped: [None; 3],
         moves: usual,
         usual,
@@ -364,7 +367,8 @@ fn the_worst_finding_names_the_state() {
 
 #[test]
 fn an_absurd_jump_is_believed_only_when_it_is_seen_three_times() {
-    let mut watched = Watched::healthy_at(1000);
+    let mut watched = Watched::new();
+    watched.probe_alone(1000);
     for (slot, believed) in [
         (5_000_000, 1000),
         (1001, 1001),
@@ -373,7 +377,7 @@ fn an_absurd_jump_is_believed_only_when_it_is_seen_three_times() {
         (5_000_002, 5_000_002),
         (5_000_003, 5_000_003),
     ] {
-        watched.probe(slot, 1000);
+        watched.probe_alone(slot);
         assert_eq!(watched.slot(), believed, "after seeing {slot}");
         let suspect = watched.tracker.health() == Health::Suspect;
         assert_eq!(suspect, slot != believed, "after seeing {slot}");

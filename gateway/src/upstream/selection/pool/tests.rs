@@ -153,6 +153,8 @@ async fn an_upstream_that_only_lags_still_says_how_far_the_best_is_behind() {
             let usual = SlotPace::of(Duration::from_millis(400));
             let peers = PeerSlots {
                 heads: [Some(Slot(1300)); 3],
+                highest: [Some(Slot(1300)); 3],
+                agreed: false,
                 stopped: [None; 3],
                 moves: usual,
                 usual,

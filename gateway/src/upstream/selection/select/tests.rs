@@ -425,7 +425,7 @@ fn a_hedge_goes_to_a_fit_upstream_that_does_not_charge_unless_it_must() {
 #[test]
 fn a_slot_is_reached_by_the_time_that_has_passed() {
     let mut scene = Scene::of("ap");
-    scene.probe('p', 1100);
+    scene.probe('p', 1010);
     scene.now += Duration::from_secs(10);
     let class = classify("getBalance", None);
     let at = |slot| CallRequirements {

@@ -37,6 +37,8 @@ pub(in crate::upstream) struct StreamOrigin {
     member: Arc<Member>,
     /// What was asked, once the beginning of the answer was judged to be good.
     call: Option<StreamedCall>,
+    /// It is too old to show that the upstream serves the method.
+    outdated: bool,
     #[expect(dead_code, reason = "counts the call as long as the answer flows")]
     in_flight: InFlightGuard,
 }
@@ -46,6 +48,7 @@ impl StreamOrigin {
         Self {
             member: Arc::clone(member),
             call: None,
+            outdated: false,
             in_flight: InFlightGuard::begin(&member.live),
         }
     }
@@ -60,6 +63,7 @@ impl StreamOrigin {
             slot,
         };
         member.adapt(&begun, now);
+        self.outdated = member.is_no_sign(&call.class, slot, now);
         if let Some(slot) = slot {
             let commitment = call.class.context.commitment;
             member.heard_slot(commitment, slot, call.latency, now);
@@ -70,7 +74,7 @@ impl StreamOrigin {
     /// It was whole.
     pub(in crate::upstream) fn ended_well(mut self) {
         if let Some(call) = self.call.take() {
-            self.member.streamed(&call);
+            self.member.streamed(&call, self.outdated);
         }
     }
 
@@ -94,15 +98,15 @@ impl Drop for StreamOrigin {
 }
 
 impl Member {
-    fn streamed(&self, call: &StreamedCall) {
-        if !self.live.is_clear() {
+    fn streamed(&self, call: &StreamedCall, outdated: bool) {
+        if !self.live.is_clear() && !outdated {
             let now = Instant::now();
             self.hold_off(now, |hold_off| {
                 hold_off.streamed(&call.method, call.started);
             });
         }
         let asked = (&call.class, &*call.method);
-        self.served(asked, call.latency, call.started, call.trial);
+        self.served(asked, call.latency, call.started, call.trial, outdated);
     }
 
     /// Each one was lost for its caller: after a handful the method goes elsewhere, whether or not
