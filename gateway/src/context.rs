@@ -13,7 +13,7 @@ use tracing::{Span, field};
 use crate::auth::ConsumerId;
 use crate::config::Propagate;
 use crate::solana::Priority;
-use crate::trace::{CorrelationHeaders, HttpRequestId, Sampling, SpanId, TraceContext, span};
+use crate::trace::{CorrelationHeaders, Hops, HttpRequestId, Sampling, SpanId, TraceContext, span};
 
 /// Identifies a client: its consumer or its address, hashed.
 pub type ClientKey = u64;
@@ -44,6 +44,8 @@ pub struct RequestContext {
     pub id: HttpRequestId,
     /// Where it stands in a trace; `None` where nobody would hear of it.
     pub trace: Option<Box<TraceContext>>,
+    /// The gateways that it came through before this one.
+    pub hops: Option<Hops>,
     /// Its span; a disabled one unless it is recorded.
     pub span: Span,
     pub protocol: Protocol,
@@ -67,6 +69,7 @@ impl RequestContext {
         Self {
             id: HttpRequestId::random(),
             trace: None,
+            hops: None,
             span: Span::none(),
             protocol: Protocol::Internal,
             address: None,
@@ -149,6 +152,7 @@ impl RequestContext {
         Self {
             id: self.id.clone(),
             trace: self.trace.clone(),
+            hops: self.hops.clone(),
             span: self.span.clone(),
             ..Self::internal(client, self.started, self.deadline)
         }
@@ -182,7 +186,7 @@ impl RequestContext {
         propagate: Propagate,
         span: &Span,
     ) -> Option<Box<CorrelationHeaders>> {
-        if !propagate.request_id && !propagate.trace {
+        if !propagate.request_id && !propagate.trace && self.hops.is_none() {
             return None;
         }
         let trace = self.trace.as_deref().filter(|_| propagate.trace);
@@ -194,6 +198,7 @@ impl RequestContext {
         Some(Box::new(CorrelationHeaders {
             id,
             trace: trace.map(|trace| trace.within(span_id())),
+            hops: self.hops.clone(),
         }))
     }
 }

@@ -3,6 +3,7 @@
 
 mod context;
 mod headers;
+mod hops;
 mod ids;
 mod request_id;
 mod sampling;
@@ -12,6 +13,7 @@ mod tracestate;
 
 pub use context::TraceContext;
 pub use headers::CorrelationHeaders;
+pub use hops::{GatewayLoop, Hops};
 pub use ids::{SpanId, TraceId};
 pub use request_id::HttpRequestId;
 pub use sampling::Sampling;

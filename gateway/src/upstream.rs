@@ -69,7 +69,7 @@ pub use state::metrics::UpstreamMetrics;
 pub use state::status::{PoolStatus, UpstreamStatus};
 pub use state::unix_clock::UnixClock;
 pub use transport::connector::{Connectors, TrustError};
-pub use transport::endpoint::{BadHeader, is_own};
+pub use transport::endpoint::{BadHeader, instance};
 pub use transport::fault::TransportFault;
 pub use transport::hints::retry_after;
 pub use transport::socket::Duplex;

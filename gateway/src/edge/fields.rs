@@ -18,6 +18,8 @@ pub(super) struct RequestFields<'a> {
     bigtable: Option<&'a [u8]>,
     /// The gateway that sent it, if one did.
     pub instance: Option<&'a [u8]>,
+    /// The gateways that it came through before that one.
+    pub via: Option<&'a [u8]>,
     priority: Option<&'a [u8]>,
     pub forwarded_for: ForwardedFor<'a>,
     /// Boxed, since most requests have none and all are moved.
@@ -115,6 +117,7 @@ impl<'a> RequestFields<'a> {
             13 if is("authorization") => first(&mut self.authorization, value),
             13 if is("cache-control") => self.cache_control(value),
             14 if is("content-length") => self.framing.length(value),
+            14 if is("x-perijove-via") => first(&mut self.via, value),
             15 if is("x-forwarded-for") => self.forwarded_for.add(value),
             15 if is("accept-encoding") => first(&mut self.accept_encoding, value),
             16 if is("x-perijove-cache") => self.bypasses |= says(value, b"bypass"),

@@ -67,6 +67,7 @@ pub(super) fn context(
     RequestContext {
         id: HttpRequestId::of(fields.request_id),
         trace: trace(fields),
+        hops: None,
         span: Span::none(),
         protocol,
         address: forwarded::caller(peer, fields.forwarded_for, &config.listen.trusted_proxies),

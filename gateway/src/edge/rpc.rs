@@ -23,6 +23,7 @@ use crate::error::Rejection;
 use crate::pipeline::{CacheStatus, Pipeline, Request, Response};
 use crate::pubsub::Hub;
 use crate::snapshot::{Published, Snapshot};
+use crate::trace::Hops;
 use crate::upstream;
 
 /// A node calls itself healthy up to this many slots behind the cluster (Agave's default of
@@ -132,10 +133,12 @@ impl RpcApp {
         let who = who.map(|consumer| context.identified(consumer));
         let verb = session.method().as_str();
         context.begin(verb, snapshot.sampling);
+        let hops = Hops::of(fields.instance, fields.via, upstream::instance());
+        let comes_back = hops.is_err();
+        context.hops = hops.unwrap_or_default();
         let head = RequestHead::new(&fields, context);
         let is_api =
             jupiter::is_api(session.method(), path, snapshot) && !session.asks_for_websocket();
-        let comes_back = fields.instance.is_some_and(upstream::is_own);
         let served = match kind {
             _ if comes_back => Err(RequestEnd::Refused(Rejection::Loop)),
             _ if is_api => {

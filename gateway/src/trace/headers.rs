@@ -1,6 +1,7 @@
 //! The headers by which an upstream's logs and traces can be matched with ours.
 
 use super::context::TraceContext;
+use super::hops::Hops;
 use super::request_id::HttpRequestId;
 use super::traceparent;
 
@@ -10,15 +11,22 @@ pub struct CorrelationHeaders {
     pub id: Option<HttpRequestId>,
     /// Where the attempt stands in the trace.
     pub trace: Option<TraceContext>,
+    /// The gateways that it came through before this one.
+    pub hops: Option<Hops>,
 }
 
 impl CorrelationHeaders {
     /// The names of all that may be written.
-    pub const NAMES: [&'static str; 3] = ["x-request-id", "traceparent", "tracestate"];
+    pub const NAMES: [&'static str; 4] = [
+        "x-request-id",
+        "traceparent",
+        "tracestate",
+        "x-perijove-via",
+    ];
 
     /// Tells each header, name and value.
     pub fn tell(&self, mut line: impl FnMut(&'static str, &[u8])) {
-        let [id, parent, state] = Self::NAMES;
+        let [id, parent, state, via] = Self::NAMES;
         if let Some(request_id) = &self.id {
             line(id, request_id.as_bytes());
         }
@@ -27,6 +35,9 @@ impl CorrelationHeaders {
             if let Some(said) = &trace.state {
                 line(state, said.as_str().as_bytes());
             }
+        }
+        if let Some(hops) = &self.hops {
+            line(via, hops.as_bytes());
         }
     }
 }
@@ -50,11 +61,13 @@ mod tests {
         let headers = CorrelationHeaders {
             id: Some(HttpRequestId::of(Some(b"order-7"))),
             trace: TraceContext::of(parent.as_bytes(), &[b"a=1", b"b=2"]),
+            hops: Hops::of(Some(b"00000000000000ab"), None, "").unwrap(),
         };
         let usual = [
             ("x-request-id", "order-7"),
             ("traceparent", parent),
             ("tracestate", "a=1,b=2"),
+            ("x-perijove-via", "00000000000000ab"),
         ];
         let usual = usual.map(|(name, value)| (name.to_owned(), value.to_owned()));
         assert_eq!(told(&headers), usual);

@@ -49,9 +49,9 @@ pub(in crate::upstream) fn mark() -> (&'static str, &'static str) {
     (ORIGIN, &INSTANCE)
 }
 
-/// Whether a call with this value of `x-perijove-instance` was sent by this process.
-pub fn is_own(instance: &[u8]) -> bool {
-    instance == INSTANCE.as_bytes()
+/// The name of this process in `x-perijove-instance`.
+pub fn instance() -> &'static str {
+    &INSTANCE
 }
 
 /// Agave's switch for its long-term storage.
