@@ -10,6 +10,7 @@ use super::{Id, RequestId, Template};
 mod error_object;
 mod members;
 mod shape;
+mod structure;
 
 pub use error_object::ErrorObject;
 use members::AnswerMembers;

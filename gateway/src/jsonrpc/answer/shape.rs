@@ -3,6 +3,7 @@
 
 use std::ops::Range;
 
+use super::structure::is_one_container;
 use crate::jsonrpc::cursor::Cursor;
 
 /// How Agave's answers begin.
@@ -19,13 +20,9 @@ const READ_WHOLE: usize = 512;
 /// Results up to this length are also checked for misplaced commas and colons, which takes about a
 /// tenth of parsing.
 const LOOK_AT_PAIRS: usize = 16 * 1024;
-/// How far back another member is searched for after a longer result.
-const LOOK_BACK: usize = 128;
 
 /// Recognises a result by the first and last bytes of its answer, and says where it and the id
-/// stand. In JSON that begins like [`HEAD_ID_LAST`], [`ID_KEY`] with a number and a brace at the
-/// very end can only be the object's last member: within a nested object another brace would
-/// follow, and within a string a quote.
+/// stand. If what is between is one value, nothing else can be in the answer.
 pub(super) fn usual_shape(text: &[u8]) -> Option<(Range<usize>, Range<usize>)> {
     let inside = text.strip_suffix(b"}")?;
     let (result, id) = if text.starts_with(HEAD_ID_LAST) {
@@ -54,16 +51,13 @@ fn leading_digits(text: &[u8]) -> usize {
     text.iter().take_while(|byte| byte.is_ascii_digit()).count()
 }
 
-/// Whether bytes are one JSON value. A long one is only checked at both ends, so that a truncated
-/// answer or one with more members after the result (`"result":[],"error":…`) is rejected here, and
-/// for bytes that no JSON string may have.
+/// Whether bytes are one JSON value. In a long one only its brackets and strings are followed, so that
+/// one that is cut, or with anything after it (`"result":{…}{…}`, `"result":[],"error":…`), is rejected
+/// here; and it is searched for bytes that no JSON string may have.
 fn is_one_value(text: &[u8]) -> bool {
-    let container = matches!(
-        (text.first(), text.last()),
-        (Some(b'{'), Some(b'}')) | (Some(b'['), Some(b']'))
-    );
+    let container = matches!(text.first(), Some(b'{' | b'['));
     if container && text.len() > READ_WHOLE {
-        return !begins_late(text)
+        return is_one_container(text)
             && has_no_forbidden_bytes(text)
             && (text.len() > LOOK_AT_PAIRS || !has_odd_pairs(text) || is_json(text));
     }
@@ -76,47 +70,6 @@ fn is_json(text: &[u8]) -> bool {
         .value()
         .is_some_and(|value| value.len() == text.len());
     whole && std::str::from_utf8(text).is_ok()
-}
-
-/// Whether the container that ends with the last byte begins within the last few bytes, and not
-/// with the first one. If unclear, "yes" only costs time: the answer is then parsed token by token.
-fn begins_late(text: &[u8]) -> bool {
-    let window = text
-        .get(text.len().saturating_sub(LOOK_BACK)..)
-        .unwrap_or_default();
-    // Usually none begins there at all.
-    let opening = if text.ends_with(b"}") { b'{' } else { b'[' };
-    if memchr::memchr(opening, window).is_none() {
-        return false;
-    }
-    let mut depth = 0_u32;
-    let mut bytes = window.iter().enumerate().rev();
-    while let Some((position, byte)) = bytes.next() {
-        match byte {
-            b'"' => {
-                let opening =
-                    |(position, byte): (usize, &u8)| *byte == b'"' && !is_escaped(window, position);
-                if !bytes.any(opening) {
-                    return false;
-                }
-            }
-            b'}' | b']' => depth += 1,
-            b'{' | b'[' => {
-                depth = depth.saturating_sub(1);
-                if depth == 0 {
-                    return position > 0 || window.len() < text.len();
-                }
-            }
-            _ => {}
-        }
-    }
-    false
-}
-
-fn is_escaped(text: &[u8], position: usize) -> bool {
-    let before = text.get(..position).unwrap_or_default();
-    let slashes = before.iter().rev().take_while(|byte| **byte == b'\\');
-    slashes.count() % 2 == 1
 }
 
 /// Whether there are no control characters, all escapes are valid, and all is UTF-8. The first pass
