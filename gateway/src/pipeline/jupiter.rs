@@ -13,6 +13,7 @@ mod prices;
 mod quotes;
 mod referral;
 mod reply;
+mod shared_quote;
 mod summary;
 
 use std::sync::Arc;
@@ -26,8 +27,8 @@ pub(super) use self::metrics::{JupiterMetrics, NOBODY};
 pub(super) use self::optimize::Optimizer;
 pub(super) use self::origins::QuoteOrigins;
 pub(super) use self::prices::JupiterPrices;
-pub(super) use self::quotes::SharedQuote;
 pub use self::reply::{ApiContent, ApiResponse};
+pub(super) use self::shared_quote::SharedQuote;
 
 use self::attempt::ApiAttemptSummary;
 use self::attempts::ApiAttempts;

@@ -91,6 +91,29 @@ async fn a_frozen_api_costs_a_quote_no_more_than_the_hedge() {
 }
 
 #[tokio::test]
+async fn an_api_that_loses_every_race_because_it_hangs_is_left() {
+    let exchange = Exchange::with(|config| {
+        let mut upstreams = config.get("jupiter.upstreams").cloned().unwrap();
+        upstreams[0]["timeouts"] = json!({ "first_byte": "200ms" });
+        config
+            .set("jupiter.upstreams", upstreams)
+            .set("jupiter.quote.cache", false)
+            .set("hedge", json!({ "enabled": true, "metered_after": "50ms" }))
+    })
+    .await;
+    exchange.own.answers(|asked| {
+        let frozen = Answer::text(200, "").after(Duration::from_mins(10));
+        (!asked.query.contains(CANARY)).then_some(frozen)
+    });
+    // Its canaries are answered: only what nobody waits for any more shows that it hangs.
+    until("its breaker to open", || async {
+        assert_eq!(exchange.quote(7).await.upstream(), "hosted");
+        (exchange.status("own").await["breaker"] == "open").then_some(())
+    })
+    .await;
+}
+
+#[tokio::test]
 async fn old_markets_are_avoided() {
     let exchange = Exchange::with(|config| {
         config

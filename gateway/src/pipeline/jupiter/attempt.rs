@@ -14,6 +14,8 @@ use super::ApiCall;
 use super::reply::{ApiContent, ApiResponse};
 use crate::jupiter::{self, ApiFault, JudgedAnswer, Product, QuoteFacts};
 use crate::limit::PermitRequest;
+use crate::pipeline::Pipeline;
+use crate::snapshot::Snapshot;
 use crate::trace::span::{self, SpanAttempt, SpanPeer};
 use crate::upstream::{
     ApiAttemptGuard, ApiBody, ApiLimits, ApiReply, ApiRequest, ApiUpstream, TransportFault,
@@ -124,31 +126,15 @@ pub(super) fn carry_out(
         others,
         number,
     }: ApiAttemptMode,
-) -> BoxFuture<'_, ApiAttempt> {
-    let class = ApiCallClass::of(&call.method, product);
+) -> BoxFuture<'static, ApiAttempt> {
     let upstream = Arc::clone(ticket.upstream());
-    let timeouts = &upstream.settings().timeouts;
-    let first_byte = if class.heavy {
-        timeouts.first_byte_heavy
-    } else {
-        timeouts.first_byte
-    };
-    let now = Instant::now();
-    let deadline = call.deadline();
-    let limits = ApiLimits {
-        deadline,
-        queue: if others { now + QUEUE } else { deadline },
-        first_byte,
-        answer_buffer: call.snapshot.config.limits.answer_buffer,
-        replayable: class.replayable,
-        ask: PermitRequest {
-            priority: priority(product),
-            consumer: call.affinity,
-            weight: 1,
-            heavy: false,
-        },
-    };
+    let limits = limits(call, product, &upstream, others);
     let quantile = call.snapshot.config.hedge.quantile;
+    let judge = AnswerJudge {
+        pipeline: Arc::clone(&call.pipeline),
+        snapshot: Arc::clone(&call.snapshot),
+        product,
+    };
     let span = span_of(call, &upstream, (number, hedge));
     let propagate = upstream.settings().propagate;
     if let Some(headers) = call.context.correlation(propagate, &span) {
@@ -164,7 +150,7 @@ pub(super) fn carry_out(
                 span::ended(&span, None, Some(fault.kind.label()));
                 ApiOutcome::Broken(fault)
             }
-            Ok(reply) => match judged(call, product, &upstream, &reply) {
+            Ok(reply) => match judge.judged(&upstream, &reply) {
                 (None, facts) => {
                     span::ended(&span, Some(reply.status), None);
                     ticket.good(reply.latency, quantile, now);
@@ -183,6 +169,33 @@ pub(super) fn carry_out(
             hedge,
         }
     })
+}
+
+fn limits(call: &ApiCall, product: Product, upstream: &ApiUpstream, others: bool) -> ApiLimits {
+    let class = ApiCallClass::of(&call.method, product);
+    let timeouts = &upstream.settings().timeouts;
+    let deadline = call.deadline();
+    ApiLimits {
+        deadline,
+        queue: if others {
+            Instant::now() + QUEUE
+        } else {
+            deadline
+        },
+        first_byte: if class.heavy {
+            timeouts.first_byte_heavy
+        } else {
+            timeouts.first_byte
+        },
+        answer_buffer: call.snapshot.config.limits.answer_buffer,
+        replayable: class.replayable,
+        ask: PermitRequest {
+            priority: priority(product),
+            consumer: call.affinity,
+            weight: 1,
+            heavy: false,
+        },
+    }
 }
 
 fn span_of(call: &ApiCall, upstream: &ApiUpstream, (number, hedge): (u32, bool)) -> Span {
@@ -237,53 +250,71 @@ impl ApiCallClass {
     }
 }
 
-/// Judges an answer, and parses a quote.
-fn judged(
-    call: &ApiCall,
+/// What is needed to judge an answer, also when the request that it was for has been answered.
+struct AnswerJudge {
+    pipeline: Arc<Pipeline>,
+    snapshot: Arc<Snapshot>,
     product: Product,
-    upstream: &ApiUpstream,
-    reply: &ApiReply,
-) -> (Option<ApiFault>, Option<QuoteFacts>) {
-    let body = match &reply.body {
-        ApiBody::Whole(body) => body,
-        ApiBody::Streaming { first, .. } => first,
-    };
-    let seen = JudgedAnswer {
-        product,
-        status: reply.status,
-        is_json: reply.hints.content_type_json,
-        challenge: reply.hints.challenge,
-        reset_unix: reply
-            .hints
-            .ratelimit_reset_unix
-            .max(reply.hints.retry_at_unix),
-        retry_after: reply.hints.retry_after,
-        body,
-    };
-    let fault = jupiter::judge(&seen, upstream.unix_now());
-    let is_quote = product == Product::Quote && reply.status == 200;
-    if fault.is_some() || !is_quote {
-        return (fault, None);
-    }
-    let Some(facts) = QuoteFacts::read(body) else {
-        return (Some(ApiFault::Unexpected), None);
-    };
-    let tip = call.snapshot.pool.slots().map(|view| view.now);
-    upstream.quoted(facts.context_slot, tip, Instant::now());
-    let lag = facts.context_slot.zip(tip);
-    let lag = lag.map(|(slot, tip)| slot.lag_behind(tip));
-    let settings = &call.snapshot.config.jupiter;
-    let old = lag.is_some_and(|lag| lag > settings.health.exclude_lag);
-    let fault = (old || is_traded(call, &facts, tip)).then_some(ApiFault::Lagging);
-    (fault, Some(facts))
 }
 
-/// Whether a pool of a quote has traded since, longer ago than the next slot: an upstream that
-/// still quotes the earlier state lags.
-fn is_traded(call: &ApiCall, facts: &QuoteFacts, tip: Option<Slot>) -> bool {
-    let (Some(pools), Some(context), Some(tip)) = (&facts.pools, facts.context_slot, tip) else {
-        return false;
-    };
-    let trades = &call.pipeline.cache.trades;
-    trades.traded_between(pools, context, Slot(tip.0.saturating_sub(1)))
+impl AnswerJudge {
+    /// Judges an answer, and parses a quote.
+    fn judged(
+        &self,
+        upstream: &ApiUpstream,
+        reply: &ApiReply,
+    ) -> (Option<ApiFault>, Option<QuoteFacts>) {
+        let body = match &reply.body {
+            ApiBody::Whole(body) => body,
+            ApiBody::Streaming { first, .. } => first,
+        };
+        let hints = &reply.hints;
+        let seen = JudgedAnswer {
+            product: self.product,
+            status: reply.status,
+            is_json: hints.content_type_json,
+            challenge: hints.challenge,
+            reset_unix: hints.ratelimit_reset_unix.max(hints.retry_at_unix),
+            retry_after: hints.retry_after,
+            body,
+        };
+        let fault = jupiter::judge(&seen, upstream.unix_now());
+        let is_quote = self.product == Product::Quote && reply.status == 200;
+        if fault.is_some() || !is_quote {
+            return (fault, None);
+        }
+        let Some(facts) = QuoteFacts::read(body) else {
+            return (Some(ApiFault::Unexpected), None);
+        };
+        let tip = self.snapshot.pool.slots().map(|view| view.now);
+        upstream.quoted(facts.context_slot, tip, Instant::now());
+        let lag = facts.context_slot.zip(tip);
+        let lag = lag.map(|(slot, tip)| slot.lag_behind(tip));
+        let settings = &self.snapshot.config.jupiter;
+        let old = lag.is_some_and(|lag| lag > settings.health.exclude_lag);
+        let fault = (old || self.is_traded(&facts, tip)).then_some(ApiFault::Lagging);
+        (fault, Some(facts))
+    }
+
+    /// Whether a pool of a quote has traded since, longer ago than the next slot: an upstream that
+    /// still quotes the earlier state lags.
+    fn is_traded(&self, facts: &QuoteFacts, tip: Option<Slot>) -> bool {
+        let (Some(pools), Some(context), Some(tip)) = (&facts.pools, facts.context_slot, tip)
+        else {
+            return false;
+        };
+        let trades = &self.pipeline.cache.trades;
+        trades.traded_between(pools, context, Slot(tip.0.saturating_sub(1)))
+    }
+}
+
+/// Lets attempts finish that nobody waits for any more, each within its own time limits: their
+/// connections can be used again, and an upstream that never answers in time is noticed though it loses
+/// every race.
+pub(super) fn leave_behind<T: Send + 'static>(
+    losers: impl IntoIterator<Item = BoxFuture<'static, T>>,
+) {
+    for loser in losers {
+        drop(tokio::spawn(loser));
+    }
 }

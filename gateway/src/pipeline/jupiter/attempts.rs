@@ -13,6 +13,7 @@ use tokio::time::{Instant, sleep, sleep_until};
 use super::ApiCall;
 use super::attempt::{
     ApiAttempt, ApiAttemptMode, ApiAttemptSummary, ApiCallClass, ApiOutcome, carry_out,
+    leave_behind,
 };
 use crate::error::Rejection;
 use crate::jupiter::{ApiFault, ApiRoute};
@@ -66,7 +67,7 @@ impl<'c> ApiAttempts<'c> {
         self.call.pipeline.dispatch_state.budget.deposit();
         let choice = self.choice_in_time().await?;
         let mut left = choice.order.iter();
-        let mut running: FuturesUnordered<BoxFuture<'c, ApiAttempt>> = FuturesUnordered::new();
+        let mut running: FuturesUnordered<BoxFuture<'static, ApiAttempt>> = FuturesUnordered::new();
         let first = self.next(&mut left, &choice, false);
         let Some(first) = first else {
             return Err(self.conclude(&choice).err().unwrap_or(NONE));
@@ -88,7 +89,10 @@ impl<'c> ApiAttempts<'c> {
                 }
             };
             let again = match self.weigh(attempted) {
-                Ok(ended) => return Ok(self.answered(ended, &choice)),
+                Ok(ended) => {
+                    leave_behind(running);
+                    return Ok(self.answered(ended, &choice));
+                }
                 Err(again) => again,
             };
             if again
@@ -142,7 +146,7 @@ impl<'c> ApiAttempts<'c> {
         left: &mut std::slice::Iter<'_, Arc<ApiUpstream>>,
         choice: &ApiChoice,
         hedge: bool,
-    ) -> Option<(BoxFuture<'c, ApiAttempt>, Option<Duration>)> {
+    ) -> Option<(BoxFuture<'static, ApiAttempt>, Option<Duration>)> {
         if self.started as usize >= MOST || (self.class.bound && self.started > 0) {
             return None;
         }
@@ -336,9 +340,7 @@ impl<'c> ApiAttempts<'c> {
             return None;
         }
         let usual = upstream.usual_latency(self.route.product);
-        let usual = usual.unwrap_or(hedge.metered_after).max(hedge.floor);
-        // The second one probably costs credits.
-        Some(usual.max(hedge.floor))
+        Some(usual.unwrap_or(hedge.metered_after).max(hedge.floor))
     }
 }
 

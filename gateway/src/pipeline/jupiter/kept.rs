@@ -3,13 +3,13 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use tokio::time::{Instant, timeout_at};
+use tokio::time::Instant;
 
 use super::ApiCall;
 use super::attempt::ApiAttemptSummary;
-use super::quotes::SharedQuote;
 use super::reply::ApiResponse;
-use crate::cache::{CacheKey, FlightRole, FollowerOutcome, KeptQuote};
+use super::shared_quote::{Followed, SharedQuote};
+use crate::cache::{CacheKey, FlightRole, KeptQuote};
 use crate::error::Rejection;
 use crate::jupiter::{ApiRoute, Product};
 use crate::pipeline::{CacheStatus, CacheUse};
@@ -42,27 +42,17 @@ impl ApiCall {
                     });
                     return Ok(missed(ended?, route.product));
                 }
-                FlightRole::Follow(follow) => {
-                    match timeout_at(self.deadline(), follow.wait()).await {
-                        Ok(FollowerOutcome::Settled(SharedQuote::Unshared)) => {
-                            let ended = self.attempt(route, None).await?;
-                            return Ok(missed(ended, route.product));
-                        }
-                        Ok(FollowerOutcome::Settled(SharedQuote::Failed(rejection))) => {
-                            return Err(rejection);
-                        }
-                        Ok(FollowerOutcome::Settled(SharedQuote::Kept(kept))) => {
-                            cache.metrics.product_told(route.product.label());
-                            return Ok(self.told(&kept, route.product, CacheStatus::Coalesced));
-                        }
-                        Ok(FollowerOutcome::HandedOver) => {}
-                        Err(_elapsed) => {
-                            return Err(Rejection::ApiUnavailable {
-                                reason: "no answer in time",
-                            });
-                        }
+                FlightRole::Follow(follow) => match self.follow(follow).await? {
+                    Followed::Again => {}
+                    Followed::Alone => {
+                        let ended = self.attempt(route, None).await?;
+                        return Ok(missed(ended, route.product));
                     }
-                }
+                    Followed::Shared(kept) => {
+                        cache.metrics.product_told(route.product.label());
+                        return Ok(self.told(&kept, route.product, CacheStatus::Coalesced));
+                    }
+                },
             }
         }
     }

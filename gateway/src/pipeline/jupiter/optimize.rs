@@ -15,7 +15,7 @@ use serde::Deserialize;
 use tokio::time::{Instant, timeout_at};
 
 use super::ApiCall;
-use super::attempt::{ApiAttempt, ApiAttemptMode, ApiAttemptSummary, carry_out};
+use super::attempt::{ApiAttempt, ApiAttemptMode, ApiAttemptSummary, carry_out, leave_behind};
 use super::reply::ApiResponse;
 use crate::error::Rejection;
 use crate::jupiter::{
@@ -171,6 +171,7 @@ impl ApiCall {
                 Ok(None) | Err(_) => break,
             }
         }
+        leave_behind(running);
         drop_older(&mut all, self.snapshot.config.jupiter.quote.valid_slots);
         let compared = all.len();
         let first = all
@@ -239,13 +240,13 @@ impl ApiCall {
 
     /// Requests all concurrently: the plain quote from several upstreams, and its variants from the
     /// first.
-    fn begin<'c>(
-        &'c self,
-        route: &'c ApiRoute<'c>,
+    fn begin(
+        &self,
+        route: &ApiRoute<'_>,
         query: &str,
         parsed: &QuoteQuery,
         known: Option<&PairMemory>,
-    ) -> FuturesUnordered<BoxFuture<'c, (ApiAttempt, Arc<str>)>> {
+    ) -> FuturesUnordered<BoxFuture<'static, (ApiAttempt, Arc<str>)>> {
         let settings = &self.snapshot.config.jupiter.optimizer;
         let (pool, now) = (&self.snapshot.jupiter, Instant::now());
         let choice = pool.choose(route.api, Product::Quote, self.affinity, None, now);
@@ -294,7 +295,7 @@ impl ApiCall {
                 },
             );
             let name: Arc<str> = name.into();
-            let named: BoxFuture<'c, _> = Box::pin(async move { (attempt.await, name) });
+            let named: BoxFuture<'static, _> = Box::pin(async move { (attempt.await, name) });
             running.push(named);
         }
         running

@@ -4,12 +4,13 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use tokio::time::{Instant, timeout_at};
+use tokio::time::Instant;
 
 use super::ApiCall;
 use super::attempt::{ApiAttemptSummary, fee_note};
 use super::reply::{ApiContent, ApiResponse};
-use crate::cache::{CacheKey, FlightRole, FollowerOutcome, Hearing, KeptQuote};
+use super::shared_quote::{Followed, SharedQuote};
+use crate::cache::{CacheKey, FlightRole, Hearing, KeptQuote};
 use crate::config;
 use crate::error::Rejection;
 use crate::jupiter::{
@@ -17,22 +18,6 @@ use crate::jupiter::{
 };
 use crate::pipeline::{CacheStatus, CacheUse, Pipeline};
 use crate::snapshot::Snapshot;
-
-/// Outcome for callers that waited for another caller's quote.
-#[derive(Clone, Debug)]
-pub(in crate::pipeline) enum SharedQuote {
-    Kept(Arc<KeptQuote>),
-    Failed(Rejection),
-    /// The answer is not for others: each asks for itself, all at the same time.
-    Unshared,
-}
-
-impl From<Option<Arc<KeptQuote>>> for SharedQuote {
-    /// From what may be kept of an answer, and so be shared.
-    fn from(kept: Option<Arc<KeptQuote>>) -> Self {
-        kept.map_or(Self::Unshared, Self::Kept)
-    }
-}
 
 impl ApiCall {
     /// Answers `GET /swap/v1/quote`.
@@ -74,29 +59,19 @@ impl ApiCall {
                     return Ok(self.delivered(ended?, CacheStatus::Miss));
                 }
                 FlightRole::Follow(follow) => {
-                    match timeout_at(self.deadline(), follow.wait()).await {
-                        Ok(FollowerOutcome::Settled(SharedQuote::Unshared)) => {
+                    let followed = self.follow(follow).await;
+                    match followed.inspect_err(|_| metrics.quote("coalesced"))? {
+                        Followed::Again => {}
+                        Followed::Alone => {
                             metrics.quote("miss");
                             let ended = self.fetch(route).await?;
                             return Ok(self.delivered(ended, CacheStatus::Miss));
                         }
-                        Ok(FollowerOutcome::Settled(SharedQuote::Failed(rejection))) => {
+                        Followed::Shared(kept) => {
                             metrics.quote("coalesced");
-                            return Err(rejection);
-                        }
-                        Ok(FollowerOutcome::Settled(SharedQuote::Kept(kept))) => {
-                            metrics.quote("coalesced");
-                            self.pipeline
-                                .cache
-                                .metrics
-                                .product_told(Product::Quote.label());
+                            let cache = &self.pipeline.cache.metrics;
+                            cache.product_told(Product::Quote.label());
                             return Ok(self.told(&kept, Product::Quote, CacheStatus::Coalesced));
-                        }
-                        Ok(FollowerOutcome::HandedOver) => {}
-                        Err(_elapsed) => {
-                            return Err(Rejection::ApiUnavailable {
-                                reason: "no answer in time",
-                            });
                         }
                     }
                 }
