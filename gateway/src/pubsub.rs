@@ -3,9 +3,11 @@
 //! the streams.
 
 mod answer;
+mod background;
 mod backlog;
 mod caller_share;
 mod delivered;
+mod feed_command;
 mod feed_message;
 mod feeds;
 mod hot;
@@ -15,6 +17,8 @@ mod outbox;
 mod params;
 mod repair;
 mod session;
+mod socket_end;
+mod subscribe;
 mod subscription_kind;
 #[cfg(test)]
 mod testing;
@@ -24,4 +28,5 @@ mod upstream_socket;
 pub use caller_share::CallerShare;
 pub use hub::{Hub, SocketPermit};
 pub use metrics::PubSubMetrics;
-pub use session::{EndedSocket, SocketClient, SocketEnd, SocketObserver, SubscriberSession};
+pub use session::{EndedSocket, SocketClient, SocketObserver, SubscriberSession};
+pub use socket_end::SocketEnd;

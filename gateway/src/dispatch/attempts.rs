@@ -25,8 +25,6 @@ use std::time::Duration;
 use tokio::time::{Instant, sleep_until};
 use tracing::Span;
 
-use stale::StaleAnswers;
-
 use super::attempt::{self, AttemptReason, FinishedAttempt, RunningAttempt};
 use super::attempt_record::UNANSWERED;
 use super::best_failure::BestFailure;
@@ -82,6 +80,14 @@ pub(super) struct Attempts<'a, O: Operation> {
     /// What the delivered answer says of its age, unless it is delivered for want of a better.
     freshness: Option<O::Freshness>,
     summary: AttemptSummary,
+}
+
+/// The stale answers so far.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct StaleAnswers {
+    asked: u32,
+    /// When the best of them is delivered.
+    until: Option<Instant>,
 }
 
 /// What all attempts together came to.

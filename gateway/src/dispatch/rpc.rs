@@ -2,6 +2,7 @@
 //! it demands of a node. Before its answer is delivered, history that it lacks is looked for
 //! ([`history`]).
 
+mod answer_payload;
 mod archive_budget;
 mod floor;
 mod history;
@@ -19,15 +20,16 @@ use bytes::BytesMut;
 use perijove_core::Slot;
 use tokio::time::Instant;
 
+pub use answer_payload::AnswerPayload;
 pub use floor::Floors;
-pub use judge::AnswerPayload;
 pub use memory::RpcMemory;
 pub use read_session::{ReadSession, ShownHeads, ToldHeads};
 
-use judge::{JudgedCall, RpcJudge};
+use answer_payload::JudgedCall;
+use judge::RpcJudge;
 
 use super::attempts::{Attempts, AttemptsOutcome};
-use super::operation::{Demands, Judge, JudgedAttempt, LastResort, Operation};
+use super::operation::{Demands, Judge, LastResort, Operation};
 use super::{AttemptSummary, Delivered, Dispatch};
 use crate::error::Rejection;
 use crate::jsonrpc::{self, Call};
@@ -95,7 +97,12 @@ impl Dispatch<'_, RpcCall<'_>> {
     }
 }
 
-impl RpcCall<'_> {
+/// What judges as [`RpcJudge`] does: a call under way, and what is kept of it.
+trait AsRpcJudge {
+    fn as_judge(&self) -> RpcJudge<'_>;
+}
+
+impl AsRpcJudge for RpcCall<'_> {
     fn as_judge(&self) -> RpcJudge<'_> {
         RpcJudge {
             call: self.call,
@@ -103,7 +110,9 @@ impl RpcCall<'_> {
             unix_now: self.memory.unix_now,
         }
     }
+}
 
+impl RpcCall<'_> {
     /// Whether the method is unknown to Agave, to providers' documentation, to the configuration
     /// and from experience.
     fn is_strange(&self) -> bool {
@@ -117,7 +126,7 @@ impl RpcCall<'_> {
     }
 }
 
-impl Judge for RpcCall<'_> {
+impl<J: AsRpcJudge + Sync> Judge for J {
     type Request = RpcRequest;
     type Answer = AnswerPayload;
     type Freshness = Heads;
@@ -320,38 +329,12 @@ pub(super) struct DetachedCall {
     unix_now: fn() -> u64,
 }
 
-impl DetachedCall {
+impl AsRpcJudge for DetachedCall {
     fn as_judge(&self) -> RpcJudge<'_> {
         RpcJudge {
             call: &self.call,
             class: &self.class,
             unix_now: self.unix_now,
         }
-    }
-}
-
-impl Judge for DetachedCall {
-    type Request = RpcRequest;
-    type Answer = AnswerPayload;
-    type Freshness = Heads;
-
-    fn judge(
-        &self,
-        candidate: &mut Candidate,
-        reply: Result<UpstreamReply, TransportFault>,
-    ) -> JudgedAttempt<AnswerPayload, Heads> {
-        self.as_judge().judge(candidate, reply)
-    }
-
-    fn observe_latency(&self, upstream: &Upstream, latency: Duration, quantile: f64) {
-        self.as_judge().observe_latency(upstream, latency, quantile);
-    }
-
-    fn hold_against(&self, upstream: &Upstream, kind: FaultKind) {
-        self.as_judge().hold_against(upstream, kind);
-    }
-
-    fn never_answered(&self, witness: &FailureReporter) {
-        self.as_judge().never_answered(witness);
     }
 }

@@ -6,7 +6,9 @@
 
 mod choice;
 mod feed_status;
+pub(super) mod move_cause;
 mod placed;
+mod sockets;
 mod watch;
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
@@ -18,13 +20,16 @@ use tokio::sync::mpsc;
 use tokio::time::{Instant, MissedTickBehavior, interval};
 
 use self::choice::FeedChoice;
-use self::feed_status::FeedStatus;
-pub(super) use self::placed::MoveCause;
+use self::move_cause::MoveCause;
 use self::placed::PlacedTopic;
+pub(super) use self::sockets::Feeds;
+use self::sockets::KnownSocket;
+use super::feed_command::FeedCommand;
 use super::hub::Hub;
 use super::repair;
 use super::topic::Topic;
-use super::upstream_socket::{CloseReason, SocketOrder, SocketReport, UpstreamSocket};
+use super::upstream_socket::UpstreamSocket;
+use super::upstream_socket::messages::{CloseReason, SocketOrder, SocketReport};
 use crate::config::FeedLimits;
 use crate::jsonrpc::RpcError;
 use crate::upstream::Upstream;
@@ -38,52 +43,6 @@ const LOOK: Duration = Duration::from_millis(100);
 const AGAIN: Duration = Duration::from_millis(250);
 /// How long a topic stays on a healthy upstream after better ones have refused it.
 const REFUSED_AGAIN: Duration = Duration::from_mins(1);
-
-/// Commands from the clients' side.
-#[derive(Debug)]
-pub(super) enum FeedCommand {
-    Added(Arc<Topic>),
-    /// It has no subscribers any more.
-    Removed(Arc<Topic>),
-}
-
-/// A socket, as known here.
-struct KnownSocket {
-    upstream: Arc<Upstream>,
-    orders: mpsc::UnboundedSender<SocketOrder>,
-    /// Topics that it serves, or is to serve.
-    topics: BTreeSet<u64>,
-    opened: bool,
-    /// Its topics are to move, for this reason.
-    leaves: Option<MoveCause>,
-    slot: Arc<AtomicU64>,
-    /// Since when it is not needed.
-    idle_since: Instant,
-    /// Since when its slots are too far behind.
-    behind_since: Option<Instant>,
-}
-
-impl KnownSocket {
-    /// It serves a topic no more. Returns whether it did, or was to.
-    fn forget(&mut self, topic: &Topic) -> bool {
-        let was = self.topics.remove(&topic.id);
-        if was && self.topics.is_empty() {
-            self.idle_since = Instant::now();
-        }
-        was
-    }
-}
-
-/// All sockets to upstreams.
-pub(super) struct Feeds {
-    hub: Arc<Hub>,
-    lines: BTreeMap<u64, KnownSocket>,
-    last_line: u64,
-    topics: BTreeMap<u64, PlacedTopic>,
-    standing: HashMap<String, FeedStatus>,
-    reports: mpsc::UnboundedSender<(u64, SocketReport)>,
-    reported: Option<mpsc::UnboundedReceiver<(u64, SocketReport)>>,
-}
 
 impl Feeds {
     pub(super) fn new(hub: Arc<Hub>) -> Self {

@@ -7,25 +7,19 @@ use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::time::Duration;
 
 use parking_lot::Mutex;
-use perijove_core::essential::essential;
-use tokio::runtime::Handle;
 use tokio::sync::{Notify, mpsc};
-use tokio::time::timeout;
 
 use super::backlog::BacklogTotal;
 use super::caller_share::{CallerShare, CallerShares};
-use super::feeds::{FeedCommand, Feeds};
-use super::hot;
+use super::feed_command::FeedCommand;
 use super::metrics::PubSubMetrics;
 use super::outbox::Outbox;
 use super::params::SubscriptionSpec;
-use super::repair;
 use super::topic::{JoinOutcome, Topic};
-use super::upstream_socket::{NetworkDialer, SocketDialer};
+use super::upstream_socket::dial::{NetworkDialer, SocketDialer};
 use crate::auth::ConsumerId;
 use crate::context::ClientKey;
 use crate::error::Rejection;
-use crate::jsonrpc::RpcError;
 use crate::pipeline::Pipeline;
 use crate::snapshot::{Published, Snapshot};
 
@@ -124,13 +118,9 @@ impl Hub {
         })
     }
 
-    /// Starts to manage the sockets to upstreams, unless that was done already.
-    pub fn start(self: &Arc<Self>, handle: &Handle) {
-        if let Some(commands) = self.received.lock().take() {
-            let feeds = Feeds::new(Arc::clone(self)).run(commands);
-            handle.spawn(essential("subscriptions", feeds));
-            handle.spawn(essential("hot accounts", hot::follow(Arc::clone(self))));
-        }
+    /// The commands for the task that manages the sockets to upstreams; once.
+    pub(super) fn commands(&self) -> Option<mpsc::UnboundedReceiver<FeedCommand>> {
+        self.received.lock().take()
     }
 
     /// Admits a socket of this caller.
@@ -170,41 +160,6 @@ impl Hub {
     /// An id for a client's subscription; never reused.
     pub(super) fn next_id(&self) -> u64 {
         self.ids.fetch_add(1, Ordering::Relaxed)
-    }
-
-    /// Subscribes a client under this id; returns when an upstream has accepted the subscription.
-    ///
-    /// # Errors
-    /// The upstreams' refusal, or a timeout. The client must still leave.
-    pub(super) async fn subscribe(
-        self: &Arc<Self>,
-        topic: &Arc<Topic>,
-        joined: JoinOutcome,
-        id: u64,
-    ) -> Result<(), RpcError> {
-        let snapshot = self.published.load();
-        let settings = &snapshot.config.websocket;
-        let none = || {
-            let none = Rejection::NoUpstream {
-                reason: "no upstream accepts the subscription",
-            };
-            none.rpc_error()
-                .unwrap_or_else(|| RpcError::new(-32603, "Internal error"))
-        };
-        match joined {
-            JoinOutcome::Live => {
-                if settings.replay {
-                    tokio::spawn(repair::replay(Arc::clone(self), Arc::clone(topic), id));
-                }
-                Ok(())
-            }
-            JoinOutcome::Soon(taken) => match timeout(settings.feed.subscribe_timeout, taken).await
-            {
-                Ok(Ok(taken)) => taken,
-                Ok(Err(_)) | Err(_) => Err(none()),
-            },
-            JoinOutcome::Ended => Err(none()),
-        }
     }
 
     /// The topic of this subscription, joined by a client.

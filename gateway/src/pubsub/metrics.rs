@@ -5,7 +5,7 @@ mod feed;
 use prometheus::{IntCounter, IntCounterVec, IntGauge, IntGaugeVec, Opts, Registry};
 
 pub(super) use self::feed::FeedMetrics;
-use super::session::SocketEnd;
+use super::socket_end::SocketEnd;
 use super::subscription_kind::SubscriptionKind;
 
 #[derive(Debug)]

@@ -7,6 +7,7 @@
 //! next notification says so.
 
 mod ask;
+pub(super) mod outcome;
 mod values;
 
 use std::sync::Arc;
@@ -19,6 +20,7 @@ use serde_json::{Map, Value, json};
 use tokio::time::{Instant, sleep};
 
 use self::ask::{RepairAnswer, ask};
+use self::outcome::RepairOutcome;
 use super::feed_message::{SlotInfo, with_context};
 use super::hub::Hub;
 use super::subscription_kind::SubscriptionKind;
@@ -44,32 +46,6 @@ const LOOKS: [Duration; 4] = [
 ];
 /// Most slots that are filled in.
 const MOST_SLOTS: u64 = 2000;
-
-/// Outcome of a repair.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum RepairOutcome {
-    /// Something was missed and has been delivered.
-    Told,
-    /// Nothing was missed.
-    Nothing,
-    /// Not known in time.
-    Failed,
-    /// It cannot be known.
-    Impossible,
-}
-
-impl RepairOutcome {
-    pub(super) const ALL: [Self; 4] = [Self::Told, Self::Nothing, Self::Failed, Self::Impossible];
-
-    pub(super) fn label(self) -> &'static str {
-        match self {
-            Self::Told => "told",
-            Self::Nothing => "nothing",
-            Self::Failed => "failed",
-            Self::Impossible => "impossible",
-        }
-    }
-}
 
 /// A topic that has moved.
 pub(super) struct Repair {

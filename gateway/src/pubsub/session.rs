@@ -1,6 +1,7 @@
 //! The socket of one client: its messages are answered, its subscriptions are served, and if it has
 //! to be closed, the code tells clients what to do.
 
+mod client;
 mod message_handler;
 
 use std::pin::Pin;
@@ -19,13 +20,12 @@ use tokio_tungstenite::tungstenite::protocol::frame::coding::CloseCode;
 use tokio_tungstenite::tungstenite::protocol::{CloseFrame, Role, WebSocketConfig};
 use tokio_tungstenite::tungstenite::{Message, Utf8Bytes};
 
+pub use self::client::{SocketClient, SocketObserver};
 use self::message_handler::{MessageHandler, MessageReply};
-use super::caller_share::CallerShare;
 use super::hub::Hub;
 use super::outbox::Outbox;
+use super::socket_end::SocketEnd;
 use crate::config::WebSocket;
-use crate::context::RequestContext;
-use crate::pipeline::{CacheUse, RequestSummary};
 
 #[cfg(test)]
 mod hostile_frames;
@@ -36,89 +36,6 @@ mod tests;
 const BUFFER: usize = 4096;
 /// Time limit for closing a socket.
 const FAREWELL: Duration = Duration::from_secs(1);
-
-/// The client of a socket.
-pub struct SocketClient {
-    /// The request that the socket began with.
-    pub context: Arc<RequestContext>,
-    pub cache_use: CacheUse,
-    pub ledger_only: bool,
-    /// The caller's share, on all its sockets.
-    pub share: Arc<CallerShare>,
-    pub account: Arc<dyn SocketObserver>,
-}
-
-/// Receives what happens on a socket.
-pub trait SocketObserver: Send + Sync {
-    /// A message was answered with this many bytes.
-    fn answered(&self, summary: RequestSummary, status: u16, started: Instant, bytes: usize);
-
-    /// Whether the credentials of the handshake are still valid.
-    fn is_welcome(&self) -> bool;
-}
-
-/// Why a socket was closed.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum SocketEnd {
-    /// The client closed it, or disconnected.
-    Client,
-    /// The gateway stops.
-    Leaving,
-    /// The client did not accept what waited for it.
-    Slow,
-    /// The client sent nothing for long, not even answers to pings.
-    Silent,
-    /// A message was larger than allowed.
-    TooLarge,
-    /// The client sent invalid frames.
-    Malformed,
-    /// A text message that is not UTF-8.
-    NotText,
-    /// The client's key was revoked.
-    Unauthorised,
-}
-
-impl SocketEnd {
-    pub const ALL: [Self; 8] = [
-        Self::Client,
-        Self::Leaving,
-        Self::Slow,
-        Self::Silent,
-        Self::TooLarge,
-        Self::Malformed,
-        Self::NotText,
-        Self::Unauthorised,
-    ];
-
-    /// The word in metrics and logs.
-    pub fn label(self) -> &'static str {
-        match self {
-            Self::Client => "client",
-            Self::Leaving => "leaving",
-            Self::Slow => "slow",
-            Self::Silent => "silent",
-            Self::TooLarge => "too_large",
-            Self::Malformed => "malformed",
-            Self::NotText => "not_text",
-            Self::Unauthorised => "unauthorised",
-        }
-    }
-
-    /// The close frame; `None` if the client has sent its own.
-    fn code(self) -> Option<(CloseCode, &'static str)> {
-        Some(match self {
-            Self::Client => return None,
-            // After any code but 1000, clients connect and subscribe again.
-            Self::Leaving => (CloseCode::Restart, "the gateway restarts; connect again"),
-            Self::Slow => (CloseCode::Again, "too much waited to be read"),
-            Self::Silent => (CloseCode::Away, "pings were not answered"),
-            Self::TooLarge => (CloseCode::Size, "the message is too large"),
-            Self::Malformed => (CloseCode::Protocol, "not well-formed"),
-            Self::NotText => (CloseCode::Invalid, "a text that is not UTF-8"),
-            Self::Unauthorised => (CloseCode::Policy, "a valid API key is required"),
-        })
-    }
-}
 
 /// Summary of a socket.
 #[derive(Clone, Copy, Debug)]

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use prometheus::Registry;
 
-use super::upstream_socket::{NetworkDialer, SocketDialer};
+use super::upstream_socket::dial::{NetworkDialer, SocketDialer};
 use super::{Hub, PubSubMetrics};
 use crate::cache::{CacheMetrics, RedisMetrics, TieredCache};
 use crate::config::{Config, Upstream};

@@ -1,7 +1,8 @@
 //! One socket to an upstream: subscriptions are made on it at a limited rate, its notifications go
 //! to its topics, and the gateway's own `slotSubscribe` (the beacon) shows that it is alive.
 
-mod dial;
+pub(super) mod dial;
+pub(super) mod messages;
 mod orders;
 mod pulse;
 mod subscription_table;
@@ -18,9 +19,8 @@ use tokio::time::{Instant, sleep_until, timeout};
 use tokio_tungstenite::WebSocketStream;
 use tokio_tungstenite::tungstenite::Message;
 
-pub(super) use self::dial::{DialError, NetworkDialer, SocketDialer};
-#[cfg(test)]
-pub(super) use self::dial::{Dialed, shake};
+use self::dial::DialError;
+use self::messages::{CloseReason, ReportSender, SocketOrder, SocketReport};
 use self::orders::OrderQueue;
 use self::pulse::{Pulse, PulseState};
 use self::subscription_table::{PendingRequest, SubscriptionTable};
@@ -42,66 +42,6 @@ const ANSWER: Duration = Duration::from_secs(5);
 const IMPOSSIBLE_LEAD: u64 = 1000;
 /// Interval between two checks of the pulse.
 const LOOK: Duration = Duration::from_millis(100);
-
-/// Orders to a socket.
-#[derive(Debug)]
-pub(super) enum SocketOrder {
-    Subscribe(Arc<Topic>),
-    Unsubscribe(Arc<Topic>),
-}
-
-/// Reports of a socket.
-#[derive(Debug)]
-pub(super) enum SocketReport {
-    Opened,
-    /// With whether another socket served it before.
-    Taken(Arc<Topic>, bool),
-    Refused(Arc<Topic>, RpcError),
-    /// The topic waits for what was missed before this.
-    Missing(Arc<Topic>, MissedRange),
-    /// The topic has ended.
-    Ended(Arc<Topic>),
-    Closed(CloseReason),
-}
-
-/// Why a socket was closed.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) enum CloseReason {
-    /// It could not be opened.
-    Unreachable { retry_after: Option<Duration> },
-    /// The upstream closed it, with or without a close frame.
-    Upstream { code: Option<u16> },
-    /// It fell silent.
-    Silent,
-    /// It sent invalid messages.
-    Garbled,
-    /// It is not needed.
-    Unused,
-}
-
-impl CloseReason {
-    /// The word in metrics and logs.
-    pub(super) fn label(&self) -> &'static str {
-        match self {
-            Self::Unreachable { .. } => "unreachable",
-            Self::Upstream { .. } => "closed",
-            Self::Silent => "silent",
-            Self::Garbled => "garbled",
-            Self::Unused => "unused",
-        }
-    }
-
-    /// The upstream's close code, if it sent one.
-    pub(super) fn code(&self) -> Option<u16> {
-        match self {
-            Self::Upstream { code } => *code,
-            _ => None,
-        }
-    }
-}
-
-/// Where reports are sent, with the number of their socket.
-pub(super) type ReportSender = mpsc::UnboundedSender<(u64, SocketReport)>;
 
 /// A socket to be opened.
 pub(super) struct UpstreamSocket {

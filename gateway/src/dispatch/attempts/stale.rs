@@ -15,14 +15,6 @@ use crate::solana::FaultKind;
 /// Maximum number of upstreams asked instead.
 const MOST: u32 = 2;
 
-/// The stale answers so far.
-#[derive(Clone, Copy, Debug, Default)]
-pub(super) struct StaleAnswers {
-    asked: u32,
-    /// When the best of them is delivered.
-    until: Option<Instant>,
-}
-
 impl<O: Operation> Attempts<'_, O> {
     /// Decides what comes after a good answer that is not delivered at once.
     /// One without a slot to compare is delivered only if no other answer came, however old.

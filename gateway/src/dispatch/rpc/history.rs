@@ -19,7 +19,7 @@ use std::sync::Arc;
 use perijove_core::Commitment;
 use tokio::time::Instant;
 
-use super::judge::AnswerPayload;
+use super::answer_payload::AnswerPayload;
 use super::missing_history::ArchiveDecision;
 use super::{AttemptSummary, Delivered, Dispatch, RpcCall};
 use crate::config;

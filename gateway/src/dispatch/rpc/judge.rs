@@ -5,45 +5,15 @@
 
 use std::time::Duration;
 
-use bytes::Bytes;
-
+use super::answer_payload::{AnswerPayload, JudgedCall};
 use super::withheld::withheld;
 use crate::dispatch::operation::JudgedAttempt;
 use crate::error::{Page, TEXT};
-use crate::jsonrpc::{
-    self, Answer, Call, Cursor, HeadKind, MalformedAnswer, MalformedKind, head_kind,
-};
+use crate::jsonrpc::{Call, Cursor, HeadKind, MalformedAnswer, MalformedKind, head_kind};
 use crate::solana::{self, Class, FaultKind, Heads, Method, ReplyHints, Verdict};
 use crate::upstream::{
-    AttemptOutcome, Candidate, FailureReporter, ReplyBody, TransportFault, Upstream,
-    UpstreamBodyStream, UpstreamReply,
+    AttemptOutcome, Candidate, FailureReporter, ReplyBody, TransportFault, Upstream, UpstreamReply,
 };
-
-/// The conclusion about one attempt at a call.
-pub(super) type JudgedCall = JudgedAttempt<AnswerPayload, Heads>;
-
-/// The answer of one upstream, in the form that is passed on.
-#[derive(Debug)]
-pub enum AnswerPayload {
-    /// The whole answer, scanned.
-    Whole(Answer),
-    /// An answer too large to be buffered: its beginning, and the rest as it arrives.
-    Stream {
-        head: Bytes,
-        length: Option<u64>,
-        rest: UpstreamBodyStream,
-    },
-}
-
-impl AnswerPayload {
-    /// The raw JSON of the result; of an answer that streams, its beginning.
-    pub(super) fn result(&self) -> Option<&[u8]> {
-        match self {
-            Self::Whole(answer) => answer.result(),
-            Self::Stream { head, .. } => jsonrpc::result_head(head),
-        }
-    }
-}
 
 /// Judges answers to one call.
 #[derive(Clone, Copy)]

@@ -2,7 +2,7 @@
 
 use bytes::Bytes;
 
-use super::judge::AnswerPayload;
+use super::answer_payload::AnswerPayload;
 use crate::jsonrpc::{Answer, Call};
 use crate::solana;
 

@@ -9,8 +9,8 @@ use std::sync::Arc;
 use perijove_core::{Commitment, Slot};
 use tokio::time::Instant;
 
+use super::answer_payload::AnswerPayload;
 use super::floor::{Floor, FloorTime};
-use super::judge::AnswerPayload;
 use super::own_answer::own_answer;
 use super::{RpcCall, RpcMemory};
 use crate::config;

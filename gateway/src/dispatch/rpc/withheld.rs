@@ -3,7 +3,7 @@
 
 use bytes::Bytes;
 
-use super::judge::{AnswerPayload, JudgedCall};
+use super::answer_payload::{AnswerPayload, JudgedCall};
 use crate::config;
 use crate::dispatch::operation::JudgedAttempt;
 use crate::error::{Page, TEXT};

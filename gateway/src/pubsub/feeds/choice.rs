@@ -1,17 +1,20 @@
 //! Chooses the upstream of a topic. Reads what the tracker knows of upstreams, and changes nothing.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use tokio::time::Instant;
 
-use super::Feeds;
 use super::feed_status::FeedStatus;
-use super::placed::MoveCause;
-use super::watch::PROVEN;
+use super::move_cause::MoveCause;
+use super::sockets::Feeds;
 use crate::config::Tier;
 use crate::pubsub::subscription_kind::SubscriptionKind;
 use crate::pubsub::topic::Topic;
 use crate::upstream::{Health, Upstream};
+
+/// How long a better upstream must have been healthy before topics move back to it.
+pub(super) const PROVEN: Duration = Duration::from_secs(10);
 
 /// Where a topic is assigned.
 pub(super) enum FeedChoice {

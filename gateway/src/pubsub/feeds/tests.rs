@@ -17,7 +17,7 @@ use crate::pubsub::outbox::Outbox;
 use crate::pubsub::params::SubscriptionSpec;
 use crate::pubsub::subscription_kind::SubscriptionKind;
 use crate::pubsub::testing::{hub_dialling, hub_dialling_with};
-use crate::pubsub::upstream_socket::{Dialed, SocketDialer, shake};
+use crate::pubsub::upstream_socket::dial::{Dialed, SocketDialer, shake};
 use crate::upstream::testing::settings;
 
 const KEY: &str = "3qri489hLgWkzeAw76pCNPwRF2RiCmi5iQgKpLioeJz2";

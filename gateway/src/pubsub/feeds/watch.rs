@@ -9,13 +9,11 @@ use perijove_core::Commitment;
 use serde_json::json;
 use tokio::time::Instant;
 
-use super::choice::FeedRank;
-use super::placed::MoveCause;
-use super::{Feeds, KnownSocket};
+use super::choice::{FeedRank, PROVEN};
+use super::move_cause::MoveCause;
+use super::sockets::{Feeds, KnownSocket};
 use crate::upstream::{Pool, Upstream};
 
-/// How long a better upstream must have been healthy before topics move back to it.
-pub(super) const PROVEN: Duration = Duration::from_secs(10);
 /// How long a socket may be behind before its topics move.
 const BEHIND: Duration = Duration::from_secs(1);
 /// How long a socket without topics is kept.

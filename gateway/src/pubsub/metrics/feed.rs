@@ -7,10 +7,10 @@ use prometheus::{Histogram, HistogramOpts, IntCounterVec, IntGauge, IntGaugeVec,
 use tokio::sync::Semaphore;
 
 use crate::pubsub::delivered::NotificationVerdict;
-use crate::pubsub::feeds::MoveCause;
-use crate::pubsub::repair::RepairOutcome;
+use crate::pubsub::feeds::move_cause::MoveCause;
+use crate::pubsub::repair::outcome::RepairOutcome;
 use crate::pubsub::subscription_kind::SubscriptionKind;
-use crate::pubsub::upstream_socket::CloseReason;
+use crate::pubsub::upstream_socket::messages::CloseReason;
 
 /// Concurrent reads of what was missed.
 const REPAIRS: usize = 16;

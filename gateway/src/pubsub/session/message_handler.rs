@@ -10,7 +10,7 @@ use parking_lot::Mutex;
 use tokio::sync::Mutex as Turns;
 use tokio::time::Instant;
 
-use super::SocketClient;
+use super::client::SocketClient;
 use crate::error::Rejection;
 use crate::jsonrpc::{
     self, Call, Id, ParseError, RequestEntry, RequestPayload, RpcError, encode, error_reply,

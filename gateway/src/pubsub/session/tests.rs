@@ -3,7 +3,8 @@
 use tokio::io::DuplexStream;
 
 use super::*;
-use crate::context::Protocol;
+use crate::context::{Protocol, RequestContext};
+use crate::pipeline::{CacheUse, RequestSummary};
 use crate::pubsub::testing::{hub, hub_with};
 
 struct Silent;

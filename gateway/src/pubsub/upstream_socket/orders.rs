@@ -2,7 +2,7 @@
 
 use std::collections::VecDeque;
 
-use super::SocketOrder;
+use super::messages::SocketOrder;
 
 /// Orders that wait for their turn.
 #[derive(Debug, Default)]

@@ -19,10 +19,12 @@ use tokio::time::Instant;
 
 use crate::config;
 
+mod millis;
 #[cfg(test)]
 mod tests;
 mod trials;
 
+use millis::elapsed;
 use trials::Trials;
 
 /// The latency assumed before the first answer.
@@ -286,13 +288,6 @@ impl Mean {
         let bits = u64::from(value.to_bits()) << 32 | u64::from(at);
         self.0.store(bits, Ordering::Relaxed);
     }
-}
-
-/// The milliseconds between two readings of a clock that wraps around.
-fn elapsed(from: u32, to: u32) -> u32 {
-    let elapsed = to.wrapping_sub(from);
-    // Another thread may have read it slightly "later".
-    if elapsed > u32::MAX / 2 { 0 } else { elapsed }
 }
 
 /// The remaining fraction after this many milliseconds.

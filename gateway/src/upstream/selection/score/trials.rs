@@ -3,7 +3,7 @@
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
-use super::elapsed;
+use super::millis::elapsed;
 
 /// The first trial comes this long after the last answer, in milliseconds. A trial without a quick
 /// answer doubles the pause,

@@ -1,0 +1,29 @@
+//! The client of a socket, as the edge knows it.
+
+use std::sync::Arc;
+
+use tokio::time::Instant;
+
+use crate::context::RequestContext;
+use crate::pipeline::{CacheUse, RequestSummary};
+use crate::pubsub::caller_share::CallerShare;
+
+/// The client of a socket.
+pub struct SocketClient {
+    /// The request that the socket began with.
+    pub context: Arc<RequestContext>,
+    pub cache_use: CacheUse,
+    pub ledger_only: bool,
+    /// The caller's share, on all its sockets.
+    pub share: Arc<CallerShare>,
+    pub account: Arc<dyn SocketObserver>,
+}
+
+/// Receives what happens on a socket.
+pub trait SocketObserver: Send + Sync {
+    /// A message was answered with this many bytes.
+    fn answered(&self, summary: RequestSummary, status: u16, started: Instant, bytes: usize);
+
+    /// Whether the credentials of the handshake are still valid.
+    fn is_welcome(&self) -> bool;
+}

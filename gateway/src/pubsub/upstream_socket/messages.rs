@@ -1,0 +1,69 @@
+//! What a socket and the task that manages it tell each other.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::sync::mpsc;
+
+use crate::jsonrpc::RpcError;
+use crate::pubsub::topic::{MissedRange, Topic};
+
+/// Orders to a socket.
+#[derive(Debug)]
+pub(in crate::pubsub) enum SocketOrder {
+    Subscribe(Arc<Topic>),
+    Unsubscribe(Arc<Topic>),
+}
+
+/// Reports of a socket.
+#[derive(Debug)]
+pub(in crate::pubsub) enum SocketReport {
+    Opened,
+    /// With whether another socket served it before.
+    Taken(Arc<Topic>, bool),
+    Refused(Arc<Topic>, RpcError),
+    /// The topic waits for what was missed before this.
+    Missing(Arc<Topic>, MissedRange),
+    /// The topic has ended.
+    Ended(Arc<Topic>),
+    Closed(CloseReason),
+}
+
+/// Why a socket was closed.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(in crate::pubsub) enum CloseReason {
+    /// It could not be opened.
+    Unreachable { retry_after: Option<Duration> },
+    /// The upstream closed it, with or without a close frame.
+    Upstream { code: Option<u16> },
+    /// It fell silent.
+    Silent,
+    /// It sent invalid messages.
+    Garbled,
+    /// It is not needed.
+    Unused,
+}
+
+impl CloseReason {
+    /// The word in metrics and logs.
+    pub(in crate::pubsub) fn label(&self) -> &'static str {
+        match self {
+            Self::Unreachable { .. } => "unreachable",
+            Self::Upstream { .. } => "closed",
+            Self::Silent => "silent",
+            Self::Garbled => "garbled",
+            Self::Unused => "unused",
+        }
+    }
+
+    /// The upstream's close code, if it sent one.
+    pub(in crate::pubsub) fn code(&self) -> Option<u16> {
+        match self {
+            Self::Upstream { code } => *code,
+            _ => None,
+        }
+    }
+}
+
+/// Where reports are sent, with the number of their socket.
+pub(in crate::pubsub) type ReportSender = mpsc::UnboundedSender<(u64, SocketReport)>;
