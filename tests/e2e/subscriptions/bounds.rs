@@ -435,7 +435,7 @@ async fn a_plan_bounds_sockets_subscriptions_and_methods() {
     assert!(refused.unwrap_err().to_string().contains("429"));
     let mut other = Socket::open(address, "/mans-key").await;
     let denied = first.call("rootSubscribe", json!([])).await;
-    assert_eq!(error(&denied).0, 403, "{denied}");
+    assert_eq!(error(&denied).0, -32603, "{denied}");
     let ids = [
         first.subscribe("slotSubscribe", json!([])).await,
         first.subscribe("slotSubscribe", json!([])).await,

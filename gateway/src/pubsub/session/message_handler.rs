@@ -4,11 +4,12 @@
 use std::collections::HashMap;
 use std::pin::Pin;
 use std::sync::Arc;
+use std::time::Duration;
 
 use bytes::{BufMut, Bytes, BytesMut};
 use parking_lot::Mutex;
 use tokio::sync::Mutex as Turns;
-use tokio::time::Instant;
+use tokio::time::{Instant, sleep};
 
 use super::client::SocketClient;
 use crate::error::Rejection;
@@ -24,6 +25,13 @@ use crate::pubsub::params::{SubscriptionSpec, subscription_id};
 use crate::pubsub::subscription_kind::{SubscriptionAction, SubscriptionKind};
 use crate::pubsub::topic::Topic;
 
+/// JSON-RPC's codes for parameters that are wrong, and for what went wrong inside.
+const INVALID_PARAMS: i64 = -32602;
+const INTERNAL: i64 = -32603;
+
+/// How long the refusal of a subscription is held back.
+const HELD_BACK: Duration = Duration::from_secs(1);
+
 /// The answer to a message.
 #[derive(Debug, Default)]
 pub(super) struct MessageReply {
@@ -31,13 +39,15 @@ pub(super) struct MessageReply {
     pub(super) text: Bytes,
     /// Subscriptions whose ids it contains.
     pub(super) makes_known: Vec<u64>,
+    /// A subscription was refused, though its parameters are right.
+    is_refusal: bool,
 }
 
 impl From<Bytes> for MessageReply {
     fn from(text: Bytes) -> Self {
         Self {
             text,
-            makes_known: Vec::new(),
+            ..Self::default()
         }
     }
 }
@@ -89,7 +99,14 @@ impl MessageHandler {
 
     pub(super) fn answer(&self, text: Bytes) -> PendingReply {
         let inner = Arc::clone(&self.0);
-        Box::pin(async move { inner.answer(text).await })
+        Box::pin(async move {
+            let reply = inner.answer(text).await;
+            if reply.is_refusal {
+                // Clients such as web3.js subscribe again at once, and without end.
+                sleep(HELD_BACK).await;
+            }
+            reply
+        })
     }
 
     /// Whether the client may continue.
@@ -161,6 +178,7 @@ impl HandlerState {
             .unsent_per_connection;
         let mut all = BytesMut::new();
         let mut makes_known = Vec::new();
+        let mut is_refusal = false;
         for entry in batch {
             let answer = match entry {
                 // A node runs no method for a notification.
@@ -183,6 +201,7 @@ impl HandlerState {
                 }
             };
             makes_known.extend(answer.makes_known);
+            is_refusal |= answer.is_refusal;
             if !answer.text.is_empty() {
                 all.put_u8(if all.is_empty() { b'[' } else { b',' });
                 all.put_slice(&answer.text);
@@ -194,6 +213,7 @@ impl HandlerState {
         MessageReply {
             text: all.freeze(),
             makes_known,
+            is_refusal,
         }
     }
 
@@ -213,9 +233,13 @@ impl HandlerState {
             Ok(Some(subscription)) => MessageReply {
                 text: reply(id, &subscription.to_string()),
                 makes_known: vec![subscription],
+                is_refusal: false,
             },
             Ok(None) => reply(id, "true").into(),
-            Err(error) => error_reply(id, &error, false).into(),
+            Err(error) => MessageReply {
+                is_refusal: error.code != INVALID_PARAMS,
+                ..error_reply(id, &known_to_clients(error), false).into()
+            },
         }
     }
 
@@ -369,6 +393,13 @@ fn reply(id: &Id, result: &str) -> Bytes {
         b"}",
     ];
     Bytes::from(parts.concat())
+}
+
+/// The same error under a code that clients of subscriptions know: @solana/kit ends the whole process at
+/// an HTTP status in its place.
+fn known_to_clients(error: RpcError) -> RpcError {
+    let code = if error.code > 0 { INTERNAL } else { error.code };
+    RpcError { code, ..error }
 }
 
 /// The answer to the rest of a batch whose answers are too large for one message.

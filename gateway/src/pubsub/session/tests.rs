@@ -71,6 +71,27 @@ async fn a_call_is_answered_with_its_id_and_no_newline() {
     assert!(answer.contains("-32005"), "no upstream is there: {answer}");
 }
 
+#[tokio::test(start_paused = true)]
+async fn a_refused_subscription_is_held_back_and_other_calls_are_not() {
+    let hub = hub_with(|config| config.methods.deny = vec!["slotSubscribe".to_owned()]);
+    let (mut socket, _serving) = pair(&hub).await;
+    let started = Instant::now();
+    for call in [
+        r#"{"jsonrpc":"2.0","id":1,"method":"slotSubscribe"}"#,
+        r#"{"jsonrpc":"2.0","id":2,"method":"getHealth"}"#,
+    ] {
+        socket.send(Message::text(call)).await.unwrap();
+    }
+    assert!(text(&mut socket).await.contains(r#""id":2"#));
+    assert!(started.elapsed() < Duration::from_secs(1));
+    let refused = text(&mut socket).await;
+    assert!(
+        refused.contains("-32601") && refused.contains(r#""id":1"#),
+        "{refused}"
+    );
+    assert!(started.elapsed() >= Duration::from_secs(1));
+}
+
 #[tokio::test]
 async fn what_is_no_call_gets_the_error_of_a_node() {
     let (mut socket, _serving) = pair(&hub()).await;
