@@ -112,6 +112,22 @@ async fn a_key_in_the_file_has_the_plan_that_stands_beside_it() {
 }
 
 #[tokio::test]
+async fn a_key_with_a_plan_that_is_none_keeps_no_other_from_being_revoked() {
+    let (kept, first) = kept().await;
+    let second = kept.make(&["--consumer", "second"]);
+    kept.until_it_is(&second, 200).await;
+    let typo = kept.make(&["--consumer", "third", "--plan", "smal"]);
+    let gone = kept.keys(&["revoke", "--consumer", "first"]);
+    assert!(gone.status.success(), "{gone:?}");
+    kept.until_it_is(&first, 401).await;
+    assert_eq!(kept.status(&typo).await, 401, "it has no plan");
+    assert_eq!(kept.status(&second).await, 200);
+    let log = kept.scene.gateway.process.log();
+    let is_told = |line: &&String| line.contains("did you mean `small`") && line.contains("WARN");
+    assert!(log.iter().any(|line| is_told(&line)), "{log:#?}");
+}
+
+#[tokio::test]
 async fn a_broken_keys_file_changes_nothing_and_is_told() {
     let (kept, first) = kept().await;
     let whole = std::fs::read_to_string(kept.file()).unwrap();

@@ -77,7 +77,8 @@ impl Consumer {
         consumers
     }
 
-    /// Adds the file's keys to the consumers, and the consumers that exist only in it.
+    /// Adds the file's keys to the consumers, and the consumers that exist only in it. A key that cannot
+    /// be accepted is left out with a warning: it must not keep others from being revoked.
     fn add_keys(
         keys_file: &KeysFile,
         consumers: &mut Vec<Self>,
@@ -89,24 +90,27 @@ impl Consumer {
         let mut known: HashMap<String, usize> =
             numbered.map(|(at, one)| (one.id.clone(), at)).collect();
         for (index, key) in keys_file.keys.iter().enumerate() {
-            let violation = |name: &str, message: &str| {
-                section.violation(&format!("keys_file.keys[{index}].{name}"), message);
+            let leave_out = |name: &str, message: &str| {
+                let path = format!("keys_file.keys[{index}].{name}");
+                section.warn(&path, format!("{message}; this key is not accepted"));
             };
             if let Some(plan) = &key.plan
                 && !plans.iter().any(|one| one.id == *plan)
             {
-                violation("plan", &Plan::none_of(plan, plans));
+                leave_out("plan", &Plan::none_of(plan, plans));
+                continue;
+            }
+            let at = known.get(&key.consumer).copied();
+            let own = at.and_then(|at| consumers.get(at));
+            if own.is_some_and(|own| key.plan.as_ref().is_some_and(|plan| *plan != own.plan)) {
+                leave_out("plan", "differs from the plan of the consumer's other keys");
+                continue;
             }
             if !hashes.insert(key.hash) {
-                violation("hash", "occurs twice, here or among the consumers' keys");
+                leave_out("hash", "occurs twice, here or among the consumers' keys");
+                continue;
             }
-            let own = known
-                .get(&key.consumer)
-                .and_then(|at| consumers.get_mut(*at));
-            if let Some(consumer) = own {
-                if key.plan.as_ref().is_some_and(|plan| *plan != consumer.plan) {
-                    violation("plan", "differs from the plan of the consumer's other keys");
-                }
+            if let Some(consumer) = at.and_then(|at| consumers.get_mut(at)) {
                 consumer.key_hashes.push(key.hash);
             } else {
                 known.insert(key.consumer.clone(), consumers.len());
