@@ -9,6 +9,7 @@
 mod attempt_guard;
 mod call;
 mod canary;
+mod canary_fault;
 mod fitness;
 mod holds;
 mod metrics;

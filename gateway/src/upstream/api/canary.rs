@@ -7,6 +7,7 @@ use http::Method;
 use perijove_core::Slot;
 use tokio::time::{Instant, sleep};
 
+use super::canary_fault::CanaryFault;
 use super::fitness::Fitness;
 use super::{ApiBody, ApiLimits, ApiReply, ApiUpstream};
 use crate::jupiter::{self, ApiRoute, JudgedAnswer, Product, QuoteFacts};
@@ -98,7 +99,8 @@ fn concluded(
                 "Jupiter canary quote failed"
             );
             state.metrics.bad.inc();
-            return Some(state.silent(&upstream.health));
+            let fault = CanaryFault::transport(fault.kind);
+            return Some(state.silent(fault, &upstream.health));
         }
     };
     let ApiBody::Whole(body) = &reply.body else {
@@ -117,29 +119,41 @@ fn concluded(
         body,
     };
     let Some(fault) = jupiter::judge(&seen, upstream.clock.now()) else {
-        return Some(quoted(upstream, body, tip, (started, now)));
+        return Some(quoted(upstream, (reply.status, body), tip, (started, now)));
     };
+    let told = CanaryFault::answer(reply.status, Some(fault));
     if fault.is_refusal() {
+        if state.canary_fault.lock().as_ref() != Some(&told) {
+            let (cause, cure) = (&told.cause, told.cure);
+            tracing::warn!(
+                upstream = upstream.id(),
+                cause,
+                cure,
+                "Jupiter upstream refuses canaries"
+            );
+            *state.canary_fault.lock() = Some(told.clone());
+        }
         // What that says about limits and keys applies to all requests.
         upstream.refused(Product::Quote, fault, now);
     }
     state.metrics.bad.inc();
     // A refusal for another reason than its state says nothing about its state.
-    (!fault.is_refusal()).then(|| state.silent(&upstream.health))
+    (!fault.is_refusal()).then(|| state.silent(told, &upstream.health))
 }
 
 fn quoted(
     upstream: &ApiUpstream,
-    body: &Bytes,
+    (status, body): (u16, &Bytes),
     tip: Option<Slot>,
     (started, now): (Instant, Instant),
 ) -> (Fitness, Fitness) {
     let state = &upstream.state;
     let Some(facts) = QuoteFacts::read(body) else {
         state.metrics.bad.inc();
-        return state.silent(&upstream.health);
+        return state.silent(CanaryFault::answer(status, None), &upstream.health);
     };
     state.metrics.good.inc();
+    *state.canary_fault.lock() = None;
     state.probed(started, now);
     state.quoted(facts.context_slot, tip, now, &upstream.health)
 }
@@ -159,8 +173,12 @@ fn tell(upstream: &ApiUpstream, (before, after): (Fitness, Fitness)) {
             );
         }
         Fitness::Failing | Fitness::Unknown => {
+            let fault = upstream.state.canary_fault.lock().clone();
+            let (cause, cure) = fault.map(|fault| (fault.cause, fault.cure)).unzip();
             tracing::warn!(
                 upstream = id,
+                cause,
+                cure,
                 "Jupiter upstream failing: no canary quotes; skipping it"
             );
         }

@@ -7,6 +7,7 @@ use parking_lot::Mutex;
 use perijove_core::Slot;
 use tokio::time::Instant;
 
+use super::canary_fault::CanaryFault;
 use super::fitness::{ApiHealth, Fitness};
 use super::holds::ApiHolds;
 use super::metrics::{ApiMetrics, UpstreamSeries};
@@ -32,6 +33,8 @@ pub(super) struct ApiState {
     /// For its key and its firewall; those for rate limits belong to its organisation.
     pub(super) holds: Mutex<ApiHolds>,
     pub(super) health: Mutex<ApiHealth>,
+    /// Why the last canary brought no quote; `None` if it did.
+    pub(super) canary_fault: Mutex<Option<CanaryFault>>,
     latencies: [Latency; Product::ALL.len()],
     pub(super) metrics: UpstreamSeries,
 }
@@ -60,6 +63,7 @@ impl ApiState {
             breaker: Mutex::default(),
             holds: Mutex::default(),
             health: Mutex::default(),
+            canary_fault: Mutex::default(),
             latencies: std::array::from_fn(|_| Latency::default()),
             metrics,
         };
@@ -126,7 +130,12 @@ impl ApiState {
     }
 
     /// No canary quote arrived.
-    pub(super) fn silent(&self, limits: &config::JupiterHealth) -> (Fitness, Fitness) {
+    pub(super) fn silent(
+        &self,
+        fault: CanaryFault,
+        limits: &config::JupiterHealth,
+    ) -> (Fitness, Fitness) {
+        *self.canary_fault.lock() = Some(fault);
         let mut health = self.health.lock();
         let before = health.fitness();
         health.failed(limits);

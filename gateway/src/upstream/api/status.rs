@@ -16,6 +16,9 @@ pub struct ApiStatus {
     pub breaker: &'static str,
     pub held_for_seconds: Option<u64>,
     pub held_because: Option<&'static str>,
+    /// Why the last canary brought no quote, and what is likely to help.
+    pub cause: Option<String>,
+    pub cure: Option<&'static str>,
     pub organisation: Option<String>,
     /// Requests that its budget allows at once, now; none without a budget.
     pub budget_left: Option<u64>,
@@ -29,7 +32,11 @@ impl ApiUpstream {
         let held = state.holds.lock().longest(now);
         let held = held.max(self.organisation.held(now));
         let health = state.health.lock();
+        let fault = state.canary_fault.lock().clone();
+        let (cause, cure) = fault.map(|fault| (fault.cause, fault.cure)).unzip();
         ApiStatus {
+            cause,
+            cure,
             id: self.id().to_owned(),
             tier: self.settings.tier.label(),
             platform_fee_bps: self.settings.platform_fee_bps,
