@@ -2,14 +2,13 @@
 //! is fit has reached it, by whatever way the answer comes. And what is forgotten when an upstream
 //! turns out to belong to another cluster.
 
-use std::time::Instant;
-
 use perijove_tests::client::{Reply, call};
 use perijove_tests::gateway::{Gateway, GatewayConfig};
 use perijove_tests::sandbox::sight::Level;
 use perijove_tests::sandbox::{Fault, Kind, Sandbox, chain};
 use perijove_tests::wait::until;
 use serde_json::{Value, json};
+use tokio::time::Instant;
 
 use crate::cache::stage::{Stage, at, moving};
 use crate::redis::scene::{Shared, blocks};

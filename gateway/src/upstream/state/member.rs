@@ -374,19 +374,16 @@ impl Member {
             Some(status) if status != 200 => format!("HTTP {status}"),
             _ => format!("the error {fault}"),
         };
-        if news && kind.is_timeout() {
+        let unfit = match kind {
+            FaultKind::BehindTip => Some("is far behind the tip in its answers to"),
+            kind => kind.is_timeout().then_some("is slower than others at"),
+        };
+        if let Some(unfit) = unfit.filter(|_| news) {
             tracing::warn!(
                 upstream,
                 method,
                 cure,
-                "{upstream} is slower than others at {what} and is avoided for a while; {cure}"
-            );
-        } else if news && kind == FaultKind::BehindTip {
-            tracing::warn!(
-                upstream,
-                method,
-                cure,
-                "{upstream} answers {what} from far behind the tip and is avoided for a while; {cure}"
+                "{upstream} {unfit} {what} and is avoided for a while; {cure}"
             );
         } else if news {
             self.live.look_soon.notify_one();
