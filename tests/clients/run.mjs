@@ -11,6 +11,7 @@ import { createInterface } from 'node:readline';
 import { parseArgs } from 'node:util';
 
 import { describeDifference, normalise } from './compare.mjs';
+import { EXPECTED, keysOf, plansFor } from './limits/plans.mjs';
 
 const HERE = import.meta.dirname;
 const ROOT = path.resolve(HERE, '../..');
@@ -75,7 +76,36 @@ async function main() {
     THROUGH_GATEWAY: '1',
     ...jupiter(`http://${address}`),
   });
-  return report(chosen.map((client, i) => [client, direct[i], through[i]]));
+  const limited = await runLimited(limitedClients(only), upstream);
+  return report([...chosen.map((client, i) => [client, direct[i], through[i]]), ...limited]);
+}
+
+/** Runs the flows over the limits of a plan, through a gateway of their own; with what they should see. */
+async function runLimited(chosen, upstream) {
+  const config = path.join(scratch, 'limits.yaml');
+  writeFileSync(config, gatewayConfig(upstream.rpc) + plansFor(chosen));
+  const gateway = await start('gateway', path.resolve(options.gateway), ['run', '-c', config]);
+  await ready(`http://${gateway.admin}/ready`);
+  const results = [];
+  for (const [i, client] of chosen.entries()) {
+    const url = `http://${gateway.rpc[0]}`;
+    const seen = await record(client.command, url, upstream.control, keysOf(i));
+    const expected = Object.entries(EXPECTED[client.name]);
+    const steps = new Map(expected.map(([step, value]) => [step, { seen: value }]));
+    results.push([{ name: `${client.name} over its plan` }, steps, seen]);
+  }
+  return results;
+}
+
+function limitedClients(only) {
+  const files = { 'web3.js': 'web3js.mjs', kit: 'kit.mjs' };
+  const limited = clients().filter(({ name }) => name in EXPECTED);
+  return limited
+    .filter(({ name }) => only.length === 0 || only.includes(name))
+    .map(({ name, command: [program] }) => {
+      const file = files[name] ?? 'solana_py.py';
+      return { name, command: [program, path.join(HERE, 'limits', file)] };
+    });
 }
 
 function clients() {
@@ -112,17 +142,20 @@ function built(program) {
  * Two upstreams that share one ledger, as two validators share a cluster; a swap API of one's own, and a
  * hosted one behind it.
  */
-function gatewayConfig(urls, [own, hosted]) {
+function gatewayConfig(urls, jupiters) {
   const upstreams = urls.map((url, i) => {
     const socket = url.replace(/^http/, 'ws');
     return `  - { id: node-${i + 1}, url: "${url}", ws_url: "${socket}", tier: local }`;
   });
-  return `listen: { rpc: ["127.0.0.1:0"] }
+  const common = `listen: { rpc: ["127.0.0.1:0"] }
 admin: { listen: "127.0.0.1:0" }
 cluster: { slot_time: ${SLOT_MS}ms }
 upstreams:
 ${upstreams.join('\n')}
-jupiter:
+`;
+  if (!jupiters) return common;
+  const [own, hosted] = jupiters;
+  return `${common}jupiter:
   health: { interval: 200ms, metered_interval: 1s, timeout: 1s, slow_start: 1s }
   upstreams:
     - { id: own, kind: self-hosted, url: "${own}", timeouts: { first_byte: 1s } }
