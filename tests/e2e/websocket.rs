@@ -215,7 +215,9 @@ async fn the_port_after_one_of_tls_serves_websocket_over_tls_before_and_after_an
         "certificate": identity.certificate_file().display().to_string(),
         "key": identity.key_file().display().to_string(),
     });
+    let rpc = format!("127.0.0.1:{}", perijove_tests::ports::take_two());
     let config = GatewayConfig::new()
+        .set("listen.rpc", json!([rpc]))
         .set("listen.tls", json!([listener]))
         .set("listen.next_port", true)
         .upstream(cluster.validator(0));
