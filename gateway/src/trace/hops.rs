@@ -8,7 +8,7 @@ const MOST: usize = 16;
 /// The length of a name.
 const NAME: usize = 16;
 
-/// A request goes in circles, or through more than [`MOST`] gateways.
+/// A request goes in circles, or through more gateways than anybody builds on purpose.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct GatewayLoop;
 

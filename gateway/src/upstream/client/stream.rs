@@ -27,7 +27,7 @@ pub const CHUNK: usize = 64 * 1024;
 /// it was good; otherwise the connection is closed, or over HTTP/2 its stream.
 ///
 /// The caller's deadline does not apply: a large answer takes as long as its consumer does. What ends it
-/// is an upstream that is waited for and sends nothing, or a trickle ([`StreamPace`]).
+/// is an upstream that is waited for and sends nothing, or a trickle.
 #[derive(Debug)]
 pub struct UpstreamBodyStream {
     /// `None` once the result was reported.
