@@ -9,6 +9,7 @@ pub(super) mod discovery;
 pub(super) mod probe;
 #[cfg(test)]
 mod simulation;
+pub(super) mod slot_look;
 pub(super) mod slot_position;
 pub(super) mod tracker;
 

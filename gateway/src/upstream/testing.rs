@@ -12,7 +12,7 @@ use crate::config::{
     Config, HttpVersion, Probe, Propagate, Tier, Timeouts, Upstream, UpstreamTls, UpstreamUrl,
 };
 use crate::solana::{Blame, FaultKind, Penalty, Retry, Scope, Verdict};
-use crate::upstream::health::tracker::{SightingSource, SlotLook};
+use crate::upstream::health::slot_look::{SightingSource, SlotLook};
 use crate::upstream::{BreakerState, Connectors, Pool, SharedParts, UnixClock, UpstreamMetrics};
 
 /// Settings of a local upstream with every default.

@@ -22,8 +22,9 @@ use tokio::time::Instant;
 use crate::config;
 use crate::upstream::health::clock::{SlotClock, SlotEstimate, at_least_stronger};
 use crate::upstream::health::credibility::{LEAP, highest};
+use crate::upstream::health::slot_look::PeerSlots;
 use crate::upstream::health::slot_position::{FURTHEST, SlotPace};
-use crate::upstream::health::tracker::{Health, HeightCheck, PeerSlots};
+use crate::upstream::health::tracker::{Health, HeightCheck};
 use crate::upstream::state::endpoint_state::EndpointState;
 
 #[cfg(test)]

@@ -25,8 +25,8 @@ use std::time::Duration;
 use perijove_core::{Commitment, Slot};
 use tokio::time::Instant;
 
+use crate::upstream::health::slot_look::{PeerSlots, SightingSource, SlotLook};
 use crate::upstream::health::slot_position::{SlotPosition, SlotSighting};
-use crate::upstream::health::tracker::{PeerSlots, SightingSource, SlotLook};
 
 #[cfg(test)]
 mod tests;

@@ -11,7 +11,7 @@ use proptest::prelude::*;
 use tokio::time::Instant;
 
 use crate::config::Tier;
-use crate::upstream::health::tracker::{SightingSource, SlotLook};
+use crate::upstream::health::slot_look::{SightingSource, SlotLook};
 use crate::upstream::testing::{pool, settings};
 use crate::upstream::{Health, Pool, Upstream};
 

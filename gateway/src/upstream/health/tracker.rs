@@ -18,6 +18,7 @@ use tokio::time::Instant;
 use crate::config;
 use crate::upstream::health::credibility::{Credibility, SlotBelief};
 use crate::upstream::health::diagnosis::Diagnosis;
+use crate::upstream::health::slot_look::{PeerSlots, SightingSource, SlotLook};
 use crate::upstream::health::slot_position::{STILL, STILL_SLOTS, SlotPace, SlotPosition};
 
 pub use crate::upstream::health::Health;
@@ -35,85 +36,6 @@ const STILL_LOOKS: u32 = 3;
 const LITTLE: u64 = 4;
 /// and earlier if they advance meanwhile, although they may be assumed further back than they are.
 const NEAR: u64 = 5;
-
-/// Where a slot was seen. A probe asks for the head itself; a live answer may be out of order, or
-/// come from a provider's cache.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(in crate::upstream) enum SightingSource {
-    Probe,
-    Answer,
-}
-
-/// One look at the position of an upstream.
-#[derive(Clone, Copy, Debug)]
-pub(in crate::upstream) struct SlotLook {
-    pub(in crate::upstream) source: SightingSource,
-    /// What it showed, in the order of [`Commitment::ALL`].
-    pub(in crate::upstream) slots: [Option<Slot>; 3],
-    /// When it was asked: an answer without a new slot refers to this moment.
-    pub(in crate::upstream) started: Instant,
-    /// When it had answered.
-    pub(in crate::upstream) at: Instant,
-    /// Whether it has shown the right genesis hash in this look.
-    pub(in crate::upstream) vouched: bool,
-    /// Whether another address of the same name was further ahead when last observed.
-    pub(in crate::upstream) outrun: bool,
-}
-
-impl SlotLook {
-    /// At one commitment.
-    pub(in crate::upstream) fn one(
-        source: SightingSource,
-        commitment: Commitment,
-        slot: Slot,
-        started: Instant,
-        at: Instant,
-    ) -> Self {
-        Self {
-            source,
-            slots: Commitment::ALL.map(|level| (level == commitment).then_some(slot)),
-            started,
-            at,
-            vouched: false,
-            outrun: false,
-        }
-    }
-
-    pub(in crate::upstream) fn slot(&self, commitment: Commitment) -> Option<Slot> {
-        self.slots.get(commitment.index()).copied().flatten()
-    }
-}
-
-/// The position of the other upstreams at the moment of a look.
-#[derive(Clone, Copy, Debug)]
-pub(in crate::upstream) struct PeerSlots {
-    /// Their estimated slots, at each commitment or a stronger one.
-    pub(in crate::upstream) heads: [Option<Slot>; 3],
-    /// The highest slots that an upstream may have reached, as far as they show.
-    pub(in crate::upstream) highest: [Option<Slot>; 3],
-    /// Whether two of them agree where the cluster is.
-    pub(in crate::upstream) agreed: bool,
-    /// Where those that stand still have stopped. Counts only while none advances.
-    pub(in crate::upstream) stopped: [Option<Slot>; 3],
-    /// How fast they advance; zero if all stand still.
-    pub(in crate::upstream) moves: SlotPace,
-    /// The configured speed.
-    pub(in crate::upstream) usual: SlotPace,
-}
-
-impl PeerSlots {
-    fn head(&self, commitment: Commitment) -> Option<Slot> {
-        self.heads.get(commitment.index()).copied().flatten()
-    }
-
-    pub(in crate::upstream) fn highest(&self, commitment: Commitment) -> Option<Slot> {
-        self.highest.get(commitment.index()).copied().flatten()
-    }
-
-    fn is_alone(&self) -> bool {
-        self.heads.iter().all(Option::is_none)
-    }
-}
 
 #[derive(Debug)]
 #[expect(

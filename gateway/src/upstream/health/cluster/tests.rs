@@ -2,7 +2,7 @@
 
 use super::*;
 use crate::config::GenesisRule;
-use crate::upstream::health::tracker::{SightingSource, SlotLook};
+use crate::upstream::health::slot_look::{SightingSource, SlotLook};
 use crate::upstream::testing::{parts, settings};
 
 const PROCESSED: Commitment = Commitment::Processed;

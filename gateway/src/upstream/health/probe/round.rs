@@ -5,7 +5,7 @@ use tokio::time::Instant;
 
 use super::plan::ProbeQuestion;
 use crate::upstream::health::diagnosis::Diagnosis;
-use crate::upstream::health::tracker::{SightingSource, SlotLook};
+use crate::upstream::health::slot_look::{SightingSource, SlotLook};
 
 /// The answer to one question.
 #[derive(Debug)]

@@ -6,8 +6,8 @@ use prometheus::{Registry, TextEncoder};
 
 use super::*;
 use crate::config::Config;
+use crate::upstream::health::slot_look::{PeerSlots, SightingSource, SlotLook};
 use crate::upstream::health::slot_position::SlotPace;
-use crate::upstream::health::tracker::{PeerSlots, SightingSource, SlotLook};
 use crate::upstream::testing::{config, parts, settings};
 
 /// Something an operator may edit.

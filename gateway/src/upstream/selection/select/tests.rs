@@ -6,7 +6,7 @@ use std::time::Duration;
 use super::*;
 use crate::config::Tier;
 use crate::solana::{FaultKind, Penalty, Scope, Verdict, classify};
-use crate::upstream::health::tracker::{SightingSource, SlotLook};
+use crate::upstream::health::slot_look::{SightingSource, SlotLook};
 use crate::upstream::testing::{pool, settings};
 use crate::upstream::{AttemptOutcome, Pool};
 
