@@ -63,6 +63,7 @@ EXPECTED = {
     "ingest-no-database": {"DatabaseDown", "HighConsumerLag", "HighErrorRate"},
     "ingest-no-redis": {"IngestRedisDown", "HighErrorRate"},
     "ingest-garbage": {"HighErrorRate"},
+    "ingest-wrong-kind": {"TopicOfWrongKind"},
     "ingest-slow": {"IngestSlow"},
     "ingest-gap": {"RecordsLost"},
     "ingest-dead": {"IngestDown"},
@@ -244,7 +245,7 @@ class Live(unittest.TestCase):
         scene = cls.scene
         cls.producer = Producer({"bootstrap.servers": cls.kafka, "linger.ms": 0, "log_level": 0})
         admin = AdminClient({"bootstrap.servers": cls.kafka, "log_level": 0})
-        topics = (TOPIC, "backlog", "garbage", "gap", "quiet")
+        topics = (TOPIC, "backlog", "garbage", "gap", "quiet", "wrong")
         for made in admin.create_topics([NewTopic(name, 1, 1) for name in topics]).values():
             made.result(timeout=60)
         done = run(binary("INGEST"), "generate", "--messages", "200", scene.folder / "trades.recording")
@@ -281,6 +282,8 @@ class Live(unittest.TestCase):
         scene.beside(cls.flow)
         watched("no-broker", "quiet", brokers=f"127.0.0.1:{free_port()}")
         watched("garbage", "garbage")
+        watched("wrong-kind", "wrong")
+        cls.produce("wrong", [(None, b"this is no trade")] * 60)
         process, _ = watched("dead", "quiet")
         scene.end(process)
 
@@ -300,7 +303,8 @@ class Live(unittest.TestCase):
                 cls.produce(topic, cls.trades[:1])
                 eventually("the first record", lambda: metric(address, "messages_processed_total") >= 1)
         slow.delay, hanging.hang = 0.4, True
-        cls.produce("backlog", [(None, b"x")] * 12000)
+        backlog = itertools.islice(itertools.cycle(cls.trades), 12000)
+        cls.produce("backlog", backlog)
 
     @classmethod
     def produce(cls, topic, messages):
@@ -315,7 +319,8 @@ class Live(unittest.TestCase):
             if cls.scene.stopping.wait(0.25):
                 return
             cls.produce(TOPIC, [cls.trades[n % len(cls.trades)]])
-            cls.produce("garbage", [(None, b"this is no trade")])
+            # Garbage alone would be a topic of the wrong kind.
+            cls.produce("garbage", [(None, b"this is no trade"), cls.trades[n % len(cls.trades)]])
 
     def firing(self):
         """Names of alerts by the namespace in which they fire."""
