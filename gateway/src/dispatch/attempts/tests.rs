@@ -8,7 +8,7 @@ use base64::Engine;
 use bytes::Bytes;
 use perijove_core::Slot;
 use prometheus::Registry;
-use tokio::time::{Instant, sleep};
+use tokio::time::{Instant, sleep, sleep_until};
 
 use crate::config;
 use crate::context::RequestContext;
@@ -746,30 +746,33 @@ async fn going_round_asks_nobody_again_who_has_failed() {
     assert!(asked.len() > 100);
 }
 
+/// What is left of a retry budget after `own` has failed 64 calls at once and `paid` did this with each.
+async fn left_of_the_budget(paid: Act) -> usize {
+    let mut scene = Scene::new(&["own", "paid"]);
+    scene.settings.retry.budget = 1.0;
+    scene.settings.retry.min_per_second = 0;
+    (0..1000).for_each(|_| scene.live.budget.deposit());
+    // So late that all calls are under way before the first is asked of the other.
+    script::set("own", Act::Say(1, 500, String::new()));
+    script::set("paid", paid);
+    let start = Instant::now();
+    let calls = (0..64).map(|_| scene.ask("getSlot", "[]"));
+    futures::future::join_all(calls).await;
+    // Balances fade with time.
+    sleep_until(start + Duration::from_secs(40)).await;
+    let pays = || scene.live.budget.withdraw(1.0, 0, Instant::now());
+    std::iter::repeat_with(pays)
+        .take_while(|paid| *paid)
+        .count()
+}
+
 #[tokio::test(start_paused = true)]
 async fn a_retry_that_was_not_sent_is_not_paid_for() {
-    let mut scene = Scene::new(&["own", "paid"]);
-    scene.settings.retry.budget = 0.0;
-    scene.settings.retry.min_per_second = 1;
-    let has_budget = |scene: &Scene| {
-        let paid = scene.live.budget.withdraw(0.0, 1, Instant::now());
-        if paid {
-            scene.live.budget.refund();
-        }
-        paid
-    };
-    // The only other one struggles, so that it costs budget, and has no connection.
-    script::set("own", Act::Say(0, 500, String::new()));
-    script::set("paid", Act::Say(0, 500, String::new()));
-    while has_budget(&scene) {
-        scene.ask("getSlot", "[]").await;
-    }
-    sleep(Duration::from_secs(2)).await;
-    assert!(has_budget(&scene));
-    script::set("paid", Act::Full);
-    scene.settings.retry.attempts = 1;
-    scene.ask("getSlot", "[]").await;
-    assert!(has_budget(&scene), "nothing was sent a second time");
+    let served = left_of_the_budget(gives(0, "1000")).await;
+    let unsent = left_of_the_budget(Act::Full).await;
+    let in_vain = left_of_the_budget(Act::Say(0, 500, String::new())).await;
+    assert_eq!(unsent, served);
+    assert!(in_vain + 2 < served, "{in_vain} of {served}");
 }
 
 #[tokio::test(start_paused = true)]
