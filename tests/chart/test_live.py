@@ -34,7 +34,7 @@ SECONDS = {"s": 1, "m": 60, "h": 3600}
 # What must fire where, by namespace; and nothing else may.
 EXPECTED = {
     "well": set(),
-    "slow": {"PerijoveHighLatency"},
+    "slow": {"PerijoveHighLatency", "PerijoveLatencyBudgetBurnsFast", "PerijoveLatencyBudgetBurnsSlowly"},
     "away": {"PerijoveAllUpstreamsDown", "PerijoveUpstreamDown", "PerijoveErrorBudgetBurnsFast",
              "PerijoveErrorBudgetBurnsSlowly"},
     "lagging": {"PerijoveUpstreamLags", "PerijoveUpstreamDown"},
@@ -50,7 +50,7 @@ EXPECTED = {
     "jupiter-unheard": {"JupiterTradesUnheard", "PerijoveRedisDown"},
     "locked-out": {"PerijoveKeyRefused", "PerijoveUpstreamDown"},
     "no-redis": {"PerijoveRedisDown", "JupiterAPIHighErrorRate", "JupiterErrorBudgetBurnsFast", "JupiterErrorBudgetBurnsSlowly"},
-    "slow-redis": {"JupiterAPIHighLatency"},
+    "slow-redis": {"JupiterAPIHighLatency", "JupiterLatencyBudgetBurnsFast", "JupiterLatencyBudgetBurnsSlowly"},
     "traceless": {"PerijoveSpansLost"},
     "misconfigured": {"PerijoveConfigurationRefused"},
     "changed": {"PerijoveRestartRequired"},
@@ -71,7 +71,8 @@ EXPECTED = {
 
 
 # A machine that is busy makes these fire by itself; that they are silent otherwise is shown by promtool.
-BUSY = {"PerijoveHighLatency", "JupiterAPIHighLatency"}
+BUSY = {"PerijoveHighLatency", "JupiterAPIHighLatency", "PerijoveLatencyBudgetBurnsFast",
+        "PerijoveLatencyBudgetBurnsSlowly", "JupiterLatencyBudgetBurnsFast", "JupiterLatencyBudgetBurnsSlowly"}
 
 
 def hurried(text):
