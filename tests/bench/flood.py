@@ -2,6 +2,7 @@
 priorities and without; and two tenants of one class who both ask for more than there is."""
 
 import asyncio
+import itertools
 from statistics import quantiles
 
 from calls import call
@@ -16,8 +17,9 @@ FLOOD = 10 * CAPACITY
 CRITICAL = CAPACITY // 10
 # Longer than that nobody waits in the flood, so that it stays one.
 AT_ONCE = 2000
+# Each call asks for something else: equal ones would share an upstream call, and no flood would come of them.
+NUMBERS = itertools.count()
 
-CALL = call("sandboxEcho", 1)
 WAYS = {
     "critical alone": ([], False),
     "beside the flood, with priorities": (["x-priority: critical"], True),
@@ -51,10 +53,10 @@ def measure(seconds):
 async def beside(address, fields, flooded, seconds):
     critical = Client(address, fields)
     background = Client(address, ["x-priority: background"] if fields else [])
-    took, failed, served = [], [], []
+    took, failed = [], []
     async with asyncio.TaskGroup() as tasks:
-        flood = open_loop(background, FLOOD if flooded else 0, seconds + 2, served, [])
-        tasks.create_task(flood)
+        flood = open_loop(background, FLOOD if flooded else 0, seconds + 2, [], [])
+        flood = tasks.create_task(flood)
         # By then the flood has filled whatever it can.
         await asyncio.sleep(1)
         tasks.create_task(open_loop(critical, CRITICAL, seconds, took, failed))
@@ -66,31 +68,38 @@ async def beside(address, fields, flooded, seconds):
         "p99": centiles[98],
         "calls": len(took) + len(failed),
         "failed": len(failed),
-        "flood": len(served) / (seconds + 2),
+        "flood": flood.result() / (seconds + 2),
     }
 
 
 async def two_tenants(address, seconds):
     """Both flood; the second asks for three times as much."""
-    served = [[], []]
+    clients = [Client(address, [f"x-api-key: {key}"]) for key in TENANTS]
     async with asyncio.TaskGroup() as tasks:
-        for key, times, own in zip(TENANTS, [2, 6], served, strict=True):
-            client = Client(address, [f"x-api-key: {key}"])
-            tasks.create_task(open_loop(client, times * CAPACITY, seconds, own, []))
-    return [len(own) for own in served]
+        floods = [
+            tasks.create_task(open_loop(client, times * CAPACITY, seconds, [], []))
+            for client, times in zip(clients, [2, 6], strict=True)
+        ]
+    for client in clients:
+        client.close()
+    return [flood.result() for flood in floods]
 
 
 async def open_loop(client, rate, seconds, took, failed):
-    """Calls at their time, whatever became of earlier ones; milliseconds from that time."""
+    """Calls at their time, whatever became of earlier ones; milliseconds from that time. Returns how many had a result
+    before the last was due: what is served after that is no longer beside a flood."""
     loop = asyncio.get_running_loop()
     begin = loop.time() + 0.05
     places = asyncio.Semaphore(AT_ONCE)
+    in_time = [0]
 
     async def one(due):
-        reply = await client.call(CALL)
+        reply = await client.call(call("sandboxEcho", next(NUMBERS)))
         places.release()
         if reply.ok:
-            took.append((loop.time() - due) * 1e3)
+            now = loop.time()
+            took.append((now - due) * 1e3)
+            in_time[0] += now < begin + seconds
         else:
             failed.append(due)
 
@@ -100,3 +109,4 @@ async def open_loop(client, rate, seconds, took, failed):
             await asyncio.sleep(due - loop.time())
             await places.acquire()
             tasks.create_task(one(due))
+    return in_time[0]

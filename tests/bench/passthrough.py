@@ -1,5 +1,6 @@
 """Pass-through: the same call through every proxy, in alternating rounds."""
 
+import re
 import urllib.request
 
 from calls import account_answer, account_call
@@ -72,5 +73,10 @@ def check(name, port, answer):
     )
     with urllib.request.urlopen(request, timeout=10) as reply:
         body = reply.read()
-    if body.strip() != answer.encode().strip():
+    if at_no_slot(body) != at_no_slot(answer.encode()):
         raise SystemExit(f"{name} changed the answer: {body[:200]!r}… ({len(body)} bytes)")
+
+
+def at_no_slot(answer):
+    """An answer without the slot at which it was read, which is the backend's newest."""
+    return re.sub(rb'"slot":\d{9}', b'"slot":', answer.strip())

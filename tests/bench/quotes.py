@@ -43,7 +43,10 @@ class Market:
         return cls(where["validators"], where["jupiters"], where["control"])
 
     def slow(self, index, millis):
-        body = json.dumps({"kind": "slow", "ms": millis}).encode()
+        self.afflict(index, {"kind": "slow", "ms": millis})
+
+    def afflict(self, index, fault):
+        body = json.dumps(fault).encode()
         urllib.request.urlopen(f"{self.control}/jupiters/{index}/fault", body, timeout=5).close()
 
     def asked(self):
@@ -194,9 +197,11 @@ async def play(address, market, seconds):
 
 
 def gains():
-    """What the best has over the quote of one upstream, in hundredths of a percent, for every pair."""
+    """What the best has over the quote of one upstream, which is a slot behind the others, in hundredths of a percent,
+    for every pair."""
     with Servers() as servers:
         market = Market.start(servers, "gains", "self-hosted,hosted,hosted")
+        market.afflict(0, {"kind": "lag", "slots": 1})
         dexes = "['Raydium,Whirlpool', 'Meteora DLMM,Orca V2']"
         more = f"  optimizer: {{deadline: 2s, requests_per_minute: 1000000, dexes: {dexes}}}"
         gateway = servers.gateway(market.validators, "gains", more=config(market, more))

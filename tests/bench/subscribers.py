@@ -15,16 +15,17 @@ GATEWAY, HAPROXY = "gateway", "HAProxy"
 SHARED, DISTINCT = 10_000, 1_000
 # The sandbox's slots.
 SLOT_MILLIS = 400
+# All clients come from one address here, which by default may have half of the connections.
+LIMITS = f"limits: {{connections: {SHARED + 1000}, connections_per_address: {SHARED + 1000}}}"
 
 
 def measure(seconds, quick):
     """{(way, kind): {"clients", "kilobytes": resident memory for each client, "notifications",
     "micros": CPU time of the proxy for each, "p50", "p99": milliseconds from the first client that was
     told to the others}}."""
-    limit = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
-    resource.setrlimit(resource.RLIMIT_NOFILE, (limit, limit))
+    shared = min(SHARED, descriptors() // 2 - 100)
     kinds = {
-        "the same slots": (SHARED // (20 if quick else 1), []),
+        "the same slots": (shared // (20 if quick else 1), []),
         "an account each": (DISTINCT // (20 if quick else 1), ["--distinct"]),
     }
     results = {}
@@ -37,11 +38,23 @@ def measure(seconds, quick):
     return results
 
 
+def descriptors():
+    """Raises the limit of file descriptors to four for each client, or as far as it goes; the gateway gives half of its
+    own to clients."""
+    wanted, (_, hard) = 4 * SHARED, resource.getrlimit(resource.RLIMIT_NOFILE)
+    try:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, max(wanted, hard)))
+    except (ValueError, OSError):
+        wanted = min(wanted, hard)
+        resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))
+    return wanted
+
+
 def start(servers, way):
     """Where clients of this way connect, and the process that serves them."""
     (validator,), _ = servers.sandbox(1, "--moving", "--slot-time", f"{SLOT_MILLIS}ms")
     if way == GATEWAY:
-        gateway = servers.gateway([validator])
+        gateway = servers.gateway([validator], more=LIMITS)
         return f"127.0.0.1:{gateway.port}", gateway.pid
     return haproxy(servers, int(validator.rstrip("/").rsplit(":", 1)[1]) + 1)
 
@@ -53,7 +66,7 @@ def haproxy(servers, port_of_validator):
     config.write_text(
         f"""global
   nbthread 1
-  maxconn 30000
+  maxconn {descriptors() // 2 - 50}
 defaults
   mode http
   timeout connect 10s

@@ -1,6 +1,7 @@
 //! An upstream with one fixed answer, as quick as can be: the answer gets the id of each call, as a
-//! node's does, since whoever checks it takes no other. Calls of a gateway's probe go on to a
-//! sandbox validator.
+//! node's does, since whoever checks it takes no other, and an account the newest slot, since an
+//! answer from far behind the tip is asked for elsewhere. Calls of a gateway's probe go on to a
+//! sandbox validator, whose answers tell the slot.
 
 #![allow(
     clippy::print_stderr,
@@ -12,6 +13,7 @@ use std::io::{self, Write};
 use std::net::Ipv4Addr;
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use clap::Parser;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -19,6 +21,10 @@ use tokio::net::{TcpListener, TcpStream};
 
 /// What stands for the id in the answer.
 const ID: &[u8] = b"\"id\":1";
+
+/// What precedes the slot at which an account was read, and the digits a slot has.
+const SLOT: &[u8] = b"\"slot\":";
+const SLOT_DIGITS: usize = 9;
 
 #[derive(Debug, Parser)]
 struct Arguments {
@@ -39,6 +45,10 @@ struct Arguments {
 struct Backend {
     before: Vec<u8>,
     after: Vec<u8>,
+    /// Where the slot stands in `before`, if the answer was read at one.
+    slot_at: Option<usize>,
+    /// The newest slot that a probe was told.
+    slot: AtomicU64,
     probes: String,
     log: Option<File>,
 }
@@ -53,9 +63,15 @@ async fn main() -> io::Result<()> {
         let mut options = OpenOptions::new();
         options.append(true).create(true).open(path)
     });
+    let slot_at = find(before, b"\"context\":{").and_then(|context| {
+        let rest = before.get(context..)?;
+        Some(context + find(rest, SLOT)? + SLOT.len())
+    });
     let backend = Arc::new(Backend {
         before: before.to_vec(),
         after: rest.get(1..).unwrap_or_default().to_vec(),
+        slot_at,
+        slot: AtomicU64::new(0),
         probes: given.probes,
         log: log.transpose()?,
     });
@@ -97,6 +113,7 @@ async fn serve(mut stream: TcpStream, port: u16, backend: &Backend) -> io::Resul
             if message(probes, &mut output).await?.is_none() {
                 return Ok(());
             }
+            backend.learn_slot(&output);
         } else {
             backend.answer(request, &mut output);
             if let Some(mut log) = backend.log.as_ref() {
@@ -141,8 +158,31 @@ impl Backend {
         );
         out.extend_from_slice(length.to_string().as_bytes());
         out.extend_from_slice(b"\r\n\r\n");
+        let start = out.len();
         for piece in [&self.before, id, &self.after] {
             out.extend_from_slice(piece);
+        }
+        self.write_slot(out.get_mut(start..).unwrap_or_default());
+    }
+
+    /// Puts the newest slot, once it is known, in place of the one in the answer.
+    fn write_slot(&self, answer: &mut [u8]) {
+        let slot = self.slot.load(Ordering::Relaxed).to_string();
+        let place = self
+            .slot_at
+            .and_then(|at| answer.get_mut(at..at + SLOT_DIGITS));
+        if let Some(place) = place.filter(|place| place.len() == slot.len()) {
+            place.copy_from_slice(slot.as_bytes());
+        }
+    }
+
+    /// Remembers the highest number in the answer to a probe that is as long as a slot.
+    fn learn_slot(&self, answer: &[u8]) {
+        let numbers = answer.split(|byte| !byte.is_ascii_digit());
+        let slots = numbers.filter(|digits| digits.len() == SLOT_DIGITS);
+        let slots = slots.filter_map(|digits| std::str::from_utf8(digits).ok()?.parse().ok());
+        if let Some(slot) = slots.max() {
+            self.slot.fetch_max(slot, Ordering::Relaxed);
         }
     }
 }
