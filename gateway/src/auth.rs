@@ -10,7 +10,7 @@ use crate::config::{Config, KeyHash};
 use crate::error::Rejection;
 pub use consumer_id::ConsumerId;
 pub use tokens::plan_of_token;
-use tokens::{TokenFault, Tokens};
+use tokens::{Moment, TokenFault, Tokens};
 
 mod consumer_id;
 mod tokens;
@@ -70,36 +70,54 @@ impl Consumers {
     /// [`Rejection::Unauthorised`] for a wrong key, or none where one is required;
     /// [`Rejection::TokenExpired`].
     pub fn identify(&self, credentials: &Credentials<'_>) -> Result<Option<ConsumerId>, Rejection> {
+        self.identify_at(credentials, Moment::Request)
+    }
+
+    /// The same for a socket that is open already: its token may have expired since.
+    ///
+    /// # Errors
+    /// As [`Self::identify`], without [`Rejection::TokenExpired`].
+    pub fn identify_open(
+        &self,
+        credentials: &Credentials<'_>,
+    ) -> Result<Option<ConsumerId>, Rejection> {
+        self.identify_at(credentials, Moment::OpenSocket)
+    }
+
+    fn identify_at(
+        &self,
+        credentials: &Credentials<'_>,
+        moment: Moment,
+    ) -> Result<Option<ConsumerId>, Rejection> {
         if !self.has_keys {
             return self.nobody();
         }
         if let Some(key) = credentials.explicit_key() {
-            return self.explicit(key).map(Some);
+            let owner = self.owner(key, moment);
+            return owner.unwrap_or(Err(Rejection::Unauthorised)).map(Some);
         }
-        let in_path = credentials
-            .path
-            .split('/')
-            .filter(|segment| !segment.is_empty());
-        match in_path
-            .into_iter()
-            .find_map(|segment| self.find(segment.as_bytes()))
-        {
-            Some(consumer) => Ok(Some(consumer)),
+        let mut segments = credentials.path.split('/');
+        match segments.find_map(|segment| self.owner(segment.as_bytes(), moment)) {
+            Some(owner) => owner.map(Some),
             None => self.nobody(),
         }
     }
 
-    /// A key, or a token in its place.
-    fn explicit(&self, key: &[u8]) -> Result<ConsumerId, Rejection> {
+    /// The owner of a key, or of a token in its place; `None` if it is neither.
+    fn owner(&self, key: &[u8], moment: Moment) -> Option<Result<ConsumerId, Rejection>> {
         if let Some(consumer) = self.find(key) {
-            return Ok(consumer);
+            return Some(Ok(consumer));
         }
-        let tokens = self.tokens.as_ref();
-        match tokens.and_then(|tokens| tokens.identify(key)) {
-            Some(Ok(consumer)) => Ok(consumer),
-            Some(Err(TokenFault::Expired)) => Err(Rejection::TokenExpired),
-            Some(Err(TokenFault::Bad)) | None => Err(Rejection::Unauthorised),
-        }
+        let identified = self.tokens.as_ref()?.identify(key, moment)?;
+        Some(identified.map_err(|fault| match fault {
+            TokenFault::Expired => Rejection::TokenExpired,
+            TokenFault::Bad => Rejection::Unauthorised,
+        }))
+    }
+
+    /// Whether callers without a key are admitted.
+    pub fn admits_anonymous(&self) -> bool {
+        self.anonymous
     }
 
     fn find(&self, key: &[u8]) -> Option<ConsumerId> {
@@ -124,7 +142,8 @@ impl<'a> Credentials<'a> {
             .or_else(|| names_something().then_some(path))
     }
 
-    fn explicit_key(&self) -> Option<&'a [u8]> {
+    /// What is meant as a key and nothing else.
+    pub fn explicit_key(&self) -> Option<&'a [u8]> {
         self.api_key
             .or_else(|| self.authorization.and_then(bearer_token))
             .or_else(|| self.query.and_then(key_in_query))

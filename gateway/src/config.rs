@@ -5,6 +5,7 @@
 
 mod budget;
 mod cache;
+mod call_names;
 mod change;
 mod cluster;
 mod compression;

@@ -12,10 +12,11 @@ use tracing::{Span, field};
 
 use crate::auth::ConsumerId;
 use crate::config::Propagate;
+use crate::limit::caller_network;
 use crate::solana::Priority;
 use crate::trace::{CorrelationHeaders, Hops, HttpRequestId, Sampling, SpanId, TraceContext, span};
 
-/// Identifies a client: its consumer or its address, hashed.
+/// Identifies a client: its consumer, or its address (of an IPv6 address the /64), hashed.
 pub type ClientKey = u64;
 
 /// How a request came.
@@ -166,7 +167,7 @@ impl RequestContext {
     /// Notes who asks.
     pub fn identified(&mut self, consumer: Option<ConsumerId>) {
         let mut hasher = DefaultHasher::new();
-        match (&consumer, self.address) {
+        match (&consumer, self.address.map(caller_network)) {
             (Some(consumer), _) => consumer.hash(&mut hasher),
             // In one write instead of the five of a derived hash. Names end with 0xff, and these do not.
             (None, Some(IpAddr::V4(address))) => hasher.write_u64(address.to_bits().into()),

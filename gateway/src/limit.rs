@@ -9,6 +9,7 @@ mod allowance;
 mod allowances;
 mod budget;
 mod byte_rate;
+mod caller_network;
 mod concurrency;
 mod gate;
 mod rate;
@@ -18,6 +19,7 @@ pub use allowances::Allowances;
 pub use budget::{
     Budget, BudgetCharge, BudgetRegistry, LeaseAnswer, LeaseRequest, SpendingRate, UpstreamBudgets,
 };
+pub use caller_network::caller_network;
 pub use concurrency::{ConcurrencyLimit, LimitMove, LoadSample, PlacesInUse};
 pub use gate::{Gate, GatePermit, InClass, PermitRequest};
 pub use rate::{Exceeded, Rate, Remaining};

@@ -226,6 +226,54 @@ async fn whoever_guesses_keys_has_to_wait() {
 }
 
 #[tokio::test]
+async fn whoever_guesses_keys_holds_up_nobody_whose_key_was_right_before() {
+    let scene = planned(slow_plan()).await;
+    assert_eq!(send(&scene, Some(BOT), echo(1)).await.status, 200);
+    for guess in 0..20 {
+        let key = format!("a-guess-of-somebody-{guess}");
+        send(&scene, Some(&key), echo(1)).await;
+    }
+    assert_eq!(send(&scene, Some(WALLET), echo(1)).await.status, 429, "new");
+    assert_eq!(send(&scene, Some(BOT), echo(1)).await.status, 200);
+    assert_eq!(scene.hits("sandboxEcho"), [2]);
+}
+
+#[tokio::test]
+async fn where_anybody_may_call_a_guesser_holds_up_nobody_without_a_key() {
+    let scene = Scene::equals_with(1, |config| {
+        limited(config, slow_plan()).set("anonymous", true)
+    })
+    .await;
+    for guess in 0..20 {
+        let key = format!("a-guess-of-somebody-{guess}");
+        send(&scene, Some(&key), echo(1)).await;
+    }
+    assert_eq!(send(&scene, Some(WALLET), echo(1)).await.status, 429);
+    let gateway = &scene.gateway;
+    let to_a_path = gateway.client().post(format!("{}rpc", gateway.url()));
+    let to_a_path = to_a_path
+        .header("content-type", "application/json")
+        .body(echo(1).to_string());
+    assert_eq!(gateway.send(to_a_path).await.status, 200);
+}
+
+#[tokio::test]
+async fn the_header_asks_for_no_more_than_the_priority_of_the_plan() {
+    let plan = json!({"priority": "low"});
+    let scene = planned(plan).await;
+    let request = scene.gateway.client().post(scene.gateway.url());
+    let request = request
+        .header("content-type", "application/json")
+        .header("x-api-key", BOT)
+        .header("x-priority", "critical")
+        .body(echo(1).to_string());
+    assert_eq!(scene.gateway.send(request).await.status, 200);
+    let metrics = scene.gateway.metrics().await;
+    let calls = |class| metrics.sum("perijove_rpc_class_calls_total", &[("class", class)]);
+    assert_eq!((calls("low"), calls("critical")), (1.0, 0.0));
+}
+
+#[tokio::test]
 async fn methods_may_cost_more_than_one_call() {
     let mut plan = slow_plan();
     plan["costs"] = json!({"sandboxEcho": 2, "getVersion": 0});

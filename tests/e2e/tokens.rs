@@ -3,7 +3,11 @@
 
 use std::path::{Path, PathBuf};
 
+use base64::Engine as _;
+use jsonwebtoken::{Algorithm, EncodingKey, Header, encode, get_current_timestamp};
 use perijove_tests::client::Reply;
+use perijove_tests::client::socket::Socket;
+use perijove_tests::gateway::GatewayConfig;
 use perijove_tests::wait::until;
 use serde_json::{Value, json};
 use tempfile::TempDir;
@@ -39,11 +43,16 @@ fn key_set() -> Value {
 
 impl Issued {
     async fn start() -> Self {
+        Self::with(|config| config).await
+    }
+
+    /// With changes to the configuration.
+    async fn with(change: impl FnOnce(GatewayConfig) -> GatewayConfig) -> Self {
         let folder = TempDir::new().unwrap();
         let file = folder.path().join("jwks.json");
         std::fs::write(&file, key_set().to_string()).unwrap();
         let scene = Scene::equals_with(1, |config| {
-            config
+            change(config)
                 .set("jwt.jwks", file.display().to_string())
                 .set(
                     "plans",
@@ -60,6 +69,14 @@ impl Issued {
 
     fn file(&self) -> PathBuf {
         self.folder.path().join("jwks.json")
+    }
+
+    /// The shared secret, which signed the tokens here, leaves the key set.
+    fn withdraw_the_secret(&self) {
+        let mut set = key_set();
+        let keys = set["keys"].as_array_mut().unwrap();
+        keys.retain(|key| key["kid"] != "secret");
+        std::fs::write(self.file(), set.to_string()).unwrap();
     }
 
     async fn call(&self, token: &str) -> Reply {
@@ -134,14 +151,78 @@ async fn a_key_set_that_changes_is_read_again_and_a_broken_one_is_not_taken() {
         200,
         "the last good one counts"
     );
-    let mut set = key_set();
-    set["keys"]
-        .as_array_mut()
-        .unwrap()
-        .retain(|key| key["kid"] != "secret");
-    std::fs::write(issued.file(), set.to_string()).unwrap();
+    issued.withdraw_the_secret();
     until("the key to be gone", || async {
         (issued.call(ALICE).await.status == 401).then_some(())
     })
     .await;
+}
+
+#[tokio::test]
+async fn a_token_may_be_a_segment_of_the_path_as_a_key_may() {
+    let issued = Issued::start().await;
+    let call = async |path: String| {
+        let url = format!("{}{path}", issued.scene.gateway.url());
+        let request = issued.scene.gateway.client().post(url);
+        let request = request
+            .header("content-type", "application/json")
+            .body(r#"{"jsonrpc":"2.0","id":1,"method":"getSlot"}"#);
+        issued.scene.gateway.send(request).await
+    };
+    let reply = call(format!("rpc/{ALICE}")).await;
+    assert_eq!(reply.status, 200, "{}", reply.text());
+    assert_eq!(
+        reply.header("x-ratelimit-limit"),
+        Some("1000"),
+        "her plan's"
+    );
+    let reply = call(EXPIRED.to_owned()).await;
+    assert_eq!(reply.status, 401);
+    assert!(reply.text().contains("expired"), "{}", reply.text());
+    for path in [UNSIGNED, CONFUSED, "a.b.c", "rpc"] {
+        assert_eq!(call(path.to_owned()).await.status, 401, "{path}");
+    }
+}
+
+#[tokio::test]
+async fn a_socket_stays_open_when_its_token_expires_but_not_without_the_key_that_signed_it() {
+    let issued = Issued::with(|config| {
+        config
+            .set("jwt.leeway", "0s")
+            .set("websocket.ping_interval", "100ms")
+    })
+    .await;
+    let token = signed(get_current_timestamp() + 2);
+    let address = issued.scene.gateway.address();
+    let mut socket = Socket::open(address, &format!("/?api-key={token}")).await;
+    while issued.call(&token).await.status != 401 {
+        socket.call("getHealth", json!([])).await;
+    }
+    // Whoever is behind a socket is looked at again in every interval, and each of these takes some.
+    socket.subscribe("slotSubscribe", json!([])).await;
+    for _ in 0..3 {
+        let heard = socket.hear().await.unwrap();
+        assert_eq!(heard["method"], "slotNotification");
+    }
+    issued.withdraw_the_secret();
+    assert_eq!(socket.closes().await, 1008);
+}
+
+/// A token of alice that is signed here.
+fn signed(expires: u64) -> String {
+    let keys = key_set();
+    let mut keys = keys["keys"].as_array().unwrap().iter();
+    let secret = keys.find(|key| key["kid"] == "secret").unwrap()["k"].as_str();
+    let secret = base64::engine::general_purpose::URL_SAFE_NO_PAD.decode(secret.unwrap());
+    let header = Header {
+        kid: Some("secret".to_owned()),
+        ..Header::new(Algorithm::HS256)
+    };
+    let claims = json!({ "sub": "alice", "plan": "pro", "exp": expires });
+    encode(
+        &header,
+        &claims,
+        &EncodingKey::from_secret(&secret.unwrap()),
+    )
+    .unwrap()
 }

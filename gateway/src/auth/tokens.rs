@@ -34,6 +34,14 @@ pub(super) struct Tokens {
     good: Cache<[u8; 32], (ConsumerId, Instant)>,
 }
 
+/// When a token is checked.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Moment {
+    Request,
+    /// While the socket that it opened lasts: it may have expired since.
+    OpenSocket,
+}
+
 /// Why a token is refused.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum TokenFault {
@@ -45,7 +53,9 @@ pub(super) enum TokenFault {
 impl Tokens {
     pub(super) fn new(settings: &Jwt, plans: HashSet<String>) -> Self {
         // It was validated when the configuration was read.
-        let keys = TokenKey::all(settings.key_set.expose()).unwrap_or_default();
+        let keys = TokenKey::all(settings.key_set.expose())
+            .unwrap_or_default()
+            .0;
         Self {
             settings: settings.clone(),
             keys,
@@ -55,7 +65,11 @@ impl Tokens {
     }
 
     /// The owner of a token. `None` if it does not look like a token.
-    pub(super) fn identify(&self, token: &[u8]) -> Option<Result<ConsumerId, TokenFault>> {
+    pub(super) fn identify(
+        &self,
+        token: &[u8],
+        moment: Moment,
+    ) -> Option<Result<ConsumerId, TokenFault>> {
         let dots = memchr::memchr_iter(b'.', token).count();
         if dots != 2 || token.len() > LONGEST {
             return None;
@@ -66,22 +80,28 @@ impl Tokens {
         {
             return Some(Ok(consumer));
         }
-        let checked = self.check(token);
-        if let Ok(consumer) = &checked {
+        if !has_header(token) {
+            return None;
+        }
+        let checked = self.check(token, moment);
+        if let Ok(consumer) = &checked
+            && moment == Moment::Request
+        {
             let known = (Arc::clone(consumer), Instant::now() + REMEMBER);
             self.good.insert(fingerprint, known);
         }
         Some(checked)
     }
 
-    fn check(&self, token: &[u8]) -> Result<ConsumerId, TokenFault> {
+    fn check(&self, token: &[u8], moment: Moment) -> Result<ConsumerId, TokenFault> {
         let header = decode_header(token).map_err(|_error| TokenFault::Bad)?;
         let key = self.key(header.kid.as_deref()).ok_or(TokenFault::Bad)?;
         // The algorithm named in the token only selects among those allowed for the key.
         if !key.algorithms.contains(&header.alg) {
             return Err(TokenFault::Bad);
         }
-        let claims = decode::<Map<String, Value>>(token, &key.key, &self.validation(header.alg));
+        let claims =
+            decode::<Map<String, Value>>(token, &key.key, &self.validation(header.alg, moment));
         let claims = claims.map_err(|error| match error.kind() {
             ErrorKind::ExpiredSignature => TokenFault::Expired,
             _ => TokenFault::Bad,
@@ -104,10 +124,11 @@ impl Tokens {
         }
     }
 
-    fn validation(&self, algorithm: jsonwebtoken::Algorithm) -> Validation {
+    fn validation(&self, algorithm: jsonwebtoken::Algorithm, moment: Moment) -> Validation {
         let mut validation = Validation::new(algorithm);
         validation.leeway = self.settings.leeway.as_secs();
         validation.validate_nbf = true;
+        validation.validate_exp = moment == Moment::Request;
         validation.validate_aud = !self.settings.audience.is_empty();
         validation.set_required_spec_claims(&["exp"]);
         if validation.validate_aud {
@@ -134,6 +155,15 @@ impl Tokens {
             !name.is_empty() && name.len() <= LONGEST_NAME && !name.contains(char::is_control);
         (fits && self.plans.contains(plan)).then(|| format!("{MARK}{plan}:{name}").into())
     }
+}
+
+/// Whether the first part is a JSON object, as a token's is: a path may have a segment with two dots
+/// that is none.
+fn has_header(token: &[u8]) -> bool {
+    use base64::Engine as _;
+    let first = token.split(|byte| *byte == b'.').next().unwrap_or_default();
+    let decoded = base64::engine::general_purpose::URL_SAFE_NO_PAD.decode(first);
+    decoded.is_ok_and(|json| serde_json::from_slice::<Map<String, Value>>(&json).is_ok())
 }
 
 /// The plan in the name of a caller with a token.

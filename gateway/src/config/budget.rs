@@ -7,8 +7,8 @@ use std::time::Duration;
 use perijove_core::settings::{Section, required_name, words};
 use schemars::JsonSchema;
 
+use super::call_names::{self, Of};
 use super::methods::method_names;
-use super::plan::read_costs;
 
 /// Requests that an upstream may be sent. Everything counts: retries, hedges, probes. Calls go to
 /// other upstreams when it is used up.
@@ -213,7 +213,7 @@ impl Budget {
     /// `provider` supplies what `budget` leaves out; with neither there is no budget.
     pub(super) fn read(section: &mut Section<'_>) -> Option<Self> {
         Self::read_with(section, |section, rate| {
-            let costs = read_costs(section, rate.burst);
+            let costs = call_names::costs(section, rate.burst, Of::Methods);
             let groups = section.sections("groups", |section| {
                 let methods = method_names(section, "methods");
                 if methods.is_empty() {

@@ -3,11 +3,13 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
-use jsonwebtoken::jwk::{AlgorithmParameters, EllipticCurve, Jwk, JwkSet, KeyAlgorithm};
+use jsonwebtoken::jwk::{AlgorithmParameters, EllipticCurve, Jwk, KeyAlgorithm, PublicKeyUse};
 use jsonwebtoken::{Algorithm, DecodingKey};
 use perijove_core::Secret;
 use perijove_core::settings::Section;
 use schemars::JsonSchema;
+use serde::Deserialize;
+use serde_json::Value;
 
 use super::consumer::plan_of;
 use super::{DEFAULT_PLAN, Plan};
@@ -51,6 +53,20 @@ impl std::fmt::Debug for TokenKey {
     }
 }
 
+/// A key set whose keys are read one by one: those of unknown kinds do not spoil it.
+#[derive(Deserialize)]
+struct KeySet {
+    keys: Vec<Value>,
+}
+
+/// Why a key of a set is not used.
+enum KeyFault {
+    /// Tokens signed with it are refused; the other keys are used.
+    Unusable(&'static str),
+    /// The whole set is refused.
+    Dangerous(&'static str),
+}
+
 /// Shorter secrets can be guessed (RFC 7518 §3.2).
 const LEAST_SECRET: usize = 32;
 
@@ -66,10 +82,14 @@ impl Jwt {
             let text = jwks
                 .as_ref()
                 .and_then(|file| section.contents("jwks", file));
-            if let Some(text) = &text
-                && let Err(fault) = TokenKey::all(text)
-            {
-                section.violation("jwks", fault);
+            match text.as_deref().map(TokenKey::all) {
+                Some(Err(fault)) => section.violation("jwks", fault),
+                Some(Ok((_, left_out))) => {
+                    for fault in left_out {
+                        section.warn("jwks", &format!("{fault}; it is left out"));
+                    }
+                }
+                None => {}
             }
             let leeway = Duration::ZERO..=Duration::from_mins(10);
             let issuer = section.optional("issuer");
@@ -100,21 +120,28 @@ impl Jwt {
 }
 
 impl TokenKey {
-    /// The keys of a JSON Web Key Set.
+    /// The keys of a JSON Web Key Set that check signatures, and what is said of those left out:
+    /// providers publish keys for other purposes in the same set, and keys of kinds that are not
+    /// supported are to be ignored (RFC 7517 §5).
     ///
     /// # Errors
-    /// What is wrong with it, without any of its content.
-    pub fn all(text: &str) -> Result<Vec<Self>, String> {
-        let set: JwkSet = serde_json::from_str(text)
+    /// What is wrong with it, without any of its content: it is no such set, has no key that can be
+    /// used, or one that would be dangerous.
+    pub fn all(text: &str) -> Result<(Vec<Self>, Vec<String>), String> {
+        let set: KeySet = serde_json::from_str(text)
             .map_err(|error| format!("is not a JSON Web Key Set (line {})", error.line()))?;
-        let numbered = set.keys.iter().enumerate();
-        let keys: Vec<Self> = numbered
-            .map(|(number, key)| {
-                Self::of(key).map_err(|fault| format!("has a key, number {number}, that {fault}"))
-            })
-            .collect::<Result<_, _>>()?;
+        let (mut keys, mut left_out) = (Vec::new(), Vec::new());
+        for (number, key) in set.keys.iter().enumerate() {
+            let of_it = |fault: &str| format!("has a key, number {number}, that {fault}");
+            match Self::of(key) {
+                Ok(key) => keys.push(key),
+                Err(KeyFault::Dangerous(fault)) => return Err(of_it(fault)),
+                Err(KeyFault::Unusable(fault)) => left_out.push(of_it(fault)),
+            }
+        }
         if keys.is_empty() {
-            return Err("has no key".to_owned());
+            let why = left_out.into_iter().next();
+            return Err(why.unwrap_or_else(|| "has no key".to_owned()));
         }
         let named = keys.iter().enumerate();
         for (index, key) in named {
@@ -123,10 +150,17 @@ impl TokenKey {
                 return Err("has several keys, so each needs a kid of its own".to_owned());
             }
         }
-        Ok(keys)
+        Ok((keys, left_out))
     }
 
-    fn of(jwk: &Jwk) -> Result<Self, &'static str> {
+    fn of(text: &Value) -> Result<Self, KeyFault> {
+        use KeyFault::{Dangerous, Unusable};
+        let jwk: Jwk = serde_json::from_value(text.clone())
+            .map_err(|_error| Unusable("is of a kind that is not supported"))?;
+        if matches!(&jwk.common.public_key_use, Some(purpose) if *purpose != PublicKeyUse::Signature)
+        {
+            return Err(Unusable("is not for signatures"));
+        }
         let usual: &[Algorithm] = match &jwk.algorithm {
             AlgorithmParameters::RSA(_) => &[
                 Algorithm::RS256,
@@ -139,14 +173,14 @@ impl TokenKey {
             AlgorithmParameters::EllipticCurve(key) => match key.curve {
                 EllipticCurve::P256 => &[Algorithm::ES256],
                 EllipticCurve::P384 => &[Algorithm::ES384],
-                _ => return Err("is of a curve that is not supported"),
+                _ => return Err(Unusable("is of a curve that is not supported")),
             },
             AlgorithmParameters::OctetKey(key) => {
                 use base64::Engine as _;
                 let secret = base64::engine::general_purpose::URL_SAFE_NO_PAD.decode(&key.value);
-                let secret = secret.map_err(|_error| "is not in base64")?;
+                let secret = secret.map_err(|_error| Dangerous("is not in base64"))?;
                 if secret.len() < LEAST_SECRET {
-                    return Err("has fewer than 32 bytes and could be guessed");
+                    return Err(Dangerous("has fewer than 32 bytes and could be guessed"));
                 }
                 &[Algorithm::HS256, Algorithm::HS384, Algorithm::HS512]
             }
@@ -156,13 +190,13 @@ impl TokenKey {
             None => usual.to_vec(),
             Some(only) => {
                 let only = algorithm(only).filter(|only| usual.contains(only));
-                vec![only.ok_or("is for an algorithm that is not supported for it")?]
+                vec![only.ok_or(Unusable("is for an algorithm that is not supported for it"))?]
             }
         };
         Ok(Self {
             id: jwk.common.key_id.clone(),
             algorithms,
-            key: DecodingKey::from_jwk(jwk).map_err(|_error| "cannot be used")?,
+            key: DecodingKey::from_jwk(&jwk).map_err(|_error| Unusable("cannot be used"))?,
         })
     }
 }

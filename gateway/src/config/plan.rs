@@ -8,8 +8,8 @@ use perijove_core::settings::serde_json::{Value, json};
 use perijove_core::settings::{Section, Setting, Size, close, refuse_doubles, required_id, words};
 use schemars::JsonSchema;
 
-use super::methods::{is_method_name, method_names};
-use super::{Network, OriginPattern};
+use super::{Network, OriginPattern, call_names};
+use crate::jupiter::Product;
 use crate::solana::Priority;
 
 /// What each consumer of a plan may do.
@@ -29,9 +29,11 @@ pub struct Plan {
     pub priority: Option<Priority>,
     /// Weight of a consumer where those of a class take turns: the number of its calls in a row.
     pub weight: u32,
-    /// The highest class that the `x-priority` header may request.
+    /// The highest class of its calls, whatever the header `x-priority` or the method says. By
+    /// default `priority`; without that, none is out of reach.
     pub ceiling: Priority,
-    /// Only these methods; all if empty.
+    /// Only these methods and products of Jupiter's API (`jupiter/quote`; `jupiter` is all); all if
+    /// empty.
     pub allow: Vec<String>,
     /// Not these methods.
     pub deny: Vec<String>,
@@ -89,20 +91,6 @@ impl Setting for PerMinute {
     fn schema() -> Value {
         json!({ "type": ["integer", "string"] })
     }
-}
-
-/// Weights of methods. A call that weighs more than the burst could never be served.
-pub(super) fn read_costs(section: &mut Section<'_>, burst: u32) -> BTreeMap<String, u32> {
-    let costs = section.named("costs");
-    let costs = costs.into_iter().map(|(path, method, cost): (_, _, u32)| {
-        if !is_method_name(&method) {
-            section.violation_at(&path, "is not the name of an RPC method");
-        } else if cost > burst {
-            section.violation_at(&path, "is more than burst, so that no call could be served");
-        }
-        (method, cost)
-    });
-    costs.collect()
 }
 
 /// The plan of consumers that name none.
@@ -176,13 +164,14 @@ impl Plan {
             );
         }
         let burst = section.within("burst", default.burst, 1..=1_000_000);
+        let priority = section.optional("priority");
         let bytes = Size::kib(1)..=Size::mib(1024 * 1024);
         let bytes = section.optional_within("answer_bytes_per_minute", bytes);
         let plan = Self {
             id: id.unwrap_or_default(),
             requests_per_minute,
             burst,
-            costs: read_costs(section, burst),
+            costs: call_names::costs(section, burst, call_names::Of::Calls),
             answer_bytes_per_minute: bytes.map(|Size(bytes)| bytes),
             concurrent: section.optional_within("concurrent", 1..=1_000_000),
             queue: section.within(
@@ -190,11 +179,11 @@ impl Plan {
                 default.queue,
                 Duration::ZERO..=Duration::from_secs(30),
             ),
-            priority: section.optional("priority"),
+            priority,
             weight: section.within("weight", default.weight, 1..=100),
-            ceiling: section.or("ceiling", default.ceiling),
-            allow: method_names(section, "allow"),
-            deny: method_names(section, "deny"),
+            ceiling: section.or("ceiling", priority.unwrap_or(default.ceiling)),
+            allow: call_names::call_names(section, "allow"),
+            deny: call_names::call_names(section, "deny"),
             max_batch: section.optional_within("max_batch", 1..=100_000),
             sockets: section.optional_within("sockets", 0..=1_000_000),
             subscriptions: section.optional_within("subscriptions", 0..=100_000_000),
@@ -216,6 +205,18 @@ impl Plan {
     pub fn allows(&self, method: &str) -> bool {
         let named = |list: &[String]| list.iter().any(|name| name == method);
         (self.allow.is_empty() || named(&self.allow)) && !named(&self.deny)
+    }
+
+    /// Whether its consumers may use this product of Jupiter's API: as `jupiter/quote` and the like
+    /// it is in the same lists as methods, and `jupiter` is all of them.
+    pub fn allows_product(&self, product: Product) -> bool {
+        let named = |list: &[String]| list.iter().any(|name| call_names::means(name, product));
+        (self.allow.is_empty() || named(&self.allow)) && !named(&self.deny)
+    }
+
+    /// Weight of a request for a product of Jupiter's API.
+    pub fn cost_of_product(&self, product: Product) -> u32 {
+        call_names::cost_of(&self.costs, product).unwrap_or(1)
     }
 
     /// Weight of a call of a method.

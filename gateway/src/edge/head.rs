@@ -139,8 +139,17 @@ pub(super) fn identify(
     allowances: &Allowances,
 ) -> Result<Option<ConsumerId>, Rejection> {
     let credentials = credentials(fields, path, query);
-    let wait = address.and_then(|address| allowances.may_not_guess_for(address));
-    if let Some(retry_after) = wait.filter(|_| credentials.shown_key().is_some()) {
+    let key = credentials.explicit_key();
+    // Where anonymous callers are admitted a path without a key in it is no guess.
+    let guess = key.or_else(|| {
+        let path = credentials.shown_key();
+        path.filter(|_| !snapshot.consumers.admits_anonymous())
+    });
+    let wait = address.zip(guess).and_then(|(address, key)| {
+        let wait = allowances.may_not_guess_for(address)?;
+        (!allowances.was_right(address, key)).then_some(wait)
+    });
+    if let Some(retry_after) = wait {
         return Err(Rejection::OverLimit {
             reason: GUESSED,
             retry_after,
@@ -148,6 +157,9 @@ pub(super) fn identify(
         });
     }
     let consumer = snapshot.consumers.identify(&credentials)?;
+    if let (Some(address), Some(_), Some(key)) = (address, &consumer, credentials.shown_key()) {
+        allowances.right_key(address, key);
+    }
     if let Some(plan) = snapshot.plan(consumer.as_ref()) {
         if !plan.allows_address(address) {
             return Err(Rejection::NotFromHere {
@@ -203,12 +215,12 @@ impl ShownCredentials {
         }
     }
 
-    /// The consumer by the current configuration.
+    /// The consumer by the current configuration; a token may have expired since it was shown.
     ///
     /// # Errors
-    /// As [`crate::auth::Consumers::identify`].
+    /// As [`crate::auth::Consumers::identify_open`].
     pub(super) fn identify(&self, snapshot: &Snapshot) -> Result<Option<ConsumerId>, Rejection> {
-        snapshot.consumers.identify(&Credentials {
+        snapshot.consumers.identify_open(&Credentials {
             api_key: self.api_key.as_deref(),
             authorization: self.authorization.as_deref(),
             path: &self.path,

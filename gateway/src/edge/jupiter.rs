@@ -12,8 +12,9 @@ use super::head::RequestHead;
 use super::reply::{self, WriteFault};
 use super::rpc::{ConnectionCut, RequestEnd, RpcApp};
 use super::session::HttpSession;
+use crate::auth::ConsumerId;
 use crate::error::Rejection;
-use crate::jupiter::{Api, ApiRoute};
+use crate::jupiter::{Api, ApiRoute, Product};
 use crate::limit::PermitRequest;
 use crate::pipeline::ApiCall;
 use crate::snapshot::Snapshot;
@@ -38,6 +39,29 @@ pub(super) fn is_api(method: &Method, path: &str, snapshot: &Snapshot) -> bool {
         Some(route) => !(route.api == Api::Other && path.ends_with("/health")),
         None => false,
     }
+}
+
+/// What the caller's plan counts a request as.
+///
+/// # Errors
+/// [`Rejection::NotInPlan`] if the plan does not allow this product.
+pub(super) fn cost(
+    method: &Method,
+    path: &str,
+    consumer: Option<&ConsumerId>,
+    snapshot: &Snapshot,
+) -> Result<usize, Rejection> {
+    let Some(plan) = snapshot.plan(consumer) else {
+        return Ok(1);
+    };
+    let optimized = optimized(path, snapshot);
+    let path = optimized.as_deref().unwrap_or(path);
+    let route = ApiRoute::of(path, method == Method::POST);
+    let product = route.map_or(Product::Other, |route| route.product);
+    if !plan.allows_product(product) {
+        return Err(Rejection::NotInPlan);
+    }
+    Ok(usize::try_from(plan.cost_of_product(product)).unwrap_or(usize::MAX))
 }
 
 /// The quote path that a configured path stands for, with its prefix.
@@ -67,6 +91,7 @@ impl RpcApp {
         who?;
         let consumer = head.context.consumer.as_ref();
         self.metrics.called_by(consumer, &snapshot.config);
+        let cost = cost(session.method(), session.path(), consumer, snapshot)?;
         let limits = &snapshot.config.limits;
         let body = body::read(session, limits, &self.connections).await?;
         if session.tracked().has_no_room(limits) {
@@ -74,7 +99,7 @@ impl RpcApp {
         }
         let _serving = session.tracked().serving().ok_or(RequestEnd::Cut)?;
         let (pipeline, address) = (&self.pipeline, head.context.address);
-        let admitted = pipeline.admit(snapshot, consumer, address, 1);
+        let admitted = pipeline.admit(snapshot, consumer, address, cost);
         let admitted = admitted.await?;
         let remaining = admitted.as_ref().and_then(|admitted| admitted.remaining);
         let ask = ask(snapshot, head, session.method());

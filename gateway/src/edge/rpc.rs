@@ -244,12 +244,13 @@ impl RpcApp {
         who?;
         let consumer = head.context.consumer.as_ref();
         self.metrics.called_by(consumer, &snapshot.config);
+        let cost = jupiter::cost(session.method(), session.path(), consumer, snapshot)?;
         let limits = &snapshot.config.limits;
         // It should have no body, and what it has must not be taken for the next request.
         let body = body::read(session, limits, &self.connections).await?;
         let _serving = session.tracked().serving().ok_or(RequestEnd::Cut)?;
         let (pipeline, address) = (&self.pipeline, head.context.address);
-        let admitted = pipeline.admit(snapshot, consumer, address, 1);
+        let admitted = pipeline.admit(snapshot, consumer, address, cost);
         let admitted = admitted.await?;
         // For what ingest does not know.
         let jupiter = self.api_call(session, snapshot, head, body);

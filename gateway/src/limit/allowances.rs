@@ -2,7 +2,7 @@
 
 use std::collections::{HashMap, VecDeque};
 use std::hash::{BuildHasher, Hash, RandomState};
-use std::net::{IpAddr, Ipv6Addr};
+use std::net::IpAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
@@ -12,6 +12,7 @@ use quick_cache::sync::{Cache, EntryAction, EntryResult};
 use tokio::time::{Duration, Instant};
 
 use super::allowance::Allowance;
+use super::caller_network::caller_network;
 use super::rate::Rate;
 use crate::config;
 
@@ -31,6 +32,9 @@ pub struct Allowances {
     strangers: Cache<Arc<str>, Arc<Allowance>>,
     addresses: Cache<IpAddr, Arc<Allowance>>,
     guessers: Cache<IpAddr, Arc<Guesser>>,
+    /// Hashes of address and key, of keys that were right. Their owners are not held up by others
+    /// behind the same address (NAT, a load balancer) who guess.
+    right_keys: Cache<u64, ()>,
     /// A wrong key was shown at some time.
     guessed: AtomicBool,
     /// Randomly seeded: the remembered hashes reveal nothing about keys.
@@ -55,6 +59,7 @@ impl Default for Allowances {
             strangers: Cache::new(ADDRESSES),
             addresses: Cache::new(ADDRESSES),
             guessers: Cache::new(ADDRESSES),
+            right_keys: Cache::new(ADDRESSES),
             guessed: AtomicBool::new(false),
             hasher: RandomState::new(),
         }
@@ -84,7 +89,7 @@ impl Allowances {
 
     /// The allowance of an address. The addresses of one IPv6 /64 count as one caller.
     pub fn of_address(&self, address: IpAddr, plan: &Arc<config::Plan>) -> Arc<Allowance> {
-        remembered(&self.addresses, &network(address), plan)
+        remembered(&self.addresses, &caller_network(address), plan)
     }
 
     /// Records that an address has shown a wrong key.
@@ -97,13 +102,29 @@ impl Allowances {
             }))
         };
         self.guessed.store(true, Ordering::Relaxed);
-        let Ok(guesser) = self.guessers.get_or_insert_with(&network(address), new);
+        let Ok(guesser) = self
+            .guessers
+            .get_or_insert_with(&caller_network(address), new);
         if guesser.has_shown(self.hasher.hash_one(key)) {
             return;
         }
         if !guesser.rate.take(1).is_ok_and(|left| left.remaining > 0) {
             *guesser.free_at.lock() = Instant::now() + PAUSE;
         }
+    }
+
+    /// Records that an address has shown the key of a consumer.
+    pub fn right_key(&self, address: IpAddr, key: &[u8]) {
+        let hash = self.hasher.hash_one((caller_network(address), key));
+        if self.right_keys.get(&hash).is_none() {
+            self.right_keys.insert(hash, ());
+        }
+    }
+
+    /// Whether this key was right when the address last showed it. It may have been revoked since.
+    pub fn was_right(&self, address: IpAddr, key: &[u8]) -> bool {
+        let hash = self.hasher.hash_one((caller_network(address), key));
+        self.right_keys.get(&hash).is_some()
     }
 
     /// Whether nobody has ever shown a wrong key.
@@ -117,7 +138,7 @@ impl Allowances {
         if self.is_quiet() {
             return None;
         }
-        let guesser = self.guessers.get(&network(address))?;
+        let guesser = self.guessers.get(&caller_network(address))?;
         let wait = guesser
             .free_at
             .lock()
@@ -170,16 +191,6 @@ fn remembered<K: Clone + Eq + Hash>(
         EntryResult::Removed(..) | EntryResult::Replaced(..) | EntryResult::Timeout => {
             Allowance::new(plan)
         }
-    }
-}
-
-fn network(address: IpAddr) -> IpAddr {
-    match address.to_canonical() {
-        IpAddr::V6(address) => {
-            let [a, b, c, d, ..] = address.segments();
-            Ipv6Addr::new(a, b, c, d, 0, 0, 0, 0).into()
-        }
-        address @ IpAddr::V4(_) => address,
     }
 }
 
@@ -283,5 +294,15 @@ mod tests {
             allowances.wrong_key(address, b"misspelt");
             assert_eq!(allowances.may_not_guess_for(address), None);
         }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn keys_that_were_right_are_told_from_guesses_by_their_address() {
+        let allowances = Allowances::default();
+        let [here, there] = ["2001:db8::1", "2001:db8:0:1::1"].map(|text| text.parse().unwrap());
+        allowances.right_key(here, b"sesame");
+        assert!(allowances.was_right(here, b"sesame"));
+        assert!(!allowances.was_right(here, b"plum"));
+        assert!(!allowances.was_right(there, b"sesame"));
     }
 }

@@ -229,3 +229,38 @@ async fn nothing_of_it_is_served_without_upstreams_of_it() {
     assert_eq!(exchange.quote(7).await.status, 405);
     assert!(exchange.own.asked().is_empty());
 }
+
+#[tokio::test]
+async fn a_plan_names_the_products_it_allows_and_what_they_cost() {
+    let key = "a-key-of-the-trading-bot";
+    let exchange = Exchange::with(|config| {
+        let plan = json!({
+            "id": "small", "burst": 5, "requests_per_minute": 5, "queue": "0s",
+            "allow": ["getSlot", "jupiter/quote"], "costs": {"jupiter": 3, "jupiter/swap": 1},
+        });
+        let consumer = json!({"id": "bot", "keys": [key], "plan": "small"});
+        config
+            .set("plans", json!([plan]))
+            .set("consumers", json!([consumer]))
+    })
+    .await;
+    let at = |path: &str| {
+        let target = quote_target(path, 7);
+        let url = format!("{}{key}{target}", exchange.gateway.url());
+        exchange.gateway.send(exchange.gateway.client().get(url))
+    };
+    for path in [
+        "/ultra/v1/order",
+        "/tokens/v2/tag",
+        "/price/v3",
+        "/trigger/v1/orders",
+    ] {
+        let refused = at(path).await;
+        assert_eq!(refused.status, 403, "{path}: {}", refused.text());
+    }
+    assert!(exchange.hosted.asked().is_empty() && exchange.own.asked().is_empty());
+    let quoted = at("/swap/v1/quote").await;
+    assert_eq!(quoted.status, 200, "{}", quoted.text());
+    assert_eq!(quoted.header("x-ratelimit-remaining"), Some("2"), "3 of 5");
+    assert_eq!(at("/v6/quote").await.status, 429);
+}

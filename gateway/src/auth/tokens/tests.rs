@@ -73,7 +73,7 @@ fn alice() -> Value {
 }
 
 fn identified(tokens: &Tokens, token: &str) -> Result<String, TokenFault> {
-    let identified = tokens.identify(token.as_bytes()).unwrap();
+    let identified = tokens.identify(token.as_bytes(), Moment::Request).unwrap();
     identified.map(|consumer| consumer.to_string())
 }
 
@@ -248,7 +248,56 @@ fn nothing_of_a_good_token_can_be_changed() {
 fn what_does_not_look_like_a_token_is_left_to_the_keys() {
     let tokens = tokens();
     for other in ["", "a-key", "a.b", "a.b.c.d", &"x.y.z".repeat(LONGEST)] {
-        assert!(tokens.identify(other.as_bytes()).is_none(), "{other:.20}");
+        assert!(
+            tokens.identify(other.as_bytes(), Moment::Request).is_none(),
+            "{other:.20}"
+        );
+    }
+}
+
+#[test]
+fn a_socket_outlives_its_token_but_not_the_key_that_signed_it() {
+    let tokens = tokens();
+    let expired = by_secret(&json!({ "sub": "alice", "plan": "pro", "exp": BEFORE }));
+    let open = |tokens: &Tokens, token: &str| {
+        let identified = tokens.identify(token.as_bytes(), Moment::OpenSocket);
+        identified.unwrap().map(|consumer| consumer.to_string())
+    };
+    assert_eq!(open(&tokens, &expired).as_deref(), Ok("token:pro:alice"));
+    // What is remembered of an open socket admits no request.
+    assert_eq!(identified(&tokens, &expired), Err(TokenFault::Expired));
+    let mut forged = expired.into_bytes();
+    let last = forged.last_mut().unwrap();
+    *last = if *last == b'A' { b'B' } else { b'A' };
+    let forged = String::from_utf8(forged).unwrap();
+    assert_eq!(open(&tokens, &forged), Err(TokenFault::Bad));
+}
+
+#[test]
+fn keys_for_other_purposes_do_not_spoil_a_set() {
+    let usable = json!({ "kty": "oct", "kid": "a", "k": URL_SAFE_NO_PAD.encode(SECRET) });
+    for (other, fault) in [
+        (
+            json!({ "kty": "RSA", "kid": "b", "use": "enc", "alg": "RSA-OAEP", "n": "AQAB", "e": "AQAB" }),
+            "not for signatures",
+        ),
+        (
+            json!({ "kty": "RSA", "kid": "b", "alg": "RSA-OAEP-512", "n": "AQAB", "e": "AQAB" }),
+            "not supported",
+        ),
+        (
+            json!({ "kty": "EC", "kid": "b", "crv": "P-521", "x": "AA", "y": "AA" }),
+            "curve",
+        ),
+        (json!({ "kty": "AKP", "kid": "b", "pub": "AA" }), "kind"),
+        (json!("nothing like a key"), "kind"),
+    ] {
+        let text = json!({ "keys": [usable, other] }).to_string();
+        let (keys, left_out) = TokenKey::all(&text).unwrap();
+        assert_eq!(keys.len(), 1, "{text}");
+        assert_eq!(left_out.len(), 1);
+        assert!(left_out[0].contains(fault), "{left_out:?}");
+        assert!(left_out[0].contains("number 1"), "{left_out:?}");
     }
 }
 

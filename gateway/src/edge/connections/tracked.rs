@@ -1,7 +1,7 @@
 //! One client connection: whether it is serving a request or idle, what it holds, and how it is
 //! closed from outside.
 
-use std::net::{IpAddr, Ipv6Addr};
+use std::net::IpAddr;
 use std::pin::pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU32, AtomicU64, AtomicUsize, Ordering};
@@ -12,6 +12,7 @@ use tokio::task::yield_now;
 use tokio::time::Instant;
 
 use super::ClientConnections;
+use crate::limit::caller_network;
 
 /// Value of `serving` for a connection that was given up while it was idle.
 const GIVEN_UP: u32 = u32::MAX;
@@ -23,13 +24,7 @@ pub(super) struct ClientOrigin(IpAddr);
 impl ClientOrigin {
     /// A client with an IPv6 address has all of its /64.
     pub(super) fn of(address: IpAddr) -> Self {
-        match address.to_canonical() {
-            IpAddr::V6(six) => {
-                let prefix = u128::from(six) & !u128::from(u64::MAX);
-                Self(IpAddr::V6(Ipv6Addr::from(prefix)))
-            }
-            four @ IpAddr::V4(_) => Self(four),
-        }
+        Self(caller_network(address))
     }
 }
 
