@@ -86,7 +86,8 @@ impl Probe {
         }
     }
 
-    /// One question, which counts as a probe; before it, the genesis hash of one that had another.
+    /// One question, which counts as a probe; before it, the genesis hash of one that had another, and
+    /// after it, `getHealth` of one that said it was unhealthy.
     pub(in crate::upstream) async fn look_once(&self) {
         let Some(address) = self.member.live.addresses.known().first().copied() else {
             return;
@@ -108,6 +109,12 @@ impl Probe {
         let started = Instant::now();
         let said = self.ask(question, address, &lane).await;
         self.learn(question, said, &mut round, started);
+        if self.member.live.is_unwell() {
+            // Only its own word ends that.
+            let started = Instant::now();
+            let said = self.ask(ProbeQuestion::Health, address, &lane).await;
+            self.learn(ProbeQuestion::Health, said, &mut round, started);
+        }
         let limits = &self.member.policy.health;
         match round.worth(self.is_proven()) {
             RoundVerdict::Good => {}
@@ -128,8 +135,12 @@ impl Probe {
             }
         }
         let Some(look) = round.look() else { return };
-        self.member
-            .judge(&look, |tracker| tracker.succeeded(limits));
+        self.member.judge(&look, |tracker| {
+            tracker.succeeded(limits);
+            if let Some(unwell) = round.unwell {
+                tracker.says_unwell(unwell);
+            }
+        });
         self.member.try_calls_sooner(look.started, look.at);
     }
 }

@@ -597,6 +597,36 @@ async fn a_metered_upstream_that_is_away_is_back_with_one_good_look() {
 }
 
 #[tokio::test]
+async fn a_metered_upstream_that_called_itself_unhealthy_is_back_soon_after_it_no_longer_does() {
+    let node = Node::start(1000).await;
+    let mut settings = node.settings("a");
+    settings.metered = true;
+    let pool = pool(vec![settings]);
+    probe(&pool, "a").check(node.address).await;
+    let upstream = &pool.upstreams()[0];
+    let limits = &upstream.member.policy.health;
+    upstream
+        .state()
+        .track(limits, Instant::now(), |tracker| tracker.says_unwell(true));
+    assert_eq!(health(&pool, "a"), Health::Unwell);
+    node.says(
+        "getHealth",
+        r#""error":{"code":-32005,"message":"Node is unhealthy"}"#,
+    );
+    probe(&pool, "a").look_once().await;
+    assert_eq!(health(&pool, "a"), Health::Unwell, "so it says");
+    node.says("getHealth", &result("\"ok\""));
+    let asked = node.asked("getHealth");
+    let member = Arc::clone(&upstream.member);
+    let watch = tokio::spawn(async move { Probe::new(member).look_while_away().await });
+    while health(&pool, "a") != Health::Healthy {
+        tokio::task::yield_now().await;
+    }
+    watch.abort();
+    assert_eq!(node.asked("getHealth"), asked + 1);
+}
+
+#[tokio::test]
 async fn a_metered_upstream_in_service_is_not_asked_for_that() {
     tokio::time::pause();
     let node = Node::start(1000).await;
