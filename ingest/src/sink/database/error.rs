@@ -83,6 +83,17 @@ impl DatabaseError {
         }
     }
 
+    /// Whether there was no partition for a row: another process has dropped it.
+    pub(super) fn lacks_partition(&self) -> bool {
+        let Self::Unavailable(error) = self else {
+            return false;
+        };
+        let code = error
+            .as_database_error()
+            .and_then(sqlx::error::DatabaseError::code);
+        code.as_deref() == Some(NO_PARTITION)
+    }
+
     /// The label in metrics.
     pub fn label(&self) -> &'static str {
         match self {

@@ -120,6 +120,22 @@ impl Postgres {
         batch: &RowBatch,
     ) -> Result<Committed, DatabaseError> {
         self.make_room(batch).await?;
+        let written = match self.write(lane, batch).await {
+            Err(error) if error.lacks_partition() => {
+                // Another process has dropped it. The transaction was taken back.
+                self.forget_room();
+                self.make_room(batch).await?;
+                self.write(lane, batch).await
+            }
+            written => written,
+        };
+        let committed = written?;
+        lane.batch = committed.batch;
+        lane.next_offset = batch.next_offset.or(lane.next_offset);
+        Ok(committed)
+    }
+
+    async fn write(&self, lane: &Lane, batch: &RowBatch) -> Result<Committed, DatabaseError> {
         let mut transaction = self.pool.begin().await?;
         let number = advance(&mut transaction, lane, batch.next_offset).await?;
         let mut committed = Committed {
@@ -130,8 +146,6 @@ impl Postgres {
         insert::rows(&mut transaction, lane.id, batch, &mut committed).await?;
         dead_letters::store(&mut transaction, batch, &mut committed).await?;
         transaction.commit().await?;
-        lane.batch = number;
-        lane.next_offset = batch.next_offset.or(lane.next_offset);
         Ok(committed)
     }
 }

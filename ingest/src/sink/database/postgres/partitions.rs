@@ -1,4 +1,5 @@
 //! Partitions of tables by slot: made when their first row comes, dropped when their last is old.
+//! Neither holds up writers for long while somebody reads the table, such as a backup.
 
 use perijove_core::Slot;
 
@@ -12,9 +13,12 @@ const TRANSFERS: &str = "transfers";
 const TRANSACTIONS: &str = "transactions";
 const SLOTS: &str = "slots";
 
+/// SQLSTATE of a lock that was not had in time.
+const LOCKED: &str = "55P03";
+
 impl Postgres {
-    /// Makes the partitions for the rows of a batch. That needs the whole table for a moment, so it
-    /// is done before the batch's own transaction.
+    /// Makes the partitions for the rows of a batch, before the batch's own transaction: other
+    /// lanes need them as well.
     pub(super) async fn make_room(&self, batch: &RowBatch) -> Result<(), DatabaseError> {
         let mut missing = Vec::new();
         {
@@ -52,24 +56,63 @@ impl Postgres {
         Ok(())
     }
 
-    /// Drops partitions whose rows are all from before a time. Says how many.
+    /// Another process has dropped a partition that was known to be there.
+    pub(super) fn forget_room(&self) {
+        self.partitions.lock().clear();
+    }
+
+    /// Drops partitions whose rows are all from before a time. Says how many. Those of a table that
+    /// somebody reads for long stay until the next time.
     pub(in crate::sink::database) async fn forget(
         &self,
         before: UnixMillis,
     ) -> Result<u64, DatabaseError> {
         let mut dropped = 0;
         for table in [TRADES, TRANSFERS, TRANSACTIONS, SLOTS] {
-            // What is dropped may be wanted again: an old recording, replayed.
-            self.partitions.lock().clear();
-            let count: i32 =
-                sqlx::query_scalar("SELECT drop_partitions($1, to_timestamp($2::float8 / 1000))")
-                    .bind(table)
-                    .bind(before.0)
-                    .fetch_one(&self.pool)
-                    .await?;
-            self.partitions.lock().clear();
-            dropped += u64::from(count.unsigned_abs());
+            dropped += self.forget_rows_of(table, before).await?;
         }
         Ok(dropped)
     }
+
+    async fn forget_rows_of(
+        &self,
+        table: &'static str,
+        before: UnixMillis,
+    ) -> Result<u64, DatabaseError> {
+        let old: Vec<String> =
+            sqlx::query_scalar("SELECT old_partitions($1, to_timestamp($2::float8 / 1000))")
+                .bind(table)
+                .bind(before.0)
+                .fetch_all(&self.pool)
+                .await?;
+        let mut dropped = 0;
+        for partition in &old {
+            let done: Result<bool, _> = sqlx::query_scalar(
+                "SELECT drop_partition($1, $2, to_timestamp($3::float8 / 1000))",
+            )
+            .bind(table)
+            .bind(partition)
+            .bind(before.0)
+            .fetch_one(&self.pool)
+            .await;
+            // What is dropped may be wanted again: an old recording, replayed.
+            self.forget_room();
+            match done {
+                Ok(done) => dropped += u64::from(done),
+                Err(error) if is_locked(&error) => {
+                    tracing::info!(partition, "somebody reads it; it is removed later");
+                    break;
+                }
+                Err(error) => return Err(error.into()),
+            }
+        }
+        Ok(dropped)
+    }
+}
+
+fn is_locked(error: &sqlx::Error) -> bool {
+    let code = error
+        .as_database_error()
+        .and_then(sqlx::error::DatabaseError::code);
+    code.as_deref() == Some(LOCKED)
 }
