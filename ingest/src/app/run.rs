@@ -213,7 +213,7 @@ async fn store_recording(config: &Config, file: &Path) -> Result<(), RunError> {
     let (read, length) = (opened.count(), opened.length());
     let reader = RecordingReader::new(BufReader::new(opened)).map_err(failed)?;
     let Some(database) = database(config, services.stopping.clone()).await? else {
-        return Ok(());
+        return Err(RunError::GaveUp);
     };
     let context = PipelineContext {
         on_wrong_kind: OnWrongKind::EndProgram,

@@ -27,7 +27,8 @@ pub enum SourceEvent {
     },
     /// A partition is gone: what is not stored will be read by another process.
     Lost(Claim),
-    /// The last event. A source that was stopped, or a recording that was read, ends well.
+    /// The last event. A source that was stopped ends well, but a recording only if all of it was read
+    /// and settled.
     Ended(Result<(), SourceError>),
 }
 

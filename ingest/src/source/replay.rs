@@ -1,7 +1,8 @@
 //! A recording as a source, on a thread of its own: every partition in it is assigned when its first
-//! record comes, and revoked at the end.
+//! record comes, and revoked at the end. It ends well only if everything was read and settled.
 
 use std::collections::BTreeMap;
+use std::fmt::Display;
 use std::io::Read;
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, RecvTimeoutError, channel};
@@ -12,7 +13,7 @@ use tokio::sync::mpsc::{UnboundedSender, unbounded_channel};
 use tokio::time::Instant;
 
 use crate::record::{Partition, Record};
-use crate::recording::{RecordingError, RecordingReader};
+use crate::recording::RecordingReader;
 use crate::source::buffer::{FillLevel, PartitionBudget};
 use crate::source::{BufferBudget, Source, SourceStatus};
 use crate::source::{
@@ -25,6 +26,9 @@ const TOGETHER: usize = 64;
 
 /// How long to wait for room before looking again.
 const NO_ROOM: Duration = Duration::from_millis(2);
+
+/// How long the last records may take to be settled, unless the source is stopped.
+const FOR_EVER: Duration = Duration::from_hours(24 * 365);
 
 /// Starts reading. `grace` is how long what was handed out may take to be settled when the source
 /// is stopped; at the end of the recording there is no such limit.
@@ -99,7 +103,7 @@ impl Replay {
             match record {
                 Ok(record) => self.take(record)?,
                 Err(error) => {
-                    result = Err(fault(&error));
+                    result = Err(fault(&format_args!("cannot be read: {error}")));
                     break;
                 }
             }
@@ -108,14 +112,17 @@ impl Replay {
             }
         }
         if let Some(cut) = reader.truncated() {
-            tracing::warn!(
-                records = cut.records,
-                at = cut.at,
-                "the recording ends in the middle of a record"
-            );
+            result = Err(fault(&cut));
         }
-        self.leave()?;
-        Ok(self.lost.take().map_or(result, Err))
+        let complete = !self.stopping;
+        let settled = self.leave()?;
+        if let Some(lost) = self.lost.take() {
+            return Ok(Err(lost));
+        }
+        Ok(result.and_then(|()| {
+            let all = complete && settled;
+            all.then_some(()).ok_or_else(unfinished)
+        }))
     }
 
     fn take(&mut self, record: Record) -> Result<(), Gone> {
@@ -188,20 +195,19 @@ impl Replay {
         }
     }
 
-    /// Hands out the rest, revokes everything and waits for it to be released.
-    fn leave(&mut self) -> Result<(), Gone> {
+    /// Hands out the rest, revokes everything and waits for it to be released. Whether all of it was.
+    fn leave(&mut self) -> Result<bool, Gone> {
         let partitions: Vec<Partition> = self.partitions.keys().cloned().collect();
         if !self.stopping {
             for partition in &partitions {
                 self.hand_out(partition)?;
             }
         }
-        let grace = if self.stopping {
-            self.grace
-        } else {
-            Duration::from_hours(24 * 365)
-        };
-        let deadline = Instant::now() + grace;
+        let unread = self.partitions.values();
+        let handed_out = unread.map(|owned| owned.waiting.len()).sum::<usize>() == 0;
+        let mut stopping = self.stopping;
+        let grace = if stopping { self.grace } else { FOR_EVER };
+        let mut deadline = Instant::now() + grace;
         for partition in partitions {
             if let Some(owned) = self.partitions.get(&partition) {
                 let claim = owned.claim(&partition);
@@ -210,8 +216,12 @@ impl Replay {
         }
         while !self.partitions.is_empty() && Instant::now() < deadline {
             self.obey(Duration::from_millis(100))?;
+            if self.stopping && !stopping {
+                stopping = true;
+                deadline = deadline.min(Instant::now() + self.grace);
+            }
         }
-        Ok(())
+        Ok(handed_out && self.partitions.is_empty())
     }
 
     /// Does what it is told, and waits so long for the first.
@@ -272,6 +282,13 @@ fn size(record: &Record) -> usize {
     length(&record.key) + length(&record.payload)
 }
 
-fn fault(error: &RecordingError) -> SourceError {
-    SourceError::new(SourceErrorKind::Other, format!("the recording: {error}"))
+fn fault(error: &impl Display) -> SourceError {
+    SourceError::new(SourceErrorKind::Other, format!("the recording {error}"))
+}
+
+fn unfinished() -> SourceError {
+    SourceError::new(
+        SourceErrorKind::Other,
+        "stopped before the whole recording was stored; run the same command again to continue",
+    )
 }

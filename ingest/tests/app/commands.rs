@@ -184,7 +184,51 @@ async fn of_a_recording_that_was_cut_off_the_whole_records_are_stored() {
         "{}",
         said.error
     );
-    assert_eq!(said.code, 0);
+    assert_eq!(said.code, 1, "not all of what was recorded is there");
+    let letters = command(folder.path(), &["dead-letters", "list", "-n", "1000"]).await;
+    assert_eq!(letters.code, 0, "what is whole is stored");
+}
+
+#[tokio::test]
+async fn a_replay_that_is_interrupted_fails() {
+    let folder = TempDir::new().unwrap();
+    let pipe = folder.path().join(RECORDING);
+    let made = std::process::Command::new("mkfifo").arg(&pipe).status();
+    assert!(made.unwrap().success());
+    let mut program = Program::replay(folder.path(), &[RECORDING]);
+    // A recording without an end: writes until nobody reads.
+    let writer = std::thread::spawn(move || {
+        let pipe = File::options().write(true).open(pipe).unwrap();
+        let mut writer = RecordingWriter::new(pipe).unwrap();
+        let mut records = Generator::new(plan(11));
+        while records.all(|record| writer.write(&record).is_ok()) {}
+    });
+    until_within(PATIENCE, "it to read", || async {
+        program.log().contains("partition assigned").then_some(())
+    })
+    .await;
+    program.terminate();
+    assert_eq!(program.ended().await.code(), Some(1), "{}", program.log());
+    writer.join().unwrap();
+    let told = "stopped before the whole recording was stored";
+    assert!(program.log().contains(told), "{}", program.log());
+}
+
+#[tokio::test]
+async fn a_replay_that_never_found_its_database_fails() {
+    let folder = TempDir::new().unwrap();
+    record(folder.path(), &poisoned(12, 5));
+    configure(
+        folder.path(),
+        "database: {url: \"postgres://x@127.0.0.1:1/x\"}",
+    );
+    let mut program = Program::replay(folder.path(), &[RECORDING, "-c", "ingest.yaml"]);
+    until_within(PATIENCE, "it to wait for the database", || async {
+        program.log().contains("database unavailable").then_some(())
+    })
+    .await;
+    program.terminate();
+    assert_eq!(program.ended().await.code(), Some(1), "{}", program.log());
 }
 
 #[tokio::test]

@@ -35,14 +35,24 @@ impl Program {
 
     /// The same with further environment variables.
     pub fn start_with(config: &Path, port: u16, variables: &[(&str, &str)]) -> Self {
-        let log = config.with_extension("log");
+        let mut command = Command::new(BINARY);
+        command.args(["run", "--config"]).arg(config);
+        command.envs(variables.iter().copied());
+        Self::spawn(command, port, config.with_extension("log"))
+    }
+
+    /// Replays a recording in a folder. It does not listen.
+    pub fn replay(folder: &Path, words: &[&str]) -> Self {
+        let mut command = Command::new(BINARY);
+        command.arg("replay").args(words).current_dir(folder);
+        Self::spawn(command, 0, folder.join("replay.log"))
+    }
+
+    fn spawn(mut command: Command, port: u16, log: PathBuf) -> Self {
         let mut options = File::options();
         let file = options.create(true).append(true).open(&log).unwrap();
-        let child = Command::new(BINARY)
-            .args(["run", "--config"])
-            .arg(config)
+        let child = command
             .env_remove("RUST_LOG")
-            .envs(variables.iter().copied())
             .stdin(Stdio::null())
             .stdout(Stdio::null())
             .stderr(file)
