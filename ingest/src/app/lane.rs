@@ -10,7 +10,7 @@ use crate::app::metrics::Metrics;
 use crate::app::redis_writer::RedisWriter;
 use crate::app::supervisor::Supervisor;
 use crate::config;
-use crate::record::{Partition, Record};
+use crate::record::Record;
 use crate::sink::database::{Committed, DatabaseError, Lane, RowBatch};
 use crate::sink::market::PriceOracle;
 use crate::source::{self, Claim, Control, ReadingStarted};
@@ -141,33 +141,30 @@ impl LaneTask {
         }
     }
 
-    /// Stores where reading begins, so that it is not looked up again after a crash, and what is
-    /// missing before it.
+    /// Stores where reading begins, so that it is not looked up again after a crash, and with it what
+    /// is missing before it.
     async fn begin(&mut self, begun: &ReadingStarted) -> Result<i64, Fenced> {
         if let Some(gap) = &begun.gap {
-            let Partition { topic, number } = &self.claim.partition;
             tracing::error!(
                 partition = %self.claim,
                 from_offset = gap.start,
                 to_offset = gap.end,
                 "gap: records expired before they were read"
             );
-            let noted =
-                self.writer
-                    .database
-                    .note_gap(&self.lane.group, topic, *number, gap.clone());
-            if let Err(error) = noted.await {
-                tracing::error!(%error, "cannot store the gap in ingest_gaps");
-            }
         }
         let batch = RowBatch {
             next_offset: Some(begun.offset),
+            gap: begun.gap.clone(),
             ..RowBatch::default()
         };
-        if self.lane.next_offset != batch.next_offset
-            && let Ok(committed) = self.writer.commit(&mut self.lane, &batch).await?
-        {
-            self.pass_on(committed).await;
+        if self.lane.next_offset == batch.next_offset && batch.gap.is_none() {
+            return Ok(begun.offset);
+        }
+        match self.writer.commit(&mut self.lane, &batch).await? {
+            Ok(committed) => self.pass_on(committed).await,
+            Err(error) => {
+                tracing::error!(partition = %self.claim, %error, "the database refuses where reading begins");
+            }
         }
         Ok(begun.offset)
     }

@@ -16,8 +16,6 @@ mod slots;
 mod sqlite;
 mod text;
 
-use std::ops::Range;
-
 use perijove_core::market::Pair;
 
 use crate::config;
@@ -188,17 +186,6 @@ impl Database {
         filter: &DeadLetterFilter,
     ) -> Result<Vec<StoredDeadLetter>, DatabaseError> {
         either!(self, store => store.dead_letters(filter).await)
-    }
-
-    /// Records that the broker no longer had some records.
-    pub async fn note_gap(
-        &self,
-        group: &str,
-        topic: &str,
-        partition: i32,
-        offsets: Range<i64>,
-    ) -> Result<(), DatabaseError> {
-        either!(self, store => store.note_gap(group, topic, partition, offsets).await)
     }
 
     /// Removes rows from before a time: in PostgreSQL whole partitions, which is what is counted,

@@ -9,7 +9,7 @@ use tokio::time::timeout;
 
 use crate::messages::{Ledger, plan};
 use crate::program::{PATIENCE, Program};
-use crate::world::{PARTITIONS, TOPIC, World};
+use crate::world::{GROUP, PARTITIONS, TOPIC, World};
 
 fn records(seed: u64, count: usize) -> Vec<Record> {
     Generator::new(plan(seed)).take(count).collect()
@@ -204,6 +204,39 @@ async fn offsets_that_somebody_sets_are_taken_over_at_once() {
     let expected = i64::try_from(ledger.trades().len()).unwrap();
     assert_eq!(trades(&world).await, expected);
     world.redis_equals_the_database().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_gap_that_the_database_does_not_take_at_first_is_stored_later() {
+    let world = World::start().await;
+    let database = world.database().await;
+    // As when all that was to be read next has expired.
+    database.reset(GROUP, TOPIC, 0, 900).await.unwrap();
+    let pool = world.pool().await;
+    sqlx::raw_sql(
+        "CREATE FUNCTION unwell() RETURNS trigger LANGUAGE plpgsql AS
+             $$ BEGIN RAISE EXCEPTION 'unwell' USING ERRCODE = '57P03'; END $$;
+         CREATE TRIGGER unwell BEFORE INSERT ON ingest_gaps EXECUTE FUNCTION unwell()",
+    )
+    .execute(&pool)
+    .await
+    .unwrap();
+    let program = world.program(None);
+    until_within(PATIENCE, "the database to refuse it", || async {
+        program.log().contains("unwell").then_some(())
+    })
+    .await;
+    let healed = sqlx::raw_sql("DROP TRIGGER unwell ON ingest_gaps");
+    healed.execute(&pool).await.unwrap();
+    let gap: (i32, i64, i64) = until_within(PATIENCE, "the gap to be stored", || async {
+        let gaps = sqlx::query_as("SELECT partition, from_offset, to_offset FROM ingest_gaps");
+        gaps.fetch_optional(&pool).await.unwrap()
+    })
+    .await;
+    assert_eq!(gap, (0, 900, 0));
+    let stored = world.stored(&pool).await.unwrap();
+    assert_eq!(stored.get(&0), Some(&0));
+    program.leave().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]

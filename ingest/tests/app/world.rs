@@ -199,7 +199,8 @@ kafka:
         }
     }
 
-    async fn database(&self) -> Database {
+    /// The database as the program opens it.
+    pub async fn database(&self) -> Database {
         let settings = config::Database {
             url: StoreUrl::parse(&self.postgres.url(), &["postgres"]).unwrap(),
             ..config::Database::default()

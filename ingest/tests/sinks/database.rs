@@ -24,6 +24,7 @@ on_both!(
     only_the_last_to_claim_a_lane_may_write_it,
     a_commit_whose_end_was_not_seen_is_found_out_about,
     a_lane_goes_on_where_it_was_left,
+    a_gap_is_stored_with_the_offset_behind_it_or_not_at_all,
     transfers_transactions_and_slots_are_stored_once,
     dead_letters_are_kept_until_they_can_be_used,
     trades_of_any_size_and_text_are_stored,
@@ -198,9 +199,46 @@ async fn a_lane_goes_on_where_it_was_left(settings: config::Database) {
     assert_eq!((reset.next_offset, reset.id), (Some(5), lane.id));
     let fenced = database.commit(&mut lane, &batch).await;
     assert!(matches!(fenced, Err(DatabaseError::Fenced)), "{fenced:?}");
-    database.note_gap("group", "topic", 3, 5..9).await.unwrap();
-    database.note_gap("group", "topic", 3, 5..9).await.unwrap();
     database.ping().await.unwrap();
+}
+
+/// What `ingest_gaps` has: where each begins and ends.
+async fn gaps(settings: &config::Database) -> Vec<(i64, i64)> {
+    let asked = "SELECT from_offset, to_offset FROM ingest_gaps ORDER BY from_offset";
+    let url = settings.url.expose().to_string();
+    if settings.is_sqlite() {
+        let pool = sqlx::SqlitePool::connect(&url).await.unwrap();
+        sqlx::query_as(asked).fetch_all(&pool).await.unwrap()
+    } else {
+        let pool = sqlx::PgPool::connect(&url).await.unwrap();
+        sqlx::query_as(asked).fetch_all(&pool).await.unwrap()
+    }
+}
+
+async fn a_gap_is_stored_with_the_offset_behind_it_or_not_at_all(settings: config::Database) {
+    let database = open(&settings).await;
+    let mut old = database.claim("group", "topic", 0).await.unwrap();
+    let mut lane = database.claim("group", "topic", 0).await.unwrap();
+    let batch = |gap: std::ops::Range<i64>| RowBatch {
+        next_offset: Some(gap.end),
+        gap: Some(gap),
+        ..RowBatch::default()
+    };
+    let fenced = database.commit(&mut old, &batch(5..9)).await;
+    assert!(matches!(fenced, Err(DatabaseError::Fenced)), "{fenced:?}");
+    assert_eq!(gaps(&settings).await, []);
+    // Again and further from the same offset, and one of a topic that was recreated.
+    for (gap, known) in [
+        (5..9, vec![(5, 9)]),
+        (5..9, vec![(5, 9)]),
+        (5..12, vec![(5, 12)]),
+        (90..10, vec![(5, 12), (90, 10)]),
+    ] {
+        let next = gap.end;
+        database.commit(&mut lane, &batch(gap)).await.unwrap();
+        assert_eq!(gaps(&settings).await, known);
+        assert_eq!(lane.next_offset, Some(next));
+    }
 }
 
 fn origin(name: u8) -> Origin {

@@ -1,5 +1,7 @@
 //! What goes into the database at once.
 
+use std::ops::Range;
+
 use crate::dead_letter::DeadLetter;
 use crate::project::{SlotUpdate, Trade, TransactionRow, Transfer};
 use crate::sink::tick::Tick;
@@ -9,6 +11,9 @@ use crate::sink::tick::Tick;
 pub struct RowBatch {
     /// Of the first record that is not in it; None leaves the lane where it is.
     pub next_offset: Option<i64>,
+    /// Offsets before it that the broker no longer had. The end is before the start if the partition
+    /// has become shorter: then it is unknown what is missing.
+    pub gap: Option<Range<i64>>,
     pub trades: Vec<Trade>,
     pub transfers: Vec<Transfer>,
     pub transactions: Vec<TransactionRow>,

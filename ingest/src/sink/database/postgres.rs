@@ -3,6 +3,7 @@
 mod columns;
 mod dead_letter_query;
 mod dead_letters;
+mod gap;
 mod indexes;
 mod insert;
 mod partitions;
@@ -145,6 +146,9 @@ impl Postgres {
         };
         insert::rows(&mut transaction, lane.id, batch, &mut committed).await?;
         dead_letters::store(&mut transaction, batch, &mut committed).await?;
+        if let Some(gap) = &batch.gap {
+            gap::store(&mut transaction, lane, gap).await?;
+        }
         transaction.commit().await?;
         Ok(committed)
     }

@@ -2,6 +2,7 @@
 
 mod dead_letter_query;
 mod dead_letters;
+mod gap;
 mod insert;
 mod query;
 mod views;
@@ -182,6 +183,9 @@ impl Sqlite {
         };
         insert::rows(&mut transaction, lane.id, batch, &mut committed).await?;
         dead_letters::store(&mut transaction, batch, &mut committed).await?;
+        if let Some(gap) = &batch.gap {
+            gap::store(&mut transaction, lane, gap).await?;
+        }
         transaction.commit().await?;
         Ok(committed)
     }

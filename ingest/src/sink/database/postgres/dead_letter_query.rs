@@ -1,4 +1,4 @@
-//! Reads dead letters, and notes gaps.
+//! Reads dead letters.
 
 use std::sync::Arc;
 
@@ -34,27 +34,6 @@ impl Postgres {
         .fetch_all(&self.pool)
         .await?;
         rows.iter().map(letter).collect()
-    }
-
-    pub(in crate::sink::database) async fn note_gap(
-        &self,
-        group: &str,
-        topic: &str,
-        partition: i32,
-        offsets: std::ops::Range<i64>,
-    ) -> Result<(), DatabaseError> {
-        sqlx::query(
-            "INSERT INTO ingest_gaps (consumer_group, topic, partition, from_offset, to_offset)
-             VALUES ($1, $2, $3, $4, $5) ON CONFLICT DO NOTHING",
-        )
-        .bind(group)
-        .bind(topic)
-        .bind(partition)
-        .bind(offsets.start)
-        .bind(offsets.end)
-        .execute(&self.pool)
-        .await?;
-        Ok(())
     }
 }
 

@@ -1,4 +1,4 @@
-//! Reads dead letters, and notes gaps.
+//! Reads dead letters.
 
 use std::sync::Arc;
 
@@ -32,27 +32,6 @@ impl Sqlite {
         .fetch_all(&self.readers)
         .await?;
         rows.iter().map(letter).collect()
-    }
-
-    pub(in crate::sink::database) async fn note_gap(
-        &self,
-        group: &str,
-        topic: &str,
-        partition: i32,
-        offsets: std::ops::Range<i64>,
-    ) -> Result<(), DatabaseError> {
-        sqlx::query(
-            "INSERT INTO ingest_gaps (consumer_group, topic, partition, from_offset, to_offset)
-             VALUES (?, ?, ?, ?, ?) ON CONFLICT DO NOTHING",
-        )
-        .bind(group)
-        .bind(topic)
-        .bind(partition)
-        .bind(offsets.start)
-        .bind(offsets.end)
-        .execute(&self.writer)
-        .await?;
-        Ok(())
     }
 }
 
