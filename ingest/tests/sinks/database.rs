@@ -27,6 +27,8 @@ on_both!(
     a_gap_is_stored_with_the_offset_behind_it_or_not_at_all,
     transfers_transactions_and_slots_are_stored_once,
     dead_letters_are_kept_until_they_can_be_used,
+    every_record_at_a_place_is_a_letter_of_its_own,
+    letters_of_an_earlier_version_are_recognized,
     trades_of_any_size_and_text_are_stored,
     old_rows_are_forgotten,
     hours_are_summed_up,
@@ -414,6 +416,86 @@ async fn dead_letters_are_kept_until_they_can_be_used(settings: config::Database
         ),
     ] {
         assert_eq!(ids(filter.clone()).await, expected, "{filter:?}");
+    }
+}
+
+/// A letter about a whole record.
+fn unusable(record: Record) -> DeadLetter {
+    let fault = ProjectError::Missing("signature");
+    DeadLetter::of_transaction(
+        record,
+        &Poisoned {
+            transaction: 0,
+            fault,
+        },
+    )
+}
+
+async fn every_record_at_a_place_is_a_letter_of_its_own(settings: config::Database) {
+    let database = open(&settings).await;
+    let mut lane = database.claim("group", "topic", 2).await.unwrap();
+    let all = DeadLetterFilter {
+        replayed: true,
+        most: 10,
+        ..DeadLetterFilter::default()
+    };
+    let old = record(7, b"before the topic was recreated");
+    let batch = |record: &Record| RowBatch {
+        dead_letters: vec![unusable(record.clone())],
+        ..RowBatch::default()
+    };
+    database.commit(&mut lane, &batch(&old)).await.unwrap();
+    let id = database.dead_letters(&all).await.unwrap()[0].id;
+    let replayed = RowBatch {
+        replayed: vec![id],
+        ..RowBatch::default()
+    };
+    database.commit(&mut lane, &replayed).await.unwrap();
+
+    let new = record(7, b"afterwards");
+    let later = Record {
+        timestamp: Some(UnixMillis(1_760_000_000_002)),
+        ..new.clone()
+    };
+    let keyed = Record {
+        key: Some(bytes::Bytes::from_static(b"key")),
+        ..new.clone()
+    };
+    for record in [&new, &later, &keyed] {
+        let committed = database.commit(&mut lane, &batch(record)).await.unwrap();
+        assert_eq!(committed.dead_letters, ["missing"], "{record:?}");
+        let again = database.commit(&mut lane, &batch(record)).await.unwrap();
+        assert!(again.dead_letters.is_empty(), "{record:?}");
+    }
+    let letters = database.dead_letters(&all).await.unwrap();
+    let records: Vec<&Record> = letters.iter().map(|letter| &letter.record).collect();
+    assert_eq!(records, [&old, &new, &later, &keyed]);
+    let replayed: Vec<bool> = letters.iter().map(|one| one.replayed.is_some()).collect();
+    assert_eq!(replayed, [true, false, false, false]);
+}
+
+async fn letters_of_an_earlier_version_are_recognized(settings: config::Database) {
+    let database = open(&settings).await;
+    let mut lane = database.claim("group", "topic", 2).await.unwrap();
+    let known = record(7, b"known");
+    let batch = |record: &Record| RowBatch {
+        dead_letters: vec![unusable(record.clone())],
+        ..RowBatch::default()
+    };
+    database.commit(&mut lane, &batch(&known)).await.unwrap();
+    let url = settings.url.expose().to_string();
+    if settings.is_sqlite() {
+        let pool = sqlx::SqlitePool::connect(&url).await.unwrap();
+        let earlier = sqlx::query("UPDATE dead_letters SET fingerprint = X''");
+        earlier.execute(&pool).await.unwrap();
+    } else {
+        let pool = sqlx::PgPool::connect(&url).await.unwrap();
+        let earlier = sqlx::query("UPDATE dead_letters SET fingerprint = ''");
+        earlier.execute(&pool).await.unwrap();
+    }
+    for (record, new) in [(record(7, b"other"), 1), (known, 0)] {
+        let committed = database.commit(&mut lane, &batch(&record)).await.unwrap();
+        assert_eq!(committed.dead_letters.len(), new, "{record:?}");
     }
 }
 

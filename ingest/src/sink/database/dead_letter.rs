@@ -1,5 +1,7 @@
 //! Dead letters as they are stored: one for each record, however many of its transactions are
-//! invalid.
+//! invalid. A record that comes again is the same letter; another one at the same place is another.
+
+use sha2::{Digest as _, Sha256};
 
 use crate::dead_letter::DeadLetter;
 use crate::record::{Record, UnixMillis};
@@ -39,6 +41,7 @@ pub(super) struct Row<'l> {
     pub(super) record: &'l Record,
     pub(super) class: &'static str,
     pub(super) error: String,
+    pub(super) fingerprint: [u8; 32],
 }
 
 /// The rows of a batch's letters. Letters of one record stand next to each other.
@@ -52,9 +55,28 @@ pub(super) fn rows(dead_letters: &[DeadLetter]) -> Vec<Row<'_>> {
                 record: &first.record,
                 class: first.class,
                 error: told(&errors.join("; ")).into_owned(),
+                fingerprint: fingerprint(&first.record),
             })
         })
         .collect()
+}
+
+/// What tells a record from another at the same place: a topic may be recreated. The lengths come first,
+/// so that no two records give the same bytes.
+fn fingerprint(record: &Record) -> [u8; 32] {
+    let mut hash = Sha256::new();
+    let time = record.timestamp.map(|time| time.0.to_be_bytes());
+    let parts = [
+        time.as_ref().map(<[u8; 8]>::as_slice),
+        record.key.as_deref(),
+        record.payload.as_deref(),
+    ];
+    for part in parts {
+        let length = part.map_or(u64::MAX, |part| part.len() as u64);
+        hash.update(length.to_be_bytes());
+        hash.update(part.unwrap_or_default());
+    }
+    hash.finalize().into()
 }
 
 fn error(letter: &DeadLetter) -> String {

@@ -2,7 +2,7 @@
 
 use sqlx::PgConnection;
 
-use crate::sink::database::dead_letter;
+use crate::sink::database::dead_letter::{self, Row};
 use crate::sink::database::{Committed, DatabaseError, RowBatch};
 
 /// Stores the letters of a batch, says which were new, and notes which were replayed with it.
@@ -12,38 +12,12 @@ pub(super) async fn store(
     committed: &mut Committed,
 ) -> Result<(), DatabaseError> {
     for row in dead_letter::rows(&batch.dead_letters) {
-        let record = row.record;
-        let inserted = sqlx::query(
-            "INSERT INTO dead_letters (topic, partition, kafka_offset, recorded_at, key,
-                 payload, class, error)
-             VALUES ($1, $2, $3, to_timestamp($4::float8 / 1000), $5, $6, $7, $8)
-             ON CONFLICT (topic, partition, kafka_offset) DO NOTHING",
-        )
-        .bind(&*record.place.topic)
-        .bind(record.place.partition)
-        .bind(record.place.offset)
-        .bind(record.timestamp.map(|time| time.0))
-        .bind(record.key.as_deref())
-        .bind(record.payload.as_deref())
-        .bind(row.class)
-        .bind(&row.error)
-        .execute(&mut *connection)
-        .await?;
-        if inserted.rows_affected() > 0 {
+        adopt(connection, &row).await?;
+        if insert(connection, &row).await? {
             committed.dead_letters.push(row.class);
-            continue;
+        } else {
+            update(connection, &row).await?;
         }
-        sqlx::query(
-            "UPDATE dead_letters SET class = $4, error = $5
-                 WHERE topic = $1 AND partition = $2 AND kafka_offset = $3",
-        )
-        .bind(&*record.place.topic)
-        .bind(record.place.partition)
-        .bind(record.place.offset)
-        .bind(row.class)
-        .bind(row.error)
-        .execute(&mut *connection)
-        .await?;
     }
     if !batch.replayed.is_empty() {
         sqlx::query("UPDATE dead_letters SET replayed_at = now() WHERE id = ANY($1)")
@@ -51,5 +25,67 @@ pub(super) async fn store(
             .execute(connection)
             .await?;
     }
+    Ok(())
+}
+
+/// Recognizes a letter that an earlier version has stored without a fingerprint.
+async fn adopt(connection: &mut PgConnection, row: &Row<'_>) -> Result<(), DatabaseError> {
+    let record = row.record;
+    sqlx::query(
+        "UPDATE dead_letters SET fingerprint = $7
+         WHERE topic = $1 AND partition = $2 AND kafka_offset = $3 AND fingerprint = ''
+             AND recorded_at IS NOT DISTINCT FROM to_timestamp($4::float8 / 1000)
+             AND key IS NOT DISTINCT FROM $5 AND payload IS NOT DISTINCT FROM $6",
+    )
+    .bind(&*record.place.topic)
+    .bind(record.place.partition)
+    .bind(record.place.offset)
+    .bind(record.timestamp.map(|time| time.0))
+    .bind(record.key.as_deref())
+    .bind(record.payload.as_deref())
+    .bind(row.fingerprint.as_slice())
+    .execute(connection)
+    .await?;
+    Ok(())
+}
+
+/// Whether it was not there before.
+async fn insert(connection: &mut PgConnection, row: &Row<'_>) -> Result<bool, DatabaseError> {
+    let record = row.record;
+    let inserted = sqlx::query(
+        "INSERT INTO dead_letters (topic, partition, kafka_offset, recorded_at, key, payload, class,
+             error, fingerprint)
+         VALUES ($1, $2, $3, to_timestamp($4::float8 / 1000), $5, $6, $7, $8, $9)
+         ON CONFLICT (topic, partition, kafka_offset, fingerprint) DO NOTHING",
+    )
+    .bind(&*record.place.topic)
+    .bind(record.place.partition)
+    .bind(record.place.offset)
+    .bind(record.timestamp.map(|time| time.0))
+    .bind(record.key.as_deref())
+    .bind(record.payload.as_deref())
+    .bind(row.class)
+    .bind(&row.error)
+    .bind(row.fingerprint.as_slice())
+    .execute(connection)
+    .await?;
+    Ok(inserted.rows_affected() > 0)
+}
+
+/// Another version may say something else of it.
+async fn update(connection: &mut PgConnection, row: &Row<'_>) -> Result<(), DatabaseError> {
+    let place = &row.record.place;
+    sqlx::query(
+        "UPDATE dead_letters SET class = $5, error = $6
+         WHERE topic = $1 AND partition = $2 AND kafka_offset = $3 AND fingerprint = $4",
+    )
+    .bind(&*place.topic)
+    .bind(place.partition)
+    .bind(place.offset)
+    .bind(row.fingerprint.as_slice())
+    .bind(row.class)
+    .bind(&row.error)
+    .execute(connection)
+    .await?;
     Ok(())
 }
