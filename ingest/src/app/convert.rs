@@ -48,6 +48,12 @@ impl Converter {
         }
     }
 
+    /// Judges what comes next by where the stream was when the rows of a database were stored.
+    pub(super) fn begin_at(&self, place: Option<(Slot, UnixMillis)>) {
+        let bounds = place.map(|(slot, time)| Bounds::from_place(slot, time));
+        *self.bounds.lock() = bounds.unwrap_or_default();
+    }
+
     /// What is known of the kinds of the topics.
     pub(super) fn kinds(&self) -> &KindCheck {
         &self.kinds

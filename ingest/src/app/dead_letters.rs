@@ -130,6 +130,9 @@ impl Replay {
     /// Stores what can be used of a letter. Returns whether that is all of it.
     async fn one(&mut self, letter: &StoredDeadLetter) -> Result<bool, Failure> {
         let mut batch = RowBatch::default();
+        // Letters are of many times, and what is wrong with one is no measure for the next.
+        let place = self.database.place(letter.record.timestamp).await?;
+        self.converter.begin_at(place);
         self.converter.add(&letter.record, &mut batch);
         // Letters have no partition of their own.
         batch.next_offset = None;

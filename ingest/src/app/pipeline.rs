@@ -166,6 +166,16 @@ impl Pipeline {
 }
 
 impl PipelineContext {
+    /// Bounds the first records by the last rows of the database.
+    pub(super) async fn begin_where_it_was(&self) {
+        match self.writer.database.place(None).await {
+            Ok(place) => self.converter.begin_at(place),
+            Err(error) => {
+                tracing::warn!(%error, "cannot look up where the stream was; the clock alone bounds the first slots");
+            }
+        }
+    }
+
     fn prices(&self) -> Option<PriceOracle> {
         let (_, context) = self.redis.as_ref()?;
         Some(context.prices.clone())

@@ -219,6 +219,7 @@ async fn store_recording(config: &Config, file: &Path) -> Result<(), RunError> {
         on_wrong_kind: OnWrongKind::EndProgram,
         ..pipeline_context(config, &services, REPLAY.to_owned(), database)
     };
+    context.begin_where_it_was().await;
     let price_publisher = price_publisher(&context)?;
     let gave_up = Arc::clone(&context.gave_up);
     let source = replay::start(reader, &services.budget, config.shutdown.grace)?;
@@ -255,6 +256,7 @@ async fn follow(config: &Config, file: Option<&Path>, files: Files) -> Result<()
     let metrics = SourceMetrics::register(&services.registry, &kafka.group.id, &topics)?;
     housekeeping::start(config, &database, &services.metrics, &services.supervisor);
     let context = pipeline_context(config, &services, kafka.group.id.clone(), database);
+    context.begin_where_it_was().await;
     let price_publisher = price_publisher(&context)?;
     let mut credentials = file.map(|file| CredentialWatch::new(file, files, kafka.clone()));
     let ran = loop {

@@ -8,6 +8,9 @@ use crate::record::UnixMillis;
 /// When the cluster began: 16 March 2020.
 const GENESIS: i64 = 1_584_316_800_000;
 
+/// A slot that the cluster had not reached at a time: it was near 381 million on 21 November 2025.
+const KNOWN: (u64, i64) = (400_000_000, 1_763_741_000_000);
+
 /// More slots a second than the cluster ever had, or is planned to have.
 const FASTEST: i64 = 10;
 
@@ -55,6 +58,15 @@ pub struct Bounds {
 }
 
 impl Bounds {
+    /// Of a stream that was here when its last rows were stored. Counts until there are enough
+    /// records.
+    pub fn from_place(slot: Slot, time: UnixMillis) -> Self {
+        Self {
+            middle: Some((slot.0, time.0)),
+            ..Self::default()
+        }
+    }
+
     /// Whether a message is plausible. `block` is the block's own time, if known; `recorded` is the
     /// time of the record, set by the broker, 0 if unset; `now` is the clock's.
     ///
@@ -123,8 +135,9 @@ impl Bounds {
 
 /// The latest slot that there can be by now.
 pub fn by_clock(now: i64) -> u64 {
-    let passed = now.saturating_sub(GENESIS).max(0) / 1_000;
-    passed.saturating_mul(FASTEST).unsigned_abs()
+    let (slot, then) = KNOWN;
+    let passed = now.saturating_sub(then).max(0) / 1_000;
+    slot.saturating_add(passed.saturating_mul(FASTEST).unsigned_abs())
 }
 
 #[cfg(test)]
@@ -160,8 +173,28 @@ mod tests {
             check(&mut bounds, slot, 0, NOW).unwrap();
         }
         // Before anything is known, the clock is.
-        let refused = check(&mut Bounds::default(), 900_000_000_000, 0, NOW);
-        assert!(refused.is_err());
+        for slot in [900_000_000_000, 900_000_000] {
+            let refused = check(&mut Bounds::default(), slot, 0, NOW);
+            assert!(refused.is_err(), "{slot}");
+        }
+    }
+
+    #[test]
+    fn a_stream_begins_where_its_last_rows_were() {
+        let day = 86_400_000;
+        let begun = || Bounds::from_place(Slot(TIP - 216_000), UnixMillis(NOW - day));
+        for (slot, good) in [
+            (TIP, true),
+            (TIP - 1_000_000, true),
+            (TIP + 1_000_000, false),
+        ] {
+            let found = check(&mut begun(), slot, 0, NOW);
+            assert_eq!(found.is_ok(), good, "{slot}: {found:?}");
+        }
+        // What the database has may be of another stream.
+        let mut bounds = Bounds::from_place(Slot(1_000), UnixMillis(NOW - 1));
+        let refused = (0..20).filter(|number| check(&mut bounds, TIP + number, 0, NOW).is_err());
+        assert_eq!(refused.count(), ENOUGH);
     }
 
     #[test]

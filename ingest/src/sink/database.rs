@@ -10,12 +10,14 @@ mod error;
 mod export;
 mod lane;
 mod new_trades;
+mod place;
 mod postgres;
 mod read;
 mod slots;
 mod sqlite;
 mod text;
 
+use perijove_core::Slot;
 use perijove_core::market::Pair;
 
 use crate::config;
@@ -161,9 +163,27 @@ impl Database {
         either!(self, store => store.traded(lane, from).await)
     }
 
-    /// The time of the newest trade, by slots.
+    /// The time of the newest trade, in milliseconds since 1970.
     pub async fn newest(&self) -> Result<Option<i64>, DatabaseError> {
         either!(self, store => store.newest().await)
+    }
+
+    /// Where the stream was at a time, by the last rows of that time: a slot and its time. Without a
+    /// time, or where there are none so old, by the newest rows. Single odd rows do not count.
+    pub async fn place(
+        &self,
+        time: Option<UnixMillis>,
+    ) -> Result<Option<(Slot, UnixMillis)>, DatabaseError> {
+        let times = time.map(|time| time.0).into_iter().chain([place::EVER]);
+        for until in times {
+            for table in place::TABLES {
+                let rows = either!(self, store => store.last_rows(table, until).await)?;
+                if let Some(place) = place::middle(rows) {
+                    return Ok(Some(place));
+                }
+            }
+        }
+        Ok(None)
     }
 
     /// All trades between two times in milliseconds since 1970, the second left out, in the order of the

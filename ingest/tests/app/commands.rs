@@ -190,6 +190,29 @@ async fn of_a_recording_that_was_cut_off_the_whole_records_are_stored() {
 }
 
 #[tokio::test]
+async fn a_slot_far_ahead_of_what_is_stored_is_refused_also_after_a_restart_and_when_replayed() {
+    let folder = TempDir::new().unwrap();
+    record(folder.path(), &poisoned(13, 30));
+    let stored = command(folder.path(), &["replay", RECORDING]).await.well();
+    let far = Plan {
+        first_slot: Slot(plan(14).first_slot.0 + 100_000_000),
+        poison: 0.0,
+        ..plan(14)
+    };
+    record(folder.path(), &Generator::new(far).take(4).collect::<Vec<_>>());
+    let said = command(folder.path(), &["replay", RECORDING]).await.well();
+    assert!(said.contains("4 messages: 0 new rows"), "{stored}{said}");
+    let class = ["--class", "slot"];
+    let words = [&["dead-letters", "list"][..], &class].concat();
+    let letters = command(folder.path(), &words).await.well();
+    assert_eq!(letters.lines().count(), 4, "{letters}");
+    let words = [&["dead-letters", "replay"][..], &class].concat();
+    let replayed = command(folder.path(), &words).await;
+    let told = "0 replayed, 4 still cannot be used";
+    assert!(replayed.out.contains(told), "{}", replayed.out);
+}
+
+#[tokio::test]
 async fn a_replay_that_is_interrupted_fails() {
     let folder = TempDir::new().unwrap();
     let pipe = folder.path().join(RECORDING);
@@ -292,7 +315,7 @@ async fn what_is_older_than_the_retention_is_removed_while_it_runs() {
     let recent = plan(6);
     let old = Plan {
         start: UnixMillis(recent.start.0 - 30 * day),
-        first_slot: Slot(1_000_000),
+        first_slot: Slot(recent.first_slot.0 - 30 * 216_000),
         ..plan(7)
     };
     for plan in [old, recent.clone()] {

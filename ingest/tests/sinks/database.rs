@@ -31,6 +31,7 @@ on_both!(
     letters_of_an_earlier_version_are_recognized,
     trades_of_any_size_and_text_are_stored,
     old_rows_are_forgotten,
+    the_newest_trade_and_the_place_of_the_stream_are_by_time,
     hours_are_summed_up,
     a_batch_that_is_refused_leaves_nothing_behind,
 );
@@ -546,6 +547,34 @@ async fn old_rows_are_forgotten(settings: config::Database) {
     // What was forgotten can come again, and so can what comes after it.
     let again = database.commit(&mut lane, &old).await.unwrap();
     assert!(again.new > 0 && again.ticks.len() + kept.ticks.len() == stored(&database).await.len());
+}
+
+async fn the_newest_trade_and_the_place_of_the_stream_are_by_time(settings: config::Database) {
+    let database = open(&settings).await;
+    let mut lane = database.claim("group", "topic", 0).await.unwrap();
+    assert_eq!(database.place(None).await.unwrap(), None);
+    let mut odd = of_day(1);
+    odd.trades.truncate(3);
+    for trade in &mut odd.trades {
+        trade.origin.slot = Slot(2_000_000_000);
+    }
+    let mut few = of_day(4);
+    few.trades.truncate(10);
+    for batch in [odd, few, of_day(5)] {
+        database.commit(&mut lane, &batch).await.unwrap();
+    }
+    let newest = database.newest().await.unwrap().unwrap();
+    assert!((5 * DAY..6 * DAY).contains(&newest), "{newest}");
+    for (asked, day) in [(None, 5), (Some(5), 4), (Some(9), 5)] {
+        let time = asked.map(|days| UnixMillis(days * DAY - 1));
+        let (slot, time) = database.place(time).await.unwrap().unwrap();
+        let slots = 1_000_000 * day..1_000_000 * day + 50_000;
+        assert!(slots.contains(&slot.0), "{asked:?}: {slot:?}");
+        assert_eq!(time.0 / DAY, day.cast_signed(), "{asked:?}");
+    }
+    // Nothing is so old.
+    let (slot, _) = database.place(Some(UnixMillis(1))).await.unwrap().unwrap();
+    assert!((5_000_000..5_050_000).contains(&slot.0), "{slot:?}");
 }
 
 async fn hours_are_summed_up(settings: config::Database) {

@@ -60,7 +60,7 @@ impl PriceOracle {
         };
         let asked = TickQuery {
             lane: Some(lane.id),
-            from: newest.saturating_sub(WARM),
+            from: newest.min(now.0).saturating_sub(WARM),
             ..TickQuery::default()
         };
         let mut ticks = Vec::new();

@@ -7,7 +7,18 @@ use sqlx::Row;
 use super::Postgres;
 use crate::sink::database::DatabaseError;
 use crate::sink::database::export::{ExportedTrade, exported};
+use crate::sink::database::place::{ROWS, Table};
 use crate::sink::database::read::{HourTotals, StoredTick, TickQuery, Touched, pair, stored};
+
+macro_rules! last_rows {
+    ($table:literal) => {
+        concat!(
+            "SELECT slot, (extract(epoch FROM time) * 1000)::bigint FROM ",
+            $table,
+            " WHERE time <= to_timestamp($1::float8 / 1000) ORDER BY time DESC LIMIT $2"
+        )
+    };
+}
 
 impl Postgres {
     pub(in crate::sink::database) async fn ticks(
@@ -87,10 +98,24 @@ impl Postgres {
 
     pub(in crate::sink::database) async fn newest(&self) -> Result<Option<i64>, DatabaseError> {
         let time = sqlx::query_scalar(
-            "SELECT (extract(epoch FROM time) * 1000)::bigint FROM dex_trades
-             ORDER BY slot DESC LIMIT 1",
+            "SELECT (extract(epoch FROM max(time)) * 1000)::bigint FROM dex_trades",
         );
-        Ok(time.fetch_optional(&self.pool).await?)
+        Ok(time.fetch_one(&self.pool).await?)
+    }
+
+    /// Slots and times of the last rows of a table up to a time.
+    pub(in crate::sink::database) async fn last_rows(
+        &self,
+        table: Table,
+        until: i64,
+    ) -> Result<Vec<(i64, i64)>, DatabaseError> {
+        let asked = match table {
+            Table::Trades => last_rows!("dex_trades"),
+            Table::Transfers => last_rows!("transfers"),
+            Table::Transactions => last_rows!("transactions"),
+        };
+        let rows = sqlx::query_as(asked).bind(until).bind(ROWS);
+        Ok(rows.fetch_all(&self.pool).await?)
     }
 
     pub(in crate::sink::database) async fn between(

@@ -9,6 +9,7 @@ use crate::project::{USDC, USDT};
 use crate::record::UnixMillis;
 use crate::sink::database::DatabaseError;
 use crate::sink::database::export::{ExportedTrade, exported};
+use crate::sink::database::place::{self, Table};
 use crate::sink::database::read::{HourTotals, StoredTick, TickQuery, Touched, pair, stored};
 
 /// Rows that are removed at once; the lanes write in between.
@@ -20,6 +21,16 @@ macro_rules! stored_columns {
              base, quote, base_amount, base_decimals, quote_amount, quote_decimals, base_unit_usd,
              quote_unit_usd, buy, jupiter
          FROM dex_trades "
+    };
+}
+
+macro_rules! last_rows {
+    ($table:literal) => {
+        concat!(
+            "SELECT slot, time FROM ",
+            $table,
+            " WHERE time <= ?1 ORDER BY time DESC LIMIT ?2"
+        )
     };
 }
 
@@ -92,8 +103,23 @@ impl Sqlite {
     }
 
     pub(in crate::sink::database) async fn newest(&self) -> Result<Option<i64>, DatabaseError> {
-        let time = sqlx::query_scalar("SELECT time FROM dex_trades ORDER BY slot DESC LIMIT 1");
-        Ok(time.fetch_optional(&self.readers).await?)
+        let time = sqlx::query_scalar("SELECT max(time) FROM dex_trades");
+        Ok(time.fetch_one(&self.readers).await?)
+    }
+
+    /// Slots and times of the last rows of a table up to a time.
+    pub(in crate::sink::database) async fn last_rows(
+        &self,
+        table: Table,
+        until: i64,
+    ) -> Result<Vec<(i64, i64)>, DatabaseError> {
+        let asked = match table {
+            Table::Trades => last_rows!("dex_trades"),
+            Table::Transfers => last_rows!("transfers"),
+            Table::Transactions => last_rows!("transactions"),
+        };
+        let rows = sqlx::query_as(asked).bind(until).bind(place::ROWS);
+        Ok(rows.fetch_all(&self.readers).await?)
     }
 
     pub(in crate::sink::database) async fn between(
