@@ -1,6 +1,7 @@
 //! The command `export`.
 
 mod columns;
+mod windows;
 
 use std::fs::{self, File};
 use std::io;
@@ -17,14 +18,7 @@ use crate::record::UnixMillis;
 use crate::sink::database::{Database, ExportedTrade};
 
 use columns::{GROUP, ParquetWriter};
-
-/// The first time span read at once, and the longest, in milliseconds.
-const FIRST: i64 = 60_000;
-const LONGEST: i64 = 6 * 3_600_000;
-
-/// With fewer rows the next stretch is twice as long, with more it is half as long.
-const FEW: usize = 20_000;
-const MANY: usize = 200_000;
+use windows::{MOST, Windows};
 
 /// Writes the trades between two times into a file, all of them or none.
 pub(super) fn export(what: &ExportArgs, clock: UnixMillis) -> Exit {
@@ -55,16 +49,14 @@ async fn write(database: &Database, part: &Part, from: i64, to: i64) -> Result<u
     let mut writer = ParquetWriter::new(part.open()?).map_err(|error| part.failed(error))?;
     let total = to.abs_diff(from);
     let progress = ProgressReport::new("export", "trades", total, ProgressOutput::Plain);
-    let (mut start, mut step, mut count) = (from, FIRST, 0);
+    let (mut windows, mut count) = (Windows::new(from, to), 0);
     let mut waiting: Vec<ExportedTrade> = Vec::new();
-    while start < to {
-        let end = start.saturating_add(step).min(to);
-        let rows = database.between(start, end).await?;
-        step = match rows.len() {
-            ..FEW => (step * 2).min(LONGEST),
-            MANY.. => (step / 2).max(1),
-            _ => step,
-        };
+    while let Some(window) = windows.next() {
+        if database.has_more(&window, MOST).await? && windows.divide() {
+            continue;
+        }
+        let rows = database.between(window.start, window.end).await?;
+        windows.done(rows.len() as u64);
         count += rows.len() as u64;
         waiting.extend(rows);
         while waiting.len() >= GROUP {
@@ -72,8 +64,7 @@ async fn write(database: &Database, part: &Part, from: i64, to: i64) -> Result<u
             writer.write(&waiting).map_err(|error| part.failed(error))?;
             waiting = rest;
         }
-        start = end;
-        progress.at(start.abs_diff(from), count);
+        progress.at(window.end.abs_diff(from), count);
     }
     if !waiting.is_empty() {
         writer.write(&waiting).map_err(|error| part.failed(error))?;

@@ -17,6 +17,8 @@ mod slots;
 mod sqlite;
 mod text;
 
+use std::ops::Range;
+
 use perijove_core::Slot;
 use perijove_core::market::Pair;
 
@@ -184,6 +186,14 @@ impl Database {
             }
         }
         Ok(None)
+    }
+
+    /// Whether there are more trades than so many between two times in milliseconds since 1970, the
+    /// second left out.
+    pub async fn has_more(&self, times: &Range<i64>, most: u64) -> Result<bool, DatabaseError> {
+        let enough = most.saturating_add(1);
+        let count = either!(self, store => store.count(times, enough).await)?;
+        Ok(count > most)
     }
 
     /// All trades between two times in milliseconds since 1970, the second left out, in the order of the

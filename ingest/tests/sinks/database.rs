@@ -33,6 +33,7 @@ on_both!(
     old_rows_are_forgotten,
     the_newest_trade_and_the_place_of_the_stream_are_by_time,
     hours_are_summed_up,
+    trades_of_a_time_are_counted_as_far_as_needed,
     a_batch_that_is_refused_leaves_nothing_behind,
 );
 
@@ -575,6 +576,22 @@ async fn the_newest_trade_and_the_place_of_the_stream_are_by_time(settings: conf
     // Nothing is so old.
     let (slot, _) = database.place(Some(UnixMillis(1))).await.unwrap().unwrap();
     assert!((5_000_000..5_050_000).contains(&slot.0), "{slot:?}");
+}
+
+async fn trades_of_a_time_are_counted_as_far_as_needed(settings: config::Database) {
+    let database = open(&settings).await;
+    let mut lane = database.claim("group", "topic", 0).await.unwrap();
+    let new = database.commit(&mut lane, &of_day(4)).await.unwrap().new;
+    for (days, most, more) in [
+        (4..5, new - 1, true),
+        (4..5, new, false),
+        (0..4, 0, false),
+        (5..9, 0, false),
+    ] {
+        let times = days.start * DAY..days.end * DAY;
+        let found = database.has_more(&times, most).await.unwrap();
+        assert_eq!(found, more, "{days:?} {most}");
+    }
 }
 
 async fn hours_are_summed_up(settings: config::Database) {

@@ -1,5 +1,7 @@
 //! What is read back.
 
+use std::ops::Range;
+
 use futures::TryStreamExt;
 use perijove_core::market::Pair;
 use sqlx::Row;
@@ -116,6 +118,26 @@ impl Postgres {
         };
         let rows = sqlx::query_as(asked).bind(until).bind(ROWS);
         Ok(rows.fetch_all(&self.pool).await?)
+    }
+
+    /// How many trades there are between two times, as far as `enough`.
+    pub(in crate::sink::database) async fn count(
+        &self,
+        times: &Range<i64>,
+        enough: u64,
+    ) -> Result<u64, DatabaseError> {
+        let count: i64 = sqlx::query_scalar(
+            "SELECT count(*) FROM (
+                 SELECT 1 FROM dex_trades
+                 WHERE time >= to_timestamp($1::float8 / 1000) AND time < to_timestamp($2::float8 / 1000)
+                 LIMIT $3) AS few",
+        )
+        .bind(times.start)
+        .bind(times.end)
+        .bind(i64::try_from(enough).unwrap_or(i64::MAX))
+        .fetch_one(&self.pool)
+        .await?;
+        Ok(count.unsigned_abs())
     }
 
     pub(in crate::sink::database) async fn between(

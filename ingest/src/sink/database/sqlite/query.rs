@@ -1,5 +1,7 @@
 //! What is read back, and what is removed.
 
+use std::ops::Range;
+
 use futures::TryStreamExt;
 use perijove_core::market::Pair;
 use sqlx::Row;
@@ -120,6 +122,26 @@ impl Sqlite {
         };
         let rows = sqlx::query_as(asked).bind(until).bind(place::ROWS);
         Ok(rows.fetch_all(&self.readers).await?)
+    }
+
+    /// How many trades there are between two times, as far as `enough`.
+    pub(in crate::sink::database) async fn count(
+        &self,
+        times: &Range<i64>,
+        enough: u64,
+    ) -> Result<u64, DatabaseError> {
+        let count: i64 = sqlx::query_scalar(
+            "SELECT count(*) FROM (
+                 SELECT 1 FROM dex_trades
+                 WHERE time >= ?1 AND time < ?2
+                 LIMIT ?3)",
+        )
+        .bind(times.start)
+        .bind(times.end)
+        .bind(i64::try_from(enough).unwrap_or(i64::MAX))
+        .fetch_one(&self.readers)
+        .await?;
+        Ok(count.unsigned_abs())
     }
 
     pub(in crate::sink::database) async fn between(
