@@ -30,6 +30,17 @@ pub(super) struct DatabaseWriter {
 #[derive(Debug)]
 pub(super) struct Fenced;
 
+/// What is known of a batch that is being committed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Known {
+    /// It is not in the database.
+    NotTried,
+    /// It was tried, and no answer came.
+    Doubtful,
+    /// It is in the database, after this batch of the lane.
+    Written { previous: i64 },
+}
+
 impl DatabaseWriter {
     /// Claims a lane, as soon as the database allows.
     pub(super) async fn claim(&self, group: &str, topic: &str, partition: i32) -> Lane {
@@ -51,7 +62,7 @@ impl DatabaseWriter {
         }
     }
 
-    /// Commits a batch. If its result was not received, it names no rows.
+    /// Commits a batch. One that was written although the answer was lost is read back.
     ///
     /// # Errors
     /// Another process owns the lane. Everything else is retried indefinitely, or refused.
@@ -61,16 +72,17 @@ impl DatabaseWriter {
         batch: &RowBatch,
     ) -> Result<Result<Committed, DatabaseError>, Fenced> {
         let mut pause = PAUSE;
-        let mut doubtful = false;
+        let mut known = Known::NotTried;
         loop {
             let permit = self.breaker.acquire().await;
             let begun = Instant::now();
-            let tried = timeout(self.limit, self.attempt(lane, batch, doubtful)).await;
+            let tried = timeout(self.limit, self.attempt(lane, batch, &mut known)).await;
             let error = match tried {
                 Ok(Ok(committed)) => {
                     permit.succeed();
                     let seconds = self.metrics.sink_seconds.with_label_values(&["database"]);
                     seconds.observe(begun.elapsed().as_secs_f64());
+                    self.count(batch, &committed);
                     return Ok(Ok(committed));
                 }
                 Ok(Err(DatabaseError::Fenced)) => return Err(Fenced),
@@ -80,7 +92,6 @@ impl DatabaseWriter {
             };
             permit.fail();
             self.complain(error.as_ref());
-            doubtful = true;
             rest(&mut pause).await;
         }
     }
@@ -89,23 +100,28 @@ impl DatabaseWriter {
         &self,
         lane: &mut Lane,
         batch: &RowBatch,
-        doubtful: bool,
+        known: &mut Known,
     ) -> Result<Committed, DatabaseError> {
-        if doubtful && self.database.settle(lane).await? == CommitOutcome::Written {
-            // Which rows were new is unknown. The unknown previous batch makes the Redis writer
-            // read the rows from the database.
-            return Ok(Committed {
-                previous: i64::MAX,
-                batch: lane.batch,
-                ..Committed::default()
-            });
+        if *known == Known::Doubtful {
+            let previous = lane.batch;
+            *known = match self.database.settle(lane).await? {
+                CommitOutcome::Written => Known::Written { previous },
+                CommitOutcome::Lost => Known::NotTried,
+            };
         }
-        let committed = self.database.commit(lane, batch).await?;
-        self.metrics.committed(&committed);
+        if let Known::Written { previous } = *known {
+            return self.database.read_back(lane, previous, batch).await;
+        }
+        *known = Known::Doubtful;
+        self.database.commit(lane, batch).await
+    }
+
+    /// Counts what was stored, and logs dead letters.
+    fn count(&self, batch: &RowBatch, committed: &Committed) {
+        self.metrics.committed(committed);
         for letter in &batch.dead_letters {
             tracing::warn!(place = %letter.record.place, class = letter.class, error = %letter.error, "dead letter");
         }
-        Ok(committed)
     }
 
     fn complain(&self, error: Option<&DatabaseError>) {

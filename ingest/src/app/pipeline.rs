@@ -7,7 +7,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use tokio::sync::mpsc;
 use tokio::task::{AbortHandle, JoinHandle};
-use tokio::time::timeout_at;
+use tokio::time::{Duration, sleep, timeout_at};
 
 use crate::app::breaker::BreakerState;
 use crate::app::convert::Converter;
@@ -20,6 +20,9 @@ use crate::config;
 use crate::sink::database::Lane;
 use crate::sink::market::{LaneMirror, PriceOracle, RedisConnection};
 use crate::source::{Claim, Control, Source, SourceError, SourceEvent};
+
+/// Before recent trades are read again that could not be.
+const AGAIN: Duration = Duration::from_secs(5);
 
 /// What all lanes share.
 #[derive(Clone)]
@@ -159,7 +162,7 @@ impl Pipeline {
                 on_wrong_kind: context.on_wrong_kind,
                 supervisor: context.supervisor,
             };
-            task.run(received).await;
+            Box::pin(task.run(received)).await;
         });
         Running { inputs, task }
     }
@@ -188,9 +191,14 @@ impl PipelineContext {
         };
         let lane = lane.clone();
         drop(self.supervisor.until_done("prices of before", async move {
-            let now = (context.clock)();
-            if let Err(error) = context.prices.warm(&context.database, &lane, now).await {
-                tracing::warn!(%error, "cannot load recent trades; prices start without them");
+            loop {
+                let now = (context.clock)();
+                let read = context.prices.warm(&context.database, &lane, now).await;
+                let Err(error) = read else {
+                    break;
+                };
+                tracing::warn!(%error, "cannot load recent trades; retrying");
+                sleep(AGAIN).await;
             }
         }));
     }

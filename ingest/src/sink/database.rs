@@ -142,6 +142,34 @@ impl Database {
         either!(self, store => store.settle(lane).await)
     }
 
+    /// What the lane's last batch came to, of which the answer was lost; `previous` is the one before
+    /// it. The trades that were new with
+    /// it are known by the batch's number; of the other rows and of dead letters that is not known, and
+    /// all count as new.
+    ///
+    /// # Errors
+    /// The database fails.
+    pub async fn read_back(
+        &self,
+        lane: &Lane,
+        previous: i64,
+        batch: &RowBatch,
+    ) -> Result<Committed, DatabaseError> {
+        let fresh = either!(self, store => store.stored_with(lane.id, lane.batch).await)?;
+        let known = batch.trades.len().saturating_sub(fresh.len()) as u64;
+        Ok(Committed {
+            previous,
+            batch: lane.batch,
+            new: (batch.rows() as u64).saturating_sub(known),
+            known,
+            ticks: new_trades::ticks(&batch.trades, fresh),
+            dead_letters: dead_letter::rows(&batch.dead_letters)
+                .iter()
+                .map(|row| row.class)
+                .collect(),
+        })
+    }
+
     /// The trades of pools that `ticks` asks for, in no particular order.
     ///
     /// # Errors

@@ -17,6 +17,7 @@ mod console;
 mod crash;
 mod export;
 mod frozen;
+mod lost_answers;
 mod messages;
 mod program;
 mod running;

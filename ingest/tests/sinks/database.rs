@@ -23,6 +23,7 @@ on_both!(
     what_is_stored_comes_back_as_it_was,
     only_the_last_to_claim_a_lane_may_write_it,
     a_commit_whose_end_was_not_seen_is_found_out_about,
+    what_a_batch_came_to_is_read_back,
     a_lane_goes_on_where_it_was_left,
     a_gap_is_stored_with_the_offset_behind_it_or_not_at_all,
     transfers_transactions_and_slots_are_stored_once,
@@ -177,6 +178,22 @@ async fn a_commit_whose_end_was_not_seen_is_found_out_about(settings: config::Da
         CommitOutcome::Written
     );
     assert_eq!(unseen, lane);
+}
+
+async fn what_a_batch_came_to_is_read_back(settings: config::Database) {
+    let database = open(&settings).await;
+    let mut lane = database.claim("group", "topic", 0).await.unwrap();
+    let records = records(Plan::default(), 40);
+    let first = batch(&records[..25]);
+    database.commit(&mut lane, &first).await.unwrap();
+    // Some of it is known already.
+    let mut second = batch(&records[15..]);
+    second.dead_letters = vec![unusable(record(1, b"one"))];
+    let committed = database.commit(&mut lane, &second).await.unwrap();
+    assert!(committed.known > 0 && !committed.ticks.is_empty());
+    let previous = committed.previous;
+    let found = database.read_back(&lane, previous, &second).await;
+    assert_eq!(found.unwrap(), committed);
 }
 
 async fn a_lane_goes_on_where_it_was_left(settings: config::Database) {

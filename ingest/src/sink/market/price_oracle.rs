@@ -45,7 +45,7 @@ impl PriceOracle {
     /// started knows what its predecessor knew.
     ///
     /// # Errors
-    /// The database failed.
+    /// The database failed; it may be called again.
     pub async fn warm(
         &self,
         database: &Database,
@@ -55,6 +55,19 @@ impl PriceOracle {
         if lane.batch == 0 || !self.0.lock().warm.insert(lane.id) {
             return Ok(());
         }
+        let read = self.read_last(database, lane, now).await;
+        if read.is_err() {
+            self.0.lock().warm.remove(&lane.id);
+        }
+        read
+    }
+
+    async fn read_last(
+        &self,
+        database: &Database,
+        lane: &Lane,
+        now: UnixMillis,
+    ) -> Result<(), MarketError> {
         let Some(newest) = database.newest().await? else {
             return Ok(());
         };

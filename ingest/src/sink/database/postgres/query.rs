@@ -1,5 +1,6 @@
 //! What is read back.
 
+use std::collections::HashSet;
 use std::ops::Range;
 
 use futures::TryStreamExt;
@@ -9,6 +10,7 @@ use sqlx::Row;
 use super::Postgres;
 use crate::sink::database::DatabaseError;
 use crate::sink::database::export::{ExportedTrade, exported};
+use crate::sink::database::new_trades::{Name, name};
 use crate::sink::database::place::{ROWS, Table};
 use crate::sink::database::read::{HourTotals, StoredTick, TickQuery, Touched, pair, stored};
 
@@ -62,6 +64,23 @@ impl Postgres {
             each(stored(&row)?);
         }
         Ok(())
+    }
+
+    /// The trades, aggregators' sums too, that came with a batch of a lane.
+    pub(in crate::sink::database) async fn stored_with(
+        &self,
+        lane: i32,
+        batch: i64,
+    ) -> Result<HashSet<Name>, DatabaseError> {
+        let rows = sqlx::query(
+            "SELECT slot, signature, instruction, ordinal FROM dex_trades
+             WHERE batch = $1 AND lane = $2",
+        )
+        .bind(batch)
+        .bind(lane)
+        .fetch_all(&self.pool)
+        .await?;
+        rows.iter().map(name).collect()
     }
 
     pub(in crate::sink::database) async fn touched(

@@ -1,5 +1,6 @@
 //! What is read back, and what is removed.
 
+use std::collections::HashSet;
 use std::ops::Range;
 
 use futures::TryStreamExt;
@@ -11,6 +12,7 @@ use crate::project::{USDC, USDT};
 use crate::record::UnixMillis;
 use crate::sink::database::DatabaseError;
 use crate::sink::database::export::{ExportedTrade, exported};
+use crate::sink::database::new_trades::{Name, name};
 use crate::sink::database::place::{self, Table};
 use crate::sink::database::read::{HourTotals, StoredTick, TickQuery, Touched, pair, stored};
 
@@ -68,6 +70,23 @@ impl Sqlite {
             }
         }
         Ok(())
+    }
+
+    /// The trades, aggregators' sums too, that came with a batch of a lane.
+    pub(in crate::sink::database) async fn stored_with(
+        &self,
+        lane: i32,
+        batch: i64,
+    ) -> Result<HashSet<Name>, DatabaseError> {
+        let rows = sqlx::query(
+            "SELECT slot, signature, instruction, ordinal FROM dex_trades
+             WHERE batch = ?1 AND lane = ?2",
+        )
+        .bind(batch)
+        .bind(lane)
+        .fetch_all(&self.readers)
+        .await?;
+        rows.iter().map(name).collect()
     }
 
     pub(in crate::sink::database) async fn touched(
