@@ -155,8 +155,8 @@ impl Replay {
     }
 }
 
-/// Carries out a command that needs the database, and says what went wrong.
-pub(super) fn with_database(
+/// Carries out a command that writes to the database, and says what went wrong.
+fn with_database(
     source: &ConfigArgs,
     command: impl AsyncFnOnce(&Config, Database) -> Result<Exit, Failure>,
 ) -> Exit {
@@ -177,7 +177,8 @@ pub(super) fn reading_database(
     })
 }
 
-fn run_with(
+/// The same for a command that opens the database itself.
+pub(super) fn run_with(
     source: &ConfigArgs,
     command: impl AsyncFnOnce(&Config) -> Result<Exit, Failure>,
 ) -> Exit {

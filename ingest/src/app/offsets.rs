@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 use crate::app::check::kafka;
 use crate::app::clock::now;
 use crate::app::console::{complain, say};
-use crate::app::dead_letters::{Failure, reading_database, with_database};
+use crate::app::dead_letters::{Failure, reading_database, run_with};
 use crate::app::group_offsets::{PartitionOffsets, group_offsets, shown};
 use crate::cli::{ConfigArgs, Exit, ResetOffsetsArgs, ResetTarget};
 use crate::config::Config;
@@ -97,14 +97,20 @@ fn warn(partition: &Partition, next: i64, bounds: Watermarks) {
     }
 }
 
-/// Sets where partitions continue. Existing rows stay; reading records again changes nothing.
+/// Sets where partitions continue. Existing rows stay; reading records again changes nothing. The
+/// database is opened once Kafka has answered, and only read in a dry run.
 pub(super) fn reset(what: &ResetOffsetsArgs) -> Exit {
-    with_database(&what.source, async |config, database| {
+    run_with(&what.source, async |config| {
         let kafka = kafka(config)?;
         let group = &kafka.group.id;
         let mut admin = Admin::new(kafka)?;
         // Everything is looked at before anything is changed.
         let targets = targets(&mut admin, config, what)?;
+        let database = if what.dry_run {
+            Database::open_to_read(&config.database).await?
+        } else {
+            Database::open(&config.database).await?
+        };
         let stored = stored(&database, group).await?;
         for (partition, next) in &targets {
             if !what.dry_run {

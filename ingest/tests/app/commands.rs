@@ -481,3 +481,19 @@ async fn commands_that_read_make_no_database() {
         assert_eq!(before, after, "{words:?}");
     }
 }
+
+#[tokio::test]
+async fn offsets_are_looked_at_in_kafka_before_a_database_is_made() {
+    let folder = TempDir::new().unwrap();
+    configure(
+        folder.path(),
+        "kafka: {brokers: [\"127.0.0.1:1\"], security: plaintext, connect: 1s, group: {id: x}}",
+    );
+    let reset = ["offsets", "reset", "--to", "earliest", "-c", "ingest.yaml"];
+    for words in [&reset[..], &[&reset[..], &["--dry-run"]].concat()] {
+        let said = command(folder.path(), words).await;
+        assert_eq!(said.code, 1, "{words:?}: {}", said.error);
+        let files = std::fs::read_dir(folder.path()).unwrap();
+        assert_eq!(files.count(), 1, "nothing but the configuration");
+    }
+}

@@ -183,6 +183,13 @@ async fn offsets_that_somebody_sets_are_taken_over_at_once() {
     let known =
         |metrics: &Metrics| metrics.sum("perijove_ingest_rows_total", &[("outcome", "known")]);
     let before = known(&program.metrics().await);
+    let lanes = "SELECT epoch FROM kafka_offsets ORDER BY lane";
+    let epochs: Vec<i64> = sqlx::query_scalar(lanes).fetch_all(&pool).await.unwrap();
+    let dry = ["offsets", "reset", "--to", "earliest", "--dry-run"];
+    let said = world.command(&dry).await;
+    assert_eq!(said.lines().count(), PARTITIONS as usize);
+    let after: Vec<i64> = sqlx::query_scalar(lanes).fetch_all(&pool).await.unwrap();
+    assert_eq!(after, epochs, "a dry run claims nothing");
     let said = world
         .command(&["offsets", "reset", "--to", "earliest"])
         .await;
