@@ -189,7 +189,7 @@ pub struct VerifyArgs {
     pub reference: PathBuf,
 
     /// Maximum deviation of an hour in percent
-    #[arg(short, long, value_name = "PERCENT", default_value_t = 5.0)]
+    #[arg(short, long, value_name = "PERCENT", default_value_t = 5.0, value_parser = tolerance)]
     pub tolerance: f64,
 }
 
@@ -212,12 +212,16 @@ pub struct ReconcileArgs {
     pub key_file: Option<PathBuf>,
 
     /// Maximum deviation of a price in percent
-    #[arg(short, long, value_name = "PERCENT", default_value_t = 2.0)]
+    #[arg(short, long, value_name = "PERCENT", default_value_t = 2.0, value_parser = tolerance)]
     pub tolerance: f64,
 
     /// Maximum age of the oldest trade that a price is based on
     #[arg(long, value_name = "TIME", default_value = "1m", value_parser = humantime::parse_duration)]
     pub max_age: Duration,
+
+    /// Maximum relative uncertainty of a price, as the gateway's `price.max_uncertainty`
+    #[arg(long, value_name = "SHARE", default_value_t = 0.25, value_parser = tolerance)]
+    pub max_uncertainty: f64,
 
     /// File to write metrics to, for node-exporter's textfile collector
     #[arg(long, value_name = "FILE")]
@@ -350,6 +354,13 @@ fn start(text: &str) -> Result<Start, String> {
     Start::from_text(text).ok_or_else(|| format!("must be {}", Start::EXPECTED))
 }
 
+/// Without an end, or of no number at all, nothing would ever be beyond it.
+fn tolerance(text: &str) -> Result<f64, String> {
+    let number = text.parse::<f64>().ok();
+    let number = number.filter(|number| number.is_finite() && *number >= 0.0);
+    number.ok_or_else(|| "must be a number, at least 0".to_owned())
+}
+
 fn duration(text: &str) -> Result<Duration, String> {
     Duration::from_text(text).ok_or_else(|| format!("must be {}", Duration::EXPECTED))
 }
@@ -417,6 +428,7 @@ mod tests {
             "dead-letters replay --id 3",
             "verify --reference x --tolerance 3",
             "reconcile So11111111111111111111111111111111111111112 --tolerance 1",
+            "reconcile --max-uncertainty 0.02",
             "export x --from 24h",
             "export x --format parquet --from 2025-10-09 --to 2025-10-09T08:00:00Z -c y",
             "base58 So11111111111111111111111111111111111111112",
@@ -438,6 +450,10 @@ mod tests {
             "dead-letters",
             "verify",
             "reconcile x",
+            "reconcile --tolerance nan",
+            "reconcile --tolerance=-1",
+            "reconcile --max-uncertainty inf",
+            "verify --reference x --tolerance inf",
             "export x",
             "export x --from yesterday",
             "export x --from 24h --format csv",

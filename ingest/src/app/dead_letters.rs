@@ -115,7 +115,7 @@ pub(super) fn replay(what: &ReplayDeadLettersArgs) -> Exit {
             }
         }
         say(&format!("{usable} replayed, {left} still cannot be used"));
-        Ok(Exit::Done)
+        Ok(if left == 0 { Exit::Done } else { Exit::Failed })
     })
 }
 

@@ -41,8 +41,8 @@ impl Theirs {
     }
 }
 
-/// Compares prices one by one. Fails if one of them is missing in Redis, too old, or differs by
-/// more than the tolerance, and if nothing could be compared at all. Tokens without a price at
+/// Compares prices one by one. Fails if one of them is missing in Redis, too old or too uncertain to
+/// be served, or differs by more than the tolerance, and if nothing could be compared at all. Tokens without a price at
 /// Jupiter are only listed.
 pub(super) fn reconcile(what: &ReconcileArgs) -> Exit {
     let run = || -> Result<Exit, Failure> {

@@ -210,6 +210,7 @@ async fn a_slot_far_ahead_of_what_is_stored_is_refused_also_after_a_restart_and_
     let replayed = command(folder.path(), &words).await;
     let told = "0 replayed, 4 still cannot be used";
     assert!(replayed.out.contains(told), "{}", replayed.out);
+    assert_eq!(replayed.code, 1);
 }
 
 #[tokio::test]
@@ -266,8 +267,10 @@ async fn dead_letters_are_replayed_once_they_can_be_used() {
         listed.lines().all(|line| line.contains("too_large")),
         "{listed}"
     );
-    let replayed = run(&["dead-letters", "replay"]).await;
-    assert!(replayed.contains("0 replayed"), "{replayed}");
+    let words = ["dead-letters", "replay", "-c", "ingest.yaml"];
+    let replayed = command(folder.path(), &words).await;
+    assert!(replayed.out.contains("0 replayed"), "{}", replayed.out);
+    assert_eq!(replayed.code, 1, "not all could be used");
 
     allow(folder.path(), &redis, "4MiB");
     let first = listed.split_whitespace().next().unwrap();
@@ -421,20 +424,28 @@ async fn prices_that_differ_from_jupiters_are_flagged() {
     let key = price(WSOL);
     let value = redis.value(&key).await;
     let (_, body) = open(&key, &value, 4096).unwrap();
-    let ours = Dollars::decode(&body).unwrap().usd;
+    let Dollars {
+        usd: ours,
+        uncertain,
+        ..
+    } = Dollars::decode(&body).unwrap();
+    assert!(uncertain > 0.0);
+    let less = (uncertain / 2.0).to_string();
     let sol = WSOL.to_string();
     let unknown = Pubkey([9; 32]).to_string();
     let metrics = folder.path().join("prices.prom");
-    for (factor, age, more, code, flag) in [
-        (1.01, "100years", None, 0, "1 good"),
-        (1.05, "100years", None, 1, "<- off"),
-        (1.01, "1s", None, 1, "<- old"),
-        (1.01, "100years", Some(&*unknown), 1, "<- missing"),
+    for (factor, age, most, more, code, flag) in [
+        (1.01, "100years", "1", None, 0, "1 good"),
+        (1.05, "100years", "1", None, 1, "<- off"),
+        (1.01, "1s", "1", None, 1, "<- old"),
+        (1.01, "100years", &*less, None, 1, "<- uncertain"),
+        (1.01, "100years", "1", Some(&*unknown), 1, "<- missing"),
     ] {
         let api = jupiter(ours * factor).await;
         let file = metrics.to_str().unwrap();
         let mut words = vec!["reconcile", "-c", "ingest.yaml", "--api", &api];
-        words.extend(["--max-age", age, "--metrics", file, &sol]);
+        words.extend(["--max-age", age, "--max-uncertainty", most]);
+        words.extend(["--metrics", file, &sol]);
         words.extend(more);
         let said = command(folder.path(), &words).await;
         assert_eq!(said.code, code, "{}{}", said.out, said.error);

@@ -16,6 +16,8 @@ enum Verdict {
     /// It differs by more than the tolerance.
     Off,
     Old,
+    /// It may be wrong by more than is served.
+    Uncertain,
     /// Redis has no price for it.
     Missing,
     /// Jupiter has none.
@@ -23,10 +25,11 @@ enum Verdict {
 }
 
 impl Verdict {
-    const ALL: [Self; 5] = [
+    const ALL: [Self; 6] = [
         Self::Good,
         Self::Off,
         Self::Old,
+        Self::Uncertain,
         Self::Missing,
         Self::Unknown,
     ];
@@ -36,6 +39,7 @@ impl Verdict {
             Self::Good => "good",
             Self::Off => "off",
             Self::Old => "old",
+            Self::Uncertain => "uncertain",
             Self::Missing => "missing",
             Self::Unknown => "unknown_to_jupiter",
         }
@@ -78,6 +82,7 @@ impl<'w> Report<'w> {
         let verdict = match (our, deviation) {
             (None, _) => Verdict::Missing,
             (Some(_), _) if old => Verdict::Old,
+            (Some(our), _) if our.uncertain > self.what.max_uncertainty => Verdict::Uncertain,
             (Some(_), None) => Verdict::Unknown,
             (Some(_), Some(_)) if off => Verdict::Off,
             (Some(_), Some(_)) => Verdict::Good,
@@ -102,6 +107,7 @@ impl<'w> Report<'w> {
             Verdict::Good | Verdict::Unknown => "",
             Verdict::Off => "  <- off",
             Verdict::Old => "  <- old",
+            Verdict::Uncertain => "  <- uncertain",
             Verdict::Missing => "  <- missing",
         };
         format!("{mint}  {text}{age}{flag}")
@@ -114,7 +120,12 @@ impl<'w> Report<'w> {
 
     /// Whether everything that could be compared is within bounds, and something could.
     pub(super) fn is_good(&self) -> bool {
-        let bad = [Verdict::Off, Verdict::Old, Verdict::Missing];
+        let bad = [
+            Verdict::Off,
+            Verdict::Old,
+            Verdict::Uncertain,
+            Verdict::Missing,
+        ];
         bad.iter().all(|verdict| self.count(*verdict) == 0) && self.count(Verdict::Good) > 0
     }
 
