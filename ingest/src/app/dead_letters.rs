@@ -1,6 +1,5 @@
 //! The command `dead-letters`.
 
-use bytes::Bytes;
 use prometheus::Registry;
 use tokio::runtime;
 
@@ -13,7 +12,7 @@ use crate::app::metrics::Metrics;
 use crate::cli::{ConfigArgs, Exit, ListDeadLettersArgs, ReplayDeadLettersArgs};
 use crate::config::{Config, ConfigError};
 use crate::sink::database::{
-    Database, DatabaseError, DeadLetterFilter, Lane, RowBatch, StoredDeadLetter,
+    Database, DatabaseError, DeadLetterFilter, DeadLetterSummary, Lane, RowBatch, StoredDeadLetter,
 };
 use crate::sink::market::{LaneMirror, MarketError, RedisConnection};
 use crate::source::SourceError;
@@ -53,28 +52,24 @@ pub(super) fn list(what: &ListDeadLettersArgs) -> Exit {
             most: what.most,
             ..DeadLetterFilter::default()
         };
-        for letter in database.dead_letters(&filter).await? {
+        for letter in database.dead_letter_summaries(&filter).await? {
             say(&line(&letter));
         }
         Ok(Exit::Done)
     })
 }
 
-fn line(letter: &StoredDeadLetter) -> String {
-    let StoredDeadLetter {
+fn line(letter: &DeadLetterSummary) -> String {
+    let DeadLetterSummary {
         id,
-        record,
+        place,
         class,
         error,
+        bytes,
         replayed,
-        ..
     } = letter;
-    let bytes = record.payload.as_ref().map_or(0, Bytes::len);
-    let replayed = if replayed.is_some() { "  replayed" } else { "" };
-    format!(
-        "{id}  {}  {class}  {bytes} bytes  {error}{replayed}",
-        record.place
-    )
+    let replayed = if *replayed { "  replayed" } else { "" };
+    format!("{id}  {place}  {class}  {bytes} bytes  {error}{replayed}")
 }
 
 pub(super) fn replay(what: &ReplayDeadLettersArgs) -> Exit {

@@ -83,10 +83,10 @@ impl PublishTask {
             return;
         };
         match self.prices.publish(&mut self.redis, now()).await {
-            Ok(0) => drop(permit),
-            Ok(count) => {
+            Ok(None) => drop(permit),
+            Ok(Some(count)) => {
                 permit.succeed();
-                self.metrics.prices.inc_by(count as u64);
+                self.metrics.prices.inc_by(count);
             }
             Err(error) => {
                 permit.fail();

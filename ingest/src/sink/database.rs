@@ -26,7 +26,7 @@ use crate::config;
 use crate::record::UnixMillis;
 
 pub use batch::{Committed, RowBatch};
-pub use dead_letter::{DeadLetterFilter, StoredDeadLetter};
+pub use dead_letter::{DeadLetterFilter, DeadLetterSummary, StoredDeadLetter};
 pub use error::DatabaseError;
 pub use export::ExportedTrade;
 pub use lane::{CommitOutcome, Lane};
@@ -244,6 +244,14 @@ impl Database {
         filter: &DeadLetterFilter,
     ) -> Result<Vec<StoredDeadLetter>, DatabaseError> {
         either!(self, store => store.dead_letters(filter).await)
+    }
+
+    /// The same without what was in their records.
+    pub async fn dead_letter_summaries(
+        &self,
+        filter: &DeadLetterFilter,
+    ) -> Result<Vec<DeadLetterSummary>, DatabaseError> {
+        either!(self, store => store.dead_letter_summaries(filter).await)
     }
 
     /// Removes rows from before a time: in PostgreSQL whole partitions, which is what is counted,

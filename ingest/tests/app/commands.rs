@@ -199,7 +199,10 @@ async fn a_slot_far_ahead_of_what_is_stored_is_refused_also_after_a_restart_and_
         poison: 0.0,
         ..plan(14)
     };
-    record(folder.path(), &Generator::new(far).take(4).collect::<Vec<_>>());
+    record(
+        folder.path(),
+        &Generator::new(far).take(4).collect::<Vec<_>>(),
+    );
     let said = command(folder.path(), &["replay", RECORDING]).await.well();
     assert!(said.contains("4 messages: 0 new rows"), "{stored}{said}");
     let class = ["--class", "slot"];

@@ -249,16 +249,15 @@ async fn a_gap_is_stored_with_the_offset_behind_it_or_not_at_all(settings: confi
     assert!(matches!(fenced, Err(DatabaseError::Fenced)), "{fenced:?}");
     assert_eq!(gaps(&settings).await, []);
     // Again and further from the same offset, and one of a topic that was recreated.
-    for (gap, known) in [
-        (5..9, vec![(5, 9)]),
-        (5..9, vec![(5, 9)]),
-        (5..12, vec![(5, 12)]),
-        (90..10, vec![(5, 12), (90, 10)]),
+    for (from, to, known) in [
+        (5, 9, vec![(5, 9)]),
+        (5, 9, vec![(5, 9)]),
+        (5, 12, vec![(5, 12)]),
+        (90, 10, vec![(5, 12), (90, 10)]),
     ] {
-        let next = gap.end;
-        database.commit(&mut lane, &batch(gap)).await.unwrap();
+        database.commit(&mut lane, &batch(from..to)).await.unwrap();
         assert_eq!(gaps(&settings).await, known);
-        assert_eq!(lane.next_offset, Some(next));
+        assert_eq!(lane.next_offset, Some(to));
     }
 }
 
@@ -380,6 +379,15 @@ async fn dead_letters_are_kept_until_they_can_be_used(settings: config::Database
         "transaction 4: signature is missing; transaction 6: signature is missing"
     );
     assert_eq!(letters[0].replayed, None);
+    let summaries = database.dead_letter_summaries(&all).await.unwrap();
+    let first = &summaries[0];
+    assert_eq!(summaries.len(), 2);
+    assert_eq!((first.id, first.bytes), (letters[0].id, 4));
+    assert_eq!(
+        (&first.place, &first.error),
+        (&one.place, &letters[0].error)
+    );
+    assert!(!first.replayed && first.class == "missing");
 
     let batch = RowBatch {
         replayed: vec![letters[0].id],

@@ -92,8 +92,8 @@ impl PriceOracle {
         Ok(())
     }
 
-    /// Writes the prices that have changed, and returns how many. Those that fail are written with
-    /// the next ones.
+    /// Writes the prices that have changed, and returns how many Redis has taken: it keeps those of
+    /// newer slots. None if nothing was to be written. Those that fail are written with the next ones.
     ///
     /// # Errors
     /// Redis does not accept them.
@@ -101,19 +101,22 @@ impl PriceOracle {
         &self,
         redis: &mut RedisConnection,
         now: UnixMillis,
-    ) -> Result<usize, MarketError> {
+    ) -> Result<Option<u64>, MarketError> {
         let estimates = self.0.lock().oracle.estimates();
         let scripts = redis.scripts();
         let commands: Vec<Cmd> = estimates
             .iter()
             .map(|(mint, estimate)| write(scripts, *mint, estimate, now))
             .collect();
-        let written = redis.run::<redis::Value>(&commands).await;
+        if commands.is_empty() {
+            return Ok(None);
+        }
+        let written = redis.run::<u64>(&commands).await;
         if written.is_err() {
             let mints = estimates.iter().map(|(mint, _)| *mint);
             self.0.lock().oracle.mark_changed(mints);
         }
-        written.map(|_answers| commands.len())
+        written.map(|taken| Some(taken.iter().sum()))
     }
 
     /// Writes all prices again: Redis has lost something.

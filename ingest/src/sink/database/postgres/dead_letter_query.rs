@@ -9,7 +9,9 @@ use sqlx::postgres::PgRow;
 use super::Postgres;
 use crate::record::{Place, Record, UnixMillis};
 use crate::sink::database::DatabaseError;
-use crate::sink::database::dead_letter::{DeadLetterFilter, StoredDeadLetter};
+use crate::sink::database::dead_letter::{
+    DeadLetterFilter, DeadLetterSummary, StoredDeadLetter, summary,
+};
 
 impl Postgres {
     pub(in crate::sink::database) async fn dead_letters(
@@ -34,6 +36,28 @@ impl Postgres {
         .fetch_all(&self.pool)
         .await?;
         rows.iter().map(letter).collect()
+    }
+
+    pub(in crate::sink::database) async fn dead_letter_summaries(
+        &self,
+        filter: &DeadLetterFilter,
+    ) -> Result<Vec<DeadLetterSummary>, DatabaseError> {
+        let rows = sqlx::query(
+            "SELECT id, topic, partition, kafka_offset, class, error,
+                 coalesce(octet_length(payload), 0)::bigint, replayed_at IS NOT NULL
+             FROM dead_letters
+             WHERE id > $1 AND ($2::bigint IS NULL OR id = $2) AND ($3::text IS NULL OR class = $3)
+                 AND ($4 OR replayed_at IS NULL)
+             ORDER BY id LIMIT $5",
+        )
+        .bind(filter.after)
+        .bind(filter.id)
+        .bind(&filter.class)
+        .bind(filter.replayed)
+        .bind(filter.most)
+        .fetch_all(&self.pool)
+        .await?;
+        rows.iter().map(summary).collect()
     }
 }
 

@@ -2,7 +2,7 @@
 
 use sqlx::PgConnection;
 
-use crate::sink::database::dead_letter::{self, Row};
+use crate::sink::database::dead_letter::{self, LetterRow};
 use crate::sink::database::{Committed, DatabaseError, RowBatch};
 
 /// Stores the letters of a batch, says which were new, and notes which were replayed with it.
@@ -29,7 +29,7 @@ pub(super) async fn store(
 }
 
 /// Recognizes a letter that an earlier version has stored without a fingerprint.
-async fn adopt(connection: &mut PgConnection, row: &Row<'_>) -> Result<(), DatabaseError> {
+async fn adopt(connection: &mut PgConnection, row: &LetterRow<'_>) -> Result<(), DatabaseError> {
     let record = row.record;
     sqlx::query(
         "UPDATE dead_letters SET fingerprint = $7
@@ -50,7 +50,7 @@ async fn adopt(connection: &mut PgConnection, row: &Row<'_>) -> Result<(), Datab
 }
 
 /// Whether it was not there before.
-async fn insert(connection: &mut PgConnection, row: &Row<'_>) -> Result<bool, DatabaseError> {
+async fn insert(connection: &mut PgConnection, row: &LetterRow<'_>) -> Result<bool, DatabaseError> {
     let record = row.record;
     let inserted = sqlx::query(
         "INSERT INTO dead_letters (topic, partition, kafka_offset, recorded_at, key, payload, class,
@@ -73,7 +73,7 @@ async fn insert(connection: &mut PgConnection, row: &Row<'_>) -> Result<bool, Da
 }
 
 /// Another version may say something else of it.
-async fn update(connection: &mut PgConnection, row: &Row<'_>) -> Result<(), DatabaseError> {
+async fn update(connection: &mut PgConnection, row: &LetterRow<'_>) -> Result<(), DatabaseError> {
     let place = &row.record.place;
     sqlx::query(
         "UPDATE dead_letters SET class = $5, error = $6

@@ -2,7 +2,7 @@
 
 use sqlx::SqliteConnection;
 
-use crate::sink::database::dead_letter::{self, Row};
+use crate::sink::database::dead_letter::{self, LetterRow};
 use crate::sink::database::{Committed, DatabaseError, RowBatch};
 
 /// Stores the letters of a batch, says which were new, and notes which were replayed with it.
@@ -32,7 +32,10 @@ pub(super) async fn store(
 }
 
 /// Recognizes a letter that an earlier version has stored without a fingerprint.
-async fn adopt(connection: &mut SqliteConnection, row: &Row<'_>) -> Result<(), DatabaseError> {
+async fn adopt(
+    connection: &mut SqliteConnection,
+    row: &LetterRow<'_>,
+) -> Result<(), DatabaseError> {
     let record = row.record;
     sqlx::query(
         "UPDATE dead_letters SET fingerprint = ?7
@@ -53,7 +56,10 @@ async fn adopt(connection: &mut SqliteConnection, row: &Row<'_>) -> Result<(), D
 }
 
 /// Whether it was not there before.
-async fn insert(connection: &mut SqliteConnection, row: &Row<'_>) -> Result<bool, DatabaseError> {
+async fn insert(
+    connection: &mut SqliteConnection,
+    row: &LetterRow<'_>,
+) -> Result<bool, DatabaseError> {
     let record = row.record;
     let inserted = sqlx::query(
         "INSERT INTO dead_letters (topic, partition, kafka_offset, recorded_at, key, payload, class,
@@ -76,7 +82,10 @@ async fn insert(connection: &mut SqliteConnection, row: &Row<'_>) -> Result<bool
 }
 
 /// Another version may say something else of it.
-async fn update(connection: &mut SqliteConnection, row: &Row<'_>) -> Result<(), DatabaseError> {
+async fn update(
+    connection: &mut SqliteConnection,
+    row: &LetterRow<'_>,
+) -> Result<(), DatabaseError> {
     let place = &row.record.place;
     sqlx::query(
         "UPDATE dead_letters SET class = ?5, error = ?6
