@@ -21,8 +21,9 @@ const FIRST: Duration = Duration::from_secs(1);
 const LONGEST: Duration = Duration::from_secs(3);
 /// The longest for one that refuses the gateway's key.
 const REFUSED: Duration = Duration::from_secs(15);
-/// An upstream of another cluster is looked at this often only for so long: it may have come to
-/// the wrong backend for a moment. Later its URL is probably wrong, and its usual probes will do.
+/// An upstream of another cluster, or whose slots are in doubt, is looked at this often only for so
+/// long: it may have come to the wrong backend for a moment. Later its URL is probably wrong, and its
+/// usual probes will do.
 const ASTRAY: Duration = Duration::from_mins(1);
 
 impl Probe {
@@ -74,8 +75,9 @@ impl Probe {
     fn is_away(&self) -> bool {
         let live = &self.member.live;
         match live.health() {
-            // It is probed anyway.
-            Health::Suspect => false,
+            // It is asked for its cluster anyway, but then only as often as it is probed. Where others
+            // go on contradicting it, more looks would cost credits and change nothing.
+            Health::Suspect => live.since().elapsed() < ASTRAY,
             // After one bad probe the next are not half a minute away: within seconds it is known
             // whether it fails.
             Health::Unprobed => live.is_in_doubt(),

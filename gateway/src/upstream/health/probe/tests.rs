@@ -627,6 +627,27 @@ async fn a_metered_upstream_that_called_itself_unhealthy_is_back_soon_after_it_n
 }
 
 #[tokio::test]
+async fn a_metered_upstream_in_doubt_is_back_as_soon_as_it_shows_where_it_is() {
+    let node = Node::start(100_000).await;
+    let mut settings = node.settings("a");
+    settings.metered = true;
+    let pool = pool_of("abc", vec![settings]);
+    probe(&pool, "a").check(node.address).await;
+    hears(&pool, 400_000);
+    assert_eq!(health(&pool, "a"), Health::Suspect);
+    node.says("getSlot", &result(100_001));
+    let asked = node.asked("getSlot");
+    let member = Arc::clone(&pool.upstreams()[0].member);
+    let watch = tokio::spawn(async move { Probe::new(member).look_while_away().await });
+    while health(&pool, "a") == Health::Suspect {
+        tokio::task::yield_now().await;
+    }
+    watch.abort();
+    assert_eq!(health(&pool, "a"), Health::Healthy);
+    assert_eq!(node.asked("getSlot"), asked + 1);
+}
+
+#[tokio::test]
 async fn a_metered_upstream_in_service_is_not_asked_for_that() {
     tokio::time::pause();
     let node = Node::start(1000).await;
