@@ -194,6 +194,7 @@ impl Feeds {
             topics: BTreeSet::new(),
             opened: false,
             leaves: None,
+            ends: false,
             slot,
             idle_since: now,
             behind_since: None,

@@ -158,7 +158,7 @@ impl Feeds {
         let limits = &snapshot.config.websocket.feed;
         let own = || {
             self.lines.iter().filter(|(_, known)| {
-                Arc::ptr_eq(&known.upstream, upstream) && known.leaves.is_none()
+                Arc::ptr_eq(&known.upstream, upstream) && known.leaves.is_none() && !known.ends
             })
         };
         let load = own().map(|(_, known)| known.topics.len()).sum();

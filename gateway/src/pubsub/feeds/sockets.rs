@@ -24,6 +24,8 @@ pub(super) struct KnownSocket {
     pub(super) opened: bool,
     /// Its topics are to move, for this reason.
     pub(super) leaves: Option<MoveCause>,
+    /// It was told to close, and serves no topic any more.
+    pub(super) ends: bool,
     pub(super) slot: Arc<AtomicU64>,
     /// Since when it is not needed.
     pub(super) idle_since: Instant,

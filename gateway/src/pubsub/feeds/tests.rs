@@ -217,6 +217,55 @@ async fn an_upstream_that_charges_is_asked_only_when_no_own_one_can_serve() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn an_upstream_is_subscribed_to_at_a_bounded_rate() {
+    let (opened, mut nodes) = mpsc::unbounded_channel();
+    let dial = Box::new(Scripted(opened));
+    let hub = hub_dialling_with(vec![own("a")], dial, |config| {
+        config.websocket.feed.rate = 20;
+    });
+    hub.start(&Handle::current());
+    let outbox = Outbox::new(100_000);
+    for (id, number) in (1_u8..=41).enumerate() {
+        let key = bs58::encode([number; 32]).into_string();
+        let params = json!([key]).to_string();
+        let spec = SubscriptionSpec::read(SubscriptionKind::Account, Some(params.as_bytes()));
+        hub.join(&spec.unwrap(), id as u64, &outbox);
+    }
+    let mut node = nodes.recv().await.unwrap();
+    node.takes(1).await;
+    let mut times = Vec::new();
+    for number in 0..41 {
+        assert_eq!(node.takes(2 + number).await, "accountSubscribe");
+        times.push(Instant::now());
+    }
+    // A tenth of a second's worth may come at once, and time is told to the millisecond.
+    let within = |second: Instant| {
+        let lasts = second..second + Duration::from_millis(998);
+        times.iter().filter(|time| lasts.contains(time)).count()
+    };
+    let most = times.iter().map(|time| within(*time)).max();
+    assert!(most <= Some(22), "{most:?}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_socket_that_was_told_to_close_is_given_no_subscription() {
+    let (opened, _nodes) = mpsc::unbounded_channel();
+    let hub = hub_dialling(vec![bought("a", true)], Box::new(Scripted(opened)));
+    let mut feeds = Feeds::new(Arc::clone(&hub));
+    let snapshot = hub.published.load();
+    let line = feeds.open(&snapshot.pool.upstreams()[0], Instant::now());
+    feeds.opened(line);
+    tokio::time::advance(Duration::from_secs(11)).await;
+    // Idle for long enough; then nobody has heard of its end yet.
+    feeds.look();
+    assert!(feeds.lines[&line].orders.is_closed());
+    feeds.look();
+    feeds.add(Arc::new(Topic::new(1, account(), &hub.total)));
+    let next = feeds.topics[&1].next;
+    assert!(next.is_some_and(|next| next != line), "{next:?}");
+}
+
+#[tokio::test(start_paused = true)]
 async fn what_no_upstream_has_is_refused_in_their_words() {
     let (hub, mut nodes) = scripted(vec![own("a"), bought("b", false)]);
     let outbox = Outbox::new(100_000);

@@ -239,7 +239,7 @@ impl Feeds {
         let mut idle = Vec::new();
         for (line, known) in &self.lines {
             let rested = now.saturating_duration_since(known.idle_since) >= IDLE;
-            if !known.topics.is_empty() || !known.opened {
+            if !known.topics.is_empty() || !known.opened || known.ends {
                 continue;
             }
             let is_only = known.leaves.is_none()
@@ -257,8 +257,7 @@ impl Feeds {
                 // The socket closes when its command channel is closed.
                 let (nobody, _) = tokio::sync::mpsc::unbounded_channel();
                 known.orders = nobody;
-                known.leaves = Some(MoveCause::Reloaded);
-                known.idle_since = now;
+                known.ends = true;
             }
         }
     }
@@ -275,13 +274,14 @@ impl Feeds {
             .lines
             .iter()
             .map(|(line, known)| {
+                let leaving = known.leaves.map(MoveCause::label);
                 json!({
                     "socket": line,
                     "upstream": known.upstream.id(),
                     "open": known.opened,
                     "subscriptions": known.topics.len(),
                     "slot": known.slot.load(Ordering::Acquire),
-                    "leaving": known.leaves.map(MoveCause::label),
+                    "leaving": leaving.or(known.ends.then_some("unused")),
                 })
             })
             .collect();
