@@ -322,6 +322,20 @@ async fn so_many_sockets_are_open_and_no_more() {
     let first = open().await.unwrap();
     let _second = open().await.unwrap();
     assert!(open().await.is_err());
+    // The refusal is that consumer's, in the log and among those of its plan.
+    let line = until("the line of the refusal", || async {
+        let lines = scene.gateway.process.log();
+        lines
+            .iter()
+            .filter_map(|line| serde_json::from_str::<Value>(line).ok())
+            .find(|line| line["target"] == "access" && line["status"] == 429)
+    })
+    .await;
+    assert_eq!(line["consumer"], "bot", "{line}");
+    let metrics = scene.gateway.metrics().await;
+    let labels = [("plan", "small"), ("status", "429")];
+    let refused = metrics.sum("perijove_plan_requests_total", &labels);
+    assert!((refused - 1.0).abs() < 0.5, "{refused}");
     drop(first);
     until("a place to be free", || async { open().await.ok() }).await;
 }

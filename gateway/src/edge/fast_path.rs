@@ -250,11 +250,12 @@ impl<'a> FastConnection<'a> {
                 return Ok(None);
             }
         };
-        let refused = match websocket::look_at(app, snapshot, &request, self.client_ip) {
-            Some(Ok(opening)) => return Ok(Some(opening)),
-            Some(Err(rejection)) => Some(rejection),
-            None => self.only_websocket.then_some(Rejection::OnlyWebSocket),
-        };
+        let refused: Option<websocket::RefusedUpgrade> =
+            match websocket::look_at(app, snapshot, &request, self.client_ip) {
+                Some(Ok(opening)) => return Ok(Some(opening)),
+                Some(Err(refused)) => Some(refused),
+                None => self.only_websocket.then(|| Rejection::OnlyWebSocket.into()),
+            };
         let mut session = Http1::new(
             &mut self.stream,
             (&mut self.unread, &mut self.buffer),
@@ -263,11 +264,12 @@ impl<'a> FastConnection<'a> {
             (self.tracked, limits),
         );
         let served = match &refused {
-            Some(rejection) => {
+            Some(refused) => {
                 let (fields, peer) = (session.fields(), session.client_ip());
-                let context = head::context(&fields, peer, Protocol::Http1, snapshot);
+                let mut context = head::context(&fields, peer, Protocol::Http1, snapshot);
+                context.identified(refused.consumer.clone());
                 let head = RequestHead::new(&fields, context);
-                let refusal = ApiRefusal::rpc(rejection);
+                let refusal = ApiRefusal::rpc(&refused.rejection);
                 app.refuse(&mut session, snapshot, &refusal, &head).await
             }
             None => app.serve(&mut session, snapshot).await,

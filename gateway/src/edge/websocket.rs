@@ -19,6 +19,7 @@ use super::fields::says;
 use super::head::{self, RequestHead, ShownCredentials};
 use super::http1::request::ParsedRequest;
 use super::rpc::RpcApp;
+use crate::auth::ConsumerId;
 use crate::context::Protocol;
 use crate::error::Rejection;
 use crate::framing::Framing;
@@ -38,13 +39,29 @@ pub(super) struct UpgradeRequest {
     place: SocketPermit,
 }
 
+/// A request to be upgraded that is refused.
+pub(super) struct RefusedUpgrade {
+    pub(super) rejection: Rejection,
+    /// Who asked, if that was known by then.
+    pub(super) consumer: Option<ConsumerId>,
+}
+
+impl From<Rejection> for RefusedUpgrade {
+    fn from(rejection: Rejection) -> Self {
+        Self {
+            rejection,
+            consumer: None,
+        }
+    }
+}
+
 /// `None` if the request asks for no WebSocket that could be served.
 pub(super) fn look_at(
     app: &RpcApp,
     snapshot: &Snapshot,
     request: &ParsedRequest,
     client_ip: Option<std::net::IpAddr>,
-) -> Option<Result<Box<UpgradeRequest>, Rejection>> {
+) -> Option<Result<Box<UpgradeRequest>, RefusedUpgrade>> {
     let settings = &snapshot.config.websocket;
     if !request.asks_for_websocket || request.method != Method::GET || !settings.enabled {
         return None;
@@ -57,7 +74,7 @@ fn open(
     snapshot: &Snapshot,
     request: &ParsedRequest,
     client_ip: Option<std::net::IpAddr>,
-) -> Result<Box<UpgradeRequest>, Rejection> {
+) -> Result<Box<UpgradeRequest>, RefusedUpgrade> {
     let accept = accept(request)?;
     let fields = request.fields();
     let (path, query) = (request.path.as_str(), request.query.as_deref());
@@ -70,9 +87,13 @@ fn open(
         ..snapshot.sampling
     };
     context.begin("GET", sampling);
-    let place = app
+    let admitted = app
         .pubsub
-        .admit(snapshot, context.consumer.as_ref(), context.client)?;
+        .admit(snapshot, context.consumer.as_ref(), context.client);
+    let place = admitted.map_err(|rejection| RefusedUpgrade {
+        rejection,
+        consumer: context.consumer.clone(),
+    })?;
     Ok(Box::new(UpgradeRequest {
         head: RequestHead::new(&fields, context),
         shown: ShownCredentials::new(&fields, path, query),
