@@ -14,7 +14,7 @@ use perijove_tests::gateway::{Gateway, GatewayConfig};
 use perijove_tests::sandbox::accounts::{Nature, keys};
 use perijove_tests::sandbox::pubsub::Offer;
 use perijove_tests::sandbox::{Kind, Sandbox, Settings};
-use perijove_tests::wait::eventually;
+use perijove_tests::wait::{eventually, until};
 use serde_json::{Value, json};
 use std::time::Duration;
 use tokio_tungstenite::tungstenite::Message;
@@ -70,7 +70,7 @@ fn error(answer: &Value) -> (i64, &str) {
     )
 }
 
-fn account() -> String {
+pub fn account() -> String {
     keys(Nature::Moving, 1).pop().unwrap()
 }
 
@@ -242,6 +242,35 @@ async fn an_upstream_that_takes_no_more_is_passed_over() {
     socket.notification().await;
     assert_eq!(scene.live(1, "accountSubscribe"), 1);
     assert_eq!(scene.live(0, "accountSubscribe"), 0);
+}
+
+#[tokio::test]
+async fn an_upstream_has_only_so_many_sockets_and_subscriptions_and_the_next_gets_the_rest() {
+    let scene = Watched::with(Settings::default(), |cluster| {
+        ranked(cluster)
+            .set("websocket.feed.sockets", 2)
+            // One of them is the gateway's own.
+            .set("websocket.feed.subscriptions", 3)
+            .set("websocket.feed.standby", false)
+    })
+    .await;
+    let mut socket = scene.socket().await;
+    for key in keys(Nature::Moving, 7) {
+        socket.subscribe("accountSubscribe", &json!([key])).await;
+    }
+    until("each to have its share", async || {
+        let status = scene.gateway.status().await;
+        let sockets = status["websocket"]["upstreams"]["sockets"].as_array()?;
+        let mut shares: Vec<_> = sockets
+            .iter()
+            .map(|one| (one["upstream"].as_str(), one["subscriptions"].as_u64()))
+            .collect();
+        shares.sort_unstable();
+        let expected = [("v0", 2), ("v0", 2), ("v1", 1), ("v1", 2)];
+        let expected = expected.map(|(upstream, count)| (Some(upstream), Some(count)));
+        (shares == expected).then_some(())
+    })
+    .await;
 }
 
 #[tokio::test]
