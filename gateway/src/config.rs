@@ -80,7 +80,7 @@ pub use tier::{Tier, TierDefaults, Tiers};
 pub use upstream::{
     HttpVersion, Probe, Propagate, Timeouts, Upstream, UpstreamTls, UpstreamUrl, UrlFault, WsUrl,
 };
-pub use websocket::{FeedLimits, WebSocket};
+pub use websocket::{FeedLimits, MessageCompression, WebSocket};
 
 /// The configuration used when none is given: three simulated validators on this machine.
 pub const DEMO: &str = include_str!("../../conf/demo.yaml");

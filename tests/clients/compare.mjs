@@ -23,7 +23,11 @@ const SETTLED = /\b(confirmed|finalized)\b/g;
 const SIGNATURE = /\b[1-9A-HJ-NP-Za-km-z]{86,88}\b/g;
 
 /** Steps that only one of the two runs has. */
-const ONLY_THROUGH_GATEWAY = ['HTTP/2 without TLS'];
+const ONLY_THROUGH_GATEWAY = [
+  'HTTP/2 without TLS',
+  'messages to it are compressed',
+  'messages from it are compressed',
+];
 
 /** Title → { seen } or { failed }, from the lines of a flow. */
 export function normalise(lines) {

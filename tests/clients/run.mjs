@@ -18,6 +18,14 @@ const ROOT = path.resolve(HERE, '../..');
 const START_MS = 30_000;
 const FLOW_MS = 120_000;
 const SLOT_MS = 200;
+/** Clients that offer to compress messages by themselves, and in which direction any are. */
+const COMPRESSES = {
+  // Their library compresses nothing as short as their calls.
+  'web3.js subscriptions': ['sent'],
+  'kit subscriptions': ['sent'],
+  'solana-py 0.36 subscriptions': ['sent', 'received'],
+  'solana-py 0.41 subscriptions': ['sent', 'received'],
+};
 
 const { values: options } = parseArgs({
   options: {
@@ -72,10 +80,9 @@ async function main() {
   const gateway = await start('gateway', path.resolve(options.gateway), ['run', '-c', config]);
   const [address] = gateway.rpc;
   await ready(`http://${gateway.admin}/ready`);
-  const through = await runAll(chosen, () => `http://${address}`, upstream.control, {
-    THROUGH_GATEWAY: '1',
-    ...jupiter(`http://${address}`),
-  });
+  const url = `http://${address}`;
+  const env = { THROUGH_GATEWAY: '1', ...jupiter(url) };
+  const through = await runAll(chosen, () => url, upstream.control, env, gateway.admin);
   const limited = await runLimited(limitedClients(only), upstream);
   return report([...chosen.map((client, i) => [client, direct[i], through[i]]), ...limited]);
 }
@@ -155,7 +162,9 @@ ${upstreams.join('\n')}
 `;
   if (!jupiters) return common;
   const [own, hosted] = jupiters;
-  return `${common}jupiter:
+  // Short messages, too, so that all clients are told in compressed ones.
+  return `${common}websocket: { compression: { min_bytes: 0 } }
+jupiter:
   health: { interval: 200ms, metered_interval: 1s, timeout: 1s, slow_start: 1s }
   upstreams:
     - { id: own, kind: self-hosted, url: "${own}", timeouts: { first_byte: 1s } }
@@ -193,13 +202,35 @@ async function ready(url) {
   }
 }
 
-/** Runs one client after the other, each with the URL that is meant for it. */
-async function runAll(chosen, urlOf, control, env = {}) {
+/**
+ * Runs one client after the other, each with the URL that is meant for it; through a gateway with this admin
+ * port, if any.
+ */
+async function runAll(chosen, urlOf, control, env = {}, admin = null) {
   const records = [];
   for (const client of chosen) {
-    records.push(await record(client.command, urlOf(client), control, env));
+    const directions = admin === null ? [] : (COMPRESSES[client.name] ?? []);
+    const before = await compressedMessages(admin, directions);
+    const steps = await record(client.command, urlOf(client), control, env);
+    const after = await compressedMessages(admin, directions);
+    for (const [i, direction] of directions.entries()) {
+      const title = `messages ${direction === 'sent' ? 'to' : 'from'} it are compressed`;
+      const none = { failed: `none was ${direction}` };
+      steps.set(title, after[i] > before[i] ? { seen: true } : none);
+    }
+    records.push(steps);
   }
   return records;
+}
+
+/** How many compressed messages there were in each direction. */
+async function compressedMessages(admin, directions) {
+  if (directions.length === 0) return [];
+  const metrics = await (await fetch(`http://${admin}/metrics`)).text();
+  return directions.map((direction) => {
+    const line = `perijove_websocket_compressed_messages_total{direction="${direction}"} `;
+    return Number(metrics.split(line)[1]?.split('\n')[0] ?? NaN);
+  });
 }
 
 /** Runs one flow; the normalised steps by title. */

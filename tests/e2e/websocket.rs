@@ -1,17 +1,21 @@
 //! WebSocket towards clients: the handshake, calls over a socket, its bounds, and its end.
 
+mod compression;
+
 use futures::{SinkExt, StreamExt};
 use perijove_tests::client::raw::RawConnection;
 use perijove_tests::client::socket::Socket;
+use perijove_tests::client::websocket::WebSocket;
 use perijove_tests::gateway::{Gateway, GatewayConfig};
-use perijove_tests::sandbox::Fault;
+use perijove_tests::sandbox::{Fault, Settings};
 use perijove_tests::wait::until;
 use serde_json::json;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tokio_tungstenite::tungstenite::Message;
 
-use crate::scene::{KEY, Scene};
+use crate::scene::{KEY, Scene, ranked};
+use crate::subscriptions::Watched;
 
 /// A handshake as it should be, with changes.
 fn handshake(path: &str, change: impl Fn(&str) -> Option<&'static str>) -> Vec<u8> {
@@ -150,6 +154,37 @@ async fn frames_that_are_none_end_their_socket_with_1002() {
         socket.stream().write_all(frame).await.unwrap();
         assert_eq!(socket.closes().await, 1002, "{frame:?}");
     }
+}
+
+/// It counts on numeric ids and pongs, ends at an answer to what it did not ask, and at a handshake with
+/// 429 waits for as many seconds as it is told, if they are a number below 120.
+#[tokio::test]
+async fn the_rules_of_solanas_rust_client_hold() {
+    let scene = Watched::with(Settings::default(), |cluster| {
+        ranked(cluster).set("websocket.clients", 2)
+    })
+    .await;
+    let address = scene.gateway.address();
+    let url = format!("ws://{address}/");
+    WebSocket::open(&url).await.unwrap().ping().await;
+    let mut socket = Socket::open(address, "/").await;
+    for unasked in [r#"{"jsonrpc":"2.0","method":"ping"}"#, "ping"] {
+        socket.say(unasked).await;
+    }
+    let id = socket.subscribe("slotSubscribe", json!([])).await;
+    for _ in 0..3 {
+        let told = socket.hear().await.unwrap();
+        assert_eq!(told["params"]["subscription"], id, "{told}");
+    }
+    let ended = socket.call("slotUnsubscribe", json!([id])).await;
+    assert_eq!(ended["result"], true, "{ended}");
+    let _other = Socket::open(address, "/").await;
+    let mut raw = scene.gateway.raw().await;
+    raw.send(handshake("/", |_| None)).await;
+    let refused = raw.reply().await.unwrap();
+    assert_eq!(refused.status, 429);
+    let wait: u64 = refused.header("retry-after").unwrap().parse().unwrap();
+    assert!((1..120).contains(&wait), "{wait}");
 }
 
 #[tokio::test]

@@ -2,6 +2,7 @@
 
 #![expect(clippy::expect_used, reason = "a harness fails the test it is used in")]
 
+pub mod deflating;
 pub mod raw;
 pub mod socket;
 pub mod websocket;

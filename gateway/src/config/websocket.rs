@@ -33,8 +33,21 @@ pub struct WebSocket {
     /// Whether a client that joins an existing account or program subscription gets the current
     /// value at once.
     pub replay: bool,
+    /// permessage-deflate, where a client offers it.
+    pub compression: MessageCompression,
     /// The sockets to upstreams.
     pub feed: FeedLimits,
+}
+
+/// When and how strongly messages are compressed with permessage-deflate, where a client offers it.
+#[derive(Clone, Debug, JsonSchema, PartialEq, Eq)]
+pub struct MessageCompression {
+    /// Whether it is agreed at all.
+    pub enabled: bool,
+    /// Smaller messages to clients, in bytes, are sent uncompressed.
+    pub min_bytes: usize,
+    /// 1 (fast) to 9 (small).
+    pub level: u32,
 }
 
 /// How the gateway subscribes at its upstreams.
@@ -71,7 +84,19 @@ impl Default for WebSocket {
             ping_interval: Duration::from_secs(20),
             close_over: Duration::from_secs(2),
             replay: false,
+            compression: MessageCompression::default(),
             feed: FeedLimits::default(),
+        }
+    }
+}
+
+impl Default for MessageCompression {
+    fn default() -> Self {
+        Self {
+            enabled: true,
+            min_bytes: 512,
+            // A fifth smaller than with 1, and hardly larger than with more, which take longer.
+            level: 2,
         }
     }
 }
@@ -127,7 +152,24 @@ impl WebSocket {
                 Duration::ZERO..=Duration::from_mins(10),
             ),
             replay: section.or("replay", default.replay),
+            compression: section.nested("compression", MessageCompression::read),
             feed: section.nested("feed", FeedLimits::read),
+        }
+    }
+}
+
+impl MessageCompression {
+    fn read(section: &mut Section<'_>) -> Self {
+        let default = Self::default();
+        Self {
+            enabled: section.or("enabled", default.enabled),
+            min_bytes: size(
+                section,
+                "min_bytes",
+                default.min_bytes,
+                Size(0)..=Size::mib(64),
+            ),
+            level: section.within("level", default.level, 1..=9),
         }
     }
 }

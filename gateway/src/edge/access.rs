@@ -211,6 +211,7 @@ pub(super) fn log_socket(context: &RequestContext, ended: &EndedSocket) {
         notifications = ended.notifications,
         micros,
         bytes = ended.bytes,
+        compressed = ended.compressed,
         "websocket"
     );
 }

@@ -24,7 +24,9 @@ use crate::context::Protocol;
 use crate::error::Rejection;
 use crate::framing::Framing;
 use crate::pipeline::RequestSummary;
-use crate::pubsub::{SocketClient, SocketObserver, SocketPermit, SubscriberSession};
+use crate::pubsub::{
+    DeflateAgreement, SocketClient, SocketObserver, SocketPermit, SubscriberSession,
+};
 use crate::snapshot::{Published, Snapshot};
 use crate::trace::Sampling;
 
@@ -36,6 +38,7 @@ pub(super) struct UpgradeRequest {
     head: RequestHead,
     shown: ShownCredentials,
     accept: String,
+    compression: Option<DeflateAgreement>,
     place: SocketPermit,
 }
 
@@ -94,10 +97,16 @@ fn open(
         rejection,
         consumer: context.consumer.clone(),
     })?;
+    let compression = &snapshot.config.websocket.compression;
+    let compression = compression
+        .enabled
+        .then(|| DeflateAgreement::of_offers(request.values("sec-websocket-extensions")))
+        .flatten();
     Ok(Box::new(UpgradeRequest {
         head: RequestHead::new(&fields, context),
         shown: ShownCredentials::new(&fields, path, query),
         accept,
+        compression,
         place,
     }))
 }
@@ -144,6 +153,7 @@ pub(super) async fn serve(
         head,
         shown,
         accept,
+        compression,
         place,
     } = *opening;
     let _counted = app.drain.socket();
@@ -151,7 +161,8 @@ pub(super) async fn serve(
         return;
     };
     let answer = async {
-        stream.write_all(&switching(&head, &accept)).await?;
+        let answer = switching(&head, &accept, compression);
+        stream.write_all(&answer).await?;
         stream.flush().await
     };
     if !matches!(timeout(PATIENCE, answer).await, Ok(Ok(()))) {
@@ -170,6 +181,7 @@ pub(super) async fn serve(
         ledger_only: journal.head.ledger_only,
         share: place.share(),
         account: Arc::<SocketLog>::clone(&journal),
+        compression,
     };
     let hub = Arc::clone(&app.pubsub);
     let session = SubscriberSession::new(hub, stream, unread.to_vec(), client).await;
@@ -181,11 +193,15 @@ pub(super) async fn serve(
     }
 }
 
-fn switching(head: &RequestHead, accept: &str) -> Vec<u8> {
+fn switching(head: &RequestHead, accept: &str, compression: Option<DeflateAgreement>) -> Vec<u8> {
+    let extensions = compression.map_or_else(String::new, |agreement| {
+        format!("\r\nsec-websocket-extensions: {}", agreement.answer())
+    });
     [
         &b"HTTP/1.1 101 Switching Protocols\r\nconnection: Upgrade\r\nupgrade: websocket\r\n\
            sec-websocket-accept: "[..],
         accept.as_bytes(),
+        extensions.as_bytes(),
         b"\r\nx-request-id: ",
         head.context.id.as_bytes(),
         b"\r\n\r\n",

@@ -5,7 +5,6 @@ use std::collections::HashMap;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Weak};
 
-use bytes::Bytes;
 use parking_lot::Mutex;
 
 /// One client's share.
@@ -43,15 +42,10 @@ impl Drop for BacklogCharge {
     }
 }
 
-/// Bytes that count once, however many clients they wait for.
-struct SharedMessage {
-    bytes: Bytes,
-    _charge: BacklogCharge,
-}
-
-impl AsRef<[u8]> for SharedMessage {
-    fn as_ref(&self) -> &[u8] {
-        &self.bytes
+impl BacklogCharge {
+    /// Counts more bytes, on their own.
+    pub(super) fn another(&self, bytes: usize) -> Self {
+        self.total.charge(bytes)
     }
 }
 
@@ -87,15 +81,6 @@ impl BacklogTotal {
             total: Arc::clone(self),
             bytes,
         }
-    }
-
-    /// The same bytes, counted until their last owner drops them.
-    pub(super) fn share(self: &Arc<Self>, bytes: Bytes) -> Bytes {
-        let charge = self.charge(bytes.len());
-        Bytes::from_owner(SharedMessage {
-            bytes,
-            _charge: charge,
-        })
     }
 
     /// Registers a client; returns the number by which it is known until it leaves.
@@ -147,20 +132,11 @@ impl BacklogTotal {
 
 #[cfg(test)]
 mod tests {
-    use super::*;
-    use crate::pubsub::outbox::Outbox;
+    use bytes::Bytes;
 
-    #[test]
-    fn what_many_wait_for_counts_once() {
-        let total = BacklogTotal::new(10_000);
-        let shared = total.share(Bytes::from(vec![b'x'; 1000]));
-        let others = [shared.clone(), shared.slice(5..)];
-        assert_eq!(total.bytes(), 1000);
-        drop(shared);
-        assert_eq!(total.bytes(), 1000, "others have it still");
-        drop(others);
-        assert_eq!(total.bytes(), 0);
-    }
+    use super::*;
+    use crate::pubsub::notification_head::NotificationHead;
+    use crate::pubsub::outbox::Outbox;
 
     #[test]
     fn where_too_much_waits_those_are_given_up_behind_whom_most_does() {
@@ -208,7 +184,7 @@ mod tests {
     fn a_notification_that_all_wait_for_gives_nobody_up() {
         let total = BacklogTotal::new(10_000);
         let outboxes: Vec<_> = (0..50).map(|_| Outbox::among(&total, 100_000)).collect();
-        let head = total.share(Bytes::from(vec![b'x'; 5000]));
+        let head = NotificationHead::new(Bytes::from(vec![b'x'; 5000]), &total);
         for outbox in &outboxes {
             assert!(outbox.notify(&head, 7));
         }

@@ -11,6 +11,7 @@ use tokio::sync::{Notify, mpsc};
 
 use super::backlog::BacklogTotal;
 use super::caller_share::{CallerShare, CallerShares};
+use super::deflate::{Compressors, Inflaters};
 use super::feed_command::FeedCommand;
 use super::metrics::PubSubMetrics;
 use super::outbox::Outbox;
@@ -31,6 +32,8 @@ pub struct Hub {
     pub(super) dial: Box<dyn SocketDialer>,
     /// Bytes waiting for clients.
     pub(super) total: Arc<BacklogTotal>,
+    pub(super) compressors: Compressors,
+    pub(super) inflaters: Arc<Inflaters>,
     shares: CallerShares,
     topics: Mutex<HashMap<SubscriptionSpec, Arc<Topic>>>,
     /// The last id of a topic, and that of a client's subscription.
@@ -98,8 +101,11 @@ impl Hub {
     ) -> Arc<Self> {
         let (commands, received) = mpsc::unbounded_channel();
         let most = published.load().config.websocket.memory;
+        let cores = std::thread::available_parallelism().map_or(1, usize::from);
         Arc::new(Self {
             total: BacklogTotal::new(most),
+            compressors: Compressors::new(cores),
+            inflaters: Inflaters::new(cores, metrics.compression.received.clone()),
             published,
             pipeline,
             metrics,

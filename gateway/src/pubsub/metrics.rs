@@ -1,9 +1,11 @@
 //! Metrics of client sockets, their subscriptions and notifications.
 
+mod compression;
 mod feed;
 
 use prometheus::{IntCounter, IntCounterVec, IntGauge, IntGaugeVec, Opts, Registry};
 
+pub(super) use self::compression::CompressionMetrics;
 pub(super) use self::feed::FeedMetrics;
 use super::socket_end::SocketEnd;
 use super::subscription_kind::SubscriptionKind;
@@ -16,6 +18,7 @@ pub struct PubSubMetrics {
     waiting: IntGauge,
     subscriptions: IntGaugeVec,
     told: IntCounterVec,
+    pub(super) compression: CompressionMetrics,
     /// Of the sockets to upstreams.
     pub(super) feed: FeedMetrics,
 }
@@ -67,6 +70,7 @@ impl PubSubMetrics {
                 "Notifications to clients",
                 "kind",
             )?,
+            compression: CompressionMetrics::register(registry)?,
             feed: FeedMetrics::register(registry)?,
         };
         // All series exist from the start.

@@ -5,29 +5,39 @@ use std::collections::VecDeque;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Weak};
 
-use bytes::{BufMut, Bytes, BytesMut};
+use bytes::Bytes;
 use parking_lot::Mutex;
 use tokio::sync::Notify;
 
 use super::backlog::{BacklogCharge, BacklogTotal, ClientBacklog};
+use super::notification_head::NotificationHead;
 
 /// Cost of a message besides its own bytes.
 const OVERHEAD: usize = 64;
 
 /// One message.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug)]
 pub(super) enum OutboxMessage {
     /// The answer to a call.
     Answer(Bytes),
-    /// A notification up to its last member: all subscribers share these bytes, and each has an id
-    /// of its own appended.
-    Notification { head: Bytes, id: u64 },
+    /// A notification, whose subscribers share the head, and each has an id of its own appended.
+    Notification {
+        head: Arc<NotificationHead>,
+        id: u64,
+    },
 }
 
 impl OutboxMessage {
     fn cost(&self) -> usize {
-        let (Self::Answer(bytes) | Self::Notification { head: bytes, .. }) = self;
-        bytes.len() + OVERHEAD
+        self.length() + OVERHEAD
+    }
+
+    /// Of its text, but for what is appended to a head.
+    pub(super) fn length(&self) -> usize {
+        match self {
+            Self::Answer(text) => text.len(),
+            Self::Notification { head, .. } => head.text().len(),
+        }
     }
 
     /// Its part in the total of all clients: the shared bytes of a notification are counted there
@@ -39,6 +49,14 @@ impl OutboxMessage {
         }
     }
 
+    /// Of its whole text.
+    pub(super) fn whole_length(&self) -> usize {
+        match self {
+            Self::Answer(text) => text.len(),
+            Self::Notification { head, id } => head.length_with_id(*id),
+        }
+    }
+
     pub(super) fn is_notification(&self) -> bool {
         matches!(self, Self::Notification { .. })
     }
@@ -47,15 +65,7 @@ impl OutboxMessage {
     pub(super) fn into_text(self) -> Bytes {
         match self {
             Self::Answer(text) => text,
-            Self::Notification { head, id } => {
-                let mut digits = itoa::Buffer::new();
-                let id = digits.format(id).as_bytes();
-                let mut text = BytesMut::with_capacity(head.len() + id.len() + 2);
-                text.put_slice(&head);
-                text.put_slice(id);
-                text.put_slice(b"}}");
-                text.freeze()
-            }
+            Self::Notification { head, id } => head.with_id(id),
         }
     }
 }
@@ -168,9 +178,9 @@ impl Outbox {
     }
 
     /// Adds a notification; `false` if the client is to be disconnected.
-    pub(super) fn notify(&self, head: &Bytes, id: u64) -> bool {
+    pub(super) fn notify(&self, head: &Arc<NotificationHead>, id: u64) -> bool {
         let item = OutboxMessage::Notification {
-            head: head.clone(),
+            head: Arc::clone(head),
             id,
         };
         let mut state = self.state.lock();
@@ -283,6 +293,10 @@ impl Outbox {
 mod tests {
     use super::*;
 
+    fn head(text: &'static [u8]) -> Arc<NotificationHead> {
+        NotificationHead::new(Bytes::from_static(text), &BacklogTotal::new(usize::MAX))
+    }
+
     fn texts(outbox: &Outbox) -> Vec<String> {
         std::iter::from_fn(|| outbox.take())
             .map(|item| String::from_utf8(item.into_text().to_vec()).unwrap())
@@ -292,7 +306,7 @@ mod tests {
     #[test]
     fn subscribers_share_a_notification_and_have_their_own_ids() {
         let outbox = Outbox::new(1000);
-        let head = Bytes::from_static(br#"{"params":{"result":1,"subscription":"#);
+        let head = head(br#"{"params":{"result":1,"subscription":"#);
         assert!(outbox.notify(&head, 7));
         assert!(outbox.notify(&head, 8));
         assert_eq!(
@@ -308,8 +322,8 @@ mod tests {
     fn a_notification_waits_until_its_client_knows_the_id() {
         let outbox = Outbox::new(1000);
         outbox.hold(7);
-        assert!(outbox.notify(&Bytes::from_static(b"seven:"), 7));
-        assert!(outbox.notify(&Bytes::from_static(b"eight:"), 8));
+        assert!(outbox.notify(&head(b"seven:"), 7));
+        assert!(outbox.notify(&head(b"eight:"), 8));
         outbox.answer(Bytes::from_static(b"7"), &[7]);
         assert_eq!(texts(&outbox), ["eight:8}}", "7", "seven:7}}"]);
     }
@@ -317,12 +331,14 @@ mod tests {
     #[test]
     fn one_message_may_always_wait_and_a_client_behind_which_more_piles_up_is_given_up() {
         let outbox = Outbox::new(200);
-        let large = Bytes::from(vec![b'x'; 1000]);
-        assert!(outbox.notify(&large, 1), "alone, however large");
+        assert!(
+            outbox.notify(&head(&[b'x'; 1000]), 1),
+            "alone, however large"
+        );
         assert!(outbox.is_full());
-        assert!(!outbox.notify(&Bytes::from_static(b"y"), 1));
+        assert!(!outbox.notify(&head(b"y"), 1));
         assert!(outbox.has_overflowed());
         assert!(outbox.take().is_none(), "nothing is kept for it");
-        assert!(!outbox.notify(&Bytes::from_static(b"z"), 1));
+        assert!(!outbox.notify(&head(b"z"), 1));
     }
 }

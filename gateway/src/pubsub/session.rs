@@ -3,6 +3,7 @@
 
 mod client;
 mod message_handler;
+mod outbound;
 
 use std::pin::Pin;
 use std::sync::Arc;
@@ -11,22 +12,25 @@ use std::time::Duration;
 use bytes::Bytes;
 use futures::stream::FuturesUnordered;
 use futures::{SinkExt, StreamExt};
-use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt};
 use tokio::sync::watch;
 use tokio::time::{Instant, sleep_until, timeout};
 use tokio_tungstenite::WebSocketStream;
 use tokio_tungstenite::tungstenite::error::{CapacityError, Error, ProtocolError};
-use tokio_tungstenite::tungstenite::protocol::frame::coding::CloseCode;
 use tokio_tungstenite::tungstenite::protocol::{CloseFrame, Role, WebSocketConfig};
 use tokio_tungstenite::tungstenite::{Message, Utf8Bytes};
 
 pub use self::client::{SocketClient, SocketObserver};
 use self::message_handler::{MessageHandler, MessageReply};
+use self::outbound::FrameWriter;
+use super::deflate::{InflatingStream, is_corrupt};
 use super::hub::Hub;
 use super::outbox::Outbox;
 use super::socket_end::SocketEnd;
 use crate::config::WebSocket;
 
+#[cfg(test)]
+mod compression_tests;
 #[cfg(test)]
 mod hostile_frames;
 #[cfg(test)]
@@ -47,12 +51,15 @@ pub struct EndedSocket {
     pub notifications: usize,
     /// Of texts, to it.
     pub bytes: usize,
+    /// Of the messages to it.
+    pub compressed: usize,
 }
 
 /// A socket whose handshake is over.
 pub struct SubscriberSession<S> {
     hub: Arc<Hub>,
-    socket: WebSocketStream<S>,
+    socket: WebSocketStream<InflatingStream<S>>,
+    frames: FrameWriter,
     outbox: Arc<Outbox>,
     speaker: MessageHandler,
     settings: WebSocket,
@@ -66,6 +73,7 @@ pub struct SubscriberSession<S> {
     messages: usize,
     notifications: usize,
     bytes: usize,
+    compressed: usize,
 }
 
 impl<S: AsyncRead + AsyncWrite + Unpin + Send> SubscriberSession<S> {
@@ -81,6 +89,15 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send> SubscriberSession<S> {
         let outbox = Outbox::among(&hub.total, settings.queue);
         let changes = hub.published.changes();
         let now = Instant::now();
+        let agreement = client.compression;
+        let (stream, unread) = match agreement {
+            Some(_) => {
+                let (inflaters, longest) = (Arc::clone(&hub.inflaters), settings.max_message);
+                let stream = InflatingStream::agreed(stream, inflaters, &unread, longest);
+                (stream, Vec::new())
+            }
+            None => (InflatingStream::plain(stream), unread),
+        };
         Self {
             socket: WebSocketStream::from_partially_read(
                 stream,
@@ -89,6 +106,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send> SubscriberSession<S> {
                 Some(config),
             )
             .await,
+            frames: FrameWriter::new(Arc::clone(&hub), agreement, settings.compression.clone()),
             speaker: MessageHandler::new(
                 Arc::clone(&hub),
                 Arc::clone(&outbox),
@@ -107,6 +125,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send> SubscriberSession<S> {
             messages: 0,
             notifications: 0,
             bytes: 0,
+            compressed: 0,
         }
     }
 
@@ -115,12 +134,13 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send> SubscriberSession<S> {
         let end = self.converse().await;
         self.speaker.leave();
         self.hub.metrics.closed(end);
-        self.close(end.code()).await;
+        self.close(end).await;
         EndedSocket {
             end,
             messages: self.messages,
             notifications: self.notifications,
             bytes: self.bytes,
+            compressed: self.compressed,
         }
     }
 
@@ -230,20 +250,20 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send> SubscriberSession<S> {
 
     /// Writes what waits. A client that accepts nothing is disconnected in time.
     async fn write(&mut self) -> Result<(), SocketEnd> {
-        let (socket, outbox) = (&mut self.socket, &self.outbox);
+        let (socket, outbox, frames) = (&mut self.socket, &self.outbox, &self.frames);
         let (notifications, bytes) = (&mut self.notifications, &mut self.bytes);
+        let compressed = &mut self.compressed;
         let patience = self.write_timeout;
         let writing = async {
             // What was fed before the last message has been sent by then.
             let mut under_way = None;
             while let Some(item) = outbox.take() {
                 *notifications += usize::from(item.is_notification());
-                // Every text is JSON that was validated, or composed here.
-                let text =
-                    Utf8Bytes::try_from(item.into_text()).map_err(|_bad| SocketEnd::Malformed)?;
-                *bytes += text.len();
-                let charge = outbox.writes(text.len());
-                within(patience, socket.feed(Message::Text(text))).await?;
+                let charge = outbox.writes(item.length());
+                let written = frames.frame(item).await?;
+                *bytes += written.text;
+                *compressed += usize::from(written.is_compressed);
+                within(patience, socket.feed(written.frame)).await?;
                 under_way = Some(charge);
             }
             let flushed = within(patience, socket.flush()).await;
@@ -263,9 +283,9 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send> SubscriberSession<S> {
     }
 
     /// Sends the close frame, and reads until the client has received it.
-    async fn close(&mut self, word: Option<(CloseCode, &'static str)>) {
+    async fn close(&mut self, end: SocketEnd) {
         let farewell = async {
-            match word {
+            match end.code() {
                 Some((code, reason)) => {
                     let reason = Utf8Bytes::from_static(reason);
                     self.socket.close(Some(CloseFrame { code, reason })).await
@@ -275,6 +295,13 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send> SubscriberSession<S> {
             }
             .ok()?;
             while let Some(Ok(_unheard)) = self.socket.next().await {}
+            if end.is_breach() {
+                // No frames can be read any more. Were the connection closed with bytes unread, the
+                // client could lose the close frame.
+                let stream = self.socket.get_mut().get_mut();
+                stream.shutdown().await.ok()?;
+                tokio::io::copy(stream, &mut tokio::io::sink()).await.ok()?;
+            }
             Some(())
         };
         drop(timeout(FAREWELL, farewell).await);
@@ -295,6 +322,7 @@ async fn within(
 fn end(error: &Error) -> SocketEnd {
     match error {
         Error::Capacity(CapacityError::MessageTooLong { .. }) => SocketEnd::TooLarge,
+        Error::Io(error) if is_corrupt(error) => SocketEnd::Corrupt,
         Error::Protocol(ProtocolError::ResetWithoutClosingHandshake)
         | Error::ConnectionClosed
         | Error::AlreadyClosed

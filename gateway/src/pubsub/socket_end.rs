@@ -19,12 +19,14 @@ pub enum SocketEnd {
     Malformed,
     /// A text message that is not UTF-8.
     NotText,
+    /// A compressed message that cannot be decompressed.
+    Corrupt,
     /// The client's key was revoked.
     Unauthorised,
 }
 
 impl SocketEnd {
-    pub const ALL: [Self; 8] = [
+    pub const ALL: [Self; 9] = [
         Self::Client,
         Self::Leaving,
         Self::Slow,
@@ -32,6 +34,7 @@ impl SocketEnd {
         Self::TooLarge,
         Self::Malformed,
         Self::NotText,
+        Self::Corrupt,
         Self::Unauthorised,
     ];
 
@@ -45,8 +48,17 @@ impl SocketEnd {
             Self::TooLarge => "too_large",
             Self::Malformed => "malformed",
             Self::NotText => "not_text",
+            Self::Corrupt => "corrupt",
             Self::Unauthorised => "unauthorised",
         }
+    }
+
+    /// Whether the client broke the rules of frames, after which none can be read.
+    pub(super) fn is_breach(self) -> bool {
+        matches!(
+            self,
+            Self::TooLarge | Self::Malformed | Self::NotText | Self::Corrupt
+        )
     }
 
     /// The close frame; `None` if the client has sent its own.
@@ -60,6 +72,7 @@ impl SocketEnd {
             Self::TooLarge => (CloseCode::Size, "the message is too large"),
             Self::Malformed => (CloseCode::Protocol, "not well-formed"),
             Self::NotText => (CloseCode::Invalid, "a text that is not UTF-8"),
+            Self::Corrupt => (CloseCode::Invalid, "a corrupt compressed message"),
             Self::Unauthorised => (CloseCode::Policy, "a valid API key is required"),
         })
     }

@@ -12,6 +12,7 @@ use tokio::sync::oneshot;
 use super::backlog::BacklogTotal;
 use super::delivered::{DeliveredHistory, NotificationVerdict};
 use super::feed_message::head;
+use super::notification_head::NotificationHead;
 use super::outbox::Outbox;
 use super::params::SubscriptionSpec;
 use super::subscription_kind::SubscriptionKind;
@@ -311,7 +312,7 @@ impl Topic {
             return false;
         };
         let head = head(self.kind(), &wrapped(*slot, value), None);
-        state.tell_one(id, &self.total.share(head));
+        state.tell_one(id, &NotificationHead::new(head, &self.total));
         true
     }
 
@@ -319,7 +320,7 @@ impl Topic {
     pub(super) fn tell_one(&self, id: u64, slot: Slot, value: &Bytes) {
         let state = self.state.lock();
         let head = head(self.kind(), &wrapped(slot, value), None);
-        state.tell_one(id, &self.total.share(head));
+        state.tell_one(id, &NotificationHead::new(head, &self.total));
     }
 }
 
@@ -339,7 +340,7 @@ impl TopicState {
             return NotificationOutcome::nothing(verdict);
         }
         let head = head(topic.kind(), result, self.gap.take());
-        let head = topic.total.share(head);
+        let head = NotificationHead::new(head, &topic.total);
         let mut told = 0;
         for (id, outbox) in &self.subscribers {
             told += usize::from(outbox.notify(&head, *id));
@@ -372,7 +373,7 @@ impl TopicState {
         heard
     }
 
-    fn tell_one(&self, id: u64, head: &Bytes) {
+    fn tell_one(&self, id: u64, head: &Arc<NotificationHead>) {
         if let Some(outbox) = self.subscribers.get(&id) {
             outbox.notify(head, id);
         }

@@ -16,6 +16,7 @@ use clap::Parser;
 use futures::stream::{self, StreamExt};
 use futures::{SinkExt, TryStreamExt};
 use parking_lot::Mutex;
+use perijove_tests::client::deflating::DeflatingSocket;
 use perijove_tests::sandbox::accounts::{Nature, keys};
 use serde_json::{Value, json};
 use tokio::net::TcpStream;
@@ -44,6 +45,9 @@ struct Arguments {
     /// Each client follows a moving account of its own, instead.
     #[arg(long)]
     distinct: bool,
+    /// They offer permessage-deflate, and what they are told is not decompressed.
+    #[arg(long)]
+    compressed: bool,
     /// How long they listen once all have subscribed.
     #[arg(long, default_value_t = 5)]
     seconds: u64,
@@ -56,7 +60,11 @@ fn json_text(text: &str) -> serde_json::Result<Value> {
     serde_json::from_str(text)
 }
 
-type Socket = WebSocketStream<TcpStream>;
+/// An open socket, subscribed.
+enum Socket {
+    Plain(Box<WebSocketStream<TcpStream>>),
+    Compressed(DeflatingSocket),
+}
 
 /// What was heard, by all.
 #[derive(Debug, Default)]
@@ -108,13 +116,6 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
 }
 
 async fn subscribe(given: &Arguments, key: Option<&String>) -> Result<Socket, Error> {
-    let stream = TcpStream::connect(&given.address).await?;
-    stream.set_nodelay(true)?;
-    let config = WebSocketConfig::default()
-        .read_buffer_size(BUFFER)
-        .write_buffer_size(0);
-    let url = format!("ws://{}/", given.address);
-    let (mut socket, _) = client_async_with_config(url, stream, Some(config)).await?;
     let (method, params) = match key {
         Some(key) => (
             "accountSubscribe",
@@ -122,6 +123,22 @@ async fn subscribe(given: &Arguments, key: Option<&String>) -> Result<Socket, Er
         ),
         None => (given.method.as_str(), given.params.clone()),
     };
+    if given.compressed {
+        let address = given.address.parse().map_err(io::Error::other)?;
+        let mut socket = DeflatingSocket::open(address, &["permessage-deflate"]).await;
+        let answer = socket.call(method, &params).await;
+        if !answer.text.contains("\"result\"") {
+            return Err(io::Error::other(answer.text).into());
+        }
+        return Ok(Socket::Compressed(socket));
+    }
+    let stream = TcpStream::connect(&given.address).await?;
+    stream.set_nodelay(true)?;
+    let config = WebSocketConfig::default()
+        .read_buffer_size(BUFFER)
+        .write_buffer_size(0);
+    let url = format!("ws://{}/", given.address);
+    let (mut socket, _) = client_async_with_config(url, stream, Some(config)).await?;
     let call = json!({ "jsonrpc": "2.0", "id": 1, "method": method, "params": params });
     socket.send(Message::text(call.to_string())).await?;
     loop {
@@ -131,12 +148,16 @@ async fn subscribe(given: &Arguments, key: Option<&String>) -> Result<Socket, Er
             return Err(io::Error::other(answer.to_owned()).into());
         }
         if answer.contains("\"id\":1") {
-            return Ok(socket);
+            return Ok(Socket::Plain(Box::new(socket)));
         }
     }
 }
 
-async fn listen(mut socket: Socket, heard: Arc<Mutex<Heard>>, print: bool) -> Result<(), Error> {
+async fn listen(socket: Socket, heard: Arc<Mutex<Heard>>, print: bool) -> Result<(), Error> {
+    let mut socket = match socket {
+        Socket::Plain(socket) => socket,
+        Socket::Compressed(socket) => return listen_compressed(socket, &heard).await,
+    };
     while let Some(message) = socket.next().await {
         let message = message?;
         let Ok(text) = message.to_text() else {
@@ -150,13 +171,23 @@ async fn listen(mut socket: Socket, heard: Arc<Mutex<Heard>>, print: bool) -> Re
         }
         // All but the id of the client's subscription, with which it ends.
         let shared = text.rsplit_once(',').map_or(text, |(shared, _)| shared);
-        heard.lock().add(shared);
+        heard.lock().add(shared.as_bytes());
     }
     Ok(())
 }
 
+/// What is told stays compressed: what decompressing costs clients is not measured here.
+async fn listen_compressed(mut socket: DeflatingSocket, heard: &Mutex<Heard>) -> Result<(), Error> {
+    loop {
+        let payload = socket.frame().await.payload;
+        // The id of the client's subscription is at the end.
+        let shared = payload.len().saturating_sub(32);
+        heard.lock().add(payload.get(..shared).unwrap_or_default());
+    }
+}
+
 impl Heard {
-    fn add(&mut self, shared: &str) {
+    fn add(&mut self, shared: &[u8]) {
         if !self.counts {
             return;
         }

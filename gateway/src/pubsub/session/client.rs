@@ -7,6 +7,7 @@ use tokio::time::Instant;
 use crate::context::RequestContext;
 use crate::pipeline::{CacheUse, RequestSummary};
 use crate::pubsub::caller_share::CallerShare;
+use crate::pubsub::deflate::DeflateAgreement;
 
 /// The client of a socket.
 pub struct SocketClient {
@@ -17,6 +18,8 @@ pub struct SocketClient {
     /// The caller's share, on all its sockets.
     pub share: Arc<CallerShare>,
     pub account: Arc<dyn SocketObserver>,
+    /// What was agreed about compression, if anything.
+    pub compression: Option<DeflateAgreement>,
 }
 
 /// Receives what happens on a socket.

@@ -1,6 +1,8 @@
-//! Frames and messages as no honest client sends them. Whatever arrives: what goes out is well-formed,
-//! the session ends once its client has left, nothing of it remains, and other clients are served.
+//! Frames and messages as no honest client sends them, on sockets with and without compression. Whatever
+//! arrives: what goes out is well-formed, the session ends once its client has left, nothing of it
+//! remains, and other clients are served.
 
+use flate2::{Compress, Compression, Decompress, FlushCompress, FlushDecompress};
 use proptest::collection::vec;
 use proptest::prelude::*;
 use tokio::io::{AsyncReadExt, AsyncWriteExt, split};
@@ -14,6 +16,10 @@ const LONG: Duration = Duration::from_mins(10);
 
 const TEXT: u8 = 1;
 const CLOSE: u8 = 8;
+/// The reserved bit of a compressed message.
+const COMPRESSED: u8 = 0x40;
+/// What is taken off a compressed message.
+const TAIL: &[u8] = &[0, 0, 0xff, 0xff];
 
 const MESSAGES: [&str; 14] = [
     "",
@@ -86,6 +92,68 @@ impl ClientFrame {
     }
 }
 
+fn deflated(text: &[u8]) -> Vec<u8> {
+    let mut payload = Vec::with_capacity(text.len() + 1000);
+    Compress::new(Compression::fast(), false)
+        .compress_vec(text, &mut payload, FlushCompress::Sync)
+        .unwrap();
+    payload.truncate(payload.len() - TAIL.len());
+    payload
+}
+
+/// A compressed message: whole, cut into fragments, corrupt, or far too large once decompressed.
+fn compressed() -> impl Strategy<Value = Vec<Written>> {
+    let texts = prop_oneof![
+        6 => prop::sample::select(MESSAGES.to_vec()).prop_map(|text| text.as_bytes().to_vec()),
+        1 => Just(vec![b' '; 100 * MAX_MESSAGE]),
+        1 => Just(vec![0xff; 100]),
+    ];
+    let damage = prop_oneof![
+        4 => Just(None),
+        1 => (any::<prop::sample::Index>(), any::<u8>()).prop_map(Some),
+    ];
+    let parts = (
+        texts,
+        damage,
+        any::<prop::sample::Index>(),
+        any::<bool>(),
+        0..20_u8,
+    );
+    parts.prop_map(|(text, damage, cut, whole, odd)| {
+        let mut payload = deflated(&text);
+        if let Some((place, byte)) = damage {
+            *place.get_mut(&mut payload[..]) = byte;
+        }
+        let frame = |first, payload: &[u8]| {
+            Written::Frame(ClientFrame {
+                first,
+                payload: payload.to_vec(),
+                ..ClientFrame::text("")
+            })
+        };
+        let (begin, end) = payload.split_at(cut.index(payload.len()));
+        match (whole, odd) {
+            (true, _) => vec![frame(0x80 | COMPRESSED | TEXT, &payload)],
+            // The bit where it must not be, the message cut off, and another one within it.
+            (false, 0) => vec![
+                frame(COMPRESSED | TEXT, begin),
+                frame(0x80 | COMPRESSED, end),
+            ],
+            (false, 1) => vec![frame(0x80 | COMPRESSED | TEXT, begin)],
+            (false, 2) => vec![
+                frame(COMPRESSED | TEXT, begin),
+                frame(0x80 | COMPRESSED | TEXT, end),
+            ],
+            (false, 3) => vec![frame(COMPRESSED | TEXT, begin)],
+            (false, _) => vec![
+                frame(COMPRESSED | TEXT, begin),
+                frame(0x89, b"between"),
+                frame(0x80, end),
+            ],
+        }
+    })
+}
+
 fn written() -> impl Strategy<Value = Written> {
     let message = || prop::sample::select(MESSAGES.to_vec());
     let payload = prop_oneof![
@@ -121,14 +189,16 @@ fn written() -> impl Strategy<Value = Written> {
     ]
 }
 
-/// Checks what the gateway has sent: whole frames without masks or reserved bits, texts that are JSON,
-/// and nothing after a close frame.
-fn assert_well_formed(mut sent: &[u8]) {
+/// Checks what the gateway has sent: whole frames without masks or reserved bits, but for the one of a
+/// compressed text where that was agreed, texts that are JSON, and nothing after a close frame.
+fn assert_well_formed(mut sent: &[u8], agreed: bool) {
     let mut closed = false;
     while let [first, second, rest @ ..] = sent {
         assert!(!closed, "nothing follows a close frame");
         let opcode = first & 0x0f;
-        assert_eq!(first & 0xf0, 0x80, "whole, no reserved bits");
+        let is_compressed = agreed && first & COMPRESSED != 0 && opcode == TEXT;
+        let bits = if is_compressed { 0xc0 } else { 0x80 };
+        assert_eq!(first & 0xf0, bits, "whole, no reserved bits");
         assert!(matches!(opcode, 1 | 8..=10), "opcode {opcode}");
         let (length, rest) = match *second {
             length @ ..126 => (usize::from(length), rest),
@@ -140,7 +210,15 @@ fn assert_well_formed(mut sent: &[u8]) {
         };
         let (payload, rest) = rest.split_at(length);
         if opcode == TEXT {
-            let text: serde_json::Value = serde_json::from_slice(payload).unwrap();
+            let mut text = payload.to_vec();
+            if is_compressed {
+                text = Vec::with_capacity(1 << 16);
+                let payload = [payload, TAIL].concat();
+                let mut inflate = Decompress::new(false);
+                let inflated = inflate.decompress_vec(&payload, &mut text, FlushDecompress::Sync);
+                inflated.unwrap();
+            }
+            let text: serde_json::Value = serde_json::from_slice(&text).unwrap();
             assert!(text.is_object() || text.is_array(), "{text}");
         }
         closed = opcode == CLOSE;
@@ -150,9 +228,12 @@ fn assert_well_formed(mut sent: &[u8]) {
 }
 
 /// A client that writes these, reads everything, and leaves.
-async fn hostile_client(hub: &Arc<Hub>, pieces: &[Written]) {
+async fn hostile_client(hub: &Arc<Hub>, pieces: &[Written], agreed: bool) {
     let (near, far) = tokio::io::duplex(1024);
-    let client = tests::client();
+    let client = SocketClient {
+        compression: agreed.then(tests::agreement),
+        ..tests::client()
+    };
     let session = SubscriberSession::new(Arc::clone(hub), far, Vec::new(), client).await;
     let serving = tokio::spawn(session.serve());
     let (mut reads, mut writes) = split(near);
@@ -173,14 +254,21 @@ async fn hostile_client(hub: &Arc<Hub>, pieces: &[Written]) {
     drop(writes.shutdown().await);
     let ended = timeout(LONG, serving).await;
     ended.expect("the session has ended").unwrap();
-    assert_well_formed(&reading.await.unwrap());
+    assert_well_formed(&reading.await.unwrap(), agreed);
 }
 
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(200))]
 
     #[test]
-    fn hostile_frames_harm_nobody_and_leave_nothing(pieces in vec(written(), 0..24)) {
+    fn hostile_frames_harm_nobody_and_leave_nothing(
+        pieces in vec(prop_oneof![
+            3 => written().prop_map(|one| vec![one]),
+            1 => compressed(),
+        ], 0..24),
+        agreed in any::<bool>(),
+    ) {
+        let pieces = pieces.concat();
         let runtime = tokio::runtime::Builder::new_current_thread()
             .enable_all()
             .start_paused(true)
@@ -189,9 +277,10 @@ proptest! {
         runtime.block_on(async {
             let hub = crate::pubsub::testing::hub_with(|config| {
                 config.websocket.max_message = MAX_MESSAGE;
+                config.websocket.compression.min_bytes = 0;
             });
             let (mut other, _serving) = tests::pair(&hub).await;
-            hostile_client(&hub, &pieces).await;
+            hostile_client(&hub, &pieces, agreed).await;
             let status = hub.status();
             prop_assert_eq!(&status["subscriptions"], 0);
             prop_assert_eq!(&status["shared_subscriptions"], 0);

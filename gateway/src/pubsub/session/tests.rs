@@ -5,6 +5,8 @@ use tokio::io::DuplexStream;
 use super::*;
 use crate::context::{Protocol, RequestContext};
 use crate::pipeline::{CacheUse, RequestSummary};
+use crate::pubsub::deflate::DeflateAgreement;
+use crate::pubsub::notification_head::NotificationHead;
 use crate::pubsub::testing::{hub, hub_with};
 
 struct Silent;
@@ -40,7 +42,13 @@ pub(super) fn client() -> SocketClient {
         ledger_only: false,
         share: Arc::default(),
         account: Arc::new(Silent),
+        compression: None,
     }
+}
+
+pub(super) fn agreement() -> DeflateAgreement {
+    let offer = b"permessage-deflate; client_max_window_bits";
+    DeflateAgreement::of_offers([&offer[..]].into_iter()).unwrap()
 }
 
 pub(super) async fn text(socket: &mut WebSocketStream<DuplexStream>) -> String {
@@ -163,6 +171,29 @@ async fn when_the_gateway_stops_clients_are_told_1012() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn when_the_gateway_stops_clients_are_closed_one_after_the_other() {
+    let over = Duration::from_secs(10);
+    let hub = hub_with(|config| config.websocket.close_over = over);
+    let mut clients = Vec::new();
+    for _ in 0..50 {
+        clients.push(pair(&hub).await);
+    }
+    let started = Instant::now();
+    hub.leave_all();
+    let closings = clients.iter_mut().map(async |(socket, _)| {
+        assert_eq!(close_code(socket).await, 1012);
+        started.elapsed()
+    });
+    let mut times = futures::future::join_all(closings).await;
+    times.sort_unstable();
+    assert!(times[49] <= over + FAREWELL, "{times:?}");
+    let early = times.iter().filter(|time| **time < over / 2).count();
+    assert!((5..45).contains(&early), "{times:?}");
+    times.dedup();
+    assert!(times.len() > 40, "not at once: {times:?}");
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_client_that_does_not_read_is_closed_and_the_session_ends() {
     let hub = hub_with(|config| config.websocket.calls = 10_000);
     let (mut socket, serving) = pair(&hub).await;
@@ -195,7 +226,7 @@ async fn a_client_behind_which_too_much_piles_up_is_closed_and_no_other_notices(
     let (reads, reading) = &mut sockets[0];
     for _ in 0..10 {
         for outbox in &outboxes {
-            outbox.notify(&head, 7);
+            outbox.notify(&NotificationHead::new(head.clone(), &hub.total), 7);
         }
         assert!(text(reads).await.ends_with("7}}"));
     }
