@@ -86,7 +86,7 @@ impl Jwt {
                 Some(Err(fault)) => section.violation("jwks", fault),
                 Some(Ok((_, left_out))) => {
                     for fault in left_out {
-                        section.warn("jwks", &format!("{fault}; it is left out"));
+                        section.warn("jwks", format!("{fault}; it is left out"));
                     }
                 }
                 None => {}
