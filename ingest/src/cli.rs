@@ -15,7 +15,7 @@ use crate::record::UnixMillis;
 
 const AFTER_HELP: &str = "\
 Exit codes:
-  0  success, or stopped on request
+  0  success, or stopped on request (`replay`: all of it is stored)
   1  failed
   2  invalid command line
   3  invalid configuration; standard error has the details";

@@ -16,6 +16,7 @@ import unittest
 import urllib.parse
 from pathlib import Path
 
+import yaml
 from confluent_kafka import OFFSET_END, Producer, TopicPartition
 from confluent_kafka.admin import AdminClient, NewTopic
 
@@ -66,6 +67,8 @@ EXPECTED = {
     "ingest-wrong-kind": {"TopicOfWrongKind"},
     "ingest-slow": {"IngestSlow"},
     "ingest-gap": {"RecordsLost"},
+    # Of two that share a topic one is killed, and the group waits for it for long.
+    "ingest-unread": {"PartitionsUnread"},
     "ingest-dead": {"IngestDown"},
 }
 
@@ -247,17 +250,18 @@ class Live(unittest.TestCase):
         cls.producer = Producer({"bootstrap.servers": cls.kafka, "linger.ms": 0, "log_level": 0})
         admin = AdminClient({"bootstrap.servers": cls.kafka, "log_level": 0})
         topics = (TOPIC, "backlog", "garbage", "gap", "quiet", "wrong")
-        for made in admin.create_topics([NewTopic(name, 1, 1) for name in topics]).values():
+        made = [*(NewTopic(name, 1, 1) for name in topics), NewTopic("shared", 2, 1)]
+        for made in admin.create_topics(made).values():
             made.result(timeout=60)
         done = run(binary("INGEST"), "generate", "--messages", "200", scene.folder / "trades.recording")
         assert done.returncode == 0, done.stderr
         cls.trades = list(recording(scene.folder / "trades.recording"))
         database = scene.postgres()
 
-        def ingest(name, topic, brokers=cls.kafka, **config):
+        def ingest(name, topic, brokers=cls.kafka, group=None, **config):
             namespace = f"ingest-{name}"
             kafka = {"brokers": [brokers], "security": "plaintext", "start": "earliest", "connect": "5s",
-                     "group": {"prefix": namespace}}
+                     "group": {"prefix": namespace}, **(group or {})}
             process, address = scene.ingest(namespace, kafka=kafka, streams=[{"topic": topic, "kind": "trades"}], **config)
             return process, address
 
@@ -287,6 +291,7 @@ class Live(unittest.TestCase):
         cls.produce("wrong", [(None, b"this is no trade")] * 60)
         process, _ = watched("dead", "quiet")
         scene.end(process)
+        cls.unread(watched)
 
         gone = Proxy(cls.redis)
         scene.callback(gone.close)
@@ -308,6 +313,19 @@ class Live(unittest.TestCase):
         cls.produce("backlog", backlog)
 
     @classmethod
+    def unread(cls, watched):
+        """Two that share a topic; the one that is not watched is killed, and its session lasts for minutes."""
+        group = {"group": {"id": "unread"}, "session_timeout": "10m", "max_poll_interval": "10m",
+                 "commit_interval": "1s"}
+        _, address = watched("unread", "shared", group=group)
+        eventually("both partitions", lambda: metric(address, "kafka_assigned_partitions") == 2)
+        config = yaml.safe_load((cls.scene.folder / "ingest-unread.yaml").read_text())
+        other, theirs = cls.scene.ingest("other", kafka=config["kafka"], streams=config["streams"])
+        eventually("one each", lambda: metric(address, "kafka_assigned_partitions") == 1
+                   and metric(theirs, "kafka_assigned_partitions") == 1)
+        cls.scene.end(other)
+
+    @classmethod
     def produce(cls, topic, messages):
         for key, payload in messages:
             cls.producer.produce(topic, payload, key)
@@ -320,6 +338,8 @@ class Live(unittest.TestCase):
             if cls.scene.stopping.wait(0.25):
                 return
             cls.produce(TOPIC, [cls.trades[n % len(cls.trades)]])
+            for partition in (0, 1):
+                cls.producer.produce("shared", cls.trades[n % len(cls.trades)][1], partition=partition)
             # Garbage alone would be a topic of the wrong kind.
             cls.produce("garbage", [(None, b"this is no trade"), cls.trades[n % len(cls.trades)]])
 

@@ -119,7 +119,9 @@ impl DatabaseWriter {
     /// Counts what was stored, and logs dead letters.
     fn count(&self, batch: &RowBatch, committed: &Committed) {
         self.metrics.committed(committed);
-        for letter in &batch.dead_letters {
+        let records = &batch.dead_letters;
+        let records = records.chunk_by(|one, other| one.record.place == other.record.place);
+        for letter in records.filter_map(<[_]>::first) {
             tracing::warn!(place = %letter.record.place, class = letter.class, error = %letter.error, "dead letter");
         }
     }
@@ -161,7 +163,9 @@ impl DatabaseWriter {
             match self.commit(lane, &batch).await? {
                 Ok(committed) => done.push(committed),
                 Err(error) => {
-                    // Nothing more can be done than to log where it is.
+                    // Nothing more can be done than to count it and to log where it is.
+                    let refused = self.metrics.errors.with_label_values(&["database_refused"]);
+                    refused.inc();
                     tracing::error!(place = %record.place, %error, "the database refuses a dead letter; the record is skipped");
                 }
             }

@@ -75,14 +75,17 @@ impl Health {
         let not_ready = self.not_ready();
         let wrong_kinds = self.kinds.all_wrong();
         let wrong_kinds: Vec<String> = wrong_kinds.iter().map(WrongKind::to_string).collect();
+        let unread = self.source(SourceStatus::unread).unwrap_or_default();
         let healthy = not_ready.is_none()
             && wrong_kinds.is_empty()
+            && unread.is_empty()
             && !self.has_lasting_fault()
             && redis.is_none_or(|state| state == BreakerState::Closed);
         json!({
             "status": if healthy { "healthy" } else { "degraded" },
             "kafka_connected": self.source(SourceStatus::is_connected).unwrap_or(false),
             "partitions": self.partitions(),
+            "unread_partitions": unread,
             "database": self.database.state().label(),
             "redis": redis.map_or("none", BreakerState::label),
             "ready": not_ready.is_none(),

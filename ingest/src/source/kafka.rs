@@ -17,6 +17,7 @@ mod state;
 mod statistics;
 mod subscription;
 mod topics;
+mod unread;
 
 use std::sync::Arc;
 use std::sync::mpsc;

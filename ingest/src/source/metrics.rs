@@ -20,6 +20,7 @@ pub struct SourceMetrics {
     paused: IntGauge,
     buffered: IntGauge,
     assigned: IntGauge,
+    unread: IntGauge,
     group: String,
 }
 
@@ -93,6 +94,10 @@ impl SourceMetrics {
                 "kafka_assigned_partitions",
                 "Partitions assigned to this process.",
             )?,
+            unread: gauge(
+                "kafka_unread_partitions",
+                "Partitions of the topics that get records which nobody reads, as seen by this process.",
+            )?,
             group: group.to_owned(),
         };
         metrics.begin(topics);
@@ -116,6 +121,11 @@ impl SourceMetrics {
     pub(super) fn assigned(&self, partitions: usize) {
         let partitions = i64::try_from(partitions).unwrap_or(i64::MAX);
         self.assigned.set(partitions);
+    }
+
+    pub(super) fn unread(&self, partitions: usize) {
+        let partitions = i64::try_from(partitions).unwrap_or(i64::MAX);
+        self.unread.set(partitions);
     }
 
     pub(super) fn lag(&self, partition: &Partition, lag: i64) {

@@ -12,6 +12,7 @@ pub struct SourceStatus {
     connected: AtomicBool,
     partitions: AtomicUsize,
     fault: Mutex<Option<SourceError>>,
+    unread: Mutex<Vec<String>>,
 }
 
 impl SourceStatus {
@@ -28,6 +29,15 @@ impl SourceStatus {
     /// What went wrong last, until something goes well.
     pub fn fault(&self) -> Option<SourceError> {
         self.fault.lock().clone()
+    }
+
+    /// Partitions that get records and nobody reads, as far as this process sees.
+    pub fn unread(&self) -> Vec<String> {
+        self.unread.lock().clone()
+    }
+
+    pub fn set_unread(&self, unread: Vec<String>) {
+        *self.unread.lock() = unread;
     }
 
     pub fn set_connected(&self, connected: bool) {

@@ -14,7 +14,7 @@ use perijove_ingest::generator::{Generator, Plan};
 use perijove_ingest::project::WSOL;
 use perijove_ingest::record::{Place, Record, UnixMillis};
 use perijove_ingest::recording::RecordingWriter;
-use perijove_ingest::sink::database::Database;
+use perijove_ingest::sink::database::{Database, HourTotals};
 use perijove_tests::ports;
 use perijove_tests::redis::Redis;
 use perijove_tests::wait::until_within;
@@ -25,9 +25,9 @@ use crate::messages::{Ledger, plan};
 use crate::program::{PATIENCE, Program, command};
 use crate::world::redis_equals;
 
-const RECORDING: &str = "trades.rec";
+pub const RECORDING: &str = "trades.rec";
 
-fn record(folder: &Path, records: &[Record]) {
+pub fn record(folder: &Path, records: &[Record]) {
     let file = File::create(folder.join(RECORDING)).unwrap();
     let mut writer = RecordingWriter::new(file).unwrap();
     for record in records {
@@ -36,7 +36,7 @@ fn record(folder: &Path, records: &[Record]) {
     writer.finish().unwrap();
 }
 
-fn poisoned(seed: u64, count: usize) -> Vec<Record> {
+pub fn poisoned(seed: u64, count: usize) -> Vec<Record> {
     let plan = Plan {
         poison: 0.06,
         ..plan(seed)
@@ -53,7 +53,7 @@ async fn sqlite(folder: &Path) -> Database {
     Database::open(&settings).await.unwrap()
 }
 
-fn configure(folder: &Path, text: &str) {
+pub fn configure(folder: &Path, text: &str) {
     std::fs::write(folder.join("ingest.yaml"), text).unwrap();
 }
 
@@ -358,6 +358,17 @@ async fn what_is_older_than_the_retention_is_removed_while_it_runs() {
     assert_eq!(trades as usize, all - sums);
 }
 
+/// A reference for `verify` in which everything is so many times as much.
+pub fn hours_as_csv(hours: &[HourTotals], factor: f64) -> String {
+    let lines = hours.iter().map(|hour| {
+        let since = std::time::Duration::from_millis(hour.start.unsigned_abs());
+        let time = humantime::format_rfc3339_seconds(std::time::UNIX_EPOCH + since);
+        let (trades, volume) = (hour.trades as f64 * factor, hour.volume_usd * factor);
+        format!("{time},{trades},{volume}\n")
+    });
+    lines.collect()
+}
+
 #[tokio::test]
 async fn hours_that_lack_trades_are_flagged() {
     let folder = TempDir::new().unwrap();
@@ -371,14 +382,11 @@ async fn hours_that_lack_trades_are_flagged() {
         .unwrap();
     assert!(!hours.is_empty());
     let reference = |factor: f64| {
-        let lines = hours.iter().map(|hour| {
-            let since = std::time::Duration::from_millis(hour.start.unsigned_abs());
-            let time = humantime::format_rfc3339_seconds(std::time::UNIX_EPOCH + since);
-            let (trades, volume) = (hour.trades as f64 * factor, hour.volume_usd * factor);
-            format!("{time},{trades},{volume}\n")
-        });
-        let text: String = lines.collect();
-        std::fs::write(folder.path().join("reference.csv"), text).unwrap();
+        std::fs::write(
+            folder.path().join("reference.csv"),
+            hours_as_csv(&hours, factor),
+        )
+        .unwrap();
     };
     let verify = ["verify", "--reference", "reference.csv"];
     reference(1.04);

@@ -9,7 +9,7 @@ use perijove_tests::postgres::Postgres;
 use tempfile::TempDir;
 
 use crate::messages::plan;
-use crate::program::{Program, command, command_with};
+use crate::program::{Program, command, command_on_terminal, command_with};
 
 #[tokio::test]
 async fn what_is_wrong_with_a_reference_is_said_before_anything_is_asked() {
@@ -178,4 +178,18 @@ async fn bytes_for_sqlite_are_made_of_base58() {
     let said = command(folder.path(), &["base58", "0O"]).await;
     assert_eq!(said.code, 1);
     assert!(said.error.contains("`0O` is not base58"), "{}", said.error);
+}
+
+#[tokio::test]
+async fn progress_is_a_bar_on_a_terminal_and_nowhere_else() {
+    let folder = TempDir::new().unwrap();
+    let words = ["generate", "trades.rec", "--messages", "1500"];
+    let terminal = command_on_terminal(folder.path(), &words.join(" ")).await;
+    let shown = terminal.well();
+    for part in ["generate [", "messages, ", "/s, ", " left"] {
+        assert!(shown.contains(part), "{part}: {shown}");
+    }
+    let elsewhere = command(folder.path(), &words).await;
+    assert!(!elsewhere.error.contains('\r'), "{}", elsewhere.error);
+    assert!(!elsewhere.well().contains('\r'));
 }

@@ -8,7 +8,7 @@ use crate::program::{PATIENCE, Program};
 use crate::world::{PARTITIONS, World};
 
 /// Waits until each has so many partitions.
-async fn share(programs: [(&Program, i32); 2]) {
+pub async fn share(programs: [(&Program, i32); 2]) {
     until_within(PATIENCE, "partitions to be shared", || async {
         for (program, count) in programs {
             if program.health().await["partitions"] != count {

@@ -36,8 +36,18 @@ impl Program {
     /// The same with further environment variables.
     pub fn start_with(config: &Path, port: u16, variables: &[(&str, &str)]) -> Self {
         let mut command = Command::new(BINARY);
-        command.args(["run", "--config"]).arg(config);
         command.envs(variables.iter().copied());
+        Self::run(command, config, port)
+    }
+
+    /// The same by way of another program, which becomes this one.
+    pub fn start_by(mut wrapper: Command, config: &Path, port: u16) -> Self {
+        wrapper.arg(BINARY);
+        Self::run(wrapper, config, port)
+    }
+
+    fn run(mut command: Command, config: &Path, port: u16) -> Self {
+        command.args(["run", "--config"]).arg(config);
         Self::spawn(command, port, config.with_extension("log"))
     }
 
@@ -104,8 +114,12 @@ impl Program {
         self.signal("CONT");
     }
 
+    pub fn pid(&self) -> u32 {
+        self.child.id().expect("a running program")
+    }
+
     fn signal(&self, signal: &str) {
-        let pid = self.child.id().expect("a running program").to_string();
+        let pid = self.pid().to_string();
         let sent = std::process::Command::new("kill")
             .args(["-s", signal, &pid])
             .status();
@@ -132,6 +146,14 @@ impl Program {
         ran
     }
 
+    /// Waits until its log says something.
+    pub async fn says(&self, text: &str) {
+        until_within(PATIENCE, text, || async {
+            self.log().contains(text).then_some(())
+        })
+        .await;
+    }
+
     pub fn log(&self) -> String {
         std::fs::read_to_string(&self.log).unwrap_or_default()
     }
@@ -156,6 +178,14 @@ pub struct Said {
     pub error: String,
 }
 
+/// Runs a command of the program on a terminal. What it says there goes to `out`.
+pub async fn command_on_terminal(folder: &Path, words: &str) -> Said {
+    let mut command = Command::new("script");
+    command.args(["-qec", &format!("{BINARY} {words}"), "/dev/null"]);
+    command.env("TERM", "xterm").stdin(Stdio::null());
+    said(command, folder).await
+}
+
 /// Runs a command of the program in a folder.
 pub async fn command(folder: &Path, words: &[&str]) -> Said {
     command_with(folder, words, &[]).await
@@ -164,8 +194,12 @@ pub async fn command(folder: &Path, words: &[&str]) -> Said {
 /// The same with further environment variables.
 pub async fn command_with(folder: &Path, words: &[&str], variables: &[(&str, &str)]) -> Said {
     let mut command = Command::new(BINARY);
-    command.args(words).current_dir(folder).kill_on_drop(true);
-    command.envs(variables.iter().copied());
+    command.args(words).envs(variables.iter().copied());
+    said(command, folder).await
+}
+
+async fn said(mut command: Command, folder: &Path) -> Said {
+    command.current_dir(folder).kill_on_drop(true);
     command.env_remove("RUST_LOG");
     let output = timeout(PATIENCE, command.output()).await;
     let output = output.expect("the command ends").unwrap();

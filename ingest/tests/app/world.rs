@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
+use std::path::Path;
 use std::time::Duration;
 
 use perijove_ingest::config::{self, StoreUrl};
@@ -15,11 +16,12 @@ use rdkafka::consumer::{BaseConsumer, Consumer};
 use rdkafka::topic_partition_list::{Offset, TopicPartitionList, TopicPartitionListElem};
 use sqlx::postgres::PgPool;
 use tempfile::TempDir;
+use tokio::process::Command;
 use tokio::task::spawn_blocking;
 use tokio::time::{Instant, sleep};
 
 use crate::messages::Ledger;
-use crate::program::{PATIENCE, Program, command};
+use crate::program::{PATIENCE, Program, Said, command};
 
 pub const TOPIC: &str = "solana.dextrades.proto";
 pub const PARTITIONS: i32 = 4;
@@ -87,6 +89,38 @@ impl World {
         let usual = self.settings(None, port, "{rows: 300, wait: 20ms}");
         std::fs::write(&file, settings(usual)).unwrap();
         Program::start(&file, port)
+    }
+
+    /// The same by way of another program, which becomes this one.
+    pub fn program_by(
+        &self,
+        wrapper: Command,
+        name: &str,
+        settings: impl FnOnce(String) -> String,
+    ) -> Program {
+        let port = ports::take();
+        let file = self.folder.path().join(format!("{name}.yaml"));
+        let usual = self.settings(None, port, "{rows: 300, wait: 20ms}");
+        std::fs::write(&file, settings(usual)).unwrap();
+        Program::start_by(wrapper, &file, port)
+    }
+
+    /// Runs a command with a configuration made of the usual one.
+    pub async fn command_as(
+        &self,
+        settings: impl FnOnce(String) -> String,
+        words: &[&str],
+    ) -> Said {
+        let usual = self.settings(None, 1, "{rows: 300, wait: 20ms}");
+        let folder = self.folder.path();
+        std::fs::write(folder.join("as.yaml"), settings(usual)).unwrap();
+        let words = [words, &["--config", "as.yaml"]].concat();
+        command(folder, &words).await
+    }
+
+    /// Where configurations are, and where commands run.
+    pub fn folder(&self) -> &Path {
+        self.folder.path()
     }
 
     fn settings(&self, member: Option<&str>, port: u16, batch: &str) -> String {

@@ -32,12 +32,20 @@ pub enum DatabaseError {
     Foreign(&'static str),
 }
 
+/// No such table.
+const NO_TABLE: &str = "42P01";
+
+const NO_TABLE_IN_SQLITE: &str = "no such table";
+
 /// What the database says, without the line of its own source at which it says so.
 fn told(error: &sqlx::Error) -> String {
     let Some(said) = error.as_database_error() else {
         return error.to_string();
     };
     let mut text = said.message().to_owned();
+    if said.code().as_deref() == Some(NO_TABLE) || text.starts_with(NO_TABLE_IN_SQLITE) {
+        text.push_str(" (`run` and `replay` create the tables)");
+    }
     if let Some(said) = said.try_downcast_ref::<PgDatabaseError>() {
         for more in [said.detail(), said.hint()].into_iter().flatten() {
             text.push_str("; ");

@@ -20,6 +20,7 @@ use crate::source::kafka::offset_lookup::OffsetLookup;
 use crate::source::kafka::state::{Action, ConsumerState, Ending, Input, Times};
 use crate::source::kafka::subscription::Subscription;
 use crate::source::kafka::topics::Topics;
+use crate::source::kafka::unread::UnreadPartitions;
 use crate::source::{BufferBudget, SourceCommand, SourceEvent, SourceMetrics, SourceStatus};
 
 /// Time limit of one query to a broker, for which the thread waits.
@@ -40,6 +41,7 @@ pub(super) struct Driver {
     events: UnboundedSender<SourceEvent>,
     /// When it is checked again whether topics exist and are permitted.
     next_access_check: Option<Instant>,
+    unread: UnreadPartitions,
 }
 
 impl Driver {
@@ -72,6 +74,7 @@ impl Driver {
             metrics,
             events,
             next_access_check: None,
+            unread: UnreadPartitions::new(kafka.commit_interval),
         }
     }
 
@@ -143,6 +146,8 @@ impl Driver {
             self.metrics.forget(partition);
         }
         self.set_connected(false);
+        self.metrics.unread(0);
+        self.status.set_unread(Vec::new());
         self.consumer.context().close();
         drop(self.consumer);
         let outcome = match self.state.into_ending() {

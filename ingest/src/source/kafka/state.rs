@@ -231,6 +231,16 @@ impl ConsumerState {
         self.partitions.names()
     }
 
+    /// Whether nothing is fetched because the pipeline wants nothing.
+    pub(super) fn is_held(&self) -> bool {
+        self.backpressure.is_held()
+    }
+
+    /// The partitions that are fetched now.
+    pub(super) fn fetched(&self) -> impl Iterator<Item = &Partition> {
+        self.partitions.fetched()
+    }
+
     /// Where the client would continue each partition.
     pub(super) fn positions(&self) -> impl Iterator<Item = (&Partition, i64)> {
         self.partitions.positions()

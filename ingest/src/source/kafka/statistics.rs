@@ -4,6 +4,9 @@ use std::collections::HashMap;
 
 use serde::Deserialize;
 
+/// A broker that we fetch from answers several times a second, whether it has records or not.
+const SILENT_MICROS: i64 = 5_000_000;
+
 /// The statistics.
 #[derive(Debug, Deserialize)]
 pub(super) struct Statistics {
@@ -16,6 +19,16 @@ pub(super) struct Statistics {
 #[derive(Debug, Deserialize)]
 struct Broker {
     state: String,
+    #[serde(default = "unknown")]
+    nodeid: i32,
+    /// Microseconds since it said something.
+    #[serde(default)]
+    rxidle: i64,
+}
+
+/// No broker.
+const fn unknown() -> i32 {
+    -1
 }
 
 #[derive(Debug, Deserialize)]
@@ -26,6 +39,18 @@ struct Topic {
 #[derive(Debug, Deserialize)]
 struct Partition {
     hi_offset: i64,
+    #[serde(default = "unknown")]
+    leader: i32,
+    /// Records that were fetched and not taken yet.
+    #[serde(default)]
+    fetchq_cnt: i64,
+}
+
+impl Broker {
+    /// Whether it is there, and has not fallen silent.
+    fn answers(&self) -> bool {
+        self.state == "UP" && self.rxidle < SILENT_MICROS
+    }
 }
 
 impl Statistics {
@@ -39,6 +64,26 @@ impl Statistics {
         let partitions = &self.topics.get(topic)?.partitions;
         let end = partitions.get(&partition.to_string())?.hi_offset;
         (end >= 0).then_some(end)
+    }
+
+    /// The numbers of the partitions that a topic has; none before anything was read of it.
+    pub(super) fn partitions(&self, topic: &str) -> impl Iterator<Item = i32> {
+        let partitions = self.topics.get(topic).map(|topic| &topic.partitions);
+        let numbers = partitions.into_iter().flat_map(HashMap::keys);
+        numbers
+            .filter_map(|number| number.parse().ok())
+            .filter(|number| *number >= 0)
+    }
+
+    /// Whether nothing comes of a partition that is fetched: it has no leader, or one that does not answer.
+    pub(super) fn is_silent(&self, topic: &str, partition: i32) -> bool {
+        let partitions = self.topics.get(topic).map(|topic| &topic.partitions);
+        let Some(known) = partitions.and_then(|known| known.get(&partition.to_string())) else {
+            return false;
+        };
+        let leads = |broker: &&Broker| broker.nodeid == known.leader;
+        let mut leaders = self.brokers.values().filter(leads);
+        known.fetchq_cnt == 0 && (known.leader < 0 || !leaders.any(Broker::answers))
     }
 }
 
@@ -56,7 +101,24 @@ mod tests {
         assert_eq!(statistics.end("t", 0), Some(42));
         assert_eq!(statistics.end("t", -1), None);
         assert_eq!(statistics.end("u", 0), None);
+        assert_eq!(statistics.partitions("t").collect::<Vec<_>>(), [0]);
         let none: Statistics = serde_json::from_str("{}").unwrap();
         assert!(!none.is_connected());
+    }
+
+    #[test]
+    fn a_partition_is_silent_without_a_leader_that_answers() {
+        let text = r#"{"brokers":{
+            "a:1/1":{"state":"UP","nodeid":1,"rxidle":90000},
+            "b:1/2":{"state":"UP","nodeid":2,"rxidle":30000000},
+            "c:1/3":{"state":"DOWN","nodeid":3,"rxidle":90000},
+            "GroupCoordinator":{"state":"UP","nodeid":1,"rxidle":90000000}},
+            "topics":{"t":{"partitions":{
+            "0":{"hi_offset":1,"leader":1},"1":{"hi_offset":1,"leader":2},"2":{"hi_offset":1,"leader":3},
+            "3":{"hi_offset":1,"leader":-1},"4":{"hi_offset":1,"leader":2,"fetchq_cnt":7}}}}}"#;
+        let statistics: Statistics = serde_json::from_str(text).unwrap();
+        let silent = (0..6).map(|number| statistics.is_silent("t", number));
+        let expected = [false, true, true, true, false, false];
+        assert_eq!(silent.collect::<Vec<_>>(), expected);
     }
 }

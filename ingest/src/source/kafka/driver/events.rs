@@ -1,5 +1,6 @@
 //! Events of the client besides records: rebalances, errors, statistics.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use rdkafka::consumer::Consumer;
@@ -7,6 +8,7 @@ use rdkafka::error::RDKafkaErrorCode;
 use tokio::time::Instant;
 
 use super::Driver;
+use crate::record::Partition;
 use crate::source::SourceError;
 use crate::source::kafka::context::ClientEvent;
 use crate::source::kafka::state::Input;
@@ -74,7 +76,55 @@ impl Driver {
         for (partition, lag) in self.state.lags() {
             self.metrics.lag(partition, lag);
         }
+        self.look_for_unread(statistics);
         self.check_access();
+    }
+
+    /// Finds partitions of our topics that nobody reads.
+    fn look_for_unread(&mut self, statistics: &Statistics) {
+        let now = Instant::now();
+        let fetched = self.state.fetched().map(|one| {
+            let silent = statistics.is_silent(&one.topic, one.number);
+            (one.clone(), silent)
+        });
+        let fetched = fetched.collect();
+        self.unread.note_ours(fetched, now);
+        if self.state.is_held() {
+            // The others wait for the same database.
+            self.unread.note_others(Vec::new(), now);
+        } else if self.unread.wants_others(now) {
+            let others = self.others(statistics);
+            match self.fetch_progress(&others) {
+                // With none of our own either, it is not known what there is.
+                Some(others) if others.is_empty() && self.state.names().next().is_none() => {}
+                Some(others) => self.unread.note_others(others, now),
+                None => self.unread.no_answer(Instant::now()),
+            }
+        }
+        let unread = self.unread.unread(now);
+        self.metrics.unread(unread.len());
+        let unread: Vec<String> = unread.iter().map(ToString::to_string).collect();
+        let known = self.status.unread();
+        for partition in unread.iter().filter(|one| !known.contains(one)) {
+            tracing::warn!(partition, "records come that nobody reads");
+        }
+        for partition in known.iter().filter(|one| !unread.contains(one)) {
+            tracing::info!(partition, "the partition is read again");
+        }
+        self.status.set_unread(unread);
+    }
+
+    /// The partitions of our topics that other processes should read.
+    fn others(&mut self, statistics: &Statistics) -> Vec<Partition> {
+        let mut others = Vec::new();
+        for topic in &self.subscribed {
+            let topic = self.topics.of(topic);
+            let all = statistics
+                .partitions(&topic)
+                .map(|number| Partition::new(Arc::clone(&topic), number));
+            others.extend(all.filter(|one| !self.state.names().any(|own| own == one)));
+        }
+        others
     }
 
     /// Whether missing or forbidden topics have changed; the client would not report it.

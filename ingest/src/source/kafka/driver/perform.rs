@@ -11,9 +11,10 @@ use crate::record::Partition;
 use crate::source::kafka::context::complete_rebalance;
 use crate::source::kafka::offset_lookup::{list, names};
 use crate::source::kafka::state::{Action, Input, Restart, Start};
+use crate::source::kafka::unread::OtherPartition;
 use crate::source::{SourceError, SourceEvent};
 
-/// How long the ends of paused partitions may take: the thread waits for them.
+/// How long the answers to what is asked again and again may take: the thread waits for them.
 const ENDS: Duration = Duration::from_secs(1);
 
 impl Driver {
@@ -180,6 +181,11 @@ impl Driver {
     }
 
     fn fetch_ends(&mut self, partitions: &[Partition]) -> Option<Input> {
+        self.ends(partitions).map(Input::EndsFetched)
+    }
+
+    /// Where partitions end; `None` if the brokers do not say.
+    fn ends(&mut self, partitions: &[Partition]) -> Option<Vec<(Partition, i64)>> {
         let mut asked = TopicPartitionList::new();
         for Partition { topic, number } in partitions {
             // Cannot fail: it is an offset that can be written.
@@ -195,6 +201,28 @@ impl Driver {
             let partition = Partition::new(topics.of(end.topic()), end.partition());
             Some((partition, offset))
         });
-        Some(Input::EndsFetched(ends.collect()))
+        Some(ends.collect())
+    }
+
+    /// How far the group has come with partitions that are not ours; `None` if the brokers do not say.
+    pub(super) fn fetch_progress(&mut self, others: &[Partition]) -> Option<Vec<OtherPartition>> {
+        if others.is_empty() {
+            return Some(Vec::new());
+        }
+        let committed = self.consumer.committed_offsets(names(others), ENDS).ok()?;
+        let ends = self.ends(others)?;
+        let progress = ends.into_iter().map(|(partition, end)| {
+            let found = committed.find_partition(&partition.topic, partition.number);
+            let committed = found.and_then(|found| match found.offset() {
+                Offset::Offset(offset) => Some(offset),
+                _ => None,
+            });
+            OtherPartition {
+                partition,
+                committed,
+                end,
+            }
+        });
+        Some(progress.collect())
     }
 }

@@ -25,6 +25,10 @@ impl Backpressure {
         self.held = hold;
     }
 
+    pub(super) const fn is_held(&self) -> bool {
+        self.held
+    }
+
     /// False while it waits for room in the buffer.
     pub(super) fn may_poll(&mut self, partitions: &Partitions, now: Instant) -> bool {
         if self.held || !partitions.any_is_full() {

@@ -49,6 +49,13 @@ impl Partitions {
         self.owned.keys()
     }
 
+    /// Those that are read and not paused.
+    pub(super) fn fetched(&self) -> impl Iterator<Item = &Partition> {
+        let fetched = self.owned.iter();
+        let fetched = fetched.filter(|(_, one)| one.stage() == Stage::Reading && !one.is_paused());
+        fetched.map(|(partition, _)| partition)
+    }
+
     pub(super) fn get_mut(&mut self, partition: &Partition) -> Option<&mut PartitionState> {
         self.owned.get_mut(partition)
     }
