@@ -4,6 +4,7 @@
 use std::collections::BTreeMap;
 
 use futures::StreamExt;
+use perijove_core::Slot;
 use perijove_core::market::Pair;
 use perijove_core::redis::{POOLS, PairKeys, Progress, announced, lane as lane_key};
 use perijove_ingest::config::{self, StoreUrl};
@@ -258,6 +259,51 @@ async fn a_redis_that_comes_back_is_brought_up_to_date() {
         mirror.rebuild(&database, lane.batch).await.unwrap();
         assert!(mirror.is_in_step());
         holds(&database, &redis).await;
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn old_trades_that_come_late_do_not_stand_there_as_the_last_ones() {
+    const DAY: i64 = 86_400_000;
+    let redis = Redis::start().await;
+    on_sqlite(async |settings| {
+        let database = open(&settings).await;
+        let recent = plan(6);
+        let mut lane = database.claim("group", "topic", 0).await.unwrap();
+        let trades = batch(&records(recent.clone(), 40));
+        let committed = database.commit(&mut lane, &trades).await.unwrap();
+        let mut keep = mirror(&redis, &lane);
+        keep.apply(&database, &committed).await.unwrap();
+        holds(&database, &redis).await;
+
+        // Redis has forgotten all of it, as after a day without trades.
+        flush(&redis).await;
+        let old = Plan {
+            start: UnixMillis(recent.start.0 - 2 * DAY),
+            first_slot: Slot(recent.first_slot.0 - 432_000),
+            ..recent
+        };
+        let old = records(old, 40);
+        let mut late = database.claim("replay", "topic", 0).await.unwrap();
+        let mut replay = mirror(&redis, &late);
+        for (records, expected) in [(&old[..20], Applied::Rebuilt), (&old[20..], Applied::Live)] {
+            let trades = batch(records);
+            let committed = database.commit(&mut late, &trades).await.unwrap();
+            assert!(committed.ticks.len() > 10);
+            let applied = replay.apply(&database, &committed).await.unwrap();
+            assert_eq!(applied, expected);
+        }
+        let kept = redis.keys().await;
+        for last in [":latest", ":trades", "pool:"] {
+            let found: Vec<_> = kept.iter().filter(|key| key.contains(last)).collect();
+            assert!(found.is_empty(), "{found:?}");
+        }
+        // Candles of hours are kept for a week.
+        let hours = kept.iter().filter(|key| key.contains(":candles:1h:"));
+        assert!(hours.count() > 5, "{kept:?}");
+        let minutes = kept.iter().find(|key| key.contains(":candles:1m:"));
+        assert_eq!(minutes, None);
     })
     .await;
 }

@@ -1,9 +1,12 @@
 //! Aggregates of trades. Pure, and independent of the order of the trades.
 
 use std::collections::BTreeMap;
+use std::time::Duration;
 
 use perijove_core::market::Pair;
-use perijove_core::redis::{Candle, Fill, Interval, KEPT_TRADES, Latest};
+use perijove_core::redis::{
+    Candle, Fill, Interval, KEPT_TRADES, LATEST_LIFETIME, Latest, POOL_LIFETIME, TRADES_LIFETIME,
+};
 use perijove_core::{Pubkey, Slot};
 
 use crate::sink::tick::Tick;
@@ -12,8 +15,8 @@ use crate::sink::tick::Tick;
 #[derive(Clone, Debug, Default, PartialEq)]
 pub(super) struct MarketAggregate {
     pub(super) pairs: BTreeMap<Pair, PairAggregate>,
-    /// The slots of the last trades of pools.
-    pub(super) pools: BTreeMap<Pubkey, Slot>,
+    /// The slots and times of the last trades of pools.
+    pub(super) pools: BTreeMap<Pubkey, (Slot, i64)>,
 }
 
 /// The aggregate of the trades of one pair.
@@ -35,9 +38,9 @@ impl MarketAggregate {
     }
 
     pub(super) fn add(&mut self, tick: &Tick) {
-        let slot = tick.position.slot;
-        let last = self.pools.entry(tick.pool).or_insert(slot);
-        *last = slot.max(*last);
+        let traded = (tick.position.slot, tick.time);
+        let last = self.pools.entry(tick.pool).or_insert(traded);
+        *last = traded.max(*last);
         let (Some(latest), Some(fill), Some(candle)) = (tick.latest(), tick.fill(), tick.candle())
         else {
             return;
@@ -53,6 +56,35 @@ impl MarketAggregate {
                 .and_modify(|known| *known = known.with(candle))
                 .or_insert(candle);
         }
+    }
+}
+
+impl MarketAggregate {
+    /// Leaves out what was over so long before `newest`, the time of the newest trade there is, that Redis has
+    /// forgotten it by now, and what came after it as well: it would stand there as the last of its pair or
+    /// pool, or as the whole of a candle of which it is a part.
+    pub(super) fn leave_out_expired(&mut self, newest: i64) {
+        let is_kept = |time: i64, lifetime: Duration| {
+            let lifetime = i64::try_from(lifetime.as_millis()).unwrap_or(i64::MAX);
+            time >= newest.saturating_sub(lifetime)
+        };
+        for pair in self.pairs.values_mut() {
+            pair.latest = pair
+                .latest
+                .filter(|latest| is_kept(latest.time, LATEST_LIFETIME));
+            pair.fills
+                .retain(|fill| is_kept(fill.time, TRADES_LIFETIME));
+            // Candles of seconds are forgotten within minutes: too soon to tell what is late from what was
+            // stored while Redis was away.
+            pair.candles.retain(|&(interval, start), _| {
+                is_kept(start, interval.lifetime().max(LATEST_LIFETIME))
+            });
+        }
+        self.pairs.retain(|_, pair| {
+            pair.latest.is_some() || !pair.fills.is_empty() || !pair.candles.is_empty()
+        });
+        self.pools
+            .retain(|_, (_, time)| is_kept(*time, POOL_LIFETIME));
     }
 }
 

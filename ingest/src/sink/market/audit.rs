@@ -80,7 +80,7 @@ fn wanted(aggregate: &MarketAggregate) -> BTreeMap<String, Wanted> {
             wanted.insert(key, Wanted::Candles(interval, group, candles));
         }
     }
-    for (address, slot) in &aggregate.pools {
+    for (address, (slot, _)) in &aggregate.pools {
         wanted.insert(pool(*address), Wanted::Slot(*slot));
     }
     wanted

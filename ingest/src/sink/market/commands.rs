@@ -31,7 +31,7 @@ impl MarketCommands<'_> {
         let pairs = aggregate.pairs.iter();
         let pairs = pairs.map(|(pair, folded)| self.pair(&PairKeys::of(*pair), folded));
         let pools = aggregate.pools.iter();
-        let pools = pools.map(|(address, slot)| self.pool(*address, *slot));
+        let pools = pools.map(|(address, (slot, _))| self.pool(*address, *slot));
         pairs.chain(pools).collect()
     }
 
@@ -40,7 +40,7 @@ impl MarketCommands<'_> {
         let pools: Vec<_> = aggregate
             .pools
             .iter()
-            .map(|(pool, slot)| (*pool, *slot))
+            .map(|(pool, (slot, _))| (*pool, *slot))
             .collect();
         pools
             .chunks(POOLS_TOGETHER)
@@ -79,6 +79,7 @@ impl MarketCommands<'_> {
             latest.map(|latest| self.seal(&latest_key, latest.position.slot, &latest.encode()));
         let fills = folded.fills();
         command
+            // Empty: leaves what is there.
             .arg(latest.unwrap_or_default())
             .arg(LATEST_LIFETIME.as_millis())
             .arg(TRADES_LIFETIME.as_millis())

@@ -94,7 +94,7 @@ impl LaneMirror {
         };
         let times = committed.ticks.iter().map(|tick| tick.time);
         self.newest = times.fold(self.newest, i64::max);
-        self.write(&aggregate, committed.batch).await?;
+        self.write(&mut aggregate, committed.batch).await?;
         self.recompute(database, &late, committed.batch).await?;
         self.advance(Progress {
             batch: committed.batch,
@@ -169,8 +169,13 @@ impl LaneMirror {
         command
     }
 
-    /// Writes all of it and remembers the candles, which must be complete.
-    async fn write(&mut self, aggregate: &MarketAggregate, batch: i64) -> Result<(), MarketError> {
+    /// Writes all of it that Redis may still have, and remembers the candles, which must be complete.
+    async fn write(
+        &mut self,
+        aggregate: &mut MarketAggregate,
+        batch: i64,
+    ) -> Result<(), MarketError> {
+        aggregate.leave_out_expired(self.newest);
         let commands = MarketCommands {
             scripts: self.redis.scripts(),
             lane: self.lane,

@@ -1,5 +1,5 @@
 -- KEYS   1 the latest trade, 2 the recent trades, from 3 on candles
--- ARGV   1 the sealed latest trade, 2 its lifetime, 3 the lifetime of recent trades,
+-- ARGV   1 the sealed latest trade or nothing, 2 its lifetime, 3 the lifetime of recent trades,
 --        4 how many recent trades are kept, 5 how many follow, then these;
 --        then for each key of candles: its lifetime, how many parts follow, fields and parts
 -- Lifetimes are in milliseconds. Bytes are compared one by one, from place to place: Redis compares
@@ -14,7 +14,7 @@ end
 
 local there = redis.pcall('GETRANGE', KEYS[1], 0, 115)
 local ours = type(there) == 'string' and #there == 116 and string.sub(there, 1, 3) == 'PJ\2'
-if not ours or earlier(there, ARGV[1], 33, 116) then
+if ARGV[1] ~= '' and (not ours or earlier(there, ARGV[1], 33, 116)) then
   redis.call('SET', KEYS[1], ARGV[1], 'PX', ARGV[2])
 end
 

@@ -96,7 +96,7 @@ impl LaneMirror {
                 }
             };
             database.ticks(&ticks, each).await?;
-            self.write(&aggregate, batch).await?;
+            self.write(&mut aggregate, batch).await?;
         }
         Ok(())
     }
