@@ -12,7 +12,7 @@ use crate::program::{PATIENCE, Program};
 use crate::world::{PARTITIONS, World};
 
 /// The group waits for somebody who is gone for longer than it takes to tell it.
-fn patient(settings: String) -> String {
+fn patient(settings: &str) -> String {
     settings
         .replace("session_timeout: 3s", "session_timeout: 45s")
         .replace("max_poll_interval: 10s", "max_poll_interval: 60s")
@@ -34,8 +34,8 @@ async fn counted_unread(program: &Program) -> i32 {
 #[tokio::test(flavor = "multi_thread")]
 async fn partitions_of_a_process_that_was_killed_are_told_until_another_has_them() {
     let world = World::start().await;
-    let one = world.program_as("one", patient);
-    let mut other = world.program_as("other", patient);
+    let one = world.program_as("one", |settings| patient(&settings));
+    let mut other = world.program_as("other", |settings| patient(&settings));
     let (mut ledger, pool) = (Ledger::default(), world.pool().await);
     let producer = world.kafka.producer();
     let half = PARTITIONS / 2;
@@ -72,7 +72,7 @@ async fn partitions_of_a_process_that_was_killed_are_told_until_another_has_them
 #[tokio::test(flavor = "multi_thread")]
 async fn partitions_of_a_broker_that_hangs_are_told_by_their_owner() {
     let mut world = World::start().await;
-    let program = world.program_as("one", patient);
+    let program = world.program_as("one", |settings| patient(&settings));
     let (mut ledger, pool) = (Ledger::default(), world.pool().await);
     let producer = world.kafka.producer();
     let mut stream = Generator::new(plan(52));
