@@ -6,10 +6,10 @@
 //! certificates) are shared, but what makes an RPC node fit (slots, capabilities, methods) does not
 //! apply to them.
 
-mod attempt_guard;
 mod call;
 mod canary;
 mod canary_fault;
+mod candidate;
 mod fitness;
 mod holds;
 mod metrics;
@@ -33,8 +33,7 @@ use crate::upstream::state::unix_clock::UnixClock;
 use crate::upstream::transport::connect_settings::ConnectSettings;
 use crate::upstream::transport::endpoint::Endpoint;
 
-pub use self::attempt_guard::ApiAttemptGuard;
-pub use self::call::{ApiBody, ApiLimits, ApiReply};
+pub use self::candidate::{ApiCandidate, ApiFailureReporter};
 pub use self::fitness::Fitness;
 pub use self::metrics::ApiMetrics;
 pub use self::pool::{ApiChoice, ApiPool};
@@ -152,14 +151,16 @@ impl ApiUpstream {
         self.state.is_usable() && admission == Admission::Free
     }
 
-    /// Seconds since 1970.
-    pub fn unix_now(&self) -> u64 {
-        self.clock.now()
-    }
-
     /// Learns from a quote how old its market state is.
     pub fn quoted(&self, slot: Option<Slot>, tip: Option<Slot>, now: Instant) {
         self.state.quoted(slot, tip, now, &self.health);
+    }
+
+    /// Notes how long an answer took; `quantile` is the share of them that a usual one is among.
+    pub fn observe_latency(&self, product: Product, latency: Duration, quantile: f64) {
+        if let Some(known) = self.state.latency(product) {
+            known.observe(latency, quantile);
+        }
     }
 
     /// How long an answer usually takes at most; `None` while too little is known.

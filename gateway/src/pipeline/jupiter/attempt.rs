@@ -12,18 +12,21 @@ use tracing::Span;
 
 use super::ApiCall;
 use super::reply::{ApiContent, ApiResponse};
-use crate::jupiter::{self, ApiFault, JudgedAnswer, Product, QuoteFacts};
+use crate::jupiter::{ApiFault, Product, QuoteFacts};
 use crate::limit::PermitRequest;
 use crate::pipeline::Pipeline;
 use crate::snapshot::Snapshot;
 use crate::trace::span::{self, SpanAttempt, SpanPeer};
 use crate::upstream::{
-    ApiAttemptGuard, ApiBody, ApiLimits, ApiReply, ApiRequest, ApiUpstream, TransportFault,
+    ApiCandidate, ApiRequest, ApiUpstream, AttemptLimits, ReplyBody, ReplyTo, TransportFault,
     priority,
 };
 
 /// If another upstream could answer, a connection is waited for at most this long.
 const QUEUE: Duration = Duration::from_millis(100);
+
+/// An answer of an upstream.
+pub(super) type ApiReply = ReplyTo<ApiRequest>;
 
 /// How an answer came about.
 #[derive(Debug)]
@@ -41,8 +44,8 @@ impl ApiAttemptSummary {
     /// The body, if it is complete.
     pub(super) fn whole(&self) -> Option<&Bytes> {
         match &self.reply.body {
-            ApiBody::Whole(body) => Some(body),
-            ApiBody::Streaming { .. } => None,
+            ReplyBody::Complete(body) => Some(body),
+            ReplyBody::Streaming { .. } => None,
         }
     }
 
@@ -52,8 +55,10 @@ impl ApiAttemptSummary {
             status: self.reply.status,
             fields: self.reply.fields,
             content: match self.reply.body {
-                ApiBody::Whole(body) => ApiContent::Whole(body),
-                ApiBody::Streaming { first, rest } => ApiContent::Streaming { first, rest },
+                ReplyBody::Complete(body) => ApiContent::Whole(body),
+                ReplyBody::Streaming { head, rest, .. } => {
+                    ApiContent::Streaming { first: head, rest }
+                }
             },
             product,
             outcome: self.outcome,
@@ -119,45 +124,41 @@ pub(super) struct ApiAttemptMode {
 pub(super) fn carry_out(
     call: &ApiCall,
     product: Product,
-    ticket: ApiAttemptGuard,
-    mut request: ApiRequest,
+    mut candidate: ApiCandidate,
+    request: ApiRequest,
     ApiAttemptMode {
         hedge,
         others,
         number,
     }: ApiAttemptMode,
 ) -> BoxFuture<'static, ApiAttempt> {
-    let upstream = Arc::clone(ticket.upstream());
-    let limits = limits(call, product, &upstream, others);
+    let upstream = Arc::clone(candidate.upstream());
+    let span = span_of(call, &upstream, (number, hedge));
+    let limits = limits(call, product, &upstream, (others, &span));
     let quantile = call.snapshot.config.hedge.quantile;
     let judge = AnswerJudge {
         pipeline: Arc::clone(&call.pipeline),
         snapshot: Arc::clone(&call.snapshot),
         product,
     };
-    let span = span_of(call, &upstream, (number, hedge));
-    let propagate = upstream.settings().propagate;
-    if let Some(headers) = call.context.correlation(propagate, &span) {
-        let fields = &mut request.fields;
-        headers.tell(|name, value| fields.push((name, Bytes::copy_from_slice(value))));
-    }
     Box::pin(async move {
-        let reply = ticket.call(&request, &limits).await;
+        let reply = candidate.call(&request, &limits).await;
         let now = Instant::now();
         let outcome = match reply {
             Err(fault) => {
-                ticket.broken(fault, now);
+                candidate.broken(fault.kind, now);
                 span::ended(&span, None, Some(fault.kind.label()));
                 ApiOutcome::Broken(fault)
             }
             Ok(reply) => match judge.judged(&upstream, &reply) {
                 (None, facts) => {
                     span::ended(&span, Some(reply.status), None);
-                    ticket.good(reply.latency, quantile, now);
+                    candidate.good(now);
+                    upstream.observe_latency(product, reply.latency, quantile);
                     ApiOutcome::Good(reply, facts)
                 }
                 (Some(fault), facts) => {
-                    ticket.bad(fault, now);
+                    candidate.bad(fault, now);
                     span::ended(&span, Some(reply.status), Some(fault.label()));
                     ApiOutcome::Bad(fault, reply, facts)
                 }
@@ -171,22 +172,29 @@ pub(super) fn carry_out(
     })
 }
 
-fn limits(call: &ApiCall, product: Product, upstream: &ApiUpstream, others: bool) -> ApiLimits {
+fn limits(
+    call: &ApiCall,
+    product: Product,
+    upstream: &ApiUpstream,
+    (others, span): (bool, &Span),
+) -> AttemptLimits {
     let class = ApiCallClass::of(&call.method, product);
     let timeouts = &upstream.settings().timeouts;
     let deadline = call.deadline();
-    ApiLimits {
+    let first_byte = if class.heavy {
+        timeouts.first_byte_heavy
+    } else {
+        timeouts.first_byte
+    };
+    AttemptLimits {
         deadline,
         queue: if others {
             Instant::now() + QUEUE
         } else {
             deadline
         },
-        first_byte: if class.heavy {
-            timeouts.first_byte_heavy
-        } else {
-            timeouts.first_byte
-        },
+        first_byte,
+        progress: timeouts.progress.max(first_byte),
         answer_buffer: call.snapshot.config.limits.answer_buffer,
         replayable: class.replayable,
         ask: PermitRequest {
@@ -195,6 +203,9 @@ fn limits(call: &ApiCall, product: Product, upstream: &ApiUpstream, others: bool
             weight: 1,
             heavy: false,
         },
+        headers: call
+            .context
+            .correlation(upstream.settings().propagate, span),
     }
 }
 
@@ -264,25 +275,15 @@ impl AnswerJudge {
         upstream: &ApiUpstream,
         reply: &ApiReply,
     ) -> (Option<ApiFault>, Option<QuoteFacts>) {
-        let body = match &reply.body {
-            ApiBody::Whole(body) => body,
-            ApiBody::Streaming { first, .. } => first,
-        };
-        let hints = &reply.hints;
-        let seen = JudgedAnswer {
-            product: self.product,
-            status: reply.status,
-            is_json: hints.content_type_json,
-            challenge: hints.challenge,
-            reset_unix: hints.ratelimit_reset_unix.max(hints.retry_at_unix),
-            retry_after: hints.retry_after,
-            body,
-        };
-        let fault = jupiter::judge(&seen, upstream.unix_now());
+        let fault = upstream.judge(self.product, reply);
         let is_quote = self.product == Product::Quote && reply.status == 200;
         if fault.is_some() || !is_quote {
             return (fault, None);
         }
+        let body = match &reply.body {
+            ReplyBody::Complete(body) => body,
+            ReplyBody::Streaming { head, .. } => head,
+        };
         let Some(facts) = QuoteFacts::read(body) else {
             return (Some(ApiFault::Unexpected), None);
         };

@@ -162,7 +162,7 @@ impl<'c> ApiAttempts<'c> {
             let Some(request) = self.call.request_of(self.route, upstream, &self.call.query) else {
                 continue;
             };
-            let Some(ticket) = upstream.admit(product, now, forced) else {
+            let Some(candidate) = upstream.admit(product, now, forced) else {
                 // Others may have used the budget up since the choice was made.
                 self.limited = self.limited.or(upstream.wait(product, now));
                 continue;
@@ -177,7 +177,7 @@ impl<'c> ApiAttempts<'c> {
                 carry_out(
                     self.call,
                     product,
-                    ticket,
+                    candidate,
                     request,
                     ApiAttemptMode {
                         hedge,

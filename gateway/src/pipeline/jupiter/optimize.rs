@@ -281,13 +281,13 @@ impl ApiCall {
             let Variant { name, query } = variant;
             let request = self.request_of(route, upstream, &query);
             let admit = |request| Some((upstream.admit(Product::Quote, now, false)?, request));
-            let Some((ticket, request)) = request.and_then(admit) else {
+            let Some((candidate, request)) = request.and_then(admit) else {
                 continue;
             };
             let attempt = carry_out(
                 self,
                 Product::Quote,
-                ticket,
+                candidate,
                 request,
                 ApiAttemptMode {
                     number: u32::try_from(running.len() + 1).unwrap_or(u32::MAX),

@@ -1,75 +1,15 @@
-//! One attempt at a request of an HTTP API. The answer is handed on as it is; what it means is for
-//! others to say.
+//! One attempt at a request of an HTTP API. The answer is handed on as it is; what it means says
+//! [`crate::jupiter`].
 
 use std::pin::pin;
 use std::sync::atomic::AtomicBool;
-use std::time::Duration;
-
-use bytes::Bytes;
-use tokio::time::Instant;
 
 use super::ApiUpstream;
-use crate::limit::PermitRequest;
-use crate::solana::ReplyHints;
+use crate::jupiter::{self, ApiFault, JudgedAnswer, Product};
 use crate::upstream::client::reply::{AttemptLimits, ReplyBody};
 use crate::upstream::client::request::ApiRequest;
-use crate::upstream::client::stream::UpstreamBodyStream;
-use crate::upstream::client::{ConnectionRoute, RequestCost, UpstreamLine};
+use crate::upstream::client::{ConnectionRoute, ReplyTo, RequestCost, UpstreamLine};
 use crate::upstream::transport::fault::TransportFault;
-
-/// The limits of one attempt. The upstream's own connect, write and total limits apply as well.
-#[derive(Clone, Copy, Debug)]
-pub struct ApiLimits {
-    pub deadline: Instant,
-    /// Until when it may wait for a connection that another request uses.
-    pub queue: Instant,
-    /// Time from the request sent to the first byte of the answer.
-    pub first_byte: Duration,
-    /// Larger answers are streamed.
-    pub answer_buffer: usize,
-    /// Whether the request may be executed twice.
-    pub replayable: bool,
-    /// Class and consumer, if a connection has to be waited for.
-    pub ask: PermitRequest,
-}
-
-impl ApiLimits {
-    fn of_attempt(&self, progress: Duration) -> AttemptLimits {
-        AttemptLimits {
-            deadline: self.deadline,
-            queue: self.queue,
-            first_byte: self.first_byte,
-            progress: progress.max(self.first_byte),
-            answer_buffer: self.answer_buffer,
-            replayable: self.replayable,
-            ask: self.ask,
-            // They are among the fields of the request.
-            headers: None,
-        }
-    }
-}
-
-/// The result of an attempt.
-#[derive(Debug)]
-pub struct ApiReply {
-    pub status: u16,
-    pub hints: ReplyHints,
-    /// Fields to be passed on, their names in lower case.
-    pub fields: Vec<(&'static str, Bytes)>,
-    pub body: ApiBody,
-    pub latency: Duration,
-}
-
-/// The body of an answer.
-#[derive(Debug)]
-pub enum ApiBody {
-    Whole(Bytes),
-    /// The beginning of a large one.
-    Streaming {
-        first: Bytes,
-        rest: UpstreamBodyStream,
-    },
-}
 
 impl ApiUpstream {
     /// One attempt. Cancel-safe: dropping the future closes the connection in use; over HTTP/2, only its
@@ -80,9 +20,9 @@ impl ApiUpstream {
     pub(super) async fn call(
         &self,
         request: &ApiRequest,
-        limits: &ApiLimits,
+        limits: &AttemptLimits,
         written: Option<&AtomicBool>,
-    ) -> Result<ApiReply, TransportFault> {
+    ) -> Result<ReplyTo<ApiRequest>, TransportFault> {
         let metrics = &self.state.metrics;
         let line = UpstreamLine {
             wire: &self.wire,
@@ -95,20 +35,26 @@ impl ApiUpstream {
             written,
             cost: RequestCost::Charged,
         };
-        let limits = limits.of_attempt(self.wire.timeouts.progress);
         let mut timer = pin!(None);
-        let reply = line
-            .call(request, &limits, ConnectionRoute::Any, &mut timer)
-            .await?;
-        Ok(ApiReply {
+        line.call(request, limits, ConnectionRoute::Any, &mut timer)
+            .await
+    }
+    /// Says what is wrong with an answer; `None` for one that concerns the caller, good or bad.
+    pub fn judge(&self, product: Product, reply: &ReplyTo<ApiRequest>) -> Option<ApiFault> {
+        let body = match &reply.body {
+            ReplyBody::Complete(body) => body,
+            ReplyBody::Streaming { head, .. } => head,
+        };
+        let hints = &reply.hints;
+        let seen = JudgedAnswer {
+            product,
             status: reply.status,
-            hints: reply.hints,
-            fields: reply.fields,
-            body: match reply.body {
-                ReplyBody::Complete(body) => ApiBody::Whole(body),
-                ReplyBody::Streaming { head, rest, .. } => ApiBody::Streaming { first: head, rest },
-            },
-            latency: reply.latency,
-        })
+            is_json: hints.content_type_json,
+            challenge: hints.challenge,
+            reset_unix: hints.ratelimit_reset_unix.max(hints.retry_at_unix),
+            retry_after: hints.retry_after,
+            body,
+        };
+        jupiter::judge(&seen, self.clock.now())
     }
 }

@@ -7,13 +7,15 @@ use http::Method;
 use perijove_core::Slot;
 use tokio::time::{Instant, sleep};
 
+use super::ApiUpstream;
 use super::canary_fault::CanaryFault;
 use super::fitness::Fitness;
-use super::{ApiBody, ApiLimits, ApiReply, ApiUpstream};
-use crate::jupiter::{self, ApiRoute, JudgedAnswer, Product, QuoteFacts};
+use crate::jupiter::{ApiRoute, Product, QuoteFacts};
 use crate::limit::PermitRequest;
 use crate::solana::Priority;
 use crate::upstream::Pool;
+use crate::upstream::client::ReplyTo;
+use crate::upstream::client::reply::{AttemptLimits, ReplyBody};
 use crate::upstream::client::request::ApiRequest;
 use crate::upstream::transport::fault::TransportFault;
 
@@ -65,13 +67,16 @@ async fn look(upstream: &Arc<ApiUpstream>, rpc: &Pool) {
     };
     upstream.charge(Product::Quote, begun);
     let deadline = begun + upstream.health.timeout;
-    let limits = ApiLimits {
+    let timeouts = &upstream.settings.timeouts;
+    let limits = AttemptLimits {
         deadline,
         queue: deadline,
         first_byte: upstream.health.timeout,
+        progress: timeouts.progress.max(upstream.health.timeout),
         answer_buffer: MOST_BYTES,
         replayable: true,
         ask: PermitRequest::own(Priority::Medium),
+        headers: None,
     };
     let started = Instant::now();
     let reply = upstream.call(&request, &limits, None).await;
@@ -85,7 +90,7 @@ async fn look(upstream: &Arc<ApiUpstream>, rpc: &Pool) {
 /// Draws the conclusions from one.
 fn concluded(
     upstream: &Arc<ApiUpstream>,
-    reply: Result<ApiReply, TransportFault>,
+    reply: Result<ReplyTo<ApiRequest>, TransportFault>,
     tip: Option<Slot>,
     (started, now): (Instant, Instant),
 ) -> Option<(Fitness, Fitness)> {
@@ -103,22 +108,10 @@ fn concluded(
             return Some(state.silent(fault, &upstream.health));
         }
     };
-    let ApiBody::Whole(body) = &reply.body else {
+    let ReplyBody::Complete(body) = &reply.body else {
         return None;
     };
-    let seen = JudgedAnswer {
-        product: Product::Quote,
-        status: reply.status,
-        is_json: reply.hints.content_type_json,
-        challenge: reply.hints.challenge,
-        reset_unix: reply
-            .hints
-            .ratelimit_reset_unix
-            .max(reply.hints.retry_at_unix),
-        retry_after: reply.hints.retry_after,
-        body,
-    };
-    let Some(fault) = jupiter::judge(&seen, upstream.clock.now()) else {
+    let Some(fault) = upstream.judge(Product::Quote, &reply) else {
         return Some(quoted(upstream, (reply.status, body), tip, (started, now)));
     };
     let told = CanaryFault::answer(reply.status, Some(fault));

@@ -128,7 +128,7 @@ impl WireRequest for ApiRequest {
     type Whole = Bytes;
     type Fields = Vec<(&'static str, Bytes)>;
 
-    fn write(&self, endpoint: &Endpoint, (_id, _told): RequestIds<'_>, out: &mut Vec<u8>) {
+    fn write(&self, endpoint: &Endpoint, (_id, told): RequestIds<'_>, out: &mut Vec<u8>) {
         let lines = endpoint.lines();
         out.reserve(self.target.len() + lines.len() + self.body.len() + 128);
         out.extend_from_slice(self.method.as_str().as_bytes());
@@ -136,10 +136,16 @@ impl WireRequest for ApiRequest {
         out.extend_from_slice(self.target.as_bytes());
         out.extend_from_slice(b" HTTP/1.1\r\n");
         out.extend_from_slice(lines);
-        for (name, value) in &self.fields {
+        let mut line = |name: &str, value: &[u8]| {
             for part in [name.as_bytes(), b": ", value, b"\r\n"] {
                 out.extend_from_slice(part);
             }
+        };
+        for (name, value) in &self.fields {
+            line(name, value);
+        }
+        if let Some(told) = told {
+            told.tell(line);
         }
         if let Some(length) = self.announced_length() {
             out.extend_from_slice(b"content-length: ");
@@ -153,7 +159,7 @@ impl WireRequest for ApiRequest {
     fn frames(
         &self,
         endpoint: &Endpoint,
-        (_id, _told): RequestIds<'_>,
+        (_id, told): RequestIds<'_>,
     ) -> Option<(Request<()>, Bytes)> {
         let mut request = Request::new(());
         *request.method_mut() = self.method.clone();
@@ -164,6 +170,13 @@ impl WireRequest for ApiRequest {
         for (name, value) in &self.fields {
             let name = HeaderName::from_bytes(name.as_bytes()).ok()?;
             headers.append(name, HeaderValue::from_maybe_shared(value.clone()).ok()?);
+        }
+        if let Some(told) = told {
+            told.tell(|name, value| {
+                if let Ok(value) = HeaderValue::from_bytes(value) {
+                    headers.insert(HeaderName::from_static(name), value);
+                }
+            });
         }
         if let Some(length) = self.announced_length() {
             headers.insert(http::header::CONTENT_LENGTH, HeaderValue::from(length));
@@ -240,6 +253,7 @@ mod tests {
     use http::Method;
 
     use super::*;
+    use crate::trace::HttpRequestId;
     use crate::upstream::testing::settings;
 
     fn endpoint() -> Endpoint {
@@ -295,6 +309,25 @@ mod tests {
         let (head, body) = frames(request(Method::POST, "/swap", "{}"));
         assert_eq!((head.method(), &body[..]), (&Method::POST, &b"{}"[..]));
         assert_eq!(head.headers()["content-length"], "2");
+    }
+
+    #[test]
+    fn what_an_upstream_is_told_of_the_request_stands_behind_its_fields() {
+        let told = CorrelationHeaders {
+            id: Some(HttpRequestId::of(Some(b"order-7"))),
+            ..CorrelationHeaders::default()
+        };
+        let request = request(Method::GET, "/quote", "");
+        let ids = || (RequestId::from(1), Some(&told));
+        let mut out = Vec::new();
+        request.write(&endpoint(), ids(), &mut out);
+        let text = String::from_utf8(out).unwrap();
+        assert!(
+            text.ends_with("\r\naccept: */*\r\nx-request-id: order-7\r\n\r\n"),
+            "{text}"
+        );
+        let (head, _) = request.frames(&endpoint(), ids()).unwrap();
+        assert_eq!(head.headers()["x-request-id"], "order-7");
     }
 
     #[test]

@@ -1,0 +1,209 @@
+//! An upstream of Jupiter's API chosen for one attempt, and recording the outcome.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use tokio::time::Instant;
+
+use super::ApiUpstream;
+use crate::jupiter::{ApiFault, Product};
+use crate::solana::FaultKind;
+use crate::upstream::client::ReplyTo;
+use crate::upstream::client::reply::AttemptLimits;
+use crate::upstream::client::request::ApiRequest;
+use crate::upstream::state::breaker::{Admission, BreakerState, Trial};
+use crate::upstream::transport::fault::TransportFault;
+
+/// An upstream chosen for one attempt, for which the budget of its organisation has paid. If it is
+/// dropped without a recorded outcome nothing counts against the upstream; what was paid for a request
+/// that was not sent is given back.
+pub struct ApiCandidate {
+    upstream: Arc<ApiUpstream>,
+    product: Product,
+    trial: Option<Trial>,
+    paid: bool,
+    /// Set once the request has a connection and is being written.
+    written: Arc<AtomicBool>,
+}
+
+/// Reports on an attempt whose [`ApiCandidate`] is with the attempt.
+pub struct ApiFailureReporter {
+    upstream: Arc<ApiUpstream>,
+    product: Product,
+    trial: Option<Trial>,
+    written: Arc<AtomicBool>,
+}
+
+impl ApiUpstream {
+    /// Chooses it for one attempt, if its breaker and the budget of its organisation allow that.
+    /// `forced`: whatever the breaker says.
+    pub fn admit(
+        self: &Arc<Self>,
+        product: Product,
+        now: Instant,
+        forced: bool,
+    ) -> Option<ApiCandidate> {
+        let mut breaker = self.state.breaker.lock();
+        let trial = match breaker.admission(now, &self.breaker) {
+            Admission::Free => None,
+            Admission::Trial => breaker.begin_trial(now, &self.breaker),
+            Admission::Refused if forced => None,
+            Admission::Refused => return None,
+        };
+        drop(breaker);
+        let mut candidate = ApiCandidate {
+            upstream: Arc::clone(self),
+            product,
+            trial,
+            paid: false,
+            written: Arc::default(),
+        };
+        candidate.paid = self.organisation.take(product, now);
+        candidate.paid.then_some(candidate)
+    }
+
+    /// The outcome of an attempt, for its breaker.
+    fn settle(&self, trial: Option<Trial>, good: bool, now: Instant) {
+        let (state, settings) = (&self.state, &self.breaker);
+        let mut breaker = state.breaker.lock();
+        let before = breaker.shown();
+        if good {
+            breaker.success(trial, now, settings);
+        } else {
+            breaker.failure(trial, now, settings);
+        }
+        let after = breaker.shown();
+        drop(breaker);
+        state.metrics.breaker.set(after.number());
+        if before != after {
+            tracing::warn!(
+                upstream = self.id(),
+                state = after.label(),
+                "Jupiter upstream circuit breaker changed"
+            );
+            if after == BreakerState::Closed {
+                state.health.lock().came_back(now);
+            }
+        }
+    }
+}
+
+impl ApiCandidate {
+    pub fn upstream(&self) -> &Arc<ApiUpstream> {
+        &self.upstream
+    }
+
+    /// Records a failure of the attempt while it is still in progress.
+    pub fn witness(&self) -> ApiFailureReporter {
+        ApiFailureReporter {
+            upstream: Arc::clone(&self.upstream),
+            product: self.product,
+            trial: self.trial,
+            written: Arc::clone(&self.written),
+        }
+    }
+
+    /// As if the request had been written.
+    #[cfg(test)]
+    pub(crate) fn write(&self) {
+        self.written.store(true, Ordering::Relaxed);
+    }
+
+    /// Sends the request. Cancel-safe: dropping the future closes the connection in use; over HTTP/2,
+    /// only its stream.
+    ///
+    /// # Errors
+    /// There is no answer.
+    pub async fn call(
+        &self,
+        request: &ApiRequest,
+        limits: &AttemptLimits,
+    ) -> Result<ReplyTo<ApiRequest>, TransportFault> {
+        let written = Some(&*self.written);
+        self.upstream.call(request, limits, written).await
+    }
+
+    /// An answer for the caller arrived.
+    pub fn good(&mut self, now: Instant) {
+        let (state, product) = (&self.upstream.state, self.product);
+        state.metrics.attempt(product.label(), "ok");
+        state.holds.lock().served(product);
+        self.upstream.organisation.served(product);
+        self.settle(true, now);
+    }
+
+    /// An answer that speaks against the upstream, or of its limits.
+    pub fn bad(&mut self, fault: ApiFault, now: Instant) {
+        let (state, product) = (&self.upstream.state, self.product);
+        state.metrics.attempt(product.label(), fault.label());
+        if fault.is_refusal() {
+            if self.upstream.wait(product, now).is_none() {
+                tracing::warn!(
+                    upstream = self.upstream.id(),
+                    product = product.label(),
+                    reason = fault.label(),
+                    "Jupiter upstream backing off"
+                );
+            }
+            self.upstream.refused(product, fault, now);
+        }
+        if fault.is_failure() {
+            self.settle(false, now);
+        }
+    }
+
+    /// No answer arrived.
+    pub fn broken(&mut self, kind: FaultKind, now: Instant) {
+        let metrics = &self.upstream.state.metrics;
+        metrics.attempt(self.product.label(), kind.label());
+        tracing::debug!(
+            upstream = self.upstream.id(),
+            fault = kind.label(),
+            "Jupiter upstream request failed"
+        );
+        // A lack of connections, or of the caller's time, says nothing about the upstream.
+        let own = matches!(
+            kind,
+            FaultKind::NoDescriptors | FaultKind::NoTime | FaultKind::Saturated
+        );
+        if !own {
+            self.settle(false, now);
+        }
+    }
+
+    fn settle(&mut self, good: bool, now: Instant) {
+        let trial = self.trial.take();
+        self.upstream.settle(trial, good, now);
+    }
+}
+
+impl Drop for ApiCandidate {
+    fn drop(&mut self) {
+        if let Some(trial) = self.trial.take() {
+            self.upstream.state.breaker.lock().abandon(trial);
+        }
+        if self.paid && !self.written.load(Ordering::Relaxed) {
+            self.upstream.organisation.refund(self.product);
+        }
+    }
+}
+
+impl ApiFailureReporter {
+    pub fn upstream(&self) -> &Arc<ApiUpstream> {
+        &self.upstream
+    }
+
+    /// Whether the upstream may have seen the request. An attempt that still waits for a connection
+    /// says nothing about the upstream.
+    pub fn is_written(&self) -> bool {
+        self.written.load(Ordering::Relaxed)
+    }
+
+    /// Records that the attempt was never answered; it must then be dropped.
+    pub fn never_answered(&self, now: Instant) {
+        let kind = FaultKind::FirstByteTimeout;
+        let metrics = &self.upstream.state.metrics;
+        metrics.attempt(self.product.label(), kind.label());
+        self.upstream.settle(self.trial, false, now);
+    }
+}
