@@ -14,7 +14,7 @@ use tokio::time::Instant;
 
 use super::CacheKey;
 
-/// Memory per entry besides its bytes.
+/// Memory per entry besides its bytes, its fields and its pools.
 const BESIDE: u64 = 256;
 
 /// Assumed weight of an entry.
@@ -48,7 +48,17 @@ struct ByBytes;
 
 impl Weighter<CacheKey, Arc<KeptQuote>> for ByBytes {
     fn weight(&self, _key: &CacheKey, quote: &Arc<KeptQuote>) -> u64 {
-        BESIDE + u64::try_from(quote.body.len()).unwrap_or(u64::MAX / 2)
+        BESIDE + u64::try_from(quote.bytes()).unwrap_or(u64::MAX / 2)
+    }
+}
+
+impl KeptQuote {
+    /// The memory that its lists and texts take.
+    fn bytes(&self) -> usize {
+        let field = size_of::<(&'static str, Bytes)>();
+        let fields: usize = self.fields.iter().map(|(_, value)| value.len()).sum();
+        let pools = self.pools.as_ref().map_or(0, Vec::capacity);
+        self.body.len() + fields + self.fields.capacity() * field + pools * size_of::<Pubkey>()
     }
 }
 
@@ -146,6 +156,20 @@ mod tests {
         let quotes = QuoteCache::new(1 << 20);
         for number in 0..=255 {
             quotes.put(key(number), quote(1, 64 * 1024));
+        }
+        assert!((1..=16).contains(&quotes.len()), "{}", quotes.len());
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn fields_and_pools_are_of_the_bytes() {
+        let quotes = QuoteCache::new(1 << 20);
+        for number in 0..=255 {
+            let long = KeptQuote {
+                fields: vec![("etag", vec![b'x'; 32 * 1024].into())],
+                pools: Some(vec![Pubkey([number; 32]); 1024]),
+                ..Arc::into_inner(quote(1, 1)).unwrap()
+            };
+            quotes.put(key(number), Arc::new(long));
         }
         assert!((1..=16).contains(&quotes.len()), "{}", quotes.len());
     }
