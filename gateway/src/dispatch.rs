@@ -13,6 +13,7 @@ mod blame;
 mod budget;
 mod metrics;
 mod operation;
+mod peer;
 mod rpc;
 mod state;
 
@@ -70,14 +71,14 @@ pub enum Delivered<Answer = AnswerPayload> {
 }
 
 /// How the answer came about, for logs, headers and metrics.
-#[derive(Debug, Default)]
-pub struct AttemptSummary {
+#[derive(Debug)]
+pub struct AttemptSummary<Peer = Upstream> {
     pub attempts: u32,
     pub hedged: bool,
     /// The upstream of the delivered answer.
-    pub upstream: Option<Arc<Upstream>>,
+    pub upstream: Option<Arc<Peer>>,
     /// The first upstream that failed, if a retry followed.
-    pub failed_over_from: Option<Arc<Upstream>>,
+    pub failed_over_from: Option<Arc<Peer>>,
     /// The slot that upstream was known to have reached before it was asked, at the call's
     /// commitment.
     pub reached: Option<Slot>,
@@ -97,7 +98,26 @@ pub struct AttemptSummary {
     pub unproven: bool,
 }
 
-impl AttemptSummary {
+/// By hand, because the derived one would ask for an upstream that has a default.
+impl<Peer> Default for AttemptSummary<Peer> {
+    fn default() -> Self {
+        Self {
+            attempts: 0,
+            hedged: false,
+            upstream: None,
+            failed_over_from: None,
+            reached: None,
+            told_heads: ToldHeads::default(),
+            fault: None,
+            others: Vec::new(),
+            won: None,
+            doubt: None,
+            unproven: false,
+        }
+    }
+}
+
+impl<Peer> AttemptSummary<Peer> {
     /// Whether the answer may be kept for others.
     pub fn may_be_kept(&self) -> bool {
         let in_doubt = matches!(

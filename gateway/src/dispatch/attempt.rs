@@ -12,37 +12,33 @@ use tokio::time::Instant;
 use tracing::Span;
 
 use super::budget::RetryBudget;
-use crate::upstream::{
-    AttemptLimits, Candidate, FailureReporter, ReplyTo, TransportFault, WireRequest,
-};
-
-#[cfg(not(test))]
-use crate::upstream::attempt;
+use super::peer::{AttemptWitness, ChosenPeer};
+use crate::upstream::{AttemptLimits, ReplyTo, TransportFault, WireRequest};
 
 #[cfg(test)]
 pub(super) mod script;
 
 /// An attempt in flight. Boxed, so that the loser of a hedge can be left to finish on its own:
 /// dropping it would close a healthy connection.
-pub(super) struct RunningAttempt<R: WireRequest> {
+pub(super) struct RunningAttempt<R: WireRequest, C: ChosenPeer> {
     pub(super) started: Instant,
     /// The retry budget that paid for it.
     paid_by: Option<Arc<RetryBudget>>,
     /// Its place among the attempts of the request.
     pub(super) number: u32,
-    pub(super) witness: FailureReporter,
-    run: Pin<Box<dyn Future<Output = FinishedAttempt<R>> + Send>>,
+    pub(super) witness: C::Witness,
+    run: Pin<Box<dyn Future<Output = FinishedAttempt<R, C>> + Send>>,
 }
 
-impl<R: WireRequest> Future for RunningAttempt<R> {
-    type Output = FinishedAttempt<R>;
+impl<R: WireRequest, C: ChosenPeer> Future for RunningAttempt<R, C> {
+    type Output = FinishedAttempt<R, C>;
 
-    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<FinishedAttempt<R>> {
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<FinishedAttempt<R, C>> {
         self.run.as_mut().poll(cx)
     }
 }
 
-impl<R: WireRequest> RunningAttempt<R> {
+impl<R: WireRequest, C: ChosenPeer> RunningAttempt<R, C> {
     /// The same, paid for by this budget.
     pub(super) fn paid_by(mut self, budget: &Arc<RetryBudget>) -> Self {
         self.paid_by = Some(Arc::clone(budget));
@@ -52,7 +48,7 @@ impl<R: WireRequest> RunningAttempt<R> {
 
 /// What was never sent costs nothing, however it ends: there was no connection, or the client
 /// disconnected.
-impl<R: WireRequest> Drop for RunningAttempt<R> {
+impl<R: WireRequest, C: ChosenPeer> Drop for RunningAttempt<R, C> {
     fn drop(&mut self) {
         if let Some(budget) = self.paid_by.take()
             && !self.witness.is_written()
@@ -76,8 +72,8 @@ pub(super) struct AttemptReason {
 }
 
 /// The result of an attempt, before it is judged.
-pub(super) struct FinishedAttempt<R: WireRequest> {
-    pub(super) candidate: Candidate,
+pub(super) struct FinishedAttempt<R: WireRequest, C> {
+    pub(super) candidate: C,
     pub(super) reason: AttemptReason,
     pub(super) started: Instant,
     /// The slot its upstream was known to have reached before it was asked.
@@ -88,21 +84,21 @@ pub(super) struct FinishedAttempt<R: WireRequest> {
 }
 
 /// Sends `request` to the candidate, which is known to have `reached` a slot. It is `now`.
-pub(super) fn start<R: WireRequest + 'static>(
-    candidate: Candidate,
+pub(super) fn start<R: WireRequest + 'static, C: ChosenPeer>(
+    candidate: C,
     request: R,
     limits: AttemptLimits,
     reached: Option<Slot>,
     reason: AttemptReason,
     (span, now): (Span, Instant),
-) -> RunningAttempt<R> {
+) -> RunningAttempt<R, C> {
     let witness = candidate.witness();
     // Built where it stays: `Box::pin` would copy the kilobytes that it has room for.
     let run = Box::write(Box::new_uninit(), async move {
         #[cfg(test)]
-        let reply = script::play::<R>(&candidate, &limits).await;
+        let reply = script::play::<R, C>(&candidate, &limits).await;
         #[cfg(not(test))]
-        let reply = attempt(&candidate, &request, &limits).await;
+        let reply = candidate.attempt(&request, &limits).await;
         #[cfg(test)]
         drop(request);
         FinishedAttempt {
@@ -123,7 +119,7 @@ pub(super) fn start<R: WireRequest + 'static>(
     }
 }
 
-impl<R: WireRequest> FinishedAttempt<R> {
+impl<R: WireRequest, C> FinishedAttempt<R, C> {
     /// Whether the upstream may have seen the request.
     pub(super) fn bytes_sent(&self) -> bool {
         self.reply

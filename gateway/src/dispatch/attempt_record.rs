@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::AttemptSummary;
-use crate::upstream::Upstream;
+use super::peer::Peer;
 
 /// Outcome of the attempt whose answer is delivered.
 pub(super) const GOOD: &str = "good";
@@ -25,7 +25,8 @@ const MOST: usize = 32;
 pub struct AttemptRecord {
     /// Its number among the attempts of the call, from 1.
     pub number: u32,
-    pub upstream: Arc<Upstream>,
+    /// Its name.
+    pub upstream: Arc<str>,
     /// A label of [`crate::solana::FaultKind`] or of [`OUTCOMES`].
     pub outcome: &'static str,
     /// Of several, the longest.
@@ -36,7 +37,7 @@ pub struct AttemptRecord {
 impl AttemptRecord {
     /// Whether both say the same of the same upstream.
     fn is_like(&self, other: &Self) -> bool {
-        self.outcome == other.outcome && Arc::ptr_eq(&self.upstream, &other.upstream)
+        self.outcome == other.outcome && self.upstream == other.upstream
     }
 
     fn count(&mut self, other: &Self) {
@@ -45,19 +46,23 @@ impl AttemptRecord {
     }
 }
 
-impl AttemptSummary {
+#[expect(
+    private_bounds,
+    reason = "what an upstream is to its attempts is for dispatch to know"
+)]
+impl<P: Peer> AttemptSummary<P> {
     /// Records an attempt whose answer is not delivered. Of the delivered one only number and
     /// duration are kept, which costs nothing: most calls have no other attempt.
     pub(super) fn tried(
         &mut self,
         number: u32,
-        upstream: &Arc<Upstream>,
+        upstream: &Arc<P>,
         outcome: &'static str,
         took: Duration,
     ) {
         self.record(AttemptRecord {
             number,
-            upstream: Arc::clone(upstream),
+            upstream: Arc::clone(upstream.name()),
             outcome,
             took,
             times: 1,
@@ -85,7 +90,7 @@ impl AttemptSummary {
         let (number, took) = self.won?;
         Some(AttemptRecord {
             number,
-            upstream: Arc::clone(self.upstream.as_ref()?),
+            upstream: Arc::clone(self.upstream.as_ref()?.name()),
             outcome,
             took,
             times: 1,

@@ -29,11 +29,12 @@ use super::attempt::{self, AttemptReason, FinishedAttempt, RunningAttempt};
 use super::attempt_record::UNANSWERED;
 use super::best_failure::BestFailure;
 use super::blame::Accused;
-use super::operation::{Demands, Operation};
+use super::operation::{Demands, Operation, PeerOf};
+use super::peer::{AttemptWitness, Choices, ChosenPeer, Peer};
 use super::{AttemptSummary, Delivered, Dispatch};
 use crate::solana::Capability;
 use crate::trace::span::{self, SpanAttempt, SpanPeer};
-use crate::upstream::{AttemptLimits, Candidate, Candidates, Outlook, Upstream, WireRequest};
+use crate::upstream::{AttemptLimits, Outlook, WireRequest};
 
 /// While another upstream could answer immediately, a connection is waited for at most this long.
 const QUEUE: Duration = Duration::from_millis(100);
@@ -48,9 +49,8 @@ const HEAVY_PATIENCE: u32 = 5;
 pub(super) struct Attempts<'a, O: Operation> {
     dispatch: &'a Dispatch<'a, O>,
     demands: Demands,
-    candidates: Candidates<'a>,
-    request: O::Request,
-    running: Vec<RunningAttempt<O::Request>>,
+    candidates: O::Choices,
+    running: Vec<RunningAttempt<O::Request, O::Chosen>>,
     /// What is to be done next if no attempt ends before, and when.
     due: Option<(Instant, TimerEvent)>,
     /// Attempts whose bytes reached an upstream; refused connections cost nothing and do not count.
@@ -64,22 +64,22 @@ pub(super) struct Attempts<'a, O: Operation> {
     /// What the next attempt has cost the retry budget.
     payment: Payment,
     /// The upstreams at which it has waited for a connection without getting one, in this round.
-    crowded: Vec<Arc<Upstream>>,
+    crowded: Vec<Arc<PeerOf<O>>>,
     /// How often it has gone round them.
     rounds: u32,
     /// When the youngest attempt began.
     launched: Instant,
     /// The upstreams that did not serve the call.
-    accused: Accused,
+    accused: Accused<PeerOf<O>>,
     older: StaleAnswers,
     /// When a healthy upstream last gave an answer that can be delivered if no better one arrives.
     judged: Option<Instant>,
     /// Others were asked for what the first did not know.
     searched: bool,
-    settled: BestFailure<O::Answer>,
+    settled: BestFailure<O::Answer, PeerOf<O>>,
     /// What the delivered answer says of its age, unless it is delivered for want of a better.
     freshness: Option<O::Freshness>,
-    summary: AttemptSummary,
+    summary: AttemptSummary<PeerOf<O>>,
 }
 
 /// The stale answers so far.
@@ -95,7 +95,7 @@ pub(super) struct AttemptsOutcome<O: Operation> {
     pub(super) delivered: Delivered<O::Answer>,
     /// Of an answer that is in no doubt, what it says of its age.
     pub(super) freshness: Option<O::Freshness>,
-    pub(super) summary: AttemptSummary,
+    pub(super) summary: AttemptSummary<PeerOf<O>>,
 }
 
 /// What is due as time passes.
@@ -119,8 +119,8 @@ enum Payment {
 }
 
 #[expect(clippy::large_enum_variant, reason = "one at a time, on the stack")]
-enum AttemptEvent<R: WireRequest> {
-    Done(FinishedAttempt<R>),
+enum AttemptEvent<R: WireRequest, C> {
+    Done(FinishedAttempt<R, C>),
     Due(TimerEvent),
 }
 
@@ -137,7 +137,6 @@ impl<'a, O: Operation> Attempts<'a, O> {
         Self {
             demands: operation.demands(),
             candidates: operation.candidates(),
-            request: operation.request(),
             dispatch,
             running: Vec::with_capacity(1),
             due: None,
@@ -216,7 +215,7 @@ impl<'a, O: Operation> Attempts<'a, O> {
     }
 
     /// Starts an attempt, and with it the timer after which it is unanswered for too long.
-    fn start(&mut self, candidate: Candidate, reason: AttemptReason, now: Instant) {
+    fn start(&mut self, candidate: O::Chosen, reason: AttemptReason, now: Instant) {
         self.summary.attempts += 1;
         let reason = AttemptReason {
             number: self.summary.attempts,
@@ -224,8 +223,8 @@ impl<'a, O: Operation> Attempts<'a, O> {
         };
         let span = self.span(&candidate, reason);
         let limits = self.limits(&candidate, &span, now);
-        let reached = self.dispatch.operation.reached(candidate.upstream());
-        let request = self.request.clone();
+        let reached = self.dispatch.operation.reached(candidate.peer());
+        let request = self.dispatch.operation.request(candidate.peer());
         let attempt = attempt::start(candidate, request, limits, reached, reason, (span, now));
         self.running.push(if reason.paid {
             attempt.paid_by(&self.dispatch.state.budget)
@@ -240,13 +239,13 @@ impl<'a, O: Operation> Attempts<'a, O> {
     /// upstream leaves time for another; a scan, which may need all of it, is hedged instead. While
     /// there is another upstream, waiting for a connection is limited to the time that one would
     /// need.
-    fn limits(&self, candidate: &Candidate, span: &Span, now: Instant) -> AttemptLimits {
+    fn limits(&self, candidate: &O::Chosen, span: &Span, now: Instant) -> AttemptLimits {
         let dispatch = self.dispatch;
         let left = dispatch.deadline.saturating_duration_since(now);
         let next = self.candidates.outlook(now);
         let alone = next == Outlook::Nobody;
         let last = alone || !self.may_attempt_after(1);
-        let timeouts = &candidate.upstream().settings().timeouts;
+        let timeouts = candidate.peer().timeouts();
         let first_byte = if self.demands.heavy {
             left.min(timeouts.first_byte_heavy)
         } else if last || !self.demands.is_repeatable() {
@@ -278,24 +277,23 @@ impl<'a, O: Operation> Attempts<'a, O> {
             ask: self.demands.ask,
             headers: dispatch
                 .context
-                .correlation(candidate.upstream().settings().propagate, span),
+                .correlation(candidate.peer().propagate(), span),
         }
     }
 
     /// The span of an attempt; a disabled one unless the request is recorded.
-    fn span(&self, candidate: &Candidate, reason: AttemptReason) -> Span {
+    fn span(&self, candidate: &O::Chosen, reason: AttemptReason) -> Span {
         if self.dispatch.span.is_disabled() {
             return Span::none();
         }
-        let upstream = candidate.upstream();
-        let url = &upstream.settings().url;
+        let (host, port) = candidate.peer().address();
         let attempt = SpanAttempt {
             peer: SpanPeer {
-                upstream: upstream.id(),
-                host: url.host(),
-                port: url.port(),
+                upstream: candidate.peer().name(),
+                host,
+                port,
             },
-            verb: "POST",
+            verb: self.dispatch.operation.verb(),
             number: reason.number,
             hedge: reason.hedge,
         };
@@ -320,7 +318,7 @@ impl<'a, O: Operation> Attempts<'a, O> {
         if !self.running.is_empty() {
             let stuck = self.patience().stuck;
             for loser in self.running.drain(..) {
-                let (upstream, took) = (loser.witness.upstream(), loser.started.elapsed());
+                let (upstream, took) = (loser.witness.peer(), loser.started.elapsed());
                 self.summary.tried(loser.number, upstream, UNANSWERED, took);
                 abandoned::leave_behind(loser, self.dispatch, self.demands.heavy, stuck);
             }
@@ -328,7 +326,8 @@ impl<'a, O: Operation> Attempts<'a, O> {
         if let (Some(from), Some(to)) = (&self.summary.failed_over_from, &self.summary.upstream)
             && !Arc::ptr_eq(from, to)
         {
-            self.dispatch.state.metrics.failover(from.id(), to.id());
+            let metrics = &self.dispatch.state.metrics;
+            metrics.failover(from.name(), to.name());
         }
         AttemptsOutcome {
             delivered,
@@ -351,10 +350,10 @@ impl<'a, O: Operation> Attempts<'a, O> {
 }
 
 /// Waits for the first attempt to finish, or for the next timer event.
-async fn next_event<R: WireRequest>(
-    in_flight: &mut Vec<RunningAttempt<R>>,
+async fn next_event<R: WireRequest, C: ChosenPeer>(
+    in_flight: &mut Vec<RunningAttempt<R, C>>,
     due: Option<(Instant, TimerEvent)>,
-) -> AttemptEvent<R> {
+) -> AttemptEvent<R, C> {
     let first_done = poll_fn(|cx| {
         for i in 0..in_flight.len() {
             if let Some(attempt) = in_flight.get_mut(i)

@@ -7,9 +7,10 @@ use perijove_core::Slot;
 
 use super::Delivered;
 use super::operation::{LastResort, Operation};
+use super::peer::ChosenPeer;
 use crate::error::{Page, Rejection};
 use crate::solana::{Blame, FaultKind, Idempotency, Penalty, Verdict};
-use crate::upstream::{Paused, Upstream};
+use crate::upstream::Paused;
 
 /// Sent as `Retry-After` when providers limit the gateway without saying for how long.
 const UNKNOWN_PAUSE: Duration = Duration::from_secs(1);
@@ -23,10 +24,10 @@ const STALE: u8 = 4;
     clippy::struct_excessive_bools,
     reason = "each may be true beside any other"
 )]
-pub(super) struct BestFailure<Answer> {
-    best: Option<BestAnswer<Answer>>,
+pub(super) struct BestFailure<Answer, Peer> {
+    best: Option<BestAnswer<Answer, Peer>>,
     /// The first refusal in HTTP alone.
-    refused: Option<(Page, AnsweredBy)>,
+    refused: Option<(Page, AnsweredBy<Peer>)>,
     /// The slot of the newest good but stale answer.
     stale_at: Option<Slot>,
     /// The shortest pause requested, if any upstream limited the gateway's rate.
@@ -42,12 +43,12 @@ pub(super) struct BestFailure<Answer> {
 }
 
 #[derive(Debug)]
-struct BestAnswer<Answer> {
+struct BestAnswer<Answer, Peer> {
     rank: u8,
     /// No upstream would have taken the call: it did not happen anywhere.
     certain: bool,
     answer: Answer,
-    speaker: AnsweredBy,
+    speaker: AnsweredBy<Peer>,
 }
 
 /// Properties of a bad answer.
@@ -58,15 +59,25 @@ pub(super) struct FailureAnswer<Answer> {
 }
 
 /// Which upstream answered.
-#[derive(Clone, Debug)]
-pub(super) struct AnsweredBy {
-    pub(super) upstream: Arc<Upstream>,
+#[derive(Debug)]
+pub(super) struct AnsweredBy<Peer> {
+    pub(super) upstream: Arc<Peer>,
     /// The slot it was known to have reached before it was asked.
     pub(super) reached: Option<Slot>,
 }
 
+/// By hand, because the derived one would ask for an upstream that can be copied.
+impl<Peer> Clone for AnsweredBy<Peer> {
+    fn clone(&self) -> Self {
+        Self {
+            upstream: Arc::clone(&self.upstream),
+            reached: self.reached,
+        }
+    }
+}
+
 /// By hand, because the derived one would ask for an answer that has a default.
-impl<Answer> Default for BestFailure<Answer> {
+impl<Answer, Peer> Default for BestFailure<Answer, Peer> {
     fn default() -> Self {
         Self {
             best: None,
@@ -81,14 +92,14 @@ impl<Answer> Default for BestFailure<Answer> {
     }
 }
 
-impl<Answer> BestFailure<Answer> {
+impl<Answer, Peer> BestFailure<Answer, Peer> {
     /// Takes a bad answer in. `certain`: every upstream would give it; `in_doubt`: the upstream may have
     /// carried out what must not happen twice.
     pub(super) fn note(
         &mut self,
         verdict: &Verdict,
         FailureAnswer { answer, page }: FailureAnswer<Answer>,
-        speaker: &AnsweredBy,
+        speaker: &AnsweredBy<Peer>,
         certain: bool,
         in_doubt: bool,
     ) {
@@ -140,7 +151,12 @@ impl<Answer> BestFailure<Answer> {
     }
 
     /// A good but stale answer. Of several the newest counts.
-    pub(super) fn note_stale(&mut self, answer: Answer, speaker: &AnsweredBy, slot: Option<Slot>) {
+    pub(super) fn note_stale(
+        &mut self,
+        answer: Answer,
+        speaker: &AnsweredBy<Peer>,
+        slot: Option<Slot>,
+    ) {
         let newer = slot >= self.stale_at;
         self.stale_at = self.stale_at.max(slot);
         if !newer && self.best.as_ref().is_some_and(|best| best.rank == STALE) {
@@ -165,9 +181,10 @@ impl<Answer> BestFailure<Answer> {
         self,
         operation: &O,
         idempotency: Idempotency,
-    ) -> (Delivered<Answer>, Option<AnsweredBy>)
+    ) -> (Delivered<Answer>, Option<AnsweredBy<Peer>>)
     where
         O: Operation<Answer = Answer>,
+        O::Chosen: ChosenPeer<Peer = Peer>,
     {
         if self.outcome_unknown && !self.is_certain() {
             let rejection = match idempotency {

@@ -5,21 +5,30 @@
 use std::sync::Arc;
 
 use super::operation::Judge;
+use super::peer::ChosenPeer;
 use crate::solana::FaultKind;
-use crate::upstream::Upstream;
 
 /// The upstreams that did not serve this request, so far.
-#[derive(Debug, Default)]
-pub(super) struct Accused(Vec<(Arc<Upstream>, FaultKind)>);
+#[derive(Debug)]
+pub(super) struct Accused<Peer>(Vec<(Arc<Peer>, FaultKind)>);
 
-impl Accused {
+impl<Peer> Default for Accused<Peer> {
+    fn default() -> Self {
+        Self(Vec::new())
+    }
+}
+
+impl<Peer> Accused<Peer> {
     /// Notes one that had seen the request, and what it said.
-    pub(super) fn note(&mut self, upstream: &Arc<Upstream>, kind: FaultKind) {
+    pub(super) fn note(&mut self, upstream: &Arc<Peer>, kind: FaultKind) {
         self.0.push((Arc::clone(upstream), kind));
     }
 
     /// Somebody served the request.
-    pub(super) fn settle(&mut self, judge: &impl Judge, by: &Arc<Upstream>) {
+    pub(super) fn settle<J: Judge>(&mut self, judge: &J, by: &Arc<Peer>)
+    where
+        J::Chosen: ChosenPeer<Peer = Peer>,
+    {
         for (upstream, kind) in self.0.drain(..) {
             if !Arc::ptr_eq(&upstream, by) {
                 judge.hold_against(&upstream, kind);

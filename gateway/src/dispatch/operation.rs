@@ -11,13 +11,18 @@ use perijove_core::Slot;
 use tokio::time::Instant;
 use tracing::Span;
 
+use super::peer::{Choices, ChosenPeer};
 use crate::error::{Page, Rejection};
 use crate::limit::PermitRequest;
 use crate::solana::{FaultKind, Idempotency, Penalty, Retry, Verdict};
 use crate::trace::span;
-use crate::upstream::{
-    Candidate, Candidates, FailureReporter, ReplyTo, TransportFault, Upstream, WireRequest,
-};
+use crate::upstream::{ReplyTo, TransportFault, WireRequest};
+
+/// What an operation's requests go to.
+pub(super) type PeerOf<J> = <<J as Judge>::Chosen as ChosenPeer>::Peer;
+
+/// What sees one of its attempts.
+type WitnessOf<J> = <<J as Judge>::Chosen as ChosenPeer>::Witness;
 
 /// What holds for all attempts at one request.
 #[derive(Clone, Copy, Debug)]
@@ -76,6 +81,8 @@ impl<Answer, Freshness> JudgedAttempt<Answer, Freshness> {
 /// What the reply to a request means, and what its upstream is told of it. It is asked of requests
 /// under way and of those that nobody waits for any more.
 pub(super) trait Judge: Sync {
+    /// An upstream that is asked.
+    type Chosen: ChosenPeer;
     /// How the request is written, and what its answer is read as.
     type Request: WireRequest + Clone + 'static;
     /// What goes on to whoever asked.
@@ -86,25 +93,27 @@ pub(super) trait Judge: Sync {
     /// Judges the reply, and tells its upstream what it was worth.
     fn judge(
         &self,
-        candidate: &mut Candidate,
+        candidate: &mut Self::Chosen,
         reply: Result<ReplyTo<Self::Request>, TransportFault>,
     ) -> JudgedAttempt<Self::Answer, Self::Freshness>;
 
     /// Notes how long a good answer took; `quantile` is the share of them that a usual one is among.
-    fn observe_latency(&self, upstream: &Upstream, latency: Duration, quantile: f64);
+    fn observe_latency(&self, upstream: &PeerOf<Self>, latency: Duration, quantile: f64);
 
     /// Holds against an upstream that it did not serve what another served.
-    fn hold_against(&self, upstream: &Upstream, kind: FaultKind);
+    fn hold_against(&self, upstream: &PeerOf<Self>, kind: FaultKind);
 
     /// Holds against an upstream that it never answered.
-    fn never_answered(&self, witness: &FailureReporter);
+    fn never_answered(&self, witness: &WitnessOf<Self>);
 }
 
 /// One request to upstreams, answered by the first good answer. What has a default is for operations
 /// whose answers have an age, or that may find out that they were carried out before.
 pub(super) trait Operation: Judge {
     /// Judges answers that come when the request itself is over.
-    type Detached: Judge<Request = Self::Request> + Send + 'static;
+    type Detached: Judge<Chosen = Self::Chosen, Request = Self::Request> + Send + 'static;
+    /// Those that may be asked.
+    type Choices: Choices<Chosen = Self::Chosen>;
 
     fn detach(&self) -> Self::Detached;
 
@@ -115,23 +124,26 @@ pub(super) trait Operation: Judge {
         None
     }
 
-    /// What every attempt sends.
-    fn request(&self) -> Self::Request;
+    /// The verb of HTTP.
+    fn verb(&self) -> &str;
+
+    /// What an attempt at this upstream sends.
+    fn request(&self, to: &PeerOf<Self>) -> Self::Request;
 
     /// Who may be asked, best first.
-    fn candidates(&self) -> Candidates<'_>;
+    fn candidates(&self) -> Self::Choices;
 
     /// How long the quickest upstream usually takes, and whether several are known well enough to
     /// compare.
     fn usual_latency(&self) -> Option<(Duration, bool)>;
 
     /// The slot an upstream is known to have reached, as far as this request is concerned.
-    fn reached(&self, _upstream: &Upstream) -> Option<Slot> {
+    fn reached(&self, _upstream: &PeerOf<Self>) -> Option<Slot> {
         None
     }
 
     /// Why a good answer is delivered only if there is no better one.
-    fn doubt(&self, _freshness: &Self::Freshness, _upstream: &Upstream) -> Option<FaultKind> {
+    fn doubt(&self, _freshness: &Self::Freshness, _upstream: &PeerOf<Self>) -> Option<FaultKind> {
         None
     }
 
@@ -141,7 +153,7 @@ pub(super) trait Operation: Judge {
         &self,
         _freshness: &Self::Freshness,
         _doubt: FaultKind,
-        _upstream: &Upstream,
+        _upstream: &PeerOf<Self>,
     ) -> Option<Slot> {
         None
     }
@@ -160,7 +172,7 @@ pub(super) trait Operation: Judge {
     fn nobody(&self) -> Rejection;
 
     /// Where to ask next, given who has spoken.
-    fn where_next(&self, verdict: &Verdict, _upstream: &Upstream) -> Retry {
+    fn where_next(&self, verdict: &Verdict, _upstream: &PeerOf<Self>) -> Retry {
         verdict.retry
     }
 

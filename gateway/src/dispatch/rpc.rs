@@ -9,6 +9,7 @@ mod history;
 mod judge;
 mod memory;
 mod missing_history;
+mod nodes;
 mod own_answer;
 mod read_session;
 mod unknown_methods;
@@ -127,6 +128,7 @@ impl RpcCall<'_> {
 }
 
 impl<J: AsRpcJudge + Sync> Judge for J {
+    type Chosen = Candidate;
     type Request = RpcRequest;
     type Answer = AnswerPayload;
     type Freshness = Heads;
@@ -152,8 +154,9 @@ impl<J: AsRpcJudge + Sync> Judge for J {
     }
 }
 
-impl Operation for RpcCall<'_> {
+impl<'a> Operation for RpcCall<'a> {
     type Detached = DetachedCall;
+    type Choices = Candidates<'a>;
 
     fn detach(&self) -> DetachedCall {
         DetachedCall {
@@ -178,14 +181,18 @@ impl Operation for RpcCall<'_> {
         }
     }
 
-    fn request(&self) -> RpcRequest {
+    fn verb(&self) -> &'static str {
+        "POST"
+    }
+
+    fn request(&self, _to: &Upstream) -> RpcRequest {
         let params = self.call.params().map_or(0, <[u8]>::len);
         let mut request = BytesMut::with_capacity(128 + params);
         jsonrpc::encode(self.call, &mut request);
         RpcRequest::new(request.freeze(), self.ledger_only)
     }
 
-    fn candidates(&self) -> Candidates<'_> {
+    fn candidates(&self) -> Candidates<'a> {
         let requirements = CallRequirements {
             params: self.call.params(),
             floor: self.session.slot_floor(),

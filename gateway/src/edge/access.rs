@@ -145,7 +145,7 @@ struct TriedUpstreams<'a>(&'a [AttemptRecord]);
 impl Serialize for TriedUpstreams<'_> {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         serializer.collect_seq(self.0.iter().map(|tried| TriedUpstream {
-            upstream: tried.upstream.id(),
+            upstream: &tried.upstream,
             outcome: tried.outcome,
             micros: u64::try_from(tried.took.as_micros()).unwrap_or(u64::MAX),
             times: Some(tried.times).filter(|times| *times > 1),

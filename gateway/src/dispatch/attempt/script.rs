@@ -8,10 +8,11 @@ use std::time::Duration;
 use bytes::Bytes;
 use tokio::time::{Instant, sleep, sleep_until};
 
+use crate::dispatch::peer::{ChosenPeer, Peer};
 use crate::jsonrpc::RequestId;
 use crate::solana::{FaultKind, ReplyHints};
 use crate::upstream::{
-    AttemptLimits, Candidate, ReplyBody, ReplyTo, TransportFault, UpstreamReply, WireRequest,
+    AttemptLimits, ReplyBody, ReplyTo, TransportFault, UpstreamReply, WireRequest,
 };
 
 /// What an upstream does with every call.
@@ -90,11 +91,11 @@ fn reply<R: WireRequest>(status: u16, text: &str, begun: Instant) -> ReplyTo<R> 
 }
 
 /// Answers to calls have the id 1.
-pub(super) async fn play<R: WireRequest>(
-    candidate: &Candidate,
+pub(super) async fn play<R: WireRequest, C: ChosenPeer>(
+    candidate: &C,
     limits: &AttemptLimits,
 ) -> Result<ReplyTo<R>, TransportFault> {
-    let id = candidate.upstream().id().to_owned();
+    let id = candidate.peer().name().to_string();
     let (act, begun) = (
         SCRIPT.with_borrow(|script| script.acts.get(&id).cloned()),
         Instant::now(),

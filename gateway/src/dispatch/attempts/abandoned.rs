@@ -9,6 +9,7 @@ use tokio::time::{Instant, timeout_at};
 use crate::dispatch::Dispatch;
 use crate::dispatch::attempt::{FinishedAttempt, RunningAttempt};
 use crate::dispatch::operation::{Judge, JudgedAttempt, Operation};
+use crate::dispatch::peer::{AttemptWitness, ChosenPeer};
 use crate::solana::FaultKind;
 
 /// A request that is still unanswered this long after another upstream has answered it will not be.
@@ -19,7 +20,7 @@ const HEAVY_LIMIT: Duration = Duration::from_mins(1);
 /// Lets an attempt finish; counts a defeat against its upstream once it is unanswered for `stuck`
 /// since its start, and a timeout at the limit. Scans are not timed against others.
 pub(super) fn leave_behind<O: Operation>(
-    attempt: RunningAttempt<O::Request>,
+    attempt: RunningAttempt<O::Request, O::Chosen>,
     dispatch: &Dispatch<'_, O>,
     heavy: bool,
     stuck: Duration,
@@ -39,7 +40,7 @@ pub(super) fn leave_behind<O: Operation>(
 }
 
 struct AbandonedAttempt<J: Judge> {
-    attempt: RunningAttempt<J::Request>,
+    attempt: RunningAttempt<J::Request, J::Chosen>,
     judge: J,
     /// When it counts as a defeat; `None` once it has, and for scans.
     stuck_at: Option<Instant>,
@@ -53,7 +54,7 @@ impl<J: Judge> AbandonedAttempt<J> {
         if !self.attempt.witness.is_written() {
             return;
         }
-        let upstream = self.attempt.witness.upstream();
+        let upstream = self.attempt.witness.peer();
         self.judge
             .hold_against(upstream, FaultKind::FirstByteTimeout);
     }
@@ -75,14 +76,14 @@ impl<J: Judge> AbandonedAttempt<J> {
         }
     }
 
-    fn finished(self, attempted: FinishedAttempt<J::Request>) {
+    fn finished(self, attempted: FinishedAttempt<J::Request, J::Chosen>) {
         let mut candidate = attempted.candidate;
         let status = attempted.reply.as_ref().ok().map(|reply| reply.status);
         let judged = self.judge.judge(&mut candidate, attempted.reply);
         judged.note(&attempted.span, status);
         if let JudgedAttempt::Good { latency, .. } = judged {
             self.judge
-                .observe_latency(candidate.upstream(), latency, self.quantile);
+                .observe_latency(candidate.peer(), latency, self.quantile);
         }
     }
 

@@ -10,9 +10,9 @@ use super::{Attempts, NextStep, Payment, TimerEvent};
 use crate::dispatch::Delivered;
 use crate::dispatch::attempt::{AttemptReason, FinishedAttempt};
 use crate::dispatch::best_failure::{AnsweredBy, FailureAnswer};
-use crate::dispatch::operation::{JudgedAttempt, Operation};
+use crate::dispatch::operation::{JudgedAttempt, Operation, PeerOf};
+use crate::dispatch::peer::{Choices, ChosenPeer, Peer};
 use crate::solana::{Blame, FaultKind, Idempotency, Penalty, Retry, Verdict};
-use crate::upstream::{Health, Upstream};
 
 /// How long an earlier attempt is waited for after a transaction was refused.
 pub(super) const SECOND_WORD: Duration = Duration::from_secs(1);
@@ -26,7 +26,7 @@ impl<O: Operation> Attempts<'_, O> {
     /// Draws the conclusion from one finished attempt.
     pub(super) fn conclude(
         &mut self,
-        attempted: FinishedAttempt<O::Request>,
+        attempted: FinishedAttempt<O::Request, O::Chosen>,
     ) -> NextStep<O::Answer> {
         let operation = &self.dispatch.operation;
         let (sent, reason) = (attempted.bytes_sent(), attempted.reason);
@@ -38,7 +38,7 @@ impl<O: Operation> Attempts<'_, O> {
         let judged = operation.judge(&mut candidate, attempted.reply);
         judged.note(&attempted.span, status);
         let speaker = AnsweredBy {
-            upstream: Arc::clone(candidate.upstream()),
+            upstream: Arc::clone(candidate.peer()),
             reached,
         };
         let done = match &judged {
@@ -89,21 +89,21 @@ impl<O: Operation> Attempts<'_, O> {
     }
 
     /// An upstream gave a good answer, which settles who is to blame, unless it is as old as theirs.
-    fn served(&mut self, doubt: Option<FaultKind>, upstream: &Arc<Upstream>) {
+    fn served(&mut self, doubt: Option<FaultKind>, upstream: &Arc<PeerOf<O>>) {
         if doubt != Some(FaultKind::BehindTip) {
             self.accused.settle(&self.dispatch.operation, upstream);
         }
     }
 
     /// An attempt gave the answer that is delivered.
-    fn won(&mut self, reason: AttemptReason, speaker: &AnsweredBy, took: Duration) {
+    fn won(&mut self, reason: AttemptReason, speaker: &AnsweredBy<PeerOf<O>>, took: Duration) {
         self.summary.won = Some((reason.number, took));
         if reason.lent {
             self.dispatch.state.budget.refund();
         }
         if reason.hedge {
             self.dispatch.state.metrics.hedge("won");
-            speaker.upstream.state().won_hedge();
+            speaker.upstream.won_hedge();
         }
     }
 
@@ -111,7 +111,7 @@ impl<O: Operation> Attempts<'_, O> {
     fn lost(
         &mut self,
         reason: AttemptReason,
-        speaker: &AnsweredBy,
+        speaker: &AnsweredBy<PeerOf<O>>,
         kind: FaultKind,
         took: Duration,
     ) {
@@ -124,7 +124,7 @@ impl<O: Operation> Attempts<'_, O> {
         &mut self,
         verdict: &Verdict,
         said: FailureAnswer<O::Answer>,
-        speaker: &AnsweredBy,
+        speaker: &AnsweredBy<PeerOf<O>>,
         next: BadAnswer,
     ) -> NextStep<O::Answer> {
         let operation = &self.dispatch.operation;
@@ -136,7 +136,7 @@ impl<O: Operation> Attempts<'_, O> {
         // briefly.
         if told
             && (verdict.blame != Blame::Upstream || verdict.penalty == Penalty::None)
-            && speaker.upstream.state().health() == Health::Healthy
+            && speaker.upstream.is_healthy()
         {
             self.judged = Some(Instant::now());
         }
@@ -147,7 +147,7 @@ impl<O: Operation> Attempts<'_, O> {
     }
 
     /// Decides what comes after an answer that was not good.
-    fn retry(&mut self, upstream: &Arc<Upstream>, next: BadAnswer) -> NextStep<O::Answer> {
+    fn retry(&mut self, upstream: &Arc<PeerOf<O>>, next: BadAnswer) -> NextStep<O::Answer> {
         let BadAnswer {
             kind,
             retry,
@@ -281,7 +281,7 @@ impl<O: Operation> Attempts<'_, O> {
         self.sent + further >= self.dispatch.settings.retry.attempts
     }
 
-    pub(super) fn said_by(&mut self, speaker: Option<AnsweredBy>) {
+    pub(super) fn said_by(&mut self, speaker: Option<AnsweredBy<PeerOf<O>>>) {
         (self.summary.upstream, self.summary.reached) = match speaker {
             Some(AnsweredBy { upstream, reached }) => (Some(upstream), reached),
             None => (None, None),

@@ -14,6 +14,7 @@ use super::conclusion::SECOND_WORD;
 use super::{Attempts, Payment, TimerEvent};
 use crate::dispatch::attempt::AttemptReason;
 use crate::dispatch::operation::Operation;
+use crate::dispatch::peer::{Choices, ChosenPeer, Peer};
 use crate::solana::Idempotency;
 
 /// What a request takes whose usual latency is not known yet.
@@ -116,7 +117,7 @@ impl<O: Operation> Attempts<'_, O> {
                 hedge: true,
                 ..AttemptReason::default()
             };
-            candidate.upstream().state().hedged();
+            candidate.peer().hedged();
             self.start(candidate, hedge, now);
             self.summary.hedged = true;
             self.dispatch.state.metrics.hedge("started");
@@ -156,7 +157,7 @@ impl<O: Operation> Attempts<'_, O> {
             lent,
             ..AttemptReason::default()
         };
-        candidate.upstream().state().hedged();
+        candidate.peer().hedged();
         self.start(candidate, hedge, now);
         self.summary.hedged = true;
         self.dispatch.state.metrics.hedge("started");

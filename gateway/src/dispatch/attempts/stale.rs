@@ -9,7 +9,8 @@ use tokio::time::Instant;
 
 use super::{Attempts, NextStep};
 use crate::dispatch::best_failure::AnsweredBy;
-use crate::dispatch::operation::Operation;
+use crate::dispatch::operation::{Operation, PeerOf};
+use crate::dispatch::peer::Choices;
 use crate::solana::FaultKind;
 
 /// Maximum number of upstreams asked instead.
@@ -22,7 +23,7 @@ impl<O: Operation> Attempts<'_, O> {
         &mut self,
         answer: O::Answer,
         freshness: &O::Freshness,
-        speaker: &AnsweredBy,
+        speaker: &AnsweredBy<PeerOf<O>>,
         doubt: FaultKind,
     ) -> NextStep<O::Answer> {
         let dispatch = self.dispatch;

@@ -344,11 +344,6 @@ impl<'a> Candidates<'a> {
         self.requirements.only = Some(capability);
     }
 
-    /// Whether an upstream that may be asked is left.
-    pub fn any_left(&self, now: Instant) -> bool {
-        self.outlook(now) != Outlook::Nobody
-    }
-
     /// From here on upstreams that may have reached `floor`. Returns whether the next is healthy;
     /// if none is, one that may have reached the slot before will do, since slots are known late.
     pub fn aim_at(&mut self, floor: Option<Slot>, now: Instant) -> bool {
@@ -358,11 +353,6 @@ impl<'a> Candidates<'a> {
             let draw = self.draw(now, true, Charges::Allowed);
             draw.is_some_and(|draw| draw.rank.obstacle == Obstacle::None)
         })
-    }
-
-    /// Whether the next upstream is a [fit](Outlook::Fit) one.
-    pub fn any_fit(&self, now: Instant) -> bool {
-        self.outlook(now) == Outlook::Fit
     }
 
     /// The prospects of the next upstream.

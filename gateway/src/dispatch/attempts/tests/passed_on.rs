@@ -18,23 +18,23 @@ const NAME: &str = "GET /thing";
 /// What goes on: the status, and the body as it came.
 type PassedOn = (u16, Bytes);
 
-#[derive(Clone)]
+#[derive(Clone, Copy)]
 struct PathRead {
-    pool: Arc<Pool>,
-    class: Class,
+    pool: &'static Pool,
+    class: &'static Class,
 }
 
 impl PathRead {
     fn of(scene: &Scene) -> Self {
         Self {
-            pool: Arc::clone(&scene.pool),
-            class: Class::foreign(Some(Extension::Read)),
+            pool: Box::leak(Box::new(Arc::clone(&scene.pool))),
+            class: Box::leak(Box::new(Class::foreign(Some(Extension::Read)))),
         }
     }
 
     fn broken(&self, candidate: &mut Candidate, verdict: Verdict) -> JudgedAttempt<PassedOn, ()> {
         candidate.record(&AttemptOutcome::Fault {
-            class: &self.class,
+            class: self.class,
             method: NAME,
             verdict: &verdict,
             status: None,
@@ -48,6 +48,7 @@ impl PathRead {
 }
 
 impl Judge for PathRead {
+    type Chosen = Candidate;
     type Request = ApiRequest;
     type Answer = PassedOn;
     type Freshness = ();
@@ -59,7 +60,7 @@ impl Judge for PathRead {
     ) -> JudgedAttempt<PassedOn, ()> {
         let reply = match reply {
             Err(fault) => {
-                let verdict = Verdict::transport(fault.kind, &self.class, fault.bytes_sent);
+                let verdict = Verdict::transport(fault.kind, self.class, fault.bytes_sent);
                 return self.broken(candidate, verdict);
             }
             Ok(reply) => reply,
@@ -77,7 +78,7 @@ impl Judge for PathRead {
             return self.broken(candidate, verdict);
         }
         candidate.record(&AttemptOutcome::Good {
-            class: &self.class,
+            class: self.class,
             method: NAME,
             latency: reply.latency,
             slot: None,
@@ -103,9 +104,10 @@ impl Judge for PathRead {
 
 impl Operation for PathRead {
     type Detached = Self;
+    type Choices = Candidates<'static>;
 
     fn detach(&self) -> Self {
-        self.clone()
+        *self
     }
 
     fn demands(&self) -> Demands {
@@ -118,7 +120,11 @@ impl Operation for PathRead {
         }
     }
 
-    fn request(&self) -> ApiRequest {
+    fn verb(&self) -> &'static str {
+        "GET"
+    }
+
+    fn request(&self, _to: &Upstream) -> ApiRequest {
         ApiRequest {
             method: http::Method::GET,
             target: "/thing?a=1".to_owned(),
@@ -127,9 +133,8 @@ impl Operation for PathRead {
         }
     }
 
-    fn candidates(&self) -> Candidates<'_> {
-        self.pool
-            .candidates(CallRequirements::of(&self.class, NAME))
+    fn candidates(&self) -> Candidates<'static> {
+        self.pool.candidates(CallRequirements::of(self.class, NAME))
     }
 
     fn usual_latency(&self) -> Option<(Duration, bool)> {

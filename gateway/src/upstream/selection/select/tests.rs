@@ -383,10 +383,10 @@ fn nothing_is_left_that_would_not_be_given() {
     let mut candidates = scene
         .pool
         .candidates(CallRequirements::of(&class, "getBalance"));
-    assert!(candidates.any_left(scene.now));
+    assert_ne!(candidates.outlook(scene.now), Outlook::Nobody);
     let first = candidates.next(scene.now).unwrap();
     assert_eq!(first.upstream().id(), "a");
-    assert!(!candidates.any_left(scene.now));
+    assert_eq!(candidates.outlook(scene.now), Outlook::Nobody);
     assert!(candidates.next(scene.now).is_none());
 }
 
