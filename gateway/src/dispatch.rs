@@ -11,6 +11,7 @@ mod attempts;
 mod best_failure;
 mod blame;
 mod budget;
+mod jupiter;
 mod metrics;
 mod operation;
 mod peer;
@@ -26,6 +27,7 @@ use tracing::Span;
 
 pub use attempt_record::{AttemptRecord, OUTCOMES};
 pub use budget::RetryBudget;
+pub use jupiter::{JupiterAnswer, JupiterCall, JupiterJudge, SingleAttempt, SingleResult};
 pub use metrics::DispatchMetrics;
 pub use rpc::{AnswerPayload, Floors, ReadSession, RpcCall, RpcMemory, ShownHeads, ToldHeads};
 pub use state::DispatchState;
@@ -100,6 +102,10 @@ pub struct AttemptSummary<Peer = Upstream> {
 
 /// By hand, because the derived one would ask for an upstream that has a default.
 impl<Peer> Default for AttemptSummary<Peer> {
+    #[expect(
+        clippy::default_trait_access,
+        reason = "named, the heads of RPC would be something that this file depends on"
+    )]
     fn default() -> Self {
         Self {
             attempts: 0,
@@ -107,7 +113,7 @@ impl<Peer> Default for AttemptSummary<Peer> {
             upstream: None,
             failed_over_from: None,
             reached: None,
-            told_heads: ToldHeads::default(),
+            told_heads: Default::default(),
             fault: None,
             others: Vec::new(),
             won: None,

@@ -12,6 +12,7 @@ mod paths;
 mod price;
 mod quote;
 mod referral;
+mod request_class;
 mod swap;
 mod variants;
 
@@ -26,6 +27,7 @@ pub use paths::{Ambiguous, Api, ApiRoute, PathMap, Product, without_keys};
 pub use price::answer;
 pub use quote::{QuoteQuery, SwapMode};
 pub use referral::{order_with_referral, quote_with_fee, swap_with_account};
+pub use request_class::RequestClass;
 pub use swap::{SwapFault, check_swap};
 pub use variants::{AS_ASKED, Variant, gain_bps, is_better, variants, with_parameter};
 

@@ -35,7 +35,7 @@ use bytes::Bytes;
 
 pub use cache_use::{CacheStatus, CacheUse};
 pub use hot_accounts::{HotRead, HotReads};
-pub use jupiter::{ApiCall, ApiContent, ApiResponse};
+pub use jupiter::{ApiCall, ApiContent, ApiResponse, Unanswered};
 pub use metrics::{ClassStatus, PipelineMetrics};
 pub use response::{
     AnswerSource, Provenance, RequestSummary, Response, ResponseBody, ResponseStream,

@@ -47,8 +47,8 @@ use crate::upstream::state::member::Member;
 use crate::upstream::transport::balance::Balancer;
 
 pub use api::{
-    ApiCandidate, ApiChoice, ApiFailureReporter, ApiMetrics, ApiPool, ApiStatus, ApiUpstream,
-    Fitness, priority,
+    ApiCandidate, ApiChoice, ApiChoices, ApiFailureReporter, ApiMetrics, ApiPool, ApiStatus,
+    ApiUpstream, Fitness, priority,
 };
 pub use client::reply::{AttemptLimits, ReplyBody, UpstreamReply};
 pub use client::request::ApiRequest;

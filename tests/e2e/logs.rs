@@ -141,7 +141,7 @@ async fn lists_and_numbers_in_the_log_are_json() {
 }
 
 /// The access line of a reply.
-async fn line_of(gateway: &Gateway, reply: &perijove_tests::client::Reply) -> Value {
+pub async fn line_of(gateway: &Gateway, reply: &perijove_tests::client::Reply) -> Value {
     let id = reply.header("x-request-id").unwrap().to_owned();
     until("the line of the request", || async {
         let all = lines(gateway);
@@ -152,7 +152,7 @@ async fn line_of(gateway: &Gateway, reply: &perijove_tests::client::Reply) -> Va
 }
 
 /// Upstream and outcome of each attempt.
-fn tried(line: &Value) -> Vec<(&str, &str)> {
+pub fn tried(line: &Value) -> Vec<(&str, &str)> {
     let attempts = line["upstreams"].as_array().unwrap().iter();
     attempts
         .map(|one| {

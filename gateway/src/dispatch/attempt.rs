@@ -11,8 +11,11 @@ use perijove_core::Slot;
 use tokio::time::Instant;
 use tracing::Span;
 
+use super::Dispatch;
 use super::budget::RetryBudget;
-use super::peer::{AttemptWitness, ChosenPeer};
+use super::operation::{Operation, PeerOf};
+use super::peer::{AttemptWitness, ChosenPeer, Peer};
+use crate::trace::span::{self, SpanAttempt, SpanPeer};
 use crate::upstream::{AttemptLimits, ReplyTo, TransportFault, WireRequest};
 
 #[cfg(test)]
@@ -117,6 +120,29 @@ pub(super) fn start<R: WireRequest + 'static, C: ChosenPeer>(
         witness,
         run: Box::into_pin(run),
     }
+}
+
+/// The span of an attempt; a disabled one unless the request is recorded.
+pub(super) fn span_of<O: Operation>(
+    dispatch: &Dispatch<'_, O>,
+    peer: &PeerOf<O>,
+    reason: AttemptReason,
+) -> Span {
+    if dispatch.span.is_disabled() {
+        return Span::none();
+    }
+    let (host, port) = peer.address();
+    let attempt = SpanAttempt {
+        peer: SpanPeer {
+            upstream: peer.name(),
+            host,
+            port,
+        },
+        verb: dispatch.operation.verb(),
+        number: reason.number,
+        hedge: reason.hedge,
+    };
+    span::attempt(dispatch.span, attempt, dispatch.operation.method())
 }
 
 impl<R: WireRequest, C> FinishedAttempt<R, C> {

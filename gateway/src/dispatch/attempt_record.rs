@@ -35,6 +35,17 @@ pub struct AttemptRecord {
 }
 
 impl AttemptRecord {
+    /// Of an attempt that is not answered yet.
+    pub(super) fn begun(number: u32, upstream: &Arc<str>) -> Self {
+        Self {
+            number,
+            upstream: Arc::clone(upstream),
+            outcome: UNANSWERED,
+            took: Duration::ZERO,
+            times: 1,
+        }
+    }
+
     /// Whether both say the same of the same upstream.
     fn is_like(&self, other: &Self) -> bool {
         self.outcome == other.outcome && self.upstream == other.upstream

@@ -33,7 +33,6 @@ use super::operation::{Demands, Operation, PeerOf};
 use super::peer::{AttemptWitness, Choices, ChosenPeer, Peer};
 use super::{AttemptSummary, Delivered, Dispatch};
 use crate::solana::Capability;
-use crate::trace::span::{self, SpanAttempt, SpanPeer};
 use crate::upstream::{AttemptLimits, Outlook, WireRequest};
 
 /// While another upstream could answer immediately, a connection is waited for at most this long.
@@ -221,7 +220,7 @@ impl<'a, O: Operation> Attempts<'a, O> {
             number: self.summary.attempts,
             ..reason
         };
-        let span = self.span(&candidate, reason);
+        let span = attempt::span_of(self.dispatch, candidate.peer(), reason);
         let limits = self.limits(&candidate, &span, now);
         let reached = self.dispatch.operation.reached(candidate.peer());
         let request = self.dispatch.operation.request(candidate.peer());
@@ -279,29 +278,6 @@ impl<'a, O: Operation> Attempts<'a, O> {
                 .context
                 .correlation(candidate.peer().propagate(), span),
         }
-    }
-
-    /// The span of an attempt; a disabled one unless the request is recorded.
-    fn span(&self, candidate: &O::Chosen, reason: AttemptReason) -> Span {
-        if self.dispatch.span.is_disabled() {
-            return Span::none();
-        }
-        let (host, port) = candidate.peer().address();
-        let attempt = SpanAttempt {
-            peer: SpanPeer {
-                upstream: candidate.peer().name(),
-                host,
-                port,
-            },
-            verb: self.dispatch.operation.verb(),
-            number: reason.number,
-            hedge: reason.hedge,
-        };
-        span::attempt(
-            self.dispatch.span,
-            attempt,
-            self.dispatch.operation.method(),
-        )
     }
 
     /// From here on only upstreams with this capability; `false` if none is left.

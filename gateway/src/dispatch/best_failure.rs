@@ -6,24 +6,20 @@ use std::time::Duration;
 use perijove_core::Slot;
 
 use super::Delivered;
-use super::operation::{LastResort, Operation};
+use super::operation::{AnswerRank, LastResort, NoAnswer, Operation};
 use super::peer::ChosenPeer;
 use crate::error::{Page, Rejection};
-use crate::solana::{Blame, FaultKind, Idempotency, Penalty, Verdict};
+use crate::solana::{FaultKind, Idempotency, Penalty, Verdict};
 use crate::upstream::Paused;
 
 /// Sent as `Retry-After` when providers limit the gateway without saying for how long.
 const UNKNOWN_PAUSE: Duration = Duration::from_secs(1);
 
 /// Rank of an answer that is good but stale: better than any error.
-const STALE: u8 = 4;
+const STALE: AnswerRank = AnswerRank::Old(0);
 
 /// The bad answers of one call so far.
 #[derive(Debug)]
-#[expect(
-    clippy::struct_excessive_bools,
-    reason = "each may be true beside any other"
-)]
 pub(super) struct BestFailure<Answer, Peer> {
     best: Option<BestAnswer<Answer, Peer>>,
     /// The first refusal in HTTP alone.
@@ -34,8 +30,8 @@ pub(super) struct BestFailure<Answer, Peer> {
     rate_limited: Option<Duration>,
     /// Some upstream refuses the gateway's key.
     key_refused: bool,
-    /// Some upstream failed in another way.
-    failed: bool,
+    /// How an upstream failed in another way, the first that did.
+    failed: Option<FaultKind>,
     /// All connections to some upstream stayed in use.
     saturated: bool,
     /// A write was sent and its outcome is unknown.
@@ -44,18 +40,29 @@ pub(super) struct BestFailure<Answer, Peer> {
 
 #[derive(Debug)]
 struct BestAnswer<Answer, Peer> {
-    rank: u8,
+    rank: AnswerRank,
     /// No upstream would have taken the call: it did not happen anywhere.
     certain: bool,
     answer: Answer,
     speaker: AnsweredBy<Peer>,
 }
 
-/// Properties of a bad answer.
+/// A bad answer, as far as it may be meant for the client.
 #[derive(Debug)]
 pub(super) struct FailureAnswer<Answer> {
     pub(super) answer: Option<Answer>,
     pub(super) page: Option<Page>,
+}
+
+/// What an operation makes of a bad answer.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct FailureWorth {
+    /// How useful it is to the client; `None` if it does not concern the client.
+    pub(super) rank: Option<AnswerRank>,
+    /// Every upstream would give it.
+    pub(super) certain: bool,
+    /// The upstream may have carried out what must not happen twice.
+    pub(super) in_doubt: bool,
 }
 
 /// Which upstream answered.
@@ -85,7 +92,7 @@ impl<Answer, Peer> Default for BestFailure<Answer, Peer> {
             stale_at: None,
             rate_limited: None,
             key_refused: false,
-            failed: false,
+            failed: None,
             saturated: false,
             outcome_unknown: false,
         }
@@ -93,16 +100,19 @@ impl<Answer, Peer> Default for BestFailure<Answer, Peer> {
 }
 
 impl<Answer, Peer> BestFailure<Answer, Peer> {
-    /// Takes a bad answer in. `certain`: every upstream would give it; `in_doubt`: the upstream may have
-    /// carried out what must not happen twice.
+    /// Takes a bad answer in.
     pub(super) fn note(
         &mut self,
         verdict: &Verdict,
         FailureAnswer { answer, page }: FailureAnswer<Answer>,
         speaker: &AnsweredBy<Peer>,
-        certain: bool,
-        in_doubt: bool,
+        worth: FailureWorth,
     ) {
+        let FailureWorth {
+            rank,
+            certain,
+            in_doubt,
+        } = worth;
         if let Penalty::HoldOff { at_least, .. } = verdict.penalty {
             let pause = at_least.unwrap_or(UNKNOWN_PAUSE);
             self.rate_limited = Some(
@@ -111,7 +121,7 @@ impl<Answer, Peer> BestFailure<Answer, Peer> {
             );
         } else if matches!(verdict.penalty, Penalty::KeyRefused { .. }) {
             self.key_refused = true;
-        } else if let (Some(answer), Some(rank)) = (answer, rank(verdict)) {
+        } else if let (Some(answer), Some(rank)) = (answer, rank) {
             let place = (rank, certain);
             if self
                 .best
@@ -129,8 +139,8 @@ impl<Answer, Peer> BestFailure<Answer, Peer> {
             self.refused.get_or_insert_with(|| (page, speaker.clone()));
         } else {
             self.saturated |= verdict.kind == FaultKind::Saturated;
-            self.failed = true;
-            self.outcome_unknown |= in_doubt && leaves_in_doubt(verdict.kind);
+            self.failed.get_or_insert(verdict.kind);
+            self.outcome_unknown |= in_doubt && verdict.kind.leaves_in_doubt();
         }
     }
 
@@ -186,95 +196,33 @@ impl<Answer, Peer> BestFailure<Answer, Peer> {
         O: Operation<Answer = Answer>,
         O::Chosen: ChosenPeer<Peer = Peer>,
     {
+        let rejected = |cause| (Delivered::Rejected(operation.rejection(cause)), None);
         if self.outcome_unknown && !self.is_certain() {
-            let rejection = match idempotency {
-                Idempotency::Unknown => Rejection::AnswerLost,
-                _ => Rejection::OutcomeUnknown,
-            };
-            return (Delivered::Rejected(rejection), None);
+            return rejected(NoAnswer::OutcomeUnknown(idempotency));
         }
-        if let Some(best) = self.best {
+        let limited = self.rate_limited.is_some();
+        let worth = |rank| !limited || rank > AnswerRank::BelowRateLimit;
+        if let Some(best) = self.best.filter(|best| worth(best.rank)) {
             return match operation.last_resort(best.answer) {
                 LastResort::Own(answer) => (Delivered::Payload(answer), None),
                 LastResort::AsItCame(answer) => (Delivered::Payload(answer), Some(best.speaker)),
             };
         }
         if let Some((page, speaker)) = self.refused
-            && self.rate_limited.is_none()
-            && !self.failed
+            && !limited
+            && self.failed.is_none()
         {
             let refused = Rejection::Refused(page);
             return (Delivered::Rejected(refused), Some(speaker));
         }
-        let rejection = match (self.rate_limited, self.failed) {
+        rejected(match (self.rate_limited, self.failed) {
             // An upstream with a short failure may be back long before a pause is over.
-            (Some(pause), true) => Rejection::RateLimited {
-                retry_after: pause.min(UNKNOWN_PAUSE),
-            },
-            (Some(retry_after), false) => Rejection::RateLimited { retry_after },
-            (None, true) if self.saturated => Rejection::Saturated,
-            (None, true) => Rejection::NoUpstream {
-                reason: "no upstream could answer",
-            },
-            (None, false) if self.key_refused => Rejection::KeyRefused,
-            (None, false) => operation.nobody(),
-        };
-        (Delivered::Rejected(rejection), None)
+            (Some(pause), Some(_)) => NoAnswer::RateLimited(pause.min(UNKNOWN_PAUSE)),
+            (Some(pause), None) => NoAnswer::RateLimited(pause),
+            (None, Some(_)) if self.saturated => NoAnswer::Saturated,
+            (None, Some(kind)) => NoAnswer::Failed(kind),
+            (None, None) if self.key_refused => NoAnswer::KeyRefused,
+            (None, None) => NoAnswer::Nobody,
+        })
     }
-}
-
-/// How useful an answer is to the client; `None` for answers that do not concern it, such as a
-/// provider's complaint about the gateway's key.
-fn rank(verdict: &Verdict) -> Option<u8> {
-    if !is_the_clients(verdict.kind) {
-        return None;
-    }
-    Some(match verdict.blame {
-        Blame::Client => 3,
-        Blame::Cluster => 2,
-        Blame::Upstream => 1,
-    })
-}
-
-/// Whether an answer of this kind is an error for the client, and not between the gateway and a
-/// provider.
-fn is_the_clients(kind: FaultKind) -> bool {
-    !(leaves_in_doubt(kind)
-        || matches!(
-            kind,
-            FaultKind::RateLimited
-                | FaultKind::CreditsExhausted
-                | FaultKind::Unauthorized
-                | FaultKind::Forbidden
-                | FaultKind::Challenge
-        ))
-}
-
-/// Whether a call that was sent and ended like this may have been executed all the same. A call
-/// reported as without a connection may have been sent over an earlier one that broke.
-fn leaves_in_doubt(kind: FaultKind) -> bool {
-    matches!(
-        kind,
-        FaultKind::Saturated
-            | FaultKind::NoTime
-            | FaultKind::NoDescriptors
-            | FaultKind::Dns
-            | FaultKind::ConnectRefused
-            | FaultKind::ConnectTimeout
-            | FaultKind::ConnectFailed
-            | FaultKind::Tls
-            | FaultKind::WriteFailed
-            | FaultKind::WriteTimeout
-            | FaultKind::FirstByteTimeout
-            | FaultKind::TotalTimeout
-            | FaultKind::Reset
-            | FaultKind::Truncated
-            | FaultKind::BadHttp
-            | FaultKind::BadJson
-            | FaultKind::WrongId
-            | FaultKind::BadResult
-            | FaultKind::Stalled
-            | FaultKind::TooLarge
-            | FaultKind::ServerError
-    )
 }

@@ -14,7 +14,7 @@ use tracing::Span;
 use super::peer::{Choices, ChosenPeer};
 use crate::error::{Page, Rejection};
 use crate::limit::PermitRequest;
-use crate::solana::{FaultKind, Idempotency, Penalty, Retry, Verdict};
+use crate::solana::{Blame, FaultKind, Idempotency, Penalty, Retry, Verdict};
 use crate::trace::span;
 use crate::upstream::{ReplyTo, TransportFault, WireRequest};
 
@@ -26,6 +26,10 @@ type WitnessOf<J> = <<J as Judge>::Chosen as ChosenPeer>::Witness;
 
 /// What holds for all attempts at one request.
 #[derive(Clone, Copy, Debug)]
+#[expect(
+    clippy::struct_excessive_bools,
+    reason = "each may be true beside any other"
+)]
 pub(super) struct Demands {
     /// What happens when it is carried out twice.
     pub(super) idempotency: Idempotency,
@@ -36,6 +40,8 @@ pub(super) struct Demands {
     /// It belongs to a request that has been counted already: it earns nothing for the retry budget,
     /// and is sent no more often than the settings say.
     pub(super) counted: bool,
+    /// A hedge is paid for by the retry budget also where the request is stuck: each costs money.
+    pub(super) hedges_cost: bool,
     /// Class and consumer, which decide who gets a free connection first.
     pub(super) ask: PermitRequest,
 }
@@ -171,6 +177,43 @@ pub(super) trait Operation: Judge {
     /// What the caller is told where there was nobody to ask.
     fn nobody(&self) -> Rejection;
 
+    /// What the caller is told where no answer can be delivered.
+    fn rejection(&self, cause: NoAnswer) -> Rejection {
+        match cause {
+            NoAnswer::OutcomeUnknown(Idempotency::Unknown) => Rejection::AnswerLost,
+            NoAnswer::OutcomeUnknown(_) => Rejection::OutcomeUnknown,
+            NoAnswer::RateLimited(retry_after) => Rejection::RateLimited { retry_after },
+            NoAnswer::Saturated => Rejection::Saturated,
+            NoAnswer::Failed(_) => Rejection::NoUpstream {
+                reason: "no upstream could answer",
+            },
+            NoAnswer::KeyRefused => Rejection::KeyRefused,
+            NoAnswer::Nobody => self.nobody(),
+        }
+    }
+
+    /// How useful a bad answer is to the client; `None` for one that does not concern it, such as a
+    /// provider's complaint about the gateway's key.
+    fn rank(&self, verdict: &Verdict) -> Option<AnswerRank> {
+        if verdict.kind.leaves_in_doubt()
+            || matches!(
+                verdict.kind,
+                FaultKind::RateLimited
+                    | FaultKind::CreditsExhausted
+                    | FaultKind::Unauthorized
+                    | FaultKind::Forbidden
+                    | FaultKind::Challenge
+            )
+        {
+            return None;
+        }
+        Some(match verdict.blame {
+            Blame::Client => AnswerRank::OfClient,
+            Blame::Cluster => AnswerRank::OfCluster,
+            Blame::Upstream => AnswerRank::OfUpstream,
+        })
+    }
+
     /// Where to ask next, given who has spoken.
     fn where_next(&self, verdict: &Verdict, _upstream: &PeerOf<Self>) -> Retry {
         verdict.retry
@@ -220,4 +263,33 @@ pub(super) enum LastResort<Answer> {
     Own(Answer),
     /// The answer as it came.
     AsItCame(Answer),
+}
+
+/// How useful an answer is to the client where there is no good one.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) enum AnswerRank {
+    /// Less than being told when to come again.
+    BelowRateLimit,
+    OfUpstream,
+    OfCluster,
+    OfClient,
+    /// Good, but old: better than any error. Of several the one with the higher number.
+    Old(u64),
+}
+
+/// Why no answer can be delivered.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum NoAnswer {
+    /// What was sent may have been carried out, and must not be twice.
+    OutcomeUnknown(Idempotency),
+    /// Upstreams limit the gateway's rate for so long.
+    RateLimited(Duration),
+    /// All connections to some upstream stayed in use.
+    Saturated,
+    /// An upstream failed like this, the first that did.
+    Failed(FaultKind),
+    /// Upstreams refuse the gateway's key.
+    KeyRefused,
+    /// There was nobody to ask.
+    Nobody,
 }

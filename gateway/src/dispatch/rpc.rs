@@ -177,6 +177,7 @@ impl<'a> Operation for RpcCall<'a> {
             may_hedge: self.class.may_hedge(),
             // A question for deeper history belongs to a call that has been counted.
             counted: self.deeper.is_some(),
+            hedges_cost: false,
             ask: self.ask,
         }
     }

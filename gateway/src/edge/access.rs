@@ -11,7 +11,7 @@ use super::head::RequestHead;
 use super::reply::{Sent, WriteFault};
 use crate::auth::ConsumerId;
 use crate::context::RequestContext;
-use crate::dispatch::AttemptRecord;
+use crate::dispatch::{AttemptRecord, OUTCOMES};
 use crate::error::Rejection;
 use crate::pipeline::{ApiResponse, CacheStatus, RequestSummary, Response};
 use crate::pubsub::EndedSocket;
@@ -100,19 +100,29 @@ impl AccessEntry {
             outcome: response.outcome,
             calls: 1,
             attempts: response.attempts,
+            upstreams: response.tried.clone(),
             hedged: response.hedged,
+            fault: last_fault(&response.tried),
             upstream: response.upstream.clone().map(UpstreamName::Api),
             cache: response.cache.map(CacheStatus::label),
             ..Self::nothing(context, context.started)
         }
     }
 
-    /// A request that was refused before a call was parsed.
-    pub(super) fn refused(rejection: &Rejection, head: &RequestHead) -> Self {
+    /// A request that was refused before a call was parsed, or after these attempts at upstreams of
+    /// Jupiter's API.
+    pub(super) fn refused(
+        rejection: &Rejection,
+        tried: &[AttemptRecord],
+        head: &RequestHead,
+    ) -> Self {
         let context = &head.context;
         Self {
             status: rejection.status(),
             outcome: rejection.label(),
+            attempts: tried.iter().map(|tried| tried.times).sum(),
+            upstreams: tried.to_vec(),
+            fault: last_fault(tried),
             ..Self::nothing(context, context.started)
         }
     }
@@ -137,6 +147,13 @@ impl AccessEntry {
             trace_id: context.trace.as_ref().map(|trace| trace.trace_id),
         }
     }
+}
+
+/// The fault of the last attempt that failed.
+fn last_fault(tried: &[AttemptRecord]) -> &'static str {
+    let outcomes = tried.iter().rev().map(|tried| tried.outcome);
+    let mut faults = outcomes.filter(|outcome| !OUTCOMES.contains(outcome));
+    faults.next().unwrap_or_default()
 }
 
 /// All attempts, in order, with their outcomes.

@@ -15,6 +15,7 @@ use super::cors::{self, HeaderLine};
 use super::head::RequestHead;
 use super::write_pace::{PIECE, WritePace};
 use crate::config::{Config, Limits};
+use crate::dispatch::AttemptRecord;
 use crate::error::{Rejection, TEXT};
 use crate::jsonrpc::Id;
 use crate::limit::Remaining;
@@ -301,6 +302,8 @@ pub(super) async fn write_api(
 /// A refusal in the form of the API that was called.
 pub(super) struct ApiRefusal<'r> {
     pub rejection: &'r Rejection,
+    /// The upstreams that did not answer it.
+    pub tried: &'r [AttemptRecord],
     body: Bytes,
     content_type: &'static str,
 }
@@ -311,16 +314,18 @@ impl<'r> ApiRefusal<'r> {
         let (body, content_type) = rejection.body(&Id::null());
         Self {
             rejection,
+            tried: &[],
             body,
             content_type,
         }
     }
 
     /// One for callers of Jupiter's API.
-    pub(super) fn api(rejection: &'r Rejection) -> Self {
+    pub(super) fn api(rejection: &'r Rejection, tried: &'r [AttemptRecord]) -> Self {
         let (body, content_type) = rejection.api_body();
         Self {
             rejection,
+            tried,
             body,
             content_type,
         }

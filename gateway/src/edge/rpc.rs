@@ -19,8 +19,9 @@ use super::reply::{self, ApiRefusal, PacedHttp2, ResponseWriter, Sent, WriteFaul
 use super::session::HttpSession;
 use crate::auth::ConsumerId;
 use crate::context::Protocol;
+use crate::dispatch::AttemptRecord;
 use crate::error::Rejection;
-use crate::pipeline::{CacheStatus, Pipeline, Request, Response};
+use crate::pipeline::{CacheStatus, Pipeline, Request, Response, Unanswered};
 use crate::pubsub::Hub;
 use crate::snapshot::{Published, Snapshot};
 use crate::trace::Hops;
@@ -82,8 +83,8 @@ pub(super) struct ConnectionCut;
 /// Why a request ends before its answer is written.
 pub(super) enum RequestEnd {
     Refused(Rejection),
-    /// The same, in the form of Jupiter's API.
-    RefusedByApi(Rejection),
+    /// The same, in the form of Jupiter's API, after these attempts.
+    RefusedByApi(Rejection, Vec<AttemptRecord>),
     /// The client disconnected.
     Gone,
     Cut,
@@ -93,7 +94,7 @@ impl RequestEnd {
     /// The same for callers of Jupiter's API.
     fn by_api(self) -> Self {
         match self {
-            Self::Refused(rejection) => Self::RefusedByApi(rejection),
+            Self::Refused(rejection) => Self::RefusedByApi(rejection, Vec::new()),
             other => other,
         }
     }
@@ -102,6 +103,12 @@ impl RequestEnd {
 impl From<Rejection> for RequestEnd {
     fn from(rejection: Rejection) -> Self {
         Self::Refused(rejection)
+    }
+}
+
+impl From<Unanswered> for RequestEnd {
+    fn from(refused: Unanswered) -> Self {
+        Self::RefusedByApi(refused.rejection, refused.tried)
     }
 }
 
@@ -167,8 +174,8 @@ impl RpcApp {
                 let refusal = ApiRefusal::rpc(&rejection);
                 self.refuse(session, snapshot, &refusal, &head).await
             }
-            Err(RequestEnd::RefusedByApi(rejection)) => {
-                let refusal = ApiRefusal::api(&rejection);
+            Err(RequestEnd::RefusedByApi(rejection, tried)) => {
+                let refusal = ApiRefusal::api(&rejection, &tried);
                 self.refuse(session, snapshot, &refusal, &head).await
             }
             Err(RequestEnd::Gone) => {
@@ -348,7 +355,7 @@ impl RpcApp {
     ) -> Result<(), ConnectionCut> {
         let rejection = refusal.rejection;
         let log = snapshot.config.log.access;
-        let entry = log.then(|| AccessEntry::refused(rejection, head));
+        let entry = log.then(|| AccessEntry::refused(rejection, refusal.tried, head));
         self.metrics.refused(rejection.label());
         if head::is_of_stranger(rejection) {
             self.metrics

@@ -3,13 +3,14 @@
 //!
 //! Prices from ingest are served by [`super::price`].
 
-mod attempt;
+mod answered;
 mod attempts;
 mod kept;
 mod metrics;
 mod optimize;
 mod origins;
 mod prices;
+mod quoted_variants;
 mod quotes;
 mod referral;
 mod reply;
@@ -27,11 +28,10 @@ pub(super) use self::metrics::{JupiterMetrics, NOBODY};
 pub(super) use self::optimize::Optimizer;
 pub(super) use self::origins::QuoteOrigins;
 pub(super) use self::prices::JupiterPrices;
-pub use self::reply::{ApiContent, ApiResponse};
+pub use self::reply::{ApiContent, ApiResponse, Unanswered};
 pub(super) use self::shared_quote::SharedQuote;
 
-use self::attempt::ApiAttemptSummary;
-use self::attempts::ApiAttempts;
+use self::answered::Answered;
 use self::origins::QuoteOrigin;
 use super::Pipeline;
 use super::cache_use::CacheUse;
@@ -40,7 +40,6 @@ use crate::context::RequestContext;
 use crate::error::Rejection;
 use crate::jupiter::{self, ApiRoute, Product, QuoteQuery};
 use crate::snapshot::Snapshot;
-use crate::upstream::{ApiRequest, ApiUpstream};
 
 /// One request of Jupiter's API, whose body has been read.
 #[derive(Debug)]
@@ -68,7 +67,7 @@ impl ApiCall {
     ///
     /// # Errors
     /// It is refused by the gateway itself.
-    pub async fn answer(mut self) -> Result<ApiResponse, Rejection> {
+    pub async fn answer(mut self) -> Result<ApiResponse, Unanswered> {
         self.query = jupiter::without_keys(&self.query);
         let path = std::mem::take(&mut self.path);
         let posted = self.method == Method::POST;
@@ -83,7 +82,7 @@ impl ApiCall {
         let metrics = &self.pipeline.metrics.jupiter;
         match &answered {
             Ok(response) => metrics.answered(response, self.context.started.elapsed()),
-            Err(rejection) => metrics.refused(route.product, rejection),
+            Err(refused) => metrics.refused(route.product, &refused.rejection),
         }
         answered
     }
@@ -95,7 +94,7 @@ impl ApiCall {
         self.fields = vec![("accept", Bytes::from_static(jupiter::JSON.as_bytes()))];
     }
 
-    async fn routed(&mut self, route: &ApiRoute<'_>) -> Result<ApiResponse, Rejection> {
+    async fn routed(&mut self, route: &ApiRoute<'_>) -> Result<ApiResponse, Unanswered> {
         route
             .check()
             .map_err(|jupiter::Ambiguous| Rejection::BadHttp {
@@ -104,21 +103,23 @@ impl ApiCall {
         if let Some(allowed) = route.product.verb()
             && self.method != allowed
         {
-            return Err(Rejection::ApiMethod { allowed });
+            return Err(Rejection::ApiMethod { allowed }.into());
         }
         let reads = self.method == Method::GET;
         let note = match route.product {
             Product::Quote => return self.any_quote(route).await,
             Product::Order => {
-                jupiter::check_order(route.api, route.product, &self.query)?;
+                jupiter::check_order(route.api, route.product, &self.query)
+                    .map_err(Rejection::from)?;
                 self.refer()
             }
             Product::Build => {
-                jupiter::check_order(route.api, route.product, &self.query)?;
+                jupiter::check_order(route.api, route.product, &self.query)
+                    .map_err(Rejection::from)?;
                 None
             }
             Product::Swap | Product::SwapInstructions => {
-                jupiter::check_swap(&self.body)?;
+                jupiter::check_swap(&self.body).map_err(Rejection::from)?;
                 self.take_fee().await
             }
             Product::Labels | Product::Tokens if reads => return self.kept(route).await,
@@ -130,8 +131,8 @@ impl ApiCall {
     }
 
     /// A quote, or the best of several.
-    async fn any_quote(&mut self, route: &ApiRoute<'_>) -> Result<ApiResponse, Rejection> {
-        let asked = QuoteQuery::read(&self.query)?;
+    async fn any_quote(&mut self, route: &ApiRoute<'_>) -> Result<ApiResponse, Unanswered> {
+        let asked = QuoteQuery::read(&self.query).map_err(Rejection::from)?;
         let (query, note) = self.with_fee(asked)?;
         let mut response = if self.optimize && self.optimizer().enabled {
             let (query, text) = self.with_slippage(query)?;
@@ -147,21 +148,6 @@ impl ApiCall {
         &self.snapshot.config.jupiter.optimizer
     }
 
-    /// The request for one upstream; `None` if it does not serve that part of the API.
-    fn request_of(
-        &self,
-        route: &ApiRoute<'_>,
-        upstream: &ApiUpstream,
-        query: &str,
-    ) -> Option<ApiRequest> {
-        Some(ApiRequest {
-            method: self.method.clone(),
-            target: upstream.target(route, query)?,
-            fields: self.fields.clone(),
-            body: self.body.clone(),
-        })
-    }
-
     /// The newest slot of the cluster.
     fn tip(&self) -> Option<Slot> {
         self.snapshot.pool.slots().map(|view| view.now)
@@ -172,17 +158,8 @@ impl ApiCall {
         self.context.deadline
     }
 
-    /// Asks the upstreams.
-    async fn attempt(
-        &self,
-        route: &ApiRoute<'_>,
-        origin: Option<Arc<str>>,
-    ) -> Result<ApiAttemptSummary, Rejection> {
-        ApiAttempts::new(self, route, origin).run().await
-    }
-
     /// Sends it to the upstreams, and remembers which one answered.
-    async fn forward(&self, route: &ApiRoute<'_>) -> Result<ApiResponse, Rejection> {
+    async fn forward(&self, route: &ApiRoute<'_>) -> Result<ApiResponse, Unanswered> {
         let product = route.product;
         let origin = match product {
             Product::Swap | Product::SwapInstructions => {
@@ -203,7 +180,7 @@ impl ApiCall {
         Ok(ended.into_response(product))
     }
 
-    fn remember(&self, product: Product, ended: &ApiAttemptSummary) {
+    fn remember(&self, product: Product, ended: &Answered) {
         let (Some(body), 200..300) = (ended.whole(), ended.reply.status) else {
             return;
         };

@@ -123,6 +123,12 @@ faults! {
     /// An answer of an upstream that was found to belong to another cluster meanwhile.
     WrongCluster = "wrong-cluster",
 
+    // Jupiter's API.
+    /// Not the kind of answer that this part of the API has.
+    UnexpectedAnswer = "unexpected-answer",
+    /// The upstream finds no route.
+    NoRoute = "no-route",
+
     // JSON-RPC.
     /// -32700
     ParseError = "parse-error",
@@ -249,6 +255,35 @@ impl FaultKind {
         matches!(
             self,
             Self::BadHttp | Self::BadJson | Self::WrongId | Self::BadResult | Self::InternalError
+        )
+    }
+
+    /// Whether a request that was sent and ended like this may have been carried out all the same. One
+    /// reported as without a connection may have been sent over an earlier one that broke.
+    pub const fn leaves_in_doubt(self) -> bool {
+        matches!(
+            self,
+            Self::Saturated
+                | Self::NoTime
+                | Self::NoDescriptors
+                | Self::Dns
+                | Self::ConnectRefused
+                | Self::ConnectTimeout
+                | Self::ConnectFailed
+                | Self::Tls
+                | Self::WriteFailed
+                | Self::WriteTimeout
+                | Self::FirstByteTimeout
+                | Self::TotalTimeout
+                | Self::Reset
+                | Self::Truncated
+                | Self::BadHttp
+                | Self::BadJson
+                | Self::WrongId
+                | Self::BadResult
+                | Self::Stalled
+                | Self::TooLarge
+                | Self::ServerError
         )
     }
 

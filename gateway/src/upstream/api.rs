@@ -10,6 +10,7 @@ mod call;
 mod canary;
 mod canary_fault;
 mod candidate;
+mod choices;
 mod fitness;
 mod holds;
 mod metrics;
@@ -34,6 +35,7 @@ use crate::upstream::transport::connect_settings::ConnectSettings;
 use crate::upstream::transport::endpoint::Endpoint;
 
 pub use self::candidate::{ApiCandidate, ApiFailureReporter};
+pub use self::choices::ApiChoices;
 pub use self::fitness::Fitness;
 pub use self::metrics::ApiMetrics;
 pub use self::pool::{ApiChoice, ApiPool};
@@ -129,6 +131,22 @@ impl ApiUpstream {
     pub fn is_held_off(&self, product: Product, now: Instant) -> bool {
         let held = self.state.refuses(product, now);
         held.or(self.organisation.held_off(product, now)).is_some()
+    }
+
+    /// How long the limits of its organisation keep it from being asked.
+    fn limited(&self, product: Product, now: Instant) -> Option<Duration> {
+        self.organisation.wait(product, now)
+    }
+
+    /// Whether it refuses the gateway's key, or blocks the gateway.
+    fn refuses(&self, product: Product, now: Instant) -> bool {
+        self.state.refuses(product, now).is_some()
+    }
+
+    /// Whether pauses, budget and breaker allow a request now.
+    fn may_be_asked(&self, product: Product, now: Instant) -> bool {
+        self.wait(product, now).is_none()
+            && self.state.admission(now, &self.breaker) != Admission::Refused
     }
 
     /// Records that it has refused a request. Rate limits concern its organisation, everything else

@@ -9,11 +9,14 @@ use prometheus::Registry;
 use tokio::time::Instant;
 
 use crate::config::{
-    Config, HttpVersion, Probe, Propagate, Tier, Timeouts, Upstream, UpstreamTls, UpstreamUrl,
+    Config, HttpVersion, JupiterKind, JupiterPaths, JupiterUpstream, Probe, Propagate, Tier,
+    Timeouts, Upstream, UpstreamTls, UpstreamUrl,
 };
 use crate::solana::{Blame, FaultKind, Penalty, Retry, Scope, Verdict};
 use crate::upstream::health::slot_look::{SightingSource, SlotLook};
-use crate::upstream::{BreakerState, Connectors, Pool, SharedParts, UnixClock, UpstreamMetrics};
+use crate::upstream::{
+    ApiMetrics, ApiPool, BreakerState, Connectors, Pool, SharedParts, UnixClock, UpstreamMetrics,
+};
 
 /// Settings of a local upstream with every default.
 pub(crate) fn settings(id: &str, url: &str) -> Upstream {
@@ -83,6 +86,43 @@ pub(crate) fn healthy(upstreams: Vec<Upstream>) -> Arc<Pool> {
         member.judge(&look, |tracker| tracker.succeeded(limits));
     }
     pool
+}
+
+/// A pool of upstreams of Jupiter's API, each in a tier, that nothing is known of. No canaries run.
+pub(crate) fn jupiter(upstreams: &[(&str, Tier)]) -> ApiPool {
+    let mut config = Config::default();
+    config.jupiter.upstreams = upstreams
+        .iter()
+        .map(|(id, tier)| jupiter_settings(id, *tier))
+        .collect();
+    let metrics = ApiMetrics::register(&Registry::new()).unwrap();
+    ApiPool::compile(&config, None, &parts(), &metrics).unwrap()
+}
+
+fn jupiter_settings(id: &str, tier: Tier) -> JupiterUpstream {
+    let settings = settings(id, "http://127.0.0.1:1/");
+    JupiterUpstream {
+        id: settings.id,
+        url: settings.url,
+        kind: JupiterKind::Hosted,
+        paths: JupiterPaths::default(),
+        tier,
+        weight: 1,
+        key: None,
+        organisation: None,
+        budget: None,
+        key_header: "x-api-key".to_owned(),
+        platform_fee_bps: 0,
+        metered: tier != Tier::Local,
+        timeouts: settings.timeouts,
+        http: settings.http,
+        connections: settings.connections,
+        connections_ceiling: settings.connections_ceiling,
+        idle_timeout: settings.idle_timeout,
+        tls: settings.tls,
+        dns_refresh: settings.dns_refresh,
+        propagate: settings.propagate,
+    }
 }
 
 impl crate::upstream::Upstream {

@@ -1,5 +1,6 @@
 //! When an upstream fails, refuses, or does not say anything.
 
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use perijove_tests::wait::until;
@@ -7,6 +8,7 @@ use serde_json::json;
 
 use super::scene::{Exchange, quote_target};
 use super::scripted::{Answer, CANARY, quote};
+use crate::logs::{line_of, tried};
 
 const NO_ROUTE: &str =
     r#"{"error":"Could not find any route","errorCode":"COULD_NOT_FIND_ANY_ROUTE"}"#;
@@ -47,6 +49,54 @@ async fn what_the_own_api_cannot_answer_the_hosted_one_does() {
             .await;
         assert!(failovers > 0.5, "{failovers}");
     }
+}
+
+#[tokio::test]
+async fn an_access_line_names_every_upstream_that_was_tried() {
+    let exchange = Exchange::open().await;
+    let but_canaries = |answer: Answer| {
+        move |asked: &super::scripted::Asked| {
+            (!asked.query.contains(CANARY)).then(|| answer.clone())
+        }
+    };
+    exchange.own.answers(but_canaries(failing()));
+    let reply = exchange.quote(7).await;
+    assert_eq!((reply.status, reply.upstream()), (200, "hosted"));
+    let line = line_of(&exchange.gateway, &reply).await;
+    let expected = [("own", "server-error"), ("hosted", "good")];
+    assert_eq!(tried(&line), expected, "{line}");
+    assert_eq!(
+        (&line["attempts"], &line["fault"]),
+        (&json!(2), &json!("server-error"))
+    );
+    // And so does that of a request that nobody answers.
+    let page = Answer::text(200, "<html>starting</html>").with("content-type", "text/html");
+    exchange.own.answers(but_canaries(page));
+    let refused = Answer::refused(401, &json!({ "code": 401 }));
+    exchange.hosted.answers(but_canaries(refused));
+    let reply = exchange.quote(8).await;
+    assert_eq!(reply.status, 503, "{}", reply.text());
+    let line = line_of(&exchange.gateway, &reply).await;
+    let expected = [("own", "unexpected-answer"), ("hosted", "unauthorized")];
+    assert_eq!(tried(&line), expected, "{line}");
+    assert_eq!(line["outcome"], "unavailable", "{line}");
+}
+
+#[tokio::test]
+async fn a_read_that_failed_everywhere_is_asked_once_more() {
+    let exchange = Exchange::open().await;
+    let asked_before = AtomicBool::new(false);
+    exchange.own.answers(move |asked| {
+        let quoted = !asked.query.contains(CANARY);
+        (quoted && !asked_before.swap(true, Ordering::Relaxed)).then(failing)
+    });
+    exchange
+        .hosted
+        .answers(|asked| (!asked.query.contains(CANARY)).then(failing));
+    let reply = exchange.quote(7).await;
+    assert_eq!((reply.status, reply.upstream()), (200, "own"));
+    assert_eq!(exchange.own.hits("/quote"), 2);
+    assert_eq!(exchange.hosted.hits("/swap/v1/quote"), 1);
 }
 
 #[tokio::test]

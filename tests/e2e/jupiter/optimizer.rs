@@ -9,6 +9,7 @@ use serde_json::json;
 
 use super::scene::{Exchange, quote_target};
 use super::scripted::{Answer, Asked, CANARY, SOL, USDC, quote};
+use crate::logs::{line_of, tried};
 
 /// A quote at this price where the query says so, and one at 150 elsewhere.
 fn pays(
@@ -62,6 +63,13 @@ async fn the_best_of_all_variants_and_upstreams_is_delivered_to_the_byte() {
         .parse()
         .unwrap();
     assert!(compared >= 3, "{compared}");
+    let line = line_of(&exchange.gateway, &reply).await;
+    let asked = tried(&line);
+    assert_eq!(line["attempts"], asked.len(), "{line}");
+    assert_eq!(asked.len(), compared as usize, "{line}");
+    for upstream in ["own", "hosted"] {
+        assert!(asked.contains(&(upstream, "good")), "{line}");
+    }
     // So does the hosted one.
     exchange.hosted.answers(pays(slot, "amount=1000000", 170));
     let reply = best(&exchange, "").await;

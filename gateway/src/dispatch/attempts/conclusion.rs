@@ -9,7 +9,7 @@ use tokio::time::Instant;
 use super::{Attempts, NextStep, Payment, TimerEvent};
 use crate::dispatch::Delivered;
 use crate::dispatch::attempt::{AttemptReason, FinishedAttempt};
-use crate::dispatch::best_failure::{AnsweredBy, FailureAnswer};
+use crate::dispatch::best_failure::{AnsweredBy, FailureAnswer, FailureWorth};
 use crate::dispatch::operation::{JudgedAttempt, Operation, PeerOf};
 use crate::dispatch::peer::{Choices, ChosenPeer, Peer};
 use crate::solana::{Blame, FaultKind, Idempotency, Penalty, Retry, Verdict};
@@ -140,9 +140,12 @@ impl<O: Operation> Attempts<'_, O> {
         {
             self.judged = Some(Instant::now());
         }
-        let certain = operation.is_certain(verdict);
-        let in_doubt = next.sent && self.demands.idempotency != Idempotency::Read;
-        self.settled.note(verdict, said, speaker, certain, in_doubt);
+        let worth = FailureWorth {
+            rank: operation.rank(verdict),
+            certain: operation.is_certain(verdict),
+            in_doubt: next.sent && self.demands.idempotency != Idempotency::Read,
+        };
+        self.settled.note(verdict, said, speaker, worth);
         self.retry(&speaker.upstream, next)
     }
 

@@ -140,7 +140,7 @@ impl<O: Operation> Attempts<'_, O> {
         if !allowed || !self.candidates.any_hedge(now, stuck) {
             return;
         }
-        let lent = stuck && self.lend(now);
+        let lent = stuck && !self.demands.hedges_cost && self.lend(now);
         if !lent && !self.pay(now) {
             self.dispatch.state.metrics.hedge("no_budget");
             return;

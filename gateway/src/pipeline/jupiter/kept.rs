@@ -6,17 +6,16 @@ use std::time::Duration;
 use tokio::time::Instant;
 
 use super::ApiCall;
-use super::attempt::ApiAttemptSummary;
-use super::reply::ApiResponse;
+use super::answered::Answered;
+use super::reply::{ApiResponse, Unanswered};
 use super::shared_quote::{Followed, SharedQuote};
 use crate::cache::{CacheKey, FlightRole, KeptQuote};
-use crate::error::Rejection;
 use crate::jupiter::{ApiRoute, Product};
 use crate::pipeline::{CacheStatus, CacheUse};
 
 impl ApiCall {
     /// Answers a read whose answer is kept for a while.
-    pub(super) async fn kept(&self, route: &ApiRoute<'_>) -> Result<ApiResponse, Rejection> {
+    pub(super) async fn kept(&self, route: &ApiRoute<'_>) -> Result<ApiResponse, Unanswered> {
         let lives = self.lives(route);
         if lives.is_zero() || self.cache_use == CacheUse::Bypass {
             return self.forward(route).await;
@@ -38,7 +37,7 @@ impl ApiCall {
                     let ended = self.attempt(route, None).await;
                     lead.settle(match &ended {
                         Ok(ended) => self.keep_for(key, ended, lives).into(),
-                        Err(rejection) => SharedQuote::Failed(rejection.clone()),
+                        Err(refused) => SharedQuote::Failed(refused.rejection.clone()),
                     });
                     return Ok(missed(ended?, route.product));
                 }
@@ -67,12 +66,7 @@ impl ApiCall {
         }
     }
 
-    fn keep_for(
-        &self,
-        key: CacheKey,
-        ended: &ApiAttemptSummary,
-        lives: Duration,
-    ) -> Option<Arc<KeptQuote>> {
+    fn keep_for(&self, key: CacheKey, ended: &Answered, lives: Duration) -> Option<Arc<KeptQuote>> {
         let body = ended.whole()?;
         let kept = Arc::new(KeptQuote {
             status: ended.reply.status,
@@ -106,7 +100,7 @@ impl ApiCall {
 }
 
 /// The answer of an upstream to a read that is kept.
-fn missed(ended: ApiAttemptSummary, product: Product) -> ApiResponse {
+fn missed(ended: Answered, product: Product) -> ApiResponse {
     ApiResponse {
         cache: Some(CacheStatus::Miss),
         ..ended.into_response(product)

@@ -6,8 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
-use futures::future::{BoxFuture, join};
-use futures::stream::{FuturesUnordered, StreamExt};
+use futures::future::join;
 use parking_lot::Mutex;
 use perijove_core::Pubkey;
 use quick_cache::sync::Cache;
@@ -15,9 +14,8 @@ use serde::Deserialize;
 use tokio::time::{Instant, timeout_at};
 
 use super::ApiCall;
-use super::attempt::{ApiAttempt, ApiAttemptMode, ApiAttemptSummary, carry_out, leave_behind};
-use super::reply::ApiResponse;
-use crate::error::Rejection;
+use super::quoted_variants::{self, QuotedVariant, QuotedVariants};
+use super::reply::{ApiResponse, Unanswered};
 use crate::jupiter::{
     self, AS_ASKED, ApiRoute, Product, QuoteFacts, QuoteQuery, SwapMode, Variant,
 };
@@ -108,12 +106,6 @@ impl Optimizer {
     }
 }
 
-/// The result of one variant.
-struct QuotedVariant {
-    ended: ApiAttemptSummary,
-    variant: Arc<str>,
-}
-
 impl ApiCall {
     /// The best quote within the deadline.
     pub(super) async fn best_of(
@@ -121,7 +113,7 @@ impl ApiCall {
         route: &ApiRoute<'_>,
         query: &str,
         parsed: &QuoteQuery,
-    ) -> Result<ApiResponse, Rejection> {
+    ) -> Result<ApiResponse, Unanswered> {
         let settings = &self.snapshot.config.jupiter.optimizer;
         let deadline = (self.context.started + settings.deadline).min(self.deadline());
         let best = self.best(route, query, parsed, deadline);
@@ -142,7 +134,7 @@ impl ApiCall {
         query: &str,
         parsed: &QuoteQuery,
         deadline: Instant,
-    ) -> Result<ApiResponse, Rejection> {
+    ) -> Result<ApiResponse, Unanswered> {
         let pair = (
             parsed.input_mint,
             parsed.output_mint,
@@ -150,29 +142,11 @@ impl ApiCall {
         );
         let ttl = self.optimizer().choice_ttl;
         let known = self.pipeline.optimizer.known(&pair, ttl, Instant::now());
-        let mut running = self.begin(route, query, parsed, known.as_ref());
-        let asked = running.len();
-        let mut finished = 0;
-        let mut all: Vec<QuotedVariant> = Vec::new();
-        while !running.is_empty() {
-            // Some quote has to arrive, even after the deadline.
-            let until = if all.is_empty() {
-                self.deadline()
-            } else {
-                deadline
-            };
-            match timeout_at(until, running.next()).await {
-                Ok(Some((attempted, variant))) => {
-                    finished += 1;
-                    if let Some(ended) = attempted.good() {
-                        all.push(QuotedVariant { ended, variant });
-                    }
-                }
-                Ok(None) | Err(_) => break,
-            }
-        }
-        leave_behind(running);
-        drop_older(&mut all, self.snapshot.config.jupiter.quote.valid_slots);
+        let mut variants = self.begin(route, query, parsed, known.as_ref());
+        let mut all = variants.collect(deadline, self.deadline()).await;
+        let finished = variants.are_finished();
+        let tried = variants.leave();
+        quoted_variants::drop_older(&mut all, self.snapshot.config.jupiter.quote.valid_slots);
         let compared = all.len();
         let first = all
             .iter()
@@ -192,14 +166,17 @@ impl ApiCall {
             self.remember(Product::Quote, &ended);
             return Ok(self.delivered(ended, CacheStatus::Bypass));
         };
-        if finished == asked && compared > 1 {
+        if finished && compared > 1 {
             let facts = best.ended.facts.as_ref().zip(first.as_ref());
             let gains = facts.is_none_or(|(best, first)| jupiter::is_better(mode, best, first));
             // A variant that is no better than the plain quote is not worth a request.
             let variant: &str = if gains { &best.variant } else { AS_ASKED };
             self.learn(pair, known.as_ref(), variant);
         }
-        Ok(self.chosen(best, compared, first.as_ref(), mode))
+        let mut response = self.chosen(best, compared, first.as_ref(), mode);
+        response.attempts = u32::try_from(tried.len()).unwrap_or(u32::MAX);
+        response.tried = tried;
+        Ok(response)
     }
 
     /// Remembers the best variant. A remembered one that is no longer the best is forgotten: the
@@ -246,7 +223,7 @@ impl ApiCall {
         query: &str,
         parsed: &QuoteQuery,
         known: Option<&PairMemory>,
-    ) -> FuturesUnordered<BoxFuture<'static, (ApiAttempt, Arc<str>)>> {
+    ) -> QuotedVariants {
         let settings = &self.snapshot.config.jupiter.optimizer;
         let (pool, now) = (&self.snapshot.jupiter, Instant::now());
         let choice = pool.choose(route.api, Product::Quote, self.affinity, None, now);
@@ -267,7 +244,7 @@ impl ApiCall {
             let variants = variants.iter().cloned();
             variants.map(move |variant| (upstream, variant))
         });
-        let running = FuturesUnordered::new();
+        let mut asked_for = QuotedVariants::new(now);
         for (index, (upstream, variant)) in of_first.chain(others).enumerate() {
             let mut budget = self.pipeline.optimizer.budget.lock();
             if index > 0 && !budget.take(settings.requests_per_minute, now) {
@@ -279,26 +256,15 @@ impl ApiCall {
                 continue;
             }
             let Variant { name, query } = variant;
-            let request = self.request_of(route, upstream, &query);
-            let admit = |request| Some((upstream.admit(Product::Quote, now, false)?, request));
-            let Some((candidate, request)) = request.and_then(admit) else {
+            let Some(candidate) = upstream.admit(Product::Quote, now, false) else {
                 continue;
             };
-            let attempt = carry_out(
-                self,
-                Product::Quote,
-                candidate,
-                request,
-                ApiAttemptMode {
-                    number: u32::try_from(running.len() + 1).unwrap_or(u32::MAX),
-                    ..ApiAttemptMode::default()
-                },
-            );
-            let name: Arc<str> = name.into();
-            let named: BoxFuture<'static, _> = Box::pin(async move { (attempt.await, name) });
-            running.push(named);
+            let number = u32::try_from(asked_for.len() + 1).unwrap_or(u32::MAX);
+            let dispatch = self.dispatch(route, &choice, &query);
+            let attempt = dispatch.single(candidate, number);
+            asked_for.add(attempt, Arc::clone(upstream), name.into());
         }
-        running
+        asked_for
     }
 
     /// The priority fee for a transaction to land soon, in micro-lamports per compute unit.
@@ -346,14 +312,6 @@ impl ApiCall {
         )]
         let fee = (median as f64 * settings.priority_fee_multiplier).ceil() as u64;
         Some(fee)
-    }
-}
-
-/// Removes quotes from markets too many slots behind the newest: an old price is not a better one.
-fn drop_older(all: &mut Vec<QuotedVariant>, slots: u64) {
-    let slot = |one: &QuotedVariant| one.ended.facts.as_ref()?.context_slot;
-    if let Some(newest) = all.iter().filter_map(slot).max() {
-        all.retain(|one| slot(one).is_none_or(|slot| slot.lag_behind(newest) <= slots));
     }
 }
 

@@ -7,12 +7,11 @@ use std::time::Duration;
 use tokio::time::Instant;
 
 use super::ApiCall;
-use super::attempt::{ApiAttemptSummary, fee_note};
-use super::reply::{ApiContent, ApiResponse};
+use super::answered::{Answered, fee_note};
+use super::reply::{ApiContent, ApiResponse, Unanswered};
 use super::shared_quote::{Followed, SharedQuote};
 use crate::cache::{CacheKey, FlightRole, Hearing, KeptQuote};
 use crate::config;
-use crate::error::Rejection;
 use crate::jupiter::{
     self, ApiRoute, Product, QuoteContext, QuoteLifetimes, QuoteQuery, QuoteValidity,
 };
@@ -25,7 +24,7 @@ impl ApiCall {
         &self,
         route: &ApiRoute<'_>,
         query: &QuoteQuery,
-    ) -> Result<ApiResponse, Rejection> {
+    ) -> Result<ApiResponse, Unanswered> {
         let metrics = &self.pipeline.metrics.jupiter;
         if self.cache_use == CacheUse::Bypass {
             metrics.quote("bypass");
@@ -54,7 +53,7 @@ impl ApiCall {
                     let ended = self.fetch(route).await;
                     lead.settle(match &ended {
                         Ok(ended) => self.keep(key, route, ended).into(),
-                        Err(rejection) => SharedQuote::Failed(rejection.clone()),
+                        Err(refused) => SharedQuote::Failed(refused.rejection.clone()),
                     });
                     return Ok(self.delivered(ended?, CacheStatus::Miss));
                 }
@@ -80,7 +79,7 @@ impl ApiCall {
     }
 
     /// Asks the upstreams.
-    async fn fetch(&self, route: &ApiRoute<'_>) -> Result<ApiAttemptSummary, Rejection> {
+    async fn fetch(&self, route: &ApiRoute<'_>) -> Result<Answered, Unanswered> {
         let ended = self.attempt(route, None).await?;
         self.remember(route.product, &ended);
         Ok(ended)
@@ -150,7 +149,7 @@ impl ApiCall {
         &self,
         key: CacheKey,
         route: &ApiRoute<'_>,
-        ended: &ApiAttemptSummary,
+        ended: &Answered,
     ) -> Option<Arc<KeptQuote>> {
         let body = ended.whole()?;
         let settings = &self.snapshot.config.jupiter.quote;
@@ -198,6 +197,7 @@ impl ApiCall {
             upstream: Some(Arc::clone(&kept.upstream)),
             cache: Some(status),
             attempts: 0,
+            tried: Vec::new(),
             hedged: false,
             upstream_latency: None,
             slots_behind: behind.map(|(context, tip)| context.lag_behind(tip)),
@@ -206,7 +206,7 @@ impl ApiCall {
     }
 
     /// The answer, unchanged.
-    pub(super) fn delivered(&self, ended: ApiAttemptSummary, status: CacheStatus) -> ApiResponse {
+    pub(super) fn delivered(&self, ended: Answered, status: CacheStatus) -> ApiResponse {
         let context = ended.facts.as_ref().and_then(|facts| facts.context_slot);
         let behind = context.zip(self.tip());
         ApiResponse {

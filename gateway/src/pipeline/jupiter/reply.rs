@@ -1,10 +1,12 @@
-//! An answer of Jupiter's API, without framework types.
+//! An answer of Jupiter's API, or why there is none, without framework types.
 
 use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
 
+use crate::dispatch::AttemptRecord;
+use crate::error::Rejection;
 use crate::jupiter::Product;
 use crate::pipeline::CacheStatus;
 use crate::upstream::UpstreamBodyStream;
@@ -22,6 +24,8 @@ pub struct ApiResponse {
     pub upstream: Option<Arc<str>>,
     pub cache: Option<CacheStatus>,
     pub attempts: u32,
+    /// All attempts in their order.
+    pub tried: Vec<AttemptRecord>,
     pub hedged: bool,
     /// Of the upstream's answer.
     pub upstream_latency: Option<Duration>,
@@ -40,4 +44,22 @@ pub enum ApiContent {
         first: Bytes,
         rest: UpstreamBodyStream,
     },
+}
+
+/// A request without an answer of an upstream.
+#[derive(Debug)]
+pub struct Unanswered {
+    pub rejection: Rejection,
+    /// All attempts in their order.
+    pub tried: Vec<AttemptRecord>,
+}
+
+/// One for which nobody was asked.
+impl From<Rejection> for Unanswered {
+    fn from(rejection: Rejection) -> Self {
+        Self {
+            rejection,
+            tried: Vec::new(),
+        }
+    }
 }

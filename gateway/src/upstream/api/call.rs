@@ -8,7 +8,7 @@ use super::ApiUpstream;
 use crate::jupiter::{self, ApiFault, JudgedAnswer, Product};
 use crate::upstream::client::reply::{AttemptLimits, ReplyBody};
 use crate::upstream::client::request::ApiRequest;
-use crate::upstream::client::{ConnectionRoute, ReplyTo, RequestCost, UpstreamLine};
+use crate::upstream::client::{ConnectionRoute, ReplyTo, RequestCost, UpstreamLine, WireRequest};
 use crate::upstream::transport::fault::TransportFault;
 
 impl ApiUpstream {
@@ -17,12 +17,12 @@ impl ApiUpstream {
     ///
     /// # Errors
     /// There is no answer.
-    pub(super) async fn call(
+    pub(super) async fn call<R: WireRequest>(
         &self,
-        request: &ApiRequest,
+        request: &R,
         limits: &AttemptLimits,
         written: Option<&AtomicBool>,
-    ) -> Result<ReplyTo<ApiRequest>, TransportFault> {
+    ) -> Result<ReplyTo<R>, TransportFault> {
         let metrics = &self.state.metrics;
         let line = UpstreamLine {
             wire: &self.wire,

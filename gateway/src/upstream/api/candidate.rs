@@ -8,9 +8,8 @@ use tokio::time::Instant;
 use super::ApiUpstream;
 use crate::jupiter::{ApiFault, Product};
 use crate::solana::FaultKind;
-use crate::upstream::client::ReplyTo;
 use crate::upstream::client::reply::AttemptLimits;
-use crate::upstream::client::request::ApiRequest;
+use crate::upstream::client::{ReplyTo, WireRequest};
 use crate::upstream::state::breaker::{Admission, BreakerState, Trial};
 use crate::upstream::transport::fault::TransportFault;
 
@@ -114,11 +113,11 @@ impl ApiCandidate {
     ///
     /// # Errors
     /// There is no answer.
-    pub async fn call(
+    pub async fn call<R: WireRequest>(
         &self,
-        request: &ApiRequest,
+        request: &R,
         limits: &AttemptLimits,
-    ) -> Result<ReplyTo<ApiRequest>, TransportFault> {
+    ) -> Result<ReplyTo<R>, TransportFault> {
         let written = Some(&*self.written);
         self.upstream.call(request, limits, written).await
     }

@@ -116,6 +116,7 @@ impl Operation for PathRead {
             heavy: false,
             may_hedge: true,
             counted: false,
+            hedges_cost: false,
             ask: PermitRequest::own(Priority::Medium),
         }
     }

@@ -1,0 +1,107 @@
+//! Several variants of a quote, requested at the same time to be compared.
+
+use std::sync::Arc;
+
+use futures::future::BoxFuture;
+use futures::stream::{FuturesUnordered, StreamExt};
+use tokio::time::{Instant, timeout_at};
+
+use super::answered::Answered;
+use crate::dispatch::{AttemptRecord, SingleAttempt, SingleResult};
+use crate::upstream::ApiUpstream;
+
+/// A good quote, and of which variant.
+pub(super) struct QuotedVariant {
+    pub(super) ended: Answered,
+    pub(super) variant: Arc<str>,
+}
+
+/// What became of the request for one variant.
+type FinishedVariant = (AttemptRecord, Option<QuotedVariant>);
+
+/// Requests for variants, all at the same time.
+pub(super) struct QuotedVariants {
+    running: FuturesUnordered<BoxFuture<'static, FinishedVariant>>,
+    /// Who was asked.
+    tried: Vec<AttemptRecord>,
+    begun: Instant,
+}
+
+impl QuotedVariants {
+    pub(super) fn new(begun: Instant) -> Self {
+        Self {
+            running: FuturesUnordered::new(),
+            tried: Vec::new(),
+            begun,
+        }
+    }
+
+    pub(super) fn add(
+        &mut self,
+        attempt: SingleAttempt,
+        upstream: Arc<ApiUpstream>,
+        variant: Arc<str>,
+    ) {
+        self.tried.push(attempt.record().clone());
+        self.running.push(Box::pin(async move {
+            let SingleResult { record, answer } = attempt.await;
+            let quoted = answer.map(|answer| QuotedVariant {
+                ended: Answered::single(answer, upstream),
+                variant,
+            });
+            (record, quoted)
+        }));
+    }
+
+    /// How many were asked for.
+    pub(super) fn len(&self) -> usize {
+        self.tried.len()
+    }
+
+    pub(super) fn are_finished(&self) -> bool {
+        self.running.is_empty()
+    }
+
+    /// The good quotes that arrive by the deadline. Some quote has to arrive, even after that.
+    pub(super) async fn collect(
+        &mut self,
+        deadline: Instant,
+        latest: Instant,
+    ) -> Vec<QuotedVariant> {
+        let mut all = Vec::new();
+        while !self.running.is_empty() {
+            let until = if all.is_empty() { latest } else { deadline };
+            let Ok(Some((record, quoted))) = timeout_at(until, self.running.next()).await else {
+                break;
+            };
+            let mut tried = self.tried.iter_mut();
+            if let Some(known) = tried.find(|known| known.number == record.number) {
+                *known = record;
+            }
+            all.extend(quoted);
+        }
+        all
+    }
+
+    /// Nobody waits for the others any more. Each ends within its own time limits: its connection can be
+    /// used again, and an upstream that never answers in time is noticed. Returns who was asked.
+    pub(super) fn leave(self) -> Vec<AttemptRecord> {
+        for loser in self.running {
+            drop(tokio::spawn(loser));
+        }
+        let took = self.begun.elapsed();
+        let mut tried = self.tried;
+        for one in tried.iter_mut().filter(|one| one.took.is_zero()) {
+            one.took = took;
+        }
+        tried
+    }
+}
+
+/// Removes quotes from markets too many slots behind the newest: an old price is not a better one.
+pub(super) fn drop_older(all: &mut Vec<QuotedVariant>, slots: u64) {
+    let slot = |one: &QuotedVariant| one.ended.facts.as_ref()?.context_slot;
+    if let Some(newest) = all.iter().filter_map(slot).max() {
+        all.retain(|one| slot(one).is_none_or(|slot| slot.lag_behind(newest) <= slots));
+    }
+}
