@@ -1,8 +1,8 @@
 //! Who goes first where an upstream's connections are short.
 
 use futures::future::join_all;
-use perijove_tests::sandbox::Fault;
-use perijove_tests::wait::eventually;
+use perijove_tests::sandbox::{Fault, Kind};
+use perijove_tests::wait::{eventually, until};
 use serde_json::json;
 
 use crate::scene::{KEY, Scene};
@@ -49,21 +49,38 @@ async fn scans_leave_connections_to_cheap_calls() {
     );
 }
 
+/// Until so many calls wait for the connection.
+async fn until_waiting(scene: &Scene, calls: u32) {
+    until(&format!("{calls} calls to wait"), || async {
+        let metrics = scene.gateway.metrics().await;
+        let waiting = metrics.sum("perijove_upstream_waiting_calls", &[]);
+        ((waiting - f64::from(calls)).abs() < 0.5).then_some(())
+    })
+    .await;
+}
+
 #[tokio::test]
 async fn a_trade_goes_before_everything_that_waits() {
     let scene = narrow(1).await;
-    scene.v(0).fault(Fault::slow(300).on("sandboxEcho"));
+    // Until all of them wait, the connection is in use.
+    scene.v(0).fault(Fault::from(Kind::Hold).on("sandboxEcho"));
     let flood = join_all((0..20).map(|number| scene.gateway.rpc("sandboxEcho", json!([number]))));
     let trade = async {
-        eventually("the flood to begin", || scene.v(0).hits("sandboxEcho") >= 1).await;
-        let sent = scene.transaction(1);
-        let reply = scene.gateway.rpc("sendTransaction", sent).await;
+        until_waiting(&scene, 19).await;
+        let sent = scene.gateway.rpc("sendTransaction", scene.transaction(1));
+        let release = async {
+            until_waiting(&scene, 20).await;
+            scene.v(0).heal().unwrap();
+        };
+        let (reply, ()) = tokio::join!(sent, release);
         assert!(reply.result().is_string(), "{}", reply.text());
-        scene.v(0).hits("sandboxEcho")
     };
-    let (replies, before) = tokio::join!(flood, trade);
-    assert!(before < 20, "{before} of the flood went before");
+    let (replies, ()) = tokio::join!(flood, trade);
     assert!(replies.iter().all(|reply| reply.status == 200));
+    let order = scene.v(0).counts().order();
+    let before = order.iter().position(|method| method == "sendTransaction");
+    assert_eq!(before, Some(1), "after the one under way: {order:?}");
+    assert_eq!(scene.hits("sandboxEcho"), [20]);
 }
 
 #[tokio::test]

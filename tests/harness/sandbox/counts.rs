@@ -119,6 +119,13 @@ impl Counts {
         kept.iter().filter(wanted).cloned().collect()
     }
 
+    /// The methods of the last requests in the order in which they came, probes not among them.
+    pub fn order(&self) -> Vec<String> {
+        let kept = self.seen.lock();
+        let calls = kept.iter().filter(|seen| !seen.probe);
+        calls.flat_map(|seen| seen.methods.clone()).collect()
+    }
+
     /// Connections open now.
     pub fn open(&self) -> usize {
         self.open.load(Ordering::Relaxed)
