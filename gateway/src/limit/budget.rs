@@ -55,6 +55,9 @@ pub struct Budget {
     answered: AtomicU64,
     /// Requests since the last lease, for the [demand](lease::LeaseRequest).
     taken: AtomicU64,
+    /// Those that found too little when they looked, and the largest of them.
+    missed: AtomicU64,
+    largest_missed: AtomicU64,
     /// All of them.
     charged: AtomicU64,
 }
@@ -77,6 +80,8 @@ impl Default for Budget {
             asked: AtomicU64::new(0),
             answered: AtomicU64::new(0),
             taken: AtomicU64::new(0),
+            missed: AtomicU64::new(0),
+            largest_missed: AtomicU64::new(0),
             charged: AtomicU64::new(0),
         }
     }
@@ -123,13 +128,15 @@ impl Budget {
             return true;
         }
         let taken = if self.is_leased.load(Ordering::Relaxed) {
-            let before = self.lease.fetch_sub(i64::from(cost), Ordering::Relaxed);
-            let enough =
-                before >= i64::from(cost) && self.is_beyond_reserve(before, cost, priority);
-            if !enough {
-                self.lease.fetch_add(i64::from(cost), Ordering::Relaxed);
-            }
-            enough
+            // Never below zero, not even for a moment: others would find too little, and what is
+            // missing would count as sent.
+            let spend = |lease: i64| {
+                self.is_leased_for(lease, cost, priority)
+                    .then(|| lease - i64::from(cost))
+            };
+            self.lease
+                .fetch_update(Ordering::Relaxed, Ordering::Relaxed, spend)
+                .is_ok()
         } else {
             let nanos = self.nanos(now);
             let spend = |full_at: u64| {
@@ -261,13 +268,18 @@ impl Budget {
 
     fn wait_for_lease(&self, cost: u32, priority: Priority) -> Option<Duration> {
         let lease = self.lease.load(Ordering::Relaxed);
-        let enough = lease >= i64::from(cost) && self.is_beyond_reserve(lease, cost, priority);
-        if enough {
+        if self.is_leased_for(lease, cost, priority) {
             return None;
         }
-        self.taken.fetch_add(u64::from(cost), Ordering::Relaxed);
+        self.missed.fetch_add(u64::from(cost), Ordering::Relaxed);
+        self.largest_missed
+            .fetch_max(u64::from(cost), Ordering::Relaxed);
         let interval = Duration::from_nanos(self.interval.load(Ordering::Relaxed));
         Some(interval.saturating_mul(cost).max(LEASE_WAIT))
+    }
+
+    fn is_leased_for(&self, lease: i64, cost: u32, priority: Priority) -> bool {
+        lease >= i64::from(cost) && self.is_beyond_reserve(lease, cost, priority)
     }
 
     fn is_beyond_reserve(&self, lease: i64, cost: u32, priority: Priority) -> bool {

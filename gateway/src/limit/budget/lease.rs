@@ -10,6 +10,8 @@ use super::Budget;
 
 /// Requests are leased for this many rounds ahead.
 const AHEAD: u64 = 2;
+/// Requests that only looked count up to this many times those that were sent.
+const LOOKS: u64 = 8;
 /// The stock that is always leased is at most this fraction of the burst.
 const STOCK_PART: u64 = 16;
 
@@ -50,6 +52,7 @@ impl Budget {
         let rate = (*self.rate.lock())?;
         let (interval, burst) = (rate.interval_nanos(), u64::from(rate.burst));
         let taken = self.taken.swap(0, Ordering::Relaxed);
+        let missed = self.missed(taken);
         let number = self.asked.fetch_add(1, Ordering::Relaxed) + 1;
         let answered = self.answered.load(Ordering::Relaxed);
         if !self.is_leased() {
@@ -66,7 +69,8 @@ impl Budget {
         let lease = self.lease.load(Ordering::Relaxed);
         let sent = lease.saturating_neg().max(0);
         let most = (burst / 2).max(stock(burst));
-        let target = taken.saturating_mul(AHEAD).clamp(stock(burst), most);
+        let target = taken.saturating_add(missed).saturating_mul(AHEAD);
+        let target = target.clamp(stock(burst), most);
         let want = signed(target) - lease.max(0);
         // A few too many are kept: they will be needed soon, or are returned when there are many.
         let keeps = want < 0 && lease <= signed(target * 2);
@@ -78,6 +82,15 @@ impl Budget {
             number,
             answered,
         })
+    }
+
+    /// Requests since the last round that looked and found too little. A call looks at each upstream
+    /// that it could be sent to, several times perhaps, and is then sent to one: where nothing is sent
+    /// no more is leased than the largest needs.
+    fn missed(&self, taken: u64) -> u64 {
+        let missed = self.missed.swap(0, Ordering::Relaxed);
+        let largest = self.largest_missed.swap(0, Ordering::Relaxed);
+        missed.min(taken.saturating_mul(LOOKS).saturating_add(largest))
     }
 
     /// Adopts what Redis has granted.

@@ -275,3 +275,58 @@ async fn what_was_granted_in_an_answer_that_never_came_is_not_lost() {
     }
     assert_eq!(sent, 160);
 }
+
+/// A budget with a lease of this many requests, and more in Redis.
+fn leased(burst: u32, lease: i64) -> Budget {
+    let budget = Budget::default();
+    budget.set(Some(&rate(60, Per::Hour, burst)));
+    let demand = budget.demand(Instant::now()).unwrap();
+    let granted = LeaseAnswer {
+        granted: lease,
+        beyond: 1_000_000,
+    };
+    budget.granted(&demand, granted);
+    budget
+}
+
+#[test]
+fn a_call_that_costs_too_much_takes_nothing_from_others_not_even_for_a_moment() {
+    let budget = leased(100_000, 20_000);
+    let now = Instant::now();
+    std::thread::scope(|scope| {
+        let greedy = || {
+            for _ in 0..200_000 {
+                assert!(!budget.take(50_000, Priority::Medium, now));
+            }
+        };
+        scope.spawn(greedy);
+        scope.spawn(greedy);
+        scope.spawn(|| {
+            for number in 0..20_000 {
+                assert!(budget.take(1, Priority::Medium, now), "{number}");
+            }
+        });
+    });
+    let demand = budget.demand(now).unwrap();
+    assert_eq!(demand.sent, 0, "nothing was sent without a lease");
+}
+
+#[tokio::test(start_paused = true)]
+async fn looking_leases_what_one_call_needs_and_no_more() {
+    let budget = leased(160, 5);
+    for _ in 0..1000 {
+        assert!(budget.wait(12, Priority::Medium, Instant::now()).is_some());
+    }
+    let demand = budget.demand(Instant::now()).unwrap();
+    assert_eq!(demand.want, 2 * 12 - 5, "nothing was sent");
+    // Where calls are sent, those that found nothing left count as well.
+    let budget = leased(160, 5);
+    for _ in 0..30 {
+        let now = Instant::now();
+        if budget.wait(1, Priority::Medium, now).is_none() {
+            assert!(budget.take(1, Priority::Medium, now));
+        }
+    }
+    let demand = budget.demand(Instant::now()).unwrap();
+    assert_eq!(demand.want, 2 * 30);
+}
