@@ -198,6 +198,30 @@ async fn a_method_that_the_key_does_not_allow_is_named_with_the_likely_cure() {
 }
 
 #[tokio::test]
+async fn a_dead_key_is_told_once_whatever_is_called() {
+    let scene = Scene::ranked().await;
+    let methods = [
+        "getBalance",
+        "getAccountInfo",
+        "getSignaturesForAddress",
+        "getProgramAccounts",
+    ];
+    for method in methods {
+        scene.v(0).fault(Fault::status(403).on(method));
+    }
+    for method in methods {
+        for _ in 0..3 {
+            let reply = scene.gateway.rpc(method, json!([KEY])).await;
+            assert_eq!(reply.upstream(), "v1", "{method}: {}", reply.text());
+        }
+    }
+    let refused = until_said(&scene.gateway, "WARN", "v0 refuses").await;
+    assert_eq!(refused["http_status"], 403, "{refused}");
+    let told = said(&scene.gateway, "WARN", "v0 refuses");
+    assert_eq!(told.len(), 1, "{told:#?}");
+}
+
+#[tokio::test]
 async fn an_upstream_of_another_cluster_is_told_with_both_genesis_hashes() {
     let cluster = brisk(2).await;
     cluster.validator(0).fault(Kind::WrongGenesis);

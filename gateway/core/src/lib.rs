@@ -5,6 +5,7 @@
 
 mod address;
 mod commitment;
+mod counted;
 #[cfg(feature = "process")]
 pub mod essential;
 #[cfg(feature = "process")]
@@ -20,5 +21,6 @@ pub mod telemetry;
 
 pub use address::{AddressError, Pubkey, Signature};
 pub use commitment::Commitment;
+pub use counted::counted;
 pub use secret::Secret;
 pub use slot::Slot;

@@ -66,6 +66,10 @@ faults! {
     ConnectFailed = "connect-failed",
     /// The TLS handshake failed.
     Tls = "tls",
+    /// Something else than TLS came in the handshake.
+    NotTls = "not-tls",
+    /// TLS came where HTTP in cleartext was expected.
+    SpeaksTls = "speaks-tls",
     /// The request could not be written.
     WriteFailed = "write-failed",
     /// The request could not be written within the limit.
@@ -231,6 +235,7 @@ impl FaultKind {
                 | Self::ConnectTimeout
                 | Self::ConnectFailed
                 | Self::Tls
+                | Self::NotTls
         )
     }
 
@@ -271,6 +276,8 @@ impl FaultKind {
                 | Self::ConnectTimeout
                 | Self::ConnectFailed
                 | Self::Tls
+                | Self::NotTls
+                | Self::SpeaksTls
                 | Self::WriteFailed
                 | Self::WriteTimeout
                 | Self::FirstByteTimeout

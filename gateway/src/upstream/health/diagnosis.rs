@@ -98,7 +98,11 @@ pub(in crate::upstream) const fn cure(kind: FaultKind) -> &'static str {
         F::ConnectTimeout | F::ConnectFailed => {
             "is it running, and do all firewalls let the gateway through?"
         }
-        F::Tls => "does its certificate match the `tls` settings?",
+        F::Tls => {
+            "does its certificate match the `tls` settings, and does its port speak TLS at all?"
+        }
+        F::NotTls => "its port does not speak TLS: write http:// in its URL, or the port that does",
+        F::SpeaksTls => "its port speaks TLS: write https:// in its URL, or the port that does not",
         F::NoDescriptors => "raise the gateway's limit of open files (`ulimit -n`)",
         F::Saturated => "raise its connections_ceiling, let it offer HTTP/2, or add an upstream",
         F::FirstByteTimeout | F::Stalled | F::TotalTimeout | F::WriteTimeout | F::NoTime => {
@@ -128,6 +132,8 @@ mod tests {
         assert_eq!(dead.short().as_deref(), Some("connect-refused"));
         let circle = Diagnosis::of(FaultKind::ServerError, Some(508)).on("getSlot");
         assert!(circle.cure().contains("back at this gateway"));
+        let clear = Diagnosis::of(FaultKind::NotTls, None).on("getSlot");
+        assert!(clear.cure().contains("does not speak TLS"));
         let odd = Diagnosis::of(FaultKind::BadJson, Some(200));
         assert_eq!(odd.short().as_deref(), Some("bad-json"));
     }

@@ -12,7 +12,7 @@
 
 use std::time::Duration;
 
-use perijove_core::{Commitment, Slot};
+use perijove_core::{Commitment, Slot, counted};
 use tokio::time::Instant;
 
 use crate::config;
@@ -369,9 +369,9 @@ impl Tracker {
             Health::Unprobed | Health::Failing => {
                 return self.last_failure.as_ref().map(Diagnosis::to_string);
             }
-            Health::Lagging => format!("{} slots behind the others", self.lag),
+            Health::Lagging => format!("{} behind the others", counted(self.lag, "slot")),
             Health::Unwell => "its getHealth says that it is unhealthy".to_owned(),
-            Health::Stale => format!("{} slots received but not processed", self.gap),
+            Health::Stale => format!("{} received but not processed", counted(self.gap, "slot")),
             Health::Stopped => {
                 format!("its slot has not moved for {} s", self.stood().as_secs())
             }
@@ -392,7 +392,7 @@ impl Tracker {
     pub(in crate::upstream) fn short_cause(&self) -> Option<String> {
         match self.health {
             Health::Unprobed | Health::Failing => self.last_failure.as_ref()?.short(),
-            Health::Lagging => Some(format!("{} slots", self.lag)),
+            Health::Lagging => Some(counted(self.lag, "slot")),
             _ => None,
         }
     }

@@ -19,6 +19,9 @@ mod tests;
 
 const MOST_HEADERS: usize = 100;
 
+/// How an alert of any version of TLS begins (RFC 8446 §5.1).
+const TLS_ALERT: [u8; 2] = [0x15, 0x03];
+
 /// What the beginning of a buffer holds.
 #[derive(Debug, PartialEq, Eq)]
 pub(in crate::upstream) enum Parsed {
@@ -71,6 +74,7 @@ pub(in crate::upstream) fn parse_head(bytes: &[u8]) -> Result<Parsed, BadRespons
         Ok(httparse::Status::Complete(length)) if length <= MOST_HEAD => length,
         Ok(httparse::Status::Partial) if bytes.len() <= MOST_HEAD => return Ok(Parsed::Partial),
         Ok(_) => return Err(BadResponse::HeadTooLarge),
+        Err(_) if bytes.starts_with(&TLS_ALERT) => return Err(BadResponse::Tls),
         Err(_) => return Err(BadResponse::Head),
     };
     match response.code.unwrap_or_default() {

@@ -33,6 +33,8 @@ pub(in crate::upstream) struct RecentErrors {
     told: HashMap<(&'static str, Box<str>), Instant>,
     /// Methods logged as refused, and not yet as served again.
     refused: HashSet<Box<str>>,
+    /// Since when all calls that were answered were refused because of the key, as far as logged.
+    key_refused: Option<Instant>,
 }
 
 impl RecentErrors {
@@ -79,6 +81,23 @@ impl RecentErrors {
             self.refused.insert(method.into());
         }
         news
+    }
+
+    /// Whether the refusal of the key for yet another method is the same trouble as one logged
+    /// before: nothing has been `served` since. A key that is valid for some methods only is refused
+    /// for each of the others.
+    pub(in crate::upstream) fn is_same_key_trouble(
+        &mut self,
+        served: Option<Instant>,
+        now: Instant,
+    ) -> bool {
+        let same = self
+            .key_refused
+            .is_some_and(|since| served.is_none_or(|served| served < since));
+        if !same {
+            self.key_refused = Some(now);
+        }
+        same
     }
 
     pub(in crate::upstream) fn of(&self, method: &str) -> Option<LastError> {
@@ -135,6 +154,24 @@ mod tests {
         errors.served("getBalance");
         assert_eq!(errors.of("getBalance"), None);
         assert_eq!(errors.last().unwrap().0, "getBalance");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_dead_key_is_one_trouble_whatever_is_called_and_a_poor_one_is_several() {
+        let start = Instant::now();
+        let at = |seconds| start + Duration::from_secs(seconds);
+        let mut errors = RecentErrors::default();
+        assert!(!errors.is_same_key_trouble(None, at(1)));
+        assert!(errors.is_same_key_trouble(None, at(2)));
+        assert!(
+            errors.is_same_key_trouble(Some(start), at(3)),
+            "served before"
+        );
+        assert!(
+            !errors.is_same_key_trouble(Some(at(4)), at(5)),
+            "served meanwhile"
+        );
+        assert!(errors.is_same_key_trouble(Some(at(4)), at(6)));
     }
 
     #[tokio::test(start_paused = true)]

@@ -53,7 +53,7 @@ pub(in crate::upstream) struct Hold<'a> {
     /// `None`: of the whole upstream.
     pub(in crate::upstream) method: Option<&'a str>,
     pub(in crate::upstream) cause: HoldCause,
-    /// Until calls are sent again.
+    /// Until calls are sent again; `None` if the next one is.
     pub(in crate::upstream) left: Option<Duration>,
 }
 
@@ -196,6 +196,11 @@ impl HoldOff {
         }
     }
 
+    /// When the last call that was successful began.
+    pub(in crate::upstream) fn last_served(&self) -> Option<Instant> {
+        self.served
+    }
+
     /// A call that began at `started` was successful.
     pub(in crate::upstream) fn served(&mut self, started: Instant) {
         self.served = self.served.max(Some(started));
@@ -259,7 +264,7 @@ impl HoldOff {
             })
         };
         let refused = |method, refusals: &Refusals| {
-            refusals.pauses(now).then(|| Hold {
+            refusals.lasts(now).then(|| Hold {
                 method,
                 cause: HoldCause::Refused,
                 left: refusals.left(now),
@@ -367,13 +372,13 @@ impl HoldOff {
         }
     }
 
-    /// The gateway's key may be another now, or the provider may have been told to accept it.
-    /// Returns whether it was refused.
+    /// The gateway's key may be another now, the provider may have been told to accept it, or
+    /// credits may have been bought. Returns whether it was refused, or had none left.
     pub(in crate::upstream) fn forget_refused_key(&mut self) -> bool {
         let methods = self.methods.values_mut().map(|memory| &mut memory.pause);
         let mut any = false;
         for pause in methods.chain([&mut self.upstream]) {
-            if pause.is_for_key() {
+            if pause.is_for_operator() {
                 *pause = Pause::default();
                 any = true;
             }

@@ -375,6 +375,11 @@ impl Member {
             Some(status) if status != 200 => format!("HTTP {status}"),
             _ => format!("the error {fault}"),
         };
+        let of_key = matches!(kind, FaultKind::Unauthorized | FaultKind::Forbidden);
+        let told = news && of_key && {
+            let served = self.live.hold_off.lock().last_served();
+            self.live.errors.lock().is_same_key_trouble(served, now)
+        };
         let unfit = match kind {
             FaultKind::BehindTip => Some("is far behind the tip in its answers to"),
             kind => kind.is_timeout().then_some("is slower than others at"),
@@ -386,7 +391,7 @@ impl Member {
                 cure,
                 "{upstream} {unfit} {what} and is avoided for a while; {cure}"
             );
-        } else if news {
+        } else if news && !told {
             self.live.look_soon.notify_one();
             tracing::warn!(
                 upstream,
@@ -444,7 +449,8 @@ impl Member {
         }
     }
 
-    /// Forgets that the upstream refuses the gateway's key, and has it probed soon if it does.
+    /// Forgets that the upstream refuses the gateway's key or that its credits are used up, and has
+    /// it probed soon if it does or they are.
     pub(in crate::upstream) fn try_key_again(&self, now: Instant) {
         if self.hold_off(now, HoldOff::forget_refused_key) {
             self.live.look_soon.notify_one();

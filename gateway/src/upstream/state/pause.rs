@@ -108,6 +108,11 @@ impl Pause {
         self.begun.is_some() && self.cause == PauseCause::Key
     }
 
+    /// Whether the operator can end its cause: by another key, or by buying credits.
+    pub(in crate::upstream) fn is_for_operator(&self) -> bool {
+        self.begun.is_some() && matches!(self.cause, PauseCause::Key | PauseCause::Credits)
+    }
+
     /// Whether it is only a guess about a rate limit.
     pub(in crate::upstream) fn is_guess(&self, now: Instant) -> bool {
         self.cause == PauseCause::Limit && remaining(self.named_until, now).is_none()

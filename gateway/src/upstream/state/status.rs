@@ -154,7 +154,7 @@ pub struct HoldStatus {
     pub http_status: Option<u16>,
     /// Since when it has been answering like that.
     pub since_seconds: Option<u64>,
-    /// Until a call is sent again.
+    /// Until a call is sent again; `None` if the next one is.
     pub seconds_left: Option<u64>,
     /// It does not refuse the method: others are faster.
     #[serde(skip)]

@@ -10,6 +10,9 @@ pub(in crate::upstream) const MOST_HEAD: usize = 32 * 1024;
 pub(in crate::upstream) enum BadResponse {
     #[error("not an HTTP/1 response head")]
     Head,
+    /// An alert of TLS, which servers send whoever does not begin with TLS.
+    #[error("TLS where cleartext was expected")]
+    Tls,
     #[error("head of the response over {MOST_HEAD} bytes")]
     HeadTooLarge,
     #[error("body length given twice, or not a number")]

@@ -8,6 +8,7 @@ use std::sync::Arc;
 use pingora::ErrorType;
 use pingora::connectors::TransportConnector;
 use pingora::protocols::Stream;
+use rustls::InvalidMessage;
 use tokio::time::{Instant, Sleep};
 
 use crate::config;
@@ -111,7 +112,18 @@ fn kind(error: &pingora::Error) -> FaultKind {
         ErrorType::TLSHandshakeFailure
         | ErrorType::TLSWantX509Lookup
         | ErrorType::HandshakeError
-        | ErrorType::InvalidCert => FaultKind::Tls,
+        | ErrorType::InvalidCert => tls_fault(&error.to_string()),
         _ => FaultKind::ConnectFailed,
+    }
+}
+
+/// Why a handshake failed, by the text of the TLS library's error, of which Pingora keeps nothing
+/// else.
+fn tls_fault(text: &str) -> FaultKind {
+    let no_tls = rustls::Error::InvalidMessage(InvalidMessage::InvalidContentType).to_string();
+    if text.contains(&no_tls) {
+        FaultKind::NotTls
+    } else {
+        FaultKind::Tls
     }
 }

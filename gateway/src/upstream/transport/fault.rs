@@ -33,6 +33,7 @@ impl From<BadResponse> for TransportFault {
     fn from(bad: BadResponse) -> Self {
         Self::after(match bad {
             BadResponse::Body(BadBody::Truncated) => FaultKind::Truncated,
+            BadResponse::Tls => FaultKind::SpeaksTls,
             _ => FaultKind::BadHttp,
         })
     }

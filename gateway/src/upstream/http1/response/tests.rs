@@ -89,6 +89,8 @@ fn what_can_be_read_in_two_ways_is_refused() {
     let switched = "HTTP/1.1 101 Switching Protocols\r\n\r\n";
     assert_eq!(head(switched), Err(BadResponse::Switched));
     assert_eq!(head("SSH-2.0-OpenSSH_9.2\r\n"), Err(BadResponse::Head));
+    let alert = "\x15\x03\x03\0\x02\x02\x32";
+    assert_eq!(head(alert), Err(BadResponse::Tls));
 }
 
 #[test]

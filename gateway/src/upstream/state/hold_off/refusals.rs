@@ -130,6 +130,12 @@ impl Refusals {
         (!left.is_zero()).then_some(left)
     }
 
+    /// Whether it refuses, as far as is known: also between a pause and the next trial, which comes
+    /// with the next call.
+    pub(super) fn lasts(&self, now: Instant) -> bool {
+        self.until.is_some() && !self.is_clear(now)
+    }
+
     pub(super) fn pauses(&self, now: Instant) -> bool {
         self.until.is_some_and(|until| now < until)
     }
@@ -197,6 +203,20 @@ mod tests {
             let pause = refusals.note(refused(5), now);
             assert_eq!(pause, Some(Duration::from_millis(expected)));
         }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn between_a_pause_and_the_next_trial_it_lasts() {
+        let mut now = Instant::now();
+        let mut refusals = Refusals::default();
+        refuse(&mut refusals, &[1, 2, 3], now);
+        assert!(!refusals.lasts(now), "three are an accident");
+        refuse(&mut refusals, &[4], now);
+        now += FIRST_PAUSE * 2;
+        assert!(!refusals.pauses(now) && refusals.lasts(now));
+        assert_eq!(refusals.left(now), None, "the next call tries it");
+        assert!(refusals.lasts(now + WINDOW / 2));
+        assert!(!refusals.lasts(now + WINDOW), "nobody has tried it since");
     }
 
     #[tokio::test(start_paused = true)]

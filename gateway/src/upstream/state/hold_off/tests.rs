@@ -240,7 +240,7 @@ fn a_refused_key_is_tried_again_every_few_seconds() {
 }
 
 #[test]
-fn a_reload_forgets_a_refused_key_and_no_rate_limit() {
+fn a_reload_forgets_a_refused_key_and_used_up_credits_and_no_rate_limit() {
     let now = Instant::now();
     let mut hold_off = HoldOff::default();
     let refused = PauseDemand {
@@ -255,6 +255,13 @@ fn a_reload_forgets_a_refused_key_and_no_rate_limit() {
     hold_off.rest(refused, now, NEUTRAL, &settings());
     assert!(hold_off.refuses_key(now) && hold_off.forget_refused_key());
     assert!(!hold_off.refuses_key(now) && !hold_off.forget_refused_key());
+    let spent = PauseDemand {
+        at_least: None,
+        cause: PauseCause::Credits,
+    };
+    hold_off.rest(spent, now, NEUTRAL, &settings());
+    assert!(hold_off.resting(now).is_some() && hold_off.forget_refused_key());
+    assert_eq!(hold_off.resting(now), None);
 }
 
 proptest! {
@@ -277,4 +284,31 @@ proptest! {
             now += pause;
         }
     }
+}
+
+#[test]
+fn a_method_that_is_refused_is_held_until_it_is_served_or_forgotten() {
+    let mut now = Instant::now();
+    let mut hold_off = HoldOff::default();
+    let refused = |question| RefusalKind {
+        question,
+        policy: false,
+    };
+    for question in 0..4 {
+        hold_off.refused("getBlock", refused(question), now);
+    }
+    let held = |hold_off: &HoldOff, now| {
+        let holds = hold_off.holds(now);
+        holds.first().map(|hold| (hold.cause, hold.left.is_some()))
+    };
+    assert_eq!(held(&hold_off, now), Some((HoldCause::Refused, true)));
+    now += FIRST_PAUSE;
+    assert!(
+        !hold_off.refuses("getBlock", || 9, now),
+        "the next call tries it"
+    );
+    assert_eq!(held(&hold_off, now), Some((HoldCause::Refused, false)));
+    let later = now + Duration::from_secs(1);
+    hold_off.clear("getBlock", later);
+    assert_eq!(held(&hold_off, later), None);
 }
