@@ -251,8 +251,10 @@ async fn a_refused_login_is_told_without_the_password_and_harms_nobody() {
         assert_eq!(answer.cache(), cache);
     }
     let status = gateway.admin("/status").await.text();
-    assert!(status.contains("Redis refused the login"), "{status}");
+    let named = format!("localhost:{}: Redis refused the login", redis.port());
+    assert!(status.contains(&named), "{status}");
     let log = gateway.process.log().join("\n");
+    assert!(log.contains(&named), "{log}");
     for text in [&log, &status] {
         assert!(
             !text.contains("guess-who") && !text.contains("hunter2"),

@@ -97,7 +97,7 @@ impl RedisCache {
         metrics: RedisMetrics,
         clock: fn() -> u64,
     ) -> Result<Arc<Self>, RedisConfigError> {
-        let news = Arc::new(ConnectionLog::default());
+        let news = Arc::new(ConnectionLog::new(settings.servers()));
         let maker = ClientSettings::new(settings)?;
         let link = || {
             let link =
@@ -171,7 +171,10 @@ impl RedisCache {
                 let listen = essential("pool trades", listener.listen());
                 *feed = Some(runtime.spawn(listen).abort_handle());
             }
-            Err(error) => tracing::warn!(%error, "subscription to pool trades failed"),
+            Err(error) => {
+                let servers = self.settings.servers();
+                tracing::warn!(%error, servers, "subscription to pool trades failed");
+            }
         }
     }
 
@@ -296,6 +299,7 @@ impl RedisCache {
         self.metrics.breaker(after);
         if before == RedisBreakerState::Closed && after == RedisBreakerState::Open {
             tracing::warn!(
+                servers = self.settings.servers(),
                 failure = failure.map(RedisFailure::label),
                 "shared cache unavailable; continuing without it"
             );

@@ -54,6 +54,14 @@ pub struct Redis {
     pub breaker: RedisBreaker,
 }
 
+impl Redis {
+    /// Host and port of each server, as text for people.
+    pub fn servers(&self) -> String {
+        let servers: Vec<String> = self.urls.iter().map(RedisUrl::server).collect();
+        servers.join(", ")
+    }
+}
+
 /// What kind of Redis it is.
 #[derive(Clone, Copy, Debug, JsonSchema, PartialEq, Eq)]
 pub enum RedisMode {

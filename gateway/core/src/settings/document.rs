@@ -19,12 +19,63 @@ pub(super) fn document(text: &str) -> Result<Value, ConfigError> {
         )),
         Err(error) => {
             let message = UserMessageFormatter.format_message(&error).into_owned();
-            let place = error.location().map_or_else(String::new, |location| {
+            let location = error.location();
+            let place = location.map_or_else(String::new, |location| {
                 format!("line {}, column {}: ", location.line(), location.column())
             });
+            let line = location.and_then(|location| usize::try_from(location.line()).ok());
+            let cure = match line {
+                Some(line) if has_bare_reference(text, line) => BARE_REFERENCE,
+                _ => "",
+            };
             Err(ConfigError::whole(format!(
-                "{place}not valid YAML: {message}"
+                "{place}not valid YAML: {message}{cure}"
             )))
         }
+    }
+}
+
+/// In a list or mapping in brackets the brace of a reference begins a mapping.
+const BARE_REFERENCE: &str = "; inside [ ] and { } write references in quotes: \"${NAME}\"";
+
+/// Whether a reference without quotes is on this line, counted from 1, or on the one before, where
+/// the parser may have noticed it only afterwards.
+fn has_bare_reference(text: &str, line: usize) -> bool {
+    let lines = text.lines().take(line).skip(line.saturating_sub(2));
+    lines.into_iter().any(|line| {
+        line.match_indices("${").any(|(at, _)| {
+            let before = line.get(..at).unwrap_or_default();
+            let even = |quote: char| before.matches(quote).count() % 2 == 0;
+            let brackets = before.contains(['[', '{']);
+            brackets && even('"') && even('\'')
+        })
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn references_in_brackets_need_quotes_and_the_error_says_so() {
+        for text in [
+            "keys: [${KEY}]",
+            "consumers:\n  - {id: bots, keys: [${BOTS_KEY}, ${OLD_KEY}]}\nanonymous: false\n",
+            "redis: {url: ${REDIS_URL}}",
+            "keys: [\"${ONE}\", ${TWO}]",
+        ] {
+            let error = document(text).unwrap_err().to_string();
+            assert!(error.ends_with(BARE_REFERENCE), "{text}: {error}");
+        }
+        for text in [
+            "keys: [\"${KEY}\", '${OTHER}']",
+            "keys:\n  - ${KEY}\n  - x${KEY}y\n",
+            "url: ${URL}",
+            "redis: {url: \"${REDIS_URL}\"}",
+        ] {
+            document(text).unwrap();
+        }
+        let other = document("keys: [\"${KEY}\"\nx: 1").unwrap_err().to_string();
+        assert!(!other.contains("quotes"), "{other}");
     }
 }

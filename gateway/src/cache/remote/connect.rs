@@ -46,7 +46,15 @@ pub enum RedisConfigError {
 
 /// Why there is no connection, as text for the log.
 #[derive(Debug, thiserror::Error)]
-pub(super) enum ConnectError {
+#[error("{at}: {fault}")]
+pub(super) struct ConnectError {
+    /// Host and port.
+    at: String,
+    fault: ConnectFault,
+}
+
+#[derive(Debug, thiserror::Error)]
+pub(super) enum ConnectFault {
     #[error("no answer in time")]
     Timeout,
     #[error("Redis refused the login: {0}")]
@@ -118,6 +126,8 @@ pub(super) struct RedisConnector {
     /// Any server of a Cluster delivers published messages.
     servers: Vec<(ConnectionAddr, RedisConnectionInfo)>,
     turn: usize,
+    /// Host and port of them all, as text for people.
+    place: String,
 }
 
 enum RedisTopology {
@@ -144,35 +154,40 @@ impl RedisConnector {
                 .map(|server| (server.addr().clone(), maker.login(server)))
                 .collect(),
             turn: 0,
+            place: match maker.settings.mode {
+                RedisMode::Sentinel => format!("Sentinel {}", maker.settings.servers()),
+                RedisMode::Single | RedisMode::Cluster => maker.settings.servers(),
+            },
         })
     }
 
     /// Opens another connection, logged in and usable. Takes a bounded time.
     pub(super) async fn connect(&mut self) -> Result<RedisConnection, ConnectError> {
-        let (dial, step) = (&self.dial, self.connect);
+        let (dial, step, place) = (&self.dial, self.connect, &self.place);
+        let failed = |error| ConnectError::at(place, ConnectFault::of(error));
         let connecting = async {
             match &mut self.kind {
                 RedisTopology::Single(address, login) => open(dial, address, login, step).await,
                 RedisTopology::Sentinel(client) => {
-                    let master = client.async_get_client().await.map_err(ConnectError::of)?;
+                    let master = client.async_get_client().await.map_err(failed)?;
                     let master = master.get_connection_info();
                     open(dial, master.addr(), master.redis_settings(), step).await
                 }
                 RedisTopology::Cluster(client) => {
                     let cluster = client.get_async_connection().await;
-                    Ok(RedisConnection::Cluster(cluster.map_err(ConnectError::of)?))
+                    Ok(RedisConnection::Cluster(cluster.map_err(failed)?))
                 }
             }
         };
         let connected = timeout(step * STEPS, connecting).await;
-        connected.unwrap_or(Err(ConnectError::Timeout))
+        connected.unwrap_or_else(|_elapsed| Err(ConnectError::at(place, ConnectFault::Timeout)))
     }
 }
 
 impl RedisConnector {
     /// Subscribes to the trades of pools. Takes a bounded time.
     pub(super) async fn subscribe(&mut self) -> Result<PubSub, ConnectError> {
-        let (dial, step) = (&self.dial, self.connect);
+        let (dial, step, place) = (&self.dial, self.connect, &self.place);
         let subscribing = async {
             match &mut self.kind {
                 RedisTopology::Single(address, login) => dial.subscribe(address, login).await,
@@ -190,8 +205,10 @@ impl RedisConnector {
             }
         };
         match timeout(step * STEPS, subscribing).await {
-            Ok(subscription) => subscription.map_err(ConnectError::of),
-            Err(_elapsed) => Err(ConnectError::Timeout),
+            Ok(subscription) => {
+                subscription.map_err(|error| ConnectError::at(place, ConnectFault::of(error)))
+            }
+            Err(_elapsed) => Err(ConnectError::at(place, ConnectFault::Timeout)),
         }
     }
 }
@@ -208,10 +225,12 @@ async fn open(
         serves(&server).await?;
         Ok(RedisConnection::Server(server))
     };
-    match timeout(step, opening).await {
-        Ok(opened) => opened.map_err(ConnectError::of),
-        Err(_elapsed) => Err(ConnectError::Timeout),
-    }
+    let fault = match timeout(step, opening).await {
+        Ok(Ok(opened)) => return Ok(opened),
+        Ok(Err(error)) => ConnectFault::of(error),
+        Err(_elapsed) => ConnectFault::Timeout,
+    };
+    Err(ConnectError::at(address, fault))
 }
 
 /// Whether the server will answer commands: it accepts connections also while it loads its data,
@@ -225,6 +244,15 @@ async fn serves(server: &ServerConnection) -> Result<(), RedisError> {
 }
 
 impl ConnectError {
+    pub(super) fn at(place: &impl ToString, fault: ConnectFault) -> Self {
+        Self {
+            at: place.to_string(),
+            fault,
+        }
+    }
+}
+
+impl ConnectFault {
     fn of(error: RedisError) -> Self {
         if error.kind() == redis::ErrorKind::AuthenticationFailed
             || matches!(error.code(), Some("NOAUTH" | "WRONGPASS"))

@@ -13,6 +13,8 @@ const CALM: Duration = Duration::from_secs(10);
 
 #[derive(Debug, Default)]
 pub(super) struct ConnectionLog {
+    /// Host and port of each.
+    servers: String,
     told: Mutex<LoggedState>,
     /// Why writes fail, and when one failed last.
     writes: Mutex<Option<(RedisFailure, Instant)>>,
@@ -27,9 +29,17 @@ enum LoggedState {
 }
 
 impl ConnectionLog {
+    /// Of connections to these servers.
+    pub(super) fn new(servers: String) -> Self {
+        Self {
+            servers,
+            ..Self::default()
+        }
+    }
+
     pub(super) fn connected(&self) {
         if self.is_new(LoggedState::Connected) {
-            tracing::info!("shared cache connected");
+            tracing::info!(servers = self.servers.as_str(), "shared cache connected");
         }
     }
 
@@ -52,6 +62,7 @@ impl ConnectionLog {
                 drop(writes);
                 if before.is_none_or(|(known, _)| known != failure) {
                     tracing::warn!(
+                        servers = self.servers.as_str(),
                         failure = failure.label(),
                         cure = cure(failure),
                         "shared cache writes failing"
@@ -99,10 +110,11 @@ const fn cure(failure: RedisFailure) -> &'static str {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::cache::remote::connect::ConnectFault;
 
     #[tokio::test(start_paused = true)]
     async fn a_lost_connection_is_not_called_overload() {
-        let news = ConnectionLog::default();
+        let news = ConnectionLog::new("cache:6379".to_owned());
         let now = Instant::now();
         for failure in [RedisFailure::Io, RedisFailure::Down] {
             news.written(Some(failure), now);
@@ -114,7 +126,7 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn writes_that_fail_are_the_trouble_until_they_have_been_fine_for_a_while() {
-        let news = ConnectionLog::default();
+        let news = ConnectionLog::new("cache:6379".to_owned());
         let start = Instant::now();
         news.written(Some(RedisFailure::Full), start);
         assert!(news.trouble().unwrap().contains("maxmemory"));
@@ -126,7 +138,7 @@ mod tests {
 
     #[test]
     fn only_changes_are_told() {
-        let news = ConnectionLog::default();
+        let news = ConnectionLog::new("cache:6379".to_owned());
         let failed = |text: &str| LoggedState::Failed(text.to_owned());
         for (told, new) in [
             (LoggedState::Connected, true),
@@ -139,7 +151,8 @@ mod tests {
             assert_eq!(news.is_new(told), new);
         }
         assert_eq!(news.trouble(), None);
-        news.failed(&ConnectError::Timeout);
-        assert_eq!(news.trouble().as_deref(), Some("no answer in time"));
+        news.failed(&ConnectError::at(&"cache:6379", ConnectFault::Timeout));
+        let trouble = news.trouble();
+        assert_eq!(trouble.as_deref(), Some("cache:6379: no answer in time"));
     }
 }

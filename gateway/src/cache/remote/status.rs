@@ -1,5 +1,4 @@
-//! State of the shared cache, for the status page. Contains no address, which could hold a
-//! password.
+//! State of the shared cache, for the status page. Of addresses it has only host and port.
 
 use serde::Serialize;
 

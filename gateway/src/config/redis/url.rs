@@ -1,4 +1,4 @@
-//! The address of a Redis server, which is never printed: it may hold a password.
+//! The address of a Redis server, of which only host and port are printed: it may hold a password.
 
 use std::borrow::Cow;
 use std::fmt;
@@ -44,6 +44,12 @@ impl RedisUrl {
 
     pub fn is_tls(&self) -> bool {
         self.0.scheme() == "rediss"
+    }
+
+    /// Host and port, which are no secret.
+    pub fn server(&self) -> String {
+        let host = self.0.host_str().unwrap_or_default();
+        format!("{host}:{}", self.0.port().unwrap_or(6379))
     }
 
     /// The number of the database; 0 if none is named.
@@ -105,6 +111,20 @@ mod tests {
             (url.is_tls(), url.database(), url.has_credentials()),
             (true, 3, true)
         );
+    }
+
+    #[test]
+    fn host_and_port_can_be_named() {
+        for (text, server) in [
+            (
+                "redis://user:hunter2@cache.example.com/3",
+                "cache.example.com:6379",
+            ),
+            ("rediss://10.0.0.1:6380", "10.0.0.1:6380"),
+            ("redis://[::1]", "[::1]:6379"),
+        ] {
+            assert_eq!(RedisUrl::parse(text).unwrap().server(), server);
+        }
     }
 
     #[test]
