@@ -27,8 +27,9 @@ pub enum Rejection {
     /// A `content-type` that Agave does not accept.
     #[error("Supplied content type is not allowed. Content-Type: application/json is required")]
     ContentType,
-    #[error("request body size exceeds allowed maximum")]
-    BodyTooLarge,
+    /// It begins with Agave's words.
+    #[error("request body size exceeds allowed maximum: {limit} bytes (limits.max_body)")]
+    BodyTooLarge { limit: usize },
     /// The client did not send the head of its request within the limit.
     #[error("the request head did not arrive in time")]
     HeadTimeout,
@@ -70,12 +71,16 @@ pub enum Rejection {
     Parse,
     /// A batch of more calls than the operator allows, refused as a node refuses one that is too
     /// large.
-    #[error("request body size exceeds allowed maximum")]
+    #[error(
+        "request body size exceeds allowed maximum: the batch holds {calls} calls, at most {limit} \
+         are allowed (max_batch)"
+    )]
     TooManyCalls { calls: usize, limit: usize },
     /// A request that counts as more calls than the caller's plan ever allows at once: waiting, as
     /// after a 429, would not help.
     #[error(
-        "the request counts as {calls} calls, and your plan allows {burst} at once (its burst)"
+        "request body size exceeds allowed maximum: the request counts as {calls} calls, and your \
+         plan allows {burst} at once (its burst)"
     )]
     OverBurst { calls: usize, burst: u32 },
     /// The operator denies this method to everybody, or no upstream is allowed to serve it.
@@ -180,7 +185,7 @@ impl Rejection {
         match self {
             Self::HttpMethod | Self::ApiMethod { .. } => 405,
             Self::ContentType => 415,
-            Self::BodyTooLarge | Self::TooManyCalls { .. } | Self::OverBurst { .. } => 413,
+            Self::BodyTooLarge { .. } | Self::TooManyCalls { .. } | Self::OverBurst { .. } => 413,
             Self::HeadTimeout | Self::BodyTimeout => 408,
             Self::BodyNotUtf8
             | Self::BadHttp { .. }
@@ -215,7 +220,7 @@ impl Rejection {
         match self {
             Self::HttpMethod | Self::ApiMethod { .. } => "http_method",
             Self::ContentType => "content_type",
-            Self::BodyTooLarge => "body_too_large",
+            Self::BodyTooLarge { .. } => "body_too_large",
             Self::HeadTimeout => "head_timeout",
             Self::BodyTimeout => "body_timeout",
             Self::TooManyBodies => "too_many_bodies",
@@ -320,7 +325,7 @@ impl Rejection {
             Self::Refused(_) => -32000,
             Self::HttpMethod
             | Self::ContentType
-            | Self::BodyTooLarge
+            | Self::BodyTooLarge { .. }
             | Self::TooManyCalls { .. }
             | Self::OverBurst { .. }
             | Self::HeadTimeout
@@ -400,5 +405,32 @@ mod tests {
             "Used HTTP Method is not allowed. POST or OPTIONS is required\n".as_bytes()
         );
         assert_eq!(content_type, TEXT);
+    }
+
+    #[test]
+    fn what_is_too_large_says_so_in_agaves_words_and_names_the_limit() {
+        for (rejection, limit) in [
+            (
+                Rejection::BodyTooLarge { limit: 65_536 },
+                "65536 bytes (limits.max_body)",
+            ),
+            (
+                Rejection::TooManyCalls { calls: 6, limit: 5 },
+                "holds 6 calls, at most 5 are allowed (max_batch)",
+            ),
+            (
+                Rejection::OverBurst { calls: 6, burst: 5 },
+                "counts as 6 calls, and your plan allows 5 at once (its burst)",
+            ),
+        ] {
+            let (body, content_type) = rejection.body(&Id::null());
+            let body = String::from_utf8(body.to_vec()).unwrap();
+            assert_eq!((rejection.status(), content_type), (413, TEXT), "{body}");
+            assert!(
+                body.starts_with("request body size exceeds allowed maximum: "),
+                "{body}"
+            );
+            assert!(body.trim_end().ends_with(limit), "{body}");
+        }
     }
 }

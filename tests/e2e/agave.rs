@@ -91,7 +91,7 @@ async fn a_body_over_the_limit_is_refused_whether_or_not_its_length_is_told() {
     assert_eq!(told.status, 413);
     assert_eq!(
         told.text().trim(),
-        "request body size exceeds allowed maximum"
+        "request body size exceeds allowed maximum: 65536 bytes (limits.max_body)"
     );
     let chunks = futures::stream::iter([Ok::<_, std::io::Error>(body)]);
     let untold = scene.gateway.post(reqwest::Body::wrap_stream(chunks)).await;

@@ -117,8 +117,9 @@ async fn a_batch_over_the_cap_is_refused_as_a_whole() {
     assert_eq!(reply.status, 413, "{}", reply.text());
     assert_eq!(
         reply.text(),
-        "request body size exceeds allowed maximum\n",
-        "as a node refuses one that is too large"
+        "request body size exceeds allowed maximum: the batch holds 6 calls, at most 5 are allowed \
+         (max_batch)\n",
+        "as a node refuses one that is too large, and why"
     );
     let content_type = reply.header("content-type").unwrap();
     assert!(content_type.starts_with("text/plain"), "{content_type}");

@@ -136,6 +136,14 @@ async fn a_batch_counts_by_its_calls_and_is_refused_whole() {
     assert_eq!(reply.status, 413, "{}", reply.text());
     let reason = "counts as 4 calls, and your plan allows 3 at once";
     assert!(reply.text().contains(reason), "{}", reply.text());
+    let words = "request body size exceeds allowed maximum";
+    assert!(
+        reply.text().starts_with(words),
+        "as a node says it: {}",
+        reply.text()
+    );
+    let content_type = reply.header("content-type").unwrap();
+    assert!(content_type.starts_with("text/plain"), "{content_type}");
     assert_eq!(
         reply.header("retry-after"),
         None,

@@ -38,7 +38,7 @@ pub(super) async fn read(
 ) -> Result<Bytes, BodyFault> {
     let declared = session.announced();
     if declared.is_some_and(|length| length > limits.max_body) {
-        return Err(BodyFault::Rejected(Rejection::BodyTooLarge));
+        return Err(BodyFault::Rejected(too_large(limits)));
     }
     let collected = async {
         session.invite().await?;
@@ -47,6 +47,12 @@ pub(super) async fn read(
     match timeout(limits.body_timeout, collected).await {
         Ok(body) => body,
         Err(_elapsed) => Err(BodyFault::Rejected(Rejection::BodyTimeout)),
+    }
+}
+
+fn too_large(limits: &Limits) -> Rejection {
+    Rejection::BodyTooLarge {
+        limit: limits.max_body,
     }
 }
 
@@ -68,7 +74,7 @@ async fn collect(
     let mut chunk = first;
     loop {
         if body.len() + chunk.len() > limits.max_body {
-            return Err(BodyFault::Rejected(Rejection::BodyTooLarge));
+            return Err(BodyFault::Rejected(too_large(limits)));
         }
         if !unfinished.add(chunk.len()) {
             return Err(BodyFault::Rejected(Rejection::TooManyBodies));

@@ -11,7 +11,7 @@ use crate::error::Rejection;
 use crate::jsonrpc::{Id, RequestEntry, RequestPayload};
 use crate::limit::{AdmittedRequest, Allowance, PermitRequest, PlanRefusal};
 use crate::snapshot::Snapshot;
-use crate::solana::Class;
+use crate::solana::{self, Class};
 
 /// Wait time reported to a caller with too many concurrent requests.
 const MOMENT: Duration = Duration::from_secs(1);
@@ -120,7 +120,8 @@ impl Request {
             match payload {
                 RequestPayload::Single(RequestEntry::Call(call)) => {
                     let id = call.id.as_ref().unwrap_or(&null);
-                    Response::rejected(&rejection, id, "other")
+                    let method = solana::classify(call.method(), None).method;
+                    Response::rejected(&rejection, id, method.label())
                 }
                 RequestPayload::Single(RequestEntry::Invalid(_)) => {
                     Response::rejected(&rejection, &null, "other")

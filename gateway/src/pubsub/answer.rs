@@ -88,7 +88,7 @@ mod tests {
         let gathered = gather(response, &Id::from(7), 1000).await;
         assert_eq!(
             gathered.text,
-            &br#"{"jsonrpc":"2.0","error":{"code":-32603,"message":"request body size exceeds allowed maximum"},"id":7}"#[..]
+            &br#"{"jsonrpc":"2.0","error":{"code":-32603,"message":"request body size exceeds allowed maximum: the batch holds 3 calls, at most 2 are allowed (max_batch)"},"id":7}"#[..]
         );
         assert_eq!(gathered.status, 413);
     }
