@@ -47,8 +47,8 @@ use crate::cli::{Cli, Command, Exit, RunCommand};
 use crate::config::{Config, Loaded};
 use crate::dispatch::{DispatchMetrics, DispatchState};
 use crate::edge::{
-    AdminApp, ClientConnections, EdgeMetrics, Front, GatewayStatus, KeepUp, ReloadHandle, RpcApp,
-    TlsListeners,
+    AdminApp, AdminFront, ClientConnections, EdgeMetrics, Front, GatewayStatus, KeepUp,
+    ReloadHandle, RpcApp,
 };
 use crate::pipeline::{Pipeline, PipelineMetrics};
 use crate::pubsub::{Hub, PubSubMetrics};
@@ -169,21 +169,20 @@ fn assemble(
     let snapshot = Snapshot::new(config.clone(), pool, 1).with_jupiter(jupiter);
     let published = Arc::new(Published::new(snapshot));
     let status = Arc::new(GatewayStatus::default());
-    let tls = &bound.addresses.tls;
-    let certificates = Certificates::load(config, tls, registry, Arc::clone(&status))?;
+    let certificates = Certificates::load(config, &bound.addresses, registry, Arc::clone(&status))?;
 
     let mut server = server(config, &published);
     let (pipeline, prepared) = pipeline(config, registry)?;
     let rpc = rpc_app(&published, &pipeline, descriptors.clients(), registry)?;
     let (drain, pubsub) = (Arc::clone(&rpc.drain), Arc::clone(&rpc.pubsub));
     let (reload, reloads) = mpsc::channel(1);
-    let admin = admin_app(&rpc, registry, &status, reload);
+    let admin = admin_app(&rpc, config, registry, (&status, reload));
     server.add_service(background_service("drain", leave(config, &rpc, export)));
     let mut listening = match &bound.inherited {
         Some(_) => Listening::succeeding(&published),
         None => Listening::default(),
     };
-    let calls = rpc_service(rpc, config, &bound.addresses, &certificates)?;
+    let calls = rpc_service(rpc, config, &bound.addresses, &certificates);
     let (calls, calls_on) = listening.watch(calls, &bound.sockets);
     server.add_service(calls);
     let keeper = budgets::BudgetKeeper::new(&parts.budgets, &published, &pipeline, registry)?;
@@ -205,6 +204,7 @@ fn assemble(
         started_with: config.clone(),
     };
     if let Some(address) = bound.addresses.admin {
+        let admin = AdminFront::new(admin, certificates.admin());
         let (admin, _) = listening.watch(admin_service(admin, address), &bound.sockets);
         server.add_service(admin);
     }
@@ -247,11 +247,13 @@ fn server(config: &Config, published: &Arc<Published>) -> Server {
 
 fn admin_app(
     rpc: &RpcApp,
+    config: &Config,
     registry: &Registry,
-    status: &Arc<GatewayStatus>,
-    reload: ReloadHandle,
+    (status, reload): (&Arc<GatewayStatus>, ReloadHandle),
 ) -> AdminApp {
+    let tls = config.admin.tls.as_ref();
     AdminApp {
+        asks_for_certificate: tls.is_some_and(|tls| tls.client_ca.is_some()),
         published: Arc::clone(&rpc.published),
         pipeline: Arc::clone(&rpc.pipeline),
         drain: Arc::clone(&rpc.drain),
@@ -310,7 +312,7 @@ fn leave(config: &Config, rpc: &RpcApp, export: Option<SpanExport>) -> drain::Dr
 }
 
 /// One thread of its own, so that a scrape never takes one from the calls.
-fn admin_service(app: AdminApp, address: SocketAddr) -> Service<AdminApp> {
+fn admin_service(app: AdminFront, address: SocketAddr) -> Service<AdminFront> {
     let mut service = Service::new("admin".to_owned(), app);
     service.add_tcp(&address.to_string());
     service.threads = Some(1);
@@ -322,11 +324,8 @@ fn rpc_service(
     config: &Config,
     addresses: &ListenAddresses,
     certificates: &Certificates,
-) -> Result<Service<Front>, StartError> {
-    let mut tls = TlsListeners::default();
-    for (address, settings) in certificates.settings(&addresses.websocket_tls)? {
-        tls.add(address, settings);
-    }
+) -> Service<Front> {
+    let tls = certificates.listeners();
     let keep_up = KeepUp(Arc::clone(&app.connections));
     let (h2c, keepalive) = (config.listen.h2c, config.listen.keepalive);
     let front = Front::new(app, tls, addresses.websocket.clone(), h2c, keepalive);
@@ -341,7 +340,7 @@ fn rpc_service(
         // TLS handshakes are done by `edge::front`.
         service.add_tcp(&address.to_string());
     }
-    Ok(service)
+    service
 }
 
 fn server_conf(config: &Config) -> ServerConf {

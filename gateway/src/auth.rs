@@ -2,9 +2,12 @@
 //!
 //! Keys come where Solana clients and providers put them: the `x-api-key` header, a bearer token,
 //! the `api-key` query parameter or a path segment (clients keep path and query of the URL they are
-//! given). Not here: what a consumer may do.
+//! given). Where no key is shown, a client certificate may tell who calls. Not here: what a consumer
+//! may do.
 
 use std::collections::HashMap;
+
+pub use client_certificate::ClientCertificate;
 
 use crate::config::{Config, KeyHash};
 use crate::error::Rejection;
@@ -12,6 +15,7 @@ pub use consumer_id::ConsumerId;
 pub use tokens::plan_of_token;
 use tokens::{Moment, TokenFault, Tokens};
 
+mod client_certificate;
 mod consumer_id;
 mod tokens;
 
@@ -24,6 +28,8 @@ pub struct Credentials<'a> {
     pub authorization: Option<&'a [u8]>,
     pub path: &'a str,
     pub query: Option<&'a str>,
+    /// The certificate of its connection, which an authority of the listener's has issued.
+    pub certificate: Option<&'a ClientCertificate>,
 }
 
 /// All configured consumers, by key.
@@ -33,6 +39,8 @@ pub struct Credentials<'a> {
 #[derive(Debug, Default)]
 pub struct Consumers {
     by_key: HashMap<KeyHash, ConsumerId>,
+    /// By the names in their certificates.
+    by_certificate: HashMap<Box<str>, ConsumerId>,
     tokens: Option<Tokens>,
     /// Whether keys are configured at all, even if there are none at the moment.
     has_keys: bool,
@@ -51,9 +59,15 @@ impl Consumers {
                     .map(move |hash| (hash, ConsumerId::clone(&id)))
             })
             .collect();
+        let names = config.consumers.iter().flat_map(|consumer| {
+            let id: ConsumerId = consumer.id.as_str().into();
+            let names = consumer.certificates.iter();
+            names.map(move |name| (name.as_str().into(), ConsumerId::clone(&id)))
+        });
         let plans = || config.plans.iter().map(|plan| plan.id.clone()).collect();
         Self {
             by_key,
+            by_certificate: names.collect(),
             tokens: config.jwt.as_ref().map(|jwt| Tokens::new(jwt, plans())),
             has_keys: config.has_keys(),
             anonymous: config.anonymous,
@@ -64,7 +78,8 @@ impl Consumers {
     ///
     /// A wrong key in a header or the query is refused even where anonymous callers are admitted:
     /// its owner believes to have a plan and must learn otherwise. A path segment that is not a key
-    /// is just a path.
+    /// is just a path. A key counts for more than a certificate, which proxies show for all of their
+    /// callers.
     ///
     /// # Errors
     /// [`Rejection::Unauthorised`] for a wrong key, or none where one is required;
@@ -99,8 +114,19 @@ impl Consumers {
         let mut segments = credentials.path.split('/');
         match segments.find_map(|segment| self.owner(segment.as_bytes(), moment)) {
             Some(owner) => owner.map(Some),
-            None => self.nobody(),
+            None => match credentials.certificate.and_then(|shown| self.named(shown)) {
+                Some(consumer) => Ok(Some(consumer)),
+                None => self.nobody(),
+            },
         }
+    }
+
+    /// The consumer whose certificate this is.
+    fn named(&self, certificate: &ClientCertificate) -> Option<ConsumerId> {
+        let mut names = certificate.names();
+        names
+            .find_map(|name| self.by_certificate.get(name))
+            .cloned()
     }
 
     /// The owner of a key, or of a token in its place; `None` if it is neither.
@@ -233,6 +259,41 @@ mod tests {
         assert_eq!(
             consumers(false).identify(&at("/some/path")),
             Err(Rejection::Unauthorised)
+        );
+    }
+
+    #[test]
+    fn a_certificate_tells_who_calls_where_no_key_does() {
+        let shown = |names: &[&str]| ClientCertificate::named("CN=any", names);
+        let (bots, others) = (shown(&["CN=x", "DNS:bots.example"]), shown(&["CN=bots"]));
+        let by_certificate = |anonymous| Consumers {
+            by_certificate: [("DNS:bots.example".into(), "bots".into())].into(),
+            ..consumers(anonymous)
+        };
+        let with = |certificate, key: Option<&'static [u8]>| Credentials {
+            api_key: key,
+            certificate: Some(certificate),
+            ..at("/")
+        };
+        let found = by_certificate(false).identify(&with(&bots, None)).unwrap();
+        assert_eq!(found.as_deref(), Some("bots"));
+        let key = by_certificate(false).identify(&with(&bots, Some(b"plum")));
+        assert_eq!(
+            key.unwrap().as_deref(),
+            Some("wallet"),
+            "a key counts for more"
+        );
+        let wrong = by_certificate(true).identify(&with(&bots, Some(b"plumb")));
+        assert_eq!(wrong, Err(Rejection::Unauthorised), "also a wrong one");
+        let other = by_certificate(false).identify(&with(&others, None));
+        assert_eq!(
+            other,
+            Err(Rejection::Unauthorised),
+            "names are compared with their kind"
+        );
+        assert_eq!(
+            by_certificate(true).identify(&with(&others, None)),
+            Ok(None)
         );
     }
 

@@ -6,11 +6,12 @@
 
 use std::hash::{DefaultHasher, Hash, Hasher};
 use std::net::IpAddr;
+use std::sync::Arc;
 
 use tokio::time::Instant;
 use tracing::{Span, field};
 
-use crate::auth::ConsumerId;
+use crate::auth::{ClientCertificate, ConsumerId};
 use crate::config::Propagate;
 use crate::limit::caller_network;
 use crate::solana::Priority;
@@ -52,6 +53,8 @@ pub struct RequestContext {
     pub protocol: Protocol,
     /// Where it comes from, behind proxies that are trusted.
     pub address: Option<IpAddr>,
+    /// The certificate that its client has shown.
+    pub certificate: Option<Arc<ClientCertificate>>,
     /// Who asks; `None` is an anonymous caller. Its plan stands in the snapshot.
     pub consumer: Option<ConsumerId>,
     /// Whose session the answers belong to.
@@ -74,6 +77,7 @@ impl RequestContext {
             span: Span::none(),
             protocol: Protocol::Internal,
             address: None,
+            certificate: None,
             consumer: None,
             client,
             priority: None,

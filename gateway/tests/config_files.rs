@@ -331,6 +331,10 @@ fn no_error_shows_what_a_variable_holds_unless_it_names_a_file_or_a_level() {
         "jwt.jwks",
         "listen.tls[].certificate",
         "listen.tls[].key",
+        "listen.tls[].client_ca",
+        "admin.tls.certificate",
+        "admin.tls.key",
+        "admin.tls.client_ca",
         "upstreams[].tls.ca",
         "jupiter.upstreams[].tls.ca",
         "cache.redis.ca",
@@ -409,6 +413,102 @@ fn upstreams_of_which_none_keeps_old_history_are_doubted() {
     }
 }
 
+#[test]
+fn plans_with_typos_and_plans_of_nobody_are_doubted() {
+    let plans = "
+plans:
+  - {id: small, allow: [getBalanse, getSlot, providersOwn], deny: [getProgramAcounts], costs: {getBlok: 2}}
+  - {id: spare}
+  - {id: default, burst: 7}
+";
+    let doubts = |more: &str| {
+        let mut warnings = parse_text(&format!("{plans}{more}{TWO}")).unwrap().warnings;
+        warnings.retain(|warning| warning.starts_with("plans."));
+        warnings
+    };
+    let typos = [
+        "plans.small.allow: getBalanse is unknown; did you mean getBalance?",
+        "plans.small.deny: getProgramAcounts is unknown; did you mean getProgramAccounts?",
+        "plans.small.costs: getBlok is unknown; did you mean getBlock?",
+    ];
+    let nobody = |id: &str| {
+        format!("plans.{id}: applies to nobody: no consumer names it, nor does anonymous_plan")
+    };
+    let all: Vec<String> = typos.map(str::to_owned).to_vec();
+    let expected = [
+        all.clone(),
+        vec![nobody("small"), nobody("spare"), nobody("default")],
+    ];
+    assert_eq!(doubts(""), expected.concat());
+    let some = "anonymous_plan: spare\nconsumers: [{id: a, keys: [a-long-key-for-tests]}]";
+    assert_eq!(doubts(some), [all.clone(), vec![nobody("small")]].concat());
+    // Keys that are yet to be made may name any.
+    let folder = tempfile::tempdir().unwrap();
+    let keys = folder.path().join("keys.yaml");
+    fs::write(&keys, "keys: []\n").unwrap();
+    assert_eq!(doubts(&format!("keys_file: {}", keys.display())), all);
+}
+
+#[test]
+fn an_admin_port_that_others_can_reach_is_doubted_with_the_cure() {
+    let machine = Equipped(perijove_tests::tls::Identity::of("localhost"));
+    let tls = "tls: {certificate: a.crt, key: a.key";
+    for (admin, doubt) in [
+        ("listen: 127.0.0.1:9090".to_owned(), None),
+        (
+            "listen: 0.0.0.0:9090".to_owned(),
+            Some("set admin.token or admin.tls.client_ca, or listen on 127.0.0.1"),
+        ),
+        (
+            "listen: 0.0.0.0:9090, token: an-operators-token".to_owned(),
+            Some("is sent in cleartext to 0.0.0.0:9090; set admin.tls"),
+        ),
+        (
+            format!("listen: 0.0.0.0:9090, token: an-operators-token, {tls}}}"),
+            None,
+        ),
+        (
+            format!("listen: 0.0.0.0:9090, {tls}, client_ca: ca.crt}}"),
+            None,
+        ),
+        (
+            format!("listen: 0.0.0.0:9090, {tls}}}"),
+            Some("set admin.token or admin.tls.client_ca"),
+        ),
+    ] {
+        let text = format!("admin: {{{admin}}}\n{TWO}");
+        let mut warnings = config::parse(&text, &machine).unwrap().warnings;
+        warnings.retain(|warning| warning.starts_with("admin."));
+        match doubt {
+            None => assert_eq!(warnings, [""; 0], "{admin}"),
+            Some(doubt) => {
+                assert_eq!(warnings.len(), 1, "{warnings:?}");
+                assert!(warnings[0].contains(doubt), "{warnings:?}");
+            }
+        }
+    }
+}
+
+#[test]
+fn certificates_of_consumers_that_nobody_asks_for_are_doubted() {
+    let machine = Equipped(perijove_tests::tls::Identity::of("localhost"));
+    let consumer = "consumers: [{id: bots, certificates: ['CN=bots']}]";
+    let listener = "{address: '0.0.0.0:8443', certificate: a.crt, key: a.key";
+    for (listen, doubted) in [
+        (String::new(), true),
+        (format!("listen: {{tls: [{listener}}}]}}\n"), true),
+        (
+            format!("listen: {{tls: [{listener}, client_ca: ca.crt}}]}}\n"),
+            false,
+        ),
+    ] {
+        let text = format!("{listen}{consumer}\n{TWO}");
+        let warnings = config::parse(&text, &machine).unwrap().warnings;
+        let said = |warning: &String| warning.contains("no listener asks clients for certificates");
+        assert_eq!(warnings.iter().any(said), doubted, "{warnings:?}");
+    }
+}
+
 /// What is said about the bounds of a key when it has this value.
 fn complaints(key: &KeyReference, value: &str) -> Vec<String> {
     let mut document = json!({
@@ -458,6 +558,7 @@ fn writing_every_default_changes_nothing() {
     });
     let lists = [
         "admin.hosts",
+        "consumers[].certificates",
         "consumers[].key_hashes",
         "health.ready_for",
         "listen.proxy_protocol",
@@ -592,6 +693,14 @@ fn restart_only_keys() -> Vec<&'static str> {
         address: "127.0.0.1:1".parse().unwrap(),
         certificate: PathBuf::new(),
         key: PathBuf::new(),
+        client_ca: None,
+        client_auth: config::ClientAuth::Required,
+    });
+    config.admin.tls = Some(config::AdminTls {
+        certificate: PathBuf::new(),
+        key: PathBuf::new(),
+        client_ca: None,
+        client_auth: config::ClientAuth::Required,
     });
     config.listen.keepalive *= 2;
     config.listen.h2c = !config.listen.h2c;

@@ -27,6 +27,7 @@ def resource(group, kind, spec):
     return (group, kind), body
 
 
+SECRET_KEY = closed(("name", "key"), name=TEXT, key=TEXT)
 RELABELING = closed(sourceLabels=many(TEXT), targetLabel=TEXT, replacement=TEXT, regex=TEXT, action=TEXT)
 LABELS = {"type": "object", "additionalProperties": TEXT}
 TRIGGER = closed(("type", "metadata"), type=TEXT, metricType={"enum": ["Utilization", "AverageValue", "Value"]},
@@ -40,6 +41,9 @@ CUSTOM = dict([
         namespaceSelector=closed(matchNames=many(TEXT), any=FLAG),
         jobLabel=TEXT,
         endpoints=many(closed(port=TEXT, path=TEXT, interval=DURATION, scrapeTimeout=DURATION,
+                              scheme={"enum": ["http", "https"]}, authorization=closed(type=TEXT, credentials=SECRET_KEY),
+                              tlsConfig=closed(serverName=TEXT, insecureSkipVerify=FLAG, keySecret=SECRET_KEY,
+                                               ca=closed(secret=SECRET_KEY), cert=closed(secret=SECRET_KEY)),
                               relabelings=many(RELABELING), metricRelabelings=many(RELABELING))))),
     resource("monitoring.coreos.com/v1", "PrometheusRule", closed(
         ("groups",),

@@ -151,6 +151,35 @@ pub async fn line_of(gateway: &Gateway, reply: &perijove_tests::client::Reply) -
     .await
 }
 
+#[tokio::test]
+async fn an_access_line_has_no_empty_field_and_names_the_method_also_of_refused_calls() {
+    let scene = Scene::equals_with(1, |config| {
+        let plan = json!({
+            "id": "small", "requests_per_minute": 1, "burst": 1, "queue": "0s", "deny": ["getBlock"]
+        });
+        config
+            .set("plans", json!([plan]))
+            .set("anonymous_plan", "small")
+            .set("cache.enabled", false)
+    })
+    .await;
+    for (method, status, outcome) in [
+        ("getBlock", 403, "not_in_plan"),
+        ("getBalance", 429, "over_limit"),
+    ] {
+        let reply = scene.gateway.rpc(method, json!([1])).await;
+        assert_eq!(reply.status, status, "{}", reply.text());
+        let line = line_of(&scene.gateway, &reply).await;
+        assert_eq!(line["method"], method, "{line}");
+        assert_eq!(line["outcome"], outcome, "{line}");
+        let empty = |(_, value): &(&String, &Value)| *value == "" || value.is_null();
+        let fields = line.as_object().unwrap().iter();
+        let empty: Vec<_> = fields.filter(empty).collect();
+        assert!(empty.is_empty(), "{empty:?}");
+        assert!(line.get("fault").is_none(), "{line}");
+    }
+}
+
 /// Upstream and outcome of each attempt.
 pub fn tried(line: &Value) -> Vec<(&str, &str)> {
     let attempts = line["upstreams"].as_array().unwrap().iter();

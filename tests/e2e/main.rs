@@ -19,6 +19,7 @@ mod broken_answers;
 mod cache;
 mod cache_differential;
 mod callers;
+mod client_certificates;
 mod concurrency;
 mod connections;
 mod consumers;

@@ -3,6 +3,7 @@
 
 #![expect(clippy::expect_used, reason = "a harness fails the test it is used in")]
 
+mod authority;
 mod http2;
 
 use std::net::SocketAddr;
@@ -15,13 +16,15 @@ use tokio::io::copy_bidirectional;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::task::JoinHandle;
 use tokio_rustls::client::TlsStream;
+use tokio_rustls::rustls::client::WantsClientCert;
 use tokio_rustls::rustls::crypto::aws_lc_rs;
 use tokio_rustls::rustls::pki_types::pem::PemObject;
 use tokio_rustls::rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName};
 use tokio_rustls::rustls::server::Acceptor;
-use tokio_rustls::rustls::{ClientConfig, RootCertStore, ServerConfig};
+use tokio_rustls::rustls::{ClientConfig, ConfigBuilder, RootCertStore, ServerConfig};
 use tokio_rustls::{LazyConfigAcceptor, TlsConnector};
 
+pub use authority::Authority;
 pub use http2::Http2Front;
 
 use crate::sandbox::Validator;
@@ -66,8 +69,11 @@ impl Identity {
     fn from_params(params: &rcgen::CertificateParams) -> Self {
         let signing_key = rcgen::KeyPair::generate().expect("a key");
         let own = params.self_signed(&signing_key).expect("a certificate");
+        Self::written(own.pem(), signing_key.serialize_pem())
+    }
+
+    fn written(certificate: String, key: String) -> Self {
         let folder = TempDir::new().expect("a temporary folder");
-        let (certificate, key) = (own.pem(), signing_key.serialize_pem());
         std::fs::write(folder.path().join("tls.crt"), &certificate).expect("a file");
         std::fs::write(folder.path().join("tls.key"), &key).expect("a file");
         Self {
@@ -97,6 +103,24 @@ impl Identity {
         self.folder.path().join("tls.key")
     }
 
+    /// The certificate in DER form.
+    ///
+    /// # Panics
+    /// If it is none.
+    pub fn der(&self) -> Vec<u8> {
+        let certificate = CertificateDer::from_pem_slice(self.certificate.as_bytes());
+        certificate.expect("a certificate").to_vec()
+    }
+
+    /// Certificate and key, to be shown by a client.
+    ///
+    /// # Panics
+    /// If the TLS library does not take them.
+    pub fn shown(&self) -> reqwest::Identity {
+        let both = format!("{}{}", self.certificate, self.key);
+        reqwest::Identity::from_pem(both.as_bytes()).expect("a certificate with its key")
+    }
+
     /// The certificate, to be trusted by a client.
     ///
     /// # Panics
@@ -115,22 +139,39 @@ impl Identity {
         connector.connect(name, stream).await.expect("TLS")
     }
 
-    /// A client that trusts the certificate and offers these protocols (ALPN).
+    /// The same as a client that shows a certificate of its own.
     ///
     /// # Panics
-    /// If the TLS library does not take it.
-    pub fn connector(&self, protocols: &[&str]) -> TlsConnector {
+    /// If the server is another, or does not agree.
+    pub async fn dial_showing(&self, shown: &Self, stream: TcpStream) -> TlsStream<TcpStream> {
+        let name = ServerName::try_from("localhost").expect("a name");
+        let certificate = CertificateDer::from_pem_slice(shown.certificate.as_bytes());
+        let key = PrivateKeyDer::from_pem_slice(shown.key.as_bytes());
+        let chain = vec![certificate.expect("a certificate")];
+        let config = self.trusting();
+        let config = config.with_client_auth_cert(chain, key.expect("a key"));
+        let connector = TlsConnector::from(Arc::new(config.expect("a certificate with its key")));
+        connector.connect(name, stream).await.expect("TLS")
+    }
+
+    fn trusting(&self) -> ConfigBuilder<ClientConfig, WantsClientCert> {
         let certificate = CertificateDer::from_pem_slice(self.certificate.as_bytes());
         let mut trusted = RootCertStore::empty();
         trusted
             .add(certificate.expect("a certificate"))
             .expect("a certificate to trust");
-        let mut config =
-            ClientConfig::builder_with_provider(Arc::new(aws_lc_rs::default_provider()))
-                .with_safe_default_protocol_versions()
-                .expect("TLS versions")
-                .with_root_certificates(trusted)
-                .with_no_client_auth();
+        ClientConfig::builder_with_provider(Arc::new(aws_lc_rs::default_provider()))
+            .with_safe_default_protocol_versions()
+            .expect("TLS versions")
+            .with_root_certificates(trusted)
+    }
+
+    /// A client that trusts the certificate and offers these protocols (ALPN).
+    ///
+    /// # Panics
+    /// If the TLS library does not take it.
+    pub fn connector(&self, protocols: &[&str]) -> TlsConnector {
+        let mut config = self.trusting().with_no_client_auth();
         let protocols = protocols.iter();
         config.alpn_protocols = protocols.map(|one| one.as_bytes().to_vec()).collect();
         TlsConnector::from(Arc::new(config))

@@ -167,6 +167,21 @@ telemetry:
 {{- end }}
 {{- end }}
 
+{{/*
+What the gateway's admin port asks of those who come to it, as JSON: `scheme`; `closed`, whether /metrics needs a token or a
+certificate; `refuses`, whether whoever shows no certificate is refused in the handshake already.
+*/}}
+{{- define "perijove.admin" -}}
+{{- $config := fromYaml (include "perijove.gateway.config" .) }}
+{{- $admin := fromJson (include "perijove.at" (dict "config" $config "path" (list "admin") "kind" "map")) }}
+{{- $tls := fromJson (include "perijove.at" (dict "config" $config "path" (list "admin" "tls") "kind" "map")) }}
+{{- $asks := not (empty $tls.client_ca) }}
+{{- $guarded := or $asks (not (empty $admin.token)) }}
+{{- $scheme := ternary "HTTP" "HTTPS" (empty $tls) }}
+{{- $optional := eq (default "" $tls.client_auth | toString) "optional" }}
+{{- dict "scheme" $scheme "closed" (and $guarded (empty $admin.open_metrics)) "refuses" (and $asks (not $optional)) | toJson }}
+{{- end }}
+
 {{/* The variable that holds the value of a header of the export. */}}
 {{- define "perijove.tracing.variable" -}}
 OTLP_HEADER_{{ . | upper | replace "-" "_" }}

@@ -77,16 +77,18 @@ topologySpreadConstraints:
 {{- end }}
 {{- end }}
 
-{{/* The three probes on an admin port: (dict "probes" … "port" "admin"). */}}
+{{/* The three probes on an admin port: (dict "probes" … "port" "admin" "scheme" "HTTP"). */}}
 {{- define "perijove.probes" -}}
+{{- $scheme := "" }}
+{{- if eq (default "HTTP" .scheme) "HTTPS" }}{{ $scheme = ", scheme: HTTPS" }}{{ end }}
 startupProbe:
-  httpGet: {path: /health, port: {{ .port }}}
+  httpGet: {path: /health, port: {{ .port }}{{ $scheme }}}
   {{- toYaml .probes.startup | nindent 2 }}
 livenessProbe:
-  httpGet: {path: /health, port: {{ .port }}}
+  httpGet: {path: /health, port: {{ .port }}{{ $scheme }}}
   {{- toYaml .probes.liveness | nindent 2 }}
 readinessProbe:
-  httpGet: {path: /ready, port: {{ .port }}}
+  httpGet: {path: /ready, port: {{ .port }}{{ $scheme }}}
   {{- toYaml .probes.readiness | nindent 2 }}
 {{- end }}
 

@@ -41,6 +41,14 @@
 {{- if and (ne $rpc "null") (not (contains ":8899\"" $rpc)) }}
 {{- fail "apiGateway.config.listen.rpc: the Service sends to port 8899 of the pods; apiGateway.service.port is the one that callers see" }}
 {{- end }}
+{{- $admin := fromJson (include "perijove.admin" .) }}
+{{- if $admin.refuses }}
+{{- fail "apiGateway.config.admin.tls: the kubelet's probes show no certificate; set client_auth: optional, which leaves /health and /ready open" }}
+{{- end }}
+{{- $shows := or $gateway.scrape.authorization (and $gateway.scrape.tlsConfig $gateway.scrape.tlsConfig.keySecret) $gateway.scrape.basicAuth }}
+{{- if and $admin.closed $v.monitoring.enabled $v.monitoring.prometheus.enabled (not $shows) }}
+{{- fail "apiGateway.config.admin: Prometheus may not read /metrics; set apiGateway.config.admin.open_metrics, or say what it shows in apiGateway.scrape (authorization, or a certificate in tlsConfig)" }}
+{{- end }}
 {{- if gt (int $gateway.drain.lingerSeconds) (int $gateway.drain.graceSeconds) }}
 {{- fail "apiGateway.drain.lingerSeconds is above graceSeconds" }}
 {{- end }}

@@ -1,19 +1,22 @@
-//! Renews the certificates of the TLS listeners: serves a new one soon after its files change,
-//! keeps the old one while the new one cannot be used, and warns before one expires.
+//! Renews the certificates of the ports that speak TLS, and the authorities whose clients they let
+//! in: serves new ones soon after their files change, keeps the old ones while the new ones cannot be
+//! used, and warns before one expires.
 
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use perijove_core::telemetry::json;
-use pingora::listeners::tls::TlsSettings;
 use prometheus::{IntCounterVec, IntGaugeVec, Opts, Registry};
 use tokio::time::{Instant, sleep};
 
+use super::addresses::ListenAddresses;
 use super::start_error::StartError;
 use super::wall_clock::system_time;
-use crate::config::{self, Config, Files, Identity, IdentityFault, TlsListener, Watch};
-use crate::edge::{CertificateStatus, GatewayStatus, ServedIdentity};
+use crate::config::{
+    self, ClientAuthorities, Config, Files, Identity, IdentityFault, TlsListener, Watch,
+};
+use crate::edge::{CertificateStatus, GatewayStatus, ServedTls, TlsListeners, TlsSetup};
 
 /// How often the files are checked where change events are missing: for a link further up in the
 /// path, or on a file system without such events.
@@ -22,7 +25,7 @@ const LOOK: Duration = Duration::from_secs(2);
 /// Interval between two warnings about the same certificate.
 const REMIND: Duration = Duration::from_hours(12);
 
-/// The certificates of all TLS listeners.
+/// The certificates of all ports that speak TLS.
 pub(super) struct Certificates {
     listeners: Vec<ListenerCertificate>,
     metrics: CertificateMetrics,
@@ -32,13 +35,28 @@ pub(super) struct Certificates {
 struct ListenerCertificate {
     address: SocketAddr,
     settings: TlsListener,
-    served: Arc<ServedIdentity>,
-    identity: Identity,
+    is_admin: bool,
+    /// The port itself, and the WebSocket port above it.
+    outlets: Vec<TlsOutlet>,
+    content: TlsContent,
     /// The files as they were when they were last read.
     files: Files,
     /// Why the current content of the files is not served.
     faults: Vec<String>,
     reminded: Instant,
+}
+
+/// One port with these files.
+struct TlsOutlet {
+    address: SocketAddr,
+    http2: bool,
+    served: Arc<ServedTls>,
+}
+
+/// What was read from the files.
+struct TlsContent {
+    identity: Identity,
+    clients: Option<ClientAuthorities>,
 }
 
 #[derive(Clone, Debug)]
@@ -79,33 +97,31 @@ impl CertificateMetrics {
 }
 
 impl Certificates {
-    /// Reads the files of all listeners, in the order of the configuration.
+    /// Reads the files of all ports, in the order of the configuration.
     ///
     /// # Errors
     /// A certificate that cannot be served.
     pub(super) fn load(
         config: &Config,
-        addresses: &[SocketAddr],
+        addresses: &ListenAddresses,
         registry: &Registry,
         status: Arc<GatewayStatus>,
     ) -> Result<Self, StartError> {
         let metrics = CertificateMetrics::register(registry)?;
         let mut listeners = Vec::new();
-        for (settings, address) in config.listen.tls.iter().zip(addresses) {
-            let files = look(settings);
-            let identity = read(settings).map_err(|faults| StartError::Tls {
-                address: *address,
-                faults: faults.join("; "),
-            })?;
-            listeners.push(ListenerCertificate {
-                address: *address,
-                settings: settings.clone(),
-                served: Arc::new(ServedIdentity::new(identity.certified())),
-                identity,
-                files,
-                faults: Vec::new(),
-                reminded: Instant::now(),
-            });
+        let own = config.listen.tls.iter().zip(&addresses.tls).enumerate();
+        for (place, (settings, address)) in own {
+            // HTTP/2 has no WebSocket upgrade.
+            let above = addresses.websocket_tls.iter();
+            let above = above.filter(|(_, below)| *below == place);
+            let above = above.map(|(address, _)| (*address, false));
+            let ports: Vec<_> = [(*address, true)].into_iter().chain(above).collect();
+            listeners.push(ListenerCertificate::load(settings.clone(), &ports, false)?);
+        }
+        if let (Some(tls), Some(address)) = (&config.admin.tls, addresses.admin) {
+            let settings = tls.at(address);
+            let ports = [(address, false)];
+            listeners.push(ListenerCertificate::load(settings, &ports, true)?);
         }
         let certificates = Self {
             listeners,
@@ -116,25 +132,25 @@ impl Certificates {
         Ok(certificates)
     }
 
-    /// TLS settings of each listener and of each WebSocket port above one.
-    ///
-    /// # Errors
-    /// Pingora's; none occurs for these settings.
-    pub(super) fn settings(
-        &self,
-        websocket: &[(SocketAddr, usize)],
-    ) -> Result<Vec<(SocketAddr, TlsSettings)>, StartError> {
-        let own = self.listeners.iter().map(|listener| {
-            let mut settings = listener.settings()?;
-            settings.enable_h2();
-            Ok((listener.address, settings))
-        });
-        let beside = websocket.iter().filter_map(|(address, place)| {
-            let listener = self.listeners.get(*place)?;
-            // HTTP/2 has no WebSocket upgrade.
-            Some(listener.settings().map(|settings| (*address, settings)))
-        });
-        own.chain(beside).collect()
+    /// The ports of clients.
+    pub(super) fn listeners(&self) -> TlsListeners {
+        self.ports(false)
+    }
+
+    /// The admin port.
+    pub(super) fn admin(&self) -> TlsListeners {
+        self.ports(true)
+    }
+
+    fn ports(&self, admin: bool) -> TlsListeners {
+        let mut tls = TlsListeners::default();
+        let listeners = self.listeners.iter();
+        for listener in listeners.filter(|listener| listener.is_admin == admin) {
+            for outlet in &listener.outlets {
+                tls.add(outlet.address, Arc::clone(&outlet.served));
+            }
+        }
+        tls
     }
 
     /// Follows the files until the process ends.
@@ -175,7 +191,7 @@ impl Certificates {
         for listener in &self.listeners {
             let label = listener.address.to_string();
             let expiry = self.metrics.expiry.with_label_values(&[&label]);
-            expiry.set(unix(listener.identity.until()));
+            expiry.set(unix(listener.content.identity.until()));
             let fresh = self.metrics.fresh.with_label_values(&[&label]);
             fresh.set(i64::from(listener.faults.is_empty()));
             for outcome in ["served", "refused"] {
@@ -190,13 +206,54 @@ impl Certificates {
 }
 
 impl ListenerCertificate {
-    fn settings(&self) -> Result<TlsSettings, StartError> {
-        let mut settings = TlsSettings::intermediate("", "").map_err(|error| StartError::Tls {
-            address: self.address,
-            faults: error.to_string(),
-        })?;
-        settings.set_cert_resolver(Arc::<ServedIdentity>::clone(&self.served));
-        Ok(settings)
+    /// Reads the files of the ports that serve them, each with whether it offers HTTP/2.
+    fn load(
+        settings: TlsListener,
+        ports: &[(SocketAddr, bool)],
+        is_admin: bool,
+    ) -> Result<Self, StartError> {
+        let address = ports
+            .first()
+            .map_or(settings.address, |(address, _)| *address);
+        let fault = |faults: Vec<String>| StartError::Tls {
+            key: if is_admin { "admin.tls" } else { "listen.tls" },
+            address,
+            faults: faults.join("; "),
+        };
+        let files = look(&settings);
+        let content = read(&settings).map_err(fault)?;
+        let serve = |(address, http2): &(SocketAddr, bool)| -> Result<TlsOutlet, Vec<String>> {
+            let setup = content.setup(&settings, *http2)?;
+            let served = ServedTls::new(setup).map_err(|error| vec![error.to_string()])?;
+            Ok(TlsOutlet {
+                address: *address,
+                http2: *http2,
+                served: Arc::new(served),
+            })
+        };
+        let outlets = ports.iter().map(serve).collect::<Result<Vec<_>, _>>();
+        Ok(Self {
+            address,
+            outlets: outlets.map_err(fault)?,
+            settings,
+            is_admin,
+            content,
+            files,
+            faults: Vec::new(),
+            reminded: Instant::now(),
+        })
+    }
+
+    /// Serves the current content of its files, if all of it can be used.
+    fn serve(&mut self) -> Result<(), Vec<String>> {
+        let content = read(&self.settings)?;
+        for outlet in &self.outlets {
+            let setup = content.setup(&self.settings, outlet.http2)?;
+            let replaced = outlet.served.replace(setup);
+            replaced.map_err(|error| vec![error.to_string()])?;
+        }
+        self.content = content;
+        Ok(())
     }
 
     /// Serves the current content of the files if it has changed. Returns whether it has.
@@ -213,16 +270,15 @@ impl ListenerCertificate {
                 .with_label_values(&[label.as_str(), outcome])
                 .inc();
         };
-        match read(&self.settings) {
-            Ok(identity) => {
-                self.served.replace(identity.certified());
-                self.identity = identity;
+        match self.serve() {
+            Ok(()) => {
                 self.faults.clear();
                 self.reminded = Instant::now();
                 count("served");
                 tracing::info!(
                     listener = %self.address,
-                    expires = %humantime::format_rfc3339_seconds(self.identity.until()),
+                    expires = %humantime::format_rfc3339_seconds(self.content.identity.until()),
+                    client_authorities = self.content.clients.as_ref().map(ClientAuthorities::count),
                     "certificate renewed"
                 );
                 self.warn(now);
@@ -232,7 +288,7 @@ impl ListenerCertificate {
                 tracing::warn!(
                     listener = %self.address,
                     errors = json(&faults).as_slice(),
-                    expires = %humantime::format_rfc3339_seconds(self.identity.until()),
+                    expires = %humantime::format_rfc3339_seconds(self.content.identity.until()),
                     "renewed certificate rejected; still serving the old one"
                 );
                 self.faults = faults;
@@ -252,40 +308,75 @@ impl ListenerCertificate {
     }
 
     fn warn(&self, now: SystemTime) {
-        for doubt in self.identity.doubts(now) {
-            let file = self.settings.certificate.display();
-            tracing::warn!(listener = %self.address, "certificate warning: {file} {doubt}");
+        for doubt in self.doubts(now) {
+            tracing::warn!(listener = %self.address, "certificate warning: {doubt}");
         }
     }
 
+    /// What is wrong with what is served, now or soon; each begins with the name of the file.
+    fn doubts(&self, now: SystemTime) -> Vec<String> {
+        let own = self.content.identity.doubts(now).into_iter();
+        let own = own.map(|doubt| (&self.settings.certificate, doubt));
+        let clients = self
+            .content
+            .clients
+            .iter()
+            .flat_map(|clients| clients.doubts(now));
+        let clients = clients.filter_map(|doubt| Some((self.settings.client_ca.as_ref()?, doubt)));
+        let told = own.chain(clients);
+        told.map(|(file, doubt)| format!("{} {doubt}", file.display()))
+            .collect()
+    }
+
     fn status(&self, now: SystemTime) -> CertificateStatus {
-        let mut problems = self.identity.doubts(now);
+        let mut problems = self.doubts(now);
         problems.extend(self.faults.iter().cloned());
         CertificateStatus {
             listener: self.address,
             certificate: self.settings.certificate.clone(),
-            expires: humantime::format_rfc3339_seconds(self.identity.until()).to_string(),
+            expires: humantime::format_rfc3339_seconds(self.content.identity.until()).to_string(),
+            client_ca: self.settings.client_ca.clone(),
+            client_authorities: self.content.clients.as_ref().map(ClientAuthorities::count),
             problems,
         }
     }
 }
 
-fn look(settings: &TlsListener) -> Files {
-    Files::look_at([&settings.certificate, &settings.key])
+impl TlsContent {
+    fn setup(&self, settings: &TlsListener, http2: bool) -> Result<TlsSetup, Vec<String>> {
+        let clients = self.clients.as_ref();
+        let clients = clients.map(|clients| clients.verifier(settings.client_auth));
+        Ok(TlsSetup {
+            certified: self.identity.certified(),
+            clients: clients.transpose().map_err(|fault| vec![fault])?,
+            http2,
+        })
+    }
 }
 
-fn read(settings: &TlsListener) -> Result<Identity, Vec<String>> {
+fn look(settings: &TlsListener) -> Files {
+    let own = [&settings.certificate, &settings.key];
+    Files::look_at(own.into_iter().chain(&settings.client_ca))
+}
+
+fn read(settings: &TlsListener) -> Result<TlsContent, Vec<String>> {
     let text = |file: &std::path::Path| {
         std::fs::read_to_string(file)
             .map_err(|error| vec![format!("cannot read {}: {error}", file.display())])
     };
     let (certificate, key) = (text(&settings.certificate)?, text(&settings.key)?);
-    Identity::parse((&settings.certificate, &certificate), (&settings.key, &key)).map_err(
-        |faults| {
-            let message = |fault: IdentityFault| format!("{}: {}", fault.key, fault.message);
-            faults.into_iter().map(message).collect()
-        },
-    )
+    let identity = Identity::parse((&settings.certificate, &certificate), (&settings.key, &key));
+    let message = |fault: IdentityFault| format!("{}: {}", fault.key, fault.message);
+    let identity =
+        identity.map_err(|faults| faults.into_iter().map(message).collect::<Vec<_>>())?;
+    let clients = settings.client_ca.as_deref().map(|file| {
+        let parsed = ClientAuthorities::parse(file, &text(file)?);
+        parsed.map_err(|fault| vec![format!("client_ca: {fault}")])
+    });
+    Ok(TlsContent {
+        identity,
+        clients: clients.transpose()?,
+    })
 }
 
 fn unix(time: SystemTime) -> i64 {

@@ -3,6 +3,8 @@
 use std::io::Write;
 use std::path::Path;
 
+use perijove_core::counted;
+
 use crate::cli::{ConfigSource, Exit, HealthCommand};
 use crate::config::{self, ConfigError, Loaded, ProcessEnvironment};
 
@@ -34,11 +36,9 @@ pub(super) fn check(source: &ConfigSource) -> Exit {
             for warning in &loaded.warnings {
                 complain(&format!("warning: {warning}"));
             }
-            let upstreams = loaded.config.upstreams.len();
-            say(&format!(
-                "{name} is valid: {upstreams} upstreams, {} consumers",
-                loaded.config.consumers.len()
-            ));
+            let upstreams = counted(loaded.config.upstreams.len(), "upstream");
+            let consumers = counted(loaded.config.consumers.len(), "consumer");
+            say(&format!("{name} is valid: {upstreams}, {consumers}"));
             Exit::Done
         }
         Err(error) => {

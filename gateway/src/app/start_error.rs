@@ -31,8 +31,12 @@ pub enum StartError {
     Upgrade(#[from] UpgradeError),
     #[error("runtime.upgrade_socket: {0}")]
     User(#[source] std::io::Error),
-    #[error("listen.tls: {address}: {faults}")]
-    Tls { address: SocketAddr, faults: String },
+    #[error("{key}: {address}: {faults}")]
+    Tls {
+        key: &'static str,
+        address: SocketAddr,
+        faults: String,
+    },
 }
 
 impl StartError {

@@ -22,6 +22,7 @@ pub fn restart_only_changes(old: &Config, new: &Config) -> Vec<&'static str> {
         ("listen.h2c", listen.h2c != new.listen.h2c),
         ("listen.next_port", listen.next_port != new.listen.next_port),
         ("admin.listen", admin.listen != new.admin.listen),
+        ("admin.tls", admin.tls != new.admin.tls),
         ("runtime.threads", runtime.threads != new.runtime.threads),
         (
             "runtime.upgrade_socket",

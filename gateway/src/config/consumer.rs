@@ -1,4 +1,4 @@
-//! Consumers: owners of API keys.
+//! Consumers: owners of API keys, or of certificates.
 
 use std::collections::{HashMap, HashSet};
 
@@ -8,7 +8,7 @@ use schemars::JsonSchema;
 
 use super::{DEFAULT_PLAN, KeyHash, KeysFile, Plan};
 
-/// A caller with keys of its own.
+/// A caller with keys or certificates of its own.
 #[derive(Clone, Debug, JsonSchema, PartialEq, Eq)]
 pub struct Consumer {
     /// Name in logs; unique.
@@ -16,8 +16,12 @@ pub struct Consumer {
     /// Any of these keys identifies the consumer; unique over all consumers.
     pub keys: Vec<Secret>,
     /// The same for keys that are not in the file: `sha256:` and 64 hexadecimal digits, as
-    /// `perijove-gateway keys hash` prints them. At least one key or hash is needed.
+    /// `perijove-gateway keys hash` prints them. At least one key, hash or certificate is needed.
     pub key_hashes: Vec<KeyHash>,
+    /// Names in client certificates that identify the consumer where no key is shown: `CN=bot-1`
+    /// (the subject's common name), `DNS:…`, `URI:…` or `EMAIL:…` (alternative names); unique over
+    /// all consumers. For listeners with `client_ca`.
+    pub certificates: Vec<String>,
     /// Its plan. Defaults to the plan `default`.
     pub plan: String,
 }
@@ -35,6 +39,32 @@ pub(super) fn plan_of(
     Some(name)
 }
 
+/// The kinds of names in certificates.
+const CERTIFICATE_NAMES: [&str; 4] = ["CN=", "DNS:", "URI:", "EMAIL:"];
+
+/// Names of certificates, as they are written of those that clients show.
+fn read_certificate_names(section: &mut Section<'_>) -> Vec<String> {
+    let names: Vec<String> = section.list_or("certificates", Vec::new());
+    for (index, name) in names.iter().enumerate() {
+        let named = |kind: &&str| {
+            name.strip_prefix(*kind)
+                .is_some_and(|name| !name.is_empty())
+        };
+        if !CERTIFICATE_NAMES.iter().any(named) {
+            section.violation(
+                &format!("certificates[{index}]"),
+                "must be CN=name, DNS:name, URI:name or EMAIL:name",
+            );
+        }
+    }
+    // Host names have no upper and lower case.
+    let exact = |name: String| match name.strip_prefix("DNS:") {
+        Some(host) => format!("DNS:{}", host.to_ascii_lowercase()),
+        None => name,
+    };
+    names.into_iter().map(exact).collect()
+}
+
 /// Keys shorter than this can be guessed.
 const WEAK_KEY: usize = 16;
 
@@ -47,18 +77,25 @@ impl Consumer {
     ) -> Vec<Self> {
         let mut ids = Vec::new();
         let mut keys: Vec<(String, Secret)> = Vec::new();
+        let mut names: Vec<(String, String)> = Vec::new();
         let consumers = section.sections("consumers", |section| {
             let id = required_id(section);
             ids.push((section.at("id"), id.clone()));
-            let needed = !section.has("key_hashes") && keys_file.is_none();
-            let own = Self::read_keys(section, needed);
+            let others = section.has("key_hashes") || section.has("certificates");
+            let own = Self::read_keys(section, !others && keys_file.is_none());
             let key_hashes = section.list_or("key_hashes", Vec::new());
+            let certificates = read_certificate_names(section);
             keys.extend(own.iter().cloned());
+            let at = certificates.iter().enumerate();
+            names.extend(at.map(|(index, name)| {
+                (section.at(&format!("certificates[{index}]")), name.clone())
+            }));
             let plan = plan_of(section, "plan", plans);
             Some(Self {
                 id: id?,
                 keys: own.into_iter().map(|(_, key)| key).collect(),
                 key_hashes,
+                certificates,
                 plan: plan.unwrap_or_else(|| DEFAULT_PLAN.to_owned()),
             })
         });
@@ -69,6 +106,10 @@ impl Consumer {
         refuse_doubles(
             section,
             keys.iter().map(|(path, key)| (path.as_str(), Some(key))),
+        );
+        refuse_doubles(
+            section,
+            names.iter().map(|(path, name)| (path.as_str(), Some(name))),
         );
         let mut consumers: Vec<Self> = consumers.into_iter().flatten().collect();
         if let Some(keys_file) = keys_file {
@@ -118,6 +159,7 @@ impl Consumer {
                     id: key.consumer.clone(),
                     keys: Vec::new(),
                     key_hashes: vec![key.hash],
+                    certificates: Vec::new(),
                     plan: key.plan.clone().unwrap_or_else(|| DEFAULT_PLAN.to_owned()),
                 });
             }

@@ -5,6 +5,7 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
+use perijove_core::counted;
 use perijove_core::settings::Section;
 use rustls::crypto::ring;
 use rustls::pki_types::pem::{self, PemObject};
@@ -134,7 +135,7 @@ impl Identity {
         let numbered = self.dates.iter().enumerate();
         numbered
             .filter_map(|(index, dates)| {
-                let doubt = dates.doubt(now)?;
+                let doubt = dates.doubt(now, "; clients refuse it")?;
                 Some(match index {
                     0 => doubt,
                     _ => format!("holds a chain of which certificate {} {doubt}", index + 1),
@@ -145,30 +146,26 @@ impl Identity {
 }
 
 impl Dates {
-    fn doubt(self, now: SystemTime) -> Option<String> {
+    /// What is wrong at this time, or will be soon; `consequence` of a certificate that is not valid.
+    pub(super) fn doubt(self, now: SystemTime, consequence: &str) -> Option<String> {
         let date = |time| humantime::format_rfc3339_seconds(time);
-        let days = |span: Duration| span.as_secs() / 86_400;
+        let days = |span: Duration| counted(span.as_secs() / 86_400, "day");
         if let Ok(ago) = now.duration_since(self.until) {
-            return Some(format!(
-                "expired on {} ({} days ago); clients refuse it",
-                date(self.until),
-                days(ago)
-            ));
+            let (until, ago) = (date(self.until), days(ago));
+            return Some(format!("expired on {until} ({ago} ago){consequence}"));
         }
         if let Ok(ahead) = self.from.duration_since(now)
             && !ahead.is_zero()
         {
-            return Some(format!(
-                "is not valid before {}; until then clients refuse it",
-                date(self.from)
-            ));
+            let from = date(self.from);
+            return Some(format!("is not valid before {from}{consequence}"));
         }
         let left = self.until.duration_since(now).ok()?;
-        (left < SOON).then(|| format!("expires on {} (in {} days)", date(self.until), days(left)))
+        (left < SOON).then(|| format!("expires on {} (in {})", date(self.until), days(left)))
     }
 }
 
-fn read_chain(text: &str) -> Result<(Vec<CertificateDer<'static>>, Vec<Dates>), String> {
+pub(super) fn read_chain(text: &str) -> Result<(Vec<CertificateDer<'static>>, Vec<Dates>), String> {
     let mut chain = Vec::new();
     let mut dates = Vec::new();
     for (index, der) in CertificateDer::pem_slice_iter(text.as_bytes()).enumerate() {
@@ -232,9 +229,10 @@ mod tests {
             (175, None),
             (177, Some("expires on 1970-07-10T00:00:00Z (in 13 days)")),
             (190, Some("expired on 1970-07-10T00:00:00Z (0 days ago)")),
+            (191, Some("expired on 1970-07-10T00:00:00Z (1 day ago)")),
             (193, Some("expired on 1970-07-10T00:00:00Z (3 days ago)")),
         ] {
-            let said = dates.doubt(day(today));
+            let said = dates.doubt(day(today), "; clients refuse it");
             match (said, doubt) {
                 (None, None) => {}
                 (Some(said), Some(doubt)) => assert!(said.starts_with(doubt), "{today}: {said}"),

@@ -8,7 +8,7 @@ use perijove_core::Secret;
 use perijove_core::settings::Section;
 use schemars::JsonSchema;
 
-use crate::config::{Identity, Network, UpstreamUrl};
+use crate::config::{ClientAuth, Identity, Network, UpstreamUrl};
 
 /// The listeners of the RPC endpoint.
 #[derive(Clone, Debug, JsonSchema, PartialEq, Eq)]
@@ -106,20 +106,76 @@ pub struct TlsListener {
     pub certificate: PathBuf,
     /// PEM file with the private key.
     pub key: PathBuf,
+    /// PEM file with the certificate authorities whose clients are let in. Without it no client is
+    /// asked for a certificate.
+    pub client_ca: Option<PathBuf>,
+    /// `required`: clients without a certificate are refused. `optional`: they are served like all
+    /// others, and only a wrong certificate is refused.
+    pub client_auth: ClientAuth,
 }
 
 impl TlsListener {
     fn read(section: &mut Section<'_>) -> Option<Self> {
         let address = section.required("address");
+        let AdminTls {
+            certificate,
+            key,
+            client_ca,
+            client_auth,
+        } = AdminTls::read(section)?;
+        Some(Self {
+            address: address?,
+            certificate,
+            key,
+            client_ca,
+            client_auth,
+        })
+    }
+}
+
+/// TLS of the admin port.
+#[derive(Clone, Debug, JsonSchema, PartialEq, Eq)]
+pub struct AdminTls {
+    /// PEM file: the certificate, then its chain.
+    pub certificate: PathBuf,
+    /// PEM file with the private key.
+    pub key: PathBuf,
+    /// PEM file with the certificate authorities whose clients may use the port. Without it no
+    /// client is asked for a certificate.
+    pub client_ca: Option<PathBuf>,
+    /// `required`: clients without a certificate are refused in the handshake. `optional`: they
+    /// need the token, if there is one, and otherwise get only `/health` and `/ready`.
+    pub client_auth: ClientAuth,
+}
+
+impl AdminTls {
+    fn read(section: &mut Section<'_>) -> Option<Self> {
         let certificate: Option<PathBuf> = section.required("certificate");
         let key: Option<PathBuf> = section.required("key");
+        let (client_ca, client_auth) = ClientAuth::read(section);
         let (certificate, key) = (certificate?, key?);
         Identity::look_at(section, &certificate, &key);
         Some(Self {
-            address: address?,
             certificate: section.resolve(&certificate),
             key: section.resolve(&key),
+            client_ca,
+            client_auth,
         })
+    }
+
+    fn requires_certificate(&self) -> bool {
+        self.client_ca.is_some() && self.client_auth == ClientAuth::Required
+    }
+
+    /// As a listener at this address.
+    pub fn at(&self, address: SocketAddr) -> TlsListener {
+        TlsListener {
+            address,
+            certificate: self.certificate.clone(),
+            key: self.key.clone(),
+            client_ca: self.client_ca.clone(),
+            client_auth: self.client_auth,
+        }
     }
 }
 
@@ -134,8 +190,10 @@ pub struct Admin {
     /// What whoever uses the port must show, except for `/health` and `/ready`: as bearer token, or
     /// as the password that a browser asks for. Without it everybody may use the port.
     pub token: Option<Secret>,
-    /// Whether `/metrics` is answered without the token too.
+    /// Whether `/metrics` is answered without token or certificate too.
     pub open_metrics: bool,
+    /// Its certificate; without it the port is served in cleartext.
+    pub tls: Option<AdminTls>,
 }
 
 impl Default for Admin {
@@ -145,6 +203,7 @@ impl Default for Admin {
             hosts: Vec::new(),
             token: None,
             open_metrics: false,
+            tls: None,
         }
     }
 }
@@ -167,21 +226,53 @@ impl Admin {
             }
         }
         let open_metrics = section.or("open_metrics", false);
-        if open_metrics && !section.has("token") {
-            section.violation("open_metrics", "has no effect without token");
+        let listen = section.or("listen", Self::default().listen);
+        let has_tls = section.has("tls");
+        let tls = section.nested("tls", |section| {
+            has_tls.then(|| AdminTls::read(section)).flatten()
+        });
+        if has_tls && listen.is_none() {
+            section.violation("tls", "has no effect with `listen: off`");
+        }
+        let asks = tls.as_ref().and_then(|tls| tls.client_ca.as_ref());
+        if open_metrics && !section.has("token") && asks.is_none() {
+            section.violation(
+                "open_metrics",
+                "has no effect without token or tls.client_ca",
+            );
+        }
+        if open_metrics && tls.as_ref().is_some_and(AdminTls::requires_certificate) {
+            section.violation(
+                "open_metrics",
+                "has no effect while tls.client_auth is `required`: write `optional`",
+            );
         }
         Self {
-            listen: section.or("listen", Self::default().listen),
+            listen,
             hosts: section.list_or("hosts", Vec::new()),
             token,
             open_metrics,
+            tls,
         }
     }
 
-    /// Where other machines can use it without a token.
+    /// Whether whoever uses it has to show something.
+    pub fn is_guarded(&self) -> bool {
+        let certificate = self.tls.as_ref().and_then(|tls| tls.client_ca.as_ref());
+        self.token.is_some() || certificate.is_some()
+    }
+
+    /// Where other machines can use it without token or certificate.
     pub(super) fn exposed(&self) -> Option<SocketAddr> {
         let beyond = |at: &SocketAddr| !at.ip().to_canonical().is_loopback();
-        self.listen.filter(beyond).filter(|_| self.token.is_none())
+        self.listen.filter(beyond).filter(|_| !self.is_guarded())
+    }
+
+    /// Where the token goes over the network in cleartext.
+    pub(super) fn tells_token(&self) -> Option<SocketAddr> {
+        let beyond = |at: &SocketAddr| !at.ip().to_canonical().is_loopback();
+        let told = self.token.is_some() && self.tls.is_none();
+        self.listen.filter(beyond).filter(|_| told)
     }
 }
 
@@ -274,8 +365,9 @@ fn refuse_taken_next_ports(section: &Section<'_>, listen: &Listen, admin: &Admin
             section.violation(
                 path,
                 format_args!(
-                    "is the port above {below}, where WebSocket is served; take another, or switch \
-                     listen.next_port off"
+                    "is the port above {below}, where clients of Solana look for WebSocket; take \
+                     another port, or set `listen.next_port: false`, which leaves WebSocket on the \
+                     RPC port alone"
                 ),
             );
         }

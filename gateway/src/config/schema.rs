@@ -23,6 +23,7 @@ pub fn reference() -> Vec<KeyReference> {
 pub(super) fn of_every_list() -> Value {
     json!({
         "listen": { "tls": [{}] },
+        "admin": { "tls": {} },
         "telemetry": { "otlp": {} },
         "consumers": [{}],
         "jwt": {},

@@ -2,7 +2,7 @@
 
 use perijove_core::settings::{Reading, levenshtein};
 
-use crate::config::{Config, Tier, Timeouts, Upstream};
+use crate::config::{Config, DEFAULT_PLAN, Plan, Tier, Timeouts, Upstream};
 use crate::solana::{self, Capability, Method};
 
 /// Adds a warning for each doubt about a valid configuration.
@@ -42,6 +42,8 @@ pub(super) fn look_for_doubts(config: &Config, reading: &Reading<'_>) {
     for upstream in &config.upstreams {
         look_at(upstream, config, reading);
     }
+    look_at_plans(config, reading);
+    look_at_certificates(config, reading);
     look_at_redis(config, reading);
     if config.anonymous && config.has_keys() {
         reading.warn("anonymous", "callers without a key are served as well");
@@ -51,9 +53,62 @@ pub(super) fn look_for_doubts(config: &Config, reading: &Reading<'_>) {
             "admin.listen",
             format_args!(
                 "{address} can be reached from other machines, where anybody can read the status \
-                 and reload; set admin.token, unless the network lets only operators in"
+                 and reload; set admin.token or admin.tls.client_ca, or listen on 127.0.0.1, unless \
+                 the network lets only operators in"
             ),
         );
+    }
+    if let Some(address) = config.admin.tells_token() {
+        reading.warn(
+            "admin.token",
+            format_args!(
+                "is sent in cleartext to {address}; set admin.tls, unless nobody else can read the \
+                 network"
+            ),
+        );
+    }
+}
+
+/// Names in plans that are probably wrong, and plans that apply to nobody.
+fn look_at_plans(config: &Config, reading: &Reading<'_>) {
+    let mut used: Vec<&str> = config
+        .consumers
+        .iter()
+        .map(|one| one.plan.as_str())
+        .collect();
+    used.extend(config.anonymous_plan.as_deref());
+    // Keys that are yet to be made, and tokens, may name any.
+    let open = config.keys_file.is_some() || config.jwt.is_some();
+    for plan in &config.plans {
+        let path = format!("plans.{}", plan.id);
+        look_at_methods(&format!("{path}.allow"), &plan.allow, reading);
+        look_at_methods(&format!("{path}.deny"), &plan.deny, reading);
+        let costs: Vec<String> = plan.costs.keys().cloned().collect();
+        look_at_methods(&format!("{path}.costs"), &costs, reading);
+        // There is always one named `default`, also where nobody wrote it.
+        let written = plan.id != DEFAULT_PLAN || *plan != Plan::default();
+        if written && !open && !used.contains(&plan.id.as_str()) {
+            reading.warn(
+                path,
+                "applies to nobody: no consumer names it, nor does anonymous_plan",
+            );
+        }
+    }
+}
+
+/// Consumers whose certificates nobody asks for.
+fn look_at_certificates(config: &Config, reading: &Reading<'_>) {
+    let asks = config.listen.tls.iter().any(|one| one.client_ca.is_some());
+    if asks {
+        return;
+    }
+    for consumer in &config.consumers {
+        if !consumer.certificates.is_empty() {
+            reading.warn(
+                format_args!("consumers.{}.certificates", consumer.id),
+                "no listener asks clients for certificates; set client_ca in listen.tls",
+            );
+        }
     }
 }
 
@@ -173,6 +228,13 @@ fn look_at(upstream: &Upstream, config: &Config, reading: &Reading<'_>) {
     }
     look_at_methods(&format!("{path}.allow"), &upstream.allow, reading);
     look_at_methods(&format!("{path}.deny"), &upstream.deny, reading);
+    if let Some(budget) = &upstream.budget {
+        let costs: Vec<String> = budget.costs.keys().cloned().collect();
+        look_at_methods(&format!("{path}.budget.costs"), &costs, reading);
+        for group in &budget.groups {
+            look_at_methods(&format!("{path}.budget.groups"), &group.methods, reading);
+        }
+    }
     // A default is shortened without a warning.
     let written = upstream.timeouts.total != Timeouts::default().total;
     if written && upstream.timeouts.total > config.limits.request_timeout {

@@ -9,7 +9,7 @@ use tokio::time::Instant;
 
 use super::head::RequestHead;
 use super::reply::{Sent, WriteFault};
-use crate::auth::ConsumerId;
+use crate::auth::{ClientCertificate, ConsumerId};
 use crate::context::RequestContext;
 use crate::dispatch::{AttemptRecord, OUTCOMES};
 use crate::error::Rejection;
@@ -29,10 +29,11 @@ pub(super) struct AccessEntry {
     attempts: u32,
     upstreams: Vec<AttemptRecord>,
     hedged: bool,
-    fault: &'static str,
+    fault: Option<&'static str>,
     upstream: Option<UpstreamName>,
     cache: Option<&'static str>,
     consumer: Option<ConsumerId>,
+    certificate: Option<Arc<ClientCertificate>>,
     client: Option<std::net::IpAddr>,
     request_id: HttpRequestId,
     trace_id: Option<TraceId>,
@@ -62,7 +63,7 @@ impl AccessEntry {
             fault: summary
                 .attempt_summary
                 .fault
-                .map_or("", crate::solana::FaultKind::label),
+                .map(crate::solana::FaultKind::label),
             upstream: summary
                 .attempt_summary
                 .upstream
@@ -138,10 +139,11 @@ impl AccessEntry {
             attempts: 0,
             upstreams: Vec::new(),
             hedged: false,
-            fault: "",
+            fault: None,
             upstream: None,
             cache: None,
             consumer: context.consumer.clone(),
+            certificate: context.certificate.clone(),
             client: context.address,
             request_id: context.id.clone(),
             trace_id: context.trace.as_ref().map(|trace| trace.trace_id),
@@ -195,6 +197,7 @@ pub(super) fn log(entry: &AccessEntry, written: Result<Sent, WriteFault>) {
         trace_id = entry.trace_id.map(tracing::field::display),
         client = entry.client.map(tracing::field::display),
         consumer = entry.consumer.as_deref(),
+        certificate = entry.certificate.as_deref().map(ClientCertificate::subject),
         method = entry.method,
         calls = entry.calls,
         status = entry.status,
@@ -221,6 +224,7 @@ pub(super) fn log_socket(context: &RequestContext, ended: &EndedSocket) {
         trace_id = context.trace.as_ref().map(|trace| tracing::field::display(trace.trace_id)),
         client = context.address.map(tracing::field::display),
         consumer = context.consumer.as_deref(),
+        certificate = context.certificate.as_deref().map(ClientCertificate::subject),
         method = "websocket",
         calls = ended.messages,
         status = 101,

@@ -1,5 +1,6 @@
 //! The admin listener: metrics, health, status and reload. Not for the public.
 
+mod front;
 mod guard;
 mod token;
 
@@ -18,6 +19,7 @@ use serde::Serialize;
 use tokio::sync::{mpsc, oneshot};
 use tokio::time::{Instant, timeout_at};
 
+use self::token::ShownToAdmin;
 use super::connections::ClientConnections;
 use super::drain::Drain;
 use super::metrics::EdgeMetrics;
@@ -25,6 +27,8 @@ use super::status::GatewayStatus;
 use crate::pipeline::Pipeline;
 use crate::pubsub::Hub;
 use crate::snapshot::Published;
+
+pub use self::front::AdminFront;
 
 /// How long an idle connection is kept, in seconds.
 const KEPT: u64 = 60;
@@ -68,6 +72,8 @@ pub struct ReloadOutcome {
 
 /// Serves the admin port.
 pub struct AdminApp {
+    /// Whether clients are asked for a certificate, since the start.
+    pub asks_for_certificate: bool,
     pub published: Arc<Published>,
     pub pipeline: Arc<Pipeline>,
     pub drain: Arc<Drain>,
@@ -123,8 +129,14 @@ impl AdminApp {
     async fn answer(&self, session: &ServerSession) -> AdminResponse {
         let head = session.req_header();
         let snapshot = self.published.load();
-        if !token::admits(&snapshot.config.admin, head.uri.path(), &head.headers) {
-            return AdminResponse::text(401, "the token of `admin.token` is required\n");
+        let shown = ShownToAdmin {
+            path: head.uri.path(),
+            headers: &head.headers,
+            certificate: shows_certificate(session),
+        };
+        let settings = &snapshot.config.admin;
+        if !token::admits(settings, self.asks_for_certificate, &shown) {
+            return AdminResponse::text(401, token::wanted(settings, self.asks_for_certificate));
         }
         if !head.method.is_safe()
             && let Err(foreign) = guard::look_at(head, &snapshot.config.admin.hosts)
@@ -226,6 +238,13 @@ impl AdminApp {
             Ok(Err(_)) | Err(_) => AdminResponse::text(504, "the reload did not finish in time\n"),
         }
     }
+}
+
+/// Whether the client of a session has shown a certificate; it was found valid then.
+fn shows_certificate(session: &ServerSession) -> bool {
+    let digest = session.digest();
+    let tls = digest.and_then(|digest| digest.ssl_digest.as_ref());
+    tls.is_some_and(|tls| !tls.cert_digest.is_empty())
 }
 
 impl AdminResponse {

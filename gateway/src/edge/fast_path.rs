@@ -10,7 +10,6 @@
 pub(super) mod simple_request;
 pub(super) mod wire;
 
-use std::net::IpAddr;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Duration;
@@ -100,7 +99,6 @@ pub(super) async fn serve(
 struct FastConnection<'a> {
     stream: Stream,
     tracked: &'a Arc<TrackedConnection>,
-    client_ip: Option<IpAddr>,
     /// The beginning of the next request, and of those after it.
     unread: BytesMut,
     /// An empty line before the next request was skipped.
@@ -123,7 +121,6 @@ struct FastCall {
 impl<'a> FastConnection<'a> {
     fn new(stream: Stream, tracked: &'a Arc<TrackedConnection>, patience: Duration) -> Self {
         Self {
-            client_ip: tracked.address,
             stream,
             tracked,
             unread: BytesMut::new(),
@@ -166,9 +163,9 @@ impl<'a> FastConnection<'a> {
         if jupiter::is_api(&Method::POST, path, snapshot) {
             return None;
         }
-        let mut context = head::context(fields, self.client_ip, Protocol::Http1, snapshot);
-        let (ip, allowances) = (context.address, &app.pipeline.allowances);
-        let consumer = head::identify(fields, path, query, ip, snapshot, allowances).ok()?;
+        let mut context = head::context(fields, self.tracked, Protocol::Http1, snapshot);
+        let allowances = &app.pipeline.allowances;
+        let consumer = head::identify(fields, path, query, &context, snapshot, allowances).ok()?;
         context.identified(consumer);
         context.begin("POST", snapshot.sampling);
         let head = RequestHead::new(fields, context);
@@ -251,7 +248,7 @@ impl<'a> FastConnection<'a> {
             }
         };
         let refused: Option<websocket::RefusedUpgrade> =
-            match websocket::look_at(app, snapshot, &request, self.client_ip) {
+            match websocket::look_at(app, snapshot, &request, self.tracked) {
                 Some(Ok(opening)) => return Ok(Some(opening)),
                 Some(Err(refused)) => Some(refused),
                 None => self.only_websocket.then(|| Rejection::OnlyWebSocket.into()),
@@ -259,14 +256,13 @@ impl<'a> FastConnection<'a> {
         let mut session = Http1::new(
             &mut self.stream,
             (&mut self.unread, &mut self.buffer),
-            self.client_ip,
             &request,
             (self.tracked, limits),
         );
         let served = match &refused {
             Some(refused) => {
-                let (fields, peer) = (session.fields(), session.client_ip());
-                let mut context = head::context(&fields, peer, Protocol::Http1, snapshot);
+                let fields = session.fields();
+                let mut context = head::context(&fields, self.tracked, Protocol::Http1, snapshot);
                 context.identified(refused.consumer.clone());
                 let head = RequestHead::new(&fields, context);
                 let refusal = ApiRefusal::rpc(&refused.rejection);
@@ -327,7 +323,7 @@ impl<'a> FastConnection<'a> {
     ) -> Result<(), ConnectionCut> {
         tracing::debug!(%rejection, "invalid request head");
         let fields = RequestFields::default();
-        let context = head::context(&fields, self.client_ip, Protocol::Http1, snapshot);
+        let context = head::context(&fields, self.tracked, Protocol::Http1, snapshot);
         let head = RequestHead::new(&fields, context);
         let mut manner = WriteMode::for_request(false, true, false);
         let (stream, buffer) = (&mut self.stream, &mut self.buffer);

@@ -17,7 +17,7 @@ use tokio::time::{Instant, timeout, timeout_at};
 use super::connections::{AdmittedConnection, TrackedConnection};
 use super::http2::{self, Http2Timeouts};
 use super::rpc::RpcApp;
-use super::tls::{self, TlsListeners};
+use super::tls::{self, HandshakeFault, TlsListeners};
 use super::{fast_path, forwarded, head, proxy_protocol};
 use crate::config::{Config, Listen};
 use crate::snapshot::Snapshot;
@@ -68,7 +68,8 @@ impl Front {
     ) {
         let only_websocket = tls::is_among(&stream, &self.websocket_only);
         let beginning = self.app.published.load().config.limits.head_timeout;
-        let begun = self.begin(stream, beginning, only_websocket).await;
+        let begun = self.begin(stream, tracked, beginning, only_websocket);
+        let begun = begun.await;
         let Some((stream, version)) = begun else {
             return;
         };
@@ -126,6 +127,7 @@ impl Front {
     async fn begin(
         &self,
         stream: Stream,
+        tracked: &TrackedConnection,
         patience: Duration,
         only_websocket: bool,
     ) -> Option<(Stream, Version)> {
@@ -137,11 +139,17 @@ impl Front {
             }
             return self.begin_in_clear(stream, patience).await;
         };
-        let shaken = timeout(patience, tls::handshake(acceptor, stream)).await;
-        let Some(stream) = shaken.ok().flatten() else {
-            self.app.metrics.handshake_failed();
-            return None;
+        let shaken = timeout(patience, tls::handshake(&acceptor, stream)).await;
+        let stream = match shaken.unwrap_or(Err(HandshakeFault::Other)) {
+            Ok(stream) => stream,
+            Err(fault) => {
+                self.app.metrics.handshake_failed(fault);
+                return None;
+            }
         };
+        if let Some(certificate) = tls::shown_certificate(&stream) {
+            tracked.showed(certificate);
+        }
         let version = match stream.selected_alpn_proto() {
             Some(ALPN::H2) => Version::Two,
             _ => Version::One,

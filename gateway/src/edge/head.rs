@@ -8,10 +8,11 @@ use pingora::protocols::Stream;
 use tokio::time::Instant;
 use tracing::Span;
 
+use super::connections::TrackedConnection;
 use super::fields::RequestFields;
 use super::forwarded;
 use super::session::HttpSession;
-use crate::auth::{ConsumerId, Credentials};
+use crate::auth::{ClientCertificate, ConsumerId, Credentials};
 use crate::context::{Protocol, RequestContext};
 use crate::error::Rejection;
 use crate::limit::Allowances;
@@ -54,11 +55,10 @@ impl RequestHead {
     }
 }
 
-/// What a head says of its request; `peer` is the other end of the connection. Who asks is not known
-/// yet.
+/// What a head says of its request, and its connection. Who asks is not known yet.
 pub(super) fn context(
     fields: &RequestFields<'_>,
-    peer: Option<IpAddr>,
+    tracked: &TrackedConnection,
     protocol: Protocol,
     snapshot: &Snapshot,
 ) -> RequestContext {
@@ -70,7 +70,12 @@ pub(super) fn context(
         hops: None,
         span: Span::none(),
         protocol,
-        address: forwarded::caller(peer, fields.forwarded_for, &config.listen.trusted_proxies),
+        address: forwarded::caller(
+            tracked.address,
+            fields.forwarded_for,
+            &config.listen.trusted_proxies,
+        ),
+        certificate: tracked.certificate(),
         consumer: None,
         client: 0,
         priority: fields.priority(),
@@ -134,11 +139,15 @@ pub(super) fn identify(
     fields: &RequestFields<'_>,
     path: &str,
     query: Option<&str>,
-    address: Option<IpAddr>,
+    context: &RequestContext,
     snapshot: &Snapshot,
     allowances: &Allowances,
 ) -> Result<Option<ConsumerId>, Rejection> {
-    let credentials = credentials(fields, path, query);
+    let address = context.address;
+    let credentials = Credentials {
+        certificate: context.certificate.as_deref(),
+        ..credentials(fields, path, query)
+    };
     let key = credentials.explicit_key();
     // Where anonymous callers are admitted a path without a key in it is no guess.
     let guess = key.or_else(|| {
@@ -194,6 +203,7 @@ fn credentials<'a>(
         authorization: fields.authorization,
         path,
         query,
+        certificate: None,
     }
 }
 
@@ -203,11 +213,18 @@ pub(super) struct ShownCredentials {
     authorization: Option<Box<[u8]>>,
     path: Box<str>,
     query: Option<Box<str>>,
+    certificate: Option<Arc<ClientCertificate>>,
 }
 
 impl ShownCredentials {
-    pub(super) fn new(fields: &RequestFields<'_>, path: &str, query: Option<&str>) -> Self {
+    pub(super) fn new(
+        fields: &RequestFields<'_>,
+        path: &str,
+        query: Option<&str>,
+        context: &RequestContext,
+    ) -> Self {
         Self {
+            certificate: context.certificate.clone(),
             api_key: fields.api_key.map(Into::into),
             authorization: fields.authorization.map(Into::into),
             path: path.into(),
@@ -225,6 +242,7 @@ impl ShownCredentials {
             authorization: self.authorization.as_deref(),
             path: &self.path,
             query: self.query.as_deref(),
+            certificate: self.certificate.as_deref(),
         })
     }
 }

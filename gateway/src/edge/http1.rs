@@ -9,7 +9,6 @@ pub(super) mod request;
 #[cfg(test)]
 mod tests;
 
-use std::net::IpAddr;
 use std::sync::Arc;
 
 use bytes::{Bytes, BytesMut};
@@ -38,7 +37,6 @@ pub(super) struct Http1<'c> {
     /// Bytes that followed the head.
     unread: &'c mut BytesMut,
     buffer: &'c mut Vec<u8>,
-    client_ip: Option<IpAddr>,
     request: &'c ParsedRequest,
     body: BodyReader,
     manner: WriteMode,
@@ -52,7 +50,6 @@ impl<'c> Http1<'c> {
     pub(super) fn new(
         stream: &'c mut Stream,
         (unread, buffer): (&'c mut BytesMut, &'c mut Vec<u8>),
-        client_ip: Option<IpAddr>,
         request: &'c ParsedRequest,
         (tracked, limits): (&'c Arc<TrackedConnection>, &'c Limits),
     ) -> Self {
@@ -65,7 +62,6 @@ impl<'c> Http1<'c> {
             stream,
             unread,
             buffer,
-            client_ip,
             request,
             body: BodyReader::new(request.framing),
             manner,
@@ -123,10 +119,6 @@ impl HttpSession for Http1<'_> {
 
     fn protocol(&self) -> Protocol {
         Protocol::Http1
-    }
-
-    fn client_ip(&self) -> Option<IpAddr> {
-        self.client_ip
     }
 
     fn tracked(&self) -> &Arc<TrackedConnection> {

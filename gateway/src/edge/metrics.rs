@@ -5,6 +5,7 @@ use tokio::time::Instant;
 
 use super::plan_metrics::{PlanMetrics, UNIDENTIFIED};
 use super::reply::{Sent, WriteFault};
+use super::tls::HandshakeFault;
 use crate::auth::{ConsumerId, plan_of_token};
 use crate::config::Config;
 use crate::context::RequestContext;
@@ -54,9 +55,38 @@ pub struct EdgeMetrics {
     gone: IntCounter,
     cut: IntCounter,
     stalled: IntCounter,
-    handshakes_failed: IntCounter,
+    handshakes: HandshakeMetrics,
     bytes: IntCounter,
     in_flight: IntGauge,
+}
+
+/// TLS handshakes that failed.
+#[derive(Clone, Debug)]
+struct HandshakeMetrics {
+    failed: IntCounter,
+    certificate_missing: IntCounter,
+    certificate_invalid: IntCounter,
+}
+
+impl HandshakeMetrics {
+    fn register(registry: &Registry) -> prometheus::Result<Self> {
+        let failed = IntCounter::new(
+            "perijove_tls_handshakes_failed_total",
+            "Failed TLS handshakes with clients",
+        )?;
+        registry.register(Box::new(failed.clone()))?;
+        let refused = Opts::new(
+            "perijove_tls_client_certificates_refused_total",
+            "TLS handshakes refused because of the client's certificate, by reason",
+        );
+        let refused = IntCounterVec::new(refused, &["reason"])?;
+        registry.register(Box::new(refused.clone()))?;
+        Ok(Self {
+            failed,
+            certificate_missing: refused.with_label_values(&["missing"]),
+            certificate_invalid: refused.with_label_values(&["invalid"]),
+        })
+    }
 }
 
 impl EdgeMetrics {
@@ -102,10 +132,7 @@ impl EdgeMetrics {
                 "perijove_http_cut_total",
                 "Streamed answers cut because the upstream failed midway",
             )?,
-            handshakes_failed: counter(
-                "perijove_tls_handshakes_failed_total",
-                "Failed TLS handshakes with clients",
-            )?,
+            handshakes: HandshakeMetrics::register(registry)?,
             stalled: counter(
                 "perijove_http_client_stalled_total",
                 "Requests whose client did not accept the answer in time",
@@ -185,8 +212,13 @@ impl EdgeMetrics {
         }
     }
 
-    pub(super) fn handshake_failed(&self) {
-        self.handshakes_failed.inc();
+    pub(super) fn handshake_failed(&self, fault: HandshakeFault) {
+        self.handshakes.failed.inc();
+        match fault {
+            HandshakeFault::NoCertificate => self.handshakes.certificate_missing.inc(),
+            HandshakeFault::BadCertificate => self.handshakes.certificate_invalid.inc(),
+            HandshakeFault::Other => {}
+        }
     }
 
     pub(super) fn refused(&self, reason: &'static str) {

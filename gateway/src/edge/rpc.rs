@@ -1,6 +1,5 @@
 //! The public listener: [`RpcApp::serve`] is called once per request that is not simple.
 
-use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -18,7 +17,7 @@ use super::metrics::EdgeMetrics;
 use super::reply::{self, ApiRefusal, PacedHttp2, ResponseWriter, Sent, WriteFault};
 use super::session::HttpSession;
 use crate::auth::ConsumerId;
-use crate::context::Protocol;
+use crate::context::{Protocol, RequestContext};
 use crate::dispatch::AttemptRecord;
 use crate::error::Rejection;
 use crate::pipeline::{CacheStatus, Pipeline, Request, Response, Unanswered};
@@ -132,11 +131,11 @@ impl RpcApp {
             session.close();
         }
         let fields = session.fields();
-        let (ip, protocol) = (session.client_ip(), session.protocol());
-        let mut context = head::context(&fields, ip, protocol, snapshot);
+        let protocol = session.protocol();
+        let mut context = head::context(&fields, session.tracked(), protocol, snapshot);
         let kind = head::kind(session, &fields);
         let (path, query) = (session.path(), session.query());
-        let who = self.identify(&fields, path, query, context.address, snapshot);
+        let who = self.identify(&fields, path, query, &context, snapshot);
         let who = who.map(|consumer| context.identified(consumer));
         let verb = session.method().as_str();
         context.begin(verb, snapshot.sampling);
@@ -192,12 +191,12 @@ impl RpcApp {
         fields: &RequestFields<'_>,
         path: &str,
         query: Option<&str>,
-        address: Option<IpAddr>,
+        context: &RequestContext,
         snapshot: &Snapshot,
     ) -> Result<Option<ConsumerId>, Rejection> {
         let allowances = &self.pipeline.allowances;
-        let who = head::identify(fields, path, query, address, snapshot, allowances);
-        if let (Err(Rejection::Unauthorised), Some(address)) = (&who, address)
+        let who = head::identify(fields, path, query, context, snapshot, allowances);
+        if let (Err(Rejection::Unauthorised), Some(address)) = (&who, context.address)
             && let Some(key) = head::shown_key(fields, path, query)
         {
             allowances.wrong_key(address, key);
@@ -319,7 +318,7 @@ impl RpcApp {
         let snapshot = self.published.load();
         let via = &mut PacedHttp2::new(session, tracked, &snapshot.config.limits);
         let fields = RequestFields::default();
-        let context = head::context(&fields, via.client_ip(), Protocol::Http2, &snapshot);
+        let context = head::context(&fields, tracked, Protocol::Http2, &snapshot);
         let head = RequestHead::new(&fields, context);
         let refusal = ApiRefusal::rpc(rejection);
         // The client may be gone already; nothing else can be done.

@@ -1,7 +1,6 @@
 //! One request and its response, whatever the HTTP version: what the rest of the edge needs to know
 //! of a session.
 
-use std::net::IpAddr;
 use std::sync::Arc;
 
 use bytes::Bytes;
@@ -26,9 +25,6 @@ pub(super) trait HttpSession {
 
     /// The first field of this name, which is in lower case.
     fn field(&self, name: &str) -> Option<&[u8]>;
-
-    /// The peer's address, if known.
-    fn client_ip(&self) -> Option<IpAddr>;
 
     fn protocol(&self) -> Protocol;
 
@@ -79,10 +75,6 @@ impl HttpSession for PacedHttp2<'_> {
     fn field(&self, name: &str) -> Option<&[u8]> {
         let value = self.session.req_header().headers.get(name)?;
         Some(value.as_bytes())
-    }
-
-    fn client_ip(&self) -> Option<IpAddr> {
-        self.tracked.address
     }
 
     fn protocol(&self) -> Protocol {

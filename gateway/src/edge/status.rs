@@ -32,6 +32,9 @@ pub struct CertificateStatus {
     pub certificate: PathBuf,
     /// RFC 3339, in UTC.
     pub expires: String,
+    /// The file with the authorities whose clients are let in, and how many it has.
+    pub client_ca: Option<PathBuf>,
+    pub client_authorities: Option<usize>,
     /// What clients would refuse about it, or why a newer one is not served.
     pub problems: Vec<String>,
 }

@@ -63,26 +63,26 @@ pub(super) fn look_at(
     app: &RpcApp,
     snapshot: &Snapshot,
     request: &ParsedRequest,
-    client_ip: Option<std::net::IpAddr>,
+    tracked: &TrackedConnection,
 ) -> Option<Result<Box<UpgradeRequest>, RefusedUpgrade>> {
     let settings = &snapshot.config.websocket;
     if !request.asks_for_websocket || request.method != Method::GET || !settings.enabled {
         return None;
     }
-    Some(open(app, snapshot, request, client_ip))
+    Some(open(app, snapshot, request, tracked))
 }
 
 fn open(
     app: &RpcApp,
     snapshot: &Snapshot,
     request: &ParsedRequest,
-    client_ip: Option<std::net::IpAddr>,
+    tracked: &TrackedConnection,
 ) -> Result<Box<UpgradeRequest>, RefusedUpgrade> {
     let accept = accept(request)?;
     let fields = request.fields();
     let (path, query) = (request.path.as_str(), request.query.as_deref());
-    let mut context = head::context(&fields, client_ip, Protocol::WebSocket, snapshot);
-    let consumer = app.identify(&fields, path, query, context.address, snapshot)?;
+    let mut context = head::context(&fields, tracked, Protocol::WebSocket, snapshot);
+    let consumer = app.identify(&fields, path, query, &context, snapshot)?;
     context.identified(consumer);
     // A socket lasts for long: it belongs to a trace, and is no span.
     let sampling = Sampling {
@@ -103,8 +103,8 @@ fn open(
         .then(|| DeflateAgreement::of_offers(request.values("sec-websocket-extensions")))
         .flatten();
     Ok(Box::new(UpgradeRequest {
+        shown: ShownCredentials::new(&fields, path, query, &context),
         head: RequestHead::new(&fields, context),
-        shown: ShownCredentials::new(&fields, path, query),
         accept,
         compression,
         place,

@@ -1,4 +1,4 @@
-//! Who may use the admin port, where a token is configured.
+//! Who may use the admin port, where a token is configured or clients are asked for certificates.
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
@@ -10,15 +10,45 @@ use crate::config::{Admin, KeyHash};
 /// What a 401 says. Browsers ask for a password then, which is the token, whatever the user name.
 pub(super) const CHALLENGE: &str = "Basic realm=\"perijove\", charset=\"UTF-8\"";
 
-/// Whether a request for `path` may be answered. Health says nothing that is worth a token, and
-/// those who ask for it (orchestrators, load balancers) often cannot send one.
-pub(super) fn admits(settings: &Admin, path: &str, headers: &HeaderMap) -> bool {
-    let Some(token) = &settings.token else {
-        return true;
-    };
-    if matches!(path, "/health" | "/ready") || (settings.open_metrics && path == "/metrics") {
+/// What a request shows of who sent it.
+pub(super) struct ShownToAdmin<'a> {
+    pub path: &'a str,
+    pub headers: &'a HeaderMap,
+    /// A valid client certificate.
+    pub certificate: bool,
+}
+
+/// What a 401 says is missing.
+pub(super) fn wanted(settings: &Admin, asks_for_certificate: bool) -> &'static str {
+    match (settings.token.is_some(), asks_for_certificate) {
+        (true, false) => "the token of `admin.token` is required\n",
+        (false, _) => "a client certificate is required (`admin.tls.client_ca`)\n",
+        (true, true) => "a client certificate or the token of `admin.token` is required\n",
+    }
+}
+
+/// Whether a request may be answered. Health says nothing that is worth a token, and those who ask
+/// for it (orchestrators, load balancers) often can show neither token nor certificate.
+pub(super) fn admits(
+    settings: &Admin,
+    asks_for_certificate: bool,
+    shown: &ShownToAdmin<'_>,
+) -> bool {
+    let ShownToAdmin {
+        path,
+        headers,
+        certificate,
+    } = *shown;
+    let guarded = settings.token.is_some() || asks_for_certificate;
+    if !guarded || matches!(path, "/health" | "/ready") || certificate {
         return true;
     }
+    if settings.open_metrics && path == "/metrics" {
+        return true;
+    }
+    let Some(token) = &settings.token else {
+        return false;
+    };
     let mut shown = headers.get_all(AUTHORIZATION).iter();
     let (Some(shown), None) = (shown.next(), shown.next()) else {
         return false;
@@ -63,7 +93,44 @@ mod tests {
         for value in shown {
             headers.append(AUTHORIZATION, HeaderValue::from_str(value).unwrap());
         }
-        admits(settings, path, &headers)
+        let shown = ShownToAdmin {
+            path,
+            headers: &headers,
+            certificate: false,
+        };
+        admits(settings, false, &shown)
+    }
+
+    #[test]
+    fn a_certificate_admits_as_well_and_is_enough() {
+        let headers = HeaderMap::new();
+        let asks = |settings: &Admin, path, certificate| {
+            let headers = &headers;
+            let shown = ShownToAdmin {
+                path,
+                headers,
+                certificate,
+            };
+            admits(settings, true, &shown)
+        };
+        let without = Admin::default();
+        let with = Admin {
+            token: Some(Secret::new(TOKEN)),
+            ..Admin::default()
+        };
+        let open = Admin {
+            open_metrics: true,
+            ..Admin::default()
+        };
+        for settings in [&without, &with] {
+            assert!(asks(settings, "/status", true));
+            assert!(!asks(settings, "/status", false));
+            assert!(!asks(settings, "/metrics", false));
+            assert!(asks(settings, "/ready", false));
+            assert!(wanted(settings, true).contains("certificate"));
+        }
+        assert!(asks(&open, "/metrics", false));
+        assert!(!asks(&open, "/status", false));
     }
 
     #[test]

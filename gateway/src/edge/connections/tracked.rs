@@ -3,8 +3,8 @@
 
 use std::net::IpAddr;
 use std::pin::pin;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU32, AtomicU64, AtomicUsize, Ordering};
+use std::sync::{Arc, OnceLock};
 use std::task::{Poll, Waker};
 
 use futures::task::AtomicWaker;
@@ -12,6 +12,7 @@ use tokio::task::yield_now;
 use tokio::time::Instant;
 
 use super::ClientConnections;
+use crate::auth::ClientCertificate;
 use crate::limit::caller_network;
 
 /// Value of `serving` for a connection that was given up while it was idle.
@@ -60,6 +61,8 @@ pub(in crate::edge) struct TrackedConnection {
     pub(super) origin: Option<ClientOrigin>,
     /// The peer, or the address a load balancer names in its place.
     pub(in crate::edge) address: Option<IpAddr>,
+    /// What its client has shown in the handshake.
+    certificate: OnceLock<Arc<ClientCertificate>>,
     /// Requests in progress, or [`GIVEN_UP`].
     serving: AtomicU32,
     /// When it last became idle.
@@ -79,6 +82,7 @@ impl TrackedConnection {
         Self {
             origin: address.map(ClientOrigin::of),
             address,
+            certificate: OnceLock::new(),
             serving: AtomicU32::new(0),
             waits_since: AtomicU64::new(connections.now()),
             unsent: AtomicUsize::new(0),
@@ -88,6 +92,16 @@ impl TrackedConnection {
             waker: AtomicWaker::new(),
             connections,
         }
+    }
+
+    /// Its client has shown a valid certificate.
+    pub(in crate::edge) fn showed(&self, certificate: ClientCertificate) {
+        self.certificate.get_or_init(|| Arc::new(certificate));
+    }
+
+    /// The certificate of its client.
+    pub(in crate::edge) fn certificate(&self) -> Option<Arc<ClientCertificate>> {
+        self.certificate.get().cloned()
     }
 
     /// Begins a request; `false` if the connection has just been given up.

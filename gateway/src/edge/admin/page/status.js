@@ -12,6 +12,7 @@ const UNSURE = ["unprobed", "lagging", "suspect"];
 
 const $ = id => document.getElementById(id);
 const number = value => value === null || value === undefined ? NONE : value.toLocaleString("en");
+const counted = (value, noun) => `${number(value)} ${noun}${value === 1 ? "" : "s"}`;
 const time = seconds => seconds === null ? NONE
   : seconds < 120 ? `${seconds} s`
   : seconds < 7200 ? `${Math.floor(seconds / 60)} min` : `${Math.floor(seconds / 3600)} h`;
@@ -114,7 +115,7 @@ function reasons(one) {
     told.push([`${hold.method ?? "all calls"}: ${hold.cause}` +
       (hold.fault === null ? "" : `, ${hold.fault}${http(hold.http_status)}`) +
       (hold.since_seconds === null ? "" : `, since ${time(hold.since_seconds)}`) +
-      (hold.seconds_left === null ? "" : `, asked again in ${time(hold.seconds_left)}`), "warn"]);
+      (hold.seconds_left === null ? ", asked again with the next call" : `, asked again in ${time(hold.seconds_left)}`), "warn"]);
   }
   const last = one.last_error;
   if (last !== null) {
@@ -214,7 +215,7 @@ function cache(status, now) {
     const well = shared.trouble === null && shared.breaker === "closed";
     grade($("shared"), well ? "" : "bad");
     write($("shared"), `shared cache: ${well ? "" : "✕ "}${shared.mode}, ${shared.connections} of ${shared.of_connections} ` +
-      `connections, breaker ${shared.breaker}, ${number(shared.waiting_writes)} answers wait to be written` +
+      `connections, breaker ${shared.breaker}, ${counted(shared.waiting_writes, "answer")} waiting to be written` +
       (shared.trouble === null ? "" : `; ${shared.trouble}`));
   }
 }
@@ -242,13 +243,13 @@ function subscriptions({ clients, subscriptions, shared_subscriptions: different
   write($("ws-shared"), number(different));
   write($("ws-waiting"), number(upstreams?.waiting ?? 0));
   lines($("sockets"), (upstreams?.sockets ?? []).map(one => [
-    `${one.upstream}: ${one.open ? "open" : "not open"}, ${number(one.subscriptions)} subscriptions, slot ${number(one.slot)}` +
+    `${one.upstream}: ${one.open ? "open" : "not open"}, ${counted(one.subscriptions, "subscription")}, slot ${number(one.slot)}` +
     (one.leaving === null ? "" : `, left because ${one.leaving}`), one.open ? undefined : "warn"]));
 }
 
 function jupiter(told) {
   $("jupiter-part").hidden = told.upstreams.length === 0;
-  write($("jupiter-line"), `${number(told.kept_quotes)} quotes kept; trades are ${told.trades_heard ? "" : "not "}heard`);
+  write($("jupiter-line"), `${counted(told.kept_quotes, "quote")} kept; trades are ${told.trades_heard ? "" : "not "}heard`);
   list($("jupiter"), told.upstreams, one => one.id, card, api);
 }
 
@@ -265,13 +266,13 @@ function show(status) {
   if (restarted) past.length = 0;
   remember(past, now);
   const well = status.upstreams.filter(one => one.state === "healthy").length;
-  const count = `${well} of ${status.upstreams.length} upstreams healthy`;
+  const count = `${well} of ${counted(status.upstreams.length, "upstream")} healthy`;
   if (status.shutting_down) verdict("warn", "shutting down");
   else if (!status.ready) verdict("bad", `not ready: no upstream available; ${count}`);
   else verdict(well === status.upstreams.length ? "ok" : "warn", `ready, ${count}`);
   write($("facts"), `version ${status.version}, configuration revision ${status.revision}, up ${time(status.uptime_seconds)}, ` +
-    `${number(status.in_flight)} requests in progress, ${number(status.connections.open)} of ` +
-    `${number(status.connections.limit)} connections, tip ${number(status.tip.processed)}, genesis ${status.genesis ?? NONE}`);
+    `${counted(status.in_flight, "request")} in progress, ${number(status.connections.open)} of ` +
+    `${counted(status.connections.limit, "connection")}, tip ${number(status.tip.processed)}, genesis ${status.genesis ?? NONE}`);
   lines($("problems"), [
     ...status.config.errors.map(error => [`the configuration in the file is refused: ${error}`, "bad"]),
     ...status.config.restart_required.map(key => [`only a restart applies ${key}`, "warn"]),

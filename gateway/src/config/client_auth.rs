@@ -1,0 +1,179 @@
+//! The certificates of clients: which authorities a port trusts, and whether it serves clients
+//! without one. Checked here, before anything is served and each time the file changes.
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::SystemTime;
+
+use perijove_core::settings::{Section, words};
+use rustls::RootCertStore;
+use rustls::crypto::ring;
+use rustls::server::WebPkiClientVerifier;
+use rustls::server::danger::ClientCertVerifier;
+use schemars::JsonSchema;
+
+use super::identity::{Dates, read_chain};
+
+/// Whether a port serves clients that show no certificate.
+#[derive(Clone, Copy, Debug, Default, JsonSchema, PartialEq, Eq)]
+pub enum ClientAuth {
+    /// It does not: the handshake fails.
+    #[default]
+    Required,
+    /// It does; only a wrong certificate is refused.
+    Optional,
+}
+
+words!(
+    ClientAuth,
+    "required or optional",
+    "required" => Self::Required,
+    "optional" => Self::Optional,
+);
+
+/// Certificate authorities whose clients are let in.
+#[derive(Clone, Debug)]
+pub struct ClientAuthorities {
+    trusted: Arc<RootCertStore>,
+    /// Their validity, in the order of the file. Never empty.
+    dates: Vec<Dates>,
+}
+
+impl ClientAuth {
+    /// The file with the authorities, if one is named, and what is asked of clients then.
+    pub(super) fn read(section: &mut Section<'_>) -> (Option<PathBuf>, Self) {
+        let file: Option<PathBuf> = section.optional("client_ca");
+        let auth: Option<Self> = section.optional("client_auth");
+        match &file {
+            Some(file) => ClientAuthorities::look_at(section, file),
+            None if auth.is_some() => {
+                section.violation("client_auth", "has no effect without client_ca");
+            }
+            None => {}
+        }
+        let file = file.map(|file| section.resolve(&file));
+        (file, auth.unwrap_or_default())
+    }
+}
+
+impl ClientAuthorities {
+    /// From the text of a PEM file. The name of the file is only used in messages.
+    ///
+    /// # Errors
+    /// What is wrong with it.
+    pub fn parse(file: &Path, text: &str) -> Result<Self, String> {
+        let name = file.display();
+        let (certificates, dates) = read_chain(text).map_err(|fault| format!("{name} {fault}"))?;
+        let mut trusted = RootCertStore::empty();
+        for (index, certificate) in certificates.into_iter().enumerate() {
+            let number = index + 1;
+            trusted.add(certificate).map_err(|error| {
+                format!("{name} holds no authority in certificate {number}: {error}")
+            })?;
+        }
+        Ok(Self {
+            trusted: Arc::new(trusted),
+            dates,
+        })
+    }
+
+    /// Checks the file that a port names, and reports errors and warnings.
+    fn look_at(section: &Section<'_>, file: &Path) {
+        let text = match section.contents_apart(file) {
+            Ok(text) => text,
+            Err(fault) => return section.fault_apart("client_ca", fault),
+        };
+        let file = section.resolve(file);
+        match Self::parse(&file, &text) {
+            Ok(authorities) => {
+                for doubt in authorities.doubts(section.now()) {
+                    section.warn("client_ca", format_args!("{} {doubt}", file.display()));
+                }
+            }
+            Err(fault) => section.fault_apart("client_ca", fault),
+        }
+    }
+
+    /// For the TLS library.
+    ///
+    /// # Errors
+    /// None occurs for authorities that were read.
+    pub fn verifier(&self, auth: ClientAuth) -> Result<Arc<dyn ClientCertVerifier>, String> {
+        let provider = Arc::new(ring::default_provider());
+        let trusted = Arc::clone(&self.trusted);
+        let builder = WebPkiClientVerifier::builder_with_provider(trusted, provider);
+        let builder = match auth {
+            ClientAuth::Required => builder,
+            ClientAuth::Optional => builder.allow_unauthenticated(),
+        };
+        builder.build().map_err(|error| error.to_string())
+    }
+
+    /// How many there are.
+    pub fn count(&self) -> usize {
+        self.dates.len()
+    }
+
+    /// Which of them are out of date, now or soon, as text that follows the name of the file. The
+    /// TLS library looks at the dates of clients' certificates, not at those of authorities.
+    pub fn doubts(&self, now: SystemTime) -> Vec<String> {
+        let one = |(index, dates): (usize, &Dates)| {
+            let consequence = "; until it is taken out of the file, clients are let in by it";
+            let doubt = dates.doubt(now, consequence)?;
+            Some(format!(
+                "holds an authority (certificate {}) that {doubt}",
+                index + 1
+            ))
+        };
+        self.dates.iter().enumerate().filter_map(one).collect()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use perijove_tests::tls::{Authority, Identity};
+
+    use super::*;
+
+    fn parse(text: &str) -> Result<ClientAuthorities, String> {
+        ClientAuthorities::parse(Path::new("ca.pem"), text)
+    }
+
+    #[test]
+    fn a_bundle_holds_as_many_authorities_as_it_has_certificates() {
+        let (one, other) = (Authority::new("one"), Authority::new("other"));
+        let both = format!("{}{}", one.certificate(), other.certificate());
+        assert_eq!(parse(&both).unwrap().count(), 2);
+    }
+
+    #[test]
+    fn what_holds_no_authority_is_refused_with_the_reason() {
+        let identity = Identity::of("localhost");
+        let broken = "-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n";
+        for (text, said) in [
+            ("", "ca.pem has no CERTIFICATE in PEM form"),
+            (identity.key(), "ca.pem has no CERTIFICATE in PEM form"),
+            (broken, "ca.pem holds no certificate in block 1"),
+        ] {
+            let error = parse(text).unwrap_err();
+            assert!(error.starts_with(said), "{error}");
+        }
+    }
+
+    #[test]
+    fn an_authority_out_of_date_is_doubted() {
+        let old = Identity::of_years("old", 2001, 2002);
+        let now = SystemTime::UNIX_EPOCH + Duration::from_hours(24 * 20_000);
+        let doubts = parse(old.certificate()).unwrap().doubts(now);
+        let [doubt] = &doubts[..] else {
+            panic!("{doubts:?}")
+        };
+        assert!(
+            doubt.contains("(certificate 1) that expired on 2002-01-01"),
+            "{doubt}"
+        );
+        assert!(doubt.contains("taken out"), "{doubt}");
+    }
+}

@@ -1,0 +1,76 @@
+//! A certificate authority of a test's own, for the certificates of clients.
+
+use rcgen::{
+    BasicConstraints, CertificateParams, DnType, ExtendedKeyUsagePurpose, IsCa, Issuer, KeyPair,
+    SanType,
+};
+
+use super::Identity;
+
+/// Issues certificates.
+#[derive(Debug)]
+pub struct Authority {
+    issuer: Issuer<'static, KeyPair>,
+    certificate: String,
+}
+
+impl Authority {
+    /// One of this name.
+    ///
+    /// # Panics
+    /// If it cannot be made.
+    pub fn new(name: &str) -> Self {
+        let mut params = CertificateParams::default();
+        params.distinguished_name.push(DnType::CommonName, name);
+        params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+        let key = KeyPair::generate().expect("a key");
+        let certificate = params.self_signed(&key).expect("a certificate").pem();
+        Self {
+            issuer: Issuer::new(params, key),
+            certificate,
+        }
+    }
+
+    /// Its own certificate in PEM form.
+    pub fn certificate(&self) -> &str {
+        &self.certificate
+    }
+
+    /// A certificate for a client with this common name and these alternative ones: host names,
+    /// `URI:…` or `EMAIL:…`.
+    ///
+    /// # Panics
+    /// If it cannot be made or written.
+    pub fn issue(&self, name: &str, alternative: &[&str]) -> Identity {
+        self.issue_until(name, alternative, 2100)
+    }
+
+    /// The same, valid until the first day of a year.
+    ///
+    /// # Panics
+    /// If it cannot be made or written.
+    pub fn issue_until(&self, name: &str, alternative: &[&str], year: i32) -> Identity {
+        let mut params = CertificateParams::default();
+        params.not_before = rcgen::date_time_ymd(2001, 1, 1);
+        params.not_after = rcgen::date_time_ymd(year, 1, 1);
+        params.distinguished_name = rcgen::DistinguishedName::new();
+        params.distinguished_name.push(DnType::CommonName, name);
+        params.extended_key_usages = vec![ExtendedKeyUsagePurpose::ClientAuth];
+        params.subject_alt_names = alternative
+            .iter()
+            .map(|name| alternative_name(name))
+            .collect();
+        let key = KeyPair::generate().expect("a key");
+        let issued = params.signed_by(&key, &self.issuer).expect("a certificate");
+        Identity::written(issued.pem(), key.serialize_pem())
+    }
+}
+
+fn alternative_name(name: &str) -> SanType {
+    let text = |text: &str| text.to_owned().try_into().expect("an ASCII name");
+    match name.split_once(':') {
+        Some(("URI", uri)) => SanType::URI(text(uri)),
+        Some(("EMAIL", address)) => SanType::Rfc822Name(text(address)),
+        _ => SanType::DnsName(text(name)),
+    }
+}
