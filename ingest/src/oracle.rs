@@ -10,10 +10,11 @@
 //!    trades.
 //! 2. A token's price is the weighted median over its pools, each voting for its price and for both
 //!    ends of its spread. A pool weighs what it has turned over, but no more than a multiple of the
-//!    funds that were seen to move in and out of it from slot to slot; less while it is new, since
-//!    it    fell silent, and the more often it contradicted the others.
+//!    funds that were seen to stay in it for a while; less while it is new, since others trade in
+//!    its stead, and the more often it contradicted them.
 //! 3. What is paid with may be any token whose own price rests on more than this one's, so that no
-//!    price ever rests on itself. Stablecoins are held against each other and against their peg.
+//!    price ever rests on itself, and counts no more than what there is behind that. Stablecoins
+//!    are held against each other and against their peg.
 //! 4. The published price follows by at most a band for each slot with trades.
 //!
 //! Amounts are raw throughout, and so are prices: dollars for one base unit, as logarithms.
@@ -27,9 +28,12 @@ mod flow;
 mod median;
 mod observation;
 mod pool;
+mod pool_list;
 mod pricing;
+mod rhythm;
 mod stablecoins;
 mod token;
+mod weights;
 mod window;
 
 use std::collections::HashMap;
@@ -46,7 +50,7 @@ pub use token::MOST_UNCERTAIN;
 use anchor::{Anchors, pegged};
 use clock::StreamClock;
 use pool::{PoolKey, PoolState, PoolTrade};
-use token::{MOST_POOLS, TokenState};
+use token::TokenState;
 
 /// The least that is given and taken in a trade that counts, in dollars.
 const LEAST_USD: f64 = 0.5;
@@ -55,8 +59,9 @@ const LEAST_USD: f64 = 0.5;
 /// rounding makes the price.
 const LEAST_RAW: u64 = 1_000;
 
-/// How much later than the clock a trade may be, in milliseconds.
-const LATER: i64 = 10_000;
+/// How much later than the clock a trade may be, in milliseconds: so far clocks may disagree. It
+/// counts as one of now.
+const LATER: i64 = 60_000;
 
 /// How much earlier than the stream a trade may be and still count.
 const EARLIER: i64 = 600_000;
@@ -69,6 +74,9 @@ const FORGET: f64 = 2.0 * 3_600_000.0;
 
 /// Rounds for prices that depend on other prices.
 const ROUNDS: usize = 3;
+
+/// Decimals remembered of tokens that are forgotten.
+const PINS: usize = 200_000;
 
 /// Ignored trades, by reason.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -86,6 +94,8 @@ pub struct Oracle {
     tokens: HashMap<Pubkey, TokenState>,
     pools: HashMap<PoolKey, PoolState>,
     anchors: Anchors,
+    /// Decimals of tokens that are not known otherwise.
+    pins: HashMap<Pubkey, u8>,
     changed: Vec<Pubkey>,
     swept: f64,
     forgotten: f64,
@@ -105,6 +115,7 @@ impl Default for Oracle {
             tokens: tokens.collect(),
             pools: HashMap::new(),
             anchors: Anchors::default(),
+            pins: HashMap::new(),
             changed: Vec::new(),
             swept: 0.0,
             forgotten: 0.0,
@@ -126,7 +137,11 @@ impl Oracle {
             self.ignored.time += 1;
             return;
         }
-        self.clock.advance(trade.time);
+        let trade = &Observation {
+            time: trade.time.min(now),
+            ..*trade
+        };
+        self.clock.advance(trade.time, trade.position.slot.0);
         let slot = trade.position.slot.0;
         let (one, other) = (self.observe(base, slot), self.observe(quote, slot));
         let usd = trade_usd(one, other);
@@ -143,9 +158,9 @@ impl Oracle {
 
     /// The value of a trade whose tokens had no price when prices were last computed.
     fn usd_by_now(&mut self, trade: &Observation) -> Option<f64> {
-        let active = self.clock.active();
+        let now = self.clock.now();
         for leg in [&trade.quote, &trade.base] {
-            self.estimate(leg.mint, active);
+            self.estimate(leg.mint, now);
             let unit = self.tokens.get(&leg.mint).and_then(TokenState::unit);
             if let Some(unit) = unit {
                 return Some(as_f64(leg.raw) * unit.exp());
@@ -156,7 +171,10 @@ impl Oracle {
 
     /// Learns the decimals of one side, and returns its value.
     fn observe(&mut self, leg: &Leg, slot: u64) -> LegValue {
-        let token = self.tokens.entry(leg.mint).or_default();
+        let token = self.tokens.entry(leg.mint).or_insert_with(|| {
+            let pinned = self.pins.get(&leg.mint).copied();
+            pinned.map_or_else(TokenState::default, TokenState::of_known_decimals)
+        });
         if let Some(decimals) = leg.decimals {
             token.decimals.vote(decimals, slot);
         }
@@ -190,15 +208,10 @@ impl Oracle {
             usd: usd.unwrap_or(LEAST_USD),
         };
         let left_to_right = trade.base_bought != swapped;
-        let mut is_new = false;
-        let pool = self.pools.entry(key).or_insert_with(|| {
-            is_new = true;
-            PoolState::new(active)
-        });
+        let pool = self.pools.entry(key);
+        let pool = pool.or_insert_with(|| PoolState::new(active));
         pool.add(seen, left_to_right, active);
-        if is_new {
-            self.list(key, active);
-        }
+        self.list(key, self.clock.now());
         for mint in [trade.base.mint, trade.quote.mint] {
             if let Some(token) = self.tokens.get_mut(&mint) {
                 token.note(&seen, active);
@@ -209,36 +222,10 @@ impl Oracle {
         }
     }
 
-    /// Adds a new pool to the tokens that it may price.
-    fn list(&mut self, key: PoolKey, active: f64) {
-        for (mint, other) in [(key.left, key.right), (key.right, key.left)] {
-            if !may_tell(mint, other) {
-                continue;
-            }
-            let Some(token) = self.tokens.get_mut(&mint) else {
-                continue;
-            };
-            if token.pools.len() >= MOST_POOLS {
-                let capital = |key: &PoolKey| {
-                    let pool = self.pools.get(key);
-                    pool.map_or(0.0, |pool| pool.capital(active))
-                };
-                let least = token
-                    .pools
-                    .iter()
-                    .enumerate()
-                    .min_by(|one, other| capital(one.1).total_cmp(&capital(other.1)));
-                if let Some(place) = least.map(|(place, _)| place) {
-                    token.pools.swap_remove(place);
-                }
-            }
-            token.pools.push(key);
-        }
-    }
-
     /// The estimates that have changed since they were last taken.
     pub fn estimates(&mut self) -> Vec<(Pubkey, Estimate)> {
-        let active = self.clock.active();
+        let now = self.clock.now();
+        let active = now.active;
         let mut changed = std::mem::take(&mut self.changed);
         for mint in &changed {
             if let Some(token) = self.tokens.get_mut(mint) {
@@ -246,7 +233,7 @@ impl Oracle {
             }
         }
         if !changed.is_empty() {
-            self.anchor(active);
+            self.anchor(now);
         }
         if active >= self.swept + SWEEP {
             self.swept = active;
@@ -257,7 +244,7 @@ impl Oracle {
         changed.sort_by_key(|mint| *mint != WSOL);
         let mut left = changed.clone();
         for _ in 0..ROUNDS {
-            left.retain(|mint| !self.estimate(*mint, active));
+            left.retain(|mint| !self.estimate(*mint, now));
         }
         let mut told: Vec<_> = changed
             .into_iter()
@@ -321,11 +308,38 @@ impl Oracle {
         }
         self.forgotten = active;
         self.pools.retain(|_, pool| pool.last() + FORGET >= active);
-        let pools = &self.pools;
+        let (pools, pins) = (&self.pools, &mut self.pins);
         self.tokens.retain(|mint, token| {
             token.pools.retain(|key| pools.contains_key(key));
-            !token.pools.is_empty() || token.last + FORGET >= active || is_anchor(*mint)
+            token.indirect.retain(|key| pools.contains_key(key));
+            let listed = !token.pools.is_empty() || !token.indirect.is_empty();
+            let kept = listed || token.last + FORGET >= active || is_anchor(*mint);
+            if !kept
+                && let Some(decimals) = token.decimals.certain()
+                && pins.len() < PINS
+            {
+                pins.insert(*mint, decimals);
+            }
+            kept
         });
+    }
+
+    /// The decimals of a token, from somewhere more reliable than a message.
+    pub fn pin(&mut self, mint: Pubkey, decimals: u8) {
+        match self.tokens.get_mut(&mint) {
+            Some(token) => token.decimals.pin(decimals),
+            None if self.pins.len() < PINS => drop(self.pins.insert(mint, decimals)),
+            None => {}
+        }
+    }
+
+    /// Tokens that have a price but no decimals that are beyond doubt, at most so many.
+    pub fn unpinned(&self, most: usize) -> Vec<Pubkey> {
+        let unpinned = self
+            .tokens
+            .iter()
+            .filter(|(_, token)| token.value.is_some() && token.decimals.certain().is_none());
+        unpinned.map(|(mint, _)| *mint).take(most).collect()
     }
 }
 

@@ -20,10 +20,12 @@ mod tests;
 
 pub use market::{
     Candle, Dollars, Field, Fill, Interval, KEPT_TRADES, LANE, LANE_LIFETIME, LATEST_LIFETIME,
-    LONGEST_DOLLARS, LONGEST_LATEST, Latest, PAIR, POOL_LIFETIME, POOLS, Part, Progress,
-    TRADES_LIFETIME, announce, announced,
+    LONGEST_DOLLARS, LONGEST_LATEST, Latest, PAIR, POOL_LIFETIME, POOLS, PRICE, PRICE_WRITER, Part,
+    Progress, TRADES_LIFETIME, announce, announced,
 };
-pub use names::{PREFIX, PairKeys, answer, budget, claim, lane, pool, price, replicas};
+pub use names::{
+    PREFIX, PairKeys, answer, budget, claim, lane, pool, price, price_writer, replicas,
+};
 pub use value::{HEADER, LONGEST, Stamp, Unreadable, open, seal};
 
 /// The script that claims a call. `KEYS[1]` is the key, `ARGV[1]` the slot, `ARGV[2]` the token,

@@ -264,7 +264,7 @@ impl LaneTask {
 
     async fn pass_on(&mut self, committed: Committed) {
         if let Some(prices) = &self.prices {
-            prices.add(&committed.ticks, now());
+            prices.add(self.lane.id, &committed, now());
         }
         if let Some(redis) = &mut self.redis {
             redis.put(committed).await;

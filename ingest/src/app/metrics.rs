@@ -3,7 +3,8 @@
 use prometheus::core::Collector;
 use prometheus::proto::MetricFamily;
 use prometheus::{
-    Histogram, HistogramOpts, HistogramVec, IntCounter, IntCounterVec, IntGaugeVec, Opts, Registry,
+    Histogram, HistogramOpts, HistogramVec, IntCounter, IntCounterVec, IntGauge, IntGaugeVec, Opts,
+    Registry,
 };
 
 use crate::oracle::IgnoredTrades;
@@ -33,7 +34,7 @@ const LETTERS: [&str; 13] = [
 ];
 
 /// Every kind of failure of a sink.
-const FAILURES: [&str; 10] = [
+const FAILURES: [&str; 11] = [
     "database_timeout",
     "database_fenced",
     "database_refused",
@@ -44,6 +45,7 @@ const FAILURES: [&str; 10] = [
     "redis_redis",
     "redis_timeout",
     "redis_store",
+    "prices",
 ];
 
 #[derive(Clone, Debug)]
@@ -61,6 +63,7 @@ pub(super) struct Metrics {
     pub(super) delay: Histogram,
     pub(super) forgotten: IntCounter,
     pub(super) prices: IntCounter,
+    pub(super) price_writer: IntGauge,
     refused: IntGaugeVec,
     pub(super) wrong_kind: IntGaugeVec,
 }
@@ -114,6 +117,7 @@ impl Metrics {
             applied: on.applied()?,
             delay: on.delay()?,
             prices: on.prices()?,
+            price_writer: on.price_writer()?,
             refused: on.refused()?,
             wrong_kind: on.wrong_kind()?,
             forgotten: on.forgotten()?,
@@ -233,6 +237,14 @@ impl Families<'_> {
             "Token prices written to Redis.",
         );
         kept(self.0, IntCounter::new(name, help)?)
+    }
+
+    fn price_writer(&self) -> prometheus::Result<IntGauge> {
+        let (name, help) = (
+            "perijove_ingest_price_writer",
+            "1 in the one process whose prices are written to Redis.",
+        );
+        kept(self.0, IntGauge::new(name, help)?)
     }
 
     fn refused(&self) -> prometheus::Result<IntGaugeVec> {

@@ -7,7 +7,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use tokio::sync::mpsc;
 use tokio::task::{AbortHandle, JoinHandle};
-use tokio::time::{Duration, sleep, timeout_at};
+use tokio::time::timeout_at;
 
 use crate::app::breaker::BreakerState;
 use crate::app::convert::Converter;
@@ -20,9 +20,6 @@ use crate::config;
 use crate::sink::database::Lane;
 use crate::sink::market::{LaneMirror, PriceOracle, RedisConnection};
 use crate::source::{Claim, Control, Source, SourceError, SourceEvent};
-
-/// Before recent trades are read again that could not be.
-const AGAIN: Duration = Duration::from_secs(5);
 
 /// What all lanes share.
 #[derive(Clone)]
@@ -148,7 +145,6 @@ impl Pipeline {
             let lane = lane.await;
             tracing::info!(partition = %claim, offset = lane.next_offset, "partition assigned");
             control.begin(claim.clone(), lane.next_offset);
-            context.warm(&lane);
             let task = LaneTask {
                 redis: context.redis(&lane),
                 prices: context.prices(),
@@ -182,25 +178,6 @@ impl PipelineContext {
     fn prices(&self) -> Option<PriceOracle> {
         let (_, context) = self.redis.as_ref()?;
         Some(context.prices.clone())
-    }
-
-    /// Reads the last trades of a lane that another process has stored.
-    fn warm(&self, lane: &Lane) {
-        let Some((_, context)) = self.redis.clone() else {
-            return;
-        };
-        let lane = lane.clone();
-        drop(self.supervisor.until_done("prices of before", async move {
-            loop {
-                let now = (context.clock)();
-                let read = context.prices.warm(&context.database, &lane, now).await;
-                let Err(error) = read else {
-                    break;
-                };
-                tracing::warn!(%error, "cannot load recent trades; retrying");
-                sleep(AGAIN).await;
-            }
-        }));
     }
 
     fn redis(&self, lane: &Lane) -> Option<RedisWriter> {

@@ -11,10 +11,14 @@ use crate::app::redis_writer::RedisContext;
 use crate::app::shared_breaker::SharedBreaker;
 use crate::app::supervisor::Supervisor;
 use crate::config;
+use crate::sink::database::Database;
 use crate::sink::market::{MarketError, PriceOracle, RedisConnection};
 
 /// How often prices are made. A slot is about 400 ms.
 const PERIOD: Duration = Duration::from_millis(250);
+
+/// Time limit for reading what other processes have stored.
+const READING: Duration = Duration::from_secs(20);
 
 /// Time limit for the last prices when the program exits.
 const LAST: Duration = Duration::from_secs(2);
@@ -46,25 +50,35 @@ impl PricePublisher {
     pub(super) async fn end(mut self) {
         self.task.abort();
         drop(self.task.await);
-        drop(timeout(LAST, self.last.tell()).await);
+        let last = async {
+            self.last.tell().await;
+            // What failed to be written has been logged; others notice by themselves.
+            drop(self.last.prices.resign(&mut self.last.redis).await);
+        };
+        drop(timeout(LAST, last).await);
     }
 }
 
 /// What the task needs.
 struct PublishTask {
     prices: PriceOracle,
+    database: Database,
     redis: RedisConnection,
     breaker: Arc<SharedBreaker>,
     metrics: Metrics,
+    /// Whether the database failed when it was last read.
+    blind: bool,
 }
 
 impl PublishTask {
     fn new(settings: &config::Redis, context: &RedisContext) -> Result<Self, MarketError> {
         Ok(Self {
             prices: context.prices.clone(),
+            database: context.database.clone(),
             redis: RedisConnection::new(settings)?,
             breaker: Arc::clone(&context.breaker),
             metrics: context.metrics.clone(),
+            blind: false,
         })
     }
 
@@ -78,15 +92,16 @@ impl PublishTask {
     }
 
     async fn tell(&mut self) {
+        self.follow().await;
         // Before anything is computed: then nothing is lost.
         let Ok(permit) = self.breaker.try_acquire() else {
             return;
         };
         match self.prices.publish(&mut self.redis, now()).await {
-            Ok(None) => drop(permit),
-            Ok(Some(count)) => {
+            Ok(published) => {
                 permit.succeed();
-                self.metrics.prices.inc_by(count);
+                self.metrics.prices.inc_by(published.prices);
+                self.metrics.price_writer.set(published.writes.into());
             }
             Err(error) => {
                 permit.fail();
@@ -96,5 +111,25 @@ impl PublishTask {
             }
         }
         self.metrics.refused(self.prices.ignored());
+    }
+
+    /// Reads what other processes have stored.
+    async fn follow(&mut self) {
+        let followed = timeout(READING, self.prices.follow(&self.database, now())).await;
+        let error = match followed {
+            Ok(Ok(())) => {
+                self.blind = false;
+                return;
+            }
+            Ok(Err(error)) => error.to_string(),
+            Err(_elapsed) => "timed out".to_owned(),
+        };
+        self.metrics.errors.with_label_values(&["prices"]).inc();
+        if !std::mem::replace(&mut self.blind, true) {
+            tracing::warn!(
+                error,
+                "cannot read what other processes have stored; retrying"
+            );
+        }
     }
 }

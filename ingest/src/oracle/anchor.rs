@@ -24,6 +24,9 @@ pub(super) fn pegged(mint: Pubkey) -> TokenPrice {
         trades: 0.0,
         usd: 0.0,
         pools: 0,
+        evidence: 0.0,
+        capital: 0.0,
+        held: true,
         via: mint,
         via_unit: unit,
     }

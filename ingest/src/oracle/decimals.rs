@@ -27,6 +27,13 @@ impl Decimals {
         }
     }
 
+    /// Sets it, unless it is known.
+    pub(super) fn pin(&mut self, decimals: u8) {
+        if self.pinned.is_none() {
+            *self = Self::pinned(decimals);
+        }
+    }
+
     /// A vote from a message. A slot counts once for each number.
     pub(super) fn vote(&mut self, decimals: u8, slot: u64) {
         if self.pinned.is_some() || self.last == Some((slot, decimals)) {
@@ -44,6 +51,11 @@ impl Decimals {
                 *self = Self::pinned(leader);
             }
         }
+    }
+
+    /// The number once it is beyond doubt.
+    pub(super) const fn certain(&self) -> Option<u8> {
+        self.pinned
     }
 
     /// The pinned number, or else the most frequent; the first of two equal ones.

@@ -27,10 +27,10 @@ pub struct Estimate {
 }
 
 impl Estimate {
-    /// None without a trade, without decimals, and where it is no number.
+    /// None without a trade, until the decimals are beyond doubt, and where it is no number.
     pub(super) fn of(token: &TokenState) -> Option<Self> {
         let value = token.value.as_ref().filter(|value| value.slot > 0)?;
-        let decimals = token.decimals.best()?;
+        let decimals = token.decimals.certain()?;
         let usd = (value.unit + f64::from(decimals) * std::f64::consts::LN_10).exp();
         let usd = Some(usd).filter(|usd| usd.is_normal())?;
         Some(Self {

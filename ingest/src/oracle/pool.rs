@@ -2,9 +2,11 @@
 
 use perijove_core::Pubkey;
 
+use crate::oracle::clock::Now;
 use crate::oracle::flow::Flow;
 use crate::oracle::median::{Vote, median_and_spread, quantile};
 use crate::oracle::observation::Observation;
+use crate::oracle::rhythm::Rhythm;
 use crate::oracle::window::Window;
 
 /// Trades remembered, and most of one slot, so that no slot displaces the others.
@@ -21,13 +23,7 @@ const LEAST_TIMES: f64 = 0.1;
 const YOUNG: f64 = 1_200_000.0;
 const NEWBORN: f64 = 0.001;
 
-/// How silent a pool may be before it counts half, in its usual pauses and in milliseconds.
-const SILENT: f64 = 12.0;
-const SILENT_LEAST: f64 = 4_000.0;
-const SILENT_MOST: f64 = 1_800_000.0;
-
 /// Assumed for a pool of which nothing is known.
-const UNKNOWN_PAUSE: f64 = 60_000.0;
 const UNKNOWN_HONESTY: f64 = 0.5;
 
 /// Minimum, so that a pool that is right against all others can prevail in the end.
@@ -54,6 +50,15 @@ impl PoolKey {
         let pool = trade.pool;
         (Self { pool, left, right }, swapped)
     }
+
+    /// The other token of the pair.
+    pub(super) fn other(&self, mint: Pubkey) -> Pubkey {
+        if self.left == mint {
+            self.right
+        } else {
+            self.left
+        }
+    }
 }
 
 /// A trade as far as it is remembered.
@@ -78,12 +83,13 @@ pub(super) struct PoolState {
     flow: Flow,
     window: Window,
     first: f64,
-    /// The usual time from one slot with trades to the next.
-    pause: Option<f64>,
+    rhythm: Rhythm,
     /// How often it agreed, from 0 to 1.
     honesty: f64,
     /// Slots since it was last compared with the others.
     fresh: u32,
+    /// Whether it is among those that price its left, and its right.
+    pub(super) listed: [bool; 2],
 }
 
 /// The price of a pool.
@@ -103,9 +109,10 @@ impl PoolState {
             flow: Flow::default(),
             window: Window::default(),
             first: active,
-            pause: None,
+            rhythm: Rhythm::new(active),
             honesty: UNKNOWN_HONESTY,
             fresh: 0,
+            listed: [false; 2],
         }
     }
 
@@ -113,17 +120,10 @@ impl PoolState {
     pub(super) fn add(&mut self, seen: PoolTrade, left_to_right: bool, active: f64) {
         self.flow.add(seen.slot, seen.usd, left_to_right, active);
         self.window.add(seen.usd, active);
-        if let Some(last) = self.seen.last().filter(|last| last.slot < seen.slot) {
-            let pause = (seen.at - last.at).max(1.0);
-            let usual = self.pause.unwrap_or(pause);
-            self.pause = Some(usual + (pause - usual) / 8.0);
-        }
+        self.rhythm.note(seen.slot, seen.usd, seen.at);
         let place = self.seen.partition_point(|known| known.slot <= seen.slot);
         let of_slot = self.seen.iter().take(place).rev();
         let of_slot = of_slot.take_while(|known| known.slot == seen.slot).count();
-        if of_slot == 0 {
-            self.fresh = self.fresh.saturating_add(1);
-        }
         if of_slot >= OF_A_SLOT {
             let slot = self.seen.get_mut(place - of_slot..place);
             let least = slot
@@ -144,6 +144,9 @@ impl PoolState {
         } else {
             self.seen.insert(place, seen);
         }
+        if of_slot == 0 {
+            self.fresh = self.fresh.saturating_add(1);
+        }
     }
 
     /// When it was last traded in, in active time.
@@ -160,35 +163,41 @@ impl PoolState {
         &self.window
     }
 
-    pub(super) fn capital(&self, active: f64) -> f64 {
-        self.flow.capital(active)
+    pub(super) fn capital(&self, now: Now) -> f64 {
+        self.flow.capital(now)
     }
 
-    /// What speaks for its price at all.
-    pub(super) fn evidence(&self, active: f64) -> f64 {
-        self.flow.evidence(active) * self.wakeful(active)
+    /// The funds that speak for its price.
+    pub(super) fn evidence(&self, now: Now) -> f64 {
+        self.flow.evidence(now)
     }
 
-    /// How much it weighs among the pools of a token, in dollars.
-    pub(super) fn weight(&self, active: f64) -> f64 {
-        let age = (active - self.first).max(0.0);
-        let young = (age / (age + YOUNG)).max(NEWBORN);
-        let honest = self.honesty * self.honesty;
-        self.capital(active) * young * honest * self.wakeful(active)
+    /// What is traded in it lately, and what usually would be, in dollars.
+    pub(super) fn lately_and_usually(&self, now: Now) -> (f64, f64) {
+        let age = (now.active - self.first).max(0.0);
+        (self.flow.recent(now), self.flow.usual(age, now.active))
     }
 
-    /// 1 while it trades at its usual rate, less the longer it does not.
-    fn wakeful(&self, active: f64) -> f64 {
-        let half = SILENT * self.pause.unwrap_or(UNKNOWN_PAUSE);
-        let half = half.clamp(SILENT_LEAST, SILENT_MOST);
-        (-(active - self.last()).max(0.0) / half).exp2()
+    /// How far it is believed, from 0 to 1: by its age, and by how often it agreed.
+    pub(super) fn trust(&self, active: f64) -> f64 {
+        seasoned(active - self.first) * self.honesty * self.honesty
+    }
+
+    /// How much it weighs while it trades as usual, in dollars.
+    pub(super) fn weight(&self, now: Now) -> f64 {
+        self.capital(now) * self.trust(now.active)
+    }
+
+    /// 1 while it trades as usual, less the longer it does not. `taken`, from 0 to 1, is how far
+    /// others trade in its stead.
+    pub(super) fn wakeful(&self, taken: f64, active: f64) -> f64 {
+        self.rhythm.wakeful(taken, active)
     }
 
     /// Its price. None before the first trade.
     pub(super) fn price(&self) -> Option<PoolPrice> {
         let newest = self.last();
-        let half = 2.0 * self.pause.unwrap_or(UNKNOWN_PAUSE);
-        let half = half.clamp(1_600.0, 120_000.0);
+        let half = (2.0 * self.rhythm.pause()).clamp(1_600.0, 120_000.0);
         // The price, the worth, and the time of each slot.
         let mut slots: Vec<(f64, f64, f64)> = Vec::with_capacity(KEPT);
         for trades in self.seen.chunk_by(|one, other| one.slot == other.slot) {
@@ -235,4 +244,10 @@ impl PoolState {
         self.honesty = (aim + (self.honesty - aim) * rest).max(LEAST_HONESTY);
         self.fresh = 0;
     }
+}
+
+/// What a pool counts by its age in milliseconds, up to 1.
+pub(super) fn seasoned(age: f64) -> f64 {
+    let age = age.max(0.0);
+    (age / (age + YOUNG)).max(NEWBORN)
 }

@@ -2,22 +2,26 @@
 
 use perijove_core::Pubkey;
 
-use crate::oracle::median::{Vote, median_and_spread};
-use crate::oracle::pool::{PoolKey, PoolState};
-use crate::oracle::token::{BAND, TokenPrice, TokenState};
-use crate::oracle::{Oracle, is_anchor, is_stable};
+use crate::oracle::clock::Now;
+use crate::oracle::median::{Vote, median_and_spread, quantile};
+use crate::oracle::pool::PoolKey;
+use crate::oracle::token::{BAND, MOST_STEPS, MOST_UNCERTAIN, TokenPrice, TokenState};
+use crate::oracle::weights::Weighed;
+use crate::oracle::{Oracle, is_anchor};
 
 /// Pools below this share of the weight are not counted in the estimate.
-const TOLD: f64 = 0.01;
+pub(super) const TOLD: f64 = 0.01;
 
-/// With this many dollars behind it, a price counts half.
-const DOUBT: f64 = 1.0;
+/// Uncertainty of a price with one dollar behind it; with a hundred times as much it is a tenth. Of
+/// 25 % with twenty dollars, of 1 % with twelve thousand.
+const DOUBT: f64 = 1.1;
+const MOST_DOUBT: f64 = 0.5;
 
 /// With an intermediate price of this uncertainty, a trade counts half.
 const ROUTE: f64 = 0.02;
 
 /// Prices within this share of each other agree.
-const AGREE: f64 = 0.02;
+pub(super) const AGREE: f64 = 0.02;
 
 /// The price of a token in one pool.
 struct PoolQuote {
@@ -27,63 +31,84 @@ struct PoolQuote {
     spread: f64,
     slots: usize,
     weight: f64,
+    /// Turnover that counts, and funds behind it.
+    capital: f64,
     evidence: f64,
+    /// What was traded in the window.
+    trades: f64,
+    usd: f64,
+    /// The last trade.
+    slot: u64,
+    time: i64,
+    /// Slots since it was last held against the others.
+    fresh: u32,
     via: Pubkey,
-    via_unit: f64,
-    via_uncertain: f64,
-    via_since: i64,
+    via_price: TokenPrice,
 }
 
 /// Sums over some pools.
-struct PoolTotals {
-    trades: f64,
-    usd: f64,
-    pools: usize,
-    slot: u64,
-    time: i64,
-    /// Slots since they were last held against each other.
-    fresh: u32,
+pub(super) struct PoolTotals {
+    pub(super) trades: f64,
+    pub(super) usd: f64,
+    pub(super) pools: usize,
+    pub(super) slot: u64,
+    pub(super) time: i64,
+    pub(super) fresh: u32,
 }
 
 impl PoolTotals {
-    fn of<'p>(pools: impl Iterator<Item = &'p PoolState>, active: f64) -> Self {
-        let mut all = Self {
+    fn of<'q>(quotes: impl Iterator<Item = &'q PoolQuote>) -> Self {
+        let mut all = Self::default();
+        for quote in quotes {
+            all.add((quote.trades, quote.usd), (quote.slot, quote.time));
+            all.fresh = all.fresh.max(quote.fresh);
+        }
+        all
+    }
+
+    /// Adds a pool: what was traded in the window, and the last trade.
+    pub(super) fn add(&mut self, (trades, usd): (f64, f64), (slot, time): (u64, i64)) {
+        self.trades += trades;
+        self.usd += usd;
+        self.pools += usize::from(trades >= 0.5);
+        self.slot = self.slot.max(slot);
+        self.time = self.time.max(time);
+    }
+
+    /// How many bands a price may have moved since it was that of a slot.
+    pub(super) fn steps(&self, since: u64) -> f64 {
+        let passed = u32::try_from(self.slot.saturating_sub(since)).unwrap_or(u32::MAX);
+        f64::from(self.fresh.min(passed).min(MOST_STEPS))
+    }
+}
+
+impl Default for PoolTotals {
+    fn default() -> Self {
+        Self {
             trades: 0.0,
             usd: 0.0,
             pools: 0,
             slot: 0,
             time: i64::MIN,
             fresh: 0,
-        };
-        for pool in pools {
-            let sums = pool.window().sums(active);
-            all.trades += sums.trades;
-            all.usd += sums.usd;
-            all.pools += usize::from(sums.trades >= 0.5);
-            all.fresh = all.fresh.max(pool.fresh());
-            if let Some(newest) = pool.newest() {
-                all.slot = all.slot.max(newest.slot);
-                all.time = all.time.max(newest.time);
-            }
         }
-        all
     }
 }
 
 impl Oracle {
     /// Computes the price of a token that is not a stablecoin. Returns whether it has one.
-    pub(super) fn estimate(&mut self, mint: Pubkey, active: f64) -> bool {
-        let quotes = self.quotes(mint, active);
+    pub(super) fn estimate(&mut self, mint: Pubkey, now: Now) -> bool {
+        let quotes = self.quotes(mint, now);
         let Some((target, spread)) = agreed(&quotes) else {
             return false;
         };
         let whole: f64 = quotes.iter().map(|quote| quote.weight).sum();
         let close = (3.0 * spread).max(AGREE);
-        let evidence: f64 = quotes
+        let agree = quotes
             .iter()
-            .filter(|quote| (quote.unit - target).abs() <= close)
-            .map(|quote| quote.evidence)
-            .sum();
+            .filter(|quote| (quote.unit - target).abs() <= close);
+        let evidence: f64 = agree.clone().map(|quote| quote.evidence).sum();
+        let capital: f64 = agree.map(|quote| quote.capital).sum();
         let heavy = quotes.iter().filter(|quote| quote.weight >= TOLD * whole);
         let Some(main) = quotes
             .iter()
@@ -92,21 +117,24 @@ impl Oracle {
             return false;
         };
         let slots: usize = heavy.clone().map(|quote| quote.slots).sum();
+        let since = usual_time(quotes.iter().map(|quote| (quote.time, quote.weight)));
         let own = doubt(evidence, slots).max(spread / 2.0);
-        let mut uncertain = own.hypot(main.via_uncertain);
-        let seen = PoolTotals::of(heavy.filter_map(|quote| self.pools.get(&quote.key)), active);
+        let mut uncertain = own.hypot(main.via_price.uncertain);
+        let seen = PoolTotals::of(heavy);
         let Some(token) = self.tokens.get_mut(&mint) else {
             return false;
         };
         let mut unit = target;
-        if let Some(known) = token.value.filter(|_| token.unit().is_some()) {
+        // Whatever is told moves by bands, also while nobody should use it.
+        let known = token.value.filter(|known| known.held);
+        if let Some(known) = known {
             // Its money has been banded already.
             let carried = if known.via == main.via {
-                known.unit + main.via_unit - known.via_unit
+                known.unit + main.via_price.unit - known.via_unit
             } else {
                 known.unit
             };
-            let band = BAND * f64::from(seen.fresh.min(64));
+            let band = BAND * seen.steps(known.slot);
             unit = target.clamp(carried - band, carried + band);
             uncertain = uncertain.max((target - unit).abs());
         }
@@ -115,70 +143,93 @@ impl Oracle {
             uncertain,
             slot: seen.slot,
             time: seen.time,
-            since: seen.time.min(main.via_since),
+            since: since.unwrap_or(seen.time).min(main.via_price.since),
             trades: seen.trades,
             usd: seen.usd,
             pools: seen.pools,
+            evidence,
+            capital,
+            held: known.is_some() || uncertain < MOST_UNCERTAIN,
             via: main.via,
-            via_unit: main.via_unit,
+            via_unit: main.via_price.unit,
         });
         self.judge(&quotes, target, close);
         true
     }
 
     /// What the pools of a token say, as far as they may.
-    fn quotes(&mut self, mint: Pubkey, active: f64) -> Vec<PoolQuote> {
+    fn quotes(&mut self, mint: Pubkey, now: Now) -> Vec<PoolQuote> {
         let Some(token) = self.tokens.get(&mint) else {
             return Vec::new();
         };
-        let mut quotes = Vec::with_capacity(token.pools.len());
-        let (mut direct, mut depth) = (0.0, u8::MAX);
-        for key in &token.pools {
-            let (via, left_to_right) = if key.left == mint {
-                (key.right, true)
-            } else {
-                (key.left, false)
-            };
-            let (Some(pool), Some(money)) = (self.pools.get(key), self.tokens.get(&via)) else {
-                continue;
-            };
-            let weight = pool.weight(active);
-            if is_anchor(via) {
-                direct += weight;
-            }
-            let (Some(via_unit), Some(value)) = (money.unit(), money.value) else {
-                continue;
-            };
-            if !rests_on_more(token, via, money) {
-                continue;
-            }
-            let Some(price) = pool.price() else {
-                continue;
-            };
-            depth = depth.min(if is_anchor(via) {
-                1
-            } else {
-                money.depth.saturating_add(1)
-            });
-            let doubt = value.uncertain / ROUTE;
-            quotes.push(PoolQuote {
-                key: *key,
-                unit: if left_to_right { price.ln } else { -price.ln } + via_unit,
-                spread: price.spread,
-                slots: price.slots,
-                weight: weight / (1.0 + doubt * doubt),
-                evidence: pool.evidence(active),
-                via,
-                via_unit,
-                via_uncertain: if is_stable(via) { 0.0 } else { value.uncertain },
-                via_since: value.since,
-            });
-        }
+        let weighed = self.weigh(token.pools.iter().chain(&token.indirect), now);
+        let direct = weighed
+            .iter()
+            .filter(|weighed| is_anchor(weighed.key.other(mint)))
+            .map(|weighed| weighed.weight(now))
+            .sum();
+        let told = weighed
+            .iter()
+            .filter_map(|weighed| self.quote(mint, token, weighed, now));
+        let mut quotes: Vec<PoolQuote> = told.collect();
+        let depths = quotes.iter().map(|quote| self.depth_by(quote.via));
+        let depth = depths.min().unwrap_or(u8::MAX);
+        limit(&mut quotes);
         if let Some(token) = self.tokens.get_mut(&mint) {
             token.direct = direct;
             token.depth = depth;
         }
         quotes
+    }
+
+    /// What one of its pools says.
+    fn quote(
+        &self,
+        mint: Pubkey,
+        token: &TokenState,
+        weighed: &Weighed<'_>,
+        now: Now,
+    ) -> Option<PoolQuote> {
+        let Weighed { key, pool, .. } = weighed;
+        let via = key.other(mint);
+        let money = self.tokens.get(&via)?;
+        let via_unit = money.unit()?;
+        if !rests_on_more(token, via, money) {
+            return None;
+        }
+        let (price, newest) = (pool.price()?, pool.newest()?);
+        let via_price = money.value?;
+        let capital = pool.capital(now);
+        let sums = pool.window().sums(now.active);
+        let doubt = via_price.uncertain / ROUTE;
+        Some(PoolQuote {
+            key: *key,
+            unit: if key.left == mint {
+                price.ln
+            } else {
+                -price.ln
+            } + via_unit,
+            spread: price.spread,
+            slots: price.slots,
+            weight: weighed.weight(now) / (1.0 + doubt * doubt),
+            capital,
+            evidence: weighed.evidence(now),
+            trades: sums.trades,
+            usd: sums.usd.min(capital),
+            slot: newest.slot,
+            time: newest.time,
+            fresh: pool.fresh(),
+            via,
+            via_price,
+        })
+    }
+
+    fn depth_by(&self, via: Pubkey) -> u8 {
+        if is_anchor(via) {
+            return 1;
+        }
+        let money = self.tokens.get(&via);
+        money.map_or(u8::MAX, |money| money.depth.saturating_add(1))
     }
 
     /// Notes which pools agree with what came out.
@@ -187,6 +238,34 @@ impl Oracle {
             if let Some(pool) = self.pools.get_mut(&quote.key) {
                 pool.judge((quote.unit - target).abs() <= close);
             }
+        }
+    }
+}
+
+/// Limits what is paid with a token to what there is behind the token itself, all its pools
+/// together: of a coin of one's own that is paid with at a million dollars apiece, nothing counts
+/// but the dollars that were paid for it.
+fn limit(quotes: &mut [PoolQuote]) {
+    let mut vias: Vec<Pubkey> = quotes
+        .iter()
+        .map(|quote| quote.via)
+        .filter(|via| !is_anchor(*via))
+        .collect();
+    vias.sort_unstable();
+    vias.dedup();
+    for via in vias {
+        let (mut capital, mut evidence) = (0.0, 0.0);
+        for quote in quotes.iter().filter(|quote| quote.via == via) {
+            capital += quote.capital;
+            evidence += quote.evidence;
+        }
+        let of_via = quotes.iter_mut().filter(|quote| quote.via == via);
+        for quote in of_via {
+            let share = (quote.via_price.capital / capital).min(1.0);
+            quote.weight *= share;
+            quote.capital *= share;
+            quote.usd *= share;
+            quote.evidence *= (quote.via_price.evidence / evidence).min(1.0);
         }
     }
 }
@@ -207,9 +286,21 @@ fn agreed(quotes: &[PoolQuote]) -> Option<(f64, f64)> {
     median_and_spread(&mut votes)
 }
 
+/// When half of the weight had traded for the last time: a trade in a pool that hardly counts makes
+/// no price newer.
+#[expect(
+    clippy::cast_precision_loss,
+    clippy::cast_possible_truncation,
+    reason = "milliseconds since 1970, exact in 53 bits"
+)]
+pub(super) fn usual_time(times: impl Iterator<Item = (i64, f64)>) -> Option<i64> {
+    let mut votes: Vec<Vote> = times.map(|(time, weight)| (time as f64, weight)).collect();
+    quantile(&mut votes, 0.5).map(|time| time as i64)
+}
+
 /// Uncertainty of a price based on this many dollars and slots.
 fn doubt(evidence: f64, slots: usize) -> f64 {
-    let by_money = 0.5 * DOUBT / (DOUBT + evidence);
+    let by_money = (DOUBT / evidence.max(1.0).sqrt()).min(MOST_DOUBT);
     let slots = u32::try_from(slots).unwrap_or(u32::MAX).max(1);
     by_money.max(0.02 / f64::from(slots))
 }

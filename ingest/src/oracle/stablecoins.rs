@@ -1,156 +1,231 @@
 //! The value of a dollar: the stablecoins compared with each other, directly and through SOL.
 //!
-//! All are first expressed in USDC. The dollar is then the median of those that are traded enough,
-//! and of two the dearer: a stablecoin that breaks falls, since its issuer sells it for a dollar. A
-//! stablecoin with little trade is worth its peg.
+//! All are first expressed in USDC. Only USDC and USDT, in which far more is traded than in all
+//! others, say what a dollar is: it is USDC, unless USDT is worth more of it both where the two are
+//! traded for each other and where SOL is, with enough behind either. Of the two the dearer counts:
+//! a stablecoin that breaks falls, since its issuer sells it for a dollar. A stablecoin with little
+//! trade is worth its peg.
 
 use perijove_core::Pubkey;
 use perijove_core::market::{STABLES, USDC, WSOL};
 
 use crate::oracle::Oracle;
 use crate::oracle::anchor::{ALONE, pegged, raw_dollar};
+use crate::oracle::clock::Now;
 use crate::oracle::median::{Vote, median_and_spread, quantile};
+use crate::oracle::pool::{PoolKey, seasoned};
+use crate::oracle::pricing::{AGREE, PoolTotals, TOLD, usual_time};
 use crate::oracle::token::{BAND, TokenPrice};
 
-/// The peg has the weight of this many dollars seen to move in and out of pools; below it a
-/// stablecoin says nothing about the dollar.
+/// The peg has the weight of this many dollars seen to move in and out of pools that are believed;
+/// below it a stablecoin says nothing about the dollar.
 const PEG: f64 = 5_000.0;
+
+/// USDT says nothing about the dollar with less than this share of what there is behind USDC.
+const DEEP: f64 = 0.05;
 
 /// How far off one may be that others confirm, at the least.
 const CONFIRMED: f64 = 0.001;
 
+/// Pools are as old as the process, at the beginning: their age counts in comparison with that, but
+/// with no less than what is read from the database, in milliseconds.
+const YOUNGEST: f64 = 120_000.0;
+
+/// What a pool says of a stablecoin or of SOL.
+struct StableQuote {
+    key: PoolKey,
+    via: Pubkey,
+    /// Its price in USDC, by raw units.
+    unit: f64,
+    spread: f64,
+    /// The funds behind it, as far as it is believed.
+    weight: f64,
+}
+
+/// A stablecoin in USDC.
+#[derive(Default)]
+struct InUsdc {
+    unit: f64,
+    spread: f64,
+    quotes: Vec<StableQuote>,
+}
+
 impl Oracle {
     /// Makes the worth of the stablecoins.
-    pub(super) fn anchor(&mut self, active: f64) {
+    pub(super) fn anchor(&mut self, now: Now) {
         let mut in_usdc = self.anchors.0;
-        let (mut spreads, mut weights) = ([0.0; STABLES.len()], [0.0; STABLES.len()]);
-        // What SOL costs depends on them, and they on what SOL costs.
-        for _ in 0..2 {
-            let sol = self.sol_in_usdc(&in_usdc, active);
-            for place in 1..STABLES.len() {
-                let (Some(mint), Some(peg)) = (STABLES.get(place), self.peg(place, &in_usdc))
-                else {
-                    continue;
+        let mut coins: [InUsdc; STABLES.len()] = Default::default();
+        let sol_quotes = self.stable_quotes(WSOL, &in_usdc, None, now);
+        let sol_for = |coin: Option<Pubkey>| {
+            let of = |quote: &&StableQuote| coin.is_none_or(|coin| quote.via == coin);
+            let votes = sol_quotes.iter().filter(of);
+            quantile(
+                &mut votes.flat_map(StableQuote::votes).collect::<Vec<_>>(),
+                0.5,
+            )
+        };
+        let sol = sol_for(Some(USDC)).or_else(|| sol_for(None));
+        // Those after the first two are compared with both.
+        for (place, mint) in STABLES.into_iter().enumerate() {
+            let quotes = self.stable_quotes(mint, &in_usdc, sol, now);
+            let mut votes: Vec<Vote> = quotes.iter().flat_map(StableQuote::votes).collect();
+            votes.push((self.peg(), PEG));
+            let agreed = median_and_spread(&mut votes).filter(|_| place > 0);
+            let (unit, spread) = agreed.unwrap_or_default();
+            if let (Some(known), Some(coin)) = (in_usdc.get_mut(place), coins.get_mut(place)) {
+                *known = unit;
+                *coin = InUsdc {
+                    unit,
+                    spread,
+                    quotes,
                 };
-                let mut votes = self.votes(*mint, &in_usdc, sol, active);
-                let weight: f64 = votes.iter().map(|vote| vote.1).sum();
-                votes.push((peg, PEG));
-                let Some((unit, spread)) = median_and_spread(&mut votes) else {
-                    continue;
-                };
-                set(&mut in_usdc, place, unit);
-                set(&mut spreads, place, spread);
-                set(&mut weights, place, weight);
             }
         }
         self.anchors.0 = in_usdc;
-        let mut confirmed: Vec<f64> = in_usdc
-            .iter()
-            .zip(weights)
-            .filter(|(_, weight)| *weight >= PEG)
-            .map(|(unit, _)| *unit)
-            .collect();
-        // USDC is the one that all were told in.
-        confirmed.push(0.0);
-        confirmed.sort_unstable_by(f64::total_cmp);
-        let dollar = confirmed.get(confirmed.len() / 2).copied().unwrap_or(0.0);
-        let least = if confirmed.len() > 1 {
-            CONFIRMED
-        } else {
-            ALONE
-        };
-        for (place, mint) in STABLES.into_iter().enumerate() {
-            let unit = in_usdc.get(place).copied().unwrap_or(0.0) - dollar;
-            let spread = spreads.get(place).copied().unwrap_or(0.0);
-            self.set_stable(mint, unit, (spread / 2.0).max(least), active);
+        let dollar = self.dollar(&coins);
+        let least = dollar.map_or(ALONE, |_| CONFIRMED);
+        for (mint, coin) in STABLES.into_iter().zip(&coins) {
+            let unit = coin.unit - dollar.unwrap_or(0.0);
+            let uncertain = (coin.spread / 2.0).max(least);
+            self.set_stable(mint, unit, uncertain, &coin.quotes, now);
         }
+        self.judge_stables(&coins);
+    }
+
+    /// A dollar in USDC, if USDC and USDT confirm each other.
+    fn dollar(&self, coins: &[InUsdc]) -> Option<f64> {
+        let [usdc, usdt, ..] = coins else {
+            return None;
+        };
+        let whole: f64 = usdc.quotes.iter().map(|quote| quote.weight).sum();
+        let route = |by_sol: bool| {
+            let quotes = usdt.quotes.iter();
+            let quotes = quotes.filter(|quote| (quote.via == WSOL) == by_sol);
+            let mut votes: Vec<Vote> = quotes
+                .filter(|quote| quote.via == WSOL || quote.via == USDC)
+                .flat_map(StableQuote::votes)
+                .collect();
+            let weight: f64 = votes.iter().map(|vote| vote.1).sum();
+            let unit = quantile(&mut votes, 0.5)?;
+            (weight >= PEG.max(DEEP * whole)).then_some(unit)
+        };
+        let (direct, by_sol) = (route(false)?, route(true)?);
+        Some(direct.min(by_sol).min(usdt.unit).max(0.0))
     }
 
     /// What the peg of a stablecoin is in USDC: what the others hold a dollar for.
-    fn peg(&self, place: usize, in_usdc: &[f64]) -> Option<f64> {
-        let usdc = self.tokens.get(&USDC)?.value?;
+    fn peg(&self) -> f64 {
+        let usdc = self.tokens.get(&USDC).and_then(|token| token.value);
         // Without a past, a dollar is a USDC.
-        in_usdc.get(place)?;
-        Some(-(usdc.unit + raw_dollar()))
-    }
-
-    fn sol_in_usdc(&self, in_usdc: &[f64], active: f64) -> Option<f64> {
-        let mut votes = self.votes(WSOL, in_usdc, None, active);
-        quantile(&mut votes, 0.5)
+        usdc.map_or(0.0, |usdc| -(usdc.unit + raw_dollar()))
     }
 
     /// What the pools of SOL or of a stablecoin say it costs in USDC, by raw units.
-    fn votes(&self, mint: Pubkey, in_usdc: &[f64], sol: Option<f64>, active: f64) -> Vec<Vote> {
+    fn stable_quotes(
+        &self,
+        mint: Pubkey,
+        in_usdc: &[f64],
+        sol: Option<f64>,
+        now: Now,
+    ) -> Vec<StableQuote> {
         let Some(token) = self.tokens.get(&mint) else {
             return Vec::new();
         };
-        let (mut capital, mut weights) = (0.0, 0.0);
-        let mut votes: Vec<Vote> = Vec::with_capacity(3 * token.pools.len());
-        let pools = token.pools.iter().filter_map(|key| {
-            let pool = self.pools.get(key)?;
-            let (via, left_to_right) = if key.left == mint {
-                (key.right, true)
-            } else {
-                (key.left, false)
-            };
+        let weighed = self.weigh(token.pools.iter(), now);
+        let quotes = weighed.iter().filter_map(|weighed| {
+            let via = weighed.key.other(mint);
             let money = if via == WSOL {
                 sol
             } else {
                 let place = STABLES.iter().position(|stable| *stable == via)?;
                 in_usdc.get(place).copied()
             };
-            let price = pool.price()?;
-            let unit = if left_to_right { price.ln } else { -price.ln } + money?;
-            Some((pool, unit, price.spread))
+            let price = weighed.pool.price()?;
+            let left_to_right = weighed.key.left == mint;
+            let trust = weighed.pool.trust(now.active) / seasoned(now.active.max(YOUNGEST));
+            Some(StableQuote {
+                key: weighed.key,
+                via,
+                unit: if left_to_right { price.ln } else { -price.ln } + money?,
+                spread: price.spread,
+                weight: weighed.evidence(now) * trust.min(1.0),
+            })
         });
-        for (pool, unit, spread) in pools {
-            let weight = pool.weight(active);
-            capital += pool.evidence(active);
-            weights += weight;
-            votes.extend([-0.5, 0.0, 0.5].map(|share| (unit + share * spread, weight / 3.0)));
-        }
-        // Which pools are believed is one thing, how much lies in all of them another.
-        let scale = if weights > 0.0 {
-            capital / weights
-        } else {
-            0.0
-        };
-        for vote in &mut votes {
-            vote.1 *= scale;
-        }
-        votes
+        quotes.collect()
     }
 
-    fn set_stable(&mut self, mint: Pubkey, target: f64, uncertain: f64, active: f64) {
+    fn set_stable(
+        &mut self,
+        mint: Pubkey,
+        target: f64,
+        uncertain: f64,
+        quotes: &[StableQuote],
+        now: Now,
+    ) {
+        let (seen, since) = self.stable_totals(quotes, now);
         let Some(token) = self.tokens.get_mut(&mint) else {
             return;
         };
         let target = target - raw_dollar();
-        let (slot, time) = token
-            .newest
-            .map_or((0, i64::MIN), |seen| (seen.slot, seen.time));
         let known = token.value.unwrap_or_else(|| pegged(mint));
-        let passed = u32::try_from(slot.saturating_sub(known.slot)).unwrap_or(u32::MAX);
-        let band = BAND * f64::from(passed.min(64));
+        let band = BAND * seen.steps(known.slot);
         let unit = target.clamp(known.unit - band, known.unit + band);
-        let sums = token.window.sums(active);
+        // Traded for nothing that says what it is worth: its peg is as new as its trades.
+        let newest = token.newest.filter(|_| seen.slot == 0);
+        let (slot, time) =
+            newest.map_or((seen.slot, seen.time), |newest| (newest.slot, newest.time));
         token.value = Some(TokenPrice {
             unit,
             uncertain: uncertain.max((target - unit).abs()),
             slot,
             time,
-            since: time,
-            trades: sums.trades,
-            usd: sums.usd,
-            pools: token.pools.len(),
+            since: since.unwrap_or(time),
+            trades: seen.trades,
+            usd: seen.usd,
+            pools: seen.pools,
+            evidence: 0.0,
+            capital: 0.0,
+            held: true,
             via: mint,
             via_unit: unit,
         });
     }
+
+    /// What was traded in the pools that count, and how old that is.
+    fn stable_totals(&self, quotes: &[StableQuote], now: Now) -> (PoolTotals, Option<i64>) {
+        let whole: f64 = quotes.iter().map(|quote| quote.weight).sum();
+        let mut all = PoolTotals::default();
+        let mut times = Vec::with_capacity(quotes.len());
+        for quote in quotes.iter().filter(|quote| quote.weight >= TOLD * whole) {
+            let pool = self.pools.get(&quote.key);
+            let Some((pool, newest)) = pool.and_then(|pool| Some((pool, pool.newest()?))) else {
+                continue;
+            };
+            let sums = pool.window().sums(now.active);
+            let usd = sums.usd.min(pool.capital(now));
+            all.add((sums.trades, usd), (newest.slot, newest.time));
+            all.fresh = all.fresh.max(pool.fresh());
+            times.push((newest.time, quote.weight));
+        }
+        (all, usual_time(times.into_iter()))
+    }
+
+    /// Notes which pools of two stablecoins agree. Those with SOL are judged by its price.
+    fn judge_stables(&mut self, coins: &[InUsdc]) {
+        for coin in coins.iter().skip(1) {
+            let close = (3.0 * coin.spread).max(AGREE);
+            for quote in coin.quotes.iter().filter(|quote| quote.via != WSOL) {
+                if let Some(pool) = self.pools.get_mut(&quote.key) {
+                    pool.judge((quote.unit - coin.unit).abs() <= close);
+                }
+            }
+        }
+    }
 }
 
-fn set(numbers: &mut [f64], place: usize, number: f64) {
-    if let Some(there) = numbers.get_mut(place) {
-        *there = number;
+impl StableQuote {
+    /// It votes for its price and for both ends of its spread.
+    fn votes(&self) -> [Vote; 3] {
+        [-0.5, 0.0, 0.5].map(|share| (self.unit + share * self.spread, self.weight / 3.0))
     }
 }

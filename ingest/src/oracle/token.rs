@@ -6,11 +6,15 @@ use crate::oracle::decimals::Decimals;
 use crate::oracle::pool::{PoolKey, PoolTrade};
 use crate::oracle::window::Window;
 
-/// Pools of one token that are considered.
+/// Pools of one token that are considered: so many for SOL or a stablecoin, and for others.
 pub(super) const MOST_POOLS: usize = 64;
+pub(super) const MOST_INDIRECT: usize = 32;
 
 /// Maximum change of the published price per slot with trades.
 pub(super) const BAND: f64 = 0.05;
+
+/// The most slots that it may make up for at once.
+pub(super) const MOST_STEPS: u32 = 64;
 
 /// A price with a greater uncertainty does not count: nothing else is priced by it, and it may
 /// jump.
@@ -21,6 +25,9 @@ pub const MOST_UNCERTAIN: f64 = 0.25;
 pub(super) struct TokenState {
     pub(super) decimals: Decimals,
     pub(super) pools: Vec<PoolKey>,
+    pub(super) indirect: Vec<PoolKey>,
+    /// What the least of either weighs, and when that was found out.
+    pub(super) least: [Option<(f64, f64)>; 2],
     pub(super) value: Option<TokenPrice>,
     pub(super) window: Window,
     /// Has had trades since its price was last made.
@@ -48,6 +55,11 @@ pub(super) struct TokenPrice {
     pub(super) trades: f64,
     pub(super) usd: f64,
     pub(super) pools: usize,
+    /// The funds and the turnover behind it, in dollars: whatever is priced by it has no more.
+    pub(super) evidence: f64,
+    pub(super) capital: f64,
+    /// It, or one before it, was certain enough to be used: it moves by a band from there.
+    pub(super) held: bool,
     /// What it is mostly paid with, and what that was worth then.
     pub(super) via: Pubkey,
     pub(super) via_unit: f64,

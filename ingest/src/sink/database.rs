@@ -103,6 +103,11 @@ impl Database {
         either!(self, store => store.lanes(group).await)
     }
 
+    /// The last batch of every lane of every group.
+    pub async fn last_batches(&self) -> Result<Vec<(i32, i64)>, DatabaseError> {
+        either!(self, store => store.last_batches().await)
+    }
+
     /// Sets where a partition continues, and takes the lane from its owner.
     pub async fn reset(
         &self,
@@ -180,6 +185,19 @@ impl Database {
         each: impl FnMut(StoredTick) + Send,
     ) -> Result<(), DatabaseError> {
         either!(self, store => store.ticks(ticks, each).await)
+    }
+
+    /// The trades of pools of these lanes that came with batches after one, in no particular order.
+    ///
+    /// # Errors
+    /// The database fails; some trades may have been returned by then.
+    pub async fn ticks_after(
+        &self,
+        batch: i64,
+        lanes: &[i32],
+        each: impl FnMut(StoredTick) + Send,
+    ) -> Result<(), DatabaseError> {
+        either!(self, store => store.ticks_after(batch, lanes, each).await)
     }
 
     /// The pairs of which trades came with a lane's batches after one, each with the time of the

@@ -5,7 +5,8 @@
 //! that writes are idempotent. When Redis lacks something of a lane, because it was unavailable or
 //! has lost it, the mirror reads it from the database.
 //!
-//! Prices of tokens are computed from the trades of all lanes of a process: see [`PriceOracle`].
+//! Prices of tokens are computed from the trades of all lanes, also those of other processes: see
+//! [`PriceOracle`].
 
 mod aggregate;
 mod audit;
@@ -14,10 +15,11 @@ mod commands;
 mod connection;
 mod error;
 mod lane_mirror;
+mod price_lanes;
 mod price_oracle;
 
 pub use audit::{Audit, audit};
 pub use connection::RedisConnection;
 pub use error::MarketError;
 pub use lane_mirror::{Applied, LaneMirror};
-pub use price_oracle::PriceOracle;
+pub use price_oracle::{PriceOracle, Published};

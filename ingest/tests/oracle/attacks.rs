@@ -4,7 +4,7 @@ use perijove_core::Pubkey;
 use perijove_core::market::{USDC, USDT, WSOL};
 use perijove_ingest::oracle::{Leg, MOST_UNCERTAIN};
 
-use crate::scene::{A, B, SLOT_TIME, Scene, address, leg, raw};
+use crate::scene::{A, B, Scene, address, leg, raw};
 
 const OWN: u64 = 666;
 
@@ -43,13 +43,17 @@ fn one_trade_at_an_absurd_price_changes_nothing() {
 }
 
 #[test]
-fn one_trade_after_a_single_honest_one_changes_nothing() {
+fn one_trade_after_few_honest_ones_changes_nothing() {
     for honest in [2.0, 100.0, 2_000.0] {
         let mut scene = Scene::empty();
-        scene.swap(address(1), WSOL, USDC, honest / 150.0, 150.0, true);
-        scene.swap(address(4), A, USDC, honest / 2.0, 2.0, true);
-        scene.swap(address(5), B, WSOL, honest / 2.25, 0.015, true);
-        scene.next_slot();
+        // As few as it takes to be sure of the decimals.
+        for _ in 0..5 {
+            let honest = honest / 5.0;
+            scene.swap(address(1), WSOL, USDC, honest / 150.0, 150.0, true);
+            scene.swap(address(4), A, USDC, honest / 2.0, 2.0, true);
+            scene.swap(address(5), B, WSOL, honest / 2.25, 0.015, true);
+            scene.next_slot();
+        }
         for pool in [4, OWN].map(address) {
             scene.trade(pool, leg(A, 1), leg(USDC, 1_000_000), true);
             scene.next_slot();
@@ -270,23 +274,6 @@ fn a_large_trade_in_a_thin_pool_is_gone_a_slot_later_and_does_not_show() {
             (price / before - 1.0).abs() < 0.02,
             "{when}: {price} of {before}"
         );
-    }
-}
-
-#[test]
-fn no_trade_moves_a_thin_token_by_more_than_a_band() {
-    let thin = address(961);
-    let mut scene = Scene::honest();
-    scene.swap(address(32), thin, USDC, 20.0, 1.0, true);
-    scene.next_slot();
-    let before = scene.price(thin);
-    // Whoever owns the pool can say what he likes, but not at once.
-    scene.swap(address(32), thin, USDC, 20_000.0, 10.0, true);
-    for _ in 0..20 {
-        scene.take();
-        let told = scene.oracle.estimate_of(thin).unwrap();
-        assert!((told.usd / before).ln() <= 0.0501, "{told:?}");
-        scene.now += SLOT_TIME;
     }
 }
 

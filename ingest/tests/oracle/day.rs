@@ -1,4 +1,4 @@
-//! A simulated day with hostile volume, and what a price costs to move.
+//! A simulated day with hostile volume.
 
 use perijove_core::Pubkey;
 use perijove_core::market::{USDC, USDT, WSOL};
@@ -196,53 +196,4 @@ fn a_day_with_hostile_volume_moves_the_price_by_little() {
             assert!(last[2] > 30.0 && vwap[2] > ours[2], "{figures:?}");
         }
     }
-}
-
-/// How much money somebody has to have in pools of his own, from slot to slot, to move the price of a
-/// token by a percent, if he has kept them honest for so long.
-fn price_of_a_percent(minutes_of_honesty: u64) -> Option<f64> {
-    let run = |usd: f64| {
-        let mut scene = Scene::honest();
-        let mut moved = false;
-        for round in 0..minutes_of_honesty * 150 + 150 {
-            scene.honest_slot(round, 1.0);
-            let lies = round >= minutes_of_honesty * 150;
-            let price = if lies { 2.4 } else { 2.0 };
-            let each = 25_000.0_f64.min(usd);
-            for pool in 0..(usd / each).round() as u64 {
-                scene.swap(
-                    address(700 + pool),
-                    A,
-                    USDC,
-                    each / price,
-                    price,
-                    round % 2 == 0,
-                );
-            }
-            if lies {
-                let told = scene.oracle.estimate_of(A).unwrap().usd;
-                moved |= told > 2.02;
-            }
-        }
-        moved
-    };
-    [1_000.0, 10_000.0, 25_000.0, 50_000.0, 100_000.0, 200_000.0]
-        .into_iter()
-        .find(|usd| run(*usd))
-}
-
-#[test]
-fn a_percent_costs_funds_and_time() {
-    println!("honest pool: 480 dollars a slot, 4.3 million an hour");
-    let mut told = Vec::new();
-    for minutes in [0, 2, 10] {
-        let usd = price_of_a_percent(minutes);
-        println!("own pools honest for {minutes} minutes: {usd:?} dollars to move it by 1 %");
-        told.push(usd);
-    }
-    assert_eq!(told[0], None, "new pools move nothing");
-    assert!(
-        told.iter().flatten().all(|usd| *usd >= 10_000.0),
-        "{told:?}"
-    );
 }

@@ -16,6 +16,11 @@
 )]
 
 mod attacks;
+mod cost;
 mod day;
+mod dollar;
+mod messages;
+mod pools;
 mod scene;
+mod thin;
 mod truth;

@@ -17,6 +17,8 @@ pub struct Scene {
     pub oracle: Oracle,
     pub slot: u64,
     pub now: i64,
+    /// How far our clock is behind that of the stream, in milliseconds.
+    pub behind: i64,
     transaction: u32,
 }
 
@@ -57,6 +59,7 @@ impl Scene {
             oracle: Oracle::default(),
             slot: SLOT,
             now: START,
+            behind: 0,
             transaction: 0,
         }
     }
@@ -100,16 +103,47 @@ impl Scene {
         price: f64,
         buy: bool,
     ) {
+        let trade = self.observation(pool, base, quote, amount, price, buy);
+        self.oracle.add(&trade, self.now - self.behind);
+    }
+
+    /// A slot's trade of somebody with himself in a pool of his own who has so many dollars and
+    /// makes the most of them: he turns all of them over in each slot, and every so often has them
+    /// on the other side.
+    pub fn wash(&mut self, pool: Pubkey, (base, quote): (Pubkey, Pubkey), usd: f64, price: f64) {
+        let (span, place) = (self.slot / 32, self.slot % 32);
+        if place > 0 {
+            let buy = (span + place) % 2 == 0;
+            let worth = if quote == WSOL { 150.0 } else { 1.0 };
+            self.swap(pool, base, quote, usd / worth / price, price, buy);
+        }
+    }
+
+    pub fn trade(&mut self, pool: Pubkey, base: Leg, quote: Leg, buy: bool) {
+        let trade = self.made(pool, (base, quote), buy);
+        self.oracle.add(&trade, self.now - self.behind);
+    }
+
+    /// The same without adding it.
+    pub fn observation(
+        &mut self,
+        pool: Pubkey,
+        base: Pubkey,
+        quote: Pubkey,
+        amount: f64,
+        price: f64,
+        buy: bool,
+    ) -> Observation {
         let legs = (
             leg(base, raw(base, amount)),
             leg(quote, raw(quote, amount * price)),
         );
-        self.trade(pool, legs.0, legs.1, buy);
+        self.made(pool, legs, buy)
     }
 
-    pub fn trade(&mut self, pool: Pubkey, base: Leg, quote: Leg, buy: bool) {
+    fn made(&mut self, pool: Pubkey, (base, quote): (Leg, Leg), buy: bool) -> Observation {
         self.transaction += 1;
-        let trade = Observation {
+        Observation {
             position: Position {
                 slot: Slot(self.slot),
                 transaction: self.transaction,
@@ -121,8 +155,7 @@ impl Scene {
             base,
             quote,
             base_bought: buy,
-        };
-        self.oracle.add(&trade, self.now);
+        }
     }
 
     pub fn take(&mut self) {

@@ -17,6 +17,7 @@
 
 mod database;
 mod market;
+mod prices;
 mod questions;
 mod scene;
 mod schema;

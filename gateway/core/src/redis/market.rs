@@ -3,7 +3,8 @@
 //!
 //! | key | type | content | written by |
 //! |---|---|---|---|
-//! | `usd:MINT` | sealed value | [`Dollars`] that a token costs | [`NEWER_WINS`] |
+//! | `usd:MINT` | sealed value | [`Dollars`] that a token costs | [`PRICE`] |
+//! | `prices:writer` | text | the process whose prices count | [`PRICE_WRITER`] |
 //! | `pair:{BASE/QUOTE}:latest` | sealed value | [`Latest`] trade | [`PAIR`] |
 //! | `pair:{BASE/QUOTE}:trades` | sorted set | the newest [`Fill`]s, at most [`KEPT_TRADES`] | [`PAIR`] |
 //! | `pair:{BASE/QUOTE}:candles:1s:START` | hash | [`Part`]s of candles, by [`Field`] | [`PAIR`] |
@@ -55,3 +56,10 @@ pub const PAIR: &str = include_str!("market/pair.lua");
 
 /// The script that writes the progress of a lane, unless the stored progress is further.
 pub const LANE: &str = include_str!("market/lane.lua");
+
+/// The script that writes a token's price, by the one process that may. The script documents its
+/// arguments.
+pub const PRICE: &str = include_str!("market/price.lua");
+
+/// The script by which a process becomes, or stays, the one that writes prices.
+pub const PRICE_WRITER: &str = include_str!("market/price_writer.lua");

@@ -52,6 +52,11 @@ pub fn price(mint: Pubkey) -> String {
     format!("{PREFIX}usd:{mint}")
 }
 
+/// The key that names the one process whose prices are written.
+pub fn price_writer() -> String {
+    format!("{PREFIX}prices:writer")
+}
+
 /// The keys of one pair, with their common prefix, which takes a while to format.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct PairKeys(String);

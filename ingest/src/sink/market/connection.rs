@@ -4,7 +4,9 @@ use std::collections::HashMap;
 use std::time::Duration;
 
 use perijove_core::Pubkey;
-use perijove_core::redis::{Dollars, LANE, LONGEST_DOLLARS, NEWER_WINS, PAIR, open, price};
+use perijove_core::redis::{
+    Dollars, LANE, LONGEST_DOLLARS, NEWER_WINS, PAIR, PRICE, PRICE_WRITER, open, price,
+};
 use redis::aio::MultiplexedConnection;
 use redis::{
     AsyncConnectionConfig, Client, Cmd, ErrorKind, FromRedisValue, Pipeline, ServerErrorKind, Value,
@@ -32,6 +34,8 @@ pub(super) struct Scripts {
     pub(super) newer: redis::Script,
     pub(super) pair: redis::Script,
     pub(super) lane: redis::Script,
+    pub(super) price: redis::Script,
+    pub(super) price_writer: redis::Script,
 }
 
 impl RedisConnection {
@@ -55,6 +59,8 @@ impl RedisConnection {
                 newer: redis::Script::new(NEWER_WINS),
                 pair: redis::Script::new(PAIR),
                 lane: redis::Script::new(LANE),
+                price: redis::Script::new(PRICE),
+                price_writer: redis::Script::new(PRICE_WRITER),
             },
         })
     }
@@ -165,8 +171,14 @@ impl RedisConnection {
     }
 
     async fn load(&self, connection: &mut MultiplexedConnection) -> Result<(), MarketError> {
-        let Scripts { newer, pair, lane } = &self.scripts;
-        for script in [newer, pair, lane] {
+        let Scripts {
+            newer,
+            pair,
+            lane,
+            price,
+            price_writer,
+        } = &self.scripts;
+        for script in [newer, pair, lane, price, price_writer] {
             script.load_async(connection).await?;
         }
         Ok(())

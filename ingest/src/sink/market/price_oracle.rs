@@ -1,99 +1,122 @@
-//! Prices of tokens, from the trades of all lanes of the process, published to Redis.
+//! Prices of tokens, from all trades that the database gets, published to Redis by one process.
 
-use std::collections::HashSet;
 use std::sync::Arc;
 
 use parking_lot::Mutex;
 use perijove_core::Pubkey;
-use perijove_core::redis::{Dollars, LATEST_LIFETIME, Stamp, price, seal};
+use perijove_core::redis::{Dollars, LATEST_LIFETIME, Stamp, price, price_writer, seal};
 use redis::Cmd;
 
 use crate::oracle::{Estimate, IgnoredTrades, Leg, Observation, Oracle};
 use crate::record::UnixMillis;
-use crate::sink::database::{Database, Lane, StoredTick, TickQuery};
+use crate::sink::database::{Committed, Database, StoredTick};
 use crate::sink::market::MarketError;
 use crate::sink::market::connection::{RedisConnection, Scripts};
+use crate::sink::market::price_lanes::PriceLanes;
 use crate::sink::tick::Tick;
 
-/// How far back trades are read from the database when a lane is new to the process.
+/// How far back batches are read from the database by a process that was just started, in
+/// milliseconds.
 const WARM: i64 = 120_000;
+
+/// Without a look at the other lanes for so many milliseconds, nothing is published.
+const BLIND: i64 = 10_000;
+
+/// Milliseconds for which a process remains the writer of prices, unless it asks again.
+const LEASE: u64 = 3_000;
 
 /// The one oracle of a process. Clones share it.
 #[derive(Clone, Debug, Default)]
 pub struct PriceOracle(Arc<Mutex<Inner>>);
 
-#[derive(Debug, Default)]
+#[derive(Debug)]
 struct Inner {
     oracle: Oracle,
-    /// Lanes whose last trades have been read.
-    warm: HashSet<i32>,
+    lanes: PriceLanes,
+    /// When everything that others had stored was last read.
+    followed: i64,
+    /// By which Redis knows the process.
+    writer: String,
+    /// Whether it was the writer when it last asked.
+    writes: bool,
+}
+
+impl Default for Inner {
+    fn default() -> Self {
+        Self {
+            oracle: Oracle::default(),
+            lanes: PriceLanes::default(),
+            followed: i64::MIN,
+            writer: format!("{:016x}", fastrand::u64(..)),
+            writes: false,
+        }
+    }
+}
+
+impl Inner {
+    fn add(&mut self, trades: &[Observation], now: UnixMillis) {
+        for trade in trades {
+            self.oracle.add(trade, now.0);
+        }
+    }
+}
+
+/// What came of publishing.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Published {
+    /// Whether this process writes the prices; otherwise another does, or it cannot see all trades.
+    pub writes: bool,
+    /// How many prices Redis took.
+    pub prices: u64,
 }
 
 impl PriceOracle {
     /// Adds trades that have just been stored.
-    pub fn add(&self, ticks: &[Tick], now: UnixMillis) {
-        if ticks.is_empty() {
-            return;
-        }
+    pub fn add(&self, lane: i32, committed: &Committed, now: UnixMillis) {
         let mut inner = self.0.lock();
-        for tick in ticks {
-            inner.oracle.add(&observation(tick), now.0);
+        let Committed {
+            previous, batch, ..
+        } = *committed;
+        if inner.lanes.arrived(lane, previous, batch) {
+            let trades: Vec<Observation> = committed.ticks.iter().map(observation).collect();
+            inner.add(&trades, now);
         }
     }
 
-    /// Reads the last trades of a lane from the database, once, so that a program that was just
-    /// started knows what its predecessor knew.
+    /// Reads what other processes have stored, and what was stored before this one was started.
     ///
     /// # Errors
-    /// The database failed; it may be called again.
-    pub async fn warm(
-        &self,
-        database: &Database,
-        lane: &Lane,
-        now: UnixMillis,
-    ) -> Result<(), MarketError> {
-        if lane.batch == 0 || !self.0.lock().warm.insert(lane.id) {
-            return Ok(());
-        }
-        let read = self.read_last(database, lane, now).await;
-        if read.is_err() {
-            self.0.lock().warm.remove(&lane.id);
-        }
-        read
-    }
-
-    async fn read_last(
-        &self,
-        database: &Database,
-        lane: &Lane,
-        now: UnixMillis,
-    ) -> Result<(), MarketError> {
-        let Some(newest) = database.newest().await? else {
-            return Ok(());
-        };
-        let asked = TickQuery {
-            lane: Some(lane.id),
-            from: newest.min(now.0).saturating_sub(WARM),
-            ..TickQuery::default()
-        };
-        let mut ticks = Vec::new();
-        let each = |stored: StoredTick| {
-            if stored.batch <= lane.batch {
-                ticks.push(stored.tick);
+    /// The database failed. It is read the next time.
+    pub async fn follow(&self, database: &Database, now: UnixMillis) -> Result<(), MarketError> {
+        let batches = database.last_batches().await?;
+        let oldest = now.0.saturating_sub(WARM);
+        let missing = self.0.lock().lanes.report(&batches, oldest);
+        if let Some(after) = missing.iter().map(|missing| missing.after).min() {
+            let mut lanes: Vec<i32> = missing.iter().map(|missing| missing.lane).collect();
+            lanes.sort_unstable();
+            lanes.dedup();
+            let mut trades = Vec::new();
+            let each = |stored: StoredTick| {
+                let mut missing = missing.iter();
+                if missing.any(|missing| missing.contains(stored.lane, stored.batch)) {
+                    trades.push(observation(&stored.tick));
+                }
+            };
+            database.ticks_after(after, &lanes, each).await?;
+            trades.sort_unstable_by_key(|trade| trade.position);
+            self.0.lock().lanes.read(&missing);
+            // Not all at once: storing new ones waits for it.
+            for trades in trades.chunks(1_000) {
+                self.0.lock().add(trades, now);
+                tokio::task::yield_now().await;
             }
-        };
-        database.ticks(&asked, each).await?;
-        ticks.sort_unstable_by_key(|tick| tick.position);
-        // Not all at once: storing new ones waits for it.
-        for ticks in ticks.chunks(1_000) {
-            self.add(ticks, now);
-            tokio::task::yield_now().await;
         }
+        self.0.lock().followed = now.0;
         Ok(())
     }
 
-    /// Writes the prices that have changed, and returns how many Redis has taken: it keeps those of
-    /// newer slots. None if nothing was to be written. Those that fail are written with the next ones.
+    /// Writes the prices that have changed, if this process is the one that writes them. Those that
+    /// fail are written with the next ones.
     ///
     /// # Errors
     /// Redis does not accept them.
@@ -101,22 +124,62 @@ impl PriceOracle {
         &self,
         redis: &mut RedisConnection,
         now: UnixMillis,
-    ) -> Result<Option<u64>, MarketError> {
-        let estimates = self.0.lock().oracle.estimates();
+    ) -> Result<Published, MarketError> {
+        let writer = {
+            let mut inner = self.0.lock();
+            if inner.followed < now.0.saturating_sub(BLIND) {
+                inner.writes = false;
+                return Ok(Published::default());
+            }
+            inner.writer.clone()
+        };
+        let writes = self.ask(redis, &writer, LEASE).await?;
+        let estimates = {
+            let mut inner = self.0.lock();
+            if writes && !std::mem::replace(&mut inner.writes, writes) {
+                inner.oracle.republish_all();
+            }
+            inner.writes = writes;
+            inner.oracle.estimates()
+        };
+        if !writes {
+            return Ok(Published::default());
+        }
         let scripts = redis.scripts();
         let commands: Vec<Cmd> = estimates
             .iter()
-            .map(|(mint, estimate)| write(scripts, *mint, estimate, now))
+            .map(|(mint, estimate)| write(scripts, *mint, estimate, &writer, now))
             .collect();
-        if commands.is_empty() {
-            return Ok(None);
-        }
         let written = redis.run::<u64>(&commands).await;
         if written.is_err() {
             let mints = estimates.iter().map(|(mint, _)| *mint);
             self.0.lock().oracle.mark_changed(mints);
         }
-        written.map(|taken| Some(taken.iter().sum()))
+        let prices = written?.iter().sum();
+        Ok(Published { writes, prices })
+    }
+
+    /// Leaves the writing of prices to others, if it was this process that did it.
+    ///
+    /// # Errors
+    /// Redis failed. They wait for the lease to end.
+    pub async fn resign(&self, redis: &mut RedisConnection) -> Result<(), MarketError> {
+        let writer = self.0.lock().writer.clone();
+        self.ask(redis, &writer, 0).await?;
+        Ok(())
+    }
+
+    /// Asks to be the writer for so many milliseconds. Whether it is.
+    async fn ask(
+        &self,
+        redis: &mut RedisConnection,
+        writer: &str,
+        lease: u64,
+    ) -> Result<bool, MarketError> {
+        let key = price_writer();
+        let mut command = RedisConnection::call(&redis.scripts().price_writer, &[&key]);
+        command.arg(writer).arg(lease);
+        Ok(redis.run::<u64>(&[command]).await? == [1])
     }
 
     /// Writes all prices again: Redis has lost something.
@@ -146,7 +209,13 @@ fn observation(tick: &Tick) -> Observation {
     }
 }
 
-fn write(scripts: &Scripts, mint: Pubkey, estimate: &Estimate, now: UnixMillis) -> Cmd {
+fn write(
+    scripts: &Scripts,
+    mint: Pubkey,
+    estimate: &Estimate,
+    writer: &str,
+    now: UnixMillis,
+) -> Cmd {
     let key = price(mint);
     let stamp = Stamp {
         slot: estimate.slot,
@@ -165,7 +234,10 @@ fn write(scripts: &Scripts, mint: Pubkey, estimate: &Estimate, now: UnixMillis) 
     };
     // Never compressed: scripts look into it.
     let sealed = seal(&key, stamp, &body.encode(), usize::MAX).unwrap_or_default();
-    let mut command = RedisConnection::call(&scripts.newer, &[&key]);
-    command.arg(sealed).arg(LATEST_LIFETIME.as_millis());
+    let mut command = RedisConnection::call(&scripts.price, &[&key, &price_writer()]);
+    command
+        .arg(sealed)
+        .arg(LATEST_LIFETIME.as_millis())
+        .arg(writer);
     command
 }

@@ -83,6 +83,33 @@ impl Postgres {
         rows.iter().map(name).collect()
     }
 
+    pub(in crate::sink::database) async fn last_batches(
+        &self,
+    ) -> Result<Vec<(i32, i64)>, DatabaseError> {
+        let rows = sqlx::query_as("SELECT lane, batch FROM kafka_offsets");
+        Ok(rows.fetch_all(&self.pool).await?)
+    }
+
+    pub(in crate::sink::database) async fn ticks_after(
+        &self,
+        batch: i64,
+        lanes: &[i32],
+        mut each: impl FnMut(StoredTick) + Send,
+    ) -> Result<(), DatabaseError> {
+        let rows = sqlx::query(
+            "SELECT lane, batch, slot, transaction_index, instruction, ordinal, signature,
+                 (extract(epoch FROM time) * 1000)::bigint, market, base, quote,
+                 base_amount::text, base_decimals, quote_amount::text, quote_decimals,
+                 base_unit_usd, quote_unit_usd, buy, jupiter
+             FROM dex_trades WHERE batch > $1 AND lane = ANY($2) AND market IS NOT NULL",
+        );
+        let mut rows = rows.bind(batch).bind(lanes).fetch(&self.pool);
+        while let Some(row) = rows.try_next().await? {
+            each(stored(&row)?);
+        }
+        Ok(())
+    }
+
     pub(in crate::sink::database) async fn touched(
         &self,
         lane: i32,

@@ -89,6 +89,33 @@ impl Sqlite {
         rows.iter().map(name).collect()
     }
 
+    pub(in crate::sink::database) async fn last_batches(
+        &self,
+    ) -> Result<Vec<(i32, i64)>, DatabaseError> {
+        let rows = sqlx::query_as("SELECT lane, batch FROM kafka_offsets");
+        Ok(rows.fetch_all(&self.readers).await?)
+    }
+
+    pub(in crate::sink::database) async fn ticks_after(
+        &self,
+        batch: i64,
+        lanes: &[i32],
+        mut each: impl FnMut(StoredTick) + Send,
+    ) -> Result<(), DatabaseError> {
+        let query = sqlx::query(concat!(
+            stored_columns!(),
+            "WHERE batch > ?1 AND market IS NOT NULL"
+        ));
+        let mut rows = query.bind(batch).fetch(&self.readers);
+        while let Some(row) = rows.try_next().await? {
+            let stored = stored(&row)?;
+            if lanes.contains(&stored.lane) {
+                each(stored);
+            }
+        }
+        Ok(())
+    }
+
     pub(in crate::sink::database) async fn touched(
         &self,
         lane: i32,
